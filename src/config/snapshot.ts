@@ -1,0 +1,250 @@
+/**
+ * The immutable, versioned form of a configuration that crosses threads (design: configuration is a snapshot).
+ * Data only: it survives `structuredClone`. The front and every worker turn it into closures once.
+ * Indexes (`server`, `route`, `entry`, `bucket`) are positions in the arrays of one snapshot or catalog version.
+ */
+import type { Bytes, Count, Milliseconds, Seconds } from '../units.js';
+
+/** Everything that decides about requests. */
+export interface Snapshot {
+  /** Grows by one with each accepted configuration. */
+  readonly version: number;
+  /** Name the gateway gives itself in `serverInfo`. */
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  /** `null` = no admin listener. */
+  readonly admin: { readonly host: string; readonly port: number } | null;
+  /** Resolved number of policy workers, at least 1. */
+  readonly workers: Count;
+  readonly frontEnd: 'auto' | 'uws' | 'node';
+  /** Host names (without port, lower case) accepted in `Host`; empty = loopback names when bound to loopback, any otherwise. */
+  readonly allowedHosts: readonly string[];
+  /** Origins accepted when `Origin` is present; loopback origins are accepted on a loopback bind. `*` = any. */
+  readonly allowedOrigins: readonly string[];
+  readonly auth: AuthSnapshot;
+  readonly servers: readonly ServerSnapshot[];
+  readonly routes: readonly RouteSnapshot[];
+  readonly rateLimits: RateLimitsSnapshot;
+  readonly cache: CacheSnapshot;
+  readonly limits: LimitsSnapshot;
+  readonly catalog: CatalogRules;
+  readonly sessions: SessionsSnapshot;
+  readonly log: LogSnapshot;
+}
+
+/** Who may come in. */
+export type AuthSnapshot =
+  | { readonly type: 'none' }
+  | {
+      readonly type: 'bearer';
+      readonly tokens: readonly {
+        readonly token: string;
+        readonly subject: string;
+        readonly scopes: readonly string[];
+      }[];
+      readonly resourceMetadata: string | null;
+    }
+  | {
+      readonly type: 'jwt';
+      /** Accepted `alg` values; never `none`. */
+      readonly algorithms: readonly string[];
+      readonly secret: string | null;
+      /** PEM text (SPKI or certificate) or JWK(S) JSON text. */
+      readonly publicKey: string | null;
+      readonly jwksUrl: string | null;
+      /** Pause between two fetches for unknown key ids, and how long keys may serve. */
+      readonly jwksCooldownMs: Milliseconds;
+      readonly jwksMaxAgeMs: Milliseconds;
+      readonly issuer: string | null;
+      readonly audience: readonly string[];
+      readonly clockToleranceSeconds: Seconds;
+      /** Claim that names the subject; default `sub`. */
+      readonly subjectClaim: string;
+      /** Claims read for scopes, in order; default `scope`, `scp`. */
+      readonly scopeClaims: readonly string[];
+      readonly resourceMetadata: string | null;
+    };
+
+/** One upstream namespace. */
+export interface ServerSnapshot {
+  readonly name: string;
+  /** What is put before names towards clients, without the separator; `null` = nothing. */
+  readonly prefix: string | null;
+  readonly endpoints: readonly EndpointSnapshot[];
+  readonly connectTimeoutMs: Milliseconds;
+  /** 0 = no limit. */
+  readonly requestTimeoutMs: Milliseconds;
+  /** Connections (HTTP) per endpoint, or calls in flight per stdio child. */
+  readonly maxConnections: Count;
+  /** Calls that may wait for a connection or for the pipe. */
+  readonly maxQueue: Count;
+  readonly tags: readonly string[];
+  /** Tool globs offered; empty = all. */
+  readonly include: readonly string[];
+  /** Tool globs not offered; wins over `include`. */
+  readonly exclude: readonly string[];
+  /** Higher wins under `conflict: priority`; default 0. */
+  readonly priority: number;
+}
+
+/** One replica of a server. */
+export type EndpointSnapshot =
+  | {
+      readonly transport: 'stdio';
+      readonly command: string;
+      readonly args: readonly string[];
+      readonly env: Readonly<Record<string, string>>;
+      readonly cwd: string | null;
+      readonly weight: number;
+    }
+  | {
+      readonly transport: 'http';
+      readonly url: string;
+      /** Sent with each request; includes the `Authorization` made from `auth`. */
+      readonly headers: Readonly<Record<string, string>>;
+      readonly weight: number;
+    };
+
+/** A rule that matches calls by pattern; the first that matches counts. */
+export interface RouteSnapshot {
+  readonly name: string;
+  /** Globs over public names (`*` within a name, `**` anything) and, for resources, URIs or URI templates. */
+  readonly tools: readonly string[];
+  readonly prompts: readonly string[];
+  readonly resources: readonly string[];
+  /** Server indexes in order; the later ones are the fallback. Empty = the catalog decides. */
+  readonly servers: readonly number[];
+  /** All of them are needed. */
+  readonly requiredScopes: readonly string[];
+  readonly rateLimit: BucketRule | null;
+  /** Counted per client and route besides `rateLimit`. */
+  readonly clientRateLimit: BucketRule | null;
+  readonly cache: { readonly ttlMs: Milliseconds; readonly staleMs: Milliseconds; readonly public: boolean } | null;
+  /** 0 = the server's. */
+  readonly requestTimeoutMs: Milliseconds;
+  /** Calls may be repeated although bytes were sent. */
+  readonly idempotent: boolean;
+}
+
+/** A token bucket: `burst` tokens at most, refilled with `rate` tokens a second. */
+export interface BucketRule {
+  /** Tokens a second, > 0. */
+  readonly rate: number;
+  /** Capacity, >= 1. */
+  readonly burst: number;
+}
+
+/** Limits that hold beside those of routes. Tool limits: the first pattern that matches counts. */
+export interface RateLimitsSnapshot {
+  readonly global: BucketRule | null;
+  readonly perClient: BucketRule | null;
+  readonly perTool: readonly { readonly tools: readonly string[]; readonly rule: BucketRule }[];
+  /** Clients remembered at once. */
+  readonly maxClients: Count;
+}
+
+export interface CacheSnapshot {
+  readonly enabled: boolean;
+  /** Per worker. */
+  readonly maxBytes: Bytes;
+  readonly maxEntryBytes: Bytes;
+  readonly maxEntries: Count;
+  /** How many callers may wait for one leader; more are forwarded. */
+  readonly maxWaiters: Count;
+  /** How long they wait before the next one leads. */
+  readonly waitMs: Milliseconds;
+}
+
+export interface LimitsSnapshot {
+  readonly maxBodyBytes: Bytes;
+  readonly maxHeaderBytes: Bytes;
+  readonly maxHeaders: Count;
+  readonly maxDepth: Count;
+  readonly maxBatch: Count;
+  /** Requests in flight over all clients; at most 65,535. */
+  readonly maxInFlight: Count;
+  readonly maxResponseBytes: Bytes;
+  /** One line of a stdio upstream. */
+  readonly maxLineBytes: Bytes;
+  /** Bytes queued towards one stdio child. */
+  readonly maxPipeBytes: Bytes;
+  /** Bytes queued towards one client before the upstream is paused. */
+  readonly maxClientBufferBytes: Bytes;
+  /** A client that takes nothing for this long is dropped. */
+  readonly slowClientMs: Milliseconds;
+  readonly maxConnections: Count;
+  readonly maxSessions: Count;
+  readonly maxStreams: Count;
+  /** Verdicts remembered. */
+  readonly maxMemo: Count;
+  readonly maxTools: Count;
+  /** Pages read from one upstream list. */
+  readonly maxPages: Count;
+  /** Names that get metrics of their own; the rest are counted as `other`. */
+  readonly maxToolMetrics: Count;
+  readonly drainMs: Milliseconds;
+  /** A worker whose ring does not move for so long is replaced. */
+  readonly workerHangMs: Milliseconds;
+  /** Size of each ring. */
+  readonly ringBytes: Bytes;
+  /** Time for a verdict (token verification included). */
+  readonly decideMs: Milliseconds;
+}
+
+export interface CatalogRules {
+  readonly separator: string;
+  readonly conflict: 'prefix' | 'auto-prefix' | 'reject' | 'priority';
+  /** Longest public name. */
+  readonly maxNameLength: Count;
+  /** Items of one list page towards clients; 0 = all on one page. */
+  readonly pageSize: Count;
+  /** `ttlMs` of list results towards modern clients. */
+  readonly ttlMs: Milliseconds;
+  /** Extra time a start waits for the first discovery before it listens. */
+  readonly startupWaitMs: Milliseconds;
+}
+
+export interface SessionsSnapshot {
+  /** Newest first; each at least 32 characters, or empty = a key file beside the state. */
+  readonly secrets: readonly string[];
+  readonly ttlSeconds: Seconds;
+  /** Where a generated key is kept; `null` = in memory only. */
+  readonly keyFile: string | null;
+}
+
+export interface LogSnapshot {
+  readonly level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  /** `auto` = pretty on a terminal, JSON otherwise. */
+  readonly format: 'auto' | 'pretty' | 'json';
+  /** One line a request at `info`; otherwise at `debug`. */
+  readonly access: boolean;
+}
+
+/**
+ * What the workers and the front know of the catalog: the name table. Built by the control plane from what the
+ * upstreams list; entry indexes are stable within one version.
+ */
+export interface CatalogTable {
+  readonly version: number;
+  /** Columns, one element an entry. */
+  readonly kind: Uint8Array;
+  readonly server: Int32Array;
+  /** Names towards clients (tools and prompts), URIs (resources), URI templates (templates). */
+  readonly publicNames: readonly string[];
+  readonly upstreamNames: readonly string[];
+  /** Bits of {@link EntryFlag}. */
+  readonly flags: Uint8Array;
+  /** Servers whose lists are not known yet, by index: names under their prefix are forwarded unseen. */
+  readonly undiscovered: readonly number[];
+}
+
+export const EntryKind = { tool: 0, prompt: 1, resource: 2, template: 3 } as const;
+
+export const EntryFlag = {
+  readOnly: 1 << 0,
+  idempotent: 1 << 1,
+  destructive: 1 << 2,
+  /** The tool's input schema has `x-mcp-header` annotations. */
+  headerParams: 1 << 3,
+} as const;

@@ -1,0 +1,164 @@
+/**
+ * One request on its way through the front, from accept to write. Exchanges are pooled and keep one shape;
+ * every stage reads what earlier stages wrote. Bytes handed to a stage are valid only during that call unless the
+ * exchange owns them (`body`).
+ */
+import { SPAN_COUNT } from '../../native/layout.js';
+import type { ErrorCode } from '../errors.js';
+
+/** Where the answer of one exchange goes: implemented by each accept adapter. No method throws. */
+export interface Reply {
+  /**
+   * Answers with a whole body and ends the exchange on the wire. `bytes[start, end)` is copied before the call returns.
+   *
+   * @param head flat list of header names and values, without content-length
+   */
+  send(status: number, head: readonly string[], bytes: Uint8Array, start: number, end: number): void;
+  /** Starts a streamed answer (SSE). */
+  openStream(status: number, head: readonly string[]): void;
+  /** Adds bytes to a streamed answer. @returns false when the client is slow: stop until `onDrain` */
+  write(bytes: Uint8Array, start: number, end: number): boolean;
+  /** Ends a streamed answer. */
+  endStream(): void;
+  /** Bytes queued towards the client. */
+  buffered(): number;
+  /** Cuts the connection. */
+  abort(): void;
+}
+
+/** What the owner of a Reply is told; set as `exchange.onDrain` and `exchange.onAbort` by the pipeline once, not per request. */
+export interface ReplyEvents {
+  /** The queue towards the client is empty again. */
+  drained(exchange: Exchange): void;
+  /** The client is gone; the Reply must not be used any more. */
+  aborted(exchange: Exchange): void;
+}
+
+/** The HTTP method of a request, as far as it matters. */
+export const Verb = { post: 0, get: 1, delete: 2 } as const;
+
+/** Bits of `Exchange.accepts`. */
+export const Accepts = { json: 1, sse: 2 } as const;
+
+/** Life of an exchange. */
+export const Phase = {
+  free: 0,
+  accepting: 1,
+  deciding: 2,
+  sending: 3,
+  /** An SSE answer is open. */
+  streaming: 4,
+  done: 5,
+} as const;
+
+/** How the upstream side of an exchange can be stopped; set by the upstream pool while a call is in flight. */
+export interface UpstreamHandle {
+  /** Stops the call upstream in the transport's and era's way. */
+  cancel(exchange: Exchange): void;
+  /** Stops and resumes reading the answer (client backpressure). */
+  pause(exchange: Exchange): void;
+  resume(exchange: Exchange): void;
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** See the file comment. Public fields on purpose: this is the record that the stages share. */
+export class Exchange {
+  /** Position in the exchange table and number of use: together the identity on rings and towards upstreams. */
+  readonly slot: number;
+  generation = 0;
+  phase: number = Phase.free;
+
+  // accept
+  reply: Reply | null = null;
+  verb: number = Verb.post;
+  /** Bits of {@link Accepts}. */
+  accepts = 0;
+  /** `Authorization` without the `Bearer ` scheme; empty = none. */
+  token = '';
+  /** An `Authorization` header with another scheme was sent. */
+  foreignScheme = false;
+  sessionId = '';
+  versionHeader = '';
+  methodHeader = '';
+  nameHeader = '';
+  hasNameHeader = false;
+  lastEventId = '';
+  remoteAddress = '';
+  origin = '';
+  /** `Mcp-Param-*` headers as a flat list of lower-case names and values, or null. */
+  paramHeaders: string[] | null = null;
+  /** Value of `performance.now()` when the head was complete. */
+  startedAt = 0;
+
+  // decode
+  readonly spans = new Int32Array(SPAN_COUNT);
+  /** The exchange's own copy of the body once it has to outlive the accept call; `bodyLength` bytes of it count. */
+  body: Buffer = NO_BYTES;
+  bodyLength = 0;
+  /** 0 legacy, 1 modern. */
+  era = 0;
+  /** Number of the client's revision. */
+  revision = 0;
+  /** The legacy session, if any (src/session). */
+  session: SessionLike | null = null;
+  /** The decoded name where the name on the wire has escapes; else empty and the span counts. */
+  decodedName: Buffer = NO_BYTES;
+  /** The batch this exchange is an element of, or null. */
+  batch: unknown = null;
+
+  // dispatch
+  /** How often the exchange was put on a ring. */
+  attempts = 0;
+  worker = -1;
+  /** `performance.now()` by which the verdict must be there. */
+  decideBy = 0;
+  /** The verdict as it came from the ring or the memo (VerdictWord). */
+  readonly verdict = new Int32Array(28);
+
+  // send
+  /** Id towards the upstream. */
+  upstreamId = 0;
+  server = -1;
+  endpoint = -1;
+  upstream: UpstreamHandle | null = null;
+  /** Slot for the transport of the upstream call (connection, child). */
+  connection: unknown = null;
+  /** Endpoints already tried, as bits of their indexes. */
+  tried = 0;
+  /** Bytes of the call may have reached the upstream. */
+  sent = false;
+  sentAt = 0;
+  /** Era of the upstream that has the call. */
+  upstreamEra = 0;
+  deadline = 0;
+
+  // write
+  streaming = false;
+  /** Messages written on the stream so far. */
+  events = 0;
+  status = 0;
+  error: ErrorCode | null = null;
+  bytesOut = 0;
+
+  constructor(slot: number) {
+    this.slot = slot;
+  }
+}
+
+/** What the stages need of a legacy session; src/session implements it. */
+export interface SessionLike {
+  /** The sealed id as the client sends it. */
+  readonly id: string;
+  readonly revision: number;
+  /** The client's capabilities as sent in `initialize`, raw JSON bytes. */
+  readonly capabilities: Uint8Array;
+  /** The client's `clientInfo`, raw JSON bytes; empty if unknown. */
+  readonly clientInfo: Uint8Array;
+  /** 128 bits of the subject's digest, all 0 = anonymous. */
+  readonly subject: Int32Array;
+  /** Log level number (0 debug ... 7 emergency), -1 = not set. */
+  logLevel: number;
+  /** `performance.now()` of the last use. */
+  lastUsed: number;
+}

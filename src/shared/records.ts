@@ -1,0 +1,141 @@
+/**
+ * The records that cross the rings between the front and the workers, in one versioned file.
+ * A record is a fixed head of 32-bit integers followed by byte fields; all integers are little-endian words of
+ * an `Int32Array` over the ring. Change the layout, change {@link RECORD_VERSION}.
+ */
+export const RECORD_VERSION = 1;
+
+/** What a request record asks for. */
+export const Ask = {
+  /** Decide about one exchange. */
+  decide: 1,
+  /** The leader of a cache key has a result: keep it and answer those who wait. Payload: the result bytes. */
+  store: 2,
+  /** The leader of a cache key has no result to keep: let the next one lead. */
+  release: 3,
+  /** The exchange is gone (client left): forget it if it waits for a leader. */
+  forget: 4,
+} as const;
+
+/**
+ * Operations that are no JSON-RPC method but need a decision too; they take the place of a method id.
+ */
+export const Operation = {
+  /** GET on the endpoint: a standalone stream. */
+  stream: 1001,
+  /** DELETE on the endpoint: end a session. */
+  terminate: 1002,
+  /** Client notifications and responses other than those with a meaning of their own. */
+  accept: 1003,
+} as const;
+
+/** Words of a request record head. */
+export const RequestWord = {
+  ask: 0,
+  /** Exchange slot and generation: they come back in the verdict. */
+  slot: 1,
+  generation: 2,
+  /** Method id (native/layout.ts) or {@link Operation}. */
+  method: 3,
+  /** Bits of {@link RequestFlag}. */
+  flags: 4,
+  /** Number of the client's protocol revision (src/protocol/revisions.ts). */
+  revision: 5,
+  /** The catalog version that the front answers from. */
+  catalogVersion: 6,
+  argumentsHashLow: 7,
+  argumentsHashHigh: 8,
+  /** For {@link Ask.store} and {@link Ask.release}: the key number the lead verdict gave. */
+  cacheKey: 9,
+  /** Byte lengths of the fields, in this order behind the head, each padded to 4 bytes. */
+  tokenLength: 10,
+  nameLength: 11,
+  addressLength: 12,
+  argumentsLength: 13,
+  payloadLength: 14,
+} as const;
+/** Words of the request head. */
+export const REQUEST_HEAD = 16;
+
+export const RequestFlag = {
+  /** The client speaks a modern revision. */
+  modern: 1 << 0,
+  /** A bearer token was presented (the token field may still be empty). */
+  hasToken: 1 << 1,
+  /** The name bytes hold escapes; they were decoded before being written here. */
+  nameDecoded: 1 << 2,
+  /** The name is a URI. */
+  nameIsUri: 1 << 3,
+  /** The front has hashed the arguments and sends them along (second leg of a cacheable call). */
+  hasArguments: 1 << 4,
+  /** The call carries `inputResponses` or `requestState`: never cached (MCP 2026-07-28, caching). */
+  uncacheable: 1 << 5,
+} as const;
+
+/** What a verdict says. */
+export const Verdict = {
+  /** Forward to `server`. */
+  forward: 1,
+  /** The gateway answers this method itself from prepared bytes or state. */
+  local: 2,
+  /** Refuse with the error of number `error`. Payload: the scopes for the challenge, space separated, if any. */
+  deny: 3,
+  /** The payload is the result. */
+  cached: 4,
+  /** Forward, and report the result under `cacheKey` ({@link Ask.store} or {@link Ask.release}). */
+  lead: 5,
+  /** Cacheable: ask again with the arguments, at the worker that their hash names. */
+  rehash: 6,
+} as const;
+
+/** Words of a verdict record head. */
+export const VerdictWord = {
+  verdict: 0,
+  slot: 1,
+  generation: 2,
+  /** Bits of {@link VerdictFlag}. */
+  flags: 3,
+  /** Index of the server in the snapshot, -1 none. */
+  server: 4,
+  /** Index of the route in the snapshot, -1 none. Its `servers` after `server` are the fallbacks. */
+  route: 5,
+  /** Index of the catalog entry, -1 if the name is not in the catalog. */
+  entry: 6,
+  /** Bytes to cut off the front of the name towards the upstream; ignored when `entry` >= 0. */
+  stripBytes: 7,
+  /** Catalog and snapshot versions that the decision was made on. */
+  catalogVersion: 8,
+  snapshotVersion: 9,
+  /** Error number (src/errors.ts) of a denial. */
+  error: 10,
+  retryAfterMs: 11,
+  /** Seconds since the epoch until which the verdict may be remembered; 0 = not at all. */
+  rememberUntil: 12,
+  /** Bucket indexes (src/shared/buckets.ts) that every such call takes from; -1 none. */
+  bucketGlobal: 13,
+  bucketClient: 14,
+  bucketTool: 15,
+  bucketClientTool: 16,
+  /** 128 bits of the subject's digest; all 0 = anonymous. */
+  subject0: 17,
+  subject1: 18,
+  subject2: 19,
+  subject3: 20,
+  cacheKey: 21,
+  /** Index of the principal in the worker's table, for the access log only. */
+  principal: 22,
+  /** Epoch (src/shared/epochs.ts) of revocation that the decision was made in. */
+  epoch: 23,
+  payloadLength: 24,
+} as const;
+/** Words of the verdict head. */
+export const VERDICT_HEAD = 28;
+
+export const VerdictFlag = {
+  /** The upstream's answer may be retried or failed over although bytes were sent (safe method or readOnlyHint/idempotentHint). */
+  safe: 1 << 0,
+  /** The cached result is served stale. */
+  stale: 1 << 1,
+  /** The caller waited for another caller's result. */
+  coalesced: 1 << 2,
+} as const;
