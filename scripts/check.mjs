@@ -1,0 +1,22 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { runProgram } from './child.mjs';
+import { root } from './prepare.mjs';
+
+/** Formatting and lint, types, and generated files; runs all of them and fails if one does. */
+export async function check() {
+  const node = (file, ...args) => [process.execPath, [join(root, file), ...args]];
+  const steps = [
+    ['formatting and lint', node('node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings')],
+    ['types', node('node_modules/typescript/bin/tsc', '-p', '.', '--noEmit')],
+  ];
+  const generator = 'dist/src/config/generate.js';
+  if (existsSync(join(root, generator))) steps.push(['generated files', node(generator, '--check')]);
+  let failed = 0;
+  for (const [what, [command, args]] of steps) {
+    const code = await runProgram(command, args, { cwd: root });
+    console.error(`switchyard: ${what}: ${code === 0 ? 'ok' : 'failed'}`);
+    if (code !== 0) failed += 1;
+  }
+  return failed === 0 ? 0 : 1;
+}

@@ -1,0 +1,192 @@
+// Brings a checkout to the state in which everything in it runs: dependencies, native addon, compiled TypeScript.
+// Each step leaves a stamp of what it was made from, so that the next start only compares stamps.
+
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { runProgram } from './child.mjs';
+import { withLock } from './lock.mjs';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const INSTALL_STAMP = join(root, 'node_modules/.switchyard-install');
+const NATIVE_STAMP = join(root, '.cache/native-stamp');
+const BUILD_STAMP = join(root, 'dist/.switchyard-build.json');
+const LOCK = join(root, '.cache/prepare.lock');
+
+/** An error whose sentence is all that the user needs. */
+function expected(message) {
+  return Object.assign(new Error(message), { expected: true });
+}
+
+function say(text) {
+  process.stderr.write(`switchyard: ${text}\n`);
+}
+
+/** Installs and builds what is missing or out of date. Quiet, and a matter of milliseconds, when nothing is. */
+export async function prepare({ retryNative = false } = {}) {
+  const forceNative = retryNative && !existsSync(join(root, 'native/build/Release'));
+  if (installed() && nativeCurrent() && !forceNative && buildCurrent(listSources())) return;
+  const started = performance.now();
+  await withLock(LOCK, say, async () => {
+    if (!installed()) await install();
+    if (!nativeCurrent() || forceNative) await compileNative();
+    const sources = listSources();
+    if (!buildCurrent(sources)) await compile(sources);
+  });
+  say(`ready after ${((performance.now() - started) / 1000).toFixed(1)} s`);
+}
+
+/** Runs a step with a line at its start and, while it lasts, one every ten seconds. */
+async function step(number, text, work) {
+  say(`${text} (${number}/3) ...`);
+  const started = performance.now();
+  const reminder = setInterval(
+    () => say(`${text}: ${Math.round((performance.now() - started) / 1000)} s so far`),
+    10_000,
+  );
+  try {
+    return await work();
+  } finally {
+    clearInterval(reminder);
+  }
+}
+
+const hashOf = (...parts) => createHash('sha256').update(parts.join('\0')).digest('hex');
+const readOr = (file, otherwise) => (existsSync(file) ? readFileSync(file, 'utf8') : otherwise);
+
+function writeStamp(file, content) {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, content);
+}
+
+// Dependencies
+
+function installKey() {
+  const lock = readFileSync(join(root, 'package-lock.json'), 'utf8');
+  return hashOf(lock, process.versions.modules, process.platform, process.arch);
+}
+
+function installed() {
+  const key = installKey();
+  if (readOr(INSTALL_STAMP, '') === key) return true;
+  if (!installedByHand()) return false;
+  writeStamp(INSTALL_STAMP, key);
+  return true;
+}
+
+/** Whether somebody has already run npm here: its own record of node_modules holds every package of the lock file. */
+function installedByHand() {
+  const record = join(root, 'node_modules/.package-lock.json');
+  if (!existsSync(record) || existsSync(INSTALL_STAMP)) return false;
+  const present = JSON.parse(readFileSync(record, 'utf8')).packages;
+  const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
+  return Object.entries(wanted).every(
+    ([path, entry]) => path === '' || entry.optional || present[path]?.version === entry.version,
+  );
+}
+
+async function install() {
+  rmSync(INSTALL_STAMP, { force: true });
+  const npmFile = process.env.npm_execpath;
+  const viaNode = npmFile !== undefined && /npm-cli\.[cm]?js$/.test(npmFile);
+  // NODE_ENV=production would leave out the compiler.
+  const args = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
+  const code = await step(1, 'installing dependencies', () =>
+    runProgram(viaNode ? process.execPath : 'npm', viaNode ? [npmFile, ...args] : args, {
+      cwd: root,
+      // Standard output belongs to the program that is to run.
+      stdio: ['ignore', 2, 2],
+      shell: process.platform === 'win32' && !viaNode,
+    }),
+  );
+  if (code !== 0) throw expected(`npm ci failed with exit code ${code}; its messages are above.`);
+  writeStamp(INSTALL_STAMP, installKey());
+}
+
+// Native addon
+
+function nativeKey() {
+  const files = filesBelow('native', (name) => /\.(cc|cpp|c|h|hpp|gypi?)$/.test(name)).sort();
+  const script = join(root, 'scripts/build-native.mjs');
+  const contents = files.map((file) => readFileSync(join(root, file), 'utf8'));
+  return hashOf(installKey(), readOr(script, ''), ...files, ...contents);
+}
+
+function nativeCurrent() {
+  return readOr(NATIVE_STAMP, '') === nativeKey();
+}
+
+async function compileNative() {
+  const script = join(root, 'scripts/build-native.mjs');
+  if (existsSync(script)) {
+    const { buildNative } = await import(pathToFileURL(script).href);
+    await step(2, 'compiling the native decoder', () => buildNative());
+  }
+  // Written after a failure too: without a C++ toolchain the gateway runs on its TypeScript decoder, and says so once.
+  writeStamp(NATIVE_STAMP, nativeKey());
+}
+
+// TypeScript
+
+const SOURCE_FOLDERS = ['src', 'workers', 'bench', 'test', 'examples'];
+
+function filesBelow(folder, accept) {
+  const found = [];
+  const visit = (path) => {
+    for (const entry of readdirSync(path, { withFileTypes: true })) {
+      if (entry.name === 'build' && path === join(root, 'native')) continue;
+      if (entry.isDirectory()) visit(join(path, entry.name));
+      else if (accept(entry.name)) found.push(relative(root, join(path, entry.name)));
+    }
+  };
+  if (existsSync(join(root, folder))) visit(join(root, folder));
+  return found;
+}
+
+/** Every TypeScript source, with what tells whether it changed. */
+function listSources() {
+  const isSource = (name) => name.endsWith('.ts') && !name.endsWith('.d.ts');
+  const files = [
+    ...SOURCE_FOLDERS.flatMap((folder) => filesBelow(folder, isSource)),
+    ...filesBelow('native', isSource),
+    'tsconfig.json',
+  ].sort();
+  const lines = files.map((file) => {
+    const { size, mtimeMs } = statSync(join(root, file));
+    return `${file} ${size} ${mtimeMs}`;
+  });
+  return { files, key: hashOf(installKey(), ...lines) };
+}
+
+function readBuildStamp() {
+  try {
+    return JSON.parse(readFileSync(BUILD_STAMP, 'utf8'));
+  } catch {
+    return { key: '', files: [] };
+  }
+}
+
+function buildCurrent(sources) {
+  return readBuildStamp().key === sources.key;
+}
+
+async function compile(sources) {
+  const before = readBuildStamp();
+  const present = new Set(sources.files);
+  for (const file of before.files.filter((name) => !present.has(name))) {
+    const stem = join(root, 'dist', file.replace(/\.ts$/, ''));
+    for (const extension of ['.js', '.js.map', '.d.ts']) rmSync(stem + extension, { force: true });
+  }
+  const compiler = join(root, 'node_modules/typescript/bin/tsc');
+  const code = await step(3, 'compiling TypeScript', () =>
+    runProgram(process.execPath, [compiler, '-p', '.'], { cwd: root, stdio: ['ignore', 2, 2] }),
+  );
+  // The old list stays for the next attempt, which must still know what to remove.
+  if (code !== 0) {
+    writeStamp(BUILD_STAMP, JSON.stringify({ key: '', files: [...new Set([...before.files, ...sources.files])] }));
+    throw expected('the TypeScript sources do not compile; the messages are above.');
+  }
+  writeStamp(BUILD_STAMP, JSON.stringify({ key: sources.key, files: sources.files }));
+}

@@ -1,0 +1,70 @@
+// The one entry of every npm script. It needs nothing but Node, so that `npm start` and `npm test`
+// can be the first and only command after a clone: it installs and builds what is missing, then runs.
+
+const OLDEST_NODE = [20, 19];
+
+const USAGE = `usage: node scripts/run.mjs COMMAND [ARGUMENTS]
+
+  start [--config FILE ...]   run the gateway; without --config the demo
+  switchyard ARGUMENTS        the command line: start, init, validate
+  test [PATTERN ...]          all tests, or the test files whose path contains a pattern
+  check                       formatting, types, generated files
+  build                       install and compile, run nothing
+  generate                    rewrite the files that are generated from the source
+  bench, bench:load           measurements of the parts, of the whole
+  fuzz:native                 fuzz the native decoder under sanitizers
+`;
+
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
+  console.error(`switchyard needs Node ${OLDEST_NODE.join('.')} or newer; this is Node ${process.versions.node}.`);
+  process.exit(1);
+}
+
+const { prepare, root } = await import('./prepare.mjs');
+const { join } = await import('node:path');
+const { pathToFileURL } = await import('node:url');
+const { runProgram } = await import('./child.mjs');
+
+/**
+ * Runs a compiled program inside this process: signals, exit code, terminal and `kill -9` are then the program's own,
+ * with no parent in between that could die first.
+ */
+async function become(file, args) {
+  process.argv = [process.execPath, join(root, file), ...args];
+  await import(pathToFileURL(join(root, file)).href);
+}
+
+function startArguments(args) {
+  const own = args.some((arg) => /^(--config(=|$)|-c$|--demo$|--help$|-h$)/.test(arg));
+  return own ? ['start', ...args] : ['start', '--demo', ...args];
+}
+
+const compiled = (file) => runProgram(process.execPath, [join(root, 'dist', file), ...rest]);
+
+const commands = {
+  start: () => become('dist/src/cli/main.js', startArguments(rest)),
+  switchyard: () => become('dist/src/cli/main.js', rest),
+  test: async () => (await import('./run-tests.mjs')).runTests(rest),
+  check: async () => (await import('./check.mjs')).check(),
+  build: async () => 0,
+  generate: () => compiled('src/config/generate.js'),
+  bench: () => compiled('bench/micro/main.js'),
+  'bench:load': () => compiled('bench/load/main.js'),
+  'fuzz:native': () => runProgram('bash', [join(root, 'scripts/fuzz-native.sh'), ...rest]),
+};
+
+const [name, ...rest] = process.argv.slice(2);
+if (name === undefined || !Object.hasOwn(commands, name)) {
+  process.stderr.write(USAGE);
+  process.exit(2);
+}
+
+try {
+  await prepare({ retryNative: name === 'build' });
+  const code = await commands[name]();
+  if (code !== undefined) process.exitCode = code;
+} catch (error) {
+  console.error(`switchyard: ${error instanceof Error && error.expected ? error.message : (error?.stack ?? error)}`);
+  process.exitCode = 1;
+}
