@@ -1,0 +1,60 @@
+import { SignJWT } from 'jose';
+
+/**
+ * How much of the gateway is on:
+ * `minimal` no policy at all; `full` JWT, scopes, rate limits and routes; `forced` as full, but every decision goes
+ * through a worker (the front remembers none).
+ */
+export type GatewayVariant = 'minimal' | 'full' | 'forced';
+
+/** Signs the tokens of a run; worth nothing outside it. */
+const SECRET = 'a secret of the benchmarks, 32 bytes or more';
+const ISSUER = 'https://issuer.example';
+const AUDIENCE = 'https://gateway.example/mcp';
+
+/** A rate that no run reaches: the buckets are taken from, none is ever empty. */
+const AMPLE = { rate: 10_000_000, burst: 10_000_000 };
+
+/** The configuration file of one variant, upstream `bench`. */
+export function gatewayConfig(
+  variant: GatewayVariant,
+  endpoint: Record<string, unknown>,
+  options: { readonly port: number; readonly workers: number },
+): Record<string, unknown> {
+  const base = {
+    host: '127.0.0.1',
+    port: options.port,
+    admin: false,
+    workers: options.workers,
+    log: { level: 'warn' },
+    mcpServers: { bench: endpoint },
+  };
+  if (variant === 'minimal') return base;
+  return {
+    ...base,
+    auth: { type: 'jwt', algorithms: ['HS256'], secret: SECRET, issuer: ISSUER, audience: AUDIENCE },
+    rateLimits: { global: AMPLE, perClient: AMPLE, perTool: [{ tools: ['bench__*'], ...AMPLE }], maxClients: 20_000 },
+    routes: [
+      // Routes that do not match come first: a real table is searched, not just entered.
+      ...Array.from({ length: 20 }, (_, index) => ({ name: `other-${index}`, tools: [`other${index}__*`] })),
+      { name: 'bench', tools: ['bench__*'], servers: ['bench'], requiredScopes: ['tools:call'] },
+    ],
+  };
+}
+
+/** Tokens of `count` subjects, valid for some hours, with the scope that the route asks for. */
+export function mintTokens(count: number): Promise<string[]> {
+  const key = new TextEncoder().encode(SECRET);
+  return Promise.all(
+    Array.from({ length: count }, (_, index) =>
+      new SignJWT({ scope: 'tools:list tools:call' })
+        .setProtectedHeader({ alg: 'HS256' })
+        .setIssuer(ISSUER)
+        .setAudience(AUDIENCE)
+        .setSubject(`client-${index}`)
+        .setIssuedAt()
+        .setExpirationTime('6h')
+        .sign(key),
+    ),
+  );
+}

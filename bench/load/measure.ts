@@ -1,0 +1,114 @@
+import { type Client, verify } from './client.js';
+import { machineCpuSeconds, treeUse, waitedCpuSeconds } from './processes.js';
+import { STDIO_UPSTREAM, type Target } from './targets.js';
+import { runWrk } from './wrk.js';
+
+/** A row of the tables: one target under one load. */
+export interface Row {
+  readonly target: Target;
+  readonly connections: number;
+  readonly clients: readonly Client[];
+  /** File of prepared requests (call.lua). */
+  readonly requests: string;
+}
+
+/** What one run of one row gave. CPU figures are microseconds of one CPU per call, all threads added. */
+export interface Round {
+  readonly callsPerSecond: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  readonly p999Us: number;
+  /** The relay, stdio children not included; 0 for `direct`. */
+  readonly relayCpuUs: number;
+  /** The HTTP upstream or the stdio children. */
+  readonly upstreamCpuUs: number;
+  readonly generatorCpuUs: number;
+  /** Memory of the relay's processes behind the run. */
+  readonly rssBytes: number;
+  /** CPUs that others on the machine kept busy meanwhile: 0.1 = a tenth of one CPU. */
+  readonly foreignCpus: number;
+}
+
+/** Answers on the wire may differ from the sample by this share (chunking, event ids). */
+const SIZE_TOLERANCE = 0.03;
+
+/**
+ * Runs one row once: checks answers, loads, checks again.
+ *
+ * @throws when any answer of the samples is wrong, any status is not 2xx, any socket failed, or the answers under
+ *   load are not as long as a right answer is
+ */
+export async function measure(row: Row, upstream: Target, seconds: number): Promise<Round> {
+  const { target } = row;
+  const isDirect = target.pid === upstream.pid;
+  const sampleBytes = await verify(target, row.clients, target.tools);
+
+  const before = treeUse(target.pid, STDIO_UPSTREAM);
+  const upstreamBefore = treeUse(upstream.pid).relay.cpuSeconds;
+  const generatorBefore = waitedCpuSeconds();
+  const ownBefore = process.cpuUsage();
+  const machineBefore = machineCpuSeconds();
+  const result = await runWrk(target.url, row.requests, row.connections, seconds);
+  const machine = machineCpuSeconds() - machineBefore;
+  const own = process.cpuUsage(ownBefore);
+  const generator = waitedCpuSeconds() - generatorBefore;
+  const upstreamCpu = treeUse(upstream.pid).relay.cpuSeconds - upstreamBefore;
+  const after = treeUse(target.pid, STDIO_UPSTREAM);
+
+  const label = `${target.name} at ${row.connections}`;
+  if (result.requests === 0) throw new Error(`${label}: no call was answered`);
+  if (result.non2xx > 0 || result.socketErrors > 0) {
+    throw new Error(`${label}: ${result.non2xx} answers not 2xx, ${result.socketErrors} socket errors`);
+  }
+  const bytes = result.bytes / result.requests;
+  if (result.requests > 500 && Math.abs(bytes / sampleBytes - 1) > SIZE_TOLERANCE) {
+    throw new Error(`${label}: answers under load have ${bytes.toFixed(1)} bytes, a right one ${sampleBytes}`);
+  }
+  await verify(target, row.clients, target.tools);
+
+  const relayCpu = isDirect ? 0 : after.relay.cpuSeconds - before.relay.cpuSeconds;
+  const childCpu = after.children.cpuSeconds - before.children.cpuSeconds;
+  const behind = target.wire === 'stdio' ? childCpu : upstreamCpu;
+  const elapsed = result.durationUs / 1e6;
+  const accounted = relayCpu + childCpu + upstreamCpu + generator + (own.user + own.system) / 1e6;
+  const perCall = (cpuSeconds: number) => (cpuSeconds * 1e6) / result.requests;
+  return {
+    callsPerSecond: result.requests / elapsed,
+    p50Us: result.p50Us,
+    p99Us: result.p99Us,
+    p999Us: result.p999Us,
+    relayCpuUs: perCall(relayCpu),
+    upstreamCpuUs: perCall(behind),
+    generatorCpuUs: perCall(generator),
+    rssBytes: after.relay.rssBytes,
+    foreignCpus: Math.max(0, (machine - accounted) / elapsed),
+  };
+}
+
+/** Median and half the range of a figure over rounds. */
+export interface Spread {
+  readonly median: number;
+  /** Half of (largest - smallest), as a share of the median. */
+  readonly plusMinus: number;
+}
+
+export function spread(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  const range = sorted.at(-1)! - sorted[0]!;
+  return { median, plusMinus: median === 0 ? 0 : range / 2 / median };
+}
+
+/** A row with the rounds it was measured in. */
+export interface Measured {
+  readonly name: string;
+  readonly wire: 'http' | 'stdio';
+  readonly connections: number;
+  readonly rounds: Round[];
+}
+
+/** Median of one figure of a row. */
+export function middle(measured: Measured, figure: keyof Round): number {
+  return spread(measured.rounds.map((round) => round[figure])).median;
+}

@@ -1,0 +1,238 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { packageRoot, packageVersion } from '../../src/package-root.js';
+import { PEERS } from './install.js';
+import { type Measured, middle, type Round, spread } from './measure.js';
+
+/** Where and how the figures came about. */
+export interface Description {
+  /** ISO 8601, UTC. */
+  readonly date: string;
+  readonly version: string;
+  readonly node: string;
+  readonly cpu: string;
+  readonly cpus: number;
+  readonly memoryGiB: number;
+  readonly kernel: string;
+  readonly command: string;
+  readonly rounds: number;
+  readonly seconds: number;
+}
+
+export function describeRun(options: {
+  rounds: number;
+  seconds: number;
+  connections: readonly number[];
+  arguments: readonly string[];
+}): Description {
+  const args = options.arguments.filter((argument) => argument !== '--write-readme');
+  return {
+    date: new Date().toISOString(),
+    version: packageVersion,
+    node: process.version,
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cpus: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    command: `npm run bench:load${args.length > 0 ? ` -- ${args.join(' ')}` : ''}`,
+    rounds: options.rounds,
+    seconds: options.seconds,
+  };
+}
+
+/** The tables in Markdown. */
+export interface Report {
+  /** For README.md: one line a relay. */
+  readonly brief: string;
+  /** For docs/benchmarks.md and the terminal: one line a relay and number of connections. */
+  readonly full: string;
+}
+
+const count = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+const micro = (value: number) => (value < 100 ? value.toFixed(1) : count.format(value));
+const latency = (us: number) => (us < 10_000 ? `${count.format(us)} µs` : `${(us / 1000).toFixed(1)} ms`);
+const megabytes = (bytes: number) => count.format(bytes / 2 ** 20);
+const percent = (share: number) => `${(share * 100).toFixed(0)} %`;
+const plusMinus = (measured: Measured, figure: keyof Round) =>
+  `±${(spread(measured.rounds.map((round) => round[figure])).plusMinus * 100).toFixed(0)} %`;
+
+function title(name: string): string {
+  const label = name.replace('stdio: ', '');
+  if (label === 'mcp-proxy') return `mcp-proxy ${PEERS['mcp-proxy']}`;
+  if (label === 'civic passthrough') return `@civic/passthrough-mcp-server ${PEERS['@civic/passthrough-mcp-server']}`;
+  return label.startsWith('gateway') ? label.replace('gateway', '**Switchyard**') : label;
+}
+
+function fullTable(rows: readonly Measured[], all: readonly Measured[]): string {
+  const lines = [
+    '| calls through | connections | calls/s | ± | of direct | p50 | p99 | CPU per call | ± | upstream | wrk | RSS MB |',
+    '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
+  ];
+  for (const row of rows) {
+    const direct = all.find(({ name, connections }) => name === 'direct' && connections === row.connections);
+    const share =
+      direct === undefined || row.wire !== 'http'
+        ? ''
+        : percent(middle(row, 'callsPerSecond') / middle(direct, 'callsPerSecond'));
+    const relayed = row.name !== 'direct';
+    lines.push(
+      `| ${[
+        title(row.name),
+        row.connections,
+        count.format(middle(row, 'callsPerSecond')),
+        plusMinus(row, 'callsPerSecond'),
+        share,
+        latency(middle(row, 'p50Us')),
+        latency(middle(row, 'p99Us')),
+        relayed ? `${micro(middle(row, 'relayCpuUs'))} µs` : '',
+        relayed ? plusMinus(row, 'relayCpuUs') : '',
+        `${micro(middle(row, 'upstreamCpuUs'))} µs`,
+        `${micro(middle(row, 'generatorCpuUs'))} µs`,
+        relayed ? megabytes(middle(row, 'rssBytes')) : '',
+      ].join(' | ')} |`,
+    );
+  }
+  return lines.join('\n');
+}
+
+function briefTable(rows: readonly Measured[]): string {
+  const connections = [...new Set(rows.map((row) => row.connections))];
+  const names = [...new Set(rows.map((row) => row.name))];
+  const most = Math.max(...connections);
+  const lines = [
+    `| calls through | calls/s at ${connections.join(' · ')} connections | p50 | p99 | CPU per call at ${most} | RSS MB |`,
+    '| --- | ---: | ---: | ---: | ---: | ---: |',
+  ];
+  for (const name of names) {
+    const own = rows.filter((row) => row.name === name);
+    const last = own.find((row) => row.connections === most)!;
+    const relayed = name !== 'direct';
+    const each = (show: (row: Measured) => string) => own.map(show).join(' · ');
+    lines.push(
+      `| ${[
+        title(name),
+        each((row) => count.format(middle(row, 'callsPerSecond'))),
+        each((row) => latency(middle(row, 'p50Us'))),
+        each((row) => latency(middle(row, 'p99Us'))),
+        relayed ? `${micro(middle(last, 'relayCpuUs'))} µs` : '',
+        relayed ? megabytes(middle(last, 'rssBytes')) : '',
+      ].join(' | ')} |`,
+    );
+  }
+  return lines.join('\n');
+}
+
+/** A first target and what was measured. */
+interface Goal {
+  readonly what: string;
+  readonly goal: string;
+  readonly measured: string;
+  readonly met: boolean;
+}
+
+function goals(all: readonly Measured[]): Goal[] {
+  const most = Math.max(...all.map((row) => row.connections));
+  const find = (name: string) => all.find((row) => row.name === name && row.connections === most);
+  const result: Goal[] = [];
+  const compare = (
+    what: string,
+    [name, other]: readonly [string, string],
+    figure: keyof Round,
+    limit: number,
+    sense: 'at most' | 'at least',
+    show: (ratio: number) => string,
+  ) => {
+    const row = find(name);
+    const base = find(other);
+    if (row === undefined || base === undefined) return;
+    const ratio = middle(row, figure) / middle(base, figure);
+    const met = sense === 'at most' ? ratio <= limit : ratio >= limit;
+    result.push({ what, goal: `${sense} ${show(limit)}`, measured: show(ratio), met });
+  };
+  const times = (ratio: number) => `${ratio.toFixed(ratio < 10 ? 2 : 1)} times`;
+  const full = 'gateway, all policy on';
+  const stdio = `stdio: ${full}`;
+  compare('CPU per relayed HTTP call against nginx', [full, 'nginx'], 'relayCpuUs', 2.2, 'at most', times);
+  compare('calls/s against direct', [full, 'direct'], 'callsPerSecond', 0.35, 'at least', percent);
+  compare(
+    'calls/s against @civic/passthrough-mcp-server',
+    [full, 'civic passthrough'],
+    'callsPerSecond',
+    25,
+    'at least',
+    times,
+  );
+  compare(
+    'calls/s against mcp-proxy, stdio upstream',
+    [stdio, 'stdio: mcp-proxy'],
+    'callsPerSecond',
+    12,
+    'at least',
+    times,
+  );
+  return result;
+}
+
+function goalTable(all: readonly Measured[]): string {
+  const rows = goals(all);
+  if (rows.length === 0) return '';
+  return [
+    'First targets, for the gateway with all policy on, at the most connections:',
+    '',
+    '| what | goal | measured | |',
+    '| --- | ---: | ---: | --- |',
+    ...rows.map(({ what, goal, measured, met }) => `| ${what} | ${goal} | ${measured} | ${met ? 'met' : 'missed'} |`),
+    '',
+  ].join('\n');
+}
+
+function headline(description: Description): string {
+  const { date, version, node, cpu, memoryGiB, kernel, command, rounds, seconds } = description;
+  return (
+    `Measured ${date.slice(0, 10)} with \`${command}\`: Switchyard ${version}, Node ${node}, ${description.cpus} × ${cpu}, ` +
+    `${memoryGiB} GiB, Linux ${kernel}; median of ${rounds} interleaved rounds of ${seconds} s. ` +
+    'Upstream, relay and load generator share the machine.\n'
+  );
+}
+
+/** Renders the tables of a run. */
+export function renderReport(description: Description, measured: readonly Measured[]): Report {
+  const http = measured.filter((row) => row.wire === 'http');
+  const stdio = measured.filter((row) => row.wire === 'stdio');
+  const busiest = Math.max(0, ...measured.map((row) => middle(row, 'foreignCpus')));
+  const noise = `Other programs kept up to ${busiest.toFixed(2)} CPUs busy during a row (median of its rounds).\n`;
+  const sections = (table: (rows: readonly Measured[]) => string) =>
+    [
+      ...(http.length > 0 ? ['HTTP upstream:', '', table(http), ''] : []),
+      ...(stdio.length > 0
+        ? ['stdio upstream (CPU of the relay alone, without its child):', '', table(stdio), '']
+        : []),
+    ].join('\n');
+  const targets = goalTable(measured);
+  return {
+    brief: [sections(briefTable), headline(description)].join('\n'),
+    full: [headline(description), noise, sections((rows) => fullTable(rows, measured)), targets].join('\n'),
+  };
+}
+
+/** Replaces what stands between two marks of a document. @returns what was done, for the terminal */
+export function writeBetween(file: string, mark: string, text: string): string {
+  const path = join(packageRoot, file);
+  const from = `<!-- ${mark}:start -->`;
+  const to = `<!-- ${mark}:end -->`;
+  const old = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  const start = old.indexOf(from);
+  const end = old.indexOf(to);
+  if (start < 0 || end < start) return `${file} has no ${from} ... ${to}: not written`;
+  writeFileSync(path, `${old.slice(0, start + from.length)}\n${text.trim()}\n${old.slice(end)}`);
+  return `${file}: ${mark} written`;
+}
+
+/** Writes the tables into README.md and docs/benchmarks.md. */
+export function writeDocuments(report: Report): string[] {
+  return [
+    writeBetween('README.md', 'bench', report.brief),
+    writeBetween('docs/benchmarks.md', 'bench:load', report.full),
+  ];
+}
