@@ -1,0 +1,144 @@
+/**
+ * A small MCP server over Streamable HTTP with sessions: an invented weather report, a slow forecast that reports
+ * progress, and a station that writes log messages. The other half of what `npm start` shows without a configuration.
+ *
+ *     PORT=4000 node dist/examples/weather-server.js     prints `weather server on http://127.0.0.1:4000/mcp`
+ *
+ * Without PORT it takes a free one. With EXIT_WITH_PARENT set it ends when its standard input closes, so that a
+ * program that starts it with a pipe there is never outlived by it, however that program ends.
+ */
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
+import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
+import { z } from 'zod';
+
+/** Beyond this many sessions the oldest one is dropped; its client is told to initialize again. */
+const MOST_SESSIONS = 1_000;
+
+const CITIES: Readonly<Record<string, { sky: string; celsius: number }>> = {
+  basel: { sky: 'clear', celsius: 21 },
+  bergen: { sky: 'rain', celsius: 11 },
+  cairo: { sky: 'clear', celsius: 34 },
+  lima: { sky: 'mist', celsius: 18 },
+};
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const city = z.enum(Object.keys(CITIES) as [string, ...string[]]);
+const observe = (name: string) => CITIES[name] ?? { sky: 'unknown', celsius: 0 };
+
+function weatherServer(): McpServer {
+  const server = new McpServer(
+    { name: 'weather', version: '1.0.0' },
+    { capabilities: { logging: {} }, instructions: 'Invented weather for a few cities.' },
+  );
+
+  server.registerTool(
+    'current_weather',
+    {
+      description: 'The weather in a city right now',
+      inputSchema: { city },
+      outputSchema: { city: z.string(), sky: z.string(), celsius: z.number() },
+      annotations: { readOnlyHint: true, idempotentHint: true },
+    },
+    async (args) => {
+      const structuredContent = { city: args.city, ...observe(args.city) };
+      return { content: [{ type: 'text', text: JSON.stringify(structuredContent) }], structuredContent };
+    },
+  );
+
+  server.registerTool(
+    'forecast',
+    {
+      description: 'Computes a forecast day by day, slowly, and reports progress after each day',
+      inputSchema: { city, days: z.number().int().min(1).max(10).default(5) },
+      annotations: { readOnlyHint: true },
+    },
+    async (args, extra) => {
+      const progressToken = extra._meta?.progressToken;
+      const lines: string[] = [];
+      for (let day = 1; day <= args.days; day += 1) {
+        await pause(400);
+        if (extra.signal.aborted) break;
+        lines.push(`day ${day}: ${observe(args.city).celsius + ((day * 7) % 5) - 2} degrees`);
+        if (progressToken === undefined) continue;
+        const params = { progressToken, progress: day, total: args.days, message: `day ${day} of ${args.days}` };
+        await extra.sendNotification({ method: 'notifications/progress', params });
+      }
+      return { content: [{ type: 'text', text: lines.join('\n') }] };
+    },
+  );
+
+  server.registerTool(
+    'read_station',
+    { description: 'Reads a weather station and logs each of its sensors', inputSchema: { city } },
+    async (args, extra) => {
+      const { sky, celsius } = observe(args.city);
+      for (const data of [`sky: ${sky}`, `temperature: ${celsius}`]) {
+        const params = { level: 'info' as const, logger: 'station', data };
+        await extra.sendNotification({ method: 'notifications/message', params });
+      }
+      return { content: [{ type: 'text', text: `${sky}, ${celsius} degrees` }] };
+    },
+  );
+
+  server.registerResource(
+    'cities',
+    'weather://cities',
+    { title: 'Known cities', mimeType: 'application/json' },
+    async (uri) => ({ contents: [{ uri: uri.href, text: JSON.stringify(Object.keys(CITIES)) }] }),
+  );
+  return server;
+}
+
+const sessions = new Map<string, StreamableHTTPServerTransport>();
+
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const id = request.headers['mcp-session-id'];
+  const known = typeof id === 'string' ? sessions.get(id) : undefined;
+  if (known !== undefined) {
+    await known.handleRequest(request, response);
+    return;
+  }
+  if (id !== undefined) {
+    const error = { code: -32001, message: 'Session not found' };
+    response.writeHead(404, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ jsonrpc: '2.0', error, id: null }));
+    return;
+  }
+  const transport: StreamableHTTPServerTransport = new StreamableHTTPServerTransport({
+    sessionIdGenerator: randomUUID,
+    onsessioninitialized: (session) => {
+      const [oldest] = sessions.keys();
+      if (sessions.size >= MOST_SESSIONS && oldest !== undefined) {
+        void sessions.get(oldest)?.close();
+        sessions.delete(oldest);
+      }
+      sessions.set(session, transport);
+    },
+    onsessionclosed: (session) => {
+      sessions.delete(session);
+    },
+  });
+  // The SDK's own class declares its callbacks in a way that exactOptionalPropertyTypes refuses.
+  await weatherServer().connect(transport as Transport);
+  await transport.handleRequest(request, response);
+}
+
+const http = createServer((request, response) => {
+  answer(request, response).catch((error: unknown) => {
+    console.error(error);
+    if (!response.headersSent) response.writeHead(500);
+    response.end();
+  });
+});
+http.listen(Number(process.env['PORT'] ?? 0), '127.0.0.1', () => {
+  const address = http.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  console.log(`weather server on http://127.0.0.1:${port}/mcp`);
+});
+
+if (process.env['EXIT_WITH_PARENT'] !== undefined) {
+  process.stdin.resume().on('close', () => process.exit(0));
+}
