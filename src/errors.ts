@@ -202,6 +202,22 @@ export const ERRORS = {
     'The answer of the upstream is larger than limits.maxResponseBytes.',
   ),
   GW_CIRCUIT_OPEN: row(200, 503, -32603, true, 'upstream', 'The upstream failed repeatedly and is given a pause.'),
+  GW_MISSING_NAME: row(
+    200,
+    400,
+    -32602,
+    false,
+    'client',
+    'params must name what the method is about, as a string (name, uri, taskId or ref).',
+  ),
+  GW_ALREADY_INITIALIZED: row(
+    400,
+    400,
+    -32600,
+    false,
+    'client',
+    'This session is initialized already; initialize without Mcp-Session-Id.',
+  ),
   GW_CANCELLED: row(200, 499, -32603, false, 'client', 'The request was cancelled.'),
 } as const satisfies Record<string, ErrorRow>;
 

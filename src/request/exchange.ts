@@ -62,6 +62,17 @@ export interface UpstreamHandle {
 
 const NO_BYTES = Buffer.alloc(0);
 
+/** Room for ids and tokens without an allocation a request; longer ones (up to 256 bytes) get a buffer of their own. */
+const INLINE_BYTES = 48;
+
+/** Bits of `Exchange.wishes`. */
+export const Wish = {
+  /** The exchange is a notification: 202 and no body. */
+  noAnswer: 1 << 0,
+  /** The call has `inputResponses` or `requestState`. */
+  continued: 1 << 1,
+} as const;
+
 /** See the file comment. Public fields on purpose: this is the record that the stages share. */
 export class Exchange {
   /** Position in the exchange table and number of use: together the identity on rings and towards upstreams. */
@@ -93,6 +104,18 @@ export class Exchange {
 
   // decode
   readonly spans = new Int32Array(SPAN_COUNT);
+  /** The client's id token as sent; `idLength` bytes count, 0 = none (a notification or an unreadable id). */
+  id: Buffer = Buffer.allocUnsafe(INLINE_BYTES);
+  idLength = 0;
+  /** The client's progress token as sent; `progressLength` bytes count, 0 = none. */
+  progress: Buffer = Buffer.allocUnsafe(INLINE_BYTES);
+  progressLength = 0;
+  /** Bits of {@link Wish}: what the request asks of its answer. */
+  wishes = 0;
+  /** What a refusal has to quote from the request (cold paths only), e.g. the version asked for. */
+  detail = '';
+  /** Least log level number the client wants on this call's stream, 8 = none (0 debug ... 7 emergency). */
+  logLevel = 8;
   /** The exchange's own copy of the body once it has to outlive the accept call; `bodyLength` bytes of it count. */
   body: Buffer = NO_BYTES;
   bodyLength = 0;

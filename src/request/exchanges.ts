@@ -2,6 +2,9 @@ import { Exchange, Phase } from './exchange.js';
 
 const NO_BYTES = Buffer.alloc(0);
 
+/** Progress tokens have no limit of their own: a longer buffer is not kept in the pool. */
+const KEPT_TOKEN_BYTES = 256;
+
 /**
  * The pool of exchanges and the table by which verdicts and upstream answers find theirs again.
  * Bounded: `limits.maxInFlight` exchanges, at most 65,535 (a slot is 16 bits of an upstream id).
@@ -63,6 +66,12 @@ export class ExchangeTable {
     exchange.paramHeaders = null;
     exchange.body = NO_BYTES;
     exchange.bodyLength = 0;
+    exchange.idLength = 0;
+    exchange.progressLength = 0;
+    if (exchange.progress.length > KEPT_TOKEN_BYTES) exchange.progress = NO_BYTES;
+    exchange.wishes = 0;
+    exchange.detail = '';
+    exchange.logLevel = 8;
     exchange.session = null;
     exchange.decodedName = NO_BYTES;
     exchange.batch = null;

@@ -1,0 +1,328 @@
+/**
+ * decode: bytes to a classified exchange. Reads the message once, tells the era (MCP 2026-07-28 or a legacy
+ * revision), checks that headers and body agree, finds the session, and hands on; or refuses.
+ */
+import { type Decoder, Flag, Kind, Method, ScanStatus, Span } from '../../../native/layout.js';
+import type { ErrorCode } from '../../errors.js';
+import { LEVELS, levelNumber, NO_LEVEL } from '../../protocol/levels.js';
+import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../../protocol/revisions.js';
+import { Operation } from '../../shared/records.js';
+import { Accepts, type Exchange, type SessionLike, Wish } from '../exchange.js';
+import { sameName, sameText } from './text.js';
+
+/** What decode needs of the rest. */
+export interface DecodeOptions {
+  readonly decoder: Decoder;
+  /** Deepest JSON nesting accepted. */
+  readonly maxDepth: number;
+  /** A token is needed for anything at all. */
+  readonly authRequired: boolean;
+  /** Finds a legacy session by its sealed id, or null. */
+  openSession(id: string): SessionLike | null;
+  /** The exchange is understood; `bytes` are valid during the call. */
+  next(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  /** The exchange holds a batch of a client that may send one. */
+  batch(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  refuse(exchange: Exchange, code: ErrorCode): void;
+}
+
+const SCAN_ERRORS: readonly ErrorCode[] = [
+  'GW_INTERNAL',
+  'GW_PARSE',
+  'GW_TOO_DEEP',
+  'GW_AMBIGUOUS',
+  'GW_INVALID_REQUEST',
+  'GW_INVALID_ID',
+  'GW_INVALID_METHOD',
+  'GW_INVALID_PARAMS',
+  'GW_INVALID_REQUEST',
+];
+
+const MODERN_VERSION = REVISIONS[MODERN];
+
+/** Whether a version header names the modern family; versions compare as ISO dates. */
+function isModernVersion(version: string): boolean {
+  return version >= MODERN_VERSION;
+}
+
+/** Methods whose name is mirrored in `Mcp-Name` (MCP 2026-07-28, Streamable HTTP). */
+function isNamed(method: number): boolean {
+  return (
+    method === Method.toolsCall ||
+    method === Method.promptsGet ||
+    method === Method.resourcesRead ||
+    method === Method.tasksGet ||
+    method === Method.tasksUpdate ||
+    method === Method.tasksCancel
+  );
+}
+
+/** Methods that cannot be routed without a name. */
+function needsName(method: number): boolean {
+  return (
+    method === Method.toolsCall ||
+    method === Method.promptsGet ||
+    method === Method.resourcesRead ||
+    method === Method.complete
+  );
+}
+
+/** The stage; one per front. */
+export class DecodeStage {
+  readonly #options: DecodeOptions;
+
+  constructor(options: DecodeOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a POST with its whole body; `bytes[0, length)` are valid during the call only. */
+  decode(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    const options = this.#options;
+    if (options.authRequired && exchange.token === '') {
+      options.refuse(exchange, exchange.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
+      return;
+    }
+    if (exchange.accepts !== (Accepts.json | Accepts.sse)) {
+      options.refuse(exchange, 'GW_NOT_ACCEPTABLE');
+      return;
+    }
+    const status = options.decoder.scan(bytes, length, exchange.spans, options.maxDepth);
+    if (status !== ScanStatus.ok) {
+      if (status !== ScanStatus.notJson && status !== ScanStatus.badId) keepId(exchange, bytes);
+      options.refuse(exchange, SCAN_ERRORS[status] ?? 'GW_INVALID_REQUEST');
+      return;
+    }
+    if (exchange.spans[Span.kind] === Kind.batch) {
+      this.#batch(exchange, bytes, length);
+      return;
+    }
+    this.#message(exchange, bytes, length, false);
+  }
+
+  /** Takes one element of an accepted batch; session and revision of `exchange` are set already. */
+  element(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    const options = this.#options;
+    const status = options.decoder.scan(bytes, length, exchange.spans, options.maxDepth);
+    if (status !== ScanStatus.ok || exchange.spans[Span.kind] === Kind.batch) {
+      if (status !== ScanStatus.badId) keepId(exchange, bytes);
+      options.refuse(exchange, status === ScanStatus.ok ? 'GW_INVALID_REQUEST' : SCAN_ERRORS[status]!);
+      return;
+    }
+    this.#message(exchange, bytes, length, true);
+  }
+
+  /** Takes a GET (`Operation.stream`) or DELETE (`Operation.terminate`) on the endpoint. */
+  operation(exchange: Exchange, operation: number): void {
+    const options = this.#options;
+    exchange.spans.fill(-1);
+    exchange.spans[Span.kind] = Kind.none;
+    exchange.spans[Span.flags] = 0;
+    exchange.spans[Span.method] = operation;
+    exchange.spans[Span.nameHashLow] = 0;
+    exchange.spans[Span.nameHashHigh] = 0;
+    exchange.era = Era.legacy;
+    if (options.authRequired && exchange.token === '') {
+      options.refuse(exchange, exchange.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
+      return;
+    }
+    if (isModernVersion(exchange.versionHeader)) {
+      options.refuse(exchange, 'GW_METHOD_NOT_ALLOWED');
+      return;
+    }
+    if (operation === Operation.stream && (exchange.accepts & Accepts.sse) === 0) {
+      options.refuse(exchange, 'GW_NOT_ACCEPTABLE_STREAM');
+      return;
+    }
+    if (!this.#legacySession(exchange)) return;
+    options.next(exchange, NO_BYTES, 0);
+  }
+
+  #message(exchange: Exchange, bytes: Uint8Array, length: number, inBatch: boolean): void {
+    const { spans } = exchange;
+    const kind = spans[Span.kind]!;
+    const flags = spans[Span.flags]!;
+    keepId(exchange, bytes);
+    if (kind === Kind.response) {
+      this.#response(exchange, bytes, length, inBatch);
+      return;
+    }
+    if (kind === Kind.notification) {
+      exchange.wishes |= Wish.noAnswer;
+      if ((flags & Flag.methodIsNotification) === 0) {
+        this.#options.refuse(exchange, 'GW_INVALID_REQUEST');
+        return;
+      }
+    }
+    keepProgressToken(exchange, bytes);
+    if (spans[Span.inputResponsesStart]! >= 0 || spans[Span.requestStateStart]! >= 0) exchange.wishes |= Wish.continued;
+    const claimed = spans[Span.claimStart]! >= 0;
+    if (inBatch && claimed) {
+      this.#options.refuse(exchange, 'GW_BATCH_REFUSED');
+    } else if (claimed) {
+      this.#modern(exchange, bytes, length);
+    } else if (isModernVersion(exchange.versionHeader) && !inBatch) {
+      if (spans[Span.method] === Method.initialize) this.#options.refuse(exchange, 'GW_HEADER_MISMATCH');
+      else if (kind === Kind.notification) this.#modernNotification(exchange, bytes, length);
+      else this.#options.refuse(exchange, 'GW_ENVELOPE');
+    } else {
+      this.#legacy(exchange, bytes, length, inBatch);
+    }
+  }
+
+  #response(exchange: Exchange, bytes: Uint8Array, length: number, inBatch: boolean): void {
+    exchange.era = Era.legacy;
+    if (isModernVersion(exchange.versionHeader)) {
+      this.#options.refuse(exchange, 'GW_INVALID_REQUEST');
+      return;
+    }
+    exchange.wishes |= Wish.noAnswer;
+    if (!inBatch && !this.#legacySession(exchange)) return;
+    exchange.spans[Span.method] = Operation.accept;
+    this.#options.next(exchange, bytes, length);
+  }
+
+  #modernNotification(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    exchange.era = Era.modern;
+    exchange.revision = MODERN;
+    this.#options.next(exchange, bytes, length);
+  }
+
+  /** The validation ladder of a 2026-07-28 request, steps 5 to 9; later steps need the route. */
+  #modern(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    const { spans } = exchange;
+    const flags = spans[Span.flags]!;
+    exchange.era = Era.modern;
+    exchange.revision = MODERN;
+    const isRequest = spans[Span.kind] === Kind.request;
+    const code = isRequest ? this.#checkModern(exchange, bytes, flags) : null;
+    if (code !== null) {
+      this.#options.refuse(exchange, code);
+      return;
+    }
+    if (spans[Span.levelStart]! >= 0) {
+      const level = levelNumber(bytes, spans[Span.levelStart]!, spans[Span.levelEnd]!);
+      if (level < 0 && spans[Span.method] !== Method.message) {
+        this.#options.refuse(exchange, 'GW_INVALID_LEVEL');
+        return;
+      }
+      exchange.logLevel = level < 0 ? NO_LEVEL : level;
+    }
+    this.#options.next(exchange, bytes, length);
+  }
+
+  #checkModern(exchange: Exchange, bytes: Uint8Array, flags: number): ErrorCode | null {
+    const { spans, versionHeader, methodHeader } = exchange;
+    const method = spans[Span.method]!;
+    if ((flags & Flag.claimIsString) === 0 || (flags & Flag.capabilitiesIsObject) === 0) return 'GW_ENVELOPE';
+    const claimStart = spans[Span.claimStart]! + 1;
+    const claimEnd = spans[Span.claimEnd]! - 1;
+    if (versionHeader !== '' && !sameText(versionHeader, bytes, claimStart, claimEnd)) return 'GW_HEADER_MISMATCH';
+    if (methodHeader !== '' && !sameText(methodHeader, bytes, spans[Span.methodStart]!, spans[Span.methodEnd]!)) {
+      return 'GW_HEADER_MISMATCH';
+    }
+    if (!sameText(MODERN_VERSION, bytes, claimStart, claimEnd)) {
+      exchange.detail = Buffer.from(bytes.subarray(claimStart, Math.min(claimEnd, claimStart + 64))).toString('latin1');
+      return 'GW_UNSUPPORTED_VERSION';
+    }
+    if (versionHeader === '' || methodHeader === '') return 'GW_HEADER_MISMATCH';
+    if (isNamed(method)) {
+      if (!exchange.hasNameHeader) return 'GW_HEADER_MISMATCH';
+      if (spans[Span.nameStart]! < 0) return 'GW_MISSING_NAME';
+      const escaped = (flags & Flag.nameEscaped) !== 0;
+      if (!sameName(exchange.nameHeader, bytes, spans[Span.nameStart]!, spans[Span.nameEnd]!, escaped)) {
+        return 'GW_HEADER_MISMATCH';
+      }
+    } else if (method === Method.complete && spans[Span.nameStart]! < 0) {
+      return 'GW_MISSING_NAME';
+    }
+    return null;
+  }
+
+  #legacy(exchange: Exchange, bytes: Uint8Array, length: number, inBatch: boolean): void {
+    const { spans } = exchange;
+    const method = spans[Span.method]!;
+    exchange.era = Era.legacy;
+    if (method === Method.initialize) {
+      if (inBatch) {
+        this.#options.refuse(exchange, 'GW_INVALID_REQUEST');
+        return;
+      }
+      if (exchange.sessionId !== '' && this.#options.openSession(exchange.sessionId) !== null) {
+        this.#options.refuse(exchange, 'GW_ALREADY_INITIALIZED');
+        return;
+      }
+      exchange.revision = LATEST_LEGACY;
+      this.#options.next(exchange, bytes, length);
+      return;
+    }
+    if (!inBatch && !this.#legacySession(exchange)) return;
+    if (needsName(method) && (exchange.spans[Span.nameStart]! < 0 || (spans[Span.flags]! & Flag.nameNotString) !== 0)) {
+      this.#options.refuse(exchange, 'GW_MISSING_NAME');
+      return;
+    }
+    this.#options.next(exchange, bytes, length);
+  }
+
+  /** Finds the session and the revision of a legacy request; refuses and returns false when there is none. */
+  #legacySession(exchange: Exchange): boolean {
+    const options = this.#options;
+    if (exchange.versionHeader !== '') {
+      const revision = revisionNumber(exchange.versionHeader);
+      if (revision < 0 || revision >= MODERN) {
+        options.refuse(exchange, 'GW_BAD_VERSION_HEADER');
+        return false;
+      }
+    }
+    if (exchange.sessionId === '') {
+      options.refuse(exchange, 'GW_SESSION_REQUIRED');
+      return false;
+    }
+    const session = options.openSession(exchange.sessionId);
+    if (session === null) {
+      options.refuse(exchange, 'GW_SESSION_NOT_FOUND');
+      return false;
+    }
+    exchange.session = session;
+    exchange.revision = session.revision;
+    // A legacy server sends all levels until logging/setLevel says otherwise (2025-11-25, logging).
+    exchange.logLevel = Math.max(session.logLevel, 0);
+    session.lastUsed = exchange.startedAt;
+    return true;
+  }
+
+  #batch(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    if (isModernVersion(exchange.versionHeader)) {
+      this.#options.refuse(exchange, 'GW_BATCH_REFUSED');
+      return;
+    }
+    if (!this.#legacySession(exchange)) return;
+    // Batching exists in 2025-03-26 only; it was removed again in 2025-06-18.
+    if (exchange.revision !== Revision.r2025_03_26) this.#options.refuse(exchange, 'GW_BATCH_REFUSED');
+    else this.#options.batch(exchange, bytes, length);
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+/** Names of the levels, for messages about a wrong one. */
+export const LEVEL_NAMES: readonly string[] = LEVELS;
+
+function keepId(exchange: Exchange, bytes: Uint8Array): void {
+  const start = exchange.spans[Span.idStart]!;
+  if (start < 0) return;
+  const count = exchange.spans[Span.idEnd]! - start;
+  if (count > exchange.id.length) exchange.id = Buffer.allocUnsafe(count);
+  const { id } = exchange;
+  for (let index = 0; index < count; index += 1) id[index] = bytes[start + index]!;
+  exchange.idLength = count;
+}
+
+function keepProgressToken(exchange: Exchange, bytes: Uint8Array): void {
+  const start = exchange.spans[Span.progressTokenStart]!;
+  if (start < 0) return;
+  const count = exchange.spans[Span.progressTokenEnd]! - start;
+  if (count > exchange.progress.length) exchange.progress = Buffer.allocUnsafe(count);
+  const { progress } = exchange;
+  for (let index = 0; index < count; index += 1) progress[index] = bytes[start + index]!;
+  exchange.progressLength = count;
+}

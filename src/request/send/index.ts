@@ -1,0 +1,193 @@
+/**
+ * send: a permitted call to an endpoint. Chooses the server and the endpoint, splices the body, forwards, and tries
+ * the next endpoint where that is safe.
+ */
+import { Method, Span } from '../../../native/layout.js';
+import type { ErrorCode } from '../../errors.js';
+import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
+import { Era } from '../../protocol/revisions.js';
+import { VerdictFlag, VerdictWord } from '../../shared/records.js';
+import type { Endpoint } from '../../upstream/types.js';
+import { type Exchange, Phase, type SessionLike } from '../exchange.js';
+import { encodeHeaderValue } from './header-value.js';
+import { type SpliceTarget, sessionEnvelope, spliceRequest } from './splice.js';
+
+/** What send needs of one server of the upstream pool. */
+export interface SendServer {
+  readonly name: string;
+  readonly endpointCount: number;
+  /** Milliseconds a call may take; 0 = no limit. */
+  readonly requestTimeoutMs: number;
+  /** A ready endpoint that `exchange.tried` does not name, or null. */
+  choose(exchange: Exchange): Endpoint | null;
+  /** Why there is none. */
+  unavailable(): ErrorCode;
+}
+
+/** What send needs of one route of the snapshot. */
+export interface SendRoute {
+  readonly servers: readonly number[];
+  readonly requestTimeoutMs: number;
+  readonly idempotent: boolean;
+}
+
+/** What send needs of the catalog in force. */
+export interface SendCatalog {
+  readonly version: number;
+  /** JSON string contents of each entry's upstream name. */
+  readonly upstreamNameBytes: readonly Uint8Array[];
+  /** `Mcp-Name` value of each entry's upstream name. */
+  readonly mcpNameHeaders: readonly string[];
+  /** The server of each entry. */
+  readonly table: { readonly server: Int32Array };
+}
+
+export interface SendOptions {
+  server(index: number): SendServer | null;
+  route(index: number): SendRoute | null;
+  /** The catalog of that version while it is still remembered, else null. */
+  catalog(version: number): SendCatalog | null;
+  /** Nothing more can be tried. */
+  fail(exchange: Exchange, code: ErrorCode): void;
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** The stage; one per front. */
+export class SendStage {
+  readonly #options: SendOptions;
+  readonly #target: SpliceTarget = { era: 0, name: null, stripBytes: 0, envelope: NO_BYTES };
+  /** Envelopes of legacy sessions towards modern upstreams, by log level; they live as long as the session. */
+  readonly #envelopes = new WeakMap<SessionLike, (Buffer | undefined)[]>();
+
+  constructor(options: SendOptions) {
+    this.#options = options;
+  }
+
+  /** Forwards a call whose verdict is `forward` or `lead`; `bytes[0, length)` are valid during the call only. */
+  send(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    const { verdict } = exchange;
+    exchange.phase = Phase.sending;
+    exchange.tried = 0;
+    exchange.server = verdict[VerdictWord.server]!;
+    const server = this.#options.server(exchange.server);
+    const route = this.#options.route(verdict[VerdictWord.route]!);
+    if (server === null) {
+      this.#options.fail(exchange, 'GW_INTERNAL');
+      return;
+    }
+    // Only a call that may go elsewhere has to keep its body.
+    if (exchange.bodyLength === 0 && (server.endpointCount > 1 || (route !== null && route.servers.length > 1))) {
+      exchange.body = Buffer.from(bytes.subarray(0, length));
+      exchange.bodyLength = length;
+    }
+    this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN');
+  }
+
+  /** An endpoint reports that a call failed: the next one is tried if no byte left or the call is safe to repeat. */
+  failed(exchange: Exchange, code: ErrorCode, sent: boolean): void {
+    exchange.upstream = null;
+    exchange.connection = null;
+    const mayRepeat = !sent || this.#safe(exchange);
+    const timedOut = code === 'GW_UPSTREAM_TIMEOUT' || code === 'GW_RESPONSE_TOO_LARGE' || code === 'GW_CANCELLED';
+    if (mayRepeat && !timedOut && exchange.bodyLength > 0 && exchange.events === 0 && exchange.reply !== null) {
+      this.#attempt(exchange, exchange.body, exchange.bodyLength, code);
+    } else {
+      this.#options.fail(exchange, code);
+    }
+  }
+
+  #safe(exchange: Exchange): boolean {
+    if ((exchange.verdict[VerdictWord.flags]! & VerdictFlag.safe) !== 0) return true;
+    return this.#options.route(exchange.verdict[VerdictWord.route]!)?.idempotent === true;
+  }
+
+  #attempt(exchange: Exchange, bytes: Uint8Array, length: number, code: ErrorCode): void {
+    let server = this.#options.server(exchange.server)!;
+    let endpoint = server.choose(exchange);
+    let reason = exchange.tried === 0 ? server.unavailable() : code;
+    while (endpoint === null) {
+      const next = this.#fallback(exchange);
+      if (next < 0) {
+        this.#options.fail(exchange, reason);
+        return;
+      }
+      exchange.server = next;
+      exchange.tried = 0;
+      server = this.#options.server(next)!;
+      endpoint = server.choose(exchange);
+      reason = server.unavailable();
+    }
+    this.#forward(exchange, endpoint, server, bytes, length);
+  }
+
+  /** The server behind the current one in the route's order, or -1. */
+  #fallback(exchange: Exchange): number {
+    const route = this.#options.route(exchange.verdict[VerdictWord.route]!);
+    if (route === null || exchange.bodyLength === 0) return -1;
+    const at = route.servers.indexOf(exchange.server);
+    return at < 0 ? -1 : (route.servers[at + 1] ?? -1);
+  }
+
+  #forward(exchange: Exchange, endpoint: Endpoint, server: SendServer, bytes: Uint8Array, length: number): void {
+    const { verdict } = exchange;
+    const entry = verdict[VerdictWord.entry]!;
+    const catalog = entry >= 0 ? this.#options.catalog(verdict[VerdictWord.catalogVersion]!) : null;
+    if (entry >= 0 && catalog === null) {
+      this.#options.fail(exchange, 'GW_UPSTREAM_DOWN');
+      return;
+    }
+    const target = this.#target;
+    target.era = endpoint.era;
+    // A fallback server has the same names or none: its name is the one the entry has at the first server.
+    target.name = catalog === null ? null : catalog.upstreamNameBytes[entry]!;
+    target.stripBytes = verdict[VerdictWord.stripBytes]!;
+    target.envelope = endpoint.era === Era.modern && exchange.era === Era.legacy ? this.#envelope(exchange) : NO_BYTES;
+    exchange.upstreamId = exchange.generation * 65_536 + exchange.slot;
+    exchange.endpoint = endpoint.index;
+    exchange.tried |= 1 << endpoint.index;
+    exchange.upstreamEra = endpoint.era;
+    exchange.sent = false;
+    exchange.sentAt = performance.now();
+    const timeout = this.#options.route(verdict[VerdictWord.route]!)?.requestTimeoutMs || server.requestTimeoutMs;
+    exchange.deadline = timeout > 0 ? exchange.sentAt + timeout : 0;
+    exchange.upstream = endpoint;
+    const message = spliceRequest(exchange, bytes, length, target);
+    const method = exchange.spans[Span.method]!;
+    let nameHeader = '';
+    if (endpoint.era === Era.modern && endpoint.transport === 'http' && hasNameHeader(method)) {
+      nameHeader = catalog !== null ? catalog.mcpNameHeaders[entry]! : headerOf(exchange, bytes, target.stripBytes);
+    }
+    endpoint.call(exchange, message, method, nameHeader, exchange.paramHeaders);
+  }
+
+  #envelope(exchange: Exchange): Buffer {
+    const { session } = exchange;
+    if (session === null) return sessionEnvelope(NO_BYTES, null);
+    let byLevel = this.#envelopes.get(session);
+    if (byLevel === undefined) {
+      byLevel = new Array<Buffer | undefined>(NO_LEVEL + 1);
+      this.#envelopes.set(session, byLevel);
+    }
+    const level = session.logLevel < 0 ? NO_LEVEL : session.logLevel;
+    let envelope = byLevel[level];
+    if (envelope === undefined) {
+      envelope = sessionEnvelope(session.clientInfo, LEVELS[level] ?? null);
+      byLevel[level] = envelope;
+    }
+    return envelope;
+  }
+}
+
+function hasNameHeader(method: number): boolean {
+  return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
+}
+
+/** The `Mcp-Name` of a name that is not in the catalog; rare, so it may cost a string. */
+function headerOf(exchange: Exchange, bytes: Uint8Array, stripBytes: number): string {
+  const start = exchange.spans[Span.nameStart]!;
+  if (start < 0) return '';
+  const raw = Buffer.from(bytes.subarray(start, exchange.spans[Span.nameEnd]!)).toString('utf8');
+  const name = JSON.parse(`"${raw}"`) as string;
+  return encodeHeaderValue(name.slice(stripBytes));
+}

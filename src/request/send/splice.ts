@@ -1,0 +1,187 @@
+/**
+ * Turns the client's message into the upstream's: a new id, the upstream's own name, the progress token, and the
+ * era's envelope; every other byte stays as it was sent.
+ */
+import { Flag, Span } from '../../../native/layout.js';
+import { Composer } from '../../protocol/composer.js';
+import { members } from '../../protocol/json-cursor.js';
+import { Era, MODERN, REVISIONS } from '../../protocol/revisions.js';
+import type { Exchange } from '../exchange.js';
+
+const NO_BYTES = Buffer.alloc(0);
+const ENVELOPE_PREFIX = Buffer.from('"io.modelcontextprotocol/');
+
+/** At most: id, name, progress token, the envelope's keys, inputResponses, requestState, an insertion. */
+const MAX_EDITS = 24;
+const starts = new Int32Array(MAX_EDITS);
+const ends = new Int32Array(MAX_EDITS);
+const values: Uint8Array[] = new Array<Uint8Array>(MAX_EDITS).fill(NO_BYTES);
+let count = 0;
+
+const composer = new Composer();
+const digits = new Composer(64);
+
+/** Records that `[start, end)` becomes `value`; edits are kept in the order of their positions. */
+function edit(start: number, end: number, value: Uint8Array): void {
+  if (count === MAX_EDITS) throw new RangeError('too many edits in one message');
+  let at = count;
+  while (at > 0 && starts[at - 1]! > start) {
+    starts[at] = starts[at - 1]!;
+    ends[at] = ends[at - 1]!;
+    values[at] = values[at - 1]!;
+    at -= 1;
+  }
+  starts[at] = start;
+  ends[at] = end;
+  values[at] = value;
+  count += 1;
+}
+
+/** What the upstream's message differs in. */
+export interface SpliceTarget {
+  /** Era of the upstream. */
+  era: number;
+  /** Upstream name as JSON string contents (escaped, without quotes); null = keep, after cutting `stripBytes`. */
+  name: Uint8Array | null;
+  stripBytes: number;
+  /**
+   * Envelope members for a modern upstream on behalf of a legacy client, as JSON members without braces:
+   * `"io.modelcontextprotocol/protocolVersion":"…",…`.
+   */
+  envelope: Uint8Array;
+}
+
+/**
+ * Makes the upstream's message from the client's. The result belongs to the caller.
+ *
+ * @param bytes the client's message, `exchange.spans` is its scan
+ */
+export function spliceRequest(exchange: Exchange, bytes: Uint8Array, length: number, target: SpliceTarget): Buffer {
+  const { spans } = exchange;
+  count = 0;
+  const id = digits.reset().integer(exchange.upstreamId);
+  const idBytes = id.bytes.subarray(0, id.length);
+  edit(spans[Span.idStart]!, spans[Span.idEnd]!, idBytes);
+  const nameStart = spans[Span.nameStart]!;
+  if (nameStart >= 0) {
+    if (target.name !== null) edit(nameStart, spans[Span.nameEnd]!, target.name);
+    else if (target.stripBytes > 0) edit(nameStart, nameStart + target.stripBytes, NO_BYTES);
+  }
+  const tokenStart = spans[Span.progressTokenStart]!;
+  if (tokenStart >= 0) edit(tokenStart, spans[Span.progressTokenEnd]!, idBytes);
+  if (exchange.era !== target.era) {
+    if (target.era === Era.legacy) dropEnvelope(exchange, bytes);
+    else addEnvelope(exchange, target.envelope);
+  }
+  return apply(bytes, length);
+}
+
+function apply(bytes: Uint8Array, length: number): Buffer {
+  let size = length;
+  for (let index = 0; index < count; index += 1) size += values[index]!.length - (ends[index]! - starts[index]!);
+  composer.reset().reserve(size);
+  let at = 0;
+  for (let index = 0; index < count; index += 1) {
+    composer.range(bytes, at, starts[index]!).put(values[index]!);
+    values[index] = NO_BYTES;
+    at = ends[index]!;
+  }
+  composer.range(bytes, at, length);
+  return composer.take();
+}
+
+/** Modern client, legacy upstream: the envelope and the continuation members mean nothing there (bridging, requests). */
+function dropEnvelope(exchange: Exchange, bytes: Uint8Array): void {
+  const { spans } = exchange;
+  const metaStart = spans[Span.metaStart]!;
+  if (metaStart >= 0 && (spans[Span.flags]! & Flag.metaIsObject) !== 0) {
+    dropMembers(bytes, metaStart, spans[Span.metaEnd]!, isEnvelopeKey);
+  }
+  if (spans[Span.inputResponsesStart]! >= 0 || spans[Span.requestStateStart]! >= 0) {
+    dropMembers(bytes, spans[Span.paramsStart]!, spans[Span.paramsEnd]!, isContinuationKey);
+  }
+}
+
+function startsWith(bytes: Uint8Array, start: number, prefix: Uint8Array): boolean {
+  for (let index = 0; index < prefix.length; index += 1) if (bytes[start + index] !== prefix[index]) return false;
+  return true;
+}
+
+const CONTINUATION = [Buffer.from('"inputResponses"'), Buffer.from('"requestState"')];
+
+function isEnvelopeKey(bytes: Uint8Array, start: number): boolean {
+  return startsWith(bytes, start, ENVELOPE_PREFIX);
+}
+
+function isContinuationKey(bytes: Uint8Array, start: number): boolean {
+  return startsWith(bytes, start, CONTINUATION[0]!) || startsWith(bytes, start, CONTINUATION[1]!);
+}
+
+const COMMA = Buffer.from(',');
+
+/** Drops the members of the object `[start, end)` whose raw key `drop` names, by cutting everything between kept members. */
+function dropMembers(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  drop: (bytes: Uint8Array, keyStart: number) => boolean,
+): void {
+  let keptBefore = false;
+  let cutFrom = start + 1;
+  let cutting = false;
+  for (const member of members(bytes, start, end)) {
+    if (drop(bytes, member.keyStart)) {
+      cutting = true;
+      continue;
+    }
+    if (cutting) {
+      edit(cutFrom, member.keyStart, keptBefore ? COMMA : NO_BYTES);
+      cutting = false;
+    }
+    keptBefore = true;
+    cutFrom = member.valueEnd;
+  }
+  if (cutting) edit(cutFrom, end - 1, NO_BYTES);
+}
+
+const META_OPEN = Buffer.from('"_meta":{');
+const PARAMS_OPEN = Buffer.from('"params":{"_meta":{');
+
+/** Legacy client, modern upstream: every request carries the envelope. */
+function addEnvelope(exchange: Exchange, envelope: Uint8Array): void {
+  const { spans } = exchange;
+  const flags = spans[Span.flags]!;
+  const metaStart = spans[Span.metaStart]!;
+  const paramsStart = spans[Span.paramsStart]!;
+  if (metaStart >= 0 && (flags & Flag.metaIsObject) !== 0) {
+    const more = (flags & Flag.metaIsEmpty) === 0 ? ',' : '';
+    edit(metaStart + 1, metaStart + 1, Buffer.concat([envelope, Buffer.from(more)]));
+  } else if (metaStart >= 0) {
+    edit(metaStart, spans[Span.metaEnd]!, Buffer.concat([Buffer.from('{'), envelope, Buffer.from('}')]));
+  } else if (paramsStart >= 0) {
+    const close = (flags & Flag.paramsIsEmpty) === 0 ? '},' : '}';
+    edit(paramsStart + 1, paramsStart + 1, Buffer.concat([META_OPEN, envelope, Buffer.from(close)]));
+  } else {
+    // Behind the id, which every request has: `"id":7` becomes `"id":7,"params":{…}`.
+    const at = spans[Span.idEnd]!;
+    edit(at, at, Buffer.concat([COMMA, PARAMS_OPEN, envelope, Buffer.from('}}')]));
+  }
+}
+
+const VERSION_KEY = `"io.modelcontextprotocol/protocolVersion":"${REVISIONS[MODERN]}"`;
+
+/**
+ * The envelope a legacy session's calls carry towards modern upstreams.
+ * No client capability is declared: nothing could be asked back on such a call.
+ *
+ * @param clientInfo raw JSON of the client's `clientInfo`, may be empty
+ * @param level protocol log level the session asked for, or null
+ */
+export function sessionEnvelope(clientInfo: Uint8Array, level: string | null): Buffer {
+  const parts = [VERSION_KEY, '"io.modelcontextprotocol/clientCapabilities":{}'];
+  if (clientInfo.length > 0) {
+    parts.push(`"io.modelcontextprotocol/clientInfo":${Buffer.from(clientInfo).toString('utf8')}`);
+  }
+  if (level !== null) parts.push(`"io.modelcontextprotocol/logLevel":"${level}"`);
+  return Buffer.from(parts.join(','));
+}

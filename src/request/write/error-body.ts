@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto';
+import { ERROR_CODES, ERRORS, type ErrorCode } from '../../errors.js';
+import type { Composer } from '../../protocol/composer.js';
+import { REVISIONS, Revision } from '../../protocol/revisions.js';
+import type { Exchange } from '../exchange.js';
+
+const OPEN = Buffer.from('{"jsonrpc":"2.0","id":');
+const NULL = Buffer.from('null');
+const HEX = Buffer.from('0123456789abcdef');
+
+/** Everything of an error body up to its variable parts, made once. */
+interface Prepared {
+  /** From behind the id to the correlation id. */
+  readonly middle: Buffer;
+}
+
+/** Distinguishes the correlation ids of this process from those of others. */
+const PROCESS_TAG = randomBytes(4).toString('hex');
+
+const prepared = new Map<ErrorCode, Prepared>(
+  ERROR_CODES.map((code) => {
+    const { rpc, sentence, retryable } = ERRORS[code];
+    const head = JSON.stringify({ code: rpc, message: sentence }).slice(0, -1);
+    const data = JSON.stringify({ code, retryable }).slice(0, -1);
+    const middle = Buffer.from(`,"error":${head},"data":${data},"correlationId":"${PROCESS_TAG}-`);
+    return [code, { middle }];
+  }),
+);
+
+const CLOSE = Buffer.from('}}}');
+const QUOTE = Buffer.from('"');
+const UPSTREAM = Buffer.from(',"upstream":');
+const RETRY_AFTER = Buffer.from(',"retryAfterMs":');
+const SUPPORTED = Buffer.from(`,"supported":["${REVISIONS[Revision.r2026_07_28]}"],"requested":`);
+
+function hex(composer: Composer, value: number): void {
+  composer.reserve(8);
+  for (let shift = 28; shift >= 0; shift -= 4) {
+    composer.bytes[composer.length] = HEX[(value >>> shift) & 15]!;
+    composer.length += 1;
+  }
+}
+
+/** The id by which an operator finds this exchange in the log. */
+export function correlationId(exchange: Exchange): string {
+  const part = (value: number): string => (value >>> 0).toString(16).padStart(8, '0');
+  return `${PROCESS_TAG}-${part(exchange.generation)}${part(exchange.slot)}`;
+}
+
+/**
+ * Appends the JSON-RPC error for `code` to `composer`: the client's id, the table's code and sentence,
+ * `data: {code, retryable, correlationId, upstream?, retryAfterMs?, supported?, requested?}`.
+ *
+ * @param upstream name of the server concerned as a JSON string token, or null
+ */
+export function errorBody(
+  composer: Composer,
+  exchange: Exchange,
+  code: ErrorCode,
+  upstream: Uint8Array | null,
+  retryAfterMs: number,
+): void {
+  composer.put(OPEN);
+  if (exchange.idLength > 0) composer.range(exchange.id, 0, exchange.idLength);
+  else composer.put(NULL);
+  composer.put(prepared.get(code)!.middle);
+  hex(composer, exchange.generation);
+  hex(composer, exchange.slot);
+  composer.put(QUOTE);
+  if (upstream !== null) composer.put(UPSTREAM).put(upstream);
+  if (retryAfterMs > 0) composer.put(RETRY_AFTER).integer(retryAfterMs);
+  if (code === 'GW_UNSUPPORTED_VERSION') composer.put(SUPPORTED).text(JSON.stringify(exchange.detail));
+  composer.put(CLOSE);
+}

@@ -1,0 +1,276 @@
+/**
+ * write: answers back to the client, as one JSON body or as a stream of events, with the client's ids restored;
+ * and the end of an exchange.
+ */
+import { Flag, Kind, Method, Span } from '../../../native/layout.js';
+import { ERROR_CODES, ERRORS, type ErrorCode } from '../../errors.js';
+import { Composer } from '../../protocol/composer.js';
+import { levelNumber } from '../../protocol/levels.js';
+import { Era } from '../../protocol/revisions.js';
+import { Verdict, VerdictWord } from '../../shared/records.js';
+import { Accepts, type Exchange, Phase, Wish } from '../exchange.js';
+import { errorBody } from './error-body.js';
+import { challenge, JSON_HEAD, NO_HEAD, STREAM_HEAD } from './heads.js';
+import { composeResult, translateResponse } from './translate.js';
+
+export interface WriteOptions {
+  /** `"_meta":{"io.modelcontextprotocol/serverInfo":…}` of the gateway. */
+  serverInfo(): Uint8Array;
+  /** Name of a server as a JSON string token, or null. */
+  serverName(index: number): Uint8Array | null;
+  resourceMetadata(): string | null;
+  /** CORS headers for an exchange that came with an allowed `Origin`. */
+  corsHead(exchange: Exchange): readonly string[];
+  /** A call that leads a cache key has a good result, or has none. */
+  store(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void;
+  release(exchange: Exchange): void;
+  /** The exchange is about to be given back: count and log it. */
+  finished(exchange: Exchange): void;
+  /** Gives the exchange back to its table. */
+  recycle(exchange: Exchange): void;
+}
+
+const EVENT_OPEN = Buffer.from('event: message\ndata: ');
+const EVENT_CLOSE = Buffer.from('\n\n');
+const NO_BYTES = Buffer.alloc(0);
+const NEWLINE = 10;
+const RETURN = 13;
+const SPACE = 32;
+
+/** Status of an in-band error that HTTP shows too (2026-07-28, validation order 12 and 14). */
+function statusOf(exchange: Exchange, flags: number, code: number): number {
+  if ((flags & Flag.isErrorResponse) === 0 || exchange.era !== Era.modern) return 200;
+  if (code === -32601) return 404;
+  return code === -32021 ? 400 : 200;
+}
+
+/** The stage; one per front. */
+export class WriteStage {
+  readonly #options: WriteOptions;
+  readonly #composer = new Composer();
+
+  constructor(options: WriteOptions) {
+    this.#options = options;
+  }
+
+  /** A message of the upstream about this call (CallSink.message). */
+  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    if (spans[Span.kind] === Kind.response) this.#response(exchange, bytes, length, spans);
+    else if (spans[Span.kind] === Kind.notification) this.#notification(exchange, bytes, length, spans);
+  }
+
+  #response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    const flags = spans[Span.flags]!;
+    const leads = exchange.verdict[VerdictWord.verdict] === Verdict.lead;
+    exchange.upstream = null;
+    if ((flags & Flag.resultInputRequired) !== 0 && exchange.era === Era.legacy) {
+      if (leads) this.#options.release(exchange);
+      this.fail(exchange, 'GW_INPUT_REQUIRED_UNSUPPORTED');
+      return;
+    }
+    const composer = this.#composer.reset();
+    if (exchange.streaming) composer.put(EVENT_OPEN);
+    translateResponse(composer, exchange, bytes, length, spans, this.#options.serverInfo());
+    if (leads) this.#settle(exchange, bytes, length, spans, flags);
+    if (exchange.reply === null) {
+      this.#finish(exchange);
+      return;
+    }
+    if ((flags & Flag.isErrorResponse) !== 0) exchange.error = 'GW_UPSTREAM_PROTOCOL';
+    if (exchange.streaming) this.#endStream(exchange);
+    else this.#json(exchange, statusOf(exchange, flags, spans[Span.errorCode]!), JSON_HEAD);
+  }
+
+  /** Lets the cache keep the client's form of a good result. */
+  #settle(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array, flags: number): void {
+    const good =
+      (flags & (Flag.isErrorResponse | Flag.isError | Flag.resultInputRequired)) === 0 &&
+      (flags & Flag.resultIsObject) !== 0 &&
+      ((flags & Flag.resultComplete) !== 0 || spans[Span.resultTypeStart]! < 0);
+    if (!good) {
+      this.#options.release(exchange);
+    } else if (exchange.era === exchange.upstreamEra) {
+      this.#options.store(exchange, bytes, spans[Span.resultStart]!, spans[Span.resultEnd]!);
+    } else if (spans[Span.idStart]! < spans[Span.resultStart]!) {
+      // Everything around the result was copied as it is, so its place in the composed message can be told.
+      const { length: composed, bytes: content } = this.#composer;
+      const prefix = exchange.streaming ? EVENT_OPEN.length : 0;
+      const shift = prefix + exchange.idLength - (spans[Span.idEnd]! - spans[Span.idStart]!);
+      this.#options.store(exchange, content, spans[Span.resultStart]! + shift, composed - (length - spans[Span.resultEnd]!));
+    } else {
+      this.#options.release(exchange);
+    }
+  }
+
+  #notification(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    if (exchange.reply === null || (exchange.accepts & Accepts.sse) === 0) return;
+    const composer = this.#composer.reset();
+    if (spans[Span.method] === Method.progress) {
+      const start = spans[Span.progressTokenStart]!;
+      if (exchange.progressLength === 0 || start < 0) return;
+      composer.put(EVENT_OPEN).range(bytes, 0, start).range(exchange.progress, 0, exchange.progressLength);
+      composer.range(bytes, spans[Span.progressTokenEnd]!, length);
+    } else if (spans[Span.method] === Method.message) {
+      const start = spans[Span.levelStart]!;
+      if (start < 0 || levelNumber(bytes, start, spans[Span.levelEnd]!) < exchange.logLevel) return;
+      composer.put(EVENT_OPEN).range(bytes, 0, length);
+    } else {
+      return;
+    }
+    if (!exchange.streaming) this.#openStream(exchange);
+    this.#event(exchange);
+  }
+
+  #openStream(exchange: Exchange): void {
+    exchange.streaming = true;
+    exchange.phase = Phase.streaming;
+    exchange.status = 200;
+    exchange.reply!.openStream(200, this.#head(exchange, STREAM_HEAD));
+  }
+
+  /** Sends what the composer holds (an event without its end) as one event. */
+  #event(exchange: Exchange): void {
+    const composer = this.#composer;
+    flatten(composer, EVENT_OPEN.length);
+    composer.put(EVENT_CLOSE);
+    exchange.events += 1;
+    exchange.bytesOut += composer.length;
+    if (!exchange.reply!.write(composer.bytes, 0, composer.length)) exchange.upstream?.pause(exchange);
+  }
+
+  #endStream(exchange: Exchange): void {
+    this.#event(exchange);
+    // The write may have found the client gone.
+    exchange.reply?.endStream();
+    this.#finish(exchange);
+  }
+
+  #json(exchange: Exchange, status: number, head: readonly string[]): void {
+    const composer = this.#composer;
+    exchange.status = status;
+    exchange.bytesOut += composer.length;
+    exchange.reply!.send(status, this.#head(exchange, head), composer.bytes, 0, composer.length);
+    this.#finish(exchange);
+  }
+
+  #head(exchange: Exchange, head: readonly string[]): readonly string[] {
+    if (exchange.origin === '') return head;
+    return [...head, ...this.#options.corsHead(exchange)];
+  }
+
+  /** A result that is ready as bytes: prepared answers and cached results. */
+  result(exchange: Exchange, result: Uint8Array, head: readonly string[] = JSON_HEAD): void {
+    if (exchange.reply === null) {
+      this.#finish(exchange);
+      return;
+    }
+    composeResult(this.#composer.reset(), exchange, result);
+    this.#json(exchange, 200, head);
+  }
+
+  /** Ends with a status and no body (202 for notifications, 200 for a DELETE). */
+  empty(exchange: Exchange, status: number): void {
+    if (exchange.reply !== null) {
+      exchange.status = status;
+      exchange.reply.send(status, this.#head(exchange, NO_HEAD), NO_BYTES, 0, 0);
+    }
+    this.#finish(exchange);
+  }
+
+  /** A refusal before a decision: bad input, no token. */
+  refuse(exchange: Exchange, code: ErrorCode): void {
+    let head: readonly string[] = JSON_HEAD;
+    if (code === 'GW_UNAUTHENTICATED' || code === 'GW_INVALID_TOKEN') {
+      const reason = code === 'GW_INVALID_TOKEN' ? 'invalid_token' : null;
+      head = [...JSON_HEAD, 'www-authenticate', challenge(reason, '', this.#options.resourceMetadata())];
+    } else if (code === 'GW_METHOD_NOT_ALLOWED') {
+      head = [...JSON_HEAD, 'allow', 'POST'];
+    } else if (code === 'GW_OVERLOADED' || code === 'GW_DRAINING' || code === 'GW_AUTH_UNAVAILABLE') {
+      head = [...JSON_HEAD, 'retry-after', '1'];
+    }
+    this.#error(exchange, code, head, 0);
+  }
+
+  /** A denial of the policy; the words are in `exchange.verdict`. @param scopes for the challenge, space separated */
+  deny(exchange: Exchange, scopes: string): void {
+    const code = ERROR_CODES[exchange.verdict[VerdictWord.error]!] ?? 'GW_INTERNAL';
+    if (code === 'GW_INSUFFICIENT_SCOPE') {
+      const value = challenge('insufficient_scope', scopes, this.#options.resourceMetadata());
+      this.#error(exchange, code, [...JSON_HEAD, 'www-authenticate', value], 0);
+    } else if (code === 'GW_RATE_LIMITED') {
+      const wait = Math.max(1, exchange.verdict[VerdictWord.retryAfterMs]!);
+      this.#error(exchange, code, [...JSON_HEAD, 'retry-after', String(Math.ceil(wait / 1000))], wait);
+    } else {
+      this.refuse(exchange, code);
+    }
+  }
+
+  /** A failure after the decision: in-band, on the stream if one is open. */
+  fail(exchange: Exchange, code: ErrorCode): void {
+    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#options.release(exchange);
+    this.#error(exchange, code, JSON_HEAD, 0);
+  }
+
+  #error(exchange: Exchange, code: ErrorCode, head: readonly string[], retryAfterMs: number): void {
+    exchange.error = code;
+    if (exchange.reply === null) {
+      this.#finish(exchange);
+      return;
+    }
+    const row = ERRORS[code];
+    if ((exchange.wishes & Wish.noAnswer) !== 0 && row.status === 200) {
+      this.empty(exchange, 202);
+      return;
+    }
+    const upstream = row.source === 'upstream' ? this.#options.serverName(exchange.server) : null;
+    const composer = this.#composer.reset();
+    if (exchange.streaming) composer.put(EVENT_OPEN);
+    errorBody(composer, exchange, code, upstream, retryAfterMs);
+    if (exchange.streaming) this.#endStream(exchange);
+    else this.#json(exchange, row.status, head);
+  }
+
+  /** The client cancelled: the stream ends without an answer (MCP, cancellation). */
+  cancelled(exchange: Exchange): void {
+    exchange.error = 'GW_CANCELLED';
+    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#options.release(exchange);
+    const { reply } = exchange;
+    if (reply !== null) {
+      if (!exchange.streaming) this.#openStream(exchange);
+      reply.endStream();
+    }
+    this.#finish(exchange);
+  }
+
+  /** The client takes bytes again. */
+  drained(exchange: Exchange): void {
+    exchange.upstream?.resume(exchange);
+  }
+
+  /** Nothing more will be written: counts the exchange and gives it back. */
+  abandon(exchange: Exchange): void {
+    exchange.error ??= 'GW_CANCELLED';
+    this.#finish(exchange);
+  }
+
+  #finish(exchange: Exchange): void {
+    if (exchange.phase === Phase.done || exchange.phase === Phase.free) return;
+    exchange.phase = Phase.done;
+    this.#options.finished(exchange);
+    this.#options.recycle(exchange);
+  }
+}
+
+/** An event is one line: line breaks between JSON tokens become spaces (inside strings they are escaped anyway). */
+function flatten(composer: Composer, from: number): void {
+  const { bytes, length } = composer;
+  if (length - from < 256) {
+    for (let index = from; index < length; index += 1) {
+      if (bytes[index] === NEWLINE || bytes[index] === RETURN) bytes[index] = SPACE;
+    }
+    return;
+  }
+  const content = bytes.subarray(from, length);
+  for (let at = content.indexOf(NEWLINE); at >= 0; at = content.indexOf(NEWLINE, at + 1)) content[at] = SPACE;
+  for (let at = content.indexOf(RETURN); at >= 0; at = content.indexOf(RETURN, at + 1)) content[at] = SPACE;
+}

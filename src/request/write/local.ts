@@ -1,0 +1,156 @@
+/**
+ * The methods that the gateway answers itself, after the same decision as every other request: from the catalog's
+ * prepared bytes and from session state.
+ */
+import { Method, Span } from '../../../native/layout.js';
+import { decodeString, findMember } from '../../protocol/json-cursor.js';
+import { levelNumber } from '../../protocol/levels.js';
+import { Era, LATEST_LEGACY, MODERN, revisionNumber } from '../../protocol/revisions.js';
+import { Operation, VerdictWord } from '../../shared/records.js';
+import type { Exchange, SessionLike } from '../exchange.js';
+import { JSON_HEAD } from './heads.js';
+import type { WriteStage } from './index.js';
+
+/** What the catalog has ready. */
+export interface PreparedAnswers {
+  /** Result bytes of `initialize`. */
+  initializeResult(revision: number): Uint8Array;
+  /** Result bytes of `server/discover`. */
+  discoverResult(): Uint8Array;
+  /**
+   * Result bytes of one page of a list; null for a cursor that is not ours.
+   * @param cursor raw JSON token of `params.cursor`, null = first page
+   */
+  page(method: number, revision: number, cursor: Uint8Array | null): Uint8Array | null;
+}
+
+export interface LocalOptions {
+  readonly write: WriteStage;
+  answers(): PreparedAnswers;
+  /** Makes a session; null when there are too many. */
+  createSession(
+    revision: number,
+    capabilities: Uint8Array,
+    clientInfo: Uint8Array,
+    subject: Int32Array,
+  ): SessionLike | null;
+  endSession(session: SessionLike): void;
+  /** Takes over a GET: the session's standalone stream. */
+  openStandaloneStream(exchange: Exchange): void;
+  /** Cancels the request of this client with the id `bytes[start, end)`, if it is in flight. */
+  cancel(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void;
+  /** The log level of a session changed. */
+  levelChanged(session: SessionLike): void;
+}
+
+const EMPTY_RESULT = Buffer.from('{}');
+const EMPTY_OBJECT = Buffer.from('{}');
+const NO_BYTES = Buffer.alloc(0);
+
+/** Answers `Verdict.local`; one per front. */
+export class LocalAnswers {
+  readonly #options: LocalOptions;
+
+  constructor(options: LocalOptions) {
+    this.#options = options;
+  }
+
+  /** Answers one request; `bytes[0, length)` are valid during the call only. */
+  answer(exchange: Exchange, bytes: Uint8Array): void {
+    const { write } = this.#options;
+    const { spans } = exchange;
+    const method = spans[Span.method]!;
+    switch (method) {
+      case Method.toolsList:
+      case Method.promptsList:
+      case Method.resourcesList:
+      case Method.templatesList:
+        this.#list(exchange, bytes, method);
+        return;
+      case Method.ping:
+        write.result(exchange, EMPTY_RESULT);
+        return;
+      case Method.discover:
+        write.result(exchange, this.#options.answers().discoverResult());
+        return;
+      case Method.initialize:
+        this.#initialize(exchange, bytes);
+        return;
+      case Method.setLevel:
+        this.#setLevel(exchange, bytes);
+        return;
+      case Method.cancelled:
+        if (spans[Span.requestIdStart]! >= 0 && exchange.era === Era.legacy) {
+          this.#options.cancel(exchange, bytes, spans[Span.requestIdStart]!, spans[Span.requestIdEnd]!);
+        }
+        write.empty(exchange, 202);
+        return;
+      case Operation.stream:
+        this.#options.openStandaloneStream(exchange);
+        return;
+      case Operation.terminate:
+        if (exchange.session !== null) this.#options.endSession(exchange.session);
+        write.empty(exchange, 200);
+        return;
+      default:
+        write.empty(exchange, 202);
+    }
+  }
+
+  #list(exchange: Exchange, bytes: Uint8Array, method: number): void {
+    const start = exchange.spans[Span.cursorStart]!;
+    const cursor = start < 0 ? null : bytes.subarray(start, exchange.spans[Span.cursorEnd]!);
+    const revision = exchange.era === Era.modern ? MODERN : exchange.revision;
+    const page = this.#options.answers().page(method, revision, cursor);
+    if (page === null) this.#options.write.refuse(exchange, 'GW_INVALID_CURSOR');
+    else this.#options.write.result(exchange, page);
+  }
+
+  #initialize(exchange: Exchange, bytes: Uint8Array): void {
+    const { write } = this.#options;
+    const start = exchange.spans[Span.paramsStart]!;
+    const end = exchange.spans[Span.paramsEnd]!;
+    const version = start < 0 ? null : findMember(bytes, start, end, 'protocolVersion');
+    if (version === null || bytes[version.valueStart] !== 0x22) {
+      write.refuse(exchange, 'GW_INVALID_PARAMS');
+      return;
+    }
+    const asked = revisionNumber(decodeString(bytes, version.valueStart, version.valueEnd));
+    const revision = asked < 0 || asked >= MODERN ? LATEST_LEGACY : asked;
+    const capabilities = findMember(bytes, start, end, 'capabilities');
+    const clientInfo = findMember(bytes, start, end, 'clientInfo');
+    const { verdict } = exchange;
+    const subject = verdict.slice(VerdictWord.subject0, VerdictWord.subject3 + 1);
+    const session = this.#options.createSession(
+      revision,
+      isObject(bytes, capabilities) ? bytes.slice(capabilities.valueStart, capabilities.valueEnd) : EMPTY_OBJECT,
+      isObject(bytes, clientInfo) ? bytes.slice(clientInfo.valueStart, clientInfo.valueEnd) : NO_BYTES,
+      subject,
+    );
+    if (session === null) {
+      write.refuse(exchange, 'GW_OVERLOADED');
+      return;
+    }
+    exchange.session = session;
+    exchange.revision = revision;
+    const head = [...JSON_HEAD, 'mcp-session-id', session.id];
+    write.result(exchange, this.#options.answers().initializeResult(revision), head);
+  }
+
+  #setLevel(exchange: Exchange, bytes: Uint8Array): void {
+    const { write } = this.#options;
+    const start = exchange.spans[Span.levelStart]!;
+    const level = start < 0 ? -1 : levelNumber(bytes, start, exchange.spans[Span.levelEnd]!);
+    if (level < 0 || exchange.session === null) {
+      write.refuse(exchange, 'GW_INVALID_LEVEL');
+      return;
+    }
+    exchange.session.logLevel = level;
+    this.#options.levelChanged(exchange.session);
+    write.result(exchange, EMPTY_RESULT);
+  }
+}
+
+function isObject<T extends { valueStart: number }>(bytes: Uint8Array, member: T | null): member is T {
+  return member !== null && bytes[member.valueStart] === 0x7b;
+}

@@ -1,0 +1,156 @@
+/**
+ * Turns the upstream's response into the client's: the client's id, and the result shape of its era; every other byte
+ * stays as the upstream sent it (bridging, results).
+ */
+import { Flag, Method, Span } from '../../../native/layout.js';
+import type { Composer } from '../../protocol/composer.js';
+import { findMember, members } from '../../protocol/json-cursor.js';
+import { Era } from '../../protocol/revisions.js';
+import type { Exchange } from '../exchange.js';
+
+const RESULT_OPEN = Buffer.from('{"jsonrpc":"2.0","id":');
+const RESULT_MIDDLE = Buffer.from(',"result":');
+const CLOSE = Buffer.from('}');
+const OPEN = Buffer.from('{');
+const COMMA = Buffer.from(',');
+const COMPLETE = Buffer.from('"resultType":"complete"');
+const NOT_CACHEABLE = Buffer.from('"ttlMs":0,"cacheScope":"private"');
+const WRAPPED_OPEN = Buffer.from('{"result":');
+const DROPPED = ['resultType', 'ttlMs', 'cacheScope'].map((key) => Buffer.from(`"${key}"`));
+const STRUCTURED = Buffer.from('"structuredContent"');
+const NOT_FOUND_LEGACY = -32002;
+const INVALID_PARAMS = Buffer.from('-32602');
+
+/** Methods whose results carry cache hints in 2026-07-28 and are relayed rather than answered locally. */
+function isCacheable(method: number): boolean {
+  return method === Method.resourcesRead;
+}
+
+function sameBytes(bytes: Uint8Array, start: number, end: number, other: Uint8Array): boolean {
+  if (end - start !== other.length) return false;
+  for (let index = 0; index < other.length; index += 1) if (bytes[start + index] !== other[index]) return false;
+  return true;
+}
+
+/** Appends `{"jsonrpc":"2.0","id":…,"result":` and the bytes of a result and `}`. */
+export function composeResult(composer: Composer, exchange: Exchange, result: Uint8Array): void {
+  composer.put(RESULT_OPEN).range(exchange.id, 0, exchange.idLength).put(RESULT_MIDDLE).put(result).put(CLOSE);
+}
+
+/**
+ * Appends the client's form of a response.
+ *
+ * @param spans the scan of `bytes[0, length)`, a response with an id
+ * @param serverInfo `"_meta":{"io.modelcontextprotocol/serverInfo":…}` for results that come without `_meta`
+ */
+export function translateResponse(
+  composer: Composer,
+  exchange: Exchange,
+  bytes: Uint8Array,
+  length: number,
+  spans: Int32Array,
+  serverInfo: Uint8Array,
+): void {
+  const idStart = spans[Span.idStart]!;
+  const idEnd = spans[Span.idEnd]!;
+  const flags = spans[Span.flags]!;
+  if ((flags & Flag.isErrorResponse) !== 0) {
+    translateError(composer, exchange, bytes, length, spans);
+    return;
+  }
+  if (exchange.upstreamEra === exchange.era || (flags & Flag.resultIsObject) === 0) {
+    composer.range(bytes, 0, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, length);
+    return;
+  }
+  const start = spans[Span.resultStart]!;
+  const end = spans[Span.resultEnd]!;
+  const idFirst = idStart < start;
+  if (idFirst) {
+    composer.range(bytes, 0, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, start);
+  } else {
+    composer.range(bytes, 0, start);
+  }
+  if (exchange.era === Era.modern) modernResult(composer, exchange, bytes, start, end, spans, serverInfo);
+  else legacyResult(composer, bytes, start, end, flags);
+  if (idFirst) composer.range(bytes, end, length);
+  else composer.range(bytes, end, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, length);
+}
+
+/** Legacy upstream, modern client: every result says what it is (2026-07-28, results). */
+function modernResult(
+  composer: Composer,
+  exchange: Exchange,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  spans: Int32Array,
+  serverInfo: Uint8Array,
+): void {
+  const flags = spans[Span.flags]!;
+  composer.put(OPEN);
+  let members = 0;
+  if (spans[Span.resultTypeStart]! < 0) {
+    composer.put(COMPLETE);
+    members += 1;
+  }
+  if (isCacheable(exchange.spans[Span.method]!) && (flags & Flag.hasCacheHints) === 0) {
+    if (members > 0) composer.put(COMMA);
+    composer.put(NOT_CACHEABLE);
+    members += 1;
+  }
+  if (spans[Span.metaStart]! < 0) {
+    if (members > 0) composer.put(COMMA);
+    composer.put(serverInfo);
+    members += 1;
+  }
+  if (members > 0 && (flags & Flag.resultIsEmpty) === 0) composer.put(COMMA);
+  composer.range(bytes, start + 1, end);
+}
+
+/** Modern upstream, legacy client: strict legacy schemas know neither the result type nor cache hints. */
+function legacyResult(composer: Composer, bytes: Uint8Array, start: number, end: number, flags: number): void {
+  composer.put(OPEN);
+  let first = true;
+  for (const member of members(bytes, start, end)) {
+    if (DROPPED.some((key) => sameBytes(bytes, member.keyStart, member.keyEnd, key))) continue;
+    if (!first) composer.put(COMMA);
+    first = false;
+    const wrap =
+      (flags & Flag.structuredNotObject) !== 0 && sameBytes(bytes, member.keyStart, member.keyEnd, STRUCTURED);
+    if (wrap) {
+      composer
+        .range(bytes, member.keyStart, member.valueStart)
+        .put(WRAPPED_OPEN)
+        .range(bytes, member.valueStart, member.valueEnd)
+        .put(CLOSE);
+    } else {
+      composer.range(bytes, member.keyStart, member.valueEnd);
+    }
+  }
+  composer.put(CLOSE);
+}
+
+function translateError(
+  composer: Composer,
+  exchange: Exchange,
+  bytes: Uint8Array,
+  length: number,
+  spans: Int32Array,
+): void {
+  const idStart = spans[Span.idStart]!;
+  const idEnd = spans[Span.idEnd]!;
+  // -32002 must not reach a 2026-07-28 client (error codes); its successor is -32602.
+  const code =
+    exchange.era === Era.modern && spans[Span.errorCode] === NOT_FOUND_LEGACY
+      ? findMember(bytes, spans[Span.errorStart]!, spans[Span.errorEnd]!, 'code')
+      : null;
+  if (code === null) {
+    composer.range(bytes, 0, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, length);
+  } else if (idStart < code.valueStart) {
+    composer.range(bytes, 0, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, code.valueStart);
+    composer.put(INVALID_PARAMS).range(bytes, code.valueEnd, length);
+  } else {
+    composer.range(bytes, 0, code.valueStart).put(INVALID_PARAMS).range(bytes, code.valueEnd, idStart);
+    composer.range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, length);
+  }
+}
