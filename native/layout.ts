@@ -273,6 +273,8 @@ export interface Decoder {
 export interface Doorbell {
   /** The number by which other threads ring. */
   readonly handle: number;
+  /** What carries the ring where the addon is missing, to be sent along with the handle; null with the addon. */
+  readonly cell: SharedArrayBuffer | null;
   /** Stops the bell; later rings do nothing. */
   close(): void;
 }

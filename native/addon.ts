@@ -1,0 +1,77 @@
+/** Finds and loads the addon, once a thread; says why when it does not. */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { packageRoot } from '../src/package-root.js';
+
+/** What `switchyard.node` exports. Positions and handles are plain numbers. */
+export interface Addon {
+  scan(bytes: Uint8Array, length: number, spans: Int32Array, maxDepth: number): number;
+  splitBatch(bytes: Uint8Array, length: number, out: Int32Array): number;
+  hash(bytes: Uint8Array, start: number, end: number, out: Int32Array): void;
+  seed(low: number, high: number): void;
+  createDoorbell(onRing: () => void): number;
+  closeDoorbell(handle: number): void;
+  ring(handle: number): void;
+  /** Name of the simdjson kernel in use, `haswell` for example. */
+  readonly kernel: string;
+  /** `spans` slots the addon was built for; another number means a stale build. */
+  readonly spanCount: number;
+}
+
+/** Where the build puts the addon, the launcher and, when it could not build, the reason. */
+export const releaseFolder: string = join(packageRoot, 'native', 'build', 'Release');
+const REASON_FILE = join(packageRoot, 'native', 'build', 'reason.txt');
+
+/** The addon, or the sentence that explains its absence. */
+export interface LoadedAddon {
+  readonly addon: Addon | null;
+  readonly reason: string | null;
+}
+
+/**
+ * Loads the addon.
+ *
+ * @param choice - `typescript` leaves the addon out, `native` throws when it cannot be loaded, `auto` (also
+ * the meaning of undefined and the empty string) takes it when it is there
+ * @param spanCount - length of the span array this code was written for
+ * @throws Error for another choice, or when `native` cannot be had
+ */
+export function loadAddon(choice: string | undefined, spanCount: number): LoadedAddon {
+  switch (choice || 'auto') {
+    case 'typescript':
+      return { addon: null, reason: 'SWITCHYARD_DECODER=typescript asks for it.' };
+    case 'auto':
+      return tryLoad(spanCount);
+    case 'native': {
+      const loaded = tryLoad(spanCount);
+      if (loaded.addon === null) throw new Error(`SWITCHYARD_DECODER=native, but: ${loaded.reason}`);
+      return loaded;
+    }
+    default:
+      throw new Error(`SWITCHYARD_DECODER must be auto, native or typescript, not "${choice}".`);
+  }
+}
+
+function tryLoad(spanCount: number): LoadedAddon {
+  const path = join(releaseFolder, 'switchyard.node');
+  if (!existsSync(path)) return { addon: null, reason: absenceReason() };
+  try {
+    const addon = createRequire(import.meta.url)(path) as Addon;
+    if (addon.spanCount === spanCount) return { addon, reason: null };
+    return { addon: null, reason: 'The native addon was built from other sources; run `npm run build`.' };
+  } catch (error) {
+    const message = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    return { addon: null, reason: `The native addon does not load: ${message}` };
+  }
+}
+
+/** What the build wrote when it gave up, else the plain fact. */
+function absenceReason(): string {
+  try {
+    return readFileSync(REASON_FILE, 'utf8').trim();
+  } catch {
+    return 'The native addon has not been built.';
+  }
+}

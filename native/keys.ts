@@ -1,0 +1,153 @@
+/**
+ * The keys that policy reads, by the object they are read in. Each must be spelled plainly and occur once:
+ * what the gateway judges and what the upstream's parser will see are then the same member
+ * (parsers disagree about which of two equal keys counts, RFC 8259 section 4).
+ */
+
+import { hex4 } from './json-reader.js';
+
+/** Objects whose members a scan looks at. */
+export const Level = { top: 0, params: 1, ref: 2, meta: 3, result: 4, error: 5 } as const;
+
+/** Keys by level. The order gives each key its number; {@link Key} names them and `layout.h` repeats them. */
+export const KEYS_BY_LEVEL: readonly (readonly string[])[] = [
+  ['jsonrpc', 'id', 'method', 'params', 'result', 'error'],
+  [
+    'name',
+    'uri',
+    '_meta',
+    'arguments',
+    'inputResponses',
+    'requestState',
+    'ref',
+    'taskId',
+    'cursor',
+    'progressToken',
+    'requestId',
+    'level',
+  ],
+  ['name', 'uri', 'type'],
+  [
+    'io.modelcontextprotocol/protocolVersion',
+    'io.modelcontextprotocol/clientCapabilities',
+    'io.modelcontextprotocol/clientInfo',
+    'io.modelcontextprotocol/logLevel',
+    'progressToken',
+    'traceparent',
+  ],
+  ['resultType', 'isError', '_meta', 'structuredContent', 'ttlMs', 'cacheScope'],
+  ['code'],
+];
+
+/** Numbers of the keys. */
+export const Key = {
+  jsonrpc: 0,
+  id: 1,
+  method: 2,
+  params: 3,
+  result: 4,
+  error: 5,
+  name: 6,
+  uri: 7,
+  meta: 8,
+  arguments: 9,
+  inputResponses: 10,
+  requestState: 11,
+  ref: 12,
+  taskId: 13,
+  cursor: 14,
+  progressToken: 15,
+  requestId: 16,
+  level: 17,
+  refName: 18,
+  refUri: 19,
+  refType: 20,
+  claim: 21,
+  capabilities: 22,
+  clientInfo: 23,
+  logLevel: 24,
+  metaProgressToken: 25,
+  traceparent: 26,
+  resultType: 27,
+  isError: 28,
+  resultMeta: 29,
+  structuredContent: 30,
+  ttlMs: 31,
+  cacheScope: 32,
+  errorCode: 33,
+} as const;
+
+/** Number of keys. */
+export const KEY_COUNT = 34;
+
+const encoder = new TextEncoder();
+const KEY_BYTES: Uint8Array[] = [];
+/** Candidates by level and length of the key. */
+const BY_LENGTH: number[][][] = KEYS_BY_LEVEL.map((keys) => {
+  const lengths: number[][] = Array.from({ length: 64 }, () => []);
+  for (const key of keys) {
+    const bytes = encoder.encode(key);
+    lengths[bytes.length].push(KEY_BYTES.length);
+    KEY_BYTES.push(bytes);
+  }
+  return lengths;
+});
+const FIRST_OF_LEVEL: number[] = [];
+for (let level = 0, first = 0; level < KEYS_BY_LEVEL.length; level++) {
+  FIRST_OF_LEVEL.push(first);
+  first += KEYS_BY_LEVEL[level].length;
+}
+FIRST_OF_LEVEL.push(KEY_COUNT);
+
+/** Whether `bytes[start, end)` are exactly `expected`. */
+export function equalBytes(bytes: Uint8Array, start: number, end: number, expected: Uint8Array): boolean {
+  if (end - start !== expected.length) return false;
+  for (let index = 0; index < expected.length; index++) {
+    if (bytes[start + index] !== expected[index]) return false;
+  }
+  return true;
+}
+
+/** Whether the escaped string content `bytes[start, end)` decodes to the ASCII text `expected`. */
+export function equalDecoded(bytes: Uint8Array, start: number, end: number, expected: Uint8Array): boolean {
+  let matched = 0;
+  for (let at = start; at < end; matched++) {
+    let byte = bytes[at];
+    if (byte !== 0x5c) at++;
+    else {
+      byte = bytes[at + 1];
+      if (byte === 0x75) {
+        byte = hex4(bytes, at + 2);
+        at += 6;
+      } else {
+        // `\b`, `\f`, `\n`, `\r` and `\t` are control characters, which no expected text has.
+        if (byte !== 0x22 && byte !== 0x5c && byte !== 0x2f) return false;
+        at += 2;
+      }
+    }
+    if (matched >= expected.length || byte !== expected[matched]) return false;
+  }
+  return matched === expected.length;
+}
+
+/**
+ * The number of the key whose content is `bytes[start, end)`, or -1 if policy does not read it at that level.
+ *
+ * @param escaped - the key has a backslash: it is compared decoded
+ */
+export function findKey(level: number, bytes: Uint8Array, start: number, end: number, escaped: boolean): number {
+  if (escaped) {
+    for (let key = FIRST_OF_LEVEL[level]; key < FIRST_OF_LEVEL[level + 1]; key++) {
+      if (equalDecoded(bytes, start, end, KEY_BYTES[key])) return key;
+    }
+    return -1;
+  }
+  const length = end - start;
+  if (length >= 64) return -1;
+  const candidates = BY_LENGTH[level][length];
+  for (let index = 0; index < candidates.length; index++) {
+    const key = candidates[index];
+    if (equalBytes(bytes, start, end, KEY_BYTES[key])) return key;
+  }
+  return -1;
+}

@@ -1,0 +1,33 @@
+/** Renders `layout.h`, the C++ view of `layout.ts`; a test fails when the file and this text differ. */
+
+import { KEYS_BY_LEVEL } from './keys.js';
+import { Flag, Kind, METHODS, Method, ScanStatus, SPAN_COUNT, Span } from './layout.js';
+
+function constants(name: string, values: Readonly<Record<string, number>>): string {
+  const members = Object.entries(values).map(([key, value]) => `  ${key} = ${value},`);
+  return `namespace ${name} {\nenum : int32_t {\n${members.join('\n')}\n};\n}\n`;
+}
+
+function strings(name: string, values: readonly string[]): string {
+  return `static const char* const ${name}[] = {\n${values.map((value) => `    "${value}",`).join('\n')}\n};\n`;
+}
+
+/** The text of `native/layout.h`. */
+export function layoutHeader(): string {
+  return [
+    '// Generated from layout.ts and keys.ts by `npm run generate`. Do not edit.\n#pragma once\n',
+    '#include <cstdint>\n',
+    'namespace switchyard {\n',
+    constants('Span', Span),
+    `enum : int32_t { kSpanCount = ${SPAN_COUNT} };\n`,
+    constants('Kind', Kind),
+    constants('Flag', Flag),
+    constants('ScanStatus', ScanStatus),
+    constants('Method', Method),
+    `enum : int32_t { kMethodCount = ${METHODS.length} };\n`,
+    strings('kMethods', METHODS),
+    `enum : int32_t { kKeyCount = ${KEYS_BY_LEVEL.flat().length} };\n`,
+    strings('kKeys', KEYS_BY_LEVEL.flat()),
+    '}  // namespace switchyard\n',
+  ].join('\n');
+}
