@@ -63,27 +63,34 @@ function writeStamp(file, content) {
 
 // Dependencies
 
+const PLATFORM = `${process.platform}-${process.arch}`;
+
+/** What the dependencies are made from: the lock file, and the platform whose binaries were chosen. */
 function installKey() {
-  const lock = readFileSync(join(root, 'package-lock.json'), 'utf8');
-  return hashOf(lock, process.versions.modules, process.platform, process.arch);
+  return `${hashOf(readFileSync(join(root, 'package-lock.json'), 'utf8'))} ${PLATFORM}`;
 }
 
 function installed() {
   const key = installKey();
-  if (readOr(INSTALL_STAMP, '') === key) return true;
-  if (!installedByHand()) return false;
+  const stamp = readOr(INSTALL_STAMP, '');
+  if (stamp === key) return true;
+  const otherPlatform = stamp !== '' && !stamp.endsWith(` ${PLATFORM}`);
+  if (otherPlatform || !recordMatchesLock()) return false;
   writeStamp(INSTALL_STAMP, key);
   return true;
 }
 
-/** Whether somebody has already run npm here: its own record of node_modules holds every package of the lock file. */
-function installedByHand() {
+/** Whether npm's own record of node_modules holds every package of the lock file: somebody ran npm here by hand. */
+function recordMatchesLock() {
   const record = join(root, 'node_modules/.package-lock.json');
-  if (!existsSync(record) || existsSync(INSTALL_STAMP)) return false;
+  if (!existsSync(record)) return false;
   const present = JSON.parse(readFileSync(record, 'utf8')).packages;
   const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
   return Object.entries(wanted).every(
-    ([path, entry]) => path === '' || entry.optional || present[path]?.version === entry.version,
+    ([path, { version, integrity, optional }]) =>
+      path === '' ||
+      (present[path] === undefined && optional) ||
+      (present[path]?.version === version && present[path].integrity === integrity),
   );
 }
 

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Import, importsOf, readSource, sourcesBelow } from './support/sources.js';
+
+/** The stages in the order in which a request travels: docs/architecture.md. */
+const STAGES = [
+  'src/request/accept',
+  'src/request/decode',
+  'src/request/dispatch',
+  'workers/authenticate',
+  'workers/find',
+  'workers/guard',
+  'workers/recall',
+  'workers/rewrite',
+  'src/request/send',
+  'src/request/write',
+];
+
+/** What any stage may use at run time. */
+const COMMON = ['src/protocol/', 'src/shared/', 'src/errors.ts', 'src/units.ts', 'src/package-root.ts', 'native/'];
+
+/** Contracts between the parts: their types may be named anywhere. */
+const CONTRACTS = ['src/config/snapshot.ts', 'src/upstream/types.ts'];
+
+const LONGEST_FILE = 450;
+
+const stageOf = (file: string): number => STAGES.findIndex((stage) => file.startsWith(`${stage}/`));
+const isOurs = (target: string): boolean => /^(src|workers|native|test|bench|examples|scripts)\//.test(target);
+
+/** Why a stage may not have this import, or undefined when it may. */
+function objection(file: string, { target, typeOnly }: Import): string | undefined {
+  if (!isOurs(target)) return undefined;
+  const own = stageOf(file);
+  const other = stageOf(target);
+  if (other === own || COMMON.some((prefix) => target.startsWith(prefix))) return undefined;
+  if (other > own) return 'a later stage';
+  if (other >= 0) return typeOnly ? undefined : 'an earlier stage, of which only types may be used';
+  if (CONTRACTS.includes(target)) return typeOnly ? undefined : 'a contract, of which only types may be used';
+  // What lies directly in the folder of the stages is what they share: the exchange.
+  if (target.startsWith('src/request/') && file.startsWith('src/request/')) return undefined;
+  if (target.startsWith('workers/') && file.startsWith('workers/')) return typeOnly ? undefined : 'the worker itself';
+  return 'a part that no stage may know';
+}
+
+function objections(folder: string, judge: (file: string, found: Import) => string | undefined): string[] {
+  return sourcesBelow(folder).flatMap((file) =>
+    importsOf(file).flatMap((found) => {
+      const reason = judge(file, found);
+      return reason === undefined ? [] : [`${file} imports ${found.target}: ${reason}`];
+    }),
+  );
+}
+
+test('a stage imports itself, the common ground, and types of earlier stages', () => {
+  const judge = (file: string, found: Import) => (stageOf(file) < 0 ? undefined : objection(file, found));
+  assert.deepEqual([...objections('src/request', judge), ...objections('workers', judge)], []);
+});
+
+test('every stage has its folder', () => {
+  for (const stage of STAGES) assert.notEqual(sourcesBelow(stage).length, 0, stage);
+});
+
+test('workers touch no socket, the front verifies no token', () => {
+  const sockets = /^(node:(net|http|https|http2|tls|dgram|child_process)|undici|ws|uWebSockets\.js)$/;
+  const policy = /^(jose|lru-cache|zod|piscina)$/;
+  assert.deepEqual(
+    objections('workers', (_file, { target }) => (sockets.test(target) ? 'sockets belong to the front' : undefined)),
+    [],
+  );
+  assert.deepEqual(
+    objections('src/request', (_file, { target }) => (policy.test(target) ? 'policy belongs to workers' : undefined)),
+    [],
+  );
+});
+
+test('only the command line knows the examples, nothing that ships knows tests or benchmarks', () => {
+  const judge = (file: string, { target }: Import) => {
+    if (/^(test|bench)\//.test(target)) return 'not shipped';
+    return target.startsWith('examples/') && !file.startsWith('src/cli/') ? 'an example' : undefined;
+  };
+  assert.deepEqual(
+    ['src', 'workers', 'native'].flatMap((folder) => objections(folder, judge)),
+    [],
+  );
+});
+
+test('builtin modules are named with their prefix', () => {
+  const bare =
+    /^(assert|buffer|child_process|crypto|events|fs|http|https|net|os|path|stream|tls|url|util|v8|zlib)(\/|$)/;
+  const judge = (_file: string, { target }: Import) => (bare.test(target) ? 'write node: before it' : undefined);
+  assert.deepEqual(
+    ['src', 'workers', 'native', 'test', 'bench', 'examples'].flatMap((folder) => objections(folder, judge)),
+    [],
+  );
+});
+
+test(`no source is longer than ${LONGEST_FILE} lines`, () => {
+  const folders = ['src', 'workers', 'native', 'test', 'bench', 'examples', 'scripts'];
+  const long = folders
+    .flatMap((folder) => sourcesBelow(folder, ['.ts', '.mjs', '.cc', '.cpp', '.h', '.hpp']))
+    .map((file) => ({ file, lines: readSource(file).split('\n').length - 1 }))
+    .filter(({ lines }) => lines > LONGEST_FILE);
+  assert.deepEqual(long, []);
+});
+
+test('the reader of imports sees every form', () => {
+  const text = [
+    "import { a, type B } from './a.js';",
+    "import type { C } from '../protocol/c.js';",
+    "import { type D, type E } from './d.js';",
+    "export { f } from 'node:fs';",
+    'import {\n  g,\n  h,\n} from "../g.js";',
+    "import './side.js';",
+    "const late = await import('./late.js');",
+  ].join('\n');
+  assert.deepEqual(importsOf('src/request/x.ts', text), [
+    { target: 'src/request/a.ts', typeOnly: false },
+    { target: 'src/protocol/c.ts', typeOnly: true },
+    { target: 'src/request/d.ts', typeOnly: true },
+    { target: 'node:fs', typeOnly: false },
+    { target: 'src/g.ts', typeOnly: false },
+    { target: 'src/request/side.ts', typeOnly: false },
+    { target: 'src/request/late.ts', typeOnly: false },
+  ]);
+});
