@@ -96,7 +96,12 @@ export class WriteStage {
       const { length: composed, bytes: content } = this.#composer;
       const prefix = exchange.streaming ? EVENT_OPEN.length : 0;
       const shift = prefix + exchange.idLength - (spans[Span.idEnd]! - spans[Span.idStart]!);
-      this.#options.store(exchange, content, spans[Span.resultStart]! + shift, composed - (length - spans[Span.resultEnd]!));
+      this.#options.store(
+        exchange,
+        content,
+        spans[Span.resultStart]! + shift,
+        composed - (length - spans[Span.resultEnd]!),
+      );
     } else {
       this.#options.release(exchange);
     }
@@ -165,6 +170,12 @@ export class WriteStage {
       return;
     }
     composeResult(this.#composer.reset(), exchange, result);
+    this.#json(exchange, 200, head);
+  }
+
+  /** A whole body that is ready as it is. */
+  whole(exchange: Exchange, body: Uint8Array, head: readonly string[]): void {
+    this.#composer.reset().put(body);
     this.#json(exchange, 200, head);
   }
 

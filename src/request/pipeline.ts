@@ -1,0 +1,228 @@
+/**
+ * The junction of the stages on the front: what accept reports goes to decode, what dispatch decides goes to send or
+ * write, and a client that leaves is dealt with in its era's way. The stages do not know each other.
+ */
+import { Span } from '../../native/layout.js';
+import type { ErrorCode } from '../errors.js';
+import { Era } from '../protocol/revisions.js';
+import { Operation, Verdict, VerdictWord } from '../shared/records.js';
+import type { FrontHandler, PlainAnswer } from './accept/handler.js';
+import { BatchReply } from './batch.js';
+import type { DecodeStage } from './decode/index.js';
+import { Accepts, type Exchange, Phase } from './exchange.js';
+import type { ExchangeTable } from './exchanges.js';
+import type { SendStage } from './send/index.js';
+import { JSON_HEAD } from './write/heads.js';
+import type { WriteStage } from './write/index.js';
+import type { LocalAnswers } from './write/local.js';
+
+/** What the junction needs of dispatch. */
+export interface PipelineDispatch {
+  dispatch(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  /** The exchange is no longer interested in its verdict or in the result it waits for. */
+  forget(exchange: Exchange): void;
+  /** The exchange leads a cache key and will have no result. */
+  release(exchange: Exchange): void;
+}
+
+export interface PipelineOptions {
+  readonly table: ExchangeTable;
+  readonly decode: DecodeStage;
+  readonly dispatch: PipelineDispatch;
+  readonly send: SendStage;
+  readonly write: WriteStage;
+  readonly local: LocalAnswers;
+  /** Splits a batch into (start, end) pairs; -1 when it has more than `limits.maxBatch` elements. */
+  splitBatch(bytes: Uint8Array, length: number, out: Int32Array): number;
+  /** Elements allowed in one batch. */
+  readonly maxBatch: number;
+  /** A standalone stream's client is gone. */
+  streamClosed(exchange: Exchange): void;
+  /** `/health` and `/ready`. */
+  plain(path: string): PlainAnswer | null;
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+/** One per front; see the file comment. */
+export class Pipeline implements FrontHandler {
+  readonly #options: PipelineOptions;
+  readonly #elements: Int32Array;
+
+  constructor(options: PipelineOptions) {
+    this.#options = options;
+    this.#elements = new Int32Array(2 * options.maxBatch);
+  }
+
+  request(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    this.#options.decode.decode(exchange, bytes, length);
+  }
+
+  stream(exchange: Exchange): void {
+    this.#options.decode.operation(exchange, Operation.stream);
+  }
+
+  terminate(exchange: Exchange): void {
+    this.#options.decode.operation(exchange, Operation.terminate);
+  }
+
+  refuse(exchange: Exchange, code: ErrorCode): void {
+    this.#options.write.refuse(exchange, code);
+  }
+
+  plain(path: string): PlainAnswer | null {
+    return this.#options.plain(path);
+  }
+
+  drained(exchange: Exchange): void {
+    this.#options.write.drained(exchange);
+  }
+
+  aborted(exchange: Exchange): void {
+    exchange.reply = null;
+    // A batch ends when its elements have: they answer into it.
+    if (exchange.batch !== null) return;
+    const { phase } = exchange;
+    if (phase === Phase.accepting) {
+      this.#options.write.abandon(exchange);
+    } else if (phase === Phase.deciding) {
+      this.#options.dispatch.forget(exchange);
+      this.#options.write.abandon(exchange);
+    } else if (exchange.upstream === null) {
+      if (phase === Phase.streaming) {
+        this.#options.streamClosed(exchange);
+        this.#options.write.abandon(exchange);
+      }
+    } else if (exchange.era === Era.modern) {
+      // 2026-07-28: closing the response stream is the cancellation.
+      this.#cancelUpstream(exchange);
+      this.#options.write.abandon(exchange);
+    } else {
+      // Before 2026-07-28 a lost connection is not a cancellation: the call goes on and its answer is dropped.
+      exchange.upstream.resume(exchange);
+    }
+  }
+
+  #cancelUpstream(exchange: Exchange): void {
+    const { upstream } = exchange;
+    exchange.upstream = null;
+    upstream?.cancel(exchange);
+    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#options.dispatch.release(exchange);
+  }
+
+  /** decode is done. */
+  decoded(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    exchange.phase = Phase.deciding;
+    this.#options.dispatch.dispatch(exchange, bytes, length);
+  }
+
+  /**
+   * dispatch is done: the verdict is in `exchange.verdict`.
+   *
+   * @param payload the scopes of a denial or the result bytes of a cached answer; valid during the call
+   */
+  decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
+    const { verdict, session } = exchange;
+    const { write } = this.#options;
+    const kind = verdict[VerdictWord.verdict]!;
+    if (kind === Verdict.deny) {
+      write.deny(exchange, Buffer.from(payload).toString('utf8'));
+      return;
+    }
+    // A session belongs to the subject that initialized it; to anybody else it does not exist.
+    if (session !== null && !sameSubject(session.subject, verdict)) {
+      if (kind === Verdict.lead) this.#options.dispatch.release(exchange);
+      write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
+      return;
+    }
+    switch (kind) {
+      case Verdict.forward:
+      case Verdict.lead:
+        this.#options.send.send(exchange, bytes, length);
+        return;
+      case Verdict.local:
+        this.#options.local.answer(exchange, bytes);
+        return;
+      case Verdict.cached:
+        write.result(exchange, payload);
+        return;
+      default:
+        write.refuse(exchange, 'GW_INTERNAL');
+    }
+  }
+
+  /** A client cancels its request with the id `bytes[start, end)` (`notifications/cancelled`, legacy eras). */
+  cancel(origin: Exchange, bytes: Uint8Array, start: number, end: number): void {
+    this.#options.table.forEach((exchange) => {
+      if (exchange === origin || exchange.session === null || exchange.session !== origin.session) return;
+      if (exchange.idLength !== end - start) return;
+      for (let index = 0; index < exchange.idLength; index += 1) {
+        if (exchange.id[index] !== bytes[start + index]) return;
+      }
+      if (exchange.phase === Phase.deciding) this.#options.dispatch.forget(exchange);
+      else if (exchange.upstream !== null) this.#cancelUpstream(exchange);
+      else return;
+      this.#options.write.cancelled(exchange);
+    });
+  }
+
+  /** Splits a batch; every element becomes an exchange of its own. */
+  batch(parent: Exchange, bytes: Uint8Array, length: number): void {
+    const { write, table, decode } = this.#options;
+    const count = this.#options.splitBatch(bytes, length, this.#elements);
+    if (count < 0) {
+      write.refuse(parent, 'GW_BATCH_REFUSED');
+      return;
+    }
+    const spans = this.#elements.slice(0, 2 * count);
+    const reply = new BatchReply(parent, count, (owner, body) => {
+      if (owner.reply === null) {
+        write.abandon(owner);
+      } else if (body === null) {
+        write.empty(owner, 202);
+      } else {
+        write.whole(owner, body, JSON_HEAD);
+      }
+    });
+    // Elements answer into the parent, so it must not look finished or cancellable meanwhile.
+    parent.phase = Phase.accepting;
+    parent.batch = reply;
+    parent.spans[Span.method] = 0;
+    const own = Buffer.from(bytes.subarray(0, length));
+    for (let index = 0; index < count; index += 1) {
+      const element = table.acquire();
+      if (element === null) {
+        reply.send(503, JSON_HEAD, NO_BYTES, 0, 0);
+        continue;
+      }
+      copyHead(parent, element);
+      element.reply = reply;
+      element.batch = reply;
+      const part = own.subarray(spans[2 * index]!, spans[2 * index + 1]!);
+      decode.element(element, part, part.length);
+    }
+  }
+}
+
+function copyHead(parent: Exchange, element: Exchange): void {
+  element.verb = parent.verb;
+  element.accepts = Accepts.json;
+  element.token = parent.token;
+  element.sessionId = parent.sessionId;
+  element.versionHeader = parent.versionHeader;
+  element.remoteAddress = parent.remoteAddress;
+  element.startedAt = parent.startedAt;
+  element.session = parent.session;
+  element.revision = parent.revision;
+  element.era = Era.legacy;
+  element.logLevel = parent.logLevel;
+}
+
+function sameSubject(subject: Int32Array, verdict: Int32Array): boolean {
+  return (
+    subject[0] === verdict[VerdictWord.subject0] &&
+    subject[1] === verdict[VerdictWord.subject1] &&
+    subject[2] === verdict[VerdictWord.subject2] &&
+    subject[3] === verdict[VerdictWord.subject3]
+  );
+}
