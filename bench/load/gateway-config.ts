@@ -19,25 +19,26 @@ const AMPLE = { rate: 10_000_000, burst: 10_000_000 };
 export function gatewayConfig(
   variant: GatewayVariant,
   endpoint: Record<string, unknown>,
-  options: { readonly port: number; readonly workers: number },
+  workers: number,
 ): Record<string, unknown> {
   const base = {
     host: '127.0.0.1',
-    port: options.port,
+    port: 0,
     admin: false,
-    workers: options.workers,
-    log: { level: 'warn' },
+    workers,
+    log: { level: 'error' },
     mcpServers: { bench: endpoint },
   };
   if (variant === 'minimal') return base;
   return {
     ...base,
     auth: { type: 'jwt', algorithms: ['HS256'], secret: SECRET, issuer: ISSUER, audience: AUDIENCE },
-    rateLimits: { global: AMPLE, perClient: AMPLE, perTool: [{ tools: ['bench__*'], ...AMPLE }], maxClients: 20_000 },
+    rateLimits: { global: AMPLE, perClient: AMPLE, perTool: [{ tools: ['bench__*'], ...AMPLE }] },
+    ...(variant === 'forced' ? { limits: { maxMemo: 0 } } : {}),
     routes: [
       // Routes that do not match come first: a real table is searched, not just entered.
-      ...Array.from({ length: 20 }, (_, index) => ({ name: `other-${index}`, tools: [`other${index}__*`] })),
-      { name: 'bench', tools: ['bench__*'], servers: ['bench'], requiredScopes: ['tools:call'] },
+      ...Array.from({ length: 20 }, (_, index) => ({ name: `other-${index}`, match: { tools: [`other${index}__*`] } })),
+      { name: 'bench', match: { tools: ['bench__*'] }, servers: ['bench'], requiredScopes: ['tools:call'] },
     ],
   };
 }

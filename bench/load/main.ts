@@ -8,11 +8,13 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { packageRoot } from '../../src/package-root.js';
 import { openClients } from './client.js';
+import type { GatewayVariant } from './gateway-config.js';
 import { installPeers, installTools } from './install.js';
-import { type Measured, measure, type Row } from './measure.js';
+import { type Course, type Measured, measureAll, type Row } from './measure.js';
 import { describeRun, renderReport, writeDocuments } from './report.js';
+import { buildRevision, type Revision } from './revision.js';
+import { measureScaling, type Scaling } from './scaling.js';
 import {
-  type GatewayOptions,
   type Place,
   startCivic,
   startGateway,
@@ -20,8 +22,20 @@ import {
   startNginx,
   startUpstream,
   type Target,
+  type Wire,
 } from './targets.js';
 import { writeRequests } from './wrk.js';
+
+const HELP = `npm run bench:load -- [options]
+  --quick              about a minute: one round of one second, no scaling rows
+  --only PATTERN       rows whose name holds this (regular expression, without case), for example
+                       'nginx|gateway', '^stdio', 'scaling tools'
+  --rounds N           calm interleaved rounds of each row (3)
+  --seconds N          seconds of a row in a round (4)
+  --connections LIST   (1,32,64)
+  --compare REVISION   also the gateway of that commit, built below .cache/
+  --write-readme       write the tables into README.md and docs/benchmarks.md
+`;
 
 const { values } = parseArgs({
   options: {
@@ -30,120 +44,115 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     connections: { type: 'string' },
+    compare: { type: 'string' },
     'write-readme': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 
-if (values.help) {
-  process.stdout.write(`npm run bench:load -- [options]
-  --quick              about a minute: one round of one second, no scaling rows
-  --only PATTERN       rows whose name holds this (regular expression, without case)
-  --rounds N           interleaved rounds (3)
-  --seconds N          seconds a row a round (4)
-  --connections LIST   (1,32,64)
-  --write-readme       write the tables into README.md and docs/benchmarks.md
-`);
-  process.exit(0);
+const log = (line: string) => process.stderr.write(`${line}\n`);
+const connections = (values.connections ?? '1,32,64').split(',').map(Number);
+const wanted = values.only === undefined ? /(?:)/ : new RegExp(values.only, 'i');
+const course: Course = {
+  rounds: Number(values.rounds ?? (values.quick ? 1 : 3)),
+  seconds: Number(values.seconds ?? (values.quick ? 1 : 4)),
+  warmUpSeconds: values.quick ? 1 : 2,
+  log,
+};
+
+interface Planned {
+  readonly name: string;
+  start(): Promise<Target>;
 }
 
-const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
-const seconds = Number(values.seconds ?? (values.quick ? 1 : 4));
-const connections = (values.connections ?? '1,32,64').split(',').map(Number);
-const only = values.only === undefined ? /(?:)/ : new RegExp(values.only, 'i');
-const log = (line: string) => process.stderr.write(`${line}\n`);
+const VARIANTS: readonly [GatewayVariant, string][] = [
+  ['minimal', 'gateway, minimal'],
+  ['full', 'gateway, all policy on'],
+  ['forced', 'gateway, every verdict from a worker'],
+];
 
-const place: Place = {
-  scratch: mkdtempSync(join(tmpdir(), 'switchyard-bench-')),
-  build: resolve(import.meta.dirname, '../..'),
-};
-process.on('exit', () => rmSync(place.scratch, { recursive: true, force: true }));
+/** The gateway's rows over one kind of upstream, of this build and of the revision it is compared with. */
+function planGateways(place: Place, upstream: Target, wire: Wire, revision: Revision | undefined): Planned[] {
+  const builds = [
+    { build: place.build, suffix: '' },
+    ...(revision === undefined ? [] : [{ build: revision.build, suffix: ` @${revision.id}` }]),
+  ].filter(({ build }) => existsSync(join(build, 'src/cli/main.js')));
+  return VARIANTS.flatMap(([variant, label]) =>
+    builds.map(({ build, suffix }) => {
+      const name = `${wire === 'stdio' ? 'stdio: ' : ''}${label}${suffix}`;
+      return { name, start: () => startGateway(place, { name, variant, wire, upstream, build }) };
+    }),
+  );
+}
 
-/** Targets of the main table in its order; each is started only if a row of it is wanted. */
-function plan(upstream: Target): { name: string; start: () => Promise<Target> }[] {
-  const gateway = (name: string, options: Omit<GatewayOptions, 'name' | 'upstream'>) => ({
-    name,
-    start: () => startGateway(place, { ...options, name, upstream }),
-  });
-  const here = existsSync(join(place.build, 'src/cli/main.js'));
-  if (!here) log('the gateway is not built here: its rows are left out');
-  const gateways = here
-    ? [
-        gateway('gateway, minimal', { variant: 'minimal', wire: 'http' }),
-        gateway('gateway, all policy on', { variant: 'full', wire: 'http' }),
-        gateway('gateway, every verdict from a worker', { variant: 'forced', wire: 'http' }),
-        gateway('stdio: gateway, minimal', { variant: 'minimal', wire: 'stdio' }),
-        gateway('stdio: gateway, all policy on', { variant: 'full', wire: 'stdio' }),
-        gateway('stdio: gateway, every verdict from a worker', { variant: 'forced', wire: 'stdio' }),
-      ]
-    : [];
+/** Targets of the main table in its order; each is started only if it is wanted. */
+function plan(place: Place, upstream: Target, revision: Revision | undefined): Planned[] {
   return [
     { name: 'direct', start: async () => upstream },
     { name: 'nginx', start: () => startNginx(place, upstream) },
-    ...gateways.slice(0, 3),
+    ...planGateways(place, upstream, 'http', revision),
     { name: 'civic passthrough', start: () => startCivic(upstream) },
-    ...gateways.slice(3),
+    ...planGateways(place, upstream, 'stdio', revision),
     { name: 'stdio: mcp-proxy', start: () => startMcpProxy(place, 10) },
-  ];
+  ].filter(({ name }) => wanted.test(name));
 }
 
-async function rowsOf(target: Target): Promise<Row[]> {
+async function rowsOf(place: Place, target: Target, upstream: Target): Promise<Row[]> {
   const clients = await openClients(target, Math.max(...connections));
   return connections.map((count) => {
     const requests = join(place.scratch, `requests-${target.pid}-${count}`);
     const used = clients.slice(0, count);
     writeRequests(requests, used, target.tools);
-    return { target, connections: count, clients: used, requests };
+    return { target, upstream, connections: count, clients: used, requests };
   });
 }
 
-async function run(): Promise<void> {
-  installTools(log);
+async function measureRelays(place: Place): Promise<Measured[]> {
+  const revision = values.compare === undefined ? undefined : buildRevision(values.compare, log);
   const upstream = await startUpstream(place, 10);
-  const planned = plan(upstream).filter(({ name }) => only.test(name));
+  const planned = plan(place, upstream, revision);
   if (planned.some(({ name }) => /civic|mcp-proxy/.test(name))) installPeers(log);
-
   const rows: Row[] = [];
   const targets = new Set<Target>([upstream]);
   for (const { name, start } of planned) {
     log(`starting ${name}`);
     const target = await start();
     targets.add(target);
-    rows.push(...(await rowsOf(target)));
+    rows.push(...(await rowsOf(place, target, upstream)));
   }
-  // The first calls of a process are its slowest: code not yet compiled, pools not yet filled.
-  for (const row of rows)
-    if (row.connections === Math.max(...connections)) await measure(row, upstream, values.quick ? 1 : 2);
+  const measured = await measureAll(rows, course);
+  for (const target of [...targets].reverse()) await target.stop();
+  return measured;
+}
 
-  const measured: Measured[] = rows.map(({ target, connections: count }) => ({
-    name: target.name,
-    wire: target.wire,
-    connections: count,
-    rounds: [],
-  }));
-  for (let round = 0; round < rounds; round++) {
-    for (const [index, row] of rows.entries()) {
-      const result = await measure(row, upstream, seconds);
-      measured[index]!.rounds.push(result);
-      log(
-        `round ${round + 1}/${rounds}  ${row.target.name} at ${row.connections}: ` +
-          `${Math.round(result.callsPerSecond)} calls/s, p50 ${result.p50Us} us, ` +
-          `CPU ${result.relayCpuUs.toFixed(1)} us, others busy ${result.foreignCpus.toFixed(2)}`,
-      );
-    }
+async function main(): Promise<void> {
+  if (values.help) {
+    process.stdout.write(HELP);
+    return;
   }
-  for (const target of targets) await target.stop();
+  installTools(log);
+  const place: Place = {
+    scratch: mkdtempSync(join(tmpdir(), 'switchyard-bench-')),
+    build: resolve(import.meta.dirname, '../..'),
+  };
+  process.on('exit', () => rmSync(place.scratch, { recursive: true, force: true }));
+  const built = existsSync(join(place.build, 'src/cli/main.js'));
+  if (!built) log('the gateway is not built here: its rows are left out');
 
-  const description = describeRun({ rounds, seconds, connections, arguments: process.argv.slice(2) });
-  const report = renderReport(description, measured);
+  const measured = await measureRelays(place);
+  const scalings: Scaling[] = built && !values.quick ? await measureScaling(place, course, wanted) : [];
+  const { rounds, seconds } = course;
+  const description = describeRun({ rounds, seconds, arguments: process.argv.slice(2) });
+  const report = renderReport(description, measured, scalings);
   process.stdout.write(report.full);
+
   const folder = join(packageRoot, 'bench/results');
   mkdirSync(folder, { recursive: true });
   const file = join(folder, `load-${description.date.replaceAll(/[:.]/g, '-')}.json`);
-  writeFileSync(file, `${JSON.stringify({ ...description, measured }, null, 2)}\n`);
-  log(`written: ${file}`);
+  writeFileSync(file, `${JSON.stringify({ ...description, measured, scalings }, null, 2)}\n`);
+  log(`written: bench/results/${file.slice(folder.length + 1)}`);
   if (values['write-readme']) for (const line of writeDocuments(report)) log(line);
 }
 
-await run();
+await main();
 process.exit(0);

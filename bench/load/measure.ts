@@ -6,6 +6,8 @@ import { runWrk } from './wrk.js';
 /** A row of the tables: one target under one load. */
 export interface Row {
   readonly target: Target;
+  /** The HTTP upstream behind the target (or the target itself). */
+  readonly upstream: Target;
   readonly connections: number;
   readonly clients: readonly Client[];
   /** File of prepared requests (call.lua). */
@@ -38,8 +40,8 @@ const SIZE_TOLERANCE = 0.03;
  * @throws when any answer of the samples is wrong, any status is not 2xx, any socket failed, or the answers under
  *   load are not as long as a right answer is
  */
-export async function measure(row: Row, upstream: Target, seconds: number): Promise<Round> {
-  const { target } = row;
+export async function measure(row: Row, seconds: number): Promise<Round> {
+  const { target, upstream } = row;
   const isDirect = target.pid === upstream.pid;
   const sampleBytes = await verify(target, row.clients, target.tools);
 
@@ -103,12 +105,62 @@ export function spread(values: readonly number[]): Spread {
 /** A row with the rounds it was measured in. */
 export interface Measured {
   readonly name: string;
-  readonly wire: 'http' | 'stdio';
+  readonly wire: Target['wire'];
   readonly connections: number;
   readonly rounds: Round[];
 }
 
+/** A round is calm while other programs keep less than this many CPUs busy. */
+const CALM_CPUS = 0.15;
+
+/** One figure over the calm rounds of a row, or over all when none was calm. */
+export function figures(measured: Measured, figure: keyof Round): Spread {
+  const calm = measured.rounds.filter((round) => round.foreignCpus < CALM_CPUS);
+  return spread((calm.length > 0 ? calm : measured.rounds).map((round) => round[figure]));
+}
+
 /** Median of one figure of a row. */
 export function middle(measured: Measured, figure: keyof Round): number {
-  return spread(measured.rounds.map((round) => round[figure])).median;
+  return figures(measured, figure).median;
+}
+
+export interface Course {
+  /** Calm rounds wanted of each row. */
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+  readonly log: (line: string) => void;
+}
+
+/**
+ * Measures all rows, interleaved: each once before any again. Rounds that were not calm are made up for, in as many
+ * extra turns as there are rounds at most.
+ */
+export async function measureAll(rows: readonly Row[], course: Course): Promise<Measured[]> {
+  const { rounds, seconds, log } = course;
+  // The first calls of a process are its slowest: code not yet compiled, pools not yet filled.
+  const warmed = new Set<Target>();
+  for (const row of [...rows].reverse()) {
+    if (!warmed.has(row.target)) await measure(row, course.warmUpSeconds);
+    warmed.add(row.target);
+  }
+  const measured: Measured[] = rows.map(({ target, connections }) => ({
+    name: target.name,
+    wire: target.wire,
+    connections,
+    rounds: [],
+  }));
+  for (let turn = 1; turn <= rounds * 2; turn++) {
+    for (const [index, row] of rows.entries()) {
+      const { rounds: done } = measured[index]!;
+      if (turn > rounds && done.filter((round) => round.foreignCpus < CALM_CPUS).length >= rounds) continue;
+      const result = await measure(row, seconds);
+      done.push(result);
+      log(
+        `turn ${turn}  ${row.target.name} at ${row.connections}: ${Math.round(result.callsPerSecond)} calls/s, ` +
+          `p50 ${result.p50Us} us, CPU ${result.relayCpuUs.toFixed(1)} us, others ${result.foreignCpus.toFixed(2)} CPUs`,
+      );
+    }
+  }
+  return measured;
 }

@@ -3,7 +3,8 @@ import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot, packageVersion } from '../../src/package-root.js';
 import { PEERS } from './install.js';
-import { type Measured, middle, type Round, spread } from './measure.js';
+import { figures, type Measured, middle, type Round } from './measure.js';
+import type { Scaling } from './scaling.js';
 
 /** Where and how the figures came about. */
 export interface Description {
@@ -20,12 +21,7 @@ export interface Description {
   readonly seconds: number;
 }
 
-export function describeRun(options: {
-  rounds: number;
-  seconds: number;
-  connections: readonly number[];
-  arguments: readonly string[];
-}): Description {
+export function describeRun(options: { rounds: number; seconds: number; arguments: readonly string[] }): Description {
   const args = options.arguments.filter((argument) => argument !== '--write-readme');
   return {
     date: new Date().toISOString(),
@@ -55,7 +51,7 @@ const latency = (us: number) => (us < 10_000 ? `${count.format(us)} µs` : `${(u
 const megabytes = (bytes: number) => count.format(bytes / 2 ** 20);
 const percent = (share: number) => `${(share * 100).toFixed(0)} %`;
 const plusMinus = (measured: Measured, figure: keyof Round) =>
-  `±${(spread(measured.rounds.map((round) => round[figure])).plusMinus * 100).toFixed(0)} %`;
+  `±${(figures(measured, figure).plusMinus * 100).toFixed(0)} %`;
 
 function title(name: string): string {
   const label = name.replace('stdio: ', '');
@@ -191,17 +187,45 @@ function headline(description: Description): string {
   const { date, version, node, cpu, memoryGiB, kernel, command, rounds, seconds } = description;
   return (
     `Measured ${date.slice(0, 10)} with \`${command}\`: Switchyard ${version}, Node ${node}, ${description.cpus} × ${cpu}, ` +
-    `${memoryGiB} GiB, Linux ${kernel}; median of ${rounds} interleaved rounds of ${seconds} s. ` +
+    `${memoryGiB} GiB, Linux ${kernel}; median of ${rounds} interleaved round${rounds === 1 ? '' : 's'} of ${seconds} s. ` +
     'Upstream, relay and load generator share the machine.\n'
   );
 }
 
+function scalingTable({ what, rows }: Scaling): string {
+  return [
+    `| ${what} | calls/s | ± | p50 | p99 | CPU per call | ± | RSS MB |`,
+    '| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
+    ...rows.map((row) => {
+      const cells = [
+        row.name,
+        count.format(middle(row, 'callsPerSecond')),
+        plusMinus(row, 'callsPerSecond'),
+        latency(middle(row, 'p50Us')),
+        latency(middle(row, 'p99Us')),
+        `${micro(middle(row, 'relayCpuUs'))} µs`,
+        plusMinus(row, 'relayCpuUs'),
+        megabytes(middle(row, 'rssBytes')),
+      ];
+      return `| ${cells.join(' | ')} |`;
+    }),
+    '',
+  ].join('\n');
+}
+
 /** Renders the tables of a run. */
-export function renderReport(description: Description, measured: readonly Measured[]): Report {
+export function renderReport(
+  description: Description,
+  measured: readonly Measured[],
+  scalings: readonly Scaling[],
+): Report {
   const http = measured.filter((row) => row.wire === 'http');
   const stdio = measured.filter((row) => row.wire === 'stdio');
   const busiest = Math.max(0, ...measured.map((row) => middle(row, 'foreignCpus')));
-  const noise = `Other programs kept up to ${busiest.toFixed(2)} CPUs busy during a row (median of its rounds).\n`;
+  const noise =
+    busiest < 0.05
+      ? ''
+      : `Other programs kept up to ${busiest.toFixed(2)} CPUs busy during a row: the figures are worse than on a quiet machine.\n`;
   const sections = (table: (rows: readonly Measured[]) => string) =>
     [
       ...(http.length > 0 ? ['HTTP upstream:', '', table(http), ''] : []),
@@ -210,9 +234,10 @@ export function renderReport(description: Description, measured: readonly Measur
         : []),
     ].join('\n');
   const targets = goalTable(measured);
+  const growth = scalings.map((scaling) => `${scaling.title}:\n\n${scalingTable(scaling)}`);
   return {
     brief: [sections(briefTable), headline(description)].join('\n'),
-    full: [headline(description), noise, sections((rows) => fullTable(rows, measured)), targets].join('\n'),
+    full: [headline(description), noise, sections((rows) => fullTable(rows, measured)), targets, ...growth].join('\n'),
   };
 }
 

@@ -182,13 +182,10 @@ export async function startGateway(place: Place, options: GatewayOptions): Promi
           args: [join(place.build, 'bench/upstreams/stdio.js'), '--tools', String(tools)],
         };
   const file = join(place.scratch, `gateway-${configurations++}.json`);
-  const port = await freePort();
-  const config = gatewayConfig(options.variant, endpoint, { port, workers: options.workers ?? 1 });
-  writeFileSync(file, JSON.stringify(config, null, 2));
+  writeFileSync(file, JSON.stringify(gatewayConfig(options.variant, endpoint, options.workers ?? 1), null, 2));
   const started = await start({
     command: process.execPath,
     args: [join(options.build ?? place.build, 'src/cli/main.js'), 'start', '--config', file],
-    env: options.variant === 'forced' ? { SWITCHYARD_MEMO: 'off', NODE_ENV: 'production' } : { NODE_ENV: 'production' },
     cwd: place.scratch,
     ready: /switchyard listening on (http:\S+)/,
   });
