@@ -1,7 +1,6 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
-import { join } from 'node:path';
-import { packageRoot, packageVersion } from '../../src/package-root.js';
+import { packageVersion } from '../../src/package-root.js';
+import { writeBetween } from '../documents.js';
 import { PEERS } from './install.js';
 import { figures, type Measured, middle, type Round } from './measure.js';
 import type { Scaling } from './scaling.js';
@@ -239,19 +238,6 @@ export function renderReport(
     brief: [sections(briefTable), headline(description)].join('\n'),
     full: [headline(description), noise, sections((rows) => fullTable(rows, measured)), targets, ...growth].join('\n'),
   };
-}
-
-/** Replaces what stands between two marks of a document. @returns what was done, for the terminal */
-export function writeBetween(file: string, mark: string, text: string): string {
-  const path = join(packageRoot, file);
-  const from = `<!-- ${mark}:start -->`;
-  const to = `<!-- ${mark}:end -->`;
-  const old = existsSync(path) ? readFileSync(path, 'utf8') : '';
-  const start = old.indexOf(from);
-  const end = old.indexOf(to);
-  if (start < 0 || end < start) return `${file} has no ${from} ... ${to}: not written`;
-  writeFileSync(path, `${old.slice(0, start + from.length)}\n${text.trim()}\n${old.slice(end)}`);
-  return `${file}: ${mark} written`;
 }
 
 /** Writes the tables into README.md and docs/benchmarks.md. */

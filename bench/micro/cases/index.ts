@@ -1,0 +1,5 @@
+import type { Case } from '../runner.js';
+import { scanCases } from './scan.js';
+
+/** All cases in the order of the table, which is that of a request's way. */
+export const cases: readonly Case[] = [...scanCases];
