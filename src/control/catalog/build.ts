@@ -1,0 +1,252 @@
+/** Builds a catalog from what the upstreams list: a pure function that runs in the control pool. */
+import { EntryKind } from '../../config/snapshot.js';
+import { compileGlobs, type Matcher } from '../../protocol/glob.js';
+import { assignNames, headerValue, isPortableName, type Naming } from '../../protocol/names.js';
+import { Era } from '../../protocol/revisions.js';
+import { type Item, readItem, renderItem } from './items.js';
+import { packedViews, packTexts } from './pack.js';
+import { buildDiscover, buildInitialize, buildList, digest, mergeCapabilities } from './results.js';
+import {
+  type BuiltList,
+  type CatalogBuild,
+  type CatalogInput,
+  type CatalogProblem,
+  LISTS,
+  type ListName,
+  MAX_PROBLEMS,
+  type PackedDiscovery,
+} from './types.js';
+
+interface Offer {
+  readonly server: number;
+  readonly item: Item;
+}
+
+/** Rows of the name table and the rendered items, while they are collected. */
+class Columns {
+  readonly kind: number[] = [];
+  readonly server: number[] = [];
+  readonly flags: number[] = [];
+  readonly publicNames: string[] = [];
+  readonly upstreamNames: string[] = [];
+  readonly headerParams: (readonly [number, Item['headerParams']])[] = [];
+
+  add(kind: number, offer: Offer, publicName: string): void {
+    const { item } = offer;
+    if (item.headerParams.length > 0) this.headerParams.push([this.kind.length, item.headerParams]);
+    this.kind.push(kind);
+    this.server.push(offer.server);
+    this.flags.push(item.flags);
+    this.publicNames.push(publicName);
+    this.upstreamNames.push(item.name);
+  }
+}
+
+class Problems {
+  readonly list: CatalogProblem[] = [];
+  readonly counts: Record<string, number> = {};
+
+  add(kind: CatalogProblem['kind'], list: ListName, server: string, name: string, detail: string): void {
+    this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+    if (this.list.length < MAX_PROBLEMS) this.list.push({ kind, list, server, name: name.slice(0, 128), detail });
+  }
+}
+
+export function buildCatalog(input: CatalogInput): CatalogBuild {
+  const columns = new Columns();
+  const problems = new Problems();
+  const rendered = LISTS.map((list, kind) => {
+    const offers = offered(input, list, kind, problems);
+    return kind === EntryKind.tool || kind === EntryKind.prompt
+      ? nameOffers(input, list, kind, offers, columns, problems)
+      : placeResources(input, list, kind, offers, columns, problems);
+  });
+
+  const known = new Set(input.discoveries.map(({ server }) => server));
+  const capabilities = mergeCapabilities(input);
+  const eras = [Era.legacy, Era.modern];
+  const counts = input.servers.map((): [number, number, number, number] => [0, 0, 0, 0]);
+  columns.kind.forEach((kind, entry) => {
+    counts[columns.server[entry]][kind] += 1;
+  });
+  return {
+    version: input.version,
+    kind: Uint8Array.from(columns.kind),
+    server: Int32Array.from(columns.server),
+    flags: Uint8Array.from(columns.flags),
+    publicNames: packTexts(columns.publicNames),
+    upstreamNames: packTexts(columns.upstreamNames),
+    escapedNames: escapedNames(columns.upstreamNames),
+    encodedHeaders: encodedHeaders(columns.upstreamNames),
+    headerParams: columns.headerParams,
+    undiscovered: input.servers.map((_, index) => index).filter((index) => !known.has(index)),
+    lists: eras.map((era): BuiltList[] => LISTS.map((list, kind) => buildList(input, list, era, rendered[kind][era]))),
+    initialize: buildInitialize(input, capabilities),
+    discover: buildDiscover(input, capabilities),
+    expiresAt: input.discoveries.reduce((least, { expiresAt }) => Math.min(least, expiresAt), Number.POSITIVE_INFINITY),
+    capabilities,
+    fingerprints: rendered.map(([legacy, modern]) => digest([...legacy, '', ...modern])),
+    problems: problems.list,
+    problemCounts: problems.counts,
+    offered: counts,
+  };
+}
+
+/** The readable items of one list that configuration lets through, in server order. */
+function offered(input: CatalogInput, list: ListName, kind: number, problems: Problems): Offer[] {
+  const offers: Offer[] = [];
+  let surplus = 0;
+  for (const discovery of [...input.discoveries].sort((a, b) => a.server - b.server)) {
+    const server = input.servers[discovery.server];
+    const allowed = kind === EntryKind.tool ? filter(server.include, server.exclude) : () => true;
+    const checkHeaders = server.http && discovery.era === Era.modern;
+    packedViews(copyOf(discovery, kind)).forEach((bytes, position) => {
+      const item = readItem(list, bytes, checkHeaders);
+      if (typeof item === 'string') {
+        problems.add('dropped', list, server.name, nameForReport(bytes, position), item);
+        return;
+      }
+      if (!allowed(item.name)) return;
+      if (kind === EntryKind.tool && offers.length >= input.maxTools) {
+        surplus += 1;
+        return;
+      }
+      if (item.repaired !== '') problems.add('repaired', list, server.name, item.name, item.repaired);
+      offers.push({ server: discovery.server, item });
+    });
+  }
+  if (surplus > 0) problems.add('limit', list, '', '', `${surplus} tools beyond limits.maxTools are not offered`);
+  return offers;
+}
+
+/** The buffers arrive as shared memory, which not every API of the platform takes. */
+function copyOf(discovery: PackedDiscovery, kind: number): { bytes: Uint8Array; offsets: Int32Array } {
+  const { bytes, offsets } = discovery.lists[kind];
+  return { bytes: new Uint8Array(bytes), offsets };
+}
+
+function filter(include: readonly string[], exclude: readonly string[]): Matcher {
+  const included = include.length === 0 ? () => true : compileGlobs(include);
+  const excluded = compileGlobs(exclude);
+  return (name) => included(name) && !excluded(name);
+}
+
+function nameForReport(bytes: Buffer, position: number): string {
+  try {
+    const { name, uri } = JSON.parse(bytes.toString('utf8')) as { name?: unknown; uri?: unknown };
+    if (typeof name === 'string') return name;
+    if (typeof uri === 'string') return uri;
+  } catch {
+    // Not readable: the position has to do.
+  }
+  return `item ${position}`;
+}
+
+type Rendered = [legacy: string[], modern: string[]];
+
+function nameOffers(
+  input: CatalogInput,
+  list: ListName,
+  kind: number,
+  offers: readonly Offer[],
+  columns: Columns,
+  problems: Problems,
+): Rendered {
+  const entries = offers.map(({ server, item }) => ({ server, name: item.name }));
+  const namings = assignNames(entries, input.servers, input.rules);
+  const rendered: Rendered = [[], []];
+  offers.forEach((offer, position) => {
+    const naming = namings[position];
+    reportNaming(input, list, offers, position, naming, problems);
+    if (naming.fate === 'dropped') return;
+    columns.add(kind, offer, naming.publicName);
+    if (naming.fate === 'hidden') return;
+    const spliced = naming.publicName === offer.item.name ? null : naming.publicName;
+    rendered[Era.legacy].push(renderItem(offer.item, spliced, Era.legacy));
+    rendered[Era.modern].push(renderItem(offer.item, spliced, Era.modern));
+  });
+  return rendered;
+}
+
+function reportNaming(
+  input: CatalogInput,
+  list: ListName,
+  offers: readonly Offer[],
+  position: number,
+  naming: Naming,
+  problems: Problems,
+): void {
+  const { server, item } = offers[position];
+  const { name } = input.servers[server];
+  if (naming.winner >= 0) {
+    const other = input.servers[offers[naming.winner].server].name;
+    if (other === name) problems.add('duplicate', list, name, item.name, 'the upstream lists this name twice');
+    else if (naming.fate === 'hidden') {
+      problems.add('collision', list, name, item.name, `${other} has the name; call it as ${naming.publicName}`);
+    } else problems.add('collision', list, name, item.name, `${other} has the name`);
+    return;
+  }
+  if (naming.shortened) problems.add('shortened', list, name, item.name, `offered as ${naming.publicName}`);
+  if (!isPortableName(item.name)) {
+    problems.add('unusual-name', list, name, item.name, 'some clients refuse these characters');
+  }
+}
+
+/** URIs stay as they are; of two equal ones the server with the higher priority, then the earlier one, has it. */
+function placeResources(
+  input: CatalogInput,
+  list: ListName,
+  kind: number,
+  offers: readonly Offer[],
+  columns: Columns,
+  problems: Problems,
+): Rendered {
+  const owners = new Map<string, Offer>();
+  for (const offer of offers) {
+    const owner = owners.get(offer.item.name);
+    const better = owner === undefined || input.servers[offer.server].priority > input.servers[owner.server].priority;
+    if (better) owners.set(offer.item.name, offer);
+  }
+  const rendered: Rendered = [[], []];
+  for (const offer of offers) {
+    const { item } = offer;
+    const owner = owners.get(item.name)!;
+    if (owner !== offer) {
+      const { name } = input.servers[offer.server];
+      const other = input.servers[owner.server].name;
+      if (other === name) problems.add('duplicate', list, name, item.name, 'the upstream lists this twice');
+      else problems.add('collision', list, name, item.name, `${other} has it`);
+      continue;
+    }
+    columns.add(kind, offer, item.name);
+    rendered[Era.legacy].push(renderItem(item, null, Era.legacy));
+    rendered[Era.modern].push(renderItem(item, null, Era.modern));
+  }
+  return rendered;
+}
+
+function escapedNames(names: readonly string[]): [number, Uint8Array][] {
+  const escaped: [number, Uint8Array][] = [];
+  names.forEach((name, entry) => {
+    const content = JSON.stringify(name).slice(1, -1);
+    if (content !== name) escaped.push([entry, packTexts([content]).bytes]);
+  });
+  return escaped;
+}
+
+function encodedHeaders(names: readonly string[]): [number, string][] {
+  const encoded: [number, string][] = [];
+  names.forEach((name, entry) => {
+    const value = headerValue(name);
+    if (value !== name) encoded.push([entry, value]);
+  });
+  return encoded;
+}
+
+/** The buffers of a build, to be moved to the main thread instead of copied. */
+export function buffersOf(build: CatalogBuild): ArrayBuffer[] {
+  const views: Uint8Array[] = [build.publicNames.bytes, build.upstreamNames.bytes, build.discover.bytes];
+  views.push(...build.initialize);
+  for (const lists of build.lists) for (const { pages } of lists) views.push(pages.bytes);
+  return [...new Set(views.map((view) => view.buffer as ArrayBuffer))];
+}

@@ -1,0 +1,232 @@
+/** The main thread's side of the catalog: collects discoveries, has them built elsewhere, puts the result in force. */
+import type { ServerSnapshot, Snapshot } from '../../config/snapshot.js';
+import { packageVersion } from '../../package-root.js';
+import type { Bytes } from '../../units.js';
+import type { Discovery } from '../../upstream/types.js';
+import { buildCatalog } from './build.js';
+import { packShared } from './pack.js';
+import { PreparedCatalog } from './prepared.js';
+import {
+  type Capabilities,
+  type CatalogBuild,
+  type CatalogInput,
+  type CatalogProblem,
+  LISTS,
+  type PackedDiscovery,
+} from './types.js';
+
+/** Longest merged `instructions`: what models read before everything else has to stay short. */
+const MAX_INSTRUCTIONS: Bytes = 8 * 1024;
+
+/** What differs from the catalog before, as clients are told (list_changed). */
+export interface CatalogChanges {
+  readonly tools: boolean;
+  readonly prompts: boolean;
+  /** Resources or resource templates. */
+  readonly resources: boolean;
+}
+
+export interface CatalogOptions {
+  /** Builds in the control pool; default: at once, on this thread. */
+  readonly build?: (input: CatalogInput) => Promise<CatalogBuild>;
+  /**
+   * Called before a new catalog comes into force, to bring its table to the workers; the old one stays in force until
+   * the promise resolves.
+   */
+  readonly distribute?: (next: PreparedCatalog) => Promise<void> | void;
+  /**
+   * Called once the new catalog is in force: the moment to send list_changed (sent earlier, clients would fetch the
+   * old lists) and to log the problems that are new.
+   */
+  readonly changed?: (catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogProblem[]) => void;
+  /** A build or its distribution failed: the old catalog stays in force. */
+  readonly failed?: (error: unknown) => void;
+}
+
+type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog'> & {
+  readonly limits: Pick<Snapshot['limits'], 'maxTools'>;
+  readonly servers: readonly ServerSnapshot[];
+};
+
+/**
+ * Builds run one at a time; what arrives meanwhile goes into the next one, so a burst of changes costs two builds.
+ * Versions grow by one with each build, also across configurations.
+ */
+export class Catalog {
+  readonly #options: CatalogOptions;
+  #snapshot: CatalogSnapshot;
+  /** By server index of the current snapshot. */
+  #discoveries = new Map<number, PackedDiscovery>();
+  /** Counts configurations: what was packed for an earlier one is not used. */
+  #generation = 0;
+  /** Counts updates by server, so that a slow copy of an old list never replaces a newer one. */
+  readonly #updates = new Map<number, number>();
+  #packing = 0;
+  #version = 0;
+  #dirty = true;
+  #running: Promise<void> | null = null;
+  #current: PreparedCatalog | null = null;
+  #reported = new Set<string>();
+
+  constructor(snapshot: CatalogSnapshot, options: CatalogOptions = {}) {
+    this.#snapshot = snapshot;
+    this.#options = options;
+  }
+
+  /** The catalog in force. @throws before {@link start} has finished */
+  get current(): PreparedCatalog {
+    if (this.#current === null) throw new Error('the catalog has not been started');
+    return this.#current;
+  }
+
+  /** Builds the first catalog, with no server known yet. */
+  async start(): Promise<PreparedCatalog> {
+    await this.#schedule();
+    return this.current;
+  }
+
+  /** Takes over what a server lists now. Resolves when a catalog with it (or a newer one) is in force. */
+  async update(discovery: Discovery): Promise<void> {
+    const { server } = discovery;
+    const generation = this.#generation;
+    const update = (this.#updates.get(server) ?? 0) + 1;
+    this.#updates.set(server, update);
+    this.#packing += 1;
+    try {
+      const packed = await packDiscovery(discovery);
+      if (generation !== this.#generation || this.#updates.get(server) !== update) return;
+      this.#discoveries.set(server, packed);
+      this.#dirty = true;
+    } finally {
+      this.#packing -= 1;
+    }
+    await this.#schedule();
+  }
+
+  /** Forgets what a server listed: its names are gone until it is discovered again. */
+  async remove(server: number): Promise<void> {
+    this.#updates.set(server, (this.#updates.get(server) ?? 0) + 1);
+    if (!this.#discoveries.delete(server)) return;
+    this.#dirty = true;
+    await this.#schedule();
+  }
+
+  /**
+   * Switches to another configuration. Discoveries of servers that kept their name, and of which `kept` says that they
+   * are the same upstream, move along.
+   */
+  async reconfigure(snapshot: CatalogSnapshot, kept: (before: number, after: number) => boolean): Promise<void> {
+    const before = this.#snapshot.servers;
+    const moved = new Map<number, PackedDiscovery>();
+    snapshot.servers.forEach((server, after) => {
+      const old = before.findIndex(({ name }) => name === server.name);
+      const discovery = this.#discoveries.get(old);
+      if (discovery !== undefined && kept(old, after)) moved.set(after, { ...discovery, server: after });
+    });
+    this.#snapshot = snapshot;
+    this.#discoveries = moved;
+    this.#generation += 1;
+    this.#dirty = true;
+    await this.#schedule();
+  }
+
+  /** Resolves when nothing waits to be built. */
+  async settled(): Promise<void> {
+    while (this.#running !== null || this.#packing > 0) {
+      await (this.#running ?? new Promise((resolve) => setImmediate(resolve)));
+    }
+  }
+
+  /** Starts building unless a build runs, which then sees what has changed before it ends. */
+  #schedule(): Promise<void> {
+    if (!this.#dirty) return this.#running ?? Promise.resolve();
+    this.#running ??= this.#run();
+    return this.#running;
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#dirty) {
+        this.#dirty = false;
+        try {
+          await this.#rebuild();
+        } catch (error) {
+          if (this.#current === null) throw error;
+          this.#options.failed?.(error);
+        }
+      }
+    } finally {
+      this.#running = null;
+    }
+  }
+
+  async #rebuild(): Promise<void> {
+    this.#version += 1;
+    const ttlMs = this.#snapshot.catalog.ttlMs;
+    const input = this.#input();
+    const build = await (this.#options.build?.(input) ?? buildCatalog(input));
+    const next = await PreparedCatalog.prepare(build, ttlMs);
+    await this.#options.distribute?.(next);
+    const previous = this.#current;
+    this.#current = next;
+    const differs = (list: number): boolean => previous?.fingerprints[list] !== next.fingerprints[list];
+    const changes = { tools: differs(0), prompts: differs(1), resources: differs(2) || differs(3) };
+    this.#options.changed?.(next, changes, this.#fresh(next));
+  }
+
+  #input(): CatalogInput {
+    const { name, catalog, limits, servers } = this.#snapshot;
+    return {
+      version: this.#version,
+      gatewayName: name,
+      gatewayVersion: packageVersion,
+      rules: catalog,
+      maxTools: limits.maxTools,
+      maxInstructions: MAX_INSTRUCTIONS,
+      servers: servers.map((server) => ({
+        name: server.name,
+        prefix: server.prefix,
+        priority: server.priority,
+        include: server.include,
+        exclude: server.exclude,
+        http: server.endpoints.some(({ transport }) => transport === 'http'),
+      })),
+      discoveries: [...this.#discoveries.values()].sort((a, b) => a.server - b.server),
+    };
+  }
+
+  /** Problems that the catalog before did not have: each is logged once. */
+  #fresh(catalog: PreparedCatalog): CatalogProblem[] {
+    const seen = new Set<string>();
+    const fresh = catalog.problems.filter((problem) => {
+      const key = JSON.stringify([problem.kind, problem.list, problem.server, problem.name, problem.detail]);
+      seen.add(key);
+      return !this.#reported.has(key);
+    });
+    this.#reported = seen;
+    return fresh;
+  }
+}
+
+async function packDiscovery(discovery: Discovery): Promise<PackedDiscovery> {
+  const { capabilities, era, ttlMs } = discovery;
+  const has = (key: keyof Capabilities): boolean => typeof capabilities[key] === 'object' && capabilities[key] !== null;
+  const lists = [];
+  for (const list of LISTS) lists.push(await packShared(discovery[list]));
+  return {
+    server: discovery.server,
+    era,
+    capabilities: {
+      tools: has('tools') || discovery.tools.length > 0,
+      prompts: has('prompts') || discovery.prompts.length > 0,
+      resources: has('resources') || discovery.resources.length > 0 || discovery.templates.length > 0,
+      logging: has('logging'),
+      completions: has('completions'),
+    },
+    instructions: discovery.instructions,
+    // Legacy upstreams give no hints: their lists are as fresh as list_changed keeps them.
+    expiresAt: era === 1 ? Date.now() + ttlMs : Number.POSITIVE_INFINITY,
+    cacheScope: discovery.cacheScope,
+    lists,
+  };
+}

@@ -1,0 +1,141 @@
+/**
+ * Edits of JSON documents that leave all other bytes alone. Texts are latin-1 strings (one character a byte) of
+ * documents that `JSON.parse` has accepted.
+ */
+
+/** A member of an object: positions of the key and value tokens, end exclusive. */
+export interface Member {
+  /** Decoded. */
+  readonly key: string;
+  readonly keyStart: number;
+  readonly keyEnd: number;
+  readonly valueStart: number;
+  readonly valueEnd: number;
+}
+
+/** Replace `[start, end)` with `text`. */
+export interface Edit {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+/** `value` as the latin-1 text of its UTF-8 bytes. */
+export function toLatin1(value: string): string {
+  return Buffer.from(value, 'utf8').toString('latin1');
+}
+
+/** The string that a latin-1 text of UTF-8 bytes stands for. */
+export function fromLatin1(text: string): string {
+  return Buffer.from(text, 'latin1').toString('utf8');
+}
+
+/** Applies edits that do not overlap, in any order. */
+export function applyEdits(text: string, edits: readonly Edit[]): string {
+  if (edits.length === 0) return text;
+  const sorted = [...edits].sort((a, b) => a.start - b.start || a.end - b.end);
+  let result = '';
+  let at = 0;
+  for (const edit of sorted) {
+    result += text.slice(at, edit.start) + edit.text;
+    at = edit.end;
+  }
+  return result + text.slice(at);
+}
+
+/** The members of the object that starts at `start`. */
+export function objectMembers(text: string, start: number): Member[] {
+  const members: Member[] = [];
+  let at = skipSpace(text, start + 1);
+  while (text.charCodeAt(at) === 0x22) {
+    const keyStart = at;
+    const keyEnd = stringEnd(text, at);
+    const raw = text.slice(keyStart + 1, keyEnd - 1);
+    const key = raw.includes('\\') ? (JSON.parse(fromLatin1(`"${raw}"`)) as string) : fromLatin1(raw);
+    const valueStart = skipSpace(text, skipSpace(text, keyEnd) + 1);
+    const end = valueEnd(text, valueStart);
+    members.push({ key, keyStart, keyEnd, valueStart, valueEnd: end });
+    at = skipSpace(text, end);
+    if (text.charCodeAt(at) === 0x2c) at = skipSpace(text, at + 1);
+  }
+  return members;
+}
+
+/** Start positions of the elements of the array that starts at `start`. */
+export function arrayElements(text: string, start: number): number[] {
+  const elements: number[] = [];
+  let at = skipSpace(text, start + 1);
+  while (text.charCodeAt(at) !== 0x5d) {
+    elements.push(at);
+    at = skipSpace(text, valueEnd(text, at));
+    if (text.charCodeAt(at) === 0x2c) at = skipSpace(text, at + 1);
+  }
+  return elements;
+}
+
+/** Edits that take members out, with one comma each. */
+export function removeMembers(members: readonly Member[], remove: (member: Member) => boolean): Edit[] {
+  const edits: Edit[] = [];
+  for (let first = 0; first < members.length; first += 1) {
+    if (!remove(members[first])) continue;
+    let last = first;
+    while (last + 1 < members.length && remove(members[last + 1])) last += 1;
+    const behind = members[last + 1];
+    const before = members[first - 1];
+    if (behind !== undefined) edits.push({ start: members[first].keyStart, end: behind.keyStart, text: '' });
+    else if (before !== undefined) edits.push({ start: before.valueEnd, end: members[last].valueEnd, text: '' });
+    else edits.push({ start: members[first].keyStart, end: members[last].valueEnd, text: '' });
+    first = last;
+  }
+  return edits;
+}
+
+/** Position behind white space. */
+export function skipSpace(text: string, start: number): number {
+  let at = start;
+  for (;;) {
+    const code = text.charCodeAt(at);
+    if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return at;
+    at += 1;
+  }
+}
+
+function stringEnd(text: string, start: number): number {
+  let at = start + 1;
+  for (;;) {
+    const quote = text.indexOf('"', at);
+    let escapes = 0;
+    while (text.charCodeAt(quote - 1 - escapes) === 0x5c) escapes += 1;
+    if (escapes % 2 === 0) return quote + 1;
+    at = quote + 1;
+  }
+}
+
+/** End of the value that starts at `start`. */
+export function valueEnd(text: string, start: number): number {
+  const first = text.charCodeAt(start);
+  if (first === 0x22) return stringEnd(text, start);
+  let at = start;
+  if (first !== 0x7b && first !== 0x5b) {
+    for (;;) {
+      const code = text.charCodeAt(at);
+      // A number or a word ends at `,`, `]`, `}`, white space or the end (NaN).
+      if (code <= 0x20 || code === 0x2c || code === 0x5d || code === 0x7d || Number.isNaN(code)) return at;
+      at += 1;
+    }
+  }
+  let depth = 0;
+  for (;;) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) {
+      at = stringEnd(text, at);
+      continue;
+    }
+    if (code === 0x7b || code === 0x5b) depth += 1;
+    else if (code === 0x7d || code === 0x5d) {
+      depth -= 1;
+      if (depth === 0) return at + 1;
+    }
+    at += 1;
+  }
+}

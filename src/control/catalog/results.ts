@@ -1,0 +1,150 @@
+/** Puts result objects together: list pages, `initialize` and `server/discover`. */
+import { createHash } from 'node:crypto';
+import { Era, LATEST_LEGACY, REVISIONS } from '../../protocol/revisions.js';
+import { toLatin1 } from './json-text.js';
+import { packTexts } from './pack.js';
+import type { BuiltList, Capabilities, CatalogInput, ListName } from './types.js';
+
+/** Digits kept free for `ttlMs`, filled up with spaces: the number is written in place when the bytes are served. */
+export const TTL_WIDTH = 16;
+
+const RESULT_KEY: Readonly<Record<ListName, string>> = {
+  tools: 'tools',
+  prompts: 'prompts',
+  resources: 'resources',
+  templates: 'resourceTemplates',
+};
+
+const MODERN_HEAD = '{"resultType":"complete","ttlMs":';
+
+/** Scope and identity of every modern result (MCP 2026-07-28, caching and results). */
+function modernHead(input: CatalogInput): string {
+  const scope = input.discoveries.some((discovery) => discovery.cacheScope === 'private') ? 'private' : 'public';
+  const info = { name: input.gatewayName, version: input.gatewayVersion };
+  const meta = { 'io.modelcontextprotocol/serverInfo': info };
+  const ttl = String(input.rules.ttlMs).padEnd(TTL_WIDTH);
+  return toLatin1(`${MODERN_HEAD}${ttl},"cacheScope":"${scope}","_meta":${JSON.stringify(meta)},`);
+}
+
+/** A short digest of `texts`, in which no two different lists look the same. */
+export function digest(texts: Iterable<string>): string {
+  const hash = createHash('sha256');
+  for (const text of texts) hash.update(text, 'latin1').update('\n');
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** The pages of one list; `items` are latin-1 texts. */
+export function buildList(input: CatalogInput, list: ListName, era: number, items: readonly string[]): BuiltList {
+  const pageSize = input.rules.pageSize > 0 ? input.rules.pageSize : Math.max(1, items.length);
+  const count = Math.max(1, Math.ceil(items.length / pageSize));
+  // A cursor names the content of the list: it stays good across rebuilds and replicas while the list is the same,
+  // and is refused as soon as the list has changed under the client.
+  const mark = count > 1 ? digest(items) : '';
+  const cursors = Array.from({ length: count - 1 }, (_, index) => `${index + 2}.${mark}`);
+  const head = era === Era.modern ? modernHead(input) : '{';
+  const pages = Array.from({ length: count }, (_, index) => {
+    const next = index + 1 < count ? `"nextCursor":"${cursors[index]}",` : '';
+    const part = items.slice(index * pageSize, (index + 1) * pageSize).join(',');
+    return `${head}${next}"${RESULT_KEY[list]}":[${part}]}`;
+  });
+  return { pages: packTexts(pages, 'latin1'), cursors, ttlAt: era === Era.modern ? MODERN_HEAD.length : -1 };
+}
+
+/** `initialize` results, one a legacy revision. */
+export function buildInitialize(input: CatalogInput, capabilities: Capabilities): Uint8Array[] {
+  const instructions = mergeInstructions(input);
+  const results: Uint8Array[] = [];
+  for (let revision = 0; revision <= LATEST_LEGACY; revision += 1) {
+    results.push(
+      ownBytes({
+        protocolVersion: REVISIONS[revision],
+        capabilities: announced(capabilities, { listChanged: true }),
+        serverInfo: { name: input.gatewayName, version: input.gatewayVersion },
+        ...(instructions === '' ? {} : { instructions }),
+      }),
+    );
+  }
+  return results;
+}
+
+/** The `server/discover` result. */
+export function buildDiscover(input: CatalogInput, capabilities: Capabilities): { bytes: Uint8Array; ttlAt: number } {
+  const instructions = mergeInstructions(input);
+  // Without `listChanged`: modern clients would open `subscriptions/listen` for it.
+  const body = JSON.stringify({
+    supportedVersions: REVISIONS.slice(LATEST_LEGACY + 1),
+    capabilities: announced(capabilities, {}),
+    ...(instructions === '' ? {} : { instructions }),
+  });
+  return { bytes: textBytes(modernHead(input) + toLatin1(body.slice(1))), ttlAt: MODERN_HEAD.length };
+}
+
+function announced(capabilities: Capabilities, list: object): Record<string, object> {
+  return {
+    ...(capabilities.tools ? { tools: list } : {}),
+    ...(capabilities.prompts ? { prompts: list } : {}),
+    ...(capabilities.resources ? { resources: list } : {}),
+    ...(capabilities.logging ? { logging: {} } : {}),
+    ...(capabilities.completions ? { completions: {} } : {}),
+  };
+}
+
+/**
+ * The union over the upstreams. While some are not known yet, the three kinds of lists are announced too: a client asks
+ * only once, and what arrives later is told with list_changed.
+ */
+export function mergeCapabilities(input: CatalogInput): Capabilities {
+  const early = input.discoveries.length < input.servers.length || input.servers.length === 0;
+  const any = (key: keyof Capabilities): boolean => input.discoveries.some(({ capabilities }) => capabilities[key]);
+  return {
+    tools: early || any('tools'),
+    prompts: early || any('prompts'),
+    resources: early || any('resources'),
+    logging: any('logging'),
+    completions: any('completions'),
+  };
+}
+
+/** Instructions of all upstreams under their names; when they are too long together, the long ones are cut. */
+function mergeInstructions(input: CatalogInput): string {
+  const parts = input.discoveries.flatMap(({ server, instructions }) => {
+    const text = instructions?.trim() ?? '';
+    if (text === '') return [];
+    const { name, prefix } = input.servers[server];
+    const prefixed = input.rules.conflict === 'prefix' && prefix !== null;
+    const label = prefixed ? `# ${name} (names start with ${prefix}${input.rules.separator})` : `# ${name}`;
+    return [{ label, text }];
+  });
+  let budget = input.maxInstructions;
+  const ordered = [...parts].sort((a, b) => Buffer.byteLength(a.text) - Buffer.byteLength(b.text));
+  const cut = new Map<unknown, string>();
+  ordered.forEach((part, index) => {
+    const share = Math.floor(budget / (ordered.length - index)) - Buffer.byteLength(part.label) - 3;
+    const text = shorten(part.text, share);
+    cut.set(part, text);
+    budget -= Buffer.byteLength(text) + Buffer.byteLength(part.label) + 3;
+  });
+  return parts
+    .filter((part) => cut.get(part) !== '')
+    .map((part) => `${part.label}\n${cut.get(part)}`)
+    .join('\n\n');
+}
+
+function shorten(text: string, maxBytes: number): string {
+  const bytes = Buffer.from(text, 'utf8');
+  if (bytes.length <= maxBytes) return text;
+  const mark = '…';
+  let end = maxBytes - Buffer.byteLength(mark);
+  if (end <= 0) return '';
+  // Not in the middle of a character: continuation bytes are 10xxxxxx.
+  while (end > 0 && (bytes[end] & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end) + mark;
+}
+
+function textBytes(latin1: string): Uint8Array {
+  return packTexts([latin1], 'latin1').bytes;
+}
+
+function ownBytes(value: unknown): Uint8Array {
+  return textBytes(toLatin1(JSON.stringify(value)));
+}

@@ -1,0 +1,89 @@
+/**
+ * What client SDKs demand of known members of list items. One item that breaks a rule makes them reject the whole
+ * list, so one careless upstream would blank all others: members of the wrong shape are left out instead.
+ */
+import type { ListName } from './types.js';
+
+type Check = (value: unknown) => boolean;
+
+const isString: Check = (value) => typeof value === 'string';
+const isBoolean: Check = (value) => typeof value === 'boolean';
+const isNumber: Check = (value) => typeof value === 'number' && Number.isFinite(value);
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function listOf(check: Check): Check {
+  return (value) => Array.isArray(value) && value.every(check);
+}
+
+/** `required` members must be there; those that are there must pass. */
+function shape(members: Readonly<Record<string, Check>>, required: readonly string[] = []): Check {
+  return (value) =>
+    isObject(value) &&
+    required.every((key) => Object.hasOwn(value, key)) &&
+    Object.entries(members).every(([key, check]) => !Object.hasOwn(value, key) || check(value[key]));
+}
+
+const icons = listOf(
+  shape(
+    {
+      src: isString,
+      mimeType: isString,
+      sizes: listOf(isString),
+      theme: (value) => value === 'light' || value === 'dark',
+    },
+    ['src'],
+  ),
+);
+/** ISO 8601 with an offset, as far as SDKs look. */
+const isTime: Check = (value) =>
+  typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(value);
+const annotations = shape({
+  audience: listOf((value) => value === 'user' || value === 'assistant'),
+  priority: (value) => typeof value === 'number' && value >= 0 && value <= 1,
+  lastModified: isTime,
+});
+const common = { title: isString, description: isString, icons, _meta: isObject };
+
+/** Optional members by list. */
+const OPTIONAL: Readonly<Record<ListName, Readonly<Record<string, Check>>>> = {
+  tools: {
+    ...common,
+    annotations: shape({
+      title: isString,
+      readOnlyHint: isBoolean,
+      destructiveHint: isBoolean,
+      idempotentHint: isBoolean,
+      openWorldHint: isBoolean,
+    }),
+    execution: shape({
+      taskSupport: (value) => value === 'required' || value === 'optional' || value === 'forbidden',
+    }),
+    outputSchema: isObject,
+  },
+  prompts: {
+    ...common,
+    arguments: listOf(shape({ name: isString, title: isString, description: isString, required: isBoolean }, ['name'])),
+  },
+  resources: { ...common, mimeType: isString, size: isNumber, annotations },
+  templates: { ...common, mimeType: isString, annotations },
+};
+
+/** Optional members of `item` that have the wrong shape. */
+export function misshapen(list: ListName, item: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(OPTIONAL[list])
+    .filter(([key, check]) => Object.hasOwn(item, key) && !check(item[key]))
+    .map(([key]) => key);
+}
+
+/** What is wrong with an object schema at its root in the eyes of every client, or null. */
+export function schemaProblem(schema: unknown): string | null {
+  if (!isObject(schema)) return 'inputSchema is not an object';
+  if (Object.hasOwn(schema, 'type') && schema['type'] !== 'object') return 'inputSchema does not describe an object';
+  const { properties, required } = schema;
+  if (properties !== undefined && !isObject(properties)) return 'inputSchema.properties is not an object';
+  if (required !== undefined && !listOf(isString)(required)) return 'inputSchema.required is not a list of names';
+  return null;
+}
+
+export { isObject };
