@@ -1,0 +1,130 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Compilation } from './compilation.js';
+import { isLoopbackHost } from './loopback.js';
+import { list } from './schema/fields.js';
+import type { ResolvedConfig } from './schema.js';
+import type { AuthSnapshot } from './snapshot.js';
+
+type JwtConfig = Extract<ResolvedConfig['auth'], { type: 'jwt' }>;
+type BearerConfig = Extract<ResolvedConfig['auth'], { type: 'bearer' }>;
+
+export function compileAuth(compilation: Compilation): AuthSnapshot {
+  const { auth } = compilation.loaded.config;
+  if (auth.type === 'none') return { type: 'none' };
+  return auth.type === 'bearer' ? bearer(compilation, auth) : jwt(compilation, auth);
+}
+
+/** Scopes as a list; OAuth writes them as one string with spaces (RFC 6749 3.3). */
+export function scopeList(value: string | readonly string[] | undefined): string[] {
+  return list(value).flatMap((scope) => scope.split(' ').filter((part) => part !== ''));
+}
+
+function bearer(compilation: Compilation, auth: BearerConfig): AuthSnapshot {
+  const entries = Array.isArray(auth.tokens)
+    ? auth.tokens.map((entry, i) => ({ ...entry, path: ['auth', 'tokens', i, 'token'] }))
+    : Object.entries(auth.tokens).map(([subject, entry]) =>
+        typeof entry === 'string'
+          ? { token: entry, subject, scopes: undefined, path: ['auth', 'tokens', subject] }
+          : { ...entry, subject, path: ['auth', 'tokens', subject, 'token'] },
+      );
+  if (entries.length === 0) compilation.problem(['auth', 'tokens'], 'must name at least one token');
+  const seen = new Set<string>();
+  for (const { token, path } of entries) {
+    // Only a token of this alphabet can be sent in an Authorization header (RFC 6750 2.1).
+    if (!/^[A-Za-z0-9._~+/-]+=*$/.test(token)) {
+      compilation.problem(path, 'may hold only letters, digits, "-._~+/" and "=" at its end (RFC 6750 2.1)');
+    }
+    if (seen.has(token)) compilation.problem(path, 'is the same token as another one');
+    seen.add(token);
+  }
+  return {
+    type: 'bearer',
+    tokens: entries.map(({ token, subject, scopes }) => ({ token, subject, scopes: scopeList(scopes) })),
+    resourceMetadata: auth.resourceMetadata ?? null,
+  };
+}
+
+/** Smallest secret in bytes: as long as the hash (RFC 7518 3.2). */
+const SECRET_BYTES: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
+
+function jwt(compilation: Compilation, auth: JwtConfig): AuthSnapshot {
+  const sources = (['secret', 'publicKey', 'publicKeyFile', 'jwksUrl'] as const).filter(
+    (key) => auth[key] !== undefined,
+  );
+  if (sources.length !== 1) {
+    compilation.problem(
+      ['auth', ...(sources[1] === undefined ? [] : [sources[1]])],
+      'needs exactly one of "secret", "publicKey", "publicKeyFile" and "jwksUrl"',
+    );
+  }
+  const symmetric = auth.secret !== undefined;
+  const algorithms = list(auth.algorithms);
+  if (algorithms.length === 0) algorithms.push(...(symmetric ? ['HS256'] : ['RS256', 'PS256', 'ES256', 'EdDSA']));
+  for (const algorithm of algorithms) {
+    // Mixing both families is the door to the attack that signs with the public key as a secret (RFC 8725 2.1).
+    if (algorithm.startsWith('HS') !== symmetric) {
+      compilation.problem(
+        ['auth', 'algorithms'],
+        symmetric ? `${algorithm} needs a public key, not "secret"` : `${algorithm} needs "secret", not a public key`,
+      );
+    }
+    const bytes = SECRET_BYTES[algorithm];
+    if (symmetric && bytes !== undefined && Buffer.byteLength(auth.secret as string) < bytes) {
+      compilation.problem(['auth', 'secret'], `must be at least ${bytes} bytes long for ${algorithm} (RFC 7518 3.2)`);
+    }
+  }
+  if (list(auth.audience).length === 0) compilation.problem(['auth', 'audience'], 'must name at least one audience');
+  if (auth.jwksUrl !== undefined) checkJwksUrl(compilation, auth.jwksUrl);
+  return {
+    type: 'jwt',
+    algorithms,
+    secret: auth.secret ?? null,
+    publicKey: publicKey(compilation, auth),
+    jwksUrl: auth.jwksUrl ?? null,
+    jwksCooldownMs: auth.jwksCooldownMs,
+    jwksMaxAgeMs: auth.jwksMaxAgeMs,
+    issuer: auth.issuer ?? null,
+    audience: list(auth.audience),
+    clockToleranceSeconds: auth.clockToleranceSeconds,
+    subjectClaim: auth.subjectClaim,
+    scopeClaims: auth.scopeClaims,
+    resourceMetadata: auth.resourceMetadata ?? null,
+  };
+}
+
+function checkJwksUrl(compilation: Compilation, text: string): void {
+  const url = new URL(text);
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopbackHost(url.hostname))) {
+    compilation.problem(['auth', 'jwksUrl'], 'must start with https:// (http:// only for a loopback host)');
+  }
+  if (url.username !== '' || url.password !== '') {
+    compilation.problem(['auth', 'jwksUrl'], 'must not hold a user name or password');
+  }
+}
+
+function publicKey(compilation: Compilation, auth: JwtConfig): string | null {
+  if (auth.publicKey !== undefined) return checkKey(compilation, auth.publicKey, ['auth', 'publicKey']);
+  if (auth.publicKeyFile === undefined) return null;
+  const path = ['auth', 'publicKeyFile'];
+  try {
+    const text = readFileSync(resolve(compilation.loaded.folder, auth.publicKeyFile), 'utf8');
+    return checkKey(compilation, text, path);
+  } catch {
+    compilation.problem(path, 'the file cannot be read');
+    return null;
+  }
+}
+
+function checkKey(compilation: Compilation, text: string, path: readonly string[]): string {
+  const key = text.trim();
+  if (/PRIVATE KEY/.test(key) || (key.startsWith('{') && /"d"\s*:/.test(key))) {
+    compilation.problem(path, 'is a private key; give the public one');
+  } else if (!/^-----BEGIN (PUBLIC KEY|CERTIFICATE)-----/.test(key) && !key.startsWith('{')) {
+    compilation.problem(
+      path,
+      'must be PEM ("-----BEGIN PUBLIC KEY-----" or "-----BEGIN CERTIFICATE-----") or JWK JSON',
+    );
+  }
+  return key;
+}

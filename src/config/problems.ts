@@ -1,0 +1,53 @@
+import { ConfigError } from '../errors.js';
+import { type Position, quoteKey } from './source.js';
+
+/** Keys and indexes from the root of the configuration, in canonical spelling. */
+export type ConfigPath = readonly (string | number)[];
+
+/** A path as shown: `mcpServers.files.args[0]`; unusual names in brackets and quotes. */
+export function showPath(path: ConfigPath): string {
+  let text = '';
+  for (const part of path) {
+    if (typeof part === 'number') text += `[${part}]`;
+    else if (/^[A-Za-z_][\w-]{0,63}$/.test(part)) text += text === '' ? part : `.${part}`;
+    else text += `[${quoteKey(part)}]`;
+  }
+  return text;
+}
+
+const MAX_SHOWN = 50;
+
+/** Collects everything that is wrong with a configuration, so that it is told at once. */
+export class Problems {
+  readonly #file: string | null;
+  readonly #found: { readonly at: Position | null; readonly text: string }[] = [];
+
+  constructor(file: string | null) {
+    this.#file = file;
+  }
+
+  get count(): number {
+    return this.#found.length;
+  }
+
+  /** `file:line:column: path: sentence`, as far as known. */
+  line(path: ConfigPath, at: Position | null, sentence: string): string {
+    const where = this.#file === null ? '' : `${this.#file}${at === null ? '' : `:${at.line}:${at.column}`}: `;
+    return `${where}${path.length === 0 ? '' : `${showPath(path)}: `}${sentence}`;
+  }
+
+  add(path: ConfigPath, at: Position | null, sentence: string): void {
+    const text = this.line(path, at, sentence);
+    if (!this.#found.some((problem) => problem.text === text)) this.#found.push({ at, text });
+  }
+
+  /** @throws ConfigError with what was found, in the order of the file; nothing found, nothing thrown. */
+  throwIfAny(): void {
+    if (this.#found.length === 0) return;
+    const order = (at: Position | null): number => (at === null ? 0 : at.line * 65_536 + Math.min(at.column, 65_535));
+    const texts = this.#found.sort((a, b) => order(a.at) - order(b.at)).map((problem) => problem.text);
+    const shown = texts.slice(0, MAX_SHOWN);
+    if (texts.length > shown.length) shown.push(`and ${texts.length - shown.length} more problems`);
+    throw new ConfigError(shown);
+  }
+}

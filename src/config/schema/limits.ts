@@ -1,0 +1,82 @@
+/** Bounds of everything that grows, rate limits and the response cache. */
+import { z } from 'zod';
+import { alias, bytes, flag, KIB, MIB, milliseconds, strings, whole } from './fields.js';
+
+const limit = (fallback: number, text: string, max: number, min = 1) => whole(fallback, text, { min, max });
+
+export const limitsSchema = z.strictObject({
+  maxBodyBytes: bytes(4 * MIB, 'Largest request body. Larger ones are answered 413.', { min: KIB }),
+  maxHeaderBytes: bytes(16 * KIB, 'Largest request head: request line and headers together.', {
+    min: KIB,
+    max: MIB,
+  }),
+  maxHeaders: limit(100, 'Header lines of one request.', 1_000, 8),
+  maxDepth: limit(64, 'Nesting of arrays and objects in a JSON message.', 1_000, 8),
+  maxBatch: limit(50, 'Messages in a JSON-RPC batch (clients of 2025-03-26 only).', 1_000),
+  maxInFlight: limit(16_384, 'Requests in flight over all clients. More are answered 503.', 65_535),
+  maxResponseBytes: bytes(32 * MIB, 'Largest answer of an HTTP upstream.', { min: KIB }),
+  maxLineBytes: bytes(10 * MIB, 'Largest line (one message) of a stdio upstream.', { min: KIB }),
+  maxPipeBytes: bytes(16 * MIB, 'Bytes queued towards one stdio child.', { min: KIB }),
+  maxClientBufferBytes: bytes(MIB, 'Bytes queued towards one client before its upstream is paused.', { min: KIB }),
+  slowClientMs: milliseconds(30_000, 'A client that takes no byte for so long is dropped.'),
+  maxConnections: limit(10_000, 'Client connections open at once.', 1_000_000),
+  maxSessions: limit(100_000, 'Sessions whose state is kept at once; the least recently used ends first.', 10_000_000),
+  maxStreams: limit(10_000, 'Event streams open at once.', 1_000_000),
+  maxMemo: whole(65_536, 'Remembered verdicts.', { max: 16_777_216, zero: 'every call is decided in a worker' }),
+  maxTools: limit(20_000, 'Catalog entries (tools, prompts, resources, templates) read from one upstream.', 1_000_000),
+  maxPages: limit(1_000, 'Pages read from one list of an upstream.', 100_000),
+  maxToolMetrics: whole(1_000, 'Tools with metrics of their own; the rest are counted as `other`.', {
+    max: 100_000,
+    zero: 'no tool has metrics of its own',
+  }),
+  drainMs: milliseconds(25_000, 'Time that requests in flight get to finish at shutdown.', {
+    zero: 'they are cut off at once',
+  }),
+  workerHangMs: milliseconds(2_000, 'A policy worker whose ring does not move for so long is replaced.', { min: 100 }),
+  ringBytes: bytes(4 * MIB, 'Size of each ring between the front and a worker.', { min: 64 * KIB, max: 256 * MIB }),
+  decideMs: milliseconds(10_000, 'Time for the decision about one request, token verification included.'),
+});
+
+/** `rate` tokens a second, `burst` at most. */
+export const bucketSchema = z.strictObject({
+  rate: z.number().positive().max(1e9).describe('Requests a second, fractions allowed (0.5 = one every two seconds).'),
+  burst: alias(
+    z
+      .int()
+      .min(1)
+      .max(1e9)
+      .optional()
+      .describe('Requests that may come at once. Default: `rate` rounded up, at least 1.'),
+    'capacity',
+  ),
+});
+
+export const rateLimitsSchema = z.strictObject({
+  global: bucketSchema.optional().describe('For all requests together.'),
+  perClient: bucketSchema
+    .optional()
+    .describe('For each client: the subject of its token, or its address without authentication.'),
+  perTool: z
+    .array(
+      z.strictObject({
+        tools: strings().describe('Globs over the names clients see.'),
+        ...bucketSchema.shape,
+      }),
+    )
+    .max(10_000)
+    .default([])
+    .describe('For the tools that match, all clients together. The first entry that matches counts.'),
+  maxClients: whole(65_536, 'Clients whose buckets are kept at once.', { max: 16_777_216 }),
+});
+
+export const cacheSchema = z.strictObject({
+  enabled: flag(true, 'Whether answers of routes with `cache` are stored at all.'),
+  maxBytes: bytes(64 * MIB, 'Memory for stored answers in each worker.', { min: KIB }),
+  maxEntryBytes: bytes(MIB, 'Largest answer that is stored.'),
+  maxEntries: whole(10_000, 'Stored answers in each worker.', { max: 10_000_000 }),
+  maxWaiters: whole(1_000, 'Callers that may wait for one identical call in flight; more are forwarded.', {
+    max: 65_535,
+    zero: 'identical calls are not coalesced',
+  }),
+  waitMs: milliseconds(10_000, 'How long they wait before the next one is forwarded.'),
+});

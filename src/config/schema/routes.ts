@@ -1,0 +1,47 @@
+/** Rules for calls by pattern. */
+import { z } from 'zod';
+import { alias, flag, milliseconds, strings } from './fields.js';
+import { bucketSchema } from './limits.js';
+
+export const routeSchema = z.strictObject({
+  name: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe('Name in logs and metrics. Default: `route-` and the position, counted from 1.'),
+  match: z
+    .strictObject({
+      tools: strings().optional().describe('Globs over the tool names clients see: `*` within a name, `**` anything.'),
+      prompts: strings().optional().describe('Globs over prompt names.'),
+      resources: strings().optional().describe('Globs over resource URIs, or URI templates.'),
+    })
+    .optional()
+    .describe('What the route is for. Default: everything.'),
+  servers: alias(
+    strings()
+      .optional()
+      .describe(
+        'Servers to send to, in order; the later ones are the fallback. Default: the one that offers the name.',
+      ),
+    'server',
+  ),
+  requiredScopes: alias(
+    strings().optional().describe('Scopes a token must have, all of them; otherwise the answer is 403.'),
+    'scopes',
+  ),
+  rateLimit: bucketSchema.optional().describe('For all calls on the route.'),
+  clientRateLimit: bucketSchema.optional().describe('For each client on the route, besides `rateLimit`.'),
+  cache: z
+    .strictObject({
+      ttlMs: milliseconds(60_000, 'How long an answer is fresh.'),
+      staleMs: milliseconds(0, 'How long it may be served after that while a new one is fetched.', {
+        zero: 'not at all',
+      }),
+      public: flag(false, 'Whether clients share entries. Only for answers that do not depend on who asks.'),
+    })
+    .optional()
+    .describe('Store answers of successful calls. Only for tools without side effects.'),
+  requestTimeoutMs: milliseconds(0, 'Time for an answer.', { zero: 'as the server says' }),
+  idempotent: flag(false, 'Whether a call may be sent again although bytes of it were sent already.'),
+});

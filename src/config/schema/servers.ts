@@ -1,0 +1,183 @@
+/** The upstream MCP servers. The entry has the shape that desktop clients use; their own keys are understood. */
+import { z } from 'zod';
+import { alias, flag, milliseconds, named, strings, whole } from './fields.js';
+
+const scalar = z.union([z.string(), z.number(), z.boolean()]);
+
+const command = z
+  .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+  .optional()
+  .describe(
+    'Program to start: a name on PATH or a path, or a list of the program and its arguments. No shell is used.',
+  );
+const args = z
+  .array(z.union([z.string(), z.number()]))
+  .optional()
+  .describe('Arguments, one an item.');
+const env = named(scalar)
+  .optional()
+  .describe('Environment variables of the child, besides a minimal set (PATH, HOME, ...).');
+const cwd = z
+  .string()
+  .min(1)
+  .optional()
+  .describe('Working directory of the child, relative to the folder of the configuration file.');
+const url = z.string().min(1).optional().describe('Address of the MCP endpoint.');
+const headers = named(scalar).optional().describe('Headers sent with each request to the upstream.');
+
+const upstreamAuth = z
+  .discriminatedUnion('type', [
+    z.strictObject({
+      type: z.literal('bearer').describe('`Authorization: Bearer`.'),
+      token: z.string().min(1).describe('The token; take it from `${VAR}`.'),
+    }),
+    z.strictObject({
+      type: z.literal('basic').describe('`Authorization: Basic` (RFC 7617).'),
+      username: alias(z.string().describe('User name, without a colon.'), 'user'),
+      password: z.string().describe('Password; take it from `${VAR}`.'),
+    }),
+  ])
+  .optional()
+  .describe("Credentials of the gateway towards the upstream. A client's own token is never passed on.");
+
+/** The transports by the spellings that client files use. */
+export const TRANSPORTS = {
+  stdio: 'stdio',
+  local: 'stdio',
+  http: 'http',
+  'streamable-http': 'http',
+  streamable_http: 'http',
+  streamableHttp: 'http',
+  sse: 'sse',
+  websocket: 'websocket',
+  ws: 'websocket',
+} as const;
+
+const transport = alias(
+  z
+    .enum(Object.keys(TRANSPORTS) as [keyof typeof TRANSPORTS, ...(keyof typeof TRANSPORTS)[]])
+    .optional()
+    .describe(
+      'How to reach the server. Guessed when absent: `command` is stdio, an http or https URL is http, a ws or wss URL is websocket. sse and websocket arrive with a later release.',
+    ),
+  'type',
+);
+
+const endpointSchema = z.strictObject({
+  command,
+  args,
+  env,
+  cwd,
+  url,
+  transport,
+  headers,
+  auth: upstreamAuth,
+  weight: whole(1, 'Share of the calls relative to the other endpoints.', { max: 1_000 }),
+});
+
+/** One entry of `mcpServers`. */
+export const serverSchema = z.strictObject({
+  command,
+  args,
+  env,
+  envFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('File of KEY=VALUE lines for the child, relative to the configuration file; `env` wins.'),
+  cwd,
+  url: alias(url, 'serverUrl', 'httpUrl'),
+  transport,
+  headers: alias(headers, 'requestHeaders'),
+  auth: upstreamAuth,
+  endpoints: z
+    .array(endpointSchema)
+    .min(1)
+    .max(1_000)
+    .optional()
+    .describe('Several replicas instead of one `command` or `url`. What they leave out is taken from the entry.'),
+  prefix: z
+    .union([z.string().min(1).max(64), z.literal(false)])
+    .optional()
+    .describe(
+      'What is put before the names of its tools and prompts, without the separator: letters, digits, `_`, `-`, `.`; `false` for none. Default: the name of the entry, other characters replaced.',
+    ),
+  enabled: flag(true, 'Whether the server is used.'),
+  connectTimeoutMs: milliseconds(30_000, 'Time to connect, or to start the child, and to finish the handshake.'),
+  requestTimeoutMs: milliseconds(60_000, 'Time for an answer.', { zero: 'no limit' }),
+  maxConnections: whole(512, 'Connections to an HTTP endpoint, or calls in flight to a stdio child.', {
+    max: 65_535,
+  }),
+  maxQueue: whole(4_096, 'Calls that may wait for a connection or for the pipe; more are answered with an error.', {
+    max: 65_535,
+    zero: 'none wait',
+  }),
+  tags: z.array(z.string().min(1).max(64)).max(64).default([]).describe('Free labels.'),
+  include: alias(
+    strings().optional().describe("Globs over the upstream's own tool names: only these are offered. Default: all."),
+    'includeTools',
+    'tools',
+  ),
+  exclude: alias(
+    strings().optional().describe('Globs of tools that are not offered; wins over `include`.'),
+    'excludeTools',
+    'disabledTools',
+  ),
+  priority: z
+    .int()
+    .min(-1_000)
+    .max(1_000)
+    .default(0)
+    .describe('Under `catalog.conflict: priority` the server with the highest value keeps a name.'),
+  disabled: z.boolean().optional().describe('As in client files: the opposite of `enabled`.'),
+  timeout: z
+    .number()
+    .min(0)
+    .max(86_400_000)
+    .optional()
+    .describe('As in client files: `requestTimeoutMs`, in seconds up to 3600 (Cline, Roo), in milliseconds above.'),
+});
+
+/** Keys of client files that change nothing here. */
+export const IGNORED_SERVER_KEYS = [
+  'autoApprove',
+  'alwaysAllow',
+  'alwaysLoad',
+  'description',
+  'displayName',
+  'gallery',
+  'icon',
+  'iconPath',
+  'id',
+  'dev',
+  'name',
+  'note',
+  'provider',
+  'remoteConfigured',
+  'title',
+  'trust',
+  'version',
+  'watchPaths',
+] as const;
+
+/** Keys of client files that mean something this gateway does not do: they are ignored with a warning. */
+export const UNSUPPORTED_SERVER_KEYS: Readonly<Record<string, string>> = {
+  oauth: 'OAuth towards upstreams is not supported; set auth or headers',
+  headersHelper: 'commands that make headers are not supported; set auth or headers',
+  authProviderType: 'provider authentication is not supported; set auth or headers',
+  sandbox: 'the child is not sandboxed by the gateway',
+  sandboxEnabled: 'the child is not sandboxed by the gateway',
+};
+
+/** Keys beside `mcpServers` in client files that change nothing here. */
+export const IGNORED_TOP_KEYS = [
+  '$schema',
+  'inputs',
+  'globalShortcut',
+  'preferences',
+  'scale',
+  'locale',
+  'userThemeMode',
+  'isUsingBuiltInNodeForMcp',
+  'isDxtAutoUpdatesEnabled',
+] as const;
