@@ -1,5 +1,6 @@
 import type { Case } from '../runner.js';
+import { bucketCases } from './buckets.js';
 import { scanCases } from './scan.js';
 
 /** All cases in the order of the table, which is that of a request's way. */
-export const cases: readonly Case[] = [...scanCases];
+export const cases: readonly Case[] = [...scanCases, ...bucketCases];
