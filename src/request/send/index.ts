@@ -3,13 +3,15 @@
  * the next endpoint where that is safe.
  */
 import { Method, Span } from '../../../native/layout.js';
+import { EntryFlag } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
+import { encodeHeaderValue } from '../../protocol/header-value.js';
 import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
 import { Era } from '../../protocol/revisions.js';
 import { VerdictFlag, VerdictWord } from '../../shared/records.js';
 import type { Endpoint } from '../../upstream/types.js';
 import { type Exchange, Phase, type SessionLike } from '../exchange.js';
-import { encodeHeaderValue } from './header-value.js';
+import { type ParamHeader, paramHeaders } from './param-headers.js';
 import { type SpliceTarget, sessionEnvelope, spliceRequest } from './splice.js';
 
 /** What send needs of one server of the upstream pool. */
@@ -38,8 +40,10 @@ export interface SendCatalog {
   readonly upstreamNameBytes: readonly Uint8Array[];
   /** `Mcp-Name` value of each entry's upstream name. */
   readonly mcpNameHeaders: readonly string[];
-  /** The server of each entry. */
-  readonly table: { readonly server: Int32Array };
+  /** The arguments of an entry that are mirrored in headers. */
+  headerParams(entry: number): readonly ParamHeader[];
+  /** Bits of `EntryFlag` by entry. */
+  readonly table: { readonly flags: Uint8Array };
 }
 
 export interface SendOptions {
@@ -158,7 +162,16 @@ export class SendStage {
     if (endpoint.era === Era.modern && endpoint.transport === 'http' && hasNameHeader(method)) {
       nameHeader = catalog !== null ? catalog.mcpNameHeaders[entry]! : headerOf(exchange, bytes, target.stripBytes);
     }
-    endpoint.call(exchange, message, method, nameHeader, exchange.paramHeaders);
+    let extra: readonly string[] | null = exchange.paramHeaders;
+    if (catalog !== null && (catalog.table.flags[entry]! & EntryFlag.headerParams) !== 0) {
+      extra = paramHeaders(exchange, bytes, catalog.headerParams(entry));
+      if (extra === null) {
+        exchange.upstream = null;
+        this.#options.fail(exchange, 'GW_HEADER_MISMATCH');
+        return;
+      }
+    }
+    endpoint.call(exchange, message, method, nameHeader, extra);
   }
 
   #envelope(exchange: Exchange): Buffer {
