@@ -1,0 +1,140 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Exchange, Reply } from '../exchange.js';
+import { BodyBuffer } from './body.js';
+import { RequestHead } from './head.js';
+
+/** Bytes queued in a response below which the next piece is written without waiting for the client. */
+const PIECE_BYTES = 65_536;
+
+/** What a call needs of the front end it belongs to. */
+export interface NodeCallOwner {
+  readonly draining: boolean;
+  readonly maxClientBufferBytes: number;
+  readonly maxResponseBytes: number;
+  gone(call: NodeCall): void;
+  drained(call: NodeCall): void;
+  over(call: NodeCall): void;
+}
+
+/** One request on node:http and the Reply of its exchange. */
+export class NodeCall implements Reply {
+  readonly head = new RequestHead();
+  readonly body = new BodyBuffer();
+  readonly startedAt = performance.now();
+  exchange: Exchange | null = null;
+  verb = 0;
+  /** The whole body has arrived. */
+  bodyDone = false;
+  /** Nothing more is read, the connection ends with the answer. */
+  closing = false;
+  /** The client has not taken everything. */
+  blocked = false;
+  progressAt = 0;
+
+  readonly #owner: NodeCallOwner;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  #streaming = false;
+  #finished = false;
+  #pending = 0;
+
+  constructor(owner: NodeCallOwner, request: IncomingMessage, response: ServerResponse) {
+    this.#owner = owner;
+    this.#request = request;
+    this.#response = response;
+    response.on('close', () => this.#close());
+    response.on('drain', () => this.#drain());
+    response.on('error', ignore);
+    request.on('error', ignore);
+  }
+
+  get remoteAddress(): string {
+    const address = this.#request.socket.remoteAddress ?? '';
+    return address.startsWith('::ffff:') ? address.slice(7) : address;
+  }
+
+  send(status: number, head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
+    if (this.#finished || this.#streaming) return;
+    this.exchange = null;
+    this.#writeHead(status, head, end - start);
+    this.#finished = true;
+    this.#response.end(status === 204 ? undefined : Buffer.from(bytes.subarray(start, end)));
+    this.#observe();
+  }
+
+  openStream(status: number, head: readonly string[]): void {
+    if (this.#finished || this.#streaming) return;
+    this.#streaming = true;
+    this.#writeHead(status, head, -1);
+    this.#response.flushHeaders();
+  }
+
+  write(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.#finished || !this.#streaming || end <= start) return true;
+    this.#pending += end - start;
+    const size = end - start;
+    this.#response.write(Buffer.from(bytes.subarray(start, end)), () => {
+      this.#pending -= size;
+      this.progressAt = performance.now();
+    });
+    this.#observe();
+    if (this.#response.writableLength > this.#owner.maxClientBufferBytes + this.#owner.maxResponseBytes) {
+      this.#request.socket.destroy();
+      return false;
+    }
+    return this.buffered() <= this.#owner.maxClientBufferBytes;
+  }
+
+  endStream(): void {
+    if (this.#finished || !this.#streaming) return;
+    this.exchange = null;
+    this.#finished = true;
+    this.#response.end();
+    this.#observe();
+  }
+
+  buffered(): number {
+    return this.#response.writableLength;
+  }
+
+  abort(): void {
+    this.exchange = null;
+    this.#request.socket.destroy();
+  }
+
+  /** Cuts the connection of a client that does not take or send what it should. */
+  cut(): void {
+    this.#request.socket.destroy();
+  }
+
+  #writeHead(status: number, head: readonly string[], length: number): void {
+    const response = this.#response;
+    for (let at = 0; at < head.length; at += 2) response.setHeader(head[at]!, head[at + 1]!);
+    if (length >= 0 && status !== 204) response.setHeader('content-length', length);
+    if (this.closing || this.#owner.draining || !this.bodyDone) {
+      response.setHeader('connection', 'close');
+      if (!this.bodyDone) this.#request.resume();
+    }
+    response.writeHead(status);
+  }
+
+  #observe(): void {
+    if (this.#response.writableLength <= PIECE_BYTES || this.blocked) return;
+    this.blocked = true;
+    this.progressAt = performance.now();
+  }
+
+  #drain(): void {
+    this.blocked = false;
+    if (this.exchange !== null && this.#streaming) this.#owner.drained(this);
+  }
+
+  #close(): void {
+    this.#finished = true;
+    this.blocked = false;
+    this.#owner.over(this);
+    this.#owner.gone(this);
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,60 @@
+import { createRequire } from 'node:module';
+
+/** The part of uWebSockets.js that the adapter uses (declared here because the package's own types are ambient). */
+export interface UwsResponse {
+  writeStatus(status: string): UwsResponse;
+  writeHeader(name: string, value: string): UwsResponse;
+  /** @returns false when the bytes were queued because the client is slow */
+  write(chunk: Uint8Array): boolean;
+  end(body?: Uint8Array | string, closeConnection?: boolean): UwsResponse;
+  endWithoutBody(reportedContentLength?: number, closeConnection?: boolean): UwsResponse;
+  /** @returns whether there was room, and whether the answer is complete */
+  tryEnd(chunk: Uint8Array, totalSize: number): [boolean, boolean];
+  close(): UwsResponse;
+  getWriteOffset(): number;
+  onWritable(handler: (offset: number) => boolean): UwsResponse;
+  onAborted(handler: () => void): UwsResponse;
+  onData(handler: (chunk: ArrayBuffer, isLast: boolean) => void): UwsResponse;
+  getRemoteAddress(): ArrayBuffer;
+  cork(callback: () => void): UwsResponse;
+}
+
+/** Valid only while the route handler runs. */
+export interface UwsRequest {
+  getHeader(lowerCaseName: string): string;
+  getUrl(): string;
+  getCaseSensitiveMethod(): string;
+  forEach(callback: (name: string, value: string) => void): void;
+}
+
+export type UwsRoute = (response: UwsResponse, request: UwsRequest) => void;
+
+export interface UwsApp {
+  get(pattern: string, handler: UwsRoute): UwsApp;
+  post(pattern: string, handler: UwsRoute): UwsApp;
+  any(pattern: string, handler: UwsRoute): UwsApp;
+  filter(handler: (response: UwsResponse, change: number) => void): UwsApp;
+  listen(host: string, port: number, options: number, callback: (socket: object | false) => void): UwsApp;
+  close(): UwsApp;
+}
+
+export interface UwsModule {
+  App(options?: object): UwsApp;
+  us_listen_socket_close(socket: object): void;
+  us_socket_local_port(socket: object): number;
+  LIBUS_LISTEN_EXCLUSIVE_PORT: number;
+}
+
+/**
+ * Loads uWebSockets.js.
+ *
+ * @param maxHeaderBytes longest request head the parser keeps; it reads this once, when it is loaded first
+ * @throws Error when there is no binary for this platform and Node ABI, or with `SWITCHYARD_UWS=off`
+ */
+export function loadUws(maxHeaderBytes: number): UwsModule {
+  if (process.env['SWITCHYARD_UWS'] === 'off') throw new Error('uWebSockets.js is switched off by SWITCHYARD_UWS=off');
+  // A head that comes in several segments is limited to 4 KiB by default, less than one large token.
+  // Some room is added so that heads slightly over the limit get an answer of the gateway.
+  process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(maxHeaderBytes + 2048);
+  return createRequire(import.meta.url)('uWebSockets.js') as UwsModule;
+}

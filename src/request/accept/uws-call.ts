@@ -1,0 +1,303 @@
+import type { Exchange, Reply } from '../exchange.js';
+import { BodyBuffer } from './body.js';
+import { RequestHead } from './head.js';
+import { statusLine } from './status-lines.js';
+import type { UwsResponse } from './uws-binding.js';
+
+/** Answers up to this size are given to the socket at once; what does not fit is queued below us. */
+const WHOLE_BYTES = 131_072;
+/** Largest piece of a streamed answer given to the socket in one go, so that little is stuck below us. */
+const PIECE_BYTES = 65_536;
+
+/** What a call needs of the front end it belongs to. */
+export interface UwsCallOwner {
+  /** Answers carry `Connection: close`. */
+  readonly draining: boolean;
+  readonly maxClientBufferBytes: number;
+  readonly maxResponseBytes: number;
+  body(call: UwsCall, chunk: ArrayBuffer, last: boolean): void;
+  /** The client is gone and `call.exchange`, if any, has to be told. */
+  gone(call: UwsCall): void;
+  drained(call: UwsCall): void;
+  /** The client does not take what is written; watched until `call.blocked` is false. */
+  watch(call: UwsCall): void;
+  /** The call is over. */
+  recycle(call: UwsCall): void;
+}
+
+/**
+ * One request on uWebSockets.js and the Reply of its exchange. Calls are pooled: the callbacks that uWS takes are
+ * bound once per object, not per request.
+ *
+ * uWS forgets `onAborted` and `onWritable` when a response ends but keeps `onData` until the body has arrived, so a
+ * call that answers earlier is not used again (`bodyOpen`).
+ */
+export class UwsCall implements Reply {
+  readonly head = new RequestHead();
+  readonly body = new BodyBuffer();
+  exchange: Exchange | null = null;
+  response: UwsResponse | null = null;
+  verb = 0;
+  startedAt = 0;
+  /** `onData` is attached and the last piece has not come. */
+  bodyOpen = false;
+  /** The connection ends with this answer, and what still comes of the body is dropped. */
+  closing = false;
+  /** The client has not taken everything. */
+  blocked = false;
+  /** `performance.now()` when the client last took something while blocked. */
+  progressAt = 0;
+
+  readonly #owner: UwsCallOwner;
+  #streaming = false;
+  #writableSet = false;
+  #ending = false;
+  // A whole answer that did not fit at once: the rest of it, and its total size.
+  #rest: Buffer | null = null;
+  #restFrom = 0;
+  #restTotal = 0;
+  // Pieces of a streamed answer that wait for the client.
+  #queue: Buffer[] = [];
+  #queued = 0;
+  #stuck = 0;
+  // Arguments of the corked functions, which take none.
+  #status = 200;
+  #headList: readonly string[] = [];
+  #bytes: Uint8Array = new Uint8Array(0);
+  #accepted = true;
+  #complete = true;
+
+  constructor(owner: UwsCallOwner) {
+    this.#owner = owner;
+  }
+
+  readonly onData = (chunk: ArrayBuffer, last: boolean): void => {
+    if (last) this.bodyOpen = false;
+    if (this.response === null || this.closing) return;
+    this.#owner.body(this, chunk, last);
+  };
+
+  readonly onAborted = (): void => {
+    this.response = null;
+    this.bodyOpen = false;
+    this.blocked = false;
+    this.#owner.gone(this);
+    this.#owner.recycle(this);
+  };
+
+  readonly onWritable = (): boolean => {
+    const response = this.response;
+    if (response === null) return true;
+    this.progressAt = performance.now();
+    if (this.#rest !== null) {
+      this.#bytes = this.#rest.subarray(response.getWriteOffset() - this.#restFrom);
+      response.cork(this.#tryRest);
+      if (this.#complete) this.#over();
+      return this.#accepted;
+    }
+    // With this handler attached uWS leaves the draining of what it queued to us: uncorking writes it.
+    response.cork(flush);
+    this.#pump();
+    return true;
+  };
+
+  send(status: number, head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
+    const response = this.response;
+    if (response === null || this.#streaming) return;
+    this.exchange = null;
+    this.#status = status;
+    this.#headList = head;
+    this.#bytes = start === 0 && end === bytes.byteLength ? bytes : bytes.subarray(start, end);
+    if (end - start <= WHOLE_BYTES) {
+      response.cork(this.#writeWhole);
+      this.#over();
+      return;
+    }
+    this.#restTotal = end - start;
+    response.cork(this.#tryWhole);
+    if (this.#complete) {
+      this.#over();
+      return;
+    }
+    this.#restFrom = response.getWriteOffset();
+    this.#rest = Buffer.from(this.#bytes.subarray(this.#restFrom));
+    this.#bytes = NO_BYTES;
+    this.#attachWritable(response);
+    this.#block();
+  }
+
+  openStream(status: number, head: readonly string[]): void {
+    const response = this.response;
+    if (response === null || this.#streaming) return;
+    this.#streaming = true;
+    this.#status = status;
+    this.#headList = head;
+    response.cork(this.#writeHead);
+  }
+
+  write(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.response === null || !this.#streaming || end <= start) return true;
+    if (this.blocked) {
+      this.#enqueue(bytes, start, end);
+    } else {
+      this.#writePieces(bytes, start, end);
+    }
+    return this.buffered() <= this.#owner.maxClientBufferBytes;
+  }
+
+  endStream(): void {
+    if (this.response === null || !this.#streaming) return;
+    this.exchange = null;
+    this.#ending = true;
+    if (!this.blocked) this.#finish();
+  }
+
+  buffered(): number {
+    if (!this.blocked) return 0;
+    if (this.#rest === null) return this.#queued + this.#stuck;
+    return this.#restTotal - (this.response?.getWriteOffset() ?? this.#restTotal);
+  }
+
+  abort(): void {
+    // uWS calls onAborted before close returns.
+    this.exchange = null;
+    this.response?.close();
+  }
+
+  /** Makes the call ready for another request. */
+  reset(): void {
+    this.head.reset();
+    this.body.clear();
+    this.exchange = null;
+    this.response = null;
+    this.closing = false;
+    this.blocked = false;
+    this.#streaming = false;
+    this.#writableSet = false;
+    this.#ending = false;
+    this.#rest = null;
+    this.#queue.length = 0;
+    this.#queued = 0;
+    this.#stuck = 0;
+    this.#bytes = NO_BYTES;
+  }
+
+  readonly #writeWhole = (): void => {
+    const response = this.response!;
+    this.#writeStart(response);
+    response.end(this.#bytes, this.closing || this.#owner.draining);
+  };
+
+  readonly #tryWhole = (): void => {
+    const response = this.response!;
+    this.#writeStart(response);
+    this.#tryRest();
+  };
+
+  readonly #tryRest = (): void => {
+    const [accepted, complete] = this.response!.tryEnd(this.#bytes, this.#restTotal);
+    this.#accepted = accepted;
+    this.#complete = complete;
+  };
+
+  readonly #writeHead = (): void => {
+    this.#writeStart(this.response!);
+  };
+
+  readonly #writePiece = (): void => {
+    this.#accepted = this.response!.write(this.#bytes);
+  };
+
+  readonly #writeEnd = (): void => {
+    this.response!.end(undefined, this.closing || this.#owner.draining);
+  };
+
+  #writeStart(response: UwsResponse): void {
+    if (this.#status !== 200) response.writeStatus(statusLine(this.#status));
+    const head = this.#headList;
+    for (let at = 0; at < head.length; at += 2) response.writeHeader(head[at]!, head[at + 1]!);
+  }
+
+  #writePieces(bytes: Uint8Array, start: number, end: number): void {
+    let from = start;
+    while (from < end) {
+      const to = Math.min(end, from + PIECE_BYTES);
+      this.#bytes = bytes.subarray(from, to);
+      this.response!.cork(this.#writePiece);
+      from = to;
+      if (!this.#accepted) {
+        this.#stuck = this.#bytes.byteLength;
+        this.#bytes = NO_BYTES;
+        this.#attachWritable(this.response!);
+        if (from < end) this.#enqueue(bytes, from, end);
+        if (this.response !== null) this.#block();
+        return;
+      }
+    }
+    this.#bytes = NO_BYTES;
+  }
+
+  #enqueue(bytes: Uint8Array, start: number, end: number): void {
+    this.#queue.push(Buffer.from(bytes.subarray(start, end)));
+    this.#queued += end - start;
+    // The writer was told to stop at maxClientBufferBytes; one more message may follow, but not without end.
+    if (this.#queued > this.#owner.maxClientBufferBytes + this.#owner.maxResponseBytes) {
+      this.response?.close();
+    }
+  }
+
+  #pump(): void {
+    this.blocked = false;
+    this.#stuck = 0;
+    while (this.#queue.length > 0) {
+      const piece = this.#queue.shift()!;
+      this.#queued -= piece.byteLength;
+      this.#writeQueued(piece);
+      if (this.blocked || this.response === null) return;
+    }
+    if (this.#ending) this.#finish();
+    else if (this.exchange !== null) this.#owner.drained(this);
+  }
+
+  #writeQueued(piece: Buffer): void {
+    const rest = this.#queue;
+    if (piece.byteLength <= PIECE_BYTES || rest.length === 0) {
+      this.#writePieces(piece, 0, piece.byteLength);
+      return;
+    }
+    // What a large piece leaves over must stay before the pieces behind it.
+    this.#queue = [];
+    this.#writePieces(piece, 0, piece.byteLength);
+    for (const later of rest) this.#queue.push(later);
+  }
+
+  #finish(): void {
+    this.response!.cork(this.#writeEnd);
+    this.#over();
+  }
+
+  #over(): void {
+    this.response = null;
+    this.blocked = false;
+    this.#bytes = NO_BYTES;
+    this.#rest = null;
+    this.#owner.recycle(this);
+  }
+
+  #attachWritable(response: UwsResponse): void {
+    if (this.#writableSet) return;
+    this.#writableSet = true;
+    response.onWritable(this.onWritable);
+  }
+
+  #block(): void {
+    if (this.blocked) return;
+    this.blocked = true;
+    this.progressAt = performance.now();
+    this.#owner.watch(this);
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function flush(): void {}

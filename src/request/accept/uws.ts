@@ -1,0 +1,277 @@
+import type { Snapshot } from '../../config/snapshot.js';
+import type { ErrorCode } from '../../errors.js';
+import type { Milliseconds } from '../../units.js';
+import { type Exchange, Verb } from '../exchange.js';
+import type { ExchangeTable } from '../exchanges.js';
+import { ALLOW_HEAD, EMPTY, OVERLOADED, OVERLOADED_HEAD } from './answers.js';
+import { preflightHead } from './cors.js';
+import type { FrontEnd, FrontEndOptions, FrontHandler } from './handler.js';
+import { isEndpoint, PLAIN_PATHS } from './paths.js';
+import { AcceptRules } from './rules.js';
+import { statusLine } from './status-lines.js';
+import { loadUws, type UwsApp, type UwsModule, type UwsRequest, type UwsResponse } from './uws-binding.js';
+import { UwsCall, type UwsCallOwner } from './uws-call.js';
+
+/** Calls kept for reuse. */
+const MAX_POOL = 4096;
+const SWEEP_MS = 1000;
+
+/**
+ * The front end on uWebSockets.js.
+ *
+ * What it does by itself and cannot be told otherwise: a connection that sends nothing, or a body below 16 KB/s, is
+ * cut after about 10 s; so is one that takes none of an answer; a request that arrives while the one before it on the
+ * connection is not answered (pipelining) cuts the connection; heads it cannot parse get 400, 431 or 505, or no
+ * answer until the connection times out. Chunked bodies come decoded: what is judged and forwarded is the decoded body.
+ */
+export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
+  readonly kind = 'uws';
+  readonly address: { readonly host: string; readonly port: number };
+  draining = false;
+
+  readonly #uws: UwsModule;
+  readonly #app: UwsApp;
+  readonly #table: ExchangeTable;
+  readonly #handler: FrontHandler;
+  readonly #pool: UwsCall[] = [];
+  readonly #watched = new Set<UwsCall>();
+  readonly #sweep: NodeJS.Timeout;
+  #rules: AcceptRules;
+  #listenSocket: object | null = null;
+  #connections = 0;
+  #closed = false;
+
+  private constructor(options: FrontEndOptions, uws: UwsModule) {
+    this.#uws = uws;
+    this.#table = options.table;
+    this.#handler = options.handler;
+    this.#rules = new AcceptRules(options.snapshot);
+    this.#app = uws.App();
+    this.#app.filter((response, change) => this.#count(response, change));
+    const endpoint = (response: UwsResponse, request: UwsRequest): void => this.#post(response, request);
+    const other = (response: UwsResponse, request: UwsRequest): void => this.#other(response, request);
+    this.#app.post('/mcp', endpoint).post('/mcp/', endpoint).any('/*', other);
+    this.address = { host: options.snapshot.host, port: this.#listen(options.snapshot) };
+    this.#sweep = setInterval(() => this.#cutSlow(), SWEEP_MS);
+    this.#sweep.unref();
+  }
+
+  /** @throws Error when uWebSockets.js does not load, or with `code` EADDRINUSE when the port cannot be had */
+  static open(options: FrontEndOptions): UwsFrontEnd {
+    return new UwsFrontEnd(options, loadUws(options.snapshot.limits.maxHeaderBytes));
+  }
+
+  get maxClientBufferBytes(): number {
+    return this.#rules.maxClientBufferBytes;
+  }
+
+  get maxResponseBytes(): number {
+    return this.#rules.maxResponseBytes;
+  }
+
+  connections(): number {
+    return this.#connections;
+  }
+
+  reconfigure(snapshot: Snapshot): void {
+    this.#rules = new AcceptRules(snapshot);
+  }
+
+  stopListening(): void {
+    this.draining = true;
+    if (this.#listenSocket === null) return;
+    this.#uws.us_listen_socket_close(this.#listenSocket);
+    this.#listenSocket = null;
+  }
+
+  async close(graceMs: Milliseconds = 0): Promise<void> {
+    this.stopListening();
+    const until = performance.now() + graceMs;
+    while (this.#connections > 0 && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#sweep);
+    this.#app.close();
+  }
+
+  body(call: UwsCall, chunk: ArrayBuffer, last: boolean): void {
+    const limit = this.#rules.maxBodyBytes;
+    if (last && call.body.length === 0) {
+      if (chunk.byteLength > limit) this.#refuse(call, 'GW_BODY_TOO_LARGE');
+      else this.#dispatch(call, new Uint8Array(chunk), chunk.byteLength);
+      return;
+    }
+    if (!call.body.append(new Uint8Array(chunk), limit)) {
+      this.#refuse(call, 'GW_BODY_TOO_LARGE');
+      return;
+    }
+    if (last) this.#dispatch(call, call.body.bytes, call.body.length);
+  }
+
+  gone(call: UwsCall): void {
+    this.#watched.delete(call);
+    const exchange = call.exchange;
+    if (exchange === null) return;
+    call.exchange = null;
+    this.#handler.aborted(exchange);
+  }
+
+  drained(call: UwsCall): void {
+    this.#watched.delete(call);
+    this.#handler.drained(call.exchange!);
+  }
+
+  watch(call: UwsCall): void {
+    this.#watched.add(call);
+  }
+
+  recycle(call: UwsCall): void {
+    this.#watched.delete(call);
+    if (call.bodyOpen) return;
+    call.reset();
+    if (this.#pool.length < MAX_POOL) this.#pool.push(call);
+  }
+
+  #listen(snapshot: Snapshot): number {
+    let port = -1;
+    this.#app.listen(snapshot.host, snapshot.port, this.#uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (socket) => {
+      if (socket === false) return;
+      this.#listenSocket = socket;
+      port = this.#uws.us_socket_local_port(socket);
+    });
+    if (port < 0) {
+      this.#app.close();
+      throw Object.assign(new Error(`cannot listen on ${snapshot.host}:${snapshot.port}`), { code: 'EADDRINUSE' });
+    }
+    return port;
+  }
+
+  #count(_response: UwsResponse, change: number): void {
+    this.#connections += change;
+  }
+
+  #take(response: UwsResponse, request: UwsRequest, verb: number): UwsCall {
+    const call = this.#pool.pop() ?? new UwsCall(this);
+    call.response = response;
+    call.verb = verb;
+    call.startedAt = performance.now();
+    response.onAborted(call.onAborted);
+    request.forEach(call.head.add);
+    return call;
+  }
+
+  #post(response: UwsResponse, request: UwsRequest): void {
+    const call = this.#take(response, request, Verb.post);
+    const head = call.head;
+    const rules = this.#rules;
+    const code = !head.framingHolds(rules) ? 'GW_FRAMING' : (head.strangerCode(rules) ?? head.bodyCode(rules));
+    if (code !== null) {
+      this.#refuse(call, code);
+      return;
+    }
+    call.bodyOpen = true;
+    response.onData(call.onData);
+  }
+
+  #other(response: UwsResponse, request: UwsRequest): void {
+    const method = request.getCaseSensitiveMethod();
+    const path = request.getUrl();
+    if (method === 'GET' && PLAIN_PATHS.has(path)) {
+      this.#plain(response, path);
+      return;
+    }
+    const verb = method === 'GET' ? Verb.get : method === 'DELETE' ? Verb.delete : Verb.post;
+    const call = this.#take(response, request, verb);
+    const head = call.head;
+    const rules = this.#rules;
+    const code = !head.framingHolds(rules) ? 'GW_FRAMING' : head.strangerCode(rules);
+    if (code !== null) this.#refuse(call, code);
+    else if (method === 'OPTIONS') this.#preflight(call, request.getHeader('access-control-request-headers'));
+    else if (!isEndpoint(path)) this.#refuse(call, 'GW_NOT_FOUND');
+    else if (verb === Verb.post) this.#refuse(call, 'GW_METHOD_NOT_ALLOWED');
+    else if (head.hasBody) this.#refuse(call, 'GW_FRAMING');
+    else {
+      const exchange = this.#exchange(call);
+      if (exchange === null) return;
+      if (verb === Verb.get) this.#handler.stream(exchange);
+      else this.#handler.terminate(exchange);
+    }
+  }
+
+  #dispatch(call: UwsCall, bytes: Uint8Array, length: number): void {
+    const exchange = this.#exchange(call);
+    if (exchange !== null) this.#handler.request(exchange, bytes, length);
+  }
+
+  #refuse(call: UwsCall, code: ErrorCode): void {
+    call.closing = true;
+    const exchange = this.#exchange(call);
+    if (exchange !== null) this.#handler.refuse(exchange, code);
+  }
+
+  #exchange(call: UwsCall): Exchange | null {
+    const exchange = this.#table.acquire();
+    if (exchange === null) {
+      call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
+      return null;
+    }
+    call.head.fill(exchange, this.#rules, call.verb, call.startedAt);
+    exchange.remoteAddress = remoteAddress(call.response!);
+    exchange.reply = call;
+    call.exchange = exchange;
+    return exchange;
+  }
+
+  #preflight(call: UwsCall, asked: string): void {
+    const origin = call.head.origin;
+    const head = origin === '' ? ALLOW_HEAD : preflightHead(origin, asked);
+    call.closing = call.head.hasBody;
+    call.send(204, head, EMPTY, 0, 0);
+  }
+
+  #plain(response: UwsResponse, path: string): void {
+    const answer = this.#handler.plain(path);
+    response.cork(() => {
+      response.writeStatus(statusLine(answer?.status ?? 404));
+      response.writeHeader('content-type', answer?.contentType ?? 'text/plain');
+      response.end(answer?.body ?? '', this.draining);
+    });
+  }
+
+  #cutSlow(): void {
+    const before = performance.now() - this.#rules.slowClientMs;
+    for (const call of this.#watched) {
+      if (!call.blocked) this.#watched.delete(call);
+      else if (call.progressAt < before) call.response?.close();
+    }
+  }
+}
+
+const addresses = new Map<number, string>();
+const MAX_ADDRESSES = 4096;
+
+/** The peer's address as text. IPv4 texts are remembered, since most peers send many requests. */
+function remoteAddress(response: UwsResponse): string {
+  const bytes = Buffer.from(response.getRemoteAddress());
+  if (bytes.byteLength !== 4) return ipv6(bytes);
+  const key = bytes.readUInt32BE(0);
+  let text = addresses.get(key);
+  if (text === undefined) {
+    text = bytes.join('.');
+    if (addresses.size >= MAX_ADDRESSES) addresses.clear();
+    addresses.set(key, text);
+  }
+  return text;
+}
+
+function ipv6(bytes: Buffer): string {
+  if (bytes.byteLength !== 16) return '';
+  if (bytes.readUIntBE(0, 6) === 0 && bytes.readUInt32BE(6) === 0 && bytes.readUInt16BE(10) === 0xffff) {
+    return bytes.subarray(12).join('.');
+  }
+  const words: string[] = [];
+  for (let at = 0; at < 16; at += 2) words.push(bytes.readUInt16BE(at).toString(16));
+  return words.join(':');
+}

@@ -1,0 +1,165 @@
+import type { LimitsSnapshot, Snapshot } from '../../../src/config/snapshot.js';
+import { ERRORS, type ErrorCode } from '../../../src/errors.js';
+import { corsHead, type FrontEnd, type FrontEndKind, openFrontEnd } from '../../../src/request/accept/index.js';
+import type { Exchange } from '../../../src/request/exchange.js';
+import { ExchangeTable } from '../../../src/request/exchanges.js';
+
+/** Limits small enough for tests to reach. */
+export const TEST_LIMITS: LimitsSnapshot = {
+  maxBodyBytes: 262_144,
+  maxHeaderBytes: 8192,
+  maxHeaders: 64,
+  maxDepth: 64,
+  maxBatch: 50,
+  maxInFlight: 1024,
+  maxResponseBytes: 16_777_216,
+  maxLineBytes: 10_485_760,
+  maxPipeBytes: 8_388_608,
+  maxClientBufferBytes: 1_048_576,
+  slowClientMs: 30_000,
+  maxConnections: 10_000,
+  maxSessions: 10_000,
+  maxStreams: 1000,
+  maxMemo: 1000,
+  maxTools: 1000,
+  maxPages: 10,
+  maxToolMetrics: 10,
+  drainMs: 25_000,
+  workerHangMs: 5000,
+  ringBytes: 65_536,
+  decideMs: 5000,
+};
+
+export function testSnapshot(change: Partial<Snapshot> = {}, limits: Partial<LimitsSnapshot> = {}): Snapshot {
+  return {
+    version: 1,
+    name: 'test',
+    host: '127.0.0.1',
+    port: 0,
+    admin: null,
+    workers: 1,
+    frontEnd: 'auto',
+    allowedHosts: [],
+    allowedOrigins: [],
+    auth: { type: 'none' },
+    servers: [],
+    routes: [],
+    rateLimits: { global: null, perClient: null, perTool: [], maxClients: 100 },
+    cache: { enabled: false, maxBytes: 0, maxEntryBytes: 0, maxEntries: 0, maxWaiters: 0, waitMs: 0 },
+    limits: { ...TEST_LIMITS, ...limits },
+    catalog: { separator: '__', conflict: 'prefix', maxNameLength: 64, pageSize: 0, ttlMs: 0, startupWaitMs: 0 },
+    sessions: { secrets: [], ttlSeconds: 3600, keyFile: null },
+    log: { level: 'silent', format: 'json', access: false },
+    ...change,
+  };
+}
+
+/** What a handler was given, copied out of the exchange. */
+export interface Seen {
+  readonly kind: 'request' | 'stream' | 'terminate';
+  readonly body: Buffer;
+  readonly token: string;
+  readonly sessionId: string;
+  readonly accepts: number;
+  readonly foreignScheme: boolean;
+  readonly paramHeaders: readonly string[];
+  readonly remoteAddress: string;
+}
+
+export interface TestFront {
+  readonly front: FrontEnd;
+  readonly port: number;
+  readonly table: ExchangeTable;
+  readonly seen: Seen[];
+  readonly refused: ErrorCode[];
+  readonly aborted: Exchange[];
+  readonly drained: Exchange[];
+  close(): Promise<void>;
+}
+
+export type Respond = (exchange: Exchange, body: Buffer, test: TestFront) => void;
+
+const JSON_HEAD = ['content-type', 'application/json'];
+
+/** Answers a request with its own body. */
+export function echo(exchange: Exchange, body: Buffer, test: TestFront): void {
+  exchange.reply!.send(200, [...JSON_HEAD, ...corsHead(exchange)], body, 0, body.byteLength);
+  test.table.release(exchange);
+}
+
+/** A front end whose handler records what it is given and answers through `respond`. */
+export async function openTestFront(
+  kind: FrontEndKind,
+  respond: Respond = echo,
+  change: Partial<Snapshot> = {},
+  limits: Partial<LimitsSnapshot> = {},
+): Promise<TestFront> {
+  const snapshot = testSnapshot({ frontEnd: kind, ...change }, limits);
+  const table = new ExchangeTable(snapshot.limits.maxInFlight);
+  const seen: Seen[] = [];
+  const refused: ErrorCode[] = [];
+  const aborted: Exchange[] = [];
+  const drained: Exchange[] = [];
+  const take = (seenKind: Seen['kind'], exchange: Exchange, body: Buffer): void => {
+    seen.push({
+      kind: seenKind,
+      body,
+      token: exchange.token,
+      sessionId: exchange.sessionId,
+      accepts: exchange.accepts,
+      foreignScheme: exchange.foreignScheme,
+      paramHeaders: exchange.paramHeaders ?? [],
+      remoteAddress: exchange.remoteAddress,
+    });
+    respond(exchange, body, test);
+  };
+  const front = await openFrontEnd({
+    snapshot,
+    table,
+    handler: {
+      request: (exchange, bytes, length) => take('request', exchange, Buffer.from(bytes.subarray(0, length))),
+      stream: (exchange) => take('stream', exchange, Buffer.alloc(0)),
+      terminate: (exchange) => take('terminate', exchange, Buffer.alloc(0)),
+      refuse: (exchange, code) => {
+        refused.push(code);
+        const body = Buffer.from(JSON.stringify({ code }));
+        exchange.reply!.send(ERRORS[code].status, JSON_HEAD, body, 0, body.byteLength);
+        table.release(exchange);
+      },
+      drained: (exchange) => drained.push(exchange),
+      aborted: (exchange) => {
+        aborted.push(exchange);
+        table.release(exchange);
+      },
+      plain: (path) =>
+        path === '/health' ? { status: 200, contentType: 'application/json', body: '{"status":"ok"}' } : null,
+    },
+  });
+  const test: TestFront = {
+    front,
+    port: front.address.port,
+    table,
+    seen,
+    refused,
+    aborted,
+    drained,
+    close: () => front.close(),
+  };
+  return test;
+}
+
+/** A POST on the endpoint with the headers every client sends. */
+export function post(body: string | Buffer, headers: readonly string[] = []): Buffer {
+  const bytes = Buffer.from(body);
+  const head = [
+    'POST /mcp HTTP/1.1',
+    'Host: localhost',
+    'Content-Type: application/json',
+    'Accept: application/json, text/event-stream',
+    `Content-Length: ${bytes.byteLength}`,
+    ...headers,
+  ];
+  return Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`, 'latin1'), bytes]);
+}
+
+export const KINDS: readonly FrontEndKind[] = ['uws', 'node'];
