@@ -1,0 +1,57 @@
+import { Counters, counterMemory } from '../../../src/shared/counters.js';
+import { Authenticator, Outcome } from '../../../workers/authenticate/index.js';
+import { KeySource } from '../../../workers/authenticate/keys.js';
+import { mintTokens } from '../../load/gateway-config.js';
+import { fullSnapshot } from '../fixture.js';
+import { type Case, keep } from '../runner.js';
+
+const CLIENTS = 64;
+
+function authenticator(): Authenticator {
+  const counters = new Counters(counterMemory(1, 1), 0);
+  return new Authenticator(fullSnapshot().auth, counters, new KeySource(() => {}, null));
+}
+
+export const authenticateCases: readonly Case[] = [
+  {
+    name: 'token check',
+    what: `authenticate: a JWT that was verified before, ${CLIENTS} clients in turn`,
+    goalNs: 1000,
+    async setup() {
+      const subject = authenticator();
+      const texts = await mintTokens(CLIENTS);
+      const tokens = texts.map((text) => Buffer.from(text));
+      const seconds = Math.floor(Date.now() / 1000);
+      for (const text of texts) {
+        if (typeof (await subject.verify(text)) === 'number') throw new Error('the token is refused');
+      }
+      return {
+        run(times) {
+          for (let i = 0; i < times; i++) {
+            const token = tokens[i % CLIENTS]!;
+            keep(subject.check(token, 0, token.length, true, seconds));
+            if (subject.principal.expiresAt <= seconds) throw new Error('not the principal of the token');
+          }
+        },
+        notes: () => `${tokens[0]!.length} bytes`,
+      };
+    },
+  },
+  {
+    name: 'token verification',
+    what: 'authenticate: the same seen for the first time (HS256, asynchronous)',
+    async setup() {
+      const subject = authenticator();
+      const texts = await mintTokens(CLIENTS);
+      return {
+        async runAsync(times) {
+          for (let i = 0; i < times; i++) {
+            if (i % CLIENTS === 0) subject.forget();
+            const principal = await subject.verify(texts[i % CLIENTS]!);
+            keep(typeof principal === 'number' ? Outcome.refused : Outcome.known);
+          }
+        },
+      };
+    },
+  },
+];
