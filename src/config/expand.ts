@@ -23,6 +23,7 @@ export interface Expansion {
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const MAX_DEPTH = 8;
+const LITERAL = `write "$\${" for a literal "\${"`;
 
 /** @throws Error with a sentence that names the variable, never a value. */
 export function expand(text: string, context: ExpandContext): Expansion {
@@ -44,7 +45,7 @@ function expandPart(text: string, context: ExpandContext, values: string[], dept
       continue;
     }
     const end = closing(text, start + 2);
-    if (end === -1) throw new Error('a "${" has no "}"; write "$${" for a literal "${"');
+    if (end === -1) throw new Error(`a "\${" has no "}"; ${LITERAL}`);
     result += text.slice(at, start) + lookUp(text.slice(start + 2, end), context, values, depth);
     at = end + 1;
   }
@@ -70,7 +71,7 @@ function lookUp(content: string, context: ExpandContext, values: string[], depth
   const written = split === -1 ? content : content.slice(0, split);
   const name = variableName(written);
   if (name === null) {
-    throw new Error('a "${...}" does not hold the name of a variable; write "$${" for a literal "${"');
+    throw new Error(`a "\${...}" does not hold the name of a variable; ${LITERAL}`);
   }
   const value = Object.hasOwn(context.env, name) ? context.env[name] : undefined;
   if (split !== -1 && (value === undefined || value === '')) {

@@ -27,7 +27,7 @@ export const ALGORITHMS = [
 const scopes = strings()
   .optional()
   .describe('Scopes the token grants: a list, or one string with spaces between them.');
-const token = z.string().min(8).max(4_096).describe('The token, at least 8 characters; take it from `${VAR}`.');
+const token = z.string().min(8).max(4_096).describe('The token, at least 8 characters; best taken from a variable.');
 
 const noneSchema = z.strictObject({
   type: z.literal('none').describe('Everybody is let in. Only on a loopback `host`, or with `allowUnauthenticated`.'),

@@ -29,12 +29,12 @@ const upstreamAuth = z
   .discriminatedUnion('type', [
     z.strictObject({
       type: z.literal('bearer').describe('`Authorization: Bearer`.'),
-      token: z.string().min(1).describe('The token; take it from `${VAR}`.'),
+      token: z.string().min(1).describe('The token; best taken from a variable.'),
     }),
     z.strictObject({
       type: z.literal('basic').describe('`Authorization: Basic` (RFC 7617).'),
       username: alias(z.string().describe('User name, without a colon.'), 'user'),
-      password: z.string().describe('Password; take it from `${VAR}`.'),
+      password: z.string().describe('Password; best taken from a variable.'),
     }),
   ])
   .optional()

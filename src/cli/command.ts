@@ -1,0 +1,87 @@
+/** What a command of the command line is, and how its arguments are read. */
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { nearest } from '../config/nearest.js';
+import { quoteKey } from '../config/source.js';
+
+/** Exit codes: 0 done, 1 failed, 78 a configuration that cannot be used (EX_CONFIG of sysexits.h). */
+export const EXIT = { ok: 0, failed: 1, config: 78 } as const;
+
+export interface Command {
+  readonly name: string;
+  readonly summary: string;
+  readonly help: string;
+  /** Runs the command and gives the exit code. */
+  run(args: readonly string[]): Promise<number>;
+}
+
+/** Arguments that make no sense: told in one sentence, exit code 1. */
+export class UsageError extends Error {}
+
+type Options = NonNullable<ParseArgsConfig['options']>;
+
+/** A flag's value as given; `--no-NAME` gives false. */
+export type Flags<T extends Options> = {
+  readonly [K in keyof T]?: T[K]['type'] extends 'boolean' ? boolean : string;
+};
+
+export interface Arguments<T extends Options> {
+  readonly flags: Flags<T>;
+  readonly files: readonly string[];
+}
+
+/**
+ * Reads the arguments of one command.
+ * @throws UsageError for an unknown option (with the nearest known one), or a missing value.
+ */
+export function readArguments<T extends Options>(args: readonly string[], options: T): Arguments<T> {
+  const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
+  const flags: Record<string, string | boolean> = {};
+  const files: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === 'positional') files.push(token.value);
+    if (token.kind !== 'option') continue;
+    const option = options[token.name];
+    if (option === undefined) throw unknownOption(token.rawName, options);
+    if (option.type === 'boolean') {
+      if (token.value !== undefined) throw new UsageError(`${token.rawName} takes no value`);
+      flags[token.name] = true;
+    } else {
+      if (token.value === undefined || (!token.inlineValue && /^--?[a-z]/.test(token.value))) {
+        throw new UsageError(`${token.rawName} needs a value`);
+      }
+      flags[token.name] = token.value;
+    }
+  }
+  return { flags: flags as Flags<T>, files };
+}
+
+function unknownOption(written: string, options: Options): UsageError {
+  const meant = nearest(written, Object.keys(options));
+  const advice = meant === null ? '' : `; did you mean --${meant}?`;
+  return new UsageError(`there is no option ${quoteKey(written)}${advice}`);
+}
+
+/** A whole number within bounds. @throws UsageError otherwise. */
+export function numberFlag(name: string, text: string | undefined, min: number, max: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= max)) throw new UsageError(`--${name} must be a whole number from ${min} to ${max}`);
+  return value;
+}
+
+/** One of a few words. @throws UsageError otherwise. */
+export function choiceFlag<const T extends string>(
+  name: string,
+  text: string | undefined,
+  choices: readonly T[],
+): T | undefined {
+  if (text === undefined || (choices as readonly string[]).includes(text)) return text as T | undefined;
+  throw new UsageError(`--${name} must be one of ${choices.join(', ')}`);
+}
+
+/** The one file that a command works on, given as --config or without a flag. @throws UsageError for several. */
+export function oneFile(config: string | undefined, files: readonly string[]): string | undefined {
+  const all = config === undefined ? files : [config, ...files];
+  if (all.length > 1) throw new UsageError('give one configuration file');
+  return all[0];
+}

@@ -1,0 +1,49 @@
+import { open } from 'node:fs/promises';
+import { formatOf } from '../config/load.js';
+import { type Command, EXIT, oneFile, readArguments } from './command.js';
+import { printError, printLine } from './print.js';
+import { starterFile } from './starter.js';
+
+const DEFAULT_FILE = 'switchyard.json';
+
+const HELP = `Usage: switchyard init [FILE]
+
+Writes a commented starter configuration; ${DEFAULT_FILE} when no file is named.
+The extension decides the format: .json and .jsonc (JSON with comments), .yaml, .yml, .toml.
+A file that exists is never overwritten.
+
+Examples:
+  switchyard init
+  switchyard init switchyard.yaml
+  switchyard init config/gateway.toml`;
+
+const FAULTS: Readonly<Record<string, string>> = {
+  EEXIST: 'the file exists already; nothing was written',
+  ENOENT: 'its folder does not exist; nothing was written',
+  ENOTDIR: 'its folder does not exist; nothing was written',
+  EACCES: 'this user may not write there; nothing was written',
+  EROFS: 'the file system is read-only; nothing was written',
+};
+
+async function run(args: readonly string[]): Promise<number> {
+  const { files } = readArguments(args, {});
+  const file = oneFile(undefined, files) ?? DEFAULT_FILE;
+  const text = starterFile(formatOf(file));
+  try {
+    // "wx" creates the file or fails, so that not even a file made in this moment is overwritten.
+    const handle = await open(file, 'wx', 0o600);
+    try {
+      await handle.writeFile(text);
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    printError(`${file}: ${FAULTS[code] ?? `the file cannot be written (${code})`}`);
+    return EXIT.failed;
+  }
+  printLine(`${file} written. Next: switchyard start --config ${file}`);
+  return EXIT.ok;
+}
+
+export const init: Command = { name: 'init', summary: 'write a commented starter configuration', help: HELP, run };

@@ -1,0 +1,85 @@
+#!/usr/bin/env node
+/** The command `switchyard`. */
+import { nearest } from '../config/nearest.js';
+import { quoteKey } from '../config/source.js';
+import { ConfigError } from '../errors.js';
+import { packageVersion } from '../package-root.js';
+import { type Command, EXIT, UsageError } from './command.js';
+import { init } from './init.js';
+import { flushOutput, printError, printLine } from './print.js';
+import { start } from './start.js';
+import { validate } from './validate.js';
+
+const COMMANDS: readonly Command[] = [start, init, validate];
+
+function usage(): string {
+  const width = Math.max(...COMMANDS.map((command) => command.name.length));
+  const list = COMMANDS.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`).join('\n');
+  return `Usage: switchyard COMMAND [ARGUMENTS]
+
+Many MCP servers behind one endpoint.
+
+Commands:
+${list}
+
+Options:
+  -h, --help     show help; also of a command: switchyard start --help
+  -V, --version  show the version
+
+Examples:
+  switchyard init switchyard.yaml           write a starter file
+  switchyard validate switchyard.yaml       check it
+  switchyard start --config switchyard.yaml run it`;
+}
+
+/** Runs one command line; gives the exit code. */
+async function run(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === '-h' || name === '--help' || name === 'help') {
+    const topic = COMMANDS.find((command) => name === 'help' && command.name === rest[0]);
+    const text = topic?.help ?? usage();
+    if (name === undefined) process.stderr.write(`${text}\n`);
+    else printLine(text);
+    return name === undefined ? EXIT.failed : EXIT.ok;
+  }
+  if (name === '-V' || name === '--version') {
+    printLine(packageVersion);
+    return EXIT.ok;
+  }
+  const command = COMMANDS.find((known) => known.name === name);
+  if (command === undefined) {
+    const meant = nearest(
+      name,
+      COMMANDS.map((known) => known.name),
+    );
+    const advice = meant === null ? 'see switchyard --help' : `did you mean ${quoteKey(meant)}?`;
+    throw new UsageError(`there is no command ${quoteKey(name)}; ${advice}`);
+  }
+  const flags = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
+  if (flags.includes('--help') || flags.includes('-h')) {
+    printLine(command.help);
+    return EXIT.ok;
+  }
+  return command.run(rest);
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  // A reader that goes away (`switchyard validate x | head`) is no failure.
+  process.stdout.on('error', () => {});
+  process.stderr.on('error', () => {});
+  try {
+    return await run(args);
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      for (const problem of error.problems) printError(problem);
+      return EXIT.config;
+    }
+    if (error instanceof UsageError) printError(error.message);
+    else printError(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    return EXIT.failed;
+  }
+}
+
+const code = await main(process.argv.slice(2));
+await flushOutput();
+process.exit(code);

@@ -1,0 +1,58 @@
+/** How the command line writes: results on standard output, everything else on standard error. */
+import type { WriteStream } from 'node:tty';
+
+const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
+
+export type Style = keyof typeof CODES;
+
+/** Whether `stream` gets colours: only a terminal does, and not when NO_COLOR is set (https://no-color.org). */
+export function hasColour(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv = process.env): boolean {
+  return (stream as WriteStream).isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+}
+
+function styled(stream: NodeJS.WriteStream, style: Style, text: string): string {
+  return hasColour(stream) ? `\u001b[${CODES[style]}m${text}\u001b[0m` : text;
+}
+
+/** Styles text for standard output. */
+export function style(name: Style, text: string): string {
+  return styled(process.stdout, name, text);
+}
+
+export function printLine(text = ''): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** One problem: `switchyard: sentence`. */
+export function printError(sentence: string): void {
+  process.stderr.write(`${styled(process.stderr, 'red', 'switchyard:')} ${sentence}\n`);
+}
+
+/** Something that was ignored or will be slower than it could be. */
+export function printWarning(sentence: string, json = false): void {
+  if (json) process.stderr.write(`${JSON.stringify({ level: 40, time: Date.now(), msg: sentence })}\n`);
+  else process.stderr.write(`${styled(process.stderr, 'yellow', 'warning:')} ${sentence}\n`);
+}
+
+/** Rows of cells in columns that line up, two spaces apart. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, cell.length);
+    });
+  }
+  return rows.map((row) =>
+    `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!))).join('  ')}`.trimEnd(),
+  );
+}
+
+/** Waits until what was written has left the process, so that ending it loses nothing. */
+export async function flushOutput(): Promise<void> {
+  const drained = (stream: NodeJS.WriteStream): Promise<void> =>
+    new Promise((resolve) => {
+      if (stream.destroyed) resolve();
+      else stream.write('', () => resolve());
+    });
+  await Promise.all([drained(process.stdout), drained(process.stderr)]);
+}

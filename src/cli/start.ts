@@ -1,0 +1,190 @@
+import { type ConfigOverrides, compileSnapshot } from '../config/compile.js';
+import { type LoadedConfig, loadConfigFile, loadConfigObject } from '../config/load.js';
+import type { Snapshot } from '../config/snapshot.js';
+import { type Command, choiceFlag, EXIT, numberFlag, oneFile, readArguments, UsageError } from './command.js';
+import { demoNotes } from './demo-notes.js';
+import { printError, printLine, printWarning } from './print.js';
+
+const OPTIONS = {
+  config: { type: 'string', short: 'c' },
+  demo: { type: 'boolean' },
+  host: { type: 'string' },
+  port: { type: 'string', short: 'p' },
+  'admin-port': { type: 'string' },
+  'no-admin': { type: 'boolean' },
+  workers: { type: 'string' },
+  'log-level': { type: 'string' },
+  'json-logs': { type: 'boolean' },
+  'front-end': { type: 'string' },
+  'allow-unauthenticated': { type: 'boolean' },
+} as const;
+
+const HELP = `Usage: switchyard start [--config FILE] [OPTIONS]
+
+Runs the gateway. Without a file it runs a demo: two example servers behind one endpoint.
+Options win over the file.
+
+Options:
+  -c, --config FILE          configuration: .json, .jsonc, .yaml, .yml or .toml
+      --demo                 run the demo
+      --host HOST            address to bind to (default 127.0.0.1)
+  -p, --port PORT            port of the MCP endpoint (default 8000; 0 = any free port)
+      --admin-port PORT      port of the admin listener (default 9090; 0 = any free port)
+      --no-admin             no admin listener
+      --workers N            policy workers, 1 to 64, or auto
+      --log-level LEVEL      fatal, error, warn, info, debug, trace or silent
+      --json-logs            log as JSON lines, also on a terminal
+      --front-end NAME       auto, uws or node
+      --allow-unauthenticated
+                             permit a host other than loopback without "auth"
+
+Prints one line on standard output once it accepts connections; the log goes to standard error.
+SIGTERM and SIGINT drain: requests in flight finish, then it ends with 0. A second signal ends it at once.
+Exit codes: 0 stopped, 78 the configuration cannot be used, 1 anything else.
+
+Examples:
+  switchyard start
+  switchyard start --config switchyard.yaml
+  switchyard start -c switchyard.toml --port 8080 --log-level debug
+  switchyard start -c switchyard.json --host 0.0.0.0 --no-admin --json-logs`;
+
+/** What `start` needs of the running gateway. */
+interface Running {
+  readonly address: { readonly host: string; readonly port: number };
+  readonly adminAddress: { readonly host: string; readonly port: number } | null;
+  stop(): Promise<void>;
+}
+
+interface Source {
+  readonly loaded: LoadedConfig;
+  readonly demo: { close(): Promise<void> } | null;
+}
+
+function readOverrides(flags: ReturnType<typeof readArguments<typeof OPTIONS>>['flags']): ConfigOverrides {
+  if (flags['no-admin'] && flags['admin-port'] !== undefined) {
+    throw new UsageError('--no-admin and --admin-port contradict each other');
+  }
+  return {
+    host: flags.host,
+    port: numberFlag('port', flags.port, 0, 65_535),
+    adminPort: flags['no-admin'] ? false : numberFlag('admin-port', flags['admin-port'], 0, 65_535),
+    workers: flags.workers === 'auto' ? 'auto' : numberFlag('workers', flags.workers, 1, 64),
+    logLevel: choiceFlag('log-level', flags['log-level'], [
+      'fatal',
+      'error',
+      'warn',
+      'info',
+      'debug',
+      'trace',
+      'silent',
+    ]),
+    logFormat: flags['json-logs'] ? 'json' : undefined,
+    frontEnd: choiceFlag('front-end', flags['front-end'], ['auto', 'uws', 'node']),
+    allowUnauthenticated: flags['allow-unauthenticated'],
+  };
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const { flags, files } = readArguments(args, OPTIONS);
+  const file = oneFile(flags.config, files);
+  if (flags.demo && file !== undefined) throw new UsageError('--demo and a configuration file contradict each other');
+  const overrides = readOverrides(flags);
+  const { loaded, demo } = await open(file);
+  try {
+    const snapshot = compileSnapshot(loaded, { overrides });
+    const json = snapshot.log.format === 'json' || (snapshot.log.format === 'auto' && process.stderr.isTTY !== true);
+    for (const warning of loaded.warnings) printWarning(warning, json);
+    return await serve(snapshot, demo !== null);
+  } finally {
+    await demo?.close();
+  }
+}
+
+async function open(file: string | undefined): Promise<Source> {
+  if (file !== undefined) return { loaded: await loadConfigFile(file), demo: null };
+  // Loaded here and not above: a real start needs none of the examples.
+  const { startDemoServers } = await import('../../examples/demo.js');
+  const demo = await startDemoServers();
+  return { loaded: loadConfigObject(demo.config), demo };
+}
+
+async function serve(snapshot: Snapshot, isDemo: boolean): Promise<number> {
+  const stopping = new StopSignals();
+  let gateway: Running;
+  try {
+    // Help, usage and configuration errors answer at once because the gateway itself is loaded only here.
+    const { startGateway } = await import('../control/gateway.js');
+    gateway = await startGateway(snapshot);
+  } catch (error) {
+    const sentence = listenSentence(error as NodeJS.ErrnoException, snapshot);
+    if (sentence === null) throw error;
+    printError(sentence);
+    return EXIT.failed;
+  }
+  const url = `http://${authority(gateway.address)}/mcp`;
+  const admin = gateway.adminAddress === null ? '' : ` (admin http://${authority(gateway.adminAddress)})`;
+  printLine(`switchyard listening on ${url}${admin}`);
+  if (isDemo) for (const line of demoNotes(clientUrl(gateway.address))) printLine(line);
+  await stopping.first;
+  await gateway.stop();
+  return EXIT.ok;
+}
+
+/** The first stop signal resolves `first`; the second ends the process at once. */
+class StopSignals {
+  readonly first: Promise<NodeJS.Signals>;
+
+  constructor() {
+    this.first = new Promise((resolve) => {
+      let seen = false;
+      for (const name of ['SIGTERM', 'SIGINT'] as const) {
+        process.on(name, () => {
+          if (seen) process.exit(EXIT.failed);
+          seen = true;
+          if (name === 'SIGINT' && process.stderr.isTTY) {
+            process.stderr.write(
+              '\nstopping once the requests in flight are done; press Ctrl+C again to stop at once\n',
+            );
+          }
+          resolve(name);
+        });
+      }
+    });
+  }
+}
+
+/** `host:port` as it stands in a URL. */
+export function authority(address: { readonly host: string; readonly port: number }): string {
+  return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
+}
+
+/** An address that works from this machine also when the gateway is bound to all of them. */
+function clientUrl(address: { readonly host: string; readonly port: number }): string {
+  const everywhere: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+  return `http://${authority({ host: everywhere[address.host] ?? address.host, port: address.port })}/mcp`;
+}
+
+const LISTEN_FAULTS: Readonly<Record<string, (where: string) => string>> = {
+  EADDRINUSE: (where) => `${where} is in use already; stop the program that uses it, or choose another port`,
+  EACCES: (where) => `this user may not listen on ${where}; choose a port above 1023`,
+  EADDRNOTAVAIL: (where) => `${where} is not an address of this machine`,
+  ENOTFOUND: (where) => `the host of ${where} cannot be resolved`,
+  EAI_AGAIN: (where) => `the host of ${where} cannot be resolved`,
+};
+
+function listenSentence(
+  error: NodeJS.ErrnoException & { address?: string; port?: number },
+  snapshot: Snapshot,
+): string | null {
+  const sentence = LISTEN_FAULTS[error.code ?? ''];
+  if (sentence === undefined) return null;
+  const { host, port } = snapshot;
+  return sentence(authority({ host: error.address ?? host, port: error.port ?? port }));
+}
+
+export const start: Command = {
+  name: 'start',
+  summary: 'run the gateway (a demo without a configuration)',
+  help: HELP,
+  run,
+};

@@ -1,0 +1,161 @@
+import { compileSnapshot } from '../config/compile.js';
+import { type LoadedConfig, loadConfigFile } from '../config/load.js';
+import { Problems } from '../config/problems.js';
+import { maskSecrets, redactSnapshot, showUrl } from '../config/redact.js';
+import type { EndpointSnapshot, RouteSnapshot, Snapshot } from '../config/snapshot.js';
+import { ConfigError } from '../errors.js';
+import { type Command, EXIT, oneFile, readArguments, UsageError } from './command.js';
+import { printError, printLine, printWarning, style, table } from './print.js';
+import { findProgram } from './programs.js';
+
+const OPTIONS = { config: { type: 'string', short: 'c' }, json: { type: 'boolean' } } as const;
+
+const HELP = `Usage: switchyard validate FILE [--json]
+
+Checks a configuration without starting anything: every key, variables, key files, and that the programs of
+stdio servers are on PATH. Lists upstreams and routes, and tells which decoder and which front end would run.
+
+Options:
+  -c, --config FILE  the file, also without the flag
+      --json         the result as one JSON document; secrets are masked
+
+Exit codes: 0 the configuration can be used, 78 it cannot, 1 anything else.
+
+Examples:
+  switchyard validate switchyard.yaml
+  switchyard validate --json switchyard.toml | jq .config.routes`;
+
+/** What runs the data path on this machine. */
+interface Runtime {
+  readonly decoder: { readonly kind: string; readonly reason: string | null };
+  readonly frontEnd: { readonly kind: string; readonly reason: string | null };
+}
+
+interface Upstream {
+  readonly name: string;
+  readonly transport: string;
+  /** Program or address, without secrets. */
+  readonly target: string;
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const { flags, files } = readArguments(args, OPTIONS);
+  const file = oneFile(flags.config, files);
+  if (file === undefined) throw new UsageError('name the configuration file: switchyard validate FILE');
+  try {
+    const loaded = await loadConfigFile(file);
+    const snapshot = compileSnapshot(loaded);
+    const upstreams = resolveUpstreams(snapshot, loaded);
+    const runtime = await detectRuntime(snapshot);
+    if (flags.json) printLine(JSON.stringify(report(loaded, snapshot, upstreams, runtime), null, 2));
+    else printReport(file, loaded, snapshot, upstreams, runtime);
+    return EXIT.ok;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    if (flags.json) printLine(JSON.stringify({ valid: false, problems: error.problems }, null, 2));
+    else for (const problem of error.problems) printError(problem);
+    return EXIT.config;
+  }
+}
+
+/** @throws ConfigError when a program is missing. */
+function resolveUpstreams(snapshot: Snapshot, loaded: LoadedConfig): Upstream[] {
+  const problems = new Problems(loaded.file);
+  const upstreams = snapshot.servers.flatMap((server) =>
+    server.endpoints.map((endpoint, i) => {
+      const target = targetOf(endpoint, loaded.secrets);
+      if ('problem' in target) {
+        const entry = ['mcpServers', server.name];
+        const path =
+          loaded.config.mcpServers[server.name]?.endpoints === undefined ? entry : [...entry, 'endpoints', i];
+        const sentence = maskSecrets(target.problem, loaded.secrets);
+        problems.add([...path, 'command'], loaded.locate([...path, 'command']), sentence);
+      }
+      const shown = 'problem' in target ? '' : target.shown;
+      return { name: server.name, transport: endpoint.transport, target: shown };
+    }),
+  );
+  problems.throwIfAny();
+  return upstreams;
+}
+
+function targetOf(endpoint: EndpointSnapshot, secrets: ReadonlySet<string>): { shown: string } | { problem: string } {
+  if (endpoint.transport === 'http') return { shown: showUrl(endpoint.url, secrets) };
+  const program = findProgram(endpoint);
+  return 'problem' in program ? program : { shown: maskSecrets(program.file, secrets) };
+}
+
+async function detectRuntime(snapshot: Snapshot): Promise<Runtime> {
+  // Loaded here: a configuration that cannot be used is told without them.
+  const [native, accept] = await Promise.all([import('../../native/index.js'), import('../request/accept/index.js')]);
+  return {
+    decoder: { kind: native.decoderKind, reason: native.decoderReason },
+    frontEnd: accept.frontEndKind(snapshot.frontEnd, snapshot.limits.maxHeaderBytes),
+  };
+}
+
+function report(loaded: LoadedConfig, snapshot: Snapshot, upstreams: readonly Upstream[], runtime: Runtime): object {
+  return {
+    valid: true,
+    warnings: loaded.warnings,
+    upstreams,
+    ...runtime,
+    config: redactSnapshot(snapshot, loaded.secrets),
+  };
+}
+
+function printReport(
+  file: string,
+  loaded: LoadedConfig,
+  snapshot: Snapshot,
+  upstreams: readonly Upstream[],
+  runtime: Runtime,
+): void {
+  for (const warning of loaded.warnings) printWarning(warning);
+  printLine(`${file} ${style('green', 'can be used')}.`);
+  section('Listeners', [
+    ['endpoint', `http://${snapshot.host}:${snapshot.port}/mcp`],
+    ['admin', snapshot.admin === null ? 'none' : `http://${snapshot.admin.host}:${snapshot.admin.port}`],
+    ['auth', snapshot.auth.type],
+    ['workers', String(snapshot.workers)],
+    ['decoder', withReason(runtime.decoder)],
+    ['front end', withReason(runtime.frontEnd)],
+  ]);
+  section(
+    `Upstreams (${snapshot.servers.length})`,
+    upstreams.map(({ name, transport, target }) => [maskSecrets(name, loaded.secrets), transport, target]),
+  );
+  section(
+    `Routes (${snapshot.routes.length})`,
+    snapshot.routes.map((route) => [route.name, matchOf(route), rulesOf(route, snapshot)]),
+  );
+}
+
+function section(title: string, rows: readonly (readonly string[])[]): void {
+  printLine();
+  printLine(style('bold', title));
+  for (const line of rows.length === 0 ? ['  none'] : table(rows)) printLine(line);
+}
+
+function withReason({ kind, reason }: { readonly kind: string; readonly reason: string | null }): string {
+  return reason === null ? kind : `${kind} (${reason})`;
+}
+
+function matchOf(route: RouteSnapshot): string {
+  return (['tools', 'prompts', 'resources'] as const)
+    .filter((kind) => route[kind].length > 0)
+    .map((kind) => `${kind} ${route[kind].join(', ')}`)
+    .join('; ');
+}
+
+function rulesOf(route: RouteSnapshot, snapshot: Snapshot): string {
+  const rules: string[] = [];
+  if (route.servers.length > 0) rules.push(`to ${route.servers.map((i) => snapshot.servers[i]!.name).join(', then ')}`);
+  if (route.requiredScopes.length > 0) rules.push(`scopes ${route.requiredScopes.join(' ')}`);
+  if (route.rateLimit !== null) rules.push(`${route.rateLimit.rate} a second`);
+  if (route.clientRateLimit !== null) rules.push(`${route.clientRateLimit.rate} a second and client`);
+  if (route.cache !== null) rules.push(`cached ${route.cache.ttlMs} ms`);
+  return rules.join('; ');
+}
+
+export const validate: Command = { name: 'validate', summary: 'check a configuration', help: HELP, run };
