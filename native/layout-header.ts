@@ -1,6 +1,6 @@
 /** Renders `layout.h`, the C++ view of `layout.ts`; a test fails when the file and this text differ. */
 
-import { KEYS_BY_LEVEL } from './keys.js';
+import { KEYS_BY_LEVEL, Key } from './keys.js';
 import { Flag, Kind, METHODS, Method, ScanStatus, SPAN_COUNT, Span } from './layout.js';
 
 function constants(name: string, values: Readonly<Record<string, number>>): string {
@@ -27,7 +27,8 @@ export function layoutHeader(): string {
     `enum : int32_t { kMethodCount = ${METHODS.length} };\n`,
     strings('kMethods', METHODS),
     `enum : int32_t { kKeyCount = ${KEYS_BY_LEVEL.flat().length} };\n`,
-    strings('kKeys', KEYS_BY_LEVEL.flat()),
+    '// Numbers of the keys that a scan looks at, see keys.ts.',
+    constants('Key', Key),
     '}  // namespace switchyard\n',
   ].join('\n');
 }
