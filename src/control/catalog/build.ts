@@ -1,6 +1,6 @@
 /** Builds a catalog from what the upstreams list: a pure function that runs in the control pool. */
+import { compileGlob } from '../../../workers/find/glob.js';
 import { EntryKind } from '../../config/snapshot.js';
-import { compileGlobs, type Matcher } from '../../protocol/glob.js';
 import { assignNames, headerValue, isPortableName, type Naming } from '../../protocol/names.js';
 import { Era } from '../../protocol/revisions.js';
 import { type Item, readItem, renderItem } from './items.js';
@@ -125,10 +125,15 @@ function copyOf(discovery: PackedDiscovery, kind: number): { bytes: Uint8Array; 
   return { bytes: new Uint8Array(bytes), offsets };
 }
 
-function filter(include: readonly string[], exclude: readonly string[]): Matcher {
-  const included = include.length === 0 ? () => true : compileGlobs(include);
-  const excluded = compileGlobs(exclude);
-  return (name) => included(name) && !excluded(name);
+/** The same globs as in routes, so that a name means the same wherever it is written. */
+function filter(include: readonly string[], exclude: readonly string[]): (name: string) => boolean {
+  const included = include.map(compileGlob);
+  const excluded = exclude.map(compileGlob);
+  return (name) => {
+    const bytes = Buffer.from(name, 'utf8');
+    if (included.length > 0 && !included.some((glob) => glob.matches(bytes, 0, bytes.length))) return false;
+    return !excluded.some((glob) => glob.matches(bytes, 0, bytes.length));
+  };
 }
 
 function nameForReport(bytes: Buffer, position: number): string {
