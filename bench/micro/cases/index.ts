@@ -2,7 +2,8 @@ import type { Case } from '../runner.js';
 import { authenticateCases } from './authenticate.js';
 import { bucketCases } from './buckets.js';
 import { findCases } from './find.js';
+import { ringCases } from './ring.js';
 import { scanCases } from './scan.js';
 
 /** All cases in the order of the table, which is that of a request's way. */
-export const cases: readonly Case[] = [...scanCases, ...authenticateCases, ...findCases, ...bucketCases];
+export const cases: readonly Case[] = [...scanCases, ...authenticateCases, ...findCases, ...bucketCases, ...ringCases];
