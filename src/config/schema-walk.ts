@@ -7,6 +7,7 @@ export interface Alternatives {
   readonly objects: readonly z.ZodObject[];
   readonly record: z.ZodType | null;
   readonly element: z.ZodType | null;
+  /** Any text, or one of several words; a single fixed word is not meant. */
   readonly string: boolean;
   readonly number: boolean;
   readonly boolean: boolean;
@@ -47,7 +48,6 @@ function collect(schema: z.ZodType, found: Found): void {
     for (const value of schema.values) {
       if (typeof value === 'boolean') found.boolean = true;
       if (typeof value === 'number') found.number = true;
-      if (typeof value === 'string') found.string = true;
     }
   } else {
     found.string = true;

@@ -56,7 +56,7 @@ const sessionsSchema = z.strictObject({
     'secrets',
   ),
   ttlSeconds: alias(
-    whole(86_400, 'How long a session id is accepted after it was issued.', { max: 31_536_000, min: 60 }),
+    whole(86_400, 'How long a session id is accepted after it was issued.', { max: 31_536_000 }),
     'ttl',
   ),
   keyFile: z
