@@ -126,8 +126,15 @@ static void signal_descendants(int number) {
 static void signal_descendants(int number) { (void)number; }
 #endif
 
-static void signal_everyone(pid_t child, int number) {
+// Once the command has been reaped its number may name somebody else's group; its descendants are then all
+// that is left, and on Linux they are all found.
+static void signal_everyone(pid_t child, bool child_ended, int number) {
+#ifdef __linux__
+  if (!child_ended) kill(-child, number);
+#else
+  (void)child_ended;
   kill(-child, number);
+#endif
   signal_descendants(number);
 }
 
@@ -184,11 +191,10 @@ static int supervise(pid_t child, int gateway, int grace_ms) {
   bool broken = false;
   long long deadline = 0;
   for (;;) {
-    const bool any_left = reap(child, &child_ended, &status);
-    if (!any_left) break;
+    if (!reap(child, &child_ended, &status)) break;
     const bool first_stop = !stopping;
     if (last_signal != 0) {
-      kill(-child, last_signal);
+      if (!child_ended) kill(-child, last_signal);
       last_signal = 0;
       if (stopping) deadline = 0;
       stopping = true;
@@ -199,7 +205,7 @@ static int supervise(pid_t child, int gateway, int grace_ms) {
     }
     if (child_ended && first_stop) {
       // What the command has left behind belongs to nobody.
-      signal_everyone(child, SIGTERM);
+      signal_everyone(child, child_ended, SIGTERM);
       stopping = true;
     }
     if (stopping && first_stop) deadline = now_ms() + grace_ms;
@@ -215,7 +221,7 @@ static int supervise(pid_t child, int gateway, int grace_ms) {
   }
   // Each sweep finds what the previous one orphaned or what was being forked meanwhile.
   for (int sweep = 0; sweep < kSweeps && reap(child, &child_ended, &status); sweep++) {
-    signal_everyone(child, SIGKILL);
+    signal_everyone(child, child_ended, SIGKILL);
     poll(NULL, 0, kSweepMs);
   }
   if (!child_ended) return 128 + SIGKILL;
