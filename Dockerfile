@@ -13,7 +13,10 @@ COPY native native
 COPY src src
 COPY workers workers
 COPY examples examples
-RUN npm run build
+# Without the addon the gateway would run on its TypeScript decoder; an image that does so by accident is no good.
+RUN npm run build \
+ && test -f native/build/Release/switchyard.node \
+ && rm -rf native/build/Release/obj.target native/build/Release/.deps
 RUN npm prune --omit=dev --no-audit --no-fund
 # uWebSockets.js brings a binary for every platform and Node version; this image needs the one for its own.
 RUN uws="uws_linux_$(node -p 'process.arch + "_" + process.versions.modules').node" \

@@ -24,9 +24,12 @@ function say(text) {
   process.stderr.write(`switchyard: ${text}\n`);
 }
 
-/** Installs and builds what is missing or out of date. Quiet, and a matter of milliseconds, when nothing is. */
+/**
+ * Installs and builds what is missing or out of date. Quiet, and a matter of milliseconds, when nothing is.
+ * `retryNative` tries again to build an addon that could not be built before.
+ */
 export async function prepare({ retryNative = false } = {}) {
-  const forceNative = retryNative && !existsSync(join(root, 'native/build/Release'));
+  const forceNative = retryNative && !existsSync(ADDON);
   if (installed() && nativeCurrent() && !forceNative && buildCurrent(listSources())) return;
   const started = performance.now();
   await withLock(LOCK, say, async () => {
@@ -114,25 +117,30 @@ async function install() {
 
 // Native addon
 
+const ADDON = join(root, 'native/build/Release/switchyard.node');
+
 function nativeKey() {
-  const files = filesBelow('native', (name) => /\.(cc|cpp|c|h|hpp|gypi?)$/.test(name)).sort();
+  const files = filesBelow('native', (name) => /\.(cc|c|h|gyp)$/.test(name)).sort();
   const script = join(root, 'scripts/build-native.mjs');
   const contents = files.map((file) => readFileSync(join(root, file), 'utf8'));
-  return hashOf(installKey(), readOr(script, ''), ...files, ...contents);
+  return hashOf(installKey(), process.versions.modules, readOr(script, ''), ...files, ...contents);
 }
 
+/** Whether the addon is there and current, or could not be built and nothing suggests that it now could. */
 function nativeCurrent() {
-  return readOr(NATIVE_STAMP, '') === nativeKey();
+  if (readOr(NATIVE_STAMP, '').split('\n')[0] !== nativeKey()) return false;
+  return existsSync(ADDON) || readOr(NATIVE_STAMP, '').split('\n')[1] === process.env.PATH;
 }
 
 async function compileNative() {
   const script = join(root, 'scripts/build-native.mjs');
   if (existsSync(script)) {
     const { buildNative } = await import(pathToFileURL(script).href);
-    await step(2, 'compiling the native decoder', () => buildNative());
+    const { built, reason } = await step(2, 'compiling the native decoder', () => buildNative({ quiet: true }));
+    if (!built) say(`${reason} The TypeScript decoder does the same work more slowly.`);
   }
-  // Written after a failure too: without a C++ toolchain the gateway runs on its TypeScript decoder, and says so once.
-  writeStamp(NATIVE_STAMP, nativeKey());
+  // Written after a failure too, so that it is said once.
+  writeStamp(NATIVE_STAMP, `${nativeKey()}\n${process.env.PATH}`);
 }
 
 // TypeScript

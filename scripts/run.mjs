@@ -35,15 +35,10 @@ async function become(file, args) {
   await import(pathToFileURL(join(root, file)).href);
 }
 
-function startArguments(args) {
-  const own = args.some((arg) => /^(--config(=|$)|-c$|--demo$|--help$|-h$)/.test(arg));
-  return own ? ['start', ...args] : ['start', '--demo', ...args];
-}
-
 const compiled = (file) => runProgram(process.execPath, [join(root, 'dist', file), ...rest]);
 
 const commands = {
-  start: () => become('dist/src/cli/main.js', startArguments(rest)),
+  start: () => become('dist/src/cli/main.js', ['start', ...rest]),
   switchyard: () => become('dist/src/cli/main.js', rest),
   test: async () => (await import('./run-tests.mjs')).runTests(rest),
   check: async () => (await import('./check.mjs')).check(),

@@ -53,22 +53,20 @@ test('the first command builds, the second says nothing, and standard output is 
   assert.equal(second.output, '[]\n');
 });
 
-test('start runs the demo unless a configuration is named', async (t) => {
+test('npm start is the start command, npm run switchyard any command', async (t) => {
   const { run } = await checkout(t);
   for (const [args, expected] of [
-    [[], ['start', '--demo']],
+    [['start'], ['start']],
     [
-      ['--port', '9000'],
-      ['start', '--demo', '--port', '9000'],
-    ],
-    [
-      ['--config', 'a.json'],
+      ['start', '--config', 'a.json'],
       ['start', '--config', 'a.json'],
     ],
-    [['--config=a.json'], ['start', '--config=a.json']],
-    [['--help'], ['start', '--help']],
+    [
+      ['switchyard', 'validate', 'a.json'],
+      ['validate', 'a.json'],
+    ],
   ] as const) {
-    const started = run('start', ...args);
+    const started = run(...args);
     await started.exited;
     assert.deepEqual(JSON.parse(started.stdout), expected);
   }
