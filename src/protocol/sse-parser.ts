@@ -1,0 +1,252 @@
+/**
+ * A parser of `text/event-stream` over bytes (WHATWG HTML, "Server-sent events", parsing an event stream):
+ * line ends CR, LF and CRLF, a BOM at the start, comments, multi-line data, chunks cut anywhere.
+ * The data of an event that lies in one chunk on one line is handed on without a copy.
+ */
+
+/** Receives events. */
+export interface SseListener {
+  /**
+   * One event with data. `data[0, length)` is valid only during the call.
+   *
+   * @param type the value of the `event` field; '' when there was none
+   */
+  event(data: Uint8Array, length: number, type: string): void;
+}
+
+const LF = 0x0a;
+const CR = 0x0d;
+const SPACE = 0x20;
+const COLON = 0x3a;
+const NOTHING = new Uint8Array(0);
+
+/** How far the optional byte order mark at the start of the stream has been read. */
+const BOM = [0xef, 0xbb, 0xbf] as const;
+
+/** See the file comment. One parser serves one stream after another: call {@link reset} in between. */
+export class SseParser {
+  /** The last `id` field seen, '' if none. */
+  lastEventId = '';
+  /** The last `retry` field in ms, -1 if none. */
+  retryMs = -1;
+
+  readonly #listener: SseListener;
+  readonly #maxEventBytes: number;
+  /** Start of an unfinished line from earlier chunks. */
+  #line: Uint8Array = NOTHING;
+  #lineLength = 0;
+  /** Data of the current event: either a view into the current chunk or bytes of `#store`. */
+  #view: Uint8Array | null = null;
+  #store: Uint8Array = NOTHING;
+  #stored = 0;
+  #dataLines = 0;
+  #type = '';
+  #skipLineFeed = false;
+  #bomSeen = 0;
+  #atStart = true;
+
+  /**
+   * @param maxEventBytes longest line, and most data of one event, that is kept
+   */
+  constructor(maxEventBytes: number, listener: SseListener) {
+    this.#maxEventBytes = maxEventBytes;
+    this.#listener = listener;
+  }
+
+  /** Forgets everything: the next chunk starts a new stream. */
+  reset(): void {
+    this.lastEventId = '';
+    this.retryMs = -1;
+    this.#lineLength = 0;
+    this.#clearEvent();
+    this.#skipLineFeed = false;
+    this.#bomSeen = 0;
+    this.#atStart = true;
+    if (this.#line.length > 65_536) this.#line = NOTHING;
+    if (this.#store.length > 65_536) this.#store = NOTHING;
+  }
+
+  /**
+   * Takes the next bytes of the stream. An event that is not closed by a blank line is never delivered.
+   *
+   * @returns false when a line or an event is larger than the limit; the stream cannot be used any further then
+   */
+  feed(chunk: Uint8Array): boolean {
+    let position = 0;
+    const { length } = chunk;
+    if (this.#atStart) {
+      position = this.#skipBom(chunk);
+      if (this.#atStart) return true;
+    }
+    while (position < length) {
+      if (this.#skipLineFeed) {
+        this.#skipLineFeed = false;
+        if (chunk[position] === LF) {
+          position += 1;
+          continue;
+        }
+      }
+      const end = lineEnd(chunk, position);
+      if (end < 0) {
+        if (!this.#keepLine(chunk, position, length)) return false;
+        break;
+      }
+      this.#skipLineFeed = chunk[end] === CR;
+      if (this.#lineLength > 0) {
+        if (!this.#keepLine(chunk, position, end)) return false;
+        const whole = this.#lineLength;
+        this.#lineLength = 0;
+        if (!this.#takeLine(this.#line, 0, whole, true)) return false;
+      } else if (end - position > this.#maxEventBytes || !this.#takeLine(chunk, position, end, false)) {
+        return false;
+      }
+      position = end + 1;
+    }
+    return this.#view === null || this.#detach();
+  }
+
+  /** Reads a byte order mark that may itself be cut; bytes that turn out not to be one are put back as a line. */
+  #skipBom(chunk: Uint8Array): number {
+    let position = 0;
+    while (this.#bomSeen < 3 && position < chunk.length && chunk[position] === BOM[this.#bomSeen]) {
+      this.#bomSeen += 1;
+      position += 1;
+    }
+    if (this.#bomSeen === 3) {
+      this.#atStart = false;
+      return position;
+    }
+    if (position === chunk.length) return position;
+    this.#atStart = false;
+    const fromEarlier = this.#bomSeen - position;
+    if (fromEarlier > 0) this.#keepLine(Uint8Array.from(BOM), 0, fromEarlier);
+    return 0;
+  }
+
+  #keepLine(chunk: Uint8Array, start: number, end: number): boolean {
+    const length = this.#lineLength + end - start;
+    if (length > this.#maxEventBytes) return false;
+    this.#line = grown(this.#line, this.#lineLength, length);
+    this.#line.set(chunk.subarray(start, end), this.#lineLength);
+    this.#lineLength = length;
+    return true;
+  }
+
+  /** @param copy the bytes do not outlive the call: data has to be copied */
+  #takeLine(bytes: Uint8Array, start: number, end: number, copy: boolean): boolean {
+    if (start === end) {
+      this.#dispatch();
+      return true;
+    }
+    // data:
+    if (
+      bytes[start] === 0x64 &&
+      bytes[start + 1] === 0x61 &&
+      bytes[start + 2] === 0x74 &&
+      bytes[start + 3] === 0x61 &&
+      (end === start + 4 || bytes[start + 4] === COLON)
+    ) {
+      return this.#addData(bytes, valueStart(bytes, Math.min(start + 5, end), end), end, copy);
+    }
+    if (bytes[start] !== COLON) this.#takeField(bytes, start, end);
+    return true;
+  }
+
+  #takeField(bytes: Uint8Array, start: number, end: number): void {
+    let colon = bytes.indexOf(COLON, start);
+    if (colon < 0 || colon > end) colon = end;
+    const name = latin1(bytes, start, colon);
+    if (name !== 'event' && name !== 'id' && name !== 'retry') return;
+    const value = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString(
+      'utf8',
+      valueStart(bytes, Math.min(colon + 1, end), end),
+      end,
+    );
+    if (name === 'event') this.#type = value;
+    else if (name === 'id') {
+      if (!value.includes('\0')) this.lastEventId = value;
+    } else if (/^\d{1,15}$/.test(value)) this.retryMs = Number(value);
+  }
+
+  #addData(bytes: Uint8Array, start: number, end: number, copy: boolean): boolean {
+    this.#dataLines += 1;
+    if (this.#dataLines === 1 && !copy) {
+      this.#view = bytes.subarray(start, end);
+      return true;
+    }
+    if (this.#view !== null && !this.#detach()) return false;
+    return this.#append(bytes, start, end);
+  }
+
+  /** Copies data that lies in a chunk about to go away. */
+  #detach(): boolean {
+    const view = this.#view as Uint8Array;
+    this.#view = null;
+    this.#dataLines -= 1;
+    this.#stored = 0;
+    const kept = this.#append(view, 0, view.length);
+    this.#dataLines += 1;
+    return kept;
+  }
+
+  #append(bytes: Uint8Array, start: number, end: number): boolean {
+    const separator = this.#dataLines > 1 ? 1 : 0;
+    const length = this.#stored + separator + end - start;
+    if (length > this.#maxEventBytes) return false;
+    this.#store = grown(this.#store, this.#stored, length);
+    if (separator === 1) this.#store[this.#stored] = LF;
+    this.#store.set(bytes.subarray(start, end), this.#stored + separator);
+    this.#stored = length;
+    return true;
+  }
+
+  #dispatch(): void {
+    const view = this.#view;
+    const lines = this.#dataLines;
+    const type = this.#type;
+    const stored = this.#stored;
+    this.#clearEvent();
+    if (lines === 0) return;
+    if (view !== null) this.#listener.event(view, view.length, type);
+    else this.#listener.event(this.#store, stored, type);
+  }
+
+  #clearEvent(): void {
+    this.#view = null;
+    this.#stored = 0;
+    this.#dataLines = 0;
+    this.#type = '';
+  }
+}
+
+/** Position of the next CR or LF, or -1. */
+function lineEnd(bytes: Uint8Array, from: number): number {
+  const lineFeed = bytes.indexOf(LF, from);
+  // JSON on one line has no raw CR, so the second search is short wherever there is an LF.
+  const carriageReturn = lineFeed < 0 ? bytes.indexOf(CR, from) : indexBefore(bytes, CR, from, lineFeed);
+  return carriageReturn < 0 ? lineFeed : carriageReturn;
+}
+
+function indexBefore(bytes: Uint8Array, value: number, from: number, to: number): number {
+  if (to - from < 32) {
+    for (let index = from; index < to; index += 1) if (bytes[index] === value) return index;
+    return -1;
+  }
+  return bytes.subarray(from, to).indexOf(value);
+}
+
+/** A value starts behind the colon and one optional space. */
+function valueStart(bytes: Uint8Array, from: number, end: number): number {
+  return from < end && bytes[from] === SPACE ? from + 1 : from;
+}
+
+function latin1(bytes: Uint8Array, start: number, end: number): string {
+  return end - start > 8 ? '' : String.fromCharCode(...bytes.subarray(start, end));
+}
+
+function grown(buffer: Uint8Array, used: number, needed: number): Uint8Array {
+  if (needed <= buffer.length) return buffer;
+  const larger = Buffer.allocUnsafeSlow(Math.max(needed, buffer.length * 2, 1024));
+  larger.set(buffer.subarray(0, used));
+  return larger;
+}

@@ -1,0 +1,254 @@
+import type { Decoder } from '../../native/layout.js';
+import type { LimitsSnapshot, ServerSnapshot } from '../config/snapshot.js';
+import type { ErrorCode } from '../errors.js';
+import { Era, Revision } from '../protocol/revisions.js';
+import type { Exchange } from '../request/exchange.js';
+import type { ExchangeTable } from '../request/exchanges.js';
+import { VerdictWord } from '../shared/records.js';
+import type { Milliseconds } from '../units.js';
+import type { Breaker, HealthBoard } from './balance.js';
+import type { ControlChannel, ControlReply } from './control.js';
+import type { Handshake } from './handshake.js';
+import type { CallSink, Endpoint, EndpointState } from './types.js';
+
+/** The part of a logger (pino's shape) that upstreams use. */
+export interface UpstreamLog {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** What all endpoints of a pool share. */
+export interface EndpointContext {
+  readonly table: ExchangeTable;
+  readonly decoder: Decoder;
+  readonly sink: CallSink;
+  readonly log: UpstreamLog;
+  readonly limits: LimitsSnapshot;
+  readonly later: DeferredFailures;
+  /** How long a child may take after each step of being stopped. */
+  readonly stopGraceMs: Milliseconds;
+  /** How long a route lets a call take, ms; 0 = the server's limit. By route index. */
+  readonly routeTimeouts: readonly Milliseconds[];
+}
+
+/** What an endpoint tells its server. */
+export interface EndpointOwner {
+  readonly config: ServerSnapshot;
+  readonly health: HealthBoard;
+  stateChanged(endpoint: BaseEndpoint): void;
+  /** The handshake is done; lists can be read. */
+  greeted(endpoint: BaseEndpoint): void;
+  listChanged(endpoint: BaseEndpoint): void;
+  resourceUpdated(uri: string): void;
+  /** Whether no other endpoint of the server is usable. */
+  isLast(endpoint: BaseEndpoint): boolean;
+}
+
+/** Counters of one endpoint. */
+export interface EndpointStats {
+  calls: number;
+  failures: number;
+  timeouts: number;
+  cancelled: number;
+  restarts: number;
+  junkLines: number;
+  unknownIds: number;
+  droppedLogs: number;
+  sessionsLost: number;
+}
+
+/** A call may be prolonged by progress up to so many times its time limit. */
+const PROGRESS_FACTOR = 10;
+
+/** Failures found while a call is being made are reported after it returned, as {@link Endpoint.call} promises. */
+export class DeferredFailures {
+  #entries: { endpoint: BaseEndpoint; exchange: Exchange; id: number; error: ErrorCode }[] = [];
+  #scheduled = false;
+
+  add(endpoint: BaseEndpoint, exchange: Exchange, error: ErrorCode): void {
+    this.#entries.push({ endpoint, exchange, id: exchange.upstreamId, error });
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#run);
+  }
+
+  readonly #run = (): void => {
+    this.#scheduled = false;
+    const entries = this.#entries;
+    this.#entries = [];
+    for (const { endpoint, exchange, id, error } of entries) {
+      if (endpoint.holds(exchange) && exchange.upstreamId === id) endpoint.fail(exchange, error, exchange.sent);
+    }
+  };
+}
+
+/** What stdio and HTTP endpoints have in common: state, counters, and the accounting of calls. */
+export abstract class BaseEndpoint implements Endpoint, ControlChannel {
+  abstract readonly transport: 'stdio' | 'http';
+  readonly server: number;
+  readonly index: number;
+  readonly weight: number;
+  readonly breaker: Breaker;
+  readonly stats: EndpointStats = {
+    calls: 0,
+    failures: 0,
+    timeouts: 0,
+    cancelled: 0,
+    restarts: 0,
+    junkLines: 0,
+    unknownIds: 0,
+    droppedLogs: 0,
+    sessionsLost: 0,
+  };
+  state: EndpointState = 'connecting';
+  reason = '';
+  era: number = Era.legacy;
+  revision: number = Revision.none;
+  inFlight = 0;
+  /** The last handshake, null before the first. */
+  handshake: Handshake | null = null;
+
+  protected readonly context: EndpointContext;
+  protected readonly owner: EndpointOwner;
+  /** Fields put on each log line. */
+  protected readonly names: { readonly server: string; readonly endpoint: number };
+
+  constructor(
+    context: EndpointContext,
+    owner: EndpointOwner,
+    at: { server: number; index: number; weight: number },
+    breaker: Breaker,
+  ) {
+    this.context = context;
+    this.owner = owner;
+    this.server = at.server;
+    this.index = at.index;
+    this.weight = at.weight;
+    this.breaker = breaker;
+    this.names = { server: owner.config.name, endpoint: at.index };
+  }
+
+  abstract start(): void;
+  /** Ends everything. Settles when nothing of it is left. */
+  abstract stop(): Promise<void>;
+  abstract call(
+    exchange: Exchange,
+    bytes: Buffer,
+    method: number,
+    nameHeader: string,
+    extraHeaders: readonly string[] | null,
+  ): void;
+  abstract request(method: string, params: object | null, options: { timeoutMs: Milliseconds }): Promise<ControlReply>;
+  abstract pause(exchange: Exchange): void;
+  abstract resume(exchange: Exchange): void;
+  /** Takes the call back from the transport, telling the upstream where its transport knows how to. */
+  protected abstract withdraw(exchange: Exchange): void;
+  /** Periodic work, some 20 times a second. */
+  tick(_now: Milliseconds): void {}
+  /** Members of /stats that only this transport has. */
+  abstract details(): Record<string, unknown>;
+
+  /** Whether a call of this exchange is in flight here. */
+  holds(exchange: Exchange): boolean {
+    return exchange.upstream === this;
+  }
+
+  cancel(exchange: Exchange): void {
+    if (!this.holds(exchange)) return;
+    this.stats.cancelled += 1;
+    this.withdraw(exchange);
+    this.breaker.neutral();
+    this.#release(exchange);
+  }
+
+  /** The call took too long: stops it upstream and reports it. */
+  expire(exchange: Exchange): void {
+    this.stats.timeouts += 1;
+    const { sent } = exchange;
+    this.withdraw(exchange);
+    this.fail(exchange, 'GW_UPSTREAM_TIMEOUT', sent);
+  }
+
+  /** Reports a call as failed and ends its stay here. */
+  fail(exchange: Exchange, error: ErrorCode, sent: boolean): void {
+    this.stats.failures += 1;
+    this.owner.health.failed(this.index);
+    this.breaker.failed(error, this.owner.isLast(this), performance.now());
+    this.#release(exchange);
+    this.context.sink.failed(exchange, error, sent);
+  }
+
+  protected accept(exchange: Exchange): void {
+    this.inFlight += 1;
+    this.stats.calls += 1;
+    exchange.upstream = this;
+    exchange.sent = false;
+  }
+
+  /** Hands over the response and ends the call's stay here. */
+  protected finish(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    this.breaker.succeeded();
+    this.owner.health.succeeded(this.index);
+    this.#release(exchange);
+    this.context.sink.message(exchange, bytes, length, spans);
+  }
+
+  /** Hands over a notification that belongs to a call. */
+  protected relay(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array, isProgress: boolean): void {
+    if (isProgress && exchange.deadline > 0) this.#prolong(exchange);
+    this.context.sink.message(exchange, bytes, length, spans);
+  }
+
+  /** The call in flight here with that id, or null. */
+  protected callOf(id: number): Exchange | null {
+    const exchange = id < 0 ? null : this.context.table.byUpstreamId(id);
+    return exchange !== null && exchange.upstream === this ? exchange : null;
+  }
+
+  /** All calls in flight here. */
+  protected calls(): Exchange[] {
+    const found: Exchange[] = [];
+    this.context.table.forEach((exchange) => {
+      if (exchange.upstream === this) found.push(exchange);
+    });
+    return found;
+  }
+
+  protected setState(state: EndpointState, reason: string): void {
+    if (this.state === state && this.reason === reason) return;
+    const stateChanged = this.state !== state;
+    this.state = state;
+    this.reason = reason;
+    if (stateChanged) {
+      const level = state === 'failed' ? 'error' : state === 'backoff' ? 'warn' : 'info';
+      this.context.log[level]({ ...this.names, state, ...(reason === '' ? {} : { reason }) }, `upstream ${state}`);
+    }
+    this.owner.stateChanged(this);
+  }
+
+  protected greeted(handshake: Handshake): void {
+    this.handshake = handshake;
+    this.era = handshake.era;
+    this.revision = handshake.revision;
+    this.breaker.succeeded();
+    this.setState('ready', '');
+    this.owner.greeted(this);
+  }
+
+  /** Progress restarts the clock, but not for ever (MCP, timeouts: a hard maximum should remain). */
+  #prolong(exchange: Exchange): void {
+    const route = exchange.verdict[VerdictWord.route]!;
+    const limit = this.context.routeTimeouts[route] || this.owner.config.requestTimeoutMs;
+    if (limit <= 0) return;
+    const extended = Math.min(performance.now() + limit, exchange.startedAt + limit * PROGRESS_FACTOR);
+    if (extended > exchange.deadline) exchange.deadline = extended;
+  }
+
+  #release(exchange: Exchange): void {
+    this.inFlight -= 1;
+    exchange.upstream = null;
+    exchange.connection = null;
+  }
+}

@@ -1,0 +1,434 @@
+import { Flag, Kind, Method, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
+import type { EndpointSnapshot } from '../config/snapshot.js';
+import type { ErrorCode } from '../errors.js';
+import { Era, Revision } from '../protocol/revisions.js';
+import type { Exchange } from '../request/exchange.js';
+import type { Milliseconds } from '../units.js';
+import { BackOff } from './back-off.js';
+import type { Breaker } from './balance.js';
+import { CallQueue, recycle } from './call-queue.js';
+import { ControlError, type ControlReply, controlMessage, FIRST_CALL_ID, parseId, UPSTREAM_DEPTH } from './control.js';
+import { BaseEndpoint, type EndpointContext, type EndpointOwner } from './endpoint.js';
+import { type ConnectionListener, type ConnectionTarget, HttpConnection } from './http-connection.js';
+import { HttpControl } from './http-control.js';
+import { HttpEvents } from './http-events.js';
+import { greetHttp } from './http-handshake.js';
+import { HttpHeads } from './http-heads.js';
+import { isSessionLost } from './http-session.js';
+
+type HttpSnapshot = Extract<EndpointSnapshot, { transport: 'http' }>;
+
+/** How long the rest of an answer is read after its response, so that the connection can be kept. */
+const DRAIN_MS: Milliseconds = 1_000;
+
+/** One Streamable HTTP origin: keep-alive connections for calls, and control traffic beside them. */
+export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
+  readonly transport = 'http';
+  readonly #configured: Readonly<Record<string, string>>;
+  readonly #target: ConnectionTarget;
+  readonly #control: HttpControl;
+  readonly #events: HttpEvents;
+  readonly #queue: CallQueue;
+  readonly #spans = new Int32Array(SPAN_COUNT);
+  readonly #connections: HttpConnection[] = [];
+  readonly #free: HttpConnection[] = [];
+  readonly #backOff = new BackOff();
+  /** Upstream ids of calls that were repeated because their session was lost. */
+  readonly #repeated = new Set<number>();
+  #heads: HttpHeads;
+  #era: Era | null = null;
+  #nextId = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #greeting = false;
+  #stopping = false;
+
+  constructor(
+    context: EndpointContext,
+    owner: EndpointOwner,
+    at: { server: number; index: number },
+    config: HttpSnapshot,
+    breaker: Breaker,
+  ) {
+    super(context, owner, { ...at, weight: config.weight }, breaker);
+    const url = new URL(config.url);
+    this.#configured = withCredentials(config.headers, url);
+    this.#target = {
+      origin: url.origin,
+      path: url.pathname + url.search,
+      connectTimeoutMs: owner.config.connectTimeoutMs,
+      maxResponseBytes: context.limits.maxResponseBytes,
+    };
+    this.#control = new HttpControl(this.#target, context.decoder);
+    this.#events = new HttpEvents(this.#control, this.#configured, {
+      nextId: () => this.#controlId(),
+      message: (bytes, length, spans) => this.#eventMessage(bytes, length, spans),
+      reopened: () => owner.listChanged(this),
+      sessionLost: () => this.#recover(this.#heads.sessionId),
+    });
+    this.#queue = new CallQueue(owner.config.maxQueue);
+    this.#heads = new HttpHeads(this.#configured, { era: Era.legacy, revision: Revision.none, sessionId: '' });
+  }
+
+  start(): void {
+    if (this.#stopping || this.#greeting) return;
+    this.#greeting = true;
+    if (this.state !== 'ready') this.setState('connecting', '');
+    void this.#greet();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    this.setState('stopped', '');
+    this.#events.stop();
+    for (const exchange of this.calls()) {
+      const { sent } = exchange;
+      this.withdraw(exchange);
+      this.fail(exchange, 'GW_UPSTREAM_CLOSED', sent);
+    }
+    await Promise.all([this.#control.destroy(), ...this.#connections.map((connection) => connection.destroy())]);
+  }
+
+  call(
+    exchange: Exchange,
+    bytes: Buffer,
+    method: number,
+    nameHeader: string,
+    extraHeaders: readonly string[] | null,
+  ): void {
+    this.accept(exchange);
+    if (this.state !== 'ready') {
+      this.context.later.add(this, exchange, 'GW_UPSTREAM_DOWN');
+      return;
+    }
+    const connection = this.#greeting ? null : this.#checkout();
+    if (connection !== null) this.#send(connection, exchange, bytes, method, nameHeader, extraHeaders);
+    else if (!this.#queue.push(exchange, bytes, method, nameHeader, extraHeaders)) {
+      this.context.later.add(this, exchange, 'GW_UPSTREAM_BUSY');
+    }
+  }
+
+  pause(exchange: Exchange): void {
+    (exchange.connection as HttpConnection | null)?.pause();
+  }
+
+  resume(exchange: Exchange): void {
+    (exchange.connection as HttpConnection | null)?.resume();
+  }
+
+  request(method: string, params: object | null, options: { timeoutMs: Milliseconds }): Promise<ControlReply> {
+    const id = this.#controlId();
+    const body = controlMessage(id, method, params, this.era === Era.modern);
+    return this.#control.post(body, id, this.#heads.forControl(method), options.timeoutMs);
+  }
+
+  details(): Record<string, unknown> {
+    return { connections: this.#connections.length, idle: this.#free.length, queued: this.#queue.size };
+  }
+
+  override tick(now: Milliseconds): void {
+    for (const connection of this.#connections) {
+      if (connection.drainingSince > 0 && now - connection.drainingSince > DRAIN_MS) connection.abandon();
+    }
+  }
+
+  document(connection: HttpConnection, bytes: Uint8Array, length: number): void {
+    const { exchange } = connection;
+    const spans = this.#spans;
+    if (exchange === null) {
+      this.stats.unknownIds += 1;
+      return;
+    }
+    const status = this.context.decoder.scan(bytes, length, spans, UPSTREAM_DEPTH);
+    if (status !== ScanStatus.ok) {
+      this.#refuse(connection, exchange);
+    } else if (spans[Span.kind] === Kind.response) {
+      if (parseId(bytes, spans[Span.idStart]!, spans[Span.idEnd]!) !== connection.upstreamId) {
+        this.stats.unknownIds += 1;
+        return;
+      }
+      connection.drain(performance.now());
+      this.#delivered(exchange);
+      this.finish(exchange, bytes, length, spans);
+    } else if (spans[Span.kind] === Kind.notification) {
+      this.#notification(exchange, bytes, length, spans);
+    } else if (spans[Span.kind] === Kind.request) {
+      this.#answer(bytes, spans);
+    } else {
+      this.#refuse(connection, exchange);
+    }
+  }
+
+  completed(connection: HttpConnection, status: number, json: boolean, body: Buffer | null): void {
+    const { exchange, upstreamId, sessionId } = connection;
+    if (exchange === null) {
+      this.#idle(connection);
+      return;
+    }
+    connection.exchange = null;
+    if (body === null) {
+      this.#idle(connection);
+      this.fail(exchange, 'GW_UPSTREAM_TRUNCATED', true);
+      return;
+    }
+    const spans = this.#spans;
+    const isResponse =
+      json &&
+      this.context.decoder.scan(body, body.length, spans, UPSTREAM_DEPTH) === ScanStatus.ok &&
+      spans[Span.kind] === Kind.response;
+    if (status === 200) {
+      const isOurs = isResponse && parseId(body, spans[Span.idStart]!, spans[Span.idEnd]!) === upstreamId;
+      this.#idle(connection);
+      if (isOurs) {
+        this.#delivered(exchange);
+        this.finish(exchange, body, body.length, spans);
+      } else {
+        this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
+      }
+      return;
+    }
+    if (isSessionLost(status, sessionId, body, isResponse ? spans : null) && !this.#repeated.has(upstreamId)) {
+      this.#repeat(connection, exchange);
+      return;
+    }
+    this.#idle(connection);
+    this.#refusal(exchange, upstreamId, status, body, isResponse ? spans : null);
+  }
+
+  failed(connection: HttpConnection, error: ErrorCode): void {
+    const { exchange } = connection;
+    connection.exchange = null;
+    this.#idle(connection);
+    if (exchange !== null) this.fail(exchange, error, exchange.sent);
+  }
+
+  protected withdraw(exchange: Exchange): void {
+    if (this.#queue.remove(exchange)) return;
+    const connection = exchange.connection as HttpConnection | null;
+    if (connection === null || connection.exchange !== exchange) return;
+    this.#delivered(exchange);
+    // Closing the stream is cancellation for a modern server; a legacy one wants to be told (MCP, cancellation).
+    if (this.era === Era.legacy && exchange.sent) {
+      this.#note('notifications/cancelled', { requestId: exchange.upstreamId });
+    }
+    connection.abandon();
+  }
+
+  #checkout(): HttpConnection | null {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    if (this.#connections.length >= this.owner.config.maxConnections) return null;
+    const connection = new HttpConnection(this.#target, this);
+    this.#connections.push(connection);
+    return connection;
+  }
+
+  #send(
+    connection: HttpConnection,
+    exchange: Exchange,
+    bytes: Buffer,
+    method: number,
+    nameHeader: string,
+    extraHeaders: readonly string[] | null,
+  ): void {
+    exchange.connection = connection;
+    connection.method = method;
+    connection.nameHeader = nameHeader;
+    connection.extraHeaders = extraHeaders;
+    connection.sessionId = this.#heads.sessionId;
+    let headers = this.#heads.forMethod(method);
+    if (nameHeader !== '') headers = [...headers, 'mcp-name', nameHeader];
+    if (extraHeaders !== null && this.era === Era.modern) headers = headers.concat(extraHeaders);
+    connection.send(exchange, bytes, headers);
+  }
+
+  /** A connection is free: the next call that waits takes it. */
+  #idle(connection: HttpConnection): void {
+    if (this.#stopping) return;
+    const next = this.#queue.size > 0 && !this.#greeting ? this.#queue.shift() : null;
+    if (next === null) {
+      this.#free.push(connection);
+      return;
+    }
+    const { exchange, bytes, method, nameHeader, extraHeaders } = next;
+    recycle(next);
+    this.#send(connection, exchange!, bytes, method, nameHeader, extraHeaders);
+  }
+
+  #delivered(exchange: Exchange): void {
+    if (this.#repeated.size > 0) this.#repeated.delete(exchange.upstreamId);
+  }
+
+  /** An answer that cannot be passed on, in the middle of a stream. */
+  #refuse(connection: HttpConnection, exchange: Exchange): void {
+    connection.abandon();
+    this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
+  }
+
+  #notification(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    switch (spans[Span.method]) {
+      case Method.progress:
+        this.relay(exchange, bytes, length, spans, true);
+        break;
+      case Method.message:
+        this.relay(exchange, bytes, length, spans, false);
+        break;
+      default:
+        this.#change(bytes, length, spans);
+    }
+  }
+
+  #change(bytes: Uint8Array, length: number, spans: Int32Array): void {
+    switch (spans[Span.method]) {
+      case Method.toolsListChanged:
+      case Method.promptsListChanged:
+      case Method.resourcesListChanged:
+        this.owner.listChanged(this);
+        break;
+      case Method.resourceUpdated: {
+        const text = Buffer.from(bytes.buffer, bytes.byteOffset, length).toString('utf8');
+        const { params } = JSON.parse(text) as { params?: { uri?: unknown } };
+        if (typeof params?.uri === 'string') this.owner.resourceUpdated(params.uri);
+        break;
+      }
+    }
+  }
+
+  /** What comes on a stream that belongs to no call. */
+  #eventMessage(bytes: Uint8Array, length: number, spans: Int32Array): void {
+    if (spans[Span.kind] === Kind.request) {
+      this.#answer(bytes, spans);
+    } else if (spans[Span.kind] === Kind.notification && spans[Span.method] === Method.progress) {
+      // Some servers send progress here; the token says which call it is for.
+      const exchange = this.callOf(parseId(bytes, spans[Span.progressTokenStart]!, spans[Span.progressTokenEnd]!));
+      if (exchange !== null) this.relay(exchange, bytes, length, spans, true);
+    } else if (spans[Span.kind] === Kind.notification && spans[Span.method] === Method.message) {
+      this.stats.droppedLogs += 1;
+    } else if (spans[Span.kind] === Kind.notification) {
+      this.#change(bytes, length, spans);
+    }
+  }
+
+  /** A request of a legacy server. No capability was declared, so only `ping` has an answer. */
+  #answer(bytes: Uint8Array, spans: Int32Array): void {
+    if (this.era === Era.modern) return;
+    const id = Buffer.from(bytes.subarray(spans[Span.idStart]!, spans[Span.idEnd]!)).toString('utf8');
+    const outcome =
+      spans[Span.method] === Method.ping ? '"result":{}' : '"error":{"code":-32601,"message":"Method not found"}';
+    const body = Buffer.from(`{"jsonrpc":"2.0","id":${id},${outcome}}`);
+    this.#control.note(body, this.#heads.forControl(''), this.owner.config.connectTimeoutMs);
+  }
+
+  #note(method: string, params: object): void {
+    const body = controlMessage(null, method, params, false);
+    this.#control.note(body, this.#heads.forControl(method), this.owner.config.connectTimeoutMs);
+  }
+
+  /** An answer with a status other than 200. Nothing of it reaches the client but a JSON-RPC error meant for it. */
+  #refusal(exchange: Exchange, id: number, status: number, body: Buffer, spans: Int32Array | null): void {
+    this.#delivered(exchange);
+    if (status === 401 || status === 403) {
+      this.fail(exchange, 'GW_UPSTREAM_REFUSED', true);
+      return;
+    }
+    if (status >= 400 && status < 500 && spans !== null && (spans[Span.flags]! & Flag.isErrorResponse) !== 0) {
+      const code = spans[Span.errorCode]!;
+      if (code === -32_020 || code === -32_022) {
+        // They describe our hop: what is believed of this upstream is wrong.
+        this.#reprobe();
+      } else if (parseId(body, spans[Span.idStart]!, spans[Span.idEnd]!) === id) {
+        this.finish(exchange, body, body.length, spans);
+        return;
+      }
+    }
+    if (status === 429) this.fail(exchange, 'GW_UPSTREAM_BUSY', true);
+    else if (status === 503) this.fail(exchange, 'GW_UPSTREAM_DOWN', true);
+    else this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
+  }
+
+  /** The session is unknown to the upstream, so the call was not executed: once more in a new session. */
+  #repeat(connection: HttpConnection, exchange: Exchange): void {
+    const { requestBytes, method, nameHeader, extraHeaders, sessionId, upstreamId } = connection;
+    this.#repeated.add(upstreamId);
+    exchange.connection = null;
+    exchange.sent = false;
+    this.#recover(sessionId);
+    const queued = this.#queue.push(exchange, requestBytes, method, nameHeader, extraHeaders);
+    this.#idle(connection);
+    if (!queued) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
+  }
+
+  /** Opens a new session, unless that of the call has been replaced meanwhile. */
+  #recover(lostSession: string): void {
+    if (this.#greeting || lostSession !== this.#heads.sessionId || this.state !== 'ready') return;
+    this.stats.sessionsLost += 1;
+    this.context.log.info(this.names, 'upstream session lost, opening another');
+    this.#events.stop();
+    this.start();
+  }
+
+  #reprobe(): void {
+    if (this.#greeting) return;
+    this.#era = null;
+    this.#events.stop();
+    this.start();
+  }
+
+  async #greet(): Promise<void> {
+    try {
+      const handshake = await greetHttp(this.#control, this.#configured, {
+        era: this.#era,
+        timeoutMs: this.owner.config.connectTimeoutMs,
+        nextId: () => this.#controlId(),
+      });
+      if (this.#stopping) return;
+      this.#greeting = false;
+      this.#era = handshake.era;
+      this.#heads = new HttpHeads(this.#configured, handshake);
+      this.#backOff.reset();
+      this.greeted(handshake);
+      this.#events.start(handshake);
+      this.#resumeQueue();
+    } catch (error) {
+      this.#greeting = false;
+      if (this.#stopping) return;
+      // A verdict can be out of date: the next attempt looks again.
+      this.#era = null;
+      this.setState('backoff', error instanceof ControlError ? error.message : 'the handshake failed');
+      this.#failQueue();
+      this.#timer = setTimeout(() => this.start(), this.#backOff.next());
+    }
+  }
+
+  #resumeQueue(): void {
+    while (this.#queue.size > 0) {
+      const connection = this.#checkout();
+      if (connection === null) return;
+      this.#idle(connection);
+    }
+  }
+
+  #failQueue(): void {
+    for (;;) {
+      const next = this.#queue.shift();
+      if (next === null) return;
+      const exchange = next.exchange!;
+      recycle(next);
+      this.#delivered(exchange);
+      this.fail(exchange, 'GW_UPSTREAM_DOWN', false);
+    }
+  }
+
+  #controlId(): number {
+    this.#nextId = (this.#nextId % (FIRST_CALL_ID - 1)) + 1;
+    return this.#nextId;
+  }
+}
+
+/** Credentials in a URL become a header, unless one is configured. */
+function withCredentials(configured: Readonly<Record<string, string>>, url: URL): Readonly<Record<string, string>> {
+  if (url.username === '' && url.password === '') return configured;
+  if (Object.keys(configured).some((name) => name.toLowerCase() === 'authorization')) return configured;
+  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  return { ...configured, authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+}

@@ -1,0 +1,114 @@
+/**
+ * The upstream pool: every server of a snapshot with its endpoints, and the one clock that all calls are measured by.
+ */
+import type { Decoder } from '../../native/layout.js';
+import type { LimitsSnapshot, Snapshot } from '../config/snapshot.js';
+import type { Exchange } from '../request/exchange.js';
+import type { ExchangeTable } from '../request/exchanges.js';
+import type { Milliseconds } from '../units.js';
+import { BaseEndpoint, DeferredFailures, type EndpointContext, type UpstreamLog } from './endpoint.js';
+import { UpstreamServer } from './server.js';
+import type { CallSink, UpstreamEvents } from './types.js';
+
+export type { EndpointStats, UpstreamLog } from './endpoint.js';
+export { UpstreamServer } from './server.js';
+
+/** What a pool needs. */
+export interface UpstreamPoolOptions {
+  readonly snapshot: Snapshot;
+  readonly table: ExchangeTable;
+  readonly decoder: Decoder;
+  readonly sink: CallSink;
+  readonly events: UpstreamEvents;
+  readonly log: UpstreamLog;
+  /** Default: the snapshot's. */
+  readonly limits?: LimitsSnapshot;
+  /** Time between the steps by which a stdio child is stopped (end of input, TERM, KILL), ms; default 2,000. */
+  readonly stopGraceMs?: Milliseconds;
+}
+
+/** How often deadlines are looked at: a call ends at most this much late. */
+const SWEEP_MS: Milliseconds = 50;
+
+/** See the file comment. */
+export class UpstreamPool {
+  readonly servers: readonly UpstreamServer[];
+  readonly #table: ExchangeTable;
+  #sweep: NodeJS.Timeout | undefined;
+  #now: Milliseconds = 0;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: UpstreamPoolOptions) {
+    const { snapshot } = options;
+    this.#table = options.table;
+    const context: EndpointContext = {
+      table: options.table,
+      decoder: options.decoder,
+      sink: options.sink,
+      log: options.log,
+      limits: options.limits ?? snapshot.limits,
+      later: new DeferredFailures(),
+      stopGraceMs: options.stopGraceMs ?? 2_000,
+      routeTimeouts: snapshot.routes.map((route) => route.requestTimeoutMs),
+    };
+    this.servers = snapshot.servers.map((server, index) => new UpstreamServer(context, options.events, index, server));
+  }
+
+  /** Starts every endpoint and returns at once; `events` tells what becomes of them. */
+  start(): void {
+    if (this.#sweep !== undefined || this.#closing !== null) return;
+    for (const server of this.servers) server.start();
+    this.#sweep = setInterval(() => this.#tick(), SWEEP_MS);
+    this.#sweep.unref();
+  }
+
+  /** @throws RangeError for an index that the snapshot does not have */
+  server(index: number): UpstreamServer {
+    const server = this.servers[index];
+    if (server === undefined) throw new RangeError(`there is no server ${index}`);
+    return server;
+  }
+
+  /** Calls in flight over all servers. */
+  get inFlight(): number {
+    let count = 0;
+    for (const server of this.servers) for (const endpoint of server.endpoints) count += endpoint.inFlight;
+    return count;
+  }
+
+  /** For /stats. */
+  snapshotState(): Record<string, unknown>[] {
+    return this.servers.map((server) => server.snapshotState());
+  }
+
+  /**
+   * Ends the pool: waits for calls in flight, then closes connections and stops children. Calls that are left fail.
+   *
+   * @param drainMs longest wait for calls in flight; 0 = none
+   */
+  close(drainMs: Milliseconds): Promise<void> {
+    this.#closing ??= this.#close(drainMs);
+    return this.#closing;
+  }
+
+  async #close(drainMs: Milliseconds): Promise<void> {
+    const deadline = performance.now() + drainMs;
+    while (this.inFlight > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    await Promise.all(this.servers.map((server) => server.stop()));
+    clearInterval(this.#sweep);
+  }
+
+  #tick(): void {
+    this.#now = performance.now();
+    for (const server of this.servers) server.tick(this.#now);
+    if (this.inFlight > 0) this.#table.forEach(this.#expire);
+  }
+
+  readonly #expire = (exchange: Exchange): void => {
+    if (exchange.deadline === 0 || this.#now < exchange.deadline) return;
+    const { upstream } = exchange;
+    if (upstream instanceof BaseEndpoint) upstream.expire(exchange);
+  };
+}

@@ -1,0 +1,32 @@
+import { escaped } from './log-limit.js';
+
+/** Longest part of a line that is kept. */
+const MAX_LINE_BYTES = 1_000;
+
+/** Makes log lines of a child's standard error: long ones are cut, everything unprintable is escaped. */
+export class ErrorLines {
+  readonly #line: (text: string) => void;
+  #kept: Buffer = Buffer.alloc(0);
+
+  constructor(line: (text: string) => void) {
+    this.#line = line;
+  }
+
+  feed(chunk: Buffer): void {
+    let start = 0;
+    for (;;) {
+      const end = chunk.indexOf(0x0a, start);
+      this.#keep(chunk.subarray(start, end < 0 ? chunk.length : end));
+      if (end < 0) return;
+      const kept = this.#kept;
+      this.#kept = Buffer.alloc(0);
+      if (kept.length > 0) this.#line(escaped(kept, MAX_LINE_BYTES));
+      start = end + 1;
+    }
+  }
+
+  #keep(part: Buffer): void {
+    const room = MAX_LINE_BYTES + 1 - this.#kept.length;
+    if (room > 0 && part.length > 0) this.#kept = Buffer.concat([this.#kept, part.subarray(0, room)]);
+  }
+}

@@ -1,0 +1,263 @@
+/** An upstream pool with a recording sink: calls are built as the send stage builds them. */
+import { decoder } from '../../native/index.js';
+import { METHODS } from '../../native/layout.js';
+import type { EndpointSnapshot, LimitsSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import type { ErrorCode } from '../../src/errors.js';
+import { type Exchange, Phase } from '../../src/request/exchange.js';
+import { ExchangeTable, upstreamId } from '../../src/request/exchanges.js';
+import { VerdictWord } from '../../src/shared/records.js';
+import type { UpstreamLog } from '../../src/upstream/endpoint.js';
+import { UpstreamPool, type UpstreamServer } from '../../src/upstream/pool.js';
+import type { CallSink, Discovery, EndpointState, UpstreamEvents } from '../../src/upstream/types.js';
+import { eventually, type TestScope } from '../support/process.js';
+
+export const LIMITS: LimitsSnapshot = {
+  maxBodyBytes: 4_194_304,
+  maxHeaderBytes: 16_384,
+  maxHeaders: 100,
+  maxDepth: 64,
+  maxBatch: 50,
+  maxInFlight: 4_096,
+  maxResponseBytes: 16_777_216,
+  maxLineBytes: 10_485_760,
+  maxPipeBytes: 16_777_216,
+  maxClientBufferBytes: 1_048_576,
+  slowClientMs: 30_000,
+  maxConnections: 1_000,
+  maxSessions: 1_000,
+  maxStreams: 1_000,
+  maxMemo: 1_000,
+  maxTools: 10_000,
+  maxPages: 100,
+  maxToolMetrics: 100,
+  drainMs: 1_000,
+  workerHangMs: 1_000,
+  ringBytes: 65_536,
+  decideMs: 1_000,
+};
+
+/** What became of a call. */
+export interface Outcome {
+  readonly exchange: Exchange;
+  /** Notifications, parsed, in order. */
+  // biome-ignore lint/suspicious/noExplicitAny: messages under test have any shape
+  readonly notifications: any[];
+  /** The response, parsed; undefined when the call failed or goes on. */
+  // biome-ignore lint/suspicious/noExplicitAny: messages under test have any shape
+  response: any;
+  /** The response's bytes. */
+  raw: Buffer | null;
+  error: ErrorCode | null;
+  sent: boolean | null;
+  /** Final reports; anything but 1 at the end is a defect. */
+  reports: number;
+  readonly done: Promise<Outcome>;
+}
+
+/** One log line. */
+export interface LogLine {
+  readonly level: string;
+  readonly fields: Record<string, unknown>;
+  readonly message: string;
+}
+
+export interface CallOptions {
+  deadlineMs?: number;
+  /** First word of the subject digest. */
+  subject?: number;
+  progress?: boolean;
+  nameHeader?: string;
+  /** Called on each notification. */
+  onNotification?: (exchange: Exchange) => void;
+}
+
+export interface Harness {
+  readonly pool: UpstreamPool;
+  readonly table: ExchangeTable;
+  readonly discoveries: Discovery[];
+  readonly states: { server: number; endpoint: number; state: EndpointState; reason: string }[];
+  readonly updatedResources: string[];
+  readonly log: LogLine[];
+  server(index?: number): UpstreamServer;
+  /** Waits until every endpoint of the server (default: any) is ready and its lists are read. */
+  ready(index?: number): Promise<Discovery>;
+  /** Calls a tool at the endpoint that the server chooses. */
+  call(tool: string, args?: object, options?: CallOptions): Outcome;
+  /** Sends a request to the endpoint that the server chooses. */
+  send(method: string, params: object, options?: CallOptions): Outcome;
+}
+
+/** A snapshot with these servers and nothing else of interest. */
+export function snapshotOf(servers: readonly ServerSnapshot[], limits: Partial<LimitsSnapshot> = {}): Snapshot {
+  return { version: 1, servers, routes: [], limits: { ...LIMITS, ...limits } } as unknown as Snapshot;
+}
+
+export function serverOf(endpoints: readonly EndpointSnapshot[], more: Partial<ServerSnapshot> = {}): ServerSnapshot {
+  return {
+    name: 'test',
+    prefix: 'test',
+    endpoints,
+    connectTimeoutMs: 10_000,
+    requestTimeoutMs: 30_000,
+    maxConnections: 64,
+    maxQueue: 256,
+    tags: [],
+    include: [],
+    exclude: [],
+    priority: 0,
+    ...more,
+  };
+}
+
+export function stdioOf(command: string, args: readonly string[], env: Record<string, string> = {}): EndpointSnapshot {
+  return { transport: 'stdio', command, args, env, cwd: null, weight: 1 };
+}
+
+export function httpOf(url: string, headers: Record<string, string> = {}): EndpointSnapshot {
+  return { transport: 'http', url, headers, weight: 1 };
+}
+
+/** Starts a pool; it is closed when the test ends. */
+export function startPool(
+  scope: TestScope,
+  servers: readonly ServerSnapshot[],
+  limits: Partial<LimitsSnapshot> = {},
+  stopGraceMs = 500,
+): Harness {
+  const snapshot = snapshotOf(servers, limits);
+  const table = new ExchangeTable(1_024);
+  const outcomes = new Map<Exchange, { outcome: Outcome; settle: () => void; options: CallOptions }>();
+  const discoveries: Discovery[] = [];
+  const states: Harness['states'] = [];
+  const updatedResources: string[] = [];
+  const log: LogLine[] = [];
+  const end = (exchange: Exchange): void => {
+    const entry = outcomes.get(exchange);
+    if (entry === undefined) throw new Error('a report for a call that is over');
+    entry.outcome.reports += 1;
+    outcomes.delete(exchange);
+    table.release(exchange);
+    entry.settle();
+  };
+  const sink: CallSink = {
+    message(exchange, bytes, length) {
+      const entry = outcomes.get(exchange);
+      if (entry === undefined) throw new Error('a message for a call that is over');
+      const raw = Buffer.from(bytes.subarray(0, length));
+      const message = JSON.parse(raw.toString('utf8')) as { id?: unknown; method?: unknown };
+      if (message.method !== undefined) {
+        entry.outcome.notifications.push(message);
+        entry.options.onNotification?.(exchange);
+        return;
+      }
+      entry.outcome.response = message;
+      entry.outcome.raw = raw;
+      end(exchange);
+    },
+    failed(exchange, error, sent) {
+      const entry = outcomes.get(exchange);
+      if (entry === undefined) throw new Error('a failure for a call that is over');
+      entry.outcome.error = error;
+      entry.outcome.sent = sent;
+      end(exchange);
+    },
+  };
+  const events: UpstreamEvents = {
+    discovered: (discovery) => discoveries.push(discovery),
+    stateChanged: (server, endpoint, state, reason) => states.push({ server, endpoint, state, reason }),
+    resourceUpdated: (_server, uri) => updatedResources.push(Buffer.from(uri).toString('utf8')),
+  };
+  const pool = new UpstreamPool({ snapshot, table, decoder, sink, events, log: recordingLog(log), stopGraceMs });
+  scope.after(() => pool.close(0));
+  pool.start();
+
+  const send: Harness['send'] = (method, params, options = {}) => {
+    const server = pool.server(0);
+    const exchange = table.acquire();
+    if (exchange === null) throw new Error('the exchange table is full');
+    let settle = (): void => {};
+    let outcome: Outcome | null = null;
+    const done = new Promise<Outcome>((resolve) => {
+      settle = () => resolve(outcome as Outcome);
+    });
+    outcome = {
+      exchange,
+      notifications: [],
+      response: undefined,
+      raw: null,
+      error: null,
+      sent: null,
+      reports: 0,
+      done,
+    };
+    outcomes.set(exchange, { outcome, settle, options });
+    const endpoint = server.choose(exchange);
+    if (endpoint === null) {
+      outcome.error = server.unavailable();
+      outcome.sent = false;
+      setImmediate(() => end(exchange));
+      return outcome;
+    }
+    exchange.phase = Phase.sending;
+    exchange.upstreamId = upstreamId(exchange);
+    exchange.server = 0;
+    exchange.endpoint = endpoint.index;
+    exchange.upstreamEra = endpoint.era;
+    exchange.startedAt = performance.now();
+    exchange.verdict.fill(0);
+    exchange.verdict[VerdictWord.route] = -1;
+    exchange.verdict[VerdictWord.subject0] = options.subject ?? 0;
+    exchange.deadline = options.deadlineMs === undefined ? 0 : exchange.startedAt + options.deadlineMs;
+    const meta: Record<string, unknown> = {};
+    if (endpoint.era === 1) {
+      meta['io.modelcontextprotocol/protocolVersion'] = '2026-07-28';
+      meta['io.modelcontextprotocol/clientCapabilities'] = {};
+      meta['io.modelcontextprotocol/logLevel'] = 'debug';
+    }
+    if (options.progress) meta['progressToken'] = exchange.upstreamId;
+    const body = { jsonrpc: '2.0', id: exchange.upstreamId, method, params: { ...params, _meta: meta } };
+    const name = (params as { name?: string }).name;
+    const nameHeader = options.nameHeader ?? (endpoint.era === 1 && name !== undefined ? name : '');
+    const reportsBefore = outcome.reports;
+    endpoint.call(
+      exchange,
+      Buffer.from(JSON.stringify(body)),
+      (METHODS as readonly string[]).indexOf(method),
+      nameHeader,
+      null,
+    );
+    if (outcome.reports !== reportsBefore) throw new Error('reported from within the call');
+    return outcome;
+  };
+
+  return {
+    pool,
+    table,
+    discoveries,
+    states,
+    updatedResources,
+    log,
+    server: (index = 0) => pool.server(index),
+    ready: (index = 0) =>
+      eventually(
+        `server ${index} ready (${pool.server(index).endpoints.map((endpoint) => endpoint.reason)})`,
+        () =>
+          pool.server(index).endpoints.every((endpoint) => endpoint.state === 'ready') && pool.server(index).discovery,
+        20_000,
+      ) as Promise<Discovery>,
+    send,
+    call: (tool, args = {}, options = {}) => send('tools/call', { name: tool, arguments: args }, options),
+  };
+}
+
+/** The names of raw items. */
+export function namesOf(items: readonly Uint8Array[]): string[] {
+  return items.map((item) => (JSON.parse(Buffer.from(item).toString('utf8')) as { name: string }).name);
+}
+
+function recordingLog(lines: LogLine[]): UpstreamLog {
+  const at = (level: string) => (fields: object, message: string) => {
+    lines.push({ level, fields: fields as Record<string, unknown>, message });
+  };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
