@@ -19,7 +19,7 @@ const STAGES = [
 /** What any stage may use at run time. */
 const COMMON = ['src/protocol/', 'src/shared/', 'src/errors.ts', 'src/units.ts', 'src/package-root.ts', 'native/'];
 
-/** Contracts between the parts: their types may be named anywhere. */
+/** Contracts between the parts: the shape of data, and the numbers in it. */
 const CONTRACTS = ['src/config/snapshot.ts', 'src/upstream/types.ts'];
 
 const LONGEST_FILE = 450;
@@ -35,7 +35,7 @@ function objection(file: string, { target, typeOnly }: Import): string | undefin
   if (other === own || COMMON.some((prefix) => target.startsWith(prefix))) return undefined;
   if (other > own) return 'a later stage';
   if (other >= 0) return typeOnly ? undefined : 'an earlier stage, of which only types may be used';
-  if (CONTRACTS.includes(target)) return typeOnly ? undefined : 'a contract, of which only types may be used';
+  if (CONTRACTS.includes(target)) return undefined;
   // What lies directly in the folder of the stages is what they share: the exchange.
   if (target.startsWith('src/request/') && file.startsWith('src/request/')) return undefined;
   if (target.startsWith('workers/') && file.startsWith('workers/')) return typeOnly ? undefined : 'the worker itself';
