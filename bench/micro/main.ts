@@ -77,8 +77,17 @@ async function main(): Promise<number> {
   process.stdout.write(`${HEAD}\n`);
   const results: Result[] = [];
   let missed = 0;
+  let failed = 0;
   for (const subject of cases.filter(({ name }) => wanted.test(name))) {
-    const result = await isolated(subject);
+    let result: Result;
+    try {
+      result = await isolated(subject);
+    } catch (error) {
+      // One broken case must not hide the figures of the others.
+      failed++;
+      process.stderr.write(`${subject.name} failed: ${(error as Error).message}\n`);
+      continue;
+    }
     results.push(result);
     const limit = (subject.goalNs ?? Number.POSITIVE_INFINITY) * (1 + Number(values.tolerance) / 100);
     if (result.nsPerOperation > limit) missed++;
@@ -102,7 +111,7 @@ async function main(): Promise<number> {
     );
   }
   if (missed > 0) process.stderr.write(`${missed} goals missed by more than ${values.tolerance} %\n`);
-  return values.check && missed > 0 ? 1 : 0;
+  return failed > 0 || (values.check && missed > 0) ? 1 : 0;
 }
 
 process.exit(await main());

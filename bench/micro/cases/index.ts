@@ -1,9 +1,19 @@
 import type { Case } from '../runner.js';
 import { authenticateCases } from './authenticate.js';
 import { bucketCases } from './buckets.js';
+import { decideCases } from './decide.js';
 import { findCases } from './find.js';
+import { recallCases } from './recall.js';
 import { ringCases } from './ring.js';
 import { scanCases } from './scan.js';
 
 /** All cases in the order of the table, which is that of a request's way. */
-export const cases: readonly Case[] = [...scanCases, ...authenticateCases, ...findCases, ...bucketCases, ...ringCases];
+export const cases: readonly Case[] = [
+  ...scanCases,
+  ...authenticateCases,
+  ...findCases,
+  ...bucketCases,
+  ...recallCases,
+  ...decideCases,
+  ...ringCases,
+];
