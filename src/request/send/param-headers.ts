@@ -52,13 +52,13 @@ function argumentText(exchange: Exchange, bytes: Uint8Array, param: ParamHeader)
   for (const key of param.path) {
     if (start < 0 || bytes[start] !== 0x7b) return null;
     const member = findMember(bytes, start, end, key);
-    if (member === null) return null;
-    start = member.valueStart;
-    end = member.valueEnd;
+    if (member === undefined) return null;
+    start = member.start;
+    end = member.end;
   }
   if (start < 0) return null;
   const first = bytes[start]!;
-  if (first === 0x22) return decodeString(bytes, start, end);
+  if (first === 0x22) return decodeString(bytes, start + 1, end - 1);
   if (first === 0x6e || first === 0x7b || first === 0x5b) return null;
   const text = Buffer.from(bytes.subarray(start, end)).toString('latin1');
   // Integers travel in decimal, whatever their spelling in the body.

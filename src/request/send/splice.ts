@@ -4,12 +4,12 @@
  */
 import { Flag, Span } from '../../../native/layout.js';
 import { Composer } from '../../protocol/composer.js';
-import { members } from '../../protocol/json-cursor.js';
+import { type JsonCursor, removeMembers } from '../../protocol/json-cursor.js';
 import { Era, MODERN, REVISIONS } from '../../protocol/revisions.js';
 import type { Exchange } from '../exchange.js';
 
 const NO_BYTES = Buffer.alloc(0);
-const ENVELOPE_PREFIX = Buffer.from('"io.modelcontextprotocol/');
+const ENVELOPE_PREFIX = Buffer.from('io.modelcontextprotocol/');
 
 /** At most: id, name, progress token, the envelope's keys, inputResponses, requestState, an insertion. */
 const MAX_EDITS = 24;
@@ -95,55 +95,25 @@ function dropEnvelope(exchange: Exchange, bytes: Uint8Array): void {
   const { spans } = exchange;
   const metaStart = spans[Span.metaStart]!;
   if (metaStart >= 0 && (spans[Span.flags]! & Flag.metaIsObject) !== 0) {
-    dropMembers(bytes, metaStart, spans[Span.metaEnd]!, isEnvelopeKey);
+    for (const { start, end, text } of removeMembers(bytes, metaStart, isEnvelopeKey)) edit(start, end, text);
   }
   if (spans[Span.inputResponsesStart]! >= 0 || spans[Span.requestStateStart]! >= 0) {
-    dropMembers(bytes, spans[Span.paramsStart]!, spans[Span.paramsEnd]!, isContinuationKey);
+    for (const { start, end, text } of removeMembers(bytes, spans[Span.paramsStart]!, CONTINUATION)) {
+      edit(start, end, text);
+    }
   }
 }
 
-function startsWith(bytes: Uint8Array, start: number, prefix: Uint8Array): boolean {
-  for (let index = 0; index < prefix.length; index += 1) if (bytes[start + index] !== prefix[index]) return false;
+const CONTINUATION = ['inputResponses', 'requestState'];
+
+function isEnvelopeKey({ bytes, keyStart }: JsonCursor): boolean {
+  for (let index = 0; index < ENVELOPE_PREFIX.length; index += 1) {
+    if (bytes[keyStart + index] !== ENVELOPE_PREFIX[index]) return false;
+  }
   return true;
 }
 
-const CONTINUATION = [Buffer.from('"inputResponses"'), Buffer.from('"requestState"')];
-
-function isEnvelopeKey(bytes: Uint8Array, start: number): boolean {
-  return startsWith(bytes, start, ENVELOPE_PREFIX);
-}
-
-function isContinuationKey(bytes: Uint8Array, start: number): boolean {
-  return startsWith(bytes, start, CONTINUATION[0]!) || startsWith(bytes, start, CONTINUATION[1]!);
-}
-
 const COMMA = Buffer.from(',');
-
-/** Drops the members of the object `[start, end)` whose raw key `drop` names, by cutting everything between kept members. */
-function dropMembers(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  drop: (bytes: Uint8Array, keyStart: number) => boolean,
-): void {
-  let keptBefore = false;
-  let cutFrom = start + 1;
-  let cutting = false;
-  for (const member of members(bytes, start, end)) {
-    if (drop(bytes, member.keyStart)) {
-      cutting = true;
-      continue;
-    }
-    if (cutting) {
-      edit(cutFrom, member.keyStart, keptBefore ? COMMA : NO_BYTES);
-      cutting = false;
-    }
-    keptBefore = true;
-    cutFrom = member.valueEnd;
-  }
-  if (cutting) edit(cutFrom, end - 1, NO_BYTES);
-}
-
 const META_OPEN = Buffer.from('"_meta":{');
 const PARAMS_OPEN = Buffer.from('"params":{"_meta":{');
 

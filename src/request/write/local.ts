@@ -3,7 +3,7 @@
  * prepared bytes and from session state.
  */
 import { Method, Span } from '../../../native/layout.js';
-import { decodeString, findMember } from '../../protocol/json-cursor.js';
+import { findMember, type Range, stringValue } from '../../protocol/json-cursor.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era, LATEST_LEGACY, MODERN, revisionNumber } from '../../protocol/revisions.js';
 import { Operation, VerdictWord } from '../../shared/records.js';
@@ -110,12 +110,13 @@ export class LocalAnswers {
     const { write } = this.#options;
     const start = exchange.spans[Span.paramsStart]!;
     const end = exchange.spans[Span.paramsEnd]!;
-    const version = start < 0 ? null : findMember(bytes, start, end, 'protocolVersion');
-    if (version === null || bytes[version.valueStart] !== 0x22) {
+    const version = findMember(bytes, start, end, 'protocolVersion');
+    const text = version === undefined ? undefined : stringValue(bytes, version.start, version.end);
+    if (text === undefined) {
       write.refuse(exchange, 'GW_INVALID_PARAMS');
       return;
     }
-    const asked = revisionNumber(decodeString(bytes, version.valueStart, version.valueEnd));
+    const asked = revisionNumber(text);
     const revision = asked < 0 || asked >= MODERN ? LATEST_LEGACY : asked;
     const capabilities = findMember(bytes, start, end, 'capabilities');
     const clientInfo = findMember(bytes, start, end, 'clientInfo');
@@ -123,8 +124,8 @@ export class LocalAnswers {
     const subject = verdict.slice(VerdictWord.subject0, VerdictWord.subject3 + 1);
     const session = this.#options.createSession(
       revision,
-      isObject(bytes, capabilities) ? bytes.slice(capabilities.valueStart, capabilities.valueEnd) : EMPTY_OBJECT,
-      isObject(bytes, clientInfo) ? bytes.slice(clientInfo.valueStart, clientInfo.valueEnd) : NO_BYTES,
+      isObject(bytes, capabilities) ? bytes.slice(capabilities.start, capabilities.end) : EMPTY_OBJECT,
+      isObject(bytes, clientInfo) ? bytes.slice(clientInfo.start, clientInfo.end) : NO_BYTES,
       subject,
     );
     if (session === null) {
@@ -151,6 +152,6 @@ export class LocalAnswers {
   }
 }
 
-function isObject<T extends { valueStart: number }>(bytes: Uint8Array, member: T | null): member is T {
-  return member !== null && bytes[member.valueStart] === 0x7b;
+function isObject(bytes: Uint8Array, value: Range | undefined): value is Range {
+  return value !== undefined && bytes[value.start] === 0x7b;
 }

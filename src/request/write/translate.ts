@@ -4,7 +4,7 @@
  */
 import { Flag, Method, Span } from '../../../native/layout.js';
 import type { Composer } from '../../protocol/composer.js';
-import { findMember, members } from '../../protocol/json-cursor.js';
+import { findMember, type JsonCursor, type Range, removeMembers } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../exchange.js';
 
@@ -16,20 +16,12 @@ const COMMA = Buffer.from(',');
 const COMPLETE = Buffer.from('"resultType":"complete"');
 const NOT_CACHEABLE = Buffer.from('"ttlMs":0,"cacheScope":"private"');
 const WRAPPED_OPEN = Buffer.from('{"result":');
-const DROPPED = ['resultType', 'ttlMs', 'cacheScope'].map((key) => Buffer.from(`"${key}"`));
-const STRUCTURED = Buffer.from('"structuredContent"');
 const NOT_FOUND_LEGACY = -32002;
 const INVALID_PARAMS = Buffer.from('-32602');
 
 /** Methods whose results carry cache hints in 2026-07-28 and are relayed rather than answered locally. */
 function isCacheable(method: number): boolean {
   return method === Method.resourcesRead;
-}
-
-function sameBytes(bytes: Uint8Array, start: number, end: number, other: Uint8Array): boolean {
-  if (end - start !== other.length) return false;
-  for (let index = 0; index < other.length; index += 1) if (bytes[start + index] !== other[index]) return false;
-  return true;
 }
 
 /** Appends `{"jsonrpc":"2.0","id":…,"result":` and the bytes of a result and `}`. */
@@ -109,25 +101,34 @@ function modernResult(
 
 /** Modern upstream, legacy client: strict legacy schemas know neither the result type nor cache hints. */
 function legacyResult(composer: Composer, bytes: Uint8Array, start: number, end: number, flags: number): void {
-  composer.put(OPEN);
-  let first = true;
-  for (const member of members(bytes, start, end)) {
-    if (DROPPED.some((key) => sameBytes(bytes, member.keyStart, member.keyEnd, key))) continue;
-    if (!first) composer.put(COMMA);
-    first = false;
-    const wrap =
-      (flags & Flag.structuredNotObject) !== 0 && sameBytes(bytes, member.keyStart, member.keyEnd, STRUCTURED);
-    if (wrap) {
-      composer
-        .range(bytes, member.keyStart, member.valueStart)
-        .put(WRAPPED_OPEN)
-        .range(bytes, member.valueStart, member.valueEnd)
-        .put(CLOSE);
-    } else {
-      composer.range(bytes, member.keyStart, member.valueEnd);
-    }
+  const structured =
+    (flags & Flag.structuredNotObject) !== 0 ? findMember(bytes, start, end, 'structuredContent') : null;
+  let at = start;
+  for (const edit of removeMembers(bytes, start, isModernKey)) {
+    copyWrapped(composer, bytes, at, edit.start, structured);
+    at = edit.end;
   }
-  composer.put(CLOSE);
+  copyWrapped(composer, bytes, at, end, structured);
+}
+
+function isModernKey(cursor: JsonCursor): boolean {
+  return cursor.keyIs('resultType') || cursor.keyIs('ttlMs') || cursor.keyIs('cacheScope');
+}
+
+/** Copies `[start, end)`; the value `wrapped`, if it lies within, becomes `{"result":…}` (structured content was an object). */
+function copyWrapped(
+  composer: Composer,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  wrapped: Range | null | undefined,
+): void {
+  if (!wrapped || wrapped.start < start || wrapped.end > end) {
+    composer.range(bytes, start, end);
+    return;
+  }
+  composer.range(bytes, start, wrapped.start).put(WRAPPED_OPEN).range(bytes, wrapped.start, wrapped.end).put(CLOSE);
+  composer.range(bytes, wrapped.end, end);
 }
 
 function translateError(
@@ -143,14 +144,14 @@ function translateError(
   const code =
     exchange.era === Era.modern && spans[Span.errorCode] === NOT_FOUND_LEGACY
       ? findMember(bytes, spans[Span.errorStart]!, spans[Span.errorEnd]!, 'code')
-      : null;
-  if (code === null) {
+      : undefined;
+  if (code === undefined) {
     composer.range(bytes, 0, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, length);
-  } else if (idStart < code.valueStart) {
-    composer.range(bytes, 0, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, code.valueStart);
-    composer.put(INVALID_PARAMS).range(bytes, code.valueEnd, length);
+  } else if (idStart < code.start) {
+    composer.range(bytes, 0, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, code.start);
+    composer.put(INVALID_PARAMS).range(bytes, code.end, length);
   } else {
-    composer.range(bytes, 0, code.valueStart).put(INVALID_PARAMS).range(bytes, code.valueEnd, idStart);
+    composer.range(bytes, 0, code.start).put(INVALID_PARAMS).range(bytes, code.end, idStart);
     composer.range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, length);
   }
 }

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { decoder } from '../../../native/index.js';
+import { Method, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import { Composer } from '../../../src/protocol/composer.js';
+import { ExchangeTable } from '../../../src/request/exchanges.js';
+import { errorBody } from '../../../src/request/write/error-body.js';
+import { translateResponse } from '../../../src/request/write/translate.js';
+
+const SERVER_INFO = Buffer.from('"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"g","version":"1"}}');
+
+function translate(
+  text: string,
+  upstreamEra: number,
+  era: number,
+  id = '"mine"',
+  method: number = Method.toolsCall,
+): string {
+  const exchange = new ExchangeTable(1).acquire()!;
+  exchange.id = Buffer.from(id);
+  exchange.idLength = exchange.id.length;
+  exchange.era = era;
+  exchange.upstreamEra = upstreamEra;
+  exchange.spans[Span.method] = method;
+  const spans = new Int32Array(SPAN_COUNT);
+  const bytes = Buffer.from(text);
+  assert.equal(decoder.scan(bytes, bytes.length, spans, 64), ScanStatus.ok, text);
+  const composer = new Composer();
+  translateResponse(composer, exchange, bytes, bytes.length, spans, SERVER_INFO);
+  return composer.take().toString();
+}
+
+const LEGACY = 0;
+const MODERN = 1;
+const META = SERVER_INFO.toString();
+
+const rows: readonly [what: string, text: string, from: number, to: number, expected: string][] = [
+  [
+    'the id only, within a family',
+    '{"jsonrpc":"2.0","id":7,"result":{"n":1.0}}',
+    0,
+    0,
+    '{"jsonrpc":"2.0","id":"mine","result":{"n":1.0}}',
+  ],
+  [
+    'the id only, when it comes last',
+    '{"result":{"id":7},"jsonrpc":"2.0","id":7}',
+    1,
+    1,
+    '{"result":{"id":7},"jsonrpc":"2.0","id":"mine"}',
+  ],
+  [
+    'an error within a family',
+    '{"jsonrpc":"2.0","id":7,"error":{"code":-32002,"message":"m"}}',
+    0,
+    0,
+    '{"jsonrpc":"2.0","id":"mine","error":{"code":-32002,"message":"m"}}',
+  ],
+  [
+    'a legacy result for a modern client',
+    '{"jsonrpc":"2.0","id":7,"result":{"content":[]}}',
+    LEGACY,
+    MODERN,
+    `{"jsonrpc":"2.0","id":"mine","result":{"resultType":"complete",${META},"content":[]}}`,
+  ],
+  [
+    'an empty legacy result',
+    '{"jsonrpc":"2.0","id":7,"result":{ }}',
+    LEGACY,
+    MODERN,
+    `{"jsonrpc":"2.0","id":"mine","result":{"resultType":"complete",${META} }}`,
+  ],
+  [
+    'a legacy result with _meta, id last',
+    '{"result":{"_meta":{"a":1},"content":[]},"id":7,"jsonrpc":"2.0"}',
+    LEGACY,
+    MODERN,
+    '{"result":{"resultType":"complete","_meta":{"a":1},"content":[]},"id":"mine","jsonrpc":"2.0"}',
+  ],
+  [
+    'a modern result for a legacy client',
+    '{"jsonrpc":"2.0","id":7,"result":{"resultType":"complete","content":[],"ttlMs":1, "x":1.0,"cacheScope":"public"}}',
+    MODERN,
+    LEGACY,
+    '{"jsonrpc":"2.0","id":"mine","result":{"content":[], "x":1.0}}',
+  ],
+  [
+    'structured content that is no object',
+    '{"jsonrpc":"2.0","id":7,"result":{"structuredContent":[1],"content":[],"resultType":"complete"}}',
+    MODERN,
+    LEGACY,
+    '{"jsonrpc":"2.0","id":"mine","result":{"structuredContent":{"result":[1]},"content":[]}}',
+  ],
+  [
+    'a legacy not-found for a modern client',
+    '{"jsonrpc":"2.0","id":7,"error":{"message":"m","code":-32002,"data":{"uri":"u"}}}',
+    LEGACY,
+    MODERN,
+    '{"jsonrpc":"2.0","id":"mine","error":{"message":"m","code":-32602,"data":{"uri":"u"}}}',
+  ],
+  [
+    'a legacy not-found, id last',
+    '{"error":{"code":-32002,"message":"m"},"id":7,"jsonrpc":"2.0"}',
+    LEGACY,
+    MODERN,
+    '{"error":{"code":-32602,"message":"m"},"id":"mine","jsonrpc":"2.0"}',
+  ],
+];
+
+describe('translateResponse', () => {
+  for (const [what, text, from, to, expected] of rows) {
+    it(`writes ${what}`, () => assert.equal(translate(text, from, to), expected));
+  }
+
+  it('adds cache hints to a resource read for a modern client, unless the upstream has given them', () => {
+    const plain = JSON.parse(
+      translate('{"jsonrpc":"2.0","id":7,"result":{"contents":[]}}', 0, 1, '1', Method.resourcesRead),
+    );
+    assert.equal(plain.result.ttlMs, 0);
+    assert.equal(plain.result.cacheScope, 'private');
+    const given = '{"jsonrpc":"2.0","id":7,"result":{"contents":[],"ttlMs":9,"cacheScope":"public"}}';
+    assert.equal(JSON.parse(translate(given, 0, 1, '1', Method.resourcesRead)).result.ttlMs, 9);
+  });
+
+  for (const id of ['1', '"1"', '9007199254740993', '-0', '1e2', '"\\ud83d\\ude00"', `"${'y'.repeat(250)}"`]) {
+    it(`gives the id ${id.slice(0, 20)} back byte for byte`, () => {
+      assert.equal(
+        translate('{"jsonrpc":"2.0","id":1,"result":{}}', 0, 0, id),
+        `{"jsonrpc":"2.0","id":${id},"result":{}}`,
+      );
+    });
+  }
+});
+
+describe('errorBody', () => {
+  it('is valid JSON-RPC with the table’s code, the upstream, and a correlation id', () => {
+    const exchange = new ExchangeTable(1).acquire()!;
+    exchange.id = Buffer.from('"é"');
+    exchange.idLength = exchange.id.length;
+    const composer = new Composer();
+    errorBody(composer, exchange, 'GW_UPSTREAM_DOWN', Buffer.from('"files"'), 1500);
+    const { id, error } = JSON.parse(composer.take().toString());
+    assert.equal(id, 'é');
+    assert.equal(error.code, -32603);
+    assert.equal(error.data.code, 'GW_UPSTREAM_DOWN');
+    assert.equal(error.data.upstream, 'files');
+    assert.equal(error.data.retryable, true);
+    assert.equal(error.data.retryAfterMs, 1500);
+    assert.match(error.data.correlationId, /^[0-9a-f]{8}-[0-9a-f]{16}$/);
+  });
+
+  it('says null where no id could be read, and quotes the version asked for', () => {
+    const exchange = new ExchangeTable(1).acquire()!;
+    exchange.detail = 'a"b';
+    const composer = new Composer();
+    errorBody(composer, exchange, 'GW_UNSUPPORTED_VERSION', null, 0);
+    const { id, error } = JSON.parse(composer.take().toString());
+    assert.equal(id, null);
+    assert.deepEqual(error.data.supported, ['2026-07-28']);
+    assert.equal(error.data.requested, 'a"b');
+  });
+});
