@@ -17,21 +17,23 @@ import { z } from 'zod';
 /** Beyond this many sessions the oldest one is dropped; its client is told to initialize again. */
 const MOST_SESSIONS = 1_000;
 
-const CITIES: Readonly<Record<string, { sky: string; celsius: number }>> = {
-  basel: { sky: 'clear', celsius: 21 },
-  bergen: { sky: 'rain', celsius: 11 },
-  cairo: { sky: 'clear', celsius: 34 },
-  lima: { sky: 'mist', celsius: 18 },
-};
+const CITIES = ['Basel', 'Bergen', 'Cairo', 'Lima', 'Lisbon'];
+const SKIES = ['clear', 'cloudy', 'mist', 'rain', 'wind'];
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-const city = z.enum(Object.keys(CITIES) as [string, ...string[]]);
-const observe = (name: string) => CITIES[name] ?? { sky: 'unknown', celsius: 0 };
+const city = z.string().min(1).max(100).describe('Any city; the weather is made up from its name');
+
+/** The same name always has the same weather. */
+function observe(name: string): { sky: string; celsius: number } {
+  let sum = 0;
+  for (const letter of name.toLowerCase()) sum = (sum * 31 + (letter.codePointAt(0) ?? 0)) % 10_007;
+  return { sky: SKIES[sum % SKIES.length] ?? 'clear', celsius: (sum % 36) - 4 };
+}
 
 function weatherServer(): McpServer {
   const server = new McpServer(
     { name: 'weather', version: '1.0.0' },
-    { capabilities: { logging: {} }, instructions: 'Invented weather for a few cities.' },
+    { capabilities: { logging: {} }, instructions: 'Invented weather for any city.' },
   );
 
   server.registerTool(
@@ -86,8 +88,8 @@ function weatherServer(): McpServer {
   server.registerResource(
     'cities',
     'weather://cities',
-    { title: 'Known cities', mimeType: 'application/json' },
-    async (uri) => ({ contents: [{ uri: uri.href, text: JSON.stringify(Object.keys(CITIES)) }] }),
+    { title: 'Cities to ask about', mimeType: 'application/json' },
+    async (uri) => ({ contents: [{ uri: uri.href, text: JSON.stringify(CITIES) }] }),
   );
   return server;
 }
