@@ -3,6 +3,7 @@ import { authenticateCases } from './authenticate.js';
 import { bucketCases } from './buckets.js';
 import { decideCases } from './decide.js';
 import { findCases } from './find.js';
+import { memoCases } from './memo.js';
 import { recallCases } from './recall.js';
 import { ringCases } from './ring.js';
 import { scanCases } from './scan.js';
@@ -15,5 +16,6 @@ export const cases: readonly Case[] = [
   ...bucketCases,
   ...recallCases,
   ...decideCases,
+  ...memoCases,
   ...ringCases,
 ];

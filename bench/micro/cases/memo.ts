@@ -1,0 +1,87 @@
+import { Method } from '../../../native/layout.js';
+import { Memo } from '../../../src/request/dispatch/memo.js';
+import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
+import { Buckets, bucketMemory } from '../../../src/shared/buckets.js';
+import { monotonic } from '../../../src/shared/clock.js';
+import { VERDICT_HEAD, VerdictWord } from '../../../src/shared/records.js';
+import { mintTokens } from '../../load/gateway-config.js';
+import { catalogOf } from '../fixture.js';
+import { type Case, keep, type Operation } from '../runner.js';
+
+const CLIENTS = 64;
+const TOOLS = 16;
+const AMPLE = { rate: 1e9, burst: 1e9 };
+const OWNER = 1;
+const STAMP = 1;
+const NEVER = 0x7fffffff;
+
+/** @param fresh whether the token's text is new with each call, as it is when it comes from a socket */
+async function remembered(fresh: boolean): Promise<Operation> {
+  const tokens = (await mintTokens(CLIENTS)).map((token) => Buffer.from(token));
+  const texts = tokens.map((token) => token.toString('latin1'));
+  const names = catalogOf(TOOLS).publicNames.map((name) => Buffer.from(name));
+  const lows = names.map((_, index) => Math.imul(index + 1, 0x9e3779b1));
+  const slots = new TokenSlots(65_536);
+  const memo = new Memo(65_536);
+  const buckets = new Buckets(bucketMemory(3, 0), OWNER);
+  for (let index = 0; index < 3; index++) buckets.define(index, AMPLE);
+  const verdict = new Int32Array(VERDICT_HEAD).fill(-1);
+  verdict[VerdictWord.rememberUntil] = NEVER;
+  verdict[VerdictWord.bucketGlobal] = 0;
+  verdict[VerdictWord.bucketTool] = 1;
+  verdict[VerdictWord.bucketRoute] = 2;
+  names.forEach((name, low) => {
+    for (const text of texts) {
+      memo.remember(slots.id(text), Method.toolsCall, lows[low]!, low, name, 0, name.length, STAMP, verdict);
+    }
+  });
+  const out = new Int32Array(VERDICT_HEAD);
+  const now = monotonic();
+  return {
+    run(times) {
+      for (let i = 0; i < times; i++) {
+        const client = i % CLIENTS;
+        const text = fresh ? tokens[client]!.toString('latin1') : texts[client]!;
+        const low = (i >> 6) % TOOLS;
+        const name = names[low]!;
+        const found = memo.recall(
+          slots.id(text),
+          Method.toolsCall,
+          lows[low]!,
+          low,
+          name,
+          0,
+          name.length,
+          STAMP,
+          Date.now() / 1000,
+          out,
+        );
+        if (!found) throw new Error('not remembered');
+        const wait = buckets.take(
+          now + i * 1e-4,
+          out[VerdictWord.bucketGlobal]!,
+          out[VerdictWord.bucketTool]!,
+          out[VerdictWord.bucketRoute]!,
+          -1,
+          0,
+          -1,
+          0,
+        );
+        keep(wait);
+      }
+    },
+  };
+}
+
+export const memoCases: readonly Case[] = [
+  {
+    name: 'remembered verdict',
+    what: 'dispatch: remembered verdict and three buckets, 64 clients, 16 tools',
+    setup: () => remembered(false),
+  },
+  {
+    name: 'remembered verdict with a fresh token text',
+    what: 'dispatch: the same, the token a new text of 268 bytes each time',
+    setup: () => remembered(true),
+  },
+];
