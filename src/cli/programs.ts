@@ -29,16 +29,17 @@ function isFolder(file: string): boolean {
 export function findProgram(endpoint: StdioEndpoint): Program {
   const { command, env, cwd } = endpoint;
   if (cwd !== null && !isFolder(cwd)) return { problem: 'its working directory ("cwd") does not exist' };
+  // Only the first word is told: what follows was meant as arguments, which can hold secrets.
+  const shown = quoteKey(command.split(/\s/, 1)[0] as string);
   if (command.includes('/') || isAbsolute(command)) {
     const file = resolve(cwd ?? process.cwd(), command);
-    return isProgram(file) ? { file } : { problem: `there is no program ${quoteKey(command)}${splitAdvice(command)}` };
+    return isProgram(file) ? { file } : { problem: `there is no program ${shown}${splitAdvice(command)}` };
   }
   for (const folder of (env['PATH'] ?? process.env['PATH'] ?? '').split(delimiter)) {
     const file = resolve(cwd ?? process.cwd(), join(folder, command));
     if (folder !== '' && isProgram(file)) return { file };
   }
-  const name = command.split(/\s/, 1)[0] as string;
-  return { problem: `there is no program ${quoteKey(name)} on PATH${splitAdvice(command)}` };
+  return { problem: `there is no program ${shown} on PATH${splitAdvice(command)}` };
 }
 
 function splitAdvice(command: string): string {

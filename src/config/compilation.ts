@@ -1,5 +1,6 @@
 import type { LoadedConfig } from './load.js';
 import { type ConfigPath, Problems } from './problems.js';
+import { maskSecrets } from './redact.js';
 
 /** What the steps of a compilation share: the configuration, and where problems go. */
 export class Compilation {
@@ -12,7 +13,7 @@ export class Compilation {
   }
 
   problem(path: ConfigPath, sentence: string): void {
-    this.problems.add(path, this.loaded.locate(path), sentence);
+    this.problems.add(path, this.loaded.locate(path), maskSecrets(sentence, this.loaded.secrets));
   }
 
   /** Whether the file itself gives a value at `path`, as opposed to a default. */

@@ -24,8 +24,10 @@ export function showUrl(address: string, secrets: Iterable<string> = []): string
   if (!URL.canParse(address)) return MASK;
   const url = new URL(address);
   const known = [...secrets].flatMap((secret) => [secret, encodeURIComponent(secret)]);
+  // Hosts and ports often come from variables and have to be seen; a long word without dots is neither.
+  const opaque = known.filter((secret) => secret.length >= 16 && !secret.includes('.'));
   const query = [...new Set(url.searchParams.keys())].map((name) => `${encodeURIComponent(name)}=${MASK}`).join('&');
-  return maskSecrets(`${url.origin}${url.pathname}`, known) + (query === '' ? '' : `?${query}`);
+  return maskSecrets(url.origin, opaque) + maskSecrets(url.pathname, known) + (query === '' ? '' : `?${query}`);
 }
 
 /** Arguments with the values of flags that name a secret masked. */

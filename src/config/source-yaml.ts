@@ -57,7 +57,7 @@ interface Context {
  */
 export function readYaml(text: string): SourceNode {
   const lines = new LineIndex(text);
-  const document = parseDocument(text, { prettyErrors: false, uniqueKeys: false, logLevel: 'silent', strict: true });
+  const document = parseDocument(text, { prettyErrors: false, uniqueKeys: false, strict: true });
   const fault = document.errors[0] ?? document.warnings[0];
   if (fault !== undefined) {
     throw new SourceError(lines.position(fault.pos[0]), SENTENCES[fault.code] ?? 'this is not valid YAML');
