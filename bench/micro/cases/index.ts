@@ -1,6 +1,7 @@
 import type { Case } from '../runner.js';
 import { authenticateCases } from './authenticate.js';
 import { bucketCases } from './buckets.js';
+import { checkoutCases } from './checkout.js';
 import { decideCases } from './decide.js';
 import { findCases } from './find.js';
 import { memoCases } from './memo.js';
@@ -17,5 +18,6 @@ export const cases: readonly Case[] = [
   ...recallCases,
   ...decideCases,
   ...memoCases,
+  ...checkoutCases,
   ...ringCases,
 ];
