@@ -2,7 +2,7 @@
  * `npm run bench:load`: calls through the gateway beside calls straight to the upstream, through nginx and through
  * other relays, all in one run. See docs/benchmarks.md.
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,6 +11,7 @@ import { openClients } from './client.js';
 import type { GatewayVariant } from './gateway-config.js';
 import { installPeers, installTools } from './install.js';
 import { type Course, type Measured, measureAll, type Row } from './measure.js';
+import { summariseProfiles } from './profile.js';
 import { describeRun, renderReport, writeDocuments } from './report.js';
 import { buildRevision, type Revision } from './revision.js';
 import { measureScaling, type Scaling } from './scaling.js';
@@ -34,6 +35,8 @@ const HELP = `npm run bench:load -- [options]
   --seconds N          seconds of a row in a round (4)
   --connections LIST   (1,32,64)
   --compare REVISION   also the gateway of that commit, built below .cache/
+  --profile            CPU profiles of the gateway's rows into bench/results/profiles/, the functions with the most
+                       time of their own on the terminal; the figures of such a run are worse
   --write-readme       write the tables into README.md and docs/benchmarks.md
 `;
 
@@ -45,6 +48,7 @@ const { values } = parseArgs({
     seconds: { type: 'string' },
     connections: { type: 'string' },
     compare: { type: 'string' },
+    profile: { type: 'boolean', default: false },
     'write-readme': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -59,6 +63,9 @@ const course: Course = {
   warmUpSeconds: values.quick ? 1 : 2,
   log,
 };
+
+const RESULTS = join(packageRoot, 'bench/results');
+const PROFILES = join(RESULTS, 'profiles');
 
 interface Planned {
   readonly name: string;
@@ -80,7 +87,9 @@ function planGateways(place: Place, upstream: Target, wire: Wire, revision: Revi
   return VARIANTS.flatMap(([variant, label]) =>
     builds.map(({ build, suffix }) => {
       const name = `${wire === 'stdio' ? 'stdio: ' : ''}${label}${suffix}`;
-      return { name, start: () => startGateway(place, { name, variant, wire, upstream, build }) };
+      const profiles = join(PROFILES, name.replaceAll(/\W+/g, '-'));
+      const options = { name, variant, wire, upstream, build, ...(values.profile ? { profiles } : {}) };
+      return { name, start: () => startGateway(place, options) };
     }),
   );
 }
@@ -136,6 +145,7 @@ async function main(): Promise<void> {
     build: resolve(import.meta.dirname, '../..'),
   };
   process.on('exit', () => rmSync(place.scratch, { recursive: true, force: true }));
+  if (values.profile) rmSync(PROFILES, { recursive: true, force: true });
   const built = existsSync(join(place.build, 'src/cli/main.js'));
   if (!built) log('the gateway is not built here: its rows are left out');
 
@@ -146,11 +156,13 @@ async function main(): Promise<void> {
   const report = renderReport(description, measured, scalings);
   process.stdout.write(report.full);
 
-  const folder = join(packageRoot, 'bench/results');
-  mkdirSync(folder, { recursive: true });
-  const file = join(folder, `load-${description.date.replaceAll(/[:.]/g, '-')}.json`);
+  mkdirSync(RESULTS, { recursive: true });
+  const file = join(RESULTS, `load-${description.date.replaceAll(/[:.]/g, '-')}.json`);
   writeFileSync(file, `${JSON.stringify({ ...description, measured, scalings }, null, 2)}\n`);
-  log(`written: bench/results/${file.slice(folder.length + 1)}`);
+  log(`written: bench/results/${file.slice(RESULTS.length + 1)}`);
+  if (values.profile && existsSync(PROFILES)) {
+    for (const name of readdirSync(PROFILES)) log(`\n${name}\n${summariseProfiles(join(PROFILES, name))}`);
+  }
   if (values['write-readme']) for (const line of writeDocuments(report)) log(line);
 }
 

@@ -167,6 +167,8 @@ export interface GatewayOptions {
   readonly workers?: number;
   /** The compiled gateway; default that of `place`. */
   readonly build?: string;
+  /** Folder for CPU profiles of its threads, written when it ends. */
+  readonly profiles?: string;
 }
 
 let configurations = 0;
@@ -185,7 +187,11 @@ export async function startGateway(place: Place, options: GatewayOptions): Promi
   writeFileSync(file, JSON.stringify(gatewayConfig(options.variant, endpoint, options.workers ?? 1), null, 2));
   const started = await start({
     command: process.execPath,
-    args: [join(options.build ?? place.build, 'src/cli/main.js'), 'start', '--config', file],
+    args: [
+      ...(options.profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profiles}`]),
+      join(options.build ?? place.build, 'src/cli/main.js'),
+      ...['start', '--config', file],
+    ],
     cwd: place.scratch,
     ready: /switchyard listening on (http:\S+)/,
   });
