@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Exchange, Reply } from '../exchange.js';
 import { BodyBuffer } from './body.js';
 import { RequestHead } from './head.js';
@@ -48,8 +49,12 @@ export class NodeCall implements Reply {
     request.on('error', ignore);
   }
 
+  get socket(): Socket {
+    return this.#request.socket;
+  }
+
   get remoteAddress(): string {
-    const address = this.#request.socket.remoteAddress ?? '';
+    const address = this.socket.remoteAddress ?? '';
     return address.startsWith('::ffff:') ? address.slice(7) : address;
   }
 

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Snapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Milliseconds } from '../../units.js';
@@ -28,9 +28,12 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
   readonly #table: ExchangeTable;
   readonly #handler: FrontHandler;
   readonly #calls = new Set<NodeCall>();
+  /** Connections that end with the answer under way: what follows on them must not be read as a request. */
+  readonly #ending = new WeakSet<Socket>();
   readonly #sweep: NodeJS.Timeout;
   #rules: AcceptRules;
   #connections = 0;
+  #portSeen = 0;
 
   private constructor(options: FrontEndOptions) {
     this.#host = options.snapshot.host;
@@ -132,8 +135,6 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
     this.#calls.delete(call);
   }
 
-  #portSeen = 0;
-
   #port(): number {
     const address = this.#server.address() as AddressInfo | null;
     if (address !== null) this.#portSeen = address.port;
@@ -141,6 +142,7 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
   }
 
   #request(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#ending.has(request.socket)) return;
     const method = request.method ?? '';
     const path = requestPath(request);
     if (path !== null && PLAIN_PATHS.has(path) && (method === 'GET' || method === 'HEAD')) {
@@ -197,6 +199,7 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
 
   #refuse(call: NodeCall, code: ErrorCode): void {
     call.closing = true;
+    this.#ending.add(call.socket);
     const exchange = this.#exchange(call);
     if (exchange !== null) this.#handler.refuse(exchange, code);
   }

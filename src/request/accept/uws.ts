@@ -167,12 +167,11 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     const head = call.head;
     const rules = this.#rules;
     const code = !head.framingHolds(rules) ? 'GW_FRAMING' : (head.strangerCode(rules) ?? head.bodyCode(rules));
-    if (code !== null) {
-      this.#refuse(call, code);
-      return;
-    }
-    call.bodyOpen = true;
-    response.onData(call.onData);
+    if (code === null) {
+      call.bodyOpen = true;
+      response.onData(call.onData);
+    } else if (code === 'GW_FRAMING') this.#refuseFraming(call);
+    else this.#refuse(call, code);
   }
 
   #other(response: UwsResponse, request: UwsRequest): void {
@@ -187,11 +186,12 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     const head = call.head;
     const rules = this.#rules;
     const code = !head.framingHolds(rules) ? 'GW_FRAMING' : head.strangerCode(rules);
-    if (code !== null) this.#refuse(call, code);
+    if (code === 'GW_FRAMING') this.#refuseFraming(call);
+    else if (code !== null) this.#refuse(call, code);
     else if (method === 'OPTIONS') this.#preflight(call, request.getHeader('access-control-request-headers'));
     else if (!isEndpoint(path)) this.#refuse(call, 'GW_NOT_FOUND');
     else if (verb === Verb.post) this.#refuse(call, 'GW_METHOD_NOT_ALLOWED');
-    else if (head.hasBody) this.#refuse(call, 'GW_FRAMING');
+    else if (head.hasBody) this.#refuseFraming(call);
     else {
       const exchange = this.#exchange(call);
       if (exchange === null) return;
@@ -203,6 +203,19 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
   #dispatch(call: UwsCall, bytes: Uint8Array, length: number): void {
     const exchange = this.#exchange(call);
     if (exchange !== null) this.#handler.request(exchange, bytes, length);
+  }
+
+  /**
+   * Refuses a request whose framing is in doubt. uWS goes on parsing the bytes behind it even when the answer closes
+   * the connection, unless the answer is still owed: then it cuts the connection at the next request. So the answer
+   * is owed until those bytes are gone through.
+   */
+  #refuseFraming(call: UwsCall): void {
+    call.closing = true;
+    const { response } = call;
+    setImmediate(() => {
+      if (call.response === response) this.#refuse(call, 'GW_FRAMING');
+    });
   }
 
   #refuse(call: UwsCall, code: ErrorCode): void {
