@@ -127,6 +127,11 @@ export const VerdictWord = {
   /** Epoch (src/shared/epochs.ts) of revocation that the decision was made in. */
   epoch: 23,
   payloadLength: 24,
+  /** Static bucket of the route's own limit; -1 none. */
+  bucketRoute: 25,
+  /** Generations of the two client buckets: an index whose generation moved on belongs to another client by now. */
+  bucketClientGeneration: 26,
+  bucketClientToolGeneration: 27,
 } as const;
 /** Words of the verdict head. */
 export const VERDICT_HEAD = 28;

@@ -1,0 +1,165 @@
+/**
+ * Loads the keys of `auth.jwksUrl` once for the whole process, however many workers ask.
+ *
+ * Rules: https only, but for loopback; no redirect is followed; at most {@link MAX_BYTES}; a time limit; at most one
+ * load per cooldown, whether it succeeded or not (RFC 8725 advises to bound what an unknown `kid` can cause); keys serve
+ * until `jwksMaxAgeMs` after they were loaded, also while the endpoint is down, and not a moment longer.
+ */
+import type { AuthSnapshot } from '../config/snapshot.js';
+import { monotonic } from '../shared/clock.js';
+import { Counter, type Counters } from '../shared/counters.js';
+import type { KeyMessage } from '../shared/worker-messages.js';
+
+/** A larger answer is refused. */
+const MAX_BYTES = 1024 * 1024;
+const TIMEOUT_MS = 5_000;
+/** Keys are renewed in the background when they have this part of their age left. */
+const RENEW_AT = 0.5;
+
+type JwtAuth = Extract<AuthSnapshot, { type: 'jwt' }>;
+
+/** See the file comment. One per process. */
+export class KeyKeeper {
+  #url: string | null = null;
+  #cooldownMs = 0;
+  #maxAgeMs = 0;
+  #jwks: string | null = null;
+  #version = 0;
+  #loadedAt = Number.NEGATIVE_INFINITY;
+  #triedAt = Number.NEGATIVE_INFINITY;
+  #loading: Promise<void> | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  readonly #counters: Counters;
+  readonly #announce: (keys: KeyMessage) => void;
+
+  /** @param announce tells all workers */
+  constructor(counters: Counters, announce: (keys: KeyMessage) => void) {
+    this.#counters = counters;
+    this.#announce = announce;
+  }
+
+  /** Follows a configuration; keys of another URL are dropped. */
+  configure(auth: AuthSnapshot): void {
+    const jwt: JwtAuth | null = auth.type === 'jwt' ? auth : null;
+    this.#cooldownMs = jwt?.jwksCooldownMs ?? 0;
+    this.#maxAgeMs = jwt?.jwksMaxAgeMs ?? 0;
+    const url = jwt?.jwksUrl ?? null;
+    if (url === this.#url) return;
+    this.#url = url;
+    this.#jwks = null;
+    this.#loadedAt = Number.NEGATIVE_INFINITY;
+    this.#triedAt = Number.NEGATIVE_INFINITY;
+    this.#loading = null;
+    this.#version += 1;
+    this.#schedule();
+    if (url !== null) void this.request(this.#version);
+  }
+
+  /** The keys as they are now, for a worker that starts; `null` when none were ever needed. */
+  current(): KeyMessage | null {
+    return this.#url === null ? null : this.#message();
+  }
+
+  /** A worker lacks a key and has keys of that version. It is always answered, possibly with what it has. */
+  async request(version: number): Promise<void> {
+    if (version === this.#version && this.#url !== null && this.#mayLoad()) {
+      this.#loading ??= this.#load(this.#url).finally(() => {
+        this.#loading = null;
+      });
+    }
+    if (this.#loading !== null) await this.#loading;
+    this.#announce(this.#message());
+  }
+
+  /** Stops all timers. */
+  close(): void {
+    this.#url = null;
+    this.#schedule();
+  }
+
+  #message(): KeyMessage {
+    const usable = this.#jwks !== null && monotonic() - this.#loadedAt < this.#maxAgeMs;
+    return { type: 'keys', version: this.#version, jwks: usable ? this.#jwks : null };
+  }
+
+  #mayLoad(): boolean {
+    return this.#loading !== null || monotonic() - this.#triedAt >= this.#cooldownMs;
+  }
+
+  async #load(url: string): Promise<void> {
+    this.#triedAt = monotonic();
+    this.#counters.add(Counter.jwksRefreshes);
+    try {
+      const jwks = await fetchKeys(url);
+      if (url !== this.#url) return;
+      this.#loadedAt = monotonic();
+      if (jwks !== this.#jwks) {
+        this.#jwks = jwks;
+        this.#version += 1;
+      }
+    } catch {
+      this.#counters.add(Counter.jwksFailures);
+    }
+    if (url === this.#url) this.#schedule();
+  }
+
+  /** Renews keys in time, and withdraws them from the workers when their time is over. */
+  #schedule(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#url === null) return;
+    const age = monotonic() - this.#loadedAt;
+    const left = this.#maxAgeMs - age;
+    const pause = age < this.#maxAgeMs * RENEW_AT ? this.#maxAgeMs * RENEW_AT - age : Math.min(left, this.#cooldownMs);
+    // A timer's longest pause is 2^31 - 1 ms; one of 0 would spin while the cooldown forbids a load.
+    this.#timer = setTimeout(
+      () => {
+        const version = this.#version;
+        void this.request(version).then(() => {
+          if (this.#jwks !== null && monotonic() - this.#loadedAt >= this.#maxAgeMs) {
+            this.#jwks = null;
+            this.#version += 1;
+            this.#announce(this.#message());
+          }
+          this.#schedule();
+        });
+      },
+      Math.min(0x7fffffff, Math.max(100, Number.isFinite(pause) ? pause : this.#cooldownMs)),
+    );
+    this.#timer.unref();
+  }
+}
+
+/**
+ * Fetches a key set under the rules of the file comment.
+ *
+ * @returns JSON text of an object with a list of keys
+ * @throws Error for everything else
+ */
+export async function fetchKeys(url: string): Promise<string> {
+  const target = new URL(url);
+  if (target.protocol !== 'https:' && !(target.protocol === 'http:' && isLoopback(target.hostname))) {
+    throw new Error('keys are loaded over https, or over http from this machine');
+  }
+  const response = await fetch(target, {
+    redirect: 'error',
+    headers: { accept: 'application/jwk-set+json, application/json' },
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  if (response.status !== 200 || response.body === null) throw new Error('the answer is not 200');
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+    length += chunk.length;
+    if (length > MAX_BYTES) throw new Error('the key set is too large');
+    chunks.push(chunk);
+  }
+  const text = Buffer.concat(chunks).toString('utf8');
+  const parsed = JSON.parse(text) as { keys?: unknown } | null;
+  if (parsed === null || typeof parsed !== 'object' || !Array.isArray(parsed.keys)) throw new Error('not a key set');
+  return text;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}

@@ -1,0 +1,295 @@
+/**
+ * The pool of policy workers: piscina threads that each run one long task (workers/policy.ts). A worker that throws,
+ * exits, runs out of heap or hangs is replaced; whoever dispatches is told which rings died.
+ */
+import { fileURLToPath } from 'node:url';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { createDoorbell, ring } from '../../native/index.js';
+import type { CatalogTable, Snapshot } from '../config/snapshot.js';
+import { createBuckets, sameBuckets } from '../shared/bucket-plan.js';
+import type { BucketLayout, Buckets } from '../shared/buckets.js';
+import { Counter, type CounterMemory, Counters, counterMemory } from '../shared/counters.js';
+import { Epochs, epochMemory } from '../shared/epochs.js';
+import { Ring, ringMemory } from '../shared/ring.js';
+import type { BellAddress, FrontMessage, PolicyTask, WorkerMessage } from '../shared/worker-messages.js';
+import type { Milliseconds } from '../units.js';
+import { KeyKeeper } from './key-keeper.js';
+
+/** Owner number of the front in the buckets; worker n is n + 2. */
+const FRONT_OWNER = 1;
+/** Pause before a worker that never got ready is tried again, doubled each time up to {@link MAX_BACK_OFF_MS}. */
+const BACK_OFF_MS = 100;
+const MAX_BACK_OFF_MS = 5_000;
+
+export interface WorkerPoolOptions {
+  readonly snapshot: Snapshot;
+  readonly catalog: CatalogTable;
+  /** Workers; default `snapshot.workers`. At most 250. */
+  readonly threads?: number;
+  /** Heap limits of each worker thread; default 256 MiB of old space. */
+  readonly resourceLimits?: { readonly maxOldGenerationSizeMb?: number; readonly maxYoungGenerationSizeMb?: number };
+  /** Compiled worker file; default beside this package's code. */
+  readonly filename?: string;
+  /** Told about faults inside decisions and about deaths, one sentence without request data. */
+  readonly report?: (message: string) => void;
+}
+
+/** One place in the pool: the rings of the worker that fills it now. */
+export interface PoolSlot {
+  readonly index: number;
+  /** Grows with each replacement. */
+  readonly incarnation: number;
+  readonly requests: Ring;
+  readonly verdicts: Ring;
+  /** The worker has started and knows how to be woken. */
+  readonly ready: boolean;
+}
+
+/** What the owner of the rings is told. */
+export interface PoolEvents {
+  /** Verdicts may be waiting on some ring. */
+  verdicts(): void;
+  /** The worker of a slot is dead and the slot has new rings already. `old` are the rings as they were left. */
+  replaced(slot: PoolSlot, old: PoolSlot): void;
+}
+
+class Slot implements PoolSlot {
+  readonly index: number;
+  readonly incarnation: number;
+  readonly requestMemory: SharedArrayBuffer;
+  readonly verdictMemory: SharedArrayBuffer;
+  readonly requests: Ring;
+  readonly verdicts: Ring;
+  readonly abort = new AbortController();
+  bell: BellAddress | null = null;
+  port: MessagePort | null = null;
+  dead = false;
+
+  constructor(index: number, incarnation: number, ringBytes: number) {
+    this.index = index;
+    this.incarnation = incarnation;
+    this.requestMemory = ringMemory(ringBytes);
+    this.verdictMemory = ringMemory(ringBytes);
+    this.requests = new Ring(this.requestMemory);
+    this.verdicts = new Ring(this.verdictMemory);
+  }
+
+  get ready(): boolean {
+    return this.bell !== null;
+  }
+}
+
+/** See the file comment. */
+export class WorkerPool {
+  readonly epochs: Epochs;
+  /** The front's own segment; adds up all threads when read. */
+  readonly counters: Counters;
+  readonly counterMemory: CounterMemory;
+  readonly size: number;
+  readonly #epochMemory: SharedArrayBuffer;
+  readonly #options: WorkerPoolOptions;
+  readonly #piscina: Piscina;
+  readonly #slots: Slot[] = [];
+  readonly #bell;
+  readonly #keeper: KeyKeeper;
+  readonly #tasks = new Set<Promise<void>>();
+  #events: PoolEvents | null = null;
+  #snapshot: Snapshot;
+  #catalog: CatalogTable;
+  #buckets: Buckets;
+  #closing = false;
+  #failures = 0;
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+    this.#snapshot = options.snapshot;
+    this.#catalog = options.catalog;
+    this.size = options.threads ?? options.snapshot.workers;
+    if (!Number.isInteger(this.size) || this.size < 1 || this.size > 250) throw new RangeError('1 to 250 workers');
+    this.#epochMemory = epochMemory();
+    this.epochs = new Epochs(this.#epochMemory);
+    this.epochs.setSnapshot(options.snapshot.version);
+    this.epochs.setCatalog(options.catalog.version);
+    const { limits, servers } = options.snapshot;
+    this.counterMemory = counterMemory(this.size + 1, limits.maxToolMetrics + servers.length + 1);
+    this.counters = new Counters(this.counterMemory, 0);
+    this.#buckets = createBuckets(options.snapshot, FRONT_OWNER);
+    this.#keeper = new KeyKeeper(this.counters, (keys) => this.#post(keys));
+    this.#bell = createDoorbell(() => this.#events?.verdicts());
+    this.#piscina = new Piscina({
+      filename: options.filename ?? fileURLToPath(new URL('../../workers/policy.js', import.meta.url)),
+      minThreads: this.size,
+      maxThreads: this.size,
+      concurrentTasksPerWorker: 1,
+      atomics: 'disabled',
+      idleTimeout: Number.POSITIVE_INFINITY,
+      recordTiming: false,
+      workerHistogram: false,
+      resourceLimits: { maxOldGenerationSizeMb: 256, ...options.resourceLimits },
+    });
+    // A thread that dies between two tasks is no task's failure; its slot's own promise tells what matters.
+    this.#piscina.on('error', (error: unknown) => this.#report(`policy pool: ${reason(error)}`));
+    this.#keeper.configure(options.snapshot.auth);
+    for (let index = 0; index < this.size; index += 1) {
+      const slot = new Slot(index, 1, limits.ringBytes);
+      this.#slots.push(slot);
+      this.#start(slot);
+    }
+  }
+
+  /** The front's view of the token buckets of the current snapshot. */
+  get buckets(): Buckets {
+    return this.#buckets;
+  }
+
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  get catalog(): CatalogTable {
+    return this.#catalog;
+  }
+
+  /** Who reads verdicts and re-dispatches; set once by the dispatcher. */
+  attach(events: PoolEvents): void {
+    this.#events = events;
+  }
+
+  slot(index: number): PoolSlot {
+    return this.#slots[index]!;
+  }
+
+  /** Rings the bell of a worker; it looks at its ring when it starts, so one that is not ready needs none. */
+  wake(index: number): void {
+    const { bell } = this.#slots[index]!;
+    if (bell !== null) ring(bell.handle, bell.cell);
+  }
+
+  /** Resolves when all workers have started. */
+  async ready(): Promise<void> {
+    while (!this.#closing && this.#slots.some((slot) => !slot.ready)) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  /**
+   * Makes a snapshot the one that counts. It reaches the workers before the version that all threads look at changes,
+   * so no decision is made on the old one afterwards. The number of workers stays.
+   */
+  reconfigure(snapshot: Snapshot): void {
+    const before = this.#snapshot;
+    this.#snapshot = snapshot;
+    if (!sameBuckets(before, snapshot)) this.#buckets = createBuckets(snapshot, FRONT_OWNER);
+    this.#keeper.configure(snapshot.auth);
+    this.#post({ type: 'snapshot', snapshot, buckets: this.#buckets.layout });
+    this.epochs.setSnapshot(snapshot.version);
+  }
+
+  /** Makes a catalog the one that counts; in the same order as {@link reconfigure}. */
+  setCatalog(catalog: CatalogTable): void {
+    this.#catalog = catalog;
+    this.#post({ type: 'catalog', catalog });
+    this.epochs.setCatalog(catalog.version);
+  }
+
+  /** Ends a worker that does not move any more; it is replaced like one that died. */
+  terminate(index: number, why: string): void {
+    this.#slots[index]!.abort.abort(why);
+  }
+
+  /**
+   * Lets the workers finish what is on their rings, then ends them.
+   *
+   * @param drainMs how long they may take before they are terminated
+   */
+  async close(drainMs: Milliseconds = 2_000): Promise<void> {
+    this.#closing = true;
+    this.#keeper.close();
+    this.#post({ type: 'drain' });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, drainMs);
+    });
+    await Promise.race([Promise.allSettled(this.#tasks), late]);
+    clearTimeout(timer);
+    this.#bell.close();
+    for (const slot of this.#slots) slot.port?.close();
+    await this.#piscina.destroy();
+  }
+
+  #start(slot: Slot): void {
+    const { port1, port2 } = new MessageChannel();
+    slot.port = port1;
+    port1.on('message', (message: FrontMessage) => this.#hear(slot, message));
+    port1.unref();
+    const task: PolicyTask = {
+      worker: slot.index,
+      incarnation: slot.incarnation,
+      snapshot: this.#snapshot,
+      catalog: this.#catalog,
+      epochs: this.#epochMemory,
+      buckets: this.#buckets.layout as BucketLayout,
+      counters: this.counterMemory,
+      requests: slot.requestMemory,
+      verdicts: slot.verdictMemory,
+      bell: { handle: this.#bell.handle, cell: this.#bell.cell },
+      port: port2,
+      keys: this.#keeper.current(),
+    };
+    const run = this.#piscina.run(task, { transferList: [port2], signal: slot.abort.signal }).then(
+      () => this.#ended(slot, 'ended by itself'),
+      (error: unknown) => this.#ended(slot, reason(error)),
+    );
+    this.#tasks.add(run);
+    void run.finally(() => this.#tasks.delete(run));
+  }
+
+  #hear(slot: Slot, message: FrontMessage): void {
+    if (message.type === 'ready') {
+      slot.bell = message.bell;
+      this.#failures = 0;
+      // What was put on the ring while the thread started was not rung for.
+      this.wake(slot.index);
+    } else if (message.type === 'needKeys') {
+      void this.#keeper.request(message.version);
+    } else {
+      this.#report(`policy worker ${slot.index}: ${message.message}`);
+    }
+  }
+
+  #ended(slot: Slot, why: string): void {
+    if (slot.dead) return;
+    slot.dead = true;
+    slot.port?.close();
+    if (this.#closing) return;
+    this.counters.add(Counter.workerDeaths);
+    this.#report(`policy worker ${slot.index} ended and is replaced: ${why}`);
+    this.#buckets.releaseOwner(slot.index + FRONT_OWNER + 1);
+    const next = new Slot(slot.index, slot.incarnation + 1, this.#snapshot.limits.ringBytes);
+    this.#slots[slot.index] = next;
+    this.#events?.replaced(next, slot);
+    if (slot.ready) {
+      this.#start(next);
+      return;
+    }
+    // It never got as far as its ring: starting it again at once would only burn time.
+    const pause = Math.min(MAX_BACK_OFF_MS, BACK_OFF_MS * 2 ** this.#failures);
+    this.#failures += 1;
+    setTimeout(() => {
+      if (!this.#closing) this.#start(next);
+    }, pause).unref();
+  }
+
+  #post(message: WorkerMessage): void {
+    for (const slot of this.#slots) slot.port?.postMessage(message);
+  }
+
+  #report(message: string): void {
+    this.#options.report?.(message);
+  }
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,565 @@
+/**
+ * dispatch: a classified exchange to a verdict. What was decided before is remembered here and goes on at once, with
+ * the caller's bytes; everything else crosses the ring to a policy worker and comes back. No exchange that was given
+ * to a worker is lost when that worker dies or hangs, and none goes on twice.
+ */
+import { type Decoder, Flag, Kind, Span } from '../../../native/layout.js';
+import type { CatalogTable, Snapshot } from '../../config/snapshot.js';
+import type { PoolSlot, WorkerPool } from '../../control/worker-pool.js';
+import { type ErrorCode, errorNumber } from '../../errors.js';
+import { Era } from '../../protocol/revisions.js';
+import { BUCKET_MOVED } from '../../shared/buckets.js';
+import { monotonic } from '../../shared/clock.js';
+import { Counter } from '../../shared/counters.js';
+import { Ask, Operation, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
+import { maxResultBytes, type Ring } from '../../shared/ring.js';
+import type { Count } from '../../units.js';
+import { type Exchange, Phase, Wish } from '../exchange.js';
+import type { ExchangeTable } from '../exchanges.js';
+import { Memo } from './memo.js';
+import { nameLength, writeDecide, writeReport } from './request-record.js';
+import { TokenSlots } from './token-slots.js';
+import { WaitingLine } from './waiting-line.js';
+
+const NO_BYTES = Buffer.alloc(0);
+const RATE_LIMITED = errorNumber('GW_RATE_LIMITED');
+/** A longer name or URI is refused. */
+const MAX_NAME_BYTES = 16 * 1024;
+/** Verdicts read before sockets get their turn. */
+const BATCH = 256;
+/** Workers that may die while they decide about one exchange. */
+const MAX_KILLED = 2;
+/** How often an exchange is put on a ring at most, whoever is at fault. */
+const MAX_ATTEMPTS = 10;
+const SWEEP_MS = 50;
+/** A thread that has not started by then is given up. */
+const START_MS = 10_000;
+
+/** Which question about an exchange is open. */
+const Leg = { none: 0, first: 1, withArguments: 2, withoutCache: 3 } as const;
+
+export interface DispatcherOptions {
+  readonly table: ExchangeTable;
+  readonly pool: WorkerPool;
+  readonly decoder: Decoder;
+  /**
+   * The verdict is in `exchange.verdict`. `bytes` are the caller's (remembered verdict) or the exchange's own.
+   *
+   * @param payload scopes of a denial or the result of a cached answer; valid during the call
+   */
+  next(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void;
+  /** Exchanges that may wait for room on each ring; default 1,024. More are answered GW_OVERLOADED. */
+  readonly maxQueue?: Count;
+  /** `false` asks a worker every time; default: unless the environment has `SWITCHYARD_MEMO=off`. */
+  readonly memo?: boolean;
+}
+
+/** The stage; one per front. */
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #table: ExchangeTable;
+  readonly #pool: WorkerPool;
+  readonly #lines: WaitingLine[] = [];
+  readonly #legs: Uint8Array;
+  readonly #killed: Uint8Array;
+  readonly #hash = new Int32Array(2);
+  readonly #progress: Int32Array;
+  readonly #movedAt: Float64Array;
+  readonly #sweeper: NodeJS.Timeout;
+  readonly #remembers: boolean;
+  #memo: Memo;
+  #tokens: TokenSlots;
+  #addresses: TokenSlots;
+  #countsClients = false;
+  #previousCatalog = -1;
+  #payload = Buffer.alloc(4096);
+  #scheduled = false;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    this.#table = options.table;
+    this.#pool = options.pool;
+    this.#legs = new Uint8Array(options.table.capacity);
+    this.#killed = new Uint8Array(options.table.capacity);
+    this.#progress = new Int32Array(options.pool.size);
+    this.#movedAt = new Float64Array(options.pool.size).fill(monotonic());
+    for (let i = 0; i < options.pool.size; i += 1) this.#lines.push(new WaitingLine(options.maxQueue ?? 1024));
+    this.#remembers = options.memo ?? process.env['SWITCHYARD_MEMO'] !== 'off';
+    const { maxMemo } = options.pool.snapshot.limits;
+    this.#memo = new Memo(maxMemo);
+    this.#tokens = new TokenSlots(Math.max(2, maxMemo));
+    this.#addresses = new TokenSlots(Math.max(2, maxMemo));
+    this.#follow(options.pool.snapshot);
+    options.pool.attach({ verdicts: () => this.#drain(), replaced: (slot, old) => this.#replaced(slot, old) });
+    for (let i = 0; i < options.pool.size; i += 1) options.pool.slot(i).verdicts.sleep();
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
+    this.#sweeper.unref();
+  }
+
+  /** Gets a verdict for an exchange. `bytes[0, length)` are valid during the call only. */
+  dispatch(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    const { spans } = exchange;
+    exchange.phase = Phase.deciding;
+    exchange.attempts = 0;
+    this.#legs[exchange.slot] = Leg.none;
+    this.#killed[exchange.slot] = 0;
+    if (spans[Span.kind] === Kind.notification && spans[Span.method] === 0) spans[Span.method] = Operation.accept;
+    if (spans[Span.nameStart]! >= 0) {
+      if ((spans[Span.flags]! & Flag.nameEscaped) !== 0) exchange.decodedName = decodeName(bytes, spans);
+      if (nameLength(exchange) > MAX_NAME_BYTES) {
+        this.#refuse(exchange, 'GW_INVALID_PARAMS', 0, bytes, length);
+        return;
+      }
+    }
+    if (this.#remembers && this.#recall(exchange, bytes, length)) return;
+    this.#own(exchange, bytes, length);
+    this.#put(exchange, Leg.first, -1);
+  }
+
+  /** The exchange leads a cache key: `bytes[start, end)` is the result that others may have. */
+  store(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
+    if (exchange.verdict[VerdictWord.verdict] !== Verdict.lead) return;
+    const { requests } = this.#pool.slot(exchange.worker);
+    if (end - start > maxResultBytes(requests)) this.release(exchange);
+    else this.#report(exchange, Ask.store, bytes, start, end);
+  }
+
+  /** The exchange leads a cache key and will have no result to share. */
+  release(exchange: Exchange): void {
+    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#report(exchange, Ask.release, NO_BYTES, 0, 0);
+  }
+
+  /** The exchange is gone: its verdict is not wanted any more. */
+  forget(exchange: Exchange): void {
+    if (this.#legs[exchange.slot] === Leg.withArguments) this.#report(exchange, Ask.forget, NO_BYTES, 0, 0);
+    this.#legs[exchange.slot] = Leg.none;
+  }
+
+  /** Makes a snapshot count for everything that is decided from now on. */
+  reconfigure(snapshot: Snapshot): void {
+    const before = this.#pool.snapshot.limits.maxMemo;
+    this.#pool.reconfigure(snapshot);
+    this.#follow(snapshot);
+    if (snapshot.limits.maxMemo === before) return;
+    this.#memo = new Memo(snapshot.limits.maxMemo);
+    this.#tokens = new TokenSlots(Math.max(2, snapshot.limits.maxMemo));
+    this.#addresses = new TokenSlots(Math.max(2, snapshot.limits.maxMemo));
+  }
+
+  /** Makes a catalog count. Verdicts on the one before it are still good, those on older ones are asked for again. */
+  setCatalog(catalog: CatalogTable): void {
+    this.#previousCatalog = this.#pool.catalog.version;
+    this.#pool.setCatalog(catalog);
+  }
+
+  /** Nothing that was decided before is remembered any more: a token, a key or a subject was revoked. */
+  revoke(): void {
+    this.#pool.epochs.revoke();
+  }
+
+  /** Stops watching. The pool is closed by its owner. */
+  close(): void {
+    clearInterval(this.#sweeper);
+  }
+
+  #follow(snapshot: Snapshot): void {
+    this.#countsClients =
+      snapshot.rateLimits.perClient !== null || snapshot.routes.some(({ clientRateLimit }) => clientRateLimit !== null);
+  }
+
+  // Remembered verdicts
+
+  /** What the memo is keyed by instead of the token: a small number, apart for tokens and addresses. */
+  #tokenSlot(exchange: Exchange): number {
+    if (exchange.token !== '' && this.#pool.snapshot.auth.type !== 'none') return this.#tokens.id(exchange.token);
+    return this.#countsClients ? -this.#addresses.id(exchange.remoteAddress) : -0x7fffffff;
+  }
+
+  #recall(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
+    if (exchange.decodedName.length > 0) return false;
+    const { spans, verdict } = exchange;
+    const start = spans[Span.nameStart]!;
+    const found = this.#memo.recall(
+      this.#tokenSlot(exchange),
+      memoMethod(exchange),
+      spans[Span.nameHashLow]!,
+      spans[Span.nameHashHigh]!,
+      bytes,
+      Math.max(start, 0),
+      start < 0 ? 0 : spans[Span.nameEnd]!,
+      this.#pool.epochs.stamp(),
+      Date.now() / 1000,
+      verdict,
+    );
+    if (!found) {
+      this.#pool.counters.add(Counter.memoMisses);
+      return false;
+    }
+    if (verdict[VerdictWord.verdict] === Verdict.rehash) {
+      this.#own(exchange, bytes, length);
+      this.#secondLeg(exchange);
+      return true;
+    }
+    const wait = this.#take(verdict);
+    if (wait === BUCKET_MOVED) return false;
+    this.#pool.counters.add(Counter.memoHits);
+    if (wait > 0) {
+      this.#refuse(exchange, 'GW_RATE_LIMITED', wait, bytes, length);
+    } else {
+      exchange.phase = Phase.sending;
+      this.#options.next(exchange, bytes, length, NO_BYTES);
+    }
+    return true;
+  }
+
+  /** Takes from the buckets of a remembered verdict, as the worker did when it decided. */
+  #take(verdict: Int32Array): number {
+    const global = verdict[VerdictWord.bucketGlobal]!;
+    const tool = verdict[VerdictWord.bucketTool]!;
+    const route = verdict[VerdictWord.bucketRoute]!;
+    const client = verdict[VerdictWord.bucketClient]!;
+    const routeClient = verdict[VerdictWord.bucketClientTool]!;
+    if ((global & tool & route & client & routeClient) === -1) return 0;
+    return this.#pool.buckets.take(
+      monotonic(),
+      global,
+      tool,
+      route,
+      client,
+      verdict[VerdictWord.bucketClientGeneration]!,
+      routeClient,
+      verdict[VerdictWord.bucketClientToolGeneration]!,
+    );
+  }
+
+  #remember(exchange: Exchange): void {
+    const { spans, verdict } = exchange;
+    const { epochs } = this.#pool;
+    if (
+      !this.#remembers ||
+      verdict[VerdictWord.rememberUntil] === 0 ||
+      exchange.decodedName.length > 0 ||
+      this.#legs[exchange.slot] !== Leg.first ||
+      verdict[VerdictWord.catalogVersion] !== epochs.catalog() ||
+      verdict[VerdictWord.snapshotVersion] !== epochs.snapshot() ||
+      verdict[VerdictWord.epoch] !== epochs.revocation()
+    ) {
+      return;
+    }
+    const start = spans[Span.nameStart]!;
+    this.#memo.remember(
+      this.#tokenSlot(exchange),
+      memoMethod(exchange),
+      spans[Span.nameHashLow]!,
+      spans[Span.nameHashHigh]!,
+      exchange.body,
+      Math.max(start, 0),
+      start < 0 ? 0 : spans[Span.nameEnd]!,
+      epochs.stamp(),
+      verdict,
+    );
+  }
+
+  // Questions
+
+  #own(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    if (exchange.body === bytes) return;
+    const body = length === 0 ? NO_BYTES : Buffer.allocUnsafe(length);
+    if (length > 0) body.set(length === bytes.length ? bytes : bytes.subarray(0, length));
+    exchange.body = body;
+    exchange.bodyLength = length;
+  }
+
+  /** Asks with the arguments, at the worker that their hash names. */
+  #secondLeg(exchange: Exchange): void {
+    const start = exchange.spans[Span.argumentsStart]!;
+    const { requests } = this.#pool.slot(0);
+    if (start >= 0 && exchange.spans[Span.argumentsEnd]! - start > requests.maxRecord * 2) {
+      this.#put(exchange, Leg.withoutCache, -1);
+    } else {
+      this.#put(exchange, Leg.withArguments, -1);
+    }
+  }
+
+  /** Puts a question on a ring, or into the line for it. @param worker -1 = choose */
+  #put(exchange: Exchange, leg: number, worker: number): void {
+    const { cache, limits } = this.#pool.snapshot;
+    exchange.attempts += 1;
+    if (leg === Leg.withArguments) this.#hashArguments(exchange);
+    exchange.worker = worker >= 0 ? worker : this.#choose(exchange, leg);
+    exchange.decideBy = performance.now() + limits.decideMs + (leg === Leg.withArguments ? cache.waitMs : 0);
+    this.#legs[exchange.slot] = leg;
+    const line = this.#lines[exchange.worker]!;
+    if (line.length === 0 && this.#write(exchange, leg)) return;
+    this.#pool.counters.add(Counter.ringFull);
+    if (!line.push(exchange.slot, exchange.generation)) {
+      this.#refuse(exchange, 'GW_OVERLOADED', 0, exchange.body, exchange.bodyLength);
+    }
+  }
+
+  #write(exchange: Exchange, leg: number): boolean {
+    const { requests } = this.#pool.slot(exchange.worker);
+    const written = writeDecide(
+      requests,
+      exchange,
+      exchange.body,
+      this.#pool.catalog.version,
+      leg !== Leg.withoutCache,
+      leg === Leg.withArguments ? this.#hash : null,
+    );
+    if (written > 0) this.#pool.wake(exchange.worker);
+    return written >= 0;
+  }
+
+  #hashArguments(exchange: Exchange): void {
+    const start = exchange.spans[Span.argumentsStart]!;
+    this.#hash.fill(0);
+    if (start >= 0) this.#options.decoder.hash(exchange.body, start, exchange.spans[Span.argumentsEnd]!, this.#hash);
+  }
+
+  #choose(exchange: Exchange, leg: number): number {
+    const { size } = this.#pool;
+    if (size === 1) return 0;
+    if (leg === Leg.withArguments) return (this.#hash[0]! >>> 0) % size;
+    if (exchange.token !== '') {
+      const affine = Math.abs(this.#tokenSlot(exchange)) % size;
+      if (this.#pool.slot(affine).ready) return affine;
+    }
+    let best = 0;
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < size; i += 1) {
+      const { ready, requests } = this.#pool.slot(i);
+      const load = requests.used() + (ready ? 0 : requests.capacity);
+      if (load < least) {
+        best = i;
+        least = load;
+      }
+    }
+    return best;
+  }
+
+  #report(exchange: Exchange, ask: number, bytes: Uint8Array, start: number, end: number): void {
+    const { requests } = this.#pool.slot(exchange.worker);
+    const key = exchange.verdict[VerdictWord.cacheKey]!;
+    // Without room the report is left out: the worker lets the next one lead after cache.waitMs.
+    if (writeReport(requests, ask, exchange, key, bytes, start, end) > 0) this.#pool.wake(exchange.worker);
+  }
+
+  // Verdicts
+
+  #drain(): void {
+    let more = false;
+    for (let i = 0; i < this.#pool.size; i += 1) {
+      more = this.#drainRing(this.#pool.slot(i).verdicts, i, BATCH) || more;
+      this.#advanceLine(i);
+    }
+    if (!more || this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#drain();
+    });
+  }
+
+  /** @returns whether verdicts were left on the ring */
+  #drainRing(ring: Ring, worker: number, limit: number): boolean {
+    ring.wake();
+    for (let count = 0; count < limit; ) {
+      const at = ring.peek();
+      if (at >= 0) {
+        this.#read(ring, at, worker);
+        count += 1;
+      } else if (ring.sleep()) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #read(ring: Ring, at: number, worker: number): void {
+    const { words } = ring;
+    const exchange = this.#table.find(words[at + VerdictWord.slot]!, words[at + VerdictWord.generation]!);
+    if (
+      exchange === null ||
+      exchange.phase !== Phase.deciding ||
+      exchange.worker !== worker ||
+      this.#legs[exchange.slot] === Leg.none
+    ) {
+      this.#orphan(ring, at, worker);
+      ring.advance();
+      return;
+    }
+    const { verdict } = exchange;
+    for (let word = 0; word < VERDICT_HEAD; word += 1) verdict[word] = words[at + word]!;
+    const length = verdict[VerdictWord.payloadLength]!;
+    let payload = NO_BYTES;
+    if (length > 0) {
+      // Out of shared memory: what follows may hand the bytes to functions that refuse it.
+      if (length > this.#payload.length) this.#payload = Buffer.allocUnsafeSlow(length * 2);
+      payload = this.#payload.subarray(0, length);
+      ring.buffer.copy(payload, 0, (at + VERDICT_HEAD) * 4, (at + VERDICT_HEAD) * 4 + length);
+    }
+    ring.advance();
+    this.#decided(exchange, payload);
+  }
+
+  #decided(exchange: Exchange, payload: Buffer): void {
+    const { verdict } = exchange;
+    const { epochs, snapshot } = this.#pool;
+    const catalog = verdict[VerdictWord.catalogVersion]!;
+    const outdated =
+      verdict[VerdictWord.snapshotVersion] !== snapshot.version ||
+      verdict[VerdictWord.epoch] !== epochs.revocation() ||
+      (catalog !== this.#pool.catalog.version && catalog !== this.#previousCatalog);
+    if (outdated && exchange.attempts < MAX_ATTEMPTS) {
+      this.release(exchange);
+      this.#put(exchange, Leg.first, -1);
+      return;
+    }
+    this.#remember(exchange);
+    if (verdict[VerdictWord.verdict] === Verdict.rehash) {
+      this.#secondLeg(exchange);
+      return;
+    }
+    this.#legs[exchange.slot] = Leg.none;
+    exchange.phase = Phase.sending;
+    this.#options.next(exchange, exchange.body, exchange.bodyLength, payload);
+  }
+
+  /** A verdict nobody waits for; if it made somebody leader who is gone, the next one must know. */
+  #orphan(ring: Ring, at: number, worker: number): void {
+    this.#pool.counters.add(Counter.staleVerdicts);
+    if (ring.words[at + VerdictWord.verdict] !== Verdict.lead) return;
+    const { requests } = this.#pool.slot(worker);
+    const identity = { slot: ring.words[at + VerdictWord.slot]!, generation: ring.words[at + VerdictWord.generation]! };
+    const key = ring.words[at + VerdictWord.cacheKey]!;
+    if (writeReport(requests, Ask.release, identity, key, NO_BYTES, 0, 0) > 0) this.#pool.wake(worker);
+  }
+
+  #advanceLine(worker: number): void {
+    const line = this.#lines[worker]!;
+    while (line.length > 0) {
+      const exchange = this.#table.find(line.slot, line.generation);
+      if (exchange !== null && exchange.phase === Phase.deciding && exchange.worker === worker) {
+        const leg = this.#legs[exchange.slot]!;
+        if (leg === Leg.withArguments) this.#hashArguments(exchange);
+        if (leg !== Leg.none && !this.#write(exchange, leg)) return;
+      }
+      line.shift();
+    }
+  }
+
+  #refuse(exchange: Exchange, code: ErrorCode, retryAfterMs: number, bytes: Uint8Array, length: number): void {
+    const { verdict } = exchange;
+    this.#legs[exchange.slot] = Leg.none;
+    exchange.phase = Phase.sending;
+    verdict.fill(0);
+    verdict[VerdictWord.verdict] = Verdict.deny;
+    verdict[VerdictWord.server] = -1;
+    verdict[VerdictWord.route] = -1;
+    verdict[VerdictWord.entry] = -1;
+    verdict[VerdictWord.error] = code === 'GW_RATE_LIMITED' ? RATE_LIMITED : errorNumber(code);
+    verdict[VerdictWord.retryAfterMs] = retryAfterMs;
+    this.#options.next(exchange, bytes, length, NO_BYTES);
+  }
+
+  // Dead and stuck workers
+
+  #replaced(slot: PoolSlot, old: PoolSlot): void {
+    const worker = slot.index;
+    while (this.#drainRing(old.verdicts, worker, BATCH));
+    this.#movedAt[worker] = monotonic();
+    slot.verdicts.sleep();
+    const at = old.requests.abandoned();
+    const isDecide = at >= 0 && old.requests.words[at + RequestWord.ask] === Ask.decide;
+    const suspectSlot = isDecide ? old.requests.words[at + RequestWord.slot]! : -1;
+    const suspectGeneration = isDecide ? old.requests.words[at + RequestWord.generation]! : -1;
+    const line = this.#lines[worker]!;
+    while (line.length > 0) line.shift();
+    const orphans: Exchange[] = [];
+    let suspect: Exchange | null = null;
+    this.#table.forEach((exchange) => {
+      if (exchange.phase !== Phase.deciding || exchange.worker !== worker) return;
+      if (this.#legs[exchange.slot] === Leg.none) return;
+      if (exchange.slot === suspectSlot && exchange.generation === suspectGeneration) suspect = exchange;
+      else orphans.push(exchange);
+    });
+    for (const exchange of orphans) this.#again(exchange, -1);
+    if (suspect !== null) this.#suspected(suspect, worker);
+  }
+
+  /** The one the worker was looking at when it ended goes last, and to the replacement: others stay out of its way. */
+  #suspected(exchange: Exchange, worker: number): void {
+    this.#killed[exchange.slot]! += 1;
+    if (this.#killed[exchange.slot]! < MAX_KILLED) this.#again(exchange, worker);
+    else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.body, exchange.bodyLength);
+  }
+
+  #again(exchange: Exchange, worker: number): void {
+    this.#pool.counters.add(Counter.redispatched);
+    if (exchange.attempts < MAX_ATTEMPTS) this.#put(exchange, this.#legs[exchange.slot]!, worker);
+    else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.body, exchange.bodyLength);
+  }
+
+  #sweep(): void {
+    for (let i = 0; i < this.#pool.size; i += 1) {
+      this.#advanceLine(i);
+      this.#watch(i);
+    }
+    if (this.#table.inUse === 0) return;
+    const now = performance.now();
+    this.#table.forEach((exchange) => {
+      if (exchange.phase !== Phase.deciding || exchange.decideBy > now) return;
+      if (this.#legs[exchange.slot] !== Leg.none) this.#late(exchange);
+    });
+  }
+
+  #late(exchange: Exchange): void {
+    this.#pool.counters.add(Counter.decideTimeouts);
+    if (this.#legs[exchange.slot] === Leg.withArguments && exchange.attempts < MAX_ATTEMPTS) {
+      // It waited for others long enough: on its own from here.
+      this.forget(exchange);
+      this.#put(exchange, Leg.withoutCache, -1);
+      return;
+    }
+    const { auth } = this.#pool.snapshot;
+    const waitsForKeys = auth.type === 'jwt' && auth.jwksUrl !== null;
+    const code = waitsForKeys ? 'GW_AUTH_UNAVAILABLE' : 'GW_INTERNAL';
+    this.#refuse(exchange, code, 0, exchange.body, exchange.bodyLength);
+  }
+
+  #watch(worker: number): void {
+    const { requests, ready } = this.#pool.slot(worker);
+    const now = monotonic();
+    const progress = requests.progress();
+    if (requests.used() === 0 || progress !== this.#progress[worker]) {
+      this.#progress[worker] = progress;
+      this.#movedAt[worker] = now;
+      return;
+    }
+    const still = now - this.#movedAt[worker]!;
+    if (still > (ready ? this.#pool.snapshot.limits.workerHangMs : START_MS)) {
+      this.#movedAt[worker] = now;
+      this.#pool.counters.add(Counter.workerHangs);
+      this.#pool.terminate(worker, 'it did not move any more');
+    } else {
+      this.#pool.wake(worker);
+    }
+  }
+}
+
+/** The method and everything else but token and name that the decision depends on. */
+function memoMethod(exchange: Exchange): number {
+  return (
+    exchange.spans[Span.method]! |
+    (exchange.era === Era.modern ? 1 << 16 : 0) |
+    ((exchange.spans[Span.flags]! & Flag.nameIsUri) !== 0 ? 1 << 17 : 0) |
+    ((exchange.wishes & Wish.continued) !== 0 ? 1 << 18 : 0)
+  );
+}
+
+/** The name as text says it, in UTF-8. Rare: only names that are spelled with escapes come here. */
+function decodeName(bytes: Uint8Array, spans: Int32Array): Buffer {
+  const text = Buffer.from(bytes.subarray(spans[Span.nameStart]! - 1, spans[Span.nameEnd]! + 1)).toString('utf8');
+  return Buffer.from(JSON.parse(text) as string);
+}

@@ -1,0 +1,108 @@
+/** Writes request records (src/shared/records.ts) onto the ring of a worker. */
+import { Flag, Span } from '../../../native/layout.js';
+import { Era } from '../../protocol/revisions.js';
+import { Ask, REQUEST_HEAD, RequestFlag, RequestWord } from '../../shared/records.js';
+import type { Ring } from '../../shared/ring.js';
+import { type Exchange, Wish } from '../exchange.js';
+
+/** Longest token that is sent to a worker; of a longer one only so much that it is refused. */
+const MAX_TOKEN = 16 * 1024;
+
+function padded(length: number): number {
+  return (length + 3) & ~3;
+}
+
+/** Where the name of an exchange is: in the body or, if it has escapes, in `decodedName`. */
+export function nameLength(exchange: Exchange): number {
+  if (exchange.decodedName.length > 0) return exchange.decodedName.length;
+  const start = exchange.spans[Span.nameStart]!;
+  return start < 0 ? 0 : exchange.spans[Span.nameEnd]! - start;
+}
+
+/**
+ * Writes the question about an exchange.
+ *
+ * @param mayCache false = the arguments are too large to be looked up: decide without the cache
+ * @param hash the two lanes of the arguments' hash on the second leg of a cacheable call, else null
+ * @returns -1 = no room, 0 = written, 1 = written and the worker must be rung
+ */
+export function writeDecide(
+  ring: Ring,
+  exchange: Exchange,
+  bytes: Uint8Array,
+  catalogVersion: number,
+  mayCache: boolean,
+  hash: Int32Array | null,
+): number {
+  const { spans } = exchange;
+  const token = Math.min(exchange.token.length, MAX_TOKEN);
+  const name = nameLength(exchange);
+  const address = exchange.remoteAddress.length;
+  const argumentsStart = spans[Span.argumentsStart]!;
+  const argumentBytes = hash === null || argumentsStart < 0 ? 0 : spans[Span.argumentsEnd]! - argumentsStart;
+  const length = padded(token) + padded(name) + padded(address) + padded(argumentBytes);
+  const at = ring.reserve(REQUEST_HEAD + length / 4);
+  if (at < 0) return -1;
+  const { words, buffer } = ring;
+  const scanFlags = spans[Span.flags]!;
+  let flags = hash === null ? 0 : RequestFlag.hasArguments;
+  if (exchange.era === Era.modern) flags |= RequestFlag.modern;
+  if (exchange.token !== '') flags |= RequestFlag.hasToken;
+  if (exchange.decodedName.length > 0) flags |= RequestFlag.nameDecoded;
+  if ((scanFlags & Flag.nameIsUri) !== 0) flags |= RequestFlag.nameIsUri;
+  if ((exchange.wishes & Wish.continued) !== 0 || !mayCache) flags |= RequestFlag.uncacheable;
+  words[at + RequestWord.ask] = Ask.decide;
+  words[at + RequestWord.slot] = exchange.slot;
+  words[at + RequestWord.generation] = exchange.generation;
+  words[at + RequestWord.method] = spans[Span.method]!;
+  words[at + RequestWord.flags] = flags;
+  words[at + RequestWord.revision] = exchange.revision;
+  words[at + RequestWord.catalogVersion] = catalogVersion;
+  words[at + RequestWord.argumentsHashLow] = hash === null ? 0 : hash[0]!;
+  words[at + RequestWord.argumentsHashHigh] = hash === null ? 0 : hash[1]!;
+  words[at + RequestWord.cacheKey] = 0;
+  words[at + RequestWord.tokenLength] = token;
+  words[at + RequestWord.nameLength] = name;
+  words[at + RequestWord.addressLength] = address;
+  words[at + RequestWord.argumentsLength] = argumentBytes;
+  words[at + RequestWord.payloadLength] = 0;
+  let to = (at + REQUEST_HEAD) * 4;
+  if (token > 0) buffer.write(exchange.token, to, token, 'latin1');
+  to += padded(token);
+  if (exchange.decodedName.length > 0) exchange.decodedName.copy(buffer, to);
+  else for (let i = 0, from = spans[Span.nameStart]!; i < name; i += 1) buffer[to + i] = bytes[from + i]!;
+  to += padded(name);
+  if (address > 0) buffer.write(exchange.remoteAddress, to, address, 'latin1');
+  to += padded(address);
+  if (argumentBytes > 0) ring.bytes.set(bytes.subarray(argumentsStart, argumentsStart + argumentBytes), to);
+  return ring.commit() ? 1 : 0;
+}
+
+/**
+ * Writes what became of an exchange: {@link Ask.store} with the result `bytes[start, end)`, {@link Ask.release} or
+ * {@link Ask.forget}.
+ *
+ * @returns -1 = no room, 0 = written, 1 = written and the worker must be rung
+ */
+export function writeReport(
+  ring: Ring,
+  ask: number,
+  exchange: Pick<Exchange, 'slot' | 'generation'>,
+  cacheKey: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const length = end - start;
+  const at = ring.reserve(REQUEST_HEAD + padded(length) / 4);
+  if (at < 0) return -1;
+  const { words } = ring;
+  words.fill(0, at, at + REQUEST_HEAD);
+  words[at + RequestWord.ask] = ask;
+  words[at + RequestWord.slot] = exchange.slot;
+  words[at + RequestWord.generation] = exchange.generation;
+  words[at + RequestWord.cacheKey] = cacheKey;
+  words[at + RequestWord.payloadLength] = length;
+  if (length > 0) ring.bytes.set(bytes.subarray(start, end), (at + REQUEST_HEAD) * 4);
+  return ring.commit() ? 1 : 0;
+}

@@ -1,0 +1,35 @@
+/**
+ * Small numbers for tokens (or addresses), so that the memo can be keyed by integers. Two generations bound it:
+ * when the young one is full it becomes the old one, and what was not used meanwhile is forgotten. A number is never
+ * given out twice, so a forgotten token's memo entries can match nobody.
+ */
+export class TokenSlots {
+  #young = new Map<string, number>();
+  #old = new Map<string, number>();
+  #last = 0;
+  readonly #capacity: number;
+
+  /** @param capacity most texts remembered, at least 2 */
+  constructor(capacity: number) {
+    this.#capacity = Math.max(1, Math.floor(capacity / 2));
+  }
+
+  /** The number of a text, 1 to 2^31 - 1. */
+  id(text: string): number {
+    const known = this.#young.get(text);
+    if (known !== undefined) return known;
+    const id = this.#old.get(text) ?? this.#next();
+    if (this.#young.size >= this.#capacity) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(text, id);
+    return id;
+  }
+
+  #next(): number {
+    // After 2^31 new tokens the numbers start again; by then every entry of the first ones was overwritten.
+    this.#last = this.#last === 0x7fffffff ? 1 : this.#last + 1;
+    return this.#last;
+  }
+}

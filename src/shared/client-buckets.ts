@@ -1,0 +1,126 @@
+/**
+ * The bounded table of buckets that belong to clients, in the slots behind the buckets of rules (buckets.ts).
+ * A bucket is found by a 128-bit digest and the number of its rule. Open addressing with a probe window of
+ * {@link WINDOW} slots. When a window is full, a bucket that has filled up again makes room: forgetting it loses
+ * nothing, for a new one starts full too. If there is none, the fullest goes, and that is counted.
+ */
+import type { BucketRule } from '../config/snapshot.js';
+import { BUCKET_WORDS, BucketFloat, type Buckets, BucketWord } from './buckets.js';
+
+const WINDOW = 16;
+const BUCKET_FLOATS = 8;
+const EVICTED_EARLY = 1;
+const IN_USE = 2;
+
+/** One thread's view of the table. Results of {@link find} are in `index` and `generation`. */
+export class ClientBuckets {
+  /** The bucket found last, -1 = none. */
+  index = -1;
+  /** The generation it was found under. */
+  generation = 0;
+  readonly #buckets: Buckets;
+  readonly #first: number;
+  readonly #mask: number;
+
+  constructor(buckets: Buckets) {
+    this.#buckets = buckets;
+    this.#first = buckets.layout.fixed;
+    this.#mask = buckets.layout.slots - 1;
+  }
+
+  /** Buckets whose client lost the tokens it had used because the table was too small. */
+  get evictedEarly(): number {
+    return Atomics.load(this.#buckets.control, EVICTED_EARLY);
+  }
+
+  /** Slots in use. */
+  get inUse(): number {
+    return Atomics.load(this.#buckets.control, IN_USE);
+  }
+
+  /**
+   * Finds the bucket of a client under a rule, or gives it one.
+   *
+   * @param number number of the rule within the snapshot (0 = per client, n = route n - 1)
+   * @param now milliseconds of the monotonic clock
+   */
+  find(d0: number, d1: number, d2: number, d3: number, number: number, rule: BucketRule, now: number): void {
+    if (this.#mask < 0) {
+      this.index = -1;
+      return;
+    }
+    if (this.#look(d0, d1, d2, d3, number)) return;
+    const table = this.#buckets.lockTable();
+    if (!this.#look(d0, d1, d2, d3, number)) this.#give(d0, d1, d2, d3, number, rule, now);
+    this.#buckets.unlockTable(table);
+  }
+
+  #look(d0: number, d1: number, d2: number, d3: number, number: number): boolean {
+    const words = this.#buckets.words;
+    const start = slotOf(d0, d1, number);
+    for (let i = 0; i < WINDOW; i += 1) {
+      const index = this.#first + ((start + i) & this.#mask);
+      const at = index * BUCKET_WORDS;
+      // An even generation that is the same before and after brackets a key nobody was rewriting.
+      const generation = Atomics.load(words, at + BucketWord.generation);
+      if (
+        words[at + BucketWord.key] === d0 &&
+        words[at + BucketWord.key + 1] === d1 &&
+        words[at + BucketWord.key + 2] === d2 &&
+        words[at + BucketWord.key + 3] === d3 &&
+        words[at + BucketWord.rule] === number &&
+        words[at + BucketWord.state] === 1 &&
+        (generation & 1) === 0 &&
+        Atomics.load(words, at + BucketWord.generation) === generation
+      ) {
+        this.index = index;
+        this.generation = generation;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #give(d0: number, d1: number, d2: number, d3: number, number: number, rule: BucketRule, now: number): void {
+    const { words, floats, control } = this.#buckets;
+    const start = slotOf(d0, d1, number);
+    let best = -1;
+    let bestMissing = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < WINDOW && bestMissing > 0; i += 1) {
+      const index = this.#first + ((start + i) & this.#mask);
+      if (words[index * BUCKET_WORDS + BucketWord.state] === 0) {
+        best = index;
+        bestMissing = -1;
+      } else {
+        const held = this.#buckets.lock(index);
+        this.#buckets.refill(index, now);
+        const at = index * BUCKET_FLOATS;
+        const missing = 1 - floats[at + BucketFloat.tokens]! / floats[at + BucketFloat.burst]!;
+        this.#buckets.unlock(index, held);
+        if (missing < bestMissing) {
+          best = index;
+          bestMissing = missing;
+        }
+      }
+    }
+    if (bestMissing === -1) Atomics.add(control, IN_USE, 1);
+    else if (bestMissing > 0) Atomics.add(control, EVICTED_EARLY, 1);
+    const held = this.#buckets.lock(best);
+    const at = best * BUCKET_WORDS;
+    Atomics.add(words, at + BucketWord.generation, 1);
+    words[at + BucketWord.key] = d0;
+    words[at + BucketWord.key + 1] = d1;
+    words[at + BucketWord.key + 2] = d2;
+    words[at + BucketWord.key + 3] = d3;
+    words[at + BucketWord.rule] = number;
+    words[at + BucketWord.state] = 1;
+    this.#buckets.define(best, rule);
+    this.index = best;
+    this.generation = Atomics.add(words, at + BucketWord.generation, 1) + 1;
+    this.#buckets.unlock(best, held);
+  }
+}
+
+function slotOf(d0: number, d1: number, number: number): number {
+  return (d0 ^ Math.imul(d1, 0x9e3779b1) ^ Math.imul(number, 0x85ebca6b)) >>> 0;
+}

@@ -1,0 +1,233 @@
+/**
+ * Counters and latency histograms in shared memory. Each thread writes a segment of its own with plain stores (one
+ * writer, 64-bit floats are never torn); a reader adds the segments up and may be a few events behind.
+ */
+import { ERROR_CODES } from '../errors.js';
+import { HISTOGRAM_SLOTS, type HistogramView, histogramSlot, readHistogram } from './histogram.js';
+
+/** Fixed counters. Append only: the position is the id. */
+const COUNTERS = [
+  'requests',
+  'responses',
+  'notifications',
+  'bytesIn',
+  'bytesOut',
+  'memoHits',
+  'memoMisses',
+  'decisions',
+  'ringFull',
+  'redispatched',
+  'decideTimeouts',
+  'staleVerdicts',
+  'workerDeaths',
+  'workerHangs',
+  'limitedGlobal',
+  'limitedClient',
+  'limitedTool',
+  'limitedRoute',
+  'cacheHits',
+  'cacheMisses',
+  'cacheStale',
+  'cacheCoalesced',
+  'cacheStored',
+  'cacheEvicted',
+  'tokensVerified',
+  'tokensRemembered',
+  'tokensRejected',
+  'jwksRefreshes',
+  'jwksFailures',
+  'connectionsOpened',
+  'connectionsClosed',
+  'streamsOpened',
+  'streamsClosed',
+  'sessionsCreated',
+  'sessionsEnded',
+  'upstreamCalls',
+  'upstreamRetries',
+  'upstreamFailures',
+  'cancelled',
+  'unknownAnswers',
+  'junkLines',
+  'droppedNotifications',
+] as const;
+
+/** Name of a fixed counter. */
+export type CounterName = (typeof COUNTERS)[number];
+/** Ids of the fixed counters. */
+export const Counter = Object.freeze(Object.fromEntries(COUNTERS.map((name, id) => [name, id]))) as Readonly<
+  Record<CounterName, number>
+>;
+/** Names by id. */
+export const COUNTER_NAMES: readonly CounterName[] = COUNTERS;
+
+const FIXED = 128;
+/** Room for the errors behind the fixed counters. */
+const ERROR_ROOM = 128;
+const SEGMENT_COUNTERS = FIXED + ERROR_ROOM;
+
+/** Fixed histograms, the first series. Append only. */
+export const Series = {
+  /** Whole time of a request in the gateway, upstream included. */
+  request: 0,
+  /** Time the upstream took. */
+  upstream: 1,
+  /** From dispatch to verdict. */
+  decide: 2,
+  /** Delay of the front's event loop. */
+  loopDelay: 3,
+} as const;
+const FIXED_SERIES = 8;
+
+/** What a series counts besides the time. */
+export interface SeriesView extends HistogramView {
+  readonly errors: number;
+}
+
+/** Memory of the counters; goes to each thread as it is. */
+export interface CounterMemory {
+  readonly threads: number;
+  /** Series beyond the fixed ones; the front's segment only. */
+  readonly named: number;
+  readonly counters: SharedArrayBuffer;
+  readonly series: SharedArrayBuffer;
+}
+
+/**
+ * @param threads segments; thread 0 is the front
+ * @param named most series with names of their own (upstreams and tools, `other` included)
+ */
+export function counterMemory(threads: number, named: number): CounterMemory {
+  const series = threads * FIXED_SERIES + named;
+  return {
+    threads,
+    named,
+    counters: new SharedArrayBuffer(threads * SEGMENT_COUNTERS * 8),
+    series: new SharedArrayBuffer(series * HISTOGRAM_SLOTS * 8),
+  };
+}
+
+/** The writing side of one thread; also reads the sums. */
+export class Counters {
+  readonly memory: CounterMemory;
+  readonly #counters: Float64Array;
+  readonly #series: Float64Array;
+  readonly #base: number;
+  readonly #seriesBase: number;
+
+  /** @param thread number of the segment this thread alone writes */
+  constructor(memory: CounterMemory, thread: number) {
+    this.memory = memory;
+    this.#counters = new Float64Array(memory.counters);
+    this.#series = new Float64Array(memory.series);
+    this.#base = thread * SEGMENT_COUNTERS;
+    this.#seriesBase = thread * FIXED_SERIES;
+  }
+
+  /** Adds to a fixed counter. */
+  add(counter: number, count = 1): void {
+    this.#counters[this.#base + counter]! += count;
+  }
+
+  /** Counts one answer with the error of that number (src/errors.ts). */
+  error(number: number): void {
+    this.#counters[this.#base + FIXED + number]! += 1;
+  }
+
+  /**
+   * Records one duration under a series.
+   *
+   * @param series an id of {@link Series}, or one that {@link SeriesNames.id} gave (front only)
+   */
+  observe(series: number, milliseconds: number, failed = false): void {
+    const at = this.#seriesSlot(series) * HISTOGRAM_SLOTS;
+    const values = this.#series;
+    values[at]! += 1;
+    values[at + 1]! += milliseconds;
+    if (milliseconds < values[at + 2]! || values[at] === 1) values[at + 2] = milliseconds;
+    if (milliseconds > values[at + 3]!) values[at + 3] = milliseconds;
+    if (failed) values[at + 4]! += 1;
+    values[at + histogramSlot(milliseconds)]! += 1;
+  }
+
+  /** Sum of a counter over all threads. */
+  total(counter: number): number {
+    let sum = 0;
+    for (let thread = 0; thread < this.memory.threads; thread += 1) {
+      sum += this.#counters[thread * SEGMENT_COUNTERS + counter]!;
+    }
+    return sum;
+  }
+
+  /** Answers with each error so far, by error code; those that never happened are left out. */
+  errorTotals(): Map<string, number> {
+    const totals = new Map<string, number>();
+    ERROR_CODES.forEach((code, number) => {
+      const sum = this.total(FIXED + number);
+      if (sum > 0) totals.set(code, sum);
+    });
+    return totals;
+  }
+
+  /** A series added up over all threads that write it. */
+  read(series: number): SeriesView {
+    const slots: number[] = [];
+    if (series < FIXED_SERIES) {
+      for (let thread = 0; thread < this.memory.threads; thread += 1) slots.push(thread * FIXED_SERIES + series);
+    } else {
+      slots.push(this.#seriesSlot(series));
+    }
+    let errors = 0;
+    for (const slot of slots) errors += this.#series[slot * HISTOGRAM_SLOTS + 4]!;
+    const view = readHistogram(
+      this.#series,
+      slots.map((slot) => slot * HISTOGRAM_SLOTS),
+    );
+    return { ...view, errors };
+  }
+
+  /** Empties a named series before its id gets another name. */
+  clear(series: number): void {
+    const at = this.#seriesSlot(series) * HISTOGRAM_SLOTS;
+    this.#series.fill(0, at, at + HISTOGRAM_SLOTS);
+  }
+
+  #seriesSlot(series: number): number {
+    return series < FIXED_SERIES
+      ? this.#seriesBase + series
+      : this.memory.threads * FIXED_SERIES + series - FIXED_SERIES;
+  }
+}
+
+/**
+ * Names of the series beyond the fixed ones: upstreams and tools, bounded; what no longer fits is counted under
+ * `other`. The front asks once for each server and catalog entry and keeps the ids in a table.
+ */
+export class SeriesNames {
+  /** The id everything beyond the bound shares. */
+  readonly other = FIXED_SERIES;
+  readonly #ids = new Map<string, number>();
+  readonly #capacity: number;
+
+  constructor(memory: CounterMemory) {
+    this.#capacity = memory.named - 1;
+  }
+
+  /** The id of a name within a kind; {@link other} once the bound is reached. */
+  id(kind: 'upstream' | 'tool', name: string): number {
+    const key = `${kind} ${name}`;
+    const known = this.#ids.get(key);
+    if (known !== undefined) return known;
+    if (this.#ids.size >= this.#capacity) return this.other;
+    const id = FIXED_SERIES + 1 + this.#ids.size;
+    this.#ids.set(key, id);
+    return id;
+  }
+
+  /** Kind, name and id of each series with a name of its own. */
+  *entries(): IterableIterator<{ kind: 'upstream' | 'tool'; name: string; id: number }> {
+    for (const [key, id] of this.#ids) {
+      const space = key.indexOf(' ');
+      yield { kind: key.slice(0, space) as 'upstream' | 'tool', name: key.slice(space + 1), id };
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/** What the front and a policy worker say to each other beside the rings: rare, structured-cloned messages. */
+import type { MessagePort } from 'node:worker_threads';
+import type { CatalogTable, Snapshot } from '../config/snapshot.js';
+import type { BucketLayout } from './buckets.js';
+import type { CounterMemory } from './counters.js';
+
+/** A doorbell as another thread rings it (native/doorbell.ts). */
+export interface BellAddress {
+  readonly handle: number;
+  readonly cell: SharedArrayBuffer | null;
+}
+
+/** The one long task of a policy worker. */
+export interface PolicyTask {
+  /** Number of the worker within the pool. */
+  readonly worker: number;
+  /** Grows with each replacement of that worker. */
+  readonly incarnation: number;
+  readonly snapshot: Snapshot;
+  readonly catalog: CatalogTable;
+  readonly epochs: SharedArrayBuffer;
+  readonly buckets: BucketLayout;
+  readonly counters: CounterMemory;
+  readonly requests: SharedArrayBuffer;
+  readonly verdicts: SharedArrayBuffer;
+  /** The front's bell: a verdict is there. */
+  readonly bell: BellAddress;
+  readonly port: MessagePort;
+  /** Keys that verify tokens, if they were loaded already. */
+  readonly keys: KeyMessage | null;
+}
+
+/** A JSON Web Key Set as loaded from `auth.jwksUrl`. */
+export interface KeyMessage {
+  readonly type: 'keys';
+  /** Grows with each successful load. */
+  readonly version: number;
+  /** JSON text; `null` = there are none that may serve. */
+  readonly jwks: string | null;
+}
+
+/** Front to worker. */
+export type WorkerMessage =
+  | { readonly type: 'snapshot'; readonly snapshot: Snapshot; readonly buckets: BucketLayout }
+  | { readonly type: 'catalog'; readonly catalog: CatalogTable }
+  | KeyMessage
+  /** Finish what is on the ring and end the task. */
+  | { readonly type: 'drain' };
+
+/** Worker to front. */
+export type FrontMessage =
+  | { readonly type: 'ready'; readonly bell: BellAddress }
+  /** The worker knows no key for a token; it has keys of that version. */
+  | { readonly type: 'needKeys'; readonly version: number }
+  /** A decision failed inside the worker; the message holds no request data. */
+  | { readonly type: 'fault'; readonly message: string };

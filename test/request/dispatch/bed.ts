@@ -1,0 +1,140 @@
+/** A real worker pool and dispatcher with real exchanges; only sockets and upstreams are missing. */
+import { typescriptDecoder } from '../../../native/index.js';
+import { ScanStatus } from '../../../native/layout.js';
+import type { CatalogTable, Snapshot } from '../../../src/config/snapshot.js';
+import { WorkerPool, type WorkerPoolOptions } from '../../../src/control/worker-pool.js';
+import { ERROR_CODES } from '../../../src/errors.js';
+import { Era, Revision } from '../../../src/protocol/revisions.js';
+import { Dispatcher } from '../../../src/request/dispatch/index.js';
+import { type Exchange, Phase } from '../../../src/request/exchange.js';
+import { ExchangeTable } from '../../../src/request/exchanges.js';
+import { Verdict, VerdictWord } from '../../../src/shared/records.js';
+import { snapshot as baseSnapshot, sampleCatalog } from '../../workers/support/fixtures.js';
+
+const names = Object.fromEntries(Object.entries(Verdict).map(([name, value]) => [value, name]));
+
+/** A verdict as a test looks at it. */
+export interface Decided {
+  readonly verdict: string;
+  readonly error: string;
+  readonly payload: string;
+  readonly server: number;
+  readonly route: number;
+  readonly entry: number;
+  readonly stripBytes: number;
+  readonly flags: number;
+  readonly retryAfterMs: number;
+  readonly body: string;
+  readonly words: Int32Array;
+  readonly exchange: Exchange;
+}
+
+export interface Ask {
+  readonly method?: string;
+  readonly params?: unknown;
+  readonly token?: string;
+  readonly address?: string;
+  readonly modern?: boolean;
+  /** Raw body instead of `method` and `params`. */
+  readonly raw?: string;
+}
+
+export interface BedOptions extends Partial<WorkerPoolOptions> {
+  readonly memo?: boolean;
+  readonly maxQueue?: number;
+  readonly capacity?: number;
+}
+
+export class Bed {
+  readonly pool: WorkerPool;
+  readonly table: ExchangeTable;
+  readonly dispatcher: Dispatcher;
+  readonly reports: string[] = [];
+  /** Calls of `next` by exchange identity; each must stay at one. */
+  readonly nexts = new Map<string, number>();
+  readonly #waiting = new Map<Exchange, (decided: Decided) => void>();
+
+  constructor(changes: Partial<Snapshot> = {}, catalog: CatalogTable = sampleCatalog, options: BedOptions = {}) {
+    const snapshot = baseSnapshot(changes);
+    this.table = new ExchangeTable(options.capacity ?? snapshot.limits.maxInFlight);
+    this.pool = new WorkerPool({ snapshot, catalog, report: (line) => this.reports.push(line), ...options });
+    this.dispatcher = new Dispatcher({
+      table: this.table,
+      pool: this.pool,
+      decoder: typescriptDecoder,
+      ...(options.memo === undefined ? {} : { memo: options.memo }),
+      ...(options.maxQueue === undefined ? {} : { maxQueue: options.maxQueue }),
+      next: (exchange, bytes, length, payload) => this.#next(exchange, bytes, length, payload),
+    });
+  }
+
+  #next(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
+    const { verdict } = exchange;
+    const key = `${exchange.slot}.${exchange.generation}`;
+    this.nexts.set(key, (this.nexts.get(key) ?? 0) + 1);
+    const decided: Decided = {
+      verdict: names[verdict[VerdictWord.verdict]!] ?? '?',
+      error: verdict[VerdictWord.verdict] === Verdict.deny ? ERROR_CODES[verdict[VerdictWord.error]!]! : '',
+      payload: Buffer.from(payload).toString(),
+      server: verdict[VerdictWord.server]!,
+      route: verdict[VerdictWord.route]!,
+      entry: verdict[VerdictWord.entry]!,
+      stripBytes: verdict[VerdictWord.stripBytes]!,
+      flags: verdict[VerdictWord.flags]!,
+      retryAfterMs: verdict[VerdictWord.retryAfterMs]!,
+      body: Buffer.from(bytes.subarray(0, length)).toString(),
+      words: verdict.slice(),
+      exchange,
+    };
+    const resolve = this.#waiting.get(exchange);
+    this.#waiting.delete(exchange);
+    resolve?.(decided);
+  }
+
+  /** Takes an exchange and scans a body into it. */
+  exchange(ask: Ask): { exchange: Exchange; bytes: Buffer } {
+    const exchange = this.table.acquire();
+    if (exchange === null) throw new Error('the table is full');
+    const text = ask.raw ?? JSON.stringify({ jsonrpc: '2.0', id: 1, method: ask.method, params: ask.params });
+    const bytes = Buffer.from(text);
+    const status = typescriptDecoder.scan(bytes, bytes.length, exchange.spans, 64);
+    if (status !== ScanStatus.ok) throw new Error(`scan status ${status}`);
+    exchange.token = ask.token ?? '';
+    exchange.remoteAddress = ask.address ?? '127.0.0.1';
+    exchange.era = ask.modern === true ? Era.modern : Era.legacy;
+    exchange.revision = ask.modern === true ? Revision.r2026_07_28 : Revision.r2025_11_25;
+    return { exchange, bytes };
+  }
+
+  /** Dispatches and keeps the exchange. */
+  open(ask: Ask): { exchange: Exchange; decided: Promise<Decided> } {
+    const { exchange, bytes } = this.exchange(ask);
+    const decided = new Promise<Decided>((resolve) => this.#waiting.set(exchange, resolve));
+    this.dispatcher.dispatch(exchange, bytes, bytes.length);
+    // The bytes belong to the caller again: whatever still reads them is wrong.
+    bytes.fill(0x21);
+    return { exchange, decided };
+  }
+
+  /** Dispatches, waits for the verdict and gives the exchange back. */
+  async ask(ask: Ask): Promise<Decided> {
+    const { exchange, decided } = this.open(ask);
+    const result = await decided;
+    this.done(exchange);
+    return result;
+  }
+
+  call(name: string, args: unknown = {}, more: Partial<Ask> = {}): Promise<Decided> {
+    return this.ask({ method: 'tools/call', params: { name, arguments: args }, ...more });
+  }
+
+  done(exchange: Exchange): void {
+    exchange.phase = Phase.done;
+    this.table.release(exchange);
+  }
+
+  async close(): Promise<void> {
+    this.dispatcher.close();
+    await this.pool.close();
+  }
+}

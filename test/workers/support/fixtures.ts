@@ -1,0 +1,121 @@
+/** Snapshots, catalogs and exchanges for tests of the policy: real types, small values. */
+import type { CatalogTable, RouteSnapshot, ServerSnapshot, Snapshot } from '../../../src/config/snapshot.js';
+import { EntryKind } from '../../../src/config/snapshot.js';
+
+export function server(name: string, changes: Partial<ServerSnapshot> = {}): ServerSnapshot {
+  return {
+    name,
+    prefix: name,
+    endpoints: [{ transport: 'http', url: 'http://127.0.0.1:1/mcp', headers: {}, weight: 1 }],
+    connectTimeoutMs: 1000,
+    requestTimeoutMs: 1000,
+    maxConnections: 8,
+    maxQueue: 8,
+    tags: [],
+    include: [],
+    exclude: [],
+    priority: 0,
+    ...changes,
+  };
+}
+
+export function route(name: string, changes: Partial<RouteSnapshot> = {}): RouteSnapshot {
+  return {
+    name,
+    tools: [],
+    prompts: [],
+    resources: [],
+    servers: [],
+    requiredScopes: [],
+    rateLimit: null,
+    clientRateLimit: null,
+    cache: null,
+    requestTimeoutMs: 0,
+    idempotent: false,
+    ...changes,
+  };
+}
+
+/** A snapshot with two servers, `files` and `search`, no authentication and no limits. */
+export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
+  return {
+    version: 1,
+    name: 'test',
+    host: '127.0.0.1',
+    port: 0,
+    admin: null,
+    workers: 1,
+    frontEnd: 'auto',
+    allowedHosts: [],
+    allowedOrigins: [],
+    auth: { type: 'none' },
+    servers: [server('files'), server('search')],
+    routes: [],
+    rateLimits: { global: null, perClient: null, perTool: [], maxClients: 1000 },
+    cache: {
+      enabled: true,
+      maxBytes: 1_000_000,
+      maxEntryBytes: 64_000,
+      maxEntries: 1000,
+      maxWaiters: 100,
+      waitMs: 2000,
+    },
+    limits: {
+      maxBodyBytes: 4_194_304,
+      maxHeaderBytes: 16_384,
+      maxHeaders: 100,
+      maxDepth: 64,
+      maxBatch: 50,
+      maxInFlight: 2000,
+      maxResponseBytes: 1_000_000,
+      maxLineBytes: 1_000_000,
+      maxPipeBytes: 1_000_000,
+      maxClientBufferBytes: 1_000_000,
+      slowClientMs: 1000,
+      maxConnections: 100,
+      maxSessions: 100,
+      maxStreams: 100,
+      maxMemo: 1024,
+      maxTools: 10_000,
+      maxPages: 100,
+      maxToolMetrics: 100,
+      drainMs: 1000,
+      workerHangMs: 300,
+      ringBytes: 262_144,
+      decideMs: 20_000,
+    },
+    catalog: { separator: '__', conflict: 'prefix', maxNameLength: 64, pageSize: 0, ttlMs: 0, startupWaitMs: 0 },
+    sessions: { secrets: [], ttlSeconds: 60, keyFile: null },
+    log: { level: 'silent', format: 'json', access: false },
+    ...changes,
+  };
+}
+
+export type EntryRow = readonly [
+  kind: keyof typeof EntryKind,
+  server: number,
+  publicName: string,
+  upstreamName?: string,
+  flags?: number,
+];
+
+export function catalog(rows: readonly EntryRow[], version = 1, undiscovered: readonly number[] = []): CatalogTable {
+  return {
+    version,
+    kind: Uint8Array.from(rows, ([kind]) => EntryKind[kind]),
+    server: Int32Array.from(rows, ([, server]) => server),
+    publicNames: rows.map(([, , name]) => name),
+    upstreamNames: rows.map(([, , name, upstream]) => upstream ?? name.replace(/^[^_]*__/, '')),
+    flags: Uint8Array.from(rows, ([, , , , flags]) => flags ?? 0),
+    undiscovered,
+  };
+}
+
+/** Two tools, a prompt, a resource and a template. */
+export const sampleCatalog: CatalogTable = catalog([
+  ['tool', 0, 'files__read'],
+  ['tool', 1, 'search__find', 'find', 1],
+  ['prompt', 0, 'files__greet'],
+  ['resource', 0, 'file:///etc/motd', 'file:///etc/motd'],
+  ['template', 0, 'file:///home/{+path}', 'file:///home/{+path}'],
+]);

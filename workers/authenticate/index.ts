@@ -1,0 +1,66 @@
+/**
+ * Authenticate: who calls. The usual outcome is known at once (no authentication, a token that was seen before, a
+ * token table); only a token seen for the first time needs asynchronous work.
+ */
+import type { AuthSnapshot } from '../../src/config/snapshot.js';
+import { errorNumber } from '../../src/errors.js';
+import type { Counters } from '../../src/shared/counters.js';
+import { BearerTable } from './bearer.js';
+import { JwtVerifier } from './jwt.js';
+import type { KeySource } from './keys.js';
+import { ANONYMOUS, type Principal } from './principal.js';
+
+const UNAUTHENTICATED = errorNumber('GW_UNAUTHENTICATED');
+const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
+
+/** Outcome of {@link Authenticator.check}. */
+export const Outcome = { pending: 0, known: 1, refused: 2 } as const;
+
+/** Checks tokens of one snapshot. `principal` and `error` hold the last outcome. */
+export class Authenticator {
+  principal: Principal = ANONYMOUS;
+  /** Error number of a refusal. */
+  error = -1;
+  readonly #bearer: BearerTable | null;
+  readonly #jwt: JwtVerifier | null;
+
+  constructor(auth: AuthSnapshot, counters: Counters, keys: KeySource) {
+    this.#bearer = auth.type === 'bearer' ? new BearerTable(auth.tokens) : null;
+    this.#jwt = auth.type === 'jwt' ? new JwtVerifier(auth, counters, keys) : null;
+  }
+
+  /**
+   * Judges the token `bytes[start, end)`.
+   *
+   * @param hasToken whether one was presented; an empty one is a wrong one
+   * @param seconds wall clock, seconds since the epoch
+   * @returns an {@link Outcome}; after `pending`, call {@link verify} with a copy of the token
+   */
+  check(bytes: Buffer, start: number, end: number, hasToken: boolean, seconds: number): number {
+    if (this.#bearer === null && this.#jwt === null) {
+      this.principal = ANONYMOUS;
+      return Outcome.known;
+    }
+    if (!hasToken) {
+      this.error = UNAUTHENTICATED;
+      return Outcome.refused;
+    }
+    this.error = INVALID_TOKEN;
+    const found =
+      this.#bearer !== null ? this.#bearer.find(bytes, start, end) : this.#jwt!.find(bytes, start, end, seconds);
+    if (found === undefined) return Outcome.pending;
+    if (found === null) return Outcome.refused;
+    this.principal = found;
+    return Outcome.known;
+  }
+
+  /** Verifies a token {@link check} knew nothing of. Resolves to the principal or the number of an error; never rejects. */
+  verify(token: string): Promise<Principal | number> {
+    return this.#jwt!.verify(token);
+  }
+
+  /** The number of the principal's token kind forgets everything it remembered. */
+  forget(): void {
+    this.#jwt?.forget();
+  }
+}

@@ -1,0 +1,35 @@
+import { createHash } from 'node:crypto';
+
+/** Who calls. Immutable; shared by all requests of one token. */
+export interface Principal {
+  readonly subject: string;
+  readonly scopes: ReadonlySet<string>;
+  /** 128 bits over issuer and subject; all 0 = anonymous. */
+  readonly digest: Int32Array;
+  /** Seconds since the epoch; {@link NEVER} when the token does not expire by itself. */
+  readonly expiresAt: number;
+}
+
+/** The last second an Int32 word can hold. */
+export const NEVER = 0x7fffffff;
+
+/** The principal of requests when nobody has to say who they are. */
+export const ANONYMOUS: Principal = {
+  subject: '',
+  scopes: new Set(),
+  digest: new Int32Array(4),
+  expiresAt: NEVER,
+};
+
+/** 128 bits of SHA-256 over parts that cannot run into each other. */
+export function digest128(...parts: readonly string[]): Int32Array {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part);
+  const bytes = hash.digest();
+  return Int32Array.from({ length: 4 }, (_, i) => bytes.readInt32LE(i * 4));
+}
+
+/** A principal of an issuer. */
+export function principal(issuer: string, subject: string, scopes: Iterable<string>, expiresAt: number): Principal {
+  return { subject, scopes: new Set(scopes), digest: digest128(issuer, subject), expiresAt };
+}

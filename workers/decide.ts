@@ -1,0 +1,483 @@
+/**
+ * Decides about the records of one ring: the order of the stages, and what of their outcome goes into a verdict.
+ * A record is read in place; only what must wait (a token seen for the first time) is copied.
+ */
+import type { CatalogTable, RouteSnapshot, Snapshot } from '../src/config/snapshot.js';
+import { errorNumber } from '../src/errors.js';
+import { Buckets } from '../src/shared/buckets.js';
+import { monotonic } from '../src/shared/clock.js';
+import { Counter, Counters } from '../src/shared/counters.js';
+import { Epochs } from '../src/shared/epochs.js';
+import {
+  Ask,
+  REQUEST_HEAD,
+  RequestFlag,
+  RequestWord,
+  VERDICT_HEAD,
+  Verdict,
+  VerdictFlag,
+  VerdictWord,
+} from '../src/shared/records.js';
+import { maxResultBytes, Ring } from '../src/shared/ring.js';
+import type { FrontMessage, PolicyTask, WorkerMessage } from '../src/shared/worker-messages.js';
+import { digestOf } from './authenticate/digest.js';
+import { Authenticator, Outcome } from './authenticate/index.js';
+import { KeySource } from './authenticate/keys.js';
+import { ANONYMOUS, type Principal } from './authenticate/principal.js';
+import { type Fault, faultsOf } from './fault.js';
+import { Finder } from './find/index.js';
+import { Action, actionOf } from './find/methods.js';
+import { Guard } from './guard/index.js';
+import { type Question, Recall, Recalled, type Waiter } from './recall/index.js';
+import { createRewriter, type Rewriter } from './rewrite/index.js';
+
+const INTERNAL = errorNumber('GW_INTERNAL');
+const METHOD_NOT_FOUND = errorNumber('GW_METHOD_NOT_FOUND');
+const METHOD_NOT_FOUND_MODERN = errorNumber('GW_METHOD_NOT_FOUND_MODERN');
+const EMPTY = Buffer.alloc(0);
+
+/** Where the fields of a record are, in bytes of the buffer it lies in. */
+class Fields implements Question {
+  bytes: Buffer = EMPTY;
+  tokenStart = 0;
+  tokenEnd = 0;
+  nameStart = 0;
+  nameEnd = 0;
+  addressStart = 0;
+  addressEnd = 0;
+  argumentsStart = 0;
+  argumentsEnd = 0;
+  payloadStart = 0;
+  payloadEnd = 0;
+  hashLow = 0;
+  hashHigh = 0;
+  route = -1;
+  d0 = 0;
+  d1 = 0;
+  d2 = 0;
+  d3 = 0;
+  kind = 0;
+
+  locate(words: Int32Array, at: number, bytes: Buffer): void {
+    this.bytes = bytes;
+    let start = (at + REQUEST_HEAD) * 4;
+    this.tokenStart = start;
+    this.tokenEnd = start + words[at + RequestWord.tokenLength]!;
+    start = aligned(this.tokenEnd);
+    this.nameStart = start;
+    this.nameEnd = start + words[at + RequestWord.nameLength]!;
+    start = aligned(this.nameEnd);
+    this.addressStart = start;
+    this.addressEnd = start + words[at + RequestWord.addressLength]!;
+    start = aligned(this.addressEnd);
+    this.argumentsStart = start;
+    this.argumentsEnd = start + words[at + RequestWord.argumentsLength]!;
+    start = aligned(this.argumentsEnd);
+    this.payloadStart = start;
+    this.payloadEnd = start + words[at + RequestWord.payloadLength]!;
+    this.hashLow = words[at + RequestWord.argumentsHashLow]!;
+    this.hashHigh = words[at + RequestWord.argumentsHashHigh]!;
+  }
+}
+
+function aligned(position: number): number {
+  return (position + 3) & ~3;
+}
+
+/** A verdict that found no room on the ring. */
+interface Held {
+  readonly head: Int32Array;
+  readonly payload: Buffer;
+}
+
+/** See the file comment. One per worker. */
+export class Decider {
+  /** Reads the messages of the front that have arrived already. */
+  catchUp: () => void = () => {};
+
+  readonly #requests: Ring;
+  readonly #verdicts: Ring;
+  readonly #ringFront: () => void;
+  readonly #say: (message: FrontMessage) => void;
+  readonly #epochs: Epochs;
+  readonly #counters: Counters;
+  readonly #keys: KeySource;
+  readonly #task: PolicyTask;
+  readonly #fault: Fault | null;
+  readonly #fields = new Fields();
+  readonly #out = new Int32Array(VERDICT_HEAD);
+  readonly #client = new Int32Array(4);
+  readonly #held: Held[] = [];
+  #snapshot: Snapshot;
+  #catalog: CatalogTable;
+  #buckets: Buckets;
+  #authenticator: Authenticator;
+  #finder: Finder;
+  #guard: Guard;
+  #recall: Recall;
+  #rewriter: Rewriter;
+  #revocation: number;
+  #pending = 0;
+  #now = 0;
+
+  constructor(task: PolicyTask, ringFront: () => void, say: (message: FrontMessage) => void) {
+    this.#task = task;
+    this.#ringFront = ringFront;
+    this.#say = say;
+    this.#requests = new Ring(task.requests);
+    this.#verdicts = new Ring(task.verdicts);
+    this.#epochs = new Epochs(task.epochs);
+    this.#counters = new Counters(task.counters, task.worker + 1);
+    this.#keys = new KeySource((version) => say({ type: 'needKeys', version }), task.keys);
+    this.#fault = faultsOf(process.env['SWITCHYARD_TEST_FAULT']);
+    this.#snapshot = task.snapshot;
+    this.#catalog = task.catalog;
+    this.#buckets = new Buckets(task.buckets, task.worker + 2);
+    this.#authenticator = new Authenticator(task.snapshot.auth, this.#counters, this.#keys);
+    this.#finder = new Finder(task.snapshot, task.catalog);
+    this.#guard = new Guard(task.snapshot, this.#buckets);
+    this.#recall = this.#newRecall();
+    this.#rewriter = createRewriter(task.snapshot);
+    this.#revocation = this.#epochs.revocation();
+  }
+
+  /** Verdicts wait for room on the ring. */
+  get blocked(): boolean {
+    return this.#held.length > 0;
+  }
+
+  /** Nothing is under way. */
+  get idle(): boolean {
+    return this.#pending === 0 && this.#held.length === 0 && this.#requests.used() === 0;
+  }
+
+  /**
+   * Reads up to `limit` records.
+   *
+   * @returns false when there is more to do; true when the ring is empty and the worker may sleep
+   */
+  run(limit: number): boolean {
+    const requests = this.#requests;
+    requests.wake();
+    requests.beat();
+    this.#now = monotonic();
+    this.#flush();
+    for (let count = 0; ; count += 1) {
+      if (this.blocked || count === limit) return false;
+      const at = requests.peek();
+      if (at >= 0) {
+        this.#record(at);
+        requests.advance();
+      } else if (requests.sleep()) {
+        return true;
+      }
+    }
+  }
+
+  /** What is due without a request. */
+  tick(): void {
+    this.#now = monotonic();
+    this.#recall.expire(this.#now);
+    this.#flush();
+  }
+
+  /** Takes a message of the front. */
+  receive(message: Exclude<WorkerMessage, { type: 'drain' }>): void {
+    if (message.type === 'keys') {
+      this.#keys.receive(message);
+    } else if (message.type === 'catalog') {
+      this.#catalog = message.catalog;
+      this.#finder = new Finder(this.#snapshot, message.catalog);
+      this.#recall.clear();
+    } else {
+      const before = this.#snapshot;
+      this.#snapshot = message.snapshot;
+      this.#buckets = new Buckets(message.buckets, this.#task.worker + 2);
+      if (JSON.stringify(before.auth) !== JSON.stringify(message.snapshot.auth)) {
+        this.#authenticator = new Authenticator(message.snapshot.auth, this.#counters, this.#keys);
+      }
+      this.#finder = new Finder(message.snapshot, this.#catalog);
+      this.#guard = new Guard(message.snapshot, this.#buckets);
+      this.#rewriter = createRewriter(message.snapshot);
+      for (const { verdict } of this.#recall.abandon()) {
+        verdict[VerdictWord.verdict] = Verdict.forward;
+        this.#send(verdict, EMPTY);
+      }
+      this.#recall = this.#newRecall();
+    }
+  }
+
+  #newRecall(): Recall {
+    return new Recall(this.#snapshot.cache, maxResultBytes(this.#verdicts), this.#task.incarnation, this.#counters, {
+      answer: (waiter, result) => {
+        waiter.verdict[VerdictWord.verdict] = Verdict.cached;
+        waiter.verdict[VerdictWord.flags]! |= VerdictFlag.coalesced;
+        this.#send(waiter.verdict, result);
+      },
+      lead: (waiter, key) => {
+        waiter.verdict[VerdictWord.verdict] = Verdict.lead;
+        waiter.verdict[VerdictWord.cacheKey] = key;
+        this.#send(waiter.verdict, EMPTY);
+      },
+    });
+  }
+
+  #record(at: number): void {
+    const { words, buffer } = this.#requests;
+    const fields = this.#fields;
+    fields.locate(words, at, buffer);
+    try {
+      this.#follow(words[at + RequestWord.catalogVersion]!);
+      switch (words[at + RequestWord.ask]) {
+        case Ask.decide:
+          this.#decide(words, at);
+          break;
+        case Ask.store:
+          this.#recall.store(
+            words[at + RequestWord.cacheKey]!,
+            buffer,
+            fields.payloadStart,
+            fields.payloadEnd,
+            this.#now,
+          );
+          break;
+        case Ask.release:
+          this.#recall.release(words[at + RequestWord.cacheKey]!, this.#now);
+          break;
+        case Ask.forget:
+          this.#recall.forget(words[at + RequestWord.slot]!, words[at + RequestWord.generation]!);
+          break;
+      }
+    } catch (error) {
+      this.#failed(words, at, error);
+    }
+  }
+
+  /** A message about a newer version than ours has been posted before anyone could ask under it: read it now. */
+  #follow(catalogVersion: number): void {
+    if (this.#catalog.version < catalogVersion || this.#snapshot.version !== this.#epochs.snapshot()) this.catchUp();
+    const revocation = this.#epochs.revocation();
+    if (revocation !== this.#revocation) {
+      this.#revocation = revocation;
+      this.#authenticator.forget();
+      this.#recall.clear();
+    }
+  }
+
+  #failed(words: Int32Array, at: number, error: unknown): void {
+    this.#say({ type: 'fault', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    if (words[at + RequestWord.ask] !== Ask.decide) return;
+    this.#begin(words, at);
+    this.#deny(INTERNAL, 0, EMPTY);
+  }
+
+  #decide(words: Int32Array, at: number): void {
+    this.#counters.add(Counter.decisions);
+    const fields = this.#fields;
+    this.#begin(words, at);
+    if (this.#fault !== null) this.#fault(fields.bytes, fields.nameStart, fields.nameEnd);
+    const hasToken = (words[at + RequestWord.flags]! & RequestFlag.hasToken) !== 0;
+    const outcome = this.#authenticator.check(
+      fields.bytes,
+      fields.tokenStart,
+      fields.tokenEnd,
+      hasToken,
+      Date.now() / 1000,
+    );
+    if (outcome === Outcome.known) this.#judge(words, at, this.#authenticator.principal);
+    else if (outcome === Outcome.refused) this.#deny(this.#authenticator.error, 0, EMPTY);
+    else this.#park(at);
+  }
+
+  /** Copies the record and decides when its token is verified. */
+  #park(at: number): void {
+    const fields = this.#fields;
+    const length = fields.payloadEnd - at * 4;
+    const memory = new ArrayBuffer(aligned(length));
+    const own = Buffer.from(memory);
+    fields.bytes.copy(own, 0, at * 4, at * 4 + length);
+    const ownWords = new Int32Array(memory);
+    const token = own.toString('latin1', fields.tokenStart - at * 4, fields.tokenEnd - at * 4);
+    this.#pending += 1;
+    void this.#authenticator.verify(token).then((outcome) => {
+      this.#pending -= 1;
+      this.#now = monotonic();
+      fields.locate(ownWords, 0, own);
+      try {
+        this.#follow(0);
+        this.#begin(ownWords, 0);
+        if (typeof outcome === 'number') this.#deny(outcome, 0, EMPTY);
+        else this.#judge(ownWords, 0, outcome);
+      } catch (error) {
+        this.#failed(ownWords, 0, error);
+      }
+    });
+  }
+
+  /** Everything behind authentication. */
+  #judge(words: Int32Array, at: number, principal: Principal): void {
+    const fields = this.#fields;
+    const out = this.#out;
+    const guard = this.#guard;
+    const flags = words[at + RequestWord.flags]!;
+    const modern = (flags & RequestFlag.modern) !== 0;
+    const { digest } = principal;
+    out[VerdictWord.subject0] = digest[0]!;
+    out[VerdictWord.subject1] = digest[1]!;
+    out[VerdictWord.subject2] = digest[2]!;
+    out[VerdictWord.subject3] = digest[3]!;
+    const client = principal === ANONYMOUS ? this.#addressDigest() : digest;
+    const action = actionOf(words[at + RequestWord.method]!, modern);
+    if (action <= Action.local) {
+      if (!guard.take(client, null, this.#now)) this.#deny(guard.error, guard.retryAfterMs, EMPTY);
+      else if (action === Action.local) this.#permit(Verdict.local, principal.expiresAt);
+      else this.#deny(modern ? METHOD_NOT_FOUND_MODERN : METHOD_NOT_FOUND, 0, EMPTY);
+      return;
+    }
+    const finder = this.#finder;
+    finder.find(action, (flags & RequestFlag.nameIsUri) !== 0, fields.bytes, fields.nameStart, fields.nameEnd);
+    if (finder.error >= 0) {
+      if (guard.take(client, null, this.#now)) this.#deny(finder.error, 0, EMPTY);
+      else this.#deny(guard.error, guard.retryAfterMs, EMPTY);
+      return;
+    }
+    out[VerdictWord.server] = finder.server;
+    out[VerdictWord.route] = finder.route;
+    out[VerdictWord.entry] = finder.entry;
+    out[VerdictWord.stripBytes] = finder.stripBytes;
+    out[VerdictWord.flags] = finder.flags;
+    if (!guard.permits(principal, finder.route)) {
+      this.#deny(guard.error, 0, guard.scopes);
+      return;
+    }
+    const cache = this.#cacheOf(action, flags);
+    if (cache !== null && (flags & RequestFlag.hasArguments) === 0) {
+      this.#permit(Verdict.rehash, principal.expiresAt);
+      return;
+    }
+    if (!guard.take(client, finder, this.#now)) this.#deny(guard.error, guard.retryAfterMs, EMPTY);
+    else if (cache !== null) this.#recallOr(words, at, cache, principal);
+    else this.#permit(Verdict.forward, this.#rewriter.concerns(finder) ? 0 : principal.expiresAt);
+  }
+
+  /** The cache rule for the call that was found, or null. */
+  #cacheOf(action: number, flags: number): RouteSnapshot['cache'] {
+    if (!this.#snapshot.cache.enabled || this.#finder.route < 0) return null;
+    if ((flags & RequestFlag.uncacheable) !== 0 || action === Action.complete) return null;
+    return this.#snapshot.routes[this.#finder.route]!.cache;
+  }
+
+  #recallOr(words: Int32Array, at: number, cache: NonNullable<RouteSnapshot['cache']>, principal: Principal): void {
+    const fields = this.#fields;
+    const modern = words[at + RequestWord.flags]! & RequestFlag.modern;
+    fields.route = this.#finder.route;
+    fields.kind = words[at + RequestWord.method]! * 2 + modern;
+    fields.d0 = cache.public ? 0 : principal.digest[0]!;
+    fields.d1 = cache.public ? 0 : principal.digest[1]!;
+    fields.d2 = cache.public ? 0 : principal.digest[2]!;
+    fields.d3 = cache.public ? 0 : principal.digest[3]!;
+    const recalled = this.#recall.ask(fields, cache, this.#now, () => this.#waiter());
+    if (recalled === Recalled.waits) return;
+    if (recalled === Recalled.lead) {
+      this.#out[VerdictWord.cacheKey] = this.#recall.key;
+      this.#permit(Verdict.lead, 0);
+    } else if (recalled === Recalled.pass) {
+      this.#permit(Verdict.forward, 0);
+    } else {
+      if (recalled === Recalled.stale) this.#out[VerdictWord.flags]! |= VerdictFlag.stale;
+      this.#out[VerdictWord.verdict] = Verdict.cached;
+      this.#send(this.#out, this.#recall.result);
+    }
+  }
+
+  #waiter(): Waiter {
+    const out = this.#out;
+    return { slot: out[VerdictWord.slot]!, generation: out[VerdictWord.generation]!, verdict: out.slice() };
+  }
+
+  /** The digest by which anonymous clients are counted: their address. */
+  #addressDigest(): Int32Array {
+    const client = this.#client;
+    if (!this.#guard.countsClients) return client;
+    const digest = digestOf(this.#fields.bytes, this.#fields.addressStart, this.#fields.addressEnd);
+    for (let i = 0; i < 4; i += 1) {
+      client[i] =
+        digest.charCodeAt(i * 4) |
+        (digest.charCodeAt(i * 4 + 1) << 8) |
+        (digest.charCodeAt(i * 4 + 2) << 16) |
+        (digest.charCodeAt(i * 4 + 3) << 24);
+    }
+    return client;
+  }
+
+  /** Starts the verdict on a record. */
+  #begin(words: Int32Array, at: number): void {
+    const out = this.#out;
+    out.fill(0);
+    out[VerdictWord.slot] = words[at + RequestWord.slot]!;
+    out[VerdictWord.generation] = words[at + RequestWord.generation]!;
+    out[VerdictWord.server] = -1;
+    out[VerdictWord.route] = -1;
+    out[VerdictWord.entry] = -1;
+    out[VerdictWord.error] = -1;
+    out[VerdictWord.principal] = -1;
+    out[VerdictWord.catalogVersion] = this.#catalog.version;
+    out[VerdictWord.snapshotVersion] = this.#snapshot.version;
+    out[VerdictWord.epoch] = this.#revocation;
+    out[VerdictWord.bucketGlobal] = -1;
+    out[VerdictWord.bucketClient] = -1;
+    out[VerdictWord.bucketTool] = -1;
+    out[VerdictWord.bucketClientTool] = -1;
+    out[VerdictWord.bucketRoute] = -1;
+  }
+
+  #deny(error: number, retryAfterMs: number, payload: Buffer): void {
+    const out = this.#out;
+    out[VerdictWord.verdict] = Verdict.deny;
+    out[VerdictWord.error] = error;
+    out[VerdictWord.retryAfterMs] = retryAfterMs;
+    this.#send(out, payload);
+  }
+
+  #permit(verdict: number, rememberUntil: number): void {
+    const out = this.#out;
+    const guard = this.#guard;
+    out[VerdictWord.verdict] = verdict;
+    out[VerdictWord.rememberUntil] = rememberUntil;
+    if (verdict !== Verdict.rehash) {
+      out[VerdictWord.bucketGlobal] = guard.bucketGlobal;
+      out[VerdictWord.bucketTool] = guard.bucketTool;
+      out[VerdictWord.bucketRoute] = guard.bucketRoute;
+      out[VerdictWord.bucketClient] = guard.bucketClient;
+      out[VerdictWord.bucketClientGeneration] = guard.bucketClientGeneration;
+      out[VerdictWord.bucketClientTool] = guard.bucketRouteClient;
+      out[VerdictWord.bucketClientToolGeneration] = guard.bucketRouteClientGeneration;
+    }
+    this.#send(out, EMPTY);
+  }
+
+  #send(head: Int32Array, payload: Buffer): void {
+    if (this.#held.length === 0 && this.#put(head, payload)) return;
+    this.#held.push({ head: head.slice(), payload });
+  }
+
+  #flush(): void {
+    while (this.#held.length > 0) {
+      const { head, payload } = this.#held[0]!;
+      if (!this.#put(head, payload)) return;
+      this.#held.shift();
+    }
+  }
+
+  #put(head: Int32Array, payload: Buffer): boolean {
+    const verdicts = this.#verdicts;
+    const at = verdicts.reserve(VERDICT_HEAD + ((payload.length + 3) >>> 2));
+    if (at < 0) return false;
+    head[VerdictWord.payloadLength] = payload.length;
+    const { words } = verdicts;
+    for (let i = 0; i < VERDICT_HEAD; i += 1) words[at + i] = head[i]!;
+    if (payload.length > 0) payload.copy(verdicts.buffer, (at + VERDICT_HEAD) * 4);
+    if (verdicts.commit()) this.#ringFront();
+    return true;
+  }
+}

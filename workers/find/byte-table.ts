@@ -1,0 +1,85 @@
+/**
+ * A map from byte strings to small integers that is asked with bytes in place: no string is made for a look-up.
+ * Open addressing over typed arrays, filled once when a catalog or a snapshot is compiled. The hash is seeded per
+ * thread, because names come from upstreams that may wish for collisions.
+ */
+import { randomBytes } from 'node:crypto';
+
+const seed = randomBytes(4).readInt32LE();
+
+/** The hash of `bytes[start, end)` under this thread's seed. */
+export function hashOf(bytes: Uint8Array, start: number, end: number): number {
+  let hash = seed;
+  for (let i = start; i < end; i += 1) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+  return finish(hash);
+}
+
+/** One more byte for a hash that is not {@link finish}ed yet. */
+export function hashByte(hash: number, byte: number): number {
+  return Math.imul(hash ^ byte, 0x01000193);
+}
+
+export const HASH_SEED = seed;
+
+/** Spreads a hash over all its bits. */
+export function finish(hash: number): number {
+  let mixed = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  mixed = Math.imul(mixed ^ (mixed >>> 12), 0x297a2d39);
+  return (mixed ^ (mixed >>> 15)) >>> 0;
+}
+
+/** See the file comment. The first value of a key stays. */
+export class ByteTable {
+  readonly #keys: Uint8Array;
+  /** Four words a slot: hash, start, end, value + 1 (0 = empty). */
+  readonly #slots: Int32Array;
+  readonly #mask: number;
+
+  /** @param entries key and value (>= 0) pairs */
+  constructor(entries: readonly (readonly [key: Uint8Array, value: number])[]) {
+    let bytes = 0;
+    for (const [key] of entries) bytes += key.length;
+    this.#keys = new Uint8Array(bytes);
+    let size = 4;
+    while (size < entries.length * 2) size *= 2;
+    this.#slots = new Int32Array(size * 4);
+    this.#mask = size - 1;
+    let used = 0;
+    for (const [key, value] of entries) {
+      const hash = hashOf(key, 0, key.length);
+      if (this.getHashed(hash, key, 0, key.length) >= 0) continue;
+      let slot = hash & this.#mask;
+      while (this.#slots[slot * 4 + 3] !== 0) slot = (slot + 1) & this.#mask;
+      this.#keys.set(key, used);
+      this.#slots[slot * 4] = hash | 0;
+      this.#slots[slot * 4 + 1] = used;
+      used += key.length;
+      this.#slots[slot * 4 + 2] = used;
+      this.#slots[slot * 4 + 3] = value + 1;
+    }
+  }
+
+  /** The value under `bytes[start, end)`, or -1. */
+  get(bytes: Uint8Array, start: number, end: number): number {
+    return this.getHashed(hashOf(bytes, start, end), bytes, start, end);
+  }
+
+  /** Like {@link get} with the finished hash at hand. */
+  getHashed(hash: number, bytes: Uint8Array, start: number, end: number): number {
+    const slots = this.#slots;
+    const wanted = hash | 0;
+    for (let slot = hash & this.#mask; ; slot = (slot + 1) & this.#mask) {
+      const at = slot * 4;
+      const value = slots[at + 3]!;
+      if (value === 0) return -1;
+      if (slots[at] === wanted && this.#equal(slots[at + 1]!, slots[at + 2]!, bytes, start, end)) return value - 1;
+    }
+  }
+
+  #equal(from: number, to: number, bytes: Uint8Array, start: number, end: number): boolean {
+    if (to - from !== end - start) return false;
+    const keys = this.#keys;
+    for (let i = from, j = start; i < to; i += 1, j += 1) if (keys[i] !== bytes[j]) return false;
+    return true;
+  }
+}

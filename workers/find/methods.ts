@@ -1,0 +1,48 @@
+/** What the policy does with each method, per era (docs/protocol.md: methods of the revisions). */
+import { METHODS, Method } from '../../native/layout.js';
+import { Operation } from '../../src/shared/records.js';
+
+/** How a method is decided. */
+export const Action = {
+  /** Not a method of this era, or not one that a client may call here. */
+  none: 0,
+  /** Answered by the gateway. */
+  local: 1,
+  /** Routed by the name of a tool, a prompt, or by a URI. */
+  tool: 2,
+  prompt: 3,
+  resource: 4,
+  /** Routed by the prompt or template that a completion refers to. */
+  complete: 5,
+} as const;
+
+const both: readonly number[] = [Method.toolsList, Method.promptsList, Method.resourcesList, Method.templatesList];
+const legacyOnly: readonly number[] = [
+  Method.initialize,
+  Method.ping,
+  Method.setLevel,
+  Method.resourcesSubscribe,
+  Method.resourcesUnsubscribe,
+];
+const modernOnly: readonly number[] = [Method.discover];
+
+function actions(own: readonly number[]): Uint8Array {
+  const table = new Uint8Array(METHODS.length);
+  for (const method of [...both, ...own]) table[method] = Action.local;
+  table[Method.toolsCall] = Action.tool;
+  table[Method.promptsGet] = Action.prompt;
+  table[Method.resourcesRead] = Action.resource;
+  table[Method.complete] = Action.complete;
+  for (let id = Method.initialized; id < METHODS.length; id += 1) table[id] = Action.local;
+  return table;
+}
+
+const legacy = actions(legacyOnly);
+const modern = actions(modernOnly);
+
+/** The {@link Action} for a method id or {@link Operation} in an era. */
+export function actionOf(method: number, isModern: boolean): number {
+  if (method >= Operation.stream) return Action.local;
+  const table = isModern ? modern : legacy;
+  return method < table.length ? table[method]! : Action.none;
+}
