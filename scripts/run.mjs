@@ -31,8 +31,30 @@ const { runProgram } = await import('./child.mjs');
  * with no parent in between that could die first.
  */
 async function become(file, args) {
+  if (process.env.npm_lifecycle_event !== undefined) joinRepeatedInterrupts();
   process.argv = [process.execPath, join(root, file), ...args];
   await import(pathToFileURL(join(root, file)).href);
+}
+
+/** Longer than a key press takes to arrive twice, shorter than it takes to press twice; milliseconds. */
+const SAME_KEY_PRESS = 250;
+
+/**
+ * A terminal sends Ctrl+C to every process in front, and npm passes it on once more: one key press would look
+ * like two, and the second one means "at once".
+ */
+function joinRepeatedInterrupts() {
+  const { emit } = process;
+  let last = Number.NEGATIVE_INFINITY;
+  process.emit = function joined(name, ...rest) {
+    if (name === 'SIGINT') {
+      const now = performance.now();
+      const repeated = now - last < SAME_KEY_PRESS;
+      last = now;
+      if (repeated) return true;
+    }
+    return emit.call(this, name, ...rest);
+  };
 }
 
 const compiled = (file) => runProgram(process.execPath, [join(root, 'dist', file), ...rest]);

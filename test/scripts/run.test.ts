@@ -16,6 +16,7 @@ if (process.argv.includes('wait')) {
     clearInterval(timer);
     process.exitCode = 5;
   });
+  process.on('SIGINT', () => console.log('interrupted'));
   console.log('waiting');
 } else process.exitCode = 7;
 `;
@@ -36,7 +37,10 @@ async function checkout(scope: TestScope) {
   await writeFile(join(folder, 'src/cli/main.ts'), MAIN);
   await writeFile(join(folder, 'src/other.ts'), 'export const other = 1;\n');
   const run = (...args: string[]): RunningProcess =>
-    startProcess(scope, process.execPath, [join(folder, 'scripts/run.mjs'), ...args], { cwd: folder });
+    startProcess(scope, process.execPath, [join(folder, 'scripts/run.mjs'), ...args], {
+      cwd: folder,
+      env: { npm_lifecycle_event: 'start' },
+    });
   return { folder, run };
 }
 
@@ -78,6 +82,20 @@ test('a signal reaches the program and its exit code comes back', async (t) => {
   await running.waitForLine(/^waiting$/);
   assert.deepEqual(await running.stop('SIGTERM'), { code: 5, signal: null });
   assert.match(running.stdout, /drained/);
+});
+
+test('one Ctrl+C under npm is one interrupt, a second one later is a second', async (t) => {
+  const { run } = await checkout(t);
+  const running = run('switchyard', 'wait');
+  await running.waitForLine(/^waiting$/);
+  running.child.kill('SIGINT');
+  await running.waitForLine(/^interrupted$/);
+  running.child.kill('SIGINT');
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  running.child.kill('SIGINT');
+  await running.waitForLine(/^interrupted\n[\s\S]*interrupted$/);
+  await running.stop('SIGTERM');
+  assert.equal(running.stdout, '["wait"]\nwaiting\ninterrupted\ninterrupted\ndrained\n');
 });
 
 test('a changed source is compiled again, a deleted one leaves dist', async (t) => {
