@@ -28,7 +28,8 @@ const CLOSE_ARRAY = 0x5d;
 const NOTHING = new Uint8Array(0);
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+// A string may begin with U+FEFF; it is text there, no mark of the encoding.
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 function isSpace(byte: number): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
