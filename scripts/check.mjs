@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { runProgram } from './child.mjs';
 import { root } from './prepare.mjs';
@@ -10,8 +9,9 @@ export async function check() {
     ['formatting and lint', node('node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings')],
     ['types', node('node_modules/typescript/bin/tsc', '-p', '.', '--noEmit')],
   ];
-  const generator = 'dist/src/config/generate.js';
-  if (existsSync(join(root, generator))) steps.push(['generated files', node(generator, '--check')]);
+  for (const generator of ['dist/src/config/generate.js', 'scripts/errors-page.mjs']) {
+    steps.push(['generated files', node(generator, '--check')]);
+  }
   let failed = 0;
   for (const [what, [command, args]] of steps) {
     const code = await runProgram(command, args, { cwd: root });

@@ -57,6 +57,7 @@ function joinRepeatedInterrupts() {
   };
 }
 
+const errorsPage = join(root, 'scripts/errors-page.mjs');
 const compiled = (file) => runProgram(process.execPath, [join(root, 'dist', file), ...rest]);
 
 const commands = {
@@ -65,7 +66,7 @@ const commands = {
   test: async () => (await import('./run-tests.mjs')).runTests(rest),
   check: async () => (await import('./check.mjs')).check(),
   build: async () => 0,
-  generate: () => compiled('src/config/generate.js'),
+  generate: async () => (await compiled('src/config/generate.js')) || runProgram(process.execPath, [errorsPage]),
   bench: () => compiled('bench/micro/main.js'),
   'bench:load': () => compiled('bench/load/main.js'),
   'fuzz:native': () => runProgram('bash', [join(root, 'scripts/fuzz-native.sh'), ...rest]),
