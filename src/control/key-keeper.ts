@@ -1,18 +1,15 @@
 /**
  * Loads the keys of `auth.jwksUrl` once for the whole process, however many workers ask.
  *
- * Rules: https only, but for loopback; no redirect is followed; at most {@link MAX_BYTES}; a time limit; at most one
- * load per cooldown, whether it succeeded or not (RFC 8725 advises to bound what an unknown `kid` can cause); keys serve
+ * At most one load per cooldown, whether it succeeded or not (RFC 8725 advises to bound what an unknown `kid` can cause); keys serve
  * until `jwksMaxAgeMs` after they were loaded, also while the endpoint is down, and not a moment longer.
  */
 import type { AuthSnapshot } from '../config/snapshot.js';
 import { monotonic } from '../shared/clock.js';
 import { Counter, type Counters } from '../shared/counters.js';
 import type { KeyMessage } from '../shared/worker-messages.js';
+import { fetchKeys } from './fetch-keys.js';
 
-/** A larger answer is refused. */
-const MAX_BYTES = 1024 * 1024;
-const TIMEOUT_MS = 5_000;
 /** Keys are renewed in the background when they have this part of their age left. */
 const RENEW_AT = 0.5;
 
@@ -31,11 +28,20 @@ export class KeyKeeper {
   #timer: NodeJS.Timeout | null = null;
   readonly #counters: Counters;
   readonly #announce: (keys: KeyMessage) => void;
+  readonly #fetch: (url: string) => Promise<string>;
 
-  /** @param announce tells all workers */
-  constructor(counters: Counters, announce: (keys: KeyMessage) => void) {
+  /**
+   * @param announce tells all workers
+   * @param fetch loads a key set as JSON text (fetch-keys.ts), in whatever thread
+   */
+  constructor(
+    counters: Counters,
+    announce: (keys: KeyMessage) => void,
+    fetch: (url: string) => Promise<string> = fetchKeys,
+  ) {
     this.#counters = counters;
     this.#announce = announce;
+    this.#fetch = fetch;
   }
 
   /** Follows a configuration; keys of another URL are dropped. */
@@ -90,7 +96,7 @@ export class KeyKeeper {
     this.#triedAt = monotonic();
     this.#counters.add(Counter.jwksRefreshes);
     try {
-      const jwks = await fetchKeys(url);
+      const jwks = await this.#fetch(url);
       if (url !== this.#url) return;
       this.#loadedAt = monotonic();
       if (jwks !== this.#jwks) {
@@ -128,38 +134,4 @@ export class KeyKeeper {
     );
     this.#timer.unref();
   }
-}
-
-/**
- * Fetches a key set under the rules of the file comment.
- *
- * @returns JSON text of an object with a list of keys
- * @throws Error for everything else
- */
-export async function fetchKeys(url: string): Promise<string> {
-  const target = new URL(url);
-  if (target.protocol !== 'https:' && !(target.protocol === 'http:' && isLoopback(target.hostname))) {
-    throw new Error('keys are loaded over https, or over http from this machine');
-  }
-  const response = await fetch(target, {
-    redirect: 'error',
-    headers: { accept: 'application/jwk-set+json, application/json' },
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  });
-  if (response.status !== 200 || response.body === null) throw new Error('the answer is not 200');
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-    length += chunk.length;
-    if (length > MAX_BYTES) throw new Error('the key set is too large');
-    chunks.push(chunk);
-  }
-  const text = Buffer.concat(chunks).toString('utf8');
-  const parsed = JSON.parse(text) as { keys?: unknown } | null;
-  if (parsed === null || typeof parsed !== 'object' || !Array.isArray(parsed.keys)) throw new Error('not a key set');
-  return text;
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }

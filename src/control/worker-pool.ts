@@ -31,6 +31,8 @@ export interface WorkerPoolOptions {
   readonly resourceLimits?: { readonly maxOldGenerationSizeMb?: number; readonly maxYoungGenerationSizeMb?: number };
   /** Compiled worker file; default beside this package's code. */
   readonly filename?: string;
+  /** Loads a key set as JSON text; default in this thread. The control pool has a task for it. */
+  readonly fetchKeys?: (url: string) => Promise<string>;
   /** Told about faults inside decisions and about deaths, one sentence without request data. */
   readonly report?: (message: string) => void;
 }
@@ -115,7 +117,7 @@ export class WorkerPool {
     this.counterMemory = counterMemory(this.size + 1, limits.maxToolMetrics + servers.length + 1);
     this.counters = new Counters(this.counterMemory, 0);
     this.#buckets = createBuckets(options.snapshot, FRONT_OWNER);
-    this.#keeper = new KeyKeeper(this.counters, (keys) => this.#post(keys));
+    this.#keeper = new KeyKeeper(this.counters, (keys) => this.#post(keys), options.fetchKeys);
     this.#bell = createDoorbell(() => this.#events?.verdicts());
     this.#piscina = new Piscina({
       filename: options.filename ?? fileURLToPath(new URL('../../workers/policy.js', import.meta.url)),

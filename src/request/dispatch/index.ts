@@ -10,7 +10,7 @@ import { type ErrorCode, errorNumber } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
 import { BUCKET_MOVED } from '../../shared/buckets.js';
 import { monotonic } from '../../shared/clock.js';
-import { Counter } from '../../shared/counters.js';
+import { Counter, Series } from '../../shared/counters.js';
 import { Ask, Operation, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
 import { maxResultBytes, type Ring } from '../../shared/ring.js';
 import type { Count } from '../../units.js';
@@ -62,6 +62,7 @@ export class Dispatcher {
   readonly #lines: WaitingLine[] = [];
   readonly #legs: Uint8Array;
   readonly #killed: Uint8Array;
+  readonly #askedAt: Float64Array;
   readonly #hash = new Int32Array(2);
   readonly #progress: Int32Array;
   readonly #movedAt: Float64Array;
@@ -81,6 +82,7 @@ export class Dispatcher {
     this.#pool = options.pool;
     this.#legs = new Uint8Array(options.table.capacity);
     this.#killed = new Uint8Array(options.table.capacity);
+    this.#askedAt = new Float64Array(options.table.capacity);
     this.#progress = new Int32Array(options.pool.size);
     this.#movedAt = new Float64Array(options.pool.size).fill(monotonic());
     for (let i = 0; i < options.pool.size; i += 1) this.#lines.push(new WaitingLine(options.maxQueue ?? 1024));
@@ -94,6 +96,11 @@ export class Dispatcher {
     for (let i = 0; i < options.pool.size; i += 1) options.pool.slot(i).verdicts.sleep();
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
     this.#sweeper.unref();
+  }
+
+  /** Verdicts in the memo, outdated ones included. */
+  get remembered(): Count {
+    return this.#memo.used;
   }
 
   /** Gets a verdict for an exchange. `bytes[0, length)` are valid during the call only. */
@@ -287,7 +294,9 @@ export class Dispatcher {
     exchange.attempts += 1;
     if (leg === Leg.withArguments) this.#hashArguments(exchange);
     exchange.worker = worker >= 0 ? worker : this.#choose(exchange, leg);
-    exchange.decideBy = performance.now() + limits.decideMs + (leg === Leg.withArguments ? cache.waitMs : 0);
+    const now = performance.now();
+    this.#askedAt[exchange.slot] = now;
+    exchange.decideBy = now + limits.decideMs + (leg === Leg.withArguments ? cache.waitMs : 0);
     this.#legs[exchange.slot] = leg;
     const line = this.#lines[exchange.worker]!;
     if (line.length === 0 && this.#write(exchange, leg)) return;
@@ -405,7 +414,8 @@ export class Dispatcher {
 
   #decided(exchange: Exchange, payload: Buffer): void {
     const { verdict } = exchange;
-    const { epochs, snapshot } = this.#pool;
+    const { counters, epochs, snapshot } = this.#pool;
+    counters.observe(Series.decide, performance.now() - this.#askedAt[exchange.slot]!);
     const catalog = verdict[VerdictWord.catalogVersion]!;
     const outdated =
       verdict[VerdictWord.snapshotVersion] !== snapshot.version ||

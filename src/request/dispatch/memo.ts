@@ -18,6 +18,7 @@ export class Memo {
   readonly #verdicts: Int32Array;
   readonly #names: Uint8Array;
   #victim = 0;
+  #used = 0;
 
   /** @param capacity verdicts remembered; rounded up to a power of two, at least 16 */
   constructor(capacity: number) {
@@ -27,6 +28,11 @@ export class Memo {
     this.#keys = new Int32Array(size * KEY_WORDS);
     this.#verdicts = new Int32Array(size * VERDICT_HEAD);
     this.#names = new Uint8Array(size * NAME_BYTES);
+  }
+
+  /** Places of the table that hold a verdict, outdated ones included. */
+  get used(): number {
+    return this.#used;
   }
 
   /**
@@ -101,6 +107,7 @@ export class Memo {
       chosen = (home + this.#victim) & this.#mask;
     }
     const at = chosen * KEY_WORDS;
+    if (keys[at] === 0) this.#used += 1;
     keys[at] = token;
     keys[at + 1] = method;
     keys[at + 2] = low;

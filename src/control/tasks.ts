@@ -1,0 +1,20 @@
+/**
+ * What the control pool can do: work that takes longer than the front may stand still. Each task is a function of
+ * its data alone and runs in a thread of its own.
+ */
+import { renderMetrics } from '../observe/metrics.js';
+import { renderStats } from '../observe/stats.js';
+import { buffersOf, buildCatalog } from './catalog/build.js';
+import type { CatalogBuild } from './catalog/types.js';
+import { fetchKeys } from './fetch-keys.js';
+
+/** The tasks by name. */
+export const TASKS = { buildCatalog, renderMetrics, renderStats, fetchKeys } as const;
+
+/** Name of a task. */
+export type TaskName = keyof typeof TASKS;
+
+/** The memory of a result that moves to the caller instead of being copied. */
+export function transferables(task: TaskName, result: unknown): ArrayBuffer[] {
+  return task === 'buildCatalog' ? buffersOf(result as CatalogBuild) : [];
+}
