@@ -73,6 +73,12 @@ export const Wish = {
   continued: 1 << 1,
 } as const;
 
+/** The other end of a connection. */
+export interface Peer {
+  /** Its address as text; empty when the connection is gone. */
+  remoteAddress(): string;
+}
+
 /** See the file comment. Public fields on purpose: this is the record that the stages share. */
 export class Exchange {
   /** Position in the exchange table and number of use: together the identity on rings and towards upstreams. */
@@ -95,7 +101,10 @@ export class Exchange {
   nameHeader = '';
   hasNameHeader = false;
   lastEventId = '';
-  remoteAddress = '';
+  /** Where `remoteAddress` comes from when it is asked for first; null = nowhere (any more). */
+  peer: Peer | null = null;
+  #remoteAddress = '';
+  /** An allowed `Origin`; empty = none was sent, or it was refused. */
   origin = '';
   /** `Mcp-Param-*` headers as a flat list of lower-case names and values, or null. */
   paramHeaders: string[] | null = null;
@@ -166,6 +175,20 @@ export class Exchange {
 
   constructor(slot: number) {
     this.slot = slot;
+  }
+
+  /** The client's address as text. Read on first use, since it costs more than the rest of accept's bookkeeping. */
+  get remoteAddress(): string {
+    if (this.peer !== null) {
+      this.#remoteAddress = this.peer.remoteAddress();
+      this.peer = null;
+    }
+    return this.#remoteAddress;
+  }
+
+  set remoteAddress(address: string) {
+    this.peer = null;
+    this.#remoteAddress = address;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Exchange, Reply } from '../exchange.js';
+import type { Exchange, Peer, Reply } from '../exchange.js';
 import { BodyBuffer } from './body.js';
 import { RequestHead } from './head.js';
 
@@ -18,7 +18,7 @@ export interface NodeCallOwner {
 }
 
 /** One request on node:http and the Reply of its exchange. */
-export class NodeCall implements Reply {
+export class NodeCall implements Reply, Peer {
   readonly head = new RequestHead();
   readonly body = new BodyBuffer();
   readonly startedAt = performance.now();
@@ -53,14 +53,14 @@ export class NodeCall implements Reply {
     return this.#request.socket;
   }
 
-  get remoteAddress(): string {
+  remoteAddress(): string {
     const address = this.socket.remoteAddress ?? '';
     return address.startsWith('::ffff:') ? address.slice(7) : address;
   }
 
   send(status: number, head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
     if (this.#finished || this.#streaming) return;
-    this.exchange = null;
+    this.detach();
     this.#writeHead(status, head, end - start);
     this.#finished = true;
     this.#response.end(status === 204 ? undefined : Buffer.from(bytes.subarray(start, end)));
@@ -92,7 +92,7 @@ export class NodeCall implements Reply {
 
   endStream(): void {
     if (this.#finished || !this.#streaming) return;
-    this.exchange = null;
+    this.detach();
     this.#finished = true;
     this.#response.end();
     this.#observe();
@@ -103,8 +103,16 @@ export class NodeCall implements Reply {
   }
 
   abort(): void {
-    this.exchange = null;
+    this.detach();
     this.#request.socket.destroy();
+  }
+
+  /** Parts from the exchange, which is over or goes on without a client. */
+  detach(): Exchange | null {
+    const { exchange } = this;
+    if (exchange !== null && exchange.peer === this) exchange.peer = null;
+    this.exchange = null;
+    return exchange;
   }
 
   /** Cuts the connection of a client that does not take or send what it should. */

@@ -121,10 +121,8 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
   }
 
   gone(call: NodeCall): void {
-    const exchange = call.exchange;
-    if (exchange === null) return;
-    call.exchange = null;
-    this.#handler.aborted(exchange);
+    const exchange = call.detach();
+    if (exchange !== null) this.#handler.aborted(exchange);
   }
 
   drained(call: NodeCall): void {
@@ -211,7 +209,7 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
       return null;
     }
     call.head.fill(exchange, this.#rules, call.verb, call.startedAt);
-    exchange.remoteAddress = call.remoteAddress;
+    exchange.peer = call;
     exchange.reply = call;
     call.exchange = exchange;
     return exchange;

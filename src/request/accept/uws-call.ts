@@ -1,6 +1,7 @@
-import type { Exchange, Reply } from '../exchange.js';
+import type { Exchange, Peer, Reply } from '../exchange.js';
 import { BodyBuffer } from './body.js';
 import { RequestHead } from './head.js';
+import { addressText } from './peer-address.js';
 import { statusLine } from './status-lines.js';
 import type { UwsResponse } from './uws-binding.js';
 
@@ -32,7 +33,7 @@ export interface UwsCallOwner {
  * uWS forgets `onAborted` and `onWritable` when a response ends but keeps `onData` until the body has arrived, so a
  * call that answers earlier is not used again (`bodyOpen`).
  */
-export class UwsCall implements Reply {
+export class UwsCall implements Reply, Peer {
   readonly head = new RequestHead();
   readonly body = new BodyBuffer();
   exchange: Exchange | null = null;
@@ -104,7 +105,7 @@ export class UwsCall implements Reply {
   send(status: number, head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
     const response = this.response;
     if (response === null || this.#streaming) return;
-    this.exchange = null;
+    this.detach();
     this.#status = status;
     this.#headList = head;
     this.#bytes = start === 0 && end === bytes.byteLength ? bytes : bytes.subarray(start, end);
@@ -147,7 +148,7 @@ export class UwsCall implements Reply {
 
   endStream(): void {
     if (this.response === null || !this.#streaming) return;
-    this.exchange = null;
+    this.detach();
     this.#ending = true;
     if (!this.blocked) this.#finish();
   }
@@ -160,8 +161,20 @@ export class UwsCall implements Reply {
 
   abort(): void {
     // uWS calls onAborted before close returns.
-    this.exchange = null;
+    this.detach();
     this.response?.close();
+  }
+
+  remoteAddress(): string {
+    return this.response === null ? '' : addressText(Buffer.from(this.response.getRemoteAddress()));
+  }
+
+  /** Parts from the exchange, which is over or goes on without a client. */
+  detach(): Exchange | null {
+    const { exchange } = this;
+    if (exchange !== null && exchange.peer === this) exchange.peer = null;
+    this.exchange = null;
+    return exchange;
   }
 
   /** Makes the call ready for another request. */

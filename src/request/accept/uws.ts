@@ -112,10 +112,8 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
 
   gone(call: UwsCall): void {
     this.#watched.delete(call);
-    const exchange = call.exchange;
-    if (exchange === null) return;
-    call.exchange = null;
-    this.#handler.aborted(exchange);
+    const exchange = call.detach();
+    if (exchange !== null) this.#handler.aborted(exchange);
   }
 
   drained(call: UwsCall): void {
@@ -231,7 +229,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
       return null;
     }
     call.head.fill(exchange, this.#rules, call.verb, call.startedAt);
-    exchange.remoteAddress = remoteAddress(call.response!);
+    exchange.peer = call;
     exchange.reply = call;
     call.exchange = exchange;
     return exchange;
@@ -260,31 +258,4 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
       else if (call.progressAt < before) call.response?.close();
     }
   }
-}
-
-const addresses = new Map<number, string>();
-const MAX_ADDRESSES = 4096;
-
-/** The peer's address as text. IPv4 texts are remembered, since most peers send many requests. */
-function remoteAddress(response: UwsResponse): string {
-  const bytes = Buffer.from(response.getRemoteAddress());
-  if (bytes.byteLength !== 4) return ipv6(bytes);
-  const key = bytes.readUInt32BE(0);
-  let text = addresses.get(key);
-  if (text === undefined) {
-    text = bytes.join('.');
-    if (addresses.size >= MAX_ADDRESSES) addresses.clear();
-    addresses.set(key, text);
-  }
-  return text;
-}
-
-function ipv6(bytes: Buffer): string {
-  if (bytes.byteLength !== 16) return '';
-  if (bytes.readUIntBE(0, 6) === 0 && bytes.readUInt32BE(6) === 0 && bytes.readUInt16BE(10) === 0xffff) {
-    return bytes.subarray(12).join('.');
-  }
-  const words: string[] = [];
-  for (let at = 0; at < 16; at += 2) words.push(bytes.readUInt16BE(at).toString(16));
-  return words.join(':');
 }
