@@ -89,6 +89,7 @@ export class ExchangeTable {
     exchange.error = null;
     exchange.bytesOut = 0;
     exchange.deadline = 0;
+    exchange.sentAt = 0;
     this.#free[this.#freeCount] = exchange.slot;
     this.#freeCount += 1;
   }

@@ -130,7 +130,7 @@ export class WriteStage {
     exchange.streaming = true;
     exchange.phase = Phase.streaming;
     exchange.status = 200;
-    exchange.reply!.openStream(200, this.#head(exchange, STREAM_HEAD));
+    exchange.reply!.openStream(200, this.head(exchange, STREAM_HEAD));
   }
 
   /** Sends what the composer holds (an event without its end) as one event. */
@@ -154,11 +154,12 @@ export class WriteStage {
     const composer = this.#composer;
     exchange.status = status;
     exchange.bytesOut += composer.length;
-    exchange.reply!.send(status, this.#head(exchange, head), composer.bytes, 0, composer.length);
+    exchange.reply!.send(status, this.head(exchange, head), composer.bytes, 0, composer.length);
     this.#finish(exchange);
   }
 
-  #head(exchange: Exchange, head: readonly string[]): readonly string[] {
+  /** A head with what the client's origin needs besides. */
+  head(exchange: Exchange, head: readonly string[]): readonly string[] {
     if (exchange.origin === '') return head;
     return [...head, ...this.#options.corsHead(exchange)];
   }
@@ -183,7 +184,7 @@ export class WriteStage {
   empty(exchange: Exchange, status: number): void {
     if (exchange.reply !== null) {
       exchange.status = status;
-      exchange.reply.send(status, this.#head(exchange, NO_HEAD), NO_BYTES, 0, 0);
+      exchange.reply.send(status, this.head(exchange, NO_HEAD), NO_BYTES, 0, 0);
     }
     this.#finish(exchange);
   }

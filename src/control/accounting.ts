@@ -1,0 +1,83 @@
+/**
+ * What is counted and logged about each exchange when it ends. Series are looked up by index, so that counting costs
+ * no allocation: one table a catalog, made when the catalog comes into force.
+ */
+import { EntryKind } from '../config/snapshot.js';
+import { errorNumber } from '../errors.js';
+import type { Exchange } from '../request/exchange.js';
+import { Counter, type Counters, Series, type SeriesNames } from '../shared/counters.js';
+import { Verdict, VerdictWord } from '../shared/records.js';
+
+/** What the tables are made from. */
+export interface AccountedCatalog {
+  readonly version: number;
+  readonly table: { readonly kind: Uint8Array; readonly publicNames: readonly string[] };
+}
+
+/** Counts exchanges; one per front. */
+export class Accounting {
+  readonly #counters: Counters;
+  readonly #names: SeriesNames;
+  /** Called for each exchange when the access log is on. */
+  readonly #log: ((exchange: Exchange, milliseconds: number) => void) | null;
+  #servers = new Int32Array(0);
+  #entries = new Int32Array(0);
+  #catalogVersion = -1;
+
+  constructor(
+    counters: Counters,
+    names: SeriesNames,
+    log: ((exchange: Exchange, milliseconds: number) => void) | null,
+  ) {
+    this.#counters = counters;
+    this.#names = names;
+    this.#log = log;
+  }
+
+  /** Takes over the servers of a snapshot, by index. */
+  setServers(names: readonly string[]): void {
+    this.#servers = Int32Array.from(names, (name) => this.#names.id('upstream', name));
+  }
+
+  /** Takes over a catalog; only tools get series of their own. */
+  setCatalog(catalog: AccountedCatalog): void {
+    const { kind, publicNames } = catalog.table;
+    const entries = new Int32Array(kind.length).fill(-1);
+    for (let entry = 0; entry < kind.length; entry += 1) {
+      if (kind[entry] === EntryKind.tool) entries[entry] = this.#names.id('tool', publicNames[entry]!);
+    }
+    this.#entries = entries;
+    this.#catalogVersion = catalog.version;
+  }
+
+  /** Counts an exchange that is about to be given back. */
+  finished(exchange: Exchange): void {
+    const counters = this.#counters;
+    const now = performance.now();
+    const took = now - exchange.startedAt;
+    const failed = exchange.error !== null;
+    counters.add(Counter.responses);
+    counters.add(Counter.bytesOut, exchange.bytesOut);
+    counters.observe(Series.request, took, failed);
+    if (exchange.error !== null) counters.error(errorNumber(exchange.error));
+    if (exchange.server >= 0 && exchange.sentAt > 0) this.#upstream(exchange, now, failed);
+    if (this.#log !== null) this.#log(exchange, took);
+  }
+
+  #upstream(exchange: Exchange, now: number, failed: boolean): void {
+    const counters = this.#counters;
+    const took = now - exchange.sentAt;
+    counters.add(Counter.upstreamCalls);
+    if (failed) counters.add(Counter.upstreamFailures);
+    counters.observe(Series.upstream, took, failed);
+    const server = this.#servers[exchange.server];
+    if (server !== undefined) counters.observe(server, took, failed);
+    const { verdict } = exchange;
+    const kind = verdict[VerdictWord.verdict];
+    if (kind !== Verdict.forward && kind !== Verdict.lead) return;
+    if (verdict[VerdictWord.catalogVersion] !== this.#catalogVersion) return;
+    const entry = verdict[VerdictWord.entry]!;
+    const tool = entry < 0 ? -1 : this.#entries[entry]!;
+    if (tool >= 0) counters.observe(tool, took, failed);
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * Puts the request path together on the main thread: accept, decode, dispatch, send and write around one exchange
+ * table, with the upstream pool, the sessions and the catalog beside them. Nothing here runs per request except
+ * through the stages.
+ */
+import { decoder } from '../../native/index.js';
+import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
+import { packageVersion } from '../package-root.js';
+import { corsHead, type PlainAnswer } from '../request/accept/index.js';
+import { DecodeStage } from '../request/decode/index.js';
+import { Dispatcher } from '../request/dispatch/index.js';
+import { type Exchange, Phase } from '../request/exchange.js';
+import type { ExchangeTable } from '../request/exchanges.js';
+import { Pipeline } from '../request/pipeline.js';
+import { SendStage } from '../request/send/index.js';
+import { STREAM_HEAD } from '../request/write/heads.js';
+import { WriteStage } from '../request/write/index.js';
+import { LocalAnswers } from '../request/write/local.js';
+import type { Session, SessionTable, StandaloneStreams } from '../session/index.js';
+import type { UpstreamPool } from '../upstream/pool.js';
+import type { CallSink } from '../upstream/types.js';
+import type { Accounting } from './accounting.js';
+import type { Catalog } from './catalog/catalog.js';
+import type { PreparedCatalog } from './catalog/prepared.js';
+import type { WorkerPool } from './worker-pool.js';
+
+/** What the front is made of besides itself. */
+export interface FrontParts {
+  readonly snapshot: Snapshot;
+  readonly table: ExchangeTable;
+  readonly pool: WorkerPool;
+  readonly catalog: Catalog;
+  readonly sessions: SessionTable;
+  readonly streams: StandaloneStreams;
+  readonly accounting: Accounting;
+  /** The upstream pool; asked for at each use because it is made after the front. */
+  upstreams(): UpstreamPool;
+  /** `/health` and `/ready` of the data port. */
+  plain(path: string): PlainAnswer | null;
+}
+
+/** Catalog versions a verdict may still refer to while its call is on its way. */
+const KEPT_CATALOGS = 4;
+
+/** The assembled front; see the file comment. */
+export class Front {
+  readonly pipeline: Pipeline;
+  readonly dispatcher: Dispatcher;
+  readonly write: WriteStage;
+  /** What upstreams report to. */
+  readonly sink: CallSink;
+  readonly #parts: FrontParts;
+  readonly #catalogs: PreparedCatalog[] = [];
+  readonly #names: Buffer[];
+  readonly #serverInfo: Buffer;
+
+  constructor(parts: FrontParts) {
+    const { snapshot, table, pool, sessions, streams } = parts;
+    const { limits } = snapshot;
+    this.#parts = parts;
+    this.#names = serverNames(snapshot.servers);
+    this.#serverInfo = serverInfo(snapshot.name, packageVersion);
+    const dispatcher = new Dispatcher({
+      table,
+      pool,
+      decoder,
+      next: (exchange, bytes, length, payload) => this.pipeline.decided(exchange, bytes, length, payload),
+    });
+    const write = new WriteStage({
+      serverInfo: () => this.#serverInfo,
+      serverName: (index) => this.#names[index] ?? null,
+      resourceMetadata: () => (snapshot.auth.type === 'none' ? null : snapshot.auth.resourceMetadata),
+      corsHead,
+      store: (exchange, bytes, start, end) => dispatcher.store(exchange, bytes, start, end),
+      release: (exchange) => dispatcher.release(exchange),
+      finished: (exchange) => parts.accounting.finished(exchange),
+      recycle: (exchange) => table.release(exchange),
+    });
+    const send = new SendStage({
+      server: (index) => parts.upstreams().servers[index] ?? null,
+      route: (index) => snapshot.routes[index] ?? null,
+      catalog: (version) => this.#catalog(version),
+      fail: (exchange, code) => write.fail(exchange, code),
+    });
+    const local = new LocalAnswers({
+      write,
+      answers: () => parts.catalog.current,
+      createSession: (revision, capabilities, clientInfo, subject) =>
+        sessions.create(revision, capabilities, clientInfo, subject),
+      endSession: (session) => {
+        const stream = streams.end(session as Session);
+        if (stream !== null) write.abandon(stream);
+        sessions.end(session);
+      },
+      openStandaloneStream: (exchange) => this.#openStream(exchange),
+      cancel: (exchange, bytes, start, end) => this.pipeline.cancel(exchange, bytes, start, end),
+      levelChanged: () => {},
+    });
+    const decode = new DecodeStage({
+      decoder,
+      maxDepth: limits.maxDepth,
+      authRequired: snapshot.auth.type !== 'none',
+      openSession: (id) => sessions.open(id),
+      next: (exchange, bytes, length) => this.pipeline.decoded(exchange, bytes, length),
+      batch: (exchange, bytes, length) => this.pipeline.batch(exchange, bytes, length),
+      refuse: (exchange, code) => write.refuse(exchange, code),
+    });
+    this.dispatcher = dispatcher;
+    this.write = write;
+    this.sink = {
+      message: (exchange, bytes, length, spans) => write.message(exchange, bytes, length, spans),
+      failed: (exchange, code, sent) => send.failed(exchange, code, sent),
+    };
+    this.pipeline = new Pipeline({
+      table,
+      decode,
+      dispatch: dispatcher,
+      send,
+      write,
+      local,
+      splitBatch: (bytes, length, out) => decoder.splitBatch(bytes, length, out),
+      maxBatch: limits.maxBatch,
+      streamClosed: (exchange) => streams.remove(exchange),
+      plain: (path) => parts.plain(path),
+    });
+  }
+
+  /** Brings a catalog to the workers; it is in force when this returns. */
+  useCatalog(next: PreparedCatalog): void {
+    this.#catalogs.unshift(next);
+    this.#catalogs.length = Math.min(this.#catalogs.length, KEPT_CATALOGS);
+    this.#parts.accounting.setCatalog(next);
+    this.dispatcher.setCatalog(next.table);
+  }
+
+  #catalog(version: number): PreparedCatalog | null {
+    for (const catalog of this.#catalogs) if (catalog.version === version) return catalog;
+    return null;
+  }
+
+  #openStream(exchange: Exchange): void {
+    const { streams } = this.#parts;
+    const session = exchange.session as Session;
+    if (exchange.lastEventId !== '') {
+      this.write.refuse(exchange, 'GW_RESUME_UNSUPPORTED');
+    } else if (!streams.add(session, exchange)) {
+      this.write.refuse(exchange, streams.has(session) ? 'GW_STREAM_CONFLICT' : 'GW_OVERLOADED');
+    } else {
+      exchange.phase = Phase.streaming;
+      exchange.streaming = true;
+      exchange.status = 200;
+      exchange.reply?.openStream(200, this.write.head(exchange, STREAM_HEAD));
+    }
+  }
+}
+
+function serverNames(servers: readonly ServerSnapshot[]): Buffer[] {
+  return servers.map(({ name }) => Buffer.from(JSON.stringify(name)));
+}
+
+function serverInfo(name: string, version: string): Buffer {
+  const info = JSON.stringify({ name, version });
+  return Buffer.from(`"_meta":{"io.modelcontextprotocol/serverInfo":${info}}`);
+}

@@ -1,0 +1,83 @@
+/** Where the numbers of /metrics and /stats come from: short functions that only read. */
+import type { Snapshot } from '../config/snapshot.js';
+import type { Choice, EndpointStatus, StatsSources, UpstreamStatus } from '../observe/state.js';
+import { packageVersion } from '../package-root.js';
+import { REVISIONS } from '../protocol/revisions.js';
+import type { ExchangeTable } from '../request/exchanges.js';
+import type { SessionTable, StandaloneStreams } from '../session/index.js';
+import type { SeriesNames } from '../shared/counters.js';
+import type { UpstreamPool } from '../upstream/pool.js';
+import type { UpstreamServer } from '../upstream/server.js';
+import type { Catalog } from './catalog/catalog.js';
+import type { WorkerPool } from './worker-pool.js';
+
+/** The parts that are read. */
+export interface StatsParts {
+  readonly snapshot: Snapshot;
+  readonly pool: WorkerPool;
+  readonly table: ExchangeTable;
+  readonly catalog: Catalog;
+  readonly sessions: SessionTable;
+  readonly streams: StandaloneStreams;
+  readonly upstreams: UpstreamPool;
+  readonly seriesNames: SeriesNames;
+  readonly decoder: Choice;
+  readonly frontEnd: Choice;
+  connections(): number;
+  /** Verdicts remembered. */
+  memo(): number;
+  notReady(): readonly string[];
+  logDropped(): number;
+}
+
+/** The sources of one running gateway. */
+export function statsSources(parts: StatsParts): StatsSources {
+  const { snapshot, pool, table, catalog, sessions, streams, upstreams } = parts;
+  return {
+    name: snapshot.name,
+    version: packageVersion,
+    startedAt: Date.now(),
+    decoder: parts.decoder,
+    frontEnd: parts.frontEnd,
+    counters: pool.counterMemory,
+    seriesNames: parts.seriesNames,
+    snapshotVersion: () => snapshot.version,
+    gauges: () => ({
+      inFlight: table.inUse - streams.size,
+      connections: parts.connections(),
+      sessions: sessions.size,
+      streams: streams.size,
+      memo: parts.memo(),
+    }),
+    upstreams: () => upstreams.servers.map(upstreamStatus),
+    workers: () =>
+      Array.from({ length: pool.size }, (_, index) => {
+        const { ready, incarnation, requests, verdicts } = pool.slot(index);
+        return { ready, incarnation, queuedBytes: requests.used() + verdicts.used() };
+      }),
+    catalog: () => {
+      const { version, offered, problems, problemCounts, table: names } = catalog.current;
+      const undiscovered = names.undiscovered.map((server) => snapshot.servers[server]!.name);
+      return { version, offered, undiscovered, problems, problemCounts };
+    },
+    notReady: parts.notReady,
+    logDropped: parts.logDropped,
+  };
+}
+
+function upstreamStatus(server: UpstreamServer): UpstreamStatus {
+  return {
+    name: server.name,
+    endpoints: server.endpoints.map(
+      (endpoint): EndpointStatus => ({
+        transport: endpoint.transport,
+        state: endpoint.state,
+        reason: endpoint.reason,
+        revision: REVISIONS[endpoint.revision] ?? '',
+        inFlight: endpoint.inFlight,
+        breaker: endpoint.breaker.state,
+        restarts: endpoint.stats.restarts,
+      }),
+    ),
+  };
+}
