@@ -1,0 +1,189 @@
+/** The admin listener: metrics, statistics and health for operators, apart from the clients' port. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Snapshot } from '../../config/snapshot.js';
+import { METRICS_TYPE } from '../../observe/metrics.js';
+import type { Count, Milliseconds } from '../../units.js';
+import { AdminRules } from './rules.js';
+
+export interface AdminOptions {
+  /** `snapshot.admin` says where to listen; the host and origin lists of the clients' port hold here too. */
+  readonly snapshot: Pick<Snapshot, 'allowedHosts' | 'allowedOrigins'> & {
+    readonly admin: NonNullable<Snapshot['admin']>;
+  };
+  /** Makes the document of /metrics. */
+  metrics(): Promise<string>;
+  /** Makes the document of /stats. */
+  stats(): Promise<string>;
+  /** Sentences that say why the gateway is not ready; none = ready. */
+  notReady(): readonly string[];
+  /** A document could not be made. */
+  failed?(error: unknown): void;
+  /** Connections at once; more are refused. Default 64. */
+  readonly maxConnections?: Count;
+  /** Time for a whole request head. Default 5 seconds. */
+  readonly headersTimeoutMs?: Milliseconds;
+}
+
+/** A running listener. */
+export interface Admin {
+  readonly address: { readonly host: string; readonly port: number };
+  /** Stops listening and cuts what is still open after `graceMs` (default 1,000). */
+  close(graceMs?: Milliseconds): Promise<void>;
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+const MAX_HEADER_BYTES = 8 * 1024;
+
+interface Page {
+  readonly path: string;
+  readonly about: string;
+  answer(): Promise<Answer> | Answer;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+/** Starts listening. @throws the listen error of node:net (EADDRINUSE, EACCES, ...) */
+export async function openAdmin(options: AdminOptions): Promise<Admin> {
+  const pages = pagesOf(options);
+  const { admin, allowedHosts, allowedOrigins } = options.snapshot;
+  const rules = new AdminRules(admin.host, allowedHosts, allowedOrigins);
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: options.headersTimeoutMs ?? 5_000,
+      requestTimeout: 10_000,
+      keepAliveTimeout: 5_000,
+      connectionsCheckingInterval: 1_000,
+    },
+    (request, response) => {
+      void respond(request, response, pages, rules, options);
+    },
+  );
+  server.maxConnections = options.maxConnections ?? 64;
+  await listen(server, admin);
+  const { address, port } = server.address() as AddressInfo;
+  return {
+    address: { host: address, port },
+    close: (graceMs = 1_000) => close(server, graceMs),
+  };
+}
+
+function pagesOf(options: AdminOptions): readonly Page[] {
+  const metrics = shared(() => options.metrics());
+  const stats = shared(() => options.stats());
+  const ready = (): Answer => {
+    const reasons = options.notReady();
+    const body = { ready: reasons.length === 0, reasons };
+    return json(reasons.length === 0 ? 200 : 503, body);
+  };
+  const pages: Page[] = [
+    {
+      path: '/metrics',
+      about: 'Prometheus metrics',
+      answer: async () => ({ status: 200, type: METRICS_TYPE, body: await metrics() }),
+    },
+    {
+      path: '/stats',
+      about: 'statistics of requests, upstreams, tools, cache, limiter and workers',
+      answer: async () => ({ status: 200, type: JSON_TYPE, body: await stats() }),
+    },
+    { path: '/livez', about: '200 while the process runs', answer: () => json(200, { live: true }) },
+    { path: '/readyz', about: '200 while requests are taken, 503 with the reasons otherwise', answer: ready },
+  ];
+  const index = Object.fromEntries(pages.map(({ path, about }) => [path, about]));
+  return [...pages, { path: '/', about: 'this list', answer: () => json(200, { paths: index }) }];
+}
+
+/** Callers that come while a document is being made get the same one: scrapers cannot pile work up. */
+function shared(make: () => Promise<string>): () => Promise<string> {
+  let running: Promise<string> | null = null;
+  return () => {
+    running ??= make().finally(() => {
+      running = null;
+    });
+    return running;
+  };
+}
+
+async function respond(
+  request: IncomingMessage,
+  response: ServerResponse,
+  pages: readonly Page[],
+  rules: AdminRules,
+  options: AdminOptions,
+): Promise<void> {
+  // A body is never wanted; what was sent of it is thrown away with the connection.
+  request.on('error', () => {});
+  response.on('error', () => {});
+  const hasBody = request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined;
+  if (hasBody) response.setHeader('connection', 'close');
+  const answer = await answerOf(request, pages, rules, options);
+  response.setHeader('content-type', answer.type);
+  response.setHeader('cache-control', 'no-store');
+  response.setHeader('x-content-type-options', 'nosniff');
+  if (answer.status === 405) response.setHeader('allow', 'GET, HEAD');
+  const bytes = Buffer.from(answer.body, 'utf8');
+  response.writeHead(answer.status, { 'content-length': bytes.length });
+  response.end(request.method === 'HEAD' ? undefined : bytes);
+}
+
+async function answerOf(
+  request: IncomingMessage,
+  pages: readonly Page[],
+  rules: AdminRules,
+  options: AdminOptions,
+): Promise<Answer> {
+  const { host = [], origin = [] } = request.headersDistinct;
+  // DNS rebinding: a page in a browser must not reach what listens on this machine only.
+  if (host.length !== 1 || !rules.hostAllowed(host[0]!)) return problem(403, 'The Host header is not allowed.');
+  if (!origin.every((value) => rules.originAllowed(value))) return problem(403, 'The Origin header is not allowed.');
+  const target = request.url ?? '/';
+  const query = target.indexOf('?');
+  const path = query === -1 ? target : target.slice(0, query);
+  const page = pages.find((candidate) => candidate.path === path);
+  if (page === undefined) return problem(404, 'There is nothing at this path; GET / lists what there is.');
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return problem(405, 'Only GET and HEAD are answered here.');
+  try {
+    return await page.answer();
+  } catch (error) {
+    options.failed?.(error);
+    return problem(503, 'The document cannot be made at the moment; the log says why.');
+  }
+}
+
+function json(status: number, value: unknown): Answer {
+  return { status, type: JSON_TYPE, body: `${JSON.stringify(value)}\n` };
+}
+
+function problem(status: number, message: string): Answer {
+  return json(status, { error: { status, message } });
+}
+
+function listen(server: Server, { host, port }: { readonly host: string; readonly port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      // Accept errors (too many open files) concern one connection, not the listener.
+      server.on('error', () => {});
+      resolve();
+    });
+  });
+}
+
+function close(server: Server, graceMs: Milliseconds): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

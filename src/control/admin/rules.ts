@@ -1,0 +1,30 @@
+import { hostName, isLoopbackName } from '../../request/accept/rules.js';
+
+/** Which `Host` and `Origin` headers the admin listener answers; the same rules as on the clients' port. */
+export class AdminRules {
+  readonly #loopback: boolean;
+  readonly #hosts: ReadonlySet<string>;
+  readonly #origins: ReadonlySet<string>;
+
+  constructor(listenHost: string, allowedHosts: readonly string[], allowedOrigins: readonly string[]) {
+    this.#loopback = isLoopbackName(listenHost.toLowerCase());
+    this.#hosts = new Set(allowedHosts.map((host) => host.toLowerCase()));
+    this.#origins = new Set(allowedOrigins.map((origin) => origin.toLowerCase()));
+  }
+
+  hostAllowed(value: string): boolean {
+    const name = hostName(value.toLowerCase());
+    if (name === null) return false;
+    if (this.#hosts.has(name)) return true;
+    return this.#loopback ? isLoopbackName(name) : this.#hosts.size === 0;
+  }
+
+  /** `null` and what is no web origin never are. */
+  originAllowed(value: string): boolean {
+    const origin = value.toLowerCase();
+    if (this.#origins.has(origin)) return true;
+    const web = /^https?:\/\/(.*)$/.exec(origin);
+    const name = web === null ? null : hostName(web[1]!);
+    return name !== null && this.#loopback && isLoopbackName(name);
+  }
+}

@@ -1,0 +1,166 @@
+/** The log: structured lines on standard error, without secrets, that never hold up or break a request. */
+import { type Logger, pino } from 'pino';
+import { METHODS, Span } from '../../native/layout.js';
+import type { LogSnapshot } from '../config/snapshot.js';
+import type { Exchange } from '../request/exchange.js';
+import type { Count } from '../units.js';
+import { LogSink, type LogSinkOptions } from './log-sink.js';
+import { isSecretName, REDACTED, scrubber } from './secrets.js';
+
+/** Writes the line about one finished request. `server` is the name of the server that had it, '' = none. */
+export type AccessLog = (exchange: Exchange, server: string) => void;
+
+export interface LogOptions {
+  readonly settings: LogSnapshot;
+  /** Values that must not appear in any line (src/observe/secrets.ts). */
+  readonly secrets?: readonly string[];
+  /** Where lines go; default standard error. */
+  readonly sink?: LogSinkOptions;
+  /** Whether lines go to a terminal; default: standard error is one. */
+  readonly terminal?: boolean;
+}
+
+/** Bytes of a name shown in an access line. */
+const MAX_NAME = 128;
+/** How deep and how wide objects are searched for fields with secret names. */
+const MAX_DEPTH = 4;
+const MAX_FIELDS = 64;
+
+export class Log {
+  readonly logger: Logger;
+  readonly #sink: LogSink;
+  readonly #pretty: ((line: string) => string) | null;
+  #scrub: (line: string) => string;
+  #access: AccessLog | null;
+
+  /** Use {@link openLog}. */
+  constructor(options: LogOptions, pretty: ((line: string) => string) | null) {
+    const { settings } = options;
+    this.#pretty = pretty;
+    this.#scrub = scrubber(options.secrets ?? []);
+    this.#sink = new LogSink({
+      ...options.sink,
+      notice: (dropped) => this.#format(droppedLine(dropped)),
+    });
+    this.logger = pino(
+      {
+        level: settings.level,
+        base: null,
+        timestamp: pino.stdTimeFunctions.isoTime,
+        formatters: { level: (label) => ({ level: label }), log: withoutSecrets },
+        serializers: { err: pino.stdSerializers.err, error: errorText },
+      },
+      { write: (line: string) => this.#sink.write(this.#format(this.#scrub(line))) },
+    );
+    this.#access = this.#accessFor(settings);
+  }
+
+  /** Null when no access lines are written: then a request costs nothing here. Read again after {@link configure}. */
+  get access(): AccessLog | null {
+    return this.#access;
+  }
+
+  /** Lines lost because they could not be written. */
+  get dropped(): Count {
+    return this.#sink.dropped;
+  }
+
+  /** Takes over another level, access setting and list of secrets. The format stays. */
+  configure(settings: LogSnapshot, secrets: readonly string[]): void {
+    this.logger.level = settings.level;
+    this.#scrub = scrubber(secrets);
+    this.#access = this.#accessFor(settings);
+  }
+
+  /** Resolves when what was logged so far is written or lost. */
+  drained(): Promise<void> {
+    return this.#sink.drained();
+  }
+
+  close(): Promise<void> {
+    return this.#sink.close();
+  }
+
+  #format(line: string): string {
+    return this.#pretty === null ? line : this.#pretty(line);
+  }
+
+  #accessFor(settings: LogSnapshot): AccessLog | null {
+    const { logger } = this;
+    if (settings.access && logger.isLevelEnabled('info')) {
+      return (exchange, server) => logger.info(accessFields(exchange, server), 'request');
+    }
+    if (logger.isLevelEnabled('debug')) {
+      return (exchange, server) => logger.debug(accessFields(exchange, server), 'request');
+    }
+    return null;
+  }
+}
+
+/** Opens the log. `format: auto` is readable on a terminal and JSON elsewhere. */
+export async function openLog(options: LogOptions): Promise<Log> {
+  const terminal = options.terminal ?? process.stderr.isTTY === true;
+  const { format } = options.settings;
+  if (format === 'json' || (format === 'auto' && !terminal)) return new Log(options, null);
+  // Loaded here: most gateways write JSON.
+  const { prettyFactory } = await import('pino-pretty');
+  const pretty = prettyFactory({
+    colorize: terminal && process.env['NO_COLOR'] === undefined,
+    translateTime: 'SYS:HH:MM:ss.l',
+    singleLine: true,
+    ignore: 'pid,hostname',
+  });
+  return new Log(options, (line) => pretty(line) as string);
+}
+
+function droppedLine(dropped: Count): string {
+  const time = new Date().toISOString();
+  return `${JSON.stringify({ level: 'warn', time, dropped, msg: 'log lines were dropped: the output could not be written' })}\n`;
+}
+
+function accessFields(exchange: Exchange, server: string): Record<string, unknown> {
+  const { spans } = exchange;
+  const name = nameOf(exchange);
+  return {
+    method: METHODS[spans[Span.method]!] ?? '',
+    ...(name === '' ? {} : { name }),
+    ...(server === '' ? {} : { server }),
+    era: exchange.era === 0 ? 'legacy' : 'modern',
+    status: exchange.status,
+    ...(exchange.error === null ? {} : { code: exchange.error }),
+    durationUs: Math.round((performance.now() - exchange.startedAt) * 1000),
+    bytesIn: exchange.bodyLength,
+    bytesOut: exchange.bytesOut,
+  };
+}
+
+function nameOf(exchange: Exchange): string {
+  const { spans, body, bodyLength, decodedName } = exchange;
+  if (decodedName.length > 0) return decodedName.toString('utf8', 0, MAX_NAME);
+  const start = spans[Span.nameStart]!;
+  const end = Math.min(spans[Span.nameEnd]!, start + MAX_NAME);
+  return start < 0 || end > bodyLength ? '' : body.toString('utf8', start, end);
+}
+
+/** Errors as their message only: stacks hold paths, and causes hold addresses. */
+function errorText(error: unknown): unknown {
+  return error instanceof Error ? error.message : error;
+}
+
+/** The fields of a line with the values of secret names replaced; the caller's object is left alone. */
+function withoutSecrets(fields: Record<string, unknown>): Record<string, unknown> {
+  return cleaned(fields, 0) as Record<string, unknown>;
+}
+
+function cleaned(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null || value instanceof Error) return value;
+  if (depth > MAX_DEPTH) return '[deep]';
+  if (Array.isArray(value)) return value.slice(0, MAX_FIELDS).map((element) => cleaned(element, depth + 1));
+  if (Object.getPrototypeOf(value) !== Object.prototype) return value;
+  const result: Record<string, unknown> = {};
+  for (const [key, field] of Object.entries(value).slice(0, MAX_FIELDS)) {
+    result[key] =
+      isSecretName(key) && field !== null && typeof field !== 'number' ? REDACTED : cleaned(field, depth + 1);
+  }
+  return result;
+}

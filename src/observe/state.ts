@@ -1,0 +1,157 @@
+/**
+ * What the admin listener shows, as plain data of one moment: it is collected on the main thread in microseconds and
+ * turned into text in the control pool. Counters and histograms are not copied: their shared memory goes along.
+ */
+import type { CatalogProblem } from '../control/catalog/types.js';
+import type { CounterMemory, SeriesNames } from '../shared/counters.js';
+import type { Bytes, Count, Milliseconds } from '../units.js';
+import type { EndpointState } from '../upstream/types.js';
+
+/** Numbers that go up and down. */
+export interface Gauges {
+  readonly inFlight: Count;
+  readonly connections: Count;
+  readonly sessions: Count;
+  readonly streams: Count;
+  /** Verdicts remembered. */
+  readonly memo: Count;
+}
+
+export interface EndpointStatus {
+  readonly transport: 'stdio' | 'http';
+  readonly state: EndpointState;
+  /** One sentence without secrets, or ''. */
+  readonly reason: string;
+  /** Negotiated protocol revision, '' before. */
+  readonly revision: string;
+  readonly inFlight: Count;
+  /** `none` where there is no breaker. */
+  readonly breaker: 'none' | 'closed' | 'open' | 'half-open';
+  /** Times the child or connection was started again. */
+  readonly restarts: Count;
+}
+
+export interface UpstreamStatus {
+  readonly name: string;
+  readonly endpoints: readonly EndpointStatus[];
+}
+
+export interface WorkerStatus {
+  readonly ready: boolean;
+  /** Grows by one with each replacement; the first worker of a place is 1. */
+  readonly incarnation: Count;
+  /** Bytes that wait in its rings. */
+  readonly queuedBytes: Bytes;
+}
+
+export interface CatalogStatus {
+  readonly version: number;
+  /** Offered tools, prompts, resources and templates by server. */
+  readonly offered: readonly (readonly [Count, Count, Count, Count])[];
+  /** Names of servers whose lists are not known yet. */
+  readonly undiscovered: readonly string[];
+  readonly problems: readonly CatalogProblem[];
+  readonly problemCounts: Readonly<Record<string, Count>>;
+}
+
+/** Which of several implementations runs, and why. */
+export interface Choice {
+  readonly kind: string;
+  /** Why the better one does not run; '' when it does. */
+  readonly reason: string;
+}
+
+/** What the composition root provides: short functions that only read. */
+export interface StatsSources {
+  readonly name: string;
+  readonly version: string;
+  /** `Date.now()` of the start. */
+  readonly startedAt: number;
+  readonly decoder: Choice;
+  readonly frontEnd: Choice;
+  readonly counters: CounterMemory;
+  readonly seriesNames: Pick<SeriesNames, 'entries' | 'other'>;
+  snapshotVersion(): number;
+  gauges(): Gauges;
+  upstreams(): readonly UpstreamStatus[];
+  workers(): readonly WorkerStatus[];
+  catalog(): CatalogStatus;
+  /** Sentences that say why the gateway is not ready; none = ready. */
+  notReady(): readonly string[];
+  /** Log lines lost. */
+  logDropped(): Count;
+}
+
+/** One moment; survives `structuredClone`. */
+export interface ObservedState {
+  readonly name: string;
+  readonly version: string;
+  readonly node: string;
+  readonly uptimeMs: Milliseconds;
+  readonly decoder: Choice;
+  readonly frontEnd: Choice;
+  readonly counters: CounterMemory;
+  /** Names of the series as one text a kind, `id name` lines: a thousand small objects would be slower to hand over. */
+  readonly upstreamSeries: string;
+  readonly toolSeries: string;
+  readonly otherSeries: number;
+  readonly snapshotVersion: number;
+  readonly gauges: Gauges;
+  readonly upstreams: readonly UpstreamStatus[];
+  readonly workers: readonly WorkerStatus[];
+  readonly catalog: CatalogStatus;
+  readonly notReady: readonly string[];
+  readonly logDropped: Count;
+  readonly rssBytes: Bytes;
+  readonly cpuMs: { readonly user: Milliseconds; readonly system: Milliseconds };
+  /** Share of time the front's event loop was busy since the start, 0 to 1. */
+  readonly loopUtilization: number;
+}
+
+/** Reads all sources; main thread. */
+export function observe(sources: StatsSources): ObservedState {
+  const series = { upstream: '', tool: '' };
+  for (const { kind, name, id } of sources.seriesNames.entries()) {
+    series[kind] += `${id} ${name.replaceAll(/[\r\n]/g, ' ')}\n`;
+  }
+  const cpu = process.cpuUsage();
+  return {
+    name: sources.name,
+    version: sources.version,
+    node: process.version,
+    uptimeMs: Date.now() - sources.startedAt,
+    decoder: sources.decoder,
+    frontEnd: sources.frontEnd,
+    counters: sources.counters,
+    upstreamSeries: series.upstream,
+    toolSeries: series.tool,
+    otherSeries: sources.seriesNames.other,
+    snapshotVersion: sources.snapshotVersion(),
+    gauges: sources.gauges(),
+    upstreams: sources.upstreams(),
+    workers: sources.workers(),
+    catalog: sources.catalog(),
+    notReady: sources.notReady(),
+    logDropped: sources.logDropped(),
+    rssBytes: process.memoryUsage.rss(),
+    cpuMs: { user: cpu.user / 1000, system: cpu.system / 1000 },
+    loopUtilization: performance.eventLoopUtilization().utilization,
+  };
+}
+
+/** A series with its name. */
+export interface NamedSeries {
+  readonly id: number;
+  readonly name: string;
+}
+
+/** Reads the lines of `upstreamSeries` or `toolSeries`. */
+export function namedSeries(lines: string): NamedSeries[] {
+  return lines
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => {
+      const space = line.indexOf(' ');
+      return { id: Number(line.slice(0, space)), name: line.slice(space + 1) };
+    });
+}

@@ -1,0 +1,180 @@
+/** The document of `/stats`: what the gateway has done and how its parts are, for people and scripts. */
+import { Counter, Counters, Series, type SeriesView } from '../shared/counters.js';
+import type { Count } from '../units.js';
+import { namedSeries, type ObservedState } from './state.js';
+
+/** Durations in microseconds. */
+export interface LatencyStats {
+  readonly min: number;
+  readonly avg: number;
+  readonly max: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly p999: number;
+}
+
+export interface CallStats {
+  readonly calls: Count;
+  readonly errors: Count;
+  /** 0 to 1; 1 when there were no calls. */
+  readonly successRate: number;
+  readonly latencyUs: LatencyStats;
+}
+
+/** Runs in the control pool. */
+export function buildStats(state: ObservedState) {
+  const counters = new Counters(state.counters, 0);
+  const total = (counter: number): Count => counters.total(counter);
+  const calls = (series: number): CallStats => callStats(counters.read(series));
+  const upstreamSeries = new Map(namedSeries(state.upstreamSeries).map(({ name, id }) => [name, id]));
+  const request = calls(Series.request);
+  return {
+    name: state.name,
+    version: state.version,
+    node: state.node,
+    uptimeSeconds: Math.floor(state.uptimeMs / 1000),
+    ready: state.notReady.length === 0,
+    notReady: state.notReady,
+    configuration: state.snapshotVersion,
+    decoder: state.decoder,
+    frontEnd: state.frontEnd,
+    requests: {
+      total: request.calls,
+      failed: request.errors,
+      successRate: request.successRate,
+      inFlight: state.gauges.inFlight,
+      latencyUs: request.latencyUs,
+      errors: Object.fromEntries(counters.errorTotals()),
+      bytesIn: total(Counter.bytesIn),
+      bytesOut: total(Counter.bytesOut),
+      notifications: total(Counter.notifications),
+      cancelled: total(Counter.cancelled),
+    },
+    decisions: {
+      remembered: total(Counter.memoHits),
+      byWorkers: total(Counter.decisions),
+      memoEntries: state.gauges.memo,
+      dispatchedAgain: total(Counter.redispatched),
+      timeouts: total(Counter.decideTimeouts),
+      latencyUs: calls(Series.decide).latencyUs,
+    },
+    upstreams: state.upstreams.map((upstream, index) => {
+      const [tools, prompts, resources, templates] = state.catalog.offered[index] ?? [0, 0, 0, 0];
+      const id = upstreamSeries.get(upstream.name);
+      return {
+        name: upstream.name,
+        healthy: upstream.endpoints.some(({ state: endpoint }) => endpoint === 'ready'),
+        endpoints: upstream.endpoints,
+        offers: { tools, prompts, resources, templates },
+        ...(id === undefined ? NO_CALLS : calls(id)),
+      };
+    }),
+    tools: namedSeries(state.toolSeries)
+      .map(({ name, id }) => ({ name, ...calls(id) }))
+      .filter((tool) => tool.calls > 0)
+      .sort((a, b) => b.calls - a.calls),
+    otherTools: calls(state.otherSeries),
+    cache: {
+      hits: total(Counter.cacheHits),
+      misses: total(Counter.cacheMisses),
+      stale: total(Counter.cacheStale),
+      coalesced: total(Counter.cacheCoalesced),
+      stored: total(Counter.cacheStored),
+      evicted: total(Counter.cacheEvicted),
+    },
+    limiter: {
+      refused: {
+        global: total(Counter.limitedGlobal),
+        client: total(Counter.limitedClient),
+        tool: total(Counter.limitedTool),
+        route: total(Counter.limitedRoute),
+      },
+    },
+    tokens: {
+      verified: total(Counter.tokensVerified),
+      remembered: total(Counter.tokensRemembered),
+      rejected: total(Counter.tokensRejected),
+    },
+    sending: {
+      calls: total(Counter.upstreamCalls),
+      retries: total(Counter.upstreamRetries),
+      failures: total(Counter.upstreamFailures),
+      unknownAnswers: total(Counter.unknownAnswers),
+      junkLines: total(Counter.junkLines),
+      latencyUs: calls(Series.upstream).latencyUs,
+    },
+    catalog: {
+      version: state.catalog.version,
+      ...offeredTotals(state),
+      undiscovered: state.catalog.undiscovered,
+      problems: state.catalog.problems,
+      problemCounts: state.catalog.problemCounts,
+    },
+    workers: state.workers,
+    workerDeaths: total(Counter.workerDeaths),
+    connections: state.gauges.connections,
+    sessions: state.gauges.sessions,
+    streams: state.gauges.streams,
+    process: {
+      rssBytes: state.rssBytes,
+      cpuUserMs: Math.round(state.cpuMs.user),
+      cpuSystemMs: Math.round(state.cpuMs.system),
+      loopUtilization: round(state.loopUtilization, 1000),
+      loopDelayUs: calls(Series.loopDelay).latencyUs,
+    },
+    logLinesDropped: state.logDropped,
+  };
+}
+
+/** The document of `/stats`. */
+export type Stats = ReturnType<typeof buildStats>;
+
+/** Rendered for the wire; runs in the control pool. */
+export function renderStats(state: ObservedState): string {
+  return `${JSON.stringify(buildStats(state), null, 2)}\n`;
+}
+
+function callStats(view: SeriesView): CallStats {
+  const { count, errors } = view;
+  return {
+    calls: count,
+    errors,
+    successRate: count === 0 ? 1 : round((count - errors) / count, 1e6),
+    latencyUs: {
+      min: micros(view.min),
+      avg: count === 0 ? 0 : micros(view.sum / count),
+      max: micros(view.max),
+      p50: micros(view.percentile(0.5)),
+      p90: micros(view.percentile(0.9)),
+      p99: micros(view.percentile(0.99)),
+      p999: micros(view.percentile(0.999)),
+    },
+  };
+}
+
+const NO_CALLS: CallStats = {
+  calls: 0,
+  errors: 0,
+  successRate: 1,
+  latencyUs: { min: 0, avg: 0, max: 0, p50: 0, p90: 0, p99: 0, p999: 0 },
+};
+
+function offeredTotals(state: ObservedState) {
+  const totals = { tools: 0, prompts: 0, resources: 0, templates: 0 };
+  for (const [tools, prompts, resources, templates] of state.catalog.offered) {
+    totals.tools += tools;
+    totals.prompts += prompts;
+    totals.resources += resources;
+    totals.templates += templates;
+  }
+  return totals;
+}
+
+function micros(milliseconds: number): number {
+  return Math.round(milliseconds * 1000);
+}
+
+function round(value: number, parts: number): number {
+  return Math.round(value * parts) / parts;
+}
