@@ -232,7 +232,8 @@ function indexBefore(bytes: Uint8Array, value: number, from: number, to: number)
     for (let index = from; index < to; index += 1) if (bytes[index] === value) return index;
     return -1;
   }
-  return bytes.subarray(from, to).indexOf(value);
+  const offset = bytes.subarray(from, to).indexOf(value);
+  return offset < 0 ? -1 : from + offset;
 }
 
 /** A value starts behind the colon and one optional space. */
