@@ -22,7 +22,7 @@ test('a start without a configuration prints an endpoint, a client entry and a c
   const { result } = runCurl(command as string);
   assert.ok(result.structuredContent, demo.stdout);
 
-  const entry = /\{\s*"mcpServers"[\s\S]*?\n\s*\}\n/.exec(demo.stdout)?.[0] ?? '';
+  const entry = /\{\s*"mcpServers"[^\n]*\n[\s\S]*?\n {2}\}\n/.exec(demo.stdout)?.[0] ?? '';
   assert.equal(JSON.parse(entry).mcpServers.switchyard.url, `${origin}/mcp`);
 
   const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8');
