@@ -11,6 +11,7 @@ import { createBuckets, sameBuckets } from '../shared/bucket-plan.js';
 import type { BucketLayout, Buckets } from '../shared/buckets.js';
 import { Counter, type CounterMemory, Counters, counterMemory } from '../shared/counters.js';
 import { Epochs, epochMemory } from '../shared/epochs.js';
+import type { PolicyPool, PoolEvents, PoolSlot } from '../shared/policy-pool.js';
 import { Ring, ringMemory } from '../shared/ring.js';
 import type { BellAddress, FrontMessage, PolicyTask, WorkerMessage } from '../shared/worker-messages.js';
 import type { Milliseconds } from '../units.js';
@@ -35,25 +36,6 @@ export interface WorkerPoolOptions {
   readonly fetchKeys?: (url: string) => Promise<string>;
   /** Told about faults inside decisions and about deaths, one sentence without request data. */
   readonly report?: (message: string) => void;
-}
-
-/** One place in the pool: the rings of the worker that fills it now. */
-export interface PoolSlot {
-  readonly index: number;
-  /** Grows with each replacement. */
-  readonly incarnation: number;
-  readonly requests: Ring;
-  readonly verdicts: Ring;
-  /** The worker has started and knows how to be woken. */
-  readonly ready: boolean;
-}
-
-/** What the owner of the rings is told. */
-export interface PoolEvents {
-  /** Verdicts may be waiting on some ring. */
-  verdicts(): void;
-  /** The worker of a slot is dead and the slot has new rings already. `old` are the rings as they were left. */
-  replaced(slot: PoolSlot, old: PoolSlot): void;
 }
 
 class Slot implements PoolSlot {
@@ -83,7 +65,7 @@ class Slot implements PoolSlot {
 }
 
 /** See the file comment. */
-export class WorkerPool {
+export class WorkerPool implements PolicyPool {
   readonly epochs: Epochs;
   /** The front's own segment; adds up all threads when read. */
   readonly counters: Counters;

@@ -5,20 +5,18 @@
  */
 import { type Decoder, Flag, Kind, Span } from '../../../native/layout.js';
 import type { CatalogTable, Snapshot } from '../../config/snapshot.js';
-import type { PoolSlot, WorkerPool } from '../../control/worker-pool.js';
 import { type ErrorCode, errorNumber } from '../../errors.js';
-import { Era } from '../../protocol/revisions.js';
 import { BUCKET_MOVED } from '../../shared/buckets.js';
-import { monotonic } from '../../shared/clock.js';
 import { Counter, Series } from '../../shared/counters.js';
+import type { PolicyPool, PoolSlot } from '../../shared/policy-pool.js';
 import { Ask, Operation, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
 import { maxResultBytes, type Ring } from '../../shared/ring.js';
 import type { Count } from '../../units.js';
-import { type Exchange, Phase, Wish } from '../exchange.js';
+import { type Exchange, Phase } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
-import { Memo } from './memo.js';
+import { HangWatch } from './hang-watch.js';
+import { Remembered } from './remembered.js';
 import { nameLength, writeDecide, writeReport } from './request-record.js';
-import { TokenSlots } from './token-slots.js';
 import { WaitingLine } from './waiting-line.js';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -32,15 +30,13 @@ const MAX_KILLED = 2;
 /** How often an exchange is put on a ring at most, whoever is at fault. */
 const MAX_ATTEMPTS = 10;
 const SWEEP_MS = 50;
-/** A thread that has not started by then is given up. */
-const START_MS = 10_000;
 
 /** Which question about an exchange is open. */
 const Leg = { none: 0, first: 1, withArguments: 2, withoutCache: 3 } as const;
 
 export interface DispatcherOptions {
   readonly table: ExchangeTable;
-  readonly pool: WorkerPool;
+  readonly pool: PolicyPool;
   readonly decoder: Decoder;
   /**
    * The verdict is in `exchange.verdict`. `bytes` are the caller's (remembered verdict) or the exchange's own.
@@ -58,20 +54,16 @@ export interface DispatcherOptions {
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #table: ExchangeTable;
-  readonly #pool: WorkerPool;
+  readonly #pool: PolicyPool;
   readonly #lines: WaitingLine[] = [];
   readonly #legs: Uint8Array;
   readonly #killed: Uint8Array;
   readonly #askedAt: Float64Array;
   readonly #hash = new Int32Array(2);
-  readonly #progress: Int32Array;
-  readonly #movedAt: Float64Array;
+  readonly #hangs: HangWatch;
   readonly #sweeper: NodeJS.Timeout;
   readonly #remembers: boolean;
-  #memo: Memo;
-  #tokens: TokenSlots;
-  #addresses: TokenSlots;
-  #countsClients = false;
+  readonly #remembered: Remembered;
   #previousCatalog = -1;
   #payload = Buffer.alloc(4096);
   #scheduled = false;
@@ -83,15 +75,10 @@ export class Dispatcher {
     this.#legs = new Uint8Array(options.table.capacity);
     this.#killed = new Uint8Array(options.table.capacity);
     this.#askedAt = new Float64Array(options.table.capacity);
-    this.#progress = new Int32Array(options.pool.size);
-    this.#movedAt = new Float64Array(options.pool.size).fill(monotonic());
+    this.#hangs = new HangWatch(options.pool);
+    this.#remembered = new Remembered(options.pool);
     for (let i = 0; i < options.pool.size; i += 1) this.#lines.push(new WaitingLine(options.maxQueue ?? 1024));
     this.#remembers = options.memo ?? process.env['SWITCHYARD_MEMO'] !== 'off';
-    const { maxMemo } = options.pool.snapshot.limits;
-    this.#memo = new Memo(maxMemo);
-    this.#tokens = new TokenSlots(Math.max(2, maxMemo));
-    this.#addresses = new TokenSlots(Math.max(2, maxMemo));
-    this.#follow(options.pool.snapshot);
     options.pool.attach({ verdicts: () => this.#drain(), replaced: (slot, old) => this.#replaced(slot, old) });
     for (let i = 0; i < options.pool.size; i += 1) options.pool.slot(i).verdicts.sleep();
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
@@ -100,7 +87,7 @@ export class Dispatcher {
 
   /** Verdicts in the memo, outdated ones included. */
   get remembered(): Count {
-    return this.#memo.used;
+    return this.#remembered.size;
   }
 
   /** Gets a verdict for an exchange. `bytes[0, length)` are valid during the call only. */
@@ -144,13 +131,8 @@ export class Dispatcher {
 
   /** Makes a snapshot count for everything that is decided from now on. */
   reconfigure(snapshot: Snapshot): void {
-    const before = this.#pool.snapshot.limits.maxMemo;
     this.#pool.reconfigure(snapshot);
-    this.#follow(snapshot);
-    if (snapshot.limits.maxMemo === before) return;
-    this.#memo = new Memo(snapshot.limits.maxMemo);
-    this.#tokens = new TokenSlots(Math.max(2, snapshot.limits.maxMemo));
-    this.#addresses = new TokenSlots(Math.max(2, snapshot.limits.maxMemo));
+    this.#remembered.follow();
   }
 
   /** Makes a catalog count. Verdicts on the one before it are still good, those on older ones are asked for again. */
@@ -169,36 +151,10 @@ export class Dispatcher {
     clearInterval(this.#sweeper);
   }
 
-  #follow(snapshot: Snapshot): void {
-    this.#countsClients =
-      snapshot.rateLimits.perClient !== null || snapshot.routes.some(({ clientRateLimit }) => clientRateLimit !== null);
-  }
-
-  // Remembered verdicts
-
-  /** What the memo is keyed by instead of the token: a small number, apart for tokens and addresses. */
-  #tokenSlot(exchange: Exchange): number {
-    if (exchange.token !== '' && this.#pool.snapshot.auth.type !== 'none') return this.#tokens.id(exchange.token);
-    return this.#countsClients ? -this.#addresses.id(exchange.remoteAddress) : -0x7fffffff;
-  }
-
+  /** Goes on at once if the verdict is remembered. */
   #recall(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
-    if (exchange.decodedName.length > 0) return false;
-    const { spans, verdict } = exchange;
-    const start = spans[Span.nameStart]!;
-    const found = this.#memo.recall(
-      this.#tokenSlot(exchange),
-      memoMethod(exchange),
-      spans[Span.nameHashLow]!,
-      spans[Span.nameHashHigh]!,
-      bytes,
-      Math.max(start, 0),
-      start < 0 ? 0 : spans[Span.nameEnd]!,
-      this.#pool.epochs.stamp(),
-      Date.now() / 1000,
-      verdict,
-    );
-    if (!found) {
+    const { verdict } = exchange;
+    if (!this.#remembered.recall(exchange, bytes)) {
       this.#pool.counters.add(Counter.memoMisses);
       return false;
     }
@@ -207,7 +163,7 @@ export class Dispatcher {
       this.#secondLeg(exchange);
       return true;
     }
-    const wait = this.#take(verdict);
+    const wait = this.#remembered.take(verdict);
     if (wait === BUCKET_MOVED) return false;
     this.#pool.counters.add(Counter.memoHits);
     if (wait > 0) {
@@ -217,54 +173,6 @@ export class Dispatcher {
       this.#options.next(exchange, bytes, length, NO_BYTES);
     }
     return true;
-  }
-
-  /** Takes from the buckets of a remembered verdict, as the worker did when it decided. */
-  #take(verdict: Int32Array): number {
-    const global = verdict[VerdictWord.bucketGlobal]!;
-    const tool = verdict[VerdictWord.bucketTool]!;
-    const route = verdict[VerdictWord.bucketRoute]!;
-    const client = verdict[VerdictWord.bucketClient]!;
-    const routeClient = verdict[VerdictWord.bucketClientTool]!;
-    if ((global & tool & route & client & routeClient) === -1) return 0;
-    return this.#pool.buckets.take(
-      monotonic(),
-      global,
-      tool,
-      route,
-      client,
-      verdict[VerdictWord.bucketClientGeneration]!,
-      routeClient,
-      verdict[VerdictWord.bucketClientToolGeneration]!,
-    );
-  }
-
-  #remember(exchange: Exchange): void {
-    const { spans, verdict } = exchange;
-    const { epochs } = this.#pool;
-    if (
-      !this.#remembers ||
-      verdict[VerdictWord.rememberUntil] === 0 ||
-      exchange.decodedName.length > 0 ||
-      this.#legs[exchange.slot] !== Leg.first ||
-      verdict[VerdictWord.catalogVersion] !== epochs.catalog() ||
-      verdict[VerdictWord.snapshotVersion] !== epochs.snapshot() ||
-      verdict[VerdictWord.epoch] !== epochs.revocation()
-    ) {
-      return;
-    }
-    const start = spans[Span.nameStart]!;
-    this.#memo.remember(
-      this.#tokenSlot(exchange),
-      memoMethod(exchange),
-      spans[Span.nameHashLow]!,
-      spans[Span.nameHashHigh]!,
-      exchange.body,
-      Math.max(start, 0),
-      start < 0 ? 0 : spans[Span.nameEnd]!,
-      epochs.stamp(),
-      verdict,
-    );
   }
 
   // Questions
@@ -331,7 +239,7 @@ export class Dispatcher {
     if (size === 1) return 0;
     if (leg === Leg.withArguments) return (this.#hash[0]! >>> 0) % size;
     if (exchange.token !== '') {
-      const affine = Math.abs(this.#tokenSlot(exchange)) % size;
+      const affine = Math.abs(this.#remembered.client(exchange)) % size;
       if (this.#pool.slot(affine).ready) return affine;
     }
     let best = 0;
@@ -426,7 +334,7 @@ export class Dispatcher {
       this.#put(exchange, Leg.first, -1);
       return;
     }
-    this.#remember(exchange);
+    if (this.#remembers && this.#legs[exchange.slot] === Leg.first) this.#remembered.remember(exchange);
     if (verdict[VerdictWord.verdict] === Verdict.rehash) {
       this.#secondLeg(exchange);
       return;
@@ -478,7 +386,7 @@ export class Dispatcher {
   #replaced(slot: PoolSlot, old: PoolSlot): void {
     const worker = slot.index;
     while (this.#drainRing(old.verdicts, worker, BATCH));
-    this.#movedAt[worker] = monotonic();
+    this.#hangs.restart(worker);
     slot.verdicts.sleep();
     const at = old.requests.abandoned();
     const isDecide = at >= 0 && old.requests.words[at + RequestWord.ask] === Ask.decide;
@@ -514,7 +422,7 @@ export class Dispatcher {
   #sweep(): void {
     for (let i = 0; i < this.#pool.size; i += 1) {
       this.#advanceLine(i);
-      this.#watch(i);
+      this.#hangs.check(i);
     }
     if (this.#table.inUse === 0) return;
     const now = performance.now();
@@ -537,35 +445,6 @@ export class Dispatcher {
     const code = waitsForKeys ? 'GW_AUTH_UNAVAILABLE' : 'GW_INTERNAL';
     this.#refuse(exchange, code, 0, exchange.body, exchange.bodyLength);
   }
-
-  #watch(worker: number): void {
-    const { requests, ready } = this.#pool.slot(worker);
-    const now = monotonic();
-    const progress = requests.progress();
-    if (requests.used() === 0 || progress !== this.#progress[worker]) {
-      this.#progress[worker] = progress;
-      this.#movedAt[worker] = now;
-      return;
-    }
-    const still = now - this.#movedAt[worker]!;
-    if (still > (ready ? this.#pool.snapshot.limits.workerHangMs : START_MS)) {
-      this.#movedAt[worker] = now;
-      this.#pool.counters.add(Counter.workerHangs);
-      this.#pool.terminate(worker, 'it did not move any more');
-    } else {
-      this.#pool.wake(worker);
-    }
-  }
-}
-
-/** The method and everything else but token and name that the decision depends on. */
-function memoMethod(exchange: Exchange): number {
-  return (
-    exchange.spans[Span.method]! |
-    (exchange.era === Era.modern ? 1 << 16 : 0) |
-    ((exchange.spans[Span.flags]! & Flag.nameIsUri) !== 0 ? 1 << 17 : 0) |
-    ((exchange.wishes & Wish.continued) !== 0 ? 1 << 18 : 0)
-  );
 }
 
 /** The name as text says it, in UTF-8. Rare: only names that are spelled with escapes come here. */

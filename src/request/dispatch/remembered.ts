@@ -1,0 +1,132 @@
+/** Verdicts that need no worker: the memo, the numbers of tokens it is keyed by, and the buckets it takes from. */
+import { Flag, Span } from '../../../native/layout.js';
+import { Era } from '../../protocol/revisions.js';
+import { monotonic } from '../../shared/clock.js';
+import type { PolicyPool } from '../../shared/policy-pool.js';
+import { VerdictWord } from '../../shared/records.js';
+import type { Count } from '../../units.js';
+import { type Exchange, Wish } from '../exchange.js';
+import { Memo } from './memo.js';
+import { TokenSlots } from './token-slots.js';
+
+/** The place of everybody in the memo when neither tokens nor addresses matter. */
+const ANYBODY = -0x7fffffff;
+
+/** See the file comment. */
+export class Remembered {
+  readonly #pool: PolicyPool;
+  #capacity: Count;
+  #memo: Memo;
+  #tokens: TokenSlots;
+  #addresses: TokenSlots;
+  #countsClients = false;
+
+  constructor(pool: PolicyPool) {
+    this.#pool = pool;
+    this.#capacity = pool.snapshot.limits.maxMemo;
+    this.#memo = new Memo(this.#capacity);
+    this.#tokens = new TokenSlots(this.#capacity);
+    this.#addresses = new TokenSlots(this.#capacity);
+    this.follow();
+  }
+
+  /** Verdicts in the memo, outdated ones included. */
+  get size(): Count {
+    return this.#memo.used;
+  }
+
+  /** Follows the snapshot of the pool. */
+  follow(): void {
+    const { rateLimits, routes, limits } = this.#pool.snapshot;
+    this.#countsClients =
+      rateLimits.perClient !== null || routes.some(({ clientRateLimit }) => clientRateLimit !== null);
+    if (limits.maxMemo === this.#capacity) return;
+    this.#capacity = limits.maxMemo;
+    this.#memo = new Memo(this.#capacity);
+    this.#tokens = new TokenSlots(this.#capacity);
+    this.#addresses = new TokenSlots(this.#capacity);
+  }
+
+  /** What the memo is keyed by instead of the token: a small number, apart for tokens and addresses. */
+  client(exchange: Exchange): number {
+    if (exchange.token !== '' && this.#pool.snapshot.auth.type !== 'none') return this.#tokens.id(exchange.token);
+    return this.#countsClients ? -this.#addresses.id(exchange.remoteAddress) : ANYBODY;
+  }
+
+  /** Copies what is remembered for an exchange with the body `bytes` into its verdict; false = nothing that counts. */
+  recall(exchange: Exchange, bytes: Uint8Array): boolean {
+    // A name with escapes has to be decoded for the stages behind; it is too rare to be remembered.
+    if (exchange.decodedName.length > 0) return false;
+    const { spans } = exchange;
+    const start = spans[Span.nameStart]!;
+    return this.#memo.recall(
+      this.client(exchange),
+      methodOf(exchange),
+      spans[Span.nameHashLow]!,
+      spans[Span.nameHashHigh]!,
+      bytes,
+      Math.max(start, 0),
+      start < 0 ? 0 : spans[Span.nameEnd]!,
+      this.#pool.epochs.stamp(),
+      Date.now() / 1000,
+      exchange.verdict,
+    );
+  }
+
+  /** Remembers the verdict of an exchange that owns its body, if the verdict allows it and is up to date. */
+  remember(exchange: Exchange): void {
+    const { spans, verdict } = exchange;
+    const { epochs } = this.#pool;
+    if (
+      verdict[VerdictWord.rememberUntil] === 0 ||
+      exchange.decodedName.length > 0 ||
+      verdict[VerdictWord.catalogVersion] !== epochs.catalog() ||
+      verdict[VerdictWord.snapshotVersion] !== epochs.snapshot() ||
+      verdict[VerdictWord.epoch] !== epochs.revocation()
+    ) {
+      return;
+    }
+    const start = spans[Span.nameStart]!;
+    this.#memo.remember(
+      this.client(exchange),
+      methodOf(exchange),
+      spans[Span.nameHashLow]!,
+      spans[Span.nameHashHigh]!,
+      exchange.body,
+      Math.max(start, 0),
+      start < 0 ? 0 : spans[Span.nameEnd]!,
+      epochs.stamp(),
+      verdict,
+    );
+  }
+
+  /** Takes from the buckets of a remembered verdict, as the worker did when it decided; answers as `Buckets.take`. */
+  take(verdict: Int32Array): number {
+    const global = verdict[VerdictWord.bucketGlobal]!;
+    const tool = verdict[VerdictWord.bucketTool]!;
+    const route = verdict[VerdictWord.bucketRoute]!;
+    const client = verdict[VerdictWord.bucketClient]!;
+    const routeClient = verdict[VerdictWord.bucketClientTool]!;
+    if ((global & tool & route & client & routeClient) === -1) return 0;
+    return this.#pool.buckets.take(
+      monotonic(),
+      global,
+      tool,
+      route,
+      client,
+      verdict[VerdictWord.bucketClientGeneration]!,
+      routeClient,
+      verdict[VerdictWord.bucketClientToolGeneration]!,
+    );
+  }
+}
+
+/** The method and everything else but client and name that the decision depends on. */
+function methodOf(exchange: Exchange): number {
+  return (
+    exchange.spans[Span.method]! |
+    (exchange.era === Era.modern ? 1 << 16 : 0) |
+    ((exchange.spans[Span.flags]! & Flag.nameIsUri) !== 0 ? 1 << 17 : 0) |
+    ((exchange.wishes & Wish.continued) !== 0 ? 1 << 18 : 0)
+  );
+}

@@ -1,0 +1,45 @@
+/** The pool of policy workers as the front's dispatch sees it (src/control/worker-pool.ts). */
+import type { CatalogTable, Snapshot } from '../config/snapshot.js';
+import type { Buckets } from './buckets.js';
+import type { Counters } from './counters.js';
+import type { Epochs } from './epochs.js';
+import type { Ring } from './ring.js';
+
+/** One place in the pool: the rings of the worker that fills it now. */
+export interface PoolSlot {
+  readonly index: number;
+  /** Grows with each replacement. */
+  readonly incarnation: number;
+  readonly requests: Ring;
+  readonly verdicts: Ring;
+  /** The worker has started and knows how to be woken. */
+  readonly ready: boolean;
+}
+
+/** What the owner of the rings is told. */
+export interface PoolEvents {
+  /** Verdicts may be waiting on some ring. */
+  verdicts(): void;
+  /** The worker of a slot is dead and the slot has new rings already. `old` are the rings as they were left. */
+  replaced(slot: PoolSlot, old: PoolSlot): void;
+}
+
+/** See the file comment. */
+export interface PolicyPool {
+  readonly size: number;
+  readonly epochs: Epochs;
+  /** The front's segment. */
+  readonly counters: Counters;
+  /** The front's view of the token buckets of the current snapshot. */
+  readonly buckets: Buckets;
+  readonly snapshot: Snapshot;
+  readonly catalog: CatalogTable;
+  slot(index: number): PoolSlot;
+  /** Rings the bell of a worker. */
+  wake(index: number): void;
+  /** Ends a worker that does not move any more; it is replaced like one that died. */
+  terminate(index: number, why: string): void;
+  attach(events: PoolEvents): void;
+  reconfigure(snapshot: Snapshot): void;
+  setCatalog(catalog: CatalogTable): void;
+}
