@@ -1,0 +1,286 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Method, Span } from '../../native/layout.js';
+import type { LogSnapshot } from '../../src/config/snapshot.js';
+import { type Log, openLog } from '../../src/observe/log.js';
+import { LogSink } from '../../src/observe/log-sink.js';
+import { scrubber, secretsOf } from '../../src/observe/secrets.js';
+import { Exchange } from '../../src/request/exchange.js';
+import { tempFolder } from '../support/process.js';
+
+const SETTINGS: LogSnapshot = { level: 'info', format: 'json', access: false };
+
+interface Logged {
+  readonly log: Log;
+  /** The lines so far. */
+  lines(): Promise<string[]>;
+}
+
+async function logged(
+  t: TestContext,
+  settings: Partial<LogSnapshot> = {},
+  secrets: readonly string[] = [],
+  terminal = false,
+): Promise<Logged> {
+  const file = join(await tempFolder(t), 'log');
+  const fd = openSync(file, 'a');
+  const log = await openLog({ settings: { ...SETTINGS, ...settings }, secrets, sink: { fd }, terminal });
+  t.after(async () => {
+    await log.close();
+    closeSync(fd);
+  });
+  return {
+    log,
+    async lines() {
+      await log.drained();
+      return (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '');
+    },
+  };
+}
+
+function finished(name: string): Exchange {
+  const exchange = new Exchange(0);
+  const body = Buffer.from(`{"name":"${name}"}`);
+  exchange.body = body;
+  exchange.bodyLength = body.length;
+  exchange.spans.fill(-1);
+  exchange.spans[Span.method] = Method.toolsCall;
+  exchange.spans[Span.nameStart] = 9;
+  exchange.spans[Span.nameEnd] = 9 + Buffer.byteLength(name);
+  exchange.startedAt = performance.now();
+  exchange.status = 200;
+  exchange.error = 'GW_UPSTREAM_TIMEOUT';
+  exchange.bytesOut = 77;
+  return exchange;
+}
+
+test('a line is one JSON object with its level as a word', async (t) => {
+  const { log, lines } = await logged(t);
+  log.logger.warn({ upstream: 'files', text: 'a\nb' }, 'upstream not available');
+  log.logger.debug('not at this level');
+  const [line, ...more] = await lines();
+  assert.deepEqual(more, []);
+  const { time, ...rest } = JSON.parse(line!);
+  assert.ok(Math.abs(Date.parse(time) - Date.now()) < 60_000);
+  assert.deepEqual(rest, { level: 'warn', upstream: 'files', text: 'a\nb', msg: 'upstream not available' });
+});
+
+const formats: [format: LogSnapshot['format'], terminal: boolean, json: boolean][] = [
+  ['auto', false, true],
+  ['auto', true, false],
+  ['json', true, true],
+  ['pretty', false, false],
+];
+for (const [format, terminal, json] of formats) {
+  test(`format ${format} is ${json ? 'JSON' : 'readable'} on ${terminal ? 'a terminal' : 'a file'}`, async (t) => {
+    const { log, lines } = await logged(t, { format }, [], terminal);
+    log.logger.info({ port: 8000 }, 'listening');
+    const [line] = await lines();
+    if (json) assert.equal(JSON.parse(line!).msg, 'listening');
+    else assert.match(line!, /INFO.*listening.*8000/);
+  });
+}
+
+const accessRows: [settings: Partial<LogSnapshot>, level: string | null][] = [
+  [{ level: 'info', access: false }, null],
+  [{ level: 'info', access: true }, 'info'],
+  [{ level: 'debug', access: false }, 'debug'],
+  [{ level: 'debug', access: true }, 'info'],
+  [{ level: 'warn', access: true }, null],
+  [{ level: 'silent', access: true }, null],
+];
+for (const [settings, level] of accessRows) {
+  test(`access lines with ${JSON.stringify(settings)} come ${level === null ? 'not at all' : `at ${level}`}`, async (t) => {
+    const { log, lines } = await logged(t, settings);
+    log.access?.(finished('files__read'), 'files');
+    const found = (await lines()).map((line) => JSON.parse(line));
+    assert.equal(log.access === null, level === null);
+    assert.deepEqual(
+      found.map((line) => line.level),
+      level === null ? [] : [level],
+    );
+  });
+}
+
+test('an access line tells what was asked and what came of it', async (t) => {
+  const { log, lines } = await logged(t, { access: true });
+  log.access!(finished('files__read'), 'files');
+  log.access!(finished('x'.repeat(5_000)), '');
+  const [first, second] = (await lines()).map((line) => JSON.parse(line));
+  const { time: _, durationUs, ...rest } = first;
+  assert.ok(durationUs >= 0);
+  assert.deepEqual(rest, {
+    level: 'info',
+    method: 'tools/call',
+    name: 'files__read',
+    server: 'files',
+    era: 'legacy',
+    status: 200,
+    code: 'GW_UPSTREAM_TIMEOUT',
+    bytesIn: 22,
+    bytesOut: 77,
+    msg: 'request',
+  });
+  assert.equal(second.name.length, 128);
+});
+
+test('another level and other secrets hold from the next line on', async (t) => {
+  const { log, lines } = await logged(t);
+  log.configure({ ...SETTINGS, level: 'debug' }, ['new-secret']);
+  assert.notEqual(log.access, null);
+  log.logger.debug('it is new-secret');
+  const [line] = await lines();
+  assert.equal(JSON.parse(line!).msg, 'it is [redacted]');
+});
+
+const CANARY = 'canary-7f"3\\x';
+const basic = Buffer.from(`user:${CANARY}`).toString('base64');
+const where: [place: string, parts: object][] = [
+  ['a bearer token of a client', { auth: { type: 'bearer', resourceMetadata: null, tokens: [{ token: CANARY }] } }],
+  ['the secret of JWTs', { auth: { type: 'jwt', secret: CANARY, jwksUrl: null } }],
+  ['the session secret', { sessions: { secrets: [CANARY] } }],
+  ['a header', { http: { headers: { 'X-Key': CANARY }, url: 'http://x/' } }],
+  ['a bearer header', { http: { headers: { Authorization: `Bearer ${CANARY}` }, url: 'http://x/' } }],
+  ['a basic header', { http: { headers: { authorization: `Basic ${basic}` }, url: 'http://x/' } }],
+  ['the query of an address', { http: { headers: {}, url: `http://x/?key=${encodeURIComponent(CANARY)}` } }],
+  ['the password of an address', { http: { headers: {}, url: `http://u:${encodeURIComponent(CANARY)}@x/` } }],
+  ['the environment of a child', { stdio: { env: { API_TOKEN: CANARY }, args: [] } }],
+  ['the argument behind an option', { stdio: { env: {}, args: ['--api-key', CANARY] } }],
+  ['the argument of an option', { stdio: { env: {}, args: [`--password=${CANARY}`] } }],
+];
+for (const [place, parts] of where) {
+  test(`${place} never reaches the log, however it is spelled`, async (t) => {
+    const { auth, sessions, http, stdio } = parts as Record<string, object | undefined>;
+    const endpoints = [
+      ...(http === undefined ? [] : [{ transport: 'http', ...http }]),
+      ...(stdio === undefined ? [] : [{ transport: 'stdio', ...stdio }]),
+    ];
+    const snapshot = {
+      auth: auth ?? { type: 'none' },
+      sessions: sessions ?? { secrets: [] },
+      servers: [{ endpoints }],
+    } as unknown as Parameters<typeof secretsOf>[0];
+    const { log, lines } = await logged(t, {}, secretsOf(snapshot));
+    log.logger.info(`message ${CANARY} end`);
+    log.logger.error({ error: new Error(`failed at http://x/?key=${encodeURIComponent(CANARY)}`) }, 'failed');
+    log.logger.warn({ line: CANARY, list: [{ deep: `x${CANARY}x` }] }, 'stdio child wrote a line that is no message');
+    const text = (await lines()).join('\n');
+    assert.equal(text.split('\n').length, 3);
+    assert.match(text, /\[redacted\]/);
+    assert.doesNotMatch(text, /7f/);
+  });
+}
+
+test('fields with secret names are redacted whatever they hold', async (t) => {
+  const { log, lines } = await logged(t);
+  const headers = { Authorization: 'Bearer abc', cookie: ['a=b'], accept: 'text/html' };
+  const fields = {
+    headers,
+    password: 'p',
+    apiKey: { nested: 'x' },
+    token: 'tok',
+    maxTokens: 5,
+    deep: { a: { secret: 's' } },
+  };
+  log.logger.info(fields, 'fields');
+  const { time: _, level: __, msg: ___, ...shown } = JSON.parse((await lines())[0]!);
+  const hidden = '[redacted]';
+  assert.deepEqual(shown, {
+    headers: { Authorization: hidden, cookie: hidden, accept: 'text/html' },
+    password: hidden,
+    apiKey: hidden,
+    token: hidden,
+    maxTokens: 5,
+    deep: { a: { secret: hidden } },
+  });
+  assert.equal(fields.headers.Authorization, 'Bearer abc');
+});
+
+test('an error is logged without its stack', async (t) => {
+  const { log, lines } = await logged(t);
+  log.logger.error({ error: new Error('broken') }, 'failed');
+  assert.equal(JSON.parse((await lines())[0]!).error, 'broken');
+});
+
+test('the longer of two secrets is replaced whole', () => {
+  assert.equal(scrubber(['secret', 'secret-longer'])('a secret-longer b secret c'), 'a [redacted] b [redacted] c');
+  assert.equal(scrubber([])('nothing to hide'), 'nothing to hide');
+  assert.equal(scrubber(['a.c+(x)'])('abc a.c+(x)'), 'abc [redacted]');
+});
+
+test('a full disk costs lines and nothing else', async (t) => {
+  const full = openSync('/dev/full', 'w');
+  t.after(() => closeSync(full));
+  const log = await openLog({ settings: SETTINGS, sink: { fd: full, retryMs: 1 } });
+  t.after(() => log.close());
+  for (let index = 0; index < 50; index += 1) log.logger.info({ index }, 'line');
+  await log.drained();
+  assert.equal(log.dropped, 50);
+});
+
+test('lines are written again after a fault, with a word on those that were lost', async (t) => {
+  const file = join(await tempFolder(t), 'log');
+  const fd = openSync(file, 'a');
+  const sink = new LogSink({ fd, maxBytes: 100, notice: (dropped) => `lost ${dropped}\n` });
+  t.after(() => sink.close());
+  for (let index = 0; index < 100; index += 1) sink.write(`line ${index}\n`);
+  await sink.drained();
+  const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '');
+  assert.equal(sink.dropped, 100 - (lines.length - 1));
+  assert.ok(sink.dropped > 50);
+  assert.equal(lines.at(-1), `lost ${sink.dropped}`);
+  closeSync(fd);
+});
+
+test('a reader that is gone does not end the process', async () => {
+  const module = new URL('../../src/observe/log.js', import.meta.url).href;
+  const program = `
+    const { openLog } = await import(${JSON.stringify(module)});
+    const log = await openLog({ settings: { level: 'info', format: 'json', access: false }, sink: { retryMs: 1 } });
+    process.stdin.once('data', async () => {
+      for (let i = 0; i < 100; i += 1) log.logger.info({ i }, 'line');
+      await log.drained();
+      process.stdout.write(String(log.dropped));
+      await log.close();
+      process.exit(0);
+    });
+    process.stdout.write('ready ');
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['pipe', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout.on('data', (data: Buffer) => {
+    output += data.toString();
+  });
+  await once(child.stdout, 'data');
+  child.stderr.destroy();
+  await once(child.stderr, 'close');
+  child.stdin.write('go');
+  const [code] = await once(child, 'close');
+  assert.equal(code, 0);
+  assert.equal(output, 'ready 100');
+});
+
+test('what waits is written when the process ends at once', async () => {
+  const module = new URL('../../src/observe/log.js', import.meta.url).href;
+  const program = `
+    const { openLog } = await import(${JSON.stringify(module)});
+    const log = await openLog({ settings: { level: 'info', format: 'json', access: false } });
+    log.logger.info('the last word');
+    process.exit(3);
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let output = '';
+  child.stderr.on('data', (data: Buffer) => {
+    output += data.toString();
+  });
+  const [code] = await once(child, 'close');
+  assert.equal(code, 3);
+  assert.match(output, /the last word/);
+});

@@ -1,0 +1,60 @@
+import type { StatsSources } from '../../src/observe/state.js';
+import { Counters, counterMemory, SeriesNames } from '../../src/shared/counters.js';
+
+/** Sources around real counters; `change` replaces parts. */
+export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
+  const memory = counterMemory(3, named);
+  const names = new SeriesNames(memory);
+  const sources: StatsSources = {
+    name: 'gateway',
+    version: '1.2.3',
+    startedAt: Date.now() - 5_000,
+    decoder: { kind: 'native', reason: '' },
+    frontEnd: { kind: 'node', reason: 'the binary does not load' },
+    counters: memory,
+    seriesNames: names,
+    snapshotVersion: () => 7,
+    gauges: () => ({ inFlight: 3, connections: 4, sessions: 5, streams: 1, memo: 9 }),
+    upstreams: () => [
+      {
+        name: 'files',
+        endpoints: [
+          {
+            transport: 'stdio',
+            state: 'ready',
+            reason: '',
+            revision: '2025-11-25',
+            inFlight: 2,
+            breaker: 'closed',
+            restarts: 1,
+          },
+          {
+            transport: 'http',
+            state: 'backoff',
+            reason: 'it refuses connections',
+            revision: '',
+            inFlight: 0,
+            breaker: 'none',
+            restarts: 4,
+          },
+        ],
+      },
+      { name: 'notes', endpoints: [] },
+    ],
+    workers: () => [{ ready: true, incarnation: 2, queuedBytes: 0 }],
+    catalog: () => ({
+      version: 11,
+      offered: [
+        [10, 1, 2, 3],
+        [5, 0, 0, 0],
+      ],
+      undiscovered: ['notes'],
+      problems: [{ kind: 'collision', list: 'tools', server: 'notes', name: 'read', detail: 'files has the name' }],
+      problemCounts: { collision: 1 },
+    }),
+    notReady: () => [],
+    logDropped: () => 6,
+    ...change,
+  };
+  return { sources, names, front: new Counters(memory, 0), worker: new Counters(memory, 1) };
+}
