@@ -128,7 +128,7 @@ function compileOrigins(compilation: Compilation): string[] {
   return list(compilation.loaded.config.allowedOrigins).map((origin) => {
     if (origin === '*') return origin;
     const url = URL.canParse(origin) ? new URL(origin) : null;
-    if (url === null || url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '') {
+    if (url === null || url.pathname.length > 1 || url.search !== '' || url.hash !== '' || url.username !== '') {
       compilation.problem(
         ['allowedOrigins'],
         'an origin is scheme, host and port only, as in https://app.example:8443',

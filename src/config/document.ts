@@ -40,8 +40,8 @@ export function jsonSchema(): JsonSchema {
     io: 'input',
     unrepresentable: 'throw',
     reused: 'inline',
-    override: ({ zodSchema, jsonSchema: json }) => refine(zodSchema as unknown as z.ZodType, json as JsonSchema),
   }) as JsonSchema;
+  polish(schema, configSchema);
   const { $schema, ...rest } = schema;
   return {
     $schema: $schema as string,
@@ -54,48 +54,72 @@ export function jsonSchema(): JsonSchema {
 /** What a string in a file looks like that gets its value from a variable. */
 const VARIABLE: JsonSchema = { type: 'string', pattern: '\\$\\{.+\\}' };
 
-function refine(zodSchema: z.ZodType, json: JsonSchema): void {
+/** Goes through the JSON Schema beside the schema it was made from, and adds what only the loader knows. */
+function polish(json: JsonSchema, schema: z.ZodType): void {
   if (json.minimum === -INTEGER_BOUND) delete json.minimum;
   if (json.maximum === INTEGER_BOUND) delete json.maximum;
-  // The defaults of a group are those of its keys; an empty object says nothing.
-  if (typeof json.default === 'object' && json.default !== null && Object.keys(json.default).length === 0) {
-    if (!Array.isArray(json.default)) delete json.default;
-  }
-  if (json.propertyNames !== undefined)
-    json.propertyNames = { not: { enum: ['__proto__', 'constructor', 'prototype'] } };
-  // What a variable holds is not known to an editor, so only texts without one are checked further.
-  if (json.type === 'string' && (json.format ?? json.pattern ?? json.enum ?? (json.minLength ?? 0) > 1)) {
-    const { description, default: fallback, ...rest } = json;
-    for (const key of Object.keys(rest)) delete json[key];
-    json.anyOf = [rest, VARIABLE];
-  }
-  if (!(zodSchema instanceof z.ZodObject) || json.properties === undefined) return;
-  // A number or a switch may come from a variable, and is a string in the file then.
-  for (const [name, field] of Object.entries(zodSchema.shape)) {
+  dropEmptyDefault(json);
+  const inner = unwrap(schema);
+  const options = json.anyOf ?? json.oneOf;
+  if (inner instanceof z.ZodObject) polishObject(json, inner);
+  else if (inner instanceof z.ZodArray) polish(json.items as JsonSchema, inner.element as z.ZodType);
+  else if (inner instanceof z.ZodRecord) {
+    json.propertyNames = { type: 'string', pattern: '^(?!(?:__proto__|constructor|prototype)$)' };
+    polish(json.additionalProperties as JsonSchema, inner.valueType as z.ZodType);
+  } else if (inner instanceof z.ZodUnion && options !== undefined) {
+    for (const [i, option] of inner.options.entries()) polish(options[i] as JsonSchema, option as z.ZodType);
+  } else if (json.type === 'string') orVariable(json, isChecked(json));
+}
+
+function polishObject(json: JsonSchema, object: z.ZodObject): void {
+  const properties = json.properties as Record<string, JsonSchema>;
+  for (const [name, field] of Object.entries(object.shape)) {
+    const property = properties[name] as JsonSchema;
+    polish(property, field as z.ZodType);
     const { number, boolean, string } = alternatives(field as z.ZodType);
-    const property = json.properties[name];
-    if (property !== undefined && (number || boolean) && !string) json.properties[name] = orVariable(property);
-    if (property === undefined) continue;
+    orVariable(property, (number || boolean) && !string);
     for (const other of aliasesOf(field as object)) {
-      json.properties[other] = { ...json.properties[name], description: `Another name of \`${name}\`.` };
+      properties[other] = { ...property, description: `Another name of \`${name}\`.` };
     }
   }
-  if (zodSchema === serverSchema)
-    addIgnored(json.properties, [...IGNORED_SERVER_KEYS, ...Object.keys(UNSUPPORTED_SERVER_KEYS)]);
-  if (zodSchema === configSchema) addIgnored(json.properties, IGNORED_TOP_KEYS);
+  if (object === serverSchema)
+    addIgnored(properties, [...IGNORED_SERVER_KEYS, ...Object.keys(UNSUPPORTED_SERVER_KEYS)]);
+  if (object === configSchema) addIgnored(properties, IGNORED_TOP_KEYS);
+}
+
+function unwrap(schema: z.ZodType): z.ZodType {
+  let inner = schema;
+  while (inner instanceof z.ZodOptional || inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) {
+    inner = inner.unwrap() as z.ZodType;
+  }
+  return inner;
+}
+
+/** The defaults of a group are those of its keys; an empty object says nothing. */
+function dropEmptyDefault(json: JsonSchema): void {
+  const { default: value } = json;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
+  if (Object.keys(value).length === 0) delete json.default;
+}
+
+/** Whether more is asked of a string than that it is not empty. */
+function isChecked(json: JsonSchema): boolean {
+  if (json.const !== undefined) return false;
+  return (
+    json.format !== undefined || json.pattern !== undefined || json.enum !== undefined || (json.minLength ?? 0) > 1
+  );
+}
+
+/** Lets a variable stand in for the value, which is not known to an editor. */
+function orVariable(json: JsonSchema, wanted: boolean): void {
+  if (!wanted || json.anyOf?.includes(VARIABLE)) return;
+  const { description, default: fallback, ...rest } = json;
+  for (const key of Object.keys(rest)) delete json[key];
+  json.anyOf = [...(rest.anyOf ?? [rest]), VARIABLE];
 }
 
 function addIgnored(properties: Record<string, JsonSchema>, names: readonly string[]): void {
   for (const name of names) properties[name] = { description: 'Accepted from the files of clients, and ignored.' };
-}
-
-/** `schema`, or a string that is one variable. */
-function orVariable(schema: JsonSchema): JsonSchema {
-  const { description, default: fallback, ...rest } = schema;
-  const head: JsonSchema = {};
-  if (description !== undefined) head.description = description;
-  if (fallback !== undefined) head.default = fallback;
-  return { ...head, anyOf: [...(rest.anyOf ?? [rest]), VARIABLE] };
 }
 
 /** The text of schema/switchyard.schema.json. */

@@ -70,6 +70,8 @@ class Walker {
       for (const value of expansion.values) this.secrets.add(value);
       if (!expansion.changed || schema === null) return expansion.text;
       const allowed = alternatives(schema);
+      // Where text is accepted it stays text: "0123" is not 123.
+      if (allowed.string) return expansion.text;
       if (allowed.number && /^-?\d+(\.\d+)?$/.test(expansion.text)) return Number(expansion.text);
       if (allowed.boolean && /^(true|false)$/.test(expansion.text)) return expansion.text === 'true';
       return expansion.text;

@@ -1,0 +1,381 @@
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { compileSnapshot } from '../../src/config/compile.js';
+import { defineConfig } from '../../src/config/define.js';
+import { loadConfigFile, loadConfigObject } from '../../src/config/load.js';
+import { isLoopbackHost } from '../../src/config/loopback.js';
+import { tempFolder } from '../support/process.js';
+import { problemsOfObject, snapshotOfObject } from './support.js';
+
+const MIB = 1024 * 1024;
+const auth = (value: object) => ({ auth: value });
+const firstEndpoint = (value: object) => snapshotOfObject({ mcpServers: { a: value } }).servers[0]?.endpoints[0];
+
+test('an empty configuration has the documented defaults', () => {
+  const { workers, ...snapshot } = snapshotOfObject({});
+  assert.ok(workers >= 1 && workers <= 16);
+  assert.deepEqual(snapshot, {
+    version: 1,
+    name: 'switchyard',
+    host: '127.0.0.1',
+    port: 8000,
+    admin: { host: '127.0.0.1', port: 9090 },
+    frontEnd: 'auto',
+    allowedHosts: [],
+    allowedOrigins: [],
+    auth: { type: 'none' },
+    servers: [],
+    routes: [],
+    rateLimits: { global: null, perClient: null, perTool: [], maxClients: 65_536 },
+    cache: {
+      enabled: true,
+      maxBytes: 64 * MIB,
+      maxEntryBytes: MIB,
+      maxEntries: 10_000,
+      maxWaiters: 1_000,
+      waitMs: 10_000,
+    },
+    limits: {
+      maxBodyBytes: 4 * MIB,
+      maxHeaderBytes: 16 * 1024,
+      maxHeaders: 100,
+      maxDepth: 64,
+      maxBatch: 50,
+      maxInFlight: 16_384,
+      maxResponseBytes: 32 * MIB,
+      maxLineBytes: 10 * MIB,
+      maxPipeBytes: 16 * MIB,
+      maxClientBufferBytes: MIB,
+      slowClientMs: 30_000,
+      maxConnections: 10_000,
+      maxSessions: 100_000,
+      maxStreams: 10_000,
+      maxMemo: 65_536,
+      maxTools: 20_000,
+      maxPages: 1_000,
+      maxToolMetrics: 1_000,
+      drainMs: 25_000,
+      workerHangMs: 2_000,
+      ringBytes: 4 * MIB,
+      decideMs: 10_000,
+    },
+    catalog: {
+      separator: '__',
+      conflict: 'prefix',
+      maxNameLength: 64,
+      pageSize: 0,
+      ttlMs: 60_000,
+      startupWaitMs: 2_000,
+    },
+    sessions: { secrets: [], ttlSeconds: 86_400, keyFile: null },
+    log: { level: 'info', format: 'auto', access: false },
+  });
+});
+
+test('a snapshot is frozen through and through, and crosses threads', () => {
+  const snapshot = snapshotOfObject({
+    mcpServers: { a: { command: 'x', env: { A: '1' } } },
+    routes: [{ servers: 'a' }],
+  });
+  const check = (value: unknown, path: string): void => {
+    if (typeof value !== 'object' || value === null) return;
+    assert.ok(Object.isFrozen(value), path);
+    for (const [key, member] of Object.entries(value)) check(member, `${path}.${key}`);
+  };
+  check(snapshot, 'snapshot');
+  assert.deepEqual(structuredClone(snapshot), snapshot);
+});
+
+test('the command line wins over the file', () => {
+  const overrides = {
+    host: '0.0.0.0',
+    port: 1,
+    adminPort: 0,
+    workers: 5,
+    logLevel: 'debug',
+    logFormat: 'json',
+    frontEnd: 'node',
+    allowUnauthenticated: true,
+  } as const;
+  const snapshot = snapshotOfObject(
+    { port: 9, admin: false, workers: 1, log: { level: 'warn', access: true } },
+    {},
+    { version: 7, overrides },
+  );
+  assert.deepEqual(
+    [snapshot.version, snapshot.host, snapshot.port, snapshot.admin, snapshot.workers, snapshot.log, snapshot.frontEnd],
+    [7, '0.0.0.0', 1, { host: '127.0.0.1', port: 0 }, 5, { level: 'debug', format: 'json', access: true }, 'node'],
+  );
+  assert.equal(snapshotOfObject({}, {}, { overrides: { adminPort: false } }).admin, null);
+  assert.equal(snapshotOfObject({ admin: { port: false } }).admin, null);
+});
+
+test('a bind beyond loopback needs authentication or an explicit word', () => {
+  for (const host of ['127.0.0.1', '127.9.9.9', 'localhost', '::1', '[::1]', 'a.localhost']) {
+    assert.equal(isLoopbackHost(host), true, host);
+    snapshotOfObject({ host });
+  }
+  for (const host of [
+    '0.0.0.0',
+    '::',
+    '10.0.0.1',
+    'example.com',
+    '128.0.0.1',
+    'localhost.example.com',
+    '::ffff:10.0.0.1',
+    'fe80::1',
+    '::11',
+  ]) {
+    assert.equal(isLoopbackHost(host), false, host);
+    assert.match(problemsOfObject({ host })[0] as string, /nobody has to authenticate/, host);
+    snapshotOfObject({ host, allowUnauthenticated: true });
+    snapshotOfObject({ host, ...auth({ type: 'bearer', tokens: { a: 'a-token-of-a' } }) });
+  }
+});
+
+test('commands become argument vectors, never shell lines', () => {
+  const vector = (value: object) => {
+    const endpoint = firstEndpoint(value);
+    return endpoint?.transport === 'stdio' ? [endpoint.command, ...endpoint.args] : null;
+  };
+  assert.deepEqual(vector({ command: 'npx', args: ['-y', 8080] }), ['npx', '-y', '8080']);
+  assert.deepEqual(vector({ command: ['npx', '-y', 'x y'], args: ['z'] }), ['npx', '-y', 'x y', 'z']);
+  assert.deepEqual(vector({ command: 'npx -y x; rm -rf /' }), ['npx -y x; rm -rf /']);
+});
+
+test('credentials become one Authorization header', () => {
+  const header = (value: object) => {
+    const endpoint = firstEndpoint({ url: 'http://localhost/', ...value });
+    return endpoint?.transport === 'http' ? endpoint.headers['authorization'] : null;
+  };
+  assert.equal(header({ auth: { type: 'bearer', token: 'abc' } }), 'Bearer abc');
+  assert.equal(
+    header({ auth: { type: 'basic', username: 'Aladdin', password: 'open sesame' } }),
+    'Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==',
+  );
+  assert.equal(header({ auth: { type: 'basic', user: 'test', password: '123£' } }), 'Basic dGVzdDoxMjPCow==');
+  assert.equal(header({ headers: { Authorization: 'Custom x' } }), 'Custom x');
+});
+
+test('endpoints take what they leave out from their server', () => {
+  const [server] = snapshotOfObject({
+    mcpServers: {
+      a: {
+        headers: { 'X-A': 'shared', 'X-B': 'shared' },
+        auth: { type: 'bearer', token: 'shared' },
+        env: { A: '1', B: '1' },
+        endpoints: [
+          { url: 'http://localhost:1/', weight: 3 },
+          { url: 'http://localhost:2/', headers: { 'x-a': 'own' }, auth: { type: 'bearer', token: 'own' } },
+          { command: 'x', env: { B: '2' } },
+        ],
+      },
+    },
+  }).servers;
+  assert.deepEqual(server?.endpoints, [
+    {
+      transport: 'http',
+      url: 'http://localhost:1/',
+      headers: { 'x-a': 'shared', 'x-b': 'shared', authorization: 'Bearer shared' },
+      weight: 3,
+    },
+    {
+      transport: 'http',
+      url: 'http://localhost:2/',
+      headers: { 'x-b': 'shared', 'x-a': 'own', authorization: 'Bearer own' },
+      weight: 1,
+    },
+    { transport: 'stdio', command: 'x', args: [], env: { A: '1', B: '2' }, cwd: null, weight: 1 },
+  ]);
+});
+
+test('prefixes are the names in characters that tools may have, without the separator', () => {
+  const prefixes = (value: object) => snapshotOfObject(value).servers.map((server) => server.prefix);
+  const server = { command: 'x' };
+  assert.deepEqual(
+    prefixes({
+      mcpServers: {
+        'My Files!': server,
+        a__b: server,
+        c: { ...server, prefix: 'd.e' },
+        f: { ...server, prefix: false },
+      },
+    }),
+    ['My_Files_', 'a_b', 'd.e', null],
+  );
+  assert.deepEqual(prefixes({ catalog: { separator: '_' }, mcpServers: { a_b: server } }), ['a-b']);
+});
+
+test('routes name servers by position and fill in what they leave out', () => {
+  const { routes } = snapshotOfObject({
+    mcpServers: { off: { command: 'x', enabled: false }, a: { command: 'x' }, b: { command: 'x' } },
+    routes: [
+      { servers: ['b', 'a'], requiredScopes: 'read write', rateLimit: { rate: 2.5 }, cache: {} },
+      {
+        name: 'tools',
+        match: { tools: 'x*' },
+        clientRateLimit: { rate: 0.1, burst: 4 },
+        requestTimeoutMs: 5,
+        idempotent: true,
+      },
+    ],
+  });
+  assert.deepEqual(routes, [
+    {
+      name: 'route-1',
+      tools: ['**'],
+      prompts: ['**'],
+      resources: ['**'],
+      servers: [1, 0],
+      requiredScopes: ['read', 'write'],
+      rateLimit: { rate: 2.5, burst: 3 },
+      clientRateLimit: null,
+      cache: { ttlMs: 60_000, staleMs: 0, public: false },
+      requestTimeoutMs: 0,
+      idempotent: false,
+    },
+    {
+      name: 'tools',
+      tools: ['x*'],
+      prompts: [],
+      resources: [],
+      servers: [],
+      requiredScopes: [],
+      rateLimit: null,
+      clientRateLimit: { rate: 0.1, burst: 4 },
+      cache: null,
+      requestTimeoutMs: 5,
+      idempotent: true,
+    },
+  ]);
+});
+
+test('bearer tokens are given as a list or by subject', () => {
+  const expected = {
+    type: 'bearer',
+    tokens: [
+      { token: 'alice-token', subject: 'alice', scopes: ['a', 'b'] },
+      { token: 'bob-token=', subject: 'bob', scopes: [] },
+    ],
+    resourceMetadata: null,
+  };
+  const list = [
+    { token: 'alice-token', subject: 'alice', scopes: 'a b' },
+    { token: 'bob-token=', subject: 'bob' },
+  ];
+  assert.deepEqual(snapshotOfObject(auth({ type: 'bearer', tokens: list })).auth, expected);
+  const map = { alice: { token: 'alice-token', scopes: ['a', 'b'] }, bob: 'bob-token=' };
+  assert.deepEqual(snapshotOfObject(auth({ type: 'bearer', tokens: map })).auth, expected);
+});
+
+const SECRET = 'x'.repeat(32);
+const ecKey = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const PUBLIC_PEM = ecKey.publicKey.export({ type: 'spki', format: 'pem' }) as string;
+const PRIVATE_PEM = ecKey.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+const jwt = (value: object) => auth({ type: 'jwt', audience: 'https://gateway.example/mcp', ...value });
+
+const AUTH_FAULTS: readonly [name: string, value: object, problem: RegExp][] = [
+  ['no type', auth({}), /^auth\.type: needs a known "type"/],
+  ['an unknown type', auth({ type: 'magic' }), /^auth\.type: needs a known "type"/],
+  ['no tokens', auth({ type: 'bearer', tokens: [] }), /^auth\.tokens: must name at least one/],
+  [
+    'a short token',
+    auth({ type: 'bearer', tokens: { a: 'short' } }),
+    /^auth\.tokens\.a: must be at least 8 characters/,
+  ],
+  [
+    'a token with a space',
+    auth({ type: 'bearer', tokens: { a: 'two words here' } }),
+    /^auth\.tokens\.a: may hold only/,
+  ],
+  [
+    'a token twice',
+    auth({ type: 'bearer', tokens: { a: 'same-token', b: { token: 'same-token' } } }),
+    /^auth\.tokens\.b\.token: is the same/,
+  ],
+  ['no audience', auth({ type: 'jwt', secret: SECRET }), /^auth\.audience: must be a string or a list/],
+  ['an empty audience list', jwt({ secret: SECRET, audience: [] }), /^auth\.audience: must name at least one audience/],
+  ['audience false', jwt({ secret: SECRET, audience: false }), /^auth\.audience: must be/],
+  ['no key', jwt({}), /^auth: needs exactly one of "secret"/],
+  [
+    'two keys',
+    jwt({ secret: SECRET, publicKey: PUBLIC_PEM }),
+    /^auth\.publicKey: needs exactly one of|^auth\.algorithms/,
+  ],
+  ['a short secret', jwt({ secret: 'x'.repeat(31) }), /^auth\.secret: must be at least 32 characters/],
+  [
+    'a secret shorter than the hash',
+    jwt({ secret: SECRET, algorithms: ['HS512'] }),
+    /^auth\.secret: must be at least 64 bytes long for HS512/,
+  ],
+  ['alg none', jwt({ secret: SECRET, algorithms: ['none'] }), /^auth\.algorithms\[0\]: must be "HS256"/],
+  [
+    'a public-key algorithm with a secret',
+    jwt({ secret: SECRET, algorithms: ['RS256'] }),
+    /^auth\.algorithms: RS256 needs a public key/,
+  ],
+  [
+    'a secret algorithm with a public key',
+    jwt({ publicKey: PUBLIC_PEM, algorithms: ['HS256'] }),
+    /^auth\.algorithms: HS256 needs "secret"/,
+  ],
+  ['a private key', jwt({ publicKey: PRIVATE_PEM }), /^auth\.publicKey: is a private key/],
+  ['text as a key', jwt({ publicKey: 'hello' }), /^auth\.publicKey: must be PEM/],
+  ['a missing key file', jwt({ publicKeyFile: 'no-such.pem' }), /^auth\.publicKeyFile: the file cannot be read/],
+  [
+    'a key set over plain HTTP',
+    jwt({ jwksUrl: 'http://login.example.com/jwks' }),
+    /^auth\.jwksUrl: must start with https/,
+  ],
+  ['a key set that is no URL', jwt({ jwksUrl: 'jwks.json' }), /^auth\.jwksUrl: must be a URL/],
+  [
+    'a generous clock',
+    jwt({ secret: SECRET, clockToleranceSeconds: 61 }),
+    /^auth\.clockToleranceSeconds: must be at most 60/,
+  ],
+  ['a key of another type', jwt({ secret: SECRET, tokens: [] }), /^auth: unknown key "tokens"/],
+];
+
+for (const [name, value, problem] of AUTH_FAULTS) {
+  test(`authentication with ${name} is refused, without showing it`, () => {
+    const problems = problemsOfObject(value);
+    assert.match(problems[0] as string, problem);
+    assert.doesNotMatch(problems.join('\n'), /xxxxxxxx|same-token|two words|BEGIN PRIVATE KEY-----\n/);
+  });
+}
+
+test('a key file is read, relative to the configuration file', async (t) => {
+  const folder = await tempFolder(t);
+  await writeFile(join(folder, 'key.pem'), PUBLIC_PEM);
+  const file = join(folder, 'gateway.yaml');
+  await writeFile(
+    file,
+    'auth: { type: jwt, audience: [a, b], publicKeyFile: key.pem, algorithms: ES256, issuer: i }\nsessions: { keyFile: s.key }\nmcpServers: { a: { command: x, cwd: sub } }\n',
+  );
+  const snapshot = compileSnapshot(await loadConfigFile(file));
+  assert.equal(snapshot.auth.type, 'jwt');
+  if (snapshot.auth.type !== 'jwt') return;
+  assert.equal(snapshot.auth.publicKey, PUBLIC_PEM.trim());
+  assert.deepEqual(
+    [snapshot.auth.algorithms, snapshot.auth.audience, snapshot.auth.issuer],
+    [['ES256'], ['a', 'b'], 'i'],
+  );
+  assert.equal(snapshot.sessions.keyFile, join(folder, 's.key'));
+  const [endpoint] = snapshot.servers[0]?.endpoints ?? [];
+  assert.equal(endpoint?.transport === 'stdio' && endpoint.cwd, join(folder, 'sub'));
+});
+
+test('defineConfig gives a program the same checks', () => {
+  const config = defineConfig({ port: 0, mcpServers: { a: { url: 'http://localhost:1/mcp' } } });
+  assert.equal(compileSnapshot(loadConfigObject(config)).servers[0]?.name, 'a');
+});
+
+test('origins are kept as browsers write them', () => {
+  const { allowedOrigins } = snapshotOfObject({
+    allowedOrigins: ['https://App.Example:443/', 'vscode-webview://abc', '*'],
+  });
+  assert.deepEqual(allowedOrigins, ['https://app.example', 'vscode-webview://abc', '*']);
+});
