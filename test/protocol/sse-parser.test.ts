@@ -130,7 +130,10 @@ const value = fc.oneof(
 const line = fc.oneof(
   { weight: 4, arbitrary: value.map((any) => `data: ${any}`) },
   { weight: 1, arbitrary: value.map((any) => `data:${any}`) },
-  { weight: 1, arbitrary: fc.constantFrom('data', ': comment', ':', 'event: message', 'event: other', 'id: 5', 'retry: 10') },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom('data', ': comment', ':', 'event: message', 'event: other', 'id: 5', 'retry: 10'),
+  },
   { weight: 1, arbitrary: value.map((any) => `event:${any}`) },
   { weight: 3, arbitrary: fc.constant('') },
 );
@@ -142,7 +145,9 @@ test('property: it agrees with eventsource-parser however the stream is cut', ()
       // The library keeps a CR at the very end back; a comment line settles it without adding anything.
       const whole = source.endsWith('\r') ? `${source}\n` : source;
       const expected: Seen['events'] = [];
-      const reference = createParser({ onEvent: (event) => expected.push({ type: event.event ?? '', data: event.data }) });
+      const reference = createParser({
+        onEvent: (event) => expected.push({ type: event.event ?? '', data: event.data }),
+      });
       reference.feed(whole);
       assert.deepEqual(parse(cut(text(whole), places)).events, expected);
     }),

@@ -1,0 +1,536 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer as createTcpServer, type Socket } from 'node:net';
+import { test } from 'node:test';
+import type { ServerSnapshot } from '../../src/config/snapshot.js';
+import { eventually, freePort, type TestScope } from '../support/process.js';
+import {
+  type Answer,
+  type RawUpstream,
+  type ReceivedRequest,
+  rawUpstream,
+  type Script,
+} from '../support/raw-upstream.js';
+import { countingHttp } from '../support/upstreams.js';
+import { type Harness, httpOf, namesOf, serverOf, startPool } from './harness.js';
+
+type Family = 'legacy' | 'modern';
+
+async function startRaw(
+  scope: TestScope,
+  family: Family,
+  script: Script,
+  more: Partial<ServerSnapshot> = {},
+  maxResponseBytes = 1_000_000,
+): Promise<{ upstream: RawUpstream; pool: Harness }> {
+  const upstream = await rawUpstream(scope, script, { family });
+  const pool = startPool(scope, [serverOf([httpOf(upstream.url)], more)], { maxResponseBytes });
+  await pool.ready();
+  return { upstream, pool };
+}
+
+const respond = (request: ReceivedRequest, result: unknown): string =>
+  JSON.stringify({ jsonrpc: '2.0', id: request.message.id, result });
+
+const refuse = (answer: Answer, status: number, body: unknown, type = 'application/json'): void => {
+  answer.response.writeHead(status, { 'content-type': type, 'www-authenticate': 'Bearer realm="theirs"' });
+  answer.response.end(typeof body === 'string' ? body : JSON.stringify(body));
+};
+
+for (const family of ['legacy', 'modern'] as const) {
+  test(`${family}: JSON answers keep their bytes, whole or in pieces`, async (t) => {
+    const { pool } = await startRaw(t, family, async (request, answer) => {
+      const body = `{ "result": {"n":1.0e2,"big":9007199254740993} ,"id":${request.message.id},"jsonrpc":"2.0"}`;
+      if (request.message.params.arguments.split) {
+        answer.response.writeHead(200, { 'content-type': 'Application/JSON; charset=utf-8' });
+        answer.response.write(body.slice(0, 20));
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        answer.response.end(body.slice(20));
+      } else answer.json(body);
+    });
+    for (const split of [false, true]) {
+      const { raw, exchange, reports } = await pool.call('call', { split }).done;
+      const id = exchange.upstreamId;
+      assert.equal(raw?.toString(), `{ "result": {"n":1.0e2,"big":9007199254740993} ,"id":${id},"jsonrpc":"2.0"}`);
+      assert.equal(reports, 1);
+    }
+  });
+
+  test(`${family}: events before the response reach the call, and the connection is kept`, async (t) => {
+    const { upstream, pool } = await startRaw(t, family, (request, answer) => {
+      const stream = answer.sse();
+      stream.raw(': hello\n\nid: 1\ndata:\n\n');
+      stream.event({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: 1, progress: 1 } });
+      stream.event({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 'x' } });
+      stream.raw(`event: other\ndata: ${respond(request, { wrong: true })}\n\n`);
+      stream.raw(`data: ${respond(request, { ok: true })}\n\n`);
+      stream.end();
+    });
+    const before = upstream.connections;
+    for (let round = 0; round < 3; round += 1) {
+      const { response, notifications } = await pool.call('call').done;
+      assert.deepEqual(response.result, { ok: true });
+      assert.deepEqual(
+        notifications.map(({ method }) => method),
+        ['notifications/progress', 'notifications/message'],
+      );
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.equal(upstream.connections - before, 1);
+  });
+
+  test(`${family}: what is no answer is refused, and nothing of it is passed on`, async (t) => {
+    const { pool, upstream } = await startRaw(t, family, () => {});
+    const scripts: Record<string, Script> = {
+      'not JSON': (_request, answer) => answer.json('<html>secret</html>'),
+      'HTML with 200': (_request, answer) => refuse(answer, 200, '<html>secret</html>', 'text/html'),
+      'another id': (request, answer) =>
+        answer.json(JSON.stringify({ jsonrpc: '2.0', id: request.message.id + 1, result: {} })),
+      'a notification': (_request, answer) => answer.json('{"jsonrpc":"2.0","method":"x"}'),
+      'two answers': (request, answer) => answer.json(respond(request, {}) + respond(request, {})),
+      'an array': (request, answer) => answer.json(`[${respond(request, {})}]`),
+      'an empty body': (_request, answer) => answer.json(''),
+      '202': (_request, answer) => void answer.response.writeHead(202).end(),
+      'a redirect': (_request, answer) => void answer.response.writeHead(307, { location: '/elsewhere' }).end(),
+      '500': (request, answer) => refuse(answer, 500, respond(request, {})),
+      '400 without JSON-RPC': (_request, answer) => refuse(answer, 400, 'no', 'text/plain'),
+      gzip: (request, answer) => answer.json(respond(request, {}), { 'content-encoding': 'gzip' }),
+      'events that are no messages': (_request, answer) => {
+        const stream = answer.sse();
+        stream.raw('data: nonsense\n\n');
+      },
+    };
+    for (const [name, script] of Object.entries(scripts)) {
+      upstream.script(script);
+      const { error, sent, reports } = await pool.call('call').done;
+      // A breaker that opens would hide the next row; a single endpoint stays in use for failures of this kind.
+      assert.deepEqual([name, error, sent, reports], [name, 'GW_UPSTREAM_PROTOCOL', true, 1]);
+    }
+    upstream.script((_request, answer) => refuse(answer, 401, {}));
+    assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_REFUSED');
+    upstream.script((_request, answer) => refuse(answer, 403, {}));
+    assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_REFUSED');
+    upstream.script((_request, answer) => refuse(answer, 503, 'busy', 'text/plain'));
+    assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_DOWN');
+    upstream.script((_request, answer) => refuse(answer, 429, 'busy', 'text/plain'));
+    assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_BUSY');
+  });
+
+  test(`${family}: a stream that ends without the response is truncated`, async (t) => {
+    const { pool, upstream } = await startRaw(t, family, () => {});
+    const cuts: Record<string, (request: ReceivedRequest) => Buffer> = {
+      'between events': () => Buffer.from(': nothing\n\n'),
+      'before the blank line': (request) => Buffer.from(`data: ${respond(request, {})}\n`),
+      'in the middle of a character': () =>
+        Buffer.from('data: {"jsonrpc":"2.0","id":1,"result":{"text":"ü').subarray(0, -1),
+    };
+    for (const [name, bytes] of Object.entries(cuts)) {
+      for (const end of ['end', 'destroy'] as const) {
+        upstream.script((request, answer) => {
+          answer.sse().raw(bytes(request));
+          setTimeout(() => (end === 'end' ? answer.response.end() : answer.socket.destroy()), 10);
+        });
+        const { error, sent, notifications } = await pool.call('call').done;
+        assert.deepEqual([name, end, error, sent], [name, end, 'GW_UPSTREAM_TRUNCATED', true]);
+        assert.deepEqual(notifications, []);
+      }
+    }
+  });
+
+  test(`${family}: an event cut anywhere arrives whole`, async (t) => {
+    const { pool } = await startRaw(t, family, async (request, answer) => {
+      const stream = answer.sse();
+      const bytes = Buffer.from(`event: message\r\ndata: ${respond(request, { text: 'grüße 🚀' })}\r\n\r\n`);
+      for (const byte of bytes) {
+        stream.raw(Buffer.from([byte]));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      stream.end();
+    });
+    assert.deepEqual((await pool.call('call').done).response.result, { text: 'grüße 🚀' });
+  });
+
+  test(`${family}: a second answer is dropped and counted`, async (t) => {
+    const { pool } = await startRaw(t, family, (request, answer) => {
+      const stream = answer.sse();
+      stream.raw(`data: ${respond(request, { n: 1 })}\n\ndata: ${respond(request, { n: 2 })}\n\n`);
+      stream.end();
+    });
+    const { response, reports } = await pool.call('call').done;
+    assert.deepEqual([response.result, reports], [{ n: 1 }, 1]);
+    assert.equal(pool.server().endpoints[0]!.stats.unknownIds, 1);
+  });
+
+  test(`${family}: a connection that breaks before the answer is closed, and the call was sent`, async (t) => {
+    const { pool } = await startRaw(t, family, (_request, answer) => answer.reset());
+    const { error, sent } = await pool.call('call').done;
+    assert.deepEqual([error, sent], ['GW_UPSTREAM_CLOSED', true]);
+  });
+
+  test(`${family}: an answer over the limit is refused, JSON or event`, async (t) => {
+    const { pool, upstream } = await startRaw(t, family, () => {}, {}, 10_000);
+    const big = 'x'.repeat(200_000);
+    upstream.script((request, answer) => answer.json(respond(request, { big })));
+    assert.equal((await pool.call('call').done).error, 'GW_RESPONSE_TOO_LARGE');
+    upstream.script((request, answer) => answer.sse().raw(`data: ${respond(request, { big })}\n\n`));
+    assert.equal((await pool.call('call').done).error, 'GW_RESPONSE_TOO_LARGE');
+  });
+
+  test(`${family}: at the deadline the call fails and is stopped upstream`, async (t) => {
+    const { pool, upstream } = await startRaw(t, family, () => {});
+    const outcome = pool.call('call', {}, { deadlineMs: 100 });
+    const id = outcome.exchange.upstreamId;
+    const { error, sent } = await outcome.done;
+    assert.deepEqual([error, sent], ['GW_UPSTREAM_TIMEOUT', true]);
+    await eventually('the request is cut', () => upstream.aborted === 1);
+    if (family === 'legacy') {
+      const [note] = await eventually('cancelled', () => upstream.received('notifications/cancelled'));
+      await eventually('cancelled', () => upstream.received('notifications/cancelled').length === 1);
+      const received = note ?? upstream.received('notifications/cancelled')[0]!;
+      assert.equal(received.message.params.requestId, id);
+      assert.equal(received.headers['mcp-session-id'], 'raw-session');
+    } else assert.equal(upstream.received('notifications/cancelled').length, 0);
+  });
+
+  test(`${family}: a cancelled call is not reported, and its connection serves the next`, async (t) => {
+    const { pool, upstream } = await startRaw(t, family, () => {}, { maxConnections: 1 });
+    const endpoint = pool.server().endpoints[0]!;
+    const cancelled = pool.call('call');
+    await eventually('arrived', () => upstream.received('tools/call').length === 1);
+    endpoint.cancel(cancelled.exchange);
+    pool.table.release(cancelled.exchange);
+    upstream.script((request, answer) => answer.json(respond(request, { next: true })));
+    assert.deepEqual((await pool.call('call').done).response.result, { next: true });
+    assert.equal(cancelled.reports, 0);
+    assert.equal(endpoint.inFlight, 0);
+    await eventually('the request is cut', () => upstream.aborted === 1);
+  });
+
+  test(`${family}: 100 calls in flight, answered backwards, reach their callers`, async (t) => {
+    const held: (() => void)[] = [];
+    const { pool } = await startRaw(
+      t,
+      family,
+      (request, answer) => {
+        held.push(() => answer.json(respond(request, { back: request.message.params.arguments.n })));
+        if (held.length === 100) for (const release of held.reverse()) release();
+      },
+      { maxConnections: 100 },
+    );
+    const calls = Array.from({ length: 100 }, (_, n) => pool.call('call', { n }));
+    const outcomes = await Promise.all(calls.map((call) => call.done));
+    assert.deepEqual(
+      outcomes.map(({ response }) => response.result.back),
+      Array.from({ length: 100 }, (_, n) => n),
+    );
+    assert.equal(pool.pool.inFlight, 0);
+    assert.equal(pool.table.inUse, 0);
+  });
+
+  test(`${family}: calls wait for a connection, as many as may`, async (t) => {
+    const { pool } = await startRaw(
+      t,
+      family,
+      (request, answer) => setTimeout(() => answer.json(respond(request, {})), 20),
+      { maxConnections: 2, maxQueue: 3 },
+    );
+    const outcomes = await Promise.all(Array.from({ length: 7 }, () => pool.call('call').done));
+    assert.deepEqual(
+      outcomes.map(({ error }) => error),
+      [null, null, null, null, null, 'GW_UPSTREAM_BUSY', 'GW_UPSTREAM_BUSY'],
+    );
+  });
+
+  test(`${family}: JSON-RPC errors with a 4xx status are the answer`, async (t) => {
+    const { pool } = await startRaw(t, family, (request, answer) =>
+      refuse(answer, 404, { jsonrpc: '2.0', id: request.message.id, error: { code: -32_601, message: 'no' } }),
+    );
+    const { response, error } = await pool.call('call').done;
+    assert.deepEqual([response?.error, error], [{ code: -32_601, message: 'no' }, null]);
+  });
+}
+
+test('modern: calls carry the headers that mirror them', async (t) => {
+  const { pool, upstream } = await startRaw(t, 'modern', (request, answer) => answer.json(respond(request, {})));
+  await pool.call('call', {}, { nameHeader: '=?base64?w6Q=?=' }).done;
+  const { headers } = upstream.received('tools/call')[0]!;
+  assert.equal(headers['mcp-protocol-version'], '2026-07-28');
+  assert.equal(headers['mcp-method'], 'tools/call');
+  assert.equal(headers['mcp-name'], '=?base64?w6Q=?=');
+  assert.equal(headers['content-type'], 'application/json');
+  assert.equal(headers.accept, 'application/json, text/event-stream');
+  assert.equal('mcp-session-id' in headers, false);
+});
+
+test('modern: an error about this hop is not passed on, and the era is looked at again', async (t) => {
+  const { pool, upstream } = await startRaw(t, 'modern', (request, answer) =>
+    refuse(answer, 400, { jsonrpc: '2.0', id: request.message.id, error: { code: -32_020, message: 'mismatch' } }),
+  );
+  const probes = upstream.received('server/discover').length;
+  assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_PROTOCOL');
+  await eventually('another probe', () => upstream.received('server/discover').length > probes);
+  upstream.script((request, answer) =>
+    refuse(answer, 400, {
+      jsonrpc: '2.0',
+      id: request.message.id,
+      error: { code: -32_021, message: 'missing', data: { requiredCapabilities: { sampling: {} } } },
+    }),
+  );
+  assert.equal((await pool.call('call').done).response.error.code, -32_021);
+});
+
+test('legacy: a lost session is opened again once, and the calls that met it are repeated', async (t) => {
+  const { pool, upstream } = await startRaw(t, 'legacy', () => {});
+  let lost = 0;
+  upstream.script((request, answer) => {
+    if (upstream.received('initialize').length === 1) {
+      lost += 1;
+      refuse(answer, 404, { jsonrpc: '2.0', id: null, error: { code: -32_001, message: 'Session not found' } });
+    } else answer.json(respond(request, { n: request.message.params.arguments.n }));
+  });
+  const outcomes = await Promise.all([1, 2, 3].map((n) => pool.call('call', { n }).done));
+  assert.deepEqual(
+    outcomes.map(({ response, reports }) => [response?.result.n, reports]),
+    [
+      [1, 1],
+      [2, 1],
+      [3, 1],
+    ],
+  );
+  assert.ok(lost >= 1);
+  assert.equal(upstream.received('initialize').length, 2);
+  assert.equal(pool.server().endpoints[0]!.stats.sessionsLost, 1);
+});
+
+test('legacy: a server that never knows its session is asked once more, not for ever', async (t) => {
+  const { pool, upstream } = await startRaw(t, 'legacy', (_request, answer) =>
+    refuse(answer, 404, 'gone', 'text/plain'),
+  );
+  assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_PROTOCOL');
+  assert.equal(upstream.received('tools/call').length, 2);
+});
+
+test('legacy: a real server that forgot its sessions is healed', async (t) => {
+  const server = await countingHttp(t, 'legacy');
+  const pool = startPool(t, [serverOf([httpOf(server.url)])]);
+  await pool.ready();
+  await fetch(server.url.replace('/mcp', '/forget'), { method: 'POST' });
+  const { response } = await pool.call('echo', { text: 'healed' }).done;
+  assert.equal(response.result.content[0].text, 'healed');
+  assert.equal(server.calls('echo').length, 1);
+});
+
+test('legacy: a real server that is killed and comes back is found again', async (t) => {
+  const server = await countingHttp(t, 'legacy');
+  const pool = startPool(t, [serverOf([httpOf(server.url)])]);
+  await pool.ready();
+  const waiting = pool.call('hang');
+  await eventually('the call arrived', () => server.calls('hang').length === 1);
+  await server.restart();
+  assert.equal((await waiting.done).error, 'GW_UPSTREAM_CLOSED');
+  await eventually('healed', async () => (await pool.call('echo', { text: 'x' }).done).error === null);
+});
+
+test('legacy: requests of the server on the stream of a call are answered', async (t) => {
+  const { pool, upstream } = await startRaw(t, 'legacy', async (request, answer) => {
+    if (request.message.method === undefined) {
+      answer.response.writeHead(202).end();
+      return;
+    }
+    const stream = answer.sse();
+    stream.event({ jsonrpc: '2.0', id: 'q"1', method: 'elicitation/create', params: {} });
+    stream.event({ jsonrpc: '2.0', id: 2, method: 'ping' });
+    await eventually(
+      'answers',
+      () => upstream.requests.filter(({ message }) => message?.method === undefined && message?.id).length === 2,
+    );
+    stream.event({ jsonrpc: '2.0', id: request.message.id, result: {} });
+    stream.end();
+  });
+  assert.equal((await pool.call('call').done).error, null);
+  const answers = upstream.requests.filter(({ message }) => message?.method === undefined && message?.id !== undefined);
+  assert.deepEqual(
+    answers.map(({ message }) => message).sort((a, b) => (String(a.id) < String(b.id) ? -1 : 1)),
+    [
+      { jsonrpc: '2.0', id: 2, result: {} },
+      { jsonrpc: '2.0', id: 'q"1', error: { code: -32_601, message: 'Method not found' } },
+    ],
+  );
+});
+
+for (const family of ['legacy', 'modern'] as const) {
+  test(`${family}: changed lists of a real server are read again`, async (t) => {
+    const { url } = await countingHttp(t, family);
+    const pool = startPool(t, [serverOf([httpOf(url)])]);
+    await pool.ready();
+    // The stream for changes opens beside the first list.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await pool.call('add_tool', { name: 'late' }).done;
+    await eventually('the new tool', () => pool.discoveries.some(({ tools }) => namesOf(tools).includes('late')));
+  });
+}
+
+test('nobody listening is unreachable, nothing was sent, and the circuit opens', async (t) => {
+  const upstream = await rawUpstream(t, (request, answer) => answer.json(respond(request, {})), { family: 'modern' });
+  const pool = startPool(t, [serverOf([httpOf(upstream.url)])]);
+  await pool.ready();
+  await upstream.close();
+  for (let round = 0; round < 5; round += 1) {
+    const { error, sent } = await pool.call('call').done;
+    assert.deepEqual([error, sent], ['GW_UPSTREAM_UNREACHABLE', false]);
+  }
+  assert.equal((await pool.call('call').done).error, 'GW_CIRCUIT_OPEN');
+  assert.ok(pool.server().retryAfterMs() > 0);
+  const again = await rawUpstream(t, (request, answer) => answer.json(respond(request, {})), {
+    family: 'modern',
+    port: upstream.port,
+  });
+  await eventually('closed again', async () => (await pool.call('call').done).error === null);
+  assert.equal(pool.server().endpoints[0]!.breaker.state, 'closed');
+  await again.close();
+});
+
+test('calls go to the next endpoint when one cannot be reached', async (t) => {
+  const script: Script = (request, answer) => answer.json(respond(request, { port: answer.socket.localPort }));
+  const first = await rawUpstream(t, script, { family: 'modern' });
+  const second = await rawUpstream(t, script, { family: 'modern' });
+  const pool = startPool(t, [serverOf([httpOf(first.url), httpOf(second.url)])]);
+  await pool.ready();
+  const ports = new Set<number>();
+  for (let round = 0; round < 4; round += 1) ports.add((await pool.call('call').done).response.result.port);
+  assert.deepEqual(ports, new Set([first.port, second.port]));
+  await first.close();
+  let unreachable = 0;
+  for (let round = 0; round < 20; round += 1) {
+    const { error, response } = await pool.call('call').done;
+    if (error === 'GW_UPSTREAM_UNREACHABLE') unreachable += 1;
+    else assert.equal(response.result.port, second.port);
+  }
+  assert.equal(unreachable, 5, 'the breaker of the first opens after five, the second is never paused');
+});
+
+test('an upstream that is not there at the start is found when it comes', async (t) => {
+  const port = await freePort();
+  const pool = startPool(t, [serverOf([httpOf(`http://127.0.0.1:${port}/mcp`)])]);
+  await eventually('backoff', () => pool.server().endpoints[0]!.state === 'backoff');
+  assert.match(pool.server().endpoints[0]!.reason, /cannot be reached \(ECONNREFUSED\)/);
+  await rawUpstream(t, () => {}, { family: 'legacy', port });
+  assert.ok(await pool.ready());
+});
+
+test('an upstream that never answers the handshake is given up after the connect timeout', async (t) => {
+  const sockets = new Set<Socket>();
+  const server = createTcpServer((socket) => sockets.add(socket.on('error', () => {})));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  const { port } = server.address() as { port: number };
+  const pool = startPool(t, [serverOf([httpOf(`http://127.0.0.1:${port}/mcp`)], { connectTimeoutMs: 200 })]);
+  await eventually('backoff', () => pool.server().endpoints[0]!.state === 'backoff');
+  assert.equal(pool.server().endpoints[0]!.reason, 'the upstream did not answer in time');
+});
+
+test('401 to the handshake is a reason, not an era', async (t) => {
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () =>
+      socket.end('HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n'),
+    );
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as { port: number };
+  const pool = startPool(t, [serverOf([httpOf(`http://127.0.0.1:${port}/mcp`)])]);
+  await eventually('backoff', () => pool.server().endpoints[0]!.state === 'backoff');
+  assert.equal(pool.server().endpoints[0]!.reason, 'the upstream answered 401');
+});
+
+test('bytes on an idle connection never answer the next call', async (t) => {
+  const sockets: Socket[] = [];
+  const { pool, upstream } = await startRaw(t, 'modern', (request, answer) => {
+    sockets.push(answer.socket);
+    answer.json(respond(request, { genuine: true }));
+  });
+  const before = upstream.connections;
+  assert.deepEqual((await pool.call('call').done).response.result, { genuine: true });
+  const forged = Array.from({ length: 20 }, (_, n) => {
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 65_536 * n, result: { forged: true } });
+    return `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+  }).join('');
+  await new Promise((resolve) => sockets[0]!.write(forged, resolve));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual((await pool.call('call').done).response.result, { genuine: true });
+  assert.equal(upstream.connections - before, 2, 'the first connection was not used again');
+});
+
+test('a slow client stops the reading, and no event is lost', async (t) => {
+  const { pool } = await startRaw(t, 'modern', (request, answer) => {
+    const stream = answer.sse();
+    for (let n = 0; n < 50; n += 1) {
+      stream.event({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: 1, progress: n } });
+    }
+    stream.raw(`data: ${respond(request, { ok: true })}\n\n`);
+    stream.end();
+  });
+  const endpoint = pool.server().endpoints[0]!;
+  let paused = 0;
+  const { notifications, response } = await pool.call(
+    'call',
+    {},
+    {
+      onNotification: (exchange) => {
+        paused += 1;
+        endpoint.pause(exchange);
+        setTimeout(() => endpoint.resume(exchange), 5);
+      },
+    },
+  ).done;
+  assert.equal(paused, 50);
+  assert.deepEqual(response.result, { ok: true });
+  assert.deepEqual(
+    notifications.map(({ params }) => params.progress),
+    Array.from({ length: 50 }, (_, n) => n),
+  );
+});
+
+test('a stream that goes on after its response does not keep its connection', async (t) => {
+  const { pool } = await startRaw(
+    t,
+    'modern',
+    (request, answer) => answer.sse().raw(`data: ${respond(request, { ok: true })}\n\n`),
+    { maxConnections: 1 },
+  );
+  assert.equal((await pool.call('call').done).error, null);
+  assert.equal((await pool.call('call').done).error, null);
+});
+
+test('configured headers are sent, those of the transport cannot be overridden', async (t) => {
+  const upstream = await rawUpstream(t, (request, answer) => answer.json(respond(request, {})), { family: 'modern' });
+  const headers = { Authorization: 'Bearer ours', 'X-Team': 'a', 'Mcp-Session-Id': 'forged', Host: 'evil' };
+  const pool = startPool(t, [serverOf([httpOf(upstream.url, headers)])]);
+  await pool.ready();
+  await pool.call('call').done;
+  for (const request of upstream.requests) {
+    assert.equal(request.headers.authorization, 'Bearer ours');
+    assert.equal(request.headers['x-team'], 'a');
+    assert.equal(request.headers['mcp-session-id'], undefined);
+    assert.equal(request.headers.host, `127.0.0.1:${upstream.port}`);
+  }
+});
+
+test('closing fails the calls that are left and forgets nothing', async (t) => {
+  const { pool } = await startRaw(t, 'legacy', () => {});
+  const left = pool.call('call');
+  await eventually('sent', () => left.exchange.sent);
+  await pool.pool.close(50);
+  assert.equal((await left.done).error, 'GW_UPSTREAM_CLOSED');
+  assert.equal(pool.pool.inFlight, 0);
+  assert.deepEqual(
+    pool.server().endpoints.map(({ state }) => state),
+    ['stopped'],
+  );
+});
