@@ -8,16 +8,7 @@ import { Buckets } from '../src/shared/buckets.js';
 import { monotonic } from '../src/shared/clock.js';
 import { Counter, Counters } from '../src/shared/counters.js';
 import { Epochs } from '../src/shared/epochs.js';
-import {
-  Ask,
-  REQUEST_HEAD,
-  RequestFlag,
-  RequestWord,
-  VERDICT_HEAD,
-  Verdict,
-  VerdictFlag,
-  VerdictWord,
-} from '../src/shared/records.js';
+import { Ask, RequestFlag, RequestWord, Verdict, VerdictFlag, VerdictWord } from '../src/shared/records.js';
 import { maxResultBytes, Ring } from '../src/shared/ring.js';
 import type { FrontMessage, PolicyTask, WorkerMessage } from '../src/shared/worker-messages.js';
 import { digestOf } from './authenticate/digest.js';
@@ -28,67 +19,15 @@ import { type Fault, faultsOf } from './fault.js';
 import { Finder } from './find/index.js';
 import { Action, actionOf } from './find/methods.js';
 import { Guard } from './guard/index.js';
-import { type Question, Recall, Recalled, type Waiter } from './recall/index.js';
+import { Recall, Recalled, type Waiter } from './recall/index.js';
+import { aligned, Fields } from './record-fields.js';
 import { createRewriter, type Rewriter } from './rewrite/index.js';
+import { VerdictWriter } from './verdict-writer.js';
 
 const INTERNAL = errorNumber('GW_INTERNAL');
 const METHOD_NOT_FOUND = errorNumber('GW_METHOD_NOT_FOUND');
 const METHOD_NOT_FOUND_MODERN = errorNumber('GW_METHOD_NOT_FOUND_MODERN');
 const EMPTY = Buffer.alloc(0);
-
-/** Where the fields of a record are, in bytes of the buffer it lies in. */
-class Fields implements Question {
-  bytes: Buffer = EMPTY;
-  tokenStart = 0;
-  tokenEnd = 0;
-  nameStart = 0;
-  nameEnd = 0;
-  addressStart = 0;
-  addressEnd = 0;
-  argumentsStart = 0;
-  argumentsEnd = 0;
-  payloadStart = 0;
-  payloadEnd = 0;
-  hashLow = 0;
-  hashHigh = 0;
-  route = -1;
-  d0 = 0;
-  d1 = 0;
-  d2 = 0;
-  d3 = 0;
-  kind = 0;
-
-  locate(words: Int32Array, at: number, bytes: Buffer): void {
-    this.bytes = bytes;
-    let start = (at + REQUEST_HEAD) * 4;
-    this.tokenStart = start;
-    this.tokenEnd = start + words[at + RequestWord.tokenLength]!;
-    start = aligned(this.tokenEnd);
-    this.nameStart = start;
-    this.nameEnd = start + words[at + RequestWord.nameLength]!;
-    start = aligned(this.nameEnd);
-    this.addressStart = start;
-    this.addressEnd = start + words[at + RequestWord.addressLength]!;
-    start = aligned(this.addressEnd);
-    this.argumentsStart = start;
-    this.argumentsEnd = start + words[at + RequestWord.argumentsLength]!;
-    start = aligned(this.argumentsEnd);
-    this.payloadStart = start;
-    this.payloadEnd = start + words[at + RequestWord.payloadLength]!;
-    this.hashLow = words[at + RequestWord.argumentsHashLow]!;
-    this.hashHigh = words[at + RequestWord.argumentsHashHigh]!;
-  }
-}
-
-function aligned(position: number): number {
-  return (position + 3) & ~3;
-}
-
-/** A verdict that found no room on the ring. */
-interface Held {
-  readonly head: Int32Array;
-  readonly payload: Buffer;
-}
 
 /** See the file comment. One per worker. */
 export class Decider {
@@ -96,8 +35,8 @@ export class Decider {
   catchUp: () => void = () => {};
 
   readonly #requests: Ring;
-  readonly #verdicts: Ring;
-  readonly #ringFront: () => void;
+  readonly #verdict: VerdictWriter;
+  readonly #maxResult: number;
   readonly #say: (message: FrontMessage) => void;
   readonly #epochs: Epochs;
   readonly #counters: Counters;
@@ -105,9 +44,7 @@ export class Decider {
   readonly #task: PolicyTask;
   readonly #fault: Fault | null;
   readonly #fields = new Fields();
-  readonly #out = new Int32Array(VERDICT_HEAD);
   readonly #client = new Int32Array(4);
-  readonly #held: Held[] = [];
   #snapshot: Snapshot;
   #catalog: CatalogTable;
   #buckets: Buckets;
@@ -122,10 +59,11 @@ export class Decider {
 
   constructor(task: PolicyTask, ringFront: () => void, say: (message: FrontMessage) => void) {
     this.#task = task;
-    this.#ringFront = ringFront;
     this.#say = say;
     this.#requests = new Ring(task.requests);
-    this.#verdicts = new Ring(task.verdicts);
+    const verdicts = new Ring(task.verdicts);
+    this.#maxResult = maxResultBytes(verdicts);
+    this.#verdict = new VerdictWriter(verdicts, ringFront);
     this.#epochs = new Epochs(task.epochs);
     this.#counters = new Counters(task.counters, task.worker + 1);
     this.#keys = new KeySource((version) => say({ type: 'needKeys', version }), task.keys);
@@ -143,12 +81,12 @@ export class Decider {
 
   /** Verdicts wait for room on the ring. */
   get blocked(): boolean {
-    return this.#held.length > 0;
+    return this.#verdict.blocked;
   }
 
   /** Nothing is under way. */
   get idle(): boolean {
-    return this.#pending === 0 && this.#held.length === 0 && this.#requests.used() === 0;
+    return this.#pending === 0 && !this.#verdict.blocked && this.#requests.used() === 0;
   }
 
   /**
@@ -161,7 +99,7 @@ export class Decider {
     requests.wake();
     requests.beat();
     this.#now = monotonic();
-    this.#flush();
+    this.#verdict.flush();
     for (let count = 0; ; count += 1) {
       if (this.blocked || count === limit) return false;
       const at = requests.peek();
@@ -178,7 +116,7 @@ export class Decider {
   tick(): void {
     this.#now = monotonic();
     this.#recall.expire(this.#now);
-    this.#flush();
+    this.#verdict.flush();
   }
 
   /** Takes a message of the front. */
@@ -201,23 +139,23 @@ export class Decider {
       this.#rewriter = createRewriter(message.snapshot);
       for (const { verdict } of this.#recall.abandon()) {
         verdict[VerdictWord.verdict] = Verdict.forward;
-        this.#send(verdict, EMPTY);
+        this.#verdict.send(verdict, EMPTY);
       }
       this.#recall = this.#newRecall();
     }
   }
 
   #newRecall(): Recall {
-    return new Recall(this.#snapshot.cache, maxResultBytes(this.#verdicts), this.#task.incarnation, this.#counters, {
+    return new Recall(this.#snapshot.cache, this.#maxResult, this.#task.incarnation, this.#counters, {
       answer: (waiter, result) => {
         waiter.verdict[VerdictWord.verdict] = Verdict.cached;
         waiter.verdict[VerdictWord.flags]! |= VerdictFlag.coalesced;
-        this.#send(waiter.verdict, result);
+        this.#verdict.send(waiter.verdict, result);
       },
       lead: (waiter, key) => {
         waiter.verdict[VerdictWord.verdict] = Verdict.lead;
         waiter.verdict[VerdictWord.cacheKey] = key;
-        this.#send(waiter.verdict, EMPTY);
+        this.#verdict.send(waiter.verdict, EMPTY);
       },
     });
   }
@@ -268,7 +206,7 @@ export class Decider {
     this.#say({ type: 'fault', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
     if (words[at + RequestWord.ask] !== Ask.decide) return;
     this.#begin(words, at);
-    this.#deny(INTERNAL, 0, EMPTY);
+    this.#verdict.deny(INTERNAL, 0, EMPTY);
   }
 
   #decide(words: Int32Array, at: number): void {
@@ -285,7 +223,7 @@ export class Decider {
       Date.now() / 1000,
     );
     if (outcome === Outcome.known) this.#judge(words, at, this.#authenticator.principal);
-    else if (outcome === Outcome.refused) this.#deny(this.#authenticator.error, 0, EMPTY);
+    else if (outcome === Outcome.refused) this.#verdict.deny(this.#authenticator.error, 0, EMPTY);
     else this.#park(at);
   }
 
@@ -298,15 +236,19 @@ export class Decider {
     fields.bytes.copy(own, 0, at * 4, at * 4 + length);
     const ownWords = new Int32Array(memory);
     const token = own.toString('latin1', fields.tokenStart - at * 4, fields.tokenEnd - at * 4);
+    const authenticator = this.#authenticator;
+    const revocation = this.#revocation;
     this.#pending += 1;
-    void this.#authenticator.verify(token).then((outcome) => {
+    void authenticator.verify(token).then((outcome) => {
       this.#pending -= 1;
       this.#now = monotonic();
       fields.locate(ownWords, 0, own);
       try {
         this.#follow(0);
         this.#begin(ownWords, 0);
-        if (typeof outcome === 'number') this.#deny(outcome, 0, EMPTY);
+        // Whatever changed while the token was verified, the outcome may not be true any more.
+        if (authenticator !== this.#authenticator || revocation !== this.#revocation) this.#decide(ownWords, 0);
+        else if (typeof outcome === 'number') this.#verdict.deny(outcome, 0, EMPTY);
         else this.#judge(ownWords, 0, outcome);
       } catch (error) {
         this.#failed(ownWords, 0, error);
@@ -317,7 +259,7 @@ export class Decider {
   /** Everything behind authentication. */
   #judge(words: Int32Array, at: number, principal: Principal): void {
     const fields = this.#fields;
-    const out = this.#out;
+    const out = this.#verdict.head;
     const guard = this.#guard;
     const flags = words[at + RequestWord.flags]!;
     const modern = (flags & RequestFlag.modern) !== 0;
@@ -329,16 +271,16 @@ export class Decider {
     const client = principal === ANONYMOUS ? this.#addressDigest() : digest;
     const action = actionOf(words[at + RequestWord.method]!, modern);
     if (action <= Action.local) {
-      if (!guard.take(client, null, this.#now)) this.#deny(guard.error, guard.retryAfterMs, EMPTY);
-      else if (action === Action.local) this.#permit(Verdict.local, principal.expiresAt);
-      else this.#deny(modern ? METHOD_NOT_FOUND_MODERN : METHOD_NOT_FOUND, 0, EMPTY);
+      if (!guard.take(client, null, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
+      else if (action === Action.local) this.#verdict.permit(Verdict.local, principal.expiresAt, guard);
+      else this.#verdict.deny(modern ? METHOD_NOT_FOUND_MODERN : METHOD_NOT_FOUND, 0, EMPTY);
       return;
     }
     const finder = this.#finder;
     finder.find(action, (flags & RequestFlag.nameIsUri) !== 0, fields.bytes, fields.nameStart, fields.nameEnd);
     if (finder.error >= 0) {
-      if (guard.take(client, null, this.#now)) this.#deny(finder.error, 0, EMPTY);
-      else this.#deny(guard.error, guard.retryAfterMs, EMPTY);
+      if (guard.take(client, null, this.#now)) this.#verdict.deny(finder.error, 0, EMPTY);
+      else this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
       return;
     }
     out[VerdictWord.server] = finder.server;
@@ -347,17 +289,17 @@ export class Decider {
     out[VerdictWord.stripBytes] = finder.stripBytes;
     out[VerdictWord.flags] = finder.flags;
     if (!guard.permits(principal, finder.route)) {
-      this.#deny(guard.error, 0, guard.scopes);
+      this.#verdict.deny(guard.error, 0, guard.scopes);
       return;
     }
     const cache = this.#cacheOf(action, flags);
     if (cache !== null && (flags & RequestFlag.hasArguments) === 0) {
-      this.#permit(Verdict.rehash, principal.expiresAt);
+      this.#verdict.permit(Verdict.rehash, principal.expiresAt, guard);
       return;
     }
-    if (!guard.take(client, finder, this.#now)) this.#deny(guard.error, guard.retryAfterMs, EMPTY);
+    if (!guard.take(client, finder, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
     else if (cache !== null) this.#recallOr(words, at, cache, principal);
-    else this.#permit(Verdict.forward, this.#rewriter.concerns(finder) ? 0 : principal.expiresAt);
+    else this.#verdict.permit(Verdict.forward, this.#rewriter.concerns(finder) ? 0 : principal.expiresAt, guard);
   }
 
   /** The cache rule for the call that was found, or null. */
@@ -379,19 +321,19 @@ export class Decider {
     const recalled = this.#recall.ask(fields, cache, this.#now, () => this.#waiter());
     if (recalled === Recalled.waits) return;
     if (recalled === Recalled.lead) {
-      this.#out[VerdictWord.cacheKey] = this.#recall.key;
-      this.#permit(Verdict.lead, 0);
+      this.#verdict.head[VerdictWord.cacheKey] = this.#recall.key;
+      this.#verdict.permit(Verdict.lead, 0, this.#guard);
     } else if (recalled === Recalled.pass) {
-      this.#permit(Verdict.forward, 0);
+      this.#verdict.permit(Verdict.forward, 0, this.#guard);
     } else {
-      if (recalled === Recalled.stale) this.#out[VerdictWord.flags]! |= VerdictFlag.stale;
-      this.#out[VerdictWord.verdict] = Verdict.cached;
-      this.#send(this.#out, this.#recall.result);
+      if (recalled === Recalled.stale) this.#verdict.head[VerdictWord.flags]! |= VerdictFlag.stale;
+      this.#verdict.head[VerdictWord.verdict] = Verdict.cached;
+      this.#verdict.send(this.#verdict.head, this.#recall.result);
     }
   }
 
   #waiter(): Waiter {
-    const out = this.#out;
+    const out = this.#verdict.head;
     return { slot: out[VerdictWord.slot]!, generation: out[VerdictWord.generation]!, verdict: out.slice() };
   }
 
@@ -410,74 +352,7 @@ export class Decider {
     return client;
   }
 
-  /** Starts the verdict on a record. */
   #begin(words: Int32Array, at: number): void {
-    const out = this.#out;
-    out.fill(0);
-    out[VerdictWord.slot] = words[at + RequestWord.slot]!;
-    out[VerdictWord.generation] = words[at + RequestWord.generation]!;
-    out[VerdictWord.server] = -1;
-    out[VerdictWord.route] = -1;
-    out[VerdictWord.entry] = -1;
-    out[VerdictWord.error] = -1;
-    out[VerdictWord.principal] = -1;
-    out[VerdictWord.catalogVersion] = this.#catalog.version;
-    out[VerdictWord.snapshotVersion] = this.#snapshot.version;
-    out[VerdictWord.epoch] = this.#revocation;
-    out[VerdictWord.bucketGlobal] = -1;
-    out[VerdictWord.bucketClient] = -1;
-    out[VerdictWord.bucketTool] = -1;
-    out[VerdictWord.bucketClientTool] = -1;
-    out[VerdictWord.bucketRoute] = -1;
-  }
-
-  #deny(error: number, retryAfterMs: number, payload: Buffer): void {
-    const out = this.#out;
-    out[VerdictWord.verdict] = Verdict.deny;
-    out[VerdictWord.error] = error;
-    out[VerdictWord.retryAfterMs] = retryAfterMs;
-    this.#send(out, payload);
-  }
-
-  #permit(verdict: number, rememberUntil: number): void {
-    const out = this.#out;
-    const guard = this.#guard;
-    out[VerdictWord.verdict] = verdict;
-    out[VerdictWord.rememberUntil] = rememberUntil;
-    if (verdict !== Verdict.rehash) {
-      out[VerdictWord.bucketGlobal] = guard.bucketGlobal;
-      out[VerdictWord.bucketTool] = guard.bucketTool;
-      out[VerdictWord.bucketRoute] = guard.bucketRoute;
-      out[VerdictWord.bucketClient] = guard.bucketClient;
-      out[VerdictWord.bucketClientGeneration] = guard.bucketClientGeneration;
-      out[VerdictWord.bucketClientTool] = guard.bucketRouteClient;
-      out[VerdictWord.bucketClientToolGeneration] = guard.bucketRouteClientGeneration;
-    }
-    this.#send(out, EMPTY);
-  }
-
-  #send(head: Int32Array, payload: Buffer): void {
-    if (this.#held.length === 0 && this.#put(head, payload)) return;
-    this.#held.push({ head: head.slice(), payload });
-  }
-
-  #flush(): void {
-    while (this.#held.length > 0) {
-      const { head, payload } = this.#held[0]!;
-      if (!this.#put(head, payload)) return;
-      this.#held.shift();
-    }
-  }
-
-  #put(head: Int32Array, payload: Buffer): boolean {
-    const verdicts = this.#verdicts;
-    const at = verdicts.reserve(VERDICT_HEAD + ((payload.length + 3) >>> 2));
-    if (at < 0) return false;
-    head[VerdictWord.payloadLength] = payload.length;
-    const { words } = verdicts;
-    for (let i = 0; i < VERDICT_HEAD; i += 1) words[at + i] = head[i]!;
-    if (payload.length > 0) payload.copy(verdicts.buffer, (at + VERDICT_HEAD) * 4);
-    if (verdicts.commit()) this.#ringFront();
-    return true;
+    this.#verdict.begin(words, at, this.#catalog.version, this.#snapshot.version, this.#revocation);
   }
 }

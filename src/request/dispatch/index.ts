@@ -16,7 +16,7 @@ import { type Exchange, Phase } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
 import { HangWatch } from './hang-watch.js';
 import { Remembered } from './remembered.js';
-import { nameLength, writeDecide, writeReport } from './request-record.js';
+import { decodeName, nameLength, writeDecide, writeReport } from './request-record.js';
 import { WaitingLine } from './waiting-line.js';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -445,10 +445,4 @@ export class Dispatcher {
     const code = waitsForKeys ? 'GW_AUTH_UNAVAILABLE' : 'GW_INTERNAL';
     this.#refuse(exchange, code, 0, exchange.body, exchange.bodyLength);
   }
-}
-
-/** The name as text says it, in UTF-8. Rare: only names that are spelled with escapes come here. */
-function decodeName(bytes: Uint8Array, spans: Int32Array): Buffer {
-  const text = Buffer.from(bytes.subarray(spans[Span.nameStart]! - 1, spans[Span.nameEnd]! + 1)).toString('utf8');
-  return Buffer.from(JSON.parse(text) as string);
 }

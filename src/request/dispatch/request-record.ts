@@ -106,3 +106,9 @@ export function writeReport(
   if (length > 0) ring.bytes.set(bytes.subarray(start, end), (at + REQUEST_HEAD) * 4);
   return ring.commit() ? 1 : 0;
 }
+
+/** The name as text says it, in UTF-8. Rare: only names that are spelled with escapes come here. */
+export function decodeName(bytes: Uint8Array, spans: Int32Array): Buffer {
+  const text = Buffer.from(bytes.subarray(spans[Span.nameStart]! - 1, spans[Span.nameEnd]! + 1)).toString('utf8');
+  return Buffer.from(JSON.parse(text) as string);
+}
