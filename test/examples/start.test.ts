@@ -17,7 +17,7 @@ function runCurl(line: string): { result: { structuredContent: unknown } } {
 
 test('a start without a configuration prints an endpoint, a client entry and a curl line that work', async (t) => {
   const demo = startProcess(t, process.execPath, DEMO);
-  const [, origin] = await demo.waitForLine(LISTENING);
+  const [, origin, , admin] = await demo.waitForLine(LISTENING);
   const [, command] = await demo.waitForLine(/^\s*(curl .*)$/);
   const { result } = runCurl(command as string);
   assert.ok(result.structuredContent, demo.stdout);
@@ -28,6 +28,10 @@ test('a start without a configuration prints an endpoint, a client entry and a c
   const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8');
   const pasted = /^curl [\s\S]*?'\n(?=```)/m.exec(readme)?.[0] ?? '';
   assert.deepEqual(runCurl(pasted.replace('http://127.0.0.1:8000', origin as string)).result, result);
+
+  const metrics = await (await fetch(`${admin}/metrics`)).text();
+  const page = readFileSync(join(packageRoot, 'docs/operations.md'), 'utf8');
+  for (const [name] of page.matchAll(/\bswitchyard_\w+/g)) assert.ok(metrics.includes(`# TYPE ${name} `), name);
 
   assert.deepEqual(await demo.stop('SIGTERM'), { code: 0, signal: null });
 });
