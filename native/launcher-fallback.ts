@@ -27,9 +27,10 @@ export interface Watcher {
 export function fallbackWatcher(groupId: number, graceSeconds = 2): Watcher {
   if (!Number.isSafeInteger(groupId) || groupId <= 1) throw new RangeError(`Not a process group: ${groupId}`);
   const seconds = Math.max(0, Math.ceil(graceSeconds));
+  // `kill -TERM -- -1234` is an error in dash; the form with -s is the one that every shell has.
   const script =
     'read _ && exit 0; ' +
-    'if [ "$2" -gt 0 ]; then kill -TERM -- "-$1" 2>/dev/null; sleep "$2"; fi; ' +
-    'kill -KILL -- "-$1" 2>/dev/null';
+    'if [ "$2" -gt 0 ]; then kill -s TERM -- "-$1" 2>/dev/null; sleep "$2"; fi; ' +
+    'kill -s KILL -- "-$1" 2>/dev/null';
   return { command: '/bin/sh', args: ['-c', script, 'switchyard-watcher', String(groupId), String(seconds)] };
 }

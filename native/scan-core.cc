@@ -57,6 +57,14 @@ bool Scanner::index(const uint8_t* bytes, size_t length) {
       parser_.reset();
       return false;
     }
+    // This kernel, for processors without vector units, reads up to three bytes past a cut-off character.
+    needs_padding_ = simdjson::get_active_implementation()->name() == "fallback";
+  }
+  if (needs_padding_) {
+    padded_.resize(length + simdjson::SIMDJSON_PADDING);
+    memcpy(padded_.data(), bytes, length);
+    memset(padded_.data() + length, ' ', simdjson::SIMDJSON_PADDING);
+    bytes = padded_.data();
   }
   if (parser_->stage1(bytes, length, simdjson::stage1_mode::regular)) return false;
   bytes_ = bytes;
@@ -70,7 +78,10 @@ bool Scanner::index(const uint8_t* bytes, size_t length) {
 }
 
 void Scanner::release() {
-  if (parser_ && parser_->capacity() > kKeptCapacity) parser_.reset();
+  if (parser_ && parser_->capacity() > kKeptCapacity) {
+    parser_.reset();
+    padded_ = {};
+  }
   if (stack_.size() > kKeptLevels) {
     stack_.resize(kKeptLevels);
     stack_.shrink_to_fit();
@@ -366,7 +377,7 @@ int32_t Scanner::scan(const uint8_t* bytes, size_t length, int32_t* spans, int32
   }
   const uint8_t first_byte = byte(0);
   const uint8_t last_byte = byte(count_ - 1);
-  has_escapes_ = memchr(bytes, '\\', length) != nullptr;
+  has_escapes_ = memchr(bytes_, '\\', length) != nullptr;
   bool whole = !has_escapes_ || escapes_valid();
   int32_t count = 0;
   if (whole) {

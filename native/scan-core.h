@@ -82,6 +82,9 @@ class Scanner {
   uint8_t byte(uint32_t at) const { return bytes_[indexes_[at]]; }
 
   std::unique_ptr<simdjson::internal::dom_parser_implementation> parser_;
+  // The kernel in use reads beyond the end of the document: scan a copy that allows it.
+  bool needs_padding_ = false;
+  std::vector<uint8_t> padded_;
   const uint8_t* bytes_ = nullptr;
   size_t length_ = 0;
   const uint32_t* indexes_ = nullptr;

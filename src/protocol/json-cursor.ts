@@ -52,6 +52,7 @@ function skipString(bytes: Uint8Array, position: number): number {
 
 /** Position after the value that begins at `position`. */
 export function skipValue(bytes: Uint8Array, position: number): number {
+  if (position >= bytes.length) return bytes.length;
   const first = bytes[position];
   if (first === QUOTE) return skipString(bytes, position);
   if (first !== OPEN_OBJECT && first !== OPEN_ARRAY) {

@@ -131,7 +131,7 @@ if (launcher !== null) {
       ['-g', '99999999', '3', 'true'],
       ['99', 'true'],
     ]) {
-      const child = spawn(launcher, args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe'] });
+      const child: ChildProcess = spawn(launcher, args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe'] });
       assert.deepEqual(await once(child, 'exit'), [64, null], args.join(' '));
     }
   });
@@ -195,7 +195,7 @@ if (launcher !== null) {
     await allGone(pids);
   });
 
-  test('a gateway that is killed with SIGKILL leaves nobody, with the launcher in its own process group', async () => {
+  test('a gateway that is killed with SIGKILL leaves nobody', async () => {
     const gateway = spawn(
       process.execPath,
       [

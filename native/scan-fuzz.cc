@@ -1,0 +1,185 @@
+// The scan under sanitizers, without Node: scripts/fuzz-native.sh builds and runs it.
+//
+//   with libFuzzer:  -DSWITCHYARD_LIBFUZZER, which brings its own main
+//   without:         scan-fuzz SECONDS SEED FILE...   replays the files, then mutates them
+//
+// Each input lies in a heap block of exactly its size, so that a read one byte past it is reported, and is
+// scanned by every simdjson kernel that this processor has: they must agree, spans must lie in the bytes.
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "scan-core.h"
+#include "simdjson.h"
+
+namespace {
+
+using switchyard::Scanner;
+namespace Span = switchyard::Span;
+namespace ScanStatus = switchyard::ScanStatus;
+namespace Kind = switchyard::Kind;
+
+[[noreturn]] void fail(const char* what, const uint8_t* bytes, size_t length) {
+  fprintf(stderr, "scan-fuzz: %s\ninput (%zu bytes): ", what, length);
+  for (size_t index = 0; index < length && index < 4096; index++) fprintf(stderr, "%02x", bytes[index]);
+  fprintf(stderr, "\n");
+  abort();
+}
+
+struct Kernel {
+  const simdjson::implementation* implementation;
+  std::unique_ptr<Scanner> scanner;
+};
+
+std::vector<Kernel>& kernels() {
+  static std::vector<Kernel> all = [] {
+    std::vector<Kernel> found;
+    for (const simdjson::implementation* implementation : simdjson::get_available_implementations()) {
+      if (implementation->supported_by_runtime_system()) found.push_back({implementation, std::make_unique<Scanner>()});
+    }
+    return found;
+  }();
+  return all;
+}
+
+void check_spans(const int32_t* spans, const uint8_t* bytes, size_t length) {
+  const int32_t starts[] = {Span::idStart, Span::methodStart, Span::paramsStart, Span::nameStart,
+                            Span::argumentsStart, Span::metaStart, Span::progressTokenStart, Span::claimStart,
+                            Span::capabilitiesStart, Span::clientInfoStart, Span::levelStart, Span::cursorStart,
+                            Span::requestIdStart, Span::inputResponsesStart, Span::requestStateStart,
+                            Span::resultStart, Span::errorStart, Span::resultTypeStart, Span::traceparentStart};
+  for (const int32_t slot : starts) {
+    const int32_t start = spans[slot];
+    const int32_t end = spans[slot + 1];
+    if (start == -1 && end == -1) continue;
+    if (start < 0 || end < start || static_cast<size_t>(end) > length) fail("a span leaves the bytes", bytes, length);
+  }
+}
+
+void one_input(const uint8_t* data, size_t length) {
+  // An empty vector has no block; a block of one byte would hide an over-read.
+  const std::unique_ptr<uint8_t[]> exact(new uint8_t[length]);
+  if (length > 0) memcpy(exact.get(), data, length);
+  int32_t first[switchyard::kSpanCount];
+  int32_t first_status = -1;
+  for (Kernel& kernel : kernels()) {
+    simdjson::get_active_implementation() = kernel.implementation;
+    int32_t spans[switchyard::kSpanCount];
+    for (const int32_t depth : {64, 3}) {
+      const int32_t status = kernel.scanner->scan(exact.get(), length, spans, depth);
+      check_spans(spans, exact.get(), length);
+      if (depth != 64) continue;
+      if (first_status < 0) {
+        first_status = status;
+        memcpy(first, spans, sizeof(spans));
+      } else if (status != first_status || memcmp(first, spans, sizeof(spans)) != 0) {
+        fail("kernels differ", exact.get(), length);
+      }
+      if (status == ScanStatus::ok && spans[Span::kind] == Kind::batch) {
+        std::vector<int32_t> out(2 * static_cast<size_t>(spans[Span::batchCount]));
+        if (kernel.scanner->split(exact.get(), length, out.data(), out.size()) != spans[Span::batchCount]) {
+          fail("a batch is split otherwise than it is counted", exact.get(), length);
+        }
+      }
+    }
+    int32_t out[8];
+    kernel.scanner->split(exact.get(), length, out, 8);
+    kernel.scanner->hash(exact.get(), length, out);
+  }
+}
+
+}  // namespace
+
+#ifdef SWITCHYARD_LIBFUZZER
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t length) {
+  one_input(data, length);
+  return 0;
+}
+#else
+namespace {
+
+using Bytes = std::vector<uint8_t>;
+
+const char* const kWords[] = {"\"jsonrpc\":\"2.0\"", "\"id\":", "\"method\":\"tools/call\"", "\"params\":{", "\"name\":\"",
+                              "\"_meta\":{", "\\u0061", "\\ud800", "\xf0\x9f\x98\x80", "\xe2\x82\xac", "\\\\", "\\\"",
+                              "[[[[", "]]]]", "{\"a\":", "}}", "1e-9", "-0.0E+1", "true", "null", ",", ":", "\""};
+
+Bytes mutate(const std::vector<Bytes>& corpus, std::mt19937_64& random) {
+  const auto below = [&random](size_t limit) { return limit == 0 ? 0 : static_cast<size_t>(random() % limit); };
+  Bytes bytes = corpus[below(corpus.size())];
+  const size_t changes = 1 + below(6);
+  for (size_t change = 0; change < changes; change++) {
+    const size_t at = below(bytes.size() + 1);
+    const auto place = bytes.begin() + static_cast<std::ptrdiff_t>(at);
+    switch (below(7)) {
+      case 0:
+        if (at < bytes.size()) bytes[at] = static_cast<uint8_t>(random());
+        break;
+      case 1:
+        if (at < bytes.size()) bytes[at] ^= static_cast<uint8_t>(1u << below(8));
+        break;
+      case 2: {
+        const std::string word = kWords[below(sizeof(kWords) / sizeof(*kWords))];
+        bytes.insert(place, word.begin(), word.end());
+        break;
+      }
+      case 3:
+        bytes.erase(place, place + static_cast<std::ptrdiff_t>(below(std::min<size_t>(bytes.size() - at, 16) + 1)));
+        break;
+      case 4:
+        bytes.resize(at);
+        break;
+      case 5: {
+        const Bytes& other = corpus[below(corpus.size())];
+        const size_t from = below(other.size() + 1);
+        bytes.insert(place, other.begin() + static_cast<std::ptrdiff_t>(from), other.end());
+        break;
+      }
+      default:
+        bytes.insert(place, 1 + below(130), static_cast<uint8_t>("{[\" \\a\xc3"[below(7)]));
+    }
+    if (bytes.size() > 1 << 16) bytes.resize(1 << 16);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count < 4) {
+    fprintf(stderr, "usage: scan-fuzz SECONDS SEED FILE...\n");
+    return 64;
+  }
+  const double seconds = atof(arguments[1]);
+  std::mt19937_64 random(strtoull(arguments[2], nullptr, 10));
+  std::vector<Bytes> corpus;
+  for (int index = 3; index < count; index++) {
+    std::ifstream file(arguments[index], std::ios::binary);
+    if (!file) {
+      fprintf(stderr, "scan-fuzz: %s cannot be read\n", arguments[index]);
+      return 66;
+    }
+    corpus.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  }
+  for (const Bytes& bytes : corpus) one_input(bytes.data(), bytes.size());
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  unsigned long long inputs = 0;
+  while (std::chrono::steady_clock::now() < end) {
+    for (int round = 0; round < 64; round++, inputs++) {
+      const Bytes bytes = mutate(corpus, random);
+      one_input(bytes.data(), bytes.size());
+    }
+  }
+  std::string names;
+  for (const Kernel& kernel : kernels()) names += (names.empty() ? "" : ", ") + std::string(kernel.implementation->name());
+  printf("scan-fuzz: %zu files and %llu inputs agreed in %s (seed %s)\n", corpus.size(), inputs, names.c_str(), arguments[2]);
+  return 0;
+}
+#endif
