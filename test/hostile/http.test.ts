@@ -7,6 +7,9 @@ import { HTTP_ROWS, NEXT, PLAIN_BODY } from './http-rows.js';
 /** A final answer, or the end of the connection, ends the wait. */
 const answered = (text: string): boolean => /HTTP\/1\.1 (?!100)\d{3}[\s\S]*\r\n\r\n/.test(text);
 
+/** The parsers of Node 20's binaries; others refuse the same rows, some with other answers. */
+const RECORDED = process.versions.modules === '115';
+
 for (const kind of KINDS) {
   describe(`${kind}: HTTP framing`, { concurrency: 32 }, () => {
     let front: TestFront;
@@ -29,10 +32,11 @@ for (const kind of KINDS) {
         if (outcome === 'served' || (outcome === 'cut' && bodies.length > 0)) assert.deepEqual(bodies, [PLAIN_BODY]);
         else assert.deepEqual(bodies, [], 'the handler saw the request');
         if (outcome === 'served') assert.match(reply.text, /HTTP\/1\.1 200/);
-        else if (outcome === 'silent') assert.equal(reply.text, '');
-        else if (outcome === 'closed') assert.ok(reply.closed && reply.text === '', reply.text);
+        else if (outcome === 'silent' && RECORDED) assert.equal(reply.text, '');
+        else if (outcome === 'closed' && RECORDED) assert.ok(reply.closed && reply.text === '', reply.text);
         else if (outcome === 'cut') assert.ok(!reply.text.includes(' 200 '), reply.text);
-        else assert.equal(reply.status, outcome, reply.text);
+        else if (RECORDED) assert.equal(reply.status, outcome, reply.text);
+        else assert.ok(!reply.text.includes(' 200 '), reply.text);
         assert.equal(own.table.inUse, 0);
 
         if (row.disputed !== true) return;

@@ -143,7 +143,7 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
     if (this.#ending.has(request.socket)) return;
     const method = request.method ?? '';
     const path = requestPath(request);
-    if (path !== null && PLAIN_PATHS.has(path) && (method === 'GET' || method === 'HEAD')) {
+    if (method === 'HEAD' || (method === 'GET' && path !== null && PLAIN_PATHS.has(path))) {
       this.#plain(response, path);
       return;
     }
@@ -223,15 +223,13 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
     call.send(204, head, EMPTY, 0, 0);
   }
 
-  #plain(response: ServerResponse, path: string): void {
-    const answer = this.#handler.plain(path);
+  #plain(response: ServerResponse, path: string | null): void {
+    const answer = path !== null && PLAIN_PATHS.has(path) ? this.#handler.plain(path) : null;
     const body = Buffer.from(answer?.body ?? '');
-    const head: Record<string, string | number> = {
-      'content-type': answer?.contentType ?? 'text/plain',
-      'content-length': body.byteLength,
-    };
-    if (this.draining) head['connection'] = 'close';
-    response.writeHead(answer?.status ?? 404, head);
+    if (answer !== null) response.setHeader('content-type', answer.contentType);
+    if (this.draining) response.setHeader('connection', 'close');
+    response.setHeader('content-length', body.byteLength);
+    response.writeHead(answer?.status ?? 404);
     response.end(body);
   }
 

@@ -175,8 +175,8 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
   #other(response: UwsResponse, request: UwsRequest): void {
     const method = request.getCaseSensitiveMethod();
     const path = request.getUrl();
-    if (method === 'GET' && PLAIN_PATHS.has(path)) {
-      this.#plain(response, path);
+    if (method === 'HEAD' || (method === 'GET' && PLAIN_PATHS.has(path))) {
+      this.#plain(response, path, method === 'HEAD');
       return;
     }
     const verb = method === 'GET' ? Verb.get : method === 'DELETE' ? Verb.delete : Verb.post;
@@ -242,12 +242,17 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     call.send(204, head, EMPTY, 0, 0);
   }
 
-  #plain(response: UwsResponse, path: string): void {
-    const answer = this.#handler.plain(path);
+  #plain(response: UwsResponse, path: string, headOnly: boolean): void {
+    // uWS ends the process when a handler returns, or throws, without an answer and without this.
+    response.onAborted(ignore);
+    const answer = PLAIN_PATHS.has(path) ? this.#handler.plain(path) : null;
+    const body = Buffer.from(answer?.body ?? '');
     response.cork(() => {
       response.writeStatus(statusLine(answer?.status ?? 404));
-      response.writeHeader('content-type', answer?.contentType ?? 'text/plain');
-      response.end(answer?.body ?? '', this.draining);
+      if (answer !== null) response.writeHeader('content-type', answer.contentType);
+      // A length given to endWithoutBody leaves the response open in this version.
+      if (headOnly) response.writeHeader('content-length', String(body.byteLength)).endWithoutBody();
+      else response.end(body, this.draining);
     });
   }
 
@@ -259,3 +264,5 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     }
   }
 }
+
+function ignore(): void {}
