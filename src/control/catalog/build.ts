@@ -3,7 +3,7 @@ import { compileGlob } from '../../../workers/find/glob.js';
 import { EntryKind } from '../../config/snapshot.js';
 import { assignNames, headerValue, isPortableName, type Naming } from '../../protocol/names.js';
 import { Era } from '../../protocol/revisions.js';
-import { type Item, readItem, renderItem } from './items.js';
+import { type Item, readItem, renderBoth } from './items.js';
 import { packedViews, packTexts } from './pack.js';
 import { buildDiscover, buildInitialize, buildList, digest, mergeCapabilities } from './results.js';
 import {
@@ -85,7 +85,7 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
     discover: buildDiscover(input, capabilities),
     expiresAt: input.discoveries.reduce((least, { expiresAt }) => Math.min(least, expiresAt), Number.POSITIVE_INFINITY),
     capabilities,
-    fingerprints: rendered.map(([legacy, modern]) => digest([...legacy, '', ...modern])),
+    fingerprints: rendered.map(fingerprint),
     problems: problems.list,
     problemCounts: problems.counts,
     offered: counts,
@@ -149,6 +149,16 @@ function nameForReport(bytes: Buffer, position: number): string {
 
 type Rendered = [legacy: string[], modern: string[]];
 
+function addRendered(rendered: Rendered, [legacy, modern]: [string, string]): void {
+  rendered[Era.legacy].push(legacy);
+  rendered[Era.modern].push(modern);
+}
+
+/** Digest of a list towards both families. */
+function fingerprint([legacy, modern]: Rendered): string {
+  return digest(legacy.flatMap((text, index) => (modern[index] === text ? [text] : [text, `\0${modern[index]}`])));
+}
+
 function nameOffers(
   input: CatalogInput,
   list: ListName,
@@ -167,8 +177,7 @@ function nameOffers(
     columns.add(kind, offer, naming.publicName);
     if (naming.fate === 'hidden') return;
     const spliced = naming.publicName === offer.item.name ? null : naming.publicName;
-    rendered[Era.legacy].push(renderItem(offer.item, spliced, Era.legacy));
-    rendered[Era.modern].push(renderItem(offer.item, spliced, Era.modern));
+    addRendered(rendered, renderBoth(offer.item, spliced));
   });
   return rendered;
 }
@@ -224,8 +233,7 @@ function placeResources(
       continue;
     }
     columns.add(kind, offer, item.name);
-    rendered[Era.legacy].push(renderItem(item, null, Era.legacy));
-    rendered[Era.modern].push(renderItem(item, null, Era.modern));
+    addRendered(rendered, renderBoth(item, null));
   }
   return rendered;
 }

@@ -79,6 +79,12 @@ function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | stri
   };
 }
 
+/** The item towards both families; the same text where nothing tells them apart. */
+export function renderBoth(item: Item, publicName: string | null): [legacy: string, modern: string] {
+  const legacy = renderItem(item, publicName, 0);
+  return [legacy, item.edits.every((edits) => edits.length === 0) ? legacy : renderItem(item, publicName, 1)];
+}
+
 /** The item with the spelling of its name that clients see, in one line. */
 export function renderItem(item: Item, publicName: string | null, era: number): string {
   const edits = item.edits[era];
