@@ -231,7 +231,7 @@ for (const family of ['legacy', 'modern'] as const) {
     const { pool } = await startRaw(
       t,
       family,
-      (request, answer) => setTimeout(() => answer.json(respond(request, {})), 20),
+      (request, answer) => void setTimeout(() => answer.json(respond(request, {})), 20),
       { maxConnections: 2, maxQueue: 3 },
     );
     const outcomes = await Promise.all(Array.from({ length: 7 }, () => pool.call('call').done));
@@ -327,7 +327,8 @@ test('legacy: a real server that is killed and comes back is found again', async
   const waiting = pool.call('hang');
   await eventually('the call arrived', () => server.calls('hang').length === 1);
   await server.restart();
-  assert.equal((await waiting.done).error, 'GW_UPSTREAM_CLOSED');
+  // Its answer had begun as a stream.
+  assert.equal((await waiting.done).error, 'GW_UPSTREAM_TRUNCATED');
   await eventually('healed', async () => (await pool.call('echo', { text: 'x' }).done).error === null);
 });
 
@@ -400,11 +401,13 @@ test('calls go to the next endpoint when one cannot be reached', async (t) => {
   for (let round = 0; round < 4; round += 1) ports.add((await pool.call('call').done).response.result.port);
   assert.deepEqual(ports, new Set([first.port, second.port]));
   await first.close();
+  // Until the end of the kept connection has been seen, a call may still go out on it.
+  await new Promise((resolve) => setTimeout(resolve, 50));
   let unreachable = 0;
   for (let round = 0; round < 20; round += 1) {
     const { error, response } = await pool.call('call').done;
     if (error === 'GW_UPSTREAM_UNREACHABLE') unreachable += 1;
-    else assert.equal(response.result.port, second.port);
+    else assert.deepEqual([error, response?.result.port], [null, second.port]);
   }
   assert.equal(unreachable, 5, 'the breaker of the first opens after five, the second is never paused');
 });
