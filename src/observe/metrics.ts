@@ -201,6 +201,13 @@ function upstreamsOf(metrics: Metrics, state: ObservedState): void {
     'Times that an endpoint was started again.',
     endpoints.map(({ endpoint, labels }) => ({ labels, value: endpoint.restarts })),
   );
+  metrics.counter(
+    'upstream_events_total',
+    'What happened at each endpoint, by kind.',
+    endpoints.flatMap(({ endpoint, labels }) =>
+      Object.entries(endpoint.events ?? {}).map(([event, value]) => ({ labels: { ...labels, event }, value })),
+    ),
+  );
   metrics.gauge(
     'upstream_breaker_open',
     'Whether the breaker of an endpoint keeps calls away (1), lets one through (0.5) or all (0).',

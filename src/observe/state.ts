@@ -29,6 +29,8 @@ export interface EndpointStatus {
   readonly breaker: 'none' | 'closed' | 'open' | 'half-open';
   /** Times the child or connection was started again. */
   readonly restarts: Count;
+  /** Further counts of the transport by name (a closed set of this program): junk lines, timeouts, lost sessions ... */
+  readonly events?: Readonly<Record<string, Count>>;
 }
 
 export interface UpstreamStatus {

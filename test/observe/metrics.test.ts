@@ -97,6 +97,8 @@ test('the document is valid and shows what was counted by all threads', async ()
   const state = (name: string) =>
     value(families, 'switchyard_upstream_state', { upstream: 'files', endpoint: '1', state: name });
   assert.deepEqual([state('backoff'), state('ready')], [1, 0]);
+  const event = { upstream: 'files', endpoint: '0', event: 'junkLines' };
+  assert.equal(value(families, 'switchyard_upstream_events_total', event), 12);
   assert.equal(value(families, 'switchyard_ready'), 1);
   assert.equal(value(families, 'switchyard_log_lines_dropped'), 6);
   assert.equal(
@@ -160,7 +162,7 @@ test('the labels of the document come from a closed set', async () => {
   });
   const families = parse(await renderMetrics(observe(sources)));
   const allowed = new Set(
-    'version node decoder front_end kind worker mode upstream endpoint state source result limit outcome direction code le tool'.split(
+    'version node decoder front_end kind worker mode upstream endpoint state source result limit outcome direction code le tool event'.split(
       ' ',
     ),
   );

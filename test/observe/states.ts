@@ -27,6 +27,7 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
             inFlight: 2,
             breaker: 'closed',
             restarts: 1,
+            events: { junkLines: 12, timeouts: 0 },
           },
           {
             transport: 'http',
