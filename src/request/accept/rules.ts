@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { Snapshot } from '../../config/snapshot.js';
 import type { Bytes, Count } from '../../units.js';
 import { Accepts } from '../exchange.js';
+import { connectionLimit } from './connection-limit.js';
 
 /** The rules of one snapshot that accept enforces, compiled once. */
 export class AcceptRules {
@@ -11,6 +12,7 @@ export class AcceptRules {
   readonly maxClientBufferBytes: Bytes;
   readonly maxResponseBytes: Bytes;
   readonly slowClientMs: number;
+  /** See connection-limit.ts. */
   readonly maxConnections: Count;
   readonly #loopback: boolean;
   readonly #hosts: ReadonlySet<string>;
@@ -30,7 +32,7 @@ export class AcceptRules {
     this.maxClientBufferBytes = limits.maxClientBufferBytes;
     this.maxResponseBytes = limits.maxResponseBytes;
     this.slowClientMs = limits.slowClientMs;
-    this.maxConnections = limits.maxConnections;
+    this.maxConnections = connectionLimit(limits.maxConnections);
     this.#loopback = isLoopbackName(snapshot.host.toLowerCase());
     this.#hosts = new Set(snapshot.allowedHosts.map((host) => host.toLowerCase()));
     this.#origins = new Set(snapshot.allowedOrigins.map((origin) => origin.toLowerCase()));

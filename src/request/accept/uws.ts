@@ -146,8 +146,9 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     return port;
   }
 
-  #count(_response: UwsResponse, change: number): void {
+  #count(response: UwsResponse, change: number): void {
     this.#connections += change;
+    if (change > 0 && this.#connections > this.#rules.maxConnections) response.close();
   }
 
   #take(response: UwsResponse, request: UwsRequest, verb: number): UwsCall {
