@@ -388,7 +388,7 @@ export class Dispatcher {
     while (this.#drainRing(old.verdicts, worker, BATCH));
     this.#hangs.restart(worker);
     slot.verdicts.sleep();
-    const at = old.requests.abandoned();
+    const at = old.ready ? old.requests.abandoned() : -1;
     const isDecide = at >= 0 && old.requests.words[at + RequestWord.ask] === Ask.decide;
     const suspectSlot = isDecide ? old.requests.words[at + RequestWord.slot]! : -1;
     const suspectGeneration = isDecide ? old.requests.words[at + RequestWord.generation]! : -1;
@@ -402,8 +402,19 @@ export class Dispatcher {
       if (exchange.slot === suspectSlot && exchange.generation === suspectGeneration) suspect = exchange;
       else orphans.push(exchange);
     });
-    for (const exchange of orphans) this.#again(exchange, -1);
+    for (const exchange of orphans) {
+      if (old.ready) this.#again(exchange, -1);
+      else this.#keep(exchange);
+    }
     if (suspect !== null) this.#suspected(suspect, worker);
+  }
+
+  /** A worker that never started has looked at nothing: the question moves on as it was, with the time it has left. */
+  #keep(exchange: Exchange): void {
+    const { decideBy } = exchange;
+    this.#put(exchange, this.#legs[exchange.slot]!, -1);
+    exchange.attempts -= 1;
+    exchange.decideBy = decideBy;
   }
 
   /** The one the worker was looking at when it ended goes last, and to the replacement: others stay out of its way. */

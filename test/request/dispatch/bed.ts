@@ -52,6 +52,8 @@ export class Bed {
   readonly reports: string[] = [];
   /** Calls of `next` by exchange identity; each must stay at one. */
   readonly nexts = new Map<string, number>();
+  /** Stands for the sockets that keep a gateway alive. */
+  readonly #alive = setInterval(() => {}, 1000);
   readonly #waiting = new Map<Exchange, (decided: Decided) => void>();
 
   constructor(changes: Partial<Snapshot> = {}, catalog: CatalogTable = sampleCatalog, options: BedOptions = {}) {
@@ -134,6 +136,7 @@ export class Bed {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#alive);
     this.dispatcher.close();
     await this.pool.close();
   }

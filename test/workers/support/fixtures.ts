@@ -80,7 +80,7 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
       maxPages: 100,
       maxToolMetrics: 100,
       drainMs: 1000,
-      workerHangMs: 300,
+      workerHangMs: 10_000,
       ringBytes: 262_144,
       decideMs: 20_000,
     },

@@ -1,0 +1,116 @@
+/** Workers that throw, exit, hang or run out of heap under load: no exchange is lost, none goes on twice. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Counter } from '../../../src/shared/counters.js';
+import { catalog, snapshot } from '../../workers/support/fixtures.js';
+import { Bed, type BedOptions, type Decided } from './bed.js';
+
+process.env['SWITCHYARD_TEST_FAULT'] = 'bad__throw:throw,bad__crash:crash,bad__exit:exit,bad__loop:loop,bad__heap:heap';
+
+const tools = catalog([
+  ['tool', 0, 'files__read'],
+  ['tool', 1, 'search__find'],
+  ...(['throw', 'crash', 'exit', 'loop', 'heap'] as const).map((kind) => ['tool', 0, `bad__${kind}`] as const),
+]);
+
+interface Outcome {
+  readonly good: Decided[];
+  readonly bad: Decided[];
+}
+
+/** Three rounds of good calls around one bad one, all open at once. */
+async function underLoad(bed: Bed, bad: string): Promise<Outcome> {
+  const open = (name: string): Promise<Decided> => bed.call(name, { n: 1 });
+  const good: Promise<Decided>[] = [];
+  const ill: Promise<Decided>[] = [];
+  for (let round = 0; round < 3; round += 1) {
+    for (let i = 0; i < 100; i += 1) good.push(open(i % 2 === 0 ? 'files__read' : 'search__find'));
+    if (round === 1) ill.push(open(bad));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return { good: await Promise.all(good), bad: await Promise.all(ill) };
+}
+
+function check(bed: Bed, { good }: Outcome): void {
+  assert.equal(good.length, 300);
+  for (const { verdict, error } of good) assert.equal(`${verdict}${error}`, 'forward');
+  for (const [exchange, count] of bed.nexts) assert.equal(count, 1, `exchange ${exchange} went on ${count} times`);
+  assert.equal(bed.nexts.size, 301);
+  assert.equal(bed.table.inUse, 0);
+}
+
+async function withBed(
+  options: BedOptions & { readonly workerHangMs?: number },
+  run: (bed: Bed) => Promise<void>,
+): Promise<void> {
+  const { workerHangMs = 10_000, ...rest } = options;
+  const bed = new Bed({ limits: { ...snapshot().limits, workerHangMs } }, tools, { memo: false, ...rest });
+  try {
+    await bed.pool.ready();
+    await run(bed);
+  } finally {
+    await bed.close();
+  }
+}
+
+for (const threads of [1, 3]) {
+  describe(`faults with ${threads} worker(s)`, () => {
+    it('a decision that throws is one internal error, and the worker lives on', () =>
+      withBed({ threads }, async (bed) => {
+        const outcome = await underLoad(bed, 'bad__throw');
+        check(bed, outcome);
+        assert.equal(outcome.bad[0]!.error, 'GW_INTERNAL');
+        assert.equal(bed.pool.counters.total(Counter.workerDeaths), 0);
+        assert.equal(bed.reports.filter((line) => line.includes('a fault on purpose')).length, 1);
+      }));
+
+    it('an uncaught error replaces the worker; what it had is decided by another', () =>
+      withBed({ threads }, async (bed) => {
+        const outcome = await underLoad(bed, 'bad__crash');
+        check(bed, outcome);
+        // It was decided before the error broke out of another turn of the loop, or again afterwards.
+        assert.ok(['forward', 'deny'].includes(outcome.bad[0]!.verdict));
+        while (bed.pool.counters.total(Counter.workerDeaths) === 0)
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        assert.equal((await bed.call('files__read')).verdict, 'forward');
+      }));
+
+    for (const kind of ['exit', 'heap'] as const) {
+      it(`a worker that ends by ${kind} is replaced; the exchange that ends two of them is refused`, () =>
+        withBed(
+          { threads, resourceLimits: { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 8 } },
+          async (bed) => {
+            const outcome = await underLoad(bed, `bad__${kind}`);
+            check(bed, outcome);
+            assert.equal(outcome.bad[0]!.error, 'GW_INTERNAL');
+            assert.equal(bed.pool.counters.total(Counter.workerDeaths), 2);
+            assert.equal((await bed.call('files__read')).verdict, 'forward');
+          },
+        ));
+    }
+
+    it('a worker in an endless loop is ended and replaced; the exchange that caused it is refused', () =>
+      withBed({ threads, workerHangMs: 300 }, async (bed) => {
+        const outcome = await underLoad(bed, 'bad__loop');
+        check(bed, outcome);
+        assert.equal(outcome.bad[0]!.error, 'GW_INTERNAL');
+        assert.ok(bed.pool.counters.total(Counter.workerHangs) >= 2);
+        assert.equal((await bed.call('search__find')).verdict, 'forward');
+      }));
+  });
+}
+
+describe('a pool whose workers cannot start', () => {
+  it('says so, answers in the end, and closes', async () => {
+    const bed = new Bed({ limits: { ...snapshot().limits, decideMs: 400 } }, tools, {
+      filename: new URL('./no-such-worker.js', import.meta.url).pathname,
+    });
+    try {
+      const { error } = await bed.call('files__read');
+      assert.equal(error, 'GW_INTERNAL');
+      assert.ok(bed.reports.length > 0);
+    } finally {
+      await bed.close();
+    }
+  });
+});

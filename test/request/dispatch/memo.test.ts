@@ -1,0 +1,377 @@
+/** A remembered verdict never outlives its reason, and counts like a decided one. */
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { typescriptDecoder } from '../../../native/index.js';
+import { Memo } from '../../../src/request/dispatch/memo.js';
+import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
+import { Counter } from '../../../src/shared/counters.js';
+import { VERDICT_HEAD, VerdictWord } from '../../../src/shared/records.js';
+import { catalog, route, sampleCatalog, server, snapshot } from '../../workers/support/fixtures.js';
+import { Bed, type BedOptions } from './bed.js';
+
+const secret = 'a secret that is long enough for HS256';
+
+function jwt(claims: object): string {
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`;
+  return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
+}
+
+const jwtAuth = {
+  type: 'jwt',
+  algorithms: ['HS256'],
+  secret,
+  publicKey: null,
+  jwksUrl: null,
+  jwksCooldownMs: 1000,
+  jwksMaxAgeMs: 60_000,
+  issuer: null,
+  audience: [],
+  clockToleranceSeconds: 0,
+  subjectClaim: 'sub',
+  scopeClaims: ['scope'],
+  resourceMetadata: null,
+} as const;
+
+async function withBed(
+  changes: ConstructorParameters<typeof Bed>[0],
+  run: (bed: Bed) => Promise<void>,
+  options: BedOptions = {},
+): Promise<void> {
+  const bed = new Bed(changes, sampleCatalog, options);
+  try {
+    await run(bed);
+  } finally {
+    await bed.close();
+  }
+}
+
+const hits = (bed: Bed): number => bed.pool.counters.total(Counter.memoHits);
+const decisions = (bed: Bed): number => bed.pool.counters.total(Counter.decisions);
+
+describe('remembered verdicts', () => {
+  it('are used for the same client, method, era and name only', () =>
+    withBed(
+      {
+        auth: {
+          type: 'bearer',
+          tokens: [
+            { token: 't1', subject: 'a', scopes: [] },
+            { token: 't2', subject: 'b', scopes: [] },
+          ],
+          resourceMetadata: null,
+        },
+      },
+      async (bed) => {
+        await bed.call('files__read', {}, { token: 't1' });
+        await bed.call('files__read', { other: 'arguments' }, { token: 't1' });
+        assert.equal(hits(bed), 1);
+        await bed.call('files__read', {}, { token: 't2' });
+        await bed.call('search__find', {}, { token: 't1' });
+        await bed.call('files__read', {}, { token: 't1', modern: true });
+        assert.equal(hits(bed), 1);
+        const wrong = await bed.call('files__read', {}, { token: 't3' });
+        assert.equal(wrong.error, 'GW_INVALID_TOKEN');
+        assert.equal((await bed.call('files__read', {}, { token: 't3' })).error, 'GW_INVALID_TOKEN');
+        assert.equal((await bed.call('files__read')).error, 'GW_UNAUTHENTICATED');
+        assert.equal(hits(bed), 1);
+      },
+    ));
+
+  it('carry the whole verdict, the subject included', () =>
+    withBed(
+      { auth: { type: 'bearer', tokens: [{ token: 't1', subject: 'a', scopes: [] }], resourceMetadata: null } },
+      async (bed) => {
+        const first = await bed.call('search__find', {}, { token: 't1' });
+        const second = await bed.call('search__find', {}, { token: 't1' });
+        assert.equal(hits(bed), 1);
+        for (const word of Object.values(VerdictWord)) {
+          if (word === VerdictWord.slot || word === VerdictWord.generation) continue;
+          assert.equal(second.words[word], first.words[word]);
+        }
+        assert.ok(first.words.slice(VerdictWord.subject0, VerdictWord.subject3 + 1).some((word) => word !== 0));
+      },
+    ));
+
+  it('hand on the bytes of the caller, not those of the first call', () =>
+    withBed({}, async (bed) => {
+      await bed.call('files__read', { n: 1 });
+      assert.match((await bed.call('files__read', { n: 2 })).body, /"n":2/);
+      assert.equal(hits(bed), 1);
+    }));
+
+  it('end with the token', () =>
+    withBed({ auth: jwtAuth }, async (bed) => {
+      const exp = Math.floor(Date.now() / 1000) + 3;
+      const token = jwt({ sub: 'a', exp });
+      assert.equal((await bed.call('files__read', {}, { token })).verdict, 'forward');
+      assert.equal((await bed.call('files__read', {}, { token })).verdict, 'forward');
+      assert.equal(hits(bed), 1);
+      while (Date.now() / 1000 < exp) await new Promise((resolve) => setTimeout(resolve, 20));
+      assert.equal((await bed.call('files__read', {}, { token })).error, 'GW_INVALID_TOKEN');
+      assert.equal(hits(bed), 1);
+    }));
+
+  it('end with a revocation', () =>
+    withBed({}, async (bed) => {
+      await bed.call('files__read');
+      bed.dispatcher.revoke();
+      await bed.call('files__read');
+      assert.equal(hits(bed), 0);
+      await bed.call('files__read');
+      assert.equal(hits(bed), 1);
+    }));
+
+  it('end with the configuration: the next call is judged by the new one', () =>
+    withBed(
+      { auth: { type: 'bearer', tokens: [{ token: 't1', subject: 'a', scopes: ['x'] }], resourceMetadata: null } },
+      async (bed) => {
+        await bed.call('files__read', {}, { token: 't1' });
+        await bed.call('files__read', {}, { token: 't1' });
+        bed.dispatcher.reconfigure({
+          ...bed.pool.snapshot,
+          version: 2,
+          routes: [route('r', { tools: ['files__*'], requiredScopes: ['y', 'x'] })],
+        });
+        const denied = await bed.call('files__read', {}, { token: 't1' });
+        assert.equal(denied.error, 'GW_INSUFFICIENT_SCOPE');
+        assert.equal(denied.payload, 'y x');
+        bed.dispatcher.reconfigure({
+          ...bed.pool.snapshot,
+          version: 3,
+          auth: { type: 'bearer', tokens: [], resourceMetadata: null },
+        });
+        assert.equal((await bed.call('search__find', {}, { token: 't1' })).error, 'GW_INVALID_TOKEN');
+      },
+    ));
+
+  it('end with the catalog: new names are known at once, old ones are gone at once', () =>
+    withBed({}, async (bed) => {
+      assert.equal((await bed.call('files__new')).error, 'GW_UNKNOWN_TOOL');
+      await bed.call('files__read');
+      for (let version = 2; version < 12; version += 1) {
+        const even = version % 2 === 0;
+        bed.dispatcher.setCatalog(catalog([['tool', 0, even ? 'files__new' : 'files__read']], version));
+        const fresh = await bed.call('files__new');
+        assert.equal(fresh.error, even ? '' : 'GW_UNKNOWN_TOOL');
+        assert.equal((await bed.call('files__read')).error, even ? 'GW_UNKNOWN_TOOL' : '');
+      }
+    }));
+
+  it('never let a verdict through that was made on a catalog before the last two', () =>
+    withBed({}, async (bed) => {
+      await bed.pool.ready();
+      const { exchange, decided } = bed.open({ method: 'tools/call', params: { name: 'files__read' } });
+      // The question is on the ring; three catalogs pass before the front looks at the answer.
+      for (const version of [2, 3, 4]) {
+        bed.dispatcher.setCatalog(catalog([['tool', 0, 'files__other']], version));
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 30);
+      }
+      const result = await decided;
+      assert.equal(result.error, 'GW_UNKNOWN_TOOL');
+      assert.equal(result.words[VerdictWord.catalogVersion], 4);
+      bed.done(exchange);
+    }));
+
+  it('are off on demand: every call asks a worker', () =>
+    withBed(
+      {},
+      async (bed) => {
+        for (let i = 0; i < 5; i += 1) await bed.call('files__read');
+        assert.equal(decisions(bed), 5);
+        assert.equal(hits(bed), 0);
+      },
+      { memo: false },
+    ));
+
+  it('leave out names with escapes, which are decoded each time', () =>
+    withBed({}, async (bed) => {
+      const raw = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"files\\u005f\\u005fread"}}';
+      for (let i = 0; i < 2; i += 1) {
+        const { exchange, decided } = bed.open({ raw });
+        const result = await decided;
+        assert.equal(result.entry, 0);
+        assert.equal(exchange.decodedName.toString(), 'files__read');
+        bed.done(exchange);
+      }
+      assert.equal(hits(bed), 0);
+    }));
+});
+
+describe('limits with remembered verdicts', () => {
+  const never = 1e-6;
+
+  it('4 workers and the memo together grant exactly the capacity', () =>
+    withBed(
+      { workers: 4, rateLimits: { global: { rate: never, burst: 700 }, perClient: null, perTool: [], maxClients: 10 } },
+      async (bed) => {
+        await bed.pool.ready();
+        let granted = 0;
+        let limited = 0;
+        const names = ['files__read', 'search__find'];
+        for (let wave = 0; wave < 10; wave += 1) {
+          const calls = Array.from({ length: 100 }, (_, i) =>
+            // Names with an escape are never remembered: they go to the workers while the others do not.
+            i % 3 === 0
+              ? bed.ask({ raw: '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"files\\u005f_read"}}' })
+              : bed.call(names[i % 2]!, { i }),
+          );
+          for (const { verdict, error, retryAfterMs } of await Promise.all(calls)) {
+            if (verdict === 'forward') granted += 1;
+            else {
+              assert.equal(error, 'GW_RATE_LIMITED');
+              assert.ok(retryAfterMs > 0);
+              limited += 1;
+            }
+          }
+        }
+        assert.equal(granted, 700);
+        assert.equal(limited, 300);
+        assert.ok(hits(bed) > 100);
+        assert.ok(decisions(bed) > 100);
+      },
+    ));
+
+  it('count clients apart: by subject with a token, by address without', async () => {
+    const rateLimits = { global: null, perClient: { rate: never, burst: 5 }, perTool: [], maxClients: 100 };
+    await withBed({ workers: 2, rateLimits }, async (bed) => {
+      for (const address of ['10.0.0.1', '10.0.0.2', '::1']) {
+        const results = [];
+        for (let i = 0; i < 8; i += 1) results.push(await bed.call('files__read', {}, { address }));
+        assert.equal(results.filter(({ verdict }) => verdict === 'forward').length, 5, address);
+      }
+    });
+    const tokens = ['t1', 't2', 't3'].map((token) => ({ token, subject: token === 't3' ? 'b' : 'a', scopes: [] }));
+    await withBed({ workers: 2, rateLimits, auth: { type: 'bearer', tokens, resourceMetadata: null } }, async (bed) => {
+      const count = async (token: string): Promise<number> => {
+        let granted = 0;
+        for (let i = 0; i < 8; i += 1)
+          if ((await bed.call('files__read', {}, { token })).verdict === 'forward') granted += 1;
+        return granted;
+      };
+      assert.equal((await count('t1')) + (await count('t2')), 5, 'two tokens of one subject');
+      assert.equal(await count('t3'), 5);
+    });
+  });
+
+  it('hold for tools, routes, and clients on a route at once', () =>
+    withBed(
+      {
+        rateLimits: {
+          global: null,
+          perClient: null,
+          perTool: [{ tools: ['search__*'], rule: { rate: never, burst: 4 } }],
+          maxClients: 10,
+        },
+        routes: [
+          route('r', {
+            tools: ['files__*'],
+            rateLimit: { rate: never, burst: 6 },
+            clientRateLimit: { rate: never, burst: 4 },
+          }),
+        ],
+      },
+      async (bed) => {
+        const count = async (name: string, address: string): Promise<number> => {
+          let granted = 0;
+          for (let i = 0; i < 10; i += 1)
+            if ((await bed.call(name, {}, { address })).verdict === 'forward') granted += 1;
+          return granted;
+        };
+        assert.equal(await count('search__find', '1'), 4);
+        assert.equal(await count('search__find', '2'), 0);
+        assert.equal(await count('files__read', '1'), 4);
+        assert.equal(await count('files__read', '2'), 2);
+        assert.equal(await count('files__read', '3'), 0);
+      },
+    ));
+
+  it('survive a reload that does not touch them, and start afresh after one that does', () =>
+    withBed(
+      { rateLimits: { global: { rate: never, burst: 3 }, perClient: null, perTool: [], maxClients: 10 } },
+      async (bed) => {
+        await bed.call('files__read');
+        await bed.call('files__read');
+        bed.dispatcher.reconfigure({
+          ...bed.pool.snapshot,
+          version: 2,
+          servers: [server('files'), server('search'), server('more')],
+        });
+        assert.equal((await bed.call('files__read')).verdict, 'forward');
+        assert.equal((await bed.call('files__read')).error, 'GW_RATE_LIMITED');
+        bed.dispatcher.reconfigure({
+          ...snapshot(),
+          version: 3,
+          rateLimits: { global: { rate: never, burst: 2 }, perClient: null, perTool: [], maxClients: 10 },
+        });
+        const results = [];
+        for (let i = 0; i < 3; i += 1) results.push((await bed.call('files__read')).verdict);
+        assert.deepEqual(results, ['forward', 'forward', 'deny']);
+      },
+    ));
+});
+
+describe('memo table', () => {
+  it('finds what was put, as a map with forgetting would', () => {
+    const name = fc.string({ maxLength: 12 });
+    const step = fc.record({
+      token: fc.integer({ min: 1, max: 5 }),
+      method: fc.constantFrom(5, 7),
+      name,
+      put: fc.boolean(),
+      stamp: fc.constantFrom(1, 2),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const memo = new Memo(16);
+        const model = new Map<string, number>();
+        const hash = new Int32Array(2);
+        let serial = 0;
+        for (const { token, method, name, put, stamp } of steps) {
+          const bytes = Buffer.from(name);
+          typescriptDecoder.hash(bytes, 0, bytes.length, hash);
+          const key = JSON.stringify([token, method, name, stamp]);
+          const verdict = new Int32Array(VERDICT_HEAD);
+          if (put) {
+            serial += 1;
+            verdict[0] = serial;
+            verdict[VerdictWord.rememberUntil] = 100;
+            memo.remember(token, method, hash[0]!, hash[1]!, bytes, 0, bytes.length, stamp, verdict);
+            model.set(key, serial);
+          } else if (memo.recall(token, method, hash[0]!, hash[1]!, bytes, 0, bytes.length, stamp, 50, verdict)) {
+            assert.equal(verdict[0], model.get(key), 'what is found is what was put last under exactly this key');
+            assert.equal(
+              memo.recall(token, method, hash[0]!, hash[1]!, bytes, 0, bytes.length, stamp, 100, verdict),
+              false,
+            );
+          }
+        }
+        assert.ok(memo.used <= 16);
+      }),
+    );
+  });
+
+  it('tells names with equal hashes apart', () => {
+    const memo = new Memo(16);
+    const verdict = new Int32Array(VERDICT_HEAD);
+    verdict[VerdictWord.rememberUntil] = 100;
+    const [a, b] = [Buffer.from('aaaa'), Buffer.from('bbbb')];
+    memo.remember(1, 5, 7, 7, a, 0, 4, 1, verdict);
+    assert.equal(memo.recall(1, 5, 7, 7, b, 0, 4, 1, 1, verdict), false);
+    assert.equal(memo.recall(1, 5, 7, 7, a, 0, 4, 1, 1, verdict), true);
+  });
+
+  it('gives no token the number of another, however many there are', () => {
+    const slots = new TokenSlots(10);
+    const seen = new Map<number, string>();
+    for (let i = 0; i < 1000; i += 1) {
+      const token = `token ${i % 37}`;
+      const id = slots.id(token);
+      assert.equal(seen.get(id) ?? token, token);
+      seen.set(id, token);
+      assert.equal(slots.id(token), id);
+    }
+  });
+});
