@@ -28,9 +28,10 @@ export function printError(sentence: string): void {
   process.stderr.write(`${styled(process.stderr, 'red', 'switchyard:')} ${sentence}\n`);
 }
 
-/** Something that was ignored or will be slower than it could be. */
+/** Something that was ignored; as a line like those of the log where the log is JSON. */
 export function printWarning(sentence: string, json = false): void {
-  if (json) process.stderr.write(`${JSON.stringify({ level: 40, time: Date.now(), msg: sentence })}\n`);
+  if (json)
+    process.stderr.write(`${JSON.stringify({ level: 'warn', time: new Date().toISOString(), msg: sentence })}\n`);
   else process.stderr.write(`${styled(process.stderr, 'yellow', 'warning:')} ${sentence}\n`);
 }
 

@@ -27,7 +27,13 @@ export function showUrl(address: string, secrets: Iterable<string> = []): string
   // Hosts and ports often come from variables and have to be seen; a long word without dots is neither.
   const opaque = known.filter((secret) => secret.length >= 16 && !secret.includes('.'));
   const query = [...new Set(url.searchParams.keys())].map((name) => `${encodeURIComponent(name)}=${MASK}`).join('&');
-  return maskSecrets(url.origin, opaque) + maskSecrets(url.pathname, known) + (query === '' ? '' : `?${query}`);
+  // A variable that holds a whole address holds its path, and some addresses are secret by their path.
+  const path = url.pathname.length >= SHORTEST_SECRET && known.some((secret) => secret.includes(url.pathname));
+  return (
+    maskSecrets(url.origin, opaque) +
+    (path ? `/${MASK}` : maskSecrets(url.pathname, known)) +
+    (query === '' ? '' : `?${query}`)
+  );
 }
 
 /** Arguments with the values of flags that name a secret masked. */

@@ -62,6 +62,7 @@ test('addresses keep scheme, host, port and path', () => {
   );
   assert.equal(showUrl('http://localhost:8123/mcp', ['8123', 'localhost']), 'http://localhost:8123/mcp');
   assert.equal(showUrl('https://h/a%20secret%2Fvalue', ['a secret/value']), 'https://h/***');
+  assert.equal(showUrl('https://h/private/mcp', ['https://h/private/mcp']), 'https://h/***');
   assert.equal(showUrl('nonsense'), MASK);
 });
 

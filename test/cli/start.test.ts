@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { cliPath, LISTENING } from '../support/gateway.js';
+import {
+  eventually,
+  isAlive,
+  type RunningProcess,
+  startProcess,
+  type TestScope,
+  tempFolder,
+} from '../support/process.js';
+import { fileWith, runCli } from './support.js';
+
+const ANY_PORTS = ['--port', '0', '--admin-port', '0'];
+
+function start(scope: TestScope, args: readonly string[], env: Record<string, string> = {}): RunningProcess {
+  return startProcess(scope, process.execPath, [cliPath, 'start', ...args], { env });
+}
+
+/** Occupies a port until the test ends. */
+async function takePort(scope: TestScope): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  scope.after(() => server.close());
+  return (server.address() as { port: number }).port;
+}
+
+/** The ids of the processes that `pid` started. */
+async function childrenOf(pid: number): Promise<number[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-o', 'pid=', '--ppid', String(pid)]).catch(() => ({
+    stdout: '',
+  }));
+  return stdout
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map(Number);
+}
+
+for (const frontEnd of ['uws', 'node']) {
+  test(`start prints one line on standard output, serves, and drains on SIGTERM (${frontEnd})`, async (t) => {
+    const file = await fileWith(t, 'gateway.yaml', 'mcpServers: {}\n');
+    const gateway = start(t, ['--config', file, ...ANY_PORTS, '--front-end', frontEnd]);
+    const [line, origin, , admin] = await gateway.waitForLine(LISTENING);
+    assert.equal((await fetch(`${origin}/health`)).status, 200);
+    assert.equal((await fetch(`${admin}/livez`)).status, 200);
+    assert.deepEqual(await gateway.stop('SIGTERM'), { code: 0, signal: null });
+    assert.equal(gateway.stdout, `${line}\n`);
+    assert.match(line, /^switchyard listening on http:\/\/127\.0\.0\.1:\d+\/mcp \(admin http:\/\/127\.0\.0\.1:\d+\)$/);
+  });
+}
+
+test('without an admin listener the line does not name one', async (t) => {
+  const file = await fileWith(t, 'gateway.toml', '[mcpServers]\n');
+  const gateway = start(t, [file, '--port', '0', '--no-admin', '--host', 'localhost']);
+  await gateway.waitForLine(LISTENING);
+  assert.deepEqual(await gateway.stop('SIGINT'), { code: 0, signal: null });
+  assert.match(gateway.stdout, /^switchyard listening on http:\/\/[\w.[\]:]+:\d+\/mcp\n$/);
+});
+
+test('logs are JSON lines on standard error, and quiet when silent', async (t) => {
+  const file = await fileWith(
+    t,
+    'gateway.json',
+    '{"mcpServers": {"a": {"command": "no-such-program-anywhere", "oauth": {}}}}',
+  );
+  const loud = start(t, ['-c', file, ...ANY_PORTS, '--json-logs']);
+  await loud.waitForLine(LISTENING);
+  await loud.stop();
+  const lines = loud.stderr
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { level: string; msg: string });
+  assert.ok(lines.length > 1);
+  assert.ok(lines.some(({ level, msg }) => level === 'warn' && msg.includes('mcpServers.a.oauth: ignored')));
+  const quiet = start(t, ['-c', file, ...ANY_PORTS, '--log-level', 'silent']);
+  await quiet.waitForLine(LISTENING);
+  await quiet.stop();
+  assert.ok(
+    quiet.stderr
+      .split('\n')
+      .filter((line) => line !== '')
+      .every((line) => line.includes('oauth')),
+    quiet.stderr,
+  );
+});
+
+test('a port in use is told in one sentence, and the exit code is 1', async (t) => {
+  const port = await takePort(t);
+  const file = await fileWith(t, 'gateway.json', '{"log": {"level": "silent"}}');
+  const rows: readonly (readonly string[])[] = [
+    ['--port', String(port), '--admin-port', '0', '--front-end', 'node'],
+    ['--port', String(port), '--admin-port', '0', '--front-end', 'uws'],
+    ['--port', '0', '--admin-port', String(port)],
+  ];
+  for (const args of rows) {
+    const { code, stdout, stderr } = await runCli(t, ['start', '--config', file, ...args]);
+    assert.deepEqual([code, stdout], [1, ''], stderr);
+    assert.equal(
+      stderr,
+      `switchyard: 127.0.0.1:${port} is in use already; stop the program that uses it, or choose another port\n`,
+      args.join(' '),
+    );
+  }
+});
+
+test('a configuration that cannot be used ends with 78 before anything is started', async (t) => {
+  const good = await fileWith(t, 'good.json', '{}');
+  const bad = await fileWith(t, 'bad.yaml', 'port: 1\nprot: 2\n');
+  const rows: [args: string[], sentence: RegExp][] = [
+    [[bad], /^switchyard: .*bad\.yaml:2:1: unknown key "prot"; did you mean "port"\?\n$/],
+    [['missing.json'], /^switchyard: missing\.json: the file does not exist\n$/],
+    [[good, '--host', '0.0.0.0'], /host: is reachable from other machines, but nobody has to authenticate/],
+    [[good, '--port', '7', '--admin-port', '7'], /admin\.port: is the port of the MCP endpoint/],
+  ];
+  for (const [args, sentence] of rows) {
+    const { code, stdout, stderr } = await runCli(t, ['start', ...args]);
+    assert.deepEqual([code, stdout], [78, ''], stderr);
+    assert.match(stderr, sentence);
+  }
+});
+
+test('a second signal ends it at once with 1, though a call is still in flight', async (t) => {
+  const program = fileURLToPath(new URL('./silent-server.js', import.meta.url));
+  const config = { mcpServers: { s: { command: process.execPath, args: [program] } }, limits: { drainMs: 60_000 } };
+  const gateway = start(t, [await fileWith(t, 'gateway.json', JSON.stringify(config)), ...ANY_PORTS]);
+  const [, origin] = await gateway.waitForLine(LISTENING);
+  const call = fetch(`${origin}/mcp`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': 'tools/call',
+      'mcp-name': 's__wait',
+    },
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'tools/call',
+      params: {
+        name: 's__wait',
+        arguments: {},
+        _meta: {
+          'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+          'io.modelcontextprotocol/clientCapabilities': {},
+        },
+      },
+    }),
+  }).catch(() => null);
+  await gateway.waitForLine(/silent server called/);
+  gateway.child.kill('SIGTERM');
+  await gateway.waitForLine(/draining/);
+  gateway.child.kill('SIGTERM');
+  assert.deepEqual(await gateway.exited, { code: 1, signal: null });
+  await call;
+});
+
+test('the demo prints a client entry and a curl line that works when pasted, and leaves nothing behind', async (t) => {
+  const cwd = await tempFolder(t);
+  const gateway = startProcess(t, process.execPath, [cliPath, 'start', ...ANY_PORTS], { cwd });
+  const [, origin] = await gateway.waitForLine(LISTENING, 30_000);
+  await gateway.waitForLine(/Ctrl\+C stops/);
+  const snippet = /\{\n {4}"mcpServers"[\s\S]*?\n {2}\}\n/.exec(gateway.stdout)?.[0] ?? '';
+  assert.deepEqual(JSON.parse(snippet), { mcpServers: { switchyard: { type: 'http', url: `${origin}/mcp` } } });
+  const curl = /^curl .*$/m.exec(gateway.stdout)?.[0] ?? '';
+  const answer = await eventually('the pasted line works', async () => {
+    const { stdout } = await promisify(execFile)('sh', ['-c', curl]);
+    return stdout.includes('"result"') ? stdout : null;
+  });
+  const { id, result } = JSON.parse(answer) as { id: number; result: { structuredContent: { city: string } } };
+  assert.deepEqual([id, result.structuredContent.city], [1, 'Lisbon']);
+  const children = await childrenOf(gateway.pid);
+  assert.ok(children.length >= 2, 'both example servers run');
+  assert.deepEqual(await gateway.stop('SIGINT', 30_000), { code: 0, signal: null });
+  for (const pid of children) await eventually(`process ${pid} ends`, async () => !(await isAlive(pid)));
+});

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { packageVersion } from '../../src/package-root.js';
+import { runCli } from './support.js';
+
+test('--version prints the version', async (t) => {
+  assert.deepEqual(await runCli(t, ['--version']), { code: 0, stdout: `${packageVersion}\n`, stderr: '' });
+});
+
+for (const args of [['--help'], ['-h'], ['help']]) {
+  test(`${args.join(' ')} lists the commands with examples`, async (t) => {
+    const { code, stdout, stderr } = await runCli(t, args);
+    assert.deepEqual([code, stderr], [0, '']);
+    for (const word of ['start', 'init', 'validate', 'Examples:']) assert.ok(stdout.includes(word), word);
+  });
+}
+
+for (const command of ['start', 'init', 'validate']) {
+  test(`${command} --help shows usage and examples and does nothing else`, async (t) => {
+    const { code, stdout, stderr } = await runCli(t, [command, '--help']);
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.ok(stdout.startsWith(`Usage: switchyard ${command}`));
+    assert.match(stdout, /Examples:\n {2}switchyard /);
+    assert.deepEqual(await runCli(t, ['help', command]), { code, stdout, stderr });
+  });
+}
+
+/** Arguments that make no sense, and the one sentence they get. */
+const FAULTS: readonly [args: string[], sentence: string][] = [
+  [['strat'], 'there is no command "strat"; did you mean "start"?'],
+  [['--frobnicate'], 'there is no command "--frobnicate"; see switchyard --help'],
+  [['start', '--prot', '1'], 'there is no option "--prot"; did you mean --port?'],
+  [['start', '-x'], 'there is no option "-x"'],
+  [['start', '--port'], '--port needs a value'],
+  [['start', '--port', '--demo'], '--port needs a value'],
+  [['start', '--port', 'http'], '--port must be a whole number from 0 to 65535'],
+  [['start', '--port=65536'], '--port must be a whole number from 0 to 65535'],
+  [['start', '--admin-port', '-1'], '--admin-port must be a whole number from 0 to 65535'],
+  [['start', '--workers', '0'], '--workers must be a whole number from 1 to 64'],
+  [['start', '--log-level', 'loud'], '--log-level must be one of fatal, error, warn, info, debug, trace, silent'],
+  [['start', '--front-end', 'apache'], '--front-end must be one of auto, uws, node'],
+  [['start', '--demo=1'], '--demo takes no value'],
+  [['start', '--no-admin', '--admin-port', '1'], '--no-admin and --admin-port contradict each other'],
+  [['start', 'a.json', 'b.json'], 'give one configuration file'],
+  [['start', '--config', 'a.json', 'b.json'], 'give one configuration file'],
+  [['start', '--demo', 'a.json'], '--demo and a configuration file contradict each other'],
+  [['validate'], 'name the configuration file: switchyard validate FILE'],
+  [['init', 'a.json', 'b.json'], 'give one configuration file'],
+];
+
+for (const [args, sentence] of FAULTS) {
+  test(`"${args.join(' ')}" ends with 1 and one sentence`, async (t) => {
+    const { code, stdout, stderr } = await runCli(t, args);
+    assert.deepEqual([code, stdout, stderr], [1, '', `switchyard: ${sentence}\n`]);
+  });
+}
+
+test('no command at all shows the usage on standard error and fails', async (t) => {
+  const { code, stdout, stderr } = await runCli(t, []);
+  assert.deepEqual([code, stdout], [1, '']);
+  assert.ok(stderr.startsWith('Usage: switchyard COMMAND'));
+});
