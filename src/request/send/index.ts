@@ -2,7 +2,7 @@
  * send: a permitted call to an endpoint. Chooses the server and the endpoint, splices the body, forwards, and tries
  * the next endpoint where that is safe.
  */
-import { Method, Span } from '../../../native/layout.js';
+import { Flag, Method, Span } from '../../../native/layout.js';
 import { EntryFlag } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import { encodeHeaderValue } from '../../protocol/header-value.js';
@@ -135,7 +135,8 @@ export class SendStage {
 
   #forward(exchange: Exchange, endpoint: Endpoint, server: SendServer, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
-    const entry = verdict[VerdictWord.entry]!;
+    // URIs are the same on both sides; the entry of a URI may be the template that it matches.
+    const entry = (exchange.spans[Span.flags]! & Flag.nameIsUri) !== 0 ? -1 : verdict[VerdictWord.entry]!;
     const catalog = entry >= 0 ? this.#options.catalog(verdict[VerdictWord.catalogVersion]!) : null;
     if (entry >= 0 && catalog === null) {
       this.#options.fail(exchange, 'GW_UPSTREAM_DOWN');
