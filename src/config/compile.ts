@@ -62,7 +62,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     admin: compileAdmin(compilation, host, overrides),
     workers: workers(overrides.workers ?? config.workers),
     frontEnd: overrides.frontEnd ?? config.frontEnd,
-    allowedHosts: list(config.allowedHosts).map((name) => bare(name.toLowerCase())),
+    allowedHosts: compileHosts(compilation),
     allowedOrigins: compileOrigins(compilation),
     auth,
     servers,
@@ -122,6 +122,17 @@ function compileAdmin(compilation: Compilation, dataHost: string, overrides: Con
     compilation.problem(['admin', 'port'], 'is the port of the MCP endpoint; choose another one');
   }
   return { host, port };
+}
+
+/** Names as they stand in `Host` without a port: lower case, IPv6 addresses in brackets. */
+function compileHosts(compilation: Compilation): string[] {
+  return list(compilation.loaded.config.allowedHosts).map((written) => {
+    const name = bare(written.toLowerCase());
+    if (!isHost(name)) {
+      compilation.problem(['allowedHosts'], 'must be host names or IP addresses, without scheme, port and wildcards');
+    }
+    return name.includes(':') ? `[${name}]` : name;
+  });
 }
 
 function compileOrigins(compilation: Compilation): string[] {

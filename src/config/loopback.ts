@@ -1,12 +1,12 @@
 import { isIP } from 'node:net';
 
-/** Whether a host to bind to is reached from this machine only (RFC 6890 127.0.0.0/8 and ::1; RFC 6761 localhost). */
+/**
+ * Whether a host to bind to is reached from this machine only: `localhost`, 127.0.0.0/8, `::1` (RFC 6890).
+ * Other spellings and `*.localhost` are not taken for loopback: the check of `Host` knows just these.
+ */
 export function isLoopbackHost(host: string): boolean {
   const name = host.toLowerCase().replace(/^\[(.*)\]$/, '$1');
-  if (name === 'localhost' || name.endsWith('.localhost')) return true;
-  if (isIP(name) === 4) return name.startsWith('127.');
-  if (isIP(name) !== 6) return false;
-  return /^(?:0*:)*:?0*1$/.test(name) || /^::ffff:127\./.test(name);
+  return name === 'localhost' || name === '::1' || (isIP(name) === 4 && name.startsWith('127.'));
 }
 
 /** Whether `host` can be bound to at all: an IP address or a host name. */

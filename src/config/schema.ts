@@ -100,7 +100,7 @@ export const configSchema = z.strictObject({
   allowedHosts: strings()
     .optional()
     .describe(
-      'Host names accepted in `Host`, without port; `*` = any. Default: the loopback names on a loopback `host`, any otherwise.',
+      'Host names accepted in `Host`, without port. Default: any; on a loopback `host` the loopback names, which are accepted there always.',
     ),
   allowedOrigins: strings()
     .optional()

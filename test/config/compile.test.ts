@@ -7,6 +7,7 @@ import { compileSnapshot } from '../../src/config/compile.js';
 import { defineConfig } from '../../src/config/define.js';
 import { loadConfigFile, loadConfigObject } from '../../src/config/load.js';
 import { isLoopbackHost } from '../../src/config/loopback.js';
+import { isLoopbackName } from '../../src/request/accept/rules.js';
 import { tempFolder } from '../support/process.js';
 import { problemsOfObject, snapshotOfObject } from './support.js';
 
@@ -114,7 +115,7 @@ test('the command line wins over the file', () => {
 });
 
 test('a bind beyond loopback needs authentication or an explicit word', () => {
-  for (const host of ['127.0.0.1', '127.9.9.9', 'localhost', '::1', '[::1]', 'a.localhost']) {
+  for (const host of ['127.0.0.1', '127.9.9.9', 'localhost', '::1', '[::1]', 'LOCALHOST']) {
     assert.equal(isLoopbackHost(host), true, host);
     snapshotOfObject({ host });
   }
@@ -124,6 +125,7 @@ test('a bind beyond loopback needs authentication or an explicit word', () => {
     '10.0.0.1',
     'example.com',
     '128.0.0.1',
+    'a.localhost',
     'localhost.example.com',
     '::ffff:10.0.0.1',
     'fe80::1',
@@ -371,6 +373,35 @@ test('a key file is read, relative to the configuration file', async (t) => {
 test('defineConfig gives a program the same checks', () => {
   const config = defineConfig({ port: 0, mcpServers: { a: { url: 'http://localhost:1/mcp' } } });
   assert.equal(compileSnapshot(loadConfigObject(config)).servers[0]?.name, 'a');
+});
+
+test('allowed hosts are kept as they stand in the Host header', () => {
+  const allowedHosts = ['MCP.Example.com', '[2001:DB8::1]', '::2', '10.0.0.1'];
+  assert.deepEqual(snapshotOfObject({ allowedHosts }).allowedHosts, [
+    'mcp.example.com',
+    '[2001:db8::1]',
+    '[::2]',
+    '10.0.0.1',
+  ]);
+  for (const wrong of ['*', '*.example.com', 'example.com:443', 'https://example.com', 'a b', 'a/b']) {
+    assert.match(problemsOfObject({ allowedHosts: wrong })[0] as string, /^allowedHosts: must be host names/, wrong);
+  }
+});
+
+test('the bind check and the check of the Host header agree on what loopback is', () => {
+  const hosts = [
+    'localhost',
+    '127.0.0.1',
+    '127.1.2.3',
+    '::1',
+    '0.0.0.0',
+    '::',
+    'a.localhost',
+    '0:0:0:0:0:0:0:1',
+    '127.1',
+    '::ffff:127.0.0.1',
+  ];
+  for (const host of hosts) assert.equal(isLoopbackHost(host), isLoopbackName(host), host);
 });
 
 test('origins are kept as browsers write them', () => {
