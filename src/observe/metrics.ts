@@ -171,7 +171,9 @@ function gaugesOf(metrics: Metrics, state: ObservedState): void {
     'Number of the worker at each place of the pool; it grows with each replacement.',
     state.workers.map(({ incarnation }, index) => ({ labels: { worker: String(index) }, value: incarnation })),
   );
-  metrics.single('log_lines_dropped', 'Log lines that could not be written.', state.logDropped);
+  metrics.counter('log_lines_dropped_total', 'Log lines that could not be written.', [
+    { labels: {}, value: state.logDropped },
+  ]);
   metrics.single('resident_memory_bytes', 'Memory of the process.', state.rssBytes);
   metrics.single('event_loop_utilization', 'Share of time the front was busy since the start.', state.loopUtilization);
   metrics.counter('cpu_seconds_total', 'Processor time of the process.', [

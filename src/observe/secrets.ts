@@ -85,20 +85,51 @@ function safeEncode(text: string): string {
   }
 }
 
+/** Characters of a secret that the filter looks at; {@link MIN_LENGTH} is not below it. */
+const LEAD = 4;
+
+/** A number below `size` (a power of two) made of the characters at `at`. */
+function leadHash(text: string, at: number, size: number): number {
+  let hash = text.charCodeAt(at);
+  for (let index = 1; index < LEAD; index += 1) hash = Math.imul(hash, 0x01000193) ^ text.charCodeAt(at + index);
+  return (hash ^ (hash >>> 15)) & (size - 1);
+}
+
 /**
- * A function that replaces every secret in a line. The spellings that JSON and URLs give them are replaced too.
+ * A function that replaces every secret in a line. The spellings that JSON and URLs give them are replaced too. Its
+ * cost grows with the line and not with the number of secrets: a table of thousands of tokens is common.
  */
 export function scrubber(secrets: readonly string[]): (line: string) => string {
   const spellings = new Set<string>();
   for (const secret of secrets.slice(0, MAX_SECRETS)) {
-    spellings.add(secret);
-    spellings.add(JSON.stringify(secret).slice(1, -1));
-    spellings.add(safeEncode(secret));
+    for (const spelling of [secret, JSON.stringify(secret).slice(1, -1), safeEncode(secret)]) {
+      if (spelling.length >= MIN_LENGTH) spellings.add(spelling);
+    }
   }
-  spellings.delete('');
   if (spellings.size === 0) return (line) => line;
+  const size = spellings.size <= 1_000 ? 1 << 16 : 1 << 20;
+  const filter = new Uint8Array(size);
+  const byLead = new Map<string, string[]>();
   // The longest first: a secret may begin with another one.
-  const ordered = [...spellings].sort((a, b) => b.length - a.length);
-  const pattern = new RegExp(ordered.map((text) => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|'), 'g');
-  return (line) => line.replaceAll(pattern, REDACTED);
+  for (const spelling of [...spellings].sort((a, b) => b.length - a.length)) {
+    filter[leadHash(spelling, 0, size)] = 1;
+    const lead = spelling.slice(0, LEAD);
+    const list = byLead.get(lead) ?? [];
+    list.push(spelling);
+    byLead.set(lead, list);
+  }
+  return (line) => {
+    let result = '';
+    let from = 0;
+    for (let at = 0; at + LEAD <= line.length; at += 1) {
+      if (filter[leadHash(line, at, size)] === 0) continue;
+      const start = at;
+      const found = byLead.get(line.slice(at, at + LEAD))?.find((secret) => line.startsWith(secret, start));
+      if (found === undefined) continue;
+      result += line.slice(from, at) + REDACTED;
+      at += found.length - 1;
+      from = at + 1;
+    }
+    return from === 0 ? line : result + line.slice(from);
+  };
 }

@@ -5,6 +5,7 @@ import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
 import { Method, Span } from '../../native/layout.js';
 import type { LogSnapshot } from '../../src/config/snapshot.js';
 import { type Log, openLog } from '../../src/observe/log.js';
@@ -211,6 +212,24 @@ test('the longer of two secrets is replaced whole', () => {
   assert.equal(scrubber(['secret', 'secret-longer'])('a secret-longer b secret c'), 'a [redacted] b [redacted] c');
   assert.equal(scrubber([])('nothing to hide'), 'nothing to hide');
   assert.equal(scrubber(['a.c+(x)'])('abc a.c+(x)'), 'abc [redacted]');
+});
+
+test('thousands of secrets are found wherever they stand, and nothing else is touched', () => {
+  const secrets = Array.from({ length: 5_000 }, (_, index) => `tok-${(index * 7_919) % 100_003}-end`);
+  const scrub = scrubber(secrets);
+  fc.assert(
+    fc.property(
+      fc.array(fc.oneof(fc.constantFrom(...secrets), fc.string({ unit: 'grapheme' })), { maxLength: 6 }),
+      (parts) => {
+        const line = parts.join(' ');
+        const pattern = new RegExp(
+          `(${[...new Set(parts.filter((part) => secrets.includes(part)))].join('|') || '(?!)'})`,
+          'g',
+        );
+        assert.equal(scrub(line), line.replaceAll(pattern, '[redacted]'));
+      },
+    ),
+  );
 });
 
 test('a full disk costs lines and nothing else', async (t) => {

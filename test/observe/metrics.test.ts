@@ -100,7 +100,7 @@ test('the document is valid and shows what was counted by all threads', async ()
   const event = { upstream: 'files', endpoint: '0', event: 'junkLines' };
   assert.equal(value(families, 'switchyard_upstream_events_total', event), 12);
   assert.equal(value(families, 'switchyard_ready'), 1);
-  assert.equal(value(families, 'switchyard_log_lines_dropped'), 6);
+  assert.equal(value(families, 'switchyard_log_lines_dropped_total'), 6);
   assert.equal(
     value(families, 'switchyard_build_info', {
       version: '1.2.3',
