@@ -110,17 +110,19 @@ async function open(file: string | undefined): Promise<Source> {
 
 async function serve(snapshot: Snapshot, isDemo: boolean): Promise<number> {
   const stopping = new StopSignals();
-  let gateway: Running;
+  let gateway: Running | null;
   try {
     // Help, usage and configuration errors answer at once because the gateway itself is loaded only here.
     const { startGateway } = await import('../control/gateway.js');
-    gateway = await startGateway(snapshot);
+    // A signal while upstreams are waited for ends the wait; the children end with this process.
+    gateway = await Promise.race([startGateway(snapshot), stopping.first.then(() => null)]);
   } catch (error) {
     const sentence = listenSentence(error as NodeJS.ErrnoException, snapshot);
     if (sentence === null) throw error;
     printError(sentence);
     return EXIT.failed;
   }
+  if (gateway === null) return EXIT.ok;
   const url = `http://${authority(gateway.address)}/mcp`;
   const admin = gateway.adminAddress === null ? '' : ` (admin http://${authority(gateway.adminAddress)})`;
   printLine(`switchyard listening on ${url}${admin}`);

@@ -22,10 +22,15 @@ interface Found {
   boolean: boolean;
 }
 
+const known = new WeakMap<z.ZodType, Alternatives>();
+
 /** Unwraps `schema` down to the kinds of value it accepts. */
 export function alternatives(schema: z.ZodType): Alternatives {
+  const before = known.get(schema);
+  if (before !== undefined) return before;
   const found: Found = { objects: [], record: null, element: null, string: false, number: false, boolean: false };
   collect(schema, found);
+  known.set(schema, found);
   return found;
 }
 

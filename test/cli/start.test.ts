@@ -124,6 +124,17 @@ test('a configuration that cannot be used ends with 78 before anything is starte
   }
 });
 
+test('a signal while upstreams are waited for ends it with 0, and their children', async (t) => {
+  const args = ['-e', 'setInterval(() => {}, 1000); process.stderr.write("mute child " + process.pid + "\\n")'];
+  const config = { mcpServers: { mute: { command: process.execPath, args } }, catalog: { startupWaitMs: 600_000 } };
+  const gateway = start(t, [await fileWith(t, 'gateway.json', JSON.stringify(config)), ...ANY_PORTS]);
+  const [, pid] = await gateway.waitForLine(/mute child (\d+)/);
+  assert.equal(await isAlive(Number(pid)), true);
+  assert.deepEqual(await gateway.stop('SIGTERM'), { code: 0, signal: null });
+  assert.equal(gateway.stdout, '');
+  await eventually('the child ends', async () => !(await isAlive(Number(pid))));
+});
+
 test('a second signal ends it at once with 1, though a call is still in flight', async (t) => {
   const program = fileURLToPath(new URL('./silent-server.js', import.meta.url));
   const config = { mcpServers: { s: { command: process.execPath, args: [program] } }, limits: { drainMs: 60_000 } };
