@@ -97,11 +97,10 @@ export class JsonReader {
   string(position: number): number {
     const { bytes, end } = this;
     this.escaped = false;
-    for (position++; position < end; ) {
+    for (position++; ; ) {
+      while (position < end && STRING_BYTES[bytes[position]] === Byte.plain) position++;
+      if (position >= end) return -1;
       switch (STRING_BYTES[bytes[position]]) {
-        case Byte.plain:
-          position++;
-          continue;
         case Byte.quote:
           return position + 1;
         case Byte.backslash:
@@ -115,7 +114,6 @@ export class JsonReader {
       }
       if (position < 0) return -1;
     }
-    return -1;
   }
 
   #escape(position: number): number {

@@ -1,36 +1,7 @@
 #include "tokens.h"
 
-#include <cstring>
-
 namespace switchyard {
 namespace {
-
-const uint8_t* read_digits(const uint8_t* at, const uint8_t* limit) {
-  const uint8_t* start = at;
-  while (at < limit && is_digit(*at)) at++;
-  return at == start ? nullptr : at;
-}
-
-const uint8_t* read_number(const uint8_t* at, const uint8_t* limit) {
-  if (at < limit && *at == '-') at++;
-  if (at >= limit) return nullptr;
-  if (*at == '0') at++;
-  else if ((at = read_digits(at, limit)) == nullptr) return nullptr;
-  if (at < limit && *at == '.') {
-    if ((at = read_digits(at + 1, limit)) == nullptr) return nullptr;
-  }
-  if (at < limit && (*at | 0x20) == 'e') {
-    at++;
-    if (at < limit && (*at == '+' || *at == '-')) at++;
-    return read_digits(at, limit);
-  }
-  return at;
-}
-
-const uint8_t* read_word(const uint8_t* at, const uint8_t* limit, const char* word, size_t length) {
-  if (static_cast<size_t>(limit - at) < length || memcmp(at, word, length) != 0) return nullptr;
-  return at + length;
-}
 
 int32_t hex_digit(uint8_t byte) {
   if (is_digit(byte)) return byte - '0';
@@ -70,15 +41,6 @@ inline uint32_t finish(uint32_t value) {
 }
 
 }  // namespace
-
-const uint8_t* read_scalar(const uint8_t* start, const uint8_t* limit) {
-  switch (*start) {
-    case 't': return read_word(start, limit, "true", 4);
-    case 'f': return read_word(start, limit, "false", 5);
-    case 'n': return read_word(start, limit, "null", 4);
-    default: return read_number(start, limit);
-  }
-}
 
 int32_t hex4(const uint8_t* digits) {
   int32_t value = 0;

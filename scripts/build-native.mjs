@@ -17,6 +17,8 @@ const sources = join(root, 'native');
 const buildFolder = join(sources, 'build');
 const stampFile = join(buildFolder, 'stamp.txt');
 const reasonFile = join(buildFolder, 'reason.txt');
+const pathFile = join(buildFolder, 'path.txt');
+const lockFile = join(root, '.cache', 'native-build.lock');
 const logFile = join(buildFolder, 'build.log');
 const products = ['switchyard.node', 'switchyard-launcher'].map((name) => join(buildFolder, 'Release', name));
 const require = createRequire(join(root, 'package.json'));
@@ -41,15 +43,18 @@ function readIfThere(file) {
   return existsSync(file) ? readFileSync(file, 'utf8').trim() : null;
 }
 
-/** Runs node-gyp; resolves with its exit code and everything it said. */
-function nodeGyp() {
+/**
+ * Runs node-gyp; resolves with its exit code and everything it said. `configure` and `build` compile only what has
+ * changed and leave the old addon in place until the new one is linked; `rebuild` starts from nothing.
+ */
+function nodeGyp(command) {
   const bin = join(dirname(require.resolve('node-gyp/package.json')), 'bin', 'node-gyp.js');
   const env = { ...process.env };
   const headers = join(dirname(dirname(process.execPath)), 'include', 'node', 'node_api.h');
   // The headers that came with this Node need no download.
   if (existsSync(headers)) env.npm_config_nodedir = dirname(dirname(dirname(headers)));
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [bin, 'rebuild', '--directory', sources, '--jobs', 'max'], {
+    const child = spawn(process.execPath, [bin, command, '--directory', sources, '--jobs', 'max'], {
       env,
       cwd: root,
     });
@@ -65,13 +70,48 @@ function nodeGyp() {
   });
 }
 
+async function compile(force) {
+  if (force || !existsSync(join(buildFolder, 'Makefile'))) return nodeGyp('rebuild');
+  const configured = await nodeGyp('configure');
+  return configured.code === 0 ? nodeGyp('build') : configured;
+}
+
+/** Whether the process that wrote the lock has ended without removing it. */
+function isAbandoned(pid) {
+  try {
+    process.kill(Number(pid), 0);
+    return false;
+  } catch (error) {
+    return error.code === 'ESRCH';
+  }
+}
+
+/** Runs `work` while no other process builds: two compilers in one folder spoil each other's objects. */
+async function alone(work) {
+  mkdirSync(dirname(lockFile), { recursive: true });
+  for (const end = Date.now() + BUILD_LIMIT_MS; ; ) {
+    try {
+      writeFileSync(lockFile, String(process.pid), { flag: 'wx' });
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+      const pid = readIfThere(lockFile);
+      if (Date.now() > end || (pid !== null && pid !== '' && isAbandoned(pid))) rmSync(lockFile, { force: true });
+      else await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+  try {
+    return await work();
+  } finally {
+    rmSync(lockFile, { force: true });
+  }
+}
+
 /** One sentence out of node-gyp's pages. */
 function explain(output) {
   if (/Could not find any Python/i.test(output)) return 'Python 3, which node-gyp needs, was not found.';
   if (/not found: make|make: (command )?not found|Error: not found: make/i.test(output)) return 'make was not found.';
-  if (
-    /(g\+\+|c\+\+|clang\+\+|cc|gcc)\S*: (command )?not found|No such file or directory.*\b(g\+\+|c\+\+)/i.test(output)
-  ) {
+  if (/\*\*\* .*Error 127\b|(g\+\+|c\+\+|cc|gcc): (command )?not found/.test(output)) {
     return 'No C++ compiler was found.';
   }
   const line = output.split('\n').find((text) => /error: |\*\*\* |ERR! stack Error/.test(text));
@@ -87,18 +127,25 @@ function explain(output) {
  * an earlier run; reason: one sentence that says why it is not
  */
 export async function buildNative({ quiet = false, force = false } = {}) {
+  return (
+    (force ? null : earlierVerdict()) ?? alone(async () => (force ? null : earlierVerdict()) ?? build(quiet, force))
+  );
+}
+
+/** What an earlier run has found, if it still holds. */
+function earlierVerdict() {
+  if (readIfThere(stampFile) !== stamp()) return null;
+  if (products.every((file) => existsSync(file))) return { built: true, reason: null };
+  const reason = readIfThere(reasonFile);
+  // A toolchain may have been installed since: only an unchanged PATH keeps a failure.
+  return reason !== null && readIfThere(pathFile) === (process.env.PATH ?? '') ? { built: false, reason } : null;
+}
+
+async function build(quiet, force) {
   const say = (line) => quiet || console.error(line);
-  const wanted = stamp();
-  if (!force && readIfThere(stampFile) === wanted) {
-    if (products.every((file) => existsSync(file))) return { built: true, reason: null };
-    const reason = readIfThere(reasonFile);
-    // A toolchain may have been installed since: only an unchanged machine keeps the earlier verdict.
-    if (reason !== null && readIfThere(join(buildFolder, 'path.txt')) === (process.env.PATH ?? '')) {
-      return { built: false, reason };
-    }
-  }
   say('switchyard: building the native addon (about half a minute, once) ...');
-  const { code, output } = await nodeGyp();
+  const wanted = stamp();
+  const { code, output } = await compile(force);
   mkdirSync(buildFolder, { recursive: true });
   writeFileSync(logFile, output);
   writeFileSync(stampFile, `${wanted}\n`);
@@ -109,7 +156,7 @@ export async function buildNative({ quiet = false, force = false } = {}) {
   for (const file of products) rmSync(file, { force: true });
   const reason = `The native addon was not built: ${explain(output)}`;
   writeFileSync(reasonFile, `${reason}\n`);
-  writeFileSync(join(buildFolder, 'path.txt'), process.env.PATH ?? '');
+  writeFileSync(pathFile, process.env.PATH ?? '');
   say(`switchyard: ${reason} The TypeScript decoder is used instead (details: ${relative(root, logFile)}).`);
   return { built: false, reason };
 }
