@@ -1,12 +1,12 @@
 /** Reading an upstream's lists, item by item as raw bytes. */
 import { Span } from '../../native/layout.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
+import { JsonCursor } from '../protocol/json-cursor.js';
 import { Era } from '../protocol/revisions.js';
 import type { Count, Milliseconds } from '../units.js';
 import { type ControlChannel, ControlError, resultOf } from './control.js';
 import type { Handshake } from './handshake.js';
 import { brokenHeaderAnnotation } from './header-annotations.js';
-import { eachElement, eachMember } from './raw-items.js';
 import type { Discovery } from './types.js';
 
 /** Where to read. */
@@ -49,9 +49,9 @@ export async function discover(
   const read = (method: string, key: string): Promise<List> =>
     readList(channel, method, key, limits.maxPages, limits.maxTools, timeoutMs, report);
   const tools = offers(capabilities, 'tools') ? await read('tools/list', 'tools') : EMPTY;
-  const prompts = offers(capabilities, 'prompts') ? await read('prompts/list', 'prompts') : EMPTY;
+  const prompts = offers(capabilities, 'prompts') ? await optional(() => read('prompts/list', 'prompts')) : EMPTY;
   const hasResources = offers(capabilities, 'resources');
-  const resources = hasResources ? await read('resources/list', 'resources') : EMPTY;
+  const resources = hasResources ? await optional(() => read('resources/list', 'resources')) : EMPTY;
   const templates = hasResources ? await optional(() => read('resources/templates/list', 'resourceTemplates')) : EMPTY;
   const checked = source.transport === 'http' && handshake.era === Era.modern;
   const lists = [tools, prompts, resources, templates];
@@ -113,11 +113,12 @@ async function readList(
       resultOf(reply);
       throw new ControlError('invalid', `the answer to ${method} has no list`);
     }
-    eachElement(bytes, raw.list, (start, end) => {
+    const elements = new JsonCursor(bytes, raw.list);
+    while (elements.next()) {
       // A view: the items of one page share the memory of its answer.
-      if (items.length < maxItems) items.push(bytes.subarray(start, end));
+      if (items.length < maxItems) items.push(bytes.subarray(elements.start, elements.end));
       else raw.full = true;
-    });
+    }
     ttlMs = Math.min(ttlMs, raw.ttlMs);
     isPrivate ||= raw.isPrivate;
     if (raw.full) break;
@@ -132,16 +133,18 @@ async function readList(
 function readPage(bytes: Buffer, result: number, key: string) {
   const page = { list: -1, cursor: null as string | null, ttlMs: 0, isPrivate: true, full: false };
   if (result < 0 || bytes[result] !== 0x7b) return page;
-  eachMember(bytes, result, (keyStart, keyEnd, valueStart, valueEnd) => {
-    const name = bytes.toString('utf8', keyStart + 1, keyEnd - 1);
-    if (name === key) page.list = valueStart;
-    else if (name === 'nextCursor' || name === 'ttlMs' || name === 'cacheScope') {
-      const value = JSON.parse(bytes.toString('utf8', valueStart, valueEnd)) as unknown;
-      if (name === 'nextCursor' && typeof value === 'string') page.cursor = value;
-      if (name === 'ttlMs' && typeof value === 'number') page.ttlMs = Math.max(0, value);
-      if (name === 'cacheScope') page.isPrivate = value !== 'public';
-    }
-  });
+  const members = new JsonCursor(bytes, result);
+  const value = (): unknown => JSON.parse(bytes.toString('utf8', members.start, members.end));
+  while (members.next()) {
+    if (members.keyIs(key)) page.list = members.start;
+    else if (members.keyIs('nextCursor')) {
+      const cursor = value();
+      if (typeof cursor === 'string') page.cursor = cursor;
+    } else if (members.keyIs('ttlMs')) {
+      const ttlMs = value();
+      if (typeof ttlMs === 'number') page.ttlMs = Math.max(0, ttlMs);
+    } else if (members.keyIs('cacheScope')) page.isPrivate = value() !== 'public';
+  }
   return page;
 }
 
@@ -155,7 +158,7 @@ function mayBeOffered(tool: Uint8Array, report: DiscoveryReport): boolean {
   return false;
 }
 
-/** Servers with resources need not have templates, and some say so with an error. */
+/** A list that a server refuses although it has the capability (templates often) takes nothing from the others. */
 async function optional(read: () => Promise<List>): Promise<List> {
   try {
     return await read();

@@ -189,6 +189,8 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
 
   /** Hands over the response and ends the call's stay here. */
   protected finish(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    // It was away for a while and may have come back as another.
+    if (this.breaker.tripped) this.owner.listChanged(this);
     this.breaker.succeeded();
     this.owner.health.succeeded(this.index);
     this.#release(exchange);
@@ -218,13 +220,8 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
 
   protected setState(state: EndpointState, reason: string): void {
     if (this.state === state && this.reason === reason) return;
-    const stateChanged = this.state !== state;
     this.state = state;
     this.reason = reason;
-    if (stateChanged) {
-      const level = state === 'failed' ? 'error' : state === 'backoff' ? 'warn' : 'info';
-      this.context.log[level]({ ...this.names, state, ...(reason === '' ? {} : { reason }) }, `upstream ${state}`);
-    }
     this.owner.stateChanged(this);
   }
 

@@ -62,6 +62,7 @@ export class HttpConnection {
   readonly #parser: SseParser;
   readonly #options: { path: string; method: 'POST'; headers: string[]; body: Buffer } & Record<string, unknown>;
   #busy = false;
+  #sending = false;
   #abandoned = false;
   #abort: ((error?: Error) => void) | null = null;
   #resume: (() => void) | null = null;
@@ -116,7 +117,9 @@ export class HttpConnection {
     this.#failure = null;
     this.#options.body = bytes;
     this.#options.headers = headers as string[];
+    this.#sending = true;
     this.#client.dispatch(this.#options as unknown as Dispatcher.DispatchOptions, this as Dispatcher.DispatchHandler);
+    this.#sending = false;
   }
 
   /** The answer is not wanted any more: the connection is cut, and free when that is done. */
@@ -207,6 +210,11 @@ export class HttpConnection {
   }
 
   onError(error: Error & { code?: string }): void {
+    if (this.#sending) {
+      // A header that cannot be written, for one: found while the call is being made, told when it was.
+      setImmediate(() => this.onError(error));
+      return;
+    }
     const failure = this.#failure ?? this.#classify(error.code ?? '');
     this.#free();
     this.#listener.failed(this, failure);
@@ -239,6 +247,7 @@ export class HttpConnection {
   }
 
   #classify(code: string): ErrorCode {
+    if (code === 'UND_ERR_INVALID_ARG') return 'GW_INTERNAL';
     if (this.#abort === null) return 'GW_UPSTREAM_UNREACHABLE';
     if (this.#mode === Mode.json || this.#mode === Mode.sse) return 'GW_UPSTREAM_TRUNCATED';
     if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') return 'GW_UPSTREAM_PROTOCOL';

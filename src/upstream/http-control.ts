@@ -106,6 +106,17 @@ export class HttpControl {
     }
   }
 
+  /** Ends a legacy session (Streamable HTTP, session management). Whether that works does not matter any more. */
+  async endSession(headers: string[], timeoutMs: Milliseconds): Promise<void> {
+    try {
+      const signal = AbortSignal.timeout(timeoutMs);
+      const answer = await this.#pool.request({ path: this.#target.path, method: 'DELETE', headers, signal });
+      await answer.body.dump();
+    } catch {
+      // The upstream is gone, or knows no DELETE.
+    }
+  }
+
   /**
    * Opens an event stream and hands over its messages until it ends.
    *

@@ -20,6 +20,8 @@ type HttpSnapshot = Extract<EndpointSnapshot, { transport: 'http' }>;
 
 /** How long the rest of an answer is read after its response, so that the connection can be kept. */
 const DRAIN_MS: Milliseconds = 1_000;
+/** How long the end of a session may take; it is a courtesy. */
+const SESSION_END_MS: Milliseconds = 500;
 
 /** One Streamable HTTP origin: keep-alive connections for calls, and control traffic beside them. */
 export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
@@ -81,11 +83,14 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
     clearTimeout(this.#timer);
     this.setState('stopped', '');
     this.#events.stop();
+    const { sessionId } = this.#heads;
+    const ended = sessionId === '' ? null : this.#control.endSession(this.#heads.forControl(''), SESSION_END_MS);
     for (const exchange of this.calls()) {
       const { sent } = exchange;
       this.withdraw(exchange);
       this.fail(exchange, 'GW_UPSTREAM_CLOSED', sent);
     }
+    await ended;
     await Promise.all([this.#control.destroy(), ...this.#connections.map((connection) => connection.destroy())]);
   }
 
@@ -116,10 +121,16 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
     (exchange.connection as HttpConnection | null)?.resume();
   }
 
-  request(method: string, params: object | null, options: { timeoutMs: Milliseconds }): Promise<ControlReply> {
+  async request(method: string, params: object | null, options: { timeoutMs: Milliseconds }): Promise<ControlReply> {
     const id = this.#controlId();
     const body = controlMessage(id, method, params, this.era === Era.modern);
-    return this.#control.post(body, id, this.#heads.forControl(method), options.timeoutMs);
+    const heads = this.#heads;
+    try {
+      return await this.#control.post(body, id, heads.forControl(method), options.timeoutMs);
+    } catch (error) {
+      if (error instanceof ControlError && error.number === 404) this.#recover(heads.sessionId);
+      throw error;
+    }
   }
 
   details(): Record<string, unknown> {
@@ -268,7 +279,9 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
   #notification(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
     switch (spans[Span.method]) {
       case Method.progress:
-        this.relay(exchange, bytes, length, spans, true);
+        if (parseId(bytes, spans[Span.progressTokenStart]!, spans[Span.progressTokenEnd]!) !== exchange.upstreamId) {
+          this.stats.unknownIds += 1;
+        } else this.relay(exchange, bytes, length, spans, true);
         break;
       case Method.message:
         this.relay(exchange, bytes, length, spans, false);
@@ -360,7 +373,8 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
 
   /** Opens a new session, unless that of the call has been replaced meanwhile. */
   #recover(lostSession: string): void {
-    if (this.#greeting || lostSession !== this.#heads.sessionId || this.state !== 'ready') return;
+    if (lostSession === '' || lostSession !== this.#heads.sessionId) return;
+    if (this.#greeting || this.#stopping || this.state !== 'ready') return;
     this.stats.sessionsLost += 1;
     this.context.log.info(this.names, 'upstream session lost, opening another');
     this.#events.stop();

@@ -50,6 +50,8 @@ export class StdioEndpoint extends BaseEndpoint {
   /** The child ends when it sees a request before `initialize`: it is not probed again. */
   #legacyOnly = false;
   #readyAt: Milliseconds = 0;
+  /** Why the gateway itself ended the child, '' if it did not. */
+  #complaint = '';
   #stopping = false;
   /** Calls written to the child and not answered. */
   #active = 0;
@@ -70,6 +72,7 @@ export class StdioEndpoint extends BaseEndpoint {
   start(): void {
     if (this.#stopping) return;
     this.setState('connecting', '');
+    this.#complaint = '';
     const { command, args, env, cwd } = this.#config;
     const splitter = new LineSplitter(this.context.limits.maxLineBytes, {
       line: (bytes) => this.#line(bytes),
@@ -182,7 +185,7 @@ export class StdioEndpoint extends BaseEndpoint {
     } catch (error) {
       this.#legacyOnly = error instanceof ProbeEnded;
       if (this.#process !== child || this.#stopping) return;
-      this.context.log.warn({ ...this.names, error: (error as Error).message }, 'handshake with stdio child failed');
+      this.#complaint = `the handshake failed: ${(error as Error).message}`;
       void child.terminate();
     }
   }
@@ -323,7 +326,8 @@ export class StdioEndpoint extends BaseEndpoint {
       { ...this.names, maxLineBytes: this.context.limits.maxLineBytes },
       'stdio child wrote a line over the limit',
     );
-    this.setState('backoff', 'wrote a line over limits.maxLineBytes');
+    this.#complaint = 'wrote a line over limits.maxLineBytes';
+    this.setState('backoff', this.#complaint);
     this.#failCalls('GW_UPSTREAM_PROTOCOL');
     void child.terminate();
   }
@@ -344,7 +348,7 @@ export class StdioEndpoint extends BaseEndpoint {
     // The state comes first: calls that fail over must not come back here.
     if (!this.#stopping) {
       this.stats.restarts += 1;
-      this.#restart(reason);
+      this.#restart(this.#complaint === '' ? reason : this.#complaint);
     }
     this.#failCalls('GW_UPSTREAM_CLOSED');
   }

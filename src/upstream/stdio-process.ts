@@ -24,7 +24,7 @@ export interface StdioProcessListener {
 const LIFELINE = 3;
 
 /** Time for output that is still in the pipes after the child has ended; a grandchild may hold them open for ever. */
-const LAST_OUTPUT_MS = 100;
+const LAST_OUTPUT_MS = 50;
 
 /**
  * One child in a process group of its own, started without a shell, which does not outlive the gateway: the launcher

@@ -60,7 +60,10 @@ for (const family of ['legacy', 'modern'] as const) {
     const { upstream, pool } = await startRaw(t, family, (request, answer) => {
       const stream = answer.sse();
       stream.raw(': hello\n\nid: 1\ndata:\n\n');
-      stream.event({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: 1, progress: 1 } });
+      const progress = { progressToken: request.message.id, progress: 1 };
+      stream.event({ jsonrpc: '2.0', method: 'notifications/progress', params: progress });
+      const foreign = { progressToken: request.message.id + 1, progress: 1 };
+      stream.event({ jsonrpc: '2.0', method: 'notifications/progress', params: foreign });
       stream.event({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 'x' } });
       stream.raw(`event: other\ndata: ${respond(request, { wrong: true })}\n\n`);
       stream.raw(`data: ${respond(request, { ok: true })}\n\n`);
@@ -474,7 +477,8 @@ test('a slow client stops the reading, and no event is lost', async (t) => {
   const { pool } = await startRaw(t, 'modern', (request, answer) => {
     const stream = answer.sse();
     for (let n = 0; n < 50; n += 1) {
-      stream.event({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: 1, progress: n } });
+      const params = { progressToken: request.message.id, progress: n };
+      stream.event({ jsonrpc: '2.0', method: 'notifications/progress', params });
     }
     stream.raw(`data: ${respond(request, { ok: true })}\n\n`);
     stream.end();
@@ -523,6 +527,44 @@ test('configured headers are sent, those of the transport cannot be overridden',
     assert.equal(request.headers['mcp-session-id'], undefined);
     assert.equal(request.headers.host, `127.0.0.1:${upstream.port}`);
   }
+});
+
+test('a call cancelled before there is a connection is never sent', async (t) => {
+  const { pool, upstream } = await startRaw(t, 'modern', (request, answer) => answer.json(respond(request, {})), {
+    maxConnections: 1,
+  });
+  const endpoint = pool.server().endpoints[0]!;
+  const cancelled = pool.call('call');
+  endpoint.cancel(cancelled.exchange);
+  assert.equal(cancelled.exchange.sent, false);
+  pool.table.release(cancelled.exchange);
+  assert.equal((await pool.call('call').done).error, null);
+  assert.equal(upstream.received('tools/call').length, 1);
+  assert.equal(cancelled.reports, 0);
+});
+
+test('a header that cannot be written fails the call, not the gateway', async (t) => {
+  const { pool } = await startRaw(t, 'modern', (request, answer) => answer.json(respond(request, {})));
+  const { error, sent } = await pool.call('call', {}, { nameHeader: 'a\nx: y' }).done;
+  assert.deepEqual([error, sent], ['GW_INTERNAL', false]);
+  assert.equal((await pool.call('call').done).error, null);
+});
+
+test('an upstream that closes each connection is no failure', async (t) => {
+  const { pool } = await startRaw(t, 'legacy', (request, answer) =>
+    answer.json(respond(request, {}), { connection: 'close' }),
+  );
+  for (let round = 0; round < 5; round += 1) assert.equal((await pool.call('call').done).error, null);
+});
+
+test('legacy: a session is ended when the pool is', async (t) => {
+  const { pool, upstream } = await startRaw(t, 'legacy', () => {});
+  await pool.pool.close(0);
+  const ended = upstream.requests.filter(({ method }) => method === 'DELETE');
+  assert.deepEqual(
+    ended.map(({ headers }) => headers['mcp-session-id']),
+    ['raw-session'],
+  );
 });
 
 test('closing fails the calls that are left and forgets nothing', async (t) => {
