@@ -129,7 +129,7 @@ const LINE_ROWS: readonly HttpRow[] = [
   split('NUL in a name', 'silent', 400, request(`${HOST}X\0: a\r\n${TYPE}${LENGTH}`)),
   split('byte over 127 in a name', 'silent', 400, request(`${HOST}X\xe4: a\r\n${TYPE}${LENGTH}`)),
   split('HTTP/0.9', 505, 400, 'GET /mcp\r\n\r\n'),
-  split('HTTP/1.0', 505, 'served', request(`${HOST}${TYPE}${LENGTH}`, BODY, 'POST /mcp HTTP/1.0')),
+  split('HTTP/1.0', 505, 400, request(`${HOST}${TYPE}${LENGTH}`, BODY, 'POST /mcp HTTP/1.0')),
   split('HTTP/1.2', 505, 400, request(`${HOST}${TYPE}${LENGTH}`, BODY, 'POST /mcp HTTP/1.2')),
   split('HTTP/2 preface', 505, 400, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
   split('a TLS hello', 505, 400, '\x16\x03\x01\x02\x00\x01\x00\r\n\r\n'),

@@ -114,6 +114,7 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
     this.stopListening();
     const until = performance.now() + graceMs;
     while (this.#connections > 0 && performance.now() < until) {
+      this.#server.closeIdleConnections();
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     clearInterval(this.#sweep);
@@ -154,7 +155,9 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
     const raw = request.rawHeaders;
     for (let at = 0; at < raw.length; at += 2) head.add(raw[at]!.toLowerCase(), raw[at + 1]!);
     const rules = this.#rules;
-    let code: ErrorCode | null = head.framingHolds(rules) && path !== null ? head.strangerCode(rules) : 'GW_FRAMING';
+    // HTTP/1.0 has no Host rule, no chunks and no kept connections; uWebSockets.js refuses it too.
+    const plausible = path !== null && request.httpVersion === '1.1' && head.framingHolds(rules);
+    let code: ErrorCode | null = plausible ? head.strangerCode(rules) : 'GW_FRAMING';
     if (code === null && method === 'OPTIONS') {
       this.#preflight(call, request);
       return;

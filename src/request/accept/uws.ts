@@ -15,6 +15,7 @@ import { UwsCall, type UwsCallOwner } from './uws-call.js';
 /** Calls kept for reuse. */
 const MAX_POOL = 4096;
 const SWEEP_MS = 1000;
+const FLUSH_MS = 200;
 
 /**
  * The front end on uWebSockets.js.
@@ -39,6 +40,8 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
   #rules: AcceptRules;
   #listenSocket: object | null = null;
   #connections = 0;
+  /** Calls whose answer is not complete. */
+  #active = 0;
   #closed = false;
 
   private constructor(options: FrontEndOptions, uws: UwsModule) {
@@ -87,7 +90,11 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
   async close(graceMs: Milliseconds = 0): Promise<void> {
     this.stopListening();
     const until = performance.now() + graceMs;
+    let quietSince = performance.now();
     while (this.#connections > 0 && performance.now() < until) {
+      if (this.#active > 0) quietSince = performance.now();
+      // Answers that were given away may still be on their way in the server; connections that stay then are idle.
+      else if (performance.now() - quietSince > FLUSH_MS) break;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     if (this.#closed) return;
@@ -127,6 +134,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
 
   recycle(call: UwsCall): void {
     this.#watched.delete(call);
+    this.#active -= 1;
     if (call.bodyOpen) return;
     call.reset();
     if (this.#pool.length < MAX_POOL) this.#pool.push(call);
@@ -156,6 +164,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     call.response = response;
     call.verb = verb;
     call.startedAt = performance.now();
+    this.#active += 1;
     response.onAborted(call.onAborted);
     request.forEach(call.head.add);
     return call;

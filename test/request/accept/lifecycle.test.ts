@@ -70,6 +70,19 @@ for (const kind of KINDS) {
     await front.close();
   });
 
+  test(`${kind}: close does not wait for connections on which nothing is owed`, async (context) => {
+    const front = await openTestFront(kind);
+    context.after(() => front.close());
+    const idle = await open(front.port);
+    idle.write(post('{}'));
+    await until(() => idle.text.endsWith('{}'), 'answer');
+    await Promise.race([
+      front.front.close(60_000),
+      new Promise((_, reject) => setTimeout(reject, 20_000, new Error('close waits')).unref()),
+    ]);
+    await until(() => idle.ended, 'ended');
+  });
+
   test(`${kind}: close cuts what is left and reports it`, async (context) => {
     const held: Exchange[] = [];
     const front = await openTestFront(kind, (exchange) => held.push(exchange));
