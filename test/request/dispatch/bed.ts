@@ -6,7 +6,7 @@ import { WorkerPool, type WorkerPoolOptions } from '../../../src/control/worker-
 import { ERROR_CODES } from '../../../src/errors.js';
 import { Era, Revision } from '../../../src/protocol/revisions.js';
 import { Dispatcher } from '../../../src/request/dispatch/index.js';
-import { type Exchange, Phase } from '../../../src/request/exchange.js';
+import { type Exchange, Phase, Wish } from '../../../src/request/exchange.js';
 import { ExchangeTable } from '../../../src/request/exchanges.js';
 import { Verdict, VerdictWord } from '../../../src/shared/records.js';
 import { snapshot as baseSnapshot, sampleCatalog } from '../../workers/support/fixtures.js';
@@ -35,6 +35,8 @@ export interface Ask {
   readonly token?: string;
   readonly address?: string;
   readonly modern?: boolean;
+  /** The call carries `inputResponses` or `requestState`. */
+  readonly continued?: boolean;
   /** Raw body instead of `method` and `params`. */
   readonly raw?: string;
 }
@@ -102,6 +104,7 @@ export class Bed {
     const status = typescriptDecoder.scan(bytes, bytes.length, exchange.spans, 64);
     if (status !== ScanStatus.ok) throw new Error(`scan status ${status}`);
     exchange.token = ask.token ?? '';
+    if (ask.continued === true) exchange.wishes |= Wish.continued;
     exchange.remoteAddress = ask.address ?? '127.0.0.1';
     exchange.era = ask.modern === true ? Era.modern : Era.legacy;
     exchange.revision = ask.modern === true ? Revision.r2026_07_28 : Revision.r2025_11_25;

@@ -1,0 +1,212 @@
+/** Keys from a URL: one load for all workers, rare refreshes, cached keys while the endpoint is down, never open. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { fetchKeys } from '../../../src/control/fetch-keys.js';
+import { KeyKeeper } from '../../../src/control/key-keeper.js';
+import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
+import type { Authenticator } from '../../../workers/authenticate/index.js';
+import { KeySource } from '../../../workers/authenticate/keys.js';
+import { Bed } from '../../request/dispatch/bed.js';
+import { authenticatorFor, claims, type JwtAuth, judge, jwtAuth, LoopbackServer, rs256, rsaKey } from './tokens.js';
+
+const first = rsaKey('first');
+const second = rsaKey('second');
+
+describe('loading keys', () => {
+  let server: LoopbackServer;
+  let answer: (response: ServerResponse, url: string) => void;
+  before(async () => {
+    server = await LoopbackServer.start((request, response) => answer(response, request.url ?? ''));
+  });
+  after(() => server.stop());
+
+  it('takes a key set', async () => {
+    answer = (response) => response.end(JSON.stringify({ keys: [first.jwk] }));
+    assert.deepEqual(JSON.parse(await fetchKeys(server.url())), { keys: [first.jwk] });
+  });
+
+  for (const [name, reply] of [
+    ['another status', (response: ServerResponse) => response.writeHead(500).end('{"keys":[]}')],
+    ['a page', (response: ServerResponse) => response.end('<html>')],
+    ['JSON that is no key set', (response: ServerResponse) => response.end('{"keys":{}}')],
+    ['null', (response: ServerResponse) => response.end('null')],
+    ['more than 1 MiB', (response: ServerResponse) => response.end(`{"keys":[],"filler":"${'x'.repeat(1_100_000)}"}`)],
+    [
+      'an answer that breaks off',
+      (response: ServerResponse) => {
+        response.writeHead(200, { 'content-length': 100 });
+        response.write('{"keys":[]');
+        setImmediate(() => response.destroy());
+      },
+    ],
+  ] as const) {
+    it(`refuses ${name}`, async () => {
+      answer = reply;
+      await assert.rejects(fetchKeys(server.url()));
+    });
+  }
+
+  it('follows no redirect', async () => {
+    answer = (response, url) => {
+      if (url === '/jwks') response.writeHead(302, { location: server.url('/elsewhere') }).end();
+      else response.end(JSON.stringify({ keys: [first.jwk] }));
+    };
+    const before = server.requests.length;
+    await assert.rejects(fetchKeys(server.url()));
+    assert.deepEqual(server.requests.slice(before), ['/jwks']);
+  });
+
+  it('refuses http to other machines, and other schemes, without a connection', async () => {
+    for (const url of [
+      'http://192.0.2.1/jwks',
+      'http://localhost.example/jwks',
+      'http://127.0.0.1.example/',
+      'file:///etc/passwd',
+      'data:application/json,{"keys":[]}',
+    ]) {
+      await assert.rejects(fetchKeys(url), /https/, url);
+    }
+  });
+});
+
+describe('keeping keys', () => {
+  let server: LoopbackServer;
+  let keys: readonly unknown[] | null;
+  let counters: Counters;
+  let keeper: KeyKeeper;
+  let sources: KeySource[];
+  before(async () => {
+    server = await LoopbackServer.start((_request, response) => {
+      if (keys === null) response.writeHead(503).end();
+      else response.end(JSON.stringify({ keys }));
+    });
+  });
+  after(() => server.stop());
+  beforeEach(() => {
+    keys = [first.jwk];
+    server.requests.length = 0;
+    counters = new Counters(counterMemory(1, 1), 0);
+    sources = [];
+    keeper = new KeyKeeper(counters, (message) => {
+      for (const source of sources) source.receive(message);
+    });
+  });
+  afterEach(() => keeper.close());
+
+  function worker(changes: Partial<JwtAuth>): Authenticator {
+    const auth = jwtAuth({ jwksUrl: server.url(), ...changes });
+    const source = new KeySource((version) => void keeper.request(version), keeper.current());
+    sources.push(source);
+    keeper.configure(auth);
+    return authenticatorFor(auth, source);
+  }
+
+  const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+  it('loads once for all workers and all tokens', async () => {
+    const workers = [worker({}), worker({}), worker({})];
+    const results = await Promise.all(
+      workers.flatMap((each) =>
+        Array.from({ length: 10 }, (_, i) => judge(each, rs256(first, claims({ jti: `${i}` })))),
+      ),
+    );
+    for (const result of results) assert.notEqual(typeof result, 'string');
+    assert.equal(server.requests.length, 1);
+  });
+
+  it('refreshes at most once in a cooldown, however many unknown key ids come', async () => {
+    const each = worker({ jwksCooldownMs: 60_000 });
+    assert.notEqual(typeof (await judge(each, rs256(first))), 'string');
+    for (let i = 0; i < 30; i += 1) {
+      assert.equal(await judge(each, rs256(second, claims(), { kid: `unknown ${i}` })), 'GW_INVALID_TOKEN');
+    }
+    assert.equal(server.requests.length, 1);
+  });
+
+  it('finds a new key after the cooldown, and what was refused before is accepted then', async () => {
+    const each = worker({ jwksCooldownMs: 150 });
+    assert.notEqual(typeof (await judge(each, rs256(first))), 'string');
+    keys = [first.jwk, second.jwk];
+    const token = rs256(second);
+    assert.equal(await judge(each, token), 'GW_INVALID_TOKEN');
+    await pause(160);
+    assert.notEqual(typeof (await judge(each, token)), 'string');
+    assert.equal(server.requests.length, 2);
+  });
+
+  it('uses the keys it has while the endpoint is down, for new tokens too', async () => {
+    const each = worker({ jwksCooldownMs: 10 });
+    assert.notEqual(typeof (await judge(each, rs256(first))), 'string');
+    keys = null;
+    await pause(20);
+    assert.equal(await judge(each, rs256(second)), 'GW_INVALID_TOKEN');
+    assert.notEqual(typeof (await judge(each, rs256(first, claims({ jti: 'new' })))), 'string');
+    assert.ok(counters.total(Counter.jwksFailures) >= 1);
+  });
+
+  it('stops using keys at their greatest age, and never opens', async () => {
+    const each = worker({ jwksCooldownMs: 20, jwksMaxAgeMs: 400 });
+    assert.notEqual(typeof (await judge(each, rs256(first))), 'string');
+    keys = null;
+    let result: unknown;
+    for (let i = 0; result !== 'GW_AUTH_UNAVAILABLE'; i += 1) {
+      await pause(50);
+      result = await judge(each, rs256(first, claims({ jti: `${i}` })));
+      assert.notEqual(result, 'GW_INVALID_TOKEN');
+    }
+    keys = [first.jwk];
+    await pause(50);
+    assert.notEqual(typeof (await judge(each, rs256(first, claims({ jti: 'again' })))), 'string');
+  });
+
+  it('answers that it is unavailable when no keys were ever loaded', async () => {
+    keys = null;
+    const each = worker({});
+    for (let i = 0; i < 5; i += 1) {
+      assert.equal(await judge(each, rs256(first, claims({ jti: `${i}` }))), 'GW_AUTH_UNAVAILABLE');
+    }
+    assert.equal(server.requests.length, 1);
+  });
+});
+
+describe('keys through the whole pool', () => {
+  it('3 workers load once; a silent endpoint refuses at the deadline and holds up nobody else', async () => {
+    const server = await LoopbackServer.start((_request, response) =>
+      response.end(JSON.stringify({ keys: [first.jwk] })),
+    );
+    const bed = new Bed({ workers: 3, auth: jwtAuth({ jwksUrl: server.url() }) });
+    try {
+      const tokens = Array.from({ length: 30 }, (_, i) => rs256(first, claims({ jti: `${i}` })));
+      const results = await Promise.all(tokens.map((token) => bed.call('files__read', {}, { token })));
+      assert.ok(results.every(({ verdict }) => verdict === 'forward'));
+      assert.equal((await bed.call('files__read', {}, { token: rs256(second) })).error, 'GW_INVALID_TOKEN');
+      assert.equal(server.requests.length, 1);
+    } finally {
+      await bed.close();
+      await server.stop();
+    }
+    const silent = createServer(() => {});
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}/`;
+    const waiting = new Bed({ auth: jwtAuth({ jwksUrl: url }) });
+    try {
+      await waiting.pool.ready();
+      waiting.dispatcher.reconfigure({
+        ...waiting.pool.snapshot,
+        version: 2,
+        limits: { ...waiting.pool.snapshot.limits, decideMs: 300 },
+      });
+      const slow = waiting.call('files__read', {}, { token: rs256(first) });
+      assert.equal((await waiting.call('files__read')).error, 'GW_UNAUTHENTICATED');
+      assert.equal((await slow).error, 'GW_AUTH_UNAVAILABLE');
+    } finally {
+      await waiting.close();
+      silent.close();
+    }
+  });
+});

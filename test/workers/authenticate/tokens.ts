@@ -1,0 +1,125 @@
+/** Keys, tokens and a real key server on loopback for the tests of authentication. */
+import { createHmac, createSign, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { AuthSnapshot } from '../../../src/config/snapshot.js';
+import { ERROR_CODES } from '../../../src/errors.js';
+import { Counters, counterMemory } from '../../../src/shared/counters.js';
+import { Authenticator, Outcome } from '../../../workers/authenticate/index.js';
+import { KeySource } from '../../../workers/authenticate/keys.js';
+import type { Principal } from '../../../workers/authenticate/principal.js';
+
+export type JwtAuth = Extract<AuthSnapshot, { type: 'jwt' }>;
+
+export const ISSUER = 'https://issuer.example';
+export const AUDIENCE = 'https://gateway.example/mcp';
+export const SECRET = 'a shared secret of more than thirty-two bytes';
+
+export interface RsaKey {
+  readonly kid: string;
+  readonly publicKey: KeyObject;
+  readonly privateKey: KeyObject;
+  readonly pem: string;
+  readonly jwk: Record<string, unknown>;
+}
+
+export function rsaKey(kid: string): RsaKey {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return {
+    kid,
+    publicKey,
+    privateKey,
+    pem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    jwk: { ...publicKey.export({ format: 'jwk' }), kid, alg: 'RS256', use: 'sig' },
+  };
+}
+
+export function part(value: unknown): string {
+  return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+}
+
+export function claims(changes: Record<string, unknown> = {}): Record<string, unknown> {
+  const now = Math.floor(Date.now() / 1000);
+  return { iss: ISSUER, aud: AUDIENCE, sub: 'alice', scope: 'read write', iat: now, exp: now + 300, ...changes };
+}
+
+export function rs256(key: RsaKey, payload: unknown = claims(), header: Record<string, unknown> = {}): string {
+  const signed = `${part({ alg: 'RS256', typ: 'JWT', kid: key.kid, ...header })}.${part(payload)}`;
+  return `${signed}.${createSign('RSA-SHA256').update(signed).sign(key.privateKey).toString('base64url')}`;
+}
+
+export function hs256(secret: string, payload: unknown = claims(), header: Record<string, unknown> = {}): string {
+  const signed = `${part({ alg: 'HS256', typ: 'JWT', ...header })}.${part(payload)}`;
+  return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
+}
+
+export function jwtAuth(changes: Partial<JwtAuth> = {}): JwtAuth {
+  return {
+    type: 'jwt',
+    algorithms: ['RS256'],
+    secret: null,
+    publicKey: null,
+    jwksUrl: null,
+    jwksCooldownMs: 30_000,
+    jwksMaxAgeMs: 600_000,
+    issuer: ISSUER,
+    audience: [AUDIENCE],
+    clockToleranceSeconds: 5,
+    subjectClaim: 'sub',
+    scopeClaims: ['scope', 'scp'],
+    resourceMetadata: null,
+    ...changes,
+  };
+}
+
+/** What became of a token: the principal, or the code of the error. */
+export async function judge(authenticator: Authenticator, token: string | null): Promise<Principal | string> {
+  // As in the worker, the token lies in shared memory among other bytes.
+  const shared = Buffer.from(new SharedArrayBuffer((token?.length ?? 0) + 16));
+  shared.write(token ?? '', 8, 'latin1');
+  const end = 8 + (token?.length ?? 0);
+  const outcome = authenticator.check(shared, 8, end, token !== null, Date.now() / 1000);
+  if (outcome === Outcome.known) return authenticator.principal;
+  if (outcome === Outcome.refused) return ERROR_CODES[authenticator.error]!;
+  const verified = await authenticator.verify(token!);
+  return typeof verified === 'number' ? ERROR_CODES[verified]! : verified;
+}
+
+export function authenticatorFor(auth: AuthSnapshot, keys = new KeySource(() => {}, null)): Authenticator {
+  return new Authenticator(auth, new Counters(counterMemory(1, 1), 0), keys);
+}
+
+/** An HTTP server on loopback that counts what it is asked. */
+export class LoopbackServer {
+  readonly requests: string[] = [];
+  connections = 0;
+  readonly #server: Server;
+
+  private constructor(answer: (request: IncomingMessage, response: ServerResponse) => void) {
+    this.#server = createServer((request, response) => {
+      this.requests.push(request.url ?? '');
+      answer(request, response);
+    });
+    this.#server.on('connection', () => {
+      this.connections += 1;
+    });
+  }
+
+  static async start(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<LoopbackServer> {
+    const server = new LoopbackServer(answer);
+    server.#server.listen(0, '127.0.0.1');
+    await once(server.#server, 'listening');
+    return server;
+  }
+
+  url(path = '/jwks'): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}${path}`;
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+}

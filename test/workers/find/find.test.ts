@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { METHODS, Method } from '../../../native/layout.js';
+import { EntryFlag, type Snapshot } from '../../../src/config/snapshot.js';
+import { ERROR_CODES } from '../../../src/errors.js';
+import { Operation, VerdictFlag } from '../../../src/shared/records.js';
+import { Finder } from '../../../workers/find/index.js';
+import { Action, actionOf } from '../../../workers/find/methods.js';
+import { catalog, type EntryRow, route, sampleCatalog, server, snapshot } from '../support/fixtures.js';
+
+function found(finder: Finder, action: keyof typeof Action, name: string, isUri = false) {
+  const bytes = Buffer.from(`"${name}"`);
+  finder.find(Action[action], isUri, bytes, 1, bytes.length - 1);
+  const { server, route, entry, stripBytes, flags, toolRule } = finder;
+  return {
+    error: finder.error < 0 ? '' : ERROR_CODES[finder.error]!,
+    server,
+    route,
+    entry,
+    stripBytes,
+    flags,
+    toolRule,
+  };
+}
+
+const make = (changes: Partial<Snapshot> = {}, table = sampleCatalog): Finder => new Finder(snapshot(changes), table);
+
+describe('find', () => {
+  it('finds tools, prompts and resources by their exact names, each kind among its own', () => {
+    const finder = make();
+    assert.deepEqual(found(finder, 'tool', 'files__read'), {
+      error: '',
+      server: 0,
+      route: -1,
+      entry: 0,
+      stripBytes: 0,
+      flags: 0,
+      toolRule: -1,
+    });
+    assert.equal(found(finder, 'tool', 'search__find').server, 1);
+    assert.equal(found(finder, 'prompt', 'files__greet').entry, 2);
+    assert.equal(found(finder, 'resource', 'file:///etc/motd').entry, 3);
+    assert.equal(found(finder, 'prompt', 'files__read').error, 'GW_UNKNOWN_PROMPT');
+    assert.equal(found(finder, 'tool', 'files__greet').error, 'GW_UNKNOWN_TOOL');
+    assert.equal(found(finder, 'resource', 'file:///etc/passwd').error, 'GW_UNKNOWN_RESOURCE');
+  });
+
+  it('knows no near misses: case, look-alikes, separators, paths', () => {
+    const finder = make();
+    for (const name of [
+      'Files__read',
+      'files__rеad',
+      'files_read',
+      'files__',
+      '__read',
+      'read',
+      'files__read ',
+      '../files__read',
+      'files__read\0',
+      '',
+      'search__read',
+      'files__search__find',
+      '__proto__',
+      'constructor',
+    ]) {
+      assert.equal(found(finder, 'tool', name).error, 'GW_UNKNOWN_TOOL', JSON.stringify(name));
+    }
+  });
+
+  it('takes an explicit address, and judges it by the public name', () => {
+    const routes = [route('r', { tools: ['search__*'], requiredScopes: ['s'] })];
+    const finder = make({ routes });
+    const addressed = found(finder, 'tool', 'search:find');
+    assert.equal(addressed.entry, 1);
+    assert.equal(addressed.route, 0);
+    assert.equal(found(finder, 'tool', 'files:find').error, 'GW_UNKNOWN_TOOL');
+    assert.equal(found(finder, 'tool', 'search:search__find').error, 'GW_UNKNOWN_TOOL');
+  });
+
+  it('marks calls that may be repeated', () => {
+    const rows: EntryRow[] = [
+      ['tool', 0, 'a__ro', 'ro', EntryFlag.readOnly],
+      ['tool', 0, 'a__id', 'id', EntryFlag.idempotent],
+      ['tool', 0, 'a__no', 'no', EntryFlag.destructive],
+      ['prompt', 0, 'a__p'],
+    ];
+    const finder = make({ routes: [route('r', { tools: ['a__no'], idempotent: true })] }, catalog(rows));
+    for (const name of ['a__ro', 'a__id', 'a__no'])
+      assert.equal(found(finder, 'tool', name).flags, VerdictFlag.safe, name);
+    assert.equal(found(finder, 'prompt', 'a__p').flags, VerdictFlag.safe);
+    assert.equal(found(make({}, catalog(rows)), 'tool', 'a__no').flags, 0);
+  });
+
+  it('uses the first route that matches, and its servers in order', () => {
+    const finder = make({
+      routes: [
+        route('none', { prompts: ['**'] }),
+        route('files', { tools: ['files__r*'], servers: [1, 0] }),
+        route('all', { tools: ['**'] }),
+      ],
+    });
+    assert.deepEqual([found(finder, 'tool', 'files__read').route, found(finder, 'tool', 'files__read').server], [1, 1]);
+    assert.deepEqual(
+      [found(finder, 'tool', 'search__find').route, found(finder, 'tool', 'search__find').server],
+      [2, 1],
+    );
+    assert.equal(found(finder, 'prompt', 'files__greet').route, 0);
+    assert.equal(found(finder, 'resource', 'file:///etc/motd').route, -1);
+  });
+
+  it('resolves resources: exact before template, the most literal template, then routes with servers', () => {
+    const table = catalog([
+      ['template', 0, 'file:///{+path}', 'file:///{+path}'],
+      ['template', 1, 'file:///home/{+path}', 'file:///home/{+path}'],
+      ['resource', 0, 'file:///home/me', 'file:///home/me'],
+      ['template', 0, 'broken:{', 'broken:{'],
+    ]);
+    const finder = make(
+      { routes: [route('web', { resources: ['https://docs/**', 'x://{id}'], servers: [1] })] },
+      table,
+    );
+    assert.equal(found(finder, 'resource', 'file:///home/me').entry, 2);
+    assert.equal(found(finder, 'resource', 'file:///home/you').entry, 1);
+    assert.equal(found(finder, 'resource', 'file:///etc/motd').entry, 0);
+    const web = found(finder, 'resource', 'https://docs/a/b');
+    assert.deepEqual([web.error, web.entry, web.server, web.route, web.stripBytes], ['', -1, 1, 0, 0]);
+    assert.equal(found(finder, 'resource', 'x://7').server, 1);
+    assert.equal(found(finder, 'resource', 'x://7/8').error, 'GW_UNKNOWN_RESOURCE');
+    assert.equal(found(finder, 'resource', 'broken:{').error, 'GW_UNKNOWN_RESOURCE');
+  });
+
+  it('routes completions by the prompt, the template text or the resource they refer to', () => {
+    const finder = make();
+    assert.equal(found(finder, 'complete', 'files__greet').entry, 2);
+    assert.equal(found(finder, 'complete', 'file:///home/{+path}', true).entry, 4);
+    assert.equal(found(finder, 'complete', 'file:///etc/motd', true).entry, 3);
+    assert.equal(found(finder, 'complete', 'nope').error, 'GW_UNKNOWN_PROMPT');
+    assert.equal(found(finder, 'complete', 'nope://', true).error, 'GW_UNKNOWN_RESOURCE');
+  });
+
+  it('forwards names of servers that are not discovered yet, without their prefix, but not what they exclude', () => {
+    const servers = [
+      server('files'),
+      server('search', { exclude: ['drop_*'], include: ['*'] }),
+      server('bare', { prefix: null, include: ['only_*'] }),
+    ];
+    const finder = make({ servers }, catalog([['tool', 0, 'files__read']], 1, [1, 2]));
+    const seen = found(finder, 'tool', 'search__find');
+    assert.deepEqual([seen.error, seen.server, seen.entry, seen.stripBytes], ['', 1, -1, 8]);
+    assert.equal(found(finder, 'tool', 'search:find').stripBytes, 7);
+    assert.equal(found(finder, 'tool', 'search__drop_all').error, 'GW_UNKNOWN_TOOL');
+    assert.equal(found(finder, 'tool', 'search:drop_all').error, 'GW_UNKNOWN_TOOL');
+    assert.equal(found(finder, 'tool', 'search__').error, 'GW_UNKNOWN_TOOL');
+    assert.deepEqual(
+      [found(finder, 'tool', 'only_this').server, found(finder, 'tool', 'only_this').stripBytes],
+      [2, 0],
+    );
+    assert.equal(found(finder, 'tool', 'files__other').error, 'GW_UNKNOWN_TOOL');
+    assert.equal(found(finder, 'prompt', 'search__hello').server, 1);
+  });
+
+  it('applies tool rules by the first pattern', () => {
+    const perTool = [
+      { tools: ['files__read', 'x'], rule: { rate: 1, burst: 1 } },
+      { tools: ['**'], rule: { rate: 1, burst: 1 } },
+    ];
+    const finder = make({ rateLimits: { global: null, perClient: null, perTool, maxClients: 1 } });
+    assert.equal(found(finder, 'tool', 'files__read').toolRule, 0);
+    assert.equal(found(finder, 'tool', 'search__find').toolRule, 1);
+    assert.equal(found(finder, 'tool', 'files:read').toolRule, 0);
+    assert.equal(found(finder, 'prompt', 'files__greet').toolRule, -1);
+  });
+
+  it('stays one shape from call to call', () => {
+    const finder = make();
+    const shape = (): string[] => Object.keys(finder);
+    const before = shape();
+    found(finder, 'tool', 'files__read');
+    found(finder, 'tool', 'nope');
+    found(finder, 'resource', 'file:///etc/motd');
+    assert.deepEqual(shape(), before);
+  });
+});
+
+describe('methods', () => {
+  const named = (modern: boolean, action: number): string[] =>
+    METHODS.filter((method, id) => method !== '' && actionOf(id, modern) === action);
+
+  it('are each of their era', () => {
+    assert.deepEqual(named(false, Action.none), [
+      'server/discover',
+      'subscriptions/listen',
+      'tasks/get',
+      'tasks/result',
+      'tasks/list',
+      'tasks/cancel',
+      'tasks/update',
+      'sampling/createMessage',
+      'roots/list',
+      'elicitation/create',
+    ]);
+    assert.deepEqual(named(true, Action.none), [
+      'initialize',
+      'ping',
+      'resources/subscribe',
+      'resources/unsubscribe',
+      'subscriptions/listen',
+      'logging/setLevel',
+      'tasks/get',
+      'tasks/result',
+      'tasks/list',
+      'tasks/cancel',
+      'tasks/update',
+      'sampling/createMessage',
+      'roots/list',
+      'elicitation/create',
+    ]);
+    assert.equal(actionOf(Method.unknown, false), Action.none);
+    assert.equal(actionOf(Operation.stream, false), Action.local);
+    assert.equal(actionOf(Method.toolsCall, true), Action.tool);
+    assert.equal(actionOf(Method.resourcesRead, false), Action.resource);
+  });
+});
