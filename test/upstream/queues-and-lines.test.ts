@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Exchange } from '../../src/request/exchange.js';
+import { CallQueue, recycle } from '../../src/upstream/call-queue.js';
+import { escaped, LogLimit } from '../../src/upstream/log-limit.js';
+import { LineSplitter } from '../../src/upstream/stdio-lines.js';
+
+const NO_BYTES = Buffer.alloc(0);
+
+test('property: a call queue behaves like a bounded list', () => {
+  const step = fc.oneof(
+    fc.record({ do: fc.constant('push' as const), which: fc.nat(7) }),
+    fc.record({ do: fc.constant('shift' as const) }),
+    fc.record({ do: fc.constant('remove' as const), which: fc.nat(7) }),
+  );
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 10 }), fc.array(step, { maxLength: 120 }), (capacity, steps) => {
+      const exchanges = Array.from({ length: 8 }, (_, slot) => new Exchange(slot));
+      const queue = new CallQueue(capacity);
+      // A removed call keeps its place until it comes to the front, so the model knows of holes.
+      const model: (Exchange | null)[] = [];
+      for (const each of steps) {
+        if (each.do === 'push') {
+          const exchange = exchanges[each.which]!;
+          if (model.includes(exchange)) continue;
+          const taken = queue.push(exchange, NO_BYTES, exchange.slot, '', null);
+          assert.equal(taken, model.length < capacity);
+          if (taken) model.push(exchange);
+        } else if (each.do === 'shift') {
+          while (model.length > 0 && model[0] === null) model.shift();
+          const expected = model.shift() ?? null;
+          const cell = queue.shift();
+          assert.equal(cell?.exchange ?? null, expected);
+          if (cell !== null) {
+            assert.equal(cell.method, expected?.slot);
+            recycle(cell);
+          }
+        } else {
+          const at = model.indexOf(exchanges[each.which]!);
+          assert.equal(queue.remove(exchanges[each.which]!), at >= 0);
+          if (at >= 0) model[at] = null;
+        }
+        assert.equal(queue.size, model.filter((entry) => entry !== null).length);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+function split(
+  chunks: readonly Buffer[],
+  maxLineBytes: number,
+): { lines: string[]; overflow: number; buffered: number } {
+  const lines: string[] = [];
+  let overflow = 0;
+  const splitter = new LineSplitter(maxLineBytes, {
+    line: (bytes) => lines.push(bytes.toString('latin1')),
+    lineTooLong: () => {
+      overflow += 1;
+    },
+  });
+  for (const chunk of chunks) splitter.feed(chunk);
+  return { lines, overflow, buffered: splitter.buffered };
+}
+
+test('property: lines come out whole however the bytes are cut', () => {
+  const byte = fc.oneof(fc.constantFrom(0x0a, 0x0d, 0x61), fc.nat(255));
+  fc.assert(
+    fc.property(fc.array(byte, { maxLength: 200 }), fc.array(fc.nat(200), { maxLength: 8 }), (bytes, cuts) => {
+      const whole = Buffer.from(bytes);
+      const places = [0, ...cuts.map((cut) => cut % (whole.length + 1)).sort((a, b) => a - b), whole.length];
+      const chunks = places.slice(1).map((end, index) => whole.subarray(places[index]!, end));
+      const expected = whole
+        .toString('latin1')
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => line.replace(/\r$/, ''))
+        .filter((line) => line !== '');
+      assert.deepEqual(split(chunks, 1_000).lines, expected);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test('a line over the limit ends the splitting, in one chunk or many', () => {
+  const long = Buffer.from(`ok\n${'x'.repeat(101)}\nnever\n`);
+  assert.deepEqual(split([long], 100), { lines: ['ok'], overflow: 1, buffered: 0 });
+  const pieces = Array.from({ length: 30 }, () => Buffer.from('x'.repeat(10)));
+  assert.deepEqual(split([...pieces, Buffer.from('\nnever\n')], 100), { lines: [], overflow: 1, buffered: 0 });
+  assert.deepEqual(split([Buffer.from(`${'x'.repeat(100)}\n`)], 100).lines.length, 1);
+});
+
+test('a listener may end the splitting in the middle of a chunk', () => {
+  const lines: string[] = [];
+  const splitter = new LineSplitter(100, {
+    line: (bytes) => {
+      lines.push(bytes.toString());
+      splitter.end();
+    },
+    lineTooLong: () => {},
+  });
+  splitter.feed(Buffer.from('a\nb\nc'));
+  splitter.feed(Buffer.from('d\n'));
+  assert.deepEqual(lines, ['a']);
+});
+
+test('property: escaped text is printable and names every byte', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
+      const text = escaped(bytes);
+      assert.match(text, /^[\x20-\x7e]*$/);
+      const back = text.replace(/\\\\|\\x(..)/g, (whole, hex) =>
+        whole === '\\\\' ? '\\' : String.fromCharCode(Number.parseInt(hex, 16)),
+      );
+      assert.deepEqual(Buffer.from(back, 'latin1'), Buffer.from(bytes));
+    }),
+  );
+  assert.equal(escaped(Buffer.from('abcdef'), 3), 'abc...');
+});
+
+test('a log limit lets a few lines through and says how many it kept back', () => {
+  const limit = new LogLimit(2, 1_000);
+  assert.deepEqual(
+    [0, 1, 2, 3, 999].map((now) => limit.admit(now)),
+    [0, 0, -1, -1, -1],
+  );
+  assert.deepEqual(
+    [1_000, 1_001].map((now) => limit.admit(now)),
+    [3, 0],
+  );
+});
