@@ -1,5 +1,12 @@
-/** Renders `layout.h`, the C++ view of `layout.ts`; a test fails when the file and this text differ. */
+/**
+ * Renders `layout.h`, the C++ view of `layout.ts` and `keys.ts`; a test fails when the file and this text differ.
+ * `node dist/native/layout-header.js` writes it.
+ */
 
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { packageRoot } from '../src/package-root.js';
 import { KEYS_BY_LEVEL, Key } from './keys.js';
 import { Flag, Kind, METHODS, Method, ScanStatus, SPAN_COUNT, Span } from './layout.js';
 
@@ -15,7 +22,7 @@ function strings(name: string, values: readonly string[]): string {
 /** The text of `native/layout.h`. */
 export function layoutHeader(): string {
   return [
-    '// Generated from layout.ts and keys.ts by `npm run generate`. Do not edit.\n#pragma once\n',
+    '// Generated from layout.ts and keys.ts by layout-header.ts. Do not edit.\n#pragma once\n',
     '#include <cstdint>\n',
     'namespace switchyard {\n',
     constants('Span', Span),
@@ -31,4 +38,8 @@ export function layoutHeader(): string {
     constants('Key', Key),
     '}  // namespace switchyard\n',
   ].join('\n');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  writeFileSync(join(packageRoot, 'native', 'layout.h'), layoutHeader());
 }

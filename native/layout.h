@@ -1,4 +1,4 @@
-// Generated from layout.ts and keys.ts by `npm run generate`. Do not edit.
+// Generated from layout.ts and keys.ts by layout-header.ts. Do not edit.
 #pragma once
 
 #include <cstdint>

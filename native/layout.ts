@@ -1,6 +1,6 @@
 /**
- * The one description of what a scan writes. `native/scan.cc` mirrors these numbers
- * (`native/layout.h`, generated from this file by `npm run generate`), so a change here is a change there.
+ * The one description of what a scan writes. The C++ scan has these numbers from `native/layout.h`, which
+ * `native/layout-header.ts` generates from this file.
  *
  * A scan fills an `Int32Array` of {@link SPAN_COUNT} slots. Positions are byte offsets into the scanned
  * bytes, end exclusive; `-1` in a `…Start` slot means "absent". String values are given without their

@@ -111,7 +111,8 @@ async function alone(work) {
 function explain(output) {
   if (/Could not find any Python/i.test(output)) return 'Python 3, which node-gyp needs, was not found.';
   if (/not found: make|make: (command )?not found|Error: not found: make/i.test(output)) return 'make was not found.';
-  if (/\*\*\* .*Error 127\b|(g\+\+|c\+\+|cc|gcc): (command )?not found/.test(output)) {
+  // make reports a missing command as 127; gyp, which asks the compiler named by CC for its platform, by a trace.
+  if (/\*\*\* .*Error 127\b|^FileNotFoundError:/m.test(output)) {
     return 'No C++ compiler was found.';
   }
   const line = output.split('\n').find((text) => /error: |\*\*\* |ERR! stack Error/.test(text));

@@ -73,3 +73,16 @@ export function describe({ status, spans, bytes }: Scan): Record<string, unknown
   if (spans[Span.method] !== 0) description['method'] = method?.[0];
   return description;
 }
+
+/** Input, status, and the slots that matter. */
+export type Row = readonly [input: string | Uint8Array, status: string, slots?: Readonly<Record<string, unknown>>];
+
+/** Scans each row with both decoders and compares what it names. */
+export function check(rows: readonly Row[]): void {
+  for (const [input, status, slots = {}] of rows) {
+    const seen = describe(scan(input));
+    const label = typeof input === 'string' ? input.slice(0, 200) : Buffer.from(input).toString('hex');
+    assert.equal(seen['status'], status, label);
+    for (const [slot, expected] of Object.entries(slots)) assert.deepEqual(seen[slot], expected, `${slot} of ${label}`);
+  }
+}

@@ -45,8 +45,8 @@ const run = (root: string, path: string, args: readonly string[], choice = '') =
       SWITCHYARD_DECODER: choice,
       PYTHON: '',
       npm_config_python: '',
-      CC: 'cc',
-      CXX: 'c++',
+      CC: undefined,
+      CXX: undefined,
     },
   });
 
