@@ -54,6 +54,7 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
     server.maxHeadersCount = this.#rules.maxHeaders + 1;
     server.maxConnections = this.#rules.maxConnections;
     server.on('request', (request, response) => this.#request(request, response));
+    server.on('checkContinue', (request, response) => this.#request(request, response));
     server.on('checkExpectation', (request, response) => this.#request(request, response));
     server.on('connection', (socket) => {
       this.#connections += 1;

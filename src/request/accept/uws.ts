@@ -1,3 +1,4 @@
+import { createServer } from 'node:net';
 import type { Snapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Milliseconds } from '../../units.js';
@@ -59,9 +60,15 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     this.#sweep.unref();
   }
 
-  /** @throws Error when uWebSockets.js does not load, or with `code` EADDRINUSE when the port cannot be had */
-  static open(options: FrontEndOptions): UwsFrontEnd {
-    return new UwsFrontEnd(options, loadUws(options.snapshot.limits.maxHeaderBytes));
+  /** @throws Error when uWebSockets.js does not load, or with a `code` of listen(2) when the port cannot be had */
+  static async open(options: FrontEndOptions): Promise<UwsFrontEnd> {
+    const { host, port, limits } = options.snapshot;
+    const front = new UwsFrontEnd(options, loadUws(limits.maxHeaderBytes));
+    if (front.address.port > 0) return front;
+    await front.close();
+    // uWS does not say why; node does when it tries the same.
+    await listenReason(host, port);
+    throw Object.assign(new Error(`cannot listen on ${host}:${port}`), { code: 'EADDRINUSE' });
   }
 
   get maxClientBufferBytes(): number {
@@ -141,16 +148,12 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
   }
 
   #listen(snapshot: Snapshot): number {
-    let port = -1;
+    let port = 0;
     this.#app.listen(snapshot.host, snapshot.port, this.#uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (socket) => {
       if (socket === false) return;
       this.#listenSocket = socket;
       port = this.#uws.us_socket_local_port(socket);
     });
-    if (port < 0) {
-      this.#app.close();
-      throw Object.assign(new Error(`cannot listen on ${snapshot.host}:${snapshot.port}`), { code: 'EADDRINUSE' });
-    }
     return port;
   }
 
@@ -273,6 +276,15 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
       else if (call.progressAt < before) call.response?.close();
     }
   }
+}
+
+/** Rejects with the error of listen(2); resolves when there is none. */
+function listenReason(host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen({ host, port }, () => server.close(() => resolve()));
+  });
 }
 
 function ignore(): void {}

@@ -103,6 +103,10 @@ for (const kind of KINDS) {
       openTestFront(kind, undefined, { port: front.port }),
       (error: NodeJS.ErrnoException) => error.code === 'EADDRINUSE',
     );
+    await assert.rejects(
+      openTestFront(kind, undefined, { host: '192.0.2.1' }),
+      (error: NodeJS.ErrnoException) => error.code === 'EADDRNOTAVAIL',
+    );
   });
 
   test(`${kind}: it listens on IPv6`, async (context) => {

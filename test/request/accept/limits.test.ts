@@ -60,7 +60,12 @@ for (const kind of KINDS) {
     const reply = await rawRequest(front.port, head('Content-Length: 104857600'), { waitMs: 5000 });
     assert.equal(reply.status, 413);
     assert.ok(reply.closed);
-    assert.deepEqual(front.refused, ['GW_BODY_TOO_LARGE']);
+    const asking = await rawRequest(front.port, head('Expect: 100-continue\r\nContent-Length: 104857600'), {
+      waitMs: 5000,
+    });
+    assert.match(asking.text, /HTTP\/1\.1 413/);
+    assert.ok(asking.closed);
+    assert.deepEqual(front.refused, ['GW_BODY_TOO_LARGE', 'GW_BODY_TOO_LARGE']);
     assert.deepEqual(front.seen, []);
   });
 
