@@ -1,3 +1,4 @@
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Compilation } from './compilation.js';
@@ -41,7 +42,7 @@ function bearer(compilation: Compilation, auth: BearerConfig): AuthSnapshot {
   return {
     type: 'bearer',
     tokens: entries.map(({ token, subject, scopes }) => ({ token, subject, scopes: scopeList(scopes) })),
-    resourceMetadata: auth.resourceMetadata ?? null,
+    resourceMetadata: metadataUrl(compilation, auth.resourceMetadata),
   };
 }
 
@@ -80,8 +81,8 @@ function jwt(compilation: Compilation, auth: JwtConfig): AuthSnapshot {
     type: 'jwt',
     algorithms,
     secret: auth.secret ?? null,
-    publicKey: publicKey(compilation, auth),
-    jwksUrl: auth.jwksUrl ?? null,
+    publicKey: publicKey(compilation, auth, algorithms),
+    jwksUrl: auth.jwksUrl === undefined ? null : new URL(auth.jwksUrl).href,
     jwksCooldownMs: auth.jwksCooldownMs,
     jwksMaxAgeMs: auth.jwksMaxAgeMs,
     issuer: auth.issuer ?? null,
@@ -89,8 +90,18 @@ function jwt(compilation: Compilation, auth: JwtConfig): AuthSnapshot {
     clockToleranceSeconds: auth.clockToleranceSeconds,
     subjectClaim: auth.subjectClaim,
     scopeClaims: auth.scopeClaims,
-    resourceMetadata: auth.resourceMetadata ?? null,
+    resourceMetadata: metadataUrl(compilation, auth.resourceMetadata),
   };
+}
+
+/** In the form that a header can carry: whatever is unusual in it is percent-encoded (WHATWG URL). */
+function metadataUrl(compilation: Compilation, text: string | undefined): string | null {
+  if (text === undefined) return null;
+  const url = new URL(text);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') {
+    compilation.problem(['auth', 'resourceMetadata'], 'must start with https:// or http://');
+  }
+  return url.href;
 }
 
 function checkJwksUrl(compilation: Compilation, text: string): void {
@@ -103,28 +114,65 @@ function checkJwksUrl(compilation: Compilation, text: string): void {
   }
 }
 
-function publicKey(compilation: Compilation, auth: JwtConfig): string | null {
-  if (auth.publicKey !== undefined) return checkKey(compilation, auth.publicKey, ['auth', 'publicKey']);
+function publicKey(compilation: Compilation, auth: JwtConfig, algorithms: readonly string[]): string | null {
+  if (auth.publicKey !== undefined) {
+    return checkKey(compilation, auth.publicKey, ['auth', 'publicKey'], algorithms);
+  }
   if (auth.publicKeyFile === undefined) return null;
   const path = ['auth', 'publicKeyFile'];
   try {
     const text = readFileSync(resolve(compilation.loaded.folder, auth.publicKeyFile), 'utf8');
-    return checkKey(compilation, text, path);
+    return checkKey(compilation, text, path, algorithms);
   } catch {
     compilation.problem(path, 'the file cannot be read');
     return null;
   }
 }
 
-function checkKey(compilation: Compilation, text: string, path: readonly string[]): string {
-  const key = text.trim();
-  if (/PRIVATE KEY/.test(key) || (key.startsWith('{') && /"d"\s*:/.test(key))) {
-    compilation.problem(path, 'is a private key; give the public one');
-  } else if (!/^-----BEGIN (PUBLIC KEY|CERTIFICATE)-----/.test(key) && !key.startsWith('{')) {
+/** Reads the key once here, so that one which cannot be used is told with its place and not by a worker. */
+function checkKey(
+  compilation: Compilation,
+  text: string,
+  path: readonly string[],
+  algorithms: readonly string[],
+): string {
+  // A variable often holds a PEM on one line, its line breaks written as \n.
+  const key = text.trim().replaceAll('\\n', '\n');
+  const json = key.startsWith('{');
+  if (/PRIVATE KEY/.test(key) || (json && /"(d|k)"\s*:/.test(key))) {
+    compilation.problem(path, 'is a private or secret key; give the public one');
+  } else if (!json && !/^-----BEGIN (PUBLIC KEY|CERTIFICATE)-----/.test(key)) {
     compilation.problem(
       path,
       'must be PEM ("-----BEGIN PUBLIC KEY-----" or "-----BEGIN CERTIFICATE-----") or JWK JSON',
     );
+  } else {
+    const keys = readKeys(key, json);
+    if (keys === null) compilation.problem(path, 'is not a public key that can be read');
+    else if (!keys.some((one) => algorithms.some((algorithm) => fits(one, algorithm)))) {
+      compilation.problem(path, `fits none of the algorithms ${algorithms.join(', ')}`);
+    }
   }
   return key;
+}
+
+function readKeys(text: string, json: boolean): KeyObject[] | null {
+  try {
+    if (!json) return [createPublicKey(text)];
+    const document = JSON.parse(text) as { keys?: unknown };
+    const list = Array.isArray(document.keys) ? (document.keys as JsonWebKey[]) : [document as JsonWebKey];
+    return list.map((key) => createPublicKey({ key, format: 'jwk' }));
+  } catch {
+    return null;
+  }
+}
+
+const CURVES: Readonly<Record<string, string>> = { ES256: 'prime256v1', ES384: 'secp384r1', ES512: 'secp521r1' };
+
+/** Whether a key can verify an algorithm (RFC 7518 3.3 to 3.5, RFC 8037 3.1). */
+function fits(key: KeyObject, algorithm: string): boolean {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
+  if (type === 'rsa') return /^[RP]S/.test(algorithm) && (details?.modulusLength ?? 0) >= 2_048;
+  if (type === 'ec') return CURVES[algorithm] === details?.namedCurve;
+  return type === 'ed25519' && algorithm === 'EdDSA';
 }

@@ -65,6 +65,22 @@ for (const [name, format, text] of documents) {
   });
 }
 
+/** Configurations that stand in fences of the documentation. */
+const fences = ['README.md', ...readdirSync(join(packageRoot, 'docs')).map((name) => `docs/${name}`)]
+  .filter((name) => name.endsWith('.md'))
+  .flatMap((name) => {
+    const text = readFileSync(join(packageRoot, name), 'utf8');
+    return [...text.matchAll(/^```(json|jsonc|yaml|toml)\n([\s\S]*?)^```/gm)].map(
+      ([, format, body]): [string, ConfigFormat, string] => [name, format as ConfigFormat, body as string],
+    );
+  })
+  .filter(([, , text]) => text.includes('mcpServers'));
+
+test('every configuration in the documentation can be used', () => {
+  assert.ok(fences.length > 0);
+  for (const [name, format, text] of fences) compileSnapshot(parseConfig(text, format, { fileName: name, env }));
+});
+
 for (const format of ['json', 'yaml', 'toml'] as const) {
   test(`what is commented out in the ${format} starter file is valid, too`, () => {
     const lines = starterFile(format).split('\n');
