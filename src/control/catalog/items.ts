@@ -1,6 +1,7 @@
 /** Reads one item of an upstream's list and prepares its two spellings: towards modern and towards legacy clients. */
 import { isUtf8 } from 'node:buffer';
 import { EntryFlag } from '../../config/snapshot.js';
+import { compileProblem } from './compilable.js';
 import { headerParams } from './header-params.js';
 import { applyEdits, type Edit, type Member, objectMembers, removeMembers, toLatin1 } from './json-text.js';
 import { needsWrapping, objectProperties, wrapOutputSchema } from './legacy-schema.js';
@@ -71,10 +72,17 @@ function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | stri
     return 'it runs only as a task, and tasks are not carried';
   }
   const listed = typeof params === 'string' ? [] : params;
+  const schema = isObject(parsed['outputSchema']) ? parsed['outputSchema'] : null;
+  const fault = schema === null ? null : compileProblem(schema);
+  const note = fault === null ? '' : `outputSchema is kept from legacy clients: ${fault}`;
   return {
     ...base,
+    repaired: [repaired, note].filter((part) => part !== '').join('; '),
     flags: toolFlags(parsed) | (listed.length > 0 ? EntryFlag.headerParams : 0),
-    edits: [legacyEdits(text, clean, parsed), removeMembers(clean, ({ key }) => key === 'execution')],
+    edits: [
+      legacyEdits(text, clean, parsed, fault === null ? schema : null),
+      removeMembers(clean, ({ key }) => key === 'execution'),
+    ],
     headerParams: listed,
   };
 }
@@ -155,19 +163,24 @@ function hasBooleanProperty(schema: unknown): boolean {
   return Object.values(schema['properties']).some((value) => typeof value === 'boolean');
 }
 
-function legacyEdits(text: string, members: readonly Member[], parsed: Record<string, unknown>): Edit[] {
+/** @param outputSchema null = there is none, or legacy clients must not see it */
+function legacyEdits(
+  text: string,
+  members: readonly Member[],
+  parsed: Record<string, unknown>,
+  outputSchema: Record<string, unknown> | null,
+): Edit[] {
   const edits: Edit[] = [];
-  const { inputSchema, outputSchema } = parsed;
-  if (hasBooleanProperty(inputSchema)) {
+  if (hasBooleanProperty(parsed['inputSchema'])) {
     edits.push(...objectProperties(text, members.findLast(({ key }) => key === 'inputSchema')!.valueStart));
   }
-  if (isObject(outputSchema)) {
+  if (outputSchema === null) {
+    edits.push(...removeMembers(members, ({ key }) => key === 'outputSchema'));
+  } else if (needsWrapping(outputSchema)) {
     const { valueStart, valueEnd } = members.findLast(({ key }) => key === 'outputSchema')!;
-    if (needsWrapping(outputSchema)) {
-      edits.push({ start: valueStart, end: valueEnd, text: wrapOutputSchema(text, valueStart, valueEnd) });
-    } else if (hasBooleanProperty(outputSchema)) {
-      edits.push(...objectProperties(text, valueStart));
-    }
+    edits.push({ start: valueStart, end: valueEnd, text: wrapOutputSchema(text, valueStart, valueEnd) });
+  } else if (hasBooleanProperty(outputSchema)) {
+    edits.push(...objectProperties(text, members.findLast(({ key }) => key === 'outputSchema')!.valueStart));
   }
   return edits;
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { EntryFlag } from '../../../src/config/snapshot.js';
 import { type Item, readItem, renderItem } from '../../../src/control/catalog/items.js';
+import { wrapOutputSchema } from '../../../src/control/catalog/legacy-schema.js';
 import type { ListName } from '../../../src/control/catalog/types.js';
 
 const LEGACY = 0;
@@ -101,9 +102,8 @@ const wraps: [name: string, natural: object, wrapped: object][] = [
   ],
 ];
 for (const [name, natural, inner] of wraps) {
-  test(`legacy clients get an output schema around ${name}`, () => {
-    const text = `{"name":"a","outputSchema":${JSON.stringify(natural)},"inputSchema":{"type":"object"}}`;
-    assert.equal(render(text, null, MODERN), text);
+  test(`the schema around ${name} leads where the old one did`, () => {
+    const text = `  ${JSON.stringify(natural)}`;
     const { $schema } = natural as { $schema?: string };
     const expected = {
       ...($schema === undefined ? {} : { $schema }),
@@ -111,9 +111,24 @@ for (const [name, natural, inner] of wraps) {
       properties: { result: inner },
       required: ['result'],
     };
-    assert.deepEqual(JSON.parse(render(text, null, LEGACY)).outputSchema, expected);
+    assert.deepEqual(JSON.parse(wrapOutputSchema(text, 2, text.length)), expected);
   });
 }
+
+test('legacy clients get an object around any other output schema', () => {
+  const natural = '{"type":"array", "items":{"const":1.0}}';
+  const text = `{"name":"a","outputSchema":${natural},"inputSchema":{"type":"object"}}`;
+  assert.equal(render(text, null, MODERN), text);
+  const wrapped = `{"type":"object","properties":{"result":${natural}},"required":["result"]}`;
+  assert.equal(render(text, 'p__a', LEGACY), text.replace('"a"', '"p__a"').replace(natural, wrapped));
+});
+
+test('an output schema that legacy clients cannot compile is kept from them, and they are told the rest', () => {
+  const text = '{"name":"a","outputSchema":{"type":"object","required":true},"inputSchema":{"type":"object"}}';
+  assert.equal(render(text, null, MODERN), text);
+  assert.equal(render(text, null, LEGACY), '{"name":"a","inputSchema":{"type":"object"}}');
+  assert.match(read(text).repaired, /legacy clients: required/);
+});
 
 test('an output schema of an object stays as it is', () => {
   const text = '{"name":"a","inputSchema":{"type":"object"},"outputSchema":{"type":"object","x":1.0}}';
