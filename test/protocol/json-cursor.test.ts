@@ -22,19 +22,19 @@ const textOf = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 /** Text of a JSON value with whitespace where the grammar allows it and some characters escaped. */
 const spelledJson = fc
   .tuple(fc.jsonValue({ maxDepth: 4 }), fc.constantFrom('', ' ', '\n\t', ' \r\n '), fc.boolean())
-  .map(([value, space, escape]) => spell(value, space, escape));
+  .map(([value, space, escaped]) => spell(value, space, escaped));
 
-function spell(value: unknown, space: string, escape: boolean): string {
+function spell(value: unknown, space: string, escaped: boolean): string {
   const inner = (parts: string[]) => parts.join(`${space},${space}`);
-  if (Array.isArray(value)) return `[${space}${inner(value.map((item) => spell(item, space, escape)))}${space}]`;
+  if (Array.isArray(value)) return `[${space}${inner(value.map((item) => spell(item, space, escaped)))}${space}]`;
   if (typeof value === 'object' && value !== null) {
     const members = Object.entries(value).map(
-      ([key, item]) => `${spell(key, space, escape)}${space}:${space}${spell(item, space, escape)}`,
+      ([key, item]) => `${spell(key, space, escaped)}${space}:${space}${spell(item, space, escaped)}`,
     );
     return `{${space}${inner(members)}${space}}`;
   }
   const text = JSON.stringify(value);
-  if (!escape || typeof value !== 'string') return text;
+  if (!escaped || typeof value !== 'string') return text;
   return text.replace(/[a-zé-￿]/g, (character, at: number) =>
     text[at - 1] === '\\' || /\\u[0-9a-f]{0,3}$/.test(text.slice(0, at))
       ? character
