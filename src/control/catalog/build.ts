@@ -107,7 +107,7 @@ function offered(input: CatalogInput, list: ListName, kind: number, problems: Pr
         return;
       }
       if (!allowed(item.name)) return;
-      if (kind === EntryKind.tool && offers.length >= input.maxTools) {
+      if (offers.length >= input.maxTools) {
         surplus += 1;
         return;
       }
@@ -115,7 +115,7 @@ function offered(input: CatalogInput, list: ListName, kind: number, problems: Pr
       offers.push({ server: discovery.server, item });
     });
   }
-  if (surplus > 0) problems.add('limit', list, '', '', `${surplus} tools beyond limits.maxTools are not offered`);
+  if (surplus > 0) problems.add('limit', list, '', '', `${surplus} items beyond limits.maxTools are not offered`);
   return offers;
 }
 

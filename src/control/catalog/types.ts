@@ -53,7 +53,7 @@ export interface CatalogInput {
   readonly gatewayName: string;
   readonly gatewayVersion: string;
   readonly rules: CatalogRules;
-  /** Most tools offered; the rest is dropped and reported. */
+  /** Most items of each list; the rest is dropped and reported. */
   readonly maxTools: Count;
   /** Longest merged `instructions`. */
   readonly maxInstructions: Bytes;

@@ -163,11 +163,14 @@ test('problems are counted beyond those that are kept', async () => {
   assert.deepEqual(catalog.problemCounts, { dropped: 1, 'unusual-name': 300, shortened: 1 });
 });
 
-test('tools beyond the limit are left out and reported', async () => {
+test('items beyond the limit are left out of each list and reported', async () => {
   const from = { ...snapshot([server('a')]), limits: { maxTools: 2 } };
-  const catalog = await catalogOf(from, discovery(0, { tools: [tool('x'), tool('y'), tool('z')] }));
+  const resources = [1, 2, 3, 4].map((n) => ({ uri: `x:${n}`, name: 'r' }));
+  const catalog = await catalogOf(from, discovery(0, { tools: [tool('x'), tool('y'), tool('z')], resources }));
+  assert.equal(pageValue(catalog, Method.resourcesList, LEGACY).resources.length, 2);
   assert.deepEqual(names(pageValue(catalog, Method.toolsList, LEGACY)), ['a__x', 'a__y']);
-  assert.deepEqual(catalog.problemCounts, { limit: 1 });
+  assert.deepEqual(catalog.problemCounts, { limit: 2 });
+  assert.match(catalog.problems[1]!.detail, /^2 items/);
 });
 
 test('modern results have their fields, legacy ones have none of them', async () => {
