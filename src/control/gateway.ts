@@ -213,17 +213,13 @@ class Gateway implements RunningGateway {
           resources: resources.length,
           templates: templates.length,
         };
-        logger.info({ upstream: names[discovery.server], ...counts }, 'upstream listed');
+        logger.info({ server: names[discovery.server], ...counts }, 'upstream listed');
         this.#catalog
           .update(discovery)
           .catch((error: unknown) => logger.error({ error: String(error) }, 'the catalog cannot be built'));
       },
-      stateChanged: (server, endpoint, state, reason) => {
-        const fields = { upstream: names[server], endpoint, state, ...(reason === '' ? {} : { reason }) };
-        if (state === 'ready') logger.info(fields, 'upstream ready');
-        else if (state === 'failed' || state === 'backoff') logger.warn(fields, 'upstream not available');
-        else logger.debug(fields, 'upstream state');
-      },
+      // Endpoints log their own changes; a server that is gone keeps its names, so that calls say what is wrong.
+      stateChanged: () => {},
       resourceUpdated: () => {},
     };
   }

@@ -104,9 +104,8 @@ export class Pipeline implements FrontHandler {
   }
 
   #cancelUpstream(exchange: Exchange): void {
-    const { upstream } = exchange;
+    exchange.upstream?.cancel(exchange);
     exchange.upstream = null;
-    upstream?.cancel(exchange);
     if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#options.dispatch.release(exchange);
   }
 

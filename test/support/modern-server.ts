@@ -99,16 +99,19 @@ function build(): McpServer {
     async (args) => {
       record('add_tool', 'called', args);
       added.add(args.name);
+      // Over stdio this object goes on serving; over HTTP the next request gets a new one.
+      register(args.name);
       changed.tools();
       return { content: [{ type: 'text', text: 'added' }] };
     },
   );
-  for (const name of added) {
+  const register = (name: string): void => {
     server.registerTool(name, { description: 'Added later', inputSchema: z.object({}) }, async () => {
       record(name, 'called', {});
       return { content: [{ type: 'text', text: name }] };
     });
-  }
+  };
+  for (const name of added) register(name);
 
   server.registerResource('readme', 'test://readme', { mimeType: 'text/plain' }, async (uri) => {
     record(uri.href, 'called', {});

@@ -8,7 +8,7 @@ import { Composer } from '../../protocol/composer.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era } from '../../protocol/revisions.js';
 import { Verdict, VerdictWord } from '../../shared/records.js';
-import { Accepts, type Exchange, Phase, Wish } from '../exchange.js';
+import { Accepts, type Exchange, Phase, Verb, Wish } from '../exchange.js';
 import { errorBody } from './error-body.js';
 import { challenge, JSON_HEAD, NO_HEAD, STREAM_HEAD } from './heads.js';
 import { composeResult, translateResponse } from './translate.js';
@@ -196,7 +196,9 @@ export class WriteStage {
       const reason = code === 'GW_INVALID_TOKEN' ? 'invalid_token' : null;
       head = [...JSON_HEAD, 'www-authenticate', challenge(reason, '', this.#options.resourceMetadata())];
     } else if (code === 'GW_METHOD_NOT_ALLOWED') {
-      head = [...JSON_HEAD, 'allow', 'POST'];
+      // A GET or DELETE is refused only to modern clients, which have nothing but POST.
+      const allowed = exchange.verb === Verb.post ? 'POST, GET, DELETE' : 'POST';
+      head = [...JSON_HEAD, 'allow', allowed];
     } else if (code === 'GW_OVERLOADED' || code === 'GW_DRAINING' || code === 'GW_AUTH_UNAVAILABLE') {
       head = [...JSON_HEAD, 'retry-after', '1'];
     }
