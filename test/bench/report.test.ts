@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { figures, type Measured, type Round } from '../../bench/load/measure.js';
+import { summariseProfiles } from '../../bench/load/profile.js';
+import { describeRun, renderReport } from '../../bench/load/report.js';
+
+function round(change: Partial<Round>): Round {
+  return {
+    callsPerSecond: 1000,
+    p50Us: 100,
+    p99Us: 200,
+    p999Us: 300,
+    relayCpuUs: 10,
+    upstreamCpuUs: 5,
+    generatorCpuUs: 5,
+    rssBytes: 2 ** 20,
+    foreignCpus: 0,
+    ...change,
+  };
+}
+
+const row = (name: string, rounds: Round[], wire: Measured['wire'] = 'http'): Measured => ({
+  name,
+  wire,
+  connections: 64,
+  rounds,
+});
+
+describe('figures', () => {
+  it('leave out rounds in which others kept the machine busy', () => {
+    const rows = row('x', [
+      round({ callsPerSecond: 10, foreignCpus: 1 }),
+      round({ callsPerSecond: 100 }),
+      round({ callsPerSecond: 300, foreignCpus: 0.1 }),
+    ]);
+    assert.equal(figures(rows, 'callsPerSecond').median, 200);
+  });
+
+  it('use all rounds when none was calm', () => {
+    const busy = [10, 20, 60].map((callsPerSecond) => round({ callsPerSecond, foreignCpus: 1 }));
+    assert.equal(figures(row('x', busy), 'callsPerSecond').median, 20);
+  });
+});
+
+describe('the report', () => {
+  const description = describeRun({ rounds: 3, seconds: 4, arguments: ['--write-readme', '--rounds', '3'] });
+  const full = 'gateway, all policy on';
+
+  it('tells the version, the machine and the command', () => {
+    const { brief } = renderReport(description, [row('direct', [round({})])], []);
+    assert.match(brief, new RegExp(`Node ${process.version}`));
+    assert.match(brief, /`npm run bench:load -- --rounds 3`/);
+  });
+
+  it('says of each first target whether it was met', () => {
+    const measured = [
+      row('direct', [round({ callsPerSecond: 1000 })]),
+      row('nginx', [round({ relayCpuUs: 10 })]),
+      row(full, [round({ callsPerSecond: 349, relayCpuUs: 22 })]),
+      row('civic passthrough', [round({ callsPerSecond: 10 })]),
+      row(`stdio: ${full}`, [round({ callsPerSecond: 119 })], 'stdio'),
+      row('stdio: mcp-proxy', [round({ callsPerSecond: 10 })], 'stdio'),
+    ];
+    const text = renderReport(description, measured, []).full;
+    assert.match(text, /against nginx \| at most 2\.20 times \| 2\.20 times \| met \|/);
+    assert.match(text, /against direct \| at least 35 % \| 35 % \| missed \|/);
+    assert.match(text, /civic.*\| at least 25\.0 times \| 34\.9 times \| met \|/);
+    assert.match(text, /mcp-proxy.*\| at least 12\.0 times \| 11\.9 times \| missed \|/);
+  });
+
+  it('has every relay once in the brief table and once a load in the full one', () => {
+    const measured = [1, 64].map((connections) => ({ ...row('nginx', [round({})]), connections }));
+    const { brief, full: long } = renderReport(description, measured, []);
+    assert.equal(brief.match(/^\| nginx \|/gm)?.length, 1);
+    assert.equal(long.match(/^\| nginx \|/gm)?.length, 2);
+  });
+});
+
+describe('summariseProfiles', () => {
+  it('shows where time was spent, idle time apart', (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'bench-test-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const frame = (functionName: string) => ({ functionName, url: 'file:///a/b/c/d.js', lineNumber: 9 });
+    const profile = {
+      nodes: [
+        { id: 1, callFrame: frame('work') },
+        { id: 2, callFrame: { ...frame('(idle)'), url: '' } },
+        { id: 3, callFrame: frame('rest') },
+      ],
+      samples: [1, 2, 3],
+      timeDeltas: [3_000_000, 5_000_000, 1_000_000],
+    };
+    writeFileSync(join(folder, 'x.cpuprofile'), JSON.stringify(profile));
+    const text = summariseProfiles(folder);
+    assert.match(text, /busy 4\.00 s, idle 5\.00 s/);
+    assert.match(text, /\| 75\.0 % \| work \| b\/c\/d\.js:10 \|\n\| 25\.0 % \| rest \|/);
+  });
+});
