@@ -221,6 +221,7 @@ export class Decider {
       fields.tokenEnd,
       hasToken,
       Date.now() / 1000,
+      words,
     );
     if (outcome === Outcome.known) this.#judge(words, at, this.#authenticator.principal);
     else if (outcome === Outcome.refused) this.#verdict.deny(this.#authenticator.error, 0, EMPTY);

@@ -34,9 +34,17 @@ export class Authenticator {
    *
    * @param hasToken whether one was presented; an empty one is a wrong one
    * @param seconds wall clock, seconds since the epoch
+   * @param words the memory of `bytes` as words, if it lies on a boundary of four and so does `start`
    * @returns an {@link Outcome}; after `pending`, call {@link verify} with a copy of the token
    */
-  check(bytes: Buffer, start: number, end: number, hasToken: boolean, seconds: number): number {
+  check(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    hasToken: boolean,
+    seconds: number,
+    words: Int32Array | null = null,
+  ): number {
     if (this.#bearer === null && this.#jwt === null) {
       this.principal = ANONYMOUS;
       return Outcome.known;
@@ -47,7 +55,7 @@ export class Authenticator {
     }
     this.error = INVALID_TOKEN;
     const found =
-      this.#bearer !== null ? this.#bearer.find(bytes, start, end) : this.#jwt!.find(bytes, start, end, seconds);
+      this.#bearer !== null ? this.#bearer.find(bytes, start, end) : this.#jwt!.find(bytes, words, start, end, seconds);
     if (found === undefined) return Outcome.pending;
     if (found === null) return Outcome.refused;
     this.principal = found;

@@ -14,6 +14,7 @@ import { errorNumber } from '../../src/errors.js';
 import { Counter, type Counters } from '../../src/shared/counters.js';
 import { digestOf } from './digest.js';
 import type { KeySource } from './keys.js';
+import { KnownTokens } from './known-tokens.js';
 import { NEVER, type Principal, principal } from './principal.js';
 
 type JwtAuth = Extract<AuthSnapshot, { type: 'jwt' }>;
@@ -36,6 +37,7 @@ export class JwtVerifier {
   readonly #options: JWTVerifyOptions;
   readonly #counters: Counters;
   readonly #keys: KeySource;
+  readonly #recent = new KnownTokens();
   readonly #known = new LRUCache<string, Principal>({ max: MAX_KNOWN });
   readonly #refused = new LRUCache<string, true>({ max: MAX_REFUSED, ttl: REFUSED_MS });
   readonly #pending = new Map<string, Promise<Principal | number>>();
@@ -65,9 +67,21 @@ export class JwtVerifier {
   /**
    * The principal of `bytes[start, end)` if the outcome is known: null = refused, undefined = to be verified.
    *
+   * @param words the memory of `bytes` as words; `start` is a multiple of four
    * @param seconds wall clock, seconds since the epoch
    */
-  find(bytes: Buffer, start: number, end: number, seconds: number): Principal | null | undefined {
+  find(
+    bytes: Buffer,
+    words: Int32Array | null,
+    start: number,
+    end: number,
+    seconds: number,
+  ): Principal | null | undefined {
+    const recent = words === null ? null : this.#recent.find(words, start, end);
+    if (recent !== null && recent.expiresAt > seconds) {
+      this.#counters.add(Counter.tokensRemembered);
+      return recent;
+    }
     if (!isCompact(bytes, start, end)) {
       this.#counters.add(Counter.tokensRejected);
       return null;
@@ -77,6 +91,7 @@ export class JwtVerifier {
     if (known !== undefined) {
       if (known.expiresAt > seconds) {
         this.#counters.add(Counter.tokensRemembered);
+        if (words !== null) this.#recent.keep(words, start, end, known);
         return known;
       }
       this.#known.delete(digest);
@@ -103,6 +118,7 @@ export class JwtVerifier {
   /** Forgets all tokens: something was revoked. */
   forget(): void {
     this.#generation += 1;
+    this.#recent.clear();
     this.#known.clear();
     this.#refused.clear();
     this.#pending.clear();

@@ -20,7 +20,12 @@ export const authenticateCases: readonly Case[] = [
     async setup() {
       const subject = authenticator();
       const texts = await mintTokens(CLIENTS);
-      const tokens = texts.map((text) => Buffer.from(text));
+      // As on the ring: at a boundary of four bytes.
+      const tokens = texts.map((text) =>
+        Buffer.from(new ArrayBuffer((text.length + 3) & ~3)).fill(text, 0, text.length),
+      );
+      const words = tokens.map((token) => new Int32Array(token.buffer));
+      const { length } = texts[0]!;
       const seconds = Math.floor(Date.now() / 1000);
       for (const text of texts) {
         if (typeof (await subject.verify(text)) === 'number') throw new Error('the token is refused');
@@ -29,11 +34,11 @@ export const authenticateCases: readonly Case[] = [
         run(times) {
           for (let i = 0; i < times; i++) {
             const token = tokens[i % CLIENTS]!;
-            keep(subject.check(token, 0, token.length, true, seconds));
+            keep(subject.check(token, 0, texts[i % CLIENTS]!.length, true, seconds, words[i % CLIENTS]!));
             if (subject.principal.expiresAt <= seconds) throw new Error('not the principal of the token');
           }
         },
-        notes: () => `${tokens[0]!.length} bytes`,
+        notes: () => `${length} bytes`,
       };
     },
   },

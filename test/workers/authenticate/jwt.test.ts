@@ -8,6 +8,7 @@ import type { Principal } from '../../../workers/authenticate/principal.js';
 import {
   AUDIENCE,
   authenticatorFor,
+  checkAt,
   claims,
   hs256,
   ISSUER,
@@ -234,8 +235,7 @@ describe('tokens that are accepted', () => {
   it('are verified once, then known until they expire', async () => {
     const authenticator = authenticatorFor(withKey);
     const token = rs256(key, claims({ exp: now + 100 }));
-    const bytes = Buffer.from(token);
-    const at = (seconds: number): number => authenticator.check(bytes, 0, bytes.length, true, seconds);
+    const at = (seconds: number): number => checkAt(authenticator, token, seconds);
     assert.equal(at(now), 0);
     const [first, second] = await Promise.all([authenticator.verify(token), authenticator.verify(token)]);
     assert.equal(first, second);
@@ -248,11 +248,24 @@ describe('tokens that are accepted', () => {
     assert.equal(at(now), 0);
   });
 
+  it('are known apart, whatever their lengths and last bytes', async () => {
+    const authenticator = authenticatorFor(withKey);
+    const tokens = Array.from({ length: 12 }, (_, i) => rs256(key, claims({ sub: `s${'x'.repeat(i)}`, jti: i })));
+    for (let round = 0; round < 3; round += 1) {
+      for (const [i, token] of tokens.entries()) {
+        assert.equal(((await judge(authenticator, token)) as Principal).subject, `s${'x'.repeat(i)}`);
+        for (const changed of [`${token}A`, token.slice(0, -1), `A${token.slice(1)}`]) {
+          assert.equal(await judge(authenticator, changed), 'GW_INVALID_TOKEN');
+        }
+      }
+    }
+  });
+
   it('refusals are remembered for a moment, under the digest of exactly this token', async () => {
     const authenticator = authenticatorFor(withKey);
     const bad = rs256(other, claims(), { kid: 'k1' });
     assert.equal(await judge(authenticator, bad), 'GW_INVALID_TOKEN');
-    assert.equal(authenticator.check(Buffer.from(bad), 0, bad.length, true, now), 2);
+    assert.equal(checkAt(authenticator, bad, now), 2);
     assert.notEqual(typeof (await judge(authenticator, rs256(key))), 'string');
   });
 });

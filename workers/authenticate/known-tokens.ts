@@ -1,0 +1,86 @@
+/**
+ * A small table in front of the digests: tokens that this worker judged good before, compared word by word in the
+ * memory they lie in. It saves the SHA-256 of a token that is presented again and again; what it does not hold, or
+ * holds no longer, is looked up by digest as ever. Only good tokens come in, and the hash that leads to them is seeded,
+ * so that a stranger learns nothing from the time a look-up takes.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Principal } from './principal.js';
+
+/** Places; two for each hash. */
+const PLACES = 2048;
+/** Longer tokens are looked up by digest: with all places taken the table holds 4 MiB. */
+const MAX_BYTES = 2048;
+
+interface Known {
+  readonly hash: number;
+  readonly length: number;
+  readonly words: Int32Array;
+  readonly principal: Principal;
+}
+
+const seed = randomBytes(4).readInt32LE();
+
+/** See the file comment. */
+export class KnownTokens {
+  readonly #places: (Known | null)[] = new Array<Known | null>(PLACES).fill(null);
+  #hash = 0;
+
+  /**
+   * The principal of a token, or null.
+   *
+   * @param words memory the token lies in; `start` is a multiple of four
+   * @param start, end bytes of the token
+   */
+  find(words: Int32Array, start: number, end: number): Principal | null {
+    const length = end - start;
+    if (length > MAX_BYTES) return null;
+    const first = start >>> 2;
+    const whole = length >>> 2;
+    let hash = seed ^ length;
+    for (let i = first; i < first + whole; i += 1) {
+      hash = Math.imul(hash ^ words[i]!, 0x9e3779b1);
+      hash ^= hash >>> 15;
+    }
+    const rest = restOf(words, first + whole, length);
+    hash = Math.imul(hash ^ rest, 0x85ebca6b);
+    hash ^= hash >>> 13;
+    this.#hash = hash;
+    const place = (hash & (PLACES / 2 - 1)) * 2;
+    for (let way = 0; way < 2; way += 1) {
+      const known = this.#places[place + way]!;
+      if (known === null || known.hash !== hash || known.length !== length) continue;
+      const own = known.words;
+      let i = 0;
+      while (i < whole && own[i] === words[first + i]) i += 1;
+      if (i === whole && own[whole] === rest) return known.principal;
+    }
+    return null;
+  }
+
+  /** Keeps the token that {@link find} was last asked for and did not hold. */
+  keep(words: Int32Array, start: number, end: number, principal: Principal): void {
+    const length = end - start;
+    if (length > MAX_BYTES) return;
+    const first = start >>> 2;
+    const whole = length >>> 2;
+    const own = new Int32Array(whole + 1);
+    own.set(words.subarray(first, first + whole));
+    own[whole] = restOf(words, first + whole, length);
+    const place = (this.#hash & (PLACES / 2 - 1)) * 2;
+    // The newer of the two moves back, the older one goes.
+    this.#places[place + 1] = this.#places[place]!;
+    this.#places[place] = { hash: this.#hash, length, words: own, principal };
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#places.fill(null);
+  }
+}
+
+/** The last bytes of a token, which do not fill a word; what lies behind them is not the token's. */
+function restOf(words: Int32Array, at: number, length: number): number {
+  const bits = (length & 3) * 8;
+  return bits === 0 ? 0 : words[at]! & ((1 << bits) - 1);
+}
