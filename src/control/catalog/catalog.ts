@@ -1,7 +1,7 @@
 /** The main thread's side of the catalog: collects discoveries, has them built elsewhere, puts the result in force. */
 import type { ServerSnapshot, Snapshot } from '../../config/snapshot.js';
 import { packageVersion } from '../../package-root.js';
-import type { Bytes } from '../../units.js';
+import type { Bytes, Milliseconds } from '../../units.js';
 import type { Discovery } from '../../upstream/types.js';
 import { buildCatalog } from './build.js';
 import { packShared } from './pack.js';
@@ -17,6 +17,7 @@ import {
 
 /** Longest merged `instructions`: what models read before everything else has to stay short. */
 const MAX_INSTRUCTIONS: Bytes = 8 * 1024;
+const MAX_RETRY_MS: Milliseconds = 60_000;
 
 /** What differs from the catalog before, as clients are told (list_changed). */
 export interface CatalogChanges {
@@ -39,8 +40,10 @@ export interface CatalogOptions {
    * old lists) and to log the problems that are new.
    */
   readonly changed?: (catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogProblem[]) => void;
-  /** A build or its distribution failed: the old catalog stays in force. */
+  /** A build or its distribution failed: the old catalog stays in force, and it is tried again. */
   readonly failed?: (error: unknown) => void;
+  /** Pause before a failed build is tried again, doubled each time up to a minute; default one second. */
+  readonly retryMs?: Milliseconds;
 }
 
 type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog'> & {
@@ -64,6 +67,7 @@ export class Catalog {
   #packing = 0;
   #version = 0;
   #dirty = true;
+  #failures = 0;
   #running: Promise<void> | null = null;
   #current: PreparedCatalog | null = null;
   #reported = new Set<string>();
@@ -150,14 +154,27 @@ export class Catalog {
         this.#dirty = false;
         try {
           await this.#rebuild();
+          this.#failures = 0;
         } catch (error) {
           if (this.#current === null) throw error;
           this.#options.failed?.(error);
+          this.#retryLater();
         }
       }
     } finally {
       this.#running = null;
     }
+  }
+
+  /** A thread may have died of something that is over; lists must not stay old for want of another change. */
+  #retryLater(): void {
+    const pause = Math.min(MAX_RETRY_MS, (this.#options.retryMs ?? 1_000) * 2 ** this.#failures);
+    this.#failures += 1;
+    setTimeout(() => {
+      this.#dirty = true;
+      // Never rejects: there is a catalog in force.
+      void this.#schedule();
+    }, pause).unref();
   }
 
   async #rebuild(): Promise<void> {

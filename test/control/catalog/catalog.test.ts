@@ -318,6 +318,29 @@ test('a build that fails leaves the catalog in force', async () => {
   assert.deepEqual(names(pageValue(catalog.current, Method.toolsList, LEGACY)), ['a__y']);
 });
 
+test('a build that failed is tried again by itself', async () => {
+  let failures = 2;
+  const inForce = new Promise<void>((resolve) => {
+    const catalog = new Catalog(snapshot([server('a')]), {
+      retryMs: 1,
+      distribute: (next) => {
+        if (next.version === 1 || failures === 0) return;
+        failures -= 1;
+        throw new Error('worker gone');
+      },
+      failed: () => {},
+      changed: ({ version }) => {
+        if (version === 4) resolve();
+      },
+    });
+    void catalog.start().then(() => catalog.update(discovery(0, { tools: [tool('x')] })));
+  });
+  // The timer of a retry does not keep the process alive by itself.
+  const alive = setInterval(() => {}, 1_000);
+  await inForce.finally(() => clearInterval(alive));
+  assert.equal(failures, 0);
+});
+
 test('another configuration keeps what is known of servers that stayed', async () => {
   const catalog = new Catalog(snapshot([server('a'), server('b'), server('c')]));
   await catalog.start();
