@@ -253,6 +253,16 @@ test('changed lists are read again, once for a burst', async (t) => {
   assert.deepEqual(pool.updatedResources, ['test://a"b']);
 });
 
+test('modern: changes are announced on a subscription, which is opened again when the child ends it', async (t) => {
+  const pool = startChild(t, 'modern');
+  assert.equal((await pool.ready()).era, 1);
+  await pool.call('call', { do: 'more-tools' }).done;
+  await eventually('the new tool', () => pool.discoveries.length === 2);
+  assert.equal(textOf((await pool.call('call', { do: 'end-subscription' }).done).response), 'true');
+  await pool.call('call', { do: 'more-tools' }).done;
+  await eventually('another tool', () => pool.discoveries.length === 3);
+});
+
 test('a child gets a small environment and what is configured', async (t) => {
   process.env['SWITCHYARD_TEST_SECRET'] = 'hunter2';
   t.after(() => delete process.env['SWITCHYARD_TEST_SECRET']);
