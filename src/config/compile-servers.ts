@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import type { Compilation } from './compilation.js';
+import { patterns } from './patterns.js';
 import type { ConfigPath } from './problems.js';
-import { list } from './schema/fields.js';
 import { TRANSPORTS } from './schema/servers.js';
 import type { ServerConfig } from './schema.js';
 import type { EndpointSnapshot, ServerSnapshot } from './snapshot.js';
@@ -56,8 +56,8 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
       maxConnections: entry.maxConnections,
       maxQueue: entry.maxQueue,
       tags: entry.tags,
-      include: list(entry.include),
-      exclude: list(entry.exclude),
+      include: patterns(compilation, entry.include, [...path, 'include']),
+      exclude: patterns(compilation, entry.exclude, [...path, 'exclude']),
       priority: entry.priority,
     });
   }

@@ -6,6 +6,7 @@ import { compileServers } from './compile-servers.js';
 import type { LoadedConfig } from './load.js';
 import { isHost, isLoopbackHost } from './loopback.js';
 import { nearest } from './nearest.js';
+import { patterns } from './patterns.js';
 import type { ConfigPath } from './problems.js';
 import { list } from './schema/fields.js';
 import type {
@@ -162,20 +163,11 @@ function compileRateLimits(compilation: Compilation): RateLimitsSnapshot {
     global: bucket(rateLimits.global),
     perClient: bucket(rateLimits.perClient),
     perTool: rateLimits.perTool.map((entry, i) => ({
-      tools: globs(compilation, entry.tools, ['rateLimits', 'perTool', i, 'tools']),
+      tools: patterns(compilation, entry.tools, ['rateLimits', 'perTool', i, 'tools']),
       rule: bucket(entry) as BucketRule,
     })),
     maxClients: rateLimits.maxClients,
   };
-}
-
-function globs(compilation: Compilation, value: string | readonly string[] | undefined, path: ConfigPath): string[] {
-  const patterns = list(value);
-  for (const pattern of patterns) {
-    if (pattern.length > 1_024) compilation.problem(path, 'a pattern has at most 1024 characters');
-    if (/\p{Cc}/u.test(pattern)) compilation.problem(path, 'a pattern has no control characters');
-  }
-  return patterns;
 }
 
 function compileRoutes(compilation: Compilation, servers: readonly ServerSnapshot[]): RouteSnapshot[] {
@@ -188,9 +180,9 @@ function compileRoutes(compilation: Compilation, servers: readonly ServerSnapsho
     names.add(name);
     const match = route.match ?? { tools: '**', prompts: '**', resources: '**' };
     const matchPath = [...path, 'match'];
-    const tools = globs(compilation, match.tools, [...matchPath, 'tools']);
-    const prompts = globs(compilation, match.prompts, [...matchPath, 'prompts']);
-    const resources = globs(compilation, match.resources, [...matchPath, 'resources']);
+    const tools = patterns(compilation, match.tools, [...matchPath, 'tools']);
+    const prompts = patterns(compilation, match.prompts, [...matchPath, 'prompts']);
+    const resources = patterns(compilation, match.resources, [...matchPath, 'resources']);
     if (tools.length + prompts.length + resources.length === 0) {
       compilation.problem(matchPath, 'needs "tools", "prompts" or "resources"; leave "match" out to match everything');
     }
@@ -222,7 +214,7 @@ function serverIndex(
     compilation.problem(path, `the server ${quoteKey(name)} is not enabled`);
     return [];
   }
-  const meant = nearest(name, indexes.keys());
+  const meant = compilation.problems.full ? null : nearest(name, indexes.keys());
   const advice = meant === null ? '' : `; did you mean ${quoteKey(meant)}?`;
   compilation.problem(path, `there is no server ${quoteKey(name)} in mcpServers${advice}`);
   return [];

@@ -136,7 +136,7 @@ class Walker {
       return null;
     }
     const names = new Set(objects.flatMap((object) => Object.keys(object.shape)));
-    const meant = nearest(entry.key, names);
+    const meant = this.#problems.full ? null : nearest(entry.key, names);
     const advice =
       meant !== null ? `did you mean ${quoteKey(meant)}?` : `known keys are ${[...names].sort().join(', ')}`;
     this.#problems.add(path, entry.at, `unknown key ${quoteKey(entry.key)}; ${advice}`);

@@ -20,14 +20,20 @@ const MAX_SHOWN = 50;
 /** Collects everything that is wrong with a configuration, so that it is told at once. */
 export class Problems {
   readonly #file: string | null;
-  readonly #found: { readonly at: Position | null; readonly text: string }[] = [];
+  /** Places by text: the same words about the same place are told once. */
+  readonly #found = new Map<string, Position | null>();
 
   constructor(file: string | null) {
     this.#file = file;
   }
 
   get count(): number {
-    return this.#found.length;
+    return this.#found.size;
+  }
+
+  /** Whether there are more than will be shown; advice about further ones would be in vain. */
+  get full(): boolean {
+    return this.#found.size >= MAX_SHOWN;
   }
 
   /** `file:line:column: path: sentence`, as far as known. */
@@ -37,15 +43,14 @@ export class Problems {
   }
 
   add(path: ConfigPath, at: Position | null, sentence: string): void {
-    const text = this.line(path, at, sentence);
-    if (!this.#found.some((problem) => problem.text === text)) this.#found.push({ at, text });
+    this.#found.set(this.line(path, at, sentence), at);
   }
 
   /** @throws ConfigError with what was found, in the order of the file; nothing found, nothing thrown. */
   throwIfAny(): void {
-    if (this.#found.length === 0) return;
+    if (this.#found.size === 0) return;
     const order = (at: Position | null): number => (at === null ? 0 : at.line * 65_536 + Math.min(at.column, 65_535));
-    const texts = this.#found.sort((a, b) => order(a.at) - order(b.at)).map((problem) => problem.text);
+    const texts = [...this.#found].sort((a, b) => order(a[1]) - order(b[1])).map(([text]) => text);
     const shown = texts.slice(0, MAX_SHOWN);
     if (texts.length > shown.length) shown.push(`and ${texts.length - shown.length} more problems`);
     throw new ConfigError(shown);

@@ -121,8 +121,8 @@ test('all problems of a file are told at once, in the order of the file', () => 
 });
 
 test('a flood of problems is cut off and counted', () => {
-  const config = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`nonsense${i}`, 1]));
+  const config = Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`nonsense${i}`, 1]));
   const problems = problemsOfText(JSON.stringify(config), 'json');
   assert.equal(problems.length, 51);
-  assert.equal(problems.at(-1), 'and 450 more problems');
+  assert.equal(problems.at(-1), 'and 49950 more problems');
 });
