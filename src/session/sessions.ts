@@ -6,6 +6,9 @@ import type { SealedSession, SessionSealer } from './seal.js';
 /** Steps of the search for a session to drop when the table is full. */
 const EVICTION_STEPS = 64;
 const MAX_INTERNED = 1024;
+/** The sweep looks at so many entries every second, so that it never holds the loop. */
+const SWEEP_ENTRIES = 2000;
+const SWEEP_MS = 1000;
 
 /** State of one legacy session in this process. All of it but the sealed part may be lost and is rebuilt on demand. */
 export class Session implements SessionLike {
@@ -60,6 +63,9 @@ export class SessionTable {
   readonly #interned = new Map<string, Uint8Array>();
   readonly #now: () => Milliseconds;
   readonly #wallSeconds: () => Seconds;
+  readonly #timer: NodeJS.Timeout;
+  #sweptSessions: MapIterator<Session>;
+  #sweptRevoked: MapIterator<[string, Seconds]>;
   #sealer: SessionSealer;
   #ttlSeconds: Seconds;
   #maxSessions: Count;
@@ -71,6 +77,15 @@ export class SessionTable {
     this.#sealer = options.sealer;
     this.#ttlSeconds = options.ttlSeconds;
     this.#maxSessions = boundOf(options.maxSessions);
+    this.#sweptSessions = this.#sessions.values();
+    this.#sweptRevoked = this.#revoked.entries();
+    this.#timer = setInterval(() => this.sweep(SWEEP_ENTRIES), SWEEP_MS);
+    this.#timer.unref();
+  }
+
+  /** Stops sweeping. */
+  close(): void {
+    clearInterval(this.#timer);
   }
 
   /** Sessions with state in this process. */
@@ -128,15 +143,29 @@ export class SessionTable {
     for (const session of this.#sessions.values()) visit(session);
   }
 
-  /** Drops sessions that were unused for `ttlSeconds` and have no stream; to be called every minute or so. */
-  sweep(): void {
+  /**
+   * Drops sessions that were unused for `ttlSeconds` and have no stream. The table does this by itself, in turns.
+   *
+   * @param entries how many to look at in this turn; the next one goes on where this one ended
+   */
+  sweep(entries: Count): void {
     const before = this.#now() - this.#ttlSeconds * 1000;
-    for (const session of this.#sessions.values()) {
-      if (session.lastUsed < before && session.stream === null) this.#drop(session);
-    }
     const now = this.#wallSeconds();
-    for (const [id, expires] of this.#revoked) {
-      if (expires < now) this.#revoked.delete(id);
+    for (let looked = 0; looked < entries; looked += 1) {
+      const next = this.#sweptSessions.next();
+      if (next.done === true) {
+        this.#sweptSessions = this.#sessions.values();
+        break;
+      }
+      if (next.value.lastUsed < before && next.value.stream === null) this.#drop(next.value);
+    }
+    for (let looked = 0; looked < entries; looked += 1) {
+      const next = this.#sweptRevoked.next();
+      if (next.done === true) {
+        this.#sweptRevoked = this.#revoked.entries();
+        break;
+      }
+      if (next.value[1] < now) this.#revoked.delete(next.value[0]);
     }
   }
 

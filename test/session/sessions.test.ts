@@ -72,7 +72,7 @@ test('an ended session stays ended, and is forgotten when its seal has expired',
   assert.equal(clocked.table.size, 0);
   assert.deepEqual(clocked.dropped, [session]);
   clocked.wall += 101;
-  clocked.table.sweep();
+  clocked.table.sweep(1000);
   assert.equal(clocked.table.revoked, 0);
   assert.equal(clocked.table.open(session.id), null);
 });
@@ -95,10 +95,36 @@ test('sessions that were not used for the ttl are dropped, used ones and those w
   clocked.now = clocked.wall = 90_000;
   used.lastUsed = clocked.now;
   clocked.now = 100_001;
-  clocked.table.sweep();
+  clocked.table.sweep(1000);
   assert.deepEqual(clocked.dropped, [idle]);
   assert.equal(clocked.table.open(used.id), used);
   assert.equal(clocked.table.open(streaming.id), streaming);
+});
+
+test('a sweep in turns reaches every session, also those made meanwhile', () => {
+  const clocked = tableWith(100, 100);
+  for (let made = 0; made < 25; made += 1) create(clocked);
+  clocked.now = 100_001;
+  const fresh = create(clocked);
+  clocked.table.sweep(10);
+  assert.equal(clocked.table.size, 16);
+  clocked.table.sweep(10);
+  assert.equal(clocked.table.size, 6);
+  clocked.table.sweep(10);
+  assert.equal(clocked.table.size, 1);
+  clocked.now = 300_000;
+  clocked.table.sweep(10);
+  assert.deepEqual(clocked.dropped.at(-1), fresh);
+  assert.equal(clocked.table.size, 0);
+});
+
+test('the table sweeps by itself', async () => {
+  const clocked = tableWith(100, 1);
+  create(clocked);
+  clocked.now = 2000;
+  while (clocked.table.size > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(clocked.dropped.length, 1);
+  clocked.table.close();
 });
 
 test('a full table drops a session that was not used since, which its id brings back', () => {
