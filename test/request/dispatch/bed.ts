@@ -111,10 +111,15 @@ export class Bed {
     return { exchange, bytes };
   }
 
+  /** The verdict an exchange is about to get. */
+  wait(exchange: Exchange): Promise<Decided> {
+    return new Promise((resolve) => this.#waiting.set(exchange, resolve));
+  }
+
   /** Dispatches and keeps the exchange. */
   open(ask: Ask): { exchange: Exchange; decided: Promise<Decided> } {
     const { exchange, bytes } = this.exchange(ask);
-    const decided = new Promise<Decided>((resolve) => this.#waiting.set(exchange, resolve));
+    const decided = this.wait(exchange);
     this.dispatcher.dispatch(exchange, bytes, bytes.length);
     // The bytes belong to the caller again: whatever still reads them is wrong.
     bytes.fill(0x21);
