@@ -13,7 +13,7 @@ import { type ConnectionListener, type ConnectionTarget, HttpConnection } from '
 import { HttpControl } from './http-control.js';
 import { HttpEvents } from './http-events.js';
 import { greetHttp } from './http-handshake.js';
-import { HttpHeads } from './http-heads.js';
+import { HttpHeads, withCredentials } from './http-heads.js';
 import { isSessionLost } from './http-session.js';
 
 type HttpSnapshot = Extract<EndpointSnapshot, { transport: 'http' }>;
@@ -437,12 +437,4 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
     this.#nextId = (this.#nextId % (FIRST_CALL_ID - 1)) + 1;
     return this.#nextId;
   }
-}
-
-/** Credentials in a URL become a header, unless one is configured. */
-function withCredentials(configured: Readonly<Record<string, string>>, url: URL): Readonly<Record<string, string>> {
-  if (url.username === '' && url.password === '') return configured;
-  if (Object.keys(configured).some((name) => name.toLowerCase() === 'authorization')) return configured;
-  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-  return { ...configured, authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
 }

@@ -95,3 +95,14 @@ function configuredHeaders(configured: Readonly<Record<string, string>>): string
     .filter(([name]) => !OURS.has(name.toLowerCase()))
     .flatMap(([name, value]) => [name.toLowerCase(), value]);
 }
+
+/** Credentials in a URL become a header, unless one is configured. */
+export function withCredentials(
+  configured: Readonly<Record<string, string>>,
+  url: URL,
+): Readonly<Record<string, string>> {
+  if (url.username === '' && url.password === '') return configured;
+  if (Object.keys(configured).some((name) => name.toLowerCase() === 'authorization')) return configured;
+  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  return { ...configured, authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+}

@@ -40,6 +40,7 @@ export class StdioEndpoint extends BaseEndpoint {
   readonly #controls = new PendingControls();
   readonly #queue: CallQueue;
   readonly #backOff = new BackOff();
+  readonly #listenBackOff = new BackOff();
   readonly #budget = new RestartBudget();
   readonly #ownership = new LogOwnership();
   readonly #junkLimit = new LogLimit();
@@ -55,6 +56,8 @@ export class StdioEndpoint extends BaseEndpoint {
   #stopping = false;
   /** Calls written to the child and not answered. */
   #active = 0;
+  /** The call that was written last. */
+  #last: Exchange | null = null;
   #listenId = 0;
 
   constructor(
@@ -73,13 +76,28 @@ export class StdioEndpoint extends BaseEndpoint {
     if (this.#stopping) return;
     this.setState('connecting', '');
     this.#complaint = '';
-    const { command, args, env, cwd } = this.#config;
     const splitter = new LineSplitter(this.context.limits.maxLineBytes, {
       line: (bytes) => this.#line(bytes),
       lineTooLong: () => this.#lineTooLong(),
     });
     const errors = new ErrorLines((line) => this.#errorLine(line));
-    const child = new StdioProcess(
+    let child: StdioProcess;
+    try {
+      child = this.#spawn(splitter, errors);
+    } catch (error) {
+      // What the system refuses outright, such as a null byte in an argument.
+      this.#restart(`cannot be started (${(error as NodeJS.ErrnoException).code ?? 'error'})`);
+      return;
+    }
+    this.#process = child;
+    this.#writer = new StdioWriter(child.stdin, this.context.limits.maxPipeBytes);
+    this.context.log.info({ ...this.names, pid: child.pid, command: this.#config.command }, 'stdio child started');
+    void this.#greet(child);
+  }
+
+  #spawn(splitter: LineSplitter, errors: ErrorLines): StdioProcess {
+    const { command, args, env, cwd } = this.#config;
+    const child: StdioProcess = new StdioProcess(
       { command, args, env: childEnvironment(process.env, env), cwd },
       this.context.stopGraceMs,
       {
@@ -91,10 +109,7 @@ export class StdioEndpoint extends BaseEndpoint {
         },
       },
     );
-    this.#process = child;
-    this.#writer = new StdioWriter(child.stdin, this.context.limits.maxPipeBytes);
-    this.context.log.info({ ...this.names, pid: child.pid, command }, 'stdio child started');
-    void this.#greet(child);
+    return child;
   }
 
   async stop(): Promise<void> {
@@ -136,13 +151,14 @@ export class StdioEndpoint extends BaseEndpoint {
     if (this.#readyAt > 0 && now - this.#readyAt > STABLE_MS) {
       this.#readyAt = 0;
       this.#backOff.reset();
+      this.#listenBackOff.reset();
     }
   }
 
   protected withdraw(exchange: Exchange): void {
     if (this.#queue.remove(exchange)) return;
     // A call that failed at once (child down, pipe full) waits for its report and was never counted.
-    if (exchange.connection !== this.#process) return;
+    if (exchange.connection === null || exchange.connection !== this.#process) return;
     if (!this.#writer?.withdraw(exchange)) this.#notify('notifications/cancelled', { requestId: exchange.upstreamId });
     this.#settled(exchange);
   }
@@ -153,6 +169,7 @@ export class StdioEndpoint extends BaseEndpoint {
       return;
     }
     this.#active += 1;
+    this.#last = exchange;
     exchange.connection = this.#process;
     this.#ownership.seen(exchange);
   }
@@ -216,6 +233,17 @@ export class StdioEndpoint extends BaseEndpoint {
     );
   }
 
+  /** The child took the subscription back; it is asked again, ever more slowly. */
+  #listenAgain(): void {
+    this.#listenId = 0;
+    const child = this.#process;
+    setTimeout(() => {
+      if (this.#process !== child || this.state !== 'ready') return;
+      this.#listen();
+      this.owner.listChanged(this);
+    }, this.#listenBackOff.next());
+  }
+
   #line(bytes: Buffer): void {
     const spans = this.#spans;
     const status = this.context.decoder.scan(bytes, bytes.length, spans, UPSTREAM_DEPTH);
@@ -275,9 +303,11 @@ export class StdioEndpoint extends BaseEndpoint {
         if (typeof params?.uri === 'string') this.owner.resourceUpdated(params.uri);
         break;
       }
-      case Method.cancelled:
-        if (this.era === Era.modern && this.#listenId > 0 && this.state === 'ready') this.#listen();
+      case Method.cancelled: {
+        const id = parseId(bytes, spans[Span.requestIdStart]!, spans[Span.requestIdEnd]!);
+        if (id > 0 && id === this.#listenId) this.#listenAgain();
         break;
+      }
     }
   }
 
@@ -289,6 +319,8 @@ export class StdioEndpoint extends BaseEndpoint {
   }
 
   #onlyCall(): Exchange | null {
+    const last = this.#last;
+    if (last !== null && this.holds(last) && last.connection === this.#process) return last;
     const written = this.calls().filter((exchange) => exchange.connection === this.#process);
     return written.length === 1 ? written[0]! : null;
   }

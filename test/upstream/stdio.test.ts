@@ -117,6 +117,12 @@ test('a command that does not exist is a state, not a crash', async (t) => {
   await eventually('backoff', () => pool.server().endpoints[0]!.reason.includes('cannot be started'));
 });
 
+test('what the system refuses to start is a state too', async (t) => {
+  const pool = startPool(t, [serverOf([stdioOf(process.execPath, ['a\0b'])])]);
+  const endpoint = pool.server().endpoints[0]!;
+  assert.deepEqual([endpoint.state, endpoint.reason], ['backoff', 'cannot be started (ERR_INVALID_ARG_VALUE)']);
+});
+
 test('a child that ends on a request before initialize is not probed again', async (t) => {
   const pool = startChild(t, 'strict');
   assert.equal((await pool.ready()).era, 0);
