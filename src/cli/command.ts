@@ -6,6 +6,7 @@ import { quoteKey } from '../config/source.js';
 /** Exit codes: 0 done, 1 failed, 78 a configuration that cannot be used (EX_CONFIG of sysexits.h). */
 export const EXIT = { ok: 0, failed: 1, config: 78 } as const;
 
+/** One command of the command line. */
 export interface Command {
   readonly name: string;
   readonly summary: string;
@@ -24,6 +25,7 @@ export type Flags<T extends Options> = {
   readonly [K in keyof T]?: T[K]['type'] extends 'boolean' ? boolean : string;
 };
 
+/** What was given to a command. */
 export interface Arguments<T extends Options> {
   readonly flags: Flags<T>;
   readonly files: readonly string[];

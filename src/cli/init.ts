@@ -46,4 +46,5 @@ async function run(args: readonly string[]): Promise<number> {
   return EXIT.ok;
 }
 
+/** `switchyard init`. */
 export const init: Command = { name: 'init', summary: 'write a commented starter configuration', help: HELP, run };

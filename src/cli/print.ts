@@ -3,6 +3,7 @@ import type { WriteStream } from 'node:tty';
 
 const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
 
+/** The styles that are used. */
 export type Style = keyof typeof CODES;
 
 /** Whether `stream` gets colours: only a terminal does, and not when NO_COLOR is set (https://no-color.org). */
@@ -19,6 +20,7 @@ export function style(name: Style, text: string): string {
   return styled(process.stdout, name, text);
 }
 
+/** One line on standard output. */
 export function printLine(text = ''): void {
   process.stdout.write(`${text}\n`);
 }

@@ -184,6 +184,7 @@ function listenSentence(
   return sentence(authority({ host: error.address ?? host, port: error.port ?? port }));
 }
 
+/** `switchyard start`. */
 export const start: Command = {
   name: 'start',
   summary: 'run the gateway (a demo without a configuration)',

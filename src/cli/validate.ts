@@ -158,4 +158,5 @@ function rulesOf(route: RouteSnapshot, snapshot: Snapshot): string {
   return rules.join('; ');
 }
 
+/** `switchyard validate`. */
 export const validate: Command = { name: 'validate', summary: 'check a configuration', help: HELP, run };

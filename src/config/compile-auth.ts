@@ -10,6 +10,7 @@ import type { AuthSnapshot } from './snapshot.js';
 type JwtConfig = Extract<ResolvedConfig['auth'], { type: 'jwt' }>;
 type BearerConfig = Extract<ResolvedConfig['auth'], { type: 'bearer' }>;
 
+/** The `auth` of a snapshot: tokens and keys read and checked as far as they can be without a request. */
 export function compileAuth(compilation: Compilation): AuthSnapshot {
   const { auth } = compilation.loaded.config;
   if (auth.type === 'none') return { type: 'none' };

@@ -32,6 +32,7 @@ export interface ConfigOverrides {
   readonly allowUnauthenticated?: boolean | undefined;
 }
 
+/** How a configuration becomes a snapshot. */
 export interface CompileOptions {
   /** Version of the snapshot; default 1. */
   readonly version?: number;

@@ -7,12 +7,14 @@
 import { homedir } from 'node:os';
 import { basename, sep } from 'node:path';
 
+/** Where variables come from. */
 export interface ExpandContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** What `${workspaceFolder}` stands for. */
   readonly folder: string;
 }
 
+/** A text with its variables replaced. */
 export interface Expansion {
   readonly text: string;
   /** Whether anything was replaced. */

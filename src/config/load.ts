@@ -30,6 +30,7 @@ export interface LoadedConfig {
   isWritten(path: ConfigPath): boolean;
 }
 
+/** What surrounds the text of a configuration. */
 export interface ParseOptions {
   /** Name for messages; relative paths start in its folder. */
   readonly fileName?: string;

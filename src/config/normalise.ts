@@ -11,6 +11,7 @@ import { configSchema } from './schema.js';
 import { alternatives, chooseByType, type KnownKey, spellingsOf } from './schema-walk.js';
 import { type Position, quoteKey, type SourceEntry, type SourceNode } from './source.js';
 
+/** The plain value of a file, and what is known of its parts. */
 export interface Normalised {
   readonly value: unknown;
   /** Positions by {@link pathKey}. */
@@ -28,6 +29,7 @@ export function pathKey(path: ConfigPath): string {
 /** Names that would reach into the prototype of an object somewhere. */
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
 
+/** Turns a tree into the value for the schema; what is wrong goes to `problems`, and its place is left out. */
 export function normalise(root: SourceNode, context: ExpandContext, problems: Problems): Normalised {
   const walker = new Walker(context, problems);
   const value = walker.walk(root, configSchema, []);

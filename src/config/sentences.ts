@@ -4,6 +4,7 @@ import type { ConfigPath } from './problems.js';
 
 type Issue = z.core.$ZodIssue;
 
+/** One thing that is wrong. */
 export interface Finding {
   readonly path: ConfigPath;
   readonly sentence: string;

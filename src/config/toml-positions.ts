@@ -12,6 +12,7 @@ export interface TomlIndex {
   value(path: Path): Position | undefined;
 }
 
+/** Finds the place of every key and value of a text that smol-toml accepted. */
 export function indexToml(text: string): TomlIndex {
   const scanner = new Scanner(text);
   scanner.document();

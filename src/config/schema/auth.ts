@@ -89,4 +89,5 @@ const jwtSchema = z.strictObject({
   resourceMetadata,
 });
 
+/** `auth` of the configuration. */
 export const authSchema = z.discriminatedUnion('type', [noneSchema, bearerSchema, jwtSchema]);

@@ -14,6 +14,7 @@ export function aliasesOf(field: object): readonly string[] {
   return spellings.get(field) ?? [];
 }
 
+/** Bounds of a number. */
 export interface NumberRange {
   /** Smallest value; default 1. A minimum of 0 needs `zero`. */
   readonly min?: number;
@@ -49,6 +50,7 @@ export function bytes(fallback: number, text: string, range: Partial<NumberRange
   return whole(fallback, text, { max: MAX_SIZE, ...range });
 }
 
+/** A switch with a default. */
 export function flag(fallback: boolean, text: string) {
   return z.boolean().default(fallback).describe(text);
 }
@@ -69,5 +71,6 @@ export function named<T extends z.ZodType>(value: T) {
   return z.record(z.string(), value);
 }
 
+/** Bytes of a KiB and of a MiB (IEC 80000-13). */
 export const KIB = 1024;
 export const MIB = 1024 * 1024;

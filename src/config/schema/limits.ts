@@ -4,6 +4,7 @@ import { alias, bytes, flag, KIB, MIB, milliseconds, strings, whole } from './fi
 
 const limit = (fallback: number, text: string, max: number, min = 1) => whole(fallback, text, { min, max });
 
+/** `limits` of the configuration. */
 export const limitsSchema = z.strictObject({
   maxBodyBytes: bytes(4 * MIB, 'Largest request body. Larger ones are answered 413.', { min: KIB }),
   maxHeaderBytes: bytes(16 * KIB, 'Largest request head: request line and headers together.', {
@@ -51,6 +52,7 @@ export const bucketSchema = z.strictObject({
   ),
 });
 
+/** `rateLimits` of the configuration. */
 export const rateLimitsSchema = z.strictObject({
   global: bucketSchema.optional().describe('For all requests together.'),
   perClient: bucketSchema
@@ -69,6 +71,7 @@ export const rateLimitsSchema = z.strictObject({
   maxClients: whole(65_536, 'Clients whose buckets are kept at once.', { max: 16_777_216 }),
 });
 
+/** `cache` of the configuration. */
 export const cacheSchema = z.strictObject({
   enabled: flag(true, 'Whether answers of routes with `cache` are stored at all.'),
   maxBytes: bytes(64 * MIB, 'Memory for stored answers in each worker.', { min: KIB }),

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { alias, flag, milliseconds, strings } from './fields.js';
 import { bucketSchema } from './limits.js';
 
+/** One item of `routes`. */
 export const routeSchema = z.strictObject({
   name: z
     .string()
