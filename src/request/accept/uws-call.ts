@@ -198,7 +198,10 @@ export class UwsCall implements Reply, Peer {
   readonly #writeWhole = (): void => {
     const response = this.response!;
     this.#writeStart(response);
-    response.end(this.#bytes, this.closing || this.#owner.draining);
+    const closing = this.closing || this.#owner.draining;
+    // RFC 9110 section 8.6: no Content-Length with 204. Without a length uWS cannot close by itself, the client does.
+    if (this.#status === 204 && !closing) response.endWithoutBody();
+    else response.end(this.#bytes, closing);
   };
 
   readonly #tryWhole = (): void => {

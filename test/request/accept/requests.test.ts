@@ -76,6 +76,23 @@ for (const kind of KINDS) {
     }
   });
 
+  test(`${kind}: an answer is a part of its bytes, and may be empty`, async (context) => {
+    const front = await openTestFront(kind, (exchange, body, own) => {
+      const bytes = Buffer.from('xx{"a":1}yy');
+      const empty = body.byteLength === 2;
+      exchange.reply!.send(empty ? 202 : 200, empty ? [] : ['mcp-session-id', 'new'], bytes, 2, empty ? 2 : 9);
+      // The bytes belong to the caller again as soon as the call returns.
+      bytes.fill(0);
+      own.table.release(exchange);
+    });
+    context.after(() => front.close());
+    const done = { until: (text: string) => text.includes('\r\n\r\n') };
+    const empty = await rawRequest(front.port, post('{}'), done);
+    assert.deepEqual([empty.status, empty.headers['content-length'], empty.body], [202, '0', '']);
+    const part = await rawRequest(front.port, post('{"x":1}'), done);
+    assert.deepEqual([part.status, part.headers['mcp-session-id'], part.body], [200, 'new', '{"a":1}']);
+  });
+
   test(`${kind}: GET and DELETE on the endpoint are streams and ends of sessions`, async (context) => {
     const front = await openTestFront(kind);
     context.after(() => front.close());
