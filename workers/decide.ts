@@ -196,6 +196,7 @@ export class Decider {
     if (this.#catalog.version < catalogVersion || this.#snapshot.version !== this.#epochs.snapshot()) this.catchUp();
     const revocation = this.#epochs.revocation();
     if (revocation !== this.#revocation) {
+      this.catchUp();
       this.#revocation = revocation;
       this.#authenticator.forget();
       this.#recall.clear();

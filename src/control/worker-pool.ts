@@ -13,7 +13,7 @@ import { Counter, type CounterMemory, Counters, counterMemory } from '../shared/
 import { Epochs, epochMemory } from '../shared/epochs.js';
 import type { PolicyPool, PoolEvents, PoolSlot } from '../shared/policy-pool.js';
 import { Ring, ringMemory } from '../shared/ring.js';
-import type { BellAddress, FrontMessage, PolicyTask, WorkerMessage } from '../shared/worker-messages.js';
+import type { BellAddress, FrontMessage, KeyMessage, PolicyTask, WorkerMessage } from '../shared/worker-messages.js';
 import type { Milliseconds } from '../units.js';
 import { KeyKeeper } from './key-keeper.js';
 
@@ -84,6 +84,7 @@ export class WorkerPool implements PolicyPool {
   #buckets: Buckets;
   #closing = false;
   #failures = 0;
+  #keyVersion = 0;
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
@@ -99,7 +100,7 @@ export class WorkerPool implements PolicyPool {
     this.counterMemory = counterMemory(this.size + 1, limits.maxToolMetrics + servers.length + 1);
     this.counters = new Counters(this.counterMemory, 0);
     this.#buckets = createBuckets(options.snapshot, FRONT_OWNER);
-    this.#keeper = new KeyKeeper(this.counters, (keys) => this.#post(keys), options.fetchKeys);
+    this.#keeper = new KeyKeeper(this.counters, (keys) => this.#useKeys(keys), options.fetchKeys);
     this.#bell = createDoorbell(() => this.#events?.verdicts());
     this.#piscina = new Piscina({
       filename: options.filename ?? fileURLToPath(new URL('../../workers/policy.js', import.meta.url)),
@@ -263,6 +264,13 @@ export class WorkerPool implements PolicyPool {
     setTimeout(() => {
       if (!this.#closing) this.#start(next);
     }, pause).unref();
+  }
+
+  /** Tokens that were verified with keys which are no longer the same have to be verified again. */
+  #useKeys(keys: KeyMessage): void {
+    this.#post(keys);
+    if (this.#keyVersion !== 0 && keys.version !== this.#keyVersion) this.epochs.revoke();
+    this.#keyVersion = keys.version;
   }
 
   #post(message: WorkerMessage): void {

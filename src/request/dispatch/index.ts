@@ -238,7 +238,7 @@ export class Dispatcher {
     const { size } = this.#pool;
     if (size === 1) return 0;
     if (leg === Leg.withArguments) return (this.#hash[0]! >>> 0) % size;
-    if (exchange.token !== '') {
+    if (exchange.token !== '' && this.#pool.snapshot.auth.type !== 'none') {
       const affine = Math.abs(this.#remembered.client(exchange)) % size;
       if (this.#pool.slot(affine).ready) return affine;
     }

@@ -56,7 +56,7 @@ export class Remembered {
   /** Copies what is remembered for an exchange with the body `bytes` into its verdict; false = nothing that counts. */
   recall(exchange: Exchange, bytes: Uint8Array): boolean {
     // A name with escapes has to be decoded for the stages behind; it is too rare to be remembered.
-    if (exchange.decodedName.length > 0) return false;
+    if (exchange.decodedName.length > 0 || this.#capacity === 0) return false;
     const { spans } = exchange;
     const start = spans[Span.nameStart]!;
     return this.#memo.recall(
@@ -78,6 +78,7 @@ export class Remembered {
     const { spans, verdict } = exchange;
     const { epochs } = this.#pool;
     if (
+      this.#capacity === 0 ||
       verdict[VerdictWord.rememberUntil] === 0 ||
       exchange.decodedName.length > 0 ||
       verdict[VerdictWord.catalogVersion] !== epochs.catalog() ||

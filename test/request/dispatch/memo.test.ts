@@ -186,6 +186,15 @@ describe('remembered verdicts', () => {
       { memo: false },
     ));
 
+  it('can be switched off, and on again, by limits.maxMemo', () =>
+    withBed({ limits: { ...snapshot().limits, maxMemo: 0 } }, async (bed) => {
+      for (let i = 0; i < 3; i += 1) await bed.call('files__read');
+      assert.deepEqual([decisions(bed), hits(bed), bed.dispatcher.remembered], [3, 0, 0]);
+      bed.dispatcher.reconfigure({ ...snapshot(), version: 2 });
+      for (let i = 0; i < 3; i += 1) await bed.call('files__read');
+      assert.deepEqual([decisions(bed), hits(bed), bed.dispatcher.remembered], [4, 2, 1]);
+    }));
+
   it('leave out names with escapes, which are decoded each time', () =>
     withBed({}, async (bed) => {
       const raw = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"files\\u005f\\u005fread"}}';

@@ -174,6 +174,37 @@ describe('keeping keys', () => {
 });
 
 describe('keys through the whole pool', () => {
+  it('a token whose key was withdrawn is refused, although it was verified and remembered before', async () => {
+    let keys = [first.jwk, second.jwk];
+    const server = await LoopbackServer.start((_request, response) => response.end(JSON.stringify({ keys })));
+    const bed = new Bed({
+      workers: 2,
+      auth: jwtAuth({ jwksUrl: server.url(), jwksMaxAgeMs: 1000, jwksCooldownMs: 50 }),
+    });
+    try {
+      const [kept, withdrawn] = [rs256(first), rs256(second)];
+      const verdicts = async (token: string): Promise<string[]> => {
+        const results = [];
+        for (let i = 0; i < 3; i += 1) results.push((await bed.call('files__read', {}, { token })).verdict);
+        return results;
+      };
+      assert.deepEqual(await verdicts(kept), ['forward', 'forward', 'forward']);
+      assert.deepEqual(await verdicts(withdrawn), ['forward', 'forward', 'forward']);
+      assert.ok(bed.pool.counters.total(Counter.memoHits) > 0);
+      keys = [first.jwk];
+      const loads = server.requests.length;
+      while (server.requests.length === loads) await new Promise((resolve) => setTimeout(resolve, 10));
+      while ((await bed.call('files__read', {}, { token: withdrawn })).verdict === 'forward') {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      assert.deepEqual(await verdicts(withdrawn), ['deny', 'deny', 'deny']);
+      assert.deepEqual(await verdicts(kept), ['forward', 'forward', 'forward']);
+    } finally {
+      await bed.close();
+      await server.stop();
+    }
+  });
+
   it('3 workers load once; a silent endpoint refuses at the deadline and holds up nobody else', async () => {
     const server = await LoopbackServer.start((_request, response) =>
       response.end(JSON.stringify({ keys: [first.jwk] })),
