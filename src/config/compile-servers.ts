@@ -65,8 +65,8 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
 }
 
 function checkName(compilation: Compilation, name: string, path: ConfigPath): void {
-  if (name === '' || name.length > 128 || /[\p{C}:/]/u.test(name)) {
-    compilation.problem(path, 'a server name has 1 to 128 characters, without ":", "/" and control characters');
+  if (name === '' || name.length > 128 || /[\p{C}:]/u.test(name)) {
+    compilation.problem(path, 'a server name has 1 to 128 characters, without ":" and control characters');
   }
 }
 

@@ -99,8 +99,11 @@ test("Cursor's file works unchanged, with its variables", async () => {
 test("Cline's file works unchanged: disabled servers are left out, timeouts are seconds", async () => {
   const [snapshot] = await load(fixture('cline_mcp_settings.json'));
   assert.deepEqual(
-    snapshot.servers.map((server) => [server.name, server.requestTimeoutMs]),
-    [['builder', 120_000]],
+    snapshot.servers.map((server) => [server.name, server.prefix, server.requestTimeoutMs]),
+    [
+      ['github.com/example/docs-mcp', 'github.com_example_docs-mcp', 60_000],
+      ['builder', 'builder', 120_000],
+    ],
   );
 });
 

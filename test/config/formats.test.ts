@@ -49,7 +49,7 @@ const text = hostileText
   .map((value) => value.replaceAll('$', ''))
   .filter((value) => value !== '');
 const names = text.filter(
-  (name) => /^[^\p{C}:/]{1,64}$/u.test(name) && !['__proto__', 'constructor', 'prototype', '<<'].includes(name),
+  (name) => /^[^\p{C}:]{1,64}$/u.test(name) && !['__proto__', 'constructor', 'prototype', '<<'].includes(name),
 );
 const patterns = text.filter((pattern) => !/\p{Cc}/u.test(pattern));
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
