@@ -4,7 +4,7 @@
  */
 import { EntryKind } from '../config/snapshot.js';
 import { errorNumber } from '../errors.js';
-import type { Exchange } from '../request/exchange.js';
+import { type Exchange, Wish } from '../request/exchange.js';
 import { Counter, type Counters, Series, type SeriesNames } from '../shared/counters.js';
 import { Verdict, VerdictWord } from '../shared/records.js';
 
@@ -56,8 +56,11 @@ export class Accounting {
     const now = performance.now();
     const took = now - exchange.startedAt;
     const failed = exchange.error !== null;
-    counters.add(Counter.responses);
+    counters.add(Counter.requests);
+    counters.add(Counter.bytesIn, exchange.bytesIn);
     counters.add(Counter.bytesOut, exchange.bytesOut);
+    if ((exchange.wishes & Wish.noAnswer) !== 0) counters.add(Counter.notifications);
+    if (exchange.error === 'GW_CANCELLED') counters.add(Counter.cancelled);
     counters.observe(Series.request, took, failed);
     if (exchange.error !== null) counters.error(errorNumber(exchange.error));
     if (exchange.server >= 0 && exchange.sentAt > 0) this.#upstream(exchange, now, failed);

@@ -17,6 +17,7 @@ import { STREAM_HEAD } from '../request/write/heads.js';
 import { WriteStage } from '../request/write/index.js';
 import { LocalAnswers } from '../request/write/local.js';
 import type { Session, SessionTable, StandaloneStreams } from '../session/index.js';
+import { Counter } from '../shared/counters.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { CallSink } from '../upstream/types.js';
 import type { Accounting } from './accounting.js';
@@ -33,6 +34,8 @@ export interface FrontParts {
   readonly sessions: SessionTable;
   readonly streams: StandaloneStreams;
   readonly accounting: Accounting;
+  /** Every exchange keeps its body, for the access log. */
+  readonly keepBodies: boolean;
   /** The upstream pool; asked for at each use because it is made after the front. */
   upstreams(): UpstreamPool;
   /** `/health` and `/ready` of the data port. */
@@ -80,6 +83,7 @@ export class Front {
       server: (index) => parts.upstreams().servers[index] ?? null,
       route: (index) => snapshot.routes[index] ?? null,
       catalog: (version) => this.#catalog(version),
+      retried: () => pool.counters.add(Counter.upstreamRetries),
       fail: (exchange, code) => write.fail(exchange, code),
     });
     const local = new LocalAnswers({
@@ -120,6 +124,7 @@ export class Front {
       local,
       splitBatch: (bytes, length, out) => decoder.splitBatch(bytes, length, out),
       maxBatch: limits.maxBatch,
+      keepBodies: parts.keepBodies,
       streamClosed: (exchange) => streams.remove(exchange),
       plain: (path) => parts.plain(path),
     });

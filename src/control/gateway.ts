@@ -4,6 +4,7 @@
 import { decoder, decoderKind, decoderReason } from '../../native/index.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { type Log, openLog } from '../observe/log.js';
+import { watchLoopDelay } from '../observe/loop-delay.js';
 import { secretsOf } from '../observe/secrets.js';
 import { type Choice, observe } from '../observe/state.js';
 import { type FrontEnd, frontEndKind, openFrontEnd, type PlainAnswer } from '../request/accept/index.js';
@@ -59,6 +60,7 @@ class Gateway implements RunningGateway {
   #frontEnd: FrontEnd | null = null;
   #admin: Admin | null = null;
   #listening = false;
+  #unwatch = (): void => {};
   #stopping: Promise<void> | null = null;
 
   constructor(snapshot: Snapshot, log: Log) {
@@ -95,6 +97,7 @@ class Gateway implements RunningGateway {
       sessions: this.#sessions,
       streams: this.#streams,
       accounting: this.#accounting,
+      keepBodies: log.access !== null,
       upstreams: () => this.#upstreams,
       plain: (path) => this.#plain(path),
     });
@@ -121,6 +124,7 @@ class Gateway implements RunningGateway {
     const snapshot = this.#snapshot;
     await Promise.all([this.#catalog.start(), this.#pool.ready()]);
     this.#upstreams.start();
+    this.#unwatch = watchLoopDelay(this.#pool.counters);
     await this.#firstDiscoveries();
     const { kind, reason } = frontEndKind(snapshot.frontEnd, snapshot.limits.maxHeaderBytes);
     const { admin } = snapshot;
@@ -194,6 +198,7 @@ class Gateway implements RunningGateway {
   /** Ends everything that was started, in the reverse order; also what a failed start leaves. */
   async close(): Promise<void> {
     this.#listening = false;
+    this.#unwatch();
     await this.#upstreams.close(0);
     await this.#frontEnd?.close(LAST_ANSWERS_MS);
     await this.#admin?.close();

@@ -77,6 +77,7 @@ function upstreamStatus(server: UpstreamServer): UpstreamStatus {
         inFlight: endpoint.inFlight,
         breaker: endpoint.breaker.state,
         restarts: endpoint.stats.restarts,
+        events: { ...endpoint.stats },
       }),
     ),
   };

@@ -129,7 +129,7 @@ function accessFields(exchange: Exchange, server: string): Record<string, unknow
     status: exchange.status,
     ...(exchange.error === null ? {} : { code: exchange.error }),
     durationUs: Math.round((performance.now() - exchange.startedAt) * 1000),
-    bytesIn: exchange.bodyLength,
+    bytesIn: exchange.bytesIn,
     bytesOut: exchange.bytesOut,
   };
 }

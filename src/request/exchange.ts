@@ -108,6 +108,8 @@ export class Exchange {
   origin = '';
   /** `Mcp-Param-*` headers as a flat list of lower-case names and values, or null. */
   paramHeaders: string[] | null = null;
+  /** Bytes of the body as they came in. */
+  bytesIn = 0;
   /** Value of `performance.now()` when the head was complete. */
   startedAt = 0;
 

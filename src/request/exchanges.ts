@@ -87,6 +87,7 @@ export class ExchangeTable {
     exchange.events = 0;
     exchange.status = 0;
     exchange.error = null;
+    exchange.bytesIn = 0;
     exchange.bytesOut = 0;
     exchange.deadline = 0;
     exchange.sentAt = 0;

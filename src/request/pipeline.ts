@@ -36,6 +36,8 @@ export interface PipelineOptions {
   splitBatch(bytes: Uint8Array, length: number, out: Int32Array): number;
   /** Elements allowed in one batch. */
   readonly maxBatch: number;
+  /** Every exchange keeps its body, for the access log: it names tools. */
+  readonly keepBodies: boolean;
   /** A standalone stream's client is gone. */
   streamClosed(exchange: Exchange): void;
   /** `/health` and `/ready`. */
@@ -55,7 +57,15 @@ export class Pipeline implements FrontHandler {
   }
 
   request(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    this.#options.decode.decode(exchange, bytes, length);
+    exchange.bytesIn = length;
+    if (this.#options.keepBodies) {
+      const body = Buffer.from(bytes.subarray(0, length));
+      exchange.body = body;
+      exchange.bodyLength = length;
+      this.#options.decode.decode(exchange, body, length);
+    } else {
+      this.#options.decode.decode(exchange, bytes, length);
+    }
   }
 
   stream(exchange: Exchange): void {

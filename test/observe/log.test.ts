@@ -49,6 +49,7 @@ function finished(name: string): Exchange {
   const body = Buffer.from(`{"name":"${name}"}`);
   exchange.body = body;
   exchange.bodyLength = body.length;
+  exchange.bytesIn = body.length;
   exchange.spans.fill(-1);
   exchange.spans[Span.method] = Method.toolsCall;
   exchange.spans[Span.nameStart] = 9;

@@ -17,6 +17,8 @@ const IDLE_MS = 10_000;
 /** A body must come faster than this on average once it is older than `IDLE_MS`, as with uWebSockets.js. */
 const BODY_BYTES_PER_MS = 16;
 const SWEEP_MS = 1000;
+/** TCP probes find peers that vanished without a word behind quiet streams. */
+const KEEP_ALIVE_PROBE_MS = 15_000;
 
 /** The front end on node:http, for platforms where the uWebSockets.js binary does not load. */
 export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
@@ -49,6 +51,8 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
       requestTimeout: 0,
       connectionsCheckingInterval: SWEEP_MS,
       noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
     });
     // One more than allowed, so that too many are seen and refused instead of being cut without a word.
     server.maxHeadersCount = this.#rules.maxHeaders + 1;

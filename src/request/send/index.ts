@@ -51,6 +51,8 @@ export interface SendOptions {
   route(index: number): SendRoute | null;
   /** The catalog of that version while it is still remembered, else null. */
   catalog(version: number): SendCatalog | null;
+  /** A failed call is about to be tried elsewhere. */
+  retried(): void;
   /** Nothing more can be tried. */
   fail(exchange: Exchange, code: ErrorCode): void;
 }
@@ -95,6 +97,7 @@ export class SendStage {
     const mayRepeat = !sent || this.#safe(exchange);
     const timedOut = code === 'GW_UPSTREAM_TIMEOUT' || code === 'GW_RESPONSE_TOO_LARGE' || code === 'GW_CANCELLED';
     if (mayRepeat && !timedOut && exchange.bodyLength > 0 && exchange.events === 0 && exchange.reply !== null) {
+      this.#options.retried();
       this.#attempt(exchange, exchange.body, exchange.bodyLength, code);
     } else {
       this.#options.fail(exchange, code);
