@@ -39,6 +39,8 @@ export const LIMITS: LimitsSnapshot = {
 /** What became of a call. */
 export interface Outcome {
   readonly exchange: Exchange;
+  /** The call's id towards the upstream; 0 = there was no endpoint. */
+  id: number;
   /** Notifications, parsed, in order. */
   // biome-ignore lint/suspicious/noExplicitAny: messages under test have any shape
   readonly notifications: any[];
@@ -182,6 +184,7 @@ export function startPool(
     });
     outcome = {
       exchange,
+      id: 0,
       notifications: [],
       response: undefined,
       raw: null,
@@ -200,6 +203,7 @@ export function startPool(
     }
     exchange.phase = Phase.sending;
     exchange.upstreamId = upstreamId(exchange);
+    outcome.id = exchange.upstreamId;
     exchange.server = 0;
     exchange.endpoint = endpoint.index;
     exchange.upstreamEra = endpoint.era;
