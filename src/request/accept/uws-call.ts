@@ -58,8 +58,11 @@ export class UwsCall implements Reply, Peer {
   #restFrom = 0;
   #restTotal = 0;
   // Pieces of a streamed answer that wait for the client.
-  #queue: Buffer[] = [];
+  readonly #queue: Buffer[] = [];
   #queued = 0;
+  // Where writing goes on: an element of the queue, and a byte of it.
+  #next = 0;
+  #nextFrom = 0;
   #stuck = 0;
   // Arguments of the corked functions, which take none.
   #status = 200;
@@ -191,6 +194,8 @@ export class UwsCall implements Reply, Peer {
     this.#rest = null;
     this.#queue.length = 0;
     this.#queued = 0;
+    this.#next = 0;
+    this.#nextFrom = 0;
     this.#stuck = 0;
     this.#bytes = NO_BYTES;
   }
@@ -222,6 +227,25 @@ export class UwsCall implements Reply, Peer {
 
   readonly #writePiece = (): void => {
     this.#accepted = this.response!.write(this.#bytes);
+  };
+
+  readonly #writeQueue = (): void => {
+    while (this.#next < this.#queue.length) {
+      const piece = this.#queue[this.#next]!;
+      const from = this.#nextFrom;
+      const to = Math.min(piece.byteLength, from + PIECE_BYTES);
+      const accepted = this.response!.write(piece.subarray(from, to));
+      this.#queued -= to - from;
+      this.#nextFrom = to;
+      if (to === piece.byteLength) {
+        this.#next += 1;
+        this.#nextFrom = 0;
+      }
+      if (!accepted) {
+        this.#stuck = to - from;
+        return;
+      }
+    }
   };
 
   readonly #writeEnd = (): void => {
@@ -262,29 +286,16 @@ export class UwsCall implements Reply, Peer {
     }
   }
 
+  /** Writes what waits until the client is slow again or nothing is left. */
   #pump(): void {
-    this.blocked = false;
     this.#stuck = 0;
-    while (this.#queue.length > 0) {
-      const piece = this.#queue.shift()!;
-      this.#queued -= piece.byteLength;
-      this.#writeQueued(piece);
-      if (this.blocked || this.response === null) return;
-    }
+    this.response!.cork(this.#writeQueue);
+    this.#queue.splice(0, this.#next);
+    this.#next = 0;
+    if (this.#stuck > 0) return;
+    this.blocked = false;
     if (this.#ending) this.#finish();
     else if (this.exchange !== null) this.#owner.drained(this);
-  }
-
-  #writeQueued(piece: Buffer): void {
-    const rest = this.#queue;
-    if (piece.byteLength <= PIECE_BYTES || rest.length === 0) {
-      this.#writePieces(piece, 0, piece.byteLength);
-      return;
-    }
-    // What a large piece leaves over must stay before the pieces behind it.
-    this.#queue = [];
-    this.#writePieces(piece, 0, piece.byteLength);
-    for (const later of rest) this.#queue.push(later);
   }
 
   #finish(): void {

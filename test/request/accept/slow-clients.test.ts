@@ -121,6 +121,8 @@ for (const kind of KINDS) {
       return room;
     };
     while (write(10_000));
+    for (let small = 0; small < 2000; small += 1) write(7);
+    write(150_000);
     assert.ok(reply.buffered() > 300_000 && reply.buffered() < 500_000, `${reply.buffered()}`);
     assert.deepEqual(front.drained, []);
 
