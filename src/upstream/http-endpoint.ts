@@ -15,11 +15,14 @@ import { HttpEvents } from './http-events.js';
 import { greetHttp } from './http-handshake.js';
 import { HttpHeads, withCredentials } from './http-heads.js';
 import { isSessionLost } from './http-session.js';
+import { answerToRequest, updatedUri } from './server-messages.js';
 
 type HttpSnapshot = Extract<EndpointSnapshot, { transport: 'http' }>;
 
 /** How long the rest of an answer is read after its response, so that the connection can be kept. */
 const DRAIN_MS: Milliseconds = 1_000;
+/** Shortest time between two sessions opened because one was lost. */
+const RECOVERY_MS: Milliseconds = 1_000;
 /** How long the end of a session may take; it is a courtesy. */
 const SESSION_END_MS: Milliseconds = 500;
 
@@ -42,6 +45,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
   #nextId = 0;
   #timer: NodeJS.Timeout | undefined;
   #greeting = false;
+  #recoverAfter: Milliseconds = 0;
   #stopping = false;
 
   constructor(
@@ -65,7 +69,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
       nextId: () => this.#controlId(),
       message: (bytes, length, spans) => this.#eventMessage(bytes, length, spans),
       reopened: () => owner.listChanged(this),
-      sessionLost: () => this.#recover(this.#heads.sessionId),
+      sessionLost: () => void this.#recover(this.#heads.sessionId),
     });
     this.#queue = new CallQueue(owner.config.maxQueue);
     this.#heads = new HttpHeads(this.#configured, { era: Era.legacy, revision: Revision.none, sessionId: '' });
@@ -299,9 +303,8 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
         this.owner.listChanged(this);
         break;
       case Method.resourceUpdated: {
-        const text = Buffer.from(bytes.buffer, bytes.byteOffset, length).toString('utf8');
-        const { params } = JSON.parse(text) as { params?: { uri?: unknown } };
-        if (typeof params?.uri === 'string') this.owner.resourceUpdated(params.uri);
+        const uri = updatedUri(bytes, length);
+        if (uri !== null) this.owner.resourceUpdated(uri);
         break;
       }
     }
@@ -322,14 +325,10 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
     }
   }
 
-  /** A request of a legacy server. No capability was declared, so only `ping` has an answer. */
+  /** A request of a legacy server. */
   #answer(bytes: Uint8Array, spans: Int32Array): void {
     if (this.era === Era.modern) return;
-    const id = Buffer.from(bytes.subarray(spans[Span.idStart]!, spans[Span.idEnd]!)).toString('utf8');
-    const outcome =
-      spans[Span.method] === Method.ping ? '"result":{}' : '"error":{"code":-32601,"message":"Method not found"}';
-    const body = Buffer.from(`{"jsonrpc":"2.0","id":${id},${outcome}}`);
-    this.#control.note(body, this.#heads.forControl(''), this.owner.config.connectTimeoutMs);
+    this.#control.note(answerToRequest(bytes, spans), this.#heads.forControl(''), this.owner.config.connectTimeoutMs);
   }
 
   #note(method: string, params: object): void {
@@ -362,27 +361,41 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
   /** The session is unknown to the upstream, so the call was not executed: once more in a new session. */
   #repeat(connection: HttpConnection, exchange: Exchange): void {
     const { requestBytes, method, nameHeader, extraHeaders, sessionId, upstreamId } = connection;
+    if (!this.#recover(sessionId)) {
+      this.#idle(connection);
+      this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
+      return;
+    }
     this.#repeated.add(upstreamId);
     exchange.connection = null;
     exchange.sent = false;
-    this.#recover(sessionId);
     const queued = this.#queue.push(exchange, requestBytes, method, nameHeader, extraHeaders);
     this.#idle(connection);
     if (!queued) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
   }
 
-  /** Opens a new session, unless that of the call has been replaced meanwhile. */
-  #recover(lostSession: string): void {
-    if (lostSession === '' || lostSession !== this.#heads.sessionId) return;
-    if (this.#greeting || this.#stopping || this.state !== 'ready') return;
+  /**
+   * Opens a new session, unless the lost one has been replaced meanwhile.
+   *
+   * @returns whether there is or will be another one; a server that loses them at once is not asked in a loop
+   */
+  #recover(lostSession: string): boolean {
+    if (lostSession === '' || this.#stopping || this.state !== 'ready') return false;
+    if (this.#greeting || lostSession !== this.#heads.sessionId) return true;
+    const now = performance.now();
+    if (now < this.#recoverAfter) return false;
+    this.#recoverAfter = now + RECOVERY_MS;
     this.stats.sessionsLost += 1;
     this.context.log.info(this.names, 'upstream session lost, opening another');
     this.#events.stop();
     this.start();
+    return true;
   }
 
   #reprobe(): void {
-    if (this.#greeting) return;
+    const now = performance.now();
+    if (this.#greeting || now < this.#recoverAfter) return;
+    this.#recoverAfter = now + RECOVERY_MS;
     this.#era = null;
     this.#events.stop();
     this.start();

@@ -61,7 +61,8 @@ export class HttpEvents {
         everOpen = true;
       });
       if (stop.aborted) return;
-      if (status === 404 && handshake.sessionId !== '') {
+      // Before the stream has been open in this session, it only means that there is none.
+      if (everOpen && (status === 404 || status === 400) && handshake.sessionId !== '') {
         this.#listener.sessionLost();
         return;
       }

@@ -18,6 +18,7 @@ import {
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from './endpoint.js';
 import { escaped, LogLimit } from './log-limit.js';
 import { LogOwnership } from './log-ownership.js';
+import { answerToRequest, updatedUri } from './server-messages.js';
 import { childEnvironment } from './stdio-environment.js';
 import { greetStdio, ProbeEnded } from './stdio-handshake.js';
 import { LineSplitter } from './stdio-lines.js';
@@ -259,7 +260,7 @@ export class StdioEndpoint extends BaseEndpoint {
         this.#notification(bytes, spans);
         break;
       case Kind.request:
-        this.#answer(bytes, spans);
+        this.#writer?.write(answerToRequest(bytes, spans), null);
         break;
       default:
         this.#junk(bytes, ScanStatus.notJsonRpc, spans);
@@ -299,8 +300,8 @@ export class StdioEndpoint extends BaseEndpoint {
         this.owner.listChanged(this);
         break;
       case Method.resourceUpdated: {
-        const { params } = JSON.parse(bytes.toString('utf8')) as { params?: { uri?: unknown } };
-        if (typeof params?.uri === 'string') this.owner.resourceUpdated(params.uri);
+        const uri = updatedUri(bytes, bytes.length);
+        if (uri !== null) this.owner.resourceUpdated(uri);
         break;
       }
       case Method.cancelled: {
@@ -323,14 +324,6 @@ export class StdioEndpoint extends BaseEndpoint {
     if (last !== null && this.holds(last) && last.connection === this.#process) return last;
     const written = this.calls().filter((exchange) => exchange.connection === this.#process);
     return written.length === 1 ? written[0]! : null;
-  }
-
-  /** A request of the child. No capability was declared, so only `ping` has an answer. */
-  #answer(bytes: Buffer, spans: Int32Array): void {
-    const id = bytes.toString('utf8', spans[Span.idStart]!, spans[Span.idEnd]!);
-    const outcome =
-      spans[Span.method] === Method.ping ? '"result":{}' : '"error":{"code":-32601,"message":"Method not found"}';
-    this.#writer?.write(Buffer.from(`{"jsonrpc":"2.0","id":${id},${outcome}}`), null);
   }
 
   #junk(bytes: Buffer, status: number, spans: Int32Array): void {

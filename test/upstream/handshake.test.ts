@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { decoder } from '../../native/index.js';
 import { ControlError, type ControlReply, scanReply } from '../../src/upstream/control.js';
 import { greetStdio, ProbeEnded } from '../../src/upstream/stdio-handshake.js';
+import { eventually } from '../support/process.js';
 import { rawUpstream, type Script } from '../support/raw-upstream.js';
 import { httpOf, serverOf, startPool } from './harness.js';
 
@@ -93,7 +95,6 @@ const plain = (status: number, body = ''): Script => {
 };
 
 test('over HTTP any 4xx to the probe but 401 and 403 means legacy; 5xx is no verdict', async (t) => {
-  const { createServer } = await import('node:http');
   for (const [status, era] of [
     [400, 0],
     [404, 0],
@@ -149,4 +150,32 @@ test('the version header is sent after initialize, to revisions that know it', a
     assert.equal(request?.headers['mcp-protocol-version'], '2025-11-25');
     assert.equal(request?.headers['mcp-session-id'], 'raw-session');
   }
+});
+
+test('a server that answers 404 to everything after initialize is not initialized in a loop', async (t) => {
+  let sessions = 0;
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk) => {
+      body += chunk;
+    });
+    request.on('end', () => {
+      const message = body === '' ? {} : JSON.parse(body);
+      if (message.method !== 'initialize') {
+        response.writeHead(404).end();
+        return;
+      }
+      sessions += 1;
+      const result = { protocolVersion: '2025-11-25', capabilities: { tools: {} } };
+      response.writeHead(200, { 'content-type': 'application/json', 'mcp-session-id': `session-${sessions}` });
+      response.end(JSON.stringify({ jsonrpc: '2.0', id: message.id, result }));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const { port } = server.address() as { port: number };
+  const pool = startPool(t, [serverOf([httpOf(`http://127.0.0.1:${port}/mcp`)])]);
+  await eventually('the loss is noticed', () => pool.server().endpoints[0]!.stats.sessionsLost > 0);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal(sessions, 2);
 });
