@@ -100,10 +100,6 @@ export class HttpConnection {
     return this.#options.body;
   }
 
-  get busy(): boolean {
-    return this.#busy;
-  }
-
   /** Sends a call. Failures are reported later, never from within. */
   send(exchange: Exchange, bytes: Buffer, headers: readonly string[]): void {
     this.exchange = exchange;

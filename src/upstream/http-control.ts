@@ -1,7 +1,7 @@
 /** Control traffic of an HTTP upstream: handshake, lists, notifications, event streams. Apart from the connections of calls. */
 import { Pool } from 'undici';
 import type { Decoder } from '../../native/layout.js';
-import { Flag, Kind, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
+import { Kind, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
 import { SseParser } from '../protocol/sse-parser.js';
 import type { Bytes, Milliseconds } from '../units.js';
 import { ControlError, type ControlReply, keepReply, parseId, scanReply, UPSTREAM_DEPTH } from './control.js';
@@ -225,9 +225,4 @@ function connectionError(error: unknown): ControlError {
   return UNREACHABLE.has(code)
     ? new ControlError('unreachable', `the upstream cannot be reached (${code})`)
     : new ControlError('closed', `the connection ended (${code})`);
-}
-
-/** Whether a reply is an error with that code. */
-export function hasErrorCode(reply: ControlReply, code: number): boolean {
-  return (reply.spans[Span.flags]! & Flag.isErrorResponse) !== 0 && reply.spans[Span.errorCode] === code;
 }

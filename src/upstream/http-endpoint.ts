@@ -224,7 +224,8 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
     this.#delivered(exchange);
     // Closing the stream is cancellation for a modern server; a legacy one wants to be told (MCP, cancellation).
     if (this.era === Era.legacy && exchange.sent) {
-      this.#note('notifications/cancelled', { requestId: exchange.upstreamId });
+      const note = controlMessage(null, 'notifications/cancelled', { requestId: exchange.upstreamId }, false);
+      this.#control.note(note, this.#heads.forControl(''), this.owner.config.connectTimeoutMs);
     }
     connection.abandon();
   }
@@ -329,11 +330,6 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
   #answer(bytes: Uint8Array, spans: Int32Array): void {
     if (this.era === Era.modern) return;
     this.#control.note(answerToRequest(bytes, spans), this.#heads.forControl(''), this.owner.config.connectTimeoutMs);
-  }
-
-  #note(method: string, params: object): void {
-    const body = controlMessage(null, method, params, false);
-    this.#control.note(body, this.#heads.forControl(method), this.owner.config.connectTimeoutMs);
   }
 
   /** An answer with a status other than 200. Nothing of it reaches the client but a JSON-RPC error meant for it. */
