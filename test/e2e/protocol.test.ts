@@ -171,6 +171,19 @@ describe('sessions and methods', () => {
     assert.deepEqual([after.status, after.message.error.code], [404, -32001]);
   });
 
+  for (const frontEnd of ['uws', 'node'] as const) {
+    it(`say nothing about the software that serves them, ${frontEnd} front end`, async (scope) => {
+      const server = await countingStdio(scope, 'legacy');
+      const gateway = await startGateway(scope, { mcpServers: { peer: server.entry } }, { frontEnd });
+      const { headers } = await modernRpc(gateway.url, 'server/discover');
+      const allowed = ['content-type', 'content-length', 'date', 'connection', 'keep-alive'];
+      assert.deepEqual(
+        [...headers.keys()].filter((name) => !allowed.includes(name)),
+        [],
+      );
+    });
+  }
+
   it('let 2025-03-26 clients send batches', async (scope) => {
     const gateway = await gatewayOver(scope, await countingStdio(scope, 'legacy'));
     const session = await openSession(gateway.url, { version: '2025-03-26' });

@@ -43,6 +43,8 @@ export interface UwsModule {
   us_listen_socket_close(socket: object): void;
   us_socket_local_port(socket: object): number;
   LIBUS_LISTEN_EXCLUSIVE_PORT: number;
+  /** Not documented: `silent` leaves out the header that names the server and its version. */
+  _cfg?(key: string): void;
 }
 
 /**
@@ -56,5 +58,7 @@ export function loadUws(maxHeaderBytes: number): UwsModule {
   // A head that comes in several segments is limited to 4 KiB by default, less than one large token.
   // Some room is added so that heads slightly over the limit get an answer of the gateway.
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(maxHeaderBytes + 2048);
-  return createRequire(import.meta.url)('uWebSockets.js') as UwsModule;
+  const uws = createRequire(import.meta.url)('uWebSockets.js') as UwsModule;
+  uws._cfg?.('silent');
+  return uws;
 }
