@@ -163,7 +163,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
         return;
       }
       connection.drain(performance.now());
-      this.#delivered(exchange);
+      this.#over(exchange);
       this.finish(exchange, bytes, length, spans);
     } else if (spans[Span.kind] === Kind.notification) {
       this.#notification(exchange, bytes, length, spans);
@@ -195,7 +195,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
       const isOurs = isResponse && parseId(body, spans[Span.idStart]!, spans[Span.idEnd]!) === upstreamId;
       this.#idle(connection);
       if (isOurs) {
-        this.#delivered(exchange);
+        this.#over(exchange);
         this.finish(exchange, body, body.length, spans);
       } else {
         this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
@@ -217,11 +217,16 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
     if (exchange !== null) this.fail(exchange, error, exchange.sent);
   }
 
+  override fail(exchange: Exchange, error: ErrorCode, sent: boolean): void {
+    this.#over(exchange);
+    super.fail(exchange, error, sent);
+  }
+
   protected withdraw(exchange: Exchange): void {
     if (this.#queue.remove(exchange)) return;
     const connection = exchange.connection as HttpConnection | null;
     if (connection === null || connection.exchange !== exchange) return;
-    this.#delivered(exchange);
+    this.#over(exchange);
     // Closing the stream is cancellation for a modern server; a legacy one wants to be told (MCP, cancellation).
     if (this.era === Era.legacy && exchange.sent) {
       const note = controlMessage(null, 'notifications/cancelled', { requestId: exchange.upstreamId }, false);
@@ -271,7 +276,8 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
     this.#send(connection, exchange!, bytes, method, nameHeader, extraHeaders);
   }
 
-  #delivered(exchange: Exchange): void {
+  /** The call is over: it counts as repeated no longer. */
+  #over(exchange: Exchange): void {
     if (this.#repeated.size > 0) this.#repeated.delete(exchange.upstreamId);
   }
 
@@ -334,7 +340,6 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
 
   /** An answer with a status other than 200. Nothing of it reaches the client but a JSON-RPC error meant for it. */
   #refusal(exchange: Exchange, id: number, status: number, body: Buffer, spans: Int32Array | null): void {
-    this.#delivered(exchange);
     if (status === 401 || status === 403) {
       this.fail(exchange, 'GW_UPSTREAM_REFUSED', true);
       return;
@@ -345,13 +350,13 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
         // They describe our hop: what is believed of this upstream is wrong.
         this.#reprobe();
       } else if (parseId(body, spans[Span.idStart]!, spans[Span.idEnd]!) === id) {
+        this.#over(exchange);
         this.finish(exchange, body, body.length, spans);
         return;
       }
     }
-    if (status === 429) this.fail(exchange, 'GW_UPSTREAM_BUSY', true);
-    else if (status === 503) this.fail(exchange, 'GW_UPSTREAM_DOWN', true);
-    else this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
+    const error = status === 429 ? 'GW_UPSTREAM_BUSY' : status === 503 ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_PROTOCOL';
+    this.fail(exchange, error, true);
   }
 
   /** The session is unknown to the upstream, so the call was not executed: once more in a new session. */
@@ -432,12 +437,9 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
   }
 
   #failQueue(): void {
-    for (;;) {
-      const next = this.#queue.shift();
-      if (next === null) return;
+    for (let next = this.#queue.shift(); next !== null; next = this.#queue.shift()) {
       const exchange = next.exchange!;
       recycle(next);
-      this.#delivered(exchange);
       this.fail(exchange, 'GW_UPSTREAM_DOWN', false);
     }
   }

@@ -3,6 +3,7 @@
  */
 import type { Decoder } from '../../native/layout.js';
 import type { LimitsSnapshot, Snapshot } from '../config/snapshot.js';
+import { LEVELS, NO_LEVEL } from '../protocol/levels.js';
 import type { Exchange } from '../request/exchange.js';
 import type { ExchangeTable } from '../request/exchanges.js';
 import type { Milliseconds } from '../units.js';
@@ -27,6 +28,9 @@ export interface UpstreamPoolOptions {
   readonly stopGraceMs?: Milliseconds;
 }
 
+/** `info`. */
+const DEFAULT_LEVEL = 1;
+
 /** How often deadlines are looked at: a call ends at most this much late. */
 const SWEEP_MS: Milliseconds = 50;
 
@@ -35,6 +39,7 @@ export class UpstreamPool {
   readonly servers: readonly UpstreamServer[];
   readonly #table: ExchangeTable;
   #sweep: NodeJS.Timeout | undefined;
+  #logLevel: number = NO_LEVEL;
   #now: Milliseconds = 0;
   #closing: Promise<void> | null = null;
 
@@ -67,6 +72,16 @@ export class UpstreamPool {
     const server = this.servers[index];
     if (server === undefined) throw new RangeError(`there is no server ${index}`);
     return server;
+  }
+
+  /**
+   * Somebody wants log messages from this level on (0 debug ... 7 emergency). Upstreams are asked for the most verbose
+   * level anybody wanted, at least `info`, because others may rely on what is sent without being asked for.
+   */
+  wantLogLevel(level: number): void {
+    if (level >= this.#logLevel) return;
+    this.#logLevel = Math.min(level, DEFAULT_LEVEL);
+    for (const server of this.servers) server.setLogLevel(LEVELS[this.#logLevel]!);
   }
 
   /** Calls in flight over all servers. */

@@ -1,5 +1,6 @@
 import type { ServerSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
+import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange.js';
 import type { Milliseconds } from '../units.js';
 import { BackOff } from './back-off.js';
@@ -39,6 +40,7 @@ export class UpstreamServer implements EndpointOwner {
   readonly #balancer: Balancer;
   readonly #backOff = new BackOff(500);
   #timer: NodeJS.Timeout | null = null;
+  #logLevel: string | null = null;
   #reading = false;
   #again = false;
   #stopped = false;
@@ -117,8 +119,26 @@ export class UpstreamServer implements EndpointOwner {
     this.#events.stateChanged(this.index, endpoint.index, endpoint.state, endpoint.reason);
   }
 
-  greeted(): void {
+  greeted(endpoint: BaseEndpoint): void {
+    if (this.#logLevel !== null) this.#sendLogLevel(endpoint, this.#logLevel);
     this.#schedule(0);
+  }
+
+  /**
+   * Asks legacy endpoints for log messages from `level` on, now and after each new handshake; who gets which of them
+   * is filtered per call. Modern endpoints are told in each request.
+   */
+  setLogLevel(level: string): void {
+    this.#logLevel = level;
+    for (const endpoint of this.endpoints) if (endpoint.state === 'ready') this.#sendLogLevel(endpoint, level);
+  }
+
+  #sendLogLevel(endpoint: BaseEndpoint, level: string): void {
+    if (endpoint.era !== Era.legacy || endpoint.handshake?.capabilities['logging'] === undefined) return;
+    endpoint.request('logging/setLevel', { level }, { timeoutMs: LIST_MS }).catch((error: unknown) => {
+      const reason = error instanceof ControlError ? error.message : String(error);
+      this.#context.log.warn({ server: this.name, reason }, 'the log level of the upstream cannot be set');
+    });
   }
 
   listChanged(): void {
