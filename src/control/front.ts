@@ -98,13 +98,14 @@ export class Front {
       },
       openStandaloneStream: (exchange) => this.#openStream(exchange),
       cancel: (exchange, bytes, start, end) => this.pipeline.cancel(exchange, bytes, start, end),
-      levelChanged: () => {},
+      levelChanged: (session) => parts.upstreams().wantLogLevel(session.logLevel),
     });
     const decode = new DecodeStage({
       decoder,
       maxDepth: limits.maxDepth,
       authRequired: snapshot.auth.type !== 'none',
       openSession: (id) => sessions.open(id),
+      wantLogLevel: (level) => parts.upstreams().wantLogLevel(level),
       next: (exchange, bytes, length) => this.pipeline.decoded(exchange, bytes, length),
       batch: (exchange, bytes, length) => this.pipeline.batch(exchange, bytes, length),
       refuse: (exchange, code) => write.refuse(exchange, code),

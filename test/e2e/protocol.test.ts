@@ -44,6 +44,9 @@ describe('log messages', () => {
       assert.equal(logsOf((await session.request('tools/call', call)).messages).length, 1);
       await session.request('logging/setLevel', { level: 'error' });
       assert.equal(logsOf((await session.request('tools/call', call)).messages).length, 0);
+      const other = await openSession(gateway.url);
+      const unasked = await other.request('tools/call', call);
+      assert.equal(logsOf(unasked.messages).length, kind.name.startsWith('legacy') ? 1 : 0, unasked.text);
       const wrong = await session.request('logging/setLevel', { level: 'loud' });
       assert.equal(wrong.message.error.code, -32602);
     });

@@ -19,6 +19,8 @@ export interface DecodeOptions {
   readonly authRequired: boolean;
   /** Finds a legacy session by its sealed id, or null. */
   openSession(id: string): SessionLike | null;
+  /** A request asks for log messages from this level on. */
+  wantLogLevel(level: number): void;
   /** The exchange is understood; `bytes` are valid during the call. */
   next(exchange: Exchange, bytes: Uint8Array, length: number): void;
   /** The exchange holds a batch of a client that may send one. */
@@ -206,6 +208,7 @@ export class DecodeStage {
         return;
       }
       exchange.logLevel = level < 0 ? NO_LEVEL : level;
+      this.#options.wantLogLevel(exchange.logLevel);
     }
     this.#options.next(exchange, bytes, length);
   }

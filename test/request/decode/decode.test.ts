@@ -61,6 +61,7 @@ function run(row: Row): { outcome: Outcome; exchange: Exchange } {
     maxDepth: 64,
     authRequired: row.authRequired ?? false,
     openSession: (id) => (id === 'known' ? session(row.revision ?? 3) : null),
+    wantLogLevel: () => {},
     next: () => settle('next'),
     batch: () => settle('batch'),
     refuse: (_exchange, code) => settle(code),
