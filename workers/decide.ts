@@ -73,7 +73,7 @@ export class Decider {
     this.#buckets = new Buckets(task.buckets, task.worker + 2);
     this.#authenticator = new Authenticator(task.snapshot.auth, this.#counters, this.#keys);
     this.#finder = new Finder(task.snapshot, task.catalog);
-    this.#guard = new Guard(task.snapshot, this.#buckets);
+    this.#guard = new Guard(task.snapshot, this.#buckets, this.#counters);
     this.#recall = this.#newRecall();
     this.#rewriter = createRewriter(task.snapshot);
     this.#revocation = this.#epochs.revocation();
@@ -135,7 +135,7 @@ export class Decider {
         this.#authenticator = new Authenticator(message.snapshot.auth, this.#counters, this.#keys);
       }
       this.#finder = new Finder(message.snapshot, this.#catalog);
-      this.#guard = new Guard(message.snapshot, this.#buckets);
+      this.#guard = new Guard(message.snapshot, this.#buckets, this.#counters);
       this.#rewriter = createRewriter(message.snapshot);
       for (const { verdict } of this.#recall.abandon()) {
         verdict[VerdictWord.verdict] = Verdict.forward;

@@ -254,11 +254,11 @@ export class WorkerPool implements PolicyPool {
     const next = new Slot(slot.index, slot.incarnation + 1, this.#snapshot.limits.ringBytes);
     this.#slots[slot.index] = next;
     this.#events?.replaced(next, slot);
-    if (slot.ready) {
+    if (slot.ready || slot.abort.signal.aborted) {
       this.#start(next);
       return;
     }
-    // It never got as far as its ring: starting it again at once would only burn time.
+    // It ended by itself before it got as far as its ring: starting it again at once would only burn time.
     const pause = Math.min(MAX_BACK_OFF_MS, BACK_OFF_MS * 2 ** this.#failures);
     this.#failures += 1;
     setTimeout(() => {

@@ -66,6 +66,8 @@ export class Buckets {
   readonly words: Int32Array;
   readonly floats: Float64Array;
   readonly control: Int32Array;
+  /** The bucket that made the last {@link take} wait longest, -1 none. */
+  refusedBy = -1;
   readonly #owner: number;
   #sequence = 0;
   readonly #order = new Int32Array(5);
@@ -121,13 +123,20 @@ export class Buckets {
     if (count === 0) return 0;
     for (let i = 0; i < count; i += 1) this.#held[i] = this.lock(order[i]!);
     let wait = 0;
+    this.refusedBy = -1;
     if (
       (client >= 0 && this.words[client * BUCKET_WORDS + BucketWord.generation] !== clientGeneration) ||
       (routeClient >= 0 && this.words[routeClient * BUCKET_WORDS + BucketWord.generation] !== routeClientGeneration)
     ) {
       wait = BUCKET_MOVED;
     } else {
-      for (let i = 0; i < count; i += 1) wait = Math.max(wait, this.refill(order[i]!, now));
+      for (let i = 0; i < count; i += 1) {
+        const needs = this.refill(order[i]!, now);
+        if (needs > wait) {
+          wait = needs;
+          this.refusedBy = order[i]!;
+        }
+      }
       if (wait === 0) {
         for (let i = 0; i < count; i += 1) this.floats[order[i]! * BUCKET_FLOATS + BucketFloat.tokens]! -= 1;
       }

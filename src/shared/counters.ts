@@ -60,6 +60,13 @@ export const Counter = Object.freeze(Object.fromEntries(COUNTERS.map((name, id) 
 /** Names by id. */
 export const COUNTER_NAMES: readonly CounterName[] = COUNTERS;
 
+/** The counter for a call that a bucket refused: which of the call's buckets it was. */
+export function limitCounter(refusedBy: number, global: number, tool: number, route: number): number {
+  if (refusedBy === global) return Counter.limitedGlobal;
+  if (refusedBy === tool) return Counter.limitedTool;
+  return refusedBy === route ? Counter.limitedRoute : Counter.limitedClient;
+}
+
 const FIXED = 128;
 /** Room for the errors behind the fixed counters. */
 const ERROR_ROOM = 128;

@@ -4,7 +4,7 @@
  */
 import type { AuthSnapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
-import type { Counters } from '../../src/shared/counters.js';
+import { Counter, type Counters } from '../../src/shared/counters.js';
 import { BearerTable } from './bearer.js';
 import { JwtVerifier } from './jwt.js';
 import type { KeySource } from './keys.js';
@@ -21,10 +21,12 @@ export class Authenticator {
   principal: Principal = ANONYMOUS;
   /** Error number of a refusal. */
   error = -1;
+  readonly #counters: Counters;
   readonly #bearer: BearerTable | null;
   readonly #jwt: JwtVerifier | null;
 
   constructor(auth: AuthSnapshot, counters: Counters, keys: KeySource) {
+    this.#counters = counters;
     this.#bearer = auth.type === 'bearer' ? new BearerTable(auth.tokens) : null;
     this.#jwt = auth.type === 'jwt' ? new JwtVerifier(auth, counters, keys) : null;
   }
@@ -57,7 +59,10 @@ export class Authenticator {
     const found =
       this.#bearer !== null ? this.#bearer.find(bytes, start, end) : this.#jwt!.find(bytes, words, start, end, seconds);
     if (found === undefined) return Outcome.pending;
-    if (found === null) return Outcome.refused;
+    if (found === null) {
+      this.#counters.add(Counter.tokensRejected);
+      return Outcome.refused;
+    }
     this.principal = found;
     return Outcome.known;
   }
@@ -67,7 +72,7 @@ export class Authenticator {
     return this.#jwt!.verify(token);
   }
 
-  /** The number of the principal's token kind forgets everything it remembered. */
+  /** Forgets everything that was remembered of tokens. */
   forget(): void {
     this.#jwt?.forget();
   }

@@ -7,6 +7,7 @@ import { errorNumber } from '../../src/errors.js';
 import { type BucketPlan, planBuckets } from '../../src/shared/bucket-plan.js';
 import { BUCKET_MOVED, type Buckets } from '../../src/shared/buckets.js';
 import { ClientBuckets } from '../../src/shared/client-buckets.js';
+import { type Counters, limitCounter } from '../../src/shared/counters.js';
 import type { Principal } from '../authenticate/principal.js';
 import type { Finder } from '../find/index.js';
 
@@ -33,9 +34,11 @@ export class Guard {
   readonly #plan: BucketPlan;
   readonly #buckets: Buckets;
   readonly #clients: ClientBuckets;
+  readonly #counters: Counters;
   readonly #challenges: readonly Buffer[];
 
-  constructor(snapshot: Snapshot, buckets: Buckets) {
+  constructor(snapshot: Snapshot, buckets: Buckets, counters: Counters) {
+    this.#counters = counters;
     this.#snapshot = snapshot;
     this.#plan = planBuckets(snapshot);
     this.#buckets = buckets;
@@ -106,6 +109,7 @@ export class Guard {
       if (wait === 0) return true;
       if (wait === BUCKET_MOVED) continue;
       this.error = RATE_LIMITED;
+      this.#counters.add(limitCounter(this.#buckets.refusedBy, this.bucketGlobal, this.bucketTool, this.bucketRoute));
       this.retryAfterMs = wait;
       return false;
     }

@@ -3,7 +3,7 @@
  * the caller's bytes; everything else crosses the ring to a policy worker and comes back. No exchange that was given
  * to a worker is lost when that worker dies or hangs, and none goes on twice.
  */
-import { type Decoder, Flag, Kind, Span } from '../../../native/layout.js';
+import { Flag, Kind, Span } from '../../../native/layout.js';
 import type { CatalogTable, Snapshot } from '../../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../../errors.js';
 import { BUCKET_MOVED } from '../../shared/buckets.js';
@@ -15,9 +15,12 @@ import type { Count } from '../../units.js';
 import { type Exchange, Phase } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
 import { HangWatch } from './hang-watch.js';
+import type { DispatcherOptions } from './options.js';
 import { Remembered } from './remembered.js';
-import { decodeName, nameLength, writeDecide, writeReport } from './request-record.js';
+import { decodeName, denial, nameLength, writeDecide, writeReport } from './request-record.js';
 import { WaitingLine } from './waiting-line.js';
+
+export type { DispatcherOptions } from './options.js';
 
 const NO_BYTES = Buffer.alloc(0);
 const RATE_LIMITED = errorNumber('GW_RATE_LIMITED');
@@ -33,22 +36,6 @@ const SWEEP_MS = 50;
 
 /** Which question about an exchange is open. */
 const Leg = { none: 0, first: 1, withArguments: 2, withoutCache: 3 } as const;
-
-export interface DispatcherOptions {
-  readonly table: ExchangeTable;
-  readonly pool: PolicyPool;
-  readonly decoder: Decoder;
-  /**
-   * The verdict is in `exchange.verdict`. `bytes` are the caller's (remembered verdict) or the exchange's own.
-   *
-   * @param payload scopes of a denial or the result of a cached answer; valid during the call
-   */
-  next(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void;
-  /** Exchanges that may wait for room on each ring; default 1,024. More are answered GW_OVERLOADED. */
-  readonly maxQueue?: Count;
-  /** `false` asks a worker every time; default: unless the environment has `SWITCHYARD_MEMO=off`. */
-  readonly memo?: boolean;
-}
 
 /** The stage; one per front. */
 export class Dispatcher {
@@ -95,6 +82,7 @@ export class Dispatcher {
     const { spans } = exchange;
     exchange.phase = Phase.deciding;
     exchange.attempts = 0;
+    exchange.verdict[VerdictWord.verdict] = 0;
     this.#legs[exchange.slot] = Leg.none;
     this.#killed[exchange.slot] = 0;
     if (spans[Span.kind] === Kind.notification && spans[Span.method] === 0) spans[Span.method] = Operation.accept;
@@ -167,6 +155,7 @@ export class Dispatcher {
     if (wait === BUCKET_MOVED) return false;
     this.#pool.counters.add(Counter.memoHits);
     if (wait > 0) {
+      this.#remembered.countRefusal(verdict);
       this.#refuse(exchange, 'GW_RATE_LIMITED', wait, bytes, length);
     } else {
       exchange.phase = Phase.sending;
@@ -371,13 +360,7 @@ export class Dispatcher {
     const { verdict } = exchange;
     this.#legs[exchange.slot] = Leg.none;
     exchange.phase = Phase.sending;
-    verdict.fill(0);
-    verdict[VerdictWord.verdict] = Verdict.deny;
-    verdict[VerdictWord.server] = -1;
-    verdict[VerdictWord.route] = -1;
-    verdict[VerdictWord.entry] = -1;
-    verdict[VerdictWord.error] = code === 'GW_RATE_LIMITED' ? RATE_LIMITED : errorNumber(code);
-    verdict[VerdictWord.retryAfterMs] = retryAfterMs;
+    denial(verdict, code === 'GW_RATE_LIMITED' ? RATE_LIMITED : errorNumber(code), retryAfterMs);
     this.#options.next(exchange, bytes, length, NO_BYTES);
   }
 
@@ -431,10 +414,14 @@ export class Dispatcher {
   }
 
   #sweep(): void {
+    let waiting = 0;
     for (let i = 0; i < this.#pool.size; i += 1) {
       this.#advanceLine(i);
       this.#hangs.check(i);
+      waiting += this.#pool.slot(i).verdicts.used();
     }
+    // A stage behind that threw has cut a reading short, and nobody rings for what was left.
+    if (waiting > 0) this.#drain();
     if (this.#table.inUse === 0) return;
     const now = performance.now();
     this.#table.forEach((exchange) => {

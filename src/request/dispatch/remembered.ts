@@ -2,6 +2,7 @@
 import { Flag, Span } from '../../../native/layout.js';
 import { Era } from '../../protocol/revisions.js';
 import { monotonic } from '../../shared/clock.js';
+import { limitCounter } from '../../shared/counters.js';
 import type { PolicyPool } from '../../shared/policy-pool.js';
 import { VerdictWord } from '../../shared/records.js';
 import type { Count } from '../../units.js';
@@ -118,6 +119,19 @@ export class Remembered {
       verdict[VerdictWord.bucketClientGeneration]!,
       routeClient,
       verdict[VerdictWord.bucketClientToolGeneration]!,
+    );
+  }
+
+  /** Counts a call that {@link take} refused under the limit that did. */
+  countRefusal(verdict: Int32Array): void {
+    const { buckets, counters } = this.#pool;
+    counters.add(
+      limitCounter(
+        buckets.refusedBy,
+        verdict[VerdictWord.bucketGlobal]!,
+        verdict[VerdictWord.bucketTool]!,
+        verdict[VerdictWord.bucketRoute]!,
+      ),
     );
   }
 }

@@ -1,8 +1,9 @@
 /** Writes request records (src/shared/records.ts) onto the ring of a worker. */
 import { Flag, Span } from '../../../native/layout.js';
 import { Era } from '../../protocol/revisions.js';
-import { Ask, REQUEST_HEAD, RequestFlag, RequestWord } from '../../shared/records.js';
+import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict, VerdictWord } from '../../shared/records.js';
 import type { Ring } from '../../shared/ring.js';
+import type { Milliseconds } from '../../units.js';
 import { type Exchange, Wish } from '../exchange.js';
 
 /** Longest token that is sent to a worker; of a longer one only so much that it is refused. */
@@ -111,4 +112,15 @@ export function writeReport(
 export function decodeName(bytes: Uint8Array, spans: Int32Array): Buffer {
   const text = Buffer.from(bytes.subarray(spans[Span.nameStart]! - 1, spans[Span.nameEnd]! + 1)).toString('utf8');
   return Buffer.from(JSON.parse(text) as string);
+}
+
+/** Makes `verdict` a refusal by the front itself. */
+export function denial(verdict: Int32Array, error: number, retryAfterMs: Milliseconds): void {
+  verdict.fill(0);
+  verdict[VerdictWord.verdict] = Verdict.deny;
+  verdict[VerdictWord.server] = -1;
+  verdict[VerdictWord.route] = -1;
+  verdict[VerdictWord.entry] = -1;
+  verdict[VerdictWord.error] = error;
+  verdict[VerdictWord.retryAfterMs] = retryAfterMs;
 }

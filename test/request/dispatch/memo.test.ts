@@ -238,6 +238,7 @@ describe('limits with remembered verdicts', () => {
         }
         assert.equal(granted, 700);
         assert.equal(limited, 300);
+        assert.equal(bed.pool.counters.total(Counter.limitedGlobal), 300);
         assert.ok(hits(bed) > 100);
         assert.ok(decisions(bed) > 100);
       },
@@ -294,6 +295,11 @@ describe('limits with remembered verdicts', () => {
         assert.equal(await count('files__read', '1'), 4);
         assert.equal(await count('files__read', '2'), 2);
         assert.equal(await count('files__read', '3'), 0);
+        const { counters } = bed.pool;
+        assert.deepEqual(
+          [Counter.limitedTool, Counter.limitedRoute, Counter.limitedClient].map((id) => counters.total(id)),
+          [6 + 10, 8 + 10, 6],
+        );
       },
     ));
 

@@ -1,0 +1,78 @@
+/** Workers that are ended, versions that change and clients that leave, all at once: every exchange goes on once. */
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import fc from 'fast-check';
+import { Phase } from '../../../src/request/exchange.js';
+import { route, sampleCatalog, snapshot } from '../../workers/support/fixtures.js';
+import { Bed } from './bed.js';
+
+const RUN_MS = 1500;
+
+it('whatever happens, each exchange gets one verdict', async (t) => {
+  const seed = Date.now() & 0x7fffffff;
+  t.diagnostic(`seed ${seed}`);
+  const numbers = fc.sample(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), { seed, numRuns: 10_000 });
+  let drawn = 0;
+  const chance = (probability: number): boolean => {
+    drawn = (drawn + 1) % numbers.length;
+    return numbers[drawn]! < probability;
+  };
+  const base = snapshot();
+  const bed = new Bed({
+    workers: 3,
+    routes: [route('cached', { tools: ['files__*'], cache: { ttlMs: 20, staleMs: 20, public: true } })],
+    cache: { ...base.cache, waitMs: 100 },
+    limits: { ...base.limits, ringBytes: 65_536 },
+  });
+  let version = 1;
+  let verdicts = 0;
+  let stopped = false;
+  const disturb = setInterval(() => {
+    version += 1;
+    const [terminated, discovered, configured] = [chance(0.1), chance(0.4), chance(0.4)];
+    if (terminated) bed.pool.terminate(version % 3, 'the test says so');
+    else if (discovered) bed.dispatcher.setCatalog({ ...sampleCatalog, version });
+    else if (configured) bed.dispatcher.reconfigure({ ...bed.pool.snapshot, version });
+    else bed.dispatcher.revoke();
+  }, 20);
+
+  async function client(): Promise<void> {
+    for (let turn = 0; !stopped; turn += 1) {
+      const name = chance(0.5) ? 'files__read' : 'search__find';
+      const { exchange, decided } = bed.open({ method: 'tools/call', params: { name, arguments: { n: turn % 5 } } });
+      if (chance(0.1)) {
+        await new Promise((resolve) => setImmediate(resolve));
+        if (exchange.phase === Phase.deciding) {
+          bed.dispatcher.forget(exchange);
+          bed.done(exchange);
+          continue;
+        }
+      }
+      const { verdict, error } = await decided;
+      assert.ok(['forward', 'lead', 'cached'].includes(verdict), `${verdict} ${error}`);
+      verdicts += 1;
+      if (verdict === 'lead') {
+        await new Promise((resolve) => setImmediate(resolve));
+        // One in ten leaders is never heard of again.
+        if (chance(0.6)) bed.dispatcher.store(exchange, Buffer.from('{"content":[]}'), 0, 14);
+        else if (chance(0.75)) bed.dispatcher.release(exchange);
+      }
+      bed.done(exchange);
+      if (turn % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  try {
+    setTimeout(() => {
+      stopped = true;
+    }, RUN_MS);
+    await Promise.all(Array.from({ length: 40 }, client));
+    clearInterval(disturb);
+    assert.ok(verdicts > 0);
+    assert.equal(bed.table.inUse, 0);
+    for (const [exchange, count] of bed.nexts) assert.equal(count, 1, `exchange ${exchange} went on ${count} times`);
+  } finally {
+    clearInterval(disturb);
+    await bed.close();
+  }
+});

@@ -1,0 +1,179 @@
+/** What the policy says about each kind of request, through real rings and a real worker. */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { Span } from '../../../native/layout.js';
+import { Phase, Verb } from '../../../src/request/exchange.js';
+import { Operation, VerdictWord } from '../../../src/shared/records.js';
+import { route } from '../../workers/support/fixtures.js';
+import { Bed } from './bed.js';
+
+describe('verdicts', () => {
+  let bed: Bed;
+  before(() => {
+    bed = new Bed({
+      auth: {
+        type: 'bearer',
+        tokens: [
+          { token: 'plain', subject: 'a', scopes: [] },
+          { token: 'scoped', subject: 'b', scopes: ['find', 'more'] },
+        ],
+        resourceMetadata: null,
+      },
+      routes: [route('guarded', { tools: ['search__*'], requiredScopes: ['find'] })],
+    });
+  });
+  after(() => bed.close());
+
+  it('need a token for everything, and tell a missing one from a wrong one', async () => {
+    for (const method of ['tools/call', 'tools/list', 'initialize', 'nonsense']) {
+      const params = { name: 'files__read' };
+      assert.equal((await bed.ask({ method, params })).error, 'GW_UNAUTHENTICATED');
+      assert.equal((await bed.ask({ method, params, token: 'wrong' })).error, 'GW_INVALID_TOKEN');
+    }
+  });
+
+  it('ask for the scopes of the route, and say which', async () => {
+    const denied = await bed.call('search__find', {}, { token: 'plain' });
+    assert.deepEqual([denied.verdict, denied.error, denied.payload], ['deny', 'GW_INSUFFICIENT_SCOPE', 'find']);
+    assert.equal((await bed.call('search:find', {}, { token: 'plain' })).error, 'GW_INSUFFICIENT_SCOPE');
+    assert.equal((await bed.call('search__find', {}, { token: 'scoped' })).verdict, 'forward');
+  });
+
+  it('tell an unknown name nothing more than that', async () => {
+    for (const [method, params, error] of [
+      ['tools/call', { name: 'search__nope' }, 'GW_UNKNOWN_TOOL'],
+      ['prompts/get', { name: 'nope' }, 'GW_UNKNOWN_PROMPT'],
+      ['resources/read', { uri: 'file:///root' }, 'GW_UNKNOWN_RESOURCE'],
+    ] as const) {
+      const { words, ...result } = await bed.ask({ method, params, token: 'plain' });
+      assert.equal(result.error, error);
+      assert.deepEqual([result.server, result.route, result.entry, result.payload], [-1, -1, -1, '']);
+      assert.equal(words[VerdictWord.rememberUntil], 0);
+    }
+  });
+
+  it('leave lists, handshakes, pings and notifications to the front', async () => {
+    for (const method of [
+      'initialize',
+      'ping',
+      'tools/list',
+      'resources/templates/list',
+      'logging/setLevel',
+      'resources/subscribe',
+    ]) {
+      assert.equal(
+        (await bed.ask({ method, params: { uri: 'x:y', level: 'info' }, token: 'plain' })).verdict,
+        'local',
+        method,
+      );
+    }
+    for (const method of ['server/discover', 'prompts/list']) {
+      assert.equal((await bed.ask({ method, params: {}, token: 'plain', modern: true })).verdict, 'local', method);
+    }
+    for (const method of ['notifications/initialized', 'notifications/something/new']) {
+      const raw = JSON.stringify({ jsonrpc: '2.0', method });
+      assert.equal((await bed.ask({ raw, token: 'plain' })).verdict, 'local', method);
+    }
+  });
+
+  it('know no method of the other era, and none they do not know', async () => {
+    for (const method of [
+      'server/discover',
+      'subscriptions/listen',
+      'tasks/get',
+      'sampling/createMessage',
+      'nonsense',
+    ]) {
+      assert.equal((await bed.ask({ method, params: {}, token: 'plain' })).error, 'GW_METHOD_NOT_FOUND', method);
+    }
+    for (const method of [
+      'initialize',
+      'ping',
+      'resources/subscribe',
+      'subscriptions/listen',
+      'tasks/list',
+      'nonsense',
+    ]) {
+      const { error } = await bed.ask({ method, params: { uri: 'x:y' }, token: 'plain', modern: true });
+      assert.equal(error, 'GW_METHOD_NOT_FOUND_MODERN', method);
+    }
+  });
+
+  it('cover streams and the end of sessions, which have no body', async () => {
+    for (const [operation, verb] of [
+      [Operation.stream, Verb.get],
+      [Operation.terminate, Verb.delete],
+    ] as const) {
+      for (const [token, expected] of [
+        ['plain', 'local'],
+        ['wrong', 'deny'],
+      ] as const) {
+        const { exchange } = bed.exchange({ method: 'ping' });
+        exchange.spans.fill(-1);
+        exchange.spans[Span.flags] = 0;
+        exchange.spans[Span.kind] = 0;
+        exchange.spans[Span.method] = operation;
+        exchange.verb = verb;
+        exchange.token = token;
+        const decided = bed.wait(exchange);
+        bed.dispatcher.dispatch(exchange, new Uint8Array(0), 0);
+        assert.equal((await decided).verdict, expected);
+        bed.done(exchange);
+      }
+    }
+  });
+
+  it('refuse a name beyond all measure before any worker sees it', async () => {
+    const { error } = await bed.call('n'.repeat(20_000), {}, { token: 'plain' });
+    assert.equal(error, 'GW_INVALID_PARAMS');
+    assert.equal((await bed.call('n'.repeat(10_000), {}, { token: 'plain' })).error, 'GW_UNKNOWN_TOOL');
+  });
+
+  it('take a token of any size without harm', async () => {
+    for (const length of [8_000, 20_000, 300_000]) {
+      assert.equal((await bed.call('files__read', {}, { token: 'x'.repeat(length) })).error, 'GW_INVALID_TOKEN');
+    }
+  });
+
+  it('keep the exchange in one shape', async () => {
+    const shapes = new Set<string>();
+    const look = (value: object): void => {
+      shapes.add(Object.keys(value).join());
+    };
+    const { exchange } = bed.exchange({ method: 'ping' });
+    look(exchange);
+    bed.done(exchange);
+    for (const ask of [
+      { method: 'tools/call', params: { name: 'files__read' }, token: 'plain' },
+      { method: 'tools/call', params: { name: 'files__read' }, token: 'plain' },
+      { method: 'tools/call', params: { name: 'nope' }, token: 'plain' },
+      { method: 'tools/list', token: 'wrong' },
+      { raw: '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"files\\u005f_read"}}', token: 'plain' },
+    ]) {
+      const opened = bed.open(ask);
+      await opened.decided;
+      look(opened.exchange);
+      bed.done(opened.exchange);
+      look(opened.exchange);
+    }
+    assert.equal(shapes.size, 1);
+  });
+
+  it('are not given to an exchange that was given up', async () => {
+    const { exchange } = bed.open({
+      method: 'tools/call',
+      params: { name: 'files__read' },
+      token: 'scoped',
+      modern: true,
+    });
+    const identity = `${exchange.slot}.${exchange.generation}`;
+    assert.equal(exchange.phase, Phase.deciding);
+    bed.dispatcher.forget(exchange);
+    bed.done(exchange);
+    // The slot's next user must get its own verdict and not the one that is still under way.
+    const next = await bed.call('search__find', {}, { token: 'plain' });
+    assert.equal(next.exchange.slot, exchange.slot);
+    assert.equal(next.error, 'GW_INSUFFICIENT_SCOPE');
+    assert.equal(bed.nexts.has(identity), false);
+  });
+});
