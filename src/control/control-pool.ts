@@ -10,7 +10,7 @@ const MAX_QUEUE: Count = 64;
 /** Runs the tasks of src/control/tasks.ts in a thread of their own; the thread ends after 30 s without work. */
 export class ControlPool {
   readonly #piscina = new Piscina({
-    filename: fileURLToPath(new URL('./control-worker.js', import.meta.url)),
+    filename: fileURLToPath(new URL('./control-entry.cjs', import.meta.url)),
     minThreads: 0,
     maxThreads: 1,
     maxQueue: MAX_QUEUE,

@@ -103,7 +103,7 @@ export class WorkerPool implements PolicyPool {
     this.#keeper = new KeyKeeper(this.counters, (keys) => this.#useKeys(keys), options.fetchKeys);
     this.#bell = createDoorbell(() => this.#events?.verdicts());
     this.#piscina = new Piscina({
-      filename: options.filename ?? fileURLToPath(new URL('../../workers/policy.js', import.meta.url)),
+      filename: options.filename ?? fileURLToPath(new URL('../../workers/entry.cjs', import.meta.url)),
       minThreads: this.size,
       maxThreads: this.size,
       concurrentTasksPerWorker: 1,
