@@ -40,6 +40,8 @@ export interface FrontParts {
   upstreams(): UpstreamPool;
   /** `/health` and `/ready` of the data port. */
   plain(path: string): PlainAnswer | null;
+  /** A stage threw: for the log. */
+  broke(error: unknown): void;
 }
 
 /** Catalog versions a verdict may still refer to while its call is on its way. */
@@ -113,8 +115,22 @@ export class Front {
     this.dispatcher = dispatcher;
     this.write = write;
     this.sink = {
-      message: (exchange, bytes, length, spans) => write.message(exchange, bytes, length, spans),
-      failed: (exchange, code, sent) => send.failed(exchange, code, sent),
+      message: (exchange, bytes, length, spans) => {
+        const { generation } = exchange;
+        try {
+          write.message(exchange, bytes, length, spans);
+        } catch (error) {
+          this.pipeline.contain(exchange, generation, error);
+        }
+      },
+      failed: (exchange, code, sent) => {
+        const { generation } = exchange;
+        try {
+          send.failed(exchange, code, sent);
+        } catch (error) {
+          this.pipeline.contain(exchange, generation, error);
+        }
+      },
     };
     this.pipeline = new Pipeline({
       table,
@@ -128,6 +144,7 @@ export class Front {
       keepBodies: parts.keepBodies,
       streamClosed: (exchange) => streams.remove(exchange),
       plain: (path) => parts.plain(path),
+      broke: (error) => parts.broke(error),
     });
   }
 

@@ -100,6 +100,8 @@ class Gateway implements RunningGateway {
       keepBodies: log.access !== null,
       upstreams: () => this.#upstreams,
       plain: (path) => this.#plain(path),
+      broke: (error) =>
+        log.logger.error({ error: error instanceof Error ? error.stack : String(error) }, 'a stage failed'),
     });
     this.#upstreams = new UpstreamPool({
       snapshot,

@@ -1,3 +1,4 @@
+import { VerdictWord } from '../shared/records.js';
 import { Exchange, Phase } from './exchange.js';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -77,6 +78,7 @@ export class ExchangeTable {
     exchange.batch = null;
     exchange.attempts = 0;
     exchange.worker = -1;
+    exchange.verdict[VerdictWord.verdict] = 0;
     exchange.server = -1;
     exchange.endpoint = -1;
     exchange.upstream = null;

@@ -42,9 +42,9 @@ export interface PipelineOptions {
   streamClosed(exchange: Exchange): void;
   /** `/health` and `/ready`. */
   plain(path: string): PlainAnswer | null;
+  /** A stage threw, which none should: for the log. */
+  broke(error: unknown): void;
 }
-
-const NO_BYTES = new Uint8Array(0);
 
 /** One per front; see the file comment. */
 export class Pipeline implements FrontHandler {
@@ -57,27 +57,65 @@ export class Pipeline implements FrontHandler {
   }
 
   request(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    exchange.bytesIn = length;
-    if (this.#options.keepBodies) {
-      const body = Buffer.from(bytes.subarray(0, length));
-      exchange.body = body;
-      exchange.bodyLength = length;
-      this.#options.decode.decode(exchange, body, length);
-    } else {
-      this.#options.decode.decode(exchange, bytes, length);
+    const { generation } = exchange;
+    try {
+      exchange.bytesIn = length;
+      if (this.#options.keepBodies) {
+        const body = Buffer.from(bytes.subarray(0, length));
+        exchange.body = body;
+        exchange.bodyLength = length;
+        this.#options.decode.decode(exchange, body, length);
+      } else {
+        this.#options.decode.decode(exchange, bytes, length);
+      }
+    } catch (error) {
+      this.contain(exchange, generation, error);
     }
   }
 
   stream(exchange: Exchange): void {
-    this.#options.decode.operation(exchange, Operation.stream);
+    this.#operation(exchange, Operation.stream);
   }
 
   terminate(exchange: Exchange): void {
-    this.#options.decode.operation(exchange, Operation.terminate);
+    this.#operation(exchange, Operation.terminate);
+  }
+
+  #operation(exchange: Exchange, operation: number): void {
+    const { generation } = exchange;
+    try {
+      this.#options.decode.operation(exchange, operation);
+    } catch (error) {
+      this.contain(exchange, generation, error);
+    }
   }
 
   refuse(exchange: Exchange, code: ErrorCode): void {
     this.#options.write.refuse(exchange, code);
+  }
+
+  /**
+   * Ends one exchange whose stage threw, so that a mistake costs one request and not all of them: what calls the
+   * stages (sockets, rings, pipes) ends the process when something is thrown into it.
+   */
+  contain(exchange: Exchange, generation: number, error: unknown): void {
+    const { broke, table, write } = this.#options;
+    broke(error);
+    if (exchange.generation !== generation || exchange.phase === Phase.free) return;
+    const { reply } = exchange;
+    try {
+      this.#options.dispatch.forget(exchange);
+      exchange.upstream?.cancel(exchange);
+      exchange.upstream = null;
+      write.fail(exchange, 'GW_INTERNAL');
+    } catch (second) {
+      broke(second);
+      try {
+        reply?.abort();
+      } finally {
+        table.release(exchange);
+      }
+    }
   }
 
   plain(path: string): PlainAnswer | null {
@@ -131,6 +169,15 @@ export class Pipeline implements FrontHandler {
    * @param payload the scopes of a denial or the result bytes of a cached answer; valid during the call
    */
   decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
+    const { generation } = exchange;
+    try {
+      this.#decided(exchange, bytes, length, payload);
+    } catch (error) {
+      this.contain(exchange, generation, error);
+    }
+  }
+
+  #decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
     const { verdict, session } = exchange;
     const { write } = this.#options;
     const kind = verdict[VerdictWord.verdict]!;
@@ -183,6 +230,11 @@ export class Pipeline implements FrontHandler {
       write.refuse(parent, 'GW_BATCH_REFUSED');
       return;
     }
+    // All or nothing: an element without an exchange could not even be answered with its id.
+    if (table.capacity - table.inUse < count) {
+      write.refuse(parent, 'GW_OVERLOADED');
+      return;
+    }
     const spans = this.#elements.slice(0, 2 * count);
     const reply = new BatchReply(parent, count, (owner, body) => {
       if (owner.reply === null) {
@@ -199,11 +251,7 @@ export class Pipeline implements FrontHandler {
     parent.spans[Span.method] = 0;
     const own = Buffer.from(bytes.subarray(0, length));
     for (let index = 0; index < count; index += 1) {
-      const element = table.acquire();
-      if (element === null) {
-        reply.send(503, JSON_HEAD, NO_BYTES, 0, 0);
-        continue;
-      }
+      const element = table.acquire()!;
       copyHead(parent, element);
       element.reply = reply;
       element.batch = reply;

@@ -11,19 +11,24 @@ import type { Exchange } from '../exchange.js';
 const NO_BYTES = Buffer.alloc(0);
 const ENVELOPE_PREFIX = Buffer.from('io.modelcontextprotocol/');
 
-/** At most: id, name, progress token, the envelope's keys, inputResponses, requestState, an insertion. */
-const MAX_EDITS = 24;
-const starts = new Int32Array(MAX_EDITS);
-const ends = new Int32Array(MAX_EDITS);
-const values: Uint8Array[] = new Array<Uint8Array>(MAX_EDITS).fill(NO_BYTES);
+/**
+ * Room for what nearly every message needs: id, name, progress token, the envelope's keys, inputResponses,
+ * requestState, an insertion. A client may put any number of keys under the envelope's prefix, so it grows.
+ */
+const USUAL_EDITS = 24;
+let starts = new Int32Array(USUAL_EDITS);
+let ends = new Int32Array(USUAL_EDITS);
+const values: Uint8Array[] = new Array<Uint8Array>(USUAL_EDITS).fill(NO_BYTES);
 let count = 0;
+/** More room than this is given back after the message that needed it. */
+const KEPT_EDITS = 1024;
 
 const composer = new Composer();
 const digits = new Composer(64);
 
 /** Records that `[start, end)` becomes `value`; edits are kept in the order of their positions. */
 function edit(start: number, end: number, value: Uint8Array): void {
-  if (count === MAX_EDITS) throw new RangeError('too many edits in one message');
+  if (count === starts.length) growTo(count * 2);
   let at = count;
   while (at > 0 && starts[at - 1]! > start) {
     starts[at] = starts[at - 1]!;
@@ -35,6 +40,16 @@ function edit(start: number, end: number, value: Uint8Array): void {
   ends[at] = end;
   values[at] = value;
   count += 1;
+}
+
+function growTo(edits: number): void {
+  const [oldStarts, oldEnds] = [starts, ends];
+  starts = new Int32Array(edits);
+  ends = new Int32Array(edits);
+  starts.set(oldStarts.subarray(0, Math.min(edits, oldStarts.length)));
+  ends.set(oldEnds.subarray(0, Math.min(edits, oldEnds.length)));
+  values.length = Math.min(values.length, edits);
+  while (values.length < edits) values.push(NO_BYTES);
 }
 
 /** What the upstream's message differs in. */
@@ -87,6 +102,7 @@ function apply(bytes: Uint8Array, length: number): Buffer {
     at = ends[index]!;
   }
   composer.range(bytes, at, length);
+  if (starts.length > KEPT_EDITS) growTo(USUAL_EDITS);
   return composer.take();
 }
 

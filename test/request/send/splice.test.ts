@@ -170,6 +170,23 @@ describe('spliceRequest', () => {
     );
   });
 
+  it('drops any number of keys under the prefix of the envelope', () => {
+    for (const keys of [23, 24, 25, 5000, 30]) {
+      const meta = Array.from(
+        { length: keys },
+        (_, index) => `"io.modelcontextprotocol/x${index}":${index},"k${index}":0`,
+      );
+      const params = `{"name":"n","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",${meta.join()}}}`;
+      const text = `{"jsonrpc":"2.0","method":"tools/call","params":${params},"id":1}`;
+      const result = JSON.parse(splice(text, 1, { era: 0 }));
+      assert.deepEqual(
+        Object.keys(result.params._meta),
+        Array.from({ length: keys }, (_, index) => `k${index}`),
+      );
+      assert.equal(result.id, 65_536);
+    }
+  });
+
   it('keeps the flags it relies on', () => {
     const { exchange } = scanned('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n","_meta":{}}}', 0);
     assert.notEqual(exchange.spans[Span.flags]! & Flag.metaIsEmpty, 0);
