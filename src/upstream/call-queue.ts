@@ -37,7 +37,7 @@ export class CallQueue {
     nameHeader: string,
     extraHeaders: readonly string[] | null,
   ): boolean {
-    if (this.#used >= this.#capacity) return false;
+    if (this.#used >= this.#capacity && !this.#close()) return false;
     if (this.#used === this.#cells.length) this.#grow();
     const cell = this.#cells[(this.#head + this.#used) % this.#cells.length]!;
     cell.exchange = exchange;
@@ -75,6 +75,22 @@ export class CallQueue {
       return true;
     }
     return false;
+  }
+
+  /** Moves calls up over the holes that {@link remove} left: those who gave up must not keep others out. */
+  #close(): boolean {
+    if (this.#waiting === this.#used) return false;
+    const cells = this.#cells;
+    let kept = 0;
+    for (let offset = 0; offset < this.#used; offset += 1) {
+      const from = (this.#head + offset) % cells.length;
+      if (cells[from]!.exchange === null) continue;
+      const to = (this.#head + kept) % cells.length;
+      [cells[from], cells[to]] = [cells[to]!, cells[from]!];
+      kept += 1;
+    }
+    this.#used = kept;
+    return true;
   }
 
   #grow(): void {

@@ -206,8 +206,9 @@ export class HttpConnection {
   }
 
   onError(error: Error & { code?: string }): void {
-    if (this.#sending) {
-      // A header that cannot be written, for one: found while the call is being made, told when it was.
+    if (this.#sending || this.#reading) {
+      // While the call is being made: a header that cannot be written, for one. While events are read: the call was
+      // given up, and what is left of the chunk must not meet the next call on this connection.
       setImmediate(() => this.onError(error));
       return;
     }
