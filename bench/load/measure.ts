@@ -119,6 +119,11 @@ export function figures(measured: Measured, figure: keyof Round): Spread {
   return spread((calm.length > 0 ? calm : measured.rounds).map((round) => round[figure]));
 }
 
+/** Whether any round of a row was calm, so that its figures are those of the row and not of the neighbours. */
+export function wasCalm(measured: Measured): boolean {
+  return measured.rounds.some((round) => round.foreignCpus < CALM_CPUS);
+}
+
 /** Median of one figure of a row. */
 export function middle(measured: Measured, figure: keyof Round): number {
   return figures(measured, figure).median;

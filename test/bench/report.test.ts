@@ -71,6 +71,11 @@ describe('the report', () => {
     assert.match(text, /mcp-proxy.*\| at least 12\.0 times \| 11\.9 times \| missed \|/);
   });
 
+  it('does not judge by rows that were disturbed', () => {
+    const measured = [row('direct', [round({ foreignCpus: 1 })]), row(full, [round({ callsPerSecond: 900 })])];
+    assert.match(renderReport(description, measured, []).full, /against direct .* not judged/);
+  });
+
   it('has every relay once in the brief table and once a load in the full one', () => {
     const measured = [1, 64].map((connections) => ({ ...row('nginx', [round({})]), connections }));
     const { brief, full: long } = renderReport(description, measured, []);
