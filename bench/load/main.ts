@@ -34,6 +34,7 @@ const HELP = `npm run bench:load -- [options]
   --rounds N           calm interleaved rounds of each row (3)
   --seconds N          seconds of a row in a round (4)
   --connections LIST   (1,32,64)
+  --patience SECONDS   how long a round waits for other programs to leave the machine alone (10)
   --compare REVISION   also the gateway of that commit, built below .cache/
   --profile            CPU profiles of the gateway's rows into bench/results/profiles/, the functions with the most
                        time of their own on the terminal; the figures of such a run are worse
@@ -47,6 +48,7 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     connections: { type: 'string' },
+    patience: { type: 'string' },
     compare: { type: 'string' },
     profile: { type: 'boolean', default: false },
     'write-readme': { type: 'boolean', default: false },
@@ -61,6 +63,7 @@ const course: Course = {
   rounds: Number(values.rounds ?? (values.quick ? 1 : 3)),
   seconds: Number(values.seconds ?? (values.quick ? 1 : 4)),
   warmUpSeconds: values.quick ? 1 : 2,
+  patienceMs: Number(values.patience ?? (values.quick ? 1 : 10)) * 1000,
   log,
 };
 

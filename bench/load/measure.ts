@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, verify } from './client.js';
 import { machineCpuSeconds, treeUse, waitedCpuSeconds } from './processes.js';
 import { STDIO_UPSTREAM, type Target } from './targets.js';
@@ -129,11 +130,26 @@ export function middle(measured: Measured, figure: keyof Round): number {
   return figures(measured, figure).median;
 }
 
+/** How long the machine is watched to see whether it is busy (ms). */
+const WATCH_MS = 250;
+
+/** Waits until other programs leave the machine alone, at most `patienceMs`. */
+async function untilCalm(patienceMs: number): Promise<void> {
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    const before = machineCpuSeconds();
+    await sleep(WATCH_MS);
+    if ((machineCpuSeconds() - before) / (WATCH_MS / 1000) < CALM_CPUS || Date.now() > deadline) return;
+  }
+}
+
 export interface Course {
   /** Calm rounds wanted of each row. */
   readonly rounds: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
+  /** How long a round waits for a calm machine (ms). */
+  readonly patienceMs: number;
   readonly log: (line: string) => void;
 }
 
@@ -159,6 +175,7 @@ export async function measureAll(rows: readonly Row[], course: Course): Promise<
     for (const [index, row] of rows.entries()) {
       const { rounds: done } = measured[index]!;
       if (turn > rounds && done.filter((round) => round.foreignCpus < CALM_CPUS).length >= rounds) continue;
+      await untilCalm(course.patienceMs);
       const result = await measure(row, seconds);
       done.push(result);
       log(
