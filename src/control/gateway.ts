@@ -79,7 +79,12 @@ class Gateway implements RunningGateway {
       },
       failed: (error) => log.logger.error({ error: String(error) }, 'the catalog cannot be built; the old one stays'),
     });
-    this.#pool = new WorkerPool({ snapshot, catalog: EMPTY_CATALOG, report: warn });
+    this.#pool = new WorkerPool({
+      snapshot,
+      catalog: EMPTY_CATALOG,
+      fetchKeys: (url) => this.#control.run('fetchKeys', url),
+      report: warn,
+    });
     this.#names = new SeriesNames(this.#pool.counterMemory);
     this.#accounting = new Accounting(this.#pool.counters, this.#names, this.#accessLog());
     this.#accounting.setServers(snapshot.servers.map(({ name }) => name));

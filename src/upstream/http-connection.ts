@@ -1,8 +1,10 @@
-import { Client, type Dispatcher } from 'undici';
 import type { ErrorCode } from '../errors.js';
+import { Composer } from '../protocol/composer.js';
 import { SseParser } from '../protocol/sse-parser.js';
 import type { Exchange } from '../request/exchange.js';
 import type { Bytes, Milliseconds } from '../units.js';
+import { Media, type ResponseParser } from './http1-parser.js';
+import { Http1Socket, type SocketFailure, type SocketOwner } from './http1-socket.js';
 
 /** What a connection tells its endpoint. Except for {@link document} the connection is free again when it is called. */
 export interface ConnectionListener {
@@ -28,22 +30,24 @@ export interface ConnectionTarget {
 
 /** Most that is read of an answer that is neither JSON nor a stream with status 200. */
 const REFUSAL_BYTES: Bytes = 65_536;
-/** How long an idle connection is kept where the server does not say. */
-const KEEP_ALIVE_MS: Milliseconds = 4_000;
 
 const Mode = { none: 0, json: 1, sse: 2, refusal: 3 } as const;
 
 const NO_BYTES = Buffer.alloc(0);
-const CONTENT_TYPE = 'content-type';
-const CONTENT_ENCODING = 'content-encoding';
-const JSON_TYPE = 'application/json';
-const SSE_TYPE = 'text/event-stream';
+const NO_HEADERS: readonly string[] = [];
+const CONTENT_LENGTH = Buffer.from('content-length: ');
+const HEAD_END = Buffer.from('\r\n\r\n');
+/** What a header may not hold (RFC 9110 section 5.5): a line break would add headers of somebody else's choice. */
+const BAD_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+const composer = new Composer();
 
 /**
- * One keep-alive connection with one call at a time, as a raw dispatch handler of undici: nothing is made per call
- * except what undici makes itself. What the endpoint keeps for the call (its bytes and headers) lives here too.
+ * One keep-alive connection with one call at a time. What the endpoint keeps for the call (its bytes and headers)
+ * lives here too.
  */
-export class HttpConnection {
+export class HttpConnection implements SocketOwner {
   /** The call it is busy with; null when idle, or when the answer is not wanted any more. */
   exchange: Exchange | null = null;
   /** The id the answer must have. */
@@ -53,41 +57,46 @@ export class HttpConnection {
   method = 0;
   nameHeader = '';
   extraHeaders: readonly string[] | null = null;
+  /** The bytes of the call in flight. */
+  requestBytes: Buffer = NO_BYTES;
   /** `performance.now()` since when the rest of an answer is only waited for so that the connection can be kept; 0 = not. */
   drainingSince: Milliseconds = 0;
 
   readonly #target: ConnectionTarget;
   readonly #listener: ConnectionListener;
-  readonly #client: Client;
+  readonly #socket: Http1Socket;
   readonly #parser: SseParser;
-  readonly #options: { path: string; method: 'POST'; headers: string[]; body: Buffer } & Record<string, unknown>;
+  readonly #start: string;
+  /** The list that {@link #head} was made from. */
+  #headers: readonly string[] = NO_HEADERS;
+  /** Request line and headers as bytes, up to the last line end. */
+  #head: Buffer = NO_BYTES;
   #busy = false;
-  #sending = false;
-  #abandoned = false;
-  #abort: ((error?: Error) => void) | null = null;
-  #resume: (() => void) | null = null;
   #paused = false;
-  #reading = false;
   #status = 0;
   #mode: number = Mode.none;
   #isJson = false;
+  /** The body so far; `#borrowed` while it still lies in the buffer that was read into. */
   #first: Buffer | null = null;
+  #borrowed = false;
   #more: Buffer[] | null = null;
   #bytes: Bytes = 0;
-  #failure: ErrorCode | null = null;
 
   constructor(target: ConnectionTarget, listener: ConnectionListener) {
     this.#target = target;
     this.#listener = listener;
-    this.#client = new Client(target.origin, {
-      pipelining: 1,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connectTimeout: target.connectTimeoutMs,
-      // Deadlines are kept by one sweep over all calls.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
-    this.#options = { path: target.path, method: 'POST', headers: [], body: NO_BYTES, idempotent: false };
+    const { hostname, port, protocol, host } = new URL(target.origin);
+    const secure = protocol === 'https:';
+    this.#socket = new Http1Socket(
+      {
+        host: hostname.startsWith('[') ? hostname.slice(1, -1) : hostname,
+        port: port === '' ? (secure ? 443 : 80) : Number(port),
+        secure,
+        connectTimeoutMs: target.connectTimeoutMs,
+      },
+      this,
+    );
+    this.#start = `POST ${target.path} HTTP/1.1\r\nhost: ${host}\r\n`;
     this.#parser = new SseParser(target.maxResponseBytes, {
       event: (data, length, type) => {
         if (length > 0 && (type === '' || type === 'message')) listener.document(this, data, length);
@@ -95,186 +104,186 @@ export class HttpConnection {
     });
   }
 
-  /** The bytes of the call in flight. */
-  get requestBytes(): Buffer {
-    return this.#options.body;
-  }
-
-  /** Sends a call. Failures are reported later, never from within. */
+  /**
+   * Sends a call. Failures are reported later, never from within.
+   *
+   * @param headers the prepared list of the method: the same object each time
+   */
   send(exchange: Exchange, bytes: Buffer, headers: readonly string[]): void {
     this.exchange = exchange;
     this.upstreamId = exchange.upstreamId;
+    this.requestBytes = bytes;
     this.drainingSince = 0;
     this.#busy = true;
-    this.#abandoned = false;
     this.#paused = false;
     this.#status = 0;
     this.#mode = Mode.none;
-    this.#failure = null;
-    this.#options.body = bytes;
-    this.#options.headers = headers as string[];
-    this.#sending = true;
-    this.#client.dispatch(this.#options as unknown as Dispatcher.DispatchOptions, this as Dispatcher.DispatchHandler);
-    this.#sending = false;
+    if (headers !== this.#headers) {
+      this.#headers = headers;
+      this.#head = headBytes(this.#start, headers);
+    }
+    composer.reset().put(this.#head);
+    if (!this.#ownHeaders()) {
+      this.#give('GW_INTERNAL');
+      return;
+    }
+    composer.put(CONTENT_LENGTH).integer(bytes.length).put(HEAD_END).put(bytes);
+    this.#socket.send(composer.take());
   }
 
-  /** The answer is not wanted any more: the connection is cut, and free when that is done. */
+  /** Adds the headers of this call alone; false when one of them cannot be written. */
+  #ownHeaders(): boolean {
+    const { nameHeader, extraHeaders } = this;
+    if (nameHeader !== '' && !addHeader('mcp-name', nameHeader)) return false;
+    if (extraHeaders === null) return true;
+    for (let index = 0; index < extraHeaders.length; index += 2) {
+      if (!addHeader(extraHeaders[index]!, extraHeaders[index + 1]!)) return false;
+    }
+    return true;
+  }
+
+  /** The answer is not wanted any more: the connection is cut, and free a moment later. */
   abandon(): void {
     this.exchange = null;
-    if (!this.#busy || this.#abandoned) return;
-    this.#abandoned = true;
-    // Before the request is written there is nothing to cut; `onConnect` will see the mark.
-    this.#abort?.();
+    if (!this.#busy) return;
+    this.#give('GW_CANCELLED');
   }
 
   pause(): void {
+    if (this.#mode !== Mode.sse || this.#paused) return;
     this.#paused = true;
+    this.#socket.pause();
   }
 
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    if (!this.#reading) this.#resume?.();
+    this.#socket.resume();
   }
 
   /** The answer was delivered; what follows on the stream is read and dropped. */
   drain(now: Milliseconds): void {
     this.exchange = null;
     this.drainingSince = now;
-    this.#paused = false;
+    this.resume();
   }
 
-  destroy(): Promise<void> {
-    return this.#client.destroy();
+  /** Periodic work: an idle connection that the server is about to close is closed first. */
+  tick(now: Milliseconds): void {
+    this.#socket.tick(now);
   }
 
-  onConnect(abort: (error?: Error) => void): void {
-    this.#abort = abort;
-    if (this.#abandoned) abort();
-    else if (this.exchange !== null) this.exchange.sent = true;
+  destroy(): void {
+    this.#socket.abort();
   }
 
-  onHeaders(status: number, headers: Buffer[], resume: () => void): boolean {
-    if (status < 200) return true;
-    this.#resume = resume;
+  sent(): void {
+    if (this.exchange !== null) this.exchange.sent = true;
+  }
+
+  head(response: ResponseParser): void {
+    const { status, media, encoded } = response;
     this.#status = status;
-    let json = false;
-    let stream = false;
-    let encoded = false;
-    for (let index = 0; index < headers.length; index += 2) {
-      const name = headers[index]!;
-      if (name.length === CONTENT_TYPE.length && startsWith(name, CONTENT_TYPE)) {
-        const value = headers[index + 1]!;
-        json = isType(value, JSON_TYPE);
-        stream = !json && isType(value, SSE_TYPE);
-      } else if (name.length === CONTENT_ENCODING.length && startsWith(name, CONTENT_ENCODING)) {
-        encoded = !isType(headers[index + 1]!, 'identity');
-      }
-    }
-    this.#isJson = json && !encoded;
+    this.#isJson = media === Media.json && !encoded;
     this.#first = null;
     this.#more = null;
     this.#bytes = 0;
     if (status === 200 && this.#isJson) this.#mode = Mode.json;
-    else if (status === 200 && stream && !encoded) {
+    else if (status === 200 && media === Media.eventStream && !encoded) {
       this.#mode = Mode.sse;
       this.#parser.reset();
     } else this.#mode = Mode.refusal;
-    return true;
   }
 
-  onData(chunk: Buffer): boolean {
-    if (this.#mode === Mode.json) return this.#collect(chunk);
-    if (this.#mode === Mode.refusal) {
-      if (this.#bytes + chunk.length > REFUSAL_BYTES) this.#isJson = false;
-      else this.#add(chunk);
-      return true;
+  body(bytes: Buffer, start: number, end: number): void {
+    if (!this.#busy) return;
+    if (this.#mode === Mode.sse) {
+      const fits = this.#parser.feed(bytes.subarray(start, end));
+      if (!fits) this.#give('GW_RESPONSE_TOO_LARGE');
+    } else if (this.#mode === Mode.json) {
+      if (this.#bytes + end - start > this.#target.maxResponseBytes) this.#give('GW_RESPONSE_TOO_LARGE');
+      else this.#add(bytes.subarray(start, end));
+    } else if (this.#bytes + end - start > REFUSAL_BYTES) {
+      this.#isJson = false;
+    } else {
+      this.#add(bytes.subarray(start, end));
     }
-    this.#reading = true;
-    const fits = this.#parser.feed(chunk);
-    this.#reading = false;
-    if (!fits) this.#fail('GW_RESPONSE_TOO_LARGE');
-    return !this.#paused;
   }
 
-  onComplete(): void {
-    const body = this.#mode === Mode.sse ? null : this.#body();
+  read(): void {
+    if (!this.#borrowed) return;
+    this.#borrowed = false;
+    if (this.#first !== null) this.#first = Buffer.from(this.#first);
+  }
+
+  complete(): void {
+    if (!this.#busy) return;
+    const body = this.#mode === Mode.sse ? null : this.#whole();
     const status = this.#status;
     const json = this.#isJson;
     this.#free();
     this.#listener.completed(this, status, json, body);
   }
 
-  onError(error: Error & { code?: string }): void {
-    if (this.#sending || this.#reading) {
-      // While the call is being made: a header that cannot be written, for one. While events are read: the call was
-      // given up, and what is left of the chunk must not meet the next call on this connection.
-      setImmediate(() => this.onError(error));
-      return;
-    }
-    const failure = this.#failure ?? this.#classify(error.code ?? '');
+  failed(why: SocketFailure): void {
+    if (!this.#busy) return;
+    const answered = this.#mode === Mode.json || this.#mode === Mode.sse;
     this.#free();
-    this.#listener.failed(this, failure);
+    this.#listener.failed(this, errorOf(why, answered));
   }
 
-  #collect(chunk: Buffer): boolean {
-    if (this.#bytes + chunk.length > this.#target.maxResponseBytes) {
-      this.#fail('GW_RESPONSE_TOO_LARGE');
-      return true;
-    }
-    this.#add(chunk);
-    return true;
+  /** Cuts the connection and reports the failure in a turn of its own. */
+  #give(error: ErrorCode): void {
+    this.#busy = false;
+    this.#socket.abort();
+    setImmediate(() => {
+      this.#free();
+      this.#listener.failed(this, error);
+    });
   }
 
   #add(chunk: Buffer): void {
     this.#bytes += chunk.length;
-    if (this.#first === null) this.#first = chunk;
-    else if (this.#more === null) this.#more = [this.#first, chunk];
-    else this.#more.push(chunk);
+    if (this.#first === null) {
+      this.#first = chunk;
+      this.#borrowed = true;
+      return;
+    }
+    // A later piece: what came before has to be our own by now, and so has this one.
+    if (this.#borrowed) this.read();
+    this.#more ??= [this.#first];
+    this.#more.push(Buffer.from(chunk));
   }
 
-  #body(): Buffer {
+  #whole(): Buffer {
     if (this.#more !== null) return Buffer.concat(this.#more, this.#bytes);
     return this.#first ?? NO_BYTES;
   }
 
-  #fail(error: ErrorCode): void {
-    this.#failure = error;
-    this.#abort?.();
-  }
-
-  #classify(code: string): ErrorCode {
-    if (code === 'UND_ERR_INVALID_ARG') return 'GW_INTERNAL';
-    if (this.#abort === null) return 'GW_UPSTREAM_UNREACHABLE';
-    if (this.#mode === Mode.json || this.#mode === Mode.sse) return 'GW_UPSTREAM_TRUNCATED';
-    if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') return 'GW_UPSTREAM_PROTOCOL';
-    return 'GW_UPSTREAM_CLOSED';
-  }
-
   #free(): void {
     this.#busy = false;
-    this.#abort = null;
-    this.#resume = null;
     this.#first = null;
+    this.#borrowed = false;
     this.#more = null;
     this.drainingSince = 0;
   }
 }
 
-/** ASCII case-insensitive; `lower` is lower case. */
-function startsWith(bytes: Buffer, lower: string): boolean {
-  if (bytes.length < lower.length) return false;
-  for (let index = 0; index < lower.length; index += 1) {
-    const expected = lower.charCodeAt(index);
-    const byte = bytes[index]!;
-    if (byte !== expected && (byte | 0x20) !== expected) return false;
-  }
+function headBytes(start: string, headers: readonly string[]): Buffer {
+  let text = start;
+  for (let index = 0; index < headers.length; index += 2) text += `${headers[index]}: ${headers[index + 1]}\r\n`;
+  return Buffer.from(text, 'latin1');
+}
+
+/** Appends one header line to the composer; false when name or value cannot stand in one. */
+function addHeader(name: string, value: string): boolean {
+  if (!NAME.test(name) || BAD_VALUE.test(value)) return false;
+  composer.put(Buffer.from(`${name}: ${value}\r\n`, 'latin1'));
   return true;
 }
 
-/** Whether a header value is that media type, with or without parameters. */
-function isType(value: Buffer, lower: string): boolean {
-  if (!startsWith(value, lower)) return false;
-  const next = value[lower.length];
-  return next === undefined || next === 0x3b || next === 0x20 || next === 0x09;
+function errorOf(why: SocketFailure, answered: boolean): ErrorCode {
+  if (why === 'unreachable') return 'GW_UPSTREAM_UNREACHABLE';
+  if (why === 'protocol') return 'GW_UPSTREAM_PROTOCOL';
+  return answered ? 'GW_UPSTREAM_TRUNCATED' : 'GW_UPSTREAM_CLOSED';
 }

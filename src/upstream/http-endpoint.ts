@@ -95,7 +95,8 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
       this.fail(exchange, 'GW_UPSTREAM_CLOSED', sent);
     }
     await ended;
-    await Promise.all([this.#control.destroy(), ...this.#connections.map((connection) => connection.destroy())]);
+    for (const connection of this.#connections) connection.destroy();
+    await this.#control.destroy();
   }
 
   call(
@@ -144,6 +145,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
   override tick(now: Milliseconds): void {
     for (const connection of this.#connections) {
       if (connection.drainingSince > 0 && now - connection.drainingSince > DRAIN_MS) connection.abandon();
+      connection.tick(now);
     }
   }
 
@@ -255,12 +257,9 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
     exchange.connection = connection;
     connection.method = method;
     connection.nameHeader = nameHeader;
-    connection.extraHeaders = extraHeaders;
+    connection.extraHeaders = this.era === Era.modern ? extraHeaders : null;
     connection.sessionId = this.#heads.sessionId;
-    let headers = this.#heads.forMethod(method);
-    if (nameHeader !== '') headers = [...headers, 'mcp-name', nameHeader];
-    if (extraHeaders !== null && this.era === Era.modern) headers = headers.concat(extraHeaders);
-    connection.send(exchange, bytes, headers);
+    connection.send(exchange, bytes, this.#heads.forMethod(method));
   }
 
   /** A connection is free: the next call that waits takes it. */
