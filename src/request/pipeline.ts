@@ -182,7 +182,7 @@ export class Pipeline implements FrontHandler {
     const { write } = this.#options;
     const kind = verdict[VerdictWord.verdict]!;
     if (kind === Verdict.deny) {
-      write.deny(exchange, Buffer.from(payload).toString('utf8'));
+      write.deny(exchange, Buffer.from(payload).toString('utf8'), bytes);
       return;
     }
     // A session belongs to the subject that initialized it; to anybody else it does not exist.

@@ -31,6 +31,7 @@ const CLOSE = Buffer.from('}}}');
 const QUOTE = Buffer.from('"');
 const UPSTREAM = Buffer.from(',"upstream":');
 const RETRY_AFTER = Buffer.from(',"retryAfterMs":');
+const URI = Buffer.from(',"uri":"');
 const SUPPORTED = Buffer.from(`,"supported":["${REVISIONS[Revision.r2026_07_28]}"],"requested":`);
 
 function hex(composer: Composer, value: number): void {
@@ -49,7 +50,7 @@ export function correlationId(exchange: Exchange): string {
 
 /**
  * Appends the JSON-RPC error for `code` to `composer`: the client's id, the table's code and sentence,
- * `data: {code, retryable, correlationId, upstream?, retryAfterMs?, supported?, requested?}`.
+ * `data: {code, retryable, correlationId, upstream?, retryAfterMs?, supported?, requested?, uri?}`.
  *
  * @param upstream name of the server concerned as a JSON string token, or null
  */
@@ -70,5 +71,7 @@ export function errorBody(
   if (upstream !== null) composer.put(UPSTREAM).put(upstream);
   if (retryAfterMs > 0) composer.put(RETRY_AFTER).integer(retryAfterMs);
   if (code === 'GW_UNSUPPORTED_VERSION') composer.put(SUPPORTED).text(JSON.stringify(exchange.detail));
+  // The characters of a JSON string as they came, escapes included.
+  else if (code === 'GW_UNKNOWN_RESOURCE' && exchange.detail !== '') composer.put(URI).text(exchange.detail).put(QUOTE);
   composer.put(CLOSE);
 }

@@ -33,15 +33,36 @@ export interface WriteOptions {
 const EVENT_OPEN = Buffer.from('event: message\ndata: ');
 const EVENT_CLOSE = Buffer.from('\n\n');
 const NO_BYTES = Buffer.alloc(0);
+const HEADER_MISMATCH = -32020;
+const CAPABILITY_REQUIRED = -32021;
+const UNSUPPORTED_VERSION = -32022;
+/** Of 2025-11-25, and not to be sent to clients of 2026-07-28 (error codes). */
+const URL_ELICITATION_REQUIRED = -32042;
 const NEWLINE = 10;
 const RETURN = 13;
+/** Of a URI that an error repeats, in bytes. */
+const LONGEST_URI = 2048;
 const SPACE = 32;
 
 /** Status of an in-band error that HTTP shows too (2026-07-28, validation order 12 and 14). */
 function statusOf(exchange: Exchange, flags: number, code: number): number {
   if ((flags & Flag.isErrorResponse) === 0 || exchange.era !== Era.modern) return 200;
   if (code === -32601) return 404;
-  return code === -32021 ? 400 : 200;
+  return code === CAPABILITY_REQUIRED ? 400 : 200;
+}
+
+/** The error that takes the place of an answer which is not for this client; null for all others. */
+function replacementOf(exchange: Exchange, flags: number, code: number): ErrorCode | null {
+  const { era } = exchange;
+  if ((flags & Flag.isErrorResponse) === 0) {
+    const asks = (flags & Flag.resultInputRequired) !== 0 && era === Era.legacy;
+    return asks ? 'GW_INPUT_REQUIRED_UNSUPPORTED' : null;
+  }
+  // They are about what the gateway sent: its headers and its revision, not the client's.
+  if (code === HEADER_MISMATCH || code === UNSUPPORTED_VERSION) return 'GW_UPSTREAM_PROTOCOL';
+  // Either code exists in one family only, and both say that the client would have to be asked for something.
+  const foreign = era === Era.legacy ? CAPABILITY_REQUIRED : URL_ELICITATION_REQUIRED;
+  return code === foreign ? 'GW_INPUT_REQUIRED_UNSUPPORTED' : null;
 }
 
 /** The stage; one per front. */
@@ -63,9 +84,9 @@ export class WriteStage {
     const flags = spans[Span.flags]!;
     const leads = exchange.verdict[VerdictWord.verdict] === Verdict.lead;
     exchange.upstream = null;
-    if ((flags & Flag.resultInputRequired) !== 0 && exchange.era === Era.legacy) {
-      if (leads) this.#options.release(exchange);
-      this.fail(exchange, 'GW_INPUT_REQUIRED_UNSUPPORTED');
+    const replaced = replacementOf(exchange, flags, spans[Span.errorCode]!);
+    if (replaced !== null) {
+      this.fail(exchange, replaced);
       return;
     }
     const composer = this.#composer.reset();
@@ -205,9 +226,15 @@ export class WriteStage {
     this.#error(exchange, code, head, 0);
   }
 
-  /** A denial of the policy; the words are in `exchange.verdict`. @param scopes for the challenge, space separated */
-  deny(exchange: Exchange, scopes: string): void {
+  /**
+   * A denial of the policy; the words are in `exchange.verdict`.
+   *
+   * @param scopes for the challenge, space separated
+   * @param bytes the body that was judged
+   */
+  deny(exchange: Exchange, scopes: string, bytes: Uint8Array): void {
     const code = ERROR_CODES[exchange.verdict[VerdictWord.error]!] ?? 'GW_INTERNAL';
+    if (code === 'GW_UNKNOWN_RESOURCE') keepUri(exchange, bytes);
     if (code === 'GW_INSUFFICIENT_SCOPE') {
       const value = challenge('insufficient_scope', scopes, this.#options.resourceMetadata());
       this.#error(exchange, code, [...JSON_HEAD, 'www-authenticate', value], 0);
@@ -273,6 +300,14 @@ export class WriteStage {
     this.#options.finished(exchange);
     this.#options.recycle(exchange);
   }
+}
+
+/** Keeps the URI as it was spelled, for the answer, unless it is longer than anybody wants to read again. */
+function keepUri(exchange: Exchange, bytes: Uint8Array): void {
+  const start = exchange.spans[Span.nameStart]!;
+  const end = exchange.spans[Span.nameEnd]!;
+  if (start < 0 || end - start > LONGEST_URI) return;
+  exchange.detail = Buffer.from(bytes.subarray(start, end)).toString('utf8');
 }
 
 /** An event is one line: line breaks between JSON tokens become spaces (inside strings they are escaped anyway). */

@@ -2,7 +2,7 @@
  * The methods that the gateway answers itself, after the same decision as every other request: from the catalog's
  * prepared bytes and from session state.
  */
-import { Method, Span } from '../../../native/layout.js';
+import { Kind, Method, Span } from '../../../native/layout.js';
 import { findMember, type Range, stringValue } from '../../protocol/json-cursor.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era, LATEST_LEGACY, MODERN, revisionNumber } from '../../protocol/revisions.js';
@@ -80,10 +80,7 @@ export class LocalAnswers {
         this.#setLevel(exchange, bytes);
         return;
       case Method.cancelled:
-        if (spans[Span.requestIdStart]! >= 0 && exchange.era === Era.legacy) {
-          this.#options.cancel(exchange, bytes, spans[Span.requestIdStart]!, spans[Span.requestIdEnd]!);
-        }
-        write.empty(exchange, 202);
+        this.#cancel(exchange, bytes);
         return;
       case Operation.stream:
         this.#options.openStandaloneStream(exchange);
@@ -93,8 +90,25 @@ export class LocalAnswers {
         write.empty(exchange, 200);
         return;
       default:
-        write.empty(exchange, 202);
+        this.#take(exchange);
     }
+  }
+
+  /** Notifications and answers are taken without a word; a request is owed an answer, whatever its method. */
+  #take(exchange: Exchange): void {
+    const { write } = this.#options;
+    if (exchange.spans[Span.kind] !== Kind.request) write.empty(exchange, 202);
+    else if (exchange.era === Era.modern) write.refuse(exchange, 'GW_METHOD_NOT_FOUND_MODERN');
+    else write.refuse(exchange, 'GW_METHOD_NOT_FOUND');
+  }
+
+  #cancel(exchange: Exchange, bytes: Uint8Array): void {
+    const { spans } = exchange;
+    const start = spans[Span.requestIdStart]!;
+    if (start >= 0 && spans[Span.kind] !== Kind.request && exchange.era === Era.legacy) {
+      this.#options.cancel(exchange, bytes, start, spans[Span.requestIdEnd]!);
+    }
+    this.#take(exchange);
   }
 
   #list(exchange: Exchange, bytes: Uint8Array, method: number): void {

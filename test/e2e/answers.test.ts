@@ -1,0 +1,110 @@
+/** Every request is owed an answer, and an answer says nothing that was not meant for its client. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { startGateway } from '../support/gateway.js';
+import { eventually, type TestScope } from '../support/process.js';
+import { rawUpstream } from '../support/raw-upstream.js';
+import { type Message, modernRpc, openSession } from '../support/rpc.js';
+
+const CALL = { name: 'raw__call', arguments: {} };
+
+/** A gateway before an upstream that answers calls with what `answerWith` was last given. */
+async function scripted(scope: TestScope, family: 'legacy' | 'modern') {
+  let error: object = { code: -32603, message: 'unset' };
+  const upstream = await rawUpstream(
+    scope,
+    (request, answer) => answer.json(JSON.stringify({ jsonrpc: '2.0', id: request.message.id, error })),
+    { family },
+  );
+  const gateway = await startGateway(scope, { mcpServers: { raw: { url: upstream.url } } });
+  await eventually('the upstream is listed', async () => {
+    const { message } = await modernRpc(gateway.url, 'tools/list');
+    return message.result.tools.length > 0;
+  });
+  return {
+    url: gateway.url,
+    answerWith: (next: object) => {
+      error = next;
+    },
+  };
+}
+
+const outcome = ({ error }: Message): unknown[] => [error.code, error.data?.code];
+
+describe('a request', () => {
+  it('is answered, whatever method it names', async (scope) => {
+    const { url } = await scripted(scope, 'legacy');
+    const session = await openSession(url);
+    for (const method of ['resources/subscribe', 'resources/unsubscribe', 'notifications/initialized', 'no/such']) {
+      const reply = await session.request(method, { uri: 'test://readme' }, { id: 'mine' });
+      assert.equal(reply.status, 200, method);
+      assert.equal(reply.message?.id, 'mine', method);
+      assert.deepEqual(outcome(reply.message), [-32601, 'GW_METHOD_NOT_FOUND'], method);
+    }
+    for (const method of ['resources/subscribe', 'notifications/cancelled', 'notifications/progress', 'no/such']) {
+      const reply = await modernRpc(url, method, { uri: 'test://readme' }, { id: 'mine' });
+      assert.equal(reply.status, 404, method);
+      assert.equal(reply.message?.id, 'mine', method);
+      assert.deepEqual(outcome(reply.message), [-32601, 'GW_METHOD_NOT_FOUND_MODERN'], method);
+    }
+  });
+
+  it('for an unknown resource gets its URI back as it was spelled', async (scope) => {
+    const { url } = await scripted(scope, 'modern');
+    const session = await openSession(url);
+    for (const uri of ['test://nothing', 'test://größe/"x"\\\u2028', `test://${'a'.repeat(2000)}`]) {
+      for (const reply of [
+        await modernRpc(url, 'resources/read', { uri }),
+        await session.request('resources/read', { uri }),
+      ]) {
+        assert.equal(reply.status, 200);
+        assert.deepEqual(outcome(reply.message), [-32602, 'GW_UNKNOWN_RESOURCE']);
+        assert.equal(reply.message.error.data.uri, uri);
+      }
+    }
+    const long = await session.request('resources/read', { uri: `test://${'a'.repeat(3000)}` });
+    assert.deepEqual(outcome(long.message), [-32602, 'GW_UNKNOWN_RESOURCE']);
+    assert.equal(long.message.error.data.uri, undefined, 'nobody wants to read all of it again');
+  });
+});
+
+describe('an error of an upstream', () => {
+  it('about what the gateway sent stays between the two', async (scope) => {
+    for (const family of ['modern', 'legacy'] as const) {
+      const { url, answerWith } = await scripted(scope, family);
+      const session = await openSession(url);
+      for (const code of [-32020, -32022]) {
+        answerWith({ code, message: 'secret-detail', data: { supported: ['2099-01-01'], requested: 'x' } });
+        for (const reply of [await modernRpc(url, 'tools/call', CALL), await session.request('tools/call', CALL)]) {
+          assert.equal(reply.status, 200);
+          assert.deepEqual(outcome(reply.message), [-32603, 'GW_UPSTREAM_PROTOCOL']);
+          assert.ok(!reply.text.includes('secret-detail') && !reply.text.includes('2099'), reply.text);
+        }
+      }
+    }
+  });
+
+  it('about a capability is for the client that declares them with each request', async (scope) => {
+    const { url, answerWith } = await scripted(scope, 'modern');
+    const requiredCapabilities = { sampling: {} };
+    answerWith({ code: -32021, message: 'needs sampling', data: { requiredCapabilities } });
+    const modern = await modernRpc(url, 'tools/call', CALL);
+    assert.equal(modern.status, 400);
+    assert.equal(modern.message.error.code, -32021);
+    assert.deepEqual(modern.message.error.data, { requiredCapabilities });
+    const legacy = await (await openSession(url)).request('tools/call', CALL);
+    assert.equal(legacy.status, 200);
+    assert.deepEqual(outcome(legacy.message), [-32603, 'GW_INPUT_REQUIRED_UNSUPPORTED']);
+  });
+
+  it('that asks to open a URL is for clients of its revision', async (scope) => {
+    const { url, answerWith } = await scripted(scope, 'legacy');
+    const data = { elicitations: [{ mode: 'url', elicitationId: '1', url: 'https://example.com/', message: 'm' }] };
+    answerWith({ code: -32042, message: 'open it', data });
+    const legacy = await (await openSession(url)).request('tools/call', CALL);
+    assert.deepEqual(legacy.message.error, { code: -32042, message: 'open it', data });
+    const modern = await modernRpc(url, 'tools/call', CALL);
+    assert.equal(modern.status, 200);
+    assert.deepEqual(outcome(modern.message), [-32603, 'GW_INPUT_REQUIRED_UNSUPPORTED']);
+  });
+});
