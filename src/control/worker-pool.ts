@@ -248,7 +248,8 @@ export class WorkerPool implements PolicyPool {
     slot.dead = true;
     slot.port?.close();
     if (this.#closing) return;
-    this.counters.add(Counter.workerDeaths);
+    // A thread that ends before it is ready (piscina may hand a task to one that is about to go) is no worker's death.
+    if (slot.ready) this.counters.add(Counter.workerDeaths);
     this.#report(`policy worker ${slot.index} ended and is replaced: ${why}`);
     this.#buckets.releaseOwner(slot.index + FRONT_OWNER + 1);
     const next = new Slot(slot.index, slot.incarnation + 1, this.#snapshot.limits.ringBytes);

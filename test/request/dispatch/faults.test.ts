@@ -83,7 +83,7 @@ for (const threads of [1, 3]) {
             const outcome = await underLoad(bed, `bad__${kind}`);
             check(bed, outcome);
             assert.equal(outcome.bad[0]!.error, 'GW_INTERNAL');
-            assert.equal(bed.pool.counters.total(Counter.workerDeaths), 2);
+            assert.equal(bed.pool.counters.total(Counter.workerDeaths), 2, bed.reports.join('\n'));
             assert.equal((await bed.call('files__read')).verdict, 'forward');
           },
         ));
