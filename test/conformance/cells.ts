@@ -1,18 +1,20 @@
-/** The endpoints that the suite is run against: the fixture alone, and the gateway before each kind of it. */
+/** What the suite is run against: the fixture alone, the gateway before each kind of it, and the gateway as a client. */
 import { fileURLToPath } from 'node:url';
 import { startGateway } from '../support/gateway.js';
 import { eventually, startProcess, type TestScope } from '../support/process.js';
 import { modernRpc } from '../support/rpc.js';
 import { everythingStdio, type StdioEntry, type UrlEntry } from '../support/upstreams.js';
+import { type Revision, runClient, runSuite, type SuiteRun } from './suite.js';
 
 /** One row of the table. */
 export interface Cell {
   readonly name: string;
-  /** Starts what the row measures; ends with the scope. The result is the endpoint. */
-  start(scope: TestScope): Promise<string>;
+  /** Starts what the row measures, which ends with the scope, and runs what the revision requires of it. */
+  run(scope: TestScope, revision: Revision, results: string): Promise<SuiteRun>;
 }
 
 const fixture = fileURLToPath(new URL('./fixture.js', import.meta.url));
+const clientDriver = fileURLToPath(new URL('./client-driver.js', import.meta.url));
 
 async function fixtureHttp(scope: TestScope, family: 'modern' | 'legacy' | 'dual'): Promise<UrlEntry> {
   const running = startProcess(scope, process.execPath, [fixture, 'http', family]);
@@ -38,16 +40,20 @@ async function gatewayBefore(scope: TestScope, entry: object): Promise<string> {
   return gateway.url;
 }
 
+function serverCell(name: string, start: (scope: TestScope) => Promise<string>): Cell {
+  return { name, run: async (scope, revision, results) => runSuite(await start(scope), revision, results) };
+}
+
 export const CELLS: readonly Cell[] = [
-  { name: 'the fixture alone', start: async (scope) => (await fixtureHttp(scope, 'dual')).url },
+  serverCell('the fixture alone', async (scope) => (await fixtureHttp(scope, 'dual')).url),
+  serverCell('gateway, modern HTTP', async (scope) => gatewayBefore(scope, await fixtureHttp(scope, 'modern'))),
+  serverCell('gateway, modern stdio', (scope) => gatewayBefore(scope, fixtureStdio('modern'))),
+  serverCell('gateway, legacy HTTP', async (scope) => gatewayBefore(scope, await fixtureHttp(scope, 'legacy'))),
+  serverCell('gateway, legacy stdio', (scope) => gatewayBefore(scope, fixtureStdio('legacy'))),
   {
-    name: 'gateway, modern HTTP',
-    start: async (scope) => gatewayBefore(scope, await fixtureHttp(scope, 'modern')),
+    name: 'gateway as a client, without authorization',
+    // The gateway has fixed credentials for each server; it runs no OAuth flow.
+    run: (_scope, revision, results) =>
+      runClient(clientDriver, revision, results, (scenario) => !scenario.startsWith('auth/')),
   },
-  { name: 'gateway, modern stdio', start: (scope) => gatewayBefore(scope, fixtureStdio('modern')) },
-  {
-    name: 'gateway, legacy HTTP',
-    start: async (scope) => gatewayBefore(scope, await fixtureHttp(scope, 'legacy')),
-  },
-  { name: 'gateway, legacy stdio', start: (scope) => gatewayBefore(scope, fixtureStdio('legacy')) },
 ];

@@ -1,5 +1,5 @@
 /**
- * `npm run conformance`: the official suite against the fixture alone and against the gateway before it.
+ * `npm run conformance`: the official suite against the fixture alone, the gateway before it, and the gateway as a client.
  * Fails when a cell passes fewer required scenarios than test/conformance/expected.json says.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { packageRoot } from '../../src/package-root.js';
 import type { TestScope } from '../support/process.js';
 import { CELLS } from './cells.js';
 import { type Expected, raised, regressions, renderFailures, renderTable } from './report.js';
-import { installSuite, REVISIONS, type Revision, runSuite, type SuiteRun } from './suite.js';
+import { installSuite, REVISIONS, type Revision, type SuiteRun } from './suite.js';
 
 const HELP = `npm run conformance -- [options]
   --only PATTERN     cells whose name holds this (regular expression, without case), for example 'modern'
@@ -71,7 +71,7 @@ async function main(): Promise<number> {
     for (const revision of revisions) {
       log(`${cell.name}, ${revision} ...`);
       const results = join(packageRoot, '.cache/conformance-results', `${cell.name.replace(/\W+/g, '-')}-${revision}`);
-      runs.set(revision, await within(async (scope) => runSuite(await cell.start(scope), revision, results)));
+      runs.set(revision, await within((scope) => cell.run(scope, revision, results)));
     }
   }
   const table = renderTable(matrix);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Matrix, raised, regressions, renderFailures, renderTable } from './report.js';
-import { type Revision, readRun, type SuiteRun } from './suite.js';
+import { clientScenarios, type Revision, readRun, type SuiteRun } from './suite.js';
 
 /** The end of a run's output, as the suite prints it. */
 const OUTPUT = `Running requirements 2026-07-28 (4 scenarios) against http://127.0.0.1:1/mcp
@@ -35,6 +35,24 @@ describe('the output of the suite', () => {
     assert.equal(text, 'a cell, 2026-07-28: server-stateless: server-stateless broke\n');
   });
 
+  it('names what is required of clients', () => {
+    const list = `Required for 2025-11-25:
+
+Server scenarios (test against a server):
+  - server-initialize
+
+Client scenarios (test against a client):
+  - initialize
+  - auth/basic-cimd
+
+Run and reported, but never scored:
+  extension (1):
+    - auth/dpop [client]
+`;
+    assert.deepEqual(clientScenarios(list), ['initialize', 'auth/basic-cimd']);
+    assert.deepEqual(clientScenarios('Error: unknown requirement set'), []);
+  });
+
   it('without a summary is an error, not a pass', () => {
     assert.throws(() => readRun('Error: connect ECONNREFUSED', () => ''), /ECONNREFUSED/);
   });
@@ -61,7 +79,7 @@ describe('the gate', () => {
   it('shows passed of required in a table', () => {
     assert.equal(
       renderTable(matrix(1)),
-      '| server under test | 2026-07-28 | 2025-11-25 |\n| --- | --- | --- |\n| a cell | 1 of 3 |  |\n',
+      '| under test | 2026-07-28 | 2025-11-25 |\n| --- | --- | --- |\n| a cell | 1 of 3 |  |\n',
     );
   });
 });

@@ -9,7 +9,7 @@ export type Expected = Readonly<Record<string, Readonly<Record<string, number>>>
 
 /** A Markdown table: a row for each cell, a column for each revision, passed of required. */
 export function renderTable(matrix: Matrix): string {
-  const lines = [`| server under test | ${REVISIONS.join(' | ')} |`, `| --- |${' --- |'.repeat(REVISIONS.length)}`];
+  const lines = [`| under test | ${REVISIONS.join(' | ')} |`, `| --- |${' --- |'.repeat(REVISIONS.length)}`];
   for (const [cell, runs] of matrix) {
     const columns = REVISIONS.map((revision) => {
       const run = runs.get(revision);

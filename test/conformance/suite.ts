@@ -96,6 +96,43 @@ export async function runSuite(url: string, revision: Revision, results: string)
   return readRun(output, (scenario) => firstProblem(results, scenario));
 }
 
+/**
+ * Runs a program as the client of the suite's own servers, for each scenario that the revision requires of clients and that
+ * `applies`. One after the other: all at once, as the suite would run them, starts more gateways than a small machine has time for.
+ *
+ * @param program a JavaScript file, started with the URL of a server as its last argument
+ * @throws when the suite lists no scenario of that kind: it did not run
+ */
+export async function runClient(
+  program: string,
+  revision: Revision,
+  results: string,
+  applies: (scenario: string) => boolean,
+): Promise<SuiteRun> {
+  rmSync(results, { recursive: true, force: true });
+  mkdirSync(results, { recursive: true });
+  const scenarios = clientScenarios((await run(NODE, [SUITE, 'list', '--requirements', revision])).output).filter(
+    applies,
+  );
+  if (scenarios.length === 0) throw new Error(`the conformance suite lists no client scenarios of ${revision}`);
+  const failures: Failure[] = [];
+  const command = `"${process.execPath}" "${program}"`;
+  for (const scenario of scenarios) {
+    const args = [SUITE, 'client', '--command', command, '--scenario', scenario, '--spec-version', revision];
+    const { code, output } = await run(NODE, [...args, '-o', results]);
+    writeFileSync(join(results, `${scenario.replace(/\W+/g, '-')}.txt`), output);
+    if (code !== 0) failures.push({ scenario, message: firstProblem(results, scenario) });
+  }
+  return { passed: scenarios.length - failures.length, required: scenarios.length, failures };
+}
+
+/** The scenarios for clients in the suite's list of what a revision requires. */
+export function clientScenarios(list: string): string[] {
+  const section = list.split(/^Client scenarios.*$/m)[1] ?? '';
+  const [own = ''] = section.split(/^\S/m);
+  return [...own.matchAll(/^\s+- (\S+)/gm)].map(([, name = '']) => name);
+}
+
 /** Reads what the suite prints at its end. `explain` gives the reason of a failure by the scenario's name. */
 export function readRun(output: string, explain: (scenario: string) => string): SuiteRun {
   const summary = output.split('=== SUMMARY ===')[1];
@@ -116,7 +153,10 @@ interface Check {
 }
 
 function firstProblem(results: string, scenario: string): string {
-  const folder = readdirSync(results).find((name) => name.replace(/-\d{4}-\d\d-\d\dT.*$/, '') === `server-${scenario}`);
+  const folder = readdirSync(results).find((name) => {
+    const stem = name.replace(/-\d{4}-\d\d-\d\dT.*$/, '');
+    return stem !== name && (stem === scenario || stem === `server-${scenario}`);
+  });
   if (folder === undefined) return 'no record';
   const checks = JSON.parse(readFileSync(join(results, folder, 'checks.json'), 'utf8')) as Check[];
   const failed = checks.filter(({ status }) => status === 'FAILURE');
