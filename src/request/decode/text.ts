@@ -1,5 +1,6 @@
 /** Comparisons between header text and body bytes that create no strings in the common case. */
 import { decodeHeaderValue, isEncoded } from '../../protocol/header-value.js';
+import { decodeString } from '../../protocol/json-cursor.js';
 
 /** Whether `text` (ASCII) has exactly the bytes of `bytes[start, end)`. */
 export function sameText(text: string, bytes: Uint8Array, start: number, end: number): boolean {
@@ -15,7 +16,5 @@ export function sameName(value: string, bytes: Uint8Array, start: number, end: n
   if (!escaped && sameText(value, bytes, start, end)) return !isEncoded(value);
   const decoded = decodeHeaderValue(value);
   if (decoded === null) return false;
-  const raw = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
-  if (!escaped) return decoded === raw;
-  return decoded === (JSON.parse(`"${raw}"`) as string);
+  return decoded === decodeString(bytes, start, end);
 }

@@ -6,6 +6,7 @@ import { Flag, Method, Span } from '../../../native/layout.js';
 import { EntryFlag } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import { encodeHeaderValue } from '../../protocol/header-value.js';
+import { decodeString } from '../../protocol/json-cursor.js';
 import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
 import { Era } from '../../protocol/revisions.js';
 import { VerdictFlag, VerdictWord } from '../../shared/records.js';
@@ -204,7 +205,6 @@ function hasNameHeader(method: number): boolean {
 function headerOf(exchange: Exchange, bytes: Uint8Array, stripBytes: number): string {
   const start = exchange.spans[Span.nameStart]!;
   if (start < 0) return '';
-  const raw = Buffer.from(bytes.subarray(start, exchange.spans[Span.nameEnd]!)).toString('utf8');
-  const name = JSON.parse(`"${raw}"`) as string;
+  const name = decodeString(bytes, start, exchange.spans[Span.nameEnd]!);
   return encodeHeaderValue(name.slice(stripBytes));
 }
