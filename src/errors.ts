@@ -67,7 +67,7 @@ export const ERRORS = {
     -32602,
     false,
     'client',
-    'params._meta must carry io.modelcontextprotocol/protocolVersion and io.modelcontextprotocol/clientCapabilities.',
+    'params._meta must carry io.modelcontextprotocol/protocolVersion and /clientCapabilities, and no unknown /logLevel.',
   ),
   GW_UNSUPPORTED_VERSION: row(400, 400, -32022, false, 'client', 'This protocol version is not supported here.'),
   GW_BAD_VERSION_HEADER: row(

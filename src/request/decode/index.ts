@@ -203,10 +203,6 @@ export class DecodeStage {
     }
     if (spans[Span.levelStart]! >= 0) {
       const level = levelNumber(bytes, spans[Span.levelStart]!, spans[Span.levelEnd]!);
-      if (level < 0 && spans[Span.method] !== Method.message) {
-        this.#options.refuse(exchange, 'GW_INVALID_LEVEL');
-        return;
-      }
       exchange.logLevel = level < 0 ? NO_LEVEL : level;
       this.#options.wantLogLevel(exchange.logLevel);
     }
@@ -217,6 +213,9 @@ export class DecodeStage {
     const { spans, versionHeader, methodHeader } = exchange;
     const method = spans[Span.method]!;
     if ((flags & Flag.claimIsString) === 0 || (flags & Flag.capabilitiesIsObject) === 0) return 'GW_ENVELOPE';
+    // The level of logging/setLevel is no part of the envelope, and the method none of this revision.
+    const levelStart = method === Method.setLevel ? -1 : spans[Span.levelStart]!;
+    if (levelStart >= 0 && levelNumber(bytes, levelStart, spans[Span.levelEnd]!) < 0) return 'GW_ENVELOPE';
     const claimStart = spans[Span.claimStart]! + 1;
     const claimEnd = spans[Span.claimEnd]! - 1;
     if (versionHeader !== '' && !sameText(versionHeader, bytes, claimStart, claimEnd)) return 'GW_HEADER_MISMATCH';

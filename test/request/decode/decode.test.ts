@@ -184,7 +184,14 @@ const rows: readonly Row[] = [
     name: 'an unknown log level',
     head: modernHead,
     body: withMeta({ ...ENVELOPE, 'io.modelcontextprotocol/logLevel': 'loud' }),
-    expect: 'GW_INVALID_LEVEL',
+    expect: 'GW_ENVELOPE',
+  },
+  {
+    name: 'a level where this revision has no method for it',
+    head: { ...modernHead, methodHeader: 'logging/setLevel' },
+    body: { jsonrpc: '2.0', id: 1, method: 'logging/setLevel', params: { level: 'loud', _meta: ENVELOPE } },
+    expect: 'next',
+    era: 1,
   },
   {
     name: 'a modern notification',
