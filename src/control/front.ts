@@ -173,6 +173,7 @@ export class Front {
       exchange.streaming = true;
       exchange.status = 200;
       exchange.reply?.openStream(200, this.write.head(exchange, STREAM_HEAD));
+      streams.start(exchange);
     }
   }
 }

@@ -55,6 +55,14 @@ export class StandaloneStreams {
     return true;
   }
 
+  /**
+   * Brings a new stream's head on its way: uWebSockets.js sends it with the first bytes that follow, which may be long
+   * in coming.
+   */
+  start(exchange: Exchange): void {
+    exchange.reply?.write(KEEP_ALIVE, 0, KEEP_ALIVE.byteLength);
+  }
+
   /** Forgets a stream, whose client left or which was ended; false when it is not registered. */
   remove(exchange: Exchange): boolean {
     const session = this.#streams.get(exchange);

@@ -68,6 +68,31 @@ describe('a request', () => {
   });
 });
 
+describe('a standalone stream', () => {
+  for (const frontEnd of ['uws', 'node'] as const) {
+    it(`is there before anything happens, once for a session, ${frontEnd} front end`, async (scope) => {
+      const gateway = await startGateway(scope, { mcpServers: {} }, { frontEnd });
+      const session = await openSession(gateway.url);
+      const leaving = new AbortController();
+      const open = (signal: AbortSignal) =>
+        fetch(gateway.url, { headers: { ...session.headers, accept: 'text/event-stream' }, signal });
+      const deadline = AbortSignal.timeout(5000);
+      const first = await open(AbortSignal.any([leaving.signal, deadline]));
+      assert.equal(first.status, 200);
+      assert.match(first.headers.get('content-type') ?? '', /^text\/event-stream/);
+      const second = await open(deadline);
+      assert.deepEqual([second.status, ((await second.json()) as Message).error.code], [409, -32000]);
+      leaving.abort();
+      const again = new AbortController();
+      scope.after(() => again.abort());
+      await eventually('its place is free', async () => {
+        const { status } = await open(again.signal);
+        return status === 200;
+      });
+    });
+  }
+});
+
 describe('an error of an upstream', () => {
   it('about what the gateway sent stays between the two', async (scope) => {
     for (const family of ['modern', 'legacy'] as const) {
