@@ -60,12 +60,16 @@ const METHODS = ['ping', 'tools/list', 'prompts/list', 'resources/list', 'loggin
 const NAMES = ['web__call', 'web__cached', 'old__call', 'new__call'];
 const ODD_NAMES = ['web__missing', 'nobody__call', '', '__proto__', 'web__call\u0000', 'x'.repeat(5000), 'wéb__call'];
 
+/** A child that ends more often than five times in a minute is left alone for another. */
+const MAX_EXITS = 3;
+
 /** Makes requests of both families, right ones and damaged ones. */
 export class Traffic {
   readonly #choice: Choice;
   readonly #host: string;
   readonly #tokens: readonly string[];
   #count = 0;
+  #exits = 0;
 
   constructor(choice: Choice, host: string, tokens: readonly string[]) {
     this.#choice = choice;
@@ -145,8 +149,9 @@ export class Traffic {
     const name = choice.of(NAMES);
     const own = name === 'web__cached' ? `cached-${choice.number(6)}` : `text-${this.#count}`;
     const deed = name.startsWith('web') ? choice.of(HTTP_DEEDS) : choice.of(STDIO_DEEDS);
-    const isRare = name.startsWith('web') ? false : choice.chance(1);
-    const args = { do: isRare ? 'exit' : deed, text: own, ms: choice.number(30) };
+    const exits = !name.startsWith('web') && this.#exits < MAX_EXITS && choice.chance(2);
+    if (exits) this.#exits += 1;
+    const args = { do: exits ? 'exit' : deed, text: own, ms: choice.number(30) };
     return { params: { name, arguments: args }, text: name.startsWith('web') ? own : undefined };
   }
 
