@@ -164,7 +164,10 @@ export class Front {
   #openStream(exchange: Exchange): void {
     const { streams } = this.#parts;
     const session = exchange.session as Session;
-    if (exchange.lastEventId !== '') {
+    if (this.#parts.sessions.open(session.id) === null) {
+      // It was ended while this was decided.
+      this.write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
+    } else if (exchange.lastEventId !== '') {
       this.write.refuse(exchange, 'GW_RESUME_UNSUPPORTED');
     } else if (!streams.add(session, exchange)) {
       this.write.refuse(exchange, streams.has(session) ? 'GW_STREAM_CONFLICT' : 'GW_OVERLOADED');

@@ -210,7 +210,8 @@ export class Pipeline implements FrontHandler {
   /** A client cancels its request with the id `bytes[start, end)` (`notifications/cancelled`, legacy eras). */
   cancel(origin: Exchange, bytes: Uint8Array, start: number, end: number): void {
     this.#options.table.forEach((exchange) => {
-      if (exchange === origin || exchange.session === null || exchange.session !== origin.session) return;
+      // By id: the table may have dropped the session's state meanwhile and made it anew.
+      if (exchange === origin || exchange.session === null || exchange.session.id !== origin.session?.id) return;
       if (exchange.idLength !== end - start) return;
       for (let index = 0; index < exchange.idLength; index += 1) {
         if (exchange.id[index] !== bytes[start + index]) return;

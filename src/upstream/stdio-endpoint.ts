@@ -179,13 +179,15 @@ export class StdioEndpoint extends BaseEndpoint {
   #settled(exchange: Exchange): void {
     this.#active -= 1;
     this.#ownership.seen(exchange);
-    if (this.#queue.size === 0 || this.state !== 'ready') return;
-    const next = this.#queue.shift();
-    if (next === null) return;
-    const waiting = next.exchange!;
-    const { bytes } = next;
-    recycle(next);
-    this.#send(waiting, bytes);
+    // More than one where the pipe is full: those that fail at once end nothing that would let the next one go.
+    while (this.#queue.size > 0 && this.state === 'ready' && this.#active < this.owner.config.maxConnections) {
+      const next = this.#queue.shift();
+      if (next === null) return;
+      const waiting = next.exchange!;
+      const { bytes } = next;
+      recycle(next);
+      this.#send(waiting, bytes);
+    }
   }
 
   async #greet(child: StdioProcess): Promise<void> {
