@@ -30,7 +30,8 @@ export interface StartOptions {
 /** Everything that was started and has not ended; killed when this process ends for whatever reason. */
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  // Not KILL: nginx would leave its worker behind.
+  for (const child of running) child.kill('SIGTERM');
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
