@@ -78,6 +78,8 @@ export class WorkerPool implements PolicyPool {
   readonly #bell;
   readonly #keeper: KeyKeeper;
   readonly #tasks = new Set<Promise<void>>();
+  /** Workers whose bell rings at the end of this turn. */
+  readonly #toWake: number[] = [];
   #events: PoolEvents | null = null;
   #snapshot: Snapshot;
   #catalog: CatalogTable;
@@ -145,11 +147,21 @@ export class WorkerPool implements PolicyPool {
     return this.#slots[index]!;
   }
 
-  /** Rings the bell of a worker; it looks at its ring when it starts, so one that is not ready needs none. */
+  /**
+   * Rings the bell of a worker at the end of this turn of the event loop, once for everything that the turn puts on its
+   * ring. A worker looks at its ring when it starts, so one that is not ready needs no bell.
+   */
   wake(index: number): void {
-    const { bell } = this.#slots[index]!;
-    if (bell !== null) ring(bell.handle, bell.cell);
+    if (this.#toWake.push(index) === 1) setImmediate(this.#wakeAll);
   }
+
+  readonly #wakeAll = (): void => {
+    for (const index of this.#toWake) {
+      const { bell } = this.#slots[index]!;
+      if (bell !== null) ring(bell.handle, bell.cell);
+    }
+    this.#toWake.length = 0;
+  };
 
   /** Resolves when all workers have started. */
   async ready(): Promise<void> {
