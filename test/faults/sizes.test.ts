@@ -22,8 +22,12 @@ describe('a body of 100 MB', () => {
         await listed(gateway);
         const before = await rss(gateway);
         const { text, sent } = await upload(gateway.port, framing === 'chunked', 100 * MIB);
-        assert.match(text, /^HTTP\/1\.1 413 /);
-        assert.match(text, /GW_BODY_TOO_LARGE/);
+        // A client that goes on sending can lose the answer with the connection (RFC 9112 section 9.6); one that has
+        // declared too much and waits must get it.
+        if (framing === 'declared' || text !== '') {
+          assert.match(text, /^HTTP\/1\.1 413 /);
+          assert.match(text, /GW_BODY_TOO_LARGE/);
+        }
         assert.ok(sent < 60 * MIB, `${sent} bytes were taken`);
         assert.ok((await rss(gateway)) - before < 64 * MIB);
         assert.equal(upstream.received('tools/call').length, 0);
@@ -32,7 +36,10 @@ describe('a body of 100 MB', () => {
   }
 });
 
-/** Sends until everything is sent or the other side has closed. */
+/**
+ * Sends until everything is sent or the other side has closed. With a declared length the body begins when an answer
+ * has come, or after a second without one.
+ */
 function upload(port: number, chunked: boolean, total: number): Promise<{ text: string; sent: number }> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' });
@@ -57,7 +64,8 @@ function upload(port: number, chunked: boolean, total: number): Promise<{ text: 
     socket.on('error', () => {});
     socket.on('close', finish);
     socket.write(`${head}accept: application/json, text/event-stream\r\n${length}\r\n\r\n`);
-    pump();
+    if (chunked) pump();
+    else setTimeout(pump, 1000);
   });
 }
 
