@@ -1,7 +1,7 @@
 /** Every client family against every kind of upstream, with the real SDKs at both ends. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { startGateway } from '../support/gateway.js';
+import { type StartGatewayOptions, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { connectV1, connectV2 } from '../support/sdk-clients.js';
 import { type CountingServer, countingHttp, countingStdio } from '../support/upstreams.js';
@@ -58,12 +58,21 @@ const upstreams: readonly UpstreamKind[] = [
 
 const textOf = (answer: Answer): unknown => (answer['content'] as { text: string }[])[0]?.text;
 
-for (const frontEnd of ['uws', 'node'] as const) {
-  describe(`every client on every upstream, ${frontEnd} front end`, () => {
+const variants: readonly { name: string; options: StartGatewayOptions }[] = [
+  { name: 'uws front end', options: { frontEnd: 'uws' } },
+  { name: 'node front end', options: { frontEnd: 'node' } },
+  {
+    name: 'without any native binary',
+    options: { env: { SWITCHYARD_UWS: 'off', SWITCHYARD_DECODER: 'typescript' } },
+  },
+];
+
+for (const variant of variants) {
+  describe(`every client on every upstream, ${variant.name}`, () => {
     for (const upstream of upstreams) {
       it(`serves all client families from a ${upstream.name} upstream`, async (scope) => {
         const server = await upstream.start(scope);
-        const gateway = await startGateway(scope, { mcpServers: { peer: server.entry } }, { frontEnd });
+        const gateway = await startGateway(scope, { mcpServers: { peer: server.entry } }, variant.options);
         for (const kind of clients) {
           const client = await kind.connect(scope, gateway.url);
           const { tools } = await eventually('tools are listed', async () => {
