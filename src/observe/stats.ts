@@ -100,8 +100,8 @@ export function buildStats(state: ObservedState) {
       calls: total(Counter.upstreamCalls),
       retries: total(Counter.upstreamRetries),
       failures: total(Counter.upstreamFailures),
-      unknownAnswers: total(Counter.unknownAnswers),
-      junkLines: total(Counter.junkLines),
+      unknownAnswers: eventTotal(state, 'unknownIds'),
+      junkLines: eventTotal(state, 'junkLines'),
       latencyUs: calls(Series.upstream).latencyUs,
     },
     catalog: {
@@ -128,6 +128,15 @@ export function buildStats(state: ObservedState) {
 }
 
 /** The document of `/stats`. */
+/** An event that endpoints count, over all of them. */
+function eventTotal(state: ObservedState, event: string): number {
+  let sum = 0;
+  for (const { endpoints } of state.upstreams) {
+    for (const { events } of endpoints) sum += events?.[event] ?? 0;
+  }
+  return sum;
+}
+
 export type Stats = ReturnType<typeof buildStats>;
 
 /** Rendered for the wire; runs in the control pool. */

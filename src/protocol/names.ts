@@ -159,16 +159,3 @@ function firstOfEachServer(entries: readonly NamingEntry[], result: Naming[]): M
   });
   return first;
 }
-
-/** Visible ASCII, inner spaces and tabs; nothing that trimming would change. */
-const PLAIN_HEADER = /^[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?$/;
-const SENTINEL = /^=\?base64\?.*\?=$/;
-
-/**
- * The value of `Mcp-Name` or `Mcp-Param-*` for `text`: plain where a header can carry it, `=?base64?…?=` otherwise
- * (MCP 2026-07-28, Streamable HTTP, value encoding).
- */
-export function headerValue(text: string): string {
-  if (PLAIN_HEADER.test(text) && !SENTINEL.test(text)) return text;
-  return `=?base64?${Buffer.from(text, 'utf8').toString('base64')}?=`;
-}

@@ -8,7 +8,6 @@ import { HISTOGRAM_SLOTS, type HistogramView, histogramSlot, readHistogram } fro
 /** Fixed counters. Append only: the position is the id. */
 const COUNTERS = [
   'requests',
-  'responses',
   'notifications',
   'bytesIn',
   'bytesOut',
@@ -36,19 +35,10 @@ const COUNTERS = [
   'tokensRejected',
   'jwksRefreshes',
   'jwksFailures',
-  'connectionsOpened',
-  'connectionsClosed',
-  'streamsOpened',
-  'streamsClosed',
-  'sessionsCreated',
-  'sessionsEnded',
   'upstreamCalls',
   'upstreamRetries',
   'upstreamFailures',
   'cancelled',
-  'unknownAnswers',
-  'junkLines',
-  'droppedNotifications',
 ] as const;
 
 /** Name of a fixed counter. */

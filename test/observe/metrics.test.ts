@@ -75,7 +75,7 @@ test('the document is valid and shows what was counted by all threads', async ()
   front.add(Counter.cacheHits, 2);
   worker.add(Counter.cacheHits, 3);
   front.add(Counter.memoHits, 8);
-  front.add(Counter.junkLines);
+  front.add(Counter.workerHangs);
   front.error(errorNumber('GW_UPSTREAM_TIMEOUT'));
   for (const ms of [0.04, 0.3, 40]) front.observe(Series.request, ms, ms > 1);
   front.observe(names.id('upstream', 'files'), 2);
@@ -84,7 +84,7 @@ test('the document is valid and shows what was counted by all threads', async ()
 
   assert.equal(value(families, 'switchyard_cache_requests_total', { result: 'hit' }), 5);
   assert.equal(value(families, 'switchyard_verdicts_total', { source: 'memo' }), 8);
-  assert.equal(value(families, 'switchyard_junk_lines_total'), 1);
+  assert.equal(value(families, 'switchyard_worker_hangs_total'), 1);
   assert.equal(value(families, 'switchyard_errors_total', { code: 'GW_UPSTREAM_TIMEOUT' }), 1);
   assert.equal(value(families, 'switchyard_request_duration_seconds_count'), 3);
   assert.equal(value(families, 'switchyard_request_duration_seconds_bucket', { le: '0.0005' }), 2);

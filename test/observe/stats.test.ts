@@ -89,6 +89,11 @@ test('counters of all threads add up in the document', () => {
   assert.equal(stats.frontEnd.reason, 'the binary does not load');
 });
 
+test('what endpoints count by themselves adds up over all of them', () => {
+  const { sources } = sourcesOf(10);
+  assert.equal(buildStats(observe(sources)).sending.junkLines, 12);
+});
+
 test('a moment survives the way to another thread', () => {
   const { sources, names, front } = sourcesOf(4);
   front.observe(names.id('tool', 'read'), 5);

@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import {
-  assignNames,
-  headerValue,
-  type NamingEntry,
-  type NamingServer,
-  shortenName,
-} from '../../src/protocol/names.js';
+import { encodeHeaderValue } from '../../src/protocol/header-value.js';
+import { assignNames, type NamingEntry, type NamingServer, shortenName } from '../../src/protocol/names.js';
 
 const files: NamingServer = { name: 'files', prefix: 'files', priority: 0 };
 const notes: NamingServer = { name: 'notes', prefix: 'notes', priority: 5 };
@@ -241,5 +236,5 @@ const headers: [text: string, value: string][] = [
   ['=?base64?YQ==?=', '=?base64?PT9iYXNlNjQ/WVE9PT89?='],
 ];
 for (const [text, value] of headers) {
-  test(`header value of ${JSON.stringify(text)}`, () => assert.equal(headerValue(text), value));
+  test(`header value of ${JSON.stringify(text)}`, () => assert.equal(encodeHeaderValue(text), value));
 }

@@ -1,7 +1,8 @@
 /** Builds a catalog from what the upstreams list: a pure function that runs in the control pool. */
 import { compileGlob } from '../../../workers/find/glob.js';
 import { EntryKind } from '../../config/snapshot.js';
-import { assignNames, headerValue, isPortableName, type Naming } from '../../protocol/names.js';
+import { encodeHeaderValue } from '../../protocol/header-value.js';
+import { assignNames, isPortableName, type Naming } from '../../protocol/names.js';
 import { Era } from '../../protocol/revisions.js';
 import { type Item, readItem, renderBoth } from './items.js';
 import { packedViews, packTexts } from './pack.js';
@@ -250,7 +251,7 @@ function escapedNames(names: readonly string[]): [number, Uint8Array][] {
 function encodedHeaders(names: readonly string[]): [number, string][] {
   const encoded: [number, string][] = [];
   names.forEach((name, entry) => {
-    const value = headerValue(name);
+    const value = encodeHeaderValue(name);
     if (value !== name) encoded.push([entry, value]);
   });
   return encoded;

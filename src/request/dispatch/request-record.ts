@@ -1,5 +1,6 @@
 /** Writes request records (src/shared/records.ts) onto the ring of a worker. */
 import { Flag, Span } from '../../../native/layout.js';
+import { decodeString } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
 import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict, VerdictWord } from '../../shared/records.js';
 import type { Ring } from '../../shared/ring.js';
@@ -110,8 +111,7 @@ export function writeReport(
 
 /** The name as text says it, in UTF-8. Rare: only names that are spelled with escapes come here. */
 export function decodeName(bytes: Uint8Array, spans: Int32Array): Buffer {
-  const text = Buffer.from(bytes.subarray(spans[Span.nameStart]! - 1, spans[Span.nameEnd]! + 1)).toString('utf8');
-  return Buffer.from(JSON.parse(text) as string);
+  return Buffer.from(decodeString(bytes, spans[Span.nameStart]!, spans[Span.nameEnd]!));
 }
 
 /** Makes `verdict` a refusal by the front itself. */
