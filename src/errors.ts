@@ -219,6 +219,42 @@ export const ERRORS = {
     'This session is initialized already; initialize without Mcp-Session-Id.',
   ),
   GW_CANCELLED: row(200, 499, -32603, false, 'client', 'The request was cancelled.'),
+  GW_INPUT_STATE: row(
+    200,
+    400,
+    -32602,
+    false,
+    'client',
+    'The requestState is not valid for this call or is no longer waited for; call again without it.',
+  ),
+  GW_TOO_MANY_PARKED: row(
+    200,
+    503,
+    -32603,
+    true,
+    'gateway',
+    'Too many calls wait for an answer of their clients; retry later.',
+  ),
+  GW_INPUT_ROUNDS: row(
+    200,
+    502,
+    -32603,
+    false,
+    'upstream',
+    'The upstream asked more often than limits.maxInputRounds.',
+  ),
+  GW_CLIENT_SILENT: row(200, 504, -32603, false, 'client', 'The client did not answer the question of the upstream.'),
+  GW_RESUME_GONE: row(
+    400,
+    400,
+    -32000,
+    false,
+    'client',
+    'The events after this Last-Event-ID are no longer kept; send the request again.',
+  ),
+  GW_INVALID_FILTER: row(200, 400, -32602, false, 'client', 'subscriptions/listen needs params.notifications.'),
+  GW_SUBSCRIPTION_LIMIT: row(200, 429, -32603, true, 'gateway', 'Subscription limit reached.'),
+  GW_UNKNOWN_TASK: row(200, 404, -32602, false, 'client', 'Unknown task.'),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code: a key of {@link ERRORS}. */

@@ -294,6 +294,11 @@ export class Decider {
       this.#verdict.deny(guard.error, 0, guard.scopes);
       return;
     }
+    if (action === Action.subscribe) {
+      if (guard.take(client, finder, this.#now)) this.#verdict.permit(Verdict.local, principal.expiresAt, guard);
+      else this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
+      return;
+    }
     const cache = this.#cacheOf(action, flags);
     if (cache !== null && (flags & RequestFlag.hasArguments) === 0) {
       this.#verdict.permit(Verdict.rehash, principal.expiresAt, guard);

@@ -80,7 +80,7 @@ function resolveUpstreams(snapshot: Snapshot, loaded: LoadedConfig): Upstream[] 
 }
 
 function targetOf(endpoint: EndpointSnapshot, secrets: ReadonlySet<string>): { shown: string } | { problem: string } {
-  if (endpoint.transport === 'http') return { shown: showUrl(endpoint.url, secrets) };
+  if (endpoint.transport !== 'stdio') return { shown: showUrl(endpoint.url, secrets) };
   const program = findProgram(endpoint);
   return 'problem' in program ? program : { shown: maskSecrets(program.file, secrets) };
 }

@@ -59,6 +59,10 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
       include: patterns(compilation, entry.include, [...path, 'include']),
       exclude: patterns(compilation, entry.exclude, [...path, 'exclude']),
       priority: entry.priority,
+      isolation: entry.isolation,
+      maxLanes: entry.maxLanes,
+      laneIdleMs: entry.laneIdleMs,
+      methods: patterns(compilation, entry.methods, [...path, 'methods']),
     });
   }
   return servers;
@@ -181,34 +185,33 @@ function http(compilation: Compilation, entry: EndpointConfig, path: ConfigPath)
     compilation.problem(urlPath, 'must be an absolute URL such as http://127.0.0.1:3000/mcp');
     return null;
   }
-  const guess: Readonly<Record<string, string>> = {
+  const guess: Readonly<Record<string, 'http' | 'websocket'>> = {
     'http:': 'http',
     'https:': 'http',
     'ws:': 'websocket',
     'wss:': 'websocket',
   };
   const transport = entry.transport === undefined ? guess[url.protocol] : TRANSPORTS[entry.transport];
-  if (transport === 'sse' || transport === 'websocket') {
-    const at = entry.transport === undefined ? urlPath : [...path, 'transport'];
-    compilation.problem(
-      at,
-      `the ${transport} transport arrives with a later release; until then use a Streamable HTTP address, or set "enabled" to false`,
-    );
-    return null;
-  }
   if (transport === 'stdio') {
     compilation.problem([...path, 'transport'], 'does not fit: stdio needs "command", not "url"');
     return null;
   }
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    compilation.problem(urlPath, 'must start with http:// or https://');
+  const schemes = transport === 'websocket' ? ['ws:', 'wss:'] : ['http:', 'https:'];
+  if (transport === undefined || !schemes.includes(url.protocol)) {
+    compilation.problem(urlPath, `must start with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`);
     return null;
   }
   if (url.username !== '' || url.password !== '') {
     compilation.problem(urlPath, 'must not hold a user name or password; use "auth" with type "basic"');
   }
   if (url.hash !== '') compilation.problem(urlPath, 'must not have a fragment ("#...")');
-  return { transport: 'http', url: url.href, headers: compileHeaders(compilation, entry, path), weight: entry.weight };
+  return {
+    transport,
+    detect: entry.transport === undefined && transport === 'http',
+    url: url.href,
+    headers: compileHeaders(compilation, entry, path),
+    weight: entry.weight,
+  };
 }
 
 /** What the gateway itself sets on requests to upstreams: framing, connection and protocol headers. */

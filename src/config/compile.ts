@@ -77,7 +77,11 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
       secrets: list(config.sessions.secret),
       ttlSeconds: config.sessions.ttlSeconds,
       keyFile: config.sessions.keyFile === undefined ? null : resolve(loaded.folder, config.sessions.keyFile),
+      eventLogBytes: config.sessions.eventLogBytes,
+      eventLogTotalBytes: config.sessions.eventLogTotalBytes,
+      retryMs: config.sessions.retryMs,
     },
+    transports: config.transports,
     log: {
       level: overrides.logLevel ?? config.log.level,
       format: overrides.logFormat ?? config.log.format,

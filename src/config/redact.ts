@@ -66,7 +66,7 @@ function maskValues(map: Readonly<Record<string, string>>): Record<string, strin
 }
 
 function showEndpoint(endpoint: EndpointSnapshot, secrets: readonly string[]): EndpointSnapshot {
-  if (endpoint.transport === 'http') {
+  if (endpoint.transport !== 'stdio') {
     return { ...endpoint, url: showUrl(endpoint.url, secrets), headers: maskValues(endpoint.headers) };
   }
   return {

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { authSchema } from './schema/auth.js';
-import { alias, flag, milliseconds, named, strings, whole } from './schema/fields.js';
+import { alias, bytes, flag, KIB, MIB, milliseconds, named, strings, whole } from './schema/fields.js';
 import { cacheSchema, limitsSchema, rateLimitsSchema } from './schema/limits.js';
 import { routeSchema } from './schema/routes.js';
 import { serverSchema } from './schema/servers.js';
@@ -66,6 +66,19 @@ const sessionsSchema = z.strictObject({
     .describe(
       'Where a generated key is kept when no `secret` is given, relative to the configuration file. Default: in memory only; sessions then end with the process.',
     ),
+  eventLogBytes: bytes(
+    256 * KIB,
+    'Events of one session that are kept, so that a client whose stream broke can go on where it was.',
+    { zero: 'none' },
+  ),
+  eventLogTotalBytes: bytes(64 * MIB, 'The same over all sessions; the oldest go first.', { zero: 'none' }),
+  retryMs: milliseconds(1_000, 'What clients are told to wait before they reconnect a broken stream.'),
+});
+
+const transportsSchema = z.strictObject({
+  sse: flag(true, 'HTTP with SSE of 2024-11-05 on `/sse` and `/messages`.'),
+  websocket: flag(true, 'WebSocket on `/ws`, sub-protocol `mcp`.'),
+  rest: flag(true, 'REST on `/tools`, `/prompts` and `/resources`, described by `/openapi.json`.'),
 });
 
 const logSchema = z.strictObject({
@@ -119,6 +132,9 @@ export const configSchema = z.strictObject({
   cache: cacheSchema.prefault({}).describe('Store of answers; what is stored is said by `routes[].cache`.'),
   limits: limitsSchema.prefault({}).describe('Bounds of everything that grows.'),
   sessions: sessionsSchema.prefault({}).describe('Sessions of clients before 2026-07-28.'),
+  transports: transportsSchema
+    .prefault({})
+    .describe('Doors for clients besides Streamable HTTP on `/mcp`; the same rules and tokens hold on all of them.'),
   log: logSchema.prefault({}).describe('The log.'),
 });
 

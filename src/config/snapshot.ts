@@ -30,7 +30,18 @@ export interface Snapshot {
   readonly limits: LimitsSnapshot;
   readonly catalog: CatalogRules;
   readonly sessions: SessionsSnapshot;
+  readonly transports: TransportsSnapshot;
   readonly log: LogSnapshot;
+}
+
+/** The doors for clients besides Streamable HTTP on `/mcp`. */
+export interface TransportsSnapshot {
+  /** HTTP with SSE (2024-11-05): `/sse` and `/messages`. */
+  readonly sse: boolean;
+  /** WebSocket: `/ws`. */
+  readonly websocket: boolean;
+  /** REST: `/tools`, `/prompts`, `/resources`, `/openapi.json`. */
+  readonly rest: boolean;
 }
 
 /** Who may come in. */
@@ -86,25 +97,39 @@ export interface ServerSnapshot {
   readonly exclude: readonly string[];
   /** Higher wins under `conflict: priority`; default 0. */
   readonly priority: number;
+  /** Who shares a legacy child or upstream session: everybody, or each client session or principal has its own. */
+  readonly isolation: 'shared' | 'session' | 'principal';
+  /** Lanes (children, upstream sessions) per endpoint at once besides the shared one. */
+  readonly maxLanes: Count;
+  /** A lane without a call for so long is stopped. */
+  readonly laneIdleMs: Milliseconds;
+  /** Globs of methods unknown to the gateway that are passed to this server as they are. */
+  readonly methods: readonly string[];
+}
+
+/** A replica that is a child process. */
+export interface StdioEndpointSnapshot {
+  readonly transport: 'stdio';
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string | null;
+  readonly weight: number;
+}
+
+/** A replica behind a URL. */
+export interface UrlEndpointSnapshot {
+  readonly transport: 'http' | 'sse' | 'websocket';
+  /** The transport was guessed: an http URL that does not answer as Streamable HTTP is tried as HTTP with SSE. */
+  readonly detect: boolean;
+  readonly url: string;
+  /** Sent with each request; includes the `Authorization` made from `auth`. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly weight: number;
 }
 
 /** One replica of a server. */
-export type EndpointSnapshot =
-  | {
-      readonly transport: 'stdio';
-      readonly command: string;
-      readonly args: readonly string[];
-      readonly env: Readonly<Record<string, string>>;
-      readonly cwd: string | null;
-      readonly weight: number;
-    }
-  | {
-      readonly transport: 'http';
-      readonly url: string;
-      /** Sent with each request; includes the `Authorization` made from `auth`. */
-      readonly headers: Readonly<Record<string, string>>;
-      readonly weight: number;
-    };
+export type EndpointSnapshot = StdioEndpointSnapshot | UrlEndpointSnapshot;
 
 /** A rule that matches calls by pattern; the first that matches counts. */
 export interface RouteSnapshot {
@@ -190,6 +215,23 @@ export interface LimitsSnapshot {
   readonly ringBytes: Bytes;
   /** Time for a verdict (token verification included). */
   readonly decideMs: Milliseconds;
+  /** Requests of upstreams that wait for answers of clients, over all clients. */
+  readonly maxServerRequests: Count;
+  /** Time a client has to answer a request of an upstream. */
+  readonly answerMs: Milliseconds;
+  /** Rounds of questions a modern upstream may ask a legacy client for one call. */
+  readonly maxInputRounds: Count;
+  /** Calls parked at once, over all clients and of one principal. */
+  readonly maxParked: Count;
+  readonly maxParkedPerPrincipal: Count;
+  /** Time a parked call waits for its client's next request. */
+  readonly parkMs: Milliseconds;
+  /** A larger response of an HTTP upstream is passed on in parts instead of being held. */
+  readonly maxHeldBytes: Bytes;
+  /** Between comments on silent event streams; 0 = none. */
+  readonly keepAliveMs: Milliseconds;
+  /** Subscriptions of one session or listen stream. */
+  readonly maxSubscriptions: Count;
 }
 
 export interface CatalogRules {
@@ -211,6 +253,11 @@ export interface SessionsSnapshot {
   readonly ttlSeconds: Seconds;
   /** Where a generated key is kept; `null` = in memory only. */
   readonly keyFile: string | null;
+  /** Events kept for clients that come back, per session and over all sessions; 0 = none, streams have no ids. */
+  readonly eventLogBytes: Bytes;
+  readonly eventLogTotalBytes: Bytes;
+  /** What clients are told to wait before they reconnect (`retry` of an event stream). */
+  readonly retryMs: Milliseconds;
 }
 
 export interface LogSnapshot {

@@ -23,6 +23,7 @@ import type { CallSink } from '../upstream/types.js';
 import type { Accounting } from './accounting.js';
 import type { Catalog } from './catalog/catalog.js';
 import type { PreparedCatalog } from './catalog/prepared.js';
+import { Dialogue } from './dialogue.js';
 import type { WorkerPool } from './worker-pool.js';
 
 /** What the front is made of besides itself. */
@@ -54,6 +55,8 @@ export class Front {
   readonly write: WriteStage;
   /** What upstreams report to. */
   readonly sink: CallSink;
+  /** What upstreams ask and clients follow. */
+  readonly dialogue: Dialogue;
   readonly #parts: FrontParts;
   readonly #catalogs: PreparedCatalog[] = [];
   readonly #names: Buffer[];
@@ -65,6 +68,22 @@ export class Front {
     this.#parts = parts;
     this.#names = serverNames(snapshot.servers);
     this.#serverInfo = serverInfo(snapshot.name, packageVersion);
+    const dialogue = new Dialogue({
+      snapshot,
+      table,
+      sessions,
+      streams,
+      upstreams: () => parts.upstreams(),
+      stages: () => ({
+        event: (exchange, message) => write.event(exchange, message),
+        suspend: (exchange, result) => write.suspend(exchange, result),
+        message: (exchange, bytes, length, spans) => write.message(exchange, bytes, length, spans),
+        again: (exchange, bytes, length) => send.again(exchange, bytes, length),
+        fail: (exchange, code) => write.fail(exchange, code),
+        refuse: (exchange, code) => write.refuse(exchange, code),
+      }),
+    });
+    this.dialogue = dialogue;
     const dispatcher = new Dispatcher({
       table,
       pool,
@@ -78,6 +97,9 @@ export class Front {
       corsHead,
       store: (exchange, bytes, start, end) => dispatcher.store(exchange, bytes, start, end),
       release: (exchange) => dispatcher.release(exchange),
+      inputRequired: (exchange, bytes, length, spans) => dialogue.rounds.inputRequired(exchange, bytes, length, spans),
+      urlRequired: (exchange, bytes, length, spans) => dialogue.parked.urlRequired(exchange, bytes, length, spans),
+      unanswered: (exchange) => dialogue.requests.over(exchange),
       finished: (exchange) => parts.accounting.finished(exchange),
       recycle: (exchange) => table.release(exchange),
     });
@@ -97,7 +119,13 @@ export class Front {
         const stream = streams.end(session as Session);
         if (stream !== null) write.abandon(stream);
         sessions.end(session);
+        dialogue.sessionEnded(session.id);
       },
+      answered: (exchange, bytes) => dialogue.requests.answered(exchange, bytes),
+      noted: (exchange, bytes) => dialogue.requests.clientNoted(exchange, bytes),
+      subscribe: (exchange, bytes) => dialogue.subscriptions.subscribe(exchange, bytes),
+      listen: (exchange, bytes) => dialogue.subscriptions.listen(exchange, bytes),
+      task: (exchange) => write.refuse(exchange, 'GW_UNKNOWN_TASK'),
       openStandaloneStream: (exchange) => this.#openStream(exchange),
       cancel: (exchange, bytes, start, end) => this.pipeline.cancel(exchange, bytes, start, end),
       levelChanged: (session) => parts.upstreams().wantLogLevel(session.logLevel),
@@ -118,7 +146,8 @@ export class Front {
       message: (exchange, bytes, length, spans) => {
         const { generation } = exchange;
         try {
-          write.message(exchange, bytes, length, spans);
+          if (exchange.phase === Phase.parked) dialogue.parked.response(exchange, bytes, length, spans);
+          else write.message(exchange, bytes, length, spans);
         } catch (error) {
           this.pipeline.contain(exchange, generation, error);
         }
@@ -126,11 +155,18 @@ export class Front {
       failed: (exchange, code, sent) => {
         const { generation } = exchange;
         try {
-          send.failed(exchange, code, sent);
+          if (exchange.phase === Phase.parked) dialogue.parked.failed(exchange, code);
+          else send.failed(exchange, code, sent);
         } catch (error) {
           this.pipeline.contain(exchange, generation, error);
         }
       },
+      asked: (endpoint, exchange, bytes, length, spans) => dialogue.asked(endpoint, exchange, bytes, length, spans),
+      noted: (endpoint, exchange, bytes, length, spans) => dialogue.noted(endpoint, exchange, bytes, length, spans),
+      lost: (endpoint) => dialogue.lost(endpoint),
+      largeStart: () => false,
+      largePart: () => {},
+      largeEnd: () => {},
     };
     this.pipeline = new Pipeline({
       table,
@@ -139,10 +175,13 @@ export class Front {
       send,
       write,
       local,
+      resume: (exchange, bytes, length) => dialogue.parked.resume(exchange, bytes, length),
       splitBatch: (bytes, length, out) => decoder.splitBatch(bytes, length, out),
       maxBatch: limits.maxBatch,
       keepBodies: parts.keepBodies,
-      streamClosed: (exchange) => streams.remove(exchange),
+      streamClosed: (exchange) => {
+        if (!streams.remove(exchange)) dialogue.subscriptions.closed(exchange);
+      },
       plain: (path) => parts.plain(path),
       broke: (error) => parts.broke(error),
     });

@@ -206,6 +206,7 @@ class Gateway implements RunningGateway {
   async close(): Promise<void> {
     this.#listening = false;
     this.#unwatch();
+    this.#front.dialogue.close();
     await this.#upstreams.close(0);
     await this.#frontEnd?.close(LAST_ANSWERS_MS);
     await this.#admin?.close();
@@ -232,7 +233,10 @@ class Gateway implements RunningGateway {
       },
       // Endpoints log their own changes; a server that is gone keeps its names, so that calls say what is wrong.
       stateChanged: () => {},
-      resourceUpdated: () => {},
+      resourceUpdated: (server, uri, bytes, length, owner) =>
+        this.#front.dialogue.subscriptions.resourceUpdated(server, uri, bytes, length, owner),
+      taskChanged: (server, taskId, bytes, length) =>
+        this.#front.dialogue.subscriptions.taskChanged(server, taskId, bytes, length),
     };
   }
 

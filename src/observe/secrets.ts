@@ -28,7 +28,7 @@ export function secretsOf(snapshot: Pick<Snapshot, 'auth' | 'servers' | 'session
 }
 
 function addEndpoint(found: Set<string>, endpoint: EndpointSnapshot): void {
-  if (endpoint.transport === 'http') {
+  if (endpoint.transport !== 'stdio') {
     addUrl(found, endpoint.url);
     for (const [name, value] of Object.entries(endpoint.headers)) addHeader(found, name, value);
     return;

@@ -18,7 +18,7 @@ export interface Gauges {
 }
 
 export interface EndpointStatus {
-  readonly transport: 'stdio' | 'http';
+  readonly transport: 'stdio' | 'http' | 'sse' | 'websocket';
   readonly state: EndpointState;
   /** One sentence without secrets, or ''. */
   readonly reason: string;

@@ -43,6 +43,10 @@ export class BatchReply implements Reply {
     this.#settle();
   }
 
+  adopt(): void {}
+
+  taken(): void {}
+
   buffered(): number {
     return 0;
   }

@@ -24,7 +24,22 @@ export interface Reply {
   buffered(): number;
   /** Cuts the connection. */
   abort(): void;
+  /**
+   * From now on this is the Reply of `exchange`: a call that waited for its client goes on with the client's next
+   * request, a stream with the request that resumes it. The caller moves what else belongs to the client (handover.ts).
+   */
+  adopt(exchange: Exchange): void;
+  /** The message has passed the policy and its answer may take long: transports that acknowledge a message do it now. */
+  taken(): void;
 }
+
+/** How messages are framed towards a client: `Exchange.framing`. */
+export const Framing = {
+  /** Events of `text/event-stream` (Streamable HTTP, HTTP with SSE). */
+  sse: 0,
+  /** Bare JSON; the transport has frames of its own (WebSocket, stdio, in-process). */
+  message: 1,
+} as const;
 
 /** What the owner of a Reply is told; set as `exchange.onDrain` and `exchange.onAbort` by the pipeline once, not per request. */
 export interface ReplyEvents {
@@ -49,6 +64,10 @@ export const Phase = {
   /** An SSE answer is open. */
   streaming: 4,
   done: 5,
+  /** A legacy client has been asked what a modern upstream wants to know; no call is under way upstream. */
+  asking: 6,
+  /** A legacy upstream waits for an answer, and the modern client's next request will bring it: no client, no Reply. */
+  parked: 7,
 } as const;
 
 /** How the upstream side of an exchange can be stopped; set by the upstream pool while a call is in flight. */
@@ -101,6 +120,12 @@ export class Exchange {
   nameHeader = '';
   hasNameHeader = false;
   lastEventId = '';
+  /** One of {@link Framing}. */
+  framing: number = Framing.sse;
+  /** The message came without the headers of Streamable HTTP, so there is nothing it has to agree with. */
+  headerless = false;
+  /** The client's connection where it carries many messages (WebSocket, stdio, in-process, HTTP with SSE); null = one HTTP request. */
+  link: object | null = null;
   /** Where `remoteAddress` comes from when it is asked for first; null = nowhere (any more). */
   peer: Peer | null = null;
   #remoteAddress = '';
@@ -134,6 +159,8 @@ export class Exchange {
   era = 0;
   /** Number of the client's revision. */
   revision = 0;
+  /** What the client can be asked for, bits of Capability (src/protocol/client-capabilities.ts); -1 = not read yet. */
+  capabilities = -1;
   /** The legacy session, if any (src/session). */
   session: SessionLike | null = null;
   /** The decoded name where the name on the wire has escapes; else empty and the span counts. */
@@ -166,9 +193,13 @@ export class Exchange {
   /** Era of the upstream that has the call. */
   upstreamEra = 0;
   deadline = 0;
+  /** Requests of the upstream that this call's client has not answered; the call's time limit rests meanwhile. */
+  openRequests = 0;
 
   // write
   streaming = false;
+  /** Number of this answer's stream in the event log of its session; 0 = its events are not kept. */
+  eventStream = 0;
   /** Messages written on the stream so far. */
   events = 0;
   status = 0;
@@ -201,6 +232,8 @@ export interface SessionLike {
   readonly revision: number;
   /** The client's capabilities as sent in `initialize`, raw JSON bytes. */
   readonly capabilities: Uint8Array;
+  /** The same as bits of Capability (src/protocol/client-capabilities.ts). */
+  readonly capabilityMask: number;
   /** The client's `clientInfo`, raw JSON bytes; empty if unknown. */
   readonly clientInfo: Uint8Array;
   /** 128 bits of the subject's digest, all 0 = anonymous. */

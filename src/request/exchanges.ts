@@ -1,5 +1,5 @@
 import { VerdictWord } from '../shared/records.js';
-import { Exchange, Phase } from './exchange.js';
+import { Exchange, Framing, Phase } from './exchange.js';
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -63,6 +63,12 @@ export class ExchangeTable {
     exchange.nameHeader = '';
     exchange.hasNameHeader = false;
     exchange.lastEventId = '';
+    exchange.framing = Framing.sse;
+    exchange.headerless = false;
+    exchange.link = null;
+    exchange.capabilities = -1;
+    exchange.openRequests = 0;
+    exchange.eventStream = 0;
     exchange.origin = '';
     exchange.paramHeaders = null;
     exchange.body = NO_BYTES;

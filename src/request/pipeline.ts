@@ -9,7 +9,7 @@ import { Operation, Verdict, VerdictWord } from '../shared/records.js';
 import type { FrontHandler, PlainAnswer } from './accept/handler.js';
 import { BatchReply } from './batch.js';
 import type { DecodeStage } from './decode/index.js';
-import { Accepts, type Exchange, Phase } from './exchange.js';
+import { Accepts, type Exchange, Phase, Wish } from './exchange.js';
 import type { ExchangeTable } from './exchanges.js';
 import type { SendStage } from './send/index.js';
 import { JSON_HEAD } from './write/heads.js';
@@ -32,6 +32,12 @@ export interface PipelineOptions {
   readonly send: SendStage;
   readonly write: WriteStage;
   readonly local: LocalAnswers;
+  /**
+   * A call of a modern client with answers to earlier questions (`inputResponses`, `requestState`).
+   *
+   * @returns true when it belongs to a call that is under way and goes on with it
+   */
+  resume(exchange: Exchange, bytes: Uint8Array, length: number): boolean;
   /** Splits a batch into (start, end) pairs; -1 when it has more than `limits.maxBatch` elements. */
   splitBatch(bytes: Uint8Array, length: number, out: Int32Array): number;
   /** Elements allowed in one batch. */
@@ -136,6 +142,8 @@ export class Pipeline implements FrontHandler {
     } else if (phase === Phase.deciding) {
       this.#options.dispatch.forget(exchange);
       this.#options.write.abandon(exchange);
+    } else if (phase === Phase.asking) {
+      // A legacy client that leaves may answer all the same, and come back for the result.
     } else if (exchange.upstream === null) {
       if (phase === Phase.streaming) {
         this.#options.streamClosed(exchange);
@@ -194,6 +202,7 @@ export class Pipeline implements FrontHandler {
     switch (kind) {
       case Verdict.forward:
       case Verdict.lead:
+        if ((exchange.wishes & Wish.continued) !== 0 && this.#options.resume(exchange, bytes, length)) return;
         this.#options.send.send(exchange, bytes, length);
         return;
       case Verdict.local:

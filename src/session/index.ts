@@ -4,23 +4,33 @@ import type { SessionsSnapshot } from '../config/snapshot.js';
 import { readOrCreateKeyFile } from './key-file.js';
 import { SessionSealer } from './seal.js';
 
+export { HandleSealer } from './handles.js';
+export { InputRounds } from './input-rounds.js';
 export { readOrCreateKeyFile } from './key-file.js';
+export { ParkedCalls } from './parked-calls.js';
 export { type SealedSession, SessionSealer } from './seal.js';
+export { ServerRequests } from './server-requests.js';
 export { Session, SessionTable, type SessionTableOptions } from './sessions.js';
 export { StandaloneStreams, type StandaloneStreamsOptions } from './streams.js';
+export { type ListChanges, Subscriptions } from './subscriptions.js';
 
 // Without a secret and a key file sessions end with the process, but not with a reload of its configuration.
 let processSecret = '';
 
 /**
- * The sealer that a configuration asks for: its secrets, else those of its key file (made when missing), else a secret
- * of this process.
+ * The secrets that a configuration asks for, newest first: its own, else that of its key file (made when missing), else
+ * one of this process.
  *
  * @throws Error when the key file cannot be used
  */
-export function openSealer(sessions: SessionsSnapshot): SessionSealer {
-  if (sessions.secrets.length > 0) return new SessionSealer(sessions.secrets);
-  if (sessions.keyFile !== null) return new SessionSealer([readOrCreateKeyFile(sessions.keyFile)]);
+export function sessionSecrets(sessions: SessionsSnapshot): readonly string[] {
+  if (sessions.secrets.length > 0) return sessions.secrets;
+  if (sessions.keyFile !== null) return [readOrCreateKeyFile(sessions.keyFile)];
   if (processSecret === '') processSecret = randomBytes(32).toString('base64url');
-  return new SessionSealer([processSecret]);
+  return [processSecret];
+}
+
+/** The sealer of session ids that a configuration asks for. @throws Error when the key file cannot be used */
+export function openSealer(sessions: SessionsSnapshot): SessionSealer {
+  return new SessionSealer(sessionSecrets(sessions));
 }

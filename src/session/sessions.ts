@@ -1,3 +1,4 @@
+import { capabilityMask, withinRevision } from '../protocol/client-capabilities.js';
 import type { Exchange, SessionLike } from '../request/exchange.js';
 import type { Count, Milliseconds, Seconds } from '../units.js';
 import { fittingCapabilities, fittingClientInfo } from './claims.js';
@@ -15,6 +16,7 @@ export class Session implements SessionLike {
   readonly id: string;
   readonly revision: number;
   readonly capabilities: Uint8Array;
+  readonly capabilityMask: number;
   readonly clientInfo: Uint8Array;
   readonly subject: Int32Array;
   readonly issuedAt: Seconds;
@@ -29,6 +31,7 @@ export class Session implements SessionLike {
     this.id = id;
     this.revision = sealed.revision;
     this.capabilities = sealed.capabilities;
+    this.capabilityMask = withinRevision(capabilityMask(sealed.capabilities), sealed.revision);
     this.clientInfo = sealed.clientInfo;
     this.subject = sealed.subject;
     this.issuedAt = sealed.issuedAt;

@@ -7,13 +7,13 @@ import type { Count, Milliseconds } from '../units.js';
 import { type ControlChannel, ControlError, resultOf } from './control.js';
 import type { Handshake } from './handshake.js';
 import { brokenHeaderAnnotation } from './header-annotations.js';
-import type { Discovery } from './types.js';
+import type { Discovery, Transport } from './types.js';
 
 /** Where to read. */
 export interface DiscoverySource {
   readonly server: number;
   readonly handshake: Handshake;
-  readonly transport: 'stdio' | 'http';
+  readonly transport: Transport;
   readonly channel: ControlChannel;
 }
 

@@ -9,7 +9,7 @@ import type { Milliseconds } from '../units.js';
 import type { Breaker, HealthBoard } from './balance.js';
 import type { ControlChannel, ControlReply } from './control.js';
 import type { Handshake } from './handshake.js';
-import type { CallSink, Endpoint, EndpointState } from './types.js';
+import type { CallSink, Endpoint, EndpointState, LaneProfile, Transport } from './types.js';
 
 /** The part of a logger (pino's shape) that upstreams use. */
 export interface UpstreamLog {
@@ -41,7 +41,8 @@ export interface EndpointOwner {
   /** The handshake is done; lists can be read. */
   greeted(endpoint: BaseEndpoint): void;
   listChanged(endpoint: BaseEndpoint): void;
-  resourceUpdated(uri: string): void;
+  resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void;
+  taskChanged(endpoint: BaseEndpoint, taskId: string, bytes: Uint8Array, length: number): void;
   /** Whether no other endpoint of the server is usable. */
   isLast(endpoint: BaseEndpoint): boolean;
 }
@@ -86,7 +87,8 @@ export class DeferredFailures {
 
 /** What stdio and HTTP endpoints have in common: state, counters, and the accounting of calls. */
 export abstract class BaseEndpoint implements Endpoint, ControlChannel {
-  abstract readonly transport: 'stdio' | 'http';
+  abstract readonly transport: Transport;
+  readonly profile: LaneProfile;
   readonly server: number;
   readonly index: number;
   readonly weight: number;
@@ -120,7 +122,9 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     owner: EndpointOwner,
     at: { server: number; index: number; weight: number },
     breaker: Breaker,
+    profile: LaneProfile,
   ) {
+    this.profile = profile;
     this.context = context;
     this.owner = owner;
     this.server = at.server;
@@ -141,6 +145,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     extraHeaders: readonly string[] | null,
   ): void;
   abstract request(method: string, params: object | null, options: { timeoutMs: Milliseconds }): Promise<ControlReply>;
+  abstract reply(bytes: Buffer): void;
   abstract pause(exchange: Exchange): void;
   abstract resume(exchange: Exchange): void;
   /** Takes the call back from the transport, telling the upstream where its transport knows how to. */

@@ -1,5 +1,5 @@
 import { Flag, Kind, Method, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
-import type { EndpointSnapshot } from '../config/snapshot.js';
+import type { UrlEndpointSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { Era, Revision } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange.js';
@@ -16,8 +16,7 @@ import { greetHttp } from './http-handshake.js';
 import { HttpHeads, withCredentials } from './http-heads.js';
 import { isSessionLost } from './http-session.js';
 import { answerToRequest, updatedUri } from './server-messages.js';
-
-type HttpSnapshot = Extract<EndpointSnapshot, { transport: 'http' }>;
+import type { LaneProfile } from './types.js';
 
 /** How long the rest of an answer is read after its response, so that the connection can be kept. */
 const DRAIN_MS: Milliseconds = 1_000;
@@ -52,10 +51,11 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
     context: EndpointContext,
     owner: EndpointOwner,
     at: { server: number; index: number },
-    config: HttpSnapshot,
+    config: UrlEndpointSnapshot,
     breaker: Breaker,
+    profile: LaneProfile,
   ) {
-    super(context, owner, { ...at, weight: config.weight }, breaker);
+    super(context, owner, { ...at, weight: config.weight }, breaker, profile);
     const url = new URL(config.url);
     this.#configured = withCredentials(config.headers, url);
     this.#target = {
@@ -136,6 +136,10 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
       if (error instanceof ControlError && error.number === 404) this.#recover(heads.sessionId);
       throw error;
     }
+  }
+
+  reply(bytes: Buffer): void {
+    this.#control.note(bytes, this.#heads.forControl(''), this.owner.config.connectTimeoutMs);
   }
 
   details(): Record<string, unknown> {
@@ -310,7 +314,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener {
         break;
       case Method.resourceUpdated: {
         const uri = updatedUri(bytes, length);
-        if (uri !== null) this.owner.resourceUpdated(uri);
+        if (uri !== null) this.owner.resourceUpdated(this, uri, bytes, length);
         break;
       }
     }

@@ -122,7 +122,8 @@ export class UpstreamPool {
   }
 
   readonly #expire = (exchange: Exchange): void => {
-    if (exchange.deadline === 0 || this.#now < exchange.deadline) return;
+    // A person may be thinking: while the client is asked, its own time limit holds.
+    if (exchange.deadline === 0 || exchange.openRequests > 0 || this.#now < exchange.deadline) return;
     const { upstream } = exchange;
     if (upstream instanceof BaseEndpoint) upstream.expire(exchange);
   };

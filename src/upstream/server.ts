@@ -12,11 +12,10 @@ import {
   WeightedRoundRobin,
 } from './balance.js';
 import { ControlError } from './control.js';
+import { createEndpoint } from './create-endpoint.js';
 import { discover, sameDiscovery } from './discovery.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner } from './endpoint.js';
-import { HttpEndpoint } from './http-endpoint.js';
-import { StdioEndpoint } from './stdio-endpoint.js';
-import type { Discovery, Endpoint, UpstreamEvents } from './types.js';
+import { type Discovery, type Endpoint, SHARED, type UpstreamEvents } from './types.js';
 
 /** Changes that come in a burst are read once. */
 const COALESCE_MS: Milliseconds = 50;
@@ -56,9 +55,7 @@ export class UpstreamServer implements EndpointOwner {
     this.endpoints = config.endpoints.map((endpoint, position) => {
       const at = { server: index, index: position };
       const breaker = new ConsecutiveFailureBreaker();
-      return endpoint.transport === 'stdio'
-        ? new StdioEndpoint(context, this, at, endpoint, breaker)
-        : new HttpEndpoint(context, this, at, endpoint, breaker);
+      return createEndpoint(context, this, at, endpoint, breaker, SHARED);
     });
     this.endpointCount = this.endpoints.length;
     this.#balancer = new WeightedRoundRobin(this.endpoints);
@@ -145,8 +142,12 @@ export class UpstreamServer implements EndpointOwner {
     this.#schedule(COALESCE_MS);
   }
 
-  resourceUpdated(uri: string): void {
-    this.#events.resourceUpdated(this.index, Buffer.from(uri));
+  resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void {
+    this.#events.resourceUpdated(this.index, uri, bytes, length, endpoint.profile.owner);
+  }
+
+  taskChanged(_endpoint: BaseEndpoint, taskId: string, bytes: Uint8Array, length: number): void {
+    this.#events.taskChanged(this.index, taskId, bytes, length);
   }
 
   tick(now: Milliseconds): void {

@@ -1,5 +1,5 @@
 import { Flag, Kind, Method, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
-import type { EndpointSnapshot } from '../config/snapshot.js';
+import type { StdioEndpointSnapshot } from '../config/snapshot.js';
 import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange.js';
 import type { Milliseconds } from '../units.js';
@@ -25,8 +25,7 @@ import { LineSplitter } from './stdio-lines.js';
 import { StdioProcess } from './stdio-process.js';
 import { ErrorLines } from './stdio-stderr.js';
 import { StdioWriter } from './stdio-writer.js';
-
-type StdioSnapshot = Extract<EndpointSnapshot, { transport: 'stdio' }>;
+import type { LaneProfile } from './types.js';
 
 /** How long a child that was restarted too often is left alone. */
 const HOLD_MS: Milliseconds = 60_000;
@@ -36,7 +35,7 @@ const STABLE_MS: Milliseconds = 10_000;
 /** One stdio child with many calls in flight; restarted when it ends. */
 export class StdioEndpoint extends BaseEndpoint {
   readonly transport = 'stdio';
-  readonly #config: StdioSnapshot;
+  readonly #config: StdioEndpointSnapshot;
   readonly #spans = new Int32Array(SPAN_COUNT);
   readonly #controls = new PendingControls();
   readonly #queue: CallQueue;
@@ -65,10 +64,11 @@ export class StdioEndpoint extends BaseEndpoint {
     context: EndpointContext,
     owner: EndpointOwner,
     at: { server: number; index: number },
-    config: StdioSnapshot,
+    config: StdioEndpointSnapshot,
     breaker: Breaker,
+    profile: LaneProfile,
   ) {
-    super(context, owner, { ...at, weight: config.weight }, breaker);
+    super(context, owner, { ...at, weight: config.weight }, breaker, profile);
     this.#config = config;
     this.#queue = new CallQueue(owner.config.maxQueue);
   }
@@ -138,6 +138,10 @@ export class StdioEndpoint extends BaseEndpoint {
 
   request(method: string, params: object | null, options: { timeoutMs: Milliseconds }): Promise<ControlReply> {
     return this.#request(method, params, options.timeoutMs, this.era === Era.modern);
+  }
+
+  reply(bytes: Buffer): void {
+    this.#writer?.write(bytes, null);
   }
 
   details(): Record<string, unknown> {
@@ -303,7 +307,7 @@ export class StdioEndpoint extends BaseEndpoint {
         break;
       case Method.resourceUpdated: {
         const uri = updatedUri(bytes, bytes.length);
-        if (uri !== null) this.owner.resourceUpdated(uri);
+        if (uri !== null) this.owner.resourceUpdated(this, uri, bytes, bytes.length);
         break;
       }
       case Method.cancelled: {

@@ -17,17 +17,76 @@ export interface CallSink {
    * if not, the sender may try elsewhere.
    */
   failed(exchange: Exchange, error: ErrorCode, sent: boolean): void;
+  /**
+   * A (legacy) server asks the client for something: sampling, elicitation, roots, anything but `ping`. The answer goes
+   * back through {@link Endpoint.reply}.
+   *
+   * @param exchange the call it belongs to; null when that cannot be told, then only the owner of the lane can be meant
+   */
+  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void;
+  /**
+   * A notification that is neither progress, log message, list change nor resource update: the server takes a request
+   * back (`notifications/cancelled`), an elicitation by URL is complete, a legacy task changed.
+   */
+  noted(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void;
+  /** The endpoint's connection, child or session ended: nobody waits for answers to its requests any more. */
+  lost(endpoint: Endpoint): void;
+  /**
+   * A response too large to hold has begun: `bytes[0, length)` is its JSON so far. The rest follows with `largePart`,
+   * and `largeEnd` is its last report.
+   *
+   * @returns false when it cannot be passed on in parts: the endpoint fails the call
+   */
+  largeStart(exchange: Exchange, bytes: Uint8Array, length: number): boolean;
+  largePart(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void;
+  /** @param complete false = it broke off */
+  largeEnd(exchange: Exchange, complete: boolean): void;
 }
+
+/** The client that a lane of an isolated server belongs to. */
+export interface LaneOwner {
+  /** The sealed id of its legacy session; '' = a principal (`isolation: principal`, and clients without sessions). */
+  readonly sessionId: string;
+  /** 128 bits of the subject's digest, all 0 = anonymous. */
+  readonly subject: Int32Array;
+}
+
+/** On whose behalf an endpoint speaks to its upstream. */
+export interface LaneProfile {
+  /** Bits of Capability (src/protocol/client-capabilities.ts) that `initialize` declares. */
+  readonly capabilities: number;
+  /** Null = all clients share it: what the server asks outside of a call belongs to nobody. */
+  readonly owner: LaneOwner | null;
+  /** One call at a time: whatever the server says meanwhile belongs to it. */
+  readonly exclusive: boolean;
+  /** The upstream is known to be legacy: no probe. */
+  readonly legacyOnly: boolean;
+  /** Calls wait while it is being started, instead of failing. */
+  readonly lazy: boolean;
+}
+
+/** The lane that all clients share; nothing is declared on it. */
+export const SHARED: LaneProfile = Object.freeze({
+  capabilities: 0,
+  owner: null,
+  exclusive: false,
+  legacyOnly: false,
+  lazy: false,
+});
 
 /** State of an endpoint as shown in /stats and used by the choice of endpoint. */
 export type EndpointState = 'connecting' | 'ready' | 'backoff' | 'failed' | 'stopped';
 
-/** One replica: a stdio child or an HTTP origin. */
+/** How an upstream is reached. */
+export type Transport = 'stdio' | 'http' | 'sse' | 'websocket';
+
+/** One replica, or a lane of one: a stdio child, an HTTP origin, a connection. */
 export interface Endpoint extends UpstreamHandle {
   readonly server: number;
   readonly index: number;
   readonly weight: number;
-  readonly transport: 'stdio' | 'http';
+  readonly transport: Transport;
+  readonly profile: LaneProfile;
   readonly state: EndpointState;
   /** 0 legacy, 1 modern; meaningful once `ready`. */
   readonly era: number;
@@ -48,6 +107,11 @@ export interface Endpoint extends UpstreamHandle {
     nameHeader: string,
     extraHeaders: readonly string[] | null,
   ): void;
+  /**
+   * Sends a message that is no call: the answer to a request of the server, or a notification of a client. Nobody waits
+   * for the outcome; without a connection it is dropped.
+   */
+  reply(bytes: Buffer): void;
   /** Why the endpoint is not ready, one sentence without secrets, or ''. */
   readonly reason: string;
 }
@@ -77,6 +141,13 @@ export interface UpstreamEvents {
   discovered(discovery: Discovery): void;
   /** An endpoint changed state. */
   stateChanged(server: number, endpoint: number, state: EndpointState, reason: string): void;
-  /** `notifications/resources/updated` of an upstream. */
-  resourceUpdated(server: number, uri: Uint8Array): void;
+  /**
+   * `notifications/resources/updated` of an upstream; `bytes[0, length)` is the whole notification, valid during the
+   * call.
+   *
+   * @param owner whose lane it came on; null = everybody's
+   */
+  resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: LaneOwner | null): void;
+  /** `notifications/tasks` of a modern upstream (tasks extension); see {@link resourceUpdated}. */
+  taskChanged(server: number, taskId: string, bytes: Uint8Array, length: number): void;
 }

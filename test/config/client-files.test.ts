@@ -47,6 +47,7 @@ test("Claude Code's project file works unchanged, and what it cannot have is sai
   const [snapshot, loaded] = await load(fixture('claude-code.mcp.json'), { ISSUES_TOKEN: 'abc123' });
   assert.deepEqual(only(snapshot, 'issues'), {
     transport: 'http',
+    detect: false,
     url: 'https://issues.example.com/mcp',
     headers: { authorization: 'Bearer abc123' },
     weight: 1,

@@ -67,7 +67,15 @@ test('an empty configuration has the documented defaults', () => {
       ttlMs: 60_000,
       startupWaitMs: 2_000,
     },
-    sessions: { secrets: [], ttlSeconds: 86_400, keyFile: null },
+    sessions: {
+      secrets: [],
+      ttlSeconds: 86_400,
+      keyFile: null,
+      eventLogBytes: 262_144,
+      eventLogTotalBytes: 67_108_864,
+      retryMs: 1_000,
+    },
+    transports: { sse: true, websocket: true, rest: true },
     log: { level: 'info', format: 'auto', access: false },
   });
 });
@@ -176,12 +184,14 @@ test('endpoints take what they leave out from their server', () => {
   assert.deepEqual(server?.endpoints, [
     {
       transport: 'http',
+      detect: true,
       url: 'http://localhost:1/',
       headers: { 'x-a': 'shared', 'x-b': 'shared', authorization: 'Bearer shared' },
       weight: 3,
     },
     {
       transport: 'http',
+      detect: true,
       url: 'http://localhost:2/',
       headers: { 'x-b': 'shared', 'x-a': 'own', authorization: 'Bearer own' },
       weight: 1,

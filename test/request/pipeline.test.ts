@@ -36,6 +36,8 @@ class Wire implements Reply {
   abort(): void {
     this.aborted = true;
   }
+  adopt(): void {}
+  taken(): void {}
 }
 
 function bed(
@@ -51,6 +53,9 @@ function bed(
     corsHead: () => [],
     store: () => {},
     release: () => {},
+    inputRequired: () => false,
+    urlRequired: () => false,
+    unanswered: () => {},
     finished: options.finished ?? (() => {}),
     recycle: (exchange) => table.release(exchange),
   });

@@ -46,7 +46,14 @@ test('a key file that others can read, or that is too short, is refused with its
 });
 
 test('without a secret and a file sessions survive a reload within the process', () => {
-  const none = { secrets: [], ttlSeconds: 60, keyFile: null };
+  const none = {
+    secrets: [],
+    ttlSeconds: 60,
+    keyFile: null,
+    eventLogBytes: 65_536,
+    eventLogTotalBytes: 1_048_576,
+    retryMs: 1000,
+  };
   const session = {
     revision: 1,
     capabilities: Buffer.from('{}'),

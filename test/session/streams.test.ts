@@ -22,6 +22,8 @@ class RecordingReply implements Reply {
     return this.queued;
   }
   abort(): void {}
+  adopt(): void {}
+  taken(): void {}
 }
 
 const table = new SessionTable({

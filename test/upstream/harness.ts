@@ -34,6 +34,15 @@ export const LIMITS: LimitsSnapshot = {
   workerHangMs: 1_000,
   ringBytes: 65_536,
   decideMs: 1_000,
+  maxServerRequests: 1_000,
+  answerMs: 10_000,
+  maxInputRounds: 8,
+  maxParked: 100,
+  maxParkedPerPrincipal: 50,
+  parkMs: 10_000,
+  maxHeldBytes: 1_048_576,
+  keepAliveMs: 15_000,
+  maxSubscriptions: 100,
 };
 
 /** What became of a call. */
@@ -107,6 +116,10 @@ export function serverOf(endpoints: readonly EndpointSnapshot[], more: Partial<S
     include: [],
     exclude: [],
     priority: 0,
+    isolation: 'shared',
+    maxLanes: 8,
+    laneIdleMs: 60_000,
+    methods: [],
     ...more,
   };
 }
@@ -116,7 +129,7 @@ export function stdioOf(command: string, args: readonly string[], env: Record<st
 }
 
 export function httpOf(url: string, headers: Record<string, string> = {}): EndpointSnapshot {
-  return { transport: 'http', url, headers, weight: 1 };
+  return { transport: 'http', detect: false, url, headers, weight: 1 };
 }
 
 /** Starts a pool; it is closed when the test ends. */
@@ -163,11 +176,18 @@ export function startPool(
       entry.outcome.sent = sent;
       end(exchange);
     },
+    asked: () => {},
+    noted: () => {},
+    lost: () => {},
+    largeStart: () => false,
+    largePart: () => {},
+    largeEnd: () => {},
   };
   const events: UpstreamEvents = {
     discovered: (discovery) => discoveries.push(discovery),
     stateChanged: (server, endpoint, state, reason) => states.push({ server, endpoint, state, reason }),
-    resourceUpdated: (_server, uri) => updatedResources.push(Buffer.from(uri).toString('utf8')),
+    resourceUpdated: (_server, uri) => updatedResources.push(uri),
+    taskChanged: () => {},
   };
   const pool = new UpstreamPool({ snapshot, table, decoder, sink, events, log: recordingLog(log), stopGraceMs });
   scope.after(() => pool.close(0));

@@ -107,7 +107,7 @@ export class Finder {
     this.toolRule = -1;
     if (action === Action.tool) this.#findTool(bytes, start, end);
     else if (action === Action.prompt) this.#findPrompt(bytes, start, end);
-    else if (action === Action.resource) this.#findResource(bytes, start, end);
+    else if (action === Action.resource || action === Action.subscribe) this.#findResource(bytes, start, end);
     else if (isUri) this.#findReference(bytes, start, end);
     else this.#findPrompt(bytes, start, end);
   }

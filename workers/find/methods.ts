@@ -14,17 +14,13 @@ export const Action = {
   resource: 4,
   /** Routed by the prompt or template that a completion refers to. */
   complete: 5,
+  /** Answered by the gateway, for a resource that is routed by its URI. */
+  subscribe: 6,
 } as const;
 
 const both: readonly number[] = [Method.toolsList, Method.promptsList, Method.resourcesList, Method.templatesList];
-const legacyOnly: readonly number[] = [
-  Method.initialize,
-  Method.ping,
-  Method.setLevel,
-  Method.resourcesSubscribe,
-  Method.resourcesUnsubscribe,
-];
-const modernOnly: readonly number[] = [Method.discover];
+const legacyOnly: readonly number[] = [Method.initialize, Method.ping, Method.setLevel];
+const modernOnly: readonly number[] = [Method.discover, Method.subscriptionsListen];
 
 function actions(own: readonly number[]): Uint8Array {
   const table = new Uint8Array(METHODS.length);
@@ -38,6 +34,8 @@ function actions(own: readonly number[]): Uint8Array {
 }
 
 const legacy = actions(legacyOnly);
+legacy[Method.resourcesSubscribe] = Action.subscribe;
+legacy[Method.resourcesUnsubscribe] = Action.subscribe;
 const modern = actions(modernOnly);
 
 /** The {@link Action} for a method id or {@link Operation} in an era. */

@@ -20,8 +20,17 @@ function choice(endpoints: number): Operation {
     snapshot,
     table: new ExchangeTable(16),
     decoder,
-    sink: { message: ignore, failed: ignore },
-    events: { discovered: ignore, stateChanged: ignore, resourceUpdated: ignore },
+    sink: {
+      message: ignore,
+      failed: ignore,
+      asked: ignore,
+      noted: ignore,
+      lost: ignore,
+      largeStart: () => false,
+      largePart: ignore,
+      largeEnd: ignore,
+    },
+    events: { discovered: ignore, stateChanged: ignore, resourceUpdated: ignore, taskChanged: ignore },
     log: { debug: ignore, info: ignore, warn: ignore, error: ignore },
   });
   const upstream = pool.server(0);

@@ -15,7 +15,7 @@ export const limitsSchema = z.strictObject({
   maxDepth: limit(64, 'Nesting of arrays and objects in a JSON message.', 1_000, 8),
   maxBatch: limit(50, 'Messages in a JSON-RPC batch (clients of 2025-03-26 only).', 1_000),
   maxInFlight: limit(16_384, 'Requests in flight over all clients. More are answered 503.', 65_535),
-  maxResponseBytes: bytes(32 * MIB, 'Largest answer of an HTTP upstream.', { min: KIB }),
+  maxResponseBytes: bytes(256 * MIB, 'Largest answer of an HTTP upstream.', { min: KIB }),
   maxLineBytes: bytes(10 * MIB, 'Largest line (one message) of a stdio upstream.', { min: KIB }),
   maxPipeBytes: bytes(16 * MIB, 'Bytes queued towards one stdio child.', { min: KIB }),
   maxClientBufferBytes: bytes(MIB, 'Bytes queued towards one client before its upstream is paused.', { min: KIB }),
@@ -36,6 +36,26 @@ export const limitsSchema = z.strictObject({
   workerHangMs: milliseconds(2_000, 'A policy worker whose ring does not move for so long is replaced.', { min: 100 }),
   ringBytes: bytes(4 * MIB, 'Size of each ring between the front and a worker.', { min: 64 * KIB, max: 256 * MIB }),
   decideMs: milliseconds(10_000, 'Time for the decision about one request, token verification included.'),
+  maxServerRequests: limit(10_000, 'Requests of upstreams that wait for answers of clients.', 1_000_000),
+  answerMs: milliseconds(
+    600_000,
+    'Time a client has to answer a request of an upstream (sampling, elicitation, roots).',
+  ),
+  maxInputRounds: limit(8, 'Times an upstream of 2026-07-28 may ask an older client during one call.', 100),
+  maxParked: limit(
+    1_000,
+    'Calls of clients of 2026-07-28 at once whose older upstream waits for an answer of the client.',
+    65_535,
+  ),
+  maxParkedPerPrincipal: limit(100, 'The same for one principal.', 65_535),
+  parkMs: milliseconds(300_000, 'Time such a call waits for the answer before it is cancelled.'),
+  maxHeldBytes: bytes(
+    MIB,
+    'A response of an HTTP upstream that is larger is passed on in parts as it comes; `maxResponseBytes` bounds the whole.',
+    { min: 16 * KIB },
+  ),
+  keepAliveMs: milliseconds(15_000, 'Between comments on an event stream that has nothing to say.', { zero: 'none' }),
+  maxSubscriptions: limit(1_000, 'Resources that one session or one listen stream may subscribe to.', 1_000_000),
 });
 
 /** `rate` tokens a second, `burst` at most. */

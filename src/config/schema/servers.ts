@@ -58,7 +58,7 @@ const transport = alias(
     .enum(Object.keys(TRANSPORTS) as [keyof typeof TRANSPORTS, ...(keyof typeof TRANSPORTS)[]])
     .optional()
     .describe(
-      'How to reach the server. Guessed when absent: `command` is stdio, an http or https URL is http, a ws or wss URL is websocket. sse and websocket arrive with a later release.',
+      'How to reach the server. When absent: `command` is stdio, a ws or wss URL is websocket, an http or https URL is Streamable HTTP and, if it does not answer as such, HTTP with SSE.',
     ),
   'type',
 );
@@ -129,6 +129,24 @@ export const serverSchema = z.strictObject({
     .max(1_000)
     .default(0)
     .describe('Under `catalog.conflict: priority` the server with the highest value keeps a name.'),
+  isolation: z
+    .enum(['shared', 'session', 'principal'])
+    .default('shared')
+    .describe(
+      'Who shares a child or an upstream session of a server before 2026-07-28: `shared` = everybody, and a shared child is not told that clients can be asked for anything; `session` = each client session has its own; `principal` = each subject has its own.',
+    ),
+  maxLanes: whole(
+    64,
+    'Children or upstream sessions per endpoint besides the shared one; with all in use, calls that need another are answered with an error.',
+    { max: 65_535 },
+  ),
+  laneIdleMs: milliseconds(
+    300_000,
+    'One of its own that had no call for so long is stopped; it starts again when needed.',
+  ),
+  methods: strings()
+    .optional()
+    .describe('Globs of methods that the gateway does not know itself and passes to this server as they are.'),
   disabled: z.boolean().optional().describe('As in client files: the opposite of `enabled`.'),
   timeout: z
     .number()

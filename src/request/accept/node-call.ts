@@ -98,6 +98,13 @@ export class NodeCall implements Reply, Peer {
     this.#observe();
   }
 
+  adopt(exchange: Exchange): void {
+    if (this.exchange?.peer === this) this.exchange.peer = null;
+    this.exchange = exchange;
+  }
+
+  taken(): void {}
+
   buffered(): number {
     return this.#response.writableLength;
   }

@@ -156,6 +156,13 @@ export class UwsCall implements Reply, Peer {
     if (!this.blocked) this.#finish();
   }
 
+  adopt(exchange: Exchange): void {
+    if (this.exchange?.peer === this) this.exchange.peer = null;
+    this.exchange = exchange;
+  }
+
+  taken(): void {}
+
   buffered(): number {
     if (!this.blocked) return 0;
     if (this.#rest === null) return this.#queued + this.#stuck;

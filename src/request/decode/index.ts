@@ -65,6 +65,8 @@ function needsName(method: number): boolean {
     method === Method.toolsCall ||
     method === Method.promptsGet ||
     method === Method.resourcesRead ||
+    method === Method.resourcesSubscribe ||
+    method === Method.resourcesUnsubscribe ||
     method === Method.complete
   );
 }

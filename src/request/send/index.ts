@@ -71,6 +71,16 @@ export class SendStage {
     this.#options = options;
   }
 
+  /**
+   * Sends a call once more to the server that has answered it, with another body: `exchange.spans` is the scan of
+   * `bytes[0, length)`.
+   */
+  again(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    exchange.phase = exchange.streaming ? Phase.streaming : Phase.sending;
+    exchange.tried = 0;
+    this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN');
+  }
+
   /** Forwards a call whose verdict is `forward` or `lead`; `bytes[0, length)` are valid during the call only. */
   send(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;

@@ -24,6 +24,16 @@ export interface WriteOptions {
   /** A call that leads a cache key has a good result, or has none. */
   store(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void;
   release(exchange: Exchange): void;
+  /**
+   * A modern upstream wants to know something from a legacy client.
+   *
+   * @returns false when the client cannot be asked: the answer is an error
+   */
+  inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean;
+  /** A legacy upstream answered -32042 to a modern client; false = it cannot be told in the client's way. */
+  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean;
+  /** The call is over while its upstream waits for answers of the client. */
+  unanswered(exchange: Exchange): void;
   /** The exchange is about to be given back: count and log it. */
   finished(exchange: Exchange): void;
   /** Gives the exchange back to its table. */
@@ -84,6 +94,7 @@ export class WriteStage {
     const flags = spans[Span.flags]!;
     const leads = exchange.verdict[VerdictWord.verdict] === Verdict.lead;
     exchange.upstream = null;
+    if (this.#asksBack(exchange, bytes, length, spans, flags)) return;
     const replaced = replacementOf(exchange, flags, spans[Span.errorCode]!);
     if (replaced !== null) {
       this.fail(exchange, replaced);
@@ -100,6 +111,30 @@ export class WriteStage {
     if ((flags & Flag.isErrorResponse) !== 0) exchange.error = 'GW_UPSTREAM_PROTOCOL';
     if (exchange.streaming) this.#endStream(exchange);
     else this.#json(exchange, statusOf(exchange, flags, spans[Span.errorCode]!), JSON_HEAD);
+  }
+
+  /** Whether an answer that asks the client for something is taken care of. */
+  #asksBack(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array, flags: number): boolean {
+    if ((flags & (Flag.resultInputRequired | Flag.isErrorResponse)) === 0) return false;
+    if ((flags & Flag.isErrorResponse) === 0) {
+      return exchange.era === Era.legacy && this.#options.inputRequired(exchange, bytes, length, spans);
+    }
+    const url = spans[Span.errorCode] === URL_ELICITATION_REQUIRED && exchange.era === Era.modern;
+    return url && this.#options.urlRequired(exchange, bytes, length, spans);
+  }
+
+  /**
+   * Sends one message on the stream of a call, which is opened if it is not yet: a request of the upstream, or a
+   * notification that belongs to the call.
+   *
+   * @returns false when nothing can be sent there: the client left, or takes no stream
+   */
+  event(exchange: Exchange, message: Uint8Array): boolean {
+    if (exchange.reply === null || (exchange.accepts & Accepts.sse) === 0) return false;
+    this.#composer.reset().put(EVENT_OPEN).put(message);
+    if (!exchange.streaming) this.#openStream(exchange);
+    this.#event(exchange);
+    return true;
   }
 
   /** Lets the cache keep the client's form of a good result. */
@@ -183,6 +218,28 @@ export class WriteStage {
   head(exchange: Exchange, head: readonly string[]): readonly string[] {
     if (exchange.origin === '') return head;
     return [...head, ...this.#options.corsHead(exchange)];
+  }
+
+  /** Answers the client's request with a result, but keeps the exchange: its call goes on upstream without a client. */
+  suspend(exchange: Exchange, result: Uint8Array): void {
+    const { reply } = exchange;
+    if (reply !== null) {
+      const composer = this.#composer.reset();
+      if (exchange.streaming) composer.put(EVENT_OPEN);
+      composeResult(composer, exchange, result);
+      if (exchange.streaming) {
+        this.#event(exchange);
+        exchange.reply?.endStream();
+      } else {
+        exchange.status = 200;
+        exchange.bytesOut += composer.length;
+        reply.send(200, this.head(exchange, JSON_HEAD), composer.bytes, 0, composer.length);
+      }
+    }
+    this.#options.finished(exchange);
+    exchange.reply = null;
+    exchange.streaming = false;
+    exchange.phase = Phase.parked;
   }
 
   /** A result that is ready as bytes: prepared answers and cached results. */
@@ -297,6 +354,7 @@ export class WriteStage {
   #finish(exchange: Exchange): void {
     if (exchange.phase === Phase.done || exchange.phase === Phase.free) return;
     exchange.phase = Phase.done;
+    if (exchange.openRequests > 0) this.#options.unanswered(exchange);
     this.#options.finished(exchange);
     this.#options.recycle(exchange);
   }

@@ -39,6 +39,16 @@ export interface LocalOptions {
   openStandaloneStream(exchange: Exchange): void;
   /** Cancels the request of this client with the id `bytes[start, end)`, if it is in flight. */
   cancel(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void;
+  /** A client's answer to a request of an upstream; the exchange ends with 202. */
+  answered(exchange: Exchange, bytes: Uint8Array): void;
+  /** A client's notification other than those handled here; the exchange ends with 202. */
+  noted(exchange: Exchange, bytes: Uint8Array): void;
+  /** `resources/subscribe` and `resources/unsubscribe` for a resource of `exchange.verdict`'s server: answers them. */
+  subscribe(exchange: Exchange, bytes: Uint8Array): void;
+  /** `subscriptions/listen`: answers it. */
+  listen(exchange: Exchange, bytes: Uint8Array): void;
+  /** `tasks/*`: sends it on, or answers it. */
+  task(exchange: Exchange, bytes: Uint8Array): void;
   /** The log level of a session changed. */
   levelChanged(session: SessionLike): void;
 }
@@ -82,6 +92,24 @@ export class LocalAnswers {
       case Method.cancelled:
         this.#cancel(exchange, bytes);
         return;
+      case Method.resourcesSubscribe:
+      case Method.resourcesUnsubscribe:
+        this.#options.subscribe(exchange, bytes);
+        return;
+      case Method.subscriptionsListen:
+        this.#options.listen(exchange, bytes);
+        return;
+      case Method.tasksGet:
+      case Method.tasksResult:
+      case Method.tasksList:
+      case Method.tasksCancel:
+      case Method.tasksUpdate:
+        this.#options.task(exchange, bytes);
+        return;
+      case Operation.accept:
+        if (spans[Span.kind] === Kind.response) this.#options.answered(exchange, bytes);
+        this.#take(exchange);
+        return;
       case Operation.stream:
         this.#options.openStandaloneStream(exchange);
         return;
@@ -90,6 +118,7 @@ export class LocalAnswers {
         write.empty(exchange, 200);
         return;
       default:
+        if (spans[Span.kind] === Kind.notification) this.#options.noted(exchange, bytes);
         this.#take(exchange);
     }
   }

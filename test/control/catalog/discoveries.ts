@@ -27,6 +27,10 @@ export function server(name: string, change: Partial<ServerSnapshot> = {}): Serv
     include: [],
     exclude: [],
     priority: 0,
+    isolation: 'shared',
+    maxLanes: 8,
+    laneIdleMs: 60_000,
+    methods: [],
     ...change,
   };
 }

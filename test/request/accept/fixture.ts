@@ -28,6 +28,15 @@ export const TEST_LIMITS: LimitsSnapshot = {
   workerHangMs: 5000,
   ringBytes: 65_536,
   decideMs: 5000,
+  maxServerRequests: 1_000,
+  answerMs: 10_000,
+  maxInputRounds: 8,
+  maxParked: 100,
+  maxParkedPerPrincipal: 50,
+  parkMs: 10_000,
+  maxHeldBytes: 1_048_576,
+  keepAliveMs: 15_000,
+  maxSubscriptions: 100,
 };
 
 export function testSnapshot(change: Partial<Snapshot> = {}, limits: Partial<LimitsSnapshot> = {}): Snapshot {
@@ -48,7 +57,15 @@ export function testSnapshot(change: Partial<Snapshot> = {}, limits: Partial<Lim
     cache: { enabled: false, maxBytes: 0, maxEntryBytes: 0, maxEntries: 0, maxWaiters: 0, waitMs: 0 },
     limits: { ...TEST_LIMITS, ...limits },
     catalog: { separator: '__', conflict: 'prefix', maxNameLength: 64, pageSize: 0, ttlMs: 0, startupWaitMs: 0 },
-    sessions: { secrets: [], ttlSeconds: 3600, keyFile: null },
+    sessions: {
+      secrets: [],
+      ttlSeconds: 3600,
+      keyFile: null,
+      eventLogBytes: 65_536,
+      eventLogTotalBytes: 1_048_576,
+      retryMs: 1000,
+    },
+    transports: { sse: true, websocket: true, rest: true },
     log: { level: 'silent', format: 'json', access: false },
     ...change,
   };

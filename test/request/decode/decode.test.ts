@@ -18,6 +18,7 @@ function session(revision: number): SessionLike {
     id: 'known',
     revision,
     capabilities: none,
+    capabilityMask: 0,
     clientInfo: none,
     subject: new Int32Array(4),
     logLevel: -1,

@@ -1,0 +1,114 @@
+/**
+ * What goes from upstreams to clients besides answers: their requests, the questions of `input_required`, changes that
+ * clients follow. Puts the parts of src/session together with the stages and the upstream pool.
+ */
+import type { Snapshot } from '../config/snapshot.js';
+import type { ErrorCode } from '../errors.js';
+import { Era } from '../protocol/revisions.js';
+import { type Exchange, Phase } from '../request/exchange.js';
+import type { ExchangeTable } from '../request/exchanges.js';
+import {
+  HandleSealer,
+  InputRounds,
+  ParkedCalls,
+  ServerRequests,
+  type SessionTable,
+  type StandaloneStreams,
+  Subscriptions,
+  sessionSecrets,
+} from '../session/index.js';
+import type { UpstreamPool } from '../upstream/pool.js';
+import type { Endpoint } from '../upstream/types.js';
+
+/** What the dialogue needs of the stages; they are made after it. */
+export interface DialogueStages {
+  event(exchange: Exchange, message: Uint8Array): boolean;
+  suspend(exchange: Exchange, result: Uint8Array): void;
+  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void;
+  again(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  fail(exchange: Exchange, code: ErrorCode): void;
+  refuse(exchange: Exchange, code: ErrorCode): void;
+}
+
+/** What the dialogue is made of besides itself. */
+export interface DialogueParts {
+  readonly snapshot: Snapshot;
+  readonly table: ExchangeTable;
+  readonly sessions: SessionTable;
+  readonly streams: StandaloneStreams;
+  upstreams(): UpstreamPool;
+  stages(): DialogueStages;
+}
+
+/** See the file comment. */
+export class Dialogue {
+  readonly requests: ServerRequests;
+  readonly rounds: InputRounds;
+  readonly parked: ParkedCalls;
+  readonly subscriptions: Subscriptions;
+
+  constructor(parts: DialogueParts) {
+    const { snapshot, table, sessions, streams, stages } = parts;
+    const { limits } = snapshot;
+    this.requests = new ServerRequests({
+      limits,
+      toCall: (exchange, message) => stages().event(exchange, message),
+      toSession: (sessionId, message) => {
+        const session = sessions.open(sessionId);
+        return session !== null && streams.sendTo(session, message);
+      },
+      openSession: (id) => sessions.open(id),
+    });
+    this.rounds = new InputRounds({
+      limits,
+      requests: this.requests,
+      again: (exchange, bytes, length) => stages().again(exchange, bytes, length),
+      fail: (exchange, code) => stages().fail(exchange, code),
+    });
+    this.parked = new ParkedCalls({
+      limits,
+      table,
+      handles: new HandleSealer(sessionSecrets(snapshot.sessions), 'parked call', 'sy1p.'),
+      suspend: (exchange, result) => stages().suspend(exchange, result),
+      message: (exchange, bytes, length, spans) => stages().message(exchange, bytes, length, spans),
+      fail: (exchange, code) => stages().fail(exchange, code),
+      refuse: (exchange, code) => stages().refuse(exchange, code),
+      eraOf: (server) => parts.upstreams().servers[server]?.endpoints.find(({ state }) => state === 'ready')?.era ?? -1,
+    });
+    this.subscriptions = new Subscriptions({ limits });
+  }
+
+  /** A request of an upstream. */
+  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    if (exchange !== null && exchange.era === Era.modern) this.parked.asked(endpoint, exchange, bytes, length, spans);
+    else this.requests.asked(endpoint, exchange, bytes, length, spans);
+  }
+
+  /** A notification of an upstream about its own requests. */
+  noted(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    this.parked.noted(endpoint, bytes, length, spans);
+    this.requests.noted(endpoint, exchange, bytes, length, spans);
+  }
+
+  /** The endpoint waits no longer for answers. */
+  lost(endpoint: Endpoint): void {
+    this.requests.lost(endpoint);
+    this.parked.lost(endpoint);
+  }
+
+  /** Whether a message or failure is for a parked call, which keeps it until its client comes back. */
+  holds(exchange: Exchange): boolean {
+    return exchange.phase === Phase.parked;
+  }
+
+  /** A session is over. */
+  sessionEnded(sessionId: string): void {
+    this.subscriptions.sessionEnded(sessionId);
+  }
+
+  /** Ends everything that waits. */
+  close(): void {
+    this.requests.close();
+    this.parked.close();
+  }
+}
