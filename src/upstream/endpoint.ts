@@ -7,9 +7,9 @@ import type { ExchangeTable } from '../request/exchanges.js';
 import { VerdictWord } from '../shared/records.js';
 import type { Milliseconds } from '../units.js';
 import type { Breaker, HealthBoard } from './balance.js';
-import type { ControlChannel, ControlReply } from './control.js';
+import { type ControlChannel, ControlError, type ControlReply } from './control.js';
 import type { Handshake } from './handshake.js';
-import type { CallSink, Endpoint, EndpointState, LaneProfile, Transport } from './types.js';
+import type { CallSink, Endpoint, EndpointState, LaneProfile, ListenFilter, Transport } from './types.js';
 
 /** The part of a logger (pino's shape) that upstreams use. */
 export interface UpstreamLog {
@@ -148,6 +148,18 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   abstract reply(bytes: Buffer): void;
   abstract pause(exchange: Exchange): void;
   abstract resume(exchange: Exchange): void;
+  /**
+   * Modern upstreams: announces what to listen to, in place of what was asked before. The new listen is opened and
+   * acknowledged before the old one is cancelled, so nothing is missed in between; a filter that names nothing only ends
+   * the old one. From then on the endpoint keeps the listen open by itself, and tells its owner `listChanged` when it was
+   * down for a while. It ends with the connection: the owner asks again after each `greeted`, and makes one call at a time.
+   *
+   * @returns what the upstream acknowledged, which may be less
+   * @throws ControlError when the upstream offers no such listen or cannot be reached; the old one stays as it is
+   */
+  listen(_filter: ListenFilter): Promise<ListenFilter> {
+    return Promise.reject(new ControlError('invalid', 'the endpoint cannot listen'));
+  }
   /** Takes the call back from the transport, telling the upstream where its transport knows how to. */
   protected abstract withdraw(exchange: Exchange): void;
   /** Periodic work, some 20 times a second. */

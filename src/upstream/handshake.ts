@@ -1,6 +1,8 @@
 /** Finding out what an upstream speaks, and opening a legacy session (MCP lifecycle; 2026-07-28 server/discover). */
+import { declaredCapabilities } from '../protocol/client-capabilities.js';
 import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../protocol/revisions.js';
 import { CLIENT_INFO, ControlError, type ControlReply, resultOf } from './control.js';
+import type { LaneProfile } from './types.js';
 
 /** What a handshake found. */
 export interface Handshake {
@@ -24,6 +26,18 @@ export const INITIALIZE_PARAMS = {
   capabilities: {},
   clientInfo: CLIENT_INFO,
 } as const;
+
+/**
+ * `params` of `initialize` on a lane: it declares what the clients of the lane can be asked for. The client that the
+ * server sees is the gateway, also on a lane of one client.
+ */
+export function initializeParams(profile: LaneProfile): object {
+  return {
+    protocolVersion: REVISIONS[LATEST_LEGACY],
+    capabilities: declaredCapabilities(profile.capabilities, true),
+    clientInfo: CLIENT_INFO,
+  };
+}
 
 /** Reads a `server/discover` reply. @throws ControlError if it is not one that we can work with */
 export function readDiscover(reply: ControlReply): Handshake {

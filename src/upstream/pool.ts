@@ -84,6 +84,12 @@ export class UpstreamPool {
     for (const server of this.servers) server.setLogLevel(LEVELS[this.#logLevel]!);
   }
 
+  /** A legacy session is over: its lanes take no more calls and are stopped. */
+  sessionEnded(_sessionId: string): void {}
+
+  /** The client of a legacy session says that its roots changed: the servers on its lanes are told. */
+  rootsChanged(_sessionId: string): void {}
+
   /** Calls in flight over all servers. */
   get inFlight(): number {
     let count = 0;

@@ -15,7 +15,14 @@ import { ControlError } from './control.js';
 import { createEndpoint } from './create-endpoint.js';
 import { discover, sameDiscovery } from './discovery.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner } from './endpoint.js';
-import { type Discovery, type Endpoint, SHARED, type UpstreamEvents } from './types.js';
+import {
+  type Discovery,
+  type Endpoint,
+  type LaneClient,
+  SHARED,
+  type UpstreamEvents,
+  type WatchKind,
+} from './types.js';
 
 /** Changes that come in a burst are read once. */
 const COALESCE_MS: Milliseconds = 50;
@@ -137,6 +144,20 @@ export class UpstreamServer implements EndpointOwner {
       this.#context.log.warn({ server: this.name, reason }, 'the log level of the upstream cannot be set');
     });
   }
+
+  /**
+   * Follows a resource or task of this server for a client; counted, so each `watch` that was fulfilled wants one
+   * `unwatch` with the same arguments. Updates come through {@link UpstreamEvents}.
+   *
+   * @param client whose lane it is, where the server is isolated; null = nobody's, everybody's
+   * @throws ControlError when the upstream refuses or offers no subscriptions (`rpc`, -32601): then nothing is followed
+   */
+  watch(_kind: WatchKind, _id: string, _client: LaneClient | null): Promise<void> {
+    return Promise.reject(new ControlError('rpc', 'the upstream offers no subscriptions', -32_601));
+  }
+
+  /** Takes one {@link watch} back; the upstream is told when nobody follows any more. */
+  unwatch(_kind: WatchKind, _id: string, _client: LaneClient | null): void {}
 
   listChanged(): void {
     this.#schedule(COALESCE_MS);

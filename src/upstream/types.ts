@@ -51,6 +51,15 @@ export interface LaneOwner {
   readonly subject: Int32Array;
 }
 
+/** A client as far as the choice of its lane depends on it; outlives the exchange that it was read from (`laneClient`). */
+export interface LaneClient extends LaneOwner {
+  /** What the client can be asked for, bits of Capability. */
+  readonly capabilities: number;
+}
+
+/** What can be followed upstream: a resource by its URI, a task (tasks extension) by its id. */
+export type WatchKind = 'resource' | 'task';
+
 /** On whose behalf an endpoint speaks to its upstream. */
 export interface LaneProfile {
   /** Bits of Capability (src/protocol/client-capabilities.ts) that `initialize` declares. */
@@ -73,6 +82,20 @@ export const SHARED: LaneProfile = Object.freeze({
   legacyOnly: false,
   lazy: false,
 });
+
+/**
+ * What a modern upstream is asked to announce (MCP 2026-07-28, subscriptions/listen). One listen an endpoint carries all of
+ * it.
+ */
+export interface ListenFilter {
+  readonly toolsListChanged: boolean;
+  readonly promptsListChanged: boolean;
+  readonly resourcesListChanged: boolean;
+  /** URIs, none twice. Empty = the member is left out. */
+  readonly resourceSubscriptions: readonly string[];
+  /** Tasks extension; none twice. Empty = the member is left out. */
+  readonly taskIds: readonly string[];
+}
 
 /** State of an endpoint as shown in /stats and used by the choice of endpoint. */
 export type EndpointState = 'connecting' | 'ready' | 'backoff' | 'failed' | 'stopped';
