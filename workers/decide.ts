@@ -272,6 +272,10 @@ export class Decider {
     out[VerdictWord.subject3] = digest[3]!;
     const client = principal === ANONYMOUS ? this.#addressDigest() : digest;
     const action = actionOf(words[at + RequestWord.method]!, modern);
+    if (action === Action.foreign) {
+      this.#judgeForeign(client, modern);
+      return;
+    }
     if (action <= Action.local) {
       if (!guard.take(client, null, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
       else if (action === Action.local) this.#verdict.permit(Verdict.local, principal.expiresAt, guard);
@@ -307,6 +311,21 @@ export class Decider {
     if (!guard.take(client, finder, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
     else if (cache !== null) this.#recallOr(words, at, cache, principal);
     else this.#verdict.permit(Verdict.forward, this.#rewriter.concerns(finder) ? 0 : principal.expiresAt, guard);
+  }
+
+  /** A method that the gateway does not know. Never remembered: the memo is keyed by known methods. */
+  #judgeForeign(client: Int32Array, modern: boolean): void {
+    const fields = this.#fields;
+    const guard = this.#guard;
+    const server = this.#finder.findMethod(fields.bytes, fields.nameStart, fields.nameEnd);
+    if (!guard.take(client, null, this.#now)) {
+      this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
+    } else if (server < 0) {
+      this.#verdict.deny(modern ? METHOD_NOT_FOUND_MODERN : METHOD_NOT_FOUND, 0, EMPTY);
+    } else {
+      this.#verdict.head[VerdictWord.server] = server;
+      this.#verdict.permit(Verdict.forward, 0, guard);
+    }
   }
 
   /** The cache rule for the call that was found, or null. */

@@ -90,6 +90,8 @@ export const Wish = {
   noAnswer: 1 << 0,
   /** The call has `inputResponses` or `requestState`. */
   continued: 1 << 1,
+  /** A `tasks/*` call: its answer names the task. */
+  task: 1 << 2,
 } as const;
 
 /** The other end of a connection. */

@@ -206,7 +206,7 @@ export class Pipeline implements FrontHandler {
         this.#options.send.send(exchange, bytes, length);
         return;
       case Verdict.local:
-        this.#options.local.answer(exchange, bytes);
+        this.#options.local.answer(exchange, bytes, length);
         return;
       case Verdict.cached:
         write.result(exchange, payload);

@@ -54,6 +54,10 @@ export class Finder {
   readonly #promptRoutes: PatternSet;
   readonly #resourceRoutes: PatternSet;
   readonly #toolRules: PatternSet;
+  /** Methods that the gateway does not know, to the server that is configured for them. */
+  readonly #methods: PatternSet;
+  /** Where URIs go that nobody lists: the only server there is, else nowhere (-1). */
+  readonly #onlyServer: number;
   /** Route and tool rule of each entry once it was asked for. */
   readonly #routeOf: Int32Array;
   readonly #ruleOf: Int32Array;
@@ -92,6 +96,10 @@ export class Finder {
     this.#toolRules = new PatternSet(
       snapshot.rateLimits.perTool.flatMap(({ tools }, rule) => tools.map((tool) => [compileGlob(tool), rule] as const)),
     );
+    this.#methods = new PatternSet(
+      snapshot.servers.flatMap(({ methods }, server) => methods.map((text) => [compileGlob(text), server] as const)),
+    );
+    this.#onlyServer = snapshot.servers.length === 1 ? 0 : -1;
     this.#routeOf = new Int32Array(catalog.publicNames.length).fill(NOT_COMPUTED);
     this.#ruleOf = new Int32Array(catalog.publicNames.length).fill(NOT_COMPUTED);
   }
@@ -110,6 +118,11 @@ export class Finder {
     else if (action === Action.resource || action === Action.subscribe) this.#findResource(bytes, start, end);
     else if (isUri) this.#findReference(bytes, start, end);
     else this.#findPrompt(bytes, start, end);
+  }
+
+  /** The server that is configured for an unknown method `bytes[start, end)`, or -1. */
+  findMethod(bytes: Uint8Array, start: number, end: number): number {
+    return end > start ? this.#methods.first(bytes, start, end) : -1;
   }
 
   #findTool(bytes: Uint8Array, start: number, end: number): void {
@@ -153,6 +166,10 @@ export class Finder {
       this.server = this.#catalog.server[entry]!;
       this.#fromRoute(route);
     } else if (route >= 0 && this.#snapshot.routes[route]!.servers.length > 0) {
+      this.#fromRoute(route);
+    } else if (this.#onlyServer >= 0) {
+      // Links in results need not be listed (MCP, tools: resource links).
+      this.server = this.#onlyServer;
       this.#fromRoute(route);
     } else {
       this.error = UNKNOWN_RESOURCE;

@@ -16,11 +16,27 @@ export const Action = {
   complete: 5,
   /** Answered by the gateway, for a resource that is routed by its URI. */
   subscribe: 6,
+  /** Not known to the gateway: routed by the method itself, where a server is configured for it. */
+  foreign: 7,
 } as const;
 
 const both: readonly number[] = [Method.toolsList, Method.promptsList, Method.resourcesList, Method.templatesList];
-const legacyOnly: readonly number[] = [Method.initialize, Method.ping, Method.setLevel];
-const modernOnly: readonly number[] = [Method.discover, Method.subscriptionsListen];
+// The front knows whose tasks they are: task ids are sealed.
+const legacyOnly: readonly number[] = [
+  Method.initialize,
+  Method.ping,
+  Method.setLevel,
+  Method.tasksGet,
+  Method.tasksResult,
+  Method.tasksCancel,
+];
+const modernOnly: readonly number[] = [
+  Method.discover,
+  Method.subscriptionsListen,
+  Method.tasksGet,
+  Method.tasksUpdate,
+  Method.tasksCancel,
+];
 
 function actions(own: readonly number[]): Uint8Array {
   const table = new Uint8Array(METHODS.length);
@@ -29,6 +45,7 @@ function actions(own: readonly number[]): Uint8Array {
   table[Method.promptsGet] = Action.prompt;
   table[Method.resourcesRead] = Action.resource;
   table[Method.complete] = Action.complete;
+  table[Method.unknown] = Action.foreign;
   for (let id = Method.initialized; id < METHODS.length; id += 1) table[id] = Action.local;
   return table;
 }

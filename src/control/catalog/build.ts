@@ -81,7 +81,9 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
     encodedHeaders: encodedHeaders(columns.upstreamNames),
     headerParams: columns.headerParams,
     undiscovered: input.servers.map((_, index) => index).filter((index) => !known.has(index)),
-    lists: eras.map((era): BuiltList[] => LISTS.map((list, kind) => buildList(input, list, era, rendered[kind][era]))),
+    lists: eras.map((era): BuiltList[] =>
+      LISTS.map((list, kind) => buildList(input, list, era, rendered[kind][era].filter(isOffered))),
+    ),
     initialize: buildInitialize(input, capabilities),
     discover: buildDiscover(input, capabilities),
     expiresAt: input.discoveries.reduce((least, { expiresAt }) => Math.min(least, expiresAt), Number.POSITIVE_INFINITY),
@@ -153,6 +155,10 @@ type Rendered = [legacy: string[], modern: string[]];
 function addRendered(rendered: Rendered, [legacy, modern]: [string, string]): void {
   rendered[Era.legacy].push(legacy);
   rendered[Era.modern].push(modern);
+}
+
+function isOffered(text: string): boolean {
+  return text !== '';
 }
 
 /** Digest of a list towards both families. */

@@ -207,6 +207,7 @@ export class Catalog {
         include: server.include,
         exclude: server.exclude,
         http: server.endpoints.some(({ transport }) => transport === 'http'),
+        passesMethods: server.methods.length > 0,
       })),
       discoveries: [...this.#discoveries.values()].sort((a, b) => a.server - b.server),
     };
@@ -239,6 +240,12 @@ async function packDiscovery(discovery: Discovery): Promise<PackedDiscovery> {
       resources: has('resources') || discovery.resources.length > 0 || discovery.templates.length > 0,
       logging: has('logging'),
       completions: has('completions'),
+      subscribe: members(capabilities['resources'])['subscribe'] === true,
+      tasks: era === 0 && members(members(members(capabilities['tasks'])['requests'])['tools'])['call'] !== undefined,
+    },
+    passed: {
+      extensions: members(capabilities['extensions']),
+      experimental: members(capabilities['experimental']),
     },
     instructions: discovery.instructions,
     // Legacy upstreams give no hints: their lists are as fresh as list_changed keeps them.
@@ -246,4 +253,8 @@ async function packDiscovery(discovery: Discovery): Promise<PackedDiscovery> {
     cacheScope: discovery.cacheScope,
     lists,
   };
+}
+
+function members(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }

@@ -21,6 +21,8 @@ export interface Item {
   /** By era. */
   readonly edits: readonly [legacy: readonly Edit[], modern: readonly Edit[]];
   readonly headerParams: readonly HeaderParam[];
+  /** It runs only as a task of 2025-11-25: nothing for modern clients. */
+  readonly legacyOnly: boolean;
   /** What had to be changed so that clients accept the item, or ''. */
   readonly repaired: string;
 }
@@ -64,13 +66,10 @@ function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | stri
   const clean = text === source ? members : objectMembers(text, 0);
   const nameMember = clean.find((member) => member.key === key)!;
   const base = { name, text, nameStart: nameMember.valueStart, nameEnd: nameMember.valueEnd, repaired };
-  if (list !== 'tools') return { ...base, flags: 0, edits: [[], []], headerParams: [] };
+  if (list !== 'tools') return { ...base, flags: 0, edits: [[], []], headerParams: [], legacyOnly: false };
 
   const params = text.includes('mcp-header') || text.includes('\\') ? headerParams(schemaOf(parsed)) : [];
   if (typeof params === 'string' && checkHeaders) return params;
-  if (isObject(parsed['execution']) && parsed['execution']['taskSupport'] === 'required') {
-    return 'it runs only as a task, and tasks are not carried';
-  }
   const listed = typeof params === 'string' ? [] : params;
   const schema = isObject(parsed['outputSchema']) ? parsed['outputSchema'] : null;
   const fault = schema === null ? null : compileProblem(schema);
@@ -84,12 +83,14 @@ function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | stri
       removeMembers(clean, ({ key }) => key === 'execution'),
     ],
     headerParams: listed,
+    legacyOnly: isObject(parsed['execution']) && parsed['execution']['taskSupport'] === 'required',
   };
 }
 
-/** The item towards both families; the same text where nothing tells them apart. */
+/** The item towards both families; the same text where nothing tells them apart, '' where it is not offered. */
 export function renderBoth(item: Item, publicName: string | null): [legacy: string, modern: string] {
   const legacy = renderItem(item, publicName, 0);
+  if (item.legacyOnly) return [legacy, ''];
   return [legacy, item.edits.every((edits) => edits.length === 0) ? legacy : renderItem(item, publicName, 1)];
 }
 

@@ -1,6 +1,6 @@
 /** Puts result objects together: list pages, `initialize` and `server/discover`. */
 import { createHash } from 'node:crypto';
-import { Era, LATEST_LEGACY, REVISIONS } from '../../protocol/revisions.js';
+import { Era, LATEST_LEGACY, REVISIONS, Revision } from '../../protocol/revisions.js';
 import { toLatin1 } from './json-text.js';
 import { packTexts } from './pack.js';
 import type { BuiltList, Capabilities, CatalogInput, ListName } from './types.js';
@@ -58,7 +58,11 @@ export function buildInitialize(input: CatalogInput, capabilities: Capabilities)
     results.push(
       ownBytes({
         protocolVersion: REVISIONS[revision],
-        capabilities: announced(capabilities, { listChanged: true }),
+        capabilities: {
+          ...announced(capabilities),
+          ...(capabilities.tasks && revision === Revision.r2025_11_25 ? { tasks: TASKS } : {}),
+          ...passedOn(input, Era.legacy),
+        },
         serverInfo: { name: input.gatewayName, version: input.gatewayVersion },
         ...(instructions === '' ? {} : { instructions }),
       }),
@@ -70,22 +74,54 @@ export function buildInitialize(input: CatalogInput, capabilities: Capabilities)
 /** The `server/discover` result. */
 export function buildDiscover(input: CatalogInput, capabilities: Capabilities): { bytes: Uint8Array; ttlAt: number } {
   const instructions = mergeInstructions(input);
-  // Without `listChanged`: modern clients would open `subscriptions/listen` for it.
   const body = JSON.stringify({
     supportedVersions: REVISIONS.slice(LATEST_LEGACY + 1),
-    capabilities: announced(capabilities, {}),
+    capabilities: { ...announced(capabilities), ...passedOn(input, Era.modern) },
     ...(instructions === '' ? {} : { instructions }),
   });
   return { bytes: textBytes(modernHead(input) + toLatin1(body.slice(1))), ttlAt: MODERN_HEAD.length };
 }
 
-function announced(capabilities: Capabilities, list: object): Record<string, object> {
+/** Tasks of 2025-11-25 without `list`: whose tasks they are would have to be remembered. */
+const TASKS = { cancel: {}, requests: { tools: { call: {} } } };
+
+/** The gateway itself tells clients of changed lists, whatever its upstreams do. */
+const LIST = { listChanged: true };
+
+function announced(capabilities: Capabilities): Record<string, object> {
   return {
-    ...(capabilities.tools ? { tools: list } : {}),
-    ...(capabilities.prompts ? { prompts: list } : {}),
-    ...(capabilities.resources ? { resources: list } : {}),
+    ...(capabilities.tools ? { tools: LIST } : {}),
+    ...(capabilities.prompts ? { prompts: LIST } : {}),
+    ...(capabilities.resources ? { resources: capabilities.subscribe ? { ...LIST, subscribe: true } : LIST } : {}),
     ...(capabilities.logging ? { logging: {} } : {}),
     ...(capabilities.completions ? { completions: {} } : {}),
+  };
+}
+
+/** Extensions without methods of their own, or with methods that the gateway routes. */
+const ROUTED_EXTENSIONS = new Set(['io.modelcontextprotocol/ui', 'io.modelcontextprotocol/tasks']);
+
+/**
+ * `extensions` and `experimental` of the upstreams of one family, for its clients: those that work through the gateway.
+ * Of equal ones the first server's settings count.
+ */
+function passedOn(input: CatalogInput, era: number): Record<string, object> {
+  const extensions = new Map<string, unknown>();
+  const experimental = new Map<string, unknown>();
+  for (const discovery of input.discoveries) {
+    if (discovery.era !== era) continue;
+    const { passesMethods } = input.servers[discovery.server];
+    for (const [id, settings] of Object.entries(discovery.passed.extensions)) {
+      if ((passesMethods || ROUTED_EXTENSIONS.has(id)) && !extensions.has(id)) extensions.set(id, settings);
+    }
+    if (!passesMethods) continue;
+    for (const [name, settings] of Object.entries(discovery.passed.experimental)) {
+      if (!experimental.has(name)) experimental.set(name, settings);
+    }
+  }
+  return {
+    ...(extensions.size > 0 ? { extensions: Object.fromEntries(extensions) } : {}),
+    ...(experimental.size > 0 ? { experimental: Object.fromEntries(experimental) } : {}),
   };
 }
 
@@ -102,6 +138,8 @@ export function mergeCapabilities(input: CatalogInput): Capabilities {
     resources: early || any('resources'),
     logging: any('logging'),
     completions: any('completions'),
+    subscribe: any('subscribe'),
+    tasks: any('tasks'),
   };
 }
 

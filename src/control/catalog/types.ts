@@ -22,6 +22,16 @@ export interface Capabilities {
   readonly resources: boolean;
   readonly logging: boolean;
   readonly completions: boolean;
+  /** Resources can be subscribed to. */
+  readonly subscribe: boolean;
+  /** Tasks of 2025-11-25 for tools. */
+  readonly tasks: boolean;
+}
+
+/** Capabilities that the gateway only passes on, of the clients' own family: id or name to settings. */
+export interface PassedCapabilities {
+  readonly extensions: Readonly<Record<string, unknown>>;
+  readonly experimental: Readonly<Record<string, unknown>>;
 }
 
 /** A `Discovery`, packed; the buffers are shared, so that every build gets them without a copy. */
@@ -29,6 +39,7 @@ export interface PackedDiscovery {
   readonly server: number;
   readonly era: number;
   readonly capabilities: Capabilities;
+  readonly passed: PassedCapabilities;
   readonly instructions: string | null;
   /** `Date.now()` until which the upstream's lists are fresh; `Infinity` = the upstream gave no hints. */
   readonly expiresAt: number;
@@ -46,6 +57,8 @@ export interface CatalogServer {
   readonly exclude: readonly string[];
   /** Some endpoint is reached over HTTP: its tools must have valid `x-mcp-header` annotations. */
   readonly http: boolean;
+  /** Methods that the gateway does not know are passed to it: so are the extensions they belong to. */
+  readonly passesMethods: boolean;
 }
 
 export interface CatalogInput {

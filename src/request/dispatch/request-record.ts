@@ -1,5 +1,5 @@
 /** Writes request records (src/shared/records.ts) onto the ring of a worker. */
-import { Flag, Span } from '../../../native/layout.js';
+import { Flag, Method, Span } from '../../../native/layout.js';
 import { decodeString } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
 import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict, VerdictWord } from '../../shared/records.js';
@@ -38,7 +38,10 @@ export function writeDecide(
 ): number {
   const { spans } = exchange;
   const token = Math.min(exchange.token.length, MAX_TOKEN);
-  const name = nameLength(exchange);
+  // Only the worker can tell where a method goes that is not in the table: it is its own name.
+  const foreign = spans[Span.method] === Method.unknown && spans[Span.methodStart]! >= 0;
+  const nameFrom = foreign ? spans[Span.methodStart]! : spans[Span.nameStart]!;
+  const name = foreign ? spans[Span.methodEnd]! - nameFrom : nameLength(exchange);
   const address = exchange.remoteAddress.length;
   const argumentsStart = spans[Span.argumentsStart]!;
   const argumentBytes = hash === null || argumentsStart < 0 ? 0 : spans[Span.argumentsEnd]! - argumentsStart;
@@ -71,8 +74,8 @@ export function writeDecide(
   let to = (at + REQUEST_HEAD) * 4;
   if (token > 0) buffer.write(exchange.token, to, token, 'latin1');
   to += padded(token);
-  if (exchange.decodedName.length > 0) exchange.decodedName.copy(buffer, to);
-  else for (let i = 0, from = spans[Span.nameStart]!; i < name; i += 1) buffer[to + i] = bytes[from + i]!;
+  if (!foreign && exchange.decodedName.length > 0) exchange.decodedName.copy(buffer, to);
+  else for (let i = 0; i < name; i += 1) buffer[to + i] = bytes[nameFrom + i]!;
   to += padded(name);
   if (address > 0) buffer.write(exchange.remoteAddress, to, address, 'latin1');
   to += padded(address);

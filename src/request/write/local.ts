@@ -48,7 +48,7 @@ export interface LocalOptions {
   /** `subscriptions/listen`: answers it. */
   listen(exchange: Exchange, bytes: Uint8Array): void;
   /** `tasks/*`: sends it on, or answers it. */
-  task(exchange: Exchange, bytes: Uint8Array): void;
+  task(exchange: Exchange, bytes: Uint8Array, length: number): void;
   /** The log level of a session changed. */
   levelChanged(session: SessionLike): void;
 }
@@ -66,7 +66,7 @@ export class LocalAnswers {
   }
 
   /** Answers one request; `bytes[0, length)` are valid during the call only. */
-  answer(exchange: Exchange, bytes: Uint8Array): void {
+  answer(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { write } = this.#options;
     const { spans } = exchange;
     const method = spans[Span.method]!;
@@ -104,7 +104,7 @@ export class LocalAnswers {
       case Method.tasksList:
       case Method.tasksCancel:
       case Method.tasksUpdate:
-        this.#options.task(exchange, bytes);
+        this.#options.task(exchange, bytes, length);
         return;
       case Operation.accept:
         if (spans[Span.kind] === Kind.response) this.#options.answered(exchange, bytes);

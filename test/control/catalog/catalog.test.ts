@@ -181,7 +181,7 @@ test('modern results have their fields, legacy ones have none of them', async ()
   assert.equal(list._meta['io.modelcontextprotocol/serverInfo'].name, 'gateway');
   const discover = value(catalog.discoverResult());
   assert.deepEqual(discover.supportedVersions, ['2026-07-28']);
-  assert.deepEqual(discover.capabilities, { tools: {} });
+  assert.deepEqual(discover.capabilities, { tools: { listChanged: true } });
   assert.equal(discover.ttlMs, 60_000);
   assert.deepEqual(Object.keys(pageValue(catalog, Method.toolsList, LEGACY)), ['tools']);
 });
@@ -369,7 +369,11 @@ test('a problem is reported once, and again when it was gone', async () => {
 test('capabilities are the union of the upstreams once all are known', async () => {
   const from = snapshot([server('a'), server('b')]);
   const found = [
-    discovery(0, {}, { capabilities: { logging: {}, tasks: {}, experimental: { x: {} } } }),
+    discovery(
+      0,
+      {},
+      { capabilities: { logging: {}, tasks: { requests: { tools: { call: {} } } }, experimental: { x: {} } } },
+    ),
     discovery(1, {}, { capabilities: { prompts: {}, completions: {}, resources: { subscribe: true } } }),
   ];
   const catalog = await catalogOf(from, ...found);
@@ -377,17 +381,53 @@ test('capabilities are the union of the upstreams once all are known', async () 
   assert.equal(announced.protocolVersion, '2025-03-26');
   assert.deepEqual(announced.capabilities, {
     prompts: { listChanged: true },
-    resources: { listChanged: true },
+    resources: { listChanged: true, subscribe: true },
     logging: {},
     completions: {},
   });
+  assert.deepEqual(value(catalog.initializeResult(Revision.r2025_11_25)).capabilities.tasks, {
+    cancel: {},
+    requests: { tools: { call: {} } },
+  });
   assert.deepEqual(value(catalog.discoverResult()).capabilities, {
-    prompts: {},
-    resources: {},
+    prompts: { listChanged: true },
+    resources: { listChanged: true, subscribe: true },
     logging: {},
     completions: {},
   });
   assert.equal(value(catalog.initializeResult(99)).protocolVersion, '2025-11-25');
+});
+
+test('extensions are announced to clients of their own family, where their methods are routed', async () => {
+  const ui = { 'io.modelcontextprotocol/ui': { mimeTypes: ['text/html'] } };
+  const capabilities = {
+    extensions: { ...ui, 'com.example/own': { deep: [1] } },
+    experimental: { beta: { on: true } },
+  };
+  const from = snapshot([server('a'), server('b', { methods: ['own/*'] })]);
+  const announced = async (era: number, index: number) => {
+    const catalog = await catalogOf(from, discovery(index, {}, { era, capabilities }));
+    return [value(catalog.initializeResult(Revision.r2025_11_25)), value(catalog.discoverResult())].map(
+      (result) => [result.capabilities.extensions, result.capabilities.experimental] as const,
+    );
+  };
+  assert.deepEqual(await announced(0, 0), [
+    [ui, undefined],
+    [undefined, undefined],
+  ]);
+  assert.deepEqual(await announced(1, 1), [
+    [undefined, undefined],
+    [capabilities.extensions, capabilities.experimental],
+  ]);
+});
+
+test('a tool that runs only as a task is for clients that know tasks', async () => {
+  const tools = [tool('plain'), tool('long', { execution: { taskSupport: 'required' } })];
+  const catalog = await catalogOf(snapshot([server('a')]), discovery(0, { tools }));
+  const names = (revision: number): string[] =>
+    value(catalog.page(Method.toolsList, revision, null)!).tools.map(({ name }: { name: string }) => name);
+  assert.deepEqual(names(Revision.r2025_11_25), ['a__plain', 'a__long']);
+  assert.deepEqual(names(Revision.r2026_07_28), ['a__plain']);
 });
 
 test('instructions stand under the name of their server and stay short together', async () => {

@@ -177,7 +177,6 @@ const refused: [list: ListName, text: string][] = [
   ['tools', '{"name":"a","inputSchema":{"type":"array"}}'],
   ['tools', '{"name":"a","inputSchema":null}'],
   ['tools', '{"name":"a","inputSchema":{"type":"object","required":"x"}}'],
-  ['tools', '{"name":"a","inputSchema":{"type":"object"},"execution":{"taskSupport":"required"}}'],
   ['resources', '{"name":"a"}'],
   ['templates', '{"uri":"a:b","name":"a"}'],
 ];

@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { Span } from '../../../native/layout.js';
 import { Phase, Verb } from '../../../src/request/exchange.js';
 import { Operation, VerdictWord } from '../../../src/shared/records.js';
-import { route } from '../../workers/support/fixtures.js';
+import { catalog, route, server } from '../../workers/support/fixtures.js';
 import { Bed } from './bed.js';
 
 describe('verdicts', () => {
@@ -59,7 +59,9 @@ describe('verdicts', () => {
       'tools/list',
       'resources/templates/list',
       'logging/setLevel',
-      'resources/subscribe',
+      'tasks/get',
+      'tasks/result',
+      'tasks/cancel',
     ]) {
       assert.equal(
         (await bed.ask({ method, params: { uri: 'x:y', level: 'info' }, token: 'plain' })).verdict,
@@ -67,7 +69,14 @@ describe('verdicts', () => {
         method,
       );
     }
-    for (const method of ['server/discover', 'prompts/list']) {
+    for (const method of [
+      'server/discover',
+      'prompts/list',
+      'subscriptions/listen',
+      'tasks/get',
+      'tasks/update',
+      'tasks/cancel',
+    ]) {
       assert.equal((await bed.ask({ method, params: {}, token: 'plain', modern: true })).verdict, 'local', method);
     }
     for (const method of ['notifications/initialized', 'notifications/something/new']) {
@@ -76,24 +85,27 @@ describe('verdicts', () => {
     }
   });
 
+  it('let a legacy client follow a resource that it may read, at the server that has it', async () => {
+    for (const method of ['resources/subscribe', 'resources/unsubscribe']) {
+      const known = await bed.ask({ method, params: { uri: 'file:///etc/motd' }, token: 'plain' });
+      assert.deepEqual([known.verdict, known.server], ['local', 0], method);
+      const unknown = await bed.ask({ method, params: { uri: 'x:y' }, token: 'plain' });
+      assert.equal(unknown.error, 'GW_UNKNOWN_RESOURCE', method);
+    }
+  });
+
   it('know no method of the other era, and none they do not know', async () => {
     for (const method of [
       'server/discover',
       'subscriptions/listen',
-      'tasks/get',
+      'tasks/list',
+      'tasks/update',
       'sampling/createMessage',
       'nonsense',
     ]) {
       assert.equal((await bed.ask({ method, params: {}, token: 'plain' })).error, 'GW_METHOD_NOT_FOUND', method);
     }
-    for (const method of [
-      'initialize',
-      'ping',
-      'resources/subscribe',
-      'subscriptions/listen',
-      'tasks/list',
-      'nonsense',
-    ]) {
+    for (const method of ['initialize', 'ping', 'resources/subscribe', 'tasks/list', 'tasks/result', 'nonsense']) {
       const { error } = await bed.ask({ method, params: { uri: 'x:y' }, token: 'plain', modern: true });
       assert.equal(error, 'GW_METHOD_NOT_FOUND_MODERN', method);
     }
@@ -175,5 +187,61 @@ describe('verdicts', () => {
     assert.equal(next.exchange.slot, exchange.slot);
     assert.equal(next.error, 'GW_INSUFFICIENT_SCOPE');
     assert.equal(bed.nexts.has(identity), false);
+  });
+});
+
+describe('methods that the gateway does not know', () => {
+  let bed: Bed;
+  before(() => {
+    bed = new Bed({
+      servers: [server('files'), server('search', { methods: ['skills/*', 'x/only'] })],
+      rateLimits: {
+        global: { rate: 0.001, burst: 30 },
+        perClient: null,
+        perTool: [],
+        maxClients: 10,
+      },
+    });
+  });
+  after(() => bed.close());
+
+  it('go to the server that is configured for them, in both families, and are decided each time', async () => {
+    for (const method of ['skills/list', 'x/only']) {
+      for (const modern of [false, true]) {
+        const { verdict, server: at, entry, words } = await bed.ask({ method, params: {}, modern });
+        assert.deepEqual([verdict, at, entry], ['forward', 1, -1]);
+        assert.equal(words[VerdictWord.rememberUntil], 0);
+      }
+    }
+  });
+
+  it('do not exist where none is configured', async () => {
+    for (const method of ['skills', 'skills/list/more', 'x/only2', 'y/z']) {
+      assert.equal((await bed.ask({ method, params: {} })).error, 'GW_METHOD_NOT_FOUND', method);
+      const { error } = await bed.ask({ method, params: {}, modern: true });
+      assert.equal(error, 'GW_METHOD_NOT_FOUND_MODERN', method);
+    }
+  });
+
+  it('count as requests of their client', async () => {
+    let denied = '';
+    for (let calls = 0; calls < 40 && denied === ''; calls += 1) {
+      denied = (await bed.ask({ method: 'skills/list', params: {} })).error;
+    }
+    assert.equal(denied, 'GW_RATE_LIMITED');
+  });
+});
+
+describe('a gateway before one server', () => {
+  it('sends URIs there that nobody lists, since results may link to them', async () => {
+    const bed = new Bed({ servers: [server('files')] }, catalog([['tool', 0, 'files__read']]));
+    try {
+      for (const method of ['resources/read', 'resources/subscribe']) {
+        const { verdict, server: at } = await bed.ask({ method, params: { uri: 'made:up/1' } });
+        assert.deepEqual([verdict, at], [method === 'resources/read' ? 'forward' : 'local', 0]);
+      }
+    } finally {
+      await bed.close();
+    }
   });
 });

@@ -190,10 +190,7 @@ describe('methods', () => {
     assert.deepEqual(named(false, Action.none), [
       'server/discover',
       'subscriptions/listen',
-      'tasks/get',
-      'tasks/result',
       'tasks/list',
-      'tasks/cancel',
       'tasks/update',
       'sampling/createMessage',
       'roots/list',
@@ -204,18 +201,14 @@ describe('methods', () => {
       'ping',
       'resources/subscribe',
       'resources/unsubscribe',
-      'subscriptions/listen',
       'logging/setLevel',
-      'tasks/get',
       'tasks/result',
       'tasks/list',
-      'tasks/cancel',
-      'tasks/update',
       'sampling/createMessage',
       'roots/list',
       'elicitation/create',
     ]);
-    assert.equal(actionOf(Method.unknown, false), Action.none);
+    assert.equal(actionOf(Method.unknown, false), Action.foreign);
     assert.equal(actionOf(Operation.stream, false), Action.local);
     assert.equal(actionOf(Method.toolsCall, true), Action.tool);
     assert.equal(actionOf(Method.resourcesRead, false), Action.resource);
