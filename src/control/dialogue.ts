@@ -2,6 +2,8 @@
  * What goes from upstreams to clients besides answers: their requests, the questions of `input_required`, changes that
  * clients follow. Puts the parts of src/session together with the stages and the upstream pool.
  */
+import { decoder } from '../../native/index.js';
+import { Method, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
@@ -16,9 +18,11 @@ import {
   type StandaloneStreams,
   Subscriptions,
   sessionSecrets,
+  TaskRoutes,
 } from '../session/index.js';
 import type { UpstreamPool } from '../upstream/pool.js';
-import type { Endpoint } from '../upstream/types.js';
+import { UPSTREAM_DEPTH } from '../upstream/control.js';
+import type { Discovery, Endpoint } from '../upstream/types.js';
 
 /** What the dialogue needs of the stages; they are made after it. */
 export interface DialogueStages {
@@ -26,6 +30,7 @@ export interface DialogueStages {
   suspend(exchange: Exchange, result: Uint8Array): void;
   message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void;
   again(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  send(exchange: Exchange, bytes: Uint8Array, length: number): void;
   fail(exchange: Exchange, code: ErrorCode): void;
   refuse(exchange: Exchange, code: ErrorCode): void;
 }
@@ -46,10 +51,26 @@ export class Dialogue {
   readonly rounds: InputRounds;
   readonly parked: ParkedCalls;
   readonly subscriptions: Subscriptions;
+  readonly tasks: TaskRoutes;
+  readonly #stages: () => DialogueStages;
 
   constructor(parts: DialogueParts) {
     const { snapshot, table, sessions, streams, stages } = parts;
     const { limits } = snapshot;
+    this.#stages = stages;
+    this.tasks = new TaskRoutes({
+      handles: new HandleSealer(sessionSecrets(snapshot.sessions), 'task', 'sy1t.'),
+      serverName: (server) => parts.upstreams().servers[server]?.name ?? '',
+      serverIndex: (name) => parts.upstreams().servers.findIndex((server) => server.name === name),
+      carries: (server, era) => carriesTasks(parts.upstreams().servers[server]?.discovery ?? null, era),
+      scan: (bytes, length, spans) => decoder.scan(bytes, length, spans, UPSTREAM_DEPTH) === ScanStatus.ok,
+      send: (exchange, bytes, length) => stages().send(exchange, bytes, length),
+      refuse: (exchange, code) => stages().refuse(exchange, code),
+      toSession: (sessionId, message) => {
+        const session = sessions.open(sessionId);
+        return session !== null && streams.sendTo(session, message);
+      },
+    });
     this.requests = new ServerRequests({
       limits,
       toCall: (exchange, message) => stages().event(exchange, message),
@@ -86,8 +107,24 @@ export class Dialogue {
 
   /** A notification of an upstream about its own requests. */
   noted(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    if (spans[Span.method] === Method.tasksStatus) {
+      this.tasks.statusChanged(endpoint.server, bytes, length, spans);
+      return;
+    }
     this.parked.noted(endpoint, bytes, length, spans);
     this.requests.noted(endpoint, exchange, bytes, length, spans);
+  }
+
+  /** A response that may name tasks. */
+  taskResponse(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    const sealed = this.tasks.sealed(exchange, bytes, spans, length);
+    if (sealed === null) {
+      this.#stages().message(exchange, bytes, length, spans);
+      return;
+    }
+    const own = new Int32Array(SPAN_COUNT);
+    decoder.scan(sealed, sealed.length, own, UPSTREAM_DEPTH);
+    this.#stages().message(exchange, sealed, sealed.length, own);
   }
 
   /** The endpoint waits no longer for answers. */
@@ -111,4 +148,12 @@ export class Dialogue {
     this.requests.close();
     this.parked.close();
   }
+}
+
+/** Tasks of 2025-11-25 are a capability of their own, later ones an extension. */
+function carriesTasks(discovery: Discovery | null, era: number): boolean {
+  if (discovery === null || discovery.era !== era) return false;
+  if (era === Era.legacy) return typeof discovery.capabilities['tasks'] === 'object';
+  const { extensions } = discovery.capabilities as { extensions?: Record<string, unknown> };
+  return extensions?.['io.modelcontextprotocol/tasks'] !== undefined;
 }

@@ -13,6 +13,7 @@ export { ServerRequests } from './server-requests.js';
 export { Session, SessionTable, type SessionTableOptions } from './sessions.js';
 export { StandaloneStreams, type StandaloneStreamsOptions } from './streams.js';
 export { type ListChanges, Subscriptions } from './subscriptions.js';
+export { TaskRoutes } from './tasks.js';
 
 // Without a secret and a key file sessions end with the process, but not with a reload of its configuration.
 let processSecret = '';

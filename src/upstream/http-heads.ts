@@ -55,7 +55,9 @@ export class HttpHeads {
   forMethod(method: number): readonly string[] {
     let list = this.#byMethod[method];
     if (list === undefined) {
-      list = this.#modern ? [...this.#post, 'mcp-method', METHODS[method]!] : this.#post;
+      // A method without a number comes with its own header.
+      const named = this.#modern && METHODS[method] !== '';
+      list = named ? [...this.#post, 'mcp-method', METHODS[method]!] : this.#post;
       this.#byMethod[method] = list;
     }
     return list;

@@ -12,6 +12,7 @@ import { Era } from '../../protocol/revisions.js';
 import { VerdictFlag, VerdictWord } from '../../shared/records.js';
 import type { Endpoint } from '../../upstream/types.js';
 import { type Exchange, Phase, type SessionLike } from '../exchange.js';
+import { foreignHeaders } from './foreign.js';
 import { type ParamHeader, paramHeaders } from './param-headers.js';
 import { type SpliceTarget, sessionEnvelope, spliceRequest } from './splice.js';
 
@@ -149,6 +150,12 @@ export class SendStage {
 
   #forward(exchange: Exchange, endpoint: Endpoint, server: SendServer, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
+    const method = exchange.spans[Span.method]!;
+    // Nothing is known of such a method, so it cannot be translated: only peers of one family have it in common.
+    if (method === Method.unknown && endpoint.era !== exchange.era) {
+      this.#options.fail(exchange, exchange.era === Era.modern ? 'GW_METHOD_NOT_FOUND_MODERN' : 'GW_METHOD_NOT_FOUND');
+      return;
+    }
     // URIs are the same on both sides; the entry of a URI may be the template that it matches.
     const entry = (exchange.spans[Span.flags]! & Flag.nameIsUri) !== 0 ? -1 : verdict[VerdictWord.entry]!;
     const catalog = entry >= 0 ? this.#options.catalog(verdict[VerdictWord.catalogVersion]!) : null;
@@ -172,12 +179,15 @@ export class SendStage {
     exchange.deadline = timeout > 0 ? exchange.sentAt + timeout : 0;
     exchange.upstream = endpoint;
     const message = spliceRequest(exchange, bytes, length, target);
-    const method = exchange.spans[Span.method]!;
     let nameHeader = '';
     if (endpoint.era === Era.modern && endpoint.transport === 'http' && hasNameHeader(method)) {
       nameHeader = catalog !== null ? catalog.mcpNameHeaders[entry]! : headerOf(exchange, bytes, target.stripBytes);
     }
     let extra: readonly string[] | null = exchange.paramHeaders;
+    if (method === Method.unknown) {
+      nameHeader = exchange.nameHeader;
+      extra = foreignHeaders(exchange, bytes);
+    }
     if (catalog !== null && (catalog.table.flags[entry]! & EntryFlag.headerParams) !== 0) {
       extra = paramHeaders(exchange, bytes, catalog.headerParams(entry));
       if (extra === null) {
@@ -208,7 +218,14 @@ export class SendStage {
 }
 
 function hasNameHeader(method: number): boolean {
-  return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
+  return (
+    method === Method.toolsCall ||
+    method === Method.promptsGet ||
+    method === Method.resourcesRead ||
+    method === Method.tasksGet ||
+    method === Method.tasksUpdate ||
+    method === Method.tasksCancel
+  );
 }
 
 /** The `Mcp-Name` of a name that is not in the catalog; rare, so it may cost a string. */

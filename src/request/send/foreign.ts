@@ -1,0 +1,13 @@
+/** Methods that the gateway does not know: what HTTP says of them besides the body (MCP 2026-07-28, Streamable HTTP). */
+import { Span } from '../../../native/layout.js';
+import type { Exchange } from '../exchange.js';
+
+/**
+ * The headers of a call whose method has no number: the method itself, which was checked to agree with the body, and
+ * what the client sent besides.
+ */
+export function foreignHeaders(exchange: Exchange, bytes: Uint8Array): readonly string[] {
+  const { spans } = exchange;
+  const method = Buffer.from(bytes.subarray(spans[Span.methodStart]!, spans[Span.methodEnd]!)).toString('latin1');
+  return [...(exchange.paramHeaders ?? []), 'mcp-method', method];
+}

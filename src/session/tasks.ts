@@ -1,0 +1,186 @@
+/**
+ * Tasks of upstreams in the hands of clients: the extension of 2026-07-28 and the tasks of 2025-11-25, each between peers
+ * of one family. Towards clients a task id is a sealed handle that names the server and the subject it was made for, so
+ * that nothing has to be remembered and nobody else can use it.
+ */
+import { Flag, Kind, Method, Span } from '../../native/layout.js';
+import type { ErrorCode } from '../errors.js';
+import { applyEdits, type Edit, findPath, type Range, stringValue } from '../protocol/json-cursor.js';
+import { Era, Revision } from '../protocol/revisions.js';
+import { type Exchange, Wish } from '../request/exchange.js';
+import { Verdict, VerdictWord } from '../shared/records.js';
+import type { HandleSealer } from './handles.js';
+
+/** A task at its upstream. */
+export interface UpstreamTask {
+  readonly server: number;
+  readonly id: string;
+}
+
+/** What {@link TaskRoutes} needs of the rest. */
+export interface TaskRoutesOptions {
+  readonly handles: HandleSealer;
+  /** Name of a server, '' if there is none of that index. */
+  serverName(server: number): string;
+  /** Index of a server by its name, -1 if it is not configured (any more). */
+  serverIndex(name: string): number;
+  /** Whether a server of that era carries tasks. */
+  carries(server: number, era: number): boolean;
+  /** Reads a message as decode does; `false` = it is not one. */
+  scan(bytes: Uint8Array, length: number, spans: Int32Array): boolean;
+  /** Forwards a call as its verdict says. */
+  send(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  refuse(exchange: Exchange, code: ErrorCode): void;
+  /** Sends one message on the standalone stream of a session; false = it has none. */
+  toSession(sessionId: string, message: Uint8Array): boolean;
+}
+
+/** Tasks of 2025-11-25 whose session is remembered, for their status notifications; the oldest are forgotten. */
+const MAX_FOLLOWED = 10_000;
+/** Longest id of an upstream that is sealed, in characters. */
+const LONGEST_ID = 1024;
+
+const RELATED = 'io.modelcontextprotocol/related-task';
+const NO_SUBJECT = new Int32Array(4);
+
+/** See the file comment. */
+export class TaskRoutes {
+  readonly #options: TaskRoutesOptions;
+  /** Session and subject by server name and task id of the upstream. */
+  readonly #followed = new Map<string, { sessionId: string; subject: string }>();
+
+  constructor(options: TaskRoutesOptions) {
+    this.#options = options;
+  }
+
+  /** Sends a permitted `tasks/*` call to the server that has the task, or refuses it. */
+  task(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    const { spans, verdict } = exchange;
+    const start = spans[Span.nameStart]!;
+    const end = spans[Span.nameEnd]!;
+    const handle = start < 0 ? undefined : stringValue(bytes, start - 1, end + 1);
+    const found = handle === undefined ? null : this.taskOf(handle, subjectOf(exchange));
+    if (found === null || !this.#options.carries(found.server, exchange.era)) {
+      this.#options.refuse(exchange, 'GW_UNKNOWN_TASK');
+      return;
+    }
+    const id = Buffer.from(JSON.stringify(found.id).slice(1, -1));
+    const message = Buffer.concat([bytes.subarray(0, start), id, bytes.subarray(end, length)]);
+    if (!this.#options.scan(message, message.length, spans)) {
+      this.#options.refuse(exchange, 'GW_UNKNOWN_TASK');
+      return;
+    }
+    exchange.wishes |= Wish.task;
+    verdict[VerdictWord.verdict] = Verdict.forward;
+    verdict[VerdictWord.server] = found.server;
+    verdict[VerdictWord.route] = -1;
+    verdict[VerdictWord.entry] = -1;
+    verdict[VerdictWord.stripBytes] = 0;
+    verdict[VerdictWord.flags] = 0;
+    this.#options.send(exchange, message, message.length);
+  }
+
+  /** The task behind a handle, if it was made for that subject; null otherwise. */
+  taskOf(handle: string, subject: Int32Array): UpstreamTask | null {
+    const content = this.#options.handles.open(handle);
+    if (content === null) return null;
+    const [name, owner, id] = JSON.parse(content.toString('utf8')) as [string, string, string];
+    const server = this.#options.serverIndex(name);
+    return server < 0 || owner !== subjectText(subject) ? null : { server, id };
+  }
+
+  /** The handle of an upstream's task for a subject; the same each time. */
+  handleOf(server: number, id: string, subject: Int32Array): string {
+    return this.#seal(this.#options.serverName(server), id, subjectText(subject));
+  }
+
+  /** Whether a response may speak of tasks: cheap, asked for every response. */
+  concerns(exchange: Exchange, spans: Int32Array): boolean {
+    if (spans[Span.kind] !== Kind.response) return false;
+    if ((exchange.wishes & Wish.task) !== 0) return true;
+    if (exchange.upstreamEra === Era.modern) {
+      return (
+        spans[Span.resultTypeStart]! >= 0 &&
+        (spans[Span.flags]! & (Flag.resultComplete | Flag.resultInputRequired)) === 0
+      );
+    }
+    return (
+      exchange.revision === Revision.r2025_11_25 &&
+      exchange.spans[Span.method] === Method.toolsCall &&
+      this.#options.carries(exchange.server, Era.legacy)
+    );
+  }
+
+  /**
+   * The response with handles in place of the upstream's task ids.
+   *
+   * @returns null when it holds none and can be passed on as it is
+   */
+  sealed(exchange: Exchange, bytes: Uint8Array, spans: Int32Array, length: number): Buffer | null {
+    if ((spans[Span.flags]! & Flag.resultIsObject) === 0) return null;
+    const start = spans[Span.resultStart]!;
+    const end = spans[Span.resultEnd]!;
+    const created = findPath(bytes, start, end, 'task', 'taskId') ?? this.#ownId(bytes, start, end);
+    const related = findPath(bytes, start, end, '_meta', RELATED, 'taskId');
+    const edits: Edit[] = [];
+    for (const place of [created, related]) {
+      const edit = place === undefined ? null : this.#edit(exchange, bytes, place);
+      if (edit !== null) edits.push(edit);
+    }
+    if (edits.length === 0) return null;
+    edits.sort((a, b) => a.start - b.start);
+    return Buffer.from(applyEdits(bytes, 0, length, edits));
+  }
+
+  /** `notifications/tasks/status` of a legacy upstream: to the session that started the task. */
+  statusChanged(server: number, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    const place = findPath(bytes, spans[Span.paramsStart]!, spans[Span.paramsEnd]!, 'taskId');
+    const id = place === undefined ? undefined : stringValue(bytes, place.start, place.end);
+    if (id === undefined || place === undefined) return;
+    const name = this.#options.serverName(server);
+    const owner = this.#followed.get(followKey(name, id));
+    if (owner === undefined) return;
+    const text = JSON.stringify(this.#seal(name, id, owner.subject));
+    const edit: Edit = { start: place.start, end: place.end, text: Buffer.from(text) };
+    this.#options.toSession(owner.sessionId, applyEdits(bytes, 0, length, [edit]));
+  }
+
+  #ownId(bytes: Uint8Array, start: number, end: number): Range | undefined {
+    return findPath(bytes, start, end, 'taskId');
+  }
+
+  #edit(exchange: Exchange, bytes: Uint8Array, place: Range): Edit | null {
+    const id = stringValue(bytes, place.start, place.end);
+    if (id === undefined || id.length > LONGEST_ID) return null;
+    const subject = subjectOf(exchange);
+    if (exchange.session !== null) this.#follow(exchange, id, subject);
+    const handle = this.handleOf(exchange.server, id, subject);
+    return { start: place.start, end: place.end, text: Buffer.from(JSON.stringify(handle)) };
+  }
+
+  #follow(exchange: Exchange, id: string, subject: Int32Array): void {
+    const key = followKey(this.#options.serverName(exchange.server), id);
+    this.#followed.delete(key);
+    if (this.#followed.size >= MAX_FOLLOWED) this.#followed.delete(this.#followed.keys().next().value!);
+    this.#followed.set(key, { sessionId: exchange.session!.id, subject: subjectText(subject) });
+  }
+
+  #seal(server: string, id: string, subject: string): string {
+    return this.#options.handles.seal(Buffer.from(JSON.stringify([server, subject, id])), true);
+  }
+}
+
+function followKey(server: string, id: string): string {
+  return JSON.stringify([server, id]);
+}
+
+function subjectOf(exchange: Exchange): Int32Array {
+  const { verdict } = exchange;
+  return verdict[VerdictWord.verdict] === 0
+    ? NO_SUBJECT
+    : verdict.subarray(VerdictWord.subject0, VerdictWord.subject3 + 1);
+}
+
+function subjectText(subject: Int32Array): string {
+  return Array.from(subject, (word) => (word >>> 0).toString(16)).join('.');
+}
