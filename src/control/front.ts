@@ -16,6 +16,7 @@ import { SendStage } from '../request/send/index.js';
 import { STREAM_HEAD } from '../request/write/heads.js';
 import { WriteStage } from '../request/write/index.js';
 import { LocalAnswers } from '../request/write/local.js';
+import { NO_LOG } from '../request/write/streams.js';
 import type { Session, SessionTable, StandaloneStreams } from '../session/index.js';
 import { Counter } from '../shared/counters.js';
 import type { UpstreamPool } from '../upstream/pool.js';
@@ -79,6 +80,7 @@ export class Front {
         suspend: (exchange, result) => write.suspend(exchange, result),
         message: (exchange, bytes, length, spans) => write.message(exchange, bytes, length, spans),
         again: (exchange, bytes, length) => send.again(exchange, bytes, length),
+        send: (exchange, bytes, length) => send.send(exchange, bytes, length),
         fail: (exchange, code) => write.fail(exchange, code),
         refuse: (exchange, code) => write.refuse(exchange, code),
       }),
@@ -97,6 +99,7 @@ export class Front {
       corsHead,
       store: (exchange, bytes, start, end) => dispatcher.store(exchange, bytes, start, end),
       release: (exchange) => dispatcher.release(exchange),
+      log: NO_LOG,
       inputRequired: (exchange, bytes, length, spans) => dialogue.rounds.inputRequired(exchange, bytes, length, spans),
       urlRequired: (exchange, bytes, length, spans) => dialogue.parked.urlRequired(exchange, bytes, length, spans),
       unanswered: (exchange) => dialogue.requests.over(exchange),
@@ -125,7 +128,7 @@ export class Front {
       noted: (exchange, bytes) => dialogue.requests.clientNoted(exchange, bytes),
       subscribe: (exchange, bytes) => dialogue.subscriptions.subscribe(exchange, bytes),
       listen: (exchange, bytes) => dialogue.subscriptions.listen(exchange, bytes),
-      task: (exchange) => write.refuse(exchange, 'GW_UNKNOWN_TASK'),
+      task: (exchange, bytes, length) => dialogue.tasks.task(exchange, bytes, length),
       openStandaloneStream: (exchange) => this.#openStream(exchange),
       cancel: (exchange, bytes, start, end) => this.pipeline.cancel(exchange, bytes, start, end),
       levelChanged: (session) => parts.upstreams().wantLogLevel(session.logLevel),
@@ -147,6 +150,7 @@ export class Front {
         const { generation } = exchange;
         try {
           if (exchange.phase === Phase.parked) dialogue.parked.response(exchange, bytes, length, spans);
+          else if (dialogue.tasks.concerns(exchange, spans)) dialogue.taskResponse(exchange, bytes, length, spans);
           else write.message(exchange, bytes, length, spans);
         } catch (error) {
           this.pipeline.contain(exchange, generation, error);

@@ -1,4 +1,4 @@
-/** Tells legacy sessions that lists changed: one event on each standalone stream (MCP, list changed notifications). */
+/** Tells legacy sessions that lists changed: one message on each standalone stream (MCP, list changed notifications). */
 import type { StandaloneStreams } from '../session/index.js';
 
 /** The list kinds that clients are told about. */
@@ -8,14 +8,14 @@ export interface ListChanges {
   readonly resources: boolean;
 }
 
-const event = (list: string): Buffer =>
-  Buffer.from(`event: message\ndata: {"jsonrpc":"2.0","method":"notifications/${list}/list_changed"}\n\n`);
+const message = (list: string): Buffer =>
+  Buffer.from(`{"jsonrpc":"2.0","method":"notifications/${list}/list_changed"}`);
 
-const EVENTS = { tools: event('tools'), prompts: event('prompts'), resources: event('resources') };
+const MESSAGES = { tools: message('tools'), prompts: message('prompts'), resources: message('resources') };
 
 /** Call it only once the new lists are in force: clients fetch them at once. */
 export function tellListChanges(streams: StandaloneStreams, changes: ListChanges): void {
-  if (changes.tools) streams.broadcast(EVENTS.tools);
-  if (changes.prompts) streams.broadcast(EVENTS.prompts);
-  if (changes.resources) streams.broadcast(EVENTS.resources);
+  if (changes.tools) streams.broadcast(MESSAGES.tools);
+  if (changes.prompts) streams.broadcast(MESSAGES.prompts);
+  if (changes.resources) streams.broadcast(MESSAGES.resources);
 }

@@ -1,9 +1,8 @@
-import type { Exchange } from '../request/exchange.js';
+import { Composer } from '../protocol/composer.js';
+import { EVENT_CLOSE, EVENT_OPEN, flatten, KEEP_ALIVE } from '../protocol/event-frames.js';
+import { type Exchange, Framing } from '../request/exchange.js';
 import type { Count, Milliseconds } from '../units.js';
 import type { Session } from './sessions.js';
-
-/** A comment line of an event stream (WHATWG HTML section 9.2.5); clients skip it. */
-const KEEP_ALIVE = Buffer.from(': keep-alive\n\n');
 
 export interface StandaloneStreamsOptions {
   /** `limits.maxStreams`: streams open at once. */
@@ -22,6 +21,7 @@ export interface StandaloneStreamsOptions {
 export class StandaloneStreams {
   readonly #options: StandaloneStreamsOptions;
   readonly #streams = new Map<Exchange, Session>();
+  readonly #composer = new Composer();
   #timer: NodeJS.Timeout | null = null;
   #lost = 0;
 
@@ -60,7 +60,7 @@ export class StandaloneStreams {
    * in coming.
    */
   start(exchange: Exchange): void {
-    exchange.reply?.write(KEEP_ALIVE, 0, KEEP_ALIVE.byteLength);
+    if (exchange.framing === Framing.sse) exchange.reply?.write(KEEP_ALIVE, 0, KEEP_ALIVE.byteLength);
   }
 
   /** Forgets a stream, whose client left or which was ended; false when it is not registered. */
@@ -81,15 +81,15 @@ export class StandaloneStreams {
     return session.stream !== null;
   }
 
-  /** Writes the bytes of whole events to one session's stream; false when it has none or its client is too slow. */
-  sendTo(session: Session, bytes: Uint8Array): boolean {
-    return session.stream !== null && this.#write(session.stream, bytes);
+  /** Sends one message on a session's stream; false when it has none or its client is too slow. */
+  sendTo(session: Session, message: Uint8Array): boolean {
+    return session.stream !== null && this.#write(session.stream, message);
   }
 
-  /** Writes the bytes of whole events to every stream, or to those whose session satisfies `wanted`. */
-  broadcast(bytes: Uint8Array, wanted?: (session: Session) => boolean): void {
+  /** Sends one message on every stream, or on those whose session satisfies `wanted`. */
+  broadcast(message: Uint8Array, wanted?: (session: Session) => boolean): void {
     for (const [exchange, session] of this.#streams) {
-      if (wanted === undefined || wanted(session)) this.#write(exchange, bytes);
+      if (wanted === undefined || wanted(session)) this.#write(exchange, message);
     }
   }
 
@@ -110,19 +110,29 @@ export class StandaloneStreams {
     }
   }
 
-  #write(exchange: Exchange, bytes: Uint8Array): boolean {
+  #write(exchange: Exchange, message: Uint8Array): boolean {
     const { reply } = exchange;
     if (reply === null || reply.buffered() > this.#options.maxClientBufferBytes) {
       this.#lost += 1;
       return false;
     }
-    reply.write(bytes, 0, bytes.byteLength);
+    const composer = this.#composer.reset();
+    if (exchange.framing === Framing.sse) {
+      composer.put(EVENT_OPEN).put(message);
+      flatten(composer, EVENT_OPEN.length);
+      composer.put(EVENT_CLOSE);
+    } else {
+      composer.put(message);
+      flatten(composer, 0);
+    }
+    reply.write(composer.bytes, 0, composer.length);
     return true;
   }
 
   #keepAlive(): void {
     for (const exchange of [...this.#streams.keys()]) {
-      const { reply } = exchange;
+      const { reply, framing } = exchange;
+      if (framing !== Framing.sse) continue;
       // A queue means that the connection is being tested already.
       if (reply !== null && reply.buffered() === 0) reply.write(KEEP_ALIVE, 0, KEEP_ALIVE.byteLength);
     }

@@ -7,6 +7,7 @@ import { Verb } from '../../src/request/exchange.js';
 import { ExchangeTable } from '../../src/request/exchanges.js';
 import { Pipeline, type PipelineOptions } from '../../src/request/pipeline.js';
 import { WriteStage } from '../../src/request/write/index.js';
+import { NO_LOG } from '../../src/request/write/streams.js';
 import { Verdict, VerdictWord } from '../../src/shared/records.js';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -52,6 +53,7 @@ function bed(
     resourceMetadata: () => null,
     corsHead: () => [],
     store: () => {},
+    log: NO_LOG,
     release: () => {},
     inputRequired: () => false,
     urlRequired: () => false,

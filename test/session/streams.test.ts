@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { Exchange, type Reply } from '../../src/request/exchange.js';
 import { SessionSealer, SessionTable, StandaloneStreams } from '../../src/session/index.js';
 
-const MESSAGE = Buffer.from('data: x\n\n');
+const MESSAGE = Buffer.from('{"x":\n1}');
+const EVENT = 'event: message\ndata: {"x": 1}\n\n';
 
 class RecordingReply implements Reply {
   text = '';
@@ -48,8 +49,8 @@ test('a session has one stream; messages go to one, to some or to all', () => {
   assert.equal(streams.sendTo(one.session, MESSAGE), true);
   streams.broadcast(MESSAGE, (session) => session === two.session);
   streams.broadcast(MESSAGE);
-  assert.equal(one.reply.text, 'data: x\n\ndata: x\n\n');
-  assert.equal(two.reply.text, 'data: x\n\ndata: x\n\n');
+  assert.equal(one.reply.text, EVENT + EVENT);
+  assert.equal(two.reply.text, EVENT + EVENT);
 
   assert.equal(streams.remove(one.exchange), true);
   assert.equal(streams.remove(one.exchange), false);

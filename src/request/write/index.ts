@@ -4,13 +4,13 @@
  */
 import { Flag, Kind, Method, Span } from '../../../native/layout.js';
 import { ERROR_CODES, ERRORS, type ErrorCode } from '../../errors.js';
-import { Composer } from '../../protocol/composer.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era } from '../../protocol/revisions.js';
 import { Verdict, VerdictWord } from '../../shared/records.js';
-import { Accepts, type Exchange, Phase, Verb, Wish } from '../exchange.js';
+import { type Exchange, Phase, Verb, Wish } from '../exchange.js';
 import { errorBody } from './error-body.js';
-import { challenge, JSON_HEAD, NO_HEAD, STREAM_HEAD } from './heads.js';
+import { challenge, JSON_HEAD, NO_HEAD } from './heads.js';
+import { EventStreams, keeps, type StreamLog } from './streams.js';
 import { composeResult, translateResponse } from './translate.js';
 
 export interface WriteOptions {
@@ -24,6 +24,8 @@ export interface WriteOptions {
   /** A call that leads a cache key has a good result, or has none. */
   store(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void;
   release(exchange: Exchange): void;
+  /** Keeps the events of streams that may be resumed. */
+  readonly log: StreamLog;
   /**
    * A modern upstream wants to know something from a legacy client.
    *
@@ -40,19 +42,14 @@ export interface WriteOptions {
   recycle(exchange: Exchange): void;
 }
 
-const EVENT_OPEN = Buffer.from('event: message\ndata: ');
-const EVENT_CLOSE = Buffer.from('\n\n');
 const NO_BYTES = Buffer.alloc(0);
 const HEADER_MISMATCH = -32020;
 const CAPABILITY_REQUIRED = -32021;
 const UNSUPPORTED_VERSION = -32022;
 /** Of 2025-11-25, and not to be sent to clients of 2026-07-28 (error codes). */
 const URL_ELICITATION_REQUIRED = -32042;
-const NEWLINE = 10;
-const RETURN = 13;
 /** Of a URI that an error repeats, in bytes. */
 const LONGEST_URI = 2048;
-const SPACE = 32;
 
 /** Status of an in-band error that HTTP shows too (2026-07-28, validation order 12 and 14). */
 function statusOf(exchange: Exchange, flags: number, code: number): number {
@@ -78,10 +75,12 @@ function replacementOf(exchange: Exchange, flags: number, code: number): ErrorCo
 /** The stage; one per front. */
 export class WriteStage {
   readonly #options: WriteOptions;
-  readonly #composer = new Composer();
+  /** Streamed answers. */
+  readonly streams: EventStreams;
 
   constructor(options: WriteOptions) {
     this.#options = options;
+    this.streams = new EventStreams(options);
   }
 
   /** A message of the upstream about this call (CallSink.message). */
@@ -100,11 +99,10 @@ export class WriteStage {
       this.fail(exchange, replaced);
       return;
     }
-    const composer = this.#composer.reset();
-    if (exchange.streaming) composer.put(EVENT_OPEN);
+    const composer = this.streams.begin(exchange);
     translateResponse(composer, exchange, bytes, length, spans, this.#options.serverInfo());
     if (leads) this.#settle(exchange, bytes, length, spans, flags);
-    if (exchange.reply === null) {
+    if (exchange.reply === null && !keeps(exchange)) {
       this.#finish(exchange);
       return;
     }
@@ -127,13 +125,14 @@ export class WriteStage {
    * Sends one message on the stream of a call, which is opened if it is not yet: a request of the upstream, or a
    * notification that belongs to the call.
    *
-   * @returns false when nothing can be sent there: the client left, or takes no stream
+   * @returns false when nothing can be sent there: the client left for good, or takes no stream
    */
   event(exchange: Exchange, message: Uint8Array): boolean {
-    if (exchange.reply === null || (exchange.accepts & Accepts.sse) === 0) return false;
-    this.#composer.reset().put(EVENT_OPEN).put(message);
-    if (!exchange.streaming) this.#openStream(exchange);
-    this.#event(exchange);
+    const { streams } = this;
+    if (!streams.takes(exchange)) return false;
+    streams.open(exchange);
+    streams.begin(exchange).put(message);
+    streams.send(exchange);
     return true;
   }
 
@@ -149,9 +148,8 @@ export class WriteStage {
       this.#options.store(exchange, bytes, spans[Span.resultStart]!, spans[Span.resultEnd]!);
     } else if (spans[Span.idStart]! < spans[Span.resultStart]!) {
       // Everything around the result was copied as it is, so its place in the composed message can be told.
-      const { length: composed, bytes: content } = this.#composer;
-      const prefix = exchange.streaming ? EVENT_OPEN.length : 0;
-      const shift = prefix + exchange.idLength - (spans[Span.idEnd]! - spans[Span.idStart]!);
+      const { length: composed, bytes: content } = this.streams.composer;
+      const shift = this.streams.prefix(exchange) + exchange.idLength - (spans[Span.idEnd]! - spans[Span.idStart]!);
       this.#options.store(
         exchange,
         content,
@@ -164,50 +162,33 @@ export class WriteStage {
   }
 
   #notification(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    if (exchange.reply === null || (exchange.accepts & Accepts.sse) === 0) return;
-    const composer = this.#composer.reset();
+    const { streams } = this;
+    if (!streams.takes(exchange)) return;
     if (spans[Span.method] === Method.progress) {
       const start = spans[Span.progressTokenStart]!;
       if (exchange.progressLength === 0 || start < 0) return;
-      composer.put(EVENT_OPEN).range(bytes, 0, start).range(exchange.progress, 0, exchange.progressLength);
+      streams.open(exchange);
+      const composer = streams.begin(exchange);
+      composer.range(bytes, 0, start).range(exchange.progress, 0, exchange.progressLength);
       composer.range(bytes, spans[Span.progressTokenEnd]!, length);
     } else if (spans[Span.method] === Method.message) {
       const start = spans[Span.levelStart]!;
       if (start < 0 || levelNumber(bytes, start, spans[Span.levelEnd]!) < exchange.logLevel) return;
-      composer.put(EVENT_OPEN).range(bytes, 0, length);
+      streams.open(exchange);
+      streams.begin(exchange).range(bytes, 0, length);
     } else {
       return;
     }
-    if (!exchange.streaming) this.#openStream(exchange);
-    this.#event(exchange);
-  }
-
-  #openStream(exchange: Exchange): void {
-    exchange.streaming = true;
-    exchange.phase = Phase.streaming;
-    exchange.status = 200;
-    exchange.reply!.openStream(200, this.head(exchange, STREAM_HEAD));
-  }
-
-  /** Sends what the composer holds (an event without its end) as one event. */
-  #event(exchange: Exchange): void {
-    const composer = this.#composer;
-    flatten(composer, EVENT_OPEN.length);
-    composer.put(EVENT_CLOSE);
-    exchange.events += 1;
-    exchange.bytesOut += composer.length;
-    if (!exchange.reply!.write(composer.bytes, 0, composer.length)) exchange.upstream?.pause(exchange);
+    streams.send(exchange);
   }
 
   #endStream(exchange: Exchange): void {
-    this.#event(exchange);
-    // The write may have found the client gone.
-    exchange.reply?.endStream();
+    this.streams.sendLast(exchange);
     this.#finish(exchange);
   }
 
   #json(exchange: Exchange, status: number, head: readonly string[]): void {
-    const composer = this.#composer;
+    const { composer } = this.streams;
     exchange.status = status;
     exchange.bytesOut += composer.length;
     exchange.reply!.send(status, this.head(exchange, head), composer.bytes, 0, composer.length);
@@ -216,20 +197,17 @@ export class WriteStage {
 
   /** A head with what the client's origin needs besides. */
   head(exchange: Exchange, head: readonly string[]): readonly string[] {
-    if (exchange.origin === '') return head;
-    return [...head, ...this.#options.corsHead(exchange)];
+    return this.streams.head(exchange, head);
   }
 
   /** Answers the client's request with a result, but keeps the exchange: its call goes on upstream without a client. */
   suspend(exchange: Exchange, result: Uint8Array): void {
     const { reply } = exchange;
     if (reply !== null) {
-      const composer = this.#composer.reset();
-      if (exchange.streaming) composer.put(EVENT_OPEN);
+      const composer = this.streams.begin(exchange);
       composeResult(composer, exchange, result);
       if (exchange.streaming) {
-        this.#event(exchange);
-        exchange.reply?.endStream();
+        this.streams.sendLast(exchange);
       } else {
         exchange.status = 200;
         exchange.bytesOut += composer.length;
@@ -244,17 +222,18 @@ export class WriteStage {
 
   /** A result that is ready as bytes: prepared answers and cached results. */
   result(exchange: Exchange, result: Uint8Array, head: readonly string[] = JSON_HEAD): void {
-    if (exchange.reply === null) {
+    if (exchange.reply === null && !keeps(exchange)) {
       this.#finish(exchange);
       return;
     }
-    composeResult(this.#composer.reset(), exchange, result);
-    this.#json(exchange, 200, head);
+    composeResult(this.streams.begin(exchange), exchange, result);
+    if (exchange.streaming) this.#endStream(exchange);
+    else this.#json(exchange, 200, head);
   }
 
   /** A whole body that is ready as it is. */
   whole(exchange: Exchange, body: Uint8Array, head: readonly string[]): void {
-    this.#composer.reset().put(body);
+    this.streams.composer.reset().put(body);
     this.#json(exchange, 200, head);
   }
 
@@ -311,7 +290,7 @@ export class WriteStage {
 
   #error(exchange: Exchange, code: ErrorCode, head: readonly string[], retryAfterMs: number): void {
     exchange.error = code;
-    if (exchange.reply === null) {
+    if (exchange.reply === null && !keeps(exchange)) {
       this.#finish(exchange);
       return;
     }
@@ -321,9 +300,7 @@ export class WriteStage {
       return;
     }
     const upstream = row.source === 'upstream' ? this.#options.serverName(exchange.server) : null;
-    const composer = this.#composer.reset();
-    if (exchange.streaming) composer.put(EVENT_OPEN);
-    errorBody(composer, exchange, code, upstream, retryAfterMs);
+    errorBody(this.streams.begin(exchange), exchange, code, upstream, retryAfterMs);
     if (exchange.streaming) this.#endStream(exchange);
     else this.#json(exchange, row.status, head);
   }
@@ -332,11 +309,8 @@ export class WriteStage {
   cancelled(exchange: Exchange): void {
     exchange.error = 'GW_CANCELLED';
     if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#options.release(exchange);
-    const { reply } = exchange;
-    if (reply !== null) {
-      if (!exchange.streaming) this.#openStream(exchange);
-      reply.endStream();
-    }
+    if (exchange.reply !== null) this.streams.open(exchange);
+    if (exchange.streaming) this.streams.end(exchange);
     this.#finish(exchange);
   }
 
@@ -348,6 +322,11 @@ export class WriteStage {
   /** Nothing more will be written: counts the exchange and gives it back. */
   abandon(exchange: Exchange): void {
     exchange.error ??= 'GW_CANCELLED';
+    this.#finish(exchange);
+  }
+
+  /** Everything is written: counts the exchange and gives it back. */
+  complete(exchange: Exchange): void {
     this.#finish(exchange);
   }
 
@@ -366,18 +345,4 @@ function keepUri(exchange: Exchange, bytes: Uint8Array): void {
   const end = exchange.spans[Span.nameEnd]!;
   if (start < 0 || end - start > LONGEST_URI) return;
   exchange.detail = Buffer.from(bytes.subarray(start, end)).toString('utf8');
-}
-
-/** An event is one line: line breaks between JSON tokens become spaces (inside strings they are escaped anyway). */
-function flatten(composer: Composer, from: number): void {
-  const { bytes, length } = composer;
-  if (length - from < 256) {
-    for (let index = from; index < length; index += 1) {
-      if (bytes[index] === NEWLINE || bytes[index] === RETURN) bytes[index] = SPACE;
-    }
-    return;
-  }
-  const content = bytes.subarray(from, length);
-  for (let at = content.indexOf(NEWLINE); at >= 0; at = content.indexOf(NEWLINE, at + 1)) content[at] = SPACE;
-  for (let at = content.indexOf(RETURN); at >= 0; at = content.indexOf(RETURN, at + 1)) content[at] = SPACE;
 }

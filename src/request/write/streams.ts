@@ -1,0 +1,123 @@
+/**
+ * The event-stream half of write: opens the stream of an answer, puts messages on it and ends it. What goes around a
+ * message depends on the transport (Framing); the events of some streams are kept, so that their client can come back
+ * for them (MCP 2025-03-26 and later, resumability).
+ */
+import { Composer } from '../../protocol/composer.js';
+import { EVENT_CLOSE, EVENT_OPEN, flatten, LINE_END } from '../../protocol/event-frames.js';
+import { Era } from '../../protocol/revisions.js';
+import { Accepts, type Exchange, Framing, Phase } from '../exchange.js';
+import { STREAM_HEAD } from './heads.js';
+
+/** Keeps the events of streams whose clients may come back: src/session/event-log.ts. */
+export interface StreamLog {
+  /** A stream opens. @returns its number; 0 = its events are not kept and have no ids */
+  opened(exchange: Exchange): number;
+  /** What a new stream begins with (an event that gives its id, the time to wait before a reconnect), or null. */
+  greeting(exchange: Exchange): Uint8Array | null;
+  /** Keeps the message `bytes[start, end)`. @returns the line that gives its event's id; null = it was not kept */
+  keep(exchange: Exchange, bytes: Uint8Array, start: number, end: number): Uint8Array | null;
+  /** Nothing more follows on the stream. */
+  closed(exchange: Exchange): void;
+}
+
+/** What {@link EventStreams} needs of the rest. */
+export interface EventStreamsOptions {
+  /** CORS headers for an exchange that came with an allowed `Origin`. */
+  corsHead(exchange: Exchange): readonly string[];
+  readonly log: StreamLog;
+}
+
+/** No events are kept. */
+export const NO_LOG: StreamLog = { opened: () => 0, greeting: () => null, keep: () => null, closed: () => {} };
+
+/** See the file comment; one per front, with the composer that its messages are put together in. */
+export class EventStreams {
+  readonly composer = new Composer();
+  readonly #options: EventStreamsOptions;
+
+  constructor(options: EventStreamsOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a message can be sent before the answer: there is a stream, or the client takes one. */
+  takes(exchange: Exchange): boolean {
+    if (exchange.reply === null) return keeps(exchange);
+    return (exchange.accepts & Accepts.sse) !== 0;
+  }
+
+  /** Empties the composer for the next message of `exchange`, which goes on its stream if it has one. */
+  begin(exchange: Exchange): Composer {
+    const composer = this.composer.reset();
+    return isFramed(exchange) ? composer.put(EVENT_OPEN) : composer;
+  }
+
+  /** Bytes in the composer before the message of `exchange`. */
+  prefix(exchange: Exchange): number {
+    return isFramed(exchange) ? EVENT_OPEN.length : 0;
+  }
+
+  /** Starts the stream of an answer if it is not open yet; the client must take one ({@link takes}). */
+  open(exchange: Exchange): void {
+    if (exchange.streaming) return;
+    exchange.streaming = true;
+    if (exchange.phase !== Phase.asking) exchange.phase = Phase.streaming;
+    exchange.status = 200;
+    const { reply } = exchange;
+    reply?.openStream(200, this.head(exchange, STREAM_HEAD));
+    if (exchange.framing !== Framing.sse || exchange.era !== Era.legacy) return;
+    exchange.eventStream = this.#options.log.opened(exchange);
+    if (exchange.eventStream === 0) return;
+    const greeting = this.#options.log.greeting(exchange);
+    if (greeting !== null) this.#write(exchange, greeting, greeting.length);
+  }
+
+  /** Sends what the composer holds as one message; the stream is open. */
+  send(exchange: Exchange): void {
+    const { composer } = this;
+    const from = this.prefix(exchange);
+    flatten(composer, from);
+    exchange.events += 1;
+    if (exchange.eventStream !== 0) {
+      const id = this.#options.log.keep(exchange, composer.bytes, from, composer.length);
+      if (id !== null) composer.put(LINE_END).put(id);
+    }
+    if (exchange.framing === Framing.sse) composer.put(EVENT_CLOSE);
+    this.#write(exchange, composer.bytes, composer.length);
+  }
+
+  /** Sends what the composer holds as the last message and ends the stream. */
+  sendLast(exchange: Exchange): void {
+    this.send(exchange);
+    this.end(exchange);
+  }
+
+  /** Ends the stream. */
+  end(exchange: Exchange): void {
+    if (exchange.eventStream !== 0) this.#options.log.closed(exchange);
+    // The last write may have found the client gone.
+    exchange.reply?.endStream();
+  }
+
+  /** A head with what the client's origin needs besides. */
+  head(exchange: Exchange, head: readonly string[]): readonly string[] {
+    if (exchange.origin === '') return head;
+    return [...head, ...this.#options.corsHead(exchange)];
+  }
+
+  #write(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    const { reply } = exchange;
+    if (reply === null) return;
+    exchange.bytesOut += length;
+    if (!reply.write(bytes, 0, length)) exchange.upstream?.pause(exchange);
+  }
+}
+
+/** Whether the stream goes on without its client, which may come back for the events. */
+export function keeps(exchange: Exchange): boolean {
+  return exchange.streaming && exchange.eventStream !== 0;
+}
+
+function isFramed(exchange: Exchange): boolean {
+  return exchange.streaming && exchange.framing === Framing.sse;
+}
