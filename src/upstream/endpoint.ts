@@ -45,6 +45,11 @@ export interface EndpointOwner {
   taskChanged(endpoint: BaseEndpoint, taskId: string, bytes: Uint8Array, length: number): void;
   /** Whether no other endpoint of the server is usable. */
   isLast(endpoint: BaseEndpoint): boolean;
+  /**
+   * The endpoint's transport was guessed, and its upstream does not speak it (detection.ts, `tryOtherTransport` was called):
+   * another endpoint takes its place. Lanes are never asked this.
+   */
+  unsuited?(endpoint: BaseEndpoint): void;
 }
 
 /** Counters of one endpoint. */

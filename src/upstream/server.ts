@@ -35,7 +35,7 @@ export class UpstreamServer implements EndpointOwner {
   readonly config: ServerSnapshot;
   readonly name: string;
   readonly requestTimeoutMs: Milliseconds;
-  readonly endpoints: readonly BaseEndpoint[];
+  readonly endpoints: BaseEndpoint[];
   readonly endpointCount: number;
   readonly health: HealthBoard;
   /** What was discovered last. */
@@ -119,7 +119,19 @@ export class UpstreamServer implements EndpointOwner {
     return !this.endpoints.some((other) => other !== endpoint && other.state === 'ready' && other.breaker.allows(now));
   }
 
+  /** See {@link EndpointOwner.unsuited}. What is known of the upstream's health goes over to the other endpoint. */
+  unsuited(endpoint: BaseEndpoint): void {
+    const { index, breaker, profile } = endpoint;
+    if (this.#stopped || this.endpoints[index] !== endpoint) return;
+    const config = this.config.endpoints[index]!;
+    const other = createEndpoint(this.#context, this, { server: this.index, index }, config, breaker, profile);
+    this.endpoints[index] = other;
+    void endpoint.stop();
+    other.start();
+  }
+
   stateChanged(endpoint: BaseEndpoint): void {
+    if (this.endpoints[endpoint.index] !== endpoint) return;
     this.#events.stateChanged(this.index, endpoint.index, endpoint.state, endpoint.reason);
   }
 
