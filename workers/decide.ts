@@ -19,7 +19,7 @@ import { type Fault, faultsOf } from './fault.js';
 import { Finder } from './find/index.js';
 import { Action, actionOf } from './find/methods.js';
 import { Guard } from './guard/index.js';
-import { Recall, Recalled, type Waiter } from './recall/index.js';
+import { Recall, type RecallEvents, Recalled, type Waiter } from './recall/index.js';
 import { aligned, Fields } from './record-fields.js';
 import { createRewriter, type Rewriter } from './rewrite/index.js';
 import { VerdictWriter } from './verdict-writer.js';
@@ -141,12 +141,13 @@ export class Decider {
         verdict[VerdictWord.verdict] = Verdict.forward;
         this.#verdict.send(verdict, EMPTY);
       }
-      this.#recall = this.#newRecall();
+      this.#recall = this.#newRecall(this.#recall.lastId);
     }
   }
 
-  #newRecall(): Recall {
-    return new Recall(this.#snapshot.cache, this.#maxResult, this.#task.incarnation, this.#counters, {
+  #newRecall(lastId = 0): Recall {
+    const { cache } = this.#snapshot;
+    const events: RecallEvents = {
       answer: (waiter, result) => {
         waiter.verdict[VerdictWord.verdict] = Verdict.cached;
         waiter.verdict[VerdictWord.flags]! |= VerdictFlag.coalesced;
@@ -157,7 +158,8 @@ export class Decider {
         waiter.verdict[VerdictWord.cacheKey] = key;
         this.#verdict.send(waiter.verdict, EMPTY);
       },
-    });
+    };
+    return new Recall(cache, this.#maxResult, this.#task.incarnation, this.#counters, events, lastId);
   }
 
   #record(at: number): void {

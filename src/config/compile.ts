@@ -22,7 +22,8 @@ import { quoteKey } from './source.js';
 /** What a command line says over the file. */
 export interface ConfigOverrides {
   readonly host?: string | undefined;
-  readonly port?: number | undefined;
+  /** `false` = no listener for clients. */
+  readonly port?: number | false | undefined;
   /** `false` = no admin listener. */
   readonly adminPort?: number | false | undefined;
   readonly workers?: number | 'auto' | undefined;
@@ -54,13 +55,16 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
   const overrides = options.overrides ?? {};
   const host = overrides.host ?? config.host;
   const auth = compileAuth(compilation);
-  checkBind(compilation, host, auth.type === 'none', overrides.allowUnauthenticated ?? config.allowUnauthenticated);
+  const port = overrides.port ?? config.port;
+  const open = auth.type === 'none' && port !== false;
+  checkBind(compilation, host, open, overrides.allowUnauthenticated ?? config.allowUnauthenticated);
   const servers = compileServers(compilation);
   const snapshot: Snapshot = {
     version: options.version ?? 1,
     name: config.name,
     host: bare(host),
-    port: overrides.port ?? config.port,
+    port: port === false ? 0 : port,
+    listens: port !== false,
     admin: compileAdmin(compilation, host, overrides),
     workers: workers(overrides.workers ?? config.workers),
     frontEnd: overrides.frontEnd ?? config.frontEnd,

@@ -97,7 +97,12 @@ const logSchema = z.strictObject({
 export const configSchema = z.strictObject({
   name: z.string().min(1).max(128).default('switchyard').describe('Name the gateway gives itself in `serverInfo`.'),
   host: z.string().min(1).max(255).default('127.0.0.1').describe('Address to bind to. `0.0.0.0` or `::` for all.'),
-  port: port.default(8000).describe('Port of the MCP endpoint. 0 = any free port.'),
+  port: z
+    .union([port, z.literal(false)])
+    .default(8000)
+    .describe(
+      'Port of the MCP endpoint. 0 = any free port; `false` = none, for a gateway that a program or standard input reaches.',
+    ),
   admin: z
     .union([adminSchema, z.literal(false)])
     .prefault({})

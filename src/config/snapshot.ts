@@ -12,7 +12,10 @@ export interface Snapshot {
   /** Name the gateway gives itself in `serverInfo`. */
   readonly name: string;
   readonly host: string;
+  /** 0 = any free one. */
   readonly port: number;
+  /** false = no listener for clients (`port: false`); `port` is 0 then. */
+  readonly listens: boolean;
   /** `null` = no admin listener. */
   readonly admin: { readonly host: string; readonly port: number } | null;
   /** Resolved number of policy workers, at least 1. */
@@ -24,6 +27,8 @@ export interface Snapshot {
   readonly allowedOrigins: readonly string[];
   readonly auth: AuthSnapshot;
   readonly servers: readonly ServerSnapshot[];
+  /** Positions in `servers` in the order of the configuration, which a reload may change; absent = as they stand. */
+  readonly order?: readonly number[];
   readonly routes: readonly RouteSnapshot[];
   readonly rateLimits: RateLimitsSnapshot;
   readonly cache: CacheSnapshot;

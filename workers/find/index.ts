@@ -99,7 +99,7 @@ export class Finder {
     this.#methods = new PatternSet(
       snapshot.servers.flatMap(({ methods }, server) => methods.map((text) => [compileGlob(text), server] as const)),
     );
-    this.#onlyServer = snapshot.servers.length === 1 ? 0 : -1;
+    this.#onlyServer = onlyServer(snapshot);
     this.#routeOf = new Int32Array(catalog.publicNames.length).fill(NOT_COMPUTED);
     this.#ruleOf = new Int32Array(catalog.publicNames.length).fill(NOT_COMPUTED);
   }
@@ -224,6 +224,11 @@ export class Finder {
     }
     return false;
   }
+}
+
+function onlyServer(snapshot: Snapshot): number {
+  const named = snapshot.servers.flatMap(({ name }, server) => (name === '' ? [] : [server]));
+  return named.length === 1 ? named[0]! : -1;
 }
 
 function startsWith(bytes: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {

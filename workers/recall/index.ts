@@ -120,8 +120,18 @@ export class Recall {
   /**
    * @param maxResult longest result that can be given out
    * @param incarnation distinguishes the key numbers of a worker from those of the one it replaced
+   * @param lastId where the key numbers go on: a result that a leader from before a reload brings must not be taken
+   * for that of another call
    */
-  constructor(limits: CacheSnapshot, maxResult: number, incarnation: number, counters: Counters, events: RecallEvents) {
+  constructor(
+    limits: CacheSnapshot,
+    maxResult: number,
+    incarnation: number,
+    counters: Counters,
+    events: RecallEvents,
+    lastId = 0,
+  ) {
+    this.#lastId = lastId;
     this.#limits = limits;
     this.#maxResult = Math.min(maxResult, limits.maxEntryBytes);
     this.#counters = counters;
@@ -139,6 +149,11 @@ export class Recall {
             },
           })
         : null;
+  }
+
+  /** The last key number that was given out. */
+  get lastId(): number {
+    return this.#lastId;
   }
 
   /** Flights under way; for tests and statistics. */

@@ -1,5 +1,6 @@
 /** Builds a catalog from what the upstreams list: a pure function that runs in the control pool. */
 import { compileGlob } from '../../../workers/find/glob.js';
+import { isVacant } from '../../config/numbering.js';
 import { EntryKind } from '../../config/snapshot.js';
 import { encodeHeaderValue } from '../../protocol/header-value.js';
 import { assignNames, isPortableName, type Naming } from '../../protocol/names.js';
@@ -80,7 +81,7 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
     escapedNames: escapedNames(columns.upstreamNames),
     encodedHeaders: encodedHeaders(columns.upstreamNames),
     headerParams: columns.headerParams,
-    undiscovered: input.servers.map((_, index) => index).filter((index) => !known.has(index)),
+    undiscovered: input.servers.flatMap((server, index) => (known.has(index) || isVacant(server) ? [] : [index])),
     lists: eras.map((era): BuiltList[] =>
       LISTS.map((list, kind) => buildList(input, list, era, rendered[kind][era].filter(isOffered))),
     ),

@@ -46,7 +46,7 @@ export interface CatalogOptions {
   readonly retryMs?: Milliseconds;
 }
 
-type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog'> & {
+type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog' | 'order'> & {
   readonly limits: Pick<Snapshot['limits'], 'maxTools'>;
   readonly servers: readonly ServerSnapshot[];
 };
@@ -60,8 +60,6 @@ export class Catalog {
   #snapshot: CatalogSnapshot;
   /** By server index of the current snapshot. */
   #discoveries = new Map<number, PackedDiscovery>();
-  /** Counts configurations: what was packed for an earlier one is not used. */
-  #generation = 0;
   /** Counts updates by server, so that a slow copy of an old list never replaces a newer one. */
   readonly #updates = new Map<number, number>();
   #packing = 0;
@@ -92,13 +90,15 @@ export class Catalog {
   /** Takes over what a server lists now. Resolves when a catalog with it (or a newer one) is in force. */
   async update(discovery: Discovery): Promise<void> {
     const { server } = discovery;
-    const generation = this.#generation;
+    const name = this.#snapshot.servers[server]?.name;
     const update = (this.#updates.get(server) ?? 0) + 1;
     this.#updates.set(server, update);
     this.#packing += 1;
     try {
       const packed = await packDiscovery(discovery);
-      if (generation !== this.#generation || this.#updates.get(server) !== update) return;
+      // A reload meanwhile may have taken the server away; one that stays keeps its number.
+      if (name === undefined || this.#snapshot.servers[server]?.name !== name) return;
+      if (this.#updates.get(server) !== update) return;
       this.#discoveries.set(server, packed);
       this.#dirty = true;
     } finally {
@@ -129,7 +129,6 @@ export class Catalog {
     });
     this.#snapshot = snapshot;
     this.#discoveries = moved;
-    this.#generation += 1;
     this.#dirty = true;
     await this.#schedule();
   }
@@ -209,7 +208,7 @@ export class Catalog {
         http: server.endpoints.some(({ transport }) => transport === 'http'),
         passesMethods: server.methods.length > 0,
       })),
-      discoveries: [...this.#discoveries.values()].sort((a, b) => a.server - b.server),
+      discoveries: inOrder([...this.#discoveries.values()], this.#snapshot.order ?? []),
     };
   }
 
@@ -224,6 +223,13 @@ export class Catalog {
     this.#reported = seen;
     return fresh;
   }
+}
+
+/** In the order of the configuration: lists and ties between equal names follow it. */
+function inOrder(discoveries: PackedDiscovery[], order: readonly number[]): PackedDiscovery[] {
+  const places = new Map(order.map((server, place) => [server, place]));
+  const position = ({ server }: PackedDiscovery): number => places.get(server) ?? server;
+  return discoveries.sort((a, b) => position(a) - position(b));
 }
 
 async function packDiscovery(discovery: Discovery): Promise<PackedDiscovery> {

@@ -1,5 +1,6 @@
 /** Puts result objects together: list pages, `initialize` and `server/discover`. */
 import { createHash } from 'node:crypto';
+import { isVacant } from '../../config/numbering.js';
 import { Era, LATEST_LEGACY, REVISIONS, Revision } from '../../protocol/revisions.js';
 import { toLatin1 } from './json-text.js';
 import { packTexts } from './pack.js';
@@ -130,7 +131,8 @@ function passedOn(input: CatalogInput, era: number): Record<string, object> {
  * only once, and what arrives later is told with list_changed.
  */
 export function mergeCapabilities(input: CatalogInput): Capabilities {
-  const early = input.discoveries.length < input.servers.length || input.servers.length === 0;
+  const servers = input.servers.filter((server) => !isVacant(server)).length;
+  const early = input.discoveries.length < servers || servers === 0;
   const any = (key: keyof Capabilities): boolean => input.discoveries.some(({ capabilities }) => capabilities[key]);
   return {
     tools: early || any('tools'),

@@ -45,6 +45,7 @@ export function testSnapshot(change: Partial<Snapshot> = {}, limits: Partial<Lim
     name: 'test',
     host: '127.0.0.1',
     port: 0,
+    listens: true,
     admin: null,
     workers: 1,
     frontEnd: 'auto',

@@ -47,6 +47,7 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
     name: 'test',
     host: '127.0.0.1',
     port: 0,
+    listens: true,
     admin: null,
     workers: 1,
     frontEnd: 'auto',
