@@ -8,7 +8,8 @@ import type { Exchange } from '../request/exchange.js';
 import type { ExchangeTable } from '../request/exchanges.js';
 import type { Milliseconds } from '../units.js';
 import { BaseEndpoint, DeferredFailures, type EndpointContext, type UpstreamLog } from './endpoint.js';
-import { UpstreamServer } from './server.js';
+import type { UpstreamServer } from './server.js';
+import { callsOf, Succession } from './succession.js';
 import type { CallSink, UpstreamEvents } from './types.js';
 
 export type { EndpointStats, UpstreamLog } from './endpoint.js';
@@ -36,7 +37,8 @@ const SWEEP_MS: Milliseconds = 50;
 
 /** See the file comment. */
 export class UpstreamPool {
-  readonly servers: readonly UpstreamServer[];
+  readonly #context: EndpointContext;
+  readonly #succession: Succession;
   readonly #table: ExchangeTable;
   #sweep: NodeJS.Timeout | undefined;
   #logLevel: number = NO_LEVEL;
@@ -46,7 +48,7 @@ export class UpstreamPool {
   constructor(options: UpstreamPoolOptions) {
     const { snapshot } = options;
     this.#table = options.table;
-    const context: EndpointContext = {
+    this.#context = {
       table: options.table,
       decoder: options.decoder,
       sink: options.sink,
@@ -56,7 +58,34 @@ export class UpstreamPool {
       stopGraceMs: options.stopGraceMs ?? 2_000,
       routeTimeouts: snapshot.routes.map((route) => route.requestTimeoutMs),
     };
-    this.servers = snapshot.servers.map((server, index) => new UpstreamServer(context, options.events, index, server));
+    this.#succession = new Succession(this.#context, options.events, snapshot.servers, (server) => {
+      if (this.#logLevel < NO_LEVEL) server.setLogLevel(LEVELS[this.#logLevel]!);
+    });
+  }
+
+  /** By number; where a configuration has none any more stands one without endpoints. */
+  get servers(): readonly UpstreamServer[] {
+    return this.#succession.servers;
+  }
+
+  /** Whether servers whose endpoints a reload changed have yet to take over. */
+  get changing(): boolean {
+    return this.#succession.changing;
+  }
+
+  /**
+   * Follows another snapshot of the same numbering (src/config/numbering.ts): unchanged servers go on, new ones start,
+   * changed ones are succeeded. Those that are gone serve until {@link retire}.
+   */
+  replace(snapshot: Snapshot): void {
+    this.#context.limits = snapshot.limits;
+    this.#context.routeTimeouts = snapshot.routes.map((route) => route.requestTimeoutMs);
+    this.#succession.replace(snapshot);
+  }
+
+  /** Lets servers that the snapshot does not have finish their calls, up to `limits.drainMs`, and stops them. */
+  retire(snapshot: Snapshot): void {
+    this.#succession.retire(snapshot);
   }
 
   /** Starts every endpoint and returns at once; `events` tells what becomes of them. */
@@ -81,7 +110,7 @@ export class UpstreamPool {
   wantLogLevel(level: number): void {
     if (level >= this.#logLevel) return;
     this.#logLevel = Math.min(level, DEFAULT_LEVEL);
-    for (const server of this.servers) server.setLogLevel(LEVELS[this.#logLevel]!);
+    this.#succession.forEach((server) => server.setLogLevel(LEVELS[this.#logLevel]!));
   }
 
   /** A legacy session is over: its lanes take no more calls and are stopped. */
@@ -93,7 +122,9 @@ export class UpstreamPool {
   /** Calls in flight over all servers. */
   get inFlight(): number {
     let count = 0;
-    for (const server of this.servers) for (const endpoint of server.endpoints) count += endpoint.inFlight;
+    this.#succession.forEach((server) => {
+      count += callsOf(server);
+    });
     return count;
   }
 
@@ -117,15 +148,18 @@ export class UpstreamPool {
     while (this.inFlight > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    await Promise.all(this.servers.map((server) => server.stop()));
+    await this.#succession.stop();
     clearInterval(this.#sweep);
   }
 
   #tick(): void {
     this.#now = performance.now();
-    for (const server of this.servers) server.tick(this.#now);
+    this.#succession.forEach(this.#tickServer);
+    this.#succession.tick(this.#now);
     if (this.inFlight > 0) this.#table.forEach(this.#expire);
   }
+
+  readonly #tickServer = (server: UpstreamServer): void => server.tick(this.#now);
 
   readonly #expire = (exchange: Exchange): void => {
     // A person may be thinking: while the client is asked, its own time limit holds.
