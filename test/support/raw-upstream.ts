@@ -71,10 +71,10 @@ export const RAW_TOOLS = [
 export async function rawUpstream(
   scope: TestScope,
   script: Script,
-  options: { family?: 'legacy' | 'modern'; port?: number; tools?: readonly object[] } = {},
+  options: { family?: 'legacy' | 'modern'; port?: number; tools?: readonly object[]; capabilities?: object } = {},
 ): Promise<RawUpstream> {
   const family = options.family ?? 'legacy';
-  const tools = options.tools ?? RAW_TOOLS;
+  const offer = { tools: options.tools ?? RAW_TOOLS, capabilities: { tools: {}, ...options.capabilities } };
   const requests: ReceivedRequest[] = [];
   let current = script;
   let aborted = 0;
@@ -101,7 +101,7 @@ export async function rawUpstream(
     };
     requests.push(request);
     const answer = makeAnswer(request, response);
-    if (!handshake(family, tools, request, answer)) await current(request, answer);
+    if (!handshake(family, offer, request, answer)) await current(request, answer);
   });
   server.on('connection', (socket) => {
     connections += 1;
@@ -169,7 +169,7 @@ function makeAnswer(request: ReceivedRequest, response: ServerResponse): Answer 
 /** Answers what a gateway asks before it can send calls. Says whether it did. */
 function handshake(
   family: 'legacy' | 'modern',
-  tools: readonly object[],
+  { tools, capabilities }: { tools: readonly object[]; capabilities: object },
   request: ReceivedRequest,
   answer: Answer,
 ): boolean {
@@ -181,7 +181,7 @@ function handshake(
   else {
     switch (request.message?.method) {
       case 'server/discover':
-        if (modern) answer.result({ ...complete, supportedVersions: ['2026-07-28'], capabilities: { tools: {} } });
+        if (modern) answer.result({ ...complete, supportedVersions: ['2026-07-28'], capabilities });
         else error(request, answer, -32601, 'Method not found');
         return true;
       case 'initialize':
@@ -190,10 +190,7 @@ function handshake(
           error(request, answer, -32022, 'Unsupported protocol version', data);
         } else {
           const { protocolVersion } = request.message.params;
-          answer.result(
-            { protocolVersion, capabilities: { tools: {} }, serverInfo },
-            { 'mcp-session-id': 'raw-session' },
-          );
+          answer.result({ protocolVersion, capabilities, serverInfo }, { 'mcp-session-id': 'raw-session' });
         }
         return true;
       case 'notifications/initialized':

@@ -110,8 +110,9 @@ export function modernHeaders(message: Message): Record<string, string> {
     'mcp-protocol-version': params._meta['io.modelcontextprotocol/protocolVersion'],
     'mcp-method': method,
   };
-  const name = method === 'resources/read' ? params.uri : params.name;
-  if (['tools/call', 'prompts/get', 'resources/read'].includes(method) && typeof name === 'string') {
+  const name = method === 'resources/read' ? params.uri : method.startsWith('tasks/') ? params.taskId : params.name;
+  const named = ['tools/call', 'prompts/get', 'resources/read', 'tasks/get', 'tasks/update', 'tasks/cancel'];
+  if (named.includes(method) && typeof name === 'string') {
     headers['mcp-name'] = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(name)
       ? name
       : `=?base64?${Buffer.from(name).toString('base64')}?=`;
