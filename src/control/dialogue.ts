@@ -43,6 +43,8 @@ export interface DialogueParts {
   readonly streams: StandaloneStreams;
   upstreams(): UpstreamPool;
   stages(): DialogueStages;
+  /** `"_meta":{"io.modelcontextprotocol/serverInfo":…}` of the gateway. */
+  serverInfo(): Uint8Array;
 }
 
 /** See the file comment. */
@@ -90,6 +92,7 @@ export class Dialogue {
       limits,
       table,
       handles: new HandleSealer(sessionSecrets(snapshot.sessions), 'parked call', 'sy1p.'),
+      serverInfo: () => parts.serverInfo(),
       suspend: (exchange, result) => stages().suspend(exchange, result),
       message: (exchange, bytes, length, spans) => stages().message(exchange, bytes, length, spans),
       fail: (exchange, code) => stages().fail(exchange, code),
@@ -125,6 +128,12 @@ export class Dialogue {
     const own = new Int32Array(SPAN_COUNT);
     decoder.scan(sealed, sealed.length, own, UPSTREAM_DEPTH);
     this.#stages().message(exchange, sealed, sealed.length, own);
+  }
+
+  /** A call is over that an upstream has asked something for. */
+  over(exchange: Exchange): void {
+    if (exchange.era === Era.modern) this.parked.over(exchange);
+    else this.requests.over(exchange);
   }
 
   /** The endpoint waits no longer for answers. */

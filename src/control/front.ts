@@ -75,6 +75,7 @@ export class Front {
       sessions,
       streams,
       upstreams: () => parts.upstreams(),
+      serverInfo: () => this.#serverInfo,
       stages: () => ({
         event: (exchange, message) => write.event(exchange, message),
         suspend: (exchange, result) => write.suspend(exchange, result),
@@ -102,7 +103,7 @@ export class Front {
       log: NO_LOG,
       inputRequired: (exchange, bytes, length, spans) => dialogue.rounds.inputRequired(exchange, bytes, length, spans),
       urlRequired: (exchange, bytes, length, spans) => dialogue.parked.urlRequired(exchange, bytes, length, spans),
-      unanswered: (exchange) => dialogue.requests.over(exchange),
+      unanswered: (exchange) => dialogue.over(exchange),
       finished: (exchange) => parts.accounting.finished(exchange),
       recycle: (exchange) => table.release(exchange),
     });

@@ -32,6 +32,7 @@ const QUOTE = Buffer.from('"');
 const UPSTREAM = Buffer.from(',"upstream":');
 const RETRY_AFTER = Buffer.from(',"retryAfterMs":');
 const URI = Buffer.from(',"uri":"');
+const REQUIRED = Buffer.from(',"requiredCapabilities":');
 const SUPPORTED = Buffer.from(`,"supported":["${REVISIONS[Revision.r2026_07_28]}"],"requested":`);
 
 function hex(composer: Composer, value: number): void {
@@ -50,7 +51,7 @@ export function correlationId(exchange: Exchange): string {
 
 /**
  * Appends the JSON-RPC error for `code` to `composer`: the client's id, the table's code and sentence,
- * `data: {code, retryable, correlationId, upstream?, retryAfterMs?, supported?, requested?, uri?}`.
+ * `data: {code, retryable, correlationId, upstream?, retryAfterMs?, supported?, requested?, requiredCapabilities?, uri?}`.
  *
  * @param upstream name of the server concerned as a JSON string token, or null
  */
@@ -71,6 +72,7 @@ export function errorBody(
   if (upstream !== null) composer.put(UPSTREAM).put(upstream);
   if (retryAfterMs > 0) composer.put(RETRY_AFTER).integer(retryAfterMs);
   if (code === 'GW_UNSUPPORTED_VERSION') composer.put(SUPPORTED).text(JSON.stringify(exchange.detail));
+  else if (code === 'GW_CAPABILITY_REQUIRED' && exchange.detail !== '') composer.put(REQUIRED).text(exchange.detail);
   // The characters of a JSON string as they came, escapes included.
   else if (code === 'GW_UNKNOWN_RESOURCE' && exchange.detail !== '') composer.put(URI).text(exchange.detail).put(QUOTE);
   composer.put(CLOSE);

@@ -214,6 +214,11 @@ export class WriteStage {
         reply.send(200, this.head(exchange, JSON_HEAD), composer.bytes, 0, composer.length);
       }
     }
+    // Others may wait for its result, which is not to be shared any more: it depends on answers.
+    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) {
+      this.#options.release(exchange);
+      exchange.verdict[VerdictWord.verdict] = Verdict.forward;
+    }
     this.#options.finished(exchange);
     exchange.reply = null;
     exchange.streaming = false;
