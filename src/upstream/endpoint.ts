@@ -25,12 +25,13 @@ export interface EndpointContext {
   readonly decoder: Decoder;
   readonly sink: CallSink;
   readonly log: UpstreamLog;
-  readonly limits: LimitsSnapshot;
+  /** Those of the newest snapshot: a reload replaces them. */
+  limits: LimitsSnapshot;
   readonly later: DeferredFailures;
   /** How long a child may take after each step of being stopped. */
   readonly stopGraceMs: Milliseconds;
   /** How long a route lets a call take, ms; 0 = the server's limit. By route index. */
-  readonly routeTimeouts: readonly Milliseconds[];
+  routeTimeouts: readonly Milliseconds[];
 }
 
 /** What an endpoint tells its server. */
