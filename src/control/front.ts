@@ -4,12 +4,13 @@
  * through the stages.
  */
 import { decoder } from '../../native/index.js';
-import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
+import { isVacant } from '../config/numbering.js';
+import type { RouteSnapshot, ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
 import { corsHead, type PlainAnswer } from '../request/accept/index.js';
 import { DecodeStage } from '../request/decode/index.js';
 import { Dispatcher } from '../request/dispatch/index.js';
-import { type Exchange, Phase } from '../request/exchange.js';
+import { type Exchange, Phase, type SessionLike } from '../request/exchange.js';
 import type { ExchangeTable } from '../request/exchanges.js';
 import { Pipeline } from '../request/pipeline.js';
 import { SendStage } from '../request/send/index.js';
@@ -19,6 +20,7 @@ import { LocalAnswers } from '../request/write/local.js';
 import { NO_LOG } from '../request/write/streams.js';
 import type { Session, SessionTable, StandaloneStreams } from '../session/index.js';
 import { Counter } from '../shared/counters.js';
+import { VerdictWord } from '../shared/records.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { CallSink } from '../upstream/types.js';
 import type { Accounting } from './accounting.js';
@@ -29,6 +31,7 @@ import type { WorkerPool } from './worker-pool.js';
 
 /** What the front is made of besides itself. */
 export interface FrontParts {
+  /** The rules in force; its members change with a reload (in-force.ts). */
   readonly snapshot: Snapshot;
   readonly table: ExchangeTable;
   readonly pool: WorkerPool;
@@ -37,7 +40,7 @@ export interface FrontParts {
   readonly streams: StandaloneStreams;
   readonly accounting: Accounting;
   /** Every exchange keeps its body, for the access log. */
-  readonly keepBodies: boolean;
+  keepBodies(): boolean;
   /** The upstream pool; asked for at each use because it is made after the front. */
   upstreams(): UpstreamPool;
   /** `/health` and `/ready` of the data port. */
@@ -48,6 +51,8 @@ export interface FrontParts {
 
 /** Catalog versions a verdict may still refer to while its call is on its way. */
 const KEPT_CATALOGS = 4;
+/** Snapshots before the one in force that a call in flight may refer to. */
+const KEPT_SNAPSHOTS = 4;
 
 /** The assembled front; see the file comment. */
 export class Front {
@@ -60,8 +65,9 @@ export class Front {
   readonly dialogue: Dialogue;
   readonly #parts: FrontParts;
   readonly #catalogs: PreparedCatalog[] = [];
-  readonly #names: Buffer[];
-  readonly #serverInfo: Buffer;
+  readonly #earlier: Snapshot[] = [];
+  #names: Buffer[];
+  #serverInfo: Buffer;
 
   constructor(parts: FrontParts) {
     const { snapshot, table, pool, sessions, streams } = parts;
@@ -82,6 +88,7 @@ export class Front {
         message: (exchange, bytes, length, spans) => write.message(exchange, bytes, length, spans),
         again: (exchange, bytes, length) => send.again(exchange, bytes, length),
         send: (exchange, bytes, length) => send.send(exchange, bytes, length),
+        unanswerable: (exchange, code, sentence) => write.unanswerable(exchange, code, sentence),
         fail: (exchange, code) => write.fail(exchange, code),
         refuse: (exchange, code) => write.refuse(exchange, code),
       }),
@@ -102,42 +109,50 @@ export class Front {
       release: (exchange) => dispatcher.release(exchange),
       log: NO_LOG,
       inputRequired: (exchange, bytes, length, spans) => dialogue.rounds.inputRequired(exchange, bytes, length, spans),
-      urlRequired: (exchange, bytes, length, spans) => dialogue.parked.urlRequired(exchange, bytes, length, spans),
+      urlRequired: (exchange, bytes, length, spans) => dialogue.urlRequired(exchange, bytes, length, spans),
       unanswered: (exchange) => dialogue.over(exchange),
       finished: (exchange) => parts.accounting.finished(exchange),
       recycle: (exchange) => table.release(exchange),
     });
     const send = new SendStage({
       server: (index) => parts.upstreams().servers[index] ?? null,
-      route: (index) => snapshot.routes[index] ?? null,
+      route: (verdict) => this.#route(verdict),
       catalog: (version) => this.#catalog(version),
       retried: () => pool.counters.add(Counter.upstreamRetries),
       fail: (exchange, code) => write.fail(exchange, code),
     });
+    const endSession = (session: SessionLike): void => {
+      const stream = streams.end(session as Session);
+      if (stream !== null) write.abandon(stream);
+      sessions.end(session);
+      dialogue.sessionEnded(session.id);
+    };
     const local = new LocalAnswers({
       write,
       answers: () => parts.catalog.current,
       createSession: (revision, capabilities, clientInfo, subject) =>
         sessions.create(revision, capabilities, clientInfo, subject),
-      endSession: (session) => {
-        const stream = streams.end(session as Session);
-        if (stream !== null) write.abandon(stream);
-        sessions.end(session);
-        dialogue.sessionEnded(session.id);
-      },
+      endSession,
       answered: (exchange, bytes) => dialogue.requests.answered(exchange, bytes),
       noted: (exchange, bytes) => dialogue.requests.clientNoted(exchange, bytes),
       subscribe: (exchange, bytes) => dialogue.subscriptions.subscribe(exchange, bytes),
       listen: (exchange, bytes) => dialogue.subscriptions.listen(exchange, bytes),
       task: (exchange, bytes, length) => dialogue.tasks.task(exchange, bytes, length),
       openStandaloneStream: (exchange) => this.#openStream(exchange),
-      cancel: (exchange, bytes, start, end) => this.pipeline.cancel(exchange, bytes, start, end),
+      cancel: (exchange, bytes, start, end) => {
+        this.pipeline.cancel(exchange, bytes, start, end);
+        dialogue.requests.clientCancelled(exchange, bytes, start, end);
+      },
       levelChanged: (session) => parts.upstreams().wantLogLevel(session.logLevel),
     });
     const decode = new DecodeStage({
       decoder,
-      maxDepth: limits.maxDepth,
-      authRequired: snapshot.auth.type !== 'none',
+      get maxDepth() {
+        return limits.maxDepth;
+      },
+      get authRequired() {
+        return snapshot.auth.type !== 'none';
+      },
       openSession: (id) => sessions.open(id),
       wantLogLevel: (level) => parts.upstreams().wantLogLevel(level),
       next: (exchange, bytes, length) => this.pipeline.decoded(exchange, bytes, length),
@@ -160,6 +175,7 @@ export class Front {
       failed: (exchange, code, sent) => {
         const { generation } = exchange;
         try {
+          if (exchange.openRequests > 0 && exchange.phase !== Phase.parked) dialogue.requests.over(exchange);
           if (exchange.phase === Phase.parked) dialogue.parked.failed(exchange, code);
           else send.failed(exchange, code, sent);
         } catch (error) {
@@ -183,9 +199,15 @@ export class Front {
       resume: (exchange, bytes, length) => dialogue.parked.resume(exchange, bytes, length),
       splitBatch: (bytes, length, out) => decoder.splitBatch(bytes, length, out),
       maxBatch: limits.maxBatch,
-      keepBodies: parts.keepBodies,
+      get keepBodies() {
+        return parts.keepBodies();
+      },
       streamClosed: (exchange) => {
         if (!streams.remove(exchange)) dialogue.subscriptions.closed(exchange);
+      },
+      sessionClosed: (sessionId) => {
+        const session = sessions.open(sessionId);
+        if (session !== null) endSession(session);
       },
       plain: (path) => parts.plain(path),
       broke: (error) => parts.broke(error),
@@ -198,6 +220,29 @@ export class Front {
     this.#catalogs.length = Math.min(this.#catalogs.length, KEPT_CATALOGS);
     this.#parts.accounting.setCatalog(next);
     this.dispatcher.setCatalog(next.table);
+  }
+
+  /**
+   * Follows a reload, once the rules in force (`parts.snapshot`) are the new ones.
+   *
+   * @param before the snapshot that was in force; calls in flight finish by its routes
+   */
+  reconfigure(before: Snapshot): void {
+    const { snapshot } = this.#parts;
+    this.#earlier.unshift(before);
+    this.#earlier.length = Math.min(this.#earlier.length, KEPT_SNAPSHOTS);
+    this.#serverInfo = serverInfo(snapshot.name, packageVersion);
+    // The name of a server that is gone stays: its last answers bear it.
+    const names = serverNames(snapshot.servers);
+    this.#names = names.map((name, index) => (isVacant(snapshot.servers[index]!) ? (this.#names[index] ?? name) : name));
+  }
+
+  /** By its own snapshot: the same number may mean another route after a reload. */
+  #route(verdict: Int32Array): RouteSnapshot | null {
+    const { snapshot } = this.#parts;
+    const version = verdict[VerdictWord.snapshotVersion]!;
+    const rules = version === snapshot.version ? snapshot : this.#earlier.find((known) => known.version === version);
+    return rules?.routes[verdict[VerdictWord.route]!] ?? null;
   }
 
   #catalog(version: number): PreparedCatalog | null {

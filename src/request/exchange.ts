@@ -94,6 +94,12 @@ export const Wish = {
   task: 1 << 2,
 } as const;
 
+/** A connection that carries many messages, as the stages know it. */
+export interface ClientLink {
+  /** 128 bits of the digest of the subject that opened it; only its messages are taken. null = it needs no look. */
+  readonly subject: Int32Array | null;
+}
+
 /** The other end of a connection. */
 export interface Peer {
   /** Its address as text; empty when the connection is gone. */
@@ -127,7 +133,7 @@ export class Exchange {
   /** The message came without the headers of Streamable HTTP, so there is nothing it has to agree with. */
   headerless = false;
   /** The client's connection where it carries many messages (WebSocket, stdio, in-process, HTTP with SSE); null = one HTTP request. */
-  link: object | null = null;
+  link: ClientLink | null = null;
   /** Where `remoteAddress` comes from when it is asked for first; null = nowhere (any more). */
   peer: Peer | null = null;
   #remoteAddress = '';

@@ -46,6 +46,8 @@ export interface PipelineOptions {
   readonly keepBodies: boolean;
   /** A standalone stream's client is gone. */
   streamClosed(exchange: Exchange): void;
+  /** The connection that opened a session is gone. */
+  sessionClosed(sessionId: string): void;
   /** `/health` and `/ready`. */
   plain(path: string): PlainAnswer | null;
   /** A stage threw, which none should: for the log. */
@@ -128,12 +130,24 @@ export class Pipeline implements FrontHandler {
     return this.#options.plain(path);
   }
 
+  ended(sessionId: string): void {
+    try {
+      this.#options.sessionClosed(sessionId);
+    } catch (error) {
+      this.#options.broke(error);
+    }
+  }
+
   drained(exchange: Exchange): void {
     this.#options.write.drained(exchange);
   }
 
   aborted(exchange: Exchange): void {
     exchange.reply = null;
+    if (exchange.link !== null) {
+      this.#linkLost(exchange);
+      return;
+    }
     // A batch ends when its elements have: they answer into it.
     if (exchange.batch !== null) return;
     const { phase } = exchange;
@@ -157,6 +171,31 @@ export class Pipeline implements FrontHandler {
       // Before 2026-07-28 a lost connection is not a cancellation: the call goes on and its answer is dropped.
       exchange.upstream.resume(exchange);
     }
+  }
+
+  /** Nobody can come back to a connection: what came on it ends with it, whatever the era. */
+  #linkLost(exchange: Exchange): void {
+    const { batch } = exchange;
+    if (batch === null) {
+      this.#stop(exchange);
+      this.#options.write.abandon(exchange);
+      return;
+    }
+    // The batch itself ends with its last element.
+    this.#options.table.forEach((element) => {
+      if (element === exchange || element.batch !== batch) return;
+      this.#stop(element);
+      this.#options.write.cancelled(element);
+    });
+  }
+
+  /** Stops what is done for an exchange. @returns false when nothing is under way that could be stopped */
+  #stop(exchange: Exchange): boolean {
+    if (exchange.phase === Phase.deciding) this.#options.dispatch.forget(exchange);
+    else if (exchange.upstream !== null) this.#cancelUpstream(exchange);
+    else if (exchange.phase === Phase.streaming) this.#options.streamClosed(exchange);
+    else return exchange.phase === Phase.asking;
+    return true;
   }
 
   #cancelUpstream(exchange: Exchange): void {
@@ -199,14 +238,23 @@ export class Pipeline implements FrontHandler {
       write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
       return;
     }
+    const subject = exchange.link?.subject ?? null;
+    if (subject !== null && !sameSubject(subject, verdict)) {
+      if (kind === Verdict.lead) this.#options.dispatch.release(exchange);
+      write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
+      return;
+    }
     switch (kind) {
       case Verdict.forward:
       case Verdict.lead:
+        exchange.reply?.taken();
         if ((exchange.wishes & Wish.continued) !== 0 && this.#options.resume(exchange, bytes, length)) return;
         this.#options.send.send(exchange, bytes, length);
         return;
       case Verdict.local:
-        this.#options.local.answer(exchange, bytes, length);
+        // A connection may be opened; what comes on it is judged message by message.
+        if (session === null && exchange.spans[Span.method] === Operation.stream) write.empty(exchange, 200);
+        else this.#options.local.answer(exchange, bytes, length);
         return;
       case Verdict.cached:
         write.result(exchange, payload);
@@ -216,20 +264,33 @@ export class Pipeline implements FrontHandler {
     }
   }
 
-  /** A client cancels its request with the id `bytes[start, end)` (`notifications/cancelled`, legacy eras). */
-  cancel(origin: Exchange, bytes: Uint8Array, start: number, end: number): void {
+  /**
+   * A client cancels its request with the id `bytes[start, end)` (`notifications/cancelled`): of its session, or on the
+   * same connection where that carries many messages.
+   *
+   * @returns whether there was one
+   */
+  cancel(origin: Exchange, bytes: Uint8Array, start: number, end: number): boolean {
+    const { link } = origin;
+    // By id: the table may have dropped the session's state meanwhile and made it anew.
+    const sessionId = origin.session?.id;
+    let isFound = false;
     this.#options.table.forEach((exchange) => {
-      // By id: the table may have dropped the session's state meanwhile and made it anew.
-      if (exchange === origin || exchange.session === null || exchange.session.id !== origin.session?.id) return;
+      if (exchange === origin) return;
+      if (link !== null) {
+        if (exchange.link !== link) return;
+      } else if (exchange.session === null || exchange.session.id !== sessionId) {
+        return;
+      }
       if (exchange.idLength !== end - start) return;
       for (let index = 0; index < exchange.idLength; index += 1) {
         if (exchange.id[index] !== bytes[start + index]) return;
       }
-      if (exchange.phase === Phase.deciding) this.#options.dispatch.forget(exchange);
-      else if (exchange.upstream !== null) this.#cancelUpstream(exchange);
-      else return;
+      if (!this.#stop(exchange)) return;
+      isFound = true;
       this.#options.write.cancelled(exchange);
     });
+    return isFound;
   }
 
   /** Splits a batch; every element becomes an exchange of its own. */
@@ -277,6 +338,9 @@ function copyHead(parent: Exchange, element: Exchange): void {
   element.token = parent.token;
   element.sessionId = parent.sessionId;
   element.versionHeader = parent.versionHeader;
+  element.headerless = parent.headerless;
+  element.framing = parent.framing;
+  element.link = parent.link;
   element.remoteAddress = parent.remoteAddress;
   element.startedAt = parent.startedAt;
   element.session = parent.session;

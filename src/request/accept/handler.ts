@@ -22,12 +22,14 @@ export interface FrontHandler {
    * @param bytes the body; valid only during the call, `length` bytes of it count
    */
   request(exchange: Exchange, bytes: Uint8Array, length: number): void;
-  /** A GET on the endpoint. */
+  /** A GET on the endpoint; on a connection without a session (`link`) whether it may be opened, answered with 200. */
   stream(exchange: Exchange): void;
   /** A DELETE on the endpoint. */
   terminate(exchange: Exchange): void;
   /** A request that must not go further: render the row of `code`, then release. Never called with a body. */
   refuse(exchange: Exchange, code: ErrorCode): void;
+  /** A connection that carries many messages is gone, and with it the session that it opened (as by a DELETE). */
+  ended(sessionId: string): void;
   /** The queue towards the client of a streamed answer is empty again. */
   drained(exchange: Exchange): void;
   /** The client is gone before the answer was complete. `exchange.reply` is already without effect. */

@@ -8,8 +8,11 @@ import { NodeFrontEnd } from './node.js';
 import { UwsFrontEnd } from './uws.js';
 import { loadUws } from './uws-binding.js';
 
+export type { ConnectionLimits } from './connection.js';
 export { corsHead } from './cors.js';
 export type { FrontEnd, FrontEndKind, FrontEndOptions, FrontHandler, PlainAnswer } from './handler.js';
+export { type LocalConnection, openLocalConnection } from './in-process.js';
+export { type StdioDoor, type StdioDoorOptions, serveStdio } from './stdio.js';
 
 /**
  * Which front end `choice` means on this machine: `auto` is uWebSockets.js where its binary loads.

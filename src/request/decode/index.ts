@@ -86,7 +86,7 @@ export class DecodeStage {
       options.refuse(exchange, exchange.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
       return;
     }
-    if (exchange.accepts !== (Accepts.json | Accepts.sse)) {
+    if (!exchange.headerless && exchange.accepts !== (Accepts.json | Accepts.sse)) {
       options.refuse(exchange, 'GW_NOT_ACCEPTABLE');
       return;
     }
@@ -137,7 +137,9 @@ export class DecodeStage {
       options.refuse(exchange, 'GW_NOT_ACCEPTABLE_STREAM');
       return;
     }
-    if (!this.#legacySession(exchange)) return;
+    // Whether a connection may be opened is asked before it can have a session.
+    const opens = exchange.link !== null && exchange.sessionId === '' && operation === Operation.stream;
+    if (!opens && !this.#legacySession(exchange)) return;
     options.next(exchange, NO_BYTES, 0);
   }
 
@@ -168,6 +170,9 @@ export class DecodeStage {
       if (spans[Span.method] === Method.initialize) this.#options.refuse(exchange, 'GW_HEADER_MISMATCH');
       else if (kind === Kind.notification) this.#modernNotification(exchange, bytes, length);
       else this.#options.refuse(exchange, 'GW_ENVELOPE');
+    } else if (kind === Kind.notification && exchange.link !== null && exchange.sessionId === '') {
+      // Modern notifications may come without an envelope; a legacy client has none to send before `initialize`.
+      this.#modernNotification(exchange, bytes, length);
     } else {
       this.#legacy(exchange, bytes, length, inBatch);
     }
@@ -228,10 +233,12 @@ export class DecodeStage {
       exchange.detail = Buffer.from(bytes.subarray(claimStart, Math.min(claimEnd, claimStart + 64))).toString('latin1');
       return 'GW_UNSUPPORTED_VERSION';
     }
-    if (versionHeader === '' || methodHeader === '') return 'GW_HEADER_MISMATCH';
+    const { headerless } = exchange;
+    if (!headerless && (versionHeader === '' || methodHeader === '')) return 'GW_HEADER_MISMATCH';
     if (isNamed(method)) {
-      if (!exchange.hasNameHeader) return 'GW_HEADER_MISMATCH';
+      if (!headerless && !exchange.hasNameHeader) return 'GW_HEADER_MISMATCH';
       if (spans[Span.nameStart]! < 0) return 'GW_MISSING_NAME';
+      if (headerless) return null;
       const escaped = (flags & Flag.nameEscaped) !== 0;
       if (!sameName(exchange.nameHeader, bytes, spans[Span.nameStart]!, spans[Span.nameEnd]!, escaped)) {
         return 'GW_HEADER_MISMATCH';
@@ -255,6 +262,12 @@ export class DecodeStage {
         this.#options.refuse(exchange, 'GW_ALREADY_INITIALIZED');
         return;
       }
+      exchange.revision = LATEST_LEGACY;
+      this.#options.next(exchange, bytes, length);
+      return;
+    }
+    if (method === Method.ping && exchange.link !== null && exchange.sessionId === '') {
+      // The one request that a connection may carry before `initialize` is answered (MCP, lifecycle).
       exchange.revision = LATEST_LEGACY;
       this.#options.next(exchange, bytes, length);
       return;

@@ -134,7 +134,9 @@ export class LocalAnswers {
   #cancel(exchange: Exchange, bytes: Uint8Array): void {
     const { spans } = exchange;
     const start = spans[Span.requestIdStart]!;
-    if (start >= 0 && spans[Span.kind] !== Kind.request && exchange.era === Era.legacy) {
+    // Over HTTP a modern client cancels by closing its stream; where a connection is shared it has to say so.
+    const mayCancel = exchange.era === Era.legacy || exchange.link !== null;
+    if (start >= 0 && spans[Span.kind] !== Kind.request && mayCancel) {
       this.#options.cancel(exchange, bytes, start, spans[Span.requestIdEnd]!);
     }
     this.#take(exchange);

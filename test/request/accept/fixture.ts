@@ -92,6 +92,7 @@ export interface TestFront {
   readonly refused: ErrorCode[];
   readonly aborted: Exchange[];
   readonly drained: Exchange[];
+  readonly ended: string[];
   close(): Promise<void>;
 }
 
@@ -118,6 +119,7 @@ export async function openTestFront(
   const refused: ErrorCode[] = [];
   const aborted: Exchange[] = [];
   const drained: Exchange[] = [];
+  const ended: string[] = [];
   const take = (seenKind: Seen['kind'], exchange: Exchange, body: Buffer): void => {
     seen.push({
       kind: seenKind,
@@ -149,6 +151,7 @@ export async function openTestFront(
         aborted.push(exchange);
         table.release(exchange);
       },
+      ended: (sessionId) => ended.push(sessionId),
       plain: (path) =>
         path === '/health' ? { status: 200, contentType: 'application/json', body: '{"status":"ok"}' } : null,
     },
@@ -161,6 +164,7 @@ export async function openTestFront(
     refused,
     aborted,
     drained,
+    ended,
     close: () => front.close(),
   };
   return test;

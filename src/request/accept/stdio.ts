@@ -1,0 +1,157 @@
+/** The stdio door: one client on a pair of pipes, one JSON-RPC message a line (MCP, stdio transport). */
+import type { Readable, Writable } from 'node:stream';
+import type { Milliseconds } from '../../units.js';
+import { Framing } from '../exchange.js';
+import type { ExchangeTable } from '../exchanges.js';
+import { ClientConnection, type ConnectionLimits, type ConnectionWire } from './connection.js';
+import type { FrontHandler } from './handler.js';
+import { MessageLines } from './message-lines.js';
+
+export interface StdioDoorOptions {
+  /** Where the client's messages come from. */
+  readonly input: Readable;
+  /** Where messages to the client go; nothing else may be written there. */
+  readonly output: Writable;
+  readonly handler: FrontHandler;
+  readonly table: ExchangeTable;
+  /** `limits` of the snapshot. */
+  readonly limits: ConnectionLimits & { readonly slowClientMs: Milliseconds; readonly drainMs: Milliseconds };
+  /** The bearer token that the client's messages are judged with; default none. */
+  readonly token?: string;
+}
+
+/** A client on stdio that is served. */
+export interface StdioDoor {
+  /**
+   * Resolves when the client is gone: its input ended and the requests before that are answered (within
+   * `limits.drainMs`), its output broke, or {@link close} was called.
+   */
+  readonly ended: Promise<void>;
+  /** Ends the connection at once; what is in flight is cancelled. The streams stay open. */
+  close(): void;
+}
+
+const NEWLINE = Buffer.from('\n');
+const LF = 10;
+const CR = 13;
+const SPACE = 32;
+const SWEEP_MS = 1000;
+const END_LOOK_MS = 5;
+
+/** Lines towards the client, written together once per turn of the loop. */
+class StdioWire implements ConnectionWire {
+  readonly framing = Framing.message;
+  readonly #input: Readable;
+  readonly #output: Writable;
+  readonly #close: () => void;
+  #isCorked = false;
+
+  constructor(input: Readable, output: Writable, close: () => void) {
+    this.#input = input;
+    this.#output = output;
+    this.#close = close;
+  }
+
+  send(bytes: Uint8Array, start: number, end: number): void {
+    const output = this.#output;
+    if (!output.writable) return;
+    const line = Buffer.allocUnsafe(end - start + NEWLINE.length);
+    line.set(bytes.subarray(start, end));
+    flatten(line, end - start);
+    line[end - start] = LF;
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      output.cork();
+      process.nextTick(this.#uncork);
+    }
+    output.write(line);
+  }
+
+  buffered(): number {
+    return this.#output.writableLength;
+  }
+
+  remoteAddress(): string {
+    return '';
+  }
+
+  close(): void {
+    this.#close();
+  }
+
+  pause(): void {
+    this.#input.pause();
+  }
+
+  resume(): void {
+    if (this.#input.isPaused()) this.#input.resume();
+  }
+
+  readonly #uncork = (): void => {
+    this.#isCorked = false;
+    this.#output.uncork();
+  };
+}
+
+/** Serves one client. `input` is read from now on. */
+export function serveStdio(options: StdioDoorOptions): StdioDoor {
+  const { input, output, handler, table, limits } = options;
+  let settle = (): void => {};
+  const ended = new Promise<void>((resolve) => {
+    settle = resolve;
+  });
+  const wire = new StdioWire(input, output, () => close());
+  const connection = new ClientConnection({ wire, handler, table, limits, token: options.token ?? '' });
+  const lines = new MessageLines(limits.maxBodyBytes, {
+    line: (bytes, start, end) => connection.receive(bytes.subarray(start, end), end - start),
+    tooLong: () => connection.refuse('GW_BODY_TOO_LARGE'),
+  });
+  let endingSince = 0;
+  let look: NodeJS.Timeout | null = null;
+  const sweep = setInterval(() => {
+    if (connection.stuck(performance.now(), limits.slowClientMs)) close();
+  }, SWEEP_MS);
+  sweep.unref();
+
+  const onData = (chunk: Buffer | string): void => lines.feed(typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
+  const onDrain = (): void => connection.drained();
+  const onEnd = (): void => {
+    if (endingSince > 0) return;
+    endingSince = performance.now();
+    lines.end();
+    connection.drain();
+    finish();
+  };
+  const finish = (): void => {
+    const isLate = performance.now() - endingSince >= limits.drainMs;
+    if ((connection.pending > 0 || output.writableLength > 0) && !isLate) look = setTimeout(finish, END_LOOK_MS);
+    else close();
+  };
+  const close = (): void => {
+    clearInterval(sweep);
+    if (look !== null) clearTimeout(look);
+    input.off('data', onData);
+    input.off('end', onEnd);
+    input.off('close', onEnd);
+    output.off('drain', onDrain);
+    output.off('close', close);
+    connection.closed();
+    settle();
+  };
+  input.on('data', onData);
+  input.on('end', onEnd);
+  input.on('close', onEnd);
+  // A broken pipe is the end of its stream; these stay, so that a late one ends nothing else.
+  input.on('error', onEnd);
+  output.on('error', close);
+  output.on('drain', onDrain);
+  output.on('close', close);
+  return { ended, close };
+}
+
+/** Line breaks between JSON tokens become spaces; inside strings they are escaped anyway. */
+function flatten(line: Buffer, end: number): void {
+  const content = line.subarray(0, end);
+  for (let at = content.indexOf(LF); at >= 0; at = content.indexOf(LF, at + 1)) content[at] = SPACE;
+  for (let at = content.indexOf(CR); at >= 0; at = content.indexOf(CR, at + 1)) content[at] = SPACE;
+}
