@@ -9,7 +9,7 @@ import type { ExchangeTable } from '../request/exchanges.js';
 import type { Milliseconds } from '../units.js';
 import { BaseEndpoint, DeferredFailures, type EndpointContext, type UpstreamLog } from './endpoint.js';
 import type { UpstreamServer } from './server.js';
-import { callsOf, Succession } from './succession.js';
+import { Succession } from './succession.js';
 import type { CallSink, UpstreamEvents } from './types.js';
 
 export type { EndpointStats, UpstreamLog } from './endpoint.js';
@@ -110,20 +110,30 @@ export class UpstreamPool {
   wantLogLevel(level: number): void {
     if (level >= this.#logLevel) return;
     this.#logLevel = Math.min(level, DEFAULT_LEVEL);
-    this.#succession.forEach((server) => server.setLogLevel(LEVELS[this.#logLevel]!));
+    this.#succession.forEach((server) => {
+      server.setLogLevel(LEVELS[this.#logLevel]!);
+    });
   }
 
   /** A legacy session is over: its lanes take no more calls and are stopped. */
-  sessionEnded(_sessionId: string): void {}
+  sessionEnded(sessionId: string): void {
+    this.#succession.forEach((server) => {
+      server.sessionEnded(sessionId);
+    });
+  }
 
   /** The client of a legacy session says that its roots changed: the servers on its lanes are told. */
-  rootsChanged(_sessionId: string): void {}
+  rootsChanged(sessionId: string): void {
+    this.#succession.forEach((server) => {
+      server.rootsChanged(sessionId);
+    });
+  }
 
   /** Calls in flight over all servers. */
   get inFlight(): number {
     let count = 0;
     this.#succession.forEach((server) => {
-      count += callsOf(server);
+      count += server.inFlight;
     });
     return count;
   }

@@ -3,9 +3,9 @@ import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange.js';
 import type { Milliseconds } from '../units.js';
-import { BackOff } from './back-off.js';
 import {
   type Balancer,
+  type Breaker,
   ConsecutiveFailureBreaker,
   type HealthBoard,
   LocalHealthBoard,
@@ -13,42 +13,49 @@ import {
 } from './balance.js';
 import { ControlError } from './control.js';
 import { createEndpoint } from './create-endpoint.js';
-import { discover, sameDiscovery } from './discovery.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner } from './endpoint.js';
+import { type LaneHost, Lanes } from './lanes.js';
+import { COALESCE_MS, ListReader } from './lists.js';
 import {
   type Discovery,
   type Endpoint,
   type LaneClient,
+  type LaneProfile,
   SHARED,
   type UpstreamEvents,
   type WatchKind,
 } from './types.js';
+import { Watches } from './watches.js';
 
-/** Changes that come in a burst are read once. */
-const COALESCE_MS: Milliseconds = 50;
-/** Shortest time for one list request, for servers with a small connect timeout. */
-const LIST_MS: Milliseconds = 10_000;
+/** Time for setting the log level of an upstream. */
+const LEVEL_MS: Milliseconds = 10_000;
 
 /** One server of the configuration: a namespace with its endpoints. */
-export class UpstreamServer implements EndpointOwner {
+export class UpstreamServer implements EndpointOwner, LaneHost {
   readonly index: number;
-  readonly config: ServerSnapshot;
+  config: ServerSnapshot;
   readonly name: string;
-  readonly requestTimeoutMs: Milliseconds;
+  requestTimeoutMs: Milliseconds;
   readonly endpoints: BaseEndpoint[];
   readonly endpointCount: number;
   readonly health: HealthBoard;
-  /** What was discovered last. */
-  discovery: Discovery | null = null;
+  /**
+   * Whether the choice of a lane depends on `exchange.capabilities`. False wherever no lane can be involved: then a call
+   * costs nothing more.
+   */
+  needsCapabilities = false;
 
   readonly #context: EndpointContext;
   readonly #events: UpstreamEvents;
   readonly #balancer: Balancer;
-  readonly #backOff = new BackOff(500);
-  #timer: NodeJS.Timeout | null = null;
+  readonly #lists: ListReader;
+  /** The lanes of each endpoint. */
+  readonly #lanes: readonly Lanes[];
+  /** What is followed for everybody, and changes of the lists. */
+  readonly #watches: Watches;
+  /** Why {@link choose} has just found no lane, or null. */
+  #refusal: ErrorCode | null = null;
   #logLevel: string | null = null;
-  #reading = false;
-  #again = false;
   #stopped = false;
 
   constructor(context: EndpointContext, events: UpstreamEvents, index: number, config: ServerSnapshot) {
@@ -66,6 +73,38 @@ export class UpstreamServer implements EndpointOwner {
     });
     this.endpointCount = this.endpoints.length;
     this.#balancer = new WeightedRoundRobin(this.endpoints);
+    this.#lanes = config.endpoints.map((_, position) => new Lanes(this, () => this.endpoints[position]!));
+    this.#watches = new Watches(
+      config.endpoints.map((_, position) => () => this.endpoints[position]!),
+      true,
+    );
+    this.#lists = new ListReader({
+      server: index,
+      config,
+      limits: context.limits,
+      log: context.log,
+      endpoint: () => this.endpoints.find(({ state }) => state === 'ready') ?? null,
+      found: (discovery) => events.discovered(discovery),
+    });
+  }
+
+  /** What was discovered last. */
+  get discovery(): Discovery | null {
+    return this.#lists.discovery;
+  }
+
+  /** Calls in flight on all endpoints and lanes. */
+  get inFlight(): number {
+    let count = 0;
+    for (const endpoint of this.endpoints) count += endpoint.inFlight;
+    for (const lanes of this.#lanes) count += lanes.inFlight;
+    return count;
+  }
+
+  /** Follows a configuration with the same endpoints: what differs are rules about names and calls. */
+  reconfigure(config: ServerSnapshot): void {
+    this.config = config;
+    this.requestTimeoutMs = config.requestTimeoutMs;
   }
 
   start(): void {
@@ -74,18 +113,26 @@ export class UpstreamServer implements EndpointOwner {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    await Promise.all(this.endpoints.map((endpoint) => endpoint.stop()));
+    this.#lists.stop();
+    this.#watches.close();
+    await Promise.all([...this.endpoints, ...this.#lanes].map((part) => part.stop()));
   }
 
-  /** A ready endpoint that `exchange.tried` does not name and whose breaker lets a call through, or null. */
+  /**
+   * A ready endpoint that `exchange.tried` does not name and whose breaker lets a call through, or null. Where
+   * {@link needsCapabilities} is set it is a lane of the exchange's client, if need be one that is only being started.
+   */
   choose(exchange: Exchange): Endpoint | null {
+    return this.needsCapabilities ? this.#chooseLane(exchange) : this.#choose(exchange.tried);
+  }
+
+  #choose(tried: number): BaseEndpoint | null {
     const { endpoints } = this;
     let usable = 0;
     let now = -1;
     for (let index = 0; index < endpoints.length; index += 1) {
       const endpoint = endpoints[index]!;
-      if (endpoint.state !== 'ready' || (exchange.tried & (1 << index)) !== 0) continue;
+      if (endpoint.state !== 'ready' || (tried & (1 << index)) !== 0) continue;
       if (endpoint.breaker.tripped) {
         if (now < 0) now = performance.now();
         if (!endpoint.breaker.allows(now)) continue;
@@ -98,8 +145,29 @@ export class UpstreamServer implements EndpointOwner {
     return chosen;
   }
 
+  #chooseLane(exchange: Exchange): BaseEndpoint | null {
+    this.#refusal = null;
+    // A client stays with the endpoint that has its lane, and with it what the server remembers.
+    for (let index = 0; index < this.#lanes.length; index += 1) {
+      if ((exchange.tried & (1 << index)) !== 0) continue;
+      const lane = this.#lanes[index]!.existing(exchange);
+      if (lane !== null) return lane;
+    }
+    let { tried } = exchange;
+    while (true) {
+      const base = this.#choose(tried);
+      if (base === null) return null;
+      const lanes = this.#lanes[base.index]!;
+      const chosen = lanes.involved ? lanes.take(exchange) : base;
+      if (chosen !== null) return chosen;
+      this.#refusal = lanes.refusal;
+      tried |= 1 << base.index;
+    }
+  }
+
   /** Why {@link choose} finds none at the moment. */
   unavailable(): ErrorCode {
+    if (this.#refusal !== null) return this.#refusal;
     for (const endpoint of this.endpoints)
       if (endpoint.state === 'ready' && endpoint.breaker.tripped) return 'GW_CIRCUIT_OPEN';
     return 'GW_UPSTREAM_DOWN';
@@ -132,12 +200,37 @@ export class UpstreamServer implements EndpointOwner {
 
   stateChanged(endpoint: BaseEndpoint): void {
     if (this.endpoints[endpoint.index] !== endpoint) return;
+    if (endpoint.state !== 'ready') this.#watches.down();
     this.#events.stateChanged(this.index, endpoint.index, endpoint.state, endpoint.reason);
   }
 
   greeted(endpoint: BaseEndpoint): void {
+    this.needsCapabilities = this.#lanes.some((lanes) => lanes.involved);
     if (this.#logLevel !== null) this.#sendLogLevel(endpoint, this.#logLevel);
-    this.#schedule(0);
+    this.#watches.greeted(endpoint);
+    this.#lists.schedule(0);
+  }
+
+  create(base: BaseEndpoint, owner: EndpointOwner, breaker: Breaker, profile: LaneProfile): BaseEndpoint {
+    const { index, transport } = base;
+    const config = this.config.endpoints[index]!;
+    const settled =
+      config.transport === 'stdio' || transport === 'stdio' ? config : { ...config, transport, detect: false };
+    return createEndpoint(this.#context, owner, { server: this.index, index }, settled, breaker, profile);
+  }
+
+  laneGreeted(endpoint: BaseEndpoint): void {
+    if (this.#logLevel !== null) this.#sendLogLevel(endpoint, this.#logLevel);
+  }
+
+  /** A legacy session is over: its lanes take no more calls and are stopped. */
+  sessionEnded(sessionId: string): void {
+    for (const lanes of this.#lanes) lanes.sessionEnded(sessionId);
+  }
+
+  /** The client of a legacy session says that its roots changed. */
+  rootsChanged(sessionId: string): void {
+    for (const lanes of this.#lanes) lanes.rootsChanged(sessionId);
   }
 
   /**
@@ -146,12 +239,16 @@ export class UpstreamServer implements EndpointOwner {
    */
   setLogLevel(level: string): void {
     this.#logLevel = level;
-    for (const endpoint of this.endpoints) if (endpoint.state === 'ready') this.#sendLogLevel(endpoint, level);
+    const send = (endpoint: BaseEndpoint): void => {
+      if (endpoint.state === 'ready') this.#sendLogLevel(endpoint, level);
+    };
+    this.endpoints.forEach(send);
+    for (const lanes of this.#lanes) lanes.forEach(send);
   }
 
   #sendLogLevel(endpoint: BaseEndpoint, level: string): void {
     if (endpoint.era !== Era.legacy || endpoint.handshake?.capabilities['logging'] === undefined) return;
-    endpoint.request('logging/setLevel', { level }, { timeoutMs: LIST_MS }).catch((error: unknown) => {
+    endpoint.request('logging/setLevel', { level }, { timeoutMs: LEVEL_MS }).catch((error: unknown) => {
       const reason = error instanceof ControlError ? error.message : String(error);
       this.#context.log.warn({ server: this.name, reason }, 'the log level of the upstream cannot be set');
     });
@@ -164,15 +261,32 @@ export class UpstreamServer implements EndpointOwner {
    * @param client whose lane it is, where the server is isolated; null = nobody's, everybody's
    * @throws ControlError when the upstream refuses or offers no subscriptions (`rpc`, -32601): then nothing is followed
    */
-  watch(_kind: WatchKind, _id: string, _client: LaneClient | null): Promise<void> {
-    return Promise.reject(new ControlError('rpc', 'the upstream offers no subscriptions', -32_601));
+  watch(kind: WatchKind, id: string, client: LaneClient | null): Promise<void> {
+    const watches = this.#watchesOf(client, true);
+    if (watches === null) return Promise.reject(new ControlError('closed', 'no lane of the upstream can be started'));
+    return watches.add(kind, id);
   }
 
   /** Takes one {@link watch} back; the upstream is told when nobody follows any more. */
-  unwatch(_kind: WatchKind, _id: string, _client: LaneClient | null): void {}
+  unwatch(kind: WatchKind, id: string, client: LaneClient | null): void {
+    this.#watchesOf(client, false)?.remove(kind, id);
+  }
+
+  /** A client's own lane where it has or needs one; without a lane null, or what everybody follows together. */
+  #watchesOf(client: LaneClient | null, make: boolean): Watches | null {
+    if (client === null || this.config.isolation === 'shared') return this.#watches;
+    const involved = this.#lanes.filter((lanes) => lanes.involved);
+    if (involved.length === 0) return this.#watches;
+    for (const lanes of involved) {
+      const known = lanes.watchesOf(client, false);
+      if (known !== null) return known;
+    }
+    const base = make ? this.#choose(0) : null;
+    return base === null ? null : this.#lanes[base.index]!.watchesOf(client, true);
+  }
 
   listChanged(): void {
-    this.#schedule(COALESCE_MS);
+    this.#lists.schedule(COALESCE_MS);
   }
 
   resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void {
@@ -185,6 +299,7 @@ export class UpstreamServer implements EndpointOwner {
 
   tick(now: Milliseconds): void {
     for (const endpoint of this.endpoints) endpoint.tick(now);
+    for (const lanes of this.#lanes) lanes.tick(now);
   }
 
   /** For /stats. Holds no secrets. */
@@ -195,80 +310,21 @@ export class UpstreamServer implements EndpointOwner {
       prompts: this.discovery?.prompts.length ?? 0,
       resources: this.discovery?.resources.length ?? 0,
       templates: this.discovery?.templates.length ?? 0,
-      endpoints: this.endpoints.map((endpoint) => ({
+      lanes: this.#lanes.reduce((count, lanes) => count + lanes.size, 0),
+      watches: this.#watches.size,
+      endpoints: this.endpoints.map((endpoint, index) => ({
         transport: endpoint.transport,
         state: endpoint.state,
         reason: endpoint.reason,
         era: endpoint.era === 1 ? 'modern' : 'legacy',
         revision: endpoint.revision,
         weight: endpoint.weight,
-        inFlight: endpoint.inFlight,
+        inFlight: endpoint.inFlight + this.#lanes[index]!.inFlight,
         breaker: endpoint.breaker.state,
         consecutiveFailures: this.health.consecutiveFailures(endpoint.index),
-        ...endpoint.stats,
+        ...this.#lanes[index]!.addTo(endpoint.stats),
         ...endpoint.details(),
       })),
     };
-  }
-
-  /** Lists are read once at a time; what changes meanwhile is read once more. */
-  #schedule(delayMs: Milliseconds): void {
-    if (this.#stopped) return;
-    if (this.#reading) {
-      this.#again = true;
-      return;
-    }
-    if (this.#timer !== null) {
-      if (delayMs > 0) return;
-      clearTimeout(this.#timer);
-    }
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      void this.#read();
-    }, delayMs);
-  }
-
-  async #read(): Promise<void> {
-    const endpoint = this.endpoints.find((candidate) => candidate.state === 'ready');
-    if (endpoint === undefined || endpoint.handshake === null) return;
-    this.#reading = true;
-    const { log, limits } = this.#context;
-    try {
-      const found = await discover(
-        { server: this.index, handshake: endpoint.handshake, transport: endpoint.transport, channel: endpoint },
-        limits,
-        Math.max(this.config.connectTimeoutMs, LIST_MS),
-        {
-          truncated: (method) =>
-            log.warn({ server: this.name, method }, 'upstream list is longer than the limits allow'),
-          dropped: (tool, why) => log.warn({ server: this.name, tool, why }, 'upstream tool is not offered'),
-        },
-      );
-      this.#backOff.reset();
-      if (!this.#stopped && (this.discovery === null || !sameDiscovery(this.discovery, found))) {
-        this.discovery = found;
-        this.#events.discovered(found);
-      }
-    } catch (error) {
-      if (!this.#stopped) {
-        const reason = error instanceof ControlError ? error.message : String(error);
-        log.warn({ server: this.name, reason }, 'lists of the upstream cannot be read');
-        this.#retry();
-      }
-    } finally {
-      this.#reading = false;
-      if (this.#again) {
-        this.#again = false;
-        this.#schedule(COALESCE_MS);
-      }
-    }
-  }
-
-  #retry(): void {
-    if (this.#timer !== null) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      void this.#read();
-    }, this.#backOff.next());
   }
 }

@@ -5,7 +5,7 @@
  */
 import { isVacant, sameUpstream, VACANT } from '../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
-import type { Count, Milliseconds } from '../units.js';
+import type { Milliseconds } from '../units.js';
 import type { EndpointContext } from './endpoint.js';
 import { UpstreamServer } from './server.js';
 import type { UpstreamEvents } from './types.js';
@@ -140,7 +140,7 @@ export class Succession {
 
   async #end(server: UpstreamServer): Promise<void> {
     const deadline = performance.now() + this.#context.limits.drainMs;
-    while (callsOf(server) > 0 && performance.now() < deadline && !this.#closing) {
+    while (server.inFlight > 0 && performance.now() < deadline && !this.#closing) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
     await server.stop();
@@ -177,11 +177,4 @@ export class Succession {
     const server = new UpstreamServer(this.#context, events, number, config);
     return server;
   }
-}
-
-/** Calls in flight at one server. */
-export function callsOf(server: UpstreamServer): Count {
-  let count = 0;
-  for (const endpoint of server.endpoints) count += endpoint.inFlight;
-  return count;
 }
