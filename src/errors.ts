@@ -255,6 +255,7 @@ export const ERRORS = {
   GW_INVALID_FILTER: row(200, 400, -32602, false, 'client', 'subscriptions/listen needs params.notifications.'),
   GW_SUBSCRIPTION_LIMIT: row(200, 429, -32603, true, 'gateway', 'Subscription limit reached.'),
   GW_UNKNOWN_TASK: row(200, 404, -32602, false, 'client', 'Unknown task.'),
+  GW_CLIENT_REFUSED: row(200, 502, -32603, false, 'client', 'The client refused the question of the upstream.'),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code: a key of {@link ERRORS}. */

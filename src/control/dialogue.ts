@@ -30,6 +30,7 @@ export interface DialogueStages {
   suspend(exchange: Exchange, result: Uint8Array): void;
   message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void;
   again(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  unanswerable(exchange: Exchange, code: ErrorCode, sentence: string): void;
   send(exchange: Exchange, bytes: Uint8Array, length: number): void;
   fail(exchange: Exchange, code: ErrorCode): void;
   refuse(exchange: Exchange, code: ErrorCode): void;
@@ -81,12 +82,22 @@ export class Dialogue {
         return session !== null && streams.sendTo(session, message);
       },
       openSession: (id) => sessions.open(id),
+      callsAt: (endpoint, sessionId) => {
+        const calls: Exchange[] = [];
+        table.forEach((exchange) => {
+          if (exchange.upstream === endpoint && exchange.session?.id === sessionId) calls.push(exchange);
+        });
+        return calls;
+      },
+      rootsChanged: () => {},
     });
     this.rounds = new InputRounds({
       limits,
       requests: this.requests,
+      scan: (bytes, length, spans) => decoder.scan(bytes, length, spans, UPSTREAM_DEPTH) === ScanStatus.ok,
       again: (exchange, bytes, length) => stages().again(exchange, bytes, length),
       fail: (exchange, code) => stages().fail(exchange, code),
+      unanswerable: (exchange, code, sentence) => stages().unanswerable(exchange, code, sentence),
     });
     this.parked = new ParkedCalls({
       limits,
@@ -136,6 +147,17 @@ export class Dialogue {
     else this.requests.over(exchange);
   }
 
+  /**
+   * An upstream answered -32042 (2025-11-25, URL elicitation required).
+   *
+   * @returns whether the client was told in its own way; false = it gets the error
+   */
+  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean {
+    if (exchange.era === Era.modern) return this.parked.urlRequired(exchange, bytes, length, spans);
+    this.requests.urlRequired(exchange, bytes, length, spans);
+    return false;
+  }
+
   /** The endpoint waits no longer for answers. */
   lost(endpoint: Endpoint): void {
     this.requests.lost(endpoint);
@@ -149,6 +171,7 @@ export class Dialogue {
 
   /** A session is over. */
   sessionEnded(sessionId: string): void {
+    this.requests.sessionEnded(sessionId);
     this.subscriptions.sessionEnded(sessionId);
   }
 

@@ -32,7 +32,7 @@ export interface WriteOptions {
    * @returns false when the client cannot be asked: the answer is an error
    */
   inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean;
-  /** A legacy upstream answered -32042 to a modern client; false = it cannot be told in the client's way. */
+  /** An upstream answered -32042; false = a modern client cannot be told in its way, an older one gets the error. */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean;
   /** The call is over while its upstream waits for answers of the client. */
   unanswered(exchange: Exchange): void;
@@ -91,14 +91,19 @@ export class WriteStage {
 
   #response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
     const flags = spans[Span.flags]!;
-    const leads = exchange.verdict[VerdictWord.verdict] === Verdict.lead;
     exchange.upstream = null;
     if (this.#asksBack(exchange, bytes, length, spans, flags)) return;
+    const leads = exchange.verdict[VerdictWord.verdict] === Verdict.lead;
     const replaced = replacementOf(exchange, flags, spans[Span.errorCode]!);
+    if (replaced === 'GW_INPUT_REQUIRED_UNSUPPORTED' && exchange.era === Era.legacy) {
+      this.unanswerable(exchange, replaced, ERRORS[replaced].sentence);
+      return;
+    }
     if (replaced !== null) {
       this.fail(exchange, replaced);
       return;
     }
+    if (exchange.openRequests > 0) this.#options.unanswered(exchange);
     const composer = this.streams.begin(exchange);
     translateResponse(composer, exchange, bytes, length, spans, this.#options.serverInfo());
     if (leads) this.#settle(exchange, bytes, length, spans, flags);
@@ -115,10 +120,13 @@ export class WriteStage {
   #asksBack(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array, flags: number): boolean {
     if ((flags & (Flag.resultInputRequired | Flag.isErrorResponse)) === 0) return false;
     if ((flags & Flag.isErrorResponse) === 0) {
-      return exchange.era === Era.legacy && this.#options.inputRequired(exchange, bytes, length, spans);
+      if (exchange.era === Era.modern) return false;
+      // What comes of answers of one client is not for others (2026-07-28, caching).
+      this.#leadNoLonger(exchange);
+      return this.#options.inputRequired(exchange, bytes, length, spans);
     }
-    const url = spans[Span.errorCode] === URL_ELICITATION_REQUIRED && exchange.era === Era.modern;
-    return url && this.#options.urlRequired(exchange, bytes, length, spans);
+    if (spans[Span.errorCode] !== URL_ELICITATION_REQUIRED) return false;
+    return this.#options.urlRequired(exchange, bytes, length, spans);
   }
 
   /**
@@ -287,6 +295,27 @@ export class WriteStage {
     }
   }
 
+  /**
+   * Ends a call of a legacy client that could not be asked or gave no answer: the result of a tool says why, so that the
+   * model learns of it; other calls fail with the error (2026-07-28, multi round-trip requests towards older clients).
+   */
+  unanswerable(exchange: Exchange, code: ErrorCode, sentence: string): void {
+    if (exchange.spans[Span.method] !== Method.toolsCall) {
+      this.fail(exchange, code);
+      return;
+    }
+    this.#leadNoLonger(exchange);
+    if (exchange.openRequests > 0) this.#options.unanswered(exchange);
+    exchange.error = code;
+    this.result(exchange, Buffer.from(JSON.stringify({ content: [{ type: 'text', text: sentence }], isError: true })));
+  }
+
+  #leadNoLonger(exchange: Exchange): void {
+    if (exchange.verdict[VerdictWord.verdict] !== Verdict.lead) return;
+    this.#options.release(exchange);
+    exchange.verdict[VerdictWord.verdict] = Verdict.forward;
+  }
+
   /** A failure after the decision: in-band, on the stream if one is open. */
   fail(exchange: Exchange, code: ErrorCode): void {
     if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#options.release(exchange);
@@ -295,6 +324,7 @@ export class WriteStage {
 
   #error(exchange: Exchange, code: ErrorCode, head: readonly string[], retryAfterMs: number): void {
     exchange.error = code;
+    if (exchange.openRequests > 0) this.#options.unanswered(exchange);
     if (exchange.reply === null && !keeps(exchange)) {
       this.#finish(exchange);
       return;
@@ -313,6 +343,7 @@ export class WriteStage {
   /** The client cancelled: the stream ends without an answer (MCP, cancellation). */
   cancelled(exchange: Exchange): void {
     exchange.error = 'GW_CANCELLED';
+    if (exchange.openRequests > 0) this.#options.unanswered(exchange);
     if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#options.release(exchange);
     if (exchange.reply !== null) this.streams.open(exchange);
     if (exchange.streaming) this.streams.end(exchange);
