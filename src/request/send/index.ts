@@ -5,6 +5,7 @@
 import { Flag, Method, Span } from '../../../native/layout.js';
 import { EntryFlag } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
+import { ASKABLE, declaredCapabilities } from '../../protocol/client-capabilities.js';
 import { encodeHeaderValue } from '../../protocol/header-value.js';
 import { decodeString } from '../../protocol/json-cursor.js';
 import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
@@ -12,6 +13,7 @@ import { Era } from '../../protocol/revisions.js';
 import { VerdictFlag, VerdictWord } from '../../shared/records.js';
 import type { Endpoint } from '../../upstream/types.js';
 import { type Exchange, Phase, type SessionLike } from '../exchange.js';
+import { CapabilityMemo } from './capability-memo.js';
 import { foreignHeaders } from './foreign.js';
 import { type ParamHeader, paramHeaders } from './param-headers.js';
 import { type SpliceTarget, sessionEnvelope, spliceRequest } from './splice.js';
@@ -22,6 +24,8 @@ export interface SendServer {
   readonly endpointCount: number;
   /** Milliseconds a call may take; 0 = no limit. */
   readonly requestTimeoutMs: number;
+  /** Whether `choose` looks at `exchange.capabilities`. */
+  readonly needsCapabilities: boolean;
   /** A ready endpoint that `exchange.tried` does not name, or null. */
   choose(exchange: Exchange): Endpoint | null;
   /** Why there is none. */
@@ -50,7 +54,8 @@ export interface SendCatalog {
 
 export interface SendOptions {
   server(index: number): SendServer | null;
-  route(index: number): SendRoute | null;
+  /** The route of a verdict, by the rules it was made under; null = none, or they are forgotten. */
+  route(verdict: Int32Array): SendRoute | null;
   /** The catalog of that version while it is still remembered, else null. */
   catalog(version: number): SendCatalog | null;
   /** A failed call is about to be tried elsewhere. */
@@ -67,6 +72,7 @@ export class SendStage {
   readonly #target: SpliceTarget = { era: 0, name: null, stripBytes: 0, envelope: NO_BYTES };
   /** Envelopes of legacy sessions towards modern upstreams, by log level; they live as long as the session. */
   readonly #envelopes = new WeakMap<SessionLike, (Buffer | undefined)[]>();
+  readonly #capabilities = new CapabilityMemo();
 
   constructor(options: SendOptions) {
     this.#options = options;
@@ -74,12 +80,12 @@ export class SendStage {
 
   /**
    * Sends a call once more to the server that has answered it, with another body: `exchange.spans` is the scan of
-   * `bytes[0, length)`.
+   * `bytes[0, length)`, and `exchange.body` holds the same bytes, in case an endpoint fails before it has them.
    */
   again(exchange: Exchange, bytes: Uint8Array, length: number): void {
     exchange.phase = exchange.streaming ? Phase.streaming : Phase.sending;
     exchange.tried = 0;
-    this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN');
+    this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN', false);
   }
 
   /** Forwards a call whose verdict is `forward` or `lead`; `bytes[0, length)` are valid during the call only. */
@@ -89,7 +95,7 @@ export class SendStage {
     exchange.tried = 0;
     exchange.server = verdict[VerdictWord.server]!;
     const server = this.#options.server(exchange.server);
-    const route = this.#options.route(verdict[VerdictWord.route]!);
+    const route = this.#options.route(verdict);
     if (server === null) {
       this.#options.fail(exchange, 'GW_INTERNAL');
       return;
@@ -99,7 +105,7 @@ export class SendStage {
       exchange.body = Buffer.from(bytes.subarray(0, length));
       exchange.bodyLength = length;
     }
-    this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN');
+    this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN', false);
   }
 
   /** An endpoint reports that a call failed: the next one is tried if no byte left or the call is safe to repeat. */
@@ -109,8 +115,7 @@ export class SendStage {
     const mayRepeat = !sent || this.#safe(exchange);
     const timedOut = code === 'GW_UPSTREAM_TIMEOUT' || code === 'GW_RESPONSE_TOO_LARGE' || code === 'GW_CANCELLED';
     if (mayRepeat && !timedOut && exchange.bodyLength > 0 && exchange.events === 0 && exchange.reply !== null) {
-      this.#options.retried();
-      this.#attempt(exchange, exchange.body, exchange.bodyLength, code);
+      this.#attempt(exchange, exchange.body, exchange.bodyLength, code, true);
     } else {
       this.#options.fail(exchange, code);
     }
@@ -118,12 +123,12 @@ export class SendStage {
 
   #safe(exchange: Exchange): boolean {
     if ((exchange.verdict[VerdictWord.flags]! & VerdictFlag.safe) !== 0) return true;
-    return this.#options.route(exchange.verdict[VerdictWord.route]!)?.idempotent === true;
+    return this.#options.route(exchange.verdict)?.idempotent === true;
   }
 
-  #attempt(exchange: Exchange, bytes: Uint8Array, length: number, code: ErrorCode): void {
+  #attempt(exchange: Exchange, bytes: Uint8Array, length: number, code: ErrorCode, isRetry: boolean): void {
     let server = this.#options.server(exchange.server)!;
-    let endpoint = server.choose(exchange);
+    let endpoint = this.#choose(exchange, server, bytes);
     let reason = exchange.tried === 0 ? server.unavailable() : code;
     while (endpoint === null) {
       const next = this.#fallback(exchange);
@@ -134,15 +139,26 @@ export class SendStage {
       exchange.server = next;
       exchange.tried = 0;
       server = this.#options.server(next)!;
-      endpoint = server.choose(exchange);
+      endpoint = this.#choose(exchange, server, bytes);
       reason = server.unavailable();
     }
+    if (isRetry) this.#options.retried();
     this.#forward(exchange, endpoint, server, bytes, length);
+  }
+
+  #choose(exchange: Exchange, server: SendServer, bytes: Uint8Array): Endpoint | null {
+    if (server.needsCapabilities && exchange.capabilities < 0) {
+      exchange.capabilities =
+        exchange.era === Era.modern
+          ? this.#capabilities.read(bytes, exchange.spans)
+          : (exchange.session?.capabilityMask ?? 0);
+    }
+    return server.choose(exchange);
   }
 
   /** The server behind the current one in the route's order, or -1. */
   #fallback(exchange: Exchange): number {
-    const route = this.#options.route(exchange.verdict[VerdictWord.route]!);
+    const route = this.#options.route(exchange.verdict);
     if (route === null || exchange.bodyLength === 0) return -1;
     const at = route.servers.indexOf(exchange.server);
     return at < 0 ? -1 : (route.servers[at + 1] ?? -1);
@@ -168,14 +184,22 @@ export class SendStage {
     // A fallback server has the same names or none: its name is the one the entry has at the first server.
     target.name = catalog === null ? null : catalog.upstreamNameBytes[entry]!;
     target.stripBytes = verdict[VerdictWord.stripBytes]!;
-    target.envelope = endpoint.era === Era.modern && exchange.era === Era.legacy ? this.#envelope(exchange) : NO_BYTES;
+    target.envelope = NO_BYTES;
+    if (endpoint.era === Era.modern && exchange.era === Era.legacy) {
+      target.envelope = this.#envelope(exchange);
+      // It may answer with questions, and wants the whole call again with their answers.
+      if (exchange.bodyLength === 0 && mayAsk(method) && ((exchange.session?.capabilityMask ?? 0) & ASKABLE) !== 0) {
+        exchange.body = Buffer.from(bytes.subarray(0, length));
+        exchange.bodyLength = length;
+      }
+    }
     exchange.upstreamId = exchange.generation * 65_536 + exchange.slot;
     exchange.endpoint = endpoint.index;
     exchange.tried |= 1 << endpoint.index;
     exchange.upstreamEra = endpoint.era;
     exchange.sent = false;
     exchange.sentAt = performance.now();
-    const timeout = this.#options.route(verdict[VerdictWord.route]!)?.requestTimeoutMs || server.requestTimeoutMs;
+    const timeout = this.#options.route(verdict)?.requestTimeoutMs || server.requestTimeoutMs;
     exchange.deadline = timeout > 0 ? exchange.sentAt + timeout : 0;
     exchange.upstream = endpoint;
     const message = spliceRequest(exchange, bytes, length, target);
@@ -201,7 +225,7 @@ export class SendStage {
 
   #envelope(exchange: Exchange): Buffer {
     const { session } = exchange;
-    if (session === null) return sessionEnvelope(NO_BYTES, null);
+    if (session === null) return sessionEnvelope(NO_BYTES, {}, null);
     let byLevel = this.#envelopes.get(session);
     if (byLevel === undefined) {
       byLevel = new Array<Buffer | undefined>(NO_LEVEL + 1);
@@ -210,11 +234,17 @@ export class SendStage {
     const level = session.logLevel < 0 ? NO_LEVEL : session.logLevel;
     let envelope = byLevel[level];
     if (envelope === undefined) {
-      envelope = sessionEnvelope(session.clientInfo, LEVELS[level] ?? null);
+      const capabilities = declaredCapabilities(session.capabilityMask, false);
+      envelope = sessionEnvelope(session.clientInfo, capabilities, LEVELS[level] ?? null);
       byLevel[level] = envelope;
     }
     return envelope;
   }
+}
+
+/** Whether a modern server may answer the method with `input_required` (MCP 2026-07-28, multi round-trip requests). */
+function mayAsk(method: number): boolean {
+  return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
 }
 
 function hasNameHeader(method: number): boolean {

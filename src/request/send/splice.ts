@@ -158,13 +158,13 @@ const VERSION_KEY = `"io.modelcontextprotocol/protocolVersion":"${REVISIONS[MODE
 
 /**
  * The envelope a legacy session's calls carry towards modern upstreams.
- * No client capability is declared: nothing could be asked back on such a call.
  *
  * @param clientInfo raw JSON of the client's `clientInfo`, may be empty
+ * @param capabilities what the client can be asked for, as 2026-07-28 declares it
  * @param level protocol log level the session asked for, or null
  */
-export function sessionEnvelope(clientInfo: Uint8Array, level: string | null): Buffer {
-  const parts = [VERSION_KEY, '"io.modelcontextprotocol/clientCapabilities":{}'];
+export function sessionEnvelope(clientInfo: Uint8Array, capabilities: object, level: string | null): Buffer {
+  const parts = [VERSION_KEY, `"io.modelcontextprotocol/clientCapabilities":${JSON.stringify(capabilities)}`];
   if (clientInfo.length > 0) {
     parts.push(`"io.modelcontextprotocol/clientInfo":${Buffer.from(clientInfo).toString('utf8')}`);
   }

@@ -8,7 +8,7 @@ import { ExchangeTable } from '../../../src/request/exchanges.js';
 import { type SpliceTarget, sessionEnvelope, spliceRequest } from '../../../src/request/send/splice.js';
 
 const NONE = Buffer.alloc(0);
-const ENVELOPE = sessionEnvelope(Buffer.from('{"name":"n","version":"1"}'), 'info');
+const ENVELOPE = sessionEnvelope(Buffer.from('{"name":"n","version":"1"}'), { roots: {} }, 'info');
 
 function scanned(text: string, era: number): { exchange: Exchange; bytes: Buffer } {
   const exchange = new ExchangeTable(1).acquire()!;
