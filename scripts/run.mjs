@@ -13,6 +13,7 @@ const USAGE = `usage: node scripts/run.mjs COMMAND [ARGUMENTS]
   generate                    rewrite the files that are generated from the source
   bench, bench:load           measurements of the parts, of the whole
   fuzz:native                 fuzz the native decoder under sanitizers
+  soak [--minutes N]          clients of both families and upstreams that restart, for ten minutes
   conformance                 the official conformance suite against the gateway before every kind of server
 `;
 
@@ -72,6 +73,7 @@ const commands = {
   'bench:load': () => compiled('bench/load/main.js'),
   'fuzz:native': () => runProgram('bash', [join(root, 'scripts/fuzz-native.sh'), ...rest]),
   conformance: () => compiled('test/conformance/main.js'),
+  soak: () => compiled('test/soak/main.js'),
 };
 
 const [name, ...rest] = process.argv.slice(2);
