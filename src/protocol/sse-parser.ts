@@ -14,24 +14,43 @@ export interface SseListener {
   event(data: Uint8Array, length: number, type: string): void;
 }
 
+/** Receives events, and the data of large ones while it comes. */
+export interface SsePartListener extends SseListener {
+  /**
+   * The data of an event has become larger than is held: `data[0, length)` is what there is of it, valid only during the
+   * call.
+   *
+   * @returns true = the rest follows with `largePart`, `largeEnd` ends it and `event` is not called; false = the event is
+   *   held as a whole
+   */
+  largeStart(data: Uint8Array, length: number, type: string): boolean;
+  largePart(bytes: Uint8Array, start: number, end: number): void;
+  /** @param complete false = the event turned out to have another type */
+  largeEnd(complete: boolean): void;
+}
+
 const LF = 0x0a;
 const CR = 0x0d;
 const SPACE = 0x20;
 const COLON = 0x3a;
 const NOTHING = new Uint8Array(0);
+/** Data lines of one event are joined with it. */
+const JOINT = Uint8Array.of(LF);
 
 /** How far the optional byte order mark at the start of the stream has been read. */
 const BOM = [0xef, 0xbb, 0xbf] as const;
 
 /** See the file comment. One parser serves one stream after another: call {@link reset} in between. */
 export class SseParser {
-  /** The last `id` field seen, '' if none. */
+  /** The `id` of the last event that was complete, or of an earlier one if it had none; '' if there was none. */
   lastEventId = '';
   /** The last `retry` field in ms, -1 if none. */
   retryMs = -1;
 
   readonly #listener: SseListener;
+  readonly #parts: SsePartListener | null;
   readonly #maxEventBytes: number;
+  readonly #heldBytes: number;
   /** Start of an unfinished line from earlier chunks. */
   #line: Uint8Array = NOTHING;
   #lineLength = 0;
@@ -41,21 +60,38 @@ export class SseParser {
   #stored = 0;
   #dataLines = 0;
   #type = '';
+  #id = '';
+  /** The unfinished line is data and its beginning has been taken. */
+  #inData = false;
+  /** The data of the current event goes on in parts; `#passed` bytes have. */
+  #passing = false;
+  #passed = 0;
+  /** The current event is held as a whole, however large. */
+  #refused = false;
   #skipLineFeed = false;
   #bomSeen = 0;
   #atStart = true;
 
   /**
-   * @param maxEventBytes longest line, and most data of one event, that is kept
+   * @param maxEventBytes longest line, and most data of one event, that is accepted
+   * @param parts with it the data of an event that is larger than `heldBytes` and comes in pieces may be had in parts
    */
-  constructor(maxEventBytes: number, listener: SseListener) {
+  constructor(
+    maxEventBytes: number,
+    listener: SseListener,
+    parts: { readonly listener: SsePartListener; readonly heldBytes: number } | null = null,
+  ) {
     this.#maxEventBytes = maxEventBytes;
     this.#listener = listener;
+    this.#parts = parts?.listener ?? null;
+    this.#heldBytes = parts?.heldBytes ?? maxEventBytes;
   }
 
   /** Forgets everything: the next chunk starts a new stream. */
   reset(): void {
     this.lastEventId = '';
+    this.#id = '';
+    this.#inData = false;
     this.retryMs = -1;
     this.#lineLength = 0;
     this.#clearEvent();
@@ -88,11 +124,17 @@ export class SseParser {
       }
       const end = lineEnd(chunk, position);
       if (end < 0) {
-        if (!this.#keepLine(chunk, position, length)) return false;
+        if (!(this.#inData ? this.#add(chunk, position, length) : this.#keepLine(chunk, position, length))) {
+          return false;
+        }
+        if (!this.#inData && !this.#openLine()) return false;
         break;
       }
       this.#skipLineFeed = chunk[end] === CR;
-      if (this.#lineLength > 0) {
+      if (this.#inData) {
+        this.#inData = false;
+        if (!this.#add(chunk, position, end)) return false;
+      } else if (this.#lineLength > 0) {
         if (!this.#keepLine(chunk, position, end)) return false;
         const whole = this.#lineLength;
         this.#lineLength = 0;
@@ -132,20 +174,25 @@ export class SseParser {
     return true;
   }
 
+  /** Takes the beginning of an unfinished data line where the event goes on in parts, or might. */
+  #openLine(): boolean {
+    if (this.#parts === null || this.#refused || this.#lineLength < 6) return true;
+    if (!this.#passing && this.#lineLength <= this.#heldBytes) return true;
+    const line = this.#line;
+    if (!isData(line, 0, this.#lineLength) || line[4] !== COLON) return true;
+    const length = this.#lineLength;
+    this.#lineLength = 0;
+    this.#inData = true;
+    return this.#addData(line, valueStart(line, 5, length), length, true);
+  }
+
   /** @param copy the bytes do not outlive the call: data has to be copied */
   #takeLine(bytes: Uint8Array, start: number, end: number, copy: boolean): boolean {
     if (start === end) {
       this.#dispatch();
       return true;
     }
-    // data:
-    if (
-      bytes[start] === 0x64 &&
-      bytes[start + 1] === 0x61 &&
-      bytes[start + 2] === 0x74 &&
-      bytes[start + 3] === 0x61 &&
-      (end === start + 4 || bytes[start + 4] === COLON)
-    ) {
+    if (isData(bytes, start, end)) {
       return this.#addData(bytes, valueStart(bytes, Math.min(start + 5, end), end), end, copy);
     }
     if (bytes[start] !== COLON) this.#takeField(bytes, start, end);
@@ -164,12 +211,13 @@ export class SseParser {
     );
     if (name === 'event') this.#type = value;
     else if (name === 'id') {
-      if (!value.includes('\0')) this.lastEventId = value;
+      if (!value.includes('\0')) this.#id = value;
     } else if (/^\d{1,15}$/.test(value)) this.retryMs = Number(value);
   }
 
   #addData(bytes: Uint8Array, start: number, end: number, copy: boolean): boolean {
     this.#dataLines += 1;
+    if (this.#passing) return this.#add(JOINT, 0, 1) && this.#add(bytes, start, end);
     if (this.#dataLines === 1 && !copy) {
       this.#view = bytes.subarray(start, end);
       return true;
@@ -190,14 +238,36 @@ export class SseParser {
   }
 
   #append(bytes: Uint8Array, start: number, end: number): boolean {
-    const separator = this.#dataLines > 1 ? 1 : 0;
-    const length = this.#stored + separator + end - start;
+    return (this.#dataLines <= 1 || this.#add(JOINT, 0, 1)) && this.#add(bytes, start, end);
+  }
+
+  /** Adds to the data of the event, whole lines or pieces of them. */
+  #add(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.#passing) {
+      this.#passed += end - start;
+      if (this.#passed > this.#maxEventBytes) return false;
+      if (end > start) this.#parts?.largePart(bytes, start, end);
+      return true;
+    }
+    const length = this.#stored + end - start;
     if (length > this.#maxEventBytes) return false;
     this.#store = grown(this.#store, this.#stored, length);
-    if (separator === 1) this.#store[this.#stored] = LF;
-    this.#store.set(bytes.subarray(start, end), this.#stored + separator);
+    this.#store.set(bytes.subarray(start, end), this.#stored);
     this.#stored = length;
+    if (length > this.#heldBytes && this.#parts !== null && !this.#refused) this.#offer(this.#parts);
     return true;
+  }
+
+  /** The event has become large: asks whether it may go on in parts. */
+  #offer(parts: SsePartListener): void {
+    if (!parts.largeStart(this.#store, this.#stored, this.#type)) {
+      this.#refused = true;
+      return;
+    }
+    this.#passing = true;
+    this.#passed = this.#stored;
+    this.#stored = 0;
+    this.#store = NOTHING;
   }
 
   #dispatch(): void {
@@ -205,9 +275,12 @@ export class SseParser {
     const lines = this.#dataLines;
     const type = this.#type;
     const stored = this.#stored;
+    const passing = this.#passing;
+    this.lastEventId = this.#id;
     this.#clearEvent();
     if (lines === 0) return;
-    if (view !== null) this.#listener.event(view, view.length, type);
+    if (passing) this.#parts?.largeEnd(type === '' || type === 'message');
+    else if (view !== null) this.#listener.event(view, view.length, type);
     else this.#listener.event(this.#store, stored, type);
   }
 
@@ -216,7 +289,20 @@ export class SseParser {
     this.#stored = 0;
     this.#dataLines = 0;
     this.#type = '';
+    this.#passing = false;
+    this.#refused = false;
   }
+}
+
+/** Whether a line is a `data` field. */
+function isData(bytes: Uint8Array, start: number, end: number): boolean {
+  return (
+    bytes[start] === 0x64 &&
+    bytes[start + 1] === 0x61 &&
+    bytes[start + 2] === 0x74 &&
+    bytes[start + 3] === 0x61 &&
+    (end === start + 4 || bytes[start + 4] === COLON)
+  );
 }
 
 /** Position of the next CR or LF, or -1. */

@@ -13,14 +13,14 @@ const RESULT_MIDDLE = Buffer.from(',"result":');
 const CLOSE = Buffer.from('}');
 const OPEN = Buffer.from('{');
 const COMMA = Buffer.from(',');
-const COMPLETE = Buffer.from('"resultType":"complete"');
-const NOT_CACHEABLE = Buffer.from('"ttlMs":0,"cacheScope":"private"');
+export const COMPLETE = Buffer.from('"resultType":"complete"');
+export const NOT_CACHEABLE = Buffer.from('"ttlMs":0,"cacheScope":"private"');
 const WRAPPED_OPEN = Buffer.from('{"result":');
 const NOT_FOUND_LEGACY = -32002;
 const INVALID_PARAMS = Buffer.from('-32602');
 
 /** Methods whose results carry cache hints in 2026-07-28 and are relayed rather than answered locally. */
-function isCacheable(method: number): boolean {
+export function isCacheable(method: number): boolean {
   return method === Method.resourcesRead;
 }
 

@@ -1,0 +1,226 @@
+/**
+ * Answers too large to be held: passed on as they come, with the client's id and in the form of its family, as a JSON body
+ * or as one event. Once a byte is out there is no other end than the whole answer or a cut connection, because half of a
+ * message must not look like all of it.
+ */
+import { Method, Span } from '../../../native/layout.js';
+import type { ErrorCode } from '../../errors.js';
+import { Composer } from '../../protocol/composer.js';
+import { EVENT_CLOSE, EVENT_OPEN, flatten } from '../../protocol/event-frames.js';
+import { type LargeMember, LargeResult, type LargeRewrite } from '../../protocol/large-result.js';
+import { Era } from '../../protocol/revisions.js';
+import { Verdict, VerdictWord } from '../../shared/records.js';
+import { type Exchange, Framing, Phase, type Reply } from '../exchange.js';
+import { JSON_HEAD } from './heads.js';
+import { COMPLETE, isCacheable, NOT_CACHEABLE } from './translate.js';
+
+/** What {@link LargeAnswers} needs of the write stage and the rest. */
+export interface LargeOptions {
+  /** `"_meta":{"io.modelcontextprotocol/serverInfo":…}` of the gateway. */
+  serverInfo(): Uint8Array;
+  /** A head with what the client's origin needs besides. */
+  head(exchange: Exchange, head: readonly string[]): readonly string[];
+  /** The call leads a cache key and will have no result to share. */
+  release(exchange: Exchange): void;
+  /** Ends the event stream of an exchange. */
+  endStream(exchange: Exchange): void;
+  /** Everything is written: counts the exchange and gives it back. */
+  complete(exchange: Exchange): void;
+}
+
+interface Open {
+  readonly result: LargeResult;
+  /** Null = the client has left, and the answer is dropped. */
+  readonly reply: Reply | null;
+  /** The answer is an event of a stream. */
+  readonly isEvent: boolean;
+}
+
+/** See the file comment; one per front. */
+export class LargeAnswers {
+  readonly #options: LargeOptions;
+  readonly #composer = new Composer();
+  readonly #open = new Map<Exchange, Open>();
+
+  constructor(options: LargeOptions) {
+    this.#options = options;
+  }
+
+  /** Answers under way. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** `CallSink.largeStart`. */
+  start(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
+    if (!takesParts(exchange)) return false;
+    const result = new LargeResult(rewriteOf(exchange, this.#options.serverInfo()));
+    const isEvent = exchange.streaming;
+    const composer = this.#composer.reset();
+    if (isEvent) composer.put(EVENT_OPEN);
+    // What is no result is held as a whole: errors, and questions to a client that has to be asked in another way.
+    if (!result.feed(bytes, 0, length, composer) || !result.isResult) return false;
+    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) {
+      this.#options.release(exchange);
+      exchange.verdict[VerdictWord.verdict] = Verdict.forward;
+    }
+    const { reply } = exchange;
+    this.#open.set(exchange, { result, reply, isEvent });
+    if (reply === null) return true;
+    if (!isEvent) {
+      exchange.status = 200;
+      reply.openStream(200, this.#options.head(exchange, JSON_HEAD));
+    }
+    // Nobody else may write into the answer; whoever wants to end it early cuts the connection.
+    exchange.streaming = true;
+    exchange.reply = new ReplyInUse(reply);
+    this.#write(exchange, reply, isEvent ? EVENT_OPEN.length : -1);
+    return true;
+  }
+
+  /** `CallSink.largePart`. */
+  part(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
+    const open = this.#open.get(exchange);
+    // Without its client the rest is read and dropped.
+    if (open === undefined || open.reply === null || exchange.reply === null) return;
+    const composer = this.#composer.reset();
+    if (!open.result.feed(bytes, start, end, composer)) {
+      exchange.upstream?.cancel(exchange);
+      this.#cut(exchange, open, 'GW_UPSTREAM_PROTOCOL');
+      return;
+    }
+    if (composer.length > 0) this.#write(exchange, open.reply, open.isEvent ? 0 : -1);
+  }
+
+  /** `CallSink.largeEnd`. */
+  end(exchange: Exchange, complete: boolean): void {
+    const open = this.#open.get(exchange);
+    if (open === undefined) return;
+    const { reply, isEvent } = open;
+    if (reply === null || exchange.reply === null) {
+      this.#open.delete(exchange);
+      this.#options.complete(exchange);
+    } else if (!complete || !open.result.complete) {
+      this.#cut(exchange, open, complete ? 'GW_UPSTREAM_PROTOCOL' : 'GW_UPSTREAM_TRUNCATED');
+    } else {
+      this.#open.delete(exchange);
+      exchange.reply = reply;
+      if (isEvent) {
+        exchange.events += 1;
+        exchange.bytesOut += EVENT_CLOSE.length;
+        reply.write(EVENT_CLOSE, 0, EVENT_CLOSE.length);
+        this.#options.endStream(exchange);
+      } else {
+        reply.endStream();
+      }
+      this.#options.complete(exchange);
+    }
+  }
+
+  /** The call failed. @returns whether its answer had begun here, which ends with the connection */
+  failed(exchange: Exchange, code: ErrorCode): boolean {
+    const open = this.#open.get(exchange);
+    if (open === undefined) return false;
+    this.#cut(exchange, open, code);
+    return true;
+  }
+
+  /** The exchange is given back, whatever the reason. */
+  forget(exchange: Exchange): void {
+    if (this.#open.size > 0) this.#open.delete(exchange);
+  }
+
+  #cut(exchange: Exchange, open: Open, code: ErrorCode): void {
+    this.#open.delete(exchange);
+    exchange.error = code;
+    if (exchange.reply !== null) {
+      exchange.reply = null;
+      open.reply?.abort();
+    }
+    this.#options.complete(exchange);
+  }
+
+  /** @param flatFrom where line breaks begin to be replaced; -1 = they stay */
+  #write(exchange: Exchange, reply: Reply, flatFrom: number): void {
+    const composer = this.#composer;
+    if (flatFrom >= 0) flatten(composer, flatFrom);
+    exchange.bytesOut += composer.length;
+    if (!reply.write(composer.bytes, 0, composer.length)) exchange.upstream?.pause(exchange);
+  }
+}
+
+/** How the answer to a call has to be changed for its client. */
+export function rewriteOf(exchange: Exchange, serverInfo: Uint8Array): LargeRewrite {
+  const { era, upstreamEra } = exchange;
+  const add: LargeMember[] = [];
+  if (era === Era.modern && upstreamEra === Era.legacy) {
+    add.push({ keys: ['resultType'], text: COMPLETE });
+    if (isCacheable(exchange.spans[Span.method] ?? Method.unknown)) {
+      add.push({ keys: ['ttlMs', 'cacheScope'], text: NOT_CACHEABLE });
+    }
+    add.push({ keys: ['_meta'], text: serverInfo });
+  }
+  return {
+    upstreamId: Buffer.from(String(exchange.upstreamId)),
+    id: Buffer.from(exchange.id.subarray(0, exchange.idLength)),
+    add,
+    toLegacy: era === Era.legacy && upstreamEra === Era.modern,
+  };
+}
+
+/**
+ * Whether an answer can be written in parts: to an HTTP request of its own. Frames of other transports, elements of a
+ * batch and events that are kept for a client that left are whole messages; a parked call has no client at the moment.
+ */
+function takesParts(exchange: Exchange): boolean {
+  return (
+    exchange.framing === Framing.sse &&
+    exchange.link === null &&
+    !exchange.headerless &&
+    exchange.batch === null &&
+    exchange.phase !== Phase.parked &&
+    (exchange.reply !== null || exchange.eventStream === 0)
+  );
+}
+
+/** Stands in for the Reply of an exchange whose answer is being written. */
+class ReplyInUse implements Reply {
+  readonly #reply: Reply;
+
+  constructor(reply: Reply) {
+    this.#reply = reply;
+  }
+
+  send(): void {
+    this.#reply.abort();
+  }
+
+  openStream(): void {
+    this.#reply.abort();
+  }
+
+  /** Notifications and comments would stand in the middle of the answer. */
+  write(): boolean {
+    return true;
+  }
+
+  endStream(): void {
+    this.#reply.abort();
+  }
+
+  buffered(): number {
+    return this.#reply.buffered();
+  }
+
+  abort(): void {
+    this.#reply.abort();
+  }
+
+  adopt(exchange: Exchange): void {
+    this.#reply.adopt(exchange);
+  }
+
+  taken(): void {
+    this.#reply.taken();
+  }
+}
