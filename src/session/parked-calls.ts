@@ -86,11 +86,13 @@ export class ParkedCalls {
   asked(endpoint: Endpoint, exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
     const id = idToken(bytes, spans);
     const needed = neededCapability(spans[Span.method]!, parsedParams(bytes, spans));
-    if (needed < 0) {
+    const capabilities = capabilitiesOf(exchange);
+    // Results of other methods cannot ask; and who was told of no capability has nothing to ask for.
+    if (needed < 0 || capabilities < 0 || !mayBeAsked(exchange)) {
       endpoint.reply(refusal(id, -32601, 'Method not found'));
       return;
     }
-    if ((needed & ~capabilitiesOf(exchange)) !== 0) {
+    if ((needed & ~capabilities) !== 0) {
       endpoint.reply(refusal(id, -32601, 'The client does not declare this capability'));
       this.#giveUp(exchange, 'GW_CAPABILITY_REQUIRED', requirement(needed));
       return;
@@ -151,8 +153,9 @@ export class ParkedCalls {
   /** A legacy upstream answered -32042: tells a modern client in its way. @returns false when that is impossible */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean {
     const questions = urlQuestions(bytes, length, spans);
-    if (questions.length === 0) return false;
-    if ((capabilitiesOf(exchange) & Capability.elicitationUrl) === 0) {
+    const capabilities = capabilitiesOf(exchange);
+    if (questions.length === 0 || capabilities < 0 || !mayBeAsked(exchange)) return false;
+    if ((capabilities & Capability.elicitationUrl) === 0) {
       exchange.detail = requirement(Capability.elicitationUrl);
       this.#options.fail(exchange, 'GW_CAPABILITY_REQUIRED');
       return true;
@@ -365,10 +368,16 @@ function answersIn(call: ParkedCall, retry: Exchange, message: Uint8Array): Buff
   return answers;
 }
 
-/** What the client can be asked for during a call. Without its body a retry could not be told from another call. */
-function capabilitiesOf(exchange: Exchange): number {
-  if (exchange.bodyLength === 0) return 0;
-  return exchange.capabilities >= 0 ? exchange.capabilities : declaredIn(exchange, exchange.body);
+/** What the client can be asked for during a call; -1 = not known, since the call was not sent to be asked about. */
+function capabilitiesOf({ bodyLength, capabilities }: Exchange): number {
+  // Without its body a retry could not be told from another call.
+  return bodyLength === 0 && capabilities > 0 ? -1 : capabilities;
+}
+
+/** Whether the method is one whose result can be `input_required`. */
+function mayBeAsked({ spans }: Exchange): boolean {
+  const method = spans[Span.method];
+  return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
 }
 
 function declaredIn(exchange: Exchange, message: Uint8Array): number {

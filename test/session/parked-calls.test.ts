@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { decoder } from '../../native/index.js';
-import { SPAN_COUNT, Span } from '../../native/layout.js';
+import { Method, SPAN_COUNT, Span } from '../../native/layout.js';
 import type { ErrorCode } from '../../src/errors.js';
+import { capabilityMask } from '../../src/protocol/client-capabilities.js';
 import { Era } from '../../src/protocol/revisions.js';
 import { Accepts, type Exchange, Phase, type Reply } from '../../src/request/exchange.js';
 import { ExchangeTable } from '../../src/request/exchanges.js';
@@ -148,6 +149,8 @@ function bed(t: TestContext, options: { limits?: object; eraOf?: number; handles
     const { exchange, wire, bytes } = request(call);
     exchange.body = bytes;
     exchange.bodyLength = bytes.length;
+    const { spans } = exchange;
+    exchange.capabilities = capabilityMask(bytes.subarray(spans[Span.capabilitiesStart], spans[Span.capabilitiesEnd]));
     exchange.phase = Phase.sending;
     exchange.upstream = upstream;
     exchange.upstreamEra = Era.legacy;
@@ -513,6 +516,25 @@ describe('a client that cannot be asked', () => {
     );
     assert.equal(wire.body, '');
     assert.equal(exchange.openRequests, 0);
+  });
+
+  it('is left alone where the upstream was told that nobody can be asked', (t) => {
+    const { send, ask, answer } = bed(t);
+    const upstream = new Upstream();
+    for (const change of [
+      (exchange: Exchange) => Object.assign(exchange, { capabilities: -1 }),
+      (exchange: Exchange) => Object.assign(exchange, { bodyLength: 0 }),
+      (exchange: Exchange) => exchange.spans.fill(Method.complete, Span.method, Span.method + 1),
+    ]) {
+      const { exchange, wire } = send(upstream);
+      change(exchange);
+      ask(upstream, exchange, 1, 'roots/list');
+      assert.equal(upstream.replies.at(-1).error.code, -32601);
+      assert.equal(wire.body, '');
+      answer(exchange, { result: { content: [] } });
+      assert.equal(wire.message.result.resultType, 'complete');
+    }
+    assert.equal(upstream.cancelled.length, 0);
   });
 });
 

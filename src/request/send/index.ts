@@ -101,10 +101,7 @@ export class SendStage {
       return;
     }
     // Only a call that may go elsewhere has to keep its body.
-    if (exchange.bodyLength === 0 && (server.endpointCount > 1 || (route !== null && route.servers.length > 1))) {
-      exchange.body = Buffer.from(bytes.subarray(0, length));
-      exchange.bodyLength = length;
-    }
+    if (server.endpointCount > 1 || (route !== null && route.servers.length > 1)) keep(exchange, bytes, length);
     this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN', false);
   }
 
@@ -188,10 +185,11 @@ export class SendStage {
     if (endpoint.era === Era.modern && exchange.era === Era.legacy) {
       target.envelope = this.#envelope(exchange);
       // It may answer with questions, and wants the whole call again with their answers.
-      if (exchange.bodyLength === 0 && mayAsk(method) && ((exchange.session?.capabilityMask ?? 0) & ASKABLE) !== 0) {
-        exchange.body = Buffer.from(bytes.subarray(0, length));
-        exchange.bodyLength = length;
-      }
+      if (mayAsk(method) && ((exchange.session?.capabilityMask ?? 0) & ASKABLE) !== 0) keep(exchange, bytes, length);
+    } else if (endpoint.era === Era.legacy && exchange.era === Era.modern) {
+      // It may ask, and the request that brings the answer has to be for the same call.
+      const { capabilities } = exchange;
+      if (capabilities > 0 && (capabilities & ASKABLE) !== 0 && mayAsk(method)) keep(exchange, bytes, length);
     }
     exchange.upstreamId = exchange.generation * 65_536 + exchange.slot;
     exchange.endpoint = endpoint.index;
@@ -245,6 +243,13 @@ export class SendStage {
 /** Whether a modern server may answer the method with `input_required` (MCP 2026-07-28, multi round-trip requests). */
 function mayAsk(method: number): boolean {
   return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
+}
+
+/** Gives the exchange a body of its own, if it has none. */
+function keep(exchange: Exchange, bytes: Uint8Array, length: number): void {
+  if (exchange.bodyLength > 0) return;
+  exchange.body = Buffer.from(bytes.subarray(0, length));
+  exchange.bodyLength = length;
 }
 
 function hasNameHeader(method: number): boolean {
