@@ -1,0 +1,435 @@
+/** Requests of upstreams: to whom they go, with which bytes, and what becomes of them. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { decoder } from '../../native/index.js';
+import { ScanStatus, SPAN_COUNT } from '../../native/layout.js';
+import { eventually } from '../support/process.js';
+import { bed, RecordingEndpoint } from './dialogue-bed.js';
+
+const ALL = { sampling: { tools: {} }, elicitation: { form: {}, url: {} }, roots: { listChanged: true } };
+const SAMPLE =
+  '{"jsonrpc":"2.0","id":"s\\u00e9-1","method":"sampling/createMessage","params":{"messages":[{"role":"user","content":{"type":"text","text":"hi"}}],"maxTokens":1.50e1,"x":{"y":[]}}}';
+
+describe('a request of an upstream', () => {
+  it('reaches the client of its call under an id of the gateway and comes back under its own, otherwise untouched', (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const endpoint = new RecordingEndpoint();
+    const client = all.client(ALL);
+    const { exchange, wire } = all.call(client, endpoint);
+    all.asked(endpoint, exchange, SAMPLE);
+    assert.equal(exchange.openRequests, 1);
+    const id = wire.messages[0].id as number;
+    assert.equal(wire.texts[0], SAMPLE.replace('"s\\u00e9-1"', String(id)));
+    all.answer(client, `{"result" : {"role":"assistant","n":1e0},\n"id":${id},"jsonrpc":"2.0", "more":{"a":1}}`);
+    assert.deepEqual(endpoint.texts, [
+      '{"result" : {"role":"assistant","n":1e0}, "id":"s\\u00e9-1","jsonrpc":"2.0", "more":{"a":1}}',
+    ]);
+    assert.equal(exchange.openRequests, 0);
+    assert.deepEqual(all.requests.counts, {
+      open: 0,
+      answered: 1,
+      refused: 0,
+      unattributable: 0,
+      expired: 0,
+      late: 0,
+    });
+  });
+
+  it('is answered by nobody but the session that was asked, and once', (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const endpoint = new RecordingEndpoint();
+    const [client, other] = [all.client(ALL), all.client({ ...ALL, experimental: {} })];
+    const { exchange, wire } = all.call(client, endpoint);
+    all.asked(endpoint, exchange, SAMPLE);
+    const { id } = wire.messages[0];
+    const answer = `{"jsonrpc":"2.0","id":${id},"result":{}}`;
+    all.answer(other, answer);
+    for (const wrong of [`"${id}"`, `${id}.0`, `${id}e0`, String(id + 1), '0', '-1']) {
+      all.answer(client, `{"jsonrpc":"2.0","id":${wrong},"result":{}}`);
+    }
+    assert.deepEqual(endpoint.texts, []);
+    all.answer(client, answer);
+    all.answer(client, answer);
+    assert.equal(endpoint.texts.length, 1);
+    assert.equal(all.requests.counts.late, 8);
+  });
+
+  it('keeps its id whatever JSON it is, and the answer its bytes', (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const endpoint = new RecordingEndpoint();
+    const client = all.client(ALL);
+    const ids = fc.oneof(
+      fc.string({ maxLength: 40, unit: 'binary' }).map((text) => JSON.stringify(text)),
+      fc.maxSafeInteger().map(String),
+      fc.constantFrom('9007199254740993', '-0', '"\\ud83d\\ude00"', '"1"'),
+    );
+    fc.assert(
+      fc.property(ids, fc.json(), fc.json(), (id, params, result) => {
+        const { exchange, wire } = all.call(client, endpoint);
+        all.asked(endpoint, exchange, `{"jsonrpc":"2.0","id":${id},"method":"roots/list","params":{"p":${params}}}`);
+        const ours = wire.messages[0].id as number;
+        assert.equal(wire.texts[0], `{"jsonrpc":"2.0","id":${ours},"method":"roots/list","params":{"p":${params}}}`);
+        all.answer(client, `{"jsonrpc":"2.0","result":${result},"id":${ours}}`);
+        assert.equal(endpoint.texts.pop(), `{"jsonrpc":"2.0","result":${result},"id":${id}}`);
+        all.says(exchange, '{"jsonrpc":"2.0","id":1,"result":{}}');
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('belongs to the session of the lane where no call is named; on the stream of its own, else on any of its calls', (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const client = all.client(ALL, 3, true);
+    const lane = new RecordingEndpoint({ sessionId: client.session.id, subject: new Int32Array(4) });
+    const calls = [all.call(client, lane), all.call(client, lane)];
+    const stranger = all.call(all.client({ roots: {} }), lane);
+    all.asked(lane, null, SAMPLE);
+    assert.equal(client.own!.length, 1);
+    client.own = null;
+    all.asked(lane, null, SAMPLE);
+    assert.equal(calls[0]!.wire.texts.length, 1);
+    assert.equal(calls[1]!.wire.texts.length + stranger.wire.texts.length, 0);
+    assert.deepEqual(
+      [...calls, stranger].map(({ exchange }) => exchange.openRequests),
+      [2, 2, 0],
+      'no call of the session runs out of time meanwhile',
+    );
+    // The end of one of them is not the end of the question.
+    all.says(calls[0]!.exchange, '{"jsonrpc":"2.0","id":1,"result":{}}');
+    assert.equal(all.requests.counts.open, 2);
+    all.answer(client, `{"jsonrpc":"2.0","id":${calls[0]!.wire.messages[0].id},"result":{}}`);
+    assert.equal(lane.texts.length, 1);
+    assert.equal(calls[1]!.exchange.openRequests, 1);
+  });
+
+  it('is refused where it cannot be told whose it is', (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const owners = [
+      null,
+      { sessionId: '', subject: new Int32Array(4) },
+      { sessionId: 'none', subject: new Int32Array(4) },
+    ];
+    for (const owner of owners) {
+      const endpoint = new RecordingEndpoint(owner);
+      all.asked(endpoint, null, SAMPLE);
+      assert.equal(endpoint.replies[0].error.code, -32603);
+      assert.equal(endpoint.replies[0].id, 'sé-1');
+    }
+    assert.equal(all.requests.counts.unattributable, 3);
+  });
+
+  const url = '{"mode":"url","url":"https://a.example/","elicitationId":"e","message":"m"}';
+  const form = '{"message":"m","requestedSchema":{"type":"object","properties":{}}}';
+  const refusals: readonly [what: string, capabilities: object, revision: number, method: string, params: string][] = [
+    ['sampling', { roots: {} }, 3, 'sampling/createMessage', '{"messages":[],"maxTokens":1}'],
+    ['sampling with tools', { sampling: {} }, 3, 'sampling/createMessage', '{"messages":[],"maxTokens":1,"tools":[]}'],
+    ['tools before 2025-11-25', ALL, 2, 'sampling/createMessage', '{"messages":[],"maxTokens":1,"toolChoice":{}}'],
+    ['elicitation', { sampling: {} }, 3, 'elicitation/create', form],
+    ['elicitation before 2025-06-18', ALL, 1, 'elicitation/create', form],
+    ['elicitation by URL', { elicitation: {} }, 3, 'elicitation/create', url],
+    ['elicitation by URL before 2025-11-25', ALL, 2, 'elicitation/create', url],
+    ['forms of a client that takes only URLs', { elicitation: { url: {} } }, 3, 'elicitation/create', form],
+    ['roots', { sampling: {} }, 3, 'roots/list', '{}'],
+    ['an unknown method', ALL, 3, 'sampling/other', '{}'],
+    ['a method of servers', ALL, 3, 'tools/list', '{}'],
+    ['tasks', ALL, 3, 'tasks/get', '{"taskId":"t"}'],
+  ];
+  for (const [what, capabilities, revision, method, params] of refusals) {
+    it(`is refused for want of the capability: ${what}`, (scope) => {
+      const all = bed();
+      scope.after(all.close);
+      const endpoint = new RecordingEndpoint();
+      const { exchange, wire } = all.call(all.client(capabilities, revision, true), endpoint);
+      all.asked(endpoint, exchange, `{"jsonrpc":"2.0","id":5,"method":"${method}","params":${params}}`);
+      assert.equal(endpoint.replies[0].error.code, -32601);
+      assert.deepEqual(wire.texts, []);
+      assert.equal(exchange.openRequests, 0);
+      assert.equal(all.requests.counts.refused, 1);
+    });
+  }
+
+  it('gives older clients one block of content a message', (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const endpoint = new RecordingEndpoint();
+    const ask = (revision: number, content: string) => {
+      const { exchange, wire } = all.call(all.client(ALL, revision), endpoint);
+      const messages = `[{"role":"user","content":${content},"z":1}, {"role":"assistant","content":{"type":"text","text":"b"}}]`;
+      const text = `{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"messages":${messages},"maxTokens":1}}`;
+      all.asked(endpoint, exchange, text);
+      return { sent: wire.messages[0]?.params.messages, untouched: wire.texts[0]?.includes(messages) };
+    };
+    const two = '[{"type":"text","text":"a"},{"type":"audio","data":"","mimeType":"audio/wav"}]';
+    assert.deepEqual(ask(2, two).sent, [
+      { role: 'user', content: { type: 'text', text: 'a' }, z: 1 },
+      { role: 'user', content: { type: 'audio', data: '', mimeType: 'audio/wav' }, z: 1 },
+      { role: 'assistant', content: { type: 'text', text: 'b' } },
+    ]);
+    assert.equal(ask(3, two).untouched, true);
+    assert.equal(ask(2, '{"type":"text","text":"a"}').untouched, true);
+    for (const [revision, content] of [
+      [0, two],
+      [2, '[]'],
+      [2, '[{"type":"tool_use","id":"1","name":"n","input":{}}]'],
+    ] as const) {
+      assert.equal(ask(revision, content).sent, undefined);
+      assert.equal(endpoint.replies.at(-1).error.code, -32601);
+    }
+  });
+
+  it('is refused at once where the client has no stream, and where too many are open', (scope) => {
+    const all = bed({ maxServerRequests: 2 });
+    scope.after(all.close);
+    const endpoint = new RecordingEndpoint();
+    const client = all.client(ALL);
+    const gone = all.call(client, endpoint);
+    gone.exchange.reply = null;
+    all.asked(endpoint, gone.exchange, SAMPLE);
+    assert.equal(endpoint.replies[0].error.code, -32603);
+    assert.match(endpoint.replies[0].error.message, /no stream/);
+    assert.equal(gone.exchange.openRequests, 0);
+    const plain = all.call(client, endpoint);
+    plain.exchange.accepts = 1;
+    all.asked(endpoint, plain.exchange, SAMPLE);
+    assert.equal(endpoint.replies.length, 2);
+
+    const { exchange, wire } = all.call(client, endpoint);
+    for (let count = 0; count < 3; count += 1) all.asked(endpoint, exchange, SAMPLE);
+    assert.equal(wire.texts.length, 2);
+    assert.match(endpoint.replies[2].error.message, /Too many/);
+    assert.equal(all.requests.counts.refused, 3);
+    assert.equal(all.requests.counts.open, 2);
+    all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{}}`);
+    all.asked(endpoint, exchange, SAMPLE);
+    assert.equal(wire.texts.length, 3, 'an answer makes room');
+  });
+});
+
+describe('the end of a request of an upstream', () => {
+  it('comes after answerMs, for both sides', async (scope) => {
+    const all = bed({ answerMs: 30 });
+    scope.after(all.close);
+    const endpoint = new RecordingEndpoint();
+    const client = all.client(ALL);
+    const { exchange, wire } = all.call(client, endpoint);
+    exchange.deadline = performance.now() + 10;
+    const { deadline } = exchange;
+    all.asked(endpoint, exchange, SAMPLE);
+    all.asked(endpoint, exchange, SAMPLE.replace('s\\u00e9-1', '2'));
+    await eventually('both expired', () => endpoint.texts.length === 2);
+    assert.deepEqual(
+      endpoint.replies.map(({ id, error }) => [id, error.code]),
+      [
+        ['sé-1', -32603],
+        ['2', -32603],
+      ],
+    );
+    const [one, two, ...rest] = wire.messages;
+    assert.deepEqual(
+      rest.map(({ method, params }) => [method, params.requestId]),
+      [
+        ['notifications/cancelled', one.id],
+        ['notifications/cancelled', two.id],
+      ],
+    );
+    assert.equal(exchange.openRequests, 0);
+    assert.ok(exchange.deadline > deadline, 'the call has the time it had left');
+    all.answer(client, `{"jsonrpc":"2.0","id":${one.id},"result":{}}`);
+    assert.equal(endpoint.texts.length, 2);
+    assert.equal(all.requests.counts.expired, 2);
+    assert.equal(all.requests.counts.late, 1);
+  });
+
+  it('is the end of its call, of which the client hears before the answer', (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const ends: readonly ((call: ReturnType<typeof all.call>) => void)[] = [
+      ({ exchange }) => all.says(exchange, '{"jsonrpc":"2.0","id":1,"result":{}}'),
+      ({ exchange }) => all.write.fail(exchange, 'GW_UPSTREAM_CLOSED'),
+      ({ exchange }) => all.write.cancelled(exchange),
+    ];
+    for (const end of ends) {
+      const endpoint = new RecordingEndpoint();
+      const client = all.client(ALL);
+      const call = all.call(client, endpoint);
+      all.asked(endpoint, call.exchange, SAMPLE);
+      end(call);
+      const [asked, note] = call.wire.messages;
+      assert.equal(note.method, 'notifications/cancelled');
+      assert.equal(note.params.requestId, asked.id);
+      assert.ok(call.wire.ended);
+      all.answer(client, `{"jsonrpc":"2.0","id":${asked.id},"result":{}}`);
+      assert.deepEqual(endpoint.texts, []);
+      assert.equal(all.requests.counts.open, 0);
+    }
+  });
+
+  it('is the end of its endpoint', (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const [lost, other] = [new RecordingEndpoint(), new RecordingEndpoint()];
+    const client = all.client(ALL, 3, true);
+    const [one, two] = [all.call(client, lost), all.call(client, other)];
+    all.asked(lost, one.exchange, SAMPLE);
+    all.asked(other, two.exchange, SAMPLE);
+    all.requests.lost(lost);
+    assert.equal(one.wire.messages[1].params.requestId, one.wire.messages[0].id);
+    assert.equal(one.exchange.openRequests, 0);
+    assert.equal(two.exchange.openRequests, 1);
+    for (const { wire } of [one, two]) {
+      all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{}}`);
+    }
+    assert.equal(lost.texts.length, 0);
+    assert.equal(other.texts.length, 1);
+  });
+
+  it('is the end of the session', (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const endpoint = new RecordingEndpoint();
+    const client = all.client(ALL);
+    const { exchange } = all.call(client, endpoint);
+    all.asked(endpoint, exchange, SAMPLE);
+    all.requests.sessionEnded('another');
+    assert.equal(all.requests.counts.open, 1);
+    all.requests.sessionEnded(client.session.id);
+    assert.equal(endpoint.replies[0].error.code, -32603);
+    assert.equal(all.requests.counts.open, 0);
+  });
+
+  it('is that the upstream takes it back', (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const [endpoint, other] = [new RecordingEndpoint(), new RecordingEndpoint()];
+    const client = all.client(ALL);
+    const { exchange, wire } = all.call(client, endpoint);
+    all.asked(endpoint, exchange, SAMPLE.replace('"s\\u00e9-1"', '1'));
+    const cancel = (id: string) =>
+      `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id}, "reason":"no", "x":1}}`;
+    all.noted(other, null, cancel('1'));
+    all.noted(endpoint, null, cancel('"1"'));
+    all.noted(endpoint, null, '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{}}');
+    assert.equal(wire.texts.length, 1);
+    all.noted(endpoint, exchange, cancel('1'));
+    assert.equal(wire.texts[1], cancel(String(wire.messages[0].id)));
+    assert.equal(exchange.openRequests, 0);
+    all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{}}`);
+    assert.deepEqual(endpoint.texts, []);
+  });
+
+  it('is that the client takes no part: the upstream has an answer, not a cancellation in the wrong direction', (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const endpoint = new RecordingEndpoint();
+    const [client, other] = [all.client(ALL), all.client({ roots: {} })];
+    const { exchange, wire } = all.call(client, endpoint);
+    all.asked(endpoint, exchange, SAMPLE);
+    const id = Buffer.from(String(wire.messages[0].id));
+    const cancel = (session: typeof client.session) => {
+      const message = all.table.acquire()!;
+      message.session = session;
+      all.requests.clientCancelled(message, id, 0, id.length);
+      all.table.release(message);
+    };
+    cancel(other.session);
+    assert.equal(all.requests.counts.open, 1);
+    cancel(client.session);
+    assert.equal(endpoint.replies[0].error.code, -32603);
+    assert.equal(endpoint.replies[0].id, 'sé-1');
+  });
+});
+
+describe('notifications about requests of upstreams', () => {
+  it('bring progress of the client to the upstream under its own token', (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const endpoint = new RecordingEndpoint();
+    const [client, other] = [all.client(ALL), all.client({ roots: {} })];
+    const { exchange, wire } = all.call(client, endpoint);
+    const ask = (meta: string) => `{"jsonrpc":"2.0","id":7,"method":"roots/list","params":{${meta}}}`;
+    all.asked(endpoint, exchange, ask('"_meta":{"a":1,"progressToken":"tök\\u0065n"}'));
+    all.asked(endpoint, exchange, ask(''));
+    const [first, second] = wire.messages;
+    assert.deepEqual(first.params._meta, { a: 1, progressToken: first.id });
+    const progress = (token: unknown) =>
+      `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1.0,"progressToken":${token},"message":"m"}}`;
+    all.note(other, progress(first.id));
+    all.note(client, progress(second.id));
+    all.note(client, progress(12));
+    all.note(client, progress(`"${first.id}"`));
+    assert.deepEqual(endpoint.texts, []);
+    all.note(client, progress(first.id));
+    assert.deepEqual(endpoint.texts, [progress('"tök\\u0065n"')]);
+  });
+
+  it('tell of changed roots', (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const client = all.client(ALL);
+    all.note(client, '{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}');
+    all.note(client, '{"jsonrpc":"2.0","method":"notifications/other"}');
+    assert.deepEqual(all.rootsChanges, [client.session.id]);
+  });
+
+  it('tell the visitor of a URL that it is done with, wherever the upstream named the URL', (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const [endpoint, other] = [new RecordingEndpoint(), new RecordingEndpoint()];
+    const [client, failing] = [all.client(ALL, 3, true), all.client({ roots: {} }, 3, true)];
+    const { exchange, wire } = all.call(client, endpoint);
+    all.asked(
+      endpoint,
+      exchange,
+      '{"jsonrpc":"2.0","id":7,"method":"elicitation/create","params":{"mode":"url","url":"https://a.example/","elicitationId":"one","message":"m"}}',
+    );
+    const second = all.call(failing, endpoint);
+    const error =
+      '{"jsonrpc":"2.0","id":1,"error":{"code":-32042,"message":"visit","data":{"elicitations":[{"mode":"url","url":"https://b.example/","elicitationId":"two","message":"m"}]}}}';
+    all.says(second.exchange, error);
+    assert.equal(second.wire.texts[0], error.replace('"id":1', '"id":"mine"'), 'the error passes untouched');
+
+    const complete = (id: string) =>
+      `{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"${id}"}}`;
+    all.noted(other, null, complete('one'));
+    all.noted(endpoint, null, complete('none'));
+    assert.equal(wire.texts.length, 1);
+    all.noted(endpoint, null, complete('one'));
+    all.noted(endpoint, null, complete('one'));
+    assert.deepEqual(wire.texts.slice(1), [complete('one')], 'once, on the stream of the call');
+    all.noted(endpoint, null, complete('two'));
+    assert.deepEqual(failing.own, [complete('two')]);
+    assert.deepEqual(client.own, []);
+  });
+});
+
+describe('many requests of upstreams', () => {
+  it('find their clients in any order, also when every upstream uses the same ids', (scope) => {
+    const all = bed({ maxServerRequests: 1000 });
+    scope.after(all.close);
+    const endpoint = new RecordingEndpoint();
+    const asked = Array.from({ length: 200 }, (_, number) => {
+      const client = all.client({ ...ALL, experimental: { [`c${number}`]: {} } });
+      const call = all.call(client, endpoint);
+      all.asked(endpoint, call.exchange, `{"jsonrpc":"2.0","id":${number % 5},"method":"roots/list"}`);
+      return { number, client, id: call.wire.messages[0].id as number };
+    });
+    assert.equal(new Set(asked.map(({ id }) => id)).size, asked.length);
+    for (const { number, client, id } of asked.toReversed()) {
+      all.answer(client, `{"jsonrpc":"2.0","id":${id},"result":{"number":${number}}}`);
+    }
+    assert.deepEqual(
+      endpoint.replies.map(({ id, result }) => [id, result.number]),
+      asked.toReversed().map(({ number }) => [number % 5, number]),
+    );
+    const spans = new Int32Array(SPAN_COUNT);
+    for (const text of endpoint.texts) {
+      assert.equal(decoder.scan(Buffer.from(text), Buffer.byteLength(text), spans, 64), ScanStatus.ok);
+    }
+  });
+});
