@@ -1,19 +1,28 @@
 /**
- * Switchyard from a program:
+ * Switchyard from a program (docs/api.md):
  *
- *     import { createGateway, defineConfig } from 'mcp-switchyard';
+ *     import { createGateway } from 'mcp-switchyard';
  *
- *     const gateway = await createGateway(defineConfig({ port: 0, mcpServers: { files: { command: ['files-server'] } } }));
- *     console.log(gateway.address.port);
+ *     const gateway = createGateway({ port: 0, mcpServers: { files: { command: 'files-server' } } });
+ *     await gateway.start();
+ *     console.log(gateway.url);
  *     await gateway.stop();
  */
-import { compileSnapshot } from './config/compile.js';
+import { type Gateway, OwnGateway } from './api/gateway.js';
 import type { GatewayConfig } from './config/define.js';
-import { loadConfigObject } from './config/load.js';
-import { type RunningGateway, startGateway } from './control/gateway.js';
 
+export type { ClientOptions, Gateway, StdioOptions } from './api/gateway.js';
+export type { ClientTransport, Message } from './api/local-transport.js';
+export {
+  type CommandProxyOptions,
+  createProxy,
+  type ProxyOptions,
+  type ProxyRules,
+  type UrlProxyOptions,
+} from './api/proxy.js';
 export { defineConfig, type GatewayConfig } from './config/define.js';
-export type { Address, RunningGateway } from './control/gateway.js';
+export type { Address } from './control/gateway.js';
+export type { EndpointHealth, UpstreamHealth } from './control/health.js';
 export {
   ConfigError,
   ERROR_CODES,
@@ -23,14 +32,14 @@ export {
   type ErrorSource,
   GatewayError,
 } from './errors.js';
+export type { Stats } from './observe/stats.js';
 
 /**
- * Starts a gateway in this process; resolves once it listens. The configuration has the shape of a configuration file,
+ * A gateway in this process that does nothing before `start()`. The configuration has the shape of a configuration file,
  * `${VAR}` included.
  *
  * @throws ConfigError when the configuration cannot be used
- * @throws Error with `code` EADDRINUSE when a port is taken
  */
-export async function createGateway(config: GatewayConfig): Promise<RunningGateway> {
-  return startGateway(compileSnapshot(loadConfigObject(config)));
+export function createGateway(config: GatewayConfig): Gateway {
+  return new OwnGateway(config);
 }

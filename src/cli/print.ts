@@ -25,6 +25,11 @@ export function printLine(text = ''): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** One line on standard error, where standard output belongs to a client. */
+export function printNote(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
 /** One problem: `switchyard: sentence`. */
 export function printError(sentence: string): void {
   process.stderr.write(`${styled(process.stderr, 'red', 'switchyard:')} ${sentence}\n`);

@@ -1,9 +1,12 @@
 import { type ConfigOverrides, compileSnapshot } from '../config/compile.js';
 import { type LoadedConfig, loadConfigFile, loadConfigObject } from '../config/load.js';
 import type { Snapshot } from '../config/snapshot.js';
+import type { RunningGateway } from '../control/gateway.js';
+import { ConfigError } from '../errors.js';
 import { type Command, choiceFlag, EXIT, numberFlag, oneFile, readArguments, UsageError } from './command.js';
 import { demoNotes } from './demo-notes.js';
-import { printError, printLine, printWarning } from './print.js';
+import { printError, printLine, printNote, printWarning } from './print.js';
+import { StopSignals } from './stop-signals.js';
 
 const OPTIONS = {
   config: { type: 'string', short: 'c' },
@@ -17,6 +20,8 @@ const OPTIONS = {
   'json-logs': { type: 'boolean' },
   'front-end': { type: 'string' },
   'allow-unauthenticated': { type: 'boolean' },
+  stdio: { type: 'boolean' },
+  'no-http': { type: 'boolean' },
 } as const;
 
 const HELP = `Usage: switchyard start [--config FILE] [OPTIONS]
@@ -37,8 +42,12 @@ Options:
       --front-end NAME       auto, uws or node
       --allow-unauthenticated
                              permit a host other than loopback without "auth"
+      --stdio                serve one more client on standard input and output; ends when it is gone
+      --no-http              no port at all, with --stdio
 
-Prints one line on standard output once it accepts connections; the log goes to standard error.
+Prints one line on standard output once it accepts connections (with --stdio on standard error, because only
+protocol messages go to standard output then); the log goes to standard error.
+SIGHUP reads the file again: an invalid one changes nothing and is told in the log.
 SIGTERM and SIGINT drain: requests in flight finish, then it ends with 0. A second signal ends it at once.
 Exit codes: 0 stopped, 78 the configuration cannot be used, 1 anything else.
 
@@ -46,14 +55,8 @@ Examples:
   switchyard start
   switchyard start --config switchyard.yaml
   switchyard start -c switchyard.toml --port 8080 --log-level debug
-  switchyard start -c switchyard.json --host 0.0.0.0 --no-admin --json-logs`;
-
-/** What `start` needs of the running gateway. */
-interface Running {
-  readonly address: { readonly host: string; readonly port: number };
-  readonly adminAddress: { readonly host: string; readonly port: number } | null;
-  stop(): Promise<void>;
-}
+  switchyard start -c switchyard.json --host 0.0.0.0 --no-admin --json-logs
+  switchyard start -c switchyard.json --stdio --no-http --no-admin`;
 
 interface Source {
   readonly loaded: LoadedConfig;
@@ -64,9 +67,10 @@ function readOverrides(flags: ReturnType<typeof readArguments<typeof OPTIONS>>['
   if (flags['no-admin'] && flags['admin-port'] !== undefined) {
     throw new UsageError('--no-admin and --admin-port contradict each other');
   }
+  if (flags['no-http'] && flags.port !== undefined) throw new UsageError('--no-http and --port contradict each other');
   return {
     host: flags.host,
-    port: numberFlag('port', flags.port, 0, 65_535),
+    port: flags['no-http'] ? false : numberFlag('port', flags.port, 0, 65_535),
     adminPort: flags['no-admin'] ? false : numberFlag('admin-port', flags['admin-port'], 0, 65_535),
     workers: flags.workers === 'auto' ? 'auto' : numberFlag('workers', flags.workers, 1, 64),
     logLevel: choiceFlag('log-level', flags['log-level'], [
@@ -87,6 +91,7 @@ function readOverrides(flags: ReturnType<typeof readArguments<typeof OPTIONS>>['
 async function run(args: readonly string[]): Promise<number> {
   const { flags, files } = readArguments(args, OPTIONS);
   const file = oneFile(flags.config, files);
+  if (flags['no-http'] && !flags.stdio) throw new UsageError('--no-http leaves no way in; add --stdio');
   if (flags.demo && file !== undefined) throw new UsageError('--demo and a configuration file contradict each other');
   const overrides = readOverrides(flags);
   const { loaded, demo } = await open(file);
@@ -94,7 +99,11 @@ async function run(args: readonly string[]): Promise<number> {
     const snapshot = compileSnapshot(loaded, { overrides });
     const json = snapshot.log.format === 'json' || (snapshot.log.format === 'auto' && process.stderr.isTTY !== true);
     for (const warning of loaded.warnings) printWarning(warning, json);
-    return await serve(snapshot, demo !== null);
+    const reload = async (): Promise<Snapshot> => {
+      if (file === undefined) throw new ConfigError(['the demo has no file to read again']);
+      return compileSnapshot(await loadConfigFile(file), { overrides });
+    };
+    return await serve(snapshot, { isDemo: demo !== null, stdio: flags.stdio === true, reload });
   } finally {
     await demo?.close();
   }
@@ -108,9 +117,17 @@ async function open(file: string | undefined): Promise<Source> {
   return { loaded: loadConfigObject(demo.config), demo };
 }
 
-async function serve(snapshot: Snapshot, isDemo: boolean): Promise<number> {
+interface Serving {
+  readonly isDemo: boolean;
+  /** A client on standard input and output is served, too. */
+  readonly stdio: boolean;
+  /** The configuration as the file has it now. @throws ConfigError */
+  reload(): Promise<Snapshot>;
+}
+
+async function serve(snapshot: Snapshot, { isDemo, stdio, reload }: Serving): Promise<number> {
   const stopping = new StopSignals();
-  let gateway: Running | null;
+  let gateway: RunningGateway | null;
   try {
     // Help, usage and configuration errors answer at once because the gateway itself is loaded only here.
     const { startGateway } = await import('../control/gateway.js');
@@ -123,36 +140,46 @@ async function serve(snapshot: Snapshot, isDemo: boolean): Promise<number> {
     return EXIT.failed;
   }
   if (gateway === null) return EXIT.ok;
-  const url = `http://${authority(gateway.address)}/mcp`;
-  const admin = gateway.adminAddress === null ? '' : ` (admin http://${authority(gateway.adminAddress)})`;
-  printLine(`switchyard listening on ${url}${admin}`);
-  if (isDemo) for (const line of demoNotes(clientUrl(gateway.address))) printLine(line);
-  await stopping.first;
-  await gateway.stop();
+  const running = gateway;
+  stopping.onHangUp(() => void follow(running, reload));
+  announce(running, stdio ? printNote : printLine, isDemo);
+  await Promise.race([stopping.first, stdio ? serveClient(running) : NEVER]);
+  await running.stop();
   return EXIT.ok;
 }
 
-/** The first stop signal resolves `first`; the second ends the process at once. */
-class StopSignals {
-  readonly first: Promise<NodeJS.Signals>;
+const NEVER = new Promise<never>(() => {});
 
-  constructor() {
-    this.first = new Promise((resolve) => {
-      let seen = false;
-      for (const name of ['SIGTERM', 'SIGINT'] as const) {
-        process.on(name, () => {
-          if (seen) process.exit(EXIT.failed);
-          seen = true;
-          if (name === 'SIGINT' && process.stderr.isTTY) {
-            process.stderr.write(
-              '\nstopping once the requests in flight are done; press Ctrl+C again to stop at once\n',
-            );
-          }
-          resolve(name);
-        });
-      }
-    });
+function announce(gateway: RunningGateway, print: (line: string) => void, isDemo: boolean): void {
+  const { address, adminAddress } = gateway;
+  const admin = adminAddress === null ? '' : ` (admin http://${authority(adminAddress)})`;
+  if (address === null) {
+    print(`switchyard serves standard input and output${admin}`);
+    return;
   }
+  print(`switchyard listening on http://${authority(address)}/mcp${admin}`);
+  if (isDemo) for (const line of demoNotes(clientUrl(address))) print(line);
+}
+
+/** Puts the file into force as it is now; what is wrong with it goes to the log, and changes nothing. */
+async function follow(gateway: RunningGateway, reload: () => Promise<Snapshot>): Promise<void> {
+  let snapshot: Snapshot;
+  try {
+    snapshot = await reload();
+  } catch (error) {
+    gateway.reloadFailed(error);
+    return;
+  }
+  // The gateway has logged it.
+  await gateway.reload(snapshot).catch(() => {});
+}
+
+/** Resolves when the client on standard input and output is gone. */
+async function serveClient(gateway: RunningGateway): Promise<void> {
+  const { serveStdio } = await import('../request/accept/index.js');
+  const { limits } = gateway.snapshot;
+  const token = process.env['SWITCHYARD_TOKEN'] ?? '';
+  await serveStdio({ input: process.stdin, output: process.stdout, ...gateway.door, limits, token }).ended;
 }
 
 /** `host:port` as it stands in a URL. */

@@ -19,7 +19,7 @@ export class Accounting {
   readonly #counters: Counters;
   readonly #names: SeriesNames;
   /** Called for each exchange when the access log is on. */
-  readonly #log: ((exchange: Exchange, milliseconds: number) => void) | null;
+  #log: ((exchange: Exchange, milliseconds: number) => void) | null;
   #servers = new Int32Array(0);
   #entries = new Int32Array(0);
   #catalogVersion = -1;
@@ -37,6 +37,11 @@ export class Accounting {
   /** Takes over the servers of a snapshot, by index. */
   setServers(names: readonly string[]): void {
     this.#servers = Int32Array.from(names, (name) => this.#names.id('upstream', name));
+  }
+
+  /** Takes over what writes access lines; null = nothing does. */
+  setLog(log: ((exchange: Exchange, milliseconds: number) => void) | null): void {
+    this.#log = log;
   }
 
   /** Takes over a catalog; only tools get series of their own. */

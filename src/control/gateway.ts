@@ -2,15 +2,26 @@
  * The composition root: one gateway from one snapshot, from the first thread to the last answer.
  */
 import { decoder, decoderKind, decoderReason } from '../../native/index.js';
+import { isVacant, renumbered } from '../config/numbering.js';
+import { restartProblems } from '../config/restart.js';
 import type { Snapshot } from '../config/snapshot.js';
+import { ConfigError } from '../errors.js';
 import { type Log, openLog } from '../observe/log.js';
 import { watchLoopDelay } from '../observe/loop-delay.js';
 import { secretsOf } from '../observe/secrets.js';
-import { type Choice, observe } from '../observe/state.js';
-import { type FrontEnd, frontEndKind, openFrontEnd, type PlainAnswer } from '../request/accept/index.js';
+import { type Choice, observe, type StatsSources } from '../observe/state.js';
+import type { Stats } from '../observe/stats.js';
+import {
+  type FrontEnd,
+  type FrontHandler,
+  frontEndKind,
+  openFrontEnd,
+  type PlainAnswer,
+} from '../request/accept/index.js';
+import { Phase } from '../request/exchange.js';
 import { ExchangeTable } from '../request/exchanges.js';
-import { openSealer, SessionTable, StandaloneStreams } from '../session/index.js';
-import { SeriesNames } from '../shared/counters.js';
+import { openSealer, type SessionSealer, SessionTable, StandaloneStreams } from '../session/index.js';
+import { Counter, SeriesNames } from '../shared/counters.js';
 import { UpstreamPool } from '../upstream/pool.js';
 import type { UpstreamEvents } from '../upstream/types.js';
 import { Accounting } from './accounting.js';
@@ -18,6 +29,8 @@ import { type Admin, openAdmin } from './admin/admin.js';
 import { Catalog } from './catalog/catalog.js';
 import { ControlPool } from './control-pool.js';
 import { Front } from './front.js';
+import { type UpstreamHealth, upstreamHealth } from './health.js';
+import { RulesInForce } from './in-force.js';
 import { tellListChanges } from './notices.js';
 import { statsSources } from './stats-sources.js';
 import { WorkerPool } from './worker-pool.js';
@@ -30,9 +43,28 @@ export interface Address {
 
 /** A gateway that serves. */
 export interface RunningGateway {
-  readonly address: Address;
+  /** `null` without a listener for clients (`port: false`). */
+  readonly address: Address | null;
   /** `null` without an admin listener. */
   readonly adminAddress: Address | null;
+  /** The configuration in force. */
+  readonly snapshot: Snapshot;
+  /** Where connections that are no sockets bring their messages: stdio, and clients in this process. */
+  readonly door: Door;
+  /**
+   * Puts another configuration into force between two requests. Requests in flight finish by the rules they came under;
+   * servers whose endpoints are the same go on with what they have. Reloads happen one after another. Resolves when
+   * servers that changed have taken over and new ones had `catalog.startupWaitMs` to tell what they offer.
+   *
+   * @throws ConfigError when something differs that only a restart can change; nothing has changed then
+   */
+  reload(snapshot: Snapshot): Promise<void>;
+  /** Logs and counts a reload that failed, also one that failed before it got here. */
+  reloadFailed(error: unknown): void;
+  /** The document of `/stats`. */
+  stats(): Promise<Stats>;
+  /** How the upstreams are at this moment. */
+  upstreamHealth(): UpstreamHealth[];
   /**
    * Drains and ends: readiness fails, requests in flight finish within `limits.drainMs`, children stop.
    * A second call returns the same promise.
@@ -40,12 +72,20 @@ export interface RunningGateway {
   stop(): Promise<void>;
 }
 
+/** See {@link RunningGateway.door}. */
+export interface Door {
+  readonly handler: FrontHandler;
+  readonly table: ExchangeTable;
+}
+
 /** Time left for answers that are complete to reach their clients once everything else has ended. */
 const LAST_ANSWERS_MS = 500;
 
+const NO_FRONT_END = { kind: 'none', reason: null };
+
 /** See {@link startGateway}. */
 class Gateway implements RunningGateway {
-  readonly #snapshot: Snapshot;
+  readonly #rules: RulesInForce;
   readonly #log: Log;
   readonly #table: ExchangeTable;
   readonly #pool: WorkerPool;
@@ -60,13 +100,16 @@ class Gateway implements RunningGateway {
   #frontEnd: FrontEnd | null = null;
   #admin: Admin | null = null;
   #listening = false;
+  #sources: StatsSources;
   #unwatch = (): void => {};
+  #reloads: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | null = null;
 
   constructor(snapshot: Snapshot, log: Log) {
-    this.#snapshot = snapshot;
+    this.#rules = new RulesInForce(snapshot);
     this.#log = log;
-    const { limits } = snapshot;
+    const rules = this.#rules.view;
+    const { limits } = rules;
     const warn = (message: string): void => log.logger.warn(message);
     this.#table = new ExchangeTable(limits.maxInFlight);
     this.#control = new ControlPool();
@@ -88,21 +131,21 @@ class Gateway implements RunningGateway {
     this.#names = new SeriesNames(this.#pool.counterMemory);
     this.#accounting = new Accounting(this.#pool.counters, this.#names, this.#accessLog());
     this.#accounting.setServers(snapshot.servers.map(({ name }) => name));
-    this.#streams = new StandaloneStreams(limits);
+    this.#streams = new StandaloneStreams(rules);
     this.#sessions = new SessionTable({
       sealer: openSealer(snapshot.sessions),
       ttlSeconds: snapshot.sessions.ttlSeconds,
       maxSessions: limits.maxSessions,
     });
     this.#front = new Front({
-      snapshot,
+      snapshot: rules,
       table: this.#table,
       pool: this.#pool,
       catalog: this.#catalog,
       sessions: this.#sessions,
       streams: this.#streams,
       accounting: this.#accounting,
-      keepBodies: log.access !== null,
+      keepBodies: () => log.access !== null,
       upstreams: () => this.#upstreams,
       plain: (path) => this.#plain(path),
       broke: (error) =>
@@ -116,10 +159,29 @@ class Gateway implements RunningGateway {
       events: this.#upstreamEvents(),
       log: log.logger,
     });
+    const { frontEnd, listens } = snapshot;
+    this.#sources = this.#openSources(listens ? frontEndKind(frontEnd, limits.maxHeaderBytes) : NO_FRONT_END);
   }
 
-  get address(): Address {
-    return this.#frontEnd!.address;
+  get address(): Address | null {
+    return this.#frontEnd?.address ?? null;
+  }
+
+  get snapshot(): Snapshot {
+    return this.#rules.snapshot;
+  }
+
+  get door(): Door {
+    return { handler: this.#front.pipeline, table: this.#table };
+  }
+
+  stats(): Promise<Stats> {
+    // Adding up many series takes milliseconds: not on this thread.
+    return this.#control.run('buildStats', observe(this.#sources));
+  }
+
+  upstreamHealth(): UpstreamHealth[] {
+    return upstreamHealth(this.#upstreams, this.#rules.snapshot.order);
   }
 
   get adminAddress(): Address | null {
@@ -128,28 +190,32 @@ class Gateway implements RunningGateway {
 
   /** Brings everything up; the upstreams may come later. */
   async start(): Promise<void> {
-    const snapshot = this.#snapshot;
+    const { snapshot } = this.#rules;
     await Promise.all([this.#catalog.start(), this.#pool.ready()]);
     this.#upstreams.start();
     this.#unwatch = watchLoopDelay(this.#pool.counters);
-    await this.#firstDiscoveries();
-    const { kind, reason } = frontEndKind(snapshot.frontEnd, snapshot.limits.maxHeaderBytes);
+    await this.#firstDiscoveries(() => true);
     const { admin } = snapshot;
-    if (admin !== null) this.#admin = await this.#openAdmin({ ...snapshot, admin }, { kind, reason: reason ?? '' });
+    if (admin !== null) this.#admin = await this.#openAdmin({ ...snapshot, admin });
+    if (snapshot.listens) await this.#listen(snapshot);
+    this.#listening = true;
+    if (decoderReason !== null)
+      this.#log.logger.warn(`the TypeScript decoder runs, slower than the native one: ${decoderReason}`);
+  }
+
+  async #listen(snapshot: Snapshot): Promise<void> {
     this.#frontEnd = await openFrontEnd({
       snapshot,
       table: this.#table,
       handler: this.#front.pipeline,
       warn: (sentence) => this.#log.logger.warn(sentence),
     });
-    this.#listening = true;
-    if (decoderReason !== null)
-      this.#log.logger.warn(`the TypeScript decoder runs, slower than the native one: ${decoderReason}`);
   }
 
-  #openAdmin(snapshot: AdminSnapshot, frontEnd: Choice): Promise<Admin> {
-    const sources = statsSources({
-      snapshot,
+  #openSources(frontEnd: { readonly kind: string; readonly reason: string | null }): StatsSources {
+    const choice: Choice = { kind: frontEnd.kind, reason: frontEnd.reason ?? '' };
+    return statsSources({
+      snapshot: this.#rules.view,
       pool: this.#pool,
       table: this.#table,
       catalog: this.#catalog,
@@ -158,12 +224,16 @@ class Gateway implements RunningGateway {
       upstreams: this.#upstreams,
       seriesNames: this.#names,
       decoder: { kind: decoderKind, reason: decoderReason ?? '' },
-      frontEnd,
+      frontEnd: choice,
       connections: () => this.#frontEnd?.connections() ?? 0,
       memo: () => this.#front.dispatcher.remembered,
       notReady: () => this.#notReady(),
       logDropped: () => this.#log.dropped,
     });
+  }
+
+  #openAdmin(snapshot: AdminSnapshot): Promise<Admin> {
+    const sources = this.#sources;
     // Rendering takes milliseconds with many series: not on this thread.
     return openAdmin({
       snapshot,
@@ -175,12 +245,62 @@ class Gateway implements RunningGateway {
   }
 
   /** Gives upstreams that are quick the time to be listed before the first client asks. */
-  async #firstDiscoveries(): Promise<void> {
-    const deadline = performance.now() + this.#snapshot.catalog.startupWaitMs;
-    while (performance.now() < deadline && this.#upstreams.servers.some(({ discovery }) => discovery === null)) {
+  async #firstDiscoveries(concerns: (name: string) => boolean): Promise<void> {
+    const deadline = performance.now() + this.#rules.snapshot.catalog.startupWaitMs;
+    const waits = (): boolean =>
+      this.#upstreams.changing ||
+      this.#upstreams.servers.some((server) => server.discovery === null && !isVacant(server) && concerns(server.name));
+    while (performance.now() < deadline && this.#stopping === null && waits()) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     await this.#catalog.settled();
+  }
+
+  reload(snapshot: Snapshot): Promise<void> {
+    const done = this.#reloads.then(() => this.#reload(snapshot));
+    this.#reloads = done.catch((error: unknown) => this.reloadFailed(error));
+    return done;
+  }
+
+  reloadFailed(error: unknown): void {
+    this.#pool.counters.add(Counter.configReloadFailures);
+    const problems = error instanceof ConfigError ? error.problems : [String(error)];
+    this.#log.logger.error({ problems }, 'the configuration is not reloaded; the one in force stays');
+  }
+
+  async #reload(wanted: Snapshot): Promise<void> {
+    if (this.#stopping !== null) throw new Error('the gateway is stopping');
+    const before = this.#rules.snapshot;
+    const problems = restartProblems(before, wanted);
+    if (problems.length > 0) throw new ConfigError(problems);
+    const sealer = sealerOf(wanted);
+    const next = { ...renumbered(before, wanted, (server) => !this.#concerns(server)), version: before.version + 1 };
+    // No request comes between these lines: each is decided and sent by one set of rules.
+    this.#rules.follow(next);
+    this.#front.reconfigure(before);
+    this.#front.dispatcher.reconfigure(next);
+    this.#frontEnd?.reconfigure(next);
+    this.#sessions.reconfigure(sealer, next.sessions.ttlSeconds, next.limits.maxSessions);
+    this.#log.configure(next.log, secretsOf(next));
+    this.#accounting.setLog(this.#accessLog());
+    this.#accounting.setServers(next.servers.map(({ name }) => name));
+    this.#upstreams.replace(next);
+    this.#pool.counters.add(Counter.configReloads);
+    this.#log.logger.info({ version: next.version, servers: wanted.servers.length }, 'configuration reloaded');
+    // A changed server keeps its names until its successor has told its own.
+    await this.#catalog.reconfigure(next, () => true);
+    this.#upstreams.retire(next);
+    const known = new Set(before.servers.map(({ name }) => name));
+    await this.#firstDiscoveries((name) => !known.has(name));
+  }
+
+  /** Whether a request in flight may still go to the server of that number. */
+  #concerns(server: number): boolean {
+    let found = false;
+    this.#table.forEach(({ phase, server: own }) => {
+      found ||= own === server && phase !== Phase.accepting && phase !== Phase.deciding;
+    });
+    return found;
   }
 
   stop(): Promise<void> {
@@ -189,9 +309,12 @@ class Gateway implements RunningGateway {
   }
 
   async #drain(): Promise<void> {
-    const { limits } = this.#snapshot;
+    const { limits } = this.#rules.view;
     this.#log.logger.info('draining: no new connections, requests in flight may finish');
     this.#frontEnd?.stopListening();
+    await this.#reloads;
+    // What waits for clients would wait in vain: they cannot come back.
+    this.#front.dialogue.close();
     this.#streams.endAll((exchange) => this.#front.write.abandon(exchange));
     const deadline = performance.now() + limits.drainMs;
     while (this.#table.inUse > 0 && performance.now() < deadline) {
@@ -216,7 +339,6 @@ class Gateway implements RunningGateway {
 
   #upstreamEvents(): UpstreamEvents {
     const { logger } = this.#log;
-    const names = this.#snapshot.servers.map(({ name }) => name);
     return {
       discovered: (discovery) => {
         const { tools, prompts, resources, templates } = discovery;
@@ -226,7 +348,8 @@ class Gateway implements RunningGateway {
           resources: resources.length,
           templates: templates.length,
         };
-        logger.info({ server: names[discovery.server], ...counts }, 'upstream listed');
+        const { name } = this.#rules.view.servers[discovery.server]!;
+        logger.info({ server: name, ...counts }, 'upstream listed');
         this.#catalog
           .update(discovery)
           .catch((error: unknown) => logger.error({ error: String(error) }, 'the catalog cannot be built'));
@@ -243,8 +366,9 @@ class Gateway implements RunningGateway {
   #accessLog() {
     const { access } = this.#log;
     if (access === null) return null;
-    const names = this.#snapshot.servers.map(({ name }) => name);
-    return (exchange: Parameters<typeof access>[0]): void => access(exchange, names[exchange.server] ?? '');
+    const { view } = this.#rules;
+    return (exchange: Parameters<typeof access>[0]): void =>
+      access(exchange, view.servers[exchange.server]?.name ?? '');
   }
 
   #notReady(): string[] {
@@ -259,6 +383,14 @@ class Gateway implements RunningGateway {
     const ready = reasons.length === 0;
     const body = JSON.stringify(ready ? { status: 'ready' } : { status: 'not ready', reasons });
     return { status: ready ? 200 : 503, contentType: 'application/json', body };
+  }
+}
+
+function sealerOf({ sessions }: Snapshot): SessionSealer {
+  try {
+    return openSealer(sessions);
+  } catch (error) {
+    throw new ConfigError([`sessions.keyFile: ${error instanceof Error ? error.message : String(error)}`]);
   }
 }
 

@@ -1,4 +1,5 @@
 /** Where the numbers of /metrics and /stats come from: short functions that only read. */
+import { isVacant } from '../config/numbering.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { Choice, EndpointStatus, StatsSources, UpstreamStatus } from '../observe/state.js';
 import { packageVersion } from '../package-root.js';
@@ -13,6 +14,7 @@ import type { WorkerPool } from './worker-pool.js';
 
 /** The parts that are read. */
 export interface StatsParts {
+  /** The rules in force. */
   readonly snapshot: Snapshot;
   readonly pool: WorkerPool;
   readonly table: ExchangeTable;
@@ -34,7 +36,9 @@ export interface StatsParts {
 export function statsSources(parts: StatsParts): StatsSources {
   const { snapshot, pool, table, catalog, sessions, streams, upstreams } = parts;
   return {
-    name: snapshot.name,
+    get name() {
+      return snapshot.name;
+    },
     version: packageVersion,
     startedAt: Date.now(),
     decoder: parts.decoder,
@@ -49,7 +53,7 @@ export function statsSources(parts: StatsParts): StatsSources {
       streams: streams.size,
       memo: parts.memo(),
     }),
-    upstreams: () => upstreams.servers.map(upstreamStatus),
+    upstreams: () => upstreams.servers.filter((server) => !isVacant(server)).map(upstreamStatus),
     workers: () =>
       Array.from({ length: pool.size }, (_, index) => {
         const { ready, incarnation, requests, verdicts } = pool.slot(index);
@@ -57,8 +61,10 @@ export function statsSources(parts: StatsParts): StatsSources {
       }),
     catalog: () => {
       const { version, offered, problems, problemCounts, table: names } = catalog.current;
-      const undiscovered = names.undiscovered.map((server) => snapshot.servers[server]!.name);
-      return { version, offered, undiscovered, problems, problemCounts };
+      const undiscovered = names.undiscovered.map((server) => upstreams.servers[server]!.name);
+      // By position among the servers that there are, as `upstreams` shows them.
+      const shown = offered.filter((_, server) => !isVacant(upstreams.servers[server]!));
+      return { version, offered: shown, undiscovered, problems, problemCounts };
     },
     notReady: parts.notReady,
     logDropped: parts.logDropped,

@@ -3,13 +3,13 @@
  * its data alone and runs in a thread of its own.
  */
 import { renderMetrics } from '../observe/metrics.js';
-import { renderStats } from '../observe/stats.js';
+import { buildStats, renderStats } from '../observe/stats.js';
 import { buffersOf, buildCatalog } from './catalog/build.js';
 import type { CatalogBuild } from './catalog/types.js';
 import { fetchKeys } from './fetch-keys.js';
 
 /** The tasks by name. */
-export const TASKS = { buildCatalog, renderMetrics, renderStats, fetchKeys } as const;
+export const TASKS = { buildCatalog, renderMetrics, renderStats, buildStats, fetchKeys } as const;
 
 /** Name of a task. */
 export type TaskName = keyof typeof TASKS;

@@ -35,6 +35,12 @@ const FAMILIES: readonly {
   readonly members: Readonly<Partial<Record<CounterName, string>>>;
 }[] = [
   {
+    name: 'config_reloads_total',
+    help: 'Reloads of the configuration by outcome; a failed one changes nothing.',
+    label: 'outcome',
+    members: { configReloads: 'ok', configReloadFailures: 'failed' },
+  },
+  {
     name: 'verdicts_total',
     help: 'Decisions about requests, by who made them.',
     label: 'source',

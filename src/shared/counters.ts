@@ -39,6 +39,8 @@ const COUNTERS = [
   'upstreamRetries',
   'upstreamFailures',
   'cancelled',
+  'configReloads',
+  'configReloadFailures',
 ] as const;
 
 /** Name of a fixed counter. */

@@ -103,7 +103,9 @@ export class Succession {
   async stop(): Promise<void> {
     this.#closing = true;
     const all: Promise<void>[] = [];
-    this.forEach((server) => all.push(server.stop()));
+    this.forEach((server) => {
+      all.push(server.stop());
+    });
     await Promise.all(all);
   }
 

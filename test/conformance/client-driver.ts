@@ -80,8 +80,9 @@ async function call(
 }
 
 const url = process.argv.at(-1)!;
-const gateway = await createGateway({ port: 0, mcpServers: { mock: { url, prefix: false } } });
-const endpoint = `http://127.0.0.1:${gateway.address.port}/mcp`;
+const gateway = createGateway({ port: 0, mcpServers: { mock: { url, prefix: false } } });
+await gateway.start();
+const endpoint = gateway.url!;
 let id = 0;
 let ask: Ask;
 if (REVISION >= '2026-07-28') {

@@ -1,0 +1,189 @@
+import type { Readable, Writable } from 'node:stream';
+import { compileSnapshot } from '../config/compile.js';
+import type { GatewayConfig } from '../config/define.js';
+import { loadConfigObject } from '../config/load.js';
+import type { Snapshot } from '../config/snapshot.js';
+import { type Address, type RunningGateway, startGateway } from '../control/gateway.js';
+import type { UpstreamHealth } from '../control/health.js';
+import type { Stats } from '../observe/stats.js';
+import { type LocalConnection, openLocalConnection, serveStdio } from '../request/accept/index.js';
+import { type ClientTransport, LocalTransport } from './local-transport.js';
+
+/** Who a client in this process, or on standard input, is. */
+export interface ClientOptions {
+  /** The bearer token that its messages are judged with, where the configuration has `auth`; default none. */
+  readonly token?: string;
+}
+
+/** Where a client on pipes is served. */
+export interface StdioOptions extends ClientOptions {
+  /** Default: the standard input of this process. */
+  readonly input?: Readable;
+  /** Default: the standard output of this process; nothing else may write there. */
+  readonly output?: Writable;
+}
+
+/** A gateway within this process. */
+export interface Gateway {
+  /**
+   * Brings everything up and resolves once clients are served. Upstreams that are slow or down hold it up for
+   * `catalog.startupWaitMs` at most. A second call returns the same promise, or tries again after a failure.
+   *
+   * @throws Error with `code` EADDRINUSE when a port is taken
+   */
+  start(): Promise<void>;
+  /**
+   * Drains and ends: no new connections, requests in flight finish within `limits.drainMs`, children stop. It cannot be
+   * started again. A second call returns the same promise.
+   */
+  stop(): Promise<void>;
+  /**
+   * Puts another configuration into force without failing a request: calls in flight finish by the old one, servers that
+   * are the same go on. Resolves when servers that changed have taken over. Before `start` it only replaces the
+   * configuration.
+   *
+   * @throws ConfigError when it cannot be used, or needs a restart (ports, workers, ...); nothing has changed then
+   */
+  reload(config: GatewayConfig): Promise<void>;
+  /** What the gateway has done, as the document of `/stats`. @throws Error when it does not run */
+  stats(): Promise<Stats>;
+  /** How the upstream servers are at this moment. @throws Error when it does not run */
+  upstreamHealth(): UpstreamHealth[];
+  /** Where clients reach it; null while it does not run, and without a port (`port: false`). */
+  readonly address: Address | null;
+  /** The URL of the MCP endpoint; null where {@link address} is. */
+  readonly url: string | null;
+  /** The admin listener; null while it does not run, and without one (`admin: false`). */
+  readonly adminAddress: Address | null;
+  /** A transport for an MCP client in this process; each is one client. It can be connected once the gateway runs. */
+  connect(options?: ClientOptions): ClientTransport;
+  /** Serves one client on pipes; resolves when it is gone: its input ended, or its output broke. */
+  serveStdio(options?: StdioOptions): Promise<void>;
+  /** As {@link stop}: `await using gateway = createGateway(...)`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** See {@link createGateway}. */
+export class OwnGateway implements Gateway {
+  #snapshot: Snapshot;
+  #running: RunningGateway | null = null;
+  #starting: Promise<void> | null = null;
+  #stopping: Promise<void> | null = null;
+  readonly #connections = new Set<{ close(): void }>();
+
+  /** @throws ConfigError when the configuration cannot be used */
+  constructor(config: GatewayConfig) {
+    this.#snapshot = compiled(config);
+  }
+
+  start(): Promise<void> {
+    if (this.#stopping !== null) return Promise.reject(new Error('the gateway was stopped'));
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
+    try {
+      this.#running = await startGateway(this.#snapshot);
+    } catch (error) {
+      this.#starting = null;
+      throw error;
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    // A failed start has told its caller.
+    await this.#starting?.catch(() => {});
+    const running = this.#running;
+    await running?.stop();
+    this.#running = null;
+    for (const connection of this.#connections) connection.close();
+  }
+
+  async reload(config: GatewayConfig): Promise<void> {
+    let snapshot: Snapshot;
+    try {
+      snapshot = compiled(config);
+    } catch (error) {
+      this.#running?.reloadFailed(error);
+      throw error;
+    }
+    if (this.#stopping !== null) throw new Error('the gateway was stopped');
+    await this.#starting?.catch(() => {});
+    await this.#running?.reload(snapshot);
+    this.#snapshot = snapshot;
+  }
+
+  stats(): Promise<Stats> {
+    return this.#use().stats();
+  }
+
+  upstreamHealth(): UpstreamHealth[] {
+    return this.#use().upstreamHealth();
+  }
+
+  get address(): Address | null {
+    return this.#running?.address ?? null;
+  }
+
+  get url(): string | null {
+    const { address } = this;
+    if (address === null) return null;
+    const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+    return `http://${host}:${address.port}/mcp`;
+  }
+
+  get adminAddress(): Address | null {
+    return this.#running?.adminAddress ?? null;
+  }
+
+  connect(options: ClientOptions = {}): ClientTransport {
+    return new LocalTransport(() => this.#open(options.token ?? ''));
+  }
+
+  #open(token: string): LocalConnection {
+    const { door, snapshot } = this.#use();
+    const connection = openLocalConnection(door.handler, door.table, snapshot.limits, token);
+    const connections = this.#connections;
+    connections.add(connection);
+    // The transport sets `onclose`; what is kept here goes when its client closes it.
+    const { close } = connection;
+    connection.close = () => {
+      connections.delete(connection);
+      close();
+    };
+    return connection;
+  }
+
+  async serveStdio(options: StdioOptions = {}): Promise<void> {
+    const { door: own, snapshot } = this.#use();
+    const door = serveStdio({
+      ...own,
+      input: options.input ?? process.stdin,
+      output: options.output ?? process.stdout,
+      limits: snapshot.limits,
+      token: options.token ?? '',
+    });
+    this.#connections.add(door);
+    await door.ended;
+    this.#connections.delete(door);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  #use(): RunningGateway {
+    if (this.#running === null) throw new Error('the gateway does not run; call start() first');
+    return this.#running;
+  }
+}
+
+function compiled(config: GatewayConfig): Snapshot {
+  return compileSnapshot(loadConfigObject(config));
+}

@@ -1,0 +1,83 @@
+import type { GatewayConfig } from '../config/define.js';
+import { type Gateway, OwnGateway } from './gateway.js';
+
+/** Time that the one server has to tell what it offers before clients are served. */
+const STARTUP_WAIT_MS = 10_000;
+
+/** How the gateway of a proxy is reached and what it logs, whatever the server is. */
+export interface ProxyRules {
+  /** The name that clients are told; default `proxy`. */
+  readonly name?: string;
+  /** Where it listens: 0 = any free port; default none. */
+  readonly port?: number | false;
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  /** Who may use it, as in a configuration; default anybody. */
+  readonly auth?: GatewayConfig['auth'];
+  readonly log?: GatewayConfig['log'];
+}
+
+/** A server behind a URL. */
+export interface UrlProxyOptions extends ProxyRules {
+  readonly url: string;
+  /** Default: Streamable HTTP, HTTP with SSE where that is not spoken, WebSocket for ws: and wss: URLs. */
+  readonly transport?: 'http' | 'sse' | 'websocket';
+  /** Sent with every request to the server. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A server that is a program, started by the gateway. */
+export interface CommandProxyOptions extends ProxyRules {
+  readonly command: string;
+  readonly args?: readonly string[];
+  /** Added to the few variables that children get. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+export type ProxyOptions = UrlProxyOptions | CommandProxyOptions;
+
+/**
+ * A gateway that re-exposes one server as it is: names without a prefix, every method passed on, each client with a
+ * child or upstream session of its own, no admin listener. Reached through `serveStdio()`, `connect()`, or a port.
+ *
+ * @throws ConfigError when the options cannot be used
+ */
+export function createProxy(options: ProxyOptions): Gateway {
+  return new OwnGateway(proxyConfig(options));
+}
+
+/** The configuration of a proxy. */
+export function proxyConfig(options: ProxyOptions): GatewayConfig {
+  const { name = 'proxy', port = false, host, auth, log } = options;
+  return {
+    name,
+    port,
+    admin: false,
+    ...(host === undefined ? {} : { host }),
+    ...(auth === undefined ? {} : { auth }),
+    ...(log === undefined ? {} : { log }),
+    catalog: { startupWaitMs: STARTUP_WAIT_MS },
+    mcpServers: { [name]: { ...serverOf(options), prefix: false, isolation: 'session', methods: ['**'] } },
+  };
+}
+
+type ServerEntry = NonNullable<GatewayConfig['mcpServers']>[string];
+
+function serverOf(options: ProxyOptions): ServerEntry {
+  if ('url' in options) {
+    const { url, transport, headers } = options;
+    return {
+      url,
+      ...(transport === undefined ? {} : { transport }),
+      ...(headers === undefined ? {} : { headers: { ...headers } }),
+    };
+  }
+  const { command, args, env, cwd } = options;
+  return {
+    command,
+    ...(args === undefined ? {} : { args: [...args] }),
+    ...(env === undefined ? {} : { env: { ...env } }),
+    ...(cwd === undefined ? {} : { cwd }),
+  };
+}

@@ -1,0 +1,53 @@
+/** How the upstreams are, for programs that run a gateway. */
+import { isVacant } from '../config/numbering.js';
+import { Era, REVISIONS } from '../protocol/revisions.js';
+import type { Count } from '../units.js';
+import type { UpstreamPool } from '../upstream/pool.js';
+import type { EndpointState, Transport } from '../upstream/types.js';
+
+/** One endpoint of an upstream server. */
+export interface EndpointHealth {
+  readonly transport: Transport;
+  readonly state: EndpointState;
+  /** Why it is not ready: one sentence without secrets, or ''. */
+  readonly reason: string;
+  /** The family of its protocol revision; null before the first handshake. */
+  readonly era: 'legacy' | 'modern' | null;
+  /** The negotiated protocol revision; null before the first handshake. */
+  readonly revision: string | null;
+  /** `open`: calls are kept from it after repeated failures; `half-open`: one is let through to see. */
+  readonly breaker: 'closed' | 'open' | 'half-open';
+  /** Calls in flight. */
+  readonly inFlight: Count;
+}
+
+/** One server of the configuration. */
+export interface UpstreamHealth {
+  readonly name: string;
+  /** Whether calls can be sent to it now. */
+  readonly healthy: boolean;
+  readonly endpoints: readonly EndpointHealth[];
+}
+
+/** Reads the state of every server, in the order of the configuration. */
+export function upstreamHealth(pool: UpstreamPool, order: readonly number[] | undefined): UpstreamHealth[] {
+  const servers = order === undefined ? pool.servers : order.map((number) => pool.servers[number]!);
+  return servers
+    .filter((server) => !isVacant(server))
+    .map((server) => ({
+      name: server.name,
+      healthy: server.endpoints.some(({ state, breaker }) => state === 'ready' && breaker.state !== 'open'),
+      endpoints: server.endpoints.map((endpoint): EndpointHealth => {
+        const greeted = endpoint.handshake !== null;
+        return {
+          transport: endpoint.transport,
+          state: endpoint.state,
+          reason: endpoint.reason,
+          era: greeted ? (endpoint.era === Era.modern ? 'modern' : 'legacy') : null,
+          revision: greeted ? (REVISIONS[endpoint.revision] ?? null) : null,
+          breaker: endpoint.breaker.state,
+          inFlight: endpoint.inFlight,
+        };
+      }),
+    }));
+}
