@@ -154,6 +154,16 @@ export class PendingControls {
     return true;
   }
 
+  /** Fails one. @returns whether a request of that id was waiting */
+  fail(id: number, error: ControlError): boolean {
+    const waiting = this.#pending.get(id);
+    if (waiting === undefined) return false;
+    this.#pending.delete(id);
+    clearTimeout(waiting.timer);
+    waiting.reject(error);
+    return true;
+  }
+
   /** Fails all of them. */
   failAll(error: ControlError): void {
     for (const waiting of this.#pending.values()) {

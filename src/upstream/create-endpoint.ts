@@ -1,11 +1,17 @@
-import type { EndpointSnapshot } from '../config/snapshot.js';
+import type { EndpointSnapshot, StdioEndpointSnapshot, UrlEndpointSnapshot } from '../config/snapshot.js';
 import type { Breaker } from './balance.js';
+import { transportOf } from './detection.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner } from './endpoint.js';
 import { HttpEndpoint } from './http-endpoint.js';
+import { SseEndpoint } from './sse-endpoint.js';
 import { StdioEndpoint } from './stdio-endpoint.js';
 import type { LaneProfile } from './types.js';
+import { WebSocketEndpoint } from './websocket-endpoint.js';
 
-/** The endpoint that a configuration asks for; it does nothing before `start`. */
+/**
+ * The endpoint that a configuration asks for, with the transport that was found out last where none is named; it does
+ * nothing before `start`.
+ */
 export function createEndpoint(
   context: EndpointContext,
   owner: EndpointOwner,
@@ -14,7 +20,14 @@ export function createEndpoint(
   breaker: Breaker,
   profile: LaneProfile,
 ): BaseEndpoint {
-  return config.transport === 'stdio'
-    ? new StdioEndpoint(context, owner, at, config, breaker, profile)
-    : new HttpEndpoint(context, owner, at, config, breaker, profile);
+  switch (transportOf(config)) {
+    case 'stdio':
+      return new StdioEndpoint(context, owner, at, config as StdioEndpointSnapshot, breaker, profile);
+    case 'sse':
+      return new SseEndpoint(context, owner, at, config as UrlEndpointSnapshot, breaker, profile);
+    case 'websocket':
+      return new WebSocketEndpoint(context, owner, at, config as UrlEndpointSnapshot, breaker, profile);
+    case 'http':
+      return new HttpEndpoint(context, owner, at, config as UrlEndpointSnapshot, breaker, profile);
+  }
 }

@@ -19,6 +19,12 @@ export function updatedUri(bytes: Uint8Array, length: number): string | null {
   return typeof params?.uri === 'string' ? params.uri : null;
 }
 
+/** The task of a `notifications/tasks` (tasks extension), or null if it names none. */
+export function changedTask(bytes: Uint8Array, length: number): string | null {
+  const { params } = JSON.parse(textOf(bytes, 0, length)) as { params?: { taskId?: unknown } | null };
+  return typeof params?.taskId === 'string' ? params.taskId : null;
+}
+
 function textOf(bytes: Uint8Array, start: number, end: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8', start, end);
 }

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { decoder } from '../../native/index.js';
+import { greetChannel, ProbeEnded } from '../../src/upstream/channel-handshake.js';
 import { ControlError, type ControlReply, scanReply } from '../../src/upstream/control.js';
-import { greetStdio, ProbeEnded } from '../../src/upstream/stdio-handshake.js';
+import { initializeParams } from '../../src/upstream/handshake.js';
+import { SHARED } from '../../src/upstream/types.js';
 import { eventually } from '../support/process.js';
 import { rawUpstream, type Script } from '../support/raw-upstream.js';
 import { httpOf, serverOf, startPool } from './harness.js';
@@ -37,7 +39,11 @@ async function greet(steps: { discover?: Step[]; initialize?: Step[] }, legacyOn
     return reply;
   };
   const notes: string[] = [];
-  const handshake = await greetStdio(ask, (method) => notes.push(method), { legacyOnly, timeoutMs: 400 });
+  const handshake = await greetChannel(ask, (method) => notes.push(method), {
+    legacyOnly,
+    timeoutMs: 400,
+    initialize: initializeParams(SHARED),
+  });
   return { handshake, asked, notes };
 }
 

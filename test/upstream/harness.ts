@@ -3,12 +3,19 @@ import { decoder } from '../../native/index.js';
 import { METHODS } from '../../native/layout.js';
 import type { EndpointSnapshot, LimitsSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import type { ErrorCode } from '../../src/errors.js';
-import { type Exchange, Phase } from '../../src/request/exchange.js';
+import { type Exchange, Phase, type SessionLike } from '../../src/request/exchange.js';
 import { ExchangeTable, upstreamId } from '../../src/request/exchanges.js';
 import { VerdictWord } from '../../src/shared/records.js';
 import type { UpstreamLog } from '../../src/upstream/endpoint.js';
 import { UpstreamPool, type UpstreamServer } from '../../src/upstream/pool.js';
-import type { CallSink, Discovery, EndpointState, UpstreamEvents } from '../../src/upstream/types.js';
+import type {
+  CallSink,
+  Discovery,
+  Endpoint,
+  EndpointState,
+  LaneOwner,
+  UpstreamEvents,
+} from '../../src/upstream/types.js';
 import { eventually, type TestScope } from '../support/process.js';
 
 export const LIMITS: LimitsSnapshot = {
@@ -78,8 +85,22 @@ export interface CallOptions {
   subject?: number;
   progress?: boolean;
   nameHeader?: string;
+  /** The client's legacy session. */
+  session?: SessionLike;
+  /** What the client can be asked for; default: what the session says. */
+  capabilities?: number;
   /** Called on each notification. */
   onNotification?: (exchange: Exchange) => void;
+}
+
+/** A request of a server, or a notification. */
+export interface Asked {
+  readonly endpoint: Endpoint;
+  readonly exchange: Exchange | null;
+  /** Id towards the upstream of the call that it belongs to; 0 = it belongs to none. */
+  readonly callId: number;
+  // biome-ignore lint/suspicious/noExplicitAny: messages under test have any shape
+  readonly message: any;
 }
 
 export interface Harness {
@@ -88,7 +109,16 @@ export interface Harness {
   readonly discoveries: Discovery[];
   readonly states: { server: number; endpoint: number; state: EndpointState; reason: string }[];
   readonly updatedResources: string[];
+  readonly changedTasks: string[];
+  /** Notifications that servers sent besides those that the pool itself understands. */
+  readonly noted: Asked[];
+  /** Endpoints that ended, in order. */
+  readonly lost: Endpoint[];
   readonly log: LogLine[];
+  /** Whose lane each of `updatedResources` came on. */
+  readonly updateOwners: (LaneOwner | null)[];
+  /** Called with what a server asks. */
+  onAsked: ((asked: Question) => void) | null;
   server(index?: number): UpstreamServer;
   /** Waits until every endpoint of the server (default: any) is ready and its lists are read. */
   ready(index?: number): Promise<Discovery>;
@@ -132,6 +162,14 @@ export function httpOf(url: string, headers: Record<string, string> = {}): Endpo
   return { transport: 'http', detect: false, url, headers, weight: 1 };
 }
 
+export function sseOf(url: string, headers: Record<string, string> = {}): EndpointSnapshot {
+  return { transport: 'sse', detect: false, url, headers, weight: 1 };
+}
+
+export function webSocketOf(url: string, headers: Record<string, string> = {}): EndpointSnapshot {
+  return { transport: 'websocket', detect: false, url, headers, weight: 1 };
+}
+
 /** Starts a pool; it is closed when the test ends. */
 export function startPool(
   scope: TestScope,
@@ -145,6 +183,10 @@ export function startPool(
   const discoveries: Discovery[] = [];
   const states: Harness['states'] = [];
   const updatedResources: string[] = [];
+  const updateOwners: (LaneOwner | null)[] = [];
+  const changedTasks: string[] = [];
+  const noted: Asked[] = [];
+  const lost: Endpoint[] = [];
   const log: LogLine[] = [];
   const end = (exchange: Exchange): void => {
     const entry = outcomes.get(exchange);
@@ -176,9 +218,13 @@ export function startPool(
       entry.outcome.sent = sent;
       end(exchange);
     },
-    asked: () => {},
-    noted: () => {},
-    lost: () => {},
+    asked: (endpoint, exchange, bytes, length) => {
+      const question = questionOf(endpoint, exchange, bytes, length);
+      asked.push(question);
+      harness.onAsked?.(question);
+    },
+    noted: (endpoint, exchange, bytes, length) => noted.push(questionOf(endpoint, exchange, bytes, length)),
+    lost: (endpoint) => lost.push(endpoint),
     largeStart: () => false,
     largePart: () => {},
     largeEnd: () => {},
@@ -186,8 +232,11 @@ export function startPool(
   const events: UpstreamEvents = {
     discovered: (discovery) => discoveries.push(discovery),
     stateChanged: (server, endpoint, state, reason) => states.push({ server, endpoint, state, reason }),
-    resourceUpdated: (_server, uri) => updatedResources.push(uri),
-    taskChanged: () => {},
+    resourceUpdated: (_server, uri, _bytes, _length, owner) => {
+      updatedResources.push(uri);
+      updateOwners.push(owner);
+    },
+    taskChanged: (_server, taskId) => changedTasks.push(taskId),
   };
   const pool = new UpstreamPool({ snapshot, table, decoder, sink, events, log: recordingLog(log), stopGraceMs });
   scope.after(() => pool.close(0));
@@ -214,6 +263,13 @@ export function startPool(
       done,
     };
     outcomes.set(exchange, { outcome, settle, options });
+    exchange.startedAt = performance.now();
+    exchange.verdict.fill(0);
+    exchange.verdict[VerdictWord.route] = -1;
+    exchange.verdict[VerdictWord.subject0] = options.subject ?? 0;
+    exchange.session = options.session ?? null;
+    exchange.era = exchange.session === null ? 1 : 0;
+    exchange.capabilities = options.capabilities ?? exchange.session?.capabilityMask ?? 0;
     const endpoint = server.choose(exchange);
     if (endpoint === null) {
       outcome.error = server.unavailable();
@@ -227,10 +283,6 @@ export function startPool(
     exchange.server = 0;
     exchange.endpoint = endpoint.index;
     exchange.upstreamEra = endpoint.era;
-    exchange.startedAt = performance.now();
-    exchange.verdict.fill(0);
-    exchange.verdict[VerdictWord.route] = -1;
-    exchange.verdict[VerdictWord.subject0] = options.subject ?? 0;
     exchange.deadline = options.deadlineMs === undefined ? 0 : exchange.startedAt + options.deadlineMs;
     const meta: Record<string, unknown> = {};
     if (endpoint.era === 1) {
@@ -254,13 +306,19 @@ export function startPool(
     return outcome;
   };
 
-  return {
+  const harness: Harness = {
     pool,
     table,
     discoveries,
     states,
     updatedResources,
+    changedTasks,
+    noted,
+    lost,
     log,
+    updateOwners,
+    asked,
+    onAsked: null,
     server: (index = 0) => pool.server(index),
     ready: (index = 0) =>
       eventually(
@@ -272,6 +330,12 @@ export function startPool(
     send,
     call: (tool, args = {}, options = {}) => send('tools/call', { name: tool, arguments: args }, options),
   };
+  return harness;
+}
+
+function questionOf(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number): Asked {
+  const message = JSON.parse(Buffer.from(bytes.subarray(0, length)).toString('utf8'));
+  return { endpoint, exchange, callId: exchange?.upstreamId ?? 0, message };
 }
 
 /** The names of raw items. */

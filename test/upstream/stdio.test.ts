@@ -239,13 +239,17 @@ test("a log message right after another subject's call reaches nobody", async (t
   assert.deepEqual(notifications, []);
 });
 
-test('requests of the child are answered: ping with a result, anything else with an error', async (t) => {
+test('ping is answered here; what else the child asks is passed on with the call it belongs to', async (t) => {
   const pool = startChild(t, 'plain');
   await pool.ready();
-  const heard = JSON.parse(textOf((await pool.call('call', { do: 'ask' }).done).response));
+  const call = pool.call('call', { do: 'ask' });
+  const { endpoint, callId, message } = (await eventually('a question', () => pool.asked[0]))!;
+  assert.deepEqual([callId, message.id, message.method], [call.id, 'ask-1', 'sampling/createMessage']);
+  endpoint.reply(Buffer.from('{"jsonrpc":"2.0","id":"ask-1","result":{"x":1.0}}'));
+  const heard = JSON.parse(textOf((await call.done).response));
   assert.deepEqual(heard.slice(-2), [
-    { jsonrpc: '2.0', id: 'ask-1', error: { code: -32_601, message: 'Method not found' } },
     { jsonrpc: '2.0', id: 77, result: {} },
+    { jsonrpc: '2.0', id: 'ask-1', result: { x: 1 } },
   ]);
 });
 

@@ -1,12 +1,12 @@
-/** The handshake over stdio (MCP 2026-07-28, stdio, dual-era probe). */
+/** The handshake on a channel that calls share (MCP 2026-07-28, stdio, dual-era probe). */
 import type { Milliseconds } from '../units.js';
 import { ControlError, type ControlReply } from './control.js';
-import { type Handshake, INITIALIZE_PARAMS, namesModernRevision, readDiscover, readInitialize } from './handshake.js';
+import { type Handshake, namesModernRevision, readDiscover, readInitialize } from './handshake.js';
 
-/** The child ended while it was probed: some servers end on any request before `initialize`. */
+/** The channel ended while it was probed: some servers end on any request before `initialize`. */
 export class ProbeEnded extends Error {
   constructor() {
-    super('the child ended when it was probed');
+    super('the upstream ended when it was probed');
     this.name = 'ProbeEnded';
   }
 }
@@ -19,13 +19,15 @@ type Ask = (method: string, params: object | null, timeoutMs: Milliseconds, mode
 /**
  * Finds out the era and opens a legacy session where that is needed.
  *
+ * @param options.legacyOnly it is not probed
  * @param options.timeoutMs for the whole handshake
+ * @param options.initialize parameters of `initialize`
  * @throws ProbeEnded when another attempt should go without the probe; ControlError otherwise
  */
-export async function greetStdio(
+export async function greetChannel(
   ask: Ask,
   notify: (method: string) => void,
-  options: { legacyOnly: boolean; timeoutMs: Milliseconds },
+  options: { legacyOnly: boolean; timeoutMs: Milliseconds; initialize: object },
 ): Promise<Handshake> {
   const deadline = performance.now() + options.timeoutMs;
   const left = (): Milliseconds => Math.max(1, deadline - performance.now());
@@ -43,7 +45,7 @@ export async function greetStdio(
     }
   }
   try {
-    const handshake = readInitialize(await ask('initialize', INITIALIZE_PARAMS, left(), false));
+    const handshake = readInitialize(await ask('initialize', options.initialize, left(), false));
     notify('notifications/initialized');
     return handshake;
   } catch (error) {

@@ -1,0 +1,80 @@
+import type { StdioEndpointSnapshot } from '../config/snapshot.js';
+import type { Exchange } from '../request/exchange.js';
+import type { Bytes } from '../units.js';
+import type { Channel, ChannelListener } from './channel.js';
+import type { EndpointContext } from './endpoint.js';
+import { childEnvironment } from './stdio-environment.js';
+import { LineSplitter } from './stdio-lines.js';
+import { StdioProcess } from './stdio-process.js';
+import { ErrorLines } from './stdio-stderr.js';
+import { StdioWriter } from './stdio-writer.js';
+
+/** A child's standard input and output, one message a line (MCP, stdio). */
+export class StdioChannel implements Channel {
+  readonly #process: StdioProcess;
+  readonly #writer: StdioWriter;
+
+  /**
+   * Starts the child.
+   *
+   * @param errorLine receives what it writes to standard error
+   * @throws what the system refuses outright, such as a null byte in an argument
+   */
+  constructor(
+    config: StdioEndpointSnapshot,
+    context: EndpointContext,
+    listener: ChannelListener,
+    errorLine: (line: string) => void,
+  ) {
+    const { command, args, env, cwd } = config;
+    const splitter = new LineSplitter(context.limits.maxLineBytes, {
+      line: (bytes) => listener.message(bytes, bytes.length),
+      lineTooLong: () => listener.tooLong(),
+    });
+    const errors = new ErrorLines(errorLine);
+    this.#process = new StdioProcess(
+      { command, args, env: childEnvironment(process.env, env), cwd },
+      context.stopGraceMs,
+      {
+        output: (chunk) => splitter.feed(chunk),
+        errorOutput: (chunk) => errors.feed(chunk),
+        ended: (reason) => {
+          splitter.end();
+          this.#writer.close();
+          listener.ended(reason);
+        },
+      },
+    );
+    this.#writer = new StdioWriter(this.#process.stdin, context.limits.maxPipeBytes);
+    // The pipe takes messages before the child looks at it.
+    process.nextTick(() => listener.opened());
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  get queued(): Bytes {
+    return this.#writer.queued;
+  }
+
+  get details(): Readonly<Record<string, unknown>> {
+    return { pid: this.#process.pid };
+  }
+
+  write(message: Buffer, owner: Exchange | null): boolean {
+    return this.#writer.write(message, owner);
+  }
+
+  withdraw(owner: Exchange): boolean {
+    return this.#writer.withdraw(owner);
+  }
+
+  stop(): Promise<void> {
+    return this.#process.stop();
+  }
+
+  terminate(): Promise<void> {
+    return this.#process.terminate();
+  }
+}

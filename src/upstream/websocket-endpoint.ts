@@ -1,0 +1,32 @@
+import type { UrlEndpointSnapshot } from '../config/snapshot.js';
+import { BackOff } from './back-off.js';
+import type { Breaker } from './balance.js';
+import type { Channel } from './channel.js';
+import { ChannelEndpoint } from './channel-endpoint.js';
+import type { EndpointContext, EndpointOwner } from './endpoint.js';
+import type { LaneProfile } from './types.js';
+import { WebSocketChannel, type WebSocketTarget, webSocketTarget } from './websocket-channel.js';
+
+/** An upstream over WebSocket, a custom transport with the semantics of stdio; connected again when it ends. */
+export class WebSocketEndpoint extends ChannelEndpoint {
+  readonly transport = 'websocket';
+  protected readonly noun = 'upstream';
+  readonly #target: WebSocketTarget;
+
+  constructor(
+    context: EndpointContext,
+    owner: EndpointOwner,
+    at: { server: number; index: number },
+    config: UrlEndpointSnapshot,
+    breaker: Breaker,
+    profile: LaneProfile,
+  ) {
+    const options = { budget: null, backOff: new BackOff(), legacyOnly: false };
+    super(context, owner, { ...at, weight: config.weight }, breaker, profile, options);
+    this.#target = webSocketTarget(config, owner.config.connectTimeoutMs, context);
+  }
+
+  protected open(): Channel {
+    return new WebSocketChannel(this.#target, this.listener);
+  }
+}
