@@ -110,6 +110,8 @@ export interface Harness {
   readonly states: { server: number; endpoint: number; state: EndpointState; reason: string }[];
   readonly updatedResources: string[];
   readonly changedTasks: string[];
+  /** What servers asked, in order. */
+  readonly asked: Asked[];
   /** Notifications that servers sent besides those that the pool itself understands. */
   readonly noted: Asked[];
   /** Endpoints that ended, in order. */
@@ -118,7 +120,7 @@ export interface Harness {
   /** Whose lane each of `updatedResources` came on. */
   readonly updateOwners: (LaneOwner | null)[];
   /** Called with what a server asks. */
-  onAsked: ((asked: Question) => void) | null;
+  onAsked: ((asked: Asked) => void) | null;
   server(index?: number): UpstreamServer;
   /** Waits until every endpoint of the server (default: any) is ready and its lists are read. */
   ready(index?: number): Promise<Discovery>;
@@ -185,6 +187,7 @@ export function startPool(
   const updatedResources: string[] = [];
   const updateOwners: (LaneOwner | null)[] = [];
   const changedTasks: string[] = [];
+  const asked: Asked[] = [];
   const noted: Asked[] = [];
   const lost: Endpoint[] = [];
   const log: LogLine[] = [];
