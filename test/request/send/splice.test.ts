@@ -117,11 +117,11 @@ describe('spliceRequest', () => {
     });
   }
 
-  it('declares a session to modern upstreams with its name and level and no capability', () => {
+  it('declares a session to modern upstreams with its name, its level and what it can be asked for', () => {
     const meta = JSON.parse(`{${ENVELOPE.toString()}}`);
     assert.deepEqual(meta, {
       'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-      'io.modelcontextprotocol/clientCapabilities': {},
+      'io.modelcontextprotocol/clientCapabilities': { roots: {} },
       'io.modelcontextprotocol/clientInfo': { name: 'n', version: '1' },
       'io.modelcontextprotocol/logLevel': 'info',
     });
