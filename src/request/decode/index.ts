@@ -82,7 +82,8 @@ export class DecodeStage {
   /** Takes a POST with its whole body; `bytes[0, length)` are valid during the call only. */
   decode(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const options = this.#options;
-    if (options.authRequired && exchange.token === '') {
+    // On a connection the id is all that leads a refusal to its request: there the policy refuses, once it is read.
+    if (options.authRequired && exchange.token === '' && !exchange.headerless) {
       options.refuse(exchange, exchange.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
       return;
     }
