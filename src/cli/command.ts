@@ -29,6 +29,8 @@ export type Flags<T extends Options> = {
 export interface Arguments<T extends Options> {
   readonly flags: Flags<T>;
   readonly files: readonly string[];
+  /** All values of each flag in order; `flags` has the last one. */
+  readonly repeated: Readonly<Record<string, readonly string[]>>;
 }
 
 /**
@@ -39,6 +41,7 @@ export function readArguments<T extends Options>(args: readonly string[], option
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   const flags: Record<string, string | boolean> = {};
   const files: string[] = [];
+  const repeated = Object.fromEntries(Object.keys(options).map((name): [string, string[]] => [name, []]));
   for (const token of tokens) {
     if (token.kind === 'positional') files.push(token.value);
     if (token.kind !== 'option') continue;
@@ -52,9 +55,10 @@ export function readArguments<T extends Options>(args: readonly string[], option
         throw new UsageError(`${token.rawName} needs a value`);
       }
       flags[token.name] = token.value;
+      repeated[token.name]!.push(token.value);
     }
   }
-  return { flags: flags as Flags<T>, files };
+  return { flags: flags as Flags<T>, files, repeated };
 }
 
 function unknownOption(written: string, options: Options): UsageError {

@@ -7,10 +7,11 @@ import { packageVersion } from '../package-root.js';
 import { type Command, EXIT, UsageError } from './command.js';
 import { init } from './init.js';
 import { flushOutput, printError, printLine } from './print.js';
+import { proxy } from './proxy.js';
 import { start } from './start.js';
 import { validate } from './validate.js';
 
-const COMMANDS: readonly Command[] = [start, init, validate];
+const COMMANDS: readonly Command[] = [start, proxy, init, validate];
 
 function usage(): string {
   const width = Math.max(...COMMANDS.map((command) => command.name.length));
@@ -29,7 +30,8 @@ Options:
 Examples:
   switchyard init switchyard.yaml           write a starter file
   switchyard validate switchyard.yaml       check it
-  switchyard start --config switchyard.yaml run it`;
+  switchyard start --config switchyard.yaml run it
+  switchyard proxy https://example.com/mcp  one remote server on standard input and output`;
 }
 
 /** Runs one command line; gives the exit code. */

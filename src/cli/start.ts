@@ -134,7 +134,7 @@ async function serve(snapshot: Snapshot, { isDemo, stdio, reload }: Serving): Pr
     // A signal while upstreams are waited for ends the wait; the children end with this process.
     gateway = await Promise.race([startGateway(snapshot), stopping.first.then(() => null)]);
   } catch (error) {
-    const sentence = listenSentence(error as NodeJS.ErrnoException, snapshot);
+    const sentence = listenSentence(error as NodeJS.ErrnoException, snapshot.host, snapshot.port);
     if (sentence === null) throw error;
     printError(sentence);
     return EXIT.failed;
@@ -201,13 +201,14 @@ const LISTEN_FAULTS: Readonly<Record<string, (where: string) => string>> = {
   EAI_AGAIN: (where) => `the host of ${where} cannot be resolved`,
 };
 
-function listenSentence(
+/** Why a listener cannot be had, in one sentence; null when that is not what went wrong. */
+export function listenSentence(
   error: NodeJS.ErrnoException & { address?: string; port?: number },
-  snapshot: Snapshot,
+  host: string,
+  port: number,
 ): string | null {
   const sentence = LISTEN_FAULTS[error.code ?? ''];
   if (sentence === undefined) return null;
-  const { host, port } = snapshot;
   return sentence(authority({ host: error.address ?? host, port: error.port ?? port }));
 }
 
