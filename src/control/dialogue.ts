@@ -56,11 +56,13 @@ export class Dialogue {
   readonly subscriptions: Subscriptions;
   readonly tasks: TaskRoutes;
   readonly #stages: () => DialogueStages;
+  readonly #upstreams: () => UpstreamPool;
 
   constructor(parts: DialogueParts) {
     const { snapshot, table, sessions, streams, stages } = parts;
     const { limits } = snapshot;
     this.#stages = stages;
+    this.#upstreams = () => parts.upstreams();
     this.tasks = new TaskRoutes({
       handles: new HandleSealer(sessionSecrets(snapshot.sessions), 'task', 'sy1t.'),
       serverName: (server) => parts.upstreams().servers[server]?.name ?? '',
@@ -89,7 +91,7 @@ export class Dialogue {
         });
         return calls;
       },
-      rootsChanged: () => {},
+      rootsChanged: (sessionId) => parts.upstreams().rootsChanged(sessionId),
     });
     this.rounds = new InputRounds({
       limits,
@@ -173,6 +175,7 @@ export class Dialogue {
   sessionEnded(sessionId: string): void {
     this.requests.sessionEnded(sessionId);
     this.subscriptions.sessionEnded(sessionId);
+    this.#upstreams().sessionEnded(sessionId);
   }
 
   /** Ends everything that waits. */
