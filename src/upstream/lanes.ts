@@ -110,6 +110,8 @@ export class Lanes implements EndpointOwner {
   get involved(): boolean {
     const { handshake, transport } = this.#base;
     if (handshake === null || handshake.era !== Era.legacy) return false;
+    // Without sessions it remembers nothing, and has no way to hear an answer.
+    if (transport === 'http' && handshake.sessionId === '') return false;
     return this.config.isolation !== 'shared' || transport === 'http';
   }
 
@@ -237,7 +239,7 @@ export class Lanes implements EndpointOwner {
     const { isolation } = this.config;
     const { session, verdict } = exchange;
     if (isolation === 'session' && session !== null) return this.#bySession.get(session.id);
-    const mask = Math.max(0, exchange.capabilities);
+    const mask = lentMask(exchange.capabilities);
     const own = isolation !== 'shared';
     const key = own ? verdict[VerdictWord.subject0]! ^ mask : mask;
     const groups = this.#byPrincipal.get(key);
@@ -260,8 +262,8 @@ export class Lanes implements EndpointOwner {
 
   #groupFor(client: LaneClient): LaneGroup {
     const { isolation } = this.config;
-    const { capabilities: mask } = client;
     const sessionId = isolation === 'session' ? client.sessionId : '';
+    const mask = sessionId === '' ? lentMask(client.capabilities) : client.capabilities;
     if (sessionId !== '') {
       const known = this.#bySession.get(sessionId);
       if (known !== undefined) return known;
@@ -365,6 +367,11 @@ export class Lanes implements EndpointOwner {
     if (at >= 0) groups.splice(at, 1);
     if (groups.length === 0) this.#byPrincipal.delete(key);
   }
+}
+
+/** What is declared on a lane of many sessions: a change of the roots of one of them would be no news for the others. */
+function lentMask(capabilities: number): number {
+  return Math.max(0, capabilities) & ~Capability.rootsListChanged;
 }
 
 /** A lane of the group that can take one more call. */
