@@ -22,9 +22,11 @@ async function fixtureHttp(scope: TestScope, family: 'modern' | 'legacy' | 'dual
   return { url: url! };
 }
 
-const fixtureStdio = (family: 'modern' | 'legacy'): StdioEntry => ({
+/** A child of older revisions serves one session at a time: what it asks is meant for its one client. */
+const fixtureStdio = (family: 'modern' | 'legacy'): StdioEntry & { isolation: string } => ({
   command: process.execPath,
   args: [fixture, 'stdio', family],
+  isolation: family === 'legacy' ? 'session' : 'shared',
 });
 
 /** The gateway before the fixture, whose names stay bare, and before a second server, so that there is something to merge. */

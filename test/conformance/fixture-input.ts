@@ -6,6 +6,7 @@ import {
   acceptedContent,
   CLIENT_CAPABILITIES_META_KEY,
   type ClientCapabilities,
+  type CreateMessageRequest,
   createRequestStateCodec,
   type InputRequest,
   inputRequired,
@@ -49,6 +50,22 @@ function capabilitiesOf(server: McpServer, ctx: ServerContext): ClientCapabiliti
   return envelope?.[CLIENT_CAPABILITIES_META_KEY] ?? server.server.getClientCapabilities() ?? {};
 }
 
+/**
+ * The gateway's convention for servers of older revisions, whose requests have no keys: `_meta` says under which key a
+ * client of 2026-07-28 shall find the question.
+ */
+const INPUT_KEY = 'switchyard/inputKey';
+
+/** What {@link inputRequired} gives, with the keys in the questions where the SDK turns them into requests. */
+function inputFrom(ctx: ServerContext, spec: { inputRequests: Record<string, InputRequest>; requestState?: string }) {
+  if (ctx.mcpReq.envelope !== undefined) return inputRequired(spec);
+  const named = Object.entries(spec.inputRequests).map(([key, request]) => {
+    const params = { ...request.params, _meta: { [INPUT_KEY]: key } };
+    return [key, { ...request, params } as InputRequest];
+  });
+  return inputRequired({ ...spec, inputRequests: Object.fromEntries(named) });
+}
+
 /** Registers everything of the contract that asks the client back. */
 export function registerInputTools(server: McpServer): void {
   registerQuestions(server);
@@ -64,7 +81,7 @@ function registerQuestions(server: McpServer): void {
     { description: 'Asks for a completion', inputSchema: z.object({ prompt: z.string() }) },
     ({ prompt }, ctx) => {
       const answer = sampled(ctx, 'answer');
-      if (answer === undefined) return inputRequired({ inputRequests: { answer: sample(prompt, 100) } });
+      if (answer === undefined) return inputFrom(ctx, { inputRequests: { answer: sample(prompt, 100) } });
       return text(`LLM response: ${answer}`);
     },
   );
@@ -76,7 +93,7 @@ function registerQuestions(server: McpServer): void {
   ): void => {
     server.registerTool(name, { description: 'Asks the user', inputSchema }, ({ message }, ctx) => {
       const answer = inputResponse(ctx.mcpReq.inputResponses, 'answer');
-      if (answer.kind !== 'elicit') return inputRequired({ inputRequests: { answer: ask(message) } });
+      if (answer.kind !== 'elicit') return inputFrom(ctx, { inputRequests: { answer: ask(message) } });
       return text(describe(answer));
     });
   };
@@ -149,21 +166,21 @@ function registerQuestions(server: McpServer): void {
 function registerSingleRounds(server: McpServer): void {
   server.registerTool('test_input_required_result_elicitation', { description: 'Asks for a name' }, (ctx) => {
     const answer = acceptedContent(ctx.mcpReq.inputResponses, 'user_name', nameSchema);
-    if (answer === undefined) return inputRequired({ inputRequests: { user_name: askForName() } });
+    if (answer === undefined) return inputFrom(ctx, { inputRequests: { user_name: askForName() } });
     return text(`Hello, ${answer.name}!`);
   });
   server.registerTool('test_input_required_result_sampling', { description: 'Asks a model' }, (ctx) => {
     const answer = sampled(ctx, 'capital_question');
     if (answer === undefined) {
       const question = sample('What is the capital of France?', 100);
-      return inputRequired({ inputRequests: { capital_question: question } });
+      return inputFrom(ctx, { inputRequests: { capital_question: question } });
     }
     return text(answer);
   });
   server.registerTool('test_input_required_result_list_roots', { description: 'Asks for roots' }, (ctx) => {
     const answer = inputResponse(ctx.mcpReq.inputResponses, 'client_roots');
     if (answer.kind !== 'roots') {
-      return inputRequired({ inputRequests: { client_roots: inputRequired.listRoots() } });
+      return inputFrom(ctx, { inputRequests: { client_roots: inputRequired.listRoots() } });
     }
     return text(`Roots: ${answer.roots.map(({ uri }) => uri).join(', ')}`);
   });
@@ -174,7 +191,7 @@ function registerSingleRounds(server: McpServer): void {
         message: 'What context should the prompt use?',
         requestedSchema: contextSchema,
       });
-      return inputRequired({ inputRequests: { user_context } });
+      return inputFrom(ctx, { inputRequests: { user_context } });
     }
     return { messages: [{ role: 'user', content: { type: 'text', text: `Context: ${answer.context}` } }] };
   });
@@ -187,7 +204,7 @@ function registerStates(server: McpServer): void {
     server.registerTool(`test_input_required_result_${name}`, { description: 'Keeps state' }, async (ctx) => {
       const answer = acceptedContent(ctx.mcpReq.inputResponses, 'confirm', okSchema);
       if (answer !== undefined && state(ctx) === name) return text('state-ok');
-      return inputRequired({
+      return inputFrom(ctx, {
         inputRequests: { confirm },
         requestState: await requestStates.mint({ step: name }, ctx),
       });
@@ -200,7 +217,7 @@ function registerStates(server: McpServer): void {
     if (name !== undefined && greeting !== undefined && roots.kind === 'roots' && state(ctx) === 'multiple') {
       return text(`${greeting}, ${name.name}: ${roots.roots.length} roots`);
     }
-    return inputRequired({
+    return inputFrom(ctx, {
       inputRequests: {
         user_name: askForName(),
         greeting: sample('Generate a greeting', 50),
@@ -220,9 +237,9 @@ function registerStates(server: McpServer): void {
         requestedSchema: colorSchema,
       });
       const requestState = await requestStates.mint({ step: `2 ${name.name}` }, ctx);
-      return inputRequired({ inputRequests: { step2 }, requestState });
+      return inputFrom(ctx, { inputRequests: { step2 }, requestState });
     }
-    return inputRequired({
+    return inputFrom(ctx, {
       inputRequests: { step1: askForName('Step 1: What is your name?') },
       requestState: await requestStates.mint({ step: '1' }, ctx),
     });
@@ -230,11 +247,17 @@ function registerStates(server: McpServer): void {
 }
 
 function registerCapabilityTools(server: McpServer): void {
-  server.registerTool('test_missing_capability', { description: 'Needs sampling' }, (ctx) => {
+  server.registerTool('test_missing_capability', { description: 'Needs sampling' }, async (ctx) => {
+    const question = sample('What is the capital of France?', 100);
+    // To a client with a session the SDK would ask nothing that it has not declared; this server asks all the same.
+    if (ctx.mcpReq.envelope === undefined) {
+      const { content } = await ctx.mcpReq.send(question as CreateMessageRequest);
+      return text(JSON.stringify(content));
+    }
     const answer = sampled(ctx, 'capital_question');
     // The SDK refuses to ask what the client has not declared, with the error that the scenario wants.
     if (answer !== undefined) return text(answer);
-    return inputRequired({ inputRequests: { capital_question: sample('What is the capital of France?', 100) } });
+    return inputFrom(ctx, { inputRequests: { capital_question: question } });
   });
   server.registerTool('test_input_required_result_capabilities', { description: 'Asks what it may' }, (ctx) => {
     const can = capabilitiesOf(server, ctx);
@@ -243,11 +266,11 @@ function registerCapabilityTools(server: McpServer): void {
     if (can.elicitation !== undefined) inputRequests['user_name'] = askForName();
     if (Object.keys(inputRequests).length === 0) return text('The client can do nothing');
     const answered = Object.keys(inputRequests).every((key) => ctx.mcpReq.inputResponses?.[key] !== undefined);
-    return answered ? text('Thank you') : inputRequired({ inputRequests });
+    return answered ? text('Thank you') : inputFrom(ctx, { inputRequests });
   });
   server.registerTool('test_streaming_elicitation', { description: 'Asks within a stream' }, async (ctx) => {
     const answer = acceptedContent(ctx.mcpReq.inputResponses, 'user_name', nameSchema);
-    if (answer === undefined) return inputRequired({ inputRequests: { user_name: askForName() } });
+    if (answer === undefined) return inputFrom(ctx, { inputRequests: { user_name: askForName() } });
     return text(`Hello, ${answer.name}!`);
   });
 }
