@@ -1,0 +1,232 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { decoder } from '../../../native/index.js';
+import { ScanStatus, SPAN_COUNT } from '../../../native/layout.js';
+import type { ErrorCode } from '../../../src/errors.js';
+import { Capability, capabilityMask } from '../../../src/protocol/client-capabilities.js';
+import { type Exchange, Phase, type Reply, type SessionLike } from '../../../src/request/exchange.js';
+import { ExchangeTable } from '../../../src/request/exchanges.js';
+import { CapabilityMemo } from '../../../src/request/send/capability-memo.js';
+import { type SendServer, SendStage } from '../../../src/request/send/index.js';
+import { VerdictFlag, VerdictWord } from '../../../src/shared/records.js';
+import { type Endpoint, SHARED } from '../../../src/upstream/types.js';
+
+const NONE = new Uint8Array(0);
+const CLIENT: Uint8Array = Buffer.from('{"name":"c","version":"1"}');
+
+function sessionOf(mask: number): SessionLike {
+  return {
+    id: 's',
+    revision: 3,
+    capabilities: NONE,
+    capabilityMask: mask,
+    clientInfo: CLIENT,
+    subject: new Int32Array(4),
+    logLevel: -1,
+    lastUsed: 0,
+  };
+}
+
+interface Sent {
+  readonly endpoint: number;
+  // biome-ignore lint/suspicious/noExplicitAny: messages under test have any shape
+  readonly message: any;
+}
+
+/** The stage with servers whose endpoints only note what they are sent. */
+function stageWith(eras: readonly number[], options: { needsCapabilities?: boolean } = {}) {
+  const sent: Sent[] = [];
+  const failures: ErrorCode[] = [];
+  const seenCapabilities: number[] = [];
+  let retries = 0;
+  const endpoints = eras.map(
+    (era, index): Endpoint => ({
+      server: 0,
+      index,
+      weight: 1,
+      transport: 'stdio',
+      profile: SHARED,
+      state: 'ready',
+      era,
+      revision: era === 1 ? 4 : 3,
+      inFlight: 0,
+      reason: '',
+      call: (_exchange, bytes) => sent.push({ endpoint: index, message: JSON.parse(bytes.toString()) }),
+      reply: () => {},
+      cancel: () => {},
+      pause: () => {},
+      resume: () => {},
+    }),
+  );
+  const server: SendServer = {
+    name: 'test',
+    endpointCount: endpoints.length,
+    requestTimeoutMs: 0,
+    needsCapabilities: options.needsCapabilities ?? false,
+    choose(exchange) {
+      seenCapabilities.push(exchange.capabilities);
+      return endpoints.find(({ index }) => (exchange.tried & (1 << index)) === 0) ?? null;
+    },
+    unavailable: () => 'GW_UPSTREAM_DOWN',
+  };
+  const stage = new SendStage({
+    server: () => server,
+    route: () => null,
+    catalog: () => null,
+    retried: () => {
+      retries += 1;
+    },
+    fail: (_exchange, code) => failures.push(code),
+  });
+  return { stage, sent, failures, seenCapabilities, retries: () => retries };
+}
+
+const table = new ExchangeTable(64);
+
+function exchangeFor(text: string, era: number, session: SessionLike | null): { exchange: Exchange; bytes: Buffer } {
+  const exchange = table.acquire()!;
+  const bytes = Buffer.from(text);
+  assert.equal(decoder.scan(bytes, bytes.length, exchange.spans, 64), ScanStatus.ok, text);
+  exchange.era = era;
+  exchange.session = session;
+  exchange.reply = {} as Reply;
+  exchange.verdict.fill(0);
+  exchange.verdict[VerdictWord.entry] = -1;
+  exchange.verdict[VerdictWord.route] = -1;
+  return { exchange, bytes };
+}
+
+const CALL = '{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"n","arguments":{"a":1.0}}}';
+const ASKABLE = Capability.sampling | Capability.rootsListChanged | Capability.roots;
+
+describe('SendStage', () => {
+  it('declares to a modern upstream what a legacy session can be asked for', () => {
+    const { stage, sent } = stageWith([1]);
+    const { exchange, bytes } = exchangeFor(CALL, 0, sessionOf(ASKABLE));
+    stage.send(exchange, bytes, bytes.length);
+    assert.deepEqual(sent[0]!.message.params._meta, {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientCapabilities': { sampling: {}, roots: {} },
+      'io.modelcontextprotocol/clientInfo': { name: 'c', version: '1' },
+    });
+  });
+
+  it('keeps the body of a call that may come back with questions, and of no other', () => {
+    const list = '{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{}}';
+    const rows: [text: string, era: number, upstream: number, session: SessionLike | null, kept: boolean][] = [
+      [CALL, 0, 1, sessionOf(ASKABLE), true],
+      [CALL.replace('tools/call', 'prompts/get'), 0, 1, sessionOf(Capability.elicitationForm), true],
+      [CALL, 0, 1, sessionOf(0), false],
+      [CALL, 0, 1, null, false],
+      [list, 0, 1, sessionOf(ASKABLE), false],
+      [CALL, 0, 0, sessionOf(ASKABLE), false],
+      [CALL, 1, 1, null, false],
+    ];
+    for (const [text, era, upstream, session, kept] of rows) {
+      const { stage, sent } = stageWith([upstream]);
+      const { exchange, bytes } = exchangeFor(text, era, session);
+      stage.send(exchange, bytes, bytes.length);
+      assert.equal(sent.length, 1);
+      assert.equal(exchange.body.toString('utf8', 0, exchange.bodyLength), kept ? text : '', text);
+      table.release(exchange);
+    }
+  });
+
+  it('sends a call once more with what its client answered, at any endpoint', () => {
+    const { stage, sent, failures, retries } = stageWith([1, 1]);
+    const { exchange, bytes } = exchangeFor(CALL, 0, sessionOf(ASKABLE));
+    exchange.verdict[VerdictWord.flags] = VerdictFlag.safe;
+    stage.send(exchange, bytes, bytes.length);
+    exchange.phase = Phase.asking;
+    const next = CALL.replace('"arguments"', '"inputResponses":{"k":{"x":1}},"requestState":"s","arguments"');
+    const again = Buffer.from(next);
+    assert.equal(decoder.scan(again, again.length, exchange.spans, 64), ScanStatus.ok);
+    exchange.body = again;
+    exchange.bodyLength = again.length;
+    exchange.generation += 1;
+    stage.again(exchange, again, again.length);
+    assert.equal(exchange.phase, Phase.sending);
+    stage.failed(exchange, 'GW_UPSTREAM_CLOSED', true);
+    assert.deepEqual(
+      sent.map(({ endpoint }) => endpoint),
+      [0, 0, 1],
+    );
+    for (const { message } of sent.slice(1)) {
+      assert.equal(message.id, exchange.upstreamId);
+      assert.deepEqual(message.params.inputResponses, { k: { x: 1 } });
+      assert.equal(message.params.requestState, 's');
+    }
+    assert.notEqual(sent[0]!.message.id, sent[1]!.message.id);
+    assert.equal(retries(), 1);
+    stage.failed(exchange, 'GW_UPSTREAM_CLOSED', true);
+    assert.deepEqual(failures, ['GW_UPSTREAM_CLOSED']);
+    // There was nowhere to go: that is no retry.
+    assert.equal(retries(), 1);
+  });
+
+  it('reads what a client can be asked for only where the choice of the endpoint depends on it', () => {
+    const capabilities = '"io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}';
+    const modern = CALL.replace('"params":{', `"params":{"_meta":{${capabilities}},`);
+    for (const needsCapabilities of [false, true]) {
+      const { stage, seenCapabilities } = stageWith([0], { needsCapabilities });
+      for (const [text, era, session] of [
+        [modern, 1, null],
+        [CALL, 1, null],
+        [CALL, 0, sessionOf(ASKABLE)],
+        [CALL, 0, null],
+      ] as const) {
+        const { exchange, bytes } = exchangeFor(text, era, session);
+        stage.send(exchange, bytes, bytes.length);
+      }
+      const read = [Capability.elicitationForm, 0, ASKABLE, 0];
+      assert.deepEqual(seenCapabilities, needsCapabilities ? read : [-1, -1, -1, -1]);
+    }
+  });
+
+  it('passes trace context on to both families', () => {
+    const trace = {
+      traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+      tracestate: 'a=1',
+      baggage: 'k=v',
+    };
+    const text = CALL.replace('"params":{', `"params":{"_meta":${JSON.stringify(trace)},`);
+    for (const from of [0, 1]) {
+      for (const to of [0, 1]) {
+        const { stage, sent } = stageWith([to]);
+        const { exchange, bytes } = exchangeFor(text, from, from === 0 ? sessionOf(0) : null);
+        stage.send(exchange, bytes, bytes.length);
+        const { traceparent, tracestate, baggage } = sent[0]!.message.params._meta;
+        assert.deepEqual({ traceparent, tracestate, baggage }, trace);
+      }
+    }
+  });
+});
+
+describe('CapabilityMemo', () => {
+  it('reads the same as without a memo, whatever came before', () => {
+    const member = fc.constantFrom(
+      '{}',
+      '{"tools":{}}',
+      '{"url":{}}',
+      '{"form":{}, "url":{}}',
+      '{"listChanged":true}',
+      '1',
+    );
+    const capabilities = fc
+      .dictionary(fc.constantFrom('sampling', 'elicitation', 'roots', 'other'), member)
+      .map((given) => `{${Object.entries(given).map(([key, value]) => `"${key}":${value}`)}}`);
+    const spans = new Int32Array(SPAN_COUNT);
+    fc.assert(
+      fc.property(fc.array(capabilities, { maxLength: 40 }), (given) => {
+        const memo = new CapabilityMemo();
+        for (const text of given) {
+          const message = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n","_meta":{"io.modelcontextprotocol/clientCapabilities":${text}}}}`;
+          const bytes = Buffer.from(message);
+          assert.equal(decoder.scan(bytes, bytes.length, spans, 64), ScanStatus.ok);
+          assert.equal(memo.read(bytes, spans), capabilityMask(Buffer.from(text)));
+        }
+      }),
+    );
+  });
+});
