@@ -209,7 +209,8 @@ for (const transport of TRANSPORTS) {
       assert.equal(reply.status, 400);
       assert.equal(reply.message.error.code, -32021);
       assert.deepEqual(reply.message.error.data.requiredCapabilities, { sampling: {} });
-      await eventually('the call is cancelled', () => server.calls('sample', 'cancelled').length === 1);
+      await eventually('the server is told', () => server.calls('sample refused').length === 1);
+      assert.deepEqual(server.calls('sample refused')[0]?.args, { code: -32601 });
     });
 
     it('has a URL visited before the call is made again', async (t) => {
@@ -249,7 +250,7 @@ describe('parked calls', () => {
     refused(await call(gateway, 'greet', { token: other }, { state, answers }));
     const more = await call(gateway, 'greet', { token: one });
     assert.equal(more.message.error.data.code, 'GW_TOO_MANY_PARKED');
-    await eventually('its call is cancelled', () => server.calls('greet', 'cancelled').length === 1);
+    await eventually('the server is told', () => server.calls('greet refused').length === 1);
     const { requestState: second } = await parked(gateway, 'greet', { token: other });
     // Another token of the same subject is the same principal.
     assert.equal(textOf(await call(gateway, 'greet', { token: await token('one') }, { state, answers })), ' Ada');

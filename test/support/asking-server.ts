@@ -70,7 +70,11 @@ function build(): McpServer {
       async (args, extra) => {
         record(name, 'called', args);
         extra.signal.addEventListener('abort', () => record(name, 'cancelled', args));
-        return answer(args, extra);
+        return answer(args, extra).catch((error: unknown) => {
+          // What the client, or the gateway for it, answered to the question.
+          record(`${name} refused`, 'called', { code: (error as { code?: number }).code });
+          throw error;
+        });
       },
     );
   };
