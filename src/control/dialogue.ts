@@ -9,10 +9,14 @@ import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import { type Exchange, Phase } from '../request/exchange.js';
 import type { ExchangeTable } from '../request/exchanges.js';
+import { STREAM_HEAD } from '../request/write/heads.js';
 import {
   HandleSealer,
   InputRounds,
+  KeepAlive,
   ParkedCalls,
+  ResourceAccess,
+  Resumption,
   ServerRequests,
   type SessionTable,
   type StandaloneStreams,
@@ -20,8 +24,8 @@ import {
   sessionSecrets,
   TaskRoutes,
 } from '../session/index.js';
-import type { UpstreamPool } from '../upstream/pool.js';
 import { UPSTREAM_DEPTH } from '../upstream/control.js';
+import type { UpstreamPool } from '../upstream/pool.js';
 import type { Discovery, Endpoint } from '../upstream/types.js';
 
 /** What the dialogue needs of the stages; they are made after it. */
@@ -34,6 +38,18 @@ export interface DialogueStages {
   send(exchange: Exchange, bytes: Uint8Array, length: number): void;
   fail(exchange: Exchange, code: ErrorCode): void;
   refuse(exchange: Exchange, code: ErrorCode): void;
+  result(exchange: Exchange, result: Uint8Array): void;
+  /** Ends with a status and no body. */
+  empty(exchange: Exchange, status: number): void;
+  /** Everything is written, or nothing more will be: counts the exchange and gives it back. */
+  complete(exchange: Exchange): void;
+  abandon(exchange: Exchange): void;
+  /** A head with what the client's origin needs besides. */
+  head(exchange: Exchange, head: readonly string[]): readonly string[];
+  /** Opens the stream of an answer. */
+  open(exchange: Exchange): void;
+  /** Takes a message that came without a session of its own. */
+  decode(exchange: Exchange, bytes: Uint8Array, length: number): void;
 }
 
 /** What the dialogue is made of besides itself. */
@@ -46,6 +62,10 @@ export interface DialogueParts {
   stages(): DialogueStages;
   /** `"_meta":{"io.modelcontextprotocol/serverInfo":…}` of the gateway. */
   serverInfo(): Uint8Array;
+  /** Opens a standalone stream. */
+  openStream(exchange: Exchange): void;
+  /** Something threw, which nothing should: for the log. */
+  broke(error: unknown): void;
 }
 
 /** See the file comment. */
@@ -54,7 +74,9 @@ export class Dialogue {
   readonly rounds: InputRounds;
   readonly parked: ParkedCalls;
   readonly subscriptions: Subscriptions;
+  readonly resumption: Resumption;
   readonly tasks: TaskRoutes;
+  readonly #keepAlive: KeepAlive;
   readonly #stages: () => DialogueStages;
   readonly #upstreams: () => UpstreamPool;
 
@@ -112,7 +134,44 @@ export class Dialogue {
       refuse: (exchange, code) => stages().refuse(exchange, code),
       eraOf: (server) => parts.upstreams().servers[server]?.endpoints.find(({ state }) => state === 'ready')?.era ?? -1,
     });
-    this.subscriptions = new Subscriptions({ limits });
+    const access = new ResourceAccess({
+      table,
+      decode: (exchange, bytes, length) => stages().decode(exchange, bytes, length),
+    });
+    this.subscriptions = new Subscriptions({
+      limits,
+      standing: streams.standing,
+      server: (index) => parts.upstreams().servers[index] ?? null,
+      serverOf: (client, token, uri) => access.serverOf(client, token, uri),
+      permitted: (exchange) => access.permitted(exchange),
+      taskOf: (handle, subject) => this.tasks.taskOf(handle, subject),
+      notify: (session, message) => streams.notify(session, message),
+      broadcast: (message) => streams.broadcast(message),
+      openStream: (exchange) => exchange.reply?.openStream(200, stages().head(exchange, STREAM_HEAD)),
+      result: (exchange, result) => stages().result(exchange, result),
+      refuse: (exchange, code) => stages().refuse(exchange, code),
+      release: (exchange) => table.release(exchange),
+      complete: (exchange) => stages().complete(exchange),
+      serverInfo: () => parts.serverInfo(),
+      broke: (error) => parts.broke(error),
+    });
+    this.resumption = new Resumption({
+      streams,
+      head: (exchange) => stages().head(exchange, STREAM_HEAD),
+      openNew: (exchange) => parts.openStream(exchange),
+      isTorn: () => false,
+      refuse: (exchange, code) => stages().refuse(exchange, code),
+      empty: (exchange, status) => stages().empty(exchange, status),
+      complete: (exchange) => stages().complete(exchange),
+      release: (exchange) => table.release(exchange),
+      abandon: (exchange) => stages().abandon(exchange),
+    });
+    this.#keepAlive = new KeepAlive({
+      limits,
+      table,
+      standing: streams.standing,
+      open: (exchange) => stages().open(exchange),
+    });
   }
 
   /** A request of an upstream. */
@@ -178,10 +237,17 @@ export class Dialogue {
     this.#upstreams().sessionEnded(sessionId);
   }
 
-  /** Ends everything that waits. */
-  close(): void {
+  /** Ends what would wait for ever, so that the rest can finish. */
+  drain(): void {
     this.requests.close();
     this.parked.close();
+    this.subscriptions.endListens();
+  }
+
+  /** Ends everything. */
+  close(): void {
+    this.drain();
+    this.#keepAlive.close();
   }
 }
 

@@ -16,9 +16,9 @@ import { Pipeline } from '../request/pipeline.js';
 import { SendStage } from '../request/send/index.js';
 import { STREAM_HEAD } from '../request/write/heads.js';
 import { WriteStage } from '../request/write/index.js';
+import { LargeAnswers } from '../request/write/large.js';
 import { LocalAnswers } from '../request/write/local.js';
-import { NO_LOG } from '../request/write/streams.js';
-import type { Session, SessionTable, StandaloneStreams } from '../session/index.js';
+import { isStanding, type Session, type SessionTable, type StandaloneStreams } from '../session/index.js';
 import { Counter } from '../shared/counters.js';
 import { VerdictWord } from '../shared/records.js';
 import type { UpstreamPool } from '../upstream/pool.js';
@@ -82,6 +82,8 @@ export class Front {
       streams,
       upstreams: () => parts.upstreams(),
       serverInfo: () => this.#serverInfo,
+      openStream: (exchange) => this.#openNew(exchange),
+      broke: (error) => parts.broke(error),
       stages: () => ({
         event: (exchange, message) => write.event(exchange, message),
         suspend: (exchange, result) => write.suspend(exchange, result),
@@ -91,6 +93,13 @@ export class Front {
         unanswerable: (exchange, code, sentence) => write.unanswerable(exchange, code, sentence),
         fail: (exchange, code) => write.fail(exchange, code),
         refuse: (exchange, code) => write.refuse(exchange, code),
+        result: (exchange, result) => write.result(exchange, result),
+        empty: (exchange, status) => write.empty(exchange, status),
+        complete: (exchange) => write.complete(exchange),
+        abandon: (exchange) => write.abandon(exchange),
+        head: (exchange, head) => write.head(exchange, head),
+        open: (exchange) => write.streams.open(exchange),
+        decode: (exchange, bytes, length) => decode.element(exchange, bytes, length),
       }),
     });
     this.dialogue = dialogue;
@@ -107,12 +116,23 @@ export class Front {
       corsHead,
       store: (exchange, bytes, start, end) => dispatcher.store(exchange, bytes, start, end),
       release: (exchange) => dispatcher.release(exchange),
-      log: NO_LOG,
+      log: streams.log,
       inputRequired: (exchange, bytes, length, spans) => dialogue.rounds.inputRequired(exchange, bytes, length, spans),
       urlRequired: (exchange, bytes, length, spans) => dialogue.urlRequired(exchange, bytes, length, spans),
       unanswered: (exchange) => dialogue.over(exchange),
       finished: (exchange) => parts.accounting.finished(exchange),
-      recycle: (exchange) => table.release(exchange),
+      recycle: (exchange) => {
+        large.forget(exchange);
+        if (isStanding(exchange)) streams.standing.release(exchange);
+        else table.release(exchange);
+      },
+    });
+    const large = new LargeAnswers({
+      serverInfo: () => this.#serverInfo,
+      head: (exchange, head) => write.head(exchange, head),
+      release: (exchange) => dispatcher.release(exchange),
+      endStream: (exchange) => write.streams.end(exchange),
+      complete: (exchange) => write.complete(exchange),
     });
     const send = new SendStage({
       server: (index) => parts.upstreams().servers[index] ?? null,
@@ -141,6 +161,7 @@ export class Front {
       openStandaloneStream: (exchange) => this.#openStream(exchange),
       cancel: (exchange, bytes, start, end) => {
         this.pipeline.cancel(exchange, bytes, start, end);
+        dialogue.subscriptions.cancelled(exchange, bytes, start, end);
         dialogue.requests.clientCancelled(exchange, bytes, start, end);
       },
       levelChanged: (session) => parts.upstreams().wantLogLevel(session.logLevel),
@@ -175,6 +196,7 @@ export class Front {
       failed: (exchange, code, sent) => {
         const { generation } = exchange;
         try {
+          if (large.failed(exchange, code)) return;
           if (exchange.openRequests > 0 && exchange.phase !== Phase.parked) dialogue.requests.over(exchange);
           if (exchange.phase === Phase.parked) dialogue.parked.failed(exchange, code);
           else send.failed(exchange, code, sent);
@@ -185,9 +207,23 @@ export class Front {
       asked: (endpoint, exchange, bytes, length, spans) => dialogue.asked(endpoint, exchange, bytes, length, spans),
       noted: (endpoint, exchange, bytes, length, spans) => dialogue.noted(endpoint, exchange, bytes, length, spans),
       lost: (endpoint) => dialogue.lost(endpoint),
-      largeStart: () => false,
-      largePart: () => {},
-      largeEnd: () => {},
+      largeStart: (exchange, bytes, length) => large.start(exchange, bytes, length),
+      largePart: (exchange, bytes, start, end) => {
+        const { generation } = exchange;
+        try {
+          large.part(exchange, bytes, start, end);
+        } catch (error) {
+          this.pipeline.contain(exchange, generation, error);
+        }
+      },
+      largeEnd: (exchange, complete) => {
+        const { generation } = exchange;
+        try {
+          large.end(exchange, complete);
+        } catch (error) {
+          this.pipeline.contain(exchange, generation, error);
+        }
+      },
     };
     this.pipeline = new Pipeline({
       table,
@@ -234,7 +270,9 @@ export class Front {
     this.#serverInfo = serverInfo(snapshot.name, packageVersion);
     // The name of a server that is gone stays: its last answers bear it.
     const names = serverNames(snapshot.servers);
-    this.#names = names.map((name, index) => (isVacant(snapshot.servers[index]!) ? (this.#names[index] ?? name) : name));
+    this.#names = names.map((name, index) =>
+      isVacant(snapshot.servers[index]!) ? (this.#names[index] ?? name) : name,
+    );
   }
 
   /** By its own snapshot: the same number may mean another route after a reload. */
@@ -251,22 +289,33 @@ export class Front {
   }
 
   #openStream(exchange: Exchange): void {
-    const { streams } = this.#parts;
     const session = exchange.session as Session;
     if (this.#parts.sessions.open(session.id) === null) {
       // It was ended while this was decided.
       this.write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
     } else if (exchange.lastEventId !== '') {
-      this.write.refuse(exchange, 'GW_RESUME_UNSUPPORTED');
-    } else if (!streams.add(session, exchange)) {
-      this.write.refuse(exchange, streams.has(session) ? 'GW_STREAM_CONFLICT' : 'GW_OVERLOADED');
+      this.dialogue.resumption.resume(exchange);
     } else {
-      exchange.phase = Phase.streaming;
-      exchange.streaming = true;
-      exchange.status = 200;
-      exchange.reply?.openStream(200, this.write.head(exchange, STREAM_HEAD));
-      streams.start(exchange);
+      this.#openNew(exchange);
     }
+  }
+
+  #openNew(exchange: Exchange): void {
+    const { streams, table } = this.#parts;
+    const session = exchange.session as Session;
+    if (streams.open(session, exchange, this.write.head(exchange, STREAM_HEAD)) !== null) table.release(exchange);
+    else this.write.refuse(exchange, streams.has(session) ? 'GW_STREAM_CONFLICT' : 'GW_OVERLOADED');
+  }
+
+  /**
+   * The state of a session is dropped.
+   *
+   * @param isOver the session itself ended too; otherwise it only lost its place and may be used again
+   */
+  sessionDropped(session: Session, isOver: boolean): void {
+    this.#parts.streams.forget(session);
+    if (isOver) this.dialogue.sessionEnded(session.id);
+    else this.dialogue.subscriptions.sessionEnded(session.id);
   }
 }
 

@@ -31,7 +31,6 @@ import { ControlPool } from './control-pool.js';
 import { Front } from './front.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
 import { RulesInForce } from './in-force.js';
-import { tellListChanges } from './notices.js';
 import { statsSources } from './stats-sources.js';
 import { WorkerPool } from './worker-pool.js';
 
@@ -117,7 +116,7 @@ class Gateway implements RunningGateway {
       build: (input) => this.#control.run('buildCatalog', input),
       distribute: (next) => this.#front.useCatalog(next),
       changed: (_catalog, changes, problems) => {
-        tellListChanges(this.#streams, changes);
+        this.#front.dialogue.subscriptions.listsChanged(changes);
         for (const problem of problems) log.logger.warn(problem, 'catalog');
       },
       failed: (error) => log.logger.error({ error: String(error) }, 'the catalog cannot be built; the old one stays'),
@@ -136,6 +135,7 @@ class Gateway implements RunningGateway {
       sealer: openSealer(snapshot.sessions),
       ttlSeconds: snapshot.sessions.ttlSeconds,
       maxSessions: limits.maxSessions,
+      dropped: (session, isOver) => this.#front.sessionDropped(session, isOver),
     });
     this.#front = new Front({
       snapshot: rules,
@@ -314,7 +314,7 @@ class Gateway implements RunningGateway {
     this.#frontEnd?.stopListening();
     await this.#reloads;
     // What waits for clients would wait in vain: they cannot come back.
-    this.#front.dialogue.close();
+    this.#front.dialogue.drain();
     this.#streams.endAll((exchange) => this.#front.write.abandon(exchange));
     const deadline = performance.now() + limits.drainMs;
     while (this.#table.inUse > 0 && performance.now() < deadline) {

@@ -47,10 +47,10 @@ export function statsSources(parts: StatsParts): StatsSources {
     seriesNames: parts.seriesNames,
     snapshotVersion: () => snapshot.version,
     gauges: () => ({
-      inFlight: table.inUse - streams.size,
+      inFlight: table.inUse,
       connections: parts.connections(),
       sessions: sessions.size,
-      streams: streams.size,
+      streams: streams.standing.size,
       memo: parts.memo(),
     }),
     upstreams: () => upstreams.servers.filter((server) => !isVacant(server)).map(upstreamStatus),

@@ -210,6 +210,8 @@ export class Exchange {
   eventStream = 0;
   /** Messages written on the stream so far. */
   events = 0;
+  /** `performance.now()` when the stream was opened or last written to. */
+  quietSince = 0;
   status = 0;
   error: ErrorCode | null = null;
   bytesOut = 0;

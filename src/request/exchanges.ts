@@ -117,6 +117,20 @@ export class ExchangeTable {
     return this.find(slot, (id - slot) / 65_536);
   }
 
+  /**
+   * Calls `visit` for the exchanges in use among the `count` slots from `from` on.
+   *
+   * @returns the slot to go on with, 0 after the last one
+   */
+  visitSome(from: number, count: number, visit: (exchange: Exchange) => void): number {
+    const end = Math.min(this.#created, from + count);
+    for (let slot = from; slot < end; slot += 1) {
+      const exchange = this.#slots[slot]!;
+      if (exchange.phase !== Phase.free) visit(exchange);
+    }
+    return end < this.#created ? end : 0;
+  }
+
   /** Calls `visit` for each exchange in use. */
   forEach(visit: (exchange: Exchange) => void): void {
     for (let slot = 0; slot < this.#created; slot += 1) {

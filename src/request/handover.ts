@@ -29,6 +29,19 @@ export function handOver(from: Exchange, to: Exchange): void {
   to.status = from.status;
 }
 
+/**
+ * Gives only the way to the client of `from` to `to`, a call whose stream `from` resumes: the call keeps its id, its
+ * progress token and its times. `from` answers nobody afterwards.
+ */
+export function handOverReply(from: Exchange, to: Exchange): void {
+  const { reply } = from;
+  to.reply = reply;
+  from.reply = null;
+  reply?.adopt(to);
+  to.origin = from.origin;
+  to.peer = from.peer;
+}
+
 /** The buffers change places, so that none is shared. */
 function swap(from: Exchange, to: Exchange): void {
   const { id, progress } = to;

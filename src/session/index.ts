@@ -6,12 +6,16 @@ import { SessionSealer } from './seal.js';
 
 export { HandleSealer } from './handles.js';
 export { InputRounds } from './input-rounds.js';
+export { KeepAlive } from './keep-alive.js';
 export { readOrCreateKeyFile } from './key-file.js';
 export { ParkedCalls } from './parked-calls.js';
+export { ResourceAccess } from './resource-access.js';
+export { Resumption } from './resume.js';
 export { type SealedSession, SessionSealer } from './seal.js';
 export { ServerRequests } from './server-requests.js';
 export { Session, SessionTable, type SessionTableOptions } from './sessions.js';
-export { StandaloneStreams, type StandaloneStreamsOptions } from './streams.js';
+export { isStanding, StandingStreams } from './standing.js';
+export { StandaloneStreams, type StandaloneStreamsRules } from './streams.js';
 export { type ListChanges, Subscriptions } from './subscriptions.js';
 export { TaskRoutes } from './tasks.js';
 

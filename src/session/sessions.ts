@@ -46,8 +46,12 @@ export interface SessionTableOptions {
   readonly ttlSeconds: Seconds;
   /** `limits.maxSessions`: sessions with state here; the least used lose theirs (log level), not their validity. */
   readonly maxSessions: Count;
-  /** Called when a session's state is dropped for any reason. */
-  readonly dropped?: (session: Session) => void;
+  /**
+   * Called when a session's state is dropped.
+   *
+   * @param isOver the session ended or expired; otherwise it only made room, and its id is still good
+   */
+  readonly dropped?: (session: Session, isOver: boolean) => void;
   /** Monotonic milliseconds; default `performance.now`. */
   readonly now?: () => Milliseconds;
   /** Wall clock in seconds; default the system's. */
@@ -138,7 +142,7 @@ export class SessionTable {
       if (this.#revoked.size >= this.#maxSessions) this.#forgetRevoked();
       this.#revoked.set(session.id, expires);
     }
-    if (known !== undefined) this.#drop(known);
+    if (known !== undefined) this.#drop(known, true);
   }
 
   /** Calls `visit` for each session with state in this process. */
@@ -160,7 +164,7 @@ export class SessionTable {
         this.#sweptSessions = this.#sessions.values();
         break;
       }
-      if (next.value.lastUsed < before && next.value.stream === null) this.#drop(next.value);
+      if (next.value.lastUsed < before && next.value.stream === null) this.#drop(next.value, true);
     }
     for (let looked = 0; looked < entries; looked += 1) {
       const next = this.#sweptRevoked.next();
@@ -189,9 +193,9 @@ export class SessionTable {
     return session;
   }
 
-  #drop(session: Session): void {
+  #drop(session: Session, isOver: boolean): void {
     this.#sessions.delete(session.id);
-    this.#options.dropped?.(session);
+    this.#options.dropped?.(session, isOver);
   }
 
   /**
@@ -205,7 +209,7 @@ export class SessionTable {
     for (const session of this.#sessions.values()) {
       const idle = session.stream === null;
       if (idle && session.lastUsed === session.lastSeen) {
-        this.#drop(session);
+        this.#drop(session, false);
         return true;
       }
       if (idle && (fallback === null || session.lastUsed < fallback.lastUsed)) fallback = session;
@@ -216,7 +220,7 @@ export class SessionTable {
       if (steps === EVICTION_STEPS) break;
     }
     if (fallback === null) return false;
-    this.#drop(fallback);
+    this.#drop(fallback, false);
     return true;
   }
 

@@ -1,32 +1,51 @@
+import type { LimitsSnapshot } from '../config/snapshot.js';
 import { Composer } from '../protocol/composer.js';
-import { EVENT_CLOSE, EVENT_OPEN, flatten, KEEP_ALIVE } from '../protocol/event-frames.js';
+import { EVENT_CLOSE, EVENT_OPEN, flatten, KEEP_ALIVE, LINE_END } from '../protocol/event-frames.js';
 import { type Exchange, Framing } from '../request/exchange.js';
 import type { Count, Milliseconds } from '../units.js';
+import { EventLog, type EventLogRules, type LoggedStream } from './event-log.js';
 import type { Session } from './sessions.js';
+import { StandingStreams } from './standing.js';
 
-export interface StandaloneStreamsOptions {
-  /** `limits.maxStreams`: streams open at once. */
-  readonly maxStreams: Count;
-  /** `limits.maxClientBufferBytes`: notifications are not added to a queue that is longer. */
-  readonly maxClientBufferBytes: number;
-  /** Time between keep-alive comments in milliseconds; default 15,000. */
-  readonly keepAliveMs?: Milliseconds;
+/** What {@link StandaloneStreams} reads of the configuration, at each use. */
+export interface StandaloneStreamsRules extends EventLogRules {
+  readonly limits: Pick<LimitsSnapshot, 'maxStreams' | 'maxClientBufferBytes'>;
+}
+
+/** How long messages are kept for the client of a broken stream; after that it has to begin a new one. */
+const KEPT_BROKEN_MS: Milliseconds = 300_000;
+/** How long a request of an upstream counts on the client of a broken stream to come back for it. */
+const ASKED_BROKEN_MS: Milliseconds = 30_000;
+
+/** A stream whose client is gone and may come back. */
+interface Broken {
+  readonly stream: number;
+  readonly since: Milliseconds;
 }
 
 /**
- * The standalone event streams (GET) of legacy sessions, at most one per session. One timer writes the keep-alive
- * comments of all. A client that does not take its notifications loses them, counted, and the slow-client rule of the
- * front end cuts it in the end.
+ * The standalone event streams (GET) of legacy sessions, at most one per session. A client that does not take its
+ * notifications loses them, counted, and the slow-client rule of the front end cuts it in the end.
  */
 export class StandaloneStreams {
-  readonly #options: StandaloneStreamsOptions;
+  /** The events that clients may come back for. */
+  readonly log: EventLog;
+  /** These streams and those of `subscriptions/listen`. */
+  readonly standing: StandingStreams;
+  readonly #rules: StandaloneStreamsRules;
+  readonly #now: () => Milliseconds;
   readonly #streams = new Map<Exchange, Session>();
+  /** Longest broken first. */
+  readonly #broken = new Map<Session, Broken>();
   readonly #composer = new Composer();
-  #timer: NodeJS.Timeout | null = null;
   #lost = 0;
 
-  constructor(options: StandaloneStreamsOptions) {
-    this.#options = options;
+  /** @param now monotonic milliseconds; default `performance.now` */
+  constructor(rules: StandaloneStreamsRules, now: () => Milliseconds = () => performance.now()) {
+    this.#rules = rules;
+    this.#now = now;
+    this.log = new EventLog(rules);
+    this.standing = new StandingStreams(rules.limits);
   }
 
   /** Streams open now. */
@@ -40,39 +59,64 @@ export class StandaloneStreams {
   }
 
   /**
-   * Registers the stream that `exchange` has opened (its head is sent by the caller).
+   * Opens the stream that `from` asks for.
    *
-   * @returns false when the session has one already or `maxStreams` are open: nothing is registered
+   * @param head of the answer
+   * @returns its exchange; `from` goes back to its table. null = the session has a stream already or there are
+   * `maxStreams`: nothing has happened
    */
-  add(session: Session, exchange: Exchange): boolean {
-    if (session.stream !== null || this.#streams.size >= this.#options.maxStreams) return false;
-    session.stream = exchange;
-    this.#streams.set(exchange, session);
-    if (this.#timer === null) {
-      this.#timer = setInterval(() => this.#keepAlive(), this.#options.keepAliveMs ?? 15_000);
-      this.#timer.unref();
-    }
-    return true;
+  open(session: Session, from: Exchange, head: readonly string[]): Exchange | null {
+    if (session.stream !== null || this.standing.full) return null;
+    const broken = this.#broken.get(session);
+    if (broken !== undefined) this.#giveUp(session, broken);
+    const exchange = this.#begin(session, from, head);
+    exchange.eventStream = this.log.openedStandalone(exchange);
+    this.#start(exchange, this.log.greeting(exchange));
+    return exchange;
   }
 
   /**
-   * Brings a new stream's head on its way: uWebSockets.js sends it with the first bytes that follow, which may be long
-   * in coming.
+   * Opens the stream once more that `from` resumes, and sends what came after the event `after`. If the old one is still
+   * open, the client knows better: it ends.
+   *
+   * @returns as {@link open}, with the exchange that has ended, if any
    */
-  start(exchange: Exchange): void {
-    if (exchange.framing === Framing.sse) exchange.reply?.write(KEEP_ALIVE, 0, KEEP_ALIVE.byteLength);
+  resume(
+    session: Session,
+    from: Exchange,
+    head: readonly string[],
+    stream: LoggedStream,
+    after: Count,
+  ): { exchange: Exchange; ended: Exchange | null } | null {
+    if (session.stream === null && this.standing.full) return null;
+    const { stream: old } = session;
+    const ended = old !== null && old.eventStream === stream.number ? old : null;
+    if (old !== null && ended === null) return null;
+    if (ended !== null) {
+      this.#unregister(ended, session);
+      ended.reply?.endStream();
+    }
+    this.#broken.delete(session);
+    const exchange = this.#begin(session, from, head);
+    exchange.eventStream = stream.number;
+    this.#start(exchange, null);
+    this.log.replay(stream, after, (id, message) => this.#event(exchange, message, id));
+    return { exchange, ended };
   }
 
-  /** Forgets a stream, whose client left or which was ended; false when it is not registered. */
+  /** Forgets a stream whose client left, until it comes back; false when it is not registered. */
   remove(exchange: Exchange): boolean {
     const session = this.#streams.get(exchange);
     if (session === undefined) return false;
-    this.#streams.delete(exchange);
-    session.stream = null;
-    if (this.#streams.size === 0 && this.#timer !== null) {
-      clearInterval(this.#timer);
-      this.#timer = null;
+    this.#unregister(exchange, session);
+    if (exchange.eventStream === 0) return true;
+    if (this.#broken.size >= this.#rules.limits.maxStreams) {
+      for (const [longest, broken] of this.#broken) {
+        this.#giveUp(longest, broken);
+        break;
+      }
     }
+    this.#broken.set(session, { stream: exchange.eventStream, since: this.#now() });
     return true;
   }
 
@@ -81,23 +125,46 @@ export class StandaloneStreams {
     return session.stream !== null;
   }
 
-  /** Sends one message on a session's stream; false when it has none or its client is too slow. */
+  /**
+   * Sends one message on a session's stream, or keeps it for a client that was there a moment ago.
+   *
+   * @returns false when there is none, or its client is too slow
+   */
   sendTo(session: Session, message: Uint8Array): boolean {
-    return session.stream !== null && this.#write(session.stream, message);
+    if (session.stream !== null) return this.#write(session.stream, new Uint8Array(message));
+    const broken = this.#broken.get(session);
+    if (broken === undefined || this.#now() - broken.since > ASKED_BROKEN_MS) return false;
+    return this.log.keepShared(broken.stream, new Uint8Array(message)) !== null;
   }
 
-  /** Sends one message on every stream, or on those whose session satisfies `wanted`. */
-  broadcast(message: Uint8Array, wanted?: (session: Session) => boolean): void {
-    for (const [exchange, session] of this.#streams) {
-      if (wanted === undefined || wanted(session)) this.#write(exchange, message);
+  /**
+   * Sends one notification on a session's stream, or keeps it for its client; without a stream it is lost.
+   *
+   * @param message must not change any more
+   */
+  notify(session: Session, message: Uint8Array): void {
+    if (session.stream !== null) {
+      this.#write(session.stream, message);
+      return;
     }
+    const broken = this.#broken.get(session);
+    if (broken === undefined) return;
+    if (this.#now() - broken.since > KEPT_BROKEN_MS) this.#giveUp(session, broken);
+    else this.log.keepShared(broken.stream, message);
+  }
+
+  /** {@link notify} for all sessions that have a stream, or had one and may come back for it. */
+  broadcast(message: Uint8Array): void {
+    for (const exchange of this.#streams.keys()) this.#write(exchange, message);
+    for (const session of [...this.#broken.keys()]) this.notify(session, message);
   }
 
   /** Ends the stream of one session, as its DELETE does. @returns its exchange, for the caller to release, or null */
   end(session: Session): Exchange | null {
     const exchange = session.stream;
     if (exchange === null) return null;
-    this.remove(exchange);
+    this.#unregister(exchange, session);
+    this.log.drop(exchange.eventStream);
     exchange.reply?.endStream();
     return exchange;
   }
@@ -110,31 +177,71 @@ export class StandaloneStreams {
     }
   }
 
+  /** The session's state is dropped: nobody can come back for its events. */
+  forget(session: Session): void {
+    this.#broken.delete(session);
+    this.log.forget(session.id);
+  }
+
+  #begin(session: Session, from: Exchange, head: readonly string[]): Exchange {
+    const exchange = this.standing.take(from);
+    session.stream = exchange;
+    this.#streams.set(exchange, session);
+    exchange.reply?.openStream(200, head);
+    return exchange;
+  }
+
+  /** uWebSockets.js sends the head with the first bytes that follow, which may be long in coming: some follow at once. */
+  #start(exchange: Exchange, greeting: Uint8Array | null): void {
+    const { reply, framing } = exchange;
+    if (reply === null || framing !== Framing.sse) return;
+    const bytes = greeting ?? KEEP_ALIVE;
+    exchange.bytesOut += bytes.length;
+    reply.write(bytes, 0, bytes.length);
+  }
+
+  #unregister(exchange: Exchange, session: Session): void {
+    this.#streams.delete(exchange);
+    session.stream = null;
+  }
+
+  #giveUp(session: Session, broken: Broken): void {
+    this.#broken.delete(session);
+    this.log.drop(broken.stream);
+  }
+
   #write(exchange: Exchange, message: Uint8Array): boolean {
     const { reply } = exchange;
-    if (reply === null || reply.buffered() > this.#options.maxClientBufferBytes) {
+    const id = exchange.eventStream === 0 ? null : this.log.keepShared(exchange.eventStream, message);
+    if (reply === null || reply.buffered() > this.#rules.limits.maxClientBufferBytes) {
       this.#lost += 1;
       return false;
     }
-    const composer = this.#composer.reset();
-    if (exchange.framing === Framing.sse) {
-      composer.put(EVENT_OPEN).put(message);
-      flatten(composer, EVENT_OPEN.length);
-      composer.put(EVENT_CLOSE);
-    } else {
-      composer.put(message);
-      flatten(composer, 0);
-    }
-    reply.write(composer.bytes, 0, composer.length);
+    this.#event(exchange, message, id);
     return true;
   }
 
-  #keepAlive(): void {
-    for (const exchange of [...this.#streams.keys()]) {
-      const { reply, framing } = exchange;
-      if (framing !== Framing.sse) continue;
-      // A queue means that the connection is being tested already.
-      if (reply !== null && reply.buffered() === 0) reply.write(KEEP_ALIVE, 0, KEEP_ALIVE.byteLength);
-    }
+  #event(exchange: Exchange, message: Uint8Array, id: Uint8Array | null): void {
+    writeMessage(this.#composer, exchange, message, id);
   }
+}
+
+/**
+ * Writes one message on an open stream, framed as its transport wants it.
+ *
+ * @param id the line of the event's id, or null
+ */
+export function writeMessage(composer: Composer, exchange: Exchange, message: Uint8Array, id: Uint8Array | null): void {
+  composer.reset();
+  const framed = exchange.framing === Framing.sse;
+  if (framed) composer.put(EVENT_OPEN);
+  const from = composer.length;
+  composer.put(message);
+  flatten(composer, from);
+  if (framed && id !== null) composer.put(LINE_END).put(id);
+  if (framed) composer.put(EVENT_CLOSE);
+  exchange.events += 1;
+  exchange.bytesOut += composer.length;
+  exchange.quietSince = performance.now();
+  exchange.reply?.write(composer.bytes, 0, composer.length);
 }

@@ -2,9 +2,21 @@
  * Who follows what: resource subscriptions of legacy sessions and `subscriptions/listen` streams of modern clients, over
  * one subscription upstream each (MCP, resources; 2026-07-28, subscriptions).
  */
+import { Method, Span } from '../../native/layout.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
-import type { Exchange } from '../request/exchange.js';
-import type { LaneOwner } from '../upstream/types.js';
+import type { ErrorCode } from '../errors.js';
+import { decodeString, findPath } from '../protocol/json-cursor.js';
+import { type Exchange, Phase } from '../request/exchange.js';
+import { VerdictWord } from '../shared/records.js';
+import type { Count } from '../units.js';
+import { ControlError } from '../upstream/control.js';
+import { laneClient } from '../upstream/lane-client.js';
+import type { LaneClient, LaneOwner, WatchKind } from '../upstream/types.js';
+import { type Follower, Follows } from './follows.js';
+import { ListenStreams, type ListenStreamsOptions } from './listen-streams.js';
+import { refusalOf } from './resource-access.js';
+import type { Session } from './sessions.js';
+import { untagged } from './subscription-tag.js';
 
 /** The list kinds that clients are told about. */
 export interface ListChanges {
@@ -13,35 +25,215 @@ export interface ListChanges {
   readonly resources: boolean;
 }
 
+/** What can be followed at a server (UpstreamServer). */
+export interface WatchedServer {
+  watch(kind: WatchKind, id: string, client: LaneClient): Promise<void>;
+  unwatch(kind: WatchKind, id: string, client: LaneClient): void;
+}
+
 /** What {@link Subscriptions} needs of the rest. */
-export interface SubscriptionsOptions {
-  readonly limits: Pick<LimitsSnapshot, 'maxSubscriptions' | 'maxStreams'>;
+export interface SubscriptionsOptions extends ListenStreamsOptions {
+  readonly limits: Pick<LimitsSnapshot, 'maxSubscriptions' | 'maxClientBufferBytes'>;
+  server(index: number): WatchedServer | null;
+  /** Answers with a result that is ready as bytes. */
+  result(exchange: Exchange, result: Uint8Array): void;
+  refuse(exchange: Exchange, code: ErrorCode): void;
+  /** Sends a notification on the standalone stream of a session; `message` does not change any more. */
+  notify(session: Session, message: Uint8Array): void;
+  /** Sends a notification to all sessions. */
+  broadcast(message: Uint8Array): void;
+  /** Takes a `resources/subscribe` of the gateway's own (ResourceAccess). @returns false when it is a client's */
+  permitted(exchange: Exchange): boolean;
+}
+
+const EMPTY_RESULT = Buffer.from('{}');
+
+function listChanged(list: keyof ListChanges): Buffer {
+  return Buffer.from(`{"jsonrpc":"2.0","method":"notifications/${list}/list_changed"}`);
+}
+
+const LIST_CHANGED = {
+  tools: listChanged('tools'),
+  prompts: listChanged('prompts'),
+  resources: listChanged('resources'),
+};
+
+interface Subscription {
+  readonly server: number;
+  readonly uri: string;
+  /** Fulfilled when the upstream has confirmed; the same for all who ask meanwhile. */
+  readonly confirmed: Promise<void>;
+}
+
+/** A legacy session with subscriptions. */
+class SubscribedSession implements Follower {
+  readonly session: Session;
+  readonly client: LaneClient;
+  readonly subscriptions = new Map<string, Subscription>();
+
+  constructor(session: Session, client: LaneClient) {
+    this.session = session;
+    this.client = client;
+  }
 }
 
 /** See the file comment. */
 export class Subscriptions {
-  constructor(_options: SubscriptionsOptions) {}
+  readonly #options: SubscriptionsOptions;
+  readonly #sessions = new Map<string, SubscribedSession>();
+  readonly #follows = new Follows<SubscribedSession>();
+  readonly #listens: ListenStreams;
+
+  constructor(options: SubscriptionsOptions) {
+    this.#options = options;
+    this.#listens = new ListenStreams(options);
+  }
+
+  /** Sessions with subscriptions. */
+  get sessions(): Count {
+    return this.#sessions.size;
+  }
+
+  /** Open listen streams. */
+  get listens(): Count {
+    return this.#listens.size;
+  }
 
   /** Answers `resources/subscribe` and `resources/unsubscribe`; the server is in the exchange's verdict. */
-  subscribe(_exchange: Exchange, _bytes: Uint8Array): void {}
+  subscribe(exchange: Exchange, bytes: Uint8Array): void {
+    const { spans, verdict, session } = exchange;
+    if (this.#options.permitted(exchange)) return;
+    if (session === null) {
+      this.#options.refuse(exchange, 'GW_SESSION_REQUIRED');
+      return;
+    }
+    const uri = decodeString(bytes, spans[Span.nameStart]!, spans[Span.nameEnd]!);
+    const server = verdict[VerdictWord.server]!;
+    if (spans[Span.method] === Method.resourcesSubscribe) this.#subscribe(exchange, session as Session, server, uri);
+    else this.#unsubscribe(exchange, session.id, server, uri);
+  }
 
-  /** Answers `subscriptions/listen`. */
-  listen(_exchange: Exchange, _bytes: Uint8Array): void {}
+  #subscribe(exchange: Exchange, session: Session, server: number, uri: string): void {
+    const subscribed = this.#sessions.get(session.id) ?? new SubscribedSession(session, laneClient(exchange));
+    const key = `${server} ${uri}`;
+    let subscription = subscribed.subscriptions.get(key);
+    if (subscription === undefined) {
+      if (subscribed.subscriptions.size >= this.#options.limits.maxSubscriptions) {
+        this.#options.refuse(exchange, 'GW_SUBSCRIPTION_LIMIT');
+        return;
+      }
+      subscription = { server, uri, confirmed: this.#watch(subscribed, key, server, uri) };
+      subscribed.subscriptions.set(key, subscription);
+      this.#sessions.set(session.id, subscribed);
+    }
+    this.#answerWhen(subscription.confirmed, exchange);
+  }
 
-  /** Call it only once the new lists are in force: clients fetch them at once. */
-  listsChanged(_changes: ListChanges): void {}
+  /** Follows a resource for a session until it is taken out of the session's subscriptions. */
+  async #watch(subscribed: SubscribedSession, key: string, server: number, uri: string): Promise<void> {
+    const { client, subscriptions } = subscribed;
+    const upstream = this.#options.server(server);
+    try {
+      if (upstream === null) throw new ControlError('closed', 'the server is not there any more');
+      await upstream.watch('resource', uri, client);
+    } catch (error) {
+      subscriptions.delete(key);
+      if (subscriptions.size === 0) this.#sessions.delete(subscribed.session.id);
+      throw error;
+    }
+    // Unsubscribed, or the session ended, before it was confirmed.
+    if (subscriptions.has(key)) this.#follows.add(server, 'resource', uri, subscribed);
+    else upstream.unwatch('resource', uri, client);
+  }
 
-  /** An upstream's `notifications/resources/updated`. */
-  resourceUpdated(_server: number, _uri: string, _bytes: Uint8Array, _length: number, _owner: LaneOwner | null): void {}
+  #answerWhen(confirmed: Promise<void>, exchange: Exchange): void {
+    const { generation } = exchange;
+    // The verdict is used up, and no call is under way: a client that leaves leaves nothing to be stopped.
+    exchange.phase = Phase.sending;
+    const isCurrent = (): boolean => exchange.generation === generation && exchange.phase !== Phase.free;
+    confirmed.then(
+      () => {
+        if (isCurrent()) this.#options.result(exchange, EMPTY_RESULT);
+      },
+      (error: unknown) => {
+        if (!isCurrent()) return;
+        this.#options.refuse(exchange, error instanceof ControlError ? refusalOf(error) : 'GW_INTERNAL');
+      },
+    );
+  }
 
-  /** An upstream's `notifications/tasks`. */
-  taskChanged(_server: number, _taskId: string, _bytes: Uint8Array, _length: number): void {}
-
-  /** The client of a listen stream left. @returns false when the exchange is none */
-  closed(_exchange: Exchange): boolean {
-    return false;
+  #unsubscribe(exchange: Exchange, sessionId: string, server: number, uri: string): void {
+    const subscribed = this.#sessions.get(sessionId);
+    const key = `${server} ${uri}`;
+    const subscription = subscribed?.subscriptions.get(key);
+    if (subscribed !== undefined && subscription !== undefined) {
+      subscribed.subscriptions.delete(key);
+      this.#unfollow(subscribed, subscription);
+      if (subscribed.subscriptions.size === 0) this.#sessions.delete(sessionId);
+    }
+    this.#options.result(exchange, EMPTY_RESULT);
   }
 
   /** The session ended: its subscriptions end with it. */
-  sessionEnded(_sessionId: string): void {}
+  sessionEnded(sessionId: string): void {
+    const subscribed = this.#sessions.get(sessionId);
+    if (subscribed === undefined) return;
+    this.#sessions.delete(sessionId);
+    const all = [...subscribed.subscriptions.values()];
+    subscribed.subscriptions.clear();
+    for (const subscription of all) this.#unfollow(subscribed, subscription);
+  }
+
+  /** What is not confirmed yet is taken back when it is ({@link #watch}). */
+  #unfollow(subscribed: SubscribedSession, { server, uri }: Subscription): void {
+    if (!this.#follows.remove(server, 'resource', uri, subscribed)) return;
+    this.#options.server(server)?.unwatch('resource', uri, subscribed.client);
+  }
+
+  /** Answers `subscriptions/listen`. */
+  listen(exchange: Exchange, bytes: Uint8Array): void {
+    const refused = this.#listens.open(exchange, bytes);
+    if (refused !== null) this.#options.refuse(exchange, refused);
+  }
+
+  /** Call it only once the new lists are in force: clients fetch them at once. */
+  listsChanged(changes: ListChanges): void {
+    for (const list of ['tools', 'prompts', 'resources'] as const) {
+      if (!changes[list]) continue;
+      this.#options.broadcast(LIST_CHANGED[list]);
+      this.#listens.listChanged(list, LIST_CHANGED[list]);
+    }
+  }
+
+  /** An upstream's `notifications/resources/updated`. */
+  resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: LaneOwner | null): void {
+    const sessions = this.#follows.ofResource(server, uri, owner);
+    const listens = this.#listens.ofResource(server, uri, owner);
+    if (sessions.size === 0 && listens.size === 0) return;
+    const message = untagged(new Uint8Array(bytes.subarray(0, length)));
+    for (const { session } of sessions) this.#options.notify(session, message);
+    for (const listen of listens) listen.deliver(message);
+  }
+
+  /** An upstream's `notifications/tasks`. */
+  taskChanged(server: number, taskId: string, bytes: Uint8Array, length: number): void {
+    const place = findPath(bytes.subarray(0, length), 0, length, 'params', 'taskId');
+    if (place === undefined) return;
+    this.#listens.taskChanged(server, taskId, new Uint8Array(bytes.subarray(0, length)), place);
+  }
+
+  /** The client of a listen stream left. @returns false when the exchange is none */
+  closed(exchange: Exchange): boolean {
+    return this.#listens.closed(exchange);
+  }
+
+  /** A client takes a listen request of its connection back. @returns false when it has none with that id */
+  cancelled(origin: Exchange, bytes: Uint8Array, start: number, end: number): boolean {
+    return this.#listens.cancelled(origin, bytes, start, end);
+  }
+
+  /** Ends all listen streams in the way of the protocol. */
+  endListens(): void {
+    this.#listens.endAll();
+  }
 }

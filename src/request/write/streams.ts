@@ -63,6 +63,7 @@ export class EventStreams {
     exchange.streaming = true;
     if (exchange.phase !== Phase.asking) exchange.phase = Phase.streaming;
     exchange.status = 200;
+    exchange.quietSince = performance.now();
     const { reply } = exchange;
     reply?.openStream(200, this.head(exchange, STREAM_HEAD));
     if (exchange.framing !== Framing.sse || exchange.era !== Era.legacy) return;
@@ -109,6 +110,7 @@ export class EventStreams {
     const { reply } = exchange;
     if (reply === null) return;
     exchange.bytesOut += length;
+    exchange.quietSince = performance.now();
     if (!reply.write(bytes, 0, length)) exchange.upstream?.pause(exchange);
   }
 }

@@ -1,0 +1,218 @@
+/** All open `subscriptions/listen` streams: what they ask for, and who gets what (MCP 2026-07-28, subscriptions). */
+import type { LimitsSnapshot } from '../config/snapshot.js';
+import type { ErrorCode } from '../errors.js';
+import { applyEdits, type Range } from '../protocol/json-cursor.js';
+import type { Exchange } from '../request/exchange.js';
+import type { Count, Milliseconds } from '../units.js';
+import { laneClient } from '../upstream/lane-client.js';
+import type { LaneOwner, WatchKind } from '../upstream/types.js';
+import { Follows } from './follows.js';
+import { type Followed, ListenStream } from './listen.js';
+import { readListenFilter } from './listen-filter.js';
+import { NO_SERVER } from './resource-access.js';
+import type { StandingStreams } from './standing.js';
+import { untagged } from './subscription-tag.js';
+import type { ListChanges, WatchedServer } from './subscriptions.js';
+import type { UpstreamTask } from './tasks.js';
+
+/** What {@link ListenStreams} needs of the rest. */
+export interface ListenStreamsOptions {
+  readonly limits: Pick<LimitsSnapshot, 'maxSubscriptions' | 'maxClientBufferBytes'>;
+  readonly standing: StandingStreams;
+  server(index: number): WatchedServer | null;
+  /** The server whose resource a URI names, if the client may read it; else NO_SERVER. */
+  serverOf(client: Exchange, token: string, uri: string): Promise<number>;
+  /** The task behind a client's handle, if it was made for that subject. */
+  taskOf(handle: string, subject: Int32Array): UpstreamTask | null;
+  /** Opens the event stream of a standing exchange. */
+  openStream(exchange: Exchange): void;
+  /** Gives an exchange back uncounted whose place a standing one has taken. */
+  release(exchange: Exchange): void;
+  /** Counts the exchange of a stream that is over and gives it back. */
+  complete(exchange: Exchange): void;
+  /** `"_meta":{"io.modelcontextprotocol/serverInfo":…}` of the gateway. */
+  serverInfo(): Uint8Array;
+  /** Something threw, which nothing should: for the log. */
+  broke(error: unknown): void;
+}
+
+/** What an upstream has not confirmed in this time is left out of the acknowledgement. */
+const CONFIRM_MS: Milliseconds = 10_000;
+/** Resources and tasks of one stream that are asked for at once. */
+const AT_ONCE: Count = 16;
+const META_OPEN = '"_meta":{';
+
+/** See the file comment. */
+export class ListenStreams {
+  readonly #options: ListenStreamsOptions;
+  readonly #streams = new Map<Exchange, ListenStream>();
+  readonly #follows = new Follows<ListenStream>();
+
+  constructor(options: ListenStreamsOptions) {
+    this.#options = options;
+  }
+
+  /** Streams open now. */
+  get size(): Count {
+    return this.#streams.size;
+  }
+
+  /** Takes over a listen request. @returns why it is refused, or null */
+  open(from: Exchange, bytes: Uint8Array): ErrorCode | null {
+    const { limits, standing } = this.#options;
+    const filter = readListenFilter(from, bytes);
+    if (filter === null) return 'GW_INVALID_FILTER';
+    const wanted = filter.resourceSubscriptions.length + filter.taskIds.length;
+    if (wanted > limits.maxSubscriptions || standing.full) return 'GW_SUBSCRIPTION_LIMIT';
+    const { token } = from;
+    const exchange = standing.take(from);
+    this.#options.release(from);
+    const stream = new ListenStream(exchange, filter, laneClient(exchange), token, limits.maxClientBufferBytes);
+    this.#streams.set(exchange, stream);
+    this.#options.openStream(exchange);
+    if (wanted === 0) this.#acknowledge(stream, [], []);
+    else this.#begin(stream).catch((error: unknown) => this.#options.broke(error));
+    return null;
+  }
+
+  listChanged(list: keyof ListChanges, message: Uint8Array): void {
+    for (const stream of [...this.#streams.values()]) {
+      if (stream.filter[`${list}ListChanged`]) stream.deliver(message);
+    }
+  }
+
+  /** The streams that follow a resource or one that it is part of. */
+  ofResource(server: number, uri: string, owner: LaneOwner | null): Set<ListenStream> {
+    return this.#follows.ofResource(server, uri, owner);
+  }
+
+  /** @param place of the task's id in `message`: each client gets the one it knows */
+  taskChanged(server: number, taskId: string, message: Uint8Array, place: Range): void {
+    this.#follows.exactly(server, 'task', taskId, (stream) => {
+      const known = stream.followed.find(
+        ({ kind, id, server: at }) => kind === 'task' && id === taskId && at === server,
+      );
+      if (known === undefined) return;
+      const text = Buffer.from(JSON.stringify(known.name));
+      stream.deliver(untagged(applyEdits(message, 0, message.length, [{ ...place, text }])));
+    });
+  }
+
+  /** The client left. @returns false when the exchange is none of a listen stream */
+  closed(exchange: Exchange): boolean {
+    const stream = this.#streams.get(exchange);
+    if (stream === undefined) return false;
+    this.#forget(stream);
+    return true;
+  }
+
+  /** See Subscriptions.cancelled. */
+  cancelled(origin: Exchange, bytes: Uint8Array, start: number, end: number): boolean {
+    if (origin.link === null) return false;
+    for (const stream of this.#streams.values()) {
+      const { exchange } = stream;
+      if (exchange.link !== origin.link || !stream.id.equals(bytes.subarray(start, end))) continue;
+      this.#forget(stream);
+      exchange.reply?.endStream();
+      this.#options.complete(exchange);
+      return true;
+    }
+    return false;
+  }
+
+  endAll(): void {
+    for (const stream of [...this.#streams.values()]) this.#complete(stream);
+  }
+
+  async #begin(stream: ListenStream): Promise<void> {
+    const { resourceSubscriptions, taskIds } = stream.filter;
+    const resources = await inTurns(resourceSubscriptions, (uri) => this.#followResource(stream, uri));
+    const tasks = await inTurns(taskIds, (handle) => this.#followTask(stream, handle));
+    if (stream.isOver) return;
+    this.#acknowledge(stream, resources, tasks);
+  }
+
+  #acknowledge(stream: ListenStream, resourceSubscriptions: readonly string[], taskIds: readonly string[]): void {
+    const honoured = { ...stream.filter, resourceSubscriptions, taskIds };
+    stream.acknowledge(honoured);
+    const { toolsListChanged, promptsListChanged, resourcesListChanged } = honoured;
+    const nothing = !toolsListChanged && !promptsListChanged && !resourcesListChanged && stream.followed.length === 0;
+    if (nothing) this.#complete(stream);
+  }
+
+  async #followResource(stream: ListenStream, uri: string): Promise<boolean> {
+    const server = await this.#options.serverOf(stream.exchange, stream.token, uri);
+    return server !== NO_SERVER && this.#follow(stream, { server, kind: 'resource', id: uri, name: uri });
+  }
+
+  #followTask(stream: ListenStream, handle: string): Promise<boolean> {
+    const task = this.#options.taskOf(handle, stream.client.subject);
+    if (task === null) return Promise.resolve(false);
+    return this.#follow(stream, { server: task.server, kind: 'task', id: task.id, name: handle });
+  }
+
+  /** @returns whether the upstream has confirmed, in time */
+  #follow(stream: ListenStream, followed: Followed): Promise<boolean> {
+    const { server, kind, id } = followed;
+    const upstream = this.#options.server(server);
+    if (upstream === null || stream.isOver) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        resolve(false);
+      }, CONFIRM_MS);
+      timer.unref();
+      upstream.watch(kind, id, stream.client).then(
+        () => {
+          clearTimeout(timer);
+          if (isLate || stream.isOver) {
+            upstream.unwatch(kind, id, stream.client);
+          } else {
+            stream.followed.push(followed);
+            this.#follows.add(server, kind, id, stream);
+          }
+          resolve(!isLate);
+        },
+        () => {
+          clearTimeout(timer);
+          resolve(false);
+        },
+      );
+    });
+  }
+
+  #complete(stream: ListenStream): void {
+    const info = this.#options.serverInfo();
+    stream.complete(info.subarray(META_OPEN.length, info.length - 1));
+    this.#forget(stream);
+    this.#options.complete(stream.exchange);
+  }
+
+  #forget(stream: ListenStream): void {
+    stream.isOver = true;
+    this.#streams.delete(stream.exchange);
+    for (const { server, kind, id } of stream.followed) this.#unfollow(stream, server, kind, id);
+    stream.followed.length = 0;
+  }
+
+  #unfollow(stream: ListenStream, server: number, kind: WatchKind, id: string): void {
+    this.#follows.remove(server, kind, id, stream);
+    this.#options.server(server)?.unwatch(kind, id, stream.client);
+  }
+}
+
+/** Those of `items` for which `test` comes out true, in their order; some at once. */
+async function inTurns<T>(items: readonly T[], test: (item: T) => Promise<boolean>): Promise<T[]> {
+  const passed: boolean[] = [];
+  let next = 0;
+  const run = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next;
+      next += 1;
+      passed[index] = await test(items[index]!);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, run));
+  return items.filter((_, index) => passed[index]);
+}
