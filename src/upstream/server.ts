@@ -22,6 +22,7 @@ import {
   type LaneClient,
   type LaneProfile,
   SHARED,
+  SURVEY,
   type UpstreamEvents,
   type WatchKind,
 } from './types.js';
@@ -69,7 +70,8 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
     this.endpoints = config.endpoints.map((endpoint, position) => {
       const at = { server: index, index: position };
       const breaker = new ConsecutiveFailureBreaker();
-      return createEndpoint(context, this, at, endpoint, breaker, SHARED);
+      const profile = config.isolation === 'shared' ? SHARED : SURVEY;
+      return createEndpoint(context, this, at, endpoint, breaker, profile);
     });
     this.endpointCount = this.endpoints.length;
     this.#balancer = new WeightedRoundRobin(this.endpoints);

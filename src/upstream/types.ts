@@ -3,6 +3,7 @@
  * Everything here lives on the main thread.
  */
 import type { ErrorCode } from '../errors.js';
+import { ASKABLE, Capability } from '../protocol/client-capabilities.js';
 import type { Exchange, UpstreamHandle } from '../request/exchange.js';
 
 /** Receives what an upstream says about a call: implemented by the write stage. */
@@ -96,6 +97,15 @@ export interface ListenFilter {
   /** Tasks extension; none twice. Empty = the member is left out. */
   readonly taskIds: readonly string[];
 }
+
+/**
+ * The shared lane of an isolated server. Only its lists are read there, and some servers have tools that they list for
+ * nobody but a client that can be asked. What they ask on it is refused.
+ */
+export const SURVEY: LaneProfile = Object.freeze({
+  ...SHARED,
+  capabilities: ASKABLE & ~Capability.roots,
+});
 
 /** State of an endpoint as shown in /stats and used by the choice of endpoint. */
 export type EndpointState = 'connecting' | 'ready' | 'backoff' | 'failed' | 'stopped';

@@ -291,3 +291,26 @@ for (const kind of kinds) {
     });
   });
 }
+
+const openServers: readonly { name: string; start(scope: TestScope): Promise<Record<string, unknown>> }[] = [
+  { name: 'over stdio', start: async () => ({ ...everythingStdio(), isolation: 'session' }) },
+  { name: 'over HTTP', start: async (scope) => ({ url: (await everythingHttp(scope)).url, isolation: 'session' }) },
+];
+
+describe('the reference server', () => {
+  for (const { name, start } of openServers) {
+    it(`${name} asks SDK clients for completions and by form`, async (scope) => {
+      const gateway = await gatewayOver(scope, await start(scope));
+      for (const sdk of ['v1', 'v2'] as const) {
+        const client = await askedClient(scope, gateway.url, sdk, {
+          ...repeating(sdk),
+          elicit: () => ({ action: 'accept', content: { name: `${sdk} person`, check: true } }),
+        });
+        const sampled = await client.call('peer__trigger-sampling-request', { prompt: 'go', maxTokens: 5 });
+        assert.match(textOf(sampled), new RegExp(`${sdk} after Resource trigger-sampling-request context: go`));
+        const elicited = await client.call('peer__trigger-elicitation-request');
+        assert.match(JSON.stringify(elicited), new RegExp(`${sdk} person`));
+      }
+    });
+  }
+});
