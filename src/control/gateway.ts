@@ -222,6 +222,7 @@ class Gateway implements RunningGateway {
       sessions: this.#sessions,
       streams: this.#streams,
       upstreams: this.#upstreams,
+      serverRequests: this.#front.dialogue.requests,
       seriesNames: this.#names,
       decoder: { kind: decoderKind, reason: decoderReason ?? '' },
       frontEnd: choice,

@@ -5,7 +5,7 @@ import type { Choice, EndpointStatus, StatsSources, UpstreamStatus } from '../ob
 import { packageVersion } from '../package-root.js';
 import { REVISIONS } from '../protocol/revisions.js';
 import type { ExchangeTable } from '../request/exchanges.js';
-import type { SessionTable, StandaloneStreams } from '../session/index.js';
+import type { ServerRequests, SessionTable, StandaloneStreams } from '../session/index.js';
 import type { SeriesNames } from '../shared/counters.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { UpstreamServer } from '../upstream/server.js';
@@ -22,6 +22,7 @@ export interface StatsParts {
   readonly sessions: SessionTable;
   readonly streams: StandaloneStreams;
   readonly upstreams: UpstreamPool;
+  readonly serverRequests: Pick<ServerRequests, 'counts'>;
   readonly seriesNames: SeriesNames;
   readonly decoder: Choice;
   readonly frontEnd: Choice;
@@ -66,6 +67,7 @@ export function statsSources(parts: StatsParts): StatsSources {
       const shown = offered.filter((_, server) => !isVacant(upstreams.servers[server]!));
       return { version, offered: shown, undiscovered, problems, problemCounts };
     },
+    serverRequests: () => parts.serverRequests.counts,
     notReady: parts.notReady,
     logDropped: parts.logDropped,
   };

@@ -3,6 +3,7 @@
  * turned into text in the control pool. Counters and histograms are not copied: their shared memory goes along.
  */
 import type { CatalogProblem } from '../control/catalog/types.js';
+import type { ServerRequestCounts } from '../session/index.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
 import type { EndpointState } from '../upstream/types.js';
@@ -78,6 +79,8 @@ export interface StatsSources {
   upstreams(): readonly UpstreamStatus[];
   workers(): readonly WorkerStatus[];
   catalog(): CatalogStatus;
+  /** Requests of upstreams to clients. */
+  serverRequests(): ServerRequestCounts;
   /** Sentences that say why the gateway is not ready; none = ready. */
   notReady(): readonly string[];
   /** Log lines lost. */
@@ -102,6 +105,7 @@ export interface ObservedState {
   readonly upstreams: readonly UpstreamStatus[];
   readonly workers: readonly WorkerStatus[];
   readonly catalog: CatalogStatus;
+  readonly serverRequests: ServerRequestCounts;
   readonly notReady: readonly string[];
   readonly logDropped: Count;
   readonly rssBytes: Bytes;
@@ -133,6 +137,7 @@ export function observe(sources: StatsSources): ObservedState {
     upstreams: sources.upstreams(),
     workers: sources.workers(),
     catalog: sources.catalog(),
+    serverRequests: sources.serverRequests(),
     notReady: sources.notReady(),
     logDropped: sources.logDropped(),
     rssBytes: process.memoryUsage.rss(),

@@ -111,6 +111,7 @@ export function buildStats(state: ObservedState) {
       problems: state.catalog.problems,
       problemCounts: state.catalog.problemCounts,
     },
+    serverRequests: state.serverRequests,
     workers: state.workers,
     workerDeaths: total(Counter.workerDeaths),
     connections: state.gauges.connections,

@@ -12,7 +12,7 @@ export { ParkedCalls } from './parked-calls.js';
 export { ResourceAccess } from './resource-access.js';
 export { Resumption } from './resume.js';
 export { type SealedSession, SessionSealer } from './seal.js';
-export { ServerRequests } from './server-requests.js';
+export { type ServerRequestCounts, ServerRequests } from './server-requests.js';
 export { Session, SessionTable, type SessionTableOptions } from './sessions.js';
 export { isStanding, StandingStreams } from './standing.js';
 export { StandaloneStreams, type StandaloneStreamsRules } from './streams.js';

@@ -83,6 +83,14 @@ test('counters of all threads add up in the document', () => {
   assert.equal(stats.limiter.refused.tool, 5);
   assert.equal(stats.cache.misses, 1);
   assert.equal(stats.logLinesDropped, 6);
+  assert.deepEqual(stats.serverRequests, {
+    open: 1,
+    answered: 2,
+    refused: 3,
+    unattributable: 4,
+    expired: 5,
+    late: 6,
+  });
   assert.deepEqual(stats.catalog.undiscovered, ['notes']);
   assert.equal(stats.catalog.tools, 15);
   assert.equal(stats.configuration, 7);
