@@ -2,9 +2,11 @@
  * The gateway as a client of the suite's own servers: the suite starts this program with the URL of one of them, it puts
  * a gateway before it, and asks the gateway for everything that the server has, so that the suite sees the gateway's traffic.
  */
+import { ElicitRequestSchema, ResultSchema } from '@modelcontextprotocol/sdk/types.js';
 import { createGateway } from '../../src/index.js';
 import { eventually } from '../support/process.js';
-import { type Message, modernRpc, openSession } from '../support/rpc.js';
+import { type Message, modernRpc } from '../support/rpc.js';
+import { connectV1 } from '../support/sdk-clients.js';
 
 /** A call that a scenario asks for. */
 interface Call {
@@ -83,6 +85,7 @@ const url = process.argv.at(-1)!;
 const gateway = createGateway({ port: 0, mcpServers: { mock: { url, prefix: false } } });
 await gateway.start();
 const endpoint = gateway.url!;
+const endings: (() => unknown)[] = [];
 let id = 0;
 let ask: Ask;
 if (REVISION >= '2026-07-28') {
@@ -92,8 +95,15 @@ if (REVISION >= '2026-07-28') {
     return (await modernRpc(endpoint, method, params, { id, clientCapabilities, headers })).message;
   };
 } else {
-  const session = await openSession(endpoint, { version: REVISION });
-  ask = async (method, params = {}) => (await session.request(method, params)).message;
+  const client = await connectV1({ after: (work) => void endings.push(work) }, endpoint, {
+    capabilities: { elicitation: { form: { applyDefaults: true } } },
+  });
+  client.setRequestHandler(ElicitRequestSchema, async () => ({ action: 'accept', content: {} }));
+  ask = (method, params = {}) =>
+    client.request({ method, params }, ResultSchema).then(
+      (result) => ({ result }),
+      (error: unknown) => ({ error }),
+    );
 }
 try {
   const listed = async (): Promise<Message[] | null> => {
@@ -109,5 +119,6 @@ try {
   for (const { uri } of (await ask('resources/list')).result?.resources ?? [])
     await call(ask, 'resources/read', { uri });
 } finally {
+  for (const end of endings) await end();
   await gateway.stop();
 }
