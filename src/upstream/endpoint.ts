@@ -220,9 +220,23 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     this.context.sink.message(exchange, bytes, length, spans);
   }
 
+  /** The last part of a response was handed over, or the rest of it will not come: ends the call's stay here. */
+  protected finishLarge(exchange: Exchange, complete: boolean): void {
+    if (complete) {
+      this.breaker.succeeded();
+      this.owner.health.succeeded(this.index);
+    } else {
+      this.stats.failures += 1;
+      this.owner.health.failed(this.index);
+      this.breaker.failed('GW_UPSTREAM_TRUNCATED', this.owner.isLast(this), performance.now());
+    }
+    this.#release(exchange);
+    this.context.sink.largeEnd(exchange, complete);
+  }
+
   /** Hands over a notification that belongs to a call. */
   protected relay(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array, isProgress: boolean): void {
-    if (isProgress && exchange.deadline > 0) this.#prolong(exchange);
+    if (isProgress) this.prolong(exchange);
     this.context.sink.message(exchange, bytes, length, spans);
   }
 
@@ -258,7 +272,8 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   }
 
   /** Progress restarts the clock, but not for ever (MCP, timeouts: a hard maximum should remain). */
-  #prolong(exchange: Exchange): void {
+  protected prolong(exchange: Exchange): void {
+    if (exchange.deadline <= 0) return;
     const route = exchange.verdict[VerdictWord.route]!;
     const limit = this.context.routeTimeouts[route] || this.owner.config.requestTimeoutMs;
     if (limit <= 0) return;

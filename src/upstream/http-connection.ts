@@ -3,15 +3,14 @@ import { Composer } from '../protocol/composer.js';
 import { SseParser } from '../protocol/sse-parser.js';
 import type { Exchange } from '../request/exchange.js';
 import type { Bytes, Milliseconds } from '../units.js';
+import { CallEvents, type CallStream, type CallStreamListener } from './http-call-stream.js';
 import { Media, type ResponseParser } from './http1-parser.js';
 import { Http1Socket, type SocketFailure, type SocketOwner } from './http1-socket.js';
 
-/** What a connection tells its endpoint. Except for {@link document} the connection is free again when it is called. */
-export interface ConnectionListener {
-  /** One event of a streamed answer; `bytes[0, length)` is valid only during the call. */
-  document(connection: HttpConnection, bytes: Uint8Array, length: number): void;
+/** What a connection tells its endpoint; but for what a stream tells, the connection is free again when it is called. */
+export interface ConnectionListener extends CallStreamListener {
   /**
-   * The answer is complete. `body` is the whole of it, null for a streamed one.
+   * The answer is complete. `body` is the whole of it, null for one that was streamed or passed on in parts.
    *
    * @param json the content type was `application/json`
    */
@@ -26,12 +25,15 @@ export interface ConnectionTarget {
   readonly path: string;
   readonly connectTimeoutMs: Milliseconds;
   readonly maxResponseBytes: Bytes;
+  /** An answer that is larger is offered in parts. */
+  readonly maxHeldBytes: Bytes;
 }
 
 /** Most that is read of an answer that is neither JSON nor a stream with status 200. */
 const REFUSAL_BYTES: Bytes = 65_536;
 
-const Mode = { none: 0, json: 1, sse: 2, refusal: 3 } as const;
+/** `large` is a JSON body that is passed on in parts. */
+const Mode = { none: 0, json: 1, sse: 2, refusal: 3, large: 4 } as const;
 
 const NO_BYTES = Buffer.alloc(0);
 const NO_HEADERS: readonly string[] = [];
@@ -47,7 +49,7 @@ const composer = new Composer();
  * One keep-alive connection with one call at a time. What the endpoint keeps for the call (its bytes and headers)
  * lives here too.
  */
-export class HttpConnection implements SocketOwner {
+export class HttpConnection implements SocketOwner, CallStream {
   /** The call it is busy with; null when idle, or when the answer is not wanted any more. */
   exchange: Exchange | null = null;
   /** The id the answer must have. */
@@ -66,6 +68,7 @@ export class HttpConnection implements SocketOwner {
   readonly #listener: ConnectionListener;
   readonly #socket: Http1Socket;
   readonly #parser: SseParser;
+  readonly #events: CallEvents;
   readonly #start: string;
   /** The list that {@link #head} was made from. */
   #headers: readonly string[] = NO_HEADERS;
@@ -81,6 +84,8 @@ export class HttpConnection implements SocketOwner {
   #borrowed = false;
   #more: Buffer[] | null = null;
   #bytes: Bytes = 0;
+  /** The body may be offered in parts once it is large. */
+  #mayPart = false;
 
   constructor(target: ConnectionTarget, listener: ConnectionListener) {
     this.#target = target;
@@ -97,11 +102,21 @@ export class HttpConnection implements SocketOwner {
       this,
     );
     this.#start = `POST ${target.path} HTTP/1.1\r\nhost: ${host}\r\n`;
-    this.#parser = new SseParser(target.maxResponseBytes, {
-      event: (data, length, type) => {
-        if (length > 0 && (type === '' || type === 'message')) listener.document(this, data, length);
-      },
+    this.#events = new CallEvents(this, listener);
+    this.#parser = new SseParser(target.maxResponseBytes, this.#events, {
+      listener: this.#events,
+      heldBytes: target.maxHeldBytes,
     });
+  }
+
+  /** The id of the last event of the stream, '' if none had one (until the next call is sent). */
+  get lastEventId(): string {
+    return this.#mode === Mode.sse ? this.#parser.lastEventId : '';
+  }
+
+  /** What the stream said about the time to wait before it is resumed, -1 = nothing. */
+  get retryMs(): Milliseconds {
+    return this.#mode === Mode.sse ? this.#parser.retryMs : -1;
   }
 
   /**
@@ -150,7 +165,7 @@ export class HttpConnection implements SocketOwner {
   }
 
   pause(): void {
-    if (this.#mode !== Mode.sse || this.#paused) return;
+    if ((this.#mode !== Mode.sse && this.#mode !== Mode.large) || this.#paused) return;
     this.#paused = true;
     this.#socket.pause();
   }
@@ -188,10 +203,12 @@ export class HttpConnection implements SocketOwner {
     this.#first = null;
     this.#more = null;
     this.#bytes = 0;
+    this.#mayPart = true;
     if (status === 200 && this.#isJson) this.#mode = Mode.json;
     else if (status === 200 && media === Media.eventStream && !encoded) {
       this.#mode = Mode.sse;
       this.#parser.reset();
+      this.#events.reset();
     } else this.#mode = Mode.refusal;
   }
 
@@ -202,7 +219,14 @@ export class HttpConnection implements SocketOwner {
       if (!fits) this.#give('GW_RESPONSE_TOO_LARGE');
     } else if (this.#mode === Mode.json) {
       if (this.#bytes + end - start > this.#target.maxResponseBytes) this.#give('GW_RESPONSE_TOO_LARGE');
-      else this.#add(bytes.subarray(start, end));
+      else {
+        this.#add(bytes.subarray(start, end));
+        if (this.#bytes > this.#target.maxHeldBytes && this.#mayPart) this.#offer();
+      }
+    } else if (this.#mode === Mode.large) {
+      this.#bytes += end - start;
+      if (this.#bytes > this.#target.maxResponseBytes) this.#give('GW_RESPONSE_TOO_LARGE');
+      else this.#events.largePart(bytes, start, end);
     } else if (this.#bytes + end - start > REFUSAL_BYTES) {
       this.#isJson = false;
     } else {
@@ -218,7 +242,9 @@ export class HttpConnection implements SocketOwner {
 
   complete(): void {
     if (!this.#busy) return;
-    const body = this.#mode === Mode.sse ? null : this.#whole();
+    const body = this.#mode === Mode.sse || this.#mode === Mode.large ? null : this.#whole();
+    if (this.#mode === Mode.large) this.#events.largeEnd(true);
+    else this.#events.broken();
     const status = this.#status;
     const json = this.#isJson;
     this.#free();
@@ -228,6 +254,7 @@ export class HttpConnection implements SocketOwner {
   failed(why: SocketFailure): void {
     if (!this.#busy) return;
     const answered = this.#mode === Mode.json || this.#mode === Mode.sse;
+    this.#events.broken();
     this.#free();
     this.#listener.failed(this, errorOf(why, answered));
   }
@@ -237,6 +264,7 @@ export class HttpConnection implements SocketOwner {
     this.#busy = false;
     this.#socket.abort();
     setImmediate(() => {
+      this.#events.broken();
       this.#free();
       this.#listener.failed(this, error);
     });
@@ -255,6 +283,17 @@ export class HttpConnection implements SocketOwner {
     this.#more.push(Buffer.from(chunk));
   }
 
+  /** The body has become large: from here on it is passed on as it comes, if that is possible. */
+  #offer(): void {
+    this.#mayPart = false;
+    const body = this.#whole();
+    if (!this.#events.largeStart(body, body.length, '')) return;
+    this.#mode = Mode.large;
+    this.#first = null;
+    this.#borrowed = false;
+    this.#more = null;
+  }
+
   #whole(): Buffer {
     if (this.#more !== null) return Buffer.concat(this.#more, this.#bytes);
     return this.#first ?? NO_BYTES;
@@ -266,6 +305,7 @@ export class HttpConnection implements SocketOwner {
     this.#borrowed = false;
     this.#more = null;
     this.drainingSince = 0;
+    this.resume();
   }
 }
 

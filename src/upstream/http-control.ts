@@ -3,39 +3,68 @@ import { Pool } from 'undici';
 import type { Decoder } from '../../native/layout.js';
 import { Kind, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
 import { SseParser } from '../protocol/sse-parser.js';
-import type { Bytes, Milliseconds } from '../units.js';
-import { ControlError, type ControlReply, keepReply, parseId, scanReply, UPSTREAM_DEPTH } from './control.js';
+import type { Bytes, Count, Milliseconds } from '../units.js';
+import {
+  ControlError,
+  type ControlReply,
+  FIRST_CALL_ID,
+  keepReply,
+  parseId,
+  scanReply,
+  UPSTREAM_DEPTH,
+} from './control.js';
 import type { ConnectionTarget } from './http-connection.js';
+import { PROBE_AFTER_MS } from './http1-socket.js';
 
-/** Connections for control traffic: two streams and some requests beside them. */
-const CONNECTIONS = 6;
+/** Connections for requests of the gateway's own. */
+const CONNECTIONS = 4;
+/** Streams beside those of calls: the standalone one or the listen, and the one that takes its place. */
+const OWN_STREAMS = 2;
 /** Notifications and answers that may wait; more are dropped. */
 const MAX_NOTES = 256;
 
-/** One message of a stream. */
-export type StreamMessage = (bytes: Uint8Array, length: number, spans: Int32Array) => void;
+/** Reads an event stream. */
+export interface StreamReader {
+  /** The stream is open. */
+  opened(): void;
+  /** @returns false when the stream cannot be read any further */
+  take(chunk: Buffer): boolean;
+  /** Fulfilled when the next chunk may come; null = now. */
+  ready(): Promise<void> | null;
+}
 
 /** See the file comment. */
 export class HttpControl {
   readonly #target: ConnectionTarget;
   readonly #decoder: Decoder;
   readonly #pool: Pool;
+  /** Streams stay open: they must not keep requests waiting. */
+  readonly #streams: Pool;
   #notes = 0;
+  #lastId = 0;
 
-  constructor(target: ConnectionTarget, decoder: Decoder) {
+  /** @param maxStreams streams of calls open at once */
+  constructor(target: ConnectionTarget, decoder: Decoder, maxStreams: Count) {
     this.#target = target;
     this.#decoder = decoder;
-    this.#pool = new Pool(target.origin, {
-      connections: CONNECTIONS,
+    const options = {
       pipelining: 1,
-      connect: { timeout: target.connectTimeoutMs },
+      connect: { timeout: target.connectTimeoutMs, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS },
       headersTimeout: 0,
       bodyTimeout: 0,
-    });
+    };
+    this.#pool = new Pool(target.origin, { ...options, connections: CONNECTIONS });
+    this.#streams = new Pool(target.origin, { ...options, connections: maxStreams + OWN_STREAMS });
   }
 
-  destroy(): Promise<void> {
-    return this.#pool.destroy();
+  /** An id for a request of the gateway's own. */
+  nextId(): number {
+    this.#lastId = (this.#lastId % (FIRST_CALL_ID - 1)) + 1;
+    return this.#lastId;
+  }
+
+  async destroy(): Promise<void> {
+    await Promise.all([this.#pool.destroy(), this.#streams.destroy()]);
   }
 
   /** Posts a request and gives its response, from JSON or from an event stream. @throws ControlError */
@@ -75,19 +104,24 @@ export class HttpControl {
     }
   }
 
-  /** Posts a notification or an answer to a request of the upstream. Nobody waits for the outcome. */
-  note(body: Buffer, headers: string[], timeoutMs: Milliseconds): void {
+  /**
+   * Posts a notification or an answer to a request of the upstream. Nobody waits for the outcome.
+   *
+   * @param answered the status that came back; not called when the connection failed
+   */
+  note(body: Buffer, headers: string[], timeoutMs: Milliseconds, answered?: (status: number) => void): void {
     if (this.#notes >= MAX_NOTES) return;
     this.#notes += 1;
     void this.noteAndWait(body, headers, timeoutMs)
+      .then((status) => answered?.(status))
       .catch(() => {})
       .finally(() => {
         this.#notes -= 1;
       });
   }
 
-  /** Like {@link note}; settles when it was answered. @throws ControlError */
-  async noteAndWait(body: Buffer, headers: string[], timeoutMs: Milliseconds): Promise<void> {
+  /** Like {@link note}; settles when it was answered, with the status. @throws ControlError */
+  async noteAndWait(body: Buffer, headers: string[], timeoutMs: Milliseconds): Promise<number> {
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), timeoutMs);
     try {
@@ -99,6 +133,7 @@ export class HttpControl {
         signal: stop.signal,
       });
       await answer.body.dump();
+      return answer.statusCode;
     } catch (error) {
       throw connectionError(error);
     } finally {
@@ -118,23 +153,16 @@ export class HttpControl {
   }
 
   /**
-   * Opens an event stream and hands over its messages until it ends.
+   * Opens an event stream and reads it until it ends.
    *
    * @param body null = GET
    * @param stop ends it
-   * @param opened the stream is open
    * @returns the status; 200 = the stream was open and has ended
-   * @throws ControlError when the connection fails
+   * @throws ControlError when the connection fails or the stream cannot be read
    */
-  async stream(
-    body: Buffer | null,
-    headers: string[],
-    stop: AbortSignal,
-    opened: () => void,
-    message: StreamMessage,
-  ): Promise<number> {
+  async stream(body: Buffer | null, headers: string[], stop: AbortSignal, reader: StreamReader): Promise<number> {
     try {
-      const answer = await this.#pool.request({
+      const answer = await this.#streams.request({
         path: this.#target.path,
         method: body === null ? 'GET' : 'POST',
         headers,
@@ -146,16 +174,11 @@ export class HttpControl {
         await answer.body.dump();
         return answer.statusCode === 200 ? 406 : answer.statusCode;
       }
-      opened();
-      const spans = new Int32Array(SPAN_COUNT);
-      const parser = new SseParser(this.#target.maxResponseBytes, {
-        event: (data, length, type) => {
-          if (length === 0 || (type !== '' && type !== 'message')) return;
-          if (this.#decoder.scan(data, length, spans, UPSTREAM_DEPTH) === ScanStatus.ok) message(data, length, spans);
-        },
-      });
+      reader.opened();
       for await (const chunk of answer.body) {
-        if (!parser.feed(chunk as Buffer)) throw new ControlError('invalid', 'an event is larger than the limit');
+        if (!reader.take(chunk as Buffer)) throw new ControlError('invalid', 'an event is larger than the limit');
+        const ready = reader.ready();
+        if (ready !== null) await ready;
       }
       return 200;
     } catch (error) {
@@ -220,7 +243,8 @@ const UNREACHABLE = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-function connectionError(error: unknown): ControlError {
+/** What a failed request says about the connection; without anything of the error's text. */
+export function connectionError(error: unknown): ControlError {
   const code = (error as { code?: string }).code ?? (error as Error).name;
   return UNREACHABLE.has(code)
     ? new ControlError('unreachable', `the upstream cannot be reached (${code})`)

@@ -2,7 +2,7 @@
 import { Era, MODERN, Revision } from '../protocol/revisions.js';
 import type { Milliseconds } from '../units.js';
 import { ControlError, type ControlReply, controlMessage } from './control.js';
-import { type Handshake, INITIALIZE_PARAMS, namesModernRevision, readDiscover, readInitialize } from './handshake.js';
+import { type Handshake, namesModernRevision, readDiscover, readInitialize } from './handshake.js';
 import type { HttpControl } from './http-control.js';
 import { HttpHeads } from './http-heads.js';
 
@@ -12,17 +12,18 @@ import { HttpHeads } from './http-heads.js';
  *
  * @param options.era a verdict of earlier: only that is tried
  * @param options.timeoutMs for each step
+ * @param options.initialize parameters of `initialize`
  * @throws ControlError
  */
 export async function greetHttp(
   control: HttpControl,
   configured: Readonly<Record<string, string>>,
-  options: { era: Era | null; timeoutMs: Milliseconds; nextId: () => number },
+  options: { era: Era | null; timeoutMs: Milliseconds; initialize: object },
 ): Promise<Handshake> {
   if (options.era !== Era.legacy) {
     const heads = new HttpHeads(configured, { era: Era.modern, revision: MODERN, sessionId: '' });
     const probe = (): Promise<ControlReply> => {
-      const id = options.nextId();
+      const id = control.nextId();
       const body = controlMessage(id, 'server/discover', {}, true);
       return control.post(body, id, heads.forControl('server/discover'), options.timeoutMs);
     };
@@ -34,9 +35,9 @@ export async function greetHttp(
     }
   }
   const first = new HttpHeads(configured, { era: Era.legacy, revision: Revision.none, sessionId: '' });
-  const id = options.nextId();
+  const id = control.nextId();
   const reply = await control.post(
-    controlMessage(id, 'initialize', INITIALIZE_PARAMS, false),
+    controlMessage(id, 'initialize', options.initialize, false),
     id,
     first.forControl('initialize'),
     options.timeoutMs,

@@ -1,18 +1,24 @@
 import { Flag, Span } from '../../native/layout.js';
 
+/** How servers speak of a session they do not have (SDKs in TypeScript and Python, and servers modelled on them). */
+const SESSION_TEXT = /session|not initialized/i;
+/** How much of a body is looked at. */
+const LOOKED_AT = 2_048;
+
 /**
  * Whether an answer says that the session is not known (any more), so that the request was certainly not executed:
- * 404 (Streamable HTTP, session management), or the 400 that servers built on SDK v1 give.
+ * 404 (Streamable HTTP, session management), or the 400 that some servers give.
  *
  * @param sessionId the session that the request was made in; '' = none
  * @param spans the scan of `body` if it is a JSON-RPC response, else null
  */
 export function isSessionLost(status: number, sessionId: string, body: Buffer, spans: Int32Array | null): boolean {
-  if (sessionId === '') return false;
+  if (sessionId === '' || (status !== 404 && status !== 400)) return false;
   const isError = spans !== null && (spans[Span.flags]! & Flag.isErrorResponse) !== 0;
-  const code = isError ? spans[Span.errorCode]! : 0;
-  // A JSON-RPC error of another kind with 404 is an answer to the call ("method not found" and the like).
-  if (status === 404) return !isError || code === -32_001 || code === -32_000;
-  if (status !== 400 || code !== -32_000) return false;
-  return /session|not initialized/i.test(body.toString('utf8', 0, 2_048));
+  const saysSo = (): boolean => SESSION_TEXT.test(body.toString('utf8', 0, LOOKED_AT));
+  if (!isError) return status === 404 || saysSo();
+  const code = spans[Span.errorCode]!;
+  if (status === 404 && (code === -32_001 || code === -32_000)) return true;
+  // With other codes it is an answer to the call ("method not found" and the like) unless it speaks of the session.
+  return (code === -32_000 || code === -32_600) && saysSo();
 }

@@ -37,6 +37,8 @@ const KEEP_ALIVE_MS: Milliseconds = 4_000;
 /** A connection is given up so long before the server would close it: a request may be on its way for that long. */
 const KEEP_ALIVE_MARGIN_MS: Milliseconds = 1_000;
 const READ_BYTES: Bytes = 65_536;
+/** A peer that has said nothing for so long is probed by TCP: one that is gone without a word is found out. */
+export const PROBE_AFTER_MS: Milliseconds = 15_000;
 
 /** Reads are handled completely before the next one starts, whichever connection it is on. */
 const shared = Buffer.allocUnsafeSlow(READ_BYTES);
@@ -138,7 +140,7 @@ export class Http1Socket {
   #connect(): void {
     const { host, port, secure, connectTimeoutMs } = this.#target;
     const onread = { buffer: shared, callback: (count: number): boolean => this.#read(socket, count) };
-    const options = { host, port, noDelay: true, onread };
+    const options = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, onread };
     const socket: Socket = secure
       ? connectTls({ ...options, ALPNProtocols: ['http/1.1'], ...(isIP(host) === 0 ? { servername: host } : {}) })
       : connectPlain(options);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from '../support/process.js';
-import type { ReceivedRequest, Script } from '../support/raw-upstream.js';
+import type { RawUpstream, ReceivedRequest, Script } from '../support/raw-upstream.js';
 import { countingHttp } from '../support/upstreams.js';
 import { httpOf, serverOf, startPool } from './harness.js';
 import { refuse, respond, startRaw } from './raw-pool.js';
@@ -304,29 +304,46 @@ test('legacy: a real server that is killed and comes back is found again', async
   await eventually('healed', async () => (await pool.call('echo', { text: 'x' }).done).error === null);
 });
 
-test('legacy: requests of the server on the stream of a call are answered', async (t) => {
+test('legacy: what a server asks on the stream of a call belongs to that call; ping is answered at once', async (t) => {
   const { pool, upstream } = await startRaw(t, 'legacy', async (request, answer) => {
     if (request.message.method === undefined) {
       answer.response.writeHead(202).end();
       return;
     }
     const stream = answer.sse();
-    stream.event({ jsonrpc: '2.0', id: 'q"1', method: 'elicitation/create', params: {} });
     stream.event({ jsonrpc: '2.0', id: 2, method: 'ping' });
-    await eventually(
-      'answers',
-      () => upstream.requests.filter(({ message }) => message?.method === undefined && message?.id).length === 2,
-    );
+    stream.event({ jsonrpc: '2.0', id: 'q"1', method: 'elicitation/create', params: { message: 'm' } });
+    stream.event({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'q"1' } });
+    await eventually('answers', () => answersOf(upstream).length === 2);
     stream.event({ jsonrpc: '2.0', id: request.message.id, result: {} });
     stream.end();
   });
-  assert.equal((await pool.call('call').done).error, null);
-  const answers = upstream.requests.filter(({ message }) => message?.method === undefined && message?.id !== undefined);
+  pool.onAsked = ({ endpoint }) =>
+    endpoint.reply(Buffer.from('{"jsonrpc":"2.0","id":"q\\"1","result":{"action":"decline"}}'));
+  const outcomes = await Promise.all([pool.call('call').done]);
+  assert.equal(outcomes[0]!.error, null);
   assert.deepEqual(
-    answers.map(({ message }) => message).sort((a, b) => (String(a.id) < String(b.id) ? -1 : 1)),
+    pool.asked.map(({ callId, message }) => [callId, message.method]),
+    [[outcomes[0]!.id, 'elicitation/create']],
+  );
+  assert.deepEqual(
+    pool.noted.map(({ callId, message }) => [callId, message.method]),
+    [[outcomes[0]!.id, 'notifications/cancelled']],
+  );
+  assert.deepEqual(
+    answersOf(upstream).sort((a, b) => (String(a.id) < String(b.id) ? -1 : 1)),
     [
       { jsonrpc: '2.0', id: 2, result: {} },
-      { jsonrpc: '2.0', id: 'q"1', error: { code: -32_601, message: 'Method not found' } },
+      { jsonrpc: '2.0', id: 'q"1', result: { action: 'decline' } },
     ],
   );
+  const replies = upstream.requests.filter(({ message }) => message?.method === undefined && message?.id !== undefined);
+  for (const { headers } of replies) assert.equal(headers['mcp-session-id'], 'raw-session');
 });
+
+/** Answers that the gateway gave to requests of the upstream. */
+function answersOf(upstream: RawUpstream) {
+  return upstream.requests
+    .map(({ message }) => message)
+    .filter((message) => message?.id !== undefined && !message.method);
+}

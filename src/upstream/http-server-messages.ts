@@ -1,0 +1,123 @@
+/** What a Streamable HTTP upstream says besides answers, on the stream of a call or on one that belongs to none. */
+import { Kind, Method, Span } from '../../native/layout.js';
+import { Era } from '../protocol/revisions.js';
+import type { Exchange } from '../request/exchange.js';
+import { parseId } from './control.js';
+import type { BaseEndpoint, EndpointContext, EndpointOwner } from './endpoint.js';
+import { answerToRequest, changedTask, updatedUri } from './server-messages.js';
+
+/** What {@link HttpServerMessages} needs of its endpoint. */
+export interface ServerMessagesHost {
+  /** The call in flight with that id, or null. */
+  callOf(id: number): Exchange | null;
+  /** All calls in flight. */
+  calls(): Exchange[];
+  /** Hands over a notification that belongs to a call. */
+  relay(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array, isProgress: boolean): void;
+  /** Sends an answer to the upstream. */
+  reply(bytes: Buffer): void;
+}
+
+/** See the file comment. */
+export class HttpServerMessages {
+  readonly #endpoint: BaseEndpoint;
+  readonly #context: EndpointContext;
+  readonly #owner: EndpointOwner;
+  readonly #host: ServerMessagesHost;
+
+  constructor(endpoint: BaseEndpoint, context: EndpointContext, owner: EndpointOwner, host: ServerMessagesHost) {
+    this.#endpoint = endpoint;
+    this.#context = context;
+    this.#owner = owner;
+    this.#host = host;
+  }
+
+  /** A request or notification on the stream of a call, to which it belongs (MCP 2025-11-25, Streamable HTTP). */
+  onCall(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    if (spans[Span.kind] === Kind.request) {
+      this.#asked(exchange, bytes, length, spans);
+      return;
+    }
+    switch (spans[Span.method]) {
+      case Method.progress:
+        if (parseId(bytes, spans[Span.progressTokenStart]!, spans[Span.progressTokenEnd]!) !== exchange.upstreamId) {
+          this.#endpoint.stats.unknownIds += 1;
+        } else this.#host.relay(exchange, bytes, length, spans, true);
+        break;
+      case Method.message:
+        this.#host.relay(exchange, bytes, length, spans, false);
+        break;
+      default:
+        this.#change(exchange, bytes, length, spans);
+    }
+  }
+
+  /** A message on a stream that belongs to no call. */
+  onOwnStream(bytes: Uint8Array, length: number, spans: Int32Array): void {
+    if (spans[Span.kind] === Kind.request) {
+      this.#asked(this.#onlyCall(), bytes, length, spans);
+    } else if (spans[Span.kind] !== Kind.notification) {
+      if (spans[Span.kind] === Kind.response) this.#endpoint.stats.unknownIds += 1;
+    } else if (spans[Span.method] === Method.progress) {
+      // Some servers send progress here; the token says which call it is for.
+      const exchange = this.#host.callOf(
+        parseId(bytes, spans[Span.progressTokenStart]!, spans[Span.progressTokenEnd]!),
+      );
+      if (exchange !== null) this.#host.relay(exchange, bytes, length, spans, true);
+    } else if (spans[Span.method] === Method.message) {
+      const exchange = this.#loggingCall();
+      if (exchange !== null) this.#host.relay(exchange, bytes, length, spans, false);
+      else this.#endpoint.stats.droppedLogs += 1;
+    } else {
+      this.#change(this.#onlyCall(), bytes, length, spans);
+    }
+  }
+
+  /** A modern server asks for nothing in this way. */
+  #asked(exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    if (this.#endpoint.era === Era.modern) return;
+    if (spans[Span.method] === Method.ping) this.#host.reply(answerToRequest(bytes, spans));
+    else this.#context.sink.asked(this.#endpoint, exchange, bytes, length, spans);
+  }
+
+  #change(exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    const endpoint = this.#endpoint;
+    switch (spans[Span.method]) {
+      case Method.toolsListChanged:
+      case Method.promptsListChanged:
+      case Method.resourcesListChanged:
+        this.#owner.listChanged(endpoint);
+        break;
+      case Method.resourceUpdated: {
+        const uri = updatedUri(bytes, length);
+        if (uri !== null) this.#owner.resourceUpdated(endpoint, uri, bytes, length);
+        break;
+      }
+      case Method.tasksNotification: {
+        const task = changedTask(bytes, length);
+        if (task !== null) this.#owner.taskChanged(endpoint, task, bytes, length);
+        break;
+      }
+      default:
+        this.#context.sink.noted(endpoint, exchange, bytes, length, spans);
+    }
+  }
+
+  /** The call that whatever is said now must be about, or null when there is none or more than one. */
+  #onlyCall(): Exchange | null {
+    return this.#endpoint.inFlight === 1 ? (this.#host.calls()[0] ?? null) : null;
+  }
+
+  /**
+   * The call that a log message is about. Without a client to whom the session belongs nobody knows: it may be about the
+   * call before.
+   */
+  #loggingCall(): Exchange | null {
+    const { exclusive, owner } = this.#endpoint.profile;
+    if (!exclusive && owner === null) return null;
+    let latest: Exchange | null = null;
+    for (const exchange of this.#host.calls())
+      if (latest === null || exchange.sentAt > latest.sentAt) latest = exchange;
+    return latest;
+  }
+}
