@@ -218,15 +218,12 @@ test('a lane that cannot be started fails its calls, and is not started again at
   }
   await eventually('no lane left', () => pool.lanes() === 0);
   const before = pool.pids().length;
-  let calls2 = 0;
-  const until = performance.now() + 500;
-  while (performance.now() < until) {
+  for (let count = 0; count < 300; count += 1) {
     const { error } = await pool.call('recall', {}, as(sessionOf('a'))).done;
     assert.equal(error, 'GW_UPSTREAM_DOWN');
-    calls2 += 1;
   }
-  assert.ok(calls2 > 20);
-  assert.ok(pool.pids().length - before <= 6, `${pool.pids().length - before} starts`);
+  const starts = pool.pids().length - before;
+  assert.ok(starts <= 10, `${starts} starts for 300 calls`);
 });
 
 test('the log level and changed roots reach the lanes they are for', async (t) => {
