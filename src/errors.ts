@@ -256,6 +256,15 @@ export const ERRORS = {
   GW_SUBSCRIPTION_LIMIT: row(200, 429, -32603, true, 'gateway', 'Subscription limit reached.'),
   GW_UNKNOWN_TASK: row(200, 404, -32602, false, 'client', 'Unknown task.'),
   GW_CLIENT_REFUSED: row(200, 502, -32603, false, 'client', 'The client refused the question of the upstream.'),
+  GW_WEBSOCKET_HANDSHAKE: row(
+    400,
+    400,
+    -32600,
+    false,
+    'client',
+    'This path takes WebSocket handshakes of version 13, with the sub-protocol mcp where any is offered.',
+  ),
+  GW_NOT_ACCEPTABLE_JSON: row(406, 406, -32000, false, 'client', 'Not Acceptable: Client must accept application/json.'),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code: a key of {@link ERRORS}. */

@@ -1,4 +1,4 @@
-import { ERRORS } from '../../errors.js';
+import { ERRORS, type ErrorCode } from '../../errors.js';
 
 export const EMPTY = Buffer.alloc(0);
 
@@ -12,14 +12,14 @@ export const OVERLOADED_HEAD: readonly string[] = Object.freeze([
   'retry-after',
   '1',
 ]);
-export const OVERLOADED = Buffer.from(
-  JSON.stringify({
-    jsonrpc: '2.0',
-    id: null,
-    error: {
-      code: ERRORS.GW_OVERLOADED.rpc,
-      message: ERRORS.GW_OVERLOADED.sentence,
-      data: { code: 'GW_OVERLOADED', retryable: true },
-    },
-  }),
-);
+export const OVERLOADED = prepared('GW_OVERLOADED');
+
+/** The same for a message whose connection ended before it was taken. */
+export const CONNECTION_ENDED = prepared('GW_SESSION_NOT_FOUND');
+export const JSON_HEAD: readonly string[] = Object.freeze(['content-type', 'application/json']);
+
+function prepared(code: ErrorCode): Buffer {
+  const { rpc, sentence, retryable } = ERRORS[code];
+  const error = { code: rpc, message: sentence, data: { code, retryable } };
+  return Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: null, error }));
+}

@@ -73,6 +73,11 @@ export class ConnectionReply implements Reply {
 
   taken(): void {}
 
+  /** The connection is gone. @returns the exchange, which has to be told */
+  lost(): Exchange | null {
+    return this.detach();
+  }
+
   /** Parts from the exchange, which is over or goes on without a client. */
   detach(): Exchange | null {
     const { exchange } = this;

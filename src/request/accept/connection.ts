@@ -230,7 +230,7 @@ export class ClientConnection implements ClientLink {
     this.#heldBytes = 0;
     if (this.#timer !== null) this.#clear();
     for (const reply of [...this.#open]) {
-      const exchange = reply.detach();
+      const exchange = reply.lost();
       if (exchange !== null) this.#handler.aborted(exchange);
     }
     this.#open.clear();

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../../errors.js';
-import { type Exchange, Verb } from '../exchange.js';
+import { Accepts, type Exchange, Verb } from '../exchange.js';
 import { type AcceptRules, hostName } from './rules.js';
 
 /** Headers that may come only once, as bits of `#seen`. */
@@ -55,6 +55,7 @@ export class RequestHead {
   #lastEventId = '';
   #expect = '';
   #accept = '';
+  #ifNoneMatch = '';
   #params: string[] | null = null;
 
   /** Takes one header line: the name in lower case, the value without white space around it. */
@@ -87,6 +88,8 @@ export class RequestHead {
           if (this.#once(Once.authorization)) this.#authorization = value;
         } else if (name === 'last-event-id') {
           if (this.#once(Once.lastEventId)) this.#lastEventId = value;
+        } else if (name === 'if-none-match') {
+          this.#ifNoneMatch = this.#ifNoneMatch === '' ? value : `${this.#ifNoneMatch},${value}`;
         } else this.#param(name, value);
         return;
       case 14:
@@ -138,6 +141,7 @@ export class RequestHead {
     this.#lastEventId = '';
     this.#expect = '';
     this.#accept = '';
+    this.#ifNoneMatch = '';
     this.#params = null;
   }
 
@@ -176,6 +180,16 @@ export class RequestHead {
     if (this.contentLength > rules.maxBodyBytes) return 'GW_BODY_TOO_LARGE';
     if (this.#contentEncoding !== '' && this.#contentEncoding.toLowerCase() !== 'identity') return 'GW_MEDIA_TYPE';
     return this.#contentType === 'application/json' || isJson(this.#contentType) ? null : 'GW_MEDIA_TYPE';
+  }
+
+  /** `Accept` was sent and leaves no room for JSON. */
+  refusesJson(rules: AcceptRules): boolean {
+    return this.#accept !== '' && (rules.accepts(this.#accept) & Accepts.json) === 0;
+  }
+
+  /** Whether the client has the document with this entity tag already (RFC 9110 section 13.1.2). */
+  hasAlready(etag: string): boolean {
+    return this.#ifNoneMatch.split(',', 100).some((tag) => tag.trim().replace(/^W\//, '') === etag);
   }
 
   /** Whether a body was announced; on GET and DELETE it has no meaning and is refused. */

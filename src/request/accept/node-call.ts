@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Exchange, Peer, Reply } from '../exchange.js';
+import type { Exchange } from '../exchange.js';
 import { BodyBuffer } from './body.js';
+import type { CallListener, HttpCall } from './doors.js';
 import { RequestHead } from './head.js';
+import type { Target } from './paths.js';
 
 /** Bytes queued in a response below which the next piece is written without waiting for the client. */
 const PIECE_BYTES = 65_536;
@@ -18,11 +20,13 @@ export interface NodeCallOwner {
 }
 
 /** One request on node:http and the Reply of its exchange. */
-export class NodeCall implements Reply, Peer {
+export class NodeCall implements HttpCall {
   readonly head = new RequestHead();
   readonly body = new BodyBuffer();
   readonly startedAt = performance.now();
   exchange: Exchange | null = null;
+  listener: CallListener | null = null;
+  target: Target | null = null;
   verb = 0;
   /** The whole body has arrived. */
   bodyDone = false;
@@ -63,7 +67,7 @@ export class NodeCall implements Reply, Peer {
     this.detach();
     this.#writeHead(status, head, end - start);
     this.#finished = true;
-    this.#response.end(status === 204 ? undefined : Buffer.from(bytes.subarray(start, end)));
+    this.#response.end(hasNoBody(status) ? undefined : Buffer.from(bytes.subarray(start, end)));
     this.#observe();
   }
 
@@ -122,6 +126,15 @@ export class NodeCall implements Reply, Peer {
     return exchange;
   }
 
+  /** The connection has become something else than HTTP: nothing more is written here. */
+  upgraded(): void {
+    this.detach();
+    this.#finished = true;
+    this.blocked = false;
+    this.#response.detachSocket(this.socket);
+    this.#owner.over(this);
+  }
+
   /** Cuts the connection of a client that does not take or send what it should. */
   cut(): void {
     this.#request.socket.destroy();
@@ -130,7 +143,7 @@ export class NodeCall implements Reply, Peer {
   #writeHead(status: number, head: readonly string[], length: number): void {
     const response = this.#response;
     for (let at = 0; at < head.length; at += 2) response.setHeader(head[at]!, head[at + 1]!);
-    if (length >= 0 && status !== 204) response.setHeader('content-length', length);
+    if (length >= 0 && !hasNoBody(status)) response.setHeader('content-length', length);
     if (this.closing || this.#owner.draining || !this.bodyDone) {
       response.setHeader('connection', 'close');
       if (!this.bodyDone) this.#request.resume();
@@ -146,7 +159,7 @@ export class NodeCall implements Reply, Peer {
 
   #drain(): void {
     this.blocked = false;
-    if (this.exchange !== null && this.#streaming) this.#owner.drained(this);
+    if ((this.exchange !== null || this.listener !== null) && this.#streaming) this.#owner.drained(this);
   }
 
   #close(): void {
@@ -155,6 +168,11 @@ export class NodeCall implements Reply, Peer {
     this.#owner.over(this);
     this.#owner.gone(this);
   }
+}
+
+/** RFC 9110 sections 15.3.5 and 15.4.5. */
+function hasNoBody(status: number): boolean {
+  return status === 204 || status === 304;
 }
 
 function ignore(): void {}

@@ -3,14 +3,14 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Snapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Milliseconds } from '../../units.js';
-import { type Exchange, Verb } from '../exchange.js';
-import type { ExchangeTable } from '../exchanges.js';
-import { ALLOW_HEAD, EMPTY, OVERLOADED, OVERLOADED_HEAD } from './answers.js';
+import { Verb } from '../exchange.js';
+import { ALLOW_HEAD, EMPTY } from './answers.js';
 import { preflightHead } from './cors.js';
+import { Doors } from './doors.js';
 import type { FrontEnd, FrontEndOptions, FrontHandler } from './handler.js';
 import { NodeCall, type NodeCallOwner } from './node-call.js';
-import { isEndpoint, PLAIN_PATHS } from './paths.js';
-import { AcceptRules } from './rules.js';
+import { NodeWebSockets } from './node-websocket.js';
+import { PLAIN_PATHS } from './paths.js';
 
 /** Idle connections and unfinished heads are cut after this time, as uWebSockets.js does. */
 const IDLE_MS = 10_000;
@@ -27,25 +27,26 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
 
   readonly #server: Server;
   readonly #host: string;
-  readonly #table: ExchangeTable;
   readonly #handler: FrontHandler;
+  readonly #doors: Doors;
+  readonly #webSockets: NodeWebSockets;
   readonly #calls = new Set<NodeCall>();
   /** Connections that end with the answer under way: what follows on them must not be read as a request. */
   readonly #ending = new WeakSet<Socket>();
+  readonly #counted = new WeakSet<Socket>();
   readonly #sweep: NodeJS.Timeout;
-  #rules: AcceptRules;
   #connections = 0;
   #portSeen = 0;
 
   private constructor(options: FrontEndOptions) {
     this.#host = options.snapshot.host;
-    this.#table = options.table;
     this.#handler = options.handler;
-    this.#rules = new AcceptRules(options.snapshot);
+    this.#doors = new Doors(options.snapshot, options.table, options.handler);
+    const { rules } = this.#doors;
     const server = createServer({
       insecureHTTPParser: false,
       requireHostHeader: true,
-      maxHeaderSize: this.#rules.maxHeaderBytes + 2048,
+      maxHeaderSize: rules.maxHeaderBytes + 2048,
       headersTimeout: IDLE_MS,
       keepAliveTimeout: IDLE_MS,
       requestTimeout: 0,
@@ -55,18 +56,21 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
       keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
     });
     // One more than allowed, so that too many are seen and refused instead of being cut without a word.
-    server.maxHeadersCount = this.#rules.maxHeaders + 1;
-    server.maxConnections = this.#rules.maxConnections;
+    server.maxHeadersCount = rules.maxHeaders + 1;
+    server.maxConnections = rules.maxConnections;
     server.on('request', (request, response) => this.#request(request, response));
     server.on('checkContinue', (request, response) => this.#request(request, response));
     server.on('checkExpectation', (request, response) => this.#request(request, response));
-    server.on('connection', (socket) => {
-      this.#connections += 1;
-      socket.on('close', () => {
-        this.#connections -= 1;
-      });
-    });
+    server.on('connection', (socket) => this.#count(socket));
     this.#server = server;
+    this.#webSockets = new NodeWebSockets({
+      server,
+      table: options.table,
+      handler: options.handler,
+      rules: () => this.#doors.rules,
+      upgrade: (request, response) => this.#upgrade(request, response),
+      refuse: (call, code) => this.#refuse(call, code),
+    });
     this.#sweep = setInterval(() => this.#cutSlow(), SWEEP_MS);
     this.#sweep.unref();
   }
@@ -91,11 +95,11 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
   }
 
   get maxClientBufferBytes(): number {
-    return this.#rules.maxClientBufferBytes;
+    return this.#doors.rules.maxClientBufferBytes;
   }
 
   get maxResponseBytes(): number {
-    return this.#rules.maxResponseBytes;
+    return this.#doors.rules.maxResponseBytes;
   }
 
   connections(): number {
@@ -103,8 +107,8 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
   }
 
   reconfigure(snapshot: Snapshot): void {
-    this.#rules = new AcceptRules(snapshot);
-    this.#server.maxConnections = this.#rules.maxConnections;
+    this.#doors.reconfigure(snapshot);
+    this.#server.maxConnections = this.#doors.rules.maxConnections;
   }
 
   stopListening(): void {
@@ -117,6 +121,8 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
 
   async close(graceMs: Milliseconds = 0): Promise<void> {
     this.stopListening();
+    this.#doors.close();
+    this.#webSockets.close();
     const until = performance.now() + graceMs;
     while (this.#connections > 0 && performance.now() < until) {
       this.#server.closeIdleConnections();
@@ -127,16 +133,32 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
   }
 
   gone(call: NodeCall): void {
+    const { listener } = call;
+    if (listener !== null) {
+      call.listener = null;
+      listener.gone();
+      return;
+    }
     const exchange = call.detach();
     if (exchange !== null) this.#handler.aborted(exchange);
   }
 
   drained(call: NodeCall): void {
-    this.#handler.drained(call.exchange!);
+    if (call.listener !== null) call.listener.drained();
+    else this.#handler.drained(call.exchange!);
   }
 
   over(call: NodeCall): void {
     this.#calls.delete(call);
+  }
+
+  /** A socket may come again, without its listeners (node-upgrade.ts). */
+  #count(socket: Socket): void {
+    if (!this.#counted.has(socket)) this.#connections += 1;
+    this.#counted.add(socket);
+    socket.once('close', () => {
+      this.#connections -= 1;
+    });
   }
 
   #port(): number {
@@ -148,79 +170,80 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
   #request(request: IncomingMessage, response: ServerResponse): void {
     if (this.#ending.has(request.socket)) return;
     const method = request.method ?? '';
-    const path = requestPath(request);
+    const target = requestTarget(request);
+    const path = target?.path ?? null;
     if (method === 'HEAD' || (method === 'GET' && path !== null && PLAIN_PATHS.has(path))) {
       this.#plain(response, path);
       return;
     }
-    const call = new NodeCall(this, request, response);
-    this.#calls.add(call);
-    call.verb = method === 'GET' ? Verb.get : method === 'DELETE' ? Verb.delete : Verb.post;
-    const head = call.head;
-    const raw = request.rawHeaders;
-    for (let at = 0; at < raw.length; at += 2) head.add(raw[at]!.toLowerCase(), raw[at + 1]!);
-    const rules = this.#rules;
-    // HTTP/1.0 has no Host rule, no chunks and no kept connections; uWebSockets.js refuses it too.
-    const plausible = path !== null && request.httpVersion === '1.1' && head.framingHolds(rules);
-    let code: ErrorCode | null = plausible ? head.strangerCode(rules) : 'GW_FRAMING';
-    if (code === null && method === 'OPTIONS') {
-      this.#preflight(call, request);
-      return;
-    }
-    if (code === null && !isEndpoint(path!)) code = 'GW_NOT_FOUND';
-    if (code === null) {
-      if (method === 'POST') code = head.bodyCode(rules);
-      else if (call.verb === Verb.post) code = 'GW_METHOD_NOT_ALLOWED';
-      else if (head.hasBody) code = 'GW_FRAMING';
-    }
+    const call = this.#take(request, response, method);
+    const { head } = call;
+    const code = this.#headCode(call, request, path);
     if (code !== null) {
       this.#refuse(call, code);
       return;
     }
-    if (call.verb === Verb.post) {
-      this.#read(call, request, response);
+    if (method === 'OPTIONS') {
+      this.#preflight(call, request);
       return;
     }
+    const refuse = (why: ErrorCode, allow?: string): void => this.#refuse(call, why, allow);
+    if (!this.#doors.lead(call, method, target!.path, target!.query, refuse)) return;
+    if (method === 'POST') {
+      this.#read(call, request, response);
+    } else if (head.hasBody) {
+      this.#refuse(call, 'GW_FRAMING');
+    } else {
+      call.bodyDone = true;
+      this.#doors.serve(call, EMPTY, 0);
+    }
+  }
+
+  #take(request: IncomingMessage, response: ServerResponse, method: string): NodeCall {
+    const call = new NodeCall(this, request, response);
+    this.#calls.add(call);
+    call.verb = method === 'GET' ? Verb.get : method === 'DELETE' ? Verb.delete : Verb.post;
+    const raw = request.rawHeaders;
+    for (let at = 0; at < raw.length; at += 2) call.head.add(raw[at]!.toLowerCase(), raw[at + 1]!);
+    return call;
+  }
+
+  #headCode(call: NodeCall, request: IncomingMessage, path: string | null): ErrorCode | null {
+    const { rules } = this.#doors;
+    // HTTP/1.0 has no Host rule, no chunks and no kept connections; uWebSockets.js refuses it too.
+    const plausible = path !== null && request.httpVersion === '1.1' && call.head.framingHolds(rules);
+    return plausible ? call.head.strangerCode(rules) : 'GW_FRAMING';
+  }
+
+  /** A WebSocket handshake, whose head is judged as any other. @returns its call; null when it is refused */
+  #upgrade(request: IncomingMessage, response: ServerResponse): NodeCall | null {
+    const call = this.#take(request, response, 'GET');
     call.bodyDone = true;
-    const exchange = this.#exchange(call);
-    if (exchange === null) return;
-    if (call.verb === Verb.get) this.#handler.stream(exchange);
-    else this.#handler.terminate(exchange);
+    let code = this.#headCode(call, request, requestTarget(request)?.path ?? null);
+    if (code === null && !this.#doors.rules.transports.websocket) code = 'GW_NOT_FOUND';
+    if (code === null && call.head.hasBody) code = 'GW_FRAMING';
+    if (code === null) return call;
+    this.#refuse(call, code);
+    return null;
   }
 
   #read(call: NodeCall, request: IncomingMessage, response: ServerResponse): void {
     if (request.headers.expect !== undefined) response.writeContinue();
     request.on('data', (chunk: Buffer) => {
       if (call.closing) return;
-      if (!call.body.append(chunk, this.#rules.maxBodyBytes)) this.#refuse(call, 'GW_BODY_TOO_LARGE');
+      if (!call.body.append(chunk, this.#doors.rules.maxBodyBytes)) this.#refuse(call, 'GW_BODY_TOO_LARGE');
     });
     request.on('end', () => {
       if (call.closing) return;
       call.bodyDone = true;
-      const exchange = this.#exchange(call);
-      if (exchange === null) return;
-      this.#handler.request(exchange, call.body.bytes, call.body.length);
+      this.#doors.serve(call, call.body.bytes, call.body.length);
     });
   }
 
-  #refuse(call: NodeCall, code: ErrorCode): void {
+  #refuse(call: NodeCall, code: ErrorCode, allow?: string): void {
     call.closing = true;
     this.#ending.add(call.socket);
-    const exchange = this.#exchange(call);
-    if (exchange !== null) this.#handler.refuse(exchange, code);
-  }
-
-  #exchange(call: NodeCall): Exchange | null {
-    const exchange = this.#table.acquire();
-    if (exchange === null) {
-      call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
-      return null;
-    }
-    call.head.fill(exchange, this.#rules, call.verb, call.startedAt);
-    exchange.peer = call;
-    exchange.reply = call;
-    call.exchange = exchange;
-    return exchange;
+    this.#doors.refuse(call, code, allow);
   }
 
   #preflight(call: NodeCall, request: IncomingMessage): void {
@@ -243,7 +266,9 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
 
   #cutSlow(): void {
     const now = performance.now();
-    const before = now - this.#rules.slowClientMs;
+    const { slowClientMs } = this.#doors.rules;
+    const before = now - slowClientMs;
+    this.#webSockets.cutSlow(slowClientMs);
     for (const call of this.#calls) {
       const age = now - call.startedAt;
       const slowBody = !call.bodyDone && age > IDLE_MS && call.body.length < age * BODY_BYTES_PER_MS;
@@ -252,8 +277,8 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
   }
 }
 
-/** The path without query; `null` for a target of another host or in another form (RFC 9112 section 3.2). */
-function requestPath(request: IncomingMessage): string | null {
+/** Path and query; `null` for a target of another host or in another form (RFC 9112 section 3.2). */
+export function requestTarget(request: IncomingMessage): { readonly path: string; readonly query: string } | null {
   let target = request.url ?? '';
   if (!target.startsWith('/')) {
     const prefix = `http://${request.headers.host ?? ''}/`.toLowerCase();
@@ -261,5 +286,5 @@ function requestPath(request: IncomingMessage): string | null {
     target = target.slice(prefix.length - 1);
   }
   const query = target.indexOf('?');
-  return query < 0 ? target : target.slice(0, query);
+  return query < 0 ? { path: target, query: '' } : { path: target.slice(0, query), query: target.slice(query + 1) };
 }

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { Snapshot } from '../../config/snapshot.js';
+import type { Snapshot, TransportsSnapshot } from '../../config/snapshot.js';
 import type { Bytes, Count } from '../../units.js';
 import { Accepts } from '../exchange.js';
 import { connectionLimit } from './connection-limit.js';
@@ -12,6 +12,15 @@ export class AcceptRules {
   readonly maxClientBufferBytes: Bytes;
   readonly maxResponseBytes: Bytes;
   readonly slowClientMs: number;
+  /** Event streams open at once. */
+  readonly maxStreams: Count;
+  /** The name of the gateway. */
+  readonly name: string;
+  /** Between pings on connections that have nothing to say, in milliseconds; 0 = none. */
+  readonly keepAliveMs: number;
+  readonly authRequired: boolean;
+  /** The doors that are open. */
+  readonly transports: TransportsSnapshot;
   /** See connection-limit.ts. */
   readonly maxConnections: Count;
   readonly #loopback: boolean;
@@ -32,6 +41,11 @@ export class AcceptRules {
     this.maxClientBufferBytes = limits.maxClientBufferBytes;
     this.maxResponseBytes = limits.maxResponseBytes;
     this.slowClientMs = limits.slowClientMs;
+    this.maxStreams = limits.maxStreams;
+    this.name = snapshot.name;
+    this.keepAliveMs = limits.keepAliveMs;
+    this.authRequired = snapshot.auth.type !== 'none';
+    this.transports = snapshot.transports;
     this.maxConnections = connectionLimit(limits.maxConnections);
     this.#loopback = isLoopbackName(snapshot.host.toLowerCase());
     this.#hosts = new Set(snapshot.allowedHosts.map((host) => host.toLowerCase()));

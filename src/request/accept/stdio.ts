@@ -1,5 +1,7 @@
 /** The stdio door: one client on a pair of pipes, one JSON-RPC message a line (MCP, stdio transport). */
 import type { Readable, Writable } from 'node:stream';
+import { Composer } from '../../protocol/composer.js';
+import { flatten, LINE_END } from '../../protocol/event-frames.js';
 import type { Milliseconds } from '../../units.js';
 import { Framing } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
@@ -31,10 +33,7 @@ export interface StdioDoor {
   close(): void;
 }
 
-const NEWLINE = Buffer.from('\n');
-const LF = 10;
-const CR = 13;
-const SPACE = 32;
+const composer = new Composer();
 const SWEEP_MS = 1000;
 const END_LOOK_MS = 5;
 
@@ -55,10 +54,9 @@ class StdioWire implements ConnectionWire {
   send(bytes: Uint8Array, start: number, end: number): void {
     const output = this.#output;
     if (!output.writable) return;
-    const line = Buffer.allocUnsafe(end - start + NEWLINE.length);
-    line.set(bytes.subarray(start, end));
-    flatten(line, end - start);
-    line[end - start] = LF;
+    composer.reset().range(bytes, start, end);
+    flatten(composer, 0);
+    const line = composer.put(LINE_END).take();
     if (!this.#isCorked) {
       this.#isCorked = true;
       output.cork();
@@ -147,11 +145,4 @@ export function serveStdio(options: StdioDoorOptions): StdioDoor {
   output.on('drain', onDrain);
   output.on('close', close);
   return { ended, close };
-}
-
-/** Line breaks between JSON tokens become spaces; inside strings they are escaped anyway. */
-function flatten(line: Buffer, end: number): void {
-  const content = line.subarray(0, end);
-  for (let at = content.indexOf(LF); at >= 0; at = content.indexOf(LF, at + 1)) content[at] = SPACE;
-  for (let at = content.indexOf(CR); at >= 0; at = content.indexOf(CR, at + 1)) content[at] = SPACE;
 }

@@ -17,12 +17,43 @@ export interface UwsResponse {
   onData(handler: (chunk: ArrayBuffer, isLast: boolean) => void): UwsResponse;
   getRemoteAddress(): ArrayBuffer;
   cork(callback: () => void): UwsResponse;
+  /** Turns the connection into a WebSocket; `response` must not be used any more. */
+  upgrade<Data>(data: Data, key: string, protocol: string, extensions: string, context: object): void;
+}
+
+/** Valid between `open` and `close`. */
+export interface UwsSocket<Data> {
+  /** @returns 1 = sent, 0 = queued, 2 = dropped beyond `maxBackpressure` */
+  send(message: Uint8Array, isBinary: boolean): number;
+  getBufferedAmount(): number;
+  /** Sends a close frame, then closes; calls `close` before it returns. */
+  end(code: number, message?: string): void;
+  /** Cuts the connection; calls `close` before it returns. */
+  close(): void;
+  getUserData(): Data;
+  getRemoteAddress(): ArrayBuffer;
+}
+
+export interface UwsSocketBehavior<Data> {
+  maxPayloadLength: number;
+  /** Seconds, 8 to 960; 0 = none. */
+  idleTimeout: number;
+  maxBackpressure: number;
+  closeOnBackpressureLimit: boolean;
+  sendPingsAutomatically: boolean;
+  compression: number;
+  upgrade(response: UwsResponse, request: UwsRequest, context: object): void;
+  open(socket: UwsSocket<Data>): void;
+  message(socket: UwsSocket<Data>, message: ArrayBuffer, isBinary: boolean): void;
+  drain(socket: UwsSocket<Data>): void;
+  close(socket: UwsSocket<Data>, code: number): void;
 }
 
 /** Valid only while the route handler runs. */
 export interface UwsRequest {
   getHeader(lowerCaseName: string): string;
   getUrl(): string;
+  getQuery(): string;
   getCaseSensitiveMethod(): string;
   forEach(callback: (name: string, value: string) => void): void;
 }
@@ -33,6 +64,7 @@ export interface UwsApp {
   get(pattern: string, handler: UwsRoute): UwsApp;
   post(pattern: string, handler: UwsRoute): UwsApp;
   any(pattern: string, handler: UwsRoute): UwsApp;
+  ws<Data>(pattern: string, behavior: UwsSocketBehavior<Data>): UwsApp;
   filter(handler: (response: UwsResponse, change: number) => void): UwsApp;
   listen(host: string, port: number, options: number, callback: (socket: object | false) => void): UwsApp;
   close(): UwsApp;

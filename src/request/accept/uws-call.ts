@@ -1,6 +1,8 @@
-import type { Exchange, Peer, Reply } from '../exchange.js';
+import type { Exchange } from '../exchange.js';
 import { BodyBuffer } from './body.js';
+import type { CallListener, HttpCall } from './doors.js';
 import { RequestHead } from './head.js';
+import type { Target } from './paths.js';
 import { addressText } from './peer-address.js';
 import { statusLine } from './status-lines.js';
 import type { UwsResponse } from './uws-binding.js';
@@ -33,10 +35,12 @@ export interface UwsCallOwner {
  * uWS forgets `onAborted` and `onWritable` when a response ends but keeps `onData` until the body has arrived, so a
  * call that answers earlier is not used again (`bodyOpen`).
  */
-export class UwsCall implements Reply, Peer {
+export class UwsCall implements HttpCall {
   readonly head = new RequestHead();
   readonly body = new BodyBuffer();
   exchange: Exchange | null = null;
+  listener: CallListener | null = null;
+  target: Target | null = null;
   response: UwsResponse | null = null;
   verb = 0;
   startedAt = 0;
@@ -187,11 +191,20 @@ export class UwsCall implements Reply, Peer {
     return exchange;
   }
 
+  /** The connection has become something else than HTTP: nothing more is written here. */
+  upgraded(): void {
+    this.detach();
+    this.response = null;
+    this.#owner.recycle(this);
+  }
+
   /** Makes the call ready for another request. */
   reset(): void {
     this.head.reset();
     this.body.clear();
     this.exchange = null;
+    this.listener = null;
+    this.target = null;
     this.response = null;
     this.closing = false;
     this.blocked = false;
@@ -212,7 +225,7 @@ export class UwsCall implements Reply, Peer {
     this.#writeStart(response);
     const closing = this.closing || this.#owner.draining;
     // RFC 9110 section 8.6: no Content-Length with 204. Without a length uWS cannot close by itself, the client does.
-    if (this.#status === 204 && !closing) response.endWithoutBody();
+    if ((this.#status === 204 || this.#status === 304) && !closing) response.endWithoutBody();
     else response.end(this.#bytes, closing);
   };
 
@@ -302,7 +315,7 @@ export class UwsCall implements Reply, Peer {
     if (this.#stuck > 0) return;
     this.blocked = false;
     if (this.#ending) this.#finish();
-    else if (this.exchange !== null) this.#owner.drained(this);
+    else if (this.exchange !== null || this.listener !== null) this.#owner.drained(this);
   }
 
   #finish(): void {

@@ -2,16 +2,16 @@ import { createServer } from 'node:net';
 import type { Snapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Milliseconds } from '../../units.js';
-import { type Exchange, Verb } from '../exchange.js';
-import type { ExchangeTable } from '../exchanges.js';
-import { ALLOW_HEAD, EMPTY, OVERLOADED, OVERLOADED_HEAD } from './answers.js';
+import { Verb } from '../exchange.js';
+import { ALLOW_HEAD, EMPTY } from './answers.js';
 import { preflightHead } from './cors.js';
+import { Doors } from './doors.js';
 import type { FrontEnd, FrontEndOptions, FrontHandler } from './handler.js';
-import { isEndpoint, PLAIN_PATHS } from './paths.js';
-import { AcceptRules } from './rules.js';
+import { PLAIN_PATHS } from './paths.js';
 import { statusLine } from './status-lines.js';
 import { loadUws, type UwsApp, type UwsModule, type UwsRequest, type UwsResponse } from './uws-binding.js';
 import { UwsCall, type UwsCallOwner } from './uws-call.js';
+import { UwsWebSockets } from './uws-websocket.js';
 
 /** Calls kept for reuse. */
 const MAX_POOL = 4096;
@@ -33,12 +33,12 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
 
   readonly #uws: UwsModule;
   readonly #app: UwsApp;
-  readonly #table: ExchangeTable;
   readonly #handler: FrontHandler;
+  readonly #doors: Doors;
+  readonly #webSockets: UwsWebSockets;
   readonly #pool: UwsCall[] = [];
   readonly #watched = new Set<UwsCall>();
   readonly #sweep: NodeJS.Timeout;
-  #rules: AcceptRules;
   #listenSocket: object | null = null;
   #connections = 0;
   /** Calls whose answer is not complete. */
@@ -47,13 +47,24 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
 
   private constructor(options: FrontEndOptions, uws: UwsModule) {
     this.#uws = uws;
-    this.#table = options.table;
     this.#handler = options.handler;
-    this.#rules = new AcceptRules(options.snapshot);
+    this.#doors = new Doors(options.snapshot, options.table, options.handler);
     this.#app = uws.App();
     this.#app.filter((response, change) => this.#count(response, change));
     const endpoint = (response: UwsResponse, request: UwsRequest): void => this.#post(response, request);
     const other = (response: UwsResponse, request: UwsRequest): void => this.#other(response, request);
+    this.#webSockets = new UwsWebSockets({
+      app: this.#app,
+      table: options.table,
+      handler: options.handler,
+      rules: () => this.#doors.rules,
+      limits: options.snapshot.limits,
+      upgrade: (response, request) => this.#upgrade(response, request),
+      refuse: (call, code) => this.#refuse(call, code),
+      upgraded: () => {
+        this.#connections -= 1;
+      },
+    });
     this.#app.post('/mcp', endpoint).post('/mcp/', endpoint).any('/*', other);
     this.address = { host: options.snapshot.host, port: this.#listen(options.snapshot) };
     this.#sweep = setInterval(() => this.#cutSlow(), SWEEP_MS);
@@ -72,19 +83,19 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
   }
 
   get maxClientBufferBytes(): number {
-    return this.#rules.maxClientBufferBytes;
+    return this.#doors.rules.maxClientBufferBytes;
   }
 
   get maxResponseBytes(): number {
-    return this.#rules.maxResponseBytes;
+    return this.#doors.rules.maxResponseBytes;
   }
 
   connections(): number {
-    return this.#connections;
+    return this.#connections + this.#webSockets.size;
   }
 
   reconfigure(snapshot: Snapshot): void {
-    this.#rules = new AcceptRules(snapshot);
+    this.#doors.reconfigure(snapshot);
   }
 
   stopListening(): void {
@@ -96,6 +107,8 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
 
   async close(graceMs: Milliseconds = 0): Promise<void> {
     this.stopListening();
+    this.#doors.close();
+    this.#webSockets.close();
     const until = performance.now() + graceMs;
     let quietSince = performance.now();
     while (this.#connections > 0 && performance.now() < until) {
@@ -111,7 +124,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
   }
 
   body(call: UwsCall, chunk: ArrayBuffer, last: boolean): void {
-    const limit = this.#rules.maxBodyBytes;
+    const limit = this.#doors.rules.maxBodyBytes;
     if (last && call.body.length === 0) {
       if (chunk.byteLength > limit) this.#refuse(call, 'GW_BODY_TOO_LARGE');
       else this.#dispatch(call, new Uint8Array(chunk), chunk.byteLength);
@@ -126,13 +139,20 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
 
   gone(call: UwsCall): void {
     this.#watched.delete(call);
+    const { listener } = call;
+    if (listener !== null) {
+      call.listener = null;
+      listener.gone();
+      return;
+    }
     const exchange = call.detach();
     if (exchange !== null) this.#handler.aborted(exchange);
   }
 
   drained(call: UwsCall): void {
     this.#watched.delete(call);
-    this.#handler.drained(call.exchange!);
+    if (call.listener !== null) call.listener.drained();
+    else this.#handler.drained(call.exchange!);
   }
 
   watch(call: UwsCall): void {
@@ -159,7 +179,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
 
   #count(response: UwsResponse, change: number): void {
     this.#connections += change;
-    if (change > 0 && this.#connections > this.#rules.maxConnections) response.close();
+    if (change > 0 && this.connections() > this.#doors.rules.maxConnections) response.close();
   }
 
   #take(response: UwsResponse, request: UwsRequest, verb: number): UwsCall {
@@ -176,7 +196,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
   #post(response: UwsResponse, request: UwsRequest): void {
     const call = this.#take(response, request, Verb.post);
     const head = call.head;
-    const rules = this.#rules;
+    const { rules } = this.#doors;
     const code = !head.framingHolds(rules) ? 'GW_FRAMING' : (head.strangerCode(rules) ?? head.bodyCode(rules));
     if (code === null) {
       call.bodyOpen = true;
@@ -195,24 +215,47 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     const verb = method === 'GET' ? Verb.get : method === 'DELETE' ? Verb.delete : Verb.post;
     const call = this.#take(response, request, verb);
     const head = call.head;
-    const rules = this.#rules;
+    const { rules } = this.#doors;
     const code = !head.framingHolds(rules) ? 'GW_FRAMING' : head.strangerCode(rules);
     if (code === 'GW_FRAMING') this.#refuseFraming(call);
     else if (code !== null) this.#refuse(call, code);
     else if (method === 'OPTIONS') this.#preflight(call, request.getHeader('access-control-request-headers'));
-    else if (!isEndpoint(path)) this.#refuse(call, 'GW_NOT_FOUND');
-    else if (verb === Verb.post) this.#refuse(call, 'GW_METHOD_NOT_ALLOWED');
-    else if (head.hasBody) this.#refuseFraming(call);
-    else {
-      const exchange = this.#exchange(call);
-      if (exchange === null) return;
-      if (verb === Verb.get) this.#handler.stream(exchange);
-      else this.#handler.terminate(exchange);
+    else this.#lead(call, response, method, path, request.getQuery());
+  }
+
+  #lead(call: UwsCall, response: UwsResponse, method: string, path: string, query: string): void {
+    const refuse = (code: ErrorCode, allow?: string): void => this.#refuse(call, code, allow);
+    if (!this.#doors.lead(call, method, path, query, refuse)) return;
+    if (method === 'POST') {
+      call.bodyOpen = true;
+      response.onData(call.onData);
+    } else if (call.head.hasBody) {
+      this.#refuseFraming(call);
+    } else {
+      this.#doors.serve(call, EMPTY, 0);
     }
   }
 
+  /** A WebSocket handshake, whose head is judged as any other. @returns its call; null when it is refused */
+  #upgrade(response: UwsResponse, request: UwsRequest): UwsCall | null {
+    const call = this.#take(response, request, Verb.get);
+    const { head } = call;
+    const { rules } = this.#doors;
+    let code = !head.framingHolds(rules) ? 'GW_FRAMING' : head.strangerCode(rules);
+    if (code === null && !rules.transports.websocket) code = 'GW_NOT_FOUND';
+    if (code === null && head.hasBody) code = 'GW_FRAMING';
+    if (code === null) return call;
+    if (code === 'GW_FRAMING') this.#refuseFraming(call);
+    else this.#refuse(call, code);
+    return null;
+  }
+
   #dispatch(call: UwsCall, bytes: Uint8Array, length: number): void {
-    const exchange = this.#exchange(call);
+    if (call.target !== null) {
+      this.#doors.serve(call, bytes, length);
+      return;
+    }
+    const exchange = this.#doors.exchange(call);
     if (exchange !== null) this.#handler.request(exchange, bytes, length);
   }
 
@@ -229,23 +272,9 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     });
   }
 
-  #refuse(call: UwsCall, code: ErrorCode): void {
+  #refuse(call: UwsCall, code: ErrorCode, allow?: string): void {
     call.closing = true;
-    const exchange = this.#exchange(call);
-    if (exchange !== null) this.#handler.refuse(exchange, code);
-  }
-
-  #exchange(call: UwsCall): Exchange | null {
-    const exchange = this.#table.acquire();
-    if (exchange === null) {
-      call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
-      return null;
-    }
-    call.head.fill(exchange, this.#rules, call.verb, call.startedAt);
-    exchange.peer = call;
-    exchange.reply = call;
-    call.exchange = exchange;
-    return exchange;
+    this.#doors.refuse(call, code, allow);
   }
 
   #preflight(call: UwsCall, asked: string): void {
@@ -270,7 +299,9 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
   }
 
   #cutSlow(): void {
-    const before = performance.now() - this.#rules.slowClientMs;
+    const { slowClientMs } = this.#doors.rules;
+    const before = performance.now() - slowClientMs;
+    this.#webSockets.cutSlow(slowClientMs);
     for (const call of this.#watched) {
       if (!call.blocked) this.#watched.delete(call);
       else if (call.progressAt < before) call.response?.close();

@@ -1,0 +1,186 @@
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import type { ErrorCode } from '../../errors.js';
+import type { Bytes, Count, Milliseconds } from '../../units.js';
+import { Framing } from '../exchange.js';
+import type { ExchangeTable } from '../exchanges.js';
+import { OVERLOADED, OVERLOADED_HEAD } from './answers.js';
+import { ClientConnection, CloseCode, type ConnectionWire } from './connection.js';
+import type { FrontHandler } from './handler.js';
+import type { NodeCall } from './node-call.js';
+import { withoutUpgrade } from './node-upgrade.js';
+import type { AcceptRules } from './rules.js';
+import { askToOpen, handshakeCode, offersMcp, SUB_PROTOCOL } from './websocket.js';
+
+export interface NodeWebSocketsOptions {
+  readonly server: Server;
+  readonly table: ExchangeTable;
+  readonly handler: FrontHandler;
+  rules(): AcceptRules;
+  /** Judges the head of a handshake as that of any request. @returns null when it is refused */
+  upgrade(request: IncomingMessage, response: ServerResponse): NodeCall | null;
+  refuse(call: NodeCall, code: ErrorCode): void;
+}
+
+/** One WebSocket. */
+class NodeWire implements ConnectionWire {
+  readonly framing = Framing.message;
+  connection: ClientConnection | null = null;
+  /** It has answered the last ping, or sent something since. */
+  isAlive = true;
+  lastHeard = performance.now();
+  readonly socket: WebSocket;
+  readonly #address: string;
+
+  constructor(socket: WebSocket, address: string) {
+    this.socket = socket;
+    this.#address = address;
+  }
+
+  send(bytes: Uint8Array, start: number, end: number): void {
+    this.socket.send(Buffer.from(bytes.subarray(start, end)), { binary: false }, this.#sent);
+  }
+
+  buffered(): Bytes {
+    return this.socket.bufferedAmount;
+  }
+
+  remoteAddress(): string {
+    return this.#address;
+  }
+
+  close(code: number): void {
+    if (code === CloseCode.busy) this.socket.terminate();
+    else this.socket.close(code);
+    this.connection?.closed();
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (this.socket.isPaused) this.socket.resume();
+  }
+
+  readonly #sent = (): void => {
+    if (this.socket.bufferedAmount === 0) this.connection?.drained();
+  };
+}
+
+/** The WebSocket door on node:http: `/ws`. */
+export class NodeWebSockets {
+  readonly #options: NodeWebSocketsOptions;
+  readonly #wires = new Set<NodeWire>();
+
+  constructor(options: NodeWebSocketsOptions) {
+    this.#options = options;
+    options.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      socket.on('error', ignore);
+      if (isHandshake(request)) this.#upgrade(request, socket, head);
+      // Offers of other protocols (HTTP/2) may be ignored, and are (RFC 9110 section 7.8).
+      else withoutUpgrade(options.server, request, socket, head);
+    });
+  }
+
+  /** WebSockets open now. */
+  get size(): Count {
+    return this.#wires.size;
+  }
+
+  /** Tells all clients that the gateway goes away. */
+  close(): void {
+    for (const wire of [...this.#wires]) wire.close(CloseCode.goingAway);
+  }
+
+  /** Cuts clients that take nothing for so long, and those that answer no ping; pings the quiet ones. */
+  cutSlow(slowClientMs: Milliseconds): void {
+    const now = performance.now();
+    const { keepAliveMs } = this.#options.rules();
+    for (const wire of [...this.#wires]) {
+      const isQuiet = keepAliveMs > 0 && now - wire.lastHeard > keepAliveMs;
+      if (wire.connection?.stuck(now, slowClientMs) === true || (isQuiet && !wire.isAlive)) {
+        wire.close(CloseCode.busy);
+      } else if (isQuiet) {
+        wire.isAlive = false;
+        wire.lastHeard = now;
+        wire.socket.ping();
+      }
+    }
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // The refusals of a handshake are ordinary answers.
+    const response = new ServerResponse(request);
+    response.assignSocket(request.socket);
+    const call = this.#options.upgrade(request, response);
+    if (call === null) return;
+    call.closing = true;
+    const { handler, rules, table } = this.#options;
+    const protocols = textOf(request, 'sec-websocket-protocol');
+    const code = handshakeCode({
+      upgrade: textOf(request, 'upgrade'),
+      version: textOf(request, 'sec-websocket-version'),
+      protocols,
+    });
+    if (code !== null) {
+      this.#options.refuse(call, code);
+      return;
+    }
+    const exchange = table.acquire();
+    if (exchange === null) {
+      call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
+      return;
+    }
+    askToOpen(call, exchange, rules(), handler, ({ token, remoteAddress }) => {
+      call.upgraded();
+      const server = new WebSocketServer({
+        noServer: true,
+        clientTracking: false,
+        maxPayload: rules().maxBodyBytes,
+        perMessageDeflate: false,
+        handleProtocols: () => (offersMcp(protocols) ? SUB_PROTOCOL : false),
+      });
+      server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, token, remoteAddress));
+    });
+  }
+
+  #open(socket: WebSocket, token: string, remoteAddress: string): void {
+    const { handler, table, rules } = this.#options;
+    const wire = new NodeWire(socket, remoteAddress);
+    const connection = new ClientConnection({ wire, handler, table, limits: rules(), token });
+    wire.connection = connection;
+    this.#wires.add(wire);
+    socket.on('message', (data: Buffer, isBinary: boolean) => {
+      heard(wire);
+      if (isBinary) wire.close(CloseCode.notText);
+      else connection.receive(data, data.byteLength);
+    });
+    socket.on('pong', () => heard(wire));
+    socket.on('ping', () => heard(wire));
+    // `close` follows.
+    socket.on('error', ignore);
+    socket.on('close', () => {
+      this.#wires.delete(wire);
+      connection.closed();
+    });
+  }
+}
+
+function heard(wire: NodeWire): void {
+  wire.isAlive = true;
+  wire.lastHeard = performance.now();
+}
+
+function isHandshake(request: IncomingMessage): boolean {
+  const path = (request.url ?? '').split('?', 1)[0];
+  return request.method === 'GET' && path === '/ws' && textOf(request, 'upgrade').toLowerCase() === 'websocket';
+}
+
+function textOf(request: IncomingMessage, name: string): string {
+  const value = request.headers[name];
+  return typeof value === 'string' ? value : '';
+}
+
+function ignore(): void {}

@@ -1,0 +1,48 @@
+/** What both front ends agree on about WebSockets (RFC 6455; MCP has no binding of its own). */
+import type { ErrorCode } from '../../errors.js';
+import { Accepts, type ClientLink, type Exchange } from '../exchange.js';
+import type { HttpCall } from './doors.js';
+import type { FrontHandler } from './handler.js';
+import { Opening } from './opening.js';
+import type { AcceptRules } from './rules.js';
+
+/** The sub-protocol of MCP over WebSocket. */
+export const SUB_PROTOCOL = 'mcp';
+
+/** Parts of a handshake that {@link handshakeCode} looks at; empty = not sent. */
+export interface Handshake {
+  readonly upgrade: string;
+  readonly version: string;
+  readonly protocols: string;
+}
+
+/** What speaks against a handshake, null = nothing. A client without any sub-protocol is served too. */
+export function handshakeCode({ upgrade, version, protocols }: Handshake): ErrorCode | null {
+  const isWebSocket = upgrade.toLowerCase() === 'websocket' && version === '13';
+  return isWebSocket && (protocols === '' || offersMcp(protocols)) ? null : 'GW_WEBSOCKET_HANDSHAKE';
+}
+
+/** Whether `Sec-WebSocket-Protocol` of a client names `mcp`. */
+export function offersMcp(protocols: string): boolean {
+  return protocols.split(',', 100).some((protocol) => protocol.trim() === SUB_PROTOCOL);
+}
+
+/** What stands for a connection while it is not known whether there will be one. */
+const NOBODY: ClientLink = Object.freeze({ subject: null });
+
+/** Asks the policy whether the client of a handshake may come in; `open` is called when it may. */
+export function askToOpen(
+  call: HttpCall,
+  exchange: Exchange,
+  rules: AcceptRules,
+  handler: FrontHandler,
+  open: (exchange: Exchange) => void,
+): void {
+  call.head.fill(exchange, rules, call.verb, call.startedAt);
+  exchange.accepts = Accepts.json | Accepts.sse;
+  exchange.sessionId = '';
+  exchange.versionHeader = '';
+  exchange.link = NOBODY;
+  exchange.reply = new Opening(call, exchange, handler, open);
+  handler.stream(exchange);
+}
