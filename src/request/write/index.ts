@@ -267,7 +267,7 @@ export class WriteStage {
       head = [...JSON_HEAD, 'www-authenticate', challenge(reason, '', this.#options.resourceMetadata())];
     } else if (code === 'GW_METHOD_NOT_ALLOWED') {
       // A GET or DELETE is refused only to modern clients, which have nothing but POST.
-      const allowed = exchange.verb === Verb.post ? 'POST, GET, DELETE' : 'POST';
+      const allowed = exchange.detail || (exchange.verb === Verb.post ? 'POST, GET, DELETE' : 'POST');
       head = [...JSON_HEAD, 'allow', allowed];
     } else if (code === 'GW_OVERLOADED' || code === 'GW_DRAINING' || code === 'GW_AUTH_UNAVAILABLE') {
       head = [...JSON_HEAD, 'retry-after', '1'];
