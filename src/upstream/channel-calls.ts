@@ -47,6 +47,11 @@ export class ChannelCalls {
     this.#abandonedUntil = performance.now() + ABANDONED_MS;
   }
 
+  /** Whether no call that was taken back can be meant any more by what the server asks. */
+  get quiet(): boolean {
+    return performance.now() >= this.#abandonedUntil;
+  }
+
   /** The channel is over, and with it whatever was going on. */
   clear(): void {
     this.active = 0;
@@ -77,7 +82,7 @@ export class ChannelCalls {
    * @param oneClient all calls of the channel are of one client
    */
   asking(oneClient: boolean): Exchange | null {
-    if (this.active !== 1 || performance.now() < this.#abandonedUntil) return null;
+    if (this.active !== 1 || !this.quiet) return null;
     return oneClient || this.#ownership.exclusive() ? this.#one() : null;
   }
 

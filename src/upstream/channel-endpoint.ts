@@ -329,6 +329,10 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
   }
 
   /** The call that a question of the server belongs to, null when it cannot be told. */
+  override get settled(): boolean {
+    return this.#calls.quiet;
+  }
+
   #asking(): Exchange | null {
     return this.#calls.asking(this.profile.exclusive || this.profile.owner !== null);
   }

@@ -173,6 +173,11 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   /** Members of /stats that only this transport has. */
   abstract details(): Record<string, unknown>;
 
+  /** Whether nothing can be said here any more about a call that is over; where it can, a question has no certain owner. */
+  get settled(): boolean {
+    return true;
+  }
+
   /** Whether a call of this exchange is in flight here. */
   holds(exchange: Exchange): boolean {
     return exchange.upstream === this;

@@ -377,7 +377,10 @@ function lentMask(capabilities: number): number {
 /** A lane of the group that can take one more call. */
 function free(group: LaneGroup | undefined): Lane | null {
   if (group === undefined) return null;
-  for (const lane of group.lanes) if (!group.exclusive || lane.endpoint.inFlight === 0) return lane;
+  for (const lane of group.lanes) {
+    // A lane whose last call was taken back rests until the server has certainly forgotten it.
+    if (!group.exclusive || (lane.endpoint.inFlight === 0 && lane.endpoint.settled)) return lane;
+  }
   return null;
 }
 

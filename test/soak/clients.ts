@@ -113,7 +113,7 @@ async function modernAsk(ground: Ground): Promise<void> {
   const [first] = (await modernCall(ground, name, { text: key })).slice(-1);
   const { resultType, inputRequests, requestState } = first?.result ?? {};
   if (resultType !== 'input_required') {
-    judge(ground, 'modern ask', first, 'a question');
+    judge(ground, `modern ask ${name}`, first, 'a question');
     return;
   }
   const [[question, asked]] = Object.entries(inputRequests) as [[string, Message]];
@@ -179,6 +179,7 @@ async function modernListen(ground: Ground): Promise<void> {
 /** One session: calls, answers to questions, cancellations; ended, or left without a word. */
 async function legacySession(ground: Ground): Promise<void> {
   const session = await openSession(ground.url, { capabilities: ELICITATION });
+  const followed = new Set<string>();
   const calls = 1 + Math.floor(ground.random() * 6);
   for (let call = 0; call < calls && !ground.over(); call += 1) {
     const chance = ground.random();
@@ -192,7 +193,7 @@ async function legacySession(ground: Ground): Promise<void> {
     } else if (chance < 0.8) {
       await legacyAsk(ground, session);
     } else {
-      await legacyFollow(ground, session);
+      await legacyFollow(ground, session, followed);
     }
   }
   if (ground.random() < 0.5) await session.close();
@@ -226,7 +227,7 @@ async function legacyAsk(ground: Ground, session: Session): Promise<void> {
     body: JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params: { name, arguments: { text: key } } }),
   });
   if (!(response.headers.get('content-type') ?? '').startsWith('text/event-stream')) {
-    judge(ground, 'legacy ask', JSON.parse(await response.text()), 'a question');
+    judge(ground, `legacy ask ${name}`, JSON.parse(await response.text()), 'a question');
     return;
   }
   let last: Message;
@@ -242,7 +243,7 @@ async function legacyAsk(ground: Ground, session: Session): Promise<void> {
   judge(ground, 'legacy ask', last, `${key} ${word}`);
 }
 
-async function legacyFollow(ground: Ground, session: Session): Promise<void> {
+async function legacyFollow(ground: Ground, session: Session, followed: Set<string>): Promise<void> {
   const uri = `soak://${pick(ground, ground.servers)}/clock`;
   const { message } = await session.request('resources/subscribe', { uri }, { id: newKey() });
   if (message.error !== undefined) {
@@ -250,11 +251,13 @@ async function legacyFollow(ground: Ground, session: Session): Promise<void> {
     else ground.tally.fault(`subscribe: ${JSON.stringify(message.error)}`);
     return;
   }
+  followed.add(uri);
   ground.tally.count('answered', 'legacy subscribe');
   const response = await fetch(ground.url, { headers: { accept: 'text/event-stream', ...session.headers } });
   if (response.status === 200) {
     await follow(response, 1_000, ({ method, params }) => {
-      if (method === 'notifications/resources/updated' && params.uri !== uri) ground.tally.fault('foreign update');
+      if (method === 'notifications/resources/updated' && !followed.has(params.uri))
+        ground.tally.fault('foreign update');
       else ground.tally.count('notified', `session ${String(method).slice(14)}`);
     });
   } else {
