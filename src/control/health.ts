@@ -17,7 +17,7 @@ export interface EndpointHealth {
   readonly revision: string | null;
   /** `open`: calls are kept from it after repeated failures; `half-open`: one is let through to see. */
   readonly breaker: 'closed' | 'open' | 'half-open';
-  /** Calls in flight. */
+  /** Calls in flight, on lanes of its own clients too. */
   readonly inFlight: Count;
 }
 
@@ -37,7 +37,7 @@ export function upstreamHealth(pool: UpstreamPool, order: readonly number[] | un
     .map((server) => ({
       name: server.name,
       healthy: server.endpoints.some(({ state, breaker }) => state === 'ready' && breaker.state !== 'open'),
-      endpoints: server.endpoints.map((endpoint): EndpointHealth => {
+      endpoints: server.endpoints.map((endpoint, index): EndpointHealth => {
         const greeted = endpoint.handshake !== null;
         return {
           transport: endpoint.transport,
@@ -46,7 +46,7 @@ export function upstreamHealth(pool: UpstreamPool, order: readonly number[] | un
           era: greeted ? (endpoint.era === Era.modern ? 'modern' : 'legacy') : null,
           revision: greeted ? (REVISIONS[endpoint.revision] ?? null) : null,
           breaker: endpoint.breaker.state,
-          inFlight: endpoint.inFlight,
+          inFlight: server.totals(index).inFlight,
         };
       }),
     }));

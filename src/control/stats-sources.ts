@@ -76,17 +76,19 @@ export function statsSources(parts: StatsParts): StatsSources {
 function upstreamStatus(server: UpstreamServer): UpstreamStatus {
   return {
     name: server.name,
-    endpoints: server.endpoints.map(
-      (endpoint): EndpointStatus => ({
+    endpoints: server.endpoints.map((endpoint, index): EndpointStatus => {
+      const { inFlight, lanes, stats } = server.totals(index);
+      return {
         transport: endpoint.transport,
         state: endpoint.state,
         reason: endpoint.reason,
         revision: REVISIONS[endpoint.revision] ?? '',
-        inFlight: endpoint.inFlight,
+        inFlight,
+        lanes,
         breaker: endpoint.breaker.state,
-        restarts: endpoint.stats.restarts,
-        events: { ...endpoint.stats },
-      }),
-    ),
+        restarts: stats.restarts,
+        events: { ...stats },
+      };
+    }),
   };
 }

@@ -204,6 +204,11 @@ function upstreamsOf(metrics: Metrics, state: ObservedState): void {
     'Calls that an endpoint has not answered yet.',
     endpoints.map(({ endpoint, labels }) => ({ labels, value: endpoint.inFlight })),
   );
+  metrics.gauge(
+    'upstream_lanes',
+    'Children or sessions that an endpoint has for clients of its own.',
+    endpoints.map(({ endpoint, labels }) => ({ labels, value: endpoint.lanes ?? 0 })),
+  );
   metrics.counter(
     'upstream_restarts_total',
     'Times that an endpoint was started again.',

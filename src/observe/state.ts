@@ -25,7 +25,10 @@ export interface EndpointStatus {
   readonly reason: string;
   /** Negotiated protocol revision, '' before. */
   readonly revision: string;
+  /** On its lanes too, as all counts here. */
   readonly inFlight: Count;
+  /** Children or sessions of its own clients (`isolation`) besides the shared one. */
+  readonly lanes?: Count;
   /** `none` where there is no breaker. */
   readonly breaker: 'none' | 'closed' | 'open' | 'half-open';
   /** Times the child or connection was started again. */

@@ -2,7 +2,7 @@ import type { ServerSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange.js';
-import type { Milliseconds } from '../units.js';
+import type { Count, Milliseconds } from '../units.js';
 import {
   type Balancer,
   type Breaker,
@@ -13,7 +13,7 @@ import {
 } from './balance.js';
 import { ControlError } from './control.js';
 import { createEndpoint } from './create-endpoint.js';
-import type { BaseEndpoint, EndpointContext, EndpointOwner } from './endpoint.js';
+import type { BaseEndpoint, EndpointContext, EndpointOwner, EndpointStats } from './endpoint.js';
 import { type LaneHost, Lanes } from './lanes.js';
 import { COALESCE_MS, ListReader } from './lists.js';
 import {
@@ -304,7 +304,14 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
     for (const lanes of this.#lanes) lanes.tick(now);
   }
 
-  /** For /stats. Holds no secrets. */
+  /** An endpoint and its lanes together. */
+  totals(index: number): { readonly inFlight: Count; readonly lanes: Count; readonly stats: EndpointStats } {
+    const endpoint = this.endpoints[index]!;
+    const lanes = this.#lanes[index]!;
+    return { inFlight: endpoint.inFlight + lanes.inFlight, lanes: lanes.size, stats: lanes.addTo(endpoint.stats) };
+  }
+
+  /** What is known of it. Holds no secrets. */
   snapshotState(): Record<string, unknown> {
     return {
       name: this.name,
@@ -315,16 +322,16 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
       lanes: this.#lanes.reduce((count, lanes) => count + lanes.size, 0),
       watches: this.#watches.size,
       endpoints: this.endpoints.map((endpoint, index) => ({
+        ...this.totals(index).stats,
         transport: endpoint.transport,
         state: endpoint.state,
         reason: endpoint.reason,
         era: endpoint.era === 1 ? 'modern' : 'legacy',
         revision: endpoint.revision,
         weight: endpoint.weight,
-        inFlight: endpoint.inFlight + this.#lanes[index]!.inFlight,
+        inFlight: this.totals(index).inFlight,
         breaker: endpoint.breaker.state,
         consecutiveFailures: this.health.consecutiveFailures(endpoint.index),
-        ...this.#lanes[index]!.addTo(endpoint.stats),
         ...endpoint.details(),
       })),
     };
