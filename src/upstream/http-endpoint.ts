@@ -427,7 +427,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
       if (this.#stopping) return;
       // A verdict can be out of date: the next attempt looks again.
       if (!this.profile.legacyOnly) this.#era = null;
-      if (this.#config.detect && suggestsSse(error)) {
+      if (this.#config.detect && !this.profile.lazy && suggestsSse(error)) {
         tryOtherTransport(this.#config);
         this.#failQueue();
         this.setState('backoff', 'the upstream does not speak Streamable HTTP');

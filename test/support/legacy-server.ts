@@ -3,6 +3,8 @@
  *
  *     node legacy-server.js stdio
  *     node legacy-server.js http      prints `listening on http://127.0.0.1:PORT/mcp`; one session per client
+ *     node legacy-server.js sse       HTTP with SSE; prints `listening on http://127.0.0.1:PORT/sse`
+ *     node legacy-server.js websocket prints `listening on ws://127.0.0.1:PORT/mcp`
  *
  * Over HTTP, `POST /forget` drops every session, as a restart would.
  */
@@ -10,12 +12,14 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { completable } from '@modelcontextprotocol/sdk/server/completable.js';
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js';
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { z } from 'zod';
 import { record } from './call-journal.js';
 import { CITIES, cityNames, pause, SERVER_INSTRUCTIONS } from './server-content.js';
+import { serveWebSocket } from './websocket-transport.js';
 
 const servers = new Set<McpServer>();
 const added = new Set<string>();
@@ -179,5 +183,32 @@ function serveHttp(): void {
   });
 }
 
+/** One stream, transport and server object per client. */
+function serveSse(): void {
+  const sessions = new Map<string, SSEServerTransport>();
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
+    if (request.method === 'GET' && pathname === '/sse') {
+      const transport = new SSEServerTransport('/messages', response);
+      sessions.set(transport.sessionId, transport);
+      response.on('close', () => sessions.delete(transport.sessionId));
+      await build().connect(transport as Transport);
+      return;
+    }
+    const known = sessions.get(searchParams.get('sessionId') ?? '');
+    if (request.method === 'POST' && pathname === '/messages' && known !== undefined) {
+      await known.handlePostMessage(request, response);
+      return;
+    }
+    response.writeHead(404).end('Not found');
+  };
+  const http = createServer((request, response) => void answer(request, response));
+  http.listen(Number(process.env['PORT'] ?? 0), '127.0.0.1', () => {
+    console.log(`listening on http://127.0.0.1:${(http.address() as { port: number }).port}/sse`);
+  });
+}
+
 if (process.argv[2] === 'stdio') await build().connect(new StdioServerTransport());
 else if (process.argv[2] === 'http') serveHttp();
+else if (process.argv[2] === 'sse') serveSse();
+else if (process.argv[2] === 'websocket') serveWebSocket((transport) => void build().connect(transport as Transport));

@@ -3,6 +3,7 @@
  *
  *     node modern-server.js stdio [dual]
  *     node modern-server.js http [dual]     prints `listening on http://127.0.0.1:PORT/mcp`
+ *     node modern-server.js websocket [dual] prints `listening on ws://127.0.0.1:PORT/mcp`
  *
  * With `dual` it also serves the older revisions; without it refuses them.
  */
@@ -19,6 +20,7 @@ import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import { z } from 'zod';
 import { record } from './call-journal.js';
 import { CITIES, cityNames, pause, SERVER_INSTRUCTIONS } from './server-content.js';
+import { serveWebSocket } from './websocket-transport.js';
 
 /** Tools added while the server runs, by name; a fresh server object is built per request, so they live here. */
 const added = new Set<string>();
@@ -155,19 +157,19 @@ async function work(args: { ms: number; steps: number }, ctx: ServerContext) {
 }
 
 const legacyToo = process.argv[3] === 'dual';
-if (process.argv[2] === 'stdio') {
+if (process.argv[2] === 'stdio' || process.argv[2] === 'websocket') {
   const instances = new Set<McpServer>();
   changed.tools = () => {
     for (const server of instances) server.sendToolListChanged();
   };
-  serveStdio(
-    () => {
-      const server = build();
-      instances.add(server);
-      return server;
-    },
-    { legacy: legacyToo ? 'serve' : 'reject' },
-  );
+  const make = (): McpServer => {
+    const server = build();
+    instances.add(server);
+    return server;
+  };
+  const legacy = legacyToo ? 'serve' : 'reject';
+  if (process.argv[2] === 'stdio') serveStdio(make, { legacy });
+  else serveWebSocket((transport) => void serveStdio(make, { legacy, transport }));
 } else if (process.argv[2] === 'http') {
   const handler = createMcpHandler(build, { legacy: legacyToo ? 'stateless' : 'reject' });
   changed.tools = () => handler.notify.toolsChanged();

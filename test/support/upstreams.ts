@@ -41,6 +41,15 @@ export async function everythingHttp(scope: TestScope): Promise<UrlEntry & { pro
   return { url: `http://127.0.0.1:${port}/mcp`, process: running };
 }
 
+/** The reference server with everything in it, over HTTP with SSE. */
+export async function everythingSse(scope: TestScope): Promise<UrlEntry & { process: RunningProcess }> {
+  const port = await freePort();
+  const file = commandFile('@modelcontextprotocol/server-everything');
+  const running = startProcess(scope, process.execPath, [file, 'sse'], { env: { PORT: String(port) } });
+  await running.waitForLine(/running on port \d+/);
+  return { url: `http://127.0.0.1:${port}/sse`, process: running };
+}
+
 /** The reference file server, confined to `folder`. */
 export function filesystemServer(folder: string): StdioEntry {
   return { command: process.execPath, args: [commandFile('@modelcontextprotocol/server-filesystem'), folder] };
@@ -95,17 +104,27 @@ export async function countingStdio(
 }
 
 /** The test server of a protocol family over Streamable HTTP on an ephemeral port. */
-export async function countingHttp(
+export function countingHttp(
   scope: TestScope,
   family: 'modern' | 'legacy',
   options: { dual?: boolean } = {},
 ): Promise<CountingHttpServer> {
+  return countingUrl(scope, family, 'http', options);
+}
+
+/** The test server of a protocol family behind a URL; `sse` is legacy only. */
+export async function countingUrl(
+  scope: TestScope,
+  family: 'modern' | 'legacy',
+  transport: 'http' | 'sse' | 'websocket',
+  options: { dual?: boolean } = {},
+): Promise<CountingHttpServer> {
   const { journal, calls } = await newJournal(scope);
-  const args = [testServer(family), 'http', ...(options.dual ? ['dual'] : [])];
+  const args = [testServer(family), transport, ...(options.dual ? ['dual'] : [])];
   const start = async (port: number) => {
     const env = { PORT: String(port), [JOURNAL_VARIABLE]: journal };
     const running = startProcess(scope, process.execPath, args, { env });
-    const [, url, bound] = await running.waitForLine(/^listening on (http:\/\/127\.0\.0\.1:(\d+)\/mcp)/);
+    const [, url, bound] = await running.waitForLine(/^listening on ((?:http|ws):\/\/127\.0\.0\.1:(\d+)\/\w+)/);
     return { running, url: url as string, port: Number(bound) };
   };
   let current = await start(0);
