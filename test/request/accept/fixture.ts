@@ -142,7 +142,9 @@ export async function openTestFront(
       terminate: (exchange) => take('terminate', exchange, Buffer.alloc(0)),
       refuse: (exchange, code) => {
         refused.push(code);
-        const body = Buffer.from(JSON.stringify({ code }));
+        const { rpc, sentence } = ERRORS[code];
+        const body = Buffer.from(JSON.stringify({ code, error: { code: rpc, message: sentence } }));
+        exchange.error = code;
         exchange.reply!.send(ERRORS[code].status, JSON_HEAD, body, 0, body.byteLength);
         table.release(exchange);
       },
