@@ -119,6 +119,7 @@ export class Dialogue {
       limits,
       requests: this.requests,
       scan: (bytes, length, spans) => decoder.scan(bytes, length, spans, UPSTREAM_DEPTH) === ScanStatus.ok,
+      renewed: (exchange) => streams.log.renewed(exchange),
       again: (exchange, bytes, length) => stages().again(exchange, bytes, length),
       fail: (exchange, code) => stages().fail(exchange, code),
       unanswerable: (exchange, code, sentence) => stages().unanswerable(exchange, code, sentence),

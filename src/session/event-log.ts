@@ -52,6 +52,7 @@ interface SessionEvents {
 
 interface Stream extends LoggedStream {
   readonly session: SessionEvents;
+  generation: number;
   next: number;
   evicted: number;
   ended: boolean;
@@ -149,6 +150,12 @@ export class EventLog implements StreamLog {
   keepShared(stream: number, message: Uint8Array): Uint8Array | null {
     const known = this.#streams.get(stream);
     return known === undefined ? null : this.#add(known, message);
+  }
+
+  /** The call of a stream goes on under another generation of its exchange. */
+  renewed(exchange: Exchange): void {
+    const stream = this.#streams.get(exchange.eventStream);
+    if (stream !== undefined) stream.generation = exchange.generation;
   }
 
   closed(exchange: Exchange): void {

@@ -29,6 +29,8 @@ export interface InputRoundsOptions {
   readonly requests: Pick<ServerRequests, 'ask' | 'over'>;
   /** Scans a message into `spans`; false = it cannot be sent. */
   scan(bytes: Uint8Array, length: number, spans: Int32Array): boolean;
+  /** The exchange of a call has another generation. */
+  renewed(exchange: Exchange): void;
   /** Sends a call once more, to the server it was sent to; `bytes` is the client's message with what the round added. */
   again(exchange: Exchange, bytes: Uint8Array, length: number): void;
   fail(exchange: Exchange, code: ErrorCode): void;
@@ -196,6 +198,7 @@ export class InputRounds {
     // Every attempt has an id of its own upstream, and ids are made of the generation. Nothing else knows this one now.
     exchange.generation = (exchange.generation + 1) & 0x7fffffff;
     rounds.generation = exchange.generation;
+    this.#options.renewed(exchange);
     this.#options.again(exchange, message, message.length);
   }
 }

@@ -125,6 +125,7 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     limits: all,
     requests,
     scan,
+    renewed: () => {},
     again: (exchange, bytes, length) => {
       exchange.phase = 3;
       again.push(Buffer.from(bytes.subarray(0, length)).toString());
