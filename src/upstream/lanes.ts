@@ -4,16 +4,16 @@
  */
 import type { ServerSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
-import { ASKABLE, Capability } from '../protocol/client-capabilities.js';
+import { Capability } from '../protocol/client-capabilities.js';
 import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange.js';
-import { VerdictWord } from '../shared/records.js';
 import type { Count, Milliseconds } from '../units.js';
 import { BackOff } from './back-off.js';
 import { type Breaker, ConsecutiveFailureBreaker, type HealthBoard } from './balance.js';
 import { controlMessage } from './control.js';
 import type { BaseEndpoint, EndpointOwner, EndpointStats } from './endpoint.js';
 import { laneClient } from './lane-client.js';
+import { type LaneGroup, LaneGroups } from './lane-groups.js';
 import type { LaneClient, LaneProfile } from './types.js';
 import { Watches } from './watches.js';
 
@@ -38,7 +38,7 @@ export interface LaneHost {
 
 interface Lane {
   readonly endpoint: BaseEndpoint;
-  readonly group: LaneGroup;
+  readonly group: LaneGroup<Lane>;
   readonly watches: Watches;
   /** `performance.now()` of its last use. */
   usedAt: Milliseconds;
@@ -46,22 +46,11 @@ interface Lane {
   retired: boolean;
 }
 
-/** Lanes that are as good as one another for a client. */
-interface LaneGroup {
-  readonly sessionId: string;
-  readonly subject: Int32Array;
-  readonly mask: number;
-  readonly exclusive: boolean;
-  readonly lanes: Lane[];
-}
-
 /** The lanes of one endpoint. See the file comment. */
 export class Lanes implements EndpointOwner {
   readonly #host: LaneHost;
   readonly #baseOf: () => BaseEndpoint;
-  readonly #bySession = new Map<string, LaneGroup>();
-  /** By a number made of subject and mask; a list because two may have the same. */
-  readonly #byPrincipal = new Map<number, LaneGroup[]>();
+  readonly #groups: LaneGroups<Lane>;
   readonly #lanes = new Map<BaseEndpoint, Lane>();
   readonly #stopping = new Set<Promise<void>>();
   readonly #backOff = new BackOff(100, MAX_PAUSE_MS);
@@ -75,6 +64,10 @@ export class Lanes implements EndpointOwner {
   constructor(host: LaneHost, base: () => BaseEndpoint) {
     this.#host = host;
     this.#baseOf = base;
+    this.#groups = new LaneGroups({
+      isolation: () => this.config.isolation,
+      streams: () => this.#base.transport === 'http',
+    });
     // Nothing has been counted yet.
     this.#past = { ...base().stats };
   }
@@ -118,7 +111,7 @@ export class Lanes implements EndpointOwner {
   /** A lane of this client that can take the call as it is; null = none yet. Servers that all clients share have none. */
   existing(exchange: Exchange): BaseEndpoint | null {
     if (this.#lanes.size === 0 || this.config.isolation === 'shared') return null;
-    const lane = free(this.#groupOf(exchange));
+    const lane = free(this.#groups.of(exchange));
     if (lane === null || !this.#mayUse(lane)) return null;
     lane.usedAt = exchange.startedAt;
     return lane.endpoint;
@@ -128,12 +121,12 @@ export class Lanes implements EndpointOwner {
   take(exchange: Exchange): BaseEndpoint | null {
     const { isolation } = this.config;
     if (isolation === 'shared' && exchange.capabilities <= 0) return this.#base;
-    const found = free(this.#groupOf(exchange));
+    const found = free(this.#groups.of(exchange));
     if (found !== null) {
       found.usedAt = exchange.startedAt;
       return found.endpoint;
     }
-    const lane = this.#add(this.#groupFor(laneClient(exchange)), exchange.startedAt);
+    const lane = this.#add(laneClient(exchange), exchange.startedAt);
     // Shared by all: without a lane nothing can be asked, but the call can be made.
     if (lane === null) return isolation === 'shared' ? this.#base : null;
     return lane.endpoint;
@@ -147,22 +140,22 @@ export class Lanes implements EndpointOwner {
   /** What is followed on the lane of this client; made if need be. Null = there is none, or can be none at the moment. */
   watchesOf(client: LaneClient, make: boolean): Watches | null {
     // A lane that is lent to one call at a time is no place to stay: subscriptions have one that declares nothing.
-    const follower = this.#lends(client) ? { ...client, capabilities: 0 } : client;
-    const group = this.#groupFor(follower);
-    const lane = group.lanes[0] ?? (make ? this.#add(group, performance.now()) : null);
-    if (lane === null) this.#forgetIfEmpty(group);
+    const follower = this.#groups.lends(client) ? { ...client, capabilities: 0 } : client;
+    const group = this.#groups.for(follower);
+    const lane = group.lanes[0] ?? (make ? this.#add(follower, performance.now()) : null);
+    this.#groups.forgetIfEmpty(group);
     return lane?.watches ?? null;
   }
 
   /** A legacy session is over. */
   sessionEnded(sessionId: string): void {
-    const group = this.#bySession.get(sessionId);
+    const group = this.#groups.ofSession(sessionId);
     if (group !== undefined) for (const lane of [...group.lanes]) this.#retire(lane);
   }
 
   /** The roots of a legacy session's client changed. */
   rootsChanged(sessionId: string): void {
-    for (const { endpoint } of this.#bySession.get(sessionId)?.lanes ?? []) {
+    for (const { endpoint } of this.#groups.ofSession(sessionId)?.lanes ?? []) {
       if ((endpoint.profile.capabilities & Capability.rootsListChanged) === 0 || endpoint.state !== 'ready') continue;
       endpoint.reply(controlMessage(null, 'notifications/roots/list_changed', null, false));
     }
@@ -234,62 +227,9 @@ export class Lanes implements EndpointOwner {
     this.#host.taskChanged(endpoint, taskId, bytes, length);
   }
 
-  /** The group of a call's client if there is one; without allocation. */
-  #groupOf(exchange: Exchange): LaneGroup | undefined {
-    const { isolation } = this.config;
-    const { session, verdict } = exchange;
-    if (isolation === 'session' && session !== null) return this.#bySession.get(session.id);
-    const mask = lentMask(exchange.capabilities);
-    const own = isolation !== 'shared';
-    const key = own ? verdict[VerdictWord.subject0]! ^ mask : mask;
-    const groups = this.#byPrincipal.get(key);
-    if (groups === undefined) return undefined;
-    for (const group of groups) {
-      if (group.mask === mask && (!own || sameSubject(group.subject, verdict, VerdictWord.subject0))) return group;
-    }
-    return undefined;
-  }
-
-  /**
-   * Whether lanes of this client serve one call at a time. Over Streamable HTTP a question comes on the stream of its
-   * call, and a session has its lane for itself; elsewhere only one call may be meant.
-   */
-  #lends({ sessionId, capabilities }: LaneClient): boolean {
-    const { isolation } = this.config;
-    if (isolation === 'shared' || (isolation === 'session' && sessionId !== '')) return false;
-    return (capabilities & ASKABLE) !== 0 && this.#base.transport !== 'http';
-  }
-
-  #groupFor(client: LaneClient): LaneGroup {
-    const { isolation } = this.config;
-    const sessionId = isolation === 'session' ? client.sessionId : '';
-    const mask = sessionId === '' ? lentMask(client.capabilities) : client.capabilities;
-    if (sessionId !== '') {
-      const known = this.#bySession.get(sessionId);
-      if (known !== undefined) return known;
-      const group: LaneGroup = { sessionId, subject: client.subject, mask, exclusive: false, lanes: [] };
-      this.#bySession.set(sessionId, group);
-      return group;
-    }
-    const subject = isolation === 'shared' ? new Int32Array(4) : client.subject;
-    const key = subject[0]! ^ mask;
-    let groups = this.#byPrincipal.get(key);
-    if (groups === undefined) {
-      groups = [];
-      this.#byPrincipal.set(key, groups);
-    }
-    const known = groups.find((group) => group.mask === mask && sameSubject(group.subject, subject, 0));
-    if (known !== undefined) return known;
-    const group: LaneGroup = { sessionId, subject, mask, exclusive: this.#lends(client), lanes: [] };
-    groups.push(group);
-    return group;
-  }
-
-  #add(group: LaneGroup, now: Milliseconds): Lane | null {
-    if (this.#stopped || now < this.#pausedUntil || !this.#makeRoom()) {
-      this.#forgetIfEmpty(group);
-      return null;
-    }
+  #add(client: LaneClient, now: Milliseconds): Lane | null {
+    if (this.#stopped || now < this.#pausedUntil || !this.#makeRoom()) return null;
+    const group = this.#groups.for(client);
     const profile: LaneProfile = {
       capabilities: group.mask,
       owner: this.config.isolation === 'shared' ? null : { sessionId: group.sessionId, subject: group.subject },
@@ -336,7 +276,7 @@ export class Lanes implements EndpointOwner {
       lane.retired = true;
       const { group } = lane;
       group.lanes.splice(group.lanes.indexOf(lane), 1);
-      this.#forgetIfEmpty(group);
+      this.#groups.forgetIfEmpty(group);
       lane.watches.close();
     }
     if (lane.endpoint.inFlight === 0) this.#end(lane);
@@ -353,29 +293,10 @@ export class Lanes implements EndpointOwner {
       .finally(() => this.#stopping.delete(gone));
     this.#stopping.add(gone);
   }
-
-  #forgetIfEmpty(group: LaneGroup): void {
-    if (group.lanes.length > 0) return;
-    if (group.sessionId !== '') {
-      this.#bySession.delete(group.sessionId);
-      return;
-    }
-    const key = group.subject[0]! ^ group.mask;
-    const groups = this.#byPrincipal.get(key);
-    if (groups === undefined) return;
-    const at = groups.indexOf(group);
-    if (at >= 0) groups.splice(at, 1);
-    if (groups.length === 0) this.#byPrincipal.delete(key);
-  }
-}
-
-/** What is declared on a lane of many sessions: a change of the roots of one of them would be no news for the others. */
-function lentMask(capabilities: number): number {
-  return Math.max(0, capabilities) & ~Capability.rootsListChanged;
 }
 
 /** A lane of the group that can take one more call. */
-function free(group: LaneGroup | undefined): Lane | null {
+function free(group: LaneGroup<Lane> | undefined): Lane | null {
   if (group === undefined) return null;
   for (const lane of group.lanes) {
     // A lane whose last call was taken back rests until the server has certainly forgotten it.
@@ -386,15 +307,6 @@ function free(group: LaneGroup | undefined): Lane | null {
 
 function idle(lane: Lane): boolean {
   return lane.endpoint.inFlight === 0 && lane.watches.size === 0;
-}
-
-function sameSubject(subject: Int32Array, words: Int32Array, at: number): boolean {
-  return (
-    subject[0] === words[at] &&
-    subject[1] === words[at + 1] &&
-    subject[2] === words[at + 2] &&
-    subject[3] === words[at + 3]
-  );
 }
 
 function add(stats: EndpointStats, more: EndpointStats): void {
