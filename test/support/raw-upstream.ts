@@ -66,12 +66,18 @@ export const RAW_TOOLS = [
 
 /**
  * Starts an upstream on an ephemeral port. It answers handshakes and lists properly in the chosen family;
- * everything else goes to `script`.
+ * everything else goes to `script`. GET is answered 405 unless `streams` is given.
  */
 export async function rawUpstream(
   scope: TestScope,
   script: Script,
-  options: { family?: 'legacy' | 'modern'; port?: number; tools?: readonly object[]; capabilities?: object } = {},
+  options: {
+    family?: 'legacy' | 'modern';
+    port?: number;
+    tools?: readonly object[];
+    capabilities?: object;
+    streams?: Script;
+  } = {},
 ): Promise<RawUpstream> {
   const family = options.family ?? 'legacy';
   const offer = { tools: options.tools ?? RAW_TOOLS, capabilities: { tools: {}, ...options.capabilities } };
@@ -101,7 +107,8 @@ export async function rawUpstream(
     };
     requests.push(request);
     const answer = makeAnswer(request, response);
-    if (!handshake(family, offer, request, answer)) await current(request, answer);
+    if (request.method === 'GET' && options.streams !== undefined) await options.streams(request, answer);
+    else if (!handshake(family, offer, request, answer)) await current(request, answer);
   });
   server.on('connection', (socket) => {
     connections += 1;

@@ -141,3 +141,11 @@ export async function countingUrl(
     },
   };
 }
+
+/** A legacy server whose clients poll for the answers to their calls. */
+export async function pollingServer(scope: TestScope): Promise<UrlEntry> {
+  const file = fileURLToPath(new URL('./polling-server.js', import.meta.url));
+  const running = startProcess(scope, process.execPath, [file]);
+  const [, url] = await running.waitForLine(/^listening on (http:\S+)/);
+  return { url: url as string };
+}
