@@ -99,7 +99,7 @@ function serverOf(
 
 /** What stands on a command line is meant as it is: variables are the shell's. */
 function literal(text: string): string {
-  return text.replaceAll('${', '$${');
+  return text.replaceAll('${', () => '$${');
 }
 
 function pair(flag: string, text: string, separator: string): [string, string] {

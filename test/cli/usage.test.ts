@@ -11,11 +11,11 @@ for (const args of [['--help'], ['-h'], ['help']]) {
   test(`${args.join(' ')} lists the commands with examples`, async (t) => {
     const { code, stdout, stderr } = await runCli(t, args);
     assert.deepEqual([code, stderr], [0, '']);
-    for (const word of ['start', 'init', 'validate', 'Examples:']) assert.ok(stdout.includes(word), word);
+    for (const word of ['start', 'proxy', 'init', 'validate', 'Examples:']) assert.ok(stdout.includes(word), word);
   });
 }
 
-for (const command of ['start', 'init', 'validate']) {
+for (const command of ['start', 'proxy', 'init', 'validate']) {
   test(`${command} --help shows usage and examples and does nothing else`, async (t) => {
     const { code, stdout, stderr } = await runCli(t, [command, '--help']);
     assert.deepEqual([code, stderr], [0, '']);
@@ -44,6 +44,19 @@ const FAULTS: readonly [args: string[], sentence: string][] = [
   [['start', 'a.json', 'b.json'], 'give one configuration file'],
   [['start', '--config', 'a.json', 'b.json'], 'give one configuration file'],
   [['start', '--demo', 'a.json'], '--demo and a configuration file contradict each other'],
+  [['start', '--no-http'], '--no-http leaves no way in; add --stdio'],
+  [['start', '--stdio', '--no-http', '--port', '1'], '--no-http and --port contradict each other'],
+  [['proxy'], 'name the server: switchyard proxy URL, or switchyard proxy -- COMMAND'],
+  [['proxy', 'http://a/', '--', 'b'], 'give a URL or a program, not both'],
+  [['proxy', 'npx', 'server'], 'give one URL; a program and its arguments stand behind --'],
+  [['proxy', 'http://a/', '--port', '1'], '--port and --host need --transport http or sse'],
+  [['proxy', 'http://a/', '--transport', 'pipe'], '--transport must be one of stdio, http, sse'],
+  [['proxy', 'http://a/', '--transport-type', 'pipe'], '--transport-type must be one of http, sse, websocket'],
+  [['proxy', 'http://a/', '--env', 'A=1'], '--env is for a program'],
+  [['proxy', '--header', 'a: b', '--', 'x'], '--header is for a URL'],
+  [['proxy', 'http://a/', '--header', 'secret'], "--header needs the form 'NAME: VALUE'"],
+  [['proxy', '--env', 'secret', '--', 'x'], '--env needs the form NAME=VALUE'],
+  [['proxy', 'http://a/', '--bearer-env', 'NOT_SET'], '--bearer-env: the environment variable NOT_SET is not set'],
   [['validate'], 'name the configuration file: switchyard validate FILE'],
   [['init', 'a.json', 'b.json'], 'give one configuration file'],
 ];

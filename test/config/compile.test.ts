@@ -19,6 +19,7 @@ test('an empty configuration has the documented defaults', () => {
     name: 'switchyard',
     host: '127.0.0.1',
     port: 8000,
+    listens: true,
     admin: { host: '127.0.0.1', port: 9090 },
     frontEnd: 'auto',
     allowedHosts: [],
@@ -42,7 +43,7 @@ test('an empty configuration has the documented defaults', () => {
       maxDepth: 64,
       maxBatch: 50,
       maxInFlight: 16_384,
-      maxResponseBytes: 32 * MIB,
+      maxResponseBytes: 256 * MIB,
       maxLineBytes: 10 * MIB,
       maxPipeBytes: 16 * MIB,
       maxClientBufferBytes: MIB,
@@ -58,6 +59,15 @@ test('an empty configuration has the documented defaults', () => {
       workerHangMs: 2_000,
       ringBytes: 4 * MIB,
       decideMs: 10_000,
+      maxServerRequests: 10_000,
+      answerMs: 600_000,
+      maxInputRounds: 8,
+      maxParked: 1_000,
+      maxParkedPerPrincipal: 100,
+      parkMs: 300_000,
+      maxHeldBytes: MIB,
+      keepAliveMs: 15_000,
+      maxSubscriptions: 1_000,
     },
     catalog: {
       separator: '__',
@@ -78,6 +88,24 @@ test('an empty configuration has the documented defaults', () => {
     transports: { sse: true, websocket: true, rest: true },
     log: { level: 'info', format: 'auto', access: false },
   });
+});
+
+test('a gateway may have no port', () => {
+  const { listens, port } = snapshotOfObject({ port: false, host: '0.0.0.0' });
+  assert.deepEqual([listens, port], [false, 0]);
+  assert.equal(snapshotOfObject({ port: 5 }, {}, { overrides: { port: false } }).listens, false);
+});
+
+test('every transport of an upstream has its endpoint', () => {
+  const transportOf = (entry: object): unknown => {
+    const endpoint = firstEndpoint(entry);
+    return [endpoint?.transport, endpoint?.transport === 'stdio' ? null : endpoint?.detect];
+  };
+  assert.deepEqual(transportOf({ command: 'x' }), ['stdio', null]);
+  assert.deepEqual(transportOf({ url: 'http://x/mcp' }), ['http', true]);
+  assert.deepEqual(transportOf({ url: 'http://x/mcp', type: 'http' }), ['http', false]);
+  assert.deepEqual(transportOf({ url: 'http://x/sse', type: 'sse' }), ['sse', false]);
+  assert.deepEqual(transportOf({ url: 'wss://x/' }), ['websocket', false]);
 });
 
 test('a snapshot is frozen through and through, and crosses threads', () => {

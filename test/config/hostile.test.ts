@@ -117,11 +117,15 @@ const VALUES: readonly [name: string, value: unknown, problem: string][] = [
   ['credentials in a URL', server({ url: 'http://u:p@x/' }), 'mcpServers.a.url: must not hold a user name or password'],
   ['a fragment', server({ url: 'http://x/#a' }), 'mcpServers.a.url: must not have a fragment'],
   [
-    'a websocket',
-    server({ url: 'wss://x/' }),
-    'mcpServers.a.url: the websocket transport arrives with a later release',
+    'a websocket of another scheme',
+    server({ url: 'https://x/', transport: 'websocket' }),
+    'mcpServers.a.url: must start with ws:// or wss://',
   ],
-  ['SSE', http({ type: 'sse' }), 'mcpServers.a.transport: the sse transport arrives with a later release'],
+  [
+    'SSE over a websocket',
+    server({ url: 'ws://x/', type: 'sse' }),
+    'mcpServers.a.url: must start with http:// or https://',
+  ],
   ['an unknown transport', http({ type: 'pigeon' }), 'mcpServers.a.transport: must be "stdio"'],
   ['a URL over stdio', http({ type: 'stdio' }), 'mcpServers.a.transport: does not fit: stdio needs "command"'],
   [
