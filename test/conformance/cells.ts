@@ -9,9 +9,12 @@ import { type Revision, runClient, runSuite, type SuiteRun } from './suite.js';
 /** One row of the table. */
 export interface Cell {
   readonly name: string;
-  /** Starts what the row measures, which ends with the scope, and runs what the revision requires of it. */
-  run(scope: TestScope, revision: Revision, results: string): Promise<SuiteRun>;
+  /** Starts what the row measures; it ends with the scope. */
+  start(scope: TestScope): Promise<RunRevision>;
 }
+
+/** Runs what a revision requires; the suite's records go to the folder `results`. */
+export type RunRevision = (revision: Revision, results: string) => Promise<SuiteRun>;
 
 const fixture = fileURLToPath(new URL('./fixture.js', import.meta.url));
 const clientDriver = fileURLToPath(new URL('./client-driver.js', import.meta.url));
@@ -43,7 +46,13 @@ async function gatewayBefore(scope: TestScope, entry: object): Promise<string> {
 }
 
 function serverCell(name: string, start: (scope: TestScope) => Promise<string>): Cell {
-  return { name, run: async (scope, revision, results) => runSuite(await start(scope), revision, results) };
+  return {
+    name,
+    start: async (scope) => {
+      const url = await start(scope);
+      return (revision, results) => runSuite(url, revision, results);
+    },
+  };
 }
 
 export const CELLS: readonly Cell[] = [
@@ -55,7 +64,7 @@ export const CELLS: readonly Cell[] = [
   {
     name: 'gateway as a client, without authorization',
     // The gateway has fixed credentials for each server; it runs no OAuth flow.
-    run: (_scope, revision, results) =>
+    start: async () => (revision, results) =>
       runClient(clientDriver, revision, results, (scenario) => !scenario.startsWith('auth/')),
   },
 ];

@@ -6,15 +6,15 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { packageRoot } from '../../src/package-root.js';
-import type { TestScope } from '../support/process.js';
 import { CELLS } from './cells.js';
+import { runAgain, runMatrix } from './matrix.js';
 import { type Expected, raised, regressions, renderFailures, renderTable } from './report.js';
-import { installSuite, REVISIONS, type Revision, type SuiteRun } from './suite.js';
+import { installSuite, REVISIONS } from './suite.js';
 
 const HELP = `npm run conformance -- [options]
   --only PATTERN     cells whose name holds this (regular expression, without case), for example 'modern'
   --revision R       only this revision: ${REVISIONS.join(', ')}
-  --write-docs       write the table into docs/protocol.md
+  --write-docs       write the table into docs/protocol.md, and into README.md if it has the markers
   --raise            write what was surpassed into test/conformance/expected.json
   The suite's own records are in .cache/conformance-results.
 `;
@@ -30,25 +30,17 @@ const { values } = parseArgs({
 });
 
 const EXPECTED_FILE = join(packageRoot, 'test/conformance/expected.json');
-const DOCUMENT = join(packageRoot, 'docs/protocol.md');
 const log = (line: string) => process.stderr.write(`${line}\n`);
 
-/** Runs work whose processes end with it. */
-async function within<T>(work: (scope: TestScope) => Promise<T>): Promise<T> {
-  const cleanUps: (() => unknown)[] = [];
-  try {
-    return await work({ after: (cleanUp) => void cleanUps.push(cleanUp) });
-  } finally {
-    for (const cleanUp of cleanUps.reverse()) await cleanUp();
-  }
-}
-
-function writeTable(table: string): void {
+/** Puts the table between the markers of a document. @returns false when it has none */
+function writeTable(document: string, table: string): boolean {
+  const file = join(packageRoot, document);
   const [start, end] = ['<!-- conformance:start -->', '<!-- conformance:end -->'];
-  const text = readFileSync(DOCUMENT, 'utf8');
+  const text = readFileSync(file, 'utf8');
   const [from, to] = [text.indexOf(start), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error('docs/protocol.md has no conformance markers');
-  writeFileSync(DOCUMENT, `${text.slice(0, from + start.length)}\n${table}${text.slice(to)}`);
+  if (from < 0 || to < from) return false;
+  writeFileSync(file, `${text.slice(0, from + start.length)}\n${table}${text.slice(to)}`);
+  return true;
 }
 
 async function main(): Promise<number> {
@@ -64,23 +56,17 @@ async function main(): Promise<number> {
     return 2;
   }
   await installSuite(log);
-  const matrix = new Map<string, Map<Revision, SuiteRun>>();
-  for (const cell of cells) {
-    const runs = new Map<Revision, SuiteRun>();
-    matrix.set(cell.name, runs);
-    for (const revision of revisions) {
-      log(`${cell.name}, ${revision} ...`);
-      const results = join(packageRoot, '.cache/conformance-results', `${cell.name.replace(/\W+/g, '-')}-${revision}`);
-      runs.set(revision, await within((scope) => cell.run(scope, revision, results)));
-    }
-  }
+  const expected = JSON.parse(readFileSync(EXPECTED_FILE, 'utf8')) as Expected;
+  const matrix = await runAgain(cells, await runMatrix(cells, revisions, log), expected, log);
   const table = renderTable(matrix);
   process.stdout.write(`${renderFailures(matrix)}\n${table}`);
-  const expected = JSON.parse(readFileSync(EXPECTED_FILE, 'utf8')) as Expected;
   if (values.raise) writeFileSync(EXPECTED_FILE, `${JSON.stringify(raised(matrix, expected), null, 2)}\n`);
   const partly = cells.length < CELLS.length || revisions.length < REVISIONS.length;
   if (values['write-docs'] && partly) throw new Error('--write-docs needs a run of everything');
-  if (values['write-docs']) writeTable(table);
+  if (values['write-docs']) {
+    if (!writeTable('docs/protocol.md', table)) throw new Error('docs/protocol.md has no conformance markers');
+    if (!writeTable('README.md', table)) log('README.md has no conformance markers');
+  }
   const worse = values.raise ? [] : regressions(matrix, expected);
   for (const line of worse) log(`fewer than before: ${line}`);
   return worse.length === 0 ? 0 : 1;

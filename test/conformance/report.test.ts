@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Matrix, raised, regressions, renderFailures, renderTable } from './report.js';
-import { clientScenarios, type Revision, readRun, type SuiteRun } from './suite.js';
+import { clientScenarios, isUnreachable, type Revision, readRun, type SuiteRun } from './suite.js';
 
 /** The end of a run's output, as the suite prints it. */
 const OUTPUT = `Running requirements 2026-07-28 (4 scenarios) against http://127.0.0.1:1/mcp
@@ -81,5 +81,16 @@ describe('the gate', () => {
       renderTable(matrix(1)),
       '| under test | 2026-07-28 | 2025-11-25 |\n| --- | --- | --- |\n| a cell | 1 of 3 |  |\n',
     );
+  });
+});
+
+describe('an install that fails', () => {
+  it('is excused only for want of a network', () => {
+    for (const code of ['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED', 'ETIMEDOUT']) {
+      assert.ok(isUnreachable(`npm error code ${code}\nnpm error network request to https://registry failed`), code);
+    }
+    for (const code of ['E404', 'ETARGET', 'EACCES', 'ENOSPC', 'EINTEGRITY', 'E401']) {
+      assert.ok(!isUnreachable(`npm error code ${code}\nnpm error a message`), code);
+    }
   });
 });

@@ -35,7 +35,10 @@ export interface SuiteRun {
 }
 
 const cached = (...path: string[]): string => join(packageRoot, '.cache', ...path);
-const NODE = cached(PARTS.node.folder, 'node_modules/.bin/node');
+/** The oldest Node that the suite runs on. */
+const SUITE_NODE = 22;
+const ownNodeDoes = Number(process.versions.node.split('.')[0]) >= SUITE_NODE;
+const NODE = ownNodeDoes ? process.execPath : cached(PARTS.node.folder, 'node_modules/.bin/node');
 const SUITE = cached(PARTS.suite.folder, 'node_modules', PARTS.suite.name, 'dist/index.js');
 
 function installed({ folder, name, version }: (typeof PARTS)[keyof typeof PARTS]): boolean {
@@ -45,14 +48,27 @@ function installed({ folder, name, version }: (typeof PARTS)[keyof typeof PARTS]
   return found === version || found.startsWith(`${version}.`);
 }
 
+/** npm could not reach the registry. */
+export class RegistryUnreachable extends Error {}
+
+/** What npm says when there is no network, by the codes of the system; anything else is a mistake of ours or of theirs. */
+export function isUnreachable(output: string): boolean {
+  return /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT)\b/.test(output);
+}
+
+/** How long one package may take to install, milliseconds. */
+const INSTALL_MS = 120_000;
+/** npm's own patience is minutes. */
+const IMPATIENT = ['--fetch-retries=1', '--fetch-retry-mintimeout=1000', '--fetch-timeout=30000'];
+
 interface Finished {
   readonly code: number | null;
   readonly output: string;
 }
 
-function run(command: string, args: readonly string[]): Promise<Finished> {
+function run(command: string, args: readonly string[], timeout = 0): Promise<Finished> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: packageRoot, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { cwd: packageRoot, stdio: ['ignore', 'pipe', 'pipe'], timeout });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
@@ -60,25 +76,29 @@ function run(command: string, args: readonly string[]): Promise<Finished> {
       });
     }
     child.once('error', reject);
-    child.once('close', (code) => resolve({ code, output }));
+    child.once('close', (code, signal) => {
+      const ended = timeout > 0 && signal === 'SIGTERM' ? `${output}\nETIMEDOUT: ended after ${timeout} ms` : output;
+      resolve({ code, output: ended });
+    });
   });
 }
 
 /**
  * Installs what is missing, from the npm registry.
- * @throws when npm fails
+ *
+ * @throws RegistryUnreachable without a network, Error when npm fails otherwise
  */
 export async function installSuite(log: (line: string) => void): Promise<void> {
   for (const part of Object.values(PARTS)) {
-    if (installed(part)) continue;
+    if (installed(part) || (part === PARTS.node && ownNodeDoes)) continue;
     log(`installing ${part.name}@${part.version} into .cache/${part.folder}`);
     mkdirSync(cached(part.folder), { recursive: true });
     writeFileSync(cached(part.folder, 'package.json'), '{"private":true}\n');
-    const { code, output } = await run('npm', [
-      ...['install', '--prefix', cached(part.folder), '--no-audit', '--no-fund', ...part.flags],
-      `${part.name}@${part.version}`,
-    ]);
-    if (code !== 0 || !installed(part)) throw new Error(`${part.name} could not be installed:\n${output}`);
+    const flags = ['--prefix', cached(part.folder), '--no-audit', '--no-fund', ...IMPATIENT, ...part.flags];
+    const { code, output } = await run('npm', ['install', ...flags, `${part.name}@${part.version}`], INSTALL_MS);
+    if (code === 0 && installed(part)) continue;
+    const message = `${part.name} could not be installed:\n${output}`;
+    throw isUnreachable(output) ? new RegistryUnreachable(message) : new Error(message);
   }
 }
 
