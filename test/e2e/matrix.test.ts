@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { type StartGatewayOptions, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { connectV1, connectV2 } from '../support/sdk-clients.js';
-import { type CountingServer, countingHttp, countingStdio } from '../support/upstreams.js';
+import { type CountingServer, countingHttp, countingStdio, countingUrl } from '../support/upstreams.js';
 
 type Answer = Record<string, unknown>;
 
@@ -54,6 +54,10 @@ const upstreams: readonly UpstreamKind[] = [
   { name: 'modern stdio', start: (scope) => countingStdio(scope, 'modern') },
   { name: 'legacy HTTP', start: (scope) => countingHttp(scope, 'legacy') },
   { name: 'modern HTTP', start: (scope) => countingHttp(scope, 'modern') },
+  // No transport is named: it has to be found out.
+  { name: 'legacy HTTP with SSE', start: (scope) => countingUrl(scope, 'legacy', 'sse') },
+  { name: 'legacy WebSocket', start: (scope) => countingUrl(scope, 'legacy', 'websocket') },
+  { name: 'modern WebSocket', start: (scope) => countingUrl(scope, 'modern', 'websocket') },
 ];
 
 const textOf = (answer: Answer): unknown => (answer['content'] as { text: string }[])[0]?.text;
