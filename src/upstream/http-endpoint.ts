@@ -78,7 +78,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
       { control: this.#control, configured: this.#configured, decoder, limits, ackMs: connectTimeoutMs },
       {
         message: (bytes, length, spans) => this.#messages.onOwnStream(bytes, length, spans),
-        reopened: () => owner.listChanged(this),
+        reopened: (filter) => this.#messages.missed(filter),
         sessionLost: () => void this.#recover(this.#calls.heads.sessionId),
       },
     );

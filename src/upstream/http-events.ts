@@ -17,7 +17,11 @@ import type { ListenFilter } from './types.js';
 export interface EventsListener {
   /** One message of a stream that belongs to no call; valid only during the call. */
   message(bytes: Uint8Array, length: number, spans: Int32Array): void;
-  /** The stream was down for a while: changes may have been missed. */
+  /**
+   * The stream was down for a while: changes may have been missed.
+   *
+   * @param filter what was listened to; null = a standalone stream
+   */
   reopened(filter: ListenFilter | null): void;
   /** The upstream does not know the session of the stream. */
   sessionLost(): void;

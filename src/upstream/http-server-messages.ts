@@ -5,6 +5,7 @@ import type { Exchange } from '../request/exchange.js';
 import { parseId } from './control.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner } from './endpoint.js';
 import { answerToRequest, changedTask, updatedUri } from './server-messages.js';
+import type { ListenFilter } from './types.js';
 
 /** What {@link HttpServerMessages} needs of its endpoint. */
 export interface ServerMessagesHost {
@@ -70,6 +71,17 @@ export class HttpServerMessages {
       else this.#endpoint.stats.droppedLogs += 1;
     } else {
       this.#change(this.#onlyCall(), bytes, length, spans);
+    }
+  }
+
+  /** Changes may have been missed: whoever follows something looks again. */
+  missed(filter: ListenFilter | null): void {
+    this.#owner.listChanged(this.#endpoint);
+    for (const uri of filter?.resourceSubscriptions ?? []) {
+      const params = JSON.stringify({ uri });
+      const updated = `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":${params}}`;
+      const bytes = Buffer.from(updated);
+      this.#owner.resourceUpdated(this.#endpoint, uri, bytes, bytes.length);
     }
   }
 
