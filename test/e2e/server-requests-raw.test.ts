@@ -15,7 +15,7 @@ const accepted = (text: string) => ({ action: 'accept', content: { answer: text 
 type Setup = 'legacy stdio' | 'legacy HTTP' | 'modern stdio' | 'modern HTTP';
 
 /** A gateway before a server that asks back. */
-async function bed(scope: TestScope, setup: Setup, more: object = {}, server: object = {}) {
+async function bed(scope: TestScope, setup: Setup, more: object = {}) {
   const [family, transport] = setup.split(' ') as [string, string];
   const file = `${await tempFolder(scope)}/calls.jsonl`;
   const env = { [JOURNAL_VARIABLE]: file };
@@ -25,7 +25,7 @@ async function bed(scope: TestScope, setup: Setup, more: object = {}, server: ob
     const [, url] = await running.waitForLine(/^listening on (\S+)/);
     entry = { url };
   }
-  const gateway = await startGateway(scope, { mcpServers: { peer: { ...entry, ...server } }, ...more });
+  const gateway = await startGateway(scope, { mcpServers: { peer: entry }, ...more });
   await eventually('the upstream is listed', async () => {
     const { message } = await modernRpc(gateway.url, 'tools/list');
     return message.result.tools.length > 0;
@@ -120,8 +120,13 @@ for (const setup of all) {
     });
 
     it('may take longer than a call', async (scope) => {
-      const { url, session } = await bed(scope, setup, {}, { requestTimeoutMs: 500 });
+      const routes = [{ match: { tools: ['peer__confirm'] }, requestTimeoutMs: 500 }];
+      const { url, session } = await bed(scope, setup, { routes });
       const client = await session();
+      // By then the client's child, if it needs one, is there.
+      const before = await liveCall(url, client, 0, 'peer__roots');
+      await answer(url, client, (await before.next()).id, { roots: [] });
+      await before.rest();
       const call = await liveCall(url, client, 1, 'peer__confirm', { question: 'q' });
       const { id } = await call.next();
       await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -319,7 +324,7 @@ for (const setup of ['modern stdio', 'modern HTTP'] as const) {
     });
 
     it('asks each caller itself, however cached its tool is', async (scope) => {
-      const routes = [{ tools: ['peer__sample'], cache: { ttlMs: 60_000 } }];
+      const routes = [{ match: { tools: ['peer__sample'] }, cache: { ttlMs: 60_000, public: true } }];
       const { url, session } = await bed(scope, setup, { routes });
       for (const text of ['first', 'second']) {
         const client = await session();
