@@ -112,6 +112,8 @@ export class Follower {
   async #subscribe(key: string, watched: Watched, wanted: boolean): Promise<void> {
     const epoch = this.#epoch;
     this.#trying.set(key, watched);
+    // From here on it may end at any moment.
+    this.#followed.delete(key);
     let error: ControlError | null = null;
     try {
       const method = wanted ? 'resources/subscribe' : 'resources/unsubscribe';
@@ -123,7 +125,6 @@ export class Follower {
     this.#trying.delete(key);
     // A refused end of a subscription is one all the same: its updates have nobody to go to.
     if (wanted && error === null) this.#followed.set(key, watched);
-    else this.#followed.delete(key);
     if (wanted) this.#owner.settled(watched, error);
     // It may have been wanted or left again meanwhile. After an error nobody asks who has not been told.
     if (error === null || !wanted) this.changed(watched);
@@ -147,6 +148,8 @@ export class Follower {
     const filter = this.#filter(asked);
     if (namesNothing(filter) && !this.#open) return;
     this.#listening = true;
+    // What this listen leaves out may end at any moment: who wants it from here on waits for the next one.
+    for (const [key, watched] of this.#followed) if (!this.#owner.isWanted(watched)) this.#followed.delete(key);
     let acknowledged: ListenFilter | null = null;
     let error: ControlError | null = null;
     try {

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
 import { Capability } from '../../src/protocol/client-capabilities.js';
 import { ControlError } from '../../src/upstream/control.js';
-import type { LaneClient } from '../../src/upstream/types.js';
+import type { LaneClient, ListenFilter } from '../../src/upstream/types.js';
 import { JOURNAL_VARIABLE, readJournal } from '../support/call-journal.js';
 import {
   eventually,
@@ -14,6 +15,7 @@ import {
   type TestScope,
   tempFolder,
 } from '../support/process.js';
+import { rawUpstream } from '../support/raw-upstream.js';
 import { type Harness, httpOf, serverOf, startPool, stdioOf } from './harness.js';
 
 type Family = 'legacy' | 'modern';
@@ -252,4 +254,129 @@ test('a server without subscriptions, or without a connection, is not waited for
   await pool.ready(0);
   await assert.rejects(pool.server(0).watch('resource', 'test://a', null), { kind: 'rpc', number: -32_601 });
   await assert.rejects(pool.server(1).watch('resource', 'test://a', null), { kind: 'closed' });
+});
+
+test('replicas: everything is followed at each of them, and by those that are left', async (t) => {
+  const { file, journal } = await journalOf(t);
+  const replica = stdioOf(process.execPath, [WATCHED, 'legacy', 'stdio'], { [JOURNAL_VARIABLE]: file });
+  const pool = startPool(t, [serverOf([replica, replica])]);
+  await pool.ready();
+  const server = pool.server();
+  await Promise.all([server.watch('resource', 'test://a', null), server.watch('resource', 'test://a', null)]);
+  await eventually('both subscribed', () => journal('test://a').length === 2);
+  const pid = server.endpoints[0]!.details()['pid'] as number;
+  process.kill(pid, 'SIGKILL');
+  await eventually('one of them gone', () => server.endpoints[0]!.state !== 'ready');
+  await server.watch('resource', 'test://b', null);
+  await eventually('both follow both', () => journal('test://a').length === 3 && journal('test://b').length === 2);
+  server.unwatch('resource', 'test://a', null);
+  server.unwatch('resource', 'test://a', null);
+  await eventually('both told of the end', () => journal('test://a').length === 5);
+});
+
+const URIS = ['test://a', 'test://b', 'test://c'];
+const steps = fc.array(
+  fc.record({ uri: fc.constantFrom(...URIS), watch: fc.boolean(), pauseMs: fc.constantFrom(0, 0, 0, 1, 25) }),
+  { maxLength: 30 },
+);
+
+for (const family of ['legacy', 'modern'] as const) {
+  test(`${family}: whatever comes and goes, what was confirmed is followed until it is left`, async (t) => {
+    const pool = await overHttp(t, family);
+    const server = pool.server();
+    const followed = (): string[] => {
+      if (family === 'legacy') return URIS.filter((uri) => pool.journal(uri).at(-1) === 'subscribe');
+      const last = pool.journal('subscriptions/listen').at(-1) as { resourceSubscriptions?: string[] };
+      return [...(last.resourceSubscriptions ?? [])].sort();
+    };
+    await fc.assert(
+      fc.asyncProperty(steps, async (given) => {
+        const held: string[] = [];
+        const pending: Promise<unknown>[] = [];
+        for (const { uri, watch, pauseMs } of given) {
+          const at = held.indexOf(uri);
+          if (watch) pending.push(server.watch('resource', uri, null).then(() => held.push(uri)));
+          else if (at >= 0) server.unwatch('resource', held.splice(at, 1)[0]!, null);
+          if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+        }
+        await Promise.all(pending);
+        const wanted = [...new Set(held)].sort();
+        pool.updatedResources.length = 0;
+        await Promise.all(wanted.map((uri) => pool.touch(uri)));
+        await eventually('an update for each', () => wanted.every((uri) => pool.updatedResources.includes(uri)));
+        await eventually('nothing else followed', () => followed().join() === wanted.join());
+        for (const uri of held) server.unwatch('resource', uri, null);
+        await eventually('nothing followed', () => followed().length === 0);
+        assert.equal(server.snapshotState()['watches'], 0);
+      }),
+      { numRuns: 25 },
+    );
+  });
+}
+
+/** A modern upstream that honours what `honour` leaves of the filter; null = it refuses. */
+async function picky(scope: TestScope, honour: (filter: ListenFilter) => object | null) {
+  const upstream = await rawUpstream(
+    scope,
+    ({ message }, answer) => {
+      if (message.method !== 'subscriptions/listen') {
+        answer.result({ resultType: 'complete', resources: [], resourceTemplates: [] });
+        return;
+      }
+      const honoured = honour(message.params.notifications);
+      if (honoured === null) {
+        const error = { code: -32_601, message: 'Method not found' };
+        answer.response.writeHead(404, { 'content-type': 'application/json' });
+        answer.response.end(JSON.stringify({ jsonrpc: '2.0', id: message.id, error }));
+        return;
+      }
+      const _meta = { 'io.modelcontextprotocol/subscriptionId': message.id };
+      const params = { notifications: honoured, _meta };
+      answer.sse().event({ jsonrpc: '2.0', method: 'notifications/subscriptions/acknowledged', params });
+    },
+    {
+      family: 'modern',
+      capabilities: {
+        tools: { listChanged: true },
+        resources: { subscribe: true },
+        extensions: { 'io.modelcontextprotocol/tasks': {} },
+      },
+    },
+  );
+  const pool = startPool(scope, [serverOf([httpOf(upstream.url)])]);
+  await pool.ready();
+  return { server: pool.server(), listens: () => upstream.received('subscriptions/listen') };
+}
+
+test('modern: what the upstream does not honour is refused, the rest followed', async (t) => {
+  const { server, listens } = await picky(t, ({ resourceSubscriptions = [], ...rest }) => ({
+    ...rest,
+    resourceSubscriptions: resourceSubscriptions.filter((uri) => uri !== 'test://b'),
+  }));
+  const outcomes = await Promise.allSettled([
+    server.watch('resource', 'test://a', null),
+    server.watch('resource', 'test://b', null),
+    server.watch('task', 'task-1', null),
+  ]);
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  );
+  assert.equal(server.snapshotState()['watches'], 2);
+  const last = listens().at(-1)!.message.params.notifications;
+  assert.deepEqual(last, {
+    toolsListChanged: true,
+    resourceSubscriptions: ['test://a', 'test://b'],
+    taskIds: ['task-1'],
+  });
+});
+
+test('modern: an upstream that refuses to be listened to is asked once, and then for what is wanted', async (t) => {
+  const { server, listens } = await picky(t, () => null);
+  await eventually('the first listen', () => listens().length === 1);
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  assert.equal(listens().length, 1);
+  await assert.rejects(server.watch('resource', 'test://a', null), ControlError);
+  assert.equal(listens().length, 2);
+  assert.equal(server.snapshotState()['watches'], 0);
 });
