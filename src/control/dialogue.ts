@@ -48,6 +48,8 @@ export interface DialogueStages {
   head(exchange: Exchange, head: readonly string[]): readonly string[];
   /** Opens the stream of an answer. */
   open(exchange: Exchange): void;
+  /** Part of the answer is on its way in a form that cannot be taken up by another connection. */
+  isTorn(exchange: Exchange): boolean;
   /** Takes a message that came without a session of its own. */
   decode(exchange: Exchange, bytes: Uint8Array, length: number): void;
 }
@@ -160,7 +162,7 @@ export class Dialogue {
       streams,
       head: (exchange) => stages().head(exchange, STREAM_HEAD),
       openNew: (exchange) => parts.openStream(exchange),
-      isTorn: () => false,
+      isTorn: (exchange) => stages().isTorn(exchange),
       refuse: (exchange, code) => stages().refuse(exchange, code),
       empty: (exchange, status) => stages().empty(exchange, status),
       complete: (exchange) => stages().complete(exchange),

@@ -99,6 +99,7 @@ export class Front {
         abandon: (exchange) => write.abandon(exchange),
         head: (exchange, head) => write.head(exchange, head),
         open: (exchange) => write.streams.open(exchange),
+        isTorn: (exchange) => large.writes(exchange),
         decode: (exchange, bytes, length) => decode.element(exchange, bytes, length),
       }),
     });

@@ -361,6 +361,7 @@ class Gateway implements RunningGateway {
         this.#front.dialogue.subscriptions.resourceUpdated(server, uri, bytes, length, owner),
       taskChanged: (server, taskId, bytes, length) =>
         this.#front.dialogue.subscriptions.taskChanged(server, taskId, bytes, length),
+      replaced: (server) => this.#front.dialogue.subscriptions.serverReplaced(server),
     };
   }
 

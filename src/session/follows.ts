@@ -6,38 +6,61 @@ export interface Follower {
   readonly client: LaneClient;
 }
 
+/** One thing that one client follows. */
+export interface Follow<F extends Follower> {
+  readonly kind: WatchKind;
+  readonly id: string;
+  readonly follower: F;
+}
+
+interface Followed<F> {
+  readonly server: number;
+  readonly kind: WatchKind;
+  readonly id: string;
+  readonly followers: Set<F>;
+}
+
 /** Steps up from a resource to those it may be part of. */
 const MOST_PARENTS = 64;
 const SLASH = '/';
 
 /** See the file comment. */
 export class Follows<F extends Follower> {
-  readonly #followers = new Map<string, Set<F>>();
+  readonly #followed = new Map<string, Followed<F>>();
 
   /** Things that somebody follows. */
   get size(): number {
-    return this.#followers.size;
+    return this.#followed.size;
   }
 
   add(server: number, kind: WatchKind, id: string, follower: F): void {
     const key = keyOf(server, kind, id);
-    const known = this.#followers.get(key);
-    if (known === undefined) this.#followers.set(key, new Set([follower]));
-    else known.add(follower);
+    const known = this.#followed.get(key);
+    if (known === undefined) this.#followed.set(key, { server, kind, id, followers: new Set([follower]) });
+    else known.followers.add(follower);
   }
 
   /** @returns whether it did follow it */
   remove(server: number, kind: WatchKind, id: string, follower: F): boolean {
     const key = keyOf(server, kind, id);
-    const known = this.#followers.get(key);
-    if (known === undefined || !known.delete(follower)) return false;
-    if (known.size === 0) this.#followers.delete(key);
+    const known = this.#followed.get(key);
+    if (known === undefined || !known.followers.delete(follower)) return false;
+    if (known.followers.size === 0) this.#followed.delete(key);
     return true;
+  }
+
+  /** Everything that is followed at a server. */
+  ofServer(server: number): Follow<F>[] {
+    const found: Follow<F>[] = [];
+    for (const { server: at, kind, id, followers } of this.#followed.values()) {
+      if (at === server) for (const follower of followers) found.push({ kind, id, follower });
+    }
+    return found;
   }
 
   /** Calls `visit` once for each follower of that very thing. */
   exactly(server: number, kind: WatchKind, id: string, visit: (follower: F) => void): void {
-    for (const follower of [...(this.#followers.get(keyOf(server, kind, id)) ?? [])]) visit(follower);
+    for (const follower of [...(this.#followed.get(keyOf(server, kind, id))?.followers ?? [])]) visit(follower);
   }
 
   /**
@@ -48,7 +71,7 @@ export class Follows<F extends Follower> {
    */
   ofResource(server: number, uri: string, owner: LaneOwner | null): Set<F> {
     const found = new Set<F>();
-    if (this.#followers.size === 0) return found;
+    if (this.#followed.size === 0) return found;
     this.#collect(server, uri, owner, found);
     let at = uri.lastIndexOf(SLASH);
     for (let steps = 0; at > 0 && steps < MOST_PARENTS; steps += 1) {
@@ -60,7 +83,7 @@ export class Follows<F extends Follower> {
   }
 
   #collect(server: number, uri: string, owner: LaneOwner | null, found: Set<F>): void {
-    for (const follower of this.#followers.get(keyOf(server, 'resource', uri)) ?? []) {
+    for (const follower of this.#followed.get(keyOf(server, 'resource', uri))?.followers ?? []) {
       if (owner === null || isOwner(owner, follower.client)) found.add(follower);
     }
   }

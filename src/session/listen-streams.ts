@@ -98,6 +98,23 @@ export class ListenStreams {
     });
   }
 
+  /** See Subscriptions.serverReplaced. A stream that cannot be kept as it was acknowledged ends. */
+  serverReplaced(server: number): void {
+    for (const { kind, id, follower: stream } of this.#follows.ofServer(server)) {
+      const index = stream.followed.findIndex(
+        (known) => known.server === server && known.kind === kind && known.id === id,
+      );
+      const [followed] = stream.followed.splice(index, 1);
+      this.#follows.remove(server, kind, id, stream);
+      this.#follow(stream, followed!).then(
+        (isKept) => {
+          if (!isKept && !stream.isOver) this.#complete(stream);
+        },
+        (error: unknown) => this.#options.broke(error),
+      );
+    }
+  }
+
   /** The client left. @returns false when the exchange is none of a listen stream */
   closed(exchange: Exchange): boolean {
     const stream = this.#streams.get(exchange);

@@ -47,6 +47,7 @@ export interface SubscriptionsOptions extends ListenStreamsOptions {
 }
 
 const EMPTY_RESULT = Buffer.from('{}');
+const NEVER = new Promise<void>(() => {});
 
 function listChanged(list: keyof ListChanges): Buffer {
   return Buffer.from(`{"jsonrpc":"2.0","method":"notifications/${list}/list_changed"}`);
@@ -62,7 +63,7 @@ interface Subscription {
   readonly server: number;
   readonly uri: string;
   /** Fulfilled when the upstream has confirmed; the same for all who ask meanwhile. */
-  readonly confirmed: Promise<void>;
+  confirmed: Promise<void>;
 }
 
 /** A legacy session with subscriptions. */
@@ -122,27 +123,29 @@ export class Subscriptions {
         this.#options.refuse(exchange, 'GW_SUBSCRIPTION_LIMIT');
         return;
       }
-      subscription = { server, uri, confirmed: this.#watch(subscribed, key, server, uri) };
+      subscription = { server, uri, confirmed: NEVER };
       subscribed.subscriptions.set(key, subscription);
       this.#sessions.set(session.id, subscribed);
+      subscription.confirmed = this.#watch(subscribed, key, subscription);
     }
     this.#answerWhen(subscription.confirmed, exchange);
   }
 
-  /** Follows a resource for a session until it is taken out of the session's subscriptions. */
-  async #watch(subscribed: SubscribedSession, key: string, server: number, uri: string): Promise<void> {
+  /** Follows a resource for as long as the subscription is one of the session's. */
+  async #watch(subscribed: SubscribedSession, key: string, subscription: Subscription): Promise<void> {
     const { client, subscriptions } = subscribed;
+    const { server, uri } = subscription;
+    const isWanted = (): boolean => subscriptions.get(key) === subscription;
     const upstream = this.#options.server(server);
     try {
       if (upstream === null) throw new ControlError('closed', 'the server is not there any more');
       await upstream.watch('resource', uri, client);
     } catch (error) {
-      subscriptions.delete(key);
-      if (subscriptions.size === 0) this.#sessions.delete(subscribed.session.id);
+      if (isWanted()) this.#drop(subscribed, key);
       throw error;
     }
-    // Unsubscribed, or the session ended, before it was confirmed.
-    if (subscriptions.has(key)) this.#follows.add(server, 'resource', uri, subscribed);
+    // It may have been taken back, or the session ended, before it was confirmed.
+    if (isWanted()) this.#follows.add(server, 'resource', uri, subscribed);
     else upstream.unwatch('resource', uri, client);
   }
 
@@ -167,11 +170,16 @@ export class Subscriptions {
     const key = `${server} ${uri}`;
     const subscription = subscribed?.subscriptions.get(key);
     if (subscribed !== undefined && subscription !== undefined) {
-      subscribed.subscriptions.delete(key);
+      this.#drop(subscribed, key);
       this.#unfollow(subscribed, subscription);
-      if (subscribed.subscriptions.size === 0) this.#sessions.delete(sessionId);
     }
     this.#options.result(exchange, EMPTY_RESULT);
+  }
+
+  #drop(subscribed: SubscribedSession, key: string): void {
+    const { session, subscriptions } = subscribed;
+    subscriptions.delete(key);
+    if (subscriptions.size === 0 && this.#sessions.get(session.id) === subscribed) this.#sessions.delete(session.id);
   }
 
   /** The session ended: its subscriptions end with it. */
@@ -220,6 +228,20 @@ export class Subscriptions {
     const place = findPath(bytes.subarray(0, length), 0, length, 'params', 'taskId');
     if (place === undefined) return;
     this.#listens.taskChanged(server, taskId, new Uint8Array(bytes.subarray(0, length)), place);
+  }
+
+  /** Another server has taken the place of one: what was followed there is followed at the new one, if it can be. */
+  serverReplaced(server: number): void {
+    for (const { id: uri, follower } of this.#follows.ofServer(server)) {
+      const key = `${server} ${uri}`;
+      const subscription = follower.subscriptions.get(key);
+      this.#follows.remove(server, 'resource', uri, follower);
+      if (subscription === undefined) continue;
+      subscription.confirmed = this.#watch(follower, key, subscription);
+      // There is no way to tell the client of a session; it may subscribe again.
+      subscription.confirmed.catch(() => {});
+    }
+    this.#listens.serverReplaced(server);
   }
 
   /** The client of a listen stream left. @returns false when the exchange is none */

@@ -74,6 +74,7 @@ export class Succession {
         this.#dismiss(number);
         this.servers[number] = this.#start(number, config);
         this.#leave(server);
+        this.#events.replaced?.(number);
       } else if (sameUpstream(server.config, config)) {
         this.#dismiss(number);
         server.reconfigure(config);
@@ -89,6 +90,7 @@ export class Succession {
       if (isVacant(server) || !isVacant(snapshot.servers[number] ?? VACANT)) return;
       this.servers[number] = this.#make(number, VACANT);
       this.#leave(server);
+      this.#events.replaced?.(number);
     });
   }
 
@@ -125,6 +127,7 @@ export class Succession {
     this.#successors.delete(number);
     this.servers[number] = server;
     this.#leave(before);
+    this.#events.replaced?.(number);
   }
 
   /** Another reload came before the successor served. */

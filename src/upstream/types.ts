@@ -183,4 +183,6 @@ export interface UpstreamEvents {
   resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: LaneOwner | null): void;
   /** `notifications/tasks` of a modern upstream (tasks extension); see {@link resourceUpdated}. */
   taskChanged(server: number, taskId: string, bytes: Uint8Array, length: number): void;
+  /** A reload has put another server in this place: nothing that was followed there is followed any more. */
+  replaced?(server: number): void;
 }

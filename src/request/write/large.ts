@@ -51,6 +51,11 @@ export class LargeAnswers {
     return this.#open.size;
   }
 
+  /** Whether the answer of this exchange is under way. */
+  writes(exchange: Exchange): boolean {
+    return this.#open.has(exchange);
+  }
+
   /** `CallSink.largeStart`. */
   start(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
     if (!takesParts(exchange)) return false;
