@@ -126,18 +126,18 @@ export class SendStage {
   #attempt(exchange: Exchange, bytes: Uint8Array, length: number, code: ErrorCode, isRetry: boolean): void {
     let server = this.#options.server(exchange.server)!;
     let endpoint = this.#choose(exchange, server, bytes);
-    let reason = exchange.tried === 0 ? server.unavailable() : code;
+    let reason = exchange.tried === 0 ? null : code;
     while (endpoint === null) {
       const next = this.#fallback(exchange);
       if (next < 0) {
-        this.#options.fail(exchange, reason);
+        this.#options.fail(exchange, reason ?? server.unavailable());
         return;
       }
       exchange.server = next;
       exchange.tried = 0;
       server = this.#options.server(next)!;
       endpoint = this.#choose(exchange, server, bytes);
-      reason = server.unavailable();
+      reason = null;
     }
     if (isRetry) this.#options.retried();
     this.#forward(exchange, endpoint, server, bytes, length);
