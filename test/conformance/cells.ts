@@ -42,6 +42,13 @@ async function gatewayBefore(scope: TestScope, entry: object): Promise<string> {
     const names: string[] = (message?.result?.tools ?? []).map(({ name }: { name: string }) => name);
     return names.includes('test_simple_text') && names.includes('everything__echo');
   });
+  // A child of its own for clients that can be asked is started now: one scenario waits less for an answer than that takes.
+  await modernRpc(
+    gateway.url,
+    'tools/call',
+    { name: 'test_simple_text', arguments: {} },
+    { clientCapabilities: { elicitation: {} } },
+  );
   return gateway.url;
 }
 
