@@ -272,6 +272,50 @@ for (const setup of legacy) {
   });
 }
 
+describe('a server whose child belongs to one session', () => {
+  const setup = 'legacy stdio';
+
+  it('asks it on any of its streams, whatever other clients have under way', async (scope) => {
+    const { url, session, journal } = await bed(scope, setup);
+    const [client, other] = [await session(), await session()];
+    const calls = [liveCallLater(url, client, 'h', 'peer__hang'), liveCallLater(url, other, 'h', 'peer__hang')];
+    await eventually('both calls arrived', () => journal().length === 2);
+    const beside = liveCallLater(url, client, 1, 'peer__aside', { question: 'q' });
+    // Without a stream of the session's own it comes on one of its two calls.
+    const asked = await (await Promise.race([calls[0]!, beside])).next();
+    assert.equal(asked.params.message, 'q');
+    await answer(url, client, asked.id, accepted('heard'));
+    for (const each of [client, other]) await each.notify('notifications/cancelled', { requestId: 'h' });
+    const rest = await Promise.all([...calls, beside].map(async (call) => (await call).rest()));
+    assert.deepEqual(rest[1], [], 'nobody else was asked');
+    assert.equal(textOf([...rest[0]!, ...rest[2]!].at(-1)), 'heard');
+  });
+
+  it('hears that the roots of its client have changed', async (scope) => {
+    const { url, session, journal } = await bed(scope, setup);
+    const client = await session();
+    const call = await liveCall(url, client, 1, 'peer__roots');
+    await answer(url, client, (await call.next()).id, { roots: [] });
+    await call.rest();
+    await client.notify('notifications/roots/list_changed');
+    await eventually('the server heard', () => journal().some(({ name }) => name === 'roots changed'));
+  });
+});
+
+describe('a server whose session serves many clients', () => {
+  it('cannot ask beside its calls when more than one is under way', async (scope) => {
+    const { gateway, url, session, journal } = await bed(scope, 'legacy HTTP');
+    const [client, other] = [await session(), await session()];
+    const hanging = liveCallLater(url, other, 'h', 'peer__hang');
+    await eventually('the other client has a call there', () => journal().length === 1);
+    const { message } = await client.request('tools/call', { name: 'peer__aside', arguments: { question: 'q' } });
+    assert.equal(message.result.isError, true);
+    assert.equal((await counts(gateway))['unattributable'], 1);
+    await other.notify('notifications/cancelled', { requestId: 'h' });
+    assert.deepEqual(await (await hanging).rest(), [], 'nobody was asked');
+  });
+});
+
 for (const setup of ['modern stdio', 'modern HTTP'] as const) {
   describe(`a ${setup} server`, () => {
     it('may ask for nothing but to be called again, and not for ever', async (scope) => {

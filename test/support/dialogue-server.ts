@@ -26,6 +26,7 @@ import {
   CreateMessageResultSchema,
   ElicitResultSchema,
   ListRootsResultSchema,
+  RootsListChangedNotificationSchema,
   UrlElicitationRequiredError,
 } from '@modelcontextprotocol/sdk/types.js';
 import {
@@ -137,6 +138,7 @@ function buildLegacy(): LegacyServer {
     record('hang', 'cancelled', {});
     return text('cancelled');
   });
+  server.server.setNotificationHandler(RootsListChangedNotificationSchema, () => record('roots changed', 'called', {}));
   server.server.onerror = () => {};
   return server;
 }
