@@ -416,6 +416,8 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
       });
       if (this.#stopping) return;
       this.#greeting = false;
+      // Calls that wait were written for a server of the other family.
+      if (this.state === 'ready' && handshake.era !== this.era) this.#failQueue();
       this.#era = handshake.era;
       this.#backOff.reset();
       this.#calls.use(new HttpHeads(this.#configured, handshake), handshake.era);
@@ -428,7 +430,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
       // A verdict can be out of date: the next attempt looks again.
       if (!this.profile.legacyOnly) this.#era = null;
       if (this.#config.detect && !this.profile.lazy && suggestsSse(error)) {
-        tryOtherTransport(this.#config);
+        tryOtherTransport(this.#config, (error as ControlError).message);
         this.#failQueue();
         this.setState('backoff', 'the upstream does not speak Streamable HTTP');
         this.owner.unsuited?.(this);

@@ -1,8 +1,9 @@
 /** What an answer with a status other than 200 means for the call and for what is believed of its upstream. */
-import { Flag, Span } from '../../native/layout.js';
+import { Span } from '../../native/layout.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import { parseId } from './control.js';
+import { errorCodeOf } from './http-session.js';
 
 const HEADER_MISMATCH = -32_020;
 const UNSUPPORTED_VERSION = -32_022;
@@ -37,10 +38,11 @@ export function judgeRefusal({ status, body, spans, id, era, sessionId }: Refuse
   if (status === 429) return judged('GW_UPSTREAM_BUSY');
   if (status === 503) return judged('GW_UPSTREAM_DOWN');
   if (status < 400 || status >= 500) return judged('GW_UPSTREAM_PROTOCOL');
-  if (spans !== null && (spans[Span.flags]! & Flag.isErrorResponse) !== 0) {
-    const code = spans[Span.errorCode]!;
-    // They describe our hop: what is believed of this upstream or of its tools is wrong.
-    if (code === HEADER_MISMATCH || code === UNSUPPORTED_VERSION) return judged('GW_UPSTREAM_PROTOCOL', true);
+  const code = errorCodeOf(body, spans);
+  // They describe our hop: what is believed of this upstream or of its tools is wrong.
+  if (code === HEADER_MISMATCH) return judged('GW_UPSTREAM_PROTOCOL', true);
+  if (code === UNSUPPORTED_VERSION) return judged('GW_UPSTREAM_DOWN', true);
+  if (code !== 0 && spans !== null) {
     if (parseId(body, spans[Span.idStart]!, spans[Span.idEnd]!) === id) return judged(null);
   }
   // An upstream without sessions that does not understand the request may have come back as another.
