@@ -4,9 +4,10 @@
  */
 import { Method } from '../../native/layout.js';
 import { neededCapability } from '../protocol/client-capabilities.js';
-import { type Edit, findMember, JsonCursor, parseValue, type Range } from '../protocol/json-cursor.js';
+import { type Edit, findMember, JsonCursor, type Range, stringValue } from '../protocol/json-cursor.js';
 import { Revision } from '../protocol/revisions.js';
 import type { SessionLike } from '../request/exchange.js';
+import type { Bytes } from '../units.js';
 
 /** How a question looks to one client. */
 export interface Question {
@@ -24,6 +25,8 @@ export interface Question {
 
 /** Longest `elicitationId` that is remembered. */
 const LONGEST_ID = 256;
+/** What is around the blocks of a message comes with each of them: so much at most is repeated. */
+const MOST_REPEATED: Bytes = 1024 * 1024;
 const COMMA = Buffer.from(',');
 const NO_EDITS: readonly Edit[] = [];
 
@@ -39,8 +42,8 @@ export function questionFor(
   bytes: Uint8Array,
   params: Range | undefined,
 ): Question {
-  const value = params === undefined ? undefined : parseValue(bytes, params.start, params.end);
-  const needed = neededCapability(method, value);
+  const given = params === undefined ? {} : decisiveMembers(bytes, params);
+  const needed = neededCapability(method, given);
   if (needed < 0) return refused('Method not found', true);
   if ((session.capabilityMask & needed) !== needed) {
     return refused('The client has not declared the capability that this needs.');
@@ -51,10 +54,25 @@ export function questionFor(
     if (separated === null) return refused('The revision of the client has no such content in messages.');
     edits = separated;
   }
-  const given = (value ?? {}) as { mode?: unknown; elicitationId?: unknown };
-  const byUrl = method === Method.elicit && given.mode === 'url';
-  const id = byUrl && typeof given.elicitationId === 'string' ? given.elicitationId : '';
-  return { refusal: '', unknown: false, edits, elicitationId: id.length > LONGEST_ID ? '' : id, byUrl };
+  const byUrl = method === Method.elicit && given['mode'] === 'url';
+  const id = byUrl ? given['elicitationId'] : undefined;
+  const elicitationId = typeof id === 'string' && id.length <= LONGEST_ID ? id : '';
+  return { refusal: '', unknown: false, edits, elicitationId, byUrl };
+}
+
+/** The members of params that decide what a client needs; the others may be large and are not looked into. */
+function decisiveMembers(bytes: Uint8Array, params: Range): Record<string, unknown> {
+  const members: Record<string, unknown> = {};
+  const cursor = new JsonCursor(bytes, params.start);
+  while (cursor.next()) {
+    if (cursor.keyIs('tools')) members['tools'] = true;
+    else if (cursor.keyIs('toolChoice')) members['toolChoice'] = true;
+    else if (cursor.keyIs('mode')) members['mode'] = stringValue(bytes, cursor.start, cursor.end);
+    else if (cursor.keyIs('elicitationId')) {
+      members['elicitationId'] = stringValue(bytes, cursor.start, cursor.end);
+    }
+  }
+  return members;
 }
 
 function refused(refusal: string, unknown = false): Question {
@@ -70,6 +88,7 @@ function singleBlocks(bytes: Uint8Array, params: Range, revision: number): reado
   const messages = findMember(bytes, params.start, params.end, 'messages');
   if (messages === undefined) return NO_EDITS;
   const edits: Edit[] = [];
+  let repeated = 0;
   const message = new JsonCursor(bytes, messages.start);
   while (message.next()) {
     const content = findMember(bytes, message.start, message.end, 'content');
@@ -78,7 +97,11 @@ function singleBlocks(bytes: Uint8Array, params: Range, revision: number): reado
     const block = new JsonCursor(bytes, content.start);
     while (block.next()) {
       if (!knows(revision, bytes, block)) return null;
-      if (parts.length > 0) parts.push(COMMA);
+      if (parts.length > 0) {
+        parts.push(COMMA);
+        repeated += message.end - message.start - (content.end - content.start);
+        if (repeated > MOST_REPEATED) return null;
+      }
       parts.push(bytes.subarray(message.start, content.start), bytes.subarray(block.start, block.end));
       parts.push(bytes.subarray(content.end, message.end));
     }
@@ -91,6 +114,6 @@ function singleBlocks(bytes: Uint8Array, params: Range, revision: number): reado
 /** Text and images are in all revisions, audio came with 2025-03-26. */
 function knows(revision: number, bytes: Uint8Array, { start, end }: Range): boolean {
   const type = findMember(bytes, start, end, 'type');
-  const name = type === undefined ? undefined : parseValue(bytes, type.start, type.end);
+  const name = type === undefined ? undefined : stringValue(bytes, type.start, type.end);
   return name === 'text' || name === 'image' || (name === 'audio' && revision >= Revision.r2025_03_26);
 }

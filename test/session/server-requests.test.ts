@@ -173,7 +173,11 @@ describe('a request of an upstream', () => {
     ]);
     assert.equal(ask(3, two).untouched, true);
     assert.equal(ask(2, '{"type":"text","text":"a"}').untouched, true);
+    const wide = `{"type":"text","text":"a","_meta":"${'x'.repeat(1000)}"}`;
+    assert.equal(ask(2, `[${Array(2000).fill(wide).join()}]`).sent.length, 2001);
     for (const [revision, content] of [
+      // What surrounds the blocks would come a thousand times.
+      [2, `[${Array(1000).fill('{"type":"text","text":"a"}').join()}],"_meta":{"x":"${'x'.repeat(10_000)}"}`],
       [0, two],
       [2, '[]'],
       [2, '[{"type":"tool_use","id":"1","name":"n","input":{}}]'],
