@@ -334,7 +334,16 @@ export class Decider {
   #cacheOf(action: number, flags: number): RouteSnapshot['cache'] {
     if (!this.#snapshot.cache.enabled || this.#finder.route < 0) return null;
     if ((flags & RequestFlag.uncacheable) !== 0 || action === Action.complete) return null;
-    return this.#snapshot.routes[this.#finder.route]!.cache;
+    const { cache, servers } = this.#snapshot.routes[this.#finder.route]!;
+    if (cache === null || this.#keepsApart(this.#finder.server, cache.public)) return null;
+    for (const server of servers) if (this.#keepsApart(server, cache.public)) return null;
+    return cache;
+  }
+
+  /** Whether an answer of the server is for nobody but the session, or the principal, whose own child or session gave it. */
+  #keepsApart(server: number, forEverybody: boolean): boolean {
+    const isolation = server < 0 ? 'shared' : this.#snapshot.servers[server]!.isolation;
+    return isolation === 'session' || (isolation === 'principal' && forEverybody);
   }
 
   #recallOr(words: Int32Array, at: number, cache: NonNullable<RouteSnapshot['cache']>, principal: Principal): void {

@@ -21,13 +21,13 @@ interface Isolated {
   lanes(): Promise<number>;
 }
 
-async function startIsolated(scope: TestScope, server: object, auth?: object): Promise<Isolated> {
+async function startIsolated(scope: TestScope, server: object, more: object = {}): Promise<Isolated> {
   const file = join(await tempFolder(scope), 'pids');
   const entry = { command: process.execPath, args: [STATEFUL], env: { PID_FILE: file }, ...server };
   const gateway = await startGateway(scope, {
     mcpServers: { state: entry },
     catalog: { separator: '.' },
-    ...(auth === undefined ? {} : { auth }),
+    ...more,
   });
   const lanes = async (): Promise<number> => {
     const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as Stats;
@@ -89,7 +89,7 @@ test('isolation by session: what the server remembers and asks is for one client
 test('isolation by principal: clients of one subject share a child, modern or not', async (t) => {
   const tokens = ['ann', 'bob'].map((subject) => ({ token: `token-of-${subject}`, subject }));
   const auth = { type: 'bearer', tokens };
-  const { gateway, lanes } = await startIsolated(t, { isolation: 'principal' }, auth);
+  const { gateway, lanes } = await startIsolated(t, { isolation: 'principal' }, { auth });
   const as = (name: string) => ({ headers: { authorization: `Bearer token-of-${name}` } });
   const ann = [
     await connectV1(t, gateway.url, as('ann')),
@@ -101,6 +101,21 @@ test('isolation by principal: clients of one subject share a child, modern or no
   for (const client of ann) assert.equal((await call(client as ClientV1, 'recall')).remembered, 'ann was here');
   assert.equal((await call(bob as never, 'recall')).remembered, null);
   assert.equal(await lanes(), 2);
+});
+
+test('what one session was answered is not stored for another', async (t) => {
+  const routes = [{ name: 'stored', match: { tools: ['state.recall'] }, cache: { public: true } }];
+  for (const [isolation, apart] of [
+    ['session', true],
+    ['shared', false],
+  ] as const) {
+    const { gateway } = await startIsolated(t, { isolation }, { routes, cache: { enabled: true } });
+    const [a, b] = [await connectV1(t, gateway.url), await connectV1(t, gateway.url)];
+    await call(a, 'remember', { value: 'of a' });
+    assert.equal((await call(a, 'recall')).remembered, 'of a');
+    await call(b, 'remember', { value: 'of b' });
+    assert.equal((await call(b, 'recall')).remembered, apart ? 'of b' : 'of a', isolation);
+  }
 });
 
 test('a client that cannot be given a lane is told that the server is busy', async (t) => {
