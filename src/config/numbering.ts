@@ -6,7 +6,7 @@
 import type { ServerSnapshot, Snapshot } from './snapshot.js';
 
 /** Vacant numbers that are left alone. Beyond them the ones that nothing refers to are used again. */
-export const MAX_VACANT = 256;
+export const MAX_VACANT = 4_096;
 
 /** What stands at the number of a server that is gone: no endpoint, no name, nothing that matches. */
 export const VACANT: ServerSnapshot = Object.freeze({

@@ -156,6 +156,7 @@ class Gateway implements RunningGateway {
       table: this.#table,
       decoder,
       sink: this.#front.sink,
+      limits,
       events: this.#upstreamEvents(),
       log: log.logger,
     });

@@ -25,8 +25,8 @@ export interface EndpointContext {
   readonly decoder: Decoder;
   readonly sink: CallSink;
   readonly log: UpstreamLog;
-  /** Those of the newest snapshot: a reload replaces them. */
-  limits: LimitsSnapshot;
+  /** In force at this moment: a reload changes the members. */
+  readonly limits: LimitsSnapshot;
   readonly later: DeferredFailures;
   /** How long a child may take after each step of being stopped. */
   readonly stopGraceMs: Milliseconds;

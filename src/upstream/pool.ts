@@ -23,7 +23,7 @@ export interface UpstreamPoolOptions {
   readonly sink: CallSink;
   readonly events: UpstreamEvents;
   readonly log: UpstreamLog;
-  /** Default: the snapshot's. */
+  /** Default: the snapshot's. What is read at each use; a reload changes its members. */
   readonly limits?: LimitsSnapshot;
   /** Time between the steps by which a stdio child is stopped (end of input, TERM, KILL), ms; default 2,000. */
   readonly stopGraceMs?: Milliseconds;
@@ -78,7 +78,6 @@ export class UpstreamPool {
    * changed ones are succeeded. Those that are gone serve until {@link retire}.
    */
   replace(snapshot: Snapshot): void {
-    this.#context.limits = snapshot.limits;
     this.#context.routeTimeouts = snapshot.routes.map((route) => route.requestTimeoutMs);
     this.#succession.replace(snapshot);
   }
