@@ -198,7 +198,7 @@ export class Front {
         const { generation } = exchange;
         try {
           if (large.failed(exchange, code)) return;
-          if (exchange.openRequests > 0 && exchange.phase !== Phase.parked) dialogue.requests.over(exchange);
+          if (exchange.openRequests > 0 && exchange.phase !== Phase.parked) dialogue.over(exchange);
           if (exchange.phase === Phase.parked) dialogue.parked.failed(exchange, code);
           else send.failed(exchange, code, sent);
         } catch (error) {

@@ -62,8 +62,9 @@ export class ParkedCalls {
   /** Parked calls by the number in their state. */
   readonly #byNumber = new Map<number, ParkedCall>();
   readonly #perPrincipal = new Map<string, number>();
-  #limits: ParkedLimits;
+  readonly #limits: ParkedLimits;
   #lastNumber = 0;
+  #closed = false;
 
   constructor(options: ParkedCallsOptions) {
     this.#options = options;
@@ -74,12 +75,6 @@ export class ParkedCalls {
   /** Calls parked now: each holds an exchange without a client. */
   get size(): number {
     return this.#byNumber.size;
-  }
-
-  /** Puts other limits and secrets into force. */
-  reconfigure(limits: ParkedLimits, handles: HandleSealer): void {
-    this.#limits = limits;
-    this.#states.reconfigure(handles);
   }
 
   /** A request of a legacy upstream that belongs to the call of a modern client. */
@@ -95,6 +90,10 @@ export class ParkedCalls {
     if ((needed & ~capabilities) !== 0) {
       endpoint.reply(refusal(id, -32601, 'The client does not declare this capability'));
       this.#giveUp(exchange, 'GW_CAPABILITY_REQUIRED', requirement(needed));
+      return;
+    }
+    if (this.#closed) {
+      endpoint.reply(refusal(id, -32603, 'The gateway is stopping'));
       return;
     }
     const call = this.#callAt(endpoint, exchange);
@@ -200,11 +199,12 @@ export class ParkedCalls {
     this.#forget(call);
   }
 
-  /** Ends all of them. */
+  /** Ends all parked calls; from now on upstreams are told at once that nobody answers. */
   close(): void {
+    this.#closed = true;
     for (const call of this.#calls.values()) {
       if (call.number > 0) this.#expire(call);
-      else this.#forget(call);
+      else this.over(call.exchange);
     }
   }
 

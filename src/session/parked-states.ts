@@ -40,16 +40,11 @@ const MAX_PARSED = 65_536;
 
 /** Makes and reads states. */
 export class RequestStates {
-  #sealer: HandleSealer;
+  readonly #sealer: HandleSealer;
   /** Parked calls live in one process; no other one can go on with them. */
   readonly #tag = randomBytes(TAG_BYTES);
 
   constructor(sealer: HandleSealer) {
-    this.#sealer = sealer;
-  }
-
-  /** Puts other secrets into force. */
-  reconfigure(sealer: HandleSealer): void {
     this.#sealer = sealer;
   }
 

@@ -192,7 +192,7 @@ for (const transport of TRANSPORTS) {
       const gateway = await start(t, await asking(t, transport));
       const later = async (name: string): Promise<RpcReply> => {
         const { requestState: state } = await parked(gateway, name);
-        await new Promise((resolve) => setTimeout(resolve, 400));
+        await new Promise((resolve) => setTimeout(resolve, 1000));
         return call(gateway, name, { id: 'late' }, { state, answers: { q1: ada } });
       };
       assert.equal(textOf(await later('hasty')), 'not needed');
@@ -298,6 +298,40 @@ describe('parked calls', () => {
     leave.abort();
     await assert.rejects(retry);
     await eventually('the call is cancelled', () => upstream.received('notifications/cancelled').length === 1);
+  });
+
+  it('end an open stream with the question, and go on without what is said meanwhile', async (t) => {
+    const upstream = await rawUpstream(t, ({ message }, answer) => {
+      const { id, params } = message;
+      if (message.id === 'q') {
+        answer.response.writeHead(202).end();
+        return;
+      }
+      const progress = (value: number) => ({
+        jsonrpc: '2.0',
+        method: 'notifications/progress',
+        params: { progressToken: params._meta.progressToken, progress: value },
+      });
+      const stream = answer.sse();
+      stream.event(progress(1));
+      stream.event({ jsonrpc: '2.0', id: 'q', method: 'roots/list' });
+      setTimeout(() => stream.event(progress(2)), 100);
+      setTimeout(() => stream.event({ jsonrpc: '2.0', id, result: { content: [] } }), 300);
+    });
+    const gateway = await startGateway(t, { mcpServers: { raw: { url: upstream.url, prefix: false } } });
+    const params = { name: 'call', arguments: {}, _meta: { progressToken: 'p' } };
+    const options = { clientCapabilities: { roots: {} } };
+    const first = await modernRpc(gateway.url, 'tools/call', params, options);
+    assert.match(first.headers.get('content-type') ?? '', /^text\/event-stream/);
+    assert.deepEqual(first.messages[0].params, { progressToken: 'p', progress: 1 });
+    const { requestState } = first.message.result;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const retry = { ...params, _meta: { progressToken: 'p2' }, requestState, inputResponses: { q1: { roots: [] } } };
+    const second = await modernRpc(gateway.url, 'tools/call', retry, { ...options, id: 2 });
+    assert.deepEqual(
+      second.messages.map(({ id, result }) => [id, result?.resultType]),
+      [[2, 'complete']],
+    );
   });
 
   it('may be many', async (t) => {

@@ -443,15 +443,21 @@ describe('a parked call', () => {
     assert.deepEqual((await answered(second.wire)).result.inputRequests.q1.method, 'roots/list');
   });
 
-  it('all end together', async (t) => {
-    const { park, parked, table } = bed(t);
+  it('all end together, and none is parked any more', async (t) => {
+    const { park, parked, table, send, ask, answer } = bed(t);
     const upstream = new Upstream();
     for (let call = 0; call < 5; call += 1) await park(upstream);
+    const { exchange, wire } = send(upstream);
+    ask(upstream, exchange, 7, 'elicitation/create', ELICIT);
     parked.close();
     assert.equal(upstream.cancelled.length, 5);
-    assert.equal(upstream.replies.length, 5);
-    assert.equal(table.inUse, 0);
+    assert.equal(upstream.replies.length, 6);
+    assert.equal(table.inUse, 1);
     assert.equal(parked.size, 0);
+    ask(upstream, exchange, 8, 'elicitation/create', ELICIT);
+    assert.equal(upstream.replies[6].error.code, -32603);
+    answer(exchange, { result: { content: [] } });
+    assert.equal(wire.message.result.resultType, 'complete');
   });
 });
 

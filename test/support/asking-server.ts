@@ -103,17 +103,17 @@ function build(): McpServer {
     return text(content.type === 'text' ? content.text : content.type);
   });
   tool('impatient', async (_args, extra) => {
-    const name = await askName(extra, 'Quick?', { timeout: 150 }).then(nameOf, () => 'too late');
+    const name = await askName(extra, 'Quick?', { timeout: 400 }).then(nameOf, () => 'too late');
     return text(name);
   });
   tool('hasty', async (_args, extra) => {
     askName(extra, 'Never mind?').catch(() => {});
-    await pause(150);
+    await pause(400);
     return text('not needed');
   });
   tool('exit', async (_args, extra) => {
     askName(extra, 'Last words?').catch(() => {});
-    await pause(150);
+    await pause(400);
     process.exit(3);
   });
   tool('sign_in', async () => {
