@@ -96,6 +96,10 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
 
   /** Opens a channel that reports to `listener`. @throws Error when that is impossible from the start */
   protected abstract open(): Channel;
+  /** The reason that is shown when a channel has ended. */
+  protected reasonFor(reason: string): string {
+    return reason;
+  }
   /** How log lines call the other side, such as `stdio child`. */
   protected abstract readonly noun: string;
 
@@ -389,7 +393,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     // The state comes first: calls that fail over must not come back here.
     if (!this.#stopping) {
       this.stats.restarts += 1;
-      this.#again(this.#complaint === '' ? reason : this.#complaint);
+      this.#again(this.#complaint === '' ? this.reasonFor(reason) : this.#complaint);
     }
     if (this.#greeted) this.context.sink.lost(this);
     this.#failCalls('GW_UPSTREAM_CLOSED');

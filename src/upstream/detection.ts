@@ -9,6 +9,8 @@ import type { Transport } from './types.js';
 
 interface Detection {
   transport: 'http' | 'sse';
+  /** Why Streamable HTTP was given up last. */
+  httpReason: string;
   /** Pauses between two rounds in which neither transport was found. */
   readonly backOff: BackOff;
 }
@@ -19,7 +21,7 @@ const detections = new WeakMap<UrlEndpointSnapshot, Detection>();
 function detectionOf(config: UrlEndpointSnapshot): Detection {
   let detection = detections.get(config);
   if (detection === undefined) {
-    detection = { transport: 'http', backOff: new BackOff() };
+    detection = { transport: 'http', httpReason: '', backOff: new BackOff() };
     detections.set(config, detection);
   }
   return detection;
@@ -30,10 +32,20 @@ export function transportOf(config: EndpointSnapshot): Transport {
   return config.transport === 'http' && config.detect ? detectionOf(config).transport : config.transport;
 }
 
-/** The next endpoint made for this configuration tries the other transport. */
-export function tryOtherTransport(config: UrlEndpointSnapshot): void {
+/**
+ * The next endpoint made for this configuration tries the other transport.
+ *
+ * @param reason why this one does not fit
+ */
+export function tryOtherTransport(config: UrlEndpointSnapshot, reason: string): void {
   const detection = detectionOf(config);
+  if (detection.transport === 'http') detection.httpReason = reason;
   detection.transport = detection.transport === 'http' ? 'sse' : 'http';
+}
+
+/** The reason of an endpoint that answered neither transport, one clause for each. */
+export function neitherReason(config: UrlEndpointSnapshot, sseReason: string): string {
+  return `neither Streamable HTTP (${detectionOf(config).httpReason}) nor HTTP with SSE (the upstream ${sseReason})`;
 }
 
 /** The pauses of a detected endpoint; they go on over changes of the transport. */

@@ -3,7 +3,7 @@ import { BackOff } from './back-off.js';
 import type { Breaker } from './balance.js';
 import type { Channel } from './channel.js';
 import { ChannelEndpoint } from './channel-endpoint.js';
-import { detectionBackOff, tryOtherTransport } from './detection.js';
+import { detectionBackOff, neitherReason, tryOtherTransport } from './detection.js';
 import type { EndpointContext, EndpointOwner } from './endpoint.js';
 import { withCredentials } from './http-heads.js';
 import { SseChannel, type SseTarget } from './sse-channel.js';
@@ -53,11 +53,15 @@ export class SseEndpoint extends ChannelEndpoint {
   override start(): void {
     // Whatever it was before, it is no event stream now: the other transport has its turn again.
     if (this.#guessed && this.#last?.refused === true) {
-      tryOtherTransport(this.#config);
+      tryOtherTransport(this.#config, this.reason);
       this.owner.unsuited?.(this);
       return;
     }
     super.start();
+  }
+
+  protected override reasonFor(reason: string): string {
+    return this.#guessed && this.#last?.refused === true ? neitherReason(this.#config, reason) : reason;
   }
 
   protected open(): Channel {

@@ -43,6 +43,21 @@ export async function startUrlServer(
   };
 }
 
+function endpointOf(transport: ChannelTransport, url: string, mode: string): EndpointSnapshot {
+  if (transport === 'stdio') return stdioOf(process.execPath, [CHILD, mode]);
+  return transport === 'sse' ? sseOf(url) : webSocketOf(url);
+}
+
+/** Starts the server, unless it is a child of the gateway. */
+export async function channelEndpoint(
+  scope: TestScope,
+  transport: ChannelTransport,
+  mode = 'plain',
+): Promise<EndpointSnapshot> {
+  const server = transport === 'stdio' ? null : await startUrlServer(scope, transport, mode);
+  return endpointOf(transport, server?.url ?? '', mode);
+}
+
 /** Starts the server and a pool over it; does not wait for it to be ready. */
 export async function startChannel(
   scope: TestScope,
@@ -50,13 +65,6 @@ export async function startChannel(
   mode: string,
   more: Partial<ServerSnapshot> = {},
   limits: Partial<LimitsSnapshot> = {},
-): Promise<{ pool: Harness; server: UrlServer | null }> {
-  const server = transport === 'stdio' ? null : await startUrlServer(scope, transport, mode);
-  const endpoint: EndpointSnapshot =
-    server === null
-      ? stdioOf(process.execPath, [CHILD, mode])
-      : transport === 'sse'
-        ? sseOf(server.url)
-        : webSocketOf(server.url);
-  return { pool: startPool(scope, [serverOf([endpoint], more)], limits), server };
+): Promise<Harness> {
+  return startPool(scope, [serverOf([await channelEndpoint(scope, transport, mode)], more)], limits);
 }

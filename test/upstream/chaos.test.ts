@@ -1,12 +1,11 @@
 /** Many calls against upstreams that do anything: each is reported exactly once, and nothing is left over. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { eventually } from '../support/process.js';
 import { rawUpstream, type Script } from '../support/raw-upstream.js';
-import { type Harness, httpOf, type Outcome, serverOf, startPool, stdioOf } from './harness.js';
+import { channelEndpoint } from './channel-servers.js';
+import { type Harness, httpOf, type Outcome, serverOf, startPool } from './harness.js';
 
-const CHILD = fileURLToPath(new URL('./fixtures/child.js', import.meta.url));
 const SEED = 20_260_728;
 
 /** A small generator, so that a failure can be repeated. */
@@ -116,22 +115,21 @@ for (const family of ['legacy', 'modern'] as const) {
   });
 }
 
-test('stdio: every call has one outcome, whatever the child does', async (t) => {
-  const pool = startPool(t, [
-    serverOf([stdioOf(process.execPath, [CHILD, 'plain']), stdioOf(process.execPath, [CHILD, 'plain'])], {
-      maxConnections: 8,
-      maxQueue: 50,
-    }),
-  ]);
-  await pool.ready();
-  const deeds = ['hang', 'junk', 'bad', 'twice', 'stranger', 'string-id', 'log', 'progress', 'updated', 'more-tools'];
-  const finished = await run(pool, 400, (pick, count) => {
-    if (count === 350) return { do: 'exit' };
-    if (pick(2) === 0) return { do: 'wait', ms: pick(40) };
-    return { do: deeds[pick(deeds.length)], text: 'x', ms: 1 };
+for (const transport of ['stdio', 'sse', 'websocket'] as const) {
+  test(`${transport}: every call has one outcome, whatever the server does`, async (t) => {
+    const endpoints = [await channelEndpoint(t, transport), await channelEndpoint(t, transport)];
+    const pool = startPool(t, [serverOf(endpoints, { maxConnections: 8, maxQueue: 50 })]);
+    await pool.ready();
+    const deeds = ['hang', 'junk', 'bad', 'twice', 'stranger', 'string-id', 'log', 'progress', 'updated', 'more-tools'];
+    const finished = await run(pool, 400, (pick, count) => {
+      if (count === 200) return { do: 'close', code: 1_011 };
+      if (count === 350) return { do: 'cut' };
+      if (pick(2) === 0) return { do: 'wait', ms: pick(40) };
+      return { do: deeds[pick(deeds.length)], text: 'x', ms: 1 };
+    });
+    const outcomes = new Set(finished.map(({ error }) => error));
+    for (const expected of [null, 'GW_UPSTREAM_TIMEOUT', 'GW_UPSTREAM_PROTOCOL', 'GW_UPSTREAM_CLOSED']) {
+      assert.ok(outcomes.has(expected as never), `${expected} among ${[...outcomes]}`);
+    }
   });
-  const outcomes = new Set(finished.map(({ error }) => error));
-  for (const expected of [null, 'GW_UPSTREAM_TIMEOUT', 'GW_UPSTREAM_PROTOCOL', 'GW_UPSTREAM_CLOSED']) {
-    assert.ok(outcomes.has(expected as never), `${expected} among ${[...outcomes]}`);
-  }
-});
+}

@@ -135,5 +135,7 @@ test('a server that speaks neither is asked ever more slowly', async (t) => {
   // The pauses are those of the configuration, so they grow over changes of the transport.
   const [config] = pool.server().config.endpoints;
   assert.ok(detectionBackOff(config as UrlEndpointSnapshot).next() > 200);
+  const reason = 'neither Streamable HTTP (the upstream answered 404) nor HTTP with SSE (the upstream answered 404)';
+  assert.ok(pool.states.some((each) => each.state === 'backoff' && each.reason === reason));
   assert.equal(pool.server().unavailable(), 'GW_UPSTREAM_DOWN');
 });

@@ -4,9 +4,11 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { packageRoot } from '../../src/package-root.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { countingUrl } from '../support/upstreams.js';
 import { type Harness, namesOf, serverOf, startPool, webSocketOf } from './harness.js';
@@ -99,7 +101,7 @@ test('the sub-protocol, the headers and the credentials are sent, no extension i
 });
 
 test('TLS is verified', async (t) => {
-  const file = (name: string) => readFileSync(new URL(`../../../../test/upstream/fixtures/${name}`, import.meta.url));
+  const file = (name: string) => readFileSync(join(packageRoot, 'test/upstream/fixtures', name));
   const http = createTlsServer({ cert: file('tls-certificate.pem'), key: file('tls-key.pem') });
   const server = new WebSocketServer({ server: http });
   server.on('connection', (socket) => serve(socket, () => {}));
