@@ -9,8 +9,6 @@ export class ConnectionReply implements Reply {
   blocked = false;
   protected readonly connection: ClientConnection;
   readonly #silent: boolean;
-  /** A JSON answer that comes in parts: it has to be one message. */
-  #parts: Buffer[] | null = null;
 
   constructor(connection: ClientConnection, exchange: Exchange, silent: boolean) {
     this.connection = connection;
@@ -32,29 +30,18 @@ export class ConnectionReply implements Reply {
     connection.over(this);
   }
 
-  openStream(_status: number, head: readonly string[]): void {
-    if (headValue(head, 'content-type') === 'application/json') this.#parts = [];
-  }
+  /** The stream is the connection. */
+  openStream(): void {}
 
   write(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.exchange === null || end <= start) return true;
-    if (this.#parts !== null) {
-      this.#parts.push(Buffer.from(bytes.subarray(start, end)));
-      return true;
-    }
     const isTaken = this.connection.send(bytes, start, end, true);
     if (!isTaken) this.blocked = true;
     return isTaken;
   }
 
   endStream(): void {
-    if (this.detach() === null) return;
-    if (this.#parts !== null) {
-      const whole = Buffer.concat(this.#parts);
-      this.#parts = null;
-      this.connection.send(whole, 0, whole.byteLength, false);
-    }
-    this.connection.over(this);
+    if (this.detach() !== null) this.connection.over(this);
   }
 
   buffered(): number {

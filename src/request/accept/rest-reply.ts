@@ -10,6 +10,7 @@ import type { FrontHandler } from './handler.js';
 const CLOSE = Buffer.from('}');
 const ERROR_OPEN = Buffer.from('{"error":');
 
+const NOTHING = Buffer.alloc(0);
 const SPACE = 0x20;
 
 const composer = new Composer();
@@ -26,8 +27,6 @@ export class RestReply implements Reply, CallListener {
   readonly #handler: FrontHandler;
   readonly #isList: boolean;
   #exchange: Exchange | null;
-  #parts: Buffer[] = [];
-  #head: readonly string[] = JSON_HEAD;
 
   /** @param isList whether the result is a list, whose metadata says nothing to its reader */
   constructor(call: HttpCall, exchange: Exchange, handler: FrontHandler, isList: boolean) {
@@ -59,20 +58,15 @@ export class RestReply implements Reply, CallListener {
     this.call.send(status, head, body, 0, body.byteLength);
   }
 
-  /** A large answer comes in parts; its end tells what it is. */
-  openStream(_status: number, head: readonly string[]): void {
-    this.#head = head;
-  }
+  /** Only JSON is accepted, so a stream is opened only to end without an answer (cancellation). */
+  openStream(): void {}
 
-  write(bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.#exchange !== null) this.#parts.push(Buffer.from(bytes.subarray(start, end)));
+  write(): boolean {
     return true;
   }
 
   endStream(): void {
-    const whole = Buffer.concat(this.#parts);
-    this.#parts = [];
-    this.send(200, this.#head, whole, 0, whole.byteLength);
+    this.send(200, JSON_HEAD, NOTHING, 0, 0);
   }
 
   buffered(): number {

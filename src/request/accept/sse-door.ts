@@ -126,9 +126,8 @@ class PostReply extends ConnectionReply implements CallListener {
     this.connection.over(this);
   }
 
-  override openStream(status: number, head: readonly string[]): void {
+  override openStream(): void {
     this.taken();
-    super.openStream(status, head);
   }
 
   override endStream(): void {
