@@ -16,7 +16,9 @@ async function scripted(scope: TestScope, family: 'legacy' | 'modern') {
     (request, answer) => answer.json(JSON.stringify({ jsonrpc: '2.0', id: request.message.id, error })),
     { family },
   );
-  const gateway = await startGateway(scope, { mcpServers: { raw: { url: upstream.url } } });
+  // Two servers: what names neither goes to none.
+  const mcpServers = { raw: { url: upstream.url }, other: { url: upstream.url } };
+  const gateway = await startGateway(scope, { mcpServers });
   await eventually('the upstream is listed', async () => {
     const { message } = await modernRpc(gateway.url, 'tools/list');
     return message.result.tools.length > 0;
@@ -35,11 +37,16 @@ describe('a request', () => {
   it('is answered, whatever method it names', async (scope) => {
     const { url } = await scripted(scope, 'legacy');
     const session = await openSession(url);
-    for (const method of ['resources/subscribe', 'resources/unsubscribe', 'notifications/initialized', 'no/such']) {
+    for (const [method, code, name] of [
+      ['resources/subscribe', -32602, 'GW_UNKNOWN_RESOURCE'],
+      ['resources/unsubscribe', -32602, 'GW_UNKNOWN_RESOURCE'],
+      ['notifications/initialized', -32601, 'GW_METHOD_NOT_FOUND'],
+      ['no/such', -32601, 'GW_METHOD_NOT_FOUND'],
+    ] as const) {
       const reply = await session.request(method, { uri: 'test://readme' }, { id: 'mine' });
       assert.equal(reply.status, 200, method);
       assert.equal(reply.message?.id, 'mine', method);
-      assert.deepEqual(outcome(reply.message), [-32601, 'GW_METHOD_NOT_FOUND'], method);
+      assert.deepEqual(outcome(reply.message), [code, name], method);
     }
     for (const method of ['resources/subscribe', 'notifications/cancelled', 'notifications/progress', 'no/such']) {
       const reply = await modernRpc(url, method, { uri: 'test://readme' }, { id: 'mine' });
