@@ -167,3 +167,93 @@ test('property: cutting changes nothing, whatever the bytes', () => {
     { numRuns: 2_000 },
   );
 });
+
+test('the id counts once its event is complete, also without data', () => {
+  const parser = new SseParser(1_000, { event: () => {} });
+  parser.feed(text('id: 1\n\nid: 2\ndata: half'));
+  assert.equal(parser.lastEventId, '1');
+  parser.feed(text('\n\n'));
+  assert.equal(parser.lastEventId, '2');
+});
+
+/** Like {@link parse}, with the data of large events put together from its parts, where they are taken. */
+function parseParts(chunks: readonly Uint8Array[], heldBytes: number, takes: (type: string) => boolean) {
+  const events: Seen['events'] = [];
+  let open: { type: string; data: Buffer[] } | null = null;
+  let parts = 0;
+  const listener = {
+    event: (data: Uint8Array, length: number, type: string) => {
+      assert.equal(open, null);
+      events.push({ type, data: Buffer.from(data.subarray(0, length)).toString('utf8') });
+    },
+    largeStart: (data: Uint8Array, length: number, type: string) => {
+      assert.equal(open, null);
+      assert.ok(length > heldBytes);
+      if (!takes(type)) return false;
+      open = { type, data: [Buffer.from(data.subarray(0, length))] };
+      parts += 1;
+      return true;
+    },
+    largePart: (bytes: Uint8Array, start: number, end: number) => {
+      assert.ok(end > start);
+      open!.data.push(Buffer.from(bytes.subarray(start, end)));
+    },
+    largeEnd: (complete: boolean) => {
+      const { type, data } = open!;
+      open = null;
+      events.push({ type: complete ? type : 'broken', data: Buffer.concat(data).toString('utf8') });
+    },
+  };
+  const parser = new SseParser(1_000_000, listener, { listener, heldBytes });
+  for (const chunk of chunks) {
+    const own = Uint8Array.from(chunk);
+    assert.equal(parser.feed(own), true);
+    own.fill(0x58);
+  }
+  return { events, parts, lastEventId: parser.lastEventId, retryMs: parser.retryMs };
+}
+
+test('a large event that comes in pieces is had in parts, and bounded as a whole', () => {
+  const data = 'x'.repeat(100);
+  const bytes = text(`id: 7\nevent: message\ndata: ${data}\ndata: ${data}\nretry: 5\n\ndata: small\n\n`);
+  const seen = parseParts(cut(bytes, [40, 80, 160]), 16, () => true);
+  assert.deepEqual(seen, {
+    events: [
+      { type: 'message', data: `${data}\n${data}` },
+      { type: '', data: 'small' },
+    ],
+    parts: 1,
+    lastEventId: '7',
+    retryMs: 5,
+  });
+  const late = parseParts(cut(text(`data: ${data}\nevent: other\n\n`), [60]), 16, () => true);
+  assert.deepEqual(late.events, [{ type: 'broken', data }]);
+  const taken = { event: () => {}, largeStart: () => true, largePart: () => {}, largeEnd: () => {} };
+  const parser = new SseParser(1_000, taken, { listener: taken, heldBytes: 16 });
+  let fits = true;
+  for (let round = 0; round < 100 && fits; round += 1) fits = parser.feed(text(round === 0 ? `data: ${data}` : data));
+  assert.equal(fits, false);
+});
+
+test('property: parts put together are the event, whoever takes them and however the stream is cut', () => {
+  fc.assert(
+    fc.property(
+      stream,
+      fc.array(fc.nat(600), { maxLength: 20 }),
+      fc.integer({ min: 1, max: 12 }),
+      fc.boolean(),
+      (source, places, heldBytes, taken) => {
+        const chunks = cut(text(source), places);
+        const seen = parseParts(chunks, heldBytes, () => taken);
+        const whole = parse(chunks);
+        assert.deepEqual(
+          seen.events.map(({ data }) => data),
+          whole.events.map(({ data }) => data),
+        );
+        assert.deepEqual([seen.lastEventId, seen.retryMs], [whole.lastEventId, whole.retryMs]);
+        if (!taken) assert.deepEqual(seen.events, whole.events);
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+});
