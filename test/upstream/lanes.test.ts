@@ -6,9 +6,20 @@ import { fileURLToPath } from 'node:url';
 import type { ServerSnapshot } from '../../src/config/snapshot.js';
 import { Capability } from '../../src/protocol/client-capabilities.js';
 import type { SessionLike } from '../../src/request/exchange.js';
-import { eventually, isAlive, type TestScope, tempFolder } from '../support/process.js';
+import { eventually, isAlive, startProcess, type TestScope, tempFolder } from '../support/process.js';
+import { rawUpstream } from '../support/raw-upstream.js';
 import { countingHttp } from '../support/upstreams.js';
-import { type CallOptions, type Harness, httpOf, type Outcome, serverOf, startPool, stdioOf } from './harness.js';
+import {
+  type CallOptions,
+  type Harness,
+  httpOf,
+  type Outcome,
+  serverOf,
+  sseOf,
+  startPool,
+  stdioOf,
+  webSocketOf,
+} from './harness.js';
 
 const NONE = new Uint8Array(0);
 
@@ -264,4 +275,62 @@ test('shared over legacy HTTP: clients that can be asked for the same have one u
   for (const { done } of busy) await done;
   const state = pool.pool.snapshotState()[0]!['endpoints'] as { calls: number }[];
   assert.equal(state[0]!.calls, 7);
+});
+
+for (const transport of ['sse', 'websocket'] as const) {
+  test(`${transport}: a session has a connection of its own, and its end is the end of that`, async (t) => {
+    const script = fileURLToPath(new URL('./fixtures/stateful.js', import.meta.url));
+    const server = startProcess(t, process.execPath, [script, 'plain', transport], {});
+    const [, url] = await server.waitForLine(/^listening on (\S+)/);
+    const endpoint = transport === 'sse' ? sseOf(url!) : webSocketOf(url!);
+    const pool = startPool(t, [serverOf([endpoint], { isolation: 'session' })]);
+    await pool.ready();
+    pool.onAsked = ({ endpoint: lane, message }) => {
+      const content = { session: lane.profile.owner!.sessionId };
+      lane.reply(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: message.id, result: { content } })));
+    };
+    const sessions = ['a', 'b', 'c'].map((id) => sessionOf(id, Capability.elicitationForm));
+    for (const session of sessions) await said(pool.call('remember', { value: session.id }, as(session)));
+    const calls = sessions.map((session) => pool.call('ask', { message: '?' }, as(session)));
+    for (const [index, call] of calls.entries()) {
+      assert.equal((await said(call)).answer.content.session, sessions[index]!.id);
+    }
+    const states = await Promise.all(sessions.map((session) => said(pool.call('recall', {}, as(session)))));
+    assert.deepEqual(
+      states.map(({ pid, remembered }) => [pid, remembered]),
+      [
+        [2, 'a'],
+        [3, 'b'],
+        [4, 'c'],
+      ],
+    );
+    pool.pool.sessionEnded('b');
+    assert.deepEqual(
+      [pool.pool.snapshotState()[0]!['lanes'], (await said(pool.call('recall', {}, as(sessions[1]!)))).remembered],
+      [2, null],
+    );
+  });
+}
+
+test('http: a session has an upstream session of its own, which ends with it', async (t) => {
+  const upstream = await rawUpstream(t, ({ headers, message }, answer) => {
+    answer.result({ content: [{ type: 'text', text: JSON.stringify([headers['mcp-session-id'], message.id]) }] });
+  });
+  const pool = startPool(t, [serverOf([httpOf(upstream.url)], { isolation: 'session', laneIdleMs: 200 })]);
+  await pool.ready();
+  const [a, b] = [sessionOf('a', Capability.sampling), sessionOf('b', Capability.elicitationUrl)];
+  for (const session of [a, b, a]) await said(pool.call('call', {}, as(session)));
+  assert.deepEqual(
+    upstream
+      .received('initialize')
+      .slice(1)
+      .map(({ message }) => message.params.capabilities),
+    [{ sampling: {} }, { elicitation: { url: {} } }],
+  );
+  pool.pool.sessionEnded('a');
+  const ended = () => upstream.requests.filter(({ method }) => method === 'DELETE').length;
+  await eventually('the session of a ended', () => ended() === 1);
+  // The one of b ends when it was idle for long enough.
+  await eventually('the session of b ended', () => ended() === 2);
+  assert.equal(pool.pool.snapshotState()[0]!['lanes'], 0);
 });
