@@ -36,7 +36,10 @@ export class ConnectionReply implements Reply {
   write(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.exchange === null || end <= start) return true;
     const isTaken = this.connection.send(bytes, start, end, true);
-    if (!isTaken) this.blocked = true;
+    if (!isTaken) {
+      this.blocked = true;
+      this.connection.hasBlocked = true;
+    }
     return isTaken;
   }
 

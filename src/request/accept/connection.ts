@@ -70,6 +70,8 @@ export class ClientConnection implements ClientLink {
   /** The session that `initialize` made; empty before. */
   sessionId = '';
   isClosed = false;
+  /** A stage waits for the client. */
+  hasBlocked = false;
 
   readonly wire: ConnectionWire;
   readonly limits: ConnectionLimits;
@@ -200,11 +202,14 @@ export class ClientConnection implements ClientLink {
   drained(): void {
     if (this.isClosed) return;
     this.#progressAt = performance.now();
-    for (const reply of [...this.#open]) {
-      const { exchange } = reply;
-      if (exchange === null || !reply.blocked) continue;
-      reply.blocked = false;
-      this.#handler.drained(exchange);
+    if (this.hasBlocked) {
+      this.hasBlocked = false;
+      for (const reply of [...this.#open]) {
+        const { exchange } = reply;
+        if (exchange === null || !reply.blocked) continue;
+        reply.blocked = false;
+        this.#handler.drained(exchange);
+      }
     }
     if (this.#held.length > 0) this.#schedule(0);
   }

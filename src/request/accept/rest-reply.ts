@@ -49,6 +49,7 @@ export class RestReply implements Reply, CallListener {
     const exchange = this.#take();
     if (exchange === null) return;
     const { status, body } = restAnswer(exchange, bytes, start, end, this.#isList);
+    exchange.status = status;
     this.call.listener = null;
     this.answer(status, head, body);
   }

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Composer } from '../../protocol/composer.js';
-import { EVENT_CLOSE, EVENT_OPEN, flatten } from '../../protocol/event-frames.js';
+import { EVENT_CLOSE, EVENT_OPEN, flatten, KEEP_ALIVE } from '../../protocol/event-frames.js';
 import { VerdictWord } from '../../shared/records.js';
 import { Accepts, type ClientLink, type Exchange, Framing } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
@@ -174,6 +174,7 @@ export class SseDoor {
   readonly #table: ExchangeTable;
   readonly #rules: () => AcceptRules;
   readonly #connections = new Map<string, { readonly connection: ClientConnection; readonly wire: SseWire }>();
+  #timer: NodeJS.Timeout | null = null;
 
   constructor(handler: FrontHandler, table: ExchangeTable, rules: () => AcceptRules) {
     this.#handler = handler;
@@ -221,6 +222,8 @@ export class SseDoor {
 
   /** Ends all streams. */
   close(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
     for (const { wire } of [...this.#connections.values()]) wire.close();
   }
 
@@ -239,7 +242,26 @@ export class SseDoor {
     this.#connections.set(id, { connection, wire });
     const { origin } = exchange;
     call.openStream(200, origin === '' ? STREAM_HEAD : [...STREAM_HEAD, ...originHead(origin)]);
+    this.#keepAlive();
     const event = Buffer.from(`event: endpoint\ndata: ${MESSAGES_PATH}?sessionId=${id}\n\n`);
     call.write(event, 0, event.byteLength);
+  }
+
+  /**
+   * Finds clients that are gone without a word. A session's stream has comments of its own; these are for those that
+   * have not begun one.
+   */
+  #keepAlive(): void {
+    const { keepAliveMs } = this.#rules();
+    if (this.#timer !== null || keepAliveMs === 0) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      if (this.#connections.size === 0) return;
+      for (const { connection, wire } of this.#connections.values()) {
+        if (connection.sessionId === '' && wire.buffered() === 0) wire.send(KEEP_ALIVE, 0, KEEP_ALIVE.length, true);
+      }
+      this.#keepAlive();
+    }, keepAliveMs);
+    this.#timer.unref();
   }
 }

@@ -43,12 +43,14 @@ class StdioWire implements ConnectionWire {
   readonly #input: Readable;
   readonly #output: Writable;
   readonly #close: () => void;
+  readonly #drained: () => void;
   #isCorked = false;
 
-  constructor(input: Readable, output: Writable, close: () => void) {
+  constructor(input: Readable, output: Writable, close: () => void, drained: () => void) {
     this.#input = input;
     this.#output = output;
     this.#close = close;
+    this.#drained = drained;
   }
 
   send(bytes: Uint8Array, start: number, end: number): void {
@@ -62,7 +64,7 @@ class StdioWire implements ConnectionWire {
       output.cork();
       process.nextTick(this.#uncork);
     }
-    output.write(line);
+    output.write(line, this.#written);
   }
 
   buffered(): number {
@@ -85,6 +87,11 @@ class StdioWire implements ConnectionWire {
     if (this.#input.isPaused()) this.#input.resume();
   }
 
+  /** Not the stream's own `drain`, which knows nothing of `maxClientBufferBytes`. */
+  readonly #written = (): void => {
+    if (this.#output.writableLength === 0) this.#drained();
+  };
+
   readonly #uncork = (): void => {
     this.#isCorked = false;
     this.#output.uncork();
@@ -98,7 +105,12 @@ export function serveStdio(options: StdioDoorOptions): StdioDoor {
   const ended = new Promise<void>((resolve) => {
     settle = resolve;
   });
-  const wire = new StdioWire(input, output, () => close());
+  const wire = new StdioWire(
+    input,
+    output,
+    () => close(),
+    () => connection.drained(),
+  );
   const connection = new ClientConnection({ wire, handler, table, limits, token: options.token ?? '' });
   const lines = new MessageLines(limits.maxBodyBytes, {
     line: (bytes, start, end) => connection.receive(bytes.subarray(start, end), end - start),
@@ -112,7 +124,6 @@ export function serveStdio(options: StdioDoorOptions): StdioDoor {
   sweep.unref();
 
   const onData = (chunk: Buffer | string): void => lines.feed(typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
-  const onDrain = (): void => connection.drained();
   const onEnd = (): void => {
     if (endingSince > 0) return;
     endingSince = performance.now();
@@ -131,7 +142,6 @@ export function serveStdio(options: StdioDoorOptions): StdioDoor {
     input.off('data', onData);
     input.off('end', onEnd);
     input.off('close', onEnd);
-    output.off('drain', onDrain);
     output.off('close', close);
     connection.closed();
     settle();
@@ -142,7 +152,6 @@ export function serveStdio(options: StdioDoorOptions): StdioDoor {
   // A broken pipe is the end of its stream; these stay, so that a late one ends nothing else.
   input.on('error', onEnd);
   output.on('error', close);
-  output.on('drain', onDrain);
   output.on('close', close);
   return { ended, close };
 }
