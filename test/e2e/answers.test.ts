@@ -126,7 +126,7 @@ describe('an error of an upstream', () => {
     assert.deepEqual(modern.message.error.data, { requiredCapabilities });
     const legacy = await (await openSession(url)).request('tools/call', CALL);
     assert.equal(legacy.status, 200);
-    assert.deepEqual(outcome(legacy.message), [-32603, 'GW_INPUT_REQUIRED_UNSUPPORTED']);
+    assert.equal(legacy.message.result.isError, true, 'its revision has no such code: the result of the tool says it');
   });
 
   it('that asks to open a URL is for clients of its revision', async (scope) => {
@@ -135,8 +135,14 @@ describe('an error of an upstream', () => {
     answerWith({ code: -32042, message: 'open it', data });
     const legacy = await (await openSession(url)).request('tools/call', CALL);
     assert.deepEqual(legacy.message.error, { code: -32042, message: 'open it', data });
-    const modern = await modernRpc(url, 'tools/call', CALL);
+    const unable = await modernRpc(url, 'tools/call', CALL);
+    assert.equal(unable.status, 400);
+    assert.deepEqual(
+      [unable.message.error.code, unable.message.error.data.requiredCapabilities],
+      [-32021, { elicitation: { url: {} } }],
+    );
+    const modern = await modernRpc(url, 'tools/call', CALL, { clientCapabilities: { elicitation: { url: {} } } });
     assert.equal(modern.status, 200);
-    assert.deepEqual(outcome(modern.message), [-32603, 'GW_INPUT_REQUIRED_UNSUPPORTED']);
+    assert.equal(modern.message.result.resultType, 'input_required');
   });
 });
