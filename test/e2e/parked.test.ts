@@ -5,10 +5,11 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { SignJWT } from 'jose';
 import { JOURNAL_VARIABLE, type JournalEntry, readJournal } from '../support/call-journal.js';
+import { openWebSocket, type RawConnection } from '../support/doors.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, startProcess, type TestScope, tempFolder } from '../support/process.js';
 import { rawUpstream } from '../support/raw-upstream.js';
-import { type Message, modernRpc, type RpcReply } from '../support/rpc.js';
+import { type Message, modernMessage, modernRpc, type RpcReply } from '../support/rpc.js';
 import { connectV2 } from '../support/sdk-clients.js';
 import type { StdioEntry, UrlEntry } from '../support/upstreams.js';
 
@@ -36,8 +37,10 @@ async function asking(scope: TestScope, transport: 'http' | 'stdio'): Promise<As
   return { entry: { url: url as string }, calls };
 }
 
+/** The kinds of server take turns at the front ends, so that both hand calls over. */
 async function start(scope: TestScope, { entry }: Asking, config: object = {}): Promise<RunningGateway> {
-  return startGateway(scope, { ...config, mcpServers: { ask: { ...entry, prefix: false } } });
+  const frontEnd = 'command' in entry ? 'node' : 'uws';
+  return startGateway(scope, { ...config, mcpServers: { ask: { ...entry, prefix: false } } }, { frontEnd });
 }
 
 interface CallOptions {
@@ -332,6 +335,25 @@ describe('parked calls', () => {
       second.messages.map(({ id, result }) => [id, result?.resultType]),
       [[2, 'complete']],
     );
+  });
+
+  it('outlive the connection they came on, and a cancellation of the request that was answered', async (t) => {
+    const server = await asking(t, 'http');
+    const gateway = await start(t, server);
+    const open = () => openWebSocket(t, gateway.origin);
+    const options = { clientCapabilities: EVERYTHING };
+    const ask = async (connection: RawConnection, id: string, more: object = {}): Promise<Message> => {
+      connection.send(modernMessage('tools/call', { name: 'greet', arguments: {}, ...more }, { ...options, id }));
+      return eventually('an answer', () => connection.messages.find((message) => message.id === id));
+    };
+    const first = await open();
+    const { result } = await ask(first, 'a');
+    first.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'a' } });
+    await ask(first, 'unrelated');
+    first.close();
+    const answers = { requestState: result.requestState, inputResponses: { q1: ada } };
+    assert.equal((await ask(await open(), 'b', answers)).result.content[0].text, ' Ada');
+    assert.equal(server.calls('greet', 'cancelled').length, 0);
   });
 
   it('may be many', async (t) => {

@@ -208,6 +208,7 @@ describe('a parked call', () => {
     assert.deepEqual(first.result.inputRequests, { q1: { method: 'elicitation/create', params: ELICIT } });
     assert.equal(first.result._meta['io.modelcontextprotocol/serverInfo'].name, 'gw');
     assert.equal(exchange.phase, Phase.parked);
+    assert.equal(exchange.idLength, 0);
     assert.equal(parked.size, 1);
 
     const second = retry(first.result.requestState, { q1: ACCEPT, other: { ignored: true } });

@@ -229,6 +229,9 @@ export class WriteStage {
     }
     this.#options.finished(exchange);
     exchange.reply = null;
+    // The request is answered: a cancellation that names it, or the end of its connection, is not about the call any more.
+    exchange.idLength = 0;
+    exchange.link = null;
     exchange.streaming = false;
     exchange.phase = Phase.parked;
   }
