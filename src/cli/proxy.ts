@@ -1,7 +1,7 @@
 import type { ProxyOptions, ProxyRules } from '../api/proxy.js';
+import { listenSentence } from './addresses.js';
 import { type Command, choiceFlag, EXIT, numberFlag, readArguments, UsageError } from './command.js';
 import { printLine } from './print.js';
-import { listenSentence } from './start.js';
 import { StopSignals } from './stop-signals.js';
 
 const OPTIONS = {

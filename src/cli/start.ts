@@ -3,6 +3,7 @@ import { type LoadedConfig, loadConfigFile, loadConfigObject } from '../config/l
 import type { Snapshot } from '../config/snapshot.js';
 import type { RunningGateway } from '../control/gateway.js';
 import { ConfigError } from '../errors.js';
+import { authority, clientUrl, listenSentence } from './addresses.js';
 import { type Command, choiceFlag, EXIT, numberFlag, oneFile, readArguments, UsageError } from './command.js';
 import { demoNotes } from './demo-notes.js';
 import { printError, printLine, printNote, printWarning } from './print.js';
@@ -180,36 +181,6 @@ async function serveClient(gateway: RunningGateway): Promise<void> {
   const { limits } = gateway.snapshot;
   const token = process.env['SWITCHYARD_TOKEN'] ?? '';
   await serveStdio({ input: process.stdin, output: process.stdout, ...gateway.door, limits, token }).ended;
-}
-
-/** `host:port` as it stands in a URL. */
-export function authority(address: { readonly host: string; readonly port: number }): string {
-  return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
-}
-
-/** An address that works from this machine also when the gateway is bound to all of them. */
-function clientUrl(address: { readonly host: string; readonly port: number }): string {
-  const everywhere: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
-  return `http://${authority({ host: everywhere[address.host] ?? address.host, port: address.port })}/mcp`;
-}
-
-const LISTEN_FAULTS: Readonly<Record<string, (where: string) => string>> = {
-  EADDRINUSE: (where) => `${where} is in use already; stop the program that uses it, or choose another port`,
-  EACCES: (where) => `this user may not listen on ${where}; choose a port above 1023`,
-  EADDRNOTAVAIL: (where) => `${where} is not an address of this machine`,
-  ENOTFOUND: (where) => `the host of ${where} cannot be resolved`,
-  EAI_AGAIN: (where) => `the host of ${where} cannot be resolved`,
-};
-
-/** Why a listener cannot be had, in one sentence; null when that is not what went wrong. */
-export function listenSentence(
-  error: NodeJS.ErrnoException & { address?: string; port?: number },
-  host: string,
-  port: number,
-): string | null {
-  const sentence = LISTEN_FAULTS[error.code ?? ''];
-  if (sentence === undefined) return null;
-  return sentence(authority({ host: error.address ?? host, port: error.port ?? port }));
 }
 
 /** `switchyard start`. */

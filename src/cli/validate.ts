@@ -4,6 +4,7 @@ import { Problems } from '../config/problems.js';
 import { maskSecrets, redactSnapshot, showUrl } from '../config/redact.js';
 import type { EndpointSnapshot, RouteSnapshot, Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
+import { authority } from './addresses.js';
 import { type Command, EXIT, oneFile, readArguments, UsageError } from './command.js';
 import { printError, printLine, printWarning, style, table } from './print.js';
 import { findProgram } from './programs.js';
@@ -114,8 +115,9 @@ function printReport(
   for (const warning of loaded.warnings) printWarning(warning);
   printLine(`${file} ${style('green', 'can be used')}.`);
   section('Listeners', [
-    ['endpoint', `http://${snapshot.host}:${snapshot.port}/mcp`],
-    ['admin', snapshot.admin === null ? 'none' : `http://${snapshot.admin.host}:${snapshot.admin.port}`],
+    ['endpoint', snapshot.listens ? `http://${authority(snapshot)}/mcp` : 'none'],
+    ['doors', doorsOf(snapshot)],
+    ['admin', snapshot.admin === null ? 'none' : `http://${authority(snapshot.admin)}`],
     ['auth', snapshot.auth.type],
     ['workers', String(snapshot.workers)],
     ['decoder', withReason(runtime.decoder)],
@@ -129,6 +131,14 @@ function printReport(
     `Routes (${snapshot.routes.length})`,
     snapshot.routes.map((route) => [route.name, matchOf(route), rulesOf(route, snapshot)]),
   );
+}
+
+/** How clients may speak to the endpoint. */
+function doorsOf({ listens, transports }: Snapshot): string {
+  if (!listens) return 'none';
+  const { sse, websocket, rest } = transports;
+  const doors = [['HTTP with SSE', sse] as const, ['WebSocket', websocket] as const, ['REST', rest] as const];
+  return ['Streamable HTTP', ...doors.flatMap(([name, isOpen]) => (isOpen ? [name] : []))].join(', ');
 }
 
 function section(title: string, rows: readonly (readonly string[])[]): void {

@@ -19,6 +19,8 @@ export interface EndpointHealth {
   readonly breaker: 'closed' | 'open' | 'half-open';
   /** Calls in flight, on lanes of its own clients too. */
   readonly inFlight: Count;
+  /** Children or upstream sessions of single clients (`isolation`) besides the shared one. */
+  readonly lanes: Count;
 }
 
 /** One server of the configuration. */
@@ -38,6 +40,7 @@ export function upstreamHealth(pool: UpstreamPool, order: readonly number[] | un
       name: server.name,
       healthy: server.endpoints.some(({ state, breaker }) => state === 'ready' && breaker.state !== 'open'),
       endpoints: server.endpoints.map((endpoint, index): EndpointHealth => {
+        const { inFlight, lanes } = server.totals(index);
         const greeted = endpoint.handshake !== null;
         return {
           transport: endpoint.transport,
@@ -46,7 +49,8 @@ export function upstreamHealth(pool: UpstreamPool, order: readonly number[] | un
           era: greeted ? (endpoint.era === Era.modern ? 'modern' : 'legacy') : null,
           revision: greeted ? (REVISIONS[endpoint.revision] ?? null) : null,
           breaker: endpoint.breaker.state,
-          inFlight: server.totals(index).inFlight,
+          inFlight,
+          lanes,
         };
       }),
     }));

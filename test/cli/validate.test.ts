@@ -13,9 +13,12 @@ test('validate lists upstreams, routes, decoder and front end', async (t) => {
     `
 port: 8123
 admin: false
+transports: { rest: false }
 mcpServers:
   files: { command: node, args: [x.js] }
   search: { endpoints: [{ url: "http://10.0.0.1:3000/mcp" }, { url: "http://10.0.0.2:3000/mcp?key=hidden" }] }
+  old: { url: "https://old.example.com/sse", type: sse }
+  live: { url: "wss://live.example.com/mcp?token=hidden" }
   gone: { command: no-such-program-anywhere, enabled: false }
 routes:
   - name: writes
@@ -29,16 +32,25 @@ routes:
   const rows: RegExp[] = [
     /can be used\.$/m,
     /^ {2}endpoint +http:\/\/127\.0\.0\.1:8123\/mcp$/m,
+    /^ {2}doors +Streamable HTTP, HTTP with SSE, WebSocket$/m,
     /^ {2}admin +none$/m,
     /^ {2}decoder +(native|typescript \(.+\))$/m,
     /^ {2}front end +(uws|node \(.+\))$/m,
     /^ {2}files +stdio +\/.*node$/m,
     /^ {2}search +http +http:\/\/10\.0\.0\.1:3000\/mcp$/m,
     /^ {2}search +http +http:\/\/10\.0\.0\.2:3000\/mcp\?key=\*\*\*$/m,
+    /^ {2}old +sse +https:\/\/old\.example\.com\/sse$/m,
+    /^ {2}live +websocket +wss:\/\/live\.example\.com\/mcp\?token=\*\*\*$/m,
     /^ {2}writes +tools files__write_\* +to files, then search; scopes files:write$/m,
   ];
   for (const row of rows) assert.match(stdout, row);
   assert.doesNotMatch(stdout, /gone|hidden/);
+});
+
+test('a gateway without a port has no doors', async (t) => {
+  const { code, stdout } = await runCli(t, ['validate', await fileWith(t, 'gateway.toml', 'port = false\n')]);
+  assert.equal(code, 0);
+  assert.match(stdout, /^ {2}endpoint +none\n {2}doors +none$/m);
 });
 
 test('the decoder and the front end follow what is asked for', async (t) => {
