@@ -5,8 +5,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import * as V1 from '@modelcontextprotocol/sdk/types.js';
 import { JOURNAL_VARIABLE, readJournal } from '../support/call-journal.js';
+import { sdkTransport, stdioTransport } from '../support/doors.js';
 import { type RunningGateway, type StartGatewayOptions, startGateway } from '../support/gateway.js';
 import { eventually, startProcess, type TestScope, tempFolder } from '../support/process.js';
 import { modernRpc } from '../support/rpc.js';
@@ -310,6 +312,33 @@ describe('the reference server', () => {
         assert.match(textOf(sampled), new RegExp(`${sdk} after Resource trigger-sampling-request context: go`));
         const elicited = await client.call('peer__trigger-elicitation-request');
         assert.match(JSON.stringify(elicited), new RegExp(`${sdk} person`));
+      }
+    });
+  }
+});
+
+describe('a client that came through another door', () => {
+  const doors = ['websocket', 'sse', 'stdio'] as const;
+  for (const kind of kinds) {
+    it(`is asked by a ${kind.name} server`, async (scope) => {
+      const server = await kind.start(scope);
+      const gateway = await gatewayOver(scope, server.entry);
+      for (const door of doors) {
+        const client = new Client({ name: door, version: '1' }, { capabilities: CAPABILITIES });
+        scope.after(() => client.close());
+        client.setRequestHandler(V1.ElicitRequestSchema, ({ params }) => ({
+          action: 'accept',
+          content: { answer: `${door} on ${params.message}` },
+        }));
+        client.setRequestHandler(V1.ListRootsRequestSchema, () => ({ roots: [{ uri: `file:///${door}` }] }));
+        await client.connect(
+          door === 'stdio' ? stdioTransport(gateway.configFile) : sdkTransport[door](gateway.origin),
+        );
+        await eventually(`${door}: the tools`, async () => (await client.listTools()).tools.length > 0);
+        const call = async (name: string, args: object) =>
+          textOf((await client.callTool({ name, arguments: args as Params })) as Result);
+        assert.equal(await call('peer__confirm', { question: 'q', steps: 2 }), `${door} on q 1,${door} on q 2`);
+        assert.equal(await call('peer__roots', {}), `file:///${door}`);
       }
     });
   }
