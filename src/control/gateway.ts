@@ -229,6 +229,7 @@ class Gateway implements RunningGateway {
       frontEnd: choice,
       connections: () => this.#frontEnd?.connections() ?? 0,
       memo: () => this.#front.dispatcher.remembered,
+      parked: () => this.#front.dialogue.parked.size,
       notReady: () => this.#notReady(),
       logDropped: () => this.#log.dropped,
     });

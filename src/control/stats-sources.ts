@@ -29,6 +29,8 @@ export interface StatsParts {
   connections(): number;
   /** Verdicts remembered. */
   memo(): number;
+  /** Calls parked. */
+  parked(): number;
   notReady(): readonly string[];
   logDropped(): number;
 }
@@ -48,11 +50,12 @@ export function statsSources(parts: StatsParts): StatsSources {
     seriesNames: parts.seriesNames,
     snapshotVersion: () => snapshot.version,
     gauges: () => ({
-      inFlight: table.inUse,
+      inFlight: table.inUse - parts.parked(),
       connections: parts.connections(),
       sessions: sessions.size,
       streams: streams.standing.size,
       memo: parts.memo(),
+      parked: parts.parked(),
     }),
     upstreams: () => upstreams.servers.filter((server) => !isVacant(server)).map(upstreamStatus),
     workers: () =>

@@ -153,6 +153,7 @@ function gaugesOf(metrics: Metrics, state: ObservedState): void {
   metrics.single('uptime_seconds', 'Time since the start.', state.uptimeMs / 1000);
   metrics.single('configuration_version', 'Version of the configuration in force.', state.snapshotVersion);
   metrics.single('requests_in_flight', 'Requests that are not answered yet.', gauges.inFlight);
+  metrics.single('parked_calls', 'Calls that wait for the next request of their client.', gauges.parked);
   metrics.single('connections', 'Open client connections.', gauges.connections);
   metrics.single('sessions', 'Sessions with state in memory.', gauges.sessions);
   metrics.single('streams', 'Open event streams.', gauges.streams);

@@ -16,6 +16,8 @@ export interface Gauges {
   readonly streams: Count;
   /** Verdicts remembered. */
   readonly memo: Count;
+  /** Calls whose server waits for an answer that the client's next request will bring; not part of `inFlight`. */
+  readonly parked: Count;
 }
 
 export interface EndpointStatus {

@@ -112,6 +112,7 @@ export function buildStats(state: ObservedState) {
       problemCounts: state.catalog.problemCounts,
     },
     serverRequests: state.serverRequests,
+    parkedCalls: state.gauges.parked,
     workers: state.workers,
     workerDeaths: total(Counter.workerDeaths),
     connections: state.gauges.connections,

@@ -249,6 +249,8 @@ describe('parked calls', () => {
     const gateway = await start(t, server, { auth: jwt, limits: { maxParkedPerPrincipal: 1 } });
     const [one, other] = [await token('one'), await token('other')];
     const { requestState: state } = await parked(gateway, 'greet', { token: one });
+    const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as Message;
+    assert.deepEqual([stats.parkedCalls, stats.requests.inFlight], [1, 0]);
     const answers = { q1: ada };
     refused(await call(gateway, 'greet', { token: other }, { state, answers }));
     const more = await call(gateway, 'greet', { token: one });

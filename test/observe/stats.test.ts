@@ -91,6 +91,7 @@ test('counters of all threads add up in the document', () => {
     expired: 5,
     late: 6,
   });
+  assert.equal(stats.parkedCalls, 2);
   assert.deepEqual(stats.catalog.undiscovered, ['notes']);
   assert.equal(stats.catalog.tools, 15);
   assert.equal(stats.configuration, 7);
