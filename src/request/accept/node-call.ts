@@ -42,6 +42,8 @@ export class NodeCall implements HttpCall {
   #streaming = false;
   #finished = false;
   #pending = 0;
+  /** A stage was told to wait for the client. */
+  #isWaited = false;
 
   constructor(owner: NodeCallOwner, request: IncomingMessage, response: ServerResponse) {
     this.#owner = owner;
@@ -85,13 +87,16 @@ export class NodeCall implements HttpCall {
     this.#response.write(Buffer.from(bytes.subarray(start, end)), () => {
       this.#pending -= size;
       this.progressAt = performance.now();
+      // The stream may have had room all the time; whoever waits does so for ours.
+      if (this.#isWaited && this.#response.writableLength === 0) this.#drain();
     });
     this.#observe();
     if (this.#response.writableLength > this.#owner.maxClientBufferBytes + this.#owner.maxResponseBytes) {
       this.#request.socket.destroy();
       return false;
     }
-    return this.buffered() <= this.#owner.maxClientBufferBytes;
+    this.#isWaited = this.buffered() > this.#owner.maxClientBufferBytes;
+    return !this.#isWaited;
   }
 
   endStream(): void {
@@ -159,6 +164,7 @@ export class NodeCall implements HttpCall {
 
   #drain(): void {
     this.blocked = false;
+    this.#isWaited = false;
     if ((this.exchange !== null || this.listener !== null) && this.#streaming) this.#owner.drained(this);
   }
 

@@ -161,6 +161,14 @@ for (const kind of KINDS) {
       await test.close();
     });
 
+    it('keeps a silent stream alive', async () => {
+      const test = await openTestFront(kind, opens, {}, { keepAliveMs: 20 });
+      const stream = await open(test);
+      await eventually('two comments', () => stream.text().startsWith(': keep-alive\n\n: keep-alive\n\n'));
+      stream.close();
+      await test.close();
+    });
+
     it('obeys the rules of names and methods, and can be shut', async () => {
       const origin = 'https://good.example';
       const test = await openTestFront(kind, opens, { allowedOrigins: [origin] }, { maxStreams: 1 });

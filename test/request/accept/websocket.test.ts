@@ -1,6 +1,6 @@
 /** The WebSocket door: handshakes, frames, limits; with a handler that stands for the stages. */
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { WebSocket } from 'ws';
 import type { Exchange } from '../../../src/request/exchange.js';
@@ -31,6 +31,19 @@ function dial(test: TestFront, protocols: string[] = ['mcp'], options: object = 
     });
     socket.on('error', reject);
   });
+}
+
+/** A WebSocket of which the test has the bare connection. */
+async function handshake(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
+  socket.write(
+    'GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+  );
+  await new Promise<void>((resolve) => socket.once('data', () => resolve()));
+  return socket;
 }
 
 const refused = async (dialled: Promise<unknown>): Promise<number> => {
@@ -158,6 +171,19 @@ for (const kind of KINDS) {
       await test.close();
     });
 
+    it('are given up when the client has vanished without a word', async () => {
+      const test = await openTestFront(kind, echo, {}, { keepAliveMs: 1000 });
+      const lively = await dial(test);
+      const socket = await handshake(test.port);
+      // Nothing is read from it any more, so no ping is answered.
+      socket.pause();
+      assert.equal(test.front.connections(), 2);
+      await eventually('it is gone', () => test.front.connections() === 1, 30_000);
+      assert.equal(lively.code, 0, 'whoever answers pings stays');
+      lively.socket.terminate();
+      await test.close();
+    });
+
     it('are cut when the client takes nothing', async () => {
       const answer = Buffer.from(`"${'x'.repeat(100_000)}"`);
       const test = await openTestFront(
@@ -166,14 +192,7 @@ for (const kind of KINDS) {
         {},
         { slowClientMs: 1000, maxClientBufferBytes: 100_000 },
       );
-      const socket = connect(test.port, '127.0.0.1');
-      socket.on('error', () => {});
-      await new Promise((resolve) => socket.once('connect', resolve));
-      socket.write(
-        'GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-          'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
-      );
-      await new Promise((resolve) => socket.once('data', resolve));
+      const socket = await handshake(test.port);
       socket.pause();
       // Masked text frames of two bytes, masked with zeros.
       const frame = Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x7b, 0x7d]);
