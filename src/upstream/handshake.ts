@@ -18,16 +18,6 @@ export interface Handshake {
 }
 
 /**
- * `params` of `initialize`. No capability is declared: on a connection shared by many clients a request of the
- * server could not be attributed to one of them.
- */
-export const INITIALIZE_PARAMS = {
-  protocolVersion: REVISIONS[LATEST_LEGACY],
-  capabilities: {},
-  clientInfo: CLIENT_INFO,
-} as const;
-
-/**
  * `params` of `initialize` on a lane: it declares what the clients of the lane can be asked for. The client that the
  * server sees is the gateway, also on a lane of one client.
  */

@@ -290,6 +290,8 @@ export class Lanes implements EndpointOwner {
     // The endpoint may be in the midst of telling that it ended.
     const gone = new Promise<void>((resolve) => setImmediate(resolve))
       .then(() => lane.endpoint.stop())
+      // There is nothing more that could be done about it.
+      .catch(() => {})
       .finally(() => this.#stopping.delete(gone));
     this.#stopping.add(gone);
   }
