@@ -6,7 +6,7 @@
  * It follows the structure as far as it decides something (members, strings, brackets that match); what lies deeper than
  * the members of the result is passed on as it is, and a client's parser judges it.
  */
-import type { Composer } from './composer.js';
+import { Composer } from './composer.js';
 import { decodeString } from './json-cursor.js';
 
 /** How a response is to be changed. */
@@ -96,8 +96,8 @@ export class LargeResult {
   #keyLength = 0;
   readonly #valueBytes = Buffer.alloc(LONGEST_VALUE);
   #valueLength = 0;
-  #held: Buffer = Buffer.alloc(512);
-  #heldLength = 0;
+  /** What was held back since the last member ended. */
+  readonly #held = new Composer(512);
   /** Per level: members were seen, and one of them was kept. */
   readonly #members = [false, false, false];
   readonly #kept = [false, false, false];
@@ -181,10 +181,10 @@ export class LargeResult {
           }
         }
       }
-      if (this.#heldLength > MAX_HELD) return this.#break();
+      if (this.#held.length > MAX_HELD) return this.#break();
     }
     this.#flush(bytes, from, end, out);
-    return this.#heldLength <= MAX_HELD || this.#break();
+    return this.#held.length <= MAX_HELD || this.#break();
   }
 
   #break(): boolean {
@@ -228,7 +228,7 @@ export class LargeResult {
 
   #keyStart(): boolean {
     // What follows a dropped member that was the first goes with it (json-cursor.ts, removeMembers).
-    if (this.#members[this.#level] && !this.#kept[this.#level]) this.#heldLength = 0;
+    if (this.#members[this.#level] && !this.#kept[this.#level]) this.#held.reset();
     this.#members[this.#level] = true;
     this.#mode = Mode.hold;
     this.#keyLength = 0;
@@ -275,7 +275,7 @@ export class LargeResult {
       this.#seen.add(name);
     }
     if (this.#level === 2 && this.#rewrite.toLegacy && MODERN_KEYS.includes(this.#key)) {
-      this.#heldLength = 0;
+      this.#held.reset();
       this.#mode = Mode.drop;
       return true;
     }
@@ -357,7 +357,7 @@ export class LargeResult {
       out.put(CLOSE);
     }
     this.#mode = Mode.hold;
-    this.#heldLength = 0;
+    this.#held.reset();
     return true;
   }
 
@@ -403,28 +403,15 @@ export class LargeResult {
 
   /** What was held back goes out after all. */
   #release(out: Composer): void {
-    out.range(this.#held, 0, this.#heldLength);
-    this.#heldLength = 0;
+    out.range(this.#held.bytes, 0, this.#held.length);
+    this.#held.reset();
   }
 
   #flush(bytes: Uint8Array, from: number, to: number, out: Composer): void {
     if (to <= from) return;
     if (this.#mode === Mode.pass) out.range(bytes, from, to);
-    else if (this.#mode === Mode.hold) this.#hold(bytes, from, to);
+    else if (this.#mode === Mode.hold) this.#held.range(bytes, from, to);
     else if (this.#mode === Mode.collect) this.#collect(bytes, from, to);
-  }
-
-  #hold(bytes: Uint8Array, from: number, to: number): void {
-    const length = this.#heldLength + to - from;
-    if (length <= MAX_HELD) {
-      if (length > this.#held.length) {
-        const larger = Buffer.alloc(Math.max(length, this.#held.length * 2));
-        larger.set(this.#held.subarray(0, this.#heldLength));
-        this.#held = larger;
-      }
-      this.#held.set(bytes.subarray(from, to), this.#heldLength);
-    }
-    this.#heldLength = length;
   }
 
   #collect(bytes: Uint8Array, from: number, to: number): void {
