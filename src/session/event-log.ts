@@ -21,8 +21,8 @@ export interface LoggedStream {
   readonly sessionId: string;
   /** The session's standalone stream; false = the answer of one call. */
   readonly standalone: boolean;
-  /** The call, in this generation; afterwards it is over. */
-  readonly exchange: Exchange;
+  /** The call, in this generation; afterwards it is over. Null for a standalone stream. */
+  readonly exchange: Exchange | null;
   readonly generation: number;
   /** Number of the event that comes next; the first is 1. */
   readonly next: number;
@@ -223,7 +223,7 @@ export class EventLog implements StreamLog {
       number: this.#lastNumber,
       sessionId: session.id,
       standalone,
-      exchange,
+      exchange: standalone ? null : exchange,
       generation: exchange.generation,
       next: 1,
       evicted: 0,

@@ -72,13 +72,12 @@ export class Resumption {
 
   #call(from: Exchange, stream: LoggedStream, after: number): void {
     const { streams, head, refuse, empty, complete, isTorn } = this.#options;
-    const { exchange: call } = stream;
-    const isUnderWay = !stream.ended && call.generation === stream.generation && isAlive(call);
-    if (isUnderWay ? isTorn(call) : !stream.ended) {
+    const call = callUnderWay(stream);
+    if (call === null ? !stream.ended : isTorn(call)) {
       refuse(from, 'GW_RESUME_GONE');
       return;
     }
-    if (!isUnderWay && after === stream.next - 1) {
+    if (call === null && after === stream.next - 1) {
       empty(from, NO_CONTENT);
       return;
     }
@@ -87,7 +86,7 @@ export class Resumption {
     from.reply?.openStream(200, head(from));
     from.reply?.write(KEEP_ALIVE, 0, KEEP_ALIVE.length);
     streams.log.replay(stream, after, (id, message) => writeMessage(this.#composer, from, message, id));
-    if (isUnderWay) {
+    if (call !== null) {
       // The old connection may be half open: the client knows better.
       call.reply?.endStream();
       handOverReply(from, call);
@@ -100,8 +99,9 @@ export class Resumption {
   }
 }
 
-function isAlive({ phase }: Exchange): boolean {
-  return phase !== Phase.free && phase !== Phase.done;
+function callUnderWay({ exchange, generation, ended }: LoggedStream): Exchange | null {
+  if (exchange === null || ended || exchange.generation !== generation) return null;
+  return exchange.phase === Phase.free || exchange.phase === Phase.done ? null : exchange;
 }
 
 /** Whether everything after that event is still there. */

@@ -19,12 +19,12 @@ export function isStanding(exchange: Exchange): boolean {
 export class StandingStreams {
   readonly #limits: Pick<LimitsSnapshot, 'maxStreams'>;
   readonly #open = new Set<Exchange>();
-  #next: SetIterator<Exchange>;
+  // Only while it is used: an iterator that rests holds on to what the set has dropped since.
+  #next: SetIterator<Exchange> | null = null;
   #generation = 0;
 
   constructor(limits: Pick<LimitsSnapshot, 'maxStreams'>) {
     this.#limits = limits;
-    this.#next = this.#open.values();
   }
 
   /** Streams open now. */
@@ -77,9 +77,10 @@ export class StandingStreams {
   /** Calls `visit` for some `count` streams; the next call goes on where this one ended. */
   visitSome(count: Count, visit: (exchange: Exchange) => void): void {
     for (let visited = 0; visited < count; visited += 1) {
+      this.#next ??= this.#open.values();
       const next = this.#next.next();
       if (next.done === true) {
-        this.#next = this.#open.values();
+        this.#next = null;
         return;
       }
       visit(next.value);
