@@ -17,14 +17,14 @@ async function start(
   more: Partial<ServerSnapshot> = {},
   limits: { maxLineBytes?: number } = {},
 ): Promise<Harness> {
-  const { pool } = await startChannel(scope, transport, 'plain', more, limits);
+  const pool = await startChannel(scope, transport, 'plain', more, limits);
   await pool.ready();
   return pool;
 }
 
 for (const transport of ['stdio', 'sse', 'websocket'] as const) {
   test(`${transport}: lists are read page by page and keep their bytes`, async (t) => {
-    const { pool } = await startChannel(t, transport, 'plain');
+    const pool = await startChannel(t, transport, 'plain');
     const { tools, era } = await pool.ready();
     assert.equal(era, 0);
     assert.equal(Buffer.from(tools[0]!).toString(), '{"name":"call" , "inputSchema":{"type":"object"},"x":1.0e2}');
@@ -251,11 +251,30 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
     await pool.call('call', { do: 'ask' }, { session }).done;
     assert.equal(pool.asked[0]!.endpoint.profile.owner?.sessionId, 'sealed');
   });
+
+  test(`${transport}: on a lane of one call at a time, all that is said meanwhile belongs to it`, async (t) => {
+    const pool = await start(t, transport, { isolation: 'principal' });
+    const capabilities = Capability.sampling;
+    const calls = [1, 2].map((subject) => pool.call('call', { do: 'ask' }, { subject, capabilities }));
+    await Promise.all(calls.map(({ done }) => done));
+    const asked = pool.asked.map(({ callId, endpoint }) => [callId, endpoint.profile.exclusive]);
+    assert.deepEqual(asked.sort(), calls.map(({ id }) => [id, true]).sort());
+    assert.equal(new Set(pool.asked.map(({ endpoint }) => endpoint)).size, 2);
+    const logs = [1, 2].map((subject) =>
+      pool.call('call', { do: 'log', text: `for ${subject}`, ms: 20 }, { subject, capabilities }),
+    );
+    assert.deepEqual(
+      (await Promise.all(logs.map(({ done }) => done))).map(({ notifications }) =>
+        notifications.map(({ params }) => params.data),
+      ),
+      [['for 1'], ['for 2']],
+    );
+  });
 }
 
 for (const transport of ['stdio', 'websocket'] as const) {
   test(`${transport}, modern: changes come on one listen, which is opened again when the server ends it`, async (t) => {
-    const { pool } = await startChannel(t, transport, 'modern');
+    const pool = await startChannel(t, transport, 'modern');
     assert.equal((await pool.ready()).era, 1);
     await eventually('the listen', async () => {
       const { response } = await pool.call('call', { do: 'listening' }).done;
@@ -269,7 +288,7 @@ for (const transport of ['stdio', 'websocket'] as const) {
   });
 
   test(`${transport}, modern: another filter takes the place of the one before without a gap`, async (t) => {
-    const { pool } = await startChannel(t, transport, 'modern');
+    const pool = await startChannel(t, transport, 'modern');
     await pool.ready();
     const endpoint = pool.server().endpoints[0]!;
     const listening = async () => JSON.parse(textOf((await pool.call('call', { do: 'listening' }).done).response));
