@@ -8,7 +8,7 @@ import { Capability } from '../../src/protocol/client-capabilities.js';
 import type { SessionLike } from '../../src/request/exchange.js';
 import { eventually, isAlive, startProcess, type TestScope, tempFolder } from '../support/process.js';
 import { rawUpstream } from '../support/raw-upstream.js';
-import { countingHttp } from '../support/upstreams.js';
+import { countingHttp, countingStdio } from '../support/upstreams.js';
 import {
   type CallOptions,
   type Harness,
@@ -333,4 +333,58 @@ test('http: a session has an upstream session of its own, which ends with it', a
   // The one of b ends when it was idle for long enough.
   await eventually('the session of b ended', () => ended() === 2);
   assert.equal(pool.pool.snapshotState()[0]!['lanes'], 0);
+});
+
+test('a modern server has no lanes, whatever its isolation, also beside a legacy one', async (t) => {
+  const modern = await countingStdio(t, 'modern');
+  const legacy = await countingStdio(t, 'legacy');
+  const endpoints = [modern, legacy].map(({ entry }) => stdioOf(entry.command, entry.args, entry.env));
+  const pool = startPool(t, [
+    serverOf([endpoints[0]!], { isolation: 'session' }),
+    serverOf(endpoints, { isolation: 'session', name: 'both' }),
+  ]);
+  await pool.ready(0);
+  await pool.ready(1);
+  assert.deepEqual([pool.server(0).needsCapabilities, pool.server(1).needsCapabilities], [false, true]);
+  const options = { session: sessionOf('a', Capability.sampling) };
+  assert.equal((await pool.call('echo', { text: 'x' }, options).done).error, null);
+  assert.equal(pool.pool.snapshotState()[0]!['lanes'], 0);
+  // Where the shared endpoint answers, there is nothing to stay with; a session that has a lane stays with that.
+  const exchange = pool.table.acquire()!;
+  exchange.session = options.session;
+  exchange.capabilities = Capability.sampling;
+  exchange.startedAt = performance.now();
+  const chosen = Array.from({ length: 8 }, () => pool.server(1).choose(exchange)!);
+  const firstLane = chosen.findIndex(({ profile }) => profile.owner !== null);
+  assert.ok(firstLane >= 0 && firstLane <= 1, `the first lane is number ${firstLane}`);
+  assert.ok(chosen.slice(0, firstLane).every(({ era }) => era === 1));
+  assert.equal(new Set(chosen.slice(firstLane)).size, 1);
+});
+
+test('replicas: sessions are spread over them, and each stays where it is', async (t) => {
+  const script = fileURLToPath(new URL('./fixtures/stateful.js', import.meta.url));
+  const replica = stdioOf(process.execPath, [script]);
+  const pool = startPool(t, [serverOf([replica, replica], { isolation: 'session' })]);
+  await pool.ready();
+  const sessions = Array.from({ length: 6 }, (_, index) => sessionOf(`s${index}`));
+  const places = new Set<number>();
+  for (const session of sessions) {
+    const call = pool.call('remember', { value: session.id }, as(session));
+    places.add(call.exchange.endpoint);
+    await said(call);
+  }
+  assert.deepEqual([...places].sort(), [0, 1]);
+  for (let round = 0; round < 4; round += 1) {
+    const states = await Promise.all(sessions.map((session) => said(pool.call('recall', {}, as(session)))));
+    assert.deepEqual(
+      states.map(({ remembered }) => remembered),
+      sessions.map(({ id }) => id),
+    );
+  }
+  // Its lane goes on when the endpoint that all share is gone for a while.
+  process.kill(pool.server().endpoints[0]!.details()['pid'] as number, 'SIGKILL');
+  await eventually('one endpoint down', () => pool.server().endpoints[0]!.state !== 'ready');
+  for (const session of sessions) {
+    assert.equal((await said(pool.call('recall', {}, as(session)))).remembered, session.id);
+  }
 });
