@@ -79,9 +79,9 @@ export class OpenRequests {
     return this.#byId.size;
   }
 
-  /** The one that expires first: all get the same time. */
-  get oldest(): OpenRequest | undefined {
-    return this.#byId.values().next().value;
+  /** All of them; those that are removed meanwhile are left out. */
+  all(): MapIterator<OpenRequest> {
+    return this.#byId.values();
   }
 
   find(id: number): OpenRequest | undefined {

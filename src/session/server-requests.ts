@@ -52,6 +52,8 @@ const INTERNAL_ERROR = -32603;
 const FIRST_ID = 1_000_000_000;
 /** Longest id or token that is looked at. */
 const LONGEST_DIGITS = 16;
+/** Each look goes over all that is open. */
+const SHORTEST_TIMER_MS: Milliseconds = 20;
 /** What setTimeout takes. */
 const LONGEST_TIMER_MS: Milliseconds = 2 ** 31 - 1;
 const CANCELLED = METHODS[Method.cancelled]!;
@@ -64,6 +66,8 @@ export class ServerRequests {
   readonly #counts = { answered: 0, refused: 0, unattributable: 0, expired: 0, late: 0 };
   #nextId = FIRST_ID;
   #timer: NodeJS.Timeout | undefined;
+  /** When the timer is due. */
+  #wakes: Milliseconds = 0;
 
   constructor(options: ServerRequestsOptions) {
     this.#options = options;
@@ -267,7 +271,7 @@ export class ServerRequests {
   /** Registers a request and sends it; the answer may come while it is being sent. */
   #send(request: OpenRequest, message: Uint8Array): boolean {
     this.#open.add(request);
-    this.#timer ??= this.#nextExpiry();
+    this.#wakeAt(request.expiresAt);
     if (this.#deliver(request, message)) return true;
     this.#open.remove(request);
     return false;
@@ -313,26 +317,27 @@ export class ServerRequests {
 
   readonly #expire = (): void => {
     const now = performance.now();
-    for (
-      let request = this.#open.oldest;
-      request !== undefined && request.expiresAt <= now;
-      request = this.#open.oldest
-    ) {
-      this.#open.remove(request);
-      this.#counts.expired += 1;
-      this.#takeBack(request);
-      this.#end(request, 'The client did not answer in time.');
+    this.#timer = undefined;
+    let next = Number.POSITIVE_INFINITY;
+    for (const request of this.#open.all()) {
+      if (request.expiresAt > now) {
+        next = Math.min(next, request.expiresAt);
+      } else if (this.#open.remove(request)) {
+        this.#counts.expired += 1;
+        this.#takeBack(request);
+        this.#end(request, 'The client did not answer in time.');
+      }
     }
-    this.#timer = this.#nextExpiry();
+    if (next < Number.POSITIVE_INFINITY) this.#wakeAt(next);
   };
 
-  #nextExpiry(): NodeJS.Timeout | undefined {
-    const { oldest } = this.#open;
-    if (oldest === undefined) return undefined;
-    return setTimeout(
-      this.#expire,
-      Math.min(Math.max(1, oldest.expiresAt - performance.now()), LONGEST_TIMER_MS),
-    ).unref();
+  /** Looks for expired requests at that time, if not before. */
+  #wakeAt(time: Milliseconds): void {
+    if (this.#timer !== undefined && this.#wakes <= time) return;
+    clearTimeout(this.#timer);
+    this.#wakes = time;
+    const wait = Math.max(SHORTEST_TIMER_MS, time - performance.now());
+    this.#timer = setTimeout(this.#expire, Math.min(wait, LONGEST_TIMER_MS)).unref();
   }
 }
 

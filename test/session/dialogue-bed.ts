@@ -201,6 +201,7 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
   };
 
   return {
+    limits: all,
     table,
     sessions,
     requests,

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../native/index.js';
 import { ScanStatus, SPAN_COUNT } from '../../native/layout.js';
+import { Elicitations } from '../../src/session/elicitations.js';
 import { eventually } from '../support/process.js';
 import { bed, RecordingEndpoint } from './dialogue-bed.js';
 
@@ -250,6 +251,20 @@ describe('the end of a request of an upstream', () => {
     assert.equal(all.requests.counts.late, 1);
   });
 
+  it('does not wait for requests with more time, when a reload has shortened it', async (scope) => {
+    const all = bed();
+    scope.after(all.close);
+    const endpoint = new RecordingEndpoint();
+    const { exchange } = all.call(all.client(ALL), endpoint);
+    all.asked(endpoint, exchange, SAMPLE);
+    all.limits.answerMs = 30;
+    all.asked(endpoint, exchange, SAMPLE.replace('s\\u00e9-1', '2'));
+    await eventually('the second expired', () => endpoint.texts.length === 1);
+    assert.equal(endpoint.replies[0].id, '2');
+    assert.equal(all.requests.counts.open, 1);
+    assert.equal(exchange.openRequests, 1);
+  });
+
   it('is the end of its call, of which the client hears before the answer', (scope) => {
     const all = bed();
     scope.after(all.close);
@@ -409,6 +424,21 @@ describe('notifications about requests of upstreams', () => {
     all.noted(endpoint, null, complete('two'));
     assert.deepEqual(failing.own, [complete('two')]);
     assert.deepEqual(client.own, []);
+  });
+});
+
+describe('elicitations by URL', () => {
+  it('are remembered up to a number, the latest ones', () => {
+    const elicitations = new Elicitations();
+    const endpoint = new RecordingEndpoint();
+    for (let id = 0; id <= 10_000; id += 1) {
+      elicitations.add(endpoint, `${id}`, { sessionId: `s${id}`, call: null });
+    }
+    assert.equal(elicitations.take(endpoint, '0'), null);
+    assert.equal(elicitations.take(endpoint, '1')!.sessionId, 's1');
+    assert.equal(elicitations.take(endpoint, '1'), null);
+    assert.equal(elicitations.take(new RecordingEndpoint(), '2'), null, 'ids are those of one endpoint');
+    assert.equal(elicitations.take(endpoint, '10000')!.sessionId, 's10000');
   });
 });
 
