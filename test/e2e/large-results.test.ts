@@ -8,7 +8,7 @@ import { idle, listed, statsOf } from '../faults/observe.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { type Answer, type RawUpstream, type ReceivedRequest, rawUpstream } from '../support/raw-upstream.js';
-import { modernHeaders, modernMessage, openSession } from '../support/rpc.js';
+import { modernHeaders, modernMessage, openSession, rpc } from '../support/rpc.js';
 
 const MIB = 1024 * 1024;
 const PIECE = Buffer.from(`${'0123456789abcdef'.repeat(4_095)}\\n\\"{}[]:,\\\\`.padEnd(65_536, '.'));
@@ -320,6 +320,42 @@ describe('a large answer', () => {
     release();
     const got = await receiving;
     assert.deepEqual(got.digest, digestOf(many, ID_FIRST, '"mine"').digest);
+    await idle(gateway);
+  });
+
+  it('is not stored, and those who waited for it get their own', async (scope) => {
+    const upstream = await rawUpstream(scope, () => {}, { family: 'modern' });
+    const gateway = await startGateway(scope, {
+      mcpServers: { raw: { url: upstream.url } },
+      cache: { enabled: true },
+      routes: [{ match: { tools: ['raw__read'] }, cache: { ttlMs: 60_000, public: true } }],
+    });
+    await listed(gateway);
+    upstream.script((request, answer) => send(request, answer, shape));
+    const { message, headers } = await callAs('modern', gateway, 'raw__read');
+    const { digest } = digestOf(shape, ID_FIRST, '"mine"');
+    const got = await Promise.all([1, 2, 3].map(() => receive(gateway.url, message, headers)));
+    got.push(await receive(gateway.url, message, headers));
+    for (const each of got) assert.equal(each.digest, digest);
+    assert.equal(upstream.received('tools/call').length, 4);
+    await idle(gateway);
+  });
+
+  it('is cut off when its client cancels the call', async (scope) => {
+    const { upstream, gateway } = await start(scope, 'legacy');
+    upstream.script(async (request, answer) => {
+      if (request.message.method === 'notifications/cancelled') answer.response.writeHead(202).end();
+      else await send(request, answer, { ...shape, pieces: 1_600 });
+    });
+    const { message, headers } = await callAs('legacy', gateway);
+    const got = await receive(gateway.url, message, headers, (response) => {
+      response.once('data', () => {
+        const params = { requestId: 'mine' };
+        void rpc(gateway.url, { jsonrpc: '2.0', method: 'notifications/cancelled', params }, headers);
+      });
+    });
+    assert.equal(got.complete, false);
+    await eventually('the upstream is told', () => upstream.received('notifications/cancelled').length === 1);
     await idle(gateway);
   });
 
