@@ -1,5 +1,6 @@
 /** What clients follow: resources of older sessions, `subscriptions/listen` of modern clients, lists of both. */
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -263,6 +264,27 @@ describe('subscriptions/listen', () => {
     await touch('test://a');
     await guest!.until('resources/updated');
     assert.deepEqual(updates(guest!), ['test://a']);
+  });
+
+  it('goes on at the server that a reload puts in the place of its own', async (scope) => {
+    const { gateway, url, journal, touch } = await watched(scope, 'legacy', 'stdio');
+    const stream = await listen(scope, url, 'mine', { resourceSubscriptions: ['test://a'] });
+    const session = await openSession(url);
+    const standalone = await openAnswer(scope, url, { headers: session.headers });
+    await session.request('resources/subscribe', { uri: 'test://a' });
+    await stream.until('acknowledged');
+    const config = JSON.parse(await readFile(gateway.configFile, 'utf8'));
+    config.mcpServers.up.env.ANOTHER = 'environment';
+    await writeFile(gateway.configFile, JSON.stringify(config));
+    gateway.process.child.kill('SIGHUP');
+    await eventually(
+      'a subscription at the new server',
+      () => journal('test://a').filter((what) => what === 'subscribe').length === 2,
+    );
+    await touch('test://a');
+    await stream.until('resources/updated');
+    await standalone.until('resources/updated');
+    assert.deepEqual([updates(stream), updates(standalone)], [['test://a'], ['test://a']]);
   });
 
   it('leaves nothing behind, however many come and go', async (scope) => {
