@@ -156,7 +156,7 @@ export class InputRounds {
       // An answer may have come already, and ended the call.
       if (!isAsking(round)) return;
       if (!asked) {
-        this.#give(round, 'GW_INPUT_REQUIRED_UNSUPPORTED', 'The client has no stream open on which it could be asked.');
+        this.#give(round, 'GW_INPUT_REQUIRED_UNSUPPORTED', 'The client cannot be reached for it at the moment.');
         return;
       }
     }

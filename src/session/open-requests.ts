@@ -61,6 +61,10 @@ class Groups<Key> {
     if (set?.delete(request) && set.size === 0) this.#sets.delete(key);
   }
 
+  size(key: Key): Count {
+    return this.#sets.get(key)?.size ?? 0;
+  }
+
   of(key: Key): OpenRequest[] {
     return [...(this.#sets.get(key) ?? [])];
   }
@@ -86,6 +90,11 @@ export class OpenRequests {
 
   find(id: number): OpenRequest | undefined {
     return this.#byId.get(id);
+  }
+
+  /** How many a session was asked. */
+  countOf(sessionId: string): Count {
+    return this.#bySession.size(sessionId);
   }
 
   ofEndpoint(endpoint: Endpoint): OpenRequest[] {

@@ -50,6 +50,8 @@ const INTERNAL_ERROR = -32603;
  * mean a request of an upstream.
  */
 const FIRST_ID = 1_000_000_000;
+/** So many requests at least may be open towards one session. */
+const LEAST_SHARE: Count = 10;
 /** Longest id or token that is looked at. */
 const LONGEST_DIGITS = 16;
 /** Each look goes over all that is open. */
@@ -96,7 +98,7 @@ export class ServerRequests {
     const start = spans[Span.paramsStart]!;
     const params = start < 0 ? undefined : { start, end: spans[Span.paramsEnd]! };
     const question = questionFor(session, spans[Span.method]!, content, params);
-    if (question.refusal !== '' || this.#isFull()) {
+    if (question.refusal !== '' || this.#isFull(sessionId)) {
       this.#counts.refused += 1;
       if (question.refusal !== '') refuse(METHOD_NOT_FOUND, question.refusal);
       else refuse(INTERNAL_ERROR, 'Too many requests wait for answers of clients.');
@@ -134,7 +136,7 @@ export class ServerRequests {
    * @returns false when the client cannot be reached or too many requests are open
    */
   ask(exchange: Exchange, method: string, params: Uint8Array | null, outcome: Outcome): boolean {
-    if (exchange.session === null || this.#isFull()) return false;
+    if (exchange.session === null || this.#isFull(exchange.session.id)) return false;
     const id = this.#newId();
     const call = callOf(exchange);
     const request: OpenRequest = {
@@ -258,8 +260,11 @@ export class ServerRequests {
     this.#elicitations.clear();
   }
 
-  #isFull(): boolean {
-    return this.#open.size >= this.#options.limits.maxServerRequests;
+  /** Whether no more can be asked, of anybody or of this session: one must not take the room of all. */
+  #isFull(sessionId: string): boolean {
+    const { maxServerRequests } = this.#options.limits;
+    if (this.#open.size >= maxServerRequests) return true;
+    return this.#open.countOf(sessionId) >= Math.max(LEAST_SHARE, maxServerRequests / 10);
   }
 
   #newId(): number {

@@ -216,6 +216,20 @@ describe('a request of an upstream', () => {
   });
 });
 
+describe('one session', () => {
+  it('takes a tenth of the room at most', (scope) => {
+    const all = bed({ maxServerRequests: 200 });
+    scope.after(all.close);
+    const endpoint = new RecordingEndpoint();
+    const [greedy, other] = [all.call(all.client(ALL), endpoint), all.call(all.client({ ...ALL, x: {} }), endpoint)];
+    for (let count = 0; count < 30; count += 1) all.asked(endpoint, greedy.exchange, SAMPLE);
+    assert.equal(greedy.wire.texts.length, 20);
+    assert.equal(endpoint.texts.length, 10);
+    all.asked(endpoint, other.exchange, SAMPLE);
+    assert.equal(other.wire.texts.length, 1);
+  });
+});
+
 describe('the end of a request of an upstream', () => {
   it('comes after answerMs, for both sides', async (scope) => {
     const all = bed({ answerMs: 30 });
