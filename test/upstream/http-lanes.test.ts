@@ -3,10 +3,26 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Capability } from '../../src/protocol/client-capabilities.js';
+import type { SessionLike } from '../../src/request/exchange.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { type RawUpstream, rawUpstream, type Script } from '../support/raw-upstream.js';
 import { type Harness, httpOf, serverOf, startPool } from './harness.js';
 import { respond } from './raw-pool.js';
+
+const NONE = new Uint8Array(0);
+
+function sessionOf(id: string): SessionLike {
+  return {
+    id,
+    revision: 4,
+    capabilities: NONE,
+    capabilityMask: 0,
+    clientInfo: NONE,
+    subject: new Int32Array(4),
+    logLevel: -1,
+    lastUsed: 0,
+  };
+}
 
 async function startShared(
   scope: TestScope,
@@ -74,6 +90,36 @@ test('what is asked on the standalone stream belongs to the only call in flight,
       [3, 0],
     ],
   );
+});
+
+test('log messages on the standalone stream reach the client whose session it is, and no other', async (t) => {
+  const sessions = new Map<string, (data: string) => void>();
+  let opened = 0;
+  const held: (() => void)[] = [];
+  const upstream = await rawUpstream(t, (request, answer) => void held.push(() => answer.json(respond(request, {}))), {
+    streams: (_request, answer) => {
+      const stream = answer.sse();
+      stream.raw(': open\n\n');
+      opened += 1;
+      sessions.set(`stream ${opened}`, (data) =>
+        stream.event({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data } }),
+      );
+    },
+  });
+  const pool = startPool(t, [serverOf([httpOf(upstream.url)], { isolation: 'session' })]);
+  await pool.ready();
+  const [ada, bob] = [sessionOf('ada'), sessionOf('bob')];
+  const calls = [pool.call('call', {}, { session: ada }), pool.call('call', {}, { session: bob })];
+  await eventually('both calls', () => held.length === 2);
+  await eventually('a stream for each session', () => opened === 3);
+  for (const [name, log] of sessions) log(name);
+  const shared = pool.server().endpoints[0]!;
+  await eventually('what belongs to nobody is dropped', () => shared.stats.droppedLogs === 1);
+  await eventually('each has its own', () => calls.every(({ notifications }) => notifications.length === 1));
+  for (const release of held) release();
+  const outcomes = await Promise.all(calls.map(({ done }) => done));
+  const heard = outcomes.map(({ notifications }) => notifications.map(({ params }) => params.data).join());
+  assert.deepEqual(heard.sort(), ['stream 2', 'stream 3']);
 });
 
 test('answers to questions of a session that is gone are dropped, and its end is told', async (t) => {
