@@ -103,6 +103,17 @@ test('isolation by principal: clients of one subject share a child, modern or no
   assert.equal(await lanes(), 2);
 });
 
+test('the server of a session hears that its roots changed, others do not', async (t) => {
+  const { gateway } = await startIsolated(t, { isolation: 'session' });
+  const capabilities = { roots: { listChanged: true } };
+  const [a, b] = [await connectV1(t, gateway.url, { capabilities }), await connectV1(t, gateway.url, { capabilities })];
+  for (const client of [a, b]) await call(client, 'recall');
+  await a.sendRootsListChanged();
+  const news = 'notifications/roots/list_changed';
+  await eventually('the news', async () => (await call(a, 'recall')).heard.includes(news));
+  assert.equal((await call(b, 'recall')).heard.includes(news), false);
+});
+
 test('what one session was answered is not stored for another', async (t) => {
   const routes = [{ name: 'stored', match: { tools: ['state.recall'] }, cache: { public: true } }];
   for (const [isolation, apart] of [
