@@ -9,7 +9,7 @@ import { initialize, openStdio, openWebSocket, type RawConnection, webSocketUrl 
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope, tempFolder } from '../support/process.js';
 import { type Message, modernMessage, modernRpc } from '../support/rpc.js';
-import { countingStdio, type StdioEntry } from '../support/upstreams.js';
+import { countingStdio } from '../support/upstreams.js';
 
 const listed = (gateway: RunningGateway, headers: Record<string, string> = {}): Promise<unknown> =>
   eventually('the upstream is listed', async () => {
@@ -27,10 +27,10 @@ async function configured(scope: TestScope, entry: object, more: object = {}): P
 type Opened = { readonly connection: RawConnection };
 
 /** The same connection through each door that carries bare messages. */
-const doors: { name: string; open(scope: TestScope, entry: StdioEntry, more?: object): Promise<Opened> }[] = [
+const doors: { name: string; open(scope: TestScope, entry: object, more?: object): Promise<Opened> }[] = [
   ...(['uws', 'node'] as const).map((frontEnd) => ({
     name: `WebSocket on ${frontEnd}`,
-    open: async (scope: TestScope, entry: StdioEntry, more: object = {}) => {
+    open: async (scope: TestScope, entry: object, more: object = {}) => {
       const gateway = await startGateway(scope, { mcpServers: { peer: entry }, ...more }, { frontEnd });
       await listed(gateway);
       return { connection: await openWebSocket(scope, gateway.origin) };
@@ -38,7 +38,7 @@ const doors: { name: string; open(scope: TestScope, entry: StdioEntry, more?: ob
   })),
   {
     name: 'stdio',
-    open: async (scope: TestScope, entry: StdioEntry, more: object = {}) => {
+    open: async (scope: TestScope, entry: object, more: object = {}) => {
       const connection = openStdio(scope, await configured(scope, entry, more));
       await eventually('the upstream is listed', async () => {
         connection.send(modernMessage('tools/list', {}, { id: 'listed' }));
@@ -200,6 +200,36 @@ for (const door of doors) {
         assert.equal((await answerTo(connection, 'c')).result.content[0].text, 'quite');
       });
     }
+
+    it('carries a question that belongs to no call, to the session that it is for', async (scope) => {
+      const program = fileURLToPath(new URL('../support/dialogue-server.js', import.meta.url));
+      const entry = { command: process.execPath, args: [program, 'legacy', 'stdio'], isolation: 'session' };
+      const { connection } = await door.open(scope, entry);
+      await initialize(connection, '2025-11-25', { elicitation: { form: {} } });
+      const params = { name: 'peer__aside', arguments: { question: 'by the way?' } };
+      connection.send({ jsonrpc: '2.0', id: 'a', method: 'tools/call', params });
+      const question = await eventually('the question', () =>
+        connection.messages.find(({ method }) => method === 'elicitation/create'),
+      );
+      connection.send({ jsonrpc: '2.0', id: question.id, result: { action: 'decline' } });
+      assert.equal((await answerTo(connection, 'a')).result.content[0].text, 'decline');
+    });
+
+    it('lets a client of the newest revision answer an older server with its next request', async (scope) => {
+      const program = fileURLToPath(new URL('../support/dialogue-server.js', import.meta.url));
+      const entry = { command: process.execPath, args: [program, 'legacy', 'stdio'], isolation: 'session' };
+      const { connection } = await door.open(scope, entry);
+      const params = { name: 'peer__confirm', arguments: { question: 'sure?' } };
+      const clientCapabilities = { elicitation: { form: {} } };
+      connection.send(modernMessage('tools/call', params, { id: 1, clientCapabilities }));
+      const { result } = await answerTo(connection, 1);
+      assert.equal(result.resultType, 'input_required');
+      const [[key]] = Object.entries(result.inputRequests) as [[string, object]];
+      const inputResponses = { [key]: { action: 'accept', content: { answer: 'very' } } };
+      const again = { ...params, inputResponses, requestState: result.requestState };
+      connection.send(modernMessage('tools/call', again, { id: 2, clientCapabilities }));
+      assert.equal((await answerTo(connection, 2)).result.content[0].text, 'very');
+    });
 
     it('answers thousands of calls sent at once, each with its own', async (scope) => {
       const server = await countingStdio(scope, 'modern');
