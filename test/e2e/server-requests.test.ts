@@ -342,4 +342,34 @@ describe('a client that came through another door', () => {
       }
     });
   }
+
+  for (const kind of kinds) {
+    it(`and leaves while a ${kind.name} server waits for it, is waited for no longer`, async (scope) => {
+      const server = await kind.start(scope);
+      const gateway = await gatewayOver(scope, server.entry);
+      const open = async (): Promise<number> => {
+        const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as {
+          serverRequests: { open: number };
+          requests: { inFlight: number };
+        };
+        return stats.serverRequests.open + stats.requests.inFlight;
+      };
+      for (const door of ['websocket', 'sse'] as const) {
+        const client = new Client({ name: door, version: '1' }, { capabilities: CAPABILITIES });
+        let asked = 0;
+        client.setRequestHandler(V1.ElicitRequestSchema, () => {
+          asked += 1;
+          return new Promise<never>(() => {});
+        });
+        await client.connect(sdkTransport[door](gateway.origin));
+        await eventually('the tools', async () => (await client.listTools()).tools.length > 0);
+        const call = client.callTool({ name: 'peer__confirm', arguments: { question: 'q' } });
+        call.catch(() => {});
+        await eventually('it is asked', () => asked === 1);
+        assert.notEqual(await open(), 0);
+        await client.close();
+        await eventually('nothing is left of it', async () => (await open()) === 0);
+      }
+    });
+  }
 });
