@@ -336,6 +336,8 @@ class Gateway implements RunningGateway {
     await this.#upstreams.close(0);
     await this.#frontEnd?.close(LAST_ANSWERS_MS);
     await this.#admin?.close();
+    this.#front.dispatcher.close();
+    this.#sessions.close();
     await Promise.all([this.#pool.close(), this.#control.close()]);
     await this.#log.close();
   }

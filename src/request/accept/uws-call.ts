@@ -269,7 +269,8 @@ export class UwsCall implements HttpCall {
   };
 
   readonly #writeEnd = (): void => {
-    this.response!.end(undefined, this.closing || this.#owner.draining);
+    // Asked to close the connection, uWS writes that header wherever it is, here between two chunks.
+    this.response!.end(undefined, false);
   };
 
   #writeStart(response: UwsResponse): void {
