@@ -53,7 +53,7 @@ export class RegistryUnreachable extends Error {}
 
 /** What npm says when there is no network, by the codes of the system; anything else is a mistake of ours or of theirs. */
 export function isUnreachable(output: string): boolean {
-  return /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT)\b/.test(output);
+  return /^npm (?:error|ERR!) code (?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT)$/m.test(output);
 }
 
 /** How long one package may take to install, milliseconds. */
@@ -76,9 +76,9 @@ function run(command: string, args: readonly string[], timeout = 0): Promise<Fin
       });
     }
     child.once('error', reject);
-    child.once('close', (code, signal) => {
-      const ended = timeout > 0 && signal === 'SIGTERM' ? `${output}\nETIMEDOUT: ended after ${timeout} ms` : output;
-      resolve({ code, output: ended });
+    // Ended for taking too long, which npm itself would call so.
+    child.once('close', (code) => {
+      resolve({ code, output: child.killed ? `${output}\nnpm error code ETIMEDOUT` : output });
     });
   });
 }
