@@ -216,6 +216,48 @@ describe('a request of an upstream', () => {
   });
 });
 
+describe('any request of a server', () => {
+  it('is either sent to the client as valid JSON or answered, whatever its params are', (scope) => {
+    const all = bed({ maxServerRequests: 1e6 });
+    scope.after(all.close);
+    const block = fc.oneof(
+      fc.record({ type: fc.constantFrom('text', 'image', 'audio', 'tool_use', 1) }, { requiredKeys: [] }),
+      fc.jsonValue(),
+    );
+    const message = fc.oneof(
+      fc.record({ role: fc.constant('user'), content: fc.oneof(block, fc.array(block)), _meta: fc.jsonValue() }),
+      fc.jsonValue(),
+    );
+    const params = fc.record(
+      {
+        messages: fc.oneof(fc.array(message), fc.jsonValue()),
+        mode: fc.oneof(fc.constantFrom('url', 'form'), fc.jsonValue()),
+        elicitationId: fc.jsonValue(),
+        tools: fc.jsonValue(),
+        _meta: fc.oneof(fc.record({ progressToken: fc.jsonValue() }), fc.jsonValue()),
+      },
+      { requiredKeys: [] },
+    );
+    const methods = fc.constantFrom('sampling/createMessage', 'elicitation/create', 'roots/list', 'x/y');
+    const endpoint = new RecordingEndpoint();
+    fc.assert(
+      fc.property(methods, params, fc.integer({ min: 0, max: 3 }), fc.boolean(), (method, value, revision, spaced) => {
+        const text = JSON.stringify({ jsonrpc: '2.0', id: 'q', method, params: value }, null, spaced ? 1 : 0);
+        const { exchange, wire } = all.call(all.client(ALL, revision), endpoint);
+        all.asked(endpoint, exchange, text);
+        const [reply] = endpoint.texts.splice(0);
+        assert.equal(wire.texts.length + (reply === undefined ? 0 : 1), 1);
+        if (reply !== undefined) assert.equal(JSON.parse(reply).id, 'q');
+        else assert.equal(wire.messages[0].method, method);
+        all.says(exchange, '{"jsonrpc":"2.0","id":1,"result":{}}');
+      }),
+      { numRuns: 500 },
+    );
+    assert.equal(all.table.inUse, 0);
+    assert.equal(all.requests.counts.open, 0);
+  });
+});
+
 describe('one session', () => {
   it('takes a tenth of the room at most', (scope) => {
     const all = bed({ maxServerRequests: 200 });
