@@ -104,7 +104,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
   protected abstract readonly noun: string;
 
   start(): void {
-    if (this.#stopping) return;
+    if (this.#stopping || this.#channel !== null) return;
     this.setState('connecting', '');
     this.#complaint = '';
     this.#greeted = false;

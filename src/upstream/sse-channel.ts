@@ -17,6 +17,8 @@ export interface SseTarget {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly connectTimeoutMs: Milliseconds;
+  /** A POST that is not answered for so long is let go; what it carried may be answered all the same. */
+  readonly postTimeoutMs: Milliseconds;
   /** Largest event. */
   readonly maxEventBytes: Bytes;
   /** Most bytes of messages that wait for their POST or its answer. */
@@ -47,7 +49,7 @@ export class SseChannel implements Channel {
     this.#target = target;
     this.#listener = listener;
     const { origin } = target.url;
-    this.#client = new Client(origin, { ...connection(target), bodyTimeout: 0 });
+    this.#client = new Client(origin, { ...connection(target), headersTimeout: 0, bodyTimeout: 0 });
     this.#timer = setTimeout(() => this.#end('named no endpoint in time'), target.connectTimeoutMs);
     this.#over = this.#follow();
   }
@@ -123,7 +125,7 @@ export class SseChannel implements Channel {
   /** The server says where messages are to be sent; it may not send us anywhere else than to itself. */
   #endpoint(data: Uint8Array, length: number): void {
     if (this.#posts !== null) return;
-    const { url, headers, maxQueuedBytes, maxPosts } = this.#target;
+    const { url, headers, maxQueuedBytes, maxPosts, postTimeoutMs } = this.#target;
     const uri = Buffer.from(data.buffer, data.byteOffset, length).toString('utf8');
     if (length > MAX_URI_BYTES || !URL.canParse(uri, url.href)) {
       this.#end('named an endpoint that is no URI');
@@ -136,7 +138,7 @@ export class SseChannel implements Channel {
     }
     clearTimeout(this.#timer);
     this.#posts = new SsePosts({
-      pool: new Pool(url.origin, { ...connection(this.#target), connections: maxPosts }),
+      pool: new Pool(url.origin, { ...connection(this.#target), headersTimeout: postTimeoutMs, connections: maxPosts }),
       path: endpoint.pathname + endpoint.search,
       headers: new HttpHeads(headers, SOURCE).forControl(''),
       maxBytes: maxQueuedBytes,
@@ -161,7 +163,7 @@ export class SseChannel implements Channel {
 }
 
 function connection(target: SseTarget): Client.Options {
-  return { pipelining: 1, headersTimeout: 0, connect: { timeout: target.connectTimeoutMs } };
+  return { pipelining: 1, connect: { timeout: target.connectTimeoutMs } };
 }
 
 function reasonOf(error: unknown): string {

@@ -1,4 +1,5 @@
 import type { UrlEndpointSnapshot } from '../config/snapshot.js';
+import type { Milliseconds } from '../units.js';
 import { BackOff } from './back-off.js';
 import type { Breaker } from './balance.js';
 import type { Channel } from './channel.js';
@@ -9,6 +10,9 @@ import { withCredentials } from './http-heads.js';
 import { SseChannel, type SseTarget } from './sse-channel.js';
 import type { LaneProfile } from './types.js';
 
+/** How long the answer to a POST is waited for where calls have no time limit. */
+const LONGEST_POST_MS: Milliseconds = 300_000;
+
 /** An upstream over HTTP with SSE (MCP 2024-11-05); the stream is opened again when it ends. */
 export class SseEndpoint extends ChannelEndpoint {
   readonly transport = 'sse';
@@ -16,7 +20,6 @@ export class SseEndpoint extends ChannelEndpoint {
   readonly #config: UrlEndpointSnapshot;
   /** The transport was found out, and may have been taken for another one. */
   readonly #guessed: boolean;
-  readonly #target: SseTarget;
   #last: SseChannel | null = null;
 
   constructor(
@@ -35,19 +38,7 @@ export class SseEndpoint extends ChannelEndpoint {
       legacyOnly: true,
     });
     this.#guessed = guessed;
-    const url = new URL(config.url);
-    const headers = withCredentials(config.headers, url);
-    url.username = '';
-    url.password = '';
     this.#config = config;
-    this.#target = {
-      url,
-      headers,
-      connectTimeoutMs: owner.config.connectTimeoutMs,
-      maxEventBytes: context.limits.maxLineBytes,
-      maxQueuedBytes: context.limits.maxPipeBytes,
-      maxPosts: owner.config.maxConnections,
-    };
   }
 
   override start(): void {
@@ -65,7 +56,22 @@ export class SseEndpoint extends ChannelEndpoint {
   }
 
   protected open(): Channel {
-    this.#last = new SseChannel(this.#target, this.listener);
+    const { context, owner } = this;
+    const url = new URL(this.#config.url);
+    const headers = withCredentials(this.#config.headers, url);
+    url.username = '';
+    url.password = '';
+    const { connectTimeoutMs, requestTimeoutMs, maxConnections } = owner.config;
+    const target: SseTarget = {
+      url,
+      headers,
+      connectTimeoutMs,
+      postTimeoutMs: Math.max(connectTimeoutMs, requestTimeoutMs || LONGEST_POST_MS),
+      maxEventBytes: context.limits.maxLineBytes,
+      maxQueuedBytes: context.limits.maxPipeBytes,
+      maxPosts: maxConnections,
+    };
+    this.#last = new SseChannel(target, this.listener);
     return this.#last;
   }
 }

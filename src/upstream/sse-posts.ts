@@ -148,6 +148,8 @@ export class SsePosts {
       if (statusCode === 404 || statusCode === 410) this.#options.sessionLost();
       return { code: refusal(statusCode), sent: true };
     } catch (error) {
+      // It was taken, as far as anybody knows; the call has a time limit of its own.
+      if ((error as { code?: string }).code === 'UND_ERR_HEADERS_TIMEOUT') return null;
       const sent = connectionError(error).kind !== 'unreachable';
       // Only while it is still this call: the answer may have come on the stream meanwhile.
       if (!sent && owner !== null && owner.upstreamId === id) owner.sent = false;

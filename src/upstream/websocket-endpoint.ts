@@ -5,13 +5,13 @@ import type { Channel } from './channel.js';
 import { ChannelEndpoint } from './channel-endpoint.js';
 import type { EndpointContext, EndpointOwner } from './endpoint.js';
 import type { LaneProfile } from './types.js';
-import { WebSocketChannel, type WebSocketTarget, webSocketTarget } from './websocket-channel.js';
+import { WebSocketChannel, webSocketTarget } from './websocket-channel.js';
 
 /** An upstream over WebSocket, a custom transport with the semantics of stdio; connected again when it ends. */
 export class WebSocketEndpoint extends ChannelEndpoint {
   readonly transport = 'websocket';
   protected readonly noun = 'upstream';
-  readonly #target: WebSocketTarget;
+  readonly #config: UrlEndpointSnapshot;
 
   constructor(
     context: EndpointContext,
@@ -23,10 +23,11 @@ export class WebSocketEndpoint extends ChannelEndpoint {
   ) {
     const options = { budget: null, backOff: new BackOff(), legacyOnly: false };
     super(context, owner, { ...at, weight: config.weight }, breaker, profile, options);
-    this.#target = webSocketTarget(config, owner.config.connectTimeoutMs, context);
+    this.#config = config;
   }
 
   protected open(): Channel {
-    return new WebSocketChannel(this.#target, this.listener);
+    const target = webSocketTarget(this.#config, this.owner.config.connectTimeoutMs, this.context);
+    return new WebSocketChannel(target, this.listener);
   }
 }

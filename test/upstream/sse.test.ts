@@ -237,3 +237,29 @@ test('a server that takes no messages fills the queue, not the memory', async (t
   );
   await eventually('their POSTs are broken off', () => (state(pool).details()['pipeBytes'] as number) < 1_000);
 });
+
+test("POSTs that are never answered take nobody else's place for ever", async (t) => {
+  let stream: ServerResponse | null = null;
+  const url = await scripted(t, (request, response) => {
+    if (request.method === 'GET') {
+      stream = response.writeHead(200, { 'content-type': 'text/event-stream' });
+      stream.write('event: endpoint\ndata: /m\n\n');
+      return;
+    }
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const message = JSON.parse(Buffer.concat(chunks).toString());
+      const initialized = { protocolVersion: '2024-11-05', capabilities: {}, serverInfo: { name: 's', version: '1' } };
+      const result = message.method === 'initialize' ? initialized : { content: [] };
+      if (message.id !== undefined)
+        stream!.write(`data: ${JSON.stringify({ jsonrpc: '2.0', id: message.id, result })}\n\n`);
+    });
+  });
+  const rules = { maxConnections: 1, connectTimeoutMs: 1_000, requestTimeoutMs: 1_000 };
+  const pool = startPool(t, [serverOf([sseOf(url)], rules)]);
+  await eventually('ready', () => state(pool).state === 'ready');
+  const first = await pool.call('x', {}).done;
+  const second = await pool.call('x', {}).done;
+  assert.deepEqual([first.error, second.error, state(pool).stats.restarts], [null, null, 0]);
+});
