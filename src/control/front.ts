@@ -124,8 +124,12 @@ export class Front {
       finished: (exchange) => parts.accounting.finished(exchange),
       recycle: (exchange) => {
         large.forget(exchange);
-        if (isStanding(exchange)) streams.standing.release(exchange);
-        else table.release(exchange);
+        if (isStanding(exchange)) {
+          streams.standing.release(exchange);
+        } else {
+          if (exchange.eventStream !== 0) streams.log.over(exchange);
+          table.release(exchange);
+        }
       },
     });
     const large = new LargeAnswers({

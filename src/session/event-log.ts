@@ -165,6 +165,12 @@ export class EventLog implements StreamLog {
     if (stream.evicted === stream.next - 1) this.drop(stream.number);
   }
 
+  /** The exchange is given back: a stream that did not end with an answer has nothing to come back for. */
+  over(exchange: Exchange): void {
+    const stream = this.#streams.get(exchange.eventStream);
+    if (stream !== undefined && !stream.ended) this.drop(stream.number);
+  }
+
   /** The stream of that number, or null when nothing of it is left. */
   find(number: number): LoggedStream | null {
     return this.#streams.get(number) ?? null;

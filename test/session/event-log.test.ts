@@ -102,6 +102,17 @@ test('a stream that is over goes with its last event, one under way stays', () =
   assert.deepEqual([log.bytes, log.events, log.streams], [0, 0, 0]);
 });
 
+test('a stream that broke off without an answer is not kept', () => {
+  const log = logOf(10_000);
+  const [broken, complete] = [opened(log, 's'), opened(log, 's')];
+  for (const exchange of [broken, complete]) keep(log, exchange, 'a');
+  log.closed(complete);
+  for (const exchange of [broken, complete]) log.over(exchange);
+  assert.equal(log.find(broken.eventStream), null);
+  assert.equal(log.find(complete.eventStream)!.ended, true);
+  assert.equal(log.events, 1);
+});
+
 test('an event larger than the log is not kept, and whoever missed it is told so', () => {
   const log = logOf(1000);
   const call = opened(log, 's');
