@@ -325,6 +325,41 @@ for (const frontEnd of ['uws', 'node'] as const) {
       assert.equal((await fetch(`${gateway.origin}/tools`, { headers: bob })).status, 200);
     });
 
+    it('keep connections apart, whatever ids their clients choose', async (scope) => {
+      const server = await countingStdio(scope, 'legacy');
+      const gateway = await startGateway(scope, { mcpServers: { peer: server.entry } }, { frontEnd });
+      await listed(gateway);
+      const [one, two] = [await openWebSocket(scope, gateway.origin), await openWebSocket(scope, gateway.origin)];
+      await initialize(one);
+      await initialize(two);
+      const hang = { jsonrpc: '2.0', id: 'h', method: 'tools/call', params: { name: 'peer__hang', arguments: {} } };
+      one.send(hang);
+      two.send(hang);
+      await eventually('both arrived', () => server.calls('hang').length === 2);
+      const cancel = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'h' } };
+      two.send(cancel);
+      await eventually('one was cancelled', () => server.calls('hang').length === 3);
+      two.send(cancel);
+      assert.deepEqual((await two.request('ping')).result, {});
+      assert.equal(server.calls('hang').length, 3, 'the other was not');
+      const slow = (connection: RawConnection, key: string): void =>
+        connection.send({
+          jsonrpc: '2.0',
+          id: 's',
+          method: 'tools/call',
+          params: { name: 'peer__slow', arguments: { ms: 40, steps: 2, key }, _meta: { progressToken: 1 } },
+        });
+      slow(one, 'one');
+      slow(two, 'two');
+      await Promise.all([answerTo(one, 's'), answerTo(two, 's')]);
+      for (const { messages } of [one, two]) {
+        assert.deepEqual(
+          messages.filter(({ method }) => method === 'notifications/progress').map(({ params }) => params.progress),
+          [1, 2],
+        );
+      }
+    });
+
     it('end what they have opened when the client leaves', async (scope) => {
       const server = await countingStdio(scope, 'legacy');
       const gateway = await startGateway(scope, { mcpServers: { peer: server.entry } }, { frontEnd });
@@ -342,6 +377,29 @@ for (const frontEnd of ['uws', 'node'] as const) {
   });
 
   describe(`REST on ${frontEnd}`, () => {
+    it('is limited as everything else', async (scope) => {
+      const server = await countingStdio(scope, 'legacy');
+      const rateLimits = { perTool: [{ tools: ['peer__echo'], rate: 0.01, burst: 1 }] };
+      const gateway = await startGateway(scope, { mcpServers: { peer: server.entry }, rateLimits }, { frontEnd });
+      await listed(gateway);
+      const call = (): Promise<Response> =>
+        fetch(`${gateway.origin}/tools/peer__echo`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: '{"text":"x"}',
+        });
+      assert.equal((await call()).status, 200);
+      const limited = await call();
+      assert.equal(limited.status, 429);
+      assert.ok(Number(limited.headers.get('retry-after')) > 0);
+      const { error } = (await limited.json()) as Message;
+      assert.equal(error.data.code, 'GW_RATE_LIMITED');
+      const connection = await openWebSocket(scope, gateway.origin);
+      await initialize(connection);
+      const refused = await connection.request('tools/call', { name: 'peer__echo', arguments: { text: 'x' } });
+      assert.equal(refused.error.data.code, 'GW_RATE_LIMITED');
+    });
+
     it('lists, calls, reads and describes', async (scope) => {
       const server = await countingStdio(scope, 'legacy');
       const gateway = await startGateway(scope, { mcpServers: { peer: server.entry } }, { frontEnd });
@@ -375,6 +433,11 @@ for (const frontEnd of ['uws', 'node'] as const) {
       assert.ok((await get('/prompts')).prompts.length > 0);
       assert.ok((await get('/resources/templates')).resourceTemplates.length > 0);
       assert.equal((await fetch(`${gateway.origin}/tools?cursor=nonsense`)).status, 400);
+      const origin = 'http://localhost:3000';
+      for (const path of ['/tools', '/tools?cursor=nonsense', '/openapi.json']) {
+        const answer = await fetch(gateway.origin + path, { headers: { origin } });
+        assert.equal(answer.headers.get('access-control-allow-origin'), origin, path);
+      }
       const document = await get('/openapi.json');
       const operation = document.paths['/tools/peer__add'].post;
       assert.deepEqual(operation.requestBody.content['application/json'].schema.required, ['a', 'b']);

@@ -228,6 +228,11 @@ export class SseDoor {
   }
 
   #opened(call: HttpCall, exchange: Exchange): void {
+    // Others may have been let in since this one asked.
+    if (this.#connections.size >= this.#rules().maxStreams) {
+      call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
+      return;
+    }
     const id = randomBytes(ID_BYTES).toString('base64url');
     const wire = new SseWire(call, () => this.#connections.delete(id));
     const connection = new ClientConnection({

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
+import fc from 'fast-check';
 import { WebSocket } from 'ws';
 import type { Exchange } from '../../../src/request/exchange.js';
 import { Framing } from '../../../src/request/exchange.js';
 import { eventually } from '../../support/process.js';
-import { echo, KINDS, openTestFront, type Respond, type TestFront } from './fixture.js';
+import { echo, KINDS, openTestFront, type Respond, type TestFront, testSnapshot } from './fixture.js';
 
 interface Client {
   readonly socket: WebSocket;
@@ -168,6 +169,49 @@ for (const kind of KINDS) {
       assert.deepEqual(client.messages, sent, 'in the order in which they were answered');
       assert.equal(test.table.inUse, 0);
       client.socket.terminate();
+      await test.close();
+    });
+
+    it('survive whatever bytes come, and cost nobody else anything', async () => {
+      const test = await openTestFront(kind);
+      const steady = await dial(test);
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.uint8Array({ minLength: 1, maxLength: 200 }), { maxLength: 5 }),
+          async (pieces) => {
+            const socket = await handshake(test.port);
+            for (const piece of pieces) socket.write(piece);
+            socket.end();
+            socket.resume();
+            await new Promise((resolve) => socket.once('close', resolve));
+          },
+        ),
+        { numRuns: 40 },
+      );
+      steady.socket.send('"steady"');
+      await eventually('the answer', () => steady.messages.at(-1) === '"steady"');
+      await eventually('the others are gone', () => test.front.connections() === 1);
+      assert.equal(test.table.inUse, 0);
+      steady.socket.terminate();
+      await test.close();
+    });
+
+    it('count as connections, and follow the configuration', async () => {
+      const test = await openTestFront(kind, echo, {}, { maxConnections: 2 });
+      const open = [await dial(test), await dial(test)];
+      assert.equal(test.front.connections(), 2);
+      await assert.rejects(dial(test));
+      open[0]!.socket.close();
+      await eventually('there is room', () => test.front.connections() === 1);
+      const shut = { sse: false, websocket: false, rest: false };
+      test.front.reconfigure(testSnapshot({ transports: shut }, { maxConnections: 10 }));
+      assert.equal(await refused(dial(test)), 404);
+      for (const path of ['/sse', '/tools', '/openapi.json']) {
+        assert.equal((await fetch(`http://127.0.0.1:${test.port}${path}`)).status, 404, path);
+      }
+      open[1]!.socket.send('"still"');
+      await eventually('what is open stays', () => open[1]!.messages.length === 1);
+      open[1]!.socket.terminate();
       await test.close();
     });
 

@@ -41,6 +41,8 @@ interface Row {
       | 'token'
       | 'foreignScheme'
       | 'accepts'
+      | 'headerless'
+      | 'link'
     >
   >;
   readonly body: unknown;
@@ -79,10 +81,75 @@ const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'ech
 const modernCall = { ...call, params: { ...call.params, _meta: ENVELOPE } };
 const modernHead = { versionHeader: MODERN, methodHeader: 'tools/call', nameHeader: 'echo', hasNameHeader: true };
 const known = { sessionId: 'known' };
+/** A message of a connection that carries many, and one that REST has made. */
+const linked = { headerless: true, link: { subject: null } };
+const made = { headerless: true, accepts: Accepts.json };
+const note = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1 } };
 const encoded = (text: string): string => `=?base64?${Buffer.from(text).toString('base64')}?=`;
 const withMeta = (meta: object): object => ({ ...call, params: { ...call.params, _meta: meta } });
 
 const rows: readonly Row[] = [
+  { name: 'a modern call on a connection', head: linked, body: modernCall, expect: 'next', era: 1 },
+  { name: 'a modern call that REST has made', head: made, body: modernCall, expect: 'next', era: 1 },
+  {
+    name: 'a modern call without a name on a connection',
+    head: linked,
+    body: { ...modernCall, params: { _meta: ENVELOPE } },
+    expect: 'GW_MISSING_NAME',
+  },
+  {
+    name: 'an unknown version on a connection',
+    head: linked,
+    body: withMeta({ ...ENVELOPE, 'io.modelcontextprotocol/protocolVersion': '2027-01-01' }),
+    expect: 'GW_UNSUPPORTED_VERSION',
+  },
+  {
+    name: 'an envelope without capabilities on a connection',
+    head: linked,
+    body: withMeta({ 'io.modelcontextprotocol/protocolVersion': MODERN }),
+    expect: 'GW_ENVELOPE',
+  },
+  { name: 'a notification on a connection without a session', head: linked, body: note, expect: 'next', era: 1 },
+  {
+    name: 'a notification on a connection with a session',
+    head: { ...linked, ...known },
+    body: note,
+    expect: 'next',
+    era: 0,
+  },
+  { name: 'a legacy call before initialize', head: linked, body: call, expect: 'GW_SESSION_REQUIRED' },
+  {
+    name: 'a ping before initialize',
+    head: linked,
+    body: { jsonrpc: '2.0', id: 1, method: 'ping' },
+    expect: 'next',
+    era: 0,
+  },
+  {
+    name: 'a ping without a session over HTTP',
+    body: { jsonrpc: '2.0', id: 1, method: 'ping' },
+    expect: 'GW_SESSION_REQUIRED',
+  },
+  {
+    name: 'an answer on a connection without a session',
+    head: linked,
+    body: { jsonrpc: '2.0', id: 1, result: {} },
+    expect: 'GW_SESSION_REQUIRED',
+  },
+  { name: 'a batch before initialize', head: linked, body: [call], expect: 'GW_SESSION_REQUIRED' },
+  {
+    name: 'a batch on a connection of 2025-03-26',
+    head: { ...linked, ...known },
+    revision: 1,
+    body: [call],
+    expect: 'batch',
+  },
+  {
+    name: 'a batch on a connection of another revision',
+    head: { ...linked, ...known },
+    body: [call],
+    expect: 'GW_BATCH_REFUSED',
+  },
   { name: 'a modern call', head: modernHead, body: modernCall, expect: 'next', era: 1 },
   {
     name: 'a modern call without a version header',
