@@ -20,11 +20,11 @@ const ada = { action: 'accept', content: { name: 'Ada' } };
 const TRANSPORTS = ['http', 'stdio'] as const;
 
 interface Asking {
-  readonly entry: UrlEntry | (StdioEntry & { isolation: string });
+  readonly entry: (UrlEntry | StdioEntry) & { isolation: string };
   calls(name: string, event?: JournalEntry['event']): JournalEntry[];
 }
 
-async function asking(scope: TestScope, transport: 'http' | 'stdio'): Promise<Asking> {
+async function asking(scope: TestScope, transport: 'http' | 'stdio' | 'websocket'): Promise<Asking> {
   const journal = join(await tempFolder(scope), 'calls.jsonl');
   const calls: Asking['calls'] = (name, event = 'called') =>
     readJournal(journal).filter((entry) => entry.name === name && entry.event === event);
@@ -32,9 +32,9 @@ async function asking(scope: TestScope, transport: 'http' | 'stdio'): Promise<As
     const env = { [JOURNAL_VARIABLE]: journal };
     return { entry: { command: process.execPath, args: [SERVER, 'stdio'], env, isolation: 'principal' }, calls };
   }
-  const running = startProcess(scope, process.execPath, [SERVER, 'http'], { env: { [JOURNAL_VARIABLE]: journal } });
+  const running = startProcess(scope, process.execPath, [SERVER, transport], { env: { [JOURNAL_VARIABLE]: journal } });
   const [, url] = await running.waitForLine(/^listening on (\S+)/);
-  return { entry: { url: url as string }, calls };
+  return { entry: { url: url as string, isolation: transport === 'http' ? 'shared' : 'principal' }, calls };
 }
 
 /** The kinds of server take turns at the front ends, so that both hand calls over. */
@@ -356,6 +356,15 @@ describe('parked calls', () => {
     const answers = { requestState: result.requestState, inputResponses: { q1: ada } };
     assert.equal((await ask(await open(), 'b', answers)).result.content[0].text, ' Ada');
     assert.equal(server.calls('greet', 'cancelled').length, 0);
+  });
+
+  it('wait at servers over WebSocket too', async (t) => {
+    const gateway = await start(t, await asking(t, 'websocket'));
+    const [one, two] = [await parked(gateway, 'named'), await parked(gateway, 'greet')];
+    const second = await call(gateway, 'greet', {}, { state: two.requestState, answers: { q1: ada } });
+    assert.equal(textOf(second), ' Ada');
+    const first = await call(gateway, 'named', {}, { state: one.requestState, answers: { user_name: ada } });
+    assert.equal(textOf(first), 'Ada');
   });
 
   it('may be many', async (t) => {

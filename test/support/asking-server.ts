@@ -2,7 +2,8 @@
  * A test server of the revisions with `initialize` whose tools ask the client for something, on SDK v1.
  *
  *     node asking-server.js stdio
- *     node asking-server.js http      prints `listening on http://127.0.0.1:PORT/mcp`; one session per client
+ *     node asking-server.js http        prints `listening on http://127.0.0.1:PORT/mcp`; one session per client
+ *     node asking-server.js websocket   prints `listening on ws://127.0.0.1:PORT/mcp`
  */
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -23,6 +24,7 @@ import {
 import { z } from 'zod';
 import { record } from './call-journal.js';
 import { pause } from './server-content.js';
+import { serveWebSocket } from './websocket-transport.js';
 
 type Extra = RequestHandlerExtra<ServerRequest, ServerNotification>;
 
@@ -168,3 +170,4 @@ function serveHttp(): void {
 
 if (process.argv[2] === 'stdio') await build().connect(new StdioServerTransport());
 else if (process.argv[2] === 'http') serveHttp();
+else if (process.argv[2] === 'websocket') serveWebSocket((transport) => void build().connect(transport as Transport));
