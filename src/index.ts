@@ -21,8 +21,8 @@ export {
   type UrlProxyOptions,
 } from './api/proxy.js';
 export { defineConfig, type GatewayConfig } from './config/define.js';
-export type { Address } from './control/gateway.js';
 export type { EndpointHealth, UpstreamHealth } from './control/health.js';
+export type { Address } from './control/running-gateway.js';
 export {
   ConfigError,
   ERROR_CODES,

@@ -1,7 +1,7 @@
 import { type ConfigOverrides, compileSnapshot } from '../config/compile.js';
 import { type LoadedConfig, loadConfigFile, loadConfigObject } from '../config/load.js';
 import type { Snapshot } from '../config/snapshot.js';
-import type { RunningGateway } from '../control/gateway.js';
+import type { RunningGateway } from '../control/running-gateway.js';
 import { ConfigError } from '../errors.js';
 import { authority, clientUrl, listenSentence } from './addresses.js';
 import { type Command, choiceFlag, EXIT, numberFlag, oneFile, readArguments, UsageError } from './command.js';

@@ -11,13 +11,7 @@ import { watchLoopDelay } from '../observe/loop-delay.js';
 import { secretsOf } from '../observe/secrets.js';
 import { type Choice, observe, type StatsSources } from '../observe/state.js';
 import type { Stats } from '../observe/stats.js';
-import {
-  type FrontEnd,
-  type FrontHandler,
-  frontEndKind,
-  openFrontEnd,
-  type PlainAnswer,
-} from '../request/accept/index.js';
+import { type FrontEnd, frontEndKind, openFrontEnd, type PlainAnswer } from '../request/accept/index.js';
 import { Phase } from '../request/exchange.js';
 import { ExchangeTable } from '../request/exchanges.js';
 import { openSealer, type SessionSealer, SessionTable, StandaloneStreams } from '../session/index.js';
@@ -31,51 +25,9 @@ import { ControlPool } from './control-pool.js';
 import { Front } from './front.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
 import { RulesInForce } from './in-force.js';
+import type { Address, Door, RunningGateway } from './running-gateway.js';
 import { statsSources } from './stats-sources.js';
 import { WorkerPool } from './worker-pool.js';
-
-/** Where something listens. */
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** A gateway that serves. */
-export interface RunningGateway {
-  /** `null` without a listener for clients (`port: false`). */
-  readonly address: Address | null;
-  /** `null` without an admin listener. */
-  readonly adminAddress: Address | null;
-  /** The configuration in force. */
-  readonly snapshot: Snapshot;
-  /** Where connections that are no sockets bring their messages: stdio, and clients in this process. */
-  readonly door: Door;
-  /**
-   * Puts another configuration into force between two requests. Requests in flight finish by the rules they came under;
-   * servers whose endpoints are the same go on with what they have. Reloads happen one after another. Resolves when
-   * servers that changed have taken over and new ones had `catalog.startupWaitMs` to tell what they offer.
-   *
-   * @throws ConfigError when something differs that only a restart can change; nothing has changed then
-   */
-  reload(snapshot: Snapshot): Promise<void>;
-  /** Logs and counts a reload that failed, also one that failed before it got here. */
-  reloadFailed(error: unknown): void;
-  /** The document of `/stats`. */
-  stats(): Promise<Stats>;
-  /** How the upstreams are at this moment. */
-  upstreamHealth(): UpstreamHealth[];
-  /**
-   * Drains and ends: readiness fails, requests in flight finish within `limits.drainMs`, children stop.
-   * A second call returns the same promise.
-   */
-  stop(): Promise<void>;
-}
-
-/** See {@link RunningGateway.door}. */
-export interface Door {
-  readonly handler: FrontHandler;
-  readonly table: ExchangeTable;
-}
 
 /** Time left for answers that are complete to reach their clients once everything else has ended. */
 const LAST_ANSWERS_MS = 500;
