@@ -15,7 +15,8 @@ function scan(text: string): { bytes: Buffer; spans: Int32Array } {
   return { bytes, spans };
 }
 
-const json = fc.jsonValue({ maxDepth: 3 });
+// As it comes out of a text: JSON has no -0.
+const json = fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);
 const keys = fc.oneof(fc.string(), fc.constantFrom('message', 'mode', 'url', 'list', 'elicitationId', '😀', '"\\'));
 const record = (name: fc.Arbitrary<string>) => fc.dictionary(name, json, { maxKeys: 5, noNullPrototype: true });
 const indents = fc.constantFrom(0, 1, '\t', '\n');
