@@ -98,7 +98,7 @@ export class Doors {
     const target = targetOf(path, query, this.rules.transports);
     let code: ErrorCode | null = null;
     if (target === null) code = 'GW_NOT_FOUND';
-    else if (!target.allow.includes(method)) code = 'GW_METHOD_NOT_ALLOWED';
+    else if (!target.allow.split(', ').includes(method)) code = 'GW_METHOD_NOT_ALLOWED';
     else if (target.door === Door.websocket) code = 'GW_WEBSOCKET_HANDSHAKE';
     else if (method === 'POST') code = call.head.bodyCode(this.rules);
     if (code !== null) {

@@ -162,8 +162,12 @@ for (const kind of KINDS) {
       const status = async (path: string, init: RequestInit): Promise<number> => (await get(test, path, init)).status;
       assert.equal(await status('/tools', { headers: { accept: 'text/html' } }), 406);
       assert.equal(await status('/tools', { method: 'POST', body: '{}', headers: JSON_TYPE }), 405);
-      const wrong = await get(test, '/tools/x');
-      assert.equal(wrong.status, 405);
+      assert.equal(await status('/tools/x', {}), 405);
+      assert.equal(await status('/tools/x', { method: 'PUT', body: '{}', headers: JSON_TYPE }), 405);
+      const origin = 'http://localhost:3000';
+      const asked = { origin, 'access-control-request-method': 'POST' };
+      const preflight = await get(test, '/tools/x', { method: 'OPTIONS', headers: asked });
+      assert.deepEqual([preflight.status, preflight.headers.get('access-control-allow-origin')], [204, origin]);
       assert.equal(
         await status('/tools/x', { method: 'POST', body: '{}', headers: { 'content-type': 'text/xml' } }),
         415,
