@@ -34,12 +34,12 @@ export function handOver(from: Exchange, to: Exchange): void {
  * progress token and its times. `from` answers nobody afterwards.
  */
 export function handOverReply(from: Exchange, to: Exchange): void {
-  const { reply } = from;
+  const { reply, remoteAddress } = from;
   to.reply = reply;
   from.reply = null;
   reply?.adopt(to);
   to.origin = from.origin;
-  to.peer = from.peer;
+  to.remoteAddress = remoteAddress;
 }
 
 /** The buffers change places, so that none is shared. */
