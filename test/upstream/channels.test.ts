@@ -165,8 +165,13 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
     const { endpoint, callId, message } = await eventually('a question', () => pool.asked[0]);
     assert.deepEqual([callId, message.id, message.method], [call.id, 'ask-1', 'sampling/createMessage']);
     endpoint.reply(Buffer.from('{"jsonrpc":"2.0","id":"ask-1","result":{"x":1.0}}'));
-    const heard = JSON.parse(textOf((await call.done).response));
-    assert.deepEqual(heard.slice(-2), [
+    await call.done;
+    const heard = await eventually('both answers', async () => {
+      const all = JSON.parse(textOf((await pool.call('call', { do: 'heard' }).done).response)) as { id?: unknown }[];
+      const answers = all.filter(({ id }) => id !== undefined);
+      return answers.length === 2 ? answers.sort((a, b) => String(a.id).localeCompare(String(b.id))) : null;
+    });
+    assert.deepEqual(heard, [
       { jsonrpc: '2.0', id: 77, result: {} },
       { jsonrpc: '2.0', id: 'ask-1', result: { x: 1 } },
     ]);
@@ -283,6 +288,10 @@ for (const transport of ['stdio', 'websocket'] as const) {
     await pool.call('call', { do: 'more-tools' }).done;
     await eventually('the new tool', () => pool.discoveries.length === 2);
     await pool.call('call', { do: 'end-subscription' }).done;
+    await eventually('another listen', async () => {
+      const { response } = await pool.call('call', { do: 'listening' }).done;
+      return textOf(response) !== '[]';
+    });
     await pool.call('call', { do: 'more-tools' }).done;
     await eventually('another tool', () => pool.discoveries.length === 3);
   });

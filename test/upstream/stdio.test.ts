@@ -246,8 +246,13 @@ test('ping is answered here; what else the child asks is passed on with the call
   const { endpoint, callId, message } = (await eventually('a question', () => pool.asked[0]))!;
   assert.deepEqual([callId, message.id, message.method], [call.id, 'ask-1', 'sampling/createMessage']);
   endpoint.reply(Buffer.from('{"jsonrpc":"2.0","id":"ask-1","result":{"x":1.0}}'));
-  const heard = JSON.parse(textOf((await call.done).response));
-  assert.deepEqual(heard.slice(-2), [
+  await call.done;
+  const heard = await eventually('both answers', async () => {
+    const all = JSON.parse(textOf((await pool.call('call', { do: 'heard' }).done).response)) as { id?: unknown }[];
+    const answers = all.filter(({ id }) => id !== undefined);
+    return answers.length === 2 ? answers.sort((a, b) => String(a.id).localeCompare(String(b.id))) : null;
+  });
+  assert.deepEqual(heard, [
     { jsonrpc: '2.0', id: 77, result: {} },
     { jsonrpc: '2.0', id: 'ask-1', result: { x: 1 } },
   ]);
