@@ -301,7 +301,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     this.#over(exchange);
     // Closing the stream is cancellation for a modern server; a legacy one wants to be told (MCP, cancellation).
     if (this.era === Era.legacy && exchange.sent) {
-      const note = controlMessage(null, 'notifications/cancelled', { requestId: exchange.upstreamId }, false);
+      const note = this.#messages.cancellation(exchange);
       this.#control.note(note, this.#calls.heads.forControl(''), this.owner.config.connectTimeoutMs);
     }
     stream.abandon();

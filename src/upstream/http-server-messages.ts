@@ -2,10 +2,14 @@
 import { Kind, Method, Span } from '../../native/layout.js';
 import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange.js';
-import { parseId } from './control.js';
+import type { Milliseconds } from '../units.js';
+import { controlMessage, parseId } from './control.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner } from './endpoint.js';
 import { answerToRequest, changedTask, updatedUri } from './server-messages.js';
 import type { ListenFilter } from './types.js';
+
+/** How long after a call was taken back what the server asks beside its calls may still be about it. */
+const ABANDONED_MS: Milliseconds = 10_000;
 
 /** What {@link HttpServerMessages} needs of its endpoint. */
 export interface ServerMessagesHost {
@@ -25,6 +29,7 @@ export class HttpServerMessages {
   readonly #context: EndpointContext;
   readonly #owner: EndpointOwner;
   readonly #host: ServerMessagesHost;
+  #abandonedUntil: Milliseconds = 0;
 
   constructor(endpoint: BaseEndpoint, context: EndpointContext, owner: EndpointOwner, host: ServerMessagesHost) {
     this.#endpoint = endpoint;
@@ -115,8 +120,19 @@ export class HttpServerMessages {
     }
   }
 
-  /** The call that whatever is said now must be about, or null when there is none or more than one. */
+  /** What takes back a call that the server has seen; it may go on for a while as if nothing had happened. */
+  cancellation(exchange: Exchange): Buffer {
+    this.#abandonedUntil = performance.now() + ABANDONED_MS;
+    return controlMessage(null, 'notifications/cancelled', { requestId: exchange.upstreamId }, false);
+  }
+
+  /**
+   * The call that whatever is said now must be about, or null when there is none or more than one, or where it may be
+   * about a call of another client that was taken back.
+   */
   #onlyCall(): Exchange | null {
+    const { exclusive, owner } = this.#endpoint.profile;
+    if (!exclusive && owner === null && performance.now() < this.#abandonedUntil) return null;
     return this.#endpoint.inFlight === 1 ? (this.#host.calls()[0] ?? null) : null;
   }
 

@@ -313,6 +313,12 @@ describe('a server whose session serves many clients', () => {
     assert.equal((await counts(gateway))['unattributable'], 1);
     await other.notify('notifications/cancelled', { requestId: 'h' });
     assert.deepEqual(await (await hanging).rest(), [], 'nobody was asked');
+    // What was taken back may go on at the server: the next question beside calls may be about it.
+    const after = await client.request('tools/call', { name: 'peer__aside', arguments: { question: 'q' } });
+    assert.equal(after.message.result.isError, true);
+    const call = await liveCall(url, client, 1, 'peer__confirm', { question: 'on its own stream' });
+    await answer(url, client, (await call.next()).id, accepted('heard'));
+    assert.equal(textOf((await call.rest()).at(-1)), 'heard');
   });
 });
 
