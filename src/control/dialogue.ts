@@ -135,6 +135,7 @@ export class Dialogue {
       message: (exchange, bytes, length, spans) => stages().message(exchange, bytes, length, spans),
       fail: (exchange, code) => stages().fail(exchange, code),
       refuse: (exchange, code) => stages().refuse(exchange, code),
+      connectionsOf: (server) => parts.upstreams().servers[server]?.config.maxConnections ?? 0,
       eraOf: (server) => parts.upstreams().servers[server]?.endpoints.find(({ state }) => state === 'ready')?.era ?? -1,
     });
     const access = new ResourceAccess({

@@ -26,6 +26,7 @@ import {
   urlQuestions,
 } from './parked-questions.js';
 import { callDigest, RequestStates, StateKind } from './parked-states.js';
+import { Tally } from './tally.js';
 
 /** What of the limits counts here. */
 export type ParkedLimits = Pick<LimitsSnapshot, 'maxParked' | 'maxParkedPerPrincipal' | 'parkMs' | 'maxHeldBytes'>;
@@ -44,6 +45,8 @@ export interface ParkedCallsOptions {
   fail(exchange: Exchange, code: ErrorCode): void;
   /** Ends a request with an error of the table. */
   refuse(exchange: Exchange, code: ErrorCode): void;
+  /** Calls that an endpoint of a server may have in flight (`maxConnections`). */
+  connectionsOf(server: number): number;
   /** The era of the server that a permitted call goes to; -1 = not known. */
   eraOf(server: number): number;
 }
@@ -61,7 +64,8 @@ export class ParkedCalls {
   readonly #calls = new Map<Exchange, ParkedCall>();
   /** Parked calls by the number in their state. */
   readonly #byNumber = new Map<number, ParkedCall>();
-  readonly #perPrincipal = new Map<string, number>();
+  readonly #perPrincipal = new Tally<string>();
+  readonly #perEndpoint = new Tally<Endpoint>();
   readonly #limits: ParkedLimits;
   #lastNumber = 0;
   #closed = false;
@@ -226,11 +230,14 @@ export class ParkedCalls {
     }
     const { maxParked, maxParkedPerPrincipal } = this.#limits;
     const principal = principalOf(exchange);
-    const count = this.#perPrincipal.get(principal) ?? 0;
-    if (this.#calls.size >= maxParked || count >= maxParkedPerPrincipal) return null;
+    if (this.#calls.size >= maxParked || this.#perPrincipal.of(principal) >= maxParkedPerPrincipal) return null;
+    // Each holds a connection for as long as somebody thinks: the other half stays for other calls.
+    const room = Math.max(1, Math.floor(this.#options.connectionsOf(endpoint.server) / 2));
+    if (this.#perEndpoint.of(endpoint) >= room) return null;
     const call = new ParkedCall(endpoint, exchange, principal, digestOf(exchange));
     this.#calls.set(exchange, call);
-    this.#perPrincipal.set(principal, count + 1);
+    this.#perPrincipal.add(principal);
+    this.#perEndpoint.add(endpoint);
     return call;
   }
 
@@ -240,9 +247,8 @@ export class ParkedCalls {
     this.#byNumber.delete(call.number);
     if (this.#calls.get(call.exchange) !== call) return;
     this.#calls.delete(call.exchange);
-    const count = this.#perPrincipal.get(call.principal)! - 1;
-    if (count > 0) this.#perPrincipal.set(call.principal, count);
-    else this.#perPrincipal.delete(call.principal);
+    this.#perPrincipal.remove(call.principal);
+    this.#perEndpoint.remove(call.endpoint);
   }
 
   /** Ends the client's request with the open questions. */

@@ -372,7 +372,7 @@ describe('parked calls', () => {
     const server = await asking(t, 'http');
     const gateway = await startGateway(t, {
       limits: { maxParkedPerPrincipal: count },
-      mcpServers: { ask: { ...server.entry, prefix: false, maxConnections: count } },
+      mcpServers: { ask: { ...server.entry, prefix: false, maxConnections: 2 * count } },
     });
     const states = await crowd(count, async (number) => {
       const { requestState } = await parked(gateway, 'greet', { args: { text: `call ${number}` } });

@@ -87,7 +87,10 @@ export interface CallOptions extends ModernOptions {
 }
 
 /** Parked calls with the real table, scan and write stage around them. */
-export function bed(t: TestContext, options: { limits?: object; eraOf?: number; handles?: HandleSealer } = {}) {
+export function bed(
+  t: TestContext,
+  options: { limits?: object; connections?: number; eraOf?: number; handles?: HandleSealer } = {},
+) {
   const table = new ExchangeTable(64);
   const limits = {
     maxParked: 100,
@@ -106,6 +109,7 @@ export function bed(t: TestContext, options: { limits?: object; eraOf?: number; 
     message: (exchange, bytes, length, spans) => write.message(exchange, bytes, length, spans),
     fail: (exchange, code) => write.fail(exchange, code),
     refuse: (exchange, code) => write.refuse(exchange, code),
+    connectionsOf: () => options.connections ?? 512,
     eraOf: () => options.eraOf ?? Era.legacy,
   });
   t.after(() => parked.close());

@@ -113,6 +113,26 @@ describe('the bounds of parked calls', () => {
     await park(new Upstream(), { subject: 2 });
   });
 
+  it('leave half of the connections of an upstream to other calls', async (t) => {
+    for (const [connections, room] of [
+      [5, 2],
+      [1, 1],
+    ] as const) {
+      const { park, send, ask, retry, answer } = bed(t, { connections });
+      const [upstream, other] = [new Upstream(), new Upstream()];
+      const calls = [];
+      while (calls.length < room) calls.push(await park(upstream));
+      const more = send(upstream);
+      ask(upstream, more.exchange, 8, 'roots/list');
+      assert.equal(more.wire.message.error.data.code, 'GW_TOO_MANY_PARKED');
+      await park(other);
+      // Once answered it is an ordinary call again.
+      retry(calls[0]!.state, { q1: ACCEPT });
+      await park(upstream);
+      answer(calls[0]!.exchange, { result: { content: [] } });
+    }
+  });
+
   it('hold for the questions of one call', async (t) => {
     const { send, ask, answered } = bed(t, { limits: { maxHeldBytes: 5000 } });
     const upstream = new Upstream();
