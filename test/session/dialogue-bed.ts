@@ -240,3 +240,9 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
 export function toolCall(): string {
   return '{"jsonrpc":"2.0","id":"mine","method":"tools/call","params":{"name":"t","arguments":{"n":1.0}}}';
 }
+
+/** Everything that a client can declare. */
+export const ALL = { sampling: { tools: {} }, elicitation: { form: {}, url: {} }, roots: { listChanged: true } };
+/** A request of an upstream whose bytes are no parser's own. */
+export const SAMPLE =
+  '{"jsonrpc":"2.0","id":"s\\u00e9-1","method":"sampling/createMessage","params":{"messages":[{"role":"user","content":{"type":"text","text":"hi"}}],"maxTokens":1.50e1,"x":{"y":[]}}}';
