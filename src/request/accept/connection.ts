@@ -119,7 +119,7 @@ export class ClientConnection implements ClientLink {
   receive(bytes: Uint8Array, length: number): void {
     if (this.isClosed) return;
     if (length > this.limits.maxBodyBytes) this.refuse('GW_BODY_TOO_LARGE');
-    else if (this.#mustWait() || !this.#deliver(bytes, length)) this.#hold(bytes, length);
+    else if (this.#held.length > 0 || this.#isBusy() || !this.#deliver(bytes, length)) this.#hold(bytes, length);
   }
 
   /** Answers a message that cannot be read, without its id. */
@@ -242,8 +242,9 @@ export class ClientConnection implements ClientLink {
     if (this.sessionId !== '') this.#handler.ended(this.sessionId);
   }
 
-  #mustWait(): boolean {
-    if (this.#opening !== null || this.#held.length > 0 || this.#open.size >= this.#maxOpen) return true;
+  /** More has to wait for something whose end will be told: an answer, or a client that reads. */
+  #isBusy(): boolean {
+    if (this.#opening !== null || this.#open.size >= this.#maxOpen) return true;
     return this.wire.buffered() > this.limits.maxClientBufferBytes;
   }
 
@@ -270,8 +271,12 @@ export class ClientConnection implements ClientLink {
     }
     this.#held.push(Buffer.from(bytes.subarray(0, length)));
     wire.pause?.();
-    // Nothing of its own may be under way that would wake it.
-    if (this.#timer === null) this.#schedule(RETRY_MS);
+    this.#retry();
+  }
+
+  /** Looks again later where nobody will tell: others have every exchange. */
+  #retry(): void {
+    if (!this.#isBusy()) this.#schedule(RETRY_MS);
   }
 
   #schedule(delayMs: Milliseconds): void {
@@ -296,7 +301,7 @@ export class ClientConnection implements ClientLink {
     const held = this.#held;
     this.#held = [];
     let taken = 0;
-    while (taken < held.length && !this.isClosed && !this.#mustWait()) {
+    while (taken < held.length && !this.isClosed && !this.#isBusy()) {
       const message = held[taken]!;
       if (!this.#deliver(message, message.byteLength)) break;
       this.#heldBytes -= message.byteLength;
@@ -305,7 +310,7 @@ export class ClientConnection implements ClientLink {
     if (this.isClosed) return;
     this.#held = [...held.slice(taken), ...this.#held];
     if (this.#held.length === 0) this.wire.resume?.();
-    else this.#schedule(RETRY_MS);
+    else this.#retry();
   };
 
   /** What concerns the session and no call (changes, requests of upstreams) comes on a stream, as on a GET. */
