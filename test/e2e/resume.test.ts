@@ -6,7 +6,7 @@ import { type OpenAnswer, openAnswer } from '../support/event-stream.js';
 import { startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { type Answer, rawUpstream } from '../support/raw-upstream.js';
-import { type LegacySession, modernHeaders, modernMessage, openSession } from '../support/rpc.js';
+import { type LegacySession, type Message, modernHeaders, modernMessage, openSession, rpc } from '../support/rpc.js';
 import { type ClientV1, type ClientV2, connectV1, connectV2 } from '../support/sdk-clients.js';
 import { countingHttp } from '../support/upstreams.js';
 
@@ -112,6 +112,48 @@ for (const frontEnd of ['uws', 'node'] as const) {
     });
   });
 }
+
+describe('a question of an upstream to a client that is away', () => {
+  it('waits for it, and its answer finds the way', async (scope) => {
+    const answers: Message[] = [];
+    let stream: ReturnType<Answer['sse']> | undefined;
+    let callId = 0;
+    const upstream = await rawUpstream(scope, ({ message }, answer) => {
+      if (message.method === 'tools/call') {
+        callId = message.id;
+        stream = answer.sse();
+      } else {
+        answers.push(message);
+        answer.response.writeHead(202).end();
+      }
+    });
+    const { url } = await startGateway(scope, { mcpServers: { raw: { url: upstream.url } } });
+    const session = await openSession(url, { capabilities: { elicitation: {} } });
+    await eventually('the upstream is listed', async () => {
+      const { message } = await session.request('tools/list');
+      return message.result.tools.length > 0;
+    });
+    const opening = openAnswer(scope, url, callOf(session, 'mine'));
+    const answering = await eventually('the call', () => stream);
+    answering.event({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'error', data: 'x' } });
+    const first = await opening;
+    await first.until('notifications/message');
+    first.cut();
+    const params = { message: 'name?', requestedSchema: { type: 'object', properties: {} } };
+    answering.event({ jsonrpc: '2.0', id: 'theirs', method: 'elicitation/create', params });
+
+    const second = await openAnswer(scope, url, resuming(session, first.events().at(-1)!.id));
+    await second.until('elicitation/create');
+    const { id } = second.messages().at(-1);
+    const reply = await rpc(url, { jsonrpc: '2.0', id, result: { action: 'decline' } }, session.headers);
+    assert.equal(reply.status, 202);
+    await eventually('the answer', () => answers.some((message) => message.id === 'theirs'));
+    assert.deepEqual(answers.at(-1), { jsonrpc: '2.0', id: 'theirs', result: { action: 'decline' } });
+    answering.event({ jsonrpc: '2.0', id: callId, result: { content: [] } });
+    await second.end();
+    assert.equal(second.messages().at(-1).id, 'mine');
+  });
+});
 
 describe('ids of events', () => {
   it('are for revisions that know them: greeted from 2025-11-25 on, bare before, none for modern clients', async (scope) => {
