@@ -358,7 +358,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     if (suppressed < 0) return;
     this.context.log.warn(
       { ...this.names, line: escaped(bytes), suppressed },
-      `${this.noun} wrote a line that is no message`,
+      `${this.noun} sent something that is no message`,
     );
   }
 
@@ -366,8 +366,8 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     const channel = this.#channel;
     if (channel === null) return;
     const { maxLineBytes } = this.context.limits;
-    this.context.log.warn({ ...this.names, maxLineBytes }, `${this.noun} wrote a line over the limit`);
-    this.#complaint = 'wrote a line over limits.maxLineBytes';
+    this.context.log.warn({ ...this.names, maxLineBytes }, `${this.noun} sent a message over the limit`);
+    this.#complaint = 'sent a message over limits.maxLineBytes';
     this.setState('backoff', this.#complaint);
     this.#failCalls('GW_UPSTREAM_PROTOCOL');
     void channel.terminate();

@@ -237,9 +237,9 @@ test('a peer that answers no pings is dead after two, one that does lives on', a
 
 test('a peer that reads nothing fills the queue, not the memory', async (t) => {
   const { url } = await scripted(t, (socket) => serve(socket, (_message, socket) => socket.pause()));
-  const pool = startPool(t, [serverOf([webSocketOf(url)])], { maxPipeBytes: 300_000 });
+  const pool = startPool(t, [serverOf([webSocketOf(url)])], { maxPipeBytes: 1_000_000 });
   await eventually('ready', () => state(pool).state === 'ready');
-  const padding = 'x'.repeat(50_000);
+  const padding = 'x'.repeat(400_000);
   const outcomes = [];
   for (let round = 0; round < 100; round += 1) {
     outcomes.push(pool.call('x', { padding }, { deadlineMs: 1_000 }));
