@@ -20,8 +20,12 @@ import { PROBE_AFTER_MS } from './http1-socket.js';
 const CONNECTIONS = 4;
 /** Streams beside those of calls: the standalone one or the listen, and the one that takes its place. */
 const OWN_STREAMS = 2;
-/** Notifications and answers that may wait; more are dropped. */
-const MAX_NOTES = 256;
+/** Longest wait for a notification or an answer to arrive: a busy upstream may take its time, but somebody waits for it. */
+const NOTE_MS: Milliseconds = 60_000;
+/** Times that one is sent when the connection fails. To have it twice does the upstream no harm. */
+const NOTE_ATTEMPTS = 3;
+/** Between them. */
+const NOTE_PAUSE_MS: Milliseconds = 100;
 
 /** Reads an event stream. */
 export interface StreamReader {
@@ -37,16 +41,21 @@ export interface StreamReader {
 export class HttpControl {
   readonly #target: ConnectionTarget;
   readonly #decoder: Decoder;
+  readonly #maxNotes: Count;
   readonly #pool: Pool;
   /** Streams stay open: they must not keep requests waiting. */
   readonly #streams: Pool;
   #notes = 0;
   #lastId = 0;
 
-  /** @param maxStreams streams of calls open at once */
-  constructor(target: ConnectionTarget, decoder: Decoder, maxStreams: Count) {
+  /**
+   * @param bounds.maxStreams streams of calls open at once
+   * @param bounds.maxNotes notifications and answers on their way at once; more are dropped
+   */
+  constructor(target: ConnectionTarget, decoder: Decoder, bounds: { maxStreams: Count; maxNotes: Count }) {
     this.#target = target;
     this.#decoder = decoder;
+    this.#maxNotes = bounds.maxNotes;
     const options = {
       pipelining: 1,
       connect: { timeout: target.connectTimeoutMs, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS },
@@ -54,7 +63,7 @@ export class HttpControl {
       bodyTimeout: 0,
     };
     this.#pool = new Pool(target.origin, { ...options, connections: CONNECTIONS });
-    this.#streams = new Pool(target.origin, { ...options, connections: maxStreams + OWN_STREAMS });
+    this.#streams = new Pool(target.origin, { ...options, connections: bounds.maxStreams + OWN_STREAMS });
   }
 
   /** An id for a request of the gateway's own. */
@@ -109,10 +118,10 @@ export class HttpControl {
    *
    * @param answered the status that came back; not called when the connection failed
    */
-  note(body: Buffer, headers: string[], timeoutMs: Milliseconds, answered?: (status: number) => void): void {
-    if (this.#notes >= MAX_NOTES) return;
+  note(body: Buffer, headers: string[], answered?: (status: number) => void): void {
+    if (this.#notes >= this.#maxNotes) return;
     this.#notes += 1;
-    void this.noteAndWait(body, headers, timeoutMs)
+    void this.#noteAgain(body, headers)
       .then((status) => answered?.(status))
       .catch(() => {})
       .finally(() => {
@@ -120,7 +129,18 @@ export class HttpControl {
       });
   }
 
-  /** Like {@link note}; settles when it was answered, with the status. @throws ControlError */
+  async #noteAgain(body: Buffer, headers: string[]): Promise<number> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.noteAndWait(body, headers, NOTE_MS);
+      } catch (error) {
+        if (attempt === NOTE_ATTEMPTS || this.#pool.destroyed) throw error;
+        await new Promise((resolve) => setTimeout(resolve, NOTE_PAUSE_MS * attempt));
+      }
+    }
+  }
+
+  /** Like {@link note}, once; settles when it was answered, with the status. @throws ControlError */
   async noteAndWait(body: Buffer, headers: string[], timeoutMs: Milliseconds): Promise<number> {
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), timeoutMs);

@@ -62,6 +62,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     super(context, owner, { ...at, weight: config.weight }, breaker, profile);
     const { limits, decoder } = context;
     const { connectTimeoutMs, maxConnections, maxQueue } = owner.config;
+    const { maxServerRequests: maxNotes } = limits;
     const url = new URL(config.url);
     this.#config = config;
     this.#configured = withCredentials(config.headers, url);
@@ -73,7 +74,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
       maxResponseBytes: limits.maxResponseBytes,
       maxHeldBytes: limits.maxHeldBytes,
     };
-    this.#control = new HttpControl(this.#target, decoder, connections);
+    this.#control = new HttpControl(this.#target, decoder, { maxStreams: connections, maxNotes });
     this.#events = new HttpEvents(
       { control: this.#control, configured: this.#configured, decoder, limits, ackMs: connectTimeoutMs },
       {
@@ -167,7 +168,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
   reply(bytes: Buffer): void {
     if (this.state !== 'ready' || this.#greeting) return;
     const { heads } = this.#calls;
-    this.#control.note(bytes, heads.forControl(''), this.owner.config.connectTimeoutMs, (status) => {
+    this.#control.note(bytes, heads.forControl(''), (status) => {
       if (status === 404) this.#recover(heads.sessionId);
     });
   }
@@ -301,8 +302,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     this.#over(exchange);
     // Closing the stream is cancellation for a modern server; a legacy one wants to be told (MCP, cancellation).
     if (this.era === Era.legacy && exchange.sent) {
-      const note = this.#messages.cancellation(exchange);
-      this.#control.note(note, this.#calls.heads.forControl(''), this.owner.config.connectTimeoutMs);
+      this.#control.note(this.#messages.cancellation(exchange), this.#calls.heads.forControl(''));
     }
     stream.abandon();
   }

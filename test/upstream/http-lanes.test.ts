@@ -136,6 +136,23 @@ test('answers to questions of a session that is gone are dropped, and its end is
   assert.equal((await pool.call('call').done).error, null);
 });
 
+test('answers to questions arrive, however many at once, also when a connection breaks', async (t) => {
+  let broken = 0;
+  const arrived = new Set<number>();
+  const { pool } = await startShared(t, (request, answer) => {
+    if (broken < 5) {
+      broken += 1;
+      answer.reset();
+      return;
+    }
+    arrived.add(request.message.id);
+    setTimeout(() => answer.response.writeHead(202).end(), 5);
+  });
+  const endpoint = pool.server().endpoints[0]!;
+  for (let id = 1; id <= 600; id += 1) endpoint.reply(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{}}`));
+  await eventually('all of them', () => arrived.size === 600, 30_000);
+});
+
 test('a request of the gateway that meets a lost session has another one opened', async (t) => {
   const { upstream, pool } = await startShared(t, (_request, answer) => {
     answer.response.writeHead(404, { 'content-type': 'application/json' });
