@@ -242,7 +242,8 @@ function undiscovered(snapshot: Snapshot, catalog: CatalogTable): Undiscovered[]
   const globs = (texts: readonly string[]) => new PatternSet(texts.map((text) => [compileGlob(text), 0] as const));
   for (const index of catalog.undiscovered) {
     const server = snapshot.servers[index];
-    if (server === undefined) continue;
+    // The catalog may be of before a reload that took the server away.
+    if (server === undefined || server.name === '') continue;
     const include = server.include.length === 0 ? null : globs(server.include);
     const exclude = globs(server.exclude);
     const add = (prefix: string) => rows.push({ server: index, prefix: Buffer.from(prefix), include, exclude });

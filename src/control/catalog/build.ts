@@ -100,7 +100,7 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
 function offered(input: CatalogInput, list: ListName, kind: number, problems: Problems): Offer[] {
   const offers: Offer[] = [];
   let surplus = 0;
-  for (const discovery of [...input.discoveries].sort((a, b) => a.server - b.server)) {
+  for (const discovery of input.discoveries) {
     const server = input.servers[discovery.server];
     const allowed = kind === EntryKind.tool ? filter(server.include, server.exclude) : () => true;
     const checkHeaders = server.http && discovery.era === Era.modern;

@@ -1,4 +1,5 @@
 /** The main thread's side of the catalog: collects discoveries, has them built elsewhere, puts the result in force. */
+import { isVacant } from '../../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../../config/snapshot.js';
 import { packageVersion } from '../../package-root.js';
 import type { Bytes, Milliseconds } from '../../units.js';
@@ -97,7 +98,7 @@ export class Catalog {
     try {
       const packed = await packDiscovery(discovery);
       // A reload meanwhile may have taken the server away; one that stays keeps its number.
-      if (name === undefined || this.#snapshot.servers[server]?.name !== name) return;
+      if (name === undefined || name === '' || this.#snapshot.servers[server]?.name !== name) return;
       if (this.#updates.get(server) !== update) return;
       this.#discoveries.set(server, packed);
       this.#dirty = true;
@@ -123,6 +124,7 @@ export class Catalog {
     const before = this.#snapshot.servers;
     const moved = new Map<number, PackedDiscovery>();
     snapshot.servers.forEach((server, after) => {
+      if (isVacant(server)) return;
       const old = before.findIndex(({ name }) => name === server.name);
       const discovery = this.#discoveries.get(old);
       if (discovery !== undefined && kept(old, after)) moved.set(after, { ...discovery, server: after });

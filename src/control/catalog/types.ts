@@ -71,6 +71,7 @@ export interface CatalogInput {
   /** Longest merged `instructions`. */
   readonly maxInstructions: Bytes;
   readonly servers: readonly CatalogServer[];
+  /** In the order of the configuration: lists and ties between equal names follow it. */
   readonly discoveries: readonly PackedDiscovery[];
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { METHODS, Method } from '../../../native/layout.js';
+import { VACANT } from '../../../src/config/numbering.js';
 import { EntryFlag, type Snapshot } from '../../../src/config/snapshot.js';
 import { ERROR_CODES } from '../../../src/errors.js';
 import { Operation, VerdictFlag } from '../../../src/shared/records.js';
@@ -26,6 +27,15 @@ function found(finder: Finder, action: keyof typeof Action, name: string, isUri 
 const make = (changes: Partial<Snapshot> = {}, table = sampleCatalog): Finder => new Finder(snapshot(changes), table);
 
 describe('find', () => {
+  it('gives the number of a server that a reload took away to nobody, whatever the catalog of before says', () => {
+    const table = catalog([], 1, [0]);
+    const before = snapshot({ servers: [server('late', { prefix: null }), server('other')] });
+    assert.equal(found(new Finder(before, table), 'tool', 'other__x').server, 0, 'its names could be any');
+    const after = snapshot({ servers: [VACANT, server('other')] });
+    assert.equal(found(new Finder(after, table), 'tool', 'other__x').error, 'GW_UNKNOWN_TOOL');
+    assert.equal(found(new Finder(after, table), 'resource', 'x:y', true).server, 1, 'the only server there is');
+  });
+
   it('finds tools, prompts and resources by their exact names, each kind among its own', () => {
     const finder = make();
     assert.deepEqual(found(finder, 'tool', 'files__read'), {
