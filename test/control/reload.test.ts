@@ -67,10 +67,14 @@ describe('a reload', () => {
           { match: { tools: ['*__who'] }, rateLimit: { rate: 1_000_000 + number } },
         ],
         limits: { maxMemo: 1_000 + number },
+        catalog: { startupWaitMs: 300 },
       };
     };
     const gateway = await running(scope, round(0));
     const url = gateway.url!;
+    for (const server of ['other', 'fickle', 'moving', 'steady']) {
+      await eventually(`${server} is there`, async () => textOf(await call(url, server, 'first')).startsWith(server));
+    }
     const steady = pidOf(await call(url, 'steady', 'first'));
 
     const wrong: string[] = [];
