@@ -128,7 +128,12 @@ interface Serving {
 
 async function serve(snapshot: Snapshot, { isDemo, stdio, reload }: Serving): Promise<number> {
   const stopping = new StopSignals();
-  let gateway: RunningGateway | null;
+  let gateway: RunningGateway | null = null;
+  let isAsked = false;
+  stopping.onHangUp(() => {
+    if (gateway === null) isAsked = true;
+    else void follow(gateway, reload);
+  });
   try {
     // Help, usage and configuration errors answer at once because the gateway itself is loaded only here.
     const { startGateway } = await import('../control/gateway.js');
@@ -142,7 +147,8 @@ async function serve(snapshot: Snapshot, { isDemo, stdio, reload }: Serving): Pr
   }
   if (gateway === null) return EXIT.ok;
   const running = gateway;
-  stopping.onHangUp(() => void follow(running, reload));
+  // The file may have been read before it changed.
+  if (isAsked) void follow(running, reload);
   announce(running, stdio ? printNote : printLine, isDemo);
   await Promise.race([stopping.first, stdio ? serveClient(running) : NEVER]);
   await running.stop();
