@@ -264,7 +264,14 @@ export const ERRORS = {
     'client',
     'This path takes WebSocket handshakes of version 13, with the sub-protocol mcp where any is offered.',
   ),
-  GW_NOT_ACCEPTABLE_JSON: row(406, 406, -32000, false, 'client', 'Not Acceptable: Client must accept application/json.'),
+  GW_NOT_ACCEPTABLE_JSON: row(
+    406,
+    406,
+    -32000,
+    false,
+    'client',
+    'Not Acceptable: Client must accept application/json.',
+  ),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code: a key of {@link ERRORS}. */

@@ -9,6 +9,7 @@ import type { Milliseconds } from '../units.js';
 import type { Breaker, HealthBoard } from './balance.js';
 import { type ControlChannel, ControlError, type ControlReply } from './control.js';
 import type { Handshake } from './handshake.js';
+import { RecentClients } from './recent-clients.js';
 import type { CallSink, Endpoint, EndpointState, LaneProfile, ListenFilter, Transport } from './types.js';
 
 /** The part of a logger (pino's shape) that upstreams use. */
@@ -115,6 +116,8 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   era: number = Era.legacy;
   revision: number = Revision.none;
   inFlight = 0;
+  /** Whose calls ended lately, where many clients share what can be asked beside calls. */
+  readonly recentClients: RecentClients | null;
   /** The last handshake, null before the first. */
   handshake: Handshake | null = null;
 
@@ -131,6 +134,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     profile: LaneProfile,
   ) {
     this.profile = profile;
+    this.recentClients = profile.capabilities !== 0 && profile.owner === null ? new RecentClients() : null;
     this.context = context;
     this.owner = owner;
     this.server = at.server;
@@ -288,6 +292,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
 
   #release(exchange: Exchange): void {
     this.inFlight -= 1;
+    if (this.recentClients !== null) this.recentClients.ended(exchange, performance.now());
     exchange.upstream = null;
     exchange.connection = null;
   }

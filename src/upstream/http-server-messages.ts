@@ -128,12 +128,16 @@ export class HttpServerMessages {
 
   /**
    * The call that whatever is said now must be about, or null when there is none or more than one, or where it may be
-   * about a call of another client that was taken back.
+   * about a call of another client that has just ended or was taken back.
    */
   #onlyCall(): Exchange | null {
-    const { exclusive, owner } = this.#endpoint.profile;
-    if (!exclusive && owner === null && performance.now() < this.#abandonedUntil) return null;
-    return this.#endpoint.inFlight === 1 ? (this.#host.calls()[0] ?? null) : null;
+    if (this.#endpoint.inFlight !== 1) return null;
+    const only = this.#host.calls()[0] ?? null;
+    const { profile, recentClients } = this.#endpoint;
+    if (only === null || profile.exclusive || profile.owner !== null) return only;
+    const now = performance.now();
+    if (now < this.#abandonedUntil) return null;
+    return recentClients === null || recentClients.only(only, now) ? only : null;
   }
 
   /**
