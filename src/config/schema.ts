@@ -68,11 +68,11 @@ const sessionsSchema = z.strictObject({
     ),
   eventLogBytes: bytes(
     256 * KIB,
-    'Events of one session that are kept, so that a client whose stream broke can go on where it was.',
-    { zero: 'none' },
+    'Events of one session that are kept, so that a client whose stream broke can go on where it was; each counts 256 bytes besides its content.',
+    { zero: 'none, and streams cannot be resumed' },
   ),
   eventLogTotalBytes: bytes(64 * MIB, 'The same over all sessions; the oldest go first.', { zero: 'none' }),
-  retryMs: milliseconds(1_000, 'What clients are told to wait before they reconnect a broken stream.'),
+  retryMs: milliseconds(1_000, 'What clients of 2025-11-25 are told to wait before they reconnect a broken stream.'),
 });
 
 const transportsSchema = z.strictObject({

@@ -16,13 +16,21 @@ export const limitsSchema = z.strictObject({
   maxBatch: limit(50, 'Messages in a JSON-RPC batch (clients of 2025-03-26 only).', 1_000),
   maxInFlight: limit(16_384, 'Requests in flight over all clients. More are answered 503.', 65_535),
   maxResponseBytes: bytes(256 * MIB, 'Largest answer of an HTTP upstream.', { min: KIB }),
-  maxLineBytes: bytes(10 * MIB, 'Largest line (one message) of a stdio upstream.', { min: KIB }),
-  maxPipeBytes: bytes(16 * MIB, 'Bytes queued towards one stdio child.', { min: KIB }),
+  maxLineBytes: bytes(10 * MIB, 'Largest message of an upstream over stdio (one line), HTTP with SSE or WebSocket.', {
+    min: KIB,
+  }),
+  maxPipeBytes: bytes(16 * MIB, 'Bytes queued towards one upstream over stdio, HTTP with SSE or WebSocket.', {
+    min: KIB,
+  }),
   maxClientBufferBytes: bytes(MIB, 'Bytes queued towards one client before its upstream is paused.', { min: KIB }),
   slowClientMs: milliseconds(30_000, 'A client that takes no byte for so long is dropped.'),
   maxConnections: limit(10_000, 'Client connections open at once.', 1_000_000),
   maxSessions: limit(100_000, 'Sessions whose state is kept at once; the least recently used ends first.', 10_000_000),
-  maxStreams: limit(10_000, 'Event streams open at once.', 1_000_000),
+  maxStreams: limit(
+    10_000,
+    'Event streams open at once: those of sessions and those of `subscriptions/listen`. They take no room from `maxInFlight`.',
+    1_000_000,
+  ),
   maxMemo: whole(65_536, 'Remembered verdicts.', { max: 16_777_216, zero: 'every call is decided in a worker' }),
   maxTools: limit(20_000, 'Catalog entries (tools, prompts, resources, templates) read from one upstream.', 1_000_000),
   maxPages: limit(1_000, 'Pages read from one list of an upstream.', 100_000),
@@ -36,26 +44,34 @@ export const limitsSchema = z.strictObject({
   workerHangMs: milliseconds(2_000, 'A policy worker whose ring does not move for so long is replaced.', { min: 100 }),
   ringBytes: bytes(4 * MIB, 'Size of each ring between the front and a worker.', { min: 64 * KIB, max: 256 * MIB }),
   decideMs: milliseconds(10_000, 'Time for the decision about one request, token verification included.'),
-  maxServerRequests: limit(10_000, 'Requests of upstreams that wait for answers of clients.', 1_000_000),
+  maxServerRequests: limit(
+    10_000,
+    'Requests of upstreams that wait for answers of clients; one session has room for a tenth of them.',
+    1_000_000,
+  ),
   answerMs: milliseconds(
     600_000,
-    'Time a client has to answer a request of an upstream (sampling, elicitation, roots).',
+    'Time a client has to answer a request of an upstream (sampling, elicitation, roots). The time limit of the call rests meanwhile.',
   ),
   maxInputRounds: limit(8, 'Times an upstream of 2026-07-28 may ask an older client during one call.', 100),
   maxParked: limit(
     1_000,
-    'Calls of clients of 2026-07-28 at once whose older upstream waits for an answer of the client.',
+    'Calls of clients of 2026-07-28 at once whose older upstream waits for an answer of the client. They take at most half of the `maxConnections` of an endpoint.',
     65_535,
   ),
   maxParkedPerPrincipal: limit(100, 'The same for one principal.', 65_535),
   parkMs: milliseconds(300_000, 'Time such a call waits for the answer before it is cancelled.'),
   maxHeldBytes: bytes(
     MIB,
-    'A response of an HTTP upstream that is larger is passed on in parts as it comes; `maxResponseBytes` bounds the whole.',
+    'A response of a Streamable HTTP upstream that is larger is passed on in parts as it comes; `maxResponseBytes` bounds the whole. If it breaks off midway, the connection of the client is cut.',
     { min: 16 * KIB },
   ),
-  keepAliveMs: milliseconds(15_000, 'Between comments on an event stream that has nothing to say.', { zero: 'none' }),
-  maxSubscriptions: limit(1_000, 'Resources that one session or one listen stream may subscribe to.', 1_000_000),
+  keepAliveMs: milliseconds(
+    15_000,
+    'Between comments on an event stream that has nothing to say, and between pings on WebSockets. A call that takes longer is answered as an event stream.',
+    { zero: 'none' },
+  ),
+  maxSubscriptions: limit(1_000, 'Resources and tasks that one session or one listen stream may follow.', 1_000_000),
 });
 
 /** `rate` tokens a second, `burst` at most. */

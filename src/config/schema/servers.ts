@@ -133,7 +133,7 @@ export const serverSchema = z.strictObject({
     .enum(['shared', 'session', 'principal'])
     .default('shared')
     .describe(
-      'Who shares a child or an upstream session of a server before 2026-07-28: `shared` = everybody, and a shared child is not told that clients can be asked for anything; `session` = each client session has its own; `principal` = each subject has its own.',
+      'Who shares a child or an upstream session of a server before 2026-07-28: `shared` = everybody, and a shared child is not told that clients can be asked for anything; `session` = each client session has its own; `principal` = each subject has its own. Anonymous clients are one subject. Answers of a server with `session` are never stored by `routes[].cache`.',
     ),
   maxLanes: whole(
     64,
@@ -142,7 +142,7 @@ export const serverSchema = z.strictObject({
   ),
   laneIdleMs: milliseconds(
     300_000,
-    'One of its own that had no call for so long is stopped; it starts again when needed.',
+    'One of them that had no call for so long is stopped, and what its server remembered with it; another starts when needed.',
   ),
   methods: strings()
     .optional()
