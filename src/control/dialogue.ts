@@ -6,10 +6,10 @@ import { decoder } from '../../native/index.js';
 import { Method, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
+import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
 import { Era } from '../protocol/revisions.js';
 import { type Exchange, Phase } from '../request/exchange.js';
 import type { ExchangeTable } from '../request/exchanges.js';
-import { STREAM_HEAD } from '../request/write/heads.js';
 import {
   HandleSealer,
   InputRounds,
@@ -151,7 +151,7 @@ export class Dialogue {
       taskOf: (handle, subject) => this.tasks.taskOf(handle, subject),
       notify: (session, message) => streams.notify(session, message),
       broadcast: (message) => streams.broadcast(message),
-      openStream: (exchange) => exchange.reply?.openStream(200, stages().head(exchange, STREAM_HEAD)),
+      openStream: (exchange) => exchange.reply?.openStream(200, stages().head(exchange, EVENT_STREAM_HEAD)),
       result: (exchange, result) => stages().result(exchange, result),
       refuse: (exchange, code) => stages().refuse(exchange, code),
       release: (exchange) => table.release(exchange),
@@ -161,7 +161,7 @@ export class Dialogue {
     });
     this.resumption = new Resumption({
       streams,
-      head: (exchange) => stages().head(exchange, STREAM_HEAD),
+      head: (exchange) => stages().head(exchange, EVENT_STREAM_HEAD),
       openNew: (exchange) => parts.openStream(exchange),
       isTorn: (exchange) => stages().isTorn(exchange),
       refuse: (exchange, code) => stages().refuse(exchange, code),

@@ -7,6 +7,7 @@ import { decoder } from '../../native/index.js';
 import { isVacant } from '../config/numbering.js';
 import type { RouteSnapshot, ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
+import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
 import { corsHead, type PlainAnswer } from '../request/accept/index.js';
 import { DecodeStage } from '../request/decode/index.js';
 import { Dispatcher } from '../request/dispatch/index.js';
@@ -14,7 +15,6 @@ import { type Exchange, Phase, type SessionLike } from '../request/exchange.js';
 import type { ExchangeTable } from '../request/exchanges.js';
 import { Pipeline } from '../request/pipeline.js';
 import { SendStage } from '../request/send/index.js';
-import { STREAM_HEAD } from '../request/write/heads.js';
 import { WriteStage } from '../request/write/index.js';
 import { LargeAnswers } from '../request/write/large.js';
 import { LocalAnswers } from '../request/write/local.js';
@@ -308,7 +308,7 @@ export class Front {
   #openNew(exchange: Exchange): void {
     const { streams, table } = this.#parts;
     const session = exchange.session as Session;
-    if (streams.open(session, exchange, this.write.head(exchange, STREAM_HEAD)) !== null) table.release(exchange);
+    if (streams.open(session, exchange, this.write.head(exchange, EVENT_STREAM_HEAD)) !== null) table.release(exchange);
     else this.write.refuse(exchange, streams.has(session) ? 'GW_STREAM_CONFLICT' : 'GW_OVERLOADED');
   }
 

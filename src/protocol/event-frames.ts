@@ -6,6 +6,15 @@ export const EVENT_OPEN: Uint8Array = Buffer.from('event: message\ndata: ');
 export const EVENT_CLOSE: Uint8Array = Buffer.from('\n\n');
 /** Between the fields of one event. */
 export const LINE_END: Uint8Array = Buffer.from('\n');
+/** Head of an event stream as names and values; `X-Accel-Buffering` keeps proxies from holding events back. */
+export const EVENT_STREAM_HEAD: readonly string[] = Object.freeze([
+  'content-type',
+  'text/event-stream',
+  'cache-control',
+  'no-cache, no-transform',
+  'x-accel-buffering',
+  'no',
+]);
 /** A comment: clients skip it. */
 export const KEEP_ALIVE: Uint8Array = Buffer.from(': keep-alive\n\n');
 

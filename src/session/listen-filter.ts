@@ -2,19 +2,9 @@
 import { Span } from '../../native/layout.js';
 import { findMember, parseValue } from '../protocol/json-cursor.js';
 import type { Exchange } from '../request/exchange.js';
+import type { ListenFilter } from '../upstream/types.js';
 
-/** The members of `params.notifications` that the gateway knows. */
-export interface ListenFilter {
-  readonly toolsListChanged: boolean;
-  readonly promptsListChanged: boolean;
-  readonly resourcesListChanged: boolean;
-  /** Each once. */
-  readonly resourceSubscriptions: readonly string[];
-  /** Each once; as the client knows them. */
-  readonly taskIds: readonly string[];
-}
-
-/** Reads the filter of a request; null = there is none, or it is not what the protocol says. */
+/** Reads the filter of a request, task ids as the client knows them; null = there is none, or it is not what the protocol says. */
 export function readListenFilter(exchange: Exchange, bytes: Uint8Array): ListenFilter | null {
   const { spans } = exchange;
   const range = findMember(bytes, spans[Span.paramsStart]!, spans[Span.paramsEnd]!, 'notifications');

@@ -2,9 +2,9 @@
 import { Composer } from '../protocol/composer.js';
 import type { Exchange } from '../request/exchange.js';
 import type { Bytes, Count } from '../units.js';
-import type { LaneClient, WatchKind } from '../upstream/types.js';
+import type { LaneClient, ListenFilter, WatchKind } from '../upstream/types.js';
 import type { Follower } from './follows.js';
-import { honouredPart, type ListenFilter } from './listen-filter.js';
+import { honouredPart } from './listen-filter.js';
 import { writeMessage } from './streams.js';
 import { SUBSCRIPTION_ID, tagged } from './subscription-tag.js';
 

@@ -85,8 +85,8 @@ export const SHARED: LaneProfile = Object.freeze({
 });
 
 /**
- * What a modern upstream is asked to announce (MCP 2026-07-28, subscriptions/listen). One listen an endpoint carries all of
- * it.
+ * What `subscriptions/listen` asks for (MCP 2026-07-28, subscriptions): a client of the gateway, or the gateway of a modern
+ * upstream, where one listen an endpoint carries all of it.
  */
 export interface ListenFilter {
   readonly toolsListChanged: boolean;

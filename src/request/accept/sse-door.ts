@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Composer } from '../../protocol/composer.js';
-import { EVENT_CLOSE, EVENT_OPEN, flatten, KEEP_ALIVE } from '../../protocol/event-frames.js';
+import { EVENT_CLOSE, EVENT_OPEN, EVENT_STREAM_HEAD, flatten, KEEP_ALIVE } from '../../protocol/event-frames.js';
 import { VerdictWord } from '../../shared/records.js';
 import { Accepts, type ClientLink, type Exchange, Framing } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
@@ -18,14 +18,6 @@ import { Opening } from './opening.js';
 import { MESSAGES_PATH } from './paths.js';
 import type { AcceptRules } from './rules.js';
 
-const STREAM_HEAD: readonly string[] = Object.freeze([
-  'content-type',
-  'text/event-stream',
-  'cache-control',
-  'no-cache, no-transform',
-  'x-accel-buffering',
-  'no',
-]);
 const ACCEPTED = Buffer.from('Accepted');
 const ACCEPTED_HEAD: readonly string[] = Object.freeze(['content-type', 'text/plain; charset=utf-8']);
 /** Bytes of a connection's secret name. */
@@ -246,7 +238,7 @@ export class SseDoor {
     wire.connection = connection;
     this.#connections.set(id, { connection, wire });
     const { origin } = exchange;
-    call.openStream(200, origin === '' ? STREAM_HEAD : [...STREAM_HEAD, ...originHead(origin)]);
+    call.openStream(200, origin === '' ? EVENT_STREAM_HEAD : [...EVENT_STREAM_HEAD, ...originHead(origin)]);
     this.#keepAlive();
     const event = Buffer.from(`event: endpoint\ndata: ${MESSAGES_PATH}?sessionId=${id}\n\n`);
     call.write(event, 0, event.byteLength);

@@ -5,6 +5,7 @@
 import { type Decoder, Flag, Kind, Method, ScanStatus, Span } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
 import { LEVELS, levelNumber, NO_LEVEL } from '../../protocol/levels.js';
+import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../../protocol/revisions.js';
 import { Operation } from '../../shared/records.js';
 import { Accepts, type Exchange, type SessionLike, Wish } from '../exchange.js';
@@ -45,18 +46,6 @@ const MODERN_VERSION = REVISIONS[MODERN];
 /** Whether a version header names the modern family; versions compare as ISO dates. */
 function isModernVersion(version: string): boolean {
   return version >= MODERN_VERSION;
-}
-
-/** Methods whose name is mirrored in `Mcp-Name` (MCP 2026-07-28, Streamable HTTP). */
-function isNamed(method: number): boolean {
-  return (
-    method === Method.toolsCall ||
-    method === Method.promptsGet ||
-    method === Method.resourcesRead ||
-    method === Method.tasksGet ||
-    method === Method.tasksUpdate ||
-    method === Method.tasksCancel
-  );
 }
 
 /** Methods that cannot be routed without a name. */
@@ -236,7 +225,7 @@ export class DecodeStage {
     }
     const { headerless } = exchange;
     if (!headerless && (versionHeader === '' || methodHeader === '')) return 'GW_HEADER_MISMATCH';
-    if (isNamed(method)) {
+    if (isNameMirrored(method)) {
       if (!headerless && !exchange.hasNameHeader) return 'GW_HEADER_MISMATCH';
       if (spans[Span.nameStart]! < 0) return 'GW_MISSING_NAME';
       if (headerless) return null;

@@ -9,6 +9,7 @@ import { ASKABLE, declaredCapabilities } from '../../protocol/client-capabilitie
 import { encodeHeaderValue } from '../../protocol/header-value.js';
 import { decodeString } from '../../protocol/json-cursor.js';
 import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
+import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era } from '../../protocol/revisions.js';
 import { VerdictFlag, VerdictWord } from '../../shared/records.js';
 import type { Endpoint } from '../../upstream/types.js';
@@ -202,7 +203,7 @@ export class SendStage {
     exchange.upstream = endpoint;
     const message = spliceRequest(exchange, bytes, length, target);
     let nameHeader = '';
-    if (endpoint.era === Era.modern && endpoint.transport === 'http' && hasNameHeader(method)) {
+    if (endpoint.era === Era.modern && endpoint.transport === 'http' && isNameMirrored(method)) {
       nameHeader = catalog !== null ? catalog.mcpNameHeaders[entry]! : headerOf(exchange, bytes, target.stripBytes);
     }
     let extra: readonly string[] | null = exchange.paramHeaders;
@@ -250,17 +251,6 @@ function keep(exchange: Exchange, bytes: Uint8Array, length: number): void {
   if (exchange.bodyLength > 0) return;
   exchange.body = Buffer.from(bytes.subarray(0, length));
   exchange.bodyLength = length;
-}
-
-function hasNameHeader(method: number): boolean {
-  return (
-    method === Method.toolsCall ||
-    method === Method.promptsGet ||
-    method === Method.resourcesRead ||
-    method === Method.tasksGet ||
-    method === Method.tasksUpdate ||
-    method === Method.tasksCancel
-  );
 }
 
 /** The `Mcp-Name` of a name that is not in the catalog; rare, so it may cost a string. */

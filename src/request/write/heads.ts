@@ -1,16 +1,6 @@
 /** Response heads, as the flat lists of names and values that a Reply takes. */
 export const JSON_HEAD: readonly string[] = ['content-type', 'application/json'];
 
-/** Head of a streamed answer (MCP Streamable HTTP; `X-Accel-Buffering` keeps proxies from holding events back). */
-export const STREAM_HEAD: readonly string[] = [
-  'content-type',
-  'text/event-stream',
-  'cache-control',
-  'no-cache, no-transform',
-  'x-accel-buffering',
-  'no',
-];
-
 export const NO_HEAD: readonly string[] = [];
 
 /** The challenge of RFC 6750 section 3 with the resource metadata of RFC 9728 section 5.1. */

@@ -4,10 +4,9 @@
  * for them (MCP 2025-03-26 and later, resumability).
  */
 import { Composer } from '../../protocol/composer.js';
-import { EVENT_CLOSE, EVENT_OPEN, flatten, LINE_END } from '../../protocol/event-frames.js';
+import { EVENT_CLOSE, EVENT_OPEN, EVENT_STREAM_HEAD, flatten, LINE_END } from '../../protocol/event-frames.js';
 import { Era } from '../../protocol/revisions.js';
 import { Accepts, type Exchange, Framing, Phase } from '../exchange.js';
-import { STREAM_HEAD } from './heads.js';
 
 /** Keeps the events of streams whose clients may come back: src/session/event-log.ts. */
 export interface StreamLog {
@@ -65,7 +64,7 @@ export class EventStreams {
     exchange.status = 200;
     exchange.quietSince = performance.now();
     const { reply } = exchange;
-    reply?.openStream(200, this.head(exchange, STREAM_HEAD));
+    reply?.openStream(200, this.head(exchange, EVENT_STREAM_HEAD));
     if (exchange.framing !== Framing.sse || exchange.era !== Era.legacy) return;
     exchange.eventStream = this.#options.log.opened(exchange);
     if (exchange.eventStream === 0) return;
