@@ -12,6 +12,7 @@ const USAGE = `usage: node scripts/run.mjs COMMAND [ARGUMENTS]
   build                       install and compile, run nothing
   generate                    rewrite the files that are generated from the source
   bench, bench:load           measurements of the parts, of the whole
+  bench:changes               how long changes at upstreams take to reach clients
   fuzz:native                 fuzz the native decoder under sanitizers
   soak [--minutes N]          clients of both families and upstreams that restart, for ten minutes
   conformance                 the official conformance suite against the gateway before every kind of server
@@ -71,6 +72,7 @@ const commands = {
   generate: async () => (await compiled('src/config/generate.js')) || runProgram(process.execPath, [errorsPage]),
   bench: () => compiled('bench/micro/main.js'),
   'bench:load': () => compiled('bench/load/main.js'),
+  'bench:changes': () => compiled('bench/changes.js'),
   'fuzz:native': () => runProgram('bash', [join(root, 'scripts/fuzz-native.sh'), ...rest]),
   conformance: () => compiled('test/conformance/main.js'),
   soak: () => compiled('test/soak/main.js'),
