@@ -147,6 +147,11 @@ export function mergeCapabilities(input: CatalogInput): Capabilities {
 
 /** Instructions of all upstreams under their names; when they are too long together, the long ones are cut. */
 function mergeInstructions(input: CatalogInput): string {
+  const present = input.servers.filter((server) => !isVacant(server));
+  // One server under its own names is shown as it is.
+  if (present.length === 1 && present[0].prefix === null) {
+    return shorten(input.discoveries[0]?.instructions ?? '', input.maxInstructions);
+  }
   const parts = input.discoveries.flatMap(({ server, instructions }) => {
     const text = instructions?.trim() ?? '';
     if (text === '') return [];

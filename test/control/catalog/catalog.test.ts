@@ -430,6 +430,14 @@ test('a tool that runs only as a task is for clients that know tasks', async () 
   assert.deepEqual(names(Revision.r2026_07_28), ['a__plain']);
 });
 
+test('instructions of the only server are left alone where its names are', async () => {
+  const instructions = '  # Mine\n\nUse read first.\n';
+  const alone = await catalogOf(snapshot([server('a', { prefix: null })]), discovery(0, {}, { instructions }));
+  assert.equal(value(alone.initializeResult(LEGACY)).instructions, instructions);
+  const named = await catalogOf(snapshot([server('a')]), discovery(0, {}, { instructions }));
+  assert.match(value(named.initializeResult(LEGACY)).instructions, /^# a \(names start with a__\)\n# Mine/);
+});
+
 test('instructions stand under the name of their server and stay short together', async () => {
   const from = snapshot([server('a'), server('b'), server('c')]);
   const catalog = await catalogOf(
