@@ -125,7 +125,12 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
    * {@link needsCapabilities} is set it is a lane of the exchange's client, if need be one that is only being started.
    */
   choose(exchange: Exchange): Endpoint | null {
-    return this.needsCapabilities ? this.#chooseLane(exchange) : this.#choose(exchange.tried);
+    // Who cannot be asked needs no lane where they are not for state.
+    if (!this.needsCapabilities || (exchange.capabilities <= 0 && this.config.isolation === 'shared')) {
+      this.#refusal = null;
+      return this.#choose(exchange.tried);
+    }
+    return this.#chooseLane(exchange);
   }
 
   #choose(tried: number): BaseEndpoint | null {
