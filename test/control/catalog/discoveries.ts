@@ -1,4 +1,5 @@
 import type { CatalogRules, ServerSnapshot, Snapshot } from '../../../src/config/snapshot.js';
+import { Catalog } from '../../../src/control/catalog/catalog.js';
 import type { PreparedCatalog } from '../../../src/control/catalog/prepared.js';
 import type { Discovery } from '../../../src/upstream/types.js';
 
@@ -84,4 +85,18 @@ export function pageText(
 // biome-ignore lint/suspicious/noExplicitAny: results of any shape are looked at
 export function pageValue(catalog: PreparedCatalog, method: number, revision: number, cursor?: string): any {
   return JSON.parse(pageText(catalog, method, revision, cursor ?? null)!);
+}
+
+/** A catalog in force, with these discoveries. */
+export async function catalogOf(from: CatalogSnapshot, ...discoveries: Discovery[]): Promise<PreparedCatalog> {
+  const catalog = new Catalog(from);
+  await catalog.start();
+  for (const found of discoveries) await catalog.update(found);
+  return catalog.current;
+}
+
+/** A result as an object. */
+// biome-ignore lint/suspicious/noExplicitAny: results of any shape are looked at
+export function value(bytes: Uint8Array): any {
+  return JSON.parse(Buffer.from(bytes).toString('utf8'));
 }
