@@ -42,6 +42,8 @@ export class SsePosts {
   readonly #posting = new Set<Post>();
   #queued: Bytes = 0;
   #scheduled = false;
+  /** The handshake has arrived: calls need not wait for it any more. */
+  #opened = false;
   #closed = false;
   /** What the next message of the gateway itself waits for. */
   #before: Promise<unknown> = Promise.resolve();
@@ -77,7 +79,8 @@ export class SsePosts {
     this.#waiting.push(post);
     if (!this.#scheduled) {
       this.#scheduled = true;
-      setImmediate(this.#next);
+      if (this.#opened) setImmediate(this.#next);
+      else void this.#before.then(this.#open);
     }
     return true;
   }
@@ -114,6 +117,12 @@ export class SsePosts {
     this.close();
     return this.#options.pool.destroy();
   }
+
+  /** A call must not overtake `notifications/initialized` (MCP, lifecycle), and POSTs could. */
+  readonly #open = (): void => {
+    this.#opened = true;
+    this.#next();
+  };
 
   readonly #next = (): void => {
     this.#scheduled = false;

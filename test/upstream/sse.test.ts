@@ -69,6 +69,36 @@ test('the reference server works over HTTP with SSE', async (t) => {
   assert.match(textOf((await pool.call('echo', { message: 'hello' }).done).response), /hello/);
 });
 
+test('a call does not overtake the end of the handshake', async (t) => {
+  const heard: string[] = [];
+  let stream: ServerResponse | undefined;
+  const url = await scripted(t, async (request, response) => {
+    if (request.method === 'GET') {
+      stream = response;
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write('event: endpoint\ndata: /messages\n\n');
+      return;
+    }
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    const { id, method } = JSON.parse(body);
+    // The server takes its time with what it is only told.
+    if (method === 'notifications/initialized') await new Promise((resolve) => setTimeout(resolve, 300));
+    heard.push(method);
+    response.writeHead(202).end();
+    const serverInfo = { name: 'slow to begin', version: '1' };
+    const results: Record<string, object> = {
+      initialize: { protocolVersion: '2024-11-05', capabilities: { tools: {} }, serverInfo },
+      'tools/list': { tools: [] },
+    };
+    const result = results[method] ?? { content: [] };
+    if (id !== undefined) stream?.write(`data: ${JSON.stringify({ jsonrpc: '2.0', id, result })}\n\n`);
+  });
+  const pool = startPool(t, [serverOf([sseOf(url)])]);
+  await eventually('greeted', () => state(pool).state === 'ready');
+  await pool.call('any').done;
+  assert.ok(heard.indexOf('notifications/initialized') < heard.indexOf('tools/call'), heard.join());
+});
+
 test('an endpoint at another origin is refused, and nothing is sent there', async (t) => {
   let visits = 0;
   const other = await scripted(t, (_request, response) => {
