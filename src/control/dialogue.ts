@@ -8,7 +8,7 @@ import type { Snapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
 import { Era } from '../protocol/revisions.js';
-import { type Exchange, Phase } from '../request/exchange.js';
+import type { Exchange } from '../request/exchange.js';
 import type { ExchangeTable } from '../request/exchanges.js';
 import {
   HandleSealer,
@@ -227,11 +227,6 @@ export class Dialogue {
   lost(endpoint: Endpoint): void {
     this.requests.lost(endpoint);
     this.parked.lost(endpoint);
-  }
-
-  /** Whether a message or failure is for a parked call, which keeps it until its client comes back. */
-  holds(exchange: Exchange): boolean {
-    return exchange.phase === Phase.parked;
   }
 
   /** A session is over. */
