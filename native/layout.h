@@ -89,6 +89,7 @@ enum : int32_t {
   methodIsNotification = 131072,
   nameNotString = 262144,
   nameNotAscii = 524288,
+  uriNotPlain = 1048576,
 };
 }
 

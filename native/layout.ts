@@ -134,6 +134,8 @@ export const Flag = {
   nameNotString: 1 << 18,
   /** Not ASCII, or control characters, in the name after unescaping is not judged here: the name has a byte >= 0x80. */
   nameNotAscii: 1 << 19,
+  /** The name is a URI that is not certain to be in normal form (native/plain-uri.ts). */
+  uriNotPlain: 1 << 20,
 } as const;
 
 /** Result of a scan: 0 is success. The order is the order of precedence when several apply. */

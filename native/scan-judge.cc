@@ -160,6 +160,7 @@ bool Scanner::describe_name(int32_t method, int32_t* spans) {
     flags |= Flag::nameEscaped;
     if (has_lone_surrogate(bytes_ + start, length)) return false;
   }
+  if ((flags & Flag::nameIsUri) != 0 && !is_plain_uri(bytes_ + start, length)) flags |= Flag::uriNotPlain;
   spans[Span::flags] |= flags;
   spans[Span::nameStart] = start;
   spans[Span::nameEnd] = end;

@@ -59,6 +59,9 @@ int32_t small_integer(const uint8_t* token, size_t length);
 bool has_control(const uint8_t* text, size_t length);
 bool has_lone_surrogate(const uint8_t* text, size_t length);
 
+// Whether a URI is in normal form already; plain-uri.ts.
+bool is_plain_uri(const uint8_t* bytes, size_t length);
+
 void hash_bytes(const uint8_t* bytes, size_t length, uint32_t low, uint32_t high, int32_t* out);
 
 }  // namespace switchyard

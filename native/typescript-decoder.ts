@@ -7,6 +7,7 @@ import { hashBytes } from './hash.js';
 import { JsonReader } from './json-reader.js';
 import { equalBytes, equalDecoded, findKey, KEY_COUNT, Key, Level } from './keys.js';
 import { type Decoder, Flag, Kind, METHODS, Method, ScanStatus, SPAN_COUNT, Span } from './layout.js';
+import { isPlainUri } from './plain-uri.js';
 import { hasControl, hasLoneSurrogate, isIntegerToken, smallInteger } from './tokens.js';
 
 /** Longest id and longest method, in bytes without quotes. */
@@ -290,6 +291,7 @@ class TypeScriptDecoder implements Decoder {
       else if (byte >= 0x80) flags |= Flag.nameNotAscii;
     }
     if ((flags & Flag.nameEscaped) !== 0 && hasLoneSurrogate(bytes, start, end)) return false;
+    if ((flags & Flag.nameIsUri) !== 0 && !isPlainUri(bytes, start, end)) flags |= Flag.uriNotPlain;
     spans[Span.flags] |= flags;
     spans[Span.nameStart] = start;
     spans[Span.nameEnd] = end;
