@@ -272,6 +272,14 @@ export const ERRORS = {
     'client',
     'Not Acceptable: Client must accept application/json.',
   ),
+  GW_INVALID_URI: row(
+    400,
+    400,
+    -32602,
+    false,
+    'client',
+    'Parsers do not agree on what this URI names; data.reason says why. Send it in normal form (RFC 3986, section 6).',
+  ),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code: a key of {@link ERRORS}. */

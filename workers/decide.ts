@@ -275,7 +275,7 @@ export class Decider {
     const client = principal === ANONYMOUS ? this.#addressDigest() : digest;
     const action = actionOf(words[at + RequestWord.method]!, modern);
     if (action === Action.foreign) {
-      this.#judgeForeign(client, modern);
+      this.#judgeForeign(principal, client, modern);
       return;
     }
     if (action <= Action.local) {
@@ -285,7 +285,13 @@ export class Decider {
       return;
     }
     const finder = this.#finder;
-    finder.find(action, (flags & RequestFlag.nameIsUri) !== 0, fields.bytes, fields.nameStart, fields.nameEnd);
+    const isUri = (flags & RequestFlag.nameIsUri) !== 0;
+    // The front has put the address of the tool that made the task in the place of the task's sealed id.
+    if (action === Action.task || (action === Action.hear && !isUri)) {
+      finder.findTask(fields.bytes, fields.nameStart, fields.nameEnd);
+    } else {
+      finder.find(action, isUri, fields.bytes, fields.nameStart, fields.nameEnd);
+    }
     if (finder.error >= 0) {
       if (guard.take(client, null, this.#now)) this.#verdict.deny(finder.error, 0, EMPTY);
       else this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
@@ -296,12 +302,19 @@ export class Decider {
     out[VerdictWord.entry] = finder.entry;
     out[VerdictWord.stripBytes] = finder.stripBytes;
     out[VerdictWord.flags] = finder.flags;
-    if (!guard.permits(principal, finder.route)) {
+    if (!guard.permits(principal, finder)) {
       this.#verdict.deny(guard.error, 0, guard.scopes);
       return;
     }
-    if (action === Action.subscribe) {
-      if (guard.take(client, finder, this.#now)) this.#verdict.permit(Verdict.local, principal.expiresAt, guard);
+    if (action === Action.hear) {
+      guard.takeNothing();
+      this.#verdict.permit(Verdict.local, principal.expiresAt, guard);
+      return;
+    }
+    if (action === Action.subscribe || action === Action.task) {
+      // To ask for a result is no call of the tool.
+      if (guard.take(client, action === Action.task ? null : finder, this.#now))
+        this.#verdict.permit(Verdict.local, principal.expiresAt, guard);
       else this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
       return;
     }
@@ -316,16 +329,19 @@ export class Decider {
   }
 
   /** A method that the gateway does not know. Never remembered: the memo is keyed by known methods. */
-  #judgeForeign(client: Int32Array, modern: boolean): void {
+  #judgeForeign(principal: Principal, client: Int32Array, modern: boolean): void {
     const fields = this.#fields;
     const guard = this.#guard;
-    const server = this.#finder.findMethod(fields.bytes, fields.nameStart, fields.nameEnd);
-    if (!guard.take(client, null, this.#now)) {
+    const finder = this.#finder;
+    finder.findMethod(fields.bytes, fields.nameStart, fields.nameEnd);
+    if (!guard.permits(principal, finder)) {
+      this.#verdict.deny(guard.error, 0, guard.scopes);
+    } else if (!guard.take(client, finder, this.#now)) {
       this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
-    } else if (server < 0) {
+    } else if (finder.server < 0) {
       this.#verdict.deny(modern ? METHOD_NOT_FOUND_MODERN : METHOD_NOT_FOUND, 0, EMPTY);
     } else {
-      this.#verdict.head[VerdictWord.server] = server;
+      this.#verdict.head[VerdictWord.server] = finder.server;
       this.#verdict.permit(Verdict.forward, 0, guard);
     }
   }

@@ -6,7 +6,7 @@ import { compileServers } from './compile-servers.js';
 import type { LoadedConfig } from './load.js';
 import { isHost, isLoopbackHost } from './loopback.js';
 import { nearest } from './nearest.js';
-import { patterns } from './patterns.js';
+import { patterns, uriPatterns } from './patterns.js';
 import type { ConfigPath } from './problems.js';
 import { list } from './schema/fields.js';
 import type {
@@ -187,19 +187,24 @@ function compileRoutes(compilation: Compilation, servers: readonly ServerSnapsho
     const name = route.name ?? `route-${i + 1}`;
     if (names.has(name)) compilation.problem([...path, 'name'], 'is the name of another route');
     names.add(name);
-    const match = route.match ?? { tools: '**', prompts: '**', resources: '**' };
+    const match = route.match ?? { tools: '**', prompts: '**', resources: '**', methods: '**' };
     const matchPath = [...path, 'match'];
     const tools = patterns(compilation, match.tools, [...matchPath, 'tools']);
     const prompts = patterns(compilation, match.prompts, [...matchPath, 'prompts']);
-    const resources = patterns(compilation, match.resources, [...matchPath, 'resources']);
-    if (tools.length + prompts.length + resources.length === 0) {
-      compilation.problem(matchPath, 'needs "tools", "prompts" or "resources"; leave "match" out to match everything');
+    const resources = uriPatterns(compilation, match.resources, [...matchPath, 'resources']);
+    const methods = patterns(compilation, match.methods, [...matchPath, 'methods']);
+    if (tools.length + prompts.length + resources.length + methods.length === 0) {
+      compilation.problem(
+        matchPath,
+        'needs "tools", "prompts", "resources" or "methods"; leave "match" out to match everything',
+      );
     }
     return {
       name,
       tools,
       prompts,
       resources,
+      methods,
       servers: list(route.servers).flatMap((server) => serverIndex(compilation, server, indexes, [...path, 'servers'])),
       requiredScopes: scopeList(route.requiredScopes),
       rateLimit: bucket(route.rateLimit),

@@ -1,3 +1,4 @@
+import { normalPattern, URI_FAULTS } from '../protocol/uri.js';
 import type { Compilation } from './compilation.js';
 import type { ConfigPath } from './problems.js';
 import { list } from './schema/fields.js';
@@ -17,4 +18,18 @@ export function patterns(
     if (/\p{Cc}/u.test(glob)) compilation.problem(path, 'a pattern has no control characters');
   }
   return globs;
+}
+
+/** Globs over URIs, or URI templates, in the normal form in which URIs are compared (src/protocol/uri.ts). */
+export function uriPatterns(
+  compilation: Compilation,
+  value: string | readonly string[] | undefined,
+  path: ConfigPath,
+): string[] {
+  return patterns(compilation, value, path).map((pattern) => {
+    const normal = normalPattern(pattern, pattern.includes('{') ? 'template' : 'glob');
+    if (typeof normal !== 'string') return normal.text;
+    compilation.problem(path, `the pattern ${JSON.stringify(pattern)} can match no URI: ${URI_FAULTS[normal]}`);
+    return pattern;
+  });
 }

@@ -143,6 +143,8 @@ export interface RouteSnapshot {
   readonly tools: readonly string[];
   readonly prompts: readonly string[];
   readonly resources: readonly string[];
+  /** Globs over methods that the gateway passes through unknown. */
+  readonly methods: readonly string[];
   /** Server indexes in order; the later ones are the fallback. Empty = the catalog decides. */
   readonly servers: readonly number[];
   /** All of them are needed. */

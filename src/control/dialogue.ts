@@ -11,11 +11,11 @@ import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange.js';
 import type { ExchangeTable } from '../request/exchanges.js';
 import {
+  Access,
   HandleSealer,
   InputRounds,
   KeepAlive,
   ParkedCalls,
-  ResourceAccess,
   Resumption,
   ServerRequests,
   type SessionTable,
@@ -50,8 +50,8 @@ export interface DialogueStages {
   open(exchange: Exchange): void;
   /** Part of the answer is on its way in a form that cannot be taken up by another connection. */
   isTorn(exchange: Exchange): boolean;
-  /** Takes a message that came without a session of its own. */
-  decode(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  /** Gets a verdict. */
+  dispatch(exchange: Exchange, bytes: Uint8Array, length: number): void;
 }
 
 /** What the dialogue is made of besides itself. */
@@ -66,6 +66,10 @@ export interface DialogueParts {
   serverInfo(): Uint8Array;
   /** Opens a standalone stream. */
   openStream(exchange: Exchange): void;
+  /** What the server calls the tool of a call in flight; empty when it is not known any more. */
+  toolOf(exchange: Exchange): string;
+  /** Whether an upstream lists a resource under exactly this spelling, which is not the normal form. */
+  isListed(uri: string): boolean;
   /** Something threw, which nothing should: for the log. */
   broke(error: unknown): void;
 }
@@ -78,6 +82,7 @@ export class Dialogue {
   readonly subscriptions: Subscriptions;
   readonly resumption: Resumption;
   readonly tasks: TaskRoutes;
+  readonly access: Access;
   readonly #keepAlive: KeepAlive;
   readonly #stages: () => DialogueStages;
   readonly #upstreams: () => UpstreamPool;
@@ -87,6 +92,13 @@ export class Dialogue {
     const { limits } = snapshot;
     this.#stages = stages;
     this.#upstreams = () => parts.upstreams();
+    const access = new Access({
+      snapshot,
+      table,
+      decoder,
+      dispatch: (exchange, bytes, length) => stages().dispatch(exchange, bytes, length),
+    });
+    this.access = access;
     this.tasks = new TaskRoutes({
       handles: new HandleSealer(sessionSecrets(snapshot.sessions), 'task', 'sy1t.'),
       serverName: (server) => parts.upstreams().servers[server]?.name ?? '',
@@ -95,6 +107,8 @@ export class Dialogue {
       scan: (bytes, length, spans) => decoder.scan(bytes, length, spans, UPSTREAM_DEPTH) === ScanStatus.ok,
       send: (exchange, bytes, length) => stages().send(exchange, bytes, length),
       refuse: (exchange, code) => stages().refuse(exchange, code),
+      toolOf: (exchange) => parts.toolOf(exchange),
+      mayHear: (token, address, then) => access.hearsOfTask({ token, address: '' }, address, then),
       toSession: (sessionId, message) => {
         const session = sessions.open(sessionId);
         return session !== null && streams.sendTo(session, message);
@@ -138,17 +152,14 @@ export class Dialogue {
       connectionsOf: (server) => parts.upstreams().servers[server]?.config.maxConnections ?? 0,
       eraOf: (server) => parts.upstreams().servers[server]?.endpoints.find(({ state }) => state === 'ready')?.era ?? -1,
     });
-    const access = new ResourceAccess({
-      table,
-      decode: (exchange, bytes, length) => stages().decode(exchange, bytes, length),
-    });
     this.subscriptions = new Subscriptions({
       limits,
       standing: streams.standing,
       server: (index) => parts.upstreams().servers[index] ?? null,
-      serverOf: (client, token, uri) => access.serverOf(client, token, uri),
-      permitted: (exchange) => access.permitted(exchange),
+      access,
+      isListed: (uri) => parts.isListed(uri),
       taskOf: (handle, subject) => this.tasks.taskOf(handle, subject),
+      serverName: (server) => parts.upstreams().servers[server]?.name ?? '',
       notify: (session, message) => streams.notify(session, message),
       broadcast: (message) => streams.broadcast(message),
       openStream: (exchange) => exchange.reply?.openStream(200, stages().head(exchange, EVENT_STREAM_HEAD)),

@@ -4,10 +4,12 @@
  * through the stages.
  */
 import { decoder } from '../../native/index.js';
+import { Span } from '../../native/layout.js';
 import { isVacant } from '../config/numbering.js';
 import type { RouteSnapshot, ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
 import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
+import { decodeString } from '../protocol/json-cursor.js';
 import { corsHead, type PlainAnswer } from '../request/accept/index.js';
 import { DecodeStage } from '../request/decode/index.js';
 import { Dispatcher } from '../request/dispatch/index.js';
@@ -83,6 +85,8 @@ export class Front {
       upstreams: () => parts.upstreams(),
       serverInfo: () => this.#serverInfo,
       openStream: (exchange) => this.#openNew(exchange),
+      toolOf: (exchange) => this.#toolOf(exchange),
+      isListed: (uri) => parts.catalog.current.listsUnusual(uri),
       broke: (error) => parts.broke(error),
       stages: () => ({
         event: (exchange, message) => write.event(exchange, message),
@@ -100,7 +104,7 @@ export class Front {
         head: (exchange, head) => write.head(exchange, head),
         open: (exchange) => write.streams.open(exchange),
         isTorn: (exchange) => large.writes(exchange),
-        decode: (exchange, bytes, length) => decode.element(exchange, bytes, length),
+        dispatch: (exchange, bytes, length) => dispatcher.dispatch(exchange, bytes, length),
       }),
     });
     this.dialogue = dialogue;
@@ -180,6 +184,7 @@ export class Front {
         return snapshot.auth.type !== 'none';
       },
       openSession: (id) => sessions.open(id),
+      isListed: (uri) => parts.catalog.current.listsUnusual(uri),
       wantLogLevel: (level) => parts.upstreams().wantLogLevel(level),
       next: (exchange, bytes, length) => this.pipeline.decoded(exchange, bytes, length),
       batch: (exchange, bytes, length) => this.pipeline.batch(exchange, bytes, length),
@@ -243,6 +248,8 @@ export class Front {
       get keepBodies() {
         return parts.keepBodies();
       },
+      access: dialogue.access,
+      tasks: dialogue.tasks,
       streamClosed: (exchange) => {
         if (!streams.remove(exchange)) dialogue.subscriptions.closed(exchange);
       },
@@ -291,6 +298,15 @@ export class Front {
   #catalog(version: number): PreparedCatalog | null {
     for (const catalog of this.#catalogs) if (catalog.version === version) return catalog;
     return null;
+  }
+
+  /** What the server calls the tool of a call in flight; empty when it is not known any more. */
+  #toolOf({ body, bodyLength, spans, verdict }: Exchange): string {
+    const entry = verdict[VerdictWord.entry]!;
+    if (entry >= 0) return this.#catalog(verdict[VerdictWord.catalogVersion]!)?.table.upstreamNames[entry] ?? '';
+    if (bodyLength === 0) return '';
+    const name = decodeString(body, spans[Span.nameStart]!, spans[Span.nameEnd]!);
+    return name.slice(verdict[VerdictWord.stripBytes]!);
   }
 
   #openStream(exchange: Exchange): void {

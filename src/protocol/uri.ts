@@ -4,6 +4,8 @@
  * Slow on purpose: what is in normal form already is recognised by the scan (native/plain-uri.ts) and never comes here.
  */
 
+import { isPlainUri } from '../../native/plain-uri.js';
+
 /** Why a URI has no normal form; the end of the sentence that a client is told. */
 export const URI_FAULTS = {
   scheme: 'it has no scheme',
@@ -78,6 +80,36 @@ export function normalUri(text: string): NormalUri | UriFault {
 function parsed(text: string): string {
   if (!URL.canParse(text)) throw new Unreadable('ambiguous');
   return new URL(text).href;
+}
+
+/** Whether an upstream lists a resource or template under exactly this spelling, which is not the normal form. */
+export type IsListed = (uri: string) => boolean;
+
+/**
+ * Spellings that are served when an upstream lists them: nothing is hidden in them, and who lists `postgres://reader@db/t`
+ * means just that.
+ */
+const LISTABLE: readonly UriFault[] = ['scheme', 'user'];
+
+/** {@link normalUri} of what a client sends: an upstream that lists another spelling gets its own back. */
+export function readUri(text: string, isListed: IsListed): NormalUri | UriFault {
+  if (isPlainText(text)) return { text, judged: text };
+  const read = normalUri(text);
+  if (typeof read !== 'string') return isListed(text) ? { text, judged: read.judged } : read;
+  return LISTABLE.includes(read) && isListed(text) ? { text, judged: text } : read;
+}
+
+/** What {@link isPlainUri} says of a text: `true` = it is in normal form. */
+export function isPlainText(uri: string): boolean {
+  const bytes = Buffer.from(uri);
+  return isPlainUri(bytes, 0, bytes.length);
+}
+
+/** What policy compares of a URI that an upstream lists or speaks of; the text itself where it has no normal form. */
+export function judgedUri(uri: string): string {
+  if (isPlainText(uri)) return uri;
+  const read = normalUri(uri);
+  return typeof read === 'string' ? uri : read.judged;
 }
 
 /** The reading of RFC 3986 (appendix B and section 6). */

@@ -171,8 +171,10 @@ export class Exchange {
   capabilities = -1;
   /** The legacy session, if any (src/session). */
   session: SessionLike | null = null;
-  /** The decoded name where the name on the wire has escapes; else empty and the span counts. */
+  /** The name that policy compares, where the body spells it with escapes or not in its normal form; else empty and the span counts. */
   decodedName: Buffer = NO_BYTES;
+  /** The tool that made the task which a `tasks/*` call is about, as its server calls it; else empty. */
+  taskTool = '';
   /** The batch this exchange is an element of, or null. */
   batch: unknown = null;
 

@@ -81,6 +81,7 @@ export class ExchangeTable {
     exchange.logLevel = 8;
     exchange.session = null;
     exchange.decodedName = NO_BYTES;
+    exchange.taskTool = '';
     exchange.batch = null;
     exchange.attempts = 0;
     exchange.worker = -1;

@@ -2,7 +2,7 @@
  * The junction of the stages on the front: what accept reports goes to decode, what dispatch decides goes to send or
  * write, and a client that leaves is dealt with in its era's way. The stages do not know each other.
  */
-import { Span } from '../../native/layout.js';
+import { Method, Span } from '../../native/layout.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import { Operation, Verdict, VerdictWord } from '../shared/records.js';
@@ -23,6 +23,18 @@ export interface PipelineDispatch {
   forget(exchange: Exchange): void;
   /** The exchange leads a cache key and will have no result. */
   release(exchange: Exchange): void;
+}
+
+/** Questions to the policy that no client waits for (src/session/access.ts). */
+export interface PipelineAccess {
+  /** Takes a verdict. @returns false when it is about a client's message */
+  decided(exchange: Exchange): boolean;
+}
+
+/** Tasks whose ids are sealed (src/session/tasks.ts). */
+export interface PipelineTasks {
+  /** Leaves the address of the tool that made the task in `exchange.decodedName`. */
+  nameTool(exchange: Exchange, bytes: Uint8Array): void;
 }
 
 export interface PipelineOptions {
@@ -48,6 +60,10 @@ export interface PipelineOptions {
   streamClosed(exchange: Exchange): void;
   /** The connection that opened a session is gone. */
   sessionClosed(sessionId: string): void;
+  /** Where verdicts go that a part of the gateway has asked for. */
+  readonly access: PipelineAccess;
+  /** Tells what `tasks/*` calls are about. */
+  readonly tasks: PipelineTasks;
   /** `/health` and `/ready`. */
   plain(path: string): PlainAnswer | null;
   /** A stage threw, which none should: for the log. */
@@ -207,6 +223,8 @@ export class Pipeline implements FrontHandler {
   /** decode is done. */
   decoded(exchange: Exchange, bytes: Uint8Array, length: number): void {
     exchange.phase = Phase.deciding;
+    const method = exchange.spans[Span.method]!;
+    if (method >= Method.tasksGet && method <= Method.tasksUpdate) this.#options.tasks.nameTool(exchange, bytes);
     this.#options.dispatch.dispatch(exchange, bytes, length);
   }
 
@@ -226,8 +244,9 @@ export class Pipeline implements FrontHandler {
 
   #decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
     const { verdict, session } = exchange;
-    const { write } = this.#options;
+    const { access, write } = this.#options;
     const kind = verdict[VerdictWord.verdict]!;
+    if (exchange.spans[Span.method]! >= Operation.follow && access.decided(exchange)) return;
     if (kind === Verdict.deny) {
       write.deny(exchange, Buffer.from(payload).toString('utf8'), bytes);
       return;

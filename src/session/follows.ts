@@ -1,4 +1,5 @@
 /** Who follows which resources and tasks of which server: the way from a change upstream to its clients. */
+import { isPlainText, normalUri } from '../protocol/uri.js';
 import type { LaneClient, LaneOwner, WatchKind } from '../upstream/types.js';
 
 /** A client that follows something: a legacy session or a listen stream. */
@@ -34,7 +35,7 @@ export class Follows<F extends Follower> {
   }
 
   add(server: number, kind: WatchKind, id: string, follower: F): void {
-    const key = keyOf(server, kind, id);
+    const key = keyOf(server, kind, followedId(kind, id));
     const known = this.#followed.get(key);
     if (known === undefined) this.#followed.set(key, { server, kind, id, followers: new Set([follower]) });
     else known.followers.add(follower);
@@ -42,7 +43,7 @@ export class Follows<F extends Follower> {
 
   /** @returns whether it did follow it */
   remove(server: number, kind: WatchKind, id: string, follower: F): boolean {
-    const key = keyOf(server, kind, id);
+    const key = keyOf(server, kind, followedId(kind, id));
     const known = this.#followed.get(key);
     if (known === undefined || !known.followers.delete(follower)) return false;
     if (known.followers.size === 0) this.#followed.delete(key);
@@ -69,9 +70,10 @@ export class Follows<F extends Follower> {
    *
    * @param owner the only one whose lane the update came on; null = it is for all
    */
-  ofResource(server: number, uri: string, owner: LaneOwner | null): Set<F> {
+  ofResource(server: number, spelling: string, owner: LaneOwner | null): Set<F> {
     const found = new Set<F>();
     if (this.#followed.size === 0) return found;
+    const uri = followedId('resource', spelling);
     this.#collect(server, uri, owner, found);
     let at = uri.lastIndexOf(SLASH);
     for (let steps = 0; at > 0 && steps < MOST_PARENTS; steps += 1) {
@@ -93,6 +95,13 @@ export class Follows<F extends Follower> {
 export function isOwner(owner: LaneOwner, client: LaneClient): boolean {
   if (owner.sessionId !== '') return owner.sessionId === client.sessionId;
   return owner.subject.every((word, index) => word === client.subject[index]);
+}
+
+/** Upstreams may speak of a resource in another spelling than the one that was subscribed to. */
+function followedId(kind: WatchKind, id: string): string {
+  if (kind !== 'resource' || isPlainText(id)) return id;
+  const read = normalUri(id);
+  return typeof read === 'string' ? id : read.text;
 }
 
 function keyOf(server: number, kind: WatchKind, id: string): string {

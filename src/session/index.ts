@@ -4,12 +4,12 @@ import type { SessionsSnapshot } from '../config/snapshot.js';
 import { readOrCreateKeyFile } from './key-file.js';
 import { SessionSealer } from './seal.js';
 
+export { Access } from './access.js';
 export { HandleSealer } from './handles.js';
 export { InputRounds } from './input-rounds.js';
 export { KeepAlive } from './keep-alive.js';
 export { readOrCreateKeyFile } from './key-file.js';
 export { ParkedCalls } from './parked-calls.js';
-export { ResourceAccess } from './resource-access.js';
 export { Resumption } from './resume.js';
 export { type SealedSession, SessionSealer } from './seal.js';
 export { type ServerRequestCounts, ServerRequests } from './server-requests.js';

@@ -2,26 +2,36 @@
 import type { LimitsSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { applyEdits, type Range } from '../protocol/json-cursor.js';
+import { readUri, URI_FAULTS } from '../protocol/uri.js';
 import type { Exchange } from '../request/exchange.js';
 import type { Count, Milliseconds } from '../units.js';
 import { laneClient } from '../upstream/lane-client.js';
 import type { LaneOwner, WatchKind } from '../upstream/types.js';
+import { type Asker, NO_SERVER } from './access.js';
 import { Follows } from './follows.js';
 import { type Followed, ListenStream } from './listen.js';
 import { readListenFilter } from './listen-filter.js';
-import { NO_SERVER } from './resource-access.js';
 import type { StandingStreams } from './standing.js';
 import { untagged } from './subscription-tag.js';
 import type { ListChanges, WatchedServer } from './subscriptions.js';
 import type { UpstreamTask } from './tasks.js';
+
+/** What clients may follow and hear of (src/session/access.ts). */
+export interface ClientAccess {
+  serverOf(asker: Asker, uri: string): Promise<number>;
+  hearsOf(asker: Asker, uri: string, then: () => void): void;
+  hearsOfTask(asker: Asker, address: string, then: () => void): void;
+}
 
 /** What {@link ListenStreams} needs of the rest. */
 export interface ListenStreamsOptions {
   readonly limits: Pick<LimitsSnapshot, 'maxSubscriptions' | 'maxClientBufferBytes'>;
   readonly standing: StandingStreams;
   server(index: number): WatchedServer | null;
-  /** The server whose resource a URI names, if the client may read it; else NO_SERVER. */
-  serverOf(client: Exchange, token: string, uri: string): Promise<number>;
+  readonly access: ClientAccess;
+  /** Whether an upstream lists a resource under exactly this spelling, which is not the normal form. */
+  isListed(uri: string): boolean;
+  serverName(server: number): string;
   /** The task behind a client's handle, if it was made for that subject. */
   taskOf(handle: string, subject: Int32Array): UpstreamTask | null;
   /** Opens the event stream of a standing exchange. */
@@ -41,6 +51,16 @@ const CONFIRM_MS: Milliseconds = 10_000;
 /** Resources and tasks of one stream that are asked for at once. */
 const AT_ONCE: Count = 16;
 const META_OPEN = '"_meta":{';
+
+/** A resource that a client wants to follow. */
+interface NamedResource {
+  /** As the client spells it. */
+  readonly name: string;
+  /** As it is sent to upstreams. */
+  readonly id: string;
+  /** As policy compares it. */
+  readonly judged: string;
+}
 
 /** See the file comment. */
 export class ListenStreams {
@@ -64,6 +84,11 @@ export class ListenStreams {
     if (filter === null) return 'GW_INVALID_FILTER';
     const wanted = filter.resourceSubscriptions.length + filter.taskIds.length;
     if (wanted > limits.maxSubscriptions || standing.full) return 'GW_SUBSCRIPTION_LIMIT';
+    const resources = this.#named(filter.resourceSubscriptions);
+    if (typeof resources === 'string') {
+      from.detail = resources;
+      return 'GW_INVALID_URI';
+    }
     const { token } = from;
     const exchange = standing.take(from);
     this.#options.release(from);
@@ -71,7 +96,7 @@ export class ListenStreams {
     this.#streams.set(exchange, stream);
     this.#options.openStream(exchange);
     if (wanted === 0) this.#acknowledge(stream, [], []);
-    else this.#begin(stream).catch((error: unknown) => this.#options.broke(error));
+    else this.#begin(stream, resources).catch((error: unknown) => this.#options.broke(error));
     return null;
   }
 
@@ -94,7 +119,9 @@ export class ListenStreams {
       );
       if (known === undefined) return;
       const text = Buffer.from(JSON.stringify(known.name));
-      stream.deliver(untagged(applyEdits(message, 0, message.length, [{ ...place, text }])));
+      const own = untagged(applyEdits(message, 0, message.length, [{ ...place, text }]));
+      const address = `${this.#options.serverName(server)}:${known.tool}`;
+      this.#options.access.hearsOfTask(stream, address, () => stream.deliver(own));
     });
   }
 
@@ -141,9 +168,21 @@ export class ListenStreams {
     for (const stream of [...this.#streams.values()]) this.#complete(stream);
   }
 
-  async #begin(stream: ListenStream): Promise<void> {
-    const { resourceSubscriptions, taskIds } = stream.filter;
-    const resources = await inTurns(resourceSubscriptions, (uri) => this.#followResource(stream, uri));
+  /** The resources of a filter with what policy compares of each and what upstreams are sent; a text = why one is refused. */
+  #named(uris: readonly string[]): NamedResource[] | string {
+    const resources: NamedResource[] = [];
+    for (const name of uris) {
+      const read = readUri(name, (uri) => this.#options.isListed(uri));
+      if (typeof read === 'string') return URI_FAULTS[read];
+      resources.push({ name, id: read.text, judged: read.judged });
+    }
+    return resources;
+  }
+
+  async #begin(stream: ListenStream, wanted: readonly NamedResource[]): Promise<void> {
+    const { taskIds } = stream.filter;
+    const followed = await inTurns(wanted, (resource) => this.#followResource(stream, resource));
+    const resources = followed.map(({ name }) => name);
     const tasks = await inTurns(taskIds, (handle) => this.#followTask(stream, handle));
     if (stream.isOver) return;
     this.#acknowledge(stream, resources, tasks);
@@ -157,15 +196,16 @@ export class ListenStreams {
     if (nothing) this.#complete(stream);
   }
 
-  async #followResource(stream: ListenStream, uri: string): Promise<boolean> {
-    const server = await this.#options.serverOf(stream.exchange, stream.token, uri);
-    return server !== NO_SERVER && this.#follow(stream, { server, kind: 'resource', id: uri, name: uri });
+  async #followResource(stream: ListenStream, { name, id, judged }: NamedResource): Promise<boolean> {
+    const server = await this.#options.access.serverOf(stream, judged);
+    return server !== NO_SERVER && this.#follow(stream, { server, kind: 'resource', id, name, tool: '' });
   }
 
   #followTask(stream: ListenStream, handle: string): Promise<boolean> {
     const task = this.#options.taskOf(handle, stream.client.subject);
     if (task === null) return Promise.resolve(false);
-    return this.#follow(stream, { server: task.server, kind: 'task', id: task.id, name: handle });
+    const { server, id, tool } = task;
+    return this.#follow(stream, { server, kind: 'task', id, name: handle, tool });
   }
 
   /** @returns whether the upstream has confirmed, in time */

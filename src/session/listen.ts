@@ -3,6 +3,7 @@ import { Composer } from '../protocol/composer.js';
 import type { Exchange } from '../request/exchange.js';
 import type { Bytes, Count } from '../units.js';
 import type { LaneClient, ListenFilter, WatchKind } from '../upstream/types.js';
+import type { Asker } from './access.js';
 import type { Follower } from './follows.js';
 import { honouredPart } from './listen-filter.js';
 import { writeMessage } from './streams.js';
@@ -16,6 +17,8 @@ export interface Followed {
   readonly id: string;
   /** What the client calls it. */
   readonly name: string;
+  /** The tool that made the task, as its server calls it; empty for resources. */
+  readonly tool: string;
 }
 
 /** Notifications that are held until the acknowledgement is out, which comes first. */
@@ -24,12 +27,12 @@ const MOST_HELD: Count = 100;
 const composer = new Composer();
 
 /** See the file comment. Everything it sends bears the id of its request. */
-export class ListenStream implements Follower {
+export class ListenStream implements Follower, Asker {
   readonly client: LaneClient;
   /** The exchange of the stream; see StandingStreams. */
   readonly exchange: Exchange;
   readonly filter: ListenFilter;
-  /** The token that resources are asked for with. */
+  /** The token under which policy is asked. */
   readonly token: string;
   readonly followed: Followed[] = [];
   /** The client left or the stream was ended. */
@@ -47,6 +50,11 @@ export class ListenStream implements Follower {
     this.token = token;
     this.#maxBuffer = maxBuffer;
     this.#id = Buffer.from(exchange.id.subarray(0, exchange.idLength));
+  }
+
+  /** See Asker. */
+  get address(): string {
+    return this.exchange.remoteAddress;
   }
 
   /** The id of the request as the client spelled it. */

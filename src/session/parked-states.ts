@@ -4,7 +4,7 @@
  * requests, security).
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { Span } from '../../native/layout.js';
+import { Flag, Span } from '../../native/layout.js';
 import { parseValue } from '../protocol/json-cursor.js';
 import type { Exchange } from '../request/exchange.js';
 import { VerdictWord } from '../shared/records.js';
@@ -90,7 +90,9 @@ export function callDigest(exchange: Exchange, bytes: Uint8Array): Buffer {
   const hash = createHash('sha256');
   hash.update(new Uint8Array(verdict.slice(VerdictWord.subject0, VerdictWord.subject3 + 1).buffer));
   part(hash, range(bytes, spans[Span.methodStart]!, spans[Span.methodEnd]!));
-  part(hash, decodedName.length > 0 ? decodedName : range(bytes, spans[Span.nameStart]!, spans[Span.nameEnd]!));
+  // A URI is in the message as it is sent; policy may take two for one that a server tells apart.
+  const isDecoded = decodedName.length > 0 && (spans[Span.flags]! & Flag.nameIsUri) === 0;
+  part(hash, isDecoded ? decodedName : range(bytes, spans[Span.nameStart]!, spans[Span.nameEnd]!));
   const args = range(bytes, spans[Span.argumentsStart]!, spans[Span.argumentsEnd]!);
   part(hash, args.length <= MAX_PARSED ? meaning(args) : args);
   return hash.digest().subarray(0, DIGEST_BYTES);

@@ -6,15 +6,16 @@ import { Method, Span } from '../../native/layout.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { decodeString, findPath } from '../protocol/json-cursor.js';
+import { judgedUri } from '../protocol/uri.js';
 import { type Exchange, Phase } from '../request/exchange.js';
 import { VerdictWord } from '../shared/records.js';
 import type { Count } from '../units.js';
 import { ControlError } from '../upstream/control.js';
 import { laneClient } from '../upstream/lane-client.js';
 import type { LaneClient, LaneOwner, WatchKind } from '../upstream/types.js';
+import { type Asker, refusalOf } from './access.js';
 import { type Follower, Follows } from './follows.js';
 import { ListenStreams, type ListenStreamsOptions } from './listen-streams.js';
-import { refusalOf } from './resource-access.js';
 import type { Session } from './sessions.js';
 import { untagged } from './subscription-tag.js';
 
@@ -42,8 +43,6 @@ export interface SubscriptionsOptions extends ListenStreamsOptions {
   notify(session: Session, message: Uint8Array): void;
   /** Sends a notification to all sessions. */
   broadcast(message: Uint8Array): void;
-  /** Takes a `resources/subscribe` of the gateway's own (ResourceAccess). @returns false when it is a client's */
-  permitted(exchange: Exchange): boolean;
 }
 
 const EMPTY_RESULT = Buffer.from('{}');
@@ -67,9 +66,12 @@ interface Subscription {
 }
 
 /** A legacy session with subscriptions. */
-class SubscribedSession implements Follower {
+class SubscribedSession implements Follower, Asker {
   readonly session: Session;
   readonly client: LaneClient;
+  /** Of the session's last request to subscribe: under which policy is asked. */
+  token = '';
+  address = '';
   readonly subscriptions = new Map<string, Subscription>();
 
   constructor(session: Session, client: LaneClient) {
@@ -103,7 +105,6 @@ export class Subscriptions {
   /** Answers `resources/subscribe` and `resources/unsubscribe`; the server is in the exchange's verdict. */
   subscribe(exchange: Exchange, bytes: Uint8Array): void {
     const { spans, verdict, session } = exchange;
-    if (this.#options.permitted(exchange)) return;
     if (session === null) {
       this.#options.refuse(exchange, 'GW_SESSION_REQUIRED');
       return;
@@ -117,6 +118,8 @@ export class Subscriptions {
   #subscribe(exchange: Exchange, session: Session, server: number, uri: string): void {
     const subscribed = this.#sessions.get(session.id) ?? new SubscribedSession(session, laneClient(exchange));
     const key = `${server} ${uri}`;
+    subscribed.token = exchange.token;
+    subscribed.address = exchange.remoteAddress;
     let subscription = subscribed.subscriptions.get(key);
     if (subscription === undefined) {
       if (subscribed.subscriptions.size >= this.#options.limits.maxSubscriptions) {
@@ -219,8 +222,13 @@ export class Subscriptions {
     const listens = this.#listens.ofResource(server, uri, owner);
     if (sessions.size === 0 && listens.size === 0) return;
     const message = untagged(new Uint8Array(bytes.subarray(0, length)));
-    for (const { session } of sessions) this.#options.notify(session, message);
-    for (const listen of listens) listen.deliver(message);
+    // Subscribing to `file:///` does not tell who may know what changes below it.
+    const judged = judgedUri(uri);
+    const { access } = this.#options;
+    for (const subscribed of sessions) {
+      access.hearsOf(subscribed, judged, () => this.#options.notify(subscribed.session, message));
+    }
+    for (const listen of listens) access.hearsOf(listen, judged, () => listen.deliver(message));
   }
 
   /** An upstream's `notifications/tasks`. */

@@ -15,6 +15,8 @@ import type { HandleSealer } from './handles.js';
 export interface UpstreamTask {
   readonly server: number;
   readonly id: string;
+  /** The tool that made it, as its server calls it: whose rules hold for the task. */
+  readonly tool: string;
 }
 
 /** What {@link TaskRoutes} needs of the rest. */
@@ -31,8 +33,20 @@ export interface TaskRoutesOptions {
   /** Forwards a call as its verdict says. */
   send(exchange: Exchange, bytes: Uint8Array, length: number): void;
   refuse(exchange: Exchange, code: ErrorCode): void;
+  /** What the server calls the tool of a call. */
+  toolOf(exchange: Exchange): string;
   /** Sends one message on the standalone stream of a session; false = it has none. */
   toSession(sessionId: string, message: Uint8Array): boolean;
+  /** Calls back if a client with that token may hear of a task of the tool with that address. */
+  mayHear(token: string, address: string, then: () => void): void;
+}
+
+/** Who started a task of 2025-11-25, and with what. */
+interface Starter {
+  readonly sessionId: string;
+  readonly subject: string;
+  readonly tool: string;
+  readonly token: string;
 }
 
 /** Tasks of 2025-11-25 whose session is remembered, for their status notifications; the oldest are forgotten. */
@@ -46,11 +60,20 @@ const NO_SUBJECT = new Int32Array(4);
 /** See the file comment. */
 export class TaskRoutes {
   readonly #options: TaskRoutesOptions;
-  /** Session and subject by server name and task id of the upstream. */
-  readonly #followed = new Map<string, { sessionId: string; subject: string }>();
+  /** By server name and task id of the upstream. */
+  readonly #followed = new Map<string, Starter>();
 
   constructor(options: TaskRoutesOptions) {
     this.#options = options;
+  }
+
+  /** Names the tool that a `tasks/*` call is about, for the policy; a handle that is none of ours stays what it is. */
+  nameTool(exchange: Exchange, bytes: Uint8Array): void {
+    const { spans } = exchange;
+    const start = spans[Span.nameStart]!;
+    const handle = start < 0 ? undefined : stringValue(bytes, start - 1, spans[Span.nameEnd]! + 1);
+    const content = handle === undefined ? null : this.#open(handle);
+    if (content !== null) exchange.decodedName = Buffer.from(`${content.server}:${content.tool}`);
   }
 
   /** Sends a permitted `tasks/*` call to the server that has the task, or refuses it. */
@@ -71,6 +94,7 @@ export class TaskRoutes {
       return;
     }
     exchange.wishes |= Wish.task;
+    exchange.taskTool = found.tool;
     verdict[VerdictWord.verdict] = Verdict.forward;
     verdict[VerdictWord.server] = found.server;
     verdict[VerdictWord.route] = -1;
@@ -82,16 +106,17 @@ export class TaskRoutes {
 
   /** The task behind a handle, if it was made for that subject; null otherwise. */
   taskOf(handle: string, subject: Int32Array): UpstreamTask | null {
-    const content = this.#options.handles.open(handle);
-    if (content === null) return null;
-    const [name, owner, id] = JSON.parse(content.toString('utf8')) as [string, string, string];
-    const server = this.#options.serverIndex(name);
-    return server < 0 || owner !== subjectText(subject) ? null : { server, id };
+    const content = this.#open(handle);
+    if (content === null || content.owner !== subjectText(subject)) return null;
+    const server = this.#options.serverIndex(content.server);
+    return server < 0 ? null : { server, id: content.id, tool: content.tool };
   }
 
-  /** The handle of an upstream's task for a subject; the same each time. */
-  handleOf(server: number, id: string, subject: Int32Array): string {
-    return this.#seal(this.#options.serverName(server), id, subjectText(subject));
+  #open(handle: string): { server: string; owner: string; id: string; tool: string } | null {
+    const content = this.#options.handles.open(handle);
+    if (content === null) return null;
+    const [server, owner, id, tool] = JSON.parse(content.toString('utf8')) as [string, string, string, string?];
+    return tool === undefined ? null : { server, owner, id, tool };
   }
 
   /** Whether a response may speak of tasks: cheap, asked for every response. */
@@ -140,9 +165,12 @@ export class TaskRoutes {
     const name = this.#options.serverName(server);
     const owner = this.#followed.get(followKey(name, id));
     if (owner === undefined) return;
-    const text = JSON.stringify(this.#seal(name, id, owner.subject));
+    const text = JSON.stringify(this.#seal(name, id, owner.subject, owner.tool));
     const edit: Edit = { start: place.start, end: place.end, text: Buffer.from(text) };
-    this.#options.toSession(owner.sessionId, applyEdits(bytes, 0, length, [edit]));
+    const message = applyEdits(bytes, 0, length, [edit]);
+    this.#options.mayHear(owner.token, `${name}:${owner.tool}`, () =>
+      this.#options.toSession(owner.sessionId, message),
+    );
   }
 
   #ownId(bytes: Uint8Array, start: number, end: number): Range | undefined {
@@ -152,21 +180,24 @@ export class TaskRoutes {
   #edit(exchange: Exchange, bytes: Uint8Array, place: Range): Edit | null {
     const id = stringValue(bytes, place.start, place.end);
     if (id === undefined || id.length > LONGEST_ID) return null;
-    const subject = subjectOf(exchange);
-    if (exchange.session !== null) this.#follow(exchange, id, subject);
-    const handle = this.handleOf(exchange.server, id, subject);
+    const subject = subjectText(subjectOf(exchange));
+    const isCall = (exchange.wishes & Wish.task) === 0;
+    const tool = isCall ? this.#options.toolOf(exchange) : exchange.taskTool;
+    if (exchange.session !== null) this.#follow(exchange, id, subject, tool);
+    const handle = this.#seal(this.#options.serverName(exchange.server), id, subject, tool);
     return { start: place.start, end: place.end, text: Buffer.from(JSON.stringify(handle)) };
   }
 
-  #follow(exchange: Exchange, id: string, subject: Int32Array): void {
+  #follow(exchange: Exchange, id: string, subject: string, tool: string): void {
     const key = followKey(this.#options.serverName(exchange.server), id);
     this.#followed.delete(key);
     if (this.#followed.size >= MAX_FOLLOWED) this.#followed.delete(this.#followed.keys().next().value!);
-    this.#followed.set(key, { sessionId: exchange.session!.id, subject: subjectText(subject) });
+    this.#followed.set(key, { sessionId: exchange.session!.id, subject, tool, token: exchange.token });
   }
 
-  #seal(server: string, id: string, subject: string): string {
-    return this.#options.handles.seal(Buffer.from(JSON.stringify([server, subject, id])), true);
+  /** The handle of an upstream's task for a subject; the same each time. */
+  #seal(server: string, id: string, subject: string, tool: string): string {
+    return this.#options.handles.seal(Buffer.from(JSON.stringify([server, subject, id, tool])), true);
   }
 }
 

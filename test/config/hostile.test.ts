@@ -214,7 +214,7 @@ const VALUES: readonly [name: string, value: unknown, problem: string][] = [
   [
     'a route that matches nothing',
     { routes: [{ match: {} }] },
-    'routes[0].match: needs "tools", "prompts" or "resources"',
+    'routes[0].match: needs "tools", "prompts", "resources" or "methods"',
   ],
   [
     'two routes of one name',

@@ -5,16 +5,20 @@
 import type { CatalogTable, Snapshot } from '../../src/config/snapshot.js';
 import { EntryFlag, EntryKind } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
+import { judgedUri, normalPattern } from '../../src/protocol/uri.js';
 import { VerdictFlag } from '../../src/shared/records.js';
 import { ByteTable } from './byte-table.js';
 import { compileGlob } from './glob.js';
 import { Action } from './methods.js';
 import { PatternSet } from './pattern-set.js';
+import { everyName, otherReading } from './spellings.js';
 import { compileTemplate } from './uri-template.js';
 
 const UNKNOWN_TOOL = errorNumber('GW_UNKNOWN_TOOL');
+const UNKNOWN_TASK = errorNumber('GW_UNKNOWN_TASK');
 const UNKNOWN_PROMPT = errorNumber('GW_UNKNOWN_PROMPT');
 const UNKNOWN_RESOURCE = errorNumber('GW_UNKNOWN_RESOURCE');
+const NOT_LISTED_YET = errorNumber('GW_UPSTREAM_DOWN');
 const NOT_COMPUTED = -2;
 
 /** A server whose lists are not known yet. */
@@ -38,6 +42,8 @@ export class Finder {
   flags = 0;
   /** Position in `rateLimits.perTool` of the rule for the tool, -1 = none. */
   toolRule = -1;
+  /** Routes besides `route` whose scopes are needed: of other names that the target could be meant by. */
+  readonly alsoRoutes: number[] = [];
 
   readonly #snapshot: Snapshot;
   readonly #catalog: CatalogTable;
@@ -53,6 +59,7 @@ export class Finder {
   readonly #toolRoutes: PatternSet;
   readonly #promptRoutes: PatternSet;
   readonly #resourceRoutes: PatternSet;
+  readonly #methodRoutes: PatternSet;
   readonly #toolRules: PatternSet;
   /** Methods that the gateway does not know, to the server that is configured for them. */
   readonly #methods: PatternSet;
@@ -61,6 +68,8 @@ export class Finder {
   /** Route and tool rule of each entry once it was asked for. */
   readonly #routeOf: Int32Array;
   readonly #ruleOf: Int32Array;
+  /** {@link alsoRoutes} of entries that have any, once they were asked for. */
+  readonly #alsoOf = new Map<number, readonly number[]>();
 
   constructor(snapshot: Snapshot, catalog: CatalogTable) {
     this.#snapshot = snapshot;
@@ -69,7 +78,7 @@ export class Finder {
     const addresses: [Uint8Array, number][] = [];
     for (let entry = 0; entry < catalog.publicNames.length; entry += 1) {
       const kind = catalog.kind[entry]!;
-      names[kind]!.push([Buffer.from(catalog.publicNames[entry]!), entry]);
+      names[kind]!.push([Buffer.from(judgedName(kind, catalog.publicNames[entry]!)), entry]);
       if (kind === EntryKind.tool) {
         const server = snapshot.servers[catalog.server[entry]!];
         if (server !== undefined) {
@@ -93,6 +102,7 @@ export class Finder {
         resources.flatMap((text) => resourcePatterns(text).map((pattern) => [pattern, route] as const)),
       ),
     );
+    this.#methodRoutes = routePatterns(snapshot, (route) => route.methods);
     this.#toolRules = new PatternSet(
       snapshot.rateLimits.perTool.flatMap(({ tools }, rule) => tools.map((tool) => [compileGlob(tool), rule] as const)),
     );
@@ -106,13 +116,7 @@ export class Finder {
 
   /** Finds the target of `bytes[start, end)` for an {@link Action} that is routed by name. */
   find(action: number, isUri: boolean, bytes: Uint8Array, start: number, end: number): void {
-    this.error = -1;
-    this.server = -1;
-    this.route = -1;
-    this.entry = -1;
-    this.stripBytes = 0;
-    this.flags = 0;
-    this.toolRule = -1;
+    this.#reset();
     if (action === Action.tool) this.#findTool(bytes, start, end);
     else if (action === Action.prompt) this.#findPrompt(bytes, start, end);
     else if (action === Action.resource || action === Action.subscribe) this.#findResource(bytes, start, end);
@@ -120,9 +124,44 @@ export class Finder {
     else this.#findPrompt(bytes, start, end);
   }
 
-  /** The server that is configured for an unknown method `bytes[start, end)`, or -1. */
-  findMethod(bytes: Uint8Array, start: number, end: number): number {
-    return end > start ? this.#methods.first(bytes, start, end) : -1;
+  /** Finds the server that is configured for a method that the gateway does not know. */
+  findMethod(bytes: Uint8Array, start: number, end: number): void {
+    this.#reset();
+    if (end === start) return;
+    this.server = this.#methods.first(bytes, start, end);
+    if (this.server >= 0) this.route = this.#methodRoutes.first(bytes, start, end);
+  }
+
+  /**
+   * Finds the rules for a task of the tool with the address `bytes[start, end)` (`server:tool`). A tool that is not listed
+   * any more is judged by every name it could have had.
+   */
+  findTask(bytes: Uint8Array, start: number, end: number): void {
+    this.#reset();
+    const entry = this.#addresses.get(bytes, start, end);
+    if (entry >= 0) {
+      this.#fromEntry(entry, this.#toolRoutes, bytes, start, end);
+      return;
+    }
+    const address = text(bytes, start, end);
+    const colon = address.indexOf(':');
+    const own = address.slice(colon + 1);
+    const server = this.#snapshot.servers.findIndex(({ name }) => name === address.slice(0, colon));
+    if (server < 0 || colon <= 0) this.error = UNKNOWN_TASK;
+    else this.#byEveryName(server, own, this.#toolRoutes, address);
+    // Nobody knows any more which tool it was: what any rule for tools asks for is needed.
+    if (own === '') this.#snapshot.routes.forEach(({ tools }, route) => tools.length > 0 && this.#alsoRoute(route));
+  }
+
+  #reset(): void {
+    this.error = -1;
+    this.server = -1;
+    this.route = -1;
+    this.entry = -1;
+    this.stripBytes = 0;
+    this.flags = 0;
+    this.toolRule = -1;
+    this.alsoRoutes.length = 0;
   }
 
   #findTool(bytes: Uint8Array, start: number, end: number): void {
@@ -140,11 +179,8 @@ export class Finder {
       if ((this.#catalog.flags[entry]! & (EntryFlag.readOnly | EntryFlag.idempotent)) !== 0) {
         this.flags |= VerdictFlag.safe;
       }
-    } else if (this.#unseen(bytes, start, end, true)) {
-      this.#fromRoute(this.#toolRoutes.first(bytes, start, end));
-      this.toolRule = this.#toolRules.first(bytes, start, end);
     } else {
-      this.error = UNKNOWN_TOOL;
+      this.#findUnseen(bytes, start, end, this.#toolRoutes, UNKNOWN_TOOL);
     }
   }
 
@@ -152,8 +188,7 @@ export class Finder {
     this.flags = VerdictFlag.safe;
     const entry = this.#prompts.get(bytes, start, end);
     if (entry >= 0) this.#fromEntry(entry, this.#promptRoutes, bytes, start, end);
-    else if (this.#unseen(bytes, start, end, false)) this.#fromRoute(this.#promptRoutes.first(bytes, start, end));
-    else this.error = UNKNOWN_PROMPT;
+    else this.#findUnseen(bytes, start, end, this.#promptRoutes, UNKNOWN_PROMPT);
   }
 
   #findResource(bytes: Uint8Array, start: number, end: number): void {
@@ -174,6 +209,8 @@ export class Finder {
     } else {
       this.error = UNKNOWN_RESOURCE;
     }
+    const other = this.#snapshot.routes.length === 0 ? null : otherReading(bytes, start, end);
+    if (other !== null) this.#alsoRoute(this.#resourceRoutes.first(other, 0, other.length));
   }
 
   /** A completion names a template by its text, or a resource. */
@@ -193,12 +230,37 @@ export class Finder {
     this.server = this.#catalog.server[entry]!;
     let route = this.#routeOf[entry]!;
     if (route === NOT_COMPUTED) {
-      const name = Buffer.from(this.#catalog.publicNames[entry]!);
+      const name = Buffer.from(judgedName(this.#catalog.kind[entry]!, this.#catalog.publicNames[entry]!));
       route = routes.first(name, 0, name.length);
       if (route < 0 && this.#catalog.kind[entry] === EntryKind.template) route = routes.first(bytes, start, end);
       this.#routeOf[entry] = route;
+      this.#alsoOfEntry(entry, routes, route);
     }
     this.#fromRoute(route);
+    if (this.#alsoOf.size > 0) for (const also of this.#alsoOf.get(entry) ?? []) this.#alsoRoute(also);
+  }
+
+  /** A tool that lost its name to another server's has only its address, and is meant by the name all the same. */
+  #alsoOfEntry(entry: number, routes: PatternSet, route: number): void {
+    const { kind, publicNames, server, upstreamNames } = this.#catalog;
+    const owner = this.#snapshot.servers[server[entry]!];
+    if (owner === undefined || (kind[entry] !== EntryKind.tool && kind[entry] !== EntryKind.prompt)) return;
+    const own = upstreamNames[entry]!;
+    if (publicNames[entry] !== `${owner.name}:${own}`) return;
+    const also = this.#routesOf([own, ...everyName(this.#snapshot, server[entry]!, own)], routes);
+    const others = [...new Set(also)].filter((other) => other >= 0 && other !== route);
+    if (others.length > 0) this.#alsoOf.set(entry, others);
+  }
+
+  #routesOf(names: readonly string[], routes: PatternSet): number[] {
+    return names.map((spelling) => {
+      const name = Buffer.from(spelling);
+      return routes.first(name, 0, name.length);
+    });
+  }
+
+  #alsoRoute(route: number): void {
+    if (route >= 0 && route !== this.route && !this.alsoRoutes.includes(route)) this.alsoRoutes.push(route);
   }
 
   #fromRoute(route: number): void {
@@ -209,21 +271,60 @@ export class Finder {
     if (rule.idempotent) this.flags |= VerdictFlag.safe;
   }
 
-  #unseen(bytes: Uint8Array, start: number, end: number, isTool: boolean): boolean {
+  /** A name under the prefix of a server whose lists are not known: it may be one of that server's. */
+  #findUnseen(bytes: Uint8Array, start: number, end: number, routes: PatternSet, unknown: number): void {
+    const isTool = routes === this.#toolRoutes;
     for (const candidate of this.#undiscovered) {
-      const { prefix } = candidate;
+      const { prefix, server } = candidate;
       const rest = start + prefix.length;
       if (rest >= end || !startsWith(bytes, start, end, prefix)) continue;
       if (isTool) {
         if (candidate.include !== null && candidate.include.first(bytes, rest, end) < 0) continue;
         if (candidate.exclude.first(bytes, rest, end) >= 0) continue;
       }
-      this.server = candidate.server;
+      if (!isVisibleAscii(bytes, rest, end)) {
+        // White space and look-alikes: whether the server has such a name is known when its lists are.
+        this.error = NOT_LISTED_YET;
+        return;
+      }
       this.stripBytes = prefix.length;
-      return true;
+      this.#byEveryName(server, text(bytes, rest, end), routes, text(bytes, start, end));
+      return;
     }
-    return false;
+    this.error = unknown;
   }
+
+  /**
+   * The rules for a name that is not listed: those of every name it could be listed under.
+   *
+   * @param sent what the client calls it; its route is the one that is taken, unless it is an address
+   */
+  #byEveryName(server: number, own: string, routes: PatternSet, sent: string): void {
+    const names = everyName(this.#snapshot, server, own);
+    const found = this.#routesOf(names, routes);
+    const isAddress = sent === `${this.#snapshot.servers[server]!.name}:${own}`;
+    this.server = server;
+    this.#fromRoute(found[isAddress ? 0 : Math.max(names.indexOf(sent), 0)]!);
+    for (const route of found) this.#alsoRoute(route);
+    if (routes === this.#toolRoutes) this.toolRule = this.#routesOf(names, this.#toolRules).find((r) => r >= 0) ?? -1;
+  }
+}
+
+function text(bytes: Uint8Array, start: number, end: number): string {
+  return Buffer.from(bytes.subarray(start, end)).toString('utf8');
+}
+
+function isVisibleAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at += 1) if (bytes[at]! <= 0x20 || bytes[at]! >= 0x7f) return false;
+  return true;
+}
+
+/** What names of the catalog are compared by: URIs and templates by their normal form. */
+function judgedName(kind: number, name: string): string {
+  if (kind === EntryKind.resource) return judgedUri(name);
+  if (kind !== EntryKind.template) return name;
+  const normal = normalPattern(name, 'template');
+  return typeof normal === 'string' ? name : normal.text;
 }
 
 function onlyServer(snapshot: Snapshot): number {

@@ -18,29 +18,22 @@ export const Action = {
   subscribe: 6,
   /** Not known to the gateway: routed by the method itself, where a server is configured for it. */
   foreign: 7,
+  /** About a task: answered by the front, judged by the tool that made it. */
+  task: 8,
+  /** Whether the client may hear of a resource or a task; nothing is counted. */
+  hear: 9,
 } as const;
 
 const both: readonly number[] = [Method.toolsList, Method.promptsList, Method.resourcesList, Method.templatesList];
-// The front knows whose tasks they are: task ids are sealed.
-const legacyOnly: readonly number[] = [
-  Method.initialize,
-  Method.ping,
-  Method.setLevel,
-  Method.tasksGet,
-  Method.tasksResult,
-  Method.tasksCancel,
-];
-const modernOnly: readonly number[] = [
-  Method.discover,
-  Method.subscriptionsListen,
-  Method.tasksGet,
-  Method.tasksUpdate,
-  Method.tasksCancel,
-];
+const legacyOnly: readonly number[] = [Method.initialize, Method.ping, Method.setLevel];
+const modernOnly: readonly number[] = [Method.discover, Method.subscriptionsListen];
+const legacyTasks: readonly number[] = [Method.tasksGet, Method.tasksResult, Method.tasksCancel];
+const modernTasks: readonly number[] = [Method.tasksGet, Method.tasksUpdate, Method.tasksCancel];
 
-function actions(own: readonly number[]): Uint8Array {
+function actions(own: readonly number[], tasks: readonly number[]): Uint8Array {
   const table = new Uint8Array(METHODS.length);
   for (const method of [...both, ...own]) table[method] = Action.local;
+  for (const method of tasks) table[method] = Action.task;
   table[Method.toolsCall] = Action.tool;
   table[Method.promptsGet] = Action.prompt;
   table[Method.resourcesRead] = Action.resource;
@@ -50,13 +43,15 @@ function actions(own: readonly number[]): Uint8Array {
   return table;
 }
 
-const legacy = actions(legacyOnly);
+const legacy = actions(legacyOnly, legacyTasks);
 legacy[Method.resourcesSubscribe] = Action.subscribe;
 legacy[Method.resourcesUnsubscribe] = Action.subscribe;
-const modern = actions(modernOnly);
+const modern = actions(modernOnly, modernTasks);
 
 /** The {@link Action} for a method id or {@link Operation} in an era. */
 export function actionOf(method: number, isModern: boolean): number {
+  if (method === Operation.follow) return Action.subscribe;
+  if (method === Operation.hear) return Action.hear;
   if (method >= Operation.stream) return Action.local;
   const table = isModern ? modern : legacy;
   return method < table.length ? table[method]! : Action.none;

@@ -51,11 +51,16 @@ export class Guard {
     return this.#plan.perClient;
   }
 
-  /** Whether the principal has every scope of the route. Anonymous clients have none. */
-  permits(principal: Principal, route: number): boolean {
+  /** Whether the principal has every scope of the routes that were found. Anonymous clients have none. */
+  permits(principal: Principal, { route, alsoRoutes }: Finder): boolean {
     this.error = -1;
     this.scopes = EMPTY;
-    if (route < 0) return true;
+    if (route >= 0 && !this.#hasScopes(principal, route)) return false;
+    for (let i = 0; i < alsoRoutes.length; i += 1) if (!this.#hasScopes(principal, alsoRoutes[i]!)) return false;
+    return true;
+  }
+
+  #hasScopes(principal: Principal, route: number): boolean {
     const needed = this.#snapshot.routes[route]!.requiredScopes;
     for (let i = 0; i < needed.length; i += 1) {
       if (!principal.scopes.has(needed[i]!)) {
@@ -65,6 +70,15 @@ export class Guard {
       }
     }
     return true;
+  }
+
+  /** The call counts in no bucket. */
+  takeNothing(): void {
+    this.bucketGlobal = -1;
+    this.bucketTool = -1;
+    this.bucketRoute = -1;
+    this.bucketClient = -1;
+    this.bucketRouteClient = -1;
   }
 
   /**

@@ -15,7 +15,12 @@ export const routeSchema = z.strictObject({
     .strictObject({
       tools: strings().optional().describe('Globs over the tool names clients see: `*` within a name, `**` anything.'),
       prompts: strings().optional().describe('Globs over prompt names.'),
-      resources: strings().optional().describe('Globs over resource URIs, or URI templates.'),
+      resources: strings()
+        .optional()
+        .describe('Globs over resource URIs, or URI templates; URIs are compared in their normal form.'),
+      methods: strings()
+        .optional()
+        .describe('Globs over methods that the gateway does not know and a server gets by `mcpServers.NAME.methods`.'),
     })
     .optional()
     .describe('What the route is for. Default: everything.'),

@@ -1,8 +1,9 @@
 /** A catalog as the front uses it: tables and finished bytes, never changed once in force. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Method } from '../../../native/layout.js';
-import type { CatalogTable } from '../../config/snapshot.js';
+import { type CatalogTable, EntryKind } from '../../config/snapshot.js';
 import { Era, LATEST_LEGACY } from '../../protocol/revisions.js';
+import { isPlainText } from '../../protocol/uri.js';
 import type { Milliseconds } from '../../units.js';
 import { packedViews } from './pack.js';
 import { TTL_WIDTH } from './results.js';
@@ -40,6 +41,8 @@ export class PreparedCatalog {
   readonly #discoverTtlAt: number;
   readonly #expiresAt: number;
   readonly #ttlMs: Milliseconds;
+  /** URIs and templates that are not spelled in normal form; made when it is asked for. */
+  #unusual: Set<string> | null = null;
 
   private constructor(build: CatalogBuild, ttlMs: Milliseconds, columns: Columns) {
     this.table = {
@@ -86,6 +89,17 @@ export class PreparedCatalog {
   /** Grows with each build. */
   get version(): number {
     return this.table.version;
+  }
+
+  /** Whether an upstream lists a resource or template under exactly this spelling, which is not the normal form. */
+  listsUnusual(uri: string): boolean {
+    if (this.#unusual === null) {
+      const { kind, publicNames } = this.table;
+      const isUri = (entry: number): boolean =>
+        kind[entry] === EntryKind.resource || kind[entry] === EntryKind.template;
+      this.#unusual = new Set(publicNames.filter((name, entry) => isUri(entry) && !isPlainText(name)));
+    }
+    return this.#unusual.has(uri);
   }
 
   /** The arguments of entry `entry` that travel as `Mcp-Param-*` headers; empty without `EntryFlag.headerParams`. */

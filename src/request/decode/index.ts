@@ -7,9 +7,11 @@ import type { ErrorCode } from '../../errors.js';
 import { LEVELS, levelNumber, NO_LEVEL } from '../../protocol/levels.js';
 import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../../protocol/revisions.js';
+import type { IsListed } from '../../protocol/uri.js';
 import { Operation } from '../../shared/records.js';
 import { Accepts, type Exchange, type SessionLike, Wish } from '../exchange.js';
 import { sameName, sameText } from './text.js';
+import { withNormalUri } from './uri.js';
 
 /** What decode needs of the rest. */
 export interface DecodeOptions {
@@ -20,6 +22,7 @@ export interface DecodeOptions {
   readonly authRequired: boolean;
   /** Finds a legacy session by its sealed id, or null. */
   openSession(id: string): SessionLike | null;
+  readonly isListed: IsListed;
   /** A request asks for log messages from this level on. */
   wantLogLevel(level: number): void;
   /** The exchange is understood; `bytes` are valid during the call. */
@@ -203,7 +206,7 @@ export class DecodeStage {
       exchange.logLevel = level < 0 ? NO_LEVEL : level;
       this.#options.wantLogLevel(exchange.logLevel);
     }
-    this.#options.next(exchange, bytes, length);
+    this.#next(exchange, bytes, length);
   }
 
   #checkModern(exchange: Exchange, bytes: Uint8Array, flags: number): ErrorCode | null {
@@ -267,7 +270,25 @@ export class DecodeStage {
       this.#options.refuse(exchange, 'GW_MISSING_NAME');
       return;
     }
-    this.#options.next(exchange, bytes, length);
+    this.#next(exchange, bytes, length);
+  }
+
+  /** Hands a message on that may be about a URI. */
+  #next(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    const { decoder, isListed, maxDepth } = this.#options;
+    if ((exchange.spans[Span.flags]! & Flag.uriNotPlain) === 0) {
+      this.#options.next(exchange, bytes, length);
+      return;
+    }
+    const message = withNormalUri(exchange, bytes, length, isListed);
+    if (message === null) {
+      this.#options.refuse(exchange, 'GW_INVALID_URI');
+    } else if (message === bytes) {
+      this.#options.next(exchange, bytes, length);
+    } else {
+      decoder.scan(message, message.length, exchange.spans, maxDepth);
+      this.#options.next(exchange, message, message.length);
+    }
   }
 
   /** Finds the session and the revision of a legacy request; refuses and returns false when there is none. */

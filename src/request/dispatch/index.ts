@@ -87,7 +87,9 @@ export class Dispatcher {
     this.#killed[exchange.slot] = 0;
     if (spans[Span.kind] === Kind.notification && spans[Span.method] === 0) spans[Span.method] = Operation.accept;
     if (spans[Span.nameStart]! >= 0) {
-      if ((spans[Span.flags]! & Flag.nameEscaped) !== 0) exchange.decodedName = decodeName(bytes, spans);
+      if ((spans[Span.flags]! & Flag.nameEscaped) !== 0 && exchange.decodedName.length === 0) {
+        exchange.decodedName = decodeName(bytes, spans);
+      }
       if (nameLength(exchange) > MAX_NAME_BYTES) {
         this.#refuse(exchange, 'GW_INVALID_PARAMS', 0, bytes, length);
         return;

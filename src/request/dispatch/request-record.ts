@@ -14,7 +14,7 @@ function padded(length: number): number {
   return (length + 3) & ~3;
 }
 
-/** Where the name of an exchange is: in the body or, if it has escapes, in `decodedName`. */
+/** Where the name of an exchange is: in `decodedName` where policy compares another text than the body has, else in the body. */
 export function nameLength(exchange: Exchange): number {
   if (exchange.decodedName.length > 0) return exchange.decodedName.length;
   const start = exchange.spans[Span.nameStart]!;
@@ -55,7 +55,9 @@ export function writeDecide(
   if (exchange.token !== '') flags |= RequestFlag.hasToken;
   if (exchange.decodedName.length > 0) flags |= RequestFlag.nameDecoded;
   if ((scanFlags & Flag.nameIsUri) !== 0) flags |= RequestFlag.nameIsUri;
-  if ((exchange.wishes & Wish.continued) !== 0 || !mayCache) flags |= RequestFlag.uncacheable;
+  // Servers may tell URIs apart that policy takes for one (src/protocol/uri.ts, judged).
+  const isFolded = exchange.decodedName.length > 0 && (scanFlags & Flag.nameIsUri) !== 0;
+  if ((exchange.wishes & Wish.continued) !== 0 || !mayCache || isFolded) flags |= RequestFlag.uncacheable;
   words[at + RequestWord.ask] = Ask.decide;
   words[at + RequestWord.slot] = exchange.slot;
   words[at + RequestWord.generation] = exchange.generation;

@@ -103,6 +103,10 @@ export class SendStage {
     }
     // Only a call that may go elsewhere has to keep its body.
     if (server.endpointCount > 1 || (route !== null && route.servers.length > 1)) keep(exchange, bytes, length);
+    // A task that it makes is judged by its name, which the catalog does not have yet.
+    else if (verdict[VerdictWord.entry]! < 0 && exchange.spans[Span.method] === Method.toolsCall) {
+      keep(exchange, bytes, length);
+    }
     this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN', false);
   }
 

@@ -32,6 +32,7 @@ const QUOTE = Buffer.from('"');
 const UPSTREAM = Buffer.from(',"upstream":');
 const RETRY_AFTER = Buffer.from(',"retryAfterMs":');
 const URI = Buffer.from(',"uri":"');
+const REASON = Buffer.from(',"reason":');
 const REQUIRED = Buffer.from(',"requiredCapabilities":');
 const SUPPORTED = Buffer.from(`,"supported":["${REVISIONS[Revision.r2026_07_28]}"],"requested":`);
 
@@ -51,7 +52,7 @@ export function correlationId(exchange: Exchange): string {
 
 /**
  * Appends the JSON-RPC error for `code` to `composer`: the client's id, the table's code and sentence,
- * `data: {code, retryable, correlationId, upstream?, retryAfterMs?, supported?, requested?, requiredCapabilities?, uri?}`.
+ * `data: {code, retryable, correlationId, upstream?, retryAfterMs?, supported?, requested?, requiredCapabilities?, uri?, reason?}`.
  *
  * @param upstream name of the server concerned as a JSON string token, or null
  */
@@ -75,5 +76,6 @@ export function errorBody(
   else if (code === 'GW_CAPABILITY_REQUIRED' && exchange.detail !== '') composer.put(REQUIRED).text(exchange.detail);
   // The characters of a JSON string as they came, escapes included.
   else if (code === 'GW_UNKNOWN_RESOURCE' && exchange.detail !== '') composer.put(URI).text(exchange.detail).put(QUOTE);
+  else if (code === 'GW_INVALID_URI') composer.put(REASON).text(JSON.stringify(exchange.detail));
   composer.put(CLOSE);
 }

@@ -64,6 +64,7 @@ function run(row: Row): { outcome: Outcome; exchange: Exchange } {
     maxDepth: 64,
     authRequired: row.authRequired ?? false,
     openSession: (id) => (id === 'known' ? session(row.revision ?? 3) : null),
+    isListed: () => false,
     wantLogLevel: () => {},
     next: () => settle('next'),
     batch: () => settle('batch'),

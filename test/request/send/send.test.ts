@@ -98,6 +98,7 @@ function exchangeFor(text: string, era: number, session: SessionLike | null): { 
 }
 
 const CALL = '{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"n","arguments":{"a":1.0}}}';
+const READ = '{"jsonrpc":"2.0","id":"x","method":"resources/read","params":{"uri":"a://b"}}';
 const ASKABLE = Capability.sampling | Capability.rootsListChanged | Capability.roots;
 
 describe('SendStage', () => {
@@ -112,16 +113,18 @@ describe('SendStage', () => {
     });
   });
 
-  it('keeps the body of a call that may come back with questions, and of no other', () => {
+  it('keeps the body of a call that may come back with questions or make a task by an unlisted name, and of no other', () => {
     const list = '{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{}}';
     const rows: [text: string, era: number, upstream: number, session: SessionLike | null, kept: boolean][] = [
       [CALL, 0, 1, sessionOf(ASKABLE), true],
       [CALL.replace('tools/call', 'prompts/get'), 0, 1, sessionOf(Capability.elicitationForm), true],
-      [CALL, 0, 1, sessionOf(0), false],
-      [CALL, 0, 1, null, false],
+      [READ, 0, 1, sessionOf(0), false],
+      [READ, 0, 1, null, false],
       [list, 0, 1, sessionOf(ASKABLE), false],
-      [CALL, 0, 0, sessionOf(ASKABLE), false],
-      [CALL, 1, 1, null, false],
+      [READ, 0, 0, sessionOf(ASKABLE), false],
+      [READ, 1, 1, null, false],
+      // A tool that no list names: the body alone says whose rules a task of it has.
+      [CALL, 1, 1, null, true],
     ];
     for (const [text, era, upstream, session, kept] of rows) {
       const { stage, sent } = stageWith([upstream]);

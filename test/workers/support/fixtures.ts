@@ -29,6 +29,7 @@ export function route(name: string, changes: Partial<RouteSnapshot> = {}): Route
     tools: [],
     prompts: [],
     resources: [],
+    methods: [],
     servers: [],
     requiredScopes: [],
     rateLimit: null,

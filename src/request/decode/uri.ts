@@ -1,0 +1,53 @@
+/**
+ * Brings the URI that a message is about into normal form before policy sees it. Only messages whose URI the scan does not
+ * know to be in normal form come here.
+ */
+import { Flag, Method, Span } from '../../../native/layout.js';
+import { decodeString } from '../../protocol/json-cursor.js';
+import {
+  type IsListed,
+  type NormalUri,
+  normalPattern,
+  readUri,
+  URI_FAULTS,
+  type UriFault,
+} from '../../protocol/uri.js';
+import type { Exchange } from '../exchange.js';
+
+/**
+ * Reads the URI of the exchange's message. What policy compares, where it is not what the message says, is left in
+ * `exchange.decodedName`, the reason of a refusal in `exchange.detail`.
+ *
+ * @returns the message, rewritten to the normal form where it was spelled otherwise; null = it has none
+ */
+export function withNormalUri(
+  exchange: Exchange,
+  bytes: Uint8Array,
+  length: number,
+  isListed: IsListed,
+): Uint8Array | null {
+  const { spans } = exchange;
+  const start = spans[Span.nameStart]!;
+  const end = spans[Span.nameEnd]!;
+  const text = decodeString(bytes, start, end);
+  const read = isTemplate(spans, text) ? normalTemplate(text, isListed) : readUri(text, isListed);
+  if (typeof read === 'string') {
+    exchange.detail = URI_FAULTS[read];
+    return null;
+  }
+  const isEscaped = (spans[Span.flags]! & Flag.nameEscaped) !== 0;
+  if (read.judged !== read.text || (read.text === text && isEscaped)) exchange.decodedName = Buffer.from(read.judged);
+  if (read.text === text) return bytes;
+  return Buffer.concat([bytes.subarray(0, start), Buffer.from(read.text), bytes.subarray(end, length)]);
+}
+
+/** A completion refers to a template by its text (MCP, completion: `ref/resource`). */
+function isTemplate(spans: Int32Array, text: string): boolean {
+  return spans[Span.method] === Method.complete && text.includes('{');
+}
+
+function normalTemplate(text: string, isListed: IsListed): NormalUri | UriFault {
+  const read = normalPattern(text, 'template');
+  if (typeof read === 'string') return read;
+  return { text: isListed(text) ? text : read.text, judged: read.text };
+}

@@ -1,0 +1,54 @@
+/** Other names that a target could be meant by: a rule for any of them holds for it. */
+import type { Snapshot } from '../../src/config/snapshot.js';
+import { shortenName } from '../../src/protocol/names.js';
+import { looseReading } from '../../src/protocol/uri.js';
+
+const COLON = 0x3a;
+const SLASH = 0x2f;
+const PERCENT = 0x25;
+const QUESTION = 0x3f;
+const HASH = 0x23;
+
+/**
+ * The names under which the thing that a server calls `own` may be listed or addressed while it is not known which of them it
+ * has; the likeliest first.
+ */
+export function everyName(snapshot: Snapshot, server: number, own: string): string[] {
+  const { name, prefix } = snapshot.servers[server]!;
+  const { separator, conflict, maxNameLength } = snapshot.catalog;
+  const names: string[] = [];
+  const add = (full: string): void => {
+    names.push(shortenName(full, maxNameLength), full);
+  };
+  if (prefix !== null) add(`${prefix}${separator}${own}`);
+  if (prefix === null || conflict !== 'prefix') add(own);
+  if (prefix !== null && conflict === 'prefix') add(`${name}:${own}`);
+  else names.push(`${name}:${own}`);
+  // Few servers fold the case of names; those that do are not to be reached around a rule either.
+  return [...new Set([...names, ...names.map((text) => text.toLowerCase())])];
+}
+
+/** The text that {@link looseReading} makes of the URI `bytes[start, end)`, or null where that is the URI itself. */
+export function otherReading(bytes: Uint8Array, start: number, end: number): Buffer | null {
+  return hasOtherReading(bytes, start, end)
+    ? Buffer.from(looseReading(Buffer.from(bytes.subarray(start, end)).toString('utf8')))
+    : null;
+}
+
+function hasOtherReading(bytes: Uint8Array, start: number, end: number): boolean {
+  let at = start;
+  while (at < end && bytes[at] !== COLON) at += 1;
+  if (bytes[at + 1] !== SLASH || bytes[at + 2] !== SLASH || at + 2 >= end) return true;
+  for (at += 3; at < end; at += 1) {
+    const byte = bytes[at];
+    if (byte === QUESTION || byte === HASH) return false;
+    if (byte === SLASH && bytes[at + 1] === SLASH && at + 1 < end) return true;
+    if (byte === PERCENT && isSeparator(bytes[at + 1]!, bytes[at + 2]!)) return true;
+  }
+  return false;
+}
+
+/** `2F` or `5C`: in normal form, hexadecimal digits are in upper case. */
+function isSeparator(high: number, low: number): boolean {
+  return (high === 0x32 && low === 0x46) || (high === 0x35 && low === 0x43);
+}
