@@ -49,7 +49,6 @@ const UNRESERVED = /[A-Za-z0-9\-._~]/;
 /** Characters that stay as they are in a path, query or fragment; `/`, `?` and `#` are cut out before. */
 const PART = /[A-Za-z0-9\-._~!$&'()*+,;=:@/?]/;
 const HOST = /[A-Za-z0-9\-._~!$&'()*+,;=]/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
 class Unreadable extends Error {

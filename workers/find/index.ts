@@ -12,6 +12,7 @@ import { compileGlob } from './glob.js';
 import { Action } from './methods.js';
 import { PatternSet } from './pattern-set.js';
 import { everyName, otherReading } from './spellings.js';
+import { isVisibleAscii, UnlistedServers } from './unlisted.js';
 import { compileTemplate } from './uri-template.js';
 
 const UNKNOWN_TOOL = errorNumber('GW_UNKNOWN_TOOL');
@@ -20,15 +21,6 @@ const UNKNOWN_PROMPT = errorNumber('GW_UNKNOWN_PROMPT');
 const UNKNOWN_RESOURCE = errorNumber('GW_UNKNOWN_RESOURCE');
 const NOT_LISTED_YET = errorNumber('GW_UPSTREAM_DOWN');
 const NOT_COMPUTED = -2;
-
-/** A server whose lists are not known yet. */
-interface Undiscovered {
-  readonly server: number;
-  /** What its names start with; empty = anything. */
-  readonly prefix: Uint8Array;
-  readonly include: PatternSet | null;
-  readonly exclude: PatternSet;
-}
 
 /** See the file comment. One per worker and pair of versions. */
 export class Finder {
@@ -55,7 +47,7 @@ export class Finder {
   readonly #templates: PatternSet;
   /** `upstream:tool`. */
   readonly #addresses: ByteTable;
-  readonly #undiscovered: readonly Undiscovered[];
+  readonly #unlisted: UnlistedServers;
   readonly #toolRoutes: PatternSet;
   readonly #promptRoutes: PatternSet;
   readonly #resourceRoutes: PatternSet;
@@ -94,7 +86,7 @@ export class Finder {
     this.#templates = new PatternSet(
       names[EntryKind.template]!.flatMap(([text, entry]) => templatePatterns(text).map((p) => [p, entry] as const)),
     );
-    this.#undiscovered = undiscovered(snapshot, catalog);
+    this.#unlisted = new UnlistedServers(snapshot, catalog);
     this.#toolRoutes = routePatterns(snapshot, (route) => route.tools);
     this.#promptRoutes = routePatterns(snapshot, (route) => route.prompts);
     this.#resourceRoutes = new PatternSet(
@@ -150,7 +142,8 @@ export class Finder {
     if (server < 0 || colon <= 0) this.error = UNKNOWN_TASK;
     else this.#byEveryName(server, own, this.#toolRoutes, address);
     // Nobody knows any more which tool it was: what any rule for tools asks for is needed.
-    if (own === '') this.#snapshot.routes.forEach(({ tools }, route) => tools.length > 0 && this.#alsoRoute(route));
+    if (own !== '') return;
+    for (const [route, { tools }] of this.#snapshot.routes.entries()) if (tools.length > 0) this.#alsoRoute(route);
   }
 
   #reset(): void {
@@ -273,25 +266,19 @@ export class Finder {
 
   /** A name under the prefix of a server whose lists are not known: it may be one of that server's. */
   #findUnseen(bytes: Uint8Array, start: number, end: number, routes: PatternSet, unknown: number): void {
-    const isTool = routes === this.#toolRoutes;
-    for (const candidate of this.#undiscovered) {
-      const { prefix, server } = candidate;
-      const rest = start + prefix.length;
-      if (rest >= end || !startsWith(bytes, start, end, prefix)) continue;
-      if (isTool) {
-        if (candidate.include !== null && candidate.include.first(bytes, rest, end) < 0) continue;
-        if (candidate.exclude.first(bytes, rest, end) >= 0) continue;
-      }
-      if (!isVisibleAscii(bytes, rest, end)) {
-        // White space and look-alikes: whether the server has such a name is known when its lists are.
-        this.error = NOT_LISTED_YET;
-        return;
-      }
-      this.stripBytes = prefix.length;
-      this.#byEveryName(server, text(bytes, rest, end), routes, text(bytes, start, end));
+    const unlisted = this.#unlisted.find(bytes, start, end, routes === this.#toolRoutes);
+    if (unlisted === null) {
+      this.error = unknown;
       return;
     }
-    this.error = unknown;
+    const rest = start + unlisted.prefix.length;
+    if (!isVisibleAscii(bytes, rest, end)) {
+      // White space and look-alikes: whether the server has such a name is known when its lists are.
+      this.error = NOT_LISTED_YET;
+      return;
+    }
+    this.stripBytes = unlisted.prefix.length;
+    this.#byEveryName(unlisted.server, text(bytes, rest, end), routes, text(bytes, start, end));
   }
 
   /**
@@ -314,11 +301,6 @@ function text(bytes: Uint8Array, start: number, end: number): string {
   return Buffer.from(bytes.subarray(start, end)).toString('utf8');
 }
 
-function isVisibleAscii(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let at = start; at < end; at += 1) if (bytes[at]! <= 0x20 || bytes[at]! >= 0x7f) return false;
-  return true;
-}
-
 /** What names of the catalog are compared by: URIs and templates by their normal form. */
 function judgedName(kind: number, name: string): string {
   if (kind === EntryKind.resource) return judgedUri(name);
@@ -330,30 +312,6 @@ function judgedName(kind: number, name: string): string {
 function onlyServer(snapshot: Snapshot): number {
   const named = snapshot.servers.flatMap(({ name }, server) => (name === '' ? [] : [server]));
   return named.length === 1 ? named[0]! : -1;
-}
-
-function startsWith(bytes: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {
-  if (end - start < prefix.length) return false;
-  for (let i = 0; i < prefix.length; i += 1) if (bytes[start + i] !== prefix[i]) return false;
-  return true;
-}
-
-function undiscovered(snapshot: Snapshot, catalog: CatalogTable): Undiscovered[] {
-  const rows: Undiscovered[] = [];
-  const globs = (texts: readonly string[]) => new PatternSet(texts.map((text) => [compileGlob(text), 0] as const));
-  for (const index of catalog.undiscovered) {
-    const server = snapshot.servers[index];
-    // The catalog may be of before a reload that took the server away.
-    if (server === undefined || server.name === '') continue;
-    const include = server.include.length === 0 ? null : globs(server.include);
-    const exclude = globs(server.exclude);
-    const add = (prefix: string) => rows.push({ server: index, prefix: Buffer.from(prefix), include, exclude });
-    add(`${server.name}:`);
-    if (server.prefix !== null) add(`${server.prefix}${snapshot.catalog.separator}`);
-    // Without a prefix, or where only colliding names get one, any name may turn out to be this server's.
-    if (server.prefix === null || snapshot.catalog.conflict !== 'prefix') add('');
-  }
-  return rows.sort((a, b) => b.prefix.length - a.prefix.length);
 }
 
 function routePatterns(snapshot: Snapshot, of: (route: Snapshot['routes'][number]) => readonly string[]): PatternSet {

@@ -1,6 +1,6 @@
 /** A real worker pool and dispatcher with real exchanges; only sockets and upstreams are missing. */
 import { typescriptDecoder } from '../../../native/index.js';
-import { ScanStatus } from '../../../native/layout.js';
+import { ScanStatus, Span } from '../../../native/layout.js';
 import type { CatalogTable, Snapshot } from '../../../src/config/snapshot.js';
 import { WorkerPool, type WorkerPoolOptions } from '../../../src/control/worker-pool.js';
 import { ERROR_CODES } from '../../../src/errors.js';
@@ -37,6 +37,8 @@ export interface Ask {
   readonly modern?: boolean;
   /** The call carries `inputResponses` or `requestState`. */
   readonly continued?: boolean;
+  /** An Operation in the place of the method. */
+  readonly operation?: number;
   /** Raw body instead of `method` and `params`. */
   readonly raw?: string;
 }
@@ -103,6 +105,7 @@ export class Bed {
     const bytes = Buffer.from(text);
     const status = typescriptDecoder.scan(bytes, bytes.length, exchange.spans, 64);
     if (status !== ScanStatus.ok) throw new Error(`scan status ${status}`);
+    if (ask.operation !== undefined) exchange.spans[Span.method] = ask.operation;
     exchange.token = ask.token ?? '';
     if (ask.continued === true) exchange.wishes |= Wish.continued;
     exchange.remoteAddress = ask.address ?? '127.0.0.1';

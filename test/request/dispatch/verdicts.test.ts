@@ -60,14 +60,7 @@ describe('verdicts', () => {
         method,
       );
     }
-    for (const method of [
-      'server/discover',
-      'prompts/list',
-      'subscriptions/listen',
-      'tasks/get',
-      'tasks/update',
-      'tasks/cancel',
-    ]) {
+    for (const method of ['server/discover', 'prompts/list', 'subscriptions/listen']) {
       assert.equal((await bed.ask({ method, params: {}, token: 'plain', modern: true })).verdict, 'local', method);
     }
     for (const method of ['notifications/initialized', 'notifications/something/new']) {

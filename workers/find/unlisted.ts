@@ -1,0 +1,67 @@
+/** Servers whose lists are not known yet: names that could be theirs. */
+import type { CatalogTable, Snapshot } from '../../src/config/snapshot.js';
+import { compileGlob } from './glob.js';
+import { PatternSet } from './pattern-set.js';
+
+/** One way to name something of such a server. */
+export interface UnlistedServer {
+  readonly server: number;
+  /** What its names start with; empty = anything. */
+  readonly prefix: Uint8Array;
+  readonly include: PatternSet | null;
+  readonly exclude: PatternSet;
+}
+
+/** See the file comment. */
+export class UnlistedServers {
+  readonly #candidates: readonly UnlistedServer[];
+
+  constructor(snapshot: Snapshot, catalog: CatalogTable) {
+    this.#candidates = candidates(snapshot, catalog);
+  }
+
+  /** The server that `bytes[start, end)` may be a name of, or null; the longest prefix counts. */
+  find(bytes: Uint8Array, start: number, end: number, isTool: boolean): UnlistedServer | null {
+    for (const candidate of this.#candidates) {
+      const { prefix } = candidate;
+      const rest = start + prefix.length;
+      if (rest >= end || !startsWith(bytes, start, end, prefix)) continue;
+      if (isTool) {
+        if (candidate.include !== null && candidate.include.first(bytes, rest, end) < 0) continue;
+        if (candidate.exclude.first(bytes, rest, end) >= 0) continue;
+      }
+      return candidate;
+    }
+    return null;
+  }
+}
+
+function candidates(snapshot: Snapshot, catalog: CatalogTable): UnlistedServer[] {
+  const rows: UnlistedServer[] = [];
+  const globs = (texts: readonly string[]) => new PatternSet(texts.map((text) => [compileGlob(text), 0] as const));
+  for (const index of catalog.undiscovered) {
+    const server = snapshot.servers[index];
+    // The catalog may be of before a reload that took the server away.
+    if (server === undefined || server.name === '') continue;
+    const include = server.include.length === 0 ? null : globs(server.include);
+    const exclude = globs(server.exclude);
+    const add = (prefix: string) => rows.push({ server: index, prefix: Buffer.from(prefix), include, exclude });
+    add(`${server.name}:`);
+    if (server.prefix !== null) add(`${server.prefix}${snapshot.catalog.separator}`);
+    // Without a prefix, or where only colliding names get one, any name may turn out to be this server's.
+    if (server.prefix === null || snapshot.catalog.conflict !== 'prefix') add('');
+  }
+  return rows.sort((a, b) => b.prefix.length - a.prefix.length);
+}
+
+function startsWith(bytes: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {
+  if (end - start < prefix.length) return false;
+  for (let i = 0; i < prefix.length; i += 1) if (bytes[start + i] !== prefix[i]) return false;
+  return true;
+}
+
+/** Whether there is nothing in `bytes[start, end)` but visible ASCII characters. */
+export function isVisibleAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at += 1) if (bytes[at]! <= 0x20 || bytes[at]! >= 0x7f) return false;
+  return true;
+}
