@@ -93,6 +93,9 @@ export class TaskRoutes {
       this.#options.refuse(exchange, 'GW_UNKNOWN_TASK');
       return;
     }
+    // A call that is tried elsewhere is tried with the bytes that its spans belong to.
+    exchange.body = message;
+    exchange.bodyLength = message.length;
     exchange.wishes |= Wish.task;
     exchange.taskTool = found.tool;
     verdict[VerdictWord.verdict] = Verdict.forward;

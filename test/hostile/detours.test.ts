@@ -63,7 +63,31 @@ describe('the result of a task', () => {
     assert.equal(codeOf(again), 'GW_INSUFFICIENT_SCOPE');
   });
 
-  it('of 2025-11-25 neither, nor is its status told', async (scope) => {
+  it('is asked for with the whole message where it is tried elsewhere', async (scope) => {
+    const script = ({ message: { method } }: { message: { method: string } }, answer: Answer): void => {
+      const task = { taskId: 'own', status: 'working', createdAt: 'x', lastUpdatedAt: 'y', ttlMs: null };
+      answer.result({ resultType: method === 'tools/call' ? 'task' : 'complete', ...task });
+    };
+    const options = { family: 'modern', capabilities: { extensions: { [TASKS]: {} } } } as const;
+    const first = await rawUpstream(scope, script, options);
+    const second = await rawUpstream(scope, script, options);
+    const endpoints = [{ url: first.url }, { url: second.url }];
+    const gateway = await startGateway(scope, { mcpServers: { raw: { endpoints } } });
+    const created = await eventually('the task is made', async () => {
+      const { message } = await modernRpc(gateway.url, 'tools/call', { name: 'raw__call', arguments: {} }, declared);
+      return message.result ?? null;
+    });
+    const get = () => modernRpc(gateway.url, 'tasks/get', { taskId: created.taskId }, declared);
+    await eventually('both are ready', async () => {
+      await get();
+      return first.received('tasks/get').length > 0 && second.received('tasks/get').length > 0;
+    });
+    await first.close();
+    for (let times = 0; times < 6; times += 1) assert.equal((await get()).message.result?.taskId, created.taskId);
+    for (const { message } of second.received('tasks/get')) assert.equal(message.params.taskId, 'own');
+  });
+
+  it('of 2025-11-25 neither', async (scope) => {
     const gateway = await startGateway(scope, {
       auth: AUTH,
       mcpServers: { tasks: { command: process.execPath, args: [tasksServer] } },

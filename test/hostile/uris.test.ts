@@ -232,3 +232,30 @@ for (const kind of [
     });
   });
 }
+
+it('a URI in another spelling is sent whole where a call is tried again or logged', async (scope) => {
+  const first = await rawUpstream(scope, script, { capabilities: { resources: {} } });
+  const second = await rawUpstream(scope, script, { capabilities: { resources: {} } });
+  const gateway = await startGateway(scope, {
+    mcpServers: { store: { endpoints: [{ url: first.url }, { url: second.url }] } },
+    log: { level: 'info', format: 'json', access: true },
+  });
+  const session = await openSession(gateway.url);
+  await eventually('the resources are listed', async () => {
+    const { message } = await session.request('resources/list');
+    return message.result.resources.length > 0;
+  });
+  const read = async () =>
+    (await session.request('resources/read', { uri: 'FILE://localhost/public/%61%20b' })).message;
+  await eventually('both are ready', async () => {
+    await read();
+    return first.received('resources/read').length > 0 && second.received('resources/read').length > 0;
+  });
+  await first.close();
+  for (let times = 0; times < 6; times += 1) assert.equal((await read()).result?.contents[0].text, 'public');
+  for (const { message } of second.received('resources/read')) {
+    assert.deepEqual(message.params, { uri: 'file:///public/a%20b' });
+  }
+  await gateway.stop();
+  assert.match(gateway.output, /"file:\/\/\/public\/a%20b"/);
+});

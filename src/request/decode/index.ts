@@ -283,10 +283,13 @@ export class DecodeStage {
     const message = withNormalUri(exchange, bytes, length, isListed);
     if (message === null) {
       this.#options.refuse(exchange, 'GW_INVALID_URI');
-    } else if (message === bytes) {
+    } else if (message === 'same') {
       this.#options.next(exchange, bytes, length);
     } else {
+      // The spans are those of the new message: no stage may find the old one.
       decoder.scan(message, message.length, exchange.spans, maxDepth);
+      exchange.body = message;
+      exchange.bodyLength = message.length;
       this.#options.next(exchange, message, message.length);
     }
   }

@@ -18,14 +18,14 @@ import type { Exchange } from '../exchange.js';
  * Reads the URI of the exchange's message. What policy compares, where it is not what the message says, is left in
  * `exchange.decodedName`, the reason of a refusal in `exchange.detail`.
  *
- * @returns the message, rewritten to the normal form where it was spelled otherwise; null = it has none
+ * @returns the message in the normal form where it was spelled otherwise, `same` where not; null = there is no normal form
  */
 export function withNormalUri(
   exchange: Exchange,
   bytes: Uint8Array,
   length: number,
   isListed: IsListed,
-): Uint8Array | null {
+): Buffer | 'same' | null {
   const { spans } = exchange;
   const start = spans[Span.nameStart]!;
   const end = spans[Span.nameEnd]!;
@@ -37,7 +37,7 @@ export function withNormalUri(
   }
   const isEscaped = (spans[Span.flags]! & Flag.nameEscaped) !== 0;
   if (read.judged !== read.text || (read.text === text && isEscaped)) exchange.decodedName = Buffer.from(read.judged);
-  if (read.text === text) return bytes;
+  if (read.text === text) return 'same';
   return Buffer.concat([bytes.subarray(0, start), Buffer.from(read.text), bytes.subarray(end, length)]);
 }
 
