@@ -7,7 +7,7 @@ import { openAnswer } from '../support/event-stream.js';
 import { startGateway } from '../support/gateway.js';
 import { eventually } from '../support/process.js';
 import { type Answer, rawUpstream } from '../support/raw-upstream.js';
-import { modernHeaders, modernMessage, modernRpc, openSession } from '../support/rpc.js';
+import { modernHeaders, modernMessage, modernRpc, openSession, rpc } from '../support/rpc.js';
 
 const KEY = 'a secret of at least thirty-two characters';
 const AUTH = { type: 'jwt', algorithms: ['HS256'], secret: KEY, audience: 'gateway' };
@@ -206,5 +206,76 @@ describe('a server whose lists are not known', () => {
       assert.equal(codeOf(refused), 'GW_UPSTREAM_DOWN', name);
     }
     assert.equal(hanging.received('tools/call').length, 0);
+  });
+});
+
+describe('the name of a protected tool', () => {
+  const VARIANTS = [
+    'admin__delete',
+    'admin:delete',
+    'ADMIN__delete',
+    'admin__Delete',
+    ' admin__delete',
+    'admin__delete ',
+    'admin__delete\u00a0',
+    'admin__delete\u0000',
+    'admin__d\u0435lete',
+    'admin\uff3f\uff3fdelete',
+    'admin__de\u006c\u0301ete',
+    'admin\u200b__delete',
+    'admin/delete',
+    'admin.delete',
+    'admin____delete',
+    'open__../admin__delete',
+    'open:admin__delete',
+    'open__delete',
+  ];
+
+  it('is not avoided by another spelling of it, in bodies, headers and paths', async (scope) => {
+    const tools = [{ name: 'delete', inputSchema: { type: 'object' } }];
+    const upstream = await rawUpstream(scope, (_request, answer) => answer.result({ content: [] }), { tools });
+    const open = await rawUpstream(scope, (_request, answer) => answer.result({ content: [] }));
+    for (const frontEnd of ['uws', 'node'] as const) {
+      const gateway = await startGateway(
+        scope,
+        {
+          auth: AUTH,
+          mcpServers: { admin: { url: upstream.url }, open: { url: open.url } },
+          routes: [{ match: { tools: ['admin__delete'] }, requiredScopes: ['admin'] }],
+        },
+        { frontEnd },
+      );
+      const low = await bearer('none');
+      const session = await openSession(gateway.url, { headers: low });
+      await eventually('all tools are listed', async () => {
+        const { message } = await session.request('tools/list');
+        return message.result.tools.length === 3;
+      });
+      for (const name of VARIANTS) {
+        const legacy = await session.request('tools/call', { name, arguments: {} });
+        assert.match(codeOf(legacy) ?? '', /^GW_(INSUFFICIENT_SCOPE|UNKNOWN_TOOL)$/, JSON.stringify(name));
+        const modern = await modernRpc(gateway.url, 'tools/call', { name, arguments: {} }, { headers: low });
+        assert.match(codeOf(modern) ?? '', /^GW_(INSUFFICIENT_SCOPE|UNKNOWN_TOOL)$/, JSON.stringify(name));
+        const headers = { ...low, 'mcp-name': 'open__call' };
+        const mismatch = await modernRpc(gateway.url, 'tools/call', { name, arguments: {} }, { headers });
+        assert.equal(codeOf(mismatch), 'GW_HEADER_MISMATCH', JSON.stringify(name));
+        const path = [...Buffer.from(name)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('');
+        for (const target of [`/tools/${path}`, `/tools/${encodeURIComponent(name)}`, `/tools/${path}?a=/mcp`]) {
+          const rest = await rpc(`${gateway.origin}${target}`, {}, low);
+          assert.ok(rest.status === 403 || rest.status === 404, `${target}: ${rest.status} ${rest.text}`);
+        }
+      }
+      for (const target of [
+        '/tools//admin__delete',
+        '/tools/admin__delete/',
+        '/tools/x/..%2fadmin__delete',
+        '/Tools/admin__delete',
+      ]) {
+        const rest = await rpc(`${gateway.origin}${target}`, {}, low);
+        assert.equal(rest.status, 404, target);
+      }
+    }
+    assert.equal(upstream.received('tools/call').length, 0);
+    assert.equal(open.received('tools/call').length, 0);
   });
 });
