@@ -233,6 +233,8 @@ export interface LimitsSnapshot {
   readonly parkMs: Milliseconds;
   /** A larger response of an HTTP upstream is passed on in parts instead of being held. */
   readonly maxHeldBytes: Bytes;
+  /** Bytes that the front holds over all calls and streams; 0 = no bound. */
+  readonly maxBufferedBytes: Bytes;
   /** Between comments on silent event streams; 0 = none. */
   readonly keepAliveMs: Milliseconds;
   /** Subscriptions of one session or listen stream. */

@@ -15,6 +15,7 @@ import { type FrontEnd, frontEndKind, openFrontEnd, type PlainAnswer } from '../
 import { Phase } from '../request/exchange.js';
 import { ExchangeTable } from '../request/exchanges.js';
 import { openSealer, type SessionSealer, SessionTable, StandaloneStreams } from '../session/index.js';
+import { BufferBudget } from '../shared/buffer-budget.js';
 import { Counter, SeriesNames } from '../shared/counters.js';
 import { UpstreamPool } from '../upstream/pool.js';
 import type { UpstreamEvents } from '../upstream/types.js';
@@ -62,7 +63,7 @@ class Gateway implements RunningGateway {
     const rules = this.#rules.view;
     const { limits } = rules;
     const warn = (message: string): void => log.logger.warn(message);
-    this.#table = new ExchangeTable(limits.maxInFlight);
+    this.#table = new ExchangeTable(limits.maxInFlight, this.#budget());
     this.#control = new ControlPool();
     this.#catalog = new Catalog(snapshot, {
       build: (input) => this.#control.run('buildCatalog', input),
@@ -114,6 +115,19 @@ class Gateway implements RunningGateway {
     });
     const { frontEnd, listens } = snapshot;
     this.#sources = this.#openSources(listens ? frontEndKind(frontEnd, limits.maxHeaderBytes) : NO_FRONT_END);
+  }
+
+  #budget(): BufferBudget {
+    const { limits } = this.#rules.view;
+    const budget = new BufferBudget({
+      max: () => limits.maxBufferedBytes,
+      reached: () =>
+        this.#log.logger.warn(
+          { ...budget.counts },
+          'limits.maxBufferedBytes is reached: the largest answers, bodies and slow clients are ended to make room',
+        ),
+    });
+    return budget;
   }
 
   get address(): Address | null {

@@ -111,6 +111,7 @@ export function buildStats(state: ObservedState) {
       problems: state.catalog.problems,
       problemCounts: state.catalog.problemCounts,
     },
+    buffers: state.buffers,
     serverRequests: state.serverRequests,
     parkedCalls: state.gauges.parked,
     workers: state.workers,

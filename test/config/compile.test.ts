@@ -66,6 +66,7 @@ test('an empty configuration has the documented defaults', () => {
       maxParkedPerPrincipal: 100,
       parkMs: 300_000,
       maxHeldBytes: MIB,
+      maxBufferedBytes: 256 * MIB,
       keepAliveMs: 15_000,
       maxSubscriptions: 1_000,
     },

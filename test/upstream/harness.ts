@@ -48,6 +48,7 @@ export const LIMITS: LimitsSnapshot = {
   maxParkedPerPrincipal: 50,
   parkMs: 10_000,
   maxHeldBytes: 1_048_576,
+  maxBufferedBytes: 0,
   keepAliveMs: 15_000,
   maxSubscriptions: 100,
 };

@@ -35,6 +35,7 @@ export const TEST_LIMITS: LimitsSnapshot = {
   maxParkedPerPrincipal: 50,
   parkMs: 10_000,
   maxHeldBytes: 1_048_576,
+  maxBufferedBytes: 0,
   keepAliveMs: 15_000,
   maxSubscriptions: 100,
 };

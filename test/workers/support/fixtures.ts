@@ -95,6 +95,7 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
       maxParkedPerPrincipal: 50,
       parkMs: 10_000,
       maxHeldBytes: 1_048_576,
+      maxBufferedBytes: 0,
       keepAliveMs: 15_000,
       maxSubscriptions: 100,
     },
