@@ -203,6 +203,8 @@ export interface LimitsSnapshot {
   readonly maxClientBufferBytes: Bytes;
   /** A client that takes nothing for this long is dropped. */
   readonly slowClientMs: Milliseconds;
+  /** Frames of less than 64 bytes that a WebSocket of a client may send a second; 0 = no bound. */
+  readonly smallFrameRate: Count;
   readonly maxConnections: Count;
   readonly maxSessions: Count;
   readonly maxStreams: Count;

@@ -17,6 +17,7 @@ import { ExchangeTable } from '../request/exchanges.js';
 import { openSealer, type SessionSealer, SessionTable, StandaloneStreams } from '../session/index.js';
 import { BufferBudget } from '../shared/buffer-budget.js';
 import { Counter, SeriesNames } from '../shared/counters.js';
+import { LogLimit } from '../upstream/log-limit.js';
 import { UpstreamPool } from '../upstream/pool.js';
 import type { UpstreamEvents } from '../upstream/types.js';
 import { Accounting } from './accounting.js';
@@ -49,6 +50,7 @@ class Gateway implements RunningGateway {
   readonly #upstreams: UpstreamPool;
   readonly #accounting: Accounting;
   readonly #names: SeriesNames;
+  readonly #frameLog = new LogLimit(1);
   #frontEnd: FrontEnd | null = null;
   #admin: Admin | null = null;
   #listening = false;
@@ -101,6 +103,14 @@ class Gateway implements RunningGateway {
       keepBodies: () => log.access !== null,
       upstreams: () => this.#upstreams,
       plain: (path) => this.#plain(path),
+      tooManyFrames: (address) => {
+        const suppressed = this.#frameLog.admit(performance.now());
+        if (suppressed < 0) return;
+        log.logger.warn(
+          { address, suppressed },
+          'a WebSocket was closed: it sent more small frames than limits.smallFrameRate allows',
+        );
+      },
       broke: (error) =>
         log.logger.error({ error: error instanceof Error ? error.stack : String(error) }, 'a stage failed'),
     });

@@ -117,6 +117,7 @@ export function buildStats(state: ObservedState) {
     workers: state.workers,
     workerDeaths: total(Counter.workerDeaths),
     connections: state.gauges.connections,
+    webSocketsTooFast: total(Counter.webSocketsTooFast),
     sessions: state.gauges.sessions,
     streams: state.gauges.streams,
     process: {

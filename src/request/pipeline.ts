@@ -50,6 +50,8 @@ export interface PipelineOptions {
   sessionClosed(sessionId: string): void;
   /** `/health` and `/ready`. */
   plain(path: string): PlainAnswer | null;
+  /** See {@link FrontHandler.tooManyFrames}. */
+  tooManyFrames(address: string): void;
   /** A stage threw, which none should: for the log. */
   broke(error: unknown): void;
 }
@@ -136,6 +138,10 @@ export class Pipeline implements FrontHandler {
     } catch (error) {
       this.#options.broke(error);
     }
+  }
+
+  tooManyFrames(address: string): void {
+    this.#options.tooManyFrames(address);
   }
 
   drained(exchange: Exchange): void {

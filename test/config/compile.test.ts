@@ -48,6 +48,7 @@ test('an empty configuration has the documented defaults', () => {
       maxPipeBytes: 16 * MIB,
       maxClientBufferBytes: MIB,
       slowClientMs: 30_000,
+      smallFrameRate: 1_000,
       maxConnections: 10_000,
       maxSessions: 100_000,
       maxStreams: 10_000,

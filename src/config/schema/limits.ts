@@ -31,6 +31,11 @@ export const limitsSchema = z.strictObject({
   }),
   maxClientBufferBytes: bytes(MIB, 'Bytes queued towards one client before its upstream is paused.', { min: KIB }),
   slowClientMs: milliseconds(30_000, 'A client that takes no byte for so long is dropped.'),
+  smallFrameRate: whole(
+    1_000,
+    'Frames of less than 64 bytes that one WebSocket may send a second; ten seconds of them may come at once. More close it with code 1008.',
+    { max: 1_000_000, zero: 'no bound' },
+  ),
   maxConnections: limit(10_000, 'Client connections open at once.', 1_000_000),
   maxSessions: limit(100_000, 'Sessions whose state is kept at once; the least recently used ends first.', 10_000_000),
   maxStreams: limit(

@@ -35,8 +35,12 @@ export interface ConnectionWire {
   buffered(): Bytes;
   /** Its address as text; empty when it has none. */
   remoteAddress(): string;
-  /** Ends the connection; `ClientConnection.closed` is called before or after the call returns. */
-  close(code: number): void;
+  /**
+   * Ends the connection; `ClientConnection.closed` is called before or after the call returns.
+   *
+   * @param reason one sentence for the client, where its transport has room for one (up to 123 bytes)
+   */
+  close(code: number, reason?: string): void;
   /** Stops and goes on reading; transports that cannot are held to a bound instead. */
   pause?(): void;
   resume?(): void;

@@ -40,6 +40,7 @@ function bench(
       answer(exchange, JSON.stringify({ code }), table);
     },
     ended: () => {},
+    tooManyFrames: () => {},
     drained: (exchange) => drained.push(exchange),
     aborted: (exchange) => {
       aborted.push(exchange);

@@ -77,6 +77,7 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
       maxPipeBytes: 1_000_000,
       maxClientBufferBytes: 1_000_000,
       slowClientMs: 1000,
+      smallFrameRate: 0,
       maxConnections: 100,
       maxSessions: 100,
       maxStreams: 100,
