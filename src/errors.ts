@@ -199,7 +199,7 @@ export const ERRORS = {
     -32603,
     false,
     'upstream',
-    'The answer of the upstream is larger than limits.maxResponseBytes.',
+    'The answer of the upstream is larger than limits.maxResponseBytes, or has to be held whole and is larger than limits.maxLineBytes.',
   ),
   GW_CIRCUIT_OPEN: row(200, 503, -32603, true, 'upstream', 'The upstream failed repeatedly and is given a pause.'),
   GW_MISSING_NAME: row(
@@ -272,6 +272,7 @@ export const ERRORS = {
     'client',
     'Not Acceptable: Client must accept application/json.',
   ),
+
   GW_INVALID_URI: row(
     400,
     400,
@@ -279,6 +280,14 @@ export const ERRORS = {
     false,
     'client',
     'Parsers do not agree on what this URI names; data.reason says why. Send it in normal form (RFC 3986, section 6).',
+  ),
+  GW_BUFFERS_FULL: row(
+    503,
+    503,
+    -32603,
+    true,
+    'gateway',
+    'The gateway holds as many bytes as limits.maxBufferedBytes allows; retry later.',
   ),
 } as const satisfies Record<string, ErrorRow>;
 

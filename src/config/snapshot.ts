@@ -205,6 +205,8 @@ export interface LimitsSnapshot {
   readonly maxClientBufferBytes: Bytes;
   /** A client that takes nothing for this long is dropped. */
   readonly slowClientMs: Milliseconds;
+  /** Frames of less than 64 bytes that a WebSocket of a client may send a second; 0 = no bound. */
+  readonly smallFrameRate: Count;
   readonly maxConnections: Count;
   readonly maxSessions: Count;
   readonly maxStreams: Count;
@@ -235,6 +237,8 @@ export interface LimitsSnapshot {
   readonly parkMs: Milliseconds;
   /** A larger response of an HTTP upstream is passed on in parts instead of being held. */
   readonly maxHeldBytes: Bytes;
+  /** Bytes that the front holds over all calls and streams; 0 = no bound. */
+  readonly maxBufferedBytes: Bytes;
   /** Between comments on silent event streams; 0 = none. */
   readonly keepAliveMs: Milliseconds;
   /** Subscriptions of one session or listen stream. */

@@ -47,6 +47,8 @@ export interface FrontParts {
   upstreams(): UpstreamPool;
   /** `/health` and `/ready` of the data port. */
   plain(path: string): PlainAnswer | null;
+  /** A WebSocket was closed for the rate of its frames: for the log. */
+  tooManyFrames(address: string): void;
   /** A stage threw: for the log. */
   broke(error: unknown): void;
 }
@@ -258,6 +260,10 @@ export class Front {
         if (session !== null) endSession(session);
       },
       plain: (path) => parts.plain(path),
+      tooManyFrames: (address) => {
+        pool.counters.add(Counter.webSocketsTooFast);
+        parts.tooManyFrames(address);
+      },
       broke: (error) => parts.broke(error),
     });
   }

@@ -15,7 +15,9 @@ import { type FrontEnd, frontEndKind, openFrontEnd, type PlainAnswer } from '../
 import { Phase } from '../request/exchange.js';
 import { ExchangeTable } from '../request/exchanges.js';
 import { openSealer, type SessionSealer, SessionTable, StandaloneStreams } from '../session/index.js';
+import { BufferBudget } from '../shared/buffer-budget.js';
 import { Counter, SeriesNames } from '../shared/counters.js';
+import { LogLimit } from '../upstream/log-limit.js';
 import { UpstreamPool } from '../upstream/pool.js';
 import type { UpstreamEvents } from '../upstream/types.js';
 import { Accounting } from './accounting.js';
@@ -48,6 +50,7 @@ class Gateway implements RunningGateway {
   readonly #upstreams: UpstreamPool;
   readonly #accounting: Accounting;
   readonly #names: SeriesNames;
+  readonly #frameLog = new LogLimit(1);
   #frontEnd: FrontEnd | null = null;
   #admin: Admin | null = null;
   #listening = false;
@@ -62,7 +65,7 @@ class Gateway implements RunningGateway {
     const rules = this.#rules.view;
     const { limits } = rules;
     const warn = (message: string): void => log.logger.warn(message);
-    this.#table = new ExchangeTable(limits.maxInFlight);
+    this.#table = new ExchangeTable(limits.maxInFlight, this.#budget());
     this.#control = new ControlPool();
     this.#catalog = new Catalog(snapshot, {
       build: (input) => this.#control.run('buildCatalog', input),
@@ -100,6 +103,14 @@ class Gateway implements RunningGateway {
       keepBodies: () => log.access !== null,
       upstreams: () => this.#upstreams,
       plain: (path) => this.#plain(path),
+      tooManyFrames: (address) => {
+        const suppressed = this.#frameLog.admit(performance.now());
+        if (suppressed < 0) return;
+        log.logger.warn(
+          { address, suppressed },
+          'a WebSocket was closed: it sent more small frames than limits.smallFrameRate allows',
+        );
+      },
       broke: (error) =>
         log.logger.error({ error: error instanceof Error ? error.stack : String(error) }, 'a stage failed'),
     });
@@ -114,6 +125,19 @@ class Gateway implements RunningGateway {
     });
     const { frontEnd, listens } = snapshot;
     this.#sources = this.#openSources(listens ? frontEndKind(frontEnd, limits.maxHeaderBytes) : NO_FRONT_END);
+  }
+
+  #budget(): BufferBudget {
+    const { limits } = this.#rules.view;
+    const budget = new BufferBudget({
+      max: () => limits.maxBufferedBytes,
+      reached: () =>
+        this.#log.logger.warn(
+          { ...budget.counts },
+          'limits.maxBufferedBytes is reached: the largest answers, bodies and slow clients are ended to make room',
+        ),
+    });
+    return budget;
   }
 
   get address(): Address | null {

@@ -70,6 +70,7 @@ export function statsSources(parts: StatsParts): StatsSources {
       const shown = offered.filter((_, server) => !isVacant(upstreams.servers[server]!));
       return { version, offered: shown, undiscovered, problems, problemCounts };
     },
+    buffers: () => table.budget.counts,
     serverRequests: () => parts.serverRequests.counts,
     notReady: parts.notReady,
     logDropped: parts.logDropped,

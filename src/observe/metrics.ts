@@ -137,7 +137,7 @@ function countersOf(metrics: Metrics, counters: Counters): void {
 }
 
 function gaugesOf(metrics: Metrics, state: ObservedState): void {
-  const { gauges, catalog } = state;
+  const { gauges, catalog, buffers } = state;
   metrics.gauge('build_info', 'Always 1; the labels tell what runs.', [
     {
       labels: {
@@ -157,6 +157,11 @@ function gaugesOf(metrics: Metrics, state: ObservedState): void {
   metrics.single('connections', 'Open client connections.', gauges.connections);
   metrics.single('sessions', 'Sessions with state in memory.', gauges.sessions);
   metrics.single('streams', 'Open event streams.', gauges.streams);
+  metrics.single('buffered_bytes', 'Bytes held for calls and streams (limits.maxBufferedBytes).', buffers.bytes);
+  metrics.single('buffered_bytes_peak', 'The most that was held at once.', buffers.peakBytes);
+  metrics.counter('buffers_refused_total', 'Answers, bodies and clients that had to make room.', [
+    { labels: {}, value: buffers.refused },
+  ]);
   metrics.single('memo_entries', 'Verdicts remembered.', gauges.memo);
   metrics.single('catalog_version', 'Version of the catalog in force.', catalog.version);
   metrics.single('catalog_undiscovered_servers', 'Servers whose lists are not known.', catalog.undiscovered.length);

@@ -4,6 +4,7 @@
  */
 import type { CatalogProblem } from '../control/catalog/types.js';
 import type { ServerRequestCounts } from '../session/index.js';
+import type { BufferCounts } from '../shared/buffer-budget.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
 import type { EndpointState } from '../upstream/types.js';
@@ -84,6 +85,8 @@ export interface StatsSources {
   upstreams(): readonly UpstreamStatus[];
   workers(): readonly WorkerStatus[];
   catalog(): CatalogStatus;
+  /** Bytes held for calls and streams. */
+  buffers(): BufferCounts;
   /** Requests of upstreams to clients. */
   serverRequests(): ServerRequestCounts;
   /** Sentences that say why the gateway is not ready; none = ready. */
@@ -110,6 +113,7 @@ export interface ObservedState {
   readonly upstreams: readonly UpstreamStatus[];
   readonly workers: readonly WorkerStatus[];
   readonly catalog: CatalogStatus;
+  readonly buffers: BufferCounts;
   readonly serverRequests: ServerRequestCounts;
   readonly notReady: readonly string[];
   readonly logDropped: Count;
@@ -142,6 +146,7 @@ export function observe(sources: StatsSources): ObservedState {
     upstreams: sources.upstreams(),
     workers: sources.workers(),
     catalog: sources.catalog(),
+    buffers: sources.buffers(),
     serverRequests: sources.serverRequests(),
     notReady: sources.notReady(),
     logDropped: sources.logDropped(),

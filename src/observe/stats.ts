@@ -111,11 +111,13 @@ export function buildStats(state: ObservedState) {
       problems: state.catalog.problems,
       problemCounts: state.catalog.problemCounts,
     },
+    buffers: state.buffers,
     serverRequests: state.serverRequests,
     parkedCalls: state.gauges.parked,
     workers: state.workers,
     workerDeaths: total(Counter.workerDeaths),
     connections: state.gauges.connections,
+    webSocketsTooFast: total(Counter.webSocketsTooFast),
     sessions: state.gauges.sessions,
     streams: state.gauges.streams,
     process: {

@@ -1,8 +1,12 @@
 /**
  * A parser of `text/event-stream` over bytes (WHATWG HTML, "Server-sent events", parsing an event stream):
  * line ends CR, LF and CRLF, a BOM at the start, comments, multi-line data, chunks cut anywhere.
- * The data of an event that lies in one chunk on one line is handed on without a copy.
+ * The data of an event that lies in one chunk on one line is handed on without a copy. What is held of an event, and of a
+ * line that is no data, is bounded.
  */
+import type { BufferBudget } from '../shared/buffer-budget.js';
+import { HeldBytes } from '../shared/held-bytes.js';
+import type { Bytes } from '../units.js';
 
 /** Receives events. */
 export interface SseListener {
@@ -33,9 +37,24 @@ const LF = 0x0a;
 const CR = 0x0d;
 const SPACE = 0x20;
 const COLON = 0x3a;
-const NOTHING = new Uint8Array(0);
+/** Longest line that is no data: a comment, a name or an id. */
+const MAX_FIELD_BYTES: Bytes = 65_536;
+/** From so many bytes on, an unfinished line that begins like data is known to be data: `data:` and what may be a space. */
+const DATA_KNOWN = 6;
 /** Data lines of one event are joined with it. */
 const JOINT = Uint8Array.of(LF);
+
+/** Sizes and memory of a parser. */
+export interface SseParserOptions {
+  /** Most data of one event that is held as a whole. */
+  readonly maxEventBytes: Bytes;
+  /** Counts what is held. */
+  readonly budget: BufferBudget;
+  /** There is no room for the event that is coming: its stream has to end, and {@link SseParser.letGo} be called. */
+  evicted(): void;
+  /** The data of an event that is larger than `heldBytes` and comes in pieces may be had in parts, up to `maxBytes`. */
+  readonly parts?: { readonly listener: SsePartListener; readonly heldBytes: Bytes; readonly maxBytes: Bytes };
+}
 
 /** How far the optional byte order mark at the start of the stream has been read. */
 const BOM = [0xef, 0xbb, 0xbf] as const;
@@ -49,15 +68,15 @@ export class SseParser {
 
   readonly #listener: SseListener;
   readonly #parts: SsePartListener | null;
-  readonly #maxEventBytes: number;
-  readonly #heldBytes: number;
+  readonly #maxEventBytes: Bytes;
+  readonly #heldBytes: Bytes;
+  readonly #maxPassedBytes: Bytes;
+  readonly #maxFieldBytes: Bytes;
   /** Start of an unfinished line from earlier chunks. */
-  #line: Uint8Array = NOTHING;
-  #lineLength = 0;
+  readonly #line: HeldBytes;
   /** Data of the current event: either a view into the current chunk or bytes of `#store`. */
   #view: Uint8Array | null = null;
-  #store: Uint8Array = NOTHING;
-  #stored = 0;
+  readonly #store: HeldBytes;
   #dataLines = 0;
   #type = '';
   #id = '';
@@ -72,19 +91,16 @@ export class SseParser {
   #bomSeen = 0;
   #atStart = true;
 
-  /**
-   * @param maxEventBytes longest line, and most data of one event, that is accepted
-   * @param parts with it the data of an event that is larger than `heldBytes` and comes in pieces may be had in parts
-   */
-  constructor(
-    maxEventBytes: number,
-    listener: SseListener,
-    parts: { readonly listener: SsePartListener; readonly heldBytes: number } | null = null,
-  ) {
-    this.#maxEventBytes = maxEventBytes;
+  constructor(listener: SseListener, options: SseParserOptions) {
+    const { maxEventBytes, parts, budget } = options;
     this.#listener = listener;
+    this.#maxEventBytes = maxEventBytes;
+    this.#maxFieldBytes = Math.max(DATA_KNOWN, Math.min(MAX_FIELD_BYTES, maxEventBytes));
     this.#parts = parts?.listener ?? null;
     this.#heldBytes = parts?.heldBytes ?? maxEventBytes;
+    this.#maxPassedBytes = parts?.maxBytes ?? maxEventBytes;
+    this.#line = new HeldBytes(budget, () => options.evicted());
+    this.#store = new HeldBytes(budget, () => options.evicted());
   }
 
   /** Forgets everything: the next chunk starts a new stream. */
@@ -93,19 +109,22 @@ export class SseParser {
     this.#id = '';
     this.#inData = false;
     this.retryMs = -1;
-    this.#lineLength = 0;
-    this.#clearEvent();
+    this.letGo();
     this.#skipLineFeed = false;
     this.#bomSeen = 0;
     this.#atStart = true;
-    if (this.#line.length > 65_536) this.#line = NOTHING;
-    if (this.#store.length > 65_536) this.#store = NOTHING;
+  }
+
+  /** Gives back what is held of an unfinished event; the stream is not read any further. */
+  letGo(): void {
+    this.#line.clear();
+    this.#clearEvent();
   }
 
   /**
    * Takes the next bytes of the stream. An event that is not closed by a blank line is never delivered.
    *
-   * @returns false when a line or an event is larger than the limit; the stream cannot be used any further then
+   * @returns false when an event or another line is larger than its limit; the stream cannot be used any further then
    */
   feed(chunk: Uint8Array): boolean {
     let position = 0;
@@ -124,22 +143,13 @@ export class SseParser {
       }
       const end = lineEnd(chunk, position);
       if (end < 0) {
-        if (!(this.#inData ? this.#add(chunk, position, length) : this.#keepLine(chunk, position, length))) {
-          return false;
-        }
-        if (!this.#inData && !this.#openLine()) return false;
+        if (!this.#takePiece(chunk, position, length)) return false;
         break;
       }
       this.#skipLineFeed = chunk[end] === CR;
-      if (this.#inData) {
-        this.#inData = false;
-        if (!this.#add(chunk, position, end)) return false;
-      } else if (this.#lineLength > 0) {
-        if (!this.#keepLine(chunk, position, end)) return false;
-        const whole = this.#lineLength;
-        this.#lineLength = 0;
-        if (!this.#takeLine(this.#line, 0, whole, true)) return false;
-      } else if (end - position > this.#maxEventBytes || !this.#takeLine(chunk, position, end, false)) {
+      if (this.#inData || this.#line.length > 0) {
+        if (!this.#takePiece(chunk, position, end) || !this.#endLine()) return false;
+      } else if (!this.#takeLine(chunk, position, end, false)) {
         return false;
       }
       position = end + 1;
@@ -161,29 +171,41 @@ export class SseParser {
     if (position === chunk.length) return position;
     this.#atStart = false;
     const fromEarlier = this.#bomSeen - position;
-    if (fromEarlier > 0) this.#keepLine(Uint8Array.from(BOM), 0, fromEarlier);
+    if (fromEarlier > 0) this.#line.append(Uint8Array.from(BOM), this.#maxFieldBytes, 0, fromEarlier);
     return 0;
   }
 
-  #keepLine(chunk: Uint8Array, start: number, end: number): boolean {
-    const length = this.#lineLength + end - start;
-    if (length > this.#maxEventBytes) return false;
-    this.#line = grown(this.#line, this.#lineLength, length);
-    this.#line.set(chunk.subarray(start, end), this.#lineLength);
-    this.#lineLength = length;
-    return true;
+  /** Takes a piece of a line whose end has not come: data goes to the event at once, the rest waits for its end. */
+  #takePiece(chunk: Uint8Array, start: number, end: number): boolean {
+    if (this.#inData) return this.#add(chunk, start, end);
+    const line = this.#line;
+    if (line.length === 0 && opensData(chunk, start, end)) return this.#openData(chunk, start, end);
+    if (line.length < DATA_KNOWN) {
+      // As much as tells what it is; the rest may be long.
+      const known = Math.min(end, start + DATA_KNOWN - line.length);
+      line.append(chunk, this.#maxFieldBytes, start, known);
+      if (!opensData(line.bytes, 0, line.length)) return line.append(chunk, this.#maxFieldBytes, known, end);
+      const { bytes, length } = line;
+      line.clear();
+      return this.#openData(bytes, 0, length) && this.#add(chunk, known, end);
+    }
+    return line.append(chunk, this.#maxFieldBytes, start, end);
   }
 
-  /** Takes the beginning of an unfinished data line where the event goes on in parts, or might. */
-  #openLine(): boolean {
-    if (this.#parts === null || this.#refused || this.#lineLength < 6) return true;
-    if (!this.#passing && this.#lineLength <= this.#heldBytes) return true;
-    const line = this.#line;
-    if (!isData(line, 0, this.#lineLength) || line[4] !== COLON) return true;
-    const length = this.#lineLength;
-    this.#lineLength = 0;
+  /** The line of which pieces were taken has ended. */
+  #endLine(): boolean {
+    if (this.#inData) {
+      this.#inData = false;
+      return true;
+    }
+    const { bytes, length } = this.#line;
+    this.#line.clear();
+    return this.#takeLine(bytes, 0, length, true);
+  }
+
+  #openData(bytes: Uint8Array, start: number, end: number): boolean {
     this.#inData = true;
-    return this.#addData(line, valueStart(line, 5, length), length, true);
+    return this.#addData(bytes, valueStart(bytes, start + 5, end), end, true);
   }
 
   /** @param copy the bytes do not outlive the call: data has to be copied */
@@ -195,6 +217,7 @@ export class SseParser {
     if (isData(bytes, start, end)) {
       return this.#addData(bytes, valueStart(bytes, Math.min(start + 5, end), end), end, copy);
     }
+    if (end - start > this.#maxFieldBytes) return false;
     if (bytes[start] !== COLON) this.#takeField(bytes, start, end);
     return true;
   }
@@ -219,6 +242,7 @@ export class SseParser {
     this.#dataLines += 1;
     if (this.#passing) return this.#add(JOINT, 0, 1) && this.#add(bytes, start, end);
     if (this.#dataLines === 1 && !copy) {
+      if (end - start > this.#maxEventBytes) return false;
       this.#view = bytes.subarray(start, end);
       return true;
     }
@@ -231,7 +255,6 @@ export class SseParser {
     const view = this.#view as Uint8Array;
     this.#view = null;
     this.#dataLines -= 1;
-    this.#stored = 0;
     const kept = this.#append(view, 0, view.length);
     this.#dataLines += 1;
     return kept;
@@ -245,48 +268,44 @@ export class SseParser {
   #add(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.#passing) {
       this.#passed += end - start;
-      if (this.#passed > this.#maxEventBytes) return false;
+      if (this.#passed > this.#maxPassedBytes) return false;
       if (end > start) this.#parts?.largePart(bytes, start, end);
       return true;
     }
-    const length = this.#stored + end - start;
-    if (length > this.#maxEventBytes) return false;
-    this.#store = grown(this.#store, this.#stored, length);
-    this.#store.set(bytes.subarray(start, end), this.#stored);
-    this.#stored = length;
-    if (length > this.#heldBytes && this.#parts !== null && !this.#refused) this.#offer(this.#parts);
+    if (!this.#store.append(bytes, this.#maxEventBytes, start, end)) return false;
+    if (this.#store.length > this.#heldBytes && this.#parts !== null && !this.#refused) this.#offer(this.#parts);
     return true;
   }
 
   /** The event has become large: asks whether it may go on in parts. */
   #offer(parts: SsePartListener): void {
-    if (!parts.largeStart(this.#store, this.#stored, this.#type)) {
+    const { bytes, length } = this.#store;
+    if (!parts.largeStart(bytes, length, this.#type)) {
       this.#refused = true;
       return;
     }
     this.#passing = true;
-    this.#passed = this.#stored;
-    this.#stored = 0;
-    this.#store = NOTHING;
+    this.#passed = length;
+    this.#store.clear();
   }
 
   #dispatch(): void {
     const view = this.#view;
     const lines = this.#dataLines;
     const type = this.#type;
-    const stored = this.#stored;
+    const { bytes, length } = this.#store;
     const passing = this.#passing;
     this.lastEventId = this.#id;
     this.#clearEvent();
     if (lines === 0) return;
     if (passing) this.#parts?.largeEnd(type === '' || type === 'message');
     else if (view !== null) this.#listener.event(view, view.length, type);
-    else this.#listener.event(this.#store, stored, type);
+    else this.#listener.event(bytes, length, type);
   }
 
   #clearEvent(): void {
     this.#view = null;
-    this.#stored = 0;
+    this.#store.clear();
     this.#dataLines = 0;
     this.#type = '';
     this.#passing = false;
@@ -303,6 +322,11 @@ function isData(bytes: Uint8Array, start: number, end: number): boolean {
     bytes[start + 3] === 0x61 &&
     (end === start + 4 || bytes[start + 4] === COLON)
   );
+}
+
+/** Whether an unfinished line is data, and as much of it is there as its beginning takes. */
+function opensData(bytes: Uint8Array, start: number, end: number): boolean {
+  return end - start >= DATA_KNOWN && isData(bytes, start, end);
 }
 
 /** Position of the next CR or LF, or -1. */
@@ -329,11 +353,4 @@ function valueStart(bytes: Uint8Array, from: number, end: number): number {
 
 function latin1(bytes: Uint8Array, start: number, end: number): string {
   return end - start > 8 ? '' : String.fromCharCode(...bytes.subarray(start, end));
-}
-
-function grown(buffer: Uint8Array, used: number, needed: number): Uint8Array {
-  if (needed <= buffer.length) return buffer;
-  const larger = Buffer.allocUnsafeSlow(Math.max(needed, buffer.length * 2, 1024));
-  larger.set(buffer.subarray(0, used));
-  return larger;
 }

@@ -2,7 +2,9 @@
  * A JSON-RPC batch of a 2025-03-26 client: each element is an exchange of its own with this as its Reply; the answers
  * go back together as one array, in the order in which they are ready (JSON-RPC 2.0 section 6).
  */
-import type { Exchange, Reply } from './exchange.js';
+import type { BufferBudget } from '../shared/buffer-budget.js';
+import { HeldBytes } from '../shared/held-bytes.js';
+import type { Reply } from './exchange.js';
 
 const SEPARATOR = Buffer.from(',');
 const OPEN = Buffer.from('[');
@@ -10,24 +12,29 @@ const CLOSE = Buffer.from(']');
 
 /** Collects the answers of one batch. */
 export class BatchReply implements Reply {
-  readonly #parent: Exchange;
-  readonly #done: (parent: Exchange, body: Buffer | null) => void;
-  readonly #parts: Buffer[] = [];
+  readonly #done: (body: Uint8Array | null, isWhole: boolean) => void;
+  readonly #answers: HeldBytes;
+  #isWhole = true;
   #open: number;
 
   /**
    * @param elements how many exchanges will answer
-   * @param done called once with the array of answers, or null when every element was a notification
+   * @param done called once with the array of answers, valid during the call, or null when every element was a
+   *   notification; `isWhole` is false when there was no room to hold all of it
    */
-  constructor(parent: Exchange, elements: number, done: (parent: Exchange, body: Buffer | null) => void) {
-    this.#parent = parent;
+  constructor(budget: BufferBudget, elements: number, done: (body: Uint8Array | null, isWhole: boolean) => void) {
     this.#open = elements;
     this.#done = done;
+    this.#answers = new HeldBytes(budget, () => {
+      this.#isWhole = false;
+      this.#answers.clear();
+    });
   }
 
   send(_status: number, _head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
-    if (end > start) {
-      this.#parts.push(this.#parts.length === 0 ? OPEN : SEPARATOR, Buffer.from(bytes.subarray(start, end)));
+    if (end > start && this.#isWhole) {
+      this.#answers.append(this.#answers.length === 0 ? OPEN : SEPARATOR, Number.POSITIVE_INFINITY);
+      this.#answers.append(bytes, Number.POSITIVE_INFINITY, start, end);
     }
     this.#settle();
   }
@@ -58,6 +65,10 @@ export class BatchReply implements Reply {
   #settle(): void {
     this.#open -= 1;
     if (this.#open > 0) return;
-    this.#done(this.#parent, this.#parts.length === 0 ? null : Buffer.concat([...this.#parts, CLOSE]));
+    const answers = this.#answers;
+    if (answers.length > 0) answers.append(CLOSE, Number.POSITIVE_INFINITY);
+    const body = answers.length === 0 ? null : answers.bytes.subarray(0, answers.length);
+    answers.clear();
+    this.#done(body, this.#isWhole);
   }
 }

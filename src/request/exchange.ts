@@ -143,6 +143,8 @@ export class Exchange {
   paramHeaders: string[] | null = null;
   /** Bytes of the body as they came in. */
   bytesIn = 0;
+  /** What `ExchangeTable.count` has counted for it. */
+  countedBytes = 0;
   /** Value of `performance.now()` when the head was complete. */
   startedAt = 0;
 

@@ -1,4 +1,6 @@
+import { BufferBudget } from '../shared/buffer-budget.js';
 import { VerdictWord } from '../shared/records.js';
+import type { Bytes } from '../units.js';
 import { Exchange, Framing, Phase } from './exchange.js';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -16,12 +18,15 @@ export class ExchangeTable {
   #freeCount = 0;
   #created = 0;
   readonly capacity: number;
+  /** What the front holds for calls and streams; here because all who hold something have the table. */
+  readonly budget: BufferBudget;
 
-  constructor(capacity: number) {
+  constructor(capacity: number, budget: BufferBudget = new BufferBudget()) {
     if (!Number.isInteger(capacity) || capacity < 1 || capacity > 65_535) {
       throw new RangeError('an exchange table holds 1 to 65535 exchanges');
     }
     this.capacity = capacity;
+    this.budget = budget;
     this.#slots = new Array<Exchange | undefined>(capacity);
     this.#free = new Int32Array(capacity);
   }
@@ -49,10 +54,23 @@ export class ExchangeTable {
     return exchange;
   }
 
+  /**
+   * Counts the message of an exchange, which is kept in one form or another until the exchange is given back.
+   *
+   * @returns false when there is no room for it
+   */
+  count(exchange: Exchange, bytes: Bytes): boolean {
+    if (!this.budget.take(bytes)) return false;
+    exchange.countedBytes += bytes;
+    return true;
+  }
+
   /** Gives an exchange back; everything that refers to a client or an upstream is dropped. */
   release(exchange: Exchange): void {
     if (exchange.phase === Phase.free) return;
     exchange.phase = Phase.free;
+    if (exchange.countedBytes > 0) this.budget.give(exchange.countedBytes);
+    exchange.countedBytes = 0;
     exchange.reply = null;
     exchange.accepts = 0;
     exchange.token = '';

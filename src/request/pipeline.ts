@@ -66,6 +66,8 @@ export interface PipelineOptions {
   readonly tasks: PipelineTasks;
   /** `/health` and `/ready`. */
   plain(path: string): PlainAnswer | null;
+  /** See {@link FrontHandler.tooManyFrames}. */
+  tooManyFrames(address: string): void;
   /** A stage threw, which none should: for the log. */
   broke(error: unknown): void;
 }
@@ -154,6 +156,10 @@ export class Pipeline implements FrontHandler {
     }
   }
 
+  tooManyFrames(address: string): void {
+    this.#options.tooManyFrames(address);
+  }
+
   drained(exchange: Exchange): void {
     this.#options.write.drained(exchange);
   }
@@ -222,6 +228,11 @@ export class Pipeline implements FrontHandler {
 
   /** decode is done. */
   decoded(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    const { table, write } = this.#options;
+    if (!table.count(exchange, length)) {
+      write.refuse(exchange, 'GW_BUFFERS_FULL');
+      return;
+    }
     exchange.phase = Phase.deciding;
     const method = exchange.spans[Span.method]!;
     if (method >= Method.tasksGet && method <= Method.tasksUpdate) this.#options.tasks.nameTool(exchange, bytes);
@@ -326,13 +337,15 @@ export class Pipeline implements FrontHandler {
       return;
     }
     const spans = this.#elements.slice(0, 2 * count);
-    const reply = new BatchReply(parent, count, (owner, body) => {
-      if (owner.reply === null) {
-        write.abandon(owner);
+    const reply = new BatchReply(table.budget, count, (body, isWhole) => {
+      if (parent.reply === null) {
+        write.abandon(parent);
+      } else if (!isWhole) {
+        write.refuse(parent, 'GW_BUFFERS_FULL');
       } else if (body === null) {
-        write.empty(owner, 202);
+        write.empty(parent, 202);
       } else {
-        write.whole(owner, body, JSON_HEAD);
+        write.whole(parent, body, JSON_HEAD);
       }
     });
     // Elements answer into the parent, so it must not look finished or cancellable meanwhile.

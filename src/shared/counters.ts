@@ -41,6 +41,7 @@ const COUNTERS = [
   'cancelled',
   'configReloads',
   'configReloadFailures',
+  'webSocketsTooFast',
 ] as const;
 
 /** Name of a fixed counter. */

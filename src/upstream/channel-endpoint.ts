@@ -2,7 +2,7 @@ import { Flag, Method, ScanStatus, Span } from '../../native/layout.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange.js';
-import type { Milliseconds } from '../units.js';
+import type { Bytes, Milliseconds } from '../units.js';
 import type { BackOff, RestartBudget } from './back-off.js';
 import type { Breaker } from './balance.js';
 import { CallQueue, recycle } from './call-queue.js';
@@ -53,6 +53,8 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
   /** Why the gateway itself ended the channel, '' if it did not. */
   #complaint = '';
   #stopping = false;
+  /** What the budget counts of the channel's queue. */
+  #countedBytes: Bytes = 0;
 
   constructor(
     context: EndpointContext,
@@ -88,7 +90,9 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
       opened: () => void this.#greet(),
       message: (bytes, length) => this.#reader.read(bytes, length),
       junk: (bytes) => this.#junk(bytes),
-      tooLong: () => this.#tooLong(),
+      tooLong: () => this.#giveUp('GW_UPSTREAM_PROTOCOL', 'sent a message over limits.maxLineBytes'),
+      crowdedOut: () =>
+        this.#giveUp('GW_BUFFERS_FULL', 'sent a message that there was no room for (limits.maxBufferedBytes)'),
       refused: (id, error, sent) => this.#refused(id, error, sent),
       ended: (reason) => this.#ended(reason),
     };
@@ -160,6 +164,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
 
   override tick(now: Milliseconds): void {
     this.#restarts.tick(now);
+    this.#countQueued();
   }
 
   protected withdraw(exchange: Exchange): void {
@@ -185,6 +190,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
       return;
     }
     exchange.connection = channel;
+    this.#countQueued();
     this.#calls.written(exchange);
   }
 
@@ -362,15 +368,23 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     );
   }
 
-  #tooLong(): void {
+  /** A message cannot be held, and nothing behind it read: the channel ends. */
+  #giveUp(error: ErrorCode, complaint: string): void {
     const channel = this.#channel;
     if (channel === null) return;
-    const { maxLineBytes } = this.context.limits;
-    this.context.log.warn({ ...this.names, maxLineBytes }, `${this.noun} sent a message over the limit`);
-    this.#complaint = 'sent a message over limits.maxLineBytes';
-    this.setState('backoff', this.#complaint);
-    this.#failCalls('GW_UPSTREAM_PROTOCOL');
+    const { maxLineBytes, maxBufferedBytes } = this.context.limits;
+    this.context.log.warn({ ...this.names, maxLineBytes, maxBufferedBytes }, `${this.noun} ${complaint}`);
+    this.#complaint = complaint;
+    this.setState('backoff', complaint);
+    this.#failCalls(error);
     void channel.terminate();
+  }
+
+  /** Counts what waits on its way to the other side. */
+  #countQueued(): void {
+    const queued = this.#channel?.queued ?? 0;
+    this.context.table.budget.add(queued - this.#countedBytes);
+    this.#countedBytes = queued;
   }
 
   #refused(id: number, error: ErrorCode, sent: boolean): void {
@@ -388,6 +402,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
   #ended(reason: string): void {
     if (this.#channel === null) return;
     this.#channel = null;
+    this.#countQueued();
     this.#listen.reset();
     this.#controls.failAll(new ControlError('closed', `the upstream ${reason}`));
     // The state comes first: calls that fail over must not come back here.

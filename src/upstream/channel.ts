@@ -13,6 +13,8 @@ export interface ChannelListener {
   junk(bytes: Uint8Array): void;
   /** The other side sent a message over `limits.maxLineBytes`; no more are delivered. */
   tooLong(): void;
+  /** There was no room for a message (`limits.maxBufferedBytes`); no more are delivered. */
+  crowdedOut(): void;
   /**
    * One message could not be handed over, the others can.
    *

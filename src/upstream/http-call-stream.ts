@@ -1,7 +1,8 @@
 /** What carries the answer to one call: the connection it was sent on, or a stream that goes on where that one broke off. */
-import type { SsePartListener } from '../protocol/sse-parser.js';
+import { SseParser, type SsePartListener } from '../protocol/sse-parser.js';
 import type { Exchange } from '../request/exchange.js';
 import type { Milliseconds } from '../units.js';
+import type { ConnectionTarget } from './http-target.js';
 
 /** See the file comment. */
 export interface CallStream {
@@ -73,6 +74,12 @@ export class CallEvents implements SsePartListener {
   broken(): void {
     this.largeEnd(false);
   }
+}
+
+/** The parser of a stream that answers a call. */
+export function callParser(listener: CallEvents, target: ConnectionTarget, evicted: () => void): SseParser {
+  const { maxWholeBytes: maxEventBytes, maxHeldBytes: heldBytes, maxResponseBytes: maxBytes, budget } = target;
+  return new SseParser(listener, { maxEventBytes, budget, evicted, parts: { listener, heldBytes, maxBytes } });
 }
 
 /** Events without a name, or with this one, hold messages (MCP, Streamable HTTP). */

@@ -2,8 +2,9 @@ import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange.js';
 import type { Count, Milliseconds } from '../units.js';
 import { CallQueue, recycle } from './call-queue.js';
-import { type ConnectionListener, type ConnectionTarget, HttpConnection } from './http-connection.js';
+import { type ConnectionListener, HttpConnection } from './http-connection.js';
 import type { HttpHeads } from './http-heads.js';
+import type { ConnectionTarget } from './http-target.js';
 
 /** How long the rest of an answer is read after its response, so that the connection can be kept. */
 const DRAIN_MS: Milliseconds = 1_000;
@@ -91,6 +92,7 @@ export class HttpCalls {
     if (this.#closed) return;
     const next = this.#queue.size > 0 && !this.held ? this.#queue.shift() : null;
     if (next === null) {
+      connection.forgetCall();
       this.#free.push(connection);
       return;
     }

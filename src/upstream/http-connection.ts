@@ -1,9 +1,11 @@
 import type { ErrorCode } from '../errors.js';
 import { Composer } from '../protocol/composer.js';
-import { SseParser } from '../protocol/sse-parser.js';
+import type { SseParser } from '../protocol/sse-parser.js';
 import type { Exchange } from '../request/exchange.js';
+import { HeldBytes } from '../shared/held-bytes.js';
 import type { Bytes, Milliseconds } from '../units.js';
-import { CallEvents, type CallStream, type CallStreamListener } from './http-call-stream.js';
+import { CallEvents, type CallStream, type CallStreamListener, callParser } from './http-call-stream.js';
+import type { ConnectionTarget } from './http-target.js';
 import { Media, type ResponseParser } from './http1-parser.js';
 import { Http1Socket, type SocketFailure, type SocketOwner } from './http1-socket.js';
 
@@ -17,16 +19,6 @@ export interface ConnectionListener extends CallStreamListener {
   completed(connection: HttpConnection, status: number, json: boolean, body: Buffer | null): void;
   /** There will be no (further) answer. */
   failed(connection: HttpConnection, error: ErrorCode): void;
-}
-
-/** How connections reach their origin. */
-export interface ConnectionTarget {
-  readonly origin: string;
-  readonly path: string;
-  readonly connectTimeoutMs: Milliseconds;
-  readonly maxResponseBytes: Bytes;
-  /** An answer that is larger is offered in parts. */
-  readonly maxHeldBytes: Bytes;
 }
 
 /** Most that is read of an answer that is neither JSON nor a stream with status 200. */
@@ -79,11 +71,11 @@ export class HttpConnection implements SocketOwner, CallStream {
   #status = 0;
   #mode: number = Mode.none;
   #isJson = false;
-  /** The body so far; `#borrowed` while it still lies in the buffer that was read into. */
-  #first: Buffer | null = null;
-  #borrowed = false;
-  #more: Buffer[] | null = null;
-  #bytes: Bytes = 0;
+  /** A body that came in one piece so far, in the buffer that was read into; null = it lies in `#held`. */
+  #borrowed: Buffer | null = null;
+  readonly #held: HeldBytes;
+  /** Of a body that is passed on in parts. */
+  #passed: Bytes = 0;
   /** The body may be offered in parts once it is large. */
   #mayPart = false;
 
@@ -103,10 +95,11 @@ export class HttpConnection implements SocketOwner, CallStream {
     );
     this.#start = `POST ${target.path} HTTP/1.1\r\nhost: ${host}\r\n`;
     this.#events = new CallEvents(this, listener);
-    this.#parser = new SseParser(target.maxResponseBytes, this.#events, {
-      listener: this.#events,
-      heldBytes: target.maxHeldBytes,
-    });
+    const evicted = (): void => {
+      if (this.#busy) this.#give('GW_BUFFERS_FULL');
+    };
+    this.#held = new HeldBytes(target.budget, evicted);
+    this.#parser = callParser(this.#events, target, evicted);
   }
 
   /** The id of the last event of the stream, '' if none had one (until the next call is sent). */
@@ -176,6 +169,12 @@ export class HttpConnection implements SocketOwner, CallStream {
     this.#socket.resume();
   }
 
+  /** The call will not be sent again: its bytes are not needed any more. */
+  forgetCall(): void {
+    this.requestBytes = NO_BYTES;
+    this.extraHeaders = null;
+  }
+
   /** The answer was delivered; what follows on the stream is read and dropped. */
   drain(now: Milliseconds): void {
     this.exchange = null;
@@ -200,9 +199,8 @@ export class HttpConnection implements SocketOwner, CallStream {
     const { status, media, encoded } = response;
     this.#status = status;
     this.#isJson = media === Media.json && !encoded;
-    this.#first = null;
-    this.#more = null;
-    this.#bytes = 0;
+    this.#borrowed = null;
+    this.#held.clear();
     this.#mayPart = true;
     if (status === 200 && this.#isJson) this.#mode = Mode.json;
     else if (status === 200 && media === Media.eventStream && !encoded) {
@@ -218,26 +216,22 @@ export class HttpConnection implements SocketOwner, CallStream {
       const fits = this.#parser.feed(bytes.subarray(start, end));
       if (!fits) this.#give('GW_RESPONSE_TOO_LARGE');
     } else if (this.#mode === Mode.json) {
-      if (this.#bytes + end - start > this.#target.maxResponseBytes) this.#give('GW_RESPONSE_TOO_LARGE');
-      else {
-        this.#add(bytes.subarray(start, end));
-        if (this.#bytes > this.#target.maxHeldBytes && this.#mayPart) this.#offer();
-      }
+      if (!this.#add(bytes, start, end, this.#target.maxWholeBytes)) this.#give('GW_RESPONSE_TOO_LARGE');
+      else if (this.#held.length > this.#target.maxHeldBytes && this.#mayPart) this.#offer();
     } else if (this.#mode === Mode.large) {
-      this.#bytes += end - start;
-      if (this.#bytes > this.#target.maxResponseBytes) this.#give('GW_RESPONSE_TOO_LARGE');
+      this.#passed += end - start;
+      if (this.#passed > this.#target.maxResponseBytes) this.#give('GW_RESPONSE_TOO_LARGE');
       else this.#events.largePart(bytes, start, end);
-    } else if (this.#bytes + end - start > REFUSAL_BYTES) {
-      this.#isJson = false;
-    } else {
-      this.#add(bytes.subarray(start, end));
+    } else if (!this.#add(bytes, start, end, REFUSAL_BYTES)) {
+      this.#refused();
     }
   }
 
   read(): void {
-    if (!this.#borrowed) return;
-    this.#borrowed = false;
-    if (this.#first !== null) this.#first = Buffer.from(this.#first);
+    const borrowed = this.#borrowed;
+    if (borrowed === null) return;
+    this.#borrowed = null;
+    this.#held.append(borrowed, borrowed.length);
   }
 
   complete(): void {
@@ -245,10 +239,9 @@ export class HttpConnection implements SocketOwner, CallStream {
     const body = this.#mode === Mode.sse || this.#mode === Mode.large ? null : this.#whole();
     if (this.#mode === Mode.large) this.#events.largeEnd(true);
     else this.#events.broken();
-    const status = this.#status;
     const json = this.#isJson;
     this.#free();
-    this.#listener.completed(this, status, json, body);
+    this.#listener.completed(this, this.#status, json, body);
   }
 
   failed(why: SocketFailure): void {
@@ -263,6 +256,7 @@ export class HttpConnection implements SocketOwner, CallStream {
   #give(error: ErrorCode): void {
     this.#busy = false;
     this.#socket.abort();
+    this.#letGo();
     setImmediate(() => {
       this.#events.broken();
       this.#free();
@@ -270,40 +264,51 @@ export class HttpConnection implements SocketOwner, CallStream {
     });
   }
 
-  #add(chunk: Buffer): void {
-    this.#bytes += chunk.length;
-    if (this.#first === null) {
-      this.#first = chunk;
-      this.#borrowed = true;
-      return;
+  /** The body of a refusal is longer than anything it could say: the status is enough, and the rest is not read. */
+  #refused(): void {
+    this.#busy = false;
+    this.#socket.abort();
+    this.#letGo();
+    setImmediate(() => {
+      this.#free();
+      this.#listener.completed(this, this.#status, false, NO_BYTES);
+    });
+  }
+
+  #add(bytes: Buffer, start: number, end: number, limit: Bytes): boolean {
+    if (this.#borrowed === null && this.#held.length === 0) {
+      if (end - start > limit) return false;
+      this.#borrowed = bytes.subarray(start, end);
+      return true;
     }
     // A later piece: what came before has to be our own by now, and so has this one.
-    if (this.#borrowed) this.read();
-    this.#more ??= [this.#first];
-    this.#more.push(Buffer.from(chunk));
+    this.read();
+    return this.#held.append(bytes, limit, start, end);
   }
 
   /** The body has become large: from here on it is passed on as it comes, if that is possible. */
   #offer(): void {
     this.#mayPart = false;
-    const body = this.#whole();
-    if (!this.#events.largeStart(body, body.length, '')) return;
+    const { bytes, length } = this.#held;
+    if (!this.#events.largeStart(bytes, length, '')) return;
     this.#mode = Mode.large;
-    this.#first = null;
-    this.#borrowed = false;
-    this.#more = null;
+    this.#passed = length;
+    this.#held.clear();
   }
 
   #whole(): Buffer {
-    if (this.#more !== null) return Buffer.concat(this.#more, this.#bytes);
-    return this.#first ?? NO_BYTES;
+    return this.#borrowed ?? this.#held.bytes.subarray(0, this.#held.length);
+  }
+
+  #letGo(): void {
+    this.#borrowed = null;
+    this.#held.clear();
+    this.#parser.letGo();
   }
 
   #free(): void {
     this.#busy = false;
-    this.#first = null;
-    this.#borrowed = false;
-    this.#more = null;
+    this.#letGo();
     this.drainingSince = 0;
     this.resume();
   }

@@ -2,7 +2,9 @@
 import { Pool } from 'undici';
 import type { Decoder } from '../../native/layout.js';
 import { Kind, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
-import { SseParser } from '../protocol/sse-parser.js';
+import { type SseListener, SseParser } from '../protocol/sse-parser.js';
+import type { BufferBudget } from '../shared/buffer-budget.js';
+import { HeldBytes } from '../shared/held-bytes.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
 import {
   ControlError,
@@ -13,7 +15,7 @@ import {
   scanReply,
   UPSTREAM_DEPTH,
 } from './control.js';
-import type { ConnectionTarget } from './http-connection.js';
+import type { ConnectionTarget } from './http-target.js';
 import { PROBE_AFTER_MS } from './http1-socket.js';
 
 /** Connections for requests of the gateway's own. */
@@ -27,12 +29,17 @@ const NOTE_ATTEMPTS = 3;
 /** Between them. */
 const NOTE_PAUSE_MS: Milliseconds = 100;
 
+const EVENT_TOO_LARGE = 'an event is larger than limits.maxLineBytes';
+const CROWDED_OUT = 'there was no room for the answer (limits.maxBufferedBytes)';
+
 /** Reads an event stream. */
 export interface StreamReader {
   /** The stream is open. */
   opened(): void;
   /** @returns false when the stream cannot be read any further */
   take(chunk: Buffer): boolean;
+  /** The stream has ended, whatever the reason. */
+  ended(): void;
   /** Fulfilled when the next chunk may come; null = now. */
   ready(): Promise<void> | null;
 }
@@ -96,7 +103,7 @@ export class HttpControl {
         reply = await this.#fromStream(answer.body, id, status, sessionId);
         stop.abort();
       } else {
-        const bytes = await collect(answer.body, this.#target.maxResponseBytes);
+        const bytes = await collect(answer.body, this.#target.maxWholeBytes, this.#target.budget);
         if (type.startsWith('application/json')) reply = scanReply(this.#decoder, bytes, status, sessionId);
       }
       if (status === 401 || status === 403)
@@ -195,10 +202,14 @@ export class HttpControl {
         return answer.statusCode === 200 ? 406 : answer.statusCode;
       }
       reader.opened();
-      for await (const chunk of answer.body) {
-        if (!reader.take(chunk as Buffer)) throw new ControlError('invalid', 'an event is larger than the limit');
-        const ready = reader.ready();
-        if (ready !== null) await ready;
+      try {
+        for await (const chunk of answer.body) {
+          if (!reader.take(chunk as Buffer)) throw new ControlError('invalid', EVENT_TOO_LARGE);
+          const ready = reader.ready();
+          if (ready !== null) await ready;
+        }
+      } finally {
+        reader.ended();
       }
       return 200;
     } catch (error) {
@@ -214,17 +225,29 @@ export class HttpControl {
   ): Promise<ControlReply | null> {
     const spans = new Int32Array(SPAN_COUNT);
     let reply: ControlReply | null = null;
-    const parser = new SseParser(this.#target.maxResponseBytes, {
+    let isCrowdedOut = false;
+    const events: SseListener = {
       event: (data, length) => {
         if (reply !== null || length === 0) return;
         if (this.#decoder.scan(data, length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
         if (spans[Span.kind] !== Kind.response || idOf(data, spans) !== id) return;
         reply = keepReply(data, length, spans, status, sessionId);
       },
-    });
-    for await (const chunk of body) {
-      if (!parser.feed(chunk as Buffer)) throw new ControlError('invalid', 'an event is larger than the limit');
-      if (reply !== null) break;
+    };
+    const evicted = (): void => {
+      isCrowdedOut = true;
+      parser.letGo();
+    };
+    const { maxWholeBytes, budget } = this.#target;
+    const parser = new SseParser(events, { maxEventBytes: maxWholeBytes, budget, evicted });
+    try {
+      for await (const chunk of body) {
+        if (isCrowdedOut) throw new ControlError('invalid', CROWDED_OUT);
+        if (!parser.feed(chunk as Buffer)) throw new ControlError('invalid', EVENT_TOO_LARGE);
+        if (reply !== null) break;
+      }
+    } finally {
+      parser.letGo();
     }
     return reply;
   }
@@ -238,15 +261,22 @@ function isFor(reply: ControlReply, id: number): boolean {
   return idOf(reply.bytes, reply.spans) === id;
 }
 
-async function collect(body: AsyncIterable<unknown>, maxBytes: Bytes): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > maxBytes) throw new ControlError('invalid', 'the answer is larger than limits.maxResponseBytes');
-    chunks.push(chunk as Buffer);
+async function collect(body: AsyncIterable<unknown>, maxBytes: Bytes, budget: BufferBudget): Promise<Buffer> {
+  let isCrowdedOut = false;
+  const held = new HeldBytes(budget, () => {
+    isCrowdedOut = true;
+    held.clear();
+  });
+  try {
+    for await (const chunk of body) {
+      if (isCrowdedOut) throw new ControlError('invalid', CROWDED_OUT);
+      if (!held.append(chunk as Buffer, maxBytes))
+        throw new ControlError('invalid', 'the answer is larger than limits.maxLineBytes');
+    }
+    return held.bytes.subarray(0, held.length);
+  } finally {
+    held.clear();
   }
-  return Buffer.concat(chunks, bytes);
 }
 
 function single(value: string | string[] | undefined): string {

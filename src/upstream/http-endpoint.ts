@@ -13,7 +13,7 @@ import { BaseEndpoint, type EndpointContext, type EndpointOwner } from './endpoi
 import { initializeParams } from './handshake.js';
 import type { CallStream } from './http-call-stream.js';
 import { HttpCalls } from './http-calls.js';
-import type { ConnectionListener, ConnectionTarget, HttpConnection } from './http-connection.js';
+import type { ConnectionListener, HttpConnection } from './http-connection.js';
 import { HttpControl } from './http-control.js';
 import { HttpEvents } from './http-events.js';
 import { greetHttp } from './http-handshake.js';
@@ -22,6 +22,7 @@ import { judgeRefusal } from './http-refusals.js';
 import { ResumedStream, type ResumeListener } from './http-resume.js';
 import { HttpServerMessages } from './http-server-messages.js';
 import { isSessionLost } from './http-session.js';
+import { type ConnectionTarget, connectionTarget } from './http-target.js';
 import type { LaneProfile, ListenFilter } from './types.js';
 
 /** Shortest time between two sessions opened because one was lost. */
@@ -67,16 +68,10 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     this.#config = config;
     this.#configured = withCredentials(config.headers, url);
     const connections = profile.exclusive ? 1 : maxConnections;
-    this.#target = {
-      origin: url.origin,
-      path: url.pathname + url.search,
-      connectTimeoutMs,
-      maxResponseBytes: limits.maxResponseBytes,
-      maxHeldBytes: limits.maxHeldBytes,
-    };
+    this.#target = connectionTarget(url, connectTimeoutMs, limits, context.table.budget);
     this.#control = new HttpControl(this.#target, decoder, { maxStreams: connections, maxNotes });
     this.#events = new HttpEvents(
-      { control: this.#control, configured: this.#configured, decoder, limits, ackMs: connectTimeoutMs },
+      { control: this.#control, configured: this.#configured, decoder, target: this.#target, ackMs: connectTimeoutMs },
       {
         message: (bytes, length, spans) => this.#messages.onOwnStream(bytes, length, spans),
         reopened: (filter) => this.#messages.missed(filter),
@@ -237,7 +232,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     stream.exchange = null;
     if (exchange === null) return;
     if (status === 404) this.#recover(sessionId);
-    this.fail(exchange, 'GW_UPSTREAM_TRUNCATED', true);
+    this.fail(exchange, stream.failure ?? 'GW_UPSTREAM_TRUNCATED', true);
   }
 
   completed(connection: HttpConnection, status: number, json: boolean, body: Buffer | null): void {

@@ -1,14 +1,15 @@
 import type { Decoder } from '../../native/layout.js';
 import { Method, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
 import { Era } from '../protocol/revisions.js';
-import { SseParser } from '../protocol/sse-parser.js';
-import type { Bytes, Milliseconds } from '../units.js';
+import { type SseListener, SseParser } from '../protocol/sse-parser.js';
+import type { Milliseconds } from '../units.js';
 import { BackOff } from './back-off.js';
 import { ControlError, controlMessage, UPSTREAM_DEPTH } from './control.js';
 import type { Handshake } from './handshake.js';
 import type { HttpControl, StreamReader } from './http-control.js';
 import { HttpHeads, streamHeaders } from './http-heads.js';
 import { retryPause } from './http-resume.js';
+import type { ConnectionTarget } from './http-target.js';
 import { listenParams, NOTHING, namesNothing, readAcknowledged } from './listen-filter.js';
 import { pause } from './pause.js';
 import type { ListenFilter } from './types.js';
@@ -32,7 +33,7 @@ export interface EventsContext {
   readonly control: HttpControl;
   readonly configured: Readonly<Record<string, string>>;
   readonly decoder: Decoder;
-  readonly limits: { readonly maxResponseBytes: Bytes };
+  readonly target: ConnectionTarget;
   /** Longest wait for the acknowledgement of a listen. */
   readonly ackMs: Milliseconds;
 }
@@ -225,25 +226,34 @@ class EventReader implements StreamReader {
   retryMs: Milliseconds = -1;
   readonly #parser: SseParser;
 
-  constructor({ decoder, limits }: EventsContext, listener: EventsListener) {
+  #crowdedOut = false;
+
+  constructor({ decoder, target }: EventsContext, listener: EventsListener) {
     const spans = new Int32Array(SPAN_COUNT);
-    this.#parser = new SseParser(limits.maxResponseBytes, {
+    const events: SseListener = {
       event: (data, length, type) => {
         if (length === 0 || (type !== '' && type !== 'message')) return;
         if (decoder.scan(data, length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
         if (spans[Span.method] === Method.acknowledged) this.onAcknowledged?.(readAcknowledged(data, length).filter);
         else listener.message(data, length, spans);
       },
-    });
+    };
+    const evicted = (): void => {
+      this.#crowdedOut = true;
+      this.#parser.letGo();
+    };
+    const { maxWholeBytes: maxEventBytes, budget } = target;
+    this.#parser = new SseParser(events, { maxEventBytes, budget, evicted });
   }
 
   opened(): void {
+    this.#crowdedOut = false;
     this.#parser.reset();
     this.onOpen?.();
   }
 
   take(chunk: Buffer): boolean {
-    const fits = this.#parser.feed(chunk);
+    const fits = !this.#crowdedOut && this.#parser.feed(chunk);
     if (this.#parser.lastEventId !== '') this.lastEventId = this.#parser.lastEventId;
     if (this.#parser.retryMs >= 0) this.retryMs = this.#parser.retryMs;
     return fits;
@@ -251,6 +261,10 @@ class EventReader implements StreamReader {
 
   ready(): null {
     return null;
+  }
+
+  ended(): void {
+    this.#parser.letGo();
   }
 
   reset(): void {

@@ -2,11 +2,13 @@
  * A call whose stream broke off, on its way on: a GET with `Last-Event-ID` brings what the server sent after the last event
  * that arrived (MCP 2025-03-26, resumability and redelivery; 2025-11-25, polling: the server closes the stream itself).
  */
-import { SseParser } from '../protocol/sse-parser.js';
+import type { ErrorCode } from '../errors.js';
+import type { SseParser } from '../protocol/sse-parser.js';
 import type { Exchange } from '../request/exchange.js';
-import type { Bytes, Count, Milliseconds } from '../units.js';
-import { CallEvents, type CallStream, type CallStreamListener } from './http-call-stream.js';
+import type { Count, Milliseconds } from '../units.js';
+import { CallEvents, type CallStream, type CallStreamListener, callParser } from './http-call-stream.js';
 import type { HttpControl, StreamReader } from './http-control.js';
+import type { ConnectionTarget } from './http-target.js';
 import { pause } from './pause.js';
 
 /** Time before a stream is resumed where the server says nothing about it. */
@@ -48,6 +50,8 @@ export class ResumedStream implements CallStream, StreamReader {
   readonly upstreamId: number;
   /** The session the call was made in. */
   readonly sessionId: string;
+  /** Why the call cannot be answered here, if not because the stream was lost: asking again would bring the same. */
+  failure: ErrorCode | null = null;
 
   readonly #listener: ResumeListener;
   readonly #events: CallEvents;
@@ -60,7 +64,7 @@ export class ResumedStream implements CallStream, StreamReader {
 
   constructor(
     call: { exchange: Exchange; sessionId: string; at: ResumePoint },
-    limits: { maxResponseBytes: Bytes; maxHeldBytes: Bytes },
+    target: ConnectionTarget,
     listener: ResumeListener,
   ) {
     this.exchange = call.exchange;
@@ -70,10 +74,13 @@ export class ResumedStream implements CallStream, StreamReader {
     this.#retryMs = call.at.retryMs;
     this.#listener = listener;
     this.#events = new CallEvents(this, listener);
-    this.#parser = new SseParser(limits.maxResponseBytes, this.#events, {
-      listener: this.#events,
-      heldBytes: limits.maxHeldBytes,
-    });
+    const evicted = (): void => {
+      this.failure = 'GW_BUFFERS_FULL';
+      this.#parser.letGo();
+      this.resume();
+      this.#stop.abort();
+    };
+    this.#parser = callParser(this.#events, target, evicted);
   }
 
   /**
@@ -93,6 +100,7 @@ export class ResumedStream implements CallStream, StreamReader {
       status = await this.#attempt(control, headers(from));
       // An answer that had begun to be passed on cannot begin again.
       this.#events.broken();
+      if (this.failure !== null) break;
       if (status >= 400 && status < 500 && status !== 408 && status !== 429) break;
       if (!this.#opened) failures += 1;
       else failures = 0;
@@ -107,9 +115,14 @@ export class ResumedStream implements CallStream, StreamReader {
 
   take(chunk: Buffer): boolean {
     const fits = this.#parser.feed(chunk);
+    if (!fits) this.failure ??= 'GW_RESPONSE_TOO_LARGE';
     if (this.#parser.lastEventId !== '') this.#lastEventId = this.#parser.lastEventId;
     if (this.#parser.retryMs >= 0) this.#retryMs = this.#parser.retryMs;
     return fits;
+  }
+
+  ended(): void {
+    this.#parser.letGo();
   }
 
   ready(): Promise<void> | null {

@@ -2,8 +2,9 @@
 import { Client, Pool } from 'undici';
 import type { ErrorCode } from '../errors.js';
 import { Revision } from '../protocol/revisions.js';
-import { SseParser } from '../protocol/sse-parser.js';
+import { type SseListener, SseParser } from '../protocol/sse-parser.js';
 import type { Exchange } from '../request/exchange.js';
+import type { BufferBudget } from '../shared/buffer-budget.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
 import type { Channel, ChannelListener } from './channel.js';
 import { ControlError } from './control.js';
@@ -21,6 +22,8 @@ export interface SseTarget {
   readonly postTimeoutMs: Milliseconds;
   /** Largest event. */
   readonly maxEventBytes: Bytes;
+  /** Counts what is held of an event. */
+  readonly budget: BufferBudget;
   /** Most bytes of messages that wait for their POST or its answer. */
   readonly maxQueuedBytes: Bytes;
   /** POSTs at once. */
@@ -106,19 +109,30 @@ export class SseChannel implements Channel {
   }
 
   async #read(body: AsyncIterable<unknown>): Promise<void> {
-    const parser = new SseParser(this.#target.maxEventBytes, {
+    const events: SseListener = {
       event: (data, length, type) => {
         if (this.#reason !== '') return;
         if (type === 'endpoint') this.#endpoint(data, length);
         else if ((type === '' || type === 'message') && length > 0) this.#listener.message(data, length);
       },
-    });
-    for await (const chunk of body) {
-      if (this.#reason !== '') return;
-      if (parser.feed(chunk as Buffer)) continue;
-      if (this.#reason === '') this.#listener.tooLong();
-      this.#end('sent an event over limits.maxLineBytes');
-      return;
+    };
+    const { maxEventBytes, budget } = this.#target;
+    const evicted = (): void => {
+      parser.letGo();
+      if (this.#reason === '') this.#listener.crowdedOut();
+      this.#end('sent an event that there was no room for');
+    };
+    const parser = new SseParser(events, { maxEventBytes, budget, evicted });
+    try {
+      for await (const chunk of body) {
+        if (this.#reason !== '') return;
+        if (parser.feed(chunk as Buffer)) continue;
+        if (this.#reason === '') this.#listener.tooLong();
+        this.#end('sent an event over limits.maxLineBytes');
+        return;
+      }
+    } finally {
+      parser.letGo();
     }
   }
 

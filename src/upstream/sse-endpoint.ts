@@ -68,6 +68,7 @@ export class SseEndpoint extends ChannelEndpoint {
       connectTimeoutMs,
       postTimeoutMs: Math.max(connectTimeoutMs, requestTimeoutMs || LONGEST_POST_MS),
       maxEventBytes: context.limits.maxLineBytes,
+      budget: context.table.budget,
       maxQueuedBytes: context.limits.maxPipeBytes,
       maxPosts: maxConnections,
     };

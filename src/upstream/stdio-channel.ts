@@ -27,9 +27,10 @@ export class StdioChannel implements Channel {
     errorLine: (line: string) => void,
   ) {
     const { command, args, env, cwd } = config;
-    const splitter = new LineSplitter(context.limits.maxLineBytes, {
+    const splitter = new LineSplitter(context.limits.maxLineBytes, context.table.budget, {
       line: (bytes) => listener.message(bytes, bytes.length),
       lineTooLong: () => listener.tooLong(),
+      crowdedOut: () => listener.crowdedOut(),
     });
     const errors = new ErrorLines(errorLine);
     this.#process = new StdioProcess(

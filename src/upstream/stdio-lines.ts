@@ -1,9 +1,14 @@
+import type { BufferBudget } from '../shared/buffer-budget.js';
+import { HeldBytes } from '../shared/held-bytes.js';
+
 /** Receives the lines of a stream. */
 export interface LineListener {
   /** One line without its line end; `bytes` is valid only during the call. Empty lines are left out. */
   line(bytes: Buffer): void;
   /** A line passed the limit; nothing more is delivered. */
   lineTooLong(): void;
+  /** There was no room for a line; nothing more is delivered. */
+  crowdedOut(): void;
 }
 
 const LF = 0x0a;
@@ -16,62 +21,53 @@ const CR = 0x0d;
 export class LineSplitter {
   readonly #listener: LineListener;
   readonly #maxLineBytes: number;
-  #parts: Buffer[] = [];
-  #kept = 0;
+  readonly #rest: HeldBytes;
   #ended = false;
 
   /** @param maxLineBytes longest line, line end excluded */
-  constructor(maxLineBytes: number, listener: LineListener) {
+  constructor(maxLineBytes: number, budget: BufferBudget, listener: LineListener) {
     this.#maxLineBytes = maxLineBytes;
     this.#listener = listener;
+    this.#rest = new HeldBytes(budget, () => {
+      this.end();
+      listener.crowdedOut();
+    });
   }
 
   /** Bytes of the unfinished line. */
   get buffered(): number {
-    return this.#kept;
+    return this.#rest.length;
   }
 
   /** Stops delivery, also in the middle of a chunk. */
   end(): void {
     this.#ended = true;
-    this.#parts = [];
-    this.#kept = 0;
+    this.#rest.clear();
   }
 
   feed(chunk: Buffer): void {
+    const rest = this.#rest;
     let start = 0;
     while (!this.#ended) {
       const end = chunk.indexOf(LF, start);
       if (end < 0) {
-        this.#keep(chunk, start);
+        if (!rest.append(chunk, this.#maxLineBytes, start)) this.#overflow();
         return;
       }
-      if (this.#kept + end - start > this.#maxLineBytes) {
+      if (rest.length + end - start > this.#maxLineBytes) {
         this.#overflow();
         return;
       }
-      if (this.#kept > 0) {
-        this.#parts.push(chunk.subarray(start, end));
-        const whole = Buffer.concat(this.#parts, this.#kept + end - start);
-        this.#parts = [];
-        this.#kept = 0;
-        this.#deliver(whole, 0, whole.length);
+      if (rest.length > 0) {
+        rest.append(chunk, this.#maxLineBytes, start, end);
+        const { bytes, length } = rest;
+        rest.clear();
+        this.#deliver(bytes, 0, length);
       } else {
         this.#deliver(chunk, start, end);
       }
       start = end + 1;
     }
-  }
-
-  #keep(chunk: Buffer, start: number): void {
-    const rest = chunk.length - start;
-    if (rest === 0) return;
-    if (this.#kept + rest > this.#maxLineBytes) {
-      this.#overflow();
-      return;
-    }
-    this.#parts.push(start === 0 ? chunk : chunk.subarray(start));
-    this.#kept += rest;
   }
 
   #deliver(bytes: Buffer, start: number, end: number): void {

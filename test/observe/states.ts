@@ -54,6 +54,7 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
       problemCounts: { collision: 1 },
     }),
     notReady: () => [],
+    buffers: () => ({ bytes: 7, peakBytes: 9, maxBytes: 100, refused: 2 }),
     serverRequests: () => ({ open: 1, answered: 2, refused: 3, unattributable: 4, expired: 5, late: 6 }),
     logDropped: () => 6,
     ...change,

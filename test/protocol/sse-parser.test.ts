@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createParser } from 'eventsource-parser';
 import fc from 'fast-check';
-import { SseParser } from '../../src/protocol/sse-parser.js';
+import { type SseListener, SseParser, type SseParserOptions } from '../../src/protocol/sse-parser.js';
+import { BufferBudget } from '../../src/shared/buffer-budget.js';
 
 interface Seen {
   events: { type: string; data: string }[];
@@ -11,13 +12,19 @@ interface Seen {
   fits: boolean;
 }
 
+function parserOf(listener: SseListener, maxEventBytes: number, parts?: SseParserOptions['parts']): SseParser {
+  const options = { maxEventBytes, budget: new BufferBudget(), evicted: () => assert.fail() };
+  return new SseParser(listener, parts === undefined ? options : { ...options, parts });
+}
+
 function parse(chunks: readonly Uint8Array[], maxEventBytes = 1_000_000): Seen {
   const events: Seen['events'] = [];
-  const parser = new SseParser(maxEventBytes, {
+  const listener: SseListener = {
     event: (data, length, type) => {
       events.push({ type, data: Buffer.from(data.subarray(0, length)).toString('utf8') });
     },
-  });
+  };
+  const parser = parserOf(listener, maxEventBytes);
   let fits = true;
   for (const chunk of chunks) {
     // The parser may not rely on a chunk after the call.
@@ -110,11 +117,53 @@ test('a line or an event over the limit is refused, whole or in pieces', () => {
   assert.equal(parse([text('data: 1234567890\n\n'.repeat(20))], 100).fits, true);
 });
 
+test('only data may be long: comments, names and unknown fields are bounded, and nothing of them is kept', () => {
+  for (const opening of [': ', 'event: ', 'id: ', 'retry: ', 'x: ', 'x', 'dat', 'data\u0001']) {
+    const long = text(`${opening}${'x'.repeat(70_000)}`);
+    assert.equal(parse([long]).fits, false, opening);
+    assert.equal(parse([long, text('\n\n')]).fits, false, opening);
+    assert.equal(parse([Buffer.concat([long, text('\n\n')])]).fits, false, opening);
+    assert.equal(parse(cut(long, [1, 3, 5, 6, 7, 30_000, 60_000])).fits, false, opening);
+  }
+  const data = text(`data: ${'x'.repeat(70_000)}\n\n`);
+  for (const places of [[], [4], [5], [6], [7], [5, 6, 7, 40_000]]) {
+    assert.equal(parse(cut(data, places)).events[0]!.data.length, 70_000);
+  }
+});
+
+test('property: what a stream holds is given back with its event, its reset and its end', () => {
+  fc.assert(
+    fc.property(
+      stream,
+      fc.array(fc.nat(600), { maxLength: 12 }),
+      fc.integer({ min: 1, max: 40 }),
+      (source, places, size) => {
+        const budget = new BufferBudget();
+        const parser = new SseParser(
+          { event: () => {} },
+          { maxEventBytes: size, budget, evicted: () => assert.fail() },
+        );
+        let fits = true;
+        for (const chunk of cut(text(source), places)) fits &&= parser.feed(chunk);
+        // Both lines may be too much for it.
+        if (fits && parser.feed(text('\n\n'))) {
+          assert.equal(budget.counts.bytes, 0);
+          parser.feed(text('data: half of it'));
+        }
+        parser.letGo();
+        assert.equal(budget.counts.bytes, 0);
+      },
+    ),
+    { numRuns: 1_000 },
+  );
+});
+
 test('reset forgets the stream before', () => {
   const events: string[] = [];
-  const parser = new SseParser(1_000, {
+  const listener: SseListener = {
     event: (data, length) => events.push(Buffer.from(data.subarray(0, length)).toString()),
-  });
+  };
+  const parser = parserOf(listener, 1_000);
   parser.feed(text('id: 1\ndata: lost'));
   parser.reset();
   assert.equal(parser.lastEventId, '');
@@ -169,7 +218,7 @@ test('property: cutting changes nothing, whatever the bytes', () => {
 });
 
 test('the id counts once its event is complete, also without data', () => {
-  const parser = new SseParser(1_000, { event: () => {} });
+  const parser = parserOf({ event: () => {} }, 1_000);
   parser.feed(text('id: 1\n\nid: 2\ndata: half'));
   assert.equal(parser.lastEventId, '1');
   parser.feed(text('\n\n'));
@@ -204,7 +253,7 @@ function parseParts(chunks: readonly Uint8Array[], heldBytes: number, takes: (ty
       events.push({ type: complete ? type : 'broken', data: Buffer.concat(data).toString('utf8') });
     },
   };
-  const parser = new SseParser(1_000_000, listener, { listener, heldBytes });
+  const parser = parserOf(listener, 1_000_000, { listener, heldBytes, maxBytes: 1_000_000 });
   for (const chunk of chunks) {
     const own = Uint8Array.from(chunk);
     assert.equal(parser.feed(own), true);
@@ -229,7 +278,7 @@ test('a large event that comes in pieces is had in parts, and bounded as a whole
   const late = parseParts(cut(text(`data: ${data}\nevent: other\n\n`), [60]), 16, () => true);
   assert.deepEqual(late.events, [{ type: 'broken', data }]);
   const taken = { event: () => {}, largeStart: () => true, largePart: () => {}, largeEnd: () => {} };
-  const parser = new SseParser(1_000, taken, { listener: taken, heldBytes: 16 });
+  const parser = parserOf(taken, 100, { listener: taken, heldBytes: 16, maxBytes: 1_000 });
   let fits = true;
   for (let round = 0; round < 100 && fits; round += 1) fits = parser.feed(text(round === 0 ? `data: ${data}` : data));
   assert.equal(fits, false);

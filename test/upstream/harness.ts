@@ -30,6 +30,7 @@ export const LIMITS: LimitsSnapshot = {
   maxPipeBytes: 16_777_216,
   maxClientBufferBytes: 1_048_576,
   slowClientMs: 30_000,
+  smallFrameRate: 0,
   maxConnections: 1_000,
   maxSessions: 1_000,
   maxStreams: 1_000,
@@ -48,6 +49,7 @@ export const LIMITS: LimitsSnapshot = {
   maxParkedPerPrincipal: 50,
   parkMs: 10_000,
   maxHeldBytes: 1_048_576,
+  maxBufferedBytes: 0,
   keepAliveMs: 15_000,
   maxSubscriptions: 100,
 };

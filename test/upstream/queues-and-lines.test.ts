@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Exchange } from '../../src/request/exchange.js';
+import { BufferBudget } from '../../src/shared/buffer-budget.js';
 import { CallQueue, recycle } from '../../src/upstream/call-queue.js';
 import { escaped, LogLimit } from '../../src/upstream/log-limit.js';
 import { LineSplitter } from '../../src/upstream/stdio-lines.js';
@@ -52,11 +53,12 @@ function split(
 ): { lines: string[]; overflow: number; buffered: number } {
   const lines: string[] = [];
   let overflow = 0;
-  const splitter = new LineSplitter(maxLineBytes, {
+  const splitter = new LineSplitter(maxLineBytes, new BufferBudget(), {
     line: (bytes) => lines.push(bytes.toString('latin1')),
     lineTooLong: () => {
       overflow += 1;
     },
+    crowdedOut: () => assert.fail(),
   });
   for (const chunk of chunks) splitter.feed(chunk);
   return { lines, overflow, buffered: splitter.buffered };
@@ -91,12 +93,13 @@ test('a line over the limit ends the splitting, in one chunk or many', () => {
 
 test('a listener may end the splitting in the middle of a chunk', () => {
   const lines: string[] = [];
-  const splitter = new LineSplitter(100, {
+  const splitter = new LineSplitter(100, new BufferBudget(), {
     line: (bytes) => {
       lines.push(bytes.toString());
       splitter.end();
     },
     lineTooLong: () => {},
+    crowdedOut: () => {},
   });
   splitter.feed(Buffer.from('a\nb\nc'));
   splitter.feed(Buffer.from('d\n'));

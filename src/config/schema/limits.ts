@@ -15,15 +15,27 @@ export const limitsSchema = z.strictObject({
   maxDepth: limit(64, 'Nesting of arrays and objects in a JSON message.', 1_000, 8),
   maxBatch: limit(50, 'Messages in a JSON-RPC batch (clients of 2025-03-26 only).', 1_000),
   maxInFlight: limit(16_384, 'Requests in flight over all clients. More are answered 503.', 65_535),
-  maxResponseBytes: bytes(256 * MIB, 'Largest answer of an HTTP upstream.', { min: KIB }),
-  maxLineBytes: bytes(10 * MIB, 'Largest message of an upstream over stdio (one line), HTTP with SSE or WebSocket.', {
-    min: KIB,
-  }),
+  maxResponseBytes: bytes(256 * MIB, 'Largest answer of an HTTP upstream that is passed on in parts.', { min: KIB }),
+  maxLineBytes: bytes(
+    10 * MIB,
+    'Largest message of an upstream that is held as a whole: one line over stdio, one message over HTTP with SSE or WebSocket, and over Streamable HTTP one event or JSON body that cannot be passed on in parts.',
+    { min: KIB },
+  ),
+  maxBufferedBytes: bytes(
+    256 * MIB,
+    'Bytes held over all calls and streams: bodies on their way in, messages of calls under way, answers that are not complete, and what waits for clients and upstreams that are slow. When it is reached, those that hold the most are ended and requests over 16 KiB are answered 503.',
+    { zero: 'no bound' },
+  ),
   maxPipeBytes: bytes(16 * MIB, 'Bytes queued towards one upstream over stdio, HTTP with SSE or WebSocket.', {
     min: KIB,
   }),
   maxClientBufferBytes: bytes(MIB, 'Bytes queued towards one client before its upstream is paused.', { min: KIB }),
   slowClientMs: milliseconds(30_000, 'A client that takes no byte for so long is dropped.'),
+  smallFrameRate: whole(
+    1_000,
+    'Frames of less than 64 bytes that one WebSocket may send a second; ten seconds of them may come at once. More close it with code 1008.',
+    { max: 1_000_000, zero: 'no bound' },
+  ),
   maxConnections: limit(10_000, 'Client connections open at once.', 1_000_000),
   maxSessions: limit(100_000, 'Sessions whose state is kept at once; the least recently used ends first.', 10_000_000),
   maxStreams: limit(

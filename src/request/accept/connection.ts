@@ -4,8 +4,9 @@
  */
 import { Method, Span } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
+import type { Holder } from '../../shared/buffer-budget.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
-import { Accepts, type ClientLink, type Exchange, Phase, Verb } from '../exchange.js';
+import { Accepts, type ClientLink, type Exchange, Framing, Phase, Verb } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
 import { ConnectionReply } from './connection-reply.js';
 import type { FrontHandler } from './handler.js';
@@ -34,8 +35,12 @@ export interface ConnectionWire {
   buffered(): Bytes;
   /** Its address as text; empty when it has none. */
   remoteAddress(): string;
-  /** Ends the connection; `ClientConnection.closed` is called before or after the call returns. */
-  close(code: number): void;
+  /**
+   * Ends the connection; `ClientConnection.closed` is called before or after the call returns.
+   *
+   * @param reason one sentence for the client, where its transport has room for one (up to 123 bytes)
+   */
+  close(code: number, reason?: string): void;
   /** Stops and goes on reading; transports that cannot are held to a bound instead. */
   pause?(): void;
   resume?(): void;
@@ -64,7 +69,7 @@ export interface ConnectionOptions {
 const RETRY_MS = 5;
 
 /** See the file comment. */
-export class ClientConnection implements ClientLink {
+export class ClientConnection implements ClientLink, Holder {
   /** Who opened the connection, where messages could come from somebody else (HTTP with SSE); null = nobody else can. */
   subject: Int32Array | null = null;
   /** The session that `initialize` made; empty before. */
@@ -72,6 +77,9 @@ export class ClientConnection implements ClientLink {
   isClosed = false;
   /** A stage waits for the client. */
   hasBlocked = false;
+  /** Messages that wait and bytes that the client has not taken, as the budget counts them. */
+  held = 0;
+  leaving = false;
 
   readonly wire: ConnectionWire;
   readonly limits: ConnectionLimits;
@@ -195,13 +203,15 @@ export class ClientConnection implements ClientLink {
     wire.send(bytes, start, end, framed);
     const buffered = wire.buffered();
     if (buffered > limits.maxClientBufferBytes + limits.maxResponseBytes) wire.close(CloseCode.busy);
-    return buffered <= limits.maxClientBufferBytes;
+    this.#count(buffered);
+    return buffered <= limits.maxClientBufferBytes && !this.#table.budget.isTight(buffered);
   }
 
   /** The client has taken everything. */
   drained(): void {
     if (this.isClosed) return;
     this.#progressAt = performance.now();
+    this.#count(0);
     if (this.hasBlocked) {
       this.hasBlocked = false;
       for (const reply of [...this.#open]) {
@@ -217,6 +227,7 @@ export class ClientConnection implements ClientLink {
   /** Whether the client has taken nothing of what waits for it for so long; to be asked again and again. */
   stuck(now: Milliseconds, slowClientMs: Milliseconds): boolean {
     const buffered = this.wire.buffered();
+    this.#count(buffered);
     if (buffered === 0 || buffered < this.#lastBuffered || this.#lastBuffered === 0) this.#progressAt = now;
     this.#lastBuffered = buffered;
     return buffered > 0 && now - this.#progressAt > slowClientMs;
@@ -233,6 +244,7 @@ export class ClientConnection implements ClientLink {
     this.isClosed = true;
     this.#held = [];
     this.#heldBytes = 0;
+    this.#table.budget.set(this, 0);
     if (this.#timer !== null) this.#clear();
     for (const reply of [...this.#open]) {
       const exchange = reply.lost();
@@ -240,6 +252,18 @@ export class ClientConnection implements ClientLink {
     }
     this.#open.clear();
     if (this.sessionId !== '') this.#handler.ended(this.sessionId);
+  }
+
+  /** What waits for the client and from it has to make room: the connection is cut. */
+  evicted(): void {
+    this.wire.close(CloseCode.busy);
+  }
+
+  /** The queue of an event stream is counted by the HTTP call below. */
+  #count(buffered: Bytes): void {
+    if (this.isClosed) return;
+    const queued = this.wire.framing === Framing.sse ? 0 : buffered;
+    this.#table.budget.set(this, queued + this.#heldBytes);
   }
 
   /** More has to wait for something whose end will be told: an answer, or a client that reads. */
@@ -270,6 +294,7 @@ export class ClientConnection implements ClientLink {
       return;
     }
     this.#held.push(Buffer.from(bytes.subarray(0, length)));
+    this.#count(wire.buffered());
     wire.pause?.();
     this.#retry();
   }
@@ -309,6 +334,7 @@ export class ClientConnection implements ClientLink {
     }
     if (this.isClosed) return;
     this.#held = [...held.slice(taken), ...this.#held];
+    this.#count(this.wire.buffered());
     if (this.#held.length === 0) this.wire.resume?.();
     else this.#retry();
   };

@@ -30,6 +30,8 @@ export interface FrontHandler {
   refuse(exchange: Exchange, code: ErrorCode): void;
   /** A connection that carries many messages is gone, and with it the session that it opened (as by a DELETE). */
   ended(sessionId: string): void;
+  /** A WebSocket was closed because it sent too many small frames (`limits.smallFrameRate`). @param address of the client */
+  tooManyFrames(address: string): void;
   /** The queue towards the client of a streamed answer is empty again. */
   drained(exchange: Exchange): void;
   /** The client is gone before the answer was complete. `exchange.reply` is already without effect. */

@@ -1,5 +1,6 @@
+import { BufferBudget } from '../../shared/buffer-budget.js';
+import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Bytes } from '../../units.js';
-import { BodyBuffer } from './body.js';
 
 /** What {@link MessageLines} finds. */
 export interface MessageLinesEvents {
@@ -7,6 +8,8 @@ export interface MessageLinesEvents {
   line(bytes: Uint8Array, start: number, end: number): void;
   /** A line passed the limit and is left out; called once for each. */
   tooLong(): void;
+  /** The same for a line that there was no room for. */
+  crowdedOut(): void;
 }
 
 const LF = 0x0a;
@@ -18,12 +21,17 @@ const LF = 0x0a;
 export class MessageLines {
   readonly #events: MessageLinesEvents;
   readonly #maxLineBytes: Bytes;
-  readonly #rest = new BodyBuffer();
+  readonly #rest: HeldBytes;
   #skipping = false;
 
-  constructor(maxLineBytes: Bytes, events: MessageLinesEvents) {
+  constructor(maxLineBytes: Bytes, events: MessageLinesEvents, budget: BufferBudget = new BufferBudget()) {
     this.#maxLineBytes = maxLineBytes;
     this.#events = events;
+    this.#rest = new HeldBytes(budget, () => {
+      this.#rest.clear();
+      this.#skipping = true;
+      events.crowdedOut();
+    });
   }
 
   feed(chunk: Uint8Array): void {
@@ -42,6 +50,11 @@ export class MessageLines {
     this.#piece(NOTHING, 0, 0, true);
   }
 
+  /** Drops an unfinished line. */
+  close(): void {
+    this.#rest.clear();
+  }
+
   #piece(chunk: Uint8Array, start: number, end: number, isLast: boolean): void {
     const rest = this.#rest;
     if (this.#skipping) {
@@ -51,7 +64,7 @@ export class MessageLines {
       this.#skipping = !isLast;
       this.#events.tooLong();
     } else if (!isLast || rest.length > 0) {
-      rest.append(chunk.subarray(start, end), this.#maxLineBytes);
+      rest.append(chunk, this.#maxLineBytes, start, end);
       if (isLast) this.#whole();
     } else if (!isBlank(chunk, start, end)) {
       this.#events.line(chunk, start, end);

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { BufferBudget, Holder } from '../../shared/buffer-budget.js';
+import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Exchange } from '../exchange.js';
-import { BodyBuffer } from './body.js';
 import type { CallListener, HttpCall } from './doors.js';
 import { RequestHead } from './head.js';
 import type { Target } from './paths.js';
@@ -14,15 +15,21 @@ export interface NodeCallOwner {
   readonly draining: boolean;
   readonly maxClientBufferBytes: number;
   readonly maxResponseBytes: number;
+  readonly budget: BufferBudget;
+  /** There is no room for the body that is coming. */
+  crowdedOut(call: NodeCall): void;
   gone(call: NodeCall): void;
   drained(call: NodeCall): void;
   over(call: NodeCall): void;
 }
 
 /** One request on node:http and the Reply of its exchange. */
-export class NodeCall implements HttpCall {
+export class NodeCall implements HttpCall, Holder {
   readonly head = new RequestHead();
-  readonly body = new BodyBuffer();
+  readonly body: HeldBytes;
+  /** Bytes of the answer that the client has not taken, as the budget counts them. */
+  held = 0;
+  leaving = false;
   readonly startedAt = performance.now();
   exchange: Exchange | null = null;
   listener: CallListener | null = null;
@@ -41,12 +48,14 @@ export class NodeCall implements HttpCall {
   readonly #response: ServerResponse;
   #streaming = false;
   #finished = false;
+  #isClosed = false;
   #pending = 0;
   /** A stage was told to wait for the client. */
   #isWaited = false;
 
   constructor(owner: NodeCallOwner, request: IncomingMessage, response: ServerResponse) {
     this.#owner = owner;
+    this.body = new HeldBytes(owner.budget, () => owner.crowdedOut(this));
     this.#request = request;
     this.#response = response;
     response.on('close', () => this.#close());
@@ -87,6 +96,7 @@ export class NodeCall implements HttpCall {
     this.#response.write(Buffer.from(bytes.subarray(start, end)), () => {
       this.#pending -= size;
       this.progressAt = performance.now();
+      this.#count();
       // The stream may have had room all the time; whoever waits does so for ours.
       if (this.#isWaited && this.#response.writableLength === 0) this.#drain();
     });
@@ -95,7 +105,8 @@ export class NodeCall implements HttpCall {
       this.#request.socket.destroy();
       return false;
     }
-    this.#isWaited = this.buffered() > this.#owner.maxClientBufferBytes;
+    const buffered = this.buffered();
+    this.#isWaited = buffered > this.#owner.maxClientBufferBytes || this.#owner.budget.isTight(buffered);
     return !this.#isWaited;
   }
 
@@ -137,7 +148,20 @@ export class NodeCall implements HttpCall {
     this.#finished = true;
     this.blocked = false;
     this.#response.detachSocket(this.socket);
+    this.letGo();
     this.#owner.over(this);
+  }
+
+  /** What waits for this client has to make room: its connection is cut. */
+  evicted(): void {
+    this.cut();
+  }
+
+  /** Gives back what it holds, for good. */
+  letGo(): void {
+    this.#isClosed = true;
+    this.body.clear();
+    this.#owner.budget.set(this, 0);
   }
 
   /** Cuts the connection of a client that does not take or send what it should. */
@@ -157,12 +181,19 @@ export class NodeCall implements HttpCall {
   }
 
   #observe(): void {
+    this.#count();
     if (this.#response.writableLength <= PIECE_BYTES || this.blocked) return;
     this.blocked = true;
     this.progressAt = performance.now();
   }
 
+  #count(): void {
+    // Callbacks of writes come after the end of the connection, too.
+    if (!this.#isClosed) this.#owner.budget.set(this, this.#response.writableLength);
+  }
+
   #drain(): void {
+    this.#count();
     this.blocked = false;
     this.#isWaited = false;
     if ((this.exchange !== null || this.listener !== null) && this.#streaming) this.#owner.drained(this);
@@ -171,6 +202,7 @@ export class NodeCall implements HttpCall {
   #close(): void {
     this.#finished = true;
     this.blocked = false;
+    this.letGo();
     this.#owner.over(this);
     this.#owner.gone(this);
   }

@@ -7,11 +7,12 @@ import { Framing } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
 import { OVERLOADED, OVERLOADED_HEAD } from './answers.js';
 import { ClientConnection, CloseCode, type ConnectionWire } from './connection.js';
+import { FrameRate } from './frame-rate.js';
 import type { FrontHandler } from './handler.js';
 import type { NodeCall } from './node-call.js';
 import { withoutUpgrade } from './node-upgrade.js';
 import type { AcceptRules } from './rules.js';
-import { askToOpen, handshakeCode, offersMcp, SUB_PROTOCOL } from './websocket.js';
+import { askToOpen, handshakeCode, offersMcp, SUB_PROTOCOL, TOO_MANY_FRAMES } from './websocket.js';
 
 export interface NodeWebSocketsOptions {
   readonly server: Server;
@@ -23,6 +24,9 @@ export interface NodeWebSocketsOptions {
   refuse(call: NodeCall, code: ErrorCode): void;
 }
 
+/** Fragments of one message, and reads that a frame may come in: what each costs beside its bytes must stay little. */
+const PIECES = { maxFragments: 4_096, maxBufferedChunks: 16_384 } as const;
+
 /** One WebSocket. */
 class NodeWire implements ConnectionWire {
   readonly framing = Framing.message;
@@ -30,15 +34,26 @@ class NodeWire implements ConnectionWire {
   /** It has answered the last ping, or sent something since. */
   isAlive = true;
   lastHeard = performance.now();
+  readonly frames: FrameRate;
   readonly socket: WebSocket;
+  readonly #stream: Duplex;
   readonly #address: string;
+  #isCorked = false;
 
-  constructor(socket: WebSocket, address: string) {
+  constructor(socket: WebSocket, stream: Duplex, address: string, smallFrameRate: Count) {
+    this.frames = new FrameRate(smallFrameRate);
     this.socket = socket;
+    this.#stream = stream;
     this.#address = address;
   }
 
   send(bytes: Uint8Array, start: number, end: number): void {
+    // What is sent in one turn goes out together: a client that sends many small messages is answered with one write.
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.#stream.cork();
+      process.nextTick(this.#uncork);
+    }
     this.socket.send(Buffer.from(bytes.subarray(start, end)), { binary: false }, this.#sent);
   }
 
@@ -50,9 +65,9 @@ class NodeWire implements ConnectionWire {
     return this.#address;
   }
 
-  close(code: number): void {
+  close(code: number, reason = ''): void {
     if (code === CloseCode.busy) this.socket.terminate();
-    else this.socket.close(code);
+    else this.socket.close(code, reason);
     this.connection?.closed();
   }
 
@@ -63,6 +78,11 @@ class NodeWire implements ConnectionWire {
   resume(): void {
     if (this.socket.isPaused) this.socket.resume();
   }
+
+  readonly #uncork = (): void => {
+    this.#isCorked = false;
+    this.#stream.uncork();
+  };
 
   readonly #sent = (): void => {
     if (this.socket.bufferedAmount === 0) this.connection?.drained();
@@ -139,26 +159,27 @@ export class NodeWebSockets {
         noServer: true,
         clientTracking: false,
         maxPayload: rules().maxBodyBytes,
+        ...PIECES,
         perMessageDeflate: false,
         handleProtocols: () => (offersMcp(protocols) ? SUB_PROTOCOL : false),
       });
-      server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, token, remoteAddress));
+      server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, socket, token, remoteAddress));
     });
   }
 
-  #open(socket: WebSocket, token: string, remoteAddress: string): void {
+  #open(socket: WebSocket, stream: Duplex, token: string, remoteAddress: string): void {
     const { handler, table, rules } = this.#options;
-    const wire = new NodeWire(socket, remoteAddress);
+    const wire = new NodeWire(socket, stream, remoteAddress, rules().smallFrameRate);
     const connection = new ClientConnection({ wire, handler, table, limits: rules(), token });
     wire.connection = connection;
     this.#wires.add(wire);
     socket.on('message', (data: Buffer, isBinary: boolean) => {
-      heard(wire);
+      if (!this.#heard(wire, data)) return;
       if (isBinary) wire.close(CloseCode.notText);
       else connection.receive(data, data.byteLength);
     });
-    socket.on('pong', () => heard(wire));
-    socket.on('ping', () => heard(wire));
+    socket.on('pong', (data: Buffer) => this.#heard(wire, data));
+    socket.on('ping', (data: Buffer) => this.#heard(wire, data));
     // `close` follows.
     socket.on('error', ignore);
     socket.on('close', () => {
@@ -166,11 +187,17 @@ export class NodeWebSockets {
       connection.closed();
     });
   }
-}
 
-function heard(wire: NodeWire): void {
-  wire.isAlive = true;
-  wire.lastHeard = performance.now();
+  /** A frame came. @returns false when the connection is or was closed, for the rate of its frames too */
+  #heard(wire: NodeWire, data: Buffer): boolean {
+    if (wire.connection?.isClosed !== false) return false;
+    wire.isAlive = true;
+    wire.lastHeard = performance.now();
+    if (wire.frames.take(data.byteLength)) return true;
+    this.#options.handler.tooManyFrames(wire.remoteAddress());
+    wire.close(CloseCode.policy, TOO_MANY_FRAMES);
+    return false;
+  }
 }
 
 function isHandshake(request: IncomingMessage): boolean {

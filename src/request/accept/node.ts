@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Snapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
+import type { BufferBudget } from '../../shared/buffer-budget.js';
 import type { Milliseconds } from '../../units.js';
 import { Verb } from '../exchange.js';
 import { ALLOW_HEAD, EMPTY } from './answers.js';
@@ -27,6 +28,7 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
 
   readonly #server: Server;
   readonly #host: string;
+  readonly budget: BufferBudget;
   readonly #handler: FrontHandler;
   readonly #doors: Doors;
   readonly #webSockets: NodeWebSockets;
@@ -40,6 +42,7 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
 
   private constructor(options: FrontEndOptions) {
     this.#host = options.snapshot.host;
+    this.budget = options.table.budget;
     this.#handler = options.handler;
     this.#doors = new Doors(options.snapshot, options.table, options.handler);
     const { rules } = this.#doors;
@@ -148,6 +151,11 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
     else this.#handler.drained(call.exchange!);
   }
 
+  crowdedOut(call: NodeCall): void {
+    if (!call.bodyDone && !call.closing) this.#refuse(call, 'GW_BUFFERS_FULL');
+    call.body.clear();
+  }
+
   over(call: NodeCall): void {
     this.#calls.delete(call);
   }
@@ -237,6 +245,8 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
       if (call.closing) return;
       call.bodyDone = true;
       this.#doors.serve(call, call.body.bytes, call.body.length);
+      // Who needs the body longer has copied it.
+      call.body.clear();
     });
   }
 

@@ -12,6 +12,8 @@ export class AcceptRules {
   readonly maxClientBufferBytes: Bytes;
   readonly maxResponseBytes: Bytes;
   readonly slowClientMs: number;
+  /** Small frames of one WebSocket a second; 0 = no bound. */
+  readonly smallFrameRate: Count;
   /** Event streams open at once. */
   readonly maxStreams: Count;
   /** The name of the gateway. */
@@ -41,6 +43,7 @@ export class AcceptRules {
     this.maxClientBufferBytes = limits.maxClientBufferBytes;
     this.maxResponseBytes = limits.maxResponseBytes;
     this.slowClientMs = limits.slowClientMs;
+    this.smallFrameRate = limits.smallFrameRate;
     this.maxStreams = limits.maxStreams;
     this.name = snapshot.name;
     this.keepAliveMs = limits.keepAliveMs;

@@ -112,10 +112,15 @@ export function serveStdio(options: StdioDoorOptions): StdioDoor {
     () => connection.drained(),
   );
   const connection = new ClientConnection({ wire, handler, table, limits, token: options.token ?? '' });
-  const lines = new MessageLines(limits.maxBodyBytes, {
-    line: (bytes, start, end) => connection.receive(bytes.subarray(start, end), end - start),
-    tooLong: () => connection.refuse('GW_BODY_TOO_LARGE'),
-  });
+  const lines = new MessageLines(
+    limits.maxBodyBytes,
+    {
+      line: (bytes, start, end) => connection.receive(bytes.subarray(start, end), end - start),
+      tooLong: () => connection.refuse('GW_BODY_TOO_LARGE'),
+      crowdedOut: () => connection.refuse('GW_BUFFERS_FULL'),
+    },
+    table.budget,
+  );
   let endingSince = 0;
   let look: NodeJS.Timeout | null = null;
   const sweep = setInterval(() => {
@@ -143,6 +148,7 @@ export function serveStdio(options: StdioDoorOptions): StdioDoor {
     input.off('end', onEnd);
     input.off('close', onEnd);
     output.off('close', close);
+    lines.close();
     connection.closed();
     settle();
   };

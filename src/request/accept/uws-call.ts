@@ -1,5 +1,6 @@
+import type { BufferBudget, Holder } from '../../shared/buffer-budget.js';
+import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Exchange } from '../exchange.js';
-import { BodyBuffer } from './body.js';
 import type { CallListener, HttpCall } from './doors.js';
 import { RequestHead } from './head.js';
 import type { Target } from './paths.js';
@@ -8,7 +9,7 @@ import { statusLine } from './status-lines.js';
 import type { UwsResponse } from './uws-binding.js';
 
 /** Answers up to this size are given to the socket at once; what does not fit is queued below us. */
-const WHOLE_BYTES = 131_072;
+const WHOLE_BYTES = 16_384;
 /** Largest piece of a streamed answer given to the socket in one go, so that little is stuck below us. */
 const PIECE_BYTES = 65_536;
 
@@ -18,12 +19,15 @@ export interface UwsCallOwner {
   readonly draining: boolean;
   readonly maxClientBufferBytes: number;
   readonly maxResponseBytes: number;
+  readonly budget: BufferBudget;
   body(call: UwsCall, chunk: ArrayBuffer, last: boolean): void;
   /** The client is gone and `call.exchange`, if any, has to be told. */
   gone(call: UwsCall): void;
   drained(call: UwsCall): void;
   /** The client does not take what is written; watched until `call.blocked` is false. */
   watch(call: UwsCall): void;
+  /** There is no room for the body that is coming. */
+  crowdedOut(call: UwsCall): void;
   /** The call is over. */
   recycle(call: UwsCall): void;
 }
@@ -35,9 +39,12 @@ export interface UwsCallOwner {
  * uWS forgets `onAborted` and `onWritable` when a response ends but keeps `onData` until the body has arrived, so a
  * call that answers earlier is not used again (`bodyOpen`).
  */
-export class UwsCall implements HttpCall {
+export class UwsCall implements HttpCall, Holder {
   readonly head = new RequestHead();
-  readonly body = new BodyBuffer();
+  readonly body: HeldBytes;
+  /** Bytes of the answer that the client has not taken, as the budget counts them. */
+  held = 0;
+  leaving = false;
   exchange: Exchange | null = null;
   listener: CallListener | null = null;
   target: Target | null = null;
@@ -77,6 +84,7 @@ export class UwsCall implements HttpCall {
 
   constructor(owner: UwsCallOwner) {
     this.#owner = owner;
+    this.body = new HeldBytes(owner.budget, () => owner.crowdedOut(this));
   }
 
   readonly onData = (chunk: ArrayBuffer, last: boolean): void => {
@@ -116,7 +124,7 @@ export class UwsCall implements HttpCall {
     this.#status = status;
     this.#headList = head;
     this.#bytes = start === 0 && end === bytes.byteLength ? bytes : bytes.subarray(start, end);
-    if (end - start <= WHOLE_BYTES) {
+    if (end - start <= WHOLE_BYTES || this.closing || this.#owner.draining) {
       response.cork(this.#writeWhole);
       this.#over();
       return;
@@ -132,6 +140,7 @@ export class UwsCall implements HttpCall {
     this.#bytes = NO_BYTES;
     this.#attachWritable(response);
     this.#block();
+    this.#owner.budget.set(this, this.#rest.byteLength);
   }
 
   openStream(status: number, head: readonly string[]): void {
@@ -150,7 +159,10 @@ export class UwsCall implements HttpCall {
     } else {
       this.#writePieces(bytes, start, end);
     }
-    return this.buffered() <= this.#owner.maxClientBufferBytes;
+    const buffered = this.buffered();
+    const { budget, maxClientBufferBytes } = this.#owner;
+    budget.set(this, buffered);
+    return buffered <= maxClientBufferBytes && !budget.isTight(buffered);
   }
 
   endStream(): void {
@@ -171,6 +183,11 @@ export class UwsCall implements HttpCall {
     if (!this.blocked) return 0;
     if (this.#rest === null) return this.#queued + this.#stuck;
     return this.#restTotal - (this.response?.getWriteOffset() ?? this.#restTotal);
+  }
+
+  /** What waits for this client has to make room: its connection is cut. */
+  evicted(): void {
+    this.response?.close();
   }
 
   abort(): void {
@@ -198,10 +215,15 @@ export class UwsCall implements HttpCall {
     this.#owner.recycle(this);
   }
 
+  /** Gives back what it holds. */
+  letGo(): void {
+    this.body.clear();
+    this.#owner.budget.set(this, 0);
+  }
+
   /** Makes the call ready for another request. */
   reset(): void {
     this.head.reset();
-    this.body.clear();
     this.exchange = null;
     this.listener = null;
     this.target = null;
@@ -313,6 +335,7 @@ export class UwsCall implements HttpCall {
     this.response!.cork(this.#writeQueue);
     this.#queue.splice(0, this.#next);
     this.#next = 0;
+    this.#owner.budget.set(this, this.buffered());
     if (this.#stuck > 0) return;
     this.blocked = false;
     if (this.#ending) this.#finish();

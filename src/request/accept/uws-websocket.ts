@@ -4,12 +4,13 @@ import { Framing } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
 import { OVERLOADED, OVERLOADED_HEAD } from './answers.js';
 import { ClientConnection, CloseCode, type ConnectionWire } from './connection.js';
+import { FrameRate } from './frame-rate.js';
 import type { FrontHandler } from './handler.js';
 import { addressText } from './peer-address.js';
 import type { AcceptRules } from './rules.js';
 import type { UwsApp, UwsRequest, UwsResponse, UwsSocket } from './uws-binding.js';
 import type { UwsCall } from './uws-call.js';
-import { askToOpen, handshakeCode, offersMcp, SUB_PROTOCOL } from './websocket.js';
+import { askToOpen, handshakeCode, offersMcp, SUB_PROTOCOL, TOO_MANY_FRAMES } from './websocket.js';
 
 export interface UwsWebSocketsOptions {
   readonly app: UwsApp;
@@ -43,9 +44,11 @@ class UwsWire implements ConnectionWire {
   readonly token: string;
   socket: UwsSocket<UserData> | null = null;
   connection: ClientConnection | null = null;
+  readonly frames: FrameRate;
 
-  constructor(token: string) {
+  constructor(token: string, smallFrameRate: Count) {
     this.token = token;
+    this.frames = new FrameRate(smallFrameRate);
   }
 
   send(bytes: Uint8Array, start: number, end: number): void {
@@ -60,11 +63,11 @@ class UwsWire implements ConnectionWire {
     return this.socket === null ? '' : addressText(Buffer.from(this.socket.getRemoteAddress()));
   }
 
-  close(code: number): void {
+  close(code: number, reason = ''): void {
     const { socket } = this;
     this.socket = null;
     if (code === CloseCode.busy) socket?.close();
-    else socket?.end(code);
+    else socket?.end(code, reason);
     this.connection?.closed();
   }
 }
@@ -91,6 +94,8 @@ export class UwsWebSockets {
       upgrade: (response, request, context) => this.#upgrade(response, request, context),
       open: (socket) => this.#open(socket),
       message: (socket, message, isBinary) => this.#message(socket.getUserData().wire, message, isBinary),
+      ping: (socket, message) => void this.#counts(socket.getUserData().wire, message),
+      pong: (socket, message) => void this.#counts(socket.getUserData().wire, message),
       drain: (socket) => {
         if (socket.getBufferedAmount() === 0) socket.getUserData().wire.connection?.drained();
       },
@@ -139,7 +144,7 @@ export class UwsWebSockets {
       return;
     }
     askToOpen(call, exchange, rules(), handler, ({ token }) => {
-      const wire = new UwsWire(token);
+      const wire = new UwsWire(token, rules().smallFrameRate);
       const chosen = offersMcp(protocols) ? SUB_PROTOCOL : '';
       call.upgraded();
       this.#options.upgraded();
@@ -157,10 +162,19 @@ export class UwsWebSockets {
 
   #message(wire: UwsWire, message: ArrayBuffer, isBinary: boolean): void {
     const { connection } = wire;
-    if (connection === null) return;
+    if (connection === null || !this.#counts(wire, message)) return;
     if (isBinary) wire.close(CloseCode.notText);
     else if (message.byteLength > connection.limits.maxBodyBytes) wire.close(CloseCode.tooBig);
     else connection.receive(new Uint8Array(message), message.byteLength);
+  }
+
+  /** A frame came. @returns false when the connection is or was closed, for the rate of its frames too */
+  #counts(wire: UwsWire, message: ArrayBuffer): boolean {
+    if (wire.socket === null) return false;
+    if (wire.frames.take(message.byteLength)) return true;
+    this.#options.handler.tooManyFrames(wire.remoteAddress());
+    wire.close(CloseCode.policy, TOO_MANY_FRAMES);
+    return false;
   }
 
   #closed(wire: UwsWire): void {

@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import type { Snapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
+import type { BufferBudget } from '../../shared/buffer-budget.js';
 import type { Milliseconds } from '../../units.js';
 import { Verb } from '../exchange.js';
 import { ALLOW_HEAD, EMPTY } from './answers.js';
@@ -33,6 +34,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
 
   readonly #uws: UwsModule;
   readonly #app: UwsApp;
+  readonly budget: BufferBudget;
   readonly #handler: FrontHandler;
   readonly #doors: Doors;
   readonly #webSockets: UwsWebSockets;
@@ -47,6 +49,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
 
   private constructor(options: FrontEndOptions, uws: UwsModule) {
     this.#uws = uws;
+    this.budget = options.table.budget;
     this.#handler = options.handler;
     this.#doors = new Doors(options.snapshot, options.table, options.handler);
     this.#app = uws.App();
@@ -134,7 +137,10 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
       this.#refuse(call, 'GW_BODY_TOO_LARGE');
       return;
     }
-    if (last) this.#dispatch(call, call.body.bytes, call.body.length);
+    if (!last) return;
+    this.#dispatch(call, call.body.bytes, call.body.length);
+    // Who needs the body longer has copied it.
+    call.body.clear();
   }
 
   gone(call: UwsCall): void {
@@ -159,9 +165,15 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     this.#watched.add(call);
   }
 
+  crowdedOut(call: UwsCall): void {
+    if (call.response !== null && !call.closing) this.#refuse(call, 'GW_BUFFERS_FULL');
+    call.body.clear();
+  }
+
   recycle(call: UwsCall): void {
     this.#watched.delete(call);
     this.#active -= 1;
+    call.letGo();
     if (call.bodyOpen) return;
     call.reset();
     if (this.#pool.length < MAX_POOL) this.#pool.push(call);

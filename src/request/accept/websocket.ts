@@ -9,6 +9,9 @@ import type { AcceptRules } from './rules.js';
 /** The sub-protocol of MCP over WebSocket. */
 export const SUB_PROTOCOL = 'mcp';
 
+/** Why a WebSocket is closed with code 1008 when its frames are too many (at most 123 bytes, RFC 6455 section 5.5). */
+export const TOO_MANY_FRAMES = 'Too many frames of less than 64 bytes (limits.smallFrameRate); put more into each.';
+
 /** Parts of a handshake that {@link handshakeCode} looks at; empty = not sent. */
 export interface Handshake {
   readonly upgrade: string;

@@ -48,6 +48,14 @@ const CAPABILITY_REQUIRED = -32021;
 const UNSUPPORTED_VERSION = -32022;
 /** Of 2025-11-25, and not to be sent to clients of 2026-07-28 (error codes). */
 const URL_ELICITATION_REQUIRED = -32042;
+/** Refusals of the gateway as a whole, which pass. */
+const RETRY_SOON: ReadonlySet<ErrorCode> = new Set([
+  'GW_OVERLOADED',
+  'GW_DRAINING',
+  'GW_AUTH_UNAVAILABLE',
+  'GW_BUFFERS_FULL',
+]);
+const RETRY_HEAD: readonly string[] = Object.freeze([...JSON_HEAD, 'retry-after', '1']);
 /** Of a URI that an error repeats, in bytes. */
 const LONGEST_URI = 2048;
 
@@ -272,8 +280,8 @@ export class WriteStage {
       // A GET or DELETE is refused only to modern clients, which have nothing but POST.
       const allowed = exchange.detail || (exchange.verb === Verb.post ? 'POST, GET, DELETE' : 'POST');
       head = [...JSON_HEAD, 'allow', allowed];
-    } else if (code === 'GW_OVERLOADED' || code === 'GW_DRAINING' || code === 'GW_AUTH_UNAVAILABLE') {
-      head = [...JSON_HEAD, 'retry-after', '1'];
+    } else if (RETRY_SOON.has(code)) {
+      head = RETRY_HEAD;
     }
     this.#error(exchange, code, head, 0);
   }
@@ -322,7 +330,7 @@ export class WriteStage {
   /** A failure after the decision: in-band, on the stream if one is open. */
   fail(exchange: Exchange, code: ErrorCode): void {
     if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#options.release(exchange);
-    this.#error(exchange, code, JSON_HEAD, 0);
+    this.#error(exchange, code, code === 'GW_BUFFERS_FULL' ? RETRY_HEAD : JSON_HEAD, 0);
   }
 
   #error(exchange: Exchange, code: ErrorCode, head: readonly string[], retryAfterMs: number): void {

@@ -17,6 +17,7 @@ export const TEST_LIMITS: LimitsSnapshot = {
   maxPipeBytes: 8_388_608,
   maxClientBufferBytes: 1_048_576,
   slowClientMs: 30_000,
+  smallFrameRate: 0,
   maxConnections: 10_000,
   maxSessions: 10_000,
   maxStreams: 1000,
@@ -35,6 +36,7 @@ export const TEST_LIMITS: LimitsSnapshot = {
   maxParkedPerPrincipal: 50,
   parkMs: 10_000,
   maxHeldBytes: 1_048_576,
+  maxBufferedBytes: 0,
   keepAliveMs: 15_000,
   maxSubscriptions: 100,
 };
@@ -93,6 +95,7 @@ export interface TestFront {
   readonly aborted: Exchange[];
   readonly drained: Exchange[];
   readonly ended: string[];
+  readonly tooFast: string[];
   close(): Promise<void>;
 }
 
@@ -120,6 +123,7 @@ export async function openTestFront(
   const aborted: Exchange[] = [];
   const drained: Exchange[] = [];
   const ended: string[] = [];
+  const tooFast: string[] = [];
   const take = (seenKind: Seen['kind'], exchange: Exchange, body: Buffer): void => {
     seen.push({
       kind: seenKind,
@@ -154,6 +158,7 @@ export async function openTestFront(
         table.release(exchange);
       },
       ended: (sessionId) => ended.push(sessionId),
+      tooManyFrames: (address) => tooFast.push(address),
       plain: (path) =>
         path === '/health' ? { status: 200, contentType: 'application/json', body: '{"status":"ok"}' } : null,
     },
@@ -167,6 +172,7 @@ export async function openTestFront(
     aborted,
     drained,
     ended,
+    tooFast,
     close: () => front.close(),
   };
   return test;

@@ -22,6 +22,7 @@ function bench(request: (exchange: Exchange, body: string) => void, capacity = 1
     terminate: (exchange) => table.release(exchange),
     refuse: (exchange, code) => answer(exchange, code),
     ended: (id) => events.push(`ended ${id}`),
+    tooManyFrames: () => {},
     drained: () => {},
     aborted: (exchange) => {
       events.push('aborted');

@@ -32,6 +32,7 @@ function open(port: number): Promise<Socket & { text: string; ended: boolean }> 
 }
 
 const INDEX = new URL('../../../src/request/accept/index.js', import.meta.url).href;
+const TABLE = new URL('../../../src/request/exchanges.js', import.meta.url).href;
 
 for (const kind of KINDS) {
   test(`${kind}: while draining, requests under way and on kept connections are answered and connections end`, async (context) => {
@@ -143,10 +144,12 @@ for (const kind of KINDS) {
 test('where uWebSockets.js does not load, node:http serves, with one warning', async () => {
   const code = `
     const { frontEndKind, openFrontEnd } = await import(${JSON.stringify(INDEX)});
+    const { ExchangeTable } = await import(${JSON.stringify(TABLE)});
     const warnings = [];
+    const table = new ExchangeTable(1);
     const snapshot = ${JSON.stringify(testSnapshot())};
     const handler = { plain: () => ({ status: 200, contentType: 'text/plain', body: 'up' }) };
-    const front = await openFrontEnd({ snapshot, table: null, handler, warn: (text) => warnings.push(text) });
+    const front = await openFrontEnd({ snapshot, table, handler, warn: (text) => warnings.push(text) });
     const reply = await fetch('http://127.0.0.1:' + front.address.port + '/health');
     console.log(JSON.stringify({ kind: front.kind, warnings, choice: frontEndKind('uws', 1000).kind, text: await reply.text() }));
     process.exit(0);`;

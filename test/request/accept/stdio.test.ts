@@ -40,6 +40,7 @@ function bench(
       answer(exchange, JSON.stringify({ code }), table);
     },
     ended: () => {},
+    tooManyFrames: () => {},
     drained: (exchange) => drained.push(exchange),
     aborted: (exchange) => {
       aborted.push(exchange);
@@ -82,6 +83,7 @@ describe('lines of a client', () => {
           const lines = new MessageLines(limit, {
             line: (bytes, start, end) => found.push(Buffer.from(bytes.subarray(start, end)).toString()),
             tooLong: () => found.push(null),
+            crowdedOut: () => assert.fail(),
           });
           const bytes = Buffer.from(texts.map((text) => `${text}\n`).join(''));
           for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
@@ -103,6 +105,7 @@ describe('lines of a client', () => {
     const lines = new MessageLines(10, {
       line: (bytes, start, end) => found.push(Buffer.from(bytes.subarray(start, end)).toString()),
       tooLong: () => assert.fail(),
+      crowdedOut: () => assert.fail(),
     });
     lines.feed(Buffer.from('{}'));
     lines.end();
