@@ -158,6 +158,8 @@ export class ListenStreams {
   }
 
   async #followResource(stream: ListenStream, uri: string): Promise<boolean> {
+    // Its client has left: the rest of what it named need not be judged.
+    if (stream.isOver) return false;
     const server = await this.#options.serverOf(stream.exchange, stream.token, uri);
     return server !== NO_SERVER && this.#follow(stream, { server, kind: 'resource', id: uri, name: uri });
   }

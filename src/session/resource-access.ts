@@ -15,6 +15,8 @@ export interface ResourceAccessOptions {
   decode(exchange: Exchange, bytes: Uint8Array, length: number): void;
 }
 
+const MESSAGE_OPEN = '{"jsonrpc":"2.0","id":0,"method":"resources/subscribe","params":{"uri":';
+
 /** No server: denied, unknown, or nothing could be asked. */
 export const NO_SERVER = -1;
 
@@ -37,8 +39,7 @@ export class ResourceAccess {
       exchange.remoteAddress = client.remoteAddress;
       exchange.revision = LATEST_LEGACY;
       exchange.startedAt = performance.now();
-      const message = { jsonrpc: '2.0', id: 0, method: 'resources/subscribe', params: { uri } };
-      const bytes = Buffer.from(JSON.stringify(message));
+      const bytes = Buffer.from(`${MESSAGE_OPEN}${JSON.stringify(uri)}}}`);
       exchange.bytesIn = bytes.length;
       this.#options.decode(exchange, bytes, bytes.length);
     });
