@@ -197,6 +197,8 @@ export class ListenStreams {
   }
 
   async #followResource(stream: ListenStream, { name, id, judged }: NamedResource): Promise<boolean> {
+    // Its client has left: the rest of what it named need not be judged.
+    if (stream.isOver) return false;
     const server = await this.#options.access.serverOf(stream, judged);
     return server !== NO_SERVER && this.#follow(stream, { server, kind: 'resource', id, name, tool: '' });
   }

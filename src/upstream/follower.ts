@@ -31,6 +31,9 @@ export interface FollowerOwner {
   settled(watched: Watched, error: ControlError | null): void;
 }
 
+/** One for all: a client names a thousand resources in one message, and the stack of an error costs more than the rest. */
+const NOT_OFFERED = new ControlError('rpc', 'the upstream does not announce changes of this', -32_601);
+
 /**
  * Makes one endpoint announce what is wanted: `resources/subscribe` and `resources/unsubscribe` at a legacy server, one
  * `subscriptions/listen` with everything in it at a modern one.
@@ -82,7 +85,7 @@ export class Follower {
     const key = keyOf(watched.kind, watched.id);
     const wanted = this.#owner.isWanted(watched);
     if (wanted && !announces(this.endpoint, watched)) {
-      this.#owner.settled(watched, notOffered());
+      this.#owner.settled(watched, NOT_OFFERED);
     } else if (this.endpoint.era === Era.modern) {
       if (!wanted) this.#trying.delete(key);
       if (wanted === this.#followed.has(key)) return;
@@ -183,7 +186,7 @@ export class Follower {
       const key = keyOf(watched.kind, watched.id);
       if (honoured.has(key)) this.#followed.set(key, watched);
     }
-    this.#settle(asked, (key) => (honoured.has(key) ? null : notOffered()));
+    this.#settle(asked, (key) => (honoured.has(key) ? null : NOT_OFFERED));
   }
 
   #refused(asked: readonly Watched[], error: ControlError): void {
@@ -230,9 +233,6 @@ function memberOf(endpoint: BaseEndpoint, name: string): Record<string, unknown>
   return typeof member === 'object' && member !== null ? (member as Record<string, unknown>) : null;
 }
 
-function notOffered(): ControlError {
-  return new ControlError('rpc', 'the upstream does not announce changes of this', -32_601);
-}
 
 function asControlError(reason: unknown): ControlError {
   return reason instanceof ControlError ? reason : new ControlError('invalid', 'the subscription failed');

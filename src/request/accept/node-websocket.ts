@@ -24,8 +24,11 @@ export interface NodeWebSocketsOptions {
   refuse(call: NodeCall, code: ErrorCode): void;
 }
 
-/** Fragments of one message, and reads that a frame may come in: what each costs beside its bytes must stay little. */
-const PIECES = { maxFragments: 4_096, maxBufferedChunks: 16_384 } as const;
+/**
+ * Fragments of one message, and reads that a frame may come in: what each costs beside its bytes must stay little. Time for
+ * the closing handshake, in ms. (The types of `ws` do not know them.)
+ */
+const RECEIVER = { maxFragments: 4_096, maxBufferedChunks: 16_384, closeTimeout: 10_000 } as const;
 
 /** One WebSocket. */
 class NodeWire implements ConnectionWire {
@@ -68,6 +71,7 @@ class NodeWire implements ConnectionWire {
   close(code: number, reason = ''): void {
     if (code === CloseCode.busy) this.socket.terminate();
     else this.socket.close(code, reason);
+    if (code === CloseCode.policy) this.#discard();
     this.connection?.closed();
   }
 
@@ -77,6 +81,12 @@ class NodeWire implements ConnectionWire {
 
   resume(): void {
     if (this.socket.isPaused) this.socket.resume();
+  }
+
+  /** Reads on without looking at it: what a client sends that does not heed the close must cost nothing. */
+  #discard(): void {
+    this.#stream.removeAllListeners('data');
+    this.#stream.resume();
   }
 
   readonly #uncork = (): void => {
@@ -159,7 +169,7 @@ export class NodeWebSockets {
         noServer: true,
         clientTracking: false,
         maxPayload: rules().maxBodyBytes,
-        ...PIECES,
+        ...RECEIVER,
         perMessageDeflate: false,
         handleProtocols: () => (offersMcp(protocols) ? SUB_PROTOCOL : false),
       });
