@@ -23,15 +23,16 @@ function leadHash(text: string, at: number, size: number): number {
   return (hash ^ (hash >>> 15)) & (size - 1);
 }
 
-/** The spellings of a value: as it is, in JSON, in a URL, escaped for the log, and its lines. */
+/** The spellings of a value: as it is and in JSON, both also escaped for the log, in a URL, and its lines. */
 function* spellingsOf(value: string): Generator<string> {
   const plain = decoded(value);
   for (const text of plain === value ? [value] : [value, plain]) {
-    yield text;
-    yield JSON.stringify(text).slice(1, -1);
+    for (const spelling of [text, JSON.stringify(text).slice(1, -1)]) {
+      yield spelling;
+      if (/[^\x20-\x5b\x5d-\x7e]/.test(spelling)) yield logSpelling(spelling);
+    }
     yield encoded(text);
   }
-  if (/[^\x20-\x5b\x5d-\x7e]/.test(value)) yield logSpelling(value);
   if (value.includes('\n')) {
     for (const line of value.split(/\r?\n/)) if (line.length >= MIN_LINE && !line.startsWith('-----')) yield line;
   }

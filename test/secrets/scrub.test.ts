@@ -29,6 +29,7 @@ for (const [spelling, text] of [
   ['in JSON', JSON.stringify(ODD)],
   ['in an address', encodeURIComponent(ODD)],
   ['as a log shows bytes', escaped(Buffer.from(ODD))],
+  ['as a log shows the bytes of JSON', escaped(Buffer.from(JSON.stringify(ODD)))],
 ] as const) {
   test(`a secret is found ${spelling}`, () => assert.doesNotMatch(scrubOf(ODD)(`x ${text} y`), /word/));
 }
