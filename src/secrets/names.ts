@@ -77,9 +77,23 @@ const AMOUNTS: ReadonlySet<string> = new Set(['max', 'min', 'num', 'total', 'cou
 /** Longest name that is looked at; a longer one is none. */
 const MAX_NAME = 256;
 
+/** Log lines ask about the same few names again and again. */
+const judged = new Map<string, boolean>();
+const MAX_JUDGED = 1_024;
+
 /** Whether the value under this name (`apiKey`, `--api-key`, `API_KEY`, `X-Api-Key`) is a secret. */
 export function isSecretName(name: string): boolean {
   if (name.length > MAX_NAME) return false;
+  let result = judged.get(name);
+  if (result === undefined) {
+    result = announcesSecret(name);
+    if (judged.size >= MAX_JUDGED) judged.clear();
+    judged.set(name, result);
+  }
+  return result;
+}
+
+function announcesSecret(name: string): boolean {
   const words = name
     .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
     .toLowerCase()

@@ -180,7 +180,7 @@ test('what came from a variable is logged as the name of the variable', async (t
   const { secrets } = compileSnapshot(loadConfigObject(config, { env }));
   const { log, lines } = await logged(t, {}, secrets);
   log.logger.info({ server: 'files', text: 'the server at https://h/?key=hidden-value, hidden-value' }, 'said');
-  // The names of fields and the structure of the line are no text of anybody, even where a secret is spelled alike.
+  // Names of fields and the JSON of the line are not searched, even where a secret is spelled alike.
   const { server, text } = JSON.parse((await lines())[0]!);
   assert.deepEqual([server, text], ['files', 'the $' + '{WORD} at $' + '{URL}, $' + '{URL}']);
 });
