@@ -31,6 +31,7 @@ export interface Gateway {
    * `catalog.startupWaitMs` at most. A second call returns the same promise, or tries again after a failure.
    *
    * @throws Error with `code` EADDRINUSE when a port is taken
+   * @throws ConfigError when `sessions.keyFile` cannot be written or read
    */
   start(): Promise<void>;
   /**

@@ -1,5 +1,6 @@
 /** How the command line writes: results on standard output, everything else on standard error. */
 import type { WriteStream } from 'node:tty';
+import { maskShapes } from '../secrets/show.js';
 
 const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
 
@@ -30,13 +31,21 @@ export function printNote(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+let mask = (text: string): string => text;
+
+/** From now on the secrets of a configuration are taken out of problems and warnings, whatever part they come from. */
+export function maskWith(configured: (text: string) => string): void {
+  mask = configured;
+}
+
 /** One problem: `switchyard: sentence`. */
 export function printError(sentence: string): void {
-  process.stderr.write(`${styled(process.stderr, 'red', 'switchyard:')} ${sentence}\n`);
+  process.stderr.write(`${styled(process.stderr, 'red', 'switchyard:')} ${maskShapes(mask(sentence))}\n`);
 }
 
 /** Something that was ignored; as a line like those of the log where the log is JSON. */
-export function printWarning(sentence: string, json = false): void {
+export function printWarning(text: string, json = false): void {
+  const sentence = maskShapes(mask(text));
   if (json)
     process.stderr.write(`${JSON.stringify({ level: 'warn', time: new Date().toISOString(), msg: sentence })}\n`);
   else process.stderr.write(`${styled(process.stderr, 'yellow', 'warning:')} ${sentence}\n`);

@@ -27,10 +27,10 @@ function isFolder(file: string): boolean {
 
 /** Finds the program as execvp(3) does: a name with a slash is a path, any other is searched on PATH. */
 export function findProgram(endpoint: StdioEndpoint): Program {
-  const { command, env, cwd } = endpoint;
+  const { command, env, cwd, shownCommand } = endpoint;
   if (cwd !== null && !isFolder(cwd)) return { problem: 'its working directory ("cwd") does not exist' };
   // Only the first word is told: what follows was meant as arguments, which can hold secrets.
-  const shown = quoteKey(command.split(/\s/, 1)[0] as string);
+  const shown = quoteKey(shownCommand.split(/\s/, 1)[0] as string);
   if (command.includes('/') || isAbsolute(command)) {
     const file = resolve(cwd ?? process.cwd(), command);
     return isProgram(file) ? { file } : { problem: `there is no program ${shown}${splitAdvice(command)}` };

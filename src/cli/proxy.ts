@@ -1,7 +1,8 @@
 import type { ProxyOptions, ProxyRules } from '../api/proxy.js';
+import { loadConfigObject } from '../config/load.js';
 import { listenSentence } from './addresses.js';
 import { type Command, choiceFlag, EXIT, numberFlag, readArguments, UsageError } from './command.js';
-import { printLine } from './print.js';
+import { maskWith, printLine } from './print.js';
 import { StopSignals } from './stop-signals.js';
 
 const OPTIONS = {
@@ -119,7 +120,8 @@ function bearer(variable: string): string {
 async function serve(options: ProxyOptions, transport: 'stdio' | 'http' | 'sse'): Promise<number> {
   const stopping = new StopSignals();
   // Loaded here: help and usage errors answer at once.
-  const { createProxy } = await import('../api/proxy.js');
+  const { createProxy, proxyConfig } = await import('../api/proxy.js');
+  maskWith(loadConfigObject(proxyConfig(options)).mask);
   const proxy = createProxy(options);
   try {
     const started = await Promise.race([proxy.start().then(() => true), stopping.first.then(() => false)]);

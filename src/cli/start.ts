@@ -6,7 +6,8 @@ import { ConfigError } from '../errors.js';
 import { authority, clientUrl, listenSentence } from './addresses.js';
 import { type Command, choiceFlag, EXIT, numberFlag, oneFile, readArguments, UsageError } from './command.js';
 import { demoNotes } from './demo-notes.js';
-import { printError, printLine, printNote, printWarning } from './print.js';
+import { checkKeyFile } from './key-file.js';
+import { maskWith, printError, printLine, printNote, printWarning } from './print.js';
 import { StopSignals } from './stop-signals.js';
 
 const OPTIONS = {
@@ -96,13 +97,18 @@ async function run(args: readonly string[]): Promise<number> {
   if (flags.demo && file !== undefined) throw new UsageError('--demo and a configuration file contradict each other');
   const overrides = readOverrides(flags);
   const { loaded, demo } = await open(file);
+  maskWith(loaded.mask);
   try {
     const snapshot = compileSnapshot(loaded, { overrides });
+    await checkKeyFile(loaded, snapshot);
     const json = snapshot.log.format === 'json' || (snapshot.log.format === 'auto' && process.stderr.isTTY !== true);
     for (const warning of loaded.warnings) printWarning(warning, json);
     const reload = async (): Promise<Snapshot> => {
       if (file === undefined) throw new ConfigError(['the demo has no file to read again']);
-      return compileSnapshot(await loadConfigFile(file), { overrides });
+      const changed = await loadConfigFile(file);
+      const next = compileSnapshot(changed, { overrides });
+      await checkKeyFile(changed, next);
+      return next;
     };
     return await serve(snapshot, { isDemo: demo !== null, stdio: flags.stdio === true, reload });
   } finally {

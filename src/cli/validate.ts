@@ -1,12 +1,15 @@
 import { compileSnapshot } from '../config/compile.js';
-import { type LoadedConfig, loadConfigFile } from '../config/load.js';
-import { Problems } from '../config/problems.js';
-import { maskSecrets, redactSnapshot, showUrl } from '../config/redact.js';
-import type { EndpointSnapshot, RouteSnapshot, Snapshot } from '../config/snapshot.js';
+import { type LoadedConfig, loadConfigFile, printable } from '../config/load.js';
+import { type ConfigPath, Problems } from '../config/problems.js';
+import { list } from '../config/schema/fields.js';
+import { EVERYTHING } from '../config/schema/routes.js';
+import type { ResolvedConfig } from '../config/schema.js';
+import type { EndpointSnapshot, Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { authority } from './addresses.js';
 import { type Command, EXIT, oneFile, readArguments, UsageError } from './command.js';
-import { printError, printLine, printWarning, style, table } from './print.js';
+import { checkKeyFile } from './key-file.js';
+import { maskWith, printError, printLine, printWarning, style, table } from './print.js';
 import { findProgram } from './programs.js';
 
 const OPTIONS = { config: { type: 'string', short: 'c' }, json: { type: 'boolean' } } as const;
@@ -25,6 +28,8 @@ Exit codes: 0 the configuration can be used, 78 it cannot, 1 anything else.
 Examples:
   switchyard validate switchyard.yaml
   switchyard validate --json switchyard.toml | jq .config.routes`;
+
+type Route = ResolvedConfig['routes'][number];
 
 /** What runs the data path on this machine. */
 interface Runtime {
@@ -45,10 +50,12 @@ async function run(args: readonly string[]): Promise<number> {
   if (file === undefined) throw new UsageError('name the configuration file: switchyard validate FILE');
   try {
     const loaded = await loadConfigFile(file);
+    maskWith(loaded.mask);
     const snapshot = compileSnapshot(loaded);
+    await checkKeyFile(loaded, snapshot);
     const upstreams = resolveUpstreams(snapshot, loaded);
     const runtime = await detectRuntime(snapshot);
-    if (flags.json) printLine(JSON.stringify(report(loaded, snapshot, upstreams, runtime), null, 2));
+    if (flags.json) printLine(JSON.stringify(report(loaded, upstreams, runtime), null, 2));
     else printReport(file, loaded, snapshot, upstreams, runtime);
     return EXIT.ok;
   } catch (error) {
@@ -64,13 +71,11 @@ function resolveUpstreams(snapshot: Snapshot, loaded: LoadedConfig): Upstream[] 
   const problems = new Problems(loaded.file);
   const upstreams = snapshot.servers.flatMap((server) =>
     server.endpoints.map((endpoint, i) => {
-      const target = targetOf(endpoint, loaded.secrets);
+      const entry = ['mcpServers', server.name];
+      const path = loaded.config.mcpServers[server.name]?.endpoints === undefined ? entry : [...entry, 'endpoints', i];
+      const target = targetOf(endpoint, path, loaded);
       if ('problem' in target) {
-        const entry = ['mcpServers', server.name];
-        const path =
-          loaded.config.mcpServers[server.name]?.endpoints === undefined ? entry : [...entry, 'endpoints', i];
-        const sentence = maskSecrets(target.problem, loaded.secrets);
-        problems.add([...path, 'command'], loaded.locate([...path, 'command']), sentence);
+        problems.add([...path, 'command'], loaded.locate([...path, 'command']), loaded.mask(target.problem));
       }
       const shown = 'problem' in target ? '' : target.shown;
       return { name: server.name, transport: endpoint.transport, target: shown };
@@ -80,10 +85,17 @@ function resolveUpstreams(snapshot: Snapshot, loaded: LoadedConfig): Upstream[] 
   return upstreams;
 }
 
-function targetOf(endpoint: EndpointSnapshot, secrets: ReadonlySet<string>): { shown: string } | { problem: string } {
-  if (endpoint.transport !== 'stdio') return { shown: showUrl(endpoint.url, secrets) };
+function targetOf(
+  endpoint: EndpointSnapshot,
+  path: ConfigPath,
+  loaded: LoadedConfig,
+): { shown: string } | { problem: string } {
+  if (endpoint.transport !== 'stdio') return { shown: loaded.shownAt([...path, 'url']) ?? endpoint.url };
   const program = findProgram(endpoint);
-  return 'problem' in program ? program : { shown: maskSecrets(program.file, secrets) };
+  if ('problem' in program) return program;
+  const { command, shownCommand } = endpoint;
+  // The folder that it was found in is of the machine; the name is of the file, and may come from a variable.
+  return { shown: command === shownCommand ? loaded.mask(program.file) : shownCommand };
 }
 
 async function detectRuntime(snapshot: Snapshot): Promise<Runtime> {
@@ -95,13 +107,13 @@ async function detectRuntime(snapshot: Snapshot): Promise<Runtime> {
   };
 }
 
-function report(loaded: LoadedConfig, snapshot: Snapshot, upstreams: readonly Upstream[], runtime: Runtime): object {
+function report(loaded: LoadedConfig, upstreams: readonly Upstream[], runtime: Runtime): object {
   return {
     valid: true,
     warnings: loaded.warnings,
     upstreams,
     ...runtime,
-    config: redactSnapshot(snapshot, loaded.secrets),
+    config: printable(loaded),
   };
 }
 
@@ -112,24 +124,28 @@ function printReport(
   upstreams: readonly Upstream[],
   runtime: Runtime,
 ): void {
+  const config = printable(loaded);
+  const shownHost = loaded.shownAt(['host']) ?? snapshot.host;
+  const adminHost = loaded.shownAt(['admin', 'host']) ?? snapshot.admin?.host ?? '';
   for (const warning of loaded.warnings) printWarning(warning);
   printLine(`${file} ${style('green', 'can be used')}.`);
   section('Listeners', [
-    ['endpoint', snapshot.listens ? `http://${authority(snapshot)}/mcp` : 'none'],
+    ['endpoint', snapshot.listens ? `http://${authority({ ...snapshot, host: shownHost })}/mcp` : 'none'],
     ['doors', doorsOf(snapshot)],
-    ['admin', snapshot.admin === null ? 'none' : `http://${authority(snapshot.admin)}`],
+    ['admin', snapshot.admin === null ? 'none' : `http://${authority({ ...snapshot.admin, host: adminHost })}`],
     ['auth', snapshot.auth.type],
+    ['session key', sessionKeyOf(loaded)],
     ['workers', String(snapshot.workers)],
     ['decoder', withReason(runtime.decoder)],
     ['front end', withReason(runtime.frontEnd)],
   ]);
   section(
     `Upstreams (${snapshot.servers.length})`,
-    upstreams.map(({ name, transport, target }) => [maskSecrets(name, loaded.secrets), transport, target]),
+    upstreams.map(({ name, transport, target }) => [loaded.mask(name), transport, target]),
   );
   section(
     `Routes (${snapshot.routes.length})`,
-    snapshot.routes.map((route) => [route.name, matchOf(route), rulesOf(route, snapshot)]),
+    config.routes.map((route, i) => [route.name ?? `route-${i + 1}`, matchOf(route), rulesOf(route)]),
   );
 }
 
@@ -139,6 +155,13 @@ function doorsOf({ listens, transports }: Snapshot): string {
   const { sse, websocket, rest } = transports;
   const doors = [['HTTP with SSE', sse] as const, ['WebSocket', websocket] as const, ['REST', rest] as const];
   return ['Streamable HTTP', ...doors.flatMap(([name, isOpen]) => (isOpen ? [name] : []))].join(', ');
+}
+
+/** What session ids are sealed with. */
+function sessionKeyOf({ config: { sessions }, shownAt }: LoadedConfig): string {
+  if (sessions.secret !== undefined) return 'from the configuration';
+  if (sessions.keyFile === undefined) return 'in memory, sessions end with the process';
+  return `in ${shownAt(['sessions', 'keyFile']) ?? sessions.keyFile}`;
 }
 
 function section(title: string, rows: readonly (readonly string[])[]): void {
@@ -151,20 +174,21 @@ function withReason({ kind, reason }: { readonly kind: string; readonly reason: 
   return reason === null ? kind : `${kind} (${reason})`;
 }
 
-function matchOf(route: RouteSnapshot): string {
+function matchOf({ match }: Route): string {
+  const globs = match ?? EVERYTHING;
   return (['tools', 'prompts', 'resources'] as const)
-    .filter((kind) => route[kind].length > 0)
-    .map((kind) => `${kind} ${route[kind].join(', ')}`)
+    .filter((kind) => list(globs[kind]).length > 0)
+    .map((kind) => `${kind} ${list(globs[kind]).join(', ')}`)
     .join('; ');
 }
 
-function rulesOf(route: RouteSnapshot, snapshot: Snapshot): string {
+function rulesOf({ servers, requiredScopes, rateLimit, clientRateLimit, cache }: Route): string {
   const rules: string[] = [];
-  if (route.servers.length > 0) rules.push(`to ${route.servers.map((i) => snapshot.servers[i]!.name).join(', then ')}`);
-  if (route.requiredScopes.length > 0) rules.push(`scopes ${route.requiredScopes.join(' ')}`);
-  if (route.rateLimit !== null) rules.push(`${route.rateLimit.rate} a second`);
-  if (route.clientRateLimit !== null) rules.push(`${route.clientRateLimit.rate} a second and client`);
-  if (route.cache !== null) rules.push(`cached ${route.cache.ttlMs} ms`);
+  if (list(servers).length > 0) rules.push(`to ${list(servers).join(', then ')}`);
+  if (list(requiredScopes).length > 0) rules.push(`scopes ${list(requiredScopes).join(' ')}`);
+  if (rateLimit !== undefined) rules.push(`${rateLimit.rate} a second`);
+  if (clientRateLimit !== undefined) rules.push(`${clientRateLimit.rate} a second and client`);
+  if (cache !== undefined) rules.push(`cached ${cache.ttlMs} ms`);
   return rules.join('; ');
 }
 

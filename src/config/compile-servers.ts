@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
+import { MASK, showText } from '../secrets/show.js';
 import type { Compilation } from './compilation.js';
 import { patterns } from './patterns.js';
 import type { ConfigPath } from './problems.js';
@@ -140,7 +141,12 @@ function mergeHeaders(shared: Headers, own: Headers): Headers {
 function envFile(compilation: Compilation, entry: ServerConfig, path: ConfigPath): Record<string, string> {
   if (entry.envFile === undefined) return {};
   try {
-    return parseEnv(readFileSync(resolve(compilation.loaded.folder, entry.envFile), 'utf8')) as Record<string, string>;
+    const file = readFileSync(resolve(compilation.loaded.folder, entry.envFile), 'utf8');
+    const variables = parseEnv(file) as Record<string, string>;
+    for (const [name, text] of Object.entries(variables)) {
+      compilation.secrets.push(...showText({ text, runs: [], kind: 'variables', name, before: '' }).secrets);
+    }
+    return variables;
   } catch {
     compilation.problem([...path, 'envFile'], 'the file cannot be read');
     return {};
@@ -175,7 +181,17 @@ function stdio(compilation: Compilation, entry: EndpointConfig, path: ConfigPath
     compilation.problem(path, 'command, arguments and variables cannot hold a NUL character');
   }
   const cwd = entry.cwd === undefined ? null : resolve(compilation.loaded.folder, entry.cwd);
-  return { transport: 'stdio', command: argv[0] as string, args, env, cwd, weight: entry.weight };
+  const commandPath = [...path, 'command'];
+  const { loaded } = compilation;
+  return {
+    transport: 'stdio',
+    command: argv[0] as string,
+    args,
+    env,
+    cwd,
+    weight: entry.weight,
+    shownCommand: loaded.shownAt(commandPath) ?? loaded.shownAt([...commandPath, 0]) ?? (argv[0] as string),
+  };
 }
 
 function http(compilation: Compilation, entry: EndpointConfig, path: ConfigPath): EndpointSnapshot | null {
@@ -250,7 +266,10 @@ function compileHeaders(compilation: Compilation, entry: EndpointConfig, path: C
     headers[lower] = String(value);
   }
   const { auth } = entry;
-  if (auth === undefined) return headers;
+  if (auth === undefined) {
+    knowBasic(compilation, headers['authorization']);
+    return headers;
+  }
   if (Object.hasOwn(headers, 'authorization')) {
     compilation.problem([...path, 'auth'], 'cannot stand beside a header "Authorization"; keep one of them');
   }
@@ -263,6 +282,16 @@ function compileHeaders(compilation: Compilation, entry: EndpointConfig, path: C
     // RFC 7617 2: the first colon ends the user name; characters are sent as UTF-8 (2.1).
     if (/[\p{Cc}:]/u.test(auth.username)) compilation.problem([...path, 'auth', 'username'], 'must not hold ":"');
     headers['authorization'] = `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`;
+    knowBasic(compilation, headers['authorization']);
   }
   return headers;
+}
+
+/** Credentials of RFC 7617 have two spellings, of which the configuration holds one. */
+function knowBasic(compilation: Compilation, header: string | undefined): void {
+  const encoded = /^Basic +(\S+)$/i.exec(header ?? '')?.[1];
+  if (encoded === undefined) return;
+  const decoded = Buffer.from(encoded, 'base64').toString('utf8');
+  for (const value of [encoded, decoded.slice(decoded.indexOf(':') + 1)])
+    compilation.secrets.push({ value, shown: MASK });
 }

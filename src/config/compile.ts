@@ -9,6 +9,7 @@ import { nearest } from './nearest.js';
 import { patterns, uriPatterns } from './patterns.js';
 import type { ConfigPath } from './problems.js';
 import { list } from './schema/fields.js';
+import { EVERYTHING } from './schema/routes.js';
 import type {
   BucketRule,
   LogSnapshot,
@@ -91,6 +92,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
       format: overrides.logFormat ?? config.log.format,
       access: config.log.access,
     },
+    secrets: compilation.secrets,
   };
   compilation.problems.throwIfAny();
   return deepFreeze(snapshot);
@@ -187,7 +189,7 @@ function compileRoutes(compilation: Compilation, servers: readonly ServerSnapsho
     const name = route.name ?? `route-${i + 1}`;
     if (names.has(name)) compilation.problem([...path, 'name'], 'is the name of another route');
     names.add(name);
-    const match = route.match ?? { tools: '**', prompts: '**', resources: '**', methods: '**' };
+    const match = route.match ?? EVERYTHING;
     const matchPath = [...path, 'match'];
     const tools = patterns(compilation, match.tools, [...matchPath, 'tools']);
     const prompts = patterns(compilation, match.prompts, [...matchPath, 'prompts']);
@@ -205,7 +207,9 @@ function compileRoutes(compilation: Compilation, servers: readonly ServerSnapsho
       prompts,
       resources,
       methods,
-      servers: list(route.servers).flatMap((server) => serverIndex(compilation, server, indexes, [...path, 'servers'])),
+      servers: list(route.servers).flatMap((server, j) =>
+        serverIndex(compilation, server, indexes, [...path, 'servers'], j),
+      ),
       requiredScopes: scopeList(route.requiredScopes),
       rateLimit: bucket(route.rateLimit),
       clientRateLimit: bucket(route.clientRateLimit),
@@ -221,16 +225,18 @@ function serverIndex(
   name: string,
   indexes: ReadonlyMap<string, number>,
   path: ConfigPath,
+  position: number,
 ): number[] {
   const index = indexes.get(name);
   if (index !== undefined) return [index];
+  const shown = quoteKey(compilation.loaded.shownAt(path) ?? compilation.loaded.shownAt([...path, position]) ?? name);
   if (Object.hasOwn(compilation.loaded.config.mcpServers, name)) {
-    compilation.problem(path, `the server ${quoteKey(name)} is not enabled`);
+    compilation.problem(path, `the server ${shown} is not enabled`);
     return [];
   }
   const meant = compilation.problems.full ? null : nearest(name, indexes.keys());
   const advice = meant === null ? '' : `; did you mean ${quoteKey(meant)}?`;
-  compilation.problem(path, `there is no server ${quoteKey(name)} in mcpServers${advice}`);
+  compilation.problem(path, `there is no server ${shown} in mcpServers${advice}`);
   return [];
 }
 

@@ -6,6 +6,7 @@
  */
 import { homedir } from 'node:os';
 import { basename, sep } from 'node:path';
+import type { VariableRun } from '../secrets/show.js';
 
 /** Where variables come from. */
 export interface ExpandContext {
@@ -19,8 +20,8 @@ export interface Expansion {
   readonly text: string;
   /** Whether anything was replaced. */
   readonly changed: boolean;
-  /** What came from the environment: it may be secret. */
-  readonly values: readonly string[];
+  /** The parts of `text` that came from the environment, in order; defaults are part of the file. */
+  readonly runs: readonly VariableRun[];
 }
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -29,26 +30,42 @@ const LITERAL = `write "$\${" for a literal "\${"`;
 
 /** @throws Error with a sentence that names the variable, never a value. */
 export function expand(text: string, context: ExpandContext): Expansion {
-  if (!text.includes('${')) return { text, changed: false, values: [] };
-  const values: string[] = [];
-  return { text: expandPart(text, context, values, 0), changed: true, values };
+  if (!text.includes('${')) return { text, changed: false, runs: [] };
+  const output = new Output();
+  expandPart(text, context, output, 0);
+  return { text: output.text, changed: true, runs: output.runs };
 }
 
-function expandPart(text: string, context: ExpandContext, values: string[], depth: number): string {
+/** The text so far, and which parts of it came from variables. */
+class Output {
+  text = '';
+  readonly runs: VariableRun[] = [];
+
+  variable(name: string, value: string): void {
+    const start = this.text.length;
+    this.text += value;
+    this.runs.push({ name, start, end: this.text.length });
+  }
+}
+
+function expandPart(text: string, context: ExpandContext, output: Output, depth: number): void {
   if (depth > MAX_DEPTH) throw new Error(`defaults of variables are nested deeper than ${MAX_DEPTH} levels`);
-  let result = '';
   let at = 0;
   for (;;) {
     const start = text.indexOf('${', at);
-    if (start === -1) return result + text.slice(at);
+    if (start === -1) {
+      output.text += text.slice(at);
+      return;
+    }
     if (start > at && text[start - 1] === '$') {
-      result += `${text.slice(at, start - 1)}\${`;
+      output.text += `${text.slice(at, start - 1)}\${`;
       at = start + 2;
       continue;
     }
     const end = closing(text, start + 2);
     if (end === -1) throw new Error(`a "\${" has no "}"; ${LITERAL}`);
-    result += text.slice(at, start) + lookUp(text.slice(start + 2, end), context, values, depth);
+    output.text += text.slice(at, start);
+    lookUp(text.slice(start + 2, end), context, output, depth);
     at = end + 1;
   }
 }
@@ -66,9 +83,12 @@ function closing(text: string, from: number): number {
   return -1;
 }
 
-function lookUp(content: string, context: ExpandContext, values: string[], depth: number): string {
+function lookUp(content: string, context: ExpandContext, output: Output, depth: number): void {
   const builtin = builtIn(content, context);
-  if (builtin !== null) return builtin;
+  if (builtin !== null) {
+    output.text += builtin;
+    return;
+  }
   const split = content.indexOf(':-');
   const written = split === -1 ? content : content.slice(0, split);
   const name = variableName(written);
@@ -77,7 +97,8 @@ function lookUp(content: string, context: ExpandContext, values: string[], depth
   }
   const value = Object.hasOwn(context.env, name) ? context.env[name] : undefined;
   if (split !== -1 && (value === undefined || value === '')) {
-    return expandPart(content.slice(split + 2), context, values, depth + 1);
+    expandPart(content.slice(split + 2), context, output, depth + 1);
+    return;
   }
   if (value === undefined) {
     const asked = written.startsWith('input:') ? ` (an editor asks for it as "${written.slice(6)}")` : '';
@@ -85,8 +106,7 @@ function lookUp(content: string, context: ExpandContext, values: string[], depth
       `the environment variable ${name}${asked} is not set; set it, or write \${${written}:-default} for a default`,
     );
   }
-  values.push(value);
-  return value;
+  output.variable(written, value);
 }
 
 function variableName(written: string): string | null {

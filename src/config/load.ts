@@ -1,6 +1,8 @@
 import { open } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { ConfigError } from '../errors.js';
+import { scrubber } from '../secrets/scrub.js';
+import type { KnownSecret } from '../secrets/show.js';
 import { normalise, pathKey } from './normalise.js';
 import { type ConfigPath, Problems } from './problems.js';
 import { configSchema, type GatewayConfig, type ResolvedConfig } from './schema.js';
@@ -22,8 +24,12 @@ export interface LoadedConfig {
   readonly folder: string;
   /** What was ignored, one sentence each. */
   readonly warnings: readonly string[];
-  /** Values that variables put in; they are masked wherever a configuration is shown. */
-  readonly secrets: ReadonlySet<string>;
+  /** Values that variables put in, and what else is secret: they appear in no message. */
+  readonly secrets: readonly KnownSecret[];
+  /** Takes {@link secrets} out of a message. */
+  readonly mask: (text: string) => string;
+  /** The printable form of the text at `path`; null = as it is. */
+  shownAt(path: ConfigPath): string | null;
   /** Where the value at `path`, or the nearest thing around it, stands. */
   locate(path: ConfigPath): Position | null;
   /** Whether the configuration gives a value at `path`, as opposed to a default. */
@@ -118,7 +124,7 @@ function check(
     problems.throwIfAny();
     throw error;
   }
-  const { value, positions, warnings, secrets } = normalise(root, { env, folder: workspace(folder) }, problems);
+  const { value, positions, warnings, shown, secrets } = normalise(root, { env, folder: workspace(folder) }, problems);
   const locate = (path: ConfigPath): Position | null => {
     for (let length = path.length; length >= 0; length -= 1) {
       const key = pathKey(path.slice(0, length));
@@ -142,7 +148,27 @@ function check(
   }
   problems.throwIfAny();
   const isWritten = (path: ConfigPath): boolean => hasKey(value, path);
-  return { config: result.data as ResolvedConfig, file, folder, warnings, secrets, locate, isWritten };
+  return {
+    config: result.data as ResolvedConfig,
+    file,
+    folder,
+    warnings,
+    secrets,
+    mask: scrubber(secrets),
+    shownAt: (path) => shown.get(pathKey(path)) ?? null,
+    locate,
+    isWritten,
+  };
+}
+
+/** The whole configuration in a form that may be shown: to operators, in logs, in bug reports. */
+export function printable({ config, shownAt }: LoadedConfig): ResolvedConfig {
+  const walk = (value: unknown, path: ConfigPath): unknown => {
+    if (Array.isArray(value)) return value.map((item, i) => walk(item, [...path, i]));
+    if (typeof value !== 'object' || value === null) return shownAt(path) ?? value;
+    return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, walk(member, [...path, key])]));
+  };
+  return walk(config, []) as ResolvedConfig;
 }
 
 /** Whether the parent object names the last key of `path`, with whatever value. */

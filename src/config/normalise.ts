@@ -3,6 +3,7 @@
  * unknown and dangerous keys refused. Free names (servers, headers, variables) stay as written.
  */
 import type { z } from 'zod';
+import { type KnownSecret, type PlaceKind, showText, type VariableRun } from '../secrets/show.js';
 import { type ExpandContext, expand } from './expand.js';
 import { nearest } from './nearest.js';
 import type { ConfigPath, Problems } from './problems.js';
@@ -17,8 +18,10 @@ export interface Normalised {
   /** Positions by {@link pathKey}. */
   readonly positions: ReadonlyMap<string, Position>;
   readonly warnings: readonly string[];
-  /** What variables put in. */
-  readonly secrets: ReadonlySet<string>;
+  /** The printable forms of texts that are not printed as they are, by {@link pathKey}. */
+  readonly shown: ReadonlyMap<string, string>;
+  /** What variables put in, and what else is secret. */
+  readonly secrets: readonly KnownSecret[];
 }
 
 /** The key of a path in {@link Normalised.positions}. */
@@ -32,14 +35,25 @@ const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
 /** Turns a tree into the value for the schema; what is wrong goes to `problems`, and its place is left out. */
 export function normalise(root: SourceNode, context: ExpandContext, problems: Problems): Normalised {
   const walker = new Walker(context, problems);
-  const value = walker.walk(root, configSchema, []);
-  return { value, positions: walker.positions, warnings: walker.warnings, secrets: walker.secrets };
+  const value = walker.walk(root, configSchema, [], NO_PLACE);
+  const { positions, warnings, shown, secrets } = walker;
+  return { value, positions, warnings, shown, secrets };
 }
+
+/** What is known of a place from what surrounds it. */
+interface Place {
+  readonly kind: PlaceKind;
+  /** The element before it in a list, as text. */
+  readonly before: string;
+}
+
+const NO_PLACE: Place = { kind: 'text', before: '' };
 
 class Walker {
   readonly positions = new Map<string, Position>();
   readonly warnings: string[] = [];
-  readonly secrets = new Set<string>();
+  readonly shown = new Map<string, string>();
+  readonly secrets: KnownSecret[] = [];
   readonly #context: ExpandContext;
   readonly #problems: Problems;
 
@@ -48,17 +62,27 @@ class Walker {
     this.#problems = problems;
   }
 
-  walk(node: SourceNode, schema: z.ZodType | null, path: ConfigPath): unknown {
+  walk(node: SourceNode, schema: z.ZodType | null, path: ConfigPath, around: Place): unknown {
     if (node.at !== null) this.positions.set(pathKey(path), node.at);
+    const kind = (schema === null ? null : alternatives(schema).kind) ?? around.kind;
+    const place = { ...around, kind };
     switch (node.kind) {
       case 'scalar':
-        return typeof node.value === 'string' ? this.#string(node.value, node.at, schema, path) : node.value;
+        if (typeof node.value === 'string') return this.#string(node.value, node.at, schema, path, place);
+        // A number among texts can be a PIN.
+        if (node.value !== null && kind !== 'text') this.#note(String(node.value), [], path, place);
+        return node.value;
       case 'array': {
         const element = schema === null ? null : alternatives(schema).element;
-        return node.items.map((item, i) => this.walk(item, element, [...path, i]));
+        let before = '';
+        return node.items.map((item, i) => {
+          const value = this.walk(item, element, [...path, i], { kind, before });
+          before = typeof value === 'object' ? '' : String(value);
+          return value;
+        });
       }
       case 'object':
-        return this.#object(node.entries, schema, path);
+        return this.#object(node.entries, schema, path, place);
       case 'other':
         this.#problems.add(path, node.at, `a ${node.what} cannot stand here`);
         return undefined;
@@ -66,24 +90,33 @@ class Walker {
   }
 
   /** A string; one that came from a variable becomes the number or boolean that the place asks for. */
-  #string(text: string, at: Position | null, schema: z.ZodType | null, path: ConfigPath): unknown {
+  #string(text: string, at: Position | null, schema: z.ZodType | null, path: ConfigPath, place: Place): unknown {
     try {
-      const expansion = expand(text, this.#context);
-      for (const value of expansion.values) this.secrets.add(value);
-      if (!expansion.changed || schema === null) return expansion.text;
-      const allowed = alternatives(schema);
+      const { text: expanded, changed, runs } = expand(text, this.#context);
+      const allowed = schema === null ? null : alternatives(schema);
+      // Numbers, switches and words of a list that the schema asks for are no secrets, wherever they come from.
+      if (allowed?.words.includes(expanded)) return expanded;
       // Where text is accepted it stays text: "0123" is not 123.
-      if (allowed.string) return expansion.text;
-      if (allowed.number && /^-?\d+(\.\d+)?$/.test(expansion.text)) return Number(expansion.text);
-      if (allowed.boolean && /^(true|false)$/.test(expansion.text)) return expansion.text === 'true';
-      return expansion.text;
+      if (changed && allowed !== null && !allowed.string) {
+        if (allowed.number && /^-?\d+(\.\d+)?$/.test(expanded)) return Number(expanded);
+        if (allowed.boolean && /^(true|false)$/.test(expanded)) return expanded === 'true';
+      }
+      this.#note(expanded, runs, path, place);
+      return expanded;
     } catch (error) {
       this.#problems.add(path, at, (error as Error).message);
       return undefined;
     }
   }
 
-  #object(entries: readonly SourceEntry[], schema: z.ZodType | null, path: ConfigPath): unknown {
+  #note(text: string, runs: readonly VariableRun[], path: ConfigPath, { kind, before }: Place): void {
+    const name = path.at(-1);
+    const { shown, secrets } = showText({ text, runs, kind, name: typeof name === 'string' ? name : '', before });
+    if (shown !== text) this.shown.set(pathKey(path), shown);
+    for (const secret of secrets) this.secrets.push(secret);
+  }
+
+  #object(entries: readonly SourceEntry[], schema: z.ZodType | null, path: ConfigPath, place: Place): unknown {
     const result: Record<string, unknown> = Object.create(null);
     const allowed = schema === null ? null : alternatives(schema);
     const type = entries.find((entry) => entry.key === 'type')?.value;
@@ -98,7 +131,7 @@ class Walker {
       if (objects.length === 0) {
         const childPath = [...path, entry.key];
         this.#noteKey(childPath, entry.at);
-        result[entry.key] = this.walk(entry.value, allowed?.record ?? null, childPath);
+        result[entry.key] = this.walk(entry.value, allowed?.record ?? null, childPath, place);
         continue;
       }
       const known = this.#known(entry, objects, path);
@@ -115,7 +148,7 @@ class Walker {
       spelled.set(known.name, entry.key);
       const childPath = [...path, known.name];
       this.#noteKey(childPath, entry.at);
-      result[known.name] = this.walk(entry.value, known.schema, childPath);
+      result[known.name] = this.walk(entry.value, known.schema, childPath, place);
     }
     return result;
   }

@@ -1,4 +1,5 @@
 import { ConfigError } from '../errors.js';
+import { maskShapes } from '../secrets/show.js';
 import { type Position, quoteKey } from './source.js';
 
 /** Keys and indexes from the root of the configuration, in canonical spelling. */
@@ -39,7 +40,8 @@ export class Problems {
   /** `file:line:column: path: sentence`, as far as known. */
   line(path: ConfigPath, at: Position | null, sentence: string): string {
     const where = this.#file === null ? '' : `${this.#file}${at === null ? '' : `:${at.line}:${at.column}`}: `;
-    return `${where}${path.length === 0 ? '' : `${showPath(path)}: `}${sentence}`;
+    // A token that took the place of a key would be in the path, or quoted as a key that is not known.
+    return `${where}${maskShapes(`${path.length === 0 ? '' : `${showPath(path)}: `}${sentence}`)}`;
   }
 
   add(path: ConfigPath, at: Position | null, sentence: string): void {

@@ -20,6 +20,9 @@ One file says everything: JSON, JSONC (both with comments and trailing commas), 
   \`\${VAR:-default}\` has a default for when VAR is not set or empty. \`$\${\` stands for a literal \`\${\`. A number or a switch may
   come from a variable too: \`port: \${PORT:-8000}\`. What editors write is understood: \`\${env:VAR}\`, \`\${userHome}\`,
   \`\${workspaceFolder}\`, and \`\${input:api-key}\`, which is read from the environment variable \`API_KEY\`.
+- **Secrets.** What came from a variable is shown nowhere: \`validate\`, errors and the log have the name of the variable in its place.
+  So do texts of the file itself that look like secrets, as \`***\`; see [operations.md](operations.md#secrets). Prefer variables, and
+  \`env\` to \`args\`: the arguments of a process can be read by other users of the machine (\`ps\`).
 - **Paths** are relative to the folder of the file. \`command\` is an exception: it is searched on PATH, or taken relative to \`cwd\`.
 - **Units** are part of the name: \`...Ms\` milliseconds, \`...Seconds\` seconds, \`...Bytes\` bytes, anything else a count.
 

@@ -1,6 +1,7 @@
 /** What the schema says about a place, with defaults, options and unions taken off. */
 import { z } from 'zod';
-import { aliasesOf } from './schema/fields.js';
+import type { PlaceKind } from '../secrets/show.js';
+import { aliasesOf, kindOf } from './schema/fields.js';
 
 /** The alternatives that may stand at one place. */
 export interface Alternatives {
@@ -9,6 +10,10 @@ export interface Alternatives {
   readonly element: z.ZodType | null;
   /** Any text, or one of several words; a single fixed word is not meant. */
   readonly string: boolean;
+  /** The words of a fixed list. */
+  readonly words: readonly string[];
+  /** What the place was said to hold. */
+  readonly kind: PlaceKind | null;
   readonly number: boolean;
   readonly boolean: boolean;
 }
@@ -18,6 +23,8 @@ interface Found {
   record: z.ZodType | null;
   element: z.ZodType | null;
   string: boolean;
+  words: string[];
+  kind: PlaceKind | null;
   number: boolean;
   boolean: boolean;
 }
@@ -28,13 +35,23 @@ const known = new WeakMap<z.ZodType, Alternatives>();
 export function alternatives(schema: z.ZodType): Alternatives {
   const before = known.get(schema);
   if (before !== undefined) return before;
-  const found: Found = { objects: [], record: null, element: null, string: false, number: false, boolean: false };
+  const found: Found = {
+    objects: [],
+    record: null,
+    element: null,
+    string: false,
+    words: [],
+    kind: null,
+    number: false,
+    boolean: false,
+  };
   collect(schema, found);
   known.set(schema, found);
   return found;
 }
 
 function collect(schema: z.ZodType, found: Found): void {
+  found.kind ??= kindOf(schema) ?? null;
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) {
     collect(schema.unwrap() as z.ZodType, found);
   } else if (schema instanceof z.ZodUnion) {
@@ -53,7 +70,11 @@ function collect(schema: z.ZodType, found: Found): void {
     for (const value of schema.values) {
       if (typeof value === 'boolean') found.boolean = true;
       if (typeof value === 'number') found.number = true;
+      if (typeof value === 'string') found.words.push(value);
     }
+  } else if (schema instanceof z.ZodEnum) {
+    found.string = true;
+    found.words.push(...schema.options.map(String));
   } else {
     found.string = true;
   }

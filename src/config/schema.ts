@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { authSchema } from './schema/auth.js';
-import { alias, bytes, flag, KIB, MIB, milliseconds, named, strings, whole } from './schema/fields.js';
+import { alias, bytes, flag, holds, KIB, MIB, milliseconds, named, strings, whole } from './schema/fields.js';
 import { cacheSchema, limitsSchema, rateLimitsSchema } from './schema/limits.js';
 import { routeSchema } from './schema/routes.js';
 import { serverSchema } from './schema/servers.js';
@@ -47,12 +47,15 @@ const catalogSchema = z.strictObject({
 
 const sessionsSchema = z.strictObject({
   secret: alias(
-    z
-      .union([z.string().min(32), z.array(z.string().min(32)).min(1).max(16)])
-      .optional()
-      .describe(
-        'Seals session ids so that they survive a restart and are understood by other replicas: at least 32 characters, or a list with the newest first.',
-      ),
+    holds(
+      'secret',
+      z
+        .union([z.string().min(32), z.array(z.string().min(32)).min(1).max(16)])
+        .optional()
+        .describe(
+          'Seals session ids so that they survive a restart and are understood by other replicas: at least 32 characters, or a list with the newest first.',
+        ),
+    ),
     'secrets',
   ),
   ttlSeconds: alias(
@@ -64,7 +67,7 @@ const sessionsSchema = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'Where a generated key is kept when no `secret` is given, relative to the configuration file. Default: in memory only; sessions then end with the process.',
+      'Where a generated key is kept when no `secret` is given, relative to the configuration file: a place that can be written, or the gateway does not start. Default: in memory only; sessions then end with the process.',
     ),
   eventLogBytes: bytes(
     256 * KIB,

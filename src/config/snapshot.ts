@@ -3,6 +3,7 @@
  * Data only: it survives `structuredClone`. The front and every worker turn it into closures once.
  * Indexes (`server`, `route`, `entry`, `bucket`) are positions in the arrays of one snapshot or catalog version.
  */
+import type { KnownSecret } from '../secrets/show.js';
 import type { Bytes, Count, Milliseconds, Seconds } from '../units.js';
 
 /** Everything that decides about requests. */
@@ -37,6 +38,8 @@ export interface Snapshot {
   readonly sessions: SessionsSnapshot;
   readonly transports: TransportsSnapshot;
   readonly log: LogSnapshot;
+  /** What must not be in any log line, and what is there instead. */
+  readonly secrets: readonly KnownSecret[];
 }
 
 /** The doors for clients besides Streamable HTTP on `/mcp`. */
@@ -120,6 +123,8 @@ export interface StdioEndpointSnapshot {
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string | null;
   readonly weight: number;
+  /** `command` as it may be logged. */
+  readonly shownCommand: string;
 }
 
 /** A replica behind a URL. */

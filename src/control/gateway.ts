@@ -8,13 +8,13 @@ import type { Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { type Log, openLog } from '../observe/log.js';
 import { watchLoopDelay } from '../observe/loop-delay.js';
-import { secretsOf } from '../observe/secrets.js';
 import { type Choice, observe, type StatsSources } from '../observe/state.js';
 import type { Stats } from '../observe/stats.js';
 import { type FrontEnd, frontEndKind, openFrontEnd, type PlainAnswer } from '../request/accept/index.js';
 import { Phase } from '../request/exchange.js';
 import { ExchangeTable } from '../request/exchanges.js';
-import { openSealer, type SessionSealer, SessionTable, StandaloneStreams } from '../session/index.js';
+import { MASK } from '../secrets/show.js';
+import { KeyFileError, openSealer, SessionTable, StandaloneStreams, sessionSecrets } from '../session/index.js';
 import { BufferBudget } from '../shared/buffer-budget.js';
 import { Counter, SeriesNames } from '../shared/counters.js';
 import { LogLimit } from '../upstream/log-limit.js';
@@ -247,12 +247,13 @@ class Gateway implements RunningGateway {
     this.#log.logger.error({ problems }, 'the configuration is not reloaded; the one in force stays');
   }
 
-  async #reload(wanted: Snapshot): Promise<void> {
+  async #reload(given: Snapshot): Promise<void> {
     if (this.#stopping !== null) throw new Error('the gateway is stopping');
     const before = this.#rules.snapshot;
-    const problems = restartProblems(before, wanted);
+    const problems = restartProblems(before, given);
     if (problems.length > 0) throw new ConfigError(problems);
-    const sealer = sealerOf(wanted);
+    const wanted = withSessionSecrets(given);
+    const sealer = openSealer(wanted.sessions);
     const next = { ...renumbered(before, wanted, (server) => !this.#concerns(server)), version: before.version + 1 };
     // No request comes between these lines: each is decided and sent by one set of rules.
     this.#rules.follow(next);
@@ -260,7 +261,7 @@ class Gateway implements RunningGateway {
     this.#front.dispatcher.reconfigure(next);
     this.#frontEnd?.reconfigure(next);
     this.#sessions.reconfigure(sealer, next.sessions.ttlSeconds, next.limits.maxSessions);
-    this.#log.configure(next.log, secretsOf(next));
+    this.#log.configure(next.log, next.secrets);
     this.#accounting.setLog(this.#accessLog());
     this.#accounting.setServers(next.servers.map(({ name }) => name));
     this.#upstreams.replace(next);
@@ -368,11 +369,15 @@ class Gateway implements RunningGateway {
   }
 }
 
-function sealerOf({ sessions }: Snapshot): SessionSealer {
+/** Settles what sessions are sealed with, so that all parts have the same. @throws ConfigError for the key file */
+function withSessionSecrets(snapshot: Snapshot): Snapshot {
   try {
-    return openSealer(sessions);
+    const secrets = sessionSecrets(snapshot.sessions);
+    const known = secrets.map((value) => ({ value, shown: MASK }));
+    return { ...snapshot, sessions: { ...snapshot.sessions, secrets }, secrets: [...snapshot.secrets, ...known] };
   } catch (error) {
-    throw new ConfigError([`sessions.keyFile: ${error instanceof Error ? error.message : String(error)}`]);
+    if (!(error instanceof KeyFileError)) throw error;
+    throw new ConfigError([`sessions.keyFile: ${error.message}`]);
   }
 }
 
@@ -392,10 +397,15 @@ const EMPTY_CATALOG = {
  * Starts a gateway and resolves once it listens. Upstreams that are slow or down do not hold it up.
  *
  * @throws Error with `code` EADDRINUSE when a port is taken; what had started is ended again
+ * @throws ConfigError when the key file of sessions cannot be used; nothing has started then
  */
-export async function startGateway(snapshot: Snapshot): Promise<RunningGateway> {
-  const log = await openLog({ settings: snapshot.log, secrets: secretsOf(snapshot) });
+export async function startGateway(given: Snapshot): Promise<RunningGateway> {
+  const snapshot = withSessionSecrets(given);
+  const log = await openLog({ settings: snapshot.log, secrets: snapshot.secrets });
   const gateway = new Gateway(snapshot, log);
+  if (given.sessions.secrets.length === 0 && given.sessions.keyFile === null) {
+    log.logger.info('sessions end with this process; to keep them set sessions.secret or sessions.keyFile');
+  }
   try {
     await gateway.start();
   } catch (error) {

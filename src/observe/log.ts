@@ -3,17 +3,19 @@ import { type Logger, pino } from 'pino';
 import { METHODS, Span } from '../../native/layout.js';
 import type { LogSnapshot } from '../config/snapshot.js';
 import type { Exchange } from '../request/exchange.js';
+import { isSecretName } from '../secrets/names.js';
+import { scrubber } from '../secrets/scrub.js';
+import { type KnownSecret, MASK } from '../secrets/show.js';
 import type { Count } from '../units.js';
 import { LogSink, type LogSinkOptions } from './log-sink.js';
-import { isSecretName, REDACTED, scrubber } from './secrets.js';
 
 /** Writes the line about one finished request. `server` is the name of the server that had it, '' = none. */
 export type AccessLog = (exchange: Exchange, server: string) => void;
 
 export interface LogOptions {
   readonly settings: LogSnapshot;
-  /** Values that must not appear in any line (src/observe/secrets.ts). */
-  readonly secrets?: readonly string[];
+  /** Values that must not appear in any line. */
+  readonly secrets?: readonly KnownSecret[];
   /** Where lines go; default standard error. */
   readonly sink?: LogSinkOptions;
   /** Whether lines go to a terminal; default: standard error is one. */
@@ -47,10 +49,22 @@ export class Log {
         level: settings.level,
         base: null,
         timestamp: pino.stdTimeFunctions.isoTime,
-        formatters: { level: (label) => ({ level: label }), log: withoutSecrets },
-        serializers: { err: pino.stdSerializers.err, error: errorText },
+        formatters: {
+          level: (label) => ({ level: label }),
+          log: (fields) => this.#cleaned(fields, 0) as Record<string, unknown>,
+        },
+        hooks: {
+          logMethod: (parts, method) => {
+            // Fields are cleaned by the formatter; what follows them is the message.
+            const words = parts.map((part: unknown) => {
+              if (part instanceof Error) return this.#scrub(part.message);
+              return typeof part === 'string' ? this.#scrub(part) : part;
+            });
+            method.apply(this.logger, words as typeof parts);
+          },
+        },
       },
-      { write: (line: string) => this.#sink.write(this.#format(this.#scrub(line))) },
+      { write: (line: string) => this.#sink.write(this.#format(line)) },
     );
     this.#access = this.#accessFor(settings);
   }
@@ -66,7 +80,7 @@ export class Log {
   }
 
   /** Takes over another level, access setting and list of secrets. The format stays. */
-  configure(settings: LogSnapshot, secrets: readonly string[]): void {
+  configure(settings: LogSnapshot, secrets: readonly KnownSecret[]): void {
     this.logger.level = settings.level;
     this.#scrub = scrubber(secrets);
     this.#access = this.#accessFor(settings);
@@ -79,6 +93,27 @@ export class Log {
 
   close(): Promise<void> {
     return this.#sink.close();
+  }
+
+  /**
+   * What of a field goes into a line: no value of a secret name, no known secret in any text, the message of an error
+   * without its stack and causes, which hold paths and addresses. Texts are looked at before they are part of a line, so
+   * that nothing of its JSON is taken for a secret. The caller's object is left alone.
+   */
+  #cleaned(value: unknown, depth: number): unknown {
+    if (typeof value === 'string') return this.#scrub(value);
+    if (typeof value !== 'object' || value === null) return value;
+    if (value instanceof Error) return this.#scrub(value.message);
+    if (depth > MAX_DEPTH) return '[deep]';
+    if (Array.isArray(value)) return value.slice(0, MAX_FIELDS).map((element) => this.#cleaned(element, depth + 1));
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype !== null && prototype !== Object.prototype) return this.#scrub(String(value));
+    const result: Record<string, unknown> = {};
+    for (const [key, field] of Object.entries(value).slice(0, MAX_FIELDS)) {
+      const isSecret = isSecretName(key) && field !== null && typeof field !== 'number';
+      result[key] = isSecret ? MASK : this.#cleaned(field, depth + 1);
+    }
+    return result;
   }
 
   #format(line: string): string {
@@ -140,27 +175,4 @@ function nameOf(exchange: Exchange): string {
   const start = spans[Span.nameStart]!;
   const end = Math.min(spans[Span.nameEnd]!, start + MAX_NAME);
   return start < 0 || end > bodyLength ? '' : body.toString('utf8', start, end);
-}
-
-/** Errors as their message only: stacks hold paths, and causes hold addresses. */
-function errorText(error: unknown): unknown {
-  return error instanceof Error ? error.message : error;
-}
-
-/** The fields of a line with the values of secret names replaced; the caller's object is left alone. */
-function withoutSecrets(fields: Record<string, unknown>): Record<string, unknown> {
-  return cleaned(fields, 0) as Record<string, unknown>;
-}
-
-function cleaned(value: unknown, depth: number): unknown {
-  if (typeof value !== 'object' || value === null || value instanceof Error) return value;
-  if (depth > MAX_DEPTH) return '[deep]';
-  if (Array.isArray(value)) return value.slice(0, MAX_FIELDS).map((element) => cleaned(element, depth + 1));
-  if (Object.getPrototypeOf(value) !== Object.prototype) return value;
-  const result: Record<string, unknown> = {};
-  for (const [key, field] of Object.entries(value).slice(0, MAX_FIELDS)) {
-    result[key] =
-      isSecretName(key) && field !== null && typeof field !== 'number' ? REDACTED : cleaned(field, depth + 1);
-  }
-  return result;
 }

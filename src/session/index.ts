@@ -8,7 +8,7 @@ export { Access } from './access.js';
 export { HandleSealer } from './handles.js';
 export { InputRounds } from './input-rounds.js';
 export { KeepAlive } from './keep-alive.js';
-export { readOrCreateKeyFile } from './key-file.js';
+export { KeyFileError, keyFileProblem, readOrCreateKeyFile } from './key-file.js';
 export { ParkedCalls } from './parked-calls.js';
 export { Resumption } from './resume.js';
 export { type SealedSession, SessionSealer } from './seal.js';
@@ -26,7 +26,7 @@ let processSecret = '';
  * The secrets that a configuration asks for, newest first: its own, else that of its key file (made when missing), else
  * one of this process.
  *
- * @throws Error when the key file cannot be used
+ * @throws KeyFileError when the key file cannot be used
  */
 export function sessionSecrets(sessions: SessionsSnapshot): readonly string[] {
   if (sessions.secrets.length > 0) return sessions.secrets;
@@ -35,7 +35,7 @@ export function sessionSecrets(sessions: SessionsSnapshot): readonly string[] {
   return [processSecret];
 }
 
-/** The sealer of session ids that a configuration asks for. @throws Error when the key file cannot be used */
+/** The sealer of session ids that a configuration asks for. @throws KeyFileError when the key file cannot be used */
 export function openSealer(sessions: SessionsSnapshot): SessionSealer {
   return new SessionSealer(sessionSecrets(sessions));
 }

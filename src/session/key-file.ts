@@ -1,45 +1,194 @@
 import { randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  statfsSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 
 const KEY_BYTES = 32;
+/** Shortest key in characters, as for `sessions.secret`. */
+const MIN_KEY = 32;
+/** Longest key file in bytes. */
+const MAX_KEY = 4_096;
+
+const ADVICE = 'set sessions.keyFile to a place that can be written, or set sessions.secret';
+
+/** Why the key file cannot be used: a sentence with its path and what to do. */
+export class KeyFileError extends Error {}
 
 /**
- * The secret kept in `path`; made at the first start (32 random bytes as base64url, mode 0600). Several processes may
- * start at once: all get the key of the one that was first.
+ * The secret kept in `path`; made at the first start (32 random bytes as base64url, mode 0600). The file appears under
+ * its name with all of its content or not at all, and several processes may start at once: all get the key of the one
+ * that was first.
  *
- * @throws Error when the file cannot be read or written, holds less than 32 characters, or can be read by others
+ * @throws KeyFileError when the file cannot be read or written, is no regular file, holds no text of 32 to 4,096
+ * characters, or can be read by others
  */
 export function readOrCreateKeyFile(path: string): string {
-  const existing = read(path);
+  const existing = readKey(path);
   if (existing !== null) return existing;
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const draft = `${path}.${process.pid}.${randomBytes(6).toString('hex')}`;
-  writeFileSync(draft, `${randomBytes(KEY_BYTES).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
   try {
-    // link fails when the name exists, unlike rename: nobody's key is replaced, and nobody reads half of one.
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    create(path);
+  } catch (error) {
+    throw unwritable(path, error);
+  }
+  const key = readKey(path);
+  if (key === null) throw new KeyFileError(`${path}: the session key file vanished while it was read`);
+  return key;
+}
+
+/**
+ * Tells without writing anything whether {@link readOrCreateKeyFile} would work, as far as that can be known.
+ *
+ * @returns null when it would, else the sentence of its error
+ */
+export function keyFileProblem(path: string): string | null {
+  try {
+    if (readKey(path) === null) checkWritable(path);
+    return null;
+  } catch (error) {
+    if (error instanceof KeyFileError) return error.message;
+    throw error;
+  }
+}
+
+function create(path: string): void {
+  const draft = `${path}.${process.pid}.${randomBytes(6).toString('hex')}`;
+  const file = openSync(draft, 'wx', 0o600);
+  try {
+    try {
+      writeFileSync(file, `${randomBytes(KEY_BYTES).toString('base64url')}\n`);
+      // Some file systems find out only now that there is no room.
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    // link fails when the name exists, unlike rename: no other process's key is replaced.
     linkSync(draft, path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   } finally {
     unlinkSync(draft);
   }
-  const key = read(path);
-  if (key === null) throw new Error(`${path}: the session key file vanished while it was read`);
-  return key;
+  syncFolder(dirname(path));
 }
 
-function read(path: string): string | null {
-  let text: string;
+/** Makes the new name last over a power failure, where the system can do that for folders. */
+function syncFolder(folder: string): void {
   try {
-    text = readFileSync(path, 'utf8').trim();
+    const handle = openSync(folder, 'r');
+    try {
+      fsyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
+  } catch {
+    // The key itself is in the file already.
+  }
+}
+
+/** Null when there is no file. */
+function readKey(path: string): string | null {
+  let file: number;
+  try {
+    // Without O_NONBLOCK the opening of a named pipe waits for a writer.
+    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' && !isLink(path)) return null;
+    throw unreadable(path, code);
   }
-  if (text.length < 32) throw new Error(`${path}: the session key must have at least 32 characters`);
-  if (process.platform !== 'win32' && (statSync(path).mode & 0o077) !== 0) {
-    throw new Error(`${path}: the session key file must be readable by its owner only (chmod 600)`);
+  try {
+    const status = fstatSync(file);
+    if (!status.isFile()) throw new KeyFileError(`${path}: the session key file is not a regular file; ${ADVICE}`);
+    if (process.platform !== 'win32' && (status.mode & 0o077) !== 0) {
+      throw new KeyFileError(
+        `${path}: the session key file must be readable by its owner only (chmod 600), and is open to others`,
+      );
+    }
+    const bytes = Buffer.alloc(MAX_KEY + 1);
+    return keyOf(path, bytes.subarray(0, readSync(file, bytes, 0, bytes.length, 0)));
+  } catch (error) {
+    if (error instanceof KeyFileError) throw error;
+    throw unreadable(path, (error as NodeJS.ErrnoException).code);
+  } finally {
+    closeSync(file);
   }
-  return text;
+}
+
+function keyOf(path: string, bytes: Buffer): string {
+  const text = bytes.toString('latin1').trim();
+  // What is left after a power failure is often empty or full of NUL.
+  const whole = bytes.length <= MAX_KEY && text.length >= MIN_KEY && /^[\x20-\x7e]+$/.test(text);
+  if (whole) return text;
+  throw new KeyFileError(
+    `${path}: the session key file must hold one line of ${MIN_KEY} characters to ${MAX_KEY} bytes of printable ASCII; ` +
+      'delete it to have another one made (open sessions end), or restore it',
+  );
+}
+
+function isLink(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+}
+
+/** @throws KeyFileError when no file could be made at `path` */
+function checkWritable(path: string): void {
+  try {
+    let folder = dirname(path);
+    while (statSync(folder, { throwIfNoEntry: false }) === undefined && dirname(folder) !== folder) {
+      folder = dirname(folder);
+    }
+    if (!statSync(folder).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' });
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    // Some file systems have no blocks and say so with zeros.
+    const { blocks, bavail } = statfsSync(folder);
+    if (blocks > 0 && bavail === 0) throw Object.assign(new Error(), { code: 'ENOSPC' });
+  } catch (error) {
+    throw unwritable(path, error);
+  }
+}
+
+const READ_FAULTS: Readonly<Record<string, string>> = {
+  EACCES: 'this user may not read it',
+  EISDIR: 'it is a folder',
+  ELOOP: 'its links go round in a circle',
+  ENOENT: 'it is a link to a file that does not exist',
+  ENOTDIR: 'a part of its path is a file and no folder',
+  EPERM: 'this user may not read it',
+};
+
+const WRITE_FAULTS: Readonly<Record<string, string>> = {
+  EACCES: 'this user may not write there',
+  EDQUOT: 'the quota of this user is used up',
+  EEXIST: 'a part of its path is a file and no folder',
+  EFBIG: 'the file size limit of this process does not permit it',
+  ENOSPC: 'the device is full',
+  ENOTDIR: 'a part of its path is a file and no folder',
+  ENOTSUP: 'its file system has no hard links',
+  EPERM: 'this user may not write there, or its file system has no hard links',
+  EROFS: 'the file system is read-only',
+};
+
+function unreadable(path: string, code: string | undefined): KeyFileError {
+  const why = READ_FAULTS[code ?? ''] ?? code ?? 'unknown error';
+  return new KeyFileError(`${path}: the session key file cannot be read (${why}); ${ADVICE}`);
+}
+
+function unwritable(path: string, error: unknown): KeyFileError {
+  const { code } = error as NodeJS.ErrnoException;
+  const why = WRITE_FAULTS[code ?? ''] ?? code ?? 'unknown error';
+  return new KeyFileError(`${path}: the session key file cannot be written (${why}); ${ADVICE}`);
 }

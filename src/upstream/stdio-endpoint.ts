@@ -30,7 +30,10 @@ export class StdioEndpoint extends ChannelEndpoint {
 
   protected open(): Channel {
     const channel = new StdioChannel(this.#config, this.context, this.listener, (line) => this.#errorLine(line));
-    this.context.log.info({ ...this.names, pid: channel.pid, command: this.#config.command }, 'stdio child started');
+    this.context.log.info(
+      { ...this.names, pid: channel.pid, command: this.#config.shownCommand },
+      'stdio child started',
+    );
     return channel;
   }
 

@@ -39,6 +39,7 @@ test("Claude Desktop's file works unchanged", async () => {
     env: { BRAVE_API_KEY: 'made-up-key' },
     cwd: null,
     weight: 1,
+    shownCommand: 'npx',
   });
   assert.deepEqual(loaded.warnings, []);
 });

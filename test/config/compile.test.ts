@@ -89,6 +89,7 @@ test('an empty configuration has the documented defaults', () => {
     },
     transports: { sse: true, websocket: true, rest: true },
     log: { level: 'info', format: 'auto', access: false },
+    secrets: [],
   });
 });
 
@@ -226,7 +227,7 @@ test('endpoints take what they leave out from their server', () => {
       headers: { 'x-b': 'shared', 'x-a': 'own', authorization: 'Bearer own' },
       weight: 1,
     },
-    { transport: 'stdio', command: 'x', args: [], env: { A: '1', B: '2' }, cwd: null, weight: 1 },
+    { transport: 'stdio', command: 'x', args: [], env: { A: '1', B: '2' }, cwd: null, weight: 1, shownCommand: 'x' },
   ]);
 });
 

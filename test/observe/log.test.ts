@@ -5,15 +5,18 @@ import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import fc from 'fast-check';
 import { Method, Span } from '../../native/layout.js';
+import { compileSnapshot } from '../../src/config/compile.js';
+import { loadConfigObject } from '../../src/config/load.js';
+import type { GatewayConfig } from '../../src/config/schema.js';
 import type { LogSnapshot } from '../../src/config/snapshot.js';
 import { type Log, openLog } from '../../src/observe/log.js';
 import { LogSink } from '../../src/observe/log-sink.js';
-import { scrubber, secretsOf } from '../../src/observe/secrets.js';
 import { Exchange } from '../../src/request/exchange.js';
+import { type KnownSecret, MASK } from '../../src/secrets/show.js';
 import { tempFolder } from '../support/process.js';
 
+const known = (value: string): KnownSecret => ({ value, shown: MASK });
 const SETTINGS: LogSnapshot = { level: 'info', format: 'json', access: false };
 
 interface Logged {
@@ -25,7 +28,7 @@ interface Logged {
 async function logged(
   t: TestContext,
   settings: Partial<LogSnapshot> = {},
-  secrets: readonly string[] = [],
+  secrets: readonly KnownSecret[] = [],
   terminal = false,
 ): Promise<Logged> {
   const file = join(await tempFolder(t), 'log');
@@ -133,50 +136,63 @@ test('an access line tells what was asked and what came of it', async (t) => {
 
 test('another level and other secrets hold from the next line on', async (t) => {
   const { log, lines } = await logged(t);
-  log.configure({ ...SETTINGS, level: 'debug' }, ['new-secret']);
+  log.configure({ ...SETTINGS, level: 'debug' }, [known('new-secret')]);
   assert.notEqual(log.access, null);
   log.logger.debug('it is new-secret');
   const [line] = await lines();
-  assert.equal(JSON.parse(line!).msg, 'it is [redacted]');
+  assert.equal(JSON.parse(line!).msg, `it is ${MASK}`);
 });
 
 const CANARY = 'canary-7f"3\\x';
+const TOKEN = 'canary-7f-0123456789-0123456789-0123456789';
 const basic = Buffer.from(`user:${CANARY}`).toString('base64');
-const where: [place: string, parts: object][] = [
-  ['a bearer token of a client', { auth: { type: 'bearer', resourceMetadata: null, tokens: [{ token: CANARY }] } }],
-  ['the secret of JWTs', { auth: { type: 'jwt', secret: CANARY, jwksUrl: null } }],
-  ['the session secret', { sessions: { secrets: [CANARY] } }],
-  ['a header', { http: { headers: { 'X-Key': CANARY }, url: 'http://x/' } }],
-  ['a bearer header', { http: { headers: { Authorization: `Bearer ${CANARY}` }, url: 'http://x/' } }],
-  ['a basic header', { http: { headers: { authorization: `Basic ${basic}` }, url: 'http://x/' } }],
-  ['the query of an address', { http: { headers: {}, url: `http://x/?key=${encodeURIComponent(CANARY)}` } }],
-  ['the password of an address', { http: { headers: {}, url: `http://u:${encodeURIComponent(CANARY)}@x/` } }],
-  ['the environment of a child', { stdio: { env: { API_TOKEN: CANARY }, args: [] } }],
-  ['the argument behind an option', { stdio: { env: {}, args: ['--api-key', CANARY] } }],
-  ['the argument of an option', { stdio: { env: {}, args: [`--password=${CANARY}`] } }],
+const local = 'http://localhost/';
+const where: [place: string, config: GatewayConfig, secret: string][] = [
+  ['a bearer token of a client', { auth: { type: 'bearer', tokens: { alice: TOKEN } } }, TOKEN],
+  ['the secret of JWTs', { auth: { type: 'jwt', secret: TOKEN, audience: 'me' } }, TOKEN],
+  ['the session secret', { sessions: { secret: TOKEN } }, TOKEN],
+  ['a header', { mcpServers: { a: { url: local, headers: { 'X-Key': CANARY } } } }, CANARY],
+  ['a bearer header', { mcpServers: { a: { url: local, headers: { Authorization: `Bearer ${CANARY}` } } } }, CANARY],
+  ['a basic header', { mcpServers: { a: { url: local, headers: { authorization: `Basic ${basic}` } } } }, CANARY],
+  ['the query of an address', { mcpServers: { a: { url: `${local}?key=${encodeURIComponent(CANARY)}` } } }, CANARY],
+  ['the environment of a child', { mcpServers: { a: { command: 'x', env: { API_TOKEN: CANARY } } } }, CANARY],
+  ['the argument behind an option', { mcpServers: { a: { command: 'x', args: ['--api-key', CANARY] } } }, CANARY],
+  ['the argument of an option', { mcpServers: { a: { command: 'x', args: [`--password=${CANARY}`] } } }, CANARY],
 ];
-for (const [place, parts] of where) {
+for (const [place, config, secret] of where) {
   test(`${place} never reaches the log, however it is spelled`, async (t) => {
-    const { auth, sessions, http, stdio } = parts as Record<string, object | undefined>;
-    const endpoints = [
-      ...(http === undefined ? [] : [{ transport: 'http', ...http }]),
-      ...(stdio === undefined ? [] : [{ transport: 'stdio', ...stdio }]),
-    ];
-    const snapshot = {
-      auth: auth ?? { type: 'none' },
-      sessions: sessions ?? { secrets: [] },
-      servers: [{ endpoints }],
-    } as unknown as Parameters<typeof secretsOf>[0];
-    const { log, lines } = await logged(t, {}, secretsOf(snapshot));
-    log.logger.info(`message ${CANARY} end`);
-    log.logger.error({ error: new Error(`failed at http://x/?key=${encodeURIComponent(CANARY)}`) }, 'failed');
-    log.logger.warn({ line: CANARY, list: [{ deep: `x${CANARY}x` }] }, 'stdio child wrote a line that is no message');
+    const { secrets } = compileSnapshot(loadConfigObject(config));
+    const { log, lines } = await logged(t, {}, secrets);
+    log.logger.info(`message ${secret} end`);
+    log.logger.error({ error: new Error(`failed at http://x/?key=${encodeURIComponent(secret)}`) }, 'failed');
+    log.logger.warn({ line: JSON.stringify({ secret }), list: [{ deep: `x${secret}x` }] }, 'a line that is no message');
+    log.logger.error(new Error(`broke at ${secret}`));
     const text = (await lines()).join('\n');
-    assert.equal(text.split('\n').length, 3);
-    assert.match(text, /\[redacted\]/);
+    assert.equal(text.split('\n').length, 4);
+    assert.ok(text.includes(MASK));
     assert.doesNotMatch(text, /7f/);
   });
 }
+
+test('what came from a variable is logged as the name of the variable', async (t) => {
+  const config = { name: '$' + '{WORD}', mcpServers: { a: { url: '$' + '{URL}' } } };
+  const env = { WORD: 'server', URL: 'https://h/?key=hidden-value' };
+  const { secrets } = compileSnapshot(loadConfigObject(config, { env }));
+  const { log, lines } = await logged(t, {}, secrets);
+  log.logger.info({ server: 'files', text: 'the server at https://h/?key=hidden-value, hidden-value' }, 'said');
+  // Names of fields and the JSON of the line are not searched, even where a secret is spelled alike.
+  const { server, text } = JSON.parse((await lines())[0]!);
+  assert.deepEqual([server, text], ['files', 'the $' + '{WORD} at $' + '{URL}, $' + '{URL}']);
+});
+
+test('objects of every kind are searched, and an error tells only its message', async (t) => {
+  const { log, lines } = await logged(t, {}, [known('hidden-value')]);
+  const bare = Object.assign(Object.create(null), { a: 'hidden-value' });
+  const error = Object.assign(new Error('x'), { spawnargs: ['hidden-value'], stack: 'hidden-value' });
+  log.logger.info({ bare, url: new URL('http://h/hidden-value'), error, err: error }, 'x');
+  const { time: _, level: __, msg: ___, ...shown } = JSON.parse((await lines())[0]!);
+  assert.deepEqual(shown, { bare: { a: MASK }, url: `http://h/${MASK}`, error: 'x', err: 'x' });
+});
 
 test('fields with secret names are redacted whatever they hold', async (t) => {
   const { log, lines } = await logged(t);
@@ -191,7 +207,7 @@ test('fields with secret names are redacted whatever they hold', async (t) => {
   };
   log.logger.info(fields, 'fields');
   const { time: _, level: __, msg: ___, ...shown } = JSON.parse((await lines())[0]!);
-  const hidden = '[redacted]';
+  const hidden = MASK;
   assert.deepEqual(shown, {
     headers: { Authorization: hidden, cookie: hidden, accept: 'text/html' },
     password: hidden,
@@ -207,30 +223,6 @@ test('an error is logged without its stack', async (t) => {
   const { log, lines } = await logged(t);
   log.logger.error({ error: new Error('broken') }, 'failed');
   assert.equal(JSON.parse((await lines())[0]!).error, 'broken');
-});
-
-test('the longer of two secrets is replaced whole', () => {
-  assert.equal(scrubber(['secret', 'secret-longer'])('a secret-longer b secret c'), 'a [redacted] b [redacted] c');
-  assert.equal(scrubber([])('nothing to hide'), 'nothing to hide');
-  assert.equal(scrubber(['a.c+(x)'])('abc a.c+(x)'), 'abc [redacted]');
-});
-
-test('thousands of secrets are found wherever they stand, and nothing else is touched', () => {
-  const secrets = Array.from({ length: 5_000 }, (_, index) => `tok-${(index * 7_919) % 100_003}-end`);
-  const scrub = scrubber(secrets);
-  fc.assert(
-    fc.property(
-      fc.array(fc.oneof(fc.constantFrom(...secrets), fc.string({ unit: 'grapheme' })), { maxLength: 6 }),
-      (parts) => {
-        const line = parts.join(' ');
-        const pattern = new RegExp(
-          `(${[...new Set(parts.filter((part) => secrets.includes(part)))].join('|') || '(?!)'})`,
-          'g',
-        );
-        assert.equal(scrub(line), line.replaceAll(pattern, '[redacted]'));
-      },
-    ),
-  );
 });
 
 test('a full disk costs lines and nothing else', async (t) => {

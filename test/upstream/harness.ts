@@ -159,7 +159,7 @@ export function serverOf(endpoints: readonly EndpointSnapshot[], more: Partial<S
 }
 
 export function stdioOf(command: string, args: readonly string[], env: Record<string, string> = {}): EndpointSnapshot {
-  return { transport: 'stdio', command, args, env, cwd: null, weight: 1 };
+  return { transport: 'stdio', command, args, env, cwd: null, weight: 1, shownCommand: command };
 }
 
 export function httpOf(url: string, headers: Record<string, string> = {}): EndpointSnapshot {

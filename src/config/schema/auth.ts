@@ -1,6 +1,6 @@
 /** Who may use the gateway. */
 import { z } from 'zod';
-import { alias, milliseconds, named, strings, whole } from './fields.js';
+import { alias, holds, milliseconds, named, strings, whole } from './fields.js';
 
 const resourceMetadata = z
   .url()
@@ -27,7 +27,10 @@ export const ALGORITHMS = [
 const scopes = strings()
   .optional()
   .describe('Scopes the token grants: a list, or one string with spaces between them.');
-const token = z.string().min(8).max(4_096).describe('The token, at least 8 characters; best taken from a variable.');
+const token = holds(
+  'secret',
+  z.string().min(8).max(4_096).describe('The token, at least 8 characters; best taken from a variable.'),
+);
 
 const noneSchema = z.strictObject({
   type: z.literal('none').describe('Everybody is let in. Only on a loopback `host`, or with `allowUnauthenticated`.'),
@@ -50,11 +53,14 @@ const jwtSchema = z.strictObject({
     .union([z.enum(ALGORITHMS), z.array(z.enum(ALGORITHMS)).min(1)])
     .optional()
     .describe('Accepted `alg` values. Default: HS256 with `secret`; RS256, PS256, ES256 and EdDSA with public keys.'),
-  secret: z
-    .string()
-    .min(32)
-    .optional()
-    .describe('Shared secret for HS256, HS384 or HS512: at least 32, 48 or 64 characters (RFC 7518 3.2).'),
+  secret: holds(
+    'secret',
+    z
+      .string()
+      .min(32)
+      .optional()
+      .describe('Shared secret for HS256, HS384 or HS512: at least 32, 48 or 64 characters (RFC 7518 3.2).'),
+  ),
   publicKey: z
     .string()
     .min(1)

@@ -1,5 +1,6 @@
 /** Building blocks of the schema: a field says its unit, range, default and what 0 means in one place. */
 import { z } from 'zod';
+import type { PlaceKind } from '../../secrets/show.js';
 
 const spellings = new WeakMap<object, readonly string[]>();
 
@@ -12,6 +13,19 @@ export function alias<T extends z.ZodType>(field: T, ...names: string[]): T {
 /** The other names of a field, without the snake_case spelling, which every key has. */
 export function aliasesOf(field: object): readonly string[] {
   return spellings.get(field) ?? [];
+}
+
+const kinds = new WeakMap<object, PlaceKind>();
+
+/** Says what `field` and everything below it holds, and so how it is shown; otherwise it is `text`. Apply it last. */
+export function holds<T extends z.ZodType>(kind: PlaceKind, field: T): T {
+  kinds.set(field, kind);
+  return field;
+}
+
+/** What {@link holds} said of a field. */
+export function kindOf(field: object): PlaceKind | undefined {
+  return kinds.get(field);
 }
 
 /** Bounds of a number. */

@@ -3,6 +3,9 @@ import { z } from 'zod';
 import { alias, flag, milliseconds, strings } from './fields.js';
 import { bucketSchema } from './limits.js';
 
+/** What a route without `match` is for. */
+export const EVERYTHING = { tools: '**', prompts: '**', resources: '**', methods: '**' };
+
 /** One item of `routes`. */
 export const routeSchema = z.strictObject({
   name: z

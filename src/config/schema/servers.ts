@@ -1,40 +1,47 @@
 /** The upstream MCP servers. The entry has the shape that desktop clients use; their own keys are understood. */
 import { z } from 'zod';
-import { alias, flag, milliseconds, named, strings, whole } from './fields.js';
+import { alias, flag, holds, milliseconds, named, strings, whole } from './fields.js';
 
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
 
-const command = z
-  .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
-  .optional()
-  .describe(
-    'Program to start: a name on PATH or a path, or a list of the program and its arguments. No shell is used.',
-  );
-const args = z
-  .array(z.union([z.string(), z.number()]))
-  .optional()
-  .describe('Arguments, one an item.');
-const env = named(scalar)
-  .optional()
-  .describe('Environment variables of the child, besides a minimal set (PATH, HOME, ...).');
+const command = holds(
+  'arguments',
+  z
+    .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+    .optional()
+    .describe(
+      'Program to start: a name on PATH or a path, or a list of the program and its arguments. No shell is used.',
+    ),
+);
+const args = holds(
+  'arguments',
+  z
+    .array(z.union([z.string(), z.number()]))
+    .optional()
+    .describe('Arguments, one an item. Other users of the machine can see them; secrets belong into `env`.'),
+);
+const env = holds(
+  'variables',
+  named(scalar).optional().describe('Environment variables of the child, besides a minimal set (PATH, HOME, ...).'),
+);
 const cwd = z
   .string()
   .min(1)
   .optional()
   .describe('Working directory of the child, relative to the folder of the configuration file.');
 const url = z.string().min(1).optional().describe('Address of the MCP endpoint.');
-const headers = named(scalar).optional().describe('Headers sent with each request to the upstream.');
+const headers = holds('headers', named(scalar).optional().describe('Headers sent with each request to the upstream.'));
 
 const upstreamAuth = z
   .discriminatedUnion('type', [
     z.strictObject({
       type: z.literal('bearer').describe('`Authorization: Bearer`.'),
-      token: z.string().min(1).describe('The token; best taken from a variable.'),
+      token: holds('secret', z.string().min(1).describe('The token; best taken from a variable.')),
     }),
     z.strictObject({
       type: z.literal('basic').describe('`Authorization: Basic` (RFC 7617).'),
       username: alias(z.string().describe('User name, without a colon.'), 'user'),
-      password: z.string().describe('Password; best taken from a variable.'),
+      password: holds('secret', z.string().describe('Password; best taken from a variable.')),
     }),
   ])
   .optional()

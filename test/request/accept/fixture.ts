@@ -55,6 +55,7 @@ export function testSnapshot(change: Partial<Snapshot> = {}, limits: Partial<Lim
     allowedOrigins: [],
     auth: { type: 'none' },
     servers: [],
+    secrets: [],
     routes: [],
     rateLimits: { global: null, perClient: null, perTool: [], maxClients: 100 },
     cache: { enabled: false, maxBytes: 0, maxEntryBytes: 0, maxEntries: 0, maxWaiters: 0, waitMs: 0 },

@@ -56,6 +56,7 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
     allowedOrigins: [],
     auth: { type: 'none' },
     servers: [server('files'), server('search')],
+    secrets: [],
     routes: [],
     rateLimits: { global: null, perClient: null, perTool: [], maxClients: 1000 },
     cache: {

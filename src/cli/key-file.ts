@@ -1,0 +1,20 @@
+import type { LoadedConfig } from '../config/load.js';
+import { Problems } from '../config/problems.js';
+import type { Snapshot } from '../config/snapshot.js';
+
+/**
+ * Tells before anything is started, and without writing, that the key file of sessions cannot be used.
+ *
+ * @throws ConfigError with the place in the configuration
+ */
+export async function checkKeyFile(loaded: LoadedConfig, { sessions }: Snapshot): Promise<void> {
+  if (sessions.keyFile === null || sessions.secrets.length > 0) return;
+  // Loaded here: most configurations have no key file, and errors answer at once.
+  const { keyFileProblem } = await import('../session/key-file.js');
+  const problem = keyFileProblem(sessions.keyFile);
+  if (problem === null) return;
+  const path = ['sessions', 'keyFile'];
+  const problems = new Problems(loaded.file);
+  problems.add(path, loaded.locate(path), loaded.mask(problem));
+  problems.throwIfAny();
+}

@@ -1,0 +1,151 @@
+/** How one text of the configuration is shown, and which values it makes known as secrets. */
+import { isSecretName } from './names.js';
+import { merged, type Range, secretRanges } from './shapes.js';
+
+/** What stands in the place of a secret that the file itself holds. */
+export const MASK = '***';
+
+/** A part of an expanded text that came from a variable; `name` as it was written, without its default. */
+export interface VariableRun extends Range {
+  readonly name: string;
+}
+
+/** A value that must not appear anywhere, and what appears instead: {@link MASK}, or the name of its variable. */
+export interface KnownSecret {
+  readonly value: string;
+  readonly shown: string;
+}
+
+/**
+ * What a place of the configuration holds. `secret`: nothing of it is shown. `variables`: values of environment variables
+ * by name; none is shown, but only some are secret. `headers`: values by name, of which all but a few say who one is.
+ * `arguments`: command lines, in which names precede their values. `text`: anything else.
+ */
+export type PlaceKind = 'secret' | 'variables' | 'headers' | 'arguments' | 'text';
+
+/** A text and where it stands. */
+export interface PlacedText {
+  readonly text: string;
+  readonly runs: readonly VariableRun[];
+  readonly kind: PlaceKind;
+  /** The key it stands under, '' = none. */
+  readonly name: string;
+  /** The argument before it, '' = none. */
+  readonly before: string;
+}
+
+/** The printable form of a text, and the secrets that it holds. */
+export interface ShownText {
+  readonly shown: string;
+  readonly secrets: readonly KnownSecret[];
+}
+
+/** Variables are shown by name, secrets of the file itself as {@link MASK}; what helps to recognise the rest stays. */
+export function showText(place: PlacedText): ShownText {
+  const { text, runs, kind, name } = place;
+  const inside = rangesOf(place);
+  const whole = kind === 'variables' ? [{ start: 0, end: text.length }] : inside;
+  const secret = kind === 'variables' && isSecretName(name) ? whole : inside;
+  return { shown: render(text, runs, whole), secrets: [...fromVariables(text, runs), ...literals(text, runs, secret)] };
+}
+
+/** Free text, such as a message, with what looks like a secret masked. */
+export function maskShapes(text: string): string {
+  return render(text, [], secretRanges(text));
+}
+
+function rangesOf({ text, kind, name, before }: PlacedText): Range[] {
+  if (kind === 'secret') return text === '' ? [] : [{ start: 0, end: text.length }];
+  if (kind === 'headers') return merged([...headerValue(name, text, 0), ...secretRanges(text)]);
+  if (kind === 'arguments') return merged([...argumentRanges(text, before), ...secretRanges(text)]);
+  return secretRanges(text);
+}
+
+/** Headers that say nothing about who one is. */
+const HARMLESS_HEADER = /^(?:accept|content-type|user-agent)/i;
+const SCHEME = /^(?:Bearer|Basic|Token|ApiKey|Digest) +/i;
+
+function headerValue(name: string, text: string, from: number): Range[] {
+  if (HARMLESS_HEADER.test(name)) return [];
+  const start = from + (SCHEME.exec(text.slice(from, from + 64))?.[0].length ?? 0);
+  return start < text.length ? [{ start, end: text.length }] : [];
+}
+
+/** Options after which `NAME=VALUE` or `NAME: VALUE` follows (docker, curl, mcp-remote). */
+const VARIABLE_FLAG = /^(?:-e|--env|--build-arg)$/;
+const HEADER_FLAG = /^(?:-H|--headers?)$/;
+
+function argumentRanges(text: string, before: string): Range[] {
+  const flag = /^(--?[\w.-]{1,128})=/.exec(text);
+  if (flag !== null) {
+    const start = flag[0].length;
+    if (isSecretName(flag[1]!)) return [{ start, end: text.length }];
+    return pairRanges(text, start, flag[1]!);
+  }
+  const isFlag = text.startsWith('--') || /^-[A-Za-z]$/.test(text);
+  if (/^--?[\w.-]{2,128}$/.test(before) && isSecretName(before) && !isFlag) return [{ start: 0, end: text.length }];
+  return pairRanges(text, 0, before);
+}
+
+/** `NAME=VALUE` and `NAME: VALUE` from `from` on, behind an option. */
+function pairRanges(text: string, from: number, option: string): Range[] {
+  const [, name, separator] = /^([A-Za-z_][\w.-]{0,127})(=|: ?)/.exec(text.slice(from, from + 140)) ?? [];
+  if (name === undefined || separator === undefined) return [];
+  const start = from + name.length + separator.length;
+  if (separator === '=') {
+    const secret = VARIABLE_FLAG.test(option) || isSecretName(name);
+    return secret && start < text.length ? [{ start, end: text.length }] : [];
+  }
+  const isHeader = HEADER_FLAG.test(option) || (separator === ': ' && isSecretName(name));
+  return isHeader ? headerValue(name, text, start) : [];
+}
+
+function render(text: string, runs: readonly VariableRun[], ranges: readonly Range[]): string {
+  let result = '';
+  let next = 0;
+  const literal = (from: number, to: number): void => {
+    for (let at = from; at < to; ) {
+      while (next < ranges.length && ranges[next]!.end <= at) next += 1;
+      const range = ranges[next];
+      const start = range === undefined ? to : Math.min(range.start, to);
+      if (start > at) result += text.slice(at, start);
+      if (range === undefined || start >= to) return;
+      result += MASK;
+      at = range.end;
+    }
+  };
+  let at = 0;
+  for (const run of runs) {
+    literal(at, run.start);
+    result += `\${${run.name}}`;
+    at = run.end;
+  }
+  literal(at, text.length);
+  return result;
+}
+
+function* fromVariables(text: string, runs: readonly VariableRun[]): Generator<KnownSecret> {
+  for (const { start, end, name } of runs) {
+    const value = text.slice(start, end);
+    const shown = `\${${name}}`;
+    yield { value, shown };
+    // A variable may hold a whole address, of which errors and addresses made from it show parts.
+    for (const range of secretRanges(value)) yield { value: value.slice(range.start, range.end), shown };
+    const path = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*(\/[^?#]*)/i.exec(value)?.[1];
+    if (path !== undefined && path.length >= MIN_PATH) yield { value: path, shown };
+  }
+}
+
+/** Shorter paths of addresses are those of many servers: /mcp, /api/mcp. */
+const MIN_PATH = 12;
+
+function* literals(text: string, runs: readonly VariableRun[], ranges: readonly Range[]): Generator<KnownSecret> {
+  for (const range of ranges) {
+    let at = range.start;
+    for (const run of [...runs.filter(({ start, end }) => end > range.start && start < range.end), null]) {
+      const value = text.slice(at, run === null ? range.end : Math.max(at, run.start));
+      if (value !== '') yield { value, shown: MASK };
+      if (run !== null) at = Math.max(at, run.end);
+    }
+  }
+}

@@ -1,0 +1,241 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { type TestScope, tempFolder } from '../support/process.js';
+import type { Canaries } from './secret-places.js';
+
+/** What JSON, URLs and the log spell differently. */
+const ODD = (canary: string): string => `${canary} "q\\é/&`;
+
+/** A server that says on both outputs everything it was given, in several spellings. */
+const TALKATIVE = `
+const said = [...process.argv.slice(2), process.env.API_KEY ?? '', process.env.FILE_TOKEN ?? ''];
+for (const text of said) {
+  for (const line of [text, JSON.stringify({ text }), encodeURIComponent(text), 'x'.repeat(988) + text]) console.error(line);
+  console.log('no message: ' + text);
+}
+console.error('everything was said');
+process.stdin.setEncoding('utf8').on('data', (chunk) => {
+  for (const line of chunk.split('\\n')) {
+    if (line === '') continue;
+    const { id, method } = JSON.parse(line);
+    if (id === undefined) continue;
+    const result = method === 'initialize'
+      ? { protocolVersion: '2025-11-25', capabilities: { tools: {} }, serverInfo: { name: 'talkative', version: '1' } }
+      : { tools: [] };
+    console.log(JSON.stringify(method === 'server/discover' ? { jsonrpc: '2.0', id, error: { code: -32601, message: '' } } : { jsonrpc: '2.0', id, result }));
+  }
+});
+process.stdin.on('end', () => process.exit(0));
+`;
+
+export interface Bed {
+  readonly folder: string;
+  readonly script: string;
+  /** Port of an upstream that answers every request with what it was sent, and status 500. */
+  readonly echoPort: number;
+}
+
+export async function bed(t: TestScope): Promise<Bed> {
+  const folder = await tempFolder(t);
+  const script = join(folder, 'talkative.mjs');
+  await writeFile(script, TALKATIVE);
+  const echo = createServer((request, response) => {
+    const said = JSON.stringify([request.url, request.headers]);
+    response.writeHead(500, { 'content-type': 'text/plain', 'x-said': encodeURIComponent(said) }).end(said);
+  }).listen(0, '127.0.0.1');
+  await once(echo, 'listening');
+  t.after(() => {
+    echo.closeAllConnections();
+    echo.close();
+  });
+  return { folder, script, echoPort: (echo.address() as AddressInfo).port };
+}
+
+async function program(folder: string, canary: string): Promise<void> {
+  await mkdir(join(folder, canary));
+  await symlink(process.execPath, join(folder, canary, 'node'));
+  await writeFile(join(folder, canary, '.env'), 'FILE_TOKEN=canary-file-0123456789abcdef\n');
+}
+
+/** A configuration with a canary wherever it takes text, all of it valid. */
+export async function everywhere({ folder, script, echoPort }: Bed, canaries: Canaries) {
+  const folders: string[] = [];
+  const inFolder = (name: string) => (canary: string) => {
+    folders.push(canary);
+    return join(folder, canary, name);
+  };
+  const at = canaries.at.bind(canaries);
+  const url = (canary: string) =>
+    `http://127.0.0.1:${echoPort}/${canaries.literal ? 'mcp' : canary}?api_key=${canary}&x=${canary}`;
+  const server = 'mcpServers.*';
+  const endpoint = 'mcpServers.*.endpoints[]';
+  const listed = (place: string) => [at(`${place}[]`)];
+  const config = {
+    name: canaries.published('name', 'published-name'),
+    host: canaries.published('host', '127.0.0.1'),
+    port: 0,
+    admin: { host: canaries.published('admin.host', '127.0.0.1'), port: 0 },
+    workers: 1,
+    allowedHosts: [at('allowedHosts[]', (canary) => `${canary}.example`)],
+    allowedOrigins: [at('allowedOrigins[]', (canary) => `https://${canary}.example`)],
+    catalog: { separator: canaries.published('catalog.separator', '__'), startupWaitMs: 0 },
+    log: { level: 'trace', access: true },
+    auth: {
+      type: 'bearer',
+      tokens: [
+        {
+          token: at('auth.tokens[].token'),
+          subject: at('auth.tokens[].subject', ODD),
+          scopes: [at('auth.tokens[].scopes[]')],
+        },
+      ],
+      resourceMetadata: canaries.published('auth.resourceMetadata', 'https://published.example/metadata'),
+    },
+    sessions: {
+      secret: listed('sessions.secret'),
+      keyFile: at('sessions.keyFile', (canary) => join(folder, canary, 'session.key')),
+    },
+    routes: [
+      {
+        name: at('routes[].name', ODD),
+        match: {
+          tools: listed('routes[].match.tools'),
+          prompts: listed('routes[].match.prompts'),
+          resources: listed('routes[].match.resources'),
+        },
+        servers: [canaries.published('routes[].servers[]', 'child')],
+        requiredScopes: listed('routes[].requiredScopes'),
+      },
+    ],
+    rateLimits: { perTool: [{ tools: listed('rateLimits.perTool[].tools'), rate: 1 }] },
+    mcpServers: {
+      child: {
+        command: at(`${server}.command`, inFolder('node')),
+        args: [script, `--api-key=${at(`${server}.args[]`, ODD)}`, '--token', at(`${server}.args[]`, ODD)],
+        env: { API_KEY: at(`${server}.env.*`, ODD) },
+        envFile: at(`${server}.envFile`, inFolder('.env')),
+        cwd: at(`${server}.cwd`, inFolder('.')),
+        prefix: canaries.published(`${server}.prefix`, 'published-prefix'),
+        tags: listed(`${server}.tags`),
+        include: listed(`${server}.include`),
+        exclude: listed(`${server}.exclude`),
+        methods: listed(`${server}.methods`),
+      },
+      remote: {
+        url: at(`${server}.url`, url),
+        headers: { 'X-Key': at(`${server}.headers.*`) },
+        auth: { type: 'bearer', token: at(`${server}.auth.token`) },
+      },
+      basic: {
+        url: at(`${server}.url`, url),
+        auth: {
+          type: 'basic',
+          username: at(`${server}.auth.username`),
+          password: at(`${server}.auth.password`, ODD),
+        },
+      },
+      many: {
+        endpoints: [
+          {
+            command: [at(`${endpoint}.command[]`, inFolder('node')), script],
+            args: [
+              '-e',
+              `API_TOKEN=${at(`${endpoint}.args[]`)}`,
+              '--header',
+              `Authorization: Bearer ${at(`${endpoint}.args[]`)}`,
+            ],
+            env: { API_KEY: at(`${endpoint}.env.*`) },
+            cwd: at(`${endpoint}.cwd`, inFolder('.')),
+          },
+          { command: at(`${endpoint}.command`, inFolder('node')), args: [script] },
+          {
+            url: at(`${endpoint}.url`, url),
+            headers: { Authorization: `Bearer ${at(`${endpoint}.headers.*`)}` },
+          },
+          { url: at(`${endpoint}.url`, url), auth: { type: 'bearer', token: at(`${endpoint}.auth.token`) } },
+          {
+            url: at(`${endpoint}.url`, url),
+            auth: {
+              type: 'basic',
+              username: at(`${endpoint}.auth.username`),
+              password: at(`${endpoint}.auth.password`, ODD),
+            },
+          },
+        ],
+      },
+    },
+  };
+  await Promise.all(folders.map((canary) => program(folder, canary).catch(() => {})));
+  return config;
+}
+
+/** Other authentication, for the places that the first configuration cannot have. */
+export function otherAuth(canaries: Canaries, publicKeyFile: string): Record<string, unknown>[] {
+  const at = canaries.at.bind(canaries);
+  const claims = () => ({
+    audience: [at('auth.audience[]')],
+    issuer: at('auth.issuer', ODD),
+    subjectClaim: at('auth.subjectClaim'),
+    scopeClaims: [at('auth.scopeClaims[]')],
+  });
+  const { publicKey } = generateKeyPairSync('ed25519');
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }) as string;
+  return [
+    {
+      type: 'bearer',
+      tokens: {
+        alice: at('auth.tokens.*'),
+        bob: { token: at('auth.tokens.*.token'), scopes: [at('auth.tokens.*.scopes[]')] },
+      },
+    },
+    { type: 'bearer', tokens: { alice: { token: at('auth.tokens.*.token'), scopes: at('auth.tokens.*.scopes') } } },
+    {
+      type: 'bearer',
+      tokens: [
+        { token: at('auth.tokens[].token'), subject: at('auth.tokens[].subject'), scopes: at('auth.tokens[].scopes') },
+      ],
+    },
+    { type: 'jwt', secret: at('auth.secret'), ...claims(), audience: at('auth.audience') },
+    {
+      type: 'jwt',
+      jwksUrl: at('auth.jwksUrl', (canary) => `https://127.0.0.1:1/${canary}?key=${canary}`),
+      ...claims(),
+    },
+    { type: 'jwt', publicKey: canaries.published('auth.publicKey', pem), ...claims() },
+    { type: 'jwt', publicKeyFile: canaries.published('auth.publicKeyFile', publicKeyFile), ...claims() },
+  ];
+}
+
+/** One text where a list may stand as well. */
+export function singleTexts(canaries: Canaries): Record<string, unknown> {
+  const at = canaries.at.bind(canaries);
+  return {
+    allowedHosts: at('allowedHosts', (canary) => `${canary}.example`),
+    allowedOrigins: at('allowedOrigins', (canary) => `https://${canary}.example`),
+    sessions: { secret: at('sessions.secret') },
+    routes: [
+      {
+        match: {
+          tools: at('routes[].match.tools'),
+          prompts: at('routes[].match.prompts'),
+          resources: at('routes[].match.resources'),
+        },
+        servers: canaries.published('routes[].servers', 'a'),
+        requiredScopes: at('routes[].requiredScopes'),
+      },
+    ],
+    rateLimits: { perTool: [{ tools: at('rateLimits.perTool[].tools'), rate: 1 }] },
+    mcpServers: {
+      a: {
+        command: [process.execPath, at('mcpServers.*.command[]')],
+        include: at('mcpServers.*.include'),
+        exclude: at('mcpServers.*.exclude'),
+        methods: at('mcpServers.*.methods'),
+      },
+    },
+  };
+}
