@@ -233,7 +233,6 @@ function memberOf(endpoint: BaseEndpoint, name: string): Record<string, unknown>
   return typeof member === 'object' && member !== null ? (member as Record<string, unknown>) : null;
 }
 
-
 function asControlError(reason: unknown): ControlError {
   return reason instanceof ControlError ? reason : new ControlError('invalid', 'the subscription failed');
 }
