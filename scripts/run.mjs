@@ -13,6 +13,7 @@ const USAGE = `usage: node scripts/run.mjs COMMAND [ARGUMENTS]
   generate                    rewrite the files that are generated from the source
   bench, bench:load           measurements of the parts, of the whole
   bench:changes               how long changes at upstreams take to reach clients
+  bench:fairness              how long calls wait beside upstreams that flood
   fuzz:native                 fuzz the native decoder under sanitizers
   soak [--minutes N]          clients of both families and upstreams that restart, for ten minutes
   conformance                 the official conformance suite against the gateway before every kind of server
@@ -73,6 +74,7 @@ const commands = {
   bench: () => compiled('bench/micro/main.js'),
   'bench:load': () => compiled('bench/load/main.js'),
   'bench:changes': () => compiled('bench/changes.js'),
+  'bench:fairness': () => compiled('bench/fairness.js'),
   'fuzz:native': () => runProgram('bash', [join(root, 'scripts/fuzz-native.sh'), ...rest]),
   conformance: () => compiled('test/conformance/main.js'),
   soak: () => compiled('test/soak/main.js'),
