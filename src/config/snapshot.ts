@@ -199,6 +199,10 @@ export interface LimitsSnapshot {
   readonly maxLineBytes: Bytes;
   /** Bytes queued towards one stdio child. */
   readonly maxPipeBytes: Bytes;
+  /** Bytes read from one source of an upstream in one turn of the event loop (src/upstream/read-turns.ts). */
+  readonly readBudgetBytes: Bytes;
+  /** Messages a second, other than answers, taken from one endpoint; 0 = no limit. */
+  readonly maxNotificationsPerSecond: Count;
   /** Bytes queued towards one client before the upstream is paused. */
   readonly maxClientBufferBytes: Bytes;
   /** A client that takes nothing for this long is dropped. */

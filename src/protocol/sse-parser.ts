@@ -14,6 +14,12 @@ export interface SseListener {
   event(data: Uint8Array, length: number, type: string): void;
 }
 
+/** Bounds how much is read in one go (src/upstream/read-turns.ts). */
+export interface MessageBudget {
+  /** Counts an event. @returns false when the rest of the chunk has to wait */
+  message(): boolean;
+}
+
 /** Receives events, and the data of large ones while it comes. */
 export interface SsePartListener extends SseListener {
   /**
@@ -46,11 +52,16 @@ export class SseParser {
   lastEventId = '';
   /** The last `retry` field in ms, -1 if none. */
   retryMs = -1;
+  /** Bytes of the last chunk that were read: fewer than it has when the budget was spent on the way. */
+  taken = 0;
 
   readonly #listener: SseListener;
   readonly #parts: SsePartListener | null;
   readonly #maxEventBytes: number;
   readonly #heldBytes: number;
+  readonly #budget: MessageBudget | null;
+  /** An event has spent the budget. */
+  #spent = false;
   /** Start of an unfinished line from earlier chunks. */
   #line: Uint8Array = NOTHING;
   #lineLength = 0;
@@ -75,16 +86,19 @@ export class SseParser {
   /**
    * @param maxEventBytes longest line, and most data of one event, that is accepted
    * @param parts with it the data of an event that is larger than `heldBytes` and comes in pieces may be had in parts
+   * @param budget with it `feed` stops behind the event that spends it
    */
   constructor(
     maxEventBytes: number,
     listener: SseListener,
     parts: { readonly listener: SsePartListener; readonly heldBytes: number } | null = null,
+    budget: MessageBudget | null = null,
   ) {
     this.#maxEventBytes = maxEventBytes;
     this.#listener = listener;
     this.#parts = parts?.listener ?? null;
     this.#heldBytes = parts?.heldBytes ?? maxEventBytes;
+    this.#budget = budget;
   }
 
   /** Forgets everything: the next chunk starts a new stream. */
@@ -103,13 +117,15 @@ export class SseParser {
   }
 
   /**
-   * Takes the next bytes of the stream. An event that is not closed by a blank line is never delivered.
+   * Takes the next bytes of the stream, {@link taken} of them. An event that is not closed by a blank line is never
+   * delivered.
    *
    * @returns false when a line or an event is larger than the limit; the stream cannot be used any further then
    */
   feed(chunk: Uint8Array): boolean {
     let position = 0;
     const { length } = chunk;
+    this.taken = length;
     if (this.#atStart) {
       position = this.#skipBom(chunk);
       if (this.#atStart) return true;
@@ -143,6 +159,11 @@ export class SseParser {
         return false;
       }
       position = end + 1;
+      if (this.#spent) {
+        this.#spent = false;
+        this.taken = position;
+        return true;
+      }
     }
     return this.#view === null || this.#detach();
   }
@@ -282,6 +303,7 @@ export class SseParser {
     if (passing) this.#parts?.largeEnd(type === '' || type === 'message');
     else if (view !== null) this.#listener.event(view, view.length, type);
     else this.#listener.event(this.#store, stored, type);
+    if (this.#budget !== null && !this.#budget.message()) this.#spent = true;
   }
 
   #clearEvent(): void {

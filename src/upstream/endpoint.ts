@@ -9,6 +9,7 @@ import type { Milliseconds } from '../units.js';
 import type { Breaker, HealthBoard } from './balance.js';
 import { type ControlChannel, ControlError, type ControlReply } from './control.js';
 import type { Handshake } from './handshake.js';
+import type { ReadTurns } from './read-turns.js';
 import { RecentClients } from './recent-clients.js';
 import type { CallSink, Endpoint, EndpointState, LaneProfile, ListenFilter, Transport } from './types.js';
 
@@ -29,6 +30,8 @@ export interface EndpointContext {
   /** In force at this moment: a reload changes the members. */
   readonly limits: LimitsSnapshot;
   readonly later: DeferredFailures;
+  /** Divides the event loop among what upstreams send. */
+  readonly turns: ReadTurns;
   /** How long a child may take after each step of being stopped. */
   readonly stopGraceMs: Milliseconds;
   /** How long a route lets a call take, ms; 0 = the server's limit. By route index. */

@@ -6,6 +6,7 @@ import type { Bytes, Milliseconds } from '../units.js';
 import { CallEvents, type CallStream, type CallStreamListener } from './http-call-stream.js';
 import { Media, type ResponseParser } from './http1-parser.js';
 import { Http1Socket, type SocketFailure, type SocketOwner } from './http1-socket.js';
+import type { ReadTurns } from './read-turns.js';
 
 /** What a connection tells its endpoint; but for what a stream tells, the connection is free again when it is called. */
 export interface ConnectionListener extends CallStreamListener {
@@ -27,6 +28,7 @@ export interface ConnectionTarget {
   readonly maxResponseBytes: Bytes;
   /** An answer that is larger is offered in parts. */
   readonly maxHeldBytes: Bytes;
+  readonly turns: ReadTurns;
 }
 
 /** Most that is read of an answer that is neither JSON nor a stream with status 200. */
@@ -98,15 +100,14 @@ export class HttpConnection implements SocketOwner, CallStream {
         port: port === '' ? (secure ? 443 : 80) : Number(port),
         secure,
         connectTimeoutMs: target.connectTimeoutMs,
+        turns: target.turns,
       },
       this,
     );
     this.#start = `POST ${target.path} HTTP/1.1\r\nhost: ${host}\r\n`;
     this.#events = new CallEvents(this, listener);
-    this.#parser = new SseParser(target.maxResponseBytes, this.#events, {
-      listener: this.#events,
-      heldBytes: target.maxHeldBytes,
-    });
+    const parts = { listener: this.#events, heldBytes: target.maxHeldBytes };
+    this.#parser = new SseParser(target.maxResponseBytes, this.#events, parts, this.#socket.share);
   }
 
   /** The id of the last event of the stream, '' if none had one (until the next call is sent). */
@@ -212,11 +213,11 @@ export class HttpConnection implements SocketOwner, CallStream {
     } else this.#mode = Mode.refusal;
   }
 
-  body(bytes: Buffer, start: number, end: number): void {
-    if (!this.#busy) return;
+  body(bytes: Buffer, start: number, end: number): number {
+    if (!this.#busy) return end;
     if (this.#mode === Mode.sse) {
-      const fits = this.#parser.feed(bytes.subarray(start, end));
-      if (!fits) this.#give('GW_RESPONSE_TOO_LARGE');
+      if (this.#parser.feed(bytes.subarray(start, end))) return start + this.#parser.taken;
+      this.#give('GW_RESPONSE_TOO_LARGE');
     } else if (this.#mode === Mode.json) {
       if (this.#bytes + end - start > this.#target.maxResponseBytes) this.#give('GW_RESPONSE_TOO_LARGE');
       else {
@@ -232,6 +233,7 @@ export class HttpConnection implements SocketOwner, CallStream {
     } else {
       this.#add(bytes.subarray(start, end));
     }
+    return end;
   }
 
   read(): void {

@@ -2,8 +2,8 @@
 import { Pool } from 'undici';
 import type { Decoder } from '../../native/layout.js';
 import { Kind, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
-import { SseParser } from '../protocol/sse-parser.js';
-import type { Bytes, Count, Milliseconds } from '../units.js';
+import { type SseListener, SseParser } from '../protocol/sse-parser.js';
+import type { Count, Milliseconds } from '../units.js';
 import {
   ControlError,
   type ControlReply,
@@ -15,6 +15,7 @@ import {
 } from './control.js';
 import type { ConnectionTarget } from './http-connection.js';
 import { PROBE_AFTER_MS } from './http1-socket.js';
+import { ReadShare } from './read-turns.js';
 
 /** Connections for requests of the gateway's own. */
 const CONNECTIONS = 4;
@@ -29,10 +30,12 @@ const NOTE_PAUSE_MS: Milliseconds = 100;
 
 /** Reads an event stream. */
 export interface StreamReader {
+  /** What may be read of the stream in one turn of the event loop. */
+  readonly share: ReadShare;
   /** The stream is open. */
   opened(): void;
-  /** @returns false when the stream cannot be read any further */
-  take(chunk: Buffer): boolean;
+  /** @returns the bytes taken: fewer when the share is spent, -1 when the stream cannot be read any further */
+  take(chunk: Buffer): number;
   /** Fulfilled when the next chunk may come; null = now. */
   ready(): Promise<void> | null;
 }
@@ -96,7 +99,7 @@ export class HttpControl {
         reply = await this.#fromStream(answer.body, id, status, sessionId);
         stop.abort();
       } else {
-        const bytes = await collect(answer.body, this.#target.maxResponseBytes);
+        const bytes = await collect(answer.body, this.#target);
         if (type.startsWith('application/json')) reply = scanReply(this.#decoder, bytes, status, sessionId);
       }
       if (status === 401 || status === 403)
@@ -195,8 +198,15 @@ export class HttpControl {
         return answer.statusCode === 200 ? 406 : answer.statusCode;
       }
       reader.opened();
+      let isReadable = true;
+      const feed = (bytes: Buffer): number => {
+        const taken = stop.aborted ? bytes.length : reader.take(bytes);
+        isReadable = taken >= 0;
+        return taken;
+      };
       for await (const chunk of answer.body) {
-        if (!reader.take(chunk as Buffer)) throw new ControlError('invalid', 'an event is larger than the limit');
+        await reader.share.read(chunk as Buffer, feed);
+        if (!isReadable) throw new ControlError('invalid', 'an event is larger than the limit');
         const ready = reader.ready();
         if (ready !== null) await ready;
       }
@@ -214,16 +224,24 @@ export class HttpControl {
   ): Promise<ControlReply | null> {
     const spans = new Int32Array(SPAN_COUNT);
     let reply: ControlReply | null = null;
-    const parser = new SseParser(this.#target.maxResponseBytes, {
+    const share = new ReadShare(this.#target.turns);
+    const events: SseListener = {
       event: (data, length) => {
         if (reply !== null || length === 0) return;
         if (this.#decoder.scan(data, length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
         if (spans[Span.kind] !== Kind.response || idOf(data, spans) !== id) return;
         reply = keepReply(data, length, spans, status, sessionId);
       },
-    });
+    };
+    const parser = new SseParser(this.#target.maxResponseBytes, events, null, share);
+    let fits = true;
+    const feed = (bytes: Buffer): number => {
+      fits = parser.feed(bytes);
+      return fits && reply === null ? parser.taken : -1;
+    };
     for await (const chunk of body) {
-      if (!parser.feed(chunk as Buffer)) throw new ControlError('invalid', 'an event is larger than the limit');
+      await share.read(chunk as Buffer, feed);
+      if (!fits) throw new ControlError('invalid', 'an event is larger than the limit');
       if (reply !== null) break;
     }
     return reply;
@@ -238,13 +256,18 @@ function isFor(reply: ControlReply, id: number): boolean {
   return idOf(reply.bytes, reply.spans) === id;
 }
 
-async function collect(body: AsyncIterable<unknown>, maxBytes: Bytes): Promise<Buffer> {
+async function collect(
+  body: AsyncIterable<unknown>,
+  { maxResponseBytes, turns }: Pick<ConnectionTarget, 'maxResponseBytes' | 'turns'>,
+): Promise<Buffer> {
+  const share = new ReadShare(turns);
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of body) {
     bytes += (chunk as Buffer).length;
-    if (bytes > maxBytes) throw new ControlError('invalid', 'the answer is larger than limits.maxResponseBytes');
+    if (bytes > maxResponseBytes) throw new ControlError('invalid', 'the answer is larger than limits.maxResponseBytes');
     chunks.push(chunk as Buffer);
+    await share.read(chunk as Buffer, ({ length }) => length);
   }
   return Buffer.concat(chunks, bytes);
 }

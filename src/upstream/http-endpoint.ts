@@ -73,10 +73,11 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
       connectTimeoutMs,
       maxResponseBytes: limits.maxResponseBytes,
       maxHeldBytes: limits.maxHeldBytes,
+      turns: context.turns,
     };
     this.#control = new HttpControl(this.#target, decoder, { maxStreams: connections, maxNotes });
     this.#events = new HttpEvents(
-      { control: this.#control, configured: this.#configured, decoder, limits, ackMs: connectTimeoutMs },
+      { control: this.#control, configured: this.#configured, decoder, limits, turns: context.turns, ackMs: connectTimeoutMs },
       {
         message: (bytes, length, spans) => this.#messages.onOwnStream(bytes, length, spans),
         reopened: (filter) => this.#messages.missed(filter),

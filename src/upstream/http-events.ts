@@ -1,7 +1,7 @@
 import type { Decoder } from '../../native/layout.js';
 import { Method, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
 import { Era } from '../protocol/revisions.js';
-import { SseParser } from '../protocol/sse-parser.js';
+import { type SseListener, SseParser } from '../protocol/sse-parser.js';
 import type { Bytes, Milliseconds } from '../units.js';
 import { BackOff } from './back-off.js';
 import { ControlError, controlMessage, UPSTREAM_DEPTH } from './control.js';
@@ -11,6 +11,7 @@ import { HttpHeads, streamHeaders } from './http-heads.js';
 import { retryPause } from './http-resume.js';
 import { listenParams, NOTHING, namesNothing, readAcknowledged } from './listen-filter.js';
 import { pause } from './pause.js';
+import { ReadShare, type ReadTurns } from './read-turns.js';
 import type { ListenFilter } from './types.js';
 
 /** What an event stream tells its endpoint. */
@@ -33,6 +34,7 @@ export interface EventsContext {
   readonly configured: Readonly<Record<string, string>>;
   readonly decoder: Decoder;
   readonly limits: { readonly maxResponseBytes: Bytes };
+  readonly turns: ReadTurns;
   /** Longest wait for the acknowledgement of a listen. */
   readonly ackMs: Milliseconds;
 }
@@ -223,18 +225,21 @@ class EventReader implements StreamReader {
   onAcknowledged: ((filter: ListenFilter) => void) | null = null;
   lastEventId = '';
   retryMs: Milliseconds = -1;
+  readonly share: ReadShare;
   readonly #parser: SseParser;
 
-  constructor({ decoder, limits }: EventsContext, listener: EventsListener) {
+  constructor({ decoder, limits, turns }: EventsContext, listener: EventsListener) {
     const spans = new Int32Array(SPAN_COUNT);
-    this.#parser = new SseParser(limits.maxResponseBytes, {
+    this.share = new ReadShare(turns);
+    const events: SseListener = {
       event: (data, length, type) => {
         if (length === 0 || (type !== '' && type !== 'message')) return;
         if (decoder.scan(data, length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
         if (spans[Span.method] === Method.acknowledged) this.onAcknowledged?.(readAcknowledged(data, length).filter);
         else listener.message(data, length, spans);
       },
-    });
+    };
+    this.#parser = new SseParser(limits.maxResponseBytes, events, null, this.share);
   }
 
   opened(): void {
@@ -242,11 +247,11 @@ class EventReader implements StreamReader {
     this.onOpen?.();
   }
 
-  take(chunk: Buffer): boolean {
+  take(chunk: Buffer): number {
     const fits = this.#parser.feed(chunk);
     if (this.#parser.lastEventId !== '') this.lastEventId = this.#parser.lastEventId;
     if (this.#parser.retryMs >= 0) this.retryMs = this.#parser.retryMs;
-    return fits;
+    return fits ? this.#parser.taken : -1;
   }
 
   ready(): null {

@@ -8,6 +8,7 @@ import type { Bytes, Count, Milliseconds } from '../units.js';
 import { CallEvents, type CallStream, type CallStreamListener } from './http-call-stream.js';
 import type { HttpControl, StreamReader } from './http-control.js';
 import { pause } from './pause.js';
+import { ReadShare, type ReadTurns } from './read-turns.js';
 
 /** Time before a stream is resumed where the server says nothing about it. */
 const RETRY_MS: Milliseconds = 1_000;
@@ -48,6 +49,7 @@ export class ResumedStream implements CallStream, StreamReader {
   readonly upstreamId: number;
   /** The session the call was made in. */
   readonly sessionId: string;
+  readonly share: ReadShare;
 
   readonly #listener: ResumeListener;
   readonly #events: CallEvents;
@@ -60,7 +62,7 @@ export class ResumedStream implements CallStream, StreamReader {
 
   constructor(
     call: { exchange: Exchange; sessionId: string; at: ResumePoint },
-    limits: { maxResponseBytes: Bytes; maxHeldBytes: Bytes },
+    target: { maxResponseBytes: Bytes; maxHeldBytes: Bytes; turns: ReadTurns },
     listener: ResumeListener,
   ) {
     this.exchange = call.exchange;
@@ -70,10 +72,9 @@ export class ResumedStream implements CallStream, StreamReader {
     this.#retryMs = call.at.retryMs;
     this.#listener = listener;
     this.#events = new CallEvents(this, listener);
-    this.#parser = new SseParser(limits.maxResponseBytes, this.#events, {
-      listener: this.#events,
-      heldBytes: limits.maxHeldBytes,
-    });
+    this.share = new ReadShare(target.turns);
+    const parts = { listener: this.#events, heldBytes: target.maxHeldBytes };
+    this.#parser = new SseParser(target.maxResponseBytes, this.#events, parts, this.share);
   }
 
   /**
@@ -105,11 +106,11 @@ export class ResumedStream implements CallStream, StreamReader {
     this.#opened = true;
   }
 
-  take(chunk: Buffer): boolean {
+  take(chunk: Buffer): number {
     const fits = this.#parser.feed(chunk);
     if (this.#parser.lastEventId !== '') this.#lastEventId = this.#parser.lastEventId;
     if (this.#parser.retryMs >= 0) this.#retryMs = this.#parser.retryMs;
-    return fits;
+    return fits ? this.#parser.taken : -1;
   }
 
   ready(): Promise<void> | null {

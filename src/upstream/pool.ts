@@ -8,6 +8,7 @@ import type { Exchange } from '../request/exchange.js';
 import type { ExchangeTable } from '../request/exchanges.js';
 import type { Milliseconds } from '../units.js';
 import { BaseEndpoint, DeferredFailures, type EndpointContext, type UpstreamLog } from './endpoint.js';
+import { ReadTurns } from './read-turns.js';
 import type { UpstreamServer } from './server.js';
 import { Succession } from './succession.js';
 import type { CallSink, UpstreamEvents } from './types.js';
@@ -47,14 +48,16 @@ export class UpstreamPool {
 
   constructor(options: UpstreamPoolOptions) {
     const { snapshot } = options;
+    const limits = options.limits ?? snapshot.limits;
     this.#table = options.table;
     this.#context = {
       table: options.table,
       decoder: options.decoder,
       sink: options.sink,
       log: options.log,
-      limits: options.limits ?? snapshot.limits,
+      limits,
       later: new DeferredFailures(),
+      turns: new ReadTurns(limits),
       stopGraceMs: options.stopGraceMs ?? 2_000,
       routeTimeouts: snapshot.routes.map((route) => route.requestTimeoutMs),
     };

@@ -2,13 +2,14 @@
 import { Client, Pool } from 'undici';
 import type { ErrorCode } from '../errors.js';
 import { Revision } from '../protocol/revisions.js';
-import { SseParser } from '../protocol/sse-parser.js';
+import { type SseListener, SseParser } from '../protocol/sse-parser.js';
 import type { Exchange } from '../request/exchange.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
 import type { Channel, ChannelListener } from './channel.js';
 import { ControlError } from './control.js';
 import { connectionError } from './http-control.js';
 import { HttpHeads, streamHeaders } from './http-heads.js';
+import { ReadShare, type ReadTurns } from './read-turns.js';
 import { SsePosts } from './sse-posts.js';
 
 /** Where and how. */
@@ -25,6 +26,7 @@ export interface SseTarget {
   readonly maxQueuedBytes: Bytes;
   /** POSTs at once. */
   readonly maxPosts: Count;
+  readonly turns: ReadTurns;
 }
 
 const SOURCE = { era: 0, revision: Revision.none, sessionId: '' } as const;
@@ -106,16 +108,25 @@ export class SseChannel implements Channel {
   }
 
   async #read(body: AsyncIterable<unknown>): Promise<void> {
-    const parser = new SseParser(this.#target.maxEventBytes, {
+    const share = new ReadShare(this.#target.turns);
+    const listener: SseListener = {
       event: (data, length, type) => {
         if (this.#reason !== '') return;
         if (type === 'endpoint') this.#endpoint(data, length);
         else if ((type === '' || type === 'message') && length > 0) this.#listener.message(data, length);
       },
-    });
+    };
+    const parser = new SseParser(this.#target.maxEventBytes, listener, null, share);
+    let fits = true;
+    const feed = (bytes: Buffer): number => {
+      if (this.#reason !== '') return -1;
+      fits = parser.feed(bytes);
+      return fits ? parser.taken : -1;
+    };
     for await (const chunk of body) {
       if (this.#reason !== '') return;
-      if (parser.feed(chunk as Buffer)) continue;
+      await share.read(chunk as Buffer, feed);
+      if (fits) continue;
       if (this.#reason === '') this.#listener.tooLong();
       this.#end('sent an event over limits.maxLineBytes');
       return;

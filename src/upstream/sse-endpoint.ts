@@ -70,6 +70,7 @@ export class SseEndpoint extends ChannelEndpoint {
       maxEventBytes: context.limits.maxLineBytes,
       maxQueuedBytes: context.limits.maxPipeBytes,
       maxPosts: maxConnections,
+      turns: context.turns,
     };
     this.#last = new SseChannel(target, this.listener);
     return this.#last;

@@ -1,3 +1,5 @@
+import type { MessageBudget } from '../protocol/sse-parser.js';
+
 /** Receives the lines of a stream. */
 export interface LineListener {
   /** One line without its line end; `bytes` is valid only during the call. Empty lines are left out. */
@@ -16,14 +18,19 @@ const CR = 0x0d;
 export class LineSplitter {
   readonly #listener: LineListener;
   readonly #maxLineBytes: number;
+  readonly #budget: MessageBudget | null;
   #parts: Buffer[] = [];
   #kept = 0;
   #ended = false;
 
-  /** @param maxLineBytes longest line, line end excluded */
-  constructor(maxLineBytes: number, listener: LineListener) {
+  /**
+   * @param maxLineBytes longest line, line end excluded
+   * @param budget with it `feed` stops behind the line that spends it
+   */
+  constructor(maxLineBytes: number, listener: LineListener, budget: MessageBudget | null = null) {
     this.#maxLineBytes = maxLineBytes;
     this.#listener = listener;
+    this.#budget = budget;
   }
 
   /** Bytes of the unfinished line. */
@@ -38,17 +45,18 @@ export class LineSplitter {
     this.#kept = 0;
   }
 
-  feed(chunk: Buffer): void {
+  /** Takes the next bytes of the stream. @returns how many: fewer than the chunk has when the budget was spent on the way */
+  feed(chunk: Buffer): number {
     let start = 0;
     while (!this.#ended) {
       const end = chunk.indexOf(LF, start);
       if (end < 0) {
         this.#keep(chunk, start);
-        return;
+        break;
       }
       if (this.#kept + end - start > this.#maxLineBytes) {
         this.#overflow();
-        return;
+        break;
       }
       if (this.#kept > 0) {
         this.#parts.push(chunk.subarray(start, end));
@@ -60,7 +68,9 @@ export class LineSplitter {
         this.#deliver(chunk, start, end);
       }
       start = end + 1;
+      if (this.#budget !== null && !this.#budget.message()) return this.#ended ? chunk.length : start;
     }
+    return chunk.length;
   }
 
   #keep(chunk: Buffer, start: number): void {

@@ -28,6 +28,8 @@ export const LIMITS: LimitsSnapshot = {
   maxResponseBytes: 16_777_216,
   maxLineBytes: 10_485_760,
   maxPipeBytes: 16_777_216,
+  readBudgetBytes: 65_536,
+  maxNotificationsPerSecond: 40_000,
   maxClientBufferBytes: 1_048_576,
   slowClientMs: 30_000,
   maxConnections: 1_000,

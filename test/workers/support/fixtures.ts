@@ -75,6 +75,8 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
       maxResponseBytes: 1_000_000,
       maxLineBytes: 1_000_000,
       maxPipeBytes: 1_000_000,
+      readBudgetBytes: 65_536,
+      maxNotificationsPerSecond: 40_000,
       maxClientBufferBytes: 1_000_000,
       slowClientMs: 1000,
       maxConnections: 100,
