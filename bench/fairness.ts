@@ -76,7 +76,11 @@ async function flooding(scope: TestScope, transport: string, args: readonly stri
   }
   const running = startProcess(scope, process.execPath, [program, transport, ...LOWEST, ...args]);
   const [, url] = await running.waitForLine(/^listening on http:\/\/(\S+)/);
-  const paths: Record<string, string> = { http: `http://${url}/mcp`, sse: `http://${url}/sse`, websocket: `ws://${url}` };
+  const paths: Record<string, string> = {
+    http: `http://${url}/mcp`,
+    sse: `http://${url}/sse`,
+    websocket: `ws://${url}`,
+  };
   const transports: Record<string, object> = { sse: { transport: 'sse' } };
   return { entry: { url: paths[transport], ...transports[transport] } };
 }
@@ -223,14 +227,24 @@ async function run(row: Row): Promise<boolean> {
   const { loopDelayUs } = (await stats(gateway.adminUrl)).process;
   const loop = loopDelayUs.max / 1000;
   const late = Math.max(beside.max - before.max, loop) > TOLERANCE;
-  console.log(`${row.name}\n  alone   ${text(before)}\n  beside  ${text(beside)}  loop ${ms(loop)}${late ? '  LATE' : ''}`);
+  console.log(
+    `${row.name}\n  alone   ${text(before)}\n  beside  ${text(beside)}  loop ${ms(loop)}${late ? '  LATE' : ''}`,
+  );
   for (const cleanup of cleanups.reverse()) await cleanup();
   return !late;
 }
 
 /** The quiet server is listed and has answered a few calls. */
 async function ready(url: string): Promise<void> {
-  await eventually('the quiet server', () => call(url).then(() => true, () => false), 30_000);
+  await eventually(
+    'the quiet server',
+    () =>
+      call(url).then(
+        () => true,
+        () => false,
+      ),
+    30_000,
+  );
   for (let index = 0; index < 50; index += 1) await call(url).catch(() => {});
 }
 

@@ -265,7 +265,8 @@ async function collect(
   let bytes = 0;
   for await (const chunk of body) {
     bytes += (chunk as Buffer).length;
-    if (bytes > maxResponseBytes) throw new ControlError('invalid', 'the answer is larger than limits.maxResponseBytes');
+    if (bytes > maxResponseBytes)
+      throw new ControlError('invalid', 'the answer is larger than limits.maxResponseBytes');
     chunks.push(chunk as Buffer);
     await share.read(chunk as Buffer, ({ length }) => length);
   }

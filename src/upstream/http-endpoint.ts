@@ -77,7 +77,14 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     };
     this.#control = new HttpControl(this.#target, decoder, { maxStreams: connections, maxNotes });
     this.#events = new HttpEvents(
-      { control: this.#control, configured: this.#configured, decoder, limits, turns: context.turns, ackMs: connectTimeoutMs },
+      {
+        control: this.#control,
+        configured: this.#configured,
+        decoder,
+        limits,
+        turns: context.turns,
+        ackMs: connectTimeoutMs,
+      },
       {
         message: (bytes, length, spans) => this.#messages.onOwnStream(bytes, length, spans),
         reopened: (filter) => this.#messages.missed(filter),
@@ -184,13 +191,14 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
 
   override tick(now: Milliseconds): void {
     this.#calls.tick(now);
+    this.#messages.tick();
   }
 
   document(stream: CallStream, bytes: Uint8Array, length: number): void {
     const { exchange } = stream;
     const spans = this.#spans;
     if (exchange === null) {
-      this.stats.unknownIds += 1;
+      this.#messages.unknown();
       return;
     }
     const status = this.context.decoder.scan(bytes, length, spans, UPSTREAM_DEPTH);
@@ -198,7 +206,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
       this.#refuse(stream, exchange);
     } else if (spans[Span.kind] === Kind.response) {
       if (parseId(bytes, spans[Span.idStart]!, spans[Span.idEnd]!) !== stream.upstreamId) {
-        this.stats.unknownIds += 1;
+        this.#messages.unknown();
         return;
       }
       stream.drain(performance.now());

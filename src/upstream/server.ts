@@ -31,6 +31,15 @@ import { Watches } from './watches.js';
 /** Time for setting the log level of an upstream. */
 const LEVEL_MS: Milliseconds = 10_000;
 
+/** See {@link UpstreamServer.totals}. */
+export interface EndpointTotals {
+  readonly inFlight: Count;
+  readonly lanes: Count;
+  readonly stats: EndpointStats;
+  /** It sends more than `limits.maxNotificationsPerSecond` allows. */
+  readonly overLimit: boolean;
+}
+
 /** One server of the configuration: a namespace with its endpoints. */
 export class UpstreamServer implements EndpointOwner, LaneHost {
   readonly index: number;
@@ -304,16 +313,25 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
     this.#events.taskChanged(this.index, taskId, bytes, length);
   }
 
+  follows(_endpoint: BaseEndpoint, kind: WatchKind, id: string): boolean {
+    return this.#watches.has(kind, id);
+  }
+
   tick(now: Milliseconds): void {
     for (const endpoint of this.endpoints) endpoint.tick(now);
     for (const lanes of this.#lanes) lanes.tick(now);
   }
 
   /** An endpoint and its lanes together. */
-  totals(index: number): { readonly inFlight: Count; readonly lanes: Count; readonly stats: EndpointStats } {
+  totals(index: number): EndpointTotals {
     const endpoint = this.endpoints[index]!;
     const lanes = this.#lanes[index]!;
-    return { inFlight: endpoint.inFlight + lanes.inFlight, lanes: lanes.size, stats: lanes.addTo(endpoint.stats) };
+    return {
+      inFlight: endpoint.inFlight + lanes.inFlight,
+      lanes: lanes.size,
+      stats: lanes.addTo(endpoint.stats),
+      overLimit: endpoint.notificationLimit.exceeding || lanes.overLimit,
+    };
   }
 
   /** What is known of it. Holds no secrets. */
@@ -335,6 +353,7 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
         revision: endpoint.revision,
         weight: endpoint.weight,
         inFlight: this.totals(index).inFlight,
+        overLimit: this.totals(index).overLimit,
         breaker: endpoint.breaker.state,
         consecutiveFailures: this.health.consecutiveFailures(endpoint.index),
         ...endpoint.details(),

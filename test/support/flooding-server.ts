@@ -6,7 +6,7 @@
  * `--send` is what it sends as soon as its long-lived stream is open, `--count` how often (0 = until it is stopped):
  * `log`, `list`, `resource`, `unknown` (answers to no request), `request` (sampling), `stderr`, `none`. The last one of a
  * counted flood is a list change after which the server has one more tool, `flooded`. The tool `call` is answered at
- * once, `stream` with a flood before its answer (over HTTP on the stream of the call). `--tools` adds tools with
+ * once, `update` behind updates of two resources, `stream` with a flood before its answer (over HTTP on the stream of the call). `--tools` adds tools with
  * schemas; `--page` is how many of them a page has (0 = all on one). Except over stdio it prints
  * `listening on http://127.0.0.1:PORT`.
  */
@@ -55,7 +55,10 @@ function tool(name: string): object {
     description: `Takes a path and a list of words and does with them what its number says. Version ${version}.`,
     inputSchema: {
       type: 'object',
-      properties: { path: { type: 'string', description: 'Where' }, words: { type: 'array', items: { type: 'string' } } },
+      properties: {
+        path: { type: 'string', description: 'Where' },
+        words: { type: 'array', items: { type: 'string' } },
+      },
       required: ['path'],
     },
   };
@@ -166,6 +169,12 @@ function take(message: Message, sink: Sink, frame: (text: string) => string): vo
     return;
   }
   if (calls(message, 'change')) version += 1;
+  if (calls(message, 'update')) {
+    const other = { method: 'notifications/resources/updated', params: { uri: 'flood://other' } };
+    const updates = framed(frame, MESSAGES['resource']!) + framed(frame, other);
+    flood(sink, updates, COUNT / 2, () => void sink.write(framed(frame, answerTo(message))));
+    return;
+  }
   sink.write(framed(frame, answerTo(message)));
   if (calls(message, 'change')) sink.write(framed(frame, MESSAGES['list']!));
 }
