@@ -21,6 +21,7 @@ import type { UpstreamEvents } from '../upstream/types.js';
 import { Accounting } from './accounting.js';
 import { type Admin, openAdmin } from './admin/admin.js';
 import { Catalog } from './catalog/catalog.js';
+import { buildTable } from './catalog/table.js';
 import { ControlPool } from './control-pool.js';
 import { Front } from './front.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
@@ -354,15 +355,8 @@ function sealerOf({ sessions }: Snapshot): SessionSealer {
 
 type AdminSnapshot = Snapshot & { readonly admin: NonNullable<Snapshot['admin']> };
 
-const EMPTY_CATALOG = {
-  version: 0,
-  kind: new Uint8Array(0),
-  server: new Int32Array(0),
-  publicNames: [],
-  upstreamNames: [],
-  flags: new Uint8Array(0),
-  undiscovered: [],
-};
+const NOTHING = { kind: [], server: [], flags: [], publicNames: [], upstreamNames: [] };
+const EMPTY_CATALOG = buildTable(0, NOTHING, [], []);
 
 /**
  * Starts a gateway and resolves once it listens. Upstreams that are slow or down do not hold it up.

@@ -5,10 +5,12 @@
 import type { CatalogTable, Snapshot } from '../../src/config/snapshot.js';
 import { EntryFlag, EntryKind } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
+import { packedText, packedView } from '../../src/shared/packed.js';
 import { VerdictFlag } from '../../src/shared/records.js';
 import { ByteTable } from './byte-table.js';
 import { compileGlob } from './glob.js';
 import { Action } from './methods.js';
+import type { Pattern } from './pattern.js';
 import { PatternSet } from './pattern-set.js';
 import { compileTemplate } from './uri-template.js';
 
@@ -65,26 +67,17 @@ export class Finder {
   constructor(snapshot: Snapshot, catalog: CatalogTable) {
     this.#snapshot = snapshot;
     this.#catalog = catalog;
-    const names: [Uint8Array, number][][] = [[], [], [], []];
-    const addresses: [Uint8Array, number][] = [];
-    for (let entry = 0; entry < catalog.publicNames.length; entry += 1) {
-      const kind = catalog.kind[entry]!;
-      names[kind]!.push([Buffer.from(catalog.publicNames[entry]!), entry]);
-      if (kind === EntryKind.tool) {
-        const server = snapshot.servers[catalog.server[entry]!];
-        if (server !== undefined) {
-          addresses.push([Buffer.from(`${server.name}:${catalog.upstreamNames[entry]!}`), entry]);
-        }
-      }
+    this.#tools = new ByteTable(catalog.byName[EntryKind.tool]!);
+    this.#prompts = new ByteTable(catalog.byName[EntryKind.prompt]!);
+    this.#resources = new ByteTable(catalog.byName[EntryKind.resource]!);
+    this.#templateTexts = new ByteTable(catalog.byName[EntryKind.template]!);
+    this.#addresses = new ByteTable(catalog.byAddress);
+    const templates: [Pattern, number][] = [];
+    for (let entry = 0; entry < catalog.kind.length; entry += 1) {
+      if (catalog.kind[entry] !== EntryKind.template) continue;
+      for (const pattern of templatePatterns(packedText(catalog.publicNames, entry))) templates.push([pattern, entry]);
     }
-    this.#tools = new ByteTable(names[EntryKind.tool]!);
-    this.#prompts = new ByteTable(names[EntryKind.prompt]!);
-    this.#resources = new ByteTable(names[EntryKind.resource]!);
-    this.#templateTexts = new ByteTable(names[EntryKind.template]!);
-    this.#addresses = new ByteTable(addresses);
-    this.#templates = new PatternSet(
-      names[EntryKind.template]!.flatMap(([text, entry]) => templatePatterns(text).map((p) => [p, entry] as const)),
-    );
+    this.#templates = new PatternSet(templates);
     this.#undiscovered = undiscovered(snapshot, catalog);
     this.#toolRoutes = routePatterns(snapshot, (route) => route.tools);
     this.#promptRoutes = routePatterns(snapshot, (route) => route.prompts);
@@ -100,8 +93,8 @@ export class Finder {
       snapshot.servers.flatMap(({ methods }, server) => methods.map((text) => [compileGlob(text), server] as const)),
     );
     this.#onlyServer = onlyServer(snapshot);
-    this.#routeOf = new Int32Array(catalog.publicNames.length).fill(NOT_COMPUTED);
-    this.#ruleOf = new Int32Array(catalog.publicNames.length).fill(NOT_COMPUTED);
+    this.#routeOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
+    this.#ruleOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
   }
 
   /** Finds the target of `bytes[start, end)` for an {@link Action} that is routed by name. */
@@ -132,7 +125,7 @@ export class Finder {
       this.#fromEntry(entry, this.#toolRoutes, bytes, start, end);
       let rule = this.#ruleOf[entry]!;
       if (rule === NOT_COMPUTED) {
-        const name = Buffer.from(this.#catalog.publicNames[entry]!);
+        const name = packedView(this.#catalog.publicNames, entry);
         rule = this.#toolRules.first(name, 0, name.length);
         this.#ruleOf[entry] = rule;
       }
@@ -193,7 +186,7 @@ export class Finder {
     this.server = this.#catalog.server[entry]!;
     let route = this.#routeOf[entry]!;
     if (route === NOT_COMPUTED) {
-      const name = Buffer.from(this.#catalog.publicNames[entry]!);
+      const name = packedView(this.#catalog.publicNames, entry);
       route = routes.first(name, 0, name.length);
       if (route < 0 && this.#catalog.kind[entry] === EntryKind.template) route = routes.first(bytes, start, end);
       this.#routeOf[entry] = route;
@@ -267,9 +260,9 @@ function resourcePatterns(text: string) {
 }
 
 /** An upstream may list a template that is none: it then matches nothing but is still listed. */
-function templatePatterns(text: Uint8Array) {
+function templatePatterns(text: string): Pattern[] {
   try {
-    return compileTemplate(Buffer.from(text).toString());
+    return compileTemplate(text);
   } catch (error) {
     if (error instanceof RangeError) return [];
     throw error;

@@ -5,9 +5,11 @@ import { EntryKind } from '../../config/snapshot.js';
 import { encodeHeaderValue } from '../../protocol/header-value.js';
 import { assignNames, isPortableName, type Naming } from '../../protocol/names.js';
 import { Era } from '../../protocol/revisions.js';
+import { type Packed, packShared } from '../../shared/packed.js';
 import { type Item, readItem, renderBoth } from './items.js';
-import { packedViews, packTexts } from './pack.js';
+import { packedViews } from './pack.js';
 import { buildDiscover, buildInitialize, buildList, digest, mergeCapabilities } from './results.js';
+import { buildTable } from './table.js';
 import {
   type BuiltList,
   type CatalogBuild,
@@ -31,11 +33,11 @@ class Columns {
   readonly flags: number[] = [];
   readonly publicNames: string[] = [];
   readonly upstreamNames: string[] = [];
-  readonly headerParams: (readonly [number, Item['headerParams']])[] = [];
+  readonly headerParams: string[] = [];
 
   add(kind: number, offer: Offer, publicName: string): void {
     const { item } = offer;
-    if (item.headerParams.length > 0) this.headerParams.push([this.kind.length, item.headerParams]);
+    this.headerParams.push(item.headerParams.length > 0 ? JSON.stringify(item.headerParams) : '');
     this.kind.push(kind);
     this.server.push(offer.server);
     this.flags.push(item.flags);
@@ -71,17 +73,14 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
   columns.kind.forEach((kind, entry) => {
     counts[columns.server[entry]][kind] += 1;
   });
+  const undiscovered = input.servers.flatMap((server, index) => (known.has(index) || isVacant(server) ? [] : [index]));
+  const serverNames = input.servers.map(({ name }) => name);
+  const table = buildTable(input.version, columns, serverNames, undiscovered);
   return {
-    version: input.version,
-    kind: Uint8Array.from(columns.kind),
-    server: Int32Array.from(columns.server),
-    flags: Uint8Array.from(columns.flags),
-    publicNames: packTexts(columns.publicNames),
-    upstreamNames: packTexts(columns.upstreamNames),
-    escapedNames: escapedNames(columns.upstreamNames),
-    encodedHeaders: encodedHeaders(columns.upstreamNames),
-    headerParams: columns.headerParams,
-    undiscovered: input.servers.flatMap((server, index) => (known.has(index) || isVacant(server) ? [] : [index])),
+    table,
+    escapedNames: packedOr(table.upstreamNames, columns.upstreamNames, (name) => JSON.stringify(name).slice(1, -1)),
+    nameHeaders: packedOr(table.upstreamNames, columns.upstreamNames, encodeHeaderValue),
+    headerParams: packShared(columns.headerParams),
     lists: eras.map((era): BuiltList[] =>
       LISTS.map((list, kind) => buildList(input, list, era, rendered[kind][era].filter(isOffered))),
     ),
@@ -246,27 +245,15 @@ function placeResources(
   return rendered;
 }
 
-function escapedNames(names: readonly string[]): [number, Uint8Array][] {
-  const escaped: [number, Uint8Array][] = [];
-  names.forEach((name, entry) => {
-    const content = JSON.stringify(name).slice(1, -1);
-    if (content !== name) escaped.push([entry, packTexts([content]).bytes]);
-  });
-  return escaped;
+/** Another spelling of names, packed; `plain` itself where none differs. */
+function packedOr(plain: Packed, names: readonly string[], spell: (name: string) => string): Packed {
+  const spelled = names.map(spell);
+  return spelled.every((text, entry) => text === names[entry]) ? plain : packShared(spelled);
 }
 
-function encodedHeaders(names: readonly string[]): [number, string][] {
-  const encoded: [number, string][] = [];
-  names.forEach((name, entry) => {
-    const value = encodeHeaderValue(name);
-    if (value !== name) encoded.push([entry, value]);
-  });
-  return encoded;
-}
-
-/** The buffers of a build, to be moved to the main thread instead of copied. */
+/** The buffers of a build that are moved to the main thread instead of copied; the tables are shared. */
 export function buffersOf(build: CatalogBuild): ArrayBuffer[] {
-  const views: Uint8Array[] = [build.publicNames.bytes, build.upstreamNames.bytes, build.discover.bytes];
+  const views: Uint8Array[] = [build.discover.bytes];
   views.push(...build.initialize);
   for (const lists of build.lists) for (const { pages } of lists) views.push(pages.bytes);
   return [...new Set(views.map((view) => view.buffer as ArrayBuffer))];

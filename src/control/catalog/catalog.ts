@@ -5,7 +5,7 @@ import { packageVersion } from '../../package-root.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import type { Discovery } from '../../upstream/types.js';
 import { buildCatalog } from './build.js';
-import { packShared } from './pack.js';
+import { packItems } from './pack.js';
 import { PreparedCatalog } from './prepared.js';
 import {
   type Capabilities,
@@ -183,7 +183,7 @@ export class Catalog {
     const ttlMs = this.#snapshot.catalog.ttlMs;
     const input = this.#input();
     const build = await (this.#options.build?.(input) ?? buildCatalog(input));
-    const next = await PreparedCatalog.prepare(build, ttlMs);
+    const next = new PreparedCatalog(build, ttlMs);
     await this.#options.distribute?.(next);
     const previous = this.#current;
     this.#current = next;
@@ -238,7 +238,7 @@ async function packDiscovery(discovery: Discovery): Promise<PackedDiscovery> {
   const { capabilities, era, ttlMs } = discovery;
   const has = (key: keyof Capabilities): boolean => typeof capabilities[key] === 'object' && capabilities[key] !== null;
   const lists = [];
-  for (const list of LISTS) lists.push(await packShared(discovery[list]));
+  for (const list of LISTS) lists.push(await packItems(discovery[list]));
   return {
     server: discovery.server,
     era,

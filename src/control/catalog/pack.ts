@@ -1,6 +1,6 @@
 /** Packing of many byte strings into one buffer and back. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Packed } from './types.js';
+import type { Packed } from '../../shared/packed.js';
 
 const TURN_ITEMS = 512;
 const TURN_BYTES = 256 * 1024;
@@ -9,7 +9,7 @@ const TURN_BYTES = 256 * 1024;
  * Copies `items` into shared memory, a part in each turn of the event loop: whoever lists 10,000 tools must not stop
  * the calls of everybody else.
  */
-export async function packShared(items: readonly Uint8Array[]): Promise<Packed> {
+export async function packItems(items: readonly Uint8Array[]): Promise<Packed> {
   const offsets = new Int32Array(new SharedArrayBuffer((items.length + 1) * 4));
   let total = 0;
   for (let index = 0; index < items.length; index += 1) {

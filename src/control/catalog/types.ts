@@ -2,18 +2,13 @@
  * What crosses between the main thread and the control pool when a catalog is built. Everything that grows with the
  * number of items is packed into a few buffers: the main loop only ever moves them.
  */
-import type { CatalogRules } from '../../config/snapshot.js';
+import type { CatalogRules, CatalogTable } from '../../config/snapshot.js';
+import type { Packed } from '../../shared/packed.js';
 import type { Bytes, Count } from '../../units.js';
 
 /** The four lists, in the order of `EntryKind`. */
 export const LISTS = ['tools', 'prompts', 'resources', 'templates'] as const;
 export type ListName = (typeof LISTS)[number];
-
-/** Byte strings one behind the other: number i is `bytes[offsets[i], offsets[i + 1])`. */
-export interface Packed {
-  readonly bytes: Uint8Array;
-  readonly offsets: Int32Array;
-}
 
 /** What the gateway answers for: the union over its upstreams. */
 export interface Capabilities {
@@ -105,20 +100,13 @@ export interface BuiltList {
 
 /** A finished catalog as it leaves the control pool. */
 export interface CatalogBuild {
-  readonly version: number;
-  readonly kind: Uint8Array;
-  readonly server: Int32Array;
-  readonly flags: Uint8Array;
-  /** UTF-8. */
-  readonly publicNames: Packed;
-  /** UTF-8. */
-  readonly upstreamNames: Packed;
-  /** Entries whose name needs escapes in a JSON string, with the escaped bytes. */
-  readonly escapedNames: readonly (readonly [entry: number, bytes: Uint8Array])[];
-  /** Entries whose name cannot stand plain in `Mcp-Name`. */
-  readonly encodedHeaders: readonly (readonly [entry: number, value: string])[];
-  readonly headerParams: readonly (readonly [entry: number, params: readonly HeaderParam[]])[];
-  readonly undiscovered: readonly number[];
+  readonly table: CatalogTable;
+  /** By entry: the upstream's name as the content of a JSON string, without the quotes. */
+  readonly escapedNames: Packed;
+  /** By entry: the value of `Mcp-Name` towards a modern upstream. */
+  readonly nameHeaders: Packed;
+  /** By entry: its {@link HeaderParam}s as JSON, empty for none. */
+  readonly headerParams: Packed;
   /** By era (0 legacy, 1 modern) and position in {@link LISTS}. */
   readonly lists: readonly (readonly BuiltList[])[];
   /** `initialize` results by revision number, oldest first. */
