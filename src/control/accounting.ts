@@ -6,11 +6,10 @@ import { EntryKind } from '../config/snapshot.js';
 import { errorNumber } from '../errors.js';
 import { type Exchange, Wish } from '../request/exchange.js';
 import { Counter, type Counters, Series, type SeriesNames } from '../shared/counters.js';
-import { type Packed, packedText } from '../shared/packed.js';
+import { NO_ITEMS, type Packed, packedText } from '../shared/packed.js';
 import { Verdict, VerdictWord } from '../shared/records.js';
 
 const NOT_COUNTED = -2;
-const NO_NAMES: Packed = { bytes: new Uint8Array(0), offsets: new Int32Array(1) };
 
 /** What the tables are made from. */
 export interface AccountedCatalog {
@@ -25,7 +24,7 @@ export class Accounting {
   /** Called for each exchange when the access log is on. */
   #log: ((exchange: Exchange, milliseconds: number) => void) | null;
   #servers = new Int32Array(0);
-  #catalog: AccountedCatalog['table'] = { kind: new Uint8Array(0), publicNames: NO_NAMES };
+  #catalog: AccountedCatalog['table'] = { kind: new Uint8Array(0), publicNames: NO_ITEMS };
   /** Series by entry, once one of its calls has been counted. */
   #entries = new Int32Array(0);
   #catalogVersion = -1;

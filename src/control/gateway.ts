@@ -16,6 +16,7 @@ import { Phase } from '../request/exchange.js';
 import { ExchangeTable } from '../request/exchanges.js';
 import { openSealer, type SessionSealer, SessionTable, StandaloneStreams } from '../session/index.js';
 import { Counter, SeriesNames } from '../shared/counters.js';
+import { packedCount } from '../shared/packed.js';
 import { UpstreamPool } from '../upstream/pool.js';
 import type { UpstreamEvents } from '../upstream/types.js';
 import { Accounting } from './accounting.js';
@@ -112,6 +113,10 @@ class Gateway implements RunningGateway {
       limits,
       events: this.#upstreamEvents(),
       log: log.logger,
+      background: {
+        scanResponse: (bytes) => this.#control.run('scanResponse', bytes),
+        readPage: (source) => this.#control.run('readPage', source),
+      },
     });
     const { frontEnd, listens } = snapshot;
     this.#sources = this.#openSources(listens ? frontEndKind(frontEnd, limits.maxHeaderBytes) : NO_FRONT_END);
@@ -301,10 +306,10 @@ class Gateway implements RunningGateway {
       discovered: (discovery) => {
         const { tools, prompts, resources, templates } = discovery;
         const counts = {
-          tools: tools.length,
-          prompts: prompts.length,
-          resources: resources.length,
-          templates: templates.length,
+          tools: packedCount(tools),
+          prompts: packedCount(prompts),
+          resources: packedCount(resources),
+          templates: packedCount(templates),
         };
         const { name } = this.#rules.view.servers[discovery.server]!;
         logger.info({ server: name, ...counts }, 'upstream listed');

@@ -6,6 +6,9 @@ export interface Packed {
   readonly offsets: Int32Array;
 }
 
+/** A list of nothing. */
+export const NO_ITEMS: Packed = Object.freeze({ bytes: new Uint8Array(0), offsets: new Int32Array(1) });
+
 /** How many there are. */
 export function packedCount({ offsets }: Packed): number {
   return offsets.length - 1;

@@ -6,6 +6,7 @@ import type { Exchange } from '../request/exchange.js';
 import type { ExchangeTable } from '../request/exchanges.js';
 import { VerdictWord } from '../shared/records.js';
 import type { Milliseconds } from '../units.js';
+import type { Background } from './background.js';
 import type { Breaker, HealthBoard } from './balance.js';
 import { type ControlChannel, ControlError, type ControlReply } from './control.js';
 import type { Handshake } from './handshake.js';
@@ -33,6 +34,8 @@ export interface EndpointContext {
   readonly later: DeferredFailures;
   /** Divides the event loop among what upstreams send. */
   readonly turns: ReadTurns;
+  /** Reads large answers. */
+  readonly background: Background;
   /** How long a child may take after each step of being stopped. */
   readonly stopGraceMs: Milliseconds;
   /** How long a route lets a call take, ms; 0 = the server's limit. By route index. */

@@ -3,6 +3,7 @@ import { Composer } from '../protocol/composer.js';
 import { SseParser } from '../protocol/sse-parser.js';
 import type { Exchange } from '../request/exchange.js';
 import type { Bytes, Milliseconds } from '../units.js';
+import type { Background } from './background.js';
 import { CallEvents, type CallStream, type CallStreamListener } from './http-call-stream.js';
 import { Media, type ResponseParser } from './http1-parser.js';
 import { Http1Socket, type SocketFailure, type SocketOwner } from './http1-socket.js';
@@ -29,6 +30,8 @@ export interface ConnectionTarget {
   /** An answer that is larger is offered in parts. */
   readonly maxHeldBytes: Bytes;
   readonly turns: ReadTurns;
+  /** Reads large answers to the gateway's own requests. */
+  readonly background: Background;
 }
 
 /** Most that is read of an answer that is neither JSON nor a stream with status 200. */

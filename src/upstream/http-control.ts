@@ -4,17 +4,19 @@ import type { Decoder } from '../../native/layout.js';
 import { Kind, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
 import { type SseListener, SseParser } from '../protocol/sse-parser.js';
 import type { Count, Milliseconds } from '../units.js';
+import { joinShared } from './background.js';
 import {
   ControlError,
   type ControlReply,
   FIRST_CALL_ID,
   keepReply,
   parseId,
-  scanReply,
+  scanResponse,
   UPSTREAM_DEPTH,
 } from './control.js';
 import type { ConnectionTarget } from './http-connection.js';
 import { PROBE_AFTER_MS } from './http1-socket.js';
+import { LARGE_PAGE } from './list-page.js';
 import { ReadShare } from './read-turns.js';
 
 /** Connections for requests of the gateway's own. */
@@ -100,7 +102,8 @@ export class HttpControl {
         stop.abort();
       } else {
         const bytes = await collect(answer.body, this.#target);
-        if (type.startsWith('application/json')) reply = scanReply(this.#decoder, bytes, status, sessionId);
+        const spans = type.startsWith('application/json') ? await this.#scan(bytes) : null;
+        if (spans !== null) reply = { bytes, spans, status, sessionId };
       }
       if (status === 401 || status === 403)
         throw new ControlError('refused', `the upstream answered ${status}`, status);
@@ -216,6 +219,11 @@ export class HttpControl {
     }
   }
 
+  #scan(bytes: Buffer): Promise<Int32Array | null> | Int32Array | null {
+    if (bytes.length > LARGE_PAGE) return this.#target.background.scanResponse(bytes);
+    return scanResponse(this.#decoder, bytes);
+  }
+
   async #fromStream(
     body: AsyncIterable<unknown>,
     id: number,
@@ -270,7 +278,8 @@ async function collect(
     chunks.push(chunk as Buffer);
     await share.read(chunk as Buffer, ({ length }) => length);
   }
-  return Buffer.concat(chunks, bytes);
+  if (bytes <= LARGE_PAGE) return Buffer.concat(chunks, bytes);
+  return Buffer.from((await joinShared(chunks, bytes)).buffer);
 }
 
 function single(value: string | string[] | undefined): string {

@@ -74,6 +74,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
       maxResponseBytes: limits.maxResponseBytes,
       maxHeldBytes: limits.maxHeldBytes,
       turns: context.turns,
+      background: context.background,
     };
     this.#control = new HttpControl(this.#target, decoder, { maxStreams: connections, maxNotes });
     this.#events = new HttpEvents(

@@ -2,6 +2,7 @@ import type { ServerSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange.js';
+import { NO_ITEMS, packedCount } from '../shared/packed.js';
 import type { Count, Milliseconds } from '../units.js';
 import {
   type Balancer,
@@ -94,6 +95,7 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
       config,
       limits: context.limits,
       log: context.log,
+      background: context.background,
       endpoint: () => this.endpoints.find(({ state }) => state === 'ready') ?? null,
       found: (discovery) => events.discovered(discovery),
     });
@@ -338,10 +340,10 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
   snapshotState(): Record<string, unknown> {
     return {
       name: this.name,
-      tools: this.discovery?.tools.length ?? 0,
-      prompts: this.discovery?.prompts.length ?? 0,
-      resources: this.discovery?.resources.length ?? 0,
-      templates: this.discovery?.templates.length ?? 0,
+      tools: packedCount(this.discovery?.tools ?? NO_ITEMS),
+      prompts: packedCount(this.discovery?.prompts ?? NO_ITEMS),
+      resources: packedCount(this.discovery?.resources ?? NO_ITEMS),
+      templates: packedCount(this.discovery?.templates ?? NO_ITEMS),
       lanes: this.#lanes.reduce((count, lanes) => count + lanes.size, 0),
       watches: this.#watches.size,
       endpoints: this.endpoints.map((endpoint, index) => ({

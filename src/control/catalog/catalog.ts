@@ -2,10 +2,10 @@
 import { isVacant } from '../../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../../config/snapshot.js';
 import { packageVersion } from '../../package-root.js';
+import { packedCount } from '../../shared/packed.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import type { Discovery } from '../../upstream/types.js';
 import { buildCatalog } from './build.js';
-import { packItems } from './pack.js';
 import { PreparedCatalog } from './prepared.js';
 import {
   type Capabilities,
@@ -61,9 +61,6 @@ export class Catalog {
   #snapshot: CatalogSnapshot;
   /** By server index of the current snapshot. */
   #discoveries = new Map<number, PackedDiscovery>();
-  /** Counts updates by server, so that a slow copy of an old list never replaces a newer one. */
-  readonly #updates = new Map<number, number>();
-  #packing = 0;
   #version = 0;
   #dirty = true;
   #failures = 0;
@@ -90,27 +87,16 @@ export class Catalog {
 
   /** Takes over what a server lists now. Resolves when a catalog with it (or a newer one) is in force. */
   async update(discovery: Discovery): Promise<void> {
-    const { server } = discovery;
-    const name = this.#snapshot.servers[server]?.name;
-    const update = (this.#updates.get(server) ?? 0) + 1;
-    this.#updates.set(server, update);
-    this.#packing += 1;
-    try {
-      const packed = await packDiscovery(discovery);
-      // A reload meanwhile may have taken the server away; one that stays keeps its number.
-      if (name === undefined || name === '' || this.#snapshot.servers[server]?.name !== name) return;
-      if (this.#updates.get(server) !== update) return;
-      this.#discoveries.set(server, packed);
-      this.#dirty = true;
-    } finally {
-      this.#packing -= 1;
-    }
+    const server = this.#snapshot.servers[discovery.server];
+    // A reload may have taken the server away.
+    if (server === undefined || isVacant(server)) return;
+    this.#discoveries.set(discovery.server, packDiscovery(discovery));
+    this.#dirty = true;
     await this.#schedule();
   }
 
   /** Forgets what a server listed: its names are gone until it is discovered again. */
   async remove(server: number): Promise<void> {
-    this.#updates.set(server, (this.#updates.get(server) ?? 0) + 1);
     if (!this.#discoveries.delete(server)) return;
     this.#dirty = true;
     await this.#schedule();
@@ -137,9 +123,7 @@ export class Catalog {
 
   /** Resolves when nothing waits to be built. */
   async settled(): Promise<void> {
-    while (this.#running !== null || this.#packing > 0) {
-      await (this.#running ?? new Promise((resolve) => setImmediate(resolve)));
-    }
+    while (this.#running !== null) await this.#running;
   }
 
   /** Starts building unless a build runs, which then sees what has changed before it ends. */
@@ -234,18 +218,16 @@ function inOrder(discoveries: PackedDiscovery[], order: readonly number[]): Pack
   return discoveries.sort((a, b) => position(a) - position(b));
 }
 
-async function packDiscovery(discovery: Discovery): Promise<PackedDiscovery> {
+function packDiscovery(discovery: Discovery): PackedDiscovery {
   const { capabilities, era, ttlMs } = discovery;
   const has = (key: keyof Capabilities): boolean => typeof capabilities[key] === 'object' && capabilities[key] !== null;
-  const lists = [];
-  for (const list of LISTS) lists.push(await packItems(discovery[list]));
   return {
     server: discovery.server,
     era,
     capabilities: {
-      tools: has('tools') || discovery.tools.length > 0,
-      prompts: has('prompts') || discovery.prompts.length > 0,
-      resources: has('resources') || discovery.resources.length > 0 || discovery.templates.length > 0,
+      tools: has('tools') || packedCount(discovery.tools) > 0,
+      prompts: has('prompts') || packedCount(discovery.prompts) > 0,
+      resources: has('resources') || packedCount(discovery.resources) > 0 || packedCount(discovery.templates) > 0,
       logging: has('logging'),
       completions: has('completions'),
       subscribe: members(capabilities['resources'])['subscribe'] === true,
@@ -259,7 +241,7 @@ async function packDiscovery(discovery: Discovery): Promise<PackedDiscovery> {
     // Legacy upstreams give no hints: their lists are as fresh as list_changed keeps them.
     expiresAt: era === 1 ? Date.now() + ttlMs : Number.POSITIVE_INFINITY,
     cacheScope: discovery.cacheScope,
-    lists,
+    lists: LISTS.map((list) => discovery[list]),
   };
 }
 

@@ -1,7 +1,7 @@
 import type { CatalogRules, ServerSnapshot, Snapshot } from '../../../src/config/snapshot.js';
 import { Catalog } from '../../../src/control/catalog/catalog.js';
 import type { PreparedCatalog } from '../../../src/control/catalog/prepared.js';
-import { type Packed, packedCount, packedText } from '../../../src/shared/packed.js';
+import { type Packed, packedCount, packedText, packShared } from '../../../src/shared/packed.js';
 import type { Discovery } from '../../../src/upstream/types.js';
 
 export const RULES: CatalogRules = {
@@ -50,8 +50,8 @@ interface Lists {
 
 /** A discovery; items are raw JSON texts or values. */
 export function discovery(index: number, lists: Lists, change: Partial<Discovery> = {}): Discovery {
-  const raw = (items: readonly (string | object)[] = []): Buffer[] =>
-    items.map((item) => Buffer.from(typeof item === 'string' ? item : JSON.stringify(item)));
+  const raw = (items: readonly (string | object)[] = []): Packed =>
+    packShared(items.map((item) => (typeof item === 'string' ? item : JSON.stringify(item))));
   return {
     server: index,
     era: 0,
