@@ -67,6 +67,7 @@ class Gateway implements RunningGateway {
     this.#table = new ExchangeTable(limits.maxInFlight);
     this.#control = new ControlPool();
     this.#catalog = new Catalog(snapshot, {
+      compile: (input) => this.#control.run('compileLists', input),
       build: (input) => this.#control.run('buildCatalog', input),
       distribute: (next) => this.#front.useCatalog(next),
       changed: (_catalog, changes, problems) => {

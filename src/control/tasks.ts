@@ -8,11 +8,13 @@ import { buildStats, renderStats } from '../observe/stats.js';
 import { scanResponse } from '../upstream/control.js';
 import { type ListPage, type PageSource, readPage } from '../upstream/list-page.js';
 import { buffersOf, buildCatalog } from './catalog/build.js';
+import { compileLists } from './catalog/compile-lists.js';
 import type { CatalogBuild } from './catalog/types.js';
 import { fetchKeys } from './fetch-keys.js';
 
 /** The tasks by name. */
 export const TASKS = {
+  compileLists,
   buildCatalog,
   renderMetrics,
   renderStats,

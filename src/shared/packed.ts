@@ -33,16 +33,16 @@ export function sharedCopy<T extends Uint8Array | Int32Array>(values: T): T {
   return copy;
 }
 
-/** Packs texts as UTF-8 into memory that all threads share. */
-export function packShared(texts: readonly string[]): Packed {
+/** Packs texts into memory that all threads share. */
+export function packShared(texts: readonly string[], encoding: 'utf8' | 'latin1' = 'utf8'): Packed {
   const offsets = new Int32Array(new SharedArrayBuffer((texts.length + 1) * 4));
   let total = 0;
   for (let index = 0; index < texts.length; index += 1) {
-    total += Buffer.byteLength(texts[index]!);
+    total += Buffer.byteLength(texts[index]!, encoding);
     offsets[index + 1] = total;
   }
   const memory = new SharedArrayBuffer(total);
   const bytes = Buffer.from(memory);
-  for (let index = 0; index < texts.length; index += 1) bytes.write(texts[index]!, offsets[index]);
+  for (let index = 0; index < texts.length; index += 1) bytes.write(texts[index]!, offsets[index], encoding);
   return { bytes: new Uint8Array(memory), offsets };
 }

@@ -17,7 +17,7 @@ import {
 import type { ConnectionTarget } from './http-connection.js';
 import { PROBE_AFTER_MS } from './http1-socket.js';
 import { LARGE_PAGE } from './list-page.js';
-import { ReadShare } from './read-turns.js';
+import { ReadShare, type ReadTurns } from './read-turns.js';
 
 /** Connections for requests of the gateway's own. */
 const CONNECTIONS = 4;
@@ -69,6 +69,11 @@ export class HttpControl {
     };
     this.#pool = new Pool(target.origin, { ...options, connections: CONNECTIONS });
     this.#streams = new Pool(target.origin, { ...options, connections: bounds.maxStreams + OWN_STREAMS });
+  }
+
+  /** Divides the event loop among what upstreams send. */
+  get turns(): ReadTurns {
+    return this.#target.turns;
   }
 
   /** An id for a request of the gateway's own. */

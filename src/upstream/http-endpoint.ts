@@ -60,32 +60,18 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     profile: LaneProfile,
   ) {
     super(context, owner, { ...at, weight: config.weight }, breaker, profile);
-    const { limits, decoder } = context;
+    const { limits, decoder, turns, background } = context;
     const { connectTimeoutMs, maxConnections, maxQueue } = owner.config;
-    const { maxServerRequests: maxNotes } = limits;
+    const { maxResponseBytes, maxHeldBytes, maxServerRequests: maxNotes } = limits;
     const url = new URL(config.url);
     this.#config = config;
     this.#configured = withCredentials(config.headers, url);
     const connections = profile.exclusive ? 1 : maxConnections;
-    this.#target = {
-      origin: url.origin,
-      path: url.pathname + url.search,
-      connectTimeoutMs,
-      maxResponseBytes: limits.maxResponseBytes,
-      maxHeldBytes: limits.maxHeldBytes,
-      turns: context.turns,
-      background: context.background,
-    };
+    const where = { origin: url.origin, path: url.pathname + url.search, connectTimeoutMs };
+    this.#target = { ...where, maxResponseBytes, maxHeldBytes, turns, background };
     this.#control = new HttpControl(this.#target, decoder, { maxStreams: connections, maxNotes });
     this.#events = new HttpEvents(
-      {
-        control: this.#control,
-        configured: this.#configured,
-        decoder,
-        limits,
-        turns: context.turns,
-        ackMs: connectTimeoutMs,
-      },
+      { control: this.#control, configured: this.#configured, decoder, limits, ackMs: connectTimeoutMs },
       {
         message: (bytes, length, spans) => this.#messages.onOwnStream(bytes, length, spans),
         reopened: (filter) => this.#messages.missed(filter),

@@ -11,7 +11,7 @@ import { HttpHeads, streamHeaders } from './http-heads.js';
 import { retryPause } from './http-resume.js';
 import { listenParams, NOTHING, namesNothing, readAcknowledged } from './listen-filter.js';
 import { pause } from './pause.js';
-import { ReadShare, type ReadTurns } from './read-turns.js';
+import { ReadShare } from './read-turns.js';
 import type { ListenFilter } from './types.js';
 
 /** What an event stream tells its endpoint. */
@@ -34,7 +34,6 @@ export interface EventsContext {
   readonly configured: Readonly<Record<string, string>>;
   readonly decoder: Decoder;
   readonly limits: { readonly maxResponseBytes: Bytes };
-  readonly turns: ReadTurns;
   /** Longest wait for the acknowledgement of a listen. */
   readonly ackMs: Milliseconds;
 }
@@ -228,9 +227,9 @@ class EventReader implements StreamReader {
   readonly share: ReadShare;
   readonly #parser: SseParser;
 
-  constructor({ decoder, limits, turns }: EventsContext, listener: EventsListener) {
+  constructor({ control, decoder, limits }: EventsContext, listener: EventsListener) {
     const spans = new Int32Array(SPAN_COUNT);
-    this.share = new ReadShare(turns);
+    this.share = new ReadShare(control.turns);
     const events: SseListener = {
       event: (data, length, type) => {
         if (length === 0 || (type !== '' && type !== 'message')) return;

@@ -2,19 +2,13 @@
 import { isVacant } from '../../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../../config/snapshot.js';
 import { packageVersion } from '../../package-root.js';
-import { packedCount } from '../../shared/packed.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import type { Discovery } from '../../upstream/types.js';
 import { buildCatalog } from './build.js';
+import type { CompiledList, ListsInput } from './compile-lists.js';
+import { ListCompiler } from './compiler.js';
 import { PreparedCatalog } from './prepared.js';
-import {
-  type Capabilities,
-  type CatalogBuild,
-  type CatalogInput,
-  type CatalogProblem,
-  LISTS,
-  type PackedDiscovery,
-} from './types.js';
+import type { CatalogBuild, CatalogInput, CatalogProblem, CompiledDiscovery } from './types.js';
 
 /** Longest merged `instructions`: what models read before everything else has to stay short. */
 const MAX_INSTRUCTIONS: Bytes = 8 * 1024;
@@ -29,6 +23,8 @@ export interface CatalogChanges {
 }
 
 export interface CatalogOptions {
+  /** Compiles the lists of one server in the control pool; default: at once, on this thread. */
+  readonly compile?: (input: ListsInput) => Promise<CompiledList[]>;
   /** Builds in the control pool; default: at once, on this thread. */
   readonly build?: (input: CatalogInput) => Promise<CatalogBuild>;
   /**
@@ -41,7 +37,7 @@ export interface CatalogOptions {
    * old lists) and to log the problems that are new.
    */
   readonly changed?: (catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogProblem[]) => void;
-  /** A build or its distribution failed: the old catalog stays in force, and it is tried again. */
+  /** Compiling, a build or its distribution failed: the old catalog stays in force, and it is tried again. */
   readonly failed?: (error: unknown) => void;
   /** Pause before a failed build is tried again, doubled each time up to a minute; default one second. */
   readonly retryMs?: Milliseconds;
@@ -53,14 +49,19 @@ type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog' | 'order'> & {
 };
 
 /**
- * Builds run one at a time; what arrives meanwhile goes into the next one, so a burst of changes costs two builds.
+ * Lists are compiled by server (compiler.ts), the catalog is built from what is compiled. Builds run one at a time; what arrives meanwhile goes into the next one, so a burst of changes costs two builds.
  * Versions grow by one with each build, also across configurations.
  */
 export class Catalog {
   readonly #options: CatalogOptions;
   #snapshot: CatalogSnapshot;
   /** By server index of the current snapshot. */
-  #discoveries = new Map<number, PackedDiscovery>();
+  #discoveries = new Map<number, CompiledDiscovery>();
+  readonly #compiler: ListCompiler;
+  /** Counts updates by server, so that lists which took long to compile never replace newer ones. */
+  readonly #updates = new Map<number, number>();
+  #compiling = 0;
+  #compileFailures = 0;
   #version = 0;
   #dirty = true;
   #failures = 0;
@@ -71,6 +72,7 @@ export class Catalog {
   constructor(snapshot: CatalogSnapshot, options: CatalogOptions = {}) {
     this.#snapshot = snapshot;
     this.#options = options;
+    this.#compiler = new ListCompiler(options.compile);
   }
 
   /** The catalog in force. @throws before {@link start} has finished */
@@ -85,18 +87,41 @@ export class Catalog {
     return this.current;
   }
 
-  /** Takes over what a server lists now. Resolves when a catalog with it (or a newer one) is in force. */
+  /**
+   * Takes over what a server lists now: its lists are compiled by themselves, and until they are ready the catalog goes on
+   * with what is known of it. Resolves when a catalog with it (or a newer one) is in force.
+   */
   async update(discovery: Discovery): Promise<void> {
-    const server = this.#snapshot.servers[discovery.server];
-    // A reload may have taken the server away.
-    if (server === undefined || isVacant(server)) return;
-    this.#discoveries.set(discovery.server, packDiscovery(discovery));
-    this.#dirty = true;
+    const { server } = discovery;
+    const config = this.#snapshot.servers[server];
+    if (config === undefined || isVacant(config)) return;
+    const update = (this.#updates.get(server) ?? 0) + 1;
+    this.#updates.set(server, update);
+    this.#compiling += 1;
+    try {
+      const compiled = await this.#compiler.compile(discovery, config);
+      // A reload meanwhile may have taken the server away; one that stays keeps its number.
+      if (this.#snapshot.servers[server]?.name !== config.name || this.#updates.get(server) !== update) return;
+      this.#discoveries.set(server, compiled);
+      this.#compileFailures = 0;
+      this.#dirty = true;
+    } catch (error) {
+      this.#options.failed?.(error);
+      const again = (): void => {
+        if (this.#updates.get(server) === update) void this.update(discovery);
+      };
+      setTimeout(again, this.#pause(this.#compileFailures)).unref();
+      this.#compileFailures += 1;
+      return;
+    } finally {
+      this.#compiling -= 1;
+    }
     await this.#schedule();
   }
 
   /** Forgets what a server listed: its names are gone until it is discovered again. */
   async remove(server: number): Promise<void> {
+    this.#updates.set(server, (this.#updates.get(server) ?? 0) + 1);
     if (!this.#discoveries.delete(server)) return;
     this.#dirty = true;
     await this.#schedule();
@@ -108,7 +133,7 @@ export class Catalog {
    */
   async reconfigure(snapshot: CatalogSnapshot, kept: (before: number, after: number) => boolean): Promise<void> {
     const before = this.#snapshot.servers;
-    const moved = new Map<number, PackedDiscovery>();
+    const moved = new Map<number, CompiledDiscovery>();
     snapshot.servers.forEach((server, after) => {
       if (isVacant(server)) return;
       const old = before.findIndex(({ name }) => name === server.name);
@@ -123,7 +148,9 @@ export class Catalog {
 
   /** Resolves when nothing waits to be built. */
   async settled(): Promise<void> {
-    while (this.#running !== null) await this.#running;
+    while (this.#running !== null || this.#compiling > 0) {
+      await (this.#running ?? new Promise((resolve) => setTimeout(resolve, 1)));
+    }
   }
 
   /** Starts building unless a build runs, which then sees what has changed before it ends. */
@@ -153,13 +180,17 @@ export class Catalog {
 
   /** A thread may have died of something that is over; lists must not stay old for want of another change. */
   #retryLater(): void {
-    const pause = Math.min(MAX_RETRY_MS, (this.#options.retryMs ?? 1_000) * 2 ** this.#failures);
+    const pause = this.#pause(this.#failures);
     this.#failures += 1;
     setTimeout(() => {
       this.#dirty = true;
       // Never rejects: there is a catalog in force.
       void this.#schedule();
     }, pause).unref();
+  }
+
+  #pause(failures: number): Milliseconds {
+    return Math.min(MAX_RETRY_MS, (this.#options.retryMs ?? 1_000) * 2 ** failures);
   }
 
   async #rebuild(): Promise<void> {
@@ -191,7 +222,6 @@ export class Catalog {
         priority: server.priority,
         include: server.include,
         exclude: server.exclude,
-        http: server.endpoints.some(({ transport }) => transport === 'http'),
         passesMethods: server.methods.length > 0,
       })),
       discoveries: inOrder([...this.#discoveries.values()], this.#snapshot.order ?? []),
@@ -212,39 +242,8 @@ export class Catalog {
 }
 
 /** In the order of the configuration: lists and ties between equal names follow it. */
-function inOrder(discoveries: PackedDiscovery[], order: readonly number[]): PackedDiscovery[] {
+function inOrder(discoveries: CompiledDiscovery[], order: readonly number[]): CompiledDiscovery[] {
   const places = new Map(order.map((server, place) => [server, place]));
-  const position = ({ server }: PackedDiscovery): number => places.get(server) ?? server;
+  const position = ({ server }: CompiledDiscovery): number => places.get(server) ?? server;
   return discoveries.sort((a, b) => position(a) - position(b));
-}
-
-function packDiscovery(discovery: Discovery): PackedDiscovery {
-  const { capabilities, era, ttlMs } = discovery;
-  const has = (key: keyof Capabilities): boolean => typeof capabilities[key] === 'object' && capabilities[key] !== null;
-  return {
-    server: discovery.server,
-    era,
-    capabilities: {
-      tools: has('tools') || packedCount(discovery.tools) > 0,
-      prompts: has('prompts') || packedCount(discovery.prompts) > 0,
-      resources: has('resources') || packedCount(discovery.resources) > 0 || packedCount(discovery.templates) > 0,
-      logging: has('logging'),
-      completions: has('completions'),
-      subscribe: members(capabilities['resources'])['subscribe'] === true,
-      tasks: era === 0 && members(members(members(capabilities['tasks'])['requests'])['tools'])['call'] !== undefined,
-    },
-    passed: {
-      extensions: members(capabilities['extensions']),
-      experimental: members(capabilities['experimental']),
-    },
-    instructions: discovery.instructions,
-    // Legacy upstreams give no hints: their lists are as fresh as list_changed keeps them.
-    expiresAt: era === 1 ? Date.now() + ttlMs : Number.POSITIVE_INFINITY,
-    cacheScope: discovery.cacheScope,
-    lists: LISTS.map((list) => discovery[list]),
-  };
-}
-
-function members(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }

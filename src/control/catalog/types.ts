@@ -5,6 +5,7 @@
 import type { CatalogRules, CatalogTable } from '../../config/snapshot.js';
 import type { Packed } from '../../shared/packed.js';
 import type { Bytes, Count } from '../../units.js';
+import type { CompiledList } from './compile-lists.js';
 
 /** The four lists, in the order of `EntryKind`. */
 export const LISTS = ['tools', 'prompts', 'resources', 'templates'] as const;
@@ -29,8 +30,8 @@ export interface PassedCapabilities {
   readonly experimental: Readonly<Record<string, unknown>>;
 }
 
-/** A `Discovery`, packed; the buffers are shared, so that every build gets them without a copy. */
-export interface PackedDiscovery {
+/** A `Discovery` with its lists compiled; the buffers are shared, so that every build gets them without a copy. */
+export interface CompiledDiscovery {
   readonly server: number;
   readonly era: number;
   readonly capabilities: Capabilities;
@@ -40,7 +41,7 @@ export interface PackedDiscovery {
   readonly expiresAt: number;
   readonly cacheScope: 'public' | 'private';
   /** By position in {@link LISTS}. */
-  readonly lists: readonly Packed[];
+  readonly lists: readonly CompiledList[];
 }
 
 /** What a build needs to know of a server. */
@@ -50,8 +51,6 @@ export interface CatalogServer {
   readonly priority: number;
   readonly include: readonly string[];
   readonly exclude: readonly string[];
-  /** Some endpoint is reached over HTTP: its tools must have valid `x-mcp-header` annotations. */
-  readonly http: boolean;
   /** Methods that the gateway does not know are passed to it: so are the extensions they belong to. */
   readonly passesMethods: boolean;
 }
@@ -67,7 +66,7 @@ export interface CatalogInput {
   readonly maxInstructions: Bytes;
   readonly servers: readonly CatalogServer[];
   /** In the order of the configuration: lists and ties between equal names follow it. */
-  readonly discoveries: readonly PackedDiscovery[];
+  readonly discoveries: readonly CompiledDiscovery[];
 }
 
 /** A tool argument that travels as the header `Mcp-Param-{header}` too. */
