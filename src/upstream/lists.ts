@@ -82,6 +82,7 @@ export class ListReader {
     if (endpoint === null || endpoint.handshake === null) return;
     clearTimeout(this.#refresh);
     this.#reading = true;
+    const began = performance.now();
     try {
       const found = await discover(
         { server, handshake: endpoint.handshake, transport: endpoint.transport, channel: endpoint, background },
@@ -109,7 +110,8 @@ export class ListReader {
       this.#reading = false;
       if (this.#again) {
         this.#again = false;
-        this.schedule(COALESCE_MS);
+        // A server whose changes never end is read half of the time at most.
+        this.schedule(Math.max(COALESCE_MS, performance.now() - began));
       }
     }
   }
