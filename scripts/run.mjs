@@ -14,6 +14,7 @@ const USAGE = `usage: node scripts/run.mjs COMMAND [ARGUMENTS]
   bench, bench:load           measurements of the parts, of the whole
   bench:changes               how long changes at upstreams take to reach clients
   bench:cost                  processor time by the bytes that a client sends, for what is made to be expensive
+  bench:fairness              how long calls wait beside upstreams that flood
   fuzz:native                 fuzz the native decoder under sanitizers
   soak [--minutes N]          clients of both families and upstreams that restart, for ten minutes
   conformance                 the official conformance suite against the gateway before every kind of server
@@ -75,6 +76,7 @@ const commands = {
   'bench:load': () => compiled('bench/load/main.js'),
   'bench:changes': () => compiled('bench/changes.js'),
   'bench:cost': () => compiled('bench/cost.js'),
+  'bench:fairness': () => compiled('bench/fairness.js'),
   'fuzz:native': () => runProgram('bash', [join(root, 'scripts/fuzz-native.sh'), ...rest]),
   conformance: () => compiled('test/conformance/main.js'),
   soak: () => compiled('test/soak/main.js'),

@@ -2,6 +2,7 @@ import { compileSnapshot } from '../../src/config/compile.js';
 import { loadConfigObject } from '../../src/config/load.js';
 import type { GatewayConfig } from '../../src/config/schema.js';
 import { type CatalogTable, EntryFlag, EntryKind, type Snapshot } from '../../src/config/snapshot.js';
+import { buildTable } from '../../src/control/catalog/table.js';
 import { gatewayConfig } from '../load/gateway-config.js';
 
 /** The configuration of the load rows with all policy on: JWT, scopes, three rate limits, 21 routes. */
@@ -13,13 +14,12 @@ export function fullSnapshot(): Snapshot {
 /** A catalog of `count` tools of the first server. */
 export function catalogOf(count: number): CatalogTable {
   const names = Array.from({ length: count }, (_, index) => `tool_${String(index).padStart(5, '0')}`);
-  return {
-    version: 1,
-    kind: new Uint8Array(count).fill(EntryKind.tool),
-    server: new Int32Array(count),
+  const columns = {
+    kind: names.map(() => EntryKind.tool),
+    server: names.map(() => 0),
     publicNames: names.map((name) => `bench__${name}`),
     upstreamNames: names,
-    flags: new Uint8Array(count).fill(EntryFlag.readOnly),
-    undiscovered: [],
+    flags: names.map(() => EntryFlag.readOnly),
   };
+  return buildTable(1, columns, ['bench'], []);
 }

@@ -4,6 +4,7 @@
  * Indexes (`server`, `route`, `entry`, `bucket`) are positions in the arrays of one snapshot or catalog version.
  */
 import type { KnownSecret } from '../secrets/show.js';
+import type { Packed } from '../shared/packed.js';
 import type { Bytes, Count, Milliseconds, Seconds } from '../units.js';
 
 /** Everything that decides about requests. */
@@ -206,6 +207,10 @@ export interface LimitsSnapshot {
   readonly maxLineBytes: Bytes;
   /** Bytes queued towards one stdio child. */
   readonly maxPipeBytes: Bytes;
+  /** Bytes read from one source of an upstream in one turn of the event loop (src/upstream/read-turns.ts). */
+  readonly readBudgetBytes: Bytes;
+  /** Messages a second, other than answers, taken from one endpoint; 0 = no limit. */
+  readonly maxNotificationsPerSecond: Count;
   /** Bytes queued towards one client before the upstream is paused. */
   readonly maxClientBufferBytes: Bytes;
   /** A client that takes nothing for this long is dropped. */
@@ -286,20 +291,35 @@ export interface LogSnapshot {
 
 /**
  * What the workers and the front know of the catalog: the name table. Built by the control plane from what the
- * upstreams list; entry indexes are stable within one version.
+ * upstreams list; entry indexes are stable within one version. All of it that grows with the number of entries is shared
+ * memory: to hand it to a worker costs nothing.
  */
 export interface CatalogTable {
   readonly version: number;
   /** Columns, one element an entry. */
   readonly kind: Uint8Array;
   readonly server: Int32Array;
-  /** Names towards clients (tools and prompts), URIs (resources), URI templates (templates). */
-  readonly publicNames: readonly string[];
-  readonly upstreamNames: readonly string[];
+  /** Names towards clients (tools and prompts), URIs (resources), URI templates (templates). UTF-8. */
+  readonly publicNames: Packed;
+  /** UTF-8. */
+  readonly upstreamNames: Packed;
   /** Bits of {@link EntryFlag}. */
   readonly flags: Uint8Array;
   /** Servers whose lists are not known yet, by index: names under their prefix are forwarded unseen. */
   readonly undiscovered: readonly number[];
+  /** Entries by public name, by {@link EntryKind}; resources and templates by their normal form (src/protocol/uri.ts). */
+  readonly byName: readonly ByteTableMemory[];
+  /** Tools by `server:tool`. */
+  readonly byAddress: ByteTableMemory;
+  /** Resources and templates that an upstream lists in another spelling than the normal form, by that spelling. */
+  readonly unusual: ByteTableMemory;
+}
+
+/** A hash table over byte strings (workers/find/byte-table.ts), as it crosses between threads. */
+export interface ByteTableMemory {
+  readonly keys: Uint8Array;
+  readonly slots: Int32Array;
+  readonly seed: number;
 }
 
 export const EntryKind = { tool: 0, prompt: 1, resource: 2, template: 3 } as const;

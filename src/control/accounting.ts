@@ -6,12 +6,15 @@ import { EntryKind } from '../config/snapshot.js';
 import { errorNumber } from '../errors.js';
 import { type Exchange, Wish } from '../request/exchange.js';
 import { Counter, type Counters, Series, type SeriesNames } from '../shared/counters.js';
+import { NO_ITEMS, type Packed, packedText } from '../shared/packed.js';
 import { Verdict, VerdictWord } from '../shared/records.js';
+
+const NOT_COUNTED = -2;
 
 /** What the tables are made from. */
 export interface AccountedCatalog {
   readonly version: number;
-  readonly table: { readonly kind: Uint8Array; readonly publicNames: readonly string[] };
+  readonly table: { readonly kind: Uint8Array; readonly publicNames: Packed };
 }
 
 /** Counts exchanges; one per front. */
@@ -21,6 +24,8 @@ export class Accounting {
   /** Called for each exchange when the access log is on. */
   #log: ((exchange: Exchange, milliseconds: number) => void) | null;
   #servers = new Int32Array(0);
+  #catalog: AccountedCatalog['table'] = { kind: new Uint8Array(0), publicNames: NO_ITEMS };
+  /** Series by entry, once one of its calls has been counted. */
   #entries = new Int32Array(0);
   #catalogVersion = -1;
 
@@ -46,12 +51,8 @@ export class Accounting {
 
   /** Takes over a catalog; only tools get series of their own. */
   setCatalog(catalog: AccountedCatalog): void {
-    const { kind, publicNames } = catalog.table;
-    const entries = new Int32Array(kind.length).fill(-1);
-    for (let entry = 0; entry < kind.length; entry += 1) {
-      if (kind[entry] === EntryKind.tool) entries[entry] = this.#names.id('tool', publicNames[entry]!);
-    }
-    this.#entries = entries;
+    this.#catalog = catalog.table;
+    this.#entries = new Int32Array(catalog.table.kind.length).fill(NOT_COUNTED);
     this.#catalogVersion = catalog.version;
   }
 
@@ -85,7 +86,16 @@ export class Accounting {
     if (kind !== Verdict.forward && kind !== Verdict.lead) return;
     if (verdict[VerdictWord.catalogVersion] !== this.#catalogVersion) return;
     const entry = verdict[VerdictWord.entry]!;
-    const tool = entry < 0 ? -1 : this.#entries[entry]!;
+    const tool = entry < 0 ? -1 : this.#seriesOf(entry);
     if (tool >= 0) counters.observe(tool, took, failed);
+  }
+
+  #seriesOf(entry: number): number {
+    const known = this.#entries[entry]!;
+    if (known !== NOT_COUNTED) return known;
+    const { kind, publicNames } = this.#catalog;
+    const series = kind[entry] === EntryKind.tool ? this.#names.id('tool', packedText(publicNames, entry)) : -1;
+    this.#entries[entry] = series;
+    return series;
   }
 }

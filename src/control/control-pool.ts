@@ -7,12 +7,15 @@ import type { TASKS, TaskName } from './tasks.js';
 /** Tasks that may wait; more are an error of the caller. */
 const MAX_QUEUE: Count = 64;
 
-/** Runs the tasks of src/control/tasks.ts in a thread of their own; the thread ends after 30 s without work. */
+/**
+ * Runs the tasks of src/control/tasks.ts in threads of their own; a thread ends after 30 s without work. Two, so that the
+ * catalog of a large server keeps neither the lists of others nor keys and statistics waiting.
+ */
 export class ControlPool {
   readonly #piscina = new Piscina({
     filename: fileURLToPath(new URL('./control-entry.cjs', import.meta.url)),
     minThreads: 0,
-    maxThreads: 1,
+    maxThreads: 2,
     maxQueue: MAX_QUEUE,
     idleTimeout: 30_000,
     concurrentTasksPerWorker: 1,
@@ -32,7 +35,7 @@ export class ControlPool {
     return this.#piscina.run({ task, data });
   }
 
-  /** Ends the thread; tasks that wait are refused. */
+  /** Ends the threads; tasks that wait are refused. */
   async close(): Promise<void> {
     await this.#piscina.destroy();
   }

@@ -22,6 +22,7 @@ import { LargeAnswers } from '../request/write/large.js';
 import { LocalAnswers } from '../request/write/local.js';
 import { isStanding, type Session, type SessionTable, type StandaloneStreams } from '../session/index.js';
 import { Counter } from '../shared/counters.js';
+import { packedText } from '../shared/packed.js';
 import { VerdictWord } from '../shared/records.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { CallSink } from '../upstream/types.js';
@@ -309,7 +310,10 @@ export class Front {
   /** What the server calls the tool of a call in flight; empty when it is not known any more. */
   #toolOf({ body, bodyLength, spans, verdict }: Exchange): string {
     const entry = verdict[VerdictWord.entry]!;
-    if (entry >= 0) return this.#catalog(verdict[VerdictWord.catalogVersion]!)?.table.upstreamNames[entry] ?? '';
+    if (entry >= 0) {
+      const catalog = this.#catalog(verdict[VerdictWord.catalogVersion]!);
+      return catalog === null ? '' : packedText(catalog.table.upstreamNames, entry);
+    }
     if (bodyLength === 0) return '';
     const name = decodeString(body, spans[Span.nameStart]!, spans[Span.nameEnd]!);
     return name.slice(verdict[VerdictWord.stripBytes]!);

@@ -17,12 +17,14 @@ import { MASK } from '../secrets/show.js';
 import { KeyFileError, openSealer, SessionTable, StandaloneStreams, sessionSecrets } from '../session/index.js';
 import { BufferBudget } from '../shared/buffer-budget.js';
 import { Counter, SeriesNames } from '../shared/counters.js';
+import { packedCount } from '../shared/packed.js';
 import { LogLimit } from '../upstream/log-limit.js';
 import { UpstreamPool } from '../upstream/pool.js';
 import type { UpstreamEvents } from '../upstream/types.js';
 import { Accounting } from './accounting.js';
 import { type Admin, openAdmin } from './admin/admin.js';
 import { Catalog } from './catalog/catalog.js';
+import { buildTable } from './catalog/table.js';
 import { ControlPool } from './control-pool.js';
 import { Front } from './front.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
@@ -68,6 +70,7 @@ class Gateway implements RunningGateway {
     this.#table = new ExchangeTable(limits.maxInFlight, this.#budget());
     this.#control = new ControlPool();
     this.#catalog = new Catalog(snapshot, {
+      compile: (input) => this.#control.run('compileLists', input),
       build: (input) => this.#control.run('buildCatalog', input),
       distribute: (next) => this.#front.useCatalog(next),
       changed: (_catalog, changes, problems) => {
@@ -122,6 +125,10 @@ class Gateway implements RunningGateway {
       limits,
       events: this.#upstreamEvents(),
       log: log.logger,
+      background: {
+        scanResponse: (bytes) => this.#control.run('scanResponse', bytes),
+        readPage: (source) => this.#control.run('readPage', source),
+      },
     });
     const { frontEnd, listens } = snapshot;
     this.#sources = this.#openSources(listens ? frontEndKind(frontEnd, limits.maxHeaderBytes) : NO_FRONT_END);
@@ -325,10 +332,10 @@ class Gateway implements RunningGateway {
       discovered: (discovery) => {
         const { tools, prompts, resources, templates } = discovery;
         const counts = {
-          tools: tools.length,
-          prompts: prompts.length,
-          resources: resources.length,
-          templates: templates.length,
+          tools: packedCount(tools),
+          prompts: packedCount(prompts),
+          resources: packedCount(resources),
+          templates: packedCount(templates),
         };
         const { name } = this.#rules.view.servers[discovery.server]!;
         logger.info({ server: name, ...counts }, 'upstream listed');
@@ -383,15 +390,8 @@ function withSessionSecrets(snapshot: Snapshot): Snapshot {
 
 type AdminSnapshot = Snapshot & { readonly admin: NonNullable<Snapshot['admin']> };
 
-const EMPTY_CATALOG = {
-  version: 0,
-  kind: new Uint8Array(0),
-  server: new Int32Array(0),
-  publicNames: [],
-  upstreamNames: [],
-  flags: new Uint8Array(0),
-  undiscovered: [],
-};
+const NOTHING = { kind: [], server: [], flags: [], publicNames: [], upstreamNames: [] };
+const EMPTY_CATALOG = buildTable(0, NOTHING, [], []);
 
 /**
  * Starts a gateway and resolves once it listens. Upstreams that are slow or down do not hold it up.

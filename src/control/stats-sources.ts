@@ -81,7 +81,7 @@ function upstreamStatus(server: UpstreamServer): UpstreamStatus {
   return {
     name: server.name,
     endpoints: server.endpoints.map((endpoint, index): EndpointStatus => {
-      const { inFlight, lanes, stats } = server.totals(index);
+      const { inFlight, lanes, stats, overLimit } = server.totals(index);
       return {
         transport: endpoint.transport,
         state: endpoint.state,
@@ -89,6 +89,7 @@ function upstreamStatus(server: UpstreamServer): UpstreamStatus {
         revision: REVISIONS[endpoint.revision] ?? '',
         inFlight,
         lanes,
+        overLimit,
         breaker: endpoint.breaker.state,
         restarts: stats.restarts,
         events: { ...stats },

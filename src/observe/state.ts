@@ -30,6 +30,8 @@ export interface EndpointStatus {
   readonly revision: string;
   /** On its lanes too, as all counts here. */
   readonly inFlight: Count;
+  /** It sends more than `limits.maxNotificationsPerSecond` allows: what is over it is being dropped. */
+  readonly overLimit?: boolean;
   /** Children or sessions of its own clients (`isolation`) besides the shared one. */
   readonly lanes?: Count;
   /** `none` where there is no breaker. */

@@ -101,6 +101,7 @@ export function buildStats(state: ObservedState) {
       retries: total(Counter.upstreamRetries),
       failures: total(Counter.upstreamFailures),
       unknownAnswers: eventTotal(state, 'unknownIds'),
+      droppedNotifications: eventTotal(state, 'droppedNotifications'),
       junkLines: eventTotal(state, 'junkLines'),
       latencyUs: calls(Series.upstream).latencyUs,
     },

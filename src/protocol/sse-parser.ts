@@ -18,6 +18,12 @@ export interface SseListener {
   event(data: Uint8Array, length: number, type: string): void;
 }
 
+/** Bounds how much is read in one go (src/upstream/read-turns.ts). */
+export interface MessageBudget {
+  /** Counts an event. @returns false when the rest of the chunk has to wait */
+  message(): boolean;
+}
+
 /** Receives events, and the data of large ones while it comes. */
 export interface SsePartListener extends SseListener {
   /**
@@ -50,6 +56,8 @@ export interface SseParserOptions {
   readonly maxEventBytes: Bytes;
   /** Counts what is held. */
   readonly budget: BufferBudget;
+  /** With it `feed` stops behind the event that spends it. */
+  readonly share?: MessageBudget;
   /** There is no room for the event that is coming: its stream has to end, and {@link SseParser.letGo} be called. */
   evicted(): void;
   /** The data of an event that is larger than `heldBytes` and comes in pieces may be had in parts, up to `maxBytes`. */
@@ -65,6 +73,8 @@ export class SseParser {
   lastEventId = '';
   /** The last `retry` field in ms, -1 if none. */
   retryMs = -1;
+  /** Bytes of the last chunk that were read: fewer than it has when the share was spent on the way. */
+  taken = 0;
 
   readonly #listener: SseListener;
   readonly #parts: SsePartListener | null;
@@ -72,6 +82,9 @@ export class SseParser {
   readonly #heldBytes: Bytes;
   readonly #maxPassedBytes: Bytes;
   readonly #maxFieldBytes: Bytes;
+  readonly #share: MessageBudget | null;
+  /** An event has spent the share. */
+  #spent = false;
   /** Start of an unfinished line from earlier chunks. */
   readonly #line: HeldBytes;
   /** Data of the current event: either a view into the current chunk or bytes of `#store`. */
@@ -96,6 +109,7 @@ export class SseParser {
     this.#listener = listener;
     this.#maxEventBytes = maxEventBytes;
     this.#maxFieldBytes = Math.max(DATA_KNOWN, Math.min(MAX_FIELD_BYTES, maxEventBytes));
+    this.#share = options.share ?? null;
     this.#parts = parts?.listener ?? null;
     this.#heldBytes = parts?.heldBytes ?? maxEventBytes;
     this.#maxPassedBytes = parts?.maxBytes ?? maxEventBytes;
@@ -122,13 +136,15 @@ export class SseParser {
   }
 
   /**
-   * Takes the next bytes of the stream. An event that is not closed by a blank line is never delivered.
+   * Takes the next bytes of the stream, {@link taken} of them. An event that is not closed by a blank line is never
+   * delivered.
    *
    * @returns false when an event or another line is larger than its limit; the stream cannot be used any further then
    */
   feed(chunk: Uint8Array): boolean {
     let position = 0;
     const { length } = chunk;
+    this.taken = length;
     if (this.#atStart) {
       position = this.#skipBom(chunk);
       if (this.#atStart) return true;
@@ -153,6 +169,11 @@ export class SseParser {
         return false;
       }
       position = end + 1;
+      if (this.#spent) {
+        this.#spent = false;
+        this.taken = position;
+        return true;
+      }
     }
     return this.#view === null || this.#detach();
   }
@@ -301,6 +322,7 @@ export class SseParser {
     if (passing) this.#parts?.largeEnd(type === '' || type === 'message');
     else if (view !== null) this.#listener.event(view, view.length, type);
     else this.#listener.event(bytes, length, type);
+    if (this.#share !== null && !this.#share.message()) this.#spent = true;
   }
 
   #clearEvent(): void {

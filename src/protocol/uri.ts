@@ -111,6 +111,12 @@ export function judgedUri(uri: string): string {
   return typeof read === 'string' ? uri : read.judged;
 }
 
+/** {@link judgedUri} of a URI template. */
+export function judgedTemplate(template: string): string {
+  const normal = normalPattern(template, 'template');
+  return typeof normal === 'string' ? template : normal.text;
+}
+
 /** The reading of RFC 3986 (appendix B and section 6). */
 function normalise(text: string): NormalUri {
   if (CONTROL.test(text)) throw new Unreadable('control');

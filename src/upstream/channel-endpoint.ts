@@ -6,6 +6,7 @@ import type { Bytes, Milliseconds } from '../units.js';
 import type { BackOff, RestartBudget } from './back-off.js';
 import type { Breaker } from './balance.js';
 import { CallQueue, recycle } from './call-queue.js';
+import { ChangeNotices } from './change-notices.js';
 import type { Channel, ChannelListener } from './channel.js';
 import { ChannelCalls } from './channel-calls.js';
 import { greetChannel, ProbeEnded } from './channel-handshake.js';
@@ -16,7 +17,8 @@ import { ControlError, type ControlReply, controlMessage, FIRST_CALL_ID, Pending
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from './endpoint.js';
 import { initializeParams } from './handshake.js';
 import { escaped, LogLimit } from './log-limit.js';
-import { answerToRequest, changedTask, updatedUri } from './server-messages.js';
+import { MessageCost } from './notification-limit.js';
+import { answerToRequest } from './server-messages.js';
 import type { LaneProfile, ListenFilter } from './types.js';
 
 /** Longest time a timer can run: a listen is open until it ends. */
@@ -45,6 +47,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
   readonly #maxActive: number;
   readonly #neverProbe: boolean;
   readonly #junkLimit = new LogLimit();
+  readonly #changes: ChangeNotices;
   #channel: Channel | null = null;
   /** The last one could stand no request before `initialize`. */
   #probeEnded = false;
@@ -70,6 +73,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     // A lane starts with the call that needs it, so one may wait in any case.
     this.#queue = new CallQueue(profile.lazy ? Math.max(1, maxQueue) : maxQueue);
     this.#maxActive = profile.exclusive ? 1 : maxConnections;
+    this.#changes = new ChangeNotices(this, owner, this.notificationLimit);
     this.#restarts = new ChannelRestarts(() => this.start(), options.budget, options.backOff);
     this.#calls = new ChannelCalls({ has: (exchange) => this.#has(exchange), all: () => this.#written() });
     this.#listen = new ChannelListen(
@@ -165,6 +169,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
   override tick(now: Milliseconds): void {
     this.#restarts.tick(now);
     this.#countQueued();
+    this.#changes.tick();
   }
 
   protected withdraw(exchange: Exchange): void {
@@ -267,12 +272,12 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
   #response(bytes: Uint8Array, length: number, spans: Int32Array): void {
     const id = parseId(bytes, spans[Span.idStart]!, spans[Span.idEnd]!);
     if (id >= 0 && id < FIRST_CALL_ID) {
-      if (!this.#controls.settle(id, bytes, length, spans)) this.stats.unknownIds += 1;
+      if (!this.#controls.settle(id, bytes, length, spans)) this.#unknown();
       return;
     }
     const exchange = this.callOf(id);
     if (exchange === null || exchange.connection !== this.#channel) {
-      this.stats.unknownIds += 1;
+      this.#unknown();
       return;
     }
     this.#settled(exchange);
@@ -280,7 +285,15 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
   }
 
   #notification(bytes: Uint8Array, length: number, spans: Int32Array): void {
-    switch (spans[Span.method]) {
+    const method = spans[Span.method]!;
+    if (this.#changes.take(method, bytes, length)) return;
+    if (method === Method.acknowledged) this.#listen.acknowledged(bytes, length);
+    else if (this.notificationLimit.admit(MessageCost.notification)) this.#beside(method, bytes, length, spans);
+  }
+
+  /** A notification that is neither a change nor part of a handshake. */
+  #beside(method: number, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    switch (method) {
       case Method.progress: {
         const token = parseId(bytes, spans[Span.progressTokenStart]!, spans[Span.progressTokenEnd]!);
         const exchange = this.callOf(token);
@@ -294,24 +307,6 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
         else this.relay(exchange, bytes, length, spans, false);
         break;
       }
-      case Method.toolsListChanged:
-      case Method.promptsListChanged:
-      case Method.resourcesListChanged:
-        this.owner.listChanged(this);
-        break;
-      case Method.resourceUpdated: {
-        const uri = updatedUri(bytes, length);
-        if (uri !== null) this.owner.resourceUpdated(this, uri, bytes, length);
-        break;
-      }
-      case Method.tasksNotification: {
-        const taskId = changedTask(bytes, length);
-        if (taskId !== null) this.owner.taskChanged(this, taskId, bytes, length);
-        break;
-      }
-      case Method.acknowledged:
-        this.#listen.acknowledged(bytes, length);
-        break;
       case Method.cancelled: {
         const id = parseId(bytes, spans[Span.requestIdStart]!, spans[Span.requestIdEnd]!);
         if (this.era === Era.modern) this.#listen.cancelled(id);
@@ -325,6 +320,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
 
   /** A request of the server. Modern ones have nothing to ask on a channel. */
   #request(bytes: Uint8Array, length: number, spans: Int32Array): void {
+    if (!this.notificationLimit.admit(MessageCost.request)) return;
     if (spans[Span.method] === Method.ping || this.era === Era.modern || !this.#greeted) {
       this.reply(answerToRequest(bytes, spans));
     } else {
@@ -358,8 +354,15 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }
 
+  /** An answer that belongs to no call. */
+  #unknown(): void {
+    this.stats.unknownIds += 1;
+    this.notificationLimit.take(MessageCost.notification);
+  }
+
   #junk(bytes: Uint8Array): void {
     this.stats.junkLines += 1;
+    this.notificationLimit.take(MessageCost.notification);
     const suppressed = this.#junkLimit.admit(performance.now());
     if (suppressed < 0) return;
     this.context.log.warn(

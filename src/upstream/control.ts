@@ -89,11 +89,10 @@ export function keepReply(
 }
 
 /** Scans a whole body that should be one response. @returns null if it is none */
-export function scanReply(decoder: Decoder, bytes: Uint8Array, status = 0, sessionId = ''): ControlReply | null {
+export function scanResponse(decoder: Decoder, bytes: Uint8Array): Int32Array | null {
   const spans = new Int32Array(SPAN_COUNT);
   if (decoder.scan(bytes, bytes.length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return null;
-  if (spans[Span.kind] !== Kind.response) return null;
-  return { bytes: Buffer.from(bytes), spans, status, sessionId };
+  return spans[Span.kind] === Kind.response ? spans : null;
 }
 
 /** The `result` of a reply. @throws ControlError of kind `rpc` or `invalid` */

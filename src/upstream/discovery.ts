@@ -1,12 +1,13 @@
 /** Reading an upstream's lists, item by item as raw bytes. */
 import { Span } from '../../native/layout.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
-import { JsonCursor } from '../protocol/json-cursor.js';
 import { Era } from '../protocol/revisions.js';
-import type { Count, Milliseconds } from '../units.js';
+import { NO_ITEMS, type Packed, packedCount } from '../shared/packed.js';
+import type { Milliseconds } from '../units.js';
+import { type Background, joinShared } from './background.js';
 import { type ControlChannel, ControlError, resultOf } from './control.js';
 import type { Handshake } from './handshake.js';
-import { brokenHeaderAnnotation } from './header-annotations.js';
+import { LARGE_PAGE, readPage } from './list-page.js';
 import type { Discovery, Transport } from './types.js';
 
 /** Where to read. */
@@ -15,6 +16,8 @@ export interface DiscoverySource {
   readonly handshake: Handshake;
   readonly transport: Transport;
   readonly channel: ControlChannel;
+  /** Reads large pages. */
+  readonly background: Background;
 }
 
 /** What was left out, for the log. */
@@ -26,12 +29,12 @@ export interface DiscoveryReport {
 }
 
 interface List {
-  readonly items: Uint8Array[];
+  readonly items: Packed;
   readonly ttlMs: number;
   readonly isPrivate: boolean;
 }
 
-const EMPTY: List = { items: [], ttlMs: Number.POSITIVE_INFINITY, isPrivate: false };
+const EMPTY: List = { items: NO_ITEMS, ttlMs: Number.POSITIVE_INFINITY, isPrivate: false };
 
 /**
  * Reads all lists that the server's capabilities name, one after the other.
@@ -44,16 +47,14 @@ export async function discover(
   timeoutMs: Milliseconds,
   report: DiscoveryReport,
 ): Promise<Discovery> {
-  const { handshake, channel } = source;
+  const { handshake } = source;
   const { capabilities } = handshake;
-  const read = (method: string, key: string): Promise<List> =>
-    readList(channel, method, key, limits.maxPages, limits.maxTools, timeoutMs, report);
+  const read = (method: string, key: string): Promise<List> => readList(source, method, key, limits, timeoutMs, report);
   const tools = offers(capabilities, 'tools') ? await read('tools/list', 'tools') : EMPTY;
   const prompts = offers(capabilities, 'prompts') ? await optional(() => read('prompts/list', 'prompts')) : EMPTY;
   const hasResources = offers(capabilities, 'resources');
   const resources = hasResources ? await optional(() => read('resources/list', 'resources')) : EMPTY;
   const templates = hasResources ? await optional(() => read('resources/templates/list', 'resourceTemplates')) : EMPTY;
-  const checked = source.transport === 'http' && handshake.era === Era.modern;
   const lists = [tools, prompts, resources, templates];
   const ttlMs = Math.min(...lists.map((list) => list.ttlMs));
   return {
@@ -63,7 +64,7 @@ export async function discover(
     capabilities,
     instructions: handshake.instructions,
     serverInfo: handshake.serverInfo,
-    tools: checked ? tools.items.filter((tool) => mayBeOffered(tool, report)) : tools.items,
+    tools: tools.items,
     prompts: prompts.items,
     resources: resources.items,
     templates: templates.items,
@@ -87,75 +88,84 @@ export function sameDiscovery(a: Discovery, b: Discovery): boolean {
   );
 }
 
-function sameItems(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
-  return a.length === b.length && a.every((item, index) => Buffer.compare(item, b[index]!) === 0);
+function sameItems(a: Packed, b: Packed): boolean {
+  return (
+    a.offsets.length === b.offsets.length && sameBytes(bytesOf(a.offsets), bytesOf(b.offsets)) && sameContent(a, b)
+  );
+}
+
+function sameContent(a: Packed, b: Packed): boolean {
+  const used = a.offsets.at(-1)!;
+  return sameBytes(a.bytes.subarray(0, used), b.bytes.subarray(0, used));
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 async function readList(
-  channel: ControlChannel,
+  { channel, background, transport, handshake }: DiscoverySource,
   method: string,
   key: string,
-  maxPages: Count,
-  maxItems: Count,
+  { maxPages, maxTools }: LimitsSnapshot,
   timeoutMs: Milliseconds,
   report: DiscoveryReport,
 ): Promise<List> {
-  const items: Uint8Array[] = [];
+  const checkHeaders = key === 'tools' && transport === 'http' && handshake.era === Era.modern;
+  const pages: Packed[] = [];
+  let count = 0;
   let cursor: string | null = null;
   let ttlMs = Number.POSITIVE_INFINITY;
   let isPrivate = false;
-  for (let page = 0; page < maxPages; page += 1) {
+  for (let number = 0; number < maxPages; number += 1) {
     const reply = await channel.request(method, cursor === null ? {} : { cursor }, { timeoutMs });
-    const { bytes, spans } = reply;
-    const raw = readPage(bytes, spans[Span.resultStart]!, key);
-    if (raw.list < 0 || bytes[raw.list] !== 0x5b) {
+    const { spans } = reply;
+    const large = reply.bytes.length > LARGE_PAGE;
+    const bytes = large ? await shared(reply.bytes) : reply.bytes;
+    const source = { bytes, result: spans[Span.resultStart]!, key, maxItems: maxTools - count, checkHeaders };
+    const page = await (large ? background.readPage(source) : readPage(source));
+    if (page.items === null) {
       // Also says what is wrong if the answer is an error.
       resultOf(reply);
       throw new ControlError('invalid', `the answer to ${method} has no list`);
     }
-    const elements = new JsonCursor(bytes, raw.list);
-    while (elements.next()) {
-      // A view: the items of one page share the memory of its answer.
-      if (items.length < maxItems) items.push(bytes.subarray(elements.start, elements.end));
-      else raw.full = true;
-    }
-    ttlMs = Math.min(ttlMs, raw.ttlMs);
-    isPrivate ||= raw.isPrivate;
-    if (raw.full) break;
+    for (const [tool, why] of page.dropped) report.dropped(tool, why);
+    pages.push(page.items);
+    count += packedCount(page.items);
+    ttlMs = Math.min(ttlMs, page.ttlMs);
+    isPrivate ||= page.isPrivate;
+    if (page.full) break;
     // An empty string is a cursor too (pagination); the same one again would never end.
-    if (raw.cursor === null || raw.cursor === cursor) return { items, ttlMs, isPrivate };
-    cursor = raw.cursor;
+    if (page.cursor === null || page.cursor === cursor) return { items: await joined(pages), ttlMs, isPrivate };
+    cursor = page.cursor;
   }
   report.truncated(method);
-  return { items, ttlMs, isPrivate };
+  return { items: await joined(pages), ttlMs, isPrivate };
 }
 
-function readPage(bytes: Buffer, result: number, key: string) {
-  const page = { list: -1, cursor: null as string | null, ttlMs: 0, isPrivate: true, full: false };
-  if (result < 0 || bytes[result] !== 0x7b) return page;
-  const members = new JsonCursor(bytes, result);
-  const value = (): unknown => JSON.parse(bytes.toString('utf8', members.start, members.end));
-  while (members.next()) {
-    if (members.keyIs(key)) page.list = members.start;
-    else if (members.keyIs('nextCursor')) {
-      const cursor = value();
-      if (typeof cursor === 'string') page.cursor = cursor;
-    } else if (members.keyIs('ttlMs')) {
-      const ttlMs = value();
-      if (typeof ttlMs === 'number') page.ttlMs = Math.max(0, ttlMs);
-    } else if (members.keyIs('cacheScope')) page.isPrivate = value() !== 'public';
+/** The bytes of a reply in memory that another thread can read; those of a large HTTP body are there already. */
+async function shared(bytes: Buffer): Promise<Uint8Array> {
+  return bytes.buffer instanceof SharedArrayBuffer ? bytes : joinShared([bytes], bytes.length);
+}
+
+/** The items of all pages as one list. */
+async function joined(pages: readonly Packed[]): Promise<Packed> {
+  if (pages.length === 1) return pages[0]!;
+  const counts = pages.map(packedCount);
+  const offsets = new Int32Array(new SharedArrayBuffer((counts.reduce((sum, count) => sum + count, 0) + 1) * 4));
+  let at = 0;
+  let base = 0;
+  for (const page of pages) {
+    for (let index = 1; index < page.offsets.length; index += 1) offsets[at + index] = base + page.offsets[index]!;
+    at += page.offsets.length - 1;
+    base = offsets[at]!;
   }
-  return page;
-}
-
-function mayBeOffered(tool: Uint8Array, report: DiscoveryReport): boolean {
-  const why = brokenHeaderAnnotation(tool);
-  if (why === null) return true;
-  const { name } = JSON.parse(Buffer.from(tool.buffer, tool.byteOffset, tool.length).toString('utf8')) as {
-    name?: unknown;
-  };
-  report.dropped(typeof name === 'string' ? name : '', why);
-  return false;
+  const parts = pages.map(({ bytes, offsets: ends }) => bytes.subarray(0, ends.at(-1)));
+  return { bytes: await joinShared(parts, base), offsets };
 }
 
 /** A list that a server refuses although it has the capability (templates often) takes nothing from the others. */

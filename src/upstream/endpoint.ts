@@ -6,11 +6,14 @@ import type { Exchange } from '../request/exchange.js';
 import type { ExchangeTable } from '../request/exchanges.js';
 import { VerdictWord } from '../shared/records.js';
 import type { Milliseconds } from '../units.js';
+import type { Background } from './background.js';
 import type { Breaker, HealthBoard } from './balance.js';
 import { type ControlChannel, ControlError, type ControlReply } from './control.js';
 import type { Handshake } from './handshake.js';
+import { NotificationLimit } from './notification-limit.js';
+import type { ReadTurns } from './read-turns.js';
 import { RecentClients } from './recent-clients.js';
-import type { CallSink, Endpoint, EndpointState, LaneProfile, ListenFilter, Transport } from './types.js';
+import type { CallSink, Endpoint, EndpointState, LaneProfile, ListenFilter, Transport, WatchKind } from './types.js';
 
 /** The part of a logger (pino's shape) that upstreams use. */
 export interface UpstreamLog {
@@ -29,6 +32,10 @@ export interface EndpointContext {
   /** In force at this moment: a reload changes the members. */
   readonly limits: LimitsSnapshot;
   readonly later: DeferredFailures;
+  /** Divides the event loop among what upstreams send. */
+  readonly turns: ReadTurns;
+  /** Reads large answers. */
+  readonly background: Background;
   /** How long a child may take after each step of being stopped. */
   readonly stopGraceMs: Milliseconds;
   /** How long a route lets a call take, ms; 0 = the server's limit. By route index. */
@@ -45,6 +52,8 @@ export interface EndpointOwner {
   listChanged(endpoint: BaseEndpoint): void;
   resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void;
   taskChanged(endpoint: BaseEndpoint, taskId: string, bytes: Uint8Array, length: number): void;
+  /** Whether a client follows the resource or task at this endpoint. */
+  follows(endpoint: BaseEndpoint, kind: WatchKind, id: string): boolean;
   /** Whether no other endpoint of the server is usable. */
   isLast(endpoint: BaseEndpoint): boolean;
   /**
@@ -64,6 +73,8 @@ export interface EndpointStats {
   junkLines: number;
   unknownIds: number;
   droppedLogs: number;
+  /** Over `limits.maxNotificationsPerSecond`. */
+  droppedNotifications: number;
   sessionsLost: number;
 }
 
@@ -109,6 +120,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     junkLines: 0,
     unknownIds: 0,
     droppedLogs: 0,
+    droppedNotifications: 0,
     sessionsLost: 0,
   };
   state: EndpointState = 'connecting';
@@ -118,6 +130,8 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   inFlight = 0;
   /** Whose calls ended lately, where many clients share what can be asked beside calls. */
   readonly recentClients: RecentClients | null;
+  /** Of what the upstream says besides answers. */
+  readonly notificationLimit: NotificationLimit;
   /** The last handshake, null before the first. */
   handshake: Handshake | null = null;
 
@@ -142,6 +156,11 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     this.weight = at.weight;
     this.breaker = breaker;
     this.names = { server: owner.config.name, endpoint: at.index };
+    this.notificationLimit = new NotificationLimit(context.limits, this.stats, () => {
+      const { maxNotificationsPerSecond } = context.limits;
+      const sentence = 'upstream sends more than limits.maxNotificationsPerSecond allows: what is over it is dropped';
+      context.log.warn({ ...this.names, maxNotificationsPerSecond }, sentence);
+    });
   }
 
   abstract start(): void;

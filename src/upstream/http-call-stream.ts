@@ -1,5 +1,5 @@
 /** What carries the answer to one call: the connection it was sent on, or a stream that goes on where that one broke off. */
-import { SseParser, type SsePartListener } from '../protocol/sse-parser.js';
+import { type MessageBudget, SseParser, type SsePartListener } from '../protocol/sse-parser.js';
 import type { Exchange } from '../request/exchange.js';
 import type { Milliseconds } from '../units.js';
 import type { ConnectionTarget } from './http-target.js';
@@ -77,9 +77,14 @@ export class CallEvents implements SsePartListener {
 }
 
 /** The parser of a stream that answers a call. */
-export function callParser(listener: CallEvents, target: ConnectionTarget, evicted: () => void): SseParser {
+export function callParser(
+  listener: CallEvents,
+  target: ConnectionTarget,
+  share: MessageBudget,
+  evicted: () => void,
+): SseParser {
   const { maxWholeBytes: maxEventBytes, maxHeldBytes: heldBytes, maxResponseBytes: maxBytes, budget } = target;
-  return new SseParser(listener, { maxEventBytes, budget, evicted, parts: { listener, heldBytes, maxBytes } });
+  return new SseParser(listener, { maxEventBytes, budget, share, evicted, parts: { listener, heldBytes, maxBytes } });
 }
 
 /** Events without a name, or with this one, hold messages (MCP, Streamable HTTP). */

@@ -90,6 +90,7 @@ export class HttpConnection implements SocketOwner, CallStream {
         port: port === '' ? (secure ? 443 : 80) : Number(port),
         secure,
         connectTimeoutMs: target.connectTimeoutMs,
+        turns: target.turns,
       },
       this,
     );
@@ -99,7 +100,7 @@ export class HttpConnection implements SocketOwner, CallStream {
       if (this.#busy) this.#give('GW_BUFFERS_FULL');
     };
     this.#held = new HeldBytes(target.budget, evicted);
-    this.#parser = callParser(this.#events, target, evicted);
+    this.#parser = callParser(this.#events, target, this.#socket.share, evicted);
   }
 
   /** The id of the last event of the stream, '' if none had one (until the next call is sent). */
@@ -210,11 +211,11 @@ export class HttpConnection implements SocketOwner, CallStream {
     } else this.#mode = Mode.refusal;
   }
 
-  body(bytes: Buffer, start: number, end: number): void {
-    if (!this.#busy) return;
+  body(bytes: Buffer, start: number, end: number): number {
+    if (!this.#busy) return end;
     if (this.#mode === Mode.sse) {
-      const fits = this.#parser.feed(bytes.subarray(start, end));
-      if (!fits) this.#give('GW_RESPONSE_TOO_LARGE');
+      if (this.#parser.feed(bytes.subarray(start, end))) return start + this.#parser.taken;
+      this.#give('GW_RESPONSE_TOO_LARGE');
     } else if (this.#mode === Mode.json) {
       if (!this.#add(bytes, start, end, this.#target.maxWholeBytes)) this.#give('GW_RESPONSE_TOO_LARGE');
       else if (this.#held.length > this.#target.maxHeldBytes && this.#mayPart) this.#offer();
@@ -225,6 +226,7 @@ export class HttpConnection implements SocketOwner, CallStream {
     } else if (!this.#add(bytes, start, end, REFUSAL_BYTES)) {
       this.#refused();
     }
+    return end;
   }
 
   read(): void {

@@ -3,20 +3,22 @@ import { Pool } from 'undici';
 import type { Decoder } from '../../native/layout.js';
 import { Kind, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
 import { type SseListener, SseParser } from '../protocol/sse-parser.js';
-import type { BufferBudget } from '../shared/buffer-budget.js';
 import { HeldBytes } from '../shared/held-bytes.js';
-import type { Bytes, Count, Milliseconds } from '../units.js';
+import type { Count, Milliseconds } from '../units.js';
+import { joinShared } from './background.js';
 import {
   ControlError,
   type ControlReply,
   FIRST_CALL_ID,
   keepReply,
   parseId,
-  scanReply,
+  scanResponse,
   UPSTREAM_DEPTH,
 } from './control.js';
 import type { ConnectionTarget } from './http-target.js';
 import { PROBE_AFTER_MS } from './http1-socket.js';
+import { LARGE_PAGE } from './list-page.js';
+import { ReadShare, type ReadTurns } from './read-turns.js';
 
 /** Connections for requests of the gateway's own. */
 const CONNECTIONS = 4;
@@ -34,10 +36,12 @@ const CROWDED_OUT = 'there was no room for the answer (limits.maxBufferedBytes)'
 
 /** Reads an event stream. */
 export interface StreamReader {
+  /** What may be read of the stream in one turn of the event loop. */
+  readonly share: ReadShare;
   /** The stream is open. */
   opened(): void;
-  /** @returns false when the stream cannot be read any further */
-  take(chunk: Buffer): boolean;
+  /** @returns the bytes taken: fewer when the share is spent, -1 when the stream cannot be read any further */
+  take(chunk: Buffer): number;
   /** The stream has ended, whatever the reason. */
   ended(): void;
   /** Fulfilled when the next chunk may come; null = now. */
@@ -73,6 +77,11 @@ export class HttpControl {
     this.#streams = new Pool(target.origin, { ...options, connections: bounds.maxStreams + OWN_STREAMS });
   }
 
+  /** Divides the event loop among what upstreams send. */
+  get turns(): ReadTurns {
+    return this.#target.turns;
+  }
+
   /** An id for a request of the gateway's own. */
   nextId(): number {
     this.#lastId = (this.#lastId % (FIRST_CALL_ID - 1)) + 1;
@@ -103,8 +112,9 @@ export class HttpControl {
         reply = await this.#fromStream(answer.body, id, status, sessionId);
         stop.abort();
       } else {
-        const bytes = await collect(answer.body, this.#target.maxWholeBytes, this.#target.budget);
-        if (type.startsWith('application/json')) reply = scanReply(this.#decoder, bytes, status, sessionId);
+        const bytes = await collect(answer.body, this.#target);
+        const spans = type.startsWith('application/json') ? await this.#scan(bytes) : null;
+        if (spans !== null) reply = { bytes, spans, status, sessionId };
       }
       if (status === 401 || status === 403)
         throw new ControlError('refused', `the upstream answered ${status}`, status);
@@ -203,8 +213,15 @@ export class HttpControl {
       }
       reader.opened();
       try {
+        let isReadable = true;
+        const feed = (bytes: Buffer): number => {
+          const taken = stop.aborted ? bytes.length : reader.take(bytes);
+          isReadable = taken >= 0;
+          return taken;
+        };
         for await (const chunk of answer.body) {
-          if (!reader.take(chunk as Buffer)) throw new ControlError('invalid', EVENT_TOO_LARGE);
+          await reader.share.read(chunk as Buffer, feed);
+          if (!isReadable) throw new ControlError('invalid', EVENT_TOO_LARGE);
           const ready = reader.ready();
           if (ready !== null) await ready;
         }
@@ -217,6 +234,11 @@ export class HttpControl {
     }
   }
 
+  #scan(bytes: Buffer): Promise<Int32Array | null> | Int32Array | null {
+    if (bytes.length > LARGE_PAGE) return this.#target.background.scanResponse(bytes);
+    return scanResponse(this.#decoder, bytes);
+  }
+
   async #fromStream(
     body: AsyncIterable<unknown>,
     id: number,
@@ -226,6 +248,8 @@ export class HttpControl {
     const spans = new Int32Array(SPAN_COUNT);
     let reply: ControlReply | null = null;
     let isCrowdedOut = false;
+    const { maxWholeBytes, budget, turns } = this.#target;
+    const share = new ReadShare(turns);
     const events: SseListener = {
       event: (data, length) => {
         if (reply !== null || length === 0) return;
@@ -238,12 +262,17 @@ export class HttpControl {
       isCrowdedOut = true;
       parser.letGo();
     };
-    const { maxWholeBytes, budget } = this.#target;
-    const parser = new SseParser(events, { maxEventBytes: maxWholeBytes, budget, evicted });
+    const parser = new SseParser(events, { maxEventBytes: maxWholeBytes, budget, share, evicted });
+    let fits = true;
+    const feed = (bytes: Buffer): number => {
+      fits = parser.feed(bytes);
+      return fits && reply === null ? parser.taken : -1;
+    };
     try {
       for await (const chunk of body) {
         if (isCrowdedOut) throw new ControlError('invalid', CROWDED_OUT);
-        if (!parser.feed(chunk as Buffer)) throw new ControlError('invalid', EVENT_TOO_LARGE);
+        await share.read(chunk as Buffer, feed);
+        if (!fits) throw new ControlError('invalid', EVENT_TOO_LARGE);
         if (reply !== null) break;
       }
     } finally {
@@ -261,7 +290,11 @@ function isFor(reply: ControlReply, id: number): boolean {
   return idOf(reply.bytes, reply.spans) === id;
 }
 
-async function collect(body: AsyncIterable<unknown>, maxBytes: Bytes, budget: BufferBudget): Promise<Buffer> {
+async function collect(
+  body: AsyncIterable<unknown>,
+  { maxWholeBytes, budget, turns }: Pick<ConnectionTarget, 'maxWholeBytes' | 'budget' | 'turns'>,
+): Promise<Buffer> {
+  const share = new ReadShare(turns);
   let isCrowdedOut = false;
   const held = new HeldBytes(budget, () => {
     isCrowdedOut = true;
@@ -270,10 +303,13 @@ async function collect(body: AsyncIterable<unknown>, maxBytes: Bytes, budget: Bu
   try {
     for await (const chunk of body) {
       if (isCrowdedOut) throw new ControlError('invalid', CROWDED_OUT);
-      if (!held.append(chunk as Buffer, maxBytes))
+      if (!held.append(chunk as Buffer, maxWholeBytes))
         throw new ControlError('invalid', 'the answer is larger than limits.maxLineBytes');
+      await share.read(chunk as Buffer, ({ length }) => length);
     }
-    return held.bytes.subarray(0, held.length);
+    const { bytes, length } = held;
+    if (length <= LARGE_PAGE) return bytes.subarray(0, length);
+    return Buffer.from((await joinShared([bytes.subarray(0, length)], length)).buffer);
   } finally {
     held.clear();
   }

@@ -68,7 +68,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     this.#config = config;
     this.#configured = withCredentials(config.headers, url);
     const connections = profile.exclusive ? 1 : maxConnections;
-    this.#target = connectionTarget(url, connectTimeoutMs, limits, context.table.budget);
+    this.#target = connectionTarget(url, connectTimeoutMs, context);
     this.#control = new HttpControl(this.#target, decoder, { maxStreams: connections, maxNotes });
     this.#events = new HttpEvents(
       { control: this.#control, configured: this.#configured, decoder, target: this.#target, ackMs: connectTimeoutMs },
@@ -178,13 +178,14 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
 
   override tick(now: Milliseconds): void {
     this.#calls.tick(now);
+    this.#messages.tick();
   }
 
   document(stream: CallStream, bytes: Uint8Array, length: number): void {
     const { exchange } = stream;
     const spans = this.#spans;
     if (exchange === null) {
-      this.stats.unknownIds += 1;
+      this.#messages.unknown();
       return;
     }
     const status = this.context.decoder.scan(bytes, length, spans, UPSTREAM_DEPTH);
@@ -192,7 +193,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
       this.#refuse(stream, exchange);
     } else if (spans[Span.kind] === Kind.response) {
       if (parseId(bytes, spans[Span.idStart]!, spans[Span.idEnd]!) !== stream.upstreamId) {
-        this.stats.unknownIds += 1;
+        this.#messages.unknown();
         return;
       }
       stream.drain(performance.now());

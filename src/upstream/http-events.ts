@@ -12,6 +12,7 @@ import { retryPause } from './http-resume.js';
 import type { ConnectionTarget } from './http-target.js';
 import { listenParams, NOTHING, namesNothing, readAcknowledged } from './listen-filter.js';
 import { pause } from './pause.js';
+import { ReadShare } from './read-turns.js';
 import type { ListenFilter } from './types.js';
 
 /** What an event stream tells its endpoint. */
@@ -224,12 +225,14 @@ class EventReader implements StreamReader {
   onAcknowledged: ((filter: ListenFilter) => void) | null = null;
   lastEventId = '';
   retryMs: Milliseconds = -1;
+  readonly share: ReadShare;
   readonly #parser: SseParser;
 
   #crowdedOut = false;
 
   constructor({ decoder, target }: EventsContext, listener: EventsListener) {
     const spans = new Int32Array(SPAN_COUNT);
+    this.share = new ReadShare(target.turns);
     const events: SseListener = {
       event: (data, length, type) => {
         if (length === 0 || (type !== '' && type !== 'message')) return;
@@ -243,7 +246,7 @@ class EventReader implements StreamReader {
       this.#parser.letGo();
     };
     const { maxWholeBytes: maxEventBytes, budget } = target;
-    this.#parser = new SseParser(events, { maxEventBytes, budget, evicted });
+    this.#parser = new SseParser(events, { maxEventBytes, budget, share: this.share, evicted });
   }
 
   opened(): void {
@@ -252,11 +255,11 @@ class EventReader implements StreamReader {
     this.onOpen?.();
   }
 
-  take(chunk: Buffer): boolean {
+  take(chunk: Buffer): number {
     const fits = !this.#crowdedOut && this.#parser.feed(chunk);
     if (this.#parser.lastEventId !== '') this.lastEventId = this.#parser.lastEventId;
     if (this.#parser.retryMs >= 0) this.retryMs = this.#parser.retryMs;
-    return fits;
+    return fits ? this.#parser.taken : -1;
   }
 
   ready(): null {

@@ -10,6 +10,7 @@ import { CallEvents, type CallStream, type CallStreamListener, callParser } from
 import type { HttpControl, StreamReader } from './http-control.js';
 import type { ConnectionTarget } from './http-target.js';
 import { pause } from './pause.js';
+import { ReadShare } from './read-turns.js';
 
 /** Time before a stream is resumed where the server says nothing about it. */
 const RETRY_MS: Milliseconds = 1_000;
@@ -52,6 +53,7 @@ export class ResumedStream implements CallStream, StreamReader {
   readonly sessionId: string;
   /** Why the call cannot be answered here, if not because the stream was lost: asking again would bring the same. */
   failure: ErrorCode | null = null;
+  readonly share: ReadShare;
 
   readonly #listener: ResumeListener;
   readonly #events: CallEvents;
@@ -80,7 +82,8 @@ export class ResumedStream implements CallStream, StreamReader {
       this.resume();
       this.#stop.abort();
     };
-    this.#parser = callParser(this.#events, target, evicted);
+    this.share = new ReadShare(target.turns);
+    this.#parser = callParser(this.#events, target, this.share, evicted);
   }
 
   /**
@@ -113,12 +116,12 @@ export class ResumedStream implements CallStream, StreamReader {
     this.#opened = true;
   }
 
-  take(chunk: Buffer): boolean {
+  take(chunk: Buffer): number {
     const fits = this.#parser.feed(chunk);
     if (!fits) this.failure ??= 'GW_RESPONSE_TOO_LARGE';
     if (this.#parser.lastEventId !== '') this.#lastEventId = this.#parser.lastEventId;
     if (this.#parser.retryMs >= 0) this.#retryMs = this.#parser.retryMs;
-    return fits;
+    return fits ? this.#parser.taken : -1;
   }
 
   ended(): void {

@@ -3,9 +3,11 @@ import { Kind, Method, Span } from '../../native/layout.js';
 import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange.js';
 import type { Milliseconds } from '../units.js';
+import { ChangeNotices } from './change-notices.js';
 import { controlMessage, parseId } from './control.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner } from './endpoint.js';
-import { answerToRequest, changedTask, updatedUri } from './server-messages.js';
+import { MessageCost } from './notification-limit.js';
+import { answerToRequest } from './server-messages.js';
 import type { ListenFilter } from './types.js';
 
 /** How long after a call was taken back what the server asks beside its calls may still be about it. */
@@ -27,15 +29,15 @@ export interface ServerMessagesHost {
 export class HttpServerMessages {
   readonly #endpoint: BaseEndpoint;
   readonly #context: EndpointContext;
-  readonly #owner: EndpointOwner;
   readonly #host: ServerMessagesHost;
+  readonly #changes: ChangeNotices;
   #abandonedUntil: Milliseconds = 0;
 
   constructor(endpoint: BaseEndpoint, context: EndpointContext, owner: EndpointOwner, host: ServerMessagesHost) {
     this.#endpoint = endpoint;
     this.#context = context;
-    this.#owner = owner;
     this.#host = host;
+    this.#changes = new ChangeNotices(endpoint, owner, endpoint.notificationLimit);
   }
 
   /** A request or notification on the stream of a call, to which it belongs (MCP 2025-11-25, Streamable HTTP). */
@@ -46,12 +48,13 @@ export class HttpServerMessages {
     }
     switch (spans[Span.method]) {
       case Method.progress:
+        if (!this.#admitted()) return;
         if (parseId(bytes, spans[Span.progressTokenStart]!, spans[Span.progressTokenEnd]!) !== exchange.upstreamId) {
           this.#endpoint.stats.unknownIds += 1;
         } else this.#host.relay(exchange, bytes, length, spans, true);
         break;
       case Method.message:
-        this.#host.relay(exchange, bytes, length, spans, false);
+        if (this.#admitted()) this.#host.relay(exchange, bytes, length, spans, false);
         break;
       default:
         this.#change(exchange, bytes, length, spans);
@@ -63,14 +66,16 @@ export class HttpServerMessages {
     if (spans[Span.kind] === Kind.request) {
       this.#asked(this.#onlyCall(), bytes, length, spans);
     } else if (spans[Span.kind] !== Kind.notification) {
-      if (spans[Span.kind] === Kind.response) this.#endpoint.stats.unknownIds += 1;
+      if (spans[Span.kind] === Kind.response) this.unknown();
     } else if (spans[Span.method] === Method.progress) {
+      if (!this.#admitted()) return;
       // Some servers send progress here; the token says which call it is for.
       const exchange = this.#host.callOf(
         parseId(bytes, spans[Span.progressTokenStart]!, spans[Span.progressTokenEnd]!),
       );
       if (exchange !== null) this.#host.relay(exchange, bytes, length, spans, true);
     } else if (spans[Span.method] === Method.message) {
+      if (!this.#admitted()) return;
       const exchange = this.#loggingCall();
       if (exchange !== null) this.#host.relay(exchange, bytes, length, spans, false);
       else this.#endpoint.stats.droppedLogs += 1;
@@ -79,45 +84,36 @@ export class HttpServerMessages {
     }
   }
 
+  /** An answer that belongs to no call. */
+  unknown(): void {
+    this.#endpoint.stats.unknownIds += 1;
+    this.#endpoint.notificationLimit.take(MessageCost.notification);
+  }
+
   /** Changes may have been missed: whoever follows something looks again. */
   missed(filter: ListenFilter | null): void {
-    this.#owner.listChanged(this.#endpoint);
-    for (const uri of filter?.resourceSubscriptions ?? []) {
-      const params = JSON.stringify({ uri });
-      const updated = `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":${params}}`;
-      const bytes = Buffer.from(updated);
-      this.#owner.resourceUpdated(this.#endpoint, uri, bytes, bytes.length);
-    }
+    this.#changes.missed(filter?.resourceSubscriptions ?? []);
+  }
+
+  /** Periodic work. */
+  tick(): void {
+    this.#changes.tick();
+  }
+
+  #admitted(): boolean {
+    return this.#endpoint.notificationLimit.admit(MessageCost.notification);
   }
 
   /** A modern server asks for nothing in this way. */
   #asked(exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    if (this.#endpoint.era === Era.modern) return;
+    if (!this.#endpoint.notificationLimit.admit(MessageCost.request) || this.#endpoint.era === Era.modern) return;
     if (spans[Span.method] === Method.ping) this.#host.reply(answerToRequest(bytes, spans));
     else this.#context.sink.asked(this.#endpoint, exchange, bytes, length, spans);
   }
 
   #change(exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    const endpoint = this.#endpoint;
-    switch (spans[Span.method]) {
-      case Method.toolsListChanged:
-      case Method.promptsListChanged:
-      case Method.resourcesListChanged:
-        this.#owner.listChanged(endpoint);
-        break;
-      case Method.resourceUpdated: {
-        const uri = updatedUri(bytes, length);
-        if (uri !== null) this.#owner.resourceUpdated(endpoint, uri, bytes, length);
-        break;
-      }
-      case Method.tasksNotification: {
-        const task = changedTask(bytes, length);
-        if (task !== null) this.#owner.taskChanged(endpoint, task, bytes, length);
-        break;
-      }
-      default:
-        this.#context.sink.noted(endpoint, exchange, bytes, length, spans);
-    }
+    if (this.#changes.take(spans[Span.method]!, bytes, length) || !this.#admitted()) return;
+    this.#context.sink.noted(this.#endpoint, exchange, bytes, length, spans);
   }
 
   /** What takes back a call that the server has seen; it may go on for a while as if nothing had happened. */

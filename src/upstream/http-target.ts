@@ -1,6 +1,8 @@
-import type { LimitsSnapshot } from '../config/snapshot.js';
 import type { BufferBudget } from '../shared/buffer-budget.js';
 import type { Bytes, Milliseconds } from '../units.js';
+import type { Background } from './background.js';
+import type { EndpointContext } from './endpoint.js';
+import type { ReadTurns } from './read-turns.js';
 
 /** How connections reach their origin. */
 export interface ConnectionTarget {
@@ -15,17 +17,20 @@ export interface ConnectionTarget {
   readonly maxHeldBytes: Bytes;
   /** Counts what is held. */
   readonly budget: BufferBudget;
+  readonly turns: ReadTurns;
+  /** Reads large answers to the gateway's own requests. */
+  readonly background: Background;
 }
 
 /** The target of a configured endpoint. */
 export function connectionTarget(
   url: URL,
   connectTimeoutMs: Milliseconds,
-  limits: LimitsSnapshot,
-  budget: BufferBudget,
+  { limits, table, turns, background }: Pick<EndpointContext, 'limits' | 'table' | 'turns' | 'background'>,
 ): ConnectionTarget {
   const { maxResponseBytes, maxLineBytes, maxHeldBytes } = limits;
   const maxWholeBytes = Math.min(maxLineBytes, maxResponseBytes);
   const { origin, pathname, search } = url;
-  return { origin, path: pathname + search, connectTimeoutMs, maxResponseBytes, maxWholeBytes, maxHeldBytes, budget };
+  const sizes = { maxResponseBytes, maxWholeBytes, maxHeldBytes };
+  return { origin, path: pathname + search, connectTimeoutMs, ...sizes, budget: table.budget, turns, background };
 }

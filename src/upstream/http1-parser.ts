@@ -9,8 +9,12 @@ import type { Bytes, Seconds } from '../units.js';
 export interface ResponseListener {
   /** The head of the final response is complete; its fields can be read off the parser. */
   head(): void;
-  /** Bytes of the body; valid only during the call. */
-  body(bytes: Buffer, start: number, end: number): void;
+  /**
+   * Bytes of the body; valid only during the call.
+   *
+   * @returns the position up to which they were taken; before `end` only when the budget is spent
+   */
+  body(bytes: Buffer, start: number, end: number): number;
   /** The response is complete. The parser is idle again. */
   complete(): void;
 }
@@ -41,6 +45,7 @@ const SPACE = 32;
 const TAB = 9;
 const COLON = 58;
 const NO_BYTES = Buffer.alloc(0);
+const UNBOUNDED = { spent: false };
 
 /** Which bytes may stand in a field name (RFC 9110 section 5.6.2, token). */
 const TOKEN = new Uint8Array(256);
@@ -59,8 +64,11 @@ export class ResponseParser {
   keepAlive = true;
   /** What the server says about how long it keeps idle connections; -1 = nothing. */
   keepAliveSeconds: Seconds = -1;
+  /** What `feed` left unread because the budget was spent, else null; memory of its own. */
+  rest: Buffer | null = null;
 
   readonly #listener: ResponseListener;
+  readonly #budget: { readonly spent: boolean };
   #state: number = State.idle;
   /** Bytes of an unfinished line or head from earlier reads. */
   #held: Buffer = NO_BYTES;
@@ -72,8 +80,10 @@ export class ResponseParser {
   /** The response ended within the current call of `feed`; told once it is known whether bytes follow it. */
   #done = false;
 
-  constructor(listener: ResponseListener) {
+  /** @param budget once it is spent, `feed` leaves what follows unread */
+  constructor(listener: ResponseListener, budget: { readonly spent: boolean } = UNBOUNDED) {
     this.#listener = listener;
+    this.#budget = budget;
   }
 
   /** A request was written: a response is expected. */
@@ -95,6 +105,7 @@ export class ResponseParser {
    * @returns false when the connection cannot be used any more: the bytes are no response, or nobody asked for them
    */
   feed(bytes: Buffer, start: number, end: number): boolean {
+    this.rest = null;
     if (this.#held.length > 0) {
       const joined = Buffer.concat([this.#held, bytes.subarray(start, end)]);
       this.#held = NO_BYTES;
@@ -130,6 +141,10 @@ export class ResponseParser {
         return true;
       }
       at = next;
+      if (this.#budget.spent && at < end) {
+        this.rest = Buffer.from(bytes.subarray(at, end));
+        return true;
+      }
     }
     return true;
   }
@@ -150,8 +165,7 @@ export class ResponseParser {
       case State.chunkData:
         return this.#copy(bytes, at, end, State.chunkEnd);
       case State.untilClose:
-        this.#listener.body(bytes, at, end);
-        return end;
+        return this.#listener.body(bytes, at, end);
       case State.idle:
       case State.broken:
         return -1;
@@ -161,10 +175,9 @@ export class ResponseParser {
   }
 
   #copy(bytes: Buffer, at: number, end: number, after: number): number {
-    const to = Math.min(end, at + this.#left);
+    const to = this.#listener.body(bytes, at, Math.min(end, at + this.#left));
     this.#left -= to - at;
     if (this.#left === 0) this.#state = after;
-    this.#listener.body(bytes, at, to);
     if (this.#left === 0 && after === State.idle) this.#finish();
     return to;
   }

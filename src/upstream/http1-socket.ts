@@ -6,7 +6,8 @@
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Bytes, Milliseconds } from '../units.js';
-import { ResponseParser } from './http1-parser.js';
+import { type ResponseListener, ResponseParser } from './http1-parser.js';
+import { PacedInput, type ReadShare, type ReadTurns } from './read-turns.js';
 
 /** Where a connection goes. */
 export interface SocketTarget {
@@ -14,6 +15,7 @@ export interface SocketTarget {
   readonly port: number;
   readonly secure: boolean;
   readonly connectTimeoutMs: Milliseconds;
+  readonly turns: ReadTurns;
 }
 
 /** Why there will be no (further) response. */
@@ -24,8 +26,8 @@ export interface SocketOwner {
   /** The request is being written: from here on the server may have seen it. */
   sent(): void;
   head(parser: ResponseParser): void;
-  /** Bytes of the body; valid until {@link read} or {@link complete} is called, whichever comes first. */
-  body(bytes: Buffer, start: number, end: number): void;
+  /** See `ResponseListener.body`; the bytes are valid until {@link read} or {@link complete} is called, whichever comes first. */
+  body(bytes: Buffer, start: number, end: number): number;
   /** All bytes of one read were handed over. */
   read(): void;
   complete(): void;
@@ -76,6 +78,7 @@ export class Http1Socket {
   readonly #target: SocketTarget;
   readonly #owner: SocketOwner;
   readonly #parser: ResponseParser;
+  readonly #input: PacedInput<Buffer>;
   #socket: Socket | null = null;
   #connected = false;
   #timer: NodeJS.Timeout | null = null;
@@ -89,14 +92,28 @@ export class Http1Socket {
   constructor(target: SocketTarget, owner: SocketOwner) {
     this.#target = target;
     this.#owner = owner;
-    this.#parser = new ResponseParser({
+    this.#input = new PacedInput<Buffer>(target.turns, {
+      pause: () => this.#socket?.pause(),
+      resume: () => this.#socket?.resume(),
+      take: (bytes) => {
+        this.#feed(bytes, bytes.length);
+        return this.#parser.rest;
+      },
+    });
+    const listener: ResponseListener = {
       head: () => {
         this.#headSeen = true;
         owner.head(this.#parser);
       },
       body: (bytes, start, end) => owner.body(bytes, start, end),
       complete: () => this.#complete(),
-    });
+    };
+    this.#parser = new ResponseParser(listener, this.#input.share);
+  }
+
+  /** What may be read in this turn of the event loop. */
+  get share(): ReadShare {
+    return this.#input.share;
   }
 
   /** Sends a whole request, head and body, on the open connection or a new one. */
@@ -118,11 +135,11 @@ export class Http1Socket {
   }
 
   pause(): void {
-    this.#socket?.pause();
+    this.#input.hold();
   }
 
   resume(): void {
-    this.#socket?.resume();
+    this.#input.release();
   }
 
   /** Cuts the connection; the owner hears nothing more about the request. */
@@ -169,17 +186,29 @@ export class Http1Socket {
 
   #read(socket: Socket, count: number): boolean {
     if (this.#socket !== socket) return true;
+    if (this.#input.waiting) {
+      // TLS may hand on what it had decrypted before the pause.
+      this.#input.keep(Buffer.from(shared.subarray(0, count)));
+      return true;
+    }
+    this.#feed(shared, count);
+    if (this.#socket === socket && this.#input.share.spent) this.#input.wait(this.#parser.rest);
+    return true;
+  }
+
+  #feed(bytes: Buffer, count: number): void {
+    const socket = this.#socket;
     if (!this.#answering) {
       // Bytes that nobody asked for must never become the answer to the next request.
       this.#close();
-      return true;
+      return;
     }
-    const holds = this.#parser.feed(shared, 0, count);
-    if (this.#socket !== socket) return true;
+    const holds = this.#parser.feed(bytes, 0, count);
+    if (this.#socket !== socket) return;
+    this.#input.share.bytes(count - (this.#parser.rest?.length ?? 0));
     if (holds) this.#owner.read();
     else if (this.#answering) this.#fail('protocol');
     else this.#close();
-    return true;
   }
 
   #answered(): void {
@@ -198,6 +227,10 @@ export class Http1Socket {
 
   #ended(socket: Socket): void {
     if (this.#socket !== socket) return;
+    if (this.#input.waiting) {
+      this.#input.end(() => this.#ended(socket));
+      return;
+    }
     const wasConnected = this.#connected;
     this.#close();
     if (!this.#answering) return;
@@ -224,6 +257,7 @@ export class Http1Socket {
     const socket = this.#socket;
     this.#socket = null;
     this.#connected = false;
+    this.#input.clear();
     socket?.destroy();
   }
 }

@@ -14,7 +14,7 @@ import { controlMessage } from './control.js';
 import type { BaseEndpoint, EndpointOwner, EndpointStats } from './endpoint.js';
 import { laneClient } from './lane-client.js';
 import { type LaneGroup, LaneGroups } from './lane-groups.js';
-import type { LaneClient, LaneProfile } from './types.js';
+import type { LaneClient, LaneProfile, WatchKind } from './types.js';
 import { Watches } from './watches.js';
 
 /** Longest pause after a lane that could not be started. */
@@ -94,6 +94,12 @@ export class Lanes implements EndpointOwner {
     let count = 0;
     for (const endpoint of this.#lanes.keys()) count += endpoint.inFlight;
     return count;
+  }
+
+  /** Whether one of them sends more than `limits.maxNotificationsPerSecond` allows. */
+  get overLimit(): boolean {
+    for (const endpoint of this.#lanes.keys()) if (endpoint.notificationLimit.exceeding) return true;
+    return false;
   }
 
   /**
@@ -225,6 +231,10 @@ export class Lanes implements EndpointOwner {
 
   taskChanged(endpoint: BaseEndpoint, taskId: string, bytes: Uint8Array, length: number): void {
     this.#host.taskChanged(endpoint, taskId, bytes, length);
+  }
+
+  follows(endpoint: BaseEndpoint, kind: WatchKind, id: string): boolean {
+    return this.#lanes.get(endpoint)?.watches.has(kind, id) ?? false;
   }
 
   #add(client: LaneClient, now: Milliseconds): Lane | null {

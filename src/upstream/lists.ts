@@ -2,6 +2,7 @@ import type { LimitsSnapshot, ServerSnapshot } from '../config/snapshot.js';
 import { Era } from '../protocol/revisions.js';
 import type { Milliseconds } from '../units.js';
 import { BackOff } from './back-off.js';
+import type { Background } from './background.js';
 import { ControlError } from './control.js';
 import { discover, sameDiscovery } from './discovery.js';
 import type { BaseEndpoint, UpstreamLog } from './endpoint.js';
@@ -22,6 +23,7 @@ export interface ListReaderOptions {
   readonly config: ServerSnapshot;
   readonly limits: LimitsSnapshot;
   readonly log: UpstreamLog;
+  readonly background: Background;
   /** An endpoint to read from; null = none is ready, and `schedule` follows when one is. */
   endpoint(): BaseEndpoint | null;
   /** The lists were read for the first time, or differ from what was read before. */
@@ -75,14 +77,15 @@ export class ListReader {
   }
 
   async #read(): Promise<void> {
-    const { server, config, limits, log, endpoint: ready, found: report } = this.#options;
+    const { server, config, limits, log, background, endpoint: ready, found: report } = this.#options;
     const endpoint = ready();
     if (endpoint === null || endpoint.handshake === null) return;
     clearTimeout(this.#refresh);
     this.#reading = true;
+    const began = performance.now();
     try {
       const found = await discover(
-        { server, handshake: endpoint.handshake, transport: endpoint.transport, channel: endpoint },
+        { server, handshake: endpoint.handshake, transport: endpoint.transport, channel: endpoint, background },
         limits,
         Math.max(config.connectTimeoutMs, LIST_MS),
         {
@@ -107,7 +110,8 @@ export class ListReader {
       this.#reading = false;
       if (this.#again) {
         this.#again = false;
-        this.schedule(COALESCE_MS);
+        // A server whose changes never end is read half of the time at most.
+        this.schedule(Math.max(COALESCE_MS, performance.now() - began));
       }
     }
   }

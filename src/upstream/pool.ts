@@ -7,7 +7,9 @@ import { LEVELS, NO_LEVEL } from '../protocol/levels.js';
 import type { Exchange } from '../request/exchange.js';
 import type { ExchangeTable } from '../request/exchanges.js';
 import type { Milliseconds } from '../units.js';
+import { type Background, inlineBackground } from './background.js';
 import { BaseEndpoint, DeferredFailures, type EndpointContext, type UpstreamLog } from './endpoint.js';
+import { ReadTurns } from './read-turns.js';
 import type { UpstreamServer } from './server.js';
 import { Succession } from './succession.js';
 import type { CallSink, UpstreamEvents } from './types.js';
@@ -25,6 +27,8 @@ export interface UpstreamPoolOptions {
   readonly log: UpstreamLog;
   /** Default: the snapshot's. What is read at each use; a reload changes its members. */
   readonly limits?: LimitsSnapshot;
+  /** Reads large answers in another thread; default: in this one. */
+  readonly background?: Background;
   /** Time between the steps by which a stdio child is stopped (end of input, TERM, KILL), ms; default 2,000. */
   readonly stopGraceMs?: Milliseconds;
 }
@@ -47,14 +51,17 @@ export class UpstreamPool {
 
   constructor(options: UpstreamPoolOptions) {
     const { snapshot } = options;
+    const limits = options.limits ?? snapshot.limits;
     this.#table = options.table;
     this.#context = {
       table: options.table,
       decoder: options.decoder,
       sink: options.sink,
       log: options.log,
-      limits: options.limits ?? snapshot.limits,
+      limits,
       later: new DeferredFailures(),
+      turns: new ReadTurns(limits),
+      background: options.background ?? inlineBackground(options.decoder),
       stopGraceMs: options.stopGraceMs ?? 2_000,
       routeTimeouts: snapshot.routes.map((route) => route.requestTimeoutMs),
     };

@@ -19,6 +19,12 @@ export function updatedUri(bytes: Uint8Array, length: number): string | null {
   return typeof params?.uri === 'string' ? params.uri : null;
 }
 
+/** A `notifications/resources/updated` of the gateway's own making. */
+export function resourceUpdate(uri: string): Buffer {
+  const params = JSON.stringify({ uri });
+  return Buffer.from(`{"jsonrpc":"2.0","method":"notifications/resources/updated","params":${params}}`);
+}
+
 /** The task of a `notifications/tasks` (tasks extension), or null if it names none. */
 export function changedTask(bytes: Uint8Array, length: number): string | null {
   const { params } = JSON.parse(textOf(bytes, 0, length)) as { params?: { taskId?: unknown } | null };

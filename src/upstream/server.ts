@@ -2,6 +2,7 @@ import type { ServerSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange.js';
+import { NO_ITEMS, packedCount } from '../shared/packed.js';
 import type { Count, Milliseconds } from '../units.js';
 import {
   type Balancer,
@@ -30,6 +31,15 @@ import { Watches } from './watches.js';
 
 /** Time for setting the log level of an upstream. */
 const LEVEL_MS: Milliseconds = 10_000;
+
+/** See {@link UpstreamServer.totals}. */
+export interface EndpointTotals {
+  readonly inFlight: Count;
+  readonly lanes: Count;
+  readonly stats: EndpointStats;
+  /** It sends more than `limits.maxNotificationsPerSecond` allows. */
+  readonly overLimit: boolean;
+}
 
 /** One server of the configuration: a namespace with its endpoints. */
 export class UpstreamServer implements EndpointOwner, LaneHost {
@@ -85,6 +95,7 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
       config,
       limits: context.limits,
       log: context.log,
+      background: context.background,
       endpoint: () => this.endpoints.find(({ state }) => state === 'ready') ?? null,
       found: (discovery) => events.discovered(discovery),
     });
@@ -304,26 +315,35 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
     this.#events.taskChanged(this.index, taskId, bytes, length);
   }
 
+  follows(_endpoint: BaseEndpoint, kind: WatchKind, id: string): boolean {
+    return this.#watches.has(kind, id);
+  }
+
   tick(now: Milliseconds): void {
     for (const endpoint of this.endpoints) endpoint.tick(now);
     for (const lanes of this.#lanes) lanes.tick(now);
   }
 
   /** An endpoint and its lanes together. */
-  totals(index: number): { readonly inFlight: Count; readonly lanes: Count; readonly stats: EndpointStats } {
+  totals(index: number): EndpointTotals {
     const endpoint = this.endpoints[index]!;
     const lanes = this.#lanes[index]!;
-    return { inFlight: endpoint.inFlight + lanes.inFlight, lanes: lanes.size, stats: lanes.addTo(endpoint.stats) };
+    return {
+      inFlight: endpoint.inFlight + lanes.inFlight,
+      lanes: lanes.size,
+      stats: lanes.addTo(endpoint.stats),
+      overLimit: endpoint.notificationLimit.exceeding || lanes.overLimit,
+    };
   }
 
   /** What is known of it. Holds no secrets. */
   snapshotState(): Record<string, unknown> {
     return {
       name: this.name,
-      tools: this.discovery?.tools.length ?? 0,
-      prompts: this.discovery?.prompts.length ?? 0,
-      resources: this.discovery?.resources.length ?? 0,
-      templates: this.discovery?.templates.length ?? 0,
+      tools: packedCount(this.discovery?.tools ?? NO_ITEMS),
+      prompts: packedCount(this.discovery?.prompts ?? NO_ITEMS),
+      resources: packedCount(this.discovery?.resources ?? NO_ITEMS),
+      templates: packedCount(this.discovery?.templates ?? NO_ITEMS),
       lanes: this.#lanes.reduce((count, lanes) => count + lanes.size, 0),
       watches: this.#watches.size,
       endpoints: this.endpoints.map((endpoint, index) => ({
@@ -335,6 +355,7 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
         revision: endpoint.revision,
         weight: endpoint.weight,
         inFlight: this.totals(index).inFlight,
+        overLimit: this.totals(index).overLimit,
         breaker: endpoint.breaker.state,
         consecutiveFailures: this.health.consecutiveFailures(endpoint.index),
         ...endpoint.details(),

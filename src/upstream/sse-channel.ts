@@ -10,6 +10,7 @@ import type { Channel, ChannelListener } from './channel.js';
 import { ControlError } from './control.js';
 import { connectionError } from './http-control.js';
 import { HttpHeads, streamHeaders } from './http-heads.js';
+import { ReadShare, type ReadTurns } from './read-turns.js';
 import { SsePosts } from './sse-posts.js';
 
 /** Where and how. */
@@ -28,6 +29,7 @@ export interface SseTarget {
   readonly maxQueuedBytes: Bytes;
   /** POSTs at once. */
   readonly maxPosts: Count;
+  readonly turns: ReadTurns;
 }
 
 const SOURCE = { era: 0, revision: Revision.none, sessionId: '' } as const;
@@ -109,6 +111,7 @@ export class SseChannel implements Channel {
   }
 
   async #read(body: AsyncIterable<unknown>): Promise<void> {
+    const share = new ReadShare(this.#target.turns);
     const events: SseListener = {
       event: (data, length, type) => {
         if (this.#reason !== '') return;
@@ -122,11 +125,18 @@ export class SseChannel implements Channel {
       if (this.#reason === '') this.#listener.crowdedOut();
       this.#end('sent an event that there was no room for');
     };
-    const parser = new SseParser(events, { maxEventBytes, budget, evicted });
+    const parser = new SseParser(events, { maxEventBytes, budget, share, evicted });
+    let fits = true;
+    const feed = (bytes: Buffer): number => {
+      if (this.#reason !== '') return -1;
+      fits = parser.feed(bytes);
+      return fits ? parser.taken : -1;
+    };
     try {
       for await (const chunk of body) {
         if (this.#reason !== '') return;
-        if (parser.feed(chunk as Buffer)) continue;
+        await share.read(chunk as Buffer, feed);
+        if (fits) continue;
         if (this.#reason === '') this.#listener.tooLong();
         this.#end('sent an event over limits.maxLineBytes');
         return;

@@ -71,6 +71,7 @@ export class SseEndpoint extends ChannelEndpoint {
       budget: context.table.budget,
       maxQueuedBytes: context.limits.maxPipeBytes,
       maxPosts: maxConnections,
+      turns: context.turns,
     };
     this.#last = new SseChannel(target, this.listener);
     return this.#last;

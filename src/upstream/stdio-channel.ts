@@ -3,6 +3,7 @@ import type { Exchange } from '../request/exchange.js';
 import type { Bytes } from '../units.js';
 import type { Channel, ChannelListener } from './channel.js';
 import type { EndpointContext } from './endpoint.js';
+import { PacedInput, type ReadShare } from './read-turns.js';
 import { childEnvironment } from './stdio-environment.js';
 import { LineSplitter } from './stdio-lines.js';
 import { StdioProcess } from './stdio-process.js';
@@ -17,32 +18,45 @@ export class StdioChannel implements Channel {
   /**
    * Starts the child.
    *
-   * @param errorLine receives what it writes to standard error
+   * @param errorLine receives what it writes to standard error (stdio-stderr.ts)
    * @throws what the system refuses outright, such as a null byte in an argument
    */
   constructor(
     config: StdioEndpointSnapshot,
     context: EndpointContext,
     listener: ChannelListener,
-    errorLine: (line: string) => void,
+    errorLine: (text: () => string) => void,
   ) {
     const { command, args, env, cwd } = config;
-    const splitter = new LineSplitter(context.limits.maxLineBytes, context.table.budget, {
-      line: (bytes) => listener.message(bytes, bytes.length),
+    const output: PacedInput<Buffer> = new PacedInput(context.turns, {
+      pause: () => this.#process.stdout.pause(),
+      resume: () => this.#process.stdout.resume(),
+      take: (chunk) => rest(chunk, splitter.feed(chunk), output.share),
+    });
+    const errorOutput: PacedInput<Buffer> = new PacedInput(context.turns, {
+      pause: () => this.#process.stderr.pause(),
+      resume: () => this.#process.stderr.resume(),
+      take: (chunk) => rest(chunk, errors.feed(chunk), errorOutput.share),
+    });
+    const lines = {
+      line: (bytes: Buffer) => listener.message(bytes, bytes.length),
       lineTooLong: () => listener.tooLong(),
       crowdedOut: () => listener.crowdedOut(),
-    });
-    const errors = new ErrorLines(errorLine);
+    };
+    const splitter = new LineSplitter(context.limits.maxLineBytes, context.table.budget, lines, output.share);
+    const errors = new ErrorLines(errorLine, errorOutput.share);
     this.#process = new StdioProcess(
       { command, args, env: childEnvironment(process.env, env), cwd },
       context.stopGraceMs,
       {
-        output: (chunk) => splitter.feed(chunk),
-        errorOutput: (chunk) => errors.feed(chunk),
+        output: (chunk) => output.add(chunk),
+        errorOutput: (chunk) => errorOutput.add(chunk),
         ended: (reason) => {
-          splitter.end();
           this.#writer.close();
-          listener.ended(reason);
+          output.end(() => {
+            splitter.end();
+            listener.ended(reason);
+          });
         },
       },
     );
@@ -78,4 +92,10 @@ export class StdioChannel implements Channel {
   terminate(): Promise<void> {
     return this.#process.terminate();
   }
+}
+
+/** What is left of a chunk of which so much was taken. */
+function rest(chunk: Buffer, taken: number, share: ReadShare): Buffer | null {
+  share.bytes(taken);
+  return taken < chunk.length ? chunk.subarray(taken) : null;
 }

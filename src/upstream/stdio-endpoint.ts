@@ -37,8 +37,8 @@ export class StdioEndpoint extends ChannelEndpoint {
     return channel;
   }
 
-  #errorLine(stderr: string): void {
+  #errorLine(text: () => string): void {
     const suppressed = this.#stderrLimit.admit(performance.now());
-    if (suppressed >= 0) this.context.log.info({ ...this.names, stderr, suppressed }, 'stdio child says');
+    if (suppressed >= 0) this.context.log.info({ ...this.names, stderr: text(), suppressed }, 'stdio child says');
   }
 }

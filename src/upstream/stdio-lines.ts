@@ -1,3 +1,4 @@
+import type { MessageBudget } from '../protocol/sse-parser.js';
 import type { BufferBudget } from '../shared/buffer-budget.js';
 import { HeldBytes } from '../shared/held-bytes.js';
 
@@ -22,11 +23,17 @@ export class LineSplitter {
   readonly #listener: LineListener;
   readonly #maxLineBytes: number;
   readonly #rest: HeldBytes;
+  readonly #share: MessageBudget | null;
   #ended = false;
 
-  /** @param maxLineBytes longest line, line end excluded */
-  constructor(maxLineBytes: number, budget: BufferBudget, listener: LineListener) {
+  /**
+   * @param maxLineBytes longest line, line end excluded
+   * @param budget counts what is held
+   * @param share with it `feed` stops behind the line that spends it
+   */
+  constructor(maxLineBytes: number, budget: BufferBudget, listener: LineListener, share: MessageBudget | null = null) {
     this.#maxLineBytes = maxLineBytes;
+    this.#share = share;
     this.#listener = listener;
     this.#rest = new HeldBytes(budget, () => {
       this.end();
@@ -45,18 +52,19 @@ export class LineSplitter {
     this.#rest.clear();
   }
 
-  feed(chunk: Buffer): void {
+  /** Takes the next bytes of the stream. @returns how many: fewer than the chunk has when the share was spent on the way */
+  feed(chunk: Buffer): number {
     const rest = this.#rest;
     let start = 0;
     while (!this.#ended) {
       const end = chunk.indexOf(LF, start);
       if (end < 0) {
         if (!rest.append(chunk, this.#maxLineBytes, start)) this.#overflow();
-        return;
+        break;
       }
       if (rest.length + end - start > this.#maxLineBytes) {
         this.#overflow();
-        return;
+        break;
       }
       if (rest.length > 0) {
         rest.append(chunk, this.#maxLineBytes, start, end);
@@ -67,7 +75,9 @@ export class LineSplitter {
         this.#deliver(chunk, start, end);
       }
       start = end + 1;
+      if (this.#share !== null && !this.#share.message()) return this.#ended ? chunk.length : start;
     }
+    return chunk.length;
   }
 
   #deliver(bytes: Buffer, start: number, end: number): void {

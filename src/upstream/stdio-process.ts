@@ -1,5 +1,5 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { fallbackWatcher, launcherPath } from '../../native/index.js';
 import type { Milliseconds } from '../units.js';
 
@@ -25,6 +25,8 @@ const LIFELINE = 3;
 
 /** Time for output that is still in the pipes after the child has ended; a grandchild may hold them open for ever. */
 const LAST_OUTPUT_MS = 50;
+/** Times that it is given again while the output is paused so that others are read too. */
+const LAST_OUTPUT_TURNS = 20;
 
 /**
  * One child in a process group of its own, started without a shell, which does not outlive the gateway: the launcher
@@ -89,13 +91,27 @@ export class StdioProcess {
     let exit = 'ended';
     this.#child.once('exit', (code, signal) => {
       exit = describeExit(code, signal, this.#launched);
-      setTimeout(() => ended(exit), LAST_OUTPUT_MS);
+      let turns = 0;
+      const timer = setInterval(() => {
+        turns += 1;
+        if (!this.#ended && turns < LAST_OUTPUT_TURNS && this.stdout.isPaused()) return;
+        clearInterval(timer);
+        ended(exit);
+      }, LAST_OUTPUT_MS);
     });
     this.#child.once('close', () => ended(exit));
   }
 
   get stdin(): Writable {
     return this.#child.stdin as Writable;
+  }
+
+  get stdout(): Readable {
+    return this.#child.stdout as Readable;
+  }
+
+  get stderr(): Readable {
+    return this.#child.stderr as Readable;
   }
 
   /** Closes its input, waits, asks the group to end, waits, kills the group. Settles when it is gone. */

@@ -5,6 +5,7 @@
 import type { ErrorCode } from '../errors.js';
 import { ASKABLE, Capability } from '../protocol/client-capabilities.js';
 import type { Exchange, UpstreamHandle } from '../request/exchange.js';
+import type { Packed } from '../shared/packed.js';
 
 /** Receives what an upstream says about a call: implemented by the write stage. */
 export interface CallSink {
@@ -158,11 +159,11 @@ export interface Discovery {
   readonly capabilities: Record<string, unknown>;
   readonly instructions: string | null;
   readonly serverInfo: Record<string, unknown> | null;
-  /** Raw JSON bytes of each item. */
-  readonly tools: readonly Uint8Array[];
-  readonly prompts: readonly Uint8Array[];
-  readonly resources: readonly Uint8Array[];
-  readonly templates: readonly Uint8Array[];
+  /** Raw JSON bytes of each item, in memory that all threads share. */
+  readonly tools: Packed;
+  readonly prompts: Packed;
+  readonly resources: Packed;
+  readonly templates: Packed;
   /** Smallest remaining freshness the upstream gave, ms; 0 = none. */
   readonly ttlMs: number;
   readonly cacheScope: 'public' | 'private';

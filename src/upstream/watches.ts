@@ -40,6 +40,11 @@ export class Watches {
     return this.#entries.size;
   }
 
+  /** Whether it is followed, or about to be. */
+  has(kind: WatchKind, id: string): boolean {
+    return this.#entries.has(keyOf(kind, id));
+  }
+
   /**
    * Fulfilled when the first endpoint has confirmed.
    *

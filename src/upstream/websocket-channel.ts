@@ -8,6 +8,7 @@ import type { Channel, ChannelListener } from './channel.js';
 import type { EndpointContext } from './endpoint.js';
 import { withCredentials } from './http-heads.js';
 import { OutboundBatch } from './outbound-batch.js';
+import { PacedInput, type ReadTurns } from './read-turns.js';
 
 /** Where and how. */
 export interface WebSocketTarget {
@@ -23,7 +24,11 @@ export interface WebSocketTarget {
   readonly maxQueuedBytes: Bytes;
   /** Between pings; 0 = none. */
   readonly pingMs: Milliseconds;
+  readonly turns: ReadTurns;
 }
+
+/** A frame that came: text, or one that is no message. */
+type Frame = Buffer | { readonly binary: Buffer };
 
 const SUB_PROTOCOL = 'mcp';
 /** A peer that has not answered so many pings in a row is dead. */
@@ -53,6 +58,7 @@ export function webSocketTarget(
     maxMessageBytes: context.limits.maxLineBytes,
     maxQueuedBytes: context.limits.maxPipeBytes,
     pingMs: context.limits.keepAliveMs,
+    turns: context.turns,
   };
 }
 
@@ -62,9 +68,9 @@ export class WebSocketChannel implements Channel {
   readonly #listener: ChannelListener;
   readonly #socket: WebSocket;
   readonly #writer: FrameWriter;
+  readonly #input: PacedInput<Frame>;
   readonly #over: Promise<void>;
   #reason = '';
-  #tooLong = false;
   #unanswered = 0;
   #pings: NodeJS.Timeout | undefined;
 
@@ -81,6 +87,11 @@ export class WebSocketChannel implements Channel {
     });
     this.#socket = socket;
     this.#writer = new FrameWriter(socket, target.maxQueuedBytes);
+    this.#input = new PacedInput<Frame>(target.turns, {
+      pause: () => socket.pause(),
+      resume: () => socket.resume(),
+      take: (frame) => this.#take(frame),
+    });
     let settle = (): void => {};
     this.#over = new Promise((resolve) => {
       settle = resolve;
@@ -102,7 +113,7 @@ export class WebSocketChannel implements Channel {
       this.#writer.close();
       this.#because(code === 1_006 ? 'closed the connection' : `closed the connection (${code})`);
       settle();
-      listener.ended(this.#reason);
+      this.#input.end(() => listener.ended(this.#reason));
     });
   }
 
@@ -144,9 +155,20 @@ export class WebSocketChannel implements Channel {
 
   #message(data: Buffer, isBinary: boolean): void {
     this.#unanswered = 0;
-    if (this.#tooLong) return;
-    if (isBinary) this.#listener.junk(data);
-    else this.#listener.message(data, data.length);
+    this.#input.add(isBinary ? { binary: data } : data);
+  }
+
+  #take(frame: Frame): null {
+    const { share } = this.#input;
+    share.message();
+    if (Buffer.isBuffer(frame)) {
+      share.bytes(frame.length);
+      this.#listener.message(frame, frame.length);
+    } else {
+      share.bytes(frame.binary.length);
+      this.#listener.junk(frame.binary);
+    }
+    return null;
   }
 
   #ping(): void {
@@ -162,8 +184,8 @@ export class WebSocketChannel implements Channel {
   #failed(error: NodeJS.ErrnoException): void {
     const code = error.code ?? '';
     if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') {
-      this.#tooLong = true;
-      this.#listener.tooLong();
+      // Nothing is read after it, but what came before is still to be delivered.
+      this.#input.end(() => this.#listener.tooLong());
     } else if (code.startsWith('WS_ERR')) {
       this.#because('broke the WebSocket protocol');
     } else {

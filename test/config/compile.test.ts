@@ -46,6 +46,8 @@ test('an empty configuration has the documented defaults', () => {
       maxResponseBytes: 256 * MIB,
       maxLineBytes: 10 * MIB,
       maxPipeBytes: 16 * MIB,
+      readBudgetBytes: 64 * 1024,
+      maxNotificationsPerSecond: 40_000,
       maxClientBufferBytes: MIB,
       slowClientMs: 30_000,
       smallFrameRate: 1_000,

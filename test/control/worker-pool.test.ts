@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { WorkerPool } from '../../src/control/worker-pool.js';
 import { Bed } from '../request/dispatch/bed.js';
-import { sampleCatalog, snapshot } from '../workers/support/fixtures.js';
+import { catalog, sampleCatalog, snapshot } from '../workers/support/fixtures.js';
 
 describe('worker pool', () => {
   it('refuses sizes that make no sense', () => {
@@ -40,11 +40,7 @@ describe('worker pool', () => {
         version: 7,
         auth: { type: 'bearer', tokens: [{ token: 't', subject: 's', scopes: [] }], resourceMetadata: null },
       });
-      bed.dispatcher.setCatalog({
-        ...sampleCatalog,
-        version: 9,
-        publicNames: ['files__renamed', ...sampleCatalog.publicNames.slice(1)],
-      });
+      bed.dispatcher.setCatalog(catalog([['tool', 0, 'files__renamed']], 9));
       assert.equal((await bed.call('files__read')).error, 'GW_UNAUTHENTICATED');
       assert.equal((await bed.call('files__read', {}, { token: 't' })).error, 'GW_UNKNOWN_TOOL');
       assert.equal((await bed.call('files__renamed', {}, { token: 't' })).verdict, 'forward');

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decoder } from '../../native/index.js';
 import { ChannelListen } from '../../src/upstream/channel-listen.js';
-import { ControlError, type ControlReply, scanReply } from '../../src/upstream/control.js';
+import { ControlError, type ControlReply } from '../../src/upstream/control.js';
 import { NOTHING } from '../../src/upstream/listen-filter.js';
 import type { ListenFilter } from '../../src/upstream/types.js';
 import { eventually, type TestScope } from '../support/process.js';
+import { replyOf } from './harness.js';
 
 const TOOLS: ListenFilter = { ...NOTHING, toolsListChanged: true };
 const MORE: ListenFilter = { ...TOOLS, resourceSubscriptions: ['test://a'] };
@@ -22,7 +22,7 @@ function start(scope: TestScope, answer: 'acknowledge' | 'nothing', ackMs = 5_00
         const id = opened.length + 1;
         let end: (body: object) => void = () => {};
         const reply = new Promise<ControlReply>((resolve) => {
-          end = (body) => resolve(scanReply(decoder, Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, ...body })))!);
+          end = (body) => resolve(replyOf({ id, ...body }));
         });
         opened.push({ id, params: params as { notifications: object }, end });
         if (world.answer === 'acknowledge') setImmediate(() => acknowledge(id));

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ServerSnapshot } from '../../src/config/snapshot.js';
 import { Capability } from '../../src/protocol/client-capabilities.js';
+import { packedText } from '../../src/shared/packed.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { type ChannelTransport, startChannel } from './channel-servers.js';
 import { type Harness, namesOf, type Outcome } from './harness.js';
@@ -27,7 +28,7 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
     const pool = await startChannel(t, transport, 'plain');
     const { tools, era } = await pool.ready();
     assert.equal(era, 0);
-    assert.equal(Buffer.from(tools[0]!).toString(), '{"name":"call" , "inputSchema":{"type":"object"},"x":1.0e2}');
+    assert.equal(packedText(tools, 0), '{"name":"call" , "inputSchema":{"type":"object"},"x":1.0e2}');
     assert.deepEqual(namesOf(tools), ['call', 'last']);
     assert.equal(pool.server().endpoints[0]!.transport, transport);
   });

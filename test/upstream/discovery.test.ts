@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decoder } from '../../native/index.js';
-import { ControlError, type ControlReply, scanReply } from '../../src/upstream/control.js';
+import { packedCount } from '../../src/shared/packed.js';
+import { inlineBackground } from '../../src/upstream/background.js';
+import { ControlError } from '../../src/upstream/control.js';
 import { type DiscoveryReport, discover, sameDiscovery } from '../../src/upstream/discovery.js';
 import { readDiscover } from '../../src/upstream/handshake.js';
 import { brokenHeaderAnnotation } from '../../src/upstream/header-annotations.js';
-import { LIMITS, namesOf } from './harness.js';
+import { LIMITS, namesOf, replyOf } from './harness.js';
 
 type Lists = Record<string, (cursor: string | undefined) => object>;
-
-const reply = (message: object): ControlReply => {
-  const scanned = scanReply(decoder, Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, ...message })));
-  assert.ok(scanned);
-  return scanned;
-};
 
 async function read(lists: Lists, options: { era?: 0 | 1; limits?: Partial<typeof LIMITS>; http?: boolean } = {}) {
   const asked: string[] = [];
@@ -27,6 +23,7 @@ async function read(lists: Lists, options: { era?: 0 | 1; limits?: Partial<typeo
     {
       server: 3,
       transport: options.http ? 'http' : 'stdio',
+      background: inlineBackground(decoder),
       handshake: {
         era: options.era ?? 0,
         revision: options.era === 1 ? 4 : 3,
@@ -41,7 +38,7 @@ async function read(lists: Lists, options: { era?: 0 | 1; limits?: Partial<typeo
           const { cursor } = params as { cursor?: string };
           asked.push(cursor === undefined ? method : `${method} ${cursor}`);
           const answer = lists[method]?.(cursor);
-          return Promise.resolve(reply(answer ?? { error: { code: -32_601, message: 'no' } }));
+          return Promise.resolve(replyOf(answer ?? { error: { code: -32_601, message: 'no' } }));
         },
       },
     },
@@ -57,7 +54,7 @@ const tools = (...names: string[]): object[] => names.map((name) => ({ name, inp
 test('lists a server refuses are empty and take nothing from the others', async () => {
   const { found } = await read({ 'tools/list': () => ({ result: { tools: tools('a') } }) });
   assert.deepEqual(namesOf(found.tools), ['a']);
-  assert.deepEqual([found.prompts, found.resources, found.templates], [[], [], []]);
+  assert.deepEqual([found.prompts, found.resources, found.templates].map(packedCount), [0, 0, 0]);
   assert.equal(found.server, 3);
 });
 
@@ -86,10 +83,10 @@ test('pages and items are bounded, and what is left out is told', async () => {
     },
   };
   const pages = await read(endless, { limits: { maxPages: 4 } });
-  assert.equal(pages.found.tools.length, 8);
+  assert.equal(packedCount(pages.found.tools), 8);
   assert.deepEqual(pages.truncated, ['tools/list']);
   const items = await read(endless, { limits: { maxTools: 5 } });
-  assert.equal(items.found.tools.length, 5);
+  assert.equal(packedCount(items.found.tools), 5);
   assert.deepEqual(items.truncated, ['tools/list']);
 });
 
@@ -161,7 +158,7 @@ test('header annotations follow the rules of the revision', () => {
 });
 
 test('a discover result must name a revision that we speak', () => {
-  const result = (supportedVersions: unknown) => reply({ result: { supportedVersions, capabilities: {} } });
+  const result = (supportedVersions: unknown) => replyOf({ result: { supportedVersions, capabilities: {} } });
   assert.equal(readDiscover(result(['2099-01-01', '2026-07-28'])).era, 1);
   for (const versions of [['2099-01-01'], [], 'any', undefined]) {
     assert.throws(() => readDiscover(result(versions)), ControlError);

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
-import { decoder } from '../../native/index.js';
 import { greetChannel, ProbeEnded } from '../../src/upstream/channel-handshake.js';
-import { ControlError, type ControlReply, scanReply } from '../../src/upstream/control.js';
+import { ControlError, type ControlReply } from '../../src/upstream/control.js';
 import { initializeParams } from '../../src/upstream/handshake.js';
 import { SHARED } from '../../src/upstream/types.js';
 import { eventually } from '../support/process.js';
 import { rawUpstream, type Script } from '../support/raw-upstream.js';
-import { httpOf, serverOf, startPool } from './harness.js';
+import { httpOf, replyOf, serverOf, startPool } from './harness.js';
 
 type Step = (params: object | null) => object | Promise<object>;
 
@@ -34,9 +33,7 @@ async function greet(steps: { discover?: Step[]; initialize?: Step[] }, legacyOn
     });
     silence.catch(() => {});
     const answer = await Promise.race([step === undefined ? silence : step(params), silence]);
-    const reply = scanReply(decoder, Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, ...answer })));
-    assert.ok(reply);
-    return reply;
+    return replyOf(answer);
   };
   const notes: string[] = [];
   const handshake = await greetChannel(ask, (method) => notes.push(method), {

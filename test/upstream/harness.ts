@@ -5,7 +5,9 @@ import type { EndpointSnapshot, LimitsSnapshot, ServerSnapshot, Snapshot } from 
 import type { ErrorCode } from '../../src/errors.js';
 import { type Exchange, Phase, type SessionLike } from '../../src/request/exchange.js';
 import { ExchangeTable, upstreamId } from '../../src/request/exchanges.js';
+import { type Packed, packedCount, packedText } from '../../src/shared/packed.js';
 import { VerdictWord } from '../../src/shared/records.js';
+import { type ControlReply, scanResponse } from '../../src/upstream/control.js';
 import type { UpstreamLog } from '../../src/upstream/endpoint.js';
 import { UpstreamPool, type UpstreamServer } from '../../src/upstream/pool.js';
 import type {
@@ -28,6 +30,8 @@ export const LIMITS: LimitsSnapshot = {
   maxResponseBytes: 16_777_216,
   maxLineBytes: 10_485_760,
   maxPipeBytes: 16_777_216,
+  readBudgetBytes: 65_536,
+  maxNotificationsPerSecond: 40_000,
   maxClientBufferBytes: 1_048_576,
   slowClientMs: 30_000,
   smallFrameRate: 0,
@@ -130,6 +134,14 @@ export interface Harness {
   call(tool: string, args?: object, options?: CallOptions): Outcome;
   /** Sends a request to the endpoint that the server chooses. */
   send(method: string, params: object, options?: CallOptions): Outcome;
+}
+
+/** A response as a control request gives it. */
+export function replyOf(response: object): ControlReply {
+  const bytes = Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, ...response }));
+  const spans = scanResponse(decoder, bytes);
+  if (spans === null) throw new Error('that is no response');
+  return { bytes, spans, status: 0, sessionId: '' };
 }
 
 /** A snapshot with these servers and nothing else of interest. */
@@ -344,8 +356,8 @@ function questionOf(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8A
 }
 
 /** The names of raw items. */
-export function namesOf(items: readonly Uint8Array[]): string[] {
-  return items.map((item) => (JSON.parse(Buffer.from(item).toString('utf8')) as { name: string }).name);
+export function namesOf(items: Packed): string[] {
+  return Array.from({ length: packedCount(items) }, (_, index) => JSON.parse(packedText(items, index)).name);
 }
 
 function recordingLog(lines: LogLine[]): UpstreamLog {

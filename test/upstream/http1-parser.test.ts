@@ -28,6 +28,7 @@ function read(pieces: readonly (string | Buffer)[], close = false): Read {
       assert.equal(heads, 1, 'the head comes first');
       assert.equal(complete, false, 'no body after the end');
       body += bytes.toString('latin1', start, end);
+      return end;
     },
     complete: () => {
       assert.equal(complete, false, 'one end only');

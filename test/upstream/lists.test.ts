@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { packedCount } from '../../src/shared/packed.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { type Harness, serverOf, startPool, stdioOf } from './harness.js';
 
@@ -12,7 +13,7 @@ async function startExpiring(scope: TestScope, ttlMs: number, ...more: string[])
   return pool;
 }
 
-const tools = ({ discoveries }: Harness) => discoveries.map(({ tools }) => tools.length);
+const tools = ({ discoveries }: Harness) => discoveries.map(({ tools }) => packedCount(tools));
 
 test('lists that expire are read again, at most once a second', async (t) => {
   const pool = await startExpiring(t, 10);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { LimitsSnapshot, ServerSnapshot } from '../../src/config/snapshot.js';
+import { packedText } from '../../src/shared/packed.js';
 import { eventually, type TestScope, tempFolder } from '../support/process.js';
 import { type Harness, namesOf, serverOf, startPool, stdioOf } from './harness.js';
 
@@ -33,7 +34,7 @@ test('lists are read page by page and keep their bytes', async (t) => {
   const { tools, instructions, era } = await pool.ready();
   assert.equal(era, 0);
   assert.equal(instructions, 'do as you like');
-  assert.equal(Buffer.from(tools[0]!).toString(), '{"name":"call" , "inputSchema":{"type":"object"},"x":1.0e2}');
+  assert.equal(packedText(tools, 0), '{"name":"call" , "inputSchema":{"type":"object"},"x":1.0e2}');
   assert.deepEqual(namesOf(tools), ['call', 'last']);
 });
 

@@ -1,14 +1,15 @@
 /**
  * A map from byte strings to small integers that is asked with bytes in place: no string is made for a look-up.
- * Open addressing over typed arrays, filled once when a catalog or a snapshot is compiled. The hash is seeded per
- * thread, because names come from upstreams that may wish for collisions.
+ * Open addressing over typed arrays, filled once when a catalog or a snapshot is compiled. The hash is seeded by the
+ * thread that fills it, because names come from upstreams that may wish for collisions.
  */
 import { randomBytes } from 'node:crypto';
+import type { ByteTableMemory } from '../../src/config/snapshot.js';
 
 const seed = randomBytes(4).readInt32LE();
 
-/** The hash of `bytes[start, end)` under this thread's seed. */
-export function hashOf(bytes: Uint8Array, start: number, end: number): number {
+/** The hash of `bytes[start, end)` under a seed. */
+function hashOf(seed: number, bytes: Uint8Array, start: number, end: number): number {
   let hash = seed;
   for (let i = start; i < end; i += 1) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
   return finish(hash);
@@ -19,6 +20,7 @@ export function hashByte(hash: number, byte: number): number {
   return Math.imul(hash ^ byte, 0x01000193);
 }
 
+/** The seed of tables that this thread fills. */
 export const HASH_SEED = seed;
 
 /** Spreads a hash over all its bits. */
@@ -28,43 +30,62 @@ export function finish(hash: number): number {
   return (mixed ^ (mixed >>> 15)) >>> 0;
 }
 
-/** See the file comment. The first value of a key stays. */
+/**
+ * Fills a table. The first value of a key stays.
+ *
+ * @param entries key and value (>= 0) pairs
+ * @param shared in memory that other threads can read
+ */
+export function buildByteTable(
+  entries: readonly (readonly [key: Uint8Array, value: number])[],
+  shared: boolean,
+): ByteTableMemory {
+  const memory = (bytes: number): ArrayBuffer | SharedArrayBuffer =>
+    shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
+  let bytes = 0;
+  for (const [key] of entries) bytes += key.length;
+  let size = 4;
+  while (size < entries.length * 2) size *= 2;
+  const keys = new Uint8Array(memory(bytes));
+  const slots = new Int32Array(memory(size * 16));
+  const table = new ByteTable({ keys, slots, seed });
+  let used = 0;
+  for (const [key, value] of entries) {
+    const hash = hashOf(seed, key, 0, key.length);
+    if (table.getHashed(hash, key, 0, key.length) >= 0) continue;
+    let slot = hash & (size - 1);
+    while (slots[slot * 4 + 3] !== 0) slot = (slot + 1) & (size - 1);
+    keys.set(key, used);
+    slots[slot * 4] = hash | 0;
+    slots[slot * 4 + 1] = used;
+    used += key.length;
+    slots[slot * 4 + 2] = used;
+    slots[slot * 4 + 3] = value + 1;
+  }
+  return { keys, slots, seed };
+}
+
+/** See the file comment. */
 export class ByteTable {
   readonly #keys: Uint8Array;
   /** Four words a slot: hash, start, end, value + 1 (0 = empty). */
   readonly #slots: Int32Array;
   readonly #mask: number;
+  readonly #seed: number;
 
-  /** @param entries key and value (>= 0) pairs */
-  constructor(entries: readonly (readonly [key: Uint8Array, value: number])[]) {
-    let bytes = 0;
-    for (const [key] of entries) bytes += key.length;
-    this.#keys = new Uint8Array(bytes);
-    let size = 4;
-    while (size < entries.length * 2) size *= 2;
-    this.#slots = new Int32Array(size * 4);
-    this.#mask = size - 1;
-    let used = 0;
-    for (const [key, value] of entries) {
-      const hash = hashOf(key, 0, key.length);
-      if (this.getHashed(hash, key, 0, key.length) >= 0) continue;
-      let slot = hash & this.#mask;
-      while (this.#slots[slot * 4 + 3] !== 0) slot = (slot + 1) & this.#mask;
-      this.#keys.set(key, used);
-      this.#slots[slot * 4] = hash | 0;
-      this.#slots[slot * 4 + 1] = used;
-      used += key.length;
-      this.#slots[slot * 4 + 2] = used;
-      this.#slots[slot * 4 + 3] = value + 1;
-    }
+  constructor({ keys, slots, seed }: ByteTableMemory) {
+    this.#keys = keys;
+    this.#slots = slots;
+    this.#mask = slots.length / 4 - 1;
+    this.#seed = seed;
   }
 
   /** The value under `bytes[start, end)`, or -1. */
   get(bytes: Uint8Array, start: number, end: number): number {
-    return this.getHashed(hashOf(bytes, start, end), bytes, start, end);
+    return this.getHashed(hashOf(this.#seed, bytes, start, end), bytes, start, end);
   }
 
-  /** Like {@link get} with the finished hash at hand. */
+  /** Like {@link get} with the finished hash at hand, under the seed of this table. */
   getHashed(hash: number, bytes: Uint8Array, start: number, end: number): number {
     const slots = this.#slots;
     const wanted = hash | 0;

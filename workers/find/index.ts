@@ -5,11 +5,13 @@
 import type { CatalogTable, Snapshot } from '../../src/config/snapshot.js';
 import { EntryFlag, EntryKind } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
-import { judgedUri, normalPattern } from '../../src/protocol/uri.js';
+import { judgedTemplate, judgedUri } from '../../src/protocol/uri.js';
+import { packedText, packedView } from '../../src/shared/packed.js';
 import { VerdictFlag } from '../../src/shared/records.js';
 import { ByteTable } from './byte-table.js';
 import { compileGlob } from './glob.js';
 import { Action } from './methods.js';
+import type { Pattern } from './pattern.js';
 import { PatternSet } from './pattern-set.js';
 import { everyName, otherReading } from './spellings.js';
 import { isVisibleAscii, UnlistedServers } from './unlisted.js';
@@ -66,26 +68,18 @@ export class Finder {
   constructor(snapshot: Snapshot, catalog: CatalogTable) {
     this.#snapshot = snapshot;
     this.#catalog = catalog;
-    const names: [Uint8Array, number][][] = [[], [], [], []];
-    const addresses: [Uint8Array, number][] = [];
-    for (let entry = 0; entry < catalog.publicNames.length; entry += 1) {
-      const kind = catalog.kind[entry]!;
-      names[kind]!.push([Buffer.from(judgedName(kind, catalog.publicNames[entry]!)), entry]);
-      if (kind === EntryKind.tool) {
-        const server = snapshot.servers[catalog.server[entry]!];
-        if (server !== undefined) {
-          addresses.push([Buffer.from(`${server.name}:${catalog.upstreamNames[entry]!}`), entry]);
-        }
-      }
+    this.#tools = new ByteTable(catalog.byName[EntryKind.tool]!);
+    this.#prompts = new ByteTable(catalog.byName[EntryKind.prompt]!);
+    this.#resources = new ByteTable(catalog.byName[EntryKind.resource]!);
+    this.#templateTexts = new ByteTable(catalog.byName[EntryKind.template]!);
+    this.#addresses = new ByteTable(catalog.byAddress);
+    const templates: [Pattern, number][] = [];
+    for (let entry = 0; entry < catalog.kind.length; entry += 1) {
+      if (catalog.kind[entry] !== EntryKind.template) continue;
+      const template = judgedTemplate(packedText(catalog.publicNames, entry));
+      for (const pattern of templatePatterns(template)) templates.push([pattern, entry]);
     }
-    this.#tools = new ByteTable(names[EntryKind.tool]!);
-    this.#prompts = new ByteTable(names[EntryKind.prompt]!);
-    this.#resources = new ByteTable(names[EntryKind.resource]!);
-    this.#templateTexts = new ByteTable(names[EntryKind.template]!);
-    this.#addresses = new ByteTable(addresses);
-    this.#templates = new PatternSet(
-      names[EntryKind.template]!.flatMap(([text, entry]) => templatePatterns(text).map((p) => [p, entry] as const)),
-    );
+    this.#templates = new PatternSet(templates);
     this.#unlisted = new UnlistedServers(snapshot, catalog);
     this.#toolRoutes = routePatterns(snapshot, (route) => route.tools);
     this.#promptRoutes = routePatterns(snapshot, (route) => route.prompts);
@@ -102,8 +96,8 @@ export class Finder {
       snapshot.servers.flatMap(({ methods }, server) => methods.map((text) => [compileGlob(text), server] as const)),
     );
     this.#onlyServer = onlyServer(snapshot);
-    this.#routeOf = new Int32Array(catalog.publicNames.length).fill(NOT_COMPUTED);
-    this.#ruleOf = new Int32Array(catalog.publicNames.length).fill(NOT_COMPUTED);
+    this.#routeOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
+    this.#ruleOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
   }
 
   /** Finds the target of `bytes[start, end)` for an {@link Action} that is routed by name. */
@@ -164,7 +158,7 @@ export class Finder {
       this.#fromEntry(entry, this.#toolRoutes, bytes, start, end);
       let rule = this.#ruleOf[entry]!;
       if (rule === NOT_COMPUTED) {
-        const name = Buffer.from(this.#catalog.publicNames[entry]!);
+        const name = packedView(this.#catalog.publicNames, entry);
         rule = this.#toolRules.first(name, 0, name.length);
         this.#ruleOf[entry] = rule;
       }
@@ -223,7 +217,7 @@ export class Finder {
     this.server = this.#catalog.server[entry]!;
     let route = this.#routeOf[entry]!;
     if (route === NOT_COMPUTED) {
-      const name = Buffer.from(judgedName(this.#catalog.kind[entry]!, this.#catalog.publicNames[entry]!));
+      const name = this.#judgedName(entry);
       route = routes.first(name, 0, name.length);
       if (route < 0 && this.#catalog.kind[entry] === EntryKind.template) route = routes.first(bytes, start, end);
       this.#routeOf[entry] = route;
@@ -238,11 +232,19 @@ export class Finder {
     const { kind, publicNames, server, upstreamNames } = this.#catalog;
     const owner = this.#snapshot.servers[server[entry]!];
     if (owner === undefined || (kind[entry] !== EntryKind.tool && kind[entry] !== EntryKind.prompt)) return;
-    const own = upstreamNames[entry]!;
-    if (publicNames[entry] !== `${owner.name}:${own}`) return;
+    const own = packedText(upstreamNames, entry);
+    if (packedText(publicNames, entry) !== `${owner.name}:${own}`) return;
     const also = this.#routesOf([own, ...everyName(this.#snapshot, server[entry]!, own)], routes);
     const others = [...new Set(also)].filter((other) => other >= 0 && other !== route);
     if (others.length > 0) this.#alsoOf.set(entry, others);
+  }
+
+  /** What rules compare of an entry: URIs and templates in their normal form. */
+  #judgedName(entry: number): Buffer {
+    const { kind, publicNames } = this.#catalog;
+    if (kind[entry] === EntryKind.resource) return Buffer.from(judgedUri(packedText(publicNames, entry)));
+    if (kind[entry] === EntryKind.template) return Buffer.from(judgedTemplate(packedText(publicNames, entry)));
+    return packedView(publicNames, entry);
   }
 
   #routesOf(names: readonly string[], routes: PatternSet): number[] {
@@ -301,14 +303,6 @@ function text(bytes: Uint8Array, start: number, end: number): string {
   return Buffer.from(bytes.subarray(start, end)).toString('utf8');
 }
 
-/** What names of the catalog are compared by: URIs and templates by their normal form. */
-function judgedName(kind: number, name: string): string {
-  if (kind === EntryKind.resource) return judgedUri(name);
-  if (kind !== EntryKind.template) return name;
-  const normal = normalPattern(name, 'template');
-  return typeof normal === 'string' ? name : normal.text;
-}
-
 function onlyServer(snapshot: Snapshot): number {
   const named = snapshot.servers.flatMap(({ name }, server) => (name === '' ? [] : [server]));
   return named.length === 1 ? named[0]! : -1;
@@ -326,9 +320,9 @@ function resourcePatterns(text: string) {
 }
 
 /** An upstream may list a template that is none: it then matches nothing but is still listed. */
-function templatePatterns(text: Uint8Array) {
+function templatePatterns(text: string): Pattern[] {
   try {
-    return compileTemplate(Buffer.from(text).toString());
+    return compileTemplate(text);
   } catch (error) {
     if (error instanceof RangeError) return [];
     throw error;

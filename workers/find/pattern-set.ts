@@ -3,7 +3,7 @@
  * look-up says which patterns start with these bytes, so the cost follows the patterns that could match and not the
  * number of patterns.
  */
-import { ByteTable, finish, HASH_SEED, hashByte } from './byte-table.js';
+import { ByteTable, buildByteTable, finish, HASH_SEED, hashByte } from './byte-table.js';
 import type { Pattern } from './pattern.js';
 
 interface Item {
@@ -36,7 +36,7 @@ export class PatternSet {
       rows.push([prefix, this.#groups.push(group) - 1]);
     }
     this.#lengths = Int32Array.from([...lengths].sort((a, b) => a - b));
-    this.#table = new ByteTable(rows);
+    this.#table = new ByteTable(buildByteTable(rows, false));
   }
 
   /** The value of the first pattern in order that matches `bytes[start, end)`, or -1. */

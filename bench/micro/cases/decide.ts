@@ -4,6 +4,7 @@ import type { Snapshot } from '../../../src/config/snapshot.js';
 import { createBuckets } from '../../../src/shared/bucket-plan.js';
 import { counterMemory } from '../../../src/shared/counters.js';
 import { Epochs, epochMemory } from '../../../src/shared/epochs.js';
+import { packedView } from '../../../src/shared/packed.js';
 import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict, VerdictWord } from '../../../src/shared/records.js';
 import { Ring, ringMemory } from '../../../src/shared/ring.js';
 import { Decider } from '../../../workers/decide.js';
@@ -51,7 +52,7 @@ async function decisions(snapshot: Snapshot, tokens: readonly string[]): Promise
   const verdicts = new Ring(verdictMemory);
   const records = Array.from({ length: CLIENTS }, (_, index) => {
     const token = Buffer.from(tokens[index % Math.max(1, tokens.length)] ?? '');
-    const name = Buffer.from(catalog.publicNames[(index * 13) % TOOLS]!);
+    const name = packedView(catalog.publicNames, (index * 13) % TOOLS);
     const words = new Int32Array(REQUEST_HEAD + ((token.length + 3) >> 2) + ((name.length + 3) >> 2));
     words[RequestWord.ask] = Ask.decide;
     words[RequestWord.slot] = index;

@@ -1,3 +1,4 @@
+import { packedView } from '../../../src/shared/packed.js';
 import { Finder } from '../../../workers/find/index.js';
 import { Action } from '../../../workers/find/methods.js';
 import { catalogOf, fullSnapshot } from '../fixture.js';
@@ -16,7 +17,7 @@ function routing(tools: number, goalNs?: number): Case {
       const finder = new Finder(fullSnapshot(), catalog);
       const step = Math.max(1, Math.floor(tools / NAMES));
       const names = Array.from({ length: NAMES }, (_, index) =>
-        Buffer.from(catalog.publicNames[(index * step) % tools]!),
+        packedView(catalog.publicNames, (index * step) % tools),
       );
       return {
         run(times) {

@@ -3,6 +3,7 @@ import { Memo } from '../../../src/request/dispatch/memo.js';
 import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
 import { Buckets, bucketMemory } from '../../../src/shared/buckets.js';
 import { monotonic } from '../../../src/shared/clock.js';
+import { packedView } from '../../../src/shared/packed.js';
 import { VERDICT_HEAD, VerdictWord } from '../../../src/shared/records.js';
 import { mintTokens } from '../../load/gateway-config.js';
 import { catalogOf } from '../fixture.js';
@@ -19,7 +20,8 @@ const NEVER = 0x7fffffff;
 async function remembered(fresh: boolean): Promise<Operation> {
   const tokens = (await mintTokens(CLIENTS)).map((token) => Buffer.from(token));
   const texts = tokens.map((token) => token.toString('latin1'));
-  const names = catalogOf(TOOLS).publicNames.map((name) => Buffer.from(name));
+  const { publicNames } = catalogOf(TOOLS);
+  const names = Array.from({ length: TOOLS }, (_, entry) => packedView(publicNames, entry));
   const lows = names.map((_, index) => Math.imul(index + 1, 0x9e3779b1));
   const slots = new TokenSlots(65_536);
   const memo = new Memo(65_536);

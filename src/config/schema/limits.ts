@@ -29,6 +29,16 @@ export const limitsSchema = z.strictObject({
   maxPipeBytes: bytes(16 * MIB, 'Bytes queued towards one upstream over stdio, HTTP with SSE or WebSocket.', {
     min: KIB,
   }),
+  readBudgetBytes: bytes(
+    64 * KIB,
+    'Bytes that are read from one connection or child of an upstream before the others have their turn; a message counts as 1 KiB more than it has. An upstream that sends more is read in many small turns and held back meanwhile.',
+    { min: 4 * KIB },
+  ),
+  maxNotificationsPerSecond: whole(
+    40_000,
+    'Messages that are no answers, taken from one endpoint of an upstream: progress, log messages, changes, its own requests (each counts as 100, a resource update as 10) and whatever cannot be read or attributed. As many again may come at once. Beyond it they are dropped and counted; list changes are not lost, and of resources and tasks that clients follow the last update is told as soon as there is room.',
+    { max: 1_000_000_000, zero: 'no limit' },
+  ),
   maxClientBufferBytes: bytes(MIB, 'Bytes queued towards one client before its upstream is paused.', { min: KIB }),
   slowClientMs: milliseconds(30_000, 'A client that takes no byte for so long is dropped.'),
   smallFrameRate: whole(

@@ -5,9 +5,10 @@ import { EntryKind } from '../../config/snapshot.js';
 import { encodeHeaderValue } from '../../protocol/header-value.js';
 import { assignNames, isPortableName, type Naming } from '../../protocol/names.js';
 import { Era } from '../../protocol/revisions.js';
-import { type Item, readItem, renderBoth } from './items.js';
-import { packedViews, packTexts } from './pack.js';
+import { type Packed, packedText, packShared } from '../../shared/packed.js';
+import { CompiledItems } from './compile-lists.js';
 import { buildDiscover, buildInitialize, buildList, digest, mergeCapabilities } from './results.js';
+import { buildTable } from './table.js';
 import {
   type BuiltList,
   type CatalogBuild,
@@ -16,12 +17,14 @@ import {
   LISTS,
   type ListName,
   MAX_PROBLEMS,
-  type PackedDiscovery,
 } from './types.js';
 
 interface Offer {
   readonly server: number;
-  readonly item: Item;
+  readonly items: CompiledItems;
+  readonly index: number;
+  /** At the upstream. */
+  readonly name: string;
 }
 
 /** Rows of the name table and the rendered items, while they are collected. */
@@ -31,16 +34,16 @@ class Columns {
   readonly flags: number[] = [];
   readonly publicNames: string[] = [];
   readonly upstreamNames: string[] = [];
-  readonly headerParams: (readonly [number, Item['headerParams']])[] = [];
+  readonly headerParams: string[] = [];
 
   add(kind: number, offer: Offer, publicName: string): void {
-    const { item } = offer;
-    if (item.headerParams.length > 0) this.headerParams.push([this.kind.length, item.headerParams]);
+    const { list } = offer.items;
+    this.headerParams.push(packedText(list.headerParams, offer.index));
     this.kind.push(kind);
     this.server.push(offer.server);
-    this.flags.push(item.flags);
+    this.flags.push(list.flags[offer.index]);
     this.publicNames.push(publicName);
-    this.upstreamNames.push(item.name);
+    this.upstreamNames.push(offer.name);
   }
 }
 
@@ -48,8 +51,8 @@ class Problems {
   readonly list: CatalogProblem[] = [];
   readonly counts: Record<string, number> = {};
 
-  add(kind: CatalogProblem['kind'], list: ListName, server: string, name: string, detail: string): void {
-    this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+  add(kind: CatalogProblem['kind'], list: ListName, server: string, name: string, detail: string, count = 1): void {
+    this.counts[kind] = (this.counts[kind] ?? 0) + count;
     if (this.list.length < MAX_PROBLEMS) this.list.push({ kind, list, server, name: name.slice(0, 128), detail });
   }
 }
@@ -71,17 +74,14 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
   columns.kind.forEach((kind, entry) => {
     counts[columns.server[entry]][kind] += 1;
   });
+  const undiscovered = input.servers.flatMap((server, index) => (known.has(index) || isVacant(server) ? [] : [index]));
+  const serverNames = input.servers.map(({ name }) => name);
+  const table = buildTable(input.version, columns, serverNames, undiscovered);
   return {
-    version: input.version,
-    kind: Uint8Array.from(columns.kind),
-    server: Int32Array.from(columns.server),
-    flags: Uint8Array.from(columns.flags),
-    publicNames: packTexts(columns.publicNames),
-    upstreamNames: packTexts(columns.upstreamNames),
-    escapedNames: escapedNames(columns.upstreamNames),
-    encodedHeaders: encodedHeaders(columns.upstreamNames),
-    headerParams: columns.headerParams,
-    undiscovered: input.servers.flatMap((server, index) => (known.has(index) || isVacant(server) ? [] : [index])),
+    table,
+    escapedNames: packedOr(table.upstreamNames, columns.upstreamNames, (name) => JSON.stringify(name).slice(1, -1)),
+    nameHeaders: packedOr(table.upstreamNames, columns.upstreamNames, encodeHeaderValue),
+    headerParams: packShared(columns.headerParams),
     lists: eras.map((era): BuiltList[] =>
       LISTS.map((list, kind) => buildList(input, list, era, rendered[kind][era].filter(isOffered))),
     ),
@@ -103,30 +103,26 @@ function offered(input: CatalogInput, list: ListName, kind: number, problems: Pr
   for (const discovery of input.discoveries) {
     const server = input.servers[discovery.server];
     const allowed = kind === EntryKind.tool ? filter(server.include, server.exclude) : () => true;
-    const checkHeaders = server.http && discovery.era === Era.modern;
-    packedViews(copyOf(discovery, kind)).forEach((bytes, position) => {
-      const item = readItem(list, bytes, checkHeaders);
-      if (typeof item === 'string') {
-        problems.add('dropped', list, server.name, nameForReport(bytes, position), item);
-        return;
-      }
-      if (!allowed(item.name)) return;
+    const items = new CompiledItems(discovery.lists[kind]);
+    const { dropped, droppedCount, repaired } = items.list;
+    dropped.forEach(({ name, detail }, position) => {
+      // Those that are not told one by one are counted with the first.
+      problems.add('dropped', list, server.name, name, detail, position === 0 ? 1 + droppedCount - dropped.length : 1);
+    });
+    const repairs = new Map(items.list.repairs);
+    for (let index = 0; index < items.count; index += 1) {
+      const name = items.name(index);
+      if (!allowed(name)) continue;
       if (offers.length >= input.maxTools) {
         surplus += 1;
-        return;
+        continue;
       }
-      if (item.repaired !== '') problems.add('repaired', list, server.name, item.name, item.repaired);
-      offers.push({ server: discovery.server, item });
-    });
+      if (repaired[index] === 1) problems.add('repaired', list, server.name, name, repairs.get(index) ?? 'changed');
+      offers.push({ server: discovery.server, items, index, name });
+    }
   }
   if (surplus > 0) problems.add('limit', list, '', '', `${surplus} items beyond limits.maxTools are not offered`);
   return offers;
-}
-
-/** The buffers arrive as shared memory, which not every API of the platform takes. */
-function copyOf(discovery: PackedDiscovery, kind: number): { bytes: Uint8Array; offsets: Int32Array } {
-  const { bytes, offsets } = discovery.lists[kind];
-  return { bytes: new Uint8Array(bytes), offsets };
 }
 
 /** The same globs as in routes, so that a name means the same wherever it is written. */
@@ -138,17 +134,6 @@ function filter(include: readonly string[], exclude: readonly string[]): (name: 
     if (included.length > 0 && !included.some((glob) => glob.matches(bytes, 0, bytes.length))) return false;
     return !excluded.some((glob) => glob.matches(bytes, 0, bytes.length));
   };
-}
-
-function nameForReport(bytes: Buffer, position: number): string {
-  try {
-    const { name, uri } = JSON.parse(bytes.toString('utf8')) as { name?: unknown; uri?: unknown };
-    if (typeof name === 'string') return name;
-    if (typeof uri === 'string') return uri;
-  } catch {
-    // Not readable: the position has to do.
-  }
-  return `item ${position}`;
 }
 
 type Rendered = [legacy: string[], modern: string[]];
@@ -175,7 +160,7 @@ function nameOffers(
   columns: Columns,
   problems: Problems,
 ): Rendered {
-  const entries = offers.map(({ server, item }) => ({ server, name: item.name }));
+  const entries = offers;
   const namings = assignNames(entries, input.servers, input.rules);
   const rendered: Rendered = [[], []];
   offers.forEach((offer, position) => {
@@ -184,8 +169,7 @@ function nameOffers(
     if (naming.fate === 'dropped') return;
     columns.add(kind, offer, naming.publicName);
     if (naming.fate === 'hidden') return;
-    const spliced = naming.publicName === offer.item.name ? null : naming.publicName;
-    addRendered(rendered, renderBoth(offer.item, spliced));
+    addRendered(rendered, offer.items.render(offer.index, naming.publicName));
   });
   return rendered;
 }
@@ -198,19 +182,19 @@ function reportNaming(
   naming: Naming,
   problems: Problems,
 ): void {
-  const { server, item } = offers[position];
+  const { server, name: itemName } = offers[position];
   const { name } = input.servers[server];
   if (naming.winner >= 0) {
     const other = input.servers[offers[naming.winner].server].name;
-    if (other === name) problems.add('duplicate', list, name, item.name, 'the upstream lists this name twice');
+    if (other === name) problems.add('duplicate', list, name, itemName, 'the upstream lists this name twice');
     else if (naming.fate === 'hidden') {
-      problems.add('collision', list, name, item.name, `${other} has the name; call it as ${naming.publicName}`);
-    } else problems.add('collision', list, name, item.name, `${other} has the name`);
+      problems.add('collision', list, name, itemName, `${other} has the name; call it as ${naming.publicName}`);
+    } else problems.add('collision', list, name, itemName, `${other} has the name`);
     return;
   }
-  if (naming.shortened) problems.add('shortened', list, name, item.name, `offered as ${naming.publicName}`);
-  if (!isPortableName(item.name)) {
-    problems.add('unusual-name', list, name, item.name, 'some clients refuse these characters');
+  if (naming.shortened) problems.add('shortened', list, name, itemName, `offered as ${naming.publicName}`);
+  if (!isPortableName(itemName)) {
+    problems.add('unusual-name', list, name, itemName, 'some clients refuse these characters');
   }
 }
 
@@ -225,48 +209,35 @@ function placeResources(
 ): Rendered {
   const owners = new Map<string, Offer>();
   for (const offer of offers) {
-    const owner = owners.get(offer.item.name);
+    const owner = owners.get(offer.name);
     const better = owner === undefined || input.servers[offer.server].priority > input.servers[owner.server].priority;
-    if (better) owners.set(offer.item.name, offer);
+    if (better) owners.set(offer.name, offer);
   }
   const rendered: Rendered = [[], []];
   for (const offer of offers) {
-    const { item } = offer;
-    const owner = owners.get(item.name)!;
+    const owner = owners.get(offer.name)!;
     if (owner !== offer) {
       const { name } = input.servers[offer.server];
       const other = input.servers[owner.server].name;
-      if (other === name) problems.add('duplicate', list, name, item.name, 'the upstream lists this twice');
-      else problems.add('collision', list, name, item.name, `${other} has it`);
+      if (other === name) problems.add('duplicate', list, name, offer.name, 'the upstream lists this twice');
+      else problems.add('collision', list, name, offer.name, `${other} has it`);
       continue;
     }
-    columns.add(kind, offer, item.name);
-    addRendered(rendered, renderBoth(item, null));
+    columns.add(kind, offer, offer.name);
+    addRendered(rendered, offer.items.render(offer.index, offer.name));
   }
   return rendered;
 }
 
-function escapedNames(names: readonly string[]): [number, Uint8Array][] {
-  const escaped: [number, Uint8Array][] = [];
-  names.forEach((name, entry) => {
-    const content = JSON.stringify(name).slice(1, -1);
-    if (content !== name) escaped.push([entry, packTexts([content]).bytes]);
-  });
-  return escaped;
+/** Another spelling of names, packed; `plain` itself where none differs. */
+function packedOr(plain: Packed, names: readonly string[], spell: (name: string) => string): Packed {
+  const spelled = names.map(spell);
+  return spelled.every((text, entry) => text === names[entry]) ? plain : packShared(spelled);
 }
 
-function encodedHeaders(names: readonly string[]): [number, string][] {
-  const encoded: [number, string][] = [];
-  names.forEach((name, entry) => {
-    const value = encodeHeaderValue(name);
-    if (value !== name) encoded.push([entry, value]);
-  });
-  return encoded;
-}
-
-/** The buffers of a build, to be moved to the main thread instead of copied. */
+/** The buffers of a build that are moved to the main thread instead of copied; the tables are shared. */
 export function buffersOf(build: CatalogBuild): ArrayBuffer[] {
-  const views: Uint8Array[] = [build.publicNames.bytes, build.upstreamNames.bytes, build.discover.bytes];
+  const views: Uint8Array[] = [build.discover.bytes];
   views.push(...build.initialize);
   for (const lists of build.lists) for (const { pages } of lists) views.push(pages.bytes);
   return [...new Set(views.map((view) => view.buffer as ArrayBuffer))];

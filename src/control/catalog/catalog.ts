@@ -5,16 +5,10 @@ import { packageVersion } from '../../package-root.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import type { Discovery } from '../../upstream/types.js';
 import { buildCatalog } from './build.js';
-import { packShared } from './pack.js';
+import type { CompiledList, ListsInput } from './compile-lists.js';
+import { ListCompiler } from './compiler.js';
 import { PreparedCatalog } from './prepared.js';
-import {
-  type Capabilities,
-  type CatalogBuild,
-  type CatalogInput,
-  type CatalogProblem,
-  LISTS,
-  type PackedDiscovery,
-} from './types.js';
+import type { CatalogBuild, CatalogInput, CatalogProblem, CompiledDiscovery } from './types.js';
 
 /** Longest merged `instructions`: what models read before everything else has to stay short. */
 const MAX_INSTRUCTIONS: Bytes = 8 * 1024;
@@ -29,6 +23,8 @@ export interface CatalogChanges {
 }
 
 export interface CatalogOptions {
+  /** Compiles the lists of one server in the control pool; default: at once, on this thread. */
+  readonly compile?: (input: ListsInput) => Promise<CompiledList[]>;
   /** Builds in the control pool; default: at once, on this thread. */
   readonly build?: (input: CatalogInput) => Promise<CatalogBuild>;
   /**
@@ -41,7 +37,7 @@ export interface CatalogOptions {
    * old lists) and to log the problems that are new.
    */
   readonly changed?: (catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogProblem[]) => void;
-  /** A build or its distribution failed: the old catalog stays in force, and it is tried again. */
+  /** Compiling, a build or its distribution failed: the old catalog stays in force, and it is tried again. */
   readonly failed?: (error: unknown) => void;
   /** Pause before a failed build is tried again, doubled each time up to a minute; default one second. */
   readonly retryMs?: Milliseconds;
@@ -53,17 +49,19 @@ type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog' | 'order'> & {
 };
 
 /**
- * Builds run one at a time; what arrives meanwhile goes into the next one, so a burst of changes costs two builds.
+ * Lists are compiled by server (compiler.ts), the catalog is built from what is compiled. Builds run one at a time; what arrives meanwhile goes into the next one, so a burst of changes costs two builds.
  * Versions grow by one with each build, also across configurations.
  */
 export class Catalog {
   readonly #options: CatalogOptions;
   #snapshot: CatalogSnapshot;
   /** By server index of the current snapshot. */
-  #discoveries = new Map<number, PackedDiscovery>();
-  /** Counts updates by server, so that a slow copy of an old list never replaces a newer one. */
+  #discoveries = new Map<number, CompiledDiscovery>();
+  readonly #compiler: ListCompiler;
+  /** Counts updates by server, so that lists which took long to compile never replace newer ones. */
   readonly #updates = new Map<number, number>();
-  #packing = 0;
+  #compiling = 0;
+  #compileFailures = 0;
   #version = 0;
   #dirty = true;
   #failures = 0;
@@ -74,6 +72,7 @@ export class Catalog {
   constructor(snapshot: CatalogSnapshot, options: CatalogOptions = {}) {
     this.#snapshot = snapshot;
     this.#options = options;
+    this.#compiler = new ListCompiler(options.compile);
   }
 
   /** The catalog in force. @throws before {@link start} has finished */
@@ -88,22 +87,34 @@ export class Catalog {
     return this.current;
   }
 
-  /** Takes over what a server lists now. Resolves when a catalog with it (or a newer one) is in force. */
+  /**
+   * Takes over what a server lists now: its lists are compiled by themselves, and until they are ready the catalog goes on
+   * with what is known of it. Resolves when a catalog with it (or a newer one) is in force.
+   */
   async update(discovery: Discovery): Promise<void> {
     const { server } = discovery;
-    const name = this.#snapshot.servers[server]?.name;
+    const config = this.#snapshot.servers[server];
+    if (config === undefined || isVacant(config)) return;
     const update = (this.#updates.get(server) ?? 0) + 1;
     this.#updates.set(server, update);
-    this.#packing += 1;
+    this.#compiling += 1;
     try {
-      const packed = await packDiscovery(discovery);
+      const compiled = await this.#compiler.compile(discovery, config);
       // A reload meanwhile may have taken the server away; one that stays keeps its number.
-      if (name === undefined || name === '' || this.#snapshot.servers[server]?.name !== name) return;
-      if (this.#updates.get(server) !== update) return;
-      this.#discoveries.set(server, packed);
+      if (this.#snapshot.servers[server]?.name !== config.name || this.#updates.get(server) !== update) return;
+      this.#discoveries.set(server, compiled);
+      this.#compileFailures = 0;
       this.#dirty = true;
+    } catch (error) {
+      this.#options.failed?.(error);
+      const again = (): void => {
+        if (this.#updates.get(server) === update) void this.update(discovery);
+      };
+      setTimeout(again, this.#pause(this.#compileFailures)).unref();
+      this.#compileFailures += 1;
+      return;
     } finally {
-      this.#packing -= 1;
+      this.#compiling -= 1;
     }
     await this.#schedule();
   }
@@ -122,7 +133,7 @@ export class Catalog {
    */
   async reconfigure(snapshot: CatalogSnapshot, kept: (before: number, after: number) => boolean): Promise<void> {
     const before = this.#snapshot.servers;
-    const moved = new Map<number, PackedDiscovery>();
+    const moved = new Map<number, CompiledDiscovery>();
     snapshot.servers.forEach((server, after) => {
       if (isVacant(server)) return;
       const old = before.findIndex(({ name }) => name === server.name);
@@ -137,8 +148,8 @@ export class Catalog {
 
   /** Resolves when nothing waits to be built. */
   async settled(): Promise<void> {
-    while (this.#running !== null || this.#packing > 0) {
-      await (this.#running ?? new Promise((resolve) => setImmediate(resolve)));
+    while (this.#running !== null || this.#compiling > 0) {
+      await (this.#running ?? new Promise((resolve) => setTimeout(resolve, 1)));
     }
   }
 
@@ -169,7 +180,7 @@ export class Catalog {
 
   /** A thread may have died of something that is over; lists must not stay old for want of another change. */
   #retryLater(): void {
-    const pause = Math.min(MAX_RETRY_MS, (this.#options.retryMs ?? 1_000) * 2 ** this.#failures);
+    const pause = this.#pause(this.#failures);
     this.#failures += 1;
     setTimeout(() => {
       this.#dirty = true;
@@ -178,12 +189,16 @@ export class Catalog {
     }, pause).unref();
   }
 
+  #pause(failures: number): Milliseconds {
+    return Math.min(MAX_RETRY_MS, (this.#options.retryMs ?? 1_000) * 2 ** failures);
+  }
+
   async #rebuild(): Promise<void> {
     this.#version += 1;
     const ttlMs = this.#snapshot.catalog.ttlMs;
     const input = this.#input();
     const build = await (this.#options.build?.(input) ?? buildCatalog(input));
-    const next = await PreparedCatalog.prepare(build, ttlMs);
+    const next = new PreparedCatalog(build, ttlMs);
     await this.#options.distribute?.(next);
     const previous = this.#current;
     this.#current = next;
@@ -207,7 +222,6 @@ export class Catalog {
         priority: server.priority,
         include: server.include,
         exclude: server.exclude,
-        http: server.endpoints.some(({ transport }) => transport === 'http'),
         passesMethods: server.methods.length > 0,
       })),
       discoveries: inOrder([...this.#discoveries.values()], this.#snapshot.order ?? []),
@@ -228,41 +242,8 @@ export class Catalog {
 }
 
 /** In the order of the configuration: lists and ties between equal names follow it. */
-function inOrder(discoveries: PackedDiscovery[], order: readonly number[]): PackedDiscovery[] {
+function inOrder(discoveries: CompiledDiscovery[], order: readonly number[]): CompiledDiscovery[] {
   const places = new Map(order.map((server, place) => [server, place]));
-  const position = ({ server }: PackedDiscovery): number => places.get(server) ?? server;
+  const position = ({ server }: CompiledDiscovery): number => places.get(server) ?? server;
   return discoveries.sort((a, b) => position(a) - position(b));
-}
-
-async function packDiscovery(discovery: Discovery): Promise<PackedDiscovery> {
-  const { capabilities, era, ttlMs } = discovery;
-  const has = (key: keyof Capabilities): boolean => typeof capabilities[key] === 'object' && capabilities[key] !== null;
-  const lists = [];
-  for (const list of LISTS) lists.push(await packShared(discovery[list]));
-  return {
-    server: discovery.server,
-    era,
-    capabilities: {
-      tools: has('tools') || discovery.tools.length > 0,
-      prompts: has('prompts') || discovery.prompts.length > 0,
-      resources: has('resources') || discovery.resources.length > 0 || discovery.templates.length > 0,
-      logging: has('logging'),
-      completions: has('completions'),
-      subscribe: members(capabilities['resources'])['subscribe'] === true,
-      tasks: era === 0 && members(members(members(capabilities['tasks'])['requests'])['tools'])['call'] !== undefined,
-    },
-    passed: {
-      extensions: members(capabilities['extensions']),
-      experimental: members(capabilities['experimental']),
-    },
-    instructions: discovery.instructions,
-    // Legacy upstreams give no hints: their lists are as fresh as list_changed keeps them.
-    expiresAt: era === 1 ? Date.now() + ttlMs : Number.POSITIVE_INFINITY,
-    cacheScope: discovery.cacheScope,
-    lists,
-  };
-}
-
-function members(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { EntryFlag } from '../../config/snapshot.js';
 import { compileProblem } from './compilable.js';
 import { headerParams } from './header-params.js';
-import { applyEdits, type Edit, type Member, objectMembers, removeMembers, toLatin1 } from './json-text.js';
+import { applyEdits, type Edit, type Member, objectMembers, removeMembers } from './json-text.js';
 import { needsWrapping, objectProperties, wrapOutputSchema } from './legacy-schema.js';
 import { isObject, misshapen, schemaProblem } from './shapes.js';
 import type { HeaderParam, ListName } from './types.js';
@@ -87,32 +87,9 @@ function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | stri
   };
 }
 
-/** The item towards both families; the same text where nothing tells them apart, '' where it is not offered. */
-export function renderBoth(item: Item, publicName: string | null): [legacy: string, modern: string] {
-  const legacy = renderItem(item, publicName, 0);
-  if (item.legacyOnly) return [legacy, ''];
-  return [legacy, item.edits.every((edits) => edits.length === 0) ? legacy : renderItem(item, publicName, 1)];
-}
-
-/** The item with the spelling of its name that clients see, in one line. */
-export function renderItem(item: Item, publicName: string | null, era: number): string {
-  const edits = item.edits[era];
-  if (publicName === null && edits.length === 0) return item.text;
-  if (publicName === null) return applyEdits(item.text, edits);
-  return applyEdits(item.text, [...edits, nameEdit(item, publicName)]);
-}
-
-/** A prefix is put before the upstream's own spelling; other names are written anew. */
-function nameEdit(item: Item, publicName: string): Edit {
-  if (publicName.endsWith(item.name)) {
-    const prefix = publicName.slice(0, publicName.length - item.name.length);
-    return { start: item.nameStart + 1, end: item.nameStart + 1, text: jsonContent(prefix) };
-  }
-  return { start: item.nameStart + 1, end: item.nameEnd - 1, text: jsonContent(publicName) };
-}
-
-function jsonContent(value: string): string {
-  return toLatin1(JSON.stringify(value).slice(1, -1));
+/** The item under its own name, in one line. */
+export function renderItem(item: Item, era: number): string {
+  return applyEdits(item.text, item.edits[era]);
 }
 
 /** Leaves out optional members that clients would reject the whole list for, and adds what they require. */

@@ -1,15 +1,14 @@
 /** A catalog as the front uses it: tables and finished bytes, never changed once in force. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Method } from '../../../native/layout.js';
-import { type CatalogTable, EntryKind } from '../../config/snapshot.js';
+import { ByteTable } from '../../../workers/find/byte-table.js';
+import type { CatalogTable } from '../../config/snapshot.js';
 import { Era, LATEST_LEGACY } from '../../protocol/revisions.js';
-import { isPlainText } from '../../protocol/uri.js';
+import { packedText, packedView } from '../../shared/packed.js';
 import type { Milliseconds } from '../../units.js';
 import { packedViews } from './pack.js';
 import { TTL_WIDTH } from './results.js';
-import type { BuiltList, Capabilities, CatalogBuild, CatalogProblem, HeaderParam, Packed } from './types.js';
+import type { BuiltList, Capabilities, CatalogBuild, CatalogProblem, HeaderParam } from './types.js';
 
-const TURN_ENTRIES = 1024;
 const NO_PARAMS: readonly HeaderParam[] = Object.freeze([]);
 
 interface PreparedList {
@@ -20,10 +19,6 @@ interface PreparedList {
 
 export class PreparedCatalog {
   readonly table: CatalogTable;
-  /** By entry: the upstream's name as the content of a JSON string, without the quotes. */
-  readonly upstreamNameBytes: readonly Buffer[];
-  /** By entry: the value of `Mcp-Name` towards a modern upstream. */
-  readonly mcpNameHeaders: readonly string[];
   /** What the gateway announces; methods of absent kinds do not exist. */
   readonly capabilities: Capabilities;
   readonly problems: readonly CatalogProblem[];
@@ -33,7 +28,11 @@ export class PreparedCatalog {
   /** Offered tools, prompts, resources and templates by server. */
   readonly offered: CatalogBuild['offered'];
 
-  readonly #headerParams: ReadonlyMap<number, readonly HeaderParam[]>;
+  readonly #build: CatalogBuild;
+  /** By entry, made when they are first asked for. */
+  readonly #names: (Buffer | undefined)[];
+  readonly #nameHeaders: (string | undefined)[];
+  readonly #headerParams = new Map<number, readonly HeaderParam[]>();
   /** By era and position in `LISTS`. */
   readonly #lists: readonly (readonly PreparedList[])[];
   readonly #initialize: readonly Uint8Array[];
@@ -41,49 +40,26 @@ export class PreparedCatalog {
   readonly #discoverTtlAt: number;
   readonly #expiresAt: number;
   readonly #ttlMs: Milliseconds;
-  /** URIs and templates that are not spelled in normal form; made when it is asked for. */
-  #unusual: Set<string> | null = null;
+  readonly #unusual: ByteTable;
 
-  private constructor(build: CatalogBuild, ttlMs: Milliseconds, columns: Columns) {
-    this.table = {
-      version: build.version,
-      kind: build.kind,
-      server: build.server,
-      publicNames: columns.publicNames,
-      upstreamNames: columns.upstreamNames,
-      flags: build.flags,
-      undiscovered: build.undiscovered,
-    };
-    this.upstreamNameBytes = columns.upstreamNameBytes;
-    this.mcpNameHeaders = columns.mcpNameHeaders;
+  /** Makes a build usable at once, whatever its size. @param ttlMs configured `ttlMs` of modern results */
+  constructor(build: CatalogBuild, ttlMs: Milliseconds) {
+    this.table = build.table;
+    this.#unusual = new ByteTable(build.table.unusual);
+    this.#build = build;
+    this.#names = new Array(build.table.kind.length);
+    this.#nameHeaders = new Array(build.table.kind.length);
     this.capabilities = build.capabilities;
     this.problems = build.problems;
     this.problemCounts = build.problemCounts;
     this.fingerprints = build.fingerprints;
     this.offered = build.offered;
-    this.#headerParams = new Map(build.headerParams);
     this.#lists = build.lists.map((lists) => lists.map(prepareList));
     this.#initialize = build.initialize;
     this.#discover = build.discover.bytes;
     this.#discoverTtlAt = build.discover.ttlAt;
     this.#expiresAt = build.expiresAt;
     this.#ttlMs = ttlMs;
-  }
-
-  /**
-   * Makes a build usable. Strings and views are made a part in each turn of the event loop, so that 10,000 tools hold
-   * nobody up.
-   *
-   * @param ttlMs configured `ttlMs` of modern results
-   */
-  static async prepare(build: CatalogBuild, ttlMs: Milliseconds): Promise<PreparedCatalog> {
-    const upstreamNames = await unpackTexts(build.upstreamNames);
-    const upstreamNameBytes = await unpackViews(build.upstreamNames);
-    for (const [entry, bytes] of build.escapedNames) upstreamNameBytes[entry] = Buffer.from(bytes);
-    const mcpNameHeaders = [...upstreamNames];
-    for (const [entry, value] of build.encodedHeaders) mcpNameHeaders[entry] = value;
-    const publicNames = await unpackTexts(build.publicNames);
-    return new PreparedCatalog(build, ttlMs, { publicNames, upstreamNames, upstreamNameBytes, mcpNameHeaders });
   }
 
   /** Grows with each build. */
@@ -93,18 +69,36 @@ export class PreparedCatalog {
 
   /** Whether an upstream lists a resource or template under exactly this spelling, which is not the normal form. */
   listsUnusual(uri: string): boolean {
-    if (this.#unusual === null) {
-      const { kind, publicNames } = this.table;
-      const isUri = (entry: number): boolean =>
-        kind[entry] === EntryKind.resource || kind[entry] === EntryKind.template;
-      this.#unusual = new Set(publicNames.filter((name, entry) => isUri(entry) && !isPlainText(name)));
-    }
-    return this.#unusual.has(uri);
+    const bytes = Buffer.from(uri);
+    return this.#unusual.get(bytes, 0, bytes.length) >= 0;
   }
 
-  /** The arguments of entry `entry` that travel as `Mcp-Param-*` headers; empty without `EntryFlag.headerParams`. */
+  /** The upstream's name of an entry as the content of a JSON string, without the quotes. */
+  upstreamName(entry: number): Uint8Array {
+    const known = this.#names[entry];
+    if (known !== undefined) return known;
+    const name = packedView(this.#build.escapedNames, entry);
+    this.#names[entry] = name;
+    return name;
+  }
+
+  /** The value of `Mcp-Name` for an entry towards a modern upstream. */
+  nameHeader(entry: number): string {
+    const known = this.#nameHeaders[entry];
+    if (known !== undefined) return known;
+    const header = packedText(this.#build.nameHeaders, entry);
+    this.#nameHeaders[entry] = header;
+    return header;
+  }
+
+  /** The arguments of an entry that travel as `Mcp-Param-*` headers; empty without `EntryFlag.headerParams`. */
   headerParams(entry: number): readonly HeaderParam[] {
-    return this.#headerParams.get(entry) ?? NO_PARAMS;
+    const known = this.#headerParams.get(entry);
+    if (known !== undefined) return known;
+    const text = packedText(this.#build.headerParams, entry);
+    const params = text === '' ? NO_PARAMS : (JSON.parse(text) as HeaderParam[]);
+    this.#headerParams.set(entry, params);
+    return params;
   }
 
   /**
@@ -156,13 +150,6 @@ export class PreparedCatalog {
   }
 }
 
-interface Columns {
-  readonly publicNames: string[];
-  readonly upstreamNames: string[];
-  readonly upstreamNameBytes: Buffer[];
-  readonly mcpNameHeaders: string[];
-}
-
 function listOf(method: number): number {
   if (method === Method.toolsList) return 0;
   if (method === Method.promptsList) return 1;
@@ -186,24 +173,4 @@ function cursorText(token: Uint8Array): string {
   } catch {
     return '';
   }
-}
-
-async function unpackTexts({ bytes, offsets }: Packed): Promise<string[]> {
-  const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const texts: string[] = [];
-  for (let index = 0; index + 1 < offsets.length; index += 1) {
-    texts.push(whole.toString('utf8', offsets[index], offsets[index + 1]));
-    if (index % TURN_ENTRIES === TURN_ENTRIES - 1) await nextTurn();
-  }
-  return texts;
-}
-
-async function unpackViews({ bytes, offsets }: Packed): Promise<Buffer[]> {
-  const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const views: Buffer[] = [];
-  for (let index = 0; index + 1 < offsets.length; index += 1) {
-    views.push(whole.subarray(offsets[index], offsets[index + 1]));
-    if (index % TURN_ENTRIES === TURN_ENTRIES - 1) await nextTurn();
-  }
-  return views;
 }

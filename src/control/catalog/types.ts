@@ -2,18 +2,14 @@
  * What crosses between the main thread and the control pool when a catalog is built. Everything that grows with the
  * number of items is packed into a few buffers: the main loop only ever moves them.
  */
-import type { CatalogRules } from '../../config/snapshot.js';
+import type { CatalogRules, CatalogTable } from '../../config/snapshot.js';
+import type { Packed } from '../../shared/packed.js';
 import type { Bytes, Count } from '../../units.js';
+import type { CompiledList } from './compile-lists.js';
 
 /** The four lists, in the order of `EntryKind`. */
 export const LISTS = ['tools', 'prompts', 'resources', 'templates'] as const;
 export type ListName = (typeof LISTS)[number];
-
-/** Byte strings one behind the other: number i is `bytes[offsets[i], offsets[i + 1])`. */
-export interface Packed {
-  readonly bytes: Uint8Array;
-  readonly offsets: Int32Array;
-}
 
 /** What the gateway answers for: the union over its upstreams. */
 export interface Capabilities {
@@ -34,8 +30,8 @@ export interface PassedCapabilities {
   readonly experimental: Readonly<Record<string, unknown>>;
 }
 
-/** A `Discovery`, packed; the buffers are shared, so that every build gets them without a copy. */
-export interface PackedDiscovery {
+/** A `Discovery` with its lists compiled; the buffers are shared, so that every build gets them without a copy. */
+export interface CompiledDiscovery {
   readonly server: number;
   readonly era: number;
   readonly capabilities: Capabilities;
@@ -45,7 +41,7 @@ export interface PackedDiscovery {
   readonly expiresAt: number;
   readonly cacheScope: 'public' | 'private';
   /** By position in {@link LISTS}. */
-  readonly lists: readonly Packed[];
+  readonly lists: readonly CompiledList[];
 }
 
 /** What a build needs to know of a server. */
@@ -55,8 +51,6 @@ export interface CatalogServer {
   readonly priority: number;
   readonly include: readonly string[];
   readonly exclude: readonly string[];
-  /** Some endpoint is reached over HTTP: its tools must have valid `x-mcp-header` annotations. */
-  readonly http: boolean;
   /** Methods that the gateway does not know are passed to it: so are the extensions they belong to. */
   readonly passesMethods: boolean;
 }
@@ -72,7 +66,7 @@ export interface CatalogInput {
   readonly maxInstructions: Bytes;
   readonly servers: readonly CatalogServer[];
   /** In the order of the configuration: lists and ties between equal names follow it. */
-  readonly discoveries: readonly PackedDiscovery[];
+  readonly discoveries: readonly CompiledDiscovery[];
 }
 
 /** A tool argument that travels as the header `Mcp-Param-{header}` too. */
@@ -105,20 +99,13 @@ export interface BuiltList {
 
 /** A finished catalog as it leaves the control pool. */
 export interface CatalogBuild {
-  readonly version: number;
-  readonly kind: Uint8Array;
-  readonly server: Int32Array;
-  readonly flags: Uint8Array;
-  /** UTF-8. */
-  readonly publicNames: Packed;
-  /** UTF-8. */
-  readonly upstreamNames: Packed;
-  /** Entries whose name needs escapes in a JSON string, with the escaped bytes. */
-  readonly escapedNames: readonly (readonly [entry: number, bytes: Uint8Array])[];
-  /** Entries whose name cannot stand plain in `Mcp-Name`. */
-  readonly encodedHeaders: readonly (readonly [entry: number, value: string])[];
-  readonly headerParams: readonly (readonly [entry: number, params: readonly HeaderParam[]])[];
-  readonly undiscovered: readonly number[];
+  readonly table: CatalogTable;
+  /** By entry: the upstream's name as the content of a JSON string, without the quotes. */
+  readonly escapedNames: Packed;
+  /** By entry: the value of `Mcp-Name` towards a modern upstream. */
+  readonly nameHeaders: Packed;
+  /** By entry: its {@link HeaderParam}s as JSON, empty for none. */
+  readonly headerParams: Packed;
   /** By era (0 legacy, 1 modern) and position in {@link LISTS}. */
   readonly lists: readonly (readonly BuiltList[])[];
   /** `initialize` results by revision number, oldest first. */

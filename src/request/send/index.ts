@@ -44,9 +44,9 @@ export interface SendRoute {
 export interface SendCatalog {
   readonly version: number;
   /** JSON string contents of each entry's upstream name. */
-  readonly upstreamNameBytes: readonly Uint8Array[];
+  upstreamName(entry: number): Uint8Array;
   /** `Mcp-Name` value of each entry's upstream name. */
-  readonly mcpNameHeaders: readonly string[];
+  nameHeader(entry: number): string;
   /** The arguments of an entry that are mirrored in headers. */
   headerParams(entry: number): readonly ParamHeader[];
   /** Bits of `EntryFlag` by entry. */
@@ -184,7 +184,7 @@ export class SendStage {
     const target = this.#target;
     target.era = endpoint.era;
     // A fallback server has the same names or none: its name is the one the entry has at the first server.
-    target.name = catalog === null ? null : catalog.upstreamNameBytes[entry]!;
+    target.name = catalog === null ? null : catalog.upstreamName(entry);
     target.stripBytes = verdict[VerdictWord.stripBytes]!;
     target.envelope = NO_BYTES;
     if (endpoint.era === Era.modern && exchange.era === Era.legacy) {
@@ -208,7 +208,7 @@ export class SendStage {
     const message = spliceRequest(exchange, bytes, length, target);
     let nameHeader = '';
     if (endpoint.era === Era.modern && endpoint.transport === 'http' && isNameMirrored(method)) {
-      nameHeader = catalog !== null ? catalog.mcpNameHeaders[entry]! : headerOf(exchange, bytes, target.stripBytes);
+      nameHeader = catalog !== null ? catalog.nameHeader(entry) : headerOf(exchange, bytes, target.stripBytes);
     }
     let extra: readonly string[] | null = exchange.paramHeaders;
     if (method === Method.unknown) {

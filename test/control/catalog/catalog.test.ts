@@ -7,7 +7,19 @@ import type { PreparedCatalog } from '../../../src/control/catalog/prepared.js';
 import type { CatalogProblem } from '../../../src/control/catalog/types.js';
 import { Revision } from '../../../src/protocol/revisions.js';
 import type { Discovery } from '../../../src/upstream/types.js';
-import { catalogOf, discovery, pageText, pageValue, server, snapshot, tool, value } from './discoveries.js';
+import {
+  catalogOf,
+  discovery,
+  nameHeaders,
+  pageText,
+  pageValue,
+  server,
+  snapshot,
+  texts,
+  tool,
+  upstreamNames,
+  value,
+} from './discoveries.js';
 
 const LEGACY = Revision.r2025_11_25;
 const MODERN = Revision.r2026_07_28;
@@ -59,10 +71,10 @@ test('the table names every entry with its upstream spelling', async () => {
   assert.deepEqual([...table.kind], [EntryKind.tool, EntryKind.tool, EntryKind.prompt, EntryKind.resource]);
   assert.deepEqual([...table.server], [0, 1, 0, 1]);
   assert.deepEqual([...table.flags], [EntryFlag.readOnly, 0, 0, 0]);
-  assert.deepEqual(table.publicNames, ['files__read', 'notes__grün "x"', 'files__ask', 'a:b']);
-  assert.deepEqual(table.upstreamNames, ['read', 'grün "x"', 'ask', 'a:b']);
-  assert.deepEqual(catalog.upstreamNameBytes.map(String), ['read', 'grün \\"x\\"', 'ask', 'a:b']);
-  assert.deepEqual(catalog.mcpNameHeaders, ['read', '=?base64?Z3LDvG4gIngi?=', 'ask', 'a:b']);
+  assert.deepEqual(texts(table.publicNames), ['files__read', 'notes__grün "x"', 'files__ask', 'a:b']);
+  assert.deepEqual(texts(table.upstreamNames), ['read', 'grün "x"', 'ask', 'a:b']);
+  assert.deepEqual(upstreamNames(catalog), ['read', 'grün \\"x\\"', 'ask', 'a:b']);
+  assert.deepEqual(nameHeaders(catalog), ['read', '=?base64?Z3LDvG4gIngi?=', 'ask', 'a:b']);
   assert.deepEqual(table.undiscovered, []);
   assert.deepEqual(catalog.offered, [
     [1, 1, 0, 0],
@@ -137,7 +149,7 @@ test('the loser of a name is not listed and answers to its address', async () =>
   const both = [0, 1].map((index) => discovery(index, { tools: [tool('read')] }));
   const catalog = await catalogOf(from, ...both);
   assert.deepEqual(names(pageValue(catalog, Method.toolsList, LEGACY)), ['read']);
-  assert.deepEqual(catalog.table.publicNames, ['read', 'b:read']);
+  assert.deepEqual(texts(catalog.table.publicNames), ['read', 'b:read']);
   assert.match(catalog.problems[0].detail, /b:read/);
 });
 

@@ -1,6 +1,7 @@
 import type { CatalogRules, ServerSnapshot, Snapshot } from '../../../src/config/snapshot.js';
 import { Catalog } from '../../../src/control/catalog/catalog.js';
 import type { PreparedCatalog } from '../../../src/control/catalog/prepared.js';
+import { type Packed, packedCount, packedText, packShared } from '../../../src/shared/packed.js';
 import type { Discovery } from '../../../src/upstream/types.js';
 
 export const RULES: CatalogRules = {
@@ -49,8 +50,8 @@ interface Lists {
 
 /** A discovery; items are raw JSON texts or values. */
 export function discovery(index: number, lists: Lists, change: Partial<Discovery> = {}): Discovery {
-  const raw = (items: readonly (string | object)[] = []): Buffer[] =>
-    items.map((item) => Buffer.from(typeof item === 'string' ? item : JSON.stringify(item)));
+  const raw = (items: readonly (string | object)[] = []): Packed =>
+    packShared(items.map((item) => (typeof item === 'string' ? item : JSON.stringify(item))));
   return {
     server: index,
     era: 0,
@@ -99,4 +100,19 @@ export async function catalogOf(from: CatalogSnapshot, ...discoveries: Discovery
 // biome-ignore lint/suspicious/noExplicitAny: results of any shape are looked at
 export function value(bytes: Uint8Array): any {
   return JSON.parse(Buffer.from(bytes).toString('utf8'));
+}
+
+/** The texts of a column. */
+export function texts(column: Packed): string[] {
+  return Array.from({ length: packedCount(column) }, (_, index) => packedText(column, index));
+}
+
+/** Names at the upstream as the content of JSON strings, by entry. */
+export function upstreamNames(catalog: PreparedCatalog): string[] {
+  return Array.from(catalog.table.kind, (_, entry) => String(catalog.upstreamName(entry)));
+}
+
+/** Values of `Mcp-Name`, by entry. */
+export function nameHeaders(catalog: PreparedCatalog): string[] {
+  return Array.from(catalog.table.kind, (_, entry) => catalog.nameHeader(entry));
 }

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { EntryFlag } from '../../../src/config/snapshot.js';
-import { type Item, readItem, renderItem } from '../../../src/control/catalog/items.js';
+import { CompiledItems, compileLists } from '../../../src/control/catalog/compile-lists.js';
+import { type Item, readItem } from '../../../src/control/catalog/items.js';
 import { wrapOutputSchema } from '../../../src/control/catalog/legacy-schema.js';
-import type { ListName } from '../../../src/control/catalog/types.js';
+import { LISTS, type ListName } from '../../../src/control/catalog/types.js';
+import { packShared } from '../../../src/shared/packed.js';
 
 const LEGACY = 0;
 const MODERN = 1;
@@ -16,7 +18,9 @@ function read(text: string, list: ListName = 'tools'): Item {
 }
 
 function render(text: string, publicName: string | null, era: number, list: ListName = 'tools'): string {
-  return Buffer.from(renderItem(read(text, list), publicName, era), 'latin1').toString('utf8');
+  const lists = LISTS.map((name) => packShared(name === list ? [text] : []));
+  const items = new CompiledItems(compileLists({ lists, checkHeaders: false })[LISTS.indexOf(list)]);
+  return Buffer.from(items.render(0, publicName ?? items.name(0))[era], 'latin1').toString('utf8');
 }
 
 function refusal(text: string, list: ListName = 'tools', http = false): string {

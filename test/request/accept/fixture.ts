@@ -15,6 +15,8 @@ export const TEST_LIMITS: LimitsSnapshot = {
   maxResponseBytes: 16_777_216,
   maxLineBytes: 10_485_760,
   maxPipeBytes: 8_388_608,
+  readBudgetBytes: 65_536,
+  maxNotificationsPerSecond: 40_000,
   maxClientBufferBytes: 1_048_576,
   slowClientMs: 30_000,
   smallFrameRate: 0,

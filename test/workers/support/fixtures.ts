@@ -1,6 +1,7 @@
 /** Snapshots, catalogs and exchanges for tests of the policy: real types, small values. */
 import type { CatalogTable, RouteSnapshot, ServerSnapshot, Snapshot } from '../../../src/config/snapshot.js';
 import { EntryKind } from '../../../src/config/snapshot.js';
+import { buildTable } from '../../../src/control/catalog/table.js';
 
 export function server(name: string, changes: Partial<ServerSnapshot> = {}): ServerSnapshot {
   return {
@@ -77,6 +78,8 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
       maxResponseBytes: 1_000_000,
       maxLineBytes: 1_000_000,
       maxPipeBytes: 1_000_000,
+      readBudgetBytes: 65_536,
+      maxNotificationsPerSecond: 40_000,
       maxClientBufferBytes: 1_000_000,
       slowClientMs: 1000,
       smallFrameRate: 0,
@@ -125,16 +128,20 @@ export type EntryRow = readonly [
   flags?: number,
 ];
 
-export function catalog(rows: readonly EntryRow[], version = 1, undiscovered: readonly number[] = []): CatalogTable {
-  return {
-    version,
-    kind: Uint8Array.from(rows, ([kind]) => EntryKind[kind]),
-    server: Int32Array.from(rows, ([, server]) => server),
+export function catalog(
+  rows: readonly EntryRow[],
+  version = 1,
+  undiscovered: readonly number[] = [],
+  serverNames: readonly string[] = ['files', 'search'],
+): CatalogTable {
+  const columns = {
+    kind: rows.map(([kind]) => EntryKind[kind]),
+    server: rows.map(([, server]) => server),
     publicNames: rows.map(([, , name]) => name),
     upstreamNames: rows.map(([, , name, upstream]) => upstream ?? name.replace(/^[^_]*__/, '')),
-    flags: Uint8Array.from(rows, ([, , , , flags]) => flags ?? 0),
-    undiscovered,
+    flags: rows.map(([, , , , flags]) => flags ?? 0),
   };
+  return buildTable(version, columns, serverNames, undiscovered);
 }
 
 /** Two tools, a prompt, a resource and a template. */
