@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { parseArgs } from 'node:util';
+import { TOO_MANY_FRAMES } from '../src/request/accept/websocket.js';
 import { type RunningGateway, startGateway } from '../test/support/gateway.js';
 import { rawUpstream, type Script } from '../test/support/raw-upstream.js';
 import { LEGACY_VERSION, modernHeaders, modernMessage, openSession } from '../test/support/rpc.js';
@@ -26,7 +27,7 @@ const TOLERANCE = 1.15;
 /** A row that is cut off before it has sent this much says nothing about a lasting cost. */
 const LEAST_KB = 16;
 const TICK_MS = 10;
-const WARM_UP_MS = 500;
+const WARM_UP_MS = 1_000;
 /** Of what came last on a connection. */
 const KEPT_TEXT = 4_096;
 const SECONDS = Number(values.seconds);
@@ -44,8 +45,9 @@ interface Attack {
   run(target: Target, until: number): Promise<number>;
 }
 
-/** Four segments without data, at 52 bytes of IP and TCP: a client that opens and ends a connection sends them too. */
-const CONNECTION_BYTES = 208;
+/** IP and TCP of a segment with time stamps: a client sends them with each request, and four to open and end a connection. */
+const SEGMENT_BYTES = 52;
+const CONNECTION_BYTES = 4 * SEGMENT_BYTES;
 
 /** One connection that counts what it sends and reads, and drops, what comes. */
 class Wire {
@@ -87,7 +89,7 @@ class Wire {
   /** Waits until the gateway takes more. */
   async send(bytes: Buffer): Promise<void> {
     if (this.closed) return;
-    this.sent += bytes.length;
+    this.sent += bytes.length + SEGMENT_BYTES;
     if (!this.socket.write(bytes)) await this.until(() => this.socket.writableLength === 0);
   }
 
@@ -155,12 +157,13 @@ function webSocket(name: string, frames: () => Buffer, opening: Buffer = Buffer.
         await wire.send(handshake(target));
         await wire.until(() => wire.text.includes('\r\n\r\n'));
         await wire.send(opening);
-        for (let turn = 0; performance.now() < until && !wire.closed; turn += 1) {
+        const isEnded = (): boolean => wire.closed || wire.text.includes(TOO_MANY_FRAMES);
+        for (let turn = 0; performance.now() < until && !isEnded(); turn += 1) {
           // What lies in the buffers of the system has cost nothing yet: its pong tells that a ping was read.
           const mark = `turn${turn}.`;
           await wire.send(Buffer.concat([flood, frame(PING, mark)]));
-          await wire.mark(mark);
           wire.text = '';
+          await wire.until(() => wire.text.includes(mark) || isEnded());
         }
         bytes += wire.sent;
         wire.socket.destroy();

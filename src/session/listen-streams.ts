@@ -49,7 +49,7 @@ export interface ListenStreamsOptions {
 /** What an upstream has not confirmed in this time is left out of the acknowledgement. */
 const CONFIRM_MS: Milliseconds = 10_000;
 /** Resources and tasks of one stream that are asked for at once. */
-const AT_ONCE: Count = 16;
+const AT_ONCE: Count = 64;
 const META_OPEN = '"_meta":{';
 
 /** A resource that a client wants to follow. */
@@ -214,7 +214,8 @@ export class ListenStreams {
   #follow(stream: ListenStream, followed: Followed): Promise<boolean> {
     const { server, kind, id } = followed;
     const upstream = this.#options.server(server);
-    if (upstream === null || stream.isOver) return Promise.resolve(false);
+    // Without a promise and a timer for each of a thousand that cannot be had.
+    if (upstream === null || stream.isOver || !upstream.announces(kind)) return Promise.resolve(false);
     return new Promise((resolve) => {
       let isLate = false;
       const timer = setTimeout(() => {

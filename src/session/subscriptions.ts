@@ -28,6 +28,7 @@ export interface ListChanges {
 
 /** What can be followed at a server (UpstreamServer). */
 export interface WatchedServer {
+  announces(kind: WatchKind): boolean;
   watch(kind: WatchKind, id: string, client: LaneClient): Promise<void>;
   unwatch(kind: WatchKind, id: string, client: LaneClient): void;
 }

@@ -223,7 +223,7 @@ export class Follower {
 }
 
 /** Whether the server says that it announces changes of this kind. Tasks of older revisions are not followed. */
-function announces(endpoint: BaseEndpoint, { kind }: Watched): boolean {
+export function announces(endpoint: BaseEndpoint, { kind }: Pick<Watched, 'kind'>): boolean {
   if (kind === 'resource') return memberOf(endpoint, 'resources')?.['subscribe'] === true;
   return endpoint.era === Era.modern && memberOf(endpoint, 'extensions')?.[TASKS_EXTENSION] !== undefined;
 }

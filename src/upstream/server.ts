@@ -15,6 +15,7 @@ import {
 import { ControlError } from './control.js';
 import { createEndpoint } from './create-endpoint.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner, EndpointStats } from './endpoint.js';
+import { announces } from './follower.js';
 import { type LaneHost, Lanes } from './lanes.js';
 import { COALESCE_MS, ListReader } from './lists.js';
 import {
@@ -270,6 +271,11 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
       const reason = error instanceof ControlError ? error.message : String(error);
       this.#context.log.warn({ server: this.name, reason }, 'the log level of the upstream cannot be set');
     });
+  }
+
+  /** Whether {@link watch} may succeed; false = all endpoints are ready and announce no changes of this kind. */
+  announces(kind: WatchKind): boolean {
+    return this.endpoints.some((endpoint) => endpoint.state !== 'ready' || announces(endpoint, { kind }));
   }
 
   /**

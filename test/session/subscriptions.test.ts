@@ -16,6 +16,10 @@ class SlowServer {
   readonly asked: { id: string; client: LaneClient; confirm(): void; refuse(code: number): void }[] = [];
   readonly following: string[] = [];
 
+  announces(): boolean {
+    return true;
+  }
+
   watch(_kind: string, id: string, client: LaneClient): Promise<void> {
     return new Promise((resolve, reject) => {
       this.asked.push({

@@ -125,7 +125,8 @@ export class ClientConnection implements ClientLink, Holder {
 
   /** Takes one message of the client; `bytes[0, length)` are valid during the call only. */
   receive(bytes: Uint8Array, length: number): void {
-    if (this.isClosed) return;
+    // An empty message says nothing, as an empty line on stdio.
+    if (this.isClosed || length === 0) return;
     if (length > this.limits.maxBodyBytes) this.refuse('GW_BODY_TOO_LARGE');
     else if (this.#held.length > 0 || this.#isBusy() || !this.#deliver(bytes, length)) this.#hold(bytes, length);
   }
