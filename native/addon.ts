@@ -14,6 +14,16 @@ export interface Addon {
   createDoorbell(onRing: () => void): number;
   closeDoorbell(handle: number): void;
   ring(handle: number): void;
+  /** See uws-reads.ts, also for the next three. */
+  watchReads(
+    library: string,
+    port: number,
+    counter: Int32Array,
+    ended: (id: number, whole: boolean) => void,
+  ): boolean;
+  checkChunks(id: number): number;
+  forgetChunks(id: number): void;
+  answerNow(bytes: Uint8Array): boolean;
   /** Name of the simdjson kernel in use, `haswell` for example. */
   readonly kernel: string;
   /** `spans` slots the addon was built for; another number means a stale build. */

@@ -272,6 +272,14 @@ export const ERRORS = {
     'client',
     'Not Acceptable: Client must accept application/json.',
   ),
+  GW_LENGTH_REQUIRED: row(
+    411,
+    411,
+    -32600,
+    false,
+    'client',
+    'A chunked body cannot be checked here: send Content-Length, let the proxy in front buffer requests, or set frontEnd: node.',
+  ),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code: a key of {@link ERRORS}. */

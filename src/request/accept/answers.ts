@@ -1,6 +1,7 @@
 import { ERRORS, type ErrorCode } from '../../errors.js';
 
 export const EMPTY = Buffer.alloc(0);
+export const NO_HEAD: readonly string[] = Object.freeze([]);
 
 /** Head of an answer to OPTIONS without an origin, and of 405. */
 export const ALLOW_HEAD: readonly string[] = Object.freeze(['allow', 'GET, POST, DELETE, OPTIONS']);

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Exchange } from '../exchange.js';
 import { BodyBuffer } from './body.js';
-import type { CallListener, HttpCall } from './doors.js';
+import type { CallListener, HttpCall, Refusal } from './doors.js';
 import { RequestHead } from './head.js';
 import type { Target } from './paths.js';
 
@@ -27,6 +27,7 @@ export class NodeCall implements HttpCall {
   exchange: Exchange | null = null;
   listener: CallListener | null = null;
   target: Target | null = null;
+  refusal: Refusal | null = null;
   verb = 0;
   /** The whole body has arrived. */
   bodyDone = false;
