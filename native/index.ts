@@ -38,9 +38,13 @@ export const ring: typeof doorbells.ring = doorbells.ring;
 
 let reads: UwsReads | null | undefined;
 
-/** The reads of uWebSockets.js in this thread, once it is loaded; null where they cannot be seen. */
-export function uwsReads(): UwsReads | null {
-  reads ??= addon === null ? null : UwsReads.open(addon);
+/**
+ * The reads of uWebSockets.js in this thread, once it is loaded; null where they cannot be seen.
+ *
+ * @param refusal see {@link UwsReads.open}; of the first call
+ */
+export function uwsReads(refusal: Uint8Array): UwsReads | null {
+  reads ??= addon === null ? null : UwsReads.open(addon, refusal);
   return reads;
 }
 

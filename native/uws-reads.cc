@@ -7,6 +7,9 @@
 //
 //   socket ──> on_data ──> chunked body under way: ChunkFraming ──> the parser of uWebSockets.js ──> JavaScript
 //
+// Of many malformed heads the parser says nothing, waits for more and gives the connection up after ten seconds. When it
+// has been given the end of a head and JavaScript was not called, the request is refused here.
+//
 // Only exported functions are called. What is assumed beyond them is checked, and without it nothing is replaced: the
 // library's poll handles point to its sockets and back, and setting the function changes one word of the listener's
 // context, whose former value is the old function.
@@ -38,6 +41,7 @@ struct Library {
   int (*poll_descriptor)(void* poll) = nullptr;
   int (*write)(int, void* socket, const char* bytes, int length, int more) = nullptr;
   void (*shutdown)(int, void* socket) = nullptr;
+  void* (*close)(int, void* socket, int code, void* reason) = nullptr;
   int (*is_closed)(int, void* socket) = nullptr;
 
   bool load(const char* path) {
@@ -47,7 +51,7 @@ struct Library {
                          find(handle, "us_socket_context_on_data", &set_on_data) &&
                          find(handle, "us_socket_get_native_handle", &descriptor) &&
                          find(handle, "us_poll_fd", &poll_descriptor) && find(handle, "us_socket_write", &write) &&
-                         find(handle, "us_socket_shutdown", &shutdown) &&
+                         find(handle, "us_socket_shutdown", &shutdown) && find(handle, "us_socket_close", &close) &&
                          find(handle, "us_socket_is_closed", &is_closed);
     dlclose(handle);
     return isWhole;
@@ -66,15 +70,25 @@ struct Body {
   ChunkFraming framing;
 };
 
+// Slots of the memory that is shared with JavaScript.
+enum Signal { kReads, kHandled, kDescriptor, kSignals };
+
+constexpr uint32_t kHeadEnd = 0x0d0a0d0a;
+
 // Of one thread, as uSockets' loop is.
 struct Reads {
   Library library;
   OnData parser = nullptr;
   napi_env env = nullptr;
   napi_ref ended = nullptr;
-  napi_ref counter = nullptr;
-  // Counts reads, so that JavaScript knows what came with one of them.
-  int32_t* count = nullptr;
+  // Number of the read, number of the last one of which JavaScript has handled something, descriptor that was read.
+  int32_t* signals = nullptr;
+  // By descriptor, whether an answer is owed.
+  const uint8_t* owed = nullptr;
+  size_t owed_length = 0;
+  // The answer to a malformed head.
+  const char* refusal = nullptr;
+  size_t refusal_length = 0;
   // What is being given to the parser.
   void* socket = nullptr;
   const uint8_t* data = nullptr;
@@ -106,9 +120,7 @@ void tell(Reads* reads, int32_t id, bool whole) {
 }
 
 // Judges what has come of a chunked body. False when nothing of it may reach the parser.
-bool judge(Reads* reads, void* socket) {
-  const auto found = reads->bodies.find(socket);
-  if (found == reads->bodies.end()) return true;
+bool judge(Reads* reads, void* socket, const std::unordered_map<void*, Body>::iterator found) {
   const ChunkFraming::State state = found->second.framing.feed(reads->data, reads->length);
   if (state == ChunkFraming::State::open) return true;
   const int32_t id = found->second.id;
@@ -119,19 +131,55 @@ bool judge(Reads* reads, void* socket) {
   return whole && reads->library.is_closed(0, socket) == 0;
 }
 
+// Whether the end of a request head is among the bytes, of which `tail` holds the three before them.
+bool ends_head(uint32_t tail, const uint8_t* data, size_t length, size_t* end) {
+  size_t at = 0;
+  // The end may have begun in the read before.
+  while (at < length && at < 3) {
+    tail = (tail << 8) | data[at++];
+    if (tail == kHeadEnd) {
+      *end = at;
+      return true;
+    }
+  }
+  const void* found = length < 4 ? nullptr : memmem(data, length, "\r\n\r\n", 4);
+  if (found == nullptr) return false;
+  *end = static_cast<size_t>(static_cast<const uint8_t*>(found) - data) + 4;
+  return true;
+}
+
+// The parser has had the end of a head and has said nothing: it waits for more of a request that it cannot read.
+void refuse(Reads* reads, void* socket, size_t descriptor) {
+  if (descriptor < reads->owed_length && reads->owed[descriptor] == 0) {
+    reads->library.write(0, socket, reads->refusal, static_cast<int>(reads->refusal_length), 0);
+    reads->library.shutdown(0, socket);
+  }
+  reads->library.close(0, socket, 0, nullptr);
+}
+
 void* on_data(void* socket, char* data, int length) {
   Reads* const reads = here;
+  int32_t* const signals = reads->signals;
   const size_t descriptor = static_cast<size_t>(reinterpret_cast<intptr_t>(reads->library.descriptor(0, socket)));
-  *reads->count = static_cast<int32_t>(static_cast<uint32_t>(*reads->count) + 1);
+  signals[kReads] = static_cast<int32_t>(static_cast<uint32_t>(signals[kReads]) + 1);
+  signals[kDescriptor] = static_cast<int32_t>(descriptor);
   reads->socket = socket;
   reads->data = reinterpret_cast<uint8_t*>(data);
   reads->length = static_cast<size_t>(length);
   if (descriptor >= reads->tails.size()) reads->tails.resize(descriptor * 2 + 64);
+  const uint32_t before = reads->tails[descriptor];
+  const auto body = reads->bodies.empty() ? reads->bodies.end() : reads->bodies.find(socket);
+  const bool isBody = body != reads->bodies.end();
   void* result = socket;
-  if (reads->bodies.empty() || judge(reads, socket)) result = reads->parser(socket, data, length);
-  uint32_t tail = reads->tails[descriptor];
+  if (!isBody || judge(reads, socket, body)) result = reads->parser(socket, data, length);
+  uint32_t tail = before;
   for (int at = length > 3 ? length - 3 : 0; at < length; at++) tail = (tail << 8) | static_cast<uint8_t>(data[at]);
   reads->tails[descriptor] = tail & 0xffffff;
+  size_t end;
+  if (!isBody && signals[kHandled] != signals[kReads] && result == socket &&
+      reads->library.is_closed(0, socket) == 0 && ends_head(before, reads->data, reads->length, &end)) {
+    refuse(reads, socket, descriptor);
+  }
   reads->socket = nullptr;
   return result;
 }
@@ -195,14 +243,26 @@ void on_environment_end(void*) {
   if (here != nullptr) here->bodies.clear();
 }
 
-// watchReads(library: string, port: number, counter: Int32Array, ended: (id: number, whole: boolean) => void): boolean
+template <typename Element>
+size_t memory_of(napi_env env, napi_value array, Element** out) {
+  void* memory = nullptr;
+  size_t length = 0;
+  napi_get_typedarray_info(env, array, nullptr, &length, &memory, nullptr, nullptr);
+  // Kept for good, as the listeners of the thread may be.
+  napi_ref reference = nullptr;
+  napi_create_reference(env, array, 1, &reference);
+  *out = static_cast<Element*>(memory);
+  return length;
+}
+
+// watchReads(library: string, port: number, memory): boolean; memory = { signals, owed, refusal, ended }, see uws-reads.ts.
 Napi::Value watch_reads(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  if (!info[0].IsString() || !info[1].IsNumber() || !info[2].IsTypedArray() || !info[3].IsFunction()) {
-    Napi::TypeError::New(env, "watchReads(library, port, counter, ended)").ThrowAsJavaScriptException();
+  uv_loop_t* loop = nullptr;
+  if (!info[0].IsString() || !info[1].IsNumber() || !info[2].IsObject()) {
+    Napi::TypeError::New(env, "watchReads(library, port, memory)").ThrowAsJavaScriptException();
     return env.Undefined();
   }
-  uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(env, &loop) != napi_ok) return Napi::Boolean::New(env, false);
   if (here == nullptr) {
     Reads* reads = new Reads();
@@ -211,11 +271,11 @@ Napi::Value watch_reads(const Napi::CallbackInfo& info) {
       return Napi::Boolean::New(env, false);
     }
     reads->env = env;
-    void* memory = nullptr;
-    napi_get_typedarray_info(env, info[2], nullptr, nullptr, &memory, nullptr, nullptr);
-    reads->count = static_cast<int32_t*>(memory);
-    napi_create_reference(env, info[2], 1, &reads->counter);
-    napi_create_reference(env, info[3], 1, &reads->ended);
+    Napi::Object memory = info[2].As<Napi::Object>();
+    memory_of(env, memory.Get("signals"), &reads->signals);
+    reads->owed_length = memory_of(env, memory.Get("owed"), &reads->owed);
+    reads->refusal_length = memory_of(env, memory.Get("refusal"), &reads->refusal);
+    napi_create_reference(env, memory.Get("ended"), 1, &reads->ended);
     napi_add_env_cleanup_hook(env, on_environment_end, nullptr);
     here = reads;
   }
@@ -235,10 +295,10 @@ Napi::Value check_chunks(const Napi::CallbackInfo& info) {
   if (reads != nullptr && reads->socket != nullptr) {
     const size_t descriptor =
         static_cast<size_t>(reinterpret_cast<intptr_t>(reads->library.descriptor(0, reads->socket)));
-    uint32_t tail = reads->tails[descriptor];
-    size_t at = 0;
-    while (at < reads->length && tail != 0x0d0a0d0a) tail = (tail << 8) | reads->data[at++];
-    if (tail == 0x0d0a0d0a) state = framing.feed(reads->data + at, reads->length - at);
+    size_t end;
+    if (ends_head(reads->tails[descriptor], reads->data, reads->length, &end)) {
+      state = framing.feed(reads->data + end, reads->length - end);
+    }
     if (state == ChunkFraming::State::open) {
       reads->bodies.insert_or_assign(reads->socket, Body{info[0].ToNumber().Int32Value(), framing});
     }

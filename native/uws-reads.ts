@@ -6,7 +6,7 @@
  */
 
 import { createRequire } from 'node:module';
-import type { Addon } from './addon.js';
+import type { Addon, ReadsMemory } from './addon.js';
 
 /** How the framing of a chunked body stands (RFC 9112 section 7.1). */
 export const Chunks = { open: 0, whole: 1, broken: 2 } as const;
@@ -20,26 +20,36 @@ export interface ChunkedBody {
   framed(whole: boolean): void;
 }
 
+/** Slots of the memory that is shared with the addon. */
+const Signal = { read: 0, handled: 1, descriptor: 2 } as const;
+/** Connections with larger descriptors are closed without an answer where others get one. */
+const MAX_DESCRIPTOR = 65_536;
+
 /** The reads of one thread. */
 export class UwsReads {
-  /** Slot 0 counts reads of all connections; it wraps. */
-  readonly counter: Int32Array = new Int32Array(1);
   readonly #addon: Addon;
   readonly #library: string;
+  readonly #signals = new Int32Array(3);
+  readonly #owed = new Uint8Array(MAX_DESCRIPTOR);
+  readonly #memory: ReadsMemory;
   readonly #bodies = new Map<number, ChunkedBody>();
   #lastId = 0;
 
-  private constructor(addon: Addon, library: string) {
+  private constructor(addon: Addon, library: string, refusal: Uint8Array) {
     this.#addon = addon;
     this.#library = library;
+    this.#memory = { signals: this.#signals, owed: this.#owed, refusal, ended: this.#ended };
   }
 
-  /** @returns null when the binary of uWebSockets.js lets nothing be seen; it must have been loaded */
-  static open(addon: Addon): UwsReads | null {
+  /**
+   * @param refusal the whole answer to a head that the parser cannot read and does not refuse
+   * @returns null when the binary of uWebSockets.js lets nothing be seen; it must have been loaded
+   */
+  static open(addon: Addon, refusal: Uint8Array): UwsReads | null {
     const { cache } = createRequire(import.meta.url);
     const library = Object.keys(cache).find((path) => /[\\/]uws_[^\\/]*\.node$/.test(path));
     if (library === undefined) return null;
-    const reads = new UwsReads(addon, library);
+    const reads = new UwsReads(addon, library, refusal);
     return reads.watch(0) ? reads : null;
   }
 
@@ -49,7 +59,32 @@ export class UwsReads {
    * @param port where it listens; 0 only asks whether any could be watched
    */
   watch(port: number): boolean {
-    return this.#addon.watchReads(this.#library, port, this.counter, this.#ended);
+    return this.#addon.watchReads(this.#library, port, this.#memory);
+  }
+
+  /**
+   * To be called when a part of a read is handled: a read that brought the end of a head and is not handled at all was
+   * malformed.
+   *
+   * @returns whether this is the first part of its read that is handled
+   */
+  handle(): boolean {
+    const signals = this.#signals;
+    const isFirst = signals[Signal.handled] !== signals[Signal.read];
+    signals[Signal.handled] = signals[Signal.read]!;
+    return isFirst;
+  }
+
+  /** A request has come with the read that is handled. @returns what {@link answered} takes */
+  owe(): number {
+    const descriptor = this.#signals[Signal.descriptor]!;
+    this.#owed[descriptor] = 1;
+    return descriptor;
+  }
+
+  /** The request is answered, or its connection gone. */
+  answered(descriptor: number): void {
+    this.#owed[descriptor] = 0;
   }
 
   /**

@@ -114,7 +114,9 @@ export const configSchema = z.strictObject({
   frontEnd: z
     .enum(['auto', 'uws', 'node'])
     .default('auto')
-    .describe('HTTP front end: uWebSockets.js, node:http, or `auto` = the first that can be loaded.'),
+    .describe(
+      'HTTP front end: uWebSockets.js, node:http, or `auto` = uWebSockets.js where it loads and the native addon is there, without which it refuses chunked bodies.',
+    ),
   allowedHosts: strings()
     .optional()
     .describe(

@@ -19,6 +19,8 @@ export interface UwsCallOwner {
   readonly draining: boolean;
   readonly maxClientBufferBytes: number;
   readonly maxResponseBytes: number;
+  /** A part of what was read from a connection has come through uWS. */
+  handled(): void;
   body(call: UwsCall, chunk: ArrayBuffer, last: boolean): void;
   /** The framing of a chunked body has come to its end, or cannot be right. */
   framed(call: UwsCall, whole: boolean): void;
@@ -54,6 +56,8 @@ export class UwsCall implements HttpCall, ChunkedBody {
   headOnly = false;
   /** The request was the first thing that a read of its connection brought. */
   isFirst = false;
+  /** Of its connection. */
+  descriptor = 0;
   /** Identifies a chunked body whose framing is not known to be whole; 0 = none. */
   chunksId = 0;
   /** Where the answer is written past uWS, which is in the middle of what it has read; null = nowhere. */
@@ -93,12 +97,14 @@ export class UwsCall implements HttpCall, ChunkedBody {
 
   readonly onData = (chunk: ArrayBuffer, last: boolean): void => {
     if (last) this.bodyOpen = false;
+    this.#owner.handled();
     if (this.response === null || this.closing) return;
     this.#owner.body(this, chunk, last);
   };
 
   framed(whole: boolean): void {
     if (whole) this.chunksId = 0;
+    this.#owner.handled();
     if (this.response === null || this.closing) return;
     this.#owner.framed(this, whole);
   }

@@ -4,7 +4,7 @@ import type { Snapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Milliseconds } from '../../units.js';
 import { Verb } from '../exchange.js';
-import { ALLOW_HEAD, EMPTY, NO_HEAD } from './answers.js';
+import { ALLOW_HEAD, EMPTY, MALFORMED, NO_HEAD } from './answers.js';
 import { preflightHead } from './cors.js';
 import { Doors } from './doors.js';
 import type { FrontEnd, FrontEndOptions, FrontHandler } from './handler.js';
@@ -47,8 +47,6 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
   /** Calls whose answer is not complete. */
   #active = 0;
   #closed = false;
-  /** The read that brought what was handled last. */
-  #lastRead = -1;
 
   private constructor(options: FrontEndOptions, uws: UwsModule) {
     this.#uws = uws;
@@ -73,7 +71,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     this.#app.post('/mcp', endpoint).post('/mcp/', endpoint).any('/*', other);
     const port = this.#listen(options.snapshot);
     this.address = { host: options.snapshot.host, port };
-    const reads = uwsReads();
+    const reads = uwsReads(MALFORMED);
     this.#reads = port > 0 && reads?.watch(port) === true ? reads : null;
     this.#sweep = setInterval(() => this.#cutSlow(), SWEEP_MS);
     this.#sweep.unref();
@@ -88,6 +86,11 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     // uWS does not say why; node does when it tries the same.
     await listenReason(host, port);
     throw Object.assign(new Error(`cannot listen on ${host}:${port}`), { code: 'EADDRINUSE' });
+  }
+
+  /** Chunked bodies can be judged; otherwise they are refused. */
+  get takesChunks(): boolean {
+    return this.#reads !== null;
   }
 
   get maxClientBufferBytes(): number {
@@ -131,8 +134,11 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     this.#app.close();
   }
 
+  handled(): void {
+    this.#reads?.handle();
+  }
+
   body(call: UwsCall, chunk: ArrayBuffer, last: boolean): void {
-    this.#see();
     const limit = this.#doors.rules.maxBodyBytes;
     if (last && call.body.length === 0 && call.chunksId === 0) {
       if (chunk.byteLength > limit) this.#refuse(call, 'GW_BODY_TOO_LARGE');
@@ -177,6 +183,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
   recycle(call: UwsCall): void {
     this.#watched.delete(call);
     this.#active -= 1;
+    this.#reads?.answered(call.descriptor);
     if (call.chunksId !== 0) this.#reads!.forget(call.chunksId);
     call.chunksId = 0;
     if (call.bodyOpen) return;
@@ -199,18 +206,12 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     if (change > 0 && this.connections() > this.#doors.rules.maxConnections) response.close();
   }
 
-  /** @returns whether what is handled now is the first that its read has brought */
-  #see(): boolean {
-    if (this.#reads === null) return false;
-    const read = this.#reads.counter[0]!;
-    const isFirst = read !== this.#lastRead;
-    this.#lastRead = read;
-    return isFirst;
-  }
-
   #take(response: UwsResponse, request: UwsRequest, verb: number): UwsCall {
     const call = this.#pool.pop() ?? new UwsCall(this);
-    call.isFirst = this.#see();
+    if (this.#reads !== null) {
+      call.isFirst = this.#reads.handle();
+      call.descriptor = this.#reads.owe();
+    }
     call.response = response;
     call.verb = verb;
     call.startedAt = performance.now();
