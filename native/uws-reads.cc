@@ -42,7 +42,9 @@ struct Library {
   int (*write)(int, void* socket, const char* bytes, int length, int more) = nullptr;
   void (*shutdown)(int, void* socket) = nullptr;
   void* (*close)(int, void* socket, int code, void* reason) = nullptr;
+  void (*timeout)(int, void* socket, unsigned int seconds) = nullptr;
   int (*is_closed)(int, void* socket) = nullptr;
+  int (*is_shut_down)(int, void* socket) = nullptr;
 
   bool load(const char* path) {
     void* handle = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
@@ -52,7 +54,9 @@ struct Library {
                          find(handle, "us_socket_get_native_handle", &descriptor) &&
                          find(handle, "us_poll_fd", &poll_descriptor) && find(handle, "us_socket_write", &write) &&
                          find(handle, "us_socket_shutdown", &shutdown) && find(handle, "us_socket_close", &close) &&
-                         find(handle, "us_socket_is_closed", &is_closed);
+                         find(handle, "us_socket_timeout", &timeout) &&
+                         find(handle, "us_socket_is_closed", &is_closed) &&
+                         find(handle, "us_socket_is_shut_down", &is_shut_down);
     dlclose(handle);
     return isWhole;
   }
@@ -148,13 +152,25 @@ bool ends_head(uint32_t tail, const uint8_t* data, size_t length, size_t* end) {
   return true;
 }
 
+// How long what a client still sends is read and dropped after the last answer, in seconds. A connection that is closed
+// at once is reset, and then the client may lose the answer (RFC 9112 section 9.6).
+constexpr unsigned int kLingerSeconds = 5;
+
+// Writes the last answer past the buffer of uWebSockets.js. Its parser stops at a socket whose sending side has ended,
+// takes nothing more from it, and closes it when the client does or the time is over.
+void answer_last(Reads* reads, void* socket, const char* bytes, size_t length) {
+  reads->library.write(0, socket, bytes, static_cast<int>(length), 0);
+  reads->library.shutdown(0, socket);
+  reads->library.timeout(0, socket, kLingerSeconds);
+}
+
 // The parser has had the end of a head and has said nothing: it waits for more of a request that it cannot read.
 void refuse(Reads* reads, void* socket, size_t descriptor) {
   if (descriptor < reads->owed_length && reads->owed[descriptor] == 0) {
-    reads->library.write(0, socket, reads->refusal, static_cast<int>(reads->refusal_length), 0);
-    reads->library.shutdown(0, socket);
+    answer_last(reads, socket, reads->refusal, reads->refusal_length);
+  } else {
+    reads->library.close(0, socket, 0, nullptr);
   }
-  reads->library.close(0, socket, 0, nullptr);
 }
 
 void* on_data(void* socket, char* data, int length) {
@@ -177,7 +193,7 @@ void* on_data(void* socket, char* data, int length) {
   reads->tails[descriptor] = tail & 0xffffff;
   size_t end;
   if (!isBody && signals[kHandled] != signals[kReads] && result == socket &&
-      reads->library.is_closed(0, socket) == 0 && ends_head(before, reads->data, reads->length, &end)) {
+      reads->library.is_closed(0, socket) == 0 && reads->library.is_shut_down(0, socket) == 0 && ends_head(before, reads->data, reads->length, &end)) {
     refuse(reads, socket, descriptor);
   }
   reads->socket = nullptr;
@@ -318,8 +334,7 @@ Napi::Value forget_chunks(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// answerNow(bytes: Uint8Array): boolean. Writes to the connection whose bytes are being read and ends its sending side,
-// past the buffer in which uWebSockets.js collects answers until it has parsed everything that was read.
+// answerNow(bytes: Uint8Array): boolean. The last answer of the connection whose bytes are being read.
 Napi::Value answer_now(const Napi::CallbackInfo& info) {
   Reads* const reads = here;
   if (reads == nullptr || reads->socket == nullptr || !info[0].IsTypedArray()) {
@@ -328,8 +343,7 @@ Napi::Value answer_now(const Napi::CallbackInfo& info) {
   void* memory = nullptr;
   size_t length = 0;
   napi_get_typedarray_info(info.Env(), info[0], nullptr, &length, &memory, nullptr, nullptr);
-  reads->library.write(0, reads->socket, static_cast<const char*>(memory), static_cast<int>(length), 0);
-  reads->library.shutdown(0, reads->socket);
+  answer_last(reads, reads->socket, static_cast<const char*>(memory), length);
   return Napi::Boolean::New(info.Env(), true);
 }
 

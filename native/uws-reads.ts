@@ -107,8 +107,9 @@ export class UwsReads {
   }
 
   /**
-   * Writes the last bytes of the connection that is being read, ahead of what uWebSockets.js holds back until it has
-   * parsed all that was read.
+   * Writes the last answer of the connection that is being read, ahead of what uWebSockets.js holds back until it has
+   * parsed all that was read. Nothing more is taken from the connection; it is closed when the client closes it, at the
+   * latest after 5 seconds.
    *
    * @returns false when no connection is being read; nothing is written then
    */

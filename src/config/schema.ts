@@ -120,7 +120,7 @@ export const configSchema = z.strictObject({
   allowedHosts: strings()
     .optional()
     .describe(
-      'Host names accepted in `Host`, without port. Default: any; on a loopback `host` the loopback names, which are accepted there always.',
+      'Host names accepted in `Host`, without port. Default: any; on a loopback `host` the loopback names, which are accepted there always. Elsewhere `/health`, `/ready` and the admin listener also take the IP addresses that probes name.',
     ),
   allowedOrigins: strings()
     .optional()

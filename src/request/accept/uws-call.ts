@@ -54,6 +54,8 @@ export class UwsCall implements HttpCall, ChunkedBody {
   bodyOpen = false;
   /** The answer has no body: the request is a HEAD. */
   headOnly = false;
+  /** uWS still has the callbacks of the call, which is not used again. */
+  isHeld = false;
   /** The request was the first thing that a read of its connection brought. */
   isFirst = false;
   /** Of its connection. */
@@ -110,6 +112,7 @@ export class UwsCall implements HttpCall, ChunkedBody {
   }
 
   readonly onAborted = (): void => {
+    if (this.response === null) return;
     this.response = null;
     this.bodyOpen = false;
     this.blocked = false;
@@ -138,7 +141,9 @@ export class UwsCall implements HttpCall, ChunkedBody {
     if (response === null || this.#streaming) return;
     this.detach();
     if (this.direct?.answer(this.#lastAnswer(status, head, bytes.subarray(start, end))) === true) {
-      response.close();
+      // uWS holds the request for open until the connection is closed, and then calls onAborted.
+      this.isHeld = true;
+      this.#over();
       return;
     }
     this.#status = status;

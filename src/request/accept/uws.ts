@@ -186,7 +186,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     this.#reads?.answered(call.descriptor);
     if (call.chunksId !== 0) this.#reads!.forget(call.chunksId);
     call.chunksId = 0;
-    if (call.bodyOpen) return;
+    if (call.bodyOpen || call.isHeld) return;
     call.reset();
     if (this.#pool.length < MAX_POOL) this.#pool.push(call);
   }
