@@ -8,7 +8,8 @@
 //   socket ──> on_data ──> chunked body under way: ChunkFraming ──> the parser of uWebSockets.js ──> JavaScript
 //
 // Of many malformed heads the parser says nothing, waits for more and gives the connection up after ten seconds. When it
-// has been given the end of a head and JavaScript was not called, the request is refused here.
+// has been given the end of a head and JavaScript was not called, the request is refused here; and so is one whose head
+// has faults that the parser would hide (head-faults.h).
 //
 // Only exported functions are called. What is assumed beyond them is checked, and without it nothing is replaced: the
 // library's poll handles point to its sockets and back, and setting the function changes one word of the listener's
@@ -27,6 +28,7 @@
 #include <vector>
 
 #include "chunk-framing.h"
+#include "head-faults.h"
 
 namespace switchyard {
 namespace {
@@ -164,13 +166,29 @@ void answer_last(Reads* reads, void* socket, const char* bytes, size_t length) {
   reads->library.timeout(0, socket, kLingerSeconds);
 }
 
-// The parser has had the end of a head and has said nothing: it waits for more of a request that it cannot read.
+bool is_owed(const Reads* reads, size_t descriptor) {
+  return descriptor >= reads->owed_length || reads->owed[descriptor] != 0;
+}
+
+// Refuses a request that the parser does not hand on, or must not have. Behind one that is not answered the connection
+// is just closed, as uWebSockets.js closes it at any request there.
 void refuse(Reads* reads, void* socket, size_t descriptor) {
-  if (descriptor < reads->owed_length && reads->owed[descriptor] == 0) {
-    answer_last(reads, socket, reads->refusal, reads->refusal_length);
-  } else {
+  if (is_owed(reads, descriptor)) {
     reads->library.close(0, socket, 0, nullptr);
+  } else {
+    answer_last(reads, socket, reads->refusal, reads->refusal_length);
   }
+}
+
+// Whether what has been read is, or has in it, a head that must not be handed on.
+bool has_faults(const Reads* reads, size_t descriptor, uint32_t tail) {
+  const bool is_head = !is_owed(reads, descriptor);
+  size_t end = reads->length;
+  if (is_head) {
+    ends_head(tail, reads->data, reads->length, &end);
+    if (breaks_lines(reads->data, end, static_cast<uint8_t>(tail))) return true;
+  }
+  return hides_bytes(reads->data, reads->length, is_head);
 }
 
 void* on_data(void* socket, char* data, int length) {
@@ -187,7 +205,11 @@ void* on_data(void* socket, char* data, int length) {
   const auto body = reads->bodies.empty() ? reads->bodies.end() : reads->bodies.find(socket);
   const bool isBody = body != reads->bodies.end();
   void* result = socket;
-  if (!isBody || judge(reads, socket, body)) result = reads->parser(socket, data, length);
+  if (!isBody && reads->library.is_shut_down(0, socket) == 0 && has_faults(reads, descriptor, before)) {
+    refuse(reads, socket, descriptor);
+  } else if (!isBody || judge(reads, socket, body)) {
+    result = reads->parser(socket, data, length);
+  }
   uint32_t tail = before;
   for (int at = length > 3 ? length - 3 : 0; at < length; at++) tail = (tail << 8) | static_cast<uint8_t>(data[at]);
   reads->tails[descriptor] = tail & 0xffffff;

@@ -47,7 +47,11 @@ const FAULTS: readonly Fault[] = [
   framing('Transfer-Encoding: Chunked', ['Transfer-Encoding: Chunked'], CHUNKS),
   framing('Transfer-Encoding: gzip, chunked', ['Transfer-Encoding: gzip, chunked'], CHUNKS),
   framing('two Transfer-Encoding', [CHUNKED, 'Transfer-Encoding: identity'], CHUNKS),
+  framing('byte over 127 before Content-Length', ['Content-Length:\xff7']),
+  framing('byte over 127 behind Transfer-Encoding', ['Transfer-Encoding: chunked\xff'], CHUNKS),
   framing('space before a colon', ['Content-Length : 7']),
+  framing('field without a name', [': a', 'X: b'], ''),
+  framing('DEL in a value', ['X: a\x7fb'], ''),
   framing('folded line', ['X: a', ' b'], ''),
   framing('control character', ['X: a\x01b'], ''),
   ...CHUNKED_BODIES.filter(([, , uws, node]) => uws === 400 && node === 400).map(([name, body]) =>
