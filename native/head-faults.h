@@ -22,17 +22,30 @@ inline bool decides(const uint8_t* name, size_t length) {
   return false;
 }
 
-inline bool is_blank(uint8_t byte) { return byte == ' ' || byte == '\t' || byte == '\r'; }
+inline bool frames(const uint8_t* name, size_t length) {
+  const char* text = reinterpret_cast<const char*>(name);
+  return (length == 14 && strncasecmp(text, "content-length", length) == 0) ||
+         (length == 17 && strncasecmp(text, "transfer-encoding", length) == 0);
+}
+
+// Whether a byte at the edge of a value is more than a space. A tab is white space to some and not to others, which
+// matters where the end of the message hangs on it.
+inline bool is_doubtful(uint8_t byte, bool is_framing) { return byte >= 0x80 || (is_framing && byte == '\t'); }
+
+inline bool is_blank(uint8_t byte, bool is_framing) {
+  return byte == ' ' || byte == '\r' || (byte == '\t' && !is_framing);
+}
 
 // Whether the parser would cut bytes off a field that decides something: it takes bytes over 127 at the beginning or the
 // end of a value for white space, so that "Content-Length: \xff14" means 14 to it and nothing to others (RFC 9110 section
-// 5.5 makes them part of the value). Other fields may hold such bytes wherever they like.
+// 5.5 makes them part of the value). Other fields may hold such bytes wherever they like. Tabs are doubtful only around a
+// length or a transfer coding.
 //
 // `may_continue`: the bytes may begin in the middle of a head, so that the name of their first line is not known.
 inline bool hides_bytes(const uint8_t* bytes, size_t length, bool may_continue) {
   uint8_t seen = 0;
-  for (size_t at = 0; at < length; at++) seen |= bytes[at];
-  if (seen < 0x80) return false;
+  for (size_t at = 0; at < length; at++) seen |= static_cast<uint8_t>((bytes[at] >= 0x80) | (bytes[at] == '\t'));
+  if (seen == 0) return false;
   const uint8_t* const end = bytes + length;
   for (const uint8_t* line = bytes; line < end;) {
     const uint8_t* feed = static_cast<const uint8_t*>(memchr(line, '\n', static_cast<size_t>(end - line)));
@@ -41,9 +54,10 @@ inline bool hides_bytes(const uint8_t* bytes, size_t length, bool may_continue) 
     const bool is_unknown = may_continue && line == bytes;
     if (is_unknown || (colon != nullptr && decides(line, static_cast<size_t>(colon - line)))) {
       const uint8_t* from = colon == nullptr ? line : colon + 1;
-      while (from < last && is_blank(*from)) from++;
-      while (last > from && is_blank(last[-1])) last--;
-      if (from < last && (*from >= 0x80 || last[-1] >= 0x80)) return true;
+      const bool is_framing = is_unknown || frames(line, static_cast<size_t>(colon - line));
+      while (from < last && is_blank(*from, is_framing)) from++;
+      while (last > from && is_blank(last[-1], is_framing)) last--;
+      if (from < last && (is_doubtful(*from, is_framing) || is_doubtful(last[-1], is_framing))) return true;
     }
     if (feed == nullptr) break;
     line = feed + 1;

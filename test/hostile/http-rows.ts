@@ -85,6 +85,16 @@ const LENGTH_ROWS: readonly HttpRow[] = [
   disputed('byte over 127 behind Content-Length', 'Content-Length: 7\x80\r\n', 400, 400),
   disputed('byte over 127 before Transfer-Encoding', 'Transfer-Encoding:\xa0chunked\r\n', 400, 400, CHUNKED_BODY),
   disputed('byte over 127 behind Transfer-Encoding', 'Transfer-Encoding: chunked\x85\r\n', 400, 400, CHUNKED_BODY),
+  disputed('tab behind Content-Length', 'Content-Length: 7\t\r\n', 400, 400),
+  disputed('tab behind Transfer-Encoding', 'Transfer-Encoding: chunked\t\r\n', 400, 400, CHUNKED_BODY),
+  // llhttp takes a tab for the space that may be there (RFC 9110 section 5.6.3), and does not show it.
+  split('tab before Content-Length', 400, 'served', request(`${HOST}${TYPE}Content-Length:\t7\r\n`)),
+  split(
+    'tab before Transfer-Encoding',
+    400,
+    'served',
+    request(`${HOST}${TYPE}Transfer-Encoding:\tchunked\r\n`, CHUNKED_BODY),
+  ),
   disputed('vertical tab in Transfer-Encoding', 'Transfer-Encoding: \x0bchunked\r\n', 400, 400, CHUNKED_BODY),
   disputed('space before the colon of Content-Length', 'Content-Length : 7\r\n', 400, 400),
   disputed('space before the colon of Transfer-Encoding', 'Transfer-Encoding : chunked\r\n', 400, 400, CHUNKED_BODY),
