@@ -3,6 +3,7 @@
 
 #include "doorbell.h"
 #include "scan-core.h"
+#include "uws-reads.h"
 
 namespace switchyard {
 namespace {
@@ -126,6 +127,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("kernel", Napi::String::New(env, Scanner::kernel()));
   exports.Set("spanCount", Napi::Number::New(env, kSpanCount));
   add_doorbell(env, exports);
+  add_uws_reads(env, exports);
   return exports;
 }
 

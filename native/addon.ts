@@ -14,10 +14,23 @@ export interface Addon {
   createDoorbell(onRing: () => void): number;
   closeDoorbell(handle: number): void;
   ring(handle: number): void;
+  /** See uws-reads.ts, also for the next three. */
+  watchReads(library: string, port: number, memory: ReadsMemory): boolean;
+  checkChunks(id: number): number;
+  forgetChunks(id: number): void;
+  answerNow(bytes: Uint8Array): boolean;
   /** Name of the simdjson kernel in use, `haswell` for example. */
   readonly kernel: string;
   /** `spans` slots the addon was built for; another number means a stale build. */
   readonly spanCount: number;
+}
+
+/** What the addon and its caller share about reads of connections. */
+export interface ReadsMemory {
+  readonly signals: Int32Array;
+  readonly owed: Uint8Array;
+  readonly refusal: Uint8Array;
+  ended(id: number, whole: boolean): void;
 }
 
 /** Where the build puts the addon, the launcher and, when it could not build, the reason. */

@@ -12,6 +12,7 @@ import type { Decoder } from './layout.js';
 import { SPAN_COUNT } from './layout.js';
 import { createNativeDecoder } from './native-decoder.js';
 import { typescriptDecoder } from './typescript-decoder.js';
+import { UwsReads } from './uws-reads.js';
 
 const { addon, reason } = loadAddon(process.env['SWITCHYARD_DECODER'], SPAN_COUNT);
 
@@ -35,6 +36,19 @@ export const createDoorbell: typeof doorbells.createDoorbell = doorbells.createD
 /** See {@link Doorbells.ring}. */
 export const ring: typeof doorbells.ring = doorbells.ring;
 
+let reads: UwsReads | null | undefined;
+
+/**
+ * The reads of uWebSockets.js in this thread, once it is loaded; null where they cannot be seen.
+ *
+ * @param refusal see {@link UwsReads.open}; of the first call
+ */
+export function uwsReads(refusal: Uint8Array): UwsReads | null {
+  reads ??= addon === null ? null : UwsReads.open(addon, refusal);
+  return reads;
+}
+
 export { launcherPath } from './launcher.js';
 export { fallbackWatcher } from './launcher-fallback.js';
 export { createTypeScriptDecoder, typescriptDecoder } from './typescript-decoder.js';
+export { type ChunkedBody, Chunks, type UwsReads } from './uws-reads.js';

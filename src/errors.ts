@@ -289,6 +289,14 @@ export const ERRORS = {
     'gateway',
     'The gateway holds as many bytes as limits.maxBufferedBytes allows; retry later.',
   ),
+  GW_LENGTH_REQUIRED: row(
+    411,
+    411,
+    -32600,
+    false,
+    'client',
+    'A chunked body cannot be checked here: send Content-Length, let the proxy in front buffer requests, or set frontEnd: node.',
+  ),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code: a key of {@link ERRORS}. */

@@ -117,11 +117,13 @@ export const configSchema = z.strictObject({
   frontEnd: z
     .enum(['auto', 'uws', 'node'])
     .default('auto')
-    .describe('HTTP front end: uWebSockets.js, node:http, or `auto` = the first that can be loaded.'),
+    .describe(
+      'HTTP front end: uWebSockets.js, node:http, or `auto` = uWebSockets.js where it loads and the native addon is there, without which it refuses chunked bodies.',
+    ),
   allowedHosts: strings()
     .optional()
     .describe(
-      'Host names accepted in `Host`, without port. Default: any; on a loopback `host` the loopback names, which are accepted there always.',
+      'Host names accepted in `Host`, without port. Default: any; on a loopback `host` the loopback names, which are accepted there always. Elsewhere `/health`, `/ready` and the admin listener also take the IP addresses that probes name.',
     ),
   allowedOrigins: strings()
     .optional()

@@ -1,8 +1,10 @@
 /** The admin listener: metrics, statistics and health for operators, apart from the clients' port. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Snapshot } from '../../config/snapshot.js';
+import { ERRORS } from '../../errors.js';
 import { METRICS_TYPE } from '../../observe/metrics.js';
+import { type HeadLimits, RequestHead } from '../../request/accept/head.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { AdminRules } from './rules.js';
 
@@ -34,6 +36,7 @@ export interface Admin {
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 const MAX_HEADER_BYTES = 8 * 1024;
+const HEAD_LIMITS: HeadLimits = { maxHeaders: 64, maxHeaderBytes: MAX_HEADER_BYTES };
 
 interface Page {
   readonly path: string;
@@ -52,6 +55,8 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
   const pages = pagesOf(options);
   const { admin, allowedHosts, allowedOrigins } = options.snapshot;
   const rules = new AdminRules(admin.host, allowedHosts, allowedOrigins);
+  // Connections that end with the answer under way: what follows on them is not read as a request.
+  const ending = new WeakSet<Socket>();
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -61,9 +66,16 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
       connectionsCheckingInterval: 1_000,
     },
     (request, response) => {
-      void respond(request, response, pages, rules, options);
+      if (ending.has(request.socket)) return;
+      const objection = objectionTo(request, rules);
+      if (objection !== null) {
+        ending.add(request.socket);
+        response.setHeader('connection', 'close');
+      }
+      void respond(request, response, pages, objection, options);
     },
   );
+  server.maxHeadersCount = HEAD_LIMITS.maxHeaders + 1;
   server.maxConnections = options.maxConnections ?? 64;
   await listen(server, admin);
   const { address, port } = server.address() as AddressInfo;
@@ -114,15 +126,12 @@ async function respond(
   request: IncomingMessage,
   response: ServerResponse,
   pages: readonly Page[],
-  rules: AdminRules,
+  objection: Answer | null,
   options: AdminOptions,
 ): Promise<void> {
-  // A body is never wanted; what was sent of it is thrown away with the connection.
   request.on('error', () => {});
   response.on('error', () => {});
-  const hasBody = request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined;
-  if (hasBody) response.setHeader('connection', 'close');
-  const answer = await answerOf(request, pages, rules, options);
+  const answer = objection ?? (await answerOf(request, pages, options));
   response.setHeader('content-type', answer.type);
   response.setHeader('cache-control', 'no-store');
   response.setHeader('x-content-type-options', 'nosniff');
@@ -132,16 +141,17 @@ async function respond(
   response.end(request.method === 'HEAD' ? undefined : bytes);
 }
 
-async function answerOf(
-  request: IncomingMessage,
-  pages: readonly Page[],
-  rules: AdminRules,
-  options: AdminOptions,
-): Promise<Answer> {
-  const { host = [], origin = [] } = request.headersDistinct;
-  // DNS rebinding: a page in a browser must not reach what listens on this machine only.
-  if (host.length !== 1 || !rules.hostAllowed(host[0]!)) return problem(403, 'The Host header is not allowed.');
-  if (!origin.every((value) => rules.originAllowed(value))) return problem(403, 'The Origin header is not allowed.');
+/** What speaks against a request before its path is looked at, by the rules of the clients' port. A body never is wanted. */
+function objectionTo(request: IncomingMessage, rules: AdminRules): Answer | null {
+  const head = new RequestHead();
+  const raw = request.rawHeaders;
+  for (let at = 0; at < raw.length; at += 2) head.add(raw[at]!.toLowerCase(), raw[at + 1]!);
+  const isFramed = request.httpVersion === '1.1' && head.framingHolds(HEAD_LIMITS) && !head.hasBody;
+  const code = isFramed && request.url?.startsWith('/') === true ? head.strangerCode(rules, true) : 'GW_FRAMING';
+  return code === null ? null : problem(ERRORS[code].restStatus, ERRORS[code].sentence);
+}
+
+async function answerOf(request: IncomingMessage, pages: readonly Page[], options: AdminOptions): Promise<Answer> {
   const target = request.url ?? '/';
   const query = target.indexOf('?');
   const path = query === -1 ? target : target.slice(0, query);

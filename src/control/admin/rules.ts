@@ -1,4 +1,4 @@
-import { hostName, isLoopbackName } from '../../request/accept/rules.js';
+import { hostName, isAddress, isLoopbackName } from '../../request/accept/rules.js';
 
 /** Which `Host` and `Origin` headers the admin listener answers; the same rules as on the clients' port. */
 export class AdminRules {
@@ -17,6 +17,11 @@ export class AdminRules {
     if (name === null) return false;
     if (this.#hosts.has(name)) return true;
     return this.#loopback ? isLoopbackName(name) : this.#hosts.size === 0;
+  }
+
+  /** Probes and scrapers name the address they connect to; see `AcceptRules.probeHostAllowed`. */
+  probeHostAllowed(value: string): boolean {
+    return !this.#loopback && isAddress(value);
   }
 
   /** `null` and what is no web origin never are. */

@@ -9,10 +9,12 @@ import type { ExchangeTable } from '../exchanges.js';
 import { OVERLOADED, OVERLOADED_HEAD } from './answers.js';
 import type { FrontHandler } from './handler.js';
 import type { RequestHead } from './head.js';
-import { Door, type Target, targetOf } from './paths.js';
+import { Door, PLAIN_PATHS, type Target, targetOf } from './paths.js';
 import { RestDoor } from './rest.js';
 import { AcceptRules } from './rules.js';
 import { SseDoor } from './sse-door.js';
+
+const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
 
 /** Whoever has an HTTP request when it is not the exchange's own: a door. Asked at most once for each end. */
 export interface CallListener {
@@ -32,6 +34,15 @@ export interface HttpCall extends Reply, Peer {
   readonly startedAt: Milliseconds;
   /** Where the request leads when that is not the endpoint. */
   target: Target | null;
+  /** Speaks against the request, and is said when the framing of its body is known to be good. */
+  refusal: Refusal | null;
+}
+
+/** A reason not to serve a request. */
+export interface Refusal {
+  readonly code: ErrorCode;
+  /** What the path takes, for GW_METHOD_NOT_ALLOWED. */
+  readonly allow: string | undefined;
 }
 
 /** See the file comment; one per front end. */
@@ -80,6 +91,19 @@ export class Doors {
     if (exchange === null) return;
     exchange.detail = allow;
     this.#handler.refuse(exchange, code);
+  }
+
+  /**
+   * Judges the head of a request before anything is answered, whatever its path and method.
+   *
+   * @returns what speaks against it; null = nothing
+   */
+  headCode(head: RequestHead, method: string, path: string): ErrorCode | null {
+    if (!head.framingHolds(this.rules)) return 'GW_FRAMING';
+    const code = head.strangerCode(this.rules, PLAIN_PATHS.has(path));
+    if (code !== null) return code;
+    // Bodies of these methods mean nothing, and what means nothing is read differently (RFC 9110 section 9.3).
+    return head.hasBody && (head.chunked ? method !== 'POST' : BODILESS.has(method)) ? 'GW_FRAMING' : null;
   }
 
   /**

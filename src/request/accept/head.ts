@@ -23,6 +23,12 @@ const BODY_HEADERS = Once.contentLength | Once.transferEncoding;
 const PARAM_PREFIX = 'mcp-param-';
 const BEARER = /^bearer +([^\s]+)$/i;
 
+/** Bounds of a request head. */
+export type HeadLimits = Pick<AcceptRules, 'maxHeaders' | 'maxHeaderBytes'>;
+
+/** Which names a listener answers for. */
+export type NameRules = Pick<AcceptRules, 'hostAllowed' | 'probeHostAllowed' | 'originAllowed'>;
+
 /**
  * The header fields of one request, collected in one pass and judged before anything is dispatched.
  *
@@ -146,7 +152,7 @@ export class RequestHead {
   }
 
   /** Judges how the message is framed; the result is true when nothing speaks against reading on. */
-  framingHolds(rules: AcceptRules): boolean {
+  framingHolds(rules: HeadLimits): boolean {
     if (this.#repeated || this.#count > rules.maxHeaders || this.#bytes > rules.maxHeaderBytes) return false;
     if ((this.#seen & Once.host) === 0) return false;
     if ((this.#seen & BODY_HEADERS) === BODY_HEADERS) return false;
@@ -161,9 +167,13 @@ export class RequestHead {
     return (this.#seen & Once.expect) === 0 || this.#expect.toLowerCase() === '100-continue';
   }
 
-  /** Whether the peer's names are ours: `Host`, and `Origin` when present. `null` = both hold. */
-  strangerCode(rules: AcceptRules): ErrorCode | null {
-    if (!rules.hostAllowed(this.host)) {
+  /**
+   * Whether the peer's names are ours: `Host`, and `Origin` when present. `null` = both hold.
+   *
+   * @param isProbe the path is one that load balancers ask for health
+   */
+  strangerCode(rules: NameRules, isProbe = false): ErrorCode | null {
+    if (!rules.hostAllowed(this.host) && !(isProbe && rules.probeHostAllowed(this.host))) {
       return hostName(this.host.toLowerCase()) === null ? 'GW_FRAMING' : 'GW_FORBIDDEN_HOST';
     }
     if ((this.#seen & Once.origin) !== 0 && !rules.originAllowed(this.origin)) {
@@ -192,9 +202,14 @@ export class RequestHead {
     return this.#ifNoneMatch.split(',', 100).some((tag) => tag.trim().replace(/^W\//, '') === etag);
   }
 
-  /** Whether a body was announced; on GET and DELETE it has no meaning and is refused. */
+  /** Whether a body was announced; with most methods it has no meaning and is refused. */
   get hasBody(): boolean {
     return this.chunked || this.contentLength > 0;
+  }
+
+  /** The client waits for 100 (Continue) before it sends the body (RFC 9110 section 10.1.1). */
+  get awaitsContinue(): boolean {
+    return (this.#seen & Once.expect) !== 0;
   }
 
   /** Writes what later stages read into the exchange. */

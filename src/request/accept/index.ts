@@ -2,7 +2,9 @@
  * The accept stage: sockets to requests. Two adapters, one on uWebSockets.js and one on node:http, with the same
  * checks and the same {@link FrontHandler} behind them.
  */
+import { uwsReads } from '../../../native/index.js';
 import type { Snapshot } from '../../config/snapshot.js';
+import { MALFORMED } from './answers.js';
 import type { FrontEnd, FrontEndKind, FrontEndOptions } from './handler.js';
 import { NodeFrontEnd } from './node.js';
 import { UwsFrontEnd } from './uws.js';
@@ -14,8 +16,11 @@ export type { FrontEnd, FrontEndKind, FrontEndOptions, FrontHandler, PlainAnswer
 export { type LocalConnection, openLocalConnection } from './in-process.js';
 export { type StdioDoor, type StdioDoorOptions, serveStdio } from './stdio.js';
 
+const UNSEEN = 'Without the native addon the framing of chunked bodies cannot be checked on uWebSockets.js.';
+
 /**
- * Which front end `choice` means on this machine: `auto` is uWebSockets.js where its binary loads.
+ * Which front end `choice` means on this machine: `auto` is uWebSockets.js where its binary loads and the addon sees
+ * what it reads. Without the addon it would have to refuse chunked bodies, which public clients send.
  *
  * @param maxHeaderBytes `limits.maxHeaderBytes`; uWebSockets.js takes it when it is loaded
  */
@@ -26,10 +31,11 @@ export function frontEndKind(
   if (choice === 'node') return { kind: 'node', reason: null };
   try {
     loadUws(maxHeaderBytes);
-    return { kind: 'uws', reason: null };
   } catch (error) {
     return { kind: 'node', reason: (error as Error).message.split('\n', 1)[0]! };
   }
+  const reason = uwsReads(MALFORMED) === null ? UNSEEN : null;
+  return { kind: choice === 'auto' && reason !== null ? 'node' : 'uws', reason };
 }
 
 /**
@@ -40,8 +46,15 @@ export function frontEndKind(
 export async function openFrontEnd(options: FrontEndOptions): Promise<FrontEnd> {
   const { frontEnd, limits } = options.snapshot;
   const { kind, reason } = frontEndKind(frontEnd, limits.maxHeaderBytes);
-  if (reason !== null) {
-    options.warn?.(`uWebSockets.js does not load here, node:http serves instead, several times slower: ${reason}`);
+  if (kind === 'node') {
+    if (reason !== null) {
+      options.warn?.(`uWebSockets.js cannot serve here, node:http does instead, several times slower: ${reason}`);
+    }
+    return NodeFrontEnd.open(options);
   }
-  return kind === 'uws' ? UwsFrontEnd.open(options) : NodeFrontEnd.open(options);
+  const front = await UwsFrontEnd.open(options);
+  if (!front.takesChunks) {
+    options.warn?.(`Requests with chunked bodies are refused with 411; frontEnd: node takes them. ${reason ?? UNSEEN}`);
+  }
+  return front;
 }

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { BufferBudget, Holder } from '../../shared/buffer-budget.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Exchange } from '../exchange.js';
-import type { CallListener, HttpCall } from './doors.js';
+import type { CallListener, HttpCall, Refusal } from './doors.js';
 import { RequestHead } from './head.js';
 import type { Target } from './paths.js';
 
@@ -34,6 +34,7 @@ export class NodeCall implements HttpCall, Holder {
   exchange: Exchange | null = null;
   listener: CallListener | null = null;
   target: Target | null = null;
+  refusal: Refusal | null = null;
   verb = 0;
   /** The whole body has arrived. */
   bodyDone = false;

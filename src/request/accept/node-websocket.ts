@@ -144,6 +144,8 @@ export class NodeWebSockets {
     // The refusals of a handshake are ordinary answers.
     const response = new ServerResponse(request);
     response.assignSocket(request.socket);
+    // The server has let go of the connection: after an answer that is no upgrade nothing else ends it.
+    response.once('finish', () => request.socket.destroySoon());
     const call = this.#options.upgrade(request, response);
     if (call === null) return;
     call.closing = true;

@@ -5,7 +5,7 @@ import type { ErrorCode } from '../../errors.js';
 import type { BufferBudget } from '../../shared/buffer-budget.js';
 import type { Milliseconds } from '../../units.js';
 import { Verb } from '../exchange.js';
-import { ALLOW_HEAD, EMPTY } from './answers.js';
+import { ALLOW_HEAD, EMPTY, NO_HEAD } from './answers.js';
 import { preflightHead } from './cors.js';
 import { Doors } from './doors.js';
 import type { FrontEnd, FrontEndOptions, FrontHandler } from './handler.js';
@@ -180,31 +180,25 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
     const method = request.method ?? '';
     const target = requestTarget(request);
     const path = target?.path ?? null;
-    if (method === 'HEAD' || (method === 'GET' && path !== null && PLAIN_PATHS.has(path))) {
-      this.#plain(response, path);
-      return;
-    }
     const call = this.#take(request, response, method);
-    const { head } = call;
     const code = this.#headCode(call, request, path);
     if (code !== null) {
       this.#refuse(call, code);
+      return;
+    }
+    call.bodyDone = !call.head.hasBody;
+    if (method === 'HEAD' || (method === 'GET' && PLAIN_PATHS.has(path!))) {
+      this.#plain(call, path!);
       return;
     }
     if (method === 'OPTIONS') {
       this.#preflight(call, request);
       return;
     }
-    const refuse = (why: ErrorCode, allow?: string): void => this.#refuse(call, why, allow);
-    if (!this.#doors.lead(call, method, target!.path, target!.query, refuse)) return;
-    if (method === 'POST') {
-      this.#read(call, request, response);
-    } else if (head.hasBody) {
-      this.#refuse(call, 'GW_FRAMING');
-    } else {
-      call.bodyDone = true;
-      this.#doors.serve(call, EMPTY, 0);
-    }
+    const refuse = (why: ErrorCode, allow?: string): void => this.#refuseBody(call, request, response, why, allow);
+    if (!this.#doors.lead(call, method, path!, target!.query, refuse)) return;
+    if (method === 'POST') this.#read(call, request, response);
+    else this.#doors.serve(call, EMPTY, 0);
   }
 
   #take(request: IncomingMessage, response: ServerResponse, method: string): NodeCall {
@@ -217,10 +211,9 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
   }
 
   #headCode(call: NodeCall, request: IncomingMessage, path: string | null): ErrorCode | null {
-    const { rules } = this.#doors;
     // HTTP/1.0 has no Host rule, no chunks and no kept connections; uWebSockets.js refuses it too.
-    const plausible = path !== null && request.httpVersion === '1.1' && call.head.framingHolds(rules);
-    return plausible ? call.head.strangerCode(rules) : 'GW_FRAMING';
+    if (path === null || request.httpVersion !== '1.1') return 'GW_FRAMING';
+    return this.#doors.headCode(call.head, request.method ?? '', path);
   }
 
   /** A WebSocket handshake, whose head is judged as any other. @returns its call; null when it is refused */
@@ -229,7 +222,6 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
     call.bodyDone = true;
     let code = this.#headCode(call, request, requestTarget(request)?.path ?? null);
     if (code === null && !this.#doors.rules.transports.websocket) code = 'GW_NOT_FOUND';
-    if (code === null && call.head.hasBody) code = 'GW_FRAMING';
     if (code === null) return call;
     this.#refuse(call, code);
     return null;
@@ -244,10 +236,29 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
     request.on('end', () => {
       if (call.closing) return;
       call.bodyDone = true;
-      this.#doors.serve(call, call.body.bytes, call.body.length);
+      // Other readers know of no fields behind a body; uWebSockets.js does not either.
+      if (request.rawTrailers.length > 0) this.#refuse(call, 'GW_FRAMING');
+      else if (call.refusal !== null) this.#refuse(call, call.refusal.code, call.refusal.allow);
+      else this.#doors.serve(call, call.body.bytes, call.body.length);
       // Who needs the body longer has copied it.
       call.body.clear();
     });
+  }
+
+  /** Refuses a request for another reason than its framing: a chunked body is read first, to know that it is none. */
+  #refuseBody(
+    call: NodeCall,
+    request: IncomingMessage,
+    response: ServerResponse,
+    code: ErrorCode,
+    allow?: string,
+  ): void {
+    if (!call.head.chunked || call.head.awaitsContinue) {
+      this.#refuse(call, code, allow);
+      return;
+    }
+    call.refusal = { code, allow };
+    this.#read(call, request, response);
   }
 
   #refuse(call: NodeCall, code: ErrorCode, allow?: string): void {
@@ -260,18 +271,14 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
     const origin = call.head.origin;
     const asked = request.headers['access-control-request-headers'];
     const head = origin === '' ? ALLOW_HEAD : preflightHead(origin, typeof asked === 'string' ? asked : '');
-    call.bodyDone = !call.head.hasBody;
     call.send(204, head, EMPTY, 0, 0);
   }
 
-  #plain(response: ServerResponse, path: string | null): void {
-    const answer = path !== null && PLAIN_PATHS.has(path) ? this.#handler.plain(path) : null;
+  #plain(call: NodeCall, path: string): void {
+    const answer = PLAIN_PATHS.has(path) ? this.#handler.plain(path) : null;
     const body = Buffer.from(answer?.body ?? '');
-    if (answer !== null) response.setHeader('content-type', answer.contentType);
-    if (this.draining) response.setHeader('connection', 'close');
-    response.setHeader('content-length', body.byteLength);
-    response.writeHead(answer?.status ?? 404);
-    response.end(body);
+    const head = answer === null ? NO_HEAD : ['content-type', answer.contentType];
+    call.send(answer?.status ?? 404, head, body, 0, body.byteLength);
   }
 
   #cutSlow(): void {

@@ -69,6 +69,14 @@ export class AcceptRules {
     return allowed;
   }
 
+  /**
+   * Whether `Host` may ask for health although {@link hostAllowed} says no: kubelet and load balancers name the address
+   * they connect to. A page that rebinds its name to this machine cannot: its `Host` stays a name.
+   */
+  probeHostAllowed(value: string): boolean {
+    return !this.#loopback && isAddress(value);
+  }
+
   /** Whether an `Origin` that is present may be served. `null` and what is not an origin never is. */
   originAllowed(value: string): boolean {
     if (value === this.#goodOrigin && value !== '') return true;
@@ -98,6 +106,12 @@ export function hostName(authority: string): string | null {
   if (match === null) return null;
   if (match[2] !== undefined && Number(match[2]) > 65_535) return null;
   return match[1]!;
+}
+
+/** Whether `host[:port]` names an IP address. */
+export function isAddress(authority: string): boolean {
+  const name = hostName(authority.toLowerCase());
+  return name !== null && isIP(name.startsWith('[') ? name.slice(1, -1) : name) !== 0;
 }
 
 /** Whether a host name (lower case, IPv6 with or without brackets) means this machine. */

@@ -1,7 +1,8 @@
+import type { ChunkedBody, UwsReads } from '../../../native/index.js';
 import type { BufferBudget, Holder } from '../../shared/buffer-budget.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Exchange } from '../exchange.js';
-import type { CallListener, HttpCall } from './doors.js';
+import type { CallListener, HttpCall, Refusal } from './doors.js';
 import { RequestHead } from './head.js';
 import type { Target } from './paths.js';
 import { addressText } from './peer-address.js';
@@ -20,7 +21,11 @@ export interface UwsCallOwner {
   readonly maxClientBufferBytes: number;
   readonly maxResponseBytes: number;
   readonly budget: BufferBudget;
+  /** A part of what was read from a connection has come through uWS. */
+  handled(): void;
   body(call: UwsCall, chunk: ArrayBuffer, last: boolean): void;
+  /** The framing of a chunked body has come to its end, or cannot be right. */
+  framed(call: UwsCall, whole: boolean): void;
   /** The client is gone and `call.exchange`, if any, has to be told. */
   gone(call: UwsCall): void;
   drained(call: UwsCall): void;
@@ -39,7 +44,7 @@ export interface UwsCallOwner {
  * uWS forgets `onAborted` and `onWritable` when a response ends but keeps `onData` until the body has arrived, so a
  * call that answers earlier is not used again (`bodyOpen`).
  */
-export class UwsCall implements HttpCall, Holder {
+export class UwsCall implements HttpCall, Holder, ChunkedBody {
   readonly head = new RequestHead();
   readonly body: HeldBytes;
   /** Bytes of the answer that the client has not taken, as the budget counts them. */
@@ -48,11 +53,24 @@ export class UwsCall implements HttpCall, Holder {
   exchange: Exchange | null = null;
   listener: CallListener | null = null;
   target: Target | null = null;
+  refusal: Refusal | null = null;
   response: UwsResponse | null = null;
   verb = 0;
   startedAt = 0;
   /** `onData` is attached and the last piece has not come. */
   bodyOpen = false;
+  /** The answer has no body: the request is a HEAD. */
+  headOnly = false;
+  /** uWS still has the callbacks of the call, which is not used again. */
+  isHeld = false;
+  /** The request was the first thing that a read of its connection brought. */
+  isFirst = false;
+  /** Of its connection. */
+  descriptor = 0;
+  /** Identifies a chunked body whose framing is not known to be whole; 0 = none. */
+  chunksId = 0;
+  /** Where the answer is written past uWS, which is in the middle of what it has read; null = nowhere. */
+  direct: UwsReads | null = null;
   /** The connection ends with this answer, and what still comes of the body is dropped. */
   closing = false;
   /** The client has not taken everything. */
@@ -89,11 +107,20 @@ export class UwsCall implements HttpCall, Holder {
 
   readonly onData = (chunk: ArrayBuffer, last: boolean): void => {
     if (last) this.bodyOpen = false;
+    this.#owner.handled();
     if (this.response === null || this.closing) return;
     this.#owner.body(this, chunk, last);
   };
 
+  framed(whole: boolean): void {
+    if (whole) this.chunksId = 0;
+    this.#owner.handled();
+    if (this.response === null || this.closing) return;
+    this.#owner.framed(this, whole);
+  }
+
   readonly onAborted = (): void => {
+    if (this.response === null) return;
     this.response = null;
     this.bodyOpen = false;
     this.blocked = false;
@@ -121,6 +148,12 @@ export class UwsCall implements HttpCall, Holder {
     const response = this.response;
     if (response === null || this.#streaming) return;
     this.detach();
+    if (this.direct?.answer(this.#lastAnswer(status, head, bytes.subarray(start, end))) === true) {
+      // uWS holds the request for open until the connection is closed, and then calls onAborted.
+      this.isHeld = true;
+      this.#over();
+      return;
+    }
     this.#status = status;
     this.#headList = head;
     this.#bytes = start === 0 && end === bytes.byteLength ? bytes : bytes.subarray(start, end);
@@ -227,7 +260,10 @@ export class UwsCall implements HttpCall, Holder {
     this.exchange = null;
     this.listener = null;
     this.target = null;
+    this.refusal = null;
     this.response = null;
+    this.headOnly = false;
+    this.isFirst = false;
     this.closing = false;
     this.blocked = false;
     this.#streaming = false;
@@ -246,8 +282,11 @@ export class UwsCall implements HttpCall, Holder {
     const response = this.response!;
     this.#writeStart(response);
     const closing = this.closing || this.#owner.draining;
+    // A length given to endWithoutBody leaves the response open in this version.
+    if (this.headOnly && !closing) response.writeHeader('content-length', `${this.#bytes.byteLength}`).endWithoutBody();
+    else if (this.headOnly) response.end(NO_BYTES, closing);
     // RFC 9110 section 8.6: no Content-Length with 204. Without a length uWS cannot close by itself, the client does.
-    if ((this.#status === 204 || this.#status === 304) && !closing) response.endWithoutBody();
+    else if ((this.#status === 204 || this.#status === 304) && !closing) response.endWithoutBody();
     else response.end(this.#bytes, closing);
   };
 
@@ -294,6 +333,14 @@ export class UwsCall implements HttpCall, Holder {
     // Asked to close the connection, uWS writes that header wherever it is, here between two chunks.
     this.response!.end(undefined, false);
   };
+
+  /** A whole answer after which the connection is closed. */
+  #lastAnswer(status: number, head: readonly string[], body: Uint8Array): Uint8Array {
+    let text = `HTTP/1.1 ${statusLine(status)}\r\n`;
+    for (let at = 0; at < head.length; at += 2) text += `${head[at]}: ${head[at + 1]}\r\n`;
+    text += `Content-Length: ${body.byteLength}\r\nConnection: close\r\n\r\n`;
+    return Buffer.concat([Buffer.from(text, 'latin1'), this.headOnly ? NO_BYTES : body]);
+  }
 
   #writeStart(response: UwsResponse): void {
     if (this.#status !== 200) response.writeStatus(statusLine(this.#status));

@@ -1,15 +1,15 @@
 import { createServer } from 'node:net';
+import { Chunks, type UwsReads, uwsReads } from '../../../native/index.js';
 import type { Snapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import type { BufferBudget } from '../../shared/buffer-budget.js';
 import type { Milliseconds } from '../../units.js';
 import { Verb } from '../exchange.js';
-import { ALLOW_HEAD, EMPTY } from './answers.js';
+import { ALLOW_HEAD, EMPTY, MALFORMED, NO_HEAD } from './answers.js';
 import { preflightHead } from './cors.js';
 import { Doors } from './doors.js';
 import type { FrontEnd, FrontEndOptions, FrontHandler } from './handler.js';
 import { PLAIN_PATHS } from './paths.js';
-import { statusLine } from './status-lines.js';
 import { loadUws, type UwsApp, type UwsModule, type UwsRequest, type UwsResponse } from './uws-binding.js';
 import { UwsCall, type UwsCallOwner } from './uws-call.js';
 import { UwsWebSockets } from './uws-websocket.js';
@@ -25,7 +25,8 @@ const FLUSH_MS = 200;
  * What it does by itself and cannot be told otherwise: a connection that sends nothing, or a body below 16 KB/s, is
  * cut after about 10 s; so is one that takes none of an answer; a request that arrives while the one before it on the
  * connection is not answered (pipelining) cuts the connection; heads it cannot parse get 400, 431 or 505, or no
- * answer until the connection times out. Chunked bodies come decoded: what is judged and forwarded is the decoded body.
+ * answer until the connection times out. Its decoder takes chunked bodies that are none (RFC 9112 section 7.1), so the
+ * framing is judged on the bytes that were read; where those cannot be seen, chunked bodies are refused.
  */
 export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
   readonly kind = 'uws';
@@ -38,6 +39,8 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
   readonly #handler: FrontHandler;
   readonly #doors: Doors;
   readonly #webSockets: UwsWebSockets;
+  /** Null = what is read cannot be seen. */
+  readonly #reads: UwsReads | null;
   readonly #pool: UwsCall[] = [];
   readonly #watched = new Set<UwsCall>();
   readonly #sweep: NodeJS.Timeout;
@@ -69,7 +72,10 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
       },
     });
     this.#app.post('/mcp', endpoint).post('/mcp/', endpoint).any('/*', other);
-    this.address = { host: options.snapshot.host, port: this.#listen(options.snapshot) };
+    const port = this.#listen(options.snapshot);
+    this.address = { host: options.snapshot.host, port };
+    const reads = uwsReads(MALFORMED);
+    this.#reads = port > 0 && reads?.watch(port) === true ? reads : null;
     this.#sweep = setInterval(() => this.#cutSlow(), SWEEP_MS);
     this.#sweep.unref();
   }
@@ -83,6 +89,11 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     // uWS does not say why; node does when it tries the same.
     await listenReason(host, port);
     throw Object.assign(new Error(`cannot listen on ${host}:${port}`), { code: 'EADDRINUSE' });
+  }
+
+  /** Chunked bodies can be judged; otherwise they are refused. */
+  get takesChunks(): boolean {
+    return this.#reads !== null;
   }
 
   get maxClientBufferBytes(): number {
@@ -126,9 +137,13 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     this.#app.close();
   }
 
+  handled(): void {
+    this.#reads?.handle();
+  }
+
   body(call: UwsCall, chunk: ArrayBuffer, last: boolean): void {
     const limit = this.#doors.rules.maxBodyBytes;
-    if (last && call.body.length === 0) {
+    if (last && call.body.length === 0 && call.chunksId === 0) {
       if (chunk.byteLength > limit) this.#refuse(call, 'GW_BODY_TOO_LARGE');
       else this.#dispatch(call, new Uint8Array(chunk), chunk.byteLength);
       return;
@@ -137,7 +152,16 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
       this.#refuse(call, 'GW_BODY_TOO_LARGE');
       return;
     }
-    if (!last) return;
+    // uWS calls a chunked body complete two bytes before its end.
+    if (last && call.chunksId === 0) this.#whole(call);
+  }
+
+  framed(call: UwsCall, whole: boolean): void {
+    if (!whole) this.#refuse(call, 'GW_FRAMING');
+    else if (!call.bodyOpen) this.#whole(call);
+  }
+
+  #whole(call: UwsCall): void {
     this.#dispatch(call, call.body.bytes, call.body.length);
     // Who needs the body longer has copied it.
     call.body.clear();
@@ -174,7 +198,10 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     this.#watched.delete(call);
     this.#active -= 1;
     call.letGo();
-    if (call.bodyOpen) return;
+    this.#reads?.answered(call.descriptor);
+    if (call.chunksId !== 0) this.#reads!.forget(call.chunksId);
+    call.chunksId = 0;
+    if (call.bodyOpen || call.isHeld) return;
     call.reset();
     if (this.#pool.length < MAX_POOL) this.#pool.push(call);
   }
@@ -196,6 +223,10 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
 
   #take(response: UwsResponse, request: UwsRequest, verb: number): UwsCall {
     const call = this.#pool.pop() ?? new UwsCall(this);
+    if (this.#reads !== null) {
+      call.isFirst = this.#reads.handle();
+      call.descriptor = this.#reads.owe();
+    }
     call.response = response;
     call.verb = verb;
     call.startedAt = performance.now();
@@ -207,62 +238,70 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
 
   #post(response: UwsResponse, request: UwsRequest): void {
     const call = this.#take(response, request, Verb.post);
-    const head = call.head;
-    const { rules } = this.#doors;
-    const code = !head.framingHolds(rules) ? 'GW_FRAMING' : (head.strangerCode(rules) ?? head.bodyCode(rules));
-    if (code === null) {
-      call.bodyOpen = true;
-      response.onData(call.onData);
-    } else if (code === 'GW_FRAMING') this.#refuseFraming(call);
-    else this.#refuse(call, code);
+    const { head } = call;
+    const code = this.#doors.headCode(head, 'POST', '/mcp');
+    if (code !== null) {
+      this.#refuse(call, code);
+      return;
+    }
+    const bodyCode = head.bodyCode(this.#doors.rules);
+    if (bodyCode === null) this.#receive(call, response);
+    else this.#refuseBody(call, response, bodyCode);
   }
 
   #other(response: UwsResponse, request: UwsRequest): void {
     const method = request.getCaseSensitiveMethod();
     const path = request.getUrl();
-    if (method === 'HEAD' || (method === 'GET' && PLAIN_PATHS.has(path))) {
-      this.#plain(response, path, method === 'HEAD');
-      return;
-    }
-    const verb = method === 'GET' ? Verb.get : method === 'DELETE' ? Verb.delete : Verb.post;
+    const verb = method === 'GET' || method === 'HEAD' ? Verb.get : method === 'DELETE' ? Verb.delete : Verb.post;
     const call = this.#take(response, request, verb);
-    const head = call.head;
-    const { rules } = this.#doors;
-    const code = !head.framingHolds(rules) ? 'GW_FRAMING' : head.strangerCode(rules);
-    if (code === 'GW_FRAMING') this.#refuseFraming(call);
-    else if (code !== null) this.#refuse(call, code);
+    call.headOnly = method === 'HEAD';
+    const code = this.#doors.headCode(call.head, method, path);
+    if (code !== null) this.#refuse(call, code);
+    else if (call.headOnly || (method === 'GET' && PLAIN_PATHS.has(path))) this.#plain(call, path);
     else if (method === 'OPTIONS') this.#preflight(call, request.getHeader('access-control-request-headers'));
     else this.#lead(call, response, method, path, request.getQuery());
   }
 
   #lead(call: UwsCall, response: UwsResponse, method: string, path: string, query: string): void {
-    const refuse = (code: ErrorCode, allow?: string): void => this.#refuse(call, code, allow);
+    const refuse = (code: ErrorCode, allow?: string): void => this.#refuseBody(call, response, code, allow);
     if (!this.#doors.lead(call, method, path, query, refuse)) return;
-    if (method === 'POST') {
-      call.bodyOpen = true;
-      response.onData(call.onData);
-    } else if (call.head.hasBody) {
-      this.#refuseFraming(call);
-    } else {
-      this.#doors.serve(call, EMPTY, 0);
-    }
+    if (method === 'POST') this.#receive(call, response);
+    else this.#doors.serve(call, EMPTY, 0);
   }
 
   /** A WebSocket handshake, whose head is judged as any other. @returns its call; null when it is refused */
   #upgrade(response: UwsResponse, request: UwsRequest): UwsCall | null {
     const call = this.#take(response, request, Verb.get);
-    const { head } = call;
-    const { rules } = this.#doors;
-    let code = !head.framingHolds(rules) ? 'GW_FRAMING' : head.strangerCode(rules);
-    if (code === null && !rules.transports.websocket) code = 'GW_NOT_FOUND';
-    if (code === null && head.hasBody) code = 'GW_FRAMING';
+    let code = this.#doors.headCode(call.head, 'GET', '/ws');
+    if (code === null && !this.#doors.rules.transports.websocket) code = 'GW_NOT_FOUND';
     if (code === null) return call;
-    if (code === 'GW_FRAMING') this.#refuseFraming(call);
-    else this.#refuse(call, code);
+    this.#refuse(call, code);
     return null;
   }
 
+  #receive(call: UwsCall, response: UwsResponse): void {
+    if (call.head.chunked && !this.#isChunked(call)) return;
+    call.bodyOpen = true;
+    response.onData(call.onData);
+  }
+
+  /** Judges the framing of a chunked body as far as it has come; refuses what is broken or cannot be seen. */
+  #isChunked(call: UwsCall): boolean {
+    if (this.#reads === null || !call.isFirst) {
+      this.#refuse(call, 'GW_LENGTH_REQUIRED');
+      return false;
+    }
+    const { state, id } = this.#reads.check(call);
+    if (state === Chunks.open) call.chunksId = id;
+    if (state === Chunks.broken) this.#refuse(call, 'GW_FRAMING');
+    return state !== Chunks.broken;
+  }
+
   #dispatch(call: UwsCall, bytes: Uint8Array, length: number): void {
+    if (call.refusal !== null) {
+      this.#refuse(call, call.refusal.code, call.refusal.allow);
+      return;
+    }
     if (call.target !== null) {
       this.#doors.serve(call, bytes, length);
       return;
@@ -271,43 +310,50 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     if (exchange !== null) this.#handler.request(exchange, bytes, length);
   }
 
-  /**
-   * Refuses a request whose framing is in doubt. uWS goes on parsing the bytes behind it even when the answer closes
-   * the connection, unless the answer is still owed: then it cuts the connection at the next request. So the answer
-   * is owed until those bytes are gone through.
-   */
-  #refuseFraming(call: UwsCall): void {
-    call.closing = true;
-    const { response } = call;
-    setImmediate(() => {
-      if (call.response === response) this.#refuse(call, 'GW_FRAMING');
-    });
+  /** Refuses a request for another reason than its framing: a chunked body is read first, to know that it is none. */
+  #refuseBody(call: UwsCall, response: UwsResponse, code: ErrorCode, allow?: string): void {
+    const { head } = call;
+    if (!head.chunked || head.awaitsContinue || this.#reads === null) {
+      this.#refuse(call, code, allow);
+      return;
+    }
+    call.refusal = { code, allow };
+    this.#receive(call, response);
   }
 
+  /**
+   * Refuses a request and ends its connection.
+   *
+   * uWS goes on parsing the bytes that came with a request even when the answer closes the connection: then another
+   * request would be served after a refused one, whose end may be in doubt. So the answer is written past uWS and the
+   * connection closed at once. Where that cannot be, the answer is owed until those bytes are gone through, and uWS
+   * cuts the connection at the next request.
+   */
   #refuse(call: UwsCall, code: ErrorCode, allow?: string): void {
     call.closing = true;
-    this.#doors.refuse(call, code, allow);
+    if (call.isFirst) {
+      call.direct = this.#reads;
+      this.#doors.refuse(call, code, allow);
+      call.direct = null;
+      return;
+    }
+    const { response } = call;
+    setImmediate(() => {
+      if (call.response === response) this.#doors.refuse(call, code, allow);
+    });
   }
 
   #preflight(call: UwsCall, asked: string): void {
     const origin = call.head.origin;
     const head = origin === '' ? ALLOW_HEAD : preflightHead(origin, asked);
-    call.closing = call.head.hasBody;
     call.send(204, head, EMPTY, 0, 0);
   }
 
-  #plain(response: UwsResponse, path: string, headOnly: boolean): void {
-    // uWS ends the process when a handler returns, or throws, without an answer and without this.
-    response.onAborted(ignore);
+  #plain(call: UwsCall, path: string): void {
     const answer = PLAIN_PATHS.has(path) ? this.#handler.plain(path) : null;
     const body = Buffer.from(answer?.body ?? '');
-    response.cork(() => {
-      response.writeStatus(statusLine(answer?.status ?? 404));
-      if (answer !== null) response.writeHeader('content-type', answer.contentType);
-      // A length given to endWithoutBody leaves the response open in this version.
-      if (headOnly) response.writeHeader('content-length', String(body.byteLength)).endWithoutBody();
-      else response.end(body, this.draining);
-    });
+    const head = answer === null ? NO_HEAD : ['content-type', answer.contentType];
+    call.send(answer?.status ?? 404, head, body, 0, body.byteLength);
   }
 
   #cutSlow(): void {
@@ -329,5 +375,3 @@ function listenReason(host: string, port: number): Promise<void> {
     server.listen({ host, port }, () => server.close(() => resolve()));
   });
 }
-
-function ignore(): void {}

@@ -58,10 +58,11 @@ const requests: [what: string, method: string, path: string, head: string, statu
   ['a POST', 'POST', '/stats', 'Content-Length: 0\r\n', 405],
   ['a DELETE', 'DELETE', '/metrics', '', 405],
   ['a foreign Host', 'GET', '/stats', 'Host: evil.example\r\n', 403],
-  ['two Hosts', 'GET', '/stats', 'Host: localhost\r\nHost: evil.example\r\n', 403],
+  ['two Hosts', 'GET', '/stats', 'Host: localhost\r\nHost: evil.example\r\n', 400],
   ['a Host that is allowed', 'GET', '/stats', 'Host: OPS.example.com:9090\r\n', 200],
   ['a loopback Host', 'GET', '/stats', 'Host: [::1]:9090\r\n', 200],
-  ['a Host with userinfo', 'GET', '/stats', 'Host: localhost@evil.example\r\n', 403],
+  ['a Host with userinfo', 'GET', '/stats', 'Host: localhost@evil.example\r\n', 400],
+  ['an address on a loopback listener', 'GET', '/livez', 'Host: 10.0.0.5:9090\r\n', 403],
   ['a foreign Origin', 'GET', '/stats', 'Origin: https://evil.example\r\n', 403],
   ['the Origin null', 'GET', '/stats', 'Origin: null\r\n', 403],
   ['a loopback Origin', 'GET', '/stats', 'Origin: http://localhost:5173\r\n', 200],
@@ -80,14 +81,19 @@ for (const [what, method, path, head, status] of requests) {
   });
 }
 
-test('a listener for other machines answers to any name unless names are listed', async (t) => {
+test('a listener for other machines answers to any name unless names are listed, and to addresses always', async (t) => {
   const any = await open(t, {
     snapshot: { admin: { host: '0.0.0.0', port: 0 }, allowedHosts: [], allowedOrigins: [] },
   });
   assert.equal((await get(any, '/livez', 'Host: 10.0.0.5:9090\r\n')).status, 200);
   assert.equal((await get(any, '/livez', 'Origin: http://localhost\r\n')).status, 403);
   const some = await open(t, {}, '0.0.0.0');
-  assert.equal((await get(some, '/livez', 'Host: 10.0.0.5:9090\r\n')).status, 403);
+  assert.equal((await get(some, '/livez', 'Host: evil.example\r\n')).status, 403);
+  assert.equal((await get(some, '/livez', 'Host: 10.0.0.5.evil.example\r\n')).status, 403);
+  for (const path of ['/livez', '/readyz', '/metrics']) {
+    assert.equal((await get(some, path, 'Host: 10.0.0.5:9090\r\n')).status, 200, path);
+    assert.equal((await get(some, path, 'Host: [fd00::5]:9090\r\n')).status, 200, path);
+  }
   assert.equal((await get(some, '/livez', 'Host: ops.example.com\r\n')).status, 200);
 });
 

@@ -108,17 +108,37 @@ for (const kind of KINDS) {
     assert.equal(front.seen.length, 6);
   });
 
-  test(`${kind}: health is answered on the data port for any Host, other paths are not`, async (context) => {
+  test(`${kind}: probes that name the address they connect to get health, whatever names are allowed`, async (context) => {
+    const get = async (allowedHosts: readonly string[], host: string, path: string, method = 'GET') => {
+      const front = await openTestFront(kind, undefined, { host: '0.0.0.0', allowedHosts });
+      context.after(() => front.close());
+      const head = `${method} ${path} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: kube-probe/1.30\r\nConnection: close`;
+      const reply = await rawRequest(front.port, `${head}\r\n\r\n`);
+      assert.deepEqual(front.seen, []);
+      return reply;
+    };
+    for (const names of [[], ['mcp.example']]) {
+      for (const host of ['10.0.0.1:8000', '10.0.0.1', '[fd00::1]:8000', 'mcp.example']) {
+        const health = await get(names, host, '/health');
+        assert.deepEqual([health.status, health.body], [200, '{"status":"ok"}'], host);
+        const head = await get(names, host, '/health', 'HEAD');
+        assert.deepEqual([head.status, head.body, head.headers['content-length']], [200, '', '15'], host);
+        assert.equal((await get(names, host, '/ready')).status, 404);
+      }
+    }
+    assert.equal((await get(['mcp.example'], 'evil.example', '/health')).status, 403);
+    assert.equal((await get(['mcp.example'], '10.0.0.1.evil.example', '/health')).status, 403);
+    assert.equal((await get(['mcp.example'], '10.0.0.1', '/nothing')).status, 403);
+  });
+
+  test(`${kind}: on a loopback listener health is for loopback names`, async (context) => {
     const front = await openTestFront(kind);
     context.after(() => front.close());
-    const get = (path: string, method = 'GET') =>
-      rawRequest(front.port, `${method} ${path} HTTP/1.1\r\nHost: 10.0.0.1:8000\r\nConnection: close\r\n\r\n`);
-    const health = await get('/health');
-    assert.deepEqual([health.status, health.body], [200, '{"status":"ok"}']);
-    assert.deepEqual([(await get('/health', 'HEAD')).status, (await get('/health', 'HEAD')).body], [200, '']);
-    assert.equal((await get('/ready')).status, 404);
-    assert.equal((await get('/')).status, 403);
-    assert.deepEqual(front.seen, []);
+    const get = (host: string) =>
+      rawRequest(front.port, `GET /health HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    assert.equal((await get('localhost:8000')).status, 200);
+    assert.equal((await get('127.0.0.1')).status, 200);
+    assert.equal((await get('10.0.0.1:8000')).status, 403);
   });
 
   test(`${kind}: a body arrives whole and identical in pieces of any size, declared or chunked`, async (context) => {
