@@ -79,6 +79,7 @@ export class Dialogue {
   readonly resumption: Resumption;
   readonly tasks: TaskRoutes;
   readonly #keepAlive: KeepAlive;
+  readonly #handles: readonly HandleSealer[];
   readonly #stages: () => DialogueStages;
   readonly #upstreams: () => UpstreamPool;
 
@@ -87,8 +88,12 @@ export class Dialogue {
     const { limits } = snapshot;
     this.#stages = stages;
     this.#upstreams = () => parts.upstreams();
+    const secrets = sessionSecrets(snapshot.sessions);
+    const taskHandles = new HandleSealer(secrets, 'task', 'sy1t.');
+    const parkedHandles = new HandleSealer(secrets, 'parked call', 'sy1p.');
+    this.#handles = [taskHandles, parkedHandles];
     this.tasks = new TaskRoutes({
-      handles: new HandleSealer(sessionSecrets(snapshot.sessions), 'task', 'sy1t.'),
+      handles: taskHandles,
       serverName: (server) => parts.upstreams().servers[server]?.name ?? '',
       serverIndex: (name) => parts.upstreams().servers.findIndex((server) => server.name === name),
       carries: (server, era) => carriesTasks(parts.upstreams().servers[server]?.discovery ?? null, era),
@@ -129,7 +134,7 @@ export class Dialogue {
     this.parked = new ParkedCalls({
       limits,
       table,
-      handles: new HandleSealer(sessionSecrets(snapshot.sessions), 'parked call', 'sy1p.'),
+      handles: parkedHandles,
       serverInfo: () => parts.serverInfo(),
       suspend: (exchange, result) => stages().suspend(exchange, result),
       message: (exchange, bytes, length, spans) => stages().message(exchange, bytes, length, spans),
@@ -234,6 +239,11 @@ export class Dialogue {
     this.requests.sessionEnded(sessionId);
     this.subscriptions.sessionEnded(sessionId);
     this.#upstreams().sessionEnded(sessionId);
+  }
+
+  /** Follows a reload. @param secrets that session ids and handles are sealed with, newest first */
+  useSecrets(secrets: readonly string[]): void {
+    for (const handles of this.#handles) handles.reconfigure(secrets);
   }
 
   /** Ends what would wait for ever, so that the rest can finish. */

@@ -13,7 +13,14 @@ import { Counter, type CounterMemory, Counters, counterMemory } from '../shared/
 import { Epochs, epochMemory } from '../shared/epochs.js';
 import type { PolicyPool, PoolEvents, PoolSlot } from '../shared/policy-pool.js';
 import { Ring, ringMemory } from '../shared/ring.js';
-import type { BellAddress, FrontMessage, KeyMessage, PolicyTask, WorkerMessage } from '../shared/worker-messages.js';
+import type {
+  BellAddress,
+  FrontMessage,
+  KeyMessage,
+  PolicyTask,
+  RevocationMessage,
+  WorkerMessage,
+} from '../shared/worker-messages.js';
 import type { Milliseconds } from '../units.js';
 import { KeyKeeper } from './key-keeper.js';
 
@@ -22,6 +29,8 @@ const FRONT_OWNER = 1;
 /** Pause before a worker that never got ready is tried again, doubled each time up to {@link MAX_BACK_OFF_MS}. */
 const BACK_OFF_MS = 100;
 const MAX_BACK_OFF_MS = 5_000;
+/** Between two reports of the same reason why tokens are refused. */
+const REFUSED_PAUSE_MS: Milliseconds = 60_000;
 
 export interface WorkerPoolOptions {
   readonly snapshot: Snapshot;
@@ -34,6 +43,8 @@ export interface WorkerPoolOptions {
   readonly filename?: string;
   /** Loads a key set as JSON text; default in this thread. The control pool has a task for it. */
   readonly fetchKeys?: (url: string) => Promise<string>;
+  /** What is revoked already, for workers that start; default nothing. */
+  readonly revoked?: () => readonly RevocationMessage[];
   /** Told about faults inside decisions and about deaths, one sentence without request data. */
   readonly report?: (message: string) => void;
 }
@@ -80,6 +91,8 @@ export class WorkerPool implements PolicyPool {
   readonly #tasks = new Set<Promise<void>>();
   /** Workers whose bell rings at the end of this turn. */
   readonly #toWake: number[] = [];
+  /** When each reason why a token is refused was reported last; there are as many as sentences in the program. */
+  readonly #refusedAt = new Map<string, Milliseconds>();
   #events: PoolEvents | null = null;
   #snapshot: Snapshot;
   #catalog: CatalogTable;
@@ -190,6 +203,17 @@ export class WorkerPool implements PolicyPool {
     this.epochs.setCatalog(catalog.version);
   }
 
+  /** Revokes a token or a subject, or takes that back: nothing decided before counts any more when this returns. */
+  revoke(message: RevocationMessage): void {
+    this.#post(message);
+    this.epochs.revoke();
+  }
+
+  /** A revoked token has expired: workers need not know of it any more. */
+  forgetRevoked(message: RevocationMessage): void {
+    this.#post(message);
+  }
+
   /** Ends a worker that does not move any more; it is replaced like one that died. */
   terminate(index: number, why: string): void {
     this.#slots[index]!.abort.abort(why);
@@ -233,6 +257,7 @@ export class WorkerPool implements PolicyPool {
       bell: { handle: this.#bell.handle, cell: this.#bell.cell },
       port: port2,
       keys: this.#keeper.current(),
+      revoked: this.#options.revoked?.() ?? [],
     };
     const run = this.#piscina.run(task, { transferList: [port2], signal: slot.abort.signal }).then(
       () => this.#ended(slot, 'ended by itself'),
@@ -250,6 +275,8 @@ export class WorkerPool implements PolicyPool {
       this.wake(slot.index);
     } else if (message.type === 'needKeys') {
       void this.#keeper.request(message.version);
+    } else if (message.type === 'refusedToken') {
+      this.#tokenRefused(message.why);
     } else {
       this.#report(`policy worker ${slot.index}: ${message.message}`);
     }
@@ -284,6 +311,14 @@ export class WorkerPool implements PolicyPool {
     this.#post(keys);
     if (this.#keyVersion !== 0 && keys.version !== this.#keyVersion) this.epochs.revoke();
     this.#keyVersion = keys.version;
+  }
+
+  /** Each sentence once in a while: an issuer that makes such tokens makes many. */
+  #tokenRefused(why: string): void {
+    const now = performance.now();
+    if (now - (this.#refusedAt.get(why) ?? Number.NEGATIVE_INFINITY) < REFUSED_PAUSE_MS) return;
+    this.#refusedAt.set(why, now);
+    this.#report(`a token with a good signature was refused: ${why}`);
   }
 
   #post(message: WorkerMessage): void {

@@ -157,6 +157,7 @@ function gaugesOf(metrics: Metrics, state: ObservedState): void {
   metrics.single('connections', 'Open client connections.', gauges.connections);
   metrics.single('sessions', 'Sessions with state in memory.', gauges.sessions);
   metrics.single('streams', 'Open event streams.', gauges.streams);
+  metrics.single('revocations', 'Tokens, subjects and sessions that are revoked.', gauges.revoked);
   metrics.single('memo_entries', 'Verdicts remembered.', gauges.memo);
   metrics.single('catalog_version', 'Version of the catalog in force.', catalog.version);
   metrics.single('catalog_undiscovered_servers', 'Servers whose lists are not known.', catalog.undiscovered.length);

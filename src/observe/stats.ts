@@ -118,6 +118,7 @@ export function buildStats(state: ObservedState) {
     connections: state.gauges.connections,
     sessions: state.gauges.sessions,
     streams: state.gauges.streams,
+    revoked: state.gauges.revoked,
     process: {
       rssBytes: state.rssBytes,
       cpuUserMs: Math.round(state.cpuMs.user),

@@ -49,6 +49,7 @@ export const LIMITS: LimitsSnapshot = {
   parkMs: 10_000,
   maxHeldBytes: 1_048_576,
   keepAliveMs: 15_000,
+  maxRevoked: 100,
   maxSubscriptions: 100,
 };
 

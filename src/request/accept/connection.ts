@@ -3,7 +3,7 @@
  * stream of HTTP with SSE. Each message is an exchange of its own; answers go back in any order.
  */
 import { Method, Span } from '../../../native/layout.js';
-import type { ErrorCode } from '../../errors.js';
+import { ERRORS, type ErrorCode } from '../../errors.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import { Accepts, type ClientLink, type Exchange, Phase, Verb } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
@@ -34,8 +34,12 @@ export interface ConnectionWire {
   buffered(): Bytes;
   /** Its address as text; empty when it has none. */
   remoteAddress(): string;
-  /** Ends the connection; `ClientConnection.closed` is called before or after the call returns. */
-  close(code: number): void;
+  /**
+   * Ends the connection; `ClientConnection.closed` is called before or after the call returns.
+   *
+   * @param sentence why, where the transport can say it; at most 123 bytes (RFC 6455 section 5.5)
+   */
+  close(code: number, sentence?: string): void;
   /** Stops and goes on reading; transports that cannot are held to a bound instead. */
   pause?(): void;
   resume?(): void;
@@ -58,6 +62,8 @@ export interface ConnectionOptions {
   readonly limits: ConnectionLimits;
   /** The bearer token that every message is judged with; empty = none. */
   readonly token: string;
+  /** The decision that let the client in, if it was asked for before: the connection ends with its right. */
+  readonly verdict?: Int32Array;
 }
 
 /** Pause before another look when every exchange of the gateway is in use. */
@@ -80,6 +86,8 @@ export class ClientConnection implements ClientLink {
   readonly #token: string;
   readonly #maxOpen: Count;
   readonly #open = new Set<ConnectionReply>();
+  /** Why the connection ends once its calls in flight have; null = it does not. */
+  #endingFor: ErrorCode | null = null;
   /** The answer to `initialize` that what follows waits for. */
   #opening: ConnectionReply | null = null;
   #streamWanted = false;
@@ -99,6 +107,7 @@ export class ClientConnection implements ClientLink {
     this.#token = options.token;
     // One client must not take every exchange: what it sends beyond half of them waits.
     this.#maxOpen = Math.ceil(options.table.capacity / 2);
+    if (options.verdict !== undefined) this.#handler.connected(this, options.token, options.verdict);
   }
 
   /** Messages without their answer yet, and streams. */
@@ -171,6 +180,7 @@ export class ClientConnection implements ClientLink {
   /** The exchange of `reply` is over. */
   over(reply: ConnectionReply): void {
     this.#open.delete(reply);
+    if (this.#endingFor !== null) this.#endIfIdle();
     if (reply === this.#opening) this.#opening = null;
     else if (this.#held.length === 0) return;
     this.#schedule(0);
@@ -227,10 +237,26 @@ export class ClientConnection implements ClientLink {
     this.#draining = true;
   }
 
+  /** See {@link ClientLink.end}. What comes meanwhile is judged as ever, and refused. */
+  end(code: ErrorCode): void {
+    if (this.isClosed || this.#endingFor !== null) return;
+    this.#endingFor = code;
+    this.#draining = true;
+    this.#endIfIdle();
+  }
+
+  #endIfIdle(): void {
+    for (const { exchange } of this.#open) {
+      if (exchange !== null && (exchange.upstream !== null || exchange.phase === Phase.asking)) return;
+    }
+    if (!this.isClosed) this.wire.close(CloseCode.policy, ERRORS[this.#endingFor!].sentence);
+  }
+
   /** The connection is gone: nobody can come back to it, so everything that belongs to it ends. */
   closed(): void {
     if (this.isClosed) return;
     this.isClosed = true;
+    this.#handler.disconnected(this);
     this.#held = [];
     this.#heldBytes = 0;
     if (this.#timer !== null) this.#clear();

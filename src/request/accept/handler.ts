@@ -1,7 +1,7 @@
 import type { Snapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Count, Milliseconds } from '../../units.js';
-import type { Exchange } from '../exchange.js';
+import type { ClientLink, Exchange } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
 
 /** A finished answer to a path that is not the MCP endpoint. */
@@ -30,6 +30,14 @@ export interface FrontHandler {
   refuse(exchange: Exchange, code: ErrorCode): void;
   /** A connection that carries many messages is gone, and with it the session that it opened (as by a DELETE). */
   ended(sessionId: string): void;
+  /**
+   * A connection was opened with a token, and is to end when that is not good any more (`ClientLink.end`).
+   *
+   * @param verdict that let it in; valid during the call
+   */
+  connected(link: ClientLink, token: string, verdict: Int32Array): void;
+  /** A connection is gone, {@link connected} or not. */
+  disconnected(link: ClientLink): void;
   /** The queue towards the client of a streamed answer is empty again. */
   drained(exchange: Exchange): void;
   /** The client is gone before the answer was complete. `exchange.reply` is already without effect. */

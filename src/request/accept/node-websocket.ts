@@ -11,7 +11,7 @@ import type { FrontHandler } from './handler.js';
 import type { NodeCall } from './node-call.js';
 import { withoutUpgrade } from './node-upgrade.js';
 import type { AcceptRules } from './rules.js';
-import { askToOpen, handshakeCode, offersMcp, SUB_PROTOCOL } from './websocket.js';
+import { askToOpen, handshakeCode, type OpeningClient, offersMcp, SUB_PROTOCOL } from './websocket.js';
 
 export interface NodeWebSocketsOptions {
   readonly server: Server;
@@ -50,9 +50,9 @@ class NodeWire implements ConnectionWire {
     return this.#address;
   }
 
-  close(code: number): void {
+  close(code: number, sentence = ''): void {
     if (code === CloseCode.busy) this.socket.terminate();
-    else this.socket.close(code);
+    else this.socket.close(code, sentence);
     this.connection?.closed();
   }
 
@@ -133,7 +133,7 @@ export class NodeWebSockets {
       call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
       return;
     }
-    askToOpen(call, exchange, rules(), handler, ({ token, remoteAddress }) => {
+    askToOpen(call, exchange, rules(), handler, (client) => {
       call.upgraded();
       const server = new WebSocketServer({
         noServer: true,
@@ -142,14 +142,14 @@ export class NodeWebSockets {
         perMessageDeflate: false,
         handleProtocols: () => (offersMcp(protocols) ? SUB_PROTOCOL : false),
       });
-      server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, token, remoteAddress));
+      server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, client));
     });
   }
 
-  #open(socket: WebSocket, token: string, remoteAddress: string): void {
+  #open(socket: WebSocket, { token, remoteAddress, verdict }: OpeningClient): void {
     const { handler, table, rules } = this.#options;
     const wire = new NodeWire(socket, remoteAddress);
-    const connection = new ClientConnection({ wire, handler, table, limits: rules(), token });
+    const connection = new ClientConnection({ wire, handler, table, limits: rules(), token, verdict });
     wire.connection = connection;
     this.#wires.add(wire);
     socket.on('message', (data: Buffer, isBinary: boolean) => {

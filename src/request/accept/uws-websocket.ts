@@ -9,7 +9,7 @@ import { addressText } from './peer-address.js';
 import type { AcceptRules } from './rules.js';
 import type { UwsApp, UwsRequest, UwsResponse, UwsSocket } from './uws-binding.js';
 import type { UwsCall } from './uws-call.js';
-import { askToOpen, handshakeCode, offersMcp, SUB_PROTOCOL } from './websocket.js';
+import { askToOpen, handshakeCode, type OpeningClient, offersMcp, SUB_PROTOCOL } from './websocket.js';
 
 export interface UwsWebSocketsOptions {
   readonly app: UwsApp;
@@ -40,12 +40,12 @@ const LONGEST_IDLE = 960;
 /** One WebSocket; uWebSockets.js keeps it as the user data of the socket. */
 class UwsWire implements ConnectionWire {
   readonly framing = Framing.message;
-  readonly token: string;
+  readonly client: OpeningClient;
   socket: UwsSocket<UserData> | null = null;
   connection: ClientConnection | null = null;
 
-  constructor(token: string) {
-    this.token = token;
+  constructor(client: OpeningClient) {
+    this.client = client;
   }
 
   send(bytes: Uint8Array, start: number, end: number): void {
@@ -60,11 +60,11 @@ class UwsWire implements ConnectionWire {
     return this.socket === null ? '' : addressText(Buffer.from(this.socket.getRemoteAddress()));
   }
 
-  close(code: number): void {
+  close(code: number, sentence = ''): void {
     const { socket } = this;
     this.socket = null;
     if (code === CloseCode.busy) socket?.close();
-    else socket?.end(code);
+    else socket?.end(code, sentence);
     this.connection?.closed();
   }
 }
@@ -138,8 +138,8 @@ export class UwsWebSockets {
       call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
       return;
     }
-    askToOpen(call, exchange, rules(), handler, ({ token }) => {
-      const wire = new UwsWire(token);
+    askToOpen(call, exchange, rules(), handler, (client) => {
+      const wire = new UwsWire(client);
       const chosen = offersMcp(protocols) ? SUB_PROTOCOL : '';
       call.upgraded();
       this.#options.upgraded();
@@ -151,7 +151,8 @@ export class UwsWebSockets {
     const { wire } = socket.getUserData();
     const { handler, table, rules } = this.#options;
     wire.socket = socket;
-    wire.connection = new ClientConnection({ wire, handler, table, limits: rules(), token: wire.token });
+    const { token, verdict } = wire.client;
+    wire.connection = new ClientConnection({ wire, handler, table, limits: rules(), token, verdict });
     this.#wires.add(wire);
   }
 

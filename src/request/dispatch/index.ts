@@ -12,12 +12,12 @@ import type { PolicyPool, PoolSlot } from '../../shared/policy-pool.js';
 import { Ask, Operation, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
 import { maxResultBytes, type Ring } from '../../shared/ring.js';
 import type { Count } from '../../units.js';
-import { type Exchange, Phase } from '../exchange.js';
+import { type Exchange, Phase, Wish } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
 import { HangWatch } from './hang-watch.js';
 import type { DispatcherOptions } from './options.js';
 import { Remembered } from './remembered.js';
-import { decodeName, denial, nameLength, writeDecide, writeReport } from './request-record.js';
+import { decodeName, denial, fillQuestion, nameLength, writeDecide, writeReport } from './request-record.js';
 import { WaitingLine } from './waiting-line.js';
 
 export type { DispatcherOptions } from './options.js';
@@ -51,6 +51,8 @@ export class Dispatcher {
   readonly #sweeper: NodeJS.Timeout;
   readonly #remembers: boolean;
   readonly #remembered: Remembered;
+  /** What the gateway itself has asked ({@link ask}). */
+  readonly #questions = new Map<Exchange, (verdict: Int32Array) => void>();
   #previousCatalog = -1;
   #payload = Buffer.alloc(4096);
   #scheduled = false;
@@ -96,6 +98,25 @@ export class Dispatcher {
     if (this.#remembers && this.#recall(exchange, bytes, length)) return;
     this.#own(exchange, bytes, length);
     this.#put(exchange, Leg.first, -1);
+  }
+
+  /**
+   * Asks the policy on behalf of the gateway: whether a token is good, and whether its owner may follow a resource. The
+   * answer comes from a worker, takes no rate-limit token and is not remembered.
+   *
+   * @param uri the resource; null = only the token
+   * @param answered called once with the verdict, which is valid during the call
+   * @returns false when no exchange is free; `answered` is not called then
+   */
+  ask(token: string, uri: Uint8Array | null, answered: (verdict: Int32Array) => void): boolean {
+    const exchange = this.#table.acquire();
+    if (exchange === null) return false;
+    fillQuestion(exchange, token, uri);
+    this.#legs[exchange.slot] = Leg.none;
+    this.#killed[exchange.slot] = 0;
+    this.#questions.set(exchange, answered);
+    this.#put(exchange, Leg.first, -1);
+    return true;
   }
 
   /** The exchange leads a cache key: `bytes[start, end)` is the result that others may have. */
@@ -323,14 +344,26 @@ export class Dispatcher {
       this.#put(exchange, Leg.first, -1);
       return;
     }
-    if (this.#remembers && this.#legs[exchange.slot] === Leg.first) this.#remembered.remember(exchange);
+    const isQuestion = (exchange.wishes & Wish.question) !== 0;
+    if (this.#remembers && !isQuestion && this.#legs[exchange.slot] === Leg.first) this.#remembered.remember(exchange);
     if (verdict[VerdictWord.verdict] === Verdict.rehash) {
       this.#secondLeg(exchange);
       return;
     }
     this.#legs[exchange.slot] = Leg.none;
     exchange.phase = Phase.sending;
-    this.#options.next(exchange, exchange.body, exchange.bodyLength, payload);
+    if (isQuestion) this.#answer(exchange);
+    else this.#options.next(exchange, exchange.body, exchange.bodyLength, payload);
+  }
+
+  #answer(exchange: Exchange): void {
+    const answered = this.#questions.get(exchange)!;
+    this.#questions.delete(exchange);
+    try {
+      answered(exchange.verdict);
+    } finally {
+      this.#table.release(exchange);
+    }
   }
 
   /** A verdict nobody waits for; if it made somebody leader who is gone, the next one must know. */
@@ -361,7 +394,8 @@ export class Dispatcher {
     this.#legs[exchange.slot] = Leg.none;
     exchange.phase = Phase.sending;
     denial(verdict, code === 'GW_RATE_LIMITED' ? RATE_LIMITED : errorNumber(code), retryAfterMs);
-    this.#options.next(exchange, bytes, length, NO_BYTES);
+    if ((exchange.wishes & Wish.question) !== 0) this.#answer(exchange);
+    else this.#options.next(exchange, bytes, length, NO_BYTES);
   }
 
   // Dead and stuck workers

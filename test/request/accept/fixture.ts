@@ -36,6 +36,7 @@ export const TEST_LIMITS: LimitsSnapshot = {
   parkMs: 10_000,
   maxHeldBytes: 1_048_576,
   keepAliveMs: 15_000,
+  maxRevoked: 100,
   maxSubscriptions: 100,
 };
 
@@ -153,6 +154,8 @@ export async function openTestFront(
         aborted.push(exchange);
         table.release(exchange);
       },
+      connected: () => {},
+      disconnected: () => {},
       ended: (sessionId) => ended.push(sessionId),
       plain: (path) =>
         path === '/health' ? { status: 200, contentType: 'application/json', body: '{"status":"ok"}' } : null,

@@ -39,6 +39,8 @@ function bench(
       refused.push(code);
       answer(exchange, JSON.stringify({ code }), table);
     },
+    connected: () => {},
+    disconnected: () => {},
     ended: () => {},
     drained: (exchange) => drained.push(exchange),
     aborted: (exchange) => {

@@ -96,6 +96,7 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
       parkMs: 10_000,
       maxHeldBytes: 1_048_576,
       keepAliveMs: 15_000,
+      maxRevoked: 100,
       maxSubscriptions: 100,
     },
     catalog: { separator: '__', conflict: 'prefix', maxNameLength: 64, pageSize: 0, ttlMs: 0, startupWaitMs: 0 },
