@@ -151,7 +151,8 @@ export class JwtVerifier {
         this.#refused.set(digest, INVALID_TOKEN);
       }
       // These are thrown only after the signature was found good: the issuer makes tokens that cannot be used here.
-      if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTInvalid) this.#tell(error.message);
+      if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTInvalid)
+        this.#tell(error.message);
       return INVALID_TOKEN;
     }
   }
@@ -217,7 +218,8 @@ export class JwtVerifier {
 
   #principal(payload: JWTPayload): Principal {
     const subject = payload[this.#auth.subjectClaim];
-    if (typeof subject !== 'string' || subject === '') throw new errors.JWTInvalid('the claim that names the subject is missing or no text');
+    if (typeof subject !== 'string' || subject === '')
+      throw new errors.JWTInvalid('the claim that names the subject is missing or no text');
     const exp = payload.exp!;
     // Seconds may be fractions (RFC 7519 section 2); the last whole second counts, and the word has 31 bits.
     const expiresAt = Math.min(NEVER, Math.floor(exp + this.#auth.clockToleranceSeconds));

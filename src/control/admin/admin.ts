@@ -185,8 +185,7 @@ async function answerOf(
   const page = pages.find((candidate) => candidate.path === path);
   if (page === undefined) return problem(404, 'There is nothing at this path; GET / lists what there is.');
   const isPosted = page.takes === 'json';
-  if (isPosted && request.method !== 'POST')
-    return { ...problem(405, 'Only POST is answered here.'), allow: 'POST' };
+  if (isPosted && request.method !== 'POST') return { ...problem(405, 'Only POST is answered here.'), allow: 'POST' };
   if (!isPosted && request.method !== 'GET' && request.method !== 'HEAD')
     return { ...problem(405, 'Only GET and HEAD are answered here.'), allow: 'GET, HEAD' };
   // A page in a browser can send other types to this machine without being asked whether it may (Fetch, CORS protocol).
@@ -194,7 +193,9 @@ async function answerOf(
     return problem(415, 'The content type must be application/json.');
   try {
     const body = isPosted ? await jsonBody(request) : null;
-    return body === undefined ? problem(400, `The body must be JSON of at most ${MAX_BODY_BYTES} bytes.`) : await page.answer(body);
+    return body === undefined
+      ? problem(400, `The body must be JSON of at most ${MAX_BODY_BYTES} bytes.`)
+      : await page.answer(body);
   } catch (error) {
     options.failed?.(error);
     return problem(503, 'The document cannot be made at the moment; the log says why.');
