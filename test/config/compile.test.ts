@@ -67,6 +67,7 @@ test('an empty configuration has the documented defaults', () => {
       parkMs: 300_000,
       maxHeldBytes: MIB,
       keepAliveMs: 15_000,
+      maxRevoked: 10_000,
       maxSubscriptions: 1_000,
     },
     catalog: {

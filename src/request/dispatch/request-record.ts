@@ -1,11 +1,11 @@
 /** Writes request records (src/shared/records.ts) onto the ring of a worker. */
-import { Flag, Kind, Method, Span } from '../../../native/layout.js';
+import { Flag, Method, Span } from '../../../native/layout.js';
 import { decodeString } from '../../protocol/json-cursor.js';
-import { Era, LATEST_LEGACY } from '../../protocol/revisions.js';
-import { Ask, Operation, REQUEST_HEAD, RequestFlag, RequestWord, Verdict, VerdictWord } from '../../shared/records.js';
+import { Era } from '../../protocol/revisions.js';
+import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict, VerdictWord } from '../../shared/records.js';
 import type { Ring } from '../../shared/ring.js';
 import type { Milliseconds } from '../../units.js';
-import { type Exchange, Phase, Wish } from '../exchange.js';
+import { type Exchange, Wish } from '../exchange.js';
 
 /** Longest token that is sent to a worker; of a longer one only so much that it is refused. */
 const MAX_TOKEN = 16 * 1024;
@@ -19,30 +19,6 @@ export function nameLength(exchange: Exchange): number {
   if (exchange.decodedName.length > 0) return exchange.decodedName.length;
   const start = exchange.spans[Span.nameStart]!;
   return start < 0 ? 0 : exchange.spans[Span.nameEnd]! - start;
-}
-
-/** Makes a fresh exchange the question whether a token is good or, with `uri`, whether its owner may follow that resource. */
-export function fillQuestion(exchange: Exchange, token: string, uri: Uint8Array | null): void {
-  const { spans, verdict } = exchange;
-  spans.fill(-1);
-  spans[Span.kind] = Kind.request;
-  spans[Span.method] = uri === null ? Operation.stream : Method.resourcesSubscribe;
-  spans[Span.flags] = uri === null ? 0 : Flag.nameIsUri;
-  spans[Span.nameHashLow] = 0;
-  spans[Span.nameHashHigh] = 0;
-  if (uri !== null) {
-    spans[Span.nameStart] = 0;
-    spans[Span.nameEnd] = uri.byteLength;
-    exchange.body = Buffer.from(uri.buffer, uri.byteOffset, uri.byteLength);
-    exchange.bodyLength = uri.byteLength;
-  }
-  verdict[VerdictWord.verdict] = 0;
-  exchange.phase = Phase.deciding;
-  exchange.startedAt = performance.now();
-  exchange.wishes = Wish.question;
-  exchange.token = token;
-  exchange.era = Era.legacy;
-  exchange.revision = LATEST_LEGACY;
 }
 
 /**
