@@ -29,6 +29,8 @@ const INTERNAL = errorNumber('GW_INTERNAL');
 const METHOD_NOT_FOUND = errorNumber('GW_METHOD_NOT_FOUND');
 const METHOD_NOT_FOUND_MODERN = errorNumber('GW_METHOD_NOT_FOUND_MODERN');
 const EMPTY = Buffer.alloc(0);
+/** Between two reports of the same reason why tokens are refused. */
+const REFUSED_PAUSE_MS = 60_000;
 
 /** See the file comment. One per worker. */
 export class Decider {
@@ -43,6 +45,8 @@ export class Decider {
   readonly #counters: Counters;
   readonly #keys: KeySource;
   readonly #revoked: Revoked;
+  /** When each reason why a token is refused was reported last; there are as many as sentences in the program. */
+  readonly #refusedAt = new Map<string, number>();
   readonly #task: PolicyTask;
   readonly #fault: Fault | null;
   readonly #fields = new Fields();
@@ -152,8 +156,16 @@ export class Decider {
   }
 
   #newAuthenticator(): Authenticator {
-    const refused = (why: string): void => this.#say({ type: 'refusedToken', why });
+    const refused = (why: string): void => this.#tokenRefused(why);
     return new Authenticator(this.#snapshot.auth, this.#counters, this.#keys, this.#revoked, refused);
+  }
+
+  /** Each sentence once in a while: an issuer that makes such tokens makes many. */
+  #tokenRefused(why: string): void {
+    const now = monotonic();
+    if (now - (this.#refusedAt.get(why) ?? Number.NEGATIVE_INFINITY) < REFUSED_PAUSE_MS) return;
+    this.#refusedAt.set(why, now);
+    this.#say({ type: 'refusedToken', why });
   }
 
   #newRecall(lastId = 0): Recall {

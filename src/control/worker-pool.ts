@@ -29,8 +29,6 @@ const FRONT_OWNER = 1;
 /** Pause before a worker that never got ready is tried again, doubled each time up to {@link MAX_BACK_OFF_MS}. */
 const BACK_OFF_MS = 100;
 const MAX_BACK_OFF_MS = 5_000;
-/** Between two reports of the same reason why tokens are refused. */
-const REFUSED_PAUSE_MS: Milliseconds = 60_000;
 
 export interface WorkerPoolOptions {
   readonly snapshot: Snapshot;
@@ -91,8 +89,6 @@ export class WorkerPool implements PolicyPool {
   readonly #tasks = new Set<Promise<void>>();
   /** Workers whose bell rings at the end of this turn. */
   readonly #toWake: number[] = [];
-  /** When each reason why a token is refused was reported last; there are as many as sentences in the program. */
-  readonly #refusedAt = new Map<string, Milliseconds>();
   #events: PoolEvents | null = null;
   #snapshot: Snapshot;
   #catalog: CatalogTable;
@@ -276,7 +272,7 @@ export class WorkerPool implements PolicyPool {
     } else if (message.type === 'needKeys') {
       void this.#keeper.request(message.version);
     } else if (message.type === 'refusedToken') {
-      this.#tokenRefused(message.why);
+      this.#report(`a token with a good signature was refused: ${message.why}`);
     } else {
       this.#report(`policy worker ${slot.index}: ${message.message}`);
     }
@@ -311,14 +307,6 @@ export class WorkerPool implements PolicyPool {
     this.#post(keys);
     if (this.#keyVersion !== 0 && keys.version !== this.#keyVersion) this.epochs.revoke();
     this.#keyVersion = keys.version;
-  }
-
-  /** Each sentence once in a while: an issuer that makes such tokens makes many. */
-  #tokenRefused(why: string): void {
-    const now = performance.now();
-    if (now - (this.#refusedAt.get(why) ?? Number.NEGATIVE_INFINITY) < REFUSED_PAUSE_MS) return;
-    this.#refusedAt.set(why, now);
-    this.#report(`a token with a good signature was refused: ${why}`);
   }
 
   #post(message: WorkerMessage): void {
