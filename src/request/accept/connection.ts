@@ -86,6 +86,7 @@ export class ClientConnection implements ClientLink {
   readonly #token: string;
   readonly #maxOpen: Count;
   readonly #open = new Set<ConnectionReply>();
+  #rests = false;
   /** Why the connection ends once its calls in flight have; null = it does not. */
   #endingFor: ErrorCode | null = null;
   /** The answer to `initialize` that what follows waits for. */
@@ -107,7 +108,14 @@ export class ClientConnection implements ClientLink {
     this.#token = options.token;
     // One client must not take every exchange: what it sends beyond half of them waits.
     this.#maxOpen = Math.ceil(options.table.capacity / 2);
-    if (options.verdict !== undefined) this.#handler.connected(this, options.token, options.verdict);
+    if (options.verdict !== undefined) this.#rest(options.verdict);
+  }
+
+  /** From now on the connection rests on the right that let its client in. */
+  #rest(verdict: Int32Array): void {
+    if (this.#rests) return;
+    this.#rests = true;
+    this.#handler.connected(this, this.#token, verdict);
   }
 
   /** Messages without their answer yet, and streams. */
@@ -186,14 +194,19 @@ export class ClientConnection implements ClientLink {
     this.#schedule(0);
   }
 
-  /** `initialize` was answered with a session. */
-  opened(sessionId: string): void {
+  /**
+   * `initialize` was answered with a session.
+   *
+   * @param verdict that permitted it; valid during the call
+   */
+  opened(sessionId: string, verdict: Int32Array): void {
     if (this.sessionId !== '') {
       // Two of them were under way at once: the connection stays with the first.
       this.#handler.ended(sessionId);
       return;
     }
     this.sessionId = sessionId;
+    this.#rest(verdict);
     this.#streamWanted = true;
     this.#schedule(0);
   }

@@ -31,7 +31,7 @@ export interface FrontHandler {
   /** A connection that carries many messages is gone, and with it the session that it opened (as by a DELETE). */
   ended(sessionId: string): void;
   /**
-   * A connection was opened with a token, and is to end when that is not good any more (`ClientLink.end`).
+   * A connection was opened, or began a session, with a token: it ends when that is not good any more (`ClientLink.end`).
    *
    * @param verdict that let it in; valid during the call
    */
