@@ -272,7 +272,6 @@ export const ERRORS = {
     'client',
     'Not Acceptable: Client must accept application/json.',
   ),
-
   GW_INVALID_URI: row(
     400,
     400,
@@ -296,6 +295,16 @@ export const ERRORS = {
     false,
     'client',
     'A chunked body cannot be checked here: send Content-Length, let the proxy in front buffer requests, or set frontEnd: node.',
+  ),
+  GW_TOKEN_EXPIRED: row(401, 401, -32001, false, 'client', 'The bearer token has expired; come back with a new one.'),
+  GW_TOKEN_REVOKED: row(401, 401, -32001, false, 'client', 'The bearer token was revoked.'),
+  GW_REVOCATIONS_FULL: row(
+    200,
+    507,
+    -32603,
+    false,
+    'gateway',
+    'limits.maxRevoked is reached: nothing was revoked; take a revocation back or raise the limit.',
   ),
 } as const satisfies Record<string, ErrorRow>;
 

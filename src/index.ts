@@ -22,6 +22,7 @@ export {
 } from './api/proxy.js';
 export { defineConfig, type GatewayConfig } from './config/define.js';
 export type { EndpointHealth, UpstreamHealth } from './control/health.js';
+export type { Revocation } from './control/revocations.js';
 export type { Address } from './control/running-gateway.js';
 export {
   ConfigError,

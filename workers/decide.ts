@@ -15,6 +15,7 @@ import { digestOf } from './authenticate/digest.js';
 import { Authenticator, Outcome } from './authenticate/index.js';
 import { KeySource } from './authenticate/keys.js';
 import { ANONYMOUS, type Principal } from './authenticate/principal.js';
+import { Revoked } from './authenticate/revoked.js';
 import { type Fault, faultsOf } from './fault.js';
 import { Finder } from './find/index.js';
 import { Action, actionOf } from './find/methods.js';
@@ -28,6 +29,8 @@ const INTERNAL = errorNumber('GW_INTERNAL');
 const METHOD_NOT_FOUND = errorNumber('GW_METHOD_NOT_FOUND');
 const METHOD_NOT_FOUND_MODERN = errorNumber('GW_METHOD_NOT_FOUND_MODERN');
 const EMPTY = Buffer.alloc(0);
+/** Between two reports of the same reason why tokens are refused. */
+const REFUSED_PAUSE_MS = 60_000;
 
 /** See the file comment. One per worker. */
 export class Decider {
@@ -41,6 +44,9 @@ export class Decider {
   readonly #epochs: Epochs;
   readonly #counters: Counters;
   readonly #keys: KeySource;
+  readonly #revoked: Revoked;
+  /** When each reason why a token is refused was reported last; there are as many as sentences in the program. */
+  readonly #refusedAt = new Map<string, number>();
   readonly #task: PolicyTask;
   readonly #fault: Fault | null;
   readonly #fields = new Fields();
@@ -67,11 +73,12 @@ export class Decider {
     this.#epochs = new Epochs(task.epochs);
     this.#counters = new Counters(task.counters, task.worker + 1);
     this.#keys = new KeySource((version) => say({ type: 'needKeys', version }), task.keys);
+    this.#revoked = new Revoked(task.revoked);
     this.#fault = faultsOf(process.env['SWITCHYARD_TEST_FAULT']);
     this.#snapshot = task.snapshot;
     this.#catalog = task.catalog;
     this.#buckets = new Buckets(task.buckets, task.worker + 2);
-    this.#authenticator = new Authenticator(task.snapshot.auth, this.#counters, this.#keys);
+    this.#authenticator = this.#newAuthenticator();
     this.#finder = new Finder(task.snapshot, task.catalog);
     this.#guard = new Guard(task.snapshot, this.#buckets, this.#counters);
     this.#recall = this.#newRecall();
@@ -123,6 +130,9 @@ export class Decider {
   receive(message: Exclude<WorkerMessage, { type: 'drain' }>): void {
     if (message.type === 'keys') {
       this.#keys.receive(message);
+    } else if (message.type === 'revocation') {
+      // What was remembered goes when the number in shared memory says so, which is raised after this was posted.
+      this.#revoked.receive(message);
     } else if (message.type === 'catalog') {
       this.#catalog = message.catalog;
       this.#finder = new Finder(this.#snapshot, message.catalog);
@@ -132,7 +142,7 @@ export class Decider {
       this.#snapshot = message.snapshot;
       this.#buckets = new Buckets(message.buckets, this.#task.worker + 2);
       if (JSON.stringify(before.auth) !== JSON.stringify(message.snapshot.auth)) {
-        this.#authenticator = new Authenticator(message.snapshot.auth, this.#counters, this.#keys);
+        this.#authenticator = this.#newAuthenticator();
       }
       this.#finder = new Finder(message.snapshot, this.#catalog);
       this.#guard = new Guard(message.snapshot, this.#buckets, this.#counters);
@@ -143,6 +153,19 @@ export class Decider {
       }
       this.#recall = this.#newRecall(this.#recall.lastId);
     }
+  }
+
+  #newAuthenticator(): Authenticator {
+    const refused = (why: string): void => this.#tokenRefused(why);
+    return new Authenticator(this.#snapshot.auth, this.#counters, this.#keys, this.#revoked, refused);
+  }
+
+  /** Each sentence once in a while: an issuer that makes such tokens makes many. */
+  #tokenRefused(why: string): void {
+    const now = monotonic();
+    if (now - (this.#refusedAt.get(why) ?? Number.NEGATIVE_INFINITY) < REFUSED_PAUSE_MS) return;
+    this.#refusedAt.set(why, now);
+    this.#say({ type: 'refusedToken', why });
   }
 
   #newRecall(lastId = 0): Recall {
@@ -267,6 +290,7 @@ export class Decider {
     const guard = this.#guard;
     const flags = words[at + RequestWord.flags]!;
     const modern = (flags & RequestFlag.modern) !== 0;
+    guard.isMetered = (flags & RequestFlag.unmetered) === 0;
     const { digest } = principal;
     out[VerdictWord.subject0] = digest[0]!;
     out[VerdictWord.subject1] = digest[1]!;

@@ -5,6 +5,7 @@ import { loadConfigObject } from '../config/load.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { startGateway } from '../control/gateway.js';
 import type { UpstreamHealth } from '../control/health.js';
+import type { Revocation } from '../control/revocations.js';
 import type { Address, RunningGateway } from '../control/running-gateway.js';
 import type { Stats } from '../observe/stats.js';
 import { type LocalConnection, openLocalConnection, serveStdio } from '../request/accept/index.js';
@@ -49,6 +50,19 @@ export interface Gateway {
   reload(config: GatewayConfig): Promise<void>;
   /** What the gateway has done, as the document of `/stats`. @throws Error when it does not run */
   stats(): Promise<Stats>;
+  /**
+   * Revokes a token (by itself or its SHA-256), all tokens of a subject issued up to now, or a session: new requests are
+   * refused at once, event streams and connections end within a second, calls in flight finish. It holds in this process
+   * until {@link unrevoke} or its end, across reloads; a token that says when it expires is forgotten after that.
+   *
+   * @returns false when there is no such session
+   * @throws GatewayError with `code` GW_REVOCATIONS_FULL when `limits.maxRevoked` is reached; nothing is revoked then
+   * @throws TypeError when `revocation` is none
+   * @throws Error when the gateway does not run
+   */
+  revoke(revocation: Revocation): boolean;
+  /** Takes back what {@link revoke} did. @returns false when nothing of it was revoked. @throws as `revoke` */
+  unrevoke(revocation: Revocation): boolean;
   /** How the upstream servers are at this moment. @throws Error when it does not run */
   upstreamHealth(): UpstreamHealth[];
   /** Where clients reach it; null while it does not run, and without a port (`port: false`). */
@@ -123,6 +137,14 @@ export class OwnGateway implements Gateway {
 
   stats(): Promise<Stats> {
     return this.#use().stats();
+  }
+
+  revoke(revocation: Revocation): boolean {
+    return this.#use().revoke(revocation);
+  }
+
+  unrevoke(revocation: Revocation): boolean {
+    return this.#use().unrevoke(revocation);
   }
 
   upstreamHealth(): UpstreamHealth[] {

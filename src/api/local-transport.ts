@@ -41,8 +41,9 @@ export class LocalTransport implements ClientTransport {
     if (this.#connection !== null || this.#isClosed) throw new Error('the transport has been started already');
     const connection = this.#open();
     connection.onmessage = (bytes) => this.#receive(bytes);
-    connection.onclose = () => {
+    connection.onclose = (sentence) => {
       this.#isClosed = true;
+      if (sentence !== '') this.onerror?.(new Error(sentence));
       this.onclose?.();
     };
     this.#connection = connection;

@@ -251,6 +251,8 @@ export interface LimitsSnapshot {
   readonly maxBufferedBytes: Bytes;
   /** Between comments on silent event streams; 0 = none. */
   readonly keepAliveMs: Milliseconds;
+  /** Tokens, subjects and sessions revoked at once. */
+  readonly maxRevoked: Count;
   /** Subscriptions of one session or listen stream. */
   readonly maxSubscriptions: Count;
 }

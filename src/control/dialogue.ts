@@ -21,7 +21,6 @@ import {
   type SessionTable,
   type StandaloneStreams,
   Subscriptions,
-  sessionSecrets,
   TaskRoutes,
 } from '../session/index.js';
 import { UPSTREAM_DEPTH } from '../upstream/control.js';
@@ -84,6 +83,7 @@ export class Dialogue {
   readonly tasks: TaskRoutes;
   readonly access: Access;
   readonly #keepAlive: KeepAlive;
+  readonly #handles: readonly HandleSealer[];
   readonly #stages: () => DialogueStages;
   readonly #upstreams: () => UpstreamPool;
 
@@ -99,8 +99,12 @@ export class Dialogue {
       dispatch: (exchange, bytes, length) => stages().dispatch(exchange, bytes, length),
     });
     this.access = access;
+    const { secrets } = snapshot.sessions;
+    const taskHandles = new HandleSealer(secrets, 'task', 'sy1t.');
+    const parkedHandles = new HandleSealer(secrets, 'parked call', 'sy1p.');
+    this.#handles = [taskHandles, parkedHandles];
     this.tasks = new TaskRoutes({
-      handles: new HandleSealer(sessionSecrets(snapshot.sessions), 'task', 'sy1t.'),
+      handles: taskHandles,
       serverName: (server) => parts.upstreams().servers[server]?.name ?? '',
       serverIndex: (name) => parts.upstreams().servers.findIndex((server) => server.name === name),
       carries: (server, era) => carriesTasks(parts.upstreams().servers[server]?.discovery ?? null, era),
@@ -143,7 +147,7 @@ export class Dialogue {
     this.parked = new ParkedCalls({
       limits,
       table,
-      handles: new HandleSealer(sessionSecrets(snapshot.sessions), 'parked call', 'sy1p.'),
+      handles: parkedHandles,
       serverInfo: () => parts.serverInfo(),
       suspend: (exchange, result) => stages().suspend(exchange, result),
       message: (exchange, bytes, length, spans) => stages().message(exchange, bytes, length, spans),
@@ -245,6 +249,11 @@ export class Dialogue {
     this.requests.sessionEnded(sessionId);
     this.subscriptions.sessionEnded(sessionId);
     this.#upstreams().sessionEnded(sessionId);
+  }
+
+  /** Follows a reload. @param secrets that session ids and handles are sealed with, newest first */
+  useSecrets(secrets: readonly string[]): void {
+    for (const handles of this.#handles) handles.reconfigure(secrets);
   }
 
   /** Ends what would wait for ever, so that the rest can finish. */

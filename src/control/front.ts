@@ -7,23 +7,31 @@ import { decoder } from '../../native/index.js';
 import { Span } from '../../native/layout.js';
 import { isVacant } from '../config/numbering.js';
 import type { RouteSnapshot, ServerSnapshot, Snapshot } from '../config/snapshot.js';
+import { ERRORS, type ErrorCode, errorNumber } from '../errors.js';
 import { packageVersion } from '../package-root.js';
 import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
 import { decodeString } from '../protocol/json-cursor.js';
 import { corsHead, type PlainAnswer } from '../request/accept/index.js';
 import { DecodeStage } from '../request/decode/index.js';
 import { Dispatcher } from '../request/dispatch/index.js';
-import { type Exchange, Phase, type SessionLike } from '../request/exchange.js';
+import { Exchange, Phase, type SessionLike } from '../request/exchange.js';
 import type { ExchangeTable } from '../request/exchanges.js';
 import { Pipeline } from '../request/pipeline.js';
 import { SendStage } from '../request/send/index.js';
 import { WriteStage } from '../request/write/index.js';
 import { LargeAnswers } from '../request/write/large.js';
 import { LocalAnswers } from '../request/write/local.js';
-import { isStanding, type Session, type SessionTable, type StandaloneStreams } from '../session/index.js';
+import {
+  isStanding,
+  type RightHolder,
+  Rights,
+  type Session,
+  type SessionTable,
+  type StandaloneStreams,
+} from '../session/index.js';
 import { Counter } from '../shared/counters.js';
 import { packedText } from '../shared/packed.js';
-import { VerdictWord } from '../shared/records.js';
+import { Verdict, VerdictWord } from '../shared/records.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { CallSink } from '../upstream/types.js';
 import type { Accounting } from './accounting.js';
@@ -54,6 +62,7 @@ export interface FrontParts {
   broke(error: unknown): void;
 }
 
+const TOKEN_REVOKED = errorNumber('GW_TOKEN_REVOKED');
 /** Catalog versions a verdict may still refer to while its call is on its way. */
 const KEPT_CATALOGS = 4;
 /** Snapshots before the one in force that a call in flight may refer to. */
@@ -68,6 +77,7 @@ export class Front {
   readonly sink: CallSink;
   /** What upstreams ask and clients follow. */
   readonly dialogue: Dialogue;
+  readonly #rights: Rights;
   readonly #parts: FrontParts;
   readonly #catalogs: PreparedCatalog[] = [];
   readonly #earlier: Snapshot[] = [];
@@ -117,6 +127,17 @@ export class Front {
       decoder,
       next: (exchange, bytes, length, payload) => this.pipeline.decided(exchange, bytes, length, payload),
     });
+    const rights = new Rights({
+      snapshotVersion: () => pool.epochs.snapshot(),
+      revocation: () => pool.epochs.revocation(),
+      ask: (token, uri, answered) => dispatcher.ask(token, uri, answered),
+      followed: (holder) => (holder instanceof Exchange ? dialogue.subscriptions.followed(holder) : []),
+      lost: (holder, code) => this.#rightLost(holder, code),
+      resourceLost: (holder, uri, code) => this.#resourceLost(holder, uri, code),
+      broke: (error) => parts.broke(error),
+    });
+    this.#rights = rights;
+    streams.standing.attach(rights);
     const write = new WriteStage({
       serverInfo: () => this.#serverInfo,
       serverName: (index) => this.#names[index] ?? null,
@@ -256,6 +277,8 @@ export class Front {
       streamClosed: (exchange) => {
         if (!streams.remove(exchange)) dialogue.subscriptions.closed(exchange);
       },
+      connected: (link, token, verdict) => rights.hold(link, token, verdict),
+      disconnected: (link) => rights.release(link),
       sessionClosed: (sessionId) => {
         const session = sessions.open(sessionId);
         if (session !== null) endSession(session);
@@ -284,6 +307,7 @@ export class Front {
    */
   reconfigure(before: Snapshot): void {
     const { snapshot } = this.#parts;
+    this.dialogue.useSecrets(snapshot.sessions.secrets);
     this.#earlier.unshift(before);
     this.#earlier.length = Math.min(this.#earlier.length, KEPT_SNAPSHOTS);
     this.#serverInfo = serverInfo(snapshot.name, packageVersion);
@@ -338,12 +362,70 @@ export class Front {
     else this.write.refuse(exchange, streams.has(session) ? 'GW_STREAM_CONFLICT' : 'GW_OVERLOADED');
   }
 
+  /** What streams and connections rest on may have changed with a reload. */
+  recheckRights(): void {
+    this.#rights.recheck();
+  }
+
+  /** Ends the parked calls whose token was revoked: their clients cannot come back for them. */
+  endRevokedCalls(): void {
+    const { table } = this.#parts;
+    table.forEach((exchange) => {
+      if (exchange.phase !== Phase.parked) return;
+      const { generation } = exchange;
+      this.dispatcher.ask(exchange.token, null, (verdict) => {
+        const isRevoked = verdict[VerdictWord.error] === TOKEN_REVOKED && verdict[VerdictWord.verdict] === Verdict.deny;
+        if (isRevoked && exchange.generation === generation) this.dialogue.parked.abandon(exchange);
+      });
+    });
+  }
+
+  /** Ends what a client hears on without its right; calls in flight were permitted, and finish. */
+  #rightLost(holder: RightHolder, code: ErrorCode): void {
+    if (!(holder instanceof Exchange)) {
+      holder.end(code);
+      return;
+    }
+    const { link } = holder;
+    if (this.dialogue.subscriptions.closed(holder)) {
+      this.write.fail(holder, code);
+    } else {
+      // Not forgotten: with another token of the same subject, the client may come back for what it has missed.
+      this.#parts.streams.remove(holder);
+      this.#endStream(holder, code);
+    }
+    link?.end(code);
+  }
+
+  /** A listen stream ends, so that its client opens another and hears what is refused; a session has no such way. */
+  #resourceLost(holder: RightHolder, uri: string, code: ErrorCode): void {
+    if (!(holder instanceof Exchange)) return;
+    if (holder.session !== null) this.dialogue.subscriptions.forbid(holder.session.id, uri);
+    else if (this.dialogue.subscriptions.closed(holder)) this.write.fail(holder, code);
+  }
+
+  /** Ends a stream that is none of its session any more. */
+  #endStream(exchange: Exchange, code: ErrorCode): void {
+    const { reply } = exchange;
+    exchange.error = code;
+    if (exchange.link === null) this.#parts.streams.comment(exchange, ERRORS[code].sentence);
+    reply?.endStream();
+    this.write.abandon(exchange);
+  }
+
   /**
    * The state of a session is dropped.
    *
    * @param isOver the session itself ended too; otherwise it only lost its place and may be used again
    */
   sessionDropped(session: Session, isOver: boolean): void {
+    const { stream } = session;
+    if (isOver && stream !== null) {
+      const { link } = stream;
+      this.#parts.streams.remove(stream);
+      this.#endStream(stream, 'GW_SESSION_NOT_FOUND');
+      link?.end('GW_SESSION_NOT_FOUND');
+    }
     this.#parts.streams.forget(session);
     if (isOver) this.dialogue.sessionEnded(session.id);
     else this.dialogue.subscriptions.sessionEnded(session.id);

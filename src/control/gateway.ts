@@ -29,6 +29,7 @@ import { ControlPool } from './control-pool.js';
 import { Front } from './front.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
 import { RulesInForce } from './in-force.js';
+import { normalRevocation, type Revocation, type RevocationKind, Revocations } from './revocations.js';
 import type { Address, Door, RunningGateway } from './running-gateway.js';
 import { statsSources } from './stats-sources.js';
 import { WorkerPool } from './worker-pool.js';
@@ -53,6 +54,7 @@ class Gateway implements RunningGateway {
   readonly #accounting: Accounting;
   readonly #names: SeriesNames;
   readonly #frameLog = new LogLimit(1);
+  readonly #revocations: Revocations;
   #frontEnd: FrontEnd | null = null;
   #admin: Admin | null = null;
   #listening = false;
@@ -79,10 +81,13 @@ class Gateway implements RunningGateway {
       },
       failed: (error) => log.logger.error({ error: String(error) }, 'the catalog cannot be built; the old one stays'),
     });
+    // Tokens that have expired are refused anyway: nothing decided before has to be decided again.
+    this.#revocations = new Revocations(limits, (message) => this.#pool.forgetRevoked(message));
     this.#pool = new WorkerPool({
       snapshot,
       catalog: EMPTY_CATALOG,
       fetchKeys: (url) => this.#control.run('fetchKeys', url),
+      revoked: () => this.#revocations.messages(),
       report: warn,
     });
     this.#names = new SeriesNames(this.#pool.counterMemory);
@@ -93,6 +98,7 @@ class Gateway implements RunningGateway {
       sealer: openSealer(snapshot.sessions),
       ttlSeconds: snapshot.sessions.ttlSeconds,
       maxSessions: limits.maxSessions,
+      isRevoked: (id) => this.#revocations.hasSession(id),
       dropped: (session, isOver) => this.#front.sessionDropped(session, isOver),
     });
     this.#front = new Front({
@@ -164,6 +170,37 @@ class Gateway implements RunningGateway {
     return this.#control.run('buildStats', observe(this.#sources));
   }
 
+  revoke(revocation: Revocation): boolean {
+    const { kind, value, until } = normalRevocation(revocation);
+    if (kind === 'session') return this.#revokeSession(value);
+    // A fixed token that happens to look like a JWT has no expiry.
+    const isJwt = this.#rules.snapshot.auth.type === 'jwt';
+    const message = this.#revocations.add(kind, value, isJwt ? until : Number.POSITIVE_INFINITY);
+    if (message !== null) this.#pool.revoke(message);
+    // Streams and connections follow by themselves (session/rights.ts).
+    this.#front.endRevokedCalls();
+    this.#log.logger.info({ kind, value: shown(kind, value) }, 'revoked');
+    return true;
+  }
+
+  #revokeSession(id: string): boolean {
+    const session = this.#sessions.open(id);
+    if (session === null) return this.#revocations.hasSession(id);
+    this.#revocations.add('session', id, session.issuedAt + this.#rules.snapshot.sessions.ttlSeconds);
+    this.#sessions.drop(session);
+    this.#log.logger.info({ kind: 'session', value: shown('session', id) }, 'revoked');
+    return true;
+  }
+
+  unrevoke(revocation: Revocation): boolean {
+    const { kind, value } = normalRevocation(revocation);
+    const message = this.#revocations.remove(kind, value);
+    if (message === undefined) return false;
+    if (message !== null) this.#pool.revoke(message);
+    this.#log.logger.info({ kind, value: shown(kind, value) }, 'revocation taken back');
+    return true;
+  }
+
   upstreamHealth(): UpstreamHealth[] {
     return upstreamHealth(this.#upstreams, this.#rules.snapshot.order);
   }
@@ -213,6 +250,7 @@ class Gateway implements RunningGateway {
       connections: () => this.#frontEnd?.connections() ?? 0,
       memo: () => this.#front.dispatcher.remembered,
       parked: () => this.#front.dialogue.parked.size,
+      revoked: () => this.#revocations.size,
       notReady: () => this.#notReady(),
       logDropped: () => this.#log.dropped,
     });
@@ -226,6 +264,8 @@ class Gateway implements RunningGateway {
       metrics: () => this.#control.run('renderMetrics', observe(sources)),
       stats: () => this.#control.run('renderStats', observe(sources)),
       notReady: () => this.#notReady(),
+      revoke: (body) => this.revoke(body as Revocation),
+      unrevoke: (body) => this.unrevoke(body as Revocation),
       failed: (error) => this.#log.logger.error({ error: String(error) }, 'an admin document cannot be made'),
     });
   }
@@ -277,6 +317,7 @@ class Gateway implements RunningGateway {
     // A changed server keeps its names until its successor has told its own.
     await this.#catalog.reconfigure(next, () => true);
     this.#upstreams.retire(next);
+    this.#front.recheckRights();
     const known = new Set(before.servers.map(({ name }) => name));
     await this.#firstDiscoveries((name) => !known.has(name));
   }
@@ -386,6 +427,11 @@ function withSessionSecrets(snapshot: Snapshot): Snapshot {
     if (!(error instanceof KeyFileError)) throw error;
     throw new ConfigError([`sessions.keyFile: ${error.message}`]);
   }
+}
+
+/** For the log: a subject as it is, of digests and ids only so much that they can be compared. */
+function shown(kind: RevocationKind, value: string): string {
+  return kind === 'subject' ? value : `${value.slice(0, 12)}...`;
 }
 
 type AdminSnapshot = Snapshot & { readonly admin: NonNullable<Snapshot['admin']> };

@@ -4,6 +4,7 @@ import type { Stats } from '../observe/stats.js';
 import type { FrontHandler } from '../request/accept/index.js';
 import type { ExchangeTable } from '../request/exchanges.js';
 import type { UpstreamHealth } from './health.js';
+import type { Revocation } from './revocations.js';
 
 /** Where something listens. */
 export interface Address {
@@ -33,6 +34,17 @@ export interface RunningGateway {
   reloadFailed(error: unknown): void;
   /** The document of `/stats`. */
   stats(): Promise<Stats>;
+  /**
+   * Revokes a token, a subject or a session in this process, until it is taken back or the process ends: requests are
+   * refused at once, streams end within a second, calls in flight finish.
+   *
+   * @returns false when there is no such session
+   * @throws GatewayError GW_REVOCATIONS_FULL
+   * @throws TypeError when `revocation` is none
+   */
+  revoke(revocation: Revocation): boolean;
+  /** Takes a revocation back. @returns false when there was none. @throws TypeError when `revocation` is none */
+  unrevoke(revocation: Revocation): boolean;
   /** How the upstreams are at this moment. */
   upstreamHealth(): UpstreamHealth[];
   /**

@@ -31,6 +31,8 @@ export interface StatsParts {
   memo(): number;
   /** Calls parked. */
   parked(): number;
+  /** Tokens, subjects and sessions revoked. */
+  revoked(): number;
   notReady(): readonly string[];
   logDropped(): number;
 }
@@ -56,6 +58,7 @@ export function statsSources(parts: StatsParts): StatsSources {
       streams: streams.standing.size,
       memo: parts.memo(),
       parked: parts.parked(),
+      revoked: parts.revoked(),
     }),
     upstreams: () => upstreams.servers.filter((server) => !isVacant(server)).map(upstreamStatus),
     workers: () =>

@@ -13,7 +13,14 @@ import { Counter, type CounterMemory, Counters, counterMemory } from '../shared/
 import { Epochs, epochMemory } from '../shared/epochs.js';
 import type { PolicyPool, PoolEvents, PoolSlot } from '../shared/policy-pool.js';
 import { Ring, ringMemory } from '../shared/ring.js';
-import type { BellAddress, FrontMessage, KeyMessage, PolicyTask, WorkerMessage } from '../shared/worker-messages.js';
+import type {
+  BellAddress,
+  FrontMessage,
+  KeyMessage,
+  PolicyTask,
+  RevocationMessage,
+  WorkerMessage,
+} from '../shared/worker-messages.js';
 import type { Milliseconds } from '../units.js';
 import { KeyKeeper } from './key-keeper.js';
 
@@ -34,6 +41,8 @@ export interface WorkerPoolOptions {
   readonly filename?: string;
   /** Loads a key set as JSON text; default in this thread. The control pool has a task for it. */
   readonly fetchKeys?: (url: string) => Promise<string>;
+  /** What is revoked already, for workers that start; default nothing. */
+  readonly revoked?: () => readonly RevocationMessage[];
   /** Told about faults inside decisions and about deaths, one sentence without request data. */
   readonly report?: (message: string) => void;
 }
@@ -190,6 +199,17 @@ export class WorkerPool implements PolicyPool {
     this.epochs.setCatalog(catalog.version);
   }
 
+  /** Revokes a token or a subject, or takes that back: nothing decided before counts any more when this returns. */
+  revoke(message: RevocationMessage): void {
+    this.#post(message);
+    this.epochs.revoke();
+  }
+
+  /** A revoked token has expired: workers need not know of it any more. */
+  forgetRevoked(message: RevocationMessage): void {
+    this.#post(message);
+  }
+
   /** Ends a worker that does not move any more; it is replaced like one that died. */
   terminate(index: number, why: string): void {
     this.#slots[index]!.abort.abort(why);
@@ -233,6 +253,7 @@ export class WorkerPool implements PolicyPool {
       bell: { handle: this.#bell.handle, cell: this.#bell.cell },
       port: port2,
       keys: this.#keeper.current(),
+      revoked: this.#options.revoked?.() ?? [],
     };
     const run = this.#piscina.run(task, { transferList: [port2], signal: slot.abort.signal }).then(
       () => this.#ended(slot, 'ended by itself'),
@@ -250,6 +271,8 @@ export class WorkerPool implements PolicyPool {
       this.wake(slot.index);
     } else if (message.type === 'needKeys') {
       void this.#keeper.request(message.version);
+    } else if (message.type === 'refusedToken') {
+      this.#report(`a token with a good signature was refused: ${message.why}`);
     } else {
       this.#report(`policy worker ${slot.index}: ${message.message}`);
     }

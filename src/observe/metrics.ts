@@ -162,6 +162,7 @@ function gaugesOf(metrics: Metrics, state: ObservedState): void {
   metrics.counter('buffers_refused_total', 'Answers, bodies and clients that had to make room.', [
     { labels: {}, value: buffers.refused },
   ]);
+  metrics.single('revocations', 'Tokens, subjects and sessions that are revoked.', gauges.revoked);
   metrics.single('memo_entries', 'Verdicts remembered.', gauges.memo);
   metrics.single('catalog_version', 'Version of the catalog in force.', catalog.version);
   metrics.single('catalog_undiscovered_servers', 'Servers whose lists are not known.', catalog.undiscovered.length);

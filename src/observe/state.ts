@@ -19,6 +19,8 @@ export interface Gauges {
   readonly memo: Count;
   /** Calls whose server waits for an answer that the client's next request will bring; not part of `inFlight`. */
   readonly parked: Count;
+  /** Tokens, subjects and sessions that are revoked. */
+  readonly revoked: Count;
 }
 
 export interface EndpointStatus {

@@ -121,6 +121,7 @@ export function buildStats(state: ObservedState) {
     webSocketsTooFast: total(Counter.webSocketsTooFast),
     sessions: state.gauges.sessions,
     streams: state.gauges.streams,
+    revoked: state.gauges.revoked,
     process: {
       rssBytes: state.rssBytes,
       cpuUserMs: Math.round(state.cpuMs.user),

@@ -92,12 +92,16 @@ export const Wish = {
   continued: 1 << 1,
   /** A `tasks/*` call: its answer names the task. */
   task: 1 << 2,
+  /** No request of a client: the gateway asks its policy (Dispatcher.ask). */
+  question: 1 << 3,
 } as const;
 
 /** A connection that carries many messages, as the stages know it. */
 export interface ClientLink {
   /** 128 bits of the digest of the subject that opened it; only its messages are taken. null = it needs no look. */
   readonly subject: Int32Array | null;
+  /** The right of its client is gone: ends the connection with the sentence of `code`, after its calls in flight. */
+  end(code: ErrorCode): void;
 }
 
 /** The other end of a connection. */

@@ -9,7 +9,7 @@ import { Operation, Verdict, VerdictWord } from '../shared/records.js';
 import type { FrontHandler, PlainAnswer } from './accept/handler.js';
 import { BatchReply } from './batch.js';
 import type { DecodeStage } from './decode/index.js';
-import { Accepts, type Exchange, Phase, Wish } from './exchange.js';
+import { Accepts, type ClientLink, type Exchange, Phase, Wish } from './exchange.js';
 import type { ExchangeTable } from './exchanges.js';
 import type { SendStage } from './send/index.js';
 import { JSON_HEAD } from './write/heads.js';
@@ -58,6 +58,9 @@ export interface PipelineOptions {
   readonly keepBodies: boolean;
   /** A standalone stream's client is gone. */
   streamClosed(exchange: Exchange): void;
+  /** See FrontHandler. */
+  connected(link: ClientLink, token: string, verdict: Int32Array): void;
+  disconnected(link: ClientLink): void;
   /** The connection that opened a session is gone. */
   sessionClosed(sessionId: string): void;
   /** Where verdicts go that a part of the gateway has asked for. */
@@ -158,6 +161,14 @@ export class Pipeline implements FrontHandler {
 
   tooManyFrames(address: string): void {
     this.#options.tooManyFrames(address);
+  }
+
+  connected(link: ClientLink, token: string, verdict: Int32Array): void {
+    this.#options.connected(link, token, verdict);
+  }
+
+  disconnected(link: ClientLink): void {
+    this.#options.disconnected(link);
   }
 
   drained(exchange: Exchange): void {

@@ -9,8 +9,9 @@ const TAG = 16;
  * the same for the same content (its nonce is a MAC of the content, as in RFC 8452's reasoning), a random one never.
  */
 export class HandleSealer {
-  readonly #keys: readonly { readonly seal: Buffer; readonly nonce: Buffer }[];
+  readonly #purpose: string;
   readonly #prefix: string;
+  #keys: readonly { readonly seal: Buffer; readonly nonce: Buffer }[] = [];
 
   /**
    * @param secrets newest first, each at least 32 characters; the first seals, all open
@@ -18,11 +19,17 @@ export class HandleSealer {
    * @param prefix what every handle starts with, so that others are told apart without cryptography
    */
   constructor(secrets: readonly string[], purpose: string, prefix: string) {
-    if (secrets.length === 0) throw new RangeError('sealing needs at least one secret');
+    this.#purpose = purpose;
     this.#prefix = prefix;
+    this.reconfigure(secrets);
+  }
+
+  /** Follows a reload: handles that were sealed with a secret which is not there any more are none of ours. */
+  reconfigure(secrets: readonly string[]): void {
+    if (secrets.length === 0) throw new RangeError('sealing needs at least one secret');
     this.#keys = secrets.map((secret) => ({
-      seal: Buffer.from(hkdfSync('sha256', secret, '', `switchyard handle v1 ${purpose}`, 32)),
-      nonce: Buffer.from(hkdfSync('sha256', secret, '', `switchyard handle nonce v1 ${purpose}`, 32)),
+      seal: Buffer.from(hkdfSync('sha256', secret, '', `switchyard handle v1 ${this.#purpose}`, 32)),
+      nonce: Buffer.from(hkdfSync('sha256', secret, '', `switchyard handle nonce v1 ${this.#purpose}`, 32)),
     }));
   }
 

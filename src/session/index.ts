@@ -11,6 +11,7 @@ export { KeepAlive } from './keep-alive.js';
 export { KeyFileError, keyFileProblem, readOrCreateKeyFile } from './key-file.js';
 export { ParkedCalls } from './parked-calls.js';
 export { Resumption } from './resume.js';
+export { type RightHolder, Rights } from './rights.js';
 export { type SealedSession, SessionSealer } from './seal.js';
 export { type ServerRequestCounts, ServerRequests } from './server-requests.js';
 export { Session, SessionTable, type SessionTableOptions } from './sessions.js';

@@ -142,6 +142,12 @@ export class ListenStreams {
     }
   }
 
+  /** Resources that a stream follows; none when it is no listen stream. */
+  followed(exchange: Exchange): readonly string[] {
+    const followed = this.#streams.get(exchange)?.followed ?? [];
+    return followed.flatMap(({ kind, name }) => (kind === 'resource' ? [name] : []));
+  }
+
   /** The client left. @returns false when the exchange is none of a listen stream */
   closed(exchange: Exchange): boolean {
     const stream = this.#streams.get(exchange);

@@ -203,6 +203,12 @@ export class ParkedCalls {
     this.#forget(call);
   }
 
+  /** Ends one parked call: its client may not come back for it. */
+  abandon(exchange: Exchange): void {
+    const call = this.#callOf(exchange);
+    if (call !== null && call.number > 0) this.#expire(call);
+  }
+
   /** Ends all parked calls; from now on upstreams are told at once that nobody answers. */
   close(): void {
     this.#closed = true;
@@ -278,6 +284,7 @@ export class ParkedCalls {
     call.number = 0;
     handOver(retry, exchange);
     exchange.phase = exchange.streaming ? Phase.streaming : Phase.sending;
+    exchange.token = retry.token;
     exchange.capabilities = declaredIn(retry, message);
     exchange.sentAt = performance.now();
     exchange.events = 0;

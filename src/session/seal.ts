@@ -15,6 +15,12 @@ export interface SealedSession {
   readonly issuedAt: Seconds;
 }
 
+/** What {@link SessionSealer.open} found. */
+export interface OpenedSession extends SealedSession {
+  /** Names the secret it was sealed with ({@link SessionSealer.knows}). */
+  readonly secret: string;
+}
+
 /** Longest capabilities in an id. Ids travel in a header with every request, so they are kept short. */
 export const MAX_CAPABILITIES: Bytes = 1024;
 /** Longest `clientInfo` in an id. */
@@ -43,15 +49,27 @@ const SHORTEST_SECRET = 32;
  * putting a new one before it and dropping the old one when its sessions have expired.
  */
 export class SessionSealer {
-  readonly #keys: readonly Buffer[];
+  readonly #keys: readonly { readonly key: Buffer; readonly name: string }[];
 
   /** @param secrets newest first, each at least 32 characters; the key is derived by HKDF-SHA256 (RFC 5869) */
   constructor(secrets: readonly string[]) {
     if (secrets.length === 0) throw new RangeError('sealing needs at least one secret');
     this.#keys = secrets.map((secret) => {
       if (secret.length < SHORTEST_SECRET) throw new RangeError('a session secret has at least 32 characters');
-      return Buffer.from(hkdfSync('sha256', secret, '', 'switchyard session id v1', 32));
+      const derived = (purpose: string, bytes: Bytes): Buffer =>
+        Buffer.from(hkdfSync('sha256', secret, '', `switchyard session ${purpose} v1`, bytes));
+      return { key: derived('id', 32), name: derived('secret name', 16).toString('hex') };
     });
+  }
+
+  /** Names the secret that seals; says nothing about it to who does not have it. */
+  get secret(): string {
+    return this.#keys[0]!.name;
+  }
+
+  /** Whether a secret is among those that open. */
+  knows(secret: string): boolean {
+    return this.#keys.some(({ name }) => name === secret);
   }
 
   /** A new id: visible ASCII (base64url), different every time. */
@@ -73,7 +91,7 @@ export class SessionSealer {
     const sealed = Buffer.allocUnsafe(1 + NONCE + plain.byteLength + TAG);
     sealed[0] = VERSION;
     randomFillSync(sealed, 1, NONCE);
-    const cipher = createCipheriv('aes-256-gcm', this.#keys[0]!, sealed.subarray(1, 1 + NONCE));
+    const cipher = createCipheriv('aes-256-gcm', this.#keys[0]!.key, sealed.subarray(1, 1 + NONCE));
     cipher.setAAD(sealed.subarray(0, 1));
     sealed.set(cipher.update(plain), 1 + NONCE);
     cipher.final();
@@ -85,15 +103,17 @@ export class SessionSealer {
    * What `id` says; `null` when it was not sealed with one of the secrets, was changed, is older than `ttl`, or comes
    * from the future.
    */
-  open(id: string, now: Seconds, ttl: Seconds): SealedSession | null {
+  open(id: string, now: Seconds, ttl: Seconds): OpenedSession | null {
     if (id.length > LONGEST_TEXT) return null;
     const sealed = Buffer.from(id, 'base64url');
     if (sealed.byteLength < SHORTEST || sealed[0] !== VERSION) return null;
     // The decoder skips what it does not know; only the one canonical spelling counts, or revocation could be evaded.
     if (sealed.toString('base64url') !== id) return null;
-    for (const key of this.#keys) {
+    for (const { key, name } of this.#keys) {
       const plain = decrypt(key, sealed);
-      if (plain !== null) return parse(plain, now, ttl);
+      if (plain === null) continue;
+      const session = parse(plain, now, ttl);
+      return session === null ? null : { ...session, secret: name };
     }
     return null;
   }

@@ -2,7 +2,7 @@ import { capabilityMask, withinRevision } from '../protocol/client-capabilities.
 import type { Exchange, SessionLike } from '../request/exchange.js';
 import type { Count, Milliseconds, Seconds } from '../units.js';
 import { fittingCapabilities, fittingClientInfo } from './claims.js';
-import type { SealedSession, SessionSealer } from './seal.js';
+import type { OpenedSession, SessionSealer } from './seal.js';
 
 /** Steps of the search for a session to drop when the table is full. */
 const EVICTION_STEPS = 64;
@@ -10,6 +10,8 @@ const MAX_INTERNED = 1024;
 /** The sweep looks at so many entries every second, so that it never holds the loop. */
 const SWEEP_ENTRIES = 2000;
 const SWEEP_MS = 1000;
+/** Sessions taken apart in one turn of the loop. */
+const DROPPED_AT_ONCE = 200;
 
 /** State of one legacy session in this process. All of it but the sealed part may be lost and is rebuilt on demand. */
 export class Session implements SessionLike {
@@ -20,6 +22,10 @@ export class Session implements SessionLike {
   readonly clientInfo: Uint8Array;
   readonly subject: Int32Array;
   readonly issuedAt: Seconds;
+  /** Names the secret that its id is sealed with. */
+  readonly secret: string;
+  /** Its secret was dropped: the session is over, and its state goes in a turn that has time for it. */
+  isOver = false;
   logLevel = -1;
   lastUsed: Milliseconds;
   /** `lastUsed` when the table last looked; a difference means the session was used since. */
@@ -27,7 +33,7 @@ export class Session implements SessionLike {
   /** The standalone stream (GET) of this session, if one is open. */
   stream: Exchange | null = null;
 
-  constructor(id: string, sealed: SealedSession, now: Milliseconds) {
+  constructor(id: string, sealed: OpenedSession, now: Milliseconds) {
     this.id = id;
     this.revision = sealed.revision;
     this.capabilities = sealed.capabilities;
@@ -35,6 +41,7 @@ export class Session implements SessionLike {
     this.clientInfo = sealed.clientInfo;
     this.subject = sealed.subject;
     this.issuedAt = sealed.issuedAt;
+    this.secret = sealed.secret;
     this.lastUsed = now;
     this.lastSeen = now;
   }
@@ -52,6 +59,8 @@ export interface SessionTableOptions {
    * @param isOver the session ended or expired; otherwise it only made room, and its id is still good
    */
   readonly dropped?: (session: Session, isOver: boolean) => void;
+  /** Whether an id was revoked by an operator; default none. */
+  readonly isRevoked?: (id: string) => boolean;
   /** Monotonic milliseconds; default `performance.now`. */
   readonly now?: () => Milliseconds;
   /** Wall clock in seconds; default the system's. */
@@ -105,11 +114,12 @@ export class SessionTable {
     return this.#revoked.size;
   }
 
-  /** Puts another configuration into force. */
+  /** Puts another configuration into force. Sessions whose secret it drops are over when this returns. */
   reconfigure(sealer: SessionSealer, ttlSeconds: Seconds, maxSessions: Count): void {
     this.#sealer = sealer;
     this.#ttlSeconds = ttlSeconds;
     this.#maxSessions = boundOf(maxSessions);
+    this.#dropUnknown();
   }
 
   /**
@@ -118,7 +128,8 @@ export class SessionTable {
    * @returns null when `maxSessions` sessions have a stream open
    */
   create(revision: number, capabilities: Uint8Array, clientInfo: Uint8Array, subject: Int32Array): Session | null {
-    const sealed: SealedSession = {
+    const sealed: OpenedSession = {
+      secret: this.#sealer.secret,
       revision,
       capabilities: this.#intern(fittingCapabilities(capabilities)),
       clientInfo: this.#intern(fittingClientInfo(clientInfo)),
@@ -131,7 +142,29 @@ export class SessionTable {
 
   /** The session behind an id as the client sent it; `null` = not ours, expired or ended. The caller compares the subject. */
   open(id: string): Session | null {
-    return this.#sessions.get(id) ?? this.#unseal(id);
+    const known = this.#sessions.get(id);
+    if (known === undefined) return this.#unseal(id);
+    return known.isOver ? null : known;
+  }
+
+  /** Drops the state of a session that is not valid any more, for a reason that the caller remembers. */
+  drop(session: Session): void {
+    if (this.#sessions.get(session.id) === session) this.#drop(session, true);
+  }
+
+  /** All at once are refused; they are taken apart in turns, so that many do not hold the loop. */
+  #dropUnknown(): void {
+    const over: Session[] = [];
+    for (const session of this.#sessions.values()) {
+      if (session.isOver || this.#sealer.knows(session.secret)) continue;
+      session.isOver = true;
+      over.push(session);
+    }
+    const turn = (): void => {
+      for (const session of over.splice(-DROPPED_AT_ONCE)) this.drop(session);
+      if (over.length > 0) setImmediate(turn);
+    };
+    if (over.length > 0) turn();
   }
 
   /** Ends a session for good, as long as this process lives or the seal holds. */
@@ -177,7 +210,7 @@ export class SessionTable {
   }
 
   #unseal(id: string): Session | null {
-    if (id.length === 0 || this.#revoked.has(id)) return null;
+    if (id.length === 0 || this.#revoked.has(id) || this.#options.isRevoked?.(id) === true) return null;
     const sealed = this.#sealer.open(id, this.#wallSeconds(), this.#ttlSeconds);
     if (sealed === null || !this.#makeRoom()) return null;
     return this.#add(id, {
@@ -187,7 +220,7 @@ export class SessionTable {
     });
   }
 
-  #add(id: string, sealed: SealedSession): Session {
+  #add(id: string, sealed: OpenedSession): Session {
     const session = new Session(id, sealed, this.#now());
     this.#sessions.set(id, session);
     return session;
@@ -209,7 +242,7 @@ export class SessionTable {
     for (const session of this.#sessions.values()) {
       const idle = session.stream === null;
       if (idle && session.lastUsed === session.lastSeen) {
-        this.#drop(session, false);
+        this.#drop(session, session.isOver);
         return true;
       }
       if (idle && (fallback === null || session.lastUsed < fallback.lastUsed)) fallback = session;
@@ -220,7 +253,7 @@ export class SessionTable {
       if (steps === EVICTION_STEPS) break;
     }
     if (fallback === null) return false;
-    this.#drop(fallback, false);
+    this.#drop(fallback, fallback.isOver);
     return true;
   }
 

@@ -6,6 +6,7 @@ import type { LimitsSnapshot } from '../config/snapshot.js';
 import { Exchange, Phase } from '../request/exchange.js';
 import { handOver } from '../request/handover.js';
 import type { Count } from '../units.js';
+import type { Rights } from './rights.js';
 
 /** Slot of an exchange that is in no table. */
 const NO_SLOT = -1;
@@ -22,9 +23,15 @@ export class StandingStreams {
   // Only while it is used: an iterator that rests holds on to what the set has dropped since.
   #next: SetIterator<Exchange> | null = null;
   #generation = 0;
+  #rights: Pick<Rights, 'hold' | 'release'> | null = null;
 
   constructor(limits: Pick<LimitsSnapshot, 'maxStreams'>) {
     this.#limits = limits;
+  }
+
+  /** Streams opened from now on end with their right. Once, after both were made: rights end streams. */
+  attach(rights: Pick<Rights, 'hold' | 'release'>): void {
+    this.#rights = rights;
   }
 
   /** Streams open now. */
@@ -62,6 +69,7 @@ export class StandingStreams {
     exchange.spans.set(from.spans);
     exchange.verdict.set(from.verdict);
     this.#open.add(exchange);
+    this.#rights?.hold(exchange, from.token, exchange.verdict);
     return exchange;
   }
 
@@ -72,6 +80,7 @@ export class StandingStreams {
     exchange.streaming = false;
     exchange.session = null;
     this.#open.delete(exchange);
+    this.#rights?.release(exchange);
   }
 
   /** Calls `visit` for some `count` streams; the next call goes on where this one ended. */

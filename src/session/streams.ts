@@ -159,6 +159,15 @@ export class StandaloneStreams {
     for (const session of [...this.#broken.keys()]) this.notify(session, message);
   }
 
+  /** Writes a sentence for a person on a stream that is about to end; its client's program skips it. */
+  comment(exchange: Exchange, sentence: string): void {
+    const { reply, framing } = exchange;
+    if (reply === null || framing !== Framing.sse) return;
+    const bytes = Buffer.from(`: ${sentence}\n\n`);
+    exchange.bytesOut += bytes.length;
+    reply.write(bytes, 0, bytes.length);
+  }
+
   /** Ends the stream of one session, as its DELETE does. @returns its exchange, for the caller to release, or null */
   end(session: Session): Exchange | null {
     const exchange = session.stream;

@@ -253,6 +253,24 @@ export class Subscriptions {
     this.#listens.serverReplaced(server);
   }
 
+  /** Resources that are followed on a stream: by its session, or by the stream itself. */
+  followed(exchange: Exchange): readonly string[] {
+    if (exchange.session === null) return this.#listens.followed(exchange);
+    const subscribed = this.#sessions.get(exchange.session.id);
+    return subscribed === undefined ? [] : [...subscribed.subscriptions.values()].map(({ uri }) => uri);
+  }
+
+  /** A session follows a resource no longer; the protocol has no message that would tell its client. */
+  forbid(sessionId: string, uri: string): void {
+    const subscribed = this.#sessions.get(sessionId);
+    if (subscribed === undefined) return;
+    for (const [key, subscription] of [...subscribed.subscriptions]) {
+      if (subscription.uri !== uri) continue;
+      this.#drop(subscribed, key);
+      this.#unfollow(subscribed, subscription);
+    }
+  }
+
   /** The client of a listen stream left. @returns false when the exchange is none */
   closed(exchange: Exchange): boolean {
     return this.#listens.closed(exchange);

@@ -74,6 +74,8 @@ export const RequestFlag = {
   hasArguments: 1 << 4,
   /** The call carries `inputResponses` or `requestState`: never cached (MCP 2026-07-28, caching). */
   uncacheable: 1 << 5,
+  /** The gateway itself asks: no rate-limit token is taken. */
+  unmetered: 1 << 6,
 } as const;
 
 /** What a verdict says. */

@@ -1,6 +1,7 @@
 /** What the front and a policy worker say to each other beside the rings: rare, structured-cloned messages. */
 import type { MessagePort } from 'node:worker_threads';
 import type { CatalogTable, Snapshot } from '../config/snapshot.js';
+import type { Seconds } from '../units.js';
 import type { BucketLayout } from './buckets.js';
 import type { CounterMemory } from './counters.js';
 
@@ -28,6 +29,18 @@ export interface PolicyTask {
   readonly port: MessagePort;
   /** Keys that verify tokens, if they were loaded already. */
   readonly keys: KeyMessage | null;
+  /** What is revoked already. */
+  readonly revoked: readonly RevocationMessage[];
+}
+
+/** A token or a subject is revoked, or is so no longer. */
+export interface RevocationMessage {
+  readonly type: 'revocation';
+  readonly kind: 'token' | 'subject';
+  /** SHA-256 of the token, 64 lower-case hexadecimal digits; or the subject. */
+  readonly value: string;
+  /** Wall clock of the revocation; `null` = it is taken back. */
+  readonly at: Seconds | null;
 }
 
 /** A JSON Web Key Set as loaded from `auth.jwksUrl`. */
@@ -44,6 +57,7 @@ export type WorkerMessage =
   | { readonly type: 'snapshot'; readonly snapshot: Snapshot; readonly buckets: BucketLayout }
   | { readonly type: 'catalog'; readonly catalog: CatalogTable }
   | KeyMessage
+  | RevocationMessage
   /** Finish what is on the ring and end the task. */
   | { readonly type: 'drain' };
 
@@ -52,5 +66,7 @@ export type FrontMessage =
   | { readonly type: 'ready'; readonly bell: BellAddress }
   /** The worker knows no key for a token; it has keys of that version. */
   | { readonly type: 'needKeys'; readonly version: number }
+  /** A token with a good signature was refused; the sentence holds nothing of the token. */
+  | { readonly type: 'refusedToken'; readonly why: string }
   /** A decision failed inside the worker; the message holds no request data. */
   | { readonly type: 'fault'; readonly message: string };

@@ -71,6 +71,7 @@ test('an empty configuration has the documented defaults', () => {
       maxHeldBytes: MIB,
       maxBufferedBytes: 256 * MIB,
       keepAliveMs: 15_000,
+      maxRevoked: 10_000,
       maxSubscriptions: 1_000,
     },
     catalog: {

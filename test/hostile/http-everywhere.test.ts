@@ -170,6 +170,8 @@ describe('the admin listener: what is refused on every path', () => {
       metrics: async () => '# metrics\n',
       stats: async () => '{}\n',
       notReady: () => [],
+      revoke: () => true,
+      unrevoke: () => true,
     });
   });
   after(() => admin.close(0));

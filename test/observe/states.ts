@@ -14,7 +14,7 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
     counters: memory,
     seriesNames: names,
     snapshotVersion: () => 7,
-    gauges: () => ({ inFlight: 3, connections: 4, sessions: 5, streams: 1, memo: 9, parked: 2 }),
+    gauges: () => ({ inFlight: 3, connections: 4, sessions: 5, streams: 1, memo: 9, parked: 2, revoked: 0 }),
     upstreams: () => [
       {
         name: 'files',

@@ -72,7 +72,7 @@ test('nothing is kept for those who cannot come back, or when nothing may be kep
     { session: null },
     { revision: Revision.r2024_11_05 },
     { framing: Framing.message },
-    { link: { subject: null } },
+    { link: { subject: null, end: () => {} } },
   ];
   for (const members of rows) {
     assert.equal(log.opened(Object.assign(callOf('session'), members)), 0, Object.keys(members)[0]);

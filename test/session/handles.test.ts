@@ -38,3 +38,12 @@ test('what was changed, or is of another purpose, is not', () => {
   assert.equal(sealer.claims('other'), false);
   assert.throws(() => new HandleSealer([], 'test', 'syt.'), RangeError);
 });
+
+test('a reload decides which secrets open', () => {
+  const followed = new HandleSealer([OLD], 'test', 'syt.');
+  const handle = followed.seal(Buffer.from('content'), false);
+  followed.reconfigure([NEW, OLD]);
+  assert.equal(String(followed.open(handle)), 'content');
+  followed.reconfigure([NEW]);
+  assert.equal(followed.open(handle), null);
+});

@@ -182,3 +182,20 @@ test('an idle session takes less than 2 KB', () => {
 test('a bound is needed', () => {
   assert.throws(() => tableWith(0), RangeError);
 });
+
+test('sessions of a dropped secret are over at once, in the table too; their state goes in turns', async () => {
+  const [old, young] = [SECRET, `${SECRET}, but newer`];
+  const clocked = tableWith(10_000, 3600, [old]);
+  const sessions = Array.from({ length: 1_000 }, () => create(clocked));
+  clocked.table.reconfigure(new SessionSealer([young, old]), 3600, 10_000);
+  assert.equal(clocked.table.open(sessions[0]!.id), sessions[0], 'a secret that stays, stays good');
+  const later = create(clocked);
+  clocked.table.reconfigure(new SessionSealer([young]), 3600, 10_000);
+  for (const { id } of sessions) assert.equal(clocked.table.open(id), null);
+  assert.equal(clocked.table.open(later.id), later);
+  assert.ok(clocked.dropped.length < 1_000, 'not all in one turn');
+  while (clocked.table.size > 1) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(clocked.dropped.length, 1_000);
+  clocked.table.reconfigure(new SessionSealer([young, old]), 3600, 10_000);
+  assert.ok(clocked.table.open(sessions[0]!.id) !== null, 'only the secret speaks for a session');
+});

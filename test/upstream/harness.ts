@@ -55,6 +55,7 @@ export const LIMITS: LimitsSnapshot = {
   maxHeldBytes: 1_048_576,
   maxBufferedBytes: 0,
   keepAliveMs: 15_000,
+  maxRevoked: 100,
   maxSubscriptions: 100,
 };
 

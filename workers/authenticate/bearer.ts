@@ -1,8 +1,13 @@
 import type { AuthSnapshot } from '../../src/config/snapshot.js';
+import { errorNumber } from '../../src/errors.js';
 import { digestOf } from './digest.js';
 import { NEVER, type Principal, principal } from './principal.js';
+import type { Revoked } from './revoked.js';
 
 type Tokens = Extract<AuthSnapshot, { type: 'bearer' }>['tokens'];
+
+const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
+const TOKEN_REVOKED = errorNumber('GW_TOKEN_REVOKED');
 
 /**
  * A table of tokens, looked up by SHA-256: the time a look-up takes depends on the digest, which nobody can steer
@@ -11,15 +16,21 @@ type Tokens = Extract<AuthSnapshot, { type: 'bearer' }>['tokens'];
 export class BearerTable {
   readonly #principals = new Map<string, Principal>();
 
-  constructor(tokens: Tokens) {
+  readonly #revoked: Revoked;
+
+  constructor(tokens: Tokens, revoked: Revoked) {
+    this.#revoked = revoked;
     for (const { token, subject, scopes } of tokens) {
       const bytes = Buffer.from(token);
       this.#principals.set(digestOf(bytes, 0, bytes.length), principal('bearer', subject, scopes, NEVER));
     }
   }
 
-  /** The principal of the token `bytes[start, end)`, or null. */
-  find(bytes: Buffer, start: number, end: number): Principal | null {
-    return this.#principals.get(digestOf(bytes, start, end)) ?? null;
+  /** The principal of the token `bytes[start, end)`, or the number of an error. */
+  find(bytes: Buffer, start: number, end: number): Principal | number {
+    const digest = digestOf(bytes, start, end);
+    const found = this.#principals.get(digest);
+    if (found === undefined) return INVALID_TOKEN;
+    return this.#revoked.covers(digest, found.subject, null, 0) ? TOKEN_REVOKED : found;
   }
 }

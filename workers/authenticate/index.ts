@@ -9,9 +9,9 @@ import { BearerTable } from './bearer.js';
 import { JwtVerifier } from './jwt.js';
 import type { KeySource } from './keys.js';
 import { ANONYMOUS, type Principal } from './principal.js';
+import type { Revoked } from './revoked.js';
 
 const UNAUTHENTICATED = errorNumber('GW_UNAUTHENTICATED');
-const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
 
 /** Outcome of {@link Authenticator.check}. */
 export const Outcome = { pending: 0, known: 1, refused: 2 } as const;
@@ -25,10 +25,17 @@ export class Authenticator {
   readonly #bearer: BearerTable | null;
   readonly #jwt: JwtVerifier | null;
 
-  constructor(auth: AuthSnapshot, counters: Counters, keys: KeySource) {
+  /** @param refused told why a token with a good signature was refused, one sentence that holds nothing of the token */
+  constructor(
+    auth: AuthSnapshot,
+    counters: Counters,
+    keys: KeySource,
+    revoked: Revoked,
+    refused: (why: string) => void,
+  ) {
     this.#counters = counters;
-    this.#bearer = auth.type === 'bearer' ? new BearerTable(auth.tokens) : null;
-    this.#jwt = auth.type === 'jwt' ? new JwtVerifier(auth, counters, keys) : null;
+    this.#bearer = auth.type === 'bearer' ? new BearerTable(auth.tokens, revoked) : null;
+    this.#jwt = auth.type === 'jwt' ? new JwtVerifier(auth, counters, keys, revoked, refused) : null;
   }
 
   /**
@@ -55,11 +62,11 @@ export class Authenticator {
       this.error = UNAUTHENTICATED;
       return Outcome.refused;
     }
-    this.error = INVALID_TOKEN;
     const found =
       this.#bearer !== null ? this.#bearer.find(bytes, start, end) : this.#jwt!.find(bytes, words, start, end, seconds);
     if (found === undefined) return Outcome.pending;
-    if (found === null) {
+    if (typeof found === 'number') {
+      this.error = found;
       this.#counters.add(Counter.tokensRejected);
       return Outcome.refused;
     }

@@ -3,7 +3,8 @@
  *
  * Before anything is decoded: at most {@link MAX_TOKEN_BYTES}, exactly three parts, only the base64url alphabet
  * (RFC 4648 section 5) without padding, so that one token has one spelling and digests can stand for tokens.
- * Then: `alg` from the configured list, signature, `exp` required, `nbf`, issuer and audience when configured.
+ * Then: `alg` from the configured list, signature, issuer and audience when configured, times (claims.ts), no name twice,
+ * and that nothing of it is revoked.
  * Headers that bring or name keys (`jwk`, `jku`, `x5c`, `x5u`) are ignored: keys come from the configuration alone.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
@@ -12,16 +13,19 @@ import { LRUCache } from 'lru-cache';
 import type { AuthSnapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import { Counter, type Counters } from '../../src/shared/counters.js';
+import { checkNames, checkTimes } from './claims.js';
 import { digestOf } from './digest.js';
 import type { KeySource } from './keys.js';
 import { KnownTokens } from './known-tokens.js';
 import { NEVER, type Principal, principal } from './principal.js';
+import type { Revoked } from './revoked.js';
 
 type JwtAuth = Extract<AuthSnapshot, { type: 'jwt' }>;
 type LocalKeys = ReturnType<typeof createLocalJWKSet>;
 
 const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
 const AUTH_UNAVAILABLE = errorNumber('GW_AUTH_UNAVAILABLE');
+const TOKEN_REVOKED = errorNumber('GW_TOKEN_REVOKED');
 
 /** A longer token is refused unread. */
 export const MAX_TOKEN_BYTES = 8192;
@@ -39,23 +43,29 @@ export class JwtVerifier {
   readonly #keys: KeySource;
   readonly #recent = new KnownTokens();
   readonly #known = new LRUCache<string, Principal>({ max: MAX_KNOWN });
-  readonly #refused = new LRUCache<string, true>({ max: MAX_REFUSED, ttl: REFUSED_MS });
+  /** The number of the error. */
+  readonly #refused = new LRUCache<string, number>({ max: MAX_REFUSED, ttl: REFUSED_MS });
   readonly #pending = new Map<string, Promise<Principal | number>>();
+  readonly #revoked: Revoked;
+  readonly #tell: (why: string) => void;
   #secret: Uint8Array | null = null;
   #publicKey: KeyObject | null = null;
   #keySet: LocalKeys | null = null;
   #keyVersion = 0;
   #generation = 0;
 
-  constructor(auth: JwtAuth, counters: Counters, keys: KeySource) {
+  /** @param tell told why a token with a good signature was refused */
+  constructor(auth: JwtAuth, counters: Counters, keys: KeySource, revoked: Revoked, tell: (why: string) => void) {
     this.#auth = auth;
     this.#counters = counters;
     this.#keys = keys;
+    this.#revoked = revoked;
+    this.#tell = tell;
     const shared = auth.secret !== null;
     this.#options = {
       // A secret never checks an asymmetric algorithm nor the reverse, whatever the list says (RFC 8725 section 3.1).
       algorithms: auth.algorithms.filter((algorithm) => algorithm.startsWith('HS') === shared && algorithm !== 'none'),
-      requiredClaims: ['exp', ...(auth.audience.length > 0 ? ['aud'] : [])],
+      requiredClaims: auth.audience.length > 0 ? ['aud'] : [],
       clockTolerance: auth.clockToleranceSeconds,
       ...(auth.issuer === null ? {} : { issuer: auth.issuer }),
       ...(auth.audience.length === 0 ? {} : { audience: [...auth.audience] }),
@@ -65,7 +75,7 @@ export class JwtVerifier {
   }
 
   /**
-   * The principal of `bytes[start, end)` if the outcome is known: null = refused, undefined = to be verified.
+   * The principal of `bytes[start, end)` or the number of an error, if the outcome is known; undefined = to be verified.
    *
    * @param words the memory of `bytes` as words; `start` is a multiple of four
    * @param seconds wall clock, seconds since the epoch
@@ -76,13 +86,13 @@ export class JwtVerifier {
     start: number,
     end: number,
     seconds: number,
-  ): Principal | null | undefined {
+  ): Principal | number | undefined {
     const recent = words === null ? null : this.#recent.find(words, start, end);
     if (recent !== null && recent.expiresAt > seconds) {
       this.#counters.add(Counter.tokensRemembered);
       return recent;
     }
-    if (!isCompact(bytes, start, end)) return null;
+    if (!isCompact(bytes, start, end)) return INVALID_TOKEN;
     const digest = digestOf(bytes, start, end);
     const known = this.#known.get(digest);
     if (known !== undefined) {
@@ -93,7 +103,7 @@ export class JwtVerifier {
       }
       this.#known.delete(digest);
     }
-    return this.#refused.get(digest) === true ? null : undefined;
+    return this.#refused.get(digest);
   }
 
   /** Verifies a token once for all who present it at the same time. Never rejects. */
@@ -120,7 +130,16 @@ export class JwtVerifier {
   async #judge(token: string, digest: string): Promise<Principal | number> {
     const generation = this.#generation;
     try {
-      const found = this.#principal(await this.#payload(token));
+      const payload = await this.#payload(token);
+      const { clockToleranceSeconds } = this.#auth;
+      checkTimes(payload, Date.now() / 1000, clockToleranceSeconds);
+      checkNames(token);
+      const found = this.#principal(payload);
+      if (this.#revoked.covers(digest, found.subject, payload.iat ?? null, clockToleranceSeconds)) {
+        this.#counters.add(Counter.tokensRejected);
+        if (generation === this.#generation) this.#refused.set(digest, TOKEN_REVOKED);
+        return TOKEN_REVOKED;
+      }
       if (generation === this.#generation) this.#known.set(digest, found);
       this.#counters.add(Counter.tokensVerified);
       return found;
@@ -129,8 +148,11 @@ export class JwtVerifier {
       this.#counters.add(Counter.tokensRejected);
       // A key may turn up with the next refresh, so a token without one is not remembered as wrong.
       if (!(error instanceof errors.JWKSNoMatchingKey) && generation === this.#generation) {
-        this.#refused.set(digest, true);
+        this.#refused.set(digest, INVALID_TOKEN);
       }
+      // These are thrown only after the signature was found good: the issuer makes tokens that cannot be used here.
+      if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTInvalid)
+        this.#tell(error.message);
       return INVALID_TOKEN;
     }
   }
@@ -196,7 +218,8 @@ export class JwtVerifier {
 
   #principal(payload: JWTPayload): Principal {
     const subject = payload[this.#auth.subjectClaim];
-    if (typeof subject !== 'string' || subject === '') throw new errors.JWTInvalid('no subject');
+    if (typeof subject !== 'string' || subject === '')
+      throw new errors.JWTInvalid('the claim that names the subject is missing or no text');
     const exp = payload.exp!;
     // Seconds may be fractions (RFC 7519 section 2); the last whole second counts, and the word has 31 bits.
     const expiresAt = Math.min(NEVER, Math.floor(exp + this.#auth.clockToleranceSeconds));

@@ -30,6 +30,9 @@ export class Guard {
   bucketRouteClient = -1;
   bucketRouteClientGeneration = 0;
 
+  /** The request at hand counts in the rate limits. */
+  isMetered = true;
+
   readonly #snapshot: Snapshot;
   readonly #plan: BucketPlan;
   readonly #buckets: Buckets;
@@ -97,6 +100,7 @@ export class Guard {
     this.bucketTool = found === null || found.toolRule < 0 ? -1 : this.#plan.tools[found.toolRule]!;
     this.bucketRoute = route < 0 ? -1 : this.#plan.routes[route]!;
     const routeRule = route < 0 ? null : routes[route]!.clientRateLimit;
+    if (!this.isMetered) return true;
     for (;;) {
       this.bucketClient = -1;
       this.bucketRouteClient = -1;

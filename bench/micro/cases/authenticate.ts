@@ -1,6 +1,7 @@
 import { Counters, counterMemory } from '../../../src/shared/counters.js';
 import { Authenticator, Outcome } from '../../../workers/authenticate/index.js';
 import { KeySource } from '../../../workers/authenticate/keys.js';
+import { Revoked } from '../../../workers/authenticate/revoked.js';
 import { mintTokens } from '../../load/gateway-config.js';
 import { fullSnapshot } from '../fixture.js';
 import { type Case, keep } from '../runner.js';
@@ -9,7 +10,7 @@ const CLIENTS = 64;
 
 function authenticator(): Authenticator {
   const counters = new Counters(counterMemory(1, 1), 0);
-  return new Authenticator(fullSnapshot().auth, counters, new KeySource(() => {}, null));
+  return new Authenticator(fullSnapshot().auth, counters, new KeySource(() => {}, null), new Revoked([]), () => {});
 }
 
 export const authenticateCases: readonly Case[] = [

@@ -42,6 +42,7 @@ async function decisions(snapshot: Snapshot, tokens: readonly string[]): Promise
       bell: { handle: 0, cell: null },
       port: channel.port1,
       keys: null,
+      revoked: [],
     },
     () => {},
     () => {},

@@ -81,7 +81,7 @@ const jwtSchema = z.strictObject({
   audience: strings().describe(
     'Accepted `aud` values; the token must name one of them. Required: a gateway must not take tokens made for others (MCP authorization, token audience).',
   ),
-  clockToleranceSeconds: whole(30, 'Clock difference allowed for `exp` and `nbf`.', {
+  clockToleranceSeconds: whole(30, 'Clock difference allowed for `exp`, `nbf` and `iat`.', {
     max: 60,
     zero: 'none',
   }),

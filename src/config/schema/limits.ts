@@ -93,6 +93,11 @@ export const limitsSchema = z.strictObject({
     'Between comments on an event stream that has nothing to say, and between pings on WebSockets. A call that takes longer is answered as an event stream.',
     { zero: 'none' },
   ),
+  maxRevoked: limit(
+    10_000,
+    'Tokens, subjects and sessions revoked at once. More are refused; none is forgotten before it expires by itself.',
+    1_000_000,
+  ),
   maxSubscriptions: limit(1_000, 'Resources and tasks that one session or one listen stream may follow.', 1_000_000),
 });
 

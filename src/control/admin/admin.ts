@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Snapshot } from '../../config/snapshot.js';
-import { ERRORS } from '../../errors.js';
+import { ERRORS, GatewayError } from '../../errors.js';
 import { METRICS_TYPE } from '../../observe/metrics.js';
 import { type HeadLimits, RequestHead } from '../../request/accept/head.js';
 import type { Count, Milliseconds } from '../../units.js';
@@ -17,6 +17,14 @@ export interface AdminOptions {
   metrics(): Promise<string>;
   /** Makes the document of /stats. */
   stats(): Promise<string>;
+  /**
+   * Revokes what the JSON body of a request names, or takes that back.
+   *
+   * @returns false when there is nothing to do it to
+   * @throws TypeError, GatewayError with a sentence for the caller
+   */
+  revoke(body: unknown): boolean;
+  unrevoke(body: unknown): boolean;
   /** Sentences that say why the gateway is not ready; none = ready. */
   notReady(): readonly string[];
   /** A document could not be made. */
@@ -37,15 +45,21 @@ export interface Admin {
 const JSON_TYPE = 'application/json; charset=utf-8';
 const MAX_HEADER_BYTES = 8 * 1024;
 const HEAD_LIMITS: HeadLimits = { maxHeaders: 64, maxHeaderBytes: MAX_HEADER_BYTES };
+const MAX_BODY_BYTES = 32 * 1024;
 
 interface Page {
   readonly path: string;
   readonly about: string;
-  answer(): Promise<Answer> | Answer;
+  /** POST with a JSON body; default GET and HEAD. */
+  readonly takes?: 'json';
+  /** @param body of a page that takes one */
+  answer(body: unknown): Promise<Answer> | Answer;
 }
 
 interface Answer {
   readonly status: number;
+  /** The `Allow` of a 405. */
+  readonly allow?: string;
   readonly type: string;
   readonly body: string;
 }
@@ -68,7 +82,8 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
     (request, response) => {
       if (ending.has(request.socket)) return;
       const objection = objectionTo(request, rules);
-      if (objection !== null) {
+      // What was sent of a body that is not wanted is thrown away with the connection.
+      if (objection !== null || hasBody(request)) {
         ending.add(request.socket);
         response.setHeader('connection', 'close');
       }
@@ -106,9 +121,31 @@ function pagesOf(options: AdminOptions): readonly Page[] {
     },
     { path: '/livez', about: '200 while the process runs', answer: () => json(200, { live: true }) },
     { path: '/readyz', about: '200 while requests are taken, 503 with the reasons otherwise', answer: ready },
+    {
+      path: '/revoke',
+      about: 'POST {"token"}, {"tokenSha256"}, {"subject"} or {"session"}: refused from now on',
+      takes: 'json',
+      answer: (body) => revocation(() => options.revoke(body), 'There is no such session.'),
+    },
+    {
+      path: '/unrevoke',
+      about: 'POST the same: takes a revocation back',
+      takes: 'json',
+      answer: (body) => revocation(() => options.unrevoke(body), 'Nothing of the kind is revoked.'),
+    },
   ];
   const index = Object.fromEntries(pages.map(({ path, about }) => [path, about]));
   return [...pages, { path: '/', about: 'this list', answer: () => json(200, { paths: index }) }];
+}
+
+function revocation(act: () => boolean, nothing: string): Answer {
+  try {
+    return act() ? json(200, { done: true }) : problem(404, nothing);
+  } catch (error) {
+    if (error instanceof TypeError) return problem(400, error.message);
+    if (error instanceof GatewayError) return problem(ERRORS[error.code].restStatus, error.message);
+    throw error;
+  }
 }
 
 /** Callers that come while a document is being made get the same one: scrapers cannot pile work up. */
@@ -120,6 +157,10 @@ function shared(make: () => Promise<string>): () => Promise<string> {
     });
     return running;
   };
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
 }
 
 async function respond(
@@ -135,18 +176,19 @@ async function respond(
   response.setHeader('content-type', answer.type);
   response.setHeader('cache-control', 'no-store');
   response.setHeader('x-content-type-options', 'nosniff');
-  if (answer.status === 405) response.setHeader('allow', 'GET, HEAD');
+  if (answer.allow !== undefined) response.setHeader('allow', answer.allow);
   const bytes = Buffer.from(answer.body, 'utf8');
   response.writeHead(answer.status, { 'content-length': bytes.length });
   response.end(request.method === 'HEAD' ? undefined : bytes);
 }
 
-/** What speaks against a request before its path is looked at, by the rules of the clients' port. A body never is wanted. */
+/** What speaks against a request before its path is looked at, by the rules of the clients' port. Only POST may bring a body. */
 function objectionTo(request: IncomingMessage, rules: AdminRules): Answer | null {
   const head = new RequestHead();
   const raw = request.rawHeaders;
   for (let at = 0; at < raw.length; at += 2) head.add(raw[at]!.toLowerCase(), raw[at + 1]!);
-  const isFramed = request.httpVersion === '1.1' && head.framingHolds(HEAD_LIMITS) && !head.hasBody;
+  const isFramed =
+    request.httpVersion === '1.1' && head.framingHolds(HEAD_LIMITS) && (!head.hasBody || request.method === 'POST');
   const code = isFramed && request.url?.startsWith('/') === true ? head.strangerCode(rules, true) : 'GW_FRAMING';
   return code === null ? null : problem(ERRORS[code].restStatus, ERRORS[code].sentence);
 }
@@ -157,13 +199,37 @@ async function answerOf(request: IncomingMessage, pages: readonly Page[], option
   const path = query === -1 ? target : target.slice(0, query);
   const page = pages.find((candidate) => candidate.path === path);
   if (page === undefined) return problem(404, 'There is nothing at this path; GET / lists what there is.');
-  if (request.method !== 'GET' && request.method !== 'HEAD')
-    return problem(405, 'Only GET and HEAD are answered here.');
+  const isPosted = page.takes === 'json';
+  if (isPosted && request.method !== 'POST') return { ...problem(405, 'Only POST is answered here.'), allow: 'POST' };
+  if (!isPosted && request.method !== 'GET' && request.method !== 'HEAD')
+    return { ...problem(405, 'Only GET and HEAD are answered here.'), allow: 'GET, HEAD' };
+  // A page in a browser can send other types to this machine without being asked whether it may (Fetch, CORS protocol).
+  if (isPosted && !/^application\/json *(;|$)/i.test(request.headers['content-type'] ?? ''))
+    return problem(415, 'The content type must be application/json.');
   try {
-    return await page.answer();
+    const body = isPosted ? await jsonBody(request) : null;
+    return body === undefined
+      ? problem(400, `The body must be JSON of at most ${MAX_BODY_BYTES} bytes.`)
+      : await page.answer(body);
   } catch (error) {
     options.failed?.(error);
     return problem(503, 'The document cannot be made at the moment; the log says why.');
+  }
+}
+
+/** The JSON body of a request; undefined when there is none, or a longer one. */
+async function jsonBody(request: IncomingMessage): Promise<unknown> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const part of request) {
+      length += (part as Buffer).length;
+      if (length > MAX_BODY_BYTES) return undefined;
+      parts.push(part as Buffer);
+    }
+    return JSON.parse(Buffer.concat(parts).toString('utf8'));
+  } catch {
+    return undefined;
   }
 }
 

@@ -25,7 +25,7 @@ export class ConnectionReply implements Reply {
     if (end > start && isAsked) connection.send(bytes, start, end, false);
     if (exchange.spans[Span.method] === Method.initialize) {
       const sessionId = headValue(head, 'mcp-session-id');
-      if (sessionId !== '') connection.opened(sessionId);
+      if (sessionId !== '') connection.opened(sessionId, exchange.verdict);
     }
     connection.over(this);
   }

@@ -3,7 +3,7 @@
  * stream of HTTP with SSE. Each message is an exchange of its own; answers go back in any order.
  */
 import { Method, Span } from '../../../native/layout.js';
-import type { ErrorCode } from '../../errors.js';
+import { ERRORS, type ErrorCode } from '../../errors.js';
 import type { Holder } from '../../shared/buffer-budget.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import { Accepts, type ClientLink, type Exchange, Framing, Phase, Verb } from '../exchange.js';
@@ -63,6 +63,8 @@ export interface ConnectionOptions {
   readonly limits: ConnectionLimits;
   /** The bearer token that every message is judged with; empty = none. */
   readonly token: string;
+  /** The decision that let the client in, if it was asked for before: the connection ends with its right. */
+  readonly verdict?: Int32Array;
 }
 
 /** Pause before another look when every exchange of the gateway is in use. */
@@ -88,6 +90,9 @@ export class ClientConnection implements ClientLink, Holder {
   readonly #token: string;
   readonly #maxOpen: Count;
   readonly #open = new Set<ConnectionReply>();
+  #rests = false;
+  /** Why the connection ends once its calls in flight have; null = it does not. */
+  #endingFor: ErrorCode | null = null;
   /** The answer to `initialize` that what follows waits for. */
   #opening: ConnectionReply | null = null;
   #streamWanted = false;
@@ -107,6 +112,14 @@ export class ClientConnection implements ClientLink, Holder {
     this.#token = options.token;
     // One client must not take every exchange: what it sends beyond half of them waits.
     this.#maxOpen = Math.ceil(options.table.capacity / 2);
+    if (options.verdict !== undefined) this.#rest(options.verdict);
+  }
+
+  /** From now on the connection rests on the right that let its client in. */
+  #rest(verdict: Int32Array): void {
+    if (this.#rests) return;
+    this.#rests = true;
+    this.#handler.connected(this, this.#token, verdict);
   }
 
   /** Messages without their answer yet, and streams. */
@@ -180,19 +193,25 @@ export class ClientConnection implements ClientLink, Holder {
   /** The exchange of `reply` is over. */
   over(reply: ConnectionReply): void {
     this.#open.delete(reply);
+    if (this.#endingFor !== null) this.#endIfIdle();
     if (reply === this.#opening) this.#opening = null;
     else if (this.#held.length === 0) return;
     this.#schedule(0);
   }
 
-  /** `initialize` was answered with a session. */
-  opened(sessionId: string): void {
+  /**
+   * `initialize` was answered with a session.
+   *
+   * @param verdict that permitted it; valid during the call
+   */
+  opened(sessionId: string, verdict: Int32Array): void {
     if (this.sessionId !== '') {
       // Two of them were under way at once: the connection stays with the first.
       this.#handler.ended(sessionId);
       return;
     }
     this.sessionId = sessionId;
+    this.#rest(verdict);
     this.#streamWanted = true;
     this.#schedule(0);
   }
@@ -239,10 +258,26 @@ export class ClientConnection implements ClientLink, Holder {
     this.#draining = true;
   }
 
+  /** See {@link ClientLink.end}. What comes meanwhile is judged as ever, and refused. */
+  end(code: ErrorCode): void {
+    if (this.isClosed || this.#endingFor !== null) return;
+    this.#endingFor = code;
+    this.#draining = true;
+    this.#endIfIdle();
+  }
+
+  #endIfIdle(): void {
+    for (const { exchange } of this.#open) {
+      if (exchange !== null && (exchange.upstream !== null || exchange.phase === Phase.asking)) return;
+    }
+    if (!this.isClosed) this.wire.close(CloseCode.policy, ERRORS[this.#endingFor!].sentence);
+  }
+
   /** The connection is gone: nobody can come back to it, so everything that belongs to it ends. */
   closed(): void {
     if (this.isClosed) return;
     this.isClosed = true;
+    this.#handler.disconnected(this);
     this.#held = [];
     this.#heldBytes = 0;
     this.#table.budget.set(this, 0);

@@ -1,7 +1,7 @@
 import type { Snapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Count, Milliseconds } from '../../units.js';
-import type { Exchange } from '../exchange.js';
+import type { ClientLink, Exchange } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
 
 /** A finished answer to a path that is not the MCP endpoint. */
@@ -32,6 +32,14 @@ export interface FrontHandler {
   ended(sessionId: string): void;
   /** A WebSocket was closed because it sent too many small frames (`limits.smallFrameRate`). @param address of the client */
   tooManyFrames(address: string): void;
+  /**
+   * A connection was opened, or began a session, with a token: it ends when that is not good any more (`ClientLink.end`).
+   *
+   * @param verdict that let it in; valid during the call
+   */
+  connected(link: ClientLink, token: string, verdict: Int32Array): void;
+  /** A connection is gone, {@link connected} or not. */
+  disconnected(link: ClientLink): void;
   /** The queue towards the client of a streamed answer is empty again. */
   drained(exchange: Exchange): void;
   /** The client is gone before the answer was complete. `exchange.reply` is already without effect. */

@@ -8,8 +8,8 @@ import type { FrontHandler } from './handler.js';
 export interface LocalConnection {
   /** Called with each message to the client, in a later turn of the loop; the bytes are the client's own. */
   onmessage: ((message: Buffer) => void) | null;
-  /** Called once when the connection has ended, from either side. */
-  onclose: (() => void) | null;
+  /** Called once when the connection has ended, from either side; with a sentence when the gateway says why. */
+  onclose: ((sentence: string) => void) | null;
   /** Sends one message; objects are written with `JSON.stringify`. @throws Error when the connection is closed */
   send(message: object | string | Uint8Array): void;
   /** Ends the connection; what is in flight is cancelled. */
@@ -30,11 +30,11 @@ export function openLocalConnection(
   let queue: Buffer[] = [];
   let queued = 0;
   let isClosed = false;
-  const close = (): void => {
+  const close = (sentence: string): void => {
     if (isClosed) return;
     isClosed = true;
     connection.closed();
-    setImmediate(() => local.onclose?.());
+    setImmediate(() => local.onclose?.(sentence));
   };
   const deliver = (): void => {
     const messages = queue;
@@ -53,7 +53,7 @@ export function openLocalConnection(
       },
       buffered: () => queued,
       remoteAddress: () => '',
-      close,
+      close: (_code, sentence = '') => close(sentence),
     },
     handler,
     table,
@@ -71,7 +71,7 @@ export function openLocalConnection(
           : Buffer.from(typeof message === 'string' ? message : JSON.stringify(message));
       connection.receive(bytes, bytes.byteLength);
     },
-    close,
+    close: () => close(''),
   };
   return local;
 }

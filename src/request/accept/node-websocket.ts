@@ -12,7 +12,7 @@ import type { FrontHandler } from './handler.js';
 import type { NodeCall } from './node-call.js';
 import { withoutUpgrade } from './node-upgrade.js';
 import type { AcceptRules } from './rules.js';
-import { askToOpen, handshakeCode, offersMcp, SUB_PROTOCOL, TOO_MANY_FRAMES } from './websocket.js';
+import { askToOpen, handshakeCode, type OpeningClient, offersMcp, SUB_PROTOCOL, TOO_MANY_FRAMES } from './websocket.js';
 
 export interface NodeWebSocketsOptions {
   readonly server: Server;
@@ -165,7 +165,7 @@ export class NodeWebSockets {
       call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
       return;
     }
-    askToOpen(call, exchange, rules(), handler, ({ token, remoteAddress }) => {
+    askToOpen(call, exchange, rules(), handler, (client) => {
       call.upgraded();
       const server = new WebSocketServer({
         noServer: true,
@@ -175,14 +175,14 @@ export class NodeWebSockets {
         perMessageDeflate: false,
         handleProtocols: () => (offersMcp(protocols) ? SUB_PROTOCOL : false),
       });
-      server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, socket, token, remoteAddress));
+      server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, socket, client));
     });
   }
 
-  #open(socket: WebSocket, stream: Duplex, token: string, remoteAddress: string): void {
+  #open(socket: WebSocket, stream: Duplex, { token, remoteAddress, verdict }: OpeningClient): void {
     const { handler, table, rules } = this.#options;
     const wire = new NodeWire(socket, stream, remoteAddress, rules().smallFrameRate);
-    const connection = new ClientConnection({ wire, handler, table, limits: rules(), token });
+    const connection = new ClientConnection({ wire, handler, table, limits: rules(), token, verdict });
     wire.connection = connection;
     this.#wires.add(wire);
     socket.on('message', (data: Buffer, isBinary: boolean) => {

@@ -1,6 +1,9 @@
-import type { Exchange, Reply } from '../exchange.js';
+import type { ClientLink, Exchange, Reply } from '../exchange.js';
 import type { CallListener, HttpCall } from './doors.js';
 import type { FrontHandler } from './handler.js';
+
+/** Placeholder for a connection until its client is let in. */
+export const UNOPENED: ClientLink = Object.freeze({ subject: null, end: () => {} });
 
 /**
  * The Reply of an exchange that asks whether its client may open a connection: 200 opens it, everything else is the

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { Composer } from '../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, EVENT_STREAM_HEAD, flatten, KEEP_ALIVE } from '../../protocol/event-frames.js';
 import { VerdictWord } from '../../shared/records.js';
-import { Accepts, type ClientLink, type Exchange, Framing } from '../exchange.js';
+import { Accepts, type Exchange, Framing } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
 import { CONNECTION_ENDED, JSON_HEAD, OVERLOADED, OVERLOADED_HEAD } from './answers.js';
 import { ClientConnection, type ConnectionWire } from './connection.js';
@@ -14,7 +14,7 @@ import { ConnectionReply } from './connection-reply.js';
 import { originHead } from './cors.js';
 import type { CallListener, HttpCall } from './doors.js';
 import type { FrontHandler } from './handler.js';
-import { Opening } from './opening.js';
+import { Opening, UNOPENED } from './opening.js';
 import { MESSAGES_PATH } from './paths.js';
 import type { AcceptRules } from './rules.js';
 
@@ -24,9 +24,6 @@ const ACCEPTED_HEAD: readonly string[] = Object.freeze(['content-type', 'text/pl
 const ID_BYTES = 24;
 
 const composer = new Composer();
-
-/** What stands for a connection while it is not known whether there will be one. */
-const NOBODY: ClientLink = Object.freeze({ subject: null });
 
 /** A stream on which everything goes to its client. */
 class SseWire implements ConnectionWire, CallListener {
@@ -64,12 +61,17 @@ class SseWire implements ConnectionWire, CallListener {
   }
 
   /** Ends the stream in good order; what the client has not taken may be lost with a slow one. */
-  close(): void {
+  close(_code?: number, sentence = ''): void {
     if (!this.#isOpen) return;
     const call = this.#call;
+    const isSlow = call.buffered() > 0;
+    if (sentence !== '') {
+      const comment = Buffer.from(`: ${sentence}\n\n`);
+      call.write(comment, 0, comment.byteLength);
+    }
     this.#end();
     call.listener = null;
-    if (call.buffered() > 0) call.abort();
+    if (isSlow) call.abort();
     else call.endStream();
   }
 
@@ -185,7 +187,7 @@ export class SseDoor {
     call.head.fill(exchange, this.#rules(), call.verb, call.startedAt);
     exchange.sessionId = '';
     exchange.versionHeader = '';
-    exchange.link = NOBODY;
+    exchange.link = UNOPENED;
     exchange.reply = new Opening(call, exchange, this.#handler, (asked) => this.#opened(call, asked));
     this.#handler.stream(exchange);
   }
@@ -233,6 +235,7 @@ export class SseDoor {
       table: this.#table,
       limits: this.#rules(),
       token: exchange.token,
+      verdict: exchange.verdict,
     });
     connection.subject = exchange.verdict.slice(VerdictWord.subject0, VerdictWord.subject3 + 1);
     wire.connection = connection;

@@ -10,7 +10,7 @@ import { addressText } from './peer-address.js';
 import type { AcceptRules } from './rules.js';
 import type { UwsApp, UwsRequest, UwsResponse, UwsSocket } from './uws-binding.js';
 import type { UwsCall } from './uws-call.js';
-import { askToOpen, handshakeCode, offersMcp, SUB_PROTOCOL, TOO_MANY_FRAMES } from './websocket.js';
+import { askToOpen, handshakeCode, type OpeningClient, offersMcp, SUB_PROTOCOL, TOO_MANY_FRAMES } from './websocket.js';
 
 export interface UwsWebSocketsOptions {
   readonly app: UwsApp;
@@ -41,13 +41,13 @@ const LONGEST_IDLE = 960;
 /** One WebSocket; uWebSockets.js keeps it as the user data of the socket. */
 class UwsWire implements ConnectionWire {
   readonly framing = Framing.message;
-  readonly token: string;
+  readonly client: OpeningClient;
   socket: UwsSocket<UserData> | null = null;
   connection: ClientConnection | null = null;
   readonly frames: FrameRate;
 
-  constructor(token: string, smallFrameRate: Count) {
-    this.token = token;
+  constructor(client: OpeningClient, smallFrameRate: Count) {
+    this.client = client;
     this.frames = new FrameRate(smallFrameRate);
   }
 
@@ -143,8 +143,8 @@ export class UwsWebSockets {
       call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
       return;
     }
-    askToOpen(call, exchange, rules(), handler, ({ token }) => {
-      const wire = new UwsWire(token, rules().smallFrameRate);
+    askToOpen(call, exchange, rules(), handler, (client) => {
+      const wire = new UwsWire(client, rules().smallFrameRate);
       const chosen = offersMcp(protocols) ? SUB_PROTOCOL : '';
       call.upgraded();
       this.#options.upgraded();
@@ -156,7 +156,8 @@ export class UwsWebSockets {
     const { wire } = socket.getUserData();
     const { handler, table, rules } = this.#options;
     wire.socket = socket;
-    wire.connection = new ClientConnection({ wire, handler, table, limits: rules(), token: wire.token });
+    const { token, verdict } = wire.client;
+    wire.connection = new ClientConnection({ wire, handler, table, limits: rules(), token, verdict });
     this.#wires.add(wire);
   }
 

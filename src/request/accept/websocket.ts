@@ -1,9 +1,9 @@
 /** What both front ends agree on about WebSockets (RFC 6455; MCP has no binding of its own). */
 import type { ErrorCode } from '../../errors.js';
-import { Accepts, type ClientLink, type Exchange } from '../exchange.js';
+import { Accepts, type Exchange } from '../exchange.js';
 import type { HttpCall } from './doors.js';
 import type { FrontHandler } from './handler.js';
-import { Opening } from './opening.js';
+import { Opening, UNOPENED } from './opening.js';
 import type { AcceptRules } from './rules.js';
 
 /** The sub-protocol of MCP over WebSocket. */
@@ -30,8 +30,12 @@ export function offersMcp(protocols: string): boolean {
   return protocols.split(',', 100).some((protocol) => protocol.trim() === SUB_PROTOCOL);
 }
 
-/** What stands for a connection while it is not known whether there will be one. */
-const NOBODY: ClientLink = Object.freeze({ subject: null });
+/** What a connection takes over from the exchange that asked whether it may be opened. */
+export interface OpeningClient {
+  readonly token: string;
+  readonly remoteAddress: string;
+  readonly verdict: Int32Array;
+}
 
 /** Asks the policy whether the client of a handshake may come in; `open` is called when it may. */
 export function askToOpen(
@@ -39,13 +43,15 @@ export function askToOpen(
   exchange: Exchange,
   rules: AcceptRules,
   handler: FrontHandler,
-  open: (exchange: Exchange) => void,
+  open: (client: OpeningClient) => void,
 ): void {
   call.head.fill(exchange, rules, call.verb, call.startedAt);
   exchange.accepts = Accepts.json | Accepts.sse;
   exchange.sessionId = '';
   exchange.versionHeader = '';
-  exchange.link = NOBODY;
-  exchange.reply = new Opening(call, exchange, handler, open);
+  exchange.link = UNOPENED;
+  exchange.reply = new Opening(call, exchange, handler, ({ token, remoteAddress, verdict }) =>
+    open({ token, remoteAddress, verdict: verdict.slice() }),
+  );
   handler.stream(exchange);
 }

@@ -12,13 +12,15 @@ import type { PolicyPool, PoolSlot } from '../../shared/policy-pool.js';
 import { Ask, Operation, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
 import { maxResultBytes, type Ring } from '../../shared/ring.js';
 import type { Count } from '../../units.js';
-import { type Exchange, Phase } from '../exchange.js';
+import { type Exchange, Phase, Wish } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
 import { HangWatch } from './hang-watch.js';
 import type { DispatcherOptions } from './options.js';
+import { type Answered, Questions } from './questions.js';
 import { Remembered } from './remembered.js';
 import { decodeName, denial, nameLength, writeDecide, writeReport } from './request-record.js';
 import { WaitingLine } from './waiting-line.js';
+import { chooseWorker } from './worker-choice.js';
 
 export type { DispatcherOptions } from './options.js';
 
@@ -51,6 +53,7 @@ export class Dispatcher {
   readonly #sweeper: NodeJS.Timeout;
   readonly #remembers: boolean;
   readonly #remembered: Remembered;
+  readonly #questions: Questions;
   #previousCatalog = -1;
   #payload = Buffer.alloc(4096);
   #scheduled = false;
@@ -59,6 +62,7 @@ export class Dispatcher {
     this.#options = options;
     this.#table = options.table;
     this.#pool = options.pool;
+    this.#questions = new Questions(options.table);
     this.#legs = new Uint8Array(options.table.capacity);
     this.#killed = new Uint8Array(options.table.capacity);
     this.#askedAt = new Float64Array(options.table.capacity);
@@ -100,6 +104,23 @@ export class Dispatcher {
     this.#put(exchange, Leg.first, -1);
   }
 
+  /**
+   * Asks the policy on behalf of the gateway: whether a token is good, and whether its owner may follow a resource. The
+   * answer comes from a worker, takes no rate-limit token and is not remembered.
+   *
+   * @param uri the resource; null = only the token
+   * @param answered called once with the verdict, which is valid during the call
+   * @returns false when no exchange is free; `answered` is not called then
+   */
+  ask(token: string, uri: Uint8Array | null, answered: Answered): boolean {
+    const exchange = this.#questions.open(token, uri, answered);
+    if (exchange === null) return false;
+    this.#legs[exchange.slot] = Leg.none;
+    this.#killed[exchange.slot] = 0;
+    this.#put(exchange, Leg.first, -1);
+    return true;
+  }
+
   /** The exchange leads a cache key: `bytes[start, end)` is the result that others may have. */
   store(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
     if (exchange.verdict[VerdictWord.verdict] !== Verdict.lead) return;
@@ -129,11 +150,6 @@ export class Dispatcher {
   setCatalog(catalog: CatalogTable): void {
     this.#previousCatalog = this.#pool.catalog.version;
     this.#pool.setCatalog(catalog);
-  }
-
-  /** Nothing that was decided before is remembered any more: a token, a key or a subject was revoked. */
-  revoke(): void {
-    this.#pool.epochs.revoke();
   }
 
   /** Stops watching. The pool is closed by its owner. */
@@ -192,7 +208,8 @@ export class Dispatcher {
     const { cache, limits } = this.#pool.snapshot;
     exchange.attempts += 1;
     if (leg === Leg.withArguments) this.#hashArguments(exchange);
-    exchange.worker = worker >= 0 ? worker : this.#choose(exchange, leg);
+    const hash = leg === Leg.withArguments ? this.#hash : null;
+    exchange.worker = worker >= 0 ? worker : chooseWorker(this.#pool, this.#remembered, exchange, hash);
     const now = performance.now();
     this.#askedAt[exchange.slot] = now;
     exchange.decideBy = now + limits.decideMs + (leg === Leg.withArguments ? cache.waitMs : 0);
@@ -223,27 +240,6 @@ export class Dispatcher {
     const start = exchange.spans[Span.argumentsStart]!;
     this.#hash.fill(0);
     if (start >= 0) this.#options.decoder.hash(exchange.body, start, exchange.spans[Span.argumentsEnd]!, this.#hash);
-  }
-
-  #choose(exchange: Exchange, leg: number): number {
-    const { size } = this.#pool;
-    if (size === 1) return 0;
-    if (leg === Leg.withArguments) return (this.#hash[0]! >>> 0) % size;
-    if (exchange.token !== '' && this.#pool.snapshot.auth.type !== 'none') {
-      const affine = Math.abs(this.#remembered.client(exchange)) % size;
-      if (this.#pool.slot(affine).ready) return affine;
-    }
-    let best = 0;
-    let least = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < size; i += 1) {
-      const { ready, requests } = this.#pool.slot(i);
-      const load = requests.used() + (ready ? 0 : requests.capacity);
-      if (load < least) {
-        best = i;
-        least = load;
-      }
-    }
-    return best;
   }
 
   #report(exchange: Exchange, ask: number, bytes: Uint8Array, start: number, end: number): void {
@@ -325,14 +321,16 @@ export class Dispatcher {
       this.#put(exchange, Leg.first, -1);
       return;
     }
-    if (this.#remembers && this.#legs[exchange.slot] === Leg.first) this.#remembered.remember(exchange);
+    const isQuestion = (exchange.wishes & Wish.question) !== 0;
+    if (this.#remembers && !isQuestion && this.#legs[exchange.slot] === Leg.first) this.#remembered.remember(exchange);
     if (verdict[VerdictWord.verdict] === Verdict.rehash) {
       this.#secondLeg(exchange);
       return;
     }
     this.#legs[exchange.slot] = Leg.none;
     exchange.phase = Phase.sending;
-    this.#options.next(exchange, exchange.body, exchange.bodyLength, payload);
+    if (isQuestion) this.#questions.answer(exchange);
+    else this.#options.next(exchange, exchange.body, exchange.bodyLength, payload);
   }
 
   /** A verdict nobody waits for; if it made somebody leader who is gone, the next one must know. */
@@ -363,7 +361,8 @@ export class Dispatcher {
     this.#legs[exchange.slot] = Leg.none;
     exchange.phase = Phase.sending;
     denial(verdict, code === 'GW_RATE_LIMITED' ? RATE_LIMITED : errorNumber(code), retryAfterMs);
-    this.#options.next(exchange, bytes, length, NO_BYTES);
+    if ((exchange.wishes & Wish.question) !== 0) this.#questions.answer(exchange);
+    else this.#options.next(exchange, bytes, length, NO_BYTES);
   }
 
   // Dead and stuck workers

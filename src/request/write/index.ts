@@ -273,8 +273,9 @@ export class WriteStage {
   /** A refusal before a decision: bad input, no token. */
   refuse(exchange: Exchange, code: ErrorCode): void {
     let head: readonly string[] = JSON_HEAD;
-    if (code === 'GW_UNAUTHENTICATED' || code === 'GW_INVALID_TOKEN') {
-      const reason = code === 'GW_INVALID_TOKEN' ? 'invalid_token' : null;
+    if (ERRORS[code].status === 401) {
+      // Nothing is wrong with a token that was not sent (RFC 6750 section 3.1).
+      const reason = code === 'GW_UNAUTHENTICATED' ? null : 'invalid_token';
       head = [...JSON_HEAD, 'www-authenticate', challenge(reason, '', this.#options.resourceMetadata())];
     } else if (code === 'GW_METHOD_NOT_ALLOWED') {
       // A GET or DELETE is refused only to modern clients, which have nothing but POST.

@@ -9,6 +9,8 @@ async function open(t: TestContext, change: Partial<AdminOptions> = {}, host = '
     metrics: async () => '# metrics\n',
     stats: async () => '{"stats":1}\n',
     notReady: () => [],
+    revoke: () => true,
+    unrevoke: () => true,
     ...change,
   });
   t.after(() => admin.close(0));
@@ -37,6 +39,8 @@ test('each page answers with its type', async (t) => {
     '/stats',
     '/livez',
     '/readyz',
+    '/revoke',
+    '/unrevoke',
   ]);
 });
 

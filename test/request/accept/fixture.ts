@@ -40,6 +40,7 @@ export const TEST_LIMITS: LimitsSnapshot = {
   maxHeldBytes: 1_048_576,
   maxBufferedBytes: 0,
   keepAliveMs: 15_000,
+  maxRevoked: 100,
   maxSubscriptions: 100,
 };
 
@@ -160,6 +161,8 @@ export async function openTestFront(
         aborted.push(exchange);
         table.release(exchange);
       },
+      connected: () => {},
+      disconnected: () => {},
       ended: (sessionId) => ended.push(sessionId),
       tooManyFrames: (address) => tooFast.push(address),
       plain: (path) =>

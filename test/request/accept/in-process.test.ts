@@ -21,6 +21,8 @@ function bench(request: (exchange: Exchange, body: string) => void, capacity = 1
     },
     terminate: (exchange) => table.release(exchange),
     refuse: (exchange, code) => answer(exchange, code),
+    connected: () => {},
+    disconnected: () => {},
     ended: (id) => events.push(`ended ${id}`),
     tooManyFrames: () => {},
     drained: () => {},

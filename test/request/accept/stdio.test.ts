@@ -39,6 +39,8 @@ function bench(
       refused.push(code);
       answer(exchange, JSON.stringify({ code }), table);
     },
+    connected: () => {},
+    disconnected: () => {},
     ended: () => {},
     tooManyFrames: () => {},
     drained: (exchange) => drained.push(exchange),

@@ -83,7 +83,7 @@ const modernCall = { ...call, params: { ...call.params, _meta: ENVELOPE } };
 const modernHead = { versionHeader: MODERN, methodHeader: 'tools/call', nameHeader: 'echo', hasNameHeader: true };
 const known = { sessionId: 'known' };
 /** A message of a connection that carries many, and one that REST has made. */
-const linked = { headerless: true, link: { subject: null } };
+const linked = { headerless: true, link: { subject: null, end: () => {} } };
 const made = { headerless: true, accepts: Accepts.json };
 const note = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1 } };
 const encoded = (text: string): string => `=?base64?${Buffer.from(text).toString('base64')}?=`;

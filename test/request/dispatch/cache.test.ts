@@ -131,7 +131,7 @@ describe('cacheable calls', () => {
       const steps = [
         () => bed.dispatcher.setCatalog({ ...sampleCatalog, version: 2 }),
         () => bed.dispatcher.reconfigure({ ...bed.pool.snapshot, version: 2 }),
-        () => bed.dispatcher.revoke(),
+        () => bed.pool.epochs.revoke(),
       ];
       for (const step of steps) {
         await leadAndStore(bed, {}, '"x"');

@@ -32,7 +32,7 @@ it('whatever happens, each exchange gets one verdict', async (t) => {
     if (terminated) bed.pool.terminate(version % 3, 'the test says so');
     else if (discovered) bed.dispatcher.setCatalog({ ...sampleCatalog, version });
     else if (configured) bed.dispatcher.reconfigure({ ...bed.pool.snapshot, version });
-    else bed.dispatcher.revoke();
+    else bed.pool.epochs.revoke();
   }, 20);
 
   async function client(): Promise<void> {

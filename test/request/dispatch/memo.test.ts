@@ -117,7 +117,7 @@ describe('remembered verdicts', () => {
   it('end with a revocation', () =>
     withBed({}, async (bed) => {
       await bed.call('files__read');
-      bed.dispatcher.revoke();
+      bed.pool.epochs.revoke();
       await bed.call('files__read');
       assert.equal(hits(bed), 0);
       await bed.call('files__read');

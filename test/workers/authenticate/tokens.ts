@@ -9,6 +9,7 @@ import { Counters, counterMemory } from '../../../src/shared/counters.js';
 import { Authenticator, Outcome } from '../../../workers/authenticate/index.js';
 import { KeySource } from '../../../workers/authenticate/keys.js';
 import type { Principal } from '../../../workers/authenticate/principal.js';
+import { Revoked } from '../../../workers/authenticate/revoked.js';
 
 export type JwtAuth = Extract<AuthSnapshot, { type: 'jwt' }>;
 
@@ -96,8 +97,14 @@ export function checkAt(authenticator: Authenticator, token: string, seconds: nu
   return authenticator.check(bytes, 0, token.length, true, seconds, new Int32Array(memory));
 }
 
-export function authenticatorFor(auth: AuthSnapshot, keys = new KeySource(() => {}, null)): Authenticator {
-  return new Authenticator(auth, new Counters(counterMemory(1, 1), 0), keys);
+/** @param told why tokens with a good signature are refused */
+export function authenticatorFor(
+  auth: AuthSnapshot,
+  keys = new KeySource(() => {}, null),
+  revoked = new Revoked([]),
+  told: string[] = [],
+): Authenticator {
+  return new Authenticator(auth, new Counters(counterMemory(1, 1), 0), keys, revoked, (why) => told.push(why));
 }
 
 /** An HTTP server on loopback that counts what it is asked. */

@@ -103,6 +103,7 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
       maxHeldBytes: 1_048_576,
       maxBufferedBytes: 0,
       keepAliveMs: 15_000,
+      maxRevoked: 100,
       maxSubscriptions: 100,
     },
     catalog: { separator: '__', conflict: 'prefix', maxNameLength: 64, pageSize: 0, ttlMs: 0, startupWaitMs: 0 },

@@ -1,0 +1,35 @@
+import type { PolicyPool } from '../../shared/policy-pool.js';
+import type { Exchange } from '../exchange.js';
+import type { Remembered } from './remembered.js';
+
+/**
+ * Which worker decides about an exchange.
+ *
+ * @param hash of its arguments when the answer may be in a cache, so that each key lives in one worker; else null: by
+ * token, so that verified tokens are found again, or the shortest ring
+ */
+export function chooseWorker(
+  pool: PolicyPool,
+  remembered: Remembered,
+  exchange: Exchange,
+  hash: Int32Array | null,
+): number {
+  const { size } = pool;
+  if (size === 1) return 0;
+  if (hash !== null) return (hash[0]! >>> 0) % size;
+  if (exchange.token !== '' && pool.snapshot.auth.type !== 'none') {
+    const affine = Math.abs(remembered.client(exchange)) % size;
+    if (pool.slot(affine).ready) return affine;
+  }
+  let best = 0;
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < size; i += 1) {
+    const { ready, requests } = pool.slot(i);
+    const load = requests.used() + (ready ? 0 : requests.capacity);
+    if (load < least) {
+      best = i;
+      least = load;
+    }
+  }
+  return best;
+}

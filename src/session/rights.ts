@@ -1,0 +1,257 @@
+/**
+ * What long-lived streams and connections rest on: their token. A right ends with the token's expiry, and with
+ * everything after which a worker does not accept the token any more: a revocation, other keys, a reload. A reload may
+ * also take a scope away that a followed resource needs.
+ */
+import { ERROR_CODES, type ErrorCode } from '../errors.js';
+import type { ClientLink, Exchange } from '../request/exchange.js';
+import { Verdict, VerdictWord } from '../shared/records.js';
+import type { Count, Milliseconds, Seconds } from '../units.js';
+
+/** A stream by its exchange, or a connection. */
+export type RightHolder = Exchange | ClientLink;
+
+/** What {@link Rights} needs of the rest. */
+export interface RightsOptions {
+  /** Changes with each snapshot. */
+  snapshotVersion(): number;
+  /** Grows when something is revoked or keys change (src/shared/epochs.ts). */
+  revocation(): number;
+  /** Asks the policy; see Dispatcher.ask. */
+  ask(token: string, uri: Uint8Array | null, answered: (verdict: Int32Array) => void): boolean;
+  /** Resources that a holder follows now, as its client spells them. */
+  followed(holder: RightHolder): readonly string[];
+  /** The holder has to end; it is none any more. */
+  lost(holder: RightHolder, code: ErrorCode): void;
+  /** The holder may not follow that resource any more. */
+  resourceLost(holder: RightHolder, uri: string, code: ErrorCode): void;
+  /** Something threw, which nothing should: for the log. */
+  broke(error: unknown): void;
+}
+
+interface Right {
+  readonly holder: RightHolder;
+  readonly token: string;
+  readonly subject: Int32Array;
+  expiresAt: Seconds;
+}
+
+/** Between two looks at the clock and the versions; a right outlives its reason by no more than a second. */
+const TICK_MS: Milliseconds = 250;
+/** What the policy could not decide about (it is busy) is asked again after this time. */
+const AGAIN_MS: Milliseconds = 1_000;
+/** Questions open at once: requests of clients go on between them. */
+const AT_ONCE: Count = 128;
+/** The last second a verdict can name stands for "never" (workers/authenticate/principal.ts). */
+const NEVER: Seconds = 0x7fffffff;
+
+/** Says nothing about the token: the gateway is busy. */
+const UNDECIDED: ReadonlySet<ErrorCode> = new Set(['GW_OVERLOADED', 'GW_INTERNAL']);
+/** What of a followed resource concerns its client's right, and not the state of its server. */
+const NO_RIGHT: ReadonlySet<ErrorCode> = new Set(['GW_INSUFFICIENT_SCOPE', 'GW_UNKNOWN_RESOURCE']);
+
+/** See the file comment. One timer for all, which runs while there are any; one per front. */
+export class Rights {
+  readonly #options: RightsOptions;
+  readonly #held = new Map<RightHolder, Right>();
+  /** By the second in which they expire: as many entries as there are different seconds. */
+  readonly #expiring = new Map<Seconds, Set<Right>>();
+  #timer: NodeJS.Timeout | null = null;
+  #snapshotVersion: number;
+  #revocation: number;
+  /** Questions still to be asked in this round; null = none. */
+  #round: Iterator<() => boolean> | null = null;
+  /** The question that found no free exchange. */
+  #postponed: (() => boolean) | null = null;
+  #asking: Count = 0;
+  #isPumping = false;
+  /** When all is asked again, whatever the versions say. */
+  #againAt: Milliseconds = Number.POSITIVE_INFINITY;
+
+  constructor(options: RightsOptions) {
+    this.#options = options;
+    this.#snapshotVersion = options.snapshotVersion();
+    this.#revocation = options.revocation();
+  }
+
+  /** Streams and connections that rest on a token. */
+  get size(): Count {
+    return this.#held.size;
+  }
+
+  /** @param verdict that let the holder in; valid during the call */
+  hold(holder: RightHolder, token: string, verdict: Int32Array): void {
+    const subject = verdict.slice(VerdictWord.subject0, VerdictWord.subject3 + 1);
+    const right: Right = { holder, token, subject, expiresAt: NEVER };
+    this.#held.set(holder, right);
+    this.#expire(right, verdict[VerdictWord.rememberUntil]!);
+    // A handshake takes its time between the decision and the connection.
+    if (this.#isOutdated(verdict)) this.recheck();
+    if (this.#timer !== null) return;
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.#timer.unref();
+    // While there was nothing to hold, nothing was looked at.
+    this.#see();
+  }
+
+  /** Whether the decision that let a holder in is older than what counts now. */
+  #isOutdated(verdict: Int32Array): boolean {
+    return (
+      verdict[VerdictWord.snapshotVersion] !== this.#options.snapshotVersion() ||
+      verdict[VerdictWord.epoch] !== this.#options.revocation()
+    );
+  }
+
+  /** The holder has ended. */
+  release(holder: RightHolder): void {
+    const right = this.#held.get(holder);
+    if (right === undefined) return;
+    this.#held.delete(holder);
+    this.#unexpire(right);
+    if (this.#held.size === 0) this.close();
+  }
+
+  /** Everything is judged again: what resources there are, and for whom, has changed with a reload. */
+  recheck(): void {
+    this.#againAt = 0;
+  }
+
+  /** Stops looking. */
+  close(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    this.#round = null;
+    this.#postponed = null;
+  }
+
+  #expire(right: Right, expiresAt: Seconds): void {
+    this.#unexpire(right);
+    right.expiresAt = expiresAt;
+    if (expiresAt === NEVER) return;
+    const others = this.#expiring.get(expiresAt);
+    if (others === undefined) this.#expiring.set(expiresAt, new Set([right]));
+    else others.add(right);
+  }
+
+  #unexpire(right: Right): void {
+    const others = this.#expiring.get(right.expiresAt);
+    if (others === undefined) return;
+    others.delete(right);
+    if (others.size === 0) this.#expiring.delete(right.expiresAt);
+  }
+
+  #tick(): void {
+    const seconds = Date.now() / 1000;
+    for (const [second, rights] of this.#expiring) {
+      if (second > seconds) continue;
+      for (const { holder } of [...rights]) this.#lose(holder, 'GW_TOKEN_EXPIRED');
+    }
+    if (this.#see() || performance.now() >= this.#againAt) {
+      this.#againAt = Number.POSITIVE_INFINITY;
+      // A round that is under way began with what is old now.
+      this.#postponed = null;
+      this.#round = this.#questions();
+    }
+    this.#pump();
+  }
+
+  /** @returns whether the versions have changed since the last look */
+  #see(): boolean {
+    const snapshotVersion = this.#options.snapshotVersion();
+    const revocation = this.#options.revocation();
+    const isNew = snapshotVersion !== this.#snapshotVersion || revocation !== this.#revocation;
+    this.#snapshotVersion = snapshotVersion;
+    this.#revocation = revocation;
+    return isNew;
+  }
+
+  /** One question for each token, then one for each resource that its holder follows. */
+  *#questions(): Generator<() => boolean> {
+    for (const right of this.#held.values()) {
+      yield () => this.#ask(right, null, (verdict) => this.#judged(right, verdict));
+      for (const uri of this.#options.followed(right.holder)) {
+        yield () => this.#ask(right, Buffer.from(uri), (verdict) => this.#resourceJudged(right, uri, verdict));
+      }
+    }
+  }
+
+  #pump(): void {
+    // An answer may come before the question's call returns.
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      while (this.#asking < AT_ONCE) {
+        const ask = this.#postponed ?? this.#nextQuestion();
+        this.#postponed = null;
+        if (ask === null) break;
+        if (ask()) continue;
+        // All exchanges are in use: with the next tick.
+        this.#postponed = ask;
+        break;
+      }
+    } catch (error) {
+      this.#options.broke(error);
+    } finally {
+      this.#isPumping = false;
+    }
+  }
+
+  #nextQuestion(): (() => boolean) | null {
+    const next = this.#round?.next();
+    if (next === undefined || next.done === true) {
+      this.#round = null;
+      return null;
+    }
+    return next.value;
+  }
+
+  #ask(right: Right, uri: Uint8Array | null, answered: (verdict: Int32Array) => void): boolean {
+    if (this.#held.get(right.holder) !== right) return true;
+    this.#asking += 1;
+    const isAsked = this.#options.ask(right.token, uri, (verdict) => {
+      this.#asking -= 1;
+      try {
+        if (this.#held.get(right.holder) === right) answered(verdict);
+      } catch (error) {
+        this.#options.broke(error);
+      }
+      this.#pump();
+    });
+    if (!isAsked) this.#asking -= 1;
+    return isAsked;
+  }
+
+  #judged(right: Right, verdict: Int32Array): void {
+    const code = refusalIn(verdict);
+    if (code !== null) {
+      if (UNDECIDED.has(code)) this.#againAt = performance.now() + AGAIN_MS;
+      else this.#lose(right.holder, code);
+    } else if (right.subject.some((word, index) => word !== verdict[VerdictWord.subject0 + index])) {
+      // The token names another subject now, to whom the stream does not belong.
+      this.#lose(right.holder, 'GW_INVALID_TOKEN');
+    } else {
+      this.#expire(right, verdict[VerdictWord.rememberUntil]!);
+    }
+  }
+
+  #resourceJudged({ holder }: Right, uri: string, verdict: Int32Array): void {
+    const code = refusalIn(verdict);
+    if (code === null) return;
+    if (UNDECIDED.has(code)) this.#againAt = performance.now() + AGAIN_MS;
+    else if (NO_RIGHT.has(code)) this.#options.resourceLost(holder, uri, code);
+  }
+
+  #lose(holder: RightHolder, code: ErrorCode): void {
+    this.release(holder);
+    try {
+      this.#options.lost(holder, code);
+    } catch (error) {
+      this.#options.broke(error);
+    }
+  }
+}
+
+function refusalIn(verdict: Int32Array): ErrorCode | null {
+  if (verdict[VerdictWord.verdict] !== Verdict.deny) return null;
+  return ERROR_CODES[verdict[VerdictWord.error]!] ?? 'GW_INTERNAL';
+}

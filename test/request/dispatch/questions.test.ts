@@ -1,0 +1,109 @@
+/** What the gateway asks its policy on its own behalf. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ERROR_CODES } from '../../../src/errors.js';
+import { Verdict, VerdictWord } from '../../../src/shared/records.js';
+import { route } from '../../workers/support/fixtures.js';
+import { Bed, type BedOptions } from './bed.js';
+
+const auth = {
+  type: 'bearer',
+  tokens: [
+    { token: 'plain', subject: 'a', scopes: [] },
+    { token: 'scoped', subject: 'b', scopes: ['docs'] },
+  ],
+  resourceMetadata: null,
+} as const;
+
+async function withBed(
+  run: (bed: Bed) => Promise<void>,
+  changes: ConstructorParameters<typeof Bed>[0] = {},
+  options: BedOptions = {},
+): Promise<void> {
+  const bed = new Bed({ auth, ...changes }, undefined, options);
+  try {
+    await run(bed);
+  } finally {
+    await bed.close();
+  }
+}
+
+function ask(bed: Bed, token: string, uri: string | null = null): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const isAsked = bed.dispatcher.ask(token, uri === null ? null : Buffer.from(uri), (verdict) => {
+      const isDenied = verdict[VerdictWord.verdict] === Verdict.deny;
+      resolve(isDenied ? ERROR_CODES[verdict[VerdictWord.error]!]! : 'good');
+    });
+    if (!isAsked) reject(new Error('no exchange is free'));
+  });
+}
+
+describe('a question of the gateway', () => {
+  it('is answered by the policy: tokens, and resources by their scopes', () =>
+    withBed(
+      async (bed) => {
+        assert.equal(await ask(bed, 'plain'), 'good');
+        assert.equal(await ask(bed, 'wrong'), 'GW_INVALID_TOKEN');
+        assert.equal(await ask(bed, ''), 'GW_UNAUTHENTICATED');
+        assert.equal(await ask(bed, 'plain', 'file:///etc/motd'), 'GW_INSUFFICIENT_SCOPE');
+        assert.equal(await ask(bed, 'scoped', 'file:///etc/motd'), 'good');
+        assert.equal(await ask(bed, 'scoped', 'nothing://here'), 'GW_UNKNOWN_RESOURCE');
+        assert.equal(bed.nexts.size, 0, 'no stage behind hears of it');
+        assert.equal(bed.table.inUse, 0);
+      },
+      { routes: [route('docs', { resources: ['file:///etc/*'], requiredScopes: ['docs'] })] },
+    ));
+
+  it('takes no rate-limit token, and is not remembered', () =>
+    withBed(
+      async (bed) => {
+        for (let count = 0; count < 20; count += 1) assert.equal(await ask(bed, 'plain'), 'good');
+        assert.equal(bed.dispatcher.remembered, 0);
+        assert.equal((await bed.call('files__read', {}, { token: 'plain' })).verdict, 'forward');
+        assert.equal((await bed.call('files__read', {}, { token: 'plain' })).error, 'GW_RATE_LIMITED');
+        assert.equal(await ask(bed, 'plain'), 'good');
+      },
+      {
+        rateLimits: { global: null, perClient: { rate: 1e-6, burst: 1 }, perTool: [], maxClients: 16 },
+      },
+    ));
+
+  it('is refused when no exchange is free, and survives the death of its worker', async () => {
+    await withBed(
+      async (bed) => {
+        const open = [bed.exchange({ method: 'ping' }), bed.exchange({ method: 'ping' })];
+        assert.equal(
+          bed.dispatcher.ask('plain', null, () => assert.fail('called')),
+          false,
+        );
+        for (const { exchange } of open) bed.done(exchange);
+        await bed.pool.ready();
+        bed.pool.terminate(0, 'on purpose');
+        assert.equal(await ask(bed, 'plain'), 'good');
+      },
+      {},
+      { capacity: 2 },
+    );
+  });
+
+  it('tells at once what was revoked, and a worker that starts later knows it too', () => {
+    const message = { type: 'revocation', kind: 'subject', value: 'a', at: Date.now() / 1000 } as const;
+    const revoked: (typeof message)[] = [];
+    return withBed(
+      async (bed) => {
+        assert.equal((await bed.call('files__read', {}, { token: 'plain' })).verdict, 'forward');
+        revoked.push(message);
+        bed.pool.revoke(message);
+        assert.equal((await bed.call('files__read', {}, { token: 'plain' })).error, 'GW_TOKEN_REVOKED');
+        assert.equal((await bed.call('files__read', {}, { token: 'scoped' })).verdict, 'forward');
+        await bed.pool.ready();
+        bed.pool.terminate(0, 'on purpose');
+        assert.equal(await ask(bed, 'plain'), 'GW_TOKEN_REVOKED');
+        bed.pool.revoke({ ...message, at: null });
+        assert.equal((await bed.call('files__read', {}, { token: 'plain' })).verdict, 'forward');
+      },
+      {},
+      { revoked: () => revoked },
+    );
+  });
+});

@@ -1,0 +1,157 @@
+/** What streams rest on, judged again and again: bounded, and nobody's stream ends for want of an answer. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type ErrorCode, errorNumber } from '../../src/errors.js';
+import { Exchange } from '../../src/request/exchange.js';
+import { type RightHolder, Rights } from '../../src/session/rights.js';
+import { VERDICT_HEAD, Verdict, VerdictWord } from '../../src/shared/records.js';
+import { eventually, type TestScope } from '../support/process.js';
+
+const NEVER = 0x7fffffff;
+type Answer = (verdict: Int32Array) => void;
+
+function verdictOf(code: ErrorCode | null, until = NEVER): Int32Array {
+  const verdict = new Int32Array(VERDICT_HEAD);
+  verdict[VerdictWord.verdict] = code === null ? Verdict.local : Verdict.deny;
+  verdict[VerdictWord.error] = code === null ? -1 : errorNumber(code);
+  verdict[VerdictWord.rememberUntil] = until;
+  verdict[VerdictWord.snapshotVersion] = 1;
+  return verdict;
+}
+
+/** Rights whose questions the test answers. */
+function bed(scope: TestScope) {
+  const asked: { token: string; uri: string; answer: Answer }[] = [];
+  const lost: [string, ErrorCode][] = [];
+  const names = new Map<RightHolder, string>();
+  const state = { snapshot: 1, revocation: 0, free: Number.POSITIVE_INFINITY, most: 0 };
+  const rights = new Rights({
+    snapshotVersion: () => state.snapshot,
+    revocation: () => state.revocation,
+    ask: (token, uri, answer) => {
+      if (asked.length >= state.free) return false;
+      asked.push({ token, uri: uri === null ? '' : Buffer.from(uri).toString(), answer });
+      state.most = Math.max(state.most, asked.length);
+      return true;
+    },
+    followed: (holder) => (names.get(holder) === 'follower' ? ['test://a', 'test://b'] : []),
+    lost: (holder, code) => lost.push([names.get(holder)!, code]),
+    resourceLost: (holder, uri, code) => lost.push([`${names.get(holder)} ${uri}`, code]),
+    broke: (error) => assert.fail(String(error)),
+  });
+  // The timer of rights keeps no process alive.
+  const alive = setInterval(() => {}, 1000);
+  scope.after(() => {
+    rights.close();
+    clearInterval(alive);
+  });
+  const hold = (name: string, until = NEVER): RightHolder => {
+    const holder = new Exchange(-1);
+    names.set(holder, name);
+    rights.hold(holder, `token of ${name}`, verdictOf(null, until));
+    return holder;
+  };
+  return { rights, asked, lost, state, hold };
+}
+
+const inSeconds = (count: number): number => Math.floor(Date.now() / 1000) + count;
+
+describe('rights', () => {
+  it('end with their tokens, each in its second', async (scope) => {
+    const { lost, hold, rights, asked } = bed(scope);
+    const gone = hold('gone', inSeconds(1));
+    hold('first', inSeconds(1));
+    hold('second', inSeconds(2));
+    hold('late', inSeconds(1000));
+    rights.release(gone);
+    await eventually('two', () => lost.length === 2);
+    assert.deepEqual(lost, [
+      ['first', 'GW_TOKEN_EXPIRED'],
+      ['second', 'GW_TOKEN_EXPIRED'],
+    ]);
+    assert.equal(rights.size, 1);
+    assert.deepEqual(asked, [], 'nobody was asked');
+  });
+
+  it('are judged again after a reload and a revocation, a bounded number at once', async (scope) => {
+    const { asked, state, hold, lost } = bed(scope);
+    for (let index = 0; index < 1000; index += 1) hold(`s${index}`);
+    for (const change of ['snapshot', 'revocation'] as const) {
+      state[change] += 1;
+      let answered = 0;
+      await eventually(`all are asked about after a ${change}`, () => {
+        for (const { answer } of asked.splice(0)) {
+          answered += 1;
+          answer(verdictOf(null));
+        }
+        return answered === 1000;
+      });
+    }
+    assert.ok(state.most <= 128, `${state.most} at once`);
+    assert.deepEqual(lost, []);
+  });
+
+  it('end by the answer, go on when the gateway is busy, and take the expiry of the answer', async (scope) => {
+    const { asked, state, hold, lost } = bed(scope);
+    for (const name of ['good', 'bad', 'busy', 'another', 'short']) hold(name);
+    state.revocation += 1;
+    const answers: Record<string, () => Int32Array> = {
+      good: () => verdictOf(null),
+      bad: () => verdictOf('GW_TOKEN_REVOKED'),
+      busy: () => verdictOf(lost.length < 3 ? 'GW_OVERLOADED' : 'GW_INVALID_TOKEN'),
+      another: () => verdictOf(null).fill(9, VerdictWord.subject0, VerdictWord.subject3 + 1),
+      short: () => verdictOf(null, inSeconds(0)),
+    };
+    await eventually('all but the good one end', () => {
+      for (const { token, answer } of asked.splice(0)) answer(answers[token.slice('token of '.length)]!());
+      return lost.length === 4;
+    });
+    assert.deepEqual(Object.fromEntries(lost), {
+      bad: 'GW_TOKEN_REVOKED',
+      another: 'GW_INVALID_TOKEN',
+      short: 'GW_TOKEN_EXPIRED',
+      busy: 'GW_INVALID_TOKEN',
+    });
+  });
+
+  it('wait for a free exchange, and lose no question for it', async (scope) => {
+    const { asked, state, hold } = bed(scope);
+    const names = Array.from({ length: 20 }, (_, index) => `s${index}`);
+    for (const name of names) hold(name);
+    state.free = 3;
+    state.snapshot += 1;
+    const seen: string[] = [];
+    await eventually('all were asked about', () => {
+      for (const { token, answer } of asked.splice(0)) {
+        seen.push(token.slice('token of '.length));
+        answer(verdictOf(null));
+      }
+      return seen.length === names.length;
+    });
+    assert.deepEqual(seen, names);
+  });
+
+  it('of followed resources are judged with the token of who follows', async (scope) => {
+    const { asked, state, hold, lost, rights } = bed(scope);
+    hold('follower');
+    state.snapshot += 1;
+    await eventually('three questions', () => {
+      for (const { uri, token, answer } of asked.splice(0)) {
+        assert.equal(token, 'token of follower');
+        answer(verdictOf(uri === 'test://a' ? 'GW_UPSTREAM_DOWN' : uri === '' ? null : 'GW_INSUFFICIENT_SCOPE'));
+      }
+      return lost.length === 1;
+    });
+    assert.deepEqual(lost, [['follower test://b', 'GW_INSUFFICIENT_SCOPE']]);
+    assert.equal(rights.size, 1);
+  });
+
+  it('that began under older rules are judged at once', async (scope) => {
+    const { asked, state, hold, lost } = bed(scope);
+    state.snapshot = 2;
+    hold('late');
+    await eventually('it is asked about', () => asked.length === 1);
+    asked[0]!.answer(verdictOf('GW_INVALID_TOKEN'));
+    assert.deepEqual(lost, [['late', 'GW_INVALID_TOKEN']]);
+  });
+});
