@@ -69,10 +69,13 @@ export const mutation: fc.Arbitrary<Mutation> = fc.record({
     fc.record({
       at: fc.nat(100_000),
       kind: fc.constantFrom('replace', 'insert', 'remove', 'repeat'),
-      byte: fc.oneof(fc.constantFrom(...TELLING), fc.nat(255)),
-      length: fc.integer({ min: 1, max: 40 }),
+      byte: fc.oneof(fc.constantFrom(...TELLING), fc.nat(255), fc.integer({ min: 0x30, max: 0x7a })),
+      length: fc.oneof(
+        { weight: 3, arbitrary: fc.integer({ min: 1, max: 3 }) },
+        { weight: 1, arbitrary: fc.integer({ min: 1, max: 40 }) },
+      ),
     }),
-    { minLength: 1, maxLength: 4 },
+    { minLength: 1, maxLength: 3 },
   ),
   cut: fc.nat(400),
 });

@@ -16,7 +16,8 @@ export type { FrontEnd, FrontEndKind, FrontEndOptions, FrontHandler, PlainAnswer
 export { type LocalConnection, openLocalConnection } from './in-process.js';
 export { type StdioDoor, type StdioDoorOptions, serveStdio } from './stdio.js';
 
-const UNSEEN = 'Without the native addon the framing of chunked bodies cannot be checked on uWebSockets.js.';
+const UNSEEN =
+  'Without the native addon, or where it cannot see what uWebSockets.js reads, the framing of chunked bodies cannot be checked.';
 
 /**
  * Which front end `choice` means on this machine: `auto` is uWebSockets.js where its binary loads and the addon sees
@@ -53,8 +54,12 @@ export async function openFrontEnd(options: FrontEndOptions): Promise<FrontEnd> 
     return NodeFrontEnd.open(options);
   }
   const front = await UwsFrontEnd.open(options);
-  if (!front.takesChunks) {
-    options.warn?.(`Requests with chunked bodies are refused with 411; frontEnd: node takes them. ${reason ?? UNSEEN}`);
+  if (front.takesChunks) return front;
+  if (frontEnd === 'auto') {
+    await front.close();
+    options.warn?.(`node:http serves instead of uWebSockets.js, several times slower. ${UNSEEN}`);
+    return NodeFrontEnd.open(options);
   }
+  options.warn?.(`Requests with chunked bodies are refused with 411; frontEnd: node takes them. ${UNSEEN}`);
   return front;
 }
