@@ -311,11 +311,8 @@ export class Decider {
     const finder = this.#finder;
     const isUri = (flags & RequestFlag.nameIsUri) !== 0;
     // The front has put the address of the tool that made the task in the place of the task's sealed id.
-    if (action === Action.task || (action === Action.hear && !isUri)) {
-      finder.findTask(fields.bytes, fields.nameStart, fields.nameEnd);
-    } else {
-      finder.find(action, isUri, fields.bytes, fields.nameStart, fields.nameEnd);
-    }
+    if (action === Action.task) finder.findTask(fields.bytes, fields.nameStart, fields.nameEnd);
+    else finder.find(action, isUri, fields.bytes, fields.nameStart, fields.nameEnd);
     if (finder.error >= 0) {
       if (guard.take(client, null, this.#now)) this.#verdict.deny(finder.error, 0, EMPTY);
       else this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
@@ -328,11 +325,6 @@ export class Decider {
     out[VerdictWord.flags] = finder.flags;
     if (!guard.permits(principal, finder)) {
       this.#verdict.deny(guard.error, 0, guard.scopes);
-      return;
-    }
-    if (action === Action.hear) {
-      guard.takeNothing();
-      this.#verdict.permit(Verdict.local, principal.expiresAt, guard);
       return;
     }
     if (action === Action.subscribe || action === Action.task) {

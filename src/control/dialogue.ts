@@ -8,6 +8,7 @@ import type { Snapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
 import { Era } from '../protocol/revisions.js';
+import type { Answered, Question } from '../request/dispatch/questions.js';
 import type { Exchange } from '../request/exchange.js';
 import type { ExchangeTable } from '../request/exchanges.js';
 import {
@@ -49,8 +50,8 @@ export interface DialogueStages {
   open(exchange: Exchange): void;
   /** Part of the answer is on its way in a form that cannot be taken up by another connection. */
   isTorn(exchange: Exchange): boolean;
-  /** Gets a verdict. */
-  dispatch(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  /** Dispatcher.ask. */
+  ask(question: Question, answered: Answered): boolean;
 }
 
 /** What the dialogue is made of besides itself. */
@@ -81,7 +82,6 @@ export class Dialogue {
   readonly subscriptions: Subscriptions;
   readonly resumption: Resumption;
   readonly tasks: TaskRoutes;
-  readonly access: Access;
   readonly #keepAlive: KeepAlive;
   readonly #handles: readonly HandleSealer[];
   readonly #stages: () => DialogueStages;
@@ -94,11 +94,9 @@ export class Dialogue {
     this.#upstreams = () => parts.upstreams();
     const access = new Access({
       snapshot,
-      table,
-      decoder,
-      dispatch: (exchange, bytes, length) => stages().dispatch(exchange, bytes, length),
+      ask: (question, answered) => stages().ask(question, answered),
+      broke: (error) => parts.broke(error),
     });
-    this.access = access;
     const { secrets } = snapshot.sessions;
     const taskHandles = new HandleSealer(secrets, 'task', 'sy1t.');
     const parkedHandles = new HandleSealer(secrets, 'parked call', 'sy1p.');

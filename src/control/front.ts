@@ -117,7 +117,7 @@ export class Front {
         head: (exchange, head) => write.head(exchange, head),
         open: (exchange) => write.streams.open(exchange),
         isTorn: (exchange) => large.writes(exchange),
-        dispatch: (exchange, bytes, length) => dispatcher.dispatch(exchange, bytes, length),
+        ask: (question, answered) => dispatcher.ask(question, answered),
       }),
     });
     this.dialogue = dialogue;
@@ -130,7 +130,7 @@ export class Front {
     const rights = new Rights({
       snapshotVersion: () => pool.epochs.snapshot(),
       revocation: () => pool.epochs.revocation(),
-      ask: (token, uri, answered) => dispatcher.ask(token, uri, answered),
+      ask: (question, answered) => dispatcher.ask(question, answered),
       followed: (holder) => (holder instanceof Exchange ? dialogue.subscriptions.followed(holder) : []),
       lost: (holder, code) => this.#rightLost(holder, code),
       resourceLost: (holder, uri, code) => this.#resourceLost(holder, uri, code),
@@ -272,7 +272,6 @@ export class Front {
       get keepBodies() {
         return parts.keepBodies();
       },
-      access: dialogue.access,
       tasks: dialogue.tasks,
       streamClosed: (exchange) => {
         if (!streams.remove(exchange)) dialogue.subscriptions.closed(exchange);
@@ -373,7 +372,8 @@ export class Front {
     table.forEach((exchange) => {
       if (exchange.phase !== Phase.parked) return;
       const { generation } = exchange;
-      this.dispatcher.ask(exchange.token, null, (verdict) => {
+      const { token } = exchange;
+      this.dispatcher.ask({ token, address: '', about: 'token', name: '', isMetered: false }, (verdict) => {
         const isRevoked = verdict[VerdictWord.error] === TOKEN_REVOKED && verdict[VerdictWord.verdict] === Verdict.deny;
         if (isRevoked && exchange.generation === generation) this.dialogue.parked.abandon(exchange);
       });

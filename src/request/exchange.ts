@@ -94,6 +94,8 @@ export const Wish = {
   task: 1 << 2,
   /** No request of a client: the gateway asks its policy (Dispatcher.ask). */
   question: 1 << 3,
+  /** It takes no rate-limit tokens. */
+  unmetered: 1 << 4,
 } as const;
 
 /** A connection that carries many messages, as the stages know it. */

@@ -25,12 +25,6 @@ export interface PipelineDispatch {
   release(exchange: Exchange): void;
 }
 
-/** Questions to the policy that no client waits for (src/session/access.ts). */
-export interface PipelineAccess {
-  /** Takes a verdict. @returns false when it is about a client's message */
-  decided(exchange: Exchange): boolean;
-}
-
 /** Tasks whose ids are sealed (src/session/tasks.ts). */
 export interface PipelineTasks {
   /** Leaves the address of the tool that made the task in `exchange.decodedName`. */
@@ -63,8 +57,6 @@ export interface PipelineOptions {
   disconnected(link: ClientLink): void;
   /** The connection that opened a session is gone. */
   sessionClosed(sessionId: string): void;
-  /** Where verdicts go that a part of the gateway has asked for. */
-  readonly access: PipelineAccess;
   /** Tells what `tasks/*` calls are about. */
   readonly tasks: PipelineTasks;
   /** `/health` and `/ready`. */
@@ -266,9 +258,8 @@ export class Pipeline implements FrontHandler {
 
   #decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
     const { verdict, session } = exchange;
-    const { access, write } = this.#options;
+    const { write } = this.#options;
     const kind = verdict[VerdictWord.verdict]!;
-    if (exchange.spans[Span.method]! >= Operation.follow && access.decided(exchange)) return;
     if (kind === Verdict.deny) {
       write.deny(exchange, Buffer.from(payload).toString('utf8'), bytes);
       return;

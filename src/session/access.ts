@@ -1,25 +1,20 @@
 /**
- * Asks the policy on behalf of a client that waits for no answer of its own: where a resource lives that it wants to follow,
- * and, when something changes, whether it may still hear of it. The question takes the way of every message, under the
- * client's token, so that one set of rules decides.
+ * What the policy says about clients that wait for no answer of their own: where a resource lives that one wants to follow, and,
+ * when something changes, whether it may still hear of it.
  */
-import type { Decoder } from '../../native/layout.js';
-import { Flag, Kind, Span } from '../../native/layout.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
-import { LATEST_LEGACY } from '../protocol/revisions.js';
-import { Accepts, type Exchange, type Reply } from '../request/exchange.js';
-import type { ExchangeTable } from '../request/exchanges.js';
-import { Operation, Verdict, VerdictWord } from '../shared/records.js';
+import type { Answered, Question } from '../request/dispatch/questions.js';
+import { Verdict, VerdictWord } from '../shared/records.js';
 
 /** What {@link Access} needs of the rest. */
 export interface AccessOptions {
   /** The rules in force. */
   readonly snapshot: Pick<Snapshot, 'auth' | 'routes'>;
-  readonly table: ExchangeTable;
-  readonly decoder: Decoder;
-  /** Gets a verdict (Dispatcher.dispatch); it comes back by {@link Access.decided}. */
-  dispatch(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  /** Dispatcher.ask. */
+  ask(question: Question, answered: Answered): boolean;
+  /** Something threw, which nothing should: for the log. */
+  broke(error: unknown): void;
 }
 
 /** No server: denied, unknown, or nothing could be asked. */
@@ -47,100 +42,46 @@ export class Access {
    *
    * @param uri what policy compares of it (src/protocol/uri.ts)
    */
-  serverOf(asker: Asker, uri: string): Promise<number> {
-    return new Promise((resolve) => this.#ask(Operation.follow, true, asker, uri, resolve));
+  serverOf({ token, address }: Asker, uri: string): Promise<number> {
+    const question: Question = { token, address, about: 'resource', name: uri, isMetered: true };
+    return new Promise((resolve) => {
+      const isAsked = this.#options.ask(question, (verdict) => {
+        resolve(isPermitted(verdict) ? verdict[VerdictWord.server]! : NO_SERVER);
+      });
+      if (!isAsked) resolve(NO_SERVER);
+    });
   }
 
   /** Calls `then` if the client may hear of a change of a resource. @param uri as in {@link serverOf} */
   hearsOf(asker: Asker, uri: string, then: () => void): void {
-    this.#hears(true, asker, uri, then);
+    this.#hears(asker, 'resource', uri, then);
   }
 
   /** Calls `then` if the client may hear of a task that the tool with this address (`server:tool`) made. */
   hearsOfTask(asker: Asker, address: string, then: () => void): void {
-    this.#hears(false, asker, address, then);
+    this.#hears(asker, 'task', address, then);
   }
 
-  #hears(isUri: boolean, asker: Asker, name: string, then: () => void): void {
-    const { auth, routes } = this.#options.snapshot;
+  #hears({ token, address }: Asker, about: Question['about'], name: string, then: () => void): void {
+    const { ask, broke, snapshot } = this.#options;
     // Without tokens and scopes everybody may hear of everything.
-    if (auth.type === 'none' && routes.every(({ requiredScopes }) => requiredScopes.length === 0)) then();
-    else this.#ask(Operation.hear, isUri, asker, name, (server) => server !== NO_SERVER && then());
-  }
-
-  #ask(operation: number, isUri: boolean, asker: Asker, name: string, settle: (server: number) => void): void {
-    const { decoder, dispatch, table } = this.#options;
-    const exchange = table.acquire();
-    if (exchange === null) {
-      settle(NO_SERVER);
+    if (snapshot.auth.type === 'none' && snapshot.routes.every(({ requiredScopes }) => requiredScopes.length === 0)) {
+      then();
       return;
     }
-    const { spans } = exchange;
-    const bytes = Buffer.from(name);
-    spans.fill(-1);
-    spans[Span.kind] = Kind.request;
-    spans[Span.method] = operation;
-    spans[Span.flags] = isUri ? Flag.nameIsUri : 0;
-    spans[Span.nameStart] = 0;
-    spans[Span.nameEnd] = bytes.length;
-    decoder.hash(bytes, 0, bytes.length, spans.subarray(Span.nameHashLow, Span.nameHashHigh + 1));
-    exchange.reply = new AccessReply(settle);
-    exchange.accepts = Accepts.json;
-    exchange.token = asker.token;
-    exchange.remoteAddress = asker.address;
-    exchange.revision = LATEST_LEGACY;
-    exchange.startedAt = performance.now();
-    dispatch(exchange, bytes, bytes.length);
-  }
-
-  /**
-   * Takes the verdict about a question of this class.
-   *
-   * @returns false when the exchange is that of a client
-   */
-  decided(exchange: Exchange): boolean {
-    const { reply, verdict } = exchange;
-    if (!(reply instanceof AccessReply)) return false;
-    const server = verdict[VerdictWord.verdict] === Verdict.local ? verdict[VerdictWord.server]! : NO_SERVER;
-    this.#options.table.release(exchange);
-    reply.settle(server);
-    return true;
+    ask({ token, address, about, name, isMetered: false }, (verdict) => {
+      if (!isPermitted(verdict)) return;
+      try {
+        then();
+      } catch (error) {
+        broke(error);
+      }
+    });
   }
 }
 
-/** Any answer means no: a verdict never gets as far as an answer. */
-class AccessReply implements Reply {
-  readonly settle: (server: number) => void;
-
-  constructor(settle: (server: number) => void) {
-    this.settle = settle;
-  }
-
-  send(): void {
-    this.settle(NO_SERVER);
-  }
-
-  openStream(): void {}
-
-  write(): boolean {
-    return true;
-  }
-
-  endStream(): void {
-    this.settle(NO_SERVER);
-  }
-
-  buffered(): number {
-    return 0;
-  }
-
-  abort(): void {
-    this.settle(NO_SERVER);
-  }
-
-  adopt(): void {}
-
-  taken(): void {}
+function isPermitted(verdict: Int32Array): boolean {
+  return verdict[VerdictWord.verdict] === Verdict.local;
 }
 
 /** The error that says why an upstream does not let a resource be followed. */

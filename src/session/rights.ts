@@ -4,6 +4,8 @@
  * also take a scope away that a followed resource needs.
  */
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
+import { judgedUri } from '../protocol/uri.js';
+import type { Answered, Question } from '../request/dispatch/questions.js';
 import type { ClientLink, Exchange } from '../request/exchange.js';
 import { Verdict, VerdictWord } from '../shared/records.js';
 import type { Count, Milliseconds, Seconds } from '../units.js';
@@ -18,7 +20,7 @@ export interface RightsOptions {
   /** Grows when something is revoked or keys change (src/shared/epochs.ts). */
   revocation(): number;
   /** Asks the policy; see Dispatcher.ask. */
-  ask(token: string, uri: Uint8Array | null, answered: (verdict: Int32Array) => void): boolean;
+  ask(question: Question, answered: Answered): boolean;
   /** Resources that a holder follows now, as its client spells them. */
   followed(holder: RightHolder): readonly string[];
   /** The holder has to end; it is none any more. */
@@ -170,7 +172,7 @@ export class Rights {
     for (const right of this.#held.values()) {
       yield () => this.#ask(right, null, (verdict) => this.#judged(right, verdict));
       for (const uri of this.#options.followed(right.holder)) {
-        yield () => this.#ask(right, Buffer.from(uri), (verdict) => this.#resourceJudged(right, uri, verdict));
+        yield () => this.#ask(right, judgedUri(uri), (verdict) => this.#resourceJudged(right, uri, verdict));
       }
     }
   }
@@ -205,10 +207,12 @@ export class Rights {
     return next.value;
   }
 
-  #ask(right: Right, uri: Uint8Array | null, answered: (verdict: Int32Array) => void): boolean {
+  #ask(right: Right, uri: string | null, answered: Answered): boolean {
     if (this.#held.get(right.holder) !== right) return true;
     this.#asking += 1;
-    const isAsked = this.#options.ask(right.token, uri, (verdict) => {
+    const about = uri === null ? 'token' : 'resource';
+    const question: Question = { token: right.token, address: '', about, name: uri ?? '', isMetered: false };
+    const isAsked = this.#options.ask(question, (verdict) => {
       this.#asking -= 1;
       try {
         if (this.#held.get(right.holder) === right) answered(verdict);

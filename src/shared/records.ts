@@ -27,10 +27,6 @@ export const Operation = {
   terminate: 1002,
   /** Client notifications and responses other than those with a meaning of their own. */
   accept: 1003,
-  /** A question of the front: may the client follow this resource? Counted like `resources/subscribe`. */
-  follow: 1004,
-  /** A question of the front: may the client hear of this resource, or of a task of this tool? Not counted. */
-  hear: 1005,
 } as const;
 
 /** Words of a request record head. */

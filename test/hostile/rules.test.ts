@@ -39,7 +39,7 @@ const METHOD_ROWS: Readonly<Record<string, readonly [legacy: About, modern: Abou
   'resources/read': ['resource', 'resource'],
   'resources/subscribe': ['resource', 'none'],
   'resources/unsubscribe': ['resource', 'none'],
-  // Its resources and tasks are asked for one by one (Operation.follow, Operation.hear).
+  // Its resources and tasks are asked for one by one (Dispatcher.ask).
   'subscriptions/listen': ['none', 'gateway'],
   'completion/complete': ['reference', 'reference'],
   'logging/setLevel': ['gateway', 'none'],
@@ -61,8 +61,6 @@ const OPERATION_ROWS: Readonly<Record<keyof typeof Operation, About>> = {
   stream: 'gateway',
   terminate: 'gateway',
   accept: 'gateway',
-  follow: 'resource',
-  hear: 'resource',
 };
 
 const LISTED = catalog([

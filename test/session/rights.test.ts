@@ -28,9 +28,9 @@ function bed(scope: TestScope) {
   const rights = new Rights({
     snapshotVersion: () => state.snapshot,
     revocation: () => state.revocation,
-    ask: (token, uri, answer) => {
+    ask: ({ token, name: uri }, answer) => {
       if (asked.length >= state.free) return false;
-      asked.push({ token, uri: uri === null ? '' : Buffer.from(uri).toString(), answer });
+      asked.push({ token, uri, answer });
       state.most = Math.max(state.most, asked.length);
       return true;
     },

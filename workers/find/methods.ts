@@ -20,8 +20,6 @@ export const Action = {
   foreign: 7,
   /** About a task: answered by the front, judged by the tool that made it. */
   task: 8,
-  /** Whether the client may hear of a resource or a task; nothing is counted. */
-  hear: 9,
 } as const;
 
 const both: readonly number[] = [Method.toolsList, Method.promptsList, Method.resourcesList, Method.templatesList];
@@ -50,8 +48,6 @@ const modern = actions(modernOnly, modernTasks);
 
 /** The {@link Action} for a method id or {@link Operation} in an era. */
 export function actionOf(method: number, isModern: boolean): number {
-  if (method === Operation.follow) return Action.subscribe;
-  if (method === Operation.hear) return Action.hear;
   if (method >= Operation.stream) return Action.local;
   const table = isModern ? modern : legacy;
   return method < table.length ? table[method]! : Action.none;

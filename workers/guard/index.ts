@@ -75,8 +75,7 @@ export class Guard {
     return true;
   }
 
-  /** The call counts in no bucket. */
-  takeNothing(): void {
+  #takeNothing(): void {
     this.bucketGlobal = -1;
     this.bucketTool = -1;
     this.bucketRoute = -1;
@@ -100,7 +99,10 @@ export class Guard {
     this.bucketTool = found === null || found.toolRule < 0 ? -1 : this.#plan.tools[found.toolRule]!;
     this.bucketRoute = route < 0 ? -1 : this.#plan.routes[route]!;
     const routeRule = route < 0 ? null : routes[route]!.clientRateLimit;
-    if (!this.isMetered) return true;
+    if (!this.isMetered) {
+      this.#takeNothing();
+      return true;
+    }
     for (;;) {
       this.bucketClient = -1;
       this.bucketRouteClient = -1;

@@ -182,13 +182,15 @@ async function respond(
   response.end(request.method === 'HEAD' ? undefined : bytes);
 }
 
-/** What speaks against a request before its path is looked at, by the rules of the clients' port. Only POST may bring a body. */
+/** What speaks against a request before its path is looked at, by the rules of the clients' port. Only POST may bring a body, of a known length. */
 function objectionTo(request: IncomingMessage, rules: AdminRules): Answer | null {
   const head = new RequestHead();
   const raw = request.rawHeaders;
   for (let at = 0; at < raw.length; at += 2) head.add(raw[at]!.toLowerCase(), raw[at + 1]!);
-  const isFramed =
-    request.httpVersion === '1.1' && head.framingHolds(HEAD_LIMITS) && (!head.hasBody || request.method === 'POST');
+  // The end of a chunked body is not known before it has come, and the answer should not have to wait for it.
+  const mayHaveBody = request.method === 'POST' && request.headers['transfer-encoding'] === undefined;
+  const isWhole = head.framingHolds(HEAD_LIMITS) && (mayHaveBody || !head.hasBody);
+  const isFramed = request.httpVersion === '1.1' && isWhole;
   const code = isFramed && request.url?.startsWith('/') === true ? head.strangerCode(rules, true) : 'GW_FRAMING';
   return code === null ? null : problem(ERRORS[code].restStatus, ERRORS[code].sentence);
 }

@@ -16,7 +16,7 @@ import { type Exchange, Phase, Wish } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
 import { HangWatch } from './hang-watch.js';
 import type { DispatcherOptions } from './options.js';
-import { type Answered, Questions } from './questions.js';
+import { type Answered, type Question, Questions } from './questions.js';
 import { Remembered } from './remembered.js';
 import { decodeName, denial, nameLength, writeDecide, writeReport } from './request-record.js';
 import { WaitingLine } from './waiting-line.js';
@@ -62,7 +62,7 @@ export class Dispatcher {
     this.#options = options;
     this.#table = options.table;
     this.#pool = options.pool;
-    this.#questions = new Questions(options.table);
+    this.#questions = new Questions(options.table, options.decoder);
     this.#legs = new Uint8Array(options.table.capacity);
     this.#killed = new Uint8Array(options.table.capacity);
     this.#askedAt = new Float64Array(options.table.capacity);
@@ -105,19 +105,15 @@ export class Dispatcher {
   }
 
   /**
-   * Asks the policy on behalf of the gateway: whether a token is good, and whether its owner may follow a resource. The
-   * answer comes from a worker, takes no rate-limit token and is not remembered.
+   * Asks the policy about a client. The question takes the way of every message, so that one set of rules decides.
    *
-   * @param uri the resource; null = only the token
-   * @param answered called once with the verdict, which is valid during the call
+   * @param answered called once with the verdict, which is valid during the call; maybe before this returns
    * @returns false when no exchange is free; `answered` is not called then
    */
-  ask(token: string, uri: Uint8Array | null, answered: Answered): boolean {
-    const exchange = this.#questions.open(token, uri, answered);
+  ask(question: Question, answered: Answered): boolean {
+    const exchange = this.#questions.open(question, answered);
     if (exchange === null) return false;
-    this.#legs[exchange.slot] = Leg.none;
-    this.#killed[exchange.slot] = 0;
-    this.#put(exchange, Leg.first, -1);
+    this.dispatch(exchange, exchange.body, exchange.bodyLength);
     return true;
   }
 
@@ -177,7 +173,7 @@ export class Dispatcher {
       this.#refuse(exchange, 'GW_RATE_LIMITED', wait, bytes, length);
     } else {
       exchange.phase = Phase.sending;
-      this.#options.next(exchange, bytes, length, NO_BYTES);
+      this.#next(exchange, bytes, length, NO_BYTES);
     }
     return true;
   }
@@ -321,16 +317,19 @@ export class Dispatcher {
       this.#put(exchange, Leg.first, -1);
       return;
     }
-    const isQuestion = (exchange.wishes & Wish.question) !== 0;
-    if (this.#remembers && !isQuestion && this.#legs[exchange.slot] === Leg.first) this.#remembered.remember(exchange);
+    if (this.#remembers && this.#legs[exchange.slot] === Leg.first) this.#remembered.remember(exchange);
     if (verdict[VerdictWord.verdict] === Verdict.rehash) {
       this.#secondLeg(exchange);
       return;
     }
     this.#legs[exchange.slot] = Leg.none;
     exchange.phase = Phase.sending;
-    if (isQuestion) this.#questions.answer(exchange);
-    else this.#options.next(exchange, exchange.body, exchange.bodyLength, payload);
+    this.#next(exchange, exchange.body, exchange.bodyLength, payload);
+  }
+
+  #next(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
+    if ((exchange.wishes & Wish.question) !== 0) this.#questions.answer(exchange);
+    else this.#options.next(exchange, bytes, length, payload);
   }
 
   /** A verdict nobody waits for; if it made somebody leader who is gone, the next one must know. */
@@ -361,8 +360,7 @@ export class Dispatcher {
     this.#legs[exchange.slot] = Leg.none;
     exchange.phase = Phase.sending;
     denial(verdict, code === 'GW_RATE_LIMITED' ? RATE_LIMITED : errorNumber(code), retryAfterMs);
-    if ((exchange.wishes & Wish.question) !== 0) this.#questions.answer(exchange);
-    else this.#options.next(exchange, bytes, length, NO_BYTES);
+    this.#next(exchange, bytes, length, NO_BYTES);
   }
 
   // Dead and stuck workers

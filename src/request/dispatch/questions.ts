@@ -1,47 +1,66 @@
+import type { Decoder } from '../../../native/layout.js';
 import { Flag, Kind, Method, Span } from '../../../native/layout.js';
 import { Era, LATEST_LEGACY } from '../../protocol/revisions.js';
-import { Operation, VerdictWord } from '../../shared/records.js';
-import { type Exchange, Phase, Wish } from '../exchange.js';
+import { Operation } from '../../shared/records.js';
+import { type Exchange, Wish } from '../exchange.js';
 import type { ExchangeTable } from '../exchanges.js';
+
+/** What the gateway asks its policy on behalf of a client that waits for no answer of its own. */
+export interface Question {
+  /** Bearer token of the client; empty = none. */
+  readonly token: string;
+  /** Its address, by which anonymous clients are counted; empty where nothing is counted. */
+  readonly address: string;
+  /**
+   * Whether the token is good; whether its owner may follow the resource `name`; whether it may have to do with a task
+   * that the tool with the address `name` (`server:tool`) made.
+   */
+  readonly about: 'token' | 'resource' | 'task';
+  /** Of a resource what policy compares (src/protocol/uri.ts). */
+  readonly name: string;
+  /** Takes the rate-limit tokens of a `resources/subscribe`. */
+  readonly isMetered: boolean;
+}
 
 /** Told the verdict, which is valid during the call. */
 export type Answered = (verdict: Int32Array) => void;
 
-/** What the gateway asks its policy on its own behalf: exchanges without a client (`Wish.question`), and who waits for each. */
+const METHOD = { token: Operation.stream, resource: Method.resourcesSubscribe, task: Method.tasksGet } as const;
+
+/** Exchanges without a client (`Wish.question`), and who waits for the verdict of each. */
 export class Questions {
   readonly #table: ExchangeTable;
+  readonly #decoder: Pick<Decoder, 'hash'>;
   readonly #answered = new Map<Exchange, Answered>();
 
-  constructor(table: ExchangeTable) {
+  constructor(table: ExchangeTable, decoder: Pick<Decoder, 'hash'>) {
     this.#table = table;
+    this.#decoder = decoder;
   }
 
-  /**
-   * Makes the question whether a token is good or, with `uri`, whether its owner may follow that resource.
-   *
-   * @returns null when no exchange is free
-   */
-  open(token: string, uri: Uint8Array | null, answered: Answered): Exchange | null {
+  /** Makes the exchange of a question, which owns its body. @returns null when none is free */
+  open({ token, address, about, name, isMetered }: Question, answered: Answered): Exchange | null {
     const exchange = this.#table.acquire();
     if (exchange === null) return null;
-    const { spans, verdict } = exchange;
+    const { spans } = exchange;
+    const body = Buffer.from(name);
     spans.fill(-1);
     spans[Span.kind] = Kind.request;
-    spans[Span.method] = uri === null ? Operation.stream : Method.resourcesSubscribe;
-    spans[Span.flags] = uri === null ? 0 : Flag.nameIsUri;
+    spans[Span.method] = METHOD[about];
+    spans[Span.flags] = about === 'resource' ? Flag.nameIsUri : 0;
     spans[Span.nameHashLow] = 0;
     spans[Span.nameHashHigh] = 0;
-    if (uri !== null) {
+    if (body.length > 0) {
       spans[Span.nameStart] = 0;
-      spans[Span.nameEnd] = uri.byteLength;
-      exchange.body = Buffer.from(uri.buffer, uri.byteOffset, uri.byteLength);
-      exchange.bodyLength = uri.byteLength;
+      spans[Span.nameEnd] = body.length;
+      this.#decoder.hash(body, 0, body.length, spans.subarray(Span.nameHashLow, Span.nameHashHigh + 1));
     }
-    verdict[VerdictWord.verdict] = 0;
-    exchange.phase = Phase.deciding;
+    exchange.body = body;
+    exchange.bodyLength = body.length;
     exchange.startedAt = performance.now();
-    exchange.wishes = Wish.question;
+    exchange.wishes = isMetered ? Wish.question : Wish.question | Wish.unmetered;
     exchange.token = token;
+    exchange.remoteAddress = address;
     exchange.era = Era.legacy;
     exchange.revision = LATEST_LEGACY;
     this.#answered.set(exchange, answered);

@@ -142,6 +142,7 @@ function methodOf(exchange: Exchange): number {
     exchange.spans[Span.method]! |
     (exchange.era === Era.modern ? 1 << 16 : 0) |
     ((exchange.spans[Span.flags]! & Flag.nameIsUri) !== 0 ? 1 << 17 : 0) |
-    ((exchange.wishes & Wish.continued) !== 0 ? 1 << 18 : 0)
+    ((exchange.wishes & Wish.continued) !== 0 ? 1 << 18 : 0) |
+    ((exchange.wishes & Wish.unmetered) !== 0 ? 1 << 19 : 0)
   );
 }

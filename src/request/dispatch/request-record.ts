@@ -58,7 +58,7 @@ export function writeDecide(
   // Servers may tell URIs apart that policy takes for one (src/protocol/uri.ts, judged).
   const isFolded = exchange.decodedName.length > 0 && (scanFlags & Flag.nameIsUri) !== 0;
   if ((exchange.wishes & Wish.continued) !== 0 || !mayCache || isFolded) flags |= RequestFlag.uncacheable;
-  if ((exchange.wishes & Wish.question) !== 0) flags |= RequestFlag.unmetered;
+  if ((exchange.wishes & Wish.unmetered) !== 0) flags |= RequestFlag.unmetered;
   words[at + RequestWord.ask] = Ask.decide;
   words[at + RequestWord.slot] = exchange.slot;
   words[at + RequestWord.generation] = exchange.generation;

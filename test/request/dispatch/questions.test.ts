@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ERROR_CODES } from '../../../src/errors.js';
+import type { Question } from '../../../src/request/dispatch/questions.js';
 import { Verdict, VerdictWord } from '../../../src/shared/records.js';
 import { route } from '../../workers/support/fixtures.js';
 import { Bed, type BedOptions } from './bed.js';
@@ -28,9 +29,15 @@ async function withBed(
   }
 }
 
-function ask(bed: Bed, token: string, uri: string | null = null): Promise<string> {
+/** A question that takes no rate-limit tokens, unless `more` says otherwise. */
+function question(token: string, uri: string | null = null, more: Partial<Question> = {}): Question {
+  const about = uri === null ? 'token' : 'resource';
+  return { token, address: '', about, name: uri ?? '', isMetered: false, ...more };
+}
+
+function ask(bed: Bed, ...asked: Parameters<typeof question>): Promise<string> {
   return new Promise((resolve, reject) => {
-    const isAsked = bed.dispatcher.ask(token, uri === null ? null : Buffer.from(uri), (verdict) => {
+    const isAsked = bed.dispatcher.ask(question(...asked), (verdict) => {
       const isDenied = verdict[VerdictWord.verdict] === Verdict.deny;
       resolve(isDenied ? ERROR_CODES[verdict[VerdictWord.error]!]! : 'good');
     });
@@ -54,14 +61,30 @@ describe('a question of the gateway', () => {
       { routes: [route('docs', { resources: ['file:///etc/*'], requiredScopes: ['docs'] })] },
     ));
 
-  it('takes no rate-limit token, and is not remembered', () =>
+  it('is answered for tasks by the tool that made them', () =>
+    withBed(
+      async (bed) => {
+        const about = { about: 'task' } as const;
+        assert.equal(await ask(bed, 'plain', 'search:find', about), 'GW_INSUFFICIENT_SCOPE');
+        assert.equal(await ask(bed, 'plain', 'search:gone', about), 'GW_INSUFFICIENT_SCOPE');
+        assert.equal(await ask(bed, 'scoped', 'search:find', about), 'good');
+        assert.equal(await ask(bed, 'plain', 'files:read', about), 'good');
+        assert.equal(await ask(bed, 'scoped', 'nobody:find', about), 'GW_UNKNOWN_TASK');
+      },
+      { routes: [route('docs', { tools: ['search__*'], requiredScopes: ['docs'] })] },
+    ));
+
+  it('takes no rate-limit token unless it should, and what is remembered of it stays apart from calls', () =>
     withBed(
       async (bed) => {
         for (let count = 0; count < 20; count += 1) assert.equal(await ask(bed, 'plain'), 'good');
-        assert.equal(bed.dispatcher.remembered, 0);
-        assert.equal((await bed.call('files__read', {}, { token: 'plain' })).verdict, 'forward');
-        assert.equal((await bed.call('files__read', {}, { token: 'plain' })).error, 'GW_RATE_LIMITED');
-        assert.equal(await ask(bed, 'plain'), 'good');
+        assert.equal(await ask(bed, 'plain', 'file:///etc/motd'), 'good');
+        assert.equal(await ask(bed, 'plain', 'file:///etc/motd', { isMetered: true }), 'good');
+        assert.equal(await ask(bed, 'plain', 'file:///etc/motd', { isMetered: true }), 'GW_RATE_LIMITED');
+        assert.equal(await ask(bed, 'plain', 'file:///etc/motd'), 'good');
+        assert.equal((await bed.call('files__read', {}, { token: 'scoped' })).verdict, 'forward');
+        assert.equal((await bed.call('files__read', {}, { token: 'scoped' })).error, 'GW_RATE_LIMITED');
+        assert.equal(await ask(bed, 'scoped'), 'good');
       },
       {
         rateLimits: { global: null, perClient: { rate: 1e-6, burst: 1 }, perTool: [], maxClients: 16 },
@@ -73,7 +96,7 @@ describe('a question of the gateway', () => {
       async (bed) => {
         const open = [bed.exchange({ method: 'ping' }), bed.exchange({ method: 'ping' })];
         assert.equal(
-          bed.dispatcher.ask('plain', null, () => assert.fail('called')),
+          bed.dispatcher.ask(question('plain'), () => assert.fail('called')),
           false,
         );
         for (const { exchange } of open) bed.done(exchange);
