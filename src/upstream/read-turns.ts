@@ -12,8 +12,8 @@ import type { Bytes, Count } from '../units.js';
  */
 const MESSAGE_COST: Bytes = 1_024;
 /**
- * Sources that go on in one turn. It bounds the turn with any number of flooding upstreams: at the default budget 4 × 64
- * messages, about a millisecond.
+ * Sources that go on in one turn. It bounds the turn with any number of flooding upstreams: at the default budget 4 × 256
+ * short messages, two or three milliseconds.
  */
 const SOURCES_PER_TURN: Count = 4;
 

@@ -46,7 +46,7 @@ test('an empty configuration has the documented defaults', () => {
       maxResponseBytes: 256 * MIB,
       maxLineBytes: 10 * MIB,
       maxPipeBytes: 16 * MIB,
-      readBudgetBytes: 64 * 1024,
+      readBudgetBytes: 256 * 1024,
       maxNotificationsPerSecond: 40_000,
       maxClientBufferBytes: MIB,
       slowClientMs: 30_000,

@@ -62,11 +62,10 @@ const MOST = 2 * MESSAGES_A_TURN;
 
 for (const transport of TRANSPORTS) {
   test(`${transport}: a flood is read in many small turns, to its end and in order`, async (t) => {
-    const pool = await start(t, transport, ['--send', 'log', '--count', String(COUNT)], {
-      ...BUDGET,
-      maxNotificationsPerSecond: 0,
-    });
+    const endpoint = await endpointOf(t, transport, ['--send', 'log', '--count', String(COUNT)]);
+    const pool = startPool(t, [serverOf([endpoint])], { ...BUDGET, maxNotificationsPerSecond: 0 });
     const seen = perTurn(t, () => statsOf(pool).droppedLogs);
+    await pool.ready();
     await flooded(pool);
     assert.equal(statsOf(pool).droppedLogs, COUNT, 'all of them came, none twice');
     assert.ok(seen.most <= MOST, `${seen.most} messages in one turn`);
@@ -176,13 +175,15 @@ lines.on('line', (line) => {
 `;
 
 test('a resource that is followed is told about after the flood, and updates of others are dropped', async (t) => {
-  const pool = await start(t, 'stdio', ['--send', 'none', '--count', '30000'], { maxNotificationsPerSecond: 100 });
+  const pool = await start(t, 'stdio', ['--send', 'none', '--count', '30000'], { maxNotificationsPerSecond: 1 });
   await pool.server().watch('resource', 'flood://clock', null);
   assert.equal((await pool.call('update').done).response.result.content[0].text, 'done');
-  await eventually('the last update', () => pool.updatedResources.length >= 2);
-  assert.ok(pool.updatedResources.length < 15_000, `${pool.updatedResources.length} updates told`);
-  assert.ok(pool.updatedResources.every((uri) => uri === 'flood://clock' || uri === 'flood://other'));
-  assert.ok(statsOf(pool).droppedNotifications > 0, 'those of a resource that nobody follows');
+  const told = (): number => pool.updatedResources.filter((uri) => uri === 'flood://clock').length;
+  // One of them may have come while there was room; from there on they cost more than there is.
+  await eventually('the last update', () => told() >= 2);
+  assert.ok(told() < 1_000, `${told()} updates told`);
+  assert.ok(pool.updatedResources.length - told() <= 1, 'those of a resource that nobody follows are dropped');
+  assert.ok(statsOf(pool).droppedNotifications >= 14_999);
 });
 
 test('the limit shows in the state of the endpoint while it is exceeded', async (t) => {

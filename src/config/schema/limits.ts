@@ -30,7 +30,7 @@ export const limitsSchema = z.strictObject({
     min: KIB,
   }),
   readBudgetBytes: bytes(
-    64 * KIB,
+    256 * KIB,
     'Bytes that are read from one connection or child of an upstream before the others have their turn; a message counts as 1 KiB more than it has. An upstream that sends more is read in many small turns and held back meanwhile.',
     { min: 4 * KIB },
   ),
