@@ -110,10 +110,11 @@ export class Dialogue {
       send: (exchange, bytes, length) => stages().send(exchange, bytes, length),
       refuse: (exchange, code) => stages().refuse(exchange, code),
       toolOf: (exchange) => parts.toolOf(exchange),
-      mayHear: (token, address, then) => access.hearsOfTask({ token, address: '' }, address, then),
-      toSession: (sessionId, message) => {
+      tell: (sessionId, starter, address, message) => {
         const session = sessions.open(sessionId);
-        return session !== null && streams.sendTo(session, message);
+        if (session === null) return;
+        const token = session.stream?.token ?? starter;
+        access.hearsOfTask({ token, address: '' }, address, () => streams.sendTo(session, message));
       },
     });
     this.requests = new ServerRequests({

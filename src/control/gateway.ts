@@ -13,8 +13,7 @@ import type { Stats } from '../observe/stats.js';
 import { type FrontEnd, frontEndKind, openFrontEnd, type PlainAnswer } from '../request/accept/index.js';
 import { Phase } from '../request/exchange.js';
 import { ExchangeTable } from '../request/exchanges.js';
-import { MASK } from '../secrets/show.js';
-import { KeyFileError, openSealer, SessionTable, StandaloneStreams, sessionSecrets } from '../session/index.js';
+import { openSealer, SessionTable, StandaloneStreams } from '../session/index.js';
 import { BufferBudget } from '../shared/buffer-budget.js';
 import { Counter, SeriesNames } from '../shared/counters.js';
 import { packedCount } from '../shared/packed.js';
@@ -31,6 +30,7 @@ import { type UpstreamHealth, upstreamHealth } from './health.js';
 import { RulesInForce } from './in-force.js';
 import { normalRevocation, type Revocation, type RevocationKind, Revocations } from './revocations.js';
 import type { Address, Door, RunningGateway } from './running-gateway.js';
+import { withSessionSecrets } from './session-secrets.js';
 import { statsSources } from './stats-sources.js';
 import { WorkerPool } from './worker-pool.js';
 
@@ -414,18 +414,6 @@ class Gateway implements RunningGateway {
     const ready = reasons.length === 0;
     const body = JSON.stringify(ready ? { status: 'ready' } : { status: 'not ready', reasons });
     return { status: ready ? 200 : 503, contentType: 'application/json', body };
-  }
-}
-
-/** Settles what sessions are sealed with, so that all parts have the same. @throws ConfigError for the key file */
-function withSessionSecrets(snapshot: Snapshot): Snapshot {
-  try {
-    const secrets = sessionSecrets(snapshot.sessions);
-    const known = secrets.map((value) => ({ value, shown: MASK }));
-    return { ...snapshot, sessions: { ...snapshot.sessions, secrets }, secrets: [...snapshot.secrets, ...known] };
-  } catch (error) {
-    if (!(error instanceof KeyFileError)) throw error;
-    throw new ConfigError([`sessions.keyFile: ${error.message}`]);
   }
 }
 

@@ -55,6 +55,7 @@ export class StandingStreams {
     this.#generation = (this.#generation + 1) & 0x7fffffff;
     exchange.generation = this.#generation;
     exchange.phase = Phase.streaming;
+    exchange.token = from.token;
     exchange.streaming = true;
     exchange.status = 200;
     exchange.quietSince = performance.now();

@@ -70,14 +70,19 @@ interface Subscription {
 class SubscribedSession implements Follower, Asker {
   readonly session: Session;
   readonly client: LaneClient;
-  /** Of the session's last request to subscribe: under which policy is asked. */
-  token = '';
+  /** Of the session's last request to subscribe. */
+  subscribed = '';
   address = '';
   readonly subscriptions = new Map<string, Subscription>();
 
   constructor(session: Session, client: LaneClient) {
     this.session = session;
     this.client = client;
+  }
+
+  /** The token under which policy is asked: of the stream that will tell, where there is one. */
+  get token(): string {
+    return this.session.stream?.token ?? this.subscribed;
   }
 }
 
@@ -119,7 +124,7 @@ export class Subscriptions {
   #subscribe(exchange: Exchange, session: Session, server: number, uri: string): void {
     const subscribed = this.#sessions.get(session.id) ?? new SubscribedSession(session, laneClient(exchange));
     const key = `${server} ${uri}`;
-    subscribed.token = exchange.token;
+    subscribed.subscribed = exchange.token;
     subscribed.address = exchange.remoteAddress;
     let subscription = subscribed.subscriptions.get(key);
     if (subscription === undefined) {

@@ -35,10 +35,13 @@ export interface TaskRoutesOptions {
   refuse(exchange: Exchange, code: ErrorCode): void;
   /** What the server calls the tool of a call. */
   toolOf(exchange: Exchange): string;
-  /** Sends one message on the standalone stream of a session; false = it has none. */
-  toSession(sessionId: string, message: Uint8Array): boolean;
-  /** Calls back if a client with that token may hear of a task of the tool with that address. */
-  mayHear(token: string, address: string, then: () => void): void;
+  /**
+   * Sends a message on the standalone stream of a session, if its client may hear of tasks of the tool with that address
+   * (`server:tool`).
+   *
+   * @param token that started the task; counts where the stream has none of its own
+   */
+  tell(sessionId: string, token: string, address: string, message: Uint8Array): void;
 }
 
 /** Who started a task of 2025-11-25, and with what. */
@@ -171,9 +174,7 @@ export class TaskRoutes {
     const text = JSON.stringify(this.#seal(name, id, owner.subject, owner.tool));
     const edit: Edit = { start: place.start, end: place.end, text: Buffer.from(text) };
     const message = applyEdits(bytes, 0, length, [edit]);
-    this.#options.mayHear(owner.token, `${name}:${owner.tool}`, () =>
-      this.#options.toSession(owner.sessionId, message),
-    );
+    this.#options.tell(owner.sessionId, owner.token, `${name}:${owner.tool}`, message);
   }
 
   #ownId(bytes: Uint8Array, start: number, end: number): Range | undefined {

@@ -147,6 +147,12 @@ describe('an update of a resource', () => {
       heard[`${who} session`] = () => uris(standalone.messages());
       heard[`${who} listen`] = () => uris(listen.messages());
     }
+    // Who hears is who has opened the stream, whatever token subscribed.
+    const mixed = await openSession(gateway.url, { headers: await bearer('secret') });
+    const low = await bearer('low');
+    const standalone = await openAnswer(scope, gateway.url, { headers: { ...mixed.headers, ...low } });
+    await mixed.request('resources/subscribe', { uri: 'file:///' });
+    heard['low stream'] = () => standalone.messages().flatMap(({ params }) => (params?.uri ? [params.uri] : []));
     const told = await eventually('the stream of the upstream', () => push);
     for (const uri of ['file:///secret/plan', 'FILE:///secret/%70lan', 'file:///secret%2Fplan', 'file:///public'])
       told(uri);
@@ -155,6 +161,7 @@ describe('an update of a resource', () => {
     );
     assert.deepEqual(heard['low session']!(), ['file:///public']);
     assert.deepEqual(heard['low listen']!(), ['file:///public']);
+    assert.deepEqual(heard['low stream']!(), ['file:///public']);
     assert.equal(heard['secret session']!().length, 4);
     assert.equal(heard['secret listen']!().length, 4);
   });

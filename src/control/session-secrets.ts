@@ -1,0 +1,16 @@
+import type { Snapshot } from '../config/snapshot.js';
+import { ConfigError } from '../errors.js';
+import { MASK } from '../secrets/show.js';
+import { KeyFileError, sessionSecrets } from '../session/index.js';
+
+/** Settles what sessions are sealed with, so that all parts have the same. @throws ConfigError for the key file */
+export function withSessionSecrets(snapshot: Snapshot): Snapshot {
+  try {
+    const secrets = sessionSecrets(snapshot.sessions);
+    const known = secrets.map((value) => ({ value, shown: MASK }));
+    return { ...snapshot, sessions: { ...snapshot.sessions, secrets }, secrets: [...snapshot.secrets, ...known] };
+  } catch (error) {
+    if (!(error instanceof KeyFileError)) throw error;
+    throw new ConfigError([`sessions.keyFile: ${error.message}`]);
+  }
+}
