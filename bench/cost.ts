@@ -29,12 +29,16 @@ const LEAST_KB = 16;
 const TICK_MS = 10;
 const WARM_UP_MS = 1_000;
 /** Of what came last on a connection. */
-const KEPT_TEXT = 4_096;
+const KEPT_TEXT = 32_768;
 const SECONDS = Number(values.seconds);
 
 interface Target {
   readonly gateway: RunningGateway;
   readonly sessionId: string;
+  /** Of the only revision that has batches. */
+  readonly batchSessionId: string;
+  /** Where messages of an open connection of HTTP with SSE go. */
+  readonly messagesPath: string;
 }
 
 /** A way to spend a gateway's time. It returns the bytes that it has sent by `until`, and waits for their effect. */
@@ -291,6 +295,18 @@ const ATTACKS: readonly Attack[] = [
     const params = { protocolVersion: LEGACY_VERSION, capabilities: {}, clientInfo: { name: 'x', version: '1' } };
     return request(target, JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params }));
   }),
+  http('a batch of 50 pings', (target) => {
+    const ping = (_: unknown, id: number): object => ({ jsonrpc: '2.0', id, method: 'ping' });
+    const batch = JSON.stringify(Array.from({ length: 50 }, ping));
+    return request(target, batch, { 'mcp-session-id': target.batchSessionId });
+  }),
+  http('a batch of 50 numbers', (target) =>
+    request(target, `[${Array(50).fill('1').join()}]`, { 'mcp-session-id': target.batchSessionId }),
+  ),
+  http('HTTP with SSE, a message that is no JSON', (target) => request(target, 'x', { ':path': target.messagesPath })),
+  http('HTTP with SSE, ping', (target) =>
+    request(target, '{"jsonrpc":"2.0","id":1,"method":"ping"}', { ':path': target.messagesPath }),
+  ),
   http('empty object', (target) => request(target, '{}')),
   http('no body', (target) => request(target, '')),
   http('an unknown path', (target) => request(target, '', { ':path': '/x' }, 'GET')),
@@ -389,7 +405,12 @@ for (const frontEnd of values['front-end']) {
     const config = { mcpServers: { peer: { url: peer.url }, watched: { url: watched.url } } };
     const gateway = await startGateway(scope, config, { frontEnd: frontEnd as 'uws' | 'node', env });
     const session = await openSession(gateway.url);
-    const target: Target = { gateway, sessionId: session.id };
+    const batches = await openSession(gateway.url, { version: '2025-03-26' });
+    const stream = await Wire.open(gateway.port);
+    await stream.send(Buffer.from('GET /sse HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n'));
+    await stream.until(() => /data: \S+\n/.test(stream.text), 5_000);
+    const messagesPath = /data: (\S+)/.exec(stream.text)?.[1] ?? '';
+    const target: Target = { gateway, sessionId: session.id, batchSessionId: batches.id, messagesPath };
     console.log(`\nfront end ${frontEnd}, decoder ${decoder}`);
     for (const attack of ATTACKS) {
       if (!attack.name.includes(values.only)) continue;
@@ -402,6 +423,7 @@ for (const frontEnd of values['front-end']) {
         `${name.padEnd(60)} ${kilobytes.toFixed(0).padStart(9)} KB  ${cost.toFixed(3).padStart(8)} ms/KB${mark}`,
       );
     }
+    stream.socket.destroy();
     await gateway.stop();
   }
 }
