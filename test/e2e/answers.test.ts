@@ -56,17 +56,21 @@ describe('a request', () => {
     }
   });
 
-  it('for an unknown resource gets its URI back as it was spelled', async (scope) => {
+  it('for an unknown resource gets its URI back, in the normal form that was asked for', async (scope) => {
     const { url } = await scripted(scope, 'modern');
     const session = await openSession(url);
-    for (const uri of ['test://nothing', 'test://größe/"x"\\\u2028', `test://${'a'.repeat(2000)}`]) {
+    for (const [uri, normal] of [
+      ['test://nothing', 'test://nothing'],
+      ['test://größe/"x"\u2028', 'test://gr%C3%B6%C3%9Fe/%22x%22%E2%80%A8'],
+      [`test://${'a'.repeat(2000)}`, `test://${'a'.repeat(2000)}`],
+    ] as const) {
       for (const reply of [
         await modernRpc(url, 'resources/read', { uri }),
         await session.request('resources/read', { uri }),
       ]) {
         assert.equal(reply.status, 200);
         assert.deepEqual(outcome(reply.message), [-32602, 'GW_UNKNOWN_RESOURCE']);
-        assert.equal(reply.message.error.data.uri, uri);
+        assert.equal(reply.message.error.data.uri, normal);
       }
     }
     const long = await session.request('resources/read', { uri: `test://${'a'.repeat(3000)}` });

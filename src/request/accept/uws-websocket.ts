@@ -148,7 +148,9 @@ export class UwsWebSockets {
       const chosen = offersMcp(protocols) ? SUB_PROTOCOL : '';
       call.upgraded();
       this.#options.upgraded();
-      response.cork(() => response.upgrade<UserData>({ wire }, key, chosen, extensions, context));
+      // Without cork: where the upgrade leaves the socket at its address in memory, the end of `cork` reads what is there now
+      // as the state of an HTTP response, and now and then closes the connection.
+      response.upgrade<UserData>({ wire }, key, chosen, extensions, context);
     });
   }
 
