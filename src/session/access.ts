@@ -3,7 +3,7 @@
  * when something changes, whether it may still hear of it.
  */
 import type { Snapshot } from '../config/snapshot.js';
-import type { ErrorCode } from '../errors.js';
+import { type ErrorCode, errorNumber } from '../errors.js';
 import type { Answered, Question } from '../request/dispatch/questions.js';
 import { Verdict, VerdictWord } from '../shared/records.js';
 
@@ -26,7 +26,20 @@ export interface Asker {
   readonly token: string;
   /** By which anonymous clients are counted. */
   readonly address: string;
+  /**
+   * What it hears is kept for a client that is away, and given to the token with which it comes back: that this one is not
+   * good any more says nothing.
+   */
+  readonly isAway?: boolean;
 }
+
+const TOKEN_CODES: readonly ErrorCode[] = [
+  'GW_UNAUTHENTICATED',
+  'GW_INVALID_TOKEN',
+  'GW_TOKEN_EXPIRED',
+  'GW_TOKEN_REVOKED',
+];
+const TOKEN_ERRORS: ReadonlySet<number> = new Set(TOKEN_CODES.map(errorNumber));
 
 /** See the file comment. */
 export class Access {
@@ -62,7 +75,7 @@ export class Access {
     this.#hears(asker, 'task', address, then);
   }
 
-  #hears({ token, address }: Asker, about: Question['about'], name: string, then: () => void): void {
+  #hears({ token, address, isAway = false }: Asker, about: Question['about'], name: string, then: () => void): void {
     const { ask, broke, snapshot } = this.#options;
     // Without tokens and scopes everybody may hear of everything.
     if (snapshot.auth.type === 'none' && snapshot.routes.every(({ requiredScopes }) => requiredScopes.length === 0)) {
@@ -70,7 +83,7 @@ export class Access {
       return;
     }
     ask({ token, address, about, name, isMetered: false }, (verdict) => {
-      if (!isPermitted(verdict)) return;
+      if (!isPermitted(verdict) && !(isAway && TOKEN_ERRORS.has(verdict[VerdictWord.error]!))) return;
       try {
         then();
       } catch (error) {

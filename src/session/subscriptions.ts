@@ -80,6 +80,10 @@ class SubscribedSession implements Follower, Asker {
     this.client = client;
   }
 
+  get isAway(): boolean {
+    return this.session.stream === null;
+  }
+
   /** The token under which policy is asked: of the stream that will tell, where there is one. */
   get token(): string {
     return this.session.stream?.token ?? this.subscribed;
