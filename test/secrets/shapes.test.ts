@@ -47,7 +47,7 @@ const ROWS: readonly string[] = [
   `<${createHash('sha1').update('x').digest('hex')}>`,
   'http://localhost:3000/mcp',
   'http://[::1]:3000/mcp',
-  'https://registry.npmjs.org/@modelcontextprotocol/server-everything',
+  'https://packages.example.org/@modelcontextprotocol/server-everything',
   '@modelcontextprotocol/server-sequential-thinking@2026.1.14',
   '/home/me/projects/my-very-long-folder-name/node_modules/.bin/server',
   'MyVeryLongComponentNameForServer2024ProductionUse',
