@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { parseArgs } from 'node:util';
-import { TOO_MANY_FRAMES } from '../src/request/accept/websocket.js';
+import { TOO_MANY_FRAMES } from '../src/request/accept/connection/websocket.js';
 import { type RunningGateway, startGateway } from '../test/support/gateway.js';
 import { rawUpstream, type Script } from '../test/support/raw-upstream.js';
 import { LEGACY_VERSION, modernHeaders, modernMessage, openSession } from '../test/support/rpc.js';

@@ -20,7 +20,7 @@ const STAGES = [
 const COMMON = ['src/protocol/', 'src/shared/', 'src/errors.ts', 'src/units.ts', 'src/package-root.ts', 'native/'];
 
 /** Contracts between the parts: the shape of data, and the numbers in it. */
-const CONTRACTS = ['src/config/snapshot.ts', 'src/upstream/types.ts'];
+const CONTRACTS = ['src/config/snapshot.ts', 'src/upstream/core/types.ts'];
 
 const LONGEST_FILE = 450;
 

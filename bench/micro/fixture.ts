@@ -1,8 +1,8 @@
-import { compileSnapshot } from '../../src/config/compile.js';
+import { buildTable } from '../../src/catalog/table.js';
+import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
-import type { GatewayConfig } from '../../src/config/schema.js';
+import type { GatewayConfig } from '../../src/config/schema/index.js';
 import { type CatalogTable, EntryFlag, EntryKind, type Snapshot } from '../../src/config/snapshot.js';
-import { buildTable } from '../../src/control/catalog/table.js';
 import { gatewayConfig } from '../load/gateway-config.js';
 
 /** The configuration of the load rows with all policy on: JWT, scopes, three rate limits, 21 routes. */

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import { compileSnapshot } from '../config/compile.js';
+import { compileSnapshot } from '../config/compile/index.js';
 import type { GatewayConfig } from '../config/define.js';
 import { loadConfigObject } from '../config/load.js';
 import type { Snapshot } from '../config/snapshot.js';
@@ -8,7 +8,8 @@ import type { UpstreamHealth } from '../control/health.js';
 import type { Revocation } from '../control/revocations.js';
 import type { Address, RunningGateway } from '../control/running-gateway.js';
 import type { Stats } from '../observe/stats.js';
-import { type LocalConnection, openLocalConnection, serveStdio } from '../request/accept/index.js';
+import { type LocalConnection, openLocalConnection } from '../request/accept/connection/in-process.js';
+import { serveStdio } from '../request/accept/connection/stdio.js';
 import { type ClientTransport, LocalTransport } from './local-transport.js';
 
 /** Who a client in this process, or on standard input, is. */

@@ -1,4 +1,4 @@
-import type { LocalConnection } from '../request/accept/index.js';
+import type { LocalConnection } from '../request/accept/connection/in-process.js';
 
 /** The least that all JSON-RPC messages have in common. */
 export interface Message {

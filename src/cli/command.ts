@@ -1,7 +1,7 @@
 /** What a command of the command line is, and how its arguments are read. */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { nearest } from '../config/nearest.js';
-import { quoteKey } from '../config/source.js';
+import { quoteKey } from '../config/source/index.js';
 
 /** Exit codes: 0 done, 1 failed, 78 a configuration that cannot be used (EX_CONFIG of sysexits.h). */
 export const EXIT = { ok: 0, failed: 1, config: 78 } as const;

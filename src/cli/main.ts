@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The command `switchyard`. */
 import { nearest } from '../config/nearest.js';
-import { quoteKey } from '../config/source.js';
+import { quoteKey } from '../config/source/index.js';
 import { ConfigError } from '../errors.js';
 import { packageVersion } from '../package-root.js';
 import { type Command, EXIT, UsageError } from './command.js';

@@ -1,7 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import type { EndpointSnapshot } from '../config/snapshot.js';
-import { quoteKey } from '../config/source.js';
+import { quoteKey } from '../config/source/index.js';
 
 type StdioEndpoint = Extract<EndpointSnapshot, { transport: 'stdio' }>;
 

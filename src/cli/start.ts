@@ -1,4 +1,4 @@
-import { type ConfigOverrides, compileSnapshot } from '../config/compile.js';
+import { type ConfigOverrides, compileSnapshot } from '../config/compile/index.js';
 import { type LoadedConfig, loadConfigFile, loadConfigObject } from '../config/load.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { RunningGateway } from '../control/running-gateway.js';
@@ -189,7 +189,7 @@ async function follow(gateway: RunningGateway, reload: () => Promise<Snapshot>):
 
 /** Resolves when the client on standard input and output is gone. */
 async function serveClient(gateway: RunningGateway): Promise<void> {
-  const { serveStdio } = await import('../request/accept/index.js');
+  const { serveStdio } = await import('../request/accept/connection/stdio.js');
   const { limits } = gateway.snapshot;
   const token = process.env['SWITCHYARD_TOKEN'] ?? '';
   await serveStdio({ input: process.stdin, output: process.stdout, ...gateway.door, limits, token }).ended;

@@ -1,9 +1,9 @@
-import { compileSnapshot } from '../config/compile.js';
+import { compileSnapshot } from '../config/compile/index.js';
 import { type LoadedConfig, loadConfigFile, printable } from '../config/load.js';
 import { type ConfigPath, Problems } from '../config/problems.js';
 import { list } from '../config/schema/fields.js';
+import type { ResolvedConfig } from '../config/schema/index.js';
 import { EVERYTHING } from '../config/schema/routes.js';
-import type { ResolvedConfig } from '../config/schema.js';
 import type { EndpointSnapshot, Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { authority } from './addresses.js';

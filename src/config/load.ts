@@ -5,12 +5,12 @@ import { scrubber } from '../secrets/scrub.js';
 import type { KnownSecret } from '../secrets/show.js';
 import { normalise, pathKey } from './normalise.js';
 import { type ConfigPath, Problems } from './problems.js';
-import { configSchema, type GatewayConfig, type ResolvedConfig } from './schema.js';
+import { configSchema, type GatewayConfig, type ResolvedConfig } from './schema/index.js';
 import { findings } from './sentences.js';
-import { MAX_SOURCE_BYTES, type Position, readValue, SourceError, type SourceNode } from './source.js';
-import { readJson } from './source-json.js';
-import { readToml } from './source-toml.js';
-import { readYaml } from './source-yaml.js';
+import { MAX_SOURCE_BYTES, type Position, readValue, SourceError, type SourceNode } from './source/index.js';
+import { readJson } from './source/json.js';
+import { readToml } from './source/toml.js';
+import { readYaml } from './source/yaml.js';
 
 /** JSON is read as JSONC: comments and trailing commas are accepted in both. */
 export type ConfigFormat = 'json' | 'jsonc' | 'yaml' | 'toml';

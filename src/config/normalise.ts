@@ -7,10 +7,10 @@ import { type KnownSecret, type PlaceKind, showText, type VariableRun } from '..
 import { type ExpandContext, expand } from './expand.js';
 import { nearest } from './nearest.js';
 import type { ConfigPath, Problems } from './problems.js';
+import { configSchema } from './schema/index.js';
 import { IGNORED_SERVER_KEYS, IGNORED_TOP_KEYS, serverSchema, UNSUPPORTED_SERVER_KEYS } from './schema/servers.js';
-import { configSchema } from './schema.js';
 import { alternatives, chooseByType, type KnownKey, spellingsOf } from './schema-walk.js';
-import { type Position, quoteKey, type SourceEntry, type SourceNode } from './source.js';
+import { type Position, quoteKey, type SourceEntry, type SourceNode } from './source/index.js';
 
 /** The plain value of a file, and what is known of its parts. */
 export interface Normalised {

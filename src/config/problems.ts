@@ -1,6 +1,6 @@
 import { ConfigError } from '../errors.js';
 import { maskShapes } from '../secrets/show.js';
-import { type Position, quoteKey } from './source.js';
+import { type Position, quoteKey } from './source/index.js';
 
 /** Keys and indexes from the root of the configuration, in canonical spelling. */
 export type ConfigPath = readonly (string | number)[];

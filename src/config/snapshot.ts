@@ -207,7 +207,7 @@ export interface LimitsSnapshot {
   readonly maxLineBytes: Bytes;
   /** Bytes queued towards one stdio child. */
   readonly maxPipeBytes: Bytes;
-  /** Bytes read from one source of an upstream in one turn of the event loop (src/upstream/read-turns.ts). */
+  /** Bytes read from one source of an upstream in one turn of the event loop (src/upstream/core/read-turns.ts). */
   readonly readBudgetBytes: Bytes;
   /** Messages a second, other than answers, taken from one endpoint; 0 = no limit. */
   readonly maxNotificationsPerSecond: Count;
@@ -317,7 +317,7 @@ export interface CatalogTable {
   readonly unusual: ByteTableMemory;
 }
 
-/** A hash table over byte strings (workers/find/byte-table.ts), as it crosses between threads. */
+/** A hash table over byte strings (src/shared/patterns/byte-table.ts), as it crosses between threads. */
 export interface ByteTableMemory {
   readonly keys: Uint8Array;
   readonly slots: Int32Array;

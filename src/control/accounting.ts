@@ -4,7 +4,7 @@
  */
 import { EntryKind } from '../config/snapshot.js';
 import { errorNumber } from '../errors.js';
-import { type Exchange, Wish } from '../request/exchange.js';
+import { type Exchange, Wish } from '../request/exchange/index.js';
 import { Counter, type Counters, Series, type SeriesNames } from '../shared/counters.js';
 import { NO_ITEMS, type Packed, packedText } from '../shared/packed.js';
 import { Verdict, VerdictWord } from '../shared/records.js';

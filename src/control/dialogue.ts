@@ -1,6 +1,7 @@
 /**
  * What goes from upstreams to clients besides answers: their requests, the questions of `input_required`, changes that
- * clients follow. Puts the parts of src/session together with the stages and the upstream pool.
+ * clients follow. Puts the parts of src/session,
+ * src/server-requests and src/subscriptions together with the stages and the upstream pool.
  */
 import { decoder } from '../../native/index.js';
 import { Method, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
@@ -9,24 +10,22 @@ import type { ErrorCode } from '../errors.js';
 import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
 import { Era } from '../protocol/revisions.js';
 import type { Answered, Question } from '../request/dispatch/questions.js';
-import type { Exchange } from '../request/exchange.js';
-import type { ExchangeTable } from '../request/exchanges.js';
-import {
-  Access,
-  HandleSealer,
-  InputRounds,
-  KeepAlive,
-  ParkedCalls,
-  Resumption,
-  ServerRequests,
-  type SessionTable,
-  type StandaloneStreams,
-  Subscriptions,
-  TaskRoutes,
-} from '../session/index.js';
-import { UPSTREAM_DEPTH } from '../upstream/control.js';
+import type { Exchange } from '../request/exchange/index.js';
+import type { ExchangeTable } from '../request/exchange/table.js';
+import { ServerRequests } from '../server-requests/index.js';
+import { InputRounds } from '../server-requests/input-rounds.js';
+import { ParkedCalls } from '../server-requests/parked/index.js';
+import { HandleSealer } from '../session/handles.js';
+import type { SessionTable } from '../session/sessions.js';
+import type { StandaloneStreams } from '../session/streams/index.js';
+import { KeepAlive } from '../session/streams/keep-alive.js';
+import { Resumption } from '../session/streams/resume.js';
+import { TaskRoutes } from '../session/tasks.js';
+import { Access } from '../subscriptions/access.js';
+import { Subscriptions } from '../subscriptions/index.js';
+import { UPSTREAM_DEPTH } from '../upstream/core/control.js';
+import type { Discovery, Endpoint } from '../upstream/core/types.js';
 import type { UpstreamPool } from '../upstream/pool.js';
-import type { Discovery, Endpoint } from '../upstream/types.js';
 
 /** What the dialogue needs of the stages; they are made after it. */
 export interface DialogueStages {

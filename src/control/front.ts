@@ -5,38 +5,35 @@
  */
 import { decoder } from '../../native/index.js';
 import { Span } from '../../native/layout.js';
+import type { Catalog } from '../catalog/index.js';
+import type { PreparedCatalog } from '../catalog/prepared.js';
 import { isVacant } from '../config/numbering.js';
 import type { RouteSnapshot, ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { ERRORS, type ErrorCode, errorNumber } from '../errors.js';
 import { packageVersion } from '../package-root.js';
 import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
 import { decodeString } from '../protocol/json-cursor.js';
-import { corsHead, type PlainAnswer } from '../request/accept/index.js';
+import { corsHead } from '../request/accept/http/cors.js';
+import type { PlainAnswer } from '../request/accept/http/handler.js';
 import { DecodeStage } from '../request/decode/index.js';
 import { Dispatcher } from '../request/dispatch/index.js';
-import { Exchange, Phase, type SessionLike } from '../request/exchange.js';
-import type { ExchangeTable } from '../request/exchanges.js';
+import { Exchange, Phase, type SessionLike } from '../request/exchange/index.js';
+import type { ExchangeTable } from '../request/exchange/table.js';
 import { Pipeline } from '../request/pipeline.js';
 import { SendStage } from '../request/send/index.js';
 import { WriteStage } from '../request/write/index.js';
 import { LargeAnswers } from '../request/write/large.js';
 import { LocalAnswers } from '../request/write/local.js';
-import {
-  isStanding,
-  type RightHolder,
-  Rights,
-  type Session,
-  type SessionTable,
-  type StandaloneStreams,
-} from '../session/index.js';
+import { type RightHolder, Rights } from '../session/rights.js';
+import type { Session, SessionTable } from '../session/sessions.js';
+import type { StandaloneStreams } from '../session/streams/index.js';
+import { isStanding } from '../session/streams/standing.js';
 import { Counter } from '../shared/counters.js';
 import { packedText } from '../shared/packed.js';
 import { Verdict, VerdictWord } from '../shared/records.js';
+import type { CallSink } from '../upstream/core/types.js';
 import type { UpstreamPool } from '../upstream/pool.js';
-import type { CallSink } from '../upstream/types.js';
 import type { Accounting } from './accounting.js';
-import type { Catalog } from './catalog/catalog.js';
-import type { PreparedCatalog } from './catalog/prepared.js';
 import { Dialogue } from './dialogue.js';
 import type { WorkerPool } from './worker-pool.js';
 

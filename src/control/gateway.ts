@@ -2,6 +2,8 @@
  * The composition root: one gateway from one snapshot, from the first thread to the last answer.
  */
 import { decoder, decoderKind, decoderReason } from '../../native/index.js';
+import { Catalog } from '../catalog/index.js';
+import { buildTable } from '../catalog/table.js';
 import { isVacant, renumbered } from '../config/numbering.js';
 import { restartProblems } from '../config/restart.js';
 import type { Snapshot } from '../config/snapshot.js';
@@ -10,21 +12,21 @@ import { type Log, openLog } from '../observe/log.js';
 import { watchLoopDelay } from '../observe/loop-delay.js';
 import { type Choice, observe, type StatsSources } from '../observe/state.js';
 import type { Stats } from '../observe/stats.js';
-import { type FrontEnd, frontEndKind, openFrontEnd, type PlainAnswer } from '../request/accept/index.js';
-import { Phase } from '../request/exchange.js';
-import { ExchangeTable } from '../request/exchanges.js';
-import { openSealer, SessionTable, StandaloneStreams } from '../session/index.js';
+import type { FrontEnd, PlainAnswer } from '../request/accept/http/handler.js';
+import { frontEndKind, openFrontEnd } from '../request/accept/index.js';
+import { Phase } from '../request/exchange/index.js';
+import { ExchangeTable } from '../request/exchange/table.js';
+import { openSealer } from '../session/secrets.js';
+import { SessionTable } from '../session/sessions.js';
+import { StandaloneStreams } from '../session/streams/index.js';
 import { BufferBudget } from '../shared/buffer-budget.js';
 import { Counter, SeriesNames } from '../shared/counters.js';
 import { packedCount } from '../shared/packed.js';
-import { LogLimit } from '../upstream/log-limit.js';
+import { LogLimit } from '../upstream/core/log-limit.js';
+import type { UpstreamEvents } from '../upstream/core/types.js';
 import { UpstreamPool } from '../upstream/pool.js';
-import type { UpstreamEvents } from '../upstream/types.js';
 import { Accounting } from './accounting.js';
 import { type Admin, openAdmin } from './admin/admin.js';
-import { Catalog } from './catalog/catalog.js';
-import { buildTable } from './catalog/table.js';
-import { ControlPool } from './control-pool.js';
 import { Front } from './front.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
 import { RulesInForce } from './in-force.js';
@@ -32,6 +34,7 @@ import { normalRevocation, type Revocation, type RevocationKind, Revocations } f
 import type { Address, Door, RunningGateway } from './running-gateway.js';
 import { withSessionSecrets } from './session-secrets.js';
 import { statsSources } from './stats-sources.js';
+import { ControlPool } from './threads/pool.js';
 import { WorkerPool } from './worker-pool.js';
 
 /** Time left for answers that are complete to reach their clients once everything else has ended. */

@@ -2,8 +2,8 @@
 import { isVacant } from '../config/numbering.js';
 import { Era, REVISIONS } from '../protocol/revisions.js';
 import type { Count } from '../units.js';
+import type { EndpointState, Transport } from '../upstream/core/types.js';
 import type { UpstreamPool } from '../upstream/pool.js';
-import type { EndpointState, Transport } from '../upstream/types.js';
 
 /** One endpoint of an upstream server. */
 export interface EndpointHealth {

@@ -8,7 +8,7 @@ import type { AuthSnapshot } from '../config/snapshot.js';
 import { monotonic } from '../shared/clock.js';
 import { Counter, type Counters } from '../shared/counters.js';
 import type { KeyMessage } from '../shared/worker-messages.js';
-import { fetchKeys } from './fetch-keys.js';
+import { fetchKeys } from './threads/fetch-keys.js';
 
 /** Keys are renewed in the background when they have this part of their age left. */
 const RENEW_AT = 0.5;
@@ -32,7 +32,7 @@ export class KeyKeeper {
 
   /**
    * @param announce tells all workers
-   * @param fetch loads a key set as JSON text (fetch-keys.ts), in whatever thread
+   * @param fetch loads a key set as JSON text (threads/fetch-keys.ts), in whatever thread
    */
   constructor(
     counters: Counters,

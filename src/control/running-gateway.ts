@@ -1,8 +1,8 @@
 /** What the command line and the programmatic API see of a gateway that runs. */
 import type { Snapshot } from '../config/snapshot.js';
 import type { Stats } from '../observe/stats.js';
-import type { FrontHandler } from '../request/accept/index.js';
-import type { ExchangeTable } from '../request/exchanges.js';
+import type { FrontHandler } from '../request/accept/http/handler.js';
+import type { ExchangeTable } from '../request/exchange/table.js';
 import type { UpstreamHealth } from './health.js';
 import type { Revocation } from './revocations.js';
 

@@ -1,7 +1,8 @@
 import type { Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { MASK } from '../secrets/show.js';
-import { KeyFileError, sessionSecrets } from '../session/index.js';
+import { KeyFileError } from '../session/key-file.js';
+import { sessionSecrets } from '../session/secrets.js';
 
 /** Settles what sessions are sealed with, so that all parts have the same. @throws ConfigError for the key file */
 export function withSessionSecrets(snapshot: Snapshot): Snapshot {

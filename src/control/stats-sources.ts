@@ -1,15 +1,18 @@
 /** Where the numbers of /metrics and /stats come from: short functions that only read. */
+
+import type { Catalog } from '../catalog/index.js';
 import { isVacant } from '../config/numbering.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { Choice, EndpointStatus, StatsSources, UpstreamStatus } from '../observe/state.js';
 import { packageVersion } from '../package-root.js';
 import { REVISIONS } from '../protocol/revisions.js';
-import type { ExchangeTable } from '../request/exchanges.js';
-import type { ServerRequests, SessionTable, StandaloneStreams } from '../session/index.js';
+import type { ExchangeTable } from '../request/exchange/table.js';
+import type { ServerRequests } from '../server-requests/index.js';
+import type { SessionTable } from '../session/sessions.js';
+import type { StandaloneStreams } from '../session/streams/index.js';
 import type { SeriesNames } from '../shared/counters.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { UpstreamServer } from '../upstream/server.js';
-import type { Catalog } from './catalog/catalog.js';
 import type { WorkerPool } from './worker-pool.js';
 
 /** The parts that are read. */

@@ -2,7 +2,7 @@
 import { type Logger, pino } from 'pino';
 import { METHODS, Span } from '../../native/layout.js';
 import type { LogSnapshot } from '../config/snapshot.js';
-import type { Exchange } from '../request/exchange.js';
+import type { Exchange } from '../request/exchange/index.js';
 import { isSecretName } from '../secrets/names.js';
 import { scrubber } from '../secrets/scrub.js';
 import { type KnownSecret, MASK } from '../secrets/show.js';

@@ -4,7 +4,7 @@
  * allows; never anything that a client sends.
  */
 import { type Metric, Registry } from 'prom-client';
-import { LISTS } from '../control/catalog/types.js';
+import { LISTS } from '../catalog/types.js';
 import { COUNTER_NAMES, Counter, type CounterName, Counters, Series } from '../shared/counters.js';
 import type { HistogramView } from '../shared/histogram.js';
 import { namedSeries, type ObservedState } from './state.js';

@@ -2,12 +2,12 @@
  * What the admin listener shows, as plain data of one moment: it is collected on the main thread in microseconds and
  * turned into text in the control pool. Counters and histograms are not copied: their shared memory goes along.
  */
-import type { CatalogProblem } from '../control/catalog/types.js';
-import type { ServerRequestCounts } from '../session/index.js';
+import type { CatalogProblem } from '../catalog/types.js';
+import type { ServerRequestCounts } from '../server-requests/index.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
-import type { EndpointState } from '../upstream/types.js';
+import type { EndpointState } from '../upstream/core/types.js';
 
 /** Numbers that go up and down. */
 export interface Gauges {

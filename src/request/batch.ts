@@ -4,7 +4,7 @@
  */
 import type { BufferBudget } from '../shared/buffer-budget.js';
 import { HeldBytes } from '../shared/held-bytes.js';
-import type { Reply } from './exchange.js';
+import type { Reply } from './exchange/index.js';
 
 const SEPARATOR = Buffer.from(',');
 const OPEN = Buffer.from('[');

@@ -6,7 +6,7 @@
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
 import { judgedUri } from '../protocol/uri.js';
 import type { Answered, Question } from '../request/dispatch/questions.js';
-import type { ClientLink, Exchange } from '../request/exchange.js';
+import type { ClientLink, Exchange } from '../request/exchange/index.js';
 import { Verdict, VerdictWord } from '../shared/records.js';
 import type { Count, Milliseconds, Seconds } from '../units.js';
 

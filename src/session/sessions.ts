@@ -1,5 +1,5 @@
 import { capabilityMask, withinRevision } from '../protocol/client-capabilities.js';
-import type { Exchange, SessionLike } from '../request/exchange.js';
+import type { Exchange, SessionLike } from '../request/exchange/index.js';
 import type { Count, Milliseconds, Seconds } from '../units.js';
 import { fittingCapabilities, fittingClientInfo } from './claims.js';
 import type { OpenedSession, SessionSealer } from './seal.js';

@@ -7,7 +7,7 @@ import { Flag, Kind, Method, Span } from '../../native/layout.js';
 import type { ErrorCode } from '../errors.js';
 import { applyEdits, type Edit, findPath, type Range, stringValue } from '../protocol/json-cursor.js';
 import { Era, Revision } from '../protocol/revisions.js';
-import { type Exchange, Wish } from '../request/exchange.js';
+import { type Exchange, Wish } from '../request/exchange/index.js';
 import { Verdict, VerdictWord } from '../shared/records.js';
 import type { HandleSealer } from './handles.js';
 

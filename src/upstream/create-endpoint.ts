@@ -1,12 +1,12 @@
 import type { EndpointSnapshot, StdioEndpointSnapshot, UrlEndpointSnapshot } from '../config/snapshot.js';
-import type { Breaker } from './balance.js';
-import { transportOf } from './detection.js';
-import type { BaseEndpoint, EndpointContext, EndpointOwner } from './endpoint.js';
-import { HttpEndpoint } from './http-endpoint.js';
-import { SseEndpoint } from './sse-endpoint.js';
-import { StdioEndpoint } from './stdio-endpoint.js';
-import type { LaneProfile } from './types.js';
-import { WebSocketEndpoint } from './websocket-endpoint.js';
+import type { Breaker } from './balance/balancer.js';
+import { transportOf } from './core/detection.js';
+import type { BaseEndpoint, EndpointContext, EndpointOwner } from './core/endpoint.js';
+import type { LaneProfile } from './core/types.js';
+import { HttpEndpoint } from './http/endpoint.js';
+import { SseEndpoint } from './sse/endpoint.js';
+import { StdioEndpoint } from './stdio/endpoint.js';
+import { WebSocketEndpoint } from './websocket/endpoint.js';
 
 /**
  * The endpoint that a configuration asks for, with the transport that was found out last where none is named; it does

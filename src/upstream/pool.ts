@@ -4,17 +4,17 @@
 import type { Decoder } from '../../native/layout.js';
 import type { LimitsSnapshot, Snapshot } from '../config/snapshot.js';
 import { LEVELS, NO_LEVEL } from '../protocol/levels.js';
-import type { Exchange } from '../request/exchange.js';
-import type { ExchangeTable } from '../request/exchanges.js';
+import type { Exchange } from '../request/exchange/index.js';
+import type { ExchangeTable } from '../request/exchange/table.js';
 import type { Milliseconds } from '../units.js';
-import { type Background, inlineBackground } from './background.js';
-import { BaseEndpoint, DeferredFailures, type EndpointContext, type UpstreamLog } from './endpoint.js';
-import { ReadTurns } from './read-turns.js';
+import { type Background, inlineBackground } from './core/background.js';
+import { BaseEndpoint, DeferredFailures, type EndpointContext, type UpstreamLog } from './core/endpoint.js';
+import { ReadTurns } from './core/read-turns.js';
+import type { CallSink, UpstreamEvents } from './core/types.js';
 import type { UpstreamServer } from './server.js';
 import { Succession } from './succession.js';
-import type { CallSink, UpstreamEvents } from './types.js';
 
-export type { EndpointStats, UpstreamLog } from './endpoint.js';
+export type { EndpointStats, UpstreamLog } from './core/endpoint.js';
 export { UpstreamServer } from './server.js';
 
 /** What a pool needs. */

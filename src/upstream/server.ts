@@ -1,7 +1,7 @@
 import type { ServerSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
-import type { Exchange } from '../request/exchange.js';
+import type { Exchange } from '../request/exchange/index.js';
 import { NO_ITEMS, packedCount } from '../shared/packed.js';
 import type { Count, Milliseconds } from '../units.js';
 import {
@@ -11,13 +11,9 @@ import {
   type HealthBoard,
   LocalHealthBoard,
   WeightedRoundRobin,
-} from './balance.js';
-import { ControlError } from './control.js';
-import { createEndpoint } from './create-endpoint.js';
-import type { BaseEndpoint, EndpointContext, EndpointOwner, EndpointStats } from './endpoint.js';
-import { announces } from './follower.js';
-import { type LaneHost, Lanes } from './lanes.js';
-import { COALESCE_MS, ListReader } from './lists.js';
+} from './balance/balancer.js';
+import { ControlError } from './core/control.js';
+import type { BaseEndpoint, EndpointContext, EndpointOwner, EndpointStats } from './core/endpoint.js';
 import {
   type Discovery,
   type Endpoint,
@@ -27,8 +23,12 @@ import {
   SURVEY,
   type UpstreamEvents,
   type WatchKind,
-} from './types.js';
-import { Watches } from './watches.js';
+} from './core/types.js';
+import { createEndpoint } from './create-endpoint.js';
+import { COALESCE_MS, ListReader } from './discovery/lists.js';
+import { type LaneHost, Lanes } from './isolation/lanes.js';
+import { announces } from './subscriptions/follower.js';
+import { Watches } from './subscriptions/watches.js';
 
 /** Time for setting the log level of an upstream. */
 const LEVEL_MS: Milliseconds = 10_000;

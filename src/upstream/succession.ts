@@ -6,9 +6,9 @@
 import { isVacant, sameUpstream, VACANT } from '../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import type { Milliseconds } from '../units.js';
-import type { EndpointContext } from './endpoint.js';
+import type { EndpointContext } from './core/endpoint.js';
+import type { UpstreamEvents } from './core/types.js';
 import { UpstreamServer } from './server.js';
-import type { UpstreamEvents } from './types.js';
 
 const POLL_MS: Milliseconds = 10;
 

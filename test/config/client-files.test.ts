@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { compileSnapshot } from '../../src/config/compile.js';
+import { compileSnapshot } from '../../src/config/compile/index.js';
 import { type LoadedConfig, loadConfigFile } from '../../src/config/load.js';
 import type { EndpointSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import { packageRoot } from '../../src/package-root.js';

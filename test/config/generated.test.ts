@@ -7,7 +7,7 @@ import { parse as parseToml } from 'smol-toml';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { starterFile } from '../../src/cli/starter.js';
-import { compileSnapshot } from '../../src/config/compile.js';
+import { compileSnapshot } from '../../src/config/compile/index.js';
 import { jsonSchema, schemaFile } from '../../src/config/document.js';
 import { type ConfigFormat, formatOf, parseConfig } from '../../src/config/load.js';
 import { referencePage } from '../../src/config/reference.js';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { z } from 'zod';
 import { nearest } from '../../src/config/nearest.js';
 import { aliasesOf } from '../../src/config/schema/fields.js';
-import { configSchema } from '../../src/config/schema.js';
+import { configSchema } from '../../src/config/schema/index.js';
 import { alternatives, snakeCase, spellingsOf } from '../../src/config/schema-walk.js';
 import { problemsOfObject, snapshotOfObject } from './support.js';
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type CompileOptions, compileSnapshot } from '../../src/config/compile.js';
+import { type CompileOptions, compileSnapshot } from '../../src/config/compile/index.js';
 import { type ConfigFormat, loadConfigObject, parseConfig } from '../../src/config/load.js';
 import type { Snapshot } from '../../src/config/snapshot.js';
 import { ConfigError } from '../../src/errors.js';

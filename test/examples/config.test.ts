@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { compileSnapshot } from '../../src/config/compile.js';
+import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigFile, parseConfig } from '../../src/config/load.js';
 import { packageRoot } from '../../src/package-root.js';
 

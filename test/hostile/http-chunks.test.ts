@@ -185,7 +185,7 @@ test('without the addon auto is node:http, and uWebSockets.js refuses chunked bo
         exchange.reply.send(411, [], body, 0, body.byteLength);
       },
     };
-    const { ExchangeTable } = await import(${JSON.stringify(new URL('../../src/request/exchanges.js', import.meta.url).href)});
+    const { ExchangeTable } = await import(${JSON.stringify(new URL('../../src/request/exchange/table.js', import.meta.url).href)});
     const snapshot = ${JSON.stringify(testSnapshot({ frontEnd: 'uws' }))};
     const front = await openFrontEnd({ snapshot, table: new ExchangeTable(8), handler, warn: (text) => warnings.push(text) });
     const { connect } = await import('node:net');

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import type { FrontEndKind } from '../../src/request/accept/index.js';
+import type { FrontEndKind } from '../../src/request/accept/http/handler.js';
 import { openTestFront, type TestFront } from '../request/accept/fixture.js';
 import { apply, batches, SEED } from './http-mutations.js';
 

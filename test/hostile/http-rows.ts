@@ -1,4 +1,4 @@
-import type { FrontEndKind } from '../../src/request/accept/index.js';
+import type { FrontEndKind } from '../../src/request/accept/http/handler.js';
 
 /**
  * How a front end meets a row:

@@ -1,4 +1,4 @@
-import { configSchema } from '../../src/config/schema.js';
+import { configSchema } from '../../src/config/schema/index.js';
 import { alternatives } from '../../src/config/schema-walk.js';
 
 /** A place of the configuration, as `mcpServers.*.args[]`: `*` is a free name, `[]` an element of a list. */

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { compileSnapshot } from '../../src/config/compile.js';
+import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
 import { ConfigError } from '../../src/errors.js';
 import { runCli } from '../cli/support.js';

@@ -6,13 +6,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Method, Span } from '../../native/layout.js';
-import { compileSnapshot } from '../../src/config/compile.js';
+import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
-import type { GatewayConfig } from '../../src/config/schema.js';
+import type { GatewayConfig } from '../../src/config/schema/index.js';
 import type { LogSnapshot } from '../../src/config/snapshot.js';
 import { type Log, openLog } from '../../src/observe/log.js';
 import { LogSink } from '../../src/observe/log-sink.js';
-import { Exchange } from '../../src/request/exchange.js';
+import { Exchange } from '../../src/request/exchange/index.js';
 import { type KnownSecret, MASK } from '../../src/secrets/show.js';
 import { tempFolder } from '../support/process.js';
 

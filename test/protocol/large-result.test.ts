@@ -6,7 +6,7 @@ import { Method, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
 import { Composer } from '../../src/protocol/composer.js';
 import { LargeResult } from '../../src/protocol/large-result.js';
 import { Era } from '../../src/protocol/revisions.js';
-import { Exchange } from '../../src/request/exchange.js';
+import { Exchange } from '../../src/request/exchange/index.js';
 import { rewriteOf } from '../../src/request/write/large.js';
 import { translateResponse } from '../../src/request/write/translate.js';
 

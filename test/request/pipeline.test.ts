@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decoder } from '../../native/index.js';
-import type { Exchange, Reply } from '../../src/request/exchange.js';
-import { Verb } from '../../src/request/exchange.js';
-import { ExchangeTable } from '../../src/request/exchanges.js';
+import type { Exchange, Reply } from '../../src/request/exchange/index.js';
+import { Verb } from '../../src/request/exchange/index.js';
+import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { Pipeline, type PipelineOptions } from '../../src/request/pipeline.js';
 import { WriteStage } from '../../src/request/write/index.js';
 import { NO_LOG } from '../../src/request/write/streams.js';

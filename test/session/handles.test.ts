@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { HandleSealer } from '../../src/session/index.js';
+import { HandleSealer } from '../../src/session/handles.js';
 
 const [NEW, OLD] = ['the newer secret, long enough to be one', 'the older secret, long enough to be one'];
 const sealer = new HandleSealer([NEW, OLD], 'test', 'syt.');

@@ -16,7 +16,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { KeyFileError, keyFileProblem, openSealer, readOrCreateKeyFile } from '../../src/session/index.js';
+import { KeyFileError, keyFileProblem, readOrCreateKeyFile } from '../../src/session/key-file.js';
+import { openSealer } from '../../src/session/secrets.js';
 
 const PRIVATE = { mode: 0o600 };
 

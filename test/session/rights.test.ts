@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type ErrorCode, errorNumber } from '../../src/errors.js';
-import { Exchange } from '../../src/request/exchange.js';
+import { Exchange } from '../../src/request/exchange/index.js';
 import { type RightHolder, Rights } from '../../src/session/rights.js';
 import { VERDICT_HEAD, Verdict, VerdictWord } from '../../src/shared/records.js';
 import { eventually, type TestScope } from '../support/process.js';

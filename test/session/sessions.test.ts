@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Exchange } from '../../src/request/exchange.js';
+import { Exchange } from '../../src/request/exchange/index.js';
 import { SessionSealer } from '../../src/session/seal.js';
 import { type Session, SessionTable } from '../../src/session/sessions.js';
 

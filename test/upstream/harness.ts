@@ -3,13 +3,12 @@ import { decoder } from '../../native/index.js';
 import { METHODS } from '../../native/layout.js';
 import type { EndpointSnapshot, LimitsSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import type { ErrorCode } from '../../src/errors.js';
-import { type Exchange, Phase, type SessionLike } from '../../src/request/exchange.js';
-import { ExchangeTable, upstreamId } from '../../src/request/exchanges.js';
+import { type Exchange, Phase, type SessionLike } from '../../src/request/exchange/index.js';
+import { ExchangeTable, upstreamId } from '../../src/request/exchange/table.js';
 import { type Packed, packedCount, packedText } from '../../src/shared/packed.js';
 import { VerdictWord } from '../../src/shared/records.js';
-import { type ControlReply, scanResponse } from '../../src/upstream/control.js';
-import type { UpstreamLog } from '../../src/upstream/endpoint.js';
-import { UpstreamPool, type UpstreamServer } from '../../src/upstream/pool.js';
+import { type ControlReply, scanResponse } from '../../src/upstream/core/control.js';
+import type { UpstreamLog } from '../../src/upstream/core/endpoint.js';
 import type {
   CallSink,
   Discovery,
@@ -17,7 +16,8 @@ import type {
   EndpointState,
   LaneOwner,
   UpstreamEvents,
-} from '../../src/upstream/types.js';
+} from '../../src/upstream/core/types.js';
+import { UpstreamPool, type UpstreamServer } from '../../src/upstream/pool.js';
 import { eventually, type TestScope } from '../support/process.js';
 
 export const LIMITS: LimitsSnapshot = {

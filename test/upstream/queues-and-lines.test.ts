@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Exchange } from '../../src/request/exchange.js';
+import { Exchange } from '../../src/request/exchange/index.js';
 import { BufferBudget } from '../../src/shared/buffer-budget.js';
-import { CallQueue, recycle } from '../../src/upstream/call-queue.js';
-import { escaped, LogLimit } from '../../src/upstream/log-limit.js';
-import { LineSplitter } from '../../src/upstream/stdio-lines.js';
+import { CallQueue, recycle } from '../../src/upstream/balance/queue.js';
+import { escaped, LogLimit } from '../../src/upstream/core/log-limit.js';
+import { LineSplitter } from '../../src/upstream/stdio/lines.js';
 
 const NO_BYTES = Buffer.alloc(0);
 

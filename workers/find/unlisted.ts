@@ -1,7 +1,7 @@
 /** Servers whose lists are not known yet: names that could be theirs. */
 import type { CatalogTable, Snapshot } from '../../src/config/snapshot.js';
-import { compileGlob } from './glob.js';
-import { PatternSet } from './pattern-set.js';
+import { compileGlob } from '../../src/shared/patterns/glob.js';
+import { PatternSet } from '../../src/shared/patterns/set.js';
 
 /** One way to name something of such a server. */
 export interface UnlistedServer {

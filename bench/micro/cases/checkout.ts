@@ -1,7 +1,7 @@
 import { decoder } from '../../../native/index.js';
 import type { Snapshot } from '../../../src/config/snapshot.js';
-import { Exchange } from '../../../src/request/exchange.js';
-import { ExchangeTable } from '../../../src/request/exchanges.js';
+import { Exchange } from '../../../src/request/exchange/index.js';
+import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { UpstreamPool } from '../../../src/upstream/pool.js';
 import { fullSnapshot } from '../fixture.js';
 import { type Case, keep, type Operation } from '../runner.js';

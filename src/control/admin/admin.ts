@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Snapshot } from '../../config/snapshot.js';
 import { ERRORS, GatewayError } from '../../errors.js';
 import { METRICS_TYPE } from '../../observe/metrics.js';
-import { type HeadLimits, RequestHead } from '../../request/accept/head.js';
+import { type HeadLimits, RequestHead } from '../../request/accept/http/head.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { AdminRules } from './rules.js';
 

@@ -1,4 +1,4 @@
-import { hostName, isAddress, isLoopbackName } from '../../request/accept/rules.js';
+import { hostName, isAddress, isLoopbackName } from '../../request/accept/http/rules.js';
 
 /** Which `Host` and `Origin` headers the admin listener answers; the same rules as on the clients' port. */
 export class AdminRules {

@@ -4,17 +4,11 @@
  */
 import { uwsReads } from '../../../native/index.js';
 import type { Snapshot } from '../../config/snapshot.js';
-import { MALFORMED } from './answers.js';
-import type { FrontEnd, FrontEndKind, FrontEndOptions } from './handler.js';
-import { NodeFrontEnd } from './node.js';
-import { UwsFrontEnd } from './uws.js';
-import { loadUws } from './uws-binding.js';
-
-export type { ConnectionLimits } from './connection.js';
-export { corsHead } from './cors.js';
-export type { FrontEnd, FrontEndKind, FrontEndOptions, FrontHandler, PlainAnswer } from './handler.js';
-export { type LocalConnection, openLocalConnection } from './in-process.js';
-export { type StdioDoor, type StdioDoorOptions, serveStdio } from './stdio.js';
+import { MALFORMED } from './http/answers.js';
+import type { FrontEnd, FrontEndKind, FrontEndOptions } from './http/handler.js';
+import { NodeFrontEnd } from './node/index.js';
+import { loadUws } from './uws/binding.js';
+import { UwsFrontEnd } from './uws/index.js';
 
 const UNSEEN =
   'Without the native addon, or where it cannot see what uWebSockets.js reads, the framing of chunked bodies cannot be checked.';

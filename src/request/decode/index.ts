@@ -9,7 +9,7 @@ import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../../protocol/revisions.js';
 import type { IsListed } from '../../protocol/uri.js';
 import { Operation } from '../../shared/records.js';
-import { Accepts, type Exchange, type SessionLike, Wish } from '../exchange.js';
+import { Accepts, type Exchange, type SessionLike, Wish } from '../exchange/index.js';
 import { sameName, sameText } from './text.js';
 import { withNormalUri } from './uri.js';
 

@@ -12,7 +12,7 @@ import {
   URI_FAULTS,
   type UriFault,
 } from '../../protocol/uri.js';
-import type { Exchange } from '../exchange.js';
+import type { Exchange } from '../exchange/index.js';
 
 /**
  * Reads the URI of the exchange's message. What policy compares, where it is not what the message says, is left in

@@ -1,8 +1,8 @@
 import type { Decoder } from '../../../native/layout.js';
 import type { PolicyPool } from '../../shared/policy-pool.js';
 import type { Count } from '../../units.js';
-import type { Exchange } from '../exchange.js';
-import type { ExchangeTable } from '../exchanges.js';
+import type { Exchange } from '../exchange/index.js';
+import type { ExchangeTable } from '../exchange/table.js';
 
 /** What dispatch needs of the rest. */
 export interface DispatcherOptions {

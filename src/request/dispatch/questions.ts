@@ -2,8 +2,8 @@ import type { Decoder } from '../../../native/layout.js';
 import { Flag, Kind, Method, Span } from '../../../native/layout.js';
 import { Era, LATEST_LEGACY } from '../../protocol/revisions.js';
 import { Operation } from '../../shared/records.js';
-import { type Exchange, Wish } from '../exchange.js';
-import type { ExchangeTable } from '../exchanges.js';
+import { type Exchange, Wish } from '../exchange/index.js';
+import type { ExchangeTable } from '../exchange/table.js';
 
 /** What the gateway asks its policy on behalf of a client that waits for no answer of its own. */
 export interface Question {

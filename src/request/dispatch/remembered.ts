@@ -6,7 +6,7 @@ import { limitCounter } from '../../shared/counters.js';
 import type { PolicyPool } from '../../shared/policy-pool.js';
 import { VerdictWord } from '../../shared/records.js';
 import type { Count } from '../../units.js';
-import { type Exchange, Wish } from '../exchange.js';
+import { type Exchange, Wish } from '../exchange/index.js';
 import { Memo } from './memo.js';
 import { TokenSlots } from './token-slots.js';
 

@@ -5,7 +5,7 @@ import { Era } from '../../protocol/revisions.js';
 import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict, VerdictWord } from '../../shared/records.js';
 import type { Ring } from '../../shared/ring.js';
 import type { Milliseconds } from '../../units.js';
-import { type Exchange, Wish } from '../exchange.js';
+import { type Exchange, Wish } from '../exchange/index.js';
 
 /** Longest token that is sent to a worker; of a longer one only so much that it is refused. */
 const MAX_TOKEN = 16 * 1024;

@@ -1,5 +1,5 @@
 import type { PolicyPool } from '../../shared/policy-pool.js';
-import type { Exchange } from '../exchange.js';
+import type { Exchange } from '../exchange/index.js';
 import type { Remembered } from './remembered.js';
 
 /**

@@ -1,6 +1,6 @@
 /** Methods that the gateway does not know: what HTTP says of them besides the body (MCP 2026-07-28, Streamable HTTP). */
 import { Span } from '../../../native/layout.js';
-import type { Exchange } from '../exchange.js';
+import type { Exchange } from '../exchange/index.js';
 
 /**
  * The headers of a call whose method has no number: the method itself, which was checked to agree with the body, and

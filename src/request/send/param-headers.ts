@@ -6,7 +6,7 @@ import { Span } from '../../../native/layout.js';
 import { decodeHeaderValue, encodeHeaderValue } from '../../protocol/header-value.js';
 import { decodeString, findMember } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
-import type { Exchange } from '../exchange.js';
+import type { Exchange } from '../exchange/index.js';
 
 /** One annotated argument. */
 export interface ParamHeader {

@@ -6,7 +6,7 @@ import { Flag, Span } from '../../../native/layout.js';
 import { Composer } from '../../protocol/composer.js';
 import { type JsonCursor, removeMembers } from '../../protocol/json-cursor.js';
 import { Era, MODERN, REVISIONS } from '../../protocol/revisions.js';
-import type { Exchange } from '../exchange.js';
+import type { Exchange } from '../exchange/index.js';
 
 const NO_BYTES = Buffer.alloc(0);
 const ENVELOPE_PREFIX = Buffer.from('io.modelcontextprotocol/');

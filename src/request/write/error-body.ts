@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { ERROR_CODES, ERRORS, type ErrorCode } from '../../errors.js';
 import type { Composer } from '../../protocol/composer.js';
 import { REVISIONS, Revision } from '../../protocol/revisions.js';
-import type { Exchange } from '../exchange.js';
+import type { Exchange } from '../exchange/index.js';
 
 const OPEN = Buffer.from('{"jsonrpc":"2.0","id":');
 const NULL = Buffer.from('null');

@@ -7,7 +7,7 @@ import { ERROR_CODES, ERRORS, type ErrorCode } from '../../errors.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era } from '../../protocol/revisions.js';
 import { Verdict, VerdictWord } from '../../shared/records.js';
-import { type Exchange, Phase, Verb, Wish } from '../exchange.js';
+import { type Exchange, Phase, Verb, Wish } from '../exchange/index.js';
 import { errorBody } from './error-body.js';
 import { challenge, JSON_HEAD, NO_HEAD } from './heads.js';
 import { EventStreams, keeps, type StreamLog } from './streams.js';

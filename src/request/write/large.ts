@@ -10,7 +10,7 @@ import { EVENT_CLOSE, EVENT_OPEN, flatten } from '../../protocol/event-frames.js
 import { type LargeMember, LargeResult, type LargeRewrite } from '../../protocol/large-result.js';
 import { Era } from '../../protocol/revisions.js';
 import { Verdict, VerdictWord } from '../../shared/records.js';
-import { type Exchange, Framing, Phase, type Reply } from '../exchange.js';
+import { type Exchange, Framing, Phase, type Reply } from '../exchange/index.js';
 import { JSON_HEAD } from './heads.js';
 import { COMPLETE, isCacheable, NOT_CACHEABLE } from './translate.js';
 

@@ -7,7 +7,7 @@ import { findMember, type Range, stringValue } from '../../protocol/json-cursor.
 import { levelNumber } from '../../protocol/levels.js';
 import { Era, LATEST_LEGACY, MODERN, revisionNumber } from '../../protocol/revisions.js';
 import { Operation, VerdictWord } from '../../shared/records.js';
-import type { Exchange, SessionLike } from '../exchange.js';
+import type { Exchange, SessionLike } from '../exchange/index.js';
 import { JSON_HEAD } from './heads.js';
 import type { WriteStage } from './index.js';
 

@@ -6,9 +6,9 @@
 import { Composer } from '../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, EVENT_STREAM_HEAD, flatten, LINE_END } from '../../protocol/event-frames.js';
 import { Era } from '../../protocol/revisions.js';
-import { Accepts, type Exchange, Framing, Phase } from '../exchange.js';
+import { Accepts, type Exchange, Framing, Phase } from '../exchange/index.js';
 
-/** Keeps the events of streams whose clients may come back: src/session/event-log.ts. */
+/** Keeps the events of streams whose clients may come back: src/session/streams/event-log.ts. */
 export interface StreamLog {
   /** A stream opens. @returns its number; 0 = its events are not kept and have no ids */
   opened(exchange: Exchange): number;

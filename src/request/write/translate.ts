@@ -6,7 +6,7 @@ import { Flag, Method, Span } from '../../../native/layout.js';
 import type { Composer } from '../../protocol/composer.js';
 import { findMember, type JsonCursor, type Range, removeMembers } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
-import type { Exchange } from '../exchange.js';
+import type { Exchange } from '../exchange/index.js';
 
 const RESULT_OPEN = Buffer.from('{"jsonrpc":"2.0","id":');
 const RESULT_MIDDLE = Buffer.from(',"result":');

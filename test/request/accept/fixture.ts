@@ -1,8 +1,10 @@
 import type { LimitsSnapshot, Snapshot } from '../../../src/config/snapshot.js';
 import { ERRORS, type ErrorCode } from '../../../src/errors.js';
-import { corsHead, type FrontEnd, type FrontEndKind, openFrontEnd } from '../../../src/request/accept/index.js';
-import type { Exchange } from '../../../src/request/exchange.js';
-import { ExchangeTable } from '../../../src/request/exchanges.js';
+import { corsHead } from '../../../src/request/accept/http/cors.js';
+import type { FrontEnd, FrontEndKind } from '../../../src/request/accept/http/handler.js';
+import { openFrontEnd } from '../../../src/request/accept/index.js';
+import type { Exchange } from '../../../src/request/exchange/index.js';
+import { ExchangeTable } from '../../../src/request/exchange/table.js';
 
 /** Limits small enough for tests to reach. */
 export const TEST_LIMITS: LimitsSnapshot = {

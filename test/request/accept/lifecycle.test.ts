@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { frontEndKind, openFrontEnd } from '../../../src/request/accept/index.js';
-import type { Exchange } from '../../../src/request/exchange.js';
+import type { Exchange } from '../../../src/request/exchange/index.js';
 import { rawRequest } from '../../support/raw-http.js';
 import { KINDS, openTestFront, post, testSnapshot } from './fixture.js';
 
@@ -32,7 +32,7 @@ function open(port: number): Promise<Socket & { text: string; ended: boolean }> 
 }
 
 const INDEX = new URL('../../../src/request/accept/index.js', import.meta.url).href;
-const TABLE = new URL('../../../src/request/exchanges.js', import.meta.url).href;
+const TABLE = new URL('../../../src/request/exchange/table.js', import.meta.url).href;
 
 for (const kind of KINDS) {
   test(`${kind}: while draining, requests under way and on kept connections are answered and connections end`, async (context) => {

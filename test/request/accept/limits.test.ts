@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { connectionLimit, openFileLimit } from '../../../src/request/accept/connection-limit.js';
-import type { Exchange } from '../../../src/request/exchange.js';
+import { connectionLimit, openFileLimit } from '../../../src/request/accept/http/connection-limit.js';
+import type { Exchange } from '../../../src/request/exchange/index.js';
 import { PIPELINED } from '../../hostile/http-rows.js';
 import { rawRequest } from '../../support/raw-http.js';
 import { KINDS, openTestFront, post, testSnapshot } from './fixture.js';

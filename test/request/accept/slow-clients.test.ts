@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
-import type { Exchange } from '../../../src/request/exchange.js';
+import type { Exchange } from '../../../src/request/exchange/index.js';
 import { rawRequest } from '../../support/raw-http.js';
 import { KINDS, openTestFront, post, type TestFront } from './fixture.js';
 

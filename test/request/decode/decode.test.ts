@@ -3,8 +3,8 @@ import { describe, it } from 'node:test';
 import { decoder } from '../../../native/index.js';
 import type { ErrorCode } from '../../../src/errors.js';
 import { DecodeStage } from '../../../src/request/decode/index.js';
-import { Accepts, type Exchange, type SessionLike } from '../../../src/request/exchange.js';
-import { ExchangeTable } from '../../../src/request/exchanges.js';
+import { Accepts, type Exchange, type SessionLike } from '../../../src/request/exchange/index.js';
+import { ExchangeTable } from '../../../src/request/exchange/table.js';
 
 const MODERN = '2026-07-28';
 const ENVELOPE = {

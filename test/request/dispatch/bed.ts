@@ -6,8 +6,8 @@ import { WorkerPool, type WorkerPoolOptions } from '../../../src/control/worker-
 import { ERROR_CODES } from '../../../src/errors.js';
 import { Era, Revision } from '../../../src/protocol/revisions.js';
 import { Dispatcher } from '../../../src/request/dispatch/index.js';
-import { type Exchange, Phase, Wish } from '../../../src/request/exchange.js';
-import { ExchangeTable } from '../../../src/request/exchanges.js';
+import { type Exchange, Phase, Wish } from '../../../src/request/exchange/index.js';
+import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { Verdict, VerdictWord } from '../../../src/shared/records.js';
 import { snapshot as baseSnapshot, sampleCatalog } from '../../workers/support/fixtures.js';
 

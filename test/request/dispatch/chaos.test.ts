@@ -1,7 +1,7 @@
 /** Workers that are ended, versions that change and clients that leave, all at once: every exchange goes on once. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { Phase } from '../../../src/request/exchange.js';
+import { Phase } from '../../../src/request/exchange/index.js';
 import { route, sampleCatalog, snapshot } from '../../workers/support/fixtures.js';
 import { Bed } from './bed.js';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Span } from '../../../native/layout.js';
-import { Phase, Verb } from '../../../src/request/exchange.js';
+import { Phase, Verb } from '../../../src/request/exchange/index.js';
 import { Operation, VerdictWord } from '../../../src/shared/records.js';
 import { catalog, route, server } from '../../workers/support/fixtures.js';
 import { Bed } from './bed.js';

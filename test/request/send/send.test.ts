@@ -5,12 +5,12 @@ import { decoder } from '../../../native/index.js';
 import { ScanStatus, SPAN_COUNT } from '../../../native/layout.js';
 import type { ErrorCode } from '../../../src/errors.js';
 import { Capability, capabilityMask } from '../../../src/protocol/client-capabilities.js';
-import { type Exchange, Phase, type Reply, type SessionLike } from '../../../src/request/exchange.js';
-import { ExchangeTable } from '../../../src/request/exchanges.js';
+import { type Exchange, Phase, type Reply, type SessionLike } from '../../../src/request/exchange/index.js';
+import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { CapabilityMemo } from '../../../src/request/send/capability-memo.js';
 import { type SendServer, SendStage } from '../../../src/request/send/index.js';
 import { VerdictFlag, VerdictWord } from '../../../src/shared/records.js';
-import { type Endpoint, SHARED } from '../../../src/upstream/types.js';
+import { type Endpoint, SHARED } from '../../../src/upstream/core/types.js';
 
 const NONE = new Uint8Array(0);
 const CLIENT: Uint8Array = Buffer.from('{"name":"c","version":"1"}');

@@ -3,8 +3,8 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../../native/index.js';
 import { Flag, ScanStatus, Span } from '../../../native/layout.js';
-import type { Exchange } from '../../../src/request/exchange.js';
-import { ExchangeTable } from '../../../src/request/exchanges.js';
+import type { Exchange } from '../../../src/request/exchange/index.js';
+import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { type SpliceTarget, sessionEnvelope, spliceRequest } from '../../../src/request/send/splice.js';
 
 const NONE = Buffer.alloc(0);

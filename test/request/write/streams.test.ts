@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Era, MODERN, Revision } from '../../../src/protocol/revisions.js';
-import { Accepts, Exchange, Framing, Phase, type SessionLike } from '../../../src/request/exchange.js';
+import { Accepts, Exchange, Framing, Phase, type SessionLike } from '../../../src/request/exchange/index.js';
 import { EventStreams, NO_LOG } from '../../../src/request/write/streams.js';
-import { EventLog } from '../../../src/session/event-log.js';
-import { RecordingReply } from '../../session/recording-reply.js';
+import { EventLog } from '../../../src/session/streams/event-log.js';
+import { RecordingReply } from '../../support/recording-reply.js';
 import { parseMessages } from '../../support/rpc.js';
 
 const sessions = { eventLogBytes: 10_000, eventLogTotalBytes: 10_000, retryMs: 500 };

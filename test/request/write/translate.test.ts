@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { decoder } from '../../../native/index.js';
 import { Method, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
 import { Composer } from '../../../src/protocol/composer.js';
-import { ExchangeTable } from '../../../src/request/exchanges.js';
+import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { errorBody } from '../../../src/request/write/error-body.js';
 import { translateResponse } from '../../../src/request/write/translate.js';
 

@@ -1,0 +1,170 @@
+/**
+ * Compiles what one server lists, whatever the other servers list: the part of a catalog that takes long is done once for
+ * each change of one server, and all parts are put together by build.ts. A pure function that runs in the control pool.
+ */
+import { type Packed, packedCount, packedText, packShared, sharedCopy } from '../shared/packed.js';
+import { type Item, readItem, renderItem } from './items.js';
+import { toLatin1 } from './json-text.js';
+import { packedViews } from './pack.js';
+import { LISTS, type ListName, MAX_PROBLEMS } from './types.js';
+
+/** What one server lists, and how it is to be read. */
+export interface ListsInput {
+  /** By position in {@link LISTS}; shared memory. */
+  readonly lists: readonly Packed[];
+  /** The server is reached by modern HTTP, where invalid `x-mcp-header` annotations forbid a tool. */
+  readonly checkHeaders: boolean;
+}
+
+/** Something about an item that an operator should know. */
+export interface ItemNote {
+  readonly name: string;
+  readonly detail: string;
+}
+
+/** How an item is offered to modern clients. */
+const Modern = { not: 0, sameText: 1, ownText: 2 } as const;
+
+/** One list, compiled. All that grows with it is shared memory, so that it crosses threads at no cost. */
+export interface CompiledList {
+  /** Names at the upstream as JSON strings: not every name has a spelling in UTF-8. */
+  readonly names: Packed;
+  /** Bits of `EntryFlag`. */
+  readonly flags: Uint8Array;
+  /** Header parameters as JSON, empty for none. */
+  readonly headerParams: Packed;
+  /** Items under the upstream's own names towards legacy clients, and where the content of the name begins and ends. */
+  readonly legacy: Packed;
+  readonly legacyNames: Int32Array;
+  /** The same towards modern clients, where it differs: one of `Modern` by item says so. */
+  readonly modern: Packed;
+  readonly modernNames: Int32Array;
+  readonly modernKinds: Uint8Array;
+  /** Items that cannot be offered: the first {@link MAX_PROBLEMS}, and how many there are. */
+  readonly dropped: readonly ItemNote[];
+  readonly droppedCount: number;
+  /** Items that had to be changed so that clients accept them: 1 by item, and how for the first {@link MAX_PROBLEMS}. */
+  readonly repaired: Uint8Array;
+  readonly repairs: readonly (readonly [position: number, detail: string])[];
+}
+
+/** See the file comment. @returns by position in {@link LISTS} */
+export function compileLists({ lists, checkHeaders }: ListsInput): CompiledList[] {
+  return LISTS.map((list, kind) => compileList(list, lists[kind], checkHeaders));
+}
+
+function compileList(list: ListName, { bytes, offsets }: Packed, checkHeaders: boolean): CompiledList {
+  const items: Item[] = [];
+  const dropped: ItemNote[] = [];
+  const repairs: [number, string][] = [];
+  let droppedCount = 0;
+  // The bytes arrive as shared memory, which not every API of the platform takes.
+  packedViews({ bytes: new Uint8Array(bytes), offsets }).forEach((source, position) => {
+    const item = readItem(list, source, checkHeaders);
+    if (typeof item === 'string') {
+      droppedCount += 1;
+      if (dropped.length < MAX_PROBLEMS) dropped.push({ name: nameForReport(source, position), detail: item });
+      return;
+    }
+    if (item.repaired !== '' && repairs.length < MAX_PROBLEMS) repairs.push([items.length, item.repaired]);
+    items.push(item);
+  });
+  const legacy = items.map((item) => renderItem(item, 0));
+  const kinds = items.map(modernKind);
+  const modern = items.map((item, index) => (kinds[index] === Modern.ownText ? renderItem(item, 1) : ''));
+  return {
+    names: packShared(items.map(({ name }) => JSON.stringify(name))),
+    flags: sharedCopy(Uint8Array.from(items, ({ flags }) => flags)),
+    headerParams: packShared(
+      items.map(({ headerParams: params }) => (params.length > 0 ? JSON.stringify(params) : '')),
+    ),
+    legacy: packShared(legacy, 'latin1'),
+    legacyNames: namePlaces(items, 0),
+    modern: packShared(modern, 'latin1'),
+    modernNames: namePlaces(items, 1),
+    modernKinds: sharedCopy(Uint8Array.from(kinds)),
+    dropped,
+    droppedCount,
+    repaired: sharedCopy(Uint8Array.from(items, (item) => (item.repaired === '' ? 0 : 1))),
+    repairs,
+  };
+}
+
+function modernKind(item: Item): number {
+  if (item.legacyOnly) return Modern.not;
+  return item.edits.every((edits) => edits.length === 0) ? Modern.sameText : Modern.ownText;
+}
+
+/** Where the content of each name is in its rendered item: edits before it move it. */
+function namePlaces(items: readonly Item[], era: number): Int32Array {
+  const places = new Int32Array(new SharedArrayBuffer(items.length * 8));
+  items.forEach(({ nameStart, nameEnd, edits }, index) => {
+    let moved = 0;
+    for (const { start, end, text } of edits[era]) if (end <= nameStart) moved += text.length - (end - start);
+    places[index * 2] = nameStart + 1 + moved;
+    places[index * 2 + 1] = nameEnd - 1 + moved;
+  });
+  return places;
+}
+
+function nameForReport(bytes: Buffer, position: number): string {
+  try {
+    const { name, uri } = JSON.parse(bytes.toString('utf8')) as { name?: unknown; uri?: unknown };
+    if (typeof name === 'string') return name;
+    if (typeof uri === 'string') return uri;
+  } catch {
+    // Not readable: the position has to do.
+  }
+  return `item ${position}`;
+}
+
+/** Reads the items of a compiled list. */
+export class CompiledItems {
+  readonly list: CompiledList;
+  readonly count: number;
+
+  constructor(list: CompiledList) {
+    this.list = list;
+    this.count = packedCount(list.names);
+  }
+
+  name(index: number): string {
+    return JSON.parse(packedText(this.list.names, index)) as string;
+  }
+
+  /** The item under the name that clients see, in one line: latin-1 spellings of its bytes, '' where it is not offered. */
+  render(index: number, publicName: string): [legacy: string, modern: string] {
+    const { legacy, legacyNames, modern, modernNames, modernKinds } = this.list;
+    const name = this.name(index);
+    const text = rendered(legacy, legacyNames, index, name, publicName);
+    const kind = modernKinds[index];
+    if (kind === Modern.not) return [text, ''];
+    return [text, kind === Modern.sameText ? text : rendered(modern, modernNames, index, name, publicName)];
+  }
+}
+
+/** A prefix is put before the upstream's own spelling; other names are written anew. */
+function rendered(
+  { bytes, offsets }: Packed,
+  places: Int32Array,
+  index: number,
+  name: string,
+  publicName: string,
+): string {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString(
+    'latin1',
+    offsets[index],
+    offsets[index + 1],
+  );
+  if (name === publicName) return text;
+  const start = places[index * 2];
+  if (!publicName.endsWith(name)) {
+    return text.slice(0, start) + jsonContent(publicName) + text.slice(places[index * 2 + 1]);
+  }
+  const prefix = publicName.slice(0, publicName.length - name.length);
+  return text.slice(0, start) + jsonContent(prefix) + text.slice(start);
+}
+
+function jsonContent(value: string): string {
+  return toLatin1(JSON.stringify(value).slice(1, -1));
+}

@@ -1,0 +1,69 @@
+/** Compiles what servers list, each by itself, so that the catalog is put together from finished parts. */
+import type { ServerSnapshot } from '../config/snapshot.js';
+import { packedCount } from '../shared/packed.js';
+import type { Bytes } from '../units.js';
+import type { Discovery } from '../upstream/core/types.js';
+import { type CompiledList, compileLists, type ListsInput } from './compile-lists.js';
+import { type Capabilities, type CompiledDiscovery, LISTS } from './types.js';
+
+/** Lists that are larger are compiled one server at a time: half a second's work and more. */
+const LARGE: Bytes = 4 * 1024 * 1024;
+
+/** See the file comment. Small lists never wait for large ones. */
+export class ListCompiler {
+  readonly #compile: (input: ListsInput) => Promise<CompiledList[]> | CompiledList[];
+  /** Settles when no large lists are being compiled. */
+  #large: Promise<unknown> = Promise.resolve();
+
+  /** @param compile in another thread; default: at once, on this one */
+  constructor(compile: ((input: ListsInput) => Promise<CompiledList[]>) | undefined) {
+    this.#compile = compile ?? compileLists;
+  }
+
+  /** @throws whatever the thread throws, or dies of */
+  async compile(discovery: Discovery, { endpoints }: ServerSnapshot): Promise<CompiledDiscovery> {
+    const lists = LISTS.map((list) => discovery[list]);
+    const http = endpoints.some(({ transport }) => transport === 'http');
+    const input = { lists, checkHeaders: http && discovery.era === 1 };
+    const isLarge = lists.reduce((sum, { bytes }) => sum + bytes.length, 0) > LARGE;
+    const compiled = isLarge ? this.#afterOthers(input) : this.#compile(input);
+    return described(discovery, await compiled);
+  }
+
+  #afterOthers(input: ListsInput): Promise<CompiledList[]> {
+    const compiled = this.#large.then(() => this.#compile(input));
+    this.#large = compiled.catch(() => {});
+    return compiled;
+  }
+}
+
+function described(discovery: Discovery, lists: readonly CompiledList[]): CompiledDiscovery {
+  const { capabilities, era, ttlMs } = discovery;
+  const has = (key: keyof Capabilities): boolean => typeof capabilities[key] === 'object' && capabilities[key] !== null;
+  return {
+    server: discovery.server,
+    era,
+    capabilities: {
+      tools: has('tools') || packedCount(discovery.tools) > 0,
+      prompts: has('prompts') || packedCount(discovery.prompts) > 0,
+      resources: has('resources') || packedCount(discovery.resources) > 0 || packedCount(discovery.templates) > 0,
+      logging: has('logging'),
+      completions: has('completions'),
+      subscribe: members(capabilities['resources'])['subscribe'] === true,
+      tasks: era === 0 && members(members(members(capabilities['tasks'])['requests'])['tools'])['call'] !== undefined,
+    },
+    passed: {
+      extensions: members(capabilities['extensions']),
+      experimental: members(capabilities['experimental']),
+    },
+    instructions: discovery.instructions,
+    // Legacy upstreams give no hints: their lists are as fresh as list_changed keeps them.
+    expiresAt: era === 1 ? Date.now() + ttlMs : Number.POSITIVE_INFINITY,
+    cacheScope: discovery.cacheScope,
+    lists,
+  };
+}
+
+function members(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+}

@@ -1,0 +1,176 @@
+/** A catalog as the front uses it: tables and finished bytes, never changed once in force. */
+import { Method } from '../../native/layout.js';
+import type { CatalogTable } from '../config/snapshot.js';
+import { Era, LATEST_LEGACY } from '../protocol/revisions.js';
+import { packedText, packedView } from '../shared/packed.js';
+import { ByteTable } from '../shared/patterns/byte-table.js';
+import type { Milliseconds } from '../units.js';
+import { packedViews } from './pack.js';
+import { TTL_WIDTH } from './results.js';
+import type { BuiltList, Capabilities, CatalogBuild, CatalogProblem, HeaderParam } from './types.js';
+
+const NO_PARAMS: readonly HeaderParam[] = Object.freeze([]);
+
+interface PreparedList {
+  readonly pages: readonly Buffer[];
+  readonly byCursor: ReadonlyMap<string, number>;
+  readonly ttlAt: number;
+}
+
+export class PreparedCatalog {
+  readonly table: CatalogTable;
+  /** What the gateway announces; methods of absent kinds do not exist. */
+  readonly capabilities: Capabilities;
+  readonly problems: readonly CatalogProblem[];
+  readonly problemCounts: Readonly<Record<string, number>>;
+  /** Digest of each list, in the order of `EntryKind`. */
+  readonly fingerprints: readonly string[];
+  /** Offered tools, prompts, resources and templates by server. */
+  readonly offered: CatalogBuild['offered'];
+
+  readonly #build: CatalogBuild;
+  /** By entry, made when they are first asked for. */
+  readonly #names: (Buffer | undefined)[];
+  readonly #nameHeaders: (string | undefined)[];
+  readonly #headerParams = new Map<number, readonly HeaderParam[]>();
+  /** By era and position in `LISTS`. */
+  readonly #lists: readonly (readonly PreparedList[])[];
+  readonly #initialize: readonly Uint8Array[];
+  readonly #discover: Uint8Array;
+  readonly #discoverTtlAt: number;
+  readonly #expiresAt: number;
+  readonly #ttlMs: Milliseconds;
+  readonly #unusual: ByteTable;
+
+  /** Makes a build usable at once, whatever its size. @param ttlMs configured `ttlMs` of modern results */
+  constructor(build: CatalogBuild, ttlMs: Milliseconds) {
+    this.table = build.table;
+    this.#unusual = new ByteTable(build.table.unusual);
+    this.#build = build;
+    this.#names = new Array(build.table.kind.length);
+    this.#nameHeaders = new Array(build.table.kind.length);
+    this.capabilities = build.capabilities;
+    this.problems = build.problems;
+    this.problemCounts = build.problemCounts;
+    this.fingerprints = build.fingerprints;
+    this.offered = build.offered;
+    this.#lists = build.lists.map((lists) => lists.map(prepareList));
+    this.#initialize = build.initialize;
+    this.#discover = build.discover.bytes;
+    this.#discoverTtlAt = build.discover.ttlAt;
+    this.#expiresAt = build.expiresAt;
+    this.#ttlMs = ttlMs;
+  }
+
+  /** Grows with each build. */
+  get version(): number {
+    return this.table.version;
+  }
+
+  /** Whether an upstream lists a resource or template under exactly this spelling, which is not the normal form. */
+  listsUnusual(uri: string): boolean {
+    const bytes = Buffer.from(uri);
+    return this.#unusual.get(bytes, 0, bytes.length) >= 0;
+  }
+
+  /** The upstream's name of an entry as the content of a JSON string, without the quotes. */
+  upstreamName(entry: number): Uint8Array {
+    const known = this.#names[entry];
+    if (known !== undefined) return known;
+    const name = packedView(this.#build.escapedNames, entry);
+    this.#names[entry] = name;
+    return name;
+  }
+
+  /** The value of `Mcp-Name` for an entry towards a modern upstream. */
+  nameHeader(entry: number): string {
+    const known = this.#nameHeaders[entry];
+    if (known !== undefined) return known;
+    const header = packedText(this.#build.nameHeaders, entry);
+    this.#nameHeaders[entry] = header;
+    return header;
+  }
+
+  /** The arguments of an entry that travel as `Mcp-Param-*` headers; empty without `EntryFlag.headerParams`. */
+  headerParams(entry: number): readonly HeaderParam[] {
+    const known = this.#headerParams.get(entry);
+    if (known !== undefined) return known;
+    const text = packedText(this.#build.headerParams, entry);
+    const params = text === '' ? NO_PARAMS : (JSON.parse(text) as HeaderParam[]);
+    this.#headerParams.set(entry, params);
+    return params;
+  }
+
+  /**
+   * The `result` object of a list method. The bytes are the catalog's own and valid during this turn only (`ttlMs` is
+   * written in place): copy or send them at once.
+   *
+   * @param method one of the four list methods (native/layout.ts)
+   * @param revision number of the client's revision
+   * @param cursor the raw JSON token of `params.cursor`, or null
+   * @returns null when the cursor is not one of this catalog (GW_INVALID_CURSOR)
+   */
+  page(method: number, revision: number, cursor: Uint8Array | null): Uint8Array | null {
+    const era = revision > LATEST_LEGACY ? Era.modern : Era.legacy;
+    const list = this.#lists[era][listOf(method)];
+    let page: number | undefined = 0;
+    if (cursor !== null) {
+      page = list.byCursor.get(cursorText(cursor));
+      if (page === undefined) return null;
+    }
+    const bytes = list.pages[page];
+    if (list.ttlAt >= 0) this.#writeTtl(bytes, list.ttlAt);
+    return bytes;
+  }
+
+  /** The `initialize` result of a legacy revision; the newest legacy one for any other number. */
+  initializeResult(revision: number): Uint8Array {
+    return this.#initialize[revision] ?? this.#initialize[LATEST_LEGACY];
+  }
+
+  /** The `server/discover` result; valid during this turn only, as with {@link page}. */
+  discoverResult(): Uint8Array {
+    this.#writeTtl(this.#discover, this.#discoverTtlAt);
+    return this.#discover;
+  }
+
+  /** What is left of the upstreams' freshness, at most the configured time (MCP 2026-07-28, caching). */
+  #writeTtl(bytes: Uint8Array, at: number): void {
+    if (this.#expiresAt === Number.POSITIVE_INFINITY) return;
+    let left = Math.min(this.#ttlMs, Math.max(0, Math.floor(this.#expiresAt - Date.now())));
+    let digits = 1;
+    for (let rest = left; rest >= 10; rest = Math.floor(rest / 10)) digits += 1;
+    for (let index = TTL_WIDTH - 1; index >= 0; index -= 1) {
+      if (index >= digits) bytes[at + index] = 0x20;
+      else {
+        bytes[at + index] = 0x30 + (left % 10);
+        left = Math.floor(left / 10);
+      }
+    }
+  }
+}
+
+function listOf(method: number): number {
+  if (method === Method.toolsList) return 0;
+  if (method === Method.promptsList) return 1;
+  return method === Method.resourcesList ? 2 : 3;
+}
+
+function prepareList(list: BuiltList): PreparedList {
+  return {
+    pages: packedViews(list.pages),
+    byCursor: new Map(list.cursors.map((cursor, index) => [cursor, index + 1])),
+    ttlAt: list.ttlAt,
+  };
+}
+
+/** The decoded string, or one that is no cursor. */
+function cursorText(token: Uint8Array): string {
+  const text = Buffer.from(token.buffer, token.byteOffset, token.byteLength).toString('latin1');
+  if (!text.includes('\\')) return text.startsWith('"') ? text.slice(1, -1) : '';
+  try {
+    return String(JSON.parse(text));
+  } catch {
+    return '';
+  }
+}

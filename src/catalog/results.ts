@@ -1,0 +1,195 @@
+/** Puts result objects together: list pages, `initialize` and `server/discover`. */
+import { createHash } from 'node:crypto';
+import { isVacant } from '../config/numbering.js';
+import { Era, LATEST_LEGACY, REVISIONS, Revision } from '../protocol/revisions.js';
+import { toLatin1 } from './json-text.js';
+import { packTexts } from './pack.js';
+import type { BuiltList, Capabilities, CatalogInput, ListName } from './types.js';
+
+/** Digits kept free for `ttlMs`, filled up with spaces: the number is written in place when the bytes are served. */
+export const TTL_WIDTH = 16;
+
+const RESULT_KEY: Readonly<Record<ListName, string>> = {
+  tools: 'tools',
+  prompts: 'prompts',
+  resources: 'resources',
+  templates: 'resourceTemplates',
+};
+
+const MODERN_HEAD = '{"resultType":"complete","ttlMs":';
+
+/** Scope and identity of every modern result (MCP 2026-07-28, caching and results). */
+function modernHead(input: CatalogInput): string {
+  const scope = input.discoveries.some((discovery) => discovery.cacheScope === 'private') ? 'private' : 'public';
+  const info = { name: input.gatewayName, version: input.gatewayVersion };
+  const meta = { 'io.modelcontextprotocol/serverInfo': info };
+  const ttl = String(input.rules.ttlMs).padEnd(TTL_WIDTH);
+  return toLatin1(`${MODERN_HEAD}${ttl},"cacheScope":"${scope}","_meta":${JSON.stringify(meta)},`);
+}
+
+/** A short digest of `texts`, in which no two different lists look the same. */
+export function digest(texts: Iterable<string>): string {
+  const hash = createHash('sha256');
+  for (const text of texts) hash.update(text, 'latin1').update('\n');
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** The pages of one list; `items` are latin-1 texts. */
+export function buildList(input: CatalogInput, list: ListName, era: number, items: readonly string[]): BuiltList {
+  const pageSize = input.rules.pageSize > 0 ? input.rules.pageSize : Math.max(1, items.length);
+  const count = Math.max(1, Math.ceil(items.length / pageSize));
+  // A cursor names the content of the list: it stays good across rebuilds and replicas while the list is the same,
+  // and is refused as soon as the list has changed under the client.
+  const mark = count > 1 ? digest(items) : '';
+  const cursors = Array.from({ length: count - 1 }, (_, index) => `${index + 2}.${mark}`);
+  const head = era === Era.modern ? modernHead(input) : '{';
+  const pages = Array.from({ length: count }, (_, index) => {
+    const next = index + 1 < count ? `"nextCursor":"${cursors[index]}",` : '';
+    const part = items.slice(index * pageSize, (index + 1) * pageSize).join(',');
+    return `${head}${next}"${RESULT_KEY[list]}":[${part}]}`;
+  });
+  return { pages: packTexts(pages, 'latin1'), cursors, ttlAt: era === Era.modern ? MODERN_HEAD.length : -1 };
+}
+
+/** `initialize` results, one a legacy revision. */
+export function buildInitialize(input: CatalogInput, capabilities: Capabilities): Uint8Array[] {
+  const instructions = mergeInstructions(input);
+  const results: Uint8Array[] = [];
+  for (let revision = 0; revision <= LATEST_LEGACY; revision += 1) {
+    results.push(
+      ownBytes({
+        protocolVersion: REVISIONS[revision],
+        capabilities: {
+          ...announced(capabilities),
+          ...(capabilities.tasks && revision === Revision.r2025_11_25 ? { tasks: TASKS } : {}),
+          ...passedOn(input, Era.legacy),
+        },
+        serverInfo: { name: input.gatewayName, version: input.gatewayVersion },
+        ...(instructions === '' ? {} : { instructions }),
+      }),
+    );
+  }
+  return results;
+}
+
+/** The `server/discover` result. */
+export function buildDiscover(input: CatalogInput, capabilities: Capabilities): { bytes: Uint8Array; ttlAt: number } {
+  const instructions = mergeInstructions(input);
+  const body = JSON.stringify({
+    supportedVersions: REVISIONS.slice(LATEST_LEGACY + 1),
+    capabilities: { ...announced(capabilities), ...passedOn(input, Era.modern) },
+    ...(instructions === '' ? {} : { instructions }),
+  });
+  return { bytes: textBytes(modernHead(input) + toLatin1(body.slice(1))), ttlAt: MODERN_HEAD.length };
+}
+
+/** Tasks of 2025-11-25 without `list`: whose tasks they are would have to be remembered. */
+const TASKS = { cancel: {}, requests: { tools: { call: {} } } };
+
+/** The gateway itself tells clients of changed lists, whatever its upstreams do. */
+const LIST = { listChanged: true };
+
+function announced(capabilities: Capabilities): Record<string, object> {
+  return {
+    ...(capabilities.tools ? { tools: LIST } : {}),
+    ...(capabilities.prompts ? { prompts: LIST } : {}),
+    ...(capabilities.resources ? { resources: capabilities.subscribe ? { ...LIST, subscribe: true } : LIST } : {}),
+    ...(capabilities.logging ? { logging: {} } : {}),
+    ...(capabilities.completions ? { completions: {} } : {}),
+  };
+}
+
+/** Extensions without methods of their own, or with methods that the gateway routes. */
+const ROUTED_EXTENSIONS = new Set(['io.modelcontextprotocol/ui', 'io.modelcontextprotocol/tasks']);
+
+/**
+ * `extensions` and `experimental` of the upstreams of one family, for its clients: those that work through the gateway.
+ * Of equal ones the first server's settings count.
+ */
+function passedOn(input: CatalogInput, era: number): Record<string, object> {
+  const extensions = new Map<string, unknown>();
+  const experimental = new Map<string, unknown>();
+  for (const discovery of input.discoveries) {
+    if (discovery.era !== era) continue;
+    const { passesMethods } = input.servers[discovery.server];
+    for (const [id, settings] of Object.entries(discovery.passed.extensions)) {
+      if ((passesMethods || ROUTED_EXTENSIONS.has(id)) && !extensions.has(id)) extensions.set(id, settings);
+    }
+    if (!passesMethods) continue;
+    for (const [name, settings] of Object.entries(discovery.passed.experimental)) {
+      if (!experimental.has(name)) experimental.set(name, settings);
+    }
+  }
+  return {
+    ...(extensions.size > 0 ? { extensions: Object.fromEntries(extensions) } : {}),
+    ...(experimental.size > 0 ? { experimental: Object.fromEntries(experimental) } : {}),
+  };
+}
+
+/**
+ * The union over the upstreams. While some are not known yet, the three kinds of lists are announced too: a client asks
+ * only once, and what arrives later is told with list_changed.
+ */
+export function mergeCapabilities(input: CatalogInput): Capabilities {
+  const servers = input.servers.filter((server) => !isVacant(server)).length;
+  const early = input.discoveries.length < servers || servers === 0;
+  const any = (key: keyof Capabilities): boolean => input.discoveries.some(({ capabilities }) => capabilities[key]);
+  return {
+    tools: early || any('tools'),
+    prompts: early || any('prompts'),
+    resources: early || any('resources'),
+    logging: any('logging'),
+    completions: any('completions'),
+    subscribe: any('subscribe'),
+    tasks: any('tasks'),
+  };
+}
+
+/** Instructions of all upstreams under their names; when they are too long together, the long ones are cut. */
+function mergeInstructions(input: CatalogInput): string {
+  const present = input.servers.filter((server) => !isVacant(server));
+  // One server under its own names is shown as it is.
+  if (present.length === 1 && present[0].prefix === null) {
+    return shorten(input.discoveries[0]?.instructions ?? '', input.maxInstructions);
+  }
+  const parts = input.discoveries.flatMap(({ server, instructions }) => {
+    const text = instructions?.trim() ?? '';
+    if (text === '') return [];
+    const { name, prefix } = input.servers[server];
+    const prefixed = input.rules.conflict === 'prefix' && prefix !== null;
+    const label = prefixed ? `# ${name} (names start with ${prefix}${input.rules.separator})` : `# ${name}`;
+    return [{ label, text }];
+  });
+  let budget = input.maxInstructions;
+  const ordered = [...parts].sort((a, b) => Buffer.byteLength(a.text) - Buffer.byteLength(b.text));
+  const cut = new Map<unknown, string>();
+  ordered.forEach((part, index) => {
+    const share = Math.floor(budget / (ordered.length - index)) - Buffer.byteLength(part.label) - 3;
+    const text = shorten(part.text, share);
+    cut.set(part, text);
+    budget -= Buffer.byteLength(text) + Buffer.byteLength(part.label) + 3;
+  });
+  return parts
+    .filter((part) => cut.get(part) !== '')
+    .map((part) => `${part.label}\n${cut.get(part)}`)
+    .join('\n\n');
+}
+
+function shorten(text: string, maxBytes: number): string {
+  const bytes = Buffer.from(text, 'utf8');
+  if (bytes.length <= maxBytes) return text;
+  const mark = '…';
+  let end = maxBytes - Buffer.byteLength(mark);
+  if (end <= 0) return '';
+  // Not in the middle of a character: continuation bytes are 10xxxxxx.
+  while (end > 0 && (bytes[end] & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end) + mark;
+}
+
+function textBytes(latin1: string): Uint8Array {
+  return packTexts([latin1], 'latin1').bytes;
+}
+
+function ownBytes(value: unknown): Uint8Array {
+  return textBytes(toLatin1(JSON.stringify(value)));
+}

@@ -1,0 +1,127 @@
+/**
+ * What crosses between the main thread and the control pool when a catalog is built. Everything that grows with the
+ * number of items is packed into a few buffers: the main loop only ever moves them.
+ */
+import type { CatalogRules, CatalogTable } from '../config/snapshot.js';
+import type { Packed } from '../shared/packed.js';
+import type { Bytes, Count } from '../units.js';
+import type { CompiledList } from './compile-lists.js';
+
+/** The four lists, in the order of `EntryKind`. */
+export const LISTS = ['tools', 'prompts', 'resources', 'templates'] as const;
+export type ListName = (typeof LISTS)[number];
+
+/** What the gateway answers for: the union over its upstreams. */
+export interface Capabilities {
+  readonly tools: boolean;
+  readonly prompts: boolean;
+  readonly resources: boolean;
+  readonly logging: boolean;
+  readonly completions: boolean;
+  /** Resources can be subscribed to. */
+  readonly subscribe: boolean;
+  /** Tasks of 2025-11-25 for tools. */
+  readonly tasks: boolean;
+}
+
+/** Capabilities that the gateway only passes on, of the clients' own family: id or name to settings. */
+export interface PassedCapabilities {
+  readonly extensions: Readonly<Record<string, unknown>>;
+  readonly experimental: Readonly<Record<string, unknown>>;
+}
+
+/** A `Discovery` with its lists compiled; the buffers are shared, so that every build gets them without a copy. */
+export interface CompiledDiscovery {
+  readonly server: number;
+  readonly era: number;
+  readonly capabilities: Capabilities;
+  readonly passed: PassedCapabilities;
+  readonly instructions: string | null;
+  /** `Date.now()` until which the upstream's lists are fresh; `Infinity` = the upstream gave no hints. */
+  readonly expiresAt: number;
+  readonly cacheScope: 'public' | 'private';
+  /** By position in {@link LISTS}. */
+  readonly lists: readonly CompiledList[];
+}
+
+/** What a build needs to know of a server. */
+export interface CatalogServer {
+  readonly name: string;
+  readonly prefix: string | null;
+  readonly priority: number;
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  /** Methods that the gateway does not know are passed to it: so are the extensions they belong to. */
+  readonly passesMethods: boolean;
+}
+
+export interface CatalogInput {
+  readonly version: number;
+  readonly gatewayName: string;
+  readonly gatewayVersion: string;
+  readonly rules: CatalogRules;
+  /** Most items of each list; the rest is dropped and reported. */
+  readonly maxTools: Count;
+  /** Longest merged `instructions`. */
+  readonly maxInstructions: Bytes;
+  readonly servers: readonly CatalogServer[];
+  /** In the order of the configuration: lists and ties between equal names follow it. */
+  readonly discoveries: readonly CompiledDiscovery[];
+}
+
+/** A tool argument that travels as the header `Mcp-Param-{header}` too. */
+export interface HeaderParam {
+  /** Property names from `arguments` down. */
+  readonly path: readonly string[];
+  readonly header: string;
+  readonly type: 'string' | 'integer' | 'boolean';
+}
+
+/** Something an operator should know about the lists of the upstreams. */
+export interface CatalogProblem {
+  readonly kind: 'collision' | 'duplicate' | 'shortened' | 'unusual-name' | 'dropped' | 'repaired' | 'limit';
+  readonly list: ListName;
+  readonly server: string;
+  /** At most 128 characters of the upstream's name or URI. */
+  readonly name: string;
+  readonly detail: string;
+}
+
+/** The pages of one list towards one client family. */
+export interface BuiltList {
+  /** Whole `result` objects. */
+  readonly pages: Packed;
+  /** Cursor of each page but the first, which needs none. */
+  readonly cursors: readonly string[];
+  /** Position of the `ttlMs` digits in each page, -1 in legacy pages. */
+  readonly ttlAt: number;
+}
+
+/** A finished catalog as it leaves the control pool. */
+export interface CatalogBuild {
+  readonly table: CatalogTable;
+  /** By entry: the upstream's name as the content of a JSON string, without the quotes. */
+  readonly escapedNames: Packed;
+  /** By entry: the value of `Mcp-Name` towards a modern upstream. */
+  readonly nameHeaders: Packed;
+  /** By entry: its {@link HeaderParam}s as JSON, empty for none. */
+  readonly headerParams: Packed;
+  /** By era (0 legacy, 1 modern) and position in {@link LISTS}. */
+  readonly lists: readonly (readonly BuiltList[])[];
+  /** `initialize` results by revision number, oldest first. */
+  readonly initialize: readonly Uint8Array[];
+  readonly discover: { readonly bytes: Uint8Array; readonly ttlAt: number };
+  /** `Date.now()` after which the modern results are stale; `Infinity` = `ttlMs` is the configured one. */
+  readonly expiresAt: number;
+  readonly capabilities: Capabilities;
+  /** Digest of each list, by position in {@link LISTS}. */
+  readonly fingerprints: readonly string[];
+  /** The first {@link MAX_PROBLEMS}; `problemCounts` counts all of them. */
+  readonly problems: readonly CatalogProblem[];
+  readonly problemCounts: Readonly<Record<string, Count>>;
+  /** Offered items by server, in the order of {@link LISTS}. */
+  readonly offered: readonly (readonly [Count, Count, Count, Count])[];
+}
+
+/** Problems kept for logs and /stats. */
+export const MAX_PROBLEMS = 200;

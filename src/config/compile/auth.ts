@@ -1,0 +1,179 @@
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { list } from '../schema/fields.js';
+import type { ResolvedConfig } from '../schema/index.js';
+import type { AuthSnapshot } from '../snapshot.js';
+import type { Compilation } from './compilation.js';
+import { isLoopbackHost } from './loopback.js';
+
+type JwtConfig = Extract<ResolvedConfig['auth'], { type: 'jwt' }>;
+type BearerConfig = Extract<ResolvedConfig['auth'], { type: 'bearer' }>;
+
+/** The `auth` of a snapshot: tokens and keys read and checked as far as they can be without a request. */
+export function compileAuth(compilation: Compilation): AuthSnapshot {
+  const { auth } = compilation.loaded.config;
+  if (auth.type === 'none') return { type: 'none' };
+  return auth.type === 'bearer' ? bearer(compilation, auth) : jwt(compilation, auth);
+}
+
+/** Scopes as a list; OAuth writes them as one string with spaces (RFC 6749 3.3). */
+export function scopeList(value: string | readonly string[] | undefined): string[] {
+  return list(value).flatMap((scope) => scope.split(' ').filter((part) => part !== ''));
+}
+
+function bearer(compilation: Compilation, auth: BearerConfig): AuthSnapshot {
+  const entries = Array.isArray(auth.tokens)
+    ? auth.tokens.map((entry, i) => ({ ...entry, path: ['auth', 'tokens', i, 'token'] }))
+    : Object.entries(auth.tokens).map(([subject, entry]) =>
+        typeof entry === 'string'
+          ? { token: entry, subject, scopes: undefined, path: ['auth', 'tokens', subject] }
+          : { ...entry, subject, path: ['auth', 'tokens', subject, 'token'] },
+      );
+  if (entries.length === 0) compilation.problem(['auth', 'tokens'], 'must name at least one token');
+  const seen = new Set<string>();
+  for (const { token, path } of entries) {
+    // Only a token of this alphabet can be sent in an Authorization header (RFC 6750 2.1).
+    if (!/^[A-Za-z0-9._~+/-]+=*$/.test(token)) {
+      compilation.problem(path, 'may hold only letters, digits, "-._~+/" and "=" at its end (RFC 6750 2.1)');
+    }
+    if (seen.has(token)) compilation.problem(path, 'is the same token as another one');
+    seen.add(token);
+  }
+  return {
+    type: 'bearer',
+    tokens: entries.map(({ token, subject, scopes }) => ({ token, subject, scopes: scopeList(scopes) })),
+    resourceMetadata: metadataUrl(compilation, auth.resourceMetadata),
+  };
+}
+
+/** Smallest secret in bytes: as long as the hash (RFC 7518 3.2). */
+const SECRET_BYTES: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
+
+function jwt(compilation: Compilation, auth: JwtConfig): AuthSnapshot {
+  const sources = (['secret', 'publicKey', 'publicKeyFile', 'jwksUrl'] as const).filter(
+    (key) => auth[key] !== undefined,
+  );
+  if (sources.length !== 1) {
+    compilation.problem(
+      ['auth', ...(sources[1] === undefined ? [] : [sources[1]])],
+      'needs exactly one of "secret", "publicKey", "publicKeyFile" and "jwksUrl"',
+    );
+  }
+  const symmetric = auth.secret !== undefined;
+  const algorithms = list(auth.algorithms);
+  if (algorithms.length === 0) algorithms.push(...(symmetric ? ['HS256'] : ['RS256', 'PS256', 'ES256', 'EdDSA']));
+  for (const algorithm of algorithms) {
+    // Mixing both families is the door to the attack that signs with the public key as a secret (RFC 8725 2.1).
+    if (algorithm.startsWith('HS') !== symmetric) {
+      compilation.problem(
+        ['auth', 'algorithms'],
+        symmetric ? `${algorithm} needs a public key, not "secret"` : `${algorithm} needs "secret", not a public key`,
+      );
+    }
+    const bytes = SECRET_BYTES[algorithm];
+    if (symmetric && bytes !== undefined && Buffer.byteLength(auth.secret as string) < bytes) {
+      compilation.problem(['auth', 'secret'], `must be at least ${bytes} bytes long for ${algorithm} (RFC 7518 3.2)`);
+    }
+  }
+  if (list(auth.audience).length === 0) compilation.problem(['auth', 'audience'], 'must name at least one audience');
+  if (auth.jwksUrl !== undefined) checkJwksUrl(compilation, auth.jwksUrl);
+  return {
+    type: 'jwt',
+    algorithms,
+    secret: auth.secret ?? null,
+    publicKey: publicKey(compilation, auth, algorithms),
+    jwksUrl: auth.jwksUrl === undefined ? null : new URL(auth.jwksUrl).href,
+    jwksCooldownMs: auth.jwksCooldownMs,
+    jwksMaxAgeMs: auth.jwksMaxAgeMs,
+    issuer: auth.issuer ?? null,
+    audience: list(auth.audience),
+    clockToleranceSeconds: auth.clockToleranceSeconds,
+    subjectClaim: auth.subjectClaim,
+    scopeClaims: auth.scopeClaims,
+    resourceMetadata: metadataUrl(compilation, auth.resourceMetadata),
+  };
+}
+
+/** In the form that a header can carry: whatever is unusual in it is percent-encoded (WHATWG URL). */
+function metadataUrl(compilation: Compilation, text: string | undefined): string | null {
+  if (text === undefined) return null;
+  const url = new URL(text);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') {
+    compilation.problem(['auth', 'resourceMetadata'], 'must start with https:// or http://');
+  }
+  return url.href;
+}
+
+function checkJwksUrl(compilation: Compilation, text: string): void {
+  const url = new URL(text);
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopbackHost(url.hostname))) {
+    compilation.problem(['auth', 'jwksUrl'], 'must start with https:// (http:// only for a loopback host)');
+  }
+  if (url.username !== '' || url.password !== '') {
+    compilation.problem(['auth', 'jwksUrl'], 'must not hold a user name or password');
+  }
+}
+
+function publicKey(compilation: Compilation, auth: JwtConfig, algorithms: readonly string[]): string | null {
+  if (auth.publicKey !== undefined) {
+    return checkKey(compilation, auth.publicKey, ['auth', 'publicKey'], algorithms);
+  }
+  if (auth.publicKeyFile === undefined) return null;
+  const path = ['auth', 'publicKeyFile'];
+  try {
+    const text = readFileSync(resolve(compilation.loaded.folder, auth.publicKeyFile), 'utf8');
+    return checkKey(compilation, text, path, algorithms);
+  } catch {
+    compilation.problem(path, 'the file cannot be read');
+    return null;
+  }
+}
+
+/** Reads the key once here, so that one which cannot be used is told with its place and not by a worker. */
+function checkKey(
+  compilation: Compilation,
+  text: string,
+  path: readonly string[],
+  algorithms: readonly string[],
+): string {
+  // A variable often holds a PEM on one line, its line breaks written as \n.
+  const key = text.trim().replaceAll('\\n', '\n');
+  const json = key.startsWith('{');
+  if (/PRIVATE KEY/.test(key) || (json && /"(d|k)"\s*:/.test(key))) {
+    compilation.problem(path, 'is a private or secret key; give the public one');
+  } else if (!json && !/^-----BEGIN (PUBLIC KEY|CERTIFICATE)-----/.test(key)) {
+    compilation.problem(
+      path,
+      'must be PEM ("-----BEGIN PUBLIC KEY-----" or "-----BEGIN CERTIFICATE-----") or JWK JSON',
+    );
+  } else {
+    const keys = readKeys(key, json);
+    if (keys === null) compilation.problem(path, 'is not a public key that can be read');
+    else if (!keys.some((one) => algorithms.some((algorithm) => fits(one, algorithm)))) {
+      compilation.problem(path, `fits none of the algorithms ${algorithms.join(', ')}`);
+    }
+  }
+  return key;
+}
+
+function readKeys(text: string, json: boolean): KeyObject[] | null {
+  try {
+    if (!json) return [createPublicKey(text)];
+    const document = JSON.parse(text) as { keys?: unknown };
+    const list = Array.isArray(document.keys) ? (document.keys as JsonWebKey[]) : [document as JsonWebKey];
+    return list.map((key) => createPublicKey({ key, format: 'jwk' }));
+  } catch {
+    return null;
+  }
+}
+
+const CURVES: Readonly<Record<string, string>> = { ES256: 'prime256v1', ES384: 'secp384r1', ES512: 'secp521r1' };
+
+/** Whether a key can verify an algorithm (RFC 7518 3.3 to 3.5, RFC 8037 3.1). */
+function fits(key: KeyObject, algorithm: string): boolean {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
+  if (type === 'rsa') return /^[RP]S/.test(algorithm) && (details?.modulusLength ?? 0) >= 2_048;
+  if (type === 'ec') return CURVES[algorithm] === details?.namedCurve;
+  return type === 'ed25519' && algorithm === 'EdDSA';
+}

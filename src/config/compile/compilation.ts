@@ -1,0 +1,26 @@
+import type { KnownSecret } from '../../secrets/show.js';
+import type { LoadedConfig } from '../load.js';
+import { type ConfigPath, Problems } from '../problems.js';
+
+/** What the steps of a compilation share: the configuration, and where problems go. */
+export class Compilation {
+  readonly loaded: LoadedConfig;
+  readonly problems: Problems;
+  /** Those of the file, and what the steps make of them or read from other files. */
+  readonly secrets: KnownSecret[];
+
+  constructor(loaded: LoadedConfig) {
+    this.loaded = loaded;
+    this.secrets = [...loaded.secrets];
+    this.problems = new Problems(loaded.file);
+  }
+
+  problem(path: ConfigPath, sentence: string): void {
+    this.problems.add(path, this.loaded.locate(path), this.loaded.mask(sentence));
+  }
+
+  /** Whether the file itself gives a value at `path`, as opposed to a default. */
+  isWritten(path: ConfigPath): boolean {
+    return this.loaded.isWritten(path);
+  }
+}

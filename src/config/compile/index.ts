@@ -1,0 +1,249 @@
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import type { LoadedConfig } from '../load.js';
+import { nearest } from '../nearest.js';
+import type { ConfigPath } from '../problems.js';
+import { list } from '../schema/fields.js';
+import { EVERYTHING } from '../schema/routes.js';
+import type {
+  BucketRule,
+  LogSnapshot,
+  RateLimitsSnapshot,
+  RouteSnapshot,
+  ServerSnapshot,
+  Snapshot,
+} from '../snapshot.js';
+import { quoteKey } from '../source/index.js';
+import { compileAuth, scopeList } from './auth.js';
+import { Compilation } from './compilation.js';
+import { isHost, isLoopbackHost } from './loopback.js';
+import { patterns, uriPatterns } from './patterns.js';
+import { compileServers } from './servers.js';
+
+/** What a command line says over the file. */
+export interface ConfigOverrides {
+  readonly host?: string | undefined;
+  /** `false` = no listener for clients. */
+  readonly port?: number | false | undefined;
+  /** `false` = no admin listener. */
+  readonly adminPort?: number | false | undefined;
+  readonly workers?: number | 'auto' | undefined;
+  readonly logLevel?: LogSnapshot['level'] | undefined;
+  readonly logFormat?: LogSnapshot['format'] | undefined;
+  readonly frontEnd?: Snapshot['frontEnd'] | undefined;
+  readonly allowUnauthenticated?: boolean | undefined;
+}
+
+/** How a configuration becomes a snapshot. */
+export interface CompileOptions {
+  /** Version of the snapshot; default 1. */
+  readonly version?: number;
+  readonly overrides?: ConfigOverrides;
+}
+
+/** Most workers that `auto` gives. */
+const MAX_AUTO_WORKERS = 16;
+
+/**
+ * Turns a checked configuration into the frozen Snapshot that decides about requests.
+ * Reads the key files it names.
+ * @throws ConfigError with everything that cannot be said key by key: unknown servers in routes, clashing prefixes,
+ * a bind that is open to others without authentication, ...
+ */
+export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = {}): Snapshot {
+  const compilation = new Compilation(loaded);
+  const { config } = loaded;
+  const overrides = options.overrides ?? {};
+  const host = overrides.host ?? config.host;
+  const auth = compileAuth(compilation);
+  const port = overrides.port ?? config.port;
+  const open = auth.type === 'none' && port !== false;
+  checkBind(compilation, host, open, overrides.allowUnauthenticated ?? config.allowUnauthenticated);
+  const servers = compileServers(compilation);
+  const snapshot: Snapshot = {
+    version: options.version ?? 1,
+    name: config.name,
+    host: bare(host),
+    port: port === false ? 0 : port,
+    listens: port !== false,
+    admin: compileAdmin(compilation, host, overrides),
+    workers: workers(overrides.workers ?? config.workers),
+    frontEnd: overrides.frontEnd ?? config.frontEnd,
+    allowedHosts: compileHosts(compilation),
+    allowedOrigins: compileOrigins(compilation),
+    auth,
+    servers,
+    routes: compileRoutes(compilation, servers),
+    rateLimits: compileRateLimits(compilation),
+    cache: { ...config.cache, maxEntryBytes: Math.min(config.cache.maxEntryBytes, config.cache.maxBytes) },
+    limits: config.limits,
+    catalog: config.catalog,
+    sessions: {
+      secrets: list(config.sessions.secret),
+      ttlSeconds: config.sessions.ttlSeconds,
+      keyFile: config.sessions.keyFile === undefined ? null : resolve(loaded.folder, config.sessions.keyFile),
+      eventLogBytes: config.sessions.eventLogBytes,
+      eventLogTotalBytes: config.sessions.eventLogTotalBytes,
+      retryMs: config.sessions.retryMs,
+    },
+    transports: config.transports,
+    log: {
+      level: overrides.logLevel ?? config.log.level,
+      format: overrides.logFormat ?? config.log.format,
+      access: config.log.access,
+    },
+    secrets: compilation.secrets,
+  };
+  compilation.problems.throwIfAny();
+  return deepFreeze(snapshot);
+}
+
+function bare(host: string): string {
+  return host.replace(/^\[(.*)\]$/, '$1');
+}
+
+function workers(wanted: number | 'auto'): number {
+  return wanted === 'auto' ? Math.min(MAX_AUTO_WORKERS, Math.max(1, availableParallelism() - 1)) : wanted;
+}
+
+function checkBind(compilation: Compilation, host: string, open: boolean, permitted: boolean): void {
+  if (!isHost(host)) compilation.problem(['host'], 'must be an IP address or a host name');
+  else if (open && !permitted && !isLoopbackHost(host)) {
+    compilation.problem(
+      ['host'],
+      'is reachable from other machines, but nobody has to authenticate; set "auth", or set "allowUnauthenticated" to true if that is meant',
+    );
+  }
+}
+
+function compileAdmin(compilation: Compilation, dataHost: string, overrides: ConfigOverrides): Snapshot['admin'] {
+  const { config } = compilation.loaded;
+  const written = config.admin === false ? null : config.admin;
+  // A port on the command line brings the listener back where the file has none.
+  const port = overrides.adminPort ?? (written === null ? false : written.port);
+  if (port === false) return null;
+  const host = bare(written?.host ?? '127.0.0.1');
+  if (!isHost(host)) compilation.problem(['admin', 'host'], 'must be an IP address or a host name');
+  else if (!isLoopbackHost(host) && written?.allowUnauthenticated !== true) {
+    compilation.problem(
+      ['admin', 'host'],
+      'is reachable from other machines without authentication; set "admin.allowUnauthenticated" to true if that is meant',
+    );
+  }
+  if (port !== 0 && port === (overrides.port ?? config.port) && host === bare(dataHost)) {
+    compilation.problem(['admin', 'port'], 'is the port of the MCP endpoint; choose another one');
+  }
+  return { host, port };
+}
+
+/** Names as they stand in `Host` without a port: lower case, IPv6 addresses in brackets. */
+function compileHosts(compilation: Compilation): string[] {
+  return list(compilation.loaded.config.allowedHosts).map((written) => {
+    const name = bare(written.toLowerCase());
+    if (!isHost(name)) {
+      compilation.problem(['allowedHosts'], 'must be host names or IP addresses, without scheme, port and wildcards');
+    }
+    return name.includes(':') ? `[${name}]` : name;
+  });
+}
+
+function compileOrigins(compilation: Compilation): string[] {
+  return list(compilation.loaded.config.allowedOrigins).map((origin) => {
+    if (origin === '*') return origin;
+    const url = URL.canParse(origin) ? new URL(origin) : null;
+    if (url === null || url.pathname.length > 1 || url.search !== '' || url.hash !== '' || url.username !== '') {
+      compilation.problem(
+        ['allowedOrigins'],
+        'an origin is scheme, host and port only, as in https://app.example:8443',
+      );
+      return origin;
+    }
+    // Editors' schemes such as vscode-webview: have an opaque origin in URL, but a plain one in the header.
+    return url.origin === 'null' ? `${url.protocol}//${url.host}` : url.origin;
+  });
+}
+
+function bucket(rule: { rate: number; burst?: number | undefined } | undefined): BucketRule | null {
+  if (rule === undefined) return null;
+  return { rate: rule.rate, burst: rule.burst ?? Math.max(1, Math.ceil(rule.rate)) };
+}
+
+function compileRateLimits(compilation: Compilation): RateLimitsSnapshot {
+  const { rateLimits } = compilation.loaded.config;
+  return {
+    global: bucket(rateLimits.global),
+    perClient: bucket(rateLimits.perClient),
+    perTool: rateLimits.perTool.map((entry, i) => ({
+      tools: patterns(compilation, entry.tools, ['rateLimits', 'perTool', i, 'tools']),
+      rule: bucket(entry) as BucketRule,
+    })),
+    maxClients: rateLimits.maxClients,
+  };
+}
+
+function compileRoutes(compilation: Compilation, servers: readonly ServerSnapshot[]): RouteSnapshot[] {
+  const indexes = new Map(servers.map((server, i) => [server.name, i]));
+  const names = new Set<string>();
+  return compilation.loaded.config.routes.map((route, i) => {
+    const path = ['routes', i];
+    const name = route.name ?? `route-${i + 1}`;
+    if (names.has(name)) compilation.problem([...path, 'name'], 'is the name of another route');
+    names.add(name);
+    const match = route.match ?? EVERYTHING;
+    const matchPath = [...path, 'match'];
+    const tools = patterns(compilation, match.tools, [...matchPath, 'tools']);
+    const prompts = patterns(compilation, match.prompts, [...matchPath, 'prompts']);
+    const resources = uriPatterns(compilation, match.resources, [...matchPath, 'resources']);
+    const methods = patterns(compilation, match.methods, [...matchPath, 'methods']);
+    if (tools.length + prompts.length + resources.length + methods.length === 0) {
+      compilation.problem(
+        matchPath,
+        'needs "tools", "prompts", "resources" or "methods"; leave "match" out to match everything',
+      );
+    }
+    return {
+      name,
+      tools,
+      prompts,
+      resources,
+      methods,
+      servers: list(route.servers).flatMap((server, j) =>
+        serverIndex(compilation, server, indexes, [...path, 'servers'], j),
+      ),
+      requiredScopes: scopeList(route.requiredScopes),
+      rateLimit: bucket(route.rateLimit),
+      clientRateLimit: bucket(route.clientRateLimit),
+      cache: route.cache ?? null,
+      requestTimeoutMs: route.requestTimeoutMs,
+      idempotent: route.idempotent,
+    };
+  });
+}
+
+function serverIndex(
+  compilation: Compilation,
+  name: string,
+  indexes: ReadonlyMap<string, number>,
+  path: ConfigPath,
+  position: number,
+): number[] {
+  const index = indexes.get(name);
+  if (index !== undefined) return [index];
+  const shown = quoteKey(compilation.loaded.shownAt(path) ?? compilation.loaded.shownAt([...path, position]) ?? name);
+  if (Object.hasOwn(compilation.loaded.config.mcpServers, name)) {
+    compilation.problem(path, `the server ${shown} is not enabled`);
+    return [];
+  }
+  const meant = compilation.problems.full ? null : nearest(name, indexes.keys());
+  const advice = meant === null ? '' : `; did you mean ${quoteKey(meant)}?`;
+  compilation.problem(path, `there is no server ${shown} in mcpServers${advice}`);
+  return [];
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const member of Object.values(value)) deepFreeze(member);
+  }
+  return value;
+}

@@ -1,0 +1,297 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseEnv } from 'node:util';
+import { MASK, showText } from '../../secrets/show.js';
+import type { ConfigPath } from '../problems.js';
+import type { ServerConfig } from '../schema/index.js';
+import { TRANSPORTS } from '../schema/servers.js';
+import type { EndpointSnapshot, ServerSnapshot } from '../snapshot.js';
+import { quoteKey } from '../source/index.js';
+import type { Compilation } from './compilation.js';
+import { patterns } from './patterns.js';
+
+/** What one endpoint is made of, after what it leaves out was taken from its server. */
+interface EndpointConfig {
+  readonly command?: string | readonly string[] | undefined;
+  readonly args?: readonly (string | number)[] | undefined;
+  readonly env?: Readonly<Record<string, string | number | boolean>> | undefined;
+  readonly cwd?: string | undefined;
+  readonly url?: string | undefined;
+  readonly transport?: keyof typeof TRANSPORTS | undefined;
+  readonly headers?: Readonly<Record<string, string | number | boolean>> | undefined;
+  readonly auth?: ServerConfig['auth'];
+  readonly weight: number;
+}
+
+/** The enabled servers in the order of the file, and a prefix of its own for each. */
+export function compileServers(compilation: Compilation): ServerSnapshot[] {
+  const { config } = compilation.loaded;
+  const servers: ServerSnapshot[] = [];
+  const prefixes = new Map<string, string>();
+  for (const [name, entry] of Object.entries(config.mcpServers)) {
+    const path = ['mcpServers', name];
+    checkName(compilation, name, path);
+    if (
+      entry.disabled !== undefined &&
+      entry.disabled === entry.enabled &&
+      compilation.isWritten([...path, 'enabled'])
+    ) {
+      compilation.problem([...path, 'disabled'], 'contradicts "enabled"; keep one of them');
+    }
+    if (!entry.enabled || entry.disabled === true) continue;
+    const prefix = prefixOf(compilation, name, entry, path);
+    const other = prefix === null ? undefined : prefixes.get(prefix);
+    if (other !== undefined) {
+      compilation.problem(
+        [...path, ...(entry.prefix === undefined ? [] : ['prefix'])],
+        `has the same prefix as ${quoteKey(other)}; give one of them another "prefix"`,
+      );
+    }
+    if (prefix !== null) prefixes.set(prefix, name);
+    servers.push({
+      name,
+      prefix,
+      endpoints: compileEndpoints(compilation, entry, path),
+      connectTimeoutMs: entry.connectTimeoutMs,
+      requestTimeoutMs: requestTimeout(compilation, entry, path),
+      maxConnections: entry.maxConnections,
+      maxQueue: entry.maxQueue,
+      tags: entry.tags,
+      include: patterns(compilation, entry.include, [...path, 'include']),
+      exclude: patterns(compilation, entry.exclude, [...path, 'exclude']),
+      priority: entry.priority,
+      isolation: entry.isolation,
+      maxLanes: entry.maxLanes,
+      laneIdleMs: entry.laneIdleMs,
+      methods: patterns(compilation, entry.methods, [...path, 'methods']),
+    });
+  }
+  return servers;
+}
+
+function checkName(compilation: Compilation, name: string, path: ConfigPath): void {
+  if (name === '' || name.length > 128 || /[\p{C}:]/u.test(name)) {
+    compilation.problem(path, 'a server name has 1 to 128 characters, without ":" and control characters');
+  }
+}
+
+function prefixOf(compilation: Compilation, name: string, entry: ServerConfig, path: ConfigPath): string | null {
+  if (entry.prefix === false) return null;
+  const { separator } = compilation.loaded.config.catalog;
+  if (entry.prefix !== undefined) {
+    if (!/^[A-Za-z0-9_.-]+$/.test(entry.prefix)) {
+      compilation.problem([...path, 'prefix'], 'may hold only letters, digits, "_", "-" and "."');
+    } else if (entry.prefix.includes(separator)) {
+      compilation.problem([...path, 'prefix'], 'must not contain catalog.separator');
+    }
+    return entry.prefix;
+  }
+  const filler = separator === '_' ? '-' : '_';
+  return name
+    .replace(/[^A-Za-z0-9_.-]/g, filler)
+    .replaceAll(separator, filler)
+    .slice(0, 64);
+}
+
+function requestTimeout(compilation: Compilation, entry: ServerConfig, path: ConfigPath): number {
+  if (entry.timeout === undefined) return entry.requestTimeoutMs;
+  if (compilation.isWritten([...path, 'requestTimeoutMs'])) {
+    compilation.problem([...path, 'timeout'], 'means the same as "requestTimeoutMs"; keep one of them');
+  }
+  return Math.round(entry.timeout <= 3_600 ? entry.timeout * 1_000 : entry.timeout);
+}
+
+function compileEndpoints(compilation: Compilation, entry: ServerConfig, path: ConfigPath): EndpointSnapshot[] {
+  const shared = { ...entry, env: { ...envFile(compilation, entry, path), ...entry.env } };
+  if (entry.endpoints === undefined) {
+    const endpoint = compileEndpoint(compilation, { ...shared, weight: 1 }, path);
+    return endpoint === null ? [] : [endpoint];
+  }
+  for (const key of ['command', 'url'] as const) {
+    if (entry[key] !== undefined)
+      compilation.problem([...path, key], 'cannot stand beside "endpoints"; move it into the list');
+  }
+  return entry.endpoints.flatMap((own, i) => {
+    const merged: EndpointConfig = {
+      command: own.command,
+      args: own.args ?? entry.args,
+      env: { ...shared.env, ...own.env },
+      cwd: own.cwd ?? entry.cwd,
+      url: own.url,
+      transport: own.transport ?? entry.transport,
+      headers: mergeHeaders(entry.headers, own.headers),
+      auth: own.auth ?? entry.auth,
+      weight: own.weight,
+    };
+    const endpoint = compileEndpoint(compilation, merged, [...path, 'endpoints', i]);
+    return endpoint === null ? [] : [endpoint];
+  });
+}
+
+type Headers = EndpointConfig['headers'];
+
+/** The endpoint's own headers replace the server's of the same name, in whatever case. */
+function mergeHeaders(shared: Headers, own: Headers): Headers {
+  if (shared === undefined || own === undefined) return own ?? shared;
+  const names = new Set(Object.keys(own).map((name) => name.toLowerCase()));
+  const kept = Object.entries(shared).filter(([name]) => !names.has(name.toLowerCase()));
+  return { ...Object.fromEntries(kept), ...own };
+}
+
+function envFile(compilation: Compilation, entry: ServerConfig, path: ConfigPath): Record<string, string> {
+  if (entry.envFile === undefined) return {};
+  try {
+    const file = readFileSync(resolve(compilation.loaded.folder, entry.envFile), 'utf8');
+    const variables = parseEnv(file) as Record<string, string>;
+    for (const [name, text] of Object.entries(variables)) {
+      compilation.secrets.push(...showText({ text, runs: [], kind: 'variables', name, before: '' }).secrets);
+    }
+    return variables;
+  } catch {
+    compilation.problem([...path, 'envFile'], 'the file cannot be read');
+    return {};
+  }
+}
+
+function compileEndpoint(compilation: Compilation, entry: EndpointConfig, path: ConfigPath): EndpointSnapshot | null {
+  if ((entry.command === undefined) === (entry.url === undefined)) {
+    const sentence =
+      entry.command === undefined ? 'needs "command" or "url"' : 'has both "command" and "url"; keep one of them';
+    compilation.problem(path, sentence);
+    return null;
+  }
+  return entry.command === undefined ? http(compilation, entry, path) : stdio(compilation, entry, path);
+}
+
+function stdio(compilation: Compilation, entry: EndpointConfig, path: ConfigPath): EndpointSnapshot | null {
+  const transport = entry.transport === undefined ? 'stdio' : TRANSPORTS[entry.transport];
+  if (transport !== 'stdio') {
+    compilation.problem([...path, 'transport'], 'does not fit: a "command" is reached over stdio');
+    return null;
+  }
+  const argv = typeof entry.command === 'string' ? [entry.command] : [...(entry.command as readonly string[])];
+  const args = [...argv.slice(1), ...(entry.args ?? []).map(String)];
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(entry.env ?? {})) {
+    if (name === '' || /[=\0]/.test(name))
+      compilation.problem([...path, 'env'], 'a variable name is not empty and has no "="');
+    env[name] = String(value);
+  }
+  if ([...argv, ...args, ...Object.values(env)].some((text) => text.includes('\0'))) {
+    compilation.problem(path, 'command, arguments and variables cannot hold a NUL character');
+  }
+  const cwd = entry.cwd === undefined ? null : resolve(compilation.loaded.folder, entry.cwd);
+  const commandPath = [...path, 'command'];
+  const { loaded } = compilation;
+  return {
+    transport: 'stdio',
+    command: argv[0] as string,
+    args,
+    env,
+    cwd,
+    weight: entry.weight,
+    shownCommand: loaded.shownAt(commandPath) ?? loaded.shownAt([...commandPath, 0]) ?? (argv[0] as string),
+  };
+}
+
+function http(compilation: Compilation, entry: EndpointConfig, path: ConfigPath): EndpointSnapshot | null {
+  const urlPath = [...path, 'url'];
+  const url = URL.canParse(entry.url as string) ? new URL(entry.url as string) : null;
+  if (url === null) {
+    compilation.problem(urlPath, 'must be an absolute URL such as http://127.0.0.1:3000/mcp');
+    return null;
+  }
+  const guess: Readonly<Record<string, 'http' | 'websocket'>> = {
+    'http:': 'http',
+    'https:': 'http',
+    'ws:': 'websocket',
+    'wss:': 'websocket',
+  };
+  const transport = entry.transport === undefined ? guess[url.protocol] : TRANSPORTS[entry.transport];
+  if (transport === 'stdio') {
+    compilation.problem([...path, 'transport'], 'does not fit: stdio needs "command", not "url"');
+    return null;
+  }
+  const schemes = transport === 'websocket' ? ['ws:', 'wss:'] : ['http:', 'https:'];
+  if (transport === undefined || !schemes.includes(url.protocol)) {
+    compilation.problem(urlPath, `must start with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`);
+    return null;
+  }
+  if (url.username !== '' || url.password !== '') {
+    compilation.problem(urlPath, 'must not hold a user name or password; use "auth" with type "basic"');
+  }
+  if (url.hash !== '') compilation.problem(urlPath, 'must not have a fragment ("#...")');
+  return {
+    transport,
+    detect: entry.transport === undefined && transport === 'http',
+    url: url.href,
+    headers: compileHeaders(compilation, entry, path),
+    weight: entry.weight,
+  };
+}
+
+/** What the gateway itself sets on requests to upstreams: framing, connection and protocol headers. */
+const RESERVED = new Set([
+  'accept',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'expect',
+  'host',
+  'keep-alive',
+  'last-event-id',
+  'mcp-method',
+  'mcp-name',
+  'mcp-protocol-version',
+  'mcp-session-id',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+function compileHeaders(compilation: Compilation, entry: EndpointConfig, path: ConfigPath): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(entry.headers ?? {})) {
+    const at = [...path, 'headers', name];
+    const lower = name.toLowerCase();
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) compilation.problem(at, 'is not a header name (RFC 9110 5.1)');
+    else if (RESERVED.has(lower)) compilation.problem(at, 'is set by the gateway itself');
+    else if (Object.hasOwn(headers, lower)) compilation.problem(at, 'is given twice');
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(String(value))) {
+      compilation.problem(at, 'the value holds characters that a header cannot carry (RFC 9110 5.5)');
+    }
+    headers[lower] = String(value);
+  }
+  const { auth } = entry;
+  if (auth === undefined) {
+    knowBasic(compilation, headers['authorization']);
+    return headers;
+  }
+  if (Object.hasOwn(headers, 'authorization')) {
+    compilation.problem([...path, 'auth'], 'cannot stand beside a header "Authorization"; keep one of them');
+  }
+  if (auth.type === 'bearer') {
+    if (!/^[\x21-\x7e]+$/.test(auth.token)) {
+      compilation.problem([...path, 'auth', 'token'], 'must be printable ASCII without spaces');
+    }
+    headers['authorization'] = `Bearer ${auth.token}`;
+  } else {
+    // RFC 7617 2: the first colon ends the user name; characters are sent as UTF-8 (2.1).
+    if (/[\p{Cc}:]/u.test(auth.username)) compilation.problem([...path, 'auth', 'username'], 'must not hold ":"');
+    headers['authorization'] = `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`;
+    knowBasic(compilation, headers['authorization']);
+  }
+  return headers;
+}
+
+/** Credentials of RFC 7617 have two spellings, of which the configuration holds one. */
+function knowBasic(compilation: Compilation, header: string | undefined): void {
+  const encoded = /^Basic +(\S+)$/i.exec(header ?? '')?.[1];
+  if (encoded === undefined) return;
+  const decoded = Buffer.from(encoded, 'base64').toString('utf8');
+  for (const value of [encoded, decoded.slice(decoded.indexOf(':') + 1)])
+    compilation.secrets.push({ value, shown: MASK });
+}

@@ -1,0 +1,158 @@
+/**
+ * The one schema of the configuration: types, defaults, the published JSON Schema and the reference page come from it.
+ * What cannot be said per key (references, key files, clashes) is checked by the compile step.
+ */
+import { z } from 'zod';
+import { authSchema } from './auth.js';
+import { alias, bytes, flag, holds, KIB, MIB, milliseconds, named, strings, whole } from './fields.js';
+import { cacheSchema, limitsSchema, rateLimitsSchema } from './limits.js';
+import { routeSchema } from './routes.js';
+import { serverSchema } from './servers.js';
+
+const port = z.int().min(0).max(65_535);
+
+const adminSchema = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1').describe('Address the admin listener binds to.'),
+  port: z
+    .union([port, z.literal(false)])
+    .default(9090)
+    .describe('Port of the admin listener. 0 = any free port; `false` = no admin listener.'),
+  allowUnauthenticated: flag(
+    false,
+    'Permits a `host` other than loopback: metrics and statistics are open to all there.',
+  ),
+});
+
+const catalogSchema = z.strictObject({
+  separator: z
+    .string()
+    .regex(/^[A-Za-z0-9_.-]{1,8}$/)
+    .default('__')
+    .describe('Between prefix and name: 1 to 8 letters, digits, `_`, `-`, `.`.'),
+  conflict: z
+    .enum(['prefix', 'auto-prefix', 'reject', 'priority'])
+    .default('prefix')
+    .describe(
+      '`prefix` = every name gets its prefix; `auto-prefix` = only names that collide; `reject` = the first server keeps a name, the others lose it; `priority` = the server with the highest `priority` keeps it.',
+    ),
+  maxNameLength: whole(64, 'Longest name towards clients; longer ones are shortened stably.', { min: 16, max: 1_024 }),
+  pageSize: whole(0, 'Items on one page of a list.', { max: 100_000, zero: 'all on one page' }),
+  ttlMs: milliseconds(60_000, 'How long clients of 2026-07-28 may keep a list.', { zero: 'they ask each time' }),
+  startupWaitMs: milliseconds(
+    2_000,
+    'How long a start waits for the first discovery of all servers before it listens. Later ones are added while running.',
+    { zero: 'not at all', max: 600_000 },
+  ),
+});
+
+const sessionsSchema = z.strictObject({
+  secret: alias(
+    holds(
+      'secret',
+      z
+        .union([z.string().min(32), z.array(z.string().min(32)).min(1).max(16)])
+        .optional()
+        .describe(
+          'Seals session ids so that they survive a restart and are understood by other replicas: at least 32 characters, or a list with the newest first.',
+        ),
+    ),
+    'secrets',
+  ),
+  ttlSeconds: alias(
+    whole(86_400, 'How long a session id is accepted after it was issued.', { max: 31_536_000 }),
+    'ttl',
+  ),
+  keyFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Where a generated key is kept when no `secret` is given, relative to the configuration file: a place that can be written, or the gateway does not start. Default: in memory only; sessions then end with the process.',
+    ),
+  eventLogBytes: bytes(
+    256 * KIB,
+    'Events of one session that are kept, so that a client whose stream broke can go on where it was; each counts 256 bytes besides its content.',
+    { zero: 'none, and streams cannot be resumed' },
+  ),
+  eventLogTotalBytes: bytes(64 * MIB, 'The same over all sessions; the oldest go first.', { zero: 'none' }),
+  retryMs: milliseconds(1_000, 'What clients of 2025-11-25 are told to wait before they reconnect a broken stream.'),
+});
+
+const transportsSchema = z.strictObject({
+  sse: flag(true, 'HTTP with SSE of 2024-11-05 on `/sse` and `/messages`.'),
+  websocket: flag(true, 'WebSocket on `/ws`, sub-protocol `mcp`.'),
+  rest: flag(true, 'REST on `/tools`, `/prompts` and `/resources`, described by `/openapi.json`.'),
+});
+
+const logSchema = z.strictObject({
+  level: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('Least severe level that is written.'),
+  format: z
+    .enum(['auto', 'pretty', 'json'])
+    .default('auto')
+    .describe('`auto` = pretty on a terminal, JSON lines otherwise.'),
+  access: flag(false, 'One line for each request at `info`; otherwise at `debug`.'),
+});
+
+/** The whole configuration file. */
+export const configSchema = z.strictObject({
+  name: z.string().min(1).max(128).default('switchyard').describe('Name the gateway gives itself in `serverInfo`.'),
+  host: z.string().min(1).max(255).default('127.0.0.1').describe('Address to bind to. `0.0.0.0` or `::` for all.'),
+  port: z
+    .union([port, z.literal(false)])
+    .default(8000)
+    .describe(
+      'Port of the MCP endpoint. 0 = any free port; `false` = none, for a gateway that a program or standard input reaches.',
+    ),
+  admin: z
+    .union([adminSchema, z.literal(false)])
+    .prefault({})
+    .describe('Listener for metrics, statistics and probes; `false` for none.'),
+  workers: z
+    .union([z.int().min(1).max(64), z.literal('auto')])
+    .default('auto')
+    .describe('Policy workers. `auto` = one less than the processors, at least 1 and at most 16.'),
+  frontEnd: z
+    .enum(['auto', 'uws', 'node'])
+    .default('auto')
+    .describe(
+      'HTTP front end: uWebSockets.js, node:http, or `auto` = uWebSockets.js where it loads and the native addon is there, without which it refuses chunked bodies.',
+    ),
+  allowedHosts: strings()
+    .optional()
+    .describe(
+      'Host names accepted in `Host`, without port. Default: any; on a loopback `host` the loopback names, which are accepted there always. Elsewhere `/health`, `/ready` and the admin listener also take the IP addresses that probes name.',
+    ),
+  allowedOrigins: strings()
+    .optional()
+    .describe(
+      'Origins accepted in `Origin`, as `https://app.example`; `*` = any. Loopback origins are accepted on a loopback `host`.',
+    ),
+  allowUnauthenticated: flag(false, 'Permits `auth: none` on a `host` other than loopback.'),
+  mcpServers: alias(
+    named(serverSchema).default({}).describe('The upstream MCP servers by name, as in the files of desktop clients.'),
+    'servers',
+  ),
+  routes: z.array(routeSchema).max(10_000).default([]).describe('Rules for calls; the first that matches counts.'),
+  catalog: catalogSchema.prefault({}).describe('How the names of many servers become one list.'),
+  auth: authSchema.default({ type: 'none' }).describe('Who may use the gateway.'),
+  rateLimits: rateLimitsSchema.prefault({}).describe('Token buckets beside those of routes.'),
+  cache: cacheSchema.prefault({}).describe('Store of answers; what is stored is said by `routes[].cache`.'),
+  limits: limitsSchema.prefault({}).describe('Bounds of everything that grows.'),
+  sessions: sessionsSchema.prefault({}).describe('Sessions of clients before 2026-07-28.'),
+  transports: transportsSchema
+    .prefault({})
+    .describe('Doors for clients besides Streamable HTTP on `/mcp`; the same rules and tokens hold on all of them.'),
+  log: logSchema.prefault({}).describe('The log.'),
+});
+
+/** A configuration as people write it: everything with a default may be left out. */
+export type GatewayConfig = z.input<typeof configSchema>;
+
+/** A configuration with every default filled in, before it is compiled. */
+export type ResolvedConfig = z.output<typeof configSchema>;
+
+/** One resolved entry of `mcpServers`. */
+export type ServerConfig = ResolvedConfig['mcpServers'][string];

@@ -1,5 +1,0 @@
-/** The control pool's thread as piscina loads it; CommonJS for the reason given in workers/entry.cts. */
-const worker = import('./control-worker.js');
-
-module.exports = async (task: import('./control-worker.js').ControlTask): Promise<unknown> =>
-  (await worker).default(task);

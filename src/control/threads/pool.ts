@@ -1,0 +1,42 @@
+/** The second, small piscina pool: control work that would hold up the main loop. */
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
+import type { Count } from '../../units.js';
+import type { TASKS, TaskName } from './tasks.js';
+
+/** Tasks that may wait; more are an error of the caller. */
+const MAX_QUEUE: Count = 64;
+
+/**
+ * Runs the tasks of src/control/threads/tasks.ts in threads of their own; a thread ends after 30 s without work. Two, so that the
+ * catalog of a large server keeps neither the lists of others nor keys and statistics waiting.
+ */
+export class ControlPool {
+  readonly #piscina = new Piscina({
+    filename: fileURLToPath(new URL('./entry.cjs', import.meta.url)),
+    minThreads: 0,
+    maxThreads: 2,
+    maxQueue: MAX_QUEUE,
+    idleTimeout: 30_000,
+    concurrentTasksPerWorker: 1,
+    atomics: 'disabled',
+    recordTiming: false,
+    workerHistogram: false,
+    resourceLimits: { maxOldGenerationSizeMb: 512 },
+  });
+
+  /**
+   * @throws whatever the task throws; an Error when too many wait, or when the thread dies
+   */
+  run<Name extends TaskName>(
+    task: Name,
+    data: Parameters<(typeof TASKS)[Name]>[0],
+  ): Promise<Awaited<ReturnType<(typeof TASKS)[Name]>>> {
+    return this.#piscina.run({ task, data });
+  }
+
+  /** Ends the threads; tasks that wait are refused. */
+  async close(): Promise<void> {
+    await this.#piscina.destroy();
+  }
+}

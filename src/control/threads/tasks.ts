@@ -1,0 +1,34 @@
+/**
+ * What the control pool can do: work that takes longer than the front may stand still. Each task is a function of
+ * its data alone and runs in a thread of its own.
+ */
+import { decoder } from '../../../native/index.js';
+import { buffersOf, buildCatalog } from '../../catalog/build.js';
+import { compileLists } from '../../catalog/compile-lists.js';
+import type { CatalogBuild } from '../../catalog/types.js';
+import { renderMetrics } from '../../observe/metrics.js';
+import { buildStats, renderStats } from '../../observe/stats.js';
+import { scanResponse } from '../../upstream/core/control.js';
+import { type ListPage, type PageSource, readPage } from '../../upstream/core/list-page.js';
+import { fetchKeys } from './fetch-keys.js';
+
+/** The tasks by name. */
+export const TASKS = {
+  compileLists,
+  buildCatalog,
+  renderMetrics,
+  renderStats,
+  buildStats,
+  fetchKeys,
+  // The bytes arrive as shared memory, which not every API of the platform takes.
+  readPage: (source: PageSource): ListPage => readPage({ ...source, bytes: new Uint8Array(source.bytes) }),
+  scanResponse: (bytes: Uint8Array): Int32Array | null => scanResponse(decoder, bytes),
+} as const;
+
+/** Name of a task. */
+export type TaskName = keyof typeof TASKS;
+
+/** The memory of a result that moves to the caller instead of being copied. */
+export function transferables(task: TaskName, result: unknown): ArrayBuffer[] {
+  return task === 'buildCatalog' ? buffersOf(result as CatalogBuild) : [];
+}

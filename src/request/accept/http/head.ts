@@ -1,0 +1,278 @@
+import type { ErrorCode } from '../../../errors.js';
+import { Accepts, type Exchange, Verb } from '../../exchange/index.js';
+import { type AcceptRules, hostName } from './rules.js';
+
+/** Headers that may come only once, as bits of `#seen`. */
+const Once = {
+  host: 1 << 0,
+  contentLength: 1 << 1,
+  transferEncoding: 1 << 2,
+  contentType: 1 << 3,
+  contentEncoding: 1 << 4,
+  authorization: 1 << 5,
+  origin: 1 << 6,
+  session: 1 << 7,
+  version: 1 << 8,
+  method: 1 << 9,
+  name: 1 << 10,
+  lastEventId: 1 << 11,
+  expect: 1 << 12,
+} as const;
+
+const BODY_HEADERS = Once.contentLength | Once.transferEncoding;
+const PARAM_PREFIX = 'mcp-param-';
+const BEARER = /^bearer +([^\s]+)$/i;
+
+/** Bounds of a request head. */
+export type HeadLimits = Pick<AcceptRules, 'maxHeaders' | 'maxHeaderBytes'>;
+
+/** Which names a listener answers for. */
+export type NameRules = Pick<AcceptRules, 'hostAllowed' | 'probeHostAllowed' | 'originAllowed'>;
+
+/**
+ * The header fields of one request, collected in one pass and judged before anything is dispatched.
+ *
+ * The server below may be more lenient than HTTP: the uWebSockets.js binary for Node 20 lets two different
+ * Content-Length lines, an empty one, unknown transfer codings and two Host lines pass, and node:http two Host lines.
+ * So what decides about framing and identity is checked here again, for both alike (RFC 9112 sections 3.2 and 6.3).
+ * Names that are not known are neither kept nor forwarded; spellings with underscores are unknown names.
+ */
+export class RequestHead {
+  /** Declared length of the body in bytes; -1 = not declared. */
+  contentLength = -1;
+  chunked = false;
+  /** The request carries an allowed `Origin`; see {@link fill}. */
+  origin = '';
+  host = '';
+
+  #seen = 0;
+  #count = 0;
+  #bytes = 0;
+  #repeated = false;
+  #lengthText = '';
+  #transferEncoding = '';
+  #contentType = '';
+  #contentEncoding = '';
+  #authorization = '';
+  #session = '';
+  #version = '';
+  #method = '';
+  #name = '';
+  #lastEventId = '';
+  #expect = '';
+  #accept = '';
+  #ifNoneMatch = '';
+  #params: string[] | null = null;
+
+  /** Takes one header line: the name in lower case, the value without white space around it. */
+  readonly add = (name: string, value: string): void => {
+    this.#count += 1;
+    this.#bytes += name.length + value.length + 4;
+    switch (name.length) {
+      case 4:
+        if (name === 'host' && this.#once(Once.host)) this.host = value;
+        return;
+      case 6:
+        if (name === 'accept') this.#accept = this.#accept === '' ? value : `${this.#accept},${value}`;
+        else if (name === 'origin') {
+          if (this.#once(Once.origin)) this.origin = value;
+        } else if (name === 'expect' && this.#once(Once.expect)) this.#expect = value;
+        return;
+      case 8:
+        if (name === 'mcp-name' && this.#once(Once.name)) this.#name = value;
+        return;
+      case 10:
+        if (name === 'mcp-method' && this.#once(Once.method)) this.#method = value;
+        return;
+      case 12:
+        if (name === 'content-type') {
+          if (this.#once(Once.contentType)) this.#contentType = value;
+        } else this.#param(name, value);
+        return;
+      case 13:
+        if (name === 'authorization') {
+          if (this.#once(Once.authorization)) this.#authorization = value;
+        } else if (name === 'last-event-id') {
+          if (this.#once(Once.lastEventId)) this.#lastEventId = value;
+        } else if (name === 'if-none-match') {
+          this.#ifNoneMatch = this.#ifNoneMatch === '' ? value : `${this.#ifNoneMatch},${value}`;
+        } else this.#param(name, value);
+        return;
+      case 14:
+        if (name === 'content-length') {
+          if (this.#once(Once.contentLength)) this.#lengthText = value;
+        } else if (name === 'mcp-session-id') {
+          if (this.#once(Once.session)) this.#session = value;
+        } else this.#param(name, value);
+        return;
+      case 16:
+        if (name === 'content-encoding') {
+          if (this.#once(Once.contentEncoding)) this.#contentEncoding = value;
+        } else this.#param(name, value);
+        return;
+      case 17:
+        if (name === 'transfer-encoding') {
+          if (this.#once(Once.transferEncoding)) this.#transferEncoding = value;
+        } else this.#param(name, value);
+        return;
+      case 20:
+        if (name === 'mcp-protocol-version') {
+          if (this.#once(Once.version)) this.#version = value;
+        } else this.#param(name, value);
+        return;
+      default:
+        if (name.length > PARAM_PREFIX.length) this.#param(name, value);
+    }
+  };
+
+  /** Forgets the last request. */
+  reset(): void {
+    this.contentLength = -1;
+    this.chunked = false;
+    this.origin = '';
+    this.host = '';
+    this.#seen = 0;
+    this.#count = 0;
+    this.#bytes = 0;
+    this.#repeated = false;
+    this.#lengthText = '';
+    this.#transferEncoding = '';
+    this.#contentType = '';
+    this.#contentEncoding = '';
+    this.#authorization = '';
+    this.#session = '';
+    this.#version = '';
+    this.#method = '';
+    this.#name = '';
+    this.#lastEventId = '';
+    this.#expect = '';
+    this.#accept = '';
+    this.#ifNoneMatch = '';
+    this.#params = null;
+  }
+
+  /** Judges how the message is framed; the result is true when nothing speaks against reading on. */
+  framingHolds(rules: HeadLimits): boolean {
+    if (this.#repeated || this.#count > rules.maxHeaders || this.#bytes > rules.maxHeaderBytes) return false;
+    if ((this.#seen & Once.host) === 0) return false;
+    if ((this.#seen & BODY_HEADERS) === BODY_HEADERS) return false;
+    if ((this.#seen & Once.transferEncoding) !== 0) {
+      if (this.#transferEncoding !== 'chunked') return false;
+      this.chunked = true;
+    }
+    if ((this.#seen & Once.contentLength) !== 0) {
+      this.contentLength = decimal(this.#lengthText);
+      if (this.contentLength < 0) return false;
+    }
+    return (this.#seen & Once.expect) === 0 || this.#expect.toLowerCase() === '100-continue';
+  }
+
+  /**
+   * Whether the peer's names are ours: `Host`, and `Origin` when present. `null` = both hold.
+   *
+   * @param isProbe the path is one that load balancers ask for health
+   */
+  strangerCode(rules: NameRules, isProbe = false): ErrorCode | null {
+    if (!rules.hostAllowed(this.host) && !(isProbe && rules.probeHostAllowed(this.host))) {
+      return hostName(this.host.toLowerCase()) === null ? 'GW_FRAMING' : 'GW_FORBIDDEN_HOST';
+    }
+    if ((this.#seen & Once.origin) !== 0 && !rules.originAllowed(this.origin)) {
+      this.origin = '';
+      return 'GW_FORBIDDEN_ORIGIN';
+    }
+    return null;
+  }
+
+  /** What forbids the body of a POST before it is read; `null` = nothing. */
+  bodyCode(rules: AcceptRules): ErrorCode | null {
+    // Without a length the body would be taken for the next request on the connection.
+    if (!this.chunked && this.contentLength < 0) return 'GW_FRAMING';
+    if (this.contentLength > rules.maxBodyBytes) return 'GW_BODY_TOO_LARGE';
+    if (this.#contentEncoding !== '' && this.#contentEncoding.toLowerCase() !== 'identity') return 'GW_MEDIA_TYPE';
+    return this.#contentType === 'application/json' || isJson(this.#contentType) ? null : 'GW_MEDIA_TYPE';
+  }
+
+  /** `Accept` was sent and leaves no room for JSON. */
+  refusesJson(rules: AcceptRules): boolean {
+    return this.#accept !== '' && (rules.accepts(this.#accept) & Accepts.json) === 0;
+  }
+
+  /** Whether the client has the document with this entity tag already (RFC 9110 section 13.1.2). */
+  hasAlready(etag: string): boolean {
+    return this.#ifNoneMatch.split(',', 100).some((tag) => tag.trim().replace(/^W\//, '') === etag);
+  }
+
+  /** Whether a body was announced; with most methods it has no meaning and is refused. */
+  get hasBody(): boolean {
+    return this.chunked || this.contentLength > 0;
+  }
+
+  /** The client waits for 100 (Continue) before it sends the body (RFC 9110 section 10.1.1). */
+  get awaitsContinue(): boolean {
+    return (this.#seen & Once.expect) !== 0;
+  }
+
+  /** Writes what later stages read into the exchange. */
+  fill(exchange: Exchange, rules: AcceptRules, verb: number, startedAt: number): void {
+    exchange.verb = verb;
+    exchange.startedAt = startedAt;
+    exchange.accepts = verb === Verb.delete ? 0 : rules.accepts(this.#accept);
+    exchange.sessionId = this.#session;
+    exchange.versionHeader = this.#version;
+    exchange.methodHeader = this.#method;
+    exchange.nameHeader = this.#name;
+    exchange.hasNameHeader = (this.#seen & Once.name) !== 0;
+    exchange.lastEventId = this.#lastEventId;
+    exchange.origin = this.origin;
+    exchange.paramHeaders = this.#params;
+    if ((this.#seen & Once.authorization) !== 0) {
+      const value = this.#authorization;
+      if (value.startsWith('Bearer ') && value.indexOf(' ', 7) < 0) exchange.token = value.slice(7);
+      else {
+        const token = BEARER.exec(value);
+        if (token !== null) exchange.token = token[1]!;
+        else exchange.foreignScheme = true;
+      }
+    }
+  }
+
+  #once(bit: number): boolean {
+    if ((this.#seen & bit) !== 0) {
+      this.#repeated = true;
+      return false;
+    }
+    this.#seen |= bit;
+    return true;
+  }
+
+  #param(name: string, value: string): void {
+    if (name.charCodeAt(0) !== 0x6d || !name.startsWith(PARAM_PREFIX)) return;
+    if (this.#params === null) this.#params = [];
+    for (let at = 0; at < this.#params.length; at += 2) {
+      if (this.#params[at] === name) this.#repeated = true;
+    }
+    this.#params.push(name, value);
+  }
+}
+
+/** The value of 1 to 15 decimal digits; -1 for anything else (signs, lists, hex, more digits, nothing). */
+function decimal(text: string): number {
+  if (text.length === 0 || text.length > 15) return -1;
+  let value = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const digit = text.charCodeAt(at) - 48;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+/** `application/json` with any parameters; a charset must be UTF-8 (RFC 8259 section 8.1). */
+function isJson(value: string): boolean {
+  const [type = '', ...parameters] = value.toLowerCase().split(';');
+  if (type.trim() !== 'application/json') return false;
+  return parameters.every((parameter) => {
+    const [name = '', text = ''] = parameter.split('=').map((piece) => piece.trim());
+    return name !== 'charset' || text === 'utf-8' || text === '"utf-8"' || text === 'utf8';
+  });
+}

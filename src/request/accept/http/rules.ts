@@ -1,0 +1,133 @@
+import { isIP } from 'node:net';
+import type { Snapshot, TransportsSnapshot } from '../../../config/snapshot.js';
+import type { Bytes, Count } from '../../../units.js';
+import { Accepts } from '../../exchange/index.js';
+import { connectionLimit } from './connection-limit.js';
+
+/** The rules of one snapshot that accept enforces, compiled once. */
+export class AcceptRules {
+  readonly maxBodyBytes: Bytes;
+  readonly maxHeaderBytes: Bytes;
+  readonly maxHeaders: Count;
+  readonly maxClientBufferBytes: Bytes;
+  readonly maxResponseBytes: Bytes;
+  readonly slowClientMs: number;
+  /** Small frames of one WebSocket a second; 0 = no bound. */
+  readonly smallFrameRate: Count;
+  /** Event streams open at once. */
+  readonly maxStreams: Count;
+  /** The name of the gateway. */
+  readonly name: string;
+  /** Between pings on connections that have nothing to say, in milliseconds; 0 = none. */
+  readonly keepAliveMs: number;
+  readonly authRequired: boolean;
+  /** The doors that are open. */
+  readonly transports: TransportsSnapshot;
+  /** See connection-limit.ts. */
+  readonly maxConnections: Count;
+  readonly #loopback: boolean;
+  readonly #hosts: ReadonlySet<string>;
+  readonly #origins: ReadonlySet<string>;
+  readonly #anyOrigin: boolean;
+  // Clients repeat themselves: the last good value of each header is recognised by one comparison.
+  #goodHost = '';
+  #goodOrigin = '';
+  #lastAccept = '';
+  #lastAccepts = 0;
+
+  constructor(snapshot: Snapshot) {
+    const limits = snapshot.limits;
+    this.maxBodyBytes = limits.maxBodyBytes;
+    this.maxHeaderBytes = limits.maxHeaderBytes;
+    this.maxHeaders = limits.maxHeaders;
+    this.maxClientBufferBytes = limits.maxClientBufferBytes;
+    this.maxResponseBytes = limits.maxResponseBytes;
+    this.slowClientMs = limits.slowClientMs;
+    this.smallFrameRate = limits.smallFrameRate;
+    this.maxStreams = limits.maxStreams;
+    this.name = snapshot.name;
+    this.keepAliveMs = limits.keepAliveMs;
+    this.authRequired = snapshot.auth.type !== 'none';
+    this.transports = snapshot.transports;
+    this.maxConnections = connectionLimit(limits.maxConnections);
+    this.#loopback = isLoopbackName(snapshot.host.toLowerCase());
+    this.#hosts = new Set(snapshot.allowedHosts.map((host) => host.toLowerCase()));
+    this.#origins = new Set(snapshot.allowedOrigins.map((origin) => origin.toLowerCase()));
+    this.#anyOrigin = this.#origins.has('*');
+  }
+
+  /**
+   * Whether `Host` is a well-formed authority this gateway answers for (protocol: DNS rebinding). A loopback listener
+   * answers for loopback names on any port; `allowedHosts` adds names, or on other listeners restricts to them.
+   */
+  hostAllowed(value: string): boolean {
+    if (value === this.#goodHost && value !== '') return true;
+    const name = hostName(value.toLowerCase());
+    if (name === null) return false;
+    const allowed = this.#hosts.has(name) ? true : this.#loopback ? isLoopbackName(name) : this.#hosts.size === 0;
+    if (allowed) this.#goodHost = value;
+    return allowed;
+  }
+
+  /**
+   * Whether `Host` may ask for health although {@link hostAllowed} says no: kubelet and load balancers name the address
+   * they connect to. A page that rebinds its name to this machine cannot: its `Host` stays a name.
+   */
+  probeHostAllowed(value: string): boolean {
+    return !this.#loopback && isAddress(value);
+  }
+
+  /** Whether an `Origin` that is present may be served. `null` and what is not an origin never is. */
+  originAllowed(value: string): boolean {
+    if (value === this.#goodOrigin && value !== '') return true;
+    const origin = value.toLowerCase();
+    const scheme = /^[a-z][a-z0-9+.-]{0,31}:\/\//.exec(origin);
+    if (scheme === null) return false;
+    const name = hostName(origin.slice(scheme[0].length));
+    if (name === null) return false;
+    const web = scheme[0] === 'http://' || scheme[0] === 'https://';
+    const allowed = this.#anyOrigin || this.#origins.has(origin) || (this.#loopback && web && isLoopbackName(name));
+    if (allowed) this.#goodOrigin = value;
+    return allowed;
+  }
+
+  /** Bits of {@link Accepts} that an `Accept` value allows (RFC 9110 section 12.5.1); no header = none. */
+  accepts(value: string): number {
+    if (value === this.#lastAccept) return this.#lastAccepts;
+    this.#lastAccept = value;
+    this.#lastAccepts = acceptBits(value);
+    return this.#lastAccepts;
+  }
+}
+
+/** The host of `host[:port]` in lower case, brackets kept; `null` when it is not a plain authority. */
+export function hostName(authority: string): string | null {
+  const match = /^(\[[0-9a-f:.]{2,45}\]|[a-z0-9._~-]{1,253})(?::([0-9]{1,5}))?$/.exec(authority);
+  if (match === null) return null;
+  if (match[2] !== undefined && Number(match[2]) > 65_535) return null;
+  return match[1]!;
+}
+
+/** Whether `host[:port]` names an IP address. */
+export function isAddress(authority: string): boolean {
+  const name = hostName(authority.toLowerCase());
+  return name !== null && isIP(name.startsWith('[') ? name.slice(1, -1) : name) !== 0;
+}
+
+/** Whether a host name (lower case, IPv6 with or without brackets) means this machine. */
+export function isLoopbackName(name: string): boolean {
+  if (name === 'localhost' || name === '[::1]' || name === '::1') return true;
+  return name.startsWith('127.') && isIP(name) === 4;
+}
+
+function acceptBits(value: string): number {
+  let bits = 0;
+  for (const part of value.toLowerCase().split(',')) {
+    const [type = '', ...parameters] = part.split(';').map((piece) => piece.trim());
+    if (parameters.some((parameter) => /^q=0(\.0{0,3})?$/.test(parameter))) continue;
+    if (type === 'application/json' || type === 'application/*') bits |= Accepts.json;
+    else if (type === 'text/event-stream' || type === 'text/*') bits |= Accepts.sse;
+    else if (type === '*/*') bits |= Accepts.json | Accepts.sse;
+  }
+  return bits;
+}

@@ -1,0 +1,265 @@
+/**
+ * One request on its way through the front, from accept to write. Exchanges are pooled and keep one shape;
+ * every stage reads what earlier stages wrote. Bytes handed to a stage are valid only during that call unless the
+ * exchange owns them (`body`).
+ */
+import { SPAN_COUNT } from '../../../native/layout.js';
+import type { ErrorCode } from '../../errors.js';
+
+/** Where the answer of one exchange goes: implemented by each accept adapter. No method throws. */
+export interface Reply {
+  /**
+   * Answers with a whole body and ends the exchange on the wire. `bytes[start, end)` is copied before the call returns.
+   *
+   * @param head flat list of header names and values, without content-length
+   */
+  send(status: number, head: readonly string[], bytes: Uint8Array, start: number, end: number): void;
+  /** Starts a streamed answer (SSE). */
+  openStream(status: number, head: readonly string[]): void;
+  /** Adds bytes to a streamed answer. @returns false when the client is slow: stop until `onDrain` */
+  write(bytes: Uint8Array, start: number, end: number): boolean;
+  /** Ends a streamed answer. */
+  endStream(): void;
+  /** Bytes queued towards the client. */
+  buffered(): number;
+  /** Cuts the connection. */
+  abort(): void;
+  /**
+   * From now on this is the Reply of `exchange`: a call that waited for its client goes on with the client's next
+   * request, a stream with the request that resumes it. The caller moves what else belongs to the client (handover.ts).
+   */
+  adopt(exchange: Exchange): void;
+  /** The message has passed the policy and its answer may take long: transports that acknowledge a message do it now. */
+  taken(): void;
+}
+
+/** How messages are framed towards a client: `Exchange.framing`. */
+export const Framing = {
+  /** Events of `text/event-stream` (Streamable HTTP, HTTP with SSE). */
+  sse: 0,
+  /** Bare JSON; the transport has frames of its own (WebSocket, stdio, in-process). */
+  message: 1,
+} as const;
+
+/** What the owner of a Reply is told; set as `exchange.onDrain` and `exchange.onAbort` by the pipeline once, not per request. */
+export interface ReplyEvents {
+  /** The queue towards the client is empty again. */
+  drained(exchange: Exchange): void;
+  /** The client is gone; the Reply must not be used any more. */
+  aborted(exchange: Exchange): void;
+}
+
+/** The HTTP method of a request, as far as it matters. */
+export const Verb = { post: 0, get: 1, delete: 2 } as const;
+
+/** Bits of `Exchange.accepts`. */
+export const Accepts = { json: 1, sse: 2 } as const;
+
+/** Life of an exchange. */
+export const Phase = {
+  free: 0,
+  accepting: 1,
+  deciding: 2,
+  sending: 3,
+  /** An SSE answer is open. */
+  streaming: 4,
+  done: 5,
+  /** A legacy client has been asked what a modern upstream wants to know; no call is under way upstream. */
+  asking: 6,
+  /** A legacy upstream waits for an answer, and the modern client's next request will bring it: no client, no Reply. */
+  parked: 7,
+} as const;
+
+/** How the upstream side of an exchange can be stopped; set by the upstream pool while a call is in flight. */
+export interface UpstreamHandle {
+  /** Stops the call upstream in the transport's and era's way. */
+  cancel(exchange: Exchange): void;
+  /** Stops and resumes reading the answer (client backpressure). */
+  pause(exchange: Exchange): void;
+  resume(exchange: Exchange): void;
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** Room for ids and tokens without an allocation a request; longer ones (up to 256 bytes) get a buffer of their own. */
+const INLINE_BYTES = 48;
+
+/** Bits of `Exchange.wishes`. */
+export const Wish = {
+  /** The exchange is a notification: 202 and no body. */
+  noAnswer: 1 << 0,
+  /** The call has `inputResponses` or `requestState`. */
+  continued: 1 << 1,
+  /** A `tasks/*` call: its answer names the task. */
+  task: 1 << 2,
+  /** No request of a client: the gateway asks its policy (Dispatcher.ask). */
+  question: 1 << 3,
+  /** It takes no rate-limit tokens. */
+  unmetered: 1 << 4,
+} as const;
+
+/** A connection that carries many messages, as the stages know it. */
+export interface ClientLink {
+  /** 128 bits of the digest of the subject that opened it; only its messages are taken. null = it needs no look. */
+  readonly subject: Int32Array | null;
+  /** The right of its client is gone: ends the connection with the sentence of `code`, after its calls in flight. */
+  end(code: ErrorCode): void;
+}
+
+/** The other end of a connection. */
+export interface Peer {
+  /** Its address as text; empty when the connection is gone. */
+  remoteAddress(): string;
+}
+
+/** See the file comment. Public fields on purpose: this is the record that the stages share. */
+export class Exchange {
+  /** Position in the exchange table and number of use: together the identity on rings and towards upstreams. */
+  readonly slot: number;
+  generation = 0;
+  phase: number = Phase.free;
+
+  // accept
+  reply: Reply | null = null;
+  verb: number = Verb.post;
+  /** Bits of {@link Accepts}. */
+  accepts = 0;
+  /** `Authorization` without the `Bearer ` scheme; empty = none. */
+  token = '';
+  /** An `Authorization` header with another scheme was sent. */
+  foreignScheme = false;
+  sessionId = '';
+  versionHeader = '';
+  methodHeader = '';
+  nameHeader = '';
+  hasNameHeader = false;
+  lastEventId = '';
+  /** One of {@link Framing}. */
+  framing: number = Framing.sse;
+  /** The message came without the headers of Streamable HTTP, so there is nothing it has to agree with. */
+  headerless = false;
+  /** The client's connection where it carries many messages (WebSocket, stdio, in-process, HTTP with SSE); null = one HTTP request. */
+  link: ClientLink | null = null;
+  /** Where `remoteAddress` comes from when it is asked for first; null = nowhere (any more). */
+  peer: Peer | null = null;
+  #remoteAddress = '';
+  /** An allowed `Origin`; empty = none was sent, or it was refused. */
+  origin = '';
+  /** `Mcp-Param-*` headers as a flat list of lower-case names and values, or null. */
+  paramHeaders: string[] | null = null;
+  /** Bytes of the body as they came in. */
+  bytesIn = 0;
+  /** What `ExchangeTable.count` has counted for it. */
+  countedBytes = 0;
+  /** Value of `performance.now()` when the head was complete. */
+  startedAt = 0;
+
+  // decode
+  readonly spans = new Int32Array(SPAN_COUNT);
+  /** The client's id token as sent; `idLength` bytes count, 0 = none (a notification or an unreadable id). */
+  id: Buffer = Buffer.allocUnsafe(INLINE_BYTES);
+  idLength = 0;
+  /** The client's progress token as sent; `progressLength` bytes count, 0 = none. */
+  progress: Buffer = Buffer.allocUnsafe(INLINE_BYTES);
+  progressLength = 0;
+  /** Bits of {@link Wish}: what the request asks of its answer. */
+  wishes = 0;
+  /** What a refusal has to quote from the request (cold paths only), e.g. the version asked for. */
+  detail = '';
+  /** Least log level number the client wants on this call's stream, 8 = none (0 debug ... 7 emergency). */
+  logLevel = 8;
+  /** The exchange's own copy of the body once it has to outlive the accept call; `bodyLength` bytes of it count. */
+  body: Buffer = NO_BYTES;
+  bodyLength = 0;
+  /** 0 legacy, 1 modern. */
+  era = 0;
+  /** Number of the client's revision. */
+  revision = 0;
+  /** What the client can be asked for, bits of Capability (src/protocol/client-capabilities.ts); -1 = not read yet. */
+  capabilities = -1;
+  /** The legacy session, if any (src/session). */
+  session: SessionLike | null = null;
+  /** The name that policy compares, where the body spells it with escapes or not in its normal form; else empty and the span counts. */
+  decodedName: Buffer = NO_BYTES;
+  /** The tool that made the task which a `tasks/*` call is about, as its server calls it; else empty. */
+  taskTool = '';
+  /** The batch this exchange is an element of, or null. */
+  batch: unknown = null;
+
+  // dispatch
+  /** How often the exchange was put on a ring. */
+  attempts = 0;
+  worker = -1;
+  /** `performance.now()` by which the verdict must be there. */
+  decideBy = 0;
+  /** The verdict as it came from the ring or the memo (VerdictWord). */
+  readonly verdict = new Int32Array(28);
+
+  // send
+  /** Id towards the upstream. */
+  upstreamId = 0;
+  server = -1;
+  endpoint = -1;
+  upstream: UpstreamHandle | null = null;
+  /** Slot for the transport of the upstream call (connection, child). */
+  connection: unknown = null;
+  /** Endpoints already tried, as bits of their indexes. */
+  tried = 0;
+  /** Bytes of the call may have reached the upstream. */
+  sent = false;
+  sentAt = 0;
+  /** Era of the upstream that has the call. */
+  upstreamEra = 0;
+  deadline = 0;
+  /** Requests of the upstream that this call's client has not answered; the call's time limit rests meanwhile. */
+  openRequests = 0;
+
+  // write
+  streaming = false;
+  /** Number of this answer's stream in the event log of its session; 0 = its events are not kept. */
+  eventStream = 0;
+  /** Messages written on the stream so far. */
+  events = 0;
+  /** `performance.now()` when the stream was opened or last written to. */
+  quietSince = 0;
+  status = 0;
+  error: ErrorCode | null = null;
+  bytesOut = 0;
+
+  constructor(slot: number) {
+    this.slot = slot;
+  }
+
+  /** The client's address as text. Read on first use, since it costs more than the rest of accept's bookkeeping. */
+  get remoteAddress(): string {
+    if (this.peer !== null) {
+      this.#remoteAddress = this.peer.remoteAddress();
+      this.peer = null;
+    }
+    return this.#remoteAddress;
+  }
+
+  set remoteAddress(address: string) {
+    this.peer = null;
+    this.#remoteAddress = address;
+  }
+}
+
+/** What the stages need of a legacy session; src/session implements it. */
+export interface SessionLike {
+  /** The sealed id as the client sends it. */
+  readonly id: string;
+  readonly revision: number;
+  /** The client's capabilities as sent in `initialize`, raw JSON bytes. */
+  readonly capabilities: Uint8Array;
+  /** The same as bits of Capability (src/protocol/client-capabilities.ts). */
+  readonly capabilityMask: number;
+  /** The client's `clientInfo`, raw JSON bytes; empty if unknown. */
+  readonly clientInfo: Uint8Array;
+  /** 128 bits of the subject's digest, all 0 = anonymous. */
+  readonly subject: Int32Array;
+  /** Log level number (0 debug ... 7 emergency), -1 = not set. */
+  logLevel: number;
+  /** `performance.now()` of the last use. */
+  lastUsed: number;
+}

@@ -1,0 +1,372 @@
+/**
+ * Requests of upstreams to clients (sampling, elicitation, roots), on their way to the one client that a request belongs
+ * to and back (MCP 2025-11-25, client features). Towards clients every request has an id of the gateway's own, which is
+ * its progress token too; the upstream's come back byte for byte.
+ */
+import { METHODS, Method, Span } from '../../native/layout.js';
+import type { LimitsSnapshot } from '../config/snapshot.js';
+import { applyEdits, type Edit, findPath, parseValue, skipValue } from '../protocol/json-cursor.js';
+import type { Exchange, SessionLike } from '../request/exchange/index.js';
+import type { Count, Milliseconds } from '../units.js';
+import type { Endpoint } from '../upstream/core/types.js';
+import { Elicitations } from './elicitations.js';
+import { type Call, callOf, isUnderWay, type OpenRequest, OpenRequests, type Outcome } from './open-requests.js';
+import { type Question, questionFor } from './questions.js';
+
+/** What {@link ServerRequests} needs of the rest. */
+export interface ServerRequestsOptions {
+  readonly limits: Pick<LimitsSnapshot, 'maxServerRequests' | 'answerMs'>;
+  /** Sends one message on the stream of a call; false = the client left or takes no stream. */
+  toCall(exchange: Exchange, message: Uint8Array): boolean;
+  /** Sends one message on the standalone stream of a session; false = it has none. */
+  toSession(sessionId: string, message: Uint8Array): boolean;
+  /** The session behind a sealed id. */
+  openSession(id: string): SessionLike | null;
+  /** The calls of a session that an endpoint works on. */
+  callsAt(endpoint: Endpoint, sessionId: string): Exchange[];
+  /** The roots of a session changed. */
+  rootsChanged(sessionId: string): void;
+}
+
+/** What has happened so far, for /stats. */
+export interface ServerRequestCounts {
+  /** Wait for an answer now. */
+  readonly open: Count;
+  readonly answered: Count;
+  /** Were not passed on: the client cannot be asked that, has no stream open, or too many are open. */
+  readonly refused: Count;
+  /** Were not passed on: it could not be told whom they are for. */
+  readonly unattributable: Count;
+  /** Were not answered within `limits.answerMs`. */
+  readonly expired: Count;
+  /** Answers that nobody waited for (any more), or of a client that was not asked. */
+  readonly late: Count;
+}
+
+const METHOD_NOT_FOUND = -32601;
+const INTERNAL_ERROR = -32603;
+/**
+ * Ids begin where those of clients do not reach: a client that takes back its own request 7 must not be understood to
+ * mean a request of an upstream.
+ */
+const FIRST_ID = 1_000_000_000;
+/** So many requests at least may be open towards one session. */
+const LEAST_SHARE: Count = 10;
+/** Longest id or token that is looked at. */
+const LONGEST_DIGITS = 16;
+/** Each look goes over all that is open. */
+const SHORTEST_TIMER_MS: Milliseconds = 20;
+/** What setTimeout takes. */
+const LONGEST_TIMER_MS: Milliseconds = 2 ** 31 - 1;
+const CANCELLED = METHODS[Method.cancelled]!;
+
+/** See the file comment. */
+export class ServerRequests {
+  readonly #options: ServerRequestsOptions;
+  readonly #open = new OpenRequests();
+  readonly #elicitations = new Elicitations();
+  readonly #counts = { answered: 0, refused: 0, unattributable: 0, expired: 0, late: 0 };
+  #nextId = FIRST_ID;
+  #timer: NodeJS.Timeout | undefined;
+  /** When the timer is due. */
+  #wakes: Milliseconds = 0;
+
+  constructor(options: ServerRequestsOptions) {
+    this.#options = options;
+  }
+
+  get counts(): ServerRequestCounts {
+    return { open: this.#open.size, ...this.#counts };
+  }
+
+  /**
+   * Passes a request of an upstream on to the legacy client it belongs to, or refuses it.
+   *
+   * @param exchange the call it belongs to; null = the owner of the endpoint's lane is meant, if it is a session
+   */
+  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    const theirId = copy(bytes, spans[Span.idStart]!, spans[Span.idEnd]!);
+    const refuse = (code: number, sentence: string): void => endpoint.reply(errorMessage(theirId, code, sentence));
+    const sessionId = exchange === null ? (endpoint.profile.owner?.sessionId ?? '') : (exchange.session?.id ?? '');
+    const session = sessionId === '' ? null : this.#options.openSession(sessionId);
+    if (session === null) {
+      this.#counts.unattributable += 1;
+      refuse(INTERNAL_ERROR, 'It cannot be told which client this request is for.');
+      return;
+    }
+    const content = bytes.subarray(0, length);
+    const start = spans[Span.paramsStart]!;
+    const params = start < 0 ? undefined : { start, end: spans[Span.paramsEnd]! };
+    const question = questionFor(session, spans[Span.method]!, content, params);
+    if (question.refusal !== '' || this.#isFull(sessionId)) {
+      this.#counts.refused += 1;
+      if (question.refusal !== '') refuse(METHOD_NOT_FOUND, question.refusal);
+      else refuse(INTERNAL_ERROR, 'Too many requests wait for answers of clients.');
+      return;
+    }
+    const id = this.#newId();
+    const token = spans[Span.progressTokenStart]!;
+    const ours = Buffer.from(String(id));
+    const edits: Edit[] = [...question.edits, { start: spans[Span.idStart]!, end: spans[Span.idEnd]!, text: ours }];
+    if (token >= 0) edits.push({ start: token, end: spans[Span.progressTokenEnd]!, text: ours });
+    const request: OpenRequest = {
+      id,
+      sessionId,
+      endpoint,
+      theirId,
+      theirToken: token < 0 ? null : copy(bytes, token, spans[Span.progressTokenEnd]!),
+      call: exchange === null ? null : callOf(exchange),
+      resting: (exchange === null ? this.#options.callsAt(endpoint, sessionId) : [exchange]).map(callOf),
+      expiresAt: performance.now() + this.#options.limits.answerMs,
+      outcome: null,
+    };
+    if (!this.#send(request, applyEdits(content, 0, length, edits))) {
+      this.#counts.refused += 1;
+      refuse(INTERNAL_ERROR, 'The client has no stream open on which it could be asked.');
+      return;
+    }
+    this.#remember(question, request, endpoint);
+  }
+
+  /**
+   * Asks the client of a call on the gateway's own account.
+   *
+   * @param params raw JSON, null = none
+   * @param outcome told once, and not at all once the call is over
+   * @returns false when the client cannot be reached or too many requests are open
+   */
+  ask(exchange: Exchange, method: string, params: Uint8Array | null, outcome: Outcome): boolean {
+    if (exchange.session === null || this.#isFull(exchange.session.id)) return false;
+    const id = this.#newId();
+    const call = callOf(exchange);
+    const request: OpenRequest = {
+      id,
+      sessionId: exchange.session.id,
+      endpoint: null,
+      theirId: Buffer.alloc(0),
+      theirToken: null,
+      call,
+      resting: [call],
+      expiresAt: performance.now() + this.#options.limits.answerMs,
+      outcome,
+    };
+    const head = `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)}`;
+    const parts = params === null ? [head, '}'] : [`${head},"params":`, params, '}'];
+    if (this.#send(request, Buffer.concat(parts.map((part) => Buffer.from(part))))) return true;
+    this.#counts.refused += 1;
+    return false;
+  }
+
+  /** A notification of an upstream: a request is taken back, an elicitation by URL is complete. */
+  noted(endpoint: Endpoint, _exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    if (spans[Span.method] === Method.cancelled) {
+      const start = spans[Span.requestIdStart]!;
+      const end = spans[Span.requestIdEnd]!;
+      if (start < 0) return;
+      const theirId = bytes.subarray(start, end);
+      const request = this.#open.ofEndpoint(endpoint).find((open) => Buffer.compare(open.theirId, theirId) === 0);
+      if (request === undefined || !this.#open.remove(request)) return;
+      const ours = { start, end, text: Buffer.from(String(request.id)) };
+      this.#tell(request, applyEdits(bytes, 0, length, [ours]));
+    } else if (spans[Span.method] === Method.elicitationComplete) {
+      const id = findPath(bytes.subarray(0, length), 0, length, 'params', 'elicitationId');
+      const text = id === undefined ? undefined : parseValue(bytes, id.start, id.end);
+      const visitor = typeof text === 'string' ? this.#elicitations.take(endpoint, text) : null;
+      if (visitor !== null) this.#tell(visitor, copy(bytes, 0, length));
+    }
+  }
+
+  /** A legacy client is told by an error (-32042) which URLs to visit; the error passes as it is. */
+  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    const { session } = exchange;
+    const list = findPath(bytes.subarray(0, length), spans[Span.errorStart]!, spans[Span.errorEnd]!, 'data');
+    const data = list === undefined ? undefined : parseValue(bytes, list.start, list.end);
+    const elicitations = (data as { elicitations?: unknown } | null | undefined)?.elicitations;
+    if (session === null || !Array.isArray(elicitations)) return;
+    for (const each of elicitations.slice(0, 100)) {
+      const id: unknown = each?.elicitationId;
+      if (typeof id === 'string') {
+        this.#elicitations.add(exchange.server, id, { sessionId: session.id, call: null });
+      }
+    }
+  }
+
+  /** A client's answer; `exchange` is the message that brought it. */
+  answered(exchange: Exchange, bytes: Uint8Array): void {
+    const { spans } = exchange;
+    const request = this.#ofClient(exchange, bytes, spans[Span.idStart]!, spans[Span.idEnd]!);
+    if (request === null || !this.#open.remove(request)) {
+      this.#counts.late += 1;
+      return;
+    }
+    this.#counts.answered += 1;
+    const { endpoint, outcome, theirId } = request;
+    endpoint?.reply(relayed(bytes, spans[Span.idStart]!, spans[Span.idEnd]!, theirId));
+    outcome?.(
+      spans[Span.resultStart]! < 0 ? null : copy(bytes, spans[Span.resultStart]!, spans[Span.resultEnd]!),
+      spans[Span.errorStart]! < 0 ? null : copy(bytes, spans[Span.errorStart]!, spans[Span.errorEnd]!),
+    );
+  }
+
+  /** A client's notification about a request of an upstream (progress), or about its roots. */
+  clientNoted(exchange: Exchange, bytes: Uint8Array): void {
+    const { spans, session } = exchange;
+    if (spans[Span.method] === Method.progress) {
+      const start = spans[Span.progressTokenStart]!;
+      const request = this.#ofClient(exchange, bytes, start, spans[Span.progressTokenEnd]!);
+      if (request === null || request.theirToken === null) return;
+      request.endpoint?.reply(relayed(bytes, start, spans[Span.progressTokenEnd]!, request.theirToken));
+    } else if (spans[Span.method] === Method.rootsListChanged && session !== null) {
+      this.#options.rootsChanged(session.id);
+    }
+  }
+
+  /**
+   * A client cancels something that is no request of its own. Where it means a request of an upstream, that has its
+   * answer: a relayed notification would name an id of the wrong direction there.
+   */
+  clientCancelled(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
+    const request = this.#ofClient(exchange, bytes, start, end);
+    if (request !== null && this.#open.remove(request)) this.#end(request, 'The client takes no part in this request.');
+  }
+
+  /** The call is over: its upstream gets no answers any more. */
+  over(exchange: Exchange): void {
+    for (const request of this.#open.ofCall(exchange)) {
+      if (request.call?.exchange === exchange && this.#open.remove(request)) this.#takeBack(request);
+    }
+    this.#open.forget(exchange);
+  }
+
+  /** The endpoint waits no longer for answers. */
+  lost(endpoint: Endpoint): void {
+    for (const request of this.#open.ofEndpoint(endpoint)) {
+      if (this.#open.remove(request)) this.#takeBack(request);
+    }
+  }
+
+  /** The session ended: it will answer nothing. */
+  sessionEnded(sessionId: string): void {
+    for (const request of this.#open.ofSession(sessionId)) {
+      if (this.#open.remove(request)) this.#end(request, 'The session of the client has ended.');
+    }
+  }
+
+  /** Stops the clock and forgets everything. */
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#open.clear();
+    this.#elicitations.clear();
+  }
+
+  /** Whether no more can be asked, of anybody or of this session: one must not take the room of all. */
+  #isFull(sessionId: string): boolean {
+    const { maxServerRequests } = this.#options.limits;
+    if (this.#open.size >= maxServerRequests) return true;
+    return this.#open.countOf(sessionId) >= Math.max(LEAST_SHARE, maxServerRequests / 10);
+  }
+
+  #newId(): number {
+    const id = this.#nextId;
+    this.#nextId += 1;
+    return id;
+  }
+
+  /** Registers a request and sends it; the answer may come while it is being sent. */
+  #send(request: OpenRequest, message: Uint8Array): boolean {
+    this.#open.add(request);
+    this.#wakeAt(request.expiresAt);
+    if (this.#deliver(request, message)) return true;
+    this.#open.remove(request);
+    return false;
+  }
+
+  #deliver({ call, resting, sessionId }: OpenRequest, message: Uint8Array): boolean {
+    if (call !== null && isUnderWay(call) && this.#options.toCall(call.exchange, message)) return true;
+    if (this.#options.toSession(sessionId, message)) return true;
+    // It belongs to one of the session's calls: any of their streams leads to the client.
+    return call === null && resting.some((each) => isUnderWay(each) && this.#options.toCall(each.exchange, message));
+  }
+
+  /** Sends a notification after a request: on the call's stream where that is open, else on the session's own. */
+  #tell(about: { readonly call: Call | null; readonly sessionId: string }, message: Uint8Array): void {
+    const { call, sessionId } = about;
+    if (call !== null && isUnderWay(call) && call.exchange.streaming && this.#options.toCall(call.exchange, message)) {
+      return;
+    }
+    this.#options.toSession(sessionId, message);
+  }
+
+  #takeBack(request: OpenRequest): void {
+    const params = { requestId: request.id, reason: 'The answer is no longer needed.' };
+    this.#tell(request, Buffer.from(JSON.stringify({ jsonrpc: '2.0', method: CANCELLED, params })));
+  }
+
+  /** There will be no answer. */
+  #end({ endpoint, theirId, outcome }: OpenRequest, sentence: string): void {
+    endpoint?.reply(errorMessage(theirId, INTERNAL_ERROR, sentence));
+    outcome?.(null, null);
+  }
+
+  #remember({ elicitationId }: Question, { sessionId, call }: OpenRequest, endpoint: Endpoint): void {
+    if (elicitationId !== '') this.#elicitations.add(endpoint, elicitationId, { sessionId, call });
+  }
+
+  /** The open request with the id `bytes[start, end)`, if the session of `exchange` was asked. */
+  #ofClient({ session }: Exchange, bytes: Uint8Array, start: number, end: number): OpenRequest | null {
+    const id = start < 0 || end - start > LONGEST_DIGITS ? Number.NaN : digits(bytes, start, end);
+    const request = this.#open.find(id);
+    return request !== undefined && session?.id === request.sessionId ? request : null;
+  }
+
+  readonly #expire = (): void => {
+    const now = performance.now();
+    this.#timer = undefined;
+    let next = Number.POSITIVE_INFINITY;
+    for (const request of this.#open.all()) {
+      if (request.expiresAt > now) {
+        next = Math.min(next, request.expiresAt);
+      } else if (this.#open.remove(request)) {
+        this.#counts.expired += 1;
+        this.#takeBack(request);
+        this.#end(request, 'The client did not answer in time.');
+      }
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#wakeAt(next);
+  };
+
+  /** Looks for expired requests at that time, if not before. */
+  #wakeAt(time: Milliseconds): void {
+    if (this.#timer !== undefined && this.#wakes <= time) return;
+    clearTimeout(this.#timer);
+    this.#wakes = time;
+    const wait = Math.max(SHORTEST_TIMER_MS, time - performance.now());
+    this.#timer = setTimeout(this.#expire, Math.min(wait, LONGEST_TIMER_MS)).unref();
+  }
+}
+
+function copy(bytes: Uint8Array, start: number, end: number): Buffer {
+  return Buffer.from(bytes.subarray(start, end));
+}
+
+/** The number that `bytes[start, end)` spells in decimal digits; NaN for anything else. */
+function digits(bytes: Uint8Array, start: number, end: number): number {
+  const text = copy(bytes, start, end).toString('latin1');
+  return /^[1-9][0-9]*$/.test(text) ? Number(text) : Number.NaN;
+}
+
+/** A client's message with `[start, end)` replaced, on one line: breaks between JSON tokens become spaces. */
+function relayed(bytes: Uint8Array, start: number, end: number, text: Uint8Array): Buffer {
+  const first = bytes.indexOf(0x7b);
+  const message = applyEdits(bytes, first, skipValue(bytes, first), [{ start, end, text }]);
+  for (let index = 0; index < message.length; index += 1) {
+    if (message[index] === 0x0a || message[index] === 0x0d) message[index] = 0x20;
+  }
+  return Buffer.from(message.buffer, message.byteOffset, message.length);
+}
+
+function errorMessage(id: Uint8Array, code: number, sentence: string): Buffer {
+  const error = `,"error":${JSON.stringify({ code, message: sentence })}}`;
+  return Buffer.concat([Buffer.from('{"jsonrpc":"2.0","id":'), id, Buffer.from(error)]);
+}

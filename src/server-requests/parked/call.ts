@@ -1,0 +1,94 @@
+import type { ErrorCode } from '../../errors.js';
+import type { Exchange } from '../../request/exchange/index.js';
+import type { Bytes, Milliseconds } from '../../units.js';
+import type { Endpoint } from '../../upstream/core/types.js';
+import type { Question } from './questions.js';
+
+/** What the upstream said at last while the client was away: its response, or why there is none. */
+export type Outcome =
+  | { readonly code: null; readonly bytes: Buffer; readonly spans: Int32Array }
+  /** `detail` is what the error quotes. */
+  | { readonly code: ErrorCode; readonly detail: string };
+
+/** One call of a modern client whose legacy upstream has asked something. Keeps what the exchange says about that up to date. */
+export class ParkedCall {
+  readonly endpoint: Endpoint;
+  readonly exchange: Exchange;
+  /** The use of the exchange that is meant. */
+  readonly generation: number;
+  /** By whom calls are counted. */
+  readonly principal: string;
+  /** What the retry must have in common with the call. */
+  readonly digest: Buffer;
+  /** What the upstream waits for, by key. */
+  readonly questions = new Map<string, Question>();
+  /** Bytes of the open questions. */
+  questionBytes: Bytes = 0;
+  /** Of the state that the client has; 0 = it has none. */
+  number = 0;
+  outcome: Outcome | null = null;
+  /** The time limit of the call; 0 = none. */
+  readonly #limitMs: Milliseconds;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(endpoint: Endpoint, exchange: Exchange, principal: string, digest: Buffer) {
+    this.endpoint = endpoint;
+    this.exchange = exchange;
+    this.generation = exchange.generation;
+    this.principal = principal;
+    this.digest = digest;
+    this.#limitMs = exchange.deadline > 0 ? exchange.deadline - exchange.sentAt : 0;
+  }
+
+  /** Whether the exchange is still this call's. */
+  get current(): boolean {
+    return this.exchange.generation === this.generation;
+  }
+
+  add(question: Question): void {
+    this.questions.set(question.key, question);
+    this.questionBytes += question.entry.length;
+    this.#count();
+  }
+
+  remove(question: Question): void {
+    if (!this.questions.delete(question.key)) return;
+    this.questionBytes -= question.entry.length;
+    this.#count();
+  }
+
+  /** Nobody waits for answers any more. */
+  clear(): void {
+    this.questions.clear();
+    this.questionBytes = 0;
+    this.#count();
+  }
+
+  /** The client's time does not count as the upstream's: its limit rests while a question is open, and then starts over. */
+  #count(): void {
+    const { exchange } = this;
+    if (!this.current) return;
+    exchange.openRequests = this.questions.size;
+    exchange.deadline = this.questions.size === 0 && this.#limitMs > 0 ? performance.now() + this.#limitMs : 0;
+  }
+
+  get waits(): boolean {
+    return this.#timer !== undefined;
+  }
+
+  /** Does something later, instead of what was to be done before. */
+  later(ms: Milliseconds, work: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      work();
+    }, ms);
+    this.#timer.unref();
+  }
+
+  /** Does nothing later. */
+  stay(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}

@@ -1,0 +1,419 @@
+/**
+ * A legacy upstream under a modern client: while the upstream waits for an answer, the client's request ends with
+ * `input_required` and the call is parked; the client's next request goes on with it (docs/protocol.md, parked calls).
+ */
+import { Kind, Method, Span } from '../../../native/layout.js';
+import type { LimitsSnapshot } from '../../config/snapshot.js';
+import type { ErrorCode } from '../../errors.js';
+import {
+  Capability,
+  capabilityMask,
+  declaredCapabilities,
+  neededCapability,
+} from '../../protocol/client-capabilities.js';
+import { stringValue } from '../../protocol/json-cursor.js';
+import { Era } from '../../protocol/revisions.js';
+import { handOver } from '../../request/exchange/handover.js';
+import { type Exchange, Phase } from '../../request/exchange/index.js';
+import type { ExchangeTable } from '../../request/exchange/table.js';
+import type { HandleSealer } from '../../session/handles.js';
+import { VerdictWord } from '../../shared/records.js';
+import type { Endpoint } from '../../upstream/core/types.js';
+import { type Outcome, ParkedCall } from './call.js';
+import {
+  answerTo,
+  idToken,
+  inputRequired,
+  noAnswerTo,
+  parsedParams,
+  readQuestion,
+  refusal,
+  urlQuestions,
+} from './questions.js';
+import { callDigest, RequestStates, StateKind } from './states.js';
+import { Tally } from './tally.js';
+
+/** What of the limits counts here. */
+export type ParkedLimits = Pick<LimitsSnapshot, 'maxParked' | 'maxParkedPerPrincipal' | 'parkMs' | 'maxHeldBytes'>;
+
+/** What {@link ParkedCalls} needs of the rest. */
+export interface ParkedCallsOptions {
+  readonly limits: ParkedLimits;
+  readonly table: ExchangeTable;
+  readonly handles: HandleSealer;
+  /** `"_meta":{"io.modelcontextprotocol/serverInfo":…}` of the gateway. */
+  serverInfo(): Uint8Array;
+  /** Answers the client's request with a result (`bytes` is the whole `result` object) and keeps the exchange. */
+  suspend(exchange: Exchange, result: Uint8Array): void;
+  /** Passes on what the upstream said at last, as if it came now. */
+  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void;
+  fail(exchange: Exchange, code: ErrorCode): void;
+  /** Ends a request with an error of the table. */
+  refuse(exchange: Exchange, code: ErrorCode): void;
+  /** Calls that an endpoint of a server may have in flight (`maxConnections`). */
+  connectionsOf(server: number): number;
+  /** The era of the server that a permitted call goes to; -1 = not known. */
+  eraOf(server: number): number;
+}
+
+/** Questions that a server sends together come within so many milliseconds; they make one round. */
+const COLLECT_MS = 10;
+/** Questions of one call open at once. */
+const MAX_QUESTIONS = 32;
+
+/** See the file comment. */
+export class ParkedCalls {
+  readonly #options: ParkedCallsOptions;
+  readonly #states: RequestStates;
+  /** Calls with questions, those included whose client has not been asked yet. */
+  readonly #calls = new Map<Exchange, ParkedCall>();
+  /** Parked calls by the number in their state. */
+  readonly #byNumber = new Map<number, ParkedCall>();
+  readonly #perPrincipal = new Tally<string>();
+  readonly #perEndpoint = new Tally<Endpoint>();
+  readonly #limits: ParkedLimits;
+  #lastNumber = 0;
+  #closed = false;
+
+  constructor(options: ParkedCallsOptions) {
+    this.#options = options;
+    this.#limits = options.limits;
+    this.#states = new RequestStates(options.handles);
+  }
+
+  /** Calls parked now: each holds an exchange without a client. */
+  get size(): number {
+    return this.#byNumber.size;
+  }
+
+  /** A request of a legacy upstream that belongs to the call of a modern client. */
+  asked(endpoint: Endpoint, exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    const id = idToken(bytes, spans);
+    const needed = neededCapability(spans[Span.method]!, parsedParams(bytes, spans));
+    const capabilities = capabilitiesOf(exchange);
+    // Results of other methods cannot ask; and who was told of no capability has nothing to ask for.
+    if (needed < 0 || capabilities < 0 || !mayBeAsked(exchange)) {
+      endpoint.reply(refusal(id, -32601, 'Method not found'));
+      return;
+    }
+    if ((needed & ~capabilities) !== 0) {
+      endpoint.reply(refusal(id, -32601, 'The client does not declare this capability'));
+      this.#giveUp(exchange, 'GW_CAPABILITY_REQUIRED', requirement(needed));
+      return;
+    }
+    if (this.#closed) {
+      endpoint.reply(refusal(id, -32603, 'The gateway is stopping'));
+      return;
+    }
+    const call = this.#callAt(endpoint, exchange);
+    if (call === null) {
+      endpoint.reply(refusal(id, -32603, 'Too many calls wait for answers of clients'));
+      this.#giveUp(exchange, 'GW_TOO_MANY_PARKED', '');
+      return;
+    }
+    if (call.questions.size >= MAX_QUESTIONS || call.questionBytes + length > this.#limits.maxHeldBytes) {
+      endpoint.reply(refusal(id, -32603, 'Too many questions of one call'));
+      return;
+    }
+    call.add(readQuestion(bytes, length, spans, needed, (key) => call.questions.has(key)));
+    // What the client of a parked call was asked has been said; the next round has this question.
+    if (exchange.phase !== Phase.parked && !call.waits) call.later(COLLECT_MS, () => this.#ask(call));
+  }
+
+  /** A call of a modern client with answers. @returns false when it belongs to no parked call and goes its usual way */
+  resume(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
+    const message = bytes.subarray(0, length);
+    const start = exchange.spans[Span.requestStateStart]!;
+    // Without a state it is a fresh call.
+    if (start < 0) return false;
+    const text = stringValue(message, start, exchange.spans[Span.requestStateEnd]!) ?? '';
+    const state = this.#states.open(text);
+    const call = state?.own === true ? this.#byNumber.get(state.number) : undefined;
+    if (state === null || (state.kind === StateKind.parked && call === undefined)) {
+      const era = this.#options.eraOf(exchange.verdict[VerdictWord.server]!);
+      // A modern upstream has states of its own, and may be a gateway like this one. A legacy upstream has none.
+      if (era === Era.modern || (era !== Era.legacy && !this.#states.claims(text))) return false;
+      this.#options.refuse(exchange, 'GW_INPUT_STATE');
+      return true;
+    }
+    if (state.expires <= Date.now() || !state.digest.equals(callDigest(exchange, message))) {
+      this.#options.refuse(exchange, 'GW_INPUT_STATE');
+      return true;
+    }
+    if (call === undefined) return false;
+    this.#goOn(call, exchange, message);
+    return true;
+  }
+
+  /** The upstream's response to a parked call. */
+  response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+    // Progress and log messages have no stream to go to.
+    if (spans[Span.kind] !== Kind.response) return;
+    if (length > this.#limits.maxHeldBytes) this.failed(exchange, 'GW_RESPONSE_TOO_LARGE');
+    else this.#settle(exchange, { code: null, bytes: Buffer.from(bytes.subarray(0, length)), spans: spans.slice() });
+  }
+
+  /** A parked call failed. */
+  failed(exchange: Exchange, code: ErrorCode): void {
+    this.#settle(exchange, { code, detail: '' });
+  }
+
+  /** A legacy upstream answered -32042: tells a modern client in its way. @returns false when that is impossible */
+  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean {
+    const questions = urlQuestions(bytes, length, spans);
+    const capabilities = capabilitiesOf(exchange);
+    if (questions.length === 0 || capabilities < 0 || !mayBeAsked(exchange)) return false;
+    if ((capabilities & Capability.elicitationUrl) === 0) {
+      exchange.detail = requirement(Capability.elicitationUrl);
+      this.#options.fail(exchange, 'GW_CAPABILITY_REQUIRED');
+      return true;
+    }
+    const expires = Date.now() + this.#limits.parkMs;
+    const state = this.#states.seal(StateKind.again, 0, expires, digestOf(exchange));
+    this.#options.suspend(exchange, inputRequired(questions, state, this.#options.serverInfo()));
+    this.#options.table.release(exchange);
+    return true;
+  }
+
+  /** The upstream takes a question back. */
+  noted(endpoint: Endpoint, bytes: Uint8Array, _length: number, spans: Int32Array): void {
+    const start = spans[Span.requestIdStart]!;
+    if (spans[Span.method] !== Method.cancelled || start < 0) return;
+    const id = Buffer.from(bytes.subarray(start, spans[Span.requestIdEnd]!)).toString('utf8');
+    for (const call of this.#calls.values()) {
+      if (call.endpoint !== endpoint) continue;
+      for (const question of call.questions.values()) {
+        if (question.id !== id) continue;
+        call.remove(question);
+        this.#nothingToAsk(call);
+        return;
+      }
+    }
+  }
+
+  /** The endpoint waits no longer for answers. Calls that end with it are reported one by one. */
+  lost(endpoint: Endpoint): void {
+    for (const call of this.#calls.values()) {
+      if (call.endpoint !== endpoint) continue;
+      call.clear();
+      this.#nothingToAsk(call);
+    }
+  }
+
+  /** The call is over, and its client with it: its upstream gets no answers any more. */
+  over(exchange: Exchange): void {
+    const call = this.#callOf(exchange);
+    if (call === null) return;
+    this.#disappoint(call);
+    this.#forget(call);
+  }
+
+  /** Ends one parked call: its client may not come back for it. */
+  abandon(exchange: Exchange): void {
+    const call = this.#callOf(exchange);
+    if (call !== null && call.number > 0) this.#expire(call);
+  }
+
+  /** Ends all parked calls; from now on upstreams are told at once that nobody answers. */
+  close(): void {
+    this.#closed = true;
+    for (const call of this.#calls.values()) {
+      if (call.number > 0) this.#expire(call);
+      else this.over(call.exchange);
+    }
+  }
+
+  /** The call's record, unless it is of an earlier use of the same exchange. */
+  #callOf(exchange: Exchange): ParkedCall | null {
+    const call = this.#calls.get(exchange);
+    if (call === undefined || call.current) return call ?? null;
+    this.#forget(call);
+    return null;
+  }
+
+  /** The same for a call at an endpoint, made when it is asked first there; null when there are too many. */
+  #callAt(endpoint: Endpoint, exchange: Exchange): ParkedCall | null {
+    const known = this.#callOf(exchange);
+    if (known !== null) {
+      if (known.endpoint === endpoint) return known;
+      // The call failed there and went on here.
+      this.#forget(known);
+    }
+    const { maxParked, maxParkedPerPrincipal } = this.#limits;
+    const principal = principalOf(exchange);
+    if (this.#calls.size >= maxParked || this.#perPrincipal.of(principal) >= maxParkedPerPrincipal) return null;
+    // Each holds a connection for as long as somebody thinks: the other half stays for other calls.
+    const room = Math.max(1, Math.floor(this.#options.connectionsOf(endpoint.server) / 2));
+    if (this.#perEndpoint.of(endpoint) >= room) return null;
+    const call = new ParkedCall(endpoint, exchange, principal, digestOf(exchange));
+    this.#calls.set(exchange, call);
+    this.#perPrincipal.add(principal);
+    this.#perEndpoint.add(endpoint);
+    return call;
+  }
+
+  #forget(call: ParkedCall): void {
+    call.stay();
+    call.clear();
+    this.#byNumber.delete(call.number);
+    if (this.#calls.get(call.exchange) !== call) return;
+    this.#calls.delete(call.exchange);
+    this.#perPrincipal.remove(call.principal);
+    this.#perEndpoint.remove(call.endpoint);
+  }
+
+  /** Ends the client's request with the open questions. */
+  #ask(call: ParkedCall): void {
+    const { exchange, endpoint } = call;
+    // The call may have gone elsewhere after its endpoint failed.
+    if (this.#callOf(exchange) !== call || exchange.upstream !== endpoint || exchange.reply === null) {
+      this.#forget(call);
+      return;
+    }
+    this.#lastNumber += 1;
+    call.number = this.#lastNumber;
+    this.#byNumber.set(call.number, call);
+    const { parkMs } = this.#limits;
+    const state = this.#states.seal(StateKind.parked, call.number, Date.now() + parkMs, call.digest);
+    call.later(parkMs, () => this.#expire(call));
+    // A slow client may have stopped the upstream, and will not let it go on.
+    endpoint.resume(exchange);
+    this.#options.suspend(exchange, inputRequired(call.questions.values(), state, this.#options.serverInfo()));
+  }
+
+  /** The client is back: the parked exchange has it from now on. */
+  #goOn(call: ParkedCall, retry: Exchange, message: Uint8Array): void {
+    const { exchange, outcome } = call;
+    call.stay();
+    this.#byNumber.delete(call.number);
+    call.number = 0;
+    handOver(retry, exchange);
+    exchange.phase = exchange.streaming ? Phase.streaming : Phase.sending;
+    exchange.token = retry.token;
+    exchange.capabilities = declaredIn(retry, message);
+    exchange.sentAt = performance.now();
+    exchange.events = 0;
+    exchange.bytesOut = 0;
+    exchange.error = null;
+    exchange.detail = '';
+    const answers = answersIn(call, retry, message);
+    this.#options.table.release(retry);
+    if (outcome !== null) {
+      this.#forget(call);
+      this.#deliver(exchange, outcome);
+      return;
+    }
+    for (const answer of answers) call.endpoint.reply(answer);
+    if (call.questions.size === 0) this.#forget(call);
+    else this.#askOn(call);
+  }
+
+  /** What is still open makes another round at once, unless the retry declares less than the first request did. */
+  #askOn(call: ParkedCall): void {
+    const { exchange } = call;
+    let needed = 0;
+    for (const question of call.questions.values()) needed |= question.needed;
+    if ((needed & ~exchange.capabilities) === 0) this.#ask(call);
+    else this.#giveUp(exchange, 'GW_CAPABILITY_REQUIRED', requirement(needed));
+  }
+
+  #deliver(exchange: Exchange, outcome: Outcome): void {
+    if (outcome.code === null) {
+      const { bytes, spans } = outcome;
+      this.#options.message(exchange, bytes, bytes.length, spans);
+    } else {
+      exchange.detail = outcome.detail;
+      this.#options.fail(exchange, outcome.code);
+    }
+  }
+
+  /** Keeps what the upstream said at last for the client. */
+  #settle(exchange: Exchange, outcome: Outcome): void {
+    const call = this.#callOf(exchange);
+    if (call === null) return;
+    call.clear();
+    call.outcome ??= outcome;
+  }
+
+  /** The upstream goes on by itself: before the client was asked, it need not know. */
+  #nothingToAsk(call: ParkedCall): void {
+    if (call.questions.size === 0 && call.number === 0) this.#forget(call);
+  }
+
+  /** Stops a call because its client cannot be asked: tells it now, or when it comes back. */
+  #giveUp(exchange: Exchange, code: ErrorCode, detail: string): void {
+    const call = this.#callOf(exchange);
+    if (call !== null) this.#disappoint(call);
+    exchange.upstream?.cancel(exchange);
+    exchange.upstream = null;
+    if (exchange.phase === Phase.parked) {
+      this.#settle(exchange, { code, detail });
+      return;
+    }
+    if (call !== null) this.#forget(call);
+    exchange.detail = detail;
+    this.#options.fail(exchange, code);
+  }
+
+  /** The client did not come back in time. */
+  #expire(call: ParkedCall): void {
+    const { exchange } = call;
+    const { current } = call;
+    if (current) this.#disappoint(call);
+    this.#forget(call);
+    if (!current) return;
+    exchange.upstream?.cancel(exchange);
+    exchange.upstream = null;
+    // Its request has been answered and counted.
+    this.#options.table.release(exchange);
+  }
+
+  #disappoint(call: ParkedCall): void {
+    for (const question of call.questions.values()) call.endpoint.reply(noAnswerTo(question));
+    call.clear();
+  }
+}
+
+/** The responses to the questions that the client has answered, which are open no longer. */
+function answersIn(call: ParkedCall, retry: Exchange, message: Uint8Array): Buffer[] {
+  const answers: Buffer[] = [];
+  for (const question of [...call.questions.values()]) {
+    const answer = answerTo(question, message, retry.spans);
+    if (answer === null) continue;
+    call.remove(question);
+    answers.push(answer);
+  }
+  return answers;
+}
+
+/** What the client can be asked for during a call; -1 = not known, since the call was not sent to be asked about. */
+function capabilitiesOf({ bodyLength, capabilities }: Exchange): number {
+  // Without its body a retry could not be told from another call.
+  return bodyLength === 0 && capabilities > 0 ? -1 : capabilities;
+}
+
+/** Whether the method is one whose result can be `input_required`. */
+function mayBeAsked({ spans }: Exchange): boolean {
+  const method = spans[Span.method];
+  return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
+}
+
+function declaredIn(exchange: Exchange, message: Uint8Array): number {
+  const start = exchange.spans[Span.capabilitiesStart]!;
+  return start < 0 ? 0 : capabilityMask(message.subarray(start, exchange.spans[Span.capabilitiesEnd]!));
+}
+
+/** `data.requiredCapabilities` of -32021. */
+function requirement(mask: number): string {
+  return JSON.stringify(declaredCapabilities(mask, false));
+}
+
+function digestOf(exchange: Exchange): Buffer {
+  return callDigest(exchange, exchange.body.subarray(0, exchange.bodyLength));
+}
+
+/** By subject; those without one by their address, as for rate limits. */
+function principalOf(exchange: Exchange): string {
+  const subject = exchange.verdict.subarray(VerdictWord.subject0, VerdictWord.subject3 + 1);
+  return subject.some((word) => word !== 0) ? subject.join(' ') : exchange.remoteAddress;
+}

@@ -1,0 +1,20 @@
+import type { Count } from '../../units.js';
+
+/** How many there are of each; what there is none of takes no memory. */
+export class Tally<Key> {
+  readonly #counts = new Map<Key, Count>();
+
+  of(key: Key): Count {
+    return this.#counts.get(key) ?? 0;
+  }
+
+  add(key: Key): void {
+    this.#counts.set(key, this.of(key) + 1);
+  }
+
+  remove(key: Key): void {
+    const left = this.of(key) - 1;
+    if (left > 0) this.#counts.set(key, left);
+    else this.#counts.delete(key);
+  }
+}

@@ -1,0 +1,256 @@
+import type { LimitsSnapshot } from '../../config/snapshot.js';
+import { Composer } from '../../protocol/composer.js';
+import { EVENT_CLOSE, EVENT_OPEN, flatten, KEEP_ALIVE, LINE_END } from '../../protocol/event-frames.js';
+import { type Exchange, Framing } from '../../request/exchange/index.js';
+import type { Count, Milliseconds } from '../../units.js';
+import type { Session } from '../sessions.js';
+import { EventLog, type EventLogRules, type LoggedStream } from './event-log.js';
+import { StandingStreams } from './standing.js';
+
+/** What {@link StandaloneStreams} reads of the configuration, at each use. */
+export interface StandaloneStreamsRules extends EventLogRules {
+  readonly limits: Pick<LimitsSnapshot, 'maxStreams' | 'maxClientBufferBytes'>;
+}
+
+/** How long messages are kept for the client of a broken stream; after that it has to begin a new one. */
+const KEPT_BROKEN_MS: Milliseconds = 300_000;
+/** How long a request of an upstream counts on the client of a broken stream to come back for it. */
+const ASKED_BROKEN_MS: Milliseconds = 30_000;
+
+/** A stream whose client is gone and may come back. */
+interface Broken {
+  readonly stream: number;
+  readonly since: Milliseconds;
+}
+
+/**
+ * The standalone event streams (GET) of legacy sessions, at most one per session. A client that does not take its
+ * notifications loses them, counted, and the slow-client rule of the front end cuts it in the end.
+ */
+export class StandaloneStreams {
+  /** The events that clients may come back for. */
+  readonly log: EventLog;
+  /** These streams and those of `subscriptions/listen`. */
+  readonly standing: StandingStreams;
+  readonly #rules: StandaloneStreamsRules;
+  readonly #now: () => Milliseconds;
+  readonly #streams = new Map<Exchange, Session>();
+  /** Longest broken first. */
+  readonly #broken = new Map<Session, Broken>();
+  readonly #composer = new Composer();
+  #lost = 0;
+
+  /** @param now monotonic milliseconds; default `performance.now` */
+  constructor(rules: StandaloneStreamsRules, now: () => Milliseconds = () => performance.now()) {
+    this.#rules = rules;
+    this.#now = now;
+    this.log = new EventLog(rules);
+    this.standing = new StandingStreams(rules.limits);
+  }
+
+  /** Streams open now. */
+  get size(): Count {
+    return this.#streams.size;
+  }
+
+  /** Notifications that slow clients did not get. */
+  get lost(): Count {
+    return this.#lost;
+  }
+
+  /**
+   * Opens the stream that `from` asks for.
+   *
+   * @param head of the answer
+   * @returns its exchange; `from` goes back to its table. null = the session has a stream already or there are
+   * `maxStreams`: nothing has happened
+   */
+  open(session: Session, from: Exchange, head: readonly string[]): Exchange | null {
+    if (session.stream !== null || this.standing.full) return null;
+    const broken = this.#broken.get(session);
+    if (broken !== undefined) this.#giveUp(session, broken);
+    const exchange = this.#begin(session, from, head);
+    exchange.eventStream = this.log.openedStandalone(exchange);
+    this.#start(exchange, this.log.greeting(exchange));
+    return exchange;
+  }
+
+  /**
+   * Opens the stream once more that `from` resumes, and sends what came after the event `after`. If the old one is still
+   * open, the client knows better: it ends.
+   *
+   * @returns as {@link open}, with the exchange that has ended, if any
+   */
+  resume(
+    session: Session,
+    from: Exchange,
+    head: readonly string[],
+    stream: LoggedStream,
+    after: Count,
+  ): { exchange: Exchange; ended: Exchange | null } | null {
+    if (session.stream === null && this.standing.full) return null;
+    const { stream: old } = session;
+    const ended = old !== null && old.eventStream === stream.number ? old : null;
+    if (old !== null && ended === null) return null;
+    if (ended !== null) {
+      this.#unregister(ended, session);
+      ended.reply?.endStream();
+    }
+    this.#broken.delete(session);
+    const exchange = this.#begin(session, from, head);
+    exchange.eventStream = stream.number;
+    this.#start(exchange, null);
+    this.log.replay(stream, after, (id, message) => this.#event(exchange, message, id));
+    return { exchange, ended };
+  }
+
+  /** Forgets a stream whose client left, until it comes back; false when it is not registered. */
+  remove(exchange: Exchange): boolean {
+    const session = this.#streams.get(exchange);
+    if (session === undefined) return false;
+    this.#unregister(exchange, session);
+    if (exchange.eventStream === 0) return true;
+    if (this.#broken.size >= this.#rules.limits.maxStreams) {
+      for (const [longest, broken] of this.#broken) {
+        this.#giveUp(longest, broken);
+        break;
+      }
+    }
+    this.#broken.set(session, { stream: exchange.eventStream, since: this.#now() });
+    return true;
+  }
+
+  /** Whether the session has a stream open that messages can go to. */
+  has(session: Session): boolean {
+    return session.stream !== null;
+  }
+
+  /**
+   * Sends one message on a session's stream, or keeps it for a client that was there a moment ago.
+   *
+   * @returns false when there is none, or its client is too slow
+   */
+  sendTo(session: Session, message: Uint8Array): boolean {
+    if (session.stream !== null) return this.#write(session.stream, new Uint8Array(message));
+    const broken = this.#broken.get(session);
+    if (broken === undefined || this.#now() - broken.since > ASKED_BROKEN_MS) return false;
+    return this.log.keepShared(broken.stream, new Uint8Array(message)) !== null;
+  }
+
+  /**
+   * Sends one notification on a session's stream, or keeps it for its client; without a stream it is lost.
+   *
+   * @param message must not change any more
+   */
+  notify(session: Session, message: Uint8Array): void {
+    if (session.stream !== null) {
+      this.#write(session.stream, message);
+      return;
+    }
+    const broken = this.#broken.get(session);
+    if (broken === undefined) return;
+    if (this.#now() - broken.since > KEPT_BROKEN_MS) this.#giveUp(session, broken);
+    else this.log.keepShared(broken.stream, message);
+  }
+
+  /** {@link notify} for all sessions that have a stream, or had one and may come back for it. */
+  broadcast(message: Uint8Array): void {
+    for (const exchange of this.#streams.keys()) this.#write(exchange, message);
+    for (const session of [...this.#broken.keys()]) this.notify(session, message);
+  }
+
+  /** Writes a sentence for a person on a stream that is about to end; its client's program skips it. */
+  comment(exchange: Exchange, sentence: string): void {
+    const { reply, framing } = exchange;
+    if (reply === null || framing !== Framing.sse) return;
+    const bytes = Buffer.from(`: ${sentence}\n\n`);
+    exchange.bytesOut += bytes.length;
+    reply.write(bytes, 0, bytes.length);
+  }
+
+  /** Ends the stream of one session, as its DELETE does. @returns its exchange, for the caller to release, or null */
+  end(session: Session): Exchange | null {
+    const exchange = session.stream;
+    if (exchange === null) return null;
+    this.#unregister(exchange, session);
+    this.log.drop(exchange.eventStream);
+    exchange.reply?.endStream();
+    return exchange;
+  }
+
+  /** Ends all streams; `ended` is called for each exchange, for the caller to release. */
+  endAll(ended: (exchange: Exchange) => void): void {
+    for (const session of [...this.#streams.values()]) {
+      const exchange = this.end(session);
+      if (exchange !== null) ended(exchange);
+    }
+  }
+
+  /** The session's state is dropped: nobody can come back for its events. */
+  forget(session: Session): void {
+    this.#broken.delete(session);
+    this.log.forget(session.id);
+  }
+
+  #begin(session: Session, from: Exchange, head: readonly string[]): Exchange {
+    const exchange = this.standing.take(from);
+    session.stream = exchange;
+    this.#streams.set(exchange, session);
+    exchange.reply?.openStream(200, head);
+    return exchange;
+  }
+
+  /** uWebSockets.js sends the head with the first bytes that follow, which may be long in coming: some follow at once. */
+  #start(exchange: Exchange, greeting: Uint8Array | null): void {
+    const { reply, framing } = exchange;
+    if (reply === null || framing !== Framing.sse) return;
+    const bytes = greeting ?? KEEP_ALIVE;
+    exchange.bytesOut += bytes.length;
+    reply.write(bytes, 0, bytes.length);
+  }
+
+  #unregister(exchange: Exchange, session: Session): void {
+    this.#streams.delete(exchange);
+    session.stream = null;
+  }
+
+  #giveUp(session: Session, broken: Broken): void {
+    this.#broken.delete(session);
+    this.log.drop(broken.stream);
+  }
+
+  #write(exchange: Exchange, message: Uint8Array): boolean {
+    const { reply } = exchange;
+    const id = exchange.eventStream === 0 ? null : this.log.keepShared(exchange.eventStream, message);
+    if (reply === null || reply.buffered() > this.#rules.limits.maxClientBufferBytes) {
+      this.#lost += 1;
+      return false;
+    }
+    this.#event(exchange, message, id);
+    return true;
+  }
+
+  #event(exchange: Exchange, message: Uint8Array, id: Uint8Array | null): void {
+    writeMessage(this.#composer, exchange, message, id);
+  }
+}
+
+/**
+ * Writes one message on an open stream, framed as its transport wants it.
+ *
+ * @param id the line of the event's id, or null
+ */
+export function writeMessage(composer: Composer, exchange: Exchange, message: Uint8Array, id: Uint8Array | null): void {
+  composer.reset();
+  const framed = exchange.framing === Framing.sse;
+  if (framed) composer.put(EVENT_OPEN);
+  const from = composer.length;
+  composer.put(message);
+  flatten(composer, from);
+  if (framed && id !== null) composer.put(LINE_END).put(id);
+  if (framed) composer.put(EVENT_CLOSE);
+  exchange.events += 1;
+  exchange.bytesOut += composer.length;
+  exchange.quietSince = performance.now();
+  exchange.reply?.write(composer.bytes, 0, composer.length);
+}

@@ -1,0 +1,99 @@
+/**
+ * Keeps silent streams open: proxies and clients end a connection on which nothing moves. A call that takes long gets
+ * its stream opened for that (MCP Streamable HTTP leaves the choice of JSON or a stream to the server).
+ */
+import type { LimitsSnapshot } from '../../config/snapshot.js';
+import { KEEP_ALIVE } from '../../protocol/event-frames.js';
+import { Accepts, type Exchange, Framing, Phase, Wish } from '../../request/exchange/index.js';
+import type { ExchangeTable } from '../../request/exchange/table.js';
+import type { Milliseconds } from '../../units.js';
+import type { StandingStreams } from './standing.js';
+
+/** What {@link KeepAlive} needs of the rest. */
+export interface KeepAliveOptions {
+  readonly limits: Pick<LimitsSnapshot, 'keepAliveMs'>;
+  readonly table: ExchangeTable;
+  readonly standing: StandingStreams;
+  /** Opens the stream of an answer. */
+  open(exchange: Exchange): void;
+}
+
+/** Turns in which everything is looked at once, half a `keepAliveMs` long together. */
+const TURNS = 8;
+const LONGEST_TURN: Milliseconds = 1_000;
+const SHORTEST_TURN: Milliseconds = 5;
+
+/** One timer for all; each turn looks at a part of what is open. */
+export class KeepAlive {
+  readonly #options: KeepAliveOptions;
+  #timer: NodeJS.Timeout;
+  #slot = 0;
+  #now: Milliseconds = 0;
+
+  constructor(options: KeepAliveOptions) {
+    this.#options = options;
+    this.#timer = this.#schedule();
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #schedule(): NodeJS.Timeout {
+    const timer = setTimeout(this.#turn, this.#turnMs());
+    timer.unref();
+    return timer;
+  }
+
+  #turnMs(): Milliseconds {
+    const { keepAliveMs } = this.#options.limits;
+    // Without comments a reload is waited for, which may bring them.
+    if (keepAliveMs === 0) return LONGEST_TURN;
+    return Math.min(LONGEST_TURN, Math.max(SHORTEST_TURN, keepAliveMs / (2 * TURNS)));
+  }
+
+  readonly #turn = (): void => {
+    const { limits, table, standing } = this.#options;
+    this.#now = performance.now();
+    if (limits.keepAliveMs > 0) {
+      const turns = Math.max(1, Math.floor(limits.keepAliveMs / 2 / this.#turnMs()));
+      if (table.inUse > 0) {
+        this.#slot = table.visitSome(this.#slot, Math.ceil(table.capacity / turns), this.#call);
+      }
+      standing.visitSome(Math.ceil(standing.size / turns), this.#stream);
+    }
+    this.#timer = this.#schedule();
+  };
+
+  readonly #call = (exchange: Exchange): void => {
+    const { phase } = exchange;
+    if (phase !== Phase.sending && phase !== Phase.streaming && phase !== Phase.asking) return;
+    if (exchange.streaming) {
+      this.#stream(exchange);
+      return;
+    }
+    const waits =
+      exchange.reply !== null &&
+      exchange.framing === Framing.sse &&
+      exchange.link === null &&
+      exchange.batch === null &&
+      (exchange.accepts & Accepts.sse) !== 0 &&
+      (exchange.wishes & Wish.noAnswer) === 0;
+    if (!waits || this.#now - exchange.startedAt < this.#options.limits.keepAliveMs) return;
+    this.#options.open(exchange);
+    this.#comment(exchange);
+  };
+
+  readonly #stream = (exchange: Exchange): void => {
+    if (this.#now - exchange.quietSince >= this.#options.limits.keepAliveMs) this.#comment(exchange);
+  };
+
+  #comment(exchange: Exchange): void {
+    const { reply } = exchange;
+    // A link has its own stream; a queue means that the connection is being tested already.
+    if (reply === null || exchange.framing !== Framing.sse || reply.buffered() > 0) return;
+    exchange.quietSince = this.#now;
+    exchange.bytesOut += KEEP_ALIVE.length;
+    reply.write(KEEP_ALIVE, 0, KEEP_ALIVE.length);
+  }
+}

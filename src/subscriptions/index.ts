@@ -1,0 +1,297 @@
+/**
+ * Who follows what: resource subscriptions of legacy sessions and `subscriptions/listen` streams of modern clients, over
+ * one subscription upstream each (MCP, resources; 2026-07-28, subscriptions).
+ */
+import { Method, Span } from '../../native/layout.js';
+import type { LimitsSnapshot } from '../config/snapshot.js';
+import type { ErrorCode } from '../errors.js';
+import { decodeString, findPath } from '../protocol/json-cursor.js';
+import { judgedUri } from '../protocol/uri.js';
+import { type Exchange, Phase } from '../request/exchange/index.js';
+import type { Session } from '../session/sessions.js';
+import { VerdictWord } from '../shared/records.js';
+import type { Count } from '../units.js';
+import { ControlError } from '../upstream/core/control.js';
+import type { LaneClient, LaneOwner, WatchKind } from '../upstream/core/types.js';
+import { laneClient } from '../upstream/isolation/client.js';
+import { type Asker, refusalOf } from './access.js';
+import { type Follower, Follows } from './follows.js';
+import { ListenStreams, type ListenStreamsOptions } from './listen-streams.js';
+import { untagged } from './tag.js';
+
+/** The list kinds that clients are told about. */
+export interface ListChanges {
+  readonly tools: boolean;
+  readonly prompts: boolean;
+  readonly resources: boolean;
+}
+
+/** What can be followed at a server (UpstreamServer). */
+export interface WatchedServer {
+  announces(kind: WatchKind): boolean;
+  watch(kind: WatchKind, id: string, client: LaneClient): Promise<void>;
+  unwatch(kind: WatchKind, id: string, client: LaneClient): void;
+}
+
+/** What {@link Subscriptions} needs of the rest. */
+export interface SubscriptionsOptions extends ListenStreamsOptions {
+  readonly limits: Pick<LimitsSnapshot, 'maxSubscriptions' | 'maxClientBufferBytes'>;
+  server(index: number): WatchedServer | null;
+  /** Answers with a result that is ready as bytes. */
+  result(exchange: Exchange, result: Uint8Array): void;
+  refuse(exchange: Exchange, code: ErrorCode): void;
+  /** Sends a notification on the standalone stream of a session; `message` does not change any more. */
+  notify(session: Session, message: Uint8Array): void;
+  /** Sends a notification to all sessions. */
+  broadcast(message: Uint8Array): void;
+}
+
+const EMPTY_RESULT = Buffer.from('{}');
+const NEVER = new Promise<void>(() => {});
+
+function listChanged(list: keyof ListChanges): Buffer {
+  return Buffer.from(`{"jsonrpc":"2.0","method":"notifications/${list}/list_changed"}`);
+}
+
+const LIST_CHANGED = {
+  tools: listChanged('tools'),
+  prompts: listChanged('prompts'),
+  resources: listChanged('resources'),
+};
+
+interface Subscription {
+  readonly server: number;
+  readonly uri: string;
+  /** Fulfilled when the upstream has confirmed; the same for all who ask meanwhile. */
+  confirmed: Promise<void>;
+}
+
+/** A legacy session with subscriptions. */
+class SubscribedSession implements Follower, Asker {
+  readonly session: Session;
+  readonly client: LaneClient;
+  /** Of the session's last request to subscribe. */
+  subscribed = '';
+  address = '';
+  readonly subscriptions = new Map<string, Subscription>();
+
+  constructor(session: Session, client: LaneClient) {
+    this.session = session;
+    this.client = client;
+  }
+
+  get isAway(): boolean {
+    return this.session.stream === null;
+  }
+
+  /** The token under which policy is asked: of the stream that will tell, where there is one. */
+  get token(): string {
+    return this.session.stream?.token ?? this.subscribed;
+  }
+}
+
+/** See the file comment. */
+export class Subscriptions {
+  readonly #options: SubscriptionsOptions;
+  readonly #sessions = new Map<string, SubscribedSession>();
+  readonly #follows = new Follows<SubscribedSession>();
+  readonly #listens: ListenStreams;
+
+  constructor(options: SubscriptionsOptions) {
+    this.#options = options;
+    this.#listens = new ListenStreams(options);
+  }
+
+  /** Sessions with subscriptions. */
+  get sessions(): Count {
+    return this.#sessions.size;
+  }
+
+  /** Open listen streams. */
+  get listens(): Count {
+    return this.#listens.size;
+  }
+
+  /** Answers `resources/subscribe` and `resources/unsubscribe`; the server is in the exchange's verdict. */
+  subscribe(exchange: Exchange, bytes: Uint8Array): void {
+    const { spans, verdict, session } = exchange;
+    if (session === null) {
+      this.#options.refuse(exchange, 'GW_SESSION_REQUIRED');
+      return;
+    }
+    const uri = decodeString(bytes, spans[Span.nameStart]!, spans[Span.nameEnd]!);
+    const server = verdict[VerdictWord.server]!;
+    if (spans[Span.method] === Method.resourcesSubscribe) this.#subscribe(exchange, session as Session, server, uri);
+    else this.#unsubscribe(exchange, session.id, server, uri);
+  }
+
+  #subscribe(exchange: Exchange, session: Session, server: number, uri: string): void {
+    const subscribed = this.#sessions.get(session.id) ?? new SubscribedSession(session, laneClient(exchange));
+    const key = `${server} ${uri}`;
+    subscribed.subscribed = exchange.token;
+    subscribed.address = exchange.remoteAddress;
+    let subscription = subscribed.subscriptions.get(key);
+    if (subscription === undefined) {
+      if (subscribed.subscriptions.size >= this.#options.limits.maxSubscriptions) {
+        this.#options.refuse(exchange, 'GW_SUBSCRIPTION_LIMIT');
+        return;
+      }
+      subscription = { server, uri, confirmed: NEVER };
+      subscribed.subscriptions.set(key, subscription);
+      this.#sessions.set(session.id, subscribed);
+      subscription.confirmed = this.#watch(subscribed, key, subscription);
+    }
+    this.#answerWhen(subscription.confirmed, exchange);
+  }
+
+  /** Follows a resource for as long as the subscription is one of the session's. */
+  async #watch(subscribed: SubscribedSession, key: string, subscription: Subscription): Promise<void> {
+    const { client, subscriptions } = subscribed;
+    const { server, uri } = subscription;
+    const isWanted = (): boolean => subscriptions.get(key) === subscription;
+    const upstream = this.#options.server(server);
+    try {
+      if (upstream === null) throw new ControlError('closed', 'the server is not there any more');
+      await upstream.watch('resource', uri, client);
+    } catch (error) {
+      if (isWanted()) this.#drop(subscribed, key);
+      throw error;
+    }
+    // It may have been taken back, or the session ended, before it was confirmed.
+    if (isWanted()) this.#follows.add(server, 'resource', uri, subscribed);
+    else upstream.unwatch('resource', uri, client);
+  }
+
+  #answerWhen(confirmed: Promise<void>, exchange: Exchange): void {
+    const { generation } = exchange;
+    // The verdict is used up, and no call is under way: a client that leaves leaves nothing to be stopped.
+    exchange.phase = Phase.sending;
+    const isCurrent = (): boolean => exchange.generation === generation && exchange.phase !== Phase.free;
+    confirmed.then(
+      () => {
+        if (isCurrent()) this.#options.result(exchange, EMPTY_RESULT);
+      },
+      (error: unknown) => {
+        if (!isCurrent()) return;
+        this.#options.refuse(exchange, error instanceof ControlError ? refusalOf(error) : 'GW_INTERNAL');
+      },
+    );
+  }
+
+  #unsubscribe(exchange: Exchange, sessionId: string, server: number, uri: string): void {
+    const subscribed = this.#sessions.get(sessionId);
+    const key = `${server} ${uri}`;
+    const subscription = subscribed?.subscriptions.get(key);
+    if (subscribed !== undefined && subscription !== undefined) {
+      this.#drop(subscribed, key);
+      this.#unfollow(subscribed, subscription);
+    }
+    this.#options.result(exchange, EMPTY_RESULT);
+  }
+
+  #drop(subscribed: SubscribedSession, key: string): void {
+    const { session, subscriptions } = subscribed;
+    subscriptions.delete(key);
+    if (subscriptions.size === 0 && this.#sessions.get(session.id) === subscribed) this.#sessions.delete(session.id);
+  }
+
+  /** The session ended: its subscriptions end with it. */
+  sessionEnded(sessionId: string): void {
+    const subscribed = this.#sessions.get(sessionId);
+    if (subscribed === undefined) return;
+    this.#sessions.delete(sessionId);
+    const all = [...subscribed.subscriptions.values()];
+    subscribed.subscriptions.clear();
+    for (const subscription of all) this.#unfollow(subscribed, subscription);
+  }
+
+  /** What is not confirmed yet is taken back when it is ({@link #watch}). */
+  #unfollow(subscribed: SubscribedSession, { server, uri }: Subscription): void {
+    if (!this.#follows.remove(server, 'resource', uri, subscribed)) return;
+    this.#options.server(server)?.unwatch('resource', uri, subscribed.client);
+  }
+
+  /** Answers `subscriptions/listen`. */
+  listen(exchange: Exchange, bytes: Uint8Array): void {
+    const refused = this.#listens.open(exchange, bytes);
+    if (refused !== null) this.#options.refuse(exchange, refused);
+  }
+
+  /** Call it only once the new lists are in force: clients fetch them at once. */
+  listsChanged(changes: ListChanges): void {
+    for (const list of ['tools', 'prompts', 'resources'] as const) {
+      if (!changes[list]) continue;
+      this.#options.broadcast(LIST_CHANGED[list]);
+      this.#listens.listChanged(list, LIST_CHANGED[list]);
+    }
+  }
+
+  /** An upstream's `notifications/resources/updated`. */
+  resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: LaneOwner | null): void {
+    const sessions = this.#follows.ofResource(server, uri, owner);
+    const listens = this.#listens.ofResource(server, uri, owner);
+    if (sessions.size === 0 && listens.size === 0) return;
+    const message = untagged(new Uint8Array(bytes.subarray(0, length)));
+    // Subscribing to `file:///` does not tell who may know what changes below it.
+    const judged = judgedUri(uri);
+    const { access } = this.#options;
+    for (const subscribed of sessions) {
+      access.hearsOf(subscribed, judged, () => this.#options.notify(subscribed.session, message));
+    }
+    for (const listen of listens) access.hearsOf(listen, judged, () => listen.deliver(message));
+  }
+
+  /** An upstream's `notifications/tasks`. */
+  taskChanged(server: number, taskId: string, bytes: Uint8Array, length: number): void {
+    const place = findPath(bytes.subarray(0, length), 0, length, 'params', 'taskId');
+    if (place === undefined) return;
+    this.#listens.taskChanged(server, taskId, new Uint8Array(bytes.subarray(0, length)), place);
+  }
+
+  /** Another server has taken the place of one: what was followed there is followed at the new one, if it can be. */
+  serverReplaced(server: number): void {
+    for (const { id: uri, follower } of this.#follows.ofServer(server)) {
+      const key = `${server} ${uri}`;
+      const subscription = follower.subscriptions.get(key);
+      this.#follows.remove(server, 'resource', uri, follower);
+      if (subscription === undefined) continue;
+      subscription.confirmed = this.#watch(follower, key, subscription);
+      // There is no way to tell the client of a session; it may subscribe again.
+      subscription.confirmed.catch(() => {});
+    }
+    this.#listens.serverReplaced(server);
+  }
+
+  /** Resources that are followed on a stream: by its session, or by the stream itself. */
+  followed(exchange: Exchange): readonly string[] {
+    if (exchange.session === null) return this.#listens.followed(exchange);
+    const subscribed = this.#sessions.get(exchange.session.id);
+    return subscribed === undefined ? [] : [...subscribed.subscriptions.values()].map(({ uri }) => uri);
+  }
+
+  /** A session follows a resource no longer; the protocol has no message that would tell its client. */
+  forbid(sessionId: string, uri: string): void {
+    const subscribed = this.#sessions.get(sessionId);
+    if (subscribed === undefined) return;
+    for (const [key, subscription] of [...subscribed.subscriptions]) {
+      if (subscription.uri !== uri) continue;
+      this.#drop(subscribed, key);
+      this.#unfollow(subscribed, subscription);
+    }
+  }
+
+  /** The client of a listen stream left. @returns false when the exchange is none */
+  closed(exchange: Exchange): boolean {
+    return this.#listens.closed(exchange);
+  }
+
+  /** A client takes a listen request of its connection back. @returns false when it has none with that id */
+  cancelled(origin: Exchange, bytes: Uint8Array, start: number, end: number): boolean {
+    return this.#listens.cancelled(origin, bytes, start, end);
+  }
+
+  /** Ends all listen streams in the way of the protocol. */
+  endListens(): void {
+    this.#listens.endAll();
+  }
+}

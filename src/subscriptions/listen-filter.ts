@@ -1,0 +1,42 @@
+/** What a `subscriptions/listen` request asks for (MCP 2026-07-28, subscriptions). */
+import { Span } from '../../native/layout.js';
+import { findMember, parseValue } from '../protocol/json-cursor.js';
+import type { Exchange } from '../request/exchange/index.js';
+import type { ListenFilter } from '../upstream/core/types.js';
+
+/** Reads the filter of a request, task ids as the client knows them; null = there is none, or it is not what the protocol says. */
+export function readListenFilter(exchange: Exchange, bytes: Uint8Array): ListenFilter | null {
+  const { spans } = exchange;
+  const range = findMember(bytes, spans[Span.paramsStart]!, spans[Span.paramsEnd]!, 'notifications');
+  if (range === undefined) return null;
+  const value = parseValue(bytes, range.start, range.end);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
+  const members = value as Record<string, unknown>;
+  const { toolsListChanged, promptsListChanged, resourcesListChanged } = members;
+  for (const kind of [toolsListChanged, promptsListChanged, resourcesListChanged]) {
+    if (kind !== undefined && typeof kind !== 'boolean') return null;
+  }
+  const resourceSubscriptions = texts(members['resourceSubscriptions']);
+  const taskIds = texts(members['taskIds']);
+  if (resourceSubscriptions === null || taskIds === null) return null;
+  return {
+    toolsListChanged: toolsListChanged === true,
+    promptsListChanged: promptsListChanged === true,
+    resourcesListChanged: resourcesListChanged === true,
+    resourceSubscriptions,
+    taskIds,
+  };
+}
+
+/** The members of the acknowledgement: what is false or empty is left out. */
+export function honouredPart(filter: ListenFilter): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(filter).filter(([, value]) => value === true || (Array.isArray(value) && value.length > 0)),
+  );
+}
+
+function texts(value: unknown): string[] | null {
+  if (value === undefined) return [];
+  if (!Array.isArray(value) || value.some((text) => typeof text !== 'string')) return null;
+  return [...new Set(value as string[])];
+}

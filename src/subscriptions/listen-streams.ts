@@ -1,0 +1,284 @@
+/** All open `subscriptions/listen` streams: what they ask for, and who gets what (MCP 2026-07-28, subscriptions). */
+import type { LimitsSnapshot } from '../config/snapshot.js';
+import type { ErrorCode } from '../errors.js';
+import { applyEdits, type Range } from '../protocol/json-cursor.js';
+import { readUri, URI_FAULTS } from '../protocol/uri.js';
+import type { Exchange } from '../request/exchange/index.js';
+import type { StandingStreams } from '../session/streams/standing.js';
+import type { UpstreamTask } from '../session/tasks.js';
+import type { Count, Milliseconds } from '../units.js';
+import type { LaneOwner, WatchKind } from '../upstream/core/types.js';
+import { laneClient } from '../upstream/isolation/client.js';
+import { type Asker, NO_SERVER } from './access.js';
+import { Follows } from './follows.js';
+import type { ListChanges, WatchedServer } from './index.js';
+import { type Followed, ListenStream } from './listen.js';
+import { readListenFilter } from './listen-filter.js';
+import { untagged } from './tag.js';
+
+/** What clients may follow and hear of (src/subscriptions/access.ts). */
+export interface ClientAccess {
+  serverOf(asker: Asker, uri: string): Promise<number>;
+  hearsOf(asker: Asker, uri: string, then: () => void): void;
+  hearsOfTask(asker: Asker, address: string, then: () => void): void;
+}
+
+/** What {@link ListenStreams} needs of the rest. */
+export interface ListenStreamsOptions {
+  readonly limits: Pick<LimitsSnapshot, 'maxSubscriptions' | 'maxClientBufferBytes'>;
+  readonly standing: StandingStreams;
+  server(index: number): WatchedServer | null;
+  readonly access: ClientAccess;
+  /** Whether an upstream lists a resource under exactly this spelling, which is not the normal form. */
+  isListed(uri: string): boolean;
+  serverName(server: number): string;
+  /** The task behind a client's handle, if it was made for that subject. */
+  taskOf(handle: string, subject: Int32Array): UpstreamTask | null;
+  /** Opens the event stream of a standing exchange. */
+  openStream(exchange: Exchange): void;
+  /** Gives an exchange back uncounted whose place a standing one has taken. */
+  release(exchange: Exchange): void;
+  /** Counts the exchange of a stream that is over and gives it back. */
+  complete(exchange: Exchange): void;
+  /** `"_meta":{"io.modelcontextprotocol/serverInfo":…}` of the gateway. */
+  serverInfo(): Uint8Array;
+  /** Something threw, which nothing should: for the log. */
+  broke(error: unknown): void;
+}
+
+/** What an upstream has not confirmed in this time is left out of the acknowledgement. */
+const CONFIRM_MS: Milliseconds = 10_000;
+/** Resources and tasks of one stream that are asked for at once. */
+const AT_ONCE: Count = 64;
+const META_OPEN = '"_meta":{';
+
+/** A resource that a client wants to follow. */
+interface NamedResource {
+  /** As the client spells it. */
+  readonly name: string;
+  /** As it is sent to upstreams. */
+  readonly id: string;
+  /** As policy compares it. */
+  readonly judged: string;
+}
+
+/** See the file comment. */
+export class ListenStreams {
+  readonly #options: ListenStreamsOptions;
+  readonly #streams = new Map<Exchange, ListenStream>();
+  readonly #follows = new Follows<ListenStream>();
+
+  constructor(options: ListenStreamsOptions) {
+    this.#options = options;
+  }
+
+  /** Streams open now. */
+  get size(): Count {
+    return this.#streams.size;
+  }
+
+  /** Takes over a listen request. @returns why it is refused, or null */
+  open(from: Exchange, bytes: Uint8Array): ErrorCode | null {
+    const { limits, standing } = this.#options;
+    const filter = readListenFilter(from, bytes);
+    if (filter === null) return 'GW_INVALID_FILTER';
+    const wanted = filter.resourceSubscriptions.length + filter.taskIds.length;
+    if (wanted > limits.maxSubscriptions || standing.full) return 'GW_SUBSCRIPTION_LIMIT';
+    const resources = this.#named(filter.resourceSubscriptions);
+    if (typeof resources === 'string') {
+      from.detail = resources;
+      return 'GW_INVALID_URI';
+    }
+    const { token } = from;
+    const exchange = standing.take(from);
+    this.#options.release(from);
+    const stream = new ListenStream(exchange, filter, laneClient(exchange), token, limits.maxClientBufferBytes);
+    this.#streams.set(exchange, stream);
+    this.#options.openStream(exchange);
+    if (wanted === 0) this.#acknowledge(stream, [], []);
+    else this.#begin(stream, resources).catch((error: unknown) => this.#options.broke(error));
+    return null;
+  }
+
+  listChanged(list: keyof ListChanges, message: Uint8Array): void {
+    for (const stream of [...this.#streams.values()]) {
+      if (stream.filter[`${list}ListChanged`]) stream.deliver(message);
+    }
+  }
+
+  /** The streams that follow a resource or one that it is part of. */
+  ofResource(server: number, uri: string, owner: LaneOwner | null): Set<ListenStream> {
+    return this.#follows.ofResource(server, uri, owner);
+  }
+
+  /** @param place of the task's id in `message`: each client gets the one it knows */
+  taskChanged(server: number, taskId: string, message: Uint8Array, place: Range): void {
+    this.#follows.exactly(server, 'task', taskId, (stream) => {
+      const known = stream.followed.find(
+        ({ kind, id, server: at }) => kind === 'task' && id === taskId && at === server,
+      );
+      if (known === undefined) return;
+      const text = Buffer.from(JSON.stringify(known.name));
+      const own = untagged(applyEdits(message, 0, message.length, [{ ...place, text }]));
+      const address = `${this.#options.serverName(server)}:${known.tool}`;
+      this.#options.access.hearsOfTask(stream, address, () => stream.deliver(own));
+    });
+  }
+
+  /** See Subscriptions.serverReplaced. A stream that cannot be kept as it was acknowledged ends. */
+  serverReplaced(server: number): void {
+    for (const { kind, id, follower: stream } of this.#follows.ofServer(server)) {
+      const index = stream.followed.findIndex(
+        (known) => known.server === server && known.kind === kind && known.id === id,
+      );
+      const [followed] = stream.followed.splice(index, 1);
+      this.#follows.remove(server, kind, id, stream);
+      this.#follow(stream, followed!).then(
+        (isKept) => {
+          if (!isKept && !stream.isOver) this.#complete(stream);
+        },
+        (error: unknown) => this.#options.broke(error),
+      );
+    }
+  }
+
+  /** Resources that a stream follows; none when it is no listen stream. */
+  followed(exchange: Exchange): readonly string[] {
+    const followed = this.#streams.get(exchange)?.followed ?? [];
+    return followed.flatMap(({ kind, name }) => (kind === 'resource' ? [name] : []));
+  }
+
+  /** The client left. @returns false when the exchange is none of a listen stream */
+  closed(exchange: Exchange): boolean {
+    const stream = this.#streams.get(exchange);
+    if (stream === undefined) return false;
+    this.#forget(stream);
+    return true;
+  }
+
+  /** See Subscriptions.cancelled. */
+  cancelled(origin: Exchange, bytes: Uint8Array, start: number, end: number): boolean {
+    if (origin.link === null) return false;
+    for (const stream of this.#streams.values()) {
+      const { exchange } = stream;
+      if (exchange.link !== origin.link || !stream.id.equals(bytes.subarray(start, end))) continue;
+      this.#forget(stream);
+      exchange.reply?.endStream();
+      this.#options.complete(exchange);
+      return true;
+    }
+    return false;
+  }
+
+  endAll(): void {
+    for (const stream of [...this.#streams.values()]) this.#complete(stream);
+  }
+
+  /** The resources of a filter with what policy compares of each and what upstreams are sent; a text = why one is refused. */
+  #named(uris: readonly string[]): NamedResource[] | string {
+    const resources: NamedResource[] = [];
+    for (const name of uris) {
+      const read = readUri(name, (uri) => this.#options.isListed(uri));
+      if (typeof read === 'string') return URI_FAULTS[read];
+      resources.push({ name, id: read.text, judged: read.judged });
+    }
+    return resources;
+  }
+
+  async #begin(stream: ListenStream, wanted: readonly NamedResource[]): Promise<void> {
+    const { taskIds } = stream.filter;
+    const followed = await inTurns(wanted, (resource) => this.#followResource(stream, resource));
+    const resources = followed.map(({ name }) => name);
+    const tasks = await inTurns(taskIds, (handle) => this.#followTask(stream, handle));
+    if (stream.isOver) return;
+    this.#acknowledge(stream, resources, tasks);
+  }
+
+  #acknowledge(stream: ListenStream, resourceSubscriptions: readonly string[], taskIds: readonly string[]): void {
+    const honoured = { ...stream.filter, resourceSubscriptions, taskIds };
+    stream.acknowledge(honoured);
+    const { toolsListChanged, promptsListChanged, resourcesListChanged } = honoured;
+    const nothing = !toolsListChanged && !promptsListChanged && !resourcesListChanged && stream.followed.length === 0;
+    if (nothing) this.#complete(stream);
+  }
+
+  async #followResource(stream: ListenStream, { name, id, judged }: NamedResource): Promise<boolean> {
+    // Its client has left: the rest of what it named need not be judged.
+    if (stream.isOver) return false;
+    const server = await this.#options.access.serverOf(stream, judged);
+    return server !== NO_SERVER && this.#follow(stream, { server, kind: 'resource', id, name, tool: '' });
+  }
+
+  #followTask(stream: ListenStream, handle: string): Promise<boolean> {
+    const task = this.#options.taskOf(handle, stream.client.subject);
+    if (task === null) return Promise.resolve(false);
+    const { server, id, tool } = task;
+    return this.#follow(stream, { server, kind: 'task', id, name: handle, tool });
+  }
+
+  /** @returns whether the upstream has confirmed, in time */
+  #follow(stream: ListenStream, followed: Followed): Promise<boolean> {
+    const { server, kind, id } = followed;
+    const upstream = this.#options.server(server);
+    // Without a promise and a timer for each of a thousand that cannot be had.
+    if (upstream === null || stream.isOver || !upstream.announces(kind)) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        resolve(false);
+      }, CONFIRM_MS);
+      timer.unref();
+      upstream.watch(kind, id, stream.client).then(
+        () => {
+          clearTimeout(timer);
+          if (isLate || stream.isOver) {
+            upstream.unwatch(kind, id, stream.client);
+          } else {
+            stream.followed.push(followed);
+            this.#follows.add(server, kind, id, stream);
+          }
+          resolve(!isLate);
+        },
+        () => {
+          clearTimeout(timer);
+          resolve(false);
+        },
+      );
+    });
+  }
+
+  #complete(stream: ListenStream): void {
+    const info = this.#options.serverInfo();
+    stream.complete(info.subarray(META_OPEN.length, info.length - 1));
+    this.#forget(stream);
+    this.#options.complete(stream.exchange);
+  }
+
+  #forget(stream: ListenStream): void {
+    stream.isOver = true;
+    this.#streams.delete(stream.exchange);
+    for (const { server, kind, id } of stream.followed) this.#unfollow(stream, server, kind, id);
+    stream.followed.length = 0;
+  }
+
+  #unfollow(stream: ListenStream, server: number, kind: WatchKind, id: string): void {
+    this.#follows.remove(server, kind, id, stream);
+    this.#options.server(server)?.unwatch(kind, id, stream.client);
+  }
+}
+
+/** Those of `items` for which `test` comes out true, in their order; some at once. */
+async function inTurns<T>(items: readonly T[], test: (item: T) => Promise<boolean>): Promise<T[]> {
+  const passed: boolean[] = [];
+  let next = 0;
+  const run = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next;
+      next += 1;
+      passed[index] = await test(items[index]!);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, run));
+  return items.filter((_, index) => passed[index]);
+}

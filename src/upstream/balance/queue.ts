@@ -1,0 +1,114 @@
+import type { Exchange } from '../../request/exchange/index.js';
+
+/** A call that waits for a connection or for the pipe. */
+export interface QueuedCall {
+  exchange: Exchange | null;
+  bytes: Buffer;
+  method: number;
+  nameHeader: string;
+  extraHeaders: readonly string[] | null;
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** A bounded first-in-first-out queue of calls; its cells are reused. */
+export class CallQueue {
+  readonly #cells: QueuedCall[] = [];
+  readonly #capacity: number;
+  #head = 0;
+  #used = 0;
+  #waiting = 0;
+
+  /** @param capacity most calls that wait; 0 = none may wait */
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  /** Calls that wait. */
+  get size(): number {
+    return this.#waiting;
+  }
+
+  /** @returns false when the queue is full */
+  push(
+    exchange: Exchange,
+    bytes: Buffer,
+    method: number,
+    nameHeader: string,
+    extraHeaders: readonly string[] | null,
+  ): boolean {
+    if (this.#used >= this.#capacity && !this.#close()) return false;
+    if (this.#used === this.#cells.length) this.#grow();
+    const cell = this.#cells[(this.#head + this.#used) % this.#cells.length]!;
+    cell.exchange = exchange;
+    cell.bytes = bytes;
+    cell.method = method;
+    cell.nameHeader = nameHeader;
+    cell.extraHeaders = extraHeaders;
+    this.#used += 1;
+    this.#waiting += 1;
+    return true;
+  }
+
+  /** The oldest call, or null. The cell is valid until the next `push`; its fields are cleared by {@link recycle}. */
+  shift(): QueuedCall | null {
+    while (this.#used > 0) {
+      const cell = this.#cells[this.#head]!;
+      this.#head = (this.#head + 1) % this.#cells.length;
+      this.#used -= 1;
+      if (cell.exchange !== null) {
+        this.#waiting -= 1;
+        return cell;
+      }
+      recycle(cell);
+    }
+    return null;
+  }
+
+  /** Takes one call out of the middle. @returns whether it was there */
+  remove(exchange: Exchange): boolean {
+    for (let offset = 0; offset < this.#used; offset += 1) {
+      const cell = this.#cells[(this.#head + offset) % this.#cells.length]!;
+      if (cell.exchange !== exchange) continue;
+      recycle(cell);
+      this.#waiting -= 1;
+      return true;
+    }
+    return false;
+  }
+
+  /** Moves calls up over the holes that {@link remove} left: those who gave up must not keep others out. */
+  #close(): boolean {
+    if (this.#waiting === this.#used) return false;
+    const cells = this.#cells;
+    let kept = 0;
+    for (let offset = 0; offset < this.#used; offset += 1) {
+      const from = (this.#head + offset) % cells.length;
+      if (cells[from]!.exchange === null) continue;
+      const to = (this.#head + kept) % cells.length;
+      [cells[from], cells[to]] = [cells[to]!, cells[from]!];
+      kept += 1;
+    }
+    this.#used = kept;
+    return true;
+  }
+
+  #grow(): void {
+    const length = Math.min(Math.max(8, this.#cells.length * 2), this.#capacity);
+    const ordered = [...this.#cells.slice(this.#head), ...this.#cells.slice(0, this.#head)];
+    this.#cells.length = 0;
+    this.#cells.push(...ordered);
+    this.#head = 0;
+    while (this.#cells.length < length) {
+      this.#cells.push({ exchange: null, bytes: NO_BYTES, method: 0, nameHeader: '', extraHeaders: null });
+    }
+  }
+}
+
+/** Drops what a cell refers to. */
+export function recycle(cell: QueuedCall): void {
+  cell.exchange = null;
+  cell.bytes = NO_BYTES;
+  cell.nameHeader = '';
+  cell.extraHeaders = null;
+}

@@ -1,0 +1,36 @@
+/** What servers say on their own account, the same over every transport. */
+import { Method, Span } from '../../../native/layout.js';
+
+/**
+ * The answer to a request of a (legacy) server. No capability is declared to upstreams, so only `ping` has a result.
+ *
+ * @param bytes the request, `spans` is its scan
+ */
+export function answerToRequest(bytes: Uint8Array, spans: Int32Array): Buffer {
+  const id = textOf(bytes, spans[Span.idStart]!, spans[Span.idEnd]!);
+  const outcome =
+    spans[Span.method] === Method.ping ? '"result":{}' : '"error":{"code":-32601,"message":"Method not found"}';
+  return Buffer.from(`{"jsonrpc":"2.0","id":${id},${outcome}}`);
+}
+
+/** The URI of a `notifications/resources/updated`, or null if it has none. */
+export function updatedUri(bytes: Uint8Array, length: number): string | null {
+  const { params } = JSON.parse(textOf(bytes, 0, length)) as { params?: { uri?: unknown } | null };
+  return typeof params?.uri === 'string' ? params.uri : null;
+}
+
+/** A `notifications/resources/updated` of the gateway's own making. */
+export function resourceUpdate(uri: string): Buffer {
+  const params = JSON.stringify({ uri });
+  return Buffer.from(`{"jsonrpc":"2.0","method":"notifications/resources/updated","params":${params}}`);
+}
+
+/** The task of a `notifications/tasks` (tasks extension), or null if it names none. */
+export function changedTask(bytes: Uint8Array, length: number): string | null {
+  const { params } = JSON.parse(textOf(bytes, 0, length)) as { params?: { taskId?: unknown } | null };
+  return typeof params?.taskId === 'string' ? params.taskId : null;
+}
+
+function textOf(bytes: Uint8Array, start: number, end: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8', start, end);
+}

@@ -1,0 +1,446 @@
+import { Kind, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
+import type { ErrorCode } from '../../errors.js';
+import { Era, Revision } from '../../protocol/revisions.js';
+import type { Exchange } from '../../request/exchange/index.js';
+import { VerdictFlag, VerdictWord } from '../../shared/records.js';
+import type { Milliseconds } from '../../units.js';
+import { BackOff } from '../balance/back-off.js';
+import type { Breaker } from '../balance/balancer.js';
+import { ControlError, type ControlReply, controlMessage, parseId, UPSTREAM_DEPTH } from '../core/control.js';
+import { detectionBackOff, suggestsSse, tryOtherTransport } from '../core/detection.js';
+import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
+import { initializeParams } from '../core/handshake.js';
+import { HttpHeads, streamHeaders, withCredentials } from '../core/http-heads.js';
+import type { LaneProfile, ListenFilter } from '../core/types.js';
+import type { CallStream } from './call-stream.js';
+import { HttpCalls } from './calls.js';
+import type { ConnectionListener, HttpConnection } from './connection.js';
+import { HttpControl } from './control.js';
+import { HttpEvents } from './events.js';
+import { greetHttp } from './handshake.js';
+import { judgeRefusal } from './refusals.js';
+import { ResumedStream, type ResumeListener } from './resume.js';
+import { HttpServerMessages } from './server-messages.js';
+import { isSessionLost } from './session.js';
+import { type ConnectionTarget, connectionTarget } from './target.js';
+
+/** Shortest time between two sessions opened because one was lost. */
+const RECOVERY_MS: Milliseconds = 1_000;
+/** How long the end of a session may take; it is a courtesy. */
+const SESSION_END_MS: Milliseconds = 500;
+
+/** One Streamable HTTP origin: keep-alive connections for calls, and control traffic beside them. */
+export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, ResumeListener {
+  readonly transport = 'http';
+  readonly #config: UrlEndpointSnapshot;
+  readonly #configured: Readonly<Record<string, string>>;
+  readonly #target: ConnectionTarget;
+  readonly #control: HttpControl;
+  readonly #events: HttpEvents;
+  readonly #messages: HttpServerMessages;
+  readonly #calls: HttpCalls;
+  readonly #spans = new Int32Array(SPAN_COUNT);
+  readonly #backOff: BackOff;
+  /** Upstream ids of calls that were sent a second time. */
+  readonly #repeated = new Set<number>();
+  /** Calls whose stream is being resumed. */
+  #resumed = 0;
+  #era: Era | null;
+  #timer: NodeJS.Timeout | undefined;
+  #greeting = false;
+  #recoverAfter: Milliseconds = 0;
+  #stopping = false;
+
+  constructor(
+    context: EndpointContext,
+    owner: EndpointOwner,
+    at: { server: number; index: number },
+    config: UrlEndpointSnapshot,
+    breaker: Breaker,
+    profile: LaneProfile,
+  ) {
+    super(context, owner, { ...at, weight: config.weight }, breaker, profile);
+    const { limits, decoder } = context;
+    const { connectTimeoutMs, maxConnections, maxQueue } = owner.config;
+    const { maxServerRequests: maxNotes } = limits;
+    const url = new URL(config.url);
+    this.#config = config;
+    this.#configured = withCredentials(config.headers, url);
+    const connections = profile.exclusive ? 1 : maxConnections;
+    this.#target = connectionTarget(url, connectTimeoutMs, context);
+    this.#control = new HttpControl(this.#target, decoder, { maxStreams: connections, maxNotes });
+    this.#events = new HttpEvents(
+      { control: this.#control, configured: this.#configured, decoder, target: this.#target, ackMs: connectTimeoutMs },
+      {
+        message: (bytes, length, spans) => this.#messages.onOwnStream(bytes, length, spans),
+        reopened: (filter) => this.#messages.missed(filter),
+        sessionLost: () => void this.#recover(this.#calls.heads.sessionId),
+      },
+    );
+    this.#messages = new HttpServerMessages(this, context, owner, {
+      callOf: (id) => this.callOf(id),
+      calls: () => this.calls(),
+      relay: (exchange, bytes, length, spans, isProgress) => this.relay(exchange, bytes, length, spans, isProgress),
+      reply: (bytes) => this.reply(bytes),
+    });
+    const heads = new HttpHeads(this.#configured, { era: Era.legacy, revision: Revision.none, sessionId: '' });
+    this.#calls = new HttpCalls(this.#target, this, { maxConnections: connections, maxQueue }, heads);
+    this.#era = profile.legacyOnly ? Era.legacy : null;
+    this.#backOff = config.detect ? detectionBackOff(config) : new BackOff();
+  }
+
+  start(): void {
+    if (this.#stopping || this.#greeting) return;
+    clearTimeout(this.#timer);
+    this.#greeting = true;
+    if (this.state !== 'ready') this.setState('connecting', '');
+    void this.#greet();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    this.setState('stopped', '');
+    this.#events.stop();
+    this.context.sink.lost(this);
+    this.#calls.close();
+    const { heads } = this.#calls;
+    const ended = heads.sessionId === '' ? null : this.#control.endSession(heads.forControl(''), SESSION_END_MS);
+    for (const exchange of this.calls()) {
+      const { sent } = exchange;
+      this.withdraw(exchange);
+      this.fail(exchange, 'GW_UPSTREAM_CLOSED', sent);
+    }
+    await ended;
+    this.#calls.destroy();
+    await this.#control.destroy();
+  }
+
+  call(
+    exchange: Exchange,
+    bytes: Buffer,
+    method: number,
+    nameHeader: string,
+    extraHeaders: readonly string[] | null,
+  ): void {
+    this.accept(exchange);
+    if (this.state !== 'ready' && !(this.profile.lazy && this.state === 'connecting' && !this.#stopping)) {
+      this.context.later.add(this, exchange, 'GW_UPSTREAM_DOWN');
+      return;
+    }
+    if (!this.#calls.submit(exchange, bytes, method, nameHeader, extraHeaders)) {
+      this.context.later.add(this, exchange, 'GW_UPSTREAM_BUSY');
+    }
+  }
+
+  pause(exchange: Exchange): void {
+    (exchange.connection as CallStream | null)?.pause();
+  }
+
+  resume(exchange: Exchange): void {
+    (exchange.connection as CallStream | null)?.resume();
+  }
+
+  async request(method: string, params: object | null, options: { timeoutMs: Milliseconds }): Promise<ControlReply> {
+    const id = this.#control.nextId();
+    const body = controlMessage(id, method, params, this.era === Era.modern);
+    const { heads } = this.#calls;
+    let reply: ControlReply;
+    try {
+      reply = await this.#control.post(body, id, heads.forControl(method), options.timeoutMs);
+    } catch (error) {
+      if (error instanceof ControlError && error.kind === 'http' && error.number === 404)
+        this.#recover(heads.sessionId);
+      throw error;
+    }
+    if (!isSessionLost(reply.status, heads.sessionId, reply.bytes, reply.spans)) return reply;
+    this.#recover(heads.sessionId);
+    throw new ControlError('closed', 'the upstream has lost the session');
+  }
+
+  reply(bytes: Buffer): void {
+    if (this.state !== 'ready' || this.#greeting) return;
+    const { heads } = this.#calls;
+    this.#control.note(bytes, heads.forControl(''), (status) => {
+      if (status === 404) this.#recover(heads.sessionId);
+    });
+  }
+
+  override listen(filter: ListenFilter): Promise<ListenFilter> {
+    return this.#events.listen(filter);
+  }
+
+  details(): Record<string, unknown> {
+    return { ...this.#calls.counts, resumed: this.#resumed };
+  }
+
+  override tick(now: Milliseconds): void {
+    this.#calls.tick(now);
+    this.#messages.tick();
+  }
+
+  document(stream: CallStream, bytes: Uint8Array, length: number): void {
+    const { exchange } = stream;
+    const spans = this.#spans;
+    if (exchange === null) {
+      this.#messages.unknown();
+      return;
+    }
+    const status = this.context.decoder.scan(bytes, length, spans, UPSTREAM_DEPTH);
+    if (status !== ScanStatus.ok) {
+      this.#refuse(stream, exchange);
+    } else if (spans[Span.kind] === Kind.response) {
+      if (parseId(bytes, spans[Span.idStart]!, spans[Span.idEnd]!) !== stream.upstreamId) {
+        this.#messages.unknown();
+        return;
+      }
+      stream.drain(performance.now());
+      this.#over(exchange);
+      this.finish(exchange, bytes, length, spans);
+    } else if (spans[Span.kind] === Kind.notification || spans[Span.kind] === Kind.request) {
+      this.#messages.onCall(exchange, bytes, length, spans);
+    } else {
+      this.#refuse(stream, exchange);
+    }
+  }
+
+  largeStart(stream: CallStream, bytes: Uint8Array, length: number): boolean {
+    const { exchange } = stream;
+    return exchange !== null && this.context.sink.largeStart(exchange, bytes, length);
+  }
+
+  largePart(stream: CallStream, bytes: Uint8Array, start: number, end: number): void {
+    const { exchange } = stream;
+    if (exchange === null) return;
+    this.prolong(exchange);
+    this.context.sink.largePart(exchange, bytes, start, end);
+  }
+
+  largeEnd(stream: CallStream, complete: boolean): void {
+    const { exchange } = stream;
+    stream.exchange = null;
+    if (complete) stream.drain(performance.now());
+    if (exchange === null) return;
+    this.#over(exchange);
+    this.finishLarge(exchange, complete);
+  }
+
+  over(stream: ResumedStream, status: number): void {
+    const { exchange, sessionId } = stream;
+    this.#resumed -= 1;
+    stream.exchange = null;
+    if (exchange === null) return;
+    if (status === 404) this.#recover(sessionId);
+    this.fail(exchange, stream.failure ?? 'GW_UPSTREAM_TRUNCATED', true);
+  }
+
+  completed(connection: HttpConnection, status: number, json: boolean, body: Buffer | null): void {
+    const { exchange, upstreamId, sessionId } = connection;
+    if (exchange === null) {
+      this.#calls.idle(connection);
+      return;
+    }
+    connection.exchange = null;
+    if (body === null) {
+      this.#truncated(connection, exchange);
+      return;
+    }
+    const spans = this.#spans;
+    const isResponse =
+      json &&
+      this.context.decoder.scan(body, body.length, spans, UPSTREAM_DEPTH) === ScanStatus.ok &&
+      spans[Span.kind] === Kind.response;
+    if (status === 200) {
+      const isOurs = isResponse && parseId(body, spans[Span.idStart]!, spans[Span.idEnd]!) === upstreamId;
+      this.#calls.idle(connection);
+      if (isOurs) {
+        this.#over(exchange);
+        this.finish(exchange, body, body.length, spans);
+      } else {
+        this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
+      }
+      return;
+    }
+    if (isSessionLost(status, sessionId, body, isResponse ? spans : null) && !this.#repeated.has(upstreamId)) {
+      this.#repeat(connection, exchange);
+      return;
+    }
+    this.#calls.idle(connection);
+    this.#refusal(exchange, { status, body, spans: isResponse ? spans : null, id: upstreamId, sessionId });
+  }
+
+  failed(connection: HttpConnection, error: ErrorCode): void {
+    const { exchange } = connection;
+    connection.exchange = null;
+    if (exchange === null) {
+      this.#calls.idle(connection);
+    } else if (error === 'GW_UPSTREAM_TRUNCATED') {
+      this.#truncated(connection, exchange);
+    } else if (error === 'GW_UPSTREAM_CLOSED' && this.#mayRepeat(exchange)) {
+      this.#sendAgain(connection, exchange);
+    } else {
+      this.#calls.idle(connection);
+      this.fail(exchange, error, exchange.sent);
+    }
+  }
+
+  override fail(exchange: Exchange, error: ErrorCode, sent: boolean): void {
+    this.#over(exchange);
+    super.fail(exchange, error, sent);
+  }
+
+  protected withdraw(exchange: Exchange): void {
+    if (this.#calls.remove(exchange)) return;
+    const stream = exchange.connection as CallStream | null;
+    if (stream === null || stream.exchange !== exchange) return;
+    this.#over(exchange);
+    // Closing the stream is cancellation for a modern server; a legacy one wants to be told (MCP, cancellation).
+    if (this.era === Era.legacy && exchange.sent) {
+      this.#control.note(this.#messages.cancellation(exchange), this.#calls.heads.forControl(''));
+    }
+    stream.abandon();
+  }
+
+  /** The call is over: it counts as repeated no longer. */
+  #over(exchange: Exchange): void {
+    if (this.#repeated.size > 0) this.#repeated.delete(exchange.upstreamId);
+  }
+
+  /** An answer that cannot be passed on, in the middle of a stream. */
+  #refuse(stream: CallStream, exchange: Exchange): void {
+    stream.abandon();
+    this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
+  }
+
+  /** A stream ended without the response; where its events have ids the rest may be had (see resume.ts). */
+  #truncated(connection: HttpConnection, exchange: Exchange): void {
+    const { lastEventId, retryMs, sessionId } = connection;
+    const handshake = this.handshake;
+    const resumable = this.era === Era.legacy && this.revision >= Revision.r2025_03_26 && lastEventId !== '';
+    if (!resumable || handshake === null || sessionId !== this.#calls.heads.sessionId || this.#stopping) {
+      this.#calls.idle(connection);
+      this.fail(exchange, 'GW_UPSTREAM_TRUNCATED', true);
+      return;
+    }
+    const stream = new ResumedStream({ exchange, sessionId, at: { lastEventId, retryMs } }, this.#target, this);
+    exchange.connection = stream;
+    this.#resumed += 1;
+    this.#calls.idle(connection);
+    void stream.run(this.#control, (id) => streamHeaders(this.#configured, handshake, id));
+  }
+
+  #refusal(
+    exchange: Exchange,
+    answer: { status: number; body: Buffer; spans: Int32Array | null; id: number; sessionId: string },
+  ): void {
+    const { error, reprobe } = judgeRefusal({ ...answer, era: this.era });
+    if (reprobe) this.#reprobe();
+    if (error === null) {
+      this.#over(exchange);
+      this.finish(exchange, answer.body, answer.body.length, answer.spans!);
+    } else {
+      this.fail(exchange, error, true);
+    }
+  }
+
+  /** The session is unknown to the upstream, so the call was not executed: once more in a new session. */
+  #repeat(connection: HttpConnection, exchange: Exchange): void {
+    if (this.#recover(connection.sessionId)) {
+      this.#sendAgain(connection, exchange);
+    } else {
+      this.#calls.idle(connection);
+      this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
+    }
+  }
+
+  /**
+   * Whether a call whose connection was closed without an answer may be sent once more: it does no harm twice, and the
+   * client has seen nothing of it. A server that restarts, and one that closes a connection while a call is on its way to
+   * it, look like this.
+   */
+  #mayRepeat(exchange: Exchange): boolean {
+    if (this.#stopping || exchange.events > 0 || this.#repeated.has(exchange.upstreamId)) return false;
+    return (exchange.verdict[VerdictWord.flags]! & VerdictFlag.safe) !== 0;
+  }
+
+  #sendAgain(connection: HttpConnection, exchange: Exchange): void {
+    this.#repeated.add(connection.upstreamId);
+    if (!this.#calls.again(connection, exchange)) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
+  }
+
+  /**
+   * Opens a new session, unless the lost one has been replaced meanwhile. A server that loses its sessions at once is
+   * given some time.
+   *
+   * @returns whether there is or will be another one
+   */
+  #recover(lostSession: string): boolean {
+    if (lostSession === '' || this.#stopping || this.state !== 'ready') return false;
+    if (this.#greeting || lostSession !== this.#calls.heads.sessionId) return true;
+    this.stats.sessionsLost += 1;
+    this.context.log.info(this.names, 'upstream session lost, opening another');
+    this.#renew();
+    return true;
+  }
+
+  #reprobe(): void {
+    if (this.#greeting || this.#stopping || performance.now() < this.#recoverAfter) return;
+    if (!this.profile.legacyOnly) this.#era = null;
+    this.#renew();
+  }
+
+  /** Begins a new handshake; calls wait for it. */
+  #renew(): void {
+    const now = performance.now();
+    const wait = this.#recoverAfter - now;
+    this.#recoverAfter = Math.max(now, this.#recoverAfter) + RECOVERY_MS;
+    this.#events.stop();
+    this.context.sink.lost(this);
+    this.#greeting = true;
+    this.#calls.held = true;
+    this.#timer = setTimeout(() => void this.#greet(), Math.max(0, wait));
+  }
+
+  async #greet(): Promise<void> {
+    try {
+      const handshake = await greetHttp(this.#control, this.#configured, {
+        era: this.#era,
+        timeoutMs: this.owner.config.connectTimeoutMs,
+        initialize: initializeParams(this.profile),
+      });
+      if (this.#stopping) return;
+      this.#greeting = false;
+      // Calls that wait were written for a server of the other family.
+      if (this.state === 'ready' && handshake.era !== this.era) this.#failQueue();
+      this.#era = handshake.era;
+      this.#backOff.reset();
+      this.#calls.use(new HttpHeads(this.#configured, handshake), handshake.era);
+      this.#events.start(handshake);
+      this.greeted(handshake);
+      this.#calls.go();
+    } catch (error) {
+      this.#greeting = false;
+      if (this.#stopping) return;
+      // A verdict can be out of date: the next attempt looks again.
+      if (!this.profile.legacyOnly) this.#era = null;
+      if (this.#config.detect && !this.profile.lazy && suggestsSse(error)) {
+        tryOtherTransport(this.#config, (error as ControlError).message);
+        this.#failQueue();
+        this.setState('backoff', 'the upstream does not speak Streamable HTTP');
+        this.owner.unsuited?.(this);
+        return;
+      }
+      this.setState('backoff', error instanceof ControlError ? error.message : 'the handshake failed');
+      this.#failQueue();
+      this.#timer = setTimeout(() => this.start(), this.#backOff.next());
+    }
+  }
+
+  #failQueue(): void {
+    for (let exchange = this.#calls.shift(); exchange !== null; exchange = this.#calls.shift()) {
+      this.fail(exchange, 'GW_UPSTREAM_DOWN', false);
+    }
+  }
+}

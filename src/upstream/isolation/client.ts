@@ -1,0 +1,15 @@
+import { Era } from '../../protocol/revisions.js';
+import type { Exchange } from '../../request/exchange/index.js';
+import { VerdictWord } from '../../shared/records.js';
+import type { LaneClient } from '../core/types.js';
+
+/** The client of a call that has its verdict. */
+export function laneClient(exchange: Exchange): LaneClient {
+  const { session, verdict, capabilities } = exchange;
+  const mask = exchange.era === Era.legacy ? (session?.capabilityMask ?? 0) : Math.max(0, capabilities);
+  return {
+    sessionId: session?.id ?? '',
+    subject: verdict.slice(VerdictWord.subject0, VerdictWord.subject0 + 4),
+    capabilities: mask,
+  };
+}

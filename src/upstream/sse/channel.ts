@@ -1,0 +1,196 @@
+/** HTTP with SSE (MCP 2024-11-05): one event stream for what the server says, a POST for each message to it. */
+import { Client, Pool } from 'undici';
+import type { ErrorCode } from '../../errors.js';
+import { Revision } from '../../protocol/revisions.js';
+import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
+import type { Exchange } from '../../request/exchange/index.js';
+import type { BufferBudget } from '../../shared/buffer-budget.js';
+import type { Bytes, Count, Milliseconds } from '../../units.js';
+import type { Channel, ChannelListener } from '../channel/index.js';
+import { ControlError } from '../core/control.js';
+import { HttpHeads, streamHeaders } from '../core/http-heads.js';
+import { ReadShare, type ReadTurns } from '../core/read-turns.js';
+import { connectionError } from '../http/control.js';
+import { SsePosts } from './posts.js';
+
+/** Where and how. */
+export interface SseTarget {
+  /** Without credentials. */
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly connectTimeoutMs: Milliseconds;
+  /** A POST that is not answered for so long is let go; what it carried may be answered all the same. */
+  readonly postTimeoutMs: Milliseconds;
+  /** Largest event. */
+  readonly maxEventBytes: Bytes;
+  /** Counts what is held of an event. */
+  readonly budget: BufferBudget;
+  /** Most bytes of messages that wait for their POST or its answer. */
+  readonly maxQueuedBytes: Bytes;
+  /** POSTs at once. */
+  readonly maxPosts: Count;
+  readonly turns: ReadTurns;
+}
+
+const SOURCE = { era: 0, revision: Revision.none, sessionId: '' } as const;
+/** Longest URI of the endpoint that is taken. */
+const MAX_URI_BYTES: Bytes = 8_192;
+
+/** See the file comment. The stream is the session: when it ends, the channel is over. */
+export class SseChannel implements Channel {
+  /** The server answered the request for the stream with something else. */
+  refused = false;
+  readonly #target: SseTarget;
+  readonly #listener: ChannelListener;
+  readonly #client: Client;
+  readonly #stop = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  #posts: SsePosts | null = null;
+  #reason = '';
+  readonly #over: Promise<void>;
+
+  /** Opens the stream. */
+  constructor(target: SseTarget, listener: ChannelListener) {
+    this.#target = target;
+    this.#listener = listener;
+    const { origin } = target.url;
+    this.#client = new Client(origin, { ...connection(target), headersTimeout: 0, bodyTimeout: 0 });
+    this.#timer = setTimeout(() => this.#end('named no endpoint in time'), target.connectTimeoutMs);
+    this.#over = this.#follow();
+  }
+
+  get queued(): Bytes {
+    return this.#posts?.queued ?? 0;
+  }
+
+  get details(): Readonly<Record<string, unknown>> {
+    return { posting: this.#posts?.active ?? 0 };
+  }
+
+  write(message: Buffer, owner: Exchange | null, id: number): boolean {
+    return this.#posts?.add(message, owner, id) ?? false;
+  }
+
+  withdraw(owner: Exchange): boolean {
+    return this.#posts?.withdraw(owner) ?? false;
+  }
+
+  stop(): Promise<void> {
+    this.#end('was closed');
+    return this.#over;
+  }
+
+  terminate(): Promise<void> {
+    return this.stop();
+  }
+
+  async #follow(): Promise<void> {
+    try {
+      const { url, headers } = this.#target;
+      const answer = await this.#client.request({
+        path: url.pathname + url.search,
+        method: 'GET',
+        headers: streamHeaders(headers, SOURCE, ''),
+        signal: this.#stop.signal,
+      });
+      const type = String(answer.headers['content-type'] ?? '').toLowerCase();
+      if (answer.statusCode !== 200 || !type.startsWith('text/event-stream')) {
+        this.refused = true;
+        this.#end(answer.statusCode === 200 ? 'answered with no event stream' : `answered ${answer.statusCode}`);
+        answer.body.on('error', () => {}).destroy();
+      } else {
+        await this.#read(answer.body);
+      }
+    } catch (error) {
+      this.#end(error instanceof ControlError ? error.message : reasonOf(error));
+    }
+    this.#end('closed the stream');
+    clearTimeout(this.#timer);
+    this.#listener.ended(this.#reason);
+    await Promise.all([this.#posts?.destroy(), this.#client.destroy()]).catch(() => {});
+  }
+
+  async #read(body: AsyncIterable<unknown>): Promise<void> {
+    const share = new ReadShare(this.#target.turns);
+    const events: SseListener = {
+      event: (data, length, type) => {
+        if (this.#reason !== '') return;
+        if (type === 'endpoint') this.#endpoint(data, length);
+        else if ((type === '' || type === 'message') && length > 0) this.#listener.message(data, length);
+      },
+    };
+    const { maxEventBytes, budget } = this.#target;
+    const evicted = (): void => {
+      parser.letGo();
+      if (this.#reason === '') this.#listener.crowdedOut();
+      this.#end('sent an event that there was no room for');
+    };
+    const parser = new SseParser(events, { maxEventBytes, budget, share, evicted });
+    let fits = true;
+    const feed = (bytes: Buffer): number => {
+      if (this.#reason !== '') return -1;
+      fits = parser.feed(bytes);
+      return fits ? parser.taken : -1;
+    };
+    try {
+      for await (const chunk of body) {
+        if (this.#reason !== '') return;
+        await share.read(chunk as Buffer, feed);
+        if (fits) continue;
+        if (this.#reason === '') this.#listener.tooLong();
+        this.#end('sent an event over limits.maxLineBytes');
+        return;
+      }
+    } finally {
+      parser.letGo();
+    }
+  }
+
+  /** The server says where messages are to be sent; it may not send us anywhere else than to itself. */
+  #endpoint(data: Uint8Array, length: number): void {
+    if (this.#posts !== null) return;
+    const { url, headers, maxQueuedBytes, maxPosts, postTimeoutMs } = this.#target;
+    const uri = Buffer.from(data.buffer, data.byteOffset, length).toString('utf8');
+    if (length > MAX_URI_BYTES || !URL.canParse(uri, url.href)) {
+      this.#end('named an endpoint that is no URI');
+      return;
+    }
+    const endpoint = new URL(uri, url);
+    if (endpoint.origin !== url.origin) {
+      this.#end('named an endpoint of another origin');
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#posts = new SsePosts({
+      pool: new Pool(url.origin, { ...connection(this.#target), headersTimeout: postTimeoutMs, connections: maxPosts }),
+      path: endpoint.pathname + endpoint.search,
+      headers: new HttpHeads(headers, SOURCE).forControl(''),
+      maxBytes: maxQueuedBytes,
+      maxPosts,
+      refused: (id, error, sent) => this.#refused(id, error, sent),
+      sessionLost: () => this.#end('does not know the session any more'),
+    });
+    this.#listener.opened();
+  }
+
+  #refused(id: number, error: ErrorCode, sent: boolean): void {
+    if (this.#reason === '') this.#listener.refused(id, error, sent);
+  }
+
+  #end(reason: string): void {
+    if (this.#reason !== '') return;
+    this.#reason = reason;
+    clearTimeout(this.#timer);
+    this.#posts?.close();
+    this.#stop.abort();
+  }
+}
+
+function connection(target: SseTarget): Client.Options {
+  return { pipelining: 1, connect: { timeout: target.connectTimeoutMs } };
+}
+
+function reasonOf(error: unknown): string {
+  const { kind, message } = connectionError(error);
+  return kind === 'unreachable' ? message.replace(/^the upstream /, '') : 'closed the stream';
+}

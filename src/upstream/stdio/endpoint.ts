@@ -1,0 +1,44 @@
+import type { StdioEndpointSnapshot } from '../../config/snapshot.js';
+import { BackOff, RestartBudget } from '../balance/back-off.js';
+import type { Breaker } from '../balance/balancer.js';
+import { ChannelEndpoint } from '../channel/endpoint.js';
+import type { Channel } from '../channel/index.js';
+import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
+import { LogLimit } from '../core/log-limit.js';
+import type { LaneProfile } from '../core/types.js';
+import { StdioChannel } from './channel.js';
+
+/** One stdio child with many calls in flight; restarted when it ends. */
+export class StdioEndpoint extends ChannelEndpoint {
+  readonly transport = 'stdio';
+  protected readonly noun = 'stdio child';
+  readonly #config: StdioEndpointSnapshot;
+  readonly #stderrLimit = new LogLimit(50);
+
+  constructor(
+    context: EndpointContext,
+    owner: EndpointOwner,
+    at: { server: number; index: number },
+    config: StdioEndpointSnapshot,
+    breaker: Breaker,
+    profile: LaneProfile,
+  ) {
+    const options = { budget: new RestartBudget(), backOff: new BackOff(), legacyOnly: false };
+    super(context, owner, { ...at, weight: config.weight }, breaker, profile, options);
+    this.#config = config;
+  }
+
+  protected open(): Channel {
+    const channel = new StdioChannel(this.#config, this.context, this.listener, (line) => this.#errorLine(line));
+    this.context.log.info(
+      { ...this.names, pid: channel.pid, command: this.#config.shownCommand },
+      'stdio child started',
+    );
+    return channel;
+  }
+
+  #errorLine(text: () => string): void {
+    const suppressed = this.#stderrLimit.admit(performance.now());
+    if (suppressed >= 0) this.context.log.info({ ...this.names, stderr: text(), suppressed }, 'stdio child says');
+  }
+}

@@ -1,0 +1,176 @@
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
+import { fallbackWatcher, launcherPath } from '../../../native/index.js';
+import type { Milliseconds } from '../../units.js';
+
+/** What to run. */
+export interface StdioCommand {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** The whole environment. */
+  readonly env: Record<string, string>;
+  readonly cwd: string | null;
+}
+
+/** What happens to a child. */
+export interface StdioProcessListener {
+  output(chunk: Buffer): void;
+  errorOutput(chunk: Buffer): void;
+  /** It has ended or could not be started; nothing follows. `reason` is a clause without the command's arguments. */
+  ended(reason: string): void;
+}
+
+/** The descriptor of the pipe by which the launcher notices the gateway's end. */
+const LIFELINE = 3;
+
+/** Time for output that is still in the pipes after the child has ended; a grandchild may hold them open for ever. */
+const LAST_OUTPUT_MS = 50;
+/** Times that it is given again while the output is paused so that others are read too. */
+const LAST_OUTPUT_TURNS = 20;
+
+/**
+ * One child in a process group of its own, started without a shell, which does not outlive the gateway: the launcher
+ * (native/launcher.ts) watches over it, or where that is not built a watcher beside it (native/launcher-fallback.ts).
+ */
+export class StdioProcess {
+  readonly pid: number;
+  readonly #child: ChildProcess;
+  readonly #watcher: ChildProcess | null;
+  readonly #launched: boolean;
+  readonly #graceMs: Milliseconds;
+  readonly #exited: Promise<void>;
+  #ended = false;
+
+  /**
+   * @param graceMs time between the steps of {@link stop}
+   * @param launcher path of the launcher; null = the watcher
+   */
+  constructor(
+    command: StdioCommand,
+    graceMs: Milliseconds,
+    listener: StdioProcessListener,
+    launcher: string | null = launcherPath(),
+  ) {
+    this.#graceMs = graceMs;
+    this.#launched = launcher !== null;
+    const options: SpawnOptions = { env: command.env, detached: true, windowsHide: true };
+    if (command.cwd !== null) options.cwd = command.cwd;
+    if (launcher !== null) {
+      options.stdio = ['pipe', 'pipe', 'pipe', 'pipe'];
+      const guarded = ['-g', String(Math.min(Math.ceil(graceMs), 60_000)), String(LIFELINE)];
+      this.#child = spawn(launcher, [...guarded, command.command, ...command.args], options);
+    } else {
+      options.stdio = ['pipe', 'pipe', 'pipe'];
+      this.#child = spawn(command.command, command.args, options);
+    }
+    this.pid = this.#child.pid ?? -1;
+    this.#watcher = launcher === null && this.pid > 1 ? watch(this.pid, graceMs) : null;
+    let settle = (): void => {};
+    this.#exited = new Promise((resolve) => {
+      settle = resolve;
+    });
+    const ended = (reason: string): void => {
+      if (this.#ended) return;
+      this.#ended = true;
+      // What the command left behind in its group goes with it. (The launcher sees to that itself.)
+      if (!this.#launched) this.#signalGroup('SIGKILL');
+      this.#watcher?.stdin?.end('\n');
+      for (const stream of this.#child.stdio) stream?.destroy();
+      settle();
+      listener.ended(reason);
+    };
+    this.#child.stdout?.on('data', (chunk: Buffer) => {
+      if (!this.#ended) listener.output(chunk);
+    });
+    this.#child.stderr?.on('data', (chunk: Buffer) => {
+      if (!this.#ended) listener.errorOutput(chunk);
+    });
+    // A pipe that breaks announces the end of the child, which is reported by itself.
+    for (const stream of this.#child.stdio) stream?.on('error', () => {});
+    this.#child.once('error', (error: NodeJS.ErrnoException) => ended(`cannot be started (${error.code ?? 'error'})`));
+    let exit = 'ended';
+    this.#child.once('exit', (code, signal) => {
+      exit = describeExit(code, signal, this.#launched);
+      let turns = 0;
+      const timer = setInterval(() => {
+        turns += 1;
+        if (!this.#ended && turns < LAST_OUTPUT_TURNS && this.stdout.isPaused()) return;
+        clearInterval(timer);
+        ended(exit);
+      }, LAST_OUTPUT_MS);
+    });
+    this.#child.once('close', () => ended(exit));
+  }
+
+  get stdin(): Writable {
+    return this.#child.stdin as Writable;
+  }
+
+  get stdout(): Readable {
+    return this.#child.stdout as Readable;
+  }
+
+  get stderr(): Readable {
+    return this.#child.stderr as Readable;
+  }
+
+  /** Closes its input, waits, asks the group to end, waits, kills the group. Settles when it is gone. */
+  async stop(): Promise<void> {
+    if (this.#ended || this.pid < 0) return;
+    this.#child.stdin?.end();
+    if (await this.#gone(this.#graceMs)) return;
+    await this.terminate();
+  }
+
+  /** Like {@link stop}, without waiting for the child to notice the end of its input. */
+  async terminate(): Promise<void> {
+    if (this.#ended || this.pid < 0) return;
+    if (this.#launched) {
+      // The launcher passes it on, and kills whatever is left after the grace.
+      this.#child.kill('SIGTERM');
+      if (await this.#gone(this.#graceMs + 2_000)) return;
+      this.#child.kill('SIGKILL');
+    } else {
+      this.#signalGroup('SIGTERM');
+      if (await this.#gone(this.#graceMs)) return;
+      this.#signalGroup('SIGKILL');
+    }
+    await this.#exited;
+  }
+
+  #signalGroup(signal: NodeJS.Signals): void {
+    if (this.pid <= 1) return;
+    try {
+      process.kill(-this.pid, signal);
+    } catch {
+      // Nobody is left in the group.
+    }
+  }
+
+  async #gone(withinMs: Milliseconds): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), withinMs);
+    });
+    const gone = await Promise.race([this.#exited.then(() => true), late]);
+    clearTimeout(timer);
+    return gone;
+  }
+}
+
+function watch(group: number, graceMs: Milliseconds): ChildProcess {
+  const { command, args } = fallbackWatcher(group, graceMs / 1_000);
+  const watcher = spawn(command, args, { detached: true, stdio: ['pipe', 'ignore', 'ignore'], env: {} });
+  watcher.once('error', () => {});
+  watcher.stdin.on('error', () => {});
+  watcher.unref();
+  (watcher.stdin as unknown as { unref(): void }).unref();
+  return watcher;
+}
+
+function describeExit(code: number | null, signal: NodeJS.Signals | null, launched: boolean): string {
+  if (signal !== null) return `ended by ${signal}`;
+  if (launched && code === 127) return 'cannot be started (command not found)';
+  if (launched && code !== null && code > 128) return `ended by signal ${code - 128}`;
+  return `exited with code ${code}`;
+}

@@ -1,0 +1,234 @@
+/** WebSocket (RFC 6455) with sub-protocol `mcp`: one JSON-RPC message a text frame. */
+import type { Socket } from 'node:net';
+import { WebSocket } from 'ws';
+import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
+import type { Exchange } from '../../request/exchange/index.js';
+import type { Bytes, Milliseconds } from '../../units.js';
+import type { Channel, ChannelListener } from '../channel/index.js';
+import { OutboundBatch } from '../channel/outbound-batch.js';
+import type { EndpointContext } from '../core/endpoint.js';
+import { withCredentials } from '../core/http-heads.js';
+import { PacedInput, type ReadTurns } from '../core/read-turns.js';
+
+/** Where and how. */
+export interface WebSocketTarget {
+  /** Without credentials. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly connectTimeoutMs: Milliseconds;
+  /** Time for the closing handshake. */
+  readonly closeTimeoutMs: Milliseconds;
+  /** Largest message that is taken. */
+  readonly maxMessageBytes: Bytes;
+  /** Most bytes that may wait on their way out. */
+  readonly maxQueuedBytes: Bytes;
+  /** Between pings; 0 = none. */
+  readonly pingMs: Milliseconds;
+  readonly turns: ReadTurns;
+}
+
+/** A frame that came: text, or one that is no message. */
+type Frame = Buffer | { readonly binary: Buffer };
+
+const SUB_PROTOCOL = 'mcp';
+/** A peer that has not answered so many pings in a row is dead. */
+const MAX_UNANSWERED = 2;
+/** Largest header of a frame from a client (RFC 6455, 5.2). */
+const FRAMING: Bytes = 14;
+/** Header fields that belong to the protocol. */
+const OURS =
+  /^(connection|upgrade|host|content-length|transfer-encoding|te|trailer|expect|keep-alive|sec-websocket-.*)$/i;
+
+/** The target of a configured endpoint. Credentials in the URL become a header, unless one is configured. */
+export function webSocketTarget(
+  config: UrlEndpointSnapshot,
+  connectTimeoutMs: Milliseconds,
+  context: EndpointContext,
+): WebSocketTarget {
+  const url = new URL(config.url);
+  const headers = Object.entries(withCredentials(config.headers, url)).filter(([name]) => !OURS.test(name));
+  url.username = '';
+  url.password = '';
+  url.hash = '';
+  return {
+    url: url.href,
+    headers: Object.fromEntries(headers),
+    connectTimeoutMs,
+    closeTimeoutMs: context.stopGraceMs,
+    maxMessageBytes: context.limits.maxLineBytes,
+    maxQueuedBytes: context.limits.maxPipeBytes,
+    pingMs: context.limits.keepAliveMs,
+    turns: context.turns,
+  };
+}
+
+/** See the file comment. */
+export class WebSocketChannel implements Channel {
+  readonly #target: WebSocketTarget;
+  readonly #listener: ChannelListener;
+  readonly #socket: WebSocket;
+  readonly #writer: FrameWriter;
+  readonly #input: PacedInput<Frame>;
+  readonly #over: Promise<void>;
+  #reason = '';
+  #unanswered = 0;
+  #pings: NodeJS.Timeout | undefined;
+
+  /** Opens the connection. @throws SyntaxError for a URL that is none */
+  constructor(target: WebSocketTarget, listener: ChannelListener) {
+    this.#target = target;
+    this.#listener = listener;
+    const socket = new WebSocket(target.url, [SUB_PROTOCOL], {
+      headers: target.headers,
+      handshakeTimeout: target.connectTimeoutMs,
+      maxPayload: target.maxMessageBytes,
+      perMessageDeflate: false,
+      followRedirects: false,
+    });
+    this.#socket = socket;
+    this.#writer = new FrameWriter(socket, target.maxQueuedBytes);
+    this.#input = new PacedInput<Frame>(target.turns, {
+      pause: () => socket.pause(),
+      resume: () => socket.resume(),
+      take: (frame) => this.#take(frame),
+    });
+    let settle = (): void => {};
+    this.#over = new Promise((resolve) => {
+      settle = resolve;
+    });
+    socket.on('upgrade', (response) => this.#writer.over(response.socket));
+    socket.on('open', () => this.#opened());
+    socket.on('message', (data, isBinary) => this.#message(data as Buffer, isBinary));
+    socket.on('pong', () => {
+      this.#unanswered = 0;
+    });
+    socket.on('unexpected-response', (request, response) => {
+      this.#because(`answered ${response.statusCode}`);
+      request.destroy();
+      socket.terminate();
+    });
+    socket.on('error', (error) => this.#failed(error as NodeJS.ErrnoException));
+    socket.once('close', (code) => {
+      clearInterval(this.#pings);
+      this.#writer.close();
+      this.#because(code === 1_006 ? 'closed the connection' : `closed the connection (${code})`);
+      settle();
+      this.#input.end(() => listener.ended(this.#reason));
+    });
+  }
+
+  get queued(): Bytes {
+    return this.#writer.queued;
+  }
+
+  get details(): Readonly<Record<string, unknown>> {
+    return {};
+  }
+
+  write(message: Buffer, owner: Exchange | null): boolean {
+    return this.#writer.write(message, owner);
+  }
+
+  withdraw(owner: Exchange): boolean {
+    return this.#writer.withdraw(owner);
+  }
+
+  async stop(): Promise<void> {
+    this.#because('was closed');
+    this.#socket.close(1_000);
+    const timer = setTimeout(() => this.#socket.terminate(), this.#target.closeTimeoutMs);
+    await this.#over;
+    clearTimeout(timer);
+  }
+
+  terminate(): Promise<void> {
+    this.#because('was closed');
+    this.#socket.terminate();
+    return this.#over;
+  }
+
+  #opened(): void {
+    const { pingMs } = this.#target;
+    if (pingMs > 0) this.#pings = setInterval(() => this.#ping(), pingMs);
+    this.#listener.opened();
+  }
+
+  #message(data: Buffer, isBinary: boolean): void {
+    this.#unanswered = 0;
+    this.#input.add(isBinary ? { binary: data } : data);
+  }
+
+  #take(frame: Frame): null {
+    const { share } = this.#input;
+    share.message();
+    if (Buffer.isBuffer(frame)) {
+      share.bytes(frame.length);
+      this.#listener.message(frame, frame.length);
+    } else {
+      share.bytes(frame.binary.length);
+      this.#listener.junk(frame.binary);
+    }
+    return null;
+  }
+
+  #ping(): void {
+    if (this.#unanswered >= MAX_UNANSWERED) {
+      this.#because('does not answer pings');
+      this.#socket.terminate();
+      return;
+    }
+    this.#unanswered += 1;
+    this.#socket.ping();
+  }
+
+  #failed(error: NodeJS.ErrnoException): void {
+    const code = error.code ?? '';
+    if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') {
+      // Nothing is read after it, but what came before is still to be delivered.
+      this.#input.end(() => this.#listener.tooLong());
+    } else if (code.startsWith('WS_ERR')) {
+      this.#because('broke the WebSocket protocol');
+    } else {
+      this.#because(`cannot be reached (${code === '' ? 'no WebSocket handshake' : code})`);
+    }
+  }
+
+  /** The first reason is the one that counts. */
+  #because(reason: string): void {
+    if (this.#reason === '') this.#reason = reason;
+  }
+}
+
+/** Sends what was written in one turn of the event loop in one go. */
+class FrameWriter extends OutboundBatch {
+  readonly #socket: WebSocket;
+  #stream: Socket | null = null;
+
+  constructor(socket: WebSocket, maxBytes: Bytes) {
+    super(maxBytes, FRAMING);
+    this.#socket = socket;
+  }
+
+  /** The connection below, known once it is upgraded. */
+  over(stream: Socket): void {
+    this.#stream = stream;
+  }
+
+  protected waiting(): Bytes {
+    return this.#socket.bufferedAmount;
+  }
+
+  protected send(): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    this.#stream?.cork();
+    for (let index = 0; index < this.messages.length; index += 1) {
+      const message = this.messages[index]!;
+      if (message !== null) this.#socket.send(message, TEXT, ignore);
+    }
+    this.#stream?.uncork();
+  }
+}
+
+const TEXT = { binary: false } as const;
+/** A connection that breaks announces its end, which is reported by itself. */
+function ignore(): void {}

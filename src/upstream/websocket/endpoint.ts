@@ -1,0 +1,33 @@
+import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
+import { BackOff } from '../balance/back-off.js';
+import type { Breaker } from '../balance/balancer.js';
+import { ChannelEndpoint } from '../channel/endpoint.js';
+import type { Channel } from '../channel/index.js';
+import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
+import type { LaneProfile } from '../core/types.js';
+import { WebSocketChannel, webSocketTarget } from './channel.js';
+
+/** An upstream over WebSocket, a custom transport with the semantics of stdio; connected again when it ends. */
+export class WebSocketEndpoint extends ChannelEndpoint {
+  readonly transport = 'websocket';
+  protected readonly noun = 'upstream';
+  readonly #config: UrlEndpointSnapshot;
+
+  constructor(
+    context: EndpointContext,
+    owner: EndpointOwner,
+    at: { server: number; index: number },
+    config: UrlEndpointSnapshot,
+    breaker: Breaker,
+    profile: LaneProfile,
+  ) {
+    const options = { budget: null, backOff: new BackOff(), legacyOnly: false };
+    super(context, owner, { ...at, weight: config.weight }, breaker, profile, options);
+    this.#config = config;
+  }
+
+  protected open(): Channel {
+    const target = webSocketTarget(this.#config, this.owner.config.connectTimeoutMs, this.context);
+    return new WebSocketChannel(target, this.listener);
+  }
+}

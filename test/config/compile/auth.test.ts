@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { compileSnapshot } from '../../../src/config/compile/index.js';
+import { loadConfigFile } from '../../../src/config/load.js';
+import { tempFolder } from '../../support/process.js';
+import { problemsOfObject, snapshotOfObject } from '../support.js';
+
+const auth = (value: object) => ({ auth: value });
+
+test('bearer tokens are given as a list or by subject', () => {
+  const expected = {
+    type: 'bearer',
+    tokens: [
+      { token: 'alice-token', subject: 'alice', scopes: ['a', 'b'] },
+      { token: 'bob-token=', subject: 'bob', scopes: [] },
+    ],
+    resourceMetadata: null,
+  };
+  const list = [
+    { token: 'alice-token', subject: 'alice', scopes: 'a b' },
+    { token: 'bob-token=', subject: 'bob' },
+  ];
+  assert.deepEqual(snapshotOfObject(auth({ type: 'bearer', tokens: list })).auth, expected);
+  const map = { alice: { token: 'alice-token', scopes: ['a', 'b'] }, bob: 'bob-token=' };
+  assert.deepEqual(snapshotOfObject(auth({ type: 'bearer', tokens: map })).auth, expected);
+});
+
+const SECRET = 'x'.repeat(32);
+const ecKey = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const PUBLIC_PEM = ecKey.publicKey.export({ type: 'spki', format: 'pem' }) as string;
+const PRIVATE_PEM = ecKey.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+const PRIVATE_JWK = JSON.stringify(ecKey.privateKey.export({ format: 'jwk' }));
+const PUBLIC_JWK = ecKey.publicKey.export({ format: 'jwk' });
+const WEAK_RSA_PEM = generateKeyPairSync('rsa', { modulusLength: 1_024 }).publicKey.export({
+  type: 'spki',
+  format: 'pem',
+});
+const jwt = (value: object) => auth({ type: 'jwt', audience: 'https://gateway.example/mcp', ...value });
+
+const AUTH_FAULTS: readonly [name: string, value: object, problem: RegExp][] = [
+  ['no type', auth({}), /^auth\.type: needs a known "type"/],
+  ['an unknown type', auth({ type: 'magic' }), /^auth\.type: needs a known "type"/],
+  ['no tokens', auth({ type: 'bearer', tokens: [] }), /^auth\.tokens: must name at least one/],
+  [
+    'a short token',
+    auth({ type: 'bearer', tokens: { a: 'short' } }),
+    /^auth\.tokens\.a: must be at least 8 characters/,
+  ],
+  [
+    'a token with a space',
+    auth({ type: 'bearer', tokens: { a: 'two words here' } }),
+    /^auth\.tokens\.a: may hold only/,
+  ],
+  [
+    'a token twice',
+    auth({ type: 'bearer', tokens: { a: 'same-token', b: { token: 'same-token' } } }),
+    /^auth\.tokens\.b\.token: is the same/,
+  ],
+  ['no audience', auth({ type: 'jwt', secret: SECRET }), /^auth\.audience: must be a string or a list/],
+  ['an empty audience list', jwt({ secret: SECRET, audience: [] }), /^auth\.audience: must name at least one audience/],
+  ['audience false', jwt({ secret: SECRET, audience: false }), /^auth\.audience: must be/],
+  ['no key', jwt({}), /^auth: needs exactly one of "secret"/],
+  [
+    'two keys',
+    jwt({ secret: SECRET, publicKey: PUBLIC_PEM }),
+    /^auth\.publicKey: needs exactly one of|^auth\.algorithms/,
+  ],
+  ['a short secret', jwt({ secret: 'x'.repeat(31) }), /^auth\.secret: must be at least 32 characters/],
+  [
+    'a secret shorter than the hash',
+    jwt({ secret: SECRET, algorithms: ['HS512'] }),
+    /^auth\.secret: must be at least 64 bytes long for HS512/,
+  ],
+  ['alg none', jwt({ secret: SECRET, algorithms: ['none'] }), /^auth\.algorithms\[0\]: must be "HS256"/],
+  [
+    'a public-key algorithm with a secret',
+    jwt({ secret: SECRET, algorithms: ['RS256'] }),
+    /^auth\.algorithms: RS256 needs a public key/,
+  ],
+  [
+    'a secret algorithm with a public key',
+    jwt({ publicKey: PUBLIC_PEM, algorithms: ['HS256'] }),
+    /^auth\.algorithms: HS256 needs "secret"/,
+  ],
+  ['a private key', jwt({ publicKey: PRIVATE_PEM }), /^auth\.publicKey: is a private or secret key/],
+  ['a private JWK', jwt({ publicKey: PRIVATE_JWK }), /^auth\.publicKey: is a private or secret key/],
+  ['a secret JWK', jwt({ publicKey: '{"kty":"oct","k":"c2VjcmV0"}' }), /^auth\.publicKey: is a private or secret key/],
+  [
+    'PEM around nonsense',
+    jwt({ publicKey: PUBLIC_PEM.replace('MFk', 'xxx') }),
+    /^auth\.publicKey: is not a public key/,
+  ],
+  ['a JWK of no known type', jwt({ publicKey: '{"kty":"XX"}' }), /^auth\.publicKey: is not a public key/],
+  ['an empty key set', jwt({ publicKey: '{"keys":[]}' }), /^auth\.publicKey: fits none of the algorithms/],
+  [
+    'a key of another curve',
+    jwt({ publicKey: PUBLIC_PEM, algorithms: 'ES384' }),
+    /^auth\.publicKey: fits none of .* ES384/,
+  ],
+  ['an elliptic key for RSA', jwt({ publicKey: PUBLIC_PEM, algorithms: ['RS256'] }), /^auth\.publicKey: fits none/],
+  ['a weak RSA key', jwt({ publicKey: WEAK_RSA_PEM, algorithms: ['RS256'] }), /^auth\.publicKey: fits none/],
+  ['text as a key', jwt({ publicKey: 'hello' }), /^auth\.publicKey: must be PEM/],
+  ['a missing key file', jwt({ publicKeyFile: 'no-such.pem' }), /^auth\.publicKeyFile: the file cannot be read/],
+  [
+    'a key set over plain HTTP',
+    jwt({ jwksUrl: 'http://login.example.com/jwks' }),
+    /^auth\.jwksUrl: must start with https/,
+  ],
+  ['a key set that is no URL', jwt({ jwksUrl: 'jwks.json' }), /^auth\.jwksUrl: must be a URL/],
+  [
+    'a generous clock',
+    jwt({ secret: SECRET, clockToleranceSeconds: 61 }),
+    /^auth\.clockToleranceSeconds: must be at most 60/,
+  ],
+  ['a key of another type', jwt({ secret: SECRET, tokens: [] }), /^auth: unknown key "tokens"/],
+];
+
+for (const [name, value, problem] of AUTH_FAULTS) {
+  test(`authentication with ${name} is refused, without showing it`, () => {
+    const problems = problemsOfObject(value);
+    assert.match(problems[0] as string, problem);
+    assert.doesNotMatch(problems.join('\n'), /xxxxxxxx|same-token|two words|BEGIN PRIVATE KEY-----\n/);
+  });
+}
+
+test('public keys are taken as PEM, as JWK and as a key set', () => {
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 }).publicKey;
+  const edwards = generateKeyPairSync('ed25519').publicKey;
+  const keys = [
+    PUBLIC_PEM,
+    JSON.stringify(PUBLIC_JWK),
+    JSON.stringify({
+      keys: [
+        { ...PUBLIC_JWK, kid: 'a' },
+        { ...rsa.export({ format: 'jwk' }), kid: 'b' },
+      ],
+    }),
+    rsa.export({ type: 'spki', format: 'pem' }),
+    edwards.export({ type: 'spki', format: 'pem' }),
+  ];
+  for (const publicKey of keys) {
+    const compiled = snapshotOfObject(jwt({ publicKey })).auth;
+    assert.equal(compiled.type === 'jwt' && compiled.publicKey, String(publicKey).trim());
+  }
+});
+
+test('a PEM key may stand on one line, as in a variable', () => {
+  const compiled = snapshotOfObject(jwt({ publicKey: PUBLIC_PEM.trim().replaceAll('\n', '\\n') })).auth;
+  assert.equal(compiled.type === 'jwt' && compiled.publicKey, PUBLIC_PEM.trim());
+});
+
+test('the metadata address can be carried by a header', () => {
+  const metadata = (resourceMetadata: string) =>
+    auth({ type: 'bearer', tokens: { a: 'token-of-a' }, resourceMetadata });
+  const compiled = snapshotOfObject(metadata('https://a.example/x"y\r\nSet-Cookie: z')).auth;
+  assert.equal(compiled.type === 'bearer' && compiled.resourceMetadata, 'https://a.example/x%22ySet-Cookie:%20z');
+  assert.match(problemsOfObject(metadata('ftp://a.example/'))[0] as string, /^auth\.resourceMetadata: must start with/);
+});
+
+test('a key file is read, relative to the configuration file', async (t) => {
+  const folder = await tempFolder(t);
+  await writeFile(join(folder, 'key.pem'), PUBLIC_PEM);
+  const file = join(folder, 'gateway.yaml');
+  await writeFile(
+    file,
+    'auth: { type: jwt, audience: [a, b], publicKeyFile: key.pem, algorithms: ES256, issuer: i }\nsessions: { keyFile: s.key }\nmcpServers: { a: { command: x, cwd: sub } }\n',
+  );
+  const snapshot = compileSnapshot(await loadConfigFile(file));
+  assert.equal(snapshot.auth.type, 'jwt');
+  if (snapshot.auth.type !== 'jwt') return;
+  assert.equal(snapshot.auth.publicKey, PUBLIC_PEM.trim());
+  assert.deepEqual(
+    [snapshot.auth.algorithms, snapshot.auth.audience, snapshot.auth.issuer],
+    [['ES256'], ['a', 'b'], 'i'],
+  );
+  assert.equal(snapshot.sessions.keyFile, join(folder, 's.key'));
+  const [endpoint] = snapshot.servers[0]?.endpoints ?? [];
+  assert.equal(endpoint?.transport === 'stdio' && endpoint.cwd, join(folder, 'sub'));
+});

@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict';
+import { decoder } from '../../native/index.js';
+import { ScanStatus, SPAN_COUNT } from '../../native/layout.js';
+import { type Exchange, Framing, type Reply, type SessionLike } from '../../src/request/exchange/index.js';
+import { ExchangeTable } from '../../src/request/exchange/table.js';
+import { WriteStage } from '../../src/request/write/index.js';
+import { NO_LOG } from '../../src/request/write/streams.js';
+import { ServerRequests } from '../../src/server-requests/index.js';
+import { InputRounds } from '../../src/server-requests/input-rounds.js';
+import { SessionSealer } from '../../src/session/seal.js';
+import { SessionTable } from '../../src/session/sessions.js';
+import { type Endpoint, type LaneOwner, SHARED } from '../../src/upstream/core/types.js';
+
+// biome-ignore lint/suspicious/noExplicitAny: messages under test have any shape
+type Message = any;
+
+/** The client's end of one request: the bare messages in order. */
+export class Wire implements Reply {
+  readonly texts: string[] = [];
+  streaming = false;
+  ended = false;
+  send(_status: number, _head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
+    assert.equal(this.ended, false, 'answered twice');
+    this.texts.push(Buffer.from(bytes.subarray(start, end)).toString());
+    this.ended = true;
+  }
+  openStream(): void {
+    this.streaming = true;
+  }
+  write(bytes: Uint8Array, start: number, end: number): boolean {
+    assert.equal(this.ended, false, 'written after the end');
+    this.texts.push(Buffer.from(bytes.subarray(start, end)).toString());
+    return true;
+  }
+  endStream(): void {
+    this.ended = true;
+  }
+  buffered(): number {
+    return 0;
+  }
+  abort(): void {}
+  adopt(): void {}
+  taken(): void {}
+  get messages(): Message[] {
+    return this.texts.map((text) => JSON.parse(text));
+  }
+}
+
+/** An upstream that keeps what it is sent. */
+export class RecordingEndpoint implements Endpoint {
+  readonly server = 0;
+  readonly index = 0;
+  readonly weight = 1;
+  readonly transport = 'http';
+  readonly state = 'ready';
+  readonly era = 0;
+  readonly revision = 3;
+  readonly inFlight = 0;
+  readonly reason = '';
+  readonly profile;
+  readonly texts: string[] = [];
+  readonly called: string[] = [];
+  constructor(owner: LaneOwner | null = null) {
+    this.profile = { ...SHARED, owner };
+  }
+  call(_exchange: Exchange, bytes: Buffer): void {
+    this.called.push(bytes.toString());
+  }
+  reply(bytes: Buffer): void {
+    this.texts.push(bytes.toString());
+  }
+  async listen(): Promise<never> {
+    throw new Error('no listen here');
+  }
+  cancel(): void {}
+  pause(): void {}
+  resume(): void {}
+  get replies(): Message[] {
+    return this.texts.map((text) => JSON.parse(text));
+  }
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** A client of an older revision. */
+export interface BedClient {
+  readonly session: SessionLike;
+  /** What came on its standalone stream; null = it has none open. */
+  own: string[] | null;
+}
+
+/** The parts of a front that questions pass through, with a client and an upstream that only keep what they get. */
+export function bed(limits: { maxServerRequests?: number; answerMs?: number; maxInputRounds?: number } = {}) {
+  const table = new ExchangeTable(1000);
+  const sessions = new SessionTable({
+    sealer: new SessionSealer(['a secret that is long enough to be one']),
+    ttlSeconds: 600,
+    maxSessions: 1000,
+  });
+  const clients = new Map<string, BedClient>();
+  const rootsChanges: string[] = [];
+  const released: Exchange[] = [];
+  const again: string[] = [];
+  const all = { maxServerRequests: 100, answerMs: 60_000, maxInputRounds: 8, ...limits };
+  const requests = new ServerRequests({
+    limits: all,
+    toCall: (exchange, message) => write.event(exchange, message),
+    toSession: (id, message) => {
+      const own = clients.get(id)?.own;
+      own?.push(Buffer.from(message).toString());
+      return Array.isArray(own);
+    },
+    openSession: (id) => sessions.open(id),
+    callsAt: (endpoint, id) => {
+      const calls: Exchange[] = [];
+      table.forEach((exchange) => {
+        if (exchange.upstream === endpoint && exchange.session?.id === id) calls.push(exchange);
+      });
+      return calls;
+    },
+    rootsChanged: (id) => rootsChanges.push(id),
+  });
+  const scan = (bytes: Uint8Array, length: number, spans: Int32Array): boolean =>
+    decoder.scan(bytes, length, spans, 100) === ScanStatus.ok;
+  const rounds = new InputRounds({
+    limits: all,
+    requests,
+    scan,
+    renewed: () => {},
+    again: (exchange, bytes, length) => {
+      exchange.phase = 3;
+      again.push(Buffer.from(bytes.subarray(0, length)).toString());
+    },
+    fail: (exchange, code) => write.fail(exchange, code),
+    unanswerable: (exchange, code, sentence) => write.unanswerable(exchange, code, sentence),
+  });
+  const write: WriteStage = new WriteStage({
+    serverInfo: () => NO_BYTES,
+    serverName: () => null,
+    resourceMetadata: () => null,
+    corsHead: () => [],
+    log: NO_LOG,
+    store: () => {},
+    release: (exchange: Exchange) => released.push(exchange),
+    inputRequired: (exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array) =>
+      rounds.inputRequired(exchange, bytes, length, spans),
+    urlRequired: (exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array) => {
+      requests.urlRequired(exchange, bytes, length, spans);
+      return false;
+    },
+    unanswered: (exchange: Exchange) => requests.over(exchange),
+    finished: () => {},
+    recycle: (exchange: Exchange) => table.release(exchange),
+  } as unknown as ConstructorParameters<typeof WriteStage>[0]);
+
+  const scanned = (text: string): { bytes: Buffer; spans: Int32Array } => {
+    // A larger buffer around it, as messages come out of pipes and sockets.
+    const bytes = Buffer.from(`${text}\0\0\0{"junk"`);
+    const spans = new Int32Array(SPAN_COUNT);
+    assert.equal(decoder.scan(bytes, Buffer.byteLength(text), spans, 100), ScanStatus.ok, text);
+    return { bytes, spans };
+  };
+
+  /** A session; capabilities as in `initialize`. */
+  const client = (capabilities: object, revision = 3, stream = false): BedClient => {
+    const session = sessions.create(revision, Buffer.from(JSON.stringify(capabilities)), NO_BYTES, new Int32Array(4))!;
+    const made: BedClient = { session, own: stream ? [] : null };
+    clients.set(session.id, made);
+    return made;
+  };
+
+  /** A call of a client, in flight at an upstream. */
+  const call = ({ session }: BedClient, endpoint: Endpoint, text = toolCall()) => {
+    const exchange = table.acquire()!;
+    const wire = new Wire();
+    exchange.reply = wire;
+    exchange.accepts = 3;
+    exchange.framing = Framing.message;
+    exchange.era = 0;
+    exchange.upstreamEra = 1;
+    exchange.session = session;
+    exchange.revision = session.revision;
+    exchange.upstream = endpoint;
+    exchange.server = 0;
+    exchange.body = Buffer.from(text);
+    exchange.bodyLength = exchange.body.length;
+    assert.equal(decoder.scan(exchange.body, exchange.bodyLength, exchange.spans, 100), ScanStatus.ok);
+    exchange.id = Buffer.from('"mine"');
+    exchange.idLength = exchange.id.length;
+    exchange.phase = 3;
+    return { exchange, wire };
+  };
+
+  /** A message of a client besides its calls. */
+  const post = ({ session }: BedClient, text: string, take: (exchange: Exchange, bytes: Buffer) => void): void => {
+    const exchange = table.acquire()!;
+    const { bytes, spans } = scanned(text);
+    exchange.session = session;
+    exchange.spans.set(spans);
+    take(exchange, bytes);
+    table.release(exchange);
+  };
+
+  return {
+    limits: all,
+    table,
+    sessions,
+    requests,
+    rounds,
+    write,
+    again,
+    released,
+    rootsChanges,
+    client,
+    call,
+    asked: (endpoint: Endpoint, exchange: Exchange | null, text: string) => {
+      const { bytes, spans } = scanned(text);
+      requests.asked(endpoint, exchange, bytes, Buffer.byteLength(text), spans);
+    },
+    noted: (endpoint: Endpoint, exchange: Exchange | null, text: string) => {
+      const { bytes, spans } = scanned(text);
+      requests.noted(endpoint, exchange, bytes, Buffer.byteLength(text), spans);
+    },
+    /** A message of the upstream about a call. */
+    says: (exchange: Exchange, text: string) => {
+      const { bytes, spans } = scanned(text);
+      write.message(exchange, bytes, Buffer.byteLength(text), spans);
+    },
+    answer: (from: BedClient, text: string) =>
+      post(from, text, (exchange, bytes) => requests.answered(exchange, bytes)),
+    note: (from: BedClient, text: string) =>
+      post(from, text, (exchange, bytes) => requests.clientNoted(exchange, bytes)),
+    close: () => {
+      requests.close();
+      sessions.close();
+    },
+  };
+}
+
+/** A `tools/call` as a client sends it. */
+export function toolCall(): string {
+  return '{"jsonrpc":"2.0","id":"mine","method":"tools/call","params":{"name":"t","arguments":{"n":1.0}}}';
+}
+
+/** Everything that a client can declare. */
+export const ALL = { sampling: { tools: {} }, elicitation: { form: {}, url: {} }, roots: { listChanged: true } };
+/** A request of an upstream whose bytes are no parser's own. */
+export const SAMPLE =
+  '{"jsonrpc":"2.0","id":"s\\u00e9-1","method":"sampling/createMessage","params":{"messages":[{"role":"user","content":{"type":"text","text":"hi"}}],"maxTokens":1.50e1,"x":{"y":[]}}}';

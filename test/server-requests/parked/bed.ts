@@ -1,0 +1,201 @@
+/** What tests of parked calls have in common: clients, an upstream, and the parts between them. */
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { decoder } from '../../../native/index.js';
+import { SPAN_COUNT, Span } from '../../../native/layout.js';
+import type { ErrorCode } from '../../../src/errors.js';
+import { capabilityMask } from '../../../src/protocol/client-capabilities.js';
+import { Era } from '../../../src/protocol/revisions.js';
+import { Accepts, type Exchange, Phase, type Reply } from '../../../src/request/exchange/index.js';
+import { ExchangeTable } from '../../../src/request/exchange/table.js';
+import { WriteStage } from '../../../src/request/write/index.js';
+import { NO_LOG } from '../../../src/request/write/streams.js';
+import { ParkedCalls } from '../../../src/server-requests/parked/index.js';
+import { HandleSealer } from '../../../src/session/handles.js';
+import { Verdict, VerdictWord } from '../../../src/shared/records.js';
+import { type Endpoint, SHARED } from '../../../src/upstream/core/types.js';
+import { eventually } from '../../support/process.js';
+import { type Message, type ModernOptions, modernMessage } from '../../support/rpc.js';
+
+export const EVERYTHING = { sampling: {}, elicitation: { form: {}, url: {} }, roots: {} };
+const SECRETS = ['a secret that is long enough to be one'];
+export const ACCEPT = { action: 'accept', content: { name: 'Ada' } };
+export const ELICIT = { mode: 'form', message: 'Who?', requestedSchema: { type: 'object', properties: {} } };
+
+/** A client's side of one request. */
+export class Wire implements Reply {
+  status = 0;
+  body = '';
+  exchange: Exchange | null = null;
+  send(status: number, _head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
+    assert.equal(this.status, 0, 'answered twice');
+    this.status = status;
+    this.body = Buffer.from(bytes.subarray(start, end)).toString();
+  }
+  openStream(): void {}
+  write(): boolean {
+    return true;
+  }
+  endStream(): void {}
+  buffered(): number {
+    return 0;
+  }
+  abort(): void {}
+  adopt(exchange: Exchange): void {
+    this.exchange = exchange;
+  }
+  taken(): void {}
+  get message(): Message {
+    assert.notEqual(this.body, '', 'not answered');
+    return JSON.parse(this.body);
+  }
+}
+
+/** A legacy upstream's connection: keeps what it is told. */
+export class Upstream implements Endpoint {
+  readonly server = 0;
+  readonly index = 0;
+  readonly weight = 1;
+  readonly transport = 'http';
+  readonly profile = SHARED;
+  readonly state = 'ready';
+  readonly era = Era.legacy;
+  readonly revision = 4;
+  readonly inFlight = 0;
+  readonly reason = '';
+  readonly replies: Message[] = [];
+  readonly cancelled: Exchange[] = [];
+  call(): void {}
+  reply(bytes: Buffer): void {
+    assert.ok(!bytes.includes(10) && !bytes.includes(13), 'one line');
+    this.replies.push(JSON.parse(bytes.toString()));
+  }
+  cancel(exchange: Exchange): void {
+    this.cancelled.push(exchange);
+    exchange.upstream = null;
+  }
+  pause(): void {}
+  resume(): void {}
+}
+
+export interface CallOptions extends ModernOptions {
+  name?: string;
+  args?: unknown;
+  method?: string;
+  subject?: number;
+  params?: Record<string, unknown>;
+  text?: string;
+}
+
+/** Parked calls with the real table, scan and write stage around them. */
+export function bed(
+  t: TestContext,
+  options: { limits?: object; connections?: number; eraOf?: number; handles?: HandleSealer } = {},
+) {
+  const table = new ExchangeTable(64);
+  const limits = {
+    maxParked: 100,
+    maxParkedPerPrincipal: 100,
+    parkMs: 60_000,
+    maxHeldBytes: 100_000,
+    ...options.limits,
+  };
+  const finished: (ErrorCode | null)[] = [];
+  const parked: ParkedCalls = new ParkedCalls({
+    limits,
+    table,
+    handles: options.handles ?? new HandleSealer(SECRETS, 'parked call', 'sy1p.'),
+    serverInfo: () => Buffer.from('"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"gw","version":"1"}}'),
+    suspend: (exchange, result) => write.suspend(exchange, result),
+    message: (exchange, bytes, length, spans) => write.message(exchange, bytes, length, spans),
+    fail: (exchange, code) => write.fail(exchange, code),
+    refuse: (exchange, code) => write.refuse(exchange, code),
+    connectionsOf: () => options.connections ?? 512,
+    eraOf: () => options.eraOf ?? Era.legacy,
+  });
+  t.after(() => parked.close());
+  const write: WriteStage = new WriteStage({
+    serverInfo: () => Buffer.from('"_meta":{}'),
+    serverName: () => Buffer.from('"up"'),
+    resourceMetadata: () => null,
+    corsHead: () => [],
+    store: () => {},
+    log: NO_LOG,
+    release: () => {},
+    inputRequired: () => false,
+    urlRequired: (exchange, bytes, length, spans) => parked.urlRequired(exchange, bytes, length, spans),
+    unanswered: (exchange) => parked.over(exchange),
+    finished: (exchange) => finished.push(exchange.error),
+    recycle: (exchange) => table.release(exchange),
+  });
+  const scan = (message: unknown): { bytes: Buffer; spans: Int32Array } => {
+    const bytes = Buffer.from(typeof message === 'string' ? message : JSON.stringify(message));
+    const spans = new Int32Array(SPAN_COUNT);
+    assert.equal(decoder.scan(bytes, bytes.length, spans, 64), 0);
+    return { bytes, spans };
+  };
+  /** A request that the policy has permitted. */
+  const request = (call: CallOptions = {}) => {
+    const params = { name: call.name ?? 'tool', arguments: call.args ?? { a: 1, b: 2 }, ...call.params };
+    const message = modernMessage(call.method ?? 'tools/call', params, { clientCapabilities: EVERYTHING, ...call });
+    const exchange = table.acquire()!;
+    const wire = new Wire();
+    const { bytes, spans } = scan(call.text ?? message);
+    exchange.reply = wire;
+    wire.exchange = exchange;
+    exchange.spans.set(spans);
+    exchange.era = Era.modern;
+    exchange.accepts = Accepts.json | Accepts.sse;
+    exchange.idLength = bytes.copy(exchange.id, 0, spans[Span.idStart], spans[Span.idEnd]);
+    exchange.verdict[VerdictWord.verdict] = Verdict.forward;
+    exchange.verdict[VerdictWord.subject0] = call.subject ?? 7;
+    return { exchange, wire, bytes };
+  };
+  /** A call that is under way at an upstream. */
+  const send = (upstream: Upstream, call: CallOptions = {}) => {
+    const { exchange, wire, bytes } = request(call);
+    exchange.body = bytes;
+    exchange.bodyLength = bytes.length;
+    const { spans } = exchange;
+    exchange.capabilities = capabilityMask(bytes.subarray(spans[Span.capabilitiesStart], spans[Span.capabilitiesEnd]));
+    exchange.phase = Phase.sending;
+    exchange.upstream = upstream;
+    exchange.upstreamEra = Era.legacy;
+    exchange.sentAt = performance.now();
+    exchange.deadline = exchange.sentAt + 5000;
+    return { exchange, wire };
+  };
+  const ask = (upstream: Upstream, exchange: Exchange, id: unknown, method: string, params?: object): void => {
+    const { bytes, spans } = scan({ jsonrpc: '2.0', id, method, ...(params === undefined ? {} : { params }) });
+    parked.asked(upstream, exchange, bytes, bytes.length, spans);
+  };
+  /** The upstream's last word about a call, the way the sink has it. */
+  const answer = (exchange: Exchange, message: object): void => {
+    const { bytes, spans } = scan({ jsonrpc: '2.0', id: 1, ...message });
+    exchange.upstream = null;
+    if (exchange.phase === Phase.parked) parked.response(exchange, bytes, bytes.length, spans);
+    else write.message(exchange, bytes, bytes.length, spans);
+  };
+  const retry = (state: string | undefined, responses: object | undefined, call: CallOptions = {}) => {
+    const params = {
+      ...call.params,
+      ...(responses === undefined ? {} : { inputResponses: responses }),
+      ...(state === undefined ? {} : { requestState: state }),
+    };
+    const { exchange, wire, bytes } = request({ id: 'again', ...call, params });
+    exchange.phase = Phase.sending;
+    const taken = parked.resume(exchange, bytes, bytes.length);
+    return { exchange, wire, taken };
+  };
+  const answered = (wire: Wire): Promise<Message> =>
+    eventually('an answer', () => wire.body !== '').then(() => wire.message);
+  /** A call that is parked with one elicitation, and what its client got. */
+  const park = async (upstream: Upstream, call: CallOptions = {}) => {
+    const { exchange, wire } = send(upstream, call);
+    ask(upstream, exchange, 5, 'elicitation/create', ELICIT);
+    const message = await answered(wire);
+    assert.equal(message.result?.resultType, 'input_required', wire.body);
+    return { exchange, message, state: message.result.requestState as string };
+  };
+  return { table, parked, write, finished, request, send, ask, answer, retry, answered, park, scan };
+}

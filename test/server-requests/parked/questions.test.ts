@@ -1,0 +1,94 @@
+/** What of a server's request reaches the client, whatever the request looks like. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { decoder } from '../../../native/index.js';
+import { SPAN_COUNT } from '../../../native/layout.js';
+import { answerTo, inputRequired, readQuestion, refusal } from '../../../src/server-requests/parked/questions.js';
+
+const NO_INFO = Buffer.from('"_meta":{}');
+
+function scan(text: string): { bytes: Buffer; spans: Int32Array } {
+  const bytes = Buffer.from(text);
+  const spans = new Int32Array(SPAN_COUNT);
+  assert.equal(decoder.scan(bytes, bytes.length, spans, 64), 0);
+  return { bytes, spans };
+}
+
+// As it comes out of a text: JSON has no -0.
+const json = fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);
+const keys = fc.oneof(fc.string(), fc.constantFrom('message', 'mode', 'url', 'list', 'elicitationId', '😀', '"\\'));
+const record = (name: fc.Arbitrary<string>) => fc.dictionary(name, json, { maxKeys: 5, noNullPrototype: true });
+const indents = fc.constantFrom(0, 1, '\t', '\n');
+
+test('everything arrives but what belongs to the request alone', () => {
+  const metaKeys = fc.oneof(keys, fc.constantFrom('progressToken', 'switchyard/inputKey', 'a/b'));
+  const params = fc.tuple(record(keys), fc.option(fc.oneof(record(metaKeys), json), { nil: undefined }));
+  fc.assert(
+    fc.property(params, indents, fc.boolean(), ([members, meta], indent, elicit) => {
+      // A key that the scan reads may not be spelled twice, and a token has to be one.
+      if (isObject(meta) && !['string', 'undefined'].includes(typeof meta['progressToken'])) return;
+      const { _meta: _, ...rest } = members;
+      const sent = meta === undefined ? rest : { ...rest, _meta: meta };
+      const method = elicit ? 'elicitation/create' : 'sampling/createMessage';
+      const { bytes, spans } = scan(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: sent }, null, indent));
+      const question = readQuestion(bytes, bytes.length, spans, 0, () => false);
+      const wanted: Record<string, unknown> = { ...sent };
+      if (elicit) delete wanted['elicitationId'];
+      if (isObject(meta)) {
+        const { progressToken, 'switchyard/inputKey': key, ...kept } = meta;
+        const cut = progressToken !== undefined || key !== undefined;
+        if (cut && Object.keys(kept).length === 0) delete wanted['_meta'];
+        else wanted['_meta'] = kept;
+        const named = typeof key === 'string' && /^[\w.-]{1,64}$/.test(key);
+        assert.equal(question.key, named ? key : 'q1');
+      }
+      assert.deepEqual(JSON.parse(question.entry.toString()), { method, params: wanted });
+      const result = JSON.parse(inputRequired([question], 'state', NO_INFO).toString());
+      assert.deepEqual(result.inputRequests[question.key], { method, params: wanted });
+    }),
+  );
+});
+
+test('numbers and escapes keep their spelling both ways', () => {
+  const params = '{"big":9007199254740993,"one":1.0,"text":"\\u0041","elicitationId":1}';
+  const asked = scan(`{"jsonrpc":"2.0","id":"\\u0041","method":"elicitation/create","params":${params}}`);
+  const question = readQuestion(asked.bytes, asked.bytes.length, asked.spans, 0, () => false);
+  assert.equal(
+    question.entry.toString(),
+    '{"method":"elicitation/create","params":{"big":9007199254740993,"one":1.0,"text":"\\u0041"}}',
+  );
+  const answered = scan(
+    '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","inputResponses":{"q1":{"n":9007199254740993,\r\n"x":"\\n"}}}}',
+  );
+  assert.equal(
+    answerTo(question, answered.bytes, answered.spans)?.toString(),
+    '{"jsonrpc":"2.0","id":"\\u0041","result":{"n":9007199254740993,  "x":"\\n"}}',
+  );
+});
+
+test('every answer is one line with the id of its question', () => {
+  fc.assert(
+    fc.property(keys, json, indents, (key, answer, indent) => {
+      const params = { name: 't', inputResponses: { other: {}, [key]: answer } };
+      const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params };
+      const { bytes, spans } = scan(JSON.stringify(message, null, indent));
+      const question = { key, id: '"$&"', method: 0, needed: 0, entry: Buffer.alloc(0) };
+      const reply = answerTo(question, bytes, spans)?.toString();
+      if (!isObject(answer)) {
+        assert.equal(reply, undefined);
+        return;
+      }
+      assert.doesNotMatch(reply!, /[\r\n]/);
+      assert.deepEqual(JSON.parse(reply!), { jsonrpc: '2.0', id: '$&', result: answer });
+    }),
+  );
+  assert.deepEqual(JSON.parse(refusal('"$&"', -1, 'no "quotes"').toString()).error, {
+    code: -1,
+    message: 'no "quotes"',
+  });
+});
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Revision } from '../../../src/protocol/revisions.js';
+import { type Exchange, Framing, Phase } from '../../../src/request/exchange/index.js';
+import { ExchangeTable } from '../../../src/request/exchange/table.js';
+import { SessionSealer } from '../../../src/session/seal.js';
+import { SessionTable } from '../../../src/session/sessions.js';
+import { StandaloneStreams } from '../../../src/session/streams/index.js';
+import { KeepAlive } from '../../../src/session/streams/keep-alive.js';
+import { isStanding } from '../../../src/session/streams/standing.js';
+import { eventually } from '../../support/process.js';
+import { RecordingReply } from '../../support/recording-reply.js';
+
+const MESSAGE = Buffer.from('{"x":\n1}');
+const EVENT = 'event: message\ndata: {"x": 1}\n\n';
+const OPENING = ': keep-alive\n\n';
+const HEAD = ['content-type', 'text/event-stream'];
+
+const sessions = new SessionTable({
+  sealer: new SessionSealer(['a secret that is long enough to be one']),
+  ttlSeconds: 60,
+  maxSessions: 100,
+});
+const table = new ExchangeTable(100);
+
+function rules({ maxStreams = 10, eventLogBytes = 0 } = {}) {
+  return {
+    limits: { maxStreams, maxClientBufferBytes: 1000 },
+    sessions: { eventLogBytes, eventLogTotalBytes: 1_000_000, retryMs: 250 },
+  };
+}
+
+function newSession(revision: number = Revision.r2025_11_25) {
+  return sessions.create(revision, Buffer.from('{}'), Buffer.alloc(0), new Int32Array(4))!;
+}
+
+function request(session: ReturnType<typeof newSession>, framing: number = Framing.sse) {
+  const exchange = table.acquire()!;
+  const reply = new RecordingReply();
+  exchange.reply = reply;
+  exchange.session = session;
+  exchange.revision = session.revision;
+  exchange.framing = framing;
+  return { exchange, reply };
+}
+
+function open(streams: StandaloneStreams, session = newSession(), framing: number = Framing.sse) {
+  const { exchange: from, reply } = request(session, framing);
+  const exchange = streams.open(session, from, HEAD);
+  if (exchange !== null) table.release(from);
+  return { session, exchange: exchange as Exchange, reply, opened: exchange !== null };
+}
+
+test('a session has one stream; messages go to one or to all, framed as the transport wants them', () => {
+  const streams = new StandaloneStreams(rules());
+  const [one, two] = [open(streams), open(streams, newSession(), Framing.message)];
+  assert.ok(one.opened && two.opened);
+  assert.deepEqual(one.reply.head, HEAD);
+  assert.equal(open(streams, one.session).opened, false);
+  assert.equal(streams.sendTo(one.session, MESSAGE), true);
+  streams.broadcast(MESSAGE);
+  assert.equal(one.reply.text, OPENING + EVENT + EVENT);
+  assert.equal(two.reply.text, '{"x": 1}');
+
+  assert.equal(streams.remove(one.exchange), true);
+  assert.equal(streams.remove(one.exchange), false);
+  assert.equal(streams.sendTo(one.session, MESSAGE), false);
+  assert.equal(streams.end(two.session), two.exchange);
+  assert.ok(two.reply.ended);
+  assert.equal(streams.size, 0);
+});
+
+test('a stream takes no place from requests, and its Reply follows it', () => {
+  const streams = new StandaloneStreams(rules());
+  const before = table.inUse;
+  const { exchange, reply } = open(streams);
+  assert.equal(table.inUse, before);
+  assert.ok(isStanding(exchange));
+  assert.equal(reply.owner, exchange);
+  assert.equal(streams.standing.size, 1);
+  streams.standing.release(exchange);
+  assert.equal(streams.standing.size, 0);
+  assert.equal(exchange.phase, Phase.free);
+});
+
+test('streams are bounded, and a client that takes nothing loses messages instead of growing a queue', () => {
+  const streams = new StandaloneStreams(rules({ maxStreams: 1 }));
+  const one = open(streams);
+  assert.equal(open(streams).opened, false);
+  one.reply.queued = 1001;
+  assert.equal(streams.sendTo(one.session, MESSAGE), false);
+  assert.equal(streams.lost, 1);
+  assert.equal(one.reply.text, OPENING);
+  streams.endAll(() => {});
+});
+
+test('what is sent while the client is away is there when it comes back, and nothing else', () => {
+  const streams = new StandaloneStreams(rules({ eventLogBytes: 10_000 }));
+  const { session, exchange, reply } = open(streams);
+  const stranger = open(streams);
+  streams.sendTo(session, MESSAGE);
+  const ids = [...reply.text.matchAll(/^id: (.*)$/gm)].map(([, id]) => id);
+  assert.equal(ids.length, 2, 'the greeting and the message');
+  assert.match(reply.text, /^id: .*-0\nretry: 250\ndata: \n\nevent: message\ndata: \{"x": 1\}\nid: .*-1\n\n$/);
+
+  streams.remove(exchange);
+  streams.standing.release(exchange);
+  streams.broadcast(Buffer.from('{"y":2}'));
+  streams.sendTo(stranger.session, Buffer.from('{"secret":true}'));
+  const { exchange: from, reply: second } = request(session);
+  const stream = streams.log.find(exchange.eventStream)!;
+  const resumed = streams.resume(session, from, HEAD, stream, 1)!;
+  assert.equal(resumed.ended, null);
+  assert.match(second.text, /^: keep-alive\n\nevent: message\ndata: \{"y":2\}\nid: .*-2\n\n$/);
+  assert.equal(session.stream, resumed.exchange);
+
+  // The client knows better than a connection that looks alive.
+  const { exchange: again, reply: third } = request(session);
+  const taken = streams.resume(session, again, HEAD, stream, 0)!;
+  assert.equal(taken.ended, resumed.exchange);
+  assert.ok(second.ended);
+  assert.match(third.text, /"x": 1.*"y":2/s);
+  streams.endAll(() => {});
+});
+
+test('a broken stream is given up after a while, and by a client that begins a new one', () => {
+  let now = 0;
+  const streams = new StandaloneStreams(rules({ eventLogBytes: 10_000 }), () => now);
+  const first = open(streams);
+  streams.remove(first.exchange);
+  now = 31_000;
+  assert.equal(streams.sendTo(first.session, MESSAGE), false, 'an upstream does not wait for a client that is gone');
+  streams.broadcast(MESSAGE);
+  assert.equal(streams.log.events, 1);
+  now = 301_000;
+  streams.broadcast(MESSAGE);
+  assert.equal(streams.log.events, 0);
+  assert.equal(streams.log.find(first.exchange.eventStream), null);
+
+  const second = open(streams);
+  streams.remove(second.exchange);
+  streams.broadcast(MESSAGE);
+  open(streams, second.session);
+  assert.equal(streams.log.find(second.exchange.eventStream), null);
+  assert.equal(streams.log.events, 0);
+  streams.endAll(() => {});
+  assert.equal(streams.log.streams, 0);
+});
+
+test('only clients of 2025-11-25 get a greeting; those of 2024-11-05 no ids at all', () => {
+  const streams = new StandaloneStreams(rules({ eventLogBytes: 10_000 }));
+  const older = open(streams, newSession(Revision.r2025_06_18));
+  const oldest = open(streams, newSession(Revision.r2024_11_05));
+  streams.broadcast(MESSAGE);
+  assert.match(older.reply.text, /^: keep-alive\n\nevent: message\ndata: \{"x": 1\}\nid: .*-1\n\n$/);
+  assert.equal(oldest.reply.text, OPENING + EVENT);
+  streams.endAll(() => {});
+});
+
+test('every silent stream gets keep-alive comments, until it is over', async () => {
+  const streams = new StandaloneStreams(rules());
+  const [one, two, message] = [open(streams), open(streams), open(streams, newSession(), Framing.message)];
+  const keepAlive = new KeepAlive({
+    limits: { keepAliveMs: 20 },
+    table,
+    standing: streams.standing,
+    open: () => assert.fail('no call is open'),
+  });
+  await eventually(
+    'comments on both',
+    () => /(: keep-alive\n\n){3}/.test(one.reply.text) && two.reply.text !== OPENING,
+  );
+  assert.match(one.reply.text, /^(: keep-alive\n\n)+$/);
+  assert.equal(message.reply.text, '');
+  streams.endAll((exchange) => streams.standing.release(exchange));
+  const { length } = one.reply.text;
+  const another = open(streams);
+  await eventually('comments on another', () => /(: keep-alive\n\n){3}/.test(another.reply.text));
+  assert.equal(one.reply.text.length, length);
+  keepAlive.close();
+});

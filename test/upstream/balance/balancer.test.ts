@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { BackOff, RestartBudget } from '../../../src/upstream/balance/back-off.js';
+import {
+  ConsecutiveFailureBreaker,
+  LocalHealthBoard,
+  WeightedRoundRobin,
+} from '../../../src/upstream/balance/balancer.js';
+
+const candidates = (weights: readonly number[]) => weights.map((weight, index) => ({ index, weight }));
+const all = (count: number): number => 2 ** count - 1;
+
+test('property: over a full round every endpoint gets exactly its weight', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 8 }), (weights) => {
+      const balancer = new WeightedRoundRobin(candidates(weights));
+      const counts = weights.map(() => 0);
+      const round = weights.reduce((sum, weight) => sum + weight, 0);
+      // One usable endpoint takes no part in the rotation, so a round of one is trivial.
+      for (let call = 0; call < round * 3; call += 1) counts[balancer.choose(all(weights.length))]! += 1;
+      assert.deepEqual(
+        counts,
+        weights.map((weight) => weight * 3),
+      );
+    }),
+  );
+});
+
+test('property: only usable endpoints are chosen', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 255 }), { minLength: 1, maxLength: 50 }), (masks) => {
+      const balancer = new WeightedRoundRobin(candidates([1, 2, 3, 4, 5, 6, 7, 8]));
+      for (const usable of masks) assert.notEqual(usable & (1 << balancer.choose(usable)), 0);
+    }),
+  );
+});
+
+test('a heavy endpoint does not get its calls in one run', () => {
+  const balancer = new WeightedRoundRobin(candidates([5, 1, 1]));
+  const order = Array.from({ length: 7 }, () => balancer.choose(7));
+  assert.deepEqual(order, [0, 0, 1, 0, 2, 0, 0]);
+});
+
+test('a breaker opens after failures in a row, tries one call after the pause, and closes on success', () => {
+  const breaker = new ConsecutiveFailureBreaker(3, 1_000, 30_000);
+  for (let count = 0; count < 2; count += 1) breaker.failed('GW_UPSTREAM_TIMEOUT', false, 0);
+  breaker.succeeded();
+  for (let count = 0; count < 2; count += 1) breaker.failed('GW_UPSTREAM_TIMEOUT', false, 0);
+  assert.equal(breaker.tripped, false);
+  breaker.failed('GW_UPSTREAM_TIMEOUT', false, 0);
+  assert.equal(breaker.tripped, true);
+  assert.equal(breaker.allows(999), false);
+  assert.equal(breaker.retryAfter(400), 600);
+  assert.equal(breaker.allows(1_000), true);
+  breaker.taken(1_000);
+  assert.equal(breaker.allows(1_001), false, 'one probe at a time');
+  breaker.succeeded();
+  assert.equal(breaker.tripped, false);
+});
+
+test('a failed probe opens the breaker for twice the pause, up to the limit', () => {
+  const breaker = new ConsecutiveFailureBreaker(1, 1_000, 4_000);
+  const pauses: number[] = [];
+  let now = 0;
+  for (let round = 0; round < 5; round += 1) {
+    breaker.failed('GW_UPSTREAM_UNREACHABLE', true, now);
+    const pause = breaker.retryAfter(now);
+    pauses.push(pause);
+    now += pause;
+    breaker.taken(now);
+  }
+  assert.deepEqual(pauses, [1_000, 2_000, 4_000, 4_000, 4_000]);
+});
+
+test('a probe without an outcome lets the next one go', () => {
+  const breaker = new ConsecutiveFailureBreaker(1, 1_000, 4_000);
+  breaker.failed('GW_UPSTREAM_CLOSED', false, 0);
+  breaker.taken(1_000);
+  breaker.neutral();
+  assert.equal(breaker.allows(1_001), true);
+  breaker.taken(1_001);
+  assert.equal(breaker.allows(5_000), false);
+  assert.equal(breaker.allows(5_001), true, 'a lost one blocks no longer than the longest pause');
+});
+
+test('the last endpoint is paused only when it cannot be reached', () => {
+  const breaker = new ConsecutiveFailureBreaker(3);
+  for (let count = 0; count < 20; count += 1) breaker.failed('GW_UPSTREAM_TIMEOUT', true, 0);
+  assert.equal(breaker.tripped, false);
+  for (let count = 0; count < 3; count += 1) breaker.failed('GW_UPSTREAM_UNREACHABLE', true, 0);
+  assert.equal(breaker.tripped, true);
+});
+
+test('failures that lie with the call do not count', () => {
+  const breaker = new ConsecutiveFailureBreaker(1);
+  for (const error of ['GW_UPSTREAM_BUSY', 'GW_RESPONSE_TOO_LARGE', 'GW_UPSTREAM_REFUSED', 'GW_INTERNAL'] as const) {
+    breaker.failed(error, false, 0);
+  }
+  assert.equal(breaker.tripped, false);
+});
+
+test('the health board counts failures since the last success', () => {
+  const board = new LocalHealthBoard(2);
+  board.failed(1);
+  board.failed(1);
+  assert.deepEqual([board.consecutiveFailures(0), board.consecutiveFailures(1)], [0, 2]);
+  board.succeeded(1);
+  assert.equal(board.consecutiveFailures(1), 0);
+});
+
+test('pauses double with jitter between the first and the longest', () => {
+  const backOff = new BackOff(100, 30_000);
+  for (let attempt = 0; attempt < 30; attempt += 1) {
+    const full = Math.min(100 * 2 ** attempt, 30_000);
+    const pause = backOff.next();
+    assert.ok(pause >= full / 2 && pause <= full, `${attempt}: ${pause}`);
+  }
+  backOff.reset();
+  assert.ok(backOff.next() <= 100);
+});
+
+test('a restart budget holds within its window', () => {
+  const budget = new RestartBudget(2, 1_000);
+  assert.deepEqual([budget.spend(0), budget.spend(500), budget.spend(999)], [true, true, false]);
+  assert.equal(budget.spend(1_000), true);
+  budget.reset();
+  assert.equal(budget.spend(1_001), true);
+});

@@ -1,0 +1,207 @@
+/** The parts that channel endpoints are made of. */
+import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { decoder } from '../../../native/index.js';
+import { Span } from '../../../native/layout.js';
+import { Exchange } from '../../../src/request/exchange/index.js';
+import { VerdictWord } from '../../../src/shared/records.js';
+import { ChannelCalls } from '../../../src/upstream/channel/calls.js';
+import { ChannelReader } from '../../../src/upstream/channel/reader.js';
+import { listenParams, NOTHING, namesNothing, readAcknowledged } from '../../../src/upstream/core/listen-filter.js';
+import { StdioWriter } from '../../../src/upstream/stdio/writer.js';
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+test('property: a writer sends what was not taken back, in order, and marks just that as sent', async () => {
+  const step = fc.oneof(
+    fc.record({ do: fc.constant('write' as const), size: fc.integer({ min: 0, max: 40_000 }) }),
+    fc.record({ do: fc.constant('own' as const), size: fc.integer({ min: 0, max: 100 }) }),
+    fc.record({ do: fc.constant('withdraw' as const), which: fc.nat(20) }),
+    fc.record({ do: fc.constant('turn' as const) }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      const stream = new PassThrough({ highWaterMark: 2 ** 30 });
+      const writer = new StdioWriter(stream, 400_000);
+      const expected: string[] = [];
+      /** Calls that were written and not flushed, with their place in `expected`. */
+      let open: { exchange: Exchange; message: string }[] = [];
+      const all: { exchange: Exchange; sent: boolean }[] = [];
+      let count = 0;
+      for (const each of steps) {
+        if (each.do === 'turn') {
+          await turn();
+          for (const { exchange } of open) all.find((known) => known.exchange === exchange)!.sent = true;
+          open = [];
+        } else if (each.do === 'withdraw') {
+          const victim = open[each.which % (open.length + 1)];
+          if (victim === undefined) continue;
+          assert.equal(writer.withdraw(victim.exchange), true);
+          expected.splice(expected.indexOf(victim.message), 1);
+          open.splice(open.indexOf(victim), 1);
+        } else {
+          const message = `${count}${'x'.repeat(each.size)}`;
+          const owner = each.do === 'write' ? new Exchange(count) : null;
+          count += 1;
+          const before = writer.queued;
+          const taken = writer.write(Buffer.from(message), owner);
+          assert.equal(taken, before + message.length + 1 <= 400_000);
+          if (!taken) continue;
+          expected.push(message);
+          if (owner === null) continue;
+          open.push({ exchange: owner, message });
+          all.push({ exchange: owner, sent: false });
+        }
+      }
+      await turn();
+      for (const { exchange } of open) all.find((known) => known.exchange === exchange)!.sent = true;
+      const written = (stream.read() as Buffer | null)?.toString() ?? '';
+      assert.equal(written, expected.map((message) => `${message}\n`).join(''));
+      for (const { exchange, sent } of all) assert.equal(exchange.sent, sent);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test('a writer that is closed takes nothing and sends nothing more', async () => {
+  const stream = new PassThrough();
+  const writer = new StdioWriter(stream, 1_000);
+  const exchange = new Exchange(0);
+  assert.equal(writer.write(Buffer.from('a'), exchange), true);
+  writer.close();
+  assert.equal(writer.write(Buffer.from('b'), null), false);
+  await turn();
+  assert.equal(stream.read(), null);
+  assert.equal(exchange.sent, false);
+  assert.equal(writer.withdraw(exchange), false);
+});
+
+/** What a reader reported, one line a message. */
+function readAll(maxBatch: number, texts: readonly string[]): string[] {
+  const seen: string[] = [];
+  const note = (kind: string) => (bytes: Uint8Array, length: number, spans: Int32Array) => {
+    const id = Buffer.from(bytes).toString('utf8', Math.max(0, spans[Span.idStart]!), Math.max(0, spans[Span.idEnd]!));
+    seen.push(`${kind} ${length} ${id}`);
+  };
+  const unreadable = (_bytes: Uint8Array, length: number) => seen.push(`unreadable ${length}`);
+  const reader = new ChannelReader(decoder, maxBatch, {
+    response: note('response'),
+    notification: note('notification'),
+    request: note('request'),
+    unreadable,
+  });
+  for (const text of texts) {
+    const bytes = Buffer.from(text);
+    // Bytes behind the message are not part of it.
+    reader.read(Buffer.concat([bytes, Buffer.from('}]junk')]), bytes.length);
+  }
+  return seen;
+}
+
+test('property: a batch says what its messages say one by one', () => {
+  const message = fc.oneof(
+    fc.integer({ min: 0, max: 9_999 }).map((id) => `{"jsonrpc":"2.0","id":${id},"result":{"a":[1,"]"]}}`),
+    fc.constant('{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"},{"}}'),
+    fc.integer({ min: 0, max: 9_999 }).map((id) => `{"jsonrpc":"2.0","id":"${id}","method":"ping"}`),
+    fc.constantFrom('7', '{}', '"text"', '[{"jsonrpc":"2.0","method":"a"}]'),
+  );
+  const space = fc.constantFrom('', ' ', '\t', '\r\n');
+  fc.assert(
+    fc.property(fc.array(message, { minLength: 1, maxLength: 12 }), space, (messages, gap) => {
+      const batch = `[${gap}${messages.join(`${gap},${gap}`)}${gap}]`;
+      // On its own a list of one message is a batch; within a batch it is nothing.
+      const single = messages.map((text) => (text.startsWith('[') ? `{"x":"${'y'.repeat(text.length - 8)}"}` : text));
+      assert.deepEqual(readAll(12, [batch]), readAll(12, single));
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a batch over the limit is not read', () => {
+  const note = '{"jsonrpc":"2.0","method":"notifications/message"}';
+  assert.equal(readAll(3, [`[${note},${note},${note}]`]).length, 3);
+  assert.deepEqual(readAll(3, [`[${note},${note},${note},${note}]`]), [`unreadable ${4 * note.length + 5}`]);
+  assert.deepEqual(readAll(3, ['[]']), ['unreadable 2']);
+});
+
+test('property: a listen filter is acknowledged as it was asked for', () => {
+  const texts = fc.uniqueArray(fc.string(), { maxLength: 5 });
+  const filters = fc.record(
+    {
+      toolsListChanged: fc.boolean(),
+      promptsListChanged: fc.boolean(),
+      resourcesListChanged: fc.boolean(),
+      resourceSubscriptions: texts,
+      taskIds: texts,
+    },
+    { noNullPrototype: true },
+  );
+  fc.assert(
+    fc.property(filters, fc.oneof(fc.nat(), fc.string()), (filter, id) => {
+      const params = { ...listenParams(filter), _meta: { 'io.modelcontextprotocol/subscriptionId': id } };
+      const bytes = Buffer.from(
+        JSON.stringify({ jsonrpc: '2.0', method: 'notifications/subscriptions/acknowledged', params }),
+      );
+      assert.deepEqual(readAcknowledged(bytes, bytes.length), { id, filter });
+      const { notifications } = params as unknown as { notifications: object };
+      assert.equal(Object.keys(notifications).length === 0, namesNothing(filter));
+    }),
+  );
+  assert.equal(namesNothing(NOTHING), true);
+});
+
+test('an acknowledgement of any shape is read, and promises no more than it says', () => {
+  for (const params of [
+    '{}',
+    '{"notifications":null}',
+    '{"notifications":[true]}',
+    '{"notifications":{"toolsListChanged":"yes","taskIds":"t","resourceSubscriptions":[1,null]}}',
+  ]) {
+    const bytes = Buffer.from(
+      `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":${params}}`,
+    );
+    assert.deepEqual(readAcknowledged(bytes, bytes.length), { id: undefined, filter: NOTHING });
+  }
+});
+
+function callOf(slot: number, subject: number, startedAt: number): Exchange {
+  const exchange = new Exchange(slot);
+  exchange.verdict[VerdictWord.subject0] = subject;
+  exchange.startedAt = startedAt;
+  return exchange;
+}
+
+test('what names no call belongs to the only one, if no other client can be meant', () => {
+  const open = new Set<Exchange>();
+  const calls = new ChannelCalls({ has: (exchange) => open.has(exchange), all: () => [...open] });
+  const [first, second, other] = [callOf(1, 7, 1), callOf(2, 7, 2), callOf(3, 8, 3)];
+  const begin = (exchange: Exchange) => {
+    open.add(exchange);
+    calls.written(exchange);
+  };
+  const end = (exchange: Exchange) => {
+    open.delete(exchange);
+    calls.settled(exchange);
+  };
+  assert.deepEqual([calls.only(), calls.latest(), calls.asking(true)], [null, null, null]);
+  begin(first);
+  assert.deepEqual([calls.only(), calls.latest(), calls.asking(false)], [first, first, first]);
+  begin(second);
+  assert.deepEqual([calls.only(), calls.latest(), calls.asking(true)], [null, second, null]);
+  end(second);
+  assert.deepEqual([calls.only(), calls.latest(), calls.asking(false)], [first, first, first]);
+  end(first);
+  begin(other);
+  assert.deepEqual([calls.only(), calls.latest()], [null, other], 'it may still be about the other subject');
+  assert.deepEqual([calls.asking(false), calls.asking(true)], [null, other]);
+  end(other);
+  calls.abandoned();
+  begin(other);
+  assert.equal(calls.asking(true), null, 'it may still be about the call that was taken back');
+  calls.clear();
+  open.clear();
+  begin(other);
+  assert.equal(calls.asking(true), other, 'another connection knows nothing of that');
+});
