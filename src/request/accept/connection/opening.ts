@@ -1,6 +1,6 @@
 import type { ClientLink, Exchange, Reply } from '../../exchange/index.js';
+import type { CallListener, HttpCall } from '../http/call.js';
 import type { FrontHandler } from '../http/handler.js';
-import type { CallListener, HttpCall } from '../router/index.js';
 
 /** Placeholder for a connection until its client is let in. */
 export const UNOPENED: ClientLink = Object.freeze({ subject: null, end: () => {} });

@@ -1,9 +1,9 @@
 /** What both front ends agree on about WebSockets (RFC 6455; MCP has no binding of its own). */
 import type { ErrorCode } from '../../../errors.js';
 import { Accepts, type Exchange } from '../../exchange/index.js';
+import type { HttpCall } from '../http/call.js';
 import type { FrontHandler } from '../http/handler.js';
 import type { AcceptRules } from '../http/rules.js';
-import type { HttpCall } from '../router/index.js';
 import { Opening, UNOPENED } from './opening.js';
 
 /** The sub-protocol of MCP over WebSocket. */

@@ -3,9 +3,9 @@ import type { Socket } from 'node:net';
 import type { BufferBudget, Holder } from '../../../shared/buffer-budget.js';
 import { HeldBytes } from '../../../shared/held-bytes.js';
 import type { Exchange } from '../../exchange/index.js';
+import type { CallListener, HttpCall, Refusal } from '../http/call.js';
 import { RequestHead } from '../http/head.js';
 import type { Target } from '../http/paths.js';
-import type { CallListener, HttpCall, Refusal } from '../router/index.js';
 
 /** Bytes queued in a response below which the next piece is written without waiting for the client. */
 const PIECE_BYTES = 65_536;

@@ -11,11 +11,11 @@ import { MODERN, REVISIONS } from '../../../protocol/revisions.js';
 import type { Exchange } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
 import { OVERLOADED, OVERLOADED_HEAD } from '../http/answers.js';
+import type { HttpCall } from '../http/call.js';
 import type { FrontHandler } from '../http/handler.js';
 import type { Target } from '../http/paths.js';
 import type { RestCall } from '../http/rest-paths.js';
 import type { AcceptRules } from '../http/rules.js';
-import type { HttpCall } from '../router/index.js';
 import { OpenApi } from './openapi.js';
 import { RestReply } from './reply.js';
 

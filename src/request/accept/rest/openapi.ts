@@ -4,10 +4,10 @@ import { findMember, insertMember, JsonCursor, stringValue } from '../../../prot
 import type { Count } from '../../../units.js';
 import type { Exchange } from '../../exchange/index.js';
 import { JSON_HEAD } from '../http/answers.js';
+import type { CallListener, HttpCall } from '../http/call.js';
 import { originHead } from '../http/cors.js';
 import type { FrontHandler } from '../http/handler.js';
 import type { AcceptRules } from '../http/rules.js';
-import type { CallListener, HttpCall } from '../router/index.js';
 import { GENERAL_PATHS, openApiFrame } from './openapi-frame.js';
 import { RestReply } from './reply.js';
 

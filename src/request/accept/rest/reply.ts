@@ -4,8 +4,8 @@ import { Composer } from '../../../protocol/composer.js';
 import { applyEdits, findMember, type Range, removeMembers, stringValue } from '../../../protocol/json-cursor.js';
 import { Accepts, type Exchange, type Reply } from '../../exchange/index.js';
 import { JSON_HEAD } from '../http/answers.js';
+import type { CallListener, HttpCall } from '../http/call.js';
 import type { FrontHandler } from '../http/handler.js';
-import type { CallListener, HttpCall } from '../router/index.js';
 
 const CLOSE = Buffer.from('}');
 const ERROR_OPEN = Buffer.from('{"error":');
