@@ -12,26 +12,13 @@ import type { Session } from '../session/sessions.js';
 import { VerdictWord } from '../shared/records.js';
 import type { Count } from '../units.js';
 import { ControlError } from '../upstream/core/control.js';
-import type { LaneClient, LaneOwner, WatchKind } from '../upstream/core/types.js';
+import type { LaneClient, LaneOwner } from '../upstream/core/types.js';
 import { laneClient } from '../upstream/isolation/client.js';
 import { type Asker, refusalOf } from './access.js';
 import { type Follower, Follows } from './follows.js';
 import { ListenStreams, type ListenStreamsOptions } from './listen-streams.js';
+import type { ListChanges, WatchedServer } from './servers.js';
 import { untagged } from './tag.js';
-
-/** The list kinds that clients are told about. */
-export interface ListChanges {
-  readonly tools: boolean;
-  readonly prompts: boolean;
-  readonly resources: boolean;
-}
-
-/** What can be followed at a server (UpstreamServer). */
-export interface WatchedServer {
-  announces(kind: WatchKind): boolean;
-  watch(kind: WatchKind, id: string, client: LaneClient): Promise<void>;
-  unwatch(kind: WatchKind, id: string, client: LaneClient): void;
-}
 
 /** What {@link Subscriptions} needs of the rest. */
 export interface SubscriptionsOptions extends ListenStreamsOptions {

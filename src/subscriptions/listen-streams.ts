@@ -11,9 +11,9 @@ import type { LaneOwner, WatchKind } from '../upstream/core/types.js';
 import { laneClient } from '../upstream/isolation/client.js';
 import { type Asker, NO_SERVER } from './access.js';
 import { Follows } from './follows.js';
-import type { ListChanges, WatchedServer } from './index.js';
 import { type Followed, ListenStream } from './listen.js';
 import { readListenFilter } from './listen-filter.js';
+import type { ListChanges, WatchedServer } from './servers.js';
 import { untagged } from './tag.js';
 
 /** What clients may follow and hear of (src/subscriptions/access.ts). */

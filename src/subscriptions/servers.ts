@@ -1,0 +1,15 @@
+import type { LaneClient, WatchKind } from '../upstream/core/types.js';
+
+/** The list kinds that clients are told about. */
+export interface ListChanges {
+  readonly tools: boolean;
+  readonly prompts: boolean;
+  readonly resources: boolean;
+}
+
+/** What can be followed at a server (UpstreamServer). */
+export interface WatchedServer {
+  announces(kind: WatchKind): boolean;
+  watch(kind: WatchKind, id: string, client: LaneClient): Promise<void>;
+  unwatch(kind: WatchKind, id: string, client: LaneClient): void;
+}
