@@ -1,11 +1,11 @@
 /** Control traffic of an HTTP upstream: handshake, lists, notifications, event streams. Apart from the connections of calls. */
 import { Pool } from 'undici';
-import type { Decoder } from '../../../native/layout.js';
-import { Kind, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import { type Decoder, Kind, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
 import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { joinShared } from '../core/background.js';
+import { connectionError } from '../core/connection-error.js';
 import {
   ControlError,
   type ControlReply,
@@ -317,22 +317,4 @@ async function collect(
 
 function single(value: string | string[] | undefined): string {
   return (Array.isArray(value) ? value[0] : value) ?? '';
-}
-
-const UNREACHABLE = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ETIMEDOUT',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
-
-/** What a failed request says about the connection; without anything of the error's text. */
-export function connectionError(error: unknown): ControlError {
-  const code = (error as { code?: string }).code ?? (error as Error).name;
-  return UNREACHABLE.has(code)
-    ? new ControlError('unreachable', `the upstream cannot be reached (${code})`)
-    : new ControlError('closed', `the connection ended (${code})`);
 }

@@ -7,10 +7,10 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { BufferBudget } from '../../shared/buffer-budget.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
+import { connectionError } from '../core/connection-error.js';
 import { ControlError } from '../core/control.js';
 import { HttpHeads, streamHeaders } from '../core/http-heads.js';
 import { ReadShare, type ReadTurns } from '../core/read-turns.js';
-import { connectionError } from '../http/control.js';
 import { SsePosts } from './posts.js';
 
 /** Where and how. */

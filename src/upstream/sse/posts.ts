@@ -2,7 +2,7 @@ import type { Pool } from 'undici';
 import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
-import { connectionError } from '../http/control.js';
+import { connectionError } from '../core/connection-error.js';
 
 /** How long a message of the gateway waits for the one before it to be answered. */
 const ORDER_MS: Milliseconds = 1_000;
