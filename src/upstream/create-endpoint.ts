@@ -1,5 +1,5 @@
 import type { EndpointSnapshot, StdioEndpointSnapshot, UrlEndpointSnapshot } from '../config/snapshot.js';
-import type { Breaker } from './balance/balancer.js';
+import type { Breaker } from './balance/breaker.js';
 import { transportOf } from './core/detection.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner } from './core/endpoint.js';
 import type { LaneProfile } from './core/types.js';

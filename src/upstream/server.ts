@@ -4,14 +4,9 @@ import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange/index.js';
 import { NO_ITEMS, packedCount } from '../shared/packed.js';
 import type { Count, Milliseconds } from '../units.js';
-import {
-  type Balancer,
-  type Breaker,
-  ConsecutiveFailureBreaker,
-  type HealthBoard,
-  LocalHealthBoard,
-  WeightedRoundRobin,
-} from './balance/balancer.js';
+import { type Balancer, WeightedRoundRobin } from './balance/balancer.js';
+import { type Breaker, ConsecutiveFailureBreaker } from './balance/breaker.js';
+import { type HealthBoard, LocalHealthBoard } from './balance/health.js';
 import { ControlError } from './core/control.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner, EndpointStats } from './core/endpoint.js';
 import {

@@ -6,7 +6,7 @@ import type { Exchange } from '../../request/exchange/index.js';
 import { VerdictFlag, VerdictWord } from '../../shared/records.js';
 import type { Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
-import type { Breaker } from '../balance/balancer.js';
+import type { Breaker } from '../balance/breaker.js';
 import { ControlError, type ControlReply, controlMessage, parseId, UPSTREAM_DEPTH } from '../core/control.js';
 import { detectionBackOff, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';

@@ -1,7 +1,7 @@
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
-import type { Breaker } from '../balance/balancer.js';
+import type { Breaker } from '../balance/breaker.js';
 import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
 import { detectionBackOff, neitherReason, tryOtherTransport } from '../core/detection.js';

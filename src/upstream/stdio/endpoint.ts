@@ -1,6 +1,6 @@
 import type { StdioEndpointSnapshot } from '../../config/snapshot.js';
 import { BackOff, RestartBudget } from '../balance/back-off.js';
-import type { Breaker } from '../balance/balancer.js';
+import type { Breaker } from '../balance/breaker.js';
 import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';

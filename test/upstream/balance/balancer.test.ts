@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BackOff, RestartBudget } from '../../../src/upstream/balance/back-off.js';
-import {
-  ConsecutiveFailureBreaker,
-  LocalHealthBoard,
-  WeightedRoundRobin,
-} from '../../../src/upstream/balance/balancer.js';
+import { WeightedRoundRobin } from '../../../src/upstream/balance/balancer.js';
+import { ConsecutiveFailureBreaker } from '../../../src/upstream/balance/breaker.js';
+import { LocalHealthBoard } from '../../../src/upstream/balance/health.js';
 
 const candidates = (weights: readonly number[]) => weights.map((weight, index) => ({ index, weight }));
 const all = (count: number): number => 2 ** count - 1;
