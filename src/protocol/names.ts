@@ -4,7 +4,14 @@
  * the order in which they were discovered, so that they survive restarts and are the same on every replica.
  */
 import { createHash } from 'node:crypto';
-import type { CatalogRules } from '../config/snapshot.js';
+
+/** How names are made; the same words as in the configuration (`catalog`). */
+export interface NamingRules {
+  readonly separator: string;
+  readonly conflict: 'prefix' | 'auto-prefix' | 'reject' | 'priority';
+  /** Longest public name, characters. */
+  readonly maxNameLength: number;
+}
 
 /** Whose names are decided. */
 export interface NamingServer {
@@ -72,7 +79,7 @@ export function shortenName(full: string, maxLength: number, attempt = 0): strin
 export function assignNames(
   entries: readonly NamingEntry[],
   servers: readonly NamingServer[],
-  rules: Pick<CatalogRules, 'separator' | 'conflict' | 'maxNameLength'>,
+  rules: NamingRules,
 ): Naming[] {
   const result = new Array<Naming>(entries.length);
   const bare = firstOfEachServer(entries, result);
@@ -138,7 +145,7 @@ export function assignNames(
   return result;
 }
 
-function usesPrefix(conflict: CatalogRules['conflict'], collides: boolean): boolean {
+function usesPrefix(conflict: NamingRules['conflict'], collides: boolean): boolean {
   return conflict === 'prefix' || (conflict === 'auto-prefix' && collides);
 }
 
