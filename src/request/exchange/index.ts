@@ -79,6 +79,29 @@ export interface UpstreamHandle {
   resume(exchange: Exchange): void;
 }
 
+/** What takes a call: an endpoint, as *send* knows it. */
+export interface CallTarget extends UpstreamHandle {
+  /** Number among the endpoints of its server. */
+  readonly index: number;
+  /** How the upstream is reached; `http` alone has headers for each call. */
+  readonly transport: string;
+  /** 0 legacy, 1 modern; meaningful once the endpoint is ready. */
+  readonly era: number;
+  /**
+   * Sends one call. `bytes` is the whole JSON-RPC request with id `exchange.upstreamId` (no newline) and becomes the endpoint's.
+   * Exactly one final report follows on the sink (a response message or `failed`), never during this call... unless the call is cancelled first.
+   *
+   * @param method method id, @param nameHeader encoded `Mcp-Name` value or '' (modern HTTP only), @param extraHeaders flat list or null (`Mcp-Param-*`)
+   */
+  call(
+    exchange: Exchange,
+    bytes: Buffer,
+    method: number,
+    nameHeader: string,
+    extraHeaders: readonly string[] | null,
+  ): void;
+}
+
 const NO_BYTES = Buffer.alloc(0);
 
 /** Room for ids and tokens without an allocation a request; longer ones (up to 256 bytes) get a buffer of their own. */

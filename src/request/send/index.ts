@@ -12,8 +12,7 @@ import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
 import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era } from '../../protocol/revisions.js';
 import { VerdictFlag, VerdictWord } from '../../shared/records.js';
-import type { Endpoint } from '../../upstream/core/types.js';
-import { type Exchange, Phase, type SessionLike } from '../exchange/index.js';
+import { type CallTarget, type Exchange, Phase, type SessionLike } from '../exchange/index.js';
 import { CapabilityMemo } from './capability-memo.js';
 import { foreignHeaders } from './foreign.js';
 import { type ParamHeader, paramHeaders } from './param-headers.js';
@@ -28,7 +27,7 @@ export interface SendServer {
   /** Whether `choose` looks at `exchange.capabilities`. */
   readonly needsCapabilities: boolean;
   /** A ready endpoint that `exchange.tried` does not name, or null. */
-  choose(exchange: Exchange): Endpoint | null;
+  choose(exchange: Exchange): CallTarget | null;
   /** Why there is none. */
   unavailable(): ErrorCode;
 }
@@ -148,7 +147,7 @@ export class SendStage {
     this.#forward(exchange, endpoint, server, bytes, length);
   }
 
-  #choose(exchange: Exchange, server: SendServer, bytes: Uint8Array): Endpoint | null {
+  #choose(exchange: Exchange, server: SendServer, bytes: Uint8Array): CallTarget | null {
     if (server.needsCapabilities && exchange.capabilities < 0) {
       exchange.capabilities =
         exchange.era === Era.modern
@@ -166,7 +165,7 @@ export class SendStage {
     return at < 0 ? -1 : (route.servers[at + 1] ?? -1);
   }
 
-  #forward(exchange: Exchange, endpoint: Endpoint, server: SendServer, bytes: Uint8Array, length: number): void {
+  #forward(exchange: Exchange, endpoint: CallTarget, server: SendServer, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
     const method = exchange.spans[Span.method]!;
     // Nothing is known of such a method, so it cannot be translated: only peers of one family have it in common.

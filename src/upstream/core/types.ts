@@ -4,7 +4,7 @@
  */
 import type { ErrorCode } from '../../errors.js';
 import { ASKABLE, Capability } from '../../protocol/client-capabilities.js';
-import type { Exchange, UpstreamHandle } from '../../request/exchange/index.js';
+import type { CallTarget, Exchange } from '../../request/exchange/index.js';
 import type { Packed } from '../../shared/packed.js';
 
 /** Receives what an upstream says about a call: implemented by the write stage. */
@@ -115,32 +115,16 @@ export type EndpointState = 'connecting' | 'ready' | 'backoff' | 'failed' | 'sto
 export type Transport = 'stdio' | 'http' | 'sse' | 'websocket';
 
 /** One replica, or a lane of one: a stdio child, an HTTP origin, a connection. */
-export interface Endpoint extends UpstreamHandle {
+export interface Endpoint extends CallTarget {
   readonly server: number;
-  readonly index: number;
   readonly weight: number;
   readonly transport: Transport;
   readonly profile: LaneProfile;
   readonly state: EndpointState;
-  /** 0 legacy, 1 modern; meaningful once `ready`. */
-  readonly era: number;
   /** Number of the negotiated revision. */
   readonly revision: number;
   /** Calls in flight. */
   readonly inFlight: number;
-  /**
-   * Sends one call. `bytes` is the whole JSON-RPC request with id `exchange.upstreamId` (no newline) and becomes the endpoint's.
-   * Exactly one final report follows on the sink (a response message or `failed`), never during this call... unless the call is cancelled first.
-   *
-   * @param method method id, @param nameHeader encoded `Mcp-Name` value or '' (modern HTTP only), @param extraHeaders flat list or null (`Mcp-Param-*`)
-   */
-  call(
-    exchange: Exchange,
-    bytes: Buffer,
-    method: number,
-    nameHeader: string,
-    extraHeaders: readonly string[] | null,
-  ): void;
   /**
    * Sends a message that is no call: the answer to a request of the server, or a notification of a client. Nobody waits
    * for the outcome; without a connection it is dropped.
