@@ -2,9 +2,11 @@
  * Decides about the records of one ring: the order of the stages, and what of their outcome goes into a verdict.
  * A record is read in place; only what must wait (a token seen for the first time) is copied.
  */
-import type { CatalogTable, RouteSnapshot, Snapshot } from '../src/config/snapshot.js';
+
+import type { RouteSnapshot, Snapshot } from '../src/config/snapshot.js';
 import { errorNumber } from '../src/errors.js';
 import { Buckets } from '../src/shared/buckets.js';
+import type { CatalogTable } from '../src/shared/catalog-table.js';
 import { monotonic } from '../src/shared/clock.js';
 import { Counter, Counters } from '../src/shared/counters.js';
 import { Epochs } from '../src/shared/epochs.js';

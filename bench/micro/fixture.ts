@@ -2,7 +2,8 @@ import { buildTable } from '../../src/catalog/table.js';
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
 import type { GatewayConfig } from '../../src/config/schema/index.js';
-import { type CatalogTable, EntryFlag, EntryKind, type Snapshot } from '../../src/config/snapshot.js';
+import type { Snapshot } from '../../src/config/snapshot.js';
+import { type CatalogTable, EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
 import { gatewayConfig } from '../load/gateway-config.js';
 
 /** The configuration of the load rows with all policy on: JWT, scopes, three rate limits, 21 routes. */

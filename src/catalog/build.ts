@@ -1,10 +1,9 @@
 /** Builds a catalog from what the upstreams list: a pure function that runs in the control pool. */
-
 import { isVacant } from '../config/numbering.js';
-import { EntryKind } from '../config/snapshot.js';
 import { encodeHeaderValue } from '../protocol/header-value.js';
 import { assignNames, isPortableName, type Naming } from '../protocol/names.js';
 import { Era } from '../protocol/revisions.js';
+import { EntryKind } from '../shared/catalog-table.js';
 import { type Packed, packedText, packShared } from '../shared/packed.js';
 import { compileGlob } from '../shared/patterns/glob.js';
 import { CompiledItems } from './compile-lists.js';

@@ -1,6 +1,6 @@
 /** Reads one item of an upstream's list and prepares its two spellings: towards modern and towards legacy clients. */
 import { isUtf8 } from 'node:buffer';
-import { EntryFlag } from '../config/snapshot.js';
+import { EntryFlag } from '../shared/catalog-table.js';
 import { compileProblem } from './compilable.js';
 import { headerParams } from './header-params.js';
 import { applyEdits, type Edit, type Member, objectMembers, removeMembers } from './json-text.js';

@@ -1,7 +1,7 @@
 /** A catalog as the front uses it: tables and finished bytes, never changed once in force. */
 import { Method } from '../../native/layout.js';
-import type { CatalogTable } from '../config/snapshot.js';
 import { Era, LATEST_LEGACY } from '../protocol/revisions.js';
+import type { CatalogTable } from '../shared/catalog-table.js';
 import { packedText, packedView } from '../shared/packed.js';
 import { ByteTable } from '../shared/patterns/byte-table.js';
 import type { Milliseconds } from '../units.js';

@@ -1,7 +1,7 @@
 /** The name table of a catalog, made once in the control pool in memory that the front and all workers share. */
 
-import { type CatalogTable, EntryKind } from '../config/snapshot.js';
 import { isPlainText, judgedTemplate, judgedUri } from '../protocol/uri.js';
+import { type CatalogTable, EntryKind } from '../shared/catalog-table.js';
 import { packedView, packShared, sharedCopy } from '../shared/packed.js';
 import { buildByteTable } from '../shared/patterns/byte-table.js';
 

@@ -2,7 +2,8 @@
  * What crosses between the main thread and the control pool when a catalog is built. Everything that grows with the
  * number of items is packed into a few buffers: the main loop only ever moves them.
  */
-import type { CatalogRules, CatalogTable } from '../config/snapshot.js';
+import type { CatalogRules } from '../config/snapshot.js';
+import type { CatalogTable } from '../shared/catalog-table.js';
 import type { Packed } from '../shared/packed.js';
 import type { Bytes, Count } from '../units.js';
 import type { CompiledList } from './compile-lists.js';

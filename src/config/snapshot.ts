@@ -4,7 +4,6 @@
  * Indexes (`server`, `route`, `entry`, `bucket`) are positions in the arrays of one snapshot or catalog version.
  */
 import type { KnownSecret } from '../secrets/show.js';
-import type { Packed } from '../shared/packed.js';
 import type { Bytes, Count, Milliseconds, Seconds } from '../units.js';
 
 /** Everything that decides about requests. */
@@ -290,46 +289,3 @@ export interface LogSnapshot {
   /** One line a request at `info`; otherwise at `debug`. */
   readonly access: boolean;
 }
-
-/**
- * What the workers and the front know of the catalog: the name table. Built by the control plane from what the
- * upstreams list; entry indexes are stable within one version. All of it that grows with the number of entries is shared
- * memory: to hand it to a worker costs nothing.
- */
-export interface CatalogTable {
-  readonly version: number;
-  /** Columns, one element an entry. */
-  readonly kind: Uint8Array;
-  readonly server: Int32Array;
-  /** Names towards clients (tools and prompts), URIs (resources), URI templates (templates). UTF-8. */
-  readonly publicNames: Packed;
-  /** UTF-8. */
-  readonly upstreamNames: Packed;
-  /** Bits of {@link EntryFlag}. */
-  readonly flags: Uint8Array;
-  /** Servers whose lists are not known yet, by index: names under their prefix are forwarded unseen. */
-  readonly undiscovered: readonly number[];
-  /** Entries by public name, by {@link EntryKind}; resources and templates by their normal form (src/protocol/uri.ts). */
-  readonly byName: readonly ByteTableMemory[];
-  /** Tools by `server:tool`. */
-  readonly byAddress: ByteTableMemory;
-  /** Resources and templates that an upstream lists in another spelling than the normal form, by that spelling. */
-  readonly unusual: ByteTableMemory;
-}
-
-/** A hash table over byte strings (src/shared/patterns/byte-table.ts), as it crosses between threads. */
-export interface ByteTableMemory {
-  readonly keys: Uint8Array;
-  readonly slots: Int32Array;
-  readonly seed: number;
-}
-
-export const EntryKind = { tool: 0, prompt: 1, resource: 2, template: 3 } as const;
-
-export const EntryFlag = {
-  readOnly: 1 << 0,
-  idempotent: 1 << 1,
-  destructive: 1 << 2,
-  /** The tool's input schema has `x-mcp-header` annotations. */
-  headerParams: 1 << 3,
-} as const;

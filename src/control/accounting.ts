@@ -2,9 +2,10 @@
  * What is counted and logged about each exchange when it ends. Series are looked up by index, so that counting costs
  * no allocation: one table a catalog, made when the catalog comes into force.
  */
-import { EntryKind } from '../config/snapshot.js';
+
 import { errorNumber } from '../errors.js';
 import { type Exchange, Wish } from '../request/exchange/index.js';
+import { EntryKind } from '../shared/catalog-table.js';
 import { Counter, type Counters, Series, type SeriesNames } from '../shared/counters.js';
 import { NO_ITEMS, type Packed, packedText } from '../shared/packed.js';
 import { Verdict, VerdictWord } from '../shared/records.js';

@@ -1,6 +1,8 @@
 /** The pool of policy workers as the front's dispatch sees it (src/control/worker-pool.ts). */
-import type { CatalogTable, Snapshot } from '../config/snapshot.js';
+
+import type { Snapshot } from '../config/snapshot.js';
 import type { Buckets } from './buckets.js';
+import type { CatalogTable } from './catalog-table.js';
 import type { Counters } from './counters.js';
 import type { Epochs } from './epochs.js';
 import type { Ring } from './ring.js';

@@ -1,8 +1,9 @@
 /** What the front and a policy worker say to each other beside the rings: rare, structured-cloned messages. */
 import type { MessagePort } from 'node:worker_threads';
-import type { CatalogTable, Snapshot } from '../config/snapshot.js';
+import type { Snapshot } from '../config/snapshot.js';
 import type { Seconds } from '../units.js';
 import type { BucketLayout } from './buckets.js';
+import type { CatalogTable } from './catalog-table.js';
 import type { CounterMemory } from './counters.js';
 
 /** A doorbell as another thread rings it (native/doorbell.ts). */

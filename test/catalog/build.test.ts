@@ -4,8 +4,8 @@ import { Method } from '../../native/layout.js';
 import { Catalog, type CatalogChanges } from '../../src/catalog/index.js';
 import type { PreparedCatalog } from '../../src/catalog/prepared.js';
 import type { CatalogProblem } from '../../src/catalog/types.js';
-import { EntryFlag, EntryKind } from '../../src/config/snapshot.js';
 import { Revision } from '../../src/protocol/revisions.js';
+import { EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
 import type { Discovery } from '../../src/upstream/core/types.js';
 import {
   catalogOf,

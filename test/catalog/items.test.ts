@@ -5,7 +5,7 @@ import { CompiledItems, compileLists } from '../../src/catalog/compile-lists.js'
 import { type Item, readItem } from '../../src/catalog/items.js';
 import { wrapOutputSchema } from '../../src/catalog/legacy-schema.js';
 import { LISTS, type ListName } from '../../src/catalog/types.js';
-import { EntryFlag } from '../../src/config/snapshot.js';
+import { EntryFlag } from '../../src/shared/catalog-table.js';
 import { packShared } from '../../src/shared/packed.js';
 
 const LEGACY = 0;

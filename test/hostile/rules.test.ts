@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { METHODS } from '../../native/layout.js';
-import type { CatalogRules, CatalogTable, RouteSnapshot } from '../../src/config/snapshot.js';
+import type { CatalogRules, RouteSnapshot } from '../../src/config/snapshot.js';
+import type { CatalogTable } from '../../src/shared/catalog-table.js';
 import { Operation } from '../../src/shared/records.js';
 import { Bed } from '../request/dispatch/bed.js';
 import { catalog, route, server, snapshot } from '../workers/support/fixtures.js';

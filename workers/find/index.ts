@@ -2,10 +2,11 @@
  * Find: where a call goes. Names are looked up in tables that are compiled once per snapshot and catalog;
  * the answer is written into the finder's own fields, so that nothing is allocated per call.
  */
-import type { CatalogTable, Snapshot } from '../../src/config/snapshot.js';
-import { EntryFlag, EntryKind } from '../../src/config/snapshot.js';
+
+import type { Snapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import { judgedTemplate, judgedUri } from '../../src/protocol/uri.js';
+import { type CatalogTable, EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
 import { packedText, packedView } from '../../src/shared/packed.js';
 import { ByteTable } from '../../src/shared/patterns/byte-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';

@@ -1,5 +1,7 @@
 /** Servers whose lists are not known yet: names that could be theirs. */
-import type { CatalogTable, Snapshot } from '../../src/config/snapshot.js';
+
+import type { Snapshot } from '../../src/config/snapshot.js';
+import type { CatalogTable } from '../../src/shared/catalog-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
 import { PatternSet } from '../../src/shared/patterns/set.js';
 

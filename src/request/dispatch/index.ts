@@ -4,9 +4,10 @@
  * to a worker is lost when that worker dies or hangs, and none goes on twice.
  */
 import { Flag, Kind, Span } from '../../../native/layout.js';
-import type { CatalogTable, Snapshot } from '../../config/snapshot.js';
+import type { Snapshot } from '../../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../../errors.js';
 import { BUCKET_MOVED } from '../../shared/buckets.js';
+import type { CatalogTable } from '../../shared/catalog-table.js';
 import { Counter, Series } from '../../shared/counters.js';
 import type { PolicyPool, PoolSlot } from '../../shared/policy-pool.js';
 import { Ask, Operation, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';

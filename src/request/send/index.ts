@@ -3,7 +3,6 @@
  * the next endpoint where that is safe.
  */
 import { Flag, Method, Span } from '../../../native/layout.js';
-import { EntryFlag } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import { ASKABLE, declaredCapabilities } from '../../protocol/client-capabilities.js';
 import { encodeHeaderValue } from '../../protocol/header-value.js';
@@ -11,6 +10,7 @@ import { decodeString } from '../../protocol/json-cursor.js';
 import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
 import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era } from '../../protocol/revisions.js';
+import { EntryFlag } from '../../shared/catalog-table.js';
 import { VerdictFlag, VerdictWord } from '../../shared/records.js';
 import { type CallTarget, type Exchange, Phase, type SessionLike } from '../exchange/index.js';
 import { CapabilityMemo } from './capability-memo.js';

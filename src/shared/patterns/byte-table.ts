@@ -4,7 +4,7 @@
  * thread that fills it, because names come from upstreams that may wish for collisions.
  */
 import { randomBytes } from 'node:crypto';
-import type { ByteTableMemory } from '../../config/snapshot.js';
+import type { ByteTableMemory } from '../catalog-table.js';
 
 const seed = randomBytes(4).readInt32LE();
 

@@ -1,13 +1,14 @@
 /** A real worker pool and dispatcher with real exchanges; only sockets and upstreams are missing. */
 import { typescriptDecoder } from '../../../native/index.js';
 import { ScanStatus, Span } from '../../../native/layout.js';
-import type { CatalogTable, Snapshot } from '../../../src/config/snapshot.js';
+import type { Snapshot } from '../../../src/config/snapshot.js';
 import { WorkerPool, type WorkerPoolOptions } from '../../../src/control/worker-pool.js';
 import { ERROR_CODES } from '../../../src/errors.js';
 import { Era, Revision } from '../../../src/protocol/revisions.js';
 import { Dispatcher } from '../../../src/request/dispatch/index.js';
 import { type Exchange, Phase, Wish } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
+import type { CatalogTable } from '../../../src/shared/catalog-table.js';
 import { Verdict, VerdictWord } from '../../../src/shared/records.js';
 import { snapshot as baseSnapshot, sampleCatalog } from '../../workers/support/fixtures.js';
 

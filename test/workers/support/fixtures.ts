@@ -1,8 +1,7 @@
 /** Snapshots, catalogs and exchanges for tests of the policy: real types, small values. */
-
 import { buildTable } from '../../../src/catalog/table.js';
-import type { CatalogTable, RouteSnapshot, ServerSnapshot, Snapshot } from '../../../src/config/snapshot.js';
-import { EntryKind } from '../../../src/config/snapshot.js';
+import type { RouteSnapshot, ServerSnapshot, Snapshot } from '../../../src/config/snapshot.js';
+import { type CatalogTable, EntryKind } from '../../../src/shared/catalog-table.js';
 
 export function server(name: string, changes: Partial<ServerSnapshot> = {}): ServerSnapshot {
   return {
