@@ -30,7 +30,7 @@ import { type Admin, openAdmin } from './admin/admin.js';
 import { Front } from './front.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
 import { RulesInForce } from './in-force.js';
-import { normalRevocation, type Revocation, type RevocationKind, Revocations } from './revocations.js';
+import { normalRevocation, type Revocation, Revocations, shown } from './revocations.js';
 import type { Address, Door, RunningGateway } from './running-gateway.js';
 import { withSessionSecrets } from './session-secrets.js';
 import { statsSources } from './stats-sources.js';
@@ -418,11 +418,6 @@ class Gateway implements RunningGateway {
     const body = JSON.stringify(ready ? { status: 'ready' } : { status: 'not ready', reasons });
     return { status: ready ? 200 : 503, contentType: 'application/json', body };
   }
-}
-
-/** For the log: a subject as it is, of digests and ids only so much that they can be compared. */
-function shown(kind: RevocationKind, value: string): string {
-  return kind === 'subject' ? value : `${value.slice(0, 12)}...`;
 }
 
 type AdminSnapshot = Snapshot & { readonly admin: NonNullable<Snapshot['admin']> };

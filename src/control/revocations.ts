@@ -156,3 +156,8 @@ function expiryOf(token: string): Seconds {
     return Number.POSITIVE_INFINITY;
   }
 }
+
+/** For the log: a subject as it is, of digests and ids only so much that they can be compared. */
+export function shown(kind: RevocationKind, value: string): string {
+  return kind === 'subject' ? value : `${value.slice(0, 12)}...`;
+}
