@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path/posix';
 import { test } from 'node:test';
+import { packageRoot } from '../src/package-root.js';
+import { arrowsBetweenRooms, FLOORS, roomOf, shippedSources, wrongArrows } from './support/rooms.js';
 import { type Import, importsOf, readSource, sourcesBelow } from './support/sources.js';
 
 /** The stages in the order in which a request travels: docs/architecture.md. */
@@ -60,6 +64,57 @@ test('every stage has its folder', () => {
   for (const stage of STAGES) assert.notEqual(sourcesBelow(stage).length, 0, stage);
 });
 
+test('every room has a floor, and every floor its rooms', () => {
+  const rooms = [...new Set(shippedSources().map(roomOf))];
+  assert.deepEqual(rooms.sort(), FLOORS.flat().sort());
+});
+
+test('a room uses rooms on lower floors only, so that there is no circle', () => {
+  assert.deepEqual(wrongArrows(arrowsBetweenRooms(), FLOORS), []);
+});
+
+test('the judge of floors sees upward arrows, circles and rooms without a floor', () => {
+  const floors = [['src/errors.ts', 'src/low'], ['src/high', 'src/high/side'], ['src/index.ts']];
+  const judge = (file: string, target: string) => wrongArrows([{ file, target }], floors);
+  assert.deepEqual(judge('src/high/a.ts', 'src/low/b.ts'), []);
+  assert.deepEqual(judge('src/index.ts', 'src/high/b.ts'), []);
+  assert.deepEqual(judge('src/low/a.ts', 'src/high/b.ts'), ['src/low/a.ts imports src/high/b.ts: it lies higher']);
+  assert.deepEqual(judge('src/errors.ts', 'src/low/b.ts'), [
+    'src/errors.ts imports src/low/b.ts: it lies on the same floor',
+  ]);
+  assert.deepEqual(judge('src/low/deep/a.ts', 'src/low/b.ts'), [
+    'src/low/deep/a.ts imports src/low/b.ts: src/low/deep has no floor',
+  ]);
+  const circle = [
+    { file: 'src/high/a.ts', target: 'src/high/side/b.ts' },
+    { file: 'src/high/side/b.ts', target: 'src/high/a.ts' },
+  ];
+  for (const order of [floors, floors.toReversed(), [['src/high'], ['src/high/side']]]) {
+    assert.notEqual(wrongArrows(circle, order).length, 0);
+  }
+});
+
+test('the name of a file does not repeat the name of its folder', () => {
+  const repeats = (file: string) =>
+    file.split('/').length > 2 && basename(file).startsWith(`${basename(dirname(file))}-`);
+  assert.deepEqual(shippedSources().filter(repeats), []);
+});
+
+test('tests lie in folders named like the rooms that they test', () => {
+  const belongs = (folder: string) => {
+    const places = [folder, `src/${folder}`].map((place) => join(packageRoot, place));
+    return places.some((place) => existsSync(place));
+  };
+  const own = /(^|\/)(fixtures|support)$/;
+  const stray = [...new Set(sourcesBelow('test').map((file) => dirname(file).slice('test/'.length)))].filter(
+    (folder) => {
+      const [part = ''] = folder.split('/');
+      return part !== '' && belongs(part) && !own.test(folder) && !belongs(folder);
+    },
+  );
+  assert.deepEqual(stray, []);
+});
+
 test('workers touch no socket, the front verifies no token', () => {
   const sockets = /^(node:(net|http|https|http2|tls|dgram|child_process)|undici|ws|uWebSockets\.js)$/;
   const policy = /^(jose|lru-cache|zod|piscina)$/;
@@ -112,6 +167,7 @@ test('the reader of imports sees every form', () => {
     'import {\n  g,\n  h,\n} from "../g.js";',
     "import './side.js';",
     "const late = await import('./late.js');",
+    "const thread = new URL('./thread.cjs', import.meta.url);",
   ].join('\n');
   assert.deepEqual(importsOf('src/request/x.ts', text), [
     { target: 'src/request/a.ts', typeOnly: false },
@@ -121,5 +177,6 @@ test('the reader of imports sees every form', () => {
     { target: 'src/g.ts', typeOnly: false },
     { target: 'src/request/side.ts', typeOnly: false },
     { target: 'src/request/late.ts', typeOnly: false },
+    { target: 'src/request/thread.cts', typeOnly: false },
   ]);
 });

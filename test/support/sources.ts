@@ -33,8 +33,10 @@ export function readSource(file: string): string {
 
 const STATEMENT = /^\s*(?:import|export)\s+(type\s+)?(?:([^;'"]*?)\s+from\s+)?['"]([^'"]+)['"]/gm;
 const DYNAMIC = /\bimport\(\s*['"]([^'"]+)['"]\s*\)/g;
+/** The file that another thread starts with. */
+const LOADED = /\bnew URL\(\s*['"](\.[^'"]+\.c?js)['"],\s*import\.meta\.url\s*\)/g;
 
-/** Everything that a TypeScript source imports, static or dynamic. */
+/** Everything that a TypeScript source imports, static or dynamic, and the files that it loads by URL. */
 export function importsOf(file: string, text: string = readSource(file)): Import[] {
   const imports: Import[] = [];
   for (const [, keyword, names = '', specifier = ''] of text.matchAll(STATEMENT)) {
@@ -48,8 +50,10 @@ export function importsOf(file: string, text: string = readSource(file)): Import
         .every((name) => name.startsWith('type '));
     imports.push({ target: resolveTarget(file, specifier), typeOnly: keyword !== undefined || everyNameIsType });
   }
-  for (const [, specifier = ''] of text.matchAll(DYNAMIC)) {
-    imports.push({ target: resolveTarget(file, specifier), typeOnly: false });
+  for (const pattern of [DYNAMIC, LOADED]) {
+    for (const [, specifier = ''] of text.matchAll(pattern)) {
+      imports.push({ target: resolveTarget(file, specifier), typeOnly: false });
+    }
   }
   return imports;
 }
@@ -59,5 +63,5 @@ function resolveTarget(file: string, specifier: string): string {
   return normalize(join(dirname(file), specifier))
     .split(sep)
     .join('/')
-    .replace(/\.js$/, '.ts');
+    .replace(/\.(c?)js$/, '.$1ts');
 }
