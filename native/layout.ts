@@ -6,80 +6,53 @@
  * bytes, end exclusive; `-1` in a `…Start` slot means "absent". String values are given without their
  * quotes unless the comment says "raw", which is the whole JSON token.
  */
+import { type Code, type CodeOf, codes } from '../src/codes.js';
 
 /** Slots of the span array. */
 export const Span = {
-  /** One of {@link Kind}. */
   kind: 0,
-  /** One of the ids of {@link METHODS}; 0 = a method that is not in the table. Requests and notifications only. */
   method: 1,
-  /** Bits of {@link Flag}. */
   flags: 2,
-  /** Raw id token (with quotes if a string). */
   idStart: 3,
   idEnd: 4,
   methodStart: 5,
   methodEnd: 6,
-  /** Raw `params` object, braces included. */
   paramsStart: 7,
   paramsEnd: 8,
-  /**
-   * What the method routes by, without quotes: `params.name` (tools/call, prompts/get), `params.uri`
-   * (resources/read, subscribe, unsubscribe), `params.taskId` (tasks/*), `params.ref.name` or
-   * `params.ref.uri` (completion/complete).
-   */
   nameStart: 9,
   nameEnd: 10,
-  /** Two 32-bit lanes of {@link hashBytes} over the name bytes; 0, 0 when there is no name. */
   nameHashLow: 11,
   nameHashHigh: 12,
-  /** Raw `params.arguments`. */
   argumentsStart: 13,
   argumentsEnd: 14,
-  /** Raw `params._meta` (requests, notifications) or `result._meta` (responses). */
   metaStart: 15,
   metaEnd: 16,
-  /** Raw `params._meta.progressToken`; in `notifications/progress` raw `params.progressToken`. */
   progressTokenStart: 17,
   progressTokenEnd: 18,
-  /** Raw `_meta["io.modelcontextprotocol/protocolVersion"]`; flag `claimIsString` tells whether it is a string. */
   claimStart: 19,
   claimEnd: 20,
-  /** Raw `_meta["io.modelcontextprotocol/clientCapabilities"]`. */
   capabilitiesStart: 21,
   capabilitiesEnd: 22,
-  /** Raw `_meta["io.modelcontextprotocol/clientInfo"]`. */
   clientInfoStart: 23,
   clientInfoEnd: 24,
-  /** Raw `_meta["io.modelcontextprotocol/logLevel"]`; in logging/setLevel and notifications/message raw `params.level`. */
   levelStart: 25,
   levelEnd: 26,
-  /** Raw `params.cursor`. */
   cursorStart: 27,
   cursorEnd: 28,
-  /** Raw `params.requestId` (notifications/cancelled). */
   requestIdStart: 29,
   requestIdEnd: 30,
-  /** Raw `params.inputResponses`. */
   inputResponsesStart: 31,
   inputResponsesEnd: 32,
-  /** Raw `params.requestState`. */
   requestStateStart: 33,
   requestStateEnd: 34,
-  /** Raw `result` (responses). */
   resultStart: 35,
   resultEnd: 36,
-  /** Raw `error` (responses). */
   errorStart: 37,
   errorEnd: 38,
-  /** `error.code` when it is an integer of 32 bits, else 0. */
   errorCode: 39,
-  /** Raw `result.resultType`. */
   resultTypeStart: 40,
   resultTypeEnd: 41,
-  /** Elements of a batch; 0 otherwise. */
   batchCount: 42,
-  /** Raw `_meta.traceparent`. */
   traceparentStart: 43,
   traceparentEnd: 44,
 } as const;
@@ -87,15 +60,30 @@ export const Span = {
 /** Length of the span array. */
 export const SPAN_COUNT = 48;
 
+/** What the slots hold when nothing is known: -1 for positions, else 0. */
+export const BLANK = new Int32Array(SPAN_COUNT).fill(-1);
+for (const slot of [
+  Span.kind,
+  Span.method,
+  Span.flags,
+  Span.nameHashLow,
+  Span.nameHashHigh,
+  Span.errorCode,
+  Span.batchCount,
+]) {
+  BLANK[slot] = 0;
+}
+
 /** What a message is (JSON-RPC 2.0 sections 4 to 6). */
-export const Kind = {
+export const Kind = codes('Kind', {
   none: 0,
   request: 1,
   notification: 2,
   /** Success or error response; {@link Flag.isErrorResponse} tells which. */
   response: 3,
   batch: 4,
-} as const;
+});
+export type Kind = CodeOf<typeof Kind>;
 
 /** Bits of `Span.flags`. */
 export const Flag = {
@@ -139,7 +127,7 @@ export const Flag = {
 } as const;
 
 /** Result of a scan: 0 is success. The order is the order of precedence when several apply. */
-export const ScanStatus = {
+export const ScanStatus = codes('ScanStatus', {
   ok: 0,
   /** Not one JSON document in UTF-8 (syntax, encoding, trailing bytes, BOM, empty). */
   notJson: 1,
@@ -157,7 +145,8 @@ export const ScanStatus = {
   badParams: 7,
   /** `[]`. */
   emptyBatch: 8,
-} as const;
+});
+export type ScanStatus = CodeOf<typeof ScanStatus>;
 
 /**
  * Methods the gateway knows, by id (index). The spelling is the protocol's. New ones are appended:
@@ -204,7 +193,7 @@ export const METHODS = [
 ] as const;
 
 /** Ids of {@link METHODS} by a short name. */
-export const Method = {
+export const Method = codes('Method', {
   unknown: 0,
   initialize: 1,
   ping: 2,
@@ -242,7 +231,9 @@ export const Method = {
   elicitationComplete: 34,
   tasksStatus: 35,
   tasksNotification: 36,
-} as const;
+});
+/** Id of a method, or of what takes a method's place (Operation). */
+export type Method = Code<'Method'>;
 
 /** A byte-level reader of JSON-RPC messages: the addon's, or the TypeScript one with the same results. */
 export interface Decoder {

@@ -6,7 +6,7 @@
 import { hashBytes } from './hash.js';
 import { JsonReader } from './json-reader.js';
 import { equalBytes, equalDecoded, findKey, KEY_COUNT, Key, Level } from './keys.js';
-import { type Decoder, Flag, Kind, METHODS, Method, ScanStatus, SPAN_COUNT, Span } from './layout.js';
+import { BLANK, type Decoder, Flag, Kind, METHODS, Method, ScanStatus, Span } from './layout.js';
 import { isPlainUri } from './plain-uri.js';
 import { hasControl, hasLoneSurrogate, isIntegerToken, smallInteger } from './tokens.js';
 
@@ -35,20 +35,6 @@ METHOD_BYTES.forEach((bytes, method) => {
 });
 const LONGEST_METHOD = METHODS_BY_LENGTH.length - 1;
 for (let length = 0; length <= LONGEST_METHOD; length++) METHODS_BY_LENGTH[length] ??= [];
-
-/** What `spans` holds before anything is known. */
-const BLANK = new Int32Array(SPAN_COUNT).fill(-1);
-for (const slot of [
-  Span.kind,
-  Span.method,
-  Span.flags,
-  Span.nameHashLow,
-  Span.nameHashHigh,
-  Span.errorCode,
-  Span.batchCount,
-]) {
-  BLANK[slot] = 0;
-}
 
 /** {@link Decoder} over plain bytes. Not re-entrant: one scan at a time, which a thread cannot break. */
 class TypeScriptDecoder implements Decoder {

@@ -10,7 +10,7 @@ import type { CatalogTable } from '../src/shared/catalog-table.js';
 import { monotonic } from '../src/shared/clock.js';
 import { Counter, Counters } from '../src/shared/counters.js';
 import { Epochs } from '../src/shared/epochs.js';
-import { Ask, RequestFlag, RequestWord, Verdict, VerdictFlag, VerdictWord } from '../src/shared/records.js';
+import { Ask, RequestFlag, RequestWord, Verdict } from '../src/shared/records.js';
 import { maxResultBytes, Ring } from '../src/shared/ring.js';
 import type { FrontMessage, PolicyTask, WorkerMessage } from '../src/shared/worker-messages.js';
 import { digestOf } from './authenticate/digest.js';
@@ -150,7 +150,7 @@ export class Decider {
       this.#guard = new Guard(message.snapshot, this.#buckets, this.#counters);
       this.#rewriter = createRewriter(message.snapshot);
       for (const { verdict } of this.#recall.abandon()) {
-        verdict[VerdictWord.verdict] = Verdict.forward;
+        verdict.kind = Verdict.forward;
         this.#verdict.send(verdict, EMPTY);
       }
       this.#recall = this.#newRecall(this.#recall.lastId);
@@ -174,13 +174,12 @@ export class Decider {
     const { cache } = this.#snapshot;
     const events: RecallEvents = {
       answer: (waiter, result) => {
-        waiter.verdict[VerdictWord.verdict] = Verdict.cached;
-        waiter.verdict[VerdictWord.flags]! |= VerdictFlag.coalesced;
+        waiter.verdict.kind = Verdict.cached;
         this.#verdict.send(waiter.verdict, result);
       },
       lead: (waiter, key) => {
-        waiter.verdict[VerdictWord.verdict] = Verdict.lead;
-        waiter.verdict[VerdictWord.cacheKey] = key;
+        waiter.verdict.kind = Verdict.lead;
+        waiter.verdict.cacheKey = key;
         this.#verdict.send(waiter.verdict, EMPTY);
       },
     };
@@ -294,10 +293,7 @@ export class Decider {
     const modern = (flags & RequestFlag.modern) !== 0;
     guard.isMetered = (flags & RequestFlag.unmetered) === 0;
     const { digest } = principal;
-    out[VerdictWord.subject0] = digest[0]!;
-    out[VerdictWord.subject1] = digest[1]!;
-    out[VerdictWord.subject2] = digest[2]!;
-    out[VerdictWord.subject3] = digest[3]!;
+    out.subject.set(digest);
     const client = principal === ANONYMOUS ? this.#addressDigest() : digest;
     const action = actionOf(words[at + RequestWord.method]!, modern);
     if (action === Action.foreign) {
@@ -320,11 +316,11 @@ export class Decider {
       else this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
       return;
     }
-    out[VerdictWord.server] = finder.server;
-    out[VerdictWord.route] = finder.route;
-    out[VerdictWord.entry] = finder.entry;
-    out[VerdictWord.stripBytes] = finder.stripBytes;
-    out[VerdictWord.flags] = finder.flags;
+    out.server = finder.server;
+    out.route = finder.route;
+    out.entry = finder.entry;
+    out.stripBytes = finder.stripBytes;
+    out.flags = finder.flags;
     if (!guard.permits(principal, finder)) {
       this.#verdict.deny(guard.error, 0, guard.scopes);
       return;
@@ -359,7 +355,7 @@ export class Decider {
     } else if (finder.server < 0) {
       this.#verdict.deny(modern ? METHOD_NOT_FOUND_MODERN : METHOD_NOT_FOUND, 0, EMPTY);
     } else {
-      this.#verdict.head[VerdictWord.server] = finder.server;
+      this.#verdict.head.server = finder.server;
       this.#verdict.permit(Verdict.forward, 0, guard);
     }
   }
@@ -392,20 +388,19 @@ export class Decider {
     const recalled = this.#recall.ask(fields, cache, this.#now, () => this.#waiter());
     if (recalled === Recalled.waits) return;
     if (recalled === Recalled.lead) {
-      this.#verdict.head[VerdictWord.cacheKey] = this.#recall.key;
+      this.#verdict.head.cacheKey = this.#recall.key;
       this.#verdict.permit(Verdict.lead, 0, this.#guard);
     } else if (recalled === Recalled.pass) {
       this.#verdict.permit(Verdict.forward, 0, this.#guard);
     } else {
-      if (recalled === Recalled.stale) this.#verdict.head[VerdictWord.flags]! |= VerdictFlag.stale;
-      this.#verdict.head[VerdictWord.verdict] = Verdict.cached;
+      this.#verdict.head.kind = Verdict.cached;
       this.#verdict.send(this.#verdict.head, this.#recall.result);
     }
   }
 
   #waiter(): Waiter {
     const out = this.#verdict.head;
-    return { slot: out[VerdictWord.slot]!, generation: out[VerdictWord.generation]!, verdict: out.slice() };
+    return { slot: out.slot, generation: out.generation, verdict: out.copy() };
   }
 
   /** The digest by which anonymous clients are counted: their address. */

@@ -5,6 +5,7 @@
  */
 import { receiveMessageOnPort } from 'node:worker_threads';
 import { createDoorbell, ring } from '../native/index.js';
+import { RECORD_VERSION } from '../src/shared/records.js';
 import type { FrontMessage, PolicyTask, WorkerMessage } from '../src/shared/worker-messages.js';
 import { Decider } from './decide.js';
 
@@ -15,6 +16,10 @@ const TICK_MS = 25;
 
 /** Serves until the front says `drain`; then finishes what is on the ring and resolves. */
 export default function serve(task: PolicyTask): Promise<void> {
+  if (task.recordVersion !== RECORD_VERSION) {
+    const versions = `records of version ${RECORD_VERSION}, the front of version ${task.recordVersion}`;
+    return Promise.reject(new Error(`the worker file is of another build than the gateway: it reads ${versions}`));
+  }
   return new Promise((resolve) => {
     const { port, bell: front } = task;
     const say = (message: FrontMessage): void => port.postMessage(message);

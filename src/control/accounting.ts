@@ -8,7 +8,7 @@ import { type Exchange, Wish } from '../request/exchange/index.js';
 import { EntryKind } from '../shared/catalog-table.js';
 import { Counter, type Counters, Series, type SeriesNames } from '../shared/counters.js';
 import { NO_ITEMS, type Packed, packedText } from '../shared/packed.js';
-import { Verdict, VerdictWord } from '../shared/records.js';
+import { Verdict } from '../shared/records.js';
 
 const NOT_COUNTED = -2;
 
@@ -83,10 +83,10 @@ export class Accounting {
     const server = this.#servers[exchange.server];
     if (server !== undefined) counters.observe(server, took, failed);
     const { verdict } = exchange;
-    const kind = verdict[VerdictWord.verdict];
+    const kind = verdict.kind;
     if (kind !== Verdict.forward && kind !== Verdict.lead) return;
-    if (verdict[VerdictWord.catalogVersion] !== this.#catalogVersion) return;
-    const entry = verdict[VerdictWord.entry]!;
+    if (verdict.catalogVersion !== this.#catalogVersion) return;
+    const entry = verdict.entry;
     const tool = entry < 0 ? -1 : this.#seriesOf(entry);
     if (tool >= 0) counters.observe(tool, took, failed);
   }

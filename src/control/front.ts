@@ -3,8 +3,8 @@
  * table, with the upstream pool, the sessions and the catalog beside them. Nothing here runs per request except
  * through the stages.
  */
+
 import { decoder } from '../../native/index.js';
-import { Span } from '../../native/layout.js';
 import type { Catalog } from '../catalog/index.js';
 import type { PreparedCatalog } from '../catalog/prepared.js';
 import { isVacant } from '../config/numbering.js';
@@ -30,7 +30,8 @@ import type { StandaloneStreams } from '../session/streams/index.js';
 import { isStanding } from '../session/streams/standing.js';
 import { Counter } from '../shared/counters.js';
 import { packedText } from '../shared/packed.js';
-import { Verdict, VerdictWord } from '../shared/records.js';
+import { Verdict } from '../shared/records.js';
+import type { VerdictRecord } from '../shared/verdict-record.js';
 import type { CallSink } from '../upstream/core/types.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { Accounting } from './accounting.js';
@@ -315,11 +316,11 @@ export class Front {
   }
 
   /** By its own snapshot: the same number may mean another route after a reload. */
-  #route(verdict: Int32Array): RouteSnapshot | null {
+  #route(verdict: VerdictRecord): RouteSnapshot | null {
     const { snapshot } = this.#parts;
-    const version = verdict[VerdictWord.snapshotVersion]!;
+    const version = verdict.snapshotVersion;
     const rules = version === snapshot.version ? snapshot : this.#earlier.find((known) => known.version === version);
-    return rules?.routes[verdict[VerdictWord.route]!] ?? null;
+    return rules?.routes[verdict.route] ?? null;
   }
 
   #catalog(version: number): PreparedCatalog | null {
@@ -329,14 +330,14 @@ export class Front {
 
   /** What the server calls the tool of a call in flight; empty when it is not known any more. */
   #toolOf({ body, bodyLength, spans, verdict }: Exchange): string {
-    const entry = verdict[VerdictWord.entry]!;
+    const entry = verdict.entry;
     if (entry >= 0) {
-      const catalog = this.#catalog(verdict[VerdictWord.catalogVersion]!);
+      const catalog = this.#catalog(verdict.catalogVersion);
       return catalog === null ? '' : packedText(catalog.table.upstreamNames, entry);
     }
     if (bodyLength === 0) return '';
-    const name = decodeString(body, spans[Span.nameStart]!, spans[Span.nameEnd]!);
-    return name.slice(verdict[VerdictWord.stripBytes]!);
+    const name = decodeString(body, spans.nameStart, spans.nameEnd);
+    return name.slice(verdict.stripBytes);
   }
 
   #openStream(exchange: Exchange): void {
@@ -371,7 +372,7 @@ export class Front {
       const { generation } = exchange;
       const { token } = exchange;
       this.dispatcher.ask({ token, address: '', about: 'token', name: '', isMetered: false }, (verdict) => {
-        const isRevoked = verdict[VerdictWord.error] === TOKEN_REVOKED && verdict[VerdictWord.verdict] === Verdict.deny;
+        const isRevoked = verdict.error === TOKEN_REVOKED && verdict.kind === Verdict.deny;
         if (isRevoked && exchange.generation === generation) this.dialogue.parked.abandon(exchange);
       });
     });

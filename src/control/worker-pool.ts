@@ -13,6 +13,7 @@ import type { CatalogTable } from '../shared/catalog-table.js';
 import { Counter, type CounterMemory, Counters, counterMemory } from '../shared/counters.js';
 import { Epochs, epochMemory } from '../shared/epochs.js';
 import type { PolicyPool, PoolEvents, PoolSlot } from '../shared/policy-pool.js';
+import { RECORD_VERSION } from '../shared/records.js';
 import { Ring, ringMemory } from '../shared/ring.js';
 import type {
   BellAddress,
@@ -242,6 +243,7 @@ export class WorkerPool implements PolicyPool {
     port1.on('message', (message: FrontMessage) => this.#hear(slot, message));
     port1.unref();
     const task: PolicyTask = {
+      recordVersion: RECORD_VERSION,
       worker: slot.index,
       incarnation: slot.incarnation,
       snapshot: this.#snapshot,

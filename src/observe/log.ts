@@ -1,6 +1,6 @@
 /** The log: structured lines on standard error, without secrets, that never hold up or break a request. */
 import { type Logger, pino } from 'pino';
-import { METHODS, Span } from '../../native/layout.js';
+import { METHODS } from '../../native/layout.js';
 import type { LogSnapshot } from '../config/snapshot.js';
 import type { Exchange } from '../request/exchange/index.js';
 import { isSecretName } from '../secrets/names.js';
@@ -157,7 +157,7 @@ function accessFields(exchange: Exchange, server: string): Record<string, unknow
   const { spans } = exchange;
   const name = nameOf(exchange);
   return {
-    method: METHODS[spans[Span.method]!] ?? '',
+    method: METHODS[spans.method] ?? '',
     ...(name === '' ? {} : { name }),
     ...(server === '' ? {} : { server }),
     era: exchange.era === 0 ? 'legacy' : 'modern',
@@ -172,7 +172,7 @@ function accessFields(exchange: Exchange, server: string): Record<string, unknow
 function nameOf(exchange: Exchange): string {
   const { spans, body, bodyLength, decodedName } = exchange;
   if (decodedName.length > 0) return decodedName.toString('utf8', 0, MAX_NAME);
-  const start = spans[Span.nameStart]!;
-  const end = Math.min(spans[Span.nameEnd]!, start + MAX_NAME);
+  const start = spans.nameStart;
+  const end = Math.min(spans.nameEnd, start + MAX_NAME);
   return start < 0 || end > bodyLength ? '' : body.toString('utf8', start, end);
 }

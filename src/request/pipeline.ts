@@ -2,10 +2,12 @@
  * The junction of the stages on the front: what accept reports goes to decode, what dispatch decides goes to send or
  * write, and a client that leaves is dealt with in its era's way. The stages do not know each other.
  */
-import { Method, Span } from '../../native/layout.js';
+
+import { Method } from '../../native/layout.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
-import { Operation, Verdict, VerdictWord } from '../shared/records.js';
+import { Operation, Verdict } from '../shared/records.js';
+import type { VerdictRecord } from '../shared/verdict-record.js';
 import type { FrontHandler, PlainAnswer } from './accept/http/handler.js';
 import { BatchReply } from './batch.js';
 import type { DecodeStage } from './decode/index.js';
@@ -53,7 +55,7 @@ export interface PipelineOptions {
   /** A standalone stream's client is gone. */
   streamClosed(exchange: Exchange): void;
   /** See FrontHandler. */
-  connected(link: ClientLink, token: string, verdict: Int32Array): void;
+  connected(link: ClientLink, token: string, verdict: VerdictRecord): void;
   disconnected(link: ClientLink): void;
   /** The connection that opened a session is gone. */
   sessionClosed(sessionId: string): void;
@@ -102,7 +104,7 @@ export class Pipeline implements FrontHandler {
     this.#operation(exchange, Operation.terminate);
   }
 
-  #operation(exchange: Exchange, operation: number): void {
+  #operation(exchange: Exchange, operation: Method): void {
     const { generation } = exchange;
     try {
       this.#options.decode.operation(exchange, operation);
@@ -155,7 +157,7 @@ export class Pipeline implements FrontHandler {
     this.#options.tooManyFrames(address);
   }
 
-  connected(link: ClientLink, token: string, verdict: Int32Array): void {
+  connected(link: ClientLink, token: string, verdict: VerdictRecord): void {
     this.#options.connected(link, token, verdict);
   }
 
@@ -226,7 +228,7 @@ export class Pipeline implements FrontHandler {
   #cancelUpstream(exchange: Exchange): void {
     exchange.upstream?.cancel(exchange);
     exchange.upstream = null;
-    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#options.dispatch.release(exchange);
+    if (exchange.verdict.kind === Verdict.lead) this.#options.dispatch.release(exchange);
   }
 
   /** decode is done. */
@@ -237,7 +239,7 @@ export class Pipeline implements FrontHandler {
       return;
     }
     exchange.phase = Phase.deciding;
-    const method = exchange.spans[Span.method]!;
+    const method = exchange.spans.method;
     if (method >= Method.tasksGet && method <= Method.tasksUpdate) this.#options.tasks.nameTool(exchange, bytes);
     this.#options.dispatch.dispatch(exchange, bytes, length);
   }
@@ -259,19 +261,19 @@ export class Pipeline implements FrontHandler {
   #decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
     const { verdict, session } = exchange;
     const { write } = this.#options;
-    const kind = verdict[VerdictWord.verdict]!;
+    const kind = verdict.kind;
     if (kind === Verdict.deny) {
       write.deny(exchange, Buffer.from(payload).toString('utf8'), bytes);
       return;
     }
     // A session belongs to the subject that initialized it; to anybody else it does not exist.
-    if (session !== null && !sameSubject(session.subject, verdict)) {
+    if (session !== null && !verdict.isFor(session.subject)) {
       if (kind === Verdict.lead) this.#options.dispatch.release(exchange);
       write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
       return;
     }
     const subject = exchange.link?.subject ?? null;
-    if (subject !== null && !sameSubject(subject, verdict)) {
+    if (subject !== null && !verdict.isFor(subject)) {
       if (kind === Verdict.lead) this.#options.dispatch.release(exchange);
       write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
       return;
@@ -285,7 +287,7 @@ export class Pipeline implements FrontHandler {
         return;
       case Verdict.local:
         // A connection may be opened; what comes on it is judged message by message.
-        if (session === null && exchange.spans[Span.method] === Operation.stream) write.empty(exchange, 200);
+        if (session === null && exchange.spans.method === Operation.stream) write.empty(exchange, 200);
         else this.#options.local.answer(exchange, bytes, length);
         return;
       case Verdict.cached:
@@ -353,7 +355,7 @@ export class Pipeline implements FrontHandler {
     // Elements answer into the parent, so it must not look finished or cancellable meanwhile.
     parent.phase = Phase.accepting;
     parent.batch = reply;
-    parent.spans[Span.method] = 0;
+    parent.spans.method = Method.unknown;
     const own = Buffer.from(bytes.subarray(0, length));
     for (let index = 0; index < count; index += 1) {
       const element = table.acquire()!;
@@ -381,13 +383,4 @@ function copyHead(parent: Exchange, element: Exchange): void {
   element.revision = parent.revision;
   element.era = Era.legacy;
   element.logLevel = parent.logLevel;
-}
-
-function sameSubject(subject: Int32Array, verdict: Int32Array): boolean {
-  return (
-    subject[0] === verdict[VerdictWord.subject0] &&
-    subject[1] === verdict[VerdictWord.subject1] &&
-    subject[2] === verdict[VerdictWord.subject2] &&
-    subject[3] === verdict[VerdictWord.subject3]
-  );
 }

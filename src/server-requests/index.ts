@@ -3,7 +3,9 @@
  * to and back (MCP 2025-11-25, client features). Towards clients every request has an id of the gateway's own, which is
  * its progress token too; the upstream's come back byte for byte.
  */
-import { METHODS, Method, Span } from '../../native/layout.js';
+
+import { METHODS, Method } from '../../native/layout.js';
+import type { Spans } from '../../native/spans.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
 import { applyEdits, type Edit, findPath, parseValue, skipValue } from '../protocol/json-cursor.js';
 import type { Exchange, SessionLike } from '../request/exchange/index.js';
@@ -84,8 +86,8 @@ export class ServerRequests {
    *
    * @param exchange the call it belongs to; null = the owner of the endpoint's lane is meant, if it is a session
    */
-  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    const theirId = copy(bytes, spans[Span.idStart]!, spans[Span.idEnd]!);
+  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+    const theirId = copy(bytes, spans.idStart, spans.idEnd);
     const refuse = (code: number, sentence: string): void => endpoint.reply(errorMessage(theirId, code, sentence));
     const sessionId = exchange === null ? (endpoint.profile.owner?.sessionId ?? '') : (exchange.session?.id ?? '');
     const session = sessionId === '' ? null : this.#options.openSession(sessionId);
@@ -95,9 +97,9 @@ export class ServerRequests {
       return;
     }
     const content = bytes.subarray(0, length);
-    const start = spans[Span.paramsStart]!;
-    const params = start < 0 ? undefined : { start, end: spans[Span.paramsEnd]! };
-    const question = questionFor(session, spans[Span.method]!, content, params);
+    const start = spans.paramsStart;
+    const params = start < 0 ? undefined : { start, end: spans.paramsEnd };
+    const question = questionFor(session, spans.method, content, params);
     if (question.refusal !== '' || this.#isFull(sessionId)) {
       this.#counts.refused += 1;
       if (question.refusal !== '') refuse(METHOD_NOT_FOUND, question.refusal);
@@ -105,16 +107,16 @@ export class ServerRequests {
       return;
     }
     const id = this.#newId();
-    const token = spans[Span.progressTokenStart]!;
+    const token = spans.progressTokenStart;
     const ours = Buffer.from(String(id));
-    const edits: Edit[] = [...question.edits, { start: spans[Span.idStart]!, end: spans[Span.idEnd]!, text: ours }];
-    if (token >= 0) edits.push({ start: token, end: spans[Span.progressTokenEnd]!, text: ours });
+    const edits: Edit[] = [...question.edits, { start: spans.idStart, end: spans.idEnd, text: ours }];
+    if (token >= 0) edits.push({ start: token, end: spans.progressTokenEnd, text: ours });
     const request: OpenRequest = {
       id,
       sessionId,
       endpoint,
       theirId,
-      theirToken: token < 0 ? null : copy(bytes, token, spans[Span.progressTokenEnd]!),
+      theirToken: token < 0 ? null : copy(bytes, token, spans.progressTokenEnd),
       call: exchange === null ? null : callOf(exchange),
       resting: (exchange === null ? this.#options.callsAt(endpoint, sessionId) : [exchange]).map(callOf),
       expiresAt: performance.now() + this.#options.limits.answerMs,
@@ -158,17 +160,17 @@ export class ServerRequests {
   }
 
   /** A notification of an upstream: a request is taken back, an elicitation by URL is complete. */
-  noted(endpoint: Endpoint, _exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    if (spans[Span.method] === Method.cancelled) {
-      const start = spans[Span.requestIdStart]!;
-      const end = spans[Span.requestIdEnd]!;
+  noted(endpoint: Endpoint, _exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+    if (spans.method === Method.cancelled) {
+      const start = spans.requestIdStart;
+      const end = spans.requestIdEnd;
       if (start < 0) return;
       const theirId = bytes.subarray(start, end);
       const request = this.#open.ofEndpoint(endpoint).find((open) => Buffer.compare(open.theirId, theirId) === 0);
       if (request === undefined || !this.#open.remove(request)) return;
       const ours = { start, end, text: Buffer.from(String(request.id)) };
       this.#tell(request, applyEdits(bytes, 0, length, [ours]));
-    } else if (spans[Span.method] === Method.elicitationComplete) {
+    } else if (spans.method === Method.elicitationComplete) {
       const id = findPath(bytes.subarray(0, length), 0, length, 'params', 'elicitationId');
       const text = id === undefined ? undefined : parseValue(bytes, id.start, id.end);
       const visitor = typeof text === 'string' ? this.#elicitations.take(endpoint, text) : null;
@@ -177,9 +179,9 @@ export class ServerRequests {
   }
 
   /** A legacy client is told by an error (-32042) which URLs to visit; the error passes as it is. */
-  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const { session } = exchange;
-    const list = findPath(bytes.subarray(0, length), spans[Span.errorStart]!, spans[Span.errorEnd]!, 'data');
+    const list = findPath(bytes.subarray(0, length), spans.errorStart, spans.errorEnd, 'data');
     const data = list === undefined ? undefined : parseValue(bytes, list.start, list.end);
     const elicitations = (data as { elicitations?: unknown } | null | undefined)?.elicitations;
     if (session === null || !Array.isArray(elicitations)) return;
@@ -194,29 +196,29 @@ export class ServerRequests {
   /** A client's answer; `exchange` is the message that brought it. */
   answered(exchange: Exchange, bytes: Uint8Array): void {
     const { spans } = exchange;
-    const request = this.#ofClient(exchange, bytes, spans[Span.idStart]!, spans[Span.idEnd]!);
+    const request = this.#ofClient(exchange, bytes, spans.idStart, spans.idEnd);
     if (request === null || !this.#open.remove(request)) {
       this.#counts.late += 1;
       return;
     }
     this.#counts.answered += 1;
     const { endpoint, outcome, theirId } = request;
-    endpoint?.reply(relayed(bytes, spans[Span.idStart]!, spans[Span.idEnd]!, theirId));
+    endpoint?.reply(relayed(bytes, spans.idStart, spans.idEnd, theirId));
     outcome?.(
-      spans[Span.resultStart]! < 0 ? null : copy(bytes, spans[Span.resultStart]!, spans[Span.resultEnd]!),
-      spans[Span.errorStart]! < 0 ? null : copy(bytes, spans[Span.errorStart]!, spans[Span.errorEnd]!),
+      spans.resultStart < 0 ? null : copy(bytes, spans.resultStart, spans.resultEnd),
+      spans.errorStart < 0 ? null : copy(bytes, spans.errorStart, spans.errorEnd),
     );
   }
 
   /** A client's notification about a request of an upstream (progress), or about its roots. */
   clientNoted(exchange: Exchange, bytes: Uint8Array): void {
     const { spans, session } = exchange;
-    if (spans[Span.method] === Method.progress) {
-      const start = spans[Span.progressTokenStart]!;
-      const request = this.#ofClient(exchange, bytes, start, spans[Span.progressTokenEnd]!);
+    if (spans.method === Method.progress) {
+      const start = spans.progressTokenStart;
+      const request = this.#ofClient(exchange, bytes, start, spans.progressTokenEnd);
       if (request === null || request.theirToken === null) return;
-      request.endpoint?.reply(relayed(bytes, start, spans[Span.progressTokenEnd]!, request.theirToken));
-    } else if (spans[Span.method] === Method.rootsListChanged && session !== null) {
+      request.endpoint?.reply(relayed(bytes, start, spans.progressTokenEnd, request.theirToken));
+    } else if (spans.method === Method.rootsListChanged && session !== null) {
       this.#options.rootsChanged(session.id);
     }
   }

@@ -2,8 +2,10 @@
  * A modern upstream under a legacy client: each round of questions (`input_required`) becomes requests to the client, and
  * their answers the next attempt upstream (MCP 2026-07-28, multi round-trip requests).
  */
+
 import { randomUUID } from 'node:crypto';
-import { METHODS, Span } from '../../native/layout.js';
+import { METHODS } from '../../native/layout.js';
+import type { Spans } from '../../native/spans.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import {
@@ -28,7 +30,7 @@ export interface InputRoundsOptions {
   readonly limits: Pick<LimitsSnapshot, 'maxInputRounds'>;
   readonly requests: Pick<ServerRequests, 'ask' | 'over'>;
   /** Scans a message into `spans`; false = it cannot be sent. */
-  scan(bytes: Uint8Array, length: number, spans: Int32Array): boolean;
+  scan(bytes: Uint8Array, length: number, spans: Spans): boolean;
   /** The exchange of a call has another generation. */
   renewed(exchange: Exchange): void;
   /** Sends a call once more, to the server it was sent to; `bytes` is the client's message with what the round added. */
@@ -83,7 +85,7 @@ export class InputRounds {
    *
    * @returns false when the client cannot be asked
    */
-  inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean {
+  inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
     const { session } = exchange;
     if (session === null || exchange.bodyLength === 0) return false;
     const { fail, unanswerable } = this.#options;
@@ -92,7 +94,7 @@ export class InputRounds {
       return true;
     }
     const content = bytes.subarray(0, length);
-    const [start, end] = [spans[Span.resultStart]!, spans[Span.resultEnd]!];
+    const [start, end] = [spans.resultStart, spans.resultEnd];
     const state = findMember(content, start, end, 'requestState');
     const entries: Entry[] = [];
     const cursor = new JsonCursor(content, findMember(content, start, end, 'inputRequests')?.start ?? length);
@@ -238,7 +240,7 @@ function paramsFor(
 /** The client's message with this round's answers and state, and none of an earlier round. */
 function withAnswers({ body, bodyLength, spans }: Exchange, { entries, state }: Round): Buffer {
   const content = body.subarray(0, bodyLength);
-  const start = spans[Span.paramsStart]!;
+  const start = spans.paramsStart;
   const edits: Edit[] = removeMembers(content, start, CONTINUATION);
   const members: Uint8Array[] = [];
   if (entries.length > 0) {

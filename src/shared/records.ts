@@ -1,12 +1,14 @@
 /**
  * The records that cross the rings between the front and the workers, in one versioned file.
  * A record is a fixed head of 32-bit integers followed by byte fields; all integers are little-endian words of
- * an `Int32Array` over the ring. Change the layout, change {@link RECORD_VERSION}.
+ * an `Int32Array` over the ring. A change of layout or meaning raises {@link RECORD_VERSION}, which workers compare at start.
  */
-export const RECORD_VERSION = 1;
+import { type CodeOf, codes } from '../codes.js';
+
+export const RECORD_VERSION = 2;
 
 /** What a request record asks for. */
-export const Ask = {
+export const Ask = codes('Ask', {
   /** Decide about one exchange. */
   decide: 1,
   /** The leader of a cache key has a result: keep it and answer those who wait. Payload: the result bytes. */
@@ -15,19 +17,21 @@ export const Ask = {
   release: 3,
   /** The exchange is gone (client left): forget it if it waits for a leader. */
   forget: 4,
-} as const;
+});
+export type Ask = CodeOf<typeof Ask>;
 
 /**
  * Operations that are no JSON-RPC method but need a decision too; they take the place of a method id.
  */
-export const Operation = {
+export const Operation = codes('Method', {
   /** GET on the endpoint: a standalone stream. */
   stream: 1001,
   /** DELETE on the endpoint: end a session. */
   terminate: 1002,
   /** Client notifications and responses other than those with a meaning of their own. */
   accept: 1003,
-} as const;
+});
+export type Operation = CodeOf<typeof Operation>;
 
 /** Words of a request record head. */
 export const RequestWord = {
@@ -75,7 +79,7 @@ export const RequestFlag = {
 } as const;
 
 /** What a verdict says. */
-export const Verdict = {
+export const Verdict = codes('Verdict', {
   /** Forward to `server`. */
   forward: 1,
   /** The gateway answers this method itself from prepared bytes or state. */
@@ -88,61 +92,41 @@ export const Verdict = {
   lead: 5,
   /** Cacheable: ask again with the arguments, at the worker that their hash names. */
   rehash: 6,
-} as const;
+});
+export type Verdict = CodeOf<typeof Verdict>;
 
-/** Words of a verdict record head. */
+/** Words of a verdict record head; what they mean stands at VerdictRecord. */
 export const VerdictWord = {
-  verdict: 0,
+  kind: 0,
   slot: 1,
   generation: 2,
-  /** Bits of {@link VerdictFlag}. */
   flags: 3,
-  /** Index of the server in the snapshot, -1 none. */
   server: 4,
-  /** Index of the route in the snapshot, -1 none. Its `servers` after `server` are the fallbacks. */
   route: 5,
-  /** Index of the catalog entry, -1 if the name is not in the catalog. */
   entry: 6,
-  /** Bytes to cut off the front of the name towards the upstream; ignored when `entry` >= 0. */
   stripBytes: 7,
-  /** Catalog and snapshot versions that the decision was made on. */
   catalogVersion: 8,
   snapshotVersion: 9,
-  /** Error number (src/errors.ts) of a denial. */
-  error: 10,
-  retryAfterMs: 11,
-  /** Seconds since the epoch until which the verdict may be remembered; 0 = not at all. */
-  rememberUntil: 12,
-  /** Bucket indexes (src/shared/buckets.ts) that every such call takes from; -1 none. */
-  bucketGlobal: 13,
-  bucketClient: 14,
-  bucketTool: 15,
-  bucketClientTool: 16,
-  /** 128 bits of the subject's digest; all 0 = anonymous. */
-  subject0: 17,
-  subject1: 18,
-  subject2: 19,
-  subject3: 20,
-  cacheKey: 21,
-  /** Index of the principal in the worker's table, for the access log only. */
-  principal: 22,
-  /** Epoch (src/shared/epochs.ts) of revocation that the decision was made in. */
-  epoch: 23,
-  payloadLength: 24,
-  /** Static bucket of the route's own limit; -1 none. */
-  bucketRoute: 25,
-  /** Generations of the two client buckets: an index whose generation moved on belongs to another client by now. */
-  bucketClientGeneration: 26,
-  bucketClientToolGeneration: 27,
+  epoch: 10,
+  error: 11,
+  retryAfterMs: 12,
+  rememberUntil: 13,
+  cacheKey: 14,
+  bucketGlobal: 15,
+  bucketTool: 16,
+  bucketRoute: 17,
+  bucketClient: 18,
+  bucketRouteClient: 19,
+  bucketClientGeneration: 20,
+  bucketRouteClientGeneration: 21,
+  payloadLength: 22,
+  /** The first of four. */
+  subject: 23,
 } as const;
 /** Words of the verdict head. */
-export const VERDICT_HEAD = 28;
+export const VERDICT_HEAD = 27;
 
 export const VerdictFlag = {
   /** The upstream's answer may be retried or failed over although bytes were sent (safe method or readOnlyHint/idempotentHint). */
   safe: 1 << 0,
-  /** The cached result is served stale. */
-  stale: 1 << 1,
-  /** The caller waited for another caller's result. */
-  coalesced: 1 << 2,
 } as const;

@@ -14,6 +14,8 @@ export interface BellAddress {
 
 /** The one long task of a policy worker. */
 export interface PolicyTask {
+  /** {@link RECORD_VERSION} of the front; a worker with another one refuses to start. */
+  readonly recordVersion: number;
   /** Number of the worker within the pool. */
   readonly worker: number;
   /** Grows with each replacement of that worker. */

@@ -2,14 +2,13 @@
  * Who follows what: resource subscriptions of legacy sessions and `subscriptions/listen` streams of modern clients, over
  * one subscription upstream each (MCP, resources; 2026-07-28, subscriptions).
  */
-import { Method, Span } from '../../native/layout.js';
+import { Method } from '../../native/layout.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { decodeString, findPath } from '../protocol/json-cursor.js';
 import { judgedUri } from '../protocol/uri.js';
 import { type Exchange, Phase } from '../request/exchange/index.js';
 import type { Session } from '../session/sessions.js';
-import { VerdictWord } from '../shared/records.js';
 import type { Count } from '../units.js';
 import { ControlError } from '../upstream/core/control.js';
 import type { LaneClient, LaneOwner } from '../upstream/core/types.js';
@@ -106,9 +105,9 @@ export class Subscriptions {
       this.#options.refuse(exchange, 'GW_SESSION_REQUIRED');
       return;
     }
-    const uri = decodeString(bytes, spans[Span.nameStart]!, spans[Span.nameEnd]!);
-    const server = verdict[VerdictWord.server]!;
-    if (spans[Span.method] === Method.resourcesSubscribe) this.#subscribe(exchange, session as Session, server, uri);
+    const uri = decodeString(bytes, spans.nameStart, spans.nameEnd);
+    const server = verdict.server;
+    if (spans.method === Method.resourcesSubscribe) this.#subscribe(exchange, session as Session, server, uri);
     else this.#unsubscribe(exchange, session.id, server, uri);
   }
 

@@ -42,7 +42,7 @@ function compare(bytes: Uint8Array): void {
   for (const depth of [64, 3]) {
     const result = scan(bytes, depth);
     assert.equal(result.status === 'notJson', !isJson(bytes), `${result.status}, but JSON.parse says otherwise`);
-    checkSpans(result.spans, bytes.length);
+    checkSpans(result.spans.words, bytes.length);
     if (result.status === 'ok') checkMeaning(result);
   }
 }
@@ -51,24 +51,25 @@ function compare(bytes: Uint8Array): void {
 function checkMeaning({ bytes, spans }: Scan): void {
   const message = JSON.parse(Buffer.from(bytes).toString());
   const value = (slot: number, quoted = false): unknown => {
-    if (spans[slot] === -1) return undefined;
-    const text = Buffer.from(bytes.subarray(spans[slot], spans[slot + 1])).toString();
+    const { words } = spans;
+    if (words[slot] === -1) return undefined;
+    const text = Buffer.from(bytes.subarray(words[slot], words[slot + 1])).toString();
     return JSON.parse(quoted ? `"${text}"` : text);
   };
-  if (spans[Span.kind] === Kind.batch) {
-    assert.equal(message.length, spans[Span.batchCount]);
+  if (spans.kind === Kind.batch) {
+    assert.equal(message.length, spans.batchCount);
     return;
   }
   assert.equal(message.jsonrpc, '2.0');
   assert.deepEqual(value(Span.idStart), message.id ?? undefined);
-  if (spans[Span.kind] === Kind.response) {
+  if (spans.kind === Kind.response) {
     assert.equal('method' in message, false);
     assert.deepEqual(value(Span.resultStart), message.result);
     assert.deepEqual(value(Span.errorStart), message.error);
     return;
   }
   const params = message.params ?? {};
-  assert.equal('id' in message, spans[Span.kind] === Kind.request);
+  assert.equal('id' in message, spans.kind === Kind.request);
   assert.equal(value(Span.methodStart, true), message.method);
   assert.deepEqual(value(Span.paramsStart), message.params);
   assert.deepEqual(value(Span.argumentsStart), params.arguments);

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { decoderReason, nativeDecoder, typescriptDecoder } from '../../native/index.js';
 import { type Decoder, Flag, Method, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
+import { Spans } from '../../native/spans.js';
 
 /** Every decoder that runs here: both where a C++ compiler is, as a test asserts. */
 export const decoders: readonly Decoder[] =
@@ -19,7 +20,7 @@ export { decoderReason };
 /** What a scan says, under the names of the layout. */
 export interface Scan {
   readonly status: string;
-  readonly spans: Int32Array;
+  readonly spans: Spans;
   readonly bytes: Uint8Array;
 }
 
@@ -41,10 +42,10 @@ export function scan(input: string | Uint8Array, maxDepth = 64): Scan {
   let first: Scan | undefined;
   for (const decoder of decoders) {
     // What an earlier scan left must not shine through.
-    const spans = new Int32Array(SPAN_COUNT).fill(0x5eed);
-    const status = statusName(decoder.scan(bytes, bytes.length, spans, maxDepth));
+    const spans = new Spans(new Int32Array(SPAN_COUNT).fill(0x5eed));
+    const status = statusName(decoder.scan(bytes, bytes.length, spans.words, maxDepth));
     if (first === undefined) first = { status, spans, bytes };
-    else if (status !== first.status || !spans.every((slot, index) => slot === first?.spans[index])) {
+    else if (status !== first.status || !spans.words.every((slot, index) => slot === first?.spans.words[index])) {
       assert.deepEqual(
         describe({ status, spans, bytes }),
         describe(first),
@@ -61,16 +62,16 @@ export function describe({ status, spans, bytes }: Scan): Record<string, unknown
   const description: Record<string, unknown> = { status };
   for (const [name, slot] of Object.entries(Span)) {
     if (name.endsWith('Start')) {
-      const start = spans[slot];
-      const end = spans[slot + 1];
+      const start = spans.words[slot];
+      const end = spans.words[slot + 1];
       if (start !== -1 || end !== -1) description[name.slice(0, -5)] = text.subarray(start, end).toString();
-    } else if (!name.endsWith('End') && !name.startsWith('nameHash') && spans[slot] !== 0)
-      description[name] = spans[slot];
+    } else if (!name.endsWith('End') && !name.startsWith('nameHash') && spans.words[slot] !== 0)
+      description[name] = spans.words[slot];
   }
-  const flags = Object.entries(Flag).flatMap(([name, bit]) => ((spans[Span.flags] & bit) === 0 ? [] : [name]));
+  const flags = Object.entries(Flag).flatMap(([name, bit]) => ((spans.flags & bit) === 0 ? [] : [name]));
   if (flags.length > 0) description['flags'] = flags.join(' ');
-  const method = Object.entries(Method).find(([, id]) => id === spans[Span.method]);
-  if (spans[Span.method] !== 0) description['method'] = method?.[0];
+  const method = Object.entries(Method).find(([, id]) => id === spans.method);
+  if (spans.method !== 0) description['method'] = method?.[0];
   return description;
 }
 

@@ -31,7 +31,7 @@ function stage(name: string, tools: readonly string[]): { root: string; path: st
   }
   const compiled = join(import.meta.dirname, '../..');
   cpSync(join(compiled, 'native'), join(root, 'dist/native'), { recursive: true });
-  cpSync(join(compiled, 'src/package-root.js'), join(root, 'dist/src/package-root.js'));
+  for (const file of ['codes.js', 'package-root.js']) cpSync(join(compiled, 'src', file), join(root, 'dist/src', file));
   return { root, path };
 }
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../native/index.js';
-import { Method, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
+import { Method, ScanStatus } from '../../native/layout.js';
+import { Spans } from '../../native/spans.js';
 import { Composer } from '../../src/protocol/composer.js';
 import { LargeResult } from '../../src/protocol/large-result.js';
 import { Era } from '../../src/protocol/revisions.js';
@@ -15,7 +16,7 @@ const SERVER_INFO = Buffer.from('"_meta":{"io.modelcontextprotocol/serverInfo":{
 interface Case {
   readonly era: number;
   readonly upstreamEra: number;
-  readonly method: number;
+  readonly method: Method;
 }
 
 function exchangeOf({ era, upstreamEra, method }: Case): Exchange {
@@ -23,7 +24,7 @@ function exchangeOf({ era, upstreamEra, method }: Case): Exchange {
   exchange.era = era;
   exchange.upstreamEra = upstreamEra;
   exchange.upstreamId = 65_537;
-  exchange.spans[Span.method] = method;
+  exchange.spans.method = method;
   exchange.idLength = exchange.id.write('"client"', 0);
   return exchange;
 }
@@ -31,8 +32,8 @@ function exchangeOf({ era, upstreamEra, method }: Case): Exchange {
 /** The whole document through the translation of small answers. */
 function whole(text: string, at: Case): string | null {
   const bytes = Buffer.from(text);
-  const spans = new Int32Array(SPAN_COUNT);
-  if (decoder.scan(bytes, bytes.length, spans, 512) !== ScanStatus.ok) return null;
+  const spans = new Spans();
+  if (decoder.scan(bytes, bytes.length, spans.words, 512) !== ScanStatus.ok) return null;
   const composer = new Composer();
   translateResponse(composer, exchangeOf(at), bytes, bytes.length, spans, SERVER_INFO);
   return composer.take().toString();

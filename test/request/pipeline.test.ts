@@ -8,7 +8,7 @@ import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { Pipeline, type PipelineOptions } from '../../src/request/pipeline.js';
 import { WriteStage } from '../../src/request/write/index.js';
 import { NO_LOG } from '../../src/request/write/streams.js';
-import { Verdict, VerdictWord } from '../../src/shared/records.js';
+import { Verdict } from '../../src/shared/records.js';
 
 const NO_BYTES = Buffer.alloc(0);
 const fault = new Error('a mistake');
@@ -98,7 +98,7 @@ describe('a stage that throws', () => {
       (exchange) => pipeline.stream(exchange),
       (exchange) => pipeline.terminate(exchange),
       ...[Verdict.forward, Verdict.lead, Verdict.local].map((verdict) => (exchange: Exchange) => {
-        exchange.verdict[VerdictWord.verdict] = verdict;
+        exchange.verdict.kind = verdict;
         pipeline.decided(exchange, NO_BYTES, 0, NO_BYTES);
       }),
     ];

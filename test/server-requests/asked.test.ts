@@ -1,9 +1,11 @@
 /** Requests of upstreams: to whom they go, with which bytes, and what becomes of them. */
+
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../native/index.js';
-import { ScanStatus, SPAN_COUNT } from '../../native/layout.js';
+import { ScanStatus } from '../../native/layout.js';
+import { Spans } from '../../native/spans.js';
 import { ALL, bed, RecordingEndpoint, SAMPLE } from './dialogue-bed.js';
 
 describe('a request of an upstream', () => {
@@ -285,9 +287,9 @@ describe('many requests of upstreams', () => {
       endpoint.replies.map(({ id, result }) => [id, result.number]),
       asked.toReversed().map(({ number }) => [number % 5, number]),
     );
-    const spans = new Int32Array(SPAN_COUNT);
+    const spans = new Spans();
     for (const text of endpoint.texts) {
-      assert.equal(decoder.scan(Buffer.from(text), Buffer.byteLength(text), spans, 64), ScanStatus.ok);
+      assert.equal(decoder.scan(Buffer.from(text), Buffer.byteLength(text), spans.words, 64), ScanStatus.ok);
     }
   });
 });

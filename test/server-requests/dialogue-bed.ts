@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { decoder } from '../../native/index.js';
-import { ScanStatus, SPAN_COUNT } from '../../native/layout.js';
-import { type Exchange, Framing, type Reply, type SessionLike } from '../../src/request/exchange/index.js';
+import { ScanStatus } from '../../native/layout.js';
+import { Spans } from '../../native/spans.js';
+import { type Exchange, Framing, Phase, type Reply, type SessionLike } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { WriteStage } from '../../src/request/write/index.js';
 import { NO_LOG } from '../../src/request/write/streams.js';
@@ -120,15 +121,15 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     },
     rootsChanged: (id) => rootsChanges.push(id),
   });
-  const scan = (bytes: Uint8Array, length: number, spans: Int32Array): boolean =>
-    decoder.scan(bytes, length, spans, 100) === ScanStatus.ok;
+  const scan = (bytes: Uint8Array, length: number, spans: Spans): boolean =>
+    decoder.scan(bytes, length, spans.words, 100) === ScanStatus.ok;
   const rounds = new InputRounds({
     limits: all,
     requests,
     scan,
     renewed: () => {},
     again: (exchange, bytes, length) => {
-      exchange.phase = 3;
+      exchange.phase = Phase.sending;
       again.push(Buffer.from(bytes.subarray(0, length)).toString());
     },
     fail: (exchange, code) => write.fail(exchange, code),
@@ -142,9 +143,9 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     log: NO_LOG,
     store: () => {},
     release: (exchange: Exchange) => released.push(exchange),
-    inputRequired: (exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array) =>
+    inputRequired: (exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans) =>
       rounds.inputRequired(exchange, bytes, length, spans),
-    urlRequired: (exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array) => {
+    urlRequired: (exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans) => {
       requests.urlRequired(exchange, bytes, length, spans);
       return false;
     },
@@ -153,11 +154,11 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     recycle: (exchange: Exchange) => table.release(exchange),
   } as unknown as ConstructorParameters<typeof WriteStage>[0]);
 
-  const scanned = (text: string): { bytes: Buffer; spans: Int32Array } => {
+  const scanned = (text: string): { bytes: Buffer; spans: Spans } => {
     // A larger buffer around it, as messages come out of pipes and sockets.
     const bytes = Buffer.from(`${text}\0\0\0{"junk"`);
-    const spans = new Int32Array(SPAN_COUNT);
-    assert.equal(decoder.scan(bytes, Buffer.byteLength(text), spans, 100), ScanStatus.ok, text);
+    const spans = new Spans();
+    assert.equal(decoder.scan(bytes, Buffer.byteLength(text), spans.words, 100), ScanStatus.ok, text);
     return { bytes, spans };
   };
 
@@ -184,10 +185,10 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     exchange.server = 0;
     exchange.body = Buffer.from(text);
     exchange.bodyLength = exchange.body.length;
-    assert.equal(decoder.scan(exchange.body, exchange.bodyLength, exchange.spans, 100), ScanStatus.ok);
+    assert.equal(decoder.scan(exchange.body, exchange.bodyLength, exchange.spans.words, 100), ScanStatus.ok);
     exchange.id = Buffer.from('"mine"');
     exchange.idLength = exchange.id.length;
-    exchange.phase = 3;
+    exchange.phase = Phase.sending;
     return { exchange, wire };
   };
 
@@ -196,7 +197,7 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     const exchange = table.acquire()!;
     const { bytes, spans } = scanned(text);
     exchange.session = session;
-    exchange.spans.set(spans);
+    exchange.spans.words.set(spans.words);
     take(exchange, bytes);
     table.release(exchange);
   };

@@ -1,21 +1,29 @@
 /** What streams rest on, judged again and again: bounded, and nobody's stream ends for want of an answer. */
+
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type ErrorCode, errorNumber } from '../../src/errors.js';
 import { Exchange } from '../../src/request/exchange/index.js';
 import { type RightHolder, Rights } from '../../src/session/rights.js';
-import { VERDICT_HEAD, Verdict, VerdictWord } from '../../src/shared/records.js';
+import { Verdict } from '../../src/shared/records.js';
+import { VerdictRecord } from '../../src/shared/verdict-record.js';
 import { eventually, type TestScope } from '../support/process.js';
 
 const NEVER = 0x7fffffff;
-type Answer = (verdict: Int32Array) => void;
+type Answer = (verdict: VerdictRecord) => void;
 
-function verdictOf(code: ErrorCode | null, until = NEVER): Int32Array {
-  const verdict = new Int32Array(VERDICT_HEAD);
-  verdict[VerdictWord.verdict] = code === null ? Verdict.local : Verdict.deny;
-  verdict[VerdictWord.error] = code === null ? -1 : errorNumber(code);
-  verdict[VerdictWord.rememberUntil] = until;
-  verdict[VerdictWord.snapshotVersion] = 1;
+function verdictOf(code: ErrorCode | null, until = NEVER): VerdictRecord {
+  const verdict = new VerdictRecord();
+  verdict.kind = code === null ? Verdict.local : Verdict.deny;
+  verdict.error = code === null ? -1 : errorNumber(code);
+  verdict.rememberUntil = until;
+  verdict.snapshotVersion = 1;
+  return verdict;
+}
+
+function verdictOfSubject(word: number): VerdictRecord {
+  const verdict = verdictOf(null);
+  verdict.subject.fill(word);
   return verdict;
 }
 
@@ -95,11 +103,11 @@ describe('rights', () => {
     const { asked, state, hold, lost } = bed(scope);
     for (const name of ['good', 'bad', 'busy', 'another', 'short']) hold(name);
     state.revocation += 1;
-    const answers: Record<string, () => Int32Array> = {
+    const answers: Record<string, () => VerdictRecord> = {
       good: () => verdictOf(null),
       bad: () => verdictOf('GW_TOKEN_REVOKED'),
       busy: () => verdictOf(lost.length < 3 ? 'GW_OVERLOADED' : 'GW_INVALID_TOKEN'),
-      another: () => verdictOf(null).fill(9, VerdictWord.subject0, VerdictWord.subject3 + 1),
+      another: () => verdictOfSubject(9),
       short: () => verdictOf(null, inSeconds(0)),
     };
     await eventually('all but the good one end', () => {

@@ -6,7 +6,6 @@ import type { ErrorCode } from '../../src/errors.js';
 import { type Exchange, Phase, type SessionLike } from '../../src/request/exchange/index.js';
 import { ExchangeTable, upstreamId } from '../../src/request/exchange/table.js';
 import { type Packed, packedCount, packedText } from '../../src/shared/packed.js';
-import { VerdictWord } from '../../src/shared/records.js';
 import { type ControlReply, scanResponse } from '../../src/upstream/core/control.js';
 import type { UpstreamLog } from '../../src/upstream/core/endpoint.js';
 import type {
@@ -282,9 +281,9 @@ export function startPool(
     };
     outcomes.set(exchange, { outcome, settle, options });
     exchange.startedAt = performance.now();
-    exchange.verdict.fill(0);
-    exchange.verdict[VerdictWord.route] = -1;
-    exchange.verdict[VerdictWord.subject0] = options.subject ?? 0;
+    exchange.verdict.clear();
+    exchange.verdict.route = -1;
+    exchange.verdict.subject[0] = options.subject ?? 0;
     exchange.session = options.session ?? null;
     exchange.era = exchange.session === null ? 1 : 0;
     exchange.capabilities = options.capabilities ?? exchange.session?.capabilityMask ?? 0;

@@ -37,7 +37,7 @@ function actions(own: readonly number[], tasks: readonly number[]): Uint8Array {
   table[Method.resourcesRead] = Action.resource;
   table[Method.complete] = Action.complete;
   table[Method.unknown] = Action.foreign;
-  for (let id = Method.initialized; id < METHODS.length; id += 1) table[id] = Action.local;
+  for (let id: number = Method.initialized; id < METHODS.length; id += 1) table[id] = Action.local;
   return table;
 }
 

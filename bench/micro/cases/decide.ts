@@ -5,7 +5,15 @@ import { createBuckets } from '../../../src/shared/bucket-plan.js';
 import { counterMemory } from '../../../src/shared/counters.js';
 import { Epochs, epochMemory } from '../../../src/shared/epochs.js';
 import { packedView } from '../../../src/shared/packed.js';
-import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict, VerdictWord } from '../../../src/shared/records.js';
+import {
+  Ask,
+  RECORD_VERSION,
+  REQUEST_HEAD,
+  RequestFlag,
+  RequestWord,
+  Verdict,
+  VerdictWord,
+} from '../../../src/shared/records.js';
 import { Ring, ringMemory } from '../../../src/shared/ring.js';
 import { Decider } from '../../../workers/decide.js';
 import { mintTokens } from '../../load/gateway-config.js';
@@ -30,6 +38,7 @@ async function decisions(snapshot: Snapshot, tokens: readonly string[]): Promise
   const channel = new MessageChannel();
   const decider = new Decider(
     {
+      recordVersion: RECORD_VERSION,
       worker: 0,
       incarnation: 1,
       snapshot,
@@ -79,7 +88,7 @@ async function decisions(snapshot: Snapshot, tokens: readonly string[]): Promise
     }
     decider.run(256);
     for (let at = verdicts.peek(); at >= 0; at = verdicts.peek()) {
-      if (verdicts.words[at + VerdictWord.verdict] !== Verdict.forward) denied++;
+      if (verdicts.words[at + VerdictWord.kind] !== Verdict.forward) denied++;
       verdicts.advance();
     }
     keep(denied);

@@ -22,7 +22,7 @@ export const TASKS = {
   fetchKeys,
   // The bytes arrive as shared memory, which not every API of the platform takes.
   readPage: (source: PageSource): ListPage => readPage({ ...source, bytes: new Uint8Array(source.bytes) }),
-  scanResponse: (bytes: Uint8Array): Int32Array | null => scanResponse(decoder, bytes),
+  scanResponse: (bytes: Uint8Array): Int32Array | null => scanResponse(decoder, bytes)?.words ?? null,
 } as const;
 
 /** Name of a task. */

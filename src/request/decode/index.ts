@@ -2,7 +2,7 @@
  * decode: bytes to a classified exchange. Reads the message once, tells the era (MCP 2026-07-28 or a legacy
  * revision), checks that headers and body agree, finds the session, and hands on; or refuses.
  */
-import { type Decoder, Flag, Kind, Method, ScanStatus, Span } from '../../../native/layout.js';
+import { type Decoder, Flag, Kind, Method, ScanStatus } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
 import { LEVELS, levelNumber, NO_LEVEL } from '../../protocol/levels.js';
 import { isNameMirrored } from '../../protocol/mirrored-name.js';
@@ -83,13 +83,13 @@ export class DecodeStage {
       options.refuse(exchange, 'GW_NOT_ACCEPTABLE');
       return;
     }
-    const status = options.decoder.scan(bytes, length, exchange.spans, options.maxDepth);
+    const status = options.decoder.scan(bytes, length, exchange.spans.words, options.maxDepth);
     if (status !== ScanStatus.ok) {
       if (status !== ScanStatus.notJson && status !== ScanStatus.badId) keepId(exchange, bytes);
       options.refuse(exchange, SCAN_ERRORS[status] ?? 'GW_INVALID_REQUEST');
       return;
     }
-    if (exchange.spans[Span.kind] === Kind.batch) {
+    if (exchange.spans.kind === Kind.batch) {
       this.#batch(exchange, bytes, length);
       return;
     }
@@ -99,8 +99,8 @@ export class DecodeStage {
   /** Takes one element of an accepted batch; session and revision of `exchange` are set already. */
   element(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const options = this.#options;
-    const status = options.decoder.scan(bytes, length, exchange.spans, options.maxDepth);
-    if (status !== ScanStatus.ok || exchange.spans[Span.kind] === Kind.batch) {
+    const status = options.decoder.scan(bytes, length, exchange.spans.words, options.maxDepth);
+    if (status !== ScanStatus.ok || exchange.spans.kind === Kind.batch) {
       if (status !== ScanStatus.badId) keepId(exchange, bytes);
       options.refuse(exchange, status === ScanStatus.ok ? 'GW_INVALID_REQUEST' : SCAN_ERRORS[status]!);
       return;
@@ -109,14 +109,10 @@ export class DecodeStage {
   }
 
   /** Takes a GET (`Operation.stream`) or DELETE (`Operation.terminate`) on the endpoint. */
-  operation(exchange: Exchange, operation: number): void {
+  operation(exchange: Exchange, operation: Method): void {
     const options = this.#options;
-    exchange.spans.fill(-1);
-    exchange.spans[Span.kind] = Kind.none;
-    exchange.spans[Span.flags] = 0;
-    exchange.spans[Span.method] = operation;
-    exchange.spans[Span.nameHashLow] = 0;
-    exchange.spans[Span.nameHashHigh] = 0;
+    exchange.spans.clear();
+    exchange.spans.method = operation;
     exchange.era = Era.legacy;
     if (options.authRequired && exchange.token === '') {
       options.refuse(exchange, exchange.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
@@ -138,8 +134,8 @@ export class DecodeStage {
 
   #message(exchange: Exchange, bytes: Uint8Array, length: number, inBatch: boolean): void {
     const { spans } = exchange;
-    const kind = spans[Span.kind]!;
-    const flags = spans[Span.flags]!;
+    const kind = spans.kind;
+    const flags = spans.flags;
     keepId(exchange, bytes);
     if (kind === Kind.response) {
       this.#response(exchange, bytes, length, inBatch);
@@ -153,14 +149,14 @@ export class DecodeStage {
       }
     }
     keepProgressToken(exchange, bytes);
-    if (spans[Span.inputResponsesStart]! >= 0 || spans[Span.requestStateStart]! >= 0) exchange.wishes |= Wish.continued;
-    const claimed = spans[Span.claimStart]! >= 0;
+    if (spans.inputResponsesStart >= 0 || spans.requestStateStart >= 0) exchange.wishes |= Wish.continued;
+    const claimed = spans.claimStart >= 0;
     if (inBatch && claimed) {
       this.#options.refuse(exchange, 'GW_BATCH_REFUSED');
     } else if (claimed) {
       this.#modern(exchange, bytes, length);
     } else if (isModernVersion(exchange.versionHeader) && !inBatch) {
-      if (spans[Span.method] === Method.initialize) this.#options.refuse(exchange, 'GW_HEADER_MISMATCH');
+      if (spans.method === Method.initialize) this.#options.refuse(exchange, 'GW_HEADER_MISMATCH');
       else if (kind === Kind.notification) this.#modernNotification(exchange, bytes, length);
       else this.#options.refuse(exchange, 'GW_ENVELOPE');
     } else if (kind === Kind.notification && exchange.link !== null && exchange.sessionId === '') {
@@ -179,7 +175,7 @@ export class DecodeStage {
     }
     exchange.wishes |= Wish.noAnswer;
     if (!inBatch && !this.#legacySession(exchange)) return;
-    exchange.spans[Span.method] = Operation.accept;
+    exchange.spans.method = Operation.accept;
     this.#options.next(exchange, bytes, length);
   }
 
@@ -192,17 +188,17 @@ export class DecodeStage {
   /** The validation ladder of a 2026-07-28 request, steps 5 to 9; later steps need the route. */
   #modern(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { spans } = exchange;
-    const flags = spans[Span.flags]!;
+    const flags = spans.flags;
     exchange.era = Era.modern;
     exchange.revision = MODERN;
-    const isRequest = spans[Span.kind] === Kind.request;
+    const isRequest = spans.kind === Kind.request;
     const code = isRequest ? this.#checkModern(exchange, bytes, flags) : null;
     if (code !== null) {
       this.#options.refuse(exchange, code);
       return;
     }
-    if (spans[Span.levelStart]! >= 0) {
-      const level = levelNumber(bytes, spans[Span.levelStart]!, spans[Span.levelEnd]!);
+    if (spans.levelStart >= 0) {
+      const level = levelNumber(bytes, spans.levelStart, spans.levelEnd);
       exchange.logLevel = level < 0 ? NO_LEVEL : level;
       this.#options.wantLogLevel(exchange.logLevel);
     }
@@ -211,15 +207,15 @@ export class DecodeStage {
 
   #checkModern(exchange: Exchange, bytes: Uint8Array, flags: number): ErrorCode | null {
     const { spans, versionHeader, methodHeader } = exchange;
-    const method = spans[Span.method]!;
+    const method = spans.method;
     if ((flags & Flag.claimIsString) === 0 || (flags & Flag.capabilitiesIsObject) === 0) return 'GW_ENVELOPE';
     // The level of logging/setLevel is no part of the envelope, and the method none of this revision.
-    const levelStart = method === Method.setLevel ? -1 : spans[Span.levelStart]!;
-    if (levelStart >= 0 && levelNumber(bytes, levelStart, spans[Span.levelEnd]!) < 0) return 'GW_ENVELOPE';
-    const claimStart = spans[Span.claimStart]! + 1;
-    const claimEnd = spans[Span.claimEnd]! - 1;
+    const levelStart = method === Method.setLevel ? -1 : spans.levelStart;
+    if (levelStart >= 0 && levelNumber(bytes, levelStart, spans.levelEnd) < 0) return 'GW_ENVELOPE';
+    const claimStart = spans.claimStart + 1;
+    const claimEnd = spans.claimEnd - 1;
     if (versionHeader !== '' && !sameText(versionHeader, bytes, claimStart, claimEnd)) return 'GW_HEADER_MISMATCH';
-    if (methodHeader !== '' && !sameText(methodHeader, bytes, spans[Span.methodStart]!, spans[Span.methodEnd]!)) {
+    if (methodHeader !== '' && !sameText(methodHeader, bytes, spans.methodStart, spans.methodEnd)) {
       return 'GW_HEADER_MISMATCH';
     }
     if (!sameText(MODERN_VERSION, bytes, claimStart, claimEnd)) {
@@ -230,13 +226,13 @@ export class DecodeStage {
     if (!headerless && (versionHeader === '' || methodHeader === '')) return 'GW_HEADER_MISMATCH';
     if (isNameMirrored(method)) {
       if (!headerless && !exchange.hasNameHeader) return 'GW_HEADER_MISMATCH';
-      if (spans[Span.nameStart]! < 0) return 'GW_MISSING_NAME';
+      if (spans.nameStart < 0) return 'GW_MISSING_NAME';
       if (headerless) return null;
       const escaped = (flags & Flag.nameEscaped) !== 0;
-      if (!sameName(exchange.nameHeader, bytes, spans[Span.nameStart]!, spans[Span.nameEnd]!, escaped)) {
+      if (!sameName(exchange.nameHeader, bytes, spans.nameStart, spans.nameEnd, escaped)) {
         return 'GW_HEADER_MISMATCH';
       }
-    } else if (method === Method.complete && spans[Span.nameStart]! < 0) {
+    } else if (method === Method.complete && spans.nameStart < 0) {
       return 'GW_MISSING_NAME';
     }
     return null;
@@ -244,7 +240,7 @@ export class DecodeStage {
 
   #legacy(exchange: Exchange, bytes: Uint8Array, length: number, inBatch: boolean): void {
     const { spans } = exchange;
-    const method = spans[Span.method]!;
+    const method = spans.method;
     exchange.era = Era.legacy;
     if (method === Method.initialize) {
       if (inBatch) {
@@ -266,7 +262,7 @@ export class DecodeStage {
       return;
     }
     if (!inBatch && !this.#legacySession(exchange)) return;
-    if (needsName(method) && (exchange.spans[Span.nameStart]! < 0 || (spans[Span.flags]! & Flag.nameNotString) !== 0)) {
+    if (needsName(method) && (exchange.spans.nameStart < 0 || (spans.flags & Flag.nameNotString) !== 0)) {
       this.#options.refuse(exchange, 'GW_MISSING_NAME');
       return;
     }
@@ -276,7 +272,7 @@ export class DecodeStage {
   /** Hands a message on that may be about a URI. */
   #next(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { decoder, isListed, maxDepth } = this.#options;
-    if ((exchange.spans[Span.flags]! & Flag.uriNotPlain) === 0) {
+    if ((exchange.spans.flags & Flag.uriNotPlain) === 0) {
       this.#options.next(exchange, bytes, length);
       return;
     }
@@ -287,7 +283,7 @@ export class DecodeStage {
       this.#options.next(exchange, bytes, length);
     } else {
       // The spans are those of the new message: no stage may find the old one.
-      decoder.scan(message, message.length, exchange.spans, maxDepth);
+      decoder.scan(message, message.length, exchange.spans.words, maxDepth);
       exchange.body = message;
       exchange.bodyLength = message.length;
       this.#options.next(exchange, message, message.length);
@@ -339,9 +335,9 @@ const NO_BYTES = new Uint8Array(0);
 export const LEVEL_NAMES: readonly string[] = LEVELS;
 
 function keepId(exchange: Exchange, bytes: Uint8Array): void {
-  const start = exchange.spans[Span.idStart]!;
+  const start = exchange.spans.idStart;
   if (start < 0) return;
-  const count = exchange.spans[Span.idEnd]! - start;
+  const count = exchange.spans.idEnd - start;
   if (count > exchange.id.length) exchange.id = Buffer.allocUnsafe(count);
   const { id } = exchange;
   for (let index = 0; index < count; index += 1) id[index] = bytes[start + index]!;
@@ -349,9 +345,9 @@ function keepId(exchange: Exchange, bytes: Uint8Array): void {
 }
 
 function keepProgressToken(exchange: Exchange, bytes: Uint8Array): void {
-  const start = exchange.spans[Span.progressTokenStart]!;
+  const start = exchange.spans.progressTokenStart;
   if (start < 0) return;
-  const count = exchange.spans[Span.progressTokenEnd]! - start;
+  const count = exchange.spans.progressTokenEnd - start;
   if (count > exchange.progress.length) exchange.progress = Buffer.allocUnsafe(count);
   const { progress } = exchange;
   for (let index = 0; index < count; index += 1) progress[index] = bytes[start + index]!;

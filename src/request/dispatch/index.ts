@@ -3,7 +3,7 @@
  * the caller's bytes; everything else crosses the ring to a policy worker and comes back. No exchange that was given
  * to a worker is lost when that worker dies or hangs, and none goes on twice.
  */
-import { Flag, Kind, Span } from '../../../native/layout.js';
+import { Flag, Kind } from '../../../native/layout.js';
 import type { Snapshot } from '../../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../../errors.js';
 import { BUCKET_MOVED } from '../../shared/buckets.js';
@@ -87,12 +87,12 @@ export class Dispatcher {
     const { spans } = exchange;
     exchange.phase = Phase.deciding;
     exchange.attempts = 0;
-    exchange.verdict[VerdictWord.verdict] = 0;
+    exchange.verdict.kind = 0;
     this.#legs[exchange.slot] = Leg.none;
     this.#killed[exchange.slot] = 0;
-    if (spans[Span.kind] === Kind.notification && spans[Span.method] === 0) spans[Span.method] = Operation.accept;
-    if (spans[Span.nameStart]! >= 0) {
-      if ((spans[Span.flags]! & Flag.nameEscaped) !== 0 && exchange.decodedName.length === 0) {
+    if (spans.kind === Kind.notification && spans.method === 0) spans.method = Operation.accept;
+    if (spans.nameStart >= 0) {
+      if ((spans.flags & Flag.nameEscaped) !== 0 && exchange.decodedName.length === 0) {
         exchange.decodedName = decodeName(bytes, spans);
       }
       if (nameLength(exchange) > MAX_NAME_BYTES) {
@@ -120,7 +120,7 @@ export class Dispatcher {
 
   /** The exchange leads a cache key: `bytes[start, end)` is the result that others may have. */
   store(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
-    if (exchange.verdict[VerdictWord.verdict] !== Verdict.lead) return;
+    if (exchange.verdict.kind !== Verdict.lead) return;
     const { requests } = this.#pool.slot(exchange.worker);
     if (end - start > maxResultBytes(requests)) this.release(exchange);
     else this.#report(exchange, Ask.store, bytes, start, end);
@@ -128,7 +128,7 @@ export class Dispatcher {
 
   /** The exchange leads a cache key and will have no result to share. */
   release(exchange: Exchange): void {
-    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#report(exchange, Ask.release, NO_BYTES, 0, 0);
+    if (exchange.verdict.kind === Verdict.lead) this.#report(exchange, Ask.release, NO_BYTES, 0, 0);
   }
 
   /** The exchange is gone: its verdict is not wanted any more. */
@@ -161,7 +161,7 @@ export class Dispatcher {
       this.#pool.counters.add(Counter.memoMisses);
       return false;
     }
-    if (verdict[VerdictWord.verdict] === Verdict.rehash) {
+    if (verdict.kind === Verdict.rehash) {
       this.#own(exchange, bytes, length);
       this.#secondLeg(exchange);
       return true;
@@ -191,9 +191,9 @@ export class Dispatcher {
 
   /** Asks with the arguments, at the worker that their hash names. */
   #secondLeg(exchange: Exchange): void {
-    const start = exchange.spans[Span.argumentsStart]!;
+    const start = exchange.spans.argumentsStart;
     const { requests } = this.#pool.slot(0);
-    if (start >= 0 && exchange.spans[Span.argumentsEnd]! - start > requests.maxRecord * 2) {
+    if (start >= 0 && exchange.spans.argumentsEnd - start > requests.maxRecord * 2) {
       this.#put(exchange, Leg.withoutCache, -1);
     } else {
       this.#put(exchange, Leg.withArguments, -1);
@@ -234,14 +234,14 @@ export class Dispatcher {
   }
 
   #hashArguments(exchange: Exchange): void {
-    const start = exchange.spans[Span.argumentsStart]!;
+    const start = exchange.spans.argumentsStart;
     this.#hash.fill(0);
-    if (start >= 0) this.#options.decoder.hash(exchange.body, start, exchange.spans[Span.argumentsEnd]!, this.#hash);
+    if (start >= 0) this.#options.decoder.hash(exchange.body, start, exchange.spans.argumentsEnd, this.#hash);
   }
 
   #report(exchange: Exchange, ask: number, bytes: Uint8Array, start: number, end: number): void {
     const { requests } = this.#pool.slot(exchange.worker);
-    const key = exchange.verdict[VerdictWord.cacheKey]!;
+    const key = exchange.verdict.cacheKey;
     // Without room the report is left out: the worker lets the next one lead after cache.waitMs.
     if (writeReport(requests, ask, exchange, key, bytes, start, end) > 0) this.#pool.wake(exchange.worker);
   }
@@ -291,8 +291,8 @@ export class Dispatcher {
       return;
     }
     const { verdict } = exchange;
-    for (let word = 0; word < VERDICT_HEAD; word += 1) verdict[word] = words[at + word]!;
-    const length = verdict[VerdictWord.payloadLength]!;
+    verdict.read(words, at);
+    const length = verdict.payloadLength;
     let payload = NO_BYTES;
     if (length > 0) {
       // Out of shared memory: what follows may hand the bytes to functions that refuse it.
@@ -308,10 +308,10 @@ export class Dispatcher {
     const { verdict } = exchange;
     const { counters, epochs, snapshot } = this.#pool;
     counters.observe(Series.decide, performance.now() - this.#askedAt[exchange.slot]!);
-    const catalog = verdict[VerdictWord.catalogVersion]!;
+    const catalog = verdict.catalogVersion;
     const outdated =
-      verdict[VerdictWord.snapshotVersion] !== snapshot.version ||
-      verdict[VerdictWord.epoch] !== epochs.revocation() ||
+      verdict.snapshotVersion !== snapshot.version ||
+      verdict.epoch !== epochs.revocation() ||
       (catalog !== this.#pool.catalog.version && catalog !== this.#previousCatalog);
     if (outdated && exchange.attempts < MAX_ATTEMPTS) {
       this.release(exchange);
@@ -319,7 +319,7 @@ export class Dispatcher {
       return;
     }
     if (this.#remembers && this.#legs[exchange.slot] === Leg.first) this.#remembered.remember(exchange);
-    if (verdict[VerdictWord.verdict] === Verdict.rehash) {
+    if (verdict.kind === Verdict.rehash) {
       this.#secondLeg(exchange);
       return;
     }
@@ -336,7 +336,7 @@ export class Dispatcher {
   /** A verdict nobody waits for; if it made somebody leader who is gone, the next one must know. */
   #orphan(ring: Ring, at: number, worker: number): void {
     this.#pool.counters.add(Counter.staleVerdicts);
-    if (ring.words[at + VerdictWord.verdict] !== Verdict.lead) return;
+    if (ring.words[at + VerdictWord.kind] !== Verdict.lead) return;
     const { requests } = this.#pool.slot(worker);
     const identity = { slot: ring.words[at + VerdictWord.slot]!, generation: ring.words[at + VerdictWord.generation]! };
     const key = ring.words[at + VerdictWord.cacheKey]!;

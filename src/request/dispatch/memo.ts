@@ -3,7 +3,9 @@
  * bytes are compared exactly. An entry counts only under the stamp (src/shared/epochs.ts) it was made in, so one
  * atomic read tells whether anything was reconfigured, rediscovered or revoked since.
  */
+
 import { VERDICT_HEAD, VerdictWord } from '../../shared/records.js';
+import type { VerdictRecord } from '../../shared/verdict-record.js';
 
 const WINDOW = 4;
 /** Longer names are not remembered. */
@@ -50,7 +52,7 @@ export class Memo {
     end: number,
     stamp: number,
     seconds: number,
-    verdict: Int32Array,
+    verdict: VerdictRecord,
   ): boolean {
     const keys = this.#keys;
     const home = slotOf(token, method, low, high);
@@ -70,7 +72,7 @@ export class Memo {
       if (!this.#sameName(slot, bytes, start, end)) continue;
       const from = slot * VERDICT_HEAD;
       if (this.#verdicts[from + VerdictWord.rememberUntil]! <= seconds) return false;
-      for (let word = 0; word < VERDICT_HEAD; word += 1) verdict[word] = this.#verdicts[from + word]!;
+      verdict.read(this.#verdicts, from);
       return true;
     }
     return false;
@@ -86,7 +88,7 @@ export class Memo {
     start: number,
     end: number,
     stamp: number,
-    verdict: Int32Array,
+    verdict: VerdictRecord,
   ): void {
     if (end - start > NAME_BYTES) return;
     const keys = this.#keys;
@@ -115,8 +117,7 @@ export class Memo {
     keys[at + 4] = end - start;
     keys[at + 5] = stamp;
     for (let i = start, to = chosen * NAME_BYTES; i < end; i += 1, to += 1) this.#names[to] = bytes[i]!;
-    const into = chosen * VERDICT_HEAD;
-    for (let word = 0; word < VERDICT_HEAD; word += 1) this.#verdicts[into + word] = verdict[word]!;
+    verdict.write(this.#verdicts, chosen * VERDICT_HEAD);
   }
 
   #sameName(slot: number, bytes: Uint8Array, start: number, end: number): boolean {

@@ -2,6 +2,7 @@ import type { Decoder } from '../../../native/layout.js';
 import { Flag, Kind, Method, Span } from '../../../native/layout.js';
 import { Era, LATEST_LEGACY } from '../../protocol/revisions.js';
 import { Operation } from '../../shared/records.js';
+import type { VerdictRecord } from '../../shared/verdict-record.js';
 import { type Exchange, Wish } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
 
@@ -23,7 +24,7 @@ export interface Question {
 }
 
 /** Told the verdict, which is valid during the call. */
-export type Answered = (verdict: Int32Array) => void;
+export type Answered = (verdict: VerdictRecord) => void;
 
 const METHOD = { token: Operation.stream, resource: Method.resourcesSubscribe, task: Method.tasksGet } as const;
 
@@ -44,16 +45,16 @@ export class Questions {
     if (exchange === null) return null;
     const { spans } = exchange;
     const body = Buffer.from(name);
-    spans.fill(-1);
-    spans[Span.kind] = Kind.request;
-    spans[Span.method] = METHOD[about];
-    spans[Span.flags] = about === 'resource' ? Flag.nameIsUri : 0;
-    spans[Span.nameHashLow] = 0;
-    spans[Span.nameHashHigh] = 0;
+    spans.clear();
+    spans.kind = Kind.request;
+    spans.method = METHOD[about];
+    spans.flags = about === 'resource' ? Flag.nameIsUri : 0;
+    spans.nameHashLow = 0;
+    spans.nameHashHigh = 0;
     if (body.length > 0) {
-      spans[Span.nameStart] = 0;
-      spans[Span.nameEnd] = body.length;
-      this.#decoder.hash(body, 0, body.length, spans.subarray(Span.nameHashLow, Span.nameHashHigh + 1));
+      spans.nameStart = 0;
+      spans.nameEnd = body.length;
+      this.#decoder.hash(body, 0, body.length, spans.words.subarray(Span.nameHashLow, Span.nameHashHigh + 1));
     }
     exchange.body = body;
     exchange.bodyLength = body.length;

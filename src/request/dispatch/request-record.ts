@@ -1,9 +1,12 @@
 /** Writes request records (src/shared/records.ts) onto the ring of a worker. */
-import { Flag, Method, Span } from '../../../native/layout.js';
+
+import { Flag, Method } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import { decodeString } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
-import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict, VerdictWord } from '../../shared/records.js';
+import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict } from '../../shared/records.js';
 import type { Ring } from '../../shared/ring.js';
+import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Milliseconds } from '../../units.js';
 import { type Exchange, Wish } from '../exchange/index.js';
 
@@ -17,8 +20,8 @@ function padded(length: number): number {
 /** Where the name of an exchange is: in `decodedName` where policy compares another text than the body has, else in the body. */
 export function nameLength(exchange: Exchange): number {
   if (exchange.decodedName.length > 0) return exchange.decodedName.length;
-  const start = exchange.spans[Span.nameStart]!;
-  return start < 0 ? 0 : exchange.spans[Span.nameEnd]! - start;
+  const start = exchange.spans.nameStart;
+  return start < 0 ? 0 : exchange.spans.nameEnd - start;
 }
 
 /**
@@ -39,17 +42,17 @@ export function writeDecide(
   const { spans } = exchange;
   const token = Math.min(exchange.token.length, MAX_TOKEN);
   // Only the worker can tell where a method goes that is not in the table: it is its own name.
-  const foreign = spans[Span.method] === Method.unknown && spans[Span.methodStart]! >= 0;
-  const nameFrom = foreign ? spans[Span.methodStart]! : spans[Span.nameStart]!;
-  const name = foreign ? spans[Span.methodEnd]! - nameFrom : nameLength(exchange);
+  const foreign = spans.method === Method.unknown && spans.methodStart >= 0;
+  const nameFrom = foreign ? spans.methodStart : spans.nameStart;
+  const name = foreign ? spans.methodEnd - nameFrom : nameLength(exchange);
   const address = exchange.remoteAddress.length;
-  const argumentsStart = spans[Span.argumentsStart]!;
-  const argumentBytes = hash === null || argumentsStart < 0 ? 0 : spans[Span.argumentsEnd]! - argumentsStart;
+  const argumentsStart = spans.argumentsStart;
+  const argumentBytes = hash === null || argumentsStart < 0 ? 0 : spans.argumentsEnd - argumentsStart;
   const length = padded(token) + padded(name) + padded(address) + padded(argumentBytes);
   const at = ring.reserve(REQUEST_HEAD + length / 4);
   if (at < 0) return -1;
   const { words, buffer } = ring;
-  const scanFlags = spans[Span.flags]!;
+  const scanFlags = spans.flags;
   let flags = hash === null ? 0 : RequestFlag.hasArguments;
   if (exchange.era === Era.modern) flags |= RequestFlag.modern;
   if (exchange.token !== '') flags |= RequestFlag.hasToken;
@@ -62,7 +65,7 @@ export function writeDecide(
   words[at + RequestWord.ask] = Ask.decide;
   words[at + RequestWord.slot] = exchange.slot;
   words[at + RequestWord.generation] = exchange.generation;
-  words[at + RequestWord.method] = spans[Span.method]!;
+  words[at + RequestWord.method] = spans.method;
   words[at + RequestWord.flags] = flags;
   words[at + RequestWord.revision] = exchange.revision;
   words[at + RequestWord.catalogVersion] = catalogVersion;
@@ -116,17 +119,17 @@ export function writeReport(
 }
 
 /** The name as text says it, in UTF-8. Rare: only names that are spelled with escapes come here. */
-export function decodeName(bytes: Uint8Array, spans: Int32Array): Buffer {
-  return Buffer.from(decodeString(bytes, spans[Span.nameStart]!, spans[Span.nameEnd]!));
+export function decodeName(bytes: Uint8Array, spans: Spans): Buffer {
+  return Buffer.from(decodeString(bytes, spans.nameStart, spans.nameEnd));
 }
 
 /** Makes `verdict` a refusal by the front itself. */
-export function denial(verdict: Int32Array, error: number, retryAfterMs: Milliseconds): void {
-  verdict.fill(0);
-  verdict[VerdictWord.verdict] = Verdict.deny;
-  verdict[VerdictWord.server] = -1;
-  verdict[VerdictWord.route] = -1;
-  verdict[VerdictWord.entry] = -1;
-  verdict[VerdictWord.error] = error;
-  verdict[VerdictWord.retryAfterMs] = retryAfterMs;
+export function denial(verdict: VerdictRecord, error: number, retryAfterMs: Milliseconds): void {
+  verdict.clear();
+  verdict.kind = Verdict.deny;
+  verdict.server = -1;
+  verdict.route = -1;
+  verdict.entry = -1;
+  verdict.error = error;
+  verdict.retryAfterMs = retryAfterMs;
 }

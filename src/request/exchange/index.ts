@@ -3,8 +3,10 @@
  * every stage reads what earlier stages wrote. Bytes handed to a stage are valid only during that call unless the
  * exchange owns them (`body`).
  */
-import { SPAN_COUNT } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
+import { type CodeOf, codes } from '../../codes.js';
 import type { ErrorCode } from '../../errors.js';
+import { VerdictRecord } from '../../shared/verdict-record.js';
 
 /** Where the answer of one exchange goes: implemented by each accept adapter. No method throws. */
 export interface Reply {
@@ -34,12 +36,13 @@ export interface Reply {
 }
 
 /** How messages are framed towards a client: `Exchange.framing`. */
-export const Framing = {
+export const Framing = codes('Framing', {
   /** Events of `text/event-stream` (Streamable HTTP, HTTP with SSE). */
   sse: 0,
   /** Bare JSON; the transport has frames of its own (WebSocket, stdio, in-process). */
   message: 1,
-} as const;
+});
+export type Framing = CodeOf<typeof Framing>;
 
 /** What the owner of a Reply is told; set as `exchange.onDrain` and `exchange.onAbort` by the pipeline once, not per request. */
 export interface ReplyEvents {
@@ -50,13 +53,14 @@ export interface ReplyEvents {
 }
 
 /** The HTTP method of a request, as far as it matters. */
-export const Verb = { post: 0, get: 1, delete: 2 } as const;
+export const Verb = codes('Verb', { post: 0, get: 1, delete: 2 });
+export type Verb = CodeOf<typeof Verb>;
 
 /** Bits of `Exchange.accepts`. */
 export const Accepts = { json: 1, sse: 2 } as const;
 
 /** Life of an exchange. */
-export const Phase = {
+export const Phase = codes('Phase', {
   free: 0,
   accepting: 1,
   deciding: 2,
@@ -68,7 +72,8 @@ export const Phase = {
   asking: 6,
   /** A legacy upstream waits for an answer, and the modern client's next request will bring it: no client, no Reply. */
   parked: 7,
-} as const;
+});
+export type Phase = CodeOf<typeof Phase>;
 
 /** How the upstream side of an exchange can be stopped; set by the upstream pool while a call is in flight. */
 export interface UpstreamHandle {
@@ -140,11 +145,11 @@ export class Exchange {
   /** Position in the exchange table and number of use: together the identity on rings and towards upstreams. */
   readonly slot: number;
   generation = 0;
-  phase: number = Phase.free;
+  phase: Phase = Phase.free;
 
   // accept
   reply: Reply | null = null;
-  verb: number = Verb.post;
+  verb: Verb = Verb.post;
   /** Bits of {@link Accepts}. */
   accepts = 0;
   /** `Authorization` without the `Bearer ` scheme; empty = none. */
@@ -158,7 +163,7 @@ export class Exchange {
   hasNameHeader = false;
   lastEventId = '';
   /** One of {@link Framing}. */
-  framing: number = Framing.sse;
+  framing: Framing = Framing.sse;
   /** The message came without the headers of Streamable HTTP, so there is nothing it has to agree with. */
   headerless = false;
   /** The client's connection where it carries many messages (WebSocket, stdio, in-process, HTTP with SSE); null = one HTTP request. */
@@ -178,7 +183,7 @@ export class Exchange {
   startedAt = 0;
 
   // decode
-  readonly spans = new Int32Array(SPAN_COUNT);
+  readonly spans = new Spans();
   /** The client's id token as sent; `idLength` bytes count, 0 = none (a notification or an unreadable id). */
   id: Buffer = Buffer.allocUnsafe(INLINE_BYTES);
   idLength = 0;
@@ -215,8 +220,8 @@ export class Exchange {
   worker = -1;
   /** `performance.now()` by which the verdict must be there. */
   decideBy = 0;
-  /** The verdict as it came from the ring or the memo (VerdictWord). */
-  readonly verdict = new Int32Array(28);
+  /** The verdict as it came from the ring or the memo. */
+  readonly verdict = new VerdictRecord();
 
   // send
   /** Id towards the upstream. */

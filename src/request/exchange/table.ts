@@ -1,5 +1,4 @@
 import { BufferBudget } from '../../shared/buffer-budget.js';
-import { VerdictWord } from '../../shared/records.js';
 import type { Bytes } from '../../units.js';
 import { Exchange, Framing, Phase } from './index.js';
 
@@ -103,7 +102,7 @@ export class ExchangeTable {
     exchange.batch = null;
     exchange.attempts = 0;
     exchange.worker = -1;
-    exchange.verdict[VerdictWord.verdict] = 0;
+    exchange.verdict.kind = 0;
     exchange.server = -1;
     exchange.endpoint = -1;
     exchange.upstream = null;

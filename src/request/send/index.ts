@@ -2,7 +2,8 @@
  * send: a permitted call to an endpoint. Chooses the server and the endpoint, splices the body, forwards, and tries
  * the next endpoint where that is safe.
  */
-import { Flag, Method, Span } from '../../../native/layout.js';
+
+import { Flag, Method } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
 import { ASKABLE, declaredCapabilities } from '../../protocol/client-capabilities.js';
 import { encodeHeaderValue } from '../../protocol/header-value.js';
@@ -11,7 +12,8 @@ import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
 import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era } from '../../protocol/revisions.js';
 import { EntryFlag } from '../../shared/catalog-table.js';
-import { VerdictFlag, VerdictWord } from '../../shared/records.js';
+import { VerdictFlag } from '../../shared/records.js';
+import type { VerdictRecord } from '../../shared/verdict-record.js';
 import { type CallTarget, type Exchange, Phase, type SessionLike } from '../exchange/index.js';
 import { CapabilityMemo } from './capability-memo.js';
 import { foreignHeaders } from './foreign.js';
@@ -55,7 +57,7 @@ export interface SendCatalog {
 export interface SendOptions {
   server(index: number): SendServer | null;
   /** The route of a verdict, by the rules it was made under; null = none, or they are forgotten. */
-  route(verdict: Int32Array): SendRoute | null;
+  route(verdict: VerdictRecord): SendRoute | null;
   /** The catalog of that version while it is still remembered, else null. */
   catalog(version: number): SendCatalog | null;
   /** A failed call is about to be tried elsewhere. */
@@ -93,7 +95,7 @@ export class SendStage {
     const { verdict } = exchange;
     exchange.phase = Phase.sending;
     exchange.tried = 0;
-    exchange.server = verdict[VerdictWord.server]!;
+    exchange.server = verdict.server;
     const server = this.#options.server(exchange.server);
     const route = this.#options.route(verdict);
     if (server === null) {
@@ -103,7 +105,7 @@ export class SendStage {
     // Only a call that may go elsewhere has to keep its body.
     if (server.endpointCount > 1 || (route !== null && route.servers.length > 1)) keep(exchange, bytes, length);
     // A task that it makes is judged by its name, which the catalog does not have yet.
-    else if (verdict[VerdictWord.entry]! < 0 && exchange.spans[Span.method] === Method.toolsCall) {
+    else if (verdict.entry < 0 && exchange.spans.method === Method.toolsCall) {
       keep(exchange, bytes, length);
     }
     this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN', false);
@@ -123,7 +125,7 @@ export class SendStage {
   }
 
   #safe(exchange: Exchange): boolean {
-    if ((exchange.verdict[VerdictWord.flags]! & VerdictFlag.safe) !== 0) return true;
+    if ((exchange.verdict.flags & VerdictFlag.safe) !== 0) return true;
     return this.#options.route(exchange.verdict)?.idempotent === true;
   }
 
@@ -167,15 +169,15 @@ export class SendStage {
 
   #forward(exchange: Exchange, endpoint: CallTarget, server: SendServer, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
-    const method = exchange.spans[Span.method]!;
+    const method = exchange.spans.method;
     // Nothing is known of such a method, so it cannot be translated: only peers of one family have it in common.
     if (method === Method.unknown && endpoint.era !== exchange.era) {
       this.#options.fail(exchange, exchange.era === Era.modern ? 'GW_METHOD_NOT_FOUND_MODERN' : 'GW_METHOD_NOT_FOUND');
       return;
     }
     // URIs are the same on both sides; the entry of a URI may be the template that it matches.
-    const entry = (exchange.spans[Span.flags]! & Flag.nameIsUri) !== 0 ? -1 : verdict[VerdictWord.entry]!;
-    const catalog = entry >= 0 ? this.#options.catalog(verdict[VerdictWord.catalogVersion]!) : null;
+    const entry = (exchange.spans.flags & Flag.nameIsUri) !== 0 ? -1 : verdict.entry;
+    const catalog = entry >= 0 ? this.#options.catalog(verdict.catalogVersion) : null;
     if (entry >= 0 && catalog === null) {
       this.#options.fail(exchange, 'GW_UPSTREAM_DOWN');
       return;
@@ -184,7 +186,7 @@ export class SendStage {
     target.era = endpoint.era;
     // A fallback server has the same names or none: its name is the one the entry has at the first server.
     target.name = catalog === null ? null : catalog.upstreamName(entry);
-    target.stripBytes = verdict[VerdictWord.stripBytes]!;
+    target.stripBytes = verdict.stripBytes;
     target.envelope = NO_BYTES;
     if (endpoint.era === Era.modern && exchange.era === Era.legacy) {
       target.envelope = this.#envelope(exchange);
@@ -258,8 +260,8 @@ function keep(exchange: Exchange, bytes: Uint8Array, length: number): void {
 
 /** The `Mcp-Name` of a name that is not in the catalog; rare, so it may cost a string. */
 function headerOf(exchange: Exchange, bytes: Uint8Array, stripBytes: number): string {
-  const start = exchange.spans[Span.nameStart]!;
+  const start = exchange.spans.nameStart;
   if (start < 0) return '';
-  const name = decodeString(bytes, start, exchange.spans[Span.nameEnd]!);
+  const name = decodeString(bytes, start, exchange.spans.nameEnd);
   return encodeHeaderValue(name.slice(stripBytes));
 }

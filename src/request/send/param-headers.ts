@@ -1,8 +1,3 @@
-/**
- * Tool arguments that travel as `Mcp-Param-*` headers too (MCP 2026-07-28, `x-mcp-header`): checked against what a
- * modern client sent, made for the clients of other eras. Only tools with such annotations come here.
- */
-import { Span } from '../../../native/layout.js';
 import { decodeHeaderValue, encodeHeaderValue } from '../../protocol/header-value.js';
 import { decodeString, findMember } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
@@ -47,8 +42,8 @@ export function paramHeaders(
 /** The argument as header text; null when it is absent, null, or of a type that does not travel. */
 function argumentText(exchange: Exchange, bytes: Uint8Array, param: ParamHeader): string | null {
   const { spans } = exchange;
-  let start = spans[Span.argumentsStart]!;
-  let end = spans[Span.argumentsEnd]!;
+  let start = spans.argumentsStart;
+  let end = spans.argumentsEnd;
   for (const key of param.path) {
     if (start < 0 || bytes[start] !== 0x7b) return null;
     const member = findMember(bytes, start, end, key);

@@ -2,11 +2,13 @@
  * write: answers back to the client, as one JSON body or as a stream of events, with the client's ids restored;
  * and the end of an exchange.
  */
-import { Flag, Kind, Method, Span } from '../../../native/layout.js';
+
+import { Flag, Kind, Method } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import { ERROR_CODES, ERRORS, type ErrorCode } from '../../errors.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era } from '../../protocol/revisions.js';
-import { Verdict, VerdictWord } from '../../shared/records.js';
+import { Verdict } from '../../shared/records.js';
 import { type Exchange, Phase, Verb, Wish } from '../exchange/index.js';
 import { errorBody } from './error-body.js';
 import { challenge, JSON_HEAD, NO_HEAD } from './heads.js';
@@ -31,9 +33,9 @@ export interface WriteOptions {
    *
    * @returns false when the client cannot be asked: the answer is an error
    */
-  inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean;
+  inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
   /** An upstream answered -32042; false = a modern client cannot be told in its way, an older one gets the error. */
-  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean;
+  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
   /** The call is over while its upstream waits for answers of the client. */
   unanswered(exchange: Exchange): void;
   /** The exchange is about to be given back: count and log it. */
@@ -92,17 +94,17 @@ export class WriteStage {
   }
 
   /** A message of the upstream about this call (CallSink.message). */
-  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    if (spans[Span.kind] === Kind.response) this.#response(exchange, bytes, length, spans);
-    else if (spans[Span.kind] === Kind.notification) this.#notification(exchange, bytes, length, spans);
+  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    if (spans.kind === Kind.response) this.#response(exchange, bytes, length, spans);
+    else if (spans.kind === Kind.notification) this.#notification(exchange, bytes, length, spans);
   }
 
-  #response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    const flags = spans[Span.flags]!;
+  #response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    const flags = spans.flags;
     exchange.upstream = null;
     if (this.#asksBack(exchange, bytes, length, spans, flags)) return;
-    const leads = exchange.verdict[VerdictWord.verdict] === Verdict.lead;
-    const replaced = replacementOf(exchange, flags, spans[Span.errorCode]!);
+    const leads = exchange.verdict.kind === Verdict.lead;
+    const replaced = replacementOf(exchange, flags, spans.errorCode);
     if (replaced === 'GW_INPUT_REQUIRED_UNSUPPORTED' && exchange.era === Era.legacy) {
       this.unanswerable(exchange, replaced, ERRORS[replaced].sentence);
       return;
@@ -121,11 +123,11 @@ export class WriteStage {
     }
     if ((flags & Flag.isErrorResponse) !== 0) exchange.error = 'GW_UPSTREAM_PROTOCOL';
     if (exchange.streaming) this.#endStream(exchange);
-    else this.#json(exchange, statusOf(exchange, flags, spans[Span.errorCode]!), JSON_HEAD);
+    else this.#json(exchange, statusOf(exchange, flags, spans.errorCode), JSON_HEAD);
   }
 
   /** Whether an answer that asks the client for something is taken care of. */
-  #asksBack(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array, flags: number): boolean {
+  #asksBack(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans, flags: number): boolean {
     if ((flags & (Flag.resultInputRequired | Flag.isErrorResponse)) === 0) return false;
     if ((flags & Flag.isErrorResponse) === 0) {
       if (exchange.era === Era.modern) return false;
@@ -133,7 +135,7 @@ export class WriteStage {
       this.#leadNoLonger(exchange);
       return this.#options.inputRequired(exchange, bytes, length, spans);
     }
-    if (spans[Span.errorCode] !== URL_ELICITATION_REQUIRED) return false;
+    if (spans.errorCode !== URL_ELICITATION_REQUIRED) return false;
     return this.#options.urlRequired(exchange, bytes, length, spans);
   }
 
@@ -153,43 +155,38 @@ export class WriteStage {
   }
 
   /** Lets the cache keep the client's form of a good result. */
-  #settle(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array, flags: number): void {
+  #settle(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans, flags: number): void {
     const good =
       (flags & (Flag.isErrorResponse | Flag.isError | Flag.resultInputRequired)) === 0 &&
       (flags & Flag.resultIsObject) !== 0 &&
-      ((flags & Flag.resultComplete) !== 0 || spans[Span.resultTypeStart]! < 0);
+      ((flags & Flag.resultComplete) !== 0 || spans.resultTypeStart < 0);
     if (!good) {
       this.#options.release(exchange);
     } else if (exchange.era === exchange.upstreamEra) {
-      this.#options.store(exchange, bytes, spans[Span.resultStart]!, spans[Span.resultEnd]!);
-    } else if (spans[Span.idStart]! < spans[Span.resultStart]!) {
+      this.#options.store(exchange, bytes, spans.resultStart, spans.resultEnd);
+    } else if (spans.idStart < spans.resultStart) {
       // Everything around the result was copied as it is, so its place in the composed message can be told.
       const { length: composed, bytes: content } = this.streams.composer;
-      const shift = this.streams.prefix(exchange) + exchange.idLength - (spans[Span.idEnd]! - spans[Span.idStart]!);
-      this.#options.store(
-        exchange,
-        content,
-        spans[Span.resultStart]! + shift,
-        composed - (length - spans[Span.resultEnd]!),
-      );
+      const shift = this.streams.prefix(exchange) + exchange.idLength - (spans.idEnd - spans.idStart);
+      this.#options.store(exchange, content, spans.resultStart + shift, composed - (length - spans.resultEnd));
     } else {
       this.#options.release(exchange);
     }
   }
 
-  #notification(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+  #notification(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const { streams } = this;
     if (!streams.takes(exchange)) return;
-    if (spans[Span.method] === Method.progress) {
-      const start = spans[Span.progressTokenStart]!;
+    if (spans.method === Method.progress) {
+      const start = spans.progressTokenStart;
       if (exchange.progressLength === 0 || start < 0) return;
       streams.open(exchange);
       const composer = streams.begin(exchange);
       composer.range(bytes, 0, start).range(exchange.progress, 0, exchange.progressLength);
-      composer.range(bytes, spans[Span.progressTokenEnd]!, length);
-    } else if (spans[Span.method] === Method.message) {
-      const start = spans[Span.levelStart]!;
-      if (start < 0 || levelNumber(bytes, start, spans[Span.levelEnd]!) < exchange.logLevel) return;
+      composer.range(bytes, spans.progressTokenEnd, length);
+    } else if (spans.method === Method.message) {
+      const start = spans.levelStart;
+      if (start < 0 || levelNumber(bytes, start, spans.levelEnd) < exchange.logLevel) return;
       streams.open(exchange);
       streams.begin(exchange).range(bytes, 0, length);
     } else {
@@ -231,9 +228,9 @@ export class WriteStage {
       }
     }
     // Others may wait for its result, which is not to be shared any more: it depends on answers.
-    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) {
+    if (exchange.verdict.kind === Verdict.lead) {
       this.#options.release(exchange);
-      exchange.verdict[VerdictWord.verdict] = Verdict.forward;
+      exchange.verdict.kind = Verdict.forward;
     }
     this.#options.finished(exchange);
     exchange.reply = null;
@@ -294,13 +291,13 @@ export class WriteStage {
    * @param bytes the body that was judged
    */
   deny(exchange: Exchange, scopes: string, bytes: Uint8Array): void {
-    const code = ERROR_CODES[exchange.verdict[VerdictWord.error]!] ?? 'GW_INTERNAL';
+    const code = ERROR_CODES[exchange.verdict.error] ?? 'GW_INTERNAL';
     if (code === 'GW_UNKNOWN_RESOURCE') keepUri(exchange, bytes);
     if (code === 'GW_INSUFFICIENT_SCOPE') {
       const value = challenge('insufficient_scope', scopes, this.#options.resourceMetadata());
       this.#error(exchange, code, [...JSON_HEAD, 'www-authenticate', value], 0);
     } else if (code === 'GW_RATE_LIMITED') {
-      const wait = Math.max(1, exchange.verdict[VerdictWord.retryAfterMs]!);
+      const wait = Math.max(1, exchange.verdict.retryAfterMs);
       this.#error(exchange, code, [...JSON_HEAD, 'retry-after', String(Math.ceil(wait / 1000))], wait);
     } else {
       this.refuse(exchange, code);
@@ -312,7 +309,7 @@ export class WriteStage {
    * model learns of it; other calls fail with the error (2026-07-28, multi round-trip requests towards older clients).
    */
   unanswerable(exchange: Exchange, code: ErrorCode, sentence: string): void {
-    if (exchange.spans[Span.method] !== Method.toolsCall) {
+    if (exchange.spans.method !== Method.toolsCall) {
       this.fail(exchange, code);
       return;
     }
@@ -323,14 +320,14 @@ export class WriteStage {
   }
 
   #leadNoLonger(exchange: Exchange): void {
-    if (exchange.verdict[VerdictWord.verdict] !== Verdict.lead) return;
+    if (exchange.verdict.kind !== Verdict.lead) return;
     this.#options.release(exchange);
-    exchange.verdict[VerdictWord.verdict] = Verdict.forward;
+    exchange.verdict.kind = Verdict.forward;
   }
 
   /** A failure after the decision: in-band, on the stream if one is open. */
   fail(exchange: Exchange, code: ErrorCode): void {
-    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#options.release(exchange);
+    if (exchange.verdict.kind === Verdict.lead) this.#options.release(exchange);
     this.#error(exchange, code, code === 'GW_BUFFERS_FULL' ? RETRY_HEAD : JSON_HEAD, 0);
   }
 
@@ -356,7 +353,7 @@ export class WriteStage {
   cancelled(exchange: Exchange): void {
     exchange.error = 'GW_CANCELLED';
     if (exchange.openRequests > 0) this.#options.unanswered(exchange);
-    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#options.release(exchange);
+    if (exchange.verdict.kind === Verdict.lead) this.#options.release(exchange);
     if (exchange.reply !== null) this.streams.open(exchange);
     if (exchange.streaming) this.streams.end(exchange);
     this.#finish(exchange);
@@ -389,8 +386,8 @@ export class WriteStage {
 
 /** Keeps the URI as it was spelled, for the answer, unless it is longer than anybody wants to read again. */
 function keepUri(exchange: Exchange, bytes: Uint8Array): void {
-  const start = exchange.spans[Span.nameStart]!;
-  const end = exchange.spans[Span.nameEnd]!;
+  const start = exchange.spans.nameStart;
+  const end = exchange.spans.nameEnd;
   if (start < 0 || end - start > LONGEST_URI) return;
   exchange.detail = Buffer.from(bytes.subarray(start, end)).toString('utf8');
 }

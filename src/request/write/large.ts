@@ -3,13 +3,13 @@
  * or as one event. Once a byte is out there is no other end than the whole answer or a cut connection, because half of a
  * message must not look like all of it.
  */
-import { Method, Span } from '../../../native/layout.js';
+import { Method } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
 import { Composer } from '../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, flatten } from '../../protocol/event-frames.js';
 import { type LargeMember, LargeResult, type LargeRewrite } from '../../protocol/large-result.js';
 import { Era } from '../../protocol/revisions.js';
-import { Verdict, VerdictWord } from '../../shared/records.js';
+import { Verdict } from '../../shared/records.js';
 import { type Exchange, Framing, Phase, type Reply } from '../exchange/index.js';
 import { JSON_HEAD } from './heads.js';
 import { COMPLETE, isCacheable, NOT_CACHEABLE } from './translate.js';
@@ -65,9 +65,9 @@ export class LargeAnswers {
     if (isEvent) composer.put(EVENT_OPEN);
     // What is no result is held as a whole: errors, and questions to a client that has to be asked in another way.
     if (!result.feed(bytes, 0, length, composer) || !result.isResult) return false;
-    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) {
+    if (exchange.verdict.kind === Verdict.lead) {
       this.#options.release(exchange);
-      exchange.verdict[VerdictWord.verdict] = Verdict.forward;
+      exchange.verdict.kind = Verdict.forward;
     }
     const { reply } = exchange;
     this.#open.set(exchange, { result, reply, isEvent });
@@ -160,7 +160,7 @@ export function rewriteOf(exchange: Exchange, serverInfo: Uint8Array): LargeRewr
   const add: LargeMember[] = [];
   if (era === Era.modern && upstreamEra === Era.legacy) {
     add.push({ keys: ['resultType'], text: COMPLETE });
-    if (isCacheable(exchange.spans[Span.method] ?? Method.unknown)) {
+    if (isCacheable(exchange.spans.method ?? Method.unknown)) {
       add.push({ keys: ['ttlMs', 'cacheScope'], text: NOT_CACHEABLE });
     }
     add.push({ keys: ['_meta'], text: serverInfo });

@@ -2,11 +2,11 @@
  * The methods that the gateway answers itself, after the same decision as every other request: from the catalog's
  * prepared bytes and from session state.
  */
-import { Kind, Method, Span } from '../../../native/layout.js';
+import { Kind, Method } from '../../../native/layout.js';
 import { findMember, type Range, stringValue } from '../../protocol/json-cursor.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era, LATEST_LEGACY, MODERN, revisionNumber } from '../../protocol/revisions.js';
-import { Operation, VerdictWord } from '../../shared/records.js';
+import { Operation } from '../../shared/records.js';
 import type { Exchange, SessionLike } from '../exchange/index.js';
 import { JSON_HEAD } from './heads.js';
 import type { WriteStage } from './index.js';
@@ -69,7 +69,7 @@ export class LocalAnswers {
   answer(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { write } = this.#options;
     const { spans } = exchange;
-    const method = spans[Span.method]!;
+    const method = spans.method;
     switch (method) {
       case Method.toolsList:
       case Method.promptsList:
@@ -107,7 +107,7 @@ export class LocalAnswers {
         this.#options.task(exchange, bytes, length);
         return;
       case Operation.accept:
-        if (spans[Span.kind] === Kind.response) this.#options.answered(exchange, bytes);
+        if (spans.kind === Kind.response) this.#options.answered(exchange, bytes);
         this.#take(exchange);
         return;
       case Operation.stream:
@@ -118,7 +118,7 @@ export class LocalAnswers {
         write.empty(exchange, 200);
         return;
       default:
-        if (spans[Span.kind] === Kind.notification) this.#options.noted(exchange, bytes);
+        if (spans.kind === Kind.notification) this.#options.noted(exchange, bytes);
         this.#take(exchange);
     }
   }
@@ -126,25 +126,25 @@ export class LocalAnswers {
   /** Notifications and answers are taken without a word; a request is owed an answer, whatever its method. */
   #take(exchange: Exchange): void {
     const { write } = this.#options;
-    if (exchange.spans[Span.kind] !== Kind.request) write.empty(exchange, 202);
+    if (exchange.spans.kind !== Kind.request) write.empty(exchange, 202);
     else if (exchange.era === Era.modern) write.refuse(exchange, 'GW_METHOD_NOT_FOUND_MODERN');
     else write.refuse(exchange, 'GW_METHOD_NOT_FOUND');
   }
 
   #cancel(exchange: Exchange, bytes: Uint8Array): void {
     const { spans } = exchange;
-    const start = spans[Span.requestIdStart]!;
+    const start = spans.requestIdStart;
     // Over HTTP a modern client cancels by closing its stream; where a connection is shared it has to say so.
     const mayCancel = exchange.era === Era.legacy || exchange.link !== null;
-    if (start >= 0 && spans[Span.kind] !== Kind.request && mayCancel) {
-      this.#options.cancel(exchange, bytes, start, spans[Span.requestIdEnd]!);
+    if (start >= 0 && spans.kind !== Kind.request && mayCancel) {
+      this.#options.cancel(exchange, bytes, start, spans.requestIdEnd);
     }
     this.#take(exchange);
   }
 
   #list(exchange: Exchange, bytes: Uint8Array, method: number): void {
-    const start = exchange.spans[Span.cursorStart]!;
-    const cursor = start < 0 ? null : bytes.subarray(start, exchange.spans[Span.cursorEnd]!);
+    const start = exchange.spans.cursorStart;
+    const cursor = start < 0 ? null : bytes.subarray(start, exchange.spans.cursorEnd);
     const revision = exchange.era === Era.modern ? MODERN : exchange.revision;
     const page = this.#options.answers().page(method, revision, cursor);
     if (page === null) this.#options.write.refuse(exchange, 'GW_INVALID_CURSOR');
@@ -153,8 +153,8 @@ export class LocalAnswers {
 
   #initialize(exchange: Exchange, bytes: Uint8Array): void {
     const { write } = this.#options;
-    const start = exchange.spans[Span.paramsStart]!;
-    const end = exchange.spans[Span.paramsEnd]!;
+    const start = exchange.spans.paramsStart;
+    const end = exchange.spans.paramsEnd;
     const version = findMember(bytes, start, end, 'protocolVersion');
     const text = version === undefined ? undefined : stringValue(bytes, version.start, version.end);
     if (text === undefined) {
@@ -166,7 +166,7 @@ export class LocalAnswers {
     const capabilities = findMember(bytes, start, end, 'capabilities');
     const clientInfo = findMember(bytes, start, end, 'clientInfo');
     const { verdict } = exchange;
-    const subject = verdict.slice(VerdictWord.subject0, VerdictWord.subject3 + 1);
+    const subject = verdict.subject.slice();
     const session = this.#options.createSession(
       revision,
       isObject(bytes, capabilities) ? bytes.slice(capabilities.start, capabilities.end) : EMPTY_OBJECT,
@@ -185,8 +185,8 @@ export class LocalAnswers {
 
   #setLevel(exchange: Exchange, bytes: Uint8Array): void {
     const { write } = this.#options;
-    const start = exchange.spans[Span.levelStart]!;
-    const level = start < 0 ? -1 : levelNumber(bytes, start, exchange.spans[Span.levelEnd]!);
+    const start = exchange.spans.levelStart;
+    const level = start < 0 ? -1 : levelNumber(bytes, start, exchange.spans.levelEnd);
     if (level < 0 || exchange.session === null) {
       write.refuse(exchange, 'GW_INVALID_LEVEL');
       return;

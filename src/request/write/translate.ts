@@ -2,7 +2,9 @@
  * Turns the upstream's response into the client's: the client's id, and the result shape of its era; every other byte
  * stays as the upstream sent it (bridging, results).
  */
-import { Flag, Method, Span } from '../../../native/layout.js';
+
+import { Flag, Method } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import type { Composer } from '../../protocol/composer.js';
 import { findMember, type JsonCursor, type Range, removeMembers } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
@@ -40,12 +42,12 @@ export function translateResponse(
   exchange: Exchange,
   bytes: Uint8Array,
   length: number,
-  spans: Int32Array,
+  spans: Spans,
   serverInfo: Uint8Array,
 ): void {
-  const idStart = spans[Span.idStart]!;
-  const idEnd = spans[Span.idEnd]!;
-  const flags = spans[Span.flags]!;
+  const idStart = spans.idStart;
+  const idEnd = spans.idEnd;
+  const flags = spans.flags;
   if ((flags & Flag.isErrorResponse) !== 0) {
     translateError(composer, exchange, bytes, length, spans);
     return;
@@ -54,8 +56,8 @@ export function translateResponse(
     composer.range(bytes, 0, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, length);
     return;
   }
-  const start = spans[Span.resultStart]!;
-  const end = spans[Span.resultEnd]!;
+  const start = spans.resultStart;
+  const end = spans.resultEnd;
   const idFirst = idStart < start;
   if (idFirst) {
     composer.range(bytes, 0, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, start);
@@ -75,22 +77,22 @@ function modernResult(
   bytes: Uint8Array,
   start: number,
   end: number,
-  spans: Int32Array,
+  spans: Spans,
   serverInfo: Uint8Array,
 ): void {
-  const flags = spans[Span.flags]!;
+  const flags = spans.flags;
   composer.put(OPEN);
   let members = 0;
-  if (spans[Span.resultTypeStart]! < 0) {
+  if (spans.resultTypeStart < 0) {
     composer.put(COMPLETE);
     members += 1;
   }
-  if (isCacheable(exchange.spans[Span.method]!) && (flags & Flag.hasCacheHints) === 0) {
+  if (isCacheable(exchange.spans.method) && (flags & Flag.hasCacheHints) === 0) {
     if (members > 0) composer.put(COMMA);
     composer.put(NOT_CACHEABLE);
     members += 1;
   }
-  if (spans[Span.metaStart]! < 0) {
+  if (spans.metaStart < 0) {
     if (members > 0) composer.put(COMMA);
     composer.put(serverInfo);
     members += 1;
@@ -131,19 +133,13 @@ function copyWrapped(
   composer.range(bytes, wrapped.end, end);
 }
 
-function translateError(
-  composer: Composer,
-  exchange: Exchange,
-  bytes: Uint8Array,
-  length: number,
-  spans: Int32Array,
-): void {
-  const idStart = spans[Span.idStart]!;
-  const idEnd = spans[Span.idEnd]!;
+function translateError(composer: Composer, exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+  const idStart = spans.idStart;
+  const idEnd = spans.idEnd;
   // -32002 must not reach a 2026-07-28 client (error codes); its successor is -32602.
   const code =
-    exchange.era === Era.modern && spans[Span.errorCode] === NOT_FOUND_LEGACY
-      ? findMember(bytes, spans[Span.errorStart]!, spans[Span.errorEnd]!, 'code')
+    exchange.era === Era.modern && spans.errorCode === NOT_FOUND_LEGACY
+      ? findMember(bytes, spans.errorStart, spans.errorEnd, 'code')
       : undefined;
   if (code === undefined) {
     composer.range(bytes, 0, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, length);

@@ -1,3 +1,4 @@
+import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Milliseconds } from '../../units.js';
@@ -6,7 +7,7 @@ import type { Question } from './questions.js';
 
 /** What the upstream said at last while the client was away: its response, or why there is none. */
 export type Outcome =
-  | { readonly code: null; readonly bytes: Buffer; readonly spans: Int32Array }
+  | { readonly code: null; readonly bytes: Buffer; readonly spans: Spans }
   /** `detail` is what the error quotes. */
   | { readonly code: ErrorCode; readonly detail: string };
 

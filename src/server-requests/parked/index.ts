@@ -2,7 +2,9 @@
  * A legacy upstream under a modern client: while the upstream waits for an answer, the client's request ends with
  * `input_required` and the call is parked; the client's next request goes on with it (docs/protocol.md, parked calls).
  */
-import { Kind, Method, Span } from '../../../native/layout.js';
+
+import { Kind, Method } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import type { LimitsSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import {
@@ -17,7 +19,6 @@ import { handOver } from '../../request/exchange/handover.js';
 import { type Exchange, Phase } from '../../request/exchange/index.js';
 import type { ExchangeTable } from '../../request/exchange/table.js';
 import type { HandleSealer } from '../../session/handles.js';
-import { VerdictWord } from '../../shared/records.js';
 import type { Endpoint } from '../../upstream/core/types.js';
 import { type Outcome, ParkedCall } from './call.js';
 import {
@@ -46,7 +47,7 @@ export interface ParkedCallsOptions {
   /** Answers the client's request with a result (`bytes` is the whole `result` object) and keeps the exchange. */
   suspend(exchange: Exchange, result: Uint8Array): void;
   /** Passes on what the upstream said at last, as if it came now. */
-  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void;
+  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void;
   fail(exchange: Exchange, code: ErrorCode): void;
   /** Ends a request with an error of the table. */
   refuse(exchange: Exchange, code: ErrorCode): void;
@@ -87,9 +88,9 @@ export class ParkedCalls {
   }
 
   /** A request of a legacy upstream that belongs to the call of a modern client. */
-  asked(endpoint: Endpoint, exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+  asked(endpoint: Endpoint, exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const id = idToken(bytes, spans);
-    const needed = neededCapability(spans[Span.method]!, parsedParams(bytes, spans));
+    const needed = neededCapability(spans.method, parsedParams(bytes, spans));
     const capabilities = capabilitiesOf(exchange);
     // Results of other methods cannot ask; and who was told of no capability has nothing to ask for.
     if (needed < 0 || capabilities < 0 || !mayBeAsked(exchange)) {
@@ -123,14 +124,14 @@ export class ParkedCalls {
   /** A call of a modern client with answers. @returns false when it belongs to no parked call and goes its usual way */
   resume(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
     const message = bytes.subarray(0, length);
-    const start = exchange.spans[Span.requestStateStart]!;
+    const start = exchange.spans.requestStateStart;
     // Without a state it is a fresh call.
     if (start < 0) return false;
-    const text = stringValue(message, start, exchange.spans[Span.requestStateEnd]!) ?? '';
+    const text = stringValue(message, start, exchange.spans.requestStateEnd) ?? '';
     const state = this.#states.open(text);
     const call = state?.own === true ? this.#byNumber.get(state.number) : undefined;
     if (state === null || (state.kind === StateKind.parked && call === undefined)) {
-      const era = this.#options.eraOf(exchange.verdict[VerdictWord.server]!);
+      const era = this.#options.eraOf(exchange.verdict.server);
       // A modern upstream has states of its own, and may be a gateway like this one. A legacy upstream has none.
       if (era === Era.modern || (era !== Era.legacy && !this.#states.claims(text))) return false;
       this.#options.refuse(exchange, 'GW_INPUT_STATE');
@@ -146,11 +147,11 @@ export class ParkedCalls {
   }
 
   /** The upstream's response to a parked call. */
-  response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+  response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     // Progress and log messages have no stream to go to.
-    if (spans[Span.kind] !== Kind.response) return;
+    if (spans.kind !== Kind.response) return;
     if (length > this.#limits.maxHeldBytes) this.failed(exchange, 'GW_RESPONSE_TOO_LARGE');
-    else this.#settle(exchange, { code: null, bytes: Buffer.from(bytes.subarray(0, length)), spans: spans.slice() });
+    else this.#settle(exchange, { code: null, bytes: Buffer.from(bytes.subarray(0, length)), spans: spans.copy() });
   }
 
   /** A parked call failed. */
@@ -159,7 +160,7 @@ export class ParkedCalls {
   }
 
   /** A legacy upstream answered -32042: tells a modern client in its way. @returns false when that is impossible */
-  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean {
+  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
     const questions = urlQuestions(bytes, length, spans);
     const capabilities = capabilitiesOf(exchange);
     if (questions.length === 0 || capabilities < 0 || !mayBeAsked(exchange)) return false;
@@ -176,10 +177,10 @@ export class ParkedCalls {
   }
 
   /** The upstream takes a question back. */
-  noted(endpoint: Endpoint, bytes: Uint8Array, _length: number, spans: Int32Array): void {
-    const start = spans[Span.requestIdStart]!;
-    if (spans[Span.method] !== Method.cancelled || start < 0) return;
-    const id = Buffer.from(bytes.subarray(start, spans[Span.requestIdEnd]!)).toString('utf8');
+  noted(endpoint: Endpoint, bytes: Uint8Array, _length: number, spans: Spans): void {
+    const start = spans.requestIdStart;
+    if (spans.method !== Method.cancelled || start < 0) return;
+    const id = Buffer.from(bytes.subarray(start, spans.requestIdEnd)).toString('utf8');
     for (const call of this.#calls.values()) {
       if (call.endpoint !== endpoint) continue;
       for (const question of call.questions.values()) {
@@ -394,13 +395,13 @@ function capabilitiesOf({ bodyLength, capabilities }: Exchange): number {
 
 /** Whether the method is one whose result can be `input_required`. */
 function mayBeAsked({ spans }: Exchange): boolean {
-  const method = spans[Span.method];
+  const method = spans.method;
   return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
 }
 
 function declaredIn(exchange: Exchange, message: Uint8Array): number {
-  const start = exchange.spans[Span.capabilitiesStart]!;
-  return start < 0 ? 0 : capabilityMask(message.subarray(start, exchange.spans[Span.capabilitiesEnd]!));
+  const start = exchange.spans.capabilitiesStart;
+  return start < 0 ? 0 : capabilityMask(message.subarray(start, exchange.spans.capabilitiesEnd));
 }
 
 /** `data.requiredCapabilities` of -32021. */
@@ -414,6 +415,6 @@ function digestOf(exchange: Exchange): Buffer {
 
 /** By subject; those without one by their address, as for rate limits. */
 function principalOf(exchange: Exchange): string {
-  const subject = exchange.verdict.subarray(VerdictWord.subject0, VerdictWord.subject3 + 1);
+  const subject = exchange.verdict.subject;
   return subject.some((word) => word !== 0) ? subject.join(' ') : exchange.remoteAddress;
 }

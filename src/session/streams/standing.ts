@@ -67,8 +67,8 @@ export class StandingStreams {
     exchange.sessionId = from.sessionId;
     exchange.capabilities = from.capabilities;
     exchange.wishes = from.wishes;
-    exchange.spans.set(from.spans);
-    exchange.verdict.set(from.verdict);
+    exchange.spans.words.set(from.spans.words);
+    exchange.verdict.assign(from.verdict);
     this.#open.add(exchange);
     this.#rights?.hold(exchange, from.token, exchange.verdict);
     return exchange;

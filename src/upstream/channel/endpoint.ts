@@ -1,4 +1,5 @@
-import { Flag, Method, ScanStatus, Span } from '../../../native/layout.js';
+import { Flag, Method, ScanStatus } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
@@ -276,8 +277,8 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     this.#controls.fail(id, new ControlError('closed', 'the subscription was cancelled'));
   }
 
-  #response(bytes: Uint8Array, length: number, spans: Int32Array): void {
-    const id = parseId(bytes, spans[Span.idStart]!, spans[Span.idEnd]!);
+  #response(bytes: Uint8Array, length: number, spans: Spans): void {
+    const id = parseId(bytes, spans.idStart, spans.idEnd);
     if (id >= 0 && id < FIRST_CALL_ID) {
       if (!this.#controls.settle(id, bytes, length, spans)) this.#unknown();
       return;
@@ -291,18 +292,18 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     this.finish(exchange, bytes, length, spans);
   }
 
-  #notification(bytes: Uint8Array, length: number, spans: Int32Array): void {
-    const method = spans[Span.method]!;
+  #notification(bytes: Uint8Array, length: number, spans: Spans): void {
+    const method = spans.method;
     if (this.#changes.take(method, bytes, length)) return;
     if (method === Method.acknowledged) this.#listen.acknowledged(bytes, length);
     else if (this.notificationLimit.admit(MessageCost.notification)) this.#beside(method, bytes, length, spans);
   }
 
   /** A notification that is neither a change nor part of a handshake. */
-  #beside(method: number, bytes: Uint8Array, length: number, spans: Int32Array): void {
+  #beside(method: number, bytes: Uint8Array, length: number, spans: Spans): void {
     switch (method) {
       case Method.progress: {
-        const token = parseId(bytes, spans[Span.progressTokenStart]!, spans[Span.progressTokenEnd]!);
+        const token = parseId(bytes, spans.progressTokenStart, spans.progressTokenEnd);
         const exchange = this.callOf(token);
         if (exchange === null || exchange.connection !== this.#channel) this.stats.unknownIds += 1;
         else this.relay(exchange, bytes, length, spans, true);
@@ -315,7 +316,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
         break;
       }
       case Method.cancelled: {
-        const id = parseId(bytes, spans[Span.requestIdStart]!, spans[Span.requestIdEnd]!);
+        const id = parseId(bytes, spans.requestIdStart, spans.requestIdEnd);
         if (this.era === Era.modern) this.#listen.cancelled(id);
         else this.context.sink.noted(this, this.#asking(), bytes, length, spans);
         break;
@@ -326,9 +327,9 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
   }
 
   /** A request of the server. Modern ones have nothing to ask on a channel. */
-  #request(bytes: Uint8Array, length: number, spans: Int32Array): void {
+  #request(bytes: Uint8Array, length: number, spans: Spans): void {
     if (!this.notificationLimit.admit(MessageCost.request)) return;
-    if (spans[Span.method] === Method.ping || this.era === Era.modern || !this.#greeted) {
+    if (spans.method === Method.ping || this.era === Era.modern || !this.#greeted) {
       this.reply(answerToRequest(bytes, spans));
     } else {
       this.context.sink.asked(this, this.#asking(), bytes, length, spans);
@@ -350,13 +351,13 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     return this.#calls.asking(this.profile.exclusive || this.profile.owner !== null);
   }
 
-  #unreadable(bytes: Uint8Array, status: number, spans: Int32Array): void {
+  #unreadable(bytes: Uint8Array, status: number, spans: Spans): void {
     this.#junk(bytes);
-    if (status === ScanStatus.notJson || spans[Span.idStart]! < 0) return;
+    if (status === ScanStatus.notJson || spans.idStart < 0) return;
     // JSON with an id of ours, but no answer that can be passed on: the caller need not wait for the deadline.
-    const exchange = this.callOf(parseId(bytes, spans[Span.idStart]!, spans[Span.idEnd]!));
+    const exchange = this.callOf(parseId(bytes, spans.idStart, spans.idEnd));
     if (exchange === null || exchange.connection !== this.#channel) return;
-    if ((spans[Span.flags]! & Flag.idIsString) !== 0) return;
+    if ((spans.flags & Flag.idIsString) !== 0) return;
     this.#settled(exchange);
     this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }

@@ -1,5 +1,4 @@
 import type { Exchange } from '../../request/exchange/index.js';
-import { VerdictWord } from '../../shared/records.js';
 import type { Milliseconds } from '../../units.js';
 
 /** How long after another subject's call log messages may still be about that one. */
@@ -21,20 +20,20 @@ export class LogOwnership {
   seen(exchange: Exchange): void {
     const { verdict } = exchange;
     if (
-      verdict[VerdictWord.subject0] === this.#subject0 &&
-      verdict[VerdictWord.subject1] === this.#subject1 &&
-      verdict[VerdictWord.subject2] === this.#subject2 &&
-      verdict[VerdictWord.subject3] === this.#subject3
+      verdict.subject[0]! === this.#subject0 &&
+      verdict.subject[1]! === this.#subject1 &&
+      verdict.subject[2]! === this.#subject2 &&
+      verdict.subject[3]! === this.#subject3
     ) {
       this.#used = true;
       return;
     }
     if (this.#used) this.#foreignUntil = performance.now() + FOREIGN_MS;
     this.#used = true;
-    this.#subject0 = verdict[VerdictWord.subject0]!;
-    this.#subject1 = verdict[VerdictWord.subject1]!;
-    this.#subject2 = verdict[VerdictWord.subject2]!;
-    this.#subject3 = verdict[VerdictWord.subject3]!;
+    this.#subject0 = verdict.subject[0]!;
+    this.#subject1 = verdict.subject[1]!;
+    this.#subject2 = verdict.subject[2]!;
+    this.#subject3 = verdict.subject[3]!;
   }
 
   /** Whether what is said now can only be about calls of the subject that was seen last. */

@@ -1,14 +1,15 @@
-import { type Decoder, Kind, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import { type Decoder, Kind, ScanStatus } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import type { Count } from '../../units.js';
 import { UPSTREAM_DEPTH } from '../core/control.js';
 
 /** Receives scanned messages; bytes and spans are valid only during the call. */
 export interface MessageReceiver {
-  response(bytes: Uint8Array, length: number, spans: Int32Array): void;
-  notification(bytes: Uint8Array, length: number, spans: Int32Array): void;
-  request(bytes: Uint8Array, length: number, spans: Int32Array): void;
+  response(bytes: Uint8Array, length: number, spans: Spans): void;
+  notification(bytes: Uint8Array, length: number, spans: Spans): void;
+  request(bytes: Uint8Array, length: number, spans: Spans): void;
   /** No message; `spans` holds the id if there is one that could be read. */
-  unreadable(bytes: Uint8Array, length: number, status: number, spans: Int32Array): void;
+  unreadable(bytes: Uint8Array, length: number, status: number, spans: Spans): void;
 }
 
 /** Scans what comes on a channel and takes batches apart (JSON-RPC 2.0, MCP 2025-03-26). */
@@ -16,7 +17,7 @@ export class ChannelReader {
   readonly #decoder: Decoder;
   readonly #receiver: MessageReceiver;
   readonly #maxBatch: Count;
-  readonly #spans = new Int32Array(SPAN_COUNT);
+  readonly #spans = new Spans();
   #elements: Int32Array | null = null;
 
   /** @param maxBatch most messages of one batch */
@@ -33,12 +34,12 @@ export class ChannelReader {
   /** @returns false for a batch, which is left alone */
   #single(bytes: Uint8Array, length: number): boolean {
     const spans = this.#spans;
-    const status = this.#decoder.scan(bytes, length, spans, UPSTREAM_DEPTH);
+    const status = this.#decoder.scan(bytes, length, spans.words, UPSTREAM_DEPTH);
     if (status !== ScanStatus.ok) {
       this.#receiver.unreadable(bytes, length, status, spans);
       return true;
     }
-    switch (spans[Span.kind]) {
+    switch (spans.kind) {
       case Kind.response:
         this.#receiver.response(bytes, length, spans);
         return true;
@@ -56,17 +57,18 @@ export class ChannelReader {
   #batch(bytes: Uint8Array, length: number): void {
     this.#elements ??= new Int32Array(this.#maxBatch * 2);
     const elements = this.#elements;
-    const count =
-      this.#spans[Span.batchCount]! > this.#maxBatch ? -1 : this.#decoder.splitBatch(bytes, length, elements);
+    const count = this.#spans.batchCount > this.#maxBatch ? -1 : this.#decoder.splitBatch(bytes, length, elements);
     if (count < 0) {
-      this.#receiver.unreadable(bytes, length, ScanStatus.notJsonRpc, this.#spans.fill(-1));
+      this.#spans.clear();
+      this.#receiver.unreadable(bytes, length, ScanStatus.notJsonRpc, this.#spans);
       return;
     }
     for (let index = 0; index < count; index += 1) {
       const element = bytes.subarray(elements[index * 2]!, elements[index * 2 + 1]!);
       // A batch within a batch is none.
       if (this.#single(element, element.length)) continue;
-      this.#receiver.unreadable(element, element.length, ScanStatus.notJsonRpc, this.#spans.fill(-1));
+      this.#spans.clear();
+      this.#receiver.unreadable(element, element.length, ScanStatus.notJsonRpc, this.#spans);
     }
   }
 }

@@ -7,7 +7,7 @@ import { type ListPage, type PageSource, readPage } from './list-page.js';
 
 /** What can be done in another thread. Bytes that are given should be shared memory: others are copied on the way. */
 export interface Background {
-  /** The scan of a whole body that should be one response; null = it is none. */
+  /** The slots of {@link Spans} of a whole body that should be one response; null = it is none. */
   scanResponse(bytes: Uint8Array): Promise<Int32Array | null>;
   readPage(source: PageSource): Promise<ListPage>;
 }
@@ -15,7 +15,7 @@ export interface Background {
 /** Does it at once, on this thread. */
 export function inlineBackground(decoder: Decoder): Background {
   return {
-    scanResponse: (bytes) => Promise.resolve(scanResponse(decoder, bytes)),
+    scanResponse: (bytes) => Promise.resolve(scanResponse(decoder, bytes)?.words ?? null),
     readPage: (source) => Promise.resolve(readPage(source)),
   };
 }

@@ -1,10 +1,10 @@
 import type { Decoder } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import type { LimitsSnapshot, ServerSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { ExchangeTable } from '../../request/exchange/table.js';
-import { VerdictWord } from '../../shared/records.js';
 import type { Milliseconds } from '../../units.js';
 import type { Breaker } from '../balance/breaker.js';
 import type { HealthBoard } from '../balance/health.js';
@@ -240,7 +240,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   }
 
   /** Hands over the response and ends the call's stay here. */
-  protected finish(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+  protected finish(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     // It was away for a while and may have come back as another.
     if (this.breaker.tripped) this.owner.listChanged(this);
     this.breaker.succeeded();
@@ -264,7 +264,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   }
 
   /** Hands over a notification that belongs to a call. */
-  protected relay(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array, isProgress: boolean): void {
+  protected relay(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans, isProgress: boolean): void {
     if (isProgress) this.prolong(exchange);
     this.context.sink.message(exchange, bytes, length, spans);
   }
@@ -303,7 +303,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   /** Progress restarts the clock, but not for ever (MCP, timeouts: a hard maximum should remain). */
   protected prolong(exchange: Exchange): void {
     if (exchange.deadline <= 0) return;
-    const route = exchange.verdict[VerdictWord.route]!;
+    const route = exchange.verdict.route;
     const limit = this.context.routeTimeouts[route] || this.owner.config.requestTimeoutMs;
     if (limit <= 0) return;
     const extended = Math.min(performance.now() + limit, exchange.startedAt + limit * PROGRESS_FACTOR);

@@ -1,5 +1,4 @@
 import type { Exchange, SessionLike } from '../../request/exchange/index.js';
-import { VerdictWord } from '../../shared/records.js';
 import type { Milliseconds } from '../../units.js';
 
 /** How long after a call what a server says beside its calls may still be about it. */
@@ -21,7 +20,7 @@ export class RecentClients {
     if (!this.#isLast(exchange)) {
       this.#otherAt = this.#lastAt;
       this.#session = exchange.session;
-      for (let word = 0; word < 4; word += 1) this.#subject[word] = exchange.verdict[VerdictWord.subject0 + word]!;
+      this.#subject.set(exchange.verdict.subject);
     }
     this.#lastAt = now;
   }
@@ -34,9 +33,6 @@ export class RecentClients {
   /** Clients with sessions are told apart by them, others by their subject. */
   #isLast({ session, verdict }: Exchange): boolean {
     if (session !== null || this.#session !== null) return session === this.#session;
-    for (let word = 0; word < 4; word += 1) {
-      if (this.#subject[word] !== verdict[VerdictWord.subject0 + word]) return false;
-    }
-    return true;
+    return verdict.isFor(this.#subject);
   }
 }

@@ -2,6 +2,7 @@
  * What the rest of the gateway knows of upstreams: a server is a namespace with one or more endpoints (replicas).
  * Everything here lives on the main thread.
  */
+import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import { ASKABLE, Capability } from '../../protocol/client-capabilities.js';
 import type { CallTarget, Exchange } from '../../request/exchange/index.js';
@@ -13,7 +14,7 @@ export interface CallSink {
    * One JSON-RPC message that belongs to `exchange`: a notification (progress, log message) or the response.
    * `spans` is the scan of `bytes[0, length)`; both are valid only during the call. After a response nothing more follows for this call.
    */
-  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void;
+  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void;
   /**
    * The call failed on the way. `sent` tells whether any byte of it may have reached the upstream:
    * if not, the sender may try elsewhere.
@@ -25,12 +26,12 @@ export interface CallSink {
    *
    * @param exchange the call it belongs to; null when that cannot be told, then only the owner of the lane can be meant
    */
-  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void;
+  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void;
   /**
    * A notification that is neither progress, log message, list change nor resource update: the server takes a request
    * back (`notifications/cancelled`), an elicitation by URL is complete, a legacy task changed.
    */
-  noted(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void;
+  noted(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void;
   /** The endpoint's connection, child or session ended: nobody waits for answers to its requests any more. */
   lost(endpoint: Endpoint): void;
   /**

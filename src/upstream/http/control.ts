@@ -1,6 +1,8 @@
 /** Control traffic of an HTTP upstream: handshake, lists, notifications, event streams. Apart from the connections of calls. */
+
 import { Pool } from 'undici';
-import { type Decoder, Kind, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import { type Decoder, Kind, ScanStatus } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Count, Milliseconds } from '../../units.js';
@@ -234,8 +236,9 @@ export class HttpControl {
     }
   }
 
-  #scan(bytes: Buffer): Promise<Int32Array | null> | Int32Array | null {
-    if (bytes.length > LARGE_PAGE) return this.#target.background.scanResponse(bytes);
+  #scan(bytes: Buffer): Promise<Spans | null> | Spans | null {
+    if (bytes.length > LARGE_PAGE)
+      return this.#target.background.scanResponse(bytes).then((words) => (words === null ? null : new Spans(words)));
     return scanResponse(this.#decoder, bytes);
   }
 
@@ -245,7 +248,7 @@ export class HttpControl {
     status: number,
     sessionId: string,
   ): Promise<ControlReply | null> {
-    const spans = new Int32Array(SPAN_COUNT);
+    const spans = new Spans();
     let reply: ControlReply | null = null;
     let isCrowdedOut = false;
     const { maxWholeBytes, budget, turns } = this.#target;
@@ -253,8 +256,8 @@ export class HttpControl {
     const events: SseListener = {
       event: (data, length) => {
         if (reply !== null || length === 0) return;
-        if (this.#decoder.scan(data, length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
-        if (spans[Span.kind] !== Kind.response || idOf(data, spans) !== id) return;
+        if (this.#decoder.scan(data, length, spans.words, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
+        if (spans.kind !== Kind.response || idOf(data, spans) !== id) return;
         reply = keepReply(data, length, spans, status, sessionId);
       },
     };
@@ -282,8 +285,8 @@ export class HttpControl {
   }
 }
 
-function idOf(bytes: Uint8Array, spans: Int32Array): number {
-  return parseId(bytes, spans[Span.idStart]!, spans[Span.idEnd]!);
+function idOf(bytes: Uint8Array, spans: Spans): number {
+  return parseId(bytes, spans.idStart, spans.idEnd);
 }
 
 function isFor(reply: ControlReply, id: number): boolean {

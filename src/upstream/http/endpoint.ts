@@ -1,9 +1,10 @@
-import { Kind, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import { Kind, ScanStatus } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
-import { VerdictFlag, VerdictWord } from '../../shared/records.js';
+import { VerdictFlag } from '../../shared/records.js';
 import type { Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
@@ -40,7 +41,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
   readonly #events: HttpEvents;
   readonly #messages: HttpServerMessages;
   readonly #calls: HttpCalls;
-  readonly #spans = new Int32Array(SPAN_COUNT);
+  readonly #spans = new Spans();
   readonly #backOff: BackOff;
   /** Upstream ids of calls that were sent a second time. */
   readonly #repeated = new Set<number>();
@@ -188,18 +189,18 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
       this.#messages.unknown();
       return;
     }
-    const status = this.context.decoder.scan(bytes, length, spans, UPSTREAM_DEPTH);
+    const status = this.context.decoder.scan(bytes, length, spans.words, UPSTREAM_DEPTH);
     if (status !== ScanStatus.ok) {
       this.#refuse(stream, exchange);
-    } else if (spans[Span.kind] === Kind.response) {
-      if (parseId(bytes, spans[Span.idStart]!, spans[Span.idEnd]!) !== stream.upstreamId) {
+    } else if (spans.kind === Kind.response) {
+      if (parseId(bytes, spans.idStart, spans.idEnd) !== stream.upstreamId) {
         this.#messages.unknown();
         return;
       }
       stream.drain(performance.now());
       this.#over(exchange);
       this.finish(exchange, bytes, length, spans);
-    } else if (spans[Span.kind] === Kind.notification || spans[Span.kind] === Kind.request) {
+    } else if (spans.kind === Kind.notification || spans.kind === Kind.request) {
       this.#messages.onCall(exchange, bytes, length, spans);
     } else {
       this.#refuse(stream, exchange);
@@ -250,10 +251,10 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     const spans = this.#spans;
     const isResponse =
       json &&
-      this.context.decoder.scan(body, body.length, spans, UPSTREAM_DEPTH) === ScanStatus.ok &&
-      spans[Span.kind] === Kind.response;
+      this.context.decoder.scan(body, body.length, spans.words, UPSTREAM_DEPTH) === ScanStatus.ok &&
+      spans.kind === Kind.response;
     if (status === 200) {
-      const isOurs = isResponse && parseId(body, spans[Span.idStart]!, spans[Span.idEnd]!) === upstreamId;
+      const isOurs = isResponse && parseId(body, spans.idStart, spans.idEnd) === upstreamId;
       this.#calls.idle(connection);
       if (isOurs) {
         this.#over(exchange);
@@ -333,7 +334,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
 
   #refusal(
     exchange: Exchange,
-    answer: { status: number; body: Buffer; spans: Int32Array | null; id: number; sessionId: string },
+    answer: { status: number; body: Buffer; spans: Spans | null; id: number; sessionId: string },
   ): void {
     const { error, reprobe } = judgeRefusal({ ...answer, era: this.era });
     if (reprobe) this.#reprobe();
@@ -362,7 +363,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
    */
   #mayRepeat(exchange: Exchange): boolean {
     if (this.#stopping || exchange.events > 0 || this.#repeated.has(exchange.upstreamId)) return false;
-    return (exchange.verdict[VerdictWord.flags]! & VerdictFlag.safe) !== 0;
+    return (exchange.verdict.flags & VerdictFlag.safe) !== 0;
   }
 
   #sendAgain(connection: HttpConnection, exchange: Exchange): void {

@@ -1,5 +1,6 @@
 import type { Decoder } from '../../../native/layout.js';
-import { Method, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import { Method, ScanStatus } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import { Era } from '../../protocol/revisions.js';
 import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
 import type { Milliseconds } from '../../units.js';
@@ -18,7 +19,7 @@ import type { ConnectionTarget } from './target.js';
 /** What an event stream tells its endpoint. */
 export interface EventsListener {
   /** One message of a stream that belongs to no call; valid only during the call. */
-  message(bytes: Uint8Array, length: number, spans: Int32Array): void;
+  message(bytes: Uint8Array, length: number, spans: Spans): void;
   /**
    * The stream was down for a while: changes may have been missed.
    *
@@ -231,13 +232,13 @@ class EventReader implements StreamReader {
   #crowdedOut = false;
 
   constructor({ decoder, target }: EventsContext, listener: EventsListener) {
-    const spans = new Int32Array(SPAN_COUNT);
+    const spans = new Spans();
     this.share = new ReadShare(target.turns);
     const events: SseListener = {
       event: (data, length, type) => {
         if (length === 0 || (type !== '' && type !== 'message')) return;
-        if (decoder.scan(data, length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
-        if (spans[Span.method] === Method.acknowledged) this.onAcknowledged?.(readAcknowledged(data, length).filter);
+        if (decoder.scan(data, length, spans.words, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
+        if (spans.method === Method.acknowledged) this.onAcknowledged?.(readAcknowledged(data, length).filter);
         else listener.message(data, length, spans);
       },
     };

@@ -1,5 +1,6 @@
 /** What an answer with a status other than 200 means for the call and for what is believed of its upstream. */
-import { Span } from '../../../native/layout.js';
+
+import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
 import { parseId } from '../core/control.js';
@@ -23,7 +24,7 @@ export interface RefusedAnswer {
   readonly status: number;
   readonly body: Buffer;
   /** The scan of `body` if it is a JSON-RPC response, else null. */
-  readonly spans: Int32Array | null;
+  readonly spans: Spans | null;
   /** The id of the call. */
   readonly id: number;
   readonly era: number;
@@ -43,7 +44,7 @@ export function judgeRefusal({ status, body, spans, id, era, sessionId }: Refuse
   if (code === HEADER_MISMATCH) return judged('GW_UPSTREAM_PROTOCOL', true);
   if (code === UNSUPPORTED_VERSION) return judged('GW_UPSTREAM_DOWN', true);
   if (code !== 0 && spans !== null) {
-    if (parseId(body, spans[Span.idStart]!, spans[Span.idEnd]!) === id) return judged(null);
+    if (parseId(body, spans.idStart, spans.idEnd) === id) return judged(null);
   }
   // An upstream without sessions that does not understand the request may have come back as another.
   return judged('GW_UPSTREAM_PROTOCOL', STRANGE.has(status) && (era === Era.modern || sessionId === ''));

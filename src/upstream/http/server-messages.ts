@@ -1,5 +1,7 @@
 /** What a Streamable HTTP upstream says besides answers, on the stream of a call or on one that belongs to none. */
-import { Kind, Method, Span } from '../../../native/layout.js';
+
+import { Kind, Method } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Milliseconds } from '../../units.js';
@@ -20,7 +22,7 @@ export interface ServerMessagesHost {
   /** All calls in flight. */
   calls(): Exchange[];
   /** Hands over a notification that belongs to a call. */
-  relay(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array, isProgress: boolean): void;
+  relay(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans, isProgress: boolean): void;
   /** Sends an answer to the upstream. */
   reply(bytes: Buffer): void;
 }
@@ -41,15 +43,15 @@ export class HttpServerMessages {
   }
 
   /** A request or notification on the stream of a call, to which it belongs (MCP 2025-11-25, Streamable HTTP). */
-  onCall(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    if (spans[Span.kind] === Kind.request) {
+  onCall(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    if (spans.kind === Kind.request) {
       this.#asked(exchange, bytes, length, spans);
       return;
     }
-    switch (spans[Span.method]) {
+    switch (spans.method) {
       case Method.progress:
         if (!this.#admitted()) return;
-        if (parseId(bytes, spans[Span.progressTokenStart]!, spans[Span.progressTokenEnd]!) !== exchange.upstreamId) {
+        if (parseId(bytes, spans.progressTokenStart, spans.progressTokenEnd) !== exchange.upstreamId) {
           this.#endpoint.stats.unknownIds += 1;
         } else this.#host.relay(exchange, bytes, length, spans, true);
         break;
@@ -62,19 +64,17 @@ export class HttpServerMessages {
   }
 
   /** A message on a stream that belongs to no call. */
-  onOwnStream(bytes: Uint8Array, length: number, spans: Int32Array): void {
-    if (spans[Span.kind] === Kind.request) {
+  onOwnStream(bytes: Uint8Array, length: number, spans: Spans): void {
+    if (spans.kind === Kind.request) {
       this.#asked(this.#onlyCall(), bytes, length, spans);
-    } else if (spans[Span.kind] !== Kind.notification) {
-      if (spans[Span.kind] === Kind.response) this.unknown();
-    } else if (spans[Span.method] === Method.progress) {
+    } else if (spans.kind !== Kind.notification) {
+      if (spans.kind === Kind.response) this.unknown();
+    } else if (spans.method === Method.progress) {
       if (!this.#admitted()) return;
       // Some servers send progress here; the token says which call it is for.
-      const exchange = this.#host.callOf(
-        parseId(bytes, spans[Span.progressTokenStart]!, spans[Span.progressTokenEnd]!),
-      );
+      const exchange = this.#host.callOf(parseId(bytes, spans.progressTokenStart, spans.progressTokenEnd));
       if (exchange !== null) this.#host.relay(exchange, bytes, length, spans, true);
-    } else if (spans[Span.method] === Method.message) {
+    } else if (spans.method === Method.message) {
       if (!this.#admitted()) return;
       const exchange = this.#loggingCall();
       if (exchange !== null) this.#host.relay(exchange, bytes, length, spans, false);
@@ -105,14 +105,14 @@ export class HttpServerMessages {
   }
 
   /** A modern server asks for nothing in this way. */
-  #asked(exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
+  #asked(exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
     if (!this.#endpoint.notificationLimit.admit(MessageCost.request) || this.#endpoint.era === Era.modern) return;
-    if (spans[Span.method] === Method.ping) this.#host.reply(answerToRequest(bytes, spans));
+    if (spans.method === Method.ping) this.#host.reply(answerToRequest(bytes, spans));
     else this.#context.sink.asked(this.#endpoint, exchange, bytes, length, spans);
   }
 
-  #change(exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    if (this.#changes.take(spans[Span.method]!, bytes, length) || !this.#admitted()) return;
+  #change(exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+    if (this.#changes.take(spans.method, bytes, length) || !this.#admitted()) return;
     this.#context.sink.noted(this.#endpoint, exchange, bytes, length, spans);
   }
 

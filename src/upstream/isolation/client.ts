@@ -1,6 +1,5 @@
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
-import { VerdictWord } from '../../shared/records.js';
 import type { LaneClient } from '../core/types.js';
 
 /** The client of a call that has its verdict. */
@@ -9,7 +8,7 @@ export function laneClient(exchange: Exchange): LaneClient {
   const mask = exchange.era === Era.legacy ? (session?.capabilityMask ?? 0) : Math.max(0, capabilities);
   return {
     sessionId: session?.id ?? '',
-    subject: verdict.slice(VerdictWord.subject0, VerdictWord.subject0 + 4),
+    subject: verdict.subject.slice(),
     capabilities: mask,
   };
 }

@@ -1,7 +1,6 @@
 import type { ServerSnapshot } from '../../config/snapshot.js';
 import { ASKABLE, Capability } from '../../protocol/client-capabilities.js';
 import type { Exchange } from '../../request/exchange/index.js';
-import { VerdictWord } from '../../shared/records.js';
 import type { LaneClient } from '../core/types.js';
 
 /** Lanes that are as good as one another for a client. */
@@ -42,10 +41,10 @@ export class LaneGroups<Lane> {
     if (isolation === 'session' && session !== null) return this.#bySession.get(session.id);
     const mask = lentMask(exchange.capabilities);
     const own = isolation !== 'shared';
-    const groups = this.#byPrincipal.get(own ? verdict[VerdictWord.subject0]! ^ mask : mask);
+    const groups = this.#byPrincipal.get(own ? verdict.subject[0]! ^ mask : mask);
     if (groups === undefined) return undefined;
     for (const group of groups) {
-      if (group.mask === mask && (!own || sameSubject(group.subject, verdict, VerdictWord.subject0))) return group;
+      if (group.mask === mask && (!own || verdict.isFor(group.subject))) return group;
     }
     return undefined;
   }

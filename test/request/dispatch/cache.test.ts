@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Counter } from '../../../src/shared/counters.js';
-import { VerdictFlag } from '../../../src/shared/records.js';
 import { catalog, route, sampleCatalog, snapshot } from '../../workers/support/fixtures.js';
 import { Bed } from './bed.js';
 
@@ -42,10 +41,9 @@ describe('cacheable calls', () => {
     withBed({}, async (bed) => {
       for (let n = 0; n < 20; n += 1) await leadAndStore(bed, { n }, `{"content":${n}}`);
       for (let n = 0; n < 20; n += 1) {
-        const { verdict, payload, flags } = await bed.call('files__read', { n });
+        const { verdict, payload } = await bed.call('files__read', { n });
         assert.equal(verdict, 'cached');
         assert.equal(payload, `{"content":${n}}`);
-        assert.equal(flags & (VerdictFlag.stale | VerdictFlag.coalesced), 0);
       }
       assert.equal(bed.pool.counters.total(Counter.cacheHits), 20);
       assert.equal((await bed.call('search__find')).verdict, 'forward');

@@ -101,6 +101,18 @@ for (const threads of [1, 3]) {
 }
 
 describe('a pool whose workers cannot start', () => {
+  it('says that the worker file is of another build', async () => {
+    const bed = new Bed({ limits: { ...snapshot().limits, decideMs: 400 } }, tools, {
+      filename: new URL('./other-build.cjs', import.meta.url).pathname,
+    });
+    try {
+      assert.equal((await bed.call('files__read')).error, 'GW_INTERNAL');
+      assert.match(bed.reports.join('\n'), /worker file is of another build than the gateway/);
+    } finally {
+      await bed.close();
+    }
+  });
+
   it('says so, answers in the end, and closes', async () => {
     const bed = new Bed({ limits: { ...snapshot().limits, decideMs: 400 } }, tools, {
       filename: new URL('./no-such-worker.js', import.meta.url).pathname,

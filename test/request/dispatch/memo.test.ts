@@ -1,4 +1,5 @@
 /** A remembered verdict never outlives its reason, and counts like a decided one. */
+
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { describe, it } from 'node:test';
@@ -7,7 +8,7 @@ import { typescriptDecoder } from '../../../native/index.js';
 import { Memo } from '../../../src/request/dispatch/memo.js';
 import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
 import { Counter } from '../../../src/shared/counters.js';
-import { VERDICT_HEAD, VerdictWord } from '../../../src/shared/records.js';
+import { VerdictRecord } from '../../../src/shared/verdict-record.js';
 import { catalog, route, sampleCatalog, server, snapshot } from '../../workers/support/fixtures.js';
 import { Bed, type BedOptions } from './bed.js';
 
@@ -87,11 +88,8 @@ describe('remembered verdicts', () => {
         const first = await bed.call('search__find', {}, { token: 't1' });
         const second = await bed.call('search__find', {}, { token: 't1' });
         assert.equal(hits(bed), 1);
-        for (const word of Object.values(VerdictWord)) {
-          if (word === VerdictWord.slot || word === VerdictWord.generation) continue;
-          assert.equal(second.words[word], first.words[word]);
-        }
-        assert.ok(first.words.slice(VerdictWord.subject0, VerdictWord.subject3 + 1).some((word) => word !== 0));
+        assert.deepEqual({ ...second.words, slot: 0, generation: 0 }, { ...first.words, slot: 0, generation: 0 });
+        assert.ok(first.words.subject.some((word) => word !== 0));
       },
     ));
 
@@ -171,7 +169,7 @@ describe('remembered verdicts', () => {
       }
       const result = await decided;
       assert.equal(result.error, 'GW_UNKNOWN_TOOL');
-      assert.equal(result.words[VerdictWord.catalogVersion], 4);
+      assert.equal(result.words.catalogVersion, 4);
       bed.done(exchange);
     }));
 
@@ -348,15 +346,15 @@ describe('memo table', () => {
           const bytes = Buffer.from(name);
           typescriptDecoder.hash(bytes, 0, bytes.length, hash);
           const key = JSON.stringify([token, method, name, stamp]);
-          const verdict = new Int32Array(VERDICT_HEAD);
+          const verdict = new VerdictRecord();
           if (put) {
             serial += 1;
-            verdict[0] = serial;
-            verdict[VerdictWord.rememberUntil] = 100;
+            verdict.slot = serial;
+            verdict.rememberUntil = 100;
             memo.remember(token, method, hash[0]!, hash[1]!, bytes, 0, bytes.length, stamp, verdict);
             model.set(key, serial);
           } else if (memo.recall(token, method, hash[0]!, hash[1]!, bytes, 0, bytes.length, stamp, 50, verdict)) {
-            assert.equal(verdict[0], model.get(key), 'what is found is what was put last under exactly this key');
+            assert.equal(verdict.slot, model.get(key), 'what is found is what was put last under exactly this key');
             assert.equal(
               memo.recall(token, method, hash[0]!, hash[1]!, bytes, 0, bytes.length, stamp, 100, verdict),
               false,
@@ -370,8 +368,8 @@ describe('memo table', () => {
 
   it('tells names with equal hashes apart', () => {
     const memo = new Memo(16);
-    const verdict = new Int32Array(VERDICT_HEAD);
-    verdict[VerdictWord.rememberUntil] = 100;
+    const verdict = new VerdictRecord();
+    verdict.rememberUntil = 100;
     const [a, b] = [Buffer.from('aaaa'), Buffer.from('bbbb')];
     memo.remember(1, 5, 7, 7, a, 0, 4, 1, verdict);
     assert.equal(memo.recall(1, 5, 7, 7, b, 0, 4, 1, 1, verdict), false);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decoder } from '../../../native/index.js';
-import { Method, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import { Method, ScanStatus } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import { Composer } from '../../../src/protocol/composer.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { errorBody } from '../../../src/request/write/error-body.js';
@@ -14,17 +15,17 @@ function translate(
   upstreamEra: number,
   era: number,
   id = '"mine"',
-  method: number = Method.toolsCall,
+  method: Method = Method.toolsCall,
 ): string {
   const exchange = new ExchangeTable(1).acquire()!;
   exchange.id = Buffer.from(id);
   exchange.idLength = exchange.id.length;
   exchange.era = era;
   exchange.upstreamEra = upstreamEra;
-  exchange.spans[Span.method] = method;
-  const spans = new Int32Array(SPAN_COUNT);
+  exchange.spans.method = method;
+  const spans = new Spans();
   const bytes = Buffer.from(text);
-  assert.equal(decoder.scan(bytes, bytes.length, spans, 64), ScanStatus.ok, text);
+  assert.equal(decoder.scan(bytes, bytes.length, spans.words, 64), ScanStatus.ok, text);
   const composer = new Composer();
   translateResponse(composer, exchange, bytes, bytes.length, spans, SERVER_INFO);
   return composer.take().toString();

@@ -1,8 +1,9 @@
 /** What tests of parked calls have in common: clients, an upstream, and the parts between them. */
+
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { decoder } from '../../../native/index.js';
-import { SPAN_COUNT, Span } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../../src/errors.js';
 import { capabilityMask } from '../../../src/protocol/client-capabilities.js';
 import { Era } from '../../../src/protocol/revisions.js';
@@ -12,7 +13,7 @@ import { WriteStage } from '../../../src/request/write/index.js';
 import { NO_LOG } from '../../../src/request/write/streams.js';
 import { ParkedCalls } from '../../../src/server-requests/parked/index.js';
 import { HandleSealer } from '../../../src/session/handles.js';
-import { Verdict, VerdictWord } from '../../../src/shared/records.js';
+import { Verdict } from '../../../src/shared/records.js';
 import { type Endpoint, SHARED } from '../../../src/upstream/core/types.js';
 import { eventually } from '../../support/process.js';
 import { type Message, type ModernOptions, modernMessage } from '../../support/rpc.js';
@@ -128,10 +129,10 @@ export function bed(
     finished: (exchange) => finished.push(exchange.error),
     recycle: (exchange) => table.release(exchange),
   });
-  const scan = (message: unknown): { bytes: Buffer; spans: Int32Array } => {
+  const scan = (message: unknown): { bytes: Buffer; spans: Spans } => {
     const bytes = Buffer.from(typeof message === 'string' ? message : JSON.stringify(message));
-    const spans = new Int32Array(SPAN_COUNT);
-    assert.equal(decoder.scan(bytes, bytes.length, spans, 64), 0);
+    const spans = new Spans();
+    assert.equal(decoder.scan(bytes, bytes.length, spans.words, 64), 0);
     return { bytes, spans };
   };
   /** A request that the policy has permitted. */
@@ -143,12 +144,12 @@ export function bed(
     const { bytes, spans } = scan(call.text ?? message);
     exchange.reply = wire;
     wire.exchange = exchange;
-    exchange.spans.set(spans);
+    exchange.spans.words.set(spans.words);
     exchange.era = Era.modern;
     exchange.accepts = Accepts.json | Accepts.sse;
-    exchange.idLength = bytes.copy(exchange.id, 0, spans[Span.idStart], spans[Span.idEnd]);
-    exchange.verdict[VerdictWord.verdict] = Verdict.forward;
-    exchange.verdict[VerdictWord.subject0] = call.subject ?? 7;
+    exchange.idLength = bytes.copy(exchange.id, 0, spans.idStart, spans.idEnd);
+    exchange.verdict.kind = Verdict.forward;
+    exchange.verdict.subject[0] = call.subject ?? 7;
     return { exchange, wire, bytes };
   };
   /** A call that is under way at an upstream. */
@@ -157,7 +158,7 @@ export function bed(
     exchange.body = bytes;
     exchange.bodyLength = bytes.length;
     const { spans } = exchange;
-    exchange.capabilities = capabilityMask(bytes.subarray(spans[Span.capabilitiesStart], spans[Span.capabilitiesEnd]));
+    exchange.capabilities = capabilityMask(bytes.subarray(spans.capabilitiesStart, spans.capabilitiesEnd));
     exchange.phase = Phase.sending;
     exchange.upstream = upstream;
     exchange.upstreamEra = Era.legacy;

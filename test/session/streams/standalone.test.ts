@@ -34,7 +34,7 @@ function newSession(revision: number = Revision.r2025_11_25) {
   return sessions.create(revision, Buffer.from('{}'), Buffer.alloc(0), new Int32Array(4))!;
 }
 
-function request(session: ReturnType<typeof newSession>, framing: number = Framing.sse) {
+function request(session: ReturnType<typeof newSession>, framing: Framing = Framing.sse) {
   const exchange = table.acquire()!;
   const reply = new RecordingReply();
   exchange.reply = reply;
@@ -44,7 +44,7 @@ function request(session: ReturnType<typeof newSession>, framing: number = Frami
   return { exchange, reply };
 }
 
-function open(streams: StandaloneStreams, session = newSession(), framing: number = Framing.sse) {
+function open(streams: StandaloneStreams, session = newSession(), framing: Framing = Framing.sse) {
   const { exchange: from, reply } = request(session, framing);
   const exchange = streams.open(session, from, HEAD);
   if (exchange !== null) table.release(from);

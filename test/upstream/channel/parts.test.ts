@@ -1,12 +1,12 @@
 /** The parts that channel endpoints are made of. */
+
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../../native/index.js';
-import { Span } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import { Exchange } from '../../../src/request/exchange/index.js';
-import { VerdictWord } from '../../../src/shared/records.js';
 import { ChannelCalls } from '../../../src/upstream/channel/calls.js';
 import { ChannelReader } from '../../../src/upstream/channel/reader.js';
 import { listenParams, NOTHING, namesNothing, readAcknowledged } from '../../../src/upstream/core/listen-filter.js';
@@ -81,8 +81,8 @@ test('a writer that is closed takes nothing and sends nothing more', async () =>
 /** What a reader reported, one line a message. */
 function readAll(maxBatch: number, texts: readonly string[]): string[] {
   const seen: string[] = [];
-  const note = (kind: string) => (bytes: Uint8Array, length: number, spans: Int32Array) => {
-    const id = Buffer.from(bytes).toString('utf8', Math.max(0, spans[Span.idStart]!), Math.max(0, spans[Span.idEnd]!));
+  const note = (kind: string) => (bytes: Uint8Array, length: number, spans: Spans) => {
+    const id = Buffer.from(bytes).toString('utf8', Math.max(0, spans.idStart), Math.max(0, spans.idEnd));
     seen.push(`${kind} ${length} ${id}`);
   };
   const unreadable = (_bytes: Uint8Array, length: number) => seen.push(`unreadable ${length}`);
@@ -168,7 +168,7 @@ test('an acknowledgement of any shape is read, and promises no more than it says
 
 function callOf(slot: number, subject: number, startedAt: number): Exchange {
   const exchange = new Exchange(slot);
-  exchange.verdict[VerdictWord.subject0] = subject;
+  exchange.verdict.subject[0] = subject;
   exchange.startedAt = startedAt;
   return exchange;
 }

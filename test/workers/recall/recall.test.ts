@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { typescriptDecoder } from '../../../native/index.js';
 import type { CacheSnapshot } from '../../../src/config/snapshot.js';
 import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
+import { VerdictRecord } from '../../../src/shared/verdict-record.js';
 import { type Question, Recall, Recalled, type Waiter } from '../../../workers/recall/index.js';
 import { snapshot } from '../support/fixtures.js';
 
@@ -56,7 +57,7 @@ class Rig {
   ask(asked: Asked = {}, rule: { ttlMs?: number; staleMs?: number } = {}): number {
     const slot = this.#slot;
     this.#slot += 1;
-    const waiter = (): Waiter => ({ slot, generation: 1, verdict: new Int32Array(28) });
+    const waiter = (): Waiter => ({ slot, generation: 1, verdict: new VerdictRecord() });
     return this.recall.ask(question(asked), { ttlMs: 100, staleMs: 0, public: false, ...rule }, this.now, waiter);
   }
 

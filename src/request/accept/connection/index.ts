@@ -2,9 +2,11 @@
  * A client's connection that carries many messages, whatever it is made of: WebSocket, stdio, in-process, or the event
  * stream of HTTP with SSE. Each message is an exchange of its own; answers go back in any order.
  */
-import { Method, Span } from '../../../../native/layout.js';
+
+import { Method } from '../../../../native/layout.js';
 import { ERRORS, type ErrorCode } from '../../../errors.js';
 import type { Holder } from '../../../shared/buffer-budget.js';
+import type { VerdictRecord } from '../../../shared/verdict-record.js';
 import type { Bytes, Count, Milliseconds } from '../../../units.js';
 import { Accepts, type ClientLink, type Exchange, Framing, Phase, Verb } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
@@ -24,7 +26,7 @@ export const CloseCode = {
 /** What a connection is made of. No method throws. */
 export interface ConnectionWire {
   /** One of Framing: the form in which streamed messages are written. */
-  readonly framing: number;
+  readonly framing: Framing;
   /**
    * Sends one message, copied before the call returns.
    *
@@ -64,7 +66,7 @@ export interface ConnectionOptions {
   /** The bearer token that every message is judged with; empty = none. */
   readonly token: string;
   /** The decision that let the client in, if it was asked for before: the connection ends with its right. */
-  readonly verdict?: Int32Array;
+  readonly verdict?: VerdictRecord;
 }
 
 /** Pause before another look when every exchange of the gateway is in use. */
@@ -116,7 +118,7 @@ export class ClientConnection implements ClientLink, Holder {
   }
 
   /** From now on the connection rests on the right that let its client in. */
-  #rest(verdict: Int32Array): void {
+  #rest(verdict: VerdictRecord): void {
     if (this.#rests) return;
     this.#rests = true;
     this.#handler.connected(this, this.#token, verdict);
@@ -204,7 +206,7 @@ export class ClientConnection implements ClientLink, Holder {
    *
    * @param verdict that permitted it; valid during the call
    */
-  opened(sessionId: string, verdict: Int32Array): void {
+  opened(sessionId: string, verdict: VerdictRecord): void {
     if (this.sessionId !== '') {
       // Two of them were under way at once: the connection stays with the first.
       this.#handler.ended(sessionId);
@@ -317,7 +319,7 @@ export class ClientConnection implements ClientLink, Holder {
     const { generation } = exchange;
     this.#handler.request(exchange, bytes, length);
     const undecided = exchange.generation === generation && exchange.phase === Phase.deciding;
-    if (undecided && exchange.spans[Span.method] === Method.initialize) this.#opening = reply;
+    if (undecided && exchange.spans.method === Method.initialize) this.#opening = reply;
     return true;
   }
 

@@ -1,4 +1,4 @@
-import { Method, Span } from '../../../../native/layout.js';
+import { Method } from '../../../../native/layout.js';
 import { type Exchange, type Reply, Wish } from '../../exchange/index.js';
 import type { ClientConnection } from './index.js';
 
@@ -23,7 +23,7 @@ export class ConnectionReply implements Reply {
     // What asks for no answer gets none, not even a refusal (JSON-RPC 2.0 section 4.1).
     const isAsked = !this.#silent && (exchange.wishes & Wish.noAnswer) === 0;
     if (end > start && isAsked) connection.send(bytes, start, end, false);
-    if (exchange.spans[Span.method] === Method.initialize) {
+    if (exchange.spans.method === Method.initialize) {
       const sessionId = headValue(head, 'mcp-session-id');
       if (sessionId !== '') connection.opened(sessionId, exchange.verdict);
     }

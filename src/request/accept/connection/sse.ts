@@ -5,7 +5,6 @@
 import { randomBytes } from 'node:crypto';
 import { Composer } from '../../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, EVENT_STREAM_HEAD, flatten, KEEP_ALIVE } from '../../../protocol/event-frames.js';
-import { VerdictWord } from '../../../shared/records.js';
 import { Accepts, type Exchange, Framing } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
 import { CONNECTION_ENDED, JSON_HEAD, OVERLOADED, OVERLOADED_HEAD } from '../http/answers.js';
@@ -237,7 +236,7 @@ export class SseDoor {
       token: exchange.token,
       verdict: exchange.verdict,
     });
-    connection.subject = exchange.verdict.slice(VerdictWord.subject0, VerdictWord.subject3 + 1);
+    connection.subject = exchange.verdict.subject.slice();
     wire.connection = connection;
     this.#connections.set(id, { connection, wire });
     const { origin } = exchange;

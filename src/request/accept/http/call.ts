@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../../errors.js';
 import type { Milliseconds } from '../../../units.js';
-import type { Exchange, Peer, Reply } from '../../exchange/index.js';
+import type { Exchange, Peer, Reply, Verb } from '../../exchange/index.js';
 import type { RequestHead } from './head.js';
 import type { Target } from './paths.js';
 
@@ -18,7 +18,7 @@ export interface HttpCall extends Reply, Peer {
   exchange: Exchange | null;
   /** Set by the door that has the call; it is told instead of the handler. */
   listener: CallListener | null;
-  readonly verb: number;
+  readonly verb: Verb;
   readonly startedAt: Milliseconds;
   /** Where the request leads when that is not the endpoint. */
   target: Target | null;

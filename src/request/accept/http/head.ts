@@ -213,7 +213,7 @@ export class RequestHead {
   }
 
   /** Writes what later stages read into the exchange. */
-  fill(exchange: Exchange, rules: AcceptRules, verb: number, startedAt: number): void {
+  fill(exchange: Exchange, rules: AcceptRules, verb: Verb, startedAt: number): void {
     exchange.verb = verb;
     exchange.startedAt = startedAt;
     exchange.accepts = verb === Verb.delete ? 0 : rules.accepts(this.#accept);

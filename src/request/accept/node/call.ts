@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { BufferBudget, Holder } from '../../../shared/buffer-budget.js';
 import { HeldBytes } from '../../../shared/held-bytes.js';
-import type { Exchange } from '../../exchange/index.js';
+import { type Exchange, Verb } from '../../exchange/index.js';
 import type { CallListener, HttpCall, Refusal } from '../http/call.js';
 import { RequestHead } from '../http/head.js';
 import type { Target } from '../http/paths.js';
@@ -35,7 +35,7 @@ export class NodeCall implements HttpCall, Holder {
   listener: CallListener | null = null;
   target: Target | null = null;
   refusal: Refusal | null = null;
-  verb = 0;
+  verb: Verb = Verb.post;
   /** The whole body has arrived. */
   bodyDone = false;
   /** Nothing more is read, the connection ends with the answer. */

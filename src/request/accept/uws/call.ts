@@ -1,7 +1,7 @@
 import type { ChunkedBody, UwsReads } from '../../../../native/index.js';
 import type { BufferBudget, Holder } from '../../../shared/buffer-budget.js';
 import { HeldBytes } from '../../../shared/held-bytes.js';
-import type { Exchange } from '../../exchange/index.js';
+import { type Exchange, Verb } from '../../exchange/index.js';
 import type { CallListener, HttpCall, Refusal } from '../http/call.js';
 import { RequestHead } from '../http/head.js';
 import type { Target } from '../http/paths.js';
@@ -55,7 +55,7 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
   target: Target | null = null;
   refusal: Refusal | null = null;
   response: UwsResponse | null = null;
-  verb = 0;
+  verb: Verb = Verb.post;
   startedAt = 0;
   /** `onData` is attached and the last piece has not come. */
   bodyOpen = false;

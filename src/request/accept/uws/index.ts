@@ -221,7 +221,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     if (change > 0 && this.connections() > this.#doors.rules.maxConnections) response.close();
   }
 
-  #take(response: UwsResponse, request: UwsRequest, verb: number): UwsCall {
+  #take(response: UwsResponse, request: UwsRequest, verb: Verb): UwsCall {
     const call = this.#pool.pop() ?? new UwsCall(this);
     if (this.#reads !== null) {
       call.isFirst = this.#reads.handle();

@@ -1,7 +1,7 @@
 /** The in-process door; with a handler that stands for the stages. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Method, Span } from '../../../../native/layout.js';
+import { Method } from '../../../../native/layout.js';
 import { openLocalConnection } from '../../../../src/request/accept/connection/in-process.js';
 import type { FrontHandler } from '../../../../src/request/accept/http/handler.js';
 import { type Exchange, Phase, Wish } from '../../../../src/request/exchange/index.js';
@@ -59,7 +59,7 @@ describe('a connection within the process', () => {
     const held: Exchange[] = [];
     const test = bench((exchange, body) => {
       seen.push(`${body} in "${exchange.sessionId}"`);
-      exchange.spans[Span.method] = body === 'initialize' ? Method.initialize : Method.ping;
+      exchange.spans.method = body === 'initialize' ? Method.initialize : Method.ping;
       exchange.phase = Phase.deciding;
       held.push(exchange);
     });
@@ -91,7 +91,7 @@ describe('a connection within the process', () => {
   it('is silent about a stream that it did not get, and about refused notifications', async () => {
     const test = bench((exchange, body) => {
       if (body === 'note') exchange.wishes |= Wish.noAnswer;
-      exchange.spans[Span.method] = body === 'initialize' ? Method.initialize : Method.ping;
+      exchange.spans.method = body === 'initialize' ? Method.initialize : Method.ping;
       test.answer(exchange, `to ${body}`, body === 'initialize' ? ['mcp-session-id', 's'] : []);
     });
     test.connection.send('initialize');
@@ -107,7 +107,7 @@ describe('a connection within the process', () => {
     const held: Exchange[] = [];
     const test = bench((exchange) => {
       // Both are decided at once, as with a remembered verdict.
-      exchange.spans[Span.method] = Method.initialize;
+      exchange.spans.method = Method.initialize;
       held.push(exchange);
     });
     test.connection.send('one');

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Exchange } from '../../../../src/request/exchange/index.js';
 import { Framing } from '../../../../src/request/exchange/index.js';
-import { VerdictWord } from '../../../../src/shared/records.js';
 import { eventually } from '../../../support/process.js';
 import { echo, KINDS, openTestFront, type Respond, type TestFront } from '../fixture.js';
 
@@ -51,7 +50,7 @@ const post = (url: string, body: string, headers: Record<string, string> = {}): 
 
 /** Opens connections, and answers messages with themselves. */
 const opens: Respond = (exchange, body, test) => {
-  if (body.length === 0) exchange.verdict.fill(7, VerdictWord.subject0, VerdictWord.subject3 + 1);
+  if (body.length === 0) exchange.verdict.subject.fill(7);
   echo(exchange, body, test);
 };
 

@@ -1,0 +1,134 @@
+/** The head of a verdict record: what a worker decided about one exchange. */
+import { VERDICT_HEAD, type Verdict, VerdictWord } from './records.js';
+
+/**
+ * A verdict outside a ring: workers make one up and write it, the front reads one into its exchange, the memo keeps its
+ * words. Plain fields, since every stage reads some of them.
+ */
+export class VerdictRecord {
+  /** 0 = there is no verdict (yet). */
+  kind: Verdict | 0 = 0;
+  /** Slot and generation of the exchange, as the request gave them. */
+  slot = 0;
+  generation = 0;
+  /** Bits of {@link VerdictFlag}. */
+  flags = 0;
+  /** Index of the server in the snapshot, -1 none. */
+  server = -1;
+  /** Index of the route in the snapshot, -1 none. Its `servers` after `server` are the fallbacks. */
+  route = -1;
+  /** Index of the catalog entry, -1 if the name is not in the catalog. */
+  entry = -1;
+  /** Bytes to cut off the front of the name towards the upstream; ignored when `entry` >= 0. */
+  stripBytes = 0;
+  /** Catalog and snapshot versions, and the epoch of revocation (epochs.ts), that the decision was made on. */
+  catalogVersion = 0;
+  snapshotVersion = 0;
+  epoch = 0;
+  /** Error number (src/errors.ts) of a denial, -1 none. */
+  error = -1;
+  retryAfterMs = 0;
+  /** Seconds since the epoch until which the verdict may be remembered; 0 = not at all. */
+  rememberUntil = 0;
+  /** Number of the cache key that the caller leads ({@link Verdict.lead}). */
+  cacheKey = 0;
+  /** Buckets (buckets.ts) that every such call takes from; -1 none. */
+  bucketGlobal = -1;
+  bucketTool = -1;
+  bucketRoute = -1;
+  bucketClient = -1;
+  bucketRouteClient = -1;
+  /** Generations of the two buckets of the client: an index whose generation moved on belongs to another client by now. */
+  bucketClientGeneration = 0;
+  bucketRouteClientGeneration = 0;
+  /** Bytes of the payload behind the head. */
+  payloadLength = 0;
+  /** 128 bits of the subject's digest; all 0 = anonymous. */
+  readonly subject = new Int32Array(4);
+
+  /** Makes it the verdict that nothing is known of. */
+  clear(): void {
+    this.read(BLANK, 0);
+  }
+
+  /** Reads the head at `words[at]`. */
+  read(words: Int32Array, at: number): void {
+    this.kind = words[at + VerdictWord.kind] as Verdict;
+    this.slot = words[at + VerdictWord.slot]!;
+    this.generation = words[at + VerdictWord.generation]!;
+    this.flags = words[at + VerdictWord.flags]!;
+    this.server = words[at + VerdictWord.server]!;
+    this.route = words[at + VerdictWord.route]!;
+    this.entry = words[at + VerdictWord.entry]!;
+    this.stripBytes = words[at + VerdictWord.stripBytes]!;
+    this.catalogVersion = words[at + VerdictWord.catalogVersion]!;
+    this.snapshotVersion = words[at + VerdictWord.snapshotVersion]!;
+    this.epoch = words[at + VerdictWord.epoch]!;
+    this.error = words[at + VerdictWord.error]!;
+    this.retryAfterMs = words[at + VerdictWord.retryAfterMs]!;
+    this.rememberUntil = words[at + VerdictWord.rememberUntil]!;
+    this.cacheKey = words[at + VerdictWord.cacheKey]!;
+    this.bucketGlobal = words[at + VerdictWord.bucketGlobal]!;
+    this.bucketTool = words[at + VerdictWord.bucketTool]!;
+    this.bucketRoute = words[at + VerdictWord.bucketRoute]!;
+    this.bucketClient = words[at + VerdictWord.bucketClient]!;
+    this.bucketRouteClient = words[at + VerdictWord.bucketRouteClient]!;
+    this.bucketClientGeneration = words[at + VerdictWord.bucketClientGeneration]!;
+    this.bucketRouteClientGeneration = words[at + VerdictWord.bucketRouteClientGeneration]!;
+    this.payloadLength = words[at + VerdictWord.payloadLength]!;
+    const { subject } = this;
+    for (let word = 0; word < 4; word += 1) subject[word] = words[at + VerdictWord.subject + word]!;
+  }
+
+  /** Writes the head to `words[at]`. */
+  write(words: Int32Array, at: number): void {
+    words[at + VerdictWord.kind] = this.kind;
+    words[at + VerdictWord.slot] = this.slot;
+    words[at + VerdictWord.generation] = this.generation;
+    words[at + VerdictWord.flags] = this.flags;
+    words[at + VerdictWord.server] = this.server;
+    words[at + VerdictWord.route] = this.route;
+    words[at + VerdictWord.entry] = this.entry;
+    words[at + VerdictWord.stripBytes] = this.stripBytes;
+    words[at + VerdictWord.catalogVersion] = this.catalogVersion;
+    words[at + VerdictWord.snapshotVersion] = this.snapshotVersion;
+    words[at + VerdictWord.epoch] = this.epoch;
+    words[at + VerdictWord.error] = this.error;
+    words[at + VerdictWord.retryAfterMs] = this.retryAfterMs;
+    words[at + VerdictWord.rememberUntil] = this.rememberUntil;
+    words[at + VerdictWord.cacheKey] = this.cacheKey;
+    words[at + VerdictWord.bucketGlobal] = this.bucketGlobal;
+    words[at + VerdictWord.bucketTool] = this.bucketTool;
+    words[at + VerdictWord.bucketRoute] = this.bucketRoute;
+    words[at + VerdictWord.bucketClient] = this.bucketClient;
+    words[at + VerdictWord.bucketRouteClient] = this.bucketRouteClient;
+    words[at + VerdictWord.bucketClientGeneration] = this.bucketClientGeneration;
+    words[at + VerdictWord.bucketRouteClientGeneration] = this.bucketRouteClientGeneration;
+    words[at + VerdictWord.payloadLength] = this.payloadLength;
+    const { subject } = this;
+    for (let word = 0; word < 4; word += 1) words[at + VerdictWord.subject + word] = subject[word]!;
+  }
+
+  /** Takes over what `from` says. */
+  assign(from: VerdictRecord): void {
+    from.write(SCRATCH, 0);
+    this.read(SCRATCH, 0);
+  }
+
+  /** A copy with a life of its own. */
+  copy(): VerdictRecord {
+    const copy = new VerdictRecord();
+    copy.assign(this);
+    return copy;
+  }
+
+  /** Whether the verdict was made for that subject. */
+  isFor(subject: Int32Array): boolean {
+    const own = this.subject;
+    return own[0] === subject[0] && own[1] === subject[1] && own[2] === subject[2] && own[3] === subject[3];
+  }
+}
+
+const SCRATCH = new Int32Array(VERDICT_HEAD);
+const BLANK = new Int32Array(VERDICT_HEAD);
+new VerdictRecord().write(BLANK, 0);
