@@ -2,6 +2,7 @@
  * Compiles what one server lists, whatever the other servers list: the part of a catalog that takes long is done once for
  * each change of one server, and all parts are put together by build.ts. A pure function that runs in the control pool.
  */
+import { Era } from '../protocol/revisions.js';
 import { type Packed, packedCount, packedText, packShared, sharedCopy } from '../shared/packed.js';
 import { type Item, readItem, renderItem } from './items.js';
 import { toLatin1 } from './json-text.js';
@@ -69,9 +70,9 @@ function compileList(list: ListName, { bytes, offsets }: Packed, checkHeaders: b
     if (item.repaired !== '' && repairs.length < MAX_PROBLEMS) repairs.push([items.length, item.repaired]);
     items.push(item);
   });
-  const legacy = items.map((item) => renderItem(item, 0));
+  const legacy = items.map((item) => renderItem(item, Era.legacy));
   const kinds = items.map(modernKind);
-  const modern = items.map((item, index) => (kinds[index] === Modern.ownText ? renderItem(item, 1) : ''));
+  const modern = items.map((item, index) => (kinds[index] === Modern.ownText ? renderItem(item, Era.modern) : ''));
   return {
     names: packShared(items.map(({ name }) => JSON.stringify(name))),
     flags: sharedCopy(Uint8Array.from(items, ({ flags }) => flags)),
@@ -79,9 +80,9 @@ function compileList(list: ListName, { bytes, offsets }: Packed, checkHeaders: b
       items.map(({ headerParams: params }) => (params.length > 0 ? JSON.stringify(params) : '')),
     ),
     legacy: packShared(legacy, 'latin1'),
-    legacyNames: namePlaces(items, 0),
+    legacyNames: namePlaces(items, Era.legacy),
     modern: packShared(modern, 'latin1'),
-    modernNames: namePlaces(items, 1),
+    modernNames: namePlaces(items, Era.modern),
     modernKinds: sharedCopy(Uint8Array.from(kinds)),
     dropped,
     droppedCount,
@@ -96,7 +97,7 @@ function modernKind(item: Item): number {
 }
 
 /** Where the content of each name is in its rendered item: edits before it move it. */
-function namePlaces(items: readonly Item[], era: number): Int32Array {
+function namePlaces(items: readonly Item[], era: Era): Int32Array {
   const places = new Int32Array(new SharedArrayBuffer(items.length * 8));
   items.forEach(({ nameStart, nameEnd, edits }, index) => {
     let moved = 0;

@@ -1,5 +1,7 @@
 /** Reads one item of an upstream's list and prepares its two spellings: towards modern and towards legacy clients. */
+
 import { isUtf8 } from 'node:buffer';
+import type { Era } from '../protocol/revisions.js';
 import { EntryFlag } from '../shared/catalog-table.js';
 import { compileProblem } from './compilable.js';
 import { headerParams } from './header-params.js';
@@ -88,7 +90,7 @@ function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | stri
 }
 
 /** The item under its own name, in one line. */
-export function renderItem(item: Item, era: number): string {
+export function renderItem(item: Item, era: Era): string {
   return applyEdits(item.text, item.edits[era]);
 }
 

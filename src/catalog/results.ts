@@ -35,7 +35,7 @@ export function digest(texts: Iterable<string>): string {
 }
 
 /** The pages of one list; `items` are latin-1 texts. */
-export function buildList(input: CatalogInput, list: ListName, era: number, items: readonly string[]): BuiltList {
+export function buildList(input: CatalogInput, list: ListName, era: Era, items: readonly string[]): BuiltList {
   const pageSize = input.rules.pageSize > 0 ? input.rules.pageSize : Math.max(1, items.length);
   const count = Math.max(1, Math.ceil(items.length / pageSize));
   // A cursor names the content of the list: it stays good across rebuilds and replicas while the list is the same,
@@ -106,7 +106,7 @@ const ROUTED_EXTENSIONS = new Set(['io.modelcontextprotocol/ui', 'io.modelcontex
  * `extensions` and `experimental` of the upstreams of one family, for its clients: those that work through the gateway.
  * Of equal ones the first server's settings count.
  */
-function passedOn(input: CatalogInput, era: number): Record<string, object> {
+function passedOn(input: CatalogInput, era: Era): Record<string, object> {
   const extensions = new Map<string, unknown>();
   const experimental = new Map<string, unknown>();
   for (const discovery of input.discoveries) {

@@ -2,7 +2,9 @@
  * What crosses between the main thread and the control pool when a catalog is built. Everything that grows with the
  * number of items is packed into a few buffers: the main loop only ever moves them.
  */
+
 import type { CatalogRules } from '../config/snapshot.js';
+import type { Era } from '../protocol/revisions.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import type { Packed } from '../shared/packed.js';
 import type { Bytes, Count } from '../units.js';
@@ -34,7 +36,7 @@ export interface PassedCapabilities {
 /** A `Discovery` with its lists compiled; the buffers are shared, so that every build gets them without a copy. */
 export interface CompiledDiscovery {
   readonly server: number;
-  readonly era: number;
+  readonly era: Era;
   readonly capabilities: Capabilities;
   readonly passed: PassedCapabilities;
   readonly instructions: string | null;

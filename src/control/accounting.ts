@@ -4,7 +4,7 @@
  */
 
 import { errorNumber } from '../errors.js';
-import { type Exchange, Wish } from '../request/exchange/index.js';
+import { type Exchange, MessageFlag } from '../request/exchange/index.js';
 import { EntryKind } from '../shared/catalog-table.js';
 import { Counter, type Counters, Series, type SeriesNames } from '../shared/counters.js';
 import { NO_ITEMS, type Packed, packedText } from '../shared/packed.js';
@@ -61,26 +61,26 @@ export class Accounting {
   finished(exchange: Exchange): void {
     const counters = this.#counters;
     const now = performance.now();
-    const took = now - exchange.startedAt;
-    const failed = exchange.error !== null;
+    const took = now - exchange.client.startedAt;
+    const failed = exchange.client.error !== null;
     counters.add(Counter.requests);
-    counters.add(Counter.bytesIn, exchange.bytesIn);
-    counters.add(Counter.bytesOut, exchange.bytesOut);
-    if ((exchange.wishes & Wish.noAnswer) !== 0) counters.add(Counter.notifications);
-    if (exchange.error === 'GW_CANCELLED') counters.add(Counter.cancelled);
+    counters.add(Counter.bytesIn, exchange.client.bytesIn);
+    counters.add(Counter.bytesOut, exchange.client.bytesOut);
+    if ((exchange.message.flags & MessageFlag.noAnswer) !== 0) counters.add(Counter.notifications);
+    if (exchange.client.error === 'GW_CANCELLED') counters.add(Counter.cancelled);
     counters.observe(Series.request, took, failed);
-    if (exchange.error !== null) counters.error(errorNumber(exchange.error));
-    if (exchange.server >= 0 && exchange.sentAt > 0) this.#upstream(exchange, now, failed);
+    if (exchange.client.error !== null) counters.error(errorNumber(exchange.client.error));
+    if (exchange.call.server >= 0 && exchange.call.sentAt > 0) this.#upstream(exchange, now, failed);
     if (this.#log !== null) this.#log(exchange, took);
   }
 
   #upstream(exchange: Exchange, now: number, failed: boolean): void {
     const counters = this.#counters;
-    const took = now - exchange.sentAt;
+    const took = now - exchange.call.sentAt;
     counters.add(Counter.upstreamCalls);
     if (failed) counters.add(Counter.upstreamFailures);
     counters.observe(Series.upstream, took, failed);
-    const server = this.#servers[exchange.server];
+    const server = this.#servers[exchange.call.server];
     if (server !== undefined) counters.observe(server, took, failed);
     const { verdict } = exchange;
     const kind = verdict.kind;

@@ -114,7 +114,7 @@ export class Dialogue {
       tell: (sessionId, starter, address, message) => {
         const session = sessions.open(sessionId);
         if (session === null) return;
-        const token = session.stream?.token ?? starter;
+        const token = session.stream?.client.token ?? starter;
         access.hearsOfTask({ token, address: '' }, address, () => streams.sendTo(session, message));
       },
     });
@@ -129,7 +129,7 @@ export class Dialogue {
       callsAt: (endpoint, sessionId) => {
         const calls: Exchange[] = [];
         table.forEach((exchange) => {
-          if (exchange.upstream === endpoint && exchange.session?.id === sessionId) calls.push(exchange);
+          if (exchange.call.upstream === endpoint && exchange.client.session?.id === sessionId) calls.push(exchange);
         });
         return calls;
       },
@@ -166,7 +166,7 @@ export class Dialogue {
       serverName: (server) => parts.upstreams().servers[server]?.name ?? '',
       notify: (session, message) => streams.notify(session, message),
       broadcast: (message) => streams.broadcast(message),
-      openStream: (exchange) => exchange.reply?.openStream(200, stages().head(exchange, EVENT_STREAM_HEAD)),
+      openStream: (exchange) => exchange.client.reply?.openStream(200, stages().head(exchange, EVENT_STREAM_HEAD)),
       result: (exchange, result) => stages().result(exchange, result),
       refuse: (exchange, code) => stages().refuse(exchange, code),
       release: (exchange) => table.release(exchange),
@@ -195,7 +195,8 @@ export class Dialogue {
 
   /** A request of an upstream. */
   asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
-    if (exchange !== null && exchange.era === Era.modern) this.parked.asked(endpoint, exchange, bytes, length, spans);
+    if (exchange !== null && exchange.client.era === Era.modern)
+      this.parked.asked(endpoint, exchange, bytes, length, spans);
     else this.requests.asked(endpoint, exchange, bytes, length, spans);
   }
 
@@ -223,7 +224,7 @@ export class Dialogue {
 
   /** A call is over that an upstream has asked something for. */
   over(exchange: Exchange): void {
-    if (exchange.era === Era.modern) this.parked.over(exchange);
+    if (exchange.client.era === Era.modern) this.parked.over(exchange);
     else this.requests.over(exchange);
   }
 
@@ -233,7 +234,7 @@ export class Dialogue {
    * @returns whether the client was told in its own way; false = it gets the error
    */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
-    if (exchange.era === Era.modern) return this.parked.urlRequired(exchange, bytes, length, spans);
+    if (exchange.client.era === Era.modern) return this.parked.urlRequired(exchange, bytes, length, spans);
     this.requests.urlRequired(exchange, bytes, length, spans);
     return false;
   }
@@ -271,7 +272,7 @@ export class Dialogue {
 }
 
 /** Tasks of 2025-11-25 are a capability of their own, later ones an extension. */
-function carriesTasks(discovery: Discovery | null, era: number): boolean {
+function carriesTasks(discovery: Discovery | null, era: Era): boolean {
   if (discovery === null || discovery.era !== era) return false;
   if (era === Era.legacy) return typeof discovery.capabilities['tasks'] === 'object';
   const { extensions } = discovery.capabilities as { extensions?: Record<string, unknown> };

@@ -153,7 +153,7 @@ export class Front {
         if (isStanding(exchange)) {
           streams.standing.release(exchange);
         } else {
-          if (exchange.eventStream !== 0) streams.log.over(exchange);
+          if (exchange.client.eventStream !== 0) streams.log.over(exchange);
           table.release(exchange);
         }
       },
@@ -229,7 +229,7 @@ export class Front {
         const { generation } = exchange;
         try {
           if (large.failed(exchange, code)) return;
-          if (exchange.openRequests > 0 && exchange.phase !== Phase.parked) dialogue.over(exchange);
+          if (exchange.call.openRequests > 0 && exchange.phase !== Phase.parked) dialogue.over(exchange);
           if (exchange.phase === Phase.parked) dialogue.parked.failed(exchange, code);
           else send.failed(exchange, code, sent);
         } catch (error) {
@@ -329,7 +329,7 @@ export class Front {
   }
 
   /** What the server calls the tool of a call in flight; empty when it is not known any more. */
-  #toolOf({ body, bodyLength, spans, verdict }: Exchange): string {
+  #toolOf({ message: { body, bodyLength, spans }, verdict }: Exchange): string {
     const entry = verdict.entry;
     if (entry >= 0) {
       const catalog = this.#catalog(verdict.catalogVersion);
@@ -341,11 +341,11 @@ export class Front {
   }
 
   #openStream(exchange: Exchange): void {
-    const session = exchange.session as Session;
+    const session = exchange.client.session as Session;
     if (this.#parts.sessions.open(session.id) === null) {
       // It was ended while this was decided.
       this.write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
-    } else if (exchange.lastEventId !== '') {
+    } else if (exchange.client.lastEventId !== '') {
       this.dialogue.resumption.resume(exchange);
     } else {
       this.#openNew(exchange);
@@ -354,7 +354,7 @@ export class Front {
 
   #openNew(exchange: Exchange): void {
     const { streams, table } = this.#parts;
-    const session = exchange.session as Session;
+    const session = exchange.client.session as Session;
     if (streams.open(session, exchange, this.write.head(exchange, EVENT_STREAM_HEAD)) !== null) table.release(exchange);
     else this.write.refuse(exchange, streams.has(session) ? 'GW_STREAM_CONFLICT' : 'GW_OVERLOADED');
   }
@@ -370,7 +370,7 @@ export class Front {
     table.forEach((exchange) => {
       if (exchange.phase !== Phase.parked) return;
       const { generation } = exchange;
-      const { token } = exchange;
+      const { token } = exchange.client;
       this.dispatcher.ask({ token, address: '', about: 'token', name: '', isMetered: false }, (verdict) => {
         const isRevoked = verdict.error === TOKEN_REVOKED && verdict.kind === Verdict.deny;
         if (isRevoked && exchange.generation === generation) this.dialogue.parked.abandon(exchange);
@@ -384,7 +384,7 @@ export class Front {
       holder.end(code);
       return;
     }
-    const { link } = holder;
+    const { link } = holder.client;
     if (this.dialogue.subscriptions.closed(holder)) {
       this.write.fail(holder, code);
     } else {
@@ -398,15 +398,15 @@ export class Front {
   /** A listen stream ends, so that its client opens another and hears what is refused; a session has no such way. */
   #resourceLost(holder: RightHolder, uri: string, code: ErrorCode): void {
     if (!(holder instanceof Exchange)) return;
-    if (holder.session !== null) this.dialogue.subscriptions.forbid(holder.session.id, uri);
+    if (holder.client.session !== null) this.dialogue.subscriptions.forbid(holder.client.session.id, uri);
     else if (this.dialogue.subscriptions.closed(holder)) this.write.fail(holder, code);
   }
 
   /** Ends a stream that is none of its session any more. */
   #endStream(exchange: Exchange, code: ErrorCode): void {
-    const { reply } = exchange;
-    exchange.error = code;
-    if (exchange.link === null) this.#parts.streams.comment(exchange, ERRORS[code].sentence);
+    const { reply } = exchange.client;
+    exchange.client.error = code;
+    if (exchange.client.link === null) this.#parts.streams.comment(exchange, ERRORS[code].sentence);
     reply?.endStream();
     this.write.abandon(exchange);
   }
@@ -419,7 +419,7 @@ export class Front {
   sessionDropped(session: Session, isOver: boolean): void {
     const { stream } = session;
     if (isOver && stream !== null) {
-      const { link } = stream;
+      const { link } = stream.client;
       this.#parts.streams.remove(stream);
       this.#endStream(stream, 'GW_SESSION_NOT_FOUND');
       link?.end('GW_SESSION_NOT_FOUND');

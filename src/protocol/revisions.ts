@@ -1,3 +1,5 @@
+import { type CodeOf, codes } from '../codes.js';
+
 /** The protocol revisions, oldest first; the position is the revision's number everywhere in the gateway. */
 export const REVISIONS = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25', '2026-07-28'] as const;
 
@@ -18,8 +20,8 @@ export const LATEST_LEGACY = Revision.r2025_11_25;
 export const MODERN = Revision.r2026_07_28;
 
 /** Legacy = `initialize` and sessions; modern = stateless, per-request `_meta` (2026-07-28 and later). */
-export const Era = { legacy: 0, modern: 1 } as const;
-export type Era = (typeof Era)[keyof typeof Era];
+export const Era = codes('Era', { legacy: 0, modern: 1 });
+export type Era = CodeOf<typeof Era>;
 
 /** The number of `version`, or -1. */
 export function revisionNumber(version: string): number {

@@ -89,7 +89,8 @@ export class ServerRequests {
   asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
     const theirId = copy(bytes, spans.idStart, spans.idEnd);
     const refuse = (code: number, sentence: string): void => endpoint.reply(errorMessage(theirId, code, sentence));
-    const sessionId = exchange === null ? (endpoint.profile.owner?.sessionId ?? '') : (exchange.session?.id ?? '');
+    const sessionId =
+      exchange === null ? (endpoint.profile.owner?.sessionId ?? '') : (exchange.client.session?.id ?? '');
     const session = sessionId === '' ? null : this.#options.openSession(sessionId);
     if (session === null) {
       this.#counts.unattributable += 1;
@@ -138,12 +139,12 @@ export class ServerRequests {
    * @returns false when the client cannot be reached or too many requests are open
    */
   ask(exchange: Exchange, method: string, params: Uint8Array | null, outcome: Outcome): boolean {
-    if (exchange.session === null || this.#isFull(exchange.session.id)) return false;
+    if (exchange.client.session === null || this.#isFull(exchange.client.session.id)) return false;
     const id = this.#newId();
     const call = callOf(exchange);
     const request: OpenRequest = {
       id,
-      sessionId: exchange.session.id,
+      sessionId: exchange.client.session.id,
       endpoint: null,
       theirId: Buffer.alloc(0),
       theirToken: null,
@@ -180,7 +181,7 @@ export class ServerRequests {
 
   /** A legacy client is told by an error (-32042) which URLs to visit; the error passes as it is. */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
-    const { session } = exchange;
+    const { session } = exchange.client;
     const list = findPath(bytes.subarray(0, length), spans.errorStart, spans.errorEnd, 'data');
     const data = list === undefined ? undefined : parseValue(bytes, list.start, list.end);
     const elicitations = (data as { elicitations?: unknown } | null | undefined)?.elicitations;
@@ -188,14 +189,14 @@ export class ServerRequests {
     for (const each of elicitations.slice(0, 100)) {
       const id: unknown = each?.elicitationId;
       if (typeof id === 'string') {
-        this.#elicitations.add(exchange.server, id, { sessionId: session.id, call: null });
+        this.#elicitations.add(exchange.call.server, id, { sessionId: session.id, call: null });
       }
     }
   }
 
   /** A client's answer; `exchange` is the message that brought it. */
   answered(exchange: Exchange, bytes: Uint8Array): void {
-    const { spans } = exchange;
+    const { spans } = exchange.message;
     const request = this.#ofClient(exchange, bytes, spans.idStart, spans.idEnd);
     if (request === null || !this.#open.remove(request)) {
       this.#counts.late += 1;
@@ -212,7 +213,8 @@ export class ServerRequests {
 
   /** A client's notification about a request of an upstream (progress), or about its roots. */
   clientNoted(exchange: Exchange, bytes: Uint8Array): void {
-    const { spans, session } = exchange;
+    const { spans } = exchange.message;
+    const { session } = exchange.client;
     if (spans.method === Method.progress) {
       const start = spans.progressTokenStart;
       const request = this.#ofClient(exchange, bytes, start, spans.progressTokenEnd);
@@ -294,7 +296,12 @@ export class ServerRequests {
   /** Sends a notification after a request: on the call's stream where that is open, else on the session's own. */
   #tell(about: { readonly call: Call | null; readonly sessionId: string }, message: Uint8Array): void {
     const { call, sessionId } = about;
-    if (call !== null && isUnderWay(call) && call.exchange.streaming && this.#options.toCall(call.exchange, message)) {
+    if (
+      call !== null &&
+      isUnderWay(call) &&
+      call.exchange.client.streaming &&
+      this.#options.toCall(call.exchange, message)
+    ) {
       return;
     }
     this.#options.toSession(sessionId, message);
@@ -316,7 +323,7 @@ export class ServerRequests {
   }
 
   /** The open request with the id `bytes[start, end)`, if the session of `exchange` was asked. */
-  #ofClient({ session }: Exchange, bytes: Uint8Array, start: number, end: number): OpenRequest | null {
+  #ofClient({ client: { session } }: Exchange, bytes: Uint8Array, start: number, end: number): OpenRequest | null {
     const id = start < 0 || end - start > LONGEST_DIGITS ? Number.NaN : digits(bytes, start, end);
     const request = this.#open.find(id);
     return request !== undefined && session?.id === request.sessionId ? request : null;

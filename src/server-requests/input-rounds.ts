@@ -86,8 +86,8 @@ export class InputRounds {
    * @returns false when the client cannot be asked
    */
   inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
-    const { session } = exchange;
-    if (session === null || exchange.bodyLength === 0) return false;
+    const { session } = exchange.client;
+    if (session === null || exchange.message.bodyLength === 0) return false;
     const { fail, unanswerable } = this.#options;
     if (this.#count(exchange) > this.#options.limits.maxInputRounds) {
       fail(exchange, 'GW_INPUT_ROUNDS');
@@ -145,8 +145,8 @@ export class InputRounds {
   #begin(round: Round): void {
     const { exchange } = round.call;
     exchange.phase = Phase.asking;
-    exchange.upstream = null;
-    exchange.deadline = 0;
+    exchange.call.upstream = null;
+    exchange.call.deadline = 0;
     if (round.entries.length === 0) {
       setTimeout(() => this.#next(round), AGAIN_MS);
       return;
@@ -190,12 +190,12 @@ export class InputRounds {
     if (!isAsking(round)) return;
     const { exchange } = round.call;
     const message = withAnswers(exchange, round);
-    if (!this.#options.scan(message, message.length, exchange.spans)) {
+    if (!this.#options.scan(message, message.length, exchange.message.spans)) {
       this.#options.fail(exchange, 'GW_INTERNAL');
       return;
     }
-    exchange.body = message;
-    exchange.bodyLength = message.length;
+    exchange.message.body = message;
+    exchange.message.bodyLength = message.length;
     const rounds = this.#rounds.get(exchange)!;
     // Every attempt has an id of its own upstream, and ids are made of the generation. Nothing else knows this one now.
     exchange.generation = (exchange.generation + 1) & 0x7fffffff;
@@ -238,7 +238,7 @@ function paramsFor(
 }
 
 /** The client's message with this round's answers and state, and none of an earlier round. */
-function withAnswers({ body, bodyLength, spans }: Exchange, { entries, state }: Round): Buffer {
+function withAnswers({ message: { body, bodyLength, spans } }: Exchange, { entries, state }: Round): Buffer {
   const content = body.subarray(0, bodyLength);
   const start = spans.paramsStart;
   const edits: Edit[] = removeMembers(content, start, CONTINUATION);

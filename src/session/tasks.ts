@@ -9,7 +9,7 @@ import type { Spans } from '../../native/spans.js';
 import type { ErrorCode } from '../errors.js';
 import { applyEdits, type Edit, findPath, type Range, stringValue } from '../protocol/json-cursor.js';
 import { Era, Revision } from '../protocol/revisions.js';
-import { type Exchange, Wish } from '../request/exchange/index.js';
+import { type Exchange, MessageFlag } from '../request/exchange/index.js';
 import { Verdict } from '../shared/records.js';
 import type { HandleSealer } from './handles.js';
 
@@ -29,7 +29,7 @@ export interface TaskRoutesOptions {
   /** Index of a server by its name, -1 if it is not configured (any more). */
   serverIndex(name: string): number;
   /** Whether a server of that era carries tasks. */
-  carries(server: number, era: number): boolean;
+  carries(server: number, era: Era): boolean;
   /** Reads a message as decode does; `false` = it is not one. */
   scan(bytes: Uint8Array, length: number, spans: Spans): boolean;
   /** Forwards a call as its verdict says. */
@@ -74,21 +74,22 @@ export class TaskRoutes {
 
   /** Names the tool that a `tasks/*` call is about, for the policy; a handle that is none of ours stays what it is. */
   nameTool(exchange: Exchange, bytes: Uint8Array): void {
-    const { spans } = exchange;
+    const { spans } = exchange.message;
     const start = spans.nameStart;
     const handle = start < 0 ? undefined : stringValue(bytes, start - 1, spans.nameEnd + 1);
     const content = handle === undefined ? null : this.#open(handle);
-    if (content !== null) exchange.decodedName = Buffer.from(`${content.server}:${content.tool}`);
+    if (content !== null) exchange.message.decodedName = Buffer.from(`${content.server}:${content.tool}`);
   }
 
   /** Sends a permitted `tasks/*` call to the server that has the task, or refuses it. */
   task(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const { spans, verdict } = exchange;
+    const { spans } = exchange.message;
+    const { verdict } = exchange;
     const start = spans.nameStart;
     const end = spans.nameEnd;
     const handle = start < 0 ? undefined : stringValue(bytes, start - 1, end + 1);
     const found = handle === undefined ? null : this.taskOf(handle, subjectOf(exchange));
-    if (found === null || !this.#options.carries(found.server, exchange.era)) {
+    if (found === null || !this.#options.carries(found.server, exchange.client.era)) {
       this.#options.refuse(exchange, 'GW_UNKNOWN_TASK');
       return;
     }
@@ -99,10 +100,10 @@ export class TaskRoutes {
       return;
     }
     // A call that is tried elsewhere is tried with the bytes that its spans belong to.
-    exchange.body = message;
-    exchange.bodyLength = message.length;
-    exchange.wishes |= Wish.task;
-    exchange.taskTool = found.tool;
+    exchange.message.body = message;
+    exchange.message.bodyLength = message.length;
+    exchange.message.flags |= MessageFlag.task;
+    exchange.message.taskTool = found.tool;
     verdict.kind = Verdict.forward;
     verdict.server = found.server;
     verdict.route = -1;
@@ -130,14 +131,14 @@ export class TaskRoutes {
   /** Whether a response may speak of tasks: cheap, asked for every response. */
   concerns(exchange: Exchange, spans: Spans): boolean {
     if (spans.kind !== Kind.response) return false;
-    if ((exchange.wishes & Wish.task) !== 0) return true;
-    if (exchange.upstreamEra === Era.modern) {
+    if ((exchange.message.flags & MessageFlag.task) !== 0) return true;
+    if (exchange.call.era === Era.modern) {
       return spans.resultTypeStart >= 0 && (spans.flags & (Flag.resultComplete | Flag.resultInputRequired)) === 0;
     }
     return (
-      exchange.revision === Revision.r2025_11_25 &&
-      exchange.spans.method === Method.toolsCall &&
-      this.#options.carries(exchange.server, Era.legacy)
+      exchange.client.revision === Revision.r2025_11_25 &&
+      exchange.message.spans.method === Method.toolsCall &&
+      this.#options.carries(exchange.call.server, Era.legacy)
     );
   }
 
@@ -184,18 +185,18 @@ export class TaskRoutes {
     const id = stringValue(bytes, place.start, place.end);
     if (id === undefined || id.length > LONGEST_ID) return null;
     const subject = subjectText(subjectOf(exchange));
-    const isCall = (exchange.wishes & Wish.task) === 0;
-    const tool = isCall ? this.#options.toolOf(exchange) : exchange.taskTool;
-    if (exchange.session !== null) this.#follow(exchange, id, subject, tool);
-    const handle = this.#seal(this.#options.serverName(exchange.server), id, subject, tool);
+    const isCall = (exchange.message.flags & MessageFlag.task) === 0;
+    const tool = isCall ? this.#options.toolOf(exchange) : exchange.message.taskTool;
+    if (exchange.client.session !== null) this.#follow(exchange, id, subject, tool);
+    const handle = this.#seal(this.#options.serverName(exchange.call.server), id, subject, tool);
     return { start: place.start, end: place.end, text: Buffer.from(JSON.stringify(handle)) };
   }
 
   #follow(exchange: Exchange, id: string, subject: string, tool: string): void {
-    const key = followKey(this.#options.serverName(exchange.server), id);
+    const key = followKey(this.#options.serverName(exchange.call.server), id);
     this.#followed.delete(key);
     if (this.#followed.size >= MAX_FOLLOWED) this.#followed.delete(this.#followed.keys().next().value!);
-    this.#followed.set(key, { sessionId: exchange.session!.id, subject, tool, token: exchange.token });
+    this.#followed.set(key, { sessionId: exchange.client.session!.id, subject, tool, token: exchange.client.token });
   }
 
   /** The handle of an upstream's task for a subject; the same each time. */

@@ -72,7 +72,7 @@ class SubscribedSession implements Follower, Asker {
 
   /** The token under which policy is asked: of the stream that will tell, where there is one. */
   get token(): string {
-    return this.session.stream?.token ?? this.subscribed;
+    return this.session.stream?.client.token ?? this.subscribed;
   }
 }
 
@@ -100,7 +100,9 @@ export class Subscriptions {
 
   /** Answers `resources/subscribe` and `resources/unsubscribe`; the server is in the exchange's verdict. */
   subscribe(exchange: Exchange, bytes: Uint8Array): void {
-    const { spans, verdict, session } = exchange;
+    const { spans } = exchange.message;
+    const { verdict } = exchange;
+    const { session } = exchange.client;
     if (session === null) {
       this.#options.refuse(exchange, 'GW_SESSION_REQUIRED');
       return;
@@ -114,8 +116,8 @@ export class Subscriptions {
   #subscribe(exchange: Exchange, session: Session, server: number, uri: string): void {
     const subscribed = this.#sessions.get(session.id) ?? new SubscribedSession(session, laneClient(exchange));
     const key = `${server} ${uri}`;
-    subscribed.subscribed = exchange.token;
-    subscribed.address = exchange.remoteAddress;
+    subscribed.subscribed = exchange.client.token;
+    subscribed.address = exchange.client.remoteAddress;
     let subscription = subscribed.subscriptions.get(key);
     if (subscription === undefined) {
       if (subscribed.subscriptions.size >= this.#options.limits.maxSubscriptions) {
@@ -250,8 +252,8 @@ export class Subscriptions {
 
   /** Resources that are followed on a stream: by its session, or by the stream itself. */
   followed(exchange: Exchange): readonly string[] {
-    if (exchange.session === null) return this.#listens.followed(exchange);
-    const subscribed = this.#sessions.get(exchange.session.id);
+    if (exchange.client.session === null) return this.#listens.followed(exchange);
+    const subscribed = this.#sessions.get(exchange.client.session.id);
     return subscribed === undefined ? [] : [...subscribed.subscriptions.values()].map(({ uri }) => uri);
   }
 

@@ -4,7 +4,7 @@ import type { ListenFilter } from '../upstream/core/types.js';
 
 /** Reads the filter of a request, task ids as the client knows them; null = there is none, or it is not what the protocol says. */
 export function readListenFilter(exchange: Exchange, bytes: Uint8Array): ListenFilter | null {
-  const { spans } = exchange;
+  const { spans } = exchange.message;
   const range = findMember(bytes, spans.paramsStart, spans.paramsEnd, 'notifications');
   if (range === undefined) return null;
   const value = parseValue(bytes, range.start, range.end);

@@ -179,8 +179,8 @@ export class UpstreamPool {
 
   readonly #expire = (exchange: Exchange): void => {
     // A person may be thinking: while the client is asked, its own time limit holds.
-    if (exchange.deadline === 0 || exchange.openRequests > 0 || this.#now < exchange.deadline) return;
-    const { upstream } = exchange;
+    if (exchange.call.deadline === 0 || exchange.call.openRequests > 0 || this.#now < exchange.call.deadline) return;
+    const { upstream } = exchange.call;
     if (upstream instanceof BaseEndpoint) upstream.expire(exchange);
   };
 }

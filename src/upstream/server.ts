@@ -133,9 +133,9 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
    */
   choose(exchange: Exchange): Endpoint | null {
     // Who cannot be asked needs no lane where they are not for state.
-    if (!this.needsCapabilities || (exchange.capabilities <= 0 && this.config.isolation === 'shared')) {
+    if (!this.needsCapabilities || (exchange.client.capabilities <= 0 && this.config.isolation === 'shared')) {
       this.#refusal = null;
-      return this.#choose(exchange.tried);
+      return this.#choose(exchange.call.tried);
     }
     return this.#chooseLane(exchange);
   }
@@ -163,11 +163,11 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
     this.#refusal = null;
     // A client stays with the endpoint that has its lane, and with it what the server remembers.
     for (let index = 0; index < this.#lanes.length; index += 1) {
-      if ((exchange.tried & (1 << index)) !== 0) continue;
+      if ((exchange.call.tried & (1 << index)) !== 0) continue;
       const lane = this.#lanes[index]!.existing(exchange);
       if (lane !== null) return lane;
     }
-    let { tried } = exchange;
+    let { tried } = exchange.call;
     while (true) {
       const base = this.#choose(tried);
       if (base === null) return null;

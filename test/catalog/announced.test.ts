@@ -1,8 +1,9 @@
 /** What the gateway announces for all its upstreams together: capabilities, extensions, instructions. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Method } from '../../native/layout.js';
-import { LATEST_LEGACY, Revision } from '../../src/protocol/revisions.js';
+import { Era, LATEST_LEGACY, Revision } from '../../src/protocol/revisions.js';
 import { catalogOf, discovery, server, snapshot, tool, value } from './discoveries.js';
 
 const LEGACY = LATEST_LEGACY;
@@ -46,17 +47,17 @@ test('extensions are announced to clients of their own family, where their metho
     experimental: { beta: { on: true } },
   };
   const from = snapshot([server('a'), server('b', { methods: ['own/*'] })]);
-  const announced = async (era: number, index: number) => {
+  const announced = async (era: Era, index: number) => {
     const catalog = await catalogOf(from, discovery(index, {}, { era, capabilities }));
     return [value(catalog.initializeResult(Revision.r2025_11_25)), value(catalog.discoverResult())].map(
       (result) => [result.capabilities.extensions, result.capabilities.experimental] as const,
     );
   };
-  assert.deepEqual(await announced(0, 0), [
+  assert.deepEqual(await announced(Era.legacy, 0), [
     [ui, undefined],
     [undefined, undefined],
   ]);
-  assert.deepEqual(await announced(1, 1), [
+  assert.deepEqual(await announced(Era.modern, 1), [
     [undefined, undefined],
     [capabilities.extensions, capabilities.experimental],
   ]);

@@ -4,7 +4,7 @@ import { Method } from '../../native/layout.js';
 import { Catalog, type CatalogChanges } from '../../src/catalog/index.js';
 import type { PreparedCatalog } from '../../src/catalog/prepared.js';
 import type { CatalogProblem } from '../../src/catalog/types.js';
-import { Revision } from '../../src/protocol/revisions.js';
+import { Era, Revision } from '../../src/protocol/revisions.js';
 import { EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
 import type { Discovery } from '../../src/upstream/core/types.js';
 import {
@@ -187,10 +187,20 @@ test('modern results have their fields, legacy ones have none of them', async ()
 });
 
 const freshness: [name: string, found: Partial<Discovery>[], ttl: (ms: number) => boolean, scope: string][] = [
-  ['legacy upstreams leave the configured time', [{ era: 0 }], (ms) => ms === 60_000, 'public'],
-  ['an upstream that says nothing makes lists stale at once', [{ era: 1, ttlMs: 0 }], (ms) => ms === 0, 'public'],
-  ['a longer time of an upstream is cut', [{ era: 1, ttlMs: 3_600_000 }], (ms) => ms === 60_000, 'public'],
-  ['the shortest rest counts', [{ era: 1, ttlMs: 30_000 }, { era: 0 }], (ms) => ms > 20_000 && ms <= 30_000, 'public'],
+  ['legacy upstreams leave the configured time', [{ era: Era.legacy }], (ms) => ms === 60_000, 'public'],
+  [
+    'an upstream that says nothing makes lists stale at once',
+    [{ era: Era.modern, ttlMs: 0 }],
+    (ms) => ms === 0,
+    'public',
+  ],
+  ['a longer time of an upstream is cut', [{ era: Era.modern, ttlMs: 3_600_000 }], (ms) => ms === 60_000, 'public'],
+  [
+    'the shortest rest counts',
+    [{ era: Era.modern, ttlMs: 30_000 }, { era: Era.legacy }],
+    (ms) => ms > 20_000 && ms <= 30_000,
+    'public',
+  ],
   ['one private part makes all private', [{ cacheScope: 'private' }, {}], (ms) => ms === 60_000, 'private'],
 ];
 for (const [name, found, fits, scope] of freshness) {

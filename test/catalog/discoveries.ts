@@ -1,6 +1,7 @@
 import { Catalog } from '../../src/catalog/index.js';
 import type { PreparedCatalog } from '../../src/catalog/prepared.js';
 import type { CatalogRules, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import { Era } from '../../src/protocol/revisions.js';
 import { type Packed, packedCount, packedText, packShared } from '../../src/shared/packed.js';
 import type { Discovery } from '../../src/upstream/core/types.js';
 
@@ -54,7 +55,7 @@ export function discovery(index: number, lists: Lists, change: Partial<Discovery
     packShared(items.map((item) => (typeof item === 'string' ? item : JSON.stringify(item))));
   return {
     server: index,
-    era: 0,
+    era: Era.legacy,
     revision: 3,
     capabilities: { tools: {} },
     instructions: null,

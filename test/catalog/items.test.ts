@@ -5,11 +5,11 @@ import { CompiledItems, compileLists } from '../../src/catalog/compile-lists.js'
 import { type Item, readItem } from '../../src/catalog/items.js';
 import { wrapOutputSchema } from '../../src/catalog/legacy-schema.js';
 import { LISTS, type ListName } from '../../src/catalog/types.js';
+import { Era } from '../../src/protocol/revisions.js';
 import { EntryFlag } from '../../src/shared/catalog-table.js';
 import { packShared } from '../../src/shared/packed.js';
 
-const LEGACY = 0;
-const MODERN = 1;
+const { legacy: LEGACY, modern: MODERN } = Era;
 
 function read(text: string, list: ListName = 'tools'): Item {
   const item = readItem(list, Buffer.from(text), false);
@@ -17,7 +17,7 @@ function read(text: string, list: ListName = 'tools'): Item {
   return item;
 }
 
-function render(text: string, publicName: string | null, era: number, list: ListName = 'tools'): string {
+function render(text: string, publicName: string | null, era: Era, list: ListName = 'tools'): string {
   const lists = LISTS.map((name) => packShared(name === list ? [text] : []));
   const items = new CompiledItems(compileLists({ lists, checkHeaders: false })[LISTS.indexOf(list)]);
   return Buffer.from(items.render(0, publicName ?? items.name(0))[era], 'latin1').toString('utf8');

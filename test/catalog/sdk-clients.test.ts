@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { Method } from '../../native/layout.js';
 import { Catalog } from '../../src/catalog/index.js';
 import type { PreparedCatalog } from '../../src/catalog/prepared.js';
-import { LATEST_LEGACY, MODERN, revisionNumber } from '../../src/protocol/revisions.js';
+import { Era, LATEST_LEGACY, MODERN, revisionNumber } from '../../src/protocol/revisions.js';
 import { connectV1, connectV2 } from '../support/sdk-clients.js';
 import { discovery, server, snapshot, tool } from './discoveries.js';
 
@@ -94,7 +94,7 @@ async function difficultCatalog(pageSize: number): Promise<PreparedCatalog> {
         templates: [{ uriTemplate: 'file:///{path}', name: 't', annotations: { priority: 7 } }],
       },
       {
-        era: 1,
+        era: Era.modern,
         ttlMs: 5000,
         instructions: 'Read.',
         capabilities: { tools: {}, prompts: {}, resources: {}, logging: {} },

@@ -14,18 +14,18 @@ import { translateResponse } from '../../src/request/write/translate.js';
 const SERVER_INFO = Buffer.from('"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"gw","version":"1"}}');
 
 interface Case {
-  readonly era: number;
-  readonly upstreamEra: number;
+  readonly era: Era;
+  readonly upstreamEra: Era;
   readonly method: Method;
 }
 
 function exchangeOf({ era, upstreamEra, method }: Case): Exchange {
   const exchange = new Exchange(0);
-  exchange.era = era;
-  exchange.upstreamEra = upstreamEra;
-  exchange.upstreamId = 65_537;
-  exchange.spans.method = method;
-  exchange.idLength = exchange.id.write('"client"', 0);
+  exchange.client.era = era;
+  exchange.call.era = upstreamEra;
+  exchange.call.upstreamId = 65_537;
+  exchange.message.spans.method = method;
+  exchange.client.idLength = exchange.client.id.write('"client"', 0);
   return exchange;
 }
 

@@ -83,8 +83,8 @@ function bed(
   const accept = (): { exchange: Exchange; wire: Wire } => {
     const exchange = table.acquire()!;
     const wire = new Wire();
-    exchange.reply = wire;
-    exchange.verb = Verb.post;
+    exchange.client.reply = wire;
+    exchange.message.verb = Verb.post;
     return { exchange, wire };
   };
   return { table, pipeline, broken, decoded, accept };
@@ -118,7 +118,7 @@ describe('a stage that throws', () => {
     const cancel = (): void => {
       cancelled += 1;
     };
-    exchange.upstream = { cancel, pause: () => {}, resume: () => {} };
+    exchange.call.upstream = { cancel, pause: () => {}, resume: () => {} };
     pipeline.contain(exchange, exchange.generation, fault);
     assert.equal(cancelled, 1);
     assert.equal(table.inUse, 0);

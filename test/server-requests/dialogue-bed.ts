@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { decoder } from '../../native/index.js';
 import { ScanStatus } from '../../native/layout.js';
 import { Spans } from '../../native/spans.js';
+import { Era } from '../../src/protocol/revisions.js';
 import { type Exchange, Framing, Phase, type Reply, type SessionLike } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { WriteStage } from '../../src/request/write/index.js';
@@ -54,7 +55,7 @@ export class RecordingEndpoint implements Endpoint {
   readonly weight = 1;
   readonly transport = 'http';
   readonly state = 'ready';
-  readonly era = 0;
+  readonly era = Era.legacy;
   readonly revision = 3;
   readonly inFlight = 0;
   readonly reason = '';
@@ -115,7 +116,7 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     callsAt: (endpoint, id) => {
       const calls: Exchange[] = [];
       table.forEach((exchange) => {
-        if (exchange.upstream === endpoint && exchange.session?.id === id) calls.push(exchange);
+        if (exchange.call.upstream === endpoint && exchange.client.session?.id === id) calls.push(exchange);
       });
       return calls;
     },
@@ -174,20 +175,23 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
   const call = ({ session }: BedClient, endpoint: Endpoint, text = toolCall()) => {
     const exchange = table.acquire()!;
     const wire = new Wire();
-    exchange.reply = wire;
-    exchange.accepts = 3;
-    exchange.framing = Framing.message;
-    exchange.era = 0;
-    exchange.upstreamEra = 1;
-    exchange.session = session;
-    exchange.revision = session.revision;
-    exchange.upstream = endpoint;
-    exchange.server = 0;
-    exchange.body = Buffer.from(text);
-    exchange.bodyLength = exchange.body.length;
-    assert.equal(decoder.scan(exchange.body, exchange.bodyLength, exchange.spans.words, 100), ScanStatus.ok);
-    exchange.id = Buffer.from('"mine"');
-    exchange.idLength = exchange.id.length;
+    exchange.client.reply = wire;
+    exchange.client.accepts = 3;
+    exchange.client.framing = Framing.message;
+    exchange.client.era = Era.legacy;
+    exchange.call.era = Era.modern;
+    exchange.client.session = session;
+    exchange.client.revision = session.revision;
+    exchange.call.upstream = endpoint;
+    exchange.call.server = 0;
+    exchange.message.body = Buffer.from(text);
+    exchange.message.bodyLength = exchange.message.body.length;
+    assert.equal(
+      decoder.scan(exchange.message.body, exchange.message.bodyLength, exchange.message.spans.words, 100),
+      ScanStatus.ok,
+    );
+    exchange.client.id = Buffer.from('"mine"');
+    exchange.client.idLength = exchange.client.id.length;
     exchange.phase = Phase.sending;
     return { exchange, wire };
   };
@@ -196,8 +200,8 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
   const post = ({ session }: BedClient, text: string, take: (exchange: Exchange, bytes: Buffer) => void): void => {
     const exchange = table.acquire()!;
     const { bytes, spans } = scanned(text);
-    exchange.session = session;
-    exchange.spans.words.set(spans.words);
+    exchange.client.session = session;
+    exchange.message.spans.words.set(spans.words);
     take(exchange, bytes);
     table.release(exchange);
   };

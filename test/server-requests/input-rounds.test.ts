@@ -228,7 +228,7 @@ describe('a client that cannot be asked', () => {
   it('has left without a trace', (scope) => {
     const { all, exchange } = started({});
     scope.after(all.close);
-    exchange.reply = null;
+    exchange.client.reply = null;
     all.says(exchange, required(`"inputRequests":{"r":${ROOTS}}`));
     assert.equal(all.table.inUse, 0);
     assert.equal(all.requests.counts.open, 0);

@@ -28,17 +28,18 @@ export function withNormalUri(
   length: number,
   isListed: IsListed,
 ): Buffer | 'same' | null {
-  const { spans } = exchange;
+  const { spans } = exchange.message;
   const start = spans.nameStart;
   const end = spans.nameEnd;
   const text = decodeString(bytes, start, end);
   const read = isTemplate(spans, text) ? normalTemplate(text, isListed) : readUri(text, isListed);
   if (typeof read === 'string') {
-    exchange.detail = URI_FAULTS[read];
+    exchange.message.detail = URI_FAULTS[read];
     return null;
   }
   const isEscaped = (spans.flags & Flag.nameEscaped) !== 0;
-  if (read.judged !== read.text || (read.text === text && isEscaped)) exchange.decodedName = Buffer.from(read.judged);
+  if (read.judged !== read.text || (read.text === text && isEscaped))
+    exchange.message.decodedName = Buffer.from(read.judged);
   if (read.text === text) return 'same';
   return Buffer.concat([bytes.subarray(0, start), Buffer.from(read.text), bytes.subarray(end, length)]);
 }

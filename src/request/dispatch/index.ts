@@ -13,7 +13,7 @@ import type { PolicyPool, PoolSlot } from '../../shared/policy-pool.js';
 import { Ask, Operation, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
 import { maxResultBytes, type Ring } from '../../shared/ring.js';
 import type { Count } from '../../units.js';
-import { type Exchange, Phase, Wish } from '../exchange/index.js';
+import { type Exchange, MessageFlag, Phase } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
 import { HangWatch } from './hang-watch.js';
 import type { DispatcherOptions } from './options.js';
@@ -84,7 +84,7 @@ export class Dispatcher {
 
   /** Gets a verdict for an exchange. `bytes[0, length)` are valid during the call only. */
   dispatch(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const { spans } = exchange;
+    const { spans } = exchange.message;
     exchange.phase = Phase.deciding;
     exchange.attempts = 0;
     exchange.verdict.kind = 0;
@@ -92,8 +92,8 @@ export class Dispatcher {
     this.#killed[exchange.slot] = 0;
     if (spans.kind === Kind.notification && spans.method === 0) spans.method = Operation.accept;
     if (spans.nameStart >= 0) {
-      if ((spans.flags & Flag.nameEscaped) !== 0 && exchange.decodedName.length === 0) {
-        exchange.decodedName = decodeName(bytes, spans);
+      if ((spans.flags & Flag.nameEscaped) !== 0 && exchange.message.decodedName.length === 0) {
+        exchange.message.decodedName = decodeName(bytes, spans);
       }
       if (nameLength(exchange) > MAX_NAME_BYTES) {
         this.#refuse(exchange, 'GW_INVALID_PARAMS', 0, bytes, length);
@@ -114,7 +114,7 @@ export class Dispatcher {
   ask(question: Question, answered: Answered): boolean {
     const exchange = this.#questions.open(question, answered);
     if (exchange === null) return false;
-    this.dispatch(exchange, exchange.body, exchange.bodyLength);
+    this.dispatch(exchange, exchange.message.body, exchange.message.bodyLength);
     return true;
   }
 
@@ -182,18 +182,18 @@ export class Dispatcher {
   // Questions
 
   #own(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    if (exchange.body === bytes) return;
+    if (exchange.message.body === bytes) return;
     const body = length === 0 ? NO_BYTES : Buffer.allocUnsafe(length);
     if (length > 0) body.set(length === bytes.length ? bytes : bytes.subarray(0, length));
-    exchange.body = body;
-    exchange.bodyLength = length;
+    exchange.message.body = body;
+    exchange.message.bodyLength = length;
   }
 
   /** Asks with the arguments, at the worker that their hash names. */
   #secondLeg(exchange: Exchange): void {
-    const start = exchange.spans.argumentsStart;
+    const start = exchange.message.spans.argumentsStart;
     const { requests } = this.#pool.slot(0);
-    if (start >= 0 && exchange.spans.argumentsEnd - start > requests.maxRecord * 2) {
+    if (start >= 0 && exchange.message.spans.argumentsEnd - start > requests.maxRecord * 2) {
       this.#put(exchange, Leg.withoutCache, -1);
     } else {
       this.#put(exchange, Leg.withArguments, -1);
@@ -215,7 +215,7 @@ export class Dispatcher {
     if (line.length === 0 && this.#write(exchange, leg)) return;
     this.#pool.counters.add(Counter.ringFull);
     if (!line.push(exchange.slot, exchange.generation)) {
-      this.#refuse(exchange, 'GW_OVERLOADED', 0, exchange.body, exchange.bodyLength);
+      this.#refuse(exchange, 'GW_OVERLOADED', 0, exchange.message.body, exchange.message.bodyLength);
     }
   }
 
@@ -224,7 +224,7 @@ export class Dispatcher {
     const written = writeDecide(
       requests,
       exchange,
-      exchange.body,
+      exchange.message.body,
       this.#pool.catalog.version,
       leg !== Leg.withoutCache,
       leg === Leg.withArguments ? this.#hash : null,
@@ -234,9 +234,10 @@ export class Dispatcher {
   }
 
   #hashArguments(exchange: Exchange): void {
-    const start = exchange.spans.argumentsStart;
+    const start = exchange.message.spans.argumentsStart;
     this.#hash.fill(0);
-    if (start >= 0) this.#options.decoder.hash(exchange.body, start, exchange.spans.argumentsEnd, this.#hash);
+    if (start >= 0)
+      this.#options.decoder.hash(exchange.message.body, start, exchange.message.spans.argumentsEnd, this.#hash);
   }
 
   #report(exchange: Exchange, ask: number, bytes: Uint8Array, start: number, end: number): void {
@@ -325,11 +326,11 @@ export class Dispatcher {
     }
     this.#legs[exchange.slot] = Leg.none;
     exchange.phase = Phase.sending;
-    this.#next(exchange, exchange.body, exchange.bodyLength, payload);
+    this.#next(exchange, exchange.message.body, exchange.message.bodyLength, payload);
   }
 
   #next(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
-    if ((exchange.wishes & Wish.question) !== 0) this.#questions.answer(exchange);
+    if ((exchange.message.flags & MessageFlag.question) !== 0) this.#questions.answer(exchange);
     else this.#options.next(exchange, bytes, length, payload);
   }
 
@@ -404,13 +405,13 @@ export class Dispatcher {
   #suspected(exchange: Exchange, worker: number): void {
     this.#killed[exchange.slot]! += 1;
     if (this.#killed[exchange.slot]! < MAX_KILLED) this.#again(exchange, worker);
-    else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.body, exchange.bodyLength);
+    else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.message.body, exchange.message.bodyLength);
   }
 
   #again(exchange: Exchange, worker: number): void {
     this.#pool.counters.add(Counter.redispatched);
     if (exchange.attempts < MAX_ATTEMPTS) this.#put(exchange, this.#legs[exchange.slot]!, worker);
-    else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.body, exchange.bodyLength);
+    else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.message.body, exchange.message.bodyLength);
   }
 
   #sweep(): void {
@@ -441,6 +442,6 @@ export class Dispatcher {
     const { auth } = this.#pool.snapshot;
     const waitsForKeys = auth.type === 'jwt' && auth.jwksUrl !== null;
     const code = waitsForKeys ? 'GW_AUTH_UNAVAILABLE' : 'GW_INTERNAL';
-    this.#refuse(exchange, code, 0, exchange.body, exchange.bodyLength);
+    this.#refuse(exchange, code, 0, exchange.message.body, exchange.message.bodyLength);
   }
 }

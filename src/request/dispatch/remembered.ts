@@ -7,7 +7,7 @@ import { limitCounter } from '../../shared/counters.js';
 import type { PolicyPool } from '../../shared/policy-pool.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Count } from '../../units.js';
-import { type Exchange, Wish } from '../exchange/index.js';
+import { type Exchange, MessageFlag } from '../exchange/index.js';
 import { Memo } from './memo.js';
 import { TokenSlots } from './token-slots.js';
 
@@ -51,15 +51,16 @@ export class Remembered {
 
   /** What the memo is keyed by instead of the token: a small number, apart for tokens and addresses. */
   client(exchange: Exchange): number {
-    if (exchange.token !== '' && this.#pool.snapshot.auth.type !== 'none') return this.#tokens.id(exchange.token);
-    return this.#countsClients ? -this.#addresses.id(exchange.remoteAddress) : ANYBODY;
+    if (exchange.client.token !== '' && this.#pool.snapshot.auth.type !== 'none')
+      return this.#tokens.id(exchange.client.token);
+    return this.#countsClients ? -this.#addresses.id(exchange.client.remoteAddress) : ANYBODY;
   }
 
   /** Copies what is remembered for an exchange with the body `bytes` into its verdict; false = nothing that counts. */
   recall(exchange: Exchange, bytes: Uint8Array): boolean {
     // A name with escapes has to be decoded for the stages behind; it is too rare to be remembered.
-    if (exchange.decodedName.length > 0 || this.#capacity === 0) return false;
-    const { spans } = exchange;
+    if (exchange.message.decodedName.length > 0 || this.#capacity === 0) return false;
+    const { spans } = exchange.message;
     const start = spans.nameStart;
     return this.#memo.recall(
       this.client(exchange),
@@ -77,12 +78,13 @@ export class Remembered {
 
   /** Remembers the verdict of an exchange that owns its body, if the verdict allows it and is up to date. */
   remember(exchange: Exchange): void {
-    const { spans, verdict } = exchange;
+    const { spans } = exchange.message;
+    const { verdict } = exchange;
     const { epochs } = this.#pool;
     if (
       this.#capacity === 0 ||
       verdict.rememberUntil === 0 ||
-      exchange.decodedName.length > 0 ||
+      exchange.message.decodedName.length > 0 ||
       verdict.catalogVersion !== epochs.catalog() ||
       verdict.snapshotVersion !== epochs.snapshot() ||
       verdict.epoch !== epochs.revocation()
@@ -95,7 +97,7 @@ export class Remembered {
       methodOf(exchange),
       spans.nameHashLow,
       spans.nameHashHigh,
-      exchange.body,
+      exchange.message.body,
       Math.max(start, 0),
       start < 0 ? 0 : spans.nameEnd,
       epochs.stamp(),
@@ -133,10 +135,10 @@ export class Remembered {
 /** The method and everything else but client and name that the decision depends on. */
 function methodOf(exchange: Exchange): number {
   return (
-    exchange.spans.method |
-    (exchange.era === Era.modern ? 1 << 16 : 0) |
-    ((exchange.spans.flags & Flag.nameIsUri) !== 0 ? 1 << 17 : 0) |
-    ((exchange.wishes & Wish.continued) !== 0 ? 1 << 18 : 0) |
-    ((exchange.wishes & Wish.unmetered) !== 0 ? 1 << 19 : 0)
+    exchange.message.spans.method |
+    (exchange.client.era === Era.modern ? 1 << 16 : 0) |
+    ((exchange.message.spans.flags & Flag.nameIsUri) !== 0 ? 1 << 17 : 0) |
+    ((exchange.message.flags & MessageFlag.hasInputResponses) !== 0 ? 1 << 18 : 0) |
+    ((exchange.message.flags & MessageFlag.unmetered) !== 0 ? 1 << 19 : 0)
   );
 }

@@ -8,7 +8,7 @@ import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict } from '../../shar
 import type { Ring } from '../../shared/ring.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Milliseconds } from '../../units.js';
-import { type Exchange, Wish } from '../exchange/index.js';
+import { type Exchange, MessageFlag } from '../exchange/index.js';
 
 /** Longest token that is sent to a worker; of a longer one only so much that it is refused. */
 const MAX_TOKEN = 16 * 1024;
@@ -19,9 +19,9 @@ function padded(length: number): number {
 
 /** Where the name of an exchange is: in `decodedName` where policy compares another text than the body has, else in the body. */
 export function nameLength(exchange: Exchange): number {
-  if (exchange.decodedName.length > 0) return exchange.decodedName.length;
-  const start = exchange.spans.nameStart;
-  return start < 0 ? 0 : exchange.spans.nameEnd - start;
+  if (exchange.message.decodedName.length > 0) return exchange.message.decodedName.length;
+  const start = exchange.message.spans.nameStart;
+  return start < 0 ? 0 : exchange.message.spans.nameEnd - start;
 }
 
 /**
@@ -39,13 +39,13 @@ export function writeDecide(
   mayCache: boolean,
   hash: Int32Array | null,
 ): number {
-  const { spans } = exchange;
-  const token = Math.min(exchange.token.length, MAX_TOKEN);
+  const { spans } = exchange.message;
+  const token = Math.min(exchange.client.token.length, MAX_TOKEN);
   // Only the worker can tell where a method goes that is not in the table: it is its own name.
   const foreign = spans.method === Method.unknown && spans.methodStart >= 0;
   const nameFrom = foreign ? spans.methodStart : spans.nameStart;
   const name = foreign ? spans.methodEnd - nameFrom : nameLength(exchange);
-  const address = exchange.remoteAddress.length;
+  const address = exchange.client.remoteAddress.length;
   const argumentsStart = spans.argumentsStart;
   const argumentBytes = hash === null || argumentsStart < 0 ? 0 : spans.argumentsEnd - argumentsStart;
   const length = padded(token) + padded(name) + padded(address) + padded(argumentBytes);
@@ -54,20 +54,21 @@ export function writeDecide(
   const { words, buffer } = ring;
   const scanFlags = spans.flags;
   let flags = hash === null ? 0 : RequestFlag.hasArguments;
-  if (exchange.era === Era.modern) flags |= RequestFlag.modern;
-  if (exchange.token !== '') flags |= RequestFlag.hasToken;
-  if (exchange.decodedName.length > 0) flags |= RequestFlag.nameDecoded;
+  if (exchange.client.era === Era.modern) flags |= RequestFlag.modern;
+  if (exchange.client.token !== '') flags |= RequestFlag.hasToken;
+  if (exchange.message.decodedName.length > 0) flags |= RequestFlag.nameDecoded;
   if ((scanFlags & Flag.nameIsUri) !== 0) flags |= RequestFlag.nameIsUri;
   // Servers may tell URIs apart that policy takes for one (src/protocol/uri.ts, judged).
-  const isFolded = exchange.decodedName.length > 0 && (scanFlags & Flag.nameIsUri) !== 0;
-  if ((exchange.wishes & Wish.continued) !== 0 || !mayCache || isFolded) flags |= RequestFlag.uncacheable;
-  if ((exchange.wishes & Wish.unmetered) !== 0) flags |= RequestFlag.unmetered;
+  const isFolded = exchange.message.decodedName.length > 0 && (scanFlags & Flag.nameIsUri) !== 0;
+  if ((exchange.message.flags & MessageFlag.hasInputResponses) !== 0 || !mayCache || isFolded)
+    flags |= RequestFlag.uncacheable;
+  if ((exchange.message.flags & MessageFlag.unmetered) !== 0) flags |= RequestFlag.unmetered;
   words[at + RequestWord.ask] = Ask.decide;
   words[at + RequestWord.slot] = exchange.slot;
   words[at + RequestWord.generation] = exchange.generation;
   words[at + RequestWord.method] = spans.method;
   words[at + RequestWord.flags] = flags;
-  words[at + RequestWord.revision] = exchange.revision;
+  words[at + RequestWord.revision] = exchange.client.revision;
   words[at + RequestWord.catalogVersion] = catalogVersion;
   words[at + RequestWord.argumentsHashLow] = hash === null ? 0 : hash[0]!;
   words[at + RequestWord.argumentsHashHigh] = hash === null ? 0 : hash[1]!;
@@ -78,12 +79,12 @@ export function writeDecide(
   words[at + RequestWord.argumentsLength] = argumentBytes;
   words[at + RequestWord.payloadLength] = 0;
   let to = (at + REQUEST_HEAD) * 4;
-  if (token > 0) buffer.write(exchange.token, to, token, 'latin1');
+  if (token > 0) buffer.write(exchange.client.token, to, token, 'latin1');
   to += padded(token);
-  if (!foreign && exchange.decodedName.length > 0) exchange.decodedName.copy(buffer, to);
+  if (!foreign && exchange.message.decodedName.length > 0) exchange.message.decodedName.copy(buffer, to);
   else for (let i = 0; i < name; i += 1) buffer[to + i] = bytes[nameFrom + i]!;
   to += padded(name);
-  if (address > 0) buffer.write(exchange.remoteAddress, to, address, 'latin1');
+  if (address > 0) buffer.write(exchange.client.remoteAddress, to, address, 'latin1');
   to += padded(address);
   if (argumentBytes > 0) ring.bytes.set(bytes.subarray(argumentsStart, argumentsStart + argumentBytes), to);
   return ring.commit() ? 1 : 0;

@@ -6,6 +6,7 @@
 import { Spans } from '../../../native/spans.js';
 import { type CodeOf, codes } from '../../codes.js';
 import type { ErrorCode } from '../../errors.js';
+import { Era } from '../../protocol/revisions.js';
 import { VerdictRecord } from '../../shared/verdict-record.js';
 
 /** Where the answer of one exchange goes: implemented by each accept adapter. No method throws. */
@@ -35,7 +36,7 @@ export interface Reply {
   taken(): void;
 }
 
-/** How messages are framed towards a client: `Exchange.framing`. */
+/** How messages are framed towards a client: `Client.framing`. */
 export const Framing = codes('Framing', {
   /** Events of `text/event-stream` (Streamable HTTP, HTTP with SSE). */
   sse: 0,
@@ -44,19 +45,11 @@ export const Framing = codes('Framing', {
 });
 export type Framing = CodeOf<typeof Framing>;
 
-/** What the owner of a Reply is told; set as `exchange.onDrain` and `exchange.onAbort` by the pipeline once, not per request. */
-export interface ReplyEvents {
-  /** The queue towards the client is empty again. */
-  drained(exchange: Exchange): void;
-  /** The client is gone; the Reply must not be used any more. */
-  aborted(exchange: Exchange): void;
-}
-
 /** The HTTP method of a request, as far as it matters. */
 export const Verb = codes('Verb', { post: 0, get: 1, delete: 2 });
 export type Verb = CodeOf<typeof Verb>;
 
-/** Bits of `Exchange.accepts`. */
+/** Bits of `Client.accepts`. */
 export const Accepts = { json: 1, sse: 2 } as const;
 
 /** Life of an exchange. */
@@ -91,7 +84,7 @@ export interface CallTarget extends UpstreamHandle {
   /** How the upstream is reached; `http` alone has headers for each call. */
   readonly transport: string;
   /** 0 legacy, 1 modern; meaningful once the endpoint is ready. */
-  readonly era: number;
+  readonly era: Era;
   /**
    * Sends one call. `bytes` is the whole JSON-RPC request with id `exchange.upstreamId` (no newline) and becomes the endpoint's.
    * Exactly one final report follows on the sink (a response message or `failed`), never during this call... unless the call is cancelled first.
@@ -111,13 +104,14 @@ const NO_BYTES = Buffer.alloc(0);
 
 /** Room for ids and tokens without an allocation a request; longer ones (up to 256 bytes) get a buffer of their own. */
 const INLINE_BYTES = 48;
+const KEPT_TOKEN_BYTES = 256;
 
-/** Bits of `Exchange.wishes`. */
-export const Wish = {
-  /** The exchange is a notification: 202 and no body. */
+/** Bits of `Message.flags`. */
+export const MessageFlag = {
+  /** The message is a notification: 202 and no body. */
   noAnswer: 1 << 0,
   /** The call has `inputResponses` or `requestState`. */
-  continued: 1 << 1,
+  hasInputResponses: 1 << 1,
   /** A `tasks/*` call: its answer names the task. */
   task: 1 << 2,
   /** No request of a client: the gateway asks its policy (Dispatcher.ask). */
@@ -140,123 +134,63 @@ export interface Peer {
   remoteAddress(): string;
 }
 
-/** See the file comment. Public fields on purpose: this is the record that the stages share. */
-export class Exchange {
-  /** Position in the exchange table and number of use: together the identity on rings and towards upstreams. */
-  readonly slot: number;
-  generation = 0;
-  phase: Phase = Phase.free;
-
-  // accept
+/** Whom an exchange answers, and how. It moves to another exchange where that one answers the client from then on (handover.ts). */
+export class Client {
+  /** Where the answer goes; null = the client is disconnected, or the exchange is answered. */
   reply: Reply | null = null;
-  verb: Verb = Verb.post;
+  /** The connection where it carries many messages (WebSocket, stdio, in-process, HTTP with SSE); null = one HTTP request. */
+  link: ClientLink | null = null;
+  /** The batch that the exchange is an element of, or null. */
+  batch: unknown = null;
   /** Bits of {@link Accepts}. */
   accepts = 0;
+  framing: Framing = Framing.sse;
+  /** The message came without the headers of Streamable HTTP, so there is nothing it has to agree with. */
+  headerless = false;
   /** `Authorization` without the `Bearer ` scheme; empty = none. */
   token = '';
   /** An `Authorization` header with another scheme was sent. */
   foreignScheme = false;
-  sessionId = '';
-  versionHeader = '';
-  methodHeader = '';
-  nameHeader = '';
-  hasNameHeader = false;
-  lastEventId = '';
-  /** One of {@link Framing}. */
-  framing: Framing = Framing.sse;
-  /** The message came without the headers of Streamable HTTP, so there is nothing it has to agree with. */
-  headerless = false;
-  /** The client's connection where it carries many messages (WebSocket, stdio, in-process, HTTP with SSE); null = one HTTP request. */
-  link: ClientLink | null = null;
-  /** Where `remoteAddress` comes from when it is asked for first; null = nowhere (any more). */
-  peer: Peer | null = null;
-  #remoteAddress = '';
   /** An allowed `Origin`; empty = none was sent, or it was refused. */
   origin = '';
-  /** `Mcp-Param-*` headers as a flat list of lower-case names and values, or null. */
-  paramHeaders: string[] | null = null;
-  /** Bytes of the body as they came in. */
-  bytesIn = 0;
-  /** What `ExchangeTable.count` has counted for it. */
-  countedBytes = 0;
-  /** Value of `performance.now()` when the head was complete. */
-  startedAt = 0;
-
-  // decode
-  readonly spans = new Spans();
+  sessionId = '';
+  lastEventId = '';
+  /** The legacy session, if any (src/session). */
+  session: SessionLike | null = null;
+  era: Era = Era.legacy;
+  /** Number of the revision (src/protocol/revisions.ts). */
+  revision = 0;
+  /** What the client can be asked for, bits of Capability (src/protocol/client-capabilities.ts); -1 = not read yet. */
+  capabilities = -1;
   /** The client's id token as sent; `idLength` bytes count, 0 = none (a notification or an unreadable id). */
   id: Buffer = Buffer.allocUnsafe(INLINE_BYTES);
   idLength = 0;
   /** The client's progress token as sent; `progressLength` bytes count, 0 = none. */
   progress: Buffer = Buffer.allocUnsafe(INLINE_BYTES);
   progressLength = 0;
-  /** Bits of {@link Wish}: what the request asks of its answer. */
-  wishes = 0;
-  /** What a refusal has to quote from the request (cold paths only), e.g. the version asked for. */
-  detail = '';
   /** Least log level number the client wants on this call's stream, 8 = none (0 debug ... 7 emergency). */
   logLevel = 8;
-  /** The exchange's own copy of the body once it has to outlive the accept call; `bodyLength` bytes of it count. */
-  body: Buffer = NO_BYTES;
-  bodyLength = 0;
-  /** 0 legacy, 1 modern. */
-  era = 0;
-  /** Number of the client's revision. */
-  revision = 0;
-  /** What the client can be asked for, bits of Capability (src/protocol/client-capabilities.ts); -1 = not read yet. */
-  capabilities = -1;
-  /** The legacy session, if any (src/session). */
-  session: SessionLike | null = null;
-  /** The name that policy compares, where the body spells it with escapes or not in its normal form; else empty and the span counts. */
-  decodedName: Buffer = NO_BYTES;
-  /** The tool that made the task which a `tasks/*` call is about, as its server calls it; else empty. */
-  taskTool = '';
-  /** The batch this exchange is an element of, or null. */
-  batch: unknown = null;
+  /** Value of `performance.now()` when the head was complete. */
+  startedAt = 0;
+  /** Bytes of the body as they came in. */
+  bytesIn = 0;
 
-  // dispatch
-  /** How often the exchange was put on a ring. */
-  attempts = 0;
-  worker = -1;
-  /** `performance.now()` by which the verdict must be there. */
-  decideBy = 0;
-  /** The verdict as it came from the ring or the memo. */
-  readonly verdict = new VerdictRecord();
-
-  // send
-  /** Id towards the upstream. */
-  upstreamId = 0;
-  server = -1;
-  endpoint = -1;
-  upstream: UpstreamHandle | null = null;
-  /** Slot for the transport of the upstream call (connection, child). */
-  connection: unknown = null;
-  /** Endpoints already tried, as bits of their indexes. */
-  tried = 0;
-  /** Bytes of the call may have reached the upstream. */
-  sent = false;
-  sentAt = 0;
-  /** Era of the upstream that has the call. */
-  upstreamEra = 0;
-  deadline = 0;
-  /** Requests of the upstream that this call's client has not answered; the call's time limit rests meanwhile. */
-  openRequests = 0;
-
-  // write
+  // The answer
+  status = 0;
+  error: ErrorCode | null = null;
+  bytesOut = 0;
+  /** The answer is a stream, and it is open. */
   streaming = false;
-  /** Number of this answer's stream in the event log of its session; 0 = its events are not kept. */
+  /** Number of the stream in the event log of its session; 0 = its events are not kept. */
   eventStream = 0;
   /** Messages written on the stream so far. */
   events = 0;
   /** `performance.now()` when the stream was opened or last written to. */
   quietSince = 0;
-  status = 0;
-  error: ErrorCode | null = null;
-  bytesOut = 0;
 
-  constructor(slot: number) {
-    this.slot = slot;
-  }
+  /** Where `remoteAddress` comes from when it is asked for first; null = nowhere (any more). */
+  peer: Peer | null = null;
+  #remoteAddress = '';
 
   /** The client's address as text. Read on first use, since it costs more than the rest of accept's bookkeeping. */
   get remoteAddress(): string {
@@ -270,6 +204,145 @@ export class Exchange {
   set remoteAddress(address: string) {
     this.peer = null;
     this.#remoteAddress = address;
+  }
+
+  /** Drops everything that refers to a client. */
+  reset(): void {
+    this.reply = null;
+    this.link = null;
+    this.batch = null;
+    this.peer = null;
+    this.accepts = 0;
+    this.framing = Framing.sse;
+    this.headerless = false;
+    this.token = '';
+    this.foreignScheme = false;
+    this.origin = '';
+    this.sessionId = '';
+    this.lastEventId = '';
+    this.session = null;
+    this.capabilities = -1;
+    this.idLength = 0;
+    this.progressLength = 0;
+    // Progress tokens have no limit of their own: a longer buffer is not kept in the pool.
+    if (this.progress.length > KEPT_TOKEN_BYTES) this.progress = NO_BYTES;
+    this.logLevel = 8;
+    this.bytesIn = 0;
+    this.status = 0;
+    this.error = null;
+    this.bytesOut = 0;
+    this.streaming = false;
+    this.eventStream = 0;
+    this.events = 0;
+  }
+}
+
+/** What was asked. */
+export class Message {
+  verb: Verb = Verb.post;
+  versionHeader = '';
+  methodHeader = '';
+  nameHeader = '';
+  hasNameHeader = false;
+  /** `Mcp-Param-*` headers as a flat list of lower-case names and values, or null. */
+  paramHeaders: string[] | null = null;
+  readonly spans = new Spans();
+  /** Bits of {@link MessageFlag}. */
+  flags = 0;
+  /** What a refusal has to quote from the request (cold paths only), e.g. the version asked for. */
+  detail = '';
+  /** The exchange's own copy of the body once it has to outlive the accept call; `bodyLength` bytes of it count. */
+  body: Buffer = NO_BYTES;
+  bodyLength = 0;
+  /** The name that policy compares, where the body spells it with escapes or not in its normal form; else empty and the span counts. */
+  decodedName: Buffer = NO_BYTES;
+  /** The tool that made the task which a `tasks/*` call is about, as its server calls it; else empty. */
+  taskTool = '';
+
+  /** Drops what was asked. The spans keep their values until the next scan. */
+  reset(): void {
+    this.versionHeader = '';
+    this.methodHeader = '';
+    this.nameHeader = '';
+    this.hasNameHeader = false;
+    this.paramHeaders = null;
+    this.flags = 0;
+    this.detail = '';
+    this.body = NO_BYTES;
+    this.bodyLength = 0;
+    this.decodedName = NO_BYTES;
+    this.taskTool = '';
+  }
+}
+
+/** One attempt upstream. */
+export class Call {
+  /** Id towards the upstream. */
+  upstreamId = 0;
+  server = -1;
+  endpoint = -1;
+  upstream: UpstreamHandle | null = null;
+  /** Slot for the transport of the upstream call (connection, child). */
+  connection: unknown = null;
+  /** Endpoints already tried, as bits of their indexes. */
+  tried = 0;
+  /** Bytes of the call may have reached the upstream. */
+  sent = false;
+  sentAt = 0;
+  /** Era of the upstream that has the call. */
+  era: Era = Era.legacy;
+  deadline = 0;
+  /** Requests of the upstream that this call's client has not answered; the call's time limit rests meanwhile. */
+  openRequests = 0;
+
+  /** Drops everything that refers to an upstream. */
+  reset(): void {
+    this.server = -1;
+    this.endpoint = -1;
+    this.upstream = null;
+    this.connection = null;
+    this.tried = 0;
+    this.sent = false;
+    this.sentAt = 0;
+    this.deadline = 0;
+    this.openRequests = 0;
+  }
+}
+
+/** See the file comment. Public fields on purpose: this is the record that the stages share. */
+export class Exchange {
+  /** Position in the exchange table and number of use: together the identity on rings and towards upstreams. */
+  readonly slot: number;
+  generation = 0;
+  phase: Phase = Phase.free;
+  client = new Client();
+  message = new Message();
+  readonly call = new Call();
+  /** What `ExchangeTable.count` has counted for it. */
+  countedBytes = 0;
+
+  // The decision
+  /** How often the exchange was put on a ring. */
+  attempts = 0;
+  worker = -1;
+  /** `performance.now()` by which the verdict must be there. */
+  decideBy = 0;
+  /** The verdict as it came from the ring or the memo. */
+  readonly verdict = new VerdictRecord();
+
+  constructor(slot: number) {
+    this.slot = slot;
+  }
+
+  /** Drops everything that refers to a client or an upstream. */
+  reset(): void {
+    this.client.reset();
+    this.message.reset();
+    this.call.reset();
+    this.countedBytes = 0;
+    this.attempts = 0;
+    this.worker = -1;
+    this.verdict.kind = 0;
   }
 }
 

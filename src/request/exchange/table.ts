@@ -1,11 +1,6 @@
 import { BufferBudget } from '../../shared/buffer-budget.js';
 import type { Bytes } from '../../units.js';
-import { Exchange, Framing, Phase } from './index.js';
-
-const NO_BYTES = Buffer.alloc(0);
-
-/** Progress tokens have no limit of their own: a longer buffer is not kept in the pool. */
-const KEPT_TOKEN_BYTES = 256;
+import { Exchange, Phase } from './index.js';
 
 /**
  * The pool of exchanges and the table by which verdicts and upstream answers find theirs again.
@@ -64,59 +59,12 @@ export class ExchangeTable {
     return true;
   }
 
-  /** Gives an exchange back; everything that refers to a client or an upstream is dropped. */
+  /** Gives an exchange back. */
   release(exchange: Exchange): void {
     if (exchange.phase === Phase.free) return;
     exchange.phase = Phase.free;
     if (exchange.countedBytes > 0) this.budget.give(exchange.countedBytes);
-    exchange.countedBytes = 0;
-    exchange.reply = null;
-    exchange.accepts = 0;
-    exchange.token = '';
-    exchange.foreignScheme = false;
-    exchange.sessionId = '';
-    exchange.versionHeader = '';
-    exchange.methodHeader = '';
-    exchange.nameHeader = '';
-    exchange.hasNameHeader = false;
-    exchange.lastEventId = '';
-    exchange.framing = Framing.sse;
-    exchange.headerless = false;
-    exchange.link = null;
-    exchange.capabilities = -1;
-    exchange.openRequests = 0;
-    exchange.eventStream = 0;
-    exchange.origin = '';
-    exchange.paramHeaders = null;
-    exchange.body = NO_BYTES;
-    exchange.bodyLength = 0;
-    exchange.idLength = 0;
-    exchange.progressLength = 0;
-    if (exchange.progress.length > KEPT_TOKEN_BYTES) exchange.progress = NO_BYTES;
-    exchange.wishes = 0;
-    exchange.detail = '';
-    exchange.logLevel = 8;
-    exchange.session = null;
-    exchange.decodedName = NO_BYTES;
-    exchange.taskTool = '';
-    exchange.batch = null;
-    exchange.attempts = 0;
-    exchange.worker = -1;
-    exchange.verdict.kind = 0;
-    exchange.server = -1;
-    exchange.endpoint = -1;
-    exchange.upstream = null;
-    exchange.connection = null;
-    exchange.tried = 0;
-    exchange.sent = false;
-    exchange.streaming = false;
-    exchange.events = 0;
-    exchange.status = 0;
-    exchange.error = null;
-    exchange.bytesIn = 0;
-    exchange.bytesOut = 0;
-    exchange.deadline = 0;
-    exchange.sentAt = 0;
+    exchange.reset();
     this.#free[this.#freeCount] = exchange.slot;
     this.#freeCount += 1;
   }

@@ -5,7 +5,7 @@ import type { Exchange } from '../exchange/index.js';
  * what the client sent besides.
  */
 export function foreignHeaders(exchange: Exchange, bytes: Uint8Array): readonly string[] {
-  const { spans } = exchange;
+  const { spans } = exchange.message;
   const method = Buffer.from(bytes.subarray(spans.methodStart, spans.methodEnd)).toString('latin1');
-  return [...(exchange.paramHeaders ?? []), 'mcp-method', method];
+  return [...(exchange.message.paramHeaders ?? []), 'mcp-method', method];
 }

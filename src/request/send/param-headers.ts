@@ -23,14 +23,15 @@ export function paramHeaders(
   bytes: Uint8Array,
   params: readonly ParamHeader[],
 ): readonly string[] | null {
-  const sent = exchange.paramHeaders ?? [];
+  const sent = exchange.message.paramHeaders ?? [];
   const headers: string[] = [];
   const known = new Set<string>();
   for (const param of params) {
     const name = PREFIX + param.header.toLowerCase();
     known.add(name);
     const value = argumentText(exchange, bytes, param);
-    if (exchange.era === Era.modern && !exchange.headerless && !agrees(sent, name, value, param.type)) return null;
+    if (exchange.client.era === Era.modern && !exchange.client.headerless && !agrees(sent, name, value, param.type))
+      return null;
     if (value !== null) headers.push(name, encodeHeaderValue(value));
   }
   for (let index = 0; index < sent.length; index += 2) {
@@ -41,7 +42,7 @@ export function paramHeaders(
 
 /** The argument as header text; null when it is absent, null, or of a type that does not travel. */
 function argumentText(exchange: Exchange, bytes: Uint8Array, param: ParamHeader): string | null {
-  const { spans } = exchange;
+  const { spans } = exchange.message;
   let start = spans.argumentsStart;
   let end = spans.argumentsEnd;
   for (const key of param.path) {

@@ -55,7 +55,7 @@ function growTo(edits: number): void {
 /** What the upstream's message differs in. */
 export interface SpliceTarget {
   /** Era of the upstream. */
-  era: number;
+  era: Era;
   /** Upstream name as JSON string contents (escaped, without quotes); null = keep, after cutting `stripBytes`. */
   name: Uint8Array | null;
   stripBytes: number;
@@ -72,9 +72,9 @@ export interface SpliceTarget {
  * @param bytes the client's message, `exchange.spans` is its scan
  */
 export function spliceRequest(exchange: Exchange, bytes: Uint8Array, length: number, target: SpliceTarget): Buffer {
-  const { spans } = exchange;
+  const { spans } = exchange.message;
   count = 0;
-  const id = digits.reset().integer(exchange.upstreamId);
+  const id = digits.reset().integer(exchange.call.upstreamId);
   const idBytes = id.bytes.subarray(0, id.length);
   edit(spans.idStart, spans.idEnd, idBytes);
   const nameStart = spans.nameStart;
@@ -84,7 +84,7 @@ export function spliceRequest(exchange: Exchange, bytes: Uint8Array, length: num
   }
   const tokenStart = spans.progressTokenStart;
   if (tokenStart >= 0) edit(tokenStart, spans.progressTokenEnd, idBytes);
-  if (exchange.era !== target.era) {
+  if (exchange.client.era !== target.era) {
     if (target.era === Era.legacy) dropEnvelope(exchange, bytes);
     else addEnvelope(exchange, target.envelope);
   }
@@ -108,7 +108,7 @@ function apply(bytes: Uint8Array, length: number): Buffer {
 
 /** Modern client, legacy upstream: the envelope and the continuation members mean nothing there (bridging, requests). */
 function dropEnvelope(exchange: Exchange, bytes: Uint8Array): void {
-  const { spans } = exchange;
+  const { spans } = exchange.message;
   const metaStart = spans.metaStart;
   if (metaStart >= 0 && (spans.flags & Flag.metaIsObject) !== 0) {
     for (const { start, end, text } of removeMembers(bytes, metaStart, isEnvelopeKey)) edit(start, end, text);
@@ -135,7 +135,7 @@ const PARAMS_OPEN = Buffer.from('"params":{"_meta":{');
 
 /** Legacy client, modern upstream: every request carries the envelope. */
 function addEnvelope(exchange: Exchange, envelope: Uint8Array): void {
-  const { spans } = exchange;
+  const { spans } = exchange.message;
   const flags = spans.flags;
   const metaStart = spans.metaStart;
   const paramsStart = spans.paramsStart;

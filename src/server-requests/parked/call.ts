@@ -38,7 +38,7 @@ export class ParkedCall {
     this.generation = exchange.generation;
     this.principal = principal;
     this.digest = digest;
-    this.#limitMs = exchange.deadline > 0 ? exchange.deadline - exchange.sentAt : 0;
+    this.#limitMs = exchange.call.deadline > 0 ? exchange.call.deadline - exchange.call.sentAt : 0;
   }
 
   /** Whether the exchange is still this call's. */
@@ -69,8 +69,8 @@ export class ParkedCall {
   #count(): void {
     const { exchange } = this;
     if (!this.current) return;
-    exchange.openRequests = this.questions.size;
-    exchange.deadline = this.questions.size === 0 && this.#limitMs > 0 ? performance.now() + this.#limitMs : 0;
+    exchange.call.openRequests = this.questions.size;
+    exchange.call.deadline = this.questions.size === 0 && this.#limitMs > 0 ? performance.now() + this.#limitMs : 0;
   }
 
   get waits(): boolean {

@@ -124,10 +124,10 @@ export class ParkedCalls {
   /** A call of a modern client with answers. @returns false when it belongs to no parked call and goes its usual way */
   resume(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
     const message = bytes.subarray(0, length);
-    const start = exchange.spans.requestStateStart;
+    const start = exchange.message.spans.requestStateStart;
     // Without a state it is a fresh call.
     if (start < 0) return false;
-    const text = stringValue(message, start, exchange.spans.requestStateEnd) ?? '';
+    const text = stringValue(message, start, exchange.message.spans.requestStateEnd) ?? '';
     const state = this.#states.open(text);
     const call = state?.own === true ? this.#byNumber.get(state.number) : undefined;
     if (state === null || (state.kind === StateKind.parked && call === undefined)) {
@@ -165,7 +165,7 @@ export class ParkedCalls {
     const capabilities = capabilitiesOf(exchange);
     if (questions.length === 0 || capabilities < 0 || !mayBeAsked(exchange)) return false;
     if ((capabilities & Capability.elicitationUrl) === 0) {
-      exchange.detail = requirement(Capability.elicitationUrl);
+      exchange.message.detail = requirement(Capability.elicitationUrl);
       this.#options.fail(exchange, 'GW_CAPABILITY_REQUIRED');
       return true;
     }
@@ -267,7 +267,7 @@ export class ParkedCalls {
   #ask(call: ParkedCall): void {
     const { exchange, endpoint } = call;
     // The call may have gone elsewhere after its endpoint failed.
-    if (this.#callOf(exchange) !== call || exchange.upstream !== endpoint || exchange.reply === null) {
+    if (this.#callOf(exchange) !== call || exchange.call.upstream !== endpoint || exchange.client.reply === null) {
       this.#forget(call);
       return;
     }
@@ -289,14 +289,10 @@ export class ParkedCalls {
     this.#byNumber.delete(call.number);
     call.number = 0;
     handOver(retry, exchange);
-    exchange.phase = exchange.streaming ? Phase.streaming : Phase.sending;
-    exchange.token = retry.token;
-    exchange.capabilities = declaredIn(retry, message);
-    exchange.sentAt = performance.now();
-    exchange.events = 0;
-    exchange.bytesOut = 0;
-    exchange.error = null;
-    exchange.detail = '';
+    exchange.phase = exchange.client.streaming ? Phase.streaming : Phase.sending;
+    exchange.client.capabilities = declaredIn(retry, message);
+    exchange.call.sentAt = performance.now();
+    exchange.message.detail = '';
     const answers = answersIn(call, retry, message);
     this.#options.table.release(retry);
     if (outcome !== null) {
@@ -314,7 +310,7 @@ export class ParkedCalls {
     const { exchange } = call;
     let needed = 0;
     for (const question of call.questions.values()) needed |= question.needed;
-    if ((needed & ~exchange.capabilities) === 0) this.#ask(call);
+    if ((needed & ~exchange.client.capabilities) === 0) this.#ask(call);
     else this.#giveUp(exchange, 'GW_CAPABILITY_REQUIRED', requirement(needed));
   }
 
@@ -323,7 +319,7 @@ export class ParkedCalls {
       const { bytes, spans } = outcome;
       this.#options.message(exchange, bytes, bytes.length, spans);
     } else {
-      exchange.detail = outcome.detail;
+      exchange.message.detail = outcome.detail;
       this.#options.fail(exchange, outcome.code);
     }
   }
@@ -345,14 +341,14 @@ export class ParkedCalls {
   #giveUp(exchange: Exchange, code: ErrorCode, detail: string): void {
     const call = this.#callOf(exchange);
     if (call !== null) this.#disappoint(call);
-    exchange.upstream?.cancel(exchange);
-    exchange.upstream = null;
+    exchange.call.upstream?.cancel(exchange);
+    exchange.call.upstream = null;
     if (exchange.phase === Phase.parked) {
       this.#settle(exchange, { code, detail });
       return;
     }
     if (call !== null) this.#forget(call);
-    exchange.detail = detail;
+    exchange.message.detail = detail;
     this.#options.fail(exchange, code);
   }
 
@@ -363,8 +359,8 @@ export class ParkedCalls {
     if (current) this.#disappoint(call);
     this.#forget(call);
     if (!current) return;
-    exchange.upstream?.cancel(exchange);
-    exchange.upstream = null;
+    exchange.call.upstream?.cancel(exchange);
+    exchange.call.upstream = null;
     // Its request has been answered and counted.
     this.#options.table.release(exchange);
   }
@@ -379,7 +375,7 @@ export class ParkedCalls {
 function answersIn(call: ParkedCall, retry: Exchange, message: Uint8Array): Buffer[] {
   const answers: Buffer[] = [];
   for (const question of [...call.questions.values()]) {
-    const answer = answerTo(question, message, retry.spans);
+    const answer = answerTo(question, message, retry.message.spans);
     if (answer === null) continue;
     call.remove(question);
     answers.push(answer);
@@ -388,20 +384,20 @@ function answersIn(call: ParkedCall, retry: Exchange, message: Uint8Array): Buff
 }
 
 /** What the client can be asked for during a call; -1 = not known, since the call was not sent to be asked about. */
-function capabilitiesOf({ bodyLength, capabilities }: Exchange): number {
+function capabilitiesOf({ message: { bodyLength }, client: { capabilities } }: Exchange): number {
   // Without its body a retry could not be told from another call.
   return bodyLength === 0 && capabilities > 0 ? -1 : capabilities;
 }
 
 /** Whether the method is one whose result can be `input_required`. */
-function mayBeAsked({ spans }: Exchange): boolean {
+function mayBeAsked({ message: { spans } }: Exchange): boolean {
   const method = spans.method;
   return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
 }
 
 function declaredIn(exchange: Exchange, message: Uint8Array): number {
-  const start = exchange.spans.capabilitiesStart;
-  return start < 0 ? 0 : capabilityMask(message.subarray(start, exchange.spans.capabilitiesEnd));
+  const start = exchange.message.spans.capabilitiesStart;
+  return start < 0 ? 0 : capabilityMask(message.subarray(start, exchange.message.spans.capabilitiesEnd));
 }
 
 /** `data.requiredCapabilities` of -32021. */
@@ -410,11 +406,11 @@ function requirement(mask: number): string {
 }
 
 function digestOf(exchange: Exchange): Buffer {
-  return callDigest(exchange, exchange.body.subarray(0, exchange.bodyLength));
+  return callDigest(exchange, exchange.message.body.subarray(0, exchange.message.bodyLength));
 }
 
 /** By subject; those without one by their address, as for rate limits. */
 function principalOf(exchange: Exchange): string {
   const subject = exchange.verdict.subject;
-  return subject.some((word) => word !== 0) ? subject.join(' ') : exchange.remoteAddress;
+  return subject.some((word) => word !== 0) ? subject.join(' ') : exchange.client.remoteAddress;
 }

@@ -85,7 +85,8 @@ export class RequestStates {
  * @param bytes the message, `exchange.spans` is its scan; the call has been decided
  */
 export function callDigest(exchange: Exchange, bytes: Uint8Array): Buffer {
-  const { spans, verdict, decodedName } = exchange;
+  const { spans, decodedName } = exchange.message;
+  const { verdict } = exchange;
   const hash = createHash('sha256');
   hash.update(new Uint8Array(verdict.subject.buffer));
   part(hash, range(bytes, spans.methodStart, spans.methodEnd));

@@ -71,7 +71,7 @@ export class ChannelCalls {
     if (last !== null && this.#calls.has(last)) return last;
     let latest: Exchange | null = null;
     for (const exchange of this.#calls.all()) {
-      if (latest === null || exchange.startedAt > latest.startedAt) latest = exchange;
+      if (latest === null || exchange.client.startedAt > latest.client.startedAt) latest = exchange;
     }
     return latest;
   }

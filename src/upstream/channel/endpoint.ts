@@ -185,7 +185,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     // A call that failed at once (channel down, pipe full) waits for its report and was never counted.
     if (!this.#has(exchange)) return;
     if (!this.#channel!.withdraw(exchange)) {
-      this.#notify('notifications/cancelled', { requestId: exchange.upstreamId });
+      this.#notify('notifications/cancelled', { requestId: exchange.call.upstreamId });
       this.#calls.abandoned();
     }
     this.#settled(exchange);
@@ -198,11 +198,11 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
 
   #send(exchange: Exchange, bytes: Buffer): void {
     const channel = this.#channel!;
-    if (!channel.write(bytes, exchange, exchange.upstreamId)) {
+    if (!channel.write(bytes, exchange, exchange.call.upstreamId)) {
       this.context.later.add(this, exchange, 'GW_UPSTREAM_BUSY');
       return;
     }
-    exchange.connection = channel;
+    exchange.call.connection = channel;
     this.#countQueued();
     this.#calls.written(exchange);
   }
@@ -284,7 +284,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
       return;
     }
     const exchange = this.callOf(id);
-    if (exchange === null || exchange.connection !== this.#channel) {
+    if (exchange === null || exchange.call.connection !== this.#channel) {
       this.#unknown();
       return;
     }
@@ -305,7 +305,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
       case Method.progress: {
         const token = parseId(bytes, spans.progressTokenStart, spans.progressTokenEnd);
         const exchange = this.callOf(token);
-        if (exchange === null || exchange.connection !== this.#channel) this.stats.unknownIds += 1;
+        if (exchange === null || exchange.call.connection !== this.#channel) this.stats.unknownIds += 1;
         else this.relay(exchange, bytes, length, spans, true);
         break;
       }
@@ -356,7 +356,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     if (status === ScanStatus.notJson || spans.idStart < 0) return;
     // JSON with an id of ours, but no answer that can be passed on: the caller need not wait for the deadline.
     const exchange = this.callOf(parseId(bytes, spans.idStart, spans.idEnd));
-    if (exchange === null || exchange.connection !== this.#channel) return;
+    if (exchange === null || exchange.call.connection !== this.#channel) return;
     if ((spans.flags & Flag.idIsString) !== 0) return;
     this.#settled(exchange);
     this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
@@ -405,7 +405,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
       return;
     }
     const exchange = this.callOf(id);
-    if (exchange === null || exchange.connection !== this.#channel) return;
+    if (exchange === null || exchange.call.connection !== this.#channel) return;
     this.#settled(exchange);
     this.fail(exchange, error, sent);
   }
@@ -433,14 +433,15 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     this.#calls.clear();
     if (this.inFlight === 0) return;
     for (let waiting = this.#queue.shift(); waiting !== null; waiting = this.#queue.shift()) recycle(waiting);
-    for (const exchange of this.calls()) this.fail(exchange, exchange.sent ? error : 'GW_UPSTREAM_DOWN', exchange.sent);
+    for (const exchange of this.calls())
+      this.fail(exchange, exchange.call.sent ? error : 'GW_UPSTREAM_DOWN', exchange.call.sent);
   }
 
   #has(exchange: Exchange): boolean {
-    return exchange.connection !== null && exchange.connection === this.#channel && this.holds(exchange);
+    return exchange.call.connection !== null && exchange.call.connection === this.#channel && this.holds(exchange);
   }
 
   #written(): Exchange[] {
-    return this.calls().filter((exchange) => exchange.connection === this.#channel);
+    return this.calls().filter((exchange) => exchange.call.connection === this.#channel);
   }
 }

@@ -70,7 +70,7 @@ export abstract class OutboundBatch {
     if (!this.#closed && this.bytes > 0) {
       for (let index = 0; index < this.#owners.length; index += 1) {
         const owner = this.#owners[index]!;
-        if (owner !== null) owner.sent = true;
+        if (owner !== null) owner.call.sent = true;
       }
       this.send();
     }

@@ -88,7 +88,7 @@ export class DeferredFailures {
   #scheduled = false;
 
   add(endpoint: BaseEndpoint, exchange: Exchange, error: ErrorCode): void {
-    this.#entries.push({ endpoint, exchange, id: exchange.upstreamId, error });
+    this.#entries.push({ endpoint, exchange, id: exchange.call.upstreamId, error });
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(this.#run);
@@ -99,7 +99,8 @@ export class DeferredFailures {
     const entries = this.#entries;
     this.#entries = [];
     for (const { endpoint, exchange, id, error } of entries) {
-      if (endpoint.holds(exchange) && exchange.upstreamId === id) endpoint.fail(exchange, error, exchange.sent);
+      if (endpoint.holds(exchange) && exchange.call.upstreamId === id)
+        endpoint.fail(exchange, error, exchange.call.sent);
     }
   };
 }
@@ -126,7 +127,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   };
   state: EndpointState = 'connecting';
   reason = '';
-  era: number = Era.legacy;
+  era: Era = Era.legacy;
   revision: number = Revision.none;
   inFlight = 0;
   /** Whose calls ended lately, where many clients share what can be asked beside calls. */
@@ -204,7 +205,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
 
   /** Whether a call of this exchange is in flight here. */
   holds(exchange: Exchange): boolean {
-    return exchange.upstream === this;
+    return exchange.call.upstream === this;
   }
 
   cancel(exchange: Exchange): void {
@@ -218,7 +219,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   /** The call took too long: stops it upstream and reports it. */
   expire(exchange: Exchange): void {
     this.stats.timeouts += 1;
-    const { sent } = exchange;
+    const { sent } = exchange.call;
     this.withdraw(exchange);
     this.fail(exchange, 'GW_UPSTREAM_TIMEOUT', sent);
   }
@@ -235,8 +236,8 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   protected accept(exchange: Exchange): void {
     this.inFlight += 1;
     this.stats.calls += 1;
-    exchange.upstream = this;
-    exchange.sent = false;
+    exchange.call.upstream = this;
+    exchange.call.sent = false;
   }
 
   /** Hands over the response and ends the call's stay here. */
@@ -272,14 +273,14 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   /** The call in flight here with that id, or null. */
   protected callOf(id: number): Exchange | null {
     const exchange = id < 0 ? null : this.context.table.byUpstreamId(id);
-    return exchange !== null && exchange.upstream === this ? exchange : null;
+    return exchange !== null && exchange.call.upstream === this ? exchange : null;
   }
 
   /** All calls in flight here. */
   protected calls(): Exchange[] {
     const found: Exchange[] = [];
     this.context.table.forEach((exchange) => {
-      if (exchange.upstream === this) found.push(exchange);
+      if (exchange.call.upstream === this) found.push(exchange);
     });
     return found;
   }
@@ -302,18 +303,18 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
 
   /** Progress restarts the clock, but not for ever (MCP, timeouts: a hard maximum should remain). */
   protected prolong(exchange: Exchange): void {
-    if (exchange.deadline <= 0) return;
+    if (exchange.call.deadline <= 0) return;
     const route = exchange.verdict.route;
     const limit = this.context.routeTimeouts[route] || this.owner.config.requestTimeoutMs;
     if (limit <= 0) return;
-    const extended = Math.min(performance.now() + limit, exchange.startedAt + limit * PROGRESS_FACTOR);
-    if (extended > exchange.deadline) exchange.deadline = extended;
+    const extended = Math.min(performance.now() + limit, exchange.client.startedAt + limit * PROGRESS_FACTOR);
+    if (extended > exchange.call.deadline) exchange.call.deadline = extended;
   }
 
   #release(exchange: Exchange): void {
     this.inFlight -= 1;
     if (this.recentClients !== null) this.recentClients.ended(exchange, performance.now());
-    exchange.upstream = null;
-    exchange.connection = null;
+    exchange.call.upstream = null;
+    exchange.call.connection = null;
   }
 }

@@ -4,7 +4,7 @@ import { Era, REVISIONS, Revision } from '../../protocol/revisions.js';
 
 /** What the lists depend on. */
 export interface HeadSource {
-  readonly era: number;
+  readonly era: Era;
   readonly revision: number;
   /** '' = none. */
   readonly sessionId: string;

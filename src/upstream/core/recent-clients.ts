@@ -19,7 +19,7 @@ export class RecentClients {
   ended(exchange: Exchange, now: Milliseconds): void {
     if (!this.#isLast(exchange)) {
       this.#otherAt = this.#lastAt;
-      this.#session = exchange.session;
+      this.#session = exchange.client.session;
       this.#subject.set(exchange.verdict.subject);
     }
     this.#lastAt = now;
@@ -31,7 +31,7 @@ export class RecentClients {
   }
 
   /** Clients with sessions are told apart by them, others by their subject. */
-  #isLast({ session, verdict }: Exchange): boolean {
+  #isLast({ client: { session }, verdict }: Exchange): boolean {
     if (session !== null || this.#session !== null) return session === this.#session;
     return verdict.isFor(this.#subject);
   }

@@ -2,9 +2,11 @@
  * What the rest of the gateway knows of upstreams: a server is a namespace with one or more endpoints (replicas).
  * Everything here lives on the main thread.
  */
+
 import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import { ASKABLE, Capability } from '../../protocol/client-capabilities.js';
+import type { Era } from '../../protocol/revisions.js';
 import type { CallTarget, Exchange } from '../../request/exchange/index.js';
 import type { Packed } from '../../shared/packed.js';
 
@@ -138,7 +140,7 @@ export interface Endpoint extends CallTarget {
 /** What discovery found behind one server; lists keep the items' raw bytes, unknown members and number spelling included. */
 export interface Discovery {
   readonly server: number;
-  readonly era: number;
+  readonly era: Era;
   readonly revision: number;
   /** Raw JSON of the server's `capabilities`. */
   readonly capabilities: Record<string, unknown>;

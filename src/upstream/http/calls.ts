@@ -22,7 +22,7 @@ export class HttpCalls {
   readonly #queue: CallQueue;
   readonly #connections: HttpConnection[] = [];
   readonly #free: HttpConnection[] = [];
-  #era: number = Era.legacy;
+  #era: Era = Era.legacy;
   #closed = false;
 
   constructor(
@@ -44,7 +44,7 @@ export class HttpCalls {
   }
 
   /** A session is open: what is sent from now on belongs to it. */
-  use(heads: HttpHeads, era: number): void {
+  use(heads: HttpHeads, era: Era): void {
     this.heads = heads;
     this.#era = era;
   }
@@ -80,8 +80,8 @@ export class HttpCalls {
    */
   again(connection: HttpConnection, exchange: Exchange): boolean {
     const { requestBytes, method, nameHeader, extraHeaders } = connection;
-    exchange.connection = null;
-    exchange.sent = false;
+    exchange.call.connection = null;
+    exchange.call.sent = false;
     const queued = this.#queue.push(exchange, requestBytes, method, nameHeader, extraHeaders);
     this.idle(connection);
     return queued;
@@ -149,7 +149,7 @@ export class HttpCalls {
     nameHeader: string,
     extraHeaders: readonly string[] | null,
   ): void {
-    exchange.connection = connection;
+    exchange.call.connection = connection;
     connection.method = method;
     connection.nameHeader = nameHeader;
     connection.extraHeaders = this.#era === Era.modern ? extraHeaders : null;

@@ -110,7 +110,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     const { heads } = this.#calls;
     const ended = heads.sessionId === '' ? null : this.#control.endSession(heads.forControl(''), SESSION_END_MS);
     for (const exchange of this.calls()) {
-      const { sent } = exchange;
+      const { sent } = exchange.call;
       this.withdraw(exchange);
       this.fail(exchange, 'GW_UPSTREAM_CLOSED', sent);
     }
@@ -137,11 +137,11 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
   }
 
   pause(exchange: Exchange): void {
-    (exchange.connection as CallStream | null)?.pause();
+    (exchange.call.connection as CallStream | null)?.pause();
   }
 
   resume(exchange: Exchange): void {
-    (exchange.connection as CallStream | null)?.resume();
+    (exchange.call.connection as CallStream | null)?.resume();
   }
 
   async request(method: string, params: object | null, options: { timeoutMs: Milliseconds }): Promise<ControlReply> {
@@ -283,7 +283,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
       this.#sendAgain(connection, exchange);
     } else {
       this.#calls.idle(connection);
-      this.fail(exchange, error, exchange.sent);
+      this.fail(exchange, error, exchange.call.sent);
     }
   }
 
@@ -294,11 +294,11 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
 
   protected withdraw(exchange: Exchange): void {
     if (this.#calls.remove(exchange)) return;
-    const stream = exchange.connection as CallStream | null;
+    const stream = exchange.call.connection as CallStream | null;
     if (stream === null || stream.exchange !== exchange) return;
     this.#over(exchange);
     // Closing the stream is cancellation for a modern server; a legacy one wants to be told (MCP, cancellation).
-    if (this.era === Era.legacy && exchange.sent) {
+    if (this.era === Era.legacy && exchange.call.sent) {
       this.#control.note(this.#messages.cancellation(exchange), this.#calls.heads.forControl(''));
     }
     stream.abandon();
@@ -306,7 +306,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
 
   /** The call is over: it counts as repeated no longer. */
   #over(exchange: Exchange): void {
-    if (this.#repeated.size > 0) this.#repeated.delete(exchange.upstreamId);
+    if (this.#repeated.size > 0) this.#repeated.delete(exchange.call.upstreamId);
   }
 
   /** An answer that cannot be passed on, in the middle of a stream. */
@@ -326,7 +326,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
       return;
     }
     const stream = new ResumedStream({ exchange, sessionId, at: { lastEventId, retryMs } }, this.#target, this);
-    exchange.connection = stream;
+    exchange.call.connection = stream;
     this.#resumed += 1;
     this.#calls.idle(connection);
     void stream.run(this.#control, (id) => streamHeaders(this.#configured, handshake, id));
@@ -362,7 +362,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
    * it, look like this.
    */
   #mayRepeat(exchange: Exchange): boolean {
-    if (this.#stopping || exchange.events > 0 || this.#repeated.has(exchange.upstreamId)) return false;
+    if (this.#stopping || exchange.client.events > 0 || this.#repeated.has(exchange.call.upstreamId)) return false;
     return (exchange.verdict.flags & VerdictFlag.safe) !== 0;
   }
 

@@ -27,7 +27,7 @@ export interface RefusedAnswer {
   readonly spans: Spans | null;
   /** The id of the call. */
   readonly id: number;
-  readonly era: number;
+  readonly era: Era;
   /** The session that the call was made in, '' = none. */
   readonly sessionId: string;
 }

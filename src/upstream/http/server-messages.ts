@@ -51,7 +51,7 @@ export class HttpServerMessages {
     switch (spans.method) {
       case Method.progress:
         if (!this.#admitted()) return;
-        if (parseId(bytes, spans.progressTokenStart, spans.progressTokenEnd) !== exchange.upstreamId) {
+        if (parseId(bytes, spans.progressTokenStart, spans.progressTokenEnd) !== exchange.call.upstreamId) {
           this.#endpoint.stats.unknownIds += 1;
         } else this.#host.relay(exchange, bytes, length, spans, true);
         break;
@@ -119,7 +119,7 @@ export class HttpServerMessages {
   /** What takes back a call that the server has seen; it may go on for a while as if nothing had happened. */
   cancellation(exchange: Exchange): Buffer {
     this.#abandonedUntil = performance.now() + ABANDONED_MS;
-    return controlMessage(null, 'notifications/cancelled', { requestId: exchange.upstreamId }, false);
+    return controlMessage(null, 'notifications/cancelled', { requestId: exchange.call.upstreamId }, false);
   }
 
   /**
@@ -145,7 +145,7 @@ export class HttpServerMessages {
     if (!exclusive && owner === null) return null;
     let latest: Exchange | null = null;
     for (const exchange of this.#host.calls())
-      if (latest === null || exchange.sentAt > latest.sentAt) latest = exchange;
+      if (latest === null || exchange.call.sentAt > latest.call.sentAt) latest = exchange;
     return latest;
   }
 }

@@ -4,8 +4,9 @@ import type { LaneClient } from '../core/types.js';
 
 /** The client of a call that has its verdict. */
 export function laneClient(exchange: Exchange): LaneClient {
-  const { session, verdict, capabilities } = exchange;
-  const mask = exchange.era === Era.legacy ? (session?.capabilityMask ?? 0) : Math.max(0, capabilities);
+  const { session, capabilities } = exchange.client;
+  const { verdict } = exchange;
+  const mask = exchange.client.era === Era.legacy ? (session?.capabilityMask ?? 0) : Math.max(0, capabilities);
   return {
     sessionId: session?.id ?? '',
     subject: verdict.subject.slice(),

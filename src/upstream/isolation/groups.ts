@@ -37,9 +37,10 @@ export class LaneGroups<Lane> {
   /** The group of a call's client if there is one; without allocation. */
   of(exchange: Exchange): LaneGroup<Lane> | undefined {
     const isolation = this.#rules.isolation();
-    const { session, verdict } = exchange;
+    const { session } = exchange.client;
+    const { verdict } = exchange;
     if (isolation === 'session' && session !== null) return this.#bySession.get(session.id);
-    const mask = lentMask(exchange.capabilities);
+    const mask = lentMask(exchange.client.capabilities);
     const own = isolation !== 'shared';
     const groups = this.#byPrincipal.get(own ? verdict.subject[0]! ^ mask : mask);
     if (groups === undefined) return undefined;

@@ -120,20 +120,20 @@ export class Lanes implements EndpointOwner {
     if (this.#lanes.size === 0 || this.config.isolation === 'shared') return null;
     const lane = free(this.#groups.of(exchange));
     if (lane === null || !this.#mayUse(lane)) return null;
-    lane.usedAt = exchange.startedAt;
+    lane.usedAt = exchange.client.startedAt;
     return lane.endpoint;
   }
 
   /** The endpoint for a call: a lane, made if need be, or the shared endpoint where that is enough; null = {@link refusal} says why. */
   take(exchange: Exchange): BaseEndpoint | null {
     const { isolation } = this.config;
-    if (isolation === 'shared' && exchange.capabilities <= 0) return this.#base;
+    if (isolation === 'shared' && exchange.client.capabilities <= 0) return this.#base;
     const found = free(this.#groups.of(exchange));
     if (found !== null) {
-      found.usedAt = exchange.startedAt;
+      found.usedAt = exchange.client.startedAt;
       return found.endpoint;
     }
-    const lane = this.#add(laneClient(exchange), exchange.startedAt);
+    const lane = this.#add(laneClient(exchange), exchange.client.startedAt);
     // Shared by all: without a lane nothing can be asked, but the call can be made.
     if (lane === null) return isolation === 'shared' ? this.#base : null;
     return lane.endpoint;

@@ -1,7 +1,7 @@
 /** HTTP with SSE (MCP 2024-11-05): one event stream for what the server says, a POST for each message to it. */
 import { Client, Pool } from 'undici';
 import type { ErrorCode } from '../../errors.js';
-import { Revision } from '../../protocol/revisions.js';
+import { Era, Revision } from '../../protocol/revisions.js';
 import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { BufferBudget } from '../../shared/buffer-budget.js';
@@ -32,7 +32,7 @@ export interface SseTarget {
   readonly turns: ReadTurns;
 }
 
-const SOURCE = { era: 0, revision: Revision.none, sessionId: '' } as const;
+const SOURCE = { era: Era.legacy, revision: Revision.none, sessionId: '' } as const;
 /** Longest URI of the endpoint that is taken. */
 const MAX_URI_BYTES: Bytes = 8_192;
 

@@ -97,7 +97,7 @@ export class SsePosts {
       return true;
     }
     for (const post of this.#posting) {
-      if (post.owner === owner && post.id === owner.upstreamId && post.done !== null) {
+      if (post.owner === owner && post.id === owner.call.upstreamId && post.done !== null) {
         const { stop, done } = post;
         this.#before = within(Promise.all([this.#before, done]), ORDER_MS);
         void within(done, ORDER_MS).then(() => stop.abort());
@@ -134,7 +134,7 @@ export class SsePosts {
   #send(post: Post): Promise<void> {
     if (this.#closed) return Promise.resolve();
     this.#posting.add(post);
-    if (post.owner !== null) post.owner.sent = true;
+    if (post.owner !== null) post.owner.call.sent = true;
     post.done = this.#post(post).then((error) => {
       this.#posting.delete(post);
       this.#queued -= post.message.length;
@@ -161,7 +161,7 @@ export class SsePosts {
       if ((error as { code?: string }).code === 'UND_ERR_HEADERS_TIMEOUT') return null;
       const sent = connectionError(error).kind !== 'unreachable';
       // Only while it is still this call: the answer may have come on the stream meanwhile.
-      if (!sent && owner !== null && owner.upstreamId === id) owner.sent = false;
+      if (!sent && owner !== null && owner.call.upstreamId === id) owner.call.sent = false;
       return { code: sent ? 'GW_UPSTREAM_CLOSED' : 'GW_UPSTREAM_DOWN', sent };
     }
   }

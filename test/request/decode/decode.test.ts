@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decoder } from '../../../native/index.js';
 import type { ErrorCode } from '../../../src/errors.js';
+import { Era } from '../../../src/protocol/revisions.js';
 import { DecodeStage } from '../../../src/request/decode/index.js';
+import type { Client, Message } from '../../../src/request/exchange/index.js';
 import { Accepts, type Exchange, type SessionLike } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 
@@ -31,25 +33,14 @@ type Outcome = 'next' | 'batch' | ErrorCode;
 interface Row {
   readonly name: string;
   readonly head?: Partial<
-    Pick<
-      Exchange,
-      | 'versionHeader'
-      | 'methodHeader'
-      | 'nameHeader'
-      | 'hasNameHeader'
-      | 'sessionId'
-      | 'token'
-      | 'foreignScheme'
-      | 'accepts'
-      | 'headerless'
-      | 'link'
-    >
+    Pick<Message, 'versionHeader' | 'methodHeader' | 'nameHeader' | 'hasNameHeader'> &
+      Pick<Client, 'sessionId' | 'token' | 'foreignScheme' | 'accepts' | 'headerless' | 'link'>
   >;
   readonly body: unknown;
   readonly authRequired?: boolean;
   readonly revision?: number;
   readonly expect: Outcome;
-  readonly era?: number;
+  readonly era?: Era;
 }
 
 function run(row: Row): { outcome: Outcome; exchange: Exchange } {
@@ -70,8 +61,10 @@ function run(row: Row): { outcome: Outcome; exchange: Exchange } {
     batch: () => settle('batch'),
     refuse: (_exchange, code) => settle(code),
   });
-  exchange.accepts = Accepts.json | Accepts.sse;
-  Object.assign(exchange, row.head);
+  exchange.client.accepts = Accepts.json | Accepts.sse;
+  for (const [name, value] of Object.entries(row.head ?? {})) {
+    Object.assign(name in exchange.client ? exchange.client : exchange.message, { [name]: value });
+  }
   const bytes = Buffer.from(typeof row.body === 'string' ? row.body : JSON.stringify(row.body));
   stage.decode(exchange, bytes, bytes.length);
   assert.notEqual(outcome, null, 'an outcome');
@@ -90,8 +83,8 @@ const encoded = (text: string): string => `=?base64?${Buffer.from(text).toString
 const withMeta = (meta: object): object => ({ ...call, params: { ...call.params, _meta: meta } });
 
 const rows: readonly Row[] = [
-  { name: 'a modern call on a connection', head: linked, body: modernCall, expect: 'next', era: 1 },
-  { name: 'a modern call that REST has made', head: made, body: modernCall, expect: 'next', era: 1 },
+  { name: 'a modern call on a connection', head: linked, body: modernCall, expect: 'next', era: Era.modern },
+  { name: 'a modern call that REST has made', head: made, body: modernCall, expect: 'next', era: Era.modern },
   {
     name: 'a modern call without a name on a connection',
     head: linked,
@@ -110,13 +103,19 @@ const rows: readonly Row[] = [
     body: withMeta({ 'io.modelcontextprotocol/protocolVersion': MODERN }),
     expect: 'GW_ENVELOPE',
   },
-  { name: 'a notification on a connection without a session', head: linked, body: note, expect: 'next', era: 1 },
+  {
+    name: 'a notification on a connection without a session',
+    head: linked,
+    body: note,
+    expect: 'next',
+    era: Era.modern,
+  },
   {
     name: 'a notification on a connection with a session',
     head: { ...linked, ...known },
     body: note,
     expect: 'next',
-    era: 0,
+    era: Era.legacy,
   },
   { name: 'a legacy call before initialize', head: linked, body: call, expect: 'GW_SESSION_REQUIRED' },
   {
@@ -124,7 +123,7 @@ const rows: readonly Row[] = [
     head: linked,
     body: { jsonrpc: '2.0', id: 1, method: 'ping' },
     expect: 'next',
-    era: 0,
+    era: Era.legacy,
   },
   {
     name: 'a ping without a session over HTTP',
@@ -151,7 +150,7 @@ const rows: readonly Row[] = [
     body: [call],
     expect: 'GW_BATCH_REFUSED',
   },
-  { name: 'a modern call', head: modernHead, body: modernCall, expect: 'next', era: 1 },
+  { name: 'a modern call', head: modernHead, body: modernCall, expect: 'next', era: Era.modern },
   {
     name: 'a modern call without a version header',
     head: { ...modernHead, versionHeader: '' },
@@ -260,14 +259,14 @@ const rows: readonly Row[] = [
     head: { ...modernHead, methodHeader: 'logging/setLevel' },
     body: { jsonrpc: '2.0', id: 1, method: 'logging/setLevel', params: { level: 'loud', _meta: ENVELOPE } },
     expect: 'next',
-    era: 1,
+    era: Era.modern,
   },
   {
     name: 'a modern notification',
     head: { versionHeader: MODERN },
     body: { jsonrpc: '2.0', method: 'notifications/x' },
     expect: 'next',
-    era: 1,
+    era: Era.modern,
   },
   {
     name: 'a modern call without a name',
@@ -279,7 +278,7 @@ const rows: readonly Row[] = [
     name: 'initialize',
     body: { jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: '2025-06-18' } },
     expect: 'next',
-    era: 0,
+    era: Era.legacy,
   },
   {
     name: 'initialize under a modern header',
@@ -293,7 +292,7 @@ const rows: readonly Row[] = [
     body: { jsonrpc: '2.0', id: 0, method: 'initialize', params: {} },
     expect: 'GW_ALREADY_INITIALIZED',
   },
-  { name: 'a legacy call', head: known, body: call, expect: 'next', era: 0 },
+  { name: 'a legacy call', head: known, body: call, expect: 'next', era: Era.legacy },
   { name: 'a legacy call without a session', body: call, expect: 'GW_SESSION_REQUIRED' },
   {
     name: 'a legacy call in an unknown session',
@@ -319,7 +318,7 @@ const rows: readonly Row[] = [
     head: known,
     body: { jsonrpc: '2.0', id: 4, result: {} },
     expect: 'next',
-    era: 0,
+    era: Era.legacy,
   },
   {
     name: 'a response under a modern header',
@@ -375,7 +374,7 @@ describe('decode', () => {
     it(`answers ${row.expect} to ${row.name}`, () => {
       const { outcome, exchange } = run(row);
       assert.equal(outcome, row.expect);
-      if (row.era !== undefined) assert.equal(exchange.era, row.era);
+      if (row.era !== undefined) assert.equal(exchange.client.era, row.era);
     });
   }
 
@@ -384,12 +383,12 @@ describe('decode', () => {
       const body = `{"jsonrpc":"2.0","id":${id},"method":"ping"}`;
       const { outcome, exchange } = run({ name: id, head: known, body, expect: 'next' });
       assert.equal(outcome, 'next');
-      assert.equal(exchange.id.toString('utf8', 0, exchange.idLength), id);
+      assert.equal(exchange.client.id.toString('utf8', 0, exchange.client.idLength), id);
     });
   }
 
   it('quotes the version a refused client asked for', () => {
     const row = rows.find(({ name }) => name === 'an unknown version in both places')!;
-    assert.equal(run(row).exchange.detail, '2027-01-01');
+    assert.equal(run(row).exchange.message.detail, '2027-01-01');
   });
 });

@@ -8,7 +8,7 @@ import { WorkerPool, type WorkerPoolOptions } from '../../../src/control/worker-
 import { ERROR_CODES } from '../../../src/errors.js';
 import { Era, Revision } from '../../../src/protocol/revisions.js';
 import { Dispatcher } from '../../../src/request/dispatch/index.js';
-import { type Exchange, Phase, Wish } from '../../../src/request/exchange/index.js';
+import { type Exchange, MessageFlag, Phase } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import type { CatalogTable } from '../../../src/shared/catalog-table.js';
 import { Verdict } from '../../../src/shared/records.js';
@@ -107,14 +107,14 @@ export class Bed {
     if (exchange === null) throw new Error('the table is full');
     const text = ask.raw ?? JSON.stringify({ jsonrpc: '2.0', id: 1, method: ask.method, params: ask.params });
     const bytes = Buffer.from(text);
-    const status = typescriptDecoder.scan(bytes, bytes.length, exchange.spans.words, 64);
+    const status = typescriptDecoder.scan(bytes, bytes.length, exchange.message.spans.words, 64);
     if (status !== ScanStatus.ok) throw new Error(`scan status ${status}`);
-    if (ask.operation !== undefined) exchange.spans.method = ask.operation;
-    exchange.token = ask.token ?? '';
-    if (ask.continued === true) exchange.wishes |= Wish.continued;
-    exchange.remoteAddress = ask.address ?? '127.0.0.1';
-    exchange.era = ask.modern === true ? Era.modern : Era.legacy;
-    exchange.revision = ask.modern === true ? Revision.r2026_07_28 : Revision.r2025_11_25;
+    if (ask.operation !== undefined) exchange.message.spans.method = ask.operation;
+    exchange.client.token = ask.token ?? '';
+    if (ask.continued === true) exchange.message.flags |= MessageFlag.hasInputResponses;
+    exchange.client.remoteAddress = ask.address ?? '127.0.0.1';
+    exchange.client.era = ask.modern === true ? Era.modern : Era.legacy;
+    exchange.client.revision = ask.modern === true ? Revision.r2026_07_28 : Revision.r2025_11_25;
     return { exchange, bytes };
   }
 

@@ -200,7 +200,7 @@ describe('remembered verdicts', () => {
         const { exchange, decided } = bed.open({ raw });
         const result = await decided;
         assert.equal(result.entry, 0);
-        assert.equal(exchange.decodedName.toString(), 'files__read');
+        assert.equal(exchange.message.decodedName.toString(), 'files__read');
         bed.done(exchange);
       }
       assert.equal(hits(bed), 0);

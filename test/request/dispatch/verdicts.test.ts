@@ -106,12 +106,12 @@ describe('verdicts', () => {
         ['wrong', 'deny'],
       ] as const) {
         const { exchange } = bed.exchange({ method: 'ping' });
-        exchange.spans.clear();
-        exchange.spans.flags = 0;
-        exchange.spans.kind = Kind.none;
-        exchange.spans.method = operation;
-        exchange.verb = verb;
-        exchange.token = token;
+        exchange.message.spans.clear();
+        exchange.message.spans.flags = 0;
+        exchange.message.spans.kind = Kind.none;
+        exchange.message.spans.method = operation;
+        exchange.message.verb = verb;
+        exchange.client.token = token;
         const decided = bed.wait(exchange);
         bed.dispatcher.dispatch(exchange, new Uint8Array(0), 0);
         assert.equal((await decided).verdict, expected);

@@ -6,6 +6,7 @@ import { ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../../src/errors.js';
 import { Capability, capabilityMask } from '../../../src/protocol/client-capabilities.js';
+import { Era } from '../../../src/protocol/revisions.js';
 import { type Exchange, Phase, type Reply, type SessionLike } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { CapabilityMemo } from '../../../src/request/send/capability-memo.js';
@@ -36,7 +37,7 @@ interface Sent {
 }
 
 /** The stage with servers whose endpoints only note what they are sent. */
-function stageWith(eras: readonly number[], options: { needsCapabilities?: boolean } = {}) {
+function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean } = {}) {
   const sent: Sent[] = [];
   const failures: ErrorCode[] = [];
   const seenCapabilities: number[] = [];
@@ -50,7 +51,7 @@ function stageWith(eras: readonly number[], options: { needsCapabilities?: boole
       profile: SHARED,
       state: 'ready',
       era,
-      revision: era === 1 ? 4 : 3,
+      revision: era === Era.modern ? 4 : 3,
       inFlight: 0,
       reason: '',
       call: (_exchange, bytes) => sent.push({ endpoint: index, message: JSON.parse(bytes.toString()) }),
@@ -66,8 +67,8 @@ function stageWith(eras: readonly number[], options: { needsCapabilities?: boole
     requestTimeoutMs: 0,
     needsCapabilities: options.needsCapabilities ?? false,
     choose(exchange) {
-      seenCapabilities.push(exchange.capabilities);
-      return endpoints.find(({ index }) => (exchange.tried & (1 << index)) === 0) ?? null;
+      seenCapabilities.push(exchange.client.capabilities);
+      return endpoints.find(({ index }) => (exchange.call.tried & (1 << index)) === 0) ?? null;
     },
     unavailable: () => 'GW_UPSTREAM_DOWN',
   };
@@ -85,13 +86,13 @@ function stageWith(eras: readonly number[], options: { needsCapabilities?: boole
 
 const table = new ExchangeTable(64);
 
-function exchangeFor(text: string, era: number, session: SessionLike | null): { exchange: Exchange; bytes: Buffer } {
+function exchangeFor(text: string, era: Era, session: SessionLike | null): { exchange: Exchange; bytes: Buffer } {
   const exchange = table.acquire()!;
   const bytes = Buffer.from(text);
-  assert.equal(decoder.scan(bytes, bytes.length, exchange.spans.words, 64), ScanStatus.ok, text);
-  exchange.era = era;
-  exchange.session = session;
-  exchange.reply = {} as Reply;
+  assert.equal(decoder.scan(bytes, bytes.length, exchange.message.spans.words, 64), ScanStatus.ok, text);
+  exchange.client.era = era;
+  exchange.client.session = session;
+  exchange.client.reply = {} as Reply;
   exchange.verdict.clear();
   exchange.verdict.entry = -1;
   exchange.verdict.route = -1;
@@ -104,8 +105,8 @@ const ASKABLE = Capability.sampling | Capability.rootsListChanged | Capability.r
 
 describe('SendStage', () => {
   it('declares to a modern upstream what a legacy session can be asked for', () => {
-    const { stage, sent } = stageWith([1]);
-    const { exchange, bytes } = exchangeFor(CALL, 0, sessionOf(ASKABLE));
+    const { stage, sent } = stageWith([Era.modern]);
+    const { exchange, bytes } = exchangeFor(CALL, Era.legacy, sessionOf(ASKABLE));
     stage.send(exchange, bytes, bytes.length);
     assert.deepEqual(sent[0]!.message.params._meta, {
       'io.modelcontextprotocol/protocolVersion': '2026-07-28',
@@ -116,38 +117,38 @@ describe('SendStage', () => {
 
   it('keeps the body of a call that may come back with questions or make a task by an unlisted name, and of no other', () => {
     const list = '{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{}}';
-    const rows: [text: string, era: number, upstream: number, session: SessionLike | null, kept: boolean][] = [
-      [CALL, 0, 1, sessionOf(ASKABLE), true],
-      [CALL.replace('tools/call', 'prompts/get'), 0, 1, sessionOf(Capability.elicitationForm), true],
-      [READ, 0, 1, sessionOf(0), false],
-      [READ, 0, 1, null, false],
-      [list, 0, 1, sessionOf(ASKABLE), false],
-      [READ, 0, 0, sessionOf(ASKABLE), false],
-      [READ, 1, 1, null, false],
+    const rows: [text: string, era: Era, upstream: Era, session: SessionLike | null, kept: boolean][] = [
+      [CALL, Era.legacy, Era.modern, sessionOf(ASKABLE), true],
+      [CALL.replace('tools/call', 'prompts/get'), Era.legacy, Era.modern, sessionOf(Capability.elicitationForm), true],
+      [READ, Era.legacy, Era.modern, sessionOf(0), false],
+      [READ, Era.legacy, Era.modern, null, false],
+      [list, Era.legacy, Era.modern, sessionOf(ASKABLE), false],
+      [READ, Era.legacy, Era.legacy, sessionOf(ASKABLE), false],
+      [READ, Era.modern, Era.modern, null, false],
       // A tool that no list names: the body alone says whose rules a task of it has.
-      [CALL, 1, 1, null, true],
+      [CALL, Era.modern, Era.modern, null, true],
     ];
     for (const [text, era, upstream, session, kept] of rows) {
       const { stage, sent } = stageWith([upstream]);
       const { exchange, bytes } = exchangeFor(text, era, session);
       stage.send(exchange, bytes, bytes.length);
       assert.equal(sent.length, 1);
-      assert.equal(exchange.body.toString('utf8', 0, exchange.bodyLength), kept ? text : '', text);
+      assert.equal(exchange.message.body.toString('utf8', 0, exchange.message.bodyLength), kept ? text : '', text);
       table.release(exchange);
     }
   });
 
   it('sends a call once more with what its client answered, at any endpoint', () => {
-    const { stage, sent, failures, retries } = stageWith([1, 1]);
-    const { exchange, bytes } = exchangeFor(CALL, 0, sessionOf(ASKABLE));
+    const { stage, sent, failures, retries } = stageWith([Era.modern, Era.modern]);
+    const { exchange, bytes } = exchangeFor(CALL, Era.legacy, sessionOf(ASKABLE));
     exchange.verdict.flags = VerdictFlag.safe;
     stage.send(exchange, bytes, bytes.length);
     exchange.phase = Phase.asking;
     const next = CALL.replace('"arguments"', '"inputResponses":{"k":{"x":1}},"requestState":"s","arguments"');
     const again = Buffer.from(next);
-    assert.equal(decoder.scan(again, again.length, exchange.spans.words, 64), ScanStatus.ok);
-    exchange.body = again;
-    exchange.bodyLength = again.length;
+    assert.equal(decoder.scan(again, again.length, exchange.message.spans.words, 64), ScanStatus.ok);
+    exchange.message.body = again;
+    exchange.message.bodyLength = again.length;
     exchange.generation += 1;
     stage.again(exchange, again, again.length);
     assert.equal(exchange.phase, Phase.sending);
@@ -157,7 +158,7 @@ describe('SendStage', () => {
       [0, 0, 1],
     );
     for (const { message } of sent.slice(1)) {
-      assert.equal(message.id, exchange.upstreamId);
+      assert.equal(message.id, exchange.call.upstreamId);
       assert.deepEqual(message.params.inputResponses, { k: { x: 1 } });
       assert.equal(message.params.requestState, 's');
     }
@@ -173,12 +174,12 @@ describe('SendStage', () => {
     const capabilities = '"io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}';
     const modern = CALL.replace('"params":{', `"params":{"_meta":{${capabilities}},`);
     for (const needsCapabilities of [false, true]) {
-      const { stage, seenCapabilities } = stageWith([0], { needsCapabilities });
+      const { stage, seenCapabilities } = stageWith([Era.legacy], { needsCapabilities });
       for (const [text, era, session] of [
-        [modern, 1, null],
-        [CALL, 1, null],
-        [CALL, 0, sessionOf(ASKABLE)],
-        [CALL, 0, null],
+        [modern, Era.modern, null],
+        [CALL, Era.modern, null],
+        [CALL, Era.legacy, sessionOf(ASKABLE)],
+        [CALL, Era.legacy, null],
       ] as const) {
         const { exchange, bytes } = exchangeFor(text, era, session);
         stage.send(exchange, bytes, bytes.length);
@@ -195,10 +196,10 @@ describe('SendStage', () => {
       baggage: 'k=v',
     };
     const text = CALL.replace('"params":{', `"params":{"_meta":${JSON.stringify(trace)},`);
-    for (const from of [0, 1]) {
-      for (const to of [0, 1]) {
+    for (const from of [Era.legacy, Era.modern]) {
+      for (const to of [Era.legacy, Era.modern]) {
         const { stage, sent } = stageWith([to]);
-        const { exchange, bytes } = exchangeFor(text, from, from === 0 ? sessionOf(0) : null);
+        const { exchange, bytes } = exchangeFor(text, from, from === Era.legacy ? sessionOf(0) : null);
         stage.send(exchange, bytes, bytes.length);
         const { traceparent, tracestate, baggage } = sent[0]!.message.params._meta;
         assert.deepEqual({ traceparent, tracestate, baggage }, trace);

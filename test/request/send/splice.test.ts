@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../../native/index.js';
 import { Flag, ScanStatus } from '../../../native/layout.js';
+import { Era } from '../../../src/protocol/revisions.js';
 import type { Exchange } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { type SpliceTarget, sessionEnvelope, spliceRequest } from '../../../src/request/send/splice.js';
@@ -10,16 +11,16 @@ import { type SpliceTarget, sessionEnvelope, spliceRequest } from '../../../src/
 const NONE = Buffer.alloc(0);
 const ENVELOPE = sessionEnvelope(Buffer.from('{"name":"n","version":"1"}'), { roots: {} }, 'info');
 
-function scanned(text: string, era: number): { exchange: Exchange; bytes: Buffer } {
+function scanned(text: string, era: Era): { exchange: Exchange; bytes: Buffer } {
   const exchange = new ExchangeTable(1).acquire()!;
   const bytes = Buffer.from(text);
-  assert.equal(decoder.scan(bytes, bytes.length, exchange.spans.words, 64), ScanStatus.ok, text);
-  exchange.era = era;
-  exchange.upstreamId = 65_536;
+  assert.equal(decoder.scan(bytes, bytes.length, exchange.message.spans.words, 64), ScanStatus.ok, text);
+  exchange.client.era = era;
+  exchange.call.upstreamId = 65_536;
   return { exchange, bytes };
 }
 
-function splice(text: string, era: number, target: Partial<SpliceTarget>): string {
+function splice(text: string, era: Era, target: Partial<SpliceTarget>): string {
   const { exchange, bytes } = scanned(text, era);
   return spliceRequest(exchange, bytes, bytes.length, {
     era,
@@ -30,82 +31,82 @@ function splice(text: string, era: number, target: Partial<SpliceTarget>): strin
   }).toString();
 }
 
-const rows: readonly [what: string, from: number, text: string, target: Partial<SpliceTarget>, expected: string][] = [
+const rows: readonly [what: string, from: Era, text: string, target: Partial<SpliceTarget>, expected: string][] = [
   [
     'the id and a prefix',
-    0,
+    Era.legacy,
     '{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"files__read","arguments":{"n":1.0}}}',
     { stripBytes: 7 },
     '{"jsonrpc":"2.0","id":65536,"method":"tools/call","params":{"name":"read","arguments":{"n":1.0}}}',
   ],
   [
     'a name that is replaced, before the id',
-    0,
+    Era.legacy,
     '{"params":{"name":"short_x"},"method":"tools/call","id":1,"jsonrpc":"2.0"}',
     { name: Buffer.from('a \\"long\\" name') },
     '{"params":{"name":"a \\"long\\" name"},"method":"tools/call","id":65536,"jsonrpc":"2.0"}',
   ],
   [
     'the progress token',
-    0,
+    Era.legacy,
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"progressToken":"t","x":1},"name":"n"}}',
     {},
     '{"jsonrpc":"2.0","id":65536,"method":"tools/call","params":{"_meta":{"progressToken":65536,"x":1},"name":"n"}}',
   ],
   [
     'the name of a completion reference',
-    0,
+    Era.legacy,
     '{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"p__greet"},"argument":{"name":"city","value":""}}}',
     { stripBytes: 3 },
     '{"jsonrpc":"2.0","id":65536,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"greet"},"argument":{"name":"city","value":""}}}',
   ],
   [
     'an envelope into params without _meta',
-    0,
+    Era.legacy,
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n"}}',
-    { era: 1, envelope: Buffer.from('"e":1') },
+    { era: Era.modern, envelope: Buffer.from('"e":1') },
     '{"jsonrpc":"2.0","id":65536,"method":"tools/call","params":{"_meta":{"e":1},"name":"n"}}',
   ],
   [
     'an envelope into empty params',
-    0,
+    Era.legacy,
     '{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{ }}',
-    { era: 1, envelope: Buffer.from('"e":1') },
+    { era: Era.modern, envelope: Buffer.from('"e":1') },
     '{"jsonrpc":"2.0","id":65536,"method":"tools/list","params":{"_meta":{"e":1} }}',
   ],
   [
     'an envelope where there are no params',
-    0,
+    Era.legacy,
     '{"jsonrpc":"2.0","id":1,"method":"tools/list"}',
-    { era: 1, envelope: Buffer.from('"e":1') },
+    { era: Era.modern, envelope: Buffer.from('"e":1') },
     '{"jsonrpc":"2.0","id":65536,"params":{"_meta":{"e":1}},"method":"tools/list"}',
   ],
   [
     'an envelope into a _meta with members',
-    0,
+    Era.legacy,
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n","_meta":{ "progressToken" : 7}}}',
-    { era: 1, envelope: Buffer.from('"e":1') },
+    { era: Era.modern, envelope: Buffer.from('"e":1') },
     '{"jsonrpc":"2.0","id":65536,"method":"tools/call","params":{"name":"n","_meta":{"e":1, "progressToken" : 65536}}}',
   ],
   [
     'an envelope into an empty _meta',
-    0,
+    Era.legacy,
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n","_meta":{}}}',
-    { era: 1, envelope: Buffer.from('"e":1') },
+    { era: Era.modern, envelope: Buffer.from('"e":1') },
     '{"jsonrpc":"2.0","id":65536,"method":"tools/call","params":{"name":"n","_meta":{"e":1}}}',
   ],
   [
     'no envelope towards a legacy upstream, nor continuation members',
-    1,
+    Era.modern,
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"requestState":"s","name":"n","inputResponses":{"k":{}},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","keep":[1],"io.modelcontextprotocol/clientCapabilities":{},"progressToken":1}}}',
-    { era: 0 },
+    { era: Era.legacy },
     '{"jsonrpc":"2.0","id":65536,"method":"tools/call","params":{"name":"n","_meta":{"keep":[1],"progressToken":65536}}}',
   ],
   [
     'an envelope that was all of _meta',
-    1,
+    Era.modern,
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}',
-    { era: 0 },
+    { era: Era.legacy },
     '{"jsonrpc":"2.0","id":65536,"method":"tools/call","params":{"name":"n","_meta":{}}}',
   ],
 ];
@@ -134,20 +135,20 @@ describe('spliceRequest', () => {
     const message = fc.record({
       args: fc.dictionary(key, fc.jsonValue({ maxDepth: 2 }), { maxKeys: 4 }),
       meta: fc.option(meta, { nil: undefined }),
-      from: fc.constantFrom(0, 1),
-      to: fc.constantFrom(0, 1),
+      from: fc.constantFrom(Era.legacy, Era.modern),
+      to: fc.constantFrom(Era.legacy, Era.modern),
       pretty: fc.boolean(),
     });
     fc.assert(
       fc.property(message, ({ args, meta: given, from, to, pretty }) => {
         const own =
-          from === 1
+          from === Era.modern
             ? {
                 'io.modelcontextprotocol/protocolVersion': '2026-07-28',
                 'io.modelcontextprotocol/clientCapabilities': {},
               }
             : {};
-        const sentMeta = from === 1 || given !== undefined ? { ...own, ...given } : undefined;
+        const sentMeta = from === Era.modern || given !== undefined ? { ...own, ...given } : undefined;
         const params = { name: 'a__tool', arguments: args, ...(sentMeta ? { _meta: sentMeta } : {}) };
         const text = JSON.stringify({ jsonrpc: '2.0', id: 'x', method: 'tools/call', params }, null, pretty ? 2 : 0);
         const result = JSON.parse(splice(text, from, { era: to, stripBytes: 3, envelope: ENVELOPE }));
@@ -156,7 +157,7 @@ describe('spliceRequest', () => {
         assert.deepEqual(result.params.arguments, JSON.parse(JSON.stringify(args)));
         const expected: Record<string, unknown> = { ...sentMeta };
         if ('progressToken' in expected) expected['progressToken'] = 65_536;
-        if (from === 1 && to === 0) {
+        if (from === Era.modern && to === 0) {
           for (const name of Object.keys(expected)) {
             if (name.startsWith('io.modelcontextprotocol/')) delete expected[name];
           }
@@ -178,7 +179,7 @@ describe('spliceRequest', () => {
       );
       const params = `{"name":"n","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",${meta.join()}}}`;
       const text = `{"jsonrpc":"2.0","method":"tools/call","params":${params},"id":1}`;
-      const result = JSON.parse(splice(text, 1, { era: 0 }));
+      const result = JSON.parse(splice(text, Era.modern, { era: Era.legacy }));
       assert.deepEqual(
         Object.keys(result.params._meta),
         Array.from({ length: keys }, (_, index) => `k${index}`),
@@ -188,8 +189,11 @@ describe('spliceRequest', () => {
   });
 
   it('keeps the flags it relies on', () => {
-    const { exchange } = scanned('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n","_meta":{}}}', 0);
-    assert.notEqual(exchange.spans.flags & Flag.metaIsEmpty, 0);
-    assert.equal(exchange.spans.flags & Flag.paramsIsEmpty, 0);
+    const { exchange } = scanned(
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n","_meta":{}}}',
+      Era.legacy,
+    );
+    assert.notEqual(exchange.message.spans.flags & Flag.metaIsEmpty, 0);
+    assert.equal(exchange.message.spans.flags & Flag.paramsIsEmpty, 0);
   });
 });

@@ -4,25 +4,20 @@ import { decoder } from '../../../native/index.js';
 import { Method, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import { Composer } from '../../../src/protocol/composer.js';
+import { Era } from '../../../src/protocol/revisions.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { errorBody } from '../../../src/request/write/error-body.js';
 import { translateResponse } from '../../../src/request/write/translate.js';
 
 const SERVER_INFO = Buffer.from('"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"g","version":"1"}}');
 
-function translate(
-  text: string,
-  upstreamEra: number,
-  era: number,
-  id = '"mine"',
-  method: Method = Method.toolsCall,
-): string {
+function translate(text: string, upstreamEra: Era, era: Era, id = '"mine"', method: Method = Method.toolsCall): string {
   const exchange = new ExchangeTable(1).acquire()!;
-  exchange.id = Buffer.from(id);
-  exchange.idLength = exchange.id.length;
-  exchange.era = era;
-  exchange.upstreamEra = upstreamEra;
-  exchange.spans.method = method;
+  exchange.client.id = Buffer.from(id);
+  exchange.client.idLength = exchange.client.id.length;
+  exchange.client.era = era;
+  exchange.call.era = upstreamEra;
+  exchange.message.spans.method = method;
   const spans = new Spans();
   const bytes = Buffer.from(text);
   assert.equal(decoder.scan(bytes, bytes.length, spans.words, 64), ScanStatus.ok, text);
@@ -31,30 +26,29 @@ function translate(
   return composer.take().toString();
 }
 
-const LEGACY = 0;
-const MODERN = 1;
+const { legacy: LEGACY, modern: MODERN } = Era;
 const META = SERVER_INFO.toString();
 
-const rows: readonly [what: string, text: string, from: number, to: number, expected: string][] = [
+const rows: readonly [what: string, text: string, from: Era, to: Era, expected: string][] = [
   [
     'the id only, within a family',
     '{"jsonrpc":"2.0","id":7,"result":{"n":1.0}}',
-    0,
-    0,
+    Era.legacy,
+    Era.legacy,
     '{"jsonrpc":"2.0","id":"mine","result":{"n":1.0}}',
   ],
   [
     'the id only, when it comes last',
     '{"result":{"id":7},"jsonrpc":"2.0","id":7}',
-    1,
-    1,
+    Era.modern,
+    Era.modern,
     '{"result":{"id":7},"jsonrpc":"2.0","id":"mine"}',
   ],
   [
     'an error within a family',
     '{"jsonrpc":"2.0","id":7,"error":{"code":-32002,"message":"m"}}',
-    0,
-    0,
+    Era.legacy,
+    Era.legacy,
     '{"jsonrpc":"2.0","id":"mine","error":{"code":-32002,"message":"m"}}',
   ],
   [
@@ -115,18 +109,18 @@ describe('translateResponse', () => {
 
   it('adds cache hints to a resource read for a modern client, unless the upstream has given them', () => {
     const plain = JSON.parse(
-      translate('{"jsonrpc":"2.0","id":7,"result":{"contents":[]}}', 0, 1, '1', Method.resourcesRead),
+      translate('{"jsonrpc":"2.0","id":7,"result":{"contents":[]}}', Era.legacy, Era.modern, '1', Method.resourcesRead),
     );
     assert.equal(plain.result.ttlMs, 0);
     assert.equal(plain.result.cacheScope, 'private');
     const given = '{"jsonrpc":"2.0","id":7,"result":{"contents":[],"ttlMs":9,"cacheScope":"public"}}';
-    assert.equal(JSON.parse(translate(given, 0, 1, '1', Method.resourcesRead)).result.ttlMs, 9);
+    assert.equal(JSON.parse(translate(given, Era.legacy, Era.modern, '1', Method.resourcesRead)).result.ttlMs, 9);
   });
 
   for (const id of ['1', '"1"', '9007199254740993', '-0', '1e2', '"\\ud83d\\ude00"', `"${'y'.repeat(250)}"`]) {
     it(`gives the id ${id.slice(0, 20)} back byte for byte`, () => {
       assert.equal(
-        translate('{"jsonrpc":"2.0","id":1,"result":{}}', 0, 0, id),
+        translate('{"jsonrpc":"2.0","id":1,"result":{}}', Era.legacy, Era.legacy, id),
         `{"jsonrpc":"2.0","id":${id},"result":{}}`,
       );
     });
@@ -136,8 +130,8 @@ describe('translateResponse', () => {
 describe('errorBody', () => {
   it('is valid JSON-RPC with the table’s code, the upstream, and a correlation id', () => {
     const exchange = new ExchangeTable(1).acquire()!;
-    exchange.id = Buffer.from('"é"');
-    exchange.idLength = exchange.id.length;
+    exchange.client.id = Buffer.from('"é"');
+    exchange.client.idLength = exchange.client.id.length;
     const composer = new Composer();
     errorBody(composer, exchange, 'GW_UPSTREAM_DOWN', Buffer.from('"files"'), 1500);
     const { id, error } = JSON.parse(composer.take().toString());
@@ -152,7 +146,7 @@ describe('errorBody', () => {
 
   it('says null where no id could be read, and quotes the version asked for', () => {
     const exchange = new ExchangeTable(1).acquire()!;
-    exchange.detail = 'a"b';
+    exchange.message.detail = 'a"b';
     const composer = new Composer();
     errorBody(composer, exchange, 'GW_UNSUPPORTED_VERSION', null, 0);
     const { id, error } = JSON.parse(composer.take().toString());

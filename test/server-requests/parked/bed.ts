@@ -73,7 +73,7 @@ export class Upstream implements Endpoint {
   }
   cancel(exchange: Exchange): void {
     this.cancelled.push(exchange);
-    exchange.upstream = null;
+    exchange.call.upstream = null;
   }
   pause(): void {}
   resume(): void {}
@@ -126,7 +126,7 @@ export function bed(
     inputRequired: () => false,
     urlRequired: (exchange, bytes, length, spans) => parked.urlRequired(exchange, bytes, length, spans),
     unanswered: (exchange) => parked.over(exchange),
-    finished: (exchange) => finished.push(exchange.error),
+    finished: (exchange) => finished.push(exchange.client.error),
     recycle: (exchange) => table.release(exchange),
   });
   const scan = (message: unknown): { bytes: Buffer; spans: Spans } => {
@@ -142,12 +142,12 @@ export function bed(
     const exchange = table.acquire()!;
     const wire = new Wire();
     const { bytes, spans } = scan(call.text ?? message);
-    exchange.reply = wire;
+    exchange.client.reply = wire;
     wire.exchange = exchange;
-    exchange.spans.words.set(spans.words);
-    exchange.era = Era.modern;
-    exchange.accepts = Accepts.json | Accepts.sse;
-    exchange.idLength = bytes.copy(exchange.id, 0, spans.idStart, spans.idEnd);
+    exchange.message.spans.words.set(spans.words);
+    exchange.client.era = Era.modern;
+    exchange.client.accepts = Accepts.json | Accepts.sse;
+    exchange.client.idLength = bytes.copy(exchange.client.id, 0, spans.idStart, spans.idEnd);
     exchange.verdict.kind = Verdict.forward;
     exchange.verdict.subject[0] = call.subject ?? 7;
     return { exchange, wire, bytes };
@@ -155,15 +155,15 @@ export function bed(
   /** A call that is under way at an upstream. */
   const send = (upstream: Upstream, call: CallOptions = {}) => {
     const { exchange, wire, bytes } = request(call);
-    exchange.body = bytes;
-    exchange.bodyLength = bytes.length;
-    const { spans } = exchange;
-    exchange.capabilities = capabilityMask(bytes.subarray(spans.capabilitiesStart, spans.capabilitiesEnd));
+    exchange.message.body = bytes;
+    exchange.message.bodyLength = bytes.length;
+    const { spans } = exchange.message;
+    exchange.client.capabilities = capabilityMask(bytes.subarray(spans.capabilitiesStart, spans.capabilitiesEnd));
     exchange.phase = Phase.sending;
-    exchange.upstream = upstream;
-    exchange.upstreamEra = Era.legacy;
-    exchange.sentAt = performance.now();
-    exchange.deadline = exchange.sentAt + 5000;
+    exchange.call.upstream = upstream;
+    exchange.call.era = Era.legacy;
+    exchange.call.sentAt = performance.now();
+    exchange.call.deadline = exchange.call.sentAt + 5000;
     return { exchange, wire };
   };
   const ask = (upstream: Upstream, exchange: Exchange, id: unknown, method: string, params?: object): void => {
@@ -173,7 +173,7 @@ export function bed(
   /** The upstream's last word about a call, the way the sink has it. */
   const answer = (exchange: Exchange, message: object): void => {
     const { bytes, spans } = scan({ jsonrpc: '2.0', id: 1, ...message });
-    exchange.upstream = null;
+    exchange.call.upstream = null;
     if (exchange.phase === Phase.parked) parked.response(exchange, bytes, bytes.length, spans);
     else write.message(exchange, bytes, bytes.length, spans);
   };

@@ -65,17 +65,17 @@ describe('a client that cannot be asked', () => {
       [-32601, -32601],
     );
     assert.equal(wire.body, '');
-    assert.equal(exchange.openRequests, 0);
+    assert.equal(exchange.call.openRequests, 0);
   });
 
   it('is left alone where the upstream was told that nobody can be asked', (t) => {
     const { send, ask, answer } = bed(t);
     const upstream = new Upstream();
     for (const change of [
-      (exchange: Exchange) => Object.assign(exchange, { capabilities: -1 }),
-      (exchange: Exchange) => Object.assign(exchange, { bodyLength: 0 }),
+      (exchange: Exchange) => Object.assign(exchange.client, { capabilities: -1 }),
+      (exchange: Exchange) => Object.assign(exchange.message, { bodyLength: 0 }),
       (exchange: Exchange) => {
-        exchange.spans.method = Method.complete;
+        exchange.message.spans.method = Method.complete;
       },
     ]) {
       const { exchange, wire } = send(upstream);

@@ -59,7 +59,7 @@ test('property: a writer sends what was not taken back, in order, and marks just
       for (const { exchange } of open) all.find((known) => known.exchange === exchange)!.sent = true;
       const written = (stream.read() as Buffer | null)?.toString() ?? '';
       assert.equal(written, expected.map((message) => `${message}\n`).join(''));
-      for (const { exchange, sent } of all) assert.equal(exchange.sent, sent);
+      for (const { exchange, sent } of all) assert.equal(exchange.call.sent, sent);
     }),
     { numRuns: 100 },
   );
@@ -74,7 +74,7 @@ test('a writer that is closed takes nothing and sends nothing more', async () =>
   assert.equal(writer.write(Buffer.from('b'), null), false);
   await turn();
   assert.equal(stream.read(), null);
-  assert.equal(exchange.sent, false);
+  assert.equal(exchange.call.sent, false);
   assert.equal(writer.withdraw(exchange), false);
 });
 
@@ -169,7 +169,7 @@ test('an acknowledgement of any shape is read, and promises no more than it says
 function callOf(slot: number, subject: number, startedAt: number): Exchange {
   const exchange = new Exchange(slot);
   exchange.verdict.subject[0] = subject;
-  exchange.startedAt = startedAt;
+  exchange.client.startedAt = startedAt;
   return exchange;
 }
 

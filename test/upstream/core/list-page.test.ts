@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { decoder } from '../../../native/index.js';
 import { ControlPool } from '../../../src/control/threads/pool.js';
+import { Era } from '../../../src/protocol/revisions.js';
 import { packedCount, packedText } from '../../../src/shared/packed.js';
 import { type Background, inlineBackground } from '../../../src/upstream/core/background.js';
 import type { Handshake } from '../../../src/upstream/core/handshake.js';
@@ -14,7 +15,7 @@ import { httpOf, LIMITS, replyOf, serverOf, startPool } from '../harness.js';
 const program = fileURLToPath(new URL('../../support/flooding-server.js', import.meta.url));
 
 const handshake: Handshake = {
-  era: 0,
+  era: Era.legacy,
   revision: 3,
   capabilities: { tools: {} },
   instructions: null,

@@ -8,7 +8,7 @@ import { RecentClients } from '../../../src/upstream/core/recent-clients.js';
 const sessions = ['a', 'b'].map((id) => ({ id }) as unknown as SessionLike);
 function callOf(client: number): Exchange {
   const exchange = new Exchange(0);
-  if (client < 2) exchange.session = sessions[client]!;
+  if (client < 2) exchange.client.session = sessions[client]!;
   else exchange.verdict.subject[2] = client;
   return exchange;
 }

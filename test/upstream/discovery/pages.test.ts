@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decoder } from '../../../native/index.js';
+import { Era } from '../../../src/protocol/revisions.js';
 import { packedCount } from '../../../src/shared/packed.js';
 import { inlineBackground } from '../../../src/upstream/core/background.js';
 import { ControlError } from '../../../src/upstream/core/control.js';
@@ -11,7 +12,7 @@ import { LIMITS, namesOf, replyOf } from '../harness.js';
 
 type Lists = Record<string, (cursor: string | undefined) => object>;
 
-async function read(lists: Lists, options: { era?: 0 | 1; limits?: Partial<typeof LIMITS>; http?: boolean } = {}) {
+async function read(lists: Lists, options: { era?: Era; limits?: Partial<typeof LIMITS>; http?: boolean } = {}) {
   const asked: string[] = [];
   const truncated: string[] = [];
   const dropped: string[] = [];
@@ -25,8 +26,8 @@ async function read(lists: Lists, options: { era?: 0 | 1; limits?: Partial<typeo
       transport: options.http ? 'http' : 'stdio',
       background: inlineBackground(decoder),
       handshake: {
-        era: options.era ?? 0,
-        revision: options.era === 1 ? 4 : 3,
+        era: options.era ?? Era.legacy,
+        revision: options.era === Era.modern ? 4 : 3,
         capabilities: { tools: {}, prompts: {}, resources: {} },
         instructions: null,
         serverInfo: null,
@@ -98,14 +99,14 @@ test('freshness is the shortest of all lists, and private if any is', async () =
     'resources/list': () => ({ result: { resources: [], ...hints(9_000, 'public') } }),
     'resources/templates/list': () => ({ result: { resourceTemplates: [], ...hints(9_000, 'public') } }),
   });
-  const open = await read(lists('public'), { era: 1 });
+  const open = await read(lists('public'), { era: Era.modern });
   assert.deepEqual([open.found.ttlMs, open.found.cacheScope], [3_000, 'public']);
-  const closed = await read(lists('private'), { era: 1 });
+  const closed = await read(lists('private'), { era: Era.modern });
   assert.deepEqual([closed.found.ttlMs, closed.found.cacheScope], [3_000, 'private']);
   const legacy = await read(lists('public'));
   assert.deepEqual([legacy.found.ttlMs, legacy.found.cacheScope], [0, 'private']);
   assert.equal(sameDiscovery(open.found, closed.found), false);
-  assert.equal(sameDiscovery(open.found, (await read(lists('public'), { era: 1 })).found), true);
+  assert.equal(sameDiscovery(open.found, (await read(lists('public'), { era: Era.modern })).found), true);
 });
 
 const annotated = (inputSchema: object): Buffer => Buffer.from(JSON.stringify({ name: 'tool', inputSchema }));
@@ -114,10 +115,10 @@ const property = (schema: object) => ({ type: 'object', properties: { a: schema 
 test('tools with broken header annotations are left out over modern HTTP only', async () => {
   const bad = { name: 'bad', inputSchema: property({ type: 'number', 'x-mcp-header': 'A' }) };
   const lists: Lists = { 'tools/list': () => ({ result: { tools: [...tools('good'), bad] } }) };
-  const overHttp = await read(lists, { era: 1, http: true });
+  const overHttp = await read(lists, { era: Era.modern, http: true });
   assert.deepEqual(namesOf(overHttp.found.tools), ['good']);
   assert.deepEqual(overHttp.dropped, ['bad']);
-  assert.deepEqual(namesOf((await read(lists, { era: 1 })).found.tools), ['good', 'bad']);
+  assert.deepEqual(namesOf((await read(lists, { era: Era.modern })).found.tools), ['good', 'bad']);
   assert.deepEqual(namesOf((await read(lists, { http: true })).found.tools), ['good', 'bad']);
 });
 

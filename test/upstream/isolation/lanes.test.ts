@@ -118,7 +118,7 @@ test('what is asked belongs to the call that runs: clients without a session hav
   const pool = await startStateful(t, { isolation: 'session', maxLanes: 32 });
   pool.onAsked = ({ endpoint, exchange, message }) => {
     assert.equal(endpoint.profile.exclusive, true);
-    const content = { of: exchange?.upstreamId };
+    const content = { of: exchange?.call.upstreamId };
     endpoint.reply(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: message.id, result: { content } })));
   };
   const options = { capabilities: Capability.elicitationForm, subject: 3 };
@@ -209,7 +209,7 @@ test('a child that is killed fails its own call, and its session goes on with an
   await said(pool.call('remember', { value: 2 }, as(b)));
   const call = pool.call('wait', { ms: 10_000 }, as(a));
   // It must have left, else it would be tried elsewhere.
-  await eventually('the call written', () => call.exchange.sent);
+  await eventually('the call written', () => call.exchange.call.sent);
   process.kill(pid, 'SIGKILL');
   const { error, sent } = await call.done;
   assert.deepEqual([error, sent], ['GW_UPSTREAM_CLOSED', true]);
@@ -351,9 +351,9 @@ test('a modern server has no lanes, whatever its isolation, also beside a legacy
   assert.equal(pool.pool.snapshotState()[0]!['lanes'], 0);
   // Where the shared endpoint answers, there is nothing to stay with; a session that has a lane stays with that.
   const exchange = pool.table.acquire()!;
-  exchange.session = options.session;
-  exchange.capabilities = Capability.sampling;
-  exchange.startedAt = performance.now();
+  exchange.client.session = options.session;
+  exchange.client.capabilities = Capability.sampling;
+  exchange.client.startedAt = performance.now();
   const chosen = Array.from({ length: 8 }, () => pool.server(1).choose(exchange)!);
   const firstLane = chosen.findIndex(({ profile }) => profile.owner !== null);
   assert.ok(firstLane >= 0 && firstLane <= 1, `the first lane is number ${firstLane}`);
@@ -370,7 +370,7 @@ test('replicas: sessions are spread over them, and each stays where it is', asyn
   const places = new Set<number>();
   for (const session of sessions) {
     const call = pool.call('remember', { value: session.id }, as(session));
-    places.add(call.exchange.endpoint);
+    places.add(call.exchange.call.endpoint);
     await said(call);
   }
   assert.deepEqual([...places].sort(), [0, 1]);

@@ -133,7 +133,7 @@ export class ClientConnection implements ClientLink, Holder {
   get pending(): Count {
     let count = this.#held.length;
     for (const { exchange } of this.#open) {
-      if (exchange !== null && !(exchange.phase === Phase.streaming && exchange.upstream === null)) count += 1;
+      if (exchange !== null && !(exchange.phase === Phase.streaming && exchange.call.upstream === null)) count += 1;
     }
     return count;
   }
@@ -157,22 +157,22 @@ export class ClientConnection implements ClientLink, Holder {
 
   /** Writes into an exchange what the connection knows of its client. */
   fill(exchange: Exchange): void {
-    exchange.verb = Verb.post;
-    exchange.startedAt = performance.now();
-    exchange.accepts = Accepts.json | Accepts.sse;
-    exchange.token = this.#token;
+    exchange.message.verb = Verb.post;
+    exchange.client.startedAt = performance.now();
+    exchange.client.accepts = Accepts.json | Accepts.sse;
+    exchange.client.token = this.#token;
     this.join(exchange);
     this.#address ??= this.wire.remoteAddress();
-    exchange.remoteAddress = this.#address;
+    exchange.client.remoteAddress = this.#address;
   }
 
   /** Makes an exchange one of this connection. */
   join(exchange: Exchange): void {
-    exchange.sessionId = this.sessionId;
-    exchange.versionHeader = '';
-    exchange.headerless = true;
-    exchange.framing = this.wire.framing;
-    exchange.link = this;
+    exchange.client.sessionId = this.sessionId;
+    exchange.message.versionHeader = '';
+    exchange.client.headerless = true;
+    exchange.client.framing = this.wire.framing;
+    exchange.client.link = this;
   }
 
   /**
@@ -182,7 +182,7 @@ export class ClientConnection implements ClientLink, Holder {
    */
   add(exchange: Exchange, silent: boolean): ConnectionReply {
     const reply = new ConnectionReply(this, exchange, silent);
-    exchange.reply = reply;
+    exchange.client.reply = reply;
     this.#open.add(reply);
     return reply;
   }
@@ -270,7 +270,7 @@ export class ClientConnection implements ClientLink, Holder {
 
   #endIfIdle(): void {
     for (const { exchange } of this.#open) {
-      if (exchange !== null && (exchange.upstream !== null || exchange.phase === Phase.asking)) return;
+      if (exchange !== null && (exchange.call.upstream !== null || exchange.phase === Phase.asking)) return;
     }
     if (!this.isClosed) this.wire.close(CloseCode.policy, ERRORS[this.#endingFor!].sentence);
   }
@@ -319,7 +319,7 @@ export class ClientConnection implements ClientLink, Holder {
     const { generation } = exchange;
     this.#handler.request(exchange, bytes, length);
     const undecided = exchange.generation === generation && exchange.phase === Phase.deciding;
-    if (undecided && exchange.spans.method === Method.initialize) this.#opening = reply;
+    if (undecided && exchange.message.spans.method === Method.initialize) this.#opening = reply;
     return true;
   }
 
@@ -387,7 +387,7 @@ export class ClientConnection implements ClientLink, Holder {
     }
     this.#streamWanted = false;
     this.fill(exchange);
-    exchange.verb = Verb.get;
+    exchange.message.verb = Verb.get;
     this.add(exchange, true);
     this.#handler.stream(exchange);
   }

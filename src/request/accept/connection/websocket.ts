@@ -48,11 +48,11 @@ export function askToOpen(
   open: (client: OpeningClient) => void,
 ): void {
   call.head.fill(exchange, rules, call.verb, call.startedAt);
-  exchange.accepts = Accepts.json | Accepts.sse;
-  exchange.sessionId = '';
-  exchange.versionHeader = '';
-  exchange.link = UNOPENED;
-  exchange.reply = new Opening(call, exchange, handler, ({ token, remoteAddress, verdict }) =>
+  exchange.client.accepts = Accepts.json | Accepts.sse;
+  exchange.client.sessionId = '';
+  exchange.message.versionHeader = '';
+  exchange.client.link = UNOPENED;
+  exchange.client.reply = new Opening(call, exchange, handler, ({ client: { token, remoteAddress }, verdict }) =>
     open({ token, remoteAddress, verdict: verdict.copy() }),
   );
   handler.stream(exchange);

@@ -63,7 +63,7 @@ export class RestDoor {
     }
     const exchange = this.#acquire(call);
     if (exchange === null) return;
-    exchange.reply = new RestReply(call, exchange, this.#handler, rest.verb === 'GET');
+    exchange.client.reply = new RestReply(call, exchange, this.#handler, rest.verb === 'GET');
     if (call.head.refusesJson(this.#rules())) {
       this.#handler.refuse(exchange, 'GW_NOT_ACCEPTABLE_JSON');
     } else if (rest.verb === 'GET') {
