@@ -14,14 +14,22 @@ const STAGES = [
   'workers/authenticate',
   'workers/find',
   'workers/guard',
-  'workers/recall',
+  'workers/cache',
   'workers/rewrite',
   'src/request/send',
   'src/request/write',
 ];
 
 /** What any stage may use at run time. */
-const COMMON = ['src/protocol/', 'src/shared/', 'src/errors.ts', 'src/units.ts', 'src/package-root.ts', 'native/'];
+const COMMON = [
+  'src/protocol/',
+  'src/shared/',
+  'src/codes.ts',
+  'src/errors.ts',
+  'src/units.ts',
+  'src/package-root.ts',
+  'native/',
+];
 
 /** Contracts between the parts: the shape of data, and the numbers in it. */
 const CONTRACTS = ['src/config/snapshot.ts', 'src/upstream/core/types.ts'];

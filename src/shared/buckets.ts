@@ -56,8 +56,46 @@ export function bucketMemory(fixed: number, clients: number): BucketLayout {
   };
 }
 
-/** The answer of {@link Buckets.take} when a bucket belongs to another client by now. */
+/** What {@link Buckets.take} returns when a bucket has been given to another client since it was found. */
 export const BUCKET_MOVED = -1;
+
+/** The buckets that one call takes a token from. An index of -1 = no such limit applies to the call. */
+export class CallBuckets {
+  global = -1;
+  tool = -1;
+  route = -1;
+  /** The bucket of the client under `rateLimits.perClient`, and the generation it was found under. */
+  client = -1;
+  clientGeneration = 0;
+  /** The bucket of the client under the route, and the generation it was found under. */
+  routeClient = -1;
+  routeClientGeneration = 0;
+
+  /** No limit applies. */
+  get isEmpty(): boolean {
+    return (this.global & this.tool & this.route & this.client & this.routeClient) === -1;
+  }
+
+  clear(): void {
+    this.global = -1;
+    this.tool = -1;
+    this.route = -1;
+    this.client = -1;
+    this.clientGeneration = 0;
+    this.routeClient = -1;
+    this.routeClientGeneration = 0;
+  }
+
+  assign(from: CallBuckets): void {
+    this.global = from.global;
+    this.tool = from.tool;
+    this.route = from.route;
+    this.client = from.client;
+    this.clientGeneration = from.clientGeneration;
+    this.routeClient = from.routeClient;
+    this.routeClientGeneration = from.routeClientGeneration;
+  }
+}
 
 /** One thread's view of the buckets. `owner` is the thread's number, 1 to 255. */
 export class Buckets {
@@ -97,22 +135,13 @@ export class Buckets {
   }
 
   /**
-   * Takes one token from each bucket, or none from any. Indexes of -1 are left out.
+   * Takes one token from each bucket of a call, or none from any.
    *
    * @param now {@link monotonic}
-   * @param clientGeneration, routeClientGeneration the generations `client` and `routeClient` were found under
    * @returns 0 = granted; above 0 = milliseconds until all have a token; {@link BUCKET_MOVED} = find the client's bucket again
    */
-  take(
-    now: number,
-    global: number,
-    tool: number,
-    route: number,
-    client: number,
-    clientGeneration: number,
-    routeClient: number,
-    routeClientGeneration: number,
-  ): number {
+  take(now: number, buckets: CallBuckets): number {
+    const { global, tool, route, client, routeClient } = buckets;
     const order = this.#order;
     let count = 0;
     if (global >= 0) order[count++] = global;
@@ -125,8 +154,9 @@ export class Buckets {
     let wait = 0;
     this.refusedBy = -1;
     if (
-      (client >= 0 && this.words[client * BUCKET_WORDS + BucketWord.generation] !== clientGeneration) ||
-      (routeClient >= 0 && this.words[routeClient * BUCKET_WORDS + BucketWord.generation] !== routeClientGeneration)
+      (client >= 0 && this.words[client * BUCKET_WORDS + BucketWord.generation] !== buckets.clientGeneration) ||
+      (routeClient >= 0 &&
+        this.words[routeClient * BUCKET_WORDS + BucketWord.generation] !== buckets.routeClientGeneration)
     ) {
       wait = BUCKET_MOVED;
     } else {

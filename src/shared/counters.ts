@@ -3,6 +3,7 @@
  * writer, 64-bit floats are never torn); a reader adds the segments up and may be a few events behind.
  */
 import { ERROR_CODES } from '../errors.js';
+import type { CallBuckets } from './buckets.js';
 import { HISTOGRAM_SLOTS, type HistogramView, histogramSlot, readHistogram } from './histogram.js';
 
 /** Fixed counters. Append only: the position is the id. */
@@ -53,11 +54,11 @@ export const Counter = Object.freeze(Object.fromEntries(COUNTERS.map((name, id) 
 /** Names by id. */
 export const COUNTER_NAMES: readonly CounterName[] = COUNTERS;
 
-/** The counter for a call that a bucket refused: which of the call's buckets it was. */
-export function limitCounter(refusedBy: number, global: number, tool: number, route: number): number {
-  if (refusedBy === global) return Counter.limitedGlobal;
-  if (refusedBy === tool) return Counter.limitedTool;
-  return refusedBy === route ? Counter.limitedRoute : Counter.limitedClient;
+/** The counter of the limit that refused a call: which of its buckets `refusedBy` is. */
+export function limitCounter(refusedBy: number, buckets: CallBuckets): number {
+  if (refusedBy === buckets.global) return Counter.limitedGlobal;
+  if (refusedBy === buckets.tool) return Counter.limitedTool;
+  return refusedBy === buckets.route ? Counter.limitedRoute : Counter.limitedClient;
 }
 
 const FIXED = 128;

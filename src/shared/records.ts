@@ -15,8 +15,8 @@ export const Ask = codes('Ask', {
   store: 2,
   /** The leader of a cache key has no result to keep: let the next one lead. */
   release: 3,
-  /** The exchange is gone (client left): forget it if it waits for a leader. */
-  forget: 4,
+  /** The exchange is cancelled: stop waiting for a leader, if it does. */
+  cancel: 4,
 });
 export type Ask = CodeOf<typeof Ask>;
 
@@ -70,7 +70,7 @@ export const RequestFlag = {
   nameDecoded: 1 << 2,
   /** The name is a URI. */
   nameIsUri: 1 << 3,
-  /** The front has hashed the arguments and sends them along (second leg of a cacheable call). */
+  /** The record has the arguments and their hash (second pass of a cacheable call). */
   hasArguments: 1 << 4,
   /** The call carries `inputResponses` or `requestState`: never cached (MCP 2026-07-28, caching). */
   uncacheable: 1 << 5,
@@ -90,8 +90,8 @@ export const Verdict = codes('Verdict', {
   cached: 4,
   /** Forward, and report the result under `cacheKey` ({@link Ask.store} or {@link Ask.release}). */
   lead: 5,
-  /** Cacheable: ask again with the arguments, at the worker that their hash names. */
-  rehash: 6,
+  /** Cacheable: send the request again with its arguments, to the worker that their hash selects. */
+  needsArguments: 6,
 });
 export type Verdict = CodeOf<typeof Verdict>;
 

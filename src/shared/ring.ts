@@ -126,15 +126,15 @@ export class Ring {
   advance(): void {
     this.#read = (this.#read + this.length + 1) | 0;
     Atomics.store(this.#head, READ, this.#read);
-    this.beat();
+    this.heartbeat();
   }
 
-  /** Counts one sign of life of the reader. Only the reader writes the counter. */
-  beat(): void {
+  /** Counts one heartbeat of the reader. Only the reader writes the counter. */
+  heartbeat(): void {
     Atomics.store(this.#head, PROGRESS, (Atomics.load(this.#head, PROGRESS) + 1) | 0);
   }
 
-  /** Signs of life of the reader so far; wraps. */
+  /** Heartbeats of the reader so far; wraps. */
   progress(): number {
     return Atomics.load(this.#head, PROGRESS);
   }

@@ -6,7 +6,7 @@ import type { AuthSnapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import { Counter, type Counters } from '../../src/shared/counters.js';
 import { BearerTable } from './bearer.js';
-import { JwtVerifier } from './jwt.js';
+import { JwtVerifier, type RefusalLog } from './jwt.js';
 import type { KeySource } from './keys.js';
 import { ANONYMOUS, type Principal } from './principal.js';
 import type { Revoked } from './revoked.js';
@@ -25,17 +25,10 @@ export class Authenticator {
   readonly #bearer: BearerTable | null;
   readonly #jwt: JwtVerifier | null;
 
-  /** @param refused told why a token with a good signature was refused, one sentence that holds nothing of the token */
-  constructor(
-    auth: AuthSnapshot,
-    counters: Counters,
-    keys: KeySource,
-    revoked: Revoked,
-    refused: (why: string) => void,
-  ) {
+  constructor(auth: AuthSnapshot, counters: Counters, keys: KeySource, revoked: Revoked, refusals: RefusalLog) {
     this.#counters = counters;
     this.#bearer = auth.type === 'bearer' ? new BearerTable(auth.tokens, revoked) : null;
-    this.#jwt = auth.type === 'jwt' ? new JwtVerifier(auth, counters, keys, revoked, refused) : null;
+    this.#jwt = auth.type === 'jwt' ? new JwtVerifier(auth, counters, keys, revoked, refusals) : null;
   }
 
   /**

@@ -35,6 +35,12 @@ const MAX_KNOWN = 10_000;
 const MAX_REFUSED = 2_000;
 const REFUSED_MS = 5_000;
 
+/** Where refusals are logged that the issuer of a token can do something about. */
+export interface RefusalLog {
+  /** A token with a good signature was refused. @param why one sentence that holds nothing of the token */
+  tokenRefused(why: string): void;
+}
+
 /** Verifies tokens and remembers the outcome until they expire. One per worker and snapshot. */
 export class JwtVerifier {
   readonly #auth: JwtAuth;
@@ -47,20 +53,19 @@ export class JwtVerifier {
   readonly #refused = new LRUCache<string, number>({ max: MAX_REFUSED, ttl: REFUSED_MS });
   readonly #pending = new Map<string, Promise<Principal | number>>();
   readonly #revoked: Revoked;
-  readonly #tell: (why: string) => void;
+  readonly #refusals: RefusalLog;
   #secret: Uint8Array | null = null;
   #publicKey: KeyObject | null = null;
   #keySet: LocalKeys | null = null;
   #keyVersion = 0;
   #generation = 0;
 
-  /** @param tell told why a token with a good signature was refused */
-  constructor(auth: JwtAuth, counters: Counters, keys: KeySource, revoked: Revoked, tell: (why: string) => void) {
+  constructor(auth: JwtAuth, counters: Counters, keys: KeySource, revoked: Revoked, refusals: RefusalLog) {
     this.#auth = auth;
     this.#counters = counters;
     this.#keys = keys;
     this.#revoked = revoked;
-    this.#tell = tell;
+    this.#refusals = refusals;
     const shared = auth.secret !== null;
     this.#options = {
       // A secret never checks an asymmetric algorithm nor the reverse, whatever the list says (RFC 8725 section 3.1).
@@ -152,7 +157,7 @@ export class JwtVerifier {
       }
       // These are thrown only after the signature was found good: the issuer makes tokens that cannot be used here.
       if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTInvalid)
-        this.#tell(error.message);
+        this.#refusals.tokenRefused(error.message);
       return INVALID_TOKEN;
     }
   }

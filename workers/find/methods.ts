@@ -16,8 +16,8 @@ export const Action = {
   complete: 5,
   /** Answered by the gateway, for a resource that is routed by its URI. */
   subscribe: 6,
-  /** Not known to the gateway: routed by the method itself, where a server is configured for it. */
-  foreign: 7,
+  /** Not known to the gateway: routed by the method itself, if a server is configured for it. */
+  unknown: 7,
   /** About a task: answered by the front, judged by the tool that made it. */
   task: 8,
 } as const;
@@ -36,7 +36,7 @@ function actions(own: readonly number[], tasks: readonly number[]): Uint8Array {
   table[Method.promptsGet] = Action.prompt;
   table[Method.resourcesRead] = Action.resource;
   table[Method.complete] = Action.complete;
-  table[Method.unknown] = Action.foreign;
+  table[Method.unknown] = Action.unknown;
   for (let id: number = Method.initialized; id < METHODS.length; id += 1) table[id] = Action.local;
   return table;
 }

@@ -97,14 +97,15 @@ export function checkAt(authenticator: Authenticator, token: string, seconds: nu
   return authenticator.check(bytes, 0, token.length, true, seconds, new Int32Array(memory));
 }
 
-/** @param told why tokens with a good signature are refused */
+/** @param reasons filled with the reasons why tokens with a good signature are refused */
 export function authenticatorFor(
   auth: AuthSnapshot,
-  keys = new KeySource(() => {}, null),
+  keys = new KeySource({ requestKeys() {} }, null),
   revoked = new Revoked([]),
-  told: string[] = [],
+  reasons: string[] = [],
 ): Authenticator {
-  return new Authenticator(auth, new Counters(counterMemory(1, 1), 0), keys, revoked, (why) => told.push(why));
+  const refusals = { tokenRefused: (why: string) => void reasons.push(why) };
+  return new Authenticator(auth, new Counters(counterMemory(1, 1), 0), keys, revoked, refusals);
 }
 
 /** An HTTP server on loopback that counts what it is asked. */

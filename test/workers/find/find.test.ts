@@ -219,7 +219,7 @@ describe('methods', () => {
       'roots/list',
       'elicitation/create',
     ]);
-    assert.equal(actionOf(Method.unknown, false), Action.foreign);
+    assert.equal(actionOf(Method.unknown, false), Action.unknown);
     assert.equal(actionOf(Operation.stream, false), Action.local);
     assert.equal(actionOf(Method.toolsCall, true), Action.tool);
     assert.equal(actionOf(Method.resourcesRead, false), Action.resource);
