@@ -36,7 +36,7 @@ function isSpace(byte: number): boolean {
 }
 
 function skipSpace(bytes: Uint8Array, position: number): number {
-  while (position < bytes.length && isSpace(bytes[position])) position++;
+  while (position < bytes.length && isSpace(bytes[position]!)) position++;
   return position;
 }
 
@@ -56,7 +56,7 @@ export function skipValue(bytes: Uint8Array, position: number): number {
   const first = bytes[position];
   if (first === QUOTE) return skipString(bytes, position);
   if (first !== OPEN_OBJECT && first !== OPEN_ARRAY) {
-    while (position < bytes.length && !endsScalar(bytes[position])) position++;
+    while (position < bytes.length && !endsScalar(bytes[position]!)) position++;
     return position;
   }
   for (let depth = 0; position < bytes.length; ) {
@@ -167,7 +167,7 @@ export class JsonCursor {
 function contentIs(bytes: Uint8Array, start: number, end: number, text: string): boolean {
   const length = end - start;
   for (let index = 0; index < length; index++) {
-    const byte = bytes[start + index];
+    const byte = bytes[start + index]!;
     if (byte === BACKSLASH || byte >= 0x80) return decodeString(bytes, start, end) === text;
     if (byte !== text.charCodeAt(index)) return false;
   }

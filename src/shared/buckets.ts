@@ -1,5 +1,5 @@
 /**
- * Token buckets in shared memory, exact across threads: whoever takes, takes under the locks of all its buckets.
+ * Token buckets in shared memory, exact across threads: a call takes its tokens under the locks of all its buckets.
  *
  * One bucket is a cache line (64 bytes):
  * ```
@@ -9,14 +9,15 @@
  * The first {@link BucketLayout.fixed} buckets belong to rules (global, tool rules, routes); the others are an
  * open-addressed table of the buckets of clients (client-buckets.ts).
  *
- * A lock word is `sequence << 8 | owner`. Locks are taken in ascending order of index, so takers never wait in a
- * circle. A thread that dies inside the critical section (terminated, out of memory) leaves a word that does not
- * change any more: {@link Buckets.releaseOwner} frees it, and a waiter that sees the same word for
- * {@link STUCK_MS} takes it over. The section is below a microsecond, so a living owner is never robbed unless the
+ * A lock word is `sequence << 8 | owner`. Locks are acquired in ascending order of index, so threads never wait in a
+ * circle. A thread that ends inside the critical section (terminated, out of memory) leaves a word that does not
+ * change any more: {@link Buckets.releaseOwner} frees it, and a thread that waits takes it over when it has not changed for
+ * {@link STUCK_MS}. The section is below a microsecond, so a living owner keeps its lock unless the
  * system stops its thread for that long.
  */
 import type { BucketRule } from '../config/snapshot.js';
 import { monotonic } from './clock.js';
+import { floatAt, wordAt } from './words.js';
 
 /** 32-bit words of a bucket. */
 export const BUCKET_WORDS = 16;
@@ -100,7 +101,7 @@ export class CallBuckets {
 /** One thread's view of the buckets. `owner` is the thread's number, 1 to 255. */
 export class Buckets {
   readonly layout: BucketLayout;
-  /** Words and floats over the same memory, for the client table of this folder. */
+  /** Words and floats over the same memory, for the table of client-buckets.ts. */
   readonly words: Int32Array;
   readonly floats: Float64Array;
   readonly control: Int32Array;
@@ -120,7 +121,7 @@ export class Buckets {
     this.#owner = owner;
   }
 
-  /** Sets a bucket of a rule: full, as at the start of time. Before any thread takes from it. */
+  /** Sets a bucket to a rule, full. To be called before any thread takes from it. */
   define(index: number, rule: BucketRule): void {
     const at = index * BUCKET_FLOATS;
     this.floats[at + BucketFloat.tokens] = rule.burst;
@@ -150,7 +151,7 @@ export class Buckets {
     if (client >= 0) count = insert(order, count, client);
     if (routeClient >= 0) count = insert(order, count, routeClient);
     if (count === 0) return 0;
-    for (let i = 0; i < count; i += 1) this.#held[i] = this.lock(order[i]!);
+    for (let i = 0; i < count; i += 1) this.#held[i] = this.lock(wordAt(order, i));
     let wait = 0;
     this.refusedBy = -1;
     if (
@@ -161,17 +162,20 @@ export class Buckets {
       wait = BUCKET_MOVED;
     } else {
       for (let i = 0; i < count; i += 1) {
-        const needs = this.refill(order[i]!, now);
+        const needs = this.refill(wordAt(order, i), now);
         if (needs > wait) {
           wait = needs;
-          this.refusedBy = order[i]!;
+          this.refusedBy = wordAt(order, i);
         }
       }
       if (wait === 0) {
-        for (let i = 0; i < count; i += 1) this.floats[order[i]! * BUCKET_FLOATS + BucketFloat.tokens]! -= 1;
+        for (let i = 0; i < count; i += 1) {
+          const at = wordAt(order, i) * BUCKET_FLOATS + BucketFloat.tokens;
+          this.floats[at] = floatAt(this.floats, at) - 1;
+        }
       }
     }
-    for (let i = count - 1; i >= 0; i -= 1) this.unlock(order[i]!, this.#held[i]!);
+    for (let i = count - 1; i >= 0; i -= 1) this.unlock(wordAt(order, i), wordAt(this.#held, i));
     return wait;
   }
 
@@ -179,19 +183,19 @@ export class Buckets {
   refill(index: number, now: number): number {
     const at = index * BUCKET_FLOATS;
     const floats = this.floats;
-    const elapsed = now - floats[at + BucketFloat.refilled]!;
-    let tokens = floats[at + BucketFloat.tokens]!;
+    const elapsed = now - floatAt(floats, at + BucketFloat.refilled);
+    let tokens = floatAt(floats, at + BucketFloat.tokens);
     if (elapsed > 0) {
-      tokens += elapsed * floats[at + BucketFloat.rate]!;
-      const burst = floats[at + BucketFloat.burst]!;
+      tokens += elapsed * floatAt(floats, at + BucketFloat.rate);
+      const burst = floatAt(floats, at + BucketFloat.burst);
       if (tokens > burst) tokens = burst;
       floats[at + BucketFloat.tokens] = tokens;
       floats[at + BucketFloat.refilled] = now;
     }
-    return tokens >= 1 ? 0 : Math.max(1, Math.ceil((1 - tokens) / floats[at + BucketFloat.rate]!));
+    return tokens >= 1 ? 0 : Math.max(1, Math.ceil((1 - tokens) / floatAt(floats, at + BucketFloat.rate)));
   }
 
-  /** Locks a bucket. @returns the word to give to {@link unlock} */
+  /** Locks a bucket. @returns the word that {@link unlock} takes */
   lock(index: number): number {
     const word = index * BUCKET_WORDS;
     this.#sequence = (this.#sequence + 1) & 0x3fffff;
@@ -204,7 +208,7 @@ export class Buckets {
     Atomics.compareExchange(this.words, index * BUCKET_WORDS, mine, 0);
   }
 
-  /** Locks the table of client buckets against other inserting threads. */
+  /** Locks the table of client buckets against insertions by other threads. @returns the word that {@link unlockTable} takes */
   lockTable(): number {
     this.#sequence = (this.#sequence + 1) & 0x3fffff;
     const mine = (this.#sequence << 8) | this.#owner;
@@ -216,7 +220,7 @@ export class Buckets {
     Atomics.compareExchange(this.control, 0, mine, 0);
   }
 
-  /** Frees all locks of a thread that is known to be dead. */
+  /** Frees all locks of a thread that has ended. */
   releaseOwner(owner: number): void {
     const words = this.words;
     for (let at = 0; at < words.length; at += BUCKET_WORDS) {
@@ -240,7 +244,7 @@ export class Buckets {
       } else if (monotonic() - since > STUCK_MS && Atomics.compareExchange(words, at, word, mine) === word) {
         return;
       }
-      // Nobody notifies: this is a pause that lets the owner run when threads outnumber processors.
+      // No thread notifies: this is a pause that lets the owner run when there are more threads than processors.
       Atomics.wait(words, at, word, 0.05);
     }
   }
@@ -249,9 +253,9 @@ export class Buckets {
 /** Puts `index` in its place among the first `count`; equal ones are kept once. */
 function insert(order: Int32Array, count: number, index: number): number {
   let at = count;
-  while (at > 0 && order[at - 1]! > index) at -= 1;
+  while (at > 0 && wordAt(order, at - 1) > index) at -= 1;
   if (at > 0 && order[at - 1] === index) return count;
-  for (let i = count; i > at; i -= 1) order[i] = order[i - 1]!;
+  for (let i = count; i > at; i -= 1) order[i] = wordAt(order, i - 1);
   order[at] = index;
   return count + 1;
 }

@@ -6,7 +6,7 @@
  */
 import type { BucketRule } from '../config/snapshot.js';
 import { BUCKET_WORDS, BucketFloat, type Buckets, BucketWord } from './buckets.js';
-import { wordAt } from './words.js';
+import { floatAt, wordAt } from './words.js';
 
 const WINDOW = 16;
 const BUCKET_FLOATS = 8;
@@ -97,7 +97,7 @@ export class ClientBuckets {
         const held = this.#buckets.lock(index);
         this.#buckets.refill(index, now);
         const at = index * BUCKET_FLOATS;
-        const missing = 1 - floats[at + BucketFloat.tokens]! / floats[at + BucketFloat.burst]!;
+        const missing = 1 - floatAt(floats, at + BucketFloat.tokens) / floatAt(floats, at + BucketFloat.burst);
         this.#buckets.unlock(index, held);
         if (missing < bestMissing) {
           best = index;

@@ -1,10 +1,11 @@
 /**
  * Counters and latency histograms in shared memory. Each thread writes a segment of its own with plain stores (one
- * writer, 64-bit floats are never torn); a reader adds the segments up and may be a few events behind.
+ * writer, 64-bit floats are never torn); a reader adds the segments up; its sums may lag a few events behind.
  */
 import { ERROR_CODES } from '../errors.js';
 import type { CallBuckets } from './buckets.js';
-import { HISTOGRAM_SLOTS, type HistogramView, histogramSlot, readHistogram } from './histogram.js';
+import { HISTOGRAM_SLOTS, HistogramFloat, type HistogramView, histogramSlot, readHistogram } from './histogram.js';
+import { floatAt } from './words.js';
 
 /** Fixed counters. Append only: the position is the id. */
 const COUNTERS = [
@@ -126,12 +127,12 @@ export class Counters {
 
   /** Adds to a fixed counter. */
   add(counter: number, count = 1): void {
-    this.#counters[this.#base + counter]! += count;
+    increase(this.#counters, this.#base + counter, count);
   }
 
-  /** Counts one answer with the error of that number (src/errors.ts). */
+  /** Counts one error answer. @param number of the error (src/errors.ts) */
   error(number: number): void {
-    this.#counters[this.#base + FIXED + number]! += 1;
+    increase(this.#counters, this.#base + FIXED + number, 1);
   }
 
   /**
@@ -142,19 +143,21 @@ export class Counters {
   observe(series: number, milliseconds: number, failed = false): void {
     const at = this.#seriesSlot(series) * HISTOGRAM_SLOTS;
     const values = this.#series;
-    values[at]! += 1;
-    values[at + 1]! += milliseconds;
-    if (milliseconds < values[at + 2]! || values[at] === 1) values[at + 2] = milliseconds;
-    if (milliseconds > values[at + 3]!) values[at + 3] = milliseconds;
-    if (failed) values[at + 4]! += 1;
-    values[at + histogramSlot(milliseconds)]! += 1;
+    increase(values, at + HistogramFloat.count, 1);
+    increase(values, at + HistogramFloat.sum, milliseconds);
+    const isFirst = values[at + HistogramFloat.count] === 1;
+    if (isFirst || milliseconds < floatAt(values, at + HistogramFloat.min))
+      values[at + HistogramFloat.min] = milliseconds;
+    if (milliseconds > floatAt(values, at + HistogramFloat.max)) values[at + HistogramFloat.max] = milliseconds;
+    if (failed) increase(values, at + HistogramFloat.errors, 1);
+    increase(values, at + histogramSlot(milliseconds), 1);
   }
 
   /** Sum of a counter over all threads. */
   total(counter: number): number {
     let sum = 0;
     for (let thread = 0; thread < this.memory.threads; thread += 1) {
-      sum += this.#counters[thread * SEGMENT_COUNTERS + counter]!;
+      sum += floatAt(this.#counters, thread * SEGMENT_COUNTERS + counter);
     }
     return sum;
   }
@@ -178,7 +181,7 @@ export class Counters {
       slots.push(this.#seriesSlot(series));
     }
     let errors = 0;
-    for (const slot of slots) errors += this.#series[slot * HISTOGRAM_SLOTS + 4]!;
+    for (const slot of slots) errors += floatAt(this.#series, slot * HISTOGRAM_SLOTS + HistogramFloat.errors);
     const view = readHistogram(
       this.#series,
       slots.map((slot) => slot * HISTOGRAM_SLOTS),
@@ -199,12 +202,16 @@ export class Counters {
   }
 }
 
+function increase(values: Float64Array, at: number, by: number): void {
+  values[at] = floatAt(values, at) + by;
+}
+
 /**
- * Names of the series beyond the fixed ones: upstreams and tools, bounded; what no longer fits is counted under
- * `other`. The front asks once for each server and catalog entry and keeps the ids in a table.
+ * Names of the series beyond the fixed ones: upstreams and tools, bounded; those beyond the bound are counted under
+ * `other`. The front looks up each server and catalog entry once and keeps the ids in a table.
  */
 export class SeriesNames {
-  /** The id everything beyond the bound shares. */
+  /** The id that all names beyond the bound share. */
   readonly other = FIXED_SERIES;
   readonly #ids = new Map<string, number>();
   readonly #capacity: number;

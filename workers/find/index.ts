@@ -11,7 +11,7 @@ import { packedText, packedView } from '../../src/shared/packed.js';
 import { ByteTable } from '../../src/shared/patterns/byte-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
 import type { Pattern } from '../../src/shared/patterns/pattern.js';
-import { PatternSet } from '../../src/shared/patterns/set.js';
+import { mostLiteralFirst, type PatternEntry, PatternSet } from '../../src/shared/patterns/set.js';
 import { compileTemplate } from '../../src/shared/patterns/uri-template.js';
 import { VerdictFlag } from '../../src/shared/records.js';
 import { Action } from './methods.js';
@@ -74,13 +74,13 @@ export class Finder {
     this.#resources = new ByteTable(catalog.byName[EntryKind.resource]!);
     this.#templateTexts = new ByteTable(catalog.byName[EntryKind.template]!);
     this.#addresses = new ByteTable(catalog.byAddress);
-    const templates: [Pattern, number][] = [];
+    const templates: PatternEntry[] = [];
     for (let entry = 0; entry < catalog.kind.length; entry += 1) {
       if (catalog.kind[entry] !== EntryKind.template) continue;
       const template = judgedTemplate(packedText(catalog.publicNames, entry));
       for (const pattern of templatePatterns(template)) templates.push([pattern, entry]);
     }
-    this.#templates = new PatternSet(templates);
+    this.#templates = new PatternSet(mostLiteralFirst(templates));
     this.#unlisted = new UnlistedServers(snapshot, catalog);
     this.#toolRoutes = routePatterns(snapshot, (route) => route.tools);
     this.#promptRoutes = routePatterns(snapshot, (route) => route.prompts);
@@ -182,7 +182,7 @@ export class Finder {
   #findResource(bytes: Uint8Array, start: number, end: number): void {
     this.flags = VerdictFlag.safe;
     let entry = this.#resources.get(bytes, start, end);
-    if (entry < 0) entry = this.#templates.best(bytes, start, end);
+    if (entry < 0) entry = this.#templates.first(bytes, start, end);
     const route = this.#resourceRoutes.first(bytes, start, end);
     if (entry >= 0) {
       this.entry = entry;

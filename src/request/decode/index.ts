@@ -4,7 +4,7 @@
  */
 import { type Decoder, Flag, Kind, Method, ScanStatus } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
-import { LEVELS, levelNumber, NO_LEVEL } from '../../protocol/levels.js';
+import { levelNumber, NO_LEVEL } from '../../protocol/levels.js';
 import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../../protocol/revisions.js';
 import type { IsListed } from '../../protocol/uri.js';
@@ -333,9 +333,6 @@ export class DecodeStage {
 }
 
 const NO_BYTES = new Uint8Array(0);
-
-/** Names of the levels, for messages about a wrong one. */
-export const LEVEL_NAMES: readonly string[] = LEVELS;
 
 function keepId(exchange: Exchange, bytes: Uint8Array): void {
   const start = exchange.message.spans.idStart;
