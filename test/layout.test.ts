@@ -21,10 +21,18 @@ const STAGES = [
 ];
 
 /** What any stage may use at run time. */
-const COMMON = ['src/protocol/', 'src/shared/', 'src/errors.ts', 'src/units.ts', 'src/package-root.ts', 'native/'];
+const COMMON = [
+  'src/protocol/',
+  'src/shared/',
+  'src/codes.ts',
+  'src/errors.ts',
+  'src/units.ts',
+  'src/package-root.ts',
+  'native/',
+];
 
 /** Contracts between the parts: the shape of data, and the numbers in it. */
-const CONTRACTS = ['src/config/snapshot.ts', 'src/upstream/core/types.ts'];
+const CONTRACTS = ['src/config/current.ts', 'src/config/snapshot.ts', 'src/upstream/core/types.ts'];
 
 const LONGEST_FILE = 450;
 

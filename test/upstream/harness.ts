@@ -284,7 +284,6 @@ export function startPool(
     outcomes.set(exchange, { outcome, settle, options });
     exchange.client.startedAt = performance.now();
     exchange.verdict.clear();
-    exchange.verdict.route = -1;
     exchange.verdict.subject[0] = options.subject ?? 0;
     exchange.client.session = options.session ?? null;
     exchange.client.era = exchange.client.session === null ? Era.modern : Era.legacy;

@@ -3,27 +3,27 @@
  * the caller's bytes; everything else crosses the ring to a policy worker and comes back. No exchange that was given
  * to a worker is lost when that worker dies or hangs, and none goes on twice.
  */
-import { Flag, Kind } from '../../../native/layout.js';
+import { type Decoder, Flag, Kind } from '../../../native/layout.js';
 import type { Snapshot } from '../../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../../errors.js';
 import { BUCKET_MOVED } from '../../shared/buckets.js';
 import type { CatalogTable } from '../../shared/catalog-table.js';
 import { Counter, Series } from '../../shared/counters.js';
-import type { PolicyPool, PoolSlot } from '../../shared/policy-pool.js';
+import type { PolicyPool, PoolListener, PoolSlot } from '../../shared/policy-pool.js';
 import { Ask, Operation, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
 import { maxResultBytes, type Ring } from '../../shared/ring.js';
 import type { Count } from '../../units.js';
 import { type Exchange, MessageFlag, Phase } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
 import { HangWatch } from './hang-watch.js';
-import type { DispatcherOptions } from './options.js';
-import { type Answered, type Question, Questions } from './questions.js';
+import type { DecidedExchanges, DispatcherOptions } from './options.js';
+import { type Answered, type Policy, type Question, Questions } from './questions.js';
 import { Remembered } from './remembered.js';
 import { decodeName, denial, nameLength, writeDecide, writeReport } from './request-record.js';
 import { WaitingLine } from './waiting-line.js';
 import { chooseWorker } from './worker-choice.js';
 
-export type { DispatcherOptions } from './options.js';
+export type { DecidedExchanges, DispatcherOptions } from './options.js';
 
 const NO_BYTES = Buffer.alloc(0);
 const RATE_LIMITED = errorNumber('GW_RATE_LIMITED');
@@ -41,8 +41,8 @@ const SWEEP_MS = 50;
 const Leg = { none: 0, first: 1, withArguments: 2, withoutCache: 3 } as const;
 
 /** The stage; one per front. */
-export class Dispatcher {
-  readonly #options: DispatcherOptions;
+export class Dispatcher implements Policy, PoolListener {
+  readonly #decoder: Decoder;
   readonly #table: ExchangeTable;
   readonly #pool: PolicyPool;
   readonly #lines: WaitingLine[] = [];
@@ -58,9 +58,10 @@ export class Dispatcher {
   #previousCatalog = -1;
   #payload = Buffer.alloc(4096);
   #scheduled = false;
+  #next: DecidedExchanges | null = null;
 
   constructor(options: DispatcherOptions) {
-    this.#options = options;
+    this.#decoder = options.decoder;
     this.#table = options.table;
     this.#pool = options.pool;
     this.#questions = new Questions(options.table, options.decoder);
@@ -71,10 +72,15 @@ export class Dispatcher {
     this.#remembered = new Remembered(options.pool);
     for (let i = 0; i < options.pool.size; i += 1) this.#lines.push(new WaitingLine(options.maxQueue ?? 1024));
     this.#remembers = options.memo ?? process.env['SWITCHYARD_MEMO'] !== 'off';
-    options.pool.attach({ verdicts: () => this.#drain(), replaced: (slot, old) => this.#replaced(slot, old) });
+    options.pool.attach(this);
     for (let i = 0; i < options.pool.size; i += 1) options.pool.slot(i).verdicts.sleep();
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
     this.#sweeper.unref();
+  }
+
+  /** Who takes verdicts. Once, by the pipeline, which hands exchanges to this stage and takes them back. */
+  attach(next: DecidedExchanges): void {
+    this.#next = next;
   }
 
   /** Verdicts in the memo, outdated ones included. */
@@ -105,12 +111,6 @@ export class Dispatcher {
     this.#put(exchange, Leg.first, -1);
   }
 
-  /**
-   * Asks the policy about a client. The question takes the way of every message, so that one set of rules decides.
-   *
-   * @param answered called once with the verdict, which is valid during the call; maybe before this returns
-   * @returns false when no exchange is free; `answered` is not called then
-   */
   ask(question: Question, answered: Answered): boolean {
     const exchange = this.#questions.open(question, answered);
     if (exchange === null) return false;
@@ -174,7 +174,7 @@ export class Dispatcher {
       this.#refuse(exchange, 'GW_RATE_LIMITED', wait, bytes, length);
     } else {
       exchange.phase = Phase.sending;
-      this.#next(exchange, bytes, length, NO_BYTES);
+      this.#decide(exchange, bytes, length, NO_BYTES);
     }
     return true;
   }
@@ -236,8 +236,7 @@ export class Dispatcher {
   #hashArguments(exchange: Exchange): void {
     const start = exchange.message.spans.argumentsStart;
     this.#hash.fill(0);
-    if (start >= 0)
-      this.#options.decoder.hash(exchange.message.body, start, exchange.message.spans.argumentsEnd, this.#hash);
+    if (start >= 0) this.#decoder.hash(exchange.message.body, start, exchange.message.spans.argumentsEnd, this.#hash);
   }
 
   #report(exchange: Exchange, ask: number, bytes: Uint8Array, start: number, end: number): void {
@@ -249,7 +248,8 @@ export class Dispatcher {
 
   // Verdicts
 
-  #drain(): void {
+  /** Reads what is on the verdict rings. */
+  verdictsReady(): void {
     let more = false;
     for (let i = 0; i < this.#pool.size; i += 1) {
       more = this.#drainRing(this.#pool.slot(i).verdicts, i, BATCH) || more;
@@ -259,7 +259,7 @@ export class Dispatcher {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#drain();
+      this.verdictsReady();
     });
   }
 
@@ -326,12 +326,12 @@ export class Dispatcher {
     }
     this.#legs[exchange.slot] = Leg.none;
     exchange.phase = Phase.sending;
-    this.#next(exchange, exchange.message.body, exchange.message.bodyLength, payload);
+    this.#decide(exchange, exchange.message.body, exchange.message.bodyLength, payload);
   }
 
-  #next(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
+  #decide(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
     if ((exchange.message.flags & MessageFlag.question) !== 0) this.#questions.answer(exchange);
-    else this.#options.next(exchange, bytes, length, payload);
+    else this.#next!.decided(exchange, bytes, length, payload);
   }
 
   /** A verdict nobody waits for; if it made somebody leader who is gone, the next one must know. */
@@ -362,12 +362,12 @@ export class Dispatcher {
     this.#legs[exchange.slot] = Leg.none;
     exchange.phase = Phase.sending;
     denial(verdict, code === 'GW_RATE_LIMITED' ? RATE_LIMITED : errorNumber(code), retryAfterMs);
-    this.#next(exchange, bytes, length, NO_BYTES);
+    this.#decide(exchange, bytes, length, NO_BYTES);
   }
 
   // Dead and stuck workers
 
-  #replaced(slot: PoolSlot, old: PoolSlot): void {
+  workerReplaced(slot: PoolSlot, old: PoolSlot): void {
     const worker = slot.index;
     while (this.#drainRing(old.verdicts, worker, BATCH));
     this.#hangs.restart(worker);
@@ -422,7 +422,7 @@ export class Dispatcher {
       waiting += this.#pool.slot(i).verdicts.used();
     }
     // A stage behind that threw has cut a reading short, and nobody rings for what was left.
-    if (waiting > 0) this.#drain();
+    if (waiting > 0) this.verdictsReady();
     if (this.#table.inUse === 0) return;
     const now = performance.now();
     this.#table.forEach((exchange) => {

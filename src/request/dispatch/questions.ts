@@ -26,6 +26,17 @@ export interface Question {
 /** Told the verdict, which is valid during the call. */
 export type Answered = (verdict: VerdictRecord) => void;
 
+/** The policy as parts ask it on behalf of clients: `Dispatcher.ask`. */
+export interface Policy {
+  /**
+   * Asks about a client. The question takes the way of every message, so that one set of rules decides.
+   *
+   * @param answered called once with the verdict, which is valid during the call; maybe before this returns
+   * @returns false when no exchange is free; `answered` is not called then
+   */
+  ask(question: Question, answered: Answered): boolean;
+}
+
 const METHOD = { token: Operation.stream, resource: Method.resourcesSubscribe, task: Method.tasksGet } as const;
 
 /** Exchanges without a client (`MessageFlag.question`), and who waits for the verdict of each. */

@@ -1,6 +1,6 @@
 import type { LimitsSnapshot, Snapshot } from '../../../src/config/snapshot.js';
 import { ERRORS, type ErrorCode } from '../../../src/errors.js';
-import { corsHead } from '../../../src/request/accept/http/cors.js';
+import { originHead } from '../../../src/protocol/origin-head.js';
 import type { FrontEnd, FrontEndKind } from '../../../src/request/accept/http/handler.js';
 import { openFrontEnd } from '../../../src/request/accept/index.js';
 import type { Exchange } from '../../../src/request/exchange/index.js';
@@ -111,7 +111,7 @@ const JSON_HEAD = ['content-type', 'application/json'];
 
 /** Answers a request with its own body. */
 export function echo(exchange: Exchange, body: Buffer, test: TestFront): void {
-  exchange.client.reply!.send(200, [...JSON_HEAD, ...corsHead(exchange)], body, 0, body.byteLength);
+  exchange.client.reply!.send(200, [...JSON_HEAD, ...originHead(exchange.client.origin)], body, 0, body.byteLength);
   test.table.release(exchange);
 }
 

@@ -5,11 +5,11 @@
 import { randomBytes } from 'node:crypto';
 import { Composer } from '../../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, EVENT_STREAM_HEAD, flatten, KEEP_ALIVE } from '../../../protocol/event-frames.js';
+import { originHead } from '../../../protocol/origin-head.js';
 import { Accepts, type Exchange, Framing } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
 import { CONNECTION_ENDED, JSON_HEAD, OVERLOADED, OVERLOADED_HEAD } from '../http/answers.js';
 import type { CallListener, HttpCall } from '../http/call.js';
-import { originHead } from '../http/cors.js';
 import type { FrontHandler } from '../http/handler.js';
 import { MESSAGES_PATH } from '../http/paths.js';
 import type { AcceptRules } from '../http/rules.js';

@@ -1,11 +1,11 @@
 /** The OpenAPI document of the REST door: one operation for each tool that the client may list, and the general ones. */
 import { createHash } from 'node:crypto';
 import { findMember, insertMember, JsonCursor, stringValue } from '../../../protocol/json-cursor.js';
+import { originHead } from '../../../protocol/origin-head.js';
 import type { Count } from '../../../units.js';
 import type { Exchange } from '../../exchange/index.js';
 import { JSON_HEAD } from '../http/answers.js';
 import type { CallListener, HttpCall } from '../http/call.js';
-import { originHead } from '../http/cors.js';
 import type { FrontHandler } from '../http/handler.js';
 import type { AcceptRules } from '../http/rules.js';
 import { GENERAL_PATHS, openApiFrame } from './openapi-frame.js';
