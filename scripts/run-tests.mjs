@@ -24,6 +24,8 @@ export async function runTests(args) {
       '--test',
       '--test-reporter=spec',
       '--test-reporter-destination=stdout',
+      `--test-reporter=${new URL('unfinished-tests.mjs', import.meta.url)}`,
+      '--test-reporter-destination=stderr',
       // Many tests start several processes; more at once only makes each of them late.
       '--test-concurrency=2',
       `--test-timeout=${TIMEOUT_MS}`,
