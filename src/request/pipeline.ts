@@ -196,7 +196,7 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
       write.refuse(exchange, 'GW_BUFFERS_FULL');
       return;
     }
-    exchange.phase = Phase.deciding;
+    exchange.enter(Phase.deciding);
     const method = exchange.message.spans.method;
     if (method >= Method.tasksGet && method <= Method.tasksUpdate) this.#parts.tasks.nameTool(exchange, bytes);
     this.#parts.dispatch.dispatch(exchange, bytes, length);
@@ -287,7 +287,7 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
       }
     });
     // Elements answer into the parent, so it must not look finished or cancellable meanwhile.
-    parent.phase = Phase.accepting;
+    parent.enter(Phase.accepting);
     parent.client.batch = reply;
     parent.message.spans.method = Method.unknown;
     const own = Buffer.from(bytes.subarray(0, length));

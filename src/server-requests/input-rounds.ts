@@ -151,7 +151,7 @@ export class InputRounds {
 
   #begin(round: Round): void {
     const { exchange } = round.call;
-    exchange.phase = Phase.asking;
+    exchange.enter(Phase.asking);
     exchange.call.upstream = null;
     exchange.call.deadline = 0;
     if (round.entries.length === 0) {

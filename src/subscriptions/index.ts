@@ -157,7 +157,7 @@ export class Subscriptions {
   #answerWhen(confirmed: Promise<void>, exchange: Exchange): void {
     const { generation } = exchange;
     // The verdict is used up, and no call is under way: a client that leaves leaves nothing to be stopped.
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     const isCurrent = (): boolean => exchange.generation === generation && exchange.phase !== Phase.free;
     confirmed.then(
       () => {

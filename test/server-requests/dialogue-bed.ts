@@ -134,7 +134,7 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     log: { renewed: () => {} },
     send: {
       again: (exchange, bytes, length) => {
-        exchange.phase = Phase.sending;
+        exchange.enter(Phase.sending);
         again.push(Buffer.from(bytes.subarray(0, length)).toString());
       },
     },
@@ -186,7 +186,7 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     );
     exchange.client.id = Buffer.from('"mine"');
     exchange.client.idLength = exchange.client.id.length;
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     return { exchange, wire };
   };
 

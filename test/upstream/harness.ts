@@ -295,7 +295,7 @@ export function startPool(
       setImmediate(() => end(exchange));
       return outcome;
     }
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     exchange.call.upstreamId = upstreamId(exchange);
     outcome.id = exchange.call.upstreamId;
     exchange.call.server = 0;

@@ -91,7 +91,7 @@ export class Dispatcher implements Policy, PoolListener {
   /** Gets a verdict for an exchange. `bytes[0, length)` are valid during the call only. */
   dispatch(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { spans } = exchange.message;
-    exchange.phase = Phase.deciding;
+    exchange.enter(Phase.deciding);
     exchange.attempts = 0;
     exchange.verdict.kind = 0;
     this.#legs[exchange.slot] = Leg.none;
@@ -173,7 +173,7 @@ export class Dispatcher implements Policy, PoolListener {
       this.#remembered.countRefusal(verdict);
       this.#refuse(exchange, 'GW_RATE_LIMITED', wait, bytes, length);
     } else {
-      exchange.phase = Phase.sending;
+      exchange.enter(Phase.sending);
       this.#decide(exchange, bytes, length, NO_BYTES);
     }
     return true;
@@ -325,7 +325,7 @@ export class Dispatcher implements Policy, PoolListener {
       return;
     }
     this.#legs[exchange.slot] = Leg.none;
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     this.#decide(exchange, exchange.message.body, exchange.message.bodyLength, payload);
   }
 
@@ -360,7 +360,7 @@ export class Dispatcher implements Policy, PoolListener {
   #refuse(exchange: Exchange, code: ErrorCode, retryAfterMs: number, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
     this.#legs[exchange.slot] = Leg.none;
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     denial(verdict, code === 'GW_RATE_LIMITED' ? RATE_LIMITED : errorNumber(code), retryAfterMs);
     this.#decide(exchange, bytes, length, NO_BYTES);
   }

@@ -52,14 +52,36 @@ export type Verb = CodeOf<typeof Verb>;
 /** Bits of `Client.accepts`. */
 export const Accepts = { json: 1, sse: 2 } as const;
 
-/** Life of an exchange. */
+/**
+ * Life of an exchange:
+ *
+ * ```
+ *        acquire         decoded         verdict         stream opened
+ *  free ────────> accepting ─────> deciding ─────> sending ────────────> streaming
+ *   ^                                                │ ^                    │ ^
+ *   │                                input_required  │ │  input_required,   │ │
+ *   │                                or a question   │ │  or a question     │ │
+ *   │                                                v │                    v │
+ *   │                                         asking or parked ─────────────┘ │
+ *   │                                                └─── answered, called again
+ *   │ release
+ *   └──────── done <──── from every other phase: answered, refused, failed, cancelled, abandoned
+ * ```
+ * A stream that is open stays open while its client is asked. The parent of a batch stays in accepting until its elements are
+ * answered; the exchange of a long-lived stream begins in streaming and ends in free, since no table owns it.
+ */
 export const Phase = codes('Phase', {
+  /** It lies in the table. */
   free: 0,
+  /** Head and body are read, the message is decoded. */
   accepting: 1,
+  /** The policy decides. */
   deciding: 2,
+  /** The decision is made: the answer of the upstream, or of the gateway itself, is waited for. */
   sending: 3,
-  /** An SSE answer is open. */
+  /** The same with a stream that is open towards the client; a long-lived stream stays here. */
   streaming: 4,
+  /** It is answered or abandoned, counted and logged. */
   done: 5,
   /** A legacy client has been asked what a modern upstream wants to know; no call is under way upstream. */
   asking: 6,
@@ -314,7 +336,6 @@ export class Exchange {
   /** Position in the exchange table and number of use: together the identity on rings and towards upstreams. */
   readonly slot: number;
   generation = 0;
-  phase: Phase = Phase.free;
   client = new Client();
   message = new Message();
   readonly call = new Call();
@@ -330,8 +351,19 @@ export class Exchange {
   /** The verdict as it came from the ring or the memo. */
   readonly verdict = new VerdictRecord();
 
+  #phase: Phase = Phase.free;
+
   constructor(slot: number) {
     this.slot = slot;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  /** The only way to another phase; the diagram at {@link Phase} has them all. */
+  enter(phase: Phase): void {
+    this.#phase = phase;
   }
 
   /** Drops everything that refers to a client or an upstream. */

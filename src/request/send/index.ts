@@ -93,7 +93,7 @@ export class SendStage {
    * `bytes[0, length)`, and `exchange.body` holds the same bytes, in case an endpoint fails before it has them.
    */
   again(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    exchange.phase = exchange.client.streaming ? Phase.streaming : Phase.sending;
+    exchange.enter(exchange.client.streaming ? Phase.streaming : Phase.sending);
     exchange.call.tried = 0;
     this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN', false);
   }
@@ -101,7 +101,7 @@ export class SendStage {
   /** Forwards a call whose verdict is `forward` or `lead`; `bytes[0, length)` are valid during the call only. */
   send(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     exchange.call.tried = 0;
     exchange.call.server = verdict.server;
     const server = this.#parts.upstreams.servers[exchange.call.server];

@@ -268,7 +268,7 @@ export class WriteStage {
     exchange.client.idLength = 0;
     exchange.client.link = null;
     exchange.client.streaming = false;
-    exchange.phase = Phase.parked;
+    exchange.enter(Phase.parked);
   }
 
   /** A result that is ready as bytes: prepared answers and cached results. */
@@ -412,7 +412,7 @@ export class WriteStage {
 
   #finish(exchange: Exchange): void {
     if (exchange.phase === Phase.done || exchange.phase === Phase.free) return;
-    exchange.phase = Phase.done;
+    exchange.enter(Phase.done);
     if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
     this.#parts.accounting.finished(exchange);
     this.large.forget(exchange);

@@ -54,7 +54,7 @@ export class EventStreams {
   open(exchange: Exchange): void {
     if (exchange.client.streaming) return;
     exchange.client.streaming = true;
-    if (exchange.phase !== Phase.asking) exchange.phase = Phase.streaming;
+    if (exchange.phase !== Phase.asking) exchange.enter(Phase.streaming);
     exchange.client.status = 200;
     exchange.client.quietSince = performance.now();
     const { reply } = exchange.client;

@@ -319,7 +319,7 @@ export class ParkedCalls {
     this.#byNumber.delete(call.number);
     call.number = 0;
     handOver(retry, exchange);
-    exchange.phase = exchange.client.streaming ? Phase.streaming : Phase.sending;
+    exchange.enter(exchange.client.streaming ? Phase.streaming : Phase.sending);
     exchange.client.capabilities = declaredIn(retry, message);
     exchange.call.sentAt = performance.now();
     exchange.message.detail = '';

@@ -66,7 +66,7 @@ export class StandingStreams {
     handOver(from, exchange);
     this.#generation = (this.#generation + 1) & 0x7fffffff;
     exchange.generation = this.#generation;
-    exchange.phase = Phase.streaming;
+    exchange.enter(Phase.streaming);
     exchange.client.streaming = true;
     exchange.client.status = 200;
     exchange.client.quietSince = performance.now();
@@ -82,7 +82,7 @@ export class StandingStreams {
 
   /** The stream is over. */
   release(exchange: Exchange): void {
-    exchange.phase = Phase.free;
+    exchange.enter(Phase.free);
     exchange.client.reply = null;
     exchange.client.streaming = false;
     exchange.client.session = null;

@@ -146,7 +146,7 @@ export class Bed {
   }
 
   done(exchange: Exchange): void {
-    exchange.phase = Phase.done;
+    exchange.enter(Phase.done);
     this.table.release(exchange);
   }
 

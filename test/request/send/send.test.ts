@@ -146,7 +146,7 @@ describe('SendStage', () => {
     const { exchange, bytes } = exchangeFor(CALL, Era.legacy, sessionOf(ASKABLE));
     exchange.verdict.flags = VerdictFlag.safe;
     stage.send(exchange, bytes, bytes.length);
-    exchange.phase = Phase.asking;
+    exchange.enter(Phase.asking);
     const next = CALL.replace('"arguments"', '"inputResponses":{"k":{"x":1}},"requestState":"s","arguments"');
     const again = Buffer.from(next);
     assert.equal(decoder.scan(again, again.length, exchange.message.spans.words, 64), ScanStatus.ok);

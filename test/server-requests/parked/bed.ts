@@ -164,7 +164,7 @@ export function bed(
     exchange.message.bodyLength = bytes.length;
     const { spans } = exchange.message;
     exchange.client.capabilities = capabilityMask(bytes.subarray(spans.capabilitiesStart, spans.capabilitiesEnd));
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     exchange.call.upstream = upstream;
     exchange.call.era = Era.legacy;
     exchange.call.sentAt = performance.now();
@@ -189,7 +189,7 @@ export function bed(
       ...(state === undefined ? {} : { requestState: state }),
     };
     const { exchange, wire, bytes } = request({ id: 'again', ...call, params });
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     const taken = parked.resume(exchange, bytes, bytes.length);
     return { exchange, wire, taken };
   };

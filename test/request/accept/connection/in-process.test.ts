@@ -16,7 +16,7 @@ function bench(request: (exchange: Exchange, body: string) => void, capacity = 1
   const handler: FrontHandler = {
     request: (exchange, bytes, length) => request(exchange, Buffer.from(bytes.subarray(0, length)).toString()),
     stream: (exchange) => {
-      exchange.phase = Phase.streaming;
+      exchange.enter(Phase.streaming);
       streams.push(exchange);
     },
     terminate: (exchange) => table.release(exchange),
@@ -60,7 +60,7 @@ describe('a connection within the process', () => {
     const test = bench((exchange, body) => {
       seen.push(`${body} in "${exchange.client.sessionId}"`);
       exchange.message.spans.method = body === 'initialize' ? Method.initialize : Method.ping;
-      exchange.phase = Phase.deciding;
+      exchange.enter(Phase.deciding);
       held.push(exchange);
     });
     test.connection.send('initialize');
