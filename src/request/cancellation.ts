@@ -8,7 +8,7 @@ import type { ExchangeTable } from './exchange/table.js';
 export interface CancellationParts {
   readonly table: ExchangeTable;
   readonly dispatch: {
-    /** The exchange is no longer interested in its verdict or in the result it waits for. */
+    /** The exchange is does not need its verdict, or the result it waits for, any more. */
     forget(exchange: Exchange): void;
     /** The exchange leads a cache key and will have no result. */
     release(exchange: Exchange): void;
@@ -41,7 +41,7 @@ export class Cancellation {
    */
   cancel(origin: Exchange, bytes: Uint8Array, start: number, end: number): boolean {
     const { link } = origin.client;
-    // By id: the table may have dropped the session's state meanwhile and made it anew.
+    // By id: the table may have dropped the session's state and built it again.
     const sessionId = origin.client.session?.id;
     let isFound = false;
     this.#parts.table.forEach((exchange) => {
@@ -80,7 +80,7 @@ export class Cancellation {
       dispatch.forget(exchange);
       write.abandon(exchange);
     } else if (phase === Phase.asking) {
-      // A legacy client that leaves may answer all the same, and come back for the result.
+      // A legacy client may still answer on another request, and resume the stream for the result.
     } else if (upstream === null) {
       if (phase === Phase.streaming) {
         streams.streamClosed(exchange);
@@ -96,7 +96,7 @@ export class Cancellation {
     }
   }
 
-  /** A connection that is closed cannot be come back to: what came on it ends with it, whatever the family. */
+  /** A closed connection cannot be resumed: its requests end with it, in both families. */
   #linkClosed(exchange: Exchange): void {
     const { batch } = exchange.client;
     const { table, write } = this.#parts;

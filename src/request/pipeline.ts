@@ -1,6 +1,6 @@
 /**
- * The junction of the stages on the front: what accept reports goes to decode, what dispatch decides goes to send or
- * write, and a client that leaves is dealt with in its era's way. The stages do not know each other.
+ * Connects the stages on the front: requests from accept go to decode, decoded messages to dispatch, decisions to send,
+ * to the local answers or to write. The stages do not import each other.
  */
 
 import { type Decoder, Method } from '../../native/layout.js';
@@ -225,7 +225,7 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
       write.deny(exchange, Buffer.from(payload).toString('utf8'), bytes);
       return;
     }
-    // A session belongs to the subject that initialized it; to anybody else it does not exist.
+    // A session exists only for the subject that initialized it.
     if (session !== null && !verdict.isFor(session.subject)) {
       if (kind === Verdict.lead) this.#parts.dispatch.release(exchange);
       write.refuse(exchange, 'GW_SESSION_NOT_FOUND');

@@ -1,6 +1,6 @@
 /**
- * decode: bytes to a classified exchange. Reads the message once, tells the era (MCP 2026-07-28 or a legacy
- * revision), checks that headers and body agree, finds the session, and hands on; or refuses.
+ * decode: bytes to a classified exchange. Scans the message once, determines the era (MCP 2026-07-28 or a legacy
+ * revision), checks that headers and body agree and finds the session; then passes the exchange on or refuses it.
  */
 import { type Decoder, Flag, Kind, Method, ScanStatus } from '../../../native/layout.js';
 import type { Current } from '../../config/current.js';
@@ -84,7 +84,7 @@ export class DecodeStage {
     this.#parts = parts;
   }
 
-  /** Who takes decoded messages. Once, by the pipeline, which hands messages to this stage and takes them back. */
+  /** Sets where decoded messages go. Called once by the pipeline: it calls this stage and is called back. */
   attach(next: DecodedMessages): void {
     this.#next = next;
   }
@@ -93,7 +93,7 @@ export class DecodeStage {
   decode(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { config, decoder, write } = this.#parts;
     const { auth, limits } = config.current;
-    // On a connection the id is all that leads a refusal to its request: there the policy refuses, once it is read.
+    // On a connection a refusal needs the id of the request, so there the policy refuses after the scan.
     if (auth.type !== 'none' && exchange.client.token === '' && !exchange.client.headerless) {
       write.refuse(exchange, exchange.client.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
       return;
@@ -292,7 +292,7 @@ export class DecodeStage {
     this.#withUri(exchange, bytes, length);
   }
 
-  /** Hands a message on that may be about a URI. */
+  /** Passes a message on; a URI that is not in normal form is normalized first. */
   #withUri(exchange: Exchange, bytes: Uint8Array, length: number): void {
     if ((exchange.message.spans.flags & Flag.uriNotPlain) === 0) {
       this.#next!.decoded(exchange, bytes, length);
@@ -304,7 +304,7 @@ export class DecodeStage {
     } else if (message === 'same') {
       this.#next!.decoded(exchange, bytes, length);
     } else {
-      // The spans are those of the new message: no stage may find the old one.
+      // The spans belong to the new message: no stage may read the old one.
       const { config, decoder } = this.#parts;
       decoder.scan(message, message.length, exchange.message.spans.words, config.current.limits.maxDepth);
       exchange.message.body = message;

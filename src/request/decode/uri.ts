@@ -18,7 +18,7 @@ import type { Exchange } from '../exchange/index.js';
 
 /**
  * Reads the URI of the exchange's message. What policy compares, where it is not what the message says, is left in
- * `exchange.decodedName`, the reason of a refusal in `exchange.detail`.
+ * `exchange.message.decodedName`, the reason of a refusal in `exchange.message.detail`.
  *
  * @returns the message in the normal form where it was spelled otherwise, `same` where not; null = there is no normal form
  */

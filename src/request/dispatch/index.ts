@@ -32,8 +32,8 @@ const MAX_NAME_BYTES = 16 * 1024;
 /** Verdicts read before sockets get their turn. */
 const BATCH = 256;
 /** Workers that may die while they decide about one exchange. */
-const MAX_KILLED = 2;
-/** How often an exchange is put on a ring at most, whoever is at fault. */
+const MAX_WORKER_CRASHES = 2;
+/** How often an exchange is put on a ring at most. */
 const MAX_ATTEMPTS = 10;
 const SWEEP_MS = 50;
 
@@ -47,7 +47,7 @@ export class Dispatcher implements Policy, PoolListener {
   readonly #pool: PolicyPool;
   readonly #lines: WaitingLine[] = [];
   readonly #legs: Uint8Array;
-  readonly #killed: Uint8Array;
+  readonly #workerCrashes: Uint8Array;
   readonly #askedAt: Float64Array;
   readonly #hash = new Int32Array(2);
   readonly #hangs: HangWatch;
@@ -66,7 +66,7 @@ export class Dispatcher implements Policy, PoolListener {
     this.#pool = options.pool;
     this.#questions = new Questions(options.table, options.decoder);
     this.#legs = new Uint8Array(options.table.capacity);
-    this.#killed = new Uint8Array(options.table.capacity);
+    this.#workerCrashes = new Uint8Array(options.table.capacity);
     this.#askedAt = new Float64Array(options.table.capacity);
     this.#hangs = new HangWatch(options.pool);
     this.#remembered = new Remembered(options.pool);
@@ -78,7 +78,7 @@ export class Dispatcher implements Policy, PoolListener {
     this.#sweeper.unref();
   }
 
-  /** Who takes verdicts. Once, by the pipeline, which hands exchanges to this stage and takes them back. */
+  /** Sets where verdicts go. Called once by the pipeline: it calls this stage and is called back. */
   attach(next: DecidedExchanges): void {
     this.#next = next;
   }
@@ -88,14 +88,14 @@ export class Dispatcher implements Policy, PoolListener {
     return this.#remembered.size;
   }
 
-  /** Gets a verdict for an exchange. `bytes[0, length)` are valid during the call only. */
+  /** Gets the verdict for an exchange. `bytes[0, length)` are valid during the call only. */
   dispatch(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { spans } = exchange.message;
     exchange.enter(Phase.deciding);
     exchange.attempts = 0;
     exchange.verdict.kind = 0;
     this.#legs[exchange.slot] = Leg.none;
-    this.#killed[exchange.slot] = 0;
+    this.#workerCrashes[exchange.slot] = 0;
     if (spans.kind === Kind.notification && spans.method === 0) spans.method = Operation.accept;
     if (spans.nameStart >= 0) {
       if ((spans.flags & Flag.nameEscaped) !== 0 && exchange.message.decodedName.length === 0) {
@@ -131,7 +131,7 @@ export class Dispatcher implements Policy, PoolListener {
     if (exchange.verdict.kind === Verdict.lead) this.#report(exchange, Ask.release, NO_BYTES, 0, 0);
   }
 
-  /** The exchange is gone: its verdict is not wanted any more. */
+  /** The exchange has ended: its verdict is not needed any more. */
   forget(exchange: Exchange): void {
     if (this.#legs[exchange.slot] === Leg.withArguments) this.#report(exchange, Ask.forget, NO_BYTES, 0, 0);
     this.#legs[exchange.slot] = Leg.none;
@@ -287,7 +287,7 @@ export class Dispatcher implements Policy, PoolListener {
       exchange.worker !== worker ||
       this.#legs[exchange.slot] === Leg.none
     ) {
-      this.#orphan(ring, at, worker);
+      this.#discardVerdict(ring, at, worker);
       ring.advance();
       return;
     }
@@ -296,7 +296,7 @@ export class Dispatcher implements Policy, PoolListener {
     const length = verdict.payloadLength;
     let payload = NO_BYTES;
     if (length > 0) {
-      // Out of shared memory: what follows may hand the bytes to functions that refuse it.
+      // Copied out of shared memory, which some functions that later stages call do not accept.
       if (length > this.#payload.length) this.#payload = Buffer.allocUnsafeSlow(length * 2);
       payload = this.#payload.subarray(0, length);
       ring.buffer.copy(payload, 0, (at + VERDICT_HEAD) * 4, (at + VERDICT_HEAD) * 4 + length);
@@ -334,8 +334,8 @@ export class Dispatcher implements Policy, PoolListener {
     else this.#next!.decided(exchange, bytes, length, payload);
   }
 
-  /** A verdict nobody waits for; if it made somebody leader who is gone, the next one must know. */
-  #orphan(ring: Ring, at: number, worker: number): void {
+  /** A verdict whose exchange has ended. If it made the exchange leader of a cache key, the worker chooses the next one. */
+  #discardVerdict(ring: Ring, at: number, worker: number): void {
     this.#pool.counters.add(Counter.staleVerdicts);
     if (ring.words[at + VerdictWord.kind] !== Verdict.lead) return;
     const { requests } = this.#pool.slot(worker);
@@ -388,23 +388,23 @@ export class Dispatcher implements Policy, PoolListener {
     });
     for (const exchange of orphans) {
       if (old.ready) this.#again(exchange, -1);
-      else this.#keep(exchange);
+      else this.#askUncounted(exchange);
     }
     if (suspect !== null) this.#suspected(suspect, worker);
   }
 
-  /** A worker that never started has looked at nothing: the question moves on as it was, with the time it has left. */
-  #keep(exchange: Exchange): void {
+  /** A worker that never started has read nothing: the question is asked again without counting as an attempt. */
+  #askUncounted(exchange: Exchange): void {
     const { decideBy } = exchange;
     this.#put(exchange, this.#legs[exchange.slot]!, -1);
     exchange.attempts -= 1;
     exchange.decideBy = decideBy;
   }
 
-  /** The one the worker was looking at when it ended goes last, and to the replacement: others stay out of its way. */
+  /** The exchange that the worker was deciding about when it ended is asked again last, at the replacement, so that it can harm no other. */
   #suspected(exchange: Exchange, worker: number): void {
-    this.#killed[exchange.slot]! += 1;
-    if (this.#killed[exchange.slot]! < MAX_KILLED) this.#again(exchange, worker);
+    this.#workerCrashes[exchange.slot]! += 1;
+    if (this.#workerCrashes[exchange.slot]! < MAX_WORKER_CRASHES) this.#again(exchange, worker);
     else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.message.body, exchange.message.bodyLength);
   }
 
@@ -421,20 +421,20 @@ export class Dispatcher implements Policy, PoolListener {
       this.#hangs.check(i);
       waiting += this.#pool.slot(i).verdicts.used();
     }
-    // A stage behind that threw has cut a reading short, and nobody rings for what was left.
+    // A later stage that threw has ended a read early, and no bell rings for the verdicts that are left.
     if (waiting > 0) this.verdictsReady();
     if (this.#table.inUse === 0) return;
     const now = performance.now();
     this.#table.forEach((exchange) => {
       if (exchange.phase !== Phase.deciding || exchange.decideBy > now) return;
-      if (this.#legs[exchange.slot] !== Leg.none) this.#late(exchange);
+      if (this.#legs[exchange.slot] !== Leg.none) this.#timedOut(exchange);
     });
   }
 
-  #late(exchange: Exchange): void {
+  #timedOut(exchange: Exchange): void {
     this.#pool.counters.add(Counter.decideTimeouts);
     if (this.#legs[exchange.slot] === Leg.withArguments && exchange.attempts < MAX_ATTEMPTS) {
-      // It waited for others long enough: on its own from here.
+      // It has waited long enough for the leader of its cache key: it is decided without the cache.
       this.forget(exchange);
       this.#put(exchange, Leg.withoutCache, -1);
       return;

@@ -6,7 +6,7 @@ import type { VerdictRecord } from '../../shared/verdict-record.js';
 import { type Exchange, MessageFlag } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
 
-/** What the gateway asks its policy on behalf of a client that waits for no answer of its own. */
+/** A question of the gateway to its policy about a client that has no request in flight for it. */
 export interface Question {
   /** Bearer token of the client; empty = none. */
   readonly token: string;
@@ -39,7 +39,7 @@ export interface Policy {
 
 const METHOD = { token: Operation.stream, resource: Method.resourcesSubscribe, task: Method.tasksGet } as const;
 
-/** Exchanges without a client (`MessageFlag.question`), and who waits for the verdict of each. */
+/** The exchanges of questions (`MessageFlag.question`), which have no client, and the callback of each. */
 export class Questions {
   readonly #table: ExchangeTable;
   readonly #decoder: Pick<Decoder, 'hash'>;
@@ -79,7 +79,7 @@ export class Questions {
     return exchange;
   }
 
-  /** The verdict is there: tells who waits for it, and gives the exchange back. */
+  /** Calls back with the verdict and releases the exchange. */
   answer(exchange: Exchange): void {
     const answered = this.#answered.get(exchange)!;
     this.#answered.delete(exchange);

@@ -5,8 +5,7 @@
 import type { Exchange } from './index.js';
 
 /**
- * Gives the client of `from` to `to`, which has none (any more). Afterwards `from` answers nobody; the caller gives it back
- * to the table.
+ * Moves the client of `from` to `to`, which has none. Afterwards `from` has no client; the caller releases it.
  */
 export function handOver(from: Exchange, to: Exchange): void {
   const { client } = to;
@@ -18,7 +17,7 @@ export function handOver(from: Exchange, to: Exchange): void {
 
 /**
  * Gives only the way to the client of `from` to `to`, a call whose stream `from` resumes: the call keeps its id, its
- * progress token and its times. `from` answers nobody afterwards.
+ * progress token and its times. Afterwards `from` has no Reply.
  */
 export function handOverReply(from: Exchange, to: Exchange): void {
   const { reply, origin, remoteAddress } = from.client;

@@ -108,7 +108,7 @@ export interface CallTarget extends UpstreamHandle {
   /** 0 legacy, 1 modern; meaningful once the endpoint is ready. */
   readonly era: Era;
   /**
-   * Sends one call. `bytes` is the whole JSON-RPC request with id `exchange.upstreamId` (no newline) and becomes the endpoint's.
+   * Sends one call. `bytes` is the whole JSON-RPC request with id `exchange.call.upstreamId` (no newline) and becomes the endpoint's.
    * Exactly one final report follows on the sink (a response message or `failed`), never during this call... unless the call is cancelled first.
    *
    * @param method method id, @param nameHeader encoded `Mcp-Name` value or '' (modern HTTP only), @param extraHeaders flat list or null (`Mcp-Param-*`)

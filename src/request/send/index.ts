@@ -27,9 +27,9 @@ export interface SendServer {
   readonly endpointCount: number;
   /** Milliseconds a call may take; 0 = no limit. */
   readonly requestTimeoutMs: number;
-  /** Whether `choose` looks at `exchange.capabilities`. */
+  /** Whether `choose` looks at `exchange.client.capabilities`. */
   readonly needsCapabilities: boolean;
-  /** A ready endpoint that `exchange.tried` does not name, or null. */
+  /** A ready endpoint that `exchange.call.tried` does not name, or null. */
   choose(exchange: Exchange): CallTarget | null;
   /** Why there is none. */
   unavailable(): ErrorCode;
@@ -89,8 +89,8 @@ export class SendStage {
   }
 
   /**
-   * Sends a call once more to the server that has answered it, with another body: `exchange.spans` is the scan of
-   * `bytes[0, length)`, and `exchange.body` holds the same bytes, in case an endpoint fails before it has them.
+   * Sends a call once more to the server that has answered it, with another body: `exchange.message.spans` is the scan of
+   * `bytes[0, length)`, and `exchange.message.body` holds the same bytes, in case an endpoint fails before it has them.
    */
   again(exchange: Exchange, bytes: Uint8Array, length: number): void {
     exchange.enter(exchange.client.streaming ? Phase.streaming : Phase.sending);

@@ -21,7 +21,7 @@ import { composeResult, translateResponse } from './translate.js';
 /** Requests of upstreams to clients, as far as answers have to do with them (src/server-requests). */
 export interface ClientQuestions {
   /**
-   * A modern upstream wants to know something from a legacy client.
+   * A modern upstream answers a legacy client with `input_required`.
    *
    * @returns false when the client cannot be asked: the answer is an error
    */
@@ -58,7 +58,7 @@ export interface WriteParts {
     finished(exchange: Exchange): void;
   };
   readonly exchanges: {
-    /** Takes an exchange back, whoever gave it. */
+    /** Takes an exchange back. */
     release(exchange: Exchange): void;
   };
 }
@@ -71,7 +71,7 @@ const CAPABILITY_REQUIRED = -32021;
 const UNSUPPORTED_VERSION = -32022;
 /** Of 2025-11-25, and not to be sent to clients of 2026-07-28 (error codes). */
 const URL_ELICITATION_REQUIRED = -32042;
-/** Refusals of the gateway as a whole, which pass. */
+/** Refusals for a reason that passes soon. */
 const RETRY_SOON: ReadonlySet<ErrorCode> = new Set([
   'GW_OVERLOADED',
   'GW_DRAINING',
@@ -118,7 +118,7 @@ export class WriteStage {
     this.large = new LargeAnswers(this, parts.identity, parts.cache);
   }
 
-  /** Who asks clients on behalf of upstreams. Once, after both were made: the questions are written by this stage. */
+  /** Sets who asks clients on behalf of upstreams. Called once after both were made, since questions are written by this stage. */
   attach(questions: ClientQuestions): void {
     this.#questions = questions;
   }
@@ -161,7 +161,7 @@ export class WriteStage {
     if ((flags & (Flag.resultInputRequired | Flag.isErrorResponse)) === 0) return false;
     if ((flags & Flag.isErrorResponse) === 0) {
       if (exchange.client.era === Era.modern) return false;
-      // What comes of answers of one client is not for others (2026-07-28, caching).
+      // A result that depends on answers of one client is not shared (2026-07-28, caching).
       this.#leadNoLonger(exchange);
       return this.#questions?.inputRequired(exchange, bytes, length, spans) ?? false;
     }
@@ -257,7 +257,7 @@ export class WriteStage {
         reply.send(200, this.head(exchange, JSON_HEAD), composer.bytes, 0, composer.length);
       }
     }
-    // Others may wait for its result, which is not to be shared any more: it depends on answers.
+    // Waiters of its cache key get another leader: the result depends on answers of this client.
     if (exchange.verdict.kind === Verdict.lead) {
       this.#parts.cache.release(exchange);
       exchange.verdict.kind = Verdict.forward;
@@ -420,7 +420,7 @@ export class WriteStage {
   }
 }
 
-/** Keeps the URI as it was spelled, for the answer, unless it is longer than anybody wants to read again. */
+/** Keeps the URI as the client spelled it, for the error, up to a length that is useful there. */
 function keepUri(exchange: Exchange, bytes: Uint8Array): void {
   const start = exchange.message.spans.nameStart;
   const end = exchange.message.spans.nameEnd;

@@ -1,7 +1,7 @@
 /**
  * Answers too large to be held: passed on as they come, with the client's id and in the form of its family, as a JSON body
- * or as one event. Once a byte is out there is no other end than the whole answer or a cut connection, because half of a
- * message must not look like all of it.
+ * or as one event. Once a byte is sent, only the whole answer or a cut connection can end it: a client must not take a part for
+ * the whole.
  */
 import { Method } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
@@ -67,7 +67,7 @@ export class LargeAnswers {
     const isEvent = exchange.client.streaming;
     const composer = this.#composer.reset();
     if (isEvent) composer.put(EVENT_OPEN);
-    // What is no result is held as a whole: errors, and questions to a client that has to be asked in another way.
+    // Only results pass in parts: errors and `input_required` are held as a whole and translated.
     if (!result.feed(bytes, 0, length, composer) || !result.isResult) return false;
     if (exchange.verdict.kind === Verdict.lead) {
       this.#cache.release(exchange);
@@ -80,7 +80,7 @@ export class LargeAnswers {
       exchange.client.status = 200;
       reply.openStream(200, this.#write.head(exchange, JSON_HEAD));
     }
-    // Nobody else may write into the answer; whoever wants to end it early cuts the connection.
+    // Nothing else may be written into the answer: ending it early cuts the connection.
     exchange.client.streaming = true;
     exchange.client.reply = new ReplyInUse(reply);
     this.#put(exchange, reply, isEvent ? EVENT_OPEN.length : -1);

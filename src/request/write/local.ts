@@ -131,7 +131,7 @@ export class LocalAnswers {
         return;
       case Operation.accept:
         if (spans.kind === Kind.response) this.#parts.requests.clientResponse(exchange, bytes);
-        this.#take(exchange);
+        this.#acknowledge(exchange);
         return;
       case Operation.stream:
         this.#parts.streams.open(exchange);
@@ -142,12 +142,12 @@ export class LocalAnswers {
         return;
       default:
         if (spans.kind === Kind.notification) this.#parts.requests.clientNotification(exchange, bytes);
-        this.#take(exchange);
+        this.#acknowledge(exchange);
     }
   }
 
-  /** Notifications and answers are taken without a word; a request is owed an answer, whatever its method. */
-  #take(exchange: Exchange): void {
+  /** Notifications and responses are acknowledged with 202; a request gets an answer, whatever its method. */
+  #acknowledge(exchange: Exchange): void {
     const { write } = this.#parts;
     if (exchange.message.spans.kind !== Kind.request) write.empty(exchange, 202);
     else if (exchange.client.era === Era.modern) write.refuse(exchange, 'GW_METHOD_NOT_FOUND_MODERN');
@@ -165,7 +165,7 @@ export class LocalAnswers {
       subscriptions.cancelled(exchange, bytes, start, spans.requestIdEnd);
       requests.clientCancelled(exchange, bytes, start, spans.requestIdEnd);
     }
-    this.#take(exchange);
+    this.#acknowledge(exchange);
   }
 
   #list(exchange: Exchange, bytes: Uint8Array, method: number): void {

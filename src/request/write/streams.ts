@@ -89,7 +89,7 @@ export class EventStreams {
   /** Ends the stream. */
   end(exchange: Exchange): void {
     if (exchange.client.eventStream !== 0) this.#log.closed(exchange);
-    // The last write may have found the client gone.
+    // The last write may have found that the client is disconnected.
     exchange.client.reply?.endStream();
   }
 

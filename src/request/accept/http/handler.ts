@@ -14,7 +14,7 @@ export interface PlainAnswer {
 
 /**
  * What accept hands requests to. An exchange given to `request`, `stream`, `terminate` or `refuse` belongs to the
- * handler from then on: it answers through `exchange.reply` and releases the exchange, also after `aborted`.
+ * handler from then on: it answers through `exchange.client.reply` and releases the exchange, also after `aborted`.
  */
 export interface FrontHandler {
   /**
@@ -43,7 +43,7 @@ export interface FrontHandler {
   disconnected(link: ClientLink): void;
   /** The queue towards the client of a streamed answer is empty again. */
   drained(exchange: Exchange): void;
-  /** The client is gone before the answer was complete. `exchange.reply` is already without effect. */
+  /** The client is gone before the answer was complete. `exchange.client.reply` is already without effect. */
   aborted(exchange: Exchange): void;
   /** Answers `/health` and `/ready`; `null` = nothing at this path. */
   plain(path: string): PlainAnswer | null;
