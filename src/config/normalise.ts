@@ -7,6 +7,7 @@ import { type KnownSecret, type PlaceKind, showText, type VariableRun } from '..
 import { type ExpandContext, expand } from './expand.js';
 import { nearest } from './nearest.js';
 import type { ConfigPath, Problems } from './problems.js';
+import { renamedKey, renamedSentence } from './renamed-keys.js';
 import { configSchema } from './schema/index.js';
 import { IGNORED_SERVER_KEYS, IGNORED_TOP_KEYS, serverSchema, UNSUPPORTED_SERVER_KEYS } from './schema/servers.js';
 import { alternatives, chooseByType, type KnownKey, spellingsOf } from './schema-walk.js';
@@ -161,6 +162,11 @@ class Walker {
     for (const object of objects) {
       const known = spellingsOf(object).get(entry.key);
       if (known !== undefined) return known;
+    }
+    const renamed = renamedKey(path, entry.key);
+    if (renamed !== undefined) {
+      this.warnings.push(this.#problems.line(path, entry.at, renamedSentence(renamed)));
+      return this.#known({ ...entry, key: renamed.now }, objects, path);
     }
     const isServer = objects.includes(serverSchema);
     if (isServer && (IGNORED_SERVER_KEYS as readonly string[]).includes(entry.key)) return null;

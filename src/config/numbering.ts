@@ -22,8 +22,8 @@ export const VACANT: ServerSnapshot = Object.freeze({
   exclude: [],
   priority: 0,
   isolation: 'shared',
-  maxLanes: 1,
-  laneIdleMs: 1_000,
+  maxDedicated: 1,
+  dedicatedIdleMs: 1_000,
   methods: [],
 });
 
@@ -60,10 +60,18 @@ export function sameUpstream(a: ServerSnapshot, b: ServerSnapshot): boolean {
 }
 
 function fingerprint(server: ServerSnapshot): string {
-  const { endpoints, connectTimeoutMs, maxConnections, maxQueue, isolation, maxLanes, laneIdleMs } = server;
+  const { endpoints, connectTimeoutMs, maxConnections, maxQueue, isolation, maxDedicated, dedicatedIdleMs } = server;
   // How a command is logged changes with the name of a variable, and needs no other child.
   const running = endpoints.map((endpoint) => ({ ...endpoint, shownCommand: '' }));
-  return canonical({ endpoints: running, connectTimeoutMs, maxConnections, maxQueue, isolation, maxLanes, laneIdleMs });
+  return canonical({
+    endpoints: running,
+    connectTimeoutMs,
+    maxConnections,
+    maxQueue,
+    isolation,
+    maxDedicated,
+    dedicatedIdleMs,
+  });
 }
 
 /** JSON text in which the order of keys does not matter. */

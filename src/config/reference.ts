@@ -1,6 +1,7 @@
 /** docs/configuration.md: every key with its type, default and meaning. */
 import { z } from 'zod';
 import type { JsonSchema } from './document.js';
+import { renamedKeys } from './renamed-keys.js';
 import { aliasesOf, KIB, MIB } from './schema/fields.js';
 import { configSchema } from './schema/index.js';
 import { IGNORED_SERVER_KEYS, IGNORED_TOP_KEYS, serverSchema, UNSUPPORTED_SERVER_KEYS } from './schema/servers.js';
@@ -67,6 +68,7 @@ function aliasTable(): AliasTable {
 /** Writes the table of one object, then the sections of the objects within it. */
 function section(lines: string[], path: string, schema: JsonSchema, aliases: AliasTable): void {
   const nested: { path: string; title: string; schema: JsonSchema; description: string | undefined }[] = [];
+  const renamed = renamedKeys(path === '' ? [] : path.replaceAll('[]', '.0').split('.'));
   lines.push('| Key | Type | Default | Meaning |', '| --- | --- | --- | --- |');
   for (const [name, property] of Object.entries(schema.properties ?? {})) {
     const own = path === '' ? name : `${path}.${name}`;
@@ -74,7 +76,9 @@ function section(lines: string[], path: string, schema: JsonSchema, aliases: Ali
     const fallback = shownDefault(name, property) ?? required;
     const others = aliases.get(own) ?? [];
     const also = others.length === 0 ? '' : ` Also written ${others.map((other) => `\`${other}\``).join(', ')}.`;
-    const meaning = `${property.description ?? ''}${also}`;
+    const before = renamed.flatMap((key) => (key.now === name ? [`\`${key.before}\``] : []));
+    const formerly = before.length === 0 ? '' : ` Formerly ${before.join(', ')}, which still works.`;
+    const meaning = `${property.description ?? ''}${also}${formerly}`;
     lines.push(`| \`${name}\` | ${typeWords(property)} | ${fallback} | ${meaning.replaceAll('|', '\\|').trim()} |`);
     for (const inner of innerObjects(property, own)) nested.push({ ...inner, description: property.description });
   }

@@ -107,10 +107,10 @@ export interface ServerSnapshot {
   readonly priority: number;
   /** Who shares a legacy child or upstream session: everybody, or each client session or principal has its own. */
   readonly isolation: 'shared' | 'session' | 'principal';
-  /** Lanes (children, upstream sessions) per endpoint at once besides the shared one. */
-  readonly maxLanes: Count;
-  /** A lane without a call for so long is stopped. */
-  readonly laneIdleMs: Milliseconds;
+  /** Dedicated children or upstream sessions per endpoint at once, besides the shared one. */
+  readonly maxDedicated: Count;
+  /** Idle time after which a dedicated child or session is stopped. */
+  readonly dedicatedIdleMs: Milliseconds;
   /** Globs of methods unknown to the gateway that are passed to this server as they are. */
   readonly methods: readonly string[];
 }

@@ -89,6 +89,18 @@ test('logs are JSON lines on standard error, and quiet when silent', async (t) =
   );
 });
 
+test('a configuration key that was renamed is one warning at the start', async (t) => {
+  const file = await fileWith(t, 'gateway.yaml', 'mcpServers:\n  a:\n    enabled: false\n    maxLanes: 2\n');
+  const gateway = start(t, ['-c', file, ...ANY_PORTS, '--json-logs']);
+  await gateway.waitForLine(LISTENING);
+  await gateway.stop();
+  const about = gateway.stderr.split('\n').filter((line) => line.includes('maxLanes'));
+  assert.equal(about.length, 1, gateway.stderr);
+  const { level, msg } = JSON.parse(about[0] as string) as { level: string; msg: string };
+  assert.equal(level, 'warn');
+  assert.equal(msg, `${file}:4:5: mcpServers.a: "maxLanes" is now called "maxDedicated"; the old name still works`);
+});
+
 test('a port in use is told in one sentence, and the exit code is 1', async (t) => {
   const port = await takePort(t);
   const file = await fileWith(t, 'gateway.json', '{"log": {"level": "silent"}}');

@@ -182,3 +182,14 @@ test('a reader that goes away is no failure', async (t) => {
   assert.deepEqual(await child.exited, { code: 0, signal: null });
   assert.equal(child.stderr, '');
 });
+
+test('a key that was renamed is a hint, with its place', async (t) => {
+  const file = await fileWith(t, 'old.yaml', 'mcpServers:\n  a:\n    url: http://localhost/\n    maxLanes: 2\n');
+  const { code, stdout, stderr } = await runCli(t, ['validate', file]);
+  assert.equal(code, 0);
+  assert.equal(
+    stderr,
+    `warning: ${file}:4:5: mcpServers.a: "maxLanes" is now called "maxDedicated"; the old name still works\n`,
+  );
+  assert.match(stdout, /can be used/);
+});

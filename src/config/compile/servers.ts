@@ -61,8 +61,8 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
       exclude: patterns(compilation, entry.exclude, [...path, 'exclude']),
       priority: entry.priority,
       isolation: entry.isolation,
-      maxLanes: entry.maxLanes,
-      laneIdleMs: entry.laneIdleMs,
+      maxDedicated: entry.maxDedicated,
+      dedicatedIdleMs: entry.dedicatedIdleMs,
       methods: patterns(compilation, entry.methods, [...path, 'methods']),
     });
   }

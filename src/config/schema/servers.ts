@@ -142,14 +142,14 @@ export const serverSchema = z.strictObject({
     .describe(
       'Who shares a child or an upstream session of a server before 2026-07-28: `shared` = everybody, and a shared child is not told that clients can be asked for anything; `session` = each client session has its own; `principal` = each subject has its own. Anonymous clients are one subject. Answers of a server with `session` are never stored by `routes[].cache`.',
     ),
-  maxLanes: whole(
+  maxDedicated: whole(
     64,
-    'Children or upstream sessions per endpoint besides the shared one; with all in use, calls that need another are answered with an error.',
+    'Dedicated children or upstream sessions per endpoint, besides the shared one; with all in use, calls that need another one are answered with an error.',
     { max: 65_535 },
   ),
-  laneIdleMs: milliseconds(
+  dedicatedIdleMs: milliseconds(
     300_000,
-    'One of them that had no call for so long is stopped, and what its server remembered with it; another starts when needed.',
+    'Idle time after which a dedicated child or session is stopped; its server state is lost.',
   ),
   methods: strings()
     .optional()
