@@ -16,7 +16,7 @@ export interface Gauges {
   readonly sessions: Count;
   readonly streams: Count;
   /** Verdicts remembered. */
-  readonly memo: Count;
+  readonly rememberedVerdicts: Count;
   /** Calls whose server waits for an answer that the client's next request will bring; not part of `inFlight`. */
   readonly parked: Count;
   /** Tokens, subjects and sessions that are revoked. */
@@ -30,12 +30,12 @@ export interface EndpointStatus {
   readonly reason: string;
   /** Negotiated protocol revision, '' before. */
   readonly revision: string;
-  /** On its lanes too, as all counts here. */
+  /** Includes its dedicated children and sessions, as all counts here. */
   readonly inFlight: Count;
   /** It sends more than `limits.maxNotificationsPerSecond` allows: what is over it is being dropped. */
   readonly overLimit?: boolean;
-  /** Children or sessions of its own clients (`isolation`) besides the shared one. */
-  readonly lanes?: Count;
+  /** Dedicated children or upstream sessions (`isolation`), besides the shared one. */
+  readonly dedicated?: Count;
   /** `none` where there is no breaker. */
   readonly breaker: 'none' | 'closed' | 'open' | 'half-open';
   /** Times the child or connection was started again. */

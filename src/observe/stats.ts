@@ -54,7 +54,7 @@ export function buildStats(state: ObservedState) {
     decisions: {
       remembered: total(Counter.memoHits),
       byWorkers: total(Counter.decisions),
-      memoEntries: state.gauges.memo,
+      rememberedVerdicts: state.gauges.rememberedVerdicts,
       dispatchedAgain: total(Counter.redispatched),
       timeouts: total(Counter.decideTimeouts),
       latencyUs: calls(Series.decide).latencyUs,
@@ -116,9 +116,9 @@ export function buildStats(state: ObservedState) {
     serverRequests: state.serverRequests,
     parkedCalls: state.gauges.parked,
     workers: state.workers,
-    workerDeaths: total(Counter.workerDeaths),
+    workerCrashes: total(Counter.workerDeaths),
     connections: state.gauges.connections,
-    webSocketsTooFast: total(Counter.webSocketsTooFast),
+    webSocketsRateLimited: total(Counter.webSocketsTooFast),
     sessions: state.gauges.sessions,
     streams: state.gauges.streams,
     revoked: state.gauges.revoked,
@@ -133,7 +133,6 @@ export function buildStats(state: ObservedState) {
   };
 }
 
-/** The document of `/stats`. */
 /** An event that endpoints count, over all of them. */
 function eventTotal(state: ObservedState, event: string): number {
   let sum = 0;
@@ -143,6 +142,7 @@ function eventTotal(state: ObservedState, event: string): number {
   return sum;
 }
 
+/** The document of `/stats`. */
 export type Stats = ReturnType<typeof buildStats>;
 
 /** Rendered for the wire; runs in the control pool. */
