@@ -6,7 +6,7 @@ const OLDEST_NODE = [20, 19];
 const USAGE = `usage: node scripts/run.mjs COMMAND [ARGUMENTS]
 
   start [--config FILE ...]   run the gateway; without --config the demo
-  switchyard ARGUMENTS        the command line: start, init, validate
+  switchyard ARGUMENTS        the command line: start, proxy, init, validate
   test [PATTERN ...]          all tests, or the test files whose path contains a pattern
   check                       formatting, types, generated files
   build                       install and compile, run nothing
@@ -62,7 +62,6 @@ function joinRepeatedInterrupts() {
   };
 }
 
-const errorsPage = join(root, 'scripts/errors-page.mjs');
 const compiled = (file) => runProgram(process.execPath, [join(root, 'dist', file), ...rest]);
 
 const commands = {
@@ -71,7 +70,8 @@ const commands = {
   test: async () => (await import('./run-tests.mjs')).runTests(rest),
   check: async () => (await import('./check.mjs')).check(),
   build: async () => 0,
-  generate: async () => (await compiled('src/config/generate.js')) || runProgram(process.execPath, [errorsPage]),
+  generate: async () =>
+    (await compiled('src/config/generate.js')) || (await (await import('./check.mjs')).writePages()),
   bench: () => compiled('bench/micro/main.js'),
   'bench:load': () => compiled('bench/load/main.js'),
   'bench:changes': () => compiled('bench/changes.js'),

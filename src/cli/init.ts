@@ -6,17 +6,6 @@ import { starterFile } from './starter.js';
 
 const DEFAULT_FILE = 'switchyard.json';
 
-const HELP = `Usage: switchyard init [FILE]
-
-Writes a commented starter configuration; ${DEFAULT_FILE} when no file is named.
-The extension decides the format: .json and .jsonc (JSON with comments), .yaml, .yml, .toml.
-A file that exists is never overwritten.
-
-Examples:
-  switchyard init
-  switchyard init switchyard.yaml
-  switchyard init config/gateway.toml`;
-
 const FAULTS: Readonly<Record<string, string>> = {
   EEXIST: 'the file exists already; nothing was written',
   ENOENT: 'its folder does not exist; nothing was written',
@@ -47,4 +36,15 @@ async function run(args: readonly string[]): Promise<number> {
 }
 
 /** `switchyard init`. */
-export const init: Command = { name: 'init', summary: 'write a commented starter configuration', help: HELP, run };
+export const init: Command = {
+  name: 'init',
+  summary: 'write a commented starter configuration',
+  usage: ['[FILE]'],
+  about: `Writes a commented starter configuration; ${DEFAULT_FILE} when no file is named.
+The extension decides the format: .json and .jsonc (JSON with comments), .yaml, .yml, .toml.
+A file that exists is never overwritten.`,
+  options: {},
+  notes: '',
+  examples: ['switchyard init', 'switchyard init switchyard.yaml', 'switchyard init config/gateway.toml'],
+  run,
+};

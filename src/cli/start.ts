@@ -1,71 +1,66 @@
 import { type ConfigOverrides, compileSnapshot } from '../config/compile/index.js';
 import { type LoadedConfig, loadConfigFile, loadConfigObject } from '../config/load.js';
+import { FRONT_ENDS, LOG_LEVELS } from '../config/schema/index.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { RunningGateway } from '../control/running-gateway.js';
 import { ConfigError } from '../errors.js';
 import { authority, clientUrl, listenSentence } from './addresses.js';
-import { type Command, choiceFlag, EXIT, numberFlag, oneFile, readArguments, UsageError } from './command.js';
+import {
+  alternatives,
+  type Command,
+  choiceFlag,
+  EXIT,
+  type Flags,
+  numberFlag,
+  type Options,
+  oneFile,
+  readArguments,
+  UsageError,
+} from './command.js';
 import { demoNotes } from './demo-notes.js';
 import { checkKeyFile } from './key-file.js';
 import { maskWith, printError, printLine, printNote, printWarning } from './print.js';
 import { StopSignals } from './stop-signals.js';
 
 const OPTIONS = {
-  config: { type: 'string', short: 'c' },
-  demo: { type: 'boolean' },
-  host: { type: 'string' },
-  port: { type: 'string', short: 'p' },
-  'admin-port': { type: 'string' },
-  'no-admin': { type: 'boolean' },
-  workers: { type: 'string' },
-  'log-level': { type: 'string' },
-  'json-logs': { type: 'boolean' },
-  'front-end': { type: 'string' },
-  'allow-unauthenticated': { type: 'boolean' },
-  stdio: { type: 'boolean' },
-  'no-http': { type: 'boolean' },
-} as const;
-
-const HELP = `Usage: switchyard start [--config FILE] [OPTIONS]
-
-Runs the gateway. Without a file it runs a demo: two example servers behind one endpoint.
-Options win over the file.
-
-Options:
-  -c, --config FILE          configuration: .json, .jsonc, .yaml, .yml or .toml
-      --demo                 run the demo
-      --host HOST            address to bind to (default 127.0.0.1)
-  -p, --port PORT            port of the MCP endpoint (default 8000; 0 = any free port)
-      --admin-port PORT      port of the admin listener (default 9090; 0 = any free port)
-      --no-admin             no admin listener
-      --workers N            policy workers, 1 to 64, or auto
-      --log-level LEVEL      fatal, error, warn, info, debug, trace or silent
-      --json-logs            log as JSON lines, also on a terminal
-      --front-end NAME       auto, uws or node
-      --allow-unauthenticated
-                             permit a host other than loopback without "auth"
-      --stdio                serve one more client on standard input and output; ends when it is gone
-      --no-http              no port at all, with --stdio
-
-Prints one line on standard output once it accepts connections (with --stdio on standard error, because only
-protocol messages go to standard output then); the log goes to standard error.
-SIGHUP reads the file again: an invalid one changes nothing and is told in the log.
-SIGTERM and SIGINT drain: requests in flight finish, then it ends with 0. A second signal ends it at once.
-Exit codes: 0 stopped, 78 the configuration cannot be used, 1 anything else.
-
-Examples:
-  switchyard start
-  switchyard start --config switchyard.yaml
-  switchyard start -c switchyard.toml --port 8080 --log-level debug
-  switchyard start -c switchyard.json --host 0.0.0.0 --no-admin --json-logs
-  switchyard start -c switchyard.json --stdio --no-http --no-admin`;
+  config: {
+    type: 'string',
+    short: 'c',
+    value: 'FILE',
+    help: 'configuration: `.json`, `.jsonc`, `.yaml`, `.yml` or `.toml`; also without the flag',
+  },
+  demo: { type: 'boolean', help: 'run the demo, as without a file' },
+  host: { type: 'string', value: 'HOST', help: 'address to bind to (default 127.0.0.1)' },
+  port: {
+    type: 'string',
+    short: 'p',
+    value: 'PORT',
+    help: 'port of the MCP endpoint (default 8000; 0 = any free port)',
+  },
+  'admin-port': {
+    type: 'string',
+    value: 'PORT',
+    help: 'port of the admin listener (default 9090; 0 = any free port); overrides `admin: false`',
+  },
+  'no-admin': { type: 'boolean', help: 'no admin listener' },
+  workers: { type: 'string', value: 'N', help: 'policy workers, 1 to 64, or `auto`' },
+  'log-level': { type: 'string', value: 'LEVEL', help: alternatives(LOG_LEVELS) },
+  'json-logs': { type: 'boolean', help: 'log as JSON lines, also on a terminal' },
+  'front-end': { type: 'string', value: 'NAME', help: alternatives(FRONT_ENDS) },
+  'allow-unauthenticated': { type: 'boolean', help: 'permit a host other than loopback without `auth`' },
+  stdio: {
+    type: 'boolean',
+    help: 'serve one more client on standard input and output; ends when it disconnects',
+  },
+  'no-http': { type: 'boolean', help: 'no port at all, with `--stdio`' },
+} as const satisfies Options;
 
 interface Source {
   readonly loaded: LoadedConfig;
   readonly demo: { close(): Promise<void> } | null;
 }
 
-function readOverrides(flags: ReturnType<typeof readArguments<typeof OPTIONS>>['flags']): ConfigOverrides {
+function readOverrides(flags: Flags<typeof OPTIONS>): ConfigOverrides {
   if (flags['no-admin'] && flags['admin-port'] !== undefined) {
     throw new UsageError('--no-admin and --admin-port contradict each other');
   }
@@ -75,17 +70,9 @@ function readOverrides(flags: ReturnType<typeof readArguments<typeof OPTIONS>>['
     port: flags['no-http'] ? false : numberFlag('port', flags.port, 0, 65_535),
     adminPort: flags['no-admin'] ? false : numberFlag('admin-port', flags['admin-port'], 0, 65_535),
     workers: flags.workers === 'auto' ? 'auto' : numberFlag('workers', flags.workers, 1, 64),
-    logLevel: choiceFlag('log-level', flags['log-level'], [
-      'fatal',
-      'error',
-      'warn',
-      'info',
-      'debug',
-      'trace',
-      'silent',
-    ]),
+    logLevel: choiceFlag('log-level', flags['log-level'], LOG_LEVELS),
     logFormat: flags['json-logs'] ? 'json' : undefined,
-    frontEnd: choiceFlag('front-end', flags['front-end'], ['auto', 'uws', 'node']),
+    frontEnd: choiceFlag('front-end', flags['front-end'], FRONT_ENDS),
     allowUnauthenticated: flags['allow-unauthenticated'],
   };
 }
@@ -199,6 +186,21 @@ async function serveClient(gateway: RunningGateway): Promise<void> {
 export const start: Command = {
   name: 'start',
   summary: 'run the gateway (a demo without a configuration)',
-  help: HELP,
+  usage: ['[--config FILE] [OPTIONS]'],
+  about: `Runs the gateway. Without a file it runs a demo: two example servers behind one endpoint.
+Options win over the file.`,
+  options: OPTIONS,
+  notes: `Prints one line on standard output once it accepts connections (with --stdio on standard error, because only
+protocol messages go to standard output then); the log goes to standard error.
+SIGHUP reads the file again: an invalid one changes nothing, and the log says why.
+SIGTERM and SIGINT drain: requests in flight finish, then it ends with 0. A second signal ends it at once.
+Exit codes: 0 stopped, 78 the configuration cannot be used, 1 anything else.`,
+  examples: [
+    'switchyard start',
+    'switchyard start --config switchyard.yaml',
+    'switchyard start -c switchyard.toml --port 8080 --log-level debug',
+    'switchyard start -c switchyard.json --host 0.0.0.0 --no-admin --json-logs',
+    'switchyard start -c switchyard.json --stdio --no-http --no-admin',
+  ],
   run,
 };

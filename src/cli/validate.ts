@@ -7,27 +7,15 @@ import { EVERYTHING } from '../config/schema/routes.js';
 import type { EndpointSnapshot, Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { authority } from './addresses.js';
-import { type Command, EXIT, oneFile, readArguments, UsageError } from './command.js';
+import { type Command, EXIT, type Options, oneFile, readArguments, UsageError } from './command.js';
 import { checkKeyFile } from './key-file.js';
 import { maskWith, printError, printLine, printWarning, style, table } from './print.js';
 import { findProgram } from './programs.js';
 
-const OPTIONS = { config: { type: 'string', short: 'c' }, json: { type: 'boolean' } } as const;
-
-const HELP = `Usage: switchyard validate FILE [--json]
-
-Checks a configuration without starting anything: every key, variables, key files, and that the programs of
-stdio servers are on PATH. Lists upstreams and routes, and tells which decoder and which front end would run.
-
-Options:
-  -c, --config FILE  the file, also without the flag
-      --json         the result as one JSON document; secrets are masked
-
-Exit codes: 0 the configuration can be used, 78 it cannot, 1 anything else.
-
-Examples:
-  switchyard validate switchyard.yaml
-  switchyard validate --json switchyard.toml | jq .config.routes`;
+const OPTIONS = {
+  config: { type: 'string', short: 'c', value: 'FILE', help: 'the file; also without the flag' },
+  json: { type: 'boolean', help: 'the result as one JSON document; secrets are masked' },
+} as const satisfies Options;
 
 type Route = ResolvedConfig['routes'][number];
 
@@ -131,7 +119,7 @@ function printReport(
   printLine(`${file} ${style('green', 'can be used')}.`);
   section('Listeners', [
     ['endpoint', snapshot.listens ? `http://${authority({ ...snapshot, host: shownHost })}/mcp` : 'none'],
-    ['doors', doorsOf(snapshot)],
+    ['transports', transportsOf(snapshot)],
     ['admin', snapshot.admin === null ? 'none' : `http://${authority({ ...snapshot.admin, host: adminHost })}`],
     ['auth', snapshot.auth.type],
     ['session key', sessionKeyOf(loaded)],
@@ -149,12 +137,12 @@ function printReport(
   );
 }
 
-/** How clients may speak to the endpoint. */
-function doorsOf({ listens, transports }: Snapshot): string {
+/** The transports for clients that are enabled. */
+function transportsOf({ listens, transports }: Snapshot): string {
   if (!listens) return 'none';
   const { sse, websocket, rest } = transports;
-  const doors = [['HTTP with SSE', sse] as const, ['WebSocket', websocket] as const, ['REST', rest] as const];
-  return ['Streamable HTTP', ...doors.flatMap(([name, isOpen]) => (isOpen ? [name] : []))].join(', ');
+  const optional = [['HTTP with SSE', sse] as const, ['WebSocket', websocket] as const, ['REST', rest] as const];
+  return ['Streamable HTTP', ...optional.flatMap(([name, isEnabled]) => (isEnabled ? [name] : []))].join(', ');
 }
 
 /** What session ids are sealed with. */
@@ -193,4 +181,14 @@ function rulesOf({ servers, requiredScopes, rateLimit, clientRateLimit, cache }:
 }
 
 /** `switchyard validate`. */
-export const validate: Command = { name: 'validate', summary: 'check a configuration', help: HELP, run };
+export const validate: Command = {
+  name: 'validate',
+  summary: 'check a configuration',
+  usage: ['FILE [--json]'],
+  about: `Checks a configuration without starting anything: every key, variables, key files, and that the programs of
+stdio servers are on PATH. Lists upstreams and routes, and says which decoder and which front end would run.`,
+  options: OPTIONS,
+  notes: 'Exit codes: 0 the configuration can be used, 78 it cannot, 1 anything else.',
+  examples: ['switchyard validate switchyard.yaml', 'switchyard validate --json switchyard.toml | jq .config.routes'],
+  run,
+};

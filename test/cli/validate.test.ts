@@ -32,7 +32,7 @@ routes:
   const rows: RegExp[] = [
     /can be used\.$/m,
     /^ {2}endpoint +http:\/\/127\.0\.0\.1:8123\/mcp$/m,
-    /^ {2}doors +Streamable HTTP, HTTP with SSE, WebSocket$/m,
+    /^ {2}transports +Streamable HTTP, HTTP with SSE, WebSocket$/m,
     /^ {2}admin +none$/m,
     /^ {2}decoder +(native|typescript \(.+\))$/m,
     /^ {2}front end +(uws|node \(.+\))$/m,
@@ -47,10 +47,10 @@ routes:
   assert.doesNotMatch(stdout, /gone|hidden/);
 });
 
-test('a gateway without a port has no doors', async (t) => {
+test('a gateway without a port has no transports', async (t) => {
   const { code, stdout } = await runCli(t, ['validate', await fileWith(t, 'gateway.toml', 'port = false\n')]);
   assert.equal(code, 0);
-  assert.match(stdout, /^ {2}endpoint +none\n {2}doors +none$/m);
+  assert.match(stdout, /^ {2}endpoint +none\n {2}transports +none$/m);
 });
 
 test('the decoder and the front end follow what is asked for', async (t) => {

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { COMMANDS } from '../../src/cli/commands.js';
 import { ERRORS } from '../../src/errors.js';
 import { packageRoot } from '../../src/package-root.js';
 import { readSource } from '../support/sources.js';
@@ -71,4 +72,15 @@ test('docs/errors.md is what the table of errors says', async () => {
   const page = errorsPage(ERRORS);
   for (const code of Object.keys(ERRORS)) assert.ok(page.includes(`\`${code}\``), `${code} has no row`);
   assert.equal(readSource('docs/errors.md'), page, 'run: npm run generate');
+});
+
+test('docs/cli.md has the options of every command', async () => {
+  const module = await import(pathToFileURL(join(packageRoot, 'scripts/cli-page.mjs')).href);
+  const { cliPage } = module as { cliPage(text: string, commands: typeof COMMANDS): string };
+  const page = readSource('docs/cli.md');
+  assert.equal(page, cliPage(page, COMMANDS), 'run: npm run generate');
+  for (const { name, options } of COMMANDS) {
+    const section = new RegExp(`^## ${name}\\n[\\s\\S]*?(?=^## |$(?![\\s\\S]))`, 'm').exec(page)?.[0] ?? '';
+    for (const option of Object.keys(options)) assert.ok(section.includes(`\`--${option}`), `${name} --${option}`);
+  }
 });

@@ -84,15 +84,16 @@ const transportsSchema = z.strictObject({
   rest: flag(true, 'REST on `/tools`, `/prompts` and `/resources`, described by `/openapi.json`.'),
 });
 
+/** Levels of the log, the most severe first. */
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+/** Formats of the log. */
+export const LOG_FORMATS = ['auto', 'pretty', 'json'] as const;
+/** HTTP front ends. */
+export const FRONT_ENDS = ['auto', 'uws', 'node'] as const;
+
 const logSchema = z.strictObject({
-  level: z
-    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
-    .default('info')
-    .describe('Least severe level that is written.'),
-  format: z
-    .enum(['auto', 'pretty', 'json'])
-    .default('auto')
-    .describe('`auto` = pretty on a terminal, JSON lines otherwise.'),
+  level: z.enum(LOG_LEVELS).default('info').describe('Least severe level that is written.'),
+  format: z.enum(LOG_FORMATS).default('auto').describe('`auto` = pretty on a terminal, JSON lines otherwise.'),
   access: flag(false, 'One line for each request at `info`; otherwise at `debug`.'),
 });
 
@@ -115,7 +116,7 @@ export const configSchema = z.strictObject({
     .default('auto')
     .describe('Policy workers. `auto` = one less than the processors, at least 1 and at most 16.'),
   frontEnd: z
-    .enum(['auto', 'uws', 'node'])
+    .enum(FRONT_ENDS)
     .default('auto')
     .describe(
       'HTTP front end: uWebSockets.js, node:http, or `auto` = uWebSockets.js where it loads and the native addon is there, without which it refuses chunked bodies.',
