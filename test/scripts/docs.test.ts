@@ -84,3 +84,16 @@ test('docs/cli.md has the options of every command', async () => {
     for (const option of Object.keys(options)) assert.ok(section.includes(`\`--${option}`), `${name} --${option}`);
   }
 });
+
+test('the figures at the top of README.md are those of its table', () => {
+  const text = readSource('README.md');
+  /** The cells of a row of the first table, each with its values at 1, 32 and 64 connections. */
+  const row = (name: string): string[][] => {
+    const line = text.split('\n').find((candidate) => candidate.startsWith(`| ${name} |`)) ?? '';
+    return line.split(' | ').map((cell) => cell.split(' · '));
+  };
+  const [, calls = [], medians = [], , cpu = []] = row('**Switchyard**, all policy on');
+  const [, , direct = []] = row('direct');
+  const expected = `**${calls[0]} calls/s on one connection and ${calls[2]} at 64** with all policy on, ${cpu[0]} of CPU per call at 64; a call takes ${medians[0]} at the median on one connection, ${direct[0]} without the gateway`;
+  assert.ok(text.replaceAll('\n', ' ').includes(expected), expected);
+});
