@@ -54,10 +54,10 @@ export function jsonSchema(): JsonSchema {
   };
 }
 
-/** What a string in a file looks like that gets its value from a variable. */
+/** A string that gets its value from a variable. */
 const VARIABLE: JsonSchema = { type: 'string', pattern: '\\$\\{.+\\}' };
 
-/** Goes through the JSON Schema beside the schema it was made from, and adds what only the loader knows. */
+/** Adds to the JSON Schema, in step with the zod schema it was made from, what the loader accepts besides. */
 function polish(json: JsonSchema, schema: z.ZodType, path: ConfigPath): void {
   if (json.minimum === -INTEGER_BOUND) delete json.minimum;
   if (json.maximum === INTEGER_BOUND) delete json.maximum;
@@ -101,14 +101,14 @@ function unwrap(schema: z.ZodType): z.ZodType {
   return inner;
 }
 
-/** The defaults of a group are those of its keys; an empty object says nothing. */
+/** The defaults of a group are those of its keys; an empty object adds nothing. */
 function dropEmptyDefault(json: JsonSchema): void {
   const { default: value } = json;
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
   if (Object.keys(value).length === 0) delete json.default;
 }
 
-/** Whether more is asked of a string than that it is not empty. */
+/** Whether a string has a rule besides that it is not empty. */
 function isChecked(json: JsonSchema): boolean {
   if (json.const !== undefined) return false;
   return (
@@ -116,9 +116,9 @@ function isChecked(json: JsonSchema): boolean {
   );
 }
 
-/** Lets a variable stand in for the value, which is not known to an editor. */
-function orVariable(json: JsonSchema, wanted: boolean): void {
-  if (!wanted || json.anyOf?.includes(VARIABLE)) return;
+/** Accepts a variable in place of the value. */
+function orVariable(json: JsonSchema, applies: boolean): void {
+  if (!applies || json.anyOf?.includes(VARIABLE)) return;
   const { description, default: fallback, ...rest } = json;
   for (const key of Object.keys(rest)) delete json[key];
   json.anyOf = [...(rest.anyOf ?? [rest]), VARIABLE];

@@ -15,28 +15,28 @@ import { readYaml } from './source/yaml.js';
 /** JSON is read as JSONC: comments and trailing commas are accepted in both. */
 export type ConfigFormat = 'json' | 'jsonc' | 'yaml' | 'toml';
 
-/** A configuration that passed the schema, with what is needed to tell where things stand in its file. */
+/** A configuration that passed the schema, with the positions of its parts in the file. */
 export interface LoadedConfig {
   readonly config: ResolvedConfig;
   /** The file as it was named; null for one made by a program. */
   readonly file: string | null;
   /** Relative paths in the configuration start here. */
   readonly folder: string;
-  /** What was ignored, one sentence each. */
+  /** Ignored and renamed keys, one sentence each. */
   readonly warnings: readonly string[];
-  /** Values that variables put in, and what else is secret: they appear in no message. */
+  /** Values of variables, and other secrets: they appear in no message. */
   readonly secrets: readonly KnownSecret[];
   /** Takes {@link secrets} out of a message. */
   readonly mask: (text: string) => string;
   /** The printable form of the text at `path`; null = as it is. */
   shownAt(path: ConfigPath): string | null;
-  /** Where the value at `path`, or the nearest thing around it, stands. */
+  /** The position of the value at `path`, or of the nearest value around it. */
   locate(path: ConfigPath): Position | null;
   /** Whether the configuration gives a value at `path`, as opposed to a default. */
   isWritten(path: ConfigPath): boolean;
 }
 
-/** What surrounds the text of a configuration. */
+/** The context of a configuration text. */
 export interface ParseOptions {
   /** Name for messages; relative paths start in its folder. */
   readonly fileName?: string;
@@ -137,12 +137,12 @@ function check(
     problems.add([], root.at, 'a configuration is an object with keys such as "mcpServers"');
     problems.throwIfAny();
   }
-  // What could not be read (an unset variable, say) is told already: its place must not be told a second time.
-  const told = problems.count > 0;
+  // A value that could not be read (an unset variable, for instance) is reported already, and not once more as missing.
+  const hasProblems = problems.count > 0;
   const result = configSchema.safeParse(value);
   if (!result.success) {
     for (const { path, sentence } of findings(result.error.issues)) {
-      if (told && sentence.startsWith('is missing') && hasKey(value, path)) continue;
+      if (hasProblems && sentence.startsWith('is missing') && hasKey(value, path)) continue;
       problems.add(path, locate(path), sentence);
     }
   }
@@ -161,7 +161,7 @@ function check(
   };
 }
 
-/** The whole configuration in a form that may be shown: to operators, in logs, in bug reports. */
+/** The whole configuration without secrets: for operators, logs, bug reports. */
 export function printable({ config, shownAt }: LoadedConfig): ResolvedConfig {
   const walk = (value: unknown, path: ConfigPath): unknown => {
     if (Array.isArray(value)) return value.map((item, i) => walk(item, [...path, i]));
@@ -181,7 +181,7 @@ function hasKey(value: unknown, path: ConfigPath): boolean {
   return typeof node === 'object' && node !== null && path.length > 0 && path.at(-1)! in node;
 }
 
-/** Editors keep their files in a folder of the workspace, and mean the workspace by `${workspaceFolder}`. */
+/** Editors keep their files in a folder of the workspace; `${workspaceFolder}` is the workspace. */
 function workspace(folder: string): string {
   return ['.vscode', '.cursor', '.roo', '.kiro'].includes(basename(folder)) ? dirname(folder) : folder;
 }

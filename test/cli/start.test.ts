@@ -126,7 +126,7 @@ test('a configuration that cannot be used ends with 78 before anything is starte
   const rows: [args: string[], sentence: RegExp][] = [
     [[bad], /^switchyard: .*bad\.yaml:2:1: unknown key "prot"; did you mean "port"\?\n$/],
     [['missing.json'], /^switchyard: missing\.json: the file does not exist\n$/],
-    [[good, '--host', '0.0.0.0'], /host: is reachable from other machines, but nobody has to authenticate/],
+    [[good, '--host', '0.0.0.0'], /host: is reachable from other machines without authentication; set "auth"/],
     [[good, '--port', '7', '--admin-port', '7'], /admin\.port: is the port of the MCP endpoint/],
   ];
   for (const [args, sentence] of rows) {

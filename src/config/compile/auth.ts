@@ -10,7 +10,7 @@ import { isLoopbackHost } from './loopback.js';
 type JwtConfig = Extract<ResolvedConfig['auth'], { type: 'jwt' }>;
 type BearerConfig = Extract<ResolvedConfig['auth'], { type: 'bearer' }>;
 
-/** The `auth` of a snapshot: tokens and keys read and checked as far as they can be without a request. */
+/** The `auth` of a snapshot: tokens and keys read and checked as far as is possible without a request. */
 export function compileAuth(compilation: Compilation): AuthSnapshot {
   const { auth } = compilation.loaded.config;
   if (auth.type === 'none') return { type: 'none' };
@@ -64,7 +64,7 @@ function jwt(compilation: Compilation, auth: JwtConfig): AuthSnapshot {
   const algorithms = list(auth.algorithms);
   if (algorithms.length === 0) algorithms.push(...(symmetric ? ['HS256'] : ['RS256', 'PS256', 'ES256', 'EdDSA']));
   for (const algorithm of algorithms) {
-    // Mixing both families is the door to the attack that signs with the public key as a secret (RFC 8725 2.1).
+    // Accepting both families permits the attack that signs with the public key as a secret (RFC 8725 2.1).
     if (algorithm.startsWith('HS') !== symmetric) {
       compilation.problem(
         ['auth', 'algorithms'],
@@ -95,7 +95,7 @@ function jwt(compilation: Compilation, auth: JwtConfig): AuthSnapshot {
   };
 }
 
-/** In the form that a header can carry: whatever is unusual in it is percent-encoded (WHATWG URL). */
+/** In the form of a header value: other characters are percent-encoded (WHATWG URL). */
 function metadataUrl(compilation: Compilation, text: string | undefined): string | null {
   if (text === undefined) return null;
   const url = new URL(text);
@@ -130,7 +130,7 @@ function publicKey(compilation: Compilation, auth: JwtConfig, algorithms: readon
   }
 }
 
-/** Reads the key once here, so that one which cannot be used is told with its place and not by a worker. */
+/** Reads the key, so that a problem is reported with its position, before any worker uses the key. */
 function checkKey(
   compilation: Compilation,
   text: string,

@@ -1,4 +1,4 @@
-/** What every file format is read into: a tree that knows where each key and value stands. */
+/** The tree that every file format is read into, with the position of each key and value. */
 
 /** A place in a file, both counted from 1. */
 export interface Position {
@@ -21,7 +21,7 @@ export type SourceNode =
   /** Something JSON cannot hold, such as a date of TOML. */
   | { readonly kind: 'other'; readonly at: Position | null; readonly what: string };
 
-/** A fault of syntax. The sentence never quotes the text: it could be a secret. */
+/** A syntax error. The sentence never quotes the text: it could be a secret. */
 export class SourceError extends Error {
   readonly at: Position | null;
 
@@ -72,7 +72,7 @@ export class LineIndex {
   }
 }
 
-/** How a repeated key is told. */
+/** The fault of a repeated key. */
 export function repeatedKey(at: Position | null, key: string): SourceError {
   return new SourceError(at, `the key ${quoteKey(key)} is given twice in one object`);
 }
