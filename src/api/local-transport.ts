@@ -1,13 +1,13 @@
 import type { LocalConnection } from '../request/accept/connection/in-process.js';
 
-/** The least that all JSON-RPC messages have in common. */
+/** The member that all JSON-RPC messages have. */
 export interface Message {
   readonly jsonrpc: '2.0';
 }
 
 /**
- * A client's connection to a gateway in the same process, in the shape that clients of the MCP SDKs (v1 and v2) expect
- * of a transport. Nothing is sent over a socket; rules, limits and tokens hold as on all doors.
+ * A client's connection to a gateway in the same process, in the shape of a transport of the MCP SDKs (v1 and v2). It uses
+ * no socket; rules, limits and tokens hold as on every transport.
  */
 export interface ClientTransport {
   onmessage?: (message: Message & Record<string, unknown>) => void;
@@ -32,7 +32,7 @@ export class LocalTransport implements ClientTransport {
   #connection: LocalConnection | null = null;
   #isClosed = false;
 
-  /** @param open makes the connection when the client starts; may throw */
+  /** @param open opens the connection when the client starts; may throw */
   constructor(open: () => LocalConnection) {
     this.#open = open;
   }

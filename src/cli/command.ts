@@ -1,4 +1,4 @@
-/** What a command of the command line is, and how its arguments are read. */
+/** The shape of a command of the command line, and the reading of its arguments. */
 import { parseArgs } from 'node:util';
 import { nearest } from '../config/nearest.js';
 import { quoteKey } from '../config/source/index.js';
@@ -46,7 +46,7 @@ export type Flags<T extends Options> = {
   readonly [K in keyof T]?: T[K]['type'] extends 'boolean' ? boolean : string;
 };
 
-/** What was given to a command. */
+/** The arguments of one command. */
 export interface Arguments<T extends Options> {
   readonly flags: Flags<T>;
   readonly files: readonly string[];
@@ -84,8 +84,8 @@ export function readArguments<T extends Options>(args: readonly string[], option
 }
 
 function unknownOption(written: string, options: Options): UsageError {
-  const meant = nearest(written, Object.keys(options));
-  const advice = meant === null ? '' : `; did you mean --${meant}?`;
+  const likely = nearest(written, Object.keys(options));
+  const advice = likely === null ? '' : `; did you mean --${likely}?`;
   return new UsageError(`there is no option ${quoteKey(written)}${advice}`);
 }
 
@@ -107,7 +107,7 @@ export function choiceFlag<const T extends string>(
   throw new UsageError(`--${name} must be one of ${choices.join(', ')}`);
 }
 
-/** The one file that a command works on, given as --config or without a flag. @throws UsageError for several. */
+/** The one file of a command, given as --config or without a flag. @throws UsageError for several. */
 export function oneFile(config: string | undefined, files: readonly string[]): string | undefined {
   const all = config === undefined ? files : [config, ...files];
   if (all.length > 1) throw new UsageError('give one configuration file');

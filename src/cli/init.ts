@@ -19,7 +19,7 @@ async function run(args: readonly string[]): Promise<number> {
   const file = oneFile(undefined, files) ?? DEFAULT_FILE;
   const text = starterFile(formatOf(file));
   try {
-    // "wx" creates the file or fails, so that not even a file made in this moment is overwritten.
+    // "wx" creates the file or fails, so that no existing file is overwritten, not even one made at this moment.
     const handle = await open(file, 'wx', 0o600);
     try {
       await handle.writeFile(text);

@@ -25,11 +25,11 @@ async function run(args: readonly string[]): Promise<number> {
   }
   const command = COMMANDS.find((known) => known.name === name);
   if (command === undefined) {
-    const meant = nearest(
+    const likely = nearest(
       name,
       COMMANDS.map((known) => known.name),
     );
-    const advice = meant === null ? 'see switchyard --help' : `did you mean ${quoteKey(meant)}?`;
+    const advice = likely === null ? 'see switchyard --help' : `did you mean ${quoteKey(likely)}?`;
     throw new UsageError(`there is no command ${quoteKey(name)}; ${advice}`);
   }
   const flags = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;

@@ -101,14 +101,14 @@ function serverOf({ flags, repeated, files: urls }: Arguments<typeof OPTIONS>, w
   return { url: literal(url), headers, ...(type === undefined ? {} : { transport: type }) };
 }
 
-/** What stands on a command line is meant as it is: variables are the shell's. */
+/** Text of the command line without expansion of variables, which the shell has done. */
 function literal(text: string): string {
   return text.replaceAll('${', () => '$${');
 }
 
 function pair(flag: string, text: string, separator: string): [string, string] {
   const at = text.indexOf(separator);
-  // The value may be secret, and so may all of it.
+  // Nothing of the text is quoted: it may be a secret.
   if (at < 1) throw new UsageError(`--${flag} needs the form ${flag === 'env' ? 'NAME=VALUE' : "'NAME: VALUE'"}`);
   const value = text.slice(at + 1);
   return [text.slice(0, at).trim(), literal(flag === 'env' ? value : value.trim())];
@@ -122,7 +122,7 @@ function bearer(variable: string): string {
 
 async function serve(options: ProxyOptions, transport: (typeof CLIENT_TRANSPORTS)[number]): Promise<number> {
   const stopping = new StopSignals();
-  // Loaded here: help and usage errors answer at once.
+  // Loaded here: help and usage errors do not wait for it.
   const { createProxy, proxyConfig } = await import('../api/proxy.js');
   maskWith(loadConfigObject(proxyConfig(options)).mask);
   const proxy = createProxy(options);

@@ -105,7 +105,7 @@ async function run(args: readonly string[]): Promise<number> {
 
 async function open(file: string | undefined): Promise<Source> {
   if (file !== undefined) return { loaded: await loadConfigFile(file), demo: null };
-  // Loaded here and not above: a real start needs none of the examples.
+  // Loaded here: only the demo needs the examples.
   const { startDemoServers } = await import('../../examples/demo.js');
   const demo = await startDemoServers();
   return { loaded: loadConfigObject(demo.config), demo };
@@ -113,24 +113,24 @@ async function open(file: string | undefined): Promise<Source> {
 
 interface Serving {
   readonly isDemo: boolean;
-  /** A client on standard input and output is served, too. */
+  /** Whether a client on standard input and output is served, too. */
   readonly stdio: boolean;
-  /** The configuration as the file has it now. @throws ConfigError */
+  /** Reads the file again. @throws ConfigError */
   reload(): Promise<Snapshot>;
 }
 
 async function serve(snapshot: Snapshot, { isDemo, stdio, reload }: Serving): Promise<number> {
   const stopping = new StopSignals();
   let gateway: RunningGateway | null = null;
-  let isAsked = false;
+  let isReloadPending = false;
   stopping.onHangUp(() => {
-    if (gateway === null) isAsked = true;
-    else void follow(gateway, reload);
+    if (gateway === null) isReloadPending = true;
+    else void reloadFrom(gateway, reload);
   });
   try {
-    // Help, usage and configuration errors answer at once because the gateway itself is loaded only here.
+    // Loaded here: help, usage and configuration errors do not wait for the gateway.
     const { startGateway } = await import('../control/gateway.js');
-    // A signal while upstreams are waited for ends the wait; the children end with this process.
+    // A signal during the wait for upstreams ends it; the children end with this process.
     gateway = await Promise.race([startGateway(snapshot), stopping.first.then(() => null)]);
   } catch (error) {
     const sentence = listenSentence(error as NodeJS.ErrnoException, snapshot.host, snapshot.port);
@@ -140,8 +140,8 @@ async function serve(snapshot: Snapshot, { isDemo, stdio, reload }: Serving): Pr
   }
   if (gateway === null) return EXIT.ok;
   const running = gateway;
-  // The file may have been read before it changed.
-  if (isAsked) void follow(running, reload);
+  // SIGHUP came during the start, perhaps after the file was read.
+  if (isReloadPending) void reloadFrom(running, reload);
   announce(running, stdio ? printNote : printLine, isDemo);
   await Promise.race([stopping.first, stdio ? serveClient(running) : NEVER]);
   await running.stop();
@@ -161,8 +161,8 @@ function announce(gateway: RunningGateway, print: (line: string) => void, isDemo
   if (isDemo) for (const line of demoNotes(clientUrl(address))) print(line);
 }
 
-/** Puts the file into force as it is now; what is wrong with it goes to the log, and changes nothing. */
-async function follow(gateway: RunningGateway, reload: () => Promise<Snapshot>): Promise<void> {
+/** Reads the file again and applies it; problems go to the log, and the configuration stays. */
+async function reloadFrom(gateway: RunningGateway, reload: () => Promise<Snapshot>): Promise<void> {
   let snapshot: Snapshot;
   try {
     snapshot = await reload();
@@ -174,7 +174,7 @@ async function follow(gateway: RunningGateway, reload: () => Promise<Snapshot>):
   await gateway.reload(snapshot).catch(() => {});
 }
 
-/** Resolves when the client on standard input and output is gone. */
+/** Serves the client on standard input and output; resolves when it has disconnected. */
 async function serveClient(gateway: RunningGateway): Promise<void> {
   const { serveStdio } = await import('../request/accept/connection/stdio.js');
   const { limits } = gateway.snapshot;

@@ -19,7 +19,7 @@ const OPTIONS = {
 
 type Route = ResolvedConfig['routes'][number];
 
-/** What runs the data path on this machine. */
+/** The decoder and the front end that would run on this machine. */
 interface Runtime {
   readonly decoder: { readonly kind: string; readonly reason: string | null };
   readonly frontEnd: { readonly kind: string; readonly reason: string | null };
@@ -82,12 +82,12 @@ function targetOf(
   const program = findProgram(endpoint);
   if ('problem' in program) return program;
   const { command, shownCommand } = endpoint;
-  // The folder that it was found in is of the machine; the name is of the file, and may come from a variable.
+  // The folder of the program depends on the machine; the name is part of the file, and may come from a variable.
   return { shown: command === shownCommand ? loaded.mask(program.file) : shownCommand };
 }
 
 async function detectRuntime(snapshot: Snapshot): Promise<Runtime> {
-  // Loaded here: a configuration that cannot be used is told without them.
+  // Loaded here: problems of a configuration are reported without them.
   const [native, accept] = await Promise.all([import('../../native/index.js'), import('../request/accept/index.js')]);
   return {
     decoder: { kind: native.decoderKind, reason: native.decoderReason },
@@ -145,7 +145,7 @@ function transportsOf({ listens, transports }: Snapshot): string {
   return ['Streamable HTTP', ...optional.flatMap(([name, isEnabled]) => (isEnabled ? [name] : []))].join(', ');
 }
 
-/** What session ids are sealed with. */
+/** The source of the key that seals session ids. */
 function sessionKeyOf({ config: { sessions }, shownAt }: LoadedConfig): string {
   if (sessions.secret !== undefined) return 'from the configuration';
   if (sessions.keyFile === undefined) return 'in memory, sessions end with the process';

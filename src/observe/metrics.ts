@@ -1,7 +1,7 @@
 /**
- * The document of `/metrics` in the Prometheus text format. Labels take values from closed sets only: the
- * configuration (upstreams), the tables of this program (error codes), and as many tool names as `limits.maxToolMetrics`
- * allows; never anything that a client sends.
+ * The document of `/metrics` in the Prometheus text format. Labels have values of closed sets only: the configuration
+ * (upstreams), the tables of this program (error codes), and at most `limits.maxToolMetrics` tool names; never a text that
+ * a client sent.
  */
 import { LISTS } from '../catalog/types.js';
 import { Counter, type CounterName, Counters, Series, type SeriesView } from '../shared/counters.js';
@@ -9,7 +9,7 @@ import { COUNTER_FAMILIES, SINGLE_COUNTERS } from './metric-names.js';
 import { MetricRegistry } from './metric-registry.js';
 import { namedSeries, type ObservedState } from './state.js';
 
-/** Upper bounds in seconds: a gateway's own work is microseconds, upstreams take up to minutes. */
+/** Upper bounds in seconds: from the microseconds of the gateway to the minutes of upstreams. */
 const BUCKETS = [
   0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ];

@@ -1,4 +1,4 @@
-/** The document of `/stats`: what the gateway has done and how its parts are, for people and scripts. */
+/** The document of `/stats`: counts and state of the gateway, for people and scripts. */
 import { Counter, Counters, Series, type SeriesView } from '../shared/counters.js';
 import type { Count } from '../units.js';
 import { namedSeries, type ObservedState } from './state.js';
@@ -14,6 +14,7 @@ export interface LatencyStats {
   readonly p999: number;
 }
 
+/** Calls of one series. */
 export interface CallStats {
   readonly calls: Count;
   readonly errors: Count;
@@ -133,7 +134,7 @@ export function buildStats(state: ObservedState) {
   };
 }
 
-/** An event that endpoints count, over all of them. */
+/** The sum of an event over all endpoints. */
 function eventTotal(state: ObservedState, event: string): number {
   let sum = 0;
   for (const { endpoints } of state.upstreams) {

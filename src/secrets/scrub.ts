@@ -1,19 +1,19 @@
-/** Takes known secrets out of running text: log lines, messages of errors. */
+/** Masks known secrets in running text: log lines, messages of errors. */
 import type { KnownSecret } from './show.js';
 
 /**
- * Shorter values are too likely to be parts of harmless words (`8080`, `true`, `info`) and are masked only where the
- * configuration itself is shown.
+ * Least length of a secret that is searched for. Shorter values occur in harmless words (`8080`, `true`, `info`) and are
+ * masked only where the configuration itself is shown.
  */
 export const MIN_LENGTH = 6;
 
-/** Lines of a longer value, such as a key in PEM, are printed one by one; shorter lines than this say little. */
+/** Least length of a line of a secret with several lines (a key in PEM) that is searched for by itself. */
 const MIN_LINE = 16;
 
-/** What stands at the end of a text that was cut. */
+/** The end of a text that was truncated. */
 const CUT = '...';
 
-/** Characters of a secret that the filter looks at; {@link MIN_LENGTH} is not below it. */
+/** Characters of a secret that the filter hashes; at most {@link MIN_LENGTH}. */
 const LEAD = 4;
 
 /** A number below `size` (a power of two) made of the characters at `at`. */
@@ -55,7 +55,7 @@ function decoded(text: string): string {
   }
 }
 
-/** As `escaped` of the upstreams writes bytes of a child's standard error. */
+/** The form in which bytes of a child's standard error are logged (`escaped` of the upstreams). */
 function logSpelling(text: string): string {
   return Array.from(Buffer.from(text), (byte) => {
     if (byte === 0x5c) return '\\\\';
@@ -64,9 +64,9 @@ function logSpelling(text: string): string {
 }
 
 /**
- * A function that replaces every secret of at least {@link MIN_LENGTH} characters in a text, the longest first, in all
- * their spellings; of a secret at which the text was cut (it ends with `...`) also what is left. Its cost grows with the
- * text and not with the number of secrets: a table of thousands of tokens is common.
+ * A function that replaces every secret of at least {@link MIN_LENGTH} characters in a text, the longest first, in all its
+ * spellings, and the beginning of a secret at the end of a truncated text (one that ends with `...`). Its cost depends on
+ * the text, not on the number of secrets, of which there may be thousands.
  */
 export function scrubber(secrets: Iterable<KnownSecret>): (text: string) => string {
   const shownBy = new Map<string, string>();
@@ -113,14 +113,14 @@ export function scrubber(secrets: Iterable<KnownSecret>): (text: string) => stri
       if (filter[leadHash(text, at, size)] === 0) continue;
       const found = match(text, at);
       if (found !== undefined) {
-        result += text.slice(from, at) + shownBy.get(found)!;
+        result += text.slice(from, at) + (shownBy.get(found) ?? '');
         at += found.length - 1;
         from = at + 1;
       } else if (end - at >= MIN_LENGTH && end - at < longest) {
         const rest = text.slice(at, end);
         const whole = byLead.get(text.slice(at, at + LEAD))?.find((spelling) => spelling.startsWith(rest));
         if (whole === undefined) continue;
-        result += text.slice(from, at) + shownBy.get(whole)!;
+        result += text.slice(from, at) + (shownBy.get(whole) ?? '');
         from = end;
         break;
       }
