@@ -8,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const page = join(root, 'docs/cli.md');
 
-/** What stands between the two marks of each name. */
+/** The lines between the marks, by the name in the marks. */
 function partsOf(commands) {
   const forms = commands.flatMap(({ name, usage, summary }) =>
     usage.map((form, i) => [`switchyard ${name} ${form}`, i === 0 ? summary : '']),
