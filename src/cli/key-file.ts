@@ -1,4 +1,4 @@
-import type { LoadedConfig } from '../config/load.js';
+import type { LoadedConfig } from '../config/loaded.js';
 import { Problems } from '../config/problems.js';
 import type { Snapshot } from '../config/snapshot.js';
 
@@ -13,8 +13,7 @@ export async function checkKeyFile(loaded: LoadedConfig, { sessions }: Snapshot)
   const { keyFileProblem } = await import('../session/key-file.js');
   const problem = keyFileProblem(sessions.keyFile);
   if (problem === null) return;
-  const path = ['sessions', 'keyFile'];
   const problems = new Problems(loaded.file);
-  problems.add(path, loaded.locate(path), loaded.mask(problem));
+  loaded.addProblem(problems, ['sessions', 'keyFile'], problem);
   problems.throwIfAny();
 }

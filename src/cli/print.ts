@@ -31,21 +31,30 @@ export function printNote(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-let mask = (text: string): string => text;
+/** Masks secrets in a text. */
+interface TextMask {
+  mask(text: string): string;
+}
+
+let secrets: TextMask | null = null;
+
+function masked(text: string): string {
+  return maskShapes(secrets?.mask(text) ?? text);
+}
 
 /** Masks the secrets of a configuration in all further problems and warnings. */
-export function maskWith(configured: (text: string) => string): void {
-  mask = configured;
+export function maskWith(configured: TextMask): void {
+  secrets = configured;
 }
 
 /** One problem: `switchyard: sentence`. */
 export function printError(sentence: string): void {
-  process.stderr.write(`${styled(process.stderr, 'red', 'switchyard:')} ${maskShapes(mask(sentence))}\n`);
+  process.stderr.write(`${styled(process.stderr, 'red', 'switchyard:')} ${masked(sentence)}\n`);
 }
 
 /** One warning; a JSON line where the log is JSON. */
 export function printWarning(text: string, json = false): void {
-  const sentence = maskShapes(mask(text));
+  const sentence = masked(text);
   if (json)
     process.stderr.write(`${JSON.stringify({ level: 'warn', time: new Date().toISOString(), msg: sentence })}\n`);
   else process.stderr.write(`${styled(process.stderr, 'yellow', 'warning:')} ${sentence}\n`);
@@ -60,7 +69,7 @@ export function table(rows: readonly (readonly string[])[]): string[] {
     });
   }
   return rows.map((row) =>
-    `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!))).join('  ')}`.trimEnd(),
+    `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  ')}`.trimEnd(),
   );
 }
 

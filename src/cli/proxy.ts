@@ -124,7 +124,7 @@ async function serve(options: ProxyOptions, transport: (typeof CLIENT_TRANSPORTS
   const stopping = new StopSignals();
   // Loaded here: help and usage errors do not wait for it.
   const { createProxy, proxyConfig } = await import('../api/proxy.js');
-  maskWith(loadConfigObject(proxyConfig(options)).mask);
+  maskWith(loadConfigObject(proxyConfig(options)));
   const proxy = createProxy(options);
   try {
     const started = await Promise.race([proxy.start().then(() => true), stopping.first.then(() => false)]);
@@ -137,7 +137,7 @@ async function serve(options: ProxyOptions, transport: (typeof CLIENT_TRANSPORTS
   if (transport === 'stdio') {
     await Promise.race([stopping.first, proxy.serveStdio()]);
   } else {
-    const url = proxy.url!;
+    const url = proxy.url ?? '';
     printLine(`switchyard listening on ${transport === 'sse' ? url.replace(/\/mcp$/, '/sse') : url}`);
     await stopping.first;
   }

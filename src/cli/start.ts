@@ -1,5 +1,6 @@
 import { type ConfigOverrides, compileSnapshot } from '../config/compile/index.js';
-import { type LoadedConfig, loadConfigFile, loadConfigObject } from '../config/load.js';
+import { loadConfigFile, loadConfigObject } from '../config/load.js';
+import type { LoadedConfig } from '../config/loaded.js';
 import { FRONT_ENDS, LOG_LEVELS } from '../config/schema/index.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { RunningGateway } from '../control/running-gateway.js';
@@ -84,7 +85,7 @@ async function run(args: readonly string[]): Promise<number> {
   if (flags.demo && file !== undefined) throw new UsageError('--demo and a configuration file contradict each other');
   const overrides = readOverrides(flags);
   const { loaded, demo } = await open(file);
-  maskWith(loaded.mask);
+  maskWith(loaded);
   try {
     const snapshot = compileSnapshot(loaded, { overrides });
     await checkKeyFile(loaded, snapshot);

@@ -1,5 +1,6 @@
 import { compileSnapshot } from '../config/compile/index.js';
-import { type LoadedConfig, loadConfigFile, printable } from '../config/load.js';
+import { loadConfigFile } from '../config/load.js';
+import type { LoadedConfig } from '../config/loaded.js';
 import { type ConfigPath, Problems } from '../config/problems.js';
 import { list } from '../config/schema/fields.js';
 import type { ResolvedConfig } from '../config/schema/index.js';
@@ -38,7 +39,7 @@ async function run(args: readonly string[]): Promise<number> {
   if (file === undefined) throw new UsageError('name the configuration file: switchyard validate FILE');
   try {
     const loaded = await loadConfigFile(file);
-    maskWith(loaded.mask);
+    maskWith(loaded);
     const snapshot = compileSnapshot(loaded);
     await checkKeyFile(loaded, snapshot);
     const upstreams = resolveUpstreams(snapshot, loaded);
@@ -63,7 +64,7 @@ function resolveUpstreams(snapshot: Snapshot, loaded: LoadedConfig): Upstream[] 
       const path = loaded.config.mcpServers[server.name]?.endpoints === undefined ? entry : [...entry, 'endpoints', i];
       const target = targetOf(endpoint, path, loaded);
       if ('problem' in target) {
-        problems.add([...path, 'command'], loaded.locate([...path, 'command']), loaded.mask(target.problem));
+        loaded.addProblem(problems, [...path, 'command'], target.problem);
       }
       const shown = 'problem' in target ? '' : target.shown;
       return { name: server.name, transport: endpoint.transport, target: shown };
@@ -101,7 +102,7 @@ function report(loaded: LoadedConfig, upstreams: readonly Upstream[], runtime: R
     warnings: loaded.warnings,
     upstreams,
     ...runtime,
-    config: printable(loaded),
+    config: loaded.printable(),
   };
 }
 
@@ -112,7 +113,7 @@ function printReport(
   upstreams: readonly Upstream[],
   runtime: Runtime,
 ): void {
-  const config = printable(loaded);
+  const config = loaded.printable();
   const shownHost = loaded.shownAt(['host']) ?? snapshot.host;
   const adminHost = loaded.shownAt(['admin', 'host']) ?? snapshot.admin?.host ?? '';
   for (const warning of loaded.warnings) printWarning(warning);
@@ -146,10 +147,11 @@ function transportsOf({ listens, transports }: Snapshot): string {
 }
 
 /** The source of the key that seals session ids. */
-function sessionKeyOf({ config: { sessions }, shownAt }: LoadedConfig): string {
+function sessionKeyOf(loaded: LoadedConfig): string {
+  const { sessions } = loaded.config;
   if (sessions.secret !== undefined) return 'from the configuration';
   if (sessions.keyFile === undefined) return 'in memory, sessions end with the process';
-  return `in ${shownAt(['sessions', 'keyFile']) ?? sessions.keyFile}`;
+  return `in ${loaded.shownAt(['sessions', 'keyFile']) ?? sessions.keyFile}`;
 }
 
 function section(title: string, rows: readonly (readonly string[])[]): void {

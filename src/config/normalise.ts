@@ -30,6 +30,28 @@ export function pathKey(path: ConfigPath): string {
   return JSON.stringify(path);
 }
 
+/** The position of the value at `path`, or of the nearest value around it. */
+export function positionAt(positions: Normalised['positions'], path: ConfigPath): Position | null {
+  for (let length = path.length; length >= 0; length -= 1) {
+    const key = pathKey(path.slice(0, length));
+    const at = positions.get(key) ?? positions.get(`key ${key}`);
+    if (at !== undefined) return at;
+  }
+  return null;
+}
+
+/** Whether the object around `path` has its last key, with whatever value. */
+export function hasKey(value: unknown, path: ConfigPath): boolean {
+  const parents = [...path];
+  const last = parents.pop();
+  let node = value;
+  for (const part of parents) {
+    if (typeof node !== 'object' || node === null) return false;
+    node = (node as Record<string | number, unknown>)[part];
+  }
+  return typeof node === 'object' && node !== null && last !== undefined && last in node;
+}
+
 /** Names that reach the prototype of an object. */
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
 

@@ -4,7 +4,7 @@ import { METHODS, Span } from '../../native/layout.js';
 import type { LogSnapshot } from '../config/snapshot.js';
 import type { Exchange } from '../request/exchange/index.js';
 import { isSecretName } from '../secrets/names.js';
-import { scrubber } from '../secrets/scrub.js';
+import { Scrubber } from '../secrets/scrub.js';
 import { type KnownSecret, MASK } from '../secrets/show.js';
 import type { Count } from '../units.js';
 import { LogSink, type LogSinkOptions } from './log-sink.js';
@@ -34,14 +34,14 @@ export class Log {
   readonly logger: Logger;
   readonly #sink: LogSink;
   readonly #pretty: ((line: string) => string) | null;
-  #scrub: (line: string) => string;
+  #scrubber: Scrubber;
   #access: AccessLog | null;
 
   /** Use {@link openLog}. */
   constructor(options: LogOptions, pretty: ((line: string) => string) | null) {
     const { settings } = options;
     this.#pretty = pretty;
-    this.#scrub = scrubber(options.secrets ?? []);
+    this.#scrubber = new Scrubber(options.secrets ?? []);
     this.#sink = new LogSink({
       ...options.sink,
       notice: (dropped) => this.#format(droppedLine(dropped)),
@@ -59,8 +59,8 @@ export class Log {
           logMethod: (parts, method) => {
             // The formatter masks fields; strings are the message.
             const words = parts.map((part: unknown) => {
-              if (part instanceof Error) return this.#scrub(part.message);
-              return typeof part === 'string' ? this.#scrub(part) : part;
+              if (part instanceof Error) return this.#scrubber.scrub(part.message);
+              return typeof part === 'string' ? this.#scrubber.scrub(part) : part;
             });
             method.apply(this.logger, words as typeof parts);
           },
@@ -84,7 +84,7 @@ export class Log {
   /** Applies another level, access setting and list of secrets. The format stays. */
   configure(settings: LogSnapshot, secrets: readonly KnownSecret[]): void {
     this.logger.level = settings.level;
-    this.#scrub = scrubber(secrets);
+    this.#scrubber = new Scrubber(secrets);
     this.#access = this.#accessFor(settings);
   }
 
@@ -103,13 +103,13 @@ export class Log {
    * nothing of its JSON counts as a secret. The caller's object is not changed.
    */
   #masked(value: unknown, depth: number): unknown {
-    if (typeof value === 'string') return this.#scrub(value);
+    if (typeof value === 'string') return this.#scrubber.scrub(value);
     if (typeof value !== 'object' || value === null) return value;
-    if (value instanceof Error) return this.#scrub(value.message);
+    if (value instanceof Error) return this.#scrubber.scrub(value.message);
     if (depth > MAX_DEPTH) return '[deep]';
     if (Array.isArray(value)) return value.slice(0, MAX_FIELDS).map((element) => this.#masked(element, depth + 1));
     const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype !== null && prototype !== Object.prototype) return this.#scrub(String(value));
+    if (prototype !== null && prototype !== Object.prototype) return this.#scrubber.scrub(String(value));
     const result: Record<string, unknown> = {};
     for (const [key, field] of Object.entries(value).slice(0, MAX_FIELDS)) {
       const isSecret = isSecretName(key) && field !== null && typeof field !== 'number';

@@ -1,5 +1,5 @@
 import type { KnownSecret } from '../../secrets/show.js';
-import type { LoadedConfig } from '../load.js';
+import type { LoadedConfig } from '../loaded.js';
 import { type ConfigPath, Problems } from '../problems.js';
 
 /** Shared by the steps of one compilation: the configuration, its problems and its secrets. */
@@ -16,7 +16,7 @@ export class Compilation {
   }
 
   problem(path: ConfigPath, sentence: string): void {
-    this.problems.add(path, this.loaded.locate(path), this.loaded.mask(sentence));
+    this.loaded.addProblem(this.problems, path, sentence);
   }
 
   /** Whether the file itself gives a value at `path`, as opposed to a default. */

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import type { LoadedConfig } from '../load.js';
+import type { LoadedConfig } from '../loaded.js';
 import { nearest } from '../nearest.js';
 import type { ConfigPath } from '../problems.js';
 import { list } from '../schema/fields.js';
