@@ -381,11 +381,13 @@ export type ErrorCode = keyof typeof ERRORS;
 /** Codes in table order; the position is the code's number on the rings. */
 export const ERROR_CODES = Object.freeze(Object.keys(ERRORS)) as readonly ErrorCode[];
 
-const numbers = new Map<string, number>(ERROR_CODES.map((code, index) => [code, index]));
+const NUMBERS = Object.fromEntries(ERROR_CODES.map((code, index) => [code, index])) as Readonly<
+  Record<ErrorCode, number>
+>;
 
-/** The number under which `code` travels on the rings. */
+/** The number of `code` on the rings. */
 export function errorNumber(code: ErrorCode): number {
-  return numbers.get(code)!;
+  return NUMBERS[code];
 }
 
 /**

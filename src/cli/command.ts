@@ -5,6 +5,8 @@ import { quoteKey } from '../config/source/index.js';
 
 /** Exit codes: 0 done, 1 failed, 78 a configuration that cannot be used (EX_CONFIG of sysexits.h). */
 export const EXIT = { ok: 0, failed: 1, config: 78 } as const;
+/** One of {@link EXIT}. */
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** One option of a command. */
 export interface Option {
@@ -35,7 +37,7 @@ export interface Command {
   readonly notes: string;
   readonly examples: readonly string[];
   /** Runs the command and gives the exit code. */
-  run(args: readonly string[]): Promise<number>;
+  run(args: readonly string[]): Promise<ExitCode>;
 }
 
 /** Arguments that cannot be used: one sentence on standard error, exit code 1. */

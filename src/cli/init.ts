@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { formatOf } from '../config/load.js';
-import { type Command, EXIT, oneFile, readArguments } from './command.js';
+import { type Command, EXIT, type ExitCode, oneFile, readArguments } from './command.js';
 import { printError, printLine } from './print.js';
 import { starterFile } from './starter.js';
 
@@ -14,7 +14,7 @@ const FAULTS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only; nothing was written',
 };
 
-async function run(args: readonly string[]): Promise<number> {
+async function run(args: readonly string[]): Promise<ExitCode> {
   const { files } = readArguments(args, {});
   const file = oneFile(undefined, files) ?? DEFAULT_FILE;
   const text = starterFile(formatOf(file));

@@ -4,13 +4,13 @@ import { nearest } from '../config/nearest.js';
 import { quoteKey } from '../config/source/index.js';
 import { ConfigError } from '../errors.js';
 import { packageVersion } from '../package-root.js';
-import { EXIT, UsageError } from './command.js';
+import { EXIT, type ExitCode, UsageError } from './command.js';
 import { COMMANDS } from './commands.js';
 import { helpOf, usage } from './help.js';
 import { flushOutput, printError, printLine } from './print.js';
 
 /** Runs one command line; gives the exit code. */
-async function run(args: readonly string[]): Promise<number> {
+async function run(args: readonly string[]): Promise<ExitCode> {
   const [name, ...rest] = args;
   if (name === undefined || name === '-h' || name === '--help' || name === 'help') {
     const topic = COMMANDS.find((command) => name === 'help' && command.name === rest[0]);
@@ -40,7 +40,7 @@ async function run(args: readonly string[]): Promise<number> {
   return command.run(rest);
 }
 
-async function main(args: readonly string[]): Promise<number> {
+async function main(args: readonly string[]): Promise<ExitCode> {
   // A reader that closes the pipe (`switchyard validate x | head`) is no failure.
   process.stdout.on('error', () => {});
   process.stderr.on('error', () => {});

@@ -8,6 +8,7 @@ import {
   type Command,
   choiceFlag,
   EXIT,
+  type ExitCode,
   numberFlag,
   type Options,
   readArguments,
@@ -60,7 +61,7 @@ const OPTIONS = {
 const ONLY_URL = ['transport-type', 'header', 'bearer-env'] as const;
 const ONLY_COMMAND = ['env', 'cwd'] as const;
 
-async function run(args: readonly string[]): Promise<number> {
+async function run(args: readonly string[]): Promise<ExitCode> {
   const end = args.indexOf('--');
   const given = readArguments(end < 0 ? args : args.slice(0, end), OPTIONS);
   const { flags } = given;
@@ -120,7 +121,7 @@ function bearer(variable: string): string {
   return literal(token);
 }
 
-async function serve(options: ProxyOptions, transport: (typeof CLIENT_TRANSPORTS)[number]): Promise<number> {
+async function serve(options: ProxyOptions, transport: (typeof CLIENT_TRANSPORTS)[number]): Promise<ExitCode> {
   const stopping = new StopSignals();
   // Loaded here: help and usage errors do not wait for it.
   const { createProxy, proxyConfig } = await import('../api/proxy.js');

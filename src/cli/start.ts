@@ -11,6 +11,7 @@ import {
   type Command,
   choiceFlag,
   EXIT,
+  type ExitCode,
   type Flags,
   numberFlag,
   type Options,
@@ -78,7 +79,7 @@ function readOverrides(flags: Flags<typeof OPTIONS>): ConfigOverrides {
   };
 }
 
-async function run(args: readonly string[]): Promise<number> {
+async function run(args: readonly string[]): Promise<ExitCode> {
   const { flags, files } = readArguments(args, OPTIONS);
   const file = oneFile(flags.config, files);
   if (flags['no-http'] && !flags.stdio) throw new UsageError('--no-http leaves no way in; add --stdio');
@@ -120,7 +121,7 @@ interface Serving {
   reload(): Promise<Snapshot>;
 }
 
-async function serve(snapshot: Snapshot, { isDemo, stdio, reload }: Serving): Promise<number> {
+async function serve(snapshot: Snapshot, { isDemo, stdio, reload }: Serving): Promise<ExitCode> {
   const stopping = new StopSignals();
   let gateway: RunningGateway | null = null;
   let isReloadPending = false;

@@ -8,7 +8,7 @@ import { EVERYTHING } from '../config/schema/routes.js';
 import type { EndpointSnapshot, Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { authority } from './addresses.js';
-import { type Command, EXIT, type Options, oneFile, readArguments, UsageError } from './command.js';
+import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments, UsageError } from './command.js';
 import { checkKeyFile } from './key-file.js';
 import { maskWith, printError, printLine, printWarning, style, table } from './print.js';
 import { findProgram } from './programs.js';
@@ -33,7 +33,7 @@ interface Upstream {
   readonly target: string;
 }
 
-async function run(args: readonly string[]): Promise<number> {
+async function run(args: readonly string[]): Promise<ExitCode> {
   const { flags, files } = readArguments(args, OPTIONS);
   const file = oneFile(flags.config, files);
   if (file === undefined) throw new UsageError('name the configuration file: switchyard validate FILE');

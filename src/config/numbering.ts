@@ -50,7 +50,10 @@ export function renumbered(before: Snapshot, next: Snapshot, isUnused: (number: 
     servers[number] = server;
     return number;
   });
-  const routes = next.routes.map((route) => ({ ...route, servers: route.servers.map((number) => moved[number]!) }));
+  const routes = next.routes.map((route) => ({
+    ...route,
+    servers: route.servers.flatMap((number) => moved[number] ?? []),
+  }));
   return Object.freeze({ ...next, servers, routes, order: moved });
 }
 

@@ -5,6 +5,7 @@
  */
 import type { KnownSecret } from '../secrets/show.js';
 import type { Bytes, Count, Milliseconds, Seconds } from '../units.js';
+import type { FRONT_ENDS, LOG_FORMATS, LOG_LEVELS } from './schema/index.js';
 
 /** The compiled configuration. */
 export interface Snapshot {
@@ -21,7 +22,7 @@ export interface Snapshot {
   readonly admin: { readonly host: string; readonly port: number } | null;
   /** Resolved number of policy workers, at least 1. */
   readonly workers: Count;
-  readonly frontEnd: 'auto' | 'uws' | 'node';
+  readonly frontEnd: (typeof FRONT_ENDS)[number];
   /** Host names (without port, lower case) accepted in `Host`; empty = loopback names when bound to loopback, any otherwise. */
   readonly allowedHosts: readonly string[];
   /** Origins accepted when `Origin` is present; loopback origins are accepted on a loopback bind. `*` = any. */
@@ -181,6 +182,7 @@ export interface RateLimitsSnapshot {
   readonly maxClients: Count;
 }
 
+/** The response cache. */
 export interface CacheSnapshot {
   readonly enabled: boolean;
   /** Per worker. */
@@ -193,6 +195,7 @@ export interface CacheSnapshot {
   readonly waitMs: Milliseconds;
 }
 
+/** Limits of everything that grows. */
 export interface LimitsSnapshot {
   readonly maxBodyBytes: Bytes;
   readonly maxHeaderBytes: Bytes;
@@ -256,6 +259,7 @@ export interface LimitsSnapshot {
   readonly maxSubscriptions: Count;
 }
 
+/** How the names of all servers are merged into one list. */
 export interface CatalogRules {
   readonly separator: string;
   readonly conflict: 'prefix' | 'auto-prefix' | 'reject' | 'priority';
@@ -269,6 +273,7 @@ export interface CatalogRules {
   readonly startupWaitMs: Milliseconds;
 }
 
+/** Sessions of legacy clients. */
 export interface SessionsSnapshot {
   /** Newest first; each at least 32 characters, or empty = a key file beside the state. */
   readonly secrets: readonly string[];
@@ -282,10 +287,11 @@ export interface SessionsSnapshot {
   readonly retryMs: Milliseconds;
 }
 
+/** The log. */
 export interface LogSnapshot {
-  readonly level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  readonly level: (typeof LOG_LEVELS)[number];
   /** `auto` = pretty on a terminal, JSON otherwise. */
-  readonly format: 'auto' | 'pretty' | 'json';
+  readonly format: (typeof LOG_FORMATS)[number];
   /** One line a request at `info`; otherwise at `debug`. */
   readonly access: boolean;
 }

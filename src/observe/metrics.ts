@@ -5,6 +5,7 @@
  */
 import { LISTS } from '../catalog/types.js';
 import { Counter, type CounterName, Counters, Series, type SeriesView } from '../shared/counters.js';
+import type { EndpointState } from '../upstream/core/types.js';
 import { COUNTER_FAMILIES, SINGLE_COUNTERS } from './metric-names.js';
 import { MetricRegistry } from './metric-registry.js';
 import { namedSeries, type ObservedState } from './state.js';
@@ -16,7 +17,7 @@ const BUCKETS = [
 /** Upstreams and tools, of which there may be many. */
 const COARSE_BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60];
 
-const UPSTREAM_STATES = ['connecting', 'ready', 'backoff', 'failed', 'stopped'] as const;
+const UPSTREAM_STATES: readonly EndpointState[] = ['connecting', 'ready', 'backoff', 'failed', 'stopped'];
 
 /** The labels of one endpoint. */
 const ENDPOINT = ['upstream', 'endpoint'] as const;
@@ -141,7 +142,7 @@ function gaugesOf(metrics: MetricRegistry, state: ObservedState): void {
     ['kind'],
     LISTS.map((kind, index) => ({
       labels: { kind },
-      value: catalog.offered.reduce((sum, counts) => sum + counts[index]!, 0),
+      value: catalog.offered.reduce((sum, counts) => sum + (counts[index] ?? 0), 0),
     })),
   );
   metrics.gauge(

@@ -34,17 +34,17 @@ export function secretRanges(text: string): Range[] {
   for (const { index, 0: run } of text.matchAll(RUN)) {
     if (run.length >= MIN_RUN && isRandom(run) && !isDigest(text, index)) add(index, index + run.length);
   }
-  for (const { index, 0: whole, 1: value } of text.matchAll(CREDENTIALS)) {
-    if (/\d/.test(value!) || value!.length >= 24) add(index + whole.length - value!.length, index + whole.length);
+  for (const { index, 0: whole, 1: value = '' } of text.matchAll(CREDENTIALS)) {
+    if (/\d/.test(value) || value.length >= 24) add(index + whole.length - value.length, index + whole.length);
   }
-  for (const { index, 0: whole, 1: name } of text.matchAll(PAIR)) {
-    if (isSecretName(name!)) add(index + whole.length, endOfValue(text, index + whole.length));
+  for (const { index, 0: whole, 1: name = '' } of text.matchAll(PAIR)) {
+    if (isSecretName(name)) add(index + whole.length, endOfValue(text, index + whole.length));
   }
-  for (const { index, 0: whole, 1: name, 2: slash } of text.matchAll(JSON_PAIR)) {
-    if (isSecretName(name!)) add(index + whole.length, endOfString(text, index + whole.length, slash !== ''));
+  for (const { index, 0: whole, 1: name = '', 2: slash } of text.matchAll(JSON_PAIR)) {
+    if (isSecretName(name)) add(index + whole.length, endOfString(text, index + whole.length, slash !== ''));
   }
-  for (const { index, 0: whole, 1: name } of text.matchAll(FLAG)) {
-    if (isSecretName(name!)) add(index + whole.length, endOfValue(text, index + whole.length));
+  for (const { index, 0: whole, 1: name = '' } of text.matchAll(FLAG)) {
+    if (isSecretName(name)) add(index + whole.length, endOfValue(text, index + whole.length));
   }
   addPrivateKeys(text, add);
   addUrls(text, add);
@@ -69,7 +69,7 @@ function endOfValue(text: string, from: number): number {
     if (end >= 0) return end + 1;
   }
   let end = from;
-  while (end < text.length && !' \t\r\n;&'.includes(text[end]!)) end += 1;
+  while (end < text.length && !' \t\r\n;&'.includes(text.charAt(end))) end += 1;
   return end;
 }
 
@@ -102,7 +102,7 @@ function addUrls(text: string, add: (start: number, end: number) => void): void 
   for (let at = text.indexOf('://'); at >= 0; ) {
     const start = at + 3;
     let end = start;
-    while (end < text.length && !/[\s"'<>]/.test(text[end]!)) end += 1;
+    while (end < text.length && !/[\s"'<>]/.test(text.charAt(end))) end += 1;
     addUrl(text.slice(start, end), (from, to) => add(start + from, start + to));
     at = text.indexOf('://', end);
   }

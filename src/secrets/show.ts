@@ -76,11 +76,11 @@ const VARIABLE_FLAG = /^(?:-e|--env|--build-arg)$/;
 const HEADER_FLAG = /^(?:-H|--headers?)$/;
 
 function argumentRanges(text: string, before: string): Range[] {
-  const flag = /^(--?[\w.-]{1,128})=/.exec(text);
-  if (flag !== null) {
-    const start = flag[0].length;
-    if (isSecretName(flag[1]!)) return [{ start, end: text.length }];
-    return pairRanges(text, start, flag[1]!);
+  const flag = /^(--?[\w.-]{1,128})=/.exec(text)?.[1];
+  if (flag !== undefined) {
+    const start = flag.length + 1;
+    if (isSecretName(flag)) return [{ start, end: text.length }];
+    return pairRanges(text, start, flag);
   }
   const isFlag = text.startsWith('--') || /^-[A-Za-z]$/.test(text);
   if (/^--?[\w.-]{2,128}$/.test(before) && isSecretName(before) && !isFlag) return [{ start: 0, end: text.length }];
@@ -105,7 +105,7 @@ function render(text: string, runs: readonly VariableRun[], ranges: readonly Ran
   let next = 0;
   const literal = (from: number, to: number): void => {
     for (let at = from; at < to; ) {
-      while (next < ranges.length && ranges[next]!.end <= at) next += 1;
+      while ((ranges[next]?.end ?? Number.POSITIVE_INFINITY) <= at) next += 1;
       const range = ranges[next];
       const start = range === undefined ? to : Math.min(range.start, to);
       if (start > at) result += text.slice(at, start);

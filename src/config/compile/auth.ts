@@ -1,6 +1,7 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { Algorithm } from '../schema/auth.js';
 import { list } from '../schema/fields.js';
 import type { ResolvedConfig } from '../schema/index.js';
 import type { AuthSnapshot } from '../snapshot.js';
@@ -48,7 +49,7 @@ function bearer(compilation: Compilation, auth: BearerConfig): AuthSnapshot {
 }
 
 /** Smallest secret in bytes: as long as the hash (RFC 7518 3.2). */
-const SECRET_BYTES: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
+const SECRET_BYTES: Readonly<Partial<Record<Algorithm, number>>> = { HS256: 32, HS384: 48, HS512: 64 };
 
 function jwt(compilation: Compilation, auth: JwtConfig): AuthSnapshot {
   const sources = (['secret', 'publicKey', 'publicKeyFile', 'jwksUrl'] as const).filter(
@@ -61,8 +62,7 @@ function jwt(compilation: Compilation, auth: JwtConfig): AuthSnapshot {
     );
   }
   const symmetric = auth.secret !== undefined;
-  const algorithms = list(auth.algorithms);
-  if (algorithms.length === 0) algorithms.push(...(symmetric ? ['HS256'] : ['RS256', 'PS256', 'ES256', 'EdDSA']));
+  const algorithms = acceptedAlgorithms(auth.algorithms, symmetric);
   for (const algorithm of algorithms) {
     // Accepting both families permits the attack that signs with the public key as a secret (RFC 8725 2.1).
     if (algorithm.startsWith('HS') !== symmetric) {
@@ -95,6 +95,11 @@ function jwt(compilation: Compilation, auth: JwtConfig): AuthSnapshot {
   };
 }
 
+function acceptedAlgorithms(written: JwtConfig['algorithms'], symmetric: boolean): readonly Algorithm[] {
+  if (written === undefined) return symmetric ? ['HS256'] : ['RS256', 'PS256', 'ES256', 'EdDSA'];
+  return typeof written === 'string' ? [written] : written;
+}
+
 /** In the form of a header value: other characters are percent-encoded (WHATWG URL). */
 function metadataUrl(compilation: Compilation, text: string | undefined): string | null {
   if (text === undefined) return null;
@@ -115,7 +120,7 @@ function checkJwksUrl(compilation: Compilation, text: string): void {
   }
 }
 
-function publicKey(compilation: Compilation, auth: JwtConfig, algorithms: readonly string[]): string | null {
+function publicKey(compilation: Compilation, auth: JwtConfig, algorithms: readonly Algorithm[]): string | null {
   if (auth.publicKey !== undefined) {
     return checkKey(compilation, auth.publicKey, ['auth', 'publicKey'], algorithms);
   }
@@ -135,7 +140,7 @@ function checkKey(
   compilation: Compilation,
   text: string,
   path: readonly string[],
-  algorithms: readonly string[],
+  algorithms: readonly Algorithm[],
 ): string {
   // A variable often holds a PEM on one line, its line breaks written as \n.
   const key = text.trim().replaceAll('\\n', '\n');
@@ -168,10 +173,14 @@ function readKeys(text: string, json: boolean): KeyObject[] | null {
   }
 }
 
-const CURVES: Readonly<Record<string, string>> = { ES256: 'prime256v1', ES384: 'secp384r1', ES512: 'secp521r1' };
+const CURVES: Readonly<Partial<Record<Algorithm, string>>> = {
+  ES256: 'prime256v1',
+  ES384: 'secp384r1',
+  ES512: 'secp521r1',
+};
 
 /** Whether a key can verify an algorithm (RFC 7518 3.3 to 3.5, RFC 8037 3.1). */
-function fits(key: KeyObject, algorithm: string): boolean {
+function fits(key: KeyObject, algorithm: Algorithm): boolean {
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
   if (type === 'rsa') return /^[RP]S/.test(algorithm) && (details?.modulusLength ?? 0) >= 2_048;
   if (type === 'ec') return CURVES[algorithm] === details?.namedCurve;

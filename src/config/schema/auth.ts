@@ -24,6 +24,9 @@ export const ALGORITHMS = [
   'EdDSA',
 ] as const;
 
+/** One of {@link ALGORITHMS}. */
+export type Algorithm = (typeof ALGORITHMS)[number];
+
 const scopes = strings()
   .optional()
   .describe('Scopes the token grants: a list, or one string with spaces between them.');
