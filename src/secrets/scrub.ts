@@ -5,7 +5,7 @@ import type { KnownSecret } from './show.js';
  * Least length of a secret that is searched for. Shorter values occur in harmless words (`8080`, `true`, `info`) and are
  * masked only where the configuration itself is shown.
  */
-export const MIN_LENGTH = 6;
+const MIN_LENGTH = 6;
 
 /** Least length of a line of a secret with several lines (a key in PEM) that is searched for by itself. */
 const MIN_LINE = 16;

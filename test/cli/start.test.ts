@@ -101,7 +101,7 @@ test('a configuration key that was renamed is one warning at the start', async (
   assert.equal(msg, `${file}:4:5: mcpServers.a: "maxLanes" is now called "maxDedicated"; the old name still works`);
 });
 
-test('a port in use is told in one sentence, and the exit code is 1', async (t) => {
+test('a port in use is reported in one sentence, and the exit code is 1', async (t) => {
   const port = await takePort(t);
   const file = await fileWith(t, 'gateway.json', '{"log": {"level": "silent"}}');
   const rows: readonly (readonly string[])[] = [

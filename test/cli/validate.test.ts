@@ -53,7 +53,7 @@ test('a gateway without a port has no transports', async (t) => {
   assert.match(stdout, /^ {2}endpoint +none\n {2}transports +none$/m);
 });
 
-test('the decoder and the front end follow what is asked for', async (t) => {
+test('the decoder and the front end follow the configuration', async (t) => {
   const file = await fileWith(t, 'gateway.json', '{"frontEnd": "node"}');
   const { stdout } = await runCli(t, ['validate', file, '--json'], { env: { SWITCHYARD_DECODER: 'typescript' } });
   const report = JSON.parse(stdout) as { decoder: { kind: string }; frontEnd: { kind: string } };

@@ -241,12 +241,12 @@ const VALUES: readonly [name: string, value: unknown, problem: string][] = [
     'allowedOrigins: an origin is scheme, host and port only',
   ],
   [
-    '0.0.0.0 for everybody',
+    '0.0.0.0 without authentication',
     { host: '0.0.0.0' },
     'host: is reachable from other machines without authentication; set "auth"',
   ],
-  [':: for everybody', { host: '::' }, 'host: is reachable from other machines'],
-  ['a name for everybody', { host: 'gateway.example' }, 'host: is reachable from other machines'],
+  [':: without authentication', { host: '::' }, 'host: is reachable from other machines'],
+  ['a name without authentication', { host: 'gateway.example' }, 'host: is reachable from other machines'],
   [
     'an open admin listener',
     { admin: { host: '0.0.0.0' } },
@@ -269,7 +269,7 @@ for (const [name, value, problem] of VALUES) {
   });
 }
 
-test('files that cannot be read are told in one sentence', async (t) => {
+test('files that cannot be read are reported in one sentence', async (t) => {
   const folder = await tempFolder(t);
   const at = (name: string, content: Uint8Array | string | null): string => {
     const file = join(folder, name);

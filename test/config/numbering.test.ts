@@ -47,7 +47,7 @@ test('whatever is reloaded, a server keeps its number while it stays, and routes
   );
 });
 
-test('numbers of servers that are gone are used again once there are many, and nothing refers to them', () => {
+test('numbers of removed servers are reused once there are many, and nothing refers to them', () => {
   const servers = Array.from({ length: MAX_TOMBSTONES + 1 }, () => TOMBSTONE);
   const before = { ...withServers([]), servers };
   assert.equal(namesOf(renumbered(before, withServers(['a', 'b']), never)).indexOf('a'), MAX_TOMBSTONES + 1);
@@ -72,7 +72,7 @@ test('a server is the same while what it runs on is', () => {
   }
 });
 
-test('what needs a restart is told by its key, everything else is not', () => {
+test('what needs a restart is reported by its key, everything else is not', () => {
   const base = snapshotOfObject({});
   const rows: [change: object, key: string][] = [
     [{ host: 'localhost' }, 'host'],

@@ -50,9 +50,9 @@ export function whole(fallback: number, text: string, range: NumberRange) {
 }
 
 /** One day, the longest duration in milliseconds. */
-export const DAY_MS = 86_400_000;
+const DAY_MS = 86_400_000;
 /** The largest timer of Node.js is 2^31 - 1 ms; sizes share the bound. */
-export const MAX_SIZE = 2_147_483_647;
+const MAX_SIZE = 2_147_483_647;
 
 /** A duration in milliseconds, at most a day. */
 export function milliseconds(fallback: number, text: string, range: Partial<NumberRange> = {}) {

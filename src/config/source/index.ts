@@ -32,9 +32,9 @@ export class SourceError extends Error {
 }
 
 /** Deepest nesting that any format may have. */
-export const MAX_SOURCE_DEPTH = 64;
+const MAX_SOURCE_DEPTH = 64;
 /** Most values a document may hold after YAML aliases are resolved. */
-export const MAX_SOURCE_NODES = 500_000;
+const MAX_SOURCE_NODES = 500_000;
 /** Largest configuration file. */
 export const MAX_SOURCE_BYTES = 16 * 1024 * 1024;
 

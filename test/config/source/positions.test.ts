@@ -129,7 +129,7 @@ const ROWS: readonly [format: ConfigFormat, name: string, text: string, ...probl
 ];
 
 for (const [format, name, text, ...expected] of ROWS) {
-  test(`${format}: ${name} is told with its line and column`, () => {
+  test(`${format}: ${name} is reported with its line and column`, () => {
     const problems = problemsOfText(text, format);
     assert.equal(problems.length, expected.length, problems.join('\n'));
     for (const [i, start] of expected.entries()) {
@@ -138,7 +138,7 @@ for (const [format, name, text, ...expected] of ROWS) {
   });
 }
 
-test('all problems of a file are told at once, in the order of the file', () => {
+test('all problems of a file are reported at once, in the order of the file', () => {
   const text = `port: \${UNSET_PORT}\nworkers: 0\nlog: { level: loud }\nhosst: x\n`;
   const lines = problemsOfText(text, 'yaml').map((problem) => /^gateway\.yaml:(\d+):/.exec(problem)?.[1]);
   assert.deepEqual(lines, ['1', '2', '3', '4']);
