@@ -168,10 +168,11 @@ export class OwnGateway implements Gateway {
   }
 
   connect(options: ClientOptions = {}): ClientTransport {
-    return new LocalTransport(() => this.#open(options.token ?? ''));
+    return new LocalTransport(this, options.token ?? '');
   }
 
-  #open(token: string): LocalConnection {
+  /** Opens the connection of a {@link LocalTransport}. @throws Error when the gateway does not run */
+  openConnection(token: string): LocalConnection {
     const { door, snapshot } = this.#requireRunning();
     const connection = openLocalConnection(door.handler, door.table, snapshot.limits, token);
     const connections = this.#connections;

@@ -1,10 +1,7 @@
-import { type ConfigOverrides, compileSnapshot } from '../config/compile/index.js';
-import { loadConfigFile, loadConfigObject } from '../config/load.js';
-import type { LoadedConfig } from '../config/loaded.js';
+import type { ConfigOverrides } from '../config/compile/index.js';
 import { FRONT_ENDS, LOG_LEVELS } from '../config/schema/index.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { RunningGateway } from '../control/running-gateway.js';
-import { ConfigError } from '../errors.js';
 import { authority, clientUrl, listenSentence } from './addresses.js';
 import {
   alternatives,
@@ -20,8 +17,8 @@ import {
   UsageError,
 } from './command.js';
 import { demoNotes } from './demo-notes.js';
-import { checkKeyFile } from './key-file.js';
 import { maskWith, printError, printLine, printNote, printWarning } from './print.js';
+import { StartConfig } from './start-config.js';
 import { StopSignals } from './stop-signals.js';
 
 const OPTIONS = {
@@ -57,11 +54,6 @@ const OPTIONS = {
   'no-http': { type: 'boolean', help: 'no port at all, with `--stdio`' },
 } as const satisfies Options;
 
-interface Source {
-  readonly loaded: LoadedConfig;
-  readonly demo: { close(): Promise<void> } | null;
-}
-
 function readOverrides(flags: Flags<typeof OPTIONS>): ConfigOverrides {
   if (flags['no-admin'] && flags['admin-port'] !== undefined) {
     throw new UsageError('--no-admin and --admin-port contradict each other');
@@ -84,50 +76,27 @@ async function run(args: readonly string[]): Promise<ExitCode> {
   const file = oneFile(flags.config, files);
   if (flags['no-http'] && !flags.stdio) throw new UsageError('--no-http leaves no way in; add --stdio');
   if (flags.demo && file !== undefined) throw new UsageError('--demo and a configuration file contradict each other');
-  const overrides = readOverrides(flags);
-  const { loaded, demo } = await open(file);
-  maskWith(loaded);
+  const config = new StartConfig(file, readOverrides(flags));
   try {
-    const snapshot = compileSnapshot(loaded, { overrides });
-    await checkKeyFile(loaded, snapshot);
+    const loaded = await config.load();
+    maskWith(loaded);
+    const snapshot = await config.compile(loaded);
     const json = snapshot.log.format === 'json' || (snapshot.log.format === 'auto' && process.stderr.isTTY !== true);
     for (const warning of loaded.warnings) printWarning(warning, json);
-    const reload = async (): Promise<Snapshot> => {
-      if (file === undefined) throw new ConfigError(['the demo has no file to read again']);
-      const changed = await loadConfigFile(file);
-      const next = compileSnapshot(changed, { overrides });
-      await checkKeyFile(changed, next);
-      return next;
-    };
-    return await serve(snapshot, { isDemo: demo !== null, stdio: flags.stdio === true, reload });
+    return await serve(snapshot, config, flags.stdio === true);
   } finally {
-    await demo?.close();
+    await config.close();
   }
 }
 
-async function open(file: string | undefined): Promise<Source> {
-  if (file !== undefined) return { loaded: await loadConfigFile(file), demo: null };
-  // Loaded here: only the demo needs the examples.
-  const { startDemoServers } = await import('../../examples/demo.js');
-  const demo = await startDemoServers();
-  return { loaded: loadConfigObject(demo.config), demo };
-}
-
-interface Serving {
-  readonly isDemo: boolean;
-  /** Whether a client on standard input and output is served, too. */
-  readonly stdio: boolean;
-  /** Reads the file again. @throws ConfigError */
-  reload(): Promise<Snapshot>;
-}
-
-async function serve(snapshot: Snapshot, { isDemo, stdio, reload }: Serving): Promise<ExitCode> {
+/** @param stdio whether a client on standard input and output is served, too */
+async function serve(snapshot: Snapshot, config: StartConfig, stdio: boolean): Promise<ExitCode> {
   const stopping = new StopSignals();
   let gateway: RunningGateway | null = null;
   let isReloadPending = false;
   stopping.onHangUp(() => {
     if (gateway === null) isReloadPending = true;
-    else void reloadFrom(gateway, reload);
+    else void reload(gateway, config);
   });
   try {
     // Loaded here: help, usage and configuration errors do not wait for the gateway.
@@ -143,8 +112,8 @@ async function serve(snapshot: Snapshot, { isDemo, stdio, reload }: Serving): Pr
   if (gateway === null) return EXIT.ok;
   const running = gateway;
   // SIGHUP came during the start, perhaps after the file was read.
-  if (isReloadPending) void reloadFrom(running, reload);
-  announce(running, stdio ? printNote : printLine, isDemo);
+  if (isReloadPending) void reload(running, config);
+  announce(running, stdio ? printNote : printLine, config.isDemo);
   await Promise.race([stopping.first, stdio ? serveClient(running) : NEVER]);
   await running.stop();
   return EXIT.ok;
@@ -164,10 +133,10 @@ function announce(gateway: RunningGateway, print: (line: string) => void, isDemo
 }
 
 /** Reads the file again and applies it; problems go to the log, and the configuration stays. */
-async function reloadFrom(gateway: RunningGateway, reload: () => Promise<Snapshot>): Promise<void> {
+async function reload(gateway: RunningGateway, config: StartConfig): Promise<void> {
   let snapshot: Snapshot;
   try {
-    snapshot = await reload();
+    snapshot = await config.reload();
   } catch (error) {
     gateway.reloadFailed(error);
     return;
