@@ -24,7 +24,7 @@ export async function runTests(args) {
       '--test',
       '--test-reporter=spec',
       '--test-reporter-destination=stdout',
-      // Many tests start several processes; with more at once each of them is slower.
+      // Many tests start several processes; more at once only makes each of them late.
       '--test-concurrency=2',
       `--test-timeout=${TIMEOUT_MS}`,
       ...flags,

@@ -230,7 +230,7 @@ function http(compilation: Compilation, entry: EndpointConfig, path: ConfigPath)
   };
 }
 
-/** Headers that the gateway sets on requests to upstreams: framing, connection and protocol. */
+/** What the gateway itself sets on requests to upstreams: framing, connection and protocol headers. */
 const RESERVED = new Set([
   'accept',
   'connection',
