@@ -2,7 +2,7 @@
 
 import type { Catalog } from '../catalog/index.js';
 import type { Current } from '../config/current.js';
-import { isVacant } from '../config/numbering.js';
+import { isTombstone } from '../config/numbering.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { Log } from '../observe/log.js';
 import type {
@@ -90,14 +90,14 @@ export class GatewayState implements StatsSources {
       connections: this.listener?.connections() ?? 0,
       sessions: sessions.size,
       streams: streams.standing.size,
-      memo: front.dispatch.remembered,
+      rememberedVerdicts: front.dispatch.remembered,
       parked,
       revoked: revocations.size,
     };
   }
 
   upstreams(): UpstreamStatus[] {
-    return this.#parts.upstreams.servers.filter((server) => !isVacant(server)).map(upstreamStatus);
+    return this.#parts.upstreams.servers.filter((server) => !isTombstone(server)).map(upstreamStatus);
   }
 
   workers(): WorkerStatus[] {
@@ -113,7 +113,7 @@ export class GatewayState implements StatsSources {
     const { version, offered, problems, problemCounts, table: names } = this.#parts.catalog.current;
     const undiscovered = names.undiscovered.map((server) => servers[server]!.name);
     // By position among the servers that there are, as `upstreams` shows them.
-    const shown = offered.filter((_, server) => !isVacant(servers[server]!));
+    const shown = offered.filter((_, server) => !isTombstone(servers[server]!));
     return { version, offered: shown, undiscovered, problems, problemCounts };
   }
 
@@ -145,7 +145,7 @@ function upstreamStatus(server: UpstreamServer): UpstreamStatus {
         reason: endpoint.reason,
         revision: REVISIONS[endpoint.revision] ?? '',
         inFlight,
-        lanes,
+        dedicated: lanes,
         overLimit,
         breaker: endpoint.breaker.state,
         restarts: stats.restarts,

@@ -5,7 +5,7 @@ import { decoder, decoderKind, decoderReason } from '../../native/index.js';
 import { Catalog } from '../catalog/index.js';
 import { buildTable } from '../catalog/table.js';
 import { CurrentConfig } from '../config/current.js';
-import { isVacant, renumbered } from '../config/numbering.js';
+import { isTombstone, renumbered } from '../config/numbering.js';
 import { restartProblems } from '../config/restart.js';
 import type { LimitsSnapshot, Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
@@ -250,7 +250,9 @@ class Gateway implements RunningGateway, AdminSource {
     const deadline = performance.now() + this.#config.current.catalog.startupWaitMs;
     const waits = (): boolean =>
       this.#upstreams.changing ||
-      this.#upstreams.servers.some((server) => server.discovery === null && !isVacant(server) && concerns(server.name));
+      this.#upstreams.servers.some(
+        (server) => server.discovery === null && !isTombstone(server) && concerns(server.name),
+      );
     while (performance.now() < deadline && this.#stopping === null && waits()) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }

@@ -1,5 +1,5 @@
 import type { Current } from '../config/current.js';
-import { isVacant } from '../config/numbering.js';
+import { isTombstone } from '../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
 import type { AnswerNames } from '../request/write/index.js';
@@ -29,7 +29,9 @@ export class Identity implements AnswerNames {
     const { name, servers } = this.#config.current;
     this.#serverInfo = serverInfo(name);
     const before = this.#names;
-    this.#names = serverNames(servers).map((own, index) => (isVacant(servers[index]!) ? (before[index] ?? own) : own));
+    this.#names = serverNames(servers).map((own, index) =>
+      isTombstone(servers[index]!) ? (before[index] ?? own) : own,
+    );
   }
 }
 

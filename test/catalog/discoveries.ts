@@ -31,8 +31,8 @@ export function server(name: string, change: Partial<ServerSnapshot> = {}): Serv
     exclude: [],
     priority: 0,
     isolation: 'shared',
-    maxLanes: 8,
-    laneIdleMs: 60_000,
+    maxDedicated: 8,
+    dedicatedIdleMs: 60_000,
     methods: [],
     ...change,
   };

@@ -130,7 +130,7 @@ test('what one session was answered is not stored for another', async (t) => {
 });
 
 test('a client that cannot be given a lane is told that the server is busy', async (t) => {
-  const { gateway } = await startIsolated(t, { isolation: 'session', maxLanes: 1 });
+  const { gateway } = await startIsolated(t, { isolation: 'session', maxDedicated: 1 });
   const [first, second] = [await connectV1(t, gateway.url), await connectV1(t, gateway.url)];
   const busy = call(first!, 'wait', { ms: 1_000 });
   await assert.rejects(

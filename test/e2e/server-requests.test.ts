@@ -256,7 +256,7 @@ for (const kind of kinds) {
 
     it('gets each answer of a hundred sessions at once from the one it asked', async (scope) => {
       const server = await kind.start(scope);
-      const gateway = await gatewayOver(scope, { ...server.entry, maxLanes: 100 });
+      const gateway = await gatewayOver(scope, { ...server.entry, maxDedicated: 100 });
       const clients = await Promise.all(
         Array.from({ length: kind.name.includes('child') ? 12 : 100 }, async (_, number) => {
           const who = `c${number}`;

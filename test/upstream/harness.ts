@@ -165,8 +165,8 @@ export function serverOf(endpoints: readonly EndpointSnapshot[], more: Partial<S
     exclude: [],
     priority: 0,
     isolation: 'shared',
-    maxLanes: 8,
-    laneIdleMs: 60_000,
+    maxDedicated: 8,
+    dedicatedIdleMs: 60_000,
     methods: [],
     ...more,
   };
