@@ -31,7 +31,7 @@ import { Front } from './front.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
 import { RulesInForce } from './in-force.js';
 import { normalRevocation, type Revocation, Revocations, shown } from './revocations.js';
-import type { Address, Door, RunningGateway } from './running-gateway.js';
+import type { Address, PipelineEntry, RunningGateway } from './running-gateway.js';
 import { withSessionSecrets } from './session-secrets.js';
 import { statsSources } from './stats-sources.js';
 import { ControlPool } from './threads/pool.js';
@@ -164,7 +164,7 @@ class Gateway implements RunningGateway {
     return this.#rules.snapshot;
   }
 
-  get door(): Door {
+  get entry(): PipelineEntry {
     return { handler: this.#front.pipeline, table: this.#table };
   }
 

@@ -282,7 +282,7 @@ export class Pipeline implements FrontHandler {
     switch (kind) {
       case Verdict.forward:
       case Verdict.lead:
-        exchange.client.reply?.taken();
+        exchange.client.reply?.acknowledged();
         if (
           (exchange.message.flags & MessageFlag.hasInputResponses) !== 0 &&
           this.#options.resume(exchange, bytes, length)

@@ -7,11 +7,11 @@ import { Client as ClientV2 } from '@modelcontextprotocol/client';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { createGateway } from '../../src/index.js';
-import { initialize, openWebSocket, sdkTransport, stdioTransport } from '../support/doors.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope, tempFolder } from '../support/process.js';
 import { modernMessage } from '../support/rpc.js';
 import { connectV1, connectV2 } from '../support/sdk-clients.js';
+import { initialize, openWebSocket, sdkTransport, stdioTransport } from '../support/transports.js';
 import { type CountingServer, countingHttp, countingStdio, countingUrl } from '../support/upstreams.js';
 
 /** What the matrix asks of a client, whatever door it came through. */

@@ -8,11 +8,11 @@ import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import * as V1 from '@modelcontextprotocol/sdk/types.js';
 import { JOURNAL_VARIABLE, readJournal } from '../support/call-journal.js';
-import { sdkTransport, stdioTransport } from '../support/doors.js';
 import { type RunningGateway, type StartGatewayOptions, startGateway } from '../support/gateway.js';
 import { eventually, startProcess, type TestScope, tempFolder } from '../support/process.js';
 import { modernRpc } from '../support/rpc.js';
 import { connectV1, connectV2 } from '../support/sdk-clients.js';
+import { sdkTransport, stdioTransport } from '../support/transports.js';
 import { everythingHttp, everythingStdio } from '../support/upstreams.js';
 
 const program = fileURLToPath(new URL('../support/dialogue-server.js', import.meta.url));

@@ -39,9 +39,9 @@ export class RecordingReply implements Reply {
     this.ended = true;
   }
 
-  adopt(exchange: Exchange): void {
+  rebind(exchange: Exchange): void {
     this.owner = exchange;
   }
 
-  taken(): void {}
+  acknowledged(): void {}
 }

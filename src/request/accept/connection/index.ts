@@ -193,7 +193,7 @@ export class ClientConnection implements ClientLink, Holder {
   }
 
   /** The exchange of `reply` is over. */
-  over(reply: ConnectionReply): void {
+  finished(reply: ConnectionReply): void {
     this.#open.delete(reply);
     if (this.#endingFor !== null) this.#endIfIdle();
     if (reply === this.#opening) this.#opening = null;
@@ -247,7 +247,7 @@ export class ClientConnection implements ClientLink, Holder {
   }
 
   /** Whether the client has taken nothing of what waits for it for so long; to be asked again and again. */
-  stuck(now: Milliseconds, slowClientMs: Milliseconds): boolean {
+  isStuck(now: Milliseconds, slowClientMs: Milliseconds): boolean {
     const buffered = this.wire.buffered();
     this.#count(buffered);
     if (buffered === 0 || buffered < this.#lastBuffered || this.#lastBuffered === 0) this.#progressAt = now;
@@ -285,7 +285,7 @@ export class ClientConnection implements ClientLink, Holder {
     this.#table.budget.set(this, 0);
     if (this.#timer !== null) this.#clear();
     for (const reply of [...this.#open]) {
-      const exchange = reply.lost();
+      const exchange = reply.closed();
       if (exchange !== null) this.#handler.aborted(exchange);
     }
     this.#open.clear();

@@ -9,7 +9,7 @@ export interface MessageLinesEvents {
   /** A line passed the limit and is left out; called once for each. */
   tooLong(): void;
   /** The same for a line that there was no room for. */
-  crowdedOut(): void;
+  noRoom(): void;
 }
 
 const LF = 0x0a;
@@ -30,7 +30,7 @@ export class MessageLines {
     this.#rest = new HeldBytes(budget, () => {
       this.#rest.clear();
       this.#skipping = true;
-      events.crowdedOut();
+      events.noRoom();
     });
   }
 

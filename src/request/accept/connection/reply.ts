@@ -27,7 +27,7 @@ export class ConnectionReply implements Reply {
       const sessionId = headValue(head, 'mcp-session-id');
       if (sessionId !== '') connection.opened(sessionId, exchange.verdict);
     }
-    connection.over(this);
+    connection.finished(this);
   }
 
   /** The stream is the connection. */
@@ -44,7 +44,7 @@ export class ConnectionReply implements Reply {
   }
 
   endStream(): void {
-    if (this.detach() !== null) this.connection.over(this);
+    if (this.detach() !== null) this.connection.finished(this);
   }
 
   buffered(): number {
@@ -53,18 +53,18 @@ export class ConnectionReply implements Reply {
 
   abort(): void {
     this.detach();
-    this.connection.over(this);
+    this.connection.finished(this);
     this.connection.wire.close(1011);
   }
 
-  adopt(exchange: Exchange): void {
+  rebind(exchange: Exchange): void {
     this.exchange = exchange;
   }
 
-  taken(): void {}
+  acknowledged(): void {}
 
   /** The connection is gone. @returns the exchange, which has to be told */
-  lost(): Exchange | null {
+  closed(): Exchange | null {
     return this.detach();
   }
 

@@ -14,8 +14,8 @@ import type { FrontHandler } from '../http/handler.js';
 import { MESSAGES_PATH } from '../http/paths.js';
 import type { AcceptRules } from '../http/rules.js';
 import { ClientConnection, type ConnectionWire } from './index.js';
-import { Opening, UNOPENED } from './opening.js';
 import { ConnectionReply } from './reply.js';
+import { ConnectionRequest, UNOPENED } from './request.js';
 
 const ACCEPTED = Buffer.from('Accepted');
 const ACCEPTED_HEAD: readonly string[] = Object.freeze(['content-type', 'text/plain; charset=utf-8']);
@@ -78,7 +78,7 @@ class SseWire implements ConnectionWire, CallListener {
     this.connection?.drained();
   }
 
-  gone(): void {
+  disconnected(): void {
     if (this.#isOpen) this.#end();
   }
 
@@ -108,7 +108,7 @@ class PostReply extends ConnectionReply implements CallListener {
   override send(status: number, head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
     const call = this.#call;
     if (call === null || status < 400) {
-      this.taken();
+      this.acknowledged();
       super.send(status, head, bytes, start, end);
       return;
     }
@@ -116,19 +116,19 @@ class PostReply extends ConnectionReply implements CallListener {
     call.listener = null;
     this.detach();
     call.send(status, head, bytes, start, end);
-    this.connection.over(this);
+    this.connection.finished(this);
   }
 
   override openStream(): void {
-    this.taken();
+    this.acknowledged();
   }
 
   override endStream(): void {
-    this.taken();
+    this.acknowledged();
     super.endStream();
   }
 
-  override taken(): void {
+  override acknowledged(): void {
     const call = this.#call;
     if (call === null) return;
     this.#call = null;
@@ -139,30 +139,30 @@ class PostReply extends ConnectionReply implements CallListener {
   }
 
   /** The stream ended before the message was taken. */
-  override lost(): Exchange | null {
+  override closed(): Exchange | null {
     const call = this.#call;
     this.#call = null;
     if (call !== null) {
       call.listener = null;
       call.send(404, JSON_HEAD, CONNECTION_ENDED, 0, CONNECTION_ENDED.byteLength);
     }
-    return super.lost();
+    return super.closed();
   }
 
   /** The POST broke off before its message was taken. */
-  gone(): void {
+  disconnected(): void {
     this.#call = null;
     const exchange = this.detach();
     if (exchange === null) return;
     this.#handler.aborted(exchange);
-    this.connection.over(this);
+    this.connection.finished(this);
   }
 
   drained(): void {}
 }
 
 /** See the file comment; one per front end. */
-export class SseDoor {
+export class SseTransport {
   readonly #handler: FrontHandler;
   readonly #table: ExchangeTable;
   readonly #rules: () => AcceptRules;
@@ -187,7 +187,7 @@ export class SseDoor {
     exchange.client.sessionId = '';
     exchange.message.versionHeader = '';
     exchange.client.link = UNOPENED;
-    exchange.client.reply = new Opening(call, exchange, this.#handler, (asked) => this.#opened(call, asked));
+    exchange.client.reply = new ConnectionRequest(call, exchange, this.#handler, (asked) => this.#opened(call, asked));
     this.#handler.stream(exchange);
   }
 

@@ -9,7 +9,7 @@ import type { FrontHandler } from '../http/handler.js';
 import { ClientConnection, type ConnectionLimits, type ConnectionWire } from './index.js';
 import { MessageLines } from './message-lines.js';
 
-export interface StdioDoorOptions {
+export interface StdioConnectionOptions {
   /** Where the client's messages come from. */
   readonly input: Readable;
   /** Where messages to the client go; nothing else may be written there. */
@@ -23,7 +23,7 @@ export interface StdioDoorOptions {
 }
 
 /** A client on stdio that is served. */
-export interface StdioDoor {
+export interface StdioConnection {
   /**
    * Resolves when the client is gone: its input ended and the requests before that are answered (within
    * `limits.drainMs`), its output broke, or {@link close} was called.
@@ -99,7 +99,7 @@ class StdioWire implements ConnectionWire {
 }
 
 /** Serves one client. `input` is read from now on. */
-export function serveStdio(options: StdioDoorOptions): StdioDoor {
+export function serveStdio(options: StdioConnectionOptions): StdioConnection {
   const { input, output, handler, table, limits } = options;
   let settle = (): void => {};
   const ended = new Promise<void>((resolve) => {
@@ -117,14 +117,14 @@ export function serveStdio(options: StdioDoorOptions): StdioDoor {
     {
       line: (bytes, start, end) => connection.receive(bytes.subarray(start, end), end - start),
       tooLong: () => connection.refuse('GW_BODY_TOO_LARGE'),
-      crowdedOut: () => connection.refuse('GW_BUFFERS_FULL'),
+      noRoom: () => connection.refuse('GW_BUFFERS_FULL'),
     },
     table.budget,
   );
   let endingSince = 0;
   let look: NodeJS.Timeout | null = null;
   const sweep = setInterval(() => {
-    if (connection.stuck(performance.now(), limits.slowClientMs)) close();
+    if (connection.isStuck(performance.now(), limits.slowClientMs)) close();
   }, SWEEP_MS);
   sweep.unref();
 

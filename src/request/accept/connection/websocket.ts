@@ -6,7 +6,7 @@ import { Accepts, type Exchange } from '../../exchange/index.js';
 import type { HttpCall } from '../http/call.js';
 import type { FrontHandler } from '../http/handler.js';
 import type { AcceptRules } from '../http/rules.js';
-import { Opening, UNOPENED } from './opening.js';
+import { ConnectionRequest, UNOPENED } from './request.js';
 
 /** The sub-protocol of MCP over WebSocket. */
 export const SUB_PROTOCOL = 'mcp';
@@ -52,8 +52,11 @@ export function askToOpen(
   exchange.client.sessionId = '';
   exchange.message.versionHeader = '';
   exchange.client.link = UNOPENED;
-  exchange.client.reply = new Opening(call, exchange, handler, ({ client: { token, remoteAddress }, verdict }) =>
-    open({ token, remoteAddress, verdict: verdict.copy() }),
+  exchange.client.reply = new ConnectionRequest(
+    call,
+    exchange,
+    handler,
+    ({ client: { token, remoteAddress }, verdict }) => open({ token, remoteAddress, verdict: verdict.copy() }),
   );
   handler.stream(exchange);
 }

@@ -9,7 +9,7 @@ export interface CallListener {
   /** The queue towards the client is empty again. */
   drained(): void;
   /** The client is gone before the answer was given away; the call must not be used any more. */
-  gone(): void;
+  disconnected(): void;
 }
 
 /** One HTTP request on either front end, and the Reply to it. */

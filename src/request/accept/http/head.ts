@@ -152,7 +152,7 @@ export class RequestHead {
   }
 
   /** Judges how the message is framed; the result is true when nothing speaks against reading on. */
-  framingHolds(rules: HeadLimits): boolean {
+  hasValidFraming(rules: HeadLimits): boolean {
     if (this.#repeated || this.#count > rules.maxHeaders || this.#bytes > rules.maxHeaderBytes) return false;
     if ((this.#seen & Once.host) === 0) return false;
     if ((this.#seen & BODY_HEADERS) === BODY_HEADERS) return false;
@@ -172,7 +172,7 @@ export class RequestHead {
    *
    * @param isProbe the path is one that load balancers ask for health
    */
-  strangerCode(rules: NameRules, isProbe = false): ErrorCode | null {
+  originError(rules: NameRules, isProbe = false): ErrorCode | null {
     if (!rules.hostAllowed(this.host) && !(isProbe && rules.probeHostAllowed(this.host))) {
       return hostName(this.host.toLowerCase()) === null ? 'GW_FRAMING' : 'GW_FORBIDDEN_HOST';
     }

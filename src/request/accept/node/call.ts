@@ -119,12 +119,12 @@ export class NodeCall implements HttpCall, Holder {
     this.#observe();
   }
 
-  adopt(exchange: Exchange): void {
+  rebind(exchange: Exchange): void {
     if (this.exchange?.client.peer === this) this.exchange.client.peer = null;
     this.exchange = exchange;
   }
 
-  taken(): void {}
+  acknowledged(): void {}
 
   buffered(): number {
     return this.#response.writableLength;

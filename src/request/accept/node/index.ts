@@ -9,7 +9,7 @@ import { ALLOW_HEAD, EMPTY, NO_HEAD } from '../http/answers.js';
 import { preflightHead } from '../http/cors.js';
 import type { FrontEnd, FrontEndOptions, FrontHandler } from '../http/handler.js';
 import { PLAIN_PATHS } from '../http/paths.js';
-import { Doors } from '../router/index.js';
+import { Router } from '../router/index.js';
 import { NodeCall, type NodeCallOwner } from './call.js';
 import { NodeWebSockets } from './websocket.js';
 
@@ -30,7 +30,7 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
   readonly #host: string;
   readonly budget: BufferBudget;
   readonly #handler: FrontHandler;
-  readonly #doors: Doors;
+  readonly #doors: Router;
   readonly #webSockets: NodeWebSockets;
   readonly #calls = new Set<NodeCall>();
   /** Connections that end with the answer under way: what follows on them must not be read as a request. */
@@ -44,7 +44,7 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
     this.#host = options.snapshot.host;
     this.budget = options.table.budget;
     this.#handler = options.handler;
-    this.#doors = new Doors(options.snapshot, options.table, options.handler);
+    this.#doors = new Router(options.snapshot, options.table, options.handler);
     const { rules } = this.#doors;
     const server = createServer({
       insecureHTTPParser: false,
@@ -139,7 +139,7 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
     const { listener } = call;
     if (listener !== null) {
       call.listener = null;
-      listener.gone();
+      listener.disconnected();
       return;
     }
     const exchange = call.detach();

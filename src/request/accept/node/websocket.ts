@@ -137,7 +137,7 @@ export class NodeWebSockets {
     const { keepAliveMs } = this.#options.rules();
     for (const wire of [...this.#wires]) {
       const isQuiet = keepAliveMs > 0 && now - wire.lastHeard > keepAliveMs;
-      if (wire.connection?.stuck(now, slowClientMs) === true || (isQuiet && !wire.isAlive)) {
+      if (wire.connection?.isStuck(now, slowClientMs) === true || (isQuiet && !wire.isAlive)) {
         wire.close(CloseCode.busy);
       } else if (isQuiet) {
         wire.isAlive = false;

@@ -33,7 +33,7 @@ const composer = new Composer();
 const spans = new Spans();
 
 /** See the file comment; one per front end. */
-export class RestDoor {
+export class RestTransport {
   readonly #handler: FrontHandler;
   readonly #table: ExchangeTable;
   readonly #rules: () => AcceptRules;

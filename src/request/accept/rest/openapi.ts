@@ -39,7 +39,7 @@ class PageReply extends RestReply {
 }
 
 /** The document for one client. */
-class Making implements CallListener {
+class DocumentBuild implements CallListener {
   isOver = false;
   readonly call: HttpCall;
   readonly pages: Uint8Array[] = [];
@@ -51,7 +51,7 @@ class Making implements CallListener {
 
   drained(): void {}
 
-  gone(): void {
+  disconnected(): void {
     this.isOver = true;
   }
 
@@ -78,10 +78,10 @@ export class OpenApi {
 
   /** Answers a GET of the document. */
   serve(call: HttpCall, handler: FrontHandler): void {
-    this.#page(new Making(call), null, handler);
+    this.#page(new DocumentBuild(call), null, handler);
   }
 
-  #page(making: Making, cursor: string | null, handler: FrontHandler): void {
+  #page(making: DocumentBuild, cursor: string | null, handler: FrontHandler): void {
     const { call } = making;
     this.#options.page(call, cursor, (exchange) => {
       const { origin } = exchange.client;
@@ -100,7 +100,7 @@ export class OpenApi {
     });
   }
 
-  #finish(making: Making, origin: string): void {
+  #finish(making: DocumentBuild, origin: string): void {
     const { name, authRequired } = this.#options.rules();
     const hash = createHash('sha256').update(JSON.stringify([name, authRequired]));
     for (const page of making.pages) hash.update(page);

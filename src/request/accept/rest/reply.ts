@@ -80,15 +80,15 @@ export class RestReply implements Reply, CallListener {
     this.call.abort();
   }
 
-  adopt(exchange: Exchange): void {
+  rebind(exchange: Exchange): void {
     this.#exchange = exchange;
   }
 
-  taken(): void {}
+  acknowledged(): void {}
 
   drained(): void {}
 
-  gone(): void {
+  disconnected(): void {
     const exchange = this.#take();
     if (exchange !== null) this.#handler.aborted(exchange);
   }

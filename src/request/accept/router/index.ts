@@ -5,31 +5,31 @@ import type { Snapshot } from '../../../config/snapshot.js';
 import type { ErrorCode } from '../../../errors.js';
 import { type Exchange, Verb } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
-import { SseDoor } from '../connection/sse.js';
+import { SseTransport } from '../connection/sse.js';
 import { OVERLOADED, OVERLOADED_HEAD } from '../http/answers.js';
 import type { HttpCall } from '../http/call.js';
 import type { FrontHandler } from '../http/handler.js';
 import type { RequestHead } from '../http/head.js';
 import { Door, PLAIN_PATHS, targetOf } from '../http/paths.js';
 import { AcceptRules } from '../http/rules.js';
-import { RestDoor } from '../rest/index.js';
+import { RestTransport } from '../rest/index.js';
 
 const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
 
 /** See the file comment; one per front end. */
-export class Doors {
+export class Router {
   rules: AcceptRules;
   readonly #table: ExchangeTable;
   readonly #handler: FrontHandler;
-  readonly #sse: SseDoor;
-  readonly #rest: RestDoor;
+  readonly #sse: SseTransport;
+  readonly #rest: RestTransport;
 
   constructor(snapshot: Snapshot, table: ExchangeTable, handler: FrontHandler) {
     this.rules = new AcceptRules(snapshot);
     this.#table = table;
     this.#handler = handler;
-    this.#sse = new SseDoor(handler, table, () => this.rules);
-    this.#rest = new RestDoor(handler, table, () => this.rules);
+    this.#sse = new SseTransport(handler, table, () => this.rules);
+    this.#rest = new RestTransport(handler, table, () => this.rules);
   }
 
   /** Puts another snapshot's rules into force. */
@@ -70,8 +70,8 @@ export class Doors {
    * @returns what speaks against it; null = nothing
    */
   headCode(head: RequestHead, method: string, path: string): ErrorCode | null {
-    if (!head.framingHolds(this.rules)) return 'GW_FRAMING';
-    const code = head.strangerCode(this.rules, PLAIN_PATHS.has(path));
+    if (!head.hasValidFraming(this.rules)) return 'GW_FRAMING';
+    const code = head.originError(this.rules, PLAIN_PATHS.has(path));
     if (code !== null) return code;
     // Bodies of these methods mean nothing, and what means nothing is read differently (RFC 9110 section 9.3).
     return head.hasBody && (head.chunked ? method !== 'POST' : BODILESS.has(method)) ? 'GW_FRAMING' : null;

@@ -205,12 +205,12 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
     if (!this.blocked) this.#finish();
   }
 
-  adopt(exchange: Exchange): void {
+  rebind(exchange: Exchange): void {
     if (this.exchange?.client.peer === this) this.exchange.client.peer = null;
     this.exchange = exchange;
   }
 
-  taken(): void {}
+  acknowledged(): void {}
 
   buffered(): number {
     if (!this.blocked) return 0;

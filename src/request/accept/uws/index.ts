@@ -9,7 +9,7 @@ import { ALLOW_HEAD, EMPTY, MALFORMED, NO_HEAD } from '../http/answers.js';
 import { preflightHead } from '../http/cors.js';
 import type { FrontEnd, FrontEndOptions, FrontHandler } from '../http/handler.js';
 import { PLAIN_PATHS } from '../http/paths.js';
-import { Doors } from '../router/index.js';
+import { Router } from '../router/index.js';
 import { loadUws, type UwsApp, type UwsModule, type UwsRequest, type UwsResponse } from './binding.js';
 import { UwsCall, type UwsCallOwner } from './call.js';
 import { UwsWebSockets } from './websocket.js';
@@ -37,7 +37,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
   readonly #app: UwsApp;
   readonly budget: BufferBudget;
   readonly #handler: FrontHandler;
-  readonly #doors: Doors;
+  readonly #doors: Router;
   readonly #webSockets: UwsWebSockets;
   /** Null = what is read cannot be seen. */
   readonly #reads: UwsReads | null;
@@ -54,7 +54,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     this.#uws = uws;
     this.budget = options.table.budget;
     this.#handler = options.handler;
-    this.#doors = new Doors(options.snapshot, options.table, options.handler);
+    this.#doors = new Router(options.snapshot, options.table, options.handler);
     this.#app = uws.App();
     this.#app.filter((response, change) => this.#count(response, change));
     const endpoint = (response: UwsResponse, request: UwsRequest): void => this.#post(response, request);
@@ -172,7 +172,7 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
     const { listener } = call;
     if (listener !== null) {
       call.listener = null;
-      listener.gone();
+      listener.disconnected();
       return;
     }
     const exchange = call.detach();

@@ -124,7 +124,7 @@ export class UwsWebSockets {
   cutSlow(slowClientMs: Milliseconds): void {
     const now = performance.now();
     for (const wire of [...this.#wires]) {
-      if (wire.connection?.stuck(now, slowClientMs) === true) wire.close(CloseCode.busy);
+      if (wire.connection?.isStuck(now, slowClientMs) === true) wire.close(CloseCode.busy);
     }
   }
 

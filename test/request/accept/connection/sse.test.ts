@@ -109,7 +109,7 @@ for (const kind of KINDS) {
       const [one, two] = [await open(test), await open(test)];
       const waiting = [post(one.messages, '{"for":"one"}'), post(two.messages, '{"for":"two"}')];
       await eventually('both are there', () => held.length === 2);
-      for (const exchange of held) exchange.client.reply!.taken();
+      for (const exchange of held) exchange.client.reply!.acknowledged();
       for (const answer of await Promise.all(waiting)) assert.equal(answer.status, 202);
       const order = test.seen.filter(({ kind: what }) => what === 'request').map(({ body }) => String(body));
       for (const [index, exchange] of held.entries()) {
@@ -149,7 +149,7 @@ for (const kind of KINDS) {
       await eventually('its exchange is told', () => test.aborted.length === 1);
       const taken = post(stream.messages, '{"taken":1}');
       await eventually('the next is there', () => held.length === 2);
-      held[1]!.client.reply!.taken();
+      held[1]!.client.reply!.acknowledged();
       assert.equal((await taken).status, 202);
       const untaken = post(stream.messages, '{"untaken":2}');
       await eventually('the third is there', () => held.length === 3);

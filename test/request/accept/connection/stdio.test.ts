@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { ErrorCode } from '../../../../src/errors.js';
 import { MessageLines } from '../../../../src/request/accept/connection/message-lines.js';
-import { type StdioDoor, serveStdio } from '../../../../src/request/accept/connection/stdio.js';
+import { type StdioConnection, serveStdio } from '../../../../src/request/accept/connection/stdio.js';
 import type { FrontHandler } from '../../../../src/request/accept/http/handler.js';
 import { type Exchange, Framing } from '../../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../../src/request/exchange/table.js';
@@ -15,7 +15,7 @@ import { TEST_LIMITS } from '../fixture.js';
 interface Bench {
   readonly input: PassThrough;
   readonly output: PassThrough;
-  readonly door: StdioDoor;
+  readonly door: StdioConnection;
   readonly table: ExchangeTable;
   readonly refused: ErrorCode[];
   readonly aborted: Exchange[];
@@ -85,7 +85,7 @@ describe('lines of a client', () => {
           const lines = new MessageLines(limit, {
             line: (bytes, start, end) => found.push(Buffer.from(bytes.subarray(start, end)).toString()),
             tooLong: () => found.push(null),
-            crowdedOut: () => assert.fail(),
+            noRoom: () => assert.fail(),
           });
           const bytes = Buffer.from(texts.map((text) => `${text}\n`).join(''));
           for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
@@ -107,7 +107,7 @@ describe('lines of a client', () => {
     const lines = new MessageLines(10, {
       line: (bytes, start, end) => found.push(Buffer.from(bytes.subarray(start, end)).toString()),
       tooLong: () => assert.fail(),
-      crowdedOut: () => assert.fail(),
+      noRoom: () => assert.fail(),
     });
     lines.feed(Buffer.from('{}'));
     lines.end();

@@ -63,7 +63,7 @@ test('framing holds exactly when every deciding field comes once and says one th
       for (const [name, value] of all) head.add(name, value);
       const expected = acceptable(all);
       if (expected) held += 1;
-      assert.equal(head.framingHolds(RULES), expected);
+      assert.equal(head.hasValidFraming(RULES), expected);
     }),
     { numRuns: 5000 },
   );
@@ -85,13 +85,13 @@ test('a head leaves nothing behind for the next one', () => {
     };
   };
   head.add('host', 'localhost');
-  head.framingHolds(RULES);
+  head.hasValidFraming(RULES);
   const empty = fields();
   for (const name of [...ONCE, 'accept']) head.add(name, 'x');
   assert.notDeepEqual(fields(), empty);
   head.reset();
   head.add('host', 'localhost');
-  assert.ok(head.framingHolds(RULES));
+  assert.ok(head.hasValidFraming(RULES));
   assert.deepEqual(fields(), empty);
   assert.equal(head.contentLength, -1);
   assert.equal(head.chunked, false);

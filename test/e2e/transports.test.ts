@@ -10,9 +10,9 @@ import {
   LoggingMessageNotificationSchema,
   ToolListChangedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js';
-import { sdkTransport, stdioTransport } from '../support/doors.js';
 import { startGateway } from '../support/gateway.js';
 import { eventually, type TestScope, tempFolder } from '../support/process.js';
+import { sdkTransport, stdioTransport } from '../support/transports.js';
 import { type CountingServer, countingHttp, countingStdio } from '../support/upstreams.js';
 
 const upstreams = [

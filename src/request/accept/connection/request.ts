@@ -9,7 +9,7 @@ export const UNOPENED: ClientLink = Object.freeze({ subject: null, end: () => {}
  * The Reply of an exchange that asks whether its client may open a connection: 200 opens it, everything else is the
  * answer to the HTTP request.
  */
-export class Opening implements Reply, CallListener {
+export class ConnectionRequest implements Reply, CallListener {
   readonly #call: HttpCall;
   readonly #handler: FrontHandler;
   readonly #open: (exchange: Exchange) => void;
@@ -35,7 +35,7 @@ export class Opening implements Reply, CallListener {
     else this.#call.send(status, head, bytes, start, end);
   }
 
-  gone(): void {
+  disconnected(): void {
     const exchange = this.#take();
     if (exchange !== null) this.#handler.aborted(exchange);
   }
@@ -58,11 +58,11 @@ export class Opening implements Reply, CallListener {
     if (this.#take() !== null) this.#call.abort();
   }
 
-  adopt(exchange: Exchange): void {
+  rebind(exchange: Exchange): void {
     this.#exchange = exchange;
   }
 
-  taken(): void {}
+  acknowledged(): void {}
 
   #take(): Exchange | null {
     const exchange = this.#exchange;

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
-import { initialize, openStdio, openWebSocket, type RawConnection, webSocketUrl } from '../support/doors.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope, tempFolder } from '../support/process.js';
 import { type Message, modernMessage, modernRpc } from '../support/rpc.js';
+import { initialize, openStdio, openWebSocket, type RawConnection, webSocketUrl } from '../support/transports.js';
 import { countingStdio } from '../support/upstreams.js';
 
 const listed = (gateway: RunningGateway, headers: Record<string, string> = {}): Promise<unknown> =>
