@@ -7,7 +7,7 @@ export interface Message {
 
 /**
  * A client's connection to a gateway in the same process, in the shape that clients of the MCP SDKs (v1 and v2) expect
- * of a transport. Nothing is sent over a socket; rules, limits and tokens hold as on all doors.
+ * of a transport. Nothing is sent over a socket; rules, limits and tokens hold as on all transports.
  */
 export interface ClientTransport {
   onmessage?: (message: Message & Record<string, unknown>) => void;

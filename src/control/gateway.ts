@@ -228,12 +228,7 @@ class Gateway implements RunningGateway {
   }
 
   async #listen(snapshot: Snapshot): Promise<void> {
-    this.#frontEnd = await openFrontEnd({
-      snapshot,
-      table: this.#table,
-      handler: this.#front.pipeline,
-      warn: (sentence) => this.#log.logger.warn(sentence),
-    });
+    this.#frontEnd = await openFrontEnd(snapshot, this.#front.pipeline, this.#table, this.#log.logger);
   }
 
   #openSources(frontEnd: { readonly kind: string; readonly reason: string | null }): StatsSources {

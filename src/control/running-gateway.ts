@@ -20,7 +20,7 @@ export interface RunningGateway {
   readonly adminAddress: Address | null;
   /** The configuration in force. */
   readonly snapshot: Snapshot;
-  /** Where connections that are no sockets bring their messages: stdio, and clients in this process. */
+  /** Takes the messages of connections without a socket: stdio, and clients in this process. */
   readonly entry: PipelineEntry;
   /**
    * Puts another configuration into force between two requests. Requests in flight finish by the rules they came under;
@@ -54,7 +54,7 @@ export interface RunningGateway {
   stop(): Promise<void>;
 }
 
-/** See {@link RunningGateway.entry}. */
+/** The handler of messages and the exchanges that it works with. */
 export interface PipelineEntry {
   readonly handler: FrontHandler;
   readonly table: ExchangeTable;

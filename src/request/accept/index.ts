@@ -4,8 +4,9 @@
  */
 import { uwsReads } from '../../../native/index.js';
 import type { Snapshot } from '../../config/snapshot.js';
+import type { ExchangeTable } from '../exchange/table.js';
 import { MALFORMED } from './http/answers.js';
-import type { FrontEnd, FrontEndKind, FrontEndOptions } from './http/handler.js';
+import type { FrontEnd, FrontEndKind, FrontEndLog, FrontHandler } from './http/handler.js';
 import { NodeFrontEnd } from './node/index.js';
 import { loadUws } from './uws/binding.js';
 import { UwsFrontEnd } from './uws/index.js';
@@ -36,24 +37,29 @@ export function frontEndKind(
 /**
  * Starts to listen on `snapshot.host` and `snapshot.port` (0 = any free port).
  *
- * @throws Error with `code` EADDRINUSE when the port is taken
+ * @param log default: warnings are dropped
+ * @throws Error with `code` EADDRINUSE when the port is in use
  */
-export async function openFrontEnd(options: FrontEndOptions): Promise<FrontEnd> {
-  const { frontEnd, limits } = options.snapshot;
-  const { kind, reason } = frontEndKind(frontEnd, limits.maxHeaderBytes);
+export async function openFrontEnd(
+  snapshot: Snapshot,
+  handler: FrontHandler,
+  table: ExchangeTable,
+  log: FrontEndLog | null = null,
+): Promise<FrontEnd> {
+  const { kind, reason } = frontEndKind(snapshot.frontEnd, snapshot.limits.maxHeaderBytes);
   if (kind === 'node') {
     if (reason !== null) {
-      options.warn?.(`uWebSockets.js cannot serve here, node:http does instead, several times slower: ${reason}`);
+      log?.warn(`uWebSockets.js cannot serve here, node:http does instead, several times slower: ${reason}`);
     }
-    return NodeFrontEnd.open(options);
+    return NodeFrontEnd.open(snapshot, handler, table);
   }
-  const front = await UwsFrontEnd.open(options);
+  const front = await UwsFrontEnd.open(snapshot, handler, table);
   if (front.takesChunks) return front;
-  if (frontEnd === 'auto') {
+  if (snapshot.frontEnd === 'auto') {
     await front.close();
-    options.warn?.(`node:http serves instead of uWebSockets.js, several times slower. ${UNSEEN}`);
-    return NodeFrontEnd.open(options);
+    log?.warn(`node:http serves instead of uWebSockets.js, several times slower. ${UNSEEN}`);
+    return NodeFrontEnd.open(snapshot, handler, table);
   }
-  options.warn?.(`Requests with chunked bodies are refused with 411; frontEnd: node takes them. ${UNSEEN}`);
+  log?.warn(`Requests with chunked bodies are refused with 411; frontEnd: node takes them. ${UNSEEN}`);
   return front;
 }

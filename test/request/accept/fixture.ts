@@ -143,10 +143,9 @@ export async function openTestFront(
     });
     respond(exchange, body, test);
   };
-  const front = await openFrontEnd({
+  const front = await openFrontEnd(
     snapshot,
-    table,
-    handler: {
+    {
       request: (exchange, bytes, length) => take('request', exchange, Buffer.from(bytes.subarray(0, length))),
       stream: (exchange) => take('stream', exchange, Buffer.alloc(0)),
       terminate: (exchange) => take('terminate', exchange, Buffer.alloc(0)),
@@ -170,7 +169,8 @@ export async function openTestFront(
       plain: (path) =>
         path === '/health' ? { status: 200, contentType: 'application/json', body: '{"status":"ok"}' } : null,
     },
-  });
+    table,
+  );
   const test: TestFront = {
     front,
     port: front.address.port,

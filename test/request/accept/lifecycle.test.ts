@@ -149,7 +149,7 @@ test('where uWebSockets.js does not load, node:http serves, with one warning', a
     const table = new ExchangeTable(1);
     const snapshot = ${JSON.stringify(testSnapshot())};
     const handler = { plain: () => ({ status: 200, contentType: 'text/plain', body: 'up' }) };
-    const front = await openFrontEnd({ snapshot, table, handler, warn: (text) => warnings.push(text) });
+    const front = await openFrontEnd(snapshot, handler, table, { warn: (text) => warnings.push(text) });
     const reply = await fetch('http://127.0.0.1:' + front.address.port + '/health');
     console.log(JSON.stringify({ kind: front.kind, warnings, choice: frontEndKind('uws', 1000).kind, text: await reply.text() }));
     process.exit(0);`;

@@ -12,41 +12,7 @@ import { Accepts, type ClientLink, type Exchange, Framing, Phase, Verb } from '.
 import type { ExchangeTable } from '../../exchange/table.js';
 import type { FrontHandler } from '../http/handler.js';
 import { ConnectionReply } from './reply.js';
-
-/** Why the gateway ends a connection, as close codes of RFC 6455 section 7.4.1. */
-export const CloseCode = {
-  goingAway: 1001,
-  notText: 1003,
-  badText: 1007,
-  policy: 1008,
-  tooBig: 1009,
-  busy: 1013,
-} as const;
-
-/** What a connection is made of. No method throws. */
-export interface ConnectionWire {
-  /** One of Framing: the form in which streamed messages are written. */
-  readonly framing: Framing;
-  /**
-   * Sends one message, copied before the call returns.
-   *
-   * @param framed the bytes have the form that `framing` names already; otherwise they are one bare JSON document
-   */
-  send(bytes: Uint8Array, start: number, end: number, framed: boolean): void;
-  /** Bytes that the client has not taken. */
-  buffered(): Bytes;
-  /** Its address as text; empty when it has none. */
-  remoteAddress(): string;
-  /**
-   * Ends the connection; `ClientConnection.closed` is called before or after the call returns.
-   *
-   * @param reason one sentence for the client, where its transport has room for one (up to 123 bytes)
-   */
-  close(code: number, reason?: string): void;
-  /** Stops and goes on reading; transports that cannot are held to a bound instead. */
-  pause?(): void;
-  resume?(): void;
-}
+import { CloseCode, type ConnectionWire } from './wire.js';
 
 /** `limits` that hold for one connection. */
 export interface ConnectionLimits {
@@ -224,7 +190,7 @@ export class ClientConnection implements ClientLink, Holder {
     const { wire, limits } = this;
     wire.send(bytes, start, end, framed);
     const buffered = wire.buffered();
-    if (buffered > limits.maxClientBufferBytes + limits.maxResponseBytes) wire.close(CloseCode.busy);
+    if (buffered > limits.maxClientBufferBytes + limits.maxResponseBytes) wire.close(CloseCode.tryAgainLater);
     this.#count(buffered);
     return buffered <= limits.maxClientBufferBytes && !this.#table.budget.isTight(buffered);
   }
@@ -272,7 +238,7 @@ export class ClientConnection implements ClientLink, Holder {
     for (const { exchange } of this.#open) {
       if (exchange !== null && (exchange.call.upstream !== null || exchange.phase === Phase.asking)) return;
     }
-    if (!this.isClosed) this.wire.close(CloseCode.policy, ERRORS[this.#endingFor!].sentence);
+    if (!this.isClosed) this.wire.close(CloseCode.policyViolation, ERRORS[this.#endingFor!].sentence);
   }
 
   /** The connection is gone: nobody can come back to it, so everything that belongs to it ends. */
@@ -294,7 +260,7 @@ export class ClientConnection implements ClientLink, Holder {
 
   /** What waits for the client and from it has to make room: the connection is cut. */
   evicted(): void {
-    this.wire.close(CloseCode.busy);
+    this.wire.close(CloseCode.tryAgainLater);
   }
 
   /** The queue of an event stream is counted by the HTTP call below. */
@@ -328,7 +294,7 @@ export class ClientConnection implements ClientLink, Holder {
     const { limits, wire } = this;
     this.#heldBytes += length;
     if (this.#heldBytes > Math.max(limits.maxClientBufferBytes, limits.maxBodyBytes)) {
-      wire.close(CloseCode.busy);
+      wire.close(CloseCode.tryAgainLater);
       return;
     }
     this.#held.push(Buffer.from(bytes.subarray(0, length)));

@@ -1,6 +1,7 @@
 import { Method } from '../../../../native/layout.js';
 import { type Exchange, MessageFlag, type Reply } from '../../exchange/index.js';
 import type { ClientConnection } from './index.js';
+import { CloseCode } from './wire.js';
 
 /** The Reply of one message on a connection that carries many. */
 export class ConnectionReply implements Reply {
@@ -54,7 +55,7 @@ export class ConnectionReply implements Reply {
   abort(): void {
     this.detach();
     this.connection.finished(this);
-    this.connection.wire.close(1011);
+    this.connection.wire.close(CloseCode.internalError);
   }
 
   rebind(exchange: Exchange): void {

@@ -1,73 +1,33 @@
-import type { ClientLink, Exchange, Reply } from '../../exchange/index.js';
-import type { CallListener, HttpCall } from '../http/call.js';
+import type { ClientLink, Exchange } from '../../exchange/index.js';
+import type { HttpCall } from '../http/call.js';
 import type { FrontHandler } from '../http/handler.js';
+import { OneShotReply } from '../http/one-shot-reply.js';
 
-/** Placeholder for a connection until its client is let in. */
-export const UNOPENED: ClientLink = Object.freeze({ subject: null, end: () => {} });
+/** Placeholder until the connection is authorized. */
+const UNAUTHORIZED: ClientLink = Object.freeze({ subject: null, end: () => {} });
 
 /**
- * The Reply of an exchange that asks whether its client may open a connection: 200 opens it, everything else is the
- * answer to the HTTP request.
+ * The Reply of an exchange that asks the policy whether its client may open a connection ({@link FrontHandler.stream}):
+ * 200 opens it, every other status is the answer to the HTTP request.
  */
-export class ConnectionRequest implements Reply, CallListener {
-  readonly #call: HttpCall;
-  readonly #handler: FrontHandler;
-  readonly #open: (exchange: Exchange) => void;
-  #exchange: Exchange | null;
-
-  /** @param open called once when the connection may be opened; `call` is the caller's again */
-  constructor(call: HttpCall, exchange: Exchange, handler: FrontHandler, open: (exchange: Exchange) => void) {
-    this.#call = call;
-    this.#exchange = exchange;
-    this.#handler = handler;
-    this.#open = open;
-    exchange.client.remoteAddress = call.remoteAddress();
-    exchange.client.reply = this;
-    exchange.client.headerless = true;
-    call.exchange = null;
-    call.listener = this;
+export abstract class ConnectionRequest extends OneShotReply {
+  constructor(call: HttpCall, exchange: Exchange, handler: FrontHandler) {
+    super(call, exchange, handler);
+    exchange.client.link = UNAUTHORIZED;
   }
 
-  send(status: number, head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
-    const exchange = this.#take();
-    if (exchange === null) return;
-    if (status === 200) this.#open(exchange);
-    else this.#call.send(status, head, bytes, start, end);
-  }
+  /** Opens the connection on `call`; the exchange is valid during the call. */
+  protected abstract authorized(exchange: Exchange): void;
 
-  disconnected(): void {
-    const exchange = this.#take();
-    if (exchange !== null) this.#handler.aborted(exchange);
-  }
-
-  drained(): void {}
-
-  openStream(): void {}
-
-  write(): boolean {
-    return true;
-  }
-
-  endStream(): void {}
-
-  buffered(): number {
-    return 0;
-  }
-
-  abort(): void {
-    if (this.#take() !== null) this.#call.abort();
-  }
-
-  rebind(exchange: Exchange): void {
-    this.#exchange = exchange;
-  }
-
-  acknowledged(): void {}
-
-  #take(): Exchange | null {
-    const exchange = this.#exchange;
-    this.#exchange = null;
-    this.#call.listener = null;
-    return exchange;
+  protected override answer(
+    exchange: Exchange,
+    status: number,
+    head: readonly string[],
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    if (status === 200) this.authorized(exchange);
+    else this.call.send(status, head, bytes, start, end);
   }
 }

@@ -3,7 +3,6 @@ import type { ErrorCode } from '../../../errors.js';
 import type { VerdictRecord } from '../../../shared/verdict-record.js';
 import type { Count, Milliseconds } from '../../../units.js';
 import type { ClientLink, Exchange } from '../../exchange/index.js';
-import type { ExchangeTable } from '../../exchange/table.js';
 
 /** A finished answer to a path that is not the MCP endpoint. */
 export interface PlainAnswer {
@@ -49,13 +48,9 @@ export interface FrontHandler {
   plain(path: string): PlainAnswer | null;
 }
 
-/** What {@link openFrontEnd} needs. */
-export interface FrontEndOptions {
-  readonly snapshot: Snapshot;
-  readonly table: ExchangeTable;
-  readonly handler: FrontHandler;
-  /** Called with one sentence a warning; default: nothing is said. */
-  readonly warn?: (sentence: string) => void;
+/** Where a front end writes warnings. */
+export interface FrontEndLog {
+  warn(sentence: string): void;
 }
 
 /** Which HTTP server runs: uWebSockets.js, or node:http where its binary does not load. */

@@ -44,6 +44,8 @@ export class RequestHead {
   /** The request carries an allowed `Origin`; see {@link fill}. */
   origin = '';
   host = '';
+  /** `Access-Control-Request-Headers` of a preflight; empty = none. */
+  preflightHeaders = '';
 
   #seen = 0;
   #count = 0;
@@ -120,6 +122,11 @@ export class RequestHead {
           if (this.#once(Once.version)) this.#version = value;
         } else this.#param(name, value);
         return;
+      case 30:
+        if (name === 'access-control-request-headers') {
+          this.preflightHeaders = this.preflightHeaders === '' ? value : `${this.preflightHeaders},${value}`;
+        } else this.#param(name, value);
+        return;
       default:
         if (name.length > PARAM_PREFIX.length) this.#param(name, value);
     }
@@ -131,6 +138,7 @@ export class RequestHead {
     this.chunked = false;
     this.origin = '';
     this.host = '';
+    this.preflightHeaders = '';
     this.#seen = 0;
     this.#count = 0;
     this.#bytes = 0;
@@ -184,7 +192,7 @@ export class RequestHead {
   }
 
   /** What forbids the body of a POST before it is read; `null` = nothing. */
-  bodyCode(rules: AcceptRules): ErrorCode | null {
+  bodyError(rules: AcceptRules): ErrorCode | null {
     // Without a length the body would be taken for the next request on the connection.
     if (!this.chunked && this.contentLength < 0) return 'GW_FRAMING';
     if (this.contentLength > rules.maxBodyBytes) return 'GW_BODY_TOO_LARGE';

@@ -1,40 +1,26 @@
 import type { ChunkedBody, UwsReads } from '../../../../native/index.js';
-import type { BufferBudget, Holder } from '../../../shared/buffer-budget.js';
-import { HeldBytes } from '../../../shared/held-bytes.js';
-import { type Exchange, Verb } from '../../exchange/index.js';
-import type { CallListener, HttpCall, Refusal } from '../http/call.js';
-import { RequestHead } from '../http/head.js';
-import type { Target } from '../http/paths.js';
+import type { Bytes, Milliseconds } from '../../../units.js';
+import { type CallOwner, HttpCall } from '../http/call.js';
 import type { UwsResponse } from './binding.js';
 import { addressText } from './peer-address.js';
 import { statusLine } from './status-lines.js';
 
+const NO_BYTES = new Uint8Array(0);
 /** Answers up to this size are given to the socket at once; what does not fit is queued below us. */
-const WHOLE_BYTES = 16_384;
+const WHOLE_BYTES: Bytes = 16_384;
 /** Largest piece of a streamed answer given to the socket in one go, so that little is stuck below us. */
-const PIECE_BYTES = 65_536;
+const PIECE_BYTES: Bytes = 65_536;
 
-/** What a call needs of the front end it belongs to. */
-export interface UwsCallOwner {
-  /** Answers carry `Connection: close`. */
-  readonly draining: boolean;
-  readonly maxClientBufferBytes: number;
-  readonly maxResponseBytes: number;
-  readonly budget: BufferBudget;
-  /** A part of what was read from a connection has come through uWS. */
-  handled(): void;
-  body(call: UwsCall, chunk: ArrayBuffer, last: boolean): void;
-  /** The framing of a chunked body has come to its end, or cannot be right. */
-  framed(call: UwsCall, whole: boolean): void;
-  /** The client is gone and `call.exchange`, if any, has to be told. */
-  gone(call: UwsCall): void;
-  drained(call: UwsCall): void;
+/** What a call needs of the front end that it belongs to. */
+export interface UwsCallOwner extends CallOwner {
+  /** uWS has parsed a part of what was read from a connection. */
+  parsed(): void;
+  /** A piece of the body arrived. */
+  bodyPiece(call: UwsCall, chunk: ArrayBuffer, isLast: boolean): void;
+  /** The framing of a chunked body is complete, or invalid. */
+  framed(call: UwsCall, isValid: boolean): void;
   /** The client does not take what is written; watched until `call.blocked` is false. */
   watch(call: UwsCall): void;
-  /** There is no room for the body that is coming. */
-  crowdedOut(call: UwsCall): void;
-  /** The call is over. */
-  recycle(call: UwsCall): void;
 }
 
 /**
@@ -44,19 +30,8 @@ export interface UwsCallOwner {
  * uWS forgets `onAborted` and `onWritable` when a response ends but keeps `onData` until the body has arrived, so a
  * call that answers earlier is not used again (`bodyOpen`).
  */
-export class UwsCall implements HttpCall, Holder, ChunkedBody {
-  readonly head = new RequestHead();
-  readonly body: HeldBytes;
-  /** Bytes of the answer that the client has not taken, as the budget counts them. */
-  held = 0;
-  leaving = false;
-  exchange: Exchange | null = null;
-  listener: CallListener | null = null;
-  target: Target | null = null;
-  refusal: Refusal | null = null;
+export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   response: UwsResponse | null = null;
-  verb: Verb = Verb.post;
-  startedAt = 0;
   /** `onData` is attached and the last piece has not come. */
   bodyOpen = false;
   /** The answer has no body: the request is a HEAD. */
@@ -67,18 +42,11 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
   isFirst = false;
   /** Of its connection. */
   descriptor = 0;
-  /** Identifies a chunked body whose framing is not known to be whole; 0 = none. */
+  /** Identifies a chunked body whose framing is not known to be complete; 0 = none. */
   chunksId = 0;
   /** Where the answer is written past uWS, which is in the middle of what it has read; null = nowhere. */
   direct: UwsReads | null = null;
-  /** The connection ends with this answer, and what still comes of the body is dropped. */
-  closing = false;
-  /** The client has not taken everything. */
-  blocked = false;
-  /** `performance.now()` when the client last took something while blocked. */
-  progressAt = 0;
 
-  readonly #owner: UwsCallOwner;
   #streaming = false;
   #writableSet = false;
   #ending = false;
@@ -96,27 +64,36 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
   // Arguments of the corked functions, which take none.
   #status = 200;
   #headList: readonly string[] = [];
-  #bytes: Uint8Array = new Uint8Array(0);
+  #bytes: Uint8Array = NO_BYTES;
   #accepted = true;
   #complete = true;
 
-  constructor(owner: UwsCallOwner) {
-    this.#owner = owner;
-    this.body = new HeldBytes(owner.budget, () => owner.crowdedOut(this));
+  /** Binds the call to the request that `response` answers. */
+  start(response: UwsResponse, startedAt: Milliseconds): void {
+    this.response = response;
+    this.startedAt = startedAt;
+    response.onAborted(this.onAborted);
+  }
+
+  /** Has the body read; its pieces go to {@link UwsCallOwner.bodyPiece}. */
+  readBody(): void {
+    this.bodyOpen = true;
+    this.response?.onData(this.onData);
   }
 
   readonly onData = (chunk: ArrayBuffer, last: boolean): void => {
     if (last) this.bodyOpen = false;
-    this.#owner.handled();
+    this.owner.parsed();
     if (this.response === null || this.closing) return;
-    this.#owner.body(this, chunk, last);
+    this.owner.bodyPiece(this, chunk, last);
   };
 
-  framed(whole: boolean): void {
-    if (whole) this.chunksId = 0;
-    this.#owner.handled();
+  /** See {@link ChunkedBody}. */
+  framed(isValid: boolean): void {
+    if (isValid) this.chunksId = 0;
+    this.owner.parsed();
     if (this.response === null || this.closing) return;
-    this.#owner.framed(this, whole);
+    this.owner.framed(this, isValid);
   }
 
   readonly onAborted = (): void => {
@@ -124,8 +101,8 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
     this.response = null;
     this.bodyOpen = false;
     this.blocked = false;
-    this.#owner.gone(this);
-    this.#owner.recycle(this);
+    this.owner.disconnected(this);
+    this.owner.finished(this);
   };
 
   readonly onWritable = (): boolean => {
@@ -135,7 +112,7 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
     if (this.#rest !== null) {
       this.#bytes = this.#rest.subarray(response.getWriteOffset() - this.#restFrom);
       response.cork(this.#tryRest);
-      if (this.#complete) this.#over();
+      if (this.#complete) this.#finished();
       return this.#accepted;
     }
     // With this handler attached uWS leaves the draining of what it queued to us: uncorking writes it.
@@ -151,21 +128,21 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
     if (this.direct?.answer(this.#lastAnswer(status, head, bytes.subarray(start, end))) === true) {
       // uWS holds the request for open until the connection is closed, and then calls onAborted.
       this.isHeld = true;
-      this.#over();
+      this.#finished();
       return;
     }
     this.#status = status;
     this.#headList = head;
     this.#bytes = start === 0 && end === bytes.byteLength ? bytes : bytes.subarray(start, end);
-    if (end - start <= WHOLE_BYTES || this.closing || this.#owner.draining) {
+    if (end - start <= WHOLE_BYTES || this.closing || this.owner.draining) {
       response.cork(this.#writeWhole);
-      this.#over();
+      this.#finished();
       return;
     }
     this.#restTotal = end - start;
     response.cork(this.#tryWhole);
     if (this.#complete) {
-      this.#over();
+      this.#finished();
       return;
     }
     this.#restFrom = response.getWriteOffset();
@@ -173,7 +150,7 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
     this.#bytes = NO_BYTES;
     this.#attachWritable(response);
     this.#block();
-    this.#owner.budget.set(this, this.#rest.byteLength);
+    this.owner.budget.set(this, this.#rest.byteLength);
   }
 
   openStream(status: number, head: readonly string[]): void {
@@ -193,9 +170,8 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
       this.#writePieces(bytes, start, end);
     }
     const buffered = this.buffered();
-    const { budget, maxClientBufferBytes } = this.#owner;
-    budget.set(this, buffered);
-    return buffered <= maxClientBufferBytes && !budget.isTight(buffered);
+    this.owner.budget.set(this, buffered);
+    return !this.isCongested(buffered);
   }
 
   endStream(): void {
@@ -205,27 +181,14 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
     if (!this.blocked) this.#finish();
   }
 
-  rebind(exchange: Exchange): void {
-    if (this.exchange?.client.peer === this) this.exchange.client.peer = null;
-    this.exchange = exchange;
-  }
-
-  acknowledged(): void {}
-
   buffered(): number {
     if (!this.blocked) return 0;
     if (this.#rest === null) return this.#queued + this.#stuck;
     return this.#restTotal - (this.response?.getWriteOffset() ?? this.#restTotal);
   }
 
-  /** What waits for this client has to make room: its connection is cut. */
-  evicted(): void {
-    this.response?.close();
-  }
-
-  abort(): void {
+  cut(): void {
     // uWS calls onAborted before close returns.
-    this.detach();
     this.response?.close();
   }
 
@@ -233,25 +196,10 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
     return this.response === null ? '' : addressText(Buffer.from(this.response.getRemoteAddress()));
   }
 
-  /** Parts from the exchange, which is over or goes on without a client. */
-  detach(): Exchange | null {
-    const { exchange } = this;
-    if (exchange !== null && exchange.client.peer === this) exchange.client.peer = null;
-    this.exchange = null;
-    return exchange;
-  }
-
-  /** The connection has become something else than HTTP: nothing more is written here. */
   upgraded(): void {
     this.detach();
     this.response = null;
-    this.#owner.recycle(this);
-  }
-
-  /** Gives back what it holds. */
-  letGo(): void {
-    this.body.clear();
-    this.#owner.budget.set(this, 0);
+    this.owner.finished(this);
   }
 
   /** Makes the call ready for another request. */
@@ -281,7 +229,7 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
   readonly #writeWhole = (): void => {
     const response = this.response!;
     this.#writeStart(response);
-    const closing = this.closing || this.#owner.draining;
+    const closing = this.closing || this.owner.draining;
     // A length given to endWithoutBody leaves the response open in this version.
     if (this.headOnly && !closing) response.writeHeader('content-length', `${this.#bytes.byteLength}`).endWithoutBody();
     else if (this.headOnly) response.end(NO_BYTES, closing);
@@ -370,10 +318,7 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
   #enqueue(bytes: Uint8Array, start: number, end: number): void {
     this.#queue.push(Buffer.from(bytes.subarray(start, end)));
     this.#queued += end - start;
-    // The writer was told to stop at maxClientBufferBytes; one more message may follow, but not without end.
-    if (this.#queued > this.#owner.maxClientBufferBytes + this.#owner.maxResponseBytes) {
-      this.response?.close();
-    }
+    if (this.isOverflowing(this.#queued)) this.cut();
   }
 
   /** Writes what waits until the client is slow again or nothing is left. */
@@ -382,24 +327,24 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
     this.response!.cork(this.#writeQueue);
     this.#queue.splice(0, this.#next);
     this.#next = 0;
-    this.#owner.budget.set(this, this.buffered());
+    this.owner.budget.set(this, this.buffered());
     if (this.#stuck > 0) return;
     this.blocked = false;
     if (this.#ending) this.#finish();
-    else if (this.exchange !== null || this.listener !== null) this.#owner.drained(this);
+    else if (this.exchange !== null || this.listener !== null) this.owner.drained(this);
   }
 
   #finish(): void {
     this.response!.cork(this.#writeEnd);
-    this.#over();
+    this.#finished();
   }
 
-  #over(): void {
+  #finished(): void {
     this.response = null;
     this.blocked = false;
     this.#bytes = NO_BYTES;
     this.#rest = null;
-    this.#owner.recycle(this);
+    this.owner.finished(this);
   }
 
   #attachWritable(response: UwsResponse): void {
@@ -412,10 +357,8 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
     if (this.blocked) return;
     this.blocked = true;
     this.progressAt = performance.now();
-    this.#owner.watch(this);
+    this.owner.watch(this);
   }
 }
-
-const NO_BYTES = new Uint8Array(0);
 
 function flush(): void {}
