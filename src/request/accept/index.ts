@@ -1,7 +1,4 @@
-/**
- * The accept stage: sockets to requests. Two adapters, one on uWebSockets.js and one on node:http, with the same
- * checks and the same {@link FrontHandler} behind them.
- */
+/** The accept stage: two HTTP front ends, on uWebSockets.js and on node:http, with the same checks and the same {@link FrontHandler}. */
 import { uwsReads } from '../../../native/index.js';
 import type { Snapshot } from '../../config/snapshot.js';
 import type { ExchangeTable } from '../exchange/table.js';
@@ -15,10 +12,10 @@ const UNSEEN =
   'Without the native addon, or where it cannot see what uWebSockets.js reads, the framing of chunked bodies cannot be checked.';
 
 /**
- * Which front end `choice` means on this machine: `auto` is uWebSockets.js where its binary loads and the addon sees
- * what it reads. Without the addon it would have to refuse chunked bodies, which public clients send.
+ * Which front end runs for `choice` on this machine: `auto` is uWebSockets.js where its binary loads and the addon sees
+ * what it reads. Without the addon it has to refuse chunked bodies, which public clients send.
  *
- * @param maxHeaderBytes `limits.maxHeaderBytes`; uWebSockets.js takes it when it is loaded
+ * @param maxHeaderBytes `limits.maxHeaderBytes`; uWebSockets.js reads it when it is loaded
  */
 export function frontEndKind(
   choice: Snapshot['frontEnd'],
@@ -28,7 +25,7 @@ export function frontEndKind(
   try {
     loadUws(maxHeaderBytes);
   } catch (error) {
-    return { kind: 'node', reason: (error as Error).message.split('\n', 1)[0]! };
+    return { kind: 'node', reason: (error as Error).message.split('\n', 1)[0] ?? '' };
   }
   const reason = uwsReads(MALFORMED) === null ? UNSEEN : null;
   return { kind: choice === 'auto' && reason !== null ? 'node' : 'uws', reason };

@@ -219,7 +219,7 @@ for (const kind of KINDS) {
     assert.ok(after.connections <= 64, `${after.connections} connections`);
     assert.ok(after.cpuMs - before.cpuMs < 250, `${after.cpuMs - before.cpuMs} ms of CPU in half a second`);
     for (const socket of many) socket.destroy();
-    await until(() => first.ended || many.every((socket) => socket.ended), 'gone');
+    await until(() => first.ended || many.every((socket) => socket.ended), 'closed');
     const again = await open(port);
     again.write(post('{}'));
     await until(() => again.text.endsWith('{}'), 'recovery');

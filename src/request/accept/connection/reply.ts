@@ -6,7 +6,7 @@ import { CloseCode } from './wire.js';
 /** The Reply of one message on a connection that carries many. */
 export class ConnectionReply implements Reply {
   exchange: Exchange | null;
-  /** A stage was told to wait for the client. */
+  /** A stage waits for {@link FrontHandler.drained}. */
   blocked = false;
   protected readonly connection: ClientConnection;
   readonly #silent: boolean;
@@ -21,27 +21,27 @@ export class ConnectionReply implements Reply {
     const exchange = this.detach();
     if (exchange === null) return;
     const { connection } = this;
-    // What asks for no answer gets none, not even a refusal (JSON-RPC 2.0 section 4.1).
-    const isAsked = !this.#silent && (exchange.message.flags & MessageFlag.noAnswer) === 0;
-    if (end > start && isAsked) connection.send(bytes, start, end, false);
+    // A notification gets no answer, not even an error (JSON-RPC 2.0 section 4.1).
+    const expectsAnswer = !this.#silent && (exchange.message.flags & MessageFlag.noAnswer) === 0;
+    if (end > start && expectsAnswer) connection.send(bytes, start, end, false);
     if (exchange.message.spans.method === Method.initialize) {
       const sessionId = headValue(head, 'mcp-session-id');
-      if (sessionId !== '') connection.opened(sessionId, exchange.verdict);
+      if (sessionId !== '') connection.initialized(sessionId, exchange.verdict);
     }
     connection.finished(this);
   }
 
-  /** The stream is the connection. */
+  /** The connection is the stream. */
   openStream(): void {}
 
   write(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.exchange === null || end <= start) return true;
-    const isTaken = this.connection.send(bytes, start, end, true);
-    if (!isTaken) {
+    const hasRoom = this.connection.send(bytes, start, end, true);
+    if (!hasRoom) {
       this.blocked = true;
       this.connection.hasBlocked = true;
     }
-    return isTaken;
+    return hasRoom;
   }
 
   endStream(): void {
@@ -64,12 +64,12 @@ export class ConnectionReply implements Reply {
 
   acknowledged(): void {}
 
-  /** The connection is gone. @returns the exchange, which has to be told */
+  /** The connection is closed. @returns the exchange, which the caller aborts */
   closed(): Exchange | null {
     return this.detach();
   }
 
-  /** Parts from the exchange, which is over or goes on without a client. */
+  /** Separates the Reply from its exchange, which is finished or continues without a client. */
   detach(): Exchange | null {
     const { exchange } = this;
     this.exchange = null;
@@ -79,6 +79,6 @@ export class ConnectionReply implements Reply {
 
 /** The value of a header in a flat list of names and values; empty when it is not there. */
 export function headValue(head: readonly string[], name: string): string {
-  for (let at = 0; at < head.length; at += 2) if (head[at] === name) return head[at + 1]!;
+  for (let at = 0; at < head.length; at += 2) if (head[at] === name) return head[at + 1] ?? '';
   return '';
 }

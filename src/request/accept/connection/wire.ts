@@ -20,7 +20,7 @@ export interface ConnectionWire {
   /**
    * Sends one message, copied before the call returns.
    *
-   * @param framed the bytes have the form that `framing` names already; otherwise they are one bare JSON document
+   * @param framed the bytes are framed as `framing` says; otherwise they are one bare JSON document
    */
   send(bytes: Uint8Array, start: number, end: number, framed: boolean): void;
   /** Bytes that the client has not taken. */
@@ -33,7 +33,7 @@ export interface ConnectionWire {
    * @param reason one sentence for the client, where its transport has room for one (up to 123 bytes)
    */
   close(code: CloseCode, reason?: string): void;
-  /** Stops and goes on reading; transports that cannot are held to a bound instead. */
+  /** Stops and resumes reading; for transports that cannot, only the limit on waiting messages holds. */
   pause?(): void;
   resume?(): void;
 }

@@ -48,7 +48,7 @@ export abstract class HttpCall<Owner extends CallOwner = CallOwner> implements R
   exchange: Exchange | null = null;
   /** Set by the transport that has the call; notified instead of the handler. */
   listener: CallListener | null = null;
-  /** Where the request leads; null until it is routed. */
+  /** Null until the request is routed. */
   target: Target | null = null;
   /** Why the request is refused once the framing of its body is known to be valid. */
   refusal: Refusal | null = null;

@@ -14,7 +14,7 @@ export const WEBSOCKET_PATH = '/ws';
 /** Where the client of HTTP with SSE posts its messages. */
 export const MESSAGES_PATH = '/messages';
 
-/** Where a request leads. */
+/** The transport that serves a request, and the methods that its path takes. */
 export type Target =
   | { readonly route: 'endpoint' | 'sse' | 'websocket'; readonly methods: readonly string[] }
   | { readonly route: 'messages'; readonly methods: readonly string[]; readonly query: string }
@@ -31,7 +31,7 @@ const SSE: Target = { route: 'sse', methods: ['GET'] };
 const MESSAGES_METHODS: readonly string[] = ['POST'];
 
 /**
- * Where `path` leads; null = nowhere, or to a transport that the configuration closes.
+ * The target of `path`; null = it is unknown, or its transport is closed by the configuration.
  *
  * @param query everything behind the question mark
  */

@@ -124,7 +124,7 @@ export class NodeCall extends HttpCall<NodeCallOwner> {
 
   #writeHead(status: number, head: readonly string[], length: number): void {
     const response = this.#response;
-    for (let at = 0; at < head.length; at += 2) response.setHeader(head[at]!, head[at + 1]!);
+    for (let at = 0; at < head.length; at += 2) response.setHeader(head[at] ?? '', head[at + 1] ?? '');
     if (length >= 0 && !hasNoBody(status)) response.setHeader('content-length', length);
     if (this.closing || this.owner.draining || !this.isBodyComplete) {
       response.setHeader('connection', 'close');

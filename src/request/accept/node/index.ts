@@ -13,7 +13,7 @@ import { type NodeHandshakes, NodeWebSockets } from './websocket.js';
 const IDLE_MS: Milliseconds = 10_000;
 /** A body must come faster than this on average once it is older than `IDLE_MS`, as with uWebSockets.js. */
 const BODY_BYTES_PER_MS = 16;
-/** How often node:http looks for idle connections. */
+/** How often node:http checks for idle connections. */
 const CHECK_MS: Milliseconds = 1000;
 /** TCP probes find peers that disconnected without a FIN behind idle streams. */
 const KEEP_ALIVE_PROBE_MS: Milliseconds = 15_000;
@@ -118,7 +118,7 @@ export class NodeFrontEnd extends HttpFrontEnd<NodeCall> implements FrontEnd, No
       this.serveBody(call);
       return;
     }
-    // Other readers know no fields behind a body; uWebSockets.js does not either.
+    // Other readers support no trailer fields; uWebSockets.js does not either.
     this.refuse(call, 'GW_FRAMING');
     call.body.clear();
   }

@@ -27,8 +27,8 @@ export interface NodeHandshakes {
 }
 
 /**
- * Fragments of one message, and reads that a frame may come in: what each costs beside its bytes must stay little. Time for
- * the closing handshake, in ms. (The types of `ws` do not know them.)
+ * Bounds on the fragments of one message and on the reads of one frame, because each has a cost beside its bytes; and the
+ * time for the closing handshake in ms. The types of `ws` do not have these options.
  */
 const RECEIVER = { maxFragments: 4_096, maxBufferedChunks: 16_384, closeTimeout: 10_000 } as const;
 

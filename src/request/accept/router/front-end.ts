@@ -159,7 +159,7 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
     this.readBody(call);
   }
 
-  /** Answers HEAD, OPTIONS and probes, which lead to no transport. @returns false for other requests */
+  /** Answers HEAD, OPTIONS and probes, which no transport serves. @returns false for other requests */
   #answersItself(call: Call, method: string, path: string): boolean {
     if (method === 'HEAD' || (method === 'GET' && PLAIN_PATHS.has(path))) {
       const answer = PLAIN_PATHS.has(path) ? this.context.handler.plain(path) : null;

@@ -11,7 +11,7 @@ import { RestTransport } from '../rest/index.js';
 const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
 
 /**
- * Leads requests to their transport: Streamable HTTP, HTTP with SSE, REST. One per front end, which calls
+ * Routes requests to their transport: Streamable HTTP, HTTP with SSE, REST. One per front end, which calls
  * {@link headError}, {@link route} and {@link serve} in this order.
  */
 export class Router {
@@ -45,7 +45,7 @@ export class Router {
   }
 
   /**
-   * Finds where a request leads, writes it to `call.target`, and checks method and declared body.
+   * Finds the target of a request, writes it to `call.target`, and checks method and declared body.
    *
    * @returns why it is refused; null = it may be served once its body is there
    */

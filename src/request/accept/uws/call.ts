@@ -6,9 +6,9 @@ import { addressText } from './peer-address.js';
 import { statusLine } from './status-lines.js';
 
 const NO_BYTES = new Uint8Array(0);
-/** Answers up to this size are given to the socket at once; what does not fit is queued below us. */
+/** Answers up to this size are given to uWS at once, which queues what the socket does not take. */
 const WHOLE_BYTES: Bytes = 16_384;
-/** Largest piece of a streamed answer given to the socket in one go, so that little is stuck below us. */
+/** Largest piece of a streamed answer given to uWS at once; it bounds what uWS queues. */
 const PIECE_BYTES: Bytes = 65_536;
 
 /** What a call needs of the front end that it belongs to. */
@@ -27,7 +27,7 @@ export interface UwsCallOwner extends CallOwner {
  * One request on uWebSockets.js and the Reply of its exchange. Calls are pooled: the callbacks that uWS takes are
  * bound once per object, not per request.
  *
- * uWS forgets `onAborted` and `onWritable` when a response ends but keeps `onData` until the body has arrived, so a
+ * uWS drops `onAborted` and `onWritable` when a response ends but keeps `onData` until the body has arrived, so a
  * call that answers earlier is not used again (`bodyOpen`).
  */
 export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
@@ -38,7 +38,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   headOnly = false;
   /** uWS still has the callbacks of the call, which is not used again. */
   isHeld = false;
-  /** The request was the first thing that a read of its connection brought. */
+  /** The request is at the start of what a read of its connection returned. */
   isFirst = false;
   /** Of its connection. */
   descriptor = 0;
@@ -57,7 +57,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   // Pieces of a streamed answer that wait for the client.
   readonly #queue: Buffer[] = [];
   #queued = 0;
-  // Where writing goes on: an element of the queue, and a byte of it.
+  // Where writing continues: an element of the queue, and a byte of it.
   #next = 0;
   #nextFrom = 0;
   #stuck = 0;
@@ -115,7 +115,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
       if (this.#complete) this.#finished();
       return this.#accepted;
     }
-    // With this handler attached uWS leaves the draining of what it queued to us: uncorking writes it.
+    // With this handler attached uWS does not write what it has queued by itself: uncorking writes it.
     response.cork(flush);
     this.#pump();
     return true;
@@ -126,7 +126,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
     if (response === null || this.#streaming) return;
     this.detach();
     if (this.direct?.answer(this.#lastAnswer(status, head, bytes.subarray(start, end))) === true) {
-      // uWS holds the request for open until the connection is closed, and then calls onAborted.
+      // For uWS the request stays open until the connection is closed; then it calls onAborted.
       this.isHeld = true;
       this.#finished();
       return;
@@ -260,7 +260,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
 
   readonly #writeQueue = (): void => {
     while (this.#next < this.#queue.length) {
-      const piece = this.#queue[this.#next]!;
+      const piece = this.#queue[this.#next] ?? NO_BYTES;
       const from = this.#nextFrom;
       const to = Math.min(piece.byteLength, from + PIECE_BYTES);
       const accepted = this.response!.write(piece.subarray(from, to));
@@ -278,7 +278,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   };
 
   readonly #writeEnd = (): void => {
-    // Asked to close the connection, uWS writes that header wherever it is, here between two chunks.
+    // With closeConnection uWS would write the header field `Connection` here, between two chunks.
     this.response!.end(undefined, false);
   };
 
@@ -293,7 +293,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   #writeStart(response: UwsResponse): void {
     if (this.#status !== 200) response.writeStatus(statusLine(this.#status));
     const head = this.#headList;
-    for (let at = 0; at < head.length; at += 2) response.writeHeader(head[at]!, head[at + 1]!);
+    for (let at = 0; at < head.length; at += 2) response.writeHeader(head[at] ?? '', head[at + 1] ?? '');
   }
 
   #writePieces(bytes: Uint8Array, start: number, end: number): void {
@@ -321,7 +321,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
     if (this.isOverflowing(this.#queued)) this.cut();
   }
 
-  /** Writes what waits until the client is slow again or nothing is left. */
+  /** Writes the queue until the client is slow again or nothing is left. */
   #pump(): void {
     this.#stuck = 0;
     this.response!.cork(this.#writeQueue);

@@ -21,11 +21,11 @@ const FLUSH_MS: Milliseconds = 200;
 /**
  * The front end on uWebSockets.js.
  *
- * What it does by itself and cannot be told otherwise: a connection that sends nothing, or a body below 16 KB/s, is
+ * Behaviour of uWebSockets.js that cannot be configured: a connection that sends nothing, or a body below 16 KB/s, is
  * cut after about 10 s; so is one that takes none of an answer; a request that arrives while the one before it on the
- * connection is not answered (pipelining) cuts the connection; heads it cannot parse get 400, 431 or 505, or no
- * answer until the connection times out. Its decoder takes chunked bodies that are none (RFC 9112 section 7.1), so the
- * framing is judged on the bytes that were read; where those cannot be seen, chunked bodies are refused.
+ * connection is not answered (pipelining) cuts the connection; heads that it cannot parse get 400, 431 or 505, or no
+ * answer until the connection times out. Its decoder accepts chunked bodies with invalid framing (RFC 9112 section 7.1),
+ * so the framing is checked on the bytes that were read; where those cannot be seen, chunked bodies are refused.
  */
 export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsCallOwner, UwsHandshakes {
   readonly kind = 'uws';

@@ -26,7 +26,7 @@ export interface UwsHandshakes {
   upgraded(): void;
 }
 
-/** Limits that uWebSockets.js takes when the path is registered; {@link ClientConnection} enforces a smaller limit of a later snapshot. */
+/** Limits that uWebSockets.js reads when the path is registered; later snapshots can only lower `maxBodyBytes`. */
 export interface UwsWebSocketLimits {
   readonly maxBodyBytes: Bytes;
   readonly maxClientBufferBytes: Bytes;
@@ -37,7 +37,7 @@ export interface UwsWebSocketLimits {
 /** A message this much over the limit still gets a close code; beyond it uWebSockets.js cuts the connection. */
 const OVERSIZE_BYTES: Bytes = 1_048_576;
 const LARGEST: Bytes = 2 ** 31 - 1;
-/** What uWebSockets.js takes as a timeout, in seconds. */
+/** Bounds of the idle timeout of uWebSockets.js, in seconds. */
 const SHORTEST_IDLE = 8;
 const LONGEST_IDLE = 960;
 
@@ -77,7 +77,7 @@ interface UserData {
   readonly wire: UwsWire;
 }
 
-/** What `response.upgrade` takes. */
+/** Arguments of `response.upgrade`. */
 interface UpgradeArguments {
   readonly response: UwsResponse;
   readonly key: string;
@@ -183,7 +183,7 @@ export class UwsWebSockets extends WebSockets<UwsWire> {
   }
 }
 
-/** A connection is given up after two silent periods; pings go out in between. */
+/** An idle connection is closed after two periods; pings are sent in between. */
 function idleSeconds(keepAliveMs: Milliseconds): number {
   if (keepAliveMs === 0) return 0;
   return Math.min(LONGEST_IDLE, Math.max(SHORTEST_IDLE, Math.ceil((2 * keepAliveMs) / 1000)));

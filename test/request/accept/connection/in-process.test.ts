@@ -1,4 +1,4 @@
-/** The in-process door; with a handler that stands for the stages. */
+/** The in-process transport; with a handler instead of the stages. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Method } from '../../../../native/layout.js';
@@ -9,7 +9,7 @@ import { ExchangeTable } from '../../../../src/request/exchange/table.js';
 import { eventually } from '../../../support/process.js';
 import { TEST_LIMITS } from '../fixture.js';
 
-function bench(request: (exchange: Exchange, body: string) => void, capacity = 16) {
+function openFixture(request: (exchange: Exchange, body: string) => void, capacity = 16) {
   const table = new ExchangeTable(capacity);
   const events: string[] = [];
   const streams: Exchange[] = [];
@@ -45,7 +45,7 @@ function bench(request: (exchange: Exchange, body: string) => void, capacity = 1
 
 describe('a connection within the process', () => {
   it('takes objects, text and bytes, and answers later', async () => {
-    const test = bench((exchange, body) => test.answer(exchange, body));
+    const test = openFixture((exchange, body) => test.answer(exchange, body));
     test.connection.send({ a: 1 });
     test.connection.send('{"b":2}');
     test.connection.send(Buffer.from('{"c":3}'));
@@ -57,7 +57,7 @@ describe('a connection within the process', () => {
   it('has one session, a stream for it, and ends both', async () => {
     const seen: string[] = [];
     const held: Exchange[] = [];
-    const test = bench((exchange, body) => {
+    const test = openFixture((exchange, body) => {
       seen.push(`${body} in "${exchange.client.sessionId}"`);
       exchange.message.spans.method = body === 'initialize' ? Method.initialize : Method.ping;
       exchange.phase = Phase.deciding;
@@ -89,7 +89,7 @@ describe('a connection within the process', () => {
   });
 
   it('is silent about a stream that it did not get, and about refused notifications', async () => {
-    const test = bench((exchange, body) => {
+    const test = openFixture((exchange, body) => {
       if (body === 'note') exchange.message.flags |= MessageFlag.noAnswer;
       exchange.message.spans.method = body === 'initialize' ? Method.initialize : Method.ping;
       test.answer(exchange, `to ${body}`, body === 'initialize' ? ['mcp-session-id', 's'] : []);
@@ -105,7 +105,7 @@ describe('a connection within the process', () => {
 
   it('stays with its first session', async () => {
     const held: Exchange[] = [];
-    const test = bench((exchange) => {
+    const test = openFixture((exchange) => {
       // Both are decided at once, as with a remembered verdict.
       exchange.message.spans.method = Method.initialize;
       held.push(exchange);
@@ -120,7 +120,7 @@ describe('a connection within the process', () => {
 
   it('holds back what is more than half of all exchanges, in order', async () => {
     const held: [Exchange, string][] = [];
-    const test = bench((exchange, body) => held.push([exchange, body]), 8);
+    const test = openFixture((exchange, body) => held.push([exchange, body]), 8);
     for (let index = 0; index < 20; index += 1) test.connection.send(String(index));
     assert.equal(held.length, 4);
     const taken: string[] = [];
@@ -139,7 +139,7 @@ describe('a connection within the process', () => {
   });
 
   it('waits when other clients have every exchange', async () => {
-    const test = bench((exchange, body) => test.answer(exchange, body), 2);
+    const test = openFixture((exchange, body) => test.answer(exchange, body), 2);
     const others = [test.table.acquire()!, test.table.acquire()!];
     test.connection.send('late');
     await new Promise((resolve) => setTimeout(resolve, 30));
@@ -149,7 +149,7 @@ describe('a connection within the process', () => {
   });
 
   it('is cut when it sends more than can be held', () => {
-    const test = bench(() => {}, 2);
+    const test = openFixture(() => {}, 2);
     for (let index = 0; index < 3; index += 1) test.connection.send(Buffer.alloc(TEST_LIMITS.maxBodyBytes, 0x20));
     let sent = 0;
     assert.throws(() => {

@@ -1,4 +1,4 @@
-/** The door for HTTP with SSE; with a handler that stands for the stages. */
+/** The transport for HTTP with SSE; with a handler instead of the stages. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Exchange } from '../../../../src/request/exchange/index.js';
@@ -73,7 +73,7 @@ for (const kind of KINDS) {
       assert.equal(test.table.inUse, 0);
       stream.close();
       await eventually('the end', () => test.front.connections() <= 1);
-      assert.equal((await post(stream.messages, '{}')).status, 404, 'the connection is as good as its stream');
+      assert.equal((await post(stream.messages, '{}')).status, 404, 'closing the stream closes the connection');
       await test.close();
     });
 
@@ -146,7 +146,7 @@ for (const kind of KINDS) {
       await eventually('it is there', () => held.length === 1);
       leaving.abort();
       await assert.rejects(broken);
-      await eventually('its exchange is told', () => test.aborted.length === 1);
+      await eventually('its exchange is aborted', () => test.aborted.length === 1);
       const taken = post(stream.messages, '{"taken":1}');
       await eventually('the next is there', () => held.length === 2);
       held[1]!.client.reply!.acknowledged();
@@ -154,7 +154,7 @@ for (const kind of KINDS) {
       const untaken = post(stream.messages, '{"untaken":2}');
       await eventually('the third is there', () => held.length === 3);
       stream.close();
-      await eventually('both are told', () => test.aborted.length === 3);
+      await eventually('both are aborted', () => test.aborted.length === 3);
       assert.equal((await untaken).status, 404);
       assert.equal(test.table.inUse, 0);
       await test.close();

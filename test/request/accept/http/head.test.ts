@@ -53,7 +53,7 @@ function acceptable(lines: readonly (readonly [string, string])[]): boolean {
   return expect === undefined || expect.toLowerCase() === '100-continue';
 }
 
-test('framing holds exactly when every deciding field comes once and says one thing', () => {
+test('framing is valid exactly when every field that decides about it occurs once with one value', () => {
   const head = new RequestHead();
   let held = 0;
   fc.assert(
@@ -124,7 +124,7 @@ test('hosts are read without doubt', () => {
   }
 });
 
-test('deciding about a host or an origin takes no time to speak of, whatever it looks like', () => {
+test('checking a host or an origin takes little time, whatever its value', () => {
   fc.assert(
     fc.property(fc.string({ maxLength: 200 }), (text) => {
       const host = RULES.hostAllowed(text);

@@ -1,4 +1,4 @@
-/** The REST door: requests to messages, responses to HTTP answers. */
+/** The REST transport: requests to messages, responses to HTTP answers. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
