@@ -1,6 +1,7 @@
 import { BufferBudget } from '../../../shared/buffer-budget.js';
 import { HeldBytes } from '../../../shared/held-bytes.js';
 import type { Bytes } from '../../../units.js';
+import { EMPTY } from '../http/answers.js';
 
 /** Where {@link MessageLines} reports to. */
 export interface MessageLinesEvents {
@@ -44,7 +45,7 @@ export class MessageLines {
 
   /** The input has ended: reports a last line without a line end. */
   end(): void {
-    this.#piece(NOTHING, 0, 0, true);
+    this.#piece(EMPTY, 0, 0, true);
   }
 
   /** Drops an unfinished line. */
@@ -75,8 +76,6 @@ export class MessageLines {
     rest.clear();
   }
 }
-
-const NOTHING = new Uint8Array(0);
 
 function isBlank(bytes: Uint8Array, start: number, end: number): boolean {
   for (let at = start; at < end; at += 1) {

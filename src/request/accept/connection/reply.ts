@@ -78,7 +78,7 @@ export class ConnectionReply implements Reply {
 }
 
 /** The value of a header in a flat list of names and values; empty when it is not there. */
-export function headValue(head: readonly string[], name: string): string {
+function headValue(head: readonly string[], name: string): string {
   for (let at = 0; at < head.length; at += 2) if (head[at] === name) return head[at + 1] ?? '';
   return '';
 }

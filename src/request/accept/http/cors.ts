@@ -1,6 +1,6 @@
 import type { Exchange } from '../../exchange/index.js';
+import { NO_HEAD } from './answers.js';
 
-const NO_HEAD: readonly string[] = Object.freeze([]);
 /** Response fields that pages may read (MCP sessions and authorization challenges). */
 const EXPOSED = 'Mcp-Session-Id, WWW-Authenticate, Retry-After';
 const REQUEST_HEADERS = [

@@ -197,7 +197,7 @@ export class NodeFrontEnd extends HttpFrontEnd<NodeCall> implements FrontEnd, No
 }
 
 /** Path and query; `null` for a target of another host or in another form (RFC 9112 section 3.2). */
-export function requestTarget(request: IncomingMessage): { readonly path: string; readonly query: string } | null {
+function requestTarget(request: IncomingMessage): { readonly path: string; readonly query: string } | null {
   let target = request.url ?? '';
   if (!target.startsWith('/')) {
     const prefix = `http://${request.headers.host ?? ''}/`.toLowerCase();

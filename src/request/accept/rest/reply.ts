@@ -57,13 +57,7 @@ export class RestReply extends OneShotReply {
 }
 
 /** The REST form of a JSON-RPC response. */
-export function restAnswer(
-  exchange: Exchange,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  isList: boolean,
-): RestAnswer {
+function restAnswer(exchange: Exchange, bytes: Uint8Array, start: number, end: number, isList: boolean): RestAnswer {
   let open = start;
   while (open < end && (bytes[open] ?? 0) <= SPACE) open += 1;
   const result = findMember(bytes, open, end, 'result');

@@ -1,11 +1,11 @@
 import type { ChunkedBody, UwsReads } from '../../../../native/index.js';
 import type { Bytes, Milliseconds } from '../../../units.js';
+import { EMPTY } from '../http/answers.js';
 import { type CallOwner, HttpCall } from '../http/call.js';
 import type { UwsResponse } from './binding.js';
 import { addressText } from './peer-address.js';
 import { statusLine } from './status-lines.js';
 
-const NO_BYTES = new Uint8Array(0);
 /** Answers up to this size are given to uWS at once, which queues what the socket does not take. */
 const WHOLE_BYTES: Bytes = 16_384;
 /** Largest piece of a streamed answer given to uWS at once; it bounds what uWS queues. */
@@ -64,7 +64,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   // Arguments of the corked functions, which take none.
   #status = 200;
   #headList: readonly string[] = [];
-  #bytes: Uint8Array = NO_BYTES;
+  #bytes: Uint8Array = EMPTY;
   #accepted = true;
   #complete = true;
 
@@ -147,7 +147,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
     }
     this.#restFrom = response.getWriteOffset();
     this.#rest = Buffer.from(this.#bytes.subarray(this.#restFrom));
-    this.#bytes = NO_BYTES;
+    this.#bytes = EMPTY;
     this.#attachWritable(response);
     this.#block();
     this.owner.budget.set(this, this.#rest.byteLength);
@@ -223,7 +223,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
     this.#next = 0;
     this.#nextFrom = 0;
     this.#stuck = 0;
-    this.#bytes = NO_BYTES;
+    this.#bytes = EMPTY;
   }
 
   readonly #writeWhole = (): void => {
@@ -232,7 +232,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
     const closing = this.closing || this.owner.draining;
     // A length given to endWithoutBody leaves the response open in this version.
     if (this.headOnly && !closing) response.writeHeader('content-length', `${this.#bytes.byteLength}`).endWithoutBody();
-    else if (this.headOnly) response.end(NO_BYTES, closing);
+    else if (this.headOnly) response.end(EMPTY, closing);
     // RFC 9110 section 8.6: no Content-Length with 204. Without a length uWS cannot close by itself, the client does.
     else if ((this.#status === 204 || this.#status === 304) && !closing) response.endWithoutBody();
     else response.end(this.#bytes, closing);
@@ -260,7 +260,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
 
   readonly #writeQueue = (): void => {
     while (this.#next < this.#queue.length) {
-      const piece = this.#queue[this.#next] ?? NO_BYTES;
+      const piece = this.#queue[this.#next] ?? EMPTY;
       const from = this.#nextFrom;
       const to = Math.min(piece.byteLength, from + PIECE_BYTES);
       const accepted = this.response!.write(piece.subarray(from, to));
@@ -287,7 +287,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
     let text = `HTTP/1.1 ${statusLine(status)}\r\n`;
     for (let at = 0; at < head.length; at += 2) text += `${head[at]}: ${head[at + 1]}\r\n`;
     text += `Content-Length: ${body.byteLength}\r\nConnection: close\r\n\r\n`;
-    return Buffer.concat([Buffer.from(text, 'latin1'), this.headOnly ? NO_BYTES : body]);
+    return Buffer.concat([Buffer.from(text, 'latin1'), this.headOnly ? EMPTY : body]);
   }
 
   #writeStart(response: UwsResponse): void {
@@ -305,14 +305,14 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
       from = to;
       if (!this.#accepted) {
         this.#stuck = this.#bytes.byteLength;
-        this.#bytes = NO_BYTES;
+        this.#bytes = EMPTY;
         this.#attachWritable(this.response!);
         if (from < end) this.#enqueue(bytes, from, end);
         if (this.response !== null) this.#block();
         return;
       }
     }
-    this.#bytes = NO_BYTES;
+    this.#bytes = EMPTY;
   }
 
   #enqueue(bytes: Uint8Array, start: number, end: number): void {
@@ -342,7 +342,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   #finished(): void {
     this.response = null;
     this.blocked = false;
-    this.#bytes = NO_BYTES;
+    this.#bytes = EMPTY;
     this.#rest = null;
     this.owner.finished(this);
   }

@@ -3,35 +3,28 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Method } from '../../../../native/layout.js';
 import { openLocalConnection } from '../../../../src/request/accept/connection/in-process.js';
-import type { FrontHandler } from '../../../../src/request/accept/http/handler.js';
 import { type Exchange, MessageFlag, Phase } from '../../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../../src/request/exchange/table.js';
 import { eventually } from '../../../support/process.js';
-import { TEST_LIMITS } from '../fixture.js';
+import { handlerFixture, TEST_LIMITS } from '../fixture.js';
 
 function openFixture(request: (exchange: Exchange, body: string) => void, capacity = 16) {
   const table = new ExchangeTable(capacity);
   const events: string[] = [];
   const streams: Exchange[] = [];
-  const handler: FrontHandler = {
+  const handler = handlerFixture(table, {
     request: (exchange, bytes, length) => request(exchange, Buffer.from(bytes.subarray(0, length)).toString()),
     stream: (exchange) => {
       exchange.phase = Phase.streaming;
       streams.push(exchange);
     },
-    terminate: (exchange) => table.release(exchange),
     refuse: (exchange, code) => answer(exchange, code),
-    connected: () => {},
-    disconnected: () => {},
     ended: (id) => events.push(`ended ${id}`),
-    tooManyFrames: () => {},
-    drained: () => {},
     aborted: (exchange) => {
       events.push('aborted');
       table.release(exchange);
     },
-    plain: () => null,
-  };
+  });
   const answer = (exchange: Exchange, text: string, head: readonly string[] = []): void => {
     const body = Buffer.from(text);
     exchange.client.reply!.send(200, head, body, 0, body.length);

@@ -6,11 +6,10 @@ import fc from 'fast-check';
 import type { ErrorCode } from '../../../../src/errors.js';
 import { MessageLines } from '../../../../src/request/accept/connection/message-lines.js';
 import { type StdioConnection, serveStdio } from '../../../../src/request/accept/connection/stdio.js';
-import type { FrontHandler } from '../../../../src/request/accept/http/handler.js';
 import { type Exchange, Framing } from '../../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../../src/request/exchange/table.js';
 import { eventually } from '../../../support/process.js';
-import { TEST_LIMITS } from '../fixture.js';
+import { handlerFixture, TEST_LIMITS } from '../fixture.js';
 
 interface StdioFixture {
   readonly input: PassThrough;
@@ -31,25 +30,18 @@ function openStdio(
   const refused: ErrorCode[] = [];
   const aborted: Exchange[] = [];
   const drained: Exchange[] = [];
-  const handler: FrontHandler = {
+  const handler = handlerFixture(table, {
     request: (exchange, bytes, length) => request(exchange, Buffer.from(bytes.subarray(0, length)), table),
-    stream: (exchange) => table.release(exchange),
-    terminate: (exchange) => table.release(exchange),
     refuse: (exchange, code) => {
       refused.push(code);
       answer(exchange, JSON.stringify({ code }), table);
     },
-    connected: () => {},
-    disconnected: () => {},
-    ended: () => {},
-    tooManyFrames: () => {},
     drained: (exchange) => drained.push(exchange),
     aborted: (exchange) => {
       aborted.push(exchange);
       table.release(exchange);
     },
-    plain: () => null,
-  };
+  });
   const input = new PassThrough();
   const output = new PassThrough({ highWaterMark });
   const connection = serveStdio({
