@@ -1,4 +1,4 @@
-/** What goes over connections that carry many messages, byte for byte, and what REST makes of it; through a running gateway. */
+/** Connections that carry many messages, byte for byte, and REST; through a running gateway. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -147,7 +147,7 @@ for (const transport of transports) {
       if (transport.name !== 'stdio') await eventually('it was cancelled', () => server.calls('hang').length === 2);
     });
 
-    it('answers what it cannot read, and lives on', async (scope) => {
+    it('answers messages that it cannot read, and stays open', async (scope) => {
       const server = await countingStdio(scope, 'legacy');
       const { connection } = await transport.open(scope, server.entry, { limits: { maxBodyBytes: 4096 } });
       await initialize(connection);
@@ -274,7 +274,7 @@ const bob = { authorization: 'Bearer token-of-bob-0123456789' };
 
 for (const frontEnd of ['uws', 'node'] as const) {
   describe(`Tokens on all transports on ${frontEnd}`, () => {
-    it('are asked for, checked, and bind what they have opened', async (scope) => {
+    it('are required, verified, and bound to the connections that they have opened', async (scope) => {
       const server = await countingStdio(scope, 'legacy');
       const gateway = await startGateway(scope, { mcpServers: { peer: server.entry }, auth }, { frontEnd });
       await listed(gateway, ada);
@@ -360,7 +360,7 @@ for (const frontEnd of ['uws', 'node'] as const) {
       }
     });
 
-    it('end what they have opened when the client leaves', async (scope) => {
+    it('end their session and stream when the client disconnects', async (scope) => {
       const server = await countingStdio(scope, 'legacy');
       const gateway = await startGateway(scope, { mcpServers: { peer: server.entry } }, { frontEnd });
       const counts = async (): Promise<string> => {

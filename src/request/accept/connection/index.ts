@@ -72,7 +72,7 @@ export class ClientConnection implements ClientLink, Holder {
   #waiting: Buffer[] = [];
   #waitingBytes: Bytes = 0;
   #timer: NodeJS.Timeout | NodeJS.Immediate | null = null;
-  #draining = false;
+  #isDraining = false;
   #address: string | null = null;
   #lastBuffered: Bytes = 0;
   #progressAt: Milliseconds = 0;
@@ -197,8 +197,8 @@ export class ClientConnection implements ClientLink, Holder {
       this.hasBlocked = false;
       for (const reply of [...this.#open]) {
         const { exchange } = reply;
-        if (exchange === null || !reply.blocked) continue;
-        reply.blocked = false;
+        if (exchange === null || !reply.isBlocked) continue;
+        reply.isBlocked = false;
         this.#handler.drained(exchange);
       }
     }
@@ -216,14 +216,14 @@ export class ClientConnection implements ClientLink, Holder {
 
   /** Opens no stream of its own any more: the gateway or the client is about to end. */
   drain(): void {
-    this.#draining = true;
+    this.#isDraining = true;
   }
 
   /** See {@link ClientLink.end}. Messages that arrive in the meantime go to the policy as before, which refuses them. */
   end(code: ErrorCode): void {
     if (this.isClosed || this.#endCode !== null) return;
     this.#endCode = code;
-    this.#draining = true;
+    this.#isDraining = true;
     this.#endIfIdle();
   }
 
@@ -346,7 +346,7 @@ export class ClientConnection implements ClientLink, Holder {
 
   /** Opens the stream for messages of the session that belong to no call (changes, requests of upstreams), as a GET does. */
   #openStream(): void {
-    if (this.#draining) return;
+    if (this.#isDraining) return;
     const exchange = this.#table.acquire();
     if (exchange === null) {
       this.#schedule(RETRY_MS);

@@ -7,7 +7,7 @@ import { CloseCode } from './wire.js';
 export class ConnectionReply implements Reply {
   exchange: Exchange | null;
   /** A stage waits for {@link FrontHandler.drained}. */
-  blocked = false;
+  isBlocked = false;
   protected readonly connection: ClientConnection;
   readonly #silent: boolean;
 
@@ -38,7 +38,7 @@ export class ConnectionReply implements Reply {
     if (this.exchange === null || end <= start) return true;
     const hasRoom = this.connection.send(bytes, start, end, true);
     if (!hasRoom) {
-      this.blocked = true;
+      this.isBlocked = true;
       this.connection.hasBlocked = true;
     }
     return hasRoom;

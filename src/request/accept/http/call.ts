@@ -24,7 +24,7 @@ export interface Refusal {
 /** What a call needs of the front end that it belongs to. */
 export interface CallOwner {
   /** Answers carry `Connection: close`. */
-  readonly draining: boolean;
+  readonly isDraining: boolean;
   readonly maxClientBufferBytes: Bytes;
   readonly maxResponseBytes: Bytes;
   readonly budget: BufferBudget;
@@ -55,9 +55,9 @@ export abstract class HttpCall<Owner extends CallOwner = CallOwner> implements R
   verb: Verb = Verb.post;
   startedAt: Milliseconds = 0;
   /** The connection ends with this answer, and what still comes of the body is dropped. */
-  closing = false;
+  isClosing = false;
   /** The client has not taken everything. */
-  blocked = false;
+  isBlocked = false;
   /** `performance.now()` when the client last took something while blocked. */
   progressAt: Milliseconds = 0;
   protected readonly owner: Owner;

@@ -40,7 +40,7 @@ export type NameRules = Pick<AcceptRules, 'hostAllowed' | 'probeHostAllowed' | '
 export class RequestHead {
   /** Declared length of the body in bytes; -1 = not declared. */
   contentLength = -1;
-  chunked = false;
+  isChunked = false;
   /** `Origin`; empty = none was sent, or {@link originError} has refused it. */
   origin = '';
   host = '';
@@ -50,7 +50,7 @@ export class RequestHead {
   #seen = 0;
   #count = 0;
   #bytes = 0;
-  #repeated = false;
+  #hasRepeats = false;
   #lengthText = '';
   #transferEncoding = '';
   #contentType = '';
@@ -135,14 +135,14 @@ export class RequestHead {
   /** Makes the head ready for another request. */
   reset(): void {
     this.contentLength = -1;
-    this.chunked = false;
+    this.isChunked = false;
     this.origin = '';
     this.host = '';
     this.preflightHeaders = '';
     this.#seen = 0;
     this.#count = 0;
     this.#bytes = 0;
-    this.#repeated = false;
+    this.#hasRepeats = false;
     this.#lengthText = '';
     this.#transferEncoding = '';
     this.#contentType = '';
@@ -159,14 +159,14 @@ export class RequestHead {
     this.#params = null;
   }
 
-  /** Whether size and framing of the request are valid; reads {@link contentLength} and {@link chunked}. */
+  /** Whether size and framing of the request are valid; reads {@link contentLength} and {@link isChunked}. */
   hasValidFraming(rules: HeadLimits): boolean {
-    if (this.#repeated || this.#count > rules.maxHeaders || this.#bytes > rules.maxHeaderBytes) return false;
+    if (this.#hasRepeats || this.#count > rules.maxHeaders || this.#bytes > rules.maxHeaderBytes) return false;
     if ((this.#seen & Once.host) === 0) return false;
     if ((this.#seen & BODY_HEADERS) === BODY_HEADERS) return false;
     if ((this.#seen & Once.transferEncoding) !== 0) {
       if (this.#transferEncoding !== 'chunked') return false;
-      this.chunked = true;
+      this.isChunked = true;
     }
     if ((this.#seen & Once.contentLength) !== 0) {
       this.contentLength = decimal(this.#lengthText);
@@ -195,7 +195,7 @@ export class RequestHead {
   /** Checks length, media type and coding of a POST before its body is read. @returns why it is refused; null = it is not */
   bodyError(rules: AcceptRules): ErrorCode | null {
     // Without a length the body would be parsed as the next request on the connection.
-    if (!this.chunked && this.contentLength < 0) return 'GW_FRAMING';
+    if (!this.isChunked && this.contentLength < 0) return 'GW_FRAMING';
     if (this.contentLength > rules.maxBodyBytes) return 'GW_BODY_TOO_LARGE';
     if (this.#contentEncoding !== '' && this.#contentEncoding.toLowerCase() !== 'identity') return 'GW_MEDIA_TYPE';
     return this.#contentType === 'application/json' || isJson(this.#contentType) ? null : 'GW_MEDIA_TYPE';
@@ -213,7 +213,7 @@ export class RequestHead {
 
   /** Whether a body is declared; methods that give it no meaning are refused then. */
   get hasBody(): boolean {
-    return this.chunked || this.contentLength > 0;
+    return this.isChunked || this.contentLength > 0;
   }
 
   /** The client waits for 100 (Continue) before it sends the body (RFC 9110 section 10.1.1). */
@@ -247,7 +247,7 @@ export class RequestHead {
 
   #once(bit: number): boolean {
     if ((this.#seen & bit) !== 0) {
-      this.#repeated = true;
+      this.#hasRepeats = true;
       return false;
     }
     this.#seen |= bit;
@@ -258,7 +258,7 @@ export class RequestHead {
     if (name.charCodeAt(0) !== 0x6d || !name.startsWith(PARAM_PREFIX)) return;
     if (this.#params === null) this.#params = [];
     for (let at = 0; at < this.#params.length; at += 2) {
-      if (this.#params[at] === name) this.#repeated = true;
+      if (this.#params[at] === name) this.#hasRepeats = true;
     }
     this.#params.push(name, value);
   }

@@ -3,7 +3,7 @@ import type { TransportsSnapshot } from '../../../config/snapshot.js';
 import { type RestCall, restCall } from './rest-paths.js';
 
 /** Paths that answer probes, besides those of the transports. */
-export const PLAIN_PATHS: ReadonlySet<string> = new Set(['/health', '/ready']);
+export const PROBE_PATHS: ReadonlySet<string> = new Set(['/health', '/ready']);
 
 /** The MCP endpoint (Streamable HTTP). */
 export const ENDPOINT_PATH = '/mcp';

@@ -21,8 +21,8 @@ export class NodeCall extends HttpCall<NodeCallOwner> {
 
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  #streaming = false;
-  #finished = false;
+  #isStreaming = false;
+  #isFinished = false;
   #isClosed = false;
   /** A stage waits for {@link CallOwner.drained}. */
   #isAwaited = false;
@@ -43,10 +43,10 @@ export class NodeCall extends HttpCall<NodeCallOwner> {
     const request = this.#request;
     if (this.head.awaitsContinue) this.#response.writeContinue();
     request.on('data', (piece: Buffer) => {
-      if (!this.closing) this.owner.bodyPiece(this, piece);
+      if (!this.isClosing) this.owner.bodyPiece(this, piece);
     });
     request.on('end', () => {
-      if (this.closing) return;
+      if (this.isClosing) return;
       this.isBodyComplete = true;
       this.owner.bodyEnd(this, request.rawTrailers.length > 0);
     });
@@ -66,23 +66,23 @@ export class NodeCall extends HttpCall<NodeCallOwner> {
   }
 
   send(status: number, head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
-    if (this.#finished || this.#streaming) return;
+    if (this.#isFinished || this.#isStreaming) return;
     this.detach();
     this.#writeHead(status, head, end - start);
-    this.#finished = true;
+    this.#isFinished = true;
     this.#response.end(hasNoBody(status) ? undefined : Buffer.from(bytes.subarray(start, end)));
     this.#observe();
   }
 
   openStream(status: number, head: readonly string[]): void {
-    if (this.#finished || this.#streaming) return;
-    this.#streaming = true;
+    if (this.#isFinished || this.#isStreaming) return;
+    this.#isStreaming = true;
     this.#writeHead(status, head, -1);
     this.#response.flushHeaders();
   }
 
   write(bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.#finished || !this.#streaming || end <= start) return true;
+    if (this.#isFinished || !this.#isStreaming || end <= start) return true;
     this.#response.write(Buffer.from(bytes.subarray(start, end)), () => {
       this.progressAt = performance.now();
       this.#count();
@@ -100,9 +100,9 @@ export class NodeCall extends HttpCall<NodeCallOwner> {
   }
 
   endStream(): void {
-    if (this.#finished || !this.#streaming) return;
+    if (this.#isFinished || !this.#isStreaming) return;
     this.detach();
-    this.#finished = true;
+    this.#isFinished = true;
     this.#response.end();
     this.#observe();
   }
@@ -117,7 +117,7 @@ export class NodeCall extends HttpCall<NodeCallOwner> {
 
   upgraded(): void {
     this.detach();
-    this.#finished = true;
+    this.#isFinished = true;
     this.#response.detachSocket(this.socket);
     this.#release();
   }
@@ -126,7 +126,7 @@ export class NodeCall extends HttpCall<NodeCallOwner> {
     const response = this.#response;
     for (let at = 0; at < head.length; at += 2) response.setHeader(head[at] ?? '', head[at + 1] ?? '');
     if (length >= 0 && !hasNoBody(status)) response.setHeader('content-length', length);
-    if (this.closing || this.owner.draining || !this.isBodyComplete) {
+    if (this.isClosing || this.owner.isDraining || !this.isBodyComplete) {
       response.setHeader('connection', 'close');
       if (!this.isBodyComplete) this.#request.resume();
     }
@@ -135,8 +135,8 @@ export class NodeCall extends HttpCall<NodeCallOwner> {
 
   #observe(): void {
     this.#count();
-    if (this.#response.writableLength <= PIECE_BYTES || this.blocked) return;
-    this.blocked = true;
+    if (this.#response.writableLength <= PIECE_BYTES || this.isBlocked) return;
+    this.isBlocked = true;
     this.progressAt = performance.now();
   }
 
@@ -147,13 +147,13 @@ export class NodeCall extends HttpCall<NodeCallOwner> {
 
   #drain(): void {
     this.#count();
-    this.blocked = false;
+    this.isBlocked = false;
     this.#isAwaited = false;
-    if ((this.exchange !== null || this.listener !== null) && this.#streaming) this.owner.drained(this);
+    if ((this.exchange !== null || this.listener !== null) && this.#isStreaming) this.owner.drained(this);
   }
 
   #close(): void {
-    this.#finished = true;
+    this.#isFinished = true;
     this.#release();
     this.owner.disconnected(this);
   }
@@ -161,7 +161,7 @@ export class NodeCall extends HttpCall<NodeCallOwner> {
   /** Returns the bytes that the call holds, for good. */
   #release(): void {
     this.#isClosed = true;
-    this.blocked = false;
+    this.isBlocked = false;
     this.releaseBytes();
     this.owner.finished(this);
   }

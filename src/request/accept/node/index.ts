@@ -89,9 +89,9 @@ export class NodeFrontEnd extends HttpFrontEnd<NodeCall> implements FrontEnd, No
   }
 
   stopListening(): void {
-    if (this.draining) return;
+    if (this.isDraining) return;
     this.#port();
-    this.draining = true;
+    this.isDraining = true;
     this.#server.close();
     this.#server.closeIdleConnections();
   }
@@ -145,7 +145,7 @@ export class NodeFrontEnd extends HttpFrontEnd<NodeCall> implements FrontEnd, No
   }
 
   protected override refuse(call: NodeCall, code: ErrorCode, allow?: string): void {
-    call.closing = true;
+    call.isClosing = true;
     this.#ending.add(call.socket);
     this.context.refuse(call, code, allow);
   }
@@ -157,7 +157,7 @@ export class NodeFrontEnd extends HttpFrontEnd<NodeCall> implements FrontEnd, No
     for (const call of this.#calls) {
       const age = now - call.startedAt;
       const hasSlowBody = !call.isBodyComplete && age > IDLE_MS && call.body.length < age * BODY_BYTES_PER_MS;
-      if (hasSlowBody || (call.blocked && call.progressAt < before)) call.cut();
+      if (hasSlowBody || (call.isBlocked && call.progressAt < before)) call.cut();
     }
   }
 

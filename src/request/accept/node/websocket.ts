@@ -180,7 +180,7 @@ export class NodeWebSockets extends WebSockets<NodeWire> {
     };
     const call = this.#handshakes.openHandshake(request, response);
     if (!this.#handshakes.acceptsHandshake(call, handshake)) return;
-    call.closing = true;
+    call.isClosing = true;
     const exchange = this.context.acquire(call);
     if (exchange === null) return;
     exchange.client.reply = new NodeUpgrade(call, exchange, this, upgrade);

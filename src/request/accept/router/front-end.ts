@@ -10,7 +10,7 @@ import type { CallOwner, HttpCall, Refusal } from '../http/call.js';
 import { AcceptContext } from '../http/context.js';
 import { preflightHead } from '../http/cors.js';
 import type { FrontHandler } from '../http/handler.js';
-import { PLAIN_PATHS, WEBSOCKET_PATH } from '../http/paths.js';
+import { PROBE_PATHS, WEBSOCKET_PATH } from '../http/paths.js';
 import { Router } from './index.js';
 
 const SWEEP_MS: Milliseconds = 1000;
@@ -30,7 +30,7 @@ const SWEEP_MS: Milliseconds = 1000;
  */
 export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
   readonly budget: BufferBudget;
-  draining = false;
+  isDraining = false;
   protected readonly context: AcceptContext;
   protected readonly router: Router;
   readonly #sweep: NodeJS.Timeout;
@@ -74,7 +74,7 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
   }
 
   bodyEvicted(call: Call): void {
-    if (!call.closing) this.refuse(call, 'GW_BUFFERS_FULL');
+    if (!call.isClosing) this.refuse(call, 'GW_BUFFERS_FULL');
     call.body.clear();
   }
 
@@ -151,7 +151,7 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
 
   /** Refuses a request for another reason than its framing: a chunked body is read first, because its framing may be invalid. */
   #refuseAfterBody(call: Call, refusal: Refusal): void {
-    if (!call.head.chunked || call.head.awaitsContinue || !this.takesChunks) {
+    if (!call.head.isChunked || call.head.awaitsContinue || !this.takesChunks) {
       this.refuse(call, refusal.code, refusal.allow);
       return;
     }
@@ -161,8 +161,8 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
 
   /** Answers HEAD, OPTIONS and probes, which no transport serves. @returns false for other requests */
   #answersItself(call: Call, method: string, path: string): boolean {
-    if (method === 'HEAD' || (method === 'GET' && PLAIN_PATHS.has(path))) {
-      const answer = PLAIN_PATHS.has(path) ? this.context.handler.plain(path) : null;
+    if (method === 'HEAD' || (method === 'GET' && PROBE_PATHS.has(path))) {
+      const answer = PROBE_PATHS.has(path) ? this.context.handler.plain(path) : null;
       const body = Buffer.from(answer?.body ?? '');
       const head = answer === null ? NO_HEAD : ['content-type', answer.contentType];
       call.send(answer?.status ?? 404, head, body, 0, body.byteLength);

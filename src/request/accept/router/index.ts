@@ -4,7 +4,7 @@ import { SseTransport } from '../connection/sse.js';
 import type { HttpCall, Refusal } from '../http/call.js';
 import type { AcceptContext } from '../http/context.js';
 import type { RequestHead } from '../http/head.js';
-import { PLAIN_PATHS, targetOf } from '../http/paths.js';
+import { PROBE_PATHS, targetOf } from '../http/paths.js';
 import { RestTransport } from '../rest/index.js';
 
 /** Methods that give a body no meaning; a body without meaning is read differently (RFC 9110 section 9.3). */
@@ -39,9 +39,9 @@ export class Router {
   headError(head: RequestHead, method: string, path: string): ErrorCode | null {
     const { rules } = this.#context;
     if (!head.hasValidFraming(rules)) return 'GW_FRAMING';
-    const code = head.originError(rules, PLAIN_PATHS.has(path));
+    const code = head.originError(rules, PROBE_PATHS.has(path));
     if (code !== null) return code;
-    return head.hasBody && (head.chunked ? method !== 'POST' : BODILESS.has(method)) ? 'GW_FRAMING' : null;
+    return head.hasBody && (head.isChunked ? method !== 'POST' : BODILESS.has(method)) ? 'GW_FRAMING' : null;
   }
 
   /**

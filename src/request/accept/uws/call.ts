@@ -19,7 +19,7 @@ export interface UwsCallOwner extends CallOwner {
   bodyPiece(call: UwsCall, chunk: ArrayBuffer, isLast: boolean): void;
   /** The framing of a chunked body is complete, or invalid. */
   framed(call: UwsCall, isValid: boolean): void;
-  /** The client does not take what is written; watched until `call.blocked` is false. */
+  /** The client does not take what is written; watched until `call.isBlocked` is false. */
   watch(call: UwsCall): void;
 }
 
@@ -28,14 +28,14 @@ export interface UwsCallOwner extends CallOwner {
  * bound once per object, not per request.
  *
  * uWS drops `onAborted` and `onWritable` when a response ends but keeps `onData` until the body has arrived, so a
- * call that answers earlier is not used again (`bodyOpen`).
+ * call that answers earlier is not used again (`isBodyOpen`).
  */
 export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   response: UwsResponse | null = null;
   /** `onData` is attached and the last piece has not come. */
-  bodyOpen = false;
+  isBodyOpen = false;
   /** The answer has no body: the request is a HEAD. */
-  headOnly = false;
+  isHead = false;
   /** uWS still has the callbacks of the call, which is not used again. */
   isHeld = false;
   /** The request is at the start of what a read of its connection returned. */
@@ -47,9 +47,9 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   /** Where the answer is written past uWS, which is in the middle of what it has read; null = nowhere. */
   direct: UwsReads | null = null;
 
-  #streaming = false;
-  #writableSet = false;
-  #ending = false;
+  #isStreaming = false;
+  #hasWritableHandler = false;
+  #isEnding = false;
   // A whole answer that did not fit at once: the rest of it, and its total size.
   #rest: Buffer | null = null;
   #restFrom = 0;
@@ -65,8 +65,8 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   #status = 200;
   #headList: readonly string[] = [];
   #bytes: Uint8Array = EMPTY;
-  #accepted = true;
-  #complete = true;
+  #isAccepted = true;
+  #isComplete = true;
 
   /** Binds the call to the request that `response` answers. */
   start(response: UwsResponse, startedAt: Milliseconds): void {
@@ -77,14 +77,14 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
 
   /** Has the body read; its pieces go to {@link UwsCallOwner.bodyPiece}. */
   readBody(): void {
-    this.bodyOpen = true;
+    this.isBodyOpen = true;
     this.response?.onData(this.onData);
   }
 
   readonly onData = (chunk: ArrayBuffer, last: boolean): void => {
-    if (last) this.bodyOpen = false;
+    if (last) this.isBodyOpen = false;
     this.owner.parsed();
-    if (this.response === null || this.closing) return;
+    if (this.response === null || this.isClosing) return;
     this.owner.bodyPiece(this, chunk, last);
   };
 
@@ -92,15 +92,15 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   framed(isValid: boolean): void {
     if (isValid) this.chunksId = 0;
     this.owner.parsed();
-    if (this.response === null || this.closing) return;
+    if (this.response === null || this.isClosing) return;
     this.owner.framed(this, isValid);
   }
 
   readonly onAborted = (): void => {
     if (this.response === null) return;
     this.response = null;
-    this.bodyOpen = false;
-    this.blocked = false;
+    this.isBodyOpen = false;
+    this.isBlocked = false;
     this.owner.disconnected(this);
     this.owner.finished(this);
   };
@@ -112,8 +112,8 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
     if (this.#rest !== null) {
       this.#bytes = this.#rest.subarray(response.getWriteOffset() - this.#restFrom);
       response.cork(this.#tryRest);
-      if (this.#complete) this.#finished();
-      return this.#accepted;
+      if (this.#isComplete) this.#finished();
+      return this.#isAccepted;
     }
     // With this handler attached uWS does not write what it has queued by itself: uncorking writes it.
     response.cork(flush);
@@ -123,7 +123,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
 
   send(status: number, head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
     const response = this.response;
-    if (response === null || this.#streaming) return;
+    if (response === null || this.#isStreaming) return;
     this.detach();
     if (this.direct?.answer(this.#lastAnswer(status, head, bytes.subarray(start, end))) === true) {
       // For uWS the request stays open until the connection is closed; then it calls onAborted.
@@ -134,14 +134,14 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
     this.#status = status;
     this.#headList = head;
     this.#bytes = start === 0 && end === bytes.byteLength ? bytes : bytes.subarray(start, end);
-    if (end - start <= WHOLE_BYTES || this.closing || this.owner.draining) {
+    if (end - start <= WHOLE_BYTES || this.isClosing || this.owner.isDraining) {
       response.cork(this.#writeWhole);
       this.#finished();
       return;
     }
     this.#restTotal = end - start;
     response.cork(this.#tryWhole);
-    if (this.#complete) {
+    if (this.#isComplete) {
       this.#finished();
       return;
     }
@@ -155,16 +155,16 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
 
   openStream(status: number, head: readonly string[]): void {
     const response = this.response;
-    if (response === null || this.#streaming) return;
-    this.#streaming = true;
+    if (response === null || this.#isStreaming) return;
+    this.#isStreaming = true;
     this.#status = status;
     this.#headList = head;
     response.cork(this.#writeHead);
   }
 
   write(bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.response === null || !this.#streaming || end <= start) return true;
-    if (this.blocked) {
+    if (this.response === null || !this.#isStreaming || end <= start) return true;
+    if (this.isBlocked) {
       this.#enqueue(bytes, start, end);
     } else {
       this.#writePieces(bytes, start, end);
@@ -175,14 +175,14 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   }
 
   endStream(): void {
-    if (this.response === null || !this.#streaming) return;
+    if (this.response === null || !this.#isStreaming) return;
     this.detach();
-    this.#ending = true;
-    if (!this.blocked) this.#finish();
+    this.#isEnding = true;
+    if (!this.isBlocked) this.#finish();
   }
 
   buffered(): number {
-    if (!this.blocked) return 0;
+    if (!this.isBlocked) return 0;
     if (this.#rest === null) return this.#queued + this.#stuck;
     return this.#restTotal - (this.response?.getWriteOffset() ?? this.#restTotal);
   }
@@ -210,13 +210,13 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
     this.target = null;
     this.refusal = null;
     this.response = null;
-    this.headOnly = false;
+    this.isHead = false;
     this.isFirst = false;
-    this.closing = false;
-    this.blocked = false;
-    this.#streaming = false;
-    this.#writableSet = false;
-    this.#ending = false;
+    this.isClosing = false;
+    this.isBlocked = false;
+    this.#isStreaming = false;
+    this.#hasWritableHandler = false;
+    this.#isEnding = false;
     this.#rest = null;
     this.#queue.length = 0;
     this.#queued = 0;
@@ -229,10 +229,10 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   readonly #writeWhole = (): void => {
     const response = this.response!;
     this.#writeStart(response);
-    const closing = this.closing || this.owner.draining;
+    const closing = this.isClosing || this.owner.isDraining;
     // A length given to endWithoutBody leaves the response open in this version.
-    if (this.headOnly && !closing) response.writeHeader('content-length', `${this.#bytes.byteLength}`).endWithoutBody();
-    else if (this.headOnly) response.end(EMPTY, closing);
+    if (this.isHead && !closing) response.writeHeader('content-length', `${this.#bytes.byteLength}`).endWithoutBody();
+    else if (this.isHead) response.end(EMPTY, closing);
     // RFC 9110 section 8.6: no Content-Length with 204. Without a length uWS cannot close by itself, the client does.
     else if ((this.#status === 204 || this.#status === 304) && !closing) response.endWithoutBody();
     else response.end(this.#bytes, closing);
@@ -246,8 +246,8 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
 
   readonly #tryRest = (): void => {
     const [accepted, complete] = this.response!.tryEnd(this.#bytes, this.#restTotal);
-    this.#accepted = accepted;
-    this.#complete = complete;
+    this.#isAccepted = accepted;
+    this.#isComplete = complete;
   };
 
   readonly #writeHead = (): void => {
@@ -255,7 +255,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   };
 
   readonly #writePiece = (): void => {
-    this.#accepted = this.response!.write(this.#bytes);
+    this.#isAccepted = this.response!.write(this.#bytes);
   };
 
   readonly #writeQueue = (): void => {
@@ -287,7 +287,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
     let text = `HTTP/1.1 ${statusLine(status)}\r\n`;
     for (let at = 0; at < head.length; at += 2) text += `${head[at]}: ${head[at + 1]}\r\n`;
     text += `Content-Length: ${body.byteLength}\r\nConnection: close\r\n\r\n`;
-    return Buffer.concat([Buffer.from(text, 'latin1'), this.headOnly ? EMPTY : body]);
+    return Buffer.concat([Buffer.from(text, 'latin1'), this.isHead ? EMPTY : body]);
   }
 
   #writeStart(response: UwsResponse): void {
@@ -303,7 +303,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
       this.#bytes = bytes.subarray(from, to);
       this.response!.cork(this.#writePiece);
       from = to;
-      if (!this.#accepted) {
+      if (!this.#isAccepted) {
         this.#stuck = this.#bytes.byteLength;
         this.#bytes = EMPTY;
         this.#attachWritable(this.response!);
@@ -329,8 +329,8 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
     this.#next = 0;
     this.owner.budget.set(this, this.buffered());
     if (this.#stuck > 0) return;
-    this.blocked = false;
-    if (this.#ending) this.#finish();
+    this.isBlocked = false;
+    if (this.#isEnding) this.#finish();
     else if (this.exchange !== null || this.listener !== null) this.owner.drained(this);
   }
 
@@ -341,21 +341,21 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
 
   #finished(): void {
     this.response = null;
-    this.blocked = false;
+    this.isBlocked = false;
     this.#bytes = EMPTY;
     this.#rest = null;
     this.owner.finished(this);
   }
 
   #attachWritable(response: UwsResponse): void {
-    if (this.#writableSet) return;
-    this.#writableSet = true;
+    if (this.#hasWritableHandler) return;
+    this.#hasWritableHandler = true;
     response.onWritable(this.onWritable);
   }
 
   #block(): void {
-    if (this.blocked) return;
-    this.blocked = true;
+    if (this.isBlocked) return;
+    this.isBlocked = true;
     this.progressAt = performance.now();
     this.owner.watch(this);
   }

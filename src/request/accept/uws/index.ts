@@ -43,7 +43,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
   #connections: Count = 0;
   /** Calls whose answer is not complete. */
   #active: Count = 0;
-  #closed = false;
+  #isClosed = false;
 
   private constructor(uws: UwsModule, snapshot: Snapshot, handler: FrontHandler, table: ExchangeTable) {
     super(snapshot, handler, table);
@@ -81,7 +81,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
   }
 
   stopListening(): void {
-    this.draining = true;
+    this.isDraining = true;
     if (this.#listenSocket === null) return;
     this.#uws.us_listen_socket_close(this.#listenSocket);
     this.#listenSocket = null;
@@ -99,8 +99,8 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
       else if (performance.now() - quietSince > FLUSH_MS) break;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.stopSweep();
     this.#app.close();
   }
@@ -123,7 +123,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
 
   framed(call: UwsCall, isValid: boolean): void {
     if (!isValid) this.refuse(call, 'GW_FRAMING');
-    else if (!call.bodyOpen) this.serveBody(call);
+    else if (!call.isBodyOpen) this.serveBody(call);
   }
 
   watch(call: UwsCall): void {
@@ -137,7 +137,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
     this.#reads?.answered(call.descriptor);
     if (call.chunksId !== 0) this.#reads?.forget(call.chunksId);
     call.chunksId = 0;
-    if (call.bodyOpen || call.isHeld) return;
+    if (call.isBodyOpen || call.isHeld) return;
     call.reset();
     if (this.#pool.length < MAX_POOL) this.#pool.push(call);
   }
@@ -152,7 +152,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
   }
 
   protected override readBody(call: UwsCall): void {
-    if (!call.head.chunked || this.#isChunked(call)) call.readBody();
+    if (!call.head.isChunked || this.#isChunked(call)) call.readBody();
   }
 
   /**
@@ -162,7 +162,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
    * connection at the next request.
    */
   protected override refuse(call: UwsCall, code: ErrorCode, allow?: string): void {
-    call.closing = true;
+    call.isClosing = true;
     if (call.isFirst) {
       call.direct = this.#reads;
       this.context.refuse(call, code, allow);
@@ -180,7 +180,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
     const before = performance.now() - slowClientMs;
     this.#webSockets.cutSlow();
     for (const call of this.#watched) {
-      if (!call.blocked) this.#watched.delete(call);
+      if (!call.isBlocked) this.#watched.delete(call);
       else if (call.progressAt < before) call.cut();
     }
   }
@@ -217,7 +217,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
   #other(response: UwsResponse, request: UwsRequest): void {
     const method = request.getCaseSensitiveMethod();
     const call = this.#open(response, request, verbOf(method));
-    call.headOnly = method === 'HEAD';
+    call.isHead = method === 'HEAD';
     this.receive(call, method, request.getUrl(), request.getQuery());
   }
 

@@ -81,7 +81,7 @@ describe('a connection within the process', () => {
     assert.throws(() => test.connection.send('{}'), /closed/);
   });
 
-  it('is silent about a stream that it did not get, and about refused notifications', async () => {
+  it('writes nothing for a refused stream, nor for refused notifications', async () => {
     const test = openFixture((exchange, body) => {
       if (body === 'note') exchange.message.flags |= MessageFlag.noAnswer;
       exchange.message.spans.method = body === 'initialize' ? Method.initialize : Method.ping;
@@ -96,7 +96,7 @@ describe('a connection within the process', () => {
     assert.deepEqual(test.messages, ['to initialize', 'to call']);
   });
 
-  it('stays with its first session', async () => {
+  it('keeps its first session', async () => {
     const held: Exchange[] = [];
     const test = openFixture((exchange) => {
       // Both are decided at once, as with a remembered verdict.
@@ -111,7 +111,7 @@ describe('a connection within the process', () => {
     assert.deepEqual(test.events, ['ended s1', 'ended s0']);
   });
 
-  it('holds back what is more than half of all exchanges, in order', async () => {
+  it('holds messages beyond half of all exchanges, in order', async () => {
     const held: [Exchange, string][] = [];
     const test = openFixture((exchange, body) => held.push([exchange, body]), 8);
     for (let index = 0; index < 20; index += 1) test.connection.send(String(index));
@@ -131,7 +131,7 @@ describe('a connection within the process', () => {
     assert.equal(test.table.inUse, 0);
   });
 
-  it('waits when other clients have every exchange', async () => {
+  it('waits when other clients use all exchanges', async () => {
     const test = openFixture((exchange, body) => test.answer(exchange, body), 2);
     const others = [test.table.acquire()!, test.table.acquire()!];
     test.connection.send('late');

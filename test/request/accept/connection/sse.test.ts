@@ -56,7 +56,7 @@ const opens: Respond = (exchange, body, test) => {
 
 for (const kind of KINDS) {
   describe(`HTTP with SSE on ${kind}`, () => {
-    it('takes messages with 202 and answers on the stream', async () => {
+    it('acknowledges messages with 202 and answers on the stream', async () => {
       const links: [number, boolean, Int32Array | null][] = [];
       const test = await openTestFront(kind, (exchange, body, front) => {
         links.push([exchange.client.framing, exchange.client.headerless, exchange.client.link?.subject ?? null]);
@@ -77,7 +77,7 @@ for (const kind of KINDS) {
       await test.close();
     });
 
-    it('answers the POST itself with what is refused before the message is taken', async () => {
+    it('answers the POST itself with an error before the message is acknowledged', async () => {
       const test = await openTestFront(kind, (exchange, body, front) => {
         if (body.length === 0) {
           opens(exchange, body, front);
@@ -100,7 +100,7 @@ for (const kind of KINDS) {
       await test.close();
     });
 
-    it('takes a message when it goes upstream, and keeps answers apart', async () => {
+    it('acknowledges a message when it is sent upstream, and correlates answers', async () => {
       const held: Exchange[] = [];
       const test = await openTestFront(kind, (exchange, body, front) => {
         if (body.length === 0) opens(exchange, body, front);
@@ -129,7 +129,7 @@ for (const kind of KINDS) {
       await test.close();
     });
 
-    it('cancels what belongs to a stream when the stream or a POST breaks off', async () => {
+    it('cancels the exchanges of a stream when the stream or a POST disconnects', async () => {
       const held: Exchange[] = [];
       const test = await openTestFront(kind, (exchange, body, front) => {
         if (body.length === 0) opens(exchange, body, front);
@@ -168,7 +168,7 @@ for (const kind of KINDS) {
       await test.close();
     });
 
-    it('obeys the rules of names and methods, and can be shut', async () => {
+    it('applies the rules for Host, Origin and methods, and can be closed by the configuration', async () => {
       const origin = 'https://good.example';
       const test = await openTestFront(kind, opens, { allowedOrigins: [origin] }, { maxStreams: 1 });
       assert.equal((await open(test, { origin: 'https://evil.example' })).status, 403);

@@ -73,7 +73,7 @@ const linesOf = (output: PassThrough): string[] => {
 };
 
 describe('lines of a client', () => {
-  it('are the same however the bytes come', () => {
+  it('do not depend on how the bytes are split', () => {
     fc.assert(
       fc.property(
         fc.array(fc.string({ unit: fc.constantFrom('a', '{', ' ', '\r', 'ü'), maxLength: 30 }), { maxLength: 20 }),
@@ -159,7 +159,7 @@ describe('the stdio transport', () => {
     assert.equal(table.inUse, 0);
   });
 
-  it('leaves out a line that is too long, and goes on', async () => {
+  it('skips a line that is too long, and continues', async () => {
     const { input, output, refused, connection } = openStdio(
       (exchange, body, all) => answer(exchange, String(body), all),
       {
@@ -175,7 +175,7 @@ describe('the stdio transport', () => {
     await connection.ended;
   });
 
-  it('takes no more than a slow client takes back, and loses nothing', async () => {
+  it('reads no more than a slow client accepts in answers, and loses nothing', async () => {
     const text = `"${'x'.repeat(1000)}"`;
     const { input, output, table } = openStdio((exchange, body, all) => answer(exchange, `[${body},${text}]`, all), {
       maxClientBufferBytes: 10_000,
@@ -205,7 +205,7 @@ describe('the stdio transport', () => {
 
   it('stops a stage that writes too much, and resumes it when the queue is empty', async () => {
     const held: Exchange[] = [];
-    // The stream itself has much more room, and would never ask anybody to wait.
+    // The stream itself has much more room, and would never report backpressure.
     const { input, output, drained } = openStdio(
       (exchange) => held.push(exchange),
       { maxClientBufferBytes: 1000 },

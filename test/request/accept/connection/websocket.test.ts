@@ -58,7 +58,7 @@ const refused = async (dialled: Promise<unknown>): Promise<number> => {
 
 for (const kind of KINDS) {
   describe(`WebSockets on ${kind}`, () => {
-    it('carry one message a frame, both ways, without a head to agree with', async () => {
+    it('carry one message per frame, in both directions, without header fields', async () => {
       const exchanges: [boolean, number, boolean, string][] = [];
       const respond: Respond = (exchange, body, test) => {
         exchanges.push([
@@ -86,7 +86,7 @@ for (const kind of KINDS) {
       await test.close();
     });
 
-    it('are opened only by handshakes that are in order', async () => {
+    it('are opened only by valid handshakes', async () => {
       const test = await openTestFront(kind, echo, { allowedOrigins: ['https://good.example'] });
       assert.equal(await refused(dial(test, ['graphql-ws'])), 400);
       assert.equal(await refused(dial(test, [], { headers: { origin: 'https://evil.example' } })), 403);
@@ -220,11 +220,11 @@ for (const kind of KINDS) {
       await test.close();
     });
 
-    it('are given up when the client has vanished without a word', async () => {
+    it('are closed when the client does not answer pings', async () => {
       const test = await openTestFront(kind, echo, {}, { keepAliveMs: 1000 });
       const lively = await dial(test);
       const socket = await handshake(test.port);
-      // Nothing is read from it any more, so no ping is answered.
+      // Nothing is read from it any more, so it answers no ping.
       socket.pause();
       assert.equal(test.front.connections(), 2);
       await eventually('it is closed', () => test.front.connections() === 1, 30_000);

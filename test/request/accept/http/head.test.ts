@@ -70,7 +70,7 @@ test('framing is valid exactly when every field that decides about it occurs onc
   assert.ok(held > 200, `only ${held} acceptable heads were generated`);
 });
 
-test('a head leaves nothing behind for the next one', () => {
+test('reset leaves nothing of a head', () => {
   const head = new RequestHead();
   const fields = (): Record<string, unknown> => {
     const exchange = new Exchange(0);
@@ -94,10 +94,10 @@ test('a head leaves nothing behind for the next one', () => {
   assert.ok(head.hasValidFraming(RULES));
   assert.deepEqual(fields(), empty);
   assert.equal(head.contentLength, -1);
-  assert.equal(head.chunked, false);
+  assert.equal(head.isChunked, false);
 });
 
-test('hosts are read without doubt', () => {
+test('hosts are parsed unambiguously', () => {
   const rows: readonly (readonly [string, string | null])[] = [
     ['localhost', 'localhost'],
     ['localhost:8000', 'localhost'],
