@@ -173,8 +173,8 @@ export class OwnGateway implements Gateway {
 
   /** Opens the connection of a {@link LocalTransport}. @throws Error when the gateway does not run */
   openConnection(token: string): LocalConnection {
-    const { door, snapshot } = this.#requireRunning();
-    const connection = openLocalConnection(door.handler, door.table, snapshot.limits, token);
+    const { entry, snapshot } = this.#requireRunning();
+    const connection = openLocalConnection(entry.handler, entry.table, snapshot.limits, token);
     const connections = this.#connections;
     connections.add(connection);
     // `onclose` belongs to the transport, so the connection is removed here when its client closes it.
@@ -187,9 +187,9 @@ export class OwnGateway implements Gateway {
   }
 
   async serveStdio(options: StdioOptions = {}): Promise<void> {
-    const { door: own, snapshot } = this.#requireRunning();
+    const { entry, snapshot } = this.#requireRunning();
     const connection = serveStdio({
-      ...own,
+      ...entry,
       input: options.input ?? process.stdin,
       output: options.output ?? process.stdout,
       limits: snapshot.limits,

@@ -32,7 +32,7 @@ import { GatewayState } from './gateway-state.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
 import { Readiness } from './readiness.js';
 import { normalRevocation, type Revocation, Revocations, shown } from './revocations.js';
-import type { Address, Door, RunningGateway } from './running-gateway.js';
+import type { Address, PipelineEntry, RunningGateway } from './running-gateway.js';
 import { withSessionSecrets } from './session-secrets.js';
 import { ControlPool } from './threads/pool.js';
 import { UpstreamChanges } from './upstream-changes.js';
@@ -154,7 +154,7 @@ class Gateway implements RunningGateway, AdminSource {
     return this.#config.current;
   }
 
-  get door(): Door {
+  get entry(): PipelineEntry {
     return { handler: this.#front.pipeline, table: this.#table };
   }
 
@@ -218,12 +218,7 @@ class Gateway implements RunningGateway, AdminSource {
   }
 
   async #listen(snapshot: Snapshot): Promise<void> {
-    this.#frontEnd = await openFrontEnd({
-      snapshot,
-      table: this.#table,
-      handler: this.#front.pipeline,
-      warn: (sentence) => this.#log.logger.warn(sentence),
-    });
+    this.#frontEnd = await openFrontEnd(snapshot, this.#front.pipeline, this.#table, this.#log.logger);
     this.#state.listener = this.#frontEnd;
   }
 

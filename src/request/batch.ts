@@ -50,9 +50,9 @@ export class BatchReply implements Reply {
     this.#settle();
   }
 
-  adopt(): void {}
+  rebind(): void {}
 
-  taken(): void {}
+  acknowledged(): void {}
 
   buffered(): number {
     return 0;

@@ -240,7 +240,7 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
     switch (kind) {
       case Verdict.forward:
       case Verdict.lead:
-        exchange.client.reply?.taken();
+        exchange.client.reply?.acknowledged();
         if (
           (exchange.message.flags & MessageFlag.hasInputResponses) !== 0 &&
           this.#parts.parked.resume(exchange, bytes, length)

@@ -38,8 +38,8 @@ class Wire implements Reply {
   abort(): void {
     this.aborted = true;
   }
-  adopt(): void {}
-  taken(): void {}
+  rebind(): void {}
+  acknowledged(): void {}
 }
 
 function bed(

@@ -41,8 +41,8 @@ export class Wire implements Reply {
     return 0;
   }
   abort(): void {}
-  adopt(): void {}
-  taken(): void {}
+  rebind(): void {}
+  acknowledged(): void {}
   get messages(): Message[] {
     return this.texts.map((text) => JSON.parse(text));
   }

@@ -198,9 +198,9 @@ function objectionTo(request: IncomingMessage, rules: AdminRules): Answer | null
   for (let at = 0; at < raw.length; at += 2) head.add(raw[at]!.toLowerCase(), raw[at + 1]!);
   // The end of a chunked body is not known before it has come, and the answer should not have to wait for it.
   const mayHaveBody = request.method === 'POST' && request.headers['transfer-encoding'] === undefined;
-  const isWhole = head.framingHolds(HEAD_LIMITS) && (mayHaveBody || !head.hasBody);
+  const isWhole = head.hasValidFraming(HEAD_LIMITS) && (mayHaveBody || !head.hasBody);
   const isFramed = request.httpVersion === '1.1' && isWhole;
-  const code = isFramed && request.url?.startsWith('/') === true ? head.strangerCode(rules, true) : 'GW_FRAMING';
+  const code = isFramed && request.url?.startsWith('/') === true ? head.originError(rules, true) : 'GW_FRAMING';
   return code === null ? null : problem(ERRORS[code].restStatus, ERRORS[code].sentence);
 }
 

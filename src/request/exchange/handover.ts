@@ -12,7 +12,7 @@ export function handOver(from: Exchange, to: Exchange): void {
   to.client = from.client;
   from.client = client;
   client.reply = null;
-  to.client.reply?.adopt(to);
+  to.client.reply?.rebind(to);
 }
 
 /**
@@ -25,5 +25,5 @@ export function handOverReply(from: Exchange, to: Exchange): void {
   to.client.reply = reply;
   to.client.origin = origin;
   to.client.remoteAddress = remoteAddress;
-  reply?.adopt(to);
+  reply?.rebind(to);
 }

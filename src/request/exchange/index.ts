@@ -31,9 +31,9 @@ export interface Reply {
    * From now on this is the Reply of `exchange`: a call that waited for its client goes on with the client's next
    * request, a stream with the request that resumes it. The caller moves what else belongs to the client (handover.ts).
    */
-  adopt(exchange: Exchange): void;
+  rebind(exchange: Exchange): void;
   /** The message has passed the policy and its answer may take long: transports that acknowledge a message do it now. */
-  taken(): void;
+  acknowledged(): void;
 }
 
 /** How messages are framed towards a client: `Client.framing`. */

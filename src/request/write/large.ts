@@ -226,11 +226,11 @@ class ReplyInUse implements Reply {
     this.#reply.abort();
   }
 
-  adopt(exchange: Exchange): void {
-    this.#reply.adopt(exchange);
+  rebind(exchange: Exchange): void {
+    this.#reply.rebind(exchange);
   }
 
-  taken(): void {
-    this.#reply.taken();
+  acknowledged(): void {
+    this.#reply.acknowledged();
   }
 }

@@ -42,10 +42,10 @@ export class Wire implements Reply {
     return 0;
   }
   abort(): void {}
-  adopt(exchange: Exchange): void {
+  rebind(exchange: Exchange): void {
     this.exchange = exchange;
   }
-  taken(): void {}
+  acknowledged(): void {}
   get message(): Message {
     assert.notEqual(this.body, '', 'not answered');
     return JSON.parse(this.body);

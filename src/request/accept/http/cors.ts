@@ -13,13 +13,13 @@ const REQUEST_HEADERS = [
 const PARAM_HEADER = /^mcp-param-[a-z0-9-]{1,128}$/i;
 
 /**
- * The head of a preflight answer (Fetch standard, CORS protocol): the headers MCP clients send, and those
- * `Mcp-Param-*` headers that the page asks for.
+ * The head of a preflight answer (Fetch standard, CORS protocol): the headers that MCP clients send, and the requested
+ * `Mcp-Param-*` headers.
  *
- * @param asked value of `Access-Control-Request-Headers`
+ * @param requested value of `Access-Control-Request-Headers`
  */
-export function preflightHead(origin: string, asked: string): readonly string[] {
-  const params = asked
+export function preflightHead(origin: string, requested: string): readonly string[] {
+  const params = requested
     .split(',', 100)
     .map((name) => name.trim())
     .filter((name) => PARAM_HEADER.test(name));

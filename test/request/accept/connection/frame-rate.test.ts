@@ -12,7 +12,7 @@ import { echo, KINDS, openTestFront } from '../fixture.js';
 
 const SENTENCE = 'Too many frames of less than 64 bytes (limits.smallFrameRate); put more into each.';
 
-test('ten seconds of small frames may come at once, then as many as the rate says', () => {
+test('ten seconds of small frames may come at once, then as many as the rate allows', () => {
   let now = 0;
   const rate = new FrameRate(2, () => now);
   const taken = (): number => {
