@@ -7,7 +7,7 @@ import { McpServer, ResourceTemplate } from '@modelcontextprotocol/sdk/server/mc
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
 import { z } from 'zod';
 
-/** So that a demo left running does not grow for ever. */
+/** Most notes, so that a demo does not grow without a bound. */
 const MOST_NOTES = 1_000;
 
 const notes = new Map<string, string>([

@@ -4,8 +4,8 @@
  *
  *     PORT=4000 node dist/examples/weather-server.js     prints `weather server on http://127.0.0.1:4000/mcp`
  *
- * Without PORT it takes a free one. With EXIT_WITH_PARENT set it ends when its standard input closes, so that a
- * program that starts it with a pipe there is never outlived by it, however that program ends.
+ * Without PORT it uses a free one. With EXIT_WITH_PARENT set it ends when its standard input closes, so that it never
+ * outlives a program that starts it with a pipe there, however that program ends.
  */
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -14,7 +14,7 @@ import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { z } from 'zod';
 
-/** Beyond this many sessions the oldest one is dropped; its client is told to initialize again. */
+/** Most sessions; beyond them the oldest one is dropped, and its client has to initialize again. */
 const MOST_SESSIONS = 1_000;
 
 const CITIES = ['Basel', 'Bergen', 'Cairo', 'Lima', 'Lisbon'];

@@ -11,6 +11,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { withLock } from './lock.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const sources = join(root, 'native');
@@ -26,7 +27,7 @@ const require = createRequire(join(root, 'package.json'));
 /** Milliseconds a build may take before it counts as failed; it needs about 30 s on two cores. */
 const BUILD_LIMIT_MS = 600_000;
 
-/** What the products depend on, as one digest. */
+/** One digest of all that the products depend on. */
 function stamp() {
   const hash = createHash('sha256');
   for (const name of readdirSync(sources).sort()) {
@@ -44,8 +45,8 @@ function readIfThere(file) {
 }
 
 /**
- * Runs node-gyp; resolves with its exit code and everything it said. `configure` and `build` compile only what has
- * changed and leave the old addon in place until the new one is linked; `rebuild` starts from nothing.
+ * Runs node-gyp; resolves with its exit code and output. `configure` and `build` compile only changed sources and leave
+ * the old addon in place until the new one is linked; `rebuild` removes it first.
  */
 function nodeGyp(command) {
   const bin = join(dirname(require.resolve('node-gyp/package.json')), 'bin', 'node-gyp.js');
@@ -76,42 +77,11 @@ async function compile(force) {
   return configured.code === 0 ? nodeGyp('build') : configured;
 }
 
-/** Whether the process that wrote the lock has ended without removing it. */
-function isAbandoned(pid) {
-  try {
-    process.kill(Number(pid), 0);
-    return false;
-  } catch (error) {
-    return error.code === 'ESRCH';
-  }
-}
-
-/** Runs `work` while no other process builds: two compilers in one folder spoil each other's objects. */
-async function alone(work) {
-  mkdirSync(dirname(lockFile), { recursive: true });
-  for (const end = Date.now() + BUILD_LIMIT_MS; ; ) {
-    try {
-      writeFileSync(lockFile, String(process.pid), { flag: 'wx' });
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-      const pid = readIfThere(lockFile);
-      if (Date.now() > end || (pid !== null && pid !== '' && isAbandoned(pid))) rmSync(lockFile, { force: true });
-      else await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-  }
-  try {
-    return await work();
-  } finally {
-    rmSync(lockFile, { force: true });
-  }
-}
-
-/** One sentence out of node-gyp's pages. */
+/** The output of node-gyp as one sentence. */
 function explain(output) {
   if (/Could not find any Python/i.test(output)) return 'Python 3, which node-gyp needs, was not found.';
   if (/not found: make|make: (command )?not found|Error: not found: make/i.test(output)) return 'make was not found.';
-  // make reports a missing command as 127; gyp, which asks the compiler named by CC for its platform, by a trace.
+  // make reports a missing command as 127; gyp, which runs the compiler named by CC to find its platform, by a trace.
   if (/\*\*\* .*Error 127\b|^FileNotFoundError:/m.test(output)) {
     return 'No C++ compiler was found.';
   }
@@ -129,27 +99,32 @@ function explain(output) {
  */
 export async function buildNative({ quiet = false, force = false } = {}) {
   return (
-    (force ? null : earlierVerdict()) ?? alone(async () => (force ? null : earlierVerdict()) ?? build(quiet, force))
+    (force ? null : earlierResult()) ??
+    withLock(
+      lockFile,
+      () => {},
+      async () => (force ? null : earlierResult()) ?? build(quiet, force),
+    )
   );
 }
 
-/** What an earlier run has found, if it still holds. */
-function earlierVerdict() {
+/** The result of an earlier run, if it is still valid. */
+function earlierResult() {
   if (readIfThere(stampFile) !== stamp()) return null;
   if (products.every((file) => existsSync(file))) return { built: true, reason: null };
   const reason = readIfThere(reasonFile);
-  // A toolchain may have been installed since: only an unchanged PATH keeps a failure.
+  // A failure holds as long as PATH is unchanged: a toolchain may have been installed since.
   return reason !== null && readIfThere(pathFile) === (process.env.PATH ?? '') ? { built: false, reason } : null;
 }
 
 async function build(quiet, force) {
   const say = (line) => quiet || console.error(line);
   say('switchyard: building the native addon (about half a minute, once) ...');
-  const wanted = stamp();
+  const current = stamp();
   const { code, output } = await compile(force);
   mkdirSync(buildFolder, { recursive: true });
   writeFileSync(logFile, output);
-  writeFileSync(stampFile, `${wanted}\n`);
+  writeFileSync(stampFile, `${current}\n`);
   if (code === 0 && products.every((file) => existsSync(file))) {
     rmSync(reasonFile, { force: true });
     return { built: true, reason: null };

@@ -2,7 +2,7 @@
 //   node scripts/check-dockerfile.mjs             paths, commands and description of the image
 //   node scripts/check-dockerfile.mjs --replay    also replays its COPY and RUN lines in a temporary folder with this
 //                                                 machine's Node, starts the result and calls a tool through it
-// What only an engine can show stays open: the base image, its packages, the user.
+// It cannot check the base image, its packages and the user, which need an engine.
 
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Programs of the base image that RUN lines may use. */
 const BASE_PROGRAMS = ['apt-get', 'find', 'node', 'npm', 'rm', 'test'];
 
-/** Every mistake in the Dockerfile that can be seen without running it, one sentence each. */
+/** The mistakes in the Dockerfile that can be found without running it, one sentence each. */
 export function problemsOf(source, ignoreFile, scripts) {
   const stages = stagesOf(parseDockerfile(source));
   const problems = [];
@@ -114,7 +114,7 @@ function copy(instruction, image, roots, ignoreFile) {
 }
 
 async function run(instruction, image) {
-  // Packages of the system are the engine's business; what they provide must be on this machine already.
+  // System packages are not installed; the programs they provide must be on this machine.
   if (instruction.text.startsWith('apt-get')) return;
   const code = await runProgram('sh', ['-c', `set -e; ${instruction.text}`], {
     cwd: image.root + image.workdir,
@@ -125,7 +125,7 @@ async function run(instruction, image) {
     throw new Error(`Dockerfile:${instruction.line}: the command ended with ${code}: ${instruction.text}`);
 }
 
-/** The addon of this checkout, if it is current: compiling it again would show nothing new and takes half a minute. */
+/** The addon of this checkout, if it is current: compiling it again takes half a minute and checks nothing more. */
 function lendAddon(base) {
   const made = join(root, 'native/build');
   const target = join(base, 'build/app/native/build');

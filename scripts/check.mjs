@@ -2,6 +2,9 @@ import { join } from 'node:path';
 import { runProgram } from './child.mjs';
 import { root } from './prepare.mjs';
 
+/** The scripts that write parts of the documents from tables of the sources; `--check` compares. */
+const PAGES = ['scripts/errors-page.mjs', 'scripts/cli-page.mjs'];
+
 /** Formatting and lint, types, and generated files; runs all of them and fails if one does. */
 export async function check() {
   const node = (file, ...args) => [process.execPath, [join(root, file), ...args]];
@@ -9,7 +12,7 @@ export async function check() {
     ['formatting and lint', node('node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings')],
     ['types', node('node_modules/typescript/bin/tsc', '-p', '.', '--noEmit')],
   ];
-  for (const generator of ['dist/src/config/generate.js', 'scripts/errors-page.mjs']) {
+  for (const generator of ['dist/src/config/generate.js', ...PAGES]) {
     steps.push(['generated files', node(generator, '--check')]);
   }
   let failed = 0;
@@ -19,4 +22,13 @@ export async function check() {
     if (code !== 0) failed += 1;
   }
   return failed === 0 ? 0 : 1;
+}
+
+/** Writes those parts of the documents; gives the exit code. */
+export async function writePages() {
+  for (const page of PAGES) {
+    const code = await runProgram(process.execPath, [join(root, page)]);
+    if (code !== 0) return code;
+  }
+  return 0;
 }

@@ -1,4 +1,4 @@
-// Reads a Dockerfile far enough to check and to replay it: FROM, ENV, WORKDIR, COPY, RUN and what describes the image.
+// Reads the instructions of a Dockerfile that are needed to check and to replay it: FROM, ENV, WORKDIR, COPY, RUN, metadata.
 
 /**
  * @typedef {object} Instruction
@@ -32,13 +32,13 @@ export function parseDockerfile(source) {
   return instructions;
 }
 
-/** The words of the exec form (`["a", "b"]`). @throws for the shell form, which would run under a shell that swallows signals. */
+/** The words of the exec form (`["a", "b"]`). @throws for the shell form, whose shell does not forward signals. */
 export function execForm(instruction, text = instruction.text) {
   try {
     const words = JSON.parse(text);
     if (Array.isArray(words) && words.every((word) => typeof word === 'string')) return words;
   } catch {
-    // Said below.
+    // Reported below.
   }
   throw new Error(`Dockerfile:${instruction.line}: ${instruction.name} must be a JSON list of words`);
 }

@@ -2,14 +2,14 @@ import { mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } f
 import { dirname } from 'node:path';
 
 const POLL_MS = 200;
-/** A lock file without an owner's id in it is one whose owner died between creating and writing it. */
+/** Age of a lock file without a process id after which its owner counts as ended between creating and writing it. */
 const EMPTY_AFTER_MS = 5_000;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
- * Runs `work` while holding a lock file, so that two first starts do not install over each other.
- * A lock whose owner no longer runs is taken over.
+ * Runs `work` while holding a lock file, so that two processes do not install or compile in one folder. A lock whose owner
+ * no longer runs is taken over. `say` gets a sentence when the lock is held by another process.
  */
 export async function withLock(file, say, work) {
   mkdirSync(dirname(file), { recursive: true });
@@ -41,8 +41,8 @@ function acquire(file) {
 }
 
 /**
- * Removes a lock whose owner is gone. Only one process may look and remove at a time,
- * or a second one would remove the lock that the first has just made its own.
+ * Removes a lock whose owner no longer runs. Only one process may do so at a time, or a second one would remove the lock
+ * that the first has just acquired.
  */
 function takeOver(file) {
   const guard = `${file}.takeover`;
@@ -53,7 +53,7 @@ function takeOver(file) {
     return false;
   }
   try {
-    if (!abandoned(file)) return false;
+    if (!isAbandoned(file)) return false;
     rmSync(file, { force: true });
     return true;
   } finally {
@@ -61,7 +61,7 @@ function takeOver(file) {
   }
 }
 
-function abandoned(file) {
+function isAbandoned(file) {
   let owner;
   try {
     owner = Number(readFileSync(file, 'utf8'));

@@ -1,5 +1,5 @@
-// Brings a checkout to the state in which everything in it runs: dependencies, native addon, compiled TypeScript.
-// Each step leaves a stamp of what it was made from, so that the next start only compares stamps.
+// Prepares a checkout: dependencies, native addon, compiled TypeScript. Each step writes a stamp of its inputs, so that the
+// next start only compares stamps.
 
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ const NATIVE_STAMP = join(root, '.cache/native-stamp');
 const BUILD_STAMP = join(root, 'dist/.switchyard-build.json');
 const LOCK = join(root, '.cache/prepare.lock');
 
-/** An error whose sentence is all that the user needs. */
+/** An error that is printed as its sentence, without a stack. */
 function expected(message) {
   return Object.assign(new Error(message), { expected: true });
 }
@@ -25,7 +25,7 @@ function say(text) {
 }
 
 /**
- * Installs and builds what is missing or out of date. Quiet, and a matter of milliseconds, when nothing is.
+ * Installs and builds what is missing or out of date. When nothing is, it prints nothing and takes milliseconds.
  * `retryNative` tries again to build an addon that could not be built before.
  */
 export async function prepare({ retryNative = false } = {}) {
@@ -68,7 +68,7 @@ function writeStamp(file, content) {
 
 const PLATFORM = `${process.platform}-${process.arch}`;
 
-/** What the dependencies are made from: the lock file, and the platform whose binaries were chosen. */
+/** The key of installed dependencies: the lock file, and the platform whose binaries were chosen. */
 function installKey() {
   return `${hashOf(readFileSync(join(root, 'package-lock.json'), 'utf8'))} ${PLATFORM}`;
 }
@@ -83,13 +83,13 @@ function installed() {
   return true;
 }
 
-/** Whether npm's own record of node_modules holds every package of the lock file: somebody ran npm here by hand. */
+/** Whether npm's record of node_modules has every package of the lock file, as after an `npm ci` by hand. */
 function recordMatchesLock() {
   const record = join(root, 'node_modules/.package-lock.json');
   if (!existsSync(record)) return false;
   const present = JSON.parse(readFileSync(record, 'utf8')).packages;
-  const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
-  return Object.entries(wanted).every(
+  const locked = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
+  return Object.entries(locked).every(
     ([path, { version, integrity, optional }]) =>
       path === '' ||
       (present[path] === undefined && optional) ||
@@ -126,7 +126,7 @@ function nativeKey() {
   return hashOf(installKey(), process.versions.modules, readOr(script, ''), ...files, ...contents);
 }
 
-/** Whether the addon is there and current, or could not be built and nothing suggests that it now could. */
+/** Whether the addon is current, or could not be built and PATH has not changed since. */
 function nativeCurrent() {
   if (readOr(NATIVE_STAMP, '').split('\n')[0] !== nativeKey()) return false;
   return existsSync(ADDON) || readOr(NATIVE_STAMP, '').split('\n')[1] === process.env.PATH;
@@ -139,7 +139,7 @@ async function compileNative() {
     const { built, reason } = await step(2, 'compiling the native decoder', () => buildNative({ quiet: true }));
     if (!built) say(`${reason} The TypeScript decoder does the same work more slowly.`);
   }
-  // Written after a failure too, so that it is said once.
+  // Written after a failure too, so that it is reported once.
   writeStamp(NATIVE_STAMP, `${nativeKey()}\n${process.env.PATH}`);
 }
 
@@ -160,7 +160,7 @@ function filesBelow(folder, accept) {
   return found;
 }
 
-/** Every TypeScript source, with what tells whether it changed. */
+/** Every TypeScript source, and a key that changes with any of them. */
 function listSources() {
   const isSource = (name) => name.endsWith('.ts') && !name.endsWith('.d.ts');
   const files = [
@@ -198,7 +198,7 @@ async function compile(sources) {
   const code = await step(3, 'compiling TypeScript', () =>
     runProgram(process.execPath, [compiler, '-p', '.'], { cwd: root, stdio: ['ignore', 2, 2] }),
   );
-  // The old list stays for the next attempt, which must still know what to remove.
+  // The old list stays for the next attempt, which removes the outputs of deleted sources.
   if (code !== 0) {
     writeStamp(BUILD_STAMP, JSON.stringify({ key: '', files: [...new Set([...before.files, ...sources.files])] }));
     throw expected('the TypeScript sources do not compile; the messages are above.');

@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import { runProgram } from './child.mjs';
 import { root } from './prepare.mjs';
 
-/** Beyond this a test hangs; none needs a fraction of it. */
+/** Time after which a test counts as hanging; none needs a fraction of it. */
 const TIMEOUT_MS = 240_000;
 
 /**
@@ -24,6 +24,8 @@ export async function runTests(args) {
       '--test',
       '--test-reporter=spec',
       '--test-reporter-destination=stdout',
+      `--test-reporter=${new URL('unfinished-tests.mjs', import.meta.url)}`,
+      '--test-reporter-destination=stderr',
       // Many tests start several processes; more at once only makes each of them late.
       '--test-concurrency=2',
       `--test-timeout=${TIMEOUT_MS}`,
@@ -34,7 +36,7 @@ export async function runTests(args) {
   );
 }
 
-/** The test files by their sources, so that what a deleted one left in dist never runs. Without the extension. */
+/** The test files by their sources, without the extension, so that outputs of deleted sources never run. */
 function testFiles() {
   const found = [];
   const visit = (folder) => {

@@ -6,7 +6,7 @@ const OLDEST_NODE = [20, 19];
 const USAGE = `usage: node scripts/run.mjs COMMAND [ARGUMENTS]
 
   start [--config FILE ...]   run the gateway; without --config the demo
-  switchyard ARGUMENTS        the command line: start, init, validate
+  switchyard ARGUMENTS        the command line: start, proxy, init, validate
   test [PATTERN ...]          all tests, or the test files whose path contains a pattern
   check                       formatting, types, generated files
   build                       install and compile, run nothing
@@ -32,8 +32,7 @@ const { pathToFileURL } = await import('node:url');
 const { runProgram } = await import('./child.mjs');
 
 /**
- * Runs a compiled program inside this process: signals, exit code, terminal and `kill -9` are then the program's own,
- * with no parent in between that could die first.
+ * Runs a compiled program inside this process, so that signals, exit code, terminal and `kill -9` reach it directly.
  */
 async function become(file, args) {
   if (process.env.npm_lifecycle_event !== undefined) joinRepeatedInterrupts();
@@ -41,12 +40,12 @@ async function become(file, args) {
   await import(pathToFileURL(join(root, file)).href);
 }
 
-/** Longer than a key press takes to arrive twice, shorter than it takes to press twice; milliseconds. */
+/** Milliseconds within which two SIGINT are one key press. */
 const SAME_KEY_PRESS = 250;
 
 /**
- * A terminal sends Ctrl+C to every process in front, and npm passes it on once more: one key press would look
- * like two, and the second one means "at once".
+ * A terminal sends Ctrl+C to every process of the foreground group, and npm forwards it once more: one key press would
+ * count as two, and the second one stops the gateway at once.
  */
 function joinRepeatedInterrupts() {
   const { emit } = process;
@@ -62,7 +61,6 @@ function joinRepeatedInterrupts() {
   };
 }
 
-const errorsPage = join(root, 'scripts/errors-page.mjs');
 const compiled = (file) => runProgram(process.execPath, [join(root, 'dist', file), ...rest]);
 
 const commands = {
@@ -71,7 +69,8 @@ const commands = {
   test: async () => (await import('./run-tests.mjs')).runTests(rest),
   check: async () => (await import('./check.mjs')).check(),
   build: async () => 0,
-  generate: async () => (await compiled('src/config/generate.js')) || runProgram(process.execPath, [errorsPage]),
+  generate: async () =>
+    (await compiled('src/config/generate.js')) || (await (await import('./check.mjs')).writePages()),
   bench: () => compiled('bench/micro/main.js'),
   'bench:load': () => compiled('bench/load/main.js'),
   'bench:changes': () => compiled('bench/changes.js'),

@@ -11,10 +11,10 @@ export type Codes<Table extends string, Values extends Record<string, number>> =
 };
 
 /**
- * Makes a table of constants whose numbers fit only where that table is meant: `exchange.phase = Verb.get` does not compile.
+ * Makes a table of constants whose numbers fit only where that table is meant: `exchange.enter(Verb.get` does not compile.
  * The numbers stay what they are.
  *
- * @param _table name of the table, for the type alone; tables of one name share their type
+ * @param _table name of the table, for the type alone); tables of one name share their type
  */
 export function codes<const Table extends string, const Values extends Record<string, number>>(
   _table: Table,

@@ -1,5 +1,5 @@
 /**
- * The one table of errors: what a client, an operator or a program is told, and how.
+ * The one table of errors of the gateway: what each means to a client, an operator and a program.
  *
  * JSON-RPC codes are the standard ones (JSON-RPC 2.0 section 5.1) and those of MCP 2026-07-28 (-32020 to -32022);
  * -32000 and -32001 are used only where legacy clients key on them (see docs/protocol.md).
@@ -7,15 +7,15 @@
  */
 
 /** Where the fault lies. */
-export type ErrorSource = 'client' | 'gateway' | 'upstream' | 'configuration';
+export type ErrorSource = 'client' | 'gateway' | 'upstream';
 
 /** One row of {@link ERRORS}. */
 export interface ErrorRow {
-  /** One sentence a person can act on; `{name}` parts are filled in on cold paths and left out on hot ones. */
+  /** One sentence that a person can act on. `data.upstream` of an answer names the server where one is concerned. */
   readonly sentence: string;
-  /** HTTP status on the MCP endpoint. 200 = in-band, see docs/architecture.md. */
+  /** HTTP status on the MCP endpoint; 200 = in-band (docs/architecture.md, Errors). */
   readonly status: number;
-  /** HTTP status where HTTP semantics are expected throughout (REST bridge, admin). */
+  /** HTTP status of the REST bridge and the admin listener, which use HTTP semantics throughout. */
   readonly restStatus: number;
   /** JSON-RPC error code. */
   readonly rpc: number;
@@ -24,288 +24,355 @@ export interface ErrorRow {
   readonly source: ErrorSource;
 }
 
-function row(
-  status: number,
-  restStatus: number,
-  rpc: number,
-  retryable: boolean,
-  source: ErrorSource,
-  sentence: string,
-): ErrorRow {
-  return Object.freeze({ status, restStatus, rpc, retryable, source, sentence });
+/** What a row says; the source is the function that makes it. */
+interface ErrorColumns extends Omit<ErrorRow, 'source' | 'restStatus' | 'retryable'> {
+  /** Default: `status`. */
+  readonly restStatus?: number;
+  /** Default false. */
+  readonly retryable?: boolean;
 }
 
-/** Every error of the gateway by its stable code. New rows are appended: their order numbers them on the rings. */
+function row(source: ErrorSource, { status, restStatus = status, rpc, retryable = false, sentence }: ErrorColumns) {
+  return Object.freeze({ status, restStatus, rpc, retryable, source, sentence }) satisfies ErrorRow;
+}
+
+const client = (columns: ErrorColumns): ErrorRow => row('client', columns);
+const gateway = (columns: ErrorColumns): ErrorRow => row('gateway', columns);
+const upstream = (columns: ErrorColumns): ErrorRow => row('upstream', columns);
+
+/** Every error of the gateway by its stable code. The order numbers them on the rings. */
 export const ERRORS = {
-  GW_PARSE: row(400, 400, -32700, false, 'client', 'The body is not one valid JSON document in UTF-8.'),
-  GW_TOO_DEEP: row(400, 400, -32600, false, 'client', 'The JSON is nested deeper than limits.maxDepth allows.'),
-  GW_AMBIGUOUS: row(400, 400, -32600, false, 'client', 'A key that routing reads is repeated or spelled with escapes.'),
-  GW_INVALID_REQUEST: row(400, 400, -32600, false, 'client', 'The body is not a JSON-RPC 2.0 message.'),
-  GW_INVALID_ID: row(400, 400, -32600, false, 'client', 'The id must be a string or an integer of at most 256 bytes.'),
-  GW_INVALID_METHOD: row(400, 400, -32600, false, 'client', 'The method must be a plain string of 1 to 256 bytes.'),
-  GW_INVALID_PARAMS: row(
-    400,
-    400,
-    -32602,
-    false,
-    'client',
-    'params must be an object with the members the method needs.',
-  ),
-  GW_BATCH_REFUSED: row(
-    400,
-    400,
-    -32600,
-    false,
-    'client',
-    'JSON-RPC batches are accepted only from 2025-03-26 clients and up to limits.maxBatch messages.',
-  ),
-  GW_DUPLICATE_ID: row(400, 400, -32600, false, 'client', 'A request with this id is still in flight in this session.'),
-  GW_HEADER_MISMATCH: row(400, 400, -32020, false, 'client', 'An MCP header is missing or disagrees with the body.'),
-  GW_ENVELOPE: row(
-    400,
-    400,
-    -32602,
-    false,
-    'client',
-    'params._meta must carry io.modelcontextprotocol/protocolVersion and /clientCapabilities, and no unknown /logLevel.',
-  ),
-  GW_UNSUPPORTED_VERSION: row(400, 400, -32022, false, 'client', 'This protocol version is not supported here.'),
-  GW_BAD_VERSION_HEADER: row(
-    400,
-    400,
-    -32000,
-    false,
-    'client',
-    'Bad Request: Unsupported protocol version in MCP-Protocol-Version.',
-  ),
-  GW_SESSION_REQUIRED: row(400, 400, -32000, false, 'client', 'Bad Request: Mcp-Session-Id header is required.'),
-  GW_SESSION_NOT_FOUND: row(404, 404, -32001, false, 'client', 'Session not found; initialize again.'),
-  GW_NOT_ACCEPTABLE: row(
-    406,
-    406,
-    -32000,
-    false,
-    'client',
-    'Not Acceptable: Client must accept both application/json and text/event-stream.',
-  ),
-  GW_NOT_ACCEPTABLE_STREAM: row(
-    406,
-    406,
-    -32000,
-    false,
-    'client',
-    'Not Acceptable: Client must accept text/event-stream.',
-  ),
-  GW_MEDIA_TYPE: row(
-    415,
-    415,
-    -32000,
-    false,
-    'client',
-    'The content type must be application/json, without a content encoding.',
-  ),
-  GW_BODY_TOO_LARGE: row(413, 413, -32000, false, 'client', 'The body is larger than limits.maxBodyBytes.'),
-  GW_METHOD_NOT_ALLOWED: row(405, 405, -32000, false, 'client', 'Method not allowed.'),
-  GW_STREAM_CONFLICT: row(409, 409, -32000, false, 'client', 'Conflict: Only one SSE stream is allowed per session.'),
-  GW_RESUME_UNSUPPORTED: row(400, 400, -32000, false, 'client', 'This stream cannot be resumed.'),
-  GW_FORBIDDEN_HOST: row(403, 403, -32000, false, 'client', 'The Host header is not allowed; add it to allowedHosts.'),
-  GW_FORBIDDEN_ORIGIN: row(
-    403,
-    403,
-    -32000,
-    false,
-    'client',
-    'The Origin header is not allowed; add it to allowedOrigins.',
-  ),
-  GW_FRAMING: row(400, 400, -32600, false, 'client', 'The HTTP framing of the request is not acceptable.'),
-  GW_NOT_FOUND: row(404, 404, -32601, false, 'client', 'There is nothing at this path; the MCP endpoint is /mcp.'),
-  GW_UNAUTHENTICATED: row(401, 401, -32001, false, 'client', 'A valid bearer token is required.'),
-  GW_INVALID_TOKEN: row(401, 401, -32001, false, 'client', 'The bearer token is invalid or expired.'),
-  GW_INSUFFICIENT_SCOPE: row(
-    403,
-    403,
-    -32001,
-    false,
-    'client',
-    'The token does not grant a scope this operation needs.',
-  ),
-  GW_RATE_LIMITED: row(
-    429,
-    429,
-    -32000,
-    true,
-    'client',
-    'The rate limit is exhausted; retry after the time given in Retry-After.',
-  ),
-  GW_METHOD_NOT_FOUND: row(200, 404, -32601, false, 'client', 'Method not found.'),
-  GW_METHOD_NOT_FOUND_MODERN: row(404, 404, -32601, false, 'client', 'Method not found.'),
-  GW_UNKNOWN_TOOL: row(200, 404, -32602, false, 'client', 'Unknown tool.'),
-  GW_UNKNOWN_PROMPT: row(200, 404, -32602, false, 'client', 'Unknown prompt.'),
-  GW_UNKNOWN_RESOURCE: row(200, 404, -32602, false, 'client', 'Resource not found.'),
-  GW_INVALID_CURSOR: row(200, 400, -32602, false, 'client', 'The cursor is not valid; list again from the start.'),
-  GW_INVALID_LEVEL: row(200, 400, -32602, false, 'client', 'The logging level is not one of the protocol.'),
-  GW_CAPABILITY_REQUIRED: row(
-    400,
-    400,
-    -32021,
-    false,
-    'client',
-    'The operation needs a client capability that the request does not declare.',
-  ),
-  GW_INPUT_REQUIRED_UNSUPPORTED: row(
-    200,
-    502,
-    -32603,
-    false,
-    'upstream',
-    'The upstream asks for input, which this client cannot be asked for.',
-  ),
-  GW_OVERLOADED: row(503, 503, -32603, true, 'gateway', 'Too many requests in flight; retry later.'),
-  GW_DRAINING: row(503, 503, -32603, true, 'gateway', 'The gateway is shutting down; connect again.'),
-  GW_INTERNAL: row(200, 500, -32603, false, 'gateway', 'Internal error of the gateway.'),
-  GW_AUTH_UNAVAILABLE: row(
-    503,
-    503,
-    -32603,
-    true,
-    'gateway',
-    'The keys that verify tokens cannot be loaded at the moment.',
-  ),
-  GW_UPSTREAM_CLOSED: row(200, 502, -32603, true, 'upstream', 'The upstream closed the connection before it answered.'),
-  GW_UPSTREAM_TIMEOUT: row(200, 504, -32603, true, 'upstream', 'The upstream did not answer in time.'),
-  GW_UPSTREAM_UNREACHABLE: row(200, 502, -32603, true, 'upstream', 'The upstream cannot be reached.'),
-  GW_UPSTREAM_PROTOCOL: row(
-    200,
-    502,
-    -32603,
-    false,
-    'upstream',
-    'The upstream sent something that is not a valid answer.',
-  ),
-  GW_UPSTREAM_TRUNCATED: row(200, 502, -32603, true, 'upstream', 'The answer of the upstream broke off.'),
-  GW_UPSTREAM_DOWN: row(200, 503, -32603, true, 'upstream', 'The upstream is not running at the moment.'),
-  GW_UPSTREAM_BUSY: row(200, 503, -32603, true, 'upstream', 'The queue of the upstream is full; retry later.'),
-  GW_UPSTREAM_REFUSED: row(
-    200,
-    502,
-    -32603,
-    false,
-    'upstream',
-    'The upstream refused the credentials of the gateway; check mcpServers.NAME.auth.',
-  ),
-  GW_RESPONSE_TOO_LARGE: row(
-    200,
-    502,
-    -32603,
-    false,
-    'upstream',
-    'The answer of the upstream is larger than limits.maxResponseBytes, or has to be held whole and is larger than limits.maxLineBytes.',
-  ),
-  GW_CIRCUIT_OPEN: row(200, 503, -32603, true, 'upstream', 'The upstream failed repeatedly and is given a pause.'),
-  GW_MISSING_NAME: row(
-    200,
-    400,
-    -32602,
-    false,
-    'client',
-    'params must name what the method is about, as a string (name, uri, taskId or ref).',
-  ),
-  GW_ALREADY_INITIALIZED: row(
-    400,
-    400,
-    -32600,
-    false,
-    'client',
-    'This session is initialized already; initialize without Mcp-Session-Id.',
-  ),
-  GW_CANCELLED: row(200, 499, -32603, false, 'client', 'The request was cancelled.'),
-  GW_INPUT_STATE: row(
-    200,
-    400,
-    -32602,
-    false,
-    'client',
-    'The requestState is not valid for this call or is no longer waited for; call again without it.',
-  ),
-  GW_TOO_MANY_PARKED: row(
-    200,
-    503,
-    -32603,
-    true,
-    'gateway',
-    'Too many calls wait for an answer of their clients; retry later.',
-  ),
-  GW_INPUT_ROUNDS: row(
-    200,
-    502,
-    -32603,
-    false,
-    'upstream',
-    'The upstream asked more often than limits.maxInputRounds.',
-  ),
-  GW_CLIENT_SILENT: row(200, 504, -32603, false, 'client', 'The client did not answer the question of the upstream.'),
-  GW_RESUME_GONE: row(
-    400,
-    400,
-    -32000,
-    false,
-    'client',
-    'The events after this Last-Event-ID are no longer kept; send the request again.',
-  ),
-  GW_INVALID_FILTER: row(200, 400, -32602, false, 'client', 'subscriptions/listen needs params.notifications.'),
-  GW_SUBSCRIPTION_LIMIT: row(200, 429, -32603, true, 'gateway', 'Subscription limit reached.'),
-  GW_UNKNOWN_TASK: row(200, 404, -32602, false, 'client', 'Unknown task.'),
-  GW_CLIENT_REFUSED: row(200, 502, -32603, false, 'client', 'The client refused the question of the upstream.'),
-  GW_WEBSOCKET_HANDSHAKE: row(
-    400,
-    400,
-    -32600,
-    false,
-    'client',
-    'This path takes WebSocket handshakes of version 13, with the sub-protocol mcp where any is offered.',
-  ),
-  GW_NOT_ACCEPTABLE_JSON: row(
-    406,
-    406,
-    -32000,
-    false,
-    'client',
-    'Not Acceptable: Client must accept application/json.',
-  ),
-  GW_INVALID_URI: row(
-    400,
-    400,
-    -32602,
-    false,
-    'client',
-    'Parsers do not agree on what this URI names; data.reason says why. Send it in normal form (RFC 3986, section 6).',
-  ),
-  GW_BUFFERS_FULL: row(
-    503,
-    503,
-    -32603,
-    true,
-    'gateway',
-    'The gateway holds as many bytes as limits.maxBufferedBytes allows; retry later.',
-  ),
-  GW_LENGTH_REQUIRED: row(
-    411,
-    411,
-    -32600,
-    false,
-    'client',
-    'A chunked body cannot be checked here: send Content-Length, let the proxy in front buffer requests, or set frontEnd: node.',
-  ),
-  GW_TOKEN_EXPIRED: row(401, 401, -32001, false, 'client', 'The bearer token has expired; come back with a new one.'),
-  GW_TOKEN_REVOKED: row(401, 401, -32001, false, 'client', 'The bearer token was revoked.'),
-  GW_REVOCATIONS_FULL: row(
-    200,
-    507,
-    -32603,
-    false,
-    'gateway',
-    'limits.maxRevoked is reached: nothing was revoked; take a revocation back or raise the limit.',
-  ),
+  GW_PARSE: client({ status: 400, rpc: -32700, sentence: 'The body is not one valid JSON document in UTF-8.' }),
+  GW_TOO_DEEP: client({ status: 400, rpc: -32600, sentence: 'The JSON is nested deeper than limits.maxDepth allows.' }),
+  GW_AMBIGUOUS: client({
+    status: 400,
+    rpc: -32600,
+    sentence: 'A JSON key that routing depends on is repeated or spelled with escapes.',
+  }),
+  GW_INVALID_REQUEST: client({ status: 400, rpc: -32600, sentence: 'The body is not a JSON-RPC 2.0 message.' }),
+  GW_INVALID_ID: client({
+    status: 400,
+    rpc: -32600,
+    sentence: 'The id must be a string or an integer of at most 256 bytes.',
+  }),
+  GW_INVALID_METHOD: client({
+    status: 400,
+    rpc: -32600,
+    sentence: 'The method must be a plain string of 1 to 256 bytes.',
+  }),
+  GW_INVALID_PARAMS: client({
+    status: 400,
+    rpc: -32602,
+    sentence: 'params must be an object with the members the method needs.',
+  }),
+  GW_BATCH_REFUSED: client({
+    status: 400,
+    rpc: -32600,
+    sentence: 'JSON-RPC batches are accepted only from 2025-03-26 clients and up to limits.maxBatch messages.',
+  }),
+  GW_HEADER_MISMATCH: client({
+    status: 400,
+    rpc: -32020,
+    sentence: 'An MCP header is missing or disagrees with the body.',
+  }),
+  GW_ENVELOPE: client({
+    status: 400,
+    rpc: -32602,
+    sentence:
+      'params._meta must carry io.modelcontextprotocol/protocolVersion and /clientCapabilities, and no unknown /logLevel.',
+  }),
+  GW_UNSUPPORTED_VERSION: client({
+    status: 400,
+    rpc: -32022,
+    sentence: 'This protocol version is not supported; data.supported lists those that are.',
+  }),
+  GW_BAD_VERSION_HEADER: client({
+    status: 400,
+    rpc: -32000,
+    sentence: 'Bad Request: Unsupported protocol version in MCP-Protocol-Version.',
+  }),
+  GW_SESSION_REQUIRED: client({
+    status: 400,
+    rpc: -32000,
+    sentence: 'Bad Request: Mcp-Session-Id header is required.',
+  }),
+  GW_SESSION_NOT_FOUND: client({ status: 404, rpc: -32001, sentence: 'Session not found; initialize again.' }),
+  GW_NOT_ACCEPTABLE: client({
+    status: 406,
+    rpc: -32000,
+    sentence: 'Not Acceptable: Client must accept both application/json and text/event-stream.',
+  }),
+  GW_NOT_ACCEPTABLE_STREAM: client({
+    status: 406,
+    rpc: -32000,
+    sentence: 'Not Acceptable: Client must accept text/event-stream.',
+  }),
+  GW_MEDIA_TYPE: client({
+    status: 415,
+    rpc: -32000,
+    sentence: 'The content type must be application/json, without a content encoding.',
+  }),
+  GW_BODY_TOO_LARGE: client({ status: 413, rpc: -32000, sentence: 'The body is larger than limits.maxBodyBytes.' }),
+  GW_METHOD_NOT_ALLOWED: client({ status: 405, rpc: -32000, sentence: 'Method not allowed.' }),
+  GW_STREAM_CONFLICT: client({
+    status: 409,
+    rpc: -32000,
+    sentence: 'Conflict: Only one SSE stream is allowed per session.',
+  }),
+  GW_RESUME_UNSUPPORTED: client({
+    status: 400,
+    rpc: -32000,
+    sentence: 'This stream cannot be resumed; send the request again without Last-Event-ID.',
+  }),
+  GW_FORBIDDEN_HOST: client({
+    status: 403,
+    rpc: -32000,
+    sentence: 'The Host header is not allowed; add it to allowedHosts.',
+  }),
+  GW_FORBIDDEN_ORIGIN: client({
+    status: 403,
+    rpc: -32000,
+    sentence: 'The Origin header is not allowed; add it to allowedOrigins.',
+  }),
+  GW_FRAMING: client({
+    status: 400,
+    rpc: -32600,
+    sentence: 'The HTTP framing of the request is malformed or ambiguous.',
+  }),
+  GW_NOT_FOUND: client({
+    status: 404,
+    rpc: -32601,
+    sentence: 'There is nothing at this path; the MCP endpoint is /mcp.',
+  }),
+  GW_UNAUTHENTICATED: client({ status: 401, rpc: -32001, sentence: 'A valid bearer token is required.' }),
+  GW_INVALID_TOKEN: client({ status: 401, rpc: -32001, sentence: 'The bearer token is invalid or expired.' }),
+  GW_INSUFFICIENT_SCOPE: client({
+    status: 403,
+    rpc: -32001,
+    sentence: 'The token does not grant a scope that this operation needs.',
+  }),
+  GW_RATE_LIMITED: client({
+    status: 429,
+    rpc: -32000,
+    retryable: true,
+    sentence: 'The rate limit is exhausted; retry after the time given in Retry-After.',
+  }),
+  GW_METHOD_NOT_FOUND: client({ status: 200, restStatus: 404, rpc: -32601, sentence: 'Method not found.' }),
+  GW_METHOD_NOT_FOUND_MODERN: client({ status: 404, rpc: -32601, sentence: 'Method not found.' }),
+  GW_UNKNOWN_TOOL: client({ status: 200, restStatus: 404, rpc: -32602, sentence: 'Unknown tool.' }),
+  GW_UNKNOWN_PROMPT: client({ status: 200, restStatus: 404, rpc: -32602, sentence: 'Unknown prompt.' }),
+  GW_UNKNOWN_RESOURCE: client({ status: 200, restStatus: 404, rpc: -32602, sentence: 'Resource not found.' }),
+  GW_INVALID_CURSOR: client({
+    status: 200,
+    restStatus: 400,
+    rpc: -32602,
+    sentence: 'The cursor is not valid; list again from the start.',
+  }),
+  GW_INVALID_LEVEL: client({
+    status: 200,
+    restStatus: 400,
+    rpc: -32602,
+    sentence: 'level must be debug, info, notice, warning, error, critical, alert or emergency.',
+  }),
+  GW_CAPABILITY_REQUIRED: client({
+    status: 400,
+    rpc: -32021,
+    sentence:
+      'The operation needs a client capability that the request does not declare; data.requiredCapabilities names it.',
+  }),
+  GW_INPUT_REQUIRED_UNSUPPORTED: upstream({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    sentence: 'The upstream requests client input that this client cannot give.',
+  }),
+  GW_OVERLOADED: gateway({
+    status: 503,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'Too many requests in flight; retry later.',
+  }),
+  GW_DRAINING: gateway({
+    status: 503,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'The gateway is shutting down; connect again.',
+  }),
+  GW_INTERNAL: gateway({ status: 200, restStatus: 500, rpc: -32603, sentence: 'Internal error of the gateway.' }),
+  GW_AUTH_UNAVAILABLE: gateway({
+    status: 503,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'The keys that verify tokens (auth.jwksUrl) cannot be loaded at the moment; retry later.',
+  }),
+  GW_UPSTREAM_CLOSED: upstream({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'The upstream closed the connection before it answered.',
+  }),
+  GW_UPSTREAM_TIMEOUT: upstream({
+    status: 200,
+    restStatus: 504,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'The upstream did not answer within requestTimeoutMs of the route or server.',
+  }),
+  GW_UPSTREAM_UNREACHABLE: upstream({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'The upstream cannot be reached.',
+  }),
+  GW_UPSTREAM_PROTOCOL: upstream({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    sentence: 'The upstream sent an invalid response.',
+  }),
+  GW_UPSTREAM_TRUNCATED: upstream({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'The upstream ended the connection in the middle of its response.',
+  }),
+  GW_UPSTREAM_DOWN: upstream({
+    status: 200,
+    restStatus: 503,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'The upstream is not running at the moment; retry later.',
+  }),
+  GW_UPSTREAM_BUSY: upstream({
+    status: 200,
+    restStatus: 503,
+    rpc: -32603,
+    retryable: true,
+    sentence:
+      'The upstream takes no further calls at the moment (mcpServers.NAME.maxQueue, maxDedicated); retry later.',
+  }),
+  GW_UPSTREAM_REFUSED: upstream({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    sentence: 'The upstream refused the credentials of the gateway; check mcpServers.NAME.auth.',
+  }),
+  GW_RESPONSE_TOO_LARGE: upstream({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    sentence:
+      'The response of the upstream is larger than limits.maxResponseBytes, or must be held as a whole and is larger than limits.maxLineBytes.',
+  }),
+  GW_CIRCUIT_OPEN: upstream({
+    status: 200,
+    restStatus: 503,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'The circuit breaker of the upstream is open after repeated failures; retry later.',
+  }),
+  GW_MISSING_NAME: client({
+    status: 200,
+    restStatus: 400,
+    rpc: -32602,
+    sentence: 'params lacks the string that the method is about (name, uri, taskId or ref).',
+  }),
+  GW_ALREADY_INITIALIZED: client({
+    status: 400,
+    rpc: -32600,
+    sentence: 'This session is already initialized; send initialize without Mcp-Session-Id.',
+  }),
+  GW_CANCELLED: client({ status: 200, restStatus: 499, rpc: -32603, sentence: 'The request was cancelled.' }),
+  GW_INPUT_STATE: client({
+    status: 200,
+    restStatus: 400,
+    rpc: -32602,
+    sentence: 'The requestState is not valid for this call or has expired; call again without it.',
+  }),
+  GW_TOO_MANY_PARKED: gateway({
+    status: 200,
+    restStatus: 503,
+    rpc: -32603,
+    retryable: true,
+    sentence:
+      'Too many calls wait for input of their clients (limits.maxParked, limits.maxParkedPerPrincipal); retry later.',
+  }),
+  GW_INPUT_ROUNDS: upstream({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    sentence: 'The upstream requested client input more often than limits.maxInputRounds allows.',
+  }),
+  GW_CLIENT_SILENT: client({
+    status: 200,
+    restStatus: 504,
+    rpc: -32603,
+    sentence: 'The client did not answer the request of the upstream within limits.answerMs.',
+  }),
+  GW_RESUME_GONE: client({
+    status: 400,
+    rpc: -32000,
+    sentence: 'The events after this Last-Event-ID are no longer kept; send the request again.',
+  }),
+  GW_INVALID_FILTER: client({
+    status: 200,
+    restStatus: 400,
+    rpc: -32602,
+    sentence: 'subscriptions/listen needs params.notifications.',
+  }),
+  GW_SUBSCRIPTION_LIMIT: gateway({
+    status: 200,
+    restStatus: 429,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'limits.maxSubscriptions or limits.maxStreams is reached; end a subscription first.',
+  }),
+  GW_UNKNOWN_TASK: client({ status: 200, restStatus: 404, rpc: -32602, sentence: 'Unknown task.' }),
+  GW_CLIENT_REFUSED: client({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    sentence: 'The client answered the request of the upstream with an error.',
+  }),
+  GW_WEBSOCKET_HANDSHAKE: client({
+    status: 400,
+    rpc: -32600,
+    sentence: 'This path accepts WebSocket handshakes of version 13 only, with the sub-protocol mcp if any is offered.',
+  }),
+  GW_NOT_ACCEPTABLE_JSON: client({
+    status: 406,
+    rpc: -32000,
+    sentence: 'Not Acceptable: Client must accept application/json.',
+  }),
+  GW_INVALID_URI: client({
+    status: 400,
+    rpc: -32602,
+    sentence:
+      'URL parsers disagree about this URI, or reject it; data.reason says why. Send it in normal form (RFC 3986, section 6).',
+  }),
+  GW_BUFFERS_FULL: gateway({
+    status: 503,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'The gateway holds as many bytes as limits.maxBufferedBytes allows; retry later.',
+  }),
+  GW_LENGTH_REQUIRED: client({
+    status: 411,
+    rpc: -32600,
+    sentence:
+      'A chunked body cannot be checked here: send Content-Length, let the proxy in front buffer requests, or set frontEnd: node.',
+  }),
+  GW_TOKEN_EXPIRED: client({ status: 401, rpc: -32001, sentence: 'The bearer token has expired; send a new one.' }),
+  GW_TOKEN_REVOKED: client({ status: 401, rpc: -32001, sentence: 'The bearer token was revoked.' }),
+  GW_REVOCATIONS_FULL: gateway({
+    status: 200,
+    restStatus: 507,
+    rpc: -32603,
+    sentence: 'limits.maxRevoked is reached and nothing was revoked; undo a revocation or raise the limit.',
+  }),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code: a key of {@link ERRORS}. */
@@ -314,11 +381,13 @@ export type ErrorCode = keyof typeof ERRORS;
 /** Codes in table order; the position is the code's number on the rings. */
 export const ERROR_CODES = Object.freeze(Object.keys(ERRORS)) as readonly ErrorCode[];
 
-const numbers = new Map<string, number>(ERROR_CODES.map((code, index) => [code, index]));
+const NUMBERS = Object.fromEntries(ERROR_CODES.map((code, index) => [code, index])) as Readonly<
+  Record<ErrorCode, number>
+>;
 
-/** The number under which `code` travels on the rings. */
+/** The number of `code` on the rings. */
 export function errorNumber(code: ErrorCode): number {
-  return numbers.get(code)!;
+  return NUMBERS[code];
 }
 
 /**
@@ -336,12 +405,12 @@ export class ConfigError extends Error {
   }
 }
 
-/** A failure with a row in {@link ERRORS}, for cold paths. */
+/** A failure with a row in {@link ERRORS} that is thrown to the program or the admin listener, not written to a client. */
 export class GatewayError extends Error {
   readonly code: ErrorCode;
 
-  constructor(code: ErrorCode, detail?: string) {
-    super(detail === undefined ? ERRORS[code].sentence : `${ERRORS[code].sentence} ${detail}`);
+  constructor(code: ErrorCode) {
+    super(ERRORS[code].sentence);
     this.name = 'GatewayError';
     this.code = code;
   }

@@ -12,24 +12,24 @@ import { type LocalConnection, openLocalConnection } from '../request/accept/con
 import { serveStdio } from '../request/accept/connection/stdio.js';
 import { type ClientTransport, LocalTransport } from './local-transport.js';
 
-/** Who a client in this process, or on standard input, is. */
+/** Credentials of a client in this process or on pipes. */
 export interface ClientOptions {
-  /** The bearer token that its messages are judged with, where the configuration has `auth`; default none. */
+  /** The bearer token of its messages, where the configuration has `auth`; default none. */
   readonly token?: string;
 }
 
-/** Where a client on pipes is served. */
+/** Options of {@link Gateway.serveStdio}. */
 export interface StdioOptions extends ClientOptions {
   /** Default: the standard input of this process. */
   readonly input?: Readable;
-  /** Default: the standard output of this process; nothing else may write there. */
+  /** Default: the standard output of this process, to which nothing else may write. */
   readonly output?: Writable;
 }
 
 /** A gateway within this process. */
 export interface Gateway {
   /**
-   * Brings everything up and resolves once clients are served. Upstreams that are slow or down hold it up for
+   * Starts the gateway and resolves once clients are served. Upstreams that are slow or down delay it by
    * `catalog.startupWaitMs` at most. A second call returns the same promise, or tries again after a failure.
    *
    * @throws Error with `code` EADDRINUSE when a port is taken
@@ -42,19 +42,19 @@ export interface Gateway {
    */
   stop(): Promise<void>;
   /**
-   * Puts another configuration into force without failing a request: calls in flight finish by the old one, servers that
-   * are the same go on. Resolves when servers that changed have taken over. Before `start` it only replaces the
+   * Applies another configuration without failing a request: calls in flight finish under the old one, unchanged servers
+   * keep running. Resolves when the replacements of changed servers are ready. Before `start` it only replaces the
    * configuration.
    *
    * @throws ConfigError when it cannot be used, or needs a restart (ports, workers, ...); nothing has changed then
    */
   reload(config: GatewayConfig): Promise<void>;
-  /** What the gateway has done, as the document of `/stats`. @throws Error when it does not run */
+  /** The document of `/stats`. @throws Error when the gateway does not run */
   stats(): Promise<Stats>;
   /**
    * Revokes a token (by itself or its SHA-256), all tokens of a subject issued up to now, or a session: new requests are
    * refused at once, event streams and connections end within a second, calls in flight finish. It holds in this process
-   * until {@link unrevoke} or its end, across reloads; a token that says when it expires is forgotten after that.
+   * until {@link unrevoke} or its end, across reloads; of a token with an expiry, until then.
    *
    * @returns false when there is no such session
    * @throws GatewayError with `code` GW_REVOCATIONS_FULL when `limits.maxRevoked` is reached; nothing is revoked then
@@ -62,25 +62,25 @@ export interface Gateway {
    * @throws Error when the gateway does not run
    */
   revoke(revocation: Revocation): boolean;
-  /** Takes back what {@link revoke} did. @returns false when nothing of it was revoked. @throws as `revoke` */
+  /** Undoes {@link revoke}. @returns false when nothing of it was revoked. @throws as `revoke` */
   unrevoke(revocation: Revocation): boolean;
-  /** How the upstream servers are at this moment. @throws Error when it does not run */
+  /** The state of the upstream servers at this moment. @throws Error when the gateway does not run */
   upstreamHealth(): UpstreamHealth[];
-  /** Where clients reach it; null while it does not run, and without a port (`port: false`). */
+  /** The address of the MCP endpoint; null while the gateway does not run, and without a port (`port: false`). */
   readonly address: Address | null;
-  /** The URL of the MCP endpoint; null where {@link address} is. */
+  /** The URL of the MCP endpoint; null where {@link address} is null. */
   readonly url: string | null;
-  /** The admin listener; null while it does not run, and without one (`admin: false`). */
+  /** The address of the admin listener; null while the gateway does not run, and without one (`admin: false`). */
   readonly adminAddress: Address | null;
-  /** A transport for an MCP client in this process; each is one client. It can be connected once the gateway runs. */
+  /** A transport for one MCP client in this process. It can be connected once the gateway runs. */
   connect(options?: ClientOptions): ClientTransport;
-  /** Serves one client on pipes; resolves when it is gone: its input ended, or its output broke. */
+  /** Serves one client on pipes; resolves when it has disconnected: its input ended, or its output failed. */
   serveStdio(options?: StdioOptions): Promise<void>;
   /** As {@link stop}: `await using gateway = createGateway(...)`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** See {@link createGateway}. */
+/** The gateway of {@link createGateway} and {@link createProxy}; owns the running gateway and its local connections. */
 export class OwnGateway implements Gateway {
   #snapshot: Snapshot;
   #running: RunningGateway | null = null;
@@ -114,7 +114,7 @@ export class OwnGateway implements Gateway {
   }
 
   async #stop(): Promise<void> {
-    // A failed start has told its caller.
+    // The caller of `start` got the error.
     await this.#starting?.catch(() => {});
     const running = this.#running;
     await running?.stop();
@@ -137,19 +137,19 @@ export class OwnGateway implements Gateway {
   }
 
   stats(): Promise<Stats> {
-    return this.#use().stats();
+    return this.#requireRunning().stats();
   }
 
   revoke(revocation: Revocation): boolean {
-    return this.#use().revoke(revocation);
+    return this.#requireRunning().revoke(revocation);
   }
 
   unrevoke(revocation: Revocation): boolean {
-    return this.#use().unrevoke(revocation);
+    return this.#requireRunning().unrevoke(revocation);
   }
 
   upstreamHealth(): UpstreamHealth[] {
-    return this.#use().upstreamHealth();
+    return this.#requireRunning().upstreamHealth();
   }
 
   get address(): Address | null {
@@ -168,15 +168,16 @@ export class OwnGateway implements Gateway {
   }
 
   connect(options: ClientOptions = {}): ClientTransport {
-    return new LocalTransport(() => this.#open(options.token ?? ''));
+    return new LocalTransport(this, options.token ?? '');
   }
 
-  #open(token: string): LocalConnection {
-    const { door, snapshot } = this.#use();
-    const connection = openLocalConnection(door.handler, door.table, snapshot.limits, token);
+  /** Opens the connection of a {@link LocalTransport}. @throws Error when the gateway does not run */
+  openConnection(token: string): LocalConnection {
+    const { entry, snapshot } = this.#requireRunning();
+    const connection = openLocalConnection(entry.handler, entry.table, snapshot.limits, token);
     const connections = this.#connections;
     connections.add(connection);
-    // The transport sets `onclose`; what is kept here goes when its client closes it.
+    // `onclose` belongs to the transport, so the connection is removed here when its client closes it.
     const { close } = connection;
     connection.close = () => {
       connections.delete(connection);
@@ -186,24 +187,24 @@ export class OwnGateway implements Gateway {
   }
 
   async serveStdio(options: StdioOptions = {}): Promise<void> {
-    const { door: own, snapshot } = this.#use();
-    const door = serveStdio({
-      ...own,
+    const { entry, snapshot } = this.#requireRunning();
+    const connection = serveStdio({
+      ...entry,
       input: options.input ?? process.stdin,
       output: options.output ?? process.stdout,
       limits: snapshot.limits,
       token: options.token ?? '',
     });
-    this.#connections.add(door);
-    await door.ended;
-    this.#connections.delete(door);
+    this.#connections.add(connection);
+    await connection.ended;
+    this.#connections.delete(connection);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
 
-  #use(): RunningGateway {
+  #requireRunning(): RunningGateway {
     if (this.#running === null) throw new Error('the gateway does not run; call start() first');
     return this.#running;
   }

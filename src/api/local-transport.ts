@@ -1,13 +1,13 @@
 import type { LocalConnection } from '../request/accept/connection/in-process.js';
 
-/** The least that all JSON-RPC messages have in common. */
+/** The member that all JSON-RPC messages have. */
 export interface Message {
   readonly jsonrpc: '2.0';
 }
 
 /**
- * A client's connection to a gateway in the same process, in the shape that clients of the MCP SDKs (v1 and v2) expect
- * of a transport. Nothing is sent over a socket; rules, limits and tokens hold as on all doors.
+ * A client's connection to a gateway in the same process, in the shape of a transport of the MCP SDKs (v1 and v2). It uses
+ * no socket; rules, limits and tokens hold as on every transport.
  */
 export interface ClientTransport {
   onmessage?: (message: Message & Record<string, unknown>) => void;
@@ -22,24 +22,32 @@ export interface ClientTransport {
   close(): Promise<void>;
 }
 
-/** See {@link ClientTransport}. */
+/** Opens the connections of local transports: the gateway. */
+interface ConnectionSource {
+  /** @throws Error when the gateway does not run */
+  openConnection(token: string): LocalConnection;
+}
+
+/** The {@link ClientTransport} of one client of a gateway; owns its connection. */
 export class LocalTransport implements ClientTransport {
   declare onmessage?: (message: Message & Record<string, unknown>) => void;
   declare onclose?: () => void;
   declare onerror?: (error: Error) => void;
   declare sessionId?: string;
-  readonly #open: () => LocalConnection;
+  readonly #source: ConnectionSource;
+  readonly #token: string;
   #connection: LocalConnection | null = null;
   #isClosed = false;
 
-  /** @param open makes the connection when the client starts; may throw */
-  constructor(open: () => LocalConnection) {
-    this.#open = open;
+  /** @param token the bearer token of the client, '' = none */
+  constructor(source: ConnectionSource, token: string) {
+    this.#source = source;
+    this.#token = token;
   }
 
   async start(): Promise<void> {
     if (this.#connection !== null || this.#isClosed) throw new Error('the transport has been started already');
-    const connection = this.#open();
+    const connection = this.#source.openConnection(this.#token);
     connection.onmessage = (bytes) => this.#receive(bytes);
     connection.onclose = (sentence) => {
       this.#isClosed = true;

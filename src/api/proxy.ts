@@ -1,18 +1,18 @@
 import type { GatewayConfig } from '../config/define.js';
 import { type Gateway, OwnGateway } from './gateway.js';
 
-/** Time that the one server has to tell what it offers before clients are served. */
+/** Time that the first discovery of the server may take before clients are served. */
 const STARTUP_WAIT_MS = 10_000;
 
-/** How the gateway of a proxy is reached and what it logs, whatever the server is. */
+/** Options of a proxy that do not depend on its server. */
 export interface ProxyRules {
-  /** The name that clients are told; default `proxy`. */
+  /** Name of the server entry and in `serverInfo`; default `proxy`. */
   readonly name?: string;
-  /** Where it listens: 0 = any free port; default none. */
+  /** Port to listen on; 0 = any free port, `false` (default) = none. */
   readonly port?: number | false;
   /** Default 127.0.0.1. */
   readonly host?: string;
-  /** Who may use it, as in a configuration; default anybody. */
+  /** Authentication of clients, as in a configuration; default none. */
   readonly auth?: GatewayConfig['auth'];
   readonly log?: GatewayConfig['log'];
 }
@@ -20,7 +20,7 @@ export interface ProxyRules {
 /** A server behind a URL. */
 export interface UrlProxyOptions extends ProxyRules {
   readonly url: string;
-  /** Default: Streamable HTTP, HTTP with SSE where that is not spoken, WebSocket for ws: and wss: URLs. */
+  /** Default: auto-detected: Streamable HTTP or HTTP with SSE, WebSocket for ws: and wss: URLs. */
   readonly transport?: 'http' | 'sse' | 'websocket';
   /** Sent with every request to the server. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -30,7 +30,7 @@ export interface UrlProxyOptions extends ProxyRules {
 export interface CommandProxyOptions extends ProxyRules {
   readonly command: string;
   readonly args?: readonly string[];
-  /** Added to the few variables that children get. */
+  /** Variables besides the minimal environment of children. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
 }
@@ -38,8 +38,8 @@ export interface CommandProxyOptions extends ProxyRules {
 export type ProxyOptions = UrlProxyOptions | CommandProxyOptions;
 
 /**
- * A gateway that re-exposes one server as it is: names without a prefix, every method passed on, each client with a
- * child or upstream session of its own, no admin listener. Reached through `serveStdio()`, `connect()`, or a port.
+ * A gateway that re-exposes one server unchanged: names without a prefix, every method passed on, a dedicated child or
+ * upstream session for each client, no admin listener. Reached through `serveStdio()`, `connect()`, or a port.
  *
  * @throws ConfigError when the options cannot be used
  */

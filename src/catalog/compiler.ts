@@ -9,15 +9,20 @@ import { type Capabilities, type CompiledDiscovery, LISTS } from './types.js';
 /** Lists that are larger are compiled one server at a time: half a second's work and more. */
 const LARGE: Bytes = 4 * 1024 * 1024;
 
+/** Compiles lists in other threads: the control pool. */
+export interface ListThreads {
+  compileLists(input: ListsInput): Promise<CompiledList[]>;
+}
+
 /** See the file comment. Small lists never wait for large ones. */
 export class ListCompiler {
-  readonly #compile: (input: ListsInput) => Promise<CompiledList[]> | CompiledList[];
+  readonly #threads: ListThreads | undefined;
   /** Settles when no large lists are being compiled. */
   #large: Promise<unknown> = Promise.resolve();
 
-  /** @param compile in another thread; default: at once, on this one */
-  constructor(compile: ((input: ListsInput) => Promise<CompiledList[]>) | undefined) {
-    this.#compile = compile ?? compileLists;
+  /** @param threads default: at once, on this one */
+  constructor(threads: ListThreads | undefined) {
+    this.#threads = threads;
   }
 
   /** @throws whatever the thread throws, or dies of */
@@ -28,6 +33,10 @@ export class ListCompiler {
     const isLarge = lists.reduce((sum, { bytes }) => sum + bytes.length, 0) > LARGE;
     const compiled = isLarge ? this.#afterOthers(input) : this.#compile(input);
     return described(discovery, await compiled);
+  }
+
+  #compile(input: ListsInput): Promise<CompiledList[]> | CompiledList[] {
+    return this.#threads?.compileLists(input) ?? compileLists(input);
   }
 
   #afterOthers(input: ListsInput): Promise<CompiledList[]> {

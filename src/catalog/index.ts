@@ -1,12 +1,12 @@
 /** The main thread's side of the catalog: collects discoveries, has them built elsewhere, puts the result in force. */
-import { isVacant } from '../config/numbering.js';
+import { isTombstone } from '../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
+import type { ListedResources } from '../protocol/uri.js';
 import type { Bytes, Milliseconds } from '../units.js';
 import type { Discovery } from '../upstream/core/types.js';
 import { buildCatalog } from './build.js';
-import type { CompiledList, ListsInput } from './compile-lists.js';
-import { ListCompiler } from './compiler.js';
+import { ListCompiler, type ListThreads } from './compiler.js';
 import { PreparedCatalog } from './prepared.js';
 import type { CatalogBuild, CatalogInput, CatalogProblem, CompiledDiscovery } from './types.js';
 
@@ -22,23 +22,30 @@ export interface CatalogChanges {
   readonly resources: boolean;
 }
 
-export interface CatalogOptions {
-  /** Compiles the lists of one server in the control pool; default: at once, on this thread. */
-  readonly compile?: (input: ListsInput) => Promise<CompiledList[]>;
-  /** Builds in the control pool; default: at once, on this thread. */
-  readonly build?: (input: CatalogInput) => Promise<CatalogBuild>;
+/** Compiles and builds in other threads: the control pool. */
+export interface CatalogThreads extends ListThreads {
+  buildCatalog(input: CatalogInput): Promise<CatalogBuild>;
+}
+
+/** Told of new catalogs. */
+export interface CatalogListener {
   /**
-   * Called before a new catalog comes into force, to bring its table to the workers; the old one stays in force until
-   * the promise resolves.
+   * A new catalog is about to come into force: brings its table to the workers. The old one stays in force until the promise
+   * resolves.
    */
-  readonly distribute?: (next: PreparedCatalog) => Promise<void> | void;
+  distribute(next: PreparedCatalog): Promise<void> | void;
   /**
-   * Called once the new catalog is in force: the moment to send list_changed (sent earlier, clients would fetch the
-   * old lists) and to log the problems that are new.
+   * The new catalog is in force: the moment to send list_changed (sent earlier, clients would fetch the old lists) and to log
+   * the problems that are new.
    */
-  readonly changed?: (catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogProblem[]) => void;
+  catalogChanged(catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogProblem[]): void;
   /** Compiling, a build or its distribution failed: the old catalog stays in force, and it is tried again. */
-  readonly failed?: (error: unknown) => void;
+  catalogFailed(error: unknown): void;
+}
+
+export interface CatalogOptions {
+  /** Default: everything on this thread, at once. */
+  readonly threads?: CatalogThreads;
   /** Pause before a failed build is tried again, doubled each time up to a minute; default one second. */
   readonly retryMs?: Milliseconds;
 }
@@ -52,7 +59,7 @@ type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog' | 'order'> & {
  * Lists are compiled by server (compiler.ts), the catalog is built from what is compiled. Builds run one at a time; what arrives meanwhile goes into the next one, so a burst of changes costs two builds.
  * Versions grow by one with each build, also across configurations.
  */
-export class Catalog {
+export class Catalog implements ListedResources {
   readonly #options: CatalogOptions;
   #snapshot: CatalogSnapshot;
   /** By server index of the current snapshot. */
@@ -68,11 +75,22 @@ export class Catalog {
   #running: Promise<void> | null = null;
   #current: PreparedCatalog | null = null;
   #reported = new Set<string>();
+  #listener: CatalogListener | null = null;
 
   constructor(snapshot: CatalogSnapshot, options: CatalogOptions = {}) {
     this.#snapshot = snapshot;
     this.#options = options;
-    this.#compiler = new ListCompiler(options.compile);
+    this.#compiler = new ListCompiler(options.threads);
+  }
+
+  /** Who is told of new catalogs. Once, before {@link start}: the stages that are told read this catalog. */
+  attach(listener: CatalogListener): void {
+    this.#listener = listener;
+  }
+
+  /** Whether a resource or template is listed under exactly this spelling, which is not the normal form. */
+  isListed(uri: string): boolean {
+    return this.current.listsUnusual(uri);
   }
 
   /** The catalog in force. @throws before {@link start} has finished */
@@ -94,7 +112,7 @@ export class Catalog {
   async update(discovery: Discovery): Promise<void> {
     const { server } = discovery;
     const config = this.#snapshot.servers[server];
-    if (config === undefined || isVacant(config)) return;
+    if (config === undefined || isTombstone(config)) return;
     const update = (this.#updates.get(server) ?? 0) + 1;
     this.#updates.set(server, update);
     this.#compiling += 1;
@@ -106,7 +124,7 @@ export class Catalog {
       this.#compileFailures = 0;
       this.#dirty = true;
     } catch (error) {
-      this.#options.failed?.(error);
+      this.#listener?.catalogFailed(error);
       const again = (): void => {
         if (this.#updates.get(server) === update) void this.update(discovery);
       };
@@ -135,7 +153,7 @@ export class Catalog {
     const before = this.#snapshot.servers;
     const moved = new Map<number, CompiledDiscovery>();
     snapshot.servers.forEach((server, after) => {
-      if (isVacant(server)) return;
+      if (isTombstone(server)) return;
       const old = before.findIndex(({ name }) => name === server.name);
       const discovery = this.#discoveries.get(old);
       if (discovery !== undefined && kept(old, after)) moved.set(after, { ...discovery, server: after });
@@ -169,7 +187,7 @@ export class Catalog {
           this.#failures = 0;
         } catch (error) {
           if (this.#current === null) throw error;
-          this.#options.failed?.(error);
+          this.#listener?.catalogFailed(error);
           this.#retryLater();
         }
       }
@@ -197,14 +215,14 @@ export class Catalog {
     this.#version += 1;
     const ttlMs = this.#snapshot.catalog.ttlMs;
     const input = this.#input();
-    const build = await (this.#options.build?.(input) ?? buildCatalog(input));
+    const build = await (this.#options.threads?.buildCatalog(input) ?? buildCatalog(input));
     const next = new PreparedCatalog(build, ttlMs);
-    await this.#options.distribute?.(next);
+    await this.#listener?.distribute(next);
     const previous = this.#current;
     this.#current = next;
     const differs = (list: number): boolean => previous?.fingerprints[list] !== next.fingerprints[list];
     const changes = { tools: differs(0), prompts: differs(1), resources: differs(2) || differs(3) };
-    this.#options.changed?.(next, changes, this.#fresh(next));
+    this.#listener?.catalogChanged(next, changes, this.#fresh(next));
   }
 
   #input(): CatalogInput {

@@ -1,11 +1,11 @@
-/** Addresses as people read them, and why one cannot be listened on. */
+/** Addresses for output, and the sentences about addresses that cannot be bound. */
 
-/** `host:port` as it stands in a URL. */
+/** `host:port` in the form of a URL. */
 export function authority(address: { readonly host: string; readonly port: number }): string {
   return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
 }
 
-/** A URL that works from this machine also when the gateway is bound to all of its addresses. */
+/** A URL that clients on this machine can use, also when the gateway is bound to all addresses. */
 export function clientUrl(address: { readonly host: string; readonly port: number }): string {
   const everywhere: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
   return `http://${authority({ host: everywhere[address.host] ?? address.host, port: address.port })}/mcp`;
@@ -19,7 +19,7 @@ const LISTEN_FAULTS: Readonly<Record<string, (where: string) => string>> = {
   EAI_AGAIN: (where) => `the host of ${where} cannot be resolved`,
 };
 
-/** Why a listener cannot be had, in one sentence; null when that is not what went wrong. */
+/** One sentence about an address that cannot be bound; null for any other error. */
 export function listenSentence(
   error: NodeJS.ErrnoException & { address?: string; port?: number },
   host: string,

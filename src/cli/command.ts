@@ -1,36 +1,59 @@
-/** What a command of the command line is, and how its arguments are read. */
-import { type ParseArgsConfig, parseArgs } from 'node:util';
+/** The shape of a command of the command line, and the reading of its arguments. */
+import { parseArgs } from 'node:util';
 import { nearest } from '../config/nearest.js';
 import { quoteKey } from '../config/source/index.js';
 
 /** Exit codes: 0 done, 1 failed, 78 a configuration that cannot be used (EX_CONFIG of sysexits.h). */
 export const EXIT = { ok: 0, failed: 1, config: 78 } as const;
+/** One of {@link EXIT}. */
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** One option of a command. */
+export interface Option {
+  readonly type: 'string' | 'boolean';
+  /** One letter. */
+  readonly short?: string;
+  /** Whether each occurrence counts; otherwise the last one does. */
+  readonly multiple?: boolean;
+  /** The value in the help: `FILE`, `'NAME: VALUE'`; a switch has none. */
+  readonly value?: string;
+  /** What it does, in Markdown of one line: `--help` and docs/cli.md show it. */
+  readonly help: string;
+}
+
+/** The options of a command by name, in the order of the help. */
+export type Options = Readonly<Record<string, Option>>;
 
 /** One command of the command line. */
 export interface Command {
   readonly name: string;
   readonly summary: string;
-  readonly help: string;
+  /** What follows the name, one line for each form. */
+  readonly usage: readonly string[];
+  /** The help before the options. */
+  readonly about: string;
+  readonly options: Options;
+  /** The help behind the options; '' = none. */
+  readonly notes: string;
+  readonly examples: readonly string[];
   /** Runs the command and gives the exit code. */
-  run(args: readonly string[]): Promise<number>;
+  run(args: readonly string[]): Promise<ExitCode>;
 }
 
-/** Arguments that make no sense: told in one sentence, exit code 1. */
+/** Arguments that cannot be used: one sentence on standard error, exit code 1. */
 export class UsageError extends Error {}
 
-type Options = NonNullable<ParseArgsConfig['options']>;
-
-/** A flag's value as given; `--no-NAME` gives false. */
+/** The value of each option that was given; a switch is true. */
 export type Flags<T extends Options> = {
   readonly [K in keyof T]?: T[K]['type'] extends 'boolean' ? boolean : string;
 };
 
-/** What was given to a command. */
+/** The arguments of one command. */
 export interface Arguments<T extends Options> {
   readonly flags: Flags<T>;
   readonly files: readonly string[];
-  /** All values of each flag in order; `flags` has the last one. */
-  readonly repeated: Readonly<Record<string, readonly string[]>>;
+  /** All values of each option in order; `flags` has the last one. */
+  readonly repeated: Readonly<Record<keyof T, readonly string[]>>;
 }
 
 /**
@@ -41,7 +64,8 @@ export function readArguments<T extends Options>(args: readonly string[], option
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   const flags: Record<string, string | boolean> = {};
   const files: string[] = [];
-  const repeated = Object.fromEntries(Object.keys(options).map((name): [string, string[]] => [name, []]));
+  const repeated = {} as Record<keyof T, string[]>;
+  for (const name of Object.keys(options) as (keyof T)[]) repeated[name] = [];
   for (const token of tokens) {
     if (token.kind === 'positional') files.push(token.value);
     if (token.kind !== 'option') continue;
@@ -55,15 +79,15 @@ export function readArguments<T extends Options>(args: readonly string[], option
         throw new UsageError(`${token.rawName} needs a value`);
       }
       flags[token.name] = token.value;
-      repeated[token.name]!.push(token.value);
+      repeated[token.name as keyof T].push(token.value);
     }
   }
   return { flags: flags as Flags<T>, files, repeated };
 }
 
 function unknownOption(written: string, options: Options): UsageError {
-  const meant = nearest(written, Object.keys(options));
-  const advice = meant === null ? '' : `; did you mean --${meant}?`;
+  const likely = nearest(written, Object.keys(options));
+  const advice = likely === null ? '' : `; did you mean --${likely}?`;
   return new UsageError(`there is no option ${quoteKey(written)}${advice}`);
 }
 
@@ -85,9 +109,15 @@ export function choiceFlag<const T extends string>(
   throw new UsageError(`--${name} must be one of ${choices.join(', ')}`);
 }
 
-/** The one file that a command works on, given as --config or without a flag. @throws UsageError for several. */
+/** The one file of a command, given as --config or without a flag. @throws UsageError for several. */
 export function oneFile(config: string | undefined, files: readonly string[]): string | undefined {
   const all = config === undefined ? files : [config, ...files];
   if (all.length > 1) throw new UsageError('give one configuration file');
   return all[0];
+}
+
+/** The words of {@link choiceFlag} in the help of an option. */
+export function alternatives(words: readonly string[]): string {
+  const shown = words.map((word) => `\`${word}\``);
+  return `${shown.slice(0, -1).join(', ')} or ${shown.at(-1)}`;
 }

@@ -1,6 +1,6 @@
 import { style } from './print.js';
 
-/** A tools/call of MCP 2026-07-28: one request, no session, what the headers say repeated in the body. */
+/** A tools/call of MCP 2026-07-28: one request without a session, with the headers repeated in the body. */
 function curlLine(url: string): string {
   const name = 'weather__current_weather';
   const body = {
@@ -27,7 +27,7 @@ function curlLine(url: string): string {
   return ['curl -s', url, ...headers.map((header) => `-H '${header}'`), `-d '${JSON.stringify(body)}'`].join(' ');
 }
 
-/** What a newcomer needs to use the demo: the endpoint, an entry for a client's file, and a call to paste. */
+/** How to use the demo: the endpoint, an entry for a client's file, and a call to paste. */
 export function demoNotes(url: string): string[] {
   const snippet = JSON.stringify({ mcpServers: { switchyard: { type: 'http', url } } }, null, 2);
   return [

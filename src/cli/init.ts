@@ -1,21 +1,10 @@
 import { open } from 'node:fs/promises';
 import { formatOf } from '../config/load.js';
-import { type Command, EXIT, oneFile, readArguments } from './command.js';
+import { type Command, EXIT, type ExitCode, oneFile, readArguments } from './command.js';
 import { printError, printLine } from './print.js';
 import { starterFile } from './starter.js';
 
 const DEFAULT_FILE = 'switchyard.json';
-
-const HELP = `Usage: switchyard init [FILE]
-
-Writes a commented starter configuration; ${DEFAULT_FILE} when no file is named.
-The extension decides the format: .json and .jsonc (JSON with comments), .yaml, .yml, .toml.
-A file that exists is never overwritten.
-
-Examples:
-  switchyard init
-  switchyard init switchyard.yaml
-  switchyard init config/gateway.toml`;
 
 const FAULTS: Readonly<Record<string, string>> = {
   EEXIST: 'the file exists already; nothing was written',
@@ -25,12 +14,12 @@ const FAULTS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only; nothing was written',
 };
 
-async function run(args: readonly string[]): Promise<number> {
+async function run(args: readonly string[]): Promise<ExitCode> {
   const { files } = readArguments(args, {});
   const file = oneFile(undefined, files) ?? DEFAULT_FILE;
   const text = starterFile(formatOf(file));
   try {
-    // "wx" creates the file or fails, so that not even a file made in this moment is overwritten.
+    // "wx" creates the file or fails, so that no existing file is overwritten, not even one made at this moment.
     const handle = await open(file, 'wx', 0o600);
     try {
       await handle.writeFile(text);
@@ -47,4 +36,15 @@ async function run(args: readonly string[]): Promise<number> {
 }
 
 /** `switchyard init`. */
-export const init: Command = { name: 'init', summary: 'write a commented starter configuration', help: HELP, run };
+export const init: Command = {
+  name: 'init',
+  summary: 'write a commented starter configuration',
+  usage: ['[FILE]'],
+  about: `Writes a commented starter configuration; ${DEFAULT_FILE} when no file is named.
+The extension decides the format: .json and .jsonc (JSON with comments), .yaml, .yml, .toml.
+A file that exists is never overwritten.`,
+  options: {},
+  notes: '',
+  examples: ['switchyard init', 'switchyard init switchyard.yaml', 'switchyard init config/gateway.toml'],
+  run,
+};

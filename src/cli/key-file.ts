@@ -1,20 +1,19 @@
-import type { LoadedConfig } from '../config/load.js';
+import type { LoadedConfig } from '../config/loaded.js';
 import { Problems } from '../config/problems.js';
 import type { Snapshot } from '../config/snapshot.js';
 
 /**
- * Tells before anything is started, and without writing, that the key file of sessions cannot be used.
+ * Checks that the key file of sessions can be used, before anything is started and without writing.
  *
- * @throws ConfigError with the place in the configuration
+ * @throws ConfigError with the position in the configuration
  */
 export async function checkKeyFile(loaded: LoadedConfig, { sessions }: Snapshot): Promise<void> {
   if (sessions.keyFile === null || sessions.secrets.length > 0) return;
-  // Loaded here: most configurations have no key file, and errors answer at once.
+  // Loaded here: most configurations have no key file, and their errors are reported without it.
   const { keyFileProblem } = await import('../session/key-file.js');
   const problem = keyFileProblem(sessions.keyFile);
   if (problem === null) return;
-  const path = ['sessions', 'keyFile'];
   const problems = new Problems(loaded.file);
-  problems.add(path, loaded.locate(path), loaded.mask(problem));
+  loaded.addProblem(problems, ['sessions', 'keyFile'], problem);
   problems.throwIfAny();
 }

@@ -4,42 +4,17 @@ import { nearest } from '../config/nearest.js';
 import { quoteKey } from '../config/source/index.js';
 import { ConfigError } from '../errors.js';
 import { packageVersion } from '../package-root.js';
-import { type Command, EXIT, UsageError } from './command.js';
-import { init } from './init.js';
+import { EXIT, type ExitCode, UsageError } from './command.js';
+import { COMMANDS } from './commands.js';
+import { helpOf, usage } from './help.js';
 import { flushOutput, printError, printLine } from './print.js';
-import { proxy } from './proxy.js';
-import { start } from './start.js';
-import { validate } from './validate.js';
-
-const COMMANDS: readonly Command[] = [start, proxy, init, validate];
-
-function usage(): string {
-  const width = Math.max(...COMMANDS.map((command) => command.name.length));
-  const list = COMMANDS.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`).join('\n');
-  return `Usage: switchyard COMMAND [ARGUMENTS]
-
-Many MCP servers behind one endpoint.
-
-Commands:
-${list}
-
-Options:
-  -h, --help     show help; also of a command: switchyard start --help
-  -V, --version  show the version
-
-Examples:
-  switchyard init switchyard.yaml           write a starter file
-  switchyard validate switchyard.yaml       check it
-  switchyard start --config switchyard.yaml run it
-  switchyard proxy https://example.com/mcp  one remote server on standard input and output`;
-}
 
 /** Runs one command line; gives the exit code. */
-async function run(args: readonly string[]): Promise<number> {
+async function run(args: readonly string[]): Promise<ExitCode> {
   const [name, ...rest] = args;
   if (name === undefined || name === '-h' || name === '--help' || name === 'help') {
     const topic = COMMANDS.find((command) => name === 'help' && command.name === rest[0]);
-    const text = topic?.help ?? usage();
+    const text = topic === undefined ? usage() : helpOf(topic);
     if (name === undefined) process.stderr.write(`${text}\n`);
     else printLine(text);
     return name === undefined ? EXIT.failed : EXIT.ok;
@@ -50,23 +25,23 @@ async function run(args: readonly string[]): Promise<number> {
   }
   const command = COMMANDS.find((known) => known.name === name);
   if (command === undefined) {
-    const meant = nearest(
+    const likely = nearest(
       name,
       COMMANDS.map((known) => known.name),
     );
-    const advice = meant === null ? 'see switchyard --help' : `did you mean ${quoteKey(meant)}?`;
+    const advice = likely === null ? 'see switchyard --help' : `did you mean ${quoteKey(likely)}?`;
     throw new UsageError(`there is no command ${quoteKey(name)}; ${advice}`);
   }
   const flags = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
   if (flags.includes('--help') || flags.includes('-h')) {
-    printLine(command.help);
+    printLine(helpOf(command));
     return EXIT.ok;
   }
   return command.run(rest);
 }
 
-async function main(args: readonly string[]): Promise<number> {
-  // A reader that goes away (`switchyard validate x | head`) is no failure.
+async function main(args: readonly string[]): Promise<ExitCode> {
+  // A reader that closes the pipe (`switchyard validate x | head`) is no failure.
   process.stdout.on('error', () => {});
   process.stderr.on('error', () => {});
   try {

@@ -7,7 +7,7 @@ const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
 /** The styles that are used. */
 export type Style = keyof typeof CODES;
 
-/** Whether `stream` gets colours: only a terminal does, and not when NO_COLOR is set (https://no-color.org). */
+/** Whether `stream` gets colours: on a terminal, unless NO_COLOR is set (https://no-color.org). */
 export function hasColour(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv = process.env): boolean {
   return (stream as WriteStream).isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
 }
@@ -26,26 +26,35 @@ export function printLine(text = ''): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** One line on standard error, where standard output belongs to a client. */
+/** One line on standard error, for a result while standard output carries protocol messages. */
 export function printNote(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-let mask = (text: string): string => text;
+/** Masks secrets in a text. */
+interface TextMask {
+  mask(text: string): string;
+}
 
-/** From now on the secrets of a configuration are taken out of problems and warnings, whatever part they come from. */
-export function maskWith(configured: (text: string) => string): void {
-  mask = configured;
+let secrets: TextMask | null = null;
+
+function masked(text: string): string {
+  return maskShapes(secrets?.mask(text) ?? text);
+}
+
+/** Masks the secrets of a configuration in all further problems and warnings. */
+export function maskWith(configured: TextMask): void {
+  secrets = configured;
 }
 
 /** One problem: `switchyard: sentence`. */
 export function printError(sentence: string): void {
-  process.stderr.write(`${styled(process.stderr, 'red', 'switchyard:')} ${maskShapes(mask(sentence))}\n`);
+  process.stderr.write(`${styled(process.stderr, 'red', 'switchyard:')} ${masked(sentence)}\n`);
 }
 
-/** Something that was ignored; as a line like those of the log where the log is JSON. */
+/** One warning; a JSON line where the log is JSON. */
 export function printWarning(text: string, json = false): void {
-  const sentence = maskShapes(mask(text));
+  const sentence = masked(text);
   if (json)
     process.stderr.write(`${JSON.stringify({ level: 'warn', time: new Date().toISOString(), msg: sentence })}\n`);
   else process.stderr.write(`${styled(process.stderr, 'yellow', 'warning:')} ${sentence}\n`);
@@ -60,11 +69,11 @@ export function table(rows: readonly (readonly string[])[]): string[] {
     });
   }
   return rows.map((row) =>
-    `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!))).join('  ')}`.trimEnd(),
+    `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  ')}`.trimEnd(),
   );
 }
 
-/** Waits until what was written has left the process, so that ending it loses nothing. */
+/** Resolves when all output is written, so that the process can end. */
 export async function flushOutput(): Promise<void> {
   const drained = (stream: NodeJS.WriteStream): Promise<void> =>
     new Promise((resolve) => {

@@ -5,7 +5,7 @@ import { quoteKey } from '../config/source/index.js';
 
 type StdioEndpoint = Extract<EndpointSnapshot, { transport: 'stdio' }>;
 
-/** The file that a stdio endpoint starts, or why there is none. */
+/** The program file of a stdio endpoint, or why there is none. */
 export type Program = { readonly file: string } | { readonly problem: string };
 
 function isProgram(file: string): boolean {
@@ -29,7 +29,7 @@ function isFolder(file: string): boolean {
 export function findProgram(endpoint: StdioEndpoint): Program {
   const { command, env, cwd, shownCommand } = endpoint;
   if (cwd !== null && !isFolder(cwd)) return { problem: 'its working directory ("cwd") does not exist' };
-  // Only the first word is told: what follows was meant as arguments, which can hold secrets.
+  // Only the first word is shown: the rest may be arguments, which can hold secrets.
   const shown = quoteKey(shownCommand.split(/\s/, 1)[0] as string);
   if (command.includes('/') || isAbsolute(command)) {
     const file = resolve(cwd ?? process.cwd(), command);

@@ -1,61 +1,72 @@
 import type { ProxyOptions, ProxyRules } from '../api/proxy.js';
 import { loadConfigObject } from '../config/load.js';
+import { LOG_LEVELS } from '../config/schema/index.js';
 import { listenSentence } from './addresses.js';
-import { type Command, choiceFlag, EXIT, numberFlag, readArguments, UsageError } from './command.js';
+import {
+  type Arguments,
+  alternatives,
+  type Command,
+  choiceFlag,
+  EXIT,
+  type ExitCode,
+  numberFlag,
+  type Options,
+  readArguments,
+  UsageError,
+} from './command.js';
 import { maskWith, printLine } from './print.js';
 import { StopSignals } from './stop-signals.js';
 
+/** How clients reach the proxy. */
+const CLIENT_TRANSPORTS = ['stdio', 'http', 'sse'] as const;
+/** How the proxy reaches the URL. */
+const URL_TRANSPORTS = ['http', 'sse', 'websocket'] as const;
+
 const OPTIONS = {
-  transport: { type: 'string', short: 't' },
-  port: { type: 'string', short: 'p' },
-  host: { type: 'string' },
-  name: { type: 'string' },
-  'transport-type': { type: 'string' },
-  header: { type: 'string', multiple: true },
-  'bearer-env': { type: 'string' },
-  env: { type: 'string', multiple: true },
-  cwd: { type: 'string' },
-  'log-level': { type: 'string' },
-} as const;
-
-const HELP = `Usage: switchyard proxy URL [OPTIONS]
-       switchyard proxy [OPTIONS] -- COMMAND [ARGUMENTS]
-
-Re-exposes one MCP server through another transport: a remote server as a program that a desktop client starts,
-or a program as a server on a port. Names stay as they are, and every method is passed on.
-
-Options:
-  -t, --transport NAME       how clients reach it: stdio (default), http or sse
-  -p, --port PORT            port for http and sse (default 0 = any free port)
-      --host HOST            address to bind to (default 127.0.0.1)
-      --name NAME            the name that clients are told (default proxy)
-      --transport-type NAME  how the URL is spoken to: http, sse or websocket (default: found out)
-      --header 'NAME: VALUE' sent with every request to the URL; may be repeated
-      --bearer-env VAR       a bearer token for the URL, read from the environment variable VAR
-      --env NAME=VALUE       a variable for the program; may be repeated
-      --cwd FOLDER           the folder that the program runs in
-      --log-level LEVEL      fatal, error, warn (default), info, debug, trace or silent
-
-Over stdio only protocol messages go to standard output, the log goes to standard error, and it ends when standard
-input ends. Over http and sse it prints the URL, and ends with SIGTERM or SIGINT. Requests in flight finish before.
-Exit codes: 0 ended, 78 the URL or the options cannot be used, 1 anything else.
-
-Examples:
-  switchyard proxy https://search.example.com/mcp --bearer-env SEARCH_TOKEN
-  switchyard proxy wss://tools.example.com/mcp
-  switchyard proxy -- npx -y @modelcontextprotocol/server-memory
-  switchyard proxy --transport http --port 8080 --env LOG=1 -- python server.py`;
-
-type Flags = ReturnType<typeof readArguments<typeof OPTIONS>>['flags'];
+  transport: {
+    type: 'string',
+    short: 't',
+    value: 'NAME',
+    help: 'how clients reach it: `stdio` (default), `http` or `sse` (prints the `/sse` URL)',
+  },
+  port: { type: 'string', short: 'p', value: 'PORT', help: 'port for `http` and `sse` (default 0 = any free port)' },
+  host: { type: 'string', value: 'HOST', help: 'address to bind to for `http` and `sse` (default 127.0.0.1)' },
+  name: { type: 'string', value: 'NAME', help: 'name in `serverInfo` (default `proxy`)' },
+  'transport-type': {
+    type: 'string',
+    value: 'NAME',
+    help: 'transport of the URL: `http`, `sse` or `websocket` (default: auto-detected)',
+  },
+  header: {
+    type: 'string',
+    multiple: true,
+    value: "'NAME: VALUE'",
+    help: 'header of every request to the URL; may be repeated',
+  },
+  'bearer-env': {
+    type: 'string',
+    value: 'VAR',
+    help: 'bearer token for the URL, from the environment variable VAR',
+  },
+  env: {
+    type: 'string',
+    multiple: true,
+    value: 'NAME=VALUE',
+    help: 'environment variable of the program; may be repeated',
+  },
+  cwd: { type: 'string', value: 'FOLDER', help: 'working directory of the program' },
+  'log-level': { type: 'string', value: 'LEVEL', help: `${alternatives(LOG_LEVELS)} (default \`warn\`)` },
+} as const satisfies Options;
 
 const ONLY_URL = ['transport-type', 'header', 'bearer-env'] as const;
 const ONLY_COMMAND = ['env', 'cwd'] as const;
 
-async function run(args: readonly string[]): Promise<number> {
+async function run(args: readonly string[]): Promise<ExitCode> {
   const end = args.indexOf('--');
-  const { flags, files, repeated } = readArguments(end < 0 ? args : args.slice(0, end), OPTIONS);
+  const given = readArguments(end < 0 ? args : args.slice(0, end), OPTIONS);
+  const { flags } = given;
   const words = end < 0 ? [] : args.slice(end + 1);
-  const transport = choiceFlag('transport', flags.transport, ['stdio', 'http', 'sse']) ?? 'stdio';
+  const transport = choiceFlag('transport', flags.transport, CLIENT_TRANSPORTS) ?? 'stdio';
   if (transport === 'stdio' && (flags.port !== undefined || flags.host !== undefined)) {
     throw new UsageError('--port and --host need --transport http or sse');
   }
@@ -63,49 +74,42 @@ async function run(args: readonly string[]): Promise<number> {
     ...(flags.name === undefined ? {} : { name: literal(flags.name) }),
     ...(flags.host === undefined ? {} : { host: literal(flags.host) }),
     port: transport === 'stdio' ? false : (numberFlag('port', flags.port, 0, 65_535) ?? 0),
-    log: { level: choiceFlag('log-level', flags['log-level'], LEVELS) ?? 'warn' },
+    log: { level: choiceFlag('log-level', flags['log-level'], LOG_LEVELS) ?? 'warn' },
   };
-  const server = serverOf(flags, repeated, files, words);
+  const server = serverOf(given, words);
   return serve({ ...rules, ...server }, transport);
 }
 
-const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-
-function serverOf(
-  flags: Flags,
-  repeated: Readonly<Record<string, readonly string[]>>,
-  urls: readonly string[],
-  words: readonly string[],
-): ProxyOptions {
+function serverOf({ flags, repeated, files: urls }: Arguments<typeof OPTIONS>, words: readonly string[]): ProxyOptions {
   const [url, ...more] = urls;
   const [command, ...args] = words;
   if (url !== undefined && command !== undefined) throw new UsageError('give a URL or a program, not both');
   if (more.length > 0) throw new UsageError('give one URL; a program and its arguments stand behind --');
-  const strangers = (url === undefined ? ONLY_URL : ONLY_COMMAND).filter((name) => flags[name] !== undefined);
-  if (strangers.length > 0) {
-    throw new UsageError(`--${strangers[0]} is for ${url === undefined ? 'a URL' : 'a program'}`);
+  const misplaced = (url === undefined ? ONLY_URL : ONLY_COMMAND).filter((name) => flags[name] !== undefined);
+  if (misplaced.length > 0) {
+    throw new UsageError(`--${misplaced[0]} is for ${url === undefined ? 'a URL' : 'a program'}`);
   }
   if (command !== undefined) {
-    const env = Object.fromEntries(repeated['env']!.map((text) => pair('env', text, '=')));
+    const env = Object.fromEntries(repeated.env.map((text) => pair('env', text, '=')));
     const cwd = flags.cwd === undefined ? {} : { cwd: literal(flags.cwd) };
     return { command: literal(command), args: args.map(literal), env, ...cwd };
   }
   if (url === undefined) throw new UsageError('name the server: switchyard proxy URL, or switchyard proxy -- COMMAND');
-  const headers = Object.fromEntries(repeated['header']!.map((text) => pair('header', text, ':')));
+  const headers = Object.fromEntries(repeated.header.map((text) => pair('header', text, ':')));
   const variable = flags['bearer-env'];
   if (variable !== undefined) headers['authorization'] = `Bearer ${bearer(variable)}`;
-  const type = choiceFlag('transport-type', flags['transport-type'], ['http', 'sse', 'websocket']);
+  const type = choiceFlag('transport-type', flags['transport-type'], URL_TRANSPORTS);
   return { url: literal(url), headers, ...(type === undefined ? {} : { transport: type }) };
 }
 
-/** What stands on a command line is meant as it is: variables are the shell's. */
+/** Text of the command line without expansion of variables, which the shell has done. */
 function literal(text: string): string {
   return text.replaceAll('${', () => '$${');
 }
 
 function pair(flag: string, text: string, separator: string): [string, string] {
   const at = text.indexOf(separator);
-  // The value may be secret, and so may all of it.
+  // Nothing of the text is quoted: it may be a secret.
   if (at < 1) throw new UsageError(`--${flag} needs the form ${flag === 'env' ? 'NAME=VALUE' : "'NAME: VALUE'"}`);
   const value = text.slice(at + 1);
   return [text.slice(0, at).trim(), literal(flag === 'env' ? value : value.trim())];
@@ -117,11 +121,11 @@ function bearer(variable: string): string {
   return literal(token);
 }
 
-async function serve(options: ProxyOptions, transport: 'stdio' | 'http' | 'sse'): Promise<number> {
+async function serve(options: ProxyOptions, transport: (typeof CLIENT_TRANSPORTS)[number]): Promise<ExitCode> {
   const stopping = new StopSignals();
-  // Loaded here: help and usage errors answer at once.
+  // Loaded here: help and usage errors do not wait for it.
   const { createProxy, proxyConfig } = await import('../api/proxy.js');
-  maskWith(loadConfigObject(proxyConfig(options)).mask);
+  maskWith(loadConfigObject(proxyConfig(options)));
   const proxy = createProxy(options);
   try {
     const started = await Promise.race([proxy.start().then(() => true), stopping.first.then(() => false)]);
@@ -134,7 +138,7 @@ async function serve(options: ProxyOptions, transport: 'stdio' | 'http' | 'sse')
   if (transport === 'stdio') {
     await Promise.race([stopping.first, proxy.serveStdio()]);
   } else {
-    const url = proxy.url!;
+    const url = proxy.url ?? '';
     printLine(`switchyard listening on ${transport === 'sse' ? url.replace(/\/mcp$/, '/sse') : url}`);
     await stopping.first;
   }
@@ -146,6 +150,18 @@ async function serve(options: ProxyOptions, transport: 'stdio' | 'http' | 'sse')
 export const proxy: Command = {
   name: 'proxy',
   summary: 'serve one server through another transport',
-  help: HELP,
+  usage: ['URL [OPTIONS]', '[OPTIONS] -- COMMAND [ARGUMENTS]'],
+  about: `Re-exposes one MCP server through another transport: a remote server as a program that a desktop client starts,
+or a program as a server on a port. Names stay as they are, and every method is passed on.`,
+  options: OPTIONS,
+  notes: `Over stdio only protocol messages go to standard output, the log goes to standard error, and it ends when standard
+input ends. Over http and sse it prints the URL, and ends with SIGTERM or SIGINT. Requests in flight finish before.
+Exit codes: 0 ended, 78 the URL or the options cannot be used, 1 anything else.`,
+  examples: [
+    'switchyard proxy https://search.example.com/mcp --bearer-env SEARCH_TOKEN',
+    'switchyard proxy wss://tools.example.com/mcp',
+    'switchyard proxy -- npx -y @modelcontextprotocol/server-memory',
+    'switchyard proxy --transport http --port 8080 --env LOG=1 -- python server.py',
+  ],
   run,
 };

@@ -1,71 +1,60 @@
-import { type ConfigOverrides, compileSnapshot } from '../config/compile/index.js';
-import { type LoadedConfig, loadConfigFile, loadConfigObject } from '../config/load.js';
+import type { ConfigOverrides } from '../config/compile/index.js';
+import { FRONT_ENDS, LOG_LEVELS } from '../config/schema/index.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { RunningGateway } from '../control/running-gateway.js';
-import { ConfigError } from '../errors.js';
 import { authority, clientUrl, listenSentence } from './addresses.js';
-import { type Command, choiceFlag, EXIT, numberFlag, oneFile, readArguments, UsageError } from './command.js';
+import {
+  alternatives,
+  type Command,
+  choiceFlag,
+  EXIT,
+  type ExitCode,
+  type Flags,
+  numberFlag,
+  type Options,
+  oneFile,
+  readArguments,
+  UsageError,
+} from './command.js';
 import { demoNotes } from './demo-notes.js';
-import { checkKeyFile } from './key-file.js';
 import { maskWith, printError, printLine, printNote, printWarning } from './print.js';
+import { StartConfig } from './start-config.js';
 import { StopSignals } from './stop-signals.js';
 
 const OPTIONS = {
-  config: { type: 'string', short: 'c' },
-  demo: { type: 'boolean' },
-  host: { type: 'string' },
-  port: { type: 'string', short: 'p' },
-  'admin-port': { type: 'string' },
-  'no-admin': { type: 'boolean' },
-  workers: { type: 'string' },
-  'log-level': { type: 'string' },
-  'json-logs': { type: 'boolean' },
-  'front-end': { type: 'string' },
-  'allow-unauthenticated': { type: 'boolean' },
-  stdio: { type: 'boolean' },
-  'no-http': { type: 'boolean' },
-} as const;
+  config: {
+    type: 'string',
+    short: 'c',
+    value: 'FILE',
+    help: 'configuration: `.json`, `.jsonc`, `.yaml`, `.yml` or `.toml`; also without the flag',
+  },
+  demo: { type: 'boolean', help: 'run the demo, as without a file' },
+  host: { type: 'string', value: 'HOST', help: 'address to bind to (default 127.0.0.1)' },
+  port: {
+    type: 'string',
+    short: 'p',
+    value: 'PORT',
+    help: 'port of the MCP endpoint (default 8000; 0 = any free port)',
+  },
+  'admin-port': {
+    type: 'string',
+    value: 'PORT',
+    help: 'port of the admin listener (default 9090; 0 = any free port); overrides `admin: false`',
+  },
+  'no-admin': { type: 'boolean', help: 'no admin listener' },
+  workers: { type: 'string', value: 'N', help: 'policy workers, 1 to 64, or `auto`' },
+  'log-level': { type: 'string', value: 'LEVEL', help: alternatives(LOG_LEVELS) },
+  'json-logs': { type: 'boolean', help: 'log as JSON lines, also on a terminal' },
+  'front-end': { type: 'string', value: 'NAME', help: alternatives(FRONT_ENDS) },
+  'allow-unauthenticated': { type: 'boolean', help: 'permit a host other than loopback without `auth`' },
+  stdio: {
+    type: 'boolean',
+    help: 'serve one more client on standard input and output; ends when it disconnects',
+  },
+  'no-http': { type: 'boolean', help: 'no port at all, with `--stdio`' },
+} as const satisfies Options;
 
-const HELP = `Usage: switchyard start [--config FILE] [OPTIONS]
-
-Runs the gateway. Without a file it runs a demo: two example servers behind one endpoint.
-Options win over the file.
-
-Options:
-  -c, --config FILE          configuration: .json, .jsonc, .yaml, .yml or .toml
-      --demo                 run the demo
-      --host HOST            address to bind to (default 127.0.0.1)
-  -p, --port PORT            port of the MCP endpoint (default 8000; 0 = any free port)
-      --admin-port PORT      port of the admin listener (default 9090; 0 = any free port)
-      --no-admin             no admin listener
-      --workers N            policy workers, 1 to 64, or auto
-      --log-level LEVEL      fatal, error, warn, info, debug, trace or silent
-      --json-logs            log as JSON lines, also on a terminal
-      --front-end NAME       auto, uws or node
-      --allow-unauthenticated
-                             permit a host other than loopback without "auth"
-      --stdio                serve one more client on standard input and output; ends when it is gone
-      --no-http              no port at all, with --stdio
-
-Prints one line on standard output once it accepts connections (with --stdio on standard error, because only
-protocol messages go to standard output then); the log goes to standard error.
-SIGHUP reads the file again: an invalid one changes nothing and is told in the log.
-SIGTERM and SIGINT drain: requests in flight finish, then it ends with 0. A second signal ends it at once.
-Exit codes: 0 stopped, 78 the configuration cannot be used, 1 anything else.
-
-Examples:
-  switchyard start
-  switchyard start --config switchyard.yaml
-  switchyard start -c switchyard.toml --port 8080 --log-level debug
-  switchyard start -c switchyard.json --host 0.0.0.0 --no-admin --json-logs
-  switchyard start -c switchyard.json --stdio --no-http --no-admin`;
-
-interface Source {
-  readonly loaded: LoadedConfig;
-  readonly demo: { close(): Promise<void> } | null;
-}
-
-function readOverrides(flags: ReturnType<typeof readArguments<typeof OPTIONS>>['flags']): ConfigOverrides {
+function readOverrides(flags: Flags<typeof OPTIONS>): ConfigOverrides {
   if (flags['no-admin'] && flags['admin-port'] !== undefined) {
     throw new UsageError('--no-admin and --admin-port contradict each other');
   }
@@ -75,75 +64,44 @@ function readOverrides(flags: ReturnType<typeof readArguments<typeof OPTIONS>>['
     port: flags['no-http'] ? false : numberFlag('port', flags.port, 0, 65_535),
     adminPort: flags['no-admin'] ? false : numberFlag('admin-port', flags['admin-port'], 0, 65_535),
     workers: flags.workers === 'auto' ? 'auto' : numberFlag('workers', flags.workers, 1, 64),
-    logLevel: choiceFlag('log-level', flags['log-level'], [
-      'fatal',
-      'error',
-      'warn',
-      'info',
-      'debug',
-      'trace',
-      'silent',
-    ]),
+    logLevel: choiceFlag('log-level', flags['log-level'], LOG_LEVELS),
     logFormat: flags['json-logs'] ? 'json' : undefined,
-    frontEnd: choiceFlag('front-end', flags['front-end'], ['auto', 'uws', 'node']),
+    frontEnd: choiceFlag('front-end', flags['front-end'], FRONT_ENDS),
     allowUnauthenticated: flags['allow-unauthenticated'],
   };
 }
 
-async function run(args: readonly string[]): Promise<number> {
+async function run(args: readonly string[]): Promise<ExitCode> {
   const { flags, files } = readArguments(args, OPTIONS);
   const file = oneFile(flags.config, files);
   if (flags['no-http'] && !flags.stdio) throw new UsageError('--no-http leaves no way in; add --stdio');
   if (flags.demo && file !== undefined) throw new UsageError('--demo and a configuration file contradict each other');
-  const overrides = readOverrides(flags);
-  const { loaded, demo } = await open(file);
-  maskWith(loaded.mask);
+  const config = new StartConfig(file, readOverrides(flags));
   try {
-    const snapshot = compileSnapshot(loaded, { overrides });
-    await checkKeyFile(loaded, snapshot);
+    const loaded = await config.load();
+    maskWith(loaded);
+    const snapshot = await config.compile(loaded);
     const json = snapshot.log.format === 'json' || (snapshot.log.format === 'auto' && process.stderr.isTTY !== true);
     for (const warning of loaded.warnings) printWarning(warning, json);
-    const reload = async (): Promise<Snapshot> => {
-      if (file === undefined) throw new ConfigError(['the demo has no file to read again']);
-      const changed = await loadConfigFile(file);
-      const next = compileSnapshot(changed, { overrides });
-      await checkKeyFile(changed, next);
-      return next;
-    };
-    return await serve(snapshot, { isDemo: demo !== null, stdio: flags.stdio === true, reload });
+    return await serve(snapshot, config, flags.stdio === true);
   } finally {
-    await demo?.close();
+    await config.close();
   }
 }
 
-async function open(file: string | undefined): Promise<Source> {
-  if (file !== undefined) return { loaded: await loadConfigFile(file), demo: null };
-  // Loaded here and not above: a real start needs none of the examples.
-  const { startDemoServers } = await import('../../examples/demo.js');
-  const demo = await startDemoServers();
-  return { loaded: loadConfigObject(demo.config), demo };
-}
-
-interface Serving {
-  readonly isDemo: boolean;
-  /** A client on standard input and output is served, too. */
-  readonly stdio: boolean;
-  /** The configuration as the file has it now. @throws ConfigError */
-  reload(): Promise<Snapshot>;
-}
-
-async function serve(snapshot: Snapshot, { isDemo, stdio, reload }: Serving): Promise<number> {
+/** @param stdio whether a client on standard input and output is served, too */
+async function serve(snapshot: Snapshot, config: StartConfig, stdio: boolean): Promise<ExitCode> {
   const stopping = new StopSignals();
   let gateway: RunningGateway | null = null;
-  let isAsked = false;
+  let isReloadPending = false;
   stopping.onHangUp(() => {
-    if (gateway === null) isAsked = true;
-    else void follow(gateway, reload);
+    if (gateway === null) isReloadPending = true;
+    else void reload(gateway, config);
   });
   try {
-    // Help, usage and configuration errors answer at once because the gateway itself is loaded only here.
+    // Loaded here: help, usage and configuration errors do not wait for the gateway.
     const { startGateway } = await import('../control/gateway.js');
-    // A signal while upstreams are waited for ends the wait; the children end with this process.
+    // A signal during the wait for upstreams ends it; the children end with this process.
     gateway = await Promise.race([startGateway(snapshot), stopping.first.then(() => null)]);
   } catch (error) {
     const sentence = listenSentence(error as NodeJS.ErrnoException, snapshot.host, snapshot.port);
@@ -153,9 +111,9 @@ async function serve(snapshot: Snapshot, { isDemo, stdio, reload }: Serving): Pr
   }
   if (gateway === null) return EXIT.ok;
   const running = gateway;
-  // The file may have been read before it changed.
-  if (isAsked) void follow(running, reload);
-  announce(running, stdio ? printNote : printLine, isDemo);
+  // SIGHUP came during the start, perhaps after the file was read.
+  if (isReloadPending) void reload(running, config);
+  announce(running, stdio ? printNote : printLine, config.isDemo);
   await Promise.race([stopping.first, stdio ? serveClient(running) : NEVER]);
   await running.stop();
   return EXIT.ok;
@@ -174,11 +132,11 @@ function announce(gateway: RunningGateway, print: (line: string) => void, isDemo
   if (isDemo) for (const line of demoNotes(clientUrl(address))) print(line);
 }
 
-/** Puts the file into force as it is now; what is wrong with it goes to the log, and changes nothing. */
-async function follow(gateway: RunningGateway, reload: () => Promise<Snapshot>): Promise<void> {
+/** Reads the file again and applies it; problems go to the log, and the configuration stays. */
+async function reload(gateway: RunningGateway, config: StartConfig): Promise<void> {
   let snapshot: Snapshot;
   try {
-    snapshot = await reload();
+    snapshot = await config.reload();
   } catch (error) {
     gateway.reloadFailed(error);
     return;
@@ -187,18 +145,33 @@ async function follow(gateway: RunningGateway, reload: () => Promise<Snapshot>):
   await gateway.reload(snapshot).catch(() => {});
 }
 
-/** Resolves when the client on standard input and output is gone. */
+/** Serves the client on standard input and output; resolves when it has disconnected. */
 async function serveClient(gateway: RunningGateway): Promise<void> {
   const { serveStdio } = await import('../request/accept/connection/stdio.js');
   const { limits } = gateway.snapshot;
   const token = process.env['SWITCHYARD_TOKEN'] ?? '';
-  await serveStdio({ input: process.stdin, output: process.stdout, ...gateway.door, limits, token }).ended;
+  await serveStdio({ input: process.stdin, output: process.stdout, ...gateway.entry, limits, token }).ended;
 }
 
 /** `switchyard start`. */
 export const start: Command = {
   name: 'start',
   summary: 'run the gateway (a demo without a configuration)',
-  help: HELP,
+  usage: ['[--config FILE] [OPTIONS]'],
+  about: `Runs the gateway. Without a file it runs a demo: two example servers behind one endpoint.
+Options win over the file.`,
+  options: OPTIONS,
+  notes: `Prints one line on standard output once it accepts connections (with --stdio on standard error, because only
+protocol messages go to standard output then); the log goes to standard error.
+SIGHUP reads the file again: an invalid one changes nothing, and the log says why.
+SIGTERM and SIGINT drain: requests in flight finish, then it ends with 0. A second signal ends it at once.
+Exit codes: 0 stopped, 78 the configuration cannot be used, 1 anything else.`,
+  examples: [
+    'switchyard start',
+    'switchyard start --config switchyard.yaml',
+    'switchyard start -c switchyard.toml --port 8080 --log-level debug',
+    'switchyard start -c switchyard.json --host 0.0.0.0 --no-admin --json-logs',
+    'switchyard start -c switchyard.json --stdio --no-http --no-admin',
+  ],
   run,
 };

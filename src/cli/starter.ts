@@ -1,4 +1,4 @@
-/** The files that `switchyard init` writes. What is commented out is valid as it stands. */
+/** The files that `switchyard init` writes. The parts in comments are valid, too. */
 import type { ConfigFormat } from '../config/load.js';
 
 const JSON_STARTER = `// Switchyard configuration: many MCP servers behind one endpoint.

@@ -24,19 +24,19 @@ export class StopSignals {
   }
 
   /**
-   * Calls `reload` for each SIGHUP from now on. A terminal that was closed sends it too: then the process stops, as it
-   * would without a handler.
+   * Calls `reload` for each further SIGHUP. Closing the terminal sends SIGHUP too: then the process stops, as it would
+   * without a handler.
    */
   onHangUp(reload: () => void): void {
     const hasTerminal = process.stdin.isTTY === true || process.stderr.isTTY === true;
     process.on('SIGHUP', () => {
-      if (hasTerminal && terminalIsGone()) this.#resolve('SIGHUP');
+      if (hasTerminal && isTerminalClosed()) this.#resolve('SIGHUP');
       else reload();
     });
   }
 }
 
-function terminalIsGone(): boolean {
+function isTerminalClosed(): boolean {
   try {
     closeSync(openSync('/dev/tty', 'r'));
     return false;

@@ -1,5 +1,6 @@
 import { compileSnapshot } from '../config/compile/index.js';
-import { type LoadedConfig, loadConfigFile, printable } from '../config/load.js';
+import { loadConfigFile } from '../config/load.js';
+import type { LoadedConfig } from '../config/loaded.js';
 import { type ConfigPath, Problems } from '../config/problems.js';
 import { list } from '../config/schema/fields.js';
 import type { ResolvedConfig } from '../config/schema/index.js';
@@ -7,31 +8,19 @@ import { EVERYTHING } from '../config/schema/routes.js';
 import type { EndpointSnapshot, Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { authority } from './addresses.js';
-import { type Command, EXIT, oneFile, readArguments, UsageError } from './command.js';
+import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments, UsageError } from './command.js';
 import { checkKeyFile } from './key-file.js';
 import { maskWith, printError, printLine, printWarning, style, table } from './print.js';
 import { findProgram } from './programs.js';
 
-const OPTIONS = { config: { type: 'string', short: 'c' }, json: { type: 'boolean' } } as const;
-
-const HELP = `Usage: switchyard validate FILE [--json]
-
-Checks a configuration without starting anything: every key, variables, key files, and that the programs of
-stdio servers are on PATH. Lists upstreams and routes, and tells which decoder and which front end would run.
-
-Options:
-  -c, --config FILE  the file, also without the flag
-      --json         the result as one JSON document; secrets are masked
-
-Exit codes: 0 the configuration can be used, 78 it cannot, 1 anything else.
-
-Examples:
-  switchyard validate switchyard.yaml
-  switchyard validate --json switchyard.toml | jq .config.routes`;
+const OPTIONS = {
+  config: { type: 'string', short: 'c', value: 'FILE', help: 'the file; also without the flag' },
+  json: { type: 'boolean', help: 'the result as one JSON document; secrets are masked' },
+} as const satisfies Options;
 
 type Route = ResolvedConfig['routes'][number];
 
-/** What runs the data path on this machine. */
+/** The decoder and the front end that would run on this machine. */
 interface Runtime {
   readonly decoder: { readonly kind: string; readonly reason: string | null };
   readonly frontEnd: { readonly kind: string; readonly reason: string | null };
@@ -44,13 +33,13 @@ interface Upstream {
   readonly target: string;
 }
 
-async function run(args: readonly string[]): Promise<number> {
+async function run(args: readonly string[]): Promise<ExitCode> {
   const { flags, files } = readArguments(args, OPTIONS);
   const file = oneFile(flags.config, files);
   if (file === undefined) throw new UsageError('name the configuration file: switchyard validate FILE');
   try {
     const loaded = await loadConfigFile(file);
-    maskWith(loaded.mask);
+    maskWith(loaded);
     const snapshot = compileSnapshot(loaded);
     await checkKeyFile(loaded, snapshot);
     const upstreams = resolveUpstreams(snapshot, loaded);
@@ -75,7 +64,7 @@ function resolveUpstreams(snapshot: Snapshot, loaded: LoadedConfig): Upstream[] 
       const path = loaded.config.mcpServers[server.name]?.endpoints === undefined ? entry : [...entry, 'endpoints', i];
       const target = targetOf(endpoint, path, loaded);
       if ('problem' in target) {
-        problems.add([...path, 'command'], loaded.locate([...path, 'command']), loaded.mask(target.problem));
+        loaded.addProblem(problems, [...path, 'command'], target.problem);
       }
       const shown = 'problem' in target ? '' : target.shown;
       return { name: server.name, transport: endpoint.transport, target: shown };
@@ -94,12 +83,12 @@ function targetOf(
   const program = findProgram(endpoint);
   if ('problem' in program) return program;
   const { command, shownCommand } = endpoint;
-  // The folder that it was found in is of the machine; the name is of the file, and may come from a variable.
+  // The folder of the program depends on the machine; the name is part of the file, and may come from a variable.
   return { shown: command === shownCommand ? loaded.mask(program.file) : shownCommand };
 }
 
 async function detectRuntime(snapshot: Snapshot): Promise<Runtime> {
-  // Loaded here: a configuration that cannot be used is told without them.
+  // Loaded here: problems of a configuration are reported without them.
   const [native, accept] = await Promise.all([import('../../native/index.js'), import('../request/accept/index.js')]);
   return {
     decoder: { kind: native.decoderKind, reason: native.decoderReason },
@@ -113,7 +102,7 @@ function report(loaded: LoadedConfig, upstreams: readonly Upstream[], runtime: R
     warnings: loaded.warnings,
     upstreams,
     ...runtime,
-    config: printable(loaded),
+    config: loaded.printable(),
   };
 }
 
@@ -124,14 +113,14 @@ function printReport(
   upstreams: readonly Upstream[],
   runtime: Runtime,
 ): void {
-  const config = printable(loaded);
+  const config = loaded.printable();
   const shownHost = loaded.shownAt(['host']) ?? snapshot.host;
   const adminHost = loaded.shownAt(['admin', 'host']) ?? snapshot.admin?.host ?? '';
   for (const warning of loaded.warnings) printWarning(warning);
   printLine(`${file} ${style('green', 'can be used')}.`);
   section('Listeners', [
     ['endpoint', snapshot.listens ? `http://${authority({ ...snapshot, host: shownHost })}/mcp` : 'none'],
-    ['doors', doorsOf(snapshot)],
+    ['transports', transportsOf(snapshot)],
     ['admin', snapshot.admin === null ? 'none' : `http://${authority({ ...snapshot.admin, host: adminHost })}`],
     ['auth', snapshot.auth.type],
     ['session key', sessionKeyOf(loaded)],
@@ -149,19 +138,20 @@ function printReport(
   );
 }
 
-/** How clients may speak to the endpoint. */
-function doorsOf({ listens, transports }: Snapshot): string {
+/** The transports for clients that are enabled. */
+function transportsOf({ listens, transports }: Snapshot): string {
   if (!listens) return 'none';
   const { sse, websocket, rest } = transports;
-  const doors = [['HTTP with SSE', sse] as const, ['WebSocket', websocket] as const, ['REST', rest] as const];
-  return ['Streamable HTTP', ...doors.flatMap(([name, isOpen]) => (isOpen ? [name] : []))].join(', ');
+  const optional = [['HTTP with SSE', sse] as const, ['WebSocket', websocket] as const, ['REST', rest] as const];
+  return ['Streamable HTTP', ...optional.flatMap(([name, isEnabled]) => (isEnabled ? [name] : []))].join(', ');
 }
 
-/** What session ids are sealed with. */
-function sessionKeyOf({ config: { sessions }, shownAt }: LoadedConfig): string {
+/** The source of the key that seals session ids. */
+function sessionKeyOf(loaded: LoadedConfig): string {
+  const { sessions } = loaded.config;
   if (sessions.secret !== undefined) return 'from the configuration';
   if (sessions.keyFile === undefined) return 'in memory, sessions end with the process';
-  return `in ${shownAt(['sessions', 'keyFile']) ?? sessions.keyFile}`;
+  return `in ${loaded.shownAt(['sessions', 'keyFile']) ?? sessions.keyFile}`;
 }
 
 function section(title: string, rows: readonly (readonly string[])[]): void {
@@ -193,4 +183,14 @@ function rulesOf({ servers, requiredScopes, rateLimit, clientRateLimit, cache }:
 }
 
 /** `switchyard validate`. */
-export const validate: Command = { name: 'validate', summary: 'check a configuration', help: HELP, run };
+export const validate: Command = {
+  name: 'validate',
+  summary: 'check a configuration',
+  usage: ['FILE [--json]'],
+  about: `Checks a configuration without starting anything: every key, variables, key files, and that the programs of
+stdio servers are on PATH. Lists upstreams and routes, and says which decoder and which front end would run.`,
+  options: OPTIONS,
+  notes: 'Exit codes: 0 the configuration can be used, 78 it cannot, 1 anything else.',
+  examples: ['switchyard validate switchyard.yaml', 'switchyard validate --json switchyard.toml | jq .config.routes'],
+  run,
+};

@@ -1,6 +1,6 @@
 /**
  * Variables in strings: `${VAR}`, `${VAR:-default}` (used when VAR is unset or empty), `$${` for a literal `${`.
- * The forms that editors put into their files are understood too: `${env:VAR}`, `${input:id}` (read from the variable
+ * The forms of editors are accepted too: `${env:VAR}`, `${input:id}` (read from the variable
  * whose name is the id in capitals), `${userHome}`, `${workspaceFolder}`, `${workspaceFolderBasename}`,
  * `${pathSeparator}` and `${/}`.
  */
@@ -11,7 +11,7 @@ import type { VariableRun } from '../secrets/show.js';
 /** Where variables come from. */
 export interface ExpandContext {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** What `${workspaceFolder}` stands for. */
+  /** The value of `${workspaceFolder}`. */
   readonly folder: string;
 }
 
@@ -101,9 +101,9 @@ function lookUp(content: string, context: ExpandContext, output: Output, depth: 
     return;
   }
   if (value === undefined) {
-    const asked = written.startsWith('input:') ? ` (an editor asks for it as "${written.slice(6)}")` : '';
+    const hint = written.startsWith('input:') ? ` (an editor asks for it as "${written.slice(6)}")` : '';
     throw new Error(
-      `the environment variable ${name}${asked} is not set; set it, or write \${${written}:-default} for a default`,
+      `the environment variable ${name}${hint} is not set; set it, or write \${${written}:-default} for a default`,
     );
   }
   output.variable(written, value);

@@ -1,13 +1,12 @@
 import { open } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { ConfigError } from '../errors.js';
-import { scrubber } from '../secrets/scrub.js';
-import type { KnownSecret } from '../secrets/show.js';
-import { normalise, pathKey } from './normalise.js';
-import { type ConfigPath, Problems } from './problems.js';
+import { LoadedConfig } from './loaded.js';
+import { hasKey, normalise, positionAt } from './normalise.js';
+import { Problems } from './problems.js';
 import { configSchema, type GatewayConfig, type ResolvedConfig } from './schema/index.js';
 import { findings } from './sentences.js';
-import { MAX_SOURCE_BYTES, type Position, readValue, SourceError, type SourceNode } from './source/index.js';
+import { MAX_SOURCE_BYTES, readValue, SourceError, type SourceNode } from './source/index.js';
 import { readJson } from './source/json.js';
 import { readToml } from './source/toml.js';
 import { readYaml } from './source/yaml.js';
@@ -15,28 +14,7 @@ import { readYaml } from './source/yaml.js';
 /** JSON is read as JSONC: comments and trailing commas are accepted in both. */
 export type ConfigFormat = 'json' | 'jsonc' | 'yaml' | 'toml';
 
-/** A configuration that passed the schema, with what is needed to tell where things stand in its file. */
-export interface LoadedConfig {
-  readonly config: ResolvedConfig;
-  /** The file as it was named; null for one made by a program. */
-  readonly file: string | null;
-  /** Relative paths in the configuration start here. */
-  readonly folder: string;
-  /** What was ignored, one sentence each. */
-  readonly warnings: readonly string[];
-  /** Values that variables put in, and what else is secret: they appear in no message. */
-  readonly secrets: readonly KnownSecret[];
-  /** Takes {@link secrets} out of a message. */
-  readonly mask: (text: string) => string;
-  /** The printable form of the text at `path`; null = as it is. */
-  shownAt(path: ConfigPath): string | null;
-  /** Where the value at `path`, or the nearest thing around it, stands. */
-  locate(path: ConfigPath): Position | null;
-  /** Whether the configuration gives a value at `path`, as opposed to a default. */
-  isWritten(path: ConfigPath): boolean;
-}
-
-/** What surrounds the text of a configuration. */
+/** The context of a configuration text. */
 export interface ParseOptions {
   /** Name for messages; relative paths start in its folder. */
   readonly fileName?: string;
@@ -124,64 +102,25 @@ function check(
     problems.throwIfAny();
     throw error;
   }
-  const { value, positions, warnings, shown, secrets } = normalise(root, { env, folder: workspace(folder) }, problems);
-  const locate = (path: ConfigPath): Position | null => {
-    for (let length = path.length; length >= 0; length -= 1) {
-      const key = pathKey(path.slice(0, length));
-      const at = positions.get(key) ?? positions.get(`key ${key}`);
-      if (at !== undefined) return at;
-    }
-    return null;
-  };
+  const source = normalise(root, { env, folder: workspace(folder) }, problems);
   if (root.kind !== 'object') {
     problems.add([], root.at, 'a configuration is an object with keys such as "mcpServers"');
     problems.throwIfAny();
   }
-  // What could not be read (an unset variable, say) is told already: its place must not be told a second time.
-  const told = problems.count > 0;
-  const result = configSchema.safeParse(value);
+  // A value that could not be read (an unset variable, for instance) is reported already, and not once more as missing.
+  const hasProblems = problems.count > 0;
+  const result = configSchema.safeParse(source.value);
   if (!result.success) {
     for (const { path, sentence } of findings(result.error.issues)) {
-      if (told && sentence.startsWith('is missing') && hasKey(value, path)) continue;
-      problems.add(path, locate(path), sentence);
+      if (hasProblems && sentence.startsWith('is missing') && hasKey(source.value, path)) continue;
+      problems.add(path, positionAt(source.positions, path), sentence);
     }
   }
   problems.throwIfAny();
-  const isWritten = (path: ConfigPath): boolean => hasKey(value, path);
-  return {
-    config: result.data as ResolvedConfig,
-    file,
-    folder,
-    warnings,
-    secrets,
-    mask: scrubber(secrets),
-    shownAt: (path) => shown.get(pathKey(path)) ?? null,
-    locate,
-    isWritten,
-  };
+  return new LoadedConfig(result.data as ResolvedConfig, file, folder, source);
 }
 
-/** The whole configuration in a form that may be shown: to operators, in logs, in bug reports. */
-export function printable({ config, shownAt }: LoadedConfig): ResolvedConfig {
-  const walk = (value: unknown, path: ConfigPath): unknown => {
-    if (Array.isArray(value)) return value.map((item, i) => walk(item, [...path, i]));
-    if (typeof value !== 'object' || value === null) return shownAt(path) ?? value;
-    return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, walk(member, [...path, key])]));
-  };
-  return walk(config, []) as ResolvedConfig;
-}
-
-/** Whether the parent object names the last key of `path`, with whatever value. */
-function hasKey(value: unknown, path: ConfigPath): boolean {
-  let node = value;
-  for (const part of path.slice(0, -1)) {
-    if (typeof node !== 'object' || node === null) return false;
-    node = (node as Record<string | number, unknown>)[part];
-  }
-  return typeof node === 'object' && node !== null && path.length > 0 && path.at(-1)! in node;
-}
-
-/** Editors keep their files in a folder of the workspace, and mean the workspace by `${workspaceFolder}`. */
+/** Editors keep their files in a folder of the workspace; `${workspaceFolder}` is the workspace. */
 function workspace(folder: string): string {
   return ['.vscode', '.cursor', '.roo', '.kiro'].includes(basename(folder)) ? dirname(folder) : folder;
 }

@@ -1,4 +1,4 @@
-/** Edit distance with transpositions (optimal string alignment), up to the words of a configuration in length. */
+/** Edit distance with transpositions (optimal string alignment) of two short words. */
 function distance(a: string, b: string): number {
   let before: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
@@ -18,17 +18,17 @@ function distance(a: string, b: string): number {
 
 const plain = (word: string): string => word.toLowerCase().replace(/[_\-\s]/g, '');
 
-/** The known word that `word` was probably meant to be, or null. Case, `_` and `-` do not count. */
+/** The known word that is nearest to `word`, or null when none is near. Case, `_` and `-` do not count. */
 export function nearest(word: string, known: Iterable<string>): string | null {
   if (word.length > 64) return null;
-  const wanted = plain(word);
+  const written = plain(word);
   let best: string | null = null;
-  let bestDistance = Math.max(2, Math.floor(wanted.length / 3)) + 1;
+  let bestDistance = Math.max(2, Math.floor(written.length / 3)) + 1;
   for (const candidate of known) {
     const target = plain(candidate);
-    if (Math.abs(target.length - wanted.length) >= bestDistance) continue;
-    const found = distance(wanted, target);
-    // Two letters apart is nothing alike when the words have three letters.
+    if (Math.abs(target.length - written.length) >= bestDistance) continue;
+    const found = distance(written, target);
+    // A distance of two is too far for words of three letters.
     if (found < bestDistance && found < target.length) {
       best = candidate;
       bestDistance = found;

@@ -7,20 +7,21 @@ import { type KnownSecret, type PlaceKind, showText, type VariableRun } from '..
 import { type ExpandContext, expand } from './expand.js';
 import { nearest } from './nearest.js';
 import type { ConfigPath, Problems } from './problems.js';
+import { renamedKey, renamedSentence } from './renamed-keys.js';
 import { configSchema } from './schema/index.js';
 import { IGNORED_SERVER_KEYS, IGNORED_TOP_KEYS, serverSchema, UNSUPPORTED_SERVER_KEYS } from './schema/servers.js';
 import { alternatives, chooseByType, type KnownKey, spellingsOf } from './schema-walk.js';
 import { type Position, quoteKey, type SourceEntry, type SourceNode } from './source/index.js';
 
-/** The plain value of a file, and what is known of its parts. */
+/** The plain value of a file, with the positions and secrets of its parts. */
 export interface Normalised {
   readonly value: unknown;
   /** Positions by {@link pathKey}. */
   readonly positions: ReadonlyMap<string, Position>;
   readonly warnings: readonly string[];
-  /** The printable forms of texts that are not printed as they are, by {@link pathKey}. */
+  /** The printable forms of texts that hold secrets, by {@link pathKey}. */
   readonly shown: ReadonlyMap<string, string>;
-  /** What variables put in, and what else is secret. */
+  /** Values of variables, and other secrets. */
   readonly secrets: readonly KnownSecret[];
 }
 
@@ -29,10 +30,32 @@ export function pathKey(path: ConfigPath): string {
   return JSON.stringify(path);
 }
 
-/** Names that would reach into the prototype of an object somewhere. */
+/** The position of the value at `path`, or of the nearest value around it. */
+export function positionAt(positions: Normalised['positions'], path: ConfigPath): Position | null {
+  for (let length = path.length; length >= 0; length -= 1) {
+    const key = pathKey(path.slice(0, length));
+    const at = positions.get(key) ?? positions.get(`key ${key}`);
+    if (at !== undefined) return at;
+  }
+  return null;
+}
+
+/** Whether the object around `path` has its last key, with whatever value. */
+export function hasKey(value: unknown, path: ConfigPath): boolean {
+  const parents = [...path];
+  const last = parents.pop();
+  let node = value;
+  for (const part of parents) {
+    if (typeof node !== 'object' || node === null) return false;
+    node = (node as Record<string | number, unknown>)[part];
+  }
+  return typeof node === 'object' && node !== null && last !== undefined && last in node;
+}
+
+/** Names that reach the prototype of an object. */
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
 
-/** Turns a tree into the value for the schema; what is wrong goes to `problems`, and its place is left out. */
+/** Turns a tree into the value for the schema; faults go to `problems`, and their places are left out. */
 export function normalise(root: SourceNode, context: ExpandContext, problems: Problems): Normalised {
   const walker = new Walker(context, problems);
   const value = walker.walk(root, configSchema, [], NO_PLACE);
@@ -40,7 +63,7 @@ export function normalise(root: SourceNode, context: ExpandContext, problems: Pr
   return { value, positions, warnings, shown, secrets };
 }
 
-/** What is known of a place from what surrounds it. */
+/** What the surroundings of a place say about it. */
 interface Place {
   readonly kind: PlaceKind;
   /** The element before it in a list, as text. */
@@ -89,12 +112,12 @@ class Walker {
     }
   }
 
-  /** A string; one that came from a variable becomes the number or boolean that the place asks for. */
+  /** A string; the value of a variable becomes a number or boolean where the schema requires one. */
   #string(text: string, at: Position | null, schema: z.ZodType | null, path: ConfigPath, place: Place): unknown {
     try {
       const { text: expanded, changed, runs } = expand(text, this.#context);
       const allowed = schema === null ? null : alternatives(schema);
-      // Numbers, switches and words of a list that the schema asks for are no secrets, wherever they come from.
+      // Numbers, booleans and words of a fixed list are no secrets, wherever they come from.
       if (allowed?.words.includes(expanded)) return expanded;
       // Where text is accepted it stays text: "0123" is not 123.
       if (changed && allowed !== null && !allowed.string) {
@@ -162,6 +185,11 @@ class Walker {
       const known = spellingsOf(object).get(entry.key);
       if (known !== undefined) return known;
     }
+    const renamed = renamedKey(path, entry.key);
+    if (renamed !== undefined) {
+      this.warnings.push(this.#problems.line(path, entry.at, renamedSentence(renamed)));
+      return this.#known({ ...entry, key: renamed.now }, objects, path);
+    }
     const isServer = objects.includes(serverSchema);
     if (isServer && (IGNORED_SERVER_KEYS as readonly string[]).includes(entry.key)) return null;
     if (objects.includes(configSchema) && (IGNORED_TOP_KEYS as readonly string[]).includes(entry.key)) return null;
@@ -171,9 +199,9 @@ class Walker {
       return null;
     }
     const names = new Set(objects.flatMap((object) => Object.keys(object.shape)));
-    const meant = this.#problems.full ? null : nearest(entry.key, names);
+    const likely = this.#problems.full ? null : nearest(entry.key, names);
     const advice =
-      meant !== null ? `did you mean ${quoteKey(meant)}?` : `known keys are ${[...names].sort().join(', ')}`;
+      likely !== null ? `did you mean ${quoteKey(likely)}?` : `known keys are ${[...names].sort().join(', ')}`;
     this.#problems.add(path, entry.at, `unknown key ${quoteKey(entry.key)}; ${advice}`);
     return null;
   }

@@ -1,15 +1,15 @@
 /**
- * Server numbers over reloads. Whatever refers to a server while the gateway runs (calls in flight, catalog entries,
- * subscriptions, parked calls) holds its number, so a server keeps its number as long as it has its name; the number of
- * one that is gone stays vacant, and is given to another one only when nothing can mean the old one any more.
+ * Server numbers over reloads. References to a server while the gateway runs (calls in flight, catalog entries,
+ * subscriptions, parked calls) are numbers, so a server keeps its number as long as it has its name. A server that a
+ * reload removes leaves a tombstone, whose number is reused only when nothing refers to it.
  */
 import type { ServerSnapshot, Snapshot } from './snapshot.js';
 
-/** Vacant numbers that are left alone. Beyond them the ones that nothing refers to are used again. */
-export const MAX_VACANT = 4_096;
+/** Tombstones that are kept; beyond them, those without references are reused. */
+export const MAX_TOMBSTONES = 4_096;
 
-/** What stands at the number of a server that is gone: no endpoint, no name, nothing that matches. */
-export const VACANT: ServerSnapshot = Object.freeze({
+/** Stands at the number of a removed server: no name, no endpoint, no pattern. */
+export const TOMBSTONE: ServerSnapshot = Object.freeze({
   name: '',
   prefix: null,
   endpoints: [],
@@ -22,48 +22,59 @@ export const VACANT: ServerSnapshot = Object.freeze({
   exclude: [],
   priority: 0,
   isolation: 'shared',
-  maxLanes: 1,
-  laneIdleMs: 1_000,
+  maxDedicated: 1,
+  dedicatedIdleMs: 1_000,
   methods: [],
 });
 
-/** Whether a number belongs to no server (any more): names of servers are never empty. */
-export function isVacant(server: { readonly name: string }): boolean {
+/** Whether a server was removed; names of servers are never empty. */
+export function isTombstone(server: { readonly name: string }): boolean {
   return server.name === '';
 }
 
 /**
- * The snapshot `next` with the numbers that its servers have in `before`; new servers get the numbers behind.
+ * The snapshot `next` with the numbers that its servers have in `before`; new servers get further numbers.
  *
- * @param reusable whether nothing refers to a vacant number any more; asked only beyond {@link MAX_VACANT}
+ * @param isUnused whether nothing refers to the number of a tombstone; called only beyond {@link MAX_TOMBSTONES} of them
  */
-export function renumbered(before: Snapshot, next: Snapshot, reusable: (number: number) => boolean): Snapshot {
+export function renumbered(before: Snapshot, next: Snapshot, isUnused: (number: number) => boolean): Snapshot {
   const numbers = new Map<string, number>();
   before.servers.forEach((server, number) => {
-    if (!isVacant(server)) numbers.set(server.name, number);
+    if (!isTombstone(server)) numbers.set(server.name, number);
   });
-  const servers = before.servers.map(() => VACANT);
-  const vacant = before.servers.flatMap((server, number) => (isVacant(server) ? [number] : []));
-  const free = vacant.length > MAX_VACANT ? vacant.filter(reusable) : [];
+  const servers = before.servers.map(() => TOMBSTONE);
+  const tombstones = before.servers.flatMap((server, number) => (isTombstone(server) ? [number] : []));
+  const free = tombstones.length > MAX_TOMBSTONES ? tombstones.filter(isUnused) : [];
   const moved = next.servers.map((server) => {
     const number = numbers.get(server.name) ?? free.shift() ?? servers.length;
     servers[number] = server;
     return number;
   });
-  const routes = next.routes.map((route) => ({ ...route, servers: route.servers.map((number) => moved[number]!) }));
+  const routes = next.routes.map((route) => ({
+    ...route,
+    servers: route.servers.flatMap((number) => moved[number] ?? []),
+  }));
   return Object.freeze({ ...next, servers, routes, order: moved });
 }
 
-/** Whether a server can stay as it runs: what differs, if anything, are rules about names and calls. */
+/** Whether a reload can keep the running endpoints of a server: only rules about names and calls differ, if anything. */
 export function sameUpstream(a: ServerSnapshot, b: ServerSnapshot): boolean {
   return fingerprint(a) === fingerprint(b);
 }
 
 function fingerprint(server: ServerSnapshot): string {
-  const { endpoints, connectTimeoutMs, maxConnections, maxQueue, isolation, maxLanes, laneIdleMs } = server;
-  // How a command is logged changes with the name of a variable, and needs no other child.
+  const { endpoints, connectTimeoutMs, maxConnections, maxQueue, isolation, maxDedicated, dedicatedIdleMs } = server;
+  // The printable form of a command changes with the name of a variable, and needs no new child.
   const running = endpoints.map((endpoint) => ({ ...endpoint, shownCommand: '' }));
-  return canonical({ endpoints: running, connectTimeoutMs, maxConnections, maxQueue, isolation, maxLanes, laneIdleMs });
+  return canonical({
+    endpoints: running,
+    connectTimeoutMs,
+    maxConnections,
+    maxQueue,
+    isolation,
+    maxDedicated,
+    dedicatedIdleMs,
+  });
 }
 
 /** JSON text in which the order of keys does not matter. */

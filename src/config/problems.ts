@@ -6,7 +6,7 @@ import { type Position, quoteKey } from './source/index.js';
 export type ConfigPath = readonly (string | number)[];
 
 /** A path as shown: `mcpServers.files.args[0]`; unusual names in brackets and quotes. */
-export function showPath(path: ConfigPath): string {
+function showPath(path: ConfigPath): string {
   let text = '';
   for (const part of path) {
     if (typeof part === 'number') text += `[${part}]`;
@@ -18,10 +18,10 @@ export function showPath(path: ConfigPath): string {
 
 const MAX_SHOWN = 50;
 
-/** Collects everything that is wrong with a configuration, so that it is told at once. */
+/** Collects the problems of a configuration, so that all are reported at once. */
 export class Problems {
   readonly #file: string | null;
-  /** Places by text: the same words about the same place are told once. */
+  /** Positions by text: the same sentence about the same place is reported once. */
   readonly #found = new Map<string, Position | null>();
 
   constructor(file: string | null) {
@@ -32,7 +32,7 @@ export class Problems {
     return this.#found.size;
   }
 
-  /** Whether there are more than will be shown; advice about further ones would be in vain. */
+  /** Whether there are more than will be shown, so that advice about further ones is not needed. */
   get full(): boolean {
     return this.#found.size >= MAX_SHOWN;
   }
@@ -40,7 +40,7 @@ export class Problems {
   /** `file:line:column: path: sentence`, as far as known. */
   line(path: ConfigPath, at: Position | null, sentence: string): string {
     const where = this.#file === null ? '' : `${this.#file}${at === null ? '' : `:${at.line}:${at.column}`}: `;
-    // A token that took the place of a key would be in the path, or quoted as a key that is not known.
+    // A token in the place of a key would be in the path, or quoted as an unknown key.
     return `${where}${maskShapes(`${path.length === 0 ? '' : `${showPath(path)}: `}${sentence}`)}`;
   }
 
@@ -48,7 +48,7 @@ export class Problems {
     this.#found.set(this.line(path, at, sentence), at);
   }
 
-  /** @throws ConfigError with what was found, in the order of the file; nothing found, nothing thrown. */
+  /** @throws ConfigError with the problems in the order of the file, if there are any */
   throwIfAny(): void {
     if (this.#found.size === 0) return;
     const order = (at: Position | null): number => (at === null ? 0 : at.line * 65_536 + Math.min(at.column, 65_535));

@@ -1,6 +1,7 @@
 /** docs/configuration.md: every key with its type, default and meaning. */
 import { z } from 'zod';
 import type { JsonSchema } from './document.js';
+import { renamedKeys } from './renamed-keys.js';
 import { aliasesOf, KIB, MIB } from './schema/fields.js';
 import { configSchema } from './schema/index.js';
 import { IGNORED_SERVER_KEYS, IGNORED_TOP_KEYS, serverSchema, UNSUPPORTED_SERVER_KEYS } from './schema/servers.js';
@@ -9,19 +10,20 @@ const INTRODUCTION = `<!-- Made by \`npm run generate\` from the schema in src/c
 
 # Configuration reference
 
-One file says everything: JSON, JSONC (both with comments and trailing commas), YAML or TOML, by the extension
+One file holds the whole configuration: JSON, JSONC (both with comments and trailing commas), YAML or TOML, by the extension
 \`.json\`, \`.jsonc\`, \`.yaml\`, \`.yml\` or \`.toml\`. \`switchyard init\` writes a commented one, \`switchyard validate\` checks one, and
 \`schema/switchyard.schema.json\` is its JSON Schema for editors.
 
-- **A key that does not exist is an error**, told as \`file:line:column\` with the nearest key that does. So is a key that is
-  given twice. All problems of a file are told at once, and the exit code is 78.
+- **An unknown key is an error**, reported as \`file:line:column\` with the nearest known key. So is a key that is given
+  twice. All problems of a file are reported at once, and the exit code is 78.
 - **Spelling.** \`maxBodyBytes\` may be written \`max_body_bytes\`. Names of servers, headers and variables stay as they are.
+- **Renamed keys.** The former name of a key still works, with a warning; one file cannot have both.
 - **Variables.** \`\${VAR}\` in any string value is replaced by the environment variable VAR; one that is not set is an error.
   \`\${VAR:-default}\` has a default for when VAR is not set or empty. \`$\${\` stands for a literal \`\${\`. A number or a switch may
-  come from a variable too: \`port: \${PORT:-8000}\`. What editors write is understood: \`\${env:VAR}\`, \`\${userHome}\`,
+  come from a variable too: \`port: \${PORT:-8000}\`. The forms of editors are accepted: \`\${env:VAR}\`, \`\${userHome}\`,
   \`\${workspaceFolder}\`, and \`\${input:api-key}\`, which is read from the environment variable \`API_KEY\`.
-- **Secrets.** What came from a variable is shown nowhere: \`validate\`, errors and the log have the name of the variable in its place.
-  So do texts of the file itself that look like secrets, as \`***\`; see [operations.md](operations.md#secrets). Prefer variables, and
+- **Secrets.** The value of a variable is never shown: \`validate\`, errors and the log have the name of the variable in its place.
+  Texts of the file itself that look like secrets are shown as \`***\`; see [operations.md](operations.md#secrets). Prefer variables, and
   \`env\` to \`args\`: the arguments of a process can be read by other users of the machine (\`ps\`).
 - **Paths** are relative to the folder of the file. \`command\` is an exception: it is searched on PATH, or taken relative to \`cwd\`.
 - **Units** are part of the name: \`...Ms\` milliseconds, \`...Seconds\` seconds, \`...Bytes\` bytes, anything else a count.
@@ -51,7 +53,7 @@ export function referencePage(): string {
 
 type AliasTable = ReadonlyMap<string, readonly string[]>;
 
-/** Other names by section and key; only the outermost objects have any. */
+/** Aliases by section and key; only the outermost objects have any. */
 function aliasTable(): AliasTable {
   const table = new Map<string, readonly string[]>();
   const read = (prefix: string, shape: Record<string, object>): void => {
@@ -67,6 +69,7 @@ function aliasTable(): AliasTable {
 /** Writes the table of one object, then the sections of the objects within it. */
 function section(lines: string[], path: string, schema: JsonSchema, aliases: AliasTable): void {
   const nested: { path: string; title: string; schema: JsonSchema; description: string | undefined }[] = [];
+  const renamed = renamedKeys(path === '' ? [] : path.replaceAll('[]', '.0').split('.'));
   lines.push('| Key | Type | Default | Meaning |', '| --- | --- | --- | --- |');
   for (const [name, property] of Object.entries(schema.properties ?? {})) {
     const own = path === '' ? name : `${path}.${name}`;
@@ -74,7 +77,9 @@ function section(lines: string[], path: string, schema: JsonSchema, aliases: Ali
     const fallback = shownDefault(name, property) ?? required;
     const others = aliases.get(own) ?? [];
     const also = others.length === 0 ? '' : ` Also written ${others.map((other) => `\`${other}\``).join(', ')}.`;
-    const meaning = `${property.description ?? ''}${also}`;
+    const before = renamed.flatMap((key) => (key.now === name ? [`\`${key.before}\``] : []));
+    const formerly = before.length === 0 ? '' : ` Formerly ${before.join(', ')}, which still works.`;
+    const meaning = `${property.description ?? ''}${also}${formerly}`;
     lines.push(`| \`${name}\` | ${typeWords(property)} | ${fallback} | ${meaning.replaceAll('|', '\\|').trim()} |`);
     for (const inner of innerObjects(property, own)) nested.push({ ...inner, description: property.description });
   }
@@ -86,7 +91,7 @@ function section(lines: string[], path: string, schema: JsonSchema, aliases: Ali
   }
 }
 
-/** The objects that may stand at a place: itself, list items, map values, alternatives. */
+/** The objects that a place may hold: itself, list items, map values, alternatives. */
 function innerObjects(schema: JsonSchema, path: string): { path: string; title: string; schema: JsonSchema }[] {
   if (schema.properties !== undefined) {
     const type = schema.properties['type']?.const;

@@ -3,7 +3,7 @@ import type { Snapshot } from './snapshot.js';
 
 const SENTENCE = 'takes effect only after a restart; the running gateway keeps what it has';
 
-/** Keys whose values are built into what runs: sockets, threads, and tables of a fixed size. */
+/** Keys whose values are fixed at the start: sockets, threads, and the size of tables. */
 const FIXED: readonly { readonly path: string; of(snapshot: Snapshot): unknown }[] = [
   { path: 'host', of: (snapshot) => snapshot.host },
   { path: 'port', of: (snapshot) => [snapshot.port, snapshot.listens] },
@@ -18,7 +18,7 @@ const FIXED: readonly { readonly path: string; of(snapshot: Snapshot): unknown }
   { path: 'limits.ringBytes', of: (snapshot) => snapshot.limits.ringBytes },
 ];
 
-/** One problem, `path: sentence`, for each difference that a reload cannot bring into force. */
+/** One problem, `path: sentence`, for each difference that a reload cannot apply. */
 export function restartProblems(before: Snapshot, next: Snapshot): string[] {
   return FIXED.filter(({ of }) => canonical(of(before)) !== canonical(of(next))).map(
     ({ path }) => `${path}: ${SENTENCE}`,

@@ -1,4 +1,4 @@
-/** What the schema says about a place, with defaults, options and unions taken off. */
+/** What the schema accepts at a place, with defaults, options and unions unwrapped. */
 import { z } from 'zod';
 import type { PlaceKind } from '../secrets/show.js';
 import { aliasesOf, kindOf } from './schema/fields.js';
@@ -8,11 +8,11 @@ export interface Alternatives {
   readonly objects: readonly z.ZodObject[];
   readonly record: z.ZodType | null;
   readonly element: z.ZodType | null;
-  /** Any text, or one of several words; a single fixed word is not meant. */
+  /** Whether any text, or one of several words, is accepted; a single literal does not count. */
   readonly string: boolean;
   /** The words of a fixed list. */
   readonly words: readonly string[];
-  /** What the place was said to hold. */
+  /** What the place holds (`holds` in schema/fields.ts). */
   readonly kind: PlaceKind | null;
   readonly number: boolean;
   readonly boolean: boolean;
@@ -80,7 +80,7 @@ function collect(schema: z.ZodType, found: Found): void {
   }
 }
 
-/** A key of an object and what may stand there. */
+/** A key of an object and the schema of its value. */
 export interface KnownKey {
   readonly name: string;
   readonly schema: z.ZodType;

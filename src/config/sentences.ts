@@ -1,10 +1,10 @@
-/** What the schema found wrong, as sentences for people. Values are never quoted: they could be secrets. */
+/** Issues of the schema as sentences. Values are never quoted: they could be secrets. */
 import type { z } from 'zod';
 import type { ConfigPath } from './problems.js';
 
 type Issue = z.core.$ZodIssue;
 
-/** One thing that is wrong. */
+/** One problem. */
 export interface Finding {
   readonly path: ConfigPath;
   readonly sentence: string;
@@ -20,7 +20,7 @@ const KINDS: Readonly<Record<string, string>> = {
   record: 'an object',
 };
 
-/** One finding for each thing that is wrong; unions are told from the alternative that comes nearest. */
+/** One finding for each problem; a union is reported by the alternative that fits best. */
 export function findings(issues: readonly Issue[], base: ConfigPath = []): Finding[] {
   return issues.flatMap((issue) => {
     const path = [...base, ...(issue.path as (string | number)[])];
@@ -36,8 +36,8 @@ function unionFindings(errors: readonly (readonly Issue[])[], path: ConfigPath):
     );
   const near = errors.find((branch) => !mismatch(branch));
   if (near !== undefined) return findings(near, path);
-  const wanted = errors.flatMap((branch) => branch.flatMap(expectations));
-  return [{ path, sentence: `must be ${orList([...new Set(wanted)])}` }];
+  const expected = errors.flatMap((branch) => branch.flatMap(expectations));
+  return [{ path, sentence: `must be ${orList([...new Set(expected)])}` }];
 }
 
 function expectations(issue: Issue): string[] {

@@ -1,16 +1,17 @@
 /**
- * The immutable, versioned form of a configuration that crosses threads (design: configuration is a snapshot).
- * Data only: it survives `structuredClone`. The front and every worker turn it into closures once.
+ * The immutable, versioned form of a configuration that crosses threads. Data only: it survives `structuredClone`. The
+ * front and every worker compile it to closures once.
  * Indexes (`server`, `route`, `entry`, `bucket`) are positions in the arrays of one snapshot or catalog version.
  */
 import type { KnownSecret } from '../secrets/show.js';
 import type { Bytes, Count, Milliseconds, Seconds } from '../units.js';
+import type { FRONT_ENDS, LOG_FORMATS, LOG_LEVELS } from './schema/index.js';
 
-/** Everything that decides about requests. */
+/** The compiled configuration. */
 export interface Snapshot {
   /** Grows by one with each accepted configuration. */
   readonly version: number;
-  /** Name the gateway gives itself in `serverInfo`. */
+  /** Name of the gateway in `serverInfo`. */
   readonly name: string;
   readonly host: string;
   /** 0 = any free one. */
@@ -21,7 +22,7 @@ export interface Snapshot {
   readonly admin: { readonly host: string; readonly port: number } | null;
   /** Resolved number of policy workers, at least 1. */
   readonly workers: Count;
-  readonly frontEnd: 'auto' | 'uws' | 'node';
+  readonly frontEnd: (typeof FRONT_ENDS)[number];
   /** Host names (without port, lower case) accepted in `Host`; empty = loopback names when bound to loopback, any otherwise. */
   readonly allowedHosts: readonly string[];
   /** Origins accepted when `Origin` is present; loopback origins are accepted on a loopback bind. `*` = any. */
@@ -38,11 +39,11 @@ export interface Snapshot {
   readonly sessions: SessionsSnapshot;
   readonly transports: TransportsSnapshot;
   readonly log: LogSnapshot;
-  /** What must not be in any log line, and what is there instead. */
+  /** Values that must not appear in any log line, and their replacements. */
   readonly secrets: readonly KnownSecret[];
 }
 
-/** The doors for clients besides Streamable HTTP on `/mcp`. */
+/** The transports for clients besides Streamable HTTP on `/mcp`. */
 export interface TransportsSnapshot {
   /** HTTP with SSE (2024-11-05): `/sse` and `/messages`. */
   readonly sse: boolean;
@@ -52,7 +53,7 @@ export interface TransportsSnapshot {
   readonly rest: boolean;
 }
 
-/** Who may come in. */
+/** How clients authenticate. */
 export type AuthSnapshot =
   | { readonly type: 'none' }
   | {
@@ -88,7 +89,7 @@ export type AuthSnapshot =
 /** One upstream namespace. */
 export interface ServerSnapshot {
   readonly name: string;
-  /** What is put before names towards clients, without the separator; `null` = nothing. */
+  /** Prefix of names towards clients, without the separator; `null` = none. */
   readonly prefix: string | null;
   readonly endpoints: readonly EndpointSnapshot[];
   readonly connectTimeoutMs: Milliseconds;
@@ -105,13 +106,13 @@ export interface ServerSnapshot {
   readonly exclude: readonly string[];
   /** Higher wins under `conflict: priority`; default 0. */
   readonly priority: number;
-  /** Who shares a legacy child or upstream session: everybody, or each client session or principal has its own. */
+  /** Scope of a legacy child or upstream session: shared by all clients, or one for each client session or principal. */
   readonly isolation: 'shared' | 'session' | 'principal';
-  /** Lanes (children, upstream sessions) per endpoint at once besides the shared one. */
-  readonly maxLanes: Count;
-  /** A lane without a call for so long is stopped. */
-  readonly laneIdleMs: Milliseconds;
-  /** Globs of methods unknown to the gateway that are passed to this server as they are. */
+  /** Dedicated children or upstream sessions per endpoint at once, besides the shared one. */
+  readonly maxDedicated: Count;
+  /** Idle time after which a dedicated child or session is stopped. */
+  readonly dedicatedIdleMs: Milliseconds;
+  /** Globs of unknown methods that are passed to this server as they are. */
   readonly methods: readonly string[];
 }
 
@@ -130,7 +131,7 @@ export interface StdioEndpointSnapshot {
 /** A replica behind a URL. */
 export interface UrlEndpointSnapshot {
   readonly transport: 'http' | 'sse' | 'websocket';
-  /** The transport was guessed: an http URL that does not answer as Streamable HTTP is tried as HTTP with SSE. */
+  /** The transport is auto-detected: an http URL that does not answer as Streamable HTTP is tried as HTTP with SSE. */
   readonly detect: boolean;
   readonly url: string;
   /** Sent with each request; includes the `Authorization` made from `auth`. */
@@ -148,7 +149,7 @@ export interface RouteSnapshot {
   readonly tools: readonly string[];
   readonly prompts: readonly string[];
   readonly resources: readonly string[];
-  /** Globs over methods that the gateway passes through unknown. */
+  /** Globs over unknown methods that the gateway passes through. */
   readonly methods: readonly string[];
   /** Server indexes in order; the later ones are the fallback. Empty = the catalog decides. */
   readonly servers: readonly number[];
@@ -172,27 +173,29 @@ export interface BucketRule {
   readonly burst: number;
 }
 
-/** Limits that hold beside those of routes. Tool limits: the first pattern that matches counts. */
+/** Rate limits besides those of routes. Of the tool limits, the first pattern that matches counts. */
 export interface RateLimitsSnapshot {
   readonly global: BucketRule | null;
   readonly perClient: BucketRule | null;
   readonly perTool: readonly { readonly tools: readonly string[]; readonly rule: BucketRule }[];
-  /** Clients remembered at once. */
+  /** Clients with buckets at once. */
   readonly maxClients: Count;
 }
 
+/** The response cache. */
 export interface CacheSnapshot {
   readonly enabled: boolean;
   /** Per worker. */
   readonly maxBytes: Bytes;
   readonly maxEntryBytes: Bytes;
   readonly maxEntries: Count;
-  /** How many callers may wait for one leader; more are forwarded. */
+  /** Callers that may wait for one leader; more are forwarded. */
   readonly maxWaiters: Count;
-  /** How long they wait before the next one leads. */
+  /** Time they wait before the next one becomes leader. */
   readonly waitMs: Milliseconds;
 }
 
+/** Limits of everything that grows. */
 export interface LimitsSnapshot {
   readonly maxBodyBytes: Bytes;
   readonly maxHeaderBytes: Bytes;
@@ -208,11 +211,11 @@ export interface LimitsSnapshot {
   readonly maxPipeBytes: Bytes;
   /** Bytes read from one source of an upstream in one turn of the event loop (src/upstream/core/read-turns.ts). */
   readonly readBudgetBytes: Bytes;
-  /** Messages a second, other than answers, taken from one endpoint; 0 = no limit. */
+  /** Messages a second, other than responses, accepted from one endpoint; 0 = no limit. */
   readonly maxNotificationsPerSecond: Count;
   /** Bytes queued towards one client before the upstream is paused. */
   readonly maxClientBufferBytes: Bytes;
-  /** A client that takes nothing for this long is dropped. */
+  /** A client that reads no byte for this time is disconnected. */
   readonly slowClientMs: Milliseconds;
   /** Frames of less than 64 bytes that a WebSocket of a client may send a second; 0 = no bound. */
   readonly smallFrameRate: Count;
@@ -227,17 +230,17 @@ export interface LimitsSnapshot {
   /** Names that get metrics of their own; the rest are counted as `other`. */
   readonly maxToolMetrics: Count;
   readonly drainMs: Milliseconds;
-  /** A worker whose ring does not move for so long is replaced. */
+  /** A worker without progress on its ring for this time is replaced. */
   readonly workerHangMs: Milliseconds;
   /** Size of each ring. */
   readonly ringBytes: Bytes;
   /** Time for a verdict (token verification included). */
   readonly decideMs: Milliseconds;
-  /** Requests of upstreams that wait for answers of clients, over all clients. */
+  /** Requests of upstreams that wait for responses of clients, over all clients. */
   readonly maxServerRequests: Count;
   /** Time a client has to answer a request of an upstream. */
   readonly answerMs: Milliseconds;
-  /** Rounds of questions a modern upstream may ask a legacy client for one call. */
+  /** Rounds of input that a modern upstream may request of a legacy client during one call. */
   readonly maxInputRounds: Count;
   /** Calls parked at once, over all clients and of one principal. */
   readonly maxParked: Count;
@@ -256,6 +259,7 @@ export interface LimitsSnapshot {
   readonly maxSubscriptions: Count;
 }
 
+/** How the names of all servers are merged into one list. */
 export interface CatalogRules {
   readonly separator: string;
   readonly conflict: 'prefix' | 'auto-prefix' | 'reject' | 'priority';
@@ -265,27 +269,29 @@ export interface CatalogRules {
   readonly pageSize: Count;
   /** `ttlMs` of list results towards modern clients. */
   readonly ttlMs: Milliseconds;
-  /** Extra time a start waits for the first discovery before it listens. */
+  /** Time that a start waits for the first discovery before it listens. */
   readonly startupWaitMs: Milliseconds;
 }
 
+/** Sessions of legacy clients. */
 export interface SessionsSnapshot {
   /** Newest first; each at least 32 characters, or empty = a key file beside the state. */
   readonly secrets: readonly string[];
   readonly ttlSeconds: Seconds;
   /** Where a generated key is kept; `null` = in memory only. */
   readonly keyFile: string | null;
-  /** Events kept for clients that come back, per session and over all sessions; 0 = none, streams have no ids. */
+  /** Events kept for resumption, per session and over all sessions; 0 = none, and events have no ids. */
   readonly eventLogBytes: Bytes;
   readonly eventLogTotalBytes: Bytes;
-  /** What clients are told to wait before they reconnect (`retry` of an event stream). */
+  /** Reconnection time of clients (`retry` of an event stream). */
   readonly retryMs: Milliseconds;
 }
 
+/** The log. */
 export interface LogSnapshot {
-  readonly level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  readonly level: (typeof LOG_LEVELS)[number];
   /** `auto` = pretty on a terminal, JSON otherwise. */
-  readonly format: 'auto' | 'pretty' | 'json';
+  readonly format: (typeof LOG_FORMATS)[number];
   /** One line a request at `info`; otherwise at `debug`. */
   readonly access: boolean;
 }

@@ -3,6 +3,8 @@
  * no allocation: one table a catalog, made when the catalog comes into force.
  */
 
+import type { Current } from '../config/current.js';
+import type { Snapshot } from '../config/snapshot.js';
 import { errorNumber } from '../errors.js';
 import { type Exchange, MessageFlag } from '../request/exchange/index.js';
 import { EntryKind } from '../shared/catalog-table.js';
@@ -18,36 +20,40 @@ export interface AccountedCatalog {
   readonly table: { readonly kind: Uint8Array; readonly publicNames: Packed };
 }
 
+/** Where access lines go. */
+export interface AccessLines {
+  /** Null when the access log is off. */
+  readonly access: ((exchange: Exchange, server: string) => void) | null;
+}
+
 /** Counts exchanges; one per front. */
 export class Accounting {
   readonly #counters: Counters;
   readonly #names: SeriesNames;
-  /** Called for each exchange when the access log is on. */
-  #log: ((exchange: Exchange, milliseconds: number) => void) | null;
+  readonly #config: Current<Pick<Snapshot, 'servers'>>;
+  readonly #log: AccessLines;
   #servers = new Int32Array(0);
   #catalog: AccountedCatalog['table'] = { kind: new Uint8Array(0), publicNames: NO_ITEMS };
   /** Series by entry, once one of its calls has been counted. */
   #entries = new Int32Array(0);
   #catalogVersion = -1;
 
-  constructor(
-    counters: Counters,
-    names: SeriesNames,
-    log: ((exchange: Exchange, milliseconds: number) => void) | null,
-  ) {
+  constructor(counters: Counters, names: SeriesNames, config: Current<Pick<Snapshot, 'servers'>>, log: AccessLines) {
     this.#counters = counters;
     this.#names = names;
+    this.#config = config;
     this.#log = log;
+    this.follow();
   }
 
-  /** Takes over the servers of a snapshot, by index. */
-  setServers(names: readonly string[]): void {
-    this.#servers = Int32Array.from(names, (name) => this.#names.id('upstream', name));
+  /** Whether every exchange keeps its body, for the access log: it names tools. */
+  get keepsBodies(): boolean {
+    return this.#log.access !== null;
   }
 
-  /** Takes over what writes access lines; null = nothing does. */
-  setLog(log: ((exchange: Exchange, milliseconds: number) => void) | null): void {
-    this.#log = log;
+  /** Follows a reload: the servers by index. */
+  follow(): void {
+    this.#servers = Int32Array.from(this.#config.current.servers, ({ name }) => this.#names.id('upstream', name));
   }
 
   /** Takes over a catalog; only tools get series of their own. */
@@ -71,7 +77,8 @@ export class Accounting {
     counters.observe(Series.request, took, failed);
     if (exchange.client.error !== null) counters.error(errorNumber(exchange.client.error));
     if (exchange.call.server >= 0 && exchange.call.sentAt > 0) this.#upstream(exchange, now, failed);
-    if (this.#log !== null) this.#log(exchange, took);
+    const { access } = this.#log;
+    if (access !== null) access(exchange, this.#config.current.servers[exchange.call.server]?.name ?? '');
   }
 
   #upstream(exchange: Exchange, now: number, failed: boolean): void {

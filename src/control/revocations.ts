@@ -1,5 +1,6 @@
 /** What operators and programs have revoked, for as long as this process lives: the list, its bounds, and its spelling. */
 import { createHash } from 'node:crypto';
+import type { Current } from '../config/current.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
 import { GatewayError } from '../errors.js';
 import type { RevocationMessage } from '../shared/worker-messages.js';
@@ -27,6 +28,17 @@ const MAX_TEXT: Count = 16_384;
 /** The largest `auth.clockToleranceSeconds`: a token may be accepted for so long after its `exp`. */
 const MAX_TOLERANCE: Seconds = 60;
 
+/** What {@link Revocations} reads of the configuration. */
+export interface RevocationsConfig {
+  readonly limits: Pick<LimitsSnapshot, 'maxRevoked'>;
+}
+
+/** The list as workers have it. */
+export interface RevokedInWorkers {
+  /** A revoked token has expired: it is refused anyway, so nothing that was decided has to be decided again. */
+  forgetRevoked(message: RevocationMessage): void;
+}
+
 interface Entry {
   readonly kind: RevocationKind;
   readonly value: string;
@@ -39,14 +51,17 @@ interface Entry {
  * See the file comment. Nothing is forgotten before it is harmless: a full list refuses instead.
  */
 export class Revocations {
-  readonly #limits: Pick<LimitsSnapshot, 'maxRevoked'>;
+  readonly #config: Current<RevocationsConfig>;
   readonly #entries = new Map<string, Entry>();
-  readonly #forgotten: (message: RevocationMessage) => void;
+  #workers: RevokedInWorkers | null = null;
 
-  /** @param forgotten told of tokens that have expired and are not kept any more */
-  constructor(limits: Pick<LimitsSnapshot, 'maxRevoked'>, forgotten: (message: RevocationMessage) => void) {
-    this.#limits = limits;
-    this.#forgotten = forgotten;
+  constructor(config: Current<RevocationsConfig>) {
+    this.#config = config;
+  }
+
+  /** Who keeps the same list in workers. Once: a pool of workers is made with this list, for workers that start. */
+  attach(workers: RevokedInWorkers): void {
+    this.#workers = workers;
   }
 
   /** Tokens, subjects and sessions that are revoked. */
@@ -76,7 +91,7 @@ export class Revocations {
     const key = keyOf(kind, value);
     if (!this.#entries.has(key)) {
       this.#purge();
-      if (this.#entries.size >= this.#limits.maxRevoked) throw new GatewayError('GW_REVOCATIONS_FULL');
+      if (this.#entries.size >= this.#config.current.limits.maxRevoked) throw new GatewayError('GW_REVOCATIONS_FULL');
     }
     const entry: Entry = { kind, value, at: Date.now() / 1000, until };
     this.#entries.set(key, entry);
@@ -99,7 +114,7 @@ export class Revocations {
       if (entry.until >= now) continue;
       this.#entries.delete(key);
       const message = messageOf(entry);
-      if (message !== null) this.#forgotten({ ...message, at: null });
+      if (message !== null) this.#workers?.forgetRevoked({ ...message, at: null });
     }
   }
 }

@@ -20,8 +20,8 @@ export interface RunningGateway {
   readonly adminAddress: Address | null;
   /** The configuration in force. */
   readonly snapshot: Snapshot;
-  /** Where connections that are no sockets bring their messages: stdio, and clients in this process. */
-  readonly door: Door;
+  /** Takes the messages of connections without a socket: stdio, and clients in this process. */
+  readonly entry: PipelineEntry;
   /**
    * Puts another configuration into force between two requests. Requests in flight finish by the rules they came under;
    * servers whose endpoints are the same go on with what they have. Reloads happen one after another. Resolves when
@@ -54,8 +54,8 @@ export interface RunningGateway {
   stop(): Promise<void>;
 }
 
-/** See {@link RunningGateway.door}. */
-export interface Door {
+/** The handler of messages and the exchanges that it works with. */
+export interface PipelineEntry {
   readonly handler: FrontHandler;
   readonly table: ExchangeTable;
 }

@@ -12,7 +12,7 @@ import type { BucketLayout, Buckets } from '../shared/buckets.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import { Counter, type CounterMemory, Counters, counterMemory } from '../shared/counters.js';
 import { Epochs, epochMemory } from '../shared/epochs.js';
-import type { PolicyPool, PoolEvents, PoolSlot } from '../shared/policy-pool.js';
+import type { PolicyPool, PoolListener, PoolSlot } from '../shared/policy-pool.js';
 import { RECORD_VERSION } from '../shared/records.js';
 import { Ring, ringMemory } from '../shared/ring.js';
 import type {
@@ -24,7 +24,8 @@ import type {
   WorkerMessage,
 } from '../shared/worker-messages.js';
 import type { Milliseconds } from '../units.js';
-import { KeyKeeper } from './key-keeper.js';
+import { JwksCache, type KeyReceiver } from './jwks-cache.js';
+import type { KeyLoader } from './threads/fetch-keys.js';
 
 /** Owner number of the front in the buckets; worker n is n + 2. */
 const FRONT_OWNER = 1;
@@ -41,12 +42,12 @@ export interface WorkerPoolOptions {
   readonly resourceLimits?: { readonly maxOldGenerationSizeMb?: number; readonly maxYoungGenerationSizeMb?: number };
   /** Compiled worker file; default beside this package's code. */
   readonly filename?: string;
-  /** Loads a key set as JSON text; default in this thread. The control pool has a task for it. */
-  readonly fetchKeys?: (url: string) => Promise<string>;
+  /** Loads key sets; default in this thread. The control pool has a task for it. */
+  readonly keys?: KeyLoader;
   /** What is revoked already, for workers that start; default nothing. */
-  readonly revoked?: () => readonly RevocationMessage[];
-  /** Told about faults inside decisions and about deaths, one sentence without request data. */
-  readonly report?: (message: string) => void;
+  readonly revocations?: { messages(): readonly RevocationMessage[] };
+  /** Faults inside decisions and deaths of workers, one sentence without request data. */
+  readonly log?: { warn(sentence: string): void };
 }
 
 class Slot implements PoolSlot {
@@ -76,7 +77,7 @@ class Slot implements PoolSlot {
 }
 
 /** See the file comment. */
-export class WorkerPool implements PolicyPool {
+export class WorkerPool implements PolicyPool, KeyReceiver {
   readonly epochs: Epochs;
   /** The front's own segment; adds up all threads when read. */
   readonly counters: Counters;
@@ -87,11 +88,11 @@ export class WorkerPool implements PolicyPool {
   readonly #piscina: Piscina;
   readonly #slots: Slot[] = [];
   readonly #bell;
-  readonly #keeper: KeyKeeper;
+  readonly #jwks: JwksCache;
   readonly #tasks = new Set<Promise<void>>();
   /** Workers whose bell rings at the end of this turn. */
   readonly #toWake: number[] = [];
-  #events: PoolEvents | null = null;
+  #listener: PoolListener | null = null;
   #snapshot: Snapshot;
   #catalog: CatalogTable;
   #buckets: Buckets;
@@ -113,8 +114,8 @@ export class WorkerPool implements PolicyPool {
     this.counterMemory = counterMemory(this.size + 1, limits.maxToolMetrics + servers.length + 1);
     this.counters = new Counters(this.counterMemory, 0);
     this.#buckets = createBuckets(options.snapshot, FRONT_OWNER);
-    this.#keeper = new KeyKeeper(this.counters, (keys) => this.#useKeys(keys), options.fetchKeys);
-    this.#bell = createDoorbell(() => this.#events?.verdicts());
+    this.#jwks = new JwksCache(this.counters, this, options.keys);
+    this.#bell = createDoorbell(() => this.#listener?.verdictsReady());
     this.#piscina = new Piscina({
       filename: options.filename ?? fileURLToPath(new URL('../../workers/entry.cjs', import.meta.url)),
       minThreads: this.size,
@@ -128,7 +129,7 @@ export class WorkerPool implements PolicyPool {
     });
     // A thread that dies between two tasks is no task's failure; its slot's own promise tells what matters.
     this.#piscina.on('error', (error: unknown) => this.#report(`policy pool: ${reason(error)}`));
-    this.#keeper.configure(options.snapshot.auth);
+    this.#jwks.configure(options.snapshot.auth);
     for (let index = 0; index < this.size; index += 1) {
       const slot = new Slot(index, 1, limits.ringBytes);
       this.#slots.push(slot);
@@ -150,8 +151,8 @@ export class WorkerPool implements PolicyPool {
   }
 
   /** Who reads verdicts and re-dispatches; set once by the dispatcher. */
-  attach(events: PoolEvents): void {
-    this.#events = events;
+  attach(listener: PoolListener): void {
+    this.#listener = listener;
   }
 
   slot(index: number): PoolSlot {
@@ -189,7 +190,7 @@ export class WorkerPool implements PolicyPool {
     const before = this.#snapshot;
     this.#snapshot = snapshot;
     if (!sameBuckets(before, snapshot)) this.#buckets = createBuckets(snapshot, FRONT_OWNER);
-    this.#keeper.configure(snapshot.auth);
+    this.#jwks.configure(snapshot.auth);
     this.#post({ type: 'snapshot', snapshot, buckets: this.#buckets.layout });
     this.epochs.setSnapshot(snapshot.version);
   }
@@ -224,7 +225,7 @@ export class WorkerPool implements PolicyPool {
    */
   async close(drainMs: Milliseconds = 2_000): Promise<void> {
     this.#closing = true;
-    this.#keeper.close();
+    this.#jwks.close();
     this.#post({ type: 'drain' });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise((resolve) => {
@@ -255,8 +256,8 @@ export class WorkerPool implements PolicyPool {
       verdicts: slot.verdictMemory,
       bell: { handle: this.#bell.handle, cell: this.#bell.cell },
       port: port2,
-      keys: this.#keeper.current(),
-      revoked: this.#options.revoked?.() ?? [],
+      keys: this.#jwks.current(),
+      revoked: this.#options.revocations?.messages() ?? [],
     };
     const run = this.#piscina.run(task, { transferList: [port2], signal: slot.abort.signal }).then(
       () => this.#ended(slot, 'ended by itself'),
@@ -273,7 +274,7 @@ export class WorkerPool implements PolicyPool {
       // What was put on the ring while the thread started was not rung for.
       this.wake(slot.index);
     } else if (message.type === 'needKeys') {
-      void this.#keeper.request(message.version);
+      void this.#jwks.request(message.version);
     } else if (message.type === 'refusedToken') {
       this.#report(`a token with a good signature was refused: ${message.why}`);
     } else {
@@ -292,7 +293,7 @@ export class WorkerPool implements PolicyPool {
     this.#buckets.releaseOwner(slot.index + FRONT_OWNER + 1);
     const next = new Slot(slot.index, slot.incarnation + 1, this.#snapshot.limits.ringBytes);
     this.#slots[slot.index] = next;
-    this.#events?.replaced(next, slot);
+    this.#listener?.workerReplaced(next, slot);
     if (slot.ready || slot.abort.signal.aborted) {
       this.#start(next);
       return;
@@ -306,7 +307,7 @@ export class WorkerPool implements PolicyPool {
   }
 
   /** Tokens that were verified with keys which are no longer the same have to be verified again. */
-  #useKeys(keys: KeyMessage): void {
+  useKeys(keys: KeyMessage): void {
     this.#post(keys);
     if (this.#keyVersion !== 0 && keys.version !== this.#keyVersion) this.epochs.revoke();
     this.#keyVersion = keys.version;
@@ -317,7 +318,7 @@ export class WorkerPool implements PolicyPool {
   }
 
   #report(message: string): void {
-    this.#options.report?.(message);
+    this.#options.log?.warn(message);
   }
 }
 

@@ -1,11 +1,15 @@
 /**
- * Where log lines go: a bounded queue in front of one file descriptor. Writing happens beside the event loop; a
- * descriptor that cannot be written (a full disk, a reader that is gone or stuck) costs lines, which are counted, and
+ * Where log lines go: a bounded queue in front of one file descriptor. It writes beside the event loop. A descriptor that
+ * cannot be written (a full disk, a reader that has closed the pipe or does not read) costs lines, which are counted, and
  * nothing else.
+ *
+ * It is not `pino.destination`: with a descriptor that fails (EPIPE, ENOSPC) the `flushSync` of sonic-boom 4 retries
+ * without end, so that the process would not exit, and lines that could not be written are kept, not counted as dropped.
  */
 import { write, writeSync } from 'node:fs';
 import type { Bytes, Count, Milliseconds } from '../units.js';
 
+/** Options of a {@link LogSink}. */
 export interface LogSinkOptions {
   /** Default 2, standard error: standard output carries the one line that says where the gateway listens. */
   readonly fd?: number;
@@ -15,13 +19,14 @@ export interface LogSinkOptions {
   readonly retryMs?: Milliseconds;
   /** A line about dropped lines is written at most so often. Default one minute. */
   readonly noticeMs?: Milliseconds;
-  /** Makes the line that tells of dropped lines. */
+  /** Makes the line that reports dropped lines; default none. */
   readonly notice?: (dropped: Count) => string;
 }
 
 /** Lines of one write; larger queues go out in several. */
 const BATCH_BYTES: Bytes = 256 * 1024;
 
+/** One sink of log lines, made and closed by {@link Log}. */
 export class LogSink {
   readonly #fd: number;
   readonly #maxBytes: Bytes;
@@ -30,7 +35,7 @@ export class LogSink {
   readonly #notice: ((dropped: Count) => string) | null;
   #waiting: string[] = [];
   #waitingBytes = 0;
-  /** What is being written, and how much of it has been. */
+  /** The write in progress, and how many of its bytes are written. */
   #batch: Buffer | null = null;
   #written = 0;
   #batchLines = 0;
@@ -56,7 +61,7 @@ export class LogSink {
     return this.#dropped;
   }
 
-  /** Takes one or more whole lines. Never throws, never blocks. */
+  /** Queues one or more whole lines, or drops them where the queue is full. Never throws, never blocks. */
   write(lines: string): void {
     if (this.#closed || this.#waitingBytes + lines.length > this.#maxBytes) {
       this.#drop(1);
@@ -67,13 +72,13 @@ export class LogSink {
     if (!this.#busy) this.#start();
   }
 
-  /** Resolves when all that was taken is written or lost. */
+  /** Resolves when all accepted lines are written or dropped. */
   drained(): Promise<void> {
     if (!this.#busy) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  /** Writes what waits, for at most `timeoutMs` (default 1,000), and takes no more. */
+  /** Writes the queue for at most `timeoutMs` (default 1,000), then drops every further line. */
   async close(timeoutMs: Milliseconds = 1_000): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<void>((resolve) => {
@@ -85,9 +90,9 @@ export class LogSink {
     process.off('exit', this.#atExit);
   }
 
-  /** The last resort when the process ends: as much as the descriptor takes at once. */
+  /** At the exit of the process: writes as much of the queue as the descriptor takes without an error. */
   flushSync(): void {
-    // What an unfinished write has already taken cannot be known; the line it is in may appear twice, never not at all.
+    // How much an unfinished write has written is unknown: its lines may appear twice, but none is missing.
     const rest = this.#batch === null ? [] : [this.#batch.subarray(this.#written)];
     const waiting = this.#waiting;
     this.#batch = null;
@@ -109,15 +114,12 @@ export class LogSink {
   }
 
   #next(): void {
-    if (this.#batch === null) {
-      if (this.#waiting.length === 0) {
-        this.#busy = false;
-        for (const resolve of this.#idle.splice(0)) resolve();
-        return;
-      }
-      this.#fill();
+    if (this.#batch === null && this.#waiting.length === 0) {
+      this.#busy = false;
+      for (const resolve of this.#idle.splice(0)) resolve();
+      return;
     }
-    const batch = this.#batch!;
+    const batch = this.#batch ?? this.#takeBatch();
     write(this.#fd, batch, this.#written, batch.length - this.#written, null, (error, count) => {
       if (this.#batch !== batch) return;
       if (error === null) {
@@ -137,18 +139,20 @@ export class LogSink {
     });
   }
 
-  #fill(): void {
+  #takeBatch(): Buffer {
     let bytes = 0;
     let lines = 0;
-    while (lines < this.#waiting.length && bytes < BATCH_BYTES) {
-      bytes += this.#waiting[lines]!.length;
+    for (const line of this.#waiting) {
+      if (bytes >= BATCH_BYTES) break;
+      bytes += line.length;
       lines += 1;
     }
     const text = this.#waiting.splice(0, lines).join('');
     this.#waitingBytes -= text.length;
-    this.#batch = Buffer.from(text, 'utf8');
     this.#batchLines = lines;
     this.#written = 0;
+    this.#batch = Buffer.from(text, 'utf8');
+    return this.#batch;
   }
 
   #drop(lines: Count): void {
@@ -156,7 +160,7 @@ export class LogSink {
     this.#unreported += lines;
   }
 
-  /** The descriptor takes lines again: says how many it did not. */
+  /** After a successful write: queues the line about dropped lines. */
   #report(): void {
     if (this.#unreported === 0 || this.#notice === null) return;
     const now = performance.now();

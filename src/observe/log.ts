@@ -1,17 +1,18 @@
-/** The log: structured lines on standard error, without secrets, that never hold up or break a request. */
+/** The log: structured lines on standard error, without secrets, that never delay or fail a request. */
 import { type Logger, pino } from 'pino';
 import { METHODS } from '../../native/layout.js';
 import type { LogSnapshot } from '../config/snapshot.js';
 import type { Exchange } from '../request/exchange/index.js';
 import { isSecretName } from '../secrets/names.js';
-import { scrubber } from '../secrets/scrub.js';
+import { Scrubber } from '../secrets/scrub.js';
 import { type KnownSecret, MASK } from '../secrets/show.js';
 import type { Count } from '../units.js';
 import { LogSink, type LogSinkOptions } from './log-sink.js';
 
-/** Writes the line about one finished request. `server` is the name of the server that had it, '' = none. */
+/** Writes the line about one finished request. `server` is the name of its server, '' = none. */
 export type AccessLog = (exchange: Exchange, server: string) => void;
 
+/** Options of {@link openLog}. */
 export interface LogOptions {
   readonly settings: LogSnapshot;
   /** Values that must not appear in any line. */
@@ -24,22 +25,23 @@ export interface LogOptions {
 
 /** Bytes of a name shown in an access line. */
 const MAX_NAME = 128;
-/** How deep and how wide objects are searched for fields with secret names. */
+/** Depth and fields of an object to which it is searched for fields with secret names. */
 const MAX_DEPTH = 4;
 const MAX_FIELDS = 64;
 
+/** The log of one gateway: pino in front of a {@link LogSink}, with the secrets of the configuration masked. */
 export class Log {
   readonly logger: Logger;
   readonly #sink: LogSink;
   readonly #pretty: ((line: string) => string) | null;
-  #scrub: (line: string) => string;
+  #scrubber: Scrubber;
   #access: AccessLog | null;
 
   /** Use {@link openLog}. */
   constructor(options: LogOptions, pretty: ((line: string) => string) | null) {
     const { settings } = options;
     this.#pretty = pretty;
-    this.#scrub = scrubber(options.secrets ?? []);
+    this.#scrubber = new Scrubber(options.secrets ?? []);
     this.#sink = new LogSink({
       ...options.sink,
       notice: (dropped) => this.#format(droppedLine(dropped)),
@@ -51,14 +53,14 @@ export class Log {
         timestamp: pino.stdTimeFunctions.isoTime,
         formatters: {
           level: (label) => ({ level: label }),
-          log: (fields) => this.#cleaned(fields, 0) as Record<string, unknown>,
+          log: (fields) => this.#masked(fields, 0) as Record<string, unknown>,
         },
         hooks: {
           logMethod: (parts, method) => {
-            // Fields are cleaned by the formatter; what follows them is the message.
+            // The formatter masks fields; strings are the message.
             const words = parts.map((part: unknown) => {
-              if (part instanceof Error) return this.#scrub(part.message);
-              return typeof part === 'string' ? this.#scrub(part) : part;
+              if (part instanceof Error) return this.#scrubber.scrub(part.message);
+              return typeof part === 'string' ? this.#scrubber.scrub(part) : part;
             });
             method.apply(this.logger, words as typeof parts);
           },
@@ -69,7 +71,7 @@ export class Log {
     this.#access = this.#accessFor(settings);
   }
 
-  /** Null when no access lines are written: then a request costs nothing here. Read again after {@link configure}. */
+  /** Null when no access lines are written, so that a request costs nothing here. Read again after {@link configure}. */
   get access(): AccessLog | null {
     return this.#access;
   }
@@ -79,14 +81,14 @@ export class Log {
     return this.#sink.dropped;
   }
 
-  /** Takes over another level, access setting and list of secrets. The format stays. */
+  /** Applies another level, access setting and list of secrets. The format stays. */
   configure(settings: LogSnapshot, secrets: readonly KnownSecret[]): void {
     this.logger.level = settings.level;
-    this.#scrub = scrubber(secrets);
+    this.#scrubber = new Scrubber(secrets);
     this.#access = this.#accessFor(settings);
   }
 
-  /** Resolves when what was logged so far is written or lost. */
+  /** Resolves when all lines so far are written or dropped. */
   drained(): Promise<void> {
     return this.#sink.drained();
   }
@@ -96,22 +98,22 @@ export class Log {
   }
 
   /**
-   * What of a field goes into a line: no value of a secret name, no known secret in any text, the message of an error
-   * without its stack and causes, which hold paths and addresses. Texts are looked at before they are part of a line, so
-   * that nothing of its JSON is taken for a secret. The caller's object is left alone.
+   * The value of a field in a line: masked under a secret name, without known secrets in any text, and of an error only the
+   * message, because stack and causes hold paths and addresses. Texts are searched before they are part of a line, so that
+   * nothing of its JSON counts as a secret. The caller's object is not changed.
    */
-  #cleaned(value: unknown, depth: number): unknown {
-    if (typeof value === 'string') return this.#scrub(value);
+  #masked(value: unknown, depth: number): unknown {
+    if (typeof value === 'string') return this.#scrubber.scrub(value);
     if (typeof value !== 'object' || value === null) return value;
-    if (value instanceof Error) return this.#scrub(value.message);
+    if (value instanceof Error) return this.#scrubber.scrub(value.message);
     if (depth > MAX_DEPTH) return '[deep]';
-    if (Array.isArray(value)) return value.slice(0, MAX_FIELDS).map((element) => this.#cleaned(element, depth + 1));
+    if (Array.isArray(value)) return value.slice(0, MAX_FIELDS).map((element) => this.#masked(element, depth + 1));
     const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype !== null && prototype !== Object.prototype) return this.#scrub(String(value));
+    if (prototype !== null && prototype !== Object.prototype) return this.#scrubber.scrub(String(value));
     const result: Record<string, unknown> = {};
     for (const [key, field] of Object.entries(value).slice(0, MAX_FIELDS)) {
       const isSecret = isSecretName(key) && field !== null && typeof field !== 'number';
-      result[key] = isSecret ? MASK : this.#cleaned(field, depth + 1);
+      result[key] = isSecret ? MASK : this.#masked(field, depth + 1);
     }
     return result;
   }
@@ -132,7 +134,7 @@ export class Log {
   }
 }
 
-/** Opens the log. `format: auto` is readable on a terminal and JSON elsewhere. */
+/** Opens the log. `format: auto` is pretty on a terminal and JSON elsewhere. */
 export async function openLog(options: LogOptions): Promise<Log> {
   const terminal = options.terminal ?? process.stderr.isTTY === true;
   const { format } = options.settings;

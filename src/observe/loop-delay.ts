@@ -1,9 +1,9 @@
-/** Measures how late the event loop of the front is: whatever holds it up holds up every request. */
+/** Measures the delay of the front's event loop, which delays every request. */
 import { type Counters, Series } from '../shared/counters.js';
 import type { Milliseconds } from '../units.js';
 
 /**
- * Lets a timer run every `intervalMs` (default 20) and counts by how much it comes too late, in {@link Series.loopDelay}.
+ * Runs a timer every `intervalMs` (default 20) and records by how much it is late, in {@link Series.loopDelay}.
  *
  * @returns a function that stops it
  */

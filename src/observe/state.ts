@@ -1,6 +1,6 @@
 /**
- * What the admin listener shows, as plain data of one moment: it is collected on the main thread in microseconds and
- * turned into text in the control pool. Counters and histograms are not copied: their shared memory goes along.
+ * The state that the admin listener shows, as plain data of one moment: collected on the main thread in microseconds,
+ * rendered in the control pool. Counters and histograms are not copied: their shared memory is passed along.
  */
 import type { CatalogProblem } from '../catalog/types.js';
 import type { ServerRequestCounts } from '../server-requests/index.js';
@@ -9,20 +9,21 @@ import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
 import type { EndpointState } from '../upstream/core/types.js';
 
-/** Numbers that go up and down. */
+/** Gauges: numbers that go up and down. */
 export interface Gauges {
   readonly inFlight: Count;
   readonly connections: Count;
   readonly sessions: Count;
   readonly streams: Count;
   /** Verdicts remembered. */
-  readonly memo: Count;
-  /** Calls whose server waits for an answer that the client's next request will bring; not part of `inFlight`. */
+  readonly rememberedVerdicts: Count;
+  /** Parked calls; not part of `inFlight`. */
   readonly parked: Count;
   /** Tokens, subjects and sessions that are revoked. */
   readonly revoked: Count;
 }
 
+/** State and counts of one endpoint. */
 export interface EndpointStatus {
   readonly transport: 'stdio' | 'http' | 'sse' | 'websocket';
   readonly state: EndpointState;
@@ -30,12 +31,12 @@ export interface EndpointStatus {
   readonly reason: string;
   /** Negotiated protocol revision, '' before. */
   readonly revision: string;
-  /** On its lanes too, as all counts here. */
+  /** Includes its dedicated children and sessions, as all counts here. */
   readonly inFlight: Count;
-  /** It sends more than `limits.maxNotificationsPerSecond` allows: what is over it is being dropped. */
+  /** Whether it sends more than `limits.maxNotificationsPerSecond`, so that messages are dropped. */
   readonly overLimit?: boolean;
-  /** Children or sessions of its own clients (`isolation`) besides the shared one. */
-  readonly lanes?: Count;
+  /** Dedicated children or upstream sessions (`isolation`), besides the shared one. */
+  readonly dedicated?: Count;
   /** `none` where there is no breaker. */
   readonly breaker: 'none' | 'closed' | 'open' | 'half-open';
   /** Times the child or connection was started again. */
@@ -44,19 +45,22 @@ export interface EndpointStatus {
   readonly events?: Readonly<Record<string, Count>>;
 }
 
+/** One server with its endpoints. */
 export interface UpstreamStatus {
   readonly name: string;
   readonly endpoints: readonly EndpointStatus[];
 }
 
+/** One policy worker. */
 export interface WorkerStatus {
   readonly ready: boolean;
   /** Grows by one with each replacement; the first worker of a place is 1. */
   readonly incarnation: Count;
-  /** Bytes that wait in its rings. */
+  /** Bytes queued in its rings. */
   readonly queuedBytes: Bytes;
 }
 
+/** The catalog in force. */
 export interface CatalogStatus {
   readonly version: number;
   /** Offered tools, prompts, resources and templates by server. */
@@ -67,14 +71,14 @@ export interface CatalogStatus {
   readonly problemCounts: Readonly<Record<string, Count>>;
 }
 
-/** Which of several implementations runs, and why. */
+/** The implementation that runs, where there are several. */
 export interface Choice {
   readonly kind: string;
   /** Why the better one does not run; '' when it does. */
   readonly reason: string;
 }
 
-/** What the composition root provides: short functions that only read. */
+/** Read access to the parts of a gateway, made by the composition root. */
 export interface StatsSources {
   readonly name: string;
   readonly version: string;
@@ -93,13 +97,13 @@ export interface StatsSources {
   buffers(): BufferCounts;
   /** Requests of upstreams to clients. */
   serverRequests(): ServerRequestCounts;
-  /** Sentences that say why the gateway is not ready; none = ready. */
+  /** Reasons why the gateway is not ready, a sentence each; none = ready. */
   notReady(): readonly string[];
   /** Log lines lost. */
   logDropped(): Count;
 }
 
-/** One moment; survives `structuredClone`. */
+/** The state at one moment; survives `structuredClone`. */
 export interface ObservedState {
   readonly name: string;
   readonly version: string;
@@ -108,7 +112,7 @@ export interface ObservedState {
   readonly decoder: Choice;
   readonly frontEnd: Choice;
   readonly counters: CounterMemory;
-  /** Names of the series as one text a kind, `id name` lines: a thousand small objects would be slower to hand over. */
+  /** Names of the series as lines `id name`, one text for each kind: a thousand small objects would be slower to clone. */
   readonly upstreamSeries: string;
   readonly toolSeries: string;
   readonly otherSeries: number;

@@ -1,4 +1,4 @@
-/** The document of `/stats`: what the gateway has done and how its parts are, for people and scripts. */
+/** The document of `/stats`: counts and state of the gateway, for people and scripts. */
 import { Counter, Counters, Series, type SeriesView } from '../shared/counters.js';
 import type { Count } from '../units.js';
 import { namedSeries, type ObservedState } from './state.js';
@@ -14,6 +14,7 @@ export interface LatencyStats {
   readonly p999: number;
 }
 
+/** Calls of one series. */
 export interface CallStats {
   readonly calls: Count;
   readonly errors: Count;
@@ -54,7 +55,7 @@ export function buildStats(state: ObservedState) {
     decisions: {
       remembered: total(Counter.memoHits),
       byWorkers: total(Counter.decisions),
-      memoEntries: state.gauges.memo,
+      rememberedVerdicts: state.gauges.rememberedVerdicts,
       dispatchedAgain: total(Counter.redispatched),
       timeouts: total(Counter.decideTimeouts),
       latencyUs: calls(Series.decide).latencyUs,
@@ -116,9 +117,9 @@ export function buildStats(state: ObservedState) {
     serverRequests: state.serverRequests,
     parkedCalls: state.gauges.parked,
     workers: state.workers,
-    workerDeaths: total(Counter.workerDeaths),
+    workerCrashes: total(Counter.workerDeaths),
     connections: state.gauges.connections,
-    webSocketsTooFast: total(Counter.webSocketsTooFast),
+    webSocketsRateLimited: total(Counter.webSocketsTooFast),
     sessions: state.gauges.sessions,
     streams: state.gauges.streams,
     revoked: state.gauges.revoked,
@@ -133,8 +134,7 @@ export function buildStats(state: ObservedState) {
   };
 }
 
-/** The document of `/stats`. */
-/** An event that endpoints count, over all of them. */
+/** The sum of an event over all endpoints. */
 function eventTotal(state: ObservedState, event: string): number {
   let sum = 0;
   for (const { endpoints } of state.upstreams) {
@@ -143,6 +143,7 @@ function eventTotal(state: ObservedState, event: string): number {
   return sum;
 }
 
+/** The document of `/stats`. */
 export type Stats = ReturnType<typeof buildStats>;
 
 /** Rendered for the wire; runs in the control pool. */

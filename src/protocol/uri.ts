@@ -81,8 +81,11 @@ function parsed(text: string): string {
   return new URL(text).href;
 }
 
-/** Whether an upstream lists a resource or template under exactly this spelling, which is not the normal form. */
-export type IsListed = (uri: string) => boolean;
+/** The resources and templates that upstreams list (the catalog in force). */
+export interface ListedResources {
+  /** Whether one is listed under exactly this spelling, which is not the normal form. */
+  isListed(uri: string): boolean;
+}
 
 /**
  * Spellings that are served when an upstream lists them: nothing is hidden in them, and who lists `postgres://reader@db/t`
@@ -91,11 +94,11 @@ export type IsListed = (uri: string) => boolean;
 const LISTABLE: readonly UriFault[] = ['scheme', 'user'];
 
 /** {@link normalUri} of what a client sends: an upstream that lists another spelling gets its own back. */
-export function readUri(text: string, isListed: IsListed): NormalUri | UriFault {
+export function readUri(text: string, listed: ListedResources): NormalUri | UriFault {
   if (isPlainText(text)) return { text, judged: text };
   const read = normalUri(text);
-  if (typeof read !== 'string') return isListed(text) ? { text, judged: read.judged } : read;
-  return LISTABLE.includes(read) && isListed(text) ? { text, judged: text } : read;
+  if (typeof read !== 'string') return listed.isListed(text) ? { text, judged: read.judged } : read;
+  return LISTABLE.includes(read) && listed.isListed(text) ? { text, judged: text } : read;
 }
 
 /** What {@link isPlainUri} says of a text: `true` = it is in normal form. */

@@ -1,6 +1,6 @@
 /**
- * A JSON-RPC batch of a 2025-03-26 client: each element is an exchange of its own with this as its Reply; the answers
- * go back together as one array, in the order in which they are ready (JSON-RPC 2.0 section 6).
+ * The Reply of the elements of a JSON-RPC batch (2025-03-26 clients): each element is an exchange of its own, and the
+ * answers go back as one array in the order in which they are ready (JSON-RPC 2.0 section 6).
  */
 import type { BufferBudget } from '../shared/buffer-budget.js';
 import { HeldBytes } from '../shared/held-bytes.js';
@@ -50,9 +50,9 @@ export class BatchReply implements Reply {
     this.#settle();
   }
 
-  adopt(): void {}
+  rebind(): void {}
 
-  taken(): void {}
+  acknowledged(): void {}
 
   buffered(): number {
     return 0;

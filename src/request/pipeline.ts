@@ -1,16 +1,19 @@
 /**
- * The junction of the stages on the front: what accept reports goes to decode, what dispatch decides goes to send or
- * write, and a client that leaves is dealt with in its era's way. The stages do not know each other.
+ * Connects the stages on the front: requests from accept go to decode, decoded messages to dispatch, decisions to send,
+ * to the local answers or to write. The stages do not import each other.
  */
 
-import { Method } from '../../native/layout.js';
+import { type Decoder, Method } from '../../native/layout.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
+import type { FaultLog } from '../shared/fault-log.js';
 import { Operation, Verdict } from '../shared/records.js';
 import type { VerdictRecord } from '../shared/verdict-record.js';
 import type { FrontHandler, PlainAnswer } from './accept/http/handler.js';
 import { BatchReply } from './batch.js';
-import type { DecodeStage } from './decode/index.js';
+import type { Cancellation } from './cancellation.js';
+import type { DecodedMessages, DecodeStage } from './decode/index.js';
+import type { DecidedExchanges } from './dispatch/index.js';
 import { Accepts, type ClientLink, type Exchange, MessageFlag, Phase } from './exchange/index.js';
 import type { ExchangeTable } from './exchange/table.js';
 import type { SendStage } from './send/index.js';
@@ -18,8 +21,54 @@ import { JSON_HEAD } from './write/heads.js';
 import type { WriteStage } from './write/index.js';
 import type { LocalAnswers } from './write/local.js';
 
-/** What the junction needs of dispatch. */
+/** What the pipeline works with, in the order in which a request meets it. */
+export interface PipelineParts {
+  readonly table: ExchangeTable;
+  readonly accounting: {
+    /** Whether every exchange keeps its body, for the access log: it names tools. */
+    readonly keepsBodies: boolean;
+  };
+  readonly decode: DecodeStage;
+  readonly decoder: Pick<Decoder, 'splitBatch'>;
+  /** `limits.maxBatch`: elements allowed in one batch. */
+  readonly maxBatch: number;
+  /** Tasks whose ids are sealed (src/session/tasks.ts). */
+  readonly tasks: {
+    /** Leaves the address of the tool that made the task in `exchange.message.decodedName`. */
+    nameTool(exchange: Exchange, bytes: Uint8Array): void;
+  };
+  readonly dispatch: PipelineDispatch;
+  readonly parked: {
+    /**
+     * A call of a modern client with answers to earlier questions (`inputResponses`, `requestState`).
+     *
+     * @returns true when it belongs to a call that is under way and goes on with it
+     */
+    resume(exchange: Exchange, bytes: Uint8Array, length: number): boolean;
+  };
+  readonly send: SendStage;
+  readonly local: LocalAnswers;
+  readonly write: WriteStage;
+  readonly cancellation: Cancellation;
+  /** Rights of connections to stay open (src/session/rights.ts). */
+  readonly rights: {
+    hold(link: ClientLink, token: string, verdict: VerdictRecord): void;
+    release(link: ClientLink): void;
+  };
+  readonly ends: {
+    /** The connection that opened a session is closed. */
+    sessionClosed(sessionId: string): void;
+  };
+  readonly readiness: {
+    /** Answers `/health` and `/ready`; null = nothing is at this path. */
+    page(path: string): PlainAnswer | null;
+  };
+  readonly log: PipelineLog;
+}
+
+/** What the pipeline hands to its stages and takes back. */
 export interface PipelineDispatch {
+  attach(next: DecidedExchanges): void;
   dispatch(exchange: Exchange, bytes: Uint8Array, length: number): void;
   /** The exchange is no longer interested in its verdict or in the result it waits for. */
   forget(exchange: Exchange): void;
@@ -27,69 +76,35 @@ export interface PipelineDispatch {
   release(exchange: Exchange): void;
 }
 
-/** Tasks whose ids are sealed (src/session/tasks.ts). */
-export interface PipelineTasks {
-  /** Leaves the address of the tool that made the task in `exchange.decodedName`. */
-  nameTool(exchange: Exchange, bytes: Uint8Array): void;
-}
-
-export interface PipelineOptions {
-  readonly table: ExchangeTable;
-  readonly decode: DecodeStage;
-  readonly dispatch: PipelineDispatch;
-  readonly send: SendStage;
-  readonly write: WriteStage;
-  readonly local: LocalAnswers;
-  /**
-   * A call of a modern client with answers to earlier questions (`inputResponses`, `requestState`).
-   *
-   * @returns true when it belongs to a call that is under way and goes on with it
-   */
-  resume(exchange: Exchange, bytes: Uint8Array, length: number): boolean;
-  /** Splits a batch into (start, end) pairs; -1 when it has more than `limits.maxBatch` elements. */
-  splitBatch(bytes: Uint8Array, length: number, out: Int32Array): number;
-  /** Elements allowed in one batch. */
-  readonly maxBatch: number;
-  /** Every exchange keeps its body, for the access log: it names tools. */
-  readonly keepBodies: boolean;
-  /** A standalone stream's client is gone. */
-  streamClosed(exchange: Exchange): void;
-  /** See FrontHandler. */
-  connected(link: ClientLink, token: string, verdict: VerdictRecord): void;
-  disconnected(link: ClientLink): void;
-  /** The connection that opened a session is gone. */
-  sessionClosed(sessionId: string): void;
-  /** Tells what `tasks/*` calls are about. */
-  readonly tasks: PipelineTasks;
-  /** `/health` and `/ready`. */
-  plain(path: string): PlainAnswer | null;
-  /** See {@link FrontHandler.tooManyFrames}. */
+/** What is logged of connections and faults. */
+export interface PipelineLog extends FaultLog {
+  /** A WebSocket was closed for the rate of its frames. */
   tooManyFrames(address: string): void;
-  /** A stage threw, which none should: for the log. */
-  broke(error: unknown): void;
 }
 
 /** One per front; see the file comment. */
-export class Pipeline implements FrontHandler {
-  readonly #options: PipelineOptions;
+export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges {
+  readonly #parts: PipelineParts;
   readonly #elements: Int32Array;
 
-  constructor(options: PipelineOptions) {
-    this.#options = options;
-    this.#elements = new Int32Array(2 * options.maxBatch);
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+    this.#elements = new Int32Array(2 * parts.maxBatch);
+    parts.decode.attach(this);
+    parts.dispatch.attach(this);
   }
 
   request(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { generation } = exchange;
     try {
       exchange.client.bytesIn = length;
-      if (this.#options.keepBodies) {
+      if (this.#parts.accounting.keepsBodies) {
         const body = Buffer.from(bytes.subarray(0, length));
         exchange.message.body = body;
         exchange.message.bodyLength = length;
-        this.#options.decode.decode(exchange, body, length);
+        this.#parts.decode.decode(exchange, body, length);
       } else {
-        this.#options.decode.decode(exchange, bytes, length);
+        this.#parts.decode.decode(exchange, bytes, length);
       }
     } catch (error) {
       this.contain(exchange, generation, error);
@@ -107,14 +122,14 @@ export class Pipeline implements FrontHandler {
   #operation(exchange: Exchange, operation: Method): void {
     const { generation } = exchange;
     try {
-      this.#options.decode.operation(exchange, operation);
+      this.#parts.decode.operation(exchange, operation);
     } catch (error) {
       this.contain(exchange, generation, error);
     }
   }
 
   refuse(exchange: Exchange, code: ErrorCode): void {
-    this.#options.write.refuse(exchange, code);
+    this.#parts.write.refuse(exchange, code);
   }
 
   /**
@@ -122,17 +137,17 @@ export class Pipeline implements FrontHandler {
    * stages (sockets, rings, pipes) ends the process when something is thrown into it.
    */
   contain(exchange: Exchange, generation: number, error: unknown): void {
-    const { broke, table, write } = this.#options;
-    broke(error);
+    const { log, table, write } = this.#parts;
+    log.fault(error);
     if (exchange.generation !== generation || exchange.phase === Phase.free) return;
     const { reply } = exchange.client;
     try {
-      this.#options.dispatch.forget(exchange);
+      this.#parts.dispatch.forget(exchange);
       exchange.call.upstream?.cancel(exchange);
       exchange.call.upstream = null;
       write.fail(exchange, 'GW_INTERNAL');
     } catch (second) {
-      broke(second);
+      log.fault(second);
       try {
         reply?.abort();
       } finally {
@@ -142,106 +157,49 @@ export class Pipeline implements FrontHandler {
   }
 
   plain(path: string): PlainAnswer | null {
-    return this.#options.plain(path);
+    return this.#parts.readiness.page(path);
   }
 
   ended(sessionId: string): void {
     try {
-      this.#options.sessionClosed(sessionId);
+      this.#parts.ends.sessionClosed(sessionId);
     } catch (error) {
-      this.#options.broke(error);
+      this.#parts.log.fault(error);
     }
   }
 
   tooManyFrames(address: string): void {
-    this.#options.tooManyFrames(address);
+    this.#parts.log.tooManyFrames(address);
   }
 
   connected(link: ClientLink, token: string, verdict: VerdictRecord): void {
-    this.#options.connected(link, token, verdict);
+    this.#parts.rights.hold(link, token, verdict);
   }
 
   disconnected(link: ClientLink): void {
-    this.#options.disconnected(link);
+    this.#parts.rights.release(link);
   }
 
   drained(exchange: Exchange): void {
-    this.#options.write.drained(exchange);
+    this.#parts.write.drained(exchange);
   }
 
   aborted(exchange: Exchange): void {
     exchange.client.reply = null;
-    if (exchange.client.link !== null) {
-      this.#linkLost(exchange);
-      return;
-    }
-    // A batch ends when its elements have: they answer into it.
-    if (exchange.client.batch !== null) return;
-    const { phase } = exchange;
-    if (phase === Phase.accepting) {
-      this.#options.write.abandon(exchange);
-    } else if (phase === Phase.deciding) {
-      this.#options.dispatch.forget(exchange);
-      this.#options.write.abandon(exchange);
-    } else if (phase === Phase.asking) {
-      // A legacy client that leaves may answer all the same, and come back for the result.
-    } else if (exchange.call.upstream === null) {
-      if (phase === Phase.streaming) {
-        this.#options.streamClosed(exchange);
-        this.#options.write.abandon(exchange);
-      }
-    } else if (exchange.client.era === Era.modern) {
-      // 2026-07-28: closing the response stream is the cancellation.
-      this.#cancelUpstream(exchange);
-      this.#options.write.abandon(exchange);
-    } else {
-      // Before 2026-07-28 a lost connection is not a cancellation: the call goes on and its answer is dropped.
-      exchange.call.upstream.resume(exchange);
-    }
-  }
-
-  /** Nobody can come back to a connection: what came on it ends with it, whatever the era. */
-  #linkLost(exchange: Exchange): void {
-    const { batch } = exchange.client;
-    if (batch === null) {
-      this.#stop(exchange);
-      this.#options.write.abandon(exchange);
-      return;
-    }
-    // The batch itself ends with its last element.
-    this.#options.table.forEach((element) => {
-      if (element === exchange || element.client.batch !== batch) return;
-      this.#stop(element);
-      this.#options.write.cancelled(element);
-    });
-  }
-
-  /** Stops what is done for an exchange. @returns false when nothing is under way that could be stopped */
-  #stop(exchange: Exchange): boolean {
-    if (exchange.phase === Phase.deciding) this.#options.dispatch.forget(exchange);
-    else if (exchange.call.upstream !== null) this.#cancelUpstream(exchange);
-    else if (exchange.phase === Phase.streaming) this.#options.streamClosed(exchange);
-    else return exchange.phase === Phase.asking;
-    return true;
-  }
-
-  #cancelUpstream(exchange: Exchange): void {
-    exchange.call.upstream?.cancel(exchange);
-    exchange.call.upstream = null;
-    if (exchange.verdict.kind === Verdict.lead) this.#options.dispatch.release(exchange);
+    this.#parts.cancellation.disconnected(exchange);
   }
 
   /** decode is done. */
   decoded(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const { table, write } = this.#options;
+    const { table, write } = this.#parts;
     if (!table.count(exchange, length)) {
       write.refuse(exchange, 'GW_BUFFERS_FULL');
       return;
     }
-    exchange.phase = Phase.deciding;
+    exchange.enter(Phase.deciding);
     const method = exchange.message.spans.method;
-    if (method >= Method.tasksGet && method <= Method.tasksUpdate) this.#options.tasks.nameTool(exchange, bytes);
-    this.#options.dispatch.dispatch(exchange, bytes, length);
+    if (method >= Method.tasksGet && method <= Method.tasksUpdate) this.#parts.tasks.nameTool(exchange, bytes);
+    this.#parts.dispatch.dispatch(exchange, bytes, length);
   }
 
   /**
@@ -261,39 +219,39 @@ export class Pipeline implements FrontHandler {
   #decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
     const { verdict } = exchange;
     const { session } = exchange.client;
-    const { write } = this.#options;
+    const { write } = this.#parts;
     const kind = verdict.kind;
     if (kind === Verdict.deny) {
       write.deny(exchange, Buffer.from(payload).toString('utf8'), bytes);
       return;
     }
-    // A session belongs to the subject that initialized it; to anybody else it does not exist.
+    // A session exists only for the subject that initialized it.
     if (session !== null && !verdict.isFor(session.subject)) {
-      if (kind === Verdict.lead) this.#options.dispatch.release(exchange);
+      if (kind === Verdict.lead) this.#parts.dispatch.release(exchange);
       write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
       return;
     }
     const subject = exchange.client.link?.subject ?? null;
     if (subject !== null && !verdict.isFor(subject)) {
-      if (kind === Verdict.lead) this.#options.dispatch.release(exchange);
+      if (kind === Verdict.lead) this.#parts.dispatch.release(exchange);
       write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
       return;
     }
     switch (kind) {
       case Verdict.forward:
       case Verdict.lead:
-        exchange.client.reply?.taken();
+        exchange.client.reply?.acknowledged();
         if (
           (exchange.message.flags & MessageFlag.hasInputResponses) !== 0 &&
-          this.#options.resume(exchange, bytes, length)
+          this.#parts.parked.resume(exchange, bytes, length)
         )
           return;
-        this.#options.send.send(exchange, bytes, length);
+        this.#parts.send.send(exchange, bytes, length);
         return;
       case Verdict.local:
         // A connection may be opened; what comes on it is judged message by message.
         if (session === null && exchange.message.spans.method === Operation.stream) write.empty(exchange, 200);
-        else this.#options.local.answer(exchange, bytes, length);
+        else this.#parts.local.answer(exchange, bytes, length);
         return;
       case Verdict.cached:
         write.result(exchange, payload);
@@ -303,39 +261,10 @@ export class Pipeline implements FrontHandler {
     }
   }
 
-  /**
-   * A client cancels its request with the id `bytes[start, end)` (`notifications/cancelled`): of its session, or on the
-   * same connection where that carries many messages.
-   *
-   * @returns whether there was one
-   */
-  cancel(origin: Exchange, bytes: Uint8Array, start: number, end: number): boolean {
-    const { link } = origin.client;
-    // By id: the table may have dropped the session's state meanwhile and made it anew.
-    const sessionId = origin.client.session?.id;
-    let isFound = false;
-    this.#options.table.forEach((exchange) => {
-      if (exchange === origin) return;
-      if (link !== null) {
-        if (exchange.client.link !== link) return;
-      } else if (exchange.client.session === null || exchange.client.session.id !== sessionId) {
-        return;
-      }
-      if (exchange.client.idLength !== end - start) return;
-      for (let index = 0; index < exchange.client.idLength; index += 1) {
-        if (exchange.client.id[index] !== bytes[start + index]) return;
-      }
-      if (!this.#stop(exchange)) return;
-      isFound = true;
-      this.#options.write.cancelled(exchange);
-    });
-    return isFound;
-  }
-
   /** Splits a batch; every element becomes an exchange of its own. */
   batch(parent: Exchange, bytes: Uint8Array, length: number): void {
-    const { write, table, decode } = this.#options;
-    const count = this.#options.splitBatch(bytes, length, this.#elements);
+    const { write, table, decode, decoder } = this.#parts;
+    const count = decoder.splitBatch(bytes, length, this.#elements);
     if (count < 0) {
       write.refuse(parent, 'GW_BATCH_REFUSED');
       return;
@@ -358,7 +287,7 @@ export class Pipeline implements FrontHandler {
       }
     });
     // Elements answer into the parent, so it must not look finished or cancellable meanwhile.
-    parent.phase = Phase.accepting;
+    parent.enter(Phase.accepting);
     parent.client.batch = reply;
     parent.message.spans.method = Method.unknown;
     const own = Buffer.from(bytes.subarray(0, length));

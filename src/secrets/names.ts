@@ -29,7 +29,7 @@ const LAST_WORDS: ReadonlySet<string> = new Set(['auth', 'key', 'keys', 'pass', 
 /** What a name in one piece ends with: `apikey`, `GITHUBTOKEN`. */
 const ENDS = ['token', 'secret', 'password', 'passwd', 'passphrase', 'apikey', 'secretkey', 'privatekey', 'accesskey'];
 
-/** Names that end so hold where a secret is or how it is used, and not the secret. */
+/** Last words of names whose value is the place or the use of a secret, not the secret. */
 const ABOUT: ReadonlySet<string> = new Set([
   'algorithm',
   'audience',
@@ -60,8 +60,8 @@ const ABOUT: ReadonlySet<string> = new Set([
   'url',
 ]);
 
-/** Keys that open nothing. */
-const OPEN_KEYS: ReadonlySet<string> = new Set([
+/** Words before `key` that make it no secret. */
+const HARMLESS_KEYS: ReadonlySet<string> = new Set([
   'cache',
   'foreign',
   'idempotency',
@@ -74,21 +74,21 @@ const OPEN_KEYS: ReadonlySet<string> = new Set([
 
 const AMOUNTS: ReadonlySet<string> = new Set(['max', 'min', 'num', 'total', 'count']);
 
-/** Longest name that is looked at; a longer one is none. */
+/** Longest name that can announce a secret. */
 const MAX_NAME = 256;
 
-/** Log lines ask about the same few names again and again. */
-const judged = new Map<string, boolean>();
-const MAX_JUDGED = 1_024;
+/** Results by name: log lines repeat a few names. */
+const known = new Map<string, boolean>();
+const MAX_KNOWN = 1_024;
 
 /** Whether the value under this name (`apiKey`, `--api-key`, `API_KEY`, `X-Api-Key`) is a secret. */
 export function isSecretName(name: string): boolean {
   if (name.length > MAX_NAME) return false;
-  let result = judged.get(name);
+  let result = known.get(name);
   if (result === undefined) {
     result = announcesSecret(name);
-    if (judged.size >= MAX_JUDGED) judged.clear();
-    judged.set(name, result);
+    if (known.size >= MAX_KNOWN) known.clear();
+    known.set(name, result);
   }
   return result;
 }
@@ -100,7 +100,7 @@ function announcesSecret(name: string): boolean {
     .split(/[^a-z0-9]+/)
     .filter((word) => word !== '');
   const last = words.at(-1);
-  if (last === undefined || AMOUNTS.has(words[0]!) || (words.length > 1 && ABOUT.has(last))) return false;
-  if (last === 'key' || last === 'keys') return !OPEN_KEYS.has(words.at(-2) ?? '');
+  if (last === undefined || AMOUNTS.has(words[0] ?? '') || (words.length > 1 && ABOUT.has(last))) return false;
+  if (last === 'key' || last === 'keys') return !HARMLESS_KEYS.has(words.at(-2) ?? '');
   return LAST_WORDS.has(last) || words.some((word) => WORDS.has(word) || ENDS.some((end) => word.endsWith(end)));
 }

@@ -1,19 +1,19 @@
-/** Takes known secrets out of running text: log lines, messages of errors. */
+/** Masks known secrets in running text: log lines, messages of errors. */
 import type { KnownSecret } from './show.js';
 
 /**
- * Shorter values are too likely to be parts of harmless words (`8080`, `true`, `info`) and are masked only where the
- * configuration itself is shown.
+ * Least length of a secret that is searched for. Shorter values occur in harmless words (`8080`, `true`, `info`) and are
+ * masked only where the configuration itself is shown.
  */
-export const MIN_LENGTH = 6;
+const MIN_LENGTH = 6;
 
-/** Lines of a longer value, such as a key in PEM, are printed one by one; shorter lines than this say little. */
+/** Least length of a line of a secret with several lines (a key in PEM) that is searched for by itself. */
 const MIN_LINE = 16;
 
-/** What stands at the end of a text that was cut. */
+/** The end of a text that was truncated. */
 const CUT = '...';
 
-/** Characters of a secret that the filter looks at; {@link MIN_LENGTH} is not below it. */
+/** Characters of a secret that the filter hashes; at most {@link MIN_LENGTH}. */
 const LEAD = 4;
 
 /** A number below `size` (a power of two) made of the characters at `at`. */
@@ -55,7 +55,7 @@ function decoded(text: string): string {
   }
 }
 
-/** As `escaped` of the upstreams writes bytes of a child's standard error. */
+/** The form in which bytes of a child's standard error are logged (`escaped` of the upstreams). */
 function logSpelling(text: string): string {
   return Array.from(Buffer.from(text), (byte) => {
     if (byte === 0x5c) return '\\\\';
@@ -64,67 +64,73 @@ function logSpelling(text: string): string {
 }
 
 /**
- * A function that replaces every secret of at least {@link MIN_LENGTH} characters in a text, the longest first, in all
- * their spellings; of a secret at which the text was cut (it ends with `...`) also what is left. Its cost grows with the
- * text and not with the number of secrets: a table of thousands of tokens is common.
+ * Replaces every secret of at least {@link MIN_LENGTH} characters in a text, the longest first, in all its spellings, and the
+ * beginning of a secret at the end of a truncated text (one that ends with `...`). The cost depends on the text, not on the
+ * number of secrets, of which there may be thousands.
  */
-export function scrubber(secrets: Iterable<KnownSecret>): (text: string) => string {
-  const shownBy = new Map<string, string>();
-  for (const { value, shown } of secrets) {
-    if (value.length < MIN_LENGTH) continue;
-    for (const spelling of spellingsOf(value)) {
-      if (spelling.length >= MIN_LENGTH && !shownBy.has(spelling)) shownBy.set(spelling, shown);
+export class Scrubber {
+  /** The replacement of each spelling. */
+  readonly #shownBy = new Map<string, string>();
+  /** Spellings, and their lengths in descending order, by their first {@link LEAD} characters. */
+  readonly #byLead = new Map<string, { readonly spellings: string[]; lengths: readonly number[] }>();
+  /** 1 at the hash of every lead: most positions of a text need no further look-up. */
+  readonly #filter: Uint8Array;
+  #longest = 0;
+
+  constructor(secrets: Iterable<KnownSecret>) {
+    for (const { value, shown } of secrets) {
+      if (value.length < MIN_LENGTH) continue;
+      for (const spelling of spellingsOf(value)) {
+        if (spelling.length >= MIN_LENGTH && !this.#shownBy.has(spelling)) this.#shownBy.set(spelling, shown);
+      }
+    }
+    let size = this.#shownBy.size === 0 ? 0 : 1 << 16;
+    while (size < this.#shownBy.size * 64 && size < 1 << 22) size *= 2;
+    this.#filter = new Uint8Array(size);
+    for (const spelling of this.#shownBy.keys()) {
+      this.#filter[leadHash(spelling, 0, size)] = 1;
+      const lead = spelling.slice(0, LEAD);
+      const group = this.#byLead.get(lead);
+      if (group === undefined) this.#byLead.set(lead, { spellings: [spelling], lengths: [] });
+      else group.spellings.push(spelling);
+      this.#longest = Math.max(this.#longest, spelling.length);
+    }
+    // A secret may begin with another one.
+    for (const group of this.#byLead.values()) {
+      group.lengths = [...new Set(group.spellings.map(({ length }) => length))].sort((a, b) => b - a);
     }
   }
-  if (shownBy.size === 0) return (text) => text;
-  let size = 1 << 16;
-  while (size < shownBy.size * 64 && size < 1 << 22) size *= 2;
-  const filter = new Uint8Array(size);
-  const byLead = new Map<string, string[]>();
-  const lengths = new Map<string, number[]>();
-  let longest = 0;
-  for (const spelling of shownBy.keys()) {
-    filter[leadHash(spelling, 0, size)] = 1;
-    const lead = spelling.slice(0, LEAD);
-    const list = byLead.get(lead);
-    if (list === undefined) byLead.set(lead, [spelling]);
-    else list.push(spelling);
-    longest = Math.max(longest, spelling.length);
-  }
-  for (const [lead, spellings] of byLead) {
-    // The longest first: a secret may begin with another one.
-    lengths.set(
-      lead,
-      [...new Set(spellings.map(({ length }) => length))].sort((a, b) => b - a),
-    );
-  }
-  const match = (text: string, at: number): string | undefined => {
-    for (const length of lengths.get(text.slice(at, at + LEAD)) ?? []) {
-      const found = text.slice(at, at + length);
-      if (shownBy.has(found)) return found;
-    }
-    return undefined;
-  };
-  return (text) => {
+
+  /** `text` without secrets. */
+  scrub(text: string): string {
+    const size = this.#filter.length;
+    if (size === 0) return text;
     const end = text.endsWith(CUT) ? text.length - CUT.length : -1;
     let result = '';
     let from = 0;
     for (let at = 0; at + LEAD <= text.length; at += 1) {
-      if (filter[leadHash(text, at, size)] === 0) continue;
-      const found = match(text, at);
-      if (found !== undefined) {
-        result += text.slice(from, at) + shownBy.get(found)!;
-        at += found.length - 1;
+      if (this.#filter[leadHash(text, at, size)] === 0) continue;
+      const length = this.#lengthAt(text, at);
+      if (length > 0) {
+        result += text.slice(from, at) + this.#shownBy.get(text.slice(at, at + length));
+        at += length - 1;
         from = at + 1;
-      } else if (end - at >= MIN_LENGTH && end - at < longest) {
+      } else if (end - at >= MIN_LENGTH && end - at < this.#longest) {
         const rest = text.slice(at, end);
-        const whole = byLead.get(text.slice(at, at + LEAD))?.find((spelling) => spelling.startsWith(rest));
+        const group = this.#byLead.get(text.slice(at, at + LEAD));
+        const whole = group?.spellings.find((spelling) => spelling.startsWith(rest));
         if (whole === undefined) continue;
-        result += text.slice(from, at) + shownBy.get(whole)!;
+        result += text.slice(from, at) + this.#shownBy.get(whole);
         from = end;
         break;
       }
     }
     return from === 0 ? text : result + text.slice(from);
-  };
+  }
+
+  /** Length of the longest secret that starts at `at`; 0 = none. */
+  #lengthAt(text: string, at: number): number {
+    const lengths = this.#byLead.get(text.slice(at, at + LEAD))?.lengths ?? [];
+    return lengths.find((length) => this.#shownBy.has(text.slice(at, at + length))) ?? 0;
+  }
 }

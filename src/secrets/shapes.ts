@@ -1,5 +1,5 @@
 /**
- * What in a text looks like a secret: tokens of well-known services, random strings, credentials and query values of
+ * Detection of secrets in a text by their shape: tokens of well-known services, random strings, credentials and query values of
  * addresses, values beside names that announce one. Every search is linear in the length of the text: quantifiers are
  * bounded or end their pattern.
  */
@@ -11,7 +11,7 @@ export interface Range {
   readonly end: number;
 }
 
-/** Prefixes that services give their tokens, so that scanners find them. */
+/** Tokens with the prefixes of well-known services. */
 const TOKEN =
   /(?<![A-Za-z0-9])(?:(?:gh[oprsu]_|npm_|hf_|dop_v1_|gsk_|r8_|shp(?:at|ss|ca|pa)_)[A-Za-z0-9]{16,}|(?:github_pat_|glpat-|sk-|[rs]k_(?:live|test)_|xox[abeprs]-|xapp-|pypi-|lin_api_|ntn_|tvly-|xai-|whsec_|ya29\.|SG\.)[A-Za-z0-9_.-]{16,}|A[KS]IA[A-Z0-9]{16,}|AIza[A-Za-z0-9_-]{30,}|eyJ[A-Za-z0-9_.-]{16,})/g;
 const RUN = /[A-Za-z0-9_+]+(?:-{1,2}[A-Za-z0-9_+]+)*={0,2}/g;
@@ -34,17 +34,17 @@ export function secretRanges(text: string): Range[] {
   for (const { index, 0: run } of text.matchAll(RUN)) {
     if (run.length >= MIN_RUN && isRandom(run) && !isDigest(text, index)) add(index, index + run.length);
   }
-  for (const { index, 0: whole, 1: value } of text.matchAll(CREDENTIALS)) {
-    if (/\d/.test(value!) || value!.length >= 24) add(index + whole.length - value!.length, index + whole.length);
+  for (const { index, 0: whole, 1: value = '' } of text.matchAll(CREDENTIALS)) {
+    if (/\d/.test(value) || value.length >= 24) add(index + whole.length - value.length, index + whole.length);
   }
-  for (const { index, 0: whole, 1: name } of text.matchAll(PAIR)) {
-    if (isSecretName(name!)) add(index + whole.length, endOfValue(text, index + whole.length));
+  for (const { index, 0: whole, 1: name = '' } of text.matchAll(PAIR)) {
+    if (isSecretName(name)) add(index + whole.length, endOfValue(text, index + whole.length));
   }
-  for (const { index, 0: whole, 1: name, 2: slash } of text.matchAll(JSON_PAIR)) {
-    if (isSecretName(name!)) add(index + whole.length, endOfString(text, index + whole.length, slash !== ''));
+  for (const { index, 0: whole, 1: name = '', 2: slash } of text.matchAll(JSON_PAIR)) {
+    if (isSecretName(name)) add(index + whole.length, endOfString(text, index + whole.length, slash !== ''));
   }
-  for (const { index, 0: whole, 1: name } of text.matchAll(FLAG)) {
-    if (isSecretName(name!)) add(index + whole.length, endOfValue(text, index + whole.length));
+  for (const { index, 0: whole, 1: name = '' } of text.matchAll(FLAG)) {
+    if (isSecretName(name)) add(index + whole.length, endOfValue(text, index + whole.length));
   }
   addPrivateKeys(text, add);
   addUrls(text, add);
@@ -69,7 +69,7 @@ function endOfValue(text: string, from: number): number {
     if (end >= 0) return end + 1;
   }
   let end = from;
-  while (end < text.length && !' \t\r\n;&'.includes(text[end]!)) end += 1;
+  while (end < text.length && !' \t\r\n;&'.includes(text.charAt(end))) end += 1;
   return end;
 }
 
@@ -102,7 +102,7 @@ function addUrls(text: string, add: (start: number, end: number) => void): void 
   for (let at = text.indexOf('://'); at >= 0; ) {
     const start = at + 3;
     let end = start;
-    while (end < text.length && !/[\s"'<>]/.test(text[end]!)) end += 1;
+    while (end < text.length && !/[\s"'<>]/.test(text.charAt(end))) end += 1;
     addUrl(text.slice(start, end), (from, to) => add(start + from, start + to));
     at = text.indexOf('://', end);
   }
@@ -131,7 +131,7 @@ function addUrl(rest: string, add: (start: number, end: number) => void): void {
   }
 }
 
-/** A digest of an image or a package says what is loaded, and opens nothing. */
+/** A digest of an image or a package is public. */
 function isDigest(text: string, at: number): boolean {
   return /sha\d{1,3}[:-]$/.test(text.slice(Math.max(0, at - 8), at)) || /^sha\d{1,3}-/.test(text.slice(at, at + 8));
 }

@@ -1,8 +1,8 @@
-/** How one text of the configuration is shown, and which values it makes known as secrets. */
+/** The printable form of one text of the configuration, and the secrets that it holds. */
 import { isSecretName } from './names.js';
 import { merged, type Range, secretRanges } from './shapes.js';
 
-/** What stands in the place of a secret that the file itself holds. */
+/** Replaces a secret of the file itself. */
 export const MASK = '***';
 
 /** A part of an expanded text that came from a variable; `name` as it was written, without its default. */
@@ -10,25 +10,25 @@ export interface VariableRun extends Range {
   readonly name: string;
 }
 
-/** A value that must not appear anywhere, and what appears instead: {@link MASK}, or the name of its variable. */
+/** A value that must not appear anywhere, and its replacement: {@link MASK}, or the name of its variable. */
 export interface KnownSecret {
   readonly value: string;
   readonly shown: string;
 }
 
 /**
- * What a place of the configuration holds. `secret`: nothing of it is shown. `variables`: values of environment variables
- * by name; none is shown, but only some are secret. `headers`: values by name, of which all but a few say who one is.
- * `arguments`: command lines, in which names precede their values. `text`: anything else.
+ * The kind of a place of the configuration. `secret`: never shown. `variables`: environment variables by name; their values
+ * are never shown, and some are secret. `headers`: by name; all but a few values are credentials. `arguments`: command
+ * lines, where names precede their values. `text`: anything else.
  */
 export type PlaceKind = 'secret' | 'variables' | 'headers' | 'arguments' | 'text';
 
-/** A text and where it stands. */
+/** A text and its place. */
 export interface PlacedText {
   readonly text: string;
   readonly runs: readonly VariableRun[];
   readonly kind: PlaceKind;
-  /** The key it stands under, '' = none. */
+  /** Its key, '' = none. */
   readonly name: string;
   /** The argument before it, '' = none. */
   readonly before: string;
@@ -40,7 +40,7 @@ export interface ShownText {
   readonly secrets: readonly KnownSecret[];
 }
 
-/** Variables are shown by name, secrets of the file itself as {@link MASK}; what helps to recognise the rest stays. */
+/** Variables are shown by name, secrets of the file itself as {@link MASK}, everything else unchanged. */
 export function showText(place: PlacedText): ShownText {
   const { text, runs, kind, name } = place;
   const inside = rangesOf(place);
@@ -61,7 +61,7 @@ function rangesOf({ text, kind, name, before }: PlacedText): Range[] {
   return secretRanges(text);
 }
 
-/** Headers that say nothing about who one is. */
+/** Headers that hold no credentials. */
 const HARMLESS_HEADER = /^(?:accept|content-type|user-agent)/i;
 const SCHEME = /^(?:Bearer|Basic|Token|ApiKey|Digest) +/i;
 
@@ -76,11 +76,11 @@ const VARIABLE_FLAG = /^(?:-e|--env|--build-arg)$/;
 const HEADER_FLAG = /^(?:-H|--headers?)$/;
 
 function argumentRanges(text: string, before: string): Range[] {
-  const flag = /^(--?[\w.-]{1,128})=/.exec(text);
-  if (flag !== null) {
-    const start = flag[0].length;
-    if (isSecretName(flag[1]!)) return [{ start, end: text.length }];
-    return pairRanges(text, start, flag[1]!);
+  const flag = /^(--?[\w.-]{1,128})=/.exec(text)?.[1];
+  if (flag !== undefined) {
+    const start = flag.length + 1;
+    if (isSecretName(flag)) return [{ start, end: text.length }];
+    return pairRanges(text, start, flag);
   }
   const isFlag = text.startsWith('--') || /^-[A-Za-z]$/.test(text);
   if (/^--?[\w.-]{2,128}$/.test(before) && isSecretName(before) && !isFlag) return [{ start: 0, end: text.length }];
@@ -105,7 +105,7 @@ function render(text: string, runs: readonly VariableRun[], ranges: readonly Ran
   let next = 0;
   const literal = (from: number, to: number): void => {
     for (let at = from; at < to; ) {
-      while (next < ranges.length && ranges[next]!.end <= at) next += 1;
+      while ((ranges[next]?.end ?? Number.POSITIVE_INFINITY) <= at) next += 1;
       const range = ranges[next];
       const start = range === undefined ? to : Math.min(range.start, to);
       if (start > at) result += text.slice(at, start);
@@ -129,14 +129,14 @@ function* fromVariables(text: string, runs: readonly VariableRun[]): Generator<K
     const value = text.slice(start, end);
     const shown = `\${${name}}`;
     yield { value, shown };
-    // A variable may hold a whole address, of which errors and addresses made from it show parts.
+    // A variable may hold a whole address, parts of which appear in errors and derived addresses.
     for (const range of secretRanges(value)) yield { value: value.slice(range.start, range.end), shown };
     const path = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*(\/[^?#]*)/i.exec(value)?.[1];
     if (path !== undefined && path.length >= MIN_PATH) yield { value: path, shown };
   }
 }
 
-/** Shorter paths of addresses are those of many servers: /mcp, /api/mcp. */
+/** Least length of a path that is secret; shorter ones are common: /mcp, /api/mcp. */
 const MIN_PATH = 12;
 
 function* literals(text: string, runs: readonly VariableRun[], ranges: readonly Range[]): Generator<KnownSecret> {

@@ -6,28 +6,35 @@
 
 import { METHODS, Method } from '../../native/layout.js';
 import type { Spans } from '../../native/spans.js';
+import type { Current } from '../config/current.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
 import { applyEdits, type Edit, findPath, parseValue, skipValue } from '../protocol/json-cursor.js';
-import type { Exchange, SessionLike } from '../request/exchange/index.js';
+import type { Exchange } from '../request/exchange/index.js';
+import type { ExchangeTable } from '../request/exchange/table.js';
+import type { Session, SessionTable } from '../session/sessions.js';
 import type { Count, Milliseconds } from '../units.js';
 import type { Endpoint } from '../upstream/core/types.js';
 import { Elicitations } from './elicitations.js';
 import { type Call, callOf, isUnderWay, type OpenRequest, OpenRequests, type Outcome } from './open-requests.js';
 import { type Question, questionFor } from './questions.js';
 
-/** What {@link ServerRequests} needs of the rest. */
-export interface ServerRequestsOptions {
-  readonly limits: Pick<LimitsSnapshot, 'maxServerRequests' | 'answerMs'>;
-  /** Sends one message on the stream of a call; false = the client left or takes no stream. */
-  toCall(exchange: Exchange, message: Uint8Array): boolean;
-  /** Sends one message on the standalone stream of a session; false = it has none. */
-  toSession(sessionId: string, message: Uint8Array): boolean;
-  /** The session behind a sealed id. */
-  openSession(id: string): SessionLike | null;
-  /** The calls of a session that an endpoint works on. */
-  callsAt(endpoint: Endpoint, sessionId: string): Exchange[];
-  /** The roots of a session changed. */
-  rootsChanged(sessionId: string): void;
+/** What {@link ServerRequests} works with. */
+export interface ServerRequestsParts {
+  readonly config: Current<{ readonly limits: Pick<LimitsSnapshot, 'maxServerRequests' | 'answerMs'> }>;
+  readonly table: Pick<ExchangeTable, 'forEach'>;
+  readonly sessions: Pick<SessionTable, 'open'>;
+  readonly write: {
+    /** Sends one message on the stream of a call; false = the client left or takes no stream. */
+    event(exchange: Exchange, message: Uint8Array): boolean;
+  };
+  readonly streams: {
+    /** Sends one message on the standalone stream of a session; false = it has none. */
+    sendTo(session: Session, message: Uint8Array): boolean;
+  };
+  readonly upstreams: {
+    /** The roots of a session changed. */
+    rootsChanged(sessionId: string): void;
+  };
 }
 
 /** What has happened so far, for /stats. */
@@ -64,7 +71,7 @@ const CANCELLED = METHODS[Method.cancelled]!;
 
 /** See the file comment. */
 export class ServerRequests {
-  readonly #options: ServerRequestsOptions;
+  readonly #parts: ServerRequestsParts;
   readonly #open = new OpenRequests();
   readonly #elicitations = new Elicitations();
   readonly #counts = { answered: 0, refused: 0, unattributable: 0, expired: 0, late: 0 };
@@ -73,8 +80,8 @@ export class ServerRequests {
   /** When the timer is due. */
   #wakes: Milliseconds = 0;
 
-  constructor(options: ServerRequestsOptions) {
-    this.#options = options;
+  constructor(parts: ServerRequestsParts) {
+    this.#parts = parts;
   }
 
   get counts(): ServerRequestCounts {
@@ -86,12 +93,12 @@ export class ServerRequests {
    *
    * @param exchange the call it belongs to; null = the owner of the endpoint's lane is meant, if it is a session
    */
-  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+  serverRequest(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
     const theirId = copy(bytes, spans.idStart, spans.idEnd);
     const refuse = (code: number, sentence: string): void => endpoint.reply(errorMessage(theirId, code, sentence));
     const sessionId =
       exchange === null ? (endpoint.profile.owner?.sessionId ?? '') : (exchange.client.session?.id ?? '');
-    const session = sessionId === '' ? null : this.#options.openSession(sessionId);
+    const session = sessionId === '' ? null : this.#parts.sessions.open(sessionId);
     if (session === null) {
       this.#counts.unattributable += 1;
       refuse(INTERNAL_ERROR, 'It cannot be told which client this request is for.');
@@ -119,8 +126,8 @@ export class ServerRequests {
       theirId,
       theirToken: token < 0 ? null : copy(bytes, token, spans.progressTokenEnd),
       call: exchange === null ? null : callOf(exchange),
-      resting: (exchange === null ? this.#options.callsAt(endpoint, sessionId) : [exchange]).map(callOf),
-      expiresAt: performance.now() + this.#options.limits.answerMs,
+      resting: (exchange === null ? this.#callsAt(endpoint, sessionId) : [exchange]).map(callOf),
+      expiresAt: performance.now() + this.#parts.config.current.limits.answerMs,
       outcome: null,
     };
     if (!this.#send(request, applyEdits(content, 0, length, edits))) {
@@ -150,7 +157,7 @@ export class ServerRequests {
       theirToken: null,
       call,
       resting: [call],
-      expiresAt: performance.now() + this.#options.limits.answerMs,
+      expiresAt: performance.now() + this.#parts.config.current.limits.answerMs,
       outcome,
     };
     const head = `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)}`;
@@ -161,7 +168,7 @@ export class ServerRequests {
   }
 
   /** A notification of an upstream: a request is taken back, an elicitation by URL is complete. */
-  noted(endpoint: Endpoint, _exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+  serverNotification(endpoint: Endpoint, bytes: Uint8Array, length: number, spans: Spans): void {
     if (spans.method === Method.cancelled) {
       const start = spans.requestIdStart;
       const end = spans.requestIdEnd;
@@ -195,7 +202,7 @@ export class ServerRequests {
   }
 
   /** A client's answer; `exchange` is the message that brought it. */
-  answered(exchange: Exchange, bytes: Uint8Array): void {
+  clientResponse(exchange: Exchange, bytes: Uint8Array): void {
     const { spans } = exchange.message;
     const request = this.#ofClient(exchange, bytes, spans.idStart, spans.idEnd);
     if (request === null || !this.#open.remove(request)) {
@@ -212,7 +219,7 @@ export class ServerRequests {
   }
 
   /** A client's notification about a request of an upstream (progress), or about its roots. */
-  clientNoted(exchange: Exchange, bytes: Uint8Array): void {
+  clientNotification(exchange: Exchange, bytes: Uint8Array): void {
     const { spans } = exchange.message;
     const { session } = exchange.client;
     if (spans.method === Method.progress) {
@@ -221,7 +228,7 @@ export class ServerRequests {
       if (request === null || request.theirToken === null) return;
       request.endpoint?.reply(relayed(bytes, start, spans.progressTokenEnd, request.theirToken));
     } else if (spans.method === Method.rootsListChanged && session !== null) {
-      this.#options.rootsChanged(session.id);
+      this.#parts.upstreams.rootsChanged(session.id);
     }
   }
 
@@ -235,7 +242,7 @@ export class ServerRequests {
   }
 
   /** The call is over: its upstream gets no answers any more. */
-  over(exchange: Exchange): void {
+  callEnded(exchange: Exchange): void {
     for (const request of this.#open.ofCall(exchange)) {
       if (request.call?.exchange === exchange && this.#open.remove(request)) this.#takeBack(request);
     }
@@ -243,7 +250,7 @@ export class ServerRequests {
   }
 
   /** The endpoint waits no longer for answers. */
-  lost(endpoint: Endpoint): void {
+  endpointDisconnected(endpoint: Endpoint): void {
     for (const request of this.#open.ofEndpoint(endpoint)) {
       if (this.#open.remove(request)) this.#takeBack(request);
     }
@@ -266,7 +273,7 @@ export class ServerRequests {
 
   /** Whether no more can be asked, of anybody or of this session: one must not take the room of all. */
   #isFull(sessionId: string): boolean {
-    const { maxServerRequests } = this.#options.limits;
+    const { maxServerRequests } = this.#parts.config.current.limits;
     if (this.#open.size >= maxServerRequests) return true;
     return this.#open.countOf(sessionId) >= Math.max(LEAST_SHARE, maxServerRequests / 10);
   }
@@ -287,10 +294,10 @@ export class ServerRequests {
   }
 
   #deliver({ call, resting, sessionId }: OpenRequest, message: Uint8Array): boolean {
-    if (call !== null && isUnderWay(call) && this.#options.toCall(call.exchange, message)) return true;
-    if (this.#options.toSession(sessionId, message)) return true;
+    if (call !== null && isUnderWay(call) && this.#parts.write.event(call.exchange, message)) return true;
+    if (this.#toSession(sessionId, message)) return true;
     // It belongs to one of the session's calls: any of their streams leads to the client.
-    return call === null && resting.some((each) => isUnderWay(each) && this.#options.toCall(each.exchange, message));
+    return call === null && resting.some((each) => isUnderWay(each) && this.#parts.write.event(each.exchange, message));
   }
 
   /** Sends a notification after a request: on the call's stream where that is open, else on the session's own. */
@@ -300,11 +307,25 @@ export class ServerRequests {
       call !== null &&
       isUnderWay(call) &&
       call.exchange.client.streaming &&
-      this.#options.toCall(call.exchange, message)
+      this.#parts.write.event(call.exchange, message)
     ) {
       return;
     }
-    this.#options.toSession(sessionId, message);
+    this.#toSession(sessionId, message);
+  }
+
+  #toSession(sessionId: string, message: Uint8Array): boolean {
+    const session = this.#parts.sessions.open(sessionId);
+    return session !== null && this.#parts.streams.sendTo(session, message);
+  }
+
+  /** The calls of a session that an endpoint works on. */
+  #callsAt(endpoint: Endpoint, sessionId: string): Exchange[] {
+    const calls: Exchange[] = [];
+    this.#parts.table.forEach((exchange) => {
+      if (exchange.call.upstream === endpoint && exchange.client.session?.id === sessionId) calls.push(exchange);
+    });
+    return calls;
   }
 
   #takeBack(request: OpenRequest): void {

@@ -4,10 +4,12 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { METHODS } from '../../native/layout.js';
+import { type Decoder, METHODS, ScanStatus } from '../../native/layout.js';
 import type { Spans } from '../../native/spans.js';
+import type { Current } from '../config/current.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
+import { UPSTREAM_DEPTH } from '../protocol/depth.js';
 import {
   applyEdits,
   type Edit,
@@ -25,19 +27,24 @@ import type { ServerRequests } from './index.js';
 import { type Call, callOf } from './open-requests.js';
 import { questionFor } from './questions.js';
 
-/** What {@link InputRounds} needs of the rest. */
-export interface InputRoundsOptions {
-  readonly limits: Pick<LimitsSnapshot, 'maxInputRounds'>;
-  readonly requests: Pick<ServerRequests, 'ask' | 'over'>;
-  /** Scans a message into `spans`; false = it cannot be sent. */
-  scan(bytes: Uint8Array, length: number, spans: Spans): boolean;
-  /** The exchange of a call has another generation. */
-  renewed(exchange: Exchange): void;
-  /** Sends a call once more, to the server it was sent to; `bytes` is the client's message with what the round added. */
-  again(exchange: Exchange, bytes: Uint8Array, length: number): void;
-  fail(exchange: Exchange, code: ErrorCode): void;
-  /** Ends a call whose client could not be asked or gave no answer, in the way of its method. */
-  unanswerable(exchange: Exchange, code: ErrorCode, sentence: string): void;
+/** What {@link InputRounds} works with. */
+export interface InputRoundsParts {
+  readonly config: Current<{ readonly limits: Pick<LimitsSnapshot, 'maxInputRounds'> }>;
+  readonly requests: Pick<ServerRequests, 'ask' | 'callEnded'>;
+  readonly decoder: Pick<Decoder, 'scan'>;
+  readonly log: {
+    /** The exchange of a call has another generation. */
+    renewed(exchange: Exchange): void;
+  };
+  readonly send: {
+    /** Sends a call once more, to the server it was sent to; `bytes` is the client's message with what the round added. */
+    again(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  };
+  readonly write: {
+    fail(exchange: Exchange, code: ErrorCode): void;
+    /** Ends a call whose client could not be asked or gave no answer, in the way of its method. */
+    unanswerable(exchange: Exchange, code: ErrorCode, sentence: string): void;
+  };
 }
 
 /** One question of a round. */
@@ -72,12 +79,12 @@ const NO_PARAMS = Buffer.from('{}');
 
 /** See the file comment. */
 export class InputRounds {
-  readonly #options: InputRoundsOptions;
+  readonly #parts: InputRoundsParts;
   /** Rounds of a call so far, by exchange: its generation changes with each round. */
   readonly #rounds = new WeakMap<Exchange, { generation: number; count: number }>();
 
-  constructor(options: InputRoundsOptions) {
-    this.#options = options;
+  constructor(parts: InputRoundsParts) {
+    this.#parts = parts;
   }
 
   /**
@@ -88,9 +95,9 @@ export class InputRounds {
   inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
     const { session } = exchange.client;
     if (session === null || exchange.message.bodyLength === 0) return false;
-    const { fail, unanswerable } = this.#options;
-    if (this.#count(exchange) > this.#options.limits.maxInputRounds) {
-      fail(exchange, 'GW_INPUT_ROUNDS');
+    const { config, write } = this.#parts;
+    if (this.#count(exchange) > config.current.limits.maxInputRounds) {
+      write.fail(exchange, 'GW_INPUT_ROUNDS');
       return true;
     }
     const content = bytes.subarray(0, length);
@@ -101,7 +108,7 @@ export class InputRounds {
     while (cursor.next()) {
       const entry = readEntry(content, cursor);
       if (entry === null || entries.length === MOST_QUESTIONS) {
-        fail(exchange, 'GW_UPSTREAM_PROTOCOL');
+        write.fail(exchange, 'GW_UPSTREAM_PROTOCOL');
         return true;
       }
       const question = questionFor(
@@ -111,11 +118,11 @@ export class InputRounds {
         entry.params,
       );
       if (question.unknown) {
-        fail(exchange, 'GW_UPSTREAM_PROTOCOL');
+        write.fail(exchange, 'GW_UPSTREAM_PROTOCOL');
         return true;
       }
       if (question.refusal !== '') {
-        unanswerable(exchange, 'GW_INPUT_REQUIRED_UNSUPPORTED', `${entry.method}: ${question.refusal}`);
+        write.unanswerable(exchange, 'GW_INPUT_REQUIRED_UNSUPPORTED', `${entry.method}: ${question.refusal}`);
         return true;
       }
       const params = paramsFor(content, entry.params, question.edits, question.byUrl);
@@ -123,7 +130,7 @@ export class InputRounds {
       entries.push({ key, method: entry.method, params, answer: null });
     }
     if (entries.length === 0 && state === undefined) {
-      fail(exchange, 'GW_UPSTREAM_PROTOCOL');
+      write.fail(exchange, 'GW_UPSTREAM_PROTOCOL');
       return true;
     }
     this.#begin({
@@ -144,7 +151,7 @@ export class InputRounds {
 
   #begin(round: Round): void {
     const { exchange } = round.call;
-    exchange.phase = Phase.asking;
+    exchange.enter(Phase.asking);
     exchange.call.upstream = null;
     exchange.call.deadline = 0;
     if (round.entries.length === 0) {
@@ -152,7 +159,7 @@ export class InputRounds {
       return;
     }
     for (const entry of round.entries) {
-      const asked = this.#options.requests.ask(exchange, entry.method, entry.params, (result, error) =>
+      const asked = this.#parts.requests.ask(exchange, entry.method, entry.params, (result, error) =>
         this.#answered(round, entry, result, error),
       );
       // An answer may have come already, and ended the call.
@@ -181,8 +188,8 @@ export class InputRounds {
 
   /** The call ends for want of an answer; what else its client was asked is taken back. */
   #give({ call }: Round, code: ErrorCode, sentence: string): void {
-    this.#options.requests.over(call.exchange);
-    this.#options.unanswerable(call.exchange, code, sentence);
+    this.#parts.requests.callEnded(call.exchange);
+    this.#parts.write.unanswerable(call.exchange, code, sentence);
   }
 
   /** All is answered: the client's message once more, with the answers. */
@@ -190,8 +197,9 @@ export class InputRounds {
     if (!isAsking(round)) return;
     const { exchange } = round.call;
     const message = withAnswers(exchange, round);
-    if (!this.#options.scan(message, message.length, exchange.message.spans)) {
-      this.#options.fail(exchange, 'GW_INTERNAL');
+    const { words } = exchange.message.spans;
+    if (this.#parts.decoder.scan(message, message.length, words, UPSTREAM_DEPTH) !== ScanStatus.ok) {
+      this.#parts.write.fail(exchange, 'GW_INTERNAL');
       return;
     }
     exchange.message.body = message;
@@ -200,8 +208,8 @@ export class InputRounds {
     // Every attempt has an id of its own upstream, and ids are made of the generation. Nothing else knows this one now.
     exchange.generation = (exchange.generation + 1) & 0x7fffffff;
     rounds.generation = exchange.generation;
-    this.#options.renewed(exchange);
-    this.#options.again(exchange, message, message.length);
+    this.#parts.log.renewed(exchange);
+    this.#parts.send.again(exchange, message, message.length);
   }
 }
 

@@ -6,8 +6,10 @@
 
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
 import { judgedUri } from '../protocol/uri.js';
-import type { Answered, Question } from '../request/dispatch/questions.js';
-import type { ClientLink, Exchange } from '../request/exchange/index.js';
+import type { Answered, Policy, Question } from '../request/dispatch/questions.js';
+import { type ClientLink, Exchange } from '../request/exchange/index.js';
+import type { Epochs } from '../shared/epochs.js';
+import type { FaultLog } from '../shared/fault-log.js';
 import { Verdict } from '../shared/records.js';
 import type { VerdictRecord } from '../shared/verdict-record.js';
 import type { Count, Milliseconds, Seconds } from '../units.js';
@@ -15,22 +17,24 @@ import type { Count, Milliseconds, Seconds } from '../units.js';
 /** A stream by its exchange, or a connection. */
 export type RightHolder = Exchange | ClientLink;
 
-/** What {@link Rights} needs of the rest. */
-export interface RightsOptions {
-  /** Changes with each snapshot. */
-  snapshotVersion(): number;
-  /** Grows when something is revoked or keys change (src/shared/epochs.ts). */
-  revocation(): number;
-  /** Asks the policy; see Dispatcher.ask. */
-  ask(question: Question, answered: Answered): boolean;
-  /** Resources that a holder follows now, as its client spells them. */
-  followed(holder: RightHolder): readonly string[];
+/** Told which rights have ended. */
+export interface RightsListener {
   /** The holder has to end; it is none any more. */
-  lost(holder: RightHolder, code: ErrorCode): void;
+  rightLost(holder: RightHolder, code: ErrorCode): void;
   /** The holder may not follow that resource any more. */
   resourceLost(holder: RightHolder, uri: string, code: ErrorCode): void;
-  /** Something threw, which nothing should: for the log. */
-  broke(error: unknown): void;
+}
+
+/** What {@link Rights} works with. */
+export interface RightsParts {
+  readonly epochs: Pick<Epochs, 'snapshot' | 'revocation'>;
+  readonly policy: Policy;
+  readonly subscriptions: {
+    /** Resources that are followed on a stream, as its client spells them. */
+    followed(exchange: Exchange): readonly string[];
+  };
+  readonly listener: RightsListener;
+  readonly log: FaultLog;
 }
 
 interface Right {
@@ -56,7 +60,7 @@ const NO_RIGHT: ReadonlySet<ErrorCode> = new Set(['GW_INSUFFICIENT_SCOPE', 'GW_U
 
 /** See the file comment. One timer for all, which runs while there are any; one per front. */
 export class Rights {
-  readonly #options: RightsOptions;
+  readonly #parts: RightsParts;
   readonly #held = new Map<RightHolder, Right>();
   /** By the second in which they expire: as many entries as there are different seconds. */
   readonly #expiring = new Map<Seconds, Set<Right>>();
@@ -72,10 +76,10 @@ export class Rights {
   /** When all is asked again, whatever the versions say. */
   #againAt: Milliseconds = Number.POSITIVE_INFINITY;
 
-  constructor(options: RightsOptions) {
-    this.#options = options;
-    this.#snapshotVersion = options.snapshotVersion();
-    this.#revocation = options.revocation();
+  constructor(parts: RightsParts) {
+    this.#parts = parts;
+    this.#snapshotVersion = parts.epochs.snapshot();
+    this.#revocation = parts.epochs.revocation();
   }
 
   /** Streams and connections that rest on a token. */
@@ -100,7 +104,8 @@ export class Rights {
 
   /** Whether the decision that let a holder in is older than what counts now. */
   #isOutdated(verdict: VerdictRecord): boolean {
-    return verdict.snapshotVersion !== this.#options.snapshotVersion() || verdict.epoch !== this.#options.revocation();
+    const { epochs } = this.#parts;
+    return verdict.snapshotVersion !== epochs.snapshot() || verdict.epoch !== epochs.revocation();
   }
 
   /** The holder has ended. */
@@ -158,8 +163,8 @@ export class Rights {
 
   /** @returns whether the versions have changed since the last look */
   #see(): boolean {
-    const snapshotVersion = this.#options.snapshotVersion();
-    const revocation = this.#options.revocation();
+    const snapshotVersion = this.#parts.epochs.snapshot();
+    const revocation = this.#parts.epochs.revocation();
     const isNew = snapshotVersion !== this.#snapshotVersion || revocation !== this.#revocation;
     this.#snapshotVersion = snapshotVersion;
     this.#revocation = revocation;
@@ -170,7 +175,8 @@ export class Rights {
   *#questions(): Generator<() => boolean> {
     for (const right of this.#held.values()) {
       yield () => this.#ask(right, null, (verdict) => this.#judged(right, verdict));
-      for (const uri of this.#options.followed(right.holder)) {
+      if (!(right.holder instanceof Exchange)) continue;
+      for (const uri of this.#parts.subscriptions.followed(right.holder)) {
         yield () => this.#ask(right, judgedUri(uri), (verdict) => this.#resourceJudged(right, uri, verdict));
       }
     }
@@ -191,7 +197,7 @@ export class Rights {
         break;
       }
     } catch (error) {
-      this.#options.broke(error);
+      this.#parts.log.fault(error);
     } finally {
       this.#isPumping = false;
     }
@@ -211,12 +217,12 @@ export class Rights {
     this.#asking += 1;
     const about = uri === null ? 'token' : 'resource';
     const question: Question = { token: right.token, address: '', about, name: uri ?? '', isMetered: false };
-    const isAsked = this.#options.ask(question, (verdict) => {
+    const isAsked = this.#parts.policy.ask(question, (verdict) => {
       this.#asking -= 1;
       try {
         if (this.#held.get(right.holder) === right) answered(verdict);
       } catch (error) {
-        this.#options.broke(error);
+        this.#parts.log.fault(error);
       }
       this.#pump();
     });
@@ -241,15 +247,15 @@ export class Rights {
     const code = refusalIn(verdict);
     if (code === null) return;
     if (UNDECIDED.has(code)) this.#againAt = performance.now() + AGAIN_MS;
-    else if (NO_RIGHT.has(code)) this.#options.resourceLost(holder, uri, code);
+    else if (NO_RIGHT.has(code)) this.#parts.listener.resourceLost(holder, uri, code);
   }
 
   #lose(holder: RightHolder, code: ErrorCode): void {
     this.release(holder);
     try {
-      this.#options.lost(holder, code);
+      this.#parts.listener.rightLost(holder, code);
     } catch (error) {
-      this.#options.broke(error);
+      this.#parts.log.fault(error);
     }
   }
 }

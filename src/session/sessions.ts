@@ -47,20 +47,20 @@ export class Session implements SessionLike {
   }
 }
 
+/** Told when the state of a session is dropped. */
+export interface SessionListener {
+  /** @param isOver the session ended or expired; otherwise it only made room, and its id is still good */
+  sessionDropped(session: Session, isOver: boolean): void;
+}
+
 export interface SessionTableOptions {
   readonly sealer: SessionSealer;
   /** `sessions.ttlSeconds`: a session that this process does not know is refused this long after `initialize`; one it knows ends when it was unused for so long. */
   readonly ttlSeconds: Seconds;
   /** `limits.maxSessions`: sessions with state here; the least used lose theirs (log level), not their validity. */
   readonly maxSessions: Count;
-  /**
-   * Called when a session's state is dropped.
-   *
-   * @param isOver the session ended or expired; otherwise it only made room, and its id is still good
-   */
-  readonly dropped?: (session: Session, isOver: boolean) => void;
-  /** Whether an id was revoked by an operator; default none. */
-  readonly isRevoked?: (id: string) => boolean;
+  /** What operators have revoked; default nothing. */
+  readonly revocations?: { hasSession(id: string): boolean };
   /** Monotonic milliseconds; default `performance.now`. */
   readonly now?: () => Milliseconds;
   /** Wall clock in seconds; default the system's. */
@@ -82,6 +82,7 @@ export class SessionTable {
   readonly #timer: NodeJS.Timeout;
   #sweptSessions: MapIterator<Session>;
   #sweptRevoked: MapIterator<[string, Seconds]>;
+  #listener: SessionListener | null = null;
   #sealer: SessionSealer;
   #ttlSeconds: Seconds;
   #maxSessions: Count;
@@ -97,6 +98,11 @@ export class SessionTable {
     this.#sweptRevoked = this.#revoked.entries();
     this.#timer = setInterval(() => this.sweep(SWEEP_ENTRIES), SWEEP_MS);
     this.#timer.unref();
+  }
+
+  /** Who is told of dropped sessions. Once, after both were made: who is told ends streams with the stages, which use this table. */
+  attach(listener: SessionListener): void {
+    this.#listener = listener;
   }
 
   /** Stops sweeping. */
@@ -210,7 +216,7 @@ export class SessionTable {
   }
 
   #unseal(id: string): Session | null {
-    if (id.length === 0 || this.#revoked.has(id) || this.#options.isRevoked?.(id) === true) return null;
+    if (id.length === 0 || this.#revoked.has(id) || this.#options.revocations?.hasSession(id) === true) return null;
     const sealed = this.#sealer.open(id, this.#wallSeconds(), this.#ttlSeconds);
     if (sealed === null || !this.#makeRoom()) return null;
     return this.#add(id, {
@@ -228,7 +234,7 @@ export class SessionTable {
 
   #drop(session: Session, isOver: boolean): void {
     this.#sessions.delete(session.id);
-    this.#options.dropped?.(session, isOver);
+    this.#listener?.sessionDropped(session, isOver);
   }
 
   /**

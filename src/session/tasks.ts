@@ -4,14 +4,16 @@
  * that nothing has to be remembered and nobody else can use it.
  */
 
-import { Flag, Kind, Method } from '../../native/layout.js';
+import { type Decoder, Flag, Kind, Method, ScanStatus } from '../../native/layout.js';
 import type { Spans } from '../../native/spans.js';
 import type { ErrorCode } from '../errors.js';
+import { UPSTREAM_DEPTH } from '../protocol/depth.js';
 import { applyEdits, type Edit, findPath, type Range, stringValue } from '../protocol/json-cursor.js';
 import { Era, Revision } from '../protocol/revisions.js';
 import { type Exchange, MessageFlag } from '../request/exchange/index.js';
 import { Verdict } from '../shared/records.js';
 import type { HandleSealer } from './handles.js';
+import type { Session, SessionTable } from './sessions.js';
 
 /** A task at its upstream. */
 export interface UpstreamTask {
@@ -21,29 +23,37 @@ export interface UpstreamTask {
   readonly tool: string;
 }
 
-/** What {@link TaskRoutes} needs of the rest. */
-export interface TaskRoutesOptions {
+/** A server as far as tasks are concerned. */
+export interface TaskServer {
+  readonly name: string;
+  /** Null before it was first listed. */
+  readonly discovery: { readonly era: Era; readonly capabilities: Record<string, unknown> } | null;
+}
+
+/** What {@link TaskRoutes} works with. */
+export interface TaskRoutesParts {
   readonly handles: HandleSealer;
-  /** Name of a server, '' if there is none of that index. */
-  serverName(server: number): string;
-  /** Index of a server by its name, -1 if it is not configured (any more). */
-  serverIndex(name: string): number;
-  /** Whether a server of that era carries tasks. */
-  carries(server: number, era: Era): boolean;
-  /** Reads a message as decode does; `false` = it is not one. */
-  scan(bytes: Uint8Array, length: number, spans: Spans): boolean;
-  /** Forwards a call as its verdict says. */
-  send(exchange: Exchange, bytes: Uint8Array, length: number): void;
-  refuse(exchange: Exchange, code: ErrorCode): void;
-  /** What the server calls the tool of a call. */
-  toolOf(exchange: Exchange): string;
-  /**
-   * Sends a message on the standalone stream of a session, if its client may hear of tasks of the tool with that address
-   * (`server:tool`).
-   *
-   * @param token that started the task; counts where the stream has none of its own
-   */
-  tell(sessionId: string, token: string, address: string, message: Uint8Array): void;
+  /** By server index. */
+  readonly upstreams: { readonly servers: readonly TaskServer[] };
+  readonly decoder: Pick<Decoder, 'scan'>;
+  readonly tools: {
+    /** What the server calls the tool of a call in flight; empty when it is not known any more. */
+    toolOf(exchange: Exchange): string;
+  };
+  readonly send: {
+    /** Forwards a call as its verdict says. */
+    send(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  };
+  readonly write: { refuse(exchange: Exchange, code: ErrorCode): void };
+  readonly sessions: Pick<SessionTable, 'open'>;
+  readonly streams: {
+    /** Sends a message on the standalone stream of a session. */
+    sendTo(session: Session, message: Uint8Array): boolean;
+  };
+  readonly access: {
+    /** Calls `then` if the client may hear of a task that the tool with this address (`server:tool`) made. */
+    hearsOfTask(client: { readonly token: string; readonly address: string }, address: string, then: () => void): void;
+  };
 }
 
 /** Who started a task of 2025-11-25, and with what. */
@@ -64,12 +74,12 @@ const NO_SUBJECT = new Int32Array(4);
 
 /** See the file comment. */
 export class TaskRoutes {
-  readonly #options: TaskRoutesOptions;
+  readonly #parts: TaskRoutesParts;
   /** By server name and task id of the upstream. */
   readonly #followed = new Map<string, Starter>();
 
-  constructor(options: TaskRoutesOptions) {
-    this.#options = options;
+  constructor(parts: TaskRoutesParts) {
+    this.#parts = parts;
   }
 
   /** Names the tool that a `tasks/*` call is about, for the policy; a handle that is none of ours stays what it is. */
@@ -89,14 +99,14 @@ export class TaskRoutes {
     const end = spans.nameEnd;
     const handle = start < 0 ? undefined : stringValue(bytes, start - 1, end + 1);
     const found = handle === undefined ? null : this.taskOf(handle, subjectOf(exchange));
-    if (found === null || !this.#options.carries(found.server, exchange.client.era)) {
-      this.#options.refuse(exchange, 'GW_UNKNOWN_TASK');
+    if (found === null || !this.#carriesTasks(found.server, exchange.client.era)) {
+      this.#parts.write.refuse(exchange, 'GW_UNKNOWN_TASK');
       return;
     }
     const id = Buffer.from(JSON.stringify(found.id).slice(1, -1));
     const message = Buffer.concat([bytes.subarray(0, start), id, bytes.subarray(end, length)]);
-    if (!this.#options.scan(message, message.length, spans)) {
-      this.#options.refuse(exchange, 'GW_UNKNOWN_TASK');
+    if (this.#parts.decoder.scan(message, message.length, spans.words, UPSTREAM_DEPTH) !== ScanStatus.ok) {
+      this.#parts.write.refuse(exchange, 'GW_UNKNOWN_TASK');
       return;
     }
     // A call that is tried elsewhere is tried with the bytes that its spans belong to.
@@ -110,19 +120,19 @@ export class TaskRoutes {
     verdict.entry = -1;
     verdict.stripBytes = 0;
     verdict.flags = 0;
-    this.#options.send(exchange, message, message.length);
+    this.#parts.send.send(exchange, message, message.length);
   }
 
   /** The task behind a handle, if it was made for that subject; null otherwise. */
   taskOf(handle: string, subject: Int32Array): UpstreamTask | null {
     const content = this.#open(handle);
     if (content === null || content.owner !== subjectText(subject)) return null;
-    const server = this.#options.serverIndex(content.server);
+    const server = this.#parts.upstreams.servers.findIndex(({ name }) => name === content.server);
     return server < 0 ? null : { server, id: content.id, tool: content.tool };
   }
 
   #open(handle: string): { server: string; owner: string; id: string; tool: string } | null {
-    const content = this.#options.handles.open(handle);
+    const content = this.#parts.handles.open(handle);
     if (content === null) return null;
     const [server, owner, id, tool] = JSON.parse(content.toString('utf8')) as [string, string, string, string?];
     return tool === undefined ? null : { server, owner, id, tool };
@@ -138,7 +148,7 @@ export class TaskRoutes {
     return (
       exchange.client.revision === Revision.r2025_11_25 &&
       exchange.message.spans.method === Method.toolsCall &&
-      this.#options.carries(exchange.call.server, Era.legacy)
+      this.#carriesTasks(exchange.call.server, Era.legacy)
     );
   }
 
@@ -168,13 +178,31 @@ export class TaskRoutes {
     const place = findPath(bytes, spans.paramsStart, spans.paramsEnd, 'taskId');
     const id = place === undefined ? undefined : stringValue(bytes, place.start, place.end);
     if (id === undefined || place === undefined) return;
-    const name = this.#options.serverName(server);
+    const name = this.#serverName(server);
     const owner = this.#followed.get(followKey(name, id));
     if (owner === undefined) return;
     const text = JSON.stringify(this.#seal(name, id, owner.subject, owner.tool));
     const edit: Edit = { start: place.start, end: place.end, text: Buffer.from(text) };
     const message = applyEdits(bytes, 0, length, [edit]);
-    this.#options.tell(owner.sessionId, owner.token, `${name}:${owner.tool}`, message);
+    const { access, sessions, streams } = this.#parts;
+    const session = sessions.open(owner.sessionId);
+    if (session === null) return;
+    // The token that started the task counts where the stream has none of its own.
+    const token = session.stream?.client.token ?? owner.token;
+    access.hearsOfTask({ token, address: '' }, `${name}:${owner.tool}`, () => streams.sendTo(session, message));
+  }
+
+  #serverName(server: number): string {
+    return this.#parts.upstreams.servers[server]?.name ?? '';
+  }
+
+  /** Whether a server of that family carries tasks: those of 2025-11-25 are a capability, later ones an extension. */
+  #carriesTasks(server: number, era: Era): boolean {
+    const discovery = this.#parts.upstreams.servers[server]?.discovery ?? null;
+    if (discovery === null || discovery.era !== era) return false;
+    if (era === Era.legacy) return typeof discovery.capabilities['tasks'] === 'object';
+    const { extensions } = discovery.capabilities as { extensions?: Record<string, unknown> };
+    return extensions?.['io.modelcontextprotocol/tasks'] !== undefined;
   }
 
   #ownId(bytes: Uint8Array, start: number, end: number): Range | undefined {
@@ -186,14 +214,14 @@ export class TaskRoutes {
     if (id === undefined || id.length > LONGEST_ID) return null;
     const subject = subjectText(subjectOf(exchange));
     const isCall = (exchange.message.flags & MessageFlag.task) === 0;
-    const tool = isCall ? this.#options.toolOf(exchange) : exchange.message.taskTool;
+    const tool = isCall ? this.#parts.tools.toolOf(exchange) : exchange.message.taskTool;
     if (exchange.client.session !== null) this.#follow(exchange, id, subject, tool);
-    const handle = this.#seal(this.#options.serverName(exchange.call.server), id, subject, tool);
+    const handle = this.#seal(this.#serverName(exchange.call.server), id, subject, tool);
     return { start: place.start, end: place.end, text: Buffer.from(JSON.stringify(handle)) };
   }
 
   #follow(exchange: Exchange, id: string, subject: string, tool: string): void {
-    const key = followKey(this.#options.serverName(exchange.call.server), id);
+    const key = followKey(this.#serverName(exchange.call.server), id);
     this.#followed.delete(key);
     if (this.#followed.size >= MAX_FOLLOWED) this.#followed.delete(this.#followed.keys().next().value!);
     this.#followed.set(key, { sessionId: exchange.client.session!.id, subject, tool, token: exchange.client.token });
@@ -201,7 +229,7 @@ export class TaskRoutes {
 
   /** The handle of an upstream's task for a subject; the same each time. */
   #seal(server: string, id: string, subject: string, tool: string): string {
-    return this.#options.handles.seal(Buffer.from(JSON.stringify([server, subject, id, tool])), true);
+    return this.#parts.handles.seal(Buffer.from(JSON.stringify([server, subject, id, tool])), true);
   }
 }
 

@@ -32,21 +32,21 @@ export interface BufferCounts {
 }
 
 /** Where the bound comes from, and who is told that it was reached. */
-export interface BufferBudgetOptions {
+export interface BufferBudgetRules {
   /** Most bytes at once; 0 = no bound. Asked for each time, since a reload changes it. */
   max(): Bytes;
   /** The bound was reached for the first time since less than half of it was held. */
-  reached(): void;
+  reached(counts: BufferCounts): void;
 }
 
 /** Holding so much needs no permission: small calls go on while large ones are refused. */
 export const FREE_BYTES: Bytes = 16_384;
 
-const UNBOUNDED: BufferBudgetOptions = { max: () => 0, reached: () => {} };
+const UNBOUNDED: BufferBudgetRules = { max: () => 0, reached: () => {} };
 
 /** See the file comment; one for each gateway. */
 export class BufferBudget {
-  readonly #options: BufferBudgetOptions;
+  readonly #rules: BufferBudgetRules;
   /** Those that hold more than {@link FREE_BYTES} and are not leaving. */
   readonly #large = new Set<Holder>();
   readonly #chosen: Holder[] = [];
@@ -57,19 +57,18 @@ export class BufferBudget {
   #refused: Count = 0;
   #isReached = false;
 
-  constructor(options: BufferBudgetOptions = UNBOUNDED) {
-    this.#options = options;
+  constructor(rules: BufferBudgetRules = UNBOUNDED) {
+    this.#rules = rules;
   }
 
   get counts(): BufferCounts {
-    const { max } = this.#options;
-    return { bytes: this.#bytes, peakBytes: this.#peak, maxBytes: max(), refused: this.#refused };
+    return { bytes: this.#bytes, peakBytes: this.#peak, maxBytes: this.#rules.max(), refused: this.#refused };
   }
 
   /** Whether so many bytes of one holder are more than it may keep for now: a writer should wait for its reader. */
   isTight(bytes: Bytes): boolean {
     if (bytes <= FREE_BYTES) return false;
-    const max = this.#options.max();
+    const max = this.#rules.max();
     return max > 0 && this.#bytes >= max;
   }
 
@@ -127,7 +126,7 @@ export class BufferBudget {
    * @returns whether they fit, once those that were chosen have let go
    */
   #makeRoom(more: Bytes, least: Bytes): boolean {
-    const max = this.#options.max();
+    const max = this.#rules.max();
     if (max === 0) return true;
     while (this.#bytes - this.#leaving + more > max) {
       this.#noteReached();
@@ -168,10 +167,10 @@ export class BufferBudget {
   #noteReached(): void {
     if (this.#isReached) return;
     this.#isReached = true;
-    this.#options.reached();
+    this.#rules.reached(this.counts);
   }
 
   #noteFall(): void {
-    if (this.#isReached && this.#bytes * 2 < this.#options.max()) this.#isReached = false;
+    if (this.#isReached && this.#bytes * 2 < this.#rules.max()) this.#isReached = false;
   }
 }

@@ -19,11 +19,11 @@ export interface PoolSlot {
 }
 
 /** What the owner of the rings is told. */
-export interface PoolEvents {
+export interface PoolListener {
   /** Verdicts may be waiting on some ring. */
-  verdicts(): void;
+  verdictsReady(): void;
   /** The worker of a slot is dead and the slot has new rings already. `old` are the rings as they were left. */
-  replaced(slot: PoolSlot, old: PoolSlot): void;
+  workerReplaced(slot: PoolSlot, old: PoolSlot): void;
 }
 
 /** See the file comment. */
@@ -41,7 +41,7 @@ export interface PolicyPool {
   wake(index: number): void;
   /** Ends a worker that does not move any more; it is replaced like one that died. */
   terminate(index: number, why: string): void;
-  attach(events: PoolEvents): void;
+  attach(listener: PoolListener): void;
   reconfigure(snapshot: Snapshot): void;
   setCatalog(catalog: CatalogTable): void;
 }

@@ -3,20 +3,19 @@
  * when something changes, whether it may still hear of it.
  */
 
+import type { Current } from '../config/current.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../errors.js';
-import type { Answered, Question } from '../request/dispatch/questions.js';
+import type { Policy, Question } from '../request/dispatch/questions.js';
+import type { FaultLog } from '../shared/fault-log.js';
 import { Verdict } from '../shared/records.js';
 import type { VerdictRecord } from '../shared/verdict-record.js';
 
-/** What {@link Access} needs of the rest. */
-export interface AccessOptions {
-  /** The rules in force. */
-  readonly snapshot: Pick<Snapshot, 'auth' | 'routes'>;
-  /** Dispatcher.ask. */
-  ask(question: Question, answered: Answered): boolean;
-  /** Something threw, which nothing should: for the log. */
-  broke(error: unknown): void;
+/** What {@link Access} works with. */
+export interface AccessParts {
+  readonly config: Current<Pick<Snapshot, 'auth' | 'routes'>>;
+  readonly policy: Policy;
+  readonly log: FaultLog;
 }
 
 /** No server: denied, unknown, or nothing could be asked. */
@@ -45,10 +44,10 @@ const TOKEN_ERRORS: ReadonlySet<number> = new Set(TOKEN_CODES.map(errorNumber));
 
 /** See the file comment. */
 export class Access {
-  readonly #options: AccessOptions;
+  readonly #parts: AccessParts;
 
-  constructor(options: AccessOptions) {
-    this.#options = options;
+  constructor(parts: AccessParts) {
+    this.#parts = parts;
   }
 
   /**
@@ -60,7 +59,7 @@ export class Access {
   serverOf({ token, address }: Asker, uri: string): Promise<number> {
     const question: Question = { token, address, about: 'resource', name: uri, isMetered: true };
     return new Promise((resolve) => {
-      const isAsked = this.#options.ask(question, (verdict) => {
+      const isAsked = this.#parts.policy.ask(question, (verdict) => {
         resolve(isPermitted(verdict) ? verdict.server : NO_SERVER);
       });
       if (!isAsked) resolve(NO_SERVER);
@@ -78,18 +77,19 @@ export class Access {
   }
 
   #hears({ token, address, isAway = false }: Asker, about: Question['about'], name: string, then: () => void): void {
-    const { ask, broke, snapshot } = this.#options;
+    const { config, log, policy } = this.#parts;
+    const { auth, routes } = config.current;
     // Without tokens and scopes everybody may hear of everything.
-    if (snapshot.auth.type === 'none' && snapshot.routes.every(({ requiredScopes }) => requiredScopes.length === 0)) {
+    if (auth.type === 'none' && routes.every(({ requiredScopes }) => requiredScopes.length === 0)) {
       then();
       return;
     }
-    ask({ token, address, about, name, isMetered: false }, (verdict) => {
+    policy.ask({ token, address, about, name, isMetered: false }, (verdict) => {
       if (!isPermitted(verdict) && !(isAway && TOKEN_ERRORS.has(verdict.error))) return;
       try {
         then();
       } catch (error) {
-        broke(error);
+        log.fault(error);
       }
     });
   }

@@ -3,7 +3,6 @@
  * one subscription upstream each (MCP, resources; 2026-07-28, subscriptions).
  */
 import { Method } from '../../native/layout.js';
-import type { LimitsSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { decodeString, findPath } from '../protocol/json-cursor.js';
 import { judgedUri } from '../protocol/uri.js';
@@ -15,21 +14,26 @@ import type { LaneClient, LaneOwner } from '../upstream/core/types.js';
 import { laneClient } from '../upstream/isolation/client.js';
 import { type Asker, refusalOf } from './access.js';
 import { type Follower, Follows } from './follows.js';
-import { ListenStreams, type ListenStreamsOptions } from './listen-streams.js';
-import type { ListChanges, WatchedServer } from './servers.js';
+import { type ListenAnswers, ListenStreams, type ListenStreamsParts } from './listen-streams.js';
+import type { ListChanges } from './servers.js';
 import { untagged } from './tag.js';
 
-/** What {@link Subscriptions} needs of the rest. */
-export interface SubscriptionsOptions extends ListenStreamsOptions {
-  readonly limits: Pick<LimitsSnapshot, 'maxSubscriptions' | 'maxClientBufferBytes'>;
-  server(index: number): WatchedServer | null;
+/** How requests to subscribe are answered: the write stage. */
+export interface SubscribeAnswers extends ListenAnswers {
   /** Answers with a result that is ready as bytes. */
   result(exchange: Exchange, result: Uint8Array): void;
   refuse(exchange: Exchange, code: ErrorCode): void;
-  /** Sends a notification on the standalone stream of a session; `message` does not change any more. */
-  notify(session: Session, message: Uint8Array): void;
-  /** Sends a notification to all sessions. */
-  broadcast(message: Uint8Array): void;
+}
+
+/** What {@link Subscriptions} works with. */
+export interface SubscriptionsParts extends ListenStreamsParts {
+  readonly write: SubscribeAnswers;
+  readonly streams: {
+    /** Sends a notification on the standalone stream of a session; `message` does not change any more. */
+    notify(session: Session, message: Uint8Array): void;
+    /** Sends a notification to all sessions. */
+    broadcast(message: Uint8Array): void;
+  };
 }
 
 const EMPTY_RESULT = Buffer.from('{}');
@@ -78,14 +82,14 @@ class SubscribedSession implements Follower, Asker {
 
 /** See the file comment. */
 export class Subscriptions {
-  readonly #options: SubscriptionsOptions;
+  readonly #parts: SubscriptionsParts;
   readonly #sessions = new Map<string, SubscribedSession>();
   readonly #follows = new Follows<SubscribedSession>();
   readonly #listens: ListenStreams;
 
-  constructor(options: SubscriptionsOptions) {
-    this.#options = options;
-    this.#listens = new ListenStreams(options);
+  constructor(parts: SubscriptionsParts) {
+    this.#parts = parts;
+    this.#listens = new ListenStreams(parts);
   }
 
   /** Sessions with subscriptions. */
@@ -104,7 +108,7 @@ export class Subscriptions {
     const { verdict } = exchange;
     const { session } = exchange.client;
     if (session === null) {
-      this.#options.refuse(exchange, 'GW_SESSION_REQUIRED');
+      this.#parts.write.refuse(exchange, 'GW_SESSION_REQUIRED');
       return;
     }
     const uri = decodeString(bytes, spans.nameStart, spans.nameEnd);
@@ -120,8 +124,8 @@ export class Subscriptions {
     subscribed.address = exchange.client.remoteAddress;
     let subscription = subscribed.subscriptions.get(key);
     if (subscription === undefined) {
-      if (subscribed.subscriptions.size >= this.#options.limits.maxSubscriptions) {
-        this.#options.refuse(exchange, 'GW_SUBSCRIPTION_LIMIT');
+      if (subscribed.subscriptions.size >= this.#parts.config.current.limits.maxSubscriptions) {
+        this.#parts.write.refuse(exchange, 'GW_SUBSCRIPTION_LIMIT');
         return;
       }
       subscription = { server, uri, confirmed: NEVER };
@@ -137,9 +141,9 @@ export class Subscriptions {
     const { client, subscriptions } = subscribed;
     const { server, uri } = subscription;
     const isWanted = (): boolean => subscriptions.get(key) === subscription;
-    const upstream = this.#options.server(server);
+    const upstream = this.#parts.upstreams.servers[server];
     try {
-      if (upstream === null) throw new ControlError('closed', 'the server is not there any more');
+      if (upstream === undefined) throw new ControlError('closed', 'the server is not there any more');
       await upstream.watch('resource', uri, client);
     } catch (error) {
       if (isWanted()) this.#drop(subscribed, key);
@@ -153,15 +157,15 @@ export class Subscriptions {
   #answerWhen(confirmed: Promise<void>, exchange: Exchange): void {
     const { generation } = exchange;
     // The verdict is used up, and no call is under way: a client that leaves leaves nothing to be stopped.
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     const isCurrent = (): boolean => exchange.generation === generation && exchange.phase !== Phase.free;
     confirmed.then(
       () => {
-        if (isCurrent()) this.#options.result(exchange, EMPTY_RESULT);
+        if (isCurrent()) this.#parts.write.result(exchange, EMPTY_RESULT);
       },
       (error: unknown) => {
         if (!isCurrent()) return;
-        this.#options.refuse(exchange, error instanceof ControlError ? refusalOf(error) : 'GW_INTERNAL');
+        this.#parts.write.refuse(exchange, error instanceof ControlError ? refusalOf(error) : 'GW_INTERNAL');
       },
     );
   }
@@ -174,7 +178,7 @@ export class Subscriptions {
       this.#drop(subscribed, key);
       this.#unfollow(subscribed, subscription);
     }
-    this.#options.result(exchange, EMPTY_RESULT);
+    this.#parts.write.result(exchange, EMPTY_RESULT);
   }
 
   #drop(subscribed: SubscribedSession, key: string): void {
@@ -196,20 +200,20 @@ export class Subscriptions {
   /** What is not confirmed yet is taken back when it is ({@link #watch}). */
   #unfollow(subscribed: SubscribedSession, { server, uri }: Subscription): void {
     if (!this.#follows.remove(server, 'resource', uri, subscribed)) return;
-    this.#options.server(server)?.unwatch('resource', uri, subscribed.client);
+    this.#parts.upstreams.servers[server]?.unwatch('resource', uri, subscribed.client);
   }
 
   /** Answers `subscriptions/listen`. */
   listen(exchange: Exchange, bytes: Uint8Array): void {
     const refused = this.#listens.open(exchange, bytes);
-    if (refused !== null) this.#options.refuse(exchange, refused);
+    if (refused !== null) this.#parts.write.refuse(exchange, refused);
   }
 
   /** Call it only once the new lists are in force: clients fetch them at once. */
   listsChanged(changes: ListChanges): void {
     for (const list of ['tools', 'prompts', 'resources'] as const) {
       if (!changes[list]) continue;
-      this.#options.broadcast(LIST_CHANGED[list]);
+      this.#parts.streams.broadcast(LIST_CHANGED[list]);
       this.#listens.listChanged(list, LIST_CHANGED[list]);
     }
   }
@@ -222,9 +226,9 @@ export class Subscriptions {
     const message = untagged(new Uint8Array(bytes.subarray(0, length)));
     // Subscribing to `file:///` does not tell who may know what changes below it.
     const judged = judgedUri(uri);
-    const { access } = this.#options;
+    const { access, streams } = this.#parts;
     for (const subscribed of sessions) {
-      access.hearsOf(subscribed, judged, () => this.#options.notify(subscribed.session, message));
+      access.hearsOf(subscribed, judged, () => streams.notify(subscribed.session, message));
     }
     for (const listen of listens) access.hearsOf(listen, judged, () => listen.deliver(message));
   }

@@ -1,11 +1,15 @@
 /** All open `subscriptions/listen` streams: what they ask for, and who gets what (MCP 2026-07-28, subscriptions). */
+import type { Current } from '../config/current.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
+import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
 import { applyEdits, type Range } from '../protocol/json-cursor.js';
-import { readUri, URI_FAULTS } from '../protocol/uri.js';
+import { type ListedResources, readUri, URI_FAULTS } from '../protocol/uri.js';
 import type { Exchange } from '../request/exchange/index.js';
 import type { StandingStreams } from '../session/streams/standing.js';
 import type { UpstreamTask } from '../session/tasks.js';
+import type { FaultLog } from '../shared/fault-log.js';
+import type { GatewayIdentity } from '../shared/gateway-identity.js';
 import type { Count, Milliseconds } from '../units.js';
 import type { LaneOwner, WatchKind } from '../upstream/core/types.js';
 import { laneClient } from '../upstream/isolation/client.js';
@@ -23,27 +27,31 @@ export interface ClientAccess {
   hearsOfTask(asker: Asker, address: string, then: () => void): void;
 }
 
-/** What {@link ListenStreams} needs of the rest. */
-export interface ListenStreamsOptions {
-  readonly limits: Pick<LimitsSnapshot, 'maxSubscriptions' | 'maxClientBufferBytes'>;
-  readonly standing: StandingStreams;
-  server(index: number): WatchedServer | null;
-  readonly access: ClientAccess;
-  /** Whether an upstream lists a resource under exactly this spelling, which is not the normal form. */
-  isListed(uri: string): boolean;
-  serverName(server: number): string;
-  /** The task behind a client's handle, if it was made for that subject. */
-  taskOf(handle: string, subject: Int32Array): UpstreamTask | null;
-  /** Opens the event stream of a standing exchange. */
-  openStream(exchange: Exchange): void;
-  /** Gives an exchange back uncounted whose place a standing one has taken. */
-  release(exchange: Exchange): void;
-  /** Counts the exchange of a stream that is over and gives it back. */
+/** How listen requests are answered: the write stage. */
+export interface ListenAnswers {
+  /** A head with what the client's origin needs besides. */
+  head(exchange: Exchange, head: readonly string[]): readonly string[];
+  /** Everything is written: counts the exchange and gives it back. */
   complete(exchange: Exchange): void;
-  /** `"_meta":{"io.modelcontextprotocol/serverInfo":…}` of the gateway. */
-  serverInfo(): Uint8Array;
-  /** Something threw, which nothing should: for the log. */
-  broke(error: unknown): void;
+}
+
+/** What {@link ListenStreams} works with. */
+export interface ListenStreamsParts {
+  readonly config: Current<{ readonly limits: Pick<LimitsSnapshot, 'maxSubscriptions' | 'maxClientBufferBytes'> }>;
+  readonly standing: StandingStreams;
+  /** By server index. */
+  readonly upstreams: { readonly servers: readonly WatchedServer[] };
+  readonly access: ClientAccess;
+  readonly catalog: ListedResources;
+  readonly tasks: {
+    /** The task behind a client's handle, if it was made for that subject. */
+    taskOf(handle: string, subject: Int32Array): UpstreamTask | null;
+  };
+  readonly write: ListenAnswers;
+  /** Takes back the exchange of a request whose stream has one of its own. */
+  readonly table: { release(exchange: Exchange): void };
+  readonly identity: GatewayIdentity;
+  readonly log: FaultLog;
 }
 
 /** What an upstream has not confirmed in this time is left out of the acknowledgement. */
@@ -64,12 +72,12 @@ interface NamedResource {
 
 /** See the file comment. */
 export class ListenStreams {
-  readonly #options: ListenStreamsOptions;
+  readonly #parts: ListenStreamsParts;
   readonly #streams = new Map<Exchange, ListenStream>();
   readonly #follows = new Follows<ListenStream>();
 
-  constructor(options: ListenStreamsOptions) {
-    this.#options = options;
+  constructor(parts: ListenStreamsParts) {
+    this.#parts = parts;
   }
 
   /** Streams open now. */
@@ -79,7 +87,8 @@ export class ListenStreams {
 
   /** Takes over a listen request. @returns why it is refused, or null */
   open(from: Exchange, bytes: Uint8Array): ErrorCode | null {
-    const { limits, standing } = this.#options;
+    const { config, standing, table, write } = this.#parts;
+    const { limits } = config.current;
     const filter = readListenFilter(from, bytes);
     if (filter === null) return 'GW_INVALID_FILTER';
     const wanted = filter.resourceSubscriptions.length + filter.taskIds.length;
@@ -91,12 +100,12 @@ export class ListenStreams {
     }
     const { token } = from.client;
     const exchange = standing.take(from);
-    this.#options.release(from);
+    table.release(from);
     const stream = new ListenStream(exchange, filter, laneClient(exchange), token, limits.maxClientBufferBytes);
     this.#streams.set(exchange, stream);
-    this.#options.openStream(exchange);
+    exchange.client.reply?.openStream(200, write.head(exchange, EVENT_STREAM_HEAD));
     if (wanted === 0) this.#acknowledge(stream, [], []);
-    else this.#begin(stream, resources).catch((error: unknown) => this.#options.broke(error));
+    else this.#begin(stream, resources).catch((error: unknown) => this.#parts.log.fault(error));
     return null;
   }
 
@@ -120,8 +129,8 @@ export class ListenStreams {
       if (known === undefined) return;
       const text = Buffer.from(JSON.stringify(known.name));
       const own = untagged(applyEdits(message, 0, message.length, [{ ...place, text }]));
-      const address = `${this.#options.serverName(server)}:${known.tool}`;
-      this.#options.access.hearsOfTask(stream, address, () => stream.deliver(own));
+      const address = `${this.#parts.upstreams.servers[server]?.name ?? ''}:${known.tool}`;
+      this.#parts.access.hearsOfTask(stream, address, () => stream.deliver(own));
     });
   }
 
@@ -137,7 +146,7 @@ export class ListenStreams {
         (isKept) => {
           if (!isKept && !stream.isOver) this.#complete(stream);
         },
-        (error: unknown) => this.#options.broke(error),
+        (error: unknown) => this.#parts.log.fault(error),
       );
     }
   }
@@ -164,7 +173,7 @@ export class ListenStreams {
       if (exchange.client.link !== origin.client.link || !stream.id.equals(bytes.subarray(start, end))) continue;
       this.#forget(stream);
       exchange.client.reply?.endStream();
-      this.#options.complete(exchange);
+      this.#parts.write.complete(exchange);
       return true;
     }
     return false;
@@ -178,7 +187,7 @@ export class ListenStreams {
   #named(uris: readonly string[]): NamedResource[] | string {
     const resources: NamedResource[] = [];
     for (const name of uris) {
-      const read = readUri(name, (uri) => this.#options.isListed(uri));
+      const read = readUri(name, this.#parts.catalog);
       if (typeof read === 'string') return URI_FAULTS[read];
       resources.push({ name, id: read.text, judged: read.judged });
     }
@@ -205,12 +214,12 @@ export class ListenStreams {
   async #followResource(stream: ListenStream, { name, id, judged }: NamedResource): Promise<boolean> {
     // Its client has left: the rest of what it named need not be judged.
     if (stream.isOver) return false;
-    const server = await this.#options.access.serverOf(stream, judged);
+    const server = await this.#parts.access.serverOf(stream, judged);
     return server !== NO_SERVER && this.#follow(stream, { server, kind: 'resource', id, name, tool: '' });
   }
 
   #followTask(stream: ListenStream, handle: string): Promise<boolean> {
-    const task = this.#options.taskOf(handle, stream.client.subject);
+    const task = this.#parts.tasks.taskOf(handle, stream.client.subject);
     if (task === null) return Promise.resolve(false);
     const { server, id, tool } = task;
     return this.#follow(stream, { server, kind: 'task', id, name: handle, tool });
@@ -219,9 +228,9 @@ export class ListenStreams {
   /** @returns whether the upstream has confirmed, in time */
   #follow(stream: ListenStream, followed: Followed): Promise<boolean> {
     const { server, kind, id } = followed;
-    const upstream = this.#options.server(server);
+    const upstream = this.#parts.upstreams.servers[server];
     // Without a promise and a timer for each of a thousand that cannot be had.
-    if (upstream === null || stream.isOver || !upstream.announces(kind)) return Promise.resolve(false);
+    if (upstream === undefined || stream.isOver || !upstream.announces(kind)) return Promise.resolve(false);
     return new Promise((resolve) => {
       let isLate = false;
       const timer = setTimeout(() => {
@@ -249,10 +258,10 @@ export class ListenStreams {
   }
 
   #complete(stream: ListenStream): void {
-    const info = this.#options.serverInfo();
+    const info = this.#parts.identity.serverInfo;
     stream.complete(info.subarray(META_OPEN.length, info.length - 1));
     this.#forget(stream);
-    this.#options.complete(stream.exchange);
+    this.#parts.write.complete(stream.exchange);
   }
 
   #forget(stream: ListenStream): void {
@@ -264,7 +273,7 @@ export class ListenStreams {
 
   #unfollow(stream: ListenStream, server: number, kind: WatchKind, id: string): void {
     this.#follows.remove(server, kind, id, stream);
-    this.#options.server(server)?.unwatch(kind, id, stream.client);
+    this.#parts.upstreams.servers[server]?.unwatch(kind, id, stream.client);
   }
 }
 

@@ -9,6 +9,7 @@ export interface ListChanges {
 
 /** What can be followed at a server (UpstreamServer). */
 export interface WatchedServer {
+  readonly name: string;
   announces(kind: WatchKind): boolean;
   watch(kind: WatchKind, id: string, client: LaneClient): Promise<void>;
   unwatch(kind: WatchKind, id: string, client: LaneClient): void;

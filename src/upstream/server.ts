@@ -47,7 +47,7 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
   readonly endpointCount: number;
   readonly health: HealthBoard;
   /**
-   * Whether the choice of a lane depends on `exchange.capabilities`. False wherever no lane can be involved: then a call
+   * Whether the choice of a lane depends on `exchange.client.capabilities`. False wherever no lane can be involved: then a call
    * costs nothing more.
    */
   needsCapabilities = false;
@@ -128,7 +128,7 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
   }
 
   /**
-   * A ready endpoint that `exchange.tried` does not name and whose breaker lets a call through, or null. Where
+   * A ready endpoint that `exchange.call.tried` does not name and whose breaker lets a call through, or null. Where
    * {@link needsCapabilities} is set it is a lane of the exchange's client, if need be one that is only being started.
    */
   choose(exchange: Exchange): Endpoint | null {

@@ -3,7 +3,7 @@
  * started; one whose endpoints changed serves until its successor can; one that is gone finishes its calls in flight.
  * Numbers of servers stay (src/config/numbering.ts).
  */
-import { isVacant, sameUpstream, VACANT } from '../config/numbering.js';
+import { isTombstone, sameUpstream, TOMBSTONE } from '../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import type { Milliseconds } from '../units.js';
 import type { EndpointContext } from './core/endpoint.js';
@@ -64,10 +64,10 @@ export class Succession {
   replace(snapshot: Snapshot): void {
     snapshot.servers.forEach((config, number) => {
       const server = this.servers[number];
-      if (isVacant(config)) {
+      if (isTombstone(config)) {
         this.#dismiss(number);
         if (server === undefined) this.servers[number] = this.#make(number, config);
-      } else if (server === undefined || isVacant(server)) {
+      } else if (server === undefined || isTombstone(server)) {
         this.#dismiss(number);
         this.servers[number] = this.#start(number, config);
       } else if (server.name !== config.name) {
@@ -87,8 +87,8 @@ export class Succession {
   /** Takes the servers that a snapshot no longer has out of service. */
   retire(snapshot: Snapshot): void {
     this.servers.forEach((server, number) => {
-      if (isVacant(server) || !isVacant(snapshot.servers[number] ?? VACANT)) return;
-      this.servers[number] = this.#make(number, VACANT);
+      if (isTombstone(server) || !isTombstone(snapshot.servers[number] ?? TOMBSTONE)) return;
+      this.servers[number] = this.#make(number, TOMBSTONE);
       this.#leave(server);
       this.#events.replaced?.(number);
     });

@@ -10,6 +10,7 @@ import type { Discovery } from '../../src/upstream/core/types.js';
 import {
   catalogOf,
   discovery,
+  listened,
   nameHeaders,
   pageText,
   pageValue,
@@ -261,7 +262,9 @@ test('what is no cursor of this catalog is refused', async () => {
 
 test('changes are told by kind, and only when there are any', async () => {
   const seen: CatalogChanges[] = [];
-  const catalog = new Catalog(snapshot([server('a'), server('b')]), { changed: (_, changes) => seen.push(changes) });
+  const catalog = listened(new Catalog(snapshot([server('a'), server('b')])), {
+    catalogChanged: (_, changes) => seen.push(changes),
+  });
   await catalog.start();
   await catalog.update(discovery(0, { tools: [tool('x')] }));
   await catalog.update(discovery(1, {}));
@@ -284,13 +287,13 @@ test('changes are told by kind, and only when there are any', async () => {
 
 test('a catalog is in force only after its table was distributed', async () => {
   const events: string[] = [];
-  const catalog: Catalog = new Catalog(snapshot([server('a')]), {
+  const catalog: Catalog = listened(new Catalog(snapshot([server('a')])), {
     distribute: async (next) => {
       events.push(`distribute ${next.version}`);
       await new Promise((resolve) => setImmediate(resolve));
       if (next.version > 1) assert.equal(catalog.current.version, next.version - 1);
     },
-    changed: (current) => {
+    catalogChanged: (current) => {
       assert.equal(catalog.current, current);
       events.push(`changed ${current.version}`);
     },
@@ -313,12 +316,12 @@ test('updates that come together share a build, and the newest list of a server 
 test('a build that fails leaves the catalog in force', async () => {
   const errors: unknown[] = [];
   let distributions = 0;
-  const catalog = new Catalog(snapshot([server('a')]), {
+  const catalog = listened(new Catalog(snapshot([server('a')])), {
     distribute: () => {
       distributions += 1;
       if (distributions === 2) throw new Error('worker gone');
     },
-    failed: (error) => errors.push(error),
+    catalogFailed: (error) => errors.push(error),
   });
   const first = await catalog.start();
   await catalog.update(discovery(0, { tools: [tool('x')] }));
@@ -331,15 +334,13 @@ test('a build that fails leaves the catalog in force', async () => {
 test('a build that failed is tried again by itself', async () => {
   let failures = 2;
   const inForce = new Promise<void>((resolve) => {
-    const catalog = new Catalog(snapshot([server('a')]), {
-      retryMs: 1,
+    const catalog = listened(new Catalog(snapshot([server('a')]), { retryMs: 1 }), {
       distribute: (next) => {
         if (next.version === 1 || failures === 0) return;
         failures -= 1;
         throw new Error('worker gone');
       },
-      failed: () => {},
-      changed: ({ version }) => {
+      catalogChanged: ({ version }) => {
         if (version === 4) resolve();
       },
     });
@@ -368,7 +369,7 @@ test('a problem is reported once, and again when it was gone', async () => {
   const report = (_: PreparedCatalog, __: CatalogChanges, fresh: readonly CatalogProblem[]): void => {
     seen.push(fresh.map(({ name }) => name));
   };
-  const catalog = new Catalog(snapshot([server('a')]), { changed: report });
+  const catalog = listened(new Catalog(snapshot([server('a')])), { catalogChanged: report });
   await catalog.start();
   for (const list of [['b b'], ['b b', 'c c'], [], ['b b']]) {
     await catalog.update(discovery(0, { tools: list.map((name) => tool(name)) }));

@@ -1,4 +1,4 @@
-import { Catalog } from '../../src/catalog/index.js';
+import { Catalog, type CatalogListener } from '../../src/catalog/index.js';
 import type { PreparedCatalog } from '../../src/catalog/prepared.js';
 import type { CatalogRules, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import { Era } from '../../src/protocol/revisions.js';
@@ -31,8 +31,8 @@ export function server(name: string, change: Partial<ServerSnapshot> = {}): Serv
     exclude: [],
     priority: 0,
     isolation: 'shared',
-    maxLanes: 8,
-    laneIdleMs: 60_000,
+    maxDedicated: 8,
+    dedicatedIdleMs: 60_000,
     methods: [],
     ...change,
   };
@@ -116,4 +116,10 @@ export function upstreamNames(catalog: PreparedCatalog): string[] {
 /** Values of `Mcp-Name`, by entry. */
 export function nameHeaders(catalog: PreparedCatalog): string[] {
   return Array.from(catalog.table.kind, (_, entry) => catalog.nameHeader(entry));
+}
+
+/** A catalog whose listener is `listener`; what it leaves out does nothing. */
+export function listened(catalog: Catalog, listener: Partial<CatalogListener>): Catalog {
+  catalog.attach({ distribute: () => {}, catalogChanged: () => {}, catalogFailed: () => {}, ...listener });
+  return catalog;
 }

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Method } from '../../native/layout.js';
+import { buildCatalog } from '../../src/catalog/build.js';
 import { type CompiledList, compileLists, type ListsInput } from '../../src/catalog/compile-lists.js';
-import { Catalog } from '../../src/catalog/index.js';
+import { Catalog, type CatalogThreads } from '../../src/catalog/index.js';
 import { Revision } from '../../src/protocol/revisions.js';
 import { packedCount } from '../../src/shared/packed.js';
 import { eventually } from '../support/process.js';
-import { discovery, pageValue, server, snapshot, texts, tool } from './discoveries.js';
+import { discovery, listened, pageValue, server, snapshot, texts, tool } from './discoveries.js';
 
 const LEGACY = Revision.r2025_11_25;
 const names = (catalog: Catalog): string[] =>
@@ -16,6 +17,12 @@ const names = (catalog: Catalog): string[] =>
 const large = (mark: string): object[] =>
   Array.from({ length: 5_000 }, (_, index) => tool(`${mark}${index}`, { description: 'd'.repeat(1_000) }));
 
+/** Compiles by `compileLists`, and builds at once. */
+const threadsWith = (compile: CatalogThreads['compileLists']): CatalogThreads => ({
+  compileLists: compile,
+  buildCatalog: async (input) => buildCatalog(input),
+});
+
 /** A catalog whose large lists are compiled when the test says so. */
 function gated() {
   const waiting: (() => void)[] = [];
@@ -23,7 +30,12 @@ function gated() {
     if (packedCount(input.lists[0]) > 1_000) await new Promise<void>((resolve) => waiting.push(resolve));
     return compileLists(input);
   };
-  return { waiting, catalog: new Catalog(snapshot([server('a'), server('b'), server('c')]), { compile }) };
+  return {
+    waiting,
+    catalog: new Catalog(snapshot([server('a'), server('b'), server('c')]), {
+      threads: threadsWith(compile),
+    }),
+  };
 }
 
 test('a small server is listed, and lists its changes, while a large one is being compiled', async () => {
@@ -81,8 +93,9 @@ test('lists whose compiling failed are compiled again', async () => {
     if (failures >= 0) throw new Error('the thread died');
     return compileLists(input);
   };
-  const options = { compile, retryMs: 5, failed: (error: unknown) => errors.push(error) };
-  const catalog = new Catalog(snapshot([server('a')]), options);
+  const catalog = listened(new Catalog(snapshot([server('a')]), { threads: threadsWith(compile), retryMs: 5 }), {
+    catalogFailed: (error) => errors.push(error),
+  });
   await catalog.start();
   await catalog.update(discovery(0, { tools: [tool('x')] }));
   await eventually('the list', () => names(catalog).length === 1);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Method } from '../../native/layout.js';
+import { compileLists } from '../../src/catalog/compile-lists.js';
 import { Catalog } from '../../src/catalog/index.js';
 import { ControlPool } from '../../src/control/threads/pool.js';
 import { LATEST_LEGACY, MODERN } from '../../src/protocol/revisions.js';
@@ -19,14 +20,17 @@ test('ten thousand tools are built beside the event loop, with the same bytes as
     setTimeout(count, 1);
   };
   const threaded = new Catalog(FROM, {
-    build: async (input) => {
-      inPool = true;
-      count();
-      try {
-        return await pool.run('buildCatalog', input);
-      } finally {
-        inPool = false;
-      }
+    threads: {
+      compileLists: async (input) => compileLists(input),
+      buildCatalog: async (input) => {
+        inPool = true;
+        count();
+        try {
+          return await pool.buildCatalog(input);
+        } finally {
+          inPool = false;
+        }
+      },
     },
   });
   const inline = new Catalog(FROM);

@@ -47,7 +47,7 @@ test('of many inits at once exactly one writes', async (t) => {
   assert.deepEqual(codes.sort(), [0, 1, 1, 1, 1, 1]);
 });
 
-test('init tells what keeps it from writing', async (t) => {
+test('init reports why it cannot write', async (t) => {
   const cwd = await tempFolder(t);
   await mkdir(join(cwd, 'folder.json'));
   const rows: [string, number, RegExp][] = [

@@ -8,7 +8,7 @@ import { fileWith, runCli } from './support.js';
 
 const CONFIG = '{\n  "port": 0, "admin": false,\n  "sessions": { "keyFile": "state/session.key" }\n}';
 
-test('start and validate tell with its place that the key file cannot be used, and make nothing', async (t) => {
+test('start and validate report with its position that the key file cannot be used, and create nothing', async (t) => {
   const file = await fileWith(t, 'gateway.json', CONFIG);
   const folder = dirname(file);
   await writeFile(join(folder, 'state'), '');

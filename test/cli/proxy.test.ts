@@ -201,7 +201,7 @@ describe('switchyard proxy on a port', () => {
     assert.deepEqual(await proxy.stop('SIGINT'), { code: 0, signal: null });
   });
 
-  it('tells in one sentence that the port is in use', async (scope) => {
+  it('reports in one sentence that the port is in use', async (scope) => {
     const taken = await rawUpstream(scope, () => {});
     const options = ['--transport', 'http', '--port', String(taken.port)];
     const { code, stdout, stderr } = await runCli(scope, ['proxy', taken.url, ...options]);

@@ -89,7 +89,19 @@ test('logs are JSON lines on standard error, and quiet when silent', async (t) =
   );
 });
 
-test('a port in use is told in one sentence, and the exit code is 1', async (t) => {
+test('a configuration key that was renamed is one warning at the start', async (t) => {
+  const file = await fileWith(t, 'gateway.yaml', 'mcpServers:\n  a:\n    enabled: false\n    maxLanes: 2\n');
+  const gateway = start(t, ['-c', file, ...ANY_PORTS, '--json-logs']);
+  await gateway.waitForLine(LISTENING);
+  await gateway.stop();
+  const about = gateway.stderr.split('\n').filter((line) => line.includes('maxLanes'));
+  assert.equal(about.length, 1, gateway.stderr);
+  const { level, msg } = JSON.parse(about[0] as string) as { level: string; msg: string };
+  assert.equal(level, 'warn');
+  assert.equal(msg, `${file}:4:5: mcpServers.a: "maxLanes" is now called "maxDedicated"; the old name still works`);
+});
+
+test('a port in use is reported in one sentence, and the exit code is 1', async (t) => {
   const port = await takePort(t);
   const file = await fileWith(t, 'gateway.json', '{"log": {"level": "silent"}}');
   const rows: readonly (readonly string[])[] = [
@@ -114,7 +126,7 @@ test('a configuration that cannot be used ends with 78 before anything is starte
   const rows: [args: string[], sentence: RegExp][] = [
     [[bad], /^switchyard: .*bad\.yaml:2:1: unknown key "prot"; did you mean "port"\?\n$/],
     [['missing.json'], /^switchyard: missing\.json: the file does not exist\n$/],
-    [[good, '--host', '0.0.0.0'], /host: is reachable from other machines, but nobody has to authenticate/],
+    [[good, '--host', '0.0.0.0'], /host: is reachable from other machines without authentication; set "auth"/],
     [[good, '--port', '7', '--admin-port', '7'], /admin\.port: is the port of the MCP endpoint/],
   ];
   for (const [args, sentence] of rows) {

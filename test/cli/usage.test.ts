@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { COMMANDS } from '../../src/cli/commands.js';
+import { helpOf } from '../../src/cli/help.js';
 import { packageVersion } from '../../src/package-root.js';
 import { runCli } from './support.js';
 
@@ -24,6 +26,18 @@ for (const command of ['start', 'proxy', 'init', 'validate']) {
     assert.deepEqual(await runCli(t, ['help', command]), { code, stdout, stderr });
   });
 }
+
+test('the help of a command has every option, with its value and its text', () => {
+  for (const command of COMMANDS) {
+    const lines = helpOf(command).split('\n');
+    for (const [name, { short, value, help }] of Object.entries(command.options)) {
+      const head = `${short === undefined ? '' : `-${short}, `}--${name}${value === undefined ? '' : ` ${value}`}`;
+      const at = lines.findIndex((line) => line.trim() === head || line.trim().startsWith(`${head} `));
+      assert.ok(at >= 0, `${command.name} ${head}`);
+      assert.ok(`${lines[at]}${lines[at + 1]}`.includes(help.replaceAll('`', '')), `${command.name} ${head}`);
+    }
+  }
+});
 
 /** Arguments that make no sense, and the one sentence they get. */
 const FAULTS: readonly [args: string[], sentence: string][] = [

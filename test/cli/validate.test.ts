@@ -32,7 +32,7 @@ routes:
   const rows: RegExp[] = [
     /can be used\.$/m,
     /^ {2}endpoint +http:\/\/127\.0\.0\.1:8123\/mcp$/m,
-    /^ {2}doors +Streamable HTTP, HTTP with SSE, WebSocket$/m,
+    /^ {2}transports +Streamable HTTP, HTTP with SSE, WebSocket$/m,
     /^ {2}admin +none$/m,
     /^ {2}decoder +(native|typescript \(.+\))$/m,
     /^ {2}front end +(uws|node \(.+\))$/m,
@@ -47,13 +47,13 @@ routes:
   assert.doesNotMatch(stdout, /gone|hidden/);
 });
 
-test('a gateway without a port has no doors', async (t) => {
+test('a gateway without a port has no transports', async (t) => {
   const { code, stdout } = await runCli(t, ['validate', await fileWith(t, 'gateway.toml', 'port = false\n')]);
   assert.equal(code, 0);
-  assert.match(stdout, /^ {2}endpoint +none\n {2}doors +none$/m);
+  assert.match(stdout, /^ {2}endpoint +none\n {2}transports +none$/m);
 });
 
-test('the decoder and the front end follow what is asked for', async (t) => {
+test('the decoder and the front end follow the configuration', async (t) => {
   const file = await fileWith(t, 'gateway.json', '{"frontEnd": "node"}');
   const { stdout } = await runCli(t, ['validate', file, '--json'], { env: { SWITCHYARD_DECODER: 'typescript' } });
   const report = JSON.parse(stdout) as { decoder: { kind: string }; frontEnd: { kind: string } };
@@ -181,4 +181,15 @@ test('a reader that goes away is no failure', async (t) => {
   child.child.stdout?.destroy();
   assert.deepEqual(await child.exited, { code: 0, signal: null });
   assert.equal(child.stderr, '');
+});
+
+test('a key that was renamed is a hint, with its place', async (t) => {
+  const file = await fileWith(t, 'old.yaml', 'mcpServers:\n  a:\n    url: http://localhost/\n    maxLanes: 2\n');
+  const { code, stdout, stderr } = await runCli(t, ['validate', file]);
+  assert.equal(code, 0);
+  assert.equal(
+    stderr,
+    `warning: ${file}:4:5: mcpServers.a: "maxLanes" is now called "maxDedicated"; the old name still works\n`,
+  );
+  assert.match(stdout, /can be used/);
 });

@@ -127,12 +127,12 @@ const VALUES: readonly [name: string, value: unknown, problem: string][] = [
     'mcpServers.a.url: must start with http:// or https://',
   ],
   ['an unknown transport', http({ type: 'pigeon' }), 'mcpServers.a.transport: must be "stdio"'],
-  ['a URL over stdio', http({ type: 'stdio' }), 'mcpServers.a.transport: does not fit: stdio needs "command"'],
   [
-    'a command over HTTP',
-    stdio({ type: 'http' }),
-    'mcpServers.a.transport: does not fit: a "command" is reached over stdio',
+    'a URL over stdio',
+    http({ type: 'stdio' }),
+    'mcpServers.a.transport: cannot be stdio for a "url"; stdio needs "command"',
   ],
+  ['a command over HTTP', stdio({ type: 'http' }), 'mcpServers.a.transport: must be stdio for a "command"'],
   ['a header that splits', http({ headers: { A: 'x\r\nB: y' } }), 'mcpServers.a.headers.A: the value holds characters'],
   [
     'a header name with a space',
@@ -241,12 +241,12 @@ const VALUES: readonly [name: string, value: unknown, problem: string][] = [
     'allowedOrigins: an origin is scheme, host and port only',
   ],
   [
-    '0.0.0.0 for everybody',
+    '0.0.0.0 without authentication',
     { host: '0.0.0.0' },
-    'host: is reachable from other machines, but nobody has to authenticate',
+    'host: is reachable from other machines without authentication; set "auth"',
   ],
-  [':: for everybody', { host: '::' }, 'host: is reachable from other machines'],
-  ['a name for everybody', { host: 'gateway.example' }, 'host: is reachable from other machines'],
+  [':: without authentication', { host: '::' }, 'host: is reachable from other machines'],
+  ['a name without authentication', { host: 'gateway.example' }, 'host: is reachable from other machines'],
   [
     'an open admin listener',
     { admin: { host: '0.0.0.0' } },
@@ -269,7 +269,7 @@ for (const [name, value, problem] of VALUES) {
   });
 }
 
-test('files that cannot be read are told in one sentence', async (t) => {
+test('files that cannot be read are reported in one sentence', async (t) => {
   const folder = await tempFolder(t);
   const at = (name: string, content: Uint8Array | string | null): string => {
     const file = join(folder, name);

@@ -94,7 +94,7 @@ test('numbers and switches may come from variables, and are checked like any oth
   );
 });
 
-test('text stays text where text is asked for', () => {
+test('text stays text where the schema requires text', () => {
   const value = {
     name: dollar('#{N}'),
     mcpServers: { a: { command: 'x', args: [dollar('#{N}')], env: { A: dollar('#{N}') } } },

@@ -3,10 +3,10 @@ import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { createGateway, type Gateway, type GatewayConfig } from '../../src/index.js';
-import { openWebSocket } from '../support/doors.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { rawUpstream } from '../support/raw-upstream.js';
 import { modernHeaders, modernMessage, modernRpc, openSession } from '../support/rpc.js';
+import { openWebSocket } from '../support/transports.js';
 
 const program = fileURLToPath(new URL('./named-server.js', import.meta.url));
 const named = { command: process.execPath, args: [program, 'a'] };

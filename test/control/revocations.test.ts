@@ -7,11 +7,13 @@ import { GatewayError } from '../../src/errors.js';
 import type { RevocationMessage } from '../../src/shared/worker-messages.js';
 
 const soon = (): number => Date.now() / 1000 + 60;
+const config = { current: { limits: { maxRevoked: 3 } } };
 const past = (): number => Date.now() / 1000 - 1;
 
 test('a full list refuses, and forgets only what has expired', () => {
   const forgotten: RevocationMessage[] = [];
-  const list = new Revocations({ maxRevoked: 3 }, (message) => forgotten.push(message));
+  const list = new Revocations(config);
+  list.attach({ forgetRevoked: (message) => forgotten.push(message) });
   list.add('subject', 'alice', Number.POSITIVE_INFINITY);
   list.add('session', 'id', soon());
   list.add('token', 'aa', soon());
@@ -38,7 +40,7 @@ test('a full list refuses, and forgets only what has expired', () => {
 });
 
 test('a revocation is taken back once', () => {
-  const list = new Revocations({ maxRevoked: 3 }, () => {});
+  const list = new Revocations(config);
   list.add('subject', 'alice', Number.POSITIVE_INFINITY);
   list.add('session', 'id', soon());
   assert.equal(list.remove('subject', 'alice')?.at, null);

@@ -1,4 +1,4 @@
-/** Every door for clients on every kind of upstream: one gateway, all of them at once, with the real SDKs at both ends. */
+/** Every transport for clients on every kind of upstream: one gateway, all of them at once, with the real SDKs at both ends. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,14 +7,14 @@ import { Client as ClientV2 } from '@modelcontextprotocol/client';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { createGateway } from '../../src/index.js';
-import { initialize, openWebSocket, sdkTransport, stdioTransport } from '../support/doors.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope, tempFolder } from '../support/process.js';
 import { modernMessage } from '../support/rpc.js';
 import { connectV1, connectV2 } from '../support/sdk-clients.js';
+import { initialize, openWebSocket, sdkTransport, stdioTransport } from '../support/transports.js';
 import { type CountingServer, countingHttp, countingStdio, countingUrl } from '../support/upstreams.js';
 
-/** What the matrix asks of a client, whatever door it came through. */
+/** What the matrix asks of a client, whatever transport it uses. */
 interface Visitor {
   names(): Promise<string[]>;
   echo(tool: string, text: string): Promise<unknown>;
@@ -51,7 +51,7 @@ async function overV1(scope: TestScope, transport: Transport): Promise<Visitor> 
   return visitorOf(client);
 }
 
-const doors: Readonly<Record<string, (scope: TestScope, place: Place) => Promise<Visitor>>> = {
+const transports: Readonly<Record<string, (scope: TestScope, place: Place) => Promise<Visitor>>> = {
   'Streamable HTTP, SDK v1': async (scope, { gateway }) => visitorOf(await connectV1(scope, gateway.url)),
   'Streamable HTTP, SDK v2 with sessions': async (scope, { gateway }) =>
     visitorOf(await connectV2(scope, gateway.url, 'legacy')),
@@ -111,24 +111,24 @@ const doors: Readonly<Record<string, (scope: TestScope, place: Place) => Promise
 };
 
 describe('any client meets any server', () => {
-  it('through every door, on every transport, in every family', async (scope) => {
+  it('over every transport, to every kind of upstream, in every family', async (scope) => {
     const servers = new Map<string, CountingServer<object>>();
     for (const [name, start] of Object.entries(upstreams)) servers.set(name, await start(scope));
     const mcpServers = Object.fromEntries([...servers].map(([name, { entry }]) => [name, entry]));
     const gateway = await startGateway(scope, { mcpServers });
-    for (const [door, enter] of Object.entries(doors)) {
+    for (const [transport, enter] of Object.entries(transports)) {
       const visitor = await enter(scope, { gateway, config: { mcpServers } });
-      await eventually(`${door}: all servers are listed`, async () => {
+      await eventually(`${transport}: all servers are listed`, async () => {
         const names = await visitor.names();
         return [...servers.keys()].every((name) => names.includes(`${name}__echo`));
       });
       for (const name of servers.keys()) {
-        const text = `${door} → ${name} "\u0000"`;
+        const text = `${transport} → ${name} "\u0000"`;
         assert.equal(await visitor.echo(`${name}__echo`, text), text);
       }
     }
     for (const [name, server] of servers) {
-      assert.equal(server.calls('echo').length, Object.keys(doors).length, `${name}: each call was executed once`);
+      assert.equal(server.calls('echo').length, Object.keys(transports).length, `${name}: each call was executed once`);
     }
   });
 });

@@ -11,7 +11,7 @@ import { type ClientV1, connectV1, connectV2 } from '../support/sdk-clients.js';
 const STATEFUL = fileURLToPath(new URL('../upstream/fixtures/stateful.js', import.meta.url));
 
 interface Stats {
-  readonly upstreams: readonly { readonly endpoints: readonly { readonly lanes: number }[] }[];
+  readonly upstreams: readonly { readonly endpoints: readonly { readonly dedicated: number }[] }[];
 }
 
 interface Isolated {
@@ -31,7 +31,7 @@ async function startIsolated(scope: TestScope, server: object, more: object = {}
   });
   const lanes = async (): Promise<number> => {
     const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as Stats;
-    return stats.upstreams[0]!.endpoints[0]!.lanes;
+    return stats.upstreams[0]!.endpoints[0]!.dedicated;
   };
   return { gateway, lanes, pids: () => readFileSync(file, 'utf8').trim().split('\n').map(Number) };
 }
@@ -130,7 +130,7 @@ test('what one session was answered is not stored for another', async (t) => {
 });
 
 test('a client that cannot be given a lane is told that the server is busy', async (t) => {
-  const { gateway } = await startIsolated(t, { isolation: 'session', maxLanes: 1 });
+  const { gateway } = await startIsolated(t, { isolation: 'session', maxDedicated: 1 });
   const [first, second] = [await connectV1(t, gateway.url), await connectV1(t, gateway.url)];
   const busy = call(first!, 'wait', { ms: 1_000 });
   await assert.rejects(
@@ -138,7 +138,7 @@ test('a client that cannot be given a lane is told that the server is busy', asy
       await call(second!, 'recall');
       return false;
     }),
-    /queue of the upstream is full/,
+    /takes no further calls/,
   );
   await busy;
   assert.equal((await call(second!, 'recall')).remembered, null);

@@ -5,12 +5,12 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { SignJWT } from 'jose';
 import { JOURNAL_VARIABLE, type JournalEntry, readJournal } from '../support/call-journal.js';
-import { openWebSocket, type RawConnection } from '../support/doors.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, startProcess, type TestScope, tempFolder } from '../support/process.js';
 import { rawUpstream } from '../support/raw-upstream.js';
 import { type Message, modernMessage, modernRpc, type RpcReply } from '../support/rpc.js';
 import { connectV2 } from '../support/sdk-clients.js';
+import { openWebSocket, type RawConnection } from '../support/transports.js';
 import type { StdioEntry, UrlEntry } from '../support/upstreams.js';
 
 const SERVER = fileURLToPath(new URL('../support/asking-server.js', import.meta.url));

@@ -8,11 +8,11 @@ import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import * as V1 from '@modelcontextprotocol/sdk/types.js';
 import { JOURNAL_VARIABLE, readJournal } from '../support/call-journal.js';
-import { sdkTransport, stdioTransport } from '../support/doors.js';
 import { type RunningGateway, type StartGatewayOptions, startGateway } from '../support/gateway.js';
 import { eventually, startProcess, type TestScope, tempFolder } from '../support/process.js';
 import { modernRpc } from '../support/rpc.js';
 import { connectV1, connectV2 } from '../support/sdk-clients.js';
+import { sdkTransport, stdioTransport } from '../support/transports.js';
 import { everythingHttp, everythingStdio } from '../support/upstreams.js';
 
 const program = fileURLToPath(new URL('../support/dialogue-server.js', import.meta.url));
@@ -256,7 +256,7 @@ for (const kind of kinds) {
 
     it('gets each answer of a hundred sessions at once from the one it asked', async (scope) => {
       const server = await kind.start(scope);
-      const gateway = await gatewayOver(scope, { ...server.entry, maxLanes: 100 });
+      const gateway = await gatewayOver(scope, { ...server.entry, maxDedicated: 100 });
       const clients = await Promise.all(
         Array.from({ length: kind.name.includes('child') ? 12 : 100 }, async (_, number) => {
           const who = `c${number}`;
@@ -317,28 +317,31 @@ describe('the reference server', () => {
   }
 });
 
-describe('a client that came through another door', () => {
-  const doors = ['websocket', 'sse', 'stdio'] as const;
+describe('a client of another transport', () => {
+  const transports = ['websocket', 'sse', 'stdio'] as const;
   for (const kind of kinds) {
     it(`is asked by a ${kind.name} server`, async (scope) => {
       const server = await kind.start(scope);
       const gateway = await gatewayOver(scope, server.entry);
-      for (const door of doors) {
-        const client = new Client({ name: door, version: '1' }, { capabilities: CAPABILITIES });
+      for (const transport of transports) {
+        const client = new Client({ name: transport, version: '1' }, { capabilities: CAPABILITIES });
         scope.after(() => client.close());
         client.setRequestHandler(V1.ElicitRequestSchema, ({ params }) => ({
           action: 'accept',
-          content: { answer: `${door} on ${params.message}` },
+          content: { answer: `${transport} on ${params.message}` },
         }));
-        client.setRequestHandler(V1.ListRootsRequestSchema, () => ({ roots: [{ uri: `file:///${door}` }] }));
+        client.setRequestHandler(V1.ListRootsRequestSchema, () => ({ roots: [{ uri: `file:///${transport}` }] }));
         await client.connect(
-          door === 'stdio' ? stdioTransport(gateway.configFile) : sdkTransport[door](gateway.origin),
+          transport === 'stdio' ? stdioTransport(gateway.configFile) : sdkTransport[transport](gateway.origin),
         );
-        await eventually(`${door}: the tools`, async () => (await client.listTools()).tools.length > 0);
+        await eventually(`${transport}: the tools`, async () => (await client.listTools()).tools.length > 0);
         const call = async (name: string, args: object) =>
           textOf((await client.callTool({ name, arguments: args as Params })) as Result);
-        assert.equal(await call('peer__confirm', { question: 'q', steps: 2 }), `${door} on q 1,${door} on q 2`);
-        assert.equal(await call('peer__roots', {}), `file:///${door}`);
+        assert.equal(
+          await call('peer__confirm', { question: 'q', steps: 2 }),
+          `${transport} on q 1,${transport} on q 2`,
+        );
+        assert.equal(await call('peer__roots', {}), `file:///${transport}`);
       }
     });
   }
@@ -354,14 +357,14 @@ describe('a client that came through another door', () => {
         };
         return stats.serverRequests.open + stats.requests.inFlight;
       };
-      for (const door of ['websocket', 'sse'] as const) {
-        const client = new Client({ name: door, version: '1' }, { capabilities: CAPABILITIES });
+      for (const transport of ['websocket', 'sse'] as const) {
+        const client = new Client({ name: transport, version: '1' }, { capabilities: CAPABILITIES });
         let asked = 0;
         client.setRequestHandler(V1.ElicitRequestSchema, () => {
           asked += 1;
           return new Promise<never>(() => {});
         });
-        await client.connect(sdkTransport[door](gateway.origin));
+        await client.connect(sdkTransport[transport](gateway.origin));
         await eventually('the tools', async () => (await client.listTools()).tools.length > 0);
         const call = client.callTool({ name: 'peer__confirm', arguments: { question: 'q' } });
         call.catch(() => {});

@@ -4,12 +4,12 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { idle, listed, statsOf } from '../faults/observe.js';
-import { initialize, openWebSocket } from '../support/doors.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { rawRequest } from '../support/raw-http.js';
 import { type Answer, rawUpstream, type Script } from '../support/raw-upstream.js';
 import { modernHeaders, modernMessage, type RpcReply, rpc } from '../support/rpc.js';
+import { initialize, openWebSocket } from '../support/transports.js';
 
 const KIB = 1024;
 const MAX = 1024 * KIB;

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { describe, it } from 'node:test';
 import { idle, listed, statsOf } from '../faults/observe.js';
-import { initialize, openWebSocket } from '../support/doors.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import {
@@ -14,6 +13,7 @@ import {
   type Script,
 } from '../support/raw-upstream.js';
 import { modernHeaders, modernMessage, type RpcReply, rpc } from '../support/rpc.js';
+import { initialize, openWebSocket } from '../support/transports.js';
 
 const MIB = 1024 * 1024;
 const MAX_WHOLE = MIB;

@@ -182,12 +182,12 @@ test('without the addon auto is node:http, and uWebSockets.js refuses chunked bo
       plain: () => ({ status: 200, contentType: 'text/plain', body: 'up' }),
       refuse: (exchange, code) => {
         const body = Buffer.from(code);
-        exchange.reply.send(411, [], body, 0, body.byteLength);
+        exchange.client.reply.send(411, [], body, 0, body.byteLength);
       },
     };
     const { ExchangeTable } = await import(${JSON.stringify(new URL('../../src/request/exchange/table.js', import.meta.url).href)});
     const snapshot = ${JSON.stringify(testSnapshot({ frontEnd: 'uws' }))};
-    const front = await openFrontEnd({ snapshot, table: new ExchangeTable(8), handler, warn: (text) => warnings.push(text) });
+    const front = await openFrontEnd(snapshot, handler, new ExchangeTable(8), { warn: (text) => warnings.push(text) });
     const { connect } = await import('node:net');
     const socket = connect(front.address.port, '127.0.0.1');
     let text = '';

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type Admin, openAdmin } from '../../src/control/admin/admin.js';
+import { type Admin, type AdminSource, openAdmin } from '../../src/control/admin/admin.js';
 import { KINDS, openTestFront, type TestFront } from '../request/accept/fixture.js';
 import { rawRequest } from '../support/raw-http.js';
 import { CHUNKED_BODIES } from './http-rows.js';
@@ -165,14 +165,16 @@ for (const kind of KINDS) {
 describe('the admin listener: what is refused on every path', () => {
   let admin: Admin;
   before(async () => {
-    admin = await openAdmin({
-      snapshot: { admin: { host: '127.0.0.1', port: 0 }, allowedHosts: [], allowedOrigins: [] },
+    const source: AdminSource = {
       metrics: async () => '# metrics\n',
-      stats: async () => '{}\n',
+      statsText: async () => '{}\n',
       notReady: () => [],
       revoke: () => true,
       unrevoke: () => true,
-    });
+      documentFailed: () => {},
+    };
+    const snapshot = { admin: { host: '127.0.0.1', port: 0 }, allowedHosts: [], allowedOrigins: [] };
+    admin = await openAdmin(source, snapshot);
   });
   after(() => admin.close(0));
 

@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict';
 import { posix } from 'node:path';
 import { describe, it } from 'node:test';
-import { initialize, openWebSocket } from '../support/doors.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { type Answer, type ReceivedRequest, rawUpstream } from '../support/raw-upstream.js';
 import { modernRpc, openSession, rpc } from '../support/rpc.js';
+import { initialize, openWebSocket } from '../support/transports.js';
 
 const SECRET = 'the secret itself';
 

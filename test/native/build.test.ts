@@ -24,7 +24,9 @@ function stage(name: string, tools: readonly string[]): { root: string; path: st
   for (const tool of tools) symlinkSync(locate(tool), join(path, tool));
   cpSync(join(packageRoot, 'package.json'), join(root, 'package.json'));
   symlinkSync(join(packageRoot, 'node_modules'), join(root, 'node_modules'));
-  cpSync(join(packageRoot, 'scripts/build-native.mjs'), join(root, 'scripts/build-native.mjs'));
+  for (const script of ['build-native.mjs', 'lock.mjs']) {
+    cpSync(join(packageRoot, 'scripts', script), join(root, 'scripts', script));
+  }
   mkdirSync(join(root, 'native'));
   for (const file of readdirSync(join(packageRoot, 'native'))) {
     if (/\.(cc|c|h|gyp)$/.test(file)) cpSync(join(packageRoot, 'native', file), join(root, 'native', file));

@@ -112,7 +112,7 @@ for (const [settings, level] of accessRows) {
   });
 }
 
-test('an access line tells what was asked and what came of it', async (t) => {
+test('an access line has the request and its outcome', async (t) => {
   const { log, lines } = await logged(t, { access: true });
   log.access!(finished('files__read'), 'files');
   log.access!(finished('x'.repeat(5_000)), '');
@@ -185,7 +185,7 @@ test('what came from a variable is logged as the name of the variable', async (t
   assert.deepEqual([server, text], ['files', 'the $' + '{WORD} at $' + '{URL}, $' + '{URL}']);
 });
 
-test('objects of every kind are searched, and an error tells only its message', async (t) => {
+test('objects of every kind are searched, and of an error only its message is logged', async (t) => {
   const { log, lines } = await logged(t, {}, [known('hidden-value')]);
   const bare = Object.assign(Object.create(null), { a: 'hidden-value' });
   const error = Object.assign(new Error('x'), { spawnargs: ['hidden-value'], stack: 'hidden-value' });
@@ -249,7 +249,7 @@ test('lines are written again after a fault, with a word on those that were lost
   closeSync(fd);
 });
 
-test('a reader that is gone does not end the process', async () => {
+test('a reader that closed the pipe does not end the process', async () => {
   const module = new URL('../../src/observe/log.js', import.meta.url).href;
   const program = `
     const { openLog } = await import(${JSON.stringify(module)});

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { errorNumber } from '../../src/errors.js';
+import { COUNTER_FAMILIES, METRIC_ALIASES, SINGLE_COUNTERS } from '../../src/observe/metric-names.js';
 import { renderMetrics } from '../../src/observe/metrics.js';
 import { observe } from '../../src/observe/state.js';
-import { Counter, Series } from '../../src/shared/counters.js';
+import { COUNTER_NAMES, Counter, Series } from '../../src/shared/counters.js';
 import { sourcesOf } from './states.js';
 
 interface Sample {
@@ -83,7 +84,7 @@ test('the document is valid and shows what was counted by all threads', async ()
   const families = parse(await renderMetrics(observe(sources)));
 
   assert.equal(value(families, 'switchyard_cache_requests_total', { result: 'hit' }), 5);
-  assert.equal(value(families, 'switchyard_verdicts_total', { source: 'memo' }), 8);
+  assert.equal(value(families, 'switchyard_decisions_total', { source: 'remembered' }), 8);
   assert.equal(value(families, 'switchyard_worker_hangs_total'), 1);
   assert.equal(value(families, 'switchyard_errors_total', { code: 'GW_UPSTREAM_TIMEOUT' }), 1);
   assert.equal(value(families, 'switchyard_request_duration_seconds_count'), 3);
@@ -110,6 +111,46 @@ test('the document is valid and shows what was counted by all threads', async ()
     }),
     1,
   );
+});
+
+test('a renamed metric has its old name too, with the same samples', async () => {
+  const { sources, front, worker } = sourcesOf(4);
+  front.add(Counter.memoHits, 8);
+  front.add(Counter.memoMisses, 3);
+  worker.add(Counter.decisions, 5);
+  front.add(Counter.workerDeaths, 2);
+  front.add(Counter.webSocketsTooFast, 1);
+  const families = parse(await renderMetrics(observe(sources)));
+  for (const { name, of, labelValues = {} } of METRIC_ALIASES) {
+    const old = families.get(`switchyard_${name}`);
+    const now = families.get(`switchyard_${of}`);
+    assert.equal(old?.help, `Deprecated alias of switchyard_${of}.`);
+    assert.equal(old.type, now?.type);
+    const renamed = now?.samples.map(({ labels, value: number }) => [
+      Object.entries(labels).map(([label, text]) => [label, labelValues[text] ?? text]),
+      number,
+    ]);
+    assert.deepEqual(
+      old.samples.map(({ labels, value: number }) => [Object.entries(labels), number]),
+      renamed,
+    );
+    assert.ok(old.samples.length > 0, name);
+  }
+  assert.equal(value(families, 'switchyard_verdicts_total', { source: 'memo' }), 8);
+  assert.equal(value(families, 'switchyard_verdicts_total', { source: 'worker' }), 5);
+  assert.equal(value(families, 'switchyard_memo_misses_total'), 3);
+  assert.equal(value(families, 'switchyard_memo_entries'), 9);
+  assert.equal(value(families, 'switchyard_worker_deaths_total'), 2);
+  assert.equal(value(families, 'switchyard_web_sockets_too_fast_total'), 1);
+  assert.equal(value(families, 'switchyard_upstream_lanes', { upstream: 'files', endpoint: '0' }), 4);
+});
+
+test('every counter has a metric, and no metric without labels is printed for what has none', async () => {
+  const { sources } = sourcesOf(4, { upstreams: () => [] });
+  const families = parse(await renderMetrics(observe(sources)));
+  assert.deepEqual(families.get('switchyard_upstream_state')?.samples, []);
+  const counted = [...COUNTER_FAMILIES.flatMap(({ members }) => Object.keys(members)), ...Object.keys(SINGLE_COUNTERS)];
+  assert.deepEqual(counted.sort(), [...COUNTER_NAMES].sort());
 });
 
 test('every name is the gateway’s own, and every histogram rises to its count', async () => {

@@ -14,7 +14,15 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
     counters: memory,
     seriesNames: names,
     snapshotVersion: () => 7,
-    gauges: () => ({ inFlight: 3, connections: 4, sessions: 5, streams: 1, memo: 9, parked: 2, revoked: 0 }),
+    gauges: () => ({
+      inFlight: 3,
+      connections: 4,
+      sessions: 5,
+      streams: 1,
+      rememberedVerdicts: 9,
+      parked: 2,
+      revoked: 0,
+    }),
     upstreams: () => [
       {
         name: 'files',
@@ -25,6 +33,7 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
             reason: '',
             revision: '2025-11-25',
             inFlight: 2,
+            dedicated: 4,
             breaker: 'closed',
             restarts: 1,
             events: { junkLines: 12, timeouts: 0 },

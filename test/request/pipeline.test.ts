@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decoder } from '../../native/index.js';
+import { Cancellation } from '../../src/request/cancellation.js';
 import type { Exchange, Reply } from '../../src/request/exchange/index.js';
 import { Verb } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
-import { Pipeline, type PipelineOptions } from '../../src/request/pipeline.js';
+import { Pipeline, type PipelineParts } from '../../src/request/pipeline.js';
 import { WriteStage } from '../../src/request/write/index.js';
 import { NO_LOG } from '../../src/request/write/streams.js';
 import { Verdict } from '../../src/shared/records.js';
@@ -37,8 +38,8 @@ class Wire implements Reply {
   abort(): void {
     this.aborted = true;
   }
-  adopt(): void {}
-  taken(): void {}
+  rebind(): void {}
+  acknowledged(): void {}
 }
 
 function bed(
@@ -48,22 +49,21 @@ function bed(
   const broken: unknown[] = [];
   const decoded: Exchange[] = [];
   const write = new WriteStage({
-    serverInfo: () => NO_BYTES,
-    serverName: () => null,
-    resourceMetadata: () => null,
-    corsHead: () => [],
-    store: () => {},
+    config: { current: { auth: { type: 'none' } } },
+    identity: { serverInfo: NO_BYTES, serverName: () => null },
+    cache: { store: () => {}, release: () => {} },
     log: NO_LOG,
-    release: () => {},
-    inputRequired: () => false,
-    urlRequired: () => false,
-    unanswered: () => {},
-    finished: options.finished ?? (() => {}),
-    recycle: (exchange) => table.release(exchange),
+    accounting: { finished: options.finished ?? (() => {}) },
+    exchanges: table,
   });
   const stages = {
-    decode: { decode: throws, operation: throws, element: (exchange: Exchange) => decoded.push(exchange) },
-    dispatch: { dispatch: () => {}, forget: () => {}, release: () => {} },
+    decode: {
+      attach: () => {},
+      decode: throws,
+      operation: throws,
+      element: (exchange: Exchange) => decoded.push(exchange),
+    },
+    dispatch: { attach: () => {}, dispatch: () => {}, forget: () => {}, release: () => {} },
     send: { send: throws, failed: throws },
   };
   const pipeline = new Pipeline({
@@ -73,13 +73,12 @@ function bed(
     send: { ...stages.send, ...options.send },
     write,
     local: { answer: throws },
-    splitBatch: (bytes: Uint8Array, length: number, out: Int32Array) => decoder.splitBatch(bytes, length, out),
+    decoder,
     maxBatch: 10,
-    keepBodies: false,
-    streamClosed: () => {},
-    plain: () => null,
-    broke: (error: unknown) => broken.push(error),
-  } as unknown as PipelineOptions);
+    accounting: { keepsBodies: false },
+    cancellation: new Cancellation({ table, dispatch: stages.dispatch, write, streams: { streamClosed: () => {} } }),
+    log: { fault: (error: unknown) => broken.push(error), tooManyFrames: () => {} },
+  } as unknown as PipelineParts);
   const accept = (): { exchange: Exchange; wire: Wire } => {
     const exchange = table.acquire()!;
     const wire = new Wire();

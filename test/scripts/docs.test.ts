@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { COMMANDS } from '../../src/cli/commands.js';
 import { ERRORS } from '../../src/errors.js';
 import { packageRoot } from '../../src/package-root.js';
 import { readSource } from '../support/sources.js';
@@ -71,4 +72,28 @@ test('docs/errors.md is what the table of errors says', async () => {
   const page = errorsPage(ERRORS);
   for (const code of Object.keys(ERRORS)) assert.ok(page.includes(`\`${code}\``), `${code} has no row`);
   assert.equal(readSource('docs/errors.md'), page, 'run: npm run generate');
+});
+
+test('docs/cli.md has the options of every command', async () => {
+  const module = await import(pathToFileURL(join(packageRoot, 'scripts/cli-page.mjs')).href);
+  const { cliPage } = module as { cliPage(text: string, commands: typeof COMMANDS): string };
+  const page = readSource('docs/cli.md');
+  assert.equal(page, cliPage(page, COMMANDS), 'run: npm run generate');
+  for (const { name, options } of COMMANDS) {
+    const section = new RegExp(`^## ${name}\\n[\\s\\S]*?(?=^## |$(?![\\s\\S]))`, 'm').exec(page)?.[0] ?? '';
+    for (const option of Object.keys(options)) assert.ok(section.includes(`\`--${option}`), `${name} --${option}`);
+  }
+});
+
+test('the figures at the top of README.md are those of its table', () => {
+  const text = readSource('README.md');
+  /** The cells of a row of the first table, each with its values at 1, 32 and 64 connections. */
+  const row = (name: string): string[][] => {
+    const line = text.split('\n').find((candidate) => candidate.startsWith(`| ${name} |`)) ?? '';
+    return line.split(' | ').map((cell) => cell.split(' · '));
+  };
+  const [, calls = [], medians = [], , cpu = []] = row('**Switchyard**, all policy on');
+  const [, , direct = []] = row('direct');
+  const expected = `**${calls[0]} calls/s on one connection and ${calls[2]} at 64** with all policy on, ${cpu[0]} of CPU per call at 64; a call takes ${medians[0]} at the median on one connection, ${direct[0]} without the gateway`;
+  assert.ok(text.replaceAll('\n', ' ').includes(expected), expected);
 });

@@ -41,8 +41,8 @@ export class Wire implements Reply {
     return 0;
   }
   abort(): void {}
-  adopt(): void {}
-  taken(): void {}
+  rebind(): void {}
+  acknowledged(): void {}
   get messages(): Message[] {
     return this.texts.map((text) => JSON.parse(text));
   }
@@ -104,56 +104,50 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
   const released: Exchange[] = [];
   const again: string[] = [];
   const all = { maxServerRequests: 100, answerMs: 60_000, maxInputRounds: 8, ...limits };
-  const requests = new ServerRequests({
-    limits: all,
-    toCall: (exchange, message) => write.event(exchange, message),
-    toSession: (id, message) => {
-      const own = clients.get(id)?.own;
-      own?.push(Buffer.from(message).toString());
-      return Array.isArray(own);
-    },
-    openSession: (id) => sessions.open(id),
-    callsAt: (endpoint, id) => {
-      const calls: Exchange[] = [];
-      table.forEach((exchange) => {
-        if (exchange.call.upstream === endpoint && exchange.client.session?.id === id) calls.push(exchange);
-      });
-      return calls;
-    },
-    rootsChanged: (id) => rootsChanges.push(id),
-  });
-  const scan = (bytes: Uint8Array, length: number, spans: Spans): boolean =>
-    decoder.scan(bytes, length, spans.words, 100) === ScanStatus.ok;
-  const rounds = new InputRounds({
-    limits: all,
-    requests,
-    scan,
-    renewed: () => {},
-    again: (exchange, bytes, length) => {
-      exchange.phase = Phase.sending;
-      again.push(Buffer.from(bytes.subarray(0, length)).toString());
-    },
-    fail: (exchange, code) => write.fail(exchange, code),
-    unanswerable: (exchange, code, sentence) => write.unanswerable(exchange, code, sentence),
-  });
-  const write: WriteStage = new WriteStage({
-    serverInfo: () => NO_BYTES,
-    serverName: () => null,
-    resourceMetadata: () => null,
-    corsHead: () => [],
+  const config = { current: { limits: all } };
+  const write = new WriteStage({
+    config: { current: { auth: { type: 'none' } } },
+    identity: { serverInfo: NO_BYTES, serverName: () => null },
+    cache: { store: () => {}, release: (exchange) => released.push(exchange) },
     log: NO_LOG,
-    store: () => {},
-    release: (exchange: Exchange) => released.push(exchange),
-    inputRequired: (exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans) =>
-      rounds.inputRequired(exchange, bytes, length, spans),
-    urlRequired: (exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans) => {
+    accounting: { finished: () => {} },
+    exchanges: table,
+  });
+  const requests = new ServerRequests({
+    config,
+    table,
+    sessions,
+    write,
+    streams: {
+      sendTo: ({ id }, message) => {
+        const own = clients.get(id)?.own;
+        own?.push(Buffer.from(message).toString());
+        return Array.isArray(own);
+      },
+    },
+    upstreams: { rootsChanged: (id) => rootsChanges.push(id) },
+  });
+  const rounds = new InputRounds({
+    config,
+    requests,
+    decoder,
+    log: { renewed: () => {} },
+    send: {
+      again: (exchange, bytes, length) => {
+        exchange.enter(Phase.sending);
+        again.push(Buffer.from(bytes.subarray(0, length)).toString());
+      },
+    },
+    write,
+  });
+  write.attach({
+    inputRequired: (exchange, bytes, length, spans) => rounds.inputRequired(exchange, bytes, length, spans),
+    urlRequired: (exchange, bytes, length, spans) => {
       requests.urlRequired(exchange, bytes, length, spans);
       return false;
     },
-    unanswered: (exchange: Exchange) => requests.over(exchange),
-    finished: () => {},
-    recycle: (exchange: Exchange) => table.release(exchange),
-  } as unknown as ConstructorParameters<typeof WriteStage>[0]);
+    callEnded: (exchange) => requests.callEnded(exchange),
+  });
 
   const scanned = (text: string): { bytes: Buffer; spans: Spans } => {
     // A larger buffer around it, as messages come out of pipes and sockets.
@@ -192,7 +186,7 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     );
     exchange.client.id = Buffer.from('"mine"');
     exchange.client.idLength = exchange.client.id.length;
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     return { exchange, wire };
   };
 
@@ -220,11 +214,11 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     call,
     asked: (endpoint: Endpoint, exchange: Exchange | null, text: string) => {
       const { bytes, spans } = scanned(text);
-      requests.asked(endpoint, exchange, bytes, Buffer.byteLength(text), spans);
+      requests.serverRequest(endpoint, exchange, bytes, Buffer.byteLength(text), spans);
     },
-    noted: (endpoint: Endpoint, exchange: Exchange | null, text: string) => {
+    noted: (endpoint: Endpoint, text: string) => {
       const { bytes, spans } = scanned(text);
-      requests.noted(endpoint, exchange, bytes, Buffer.byteLength(text), spans);
+      requests.serverNotification(endpoint, bytes, Buffer.byteLength(text), spans);
     },
     /** A message of the upstream about a call. */
     says: (exchange: Exchange, text: string) => {
@@ -232,9 +226,9 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
       write.message(exchange, bytes, Buffer.byteLength(text), spans);
     },
     answer: (from: BedClient, text: string) =>
-      post(from, text, (exchange, bytes) => requests.answered(exchange, bytes)),
+      post(from, text, (exchange, bytes) => requests.clientResponse(exchange, bytes)),
     note: (from: BedClient, text: string) =>
-      post(from, text, (exchange, bytes) => requests.clientNoted(exchange, bytes)),
+      post(from, text, (exchange, bytes) => requests.clientNotification(exchange, bytes)),
     close: () => {
       requests.close();
       sessions.close();

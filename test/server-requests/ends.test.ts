@@ -86,7 +86,7 @@ describe('the end of a request of an upstream', () => {
     const [one, two] = [all.call(client, lost), all.call(client, other)];
     all.asked(lost, one.exchange, SAMPLE);
     all.asked(other, two.exchange, SAMPLE);
-    all.requests.lost(lost);
+    all.requests.endpointDisconnected(lost);
     assert.equal(one.wire.messages[1].params.requestId, one.wire.messages[0].id);
     assert.equal(one.exchange.call.openRequests, 0);
     assert.equal(two.exchange.call.openRequests, 1);
@@ -120,11 +120,11 @@ describe('the end of a request of an upstream', () => {
     all.asked(endpoint, exchange, SAMPLE.replace('"s\\u00e9-1"', '1'));
     const cancel = (id: string) =>
       `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id}, "reason":"no", "x":1}}`;
-    all.noted(other, null, cancel('1'));
-    all.noted(endpoint, null, cancel('"1"'));
-    all.noted(endpoint, null, '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{}}');
+    all.noted(other, cancel('1'));
+    all.noted(endpoint, cancel('"1"'));
+    all.noted(endpoint, '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{}}');
     assert.equal(wire.texts.length, 1);
-    all.noted(endpoint, exchange, cancel('1'));
+    all.noted(endpoint, cancel('1'));
     assert.equal(wire.texts[1], cancel(String(wire.messages[0].id)));
     assert.equal(exchange.call.openRequests, 0);
     all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{}}`);
@@ -204,13 +204,13 @@ describe('notifications about requests of upstreams', () => {
 
     const complete = (id: string) =>
       `{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"${id}"}}`;
-    all.noted(other, null, complete('one'));
-    all.noted(endpoint, null, complete('none'));
+    all.noted(other, complete('one'));
+    all.noted(endpoint, complete('none'));
     assert.equal(wire.texts.length, 1);
-    all.noted(endpoint, null, complete('one'));
-    all.noted(endpoint, null, complete('one'));
+    all.noted(endpoint, complete('one'));
+    all.noted(endpoint, complete('one'));
     assert.deepEqual(wire.texts.slice(1), [complete('one')], 'once, on the stream of the call');
-    all.noted(endpoint, null, complete('two'));
+    all.noted(endpoint, complete('two'));
     assert.deepEqual(failing.own, [complete('two')]);
     assert.deepEqual(client.own, []);
   });

@@ -34,18 +34,21 @@ function bed(scope: TestScope) {
   const names = new Map<RightHolder, string>();
   const state = { snapshot: 1, revocation: 0, free: Number.POSITIVE_INFINITY, most: 0 };
   const rights = new Rights({
-    snapshotVersion: () => state.snapshot,
-    revocation: () => state.revocation,
-    ask: ({ token, name: uri }, answer) => {
-      if (asked.length >= state.free) return false;
-      asked.push({ token, uri, answer });
-      state.most = Math.max(state.most, asked.length);
-      return true;
+    epochs: { snapshot: () => state.snapshot, revocation: () => state.revocation },
+    policy: {
+      ask: ({ token, name: uri }, answer) => {
+        if (asked.length >= state.free) return false;
+        asked.push({ token, uri, answer });
+        state.most = Math.max(state.most, asked.length);
+        return true;
+      },
     },
-    followed: (holder) => (names.get(holder) === 'follower' ? ['test://a', 'test://b'] : []),
-    lost: (holder, code) => lost.push([names.get(holder)!, code]),
-    resourceLost: (holder, uri, code) => lost.push([`${names.get(holder)} ${uri}`, code]),
-    broke: (error) => assert.fail(String(error)),
+    subscriptions: { followed: (holder) => (names.get(holder) === 'follower' ? ['test://a', 'test://b'] : []) },
+    listener: {
+      rightLost: (holder, code) => lost.push([names.get(holder)!, code]),
+      resourceLost: (holder, uri, code) => lost.push([`${names.get(holder)} ${uri}`, code]),
+    },
+    log: { fault: (error) => assert.fail(String(error)) },
   });
   // The timer of rights keeps no process alive.
   const alive = setInterval(() => {}, 1000);

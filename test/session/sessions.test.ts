@@ -25,8 +25,8 @@ function tableWith(maxSessions: number, ttlSeconds = 3600, secrets = [SECRET]): 
     maxSessions,
     now: () => clocked.now,
     wallSeconds: () => clocked.wall,
-    dropped: (session) => dropped.push(session),
   });
+  clocked.table.attach({ sessionDropped: (session) => dropped.push(session) });
   return clocked;
 }
 

@@ -63,7 +63,12 @@ async function run(scope: TestScope, options: SoakOptions): Promise<SoakOutcome>
       modernhttp: { url: `http://127.0.0.1:${https.get('modernhttp')!.port}/mcp` },
       legacyhttp: { url: `http://127.0.0.1:${https.get('legacyhttp')!.port}/mcp` },
       modernstdio: stdio('modern', 'modernstdio'),
-      legacystdio: { ...stdio('legacy', 'legacystdio'), isolation: 'principal', maxLanes: 32, laneIdleMs: 5_000 },
+      legacystdio: {
+        ...stdio('legacy', 'legacystdio'),
+        isolation: 'principal',
+        maxDedicated: 32,
+        dedicatedIdleMs: 5_000,
+      },
     },
   });
   const servers = ['modernhttp', 'legacyhttp', 'modernstdio', 'legacystdio'];

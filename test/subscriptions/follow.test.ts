@@ -16,6 +16,7 @@ import { RecordingReply } from '../support/recording-reply.js';
 
 /** A server whose confirmations come when the test says so. */
 class SlowServer {
+  readonly name = 'server';
   readonly asked: { id: string; client: LaneClient; confirm(): void; refuse(code: number): void }[] = [];
   readonly following: string[] = [];
 
@@ -51,7 +52,7 @@ function bed(maxSubscriptions = 10) {
     ttlSeconds: 60,
     maxSessions: 100,
   });
-  const standing = new StandingStreams({ maxStreams: 3 });
+  const standing = new StandingStreams({ current: { limits: { maxStreams: 3 } } });
   let server = new SlowServer();
   const told: [Session, string][] = [];
   const access: ((server: number) => void)[] = [];
@@ -61,26 +62,33 @@ function bed(maxSubscriptions = 10) {
     table.release(exchange);
   };
   const subscriptions = new Subscriptions({
-    limits: { maxSubscriptions, maxClientBufferBytes: 1000 },
+    config: { current: { limits: { maxSubscriptions, maxClientBufferBytes: 1000 } } },
     standing,
-    server: (index) => (index === 0 ? server : null),
+    upstreams: {
+      get servers() {
+        return [server];
+      },
+    },
     access: {
       serverOf: () => new Promise((resolve) => access.push(resolve)),
       hearsOf: (_asker, _uri, then) => then(),
       hearsOfTask: (_asker, _address, then) => then(),
     },
-    isListed: () => false,
-    serverName: () => 'server',
-    taskOf: (handle) => (handle === 'sealed' ? { server: 0, id: 'task-1', tool: 'work' } : null),
-    notify: (session, message) => void told.push([session, Buffer.from(message).toString()]),
-    broadcast: () => {},
-    openStream: (exchange) => exchange.client.reply?.openStream(200, []),
-    result: (exchange, result) => end(exchange, JSON.parse(Buffer.from(result).toString())),
-    refuse: end,
-    release: (exchange) => table.release(exchange),
-    complete: (exchange) => standing.release(exchange),
-    serverInfo: () => Buffer.from('"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"gw"}}'),
-    broke: (error) => assert.fail(String(error)),
+    catalog: { isListed: () => false },
+    tasks: { taskOf: (handle) => (handle === 'sealed' ? { server: 0, id: 'task-1', tool: 'work' } : null) },
+    streams: {
+      notify: (session, message) => void told.push([session, Buffer.from(message).toString()]),
+      broadcast: () => {},
+    },
+    write: {
+      head: (_exchange, head) => head,
+      result: (exchange, result) => end(exchange, JSON.parse(Buffer.from(result).toString())),
+      refuse: end,
+      complete: (exchange) => standing.release(exchange),
+    },
+    table,
+    identity: { serverInfo: Buffer.from('"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"gw"}}') },
+    log: { fault: (error) => assert.fail(String(error)) },
   });
   let lastId = 0;
   const request = (method: string, params: object, session: Session | null): { id: number; reply: RecordingReply } => {

@@ -1,13 +1,13 @@
 import type { Exchange, Reply } from '../../src/request/exchange/index.js';
 
-/** A Reply that keeps what a client would get. */
+/** A Reply that records what a client would receive. */
 export class RecordingReply implements Reply {
   text = '';
   head: readonly string[] = [];
   status = 0;
   queued = 0;
   ended = false;
-  /** The exchange it was given to last. */
+  /** The exchange that it was bound to last. */
   owner: Exchange | null = null;
 
   send(status: number, head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
@@ -39,9 +39,9 @@ export class RecordingReply implements Reply {
     this.ended = true;
   }
 
-  adopt(exchange: Exchange): void {
+  rebind(exchange: Exchange): void {
     this.owner = exchange;
   }
 
-  taken(): void {}
+  acknowledged(): void {}
 }

@@ -1,6 +1,6 @@
 import { type WebSocket, WebSocketServer } from 'ws';
 
-/** A transport as both SDKs want it, over one WebSocket: one message a text frame. */
+/** A transport for both SDKs over one WebSocket: one message per text frame. */
 export class WebSocketTransport {
   // biome-ignore lint/suspicious/noExplicitAny: each SDK has a type of its own for it
   onmessage: any;

@@ -165,8 +165,8 @@ export function serverOf(endpoints: readonly EndpointSnapshot[], more: Partial<S
     exclude: [],
     priority: 0,
     isolation: 'shared',
-    maxLanes: 8,
-    laneIdleMs: 60_000,
+    maxDedicated: 8,
+    dedicatedIdleMs: 60_000,
     methods: [],
     ...more,
   };
@@ -284,7 +284,6 @@ export function startPool(
     outcomes.set(exchange, { outcome, settle, options });
     exchange.client.startedAt = performance.now();
     exchange.verdict.clear();
-    exchange.verdict.route = -1;
     exchange.verdict.subject[0] = options.subject ?? 0;
     exchange.client.session = options.session ?? null;
     exchange.client.era = exchange.client.session === null ? Era.modern : Era.legacy;
@@ -296,7 +295,7 @@ export function startPool(
       setImmediate(() => end(exchange));
       return outcome;
     }
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     exchange.call.upstreamId = upstreamId(exchange);
     outcome.id = exchange.call.upstreamId;
     exchange.call.server = 0;

@@ -1,6 +1,7 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { Algorithm } from '../schema/auth.js';
 import { list } from '../schema/fields.js';
 import type { ResolvedConfig } from '../schema/index.js';
 import type { AuthSnapshot } from '../snapshot.js';
@@ -10,7 +11,7 @@ import { isLoopbackHost } from './loopback.js';
 type JwtConfig = Extract<ResolvedConfig['auth'], { type: 'jwt' }>;
 type BearerConfig = Extract<ResolvedConfig['auth'], { type: 'bearer' }>;
 
-/** The `auth` of a snapshot: tokens and keys read and checked as far as they can be without a request. */
+/** The `auth` of a snapshot: tokens and keys read and checked as far as is possible without a request. */
 export function compileAuth(compilation: Compilation): AuthSnapshot {
   const { auth } = compilation.loaded.config;
   if (auth.type === 'none') return { type: 'none' };
@@ -48,7 +49,7 @@ function bearer(compilation: Compilation, auth: BearerConfig): AuthSnapshot {
 }
 
 /** Smallest secret in bytes: as long as the hash (RFC 7518 3.2). */
-const SECRET_BYTES: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
+const SECRET_BYTES: Readonly<Partial<Record<Algorithm, number>>> = { HS256: 32, HS384: 48, HS512: 64 };
 
 function jwt(compilation: Compilation, auth: JwtConfig): AuthSnapshot {
   const sources = (['secret', 'publicKey', 'publicKeyFile', 'jwksUrl'] as const).filter(
@@ -61,10 +62,9 @@ function jwt(compilation: Compilation, auth: JwtConfig): AuthSnapshot {
     );
   }
   const symmetric = auth.secret !== undefined;
-  const algorithms = list(auth.algorithms);
-  if (algorithms.length === 0) algorithms.push(...(symmetric ? ['HS256'] : ['RS256', 'PS256', 'ES256', 'EdDSA']));
+  const algorithms = acceptedAlgorithms(auth.algorithms, symmetric);
   for (const algorithm of algorithms) {
-    // Mixing both families is the door to the attack that signs with the public key as a secret (RFC 8725 2.1).
+    // Accepting both families permits the attack that signs with the public key as a secret (RFC 8725 2.1).
     if (algorithm.startsWith('HS') !== symmetric) {
       compilation.problem(
         ['auth', 'algorithms'],
@@ -95,7 +95,12 @@ function jwt(compilation: Compilation, auth: JwtConfig): AuthSnapshot {
   };
 }
 
-/** In the form that a header can carry: whatever is unusual in it is percent-encoded (WHATWG URL). */
+function acceptedAlgorithms(written: JwtConfig['algorithms'], symmetric: boolean): readonly Algorithm[] {
+  if (written === undefined) return symmetric ? ['HS256'] : ['RS256', 'PS256', 'ES256', 'EdDSA'];
+  return typeof written === 'string' ? [written] : written;
+}
+
+/** In the form of a header value: other characters are percent-encoded (WHATWG URL). */
 function metadataUrl(compilation: Compilation, text: string | undefined): string | null {
   if (text === undefined) return null;
   const url = new URL(text);
@@ -115,7 +120,7 @@ function checkJwksUrl(compilation: Compilation, text: string): void {
   }
 }
 
-function publicKey(compilation: Compilation, auth: JwtConfig, algorithms: readonly string[]): string | null {
+function publicKey(compilation: Compilation, auth: JwtConfig, algorithms: readonly Algorithm[]): string | null {
   if (auth.publicKey !== undefined) {
     return checkKey(compilation, auth.publicKey, ['auth', 'publicKey'], algorithms);
   }
@@ -130,12 +135,12 @@ function publicKey(compilation: Compilation, auth: JwtConfig, algorithms: readon
   }
 }
 
-/** Reads the key once here, so that one which cannot be used is told with its place and not by a worker. */
+/** Reads the key, so that a problem is reported with its position, before any worker uses the key. */
 function checkKey(
   compilation: Compilation,
   text: string,
   path: readonly string[],
-  algorithms: readonly string[],
+  algorithms: readonly Algorithm[],
 ): string {
   // A variable often holds a PEM on one line, its line breaks written as \n.
   const key = text.trim().replaceAll('\\n', '\n');
@@ -168,10 +173,14 @@ function readKeys(text: string, json: boolean): KeyObject[] | null {
   }
 }
 
-const CURVES: Readonly<Record<string, string>> = { ES256: 'prime256v1', ES384: 'secp384r1', ES512: 'secp521r1' };
+const CURVES: Readonly<Partial<Record<Algorithm, string>>> = {
+  ES256: 'prime256v1',
+  ES384: 'secp384r1',
+  ES512: 'secp521r1',
+};
 
 /** Whether a key can verify an algorithm (RFC 7518 3.3 to 3.5, RFC 8037 3.1). */
-function fits(key: KeyObject, algorithm: string): boolean {
+function fits(key: KeyObject, algorithm: Algorithm): boolean {
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
   if (type === 'rsa') return /^[RP]S/.test(algorithm) && (details?.modulusLength ?? 0) >= 2_048;
   if (type === 'ec') return CURVES[algorithm] === details?.namedCurve;

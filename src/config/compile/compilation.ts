@@ -1,12 +1,12 @@
 import type { KnownSecret } from '../../secrets/show.js';
-import type { LoadedConfig } from '../load.js';
+import type { LoadedConfig } from '../loaded.js';
 import { type ConfigPath, Problems } from '../problems.js';
 
-/** What the steps of a compilation share: the configuration, and where problems go. */
+/** Shared by the steps of one compilation: the configuration, its problems and its secrets. */
 export class Compilation {
   readonly loaded: LoadedConfig;
   readonly problems: Problems;
-  /** Those of the file, and what the steps make of them or read from other files. */
+  /** Those of the file, and those that the steps derive or read from other files. */
   readonly secrets: KnownSecret[];
 
   constructor(loaded: LoadedConfig) {
@@ -16,7 +16,7 @@ export class Compilation {
   }
 
   problem(path: ConfigPath, sentence: string): void {
-    this.problems.add(path, this.loaded.locate(path), this.loaded.mask(sentence));
+    this.loaded.addProblem(this.problems, path, sentence);
   }
 
   /** Whether the file itself gives a value at `path`, as opposed to a default. */

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import type { LoadedConfig } from '../load.js';
+import type { LoadedConfig } from '../loaded.js';
 import { nearest } from '../nearest.js';
 import type { ConfigPath } from '../problems.js';
 import { list } from '../schema/fields.js';
@@ -20,7 +20,7 @@ import { isHost, isLoopbackHost } from './loopback.js';
 import { patterns, uriPatterns } from './patterns.js';
 import { compileServers } from './servers.js';
 
-/** What a command line says over the file. */
+/** Values of a command line, which override the file. */
 export interface ConfigOverrides {
   readonly host?: string | undefined;
   /** `false` = no listener for clients. */
@@ -34,7 +34,7 @@ export interface ConfigOverrides {
   readonly allowUnauthenticated?: boolean | undefined;
 }
 
-/** How a configuration becomes a snapshot. */
+/** Options of {@link compileSnapshot}. */
 export interface CompileOptions {
   /** Version of the snapshot; default 1. */
   readonly version?: number;
@@ -45,10 +45,9 @@ export interface CompileOptions {
 const MAX_AUTO_WORKERS = 16;
 
 /**
- * Turns a checked configuration into the frozen Snapshot that decides about requests.
- * Reads the key files it names.
- * @throws ConfigError with everything that cannot be said key by key: unknown servers in routes, clashing prefixes,
- * a bind that is open to others without authentication, ...
+ * Compiles a checked configuration to the frozen Snapshot that the policy works with. Reads the key files it names.
+ * @throws ConfigError with the problems that concern several keys: unknown servers in routes, equal prefixes, a bind that
+ * is reachable from other machines without authentication, ...
  */
 export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = {}): Snapshot {
   const compilation = new Compilation(loaded);
@@ -57,17 +56,17 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
   const host = overrides.host ?? config.host;
   const auth = compileAuth(compilation);
   const port = overrides.port ?? config.port;
-  const open = auth.type === 'none' && port !== false;
-  checkBind(compilation, host, open, overrides.allowUnauthenticated ?? config.allowUnauthenticated);
+  const isOpen = auth.type === 'none' && port !== false;
+  checkBind(compilation, host, isOpen, overrides.allowUnauthenticated ?? config.allowUnauthenticated);
   const servers = compileServers(compilation);
   const snapshot: Snapshot = {
     version: options.version ?? 1,
     name: config.name,
-    host: bare(host),
+    host: withoutBrackets(host),
     port: port === false ? 0 : port,
     listens: port !== false,
     admin: compileAdmin(compilation, host, overrides),
-    workers: workers(overrides.workers ?? config.workers),
+    workers: workerCount(overrides.workers ?? config.workers),
     frontEnd: overrides.frontEnd ?? config.frontEnd,
     allowedHosts: compileHosts(compilation),
     allowedOrigins: compileOrigins(compilation),
@@ -98,20 +97,20 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
   return deepFreeze(snapshot);
 }
 
-function bare(host: string): string {
+function withoutBrackets(host: string): string {
   return host.replace(/^\[(.*)\]$/, '$1');
 }
 
-function workers(wanted: number | 'auto'): number {
-  return wanted === 'auto' ? Math.min(MAX_AUTO_WORKERS, Math.max(1, availableParallelism() - 1)) : wanted;
+function workerCount(configured: number | 'auto'): number {
+  return configured === 'auto' ? Math.min(MAX_AUTO_WORKERS, Math.max(1, availableParallelism() - 1)) : configured;
 }
 
-function checkBind(compilation: Compilation, host: string, open: boolean, permitted: boolean): void {
+function checkBind(compilation: Compilation, host: string, isOpen: boolean, isPermitted: boolean): void {
   if (!isHost(host)) compilation.problem(['host'], 'must be an IP address or a host name');
-  else if (open && !permitted && !isLoopbackHost(host)) {
+  else if (isOpen && !isPermitted && !isLoopbackHost(host)) {
     compilation.problem(
       ['host'],
-      'is reachable from other machines, but nobody has to authenticate; set "auth", or set "allowUnauthenticated" to true if that is meant',
+      'is reachable from other machines without authentication; set "auth", or set "allowUnauthenticated" to true to permit it',
     );
   }
 }
@@ -119,27 +118,27 @@ function checkBind(compilation: Compilation, host: string, open: boolean, permit
 function compileAdmin(compilation: Compilation, dataHost: string, overrides: ConfigOverrides): Snapshot['admin'] {
   const { config } = compilation.loaded;
   const written = config.admin === false ? null : config.admin;
-  // A port on the command line brings the listener back where the file has none.
+  // A port on the command line opens the listener although the file has `admin: false`.
   const port = overrides.adminPort ?? (written === null ? false : written.port);
   if (port === false) return null;
-  const host = bare(written?.host ?? '127.0.0.1');
+  const host = withoutBrackets(written?.host ?? '127.0.0.1');
   if (!isHost(host)) compilation.problem(['admin', 'host'], 'must be an IP address or a host name');
   else if (!isLoopbackHost(host) && written?.allowUnauthenticated !== true) {
     compilation.problem(
       ['admin', 'host'],
-      'is reachable from other machines without authentication; set "admin.allowUnauthenticated" to true if that is meant',
+      'is reachable from other machines without authentication; set "admin.allowUnauthenticated" to true to permit it',
     );
   }
-  if (port !== 0 && port === (overrides.port ?? config.port) && host === bare(dataHost)) {
+  if (port !== 0 && port === (overrides.port ?? config.port) && host === withoutBrackets(dataHost)) {
     compilation.problem(['admin', 'port'], 'is the port of the MCP endpoint; choose another one');
   }
   return { host, port };
 }
 
-/** Names as they stand in `Host` without a port: lower case, IPv6 addresses in brackets. */
+/** Names in the form of a `Host` header without a port: lower case, IPv6 addresses in brackets. */
 function compileHosts(compilation: Compilation): string[] {
   return list(compilation.loaded.config.allowedHosts).map((written) => {
-    const name = bare(written.toLowerCase());
+    const name = withoutBrackets(written.toLowerCase());
     if (!isHost(name)) {
       compilation.problem(['allowedHosts'], 'must be host names or IP addresses, without scheme, port and wildcards');
     }
@@ -234,8 +233,8 @@ function serverIndex(
     compilation.problem(path, `the server ${shown} is not enabled`);
     return [];
   }
-  const meant = compilation.problems.full ? null : nearest(name, indexes.keys());
-  const advice = meant === null ? '' : `; did you mean ${quoteKey(meant)}?`;
+  const likely = compilation.problems.full ? null : nearest(name, indexes.keys());
+  const advice = likely === null ? '' : `; did you mean ${quoteKey(likely)}?`;
   compilation.problem(path, `there is no server ${shown} in mcpServers${advice}`);
   return [];
 }

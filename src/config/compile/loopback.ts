@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 
 /**
- * Whether a host to bind to is reached from this machine only: `localhost`, 127.0.0.0/8, `::1` (RFC 6890).
- * Other spellings and `*.localhost` are not taken for loopback: the check of `Host` knows just these.
+ * Whether a bound host is reachable from this machine only: `localhost`, 127.0.0.0/8, `::1` (RFC 6890).
+ * Other spellings and `*.localhost` do not count: the check of `Host` accepts just these.
  */
 export function isLoopbackHost(host: string): boolean {
   const name = host.toLowerCase().replace(/^\[(.*)\]$/, '$1');

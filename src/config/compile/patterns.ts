@@ -6,7 +6,7 @@ import type { Compilation } from './compilation.js';
 /** Longest glob. A name has at most 128 characters, a URI rarely more than this. */
 const MAX_PATTERN = 1_024;
 
-/** The globs of a place as a list, each within what the matchers take. */
+/** The globs at a path as a list, each checked against the limits of the matchers. */
 export function patterns(
   compilation: Compilation,
   value: string | readonly string[] | undefined,

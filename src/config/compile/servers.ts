@@ -11,7 +11,7 @@ import { quoteKey } from '../source/index.js';
 import type { Compilation } from './compilation.js';
 import { patterns } from './patterns.js';
 
-/** What one endpoint is made of, after what it leaves out was taken from its server. */
+/** The configuration of one endpoint, completed from its server. */
 interface EndpointConfig {
   readonly command?: string | readonly string[] | undefined;
   readonly args?: readonly (string | number)[] | undefined;
@@ -24,7 +24,7 @@ interface EndpointConfig {
   readonly weight: number;
 }
 
-/** The enabled servers in the order of the file, and a prefix of its own for each. */
+/** The enabled servers in the order of the file, each with a unique prefix. */
 export function compileServers(compilation: Compilation): ServerSnapshot[] {
   const { config } = compilation.loaded;
   const servers: ServerSnapshot[] = [];
@@ -62,8 +62,8 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
       exclude: patterns(compilation, entry.exclude, [...path, 'exclude']),
       priority: entry.priority,
       isolation: entry.isolation,
-      maxLanes: entry.maxLanes,
-      laneIdleMs: entry.laneIdleMs,
+      maxDedicated: entry.maxDedicated,
+      dedicatedIdleMs: entry.dedicatedIdleMs,
       methods: patterns(compilation, entry.methods, [...path, 'methods']),
     });
   }
@@ -167,7 +167,7 @@ function compileEndpoint(compilation: Compilation, entry: EndpointConfig, path: 
 function stdio(compilation: Compilation, entry: EndpointConfig, path: ConfigPath): EndpointSnapshot | null {
   const transport = entry.transport === undefined ? 'stdio' : TRANSPORTS[entry.transport];
   if (transport !== 'stdio') {
-    compilation.problem([...path, 'transport'], 'does not fit: a "command" is reached over stdio');
+    compilation.problem([...path, 'transport'], 'must be stdio for a "command"');
     return null;
   }
   const argv = typeof entry.command === 'string' ? [entry.command] : [...(entry.command as readonly string[])];
@@ -210,7 +210,7 @@ function http(compilation: Compilation, entry: EndpointConfig, path: ConfigPath)
   };
   const transport = entry.transport === undefined ? guess[url.protocol] : TRANSPORTS[entry.transport];
   if (transport === 'stdio') {
-    compilation.problem([...path, 'transport'], 'does not fit: stdio needs "command", not "url"');
+    compilation.problem([...path, 'transport'], 'cannot be stdio for a "url"; stdio needs "command"');
     return null;
   }
   const schemes = transport === 'websocket' ? ['ws:', 'wss:'] : ['http:', 'https:'];
@@ -246,7 +246,7 @@ function compileHeaders(compilation: Compilation, entry: EndpointConfig, path: C
   }
   const { auth } = entry;
   if (auth === undefined) {
-    knowBasic(compilation, headers['authorization']);
+    addBasicSecrets(compilation, headers['authorization']);
     return headers;
   }
   if (Object.hasOwn(headers, 'authorization')) {
@@ -261,13 +261,13 @@ function compileHeaders(compilation: Compilation, entry: EndpointConfig, path: C
     // RFC 7617 2: the first colon ends the user name; characters are sent as UTF-8 (2.1).
     if (/[\p{Cc}:]/u.test(auth.username)) compilation.problem([...path, 'auth', 'username'], 'must not hold ":"');
     headers['authorization'] = `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`;
-    knowBasic(compilation, headers['authorization']);
+    addBasicSecrets(compilation, headers['authorization']);
   }
   return headers;
 }
 
-/** Credentials of RFC 7617 have two spellings, of which the configuration holds one. */
-function knowBasic(compilation: Compilation, header: string | undefined): void {
+/** Credentials of RFC 7617 are secret in their encoded and their decoded form. */
+function addBasicSecrets(compilation: Compilation, header: string | undefined): void {
   const encoded = /^Basic +(\S+)$/i.exec(header ?? '')?.[1];
   if (encoded === undefined) return;
   const decoded = Buffer.from(encoded, 'base64').toString('utf8');

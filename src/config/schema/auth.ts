@@ -1,4 +1,4 @@
-/** Who may use the gateway. */
+/** Authentication of clients. */
 import { z } from 'zod';
 import { alias, holds, milliseconds, named, strings, whole } from './fields.js';
 
@@ -24,6 +24,9 @@ export const ALGORITHMS = [
   'EdDSA',
 ] as const;
 
+/** One of {@link ALGORITHMS}. */
+export type Algorithm = (typeof ALGORITHMS)[number];
+
 const scopes = strings()
   .optional()
   .describe('Scopes the token grants: a list, or one string with spaces between them.');
@@ -33,14 +36,14 @@ const token = holds(
 );
 
 const noneSchema = z.strictObject({
-  type: z.literal('none').describe('Everybody is let in. Only on a loopback `host`, or with `allowUnauthenticated`.'),
+  type: z.literal('none').describe('No authentication. Only on a loopback `host`, or with `allowUnauthenticated`.'),
 });
 
 const bearerSchema = z.strictObject({
   type: z.literal('bearer').describe('A fixed list of bearer tokens.'),
   tokens: z
     .union([
-      z.array(z.strictObject({ token, subject: z.string().min(1).max(256).describe('Who it is.'), scopes })),
+      z.array(z.strictObject({ token, subject: z.string().min(1).max(256).describe('Subject of the token.'), scopes })),
       named(z.union([token, z.strictObject({ token, scopes })])),
     ])
     .describe('A list of {token, subject, scopes}, or a map from subject to a token or to {token, scopes}.'),
@@ -48,7 +51,7 @@ const bearerSchema = z.strictObject({
 });
 
 const jwtSchema = z.strictObject({
-  type: z.literal('jwt').describe('Signed tokens (RFC 7519), verified here.'),
+  type: z.literal('jwt').describe('Signed tokens (RFC 7519), verified by the gateway.'),
   algorithms: z
     .union([z.enum(ALGORITHMS), z.array(z.enum(ALGORITHMS)).min(1)])
     .optional()
@@ -75,11 +78,13 @@ const jwtSchema = z.strictObject({
     z.url().optional().describe('URL of a JWK Set (RFC 7517); https, or http on a loopback host.'),
     'jwksUri',
   ),
-  jwksCooldownMs: milliseconds(30_000, 'Pause between two fetches of the key set for unknown key ids.', { min: 1_000 }),
-  jwksMaxAgeMs: milliseconds(600_000, 'How long fetched keys serve before they are fetched again.', { min: 1_000 }),
+  jwksCooldownMs: milliseconds(30_000, 'Least time between two fetches of the key set for unknown key ids.', {
+    min: 1_000,
+  }),
+  jwksMaxAgeMs: milliseconds(600_000, 'Time after which fetched keys are fetched again.', { min: 1_000 }),
   issuer: z.string().min(1).optional().describe('Required `iss`. Not checked when absent.'),
   audience: strings().describe(
-    'Accepted `aud` values; the token must name one of them. Required: a gateway must not take tokens made for others (MCP authorization, token audience).',
+    'Accepted `aud` values; the token must name one of them. Required: a gateway must not accept tokens that were issued for another audience (MCP authorization, token audience).',
   ),
   clockToleranceSeconds: whole(30, 'Clock difference allowed for `exp`, `nbf` and `iat`.', {
     max: 60,

@@ -1,4 +1,4 @@
-/** Building blocks of the schema: a field says its unit, range, default and what 0 means in one place. */
+/** Building blocks of the schema: a field has its unit, range, default and the meaning of 0 in one place. */
 import { z } from 'zod';
 import type { PlaceKind } from '../../secrets/show.js';
 
@@ -17,13 +17,13 @@ export function aliasesOf(field: object): readonly string[] {
 
 const kinds = new WeakMap<object, PlaceKind>();
 
-/** Says what `field` and everything below it holds, and so how it is shown; otherwise it is `text`. Apply it last. */
+/** Declares what `field` and everything below it holds, which decides how it is shown; default `text`. Apply it last. */
 export function holds<T extends z.ZodType>(kind: PlaceKind, field: T): T {
   kinds.set(field, kind);
   return field;
 }
 
-/** What {@link holds} said of a field. */
+/** What {@link holds} declared for a field. */
 export function kindOf(field: object): PlaceKind | undefined {
   return kinds.get(field);
 }
@@ -49,10 +49,10 @@ export function whole(fallback: number, text: string, range: NumberRange) {
     .describe(text + zero);
 }
 
-/** One day: no wait of a gateway is longer. */
-export const DAY_MS = 86_400_000;
+/** One day, the longest duration in milliseconds. */
+const DAY_MS = 86_400_000;
 /** The largest timer of Node.js is 2^31 - 1 ms; sizes share the bound. */
-export const MAX_SIZE = 2_147_483_647;
+const MAX_SIZE = 2_147_483_647;
 
 /** A duration in milliseconds, at most a day. */
 export function milliseconds(fallback: number, text: string, range: Partial<NumberRange> = {}) {

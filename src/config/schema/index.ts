@@ -1,6 +1,6 @@
 /**
  * The one schema of the configuration: types, defaults, the published JSON Schema and the reference page come from it.
- * What cannot be said per key (references, key files, clashes) is checked by the compile step.
+ * Rules that concern several keys (references, key files, equal prefixes) are checked by the compile step.
  */
 import { z } from 'zod';
 import { authSchema } from './auth.js';
@@ -19,7 +19,7 @@ const adminSchema = z.strictObject({
     .describe('Port of the admin listener. 0 = any free port; `false` = no admin listener.'),
   allowUnauthenticated: flag(
     false,
-    'Permits a `host` other than loopback: metrics and statistics are open to all there.',
+    'Permits a `host` other than loopback, where metrics and statistics are readable without authentication.',
   ),
 });
 
@@ -37,7 +37,7 @@ const catalogSchema = z.strictObject({
     ),
   maxNameLength: whole(64, 'Longest name towards clients; longer ones are shortened stably.', { min: 16, max: 1_024 }),
   pageSize: whole(0, 'Items on one page of a list.', { max: 100_000, zero: 'all on one page' }),
-  ttlMs: milliseconds(60_000, 'How long clients of 2026-07-28 may keep a list.', { zero: 'they ask each time' }),
+  ttlMs: milliseconds(60_000, 'How long clients of 2026-07-28 may keep a list.', { zero: 'they must not keep it' }),
   startupWaitMs: milliseconds(
     2_000,
     'How long a start waits for the first discovery of all servers before it listens. Later ones are added while running.',
@@ -53,13 +53,13 @@ const sessionsSchema = z.strictObject({
         .union([z.string().min(32), z.array(z.string().min(32)).min(1).max(16)])
         .optional()
         .describe(
-          'Seals session ids so that they survive a restart and are understood by other replicas: at least 32 characters, or a list with the newest first.',
+          'Key that seals session ids, so that they survive a restart and are valid at other replicas: at least 32 characters, or a list with the newest first.',
         ),
     ),
     'secrets',
   ),
   ttlSeconds: alias(
-    whole(86_400, 'How long a session id is accepted after it was issued.', { max: 31_536_000 }),
+    whole(86_400, 'Time for which a session id is valid after it was issued.', { max: 31_536_000 }),
     'ttl',
   ),
   keyFile: z
@@ -67,15 +67,15 @@ const sessionsSchema = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'Where a generated key is kept when no `secret` is given, relative to the configuration file: a place that can be written, or the gateway does not start. Default: in memory only; sessions then end with the process.',
+      'File for a generated key when no `secret` is given, relative to the configuration file. It must be writable, or the gateway does not start. Default: in memory only; sessions then end with the process.',
     ),
   eventLogBytes: bytes(
     256 * KIB,
-    'Events of one session that are kept, so that a client whose stream broke can go on where it was; each counts 256 bytes besides its content.',
+    'Events of one session that are kept for resumption of broken streams; each counts 256 bytes besides its content.',
     { zero: 'none, and streams cannot be resumed' },
   ),
   eventLogTotalBytes: bytes(64 * MIB, 'The same over all sessions; the oldest go first.', { zero: 'none' }),
-  retryMs: milliseconds(1_000, 'What clients of 2025-11-25 are told to wait before they reconnect a broken stream.'),
+  retryMs: milliseconds(1_000, 'Reconnection time that event streams give to clients of 2025-11-25 (`retry`).'),
 });
 
 const transportsSchema = z.strictObject({
@@ -84,27 +84,28 @@ const transportsSchema = z.strictObject({
   rest: flag(true, 'REST on `/tools`, `/prompts` and `/resources`, described by `/openapi.json`.'),
 });
 
+/** Levels of the log, the most severe first. */
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+/** Formats of the log. */
+export const LOG_FORMATS = ['auto', 'pretty', 'json'] as const;
+/** HTTP front ends. */
+export const FRONT_ENDS = ['auto', 'uws', 'node'] as const;
+
 const logSchema = z.strictObject({
-  level: z
-    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
-    .default('info')
-    .describe('Least severe level that is written.'),
-  format: z
-    .enum(['auto', 'pretty', 'json'])
-    .default('auto')
-    .describe('`auto` = pretty on a terminal, JSON lines otherwise.'),
+  level: z.enum(LOG_LEVELS).default('info').describe('Least severe level that is written.'),
+  format: z.enum(LOG_FORMATS).default('auto').describe('`auto` = pretty on a terminal, JSON lines otherwise.'),
   access: flag(false, 'One line for each request at `info`; otherwise at `debug`.'),
 });
 
 /** The whole configuration file. */
 export const configSchema = z.strictObject({
-  name: z.string().min(1).max(128).default('switchyard').describe('Name the gateway gives itself in `serverInfo`.'),
+  name: z.string().min(1).max(128).default('switchyard').describe('Name of the gateway in `serverInfo`.'),
   host: z.string().min(1).max(255).default('127.0.0.1').describe('Address to bind to. `0.0.0.0` or `::` for all.'),
   port: z
     .union([port, z.literal(false)])
     .default(8000)
     .describe(
-      'Port of the MCP endpoint. 0 = any free port; `false` = none, for a gateway that a program or standard input reaches.',
+      'Port of the MCP endpoint. 0 = any free port; `false` = none, for a gateway that is used in-process or over standard input.',
     ),
   admin: z
     .union([adminSchema, z.literal(false)])
@@ -115,15 +116,15 @@ export const configSchema = z.strictObject({
     .default('auto')
     .describe('Policy workers. `auto` = one less than the processors, at least 1 and at most 16.'),
   frontEnd: z
-    .enum(['auto', 'uws', 'node'])
+    .enum(FRONT_ENDS)
     .default('auto')
     .describe(
-      'HTTP front end: uWebSockets.js, node:http, or `auto` = uWebSockets.js where it loads and the native addon is there, without which it refuses chunked bodies.',
+      'HTTP front end: `uws` = uWebSockets.js, `node` = node:http, `auto` = uWebSockets.js where it loads and the native addon is there (without the addon it refuses chunked bodies).',
     ),
   allowedHosts: strings()
     .optional()
     .describe(
-      'Host names accepted in `Host`, without port. Default: any; on a loopback `host` the loopback names, which are accepted there always. Elsewhere `/health`, `/ready` and the admin listener also take the IP addresses that probes name.',
+      'Host names accepted in `Host`, without port. Default: any; on a loopback `host` the loopback names, which are always accepted there. Elsewhere `/health`, `/ready` and the admin listener also accept IP addresses, which probes send.',
     ),
   allowedOrigins: strings()
     .optional()
@@ -136,19 +137,21 @@ export const configSchema = z.strictObject({
     'servers',
   ),
   routes: z.array(routeSchema).max(10_000).default([]).describe('Rules for calls; the first that matches counts.'),
-  catalog: catalogSchema.prefault({}).describe('How the names of many servers become one list.'),
-  auth: authSchema.default({ type: 'none' }).describe('Who may use the gateway.'),
+  catalog: catalogSchema.prefault({}).describe('How the names of all servers are merged into one list.'),
+  auth: authSchema.default({ type: 'none' }).describe('Authentication of clients.'),
   rateLimits: rateLimitsSchema.prefault({}).describe('Token buckets beside those of routes.'),
-  cache: cacheSchema.prefault({}).describe('Store of answers; what is stored is said by `routes[].cache`.'),
-  limits: limitsSchema.prefault({}).describe('Bounds of everything that grows.'),
+  cache: cacheSchema.prefault({}).describe('Response cache; `routes[].cache` says which answers are stored.'),
+  limits: limitsSchema.prefault({}).describe('Limits of everything that grows.'),
   sessions: sessionsSchema.prefault({}).describe('Sessions of clients before 2026-07-28.'),
   transports: transportsSchema
     .prefault({})
-    .describe('Doors for clients besides Streamable HTTP on `/mcp`; the same rules and tokens hold on all of them.'),
+    .describe(
+      'Transports for clients besides Streamable HTTP on `/mcp`; the same rules and tokens hold on all of them.',
+    ),
   log: logSchema.prefault({}).describe('The log.'),
 });
 
-/** A configuration as people write it: everything with a default may be left out. */
+/** A configuration as it is written: everything with a default may be left out. */
 export type GatewayConfig = z.input<typeof configSchema>;
 
 /** A configuration with every default filled in, before it is compiled. */

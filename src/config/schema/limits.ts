@@ -1,4 +1,4 @@
-/** Bounds of everything that grows, rate limits and the response cache. */
+/** Limits of everything that grows, rate limits and the response cache. */
 import { z } from 'zod';
 import { alias, bytes, flag, KIB, MIB, milliseconds, strings, whole } from './fields.js';
 
@@ -15,15 +15,15 @@ export const limitsSchema = z.strictObject({
   maxDepth: limit(64, 'Nesting of arrays and objects in a JSON message.', 1_000, 8),
   maxBatch: limit(50, 'Messages in a JSON-RPC batch (clients of 2025-03-26 only).', 1_000),
   maxInFlight: limit(16_384, 'Requests in flight over all clients. More are answered 503.', 65_535),
-  maxResponseBytes: bytes(256 * MIB, 'Largest answer of an HTTP upstream that is passed on in parts.', { min: KIB }),
+  maxResponseBytes: bytes(256 * MIB, 'Largest answer of an HTTP upstream that is forwarded in parts.', { min: KIB }),
   maxLineBytes: bytes(
     10 * MIB,
-    'Largest message of an upstream that is held as a whole: one line over stdio, one message over HTTP with SSE or WebSocket, and over Streamable HTTP one event or JSON body that cannot be passed on in parts.',
+    'Largest message of an upstream that is held as a whole: one line over stdio, one message over HTTP with SSE or WebSocket, and over Streamable HTTP one event or JSON body that cannot be forwarded in parts.',
     { min: KIB },
   ),
   maxBufferedBytes: bytes(
     256 * MIB,
-    'Bytes held over all calls and streams: bodies on their way in, messages of calls under way, answers that are not complete, and what waits for clients and upstreams that are slow. When it is reached, those that hold the most are ended and requests over 16 KiB are answered 503.',
+    'Bytes held over all calls and streams: request bodies, messages of calls in flight, incomplete answers, and data queued for slow clients and upstreams. When it is reached, the largest holders are ended and requests over 16 KiB are answered 503.',
     { zero: 'no bound' },
   ),
   maxPipeBytes: bytes(16 * MIB, 'Bytes queued towards one upstream over stdio, HTTP with SSE or WebSocket.', {
@@ -31,71 +31,77 @@ export const limitsSchema = z.strictObject({
   }),
   readBudgetBytes: bytes(
     256 * KIB,
-    'Bytes that are read from one connection or child of an upstream before the others have their turn; a message counts as 1 KiB more than it has. An upstream that sends more is read in many small turns and held back meanwhile.',
+    'Bytes that are read from one connection or child of an upstream before the others are read; each message counts 1 KiB besides its length. An upstream that sends more is paused between its turns.',
     { min: 4 * KIB },
   ),
   maxNotificationsPerSecond: whole(
     40_000,
-    'Messages that are no answers, taken from one endpoint of an upstream: progress, log messages, changes, its own requests (each counts as 100, a resource update as 10) and whatever cannot be read or attributed. As many again may come at once. Beyond it they are dropped and counted; list changes are not lost, and of resources and tasks that clients follow the last update is told as soon as there is room.',
+    'Messages other than responses, accepted from one endpoint of an upstream: progress, log messages, changes, its requests (each counts as 100, a resource update as 10) and messages that are invalid or cannot be attributed. The burst is one second of them. Beyond it they are dropped and counted; list changes are not lost, and the last update of a followed resource or task is sent later.',
     { max: 1_000_000_000, zero: 'no limit' },
   ),
   maxClientBufferBytes: bytes(MIB, 'Bytes queued towards one client before its upstream is paused.', { min: KIB }),
-  slowClientMs: milliseconds(30_000, 'A client that takes no byte for so long is dropped.'),
+  slowClientMs: milliseconds(30_000, 'A client that reads no byte for this time is disconnected.'),
   smallFrameRate: whole(
     1_000,
-    'Frames of less than 64 bytes that one WebSocket may send a second; ten seconds of them may come at once. More close it with code 1008.',
+    'Frames of less than 64 bytes that one WebSocket may send a second; the burst is ten seconds of them. More close it with code 1008.',
     { max: 1_000_000, zero: 'no bound' },
   ),
   maxConnections: limit(10_000, 'Client connections open at once.', 1_000_000),
   maxSessions: limit(100_000, 'Sessions whose state is kept at once; the least recently used ends first.', 10_000_000),
   maxStreams: limit(
     10_000,
-    'Event streams open at once: those of sessions and those of `subscriptions/listen`. They take no room from `maxInFlight`.',
+    'Event streams open at once: those of sessions and those of `subscriptions/listen`. They do not count for `maxInFlight`.',
     1_000_000,
   ),
   maxMemo: whole(65_536, 'Remembered verdicts.', { max: 16_777_216, zero: 'every call is decided in a worker' }),
   maxTools: limit(20_000, 'Catalog entries (tools, prompts, resources, templates) read from one upstream.', 1_000_000),
   maxPages: limit(1_000, 'Pages read from one list of an upstream.', 100_000),
-  maxToolMetrics: whole(1_000, 'Tools with metrics of their own; the rest are counted as `other`.', {
+  maxToolMetrics: whole(1_000, 'Tools with their own metrics; the rest are counted as `other`.', {
     max: 100_000,
-    zero: 'no tool has metrics of its own',
+    zero: 'no tool has its own metrics',
   }),
-  drainMs: milliseconds(25_000, 'Time that requests in flight get to finish at shutdown.', {
-    zero: 'they are cut off at once',
+  drainMs: milliseconds(25_000, 'Time that requests in flight have to finish at shutdown.', {
+    zero: 'they are ended at once',
   }),
-  workerHangMs: milliseconds(2_000, 'A policy worker whose ring does not move for so long is replaced.', { min: 100 }),
+  workerHangMs: milliseconds(2_000, 'A policy worker without progress on its ring for this time is replaced.', {
+    min: 100,
+  }),
   ringBytes: bytes(4 * MIB, 'Size of each ring between the front and a worker.', { min: 64 * KIB, max: 256 * MIB }),
   decideMs: milliseconds(10_000, 'Time for the decision about one request, token verification included.'),
   maxServerRequests: limit(
     10_000,
-    'Requests of upstreams that wait for answers of clients; one session has room for a tenth of them.',
+    'Requests of upstreams that wait for responses of clients; one session may have a tenth of them.',
     1_000_000,
   ),
   answerMs: milliseconds(
     600_000,
-    'Time a client has to answer a request of an upstream (sampling, elicitation, roots). The time limit of the call rests meanwhile.',
+    'Time a client has to answer a request of an upstream (sampling, elicitation, roots). The time limit of the call is suspended meanwhile.',
   ),
-  maxInputRounds: limit(8, 'Times an upstream of 2026-07-28 may ask an older client during one call.', 100),
+  maxInputRounds: limit(
+    8,
+    'Rounds of input that an upstream of 2026-07-28 may request of an older client during one call.',
+    100,
+  ),
   maxParked: limit(
     1_000,
-    'Calls of clients of 2026-07-28 at once whose older upstream waits for an answer of the client. They take at most half of the `maxConnections` of an endpoint.',
+    'Parked calls: those of clients of 2026-07-28 whose older upstream waits for input of the client. They use at most half of the `maxConnections` of an endpoint.',
     65_535,
   ),
   maxParkedPerPrincipal: limit(100, 'The same for one principal.', 65_535),
-  parkMs: milliseconds(300_000, 'Time such a call waits for the answer before it is cancelled.'),
+  parkMs: milliseconds(300_000, 'Time a parked call waits for the input before it is cancelled.'),
   maxHeldBytes: bytes(
     MIB,
-    'A response of a Streamable HTTP upstream that is larger is passed on in parts as it comes; `maxResponseBytes` bounds the whole. If it breaks off midway, the connection of the client is cut.',
+    'A larger response of a Streamable HTTP upstream is forwarded in parts as it arrives; `maxResponseBytes` limits the whole. If it is truncated, the connection of the client is closed.',
     { min: 16 * KIB },
   ),
   keepAliveMs: milliseconds(
     15_000,
-    'Between comments on an event stream that has nothing to say, and between pings on WebSockets. A call that takes longer is answered as an event stream.',
+    'Interval of comments on an idle event stream, and of pings on WebSockets. A call that takes longer is answered as an event stream.',
     { zero: 'none' },
   ),
   maxRevoked: limit(
     10_000,
-    'Tokens, subjects and sessions revoked at once. More are refused; none is forgotten before it expires by itself.',
+    'Tokens, subjects and sessions revoked at once. More are refused; no revocation is dropped before its token expires.',
     1_000_000,
   ),
   maxSubscriptions: limit(1_000, 'Resources and tasks that one session or one listen stream may follow.', 1_000_000),
@@ -130,7 +136,7 @@ export const rateLimitsSchema = z.strictObject({
     )
     .max(10_000)
     .default([])
-    .describe('For the tools that match, all clients together. The first entry that matches counts.'),
+    .describe('For the matching tools, all clients together. The first entry that matches counts.'),
   maxClients: whole(65_536, 'Clients whose buckets are kept at once.', { max: 16_777_216 }),
 });
 
@@ -144,5 +150,5 @@ export const cacheSchema = z.strictObject({
     max: 65_535,
     zero: 'identical calls are not coalesced',
   }),
-  waitMs: milliseconds(10_000, 'How long they wait before the next one is forwarded.'),
+  waitMs: milliseconds(10_000, 'Time they wait before the next one is forwarded.'),
 });

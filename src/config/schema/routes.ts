@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { alias, flag, milliseconds, strings } from './fields.js';
 import { bucketSchema } from './limits.js';
 
-/** What a route without `match` is for. */
+/** The `match` of a route without one. */
 export const EVERYTHING = { tools: '**', prompts: '**', resources: '**', methods: '**' };
 
 /** One item of `routes`. */
@@ -23,10 +23,10 @@ export const routeSchema = z.strictObject({
         .describe('Globs over resource URIs, or URI templates; URIs are compared in their normal form.'),
       methods: strings()
         .optional()
-        .describe('Globs over methods that the gateway does not know and a server gets by `mcpServers.NAME.methods`.'),
+        .describe('Globs over unknown methods that a server gets by `mcpServers.NAME.methods`.'),
     })
     .optional()
-    .describe('What the route is for. Default: everything.'),
+    .describe('The calls the route applies to. Default: all.'),
   servers: alias(
     strings()
       .optional()
@@ -43,14 +43,14 @@ export const routeSchema = z.strictObject({
   clientRateLimit: bucketSchema.optional().describe('For each client on the route, besides `rateLimit`.'),
   cache: z
     .strictObject({
-      ttlMs: milliseconds(60_000, 'How long an answer is fresh.'),
-      staleMs: milliseconds(0, 'How long it may be served after that while a new one is fetched.', {
+      ttlMs: milliseconds(60_000, 'Time for which an answer is fresh.'),
+      staleMs: milliseconds(0, 'Time after that for which it may be served while a new one is fetched.', {
         zero: 'not at all',
       }),
-      public: flag(false, 'Whether clients share entries. Only for answers that do not depend on who asks.'),
+      public: flag(false, 'Whether clients share entries. Only for answers that do not depend on the client.'),
     })
     .optional()
-    .describe('Store answers of successful calls. Only for tools without side effects.'),
-  requestTimeoutMs: milliseconds(0, 'Time for an answer.', { zero: 'as the server says' }),
+    .describe('Stores answers of successful calls. Only for tools without side effects.'),
+  requestTimeoutMs: milliseconds(0, 'Time for an answer.', { zero: 'the value of the server' }),
   idempotent: flag(false, 'Whether a call may be sent again although bytes of it were sent already.'),
 });

@@ -1,4 +1,4 @@
-/** The upstream MCP servers. The entry has the shape that desktop clients use; their own keys are understood. */
+/** The upstream MCP servers. An entry has the shape that desktop clients use; their own keys are accepted. */
 import { z } from 'zod';
 import { alias, flag, holds, milliseconds, named, strings, whole } from './fields.js';
 
@@ -65,7 +65,7 @@ const transport = alias(
     .enum(Object.keys(TRANSPORTS) as [keyof typeof TRANSPORTS, ...(keyof typeof TRANSPORTS)[]])
     .optional()
     .describe(
-      'How to reach the server. When absent: `command` is stdio, a ws or wss URL is websocket, an http or https URL is Streamable HTTP and, if it does not answer as such, HTTP with SSE.',
+      'Transport of the server. Default: `command` is stdio, a ws or wss URL is websocket, an http or https URL is Streamable HTTP or, if it does not answer as such, HTTP with SSE.',
     ),
   'type',
 );
@@ -102,12 +102,12 @@ export const serverSchema = z.strictObject({
     .min(1)
     .max(31)
     .optional()
-    .describe('Several replicas instead of one `command` or `url`. What they leave out is taken from the entry.'),
+    .describe('Several replicas instead of one `command` or `url`. Keys that they leave out are taken from the entry.'),
   prefix: z
     .union([z.string().min(1).max(64), z.literal(false)])
     .optional()
     .describe(
-      'What is put before the names of its tools and prompts, without the separator: letters, digits, `_`, `-`, `.`; `false` for none. Default: the name of the entry, other characters replaced.',
+      'Prefix of the names of its tools and prompts, without the separator: letters, digits, `_`, `-`, `.`; `false` = none. Default: the name of the entry, other characters replaced.',
     ),
   enabled: flag(true, 'Whether the server is used.'),
   connectTimeoutMs: milliseconds(30_000, 'Time to connect, or to start the child, and to finish the handshake.'),
@@ -140,20 +140,18 @@ export const serverSchema = z.strictObject({
     .enum(['shared', 'session', 'principal'])
     .default('shared')
     .describe(
-      'Who shares a child or an upstream session of a server before 2026-07-28: `shared` = everybody, and a shared child is not told that clients can be asked for anything; `session` = each client session has its own; `principal` = each subject has its own. Anonymous clients are one subject. Answers of a server with `session` are never stored by `routes[].cache`.',
+      'Scope of a child or upstream session of a server before 2026-07-28: `shared` = one for all clients, and a shared child gets no client capabilities; `session` = one for each client session; `principal` = one for each subject. Anonymous clients are one subject. Answers of a server with `session` are never stored by `routes[].cache`.',
     ),
-  maxLanes: whole(
+  maxDedicated: whole(
     64,
-    'Children or upstream sessions per endpoint besides the shared one; with all in use, calls that need another are answered with an error.',
+    'Dedicated children or upstream sessions per endpoint, besides the shared one; with all in use, calls that need another one are answered with an error.',
     { max: 65_535 },
   ),
-  laneIdleMs: milliseconds(
+  dedicatedIdleMs: milliseconds(
     300_000,
-    'One of them that had no call for so long is stopped, and what its server remembered with it; another starts when needed.',
+    'Idle time after which a dedicated child or session is stopped; its server state is lost.',
   ),
-  methods: strings()
-    .optional()
-    .describe('Globs of methods that the gateway does not know itself and passes to this server as they are.'),
+  methods: strings().optional().describe('Globs of unknown methods that are passed to this server as they are.'),
   disabled: z.boolean().optional().describe('As in client files: the opposite of `enabled`.'),
   timeout: z
     .number()
@@ -185,7 +183,7 @@ export const IGNORED_SERVER_KEYS = [
   'watchPaths',
 ] as const;
 
-/** Keys of client files that mean something this gateway does not do: they are ignored with a warning. */
+/** Keys of client files for features that this gateway does not have: they are ignored with a warning. */
 export const UNSUPPORTED_SERVER_KEYS: Readonly<Record<string, string>> = {
   oauth: 'OAuth towards upstreams is not supported; set auth or headers',
   headersHelper: 'commands that make headers are not supported; set auth or headers',

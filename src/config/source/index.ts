@@ -1,4 +1,4 @@
-/** What every file format is read into: a tree that knows where each key and value stands. */
+/** The tree that every file format is read into, with the position of each key and value. */
 
 /** A place in a file, both counted from 1. */
 export interface Position {
@@ -21,7 +21,7 @@ export type SourceNode =
   /** Something JSON cannot hold, such as a date of TOML. */
   | { readonly kind: 'other'; readonly at: Position | null; readonly what: string };
 
-/** A fault of syntax. The sentence never quotes the text: it could be a secret. */
+/** A syntax error. The sentence never quotes the text: it could be a secret. */
 export class SourceError extends Error {
   readonly at: Position | null;
 
@@ -32,9 +32,9 @@ export class SourceError extends Error {
 }
 
 /** Deepest nesting that any format may have. */
-export const MAX_SOURCE_DEPTH = 64;
+const MAX_SOURCE_DEPTH = 64;
 /** Most values a document may hold after YAML aliases are resolved. */
-export const MAX_SOURCE_NODES = 500_000;
+const MAX_SOURCE_NODES = 500_000;
 /** Largest configuration file. */
 export const MAX_SOURCE_BYTES = 16 * 1024 * 1024;
 
@@ -65,14 +65,14 @@ export class LineIndex {
     let high = this.#starts.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (this.#starts[middle]! <= offset) low = middle;
+      if ((this.#starts[middle] ?? 0) <= offset) low = middle;
       else high = middle - 1;
     }
-    return { line: low + 1, column: offset - this.#starts[low]! + 1 };
+    return { line: low + 1, column: offset - (this.#starts[low] ?? 0) + 1 };
   }
 }
 
-/** How a repeated key is told. */
+/** The fault of a repeated key. */
 export function repeatedKey(at: Position | null, key: string): SourceError {
   return new SourceError(at, `the key ${quoteKey(key)} is given twice in one object`);
 }

@@ -1,49 +1,144 @@
-import { parse, TomlDate, TomlError } from 'smol-toml';
-import { type Position, SourceBudget, SourceError, type SourceNode } from './index.js';
-import { indexToml, type TomlIndex } from './toml-positions.js';
+import { type AST, ParseError, parseTOML } from 'toml-eslint-parser';
+import { type Position, SourceBudget, type SourceEntry, SourceError, type SourceNode } from './index.js';
 
 /**
- * Reads TOML 1.0. The parser keeps no positions, so a second pass over the accepted text finds them.
+ * Reads TOML 1.1.
  * @throws SourceError at the first fault.
  */
 export function readToml(text: string): SourceNode {
-  let value: unknown;
+  const [document] = parse(text).body;
+  const root = new Table({ line: 1, column: 1 });
+  for (const item of document.body) {
+    if (item.type === 'TOMLKeyValue') root.addPair(item);
+    else root.addHeader(item);
+  }
+  return convertTable(root, new SourceBudget(), 0);
+}
+
+function parse(text: string): AST.TOMLProgram {
   try {
-    value = parse(text, { maxDepth: 200 });
+    return parseTOML(text);
   } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    throw new SourceError({ line: error.line, column: error.column }, sentence(error.message));
+    // The parser recurses for nested values, and spreads the characters of a string into the arguments of a call.
+    if (error instanceof RangeError) {
+      throw new SourceError(
+        null,
+        'the document is nested too deeply, or holds a string of more than 100,000 characters',
+      );
+    }
+    if (!(error instanceof ParseError)) throw error;
+    throw new SourceError({ line: error.lineNumber, column: error.column + 1 }, sentence(error.message));
   }
-  return convert(value, indexToml(text), [], { line: 1, column: 1 }, new SourceBudget());
 }
 
-/** The parser's reason without the quotation of the file that follows it, or without words of the file within it. */
+/** The parser's reason, unless it has characters of the file in it. */
 function sentence(message: string): string {
-  const reason = (message.split('\n', 1)[0] as string).replace(/^Invalid TOML document: /, '');
-  return /^[a-z ,'-]{1,100}$/i.test(reason) ? reason : 'this is not valid TOML';
+  const reason = message.charAt(0).toLowerCase() + message.slice(1);
+  return /^[a-z ,'()=-]{1,100}$/.test(reason) ? reason : 'this is not valid TOML';
 }
 
-function convert(
-  value: unknown,
-  index: TomlIndex,
-  path: readonly (string | number)[],
-  inherited: Position,
-  budget: SourceBudget,
-): SourceNode {
-  const at = index.value(path) ?? inherited;
-  budget.spend(path.length, at);
-  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') {
-    return { kind: 'scalar', at, value };
+/** A member of a table: a value as it was parsed, a table, or an array of tables. */
+type Value = AST.TOMLContentNode | Table | Table[];
+
+/** One key of a table. */
+interface Member {
+  /** Where the key stands first. */
+  readonly at: Position;
+  value: Value;
+}
+
+/** A table while its members are collected: headers and dotted keys add to it in several places of a file. */
+class Table {
+  readonly members = new Map<string, Member>();
+  /** Where its header stands; of a table that is implied by a longer key, where that key names it. */
+  at: Position;
+
+  constructor(at: Position) {
+    this.at = at;
   }
+
+  /** Adds `a.b = value`. */
+  addPair({ key, value }: AST.TOMLKeyValue): void {
+    const parts = [...key.keys];
+    const last = parts.pop();
+    if (last !== undefined) this.#descend(parts).members.set(nameOf(last), { at: startOf(last), value });
+  }
+
+  /** Adds `[a.b]` or `[[a.b]]` with the pairs below it. */
+  addHeader(header: AST.TOMLTable): void {
+    const { key, kind, body } = header;
+    const parts = [...key.keys];
+    const last = parts.pop();
+    if (last === undefined) return;
+    const parent = this.#descend(parts);
+    const at = startOf(header);
+    const table = kind === 'array' ? parent.#append(last, at) : parent.#child(last);
+    table.at = at;
+    for (const pair of body) table.addPair(pair);
+  }
+
+  #descend(parts: readonly KeyPart[]): Table {
+    let table: Table = this;
+    for (const part of parts) table = table.#child(part);
+    return table;
+  }
+
+  /** The table under a key, the newest one of an array of tables; the parser has refused keys that are anything else. */
+  #child(part: KeyPart): Table {
+    const existing = this.members.get(nameOf(part))?.value;
+    const table = Array.isArray(existing) ? existing.at(-1) : existing;
+    if (table instanceof Table) return table;
+    const made = new Table(startOf(part));
+    this.members.set(nameOf(part), { at: made.at, value: made });
+    return made;
+  }
+
+  #append(part: KeyPart, at: Position): Table {
+    const table = new Table(at);
+    const existing = this.members.get(nameOf(part))?.value;
+    if (Array.isArray(existing)) existing.push(table);
+    else this.members.set(nameOf(part), { at: startOf(part), value: [table] });
+    return table;
+  }
+}
+
+type KeyPart = AST.TOMLBare | AST.TOMLQuoted;
+
+function nameOf(part: KeyPart): string {
+  return part.type === 'TOMLBare' ? part.name : part.value;
+}
+
+function startOf({ loc }: AST.TOMLNode): Position {
+  return { line: loc.start.line, column: loc.start.column + 1 };
+}
+
+function convertTable(table: Table, budget: SourceBudget, depth: number): SourceNode {
+  budget.spend(depth, table.at);
+  const entries: SourceEntry[] = [];
+  for (const [key, { at, value }] of table.members) {
+    entries.push({ key, at, value: convert(value, at, budget, depth + 1) });
+  }
+  return { kind: 'object', at: table.at, entries };
+}
+
+function convert(value: Value, keyAt: Position, budget: SourceBudget, depth: number): SourceNode {
+  if (value instanceof Table) return convertTable(value, budget, depth);
   if (Array.isArray(value)) {
-    return { kind: 'array', at, items: value.map((item, i) => convert(item, index, [...path, i], at, budget)) };
+    budget.spend(depth, keyAt);
+    return { kind: 'array', at: keyAt, items: value.map((table) => convertTable(table, budget, depth + 1)) };
   }
-  if (value instanceof TomlDate) return { kind: 'other', at, what: 'date' };
-  if (typeof value !== 'object' || value === null) return { kind: 'other', at, what: typeof value };
-  const entries = Object.entries(value).map(([key, member]) => {
-    const memberPath = [...path, key];
-    const keyAt = index.key(memberPath) ?? at;
-    return { key, at: keyAt, value: convert(member, index, memberPath, keyAt, budget) };
-  });
-  return { kind: 'object', at, entries };
+  const at = startOf(value);
+  if (value.type === 'TOMLInlineTable') {
+    const table = new Table(at);
+    for (const pair of value.body) table.addPair(pair);
+    return convertTable(table, budget, depth);
+  }
+  budget.spend(depth, at);
+  if (value.type === 'TOMLArray') {
+    return { kind: 'array', at, items: value.elements.map((item) => convert(item, at, budget, depth + 1)) };
+  }
+  if (value.kind === 'integer' && !Number.isSafeInteger(value.value)) {
+    throw new SourceError(at, 'an integer lies between -(2^53 - 1) and 2^53 - 1');
+  }
+  return value.value instanceof Date ? { kind: 'other', at, what: 'date' } : { kind: 'scalar', at, value: value.value };
 }

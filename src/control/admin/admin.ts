@@ -3,20 +3,22 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Snapshot } from '../../config/snapshot.js';
 import { ERRORS, GatewayError } from '../../errors.js';
-import { METRICS_TYPE } from '../../observe/metrics.js';
+import { METRICS_TYPE } from '../../observe/metric-registry.js';
 import { type HeadLimits, RequestHead } from '../../request/accept/http/head.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { AdminRules } from './rules.js';
 
-export interface AdminOptions {
-  /** `snapshot.admin` says where to listen; the host and origin lists of the clients' port hold here too. */
-  readonly snapshot: Pick<Snapshot, 'allowedHosts' | 'allowedOrigins'> & {
-    readonly admin: NonNullable<Snapshot['admin']>;
-  };
+/** Where the listener listens; the host and origin lists of the clients' port hold here too. */
+export type AdminSnapshot = Pick<Snapshot, 'allowedHosts' | 'allowedOrigins'> & {
+  readonly admin: NonNullable<Snapshot['admin']>;
+};
+
+/** What the listener shows and does: the gateway. */
+export interface AdminSource {
   /** Makes the document of /metrics. */
   metrics(): Promise<string>;
   /** Makes the document of /stats. */
-  stats(): Promise<string>;
+  statsText(): Promise<string>;
   /**
    * Revokes what the JSON body of a request names, or takes that back.
    *
@@ -28,7 +30,10 @@ export interface AdminOptions {
   /** Sentences that say why the gateway is not ready; none = ready. */
   notReady(): readonly string[];
   /** A document could not be made. */
-  failed?(error: unknown): void;
+  documentFailed(error: unknown): void;
+}
+
+export interface AdminOptions {
   /** Connections at once; more are refused. Default 64. */
   readonly maxConnections?: Count;
   /** Time for a whole request head. Default 5 seconds. */
@@ -65,9 +70,13 @@ interface Answer {
 }
 
 /** Starts listening. @throws the listen error of node:net (EADDRINUSE, EACCES, ...) */
-export async function openAdmin(options: AdminOptions): Promise<Admin> {
-  const pages = pagesOf(options);
-  const { admin, allowedHosts, allowedOrigins } = options.snapshot;
+export async function openAdmin(
+  source: AdminSource,
+  snapshot: AdminSnapshot,
+  options: AdminOptions = {},
+): Promise<Admin> {
+  const pages = pagesOf(source);
+  const { admin, allowedHosts, allowedOrigins } = snapshot;
   const rules = new AdminRules(admin.host, allowedHosts, allowedOrigins);
   // Connections that end with the answer under way: what follows on them is not read as a request.
   const ending = new WeakSet<Socket>();
@@ -87,7 +96,7 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
         ending.add(request.socket);
         response.setHeader('connection', 'close');
       }
-      void respond(request, response, pages, objection, options);
+      void respond(request, response, pages, objection, source);
     },
   );
   server.maxHeadersCount = HEAD_LIMITS.maxHeaders + 1;
@@ -100,11 +109,11 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
   };
 }
 
-function pagesOf(options: AdminOptions): readonly Page[] {
-  const metrics = shared(() => options.metrics());
-  const stats = shared(() => options.stats());
+function pagesOf(source: AdminSource): readonly Page[] {
+  const metrics = shared(() => source.metrics());
+  const stats = shared(() => source.statsText());
   const ready = (): Answer => {
-    const reasons = options.notReady();
+    const reasons = source.notReady();
     const body = { ready: reasons.length === 0, reasons };
     return json(reasons.length === 0 ? 200 : 503, body);
   };
@@ -125,13 +134,13 @@ function pagesOf(options: AdminOptions): readonly Page[] {
       path: '/revoke',
       about: 'POST {"token"}, {"tokenSha256"}, {"subject"} or {"session"}: refused from now on',
       takes: 'json',
-      answer: (body) => revocation(() => options.revoke(body), 'There is no such session.'),
+      answer: (body) => revocation(() => source.revoke(body), 'There is no such session.'),
     },
     {
       path: '/unrevoke',
       about: 'POST the same: takes a revocation back',
       takes: 'json',
-      answer: (body) => revocation(() => options.unrevoke(body), 'Nothing of the kind is revoked.'),
+      answer: (body) => revocation(() => source.unrevoke(body), 'Nothing of the kind is revoked.'),
     },
   ];
   const index = Object.fromEntries(pages.map(({ path, about }) => [path, about]));
@@ -168,11 +177,11 @@ async function respond(
   response: ServerResponse,
   pages: readonly Page[],
   objection: Answer | null,
-  options: AdminOptions,
+  source: AdminSource,
 ): Promise<void> {
   request.on('error', () => {});
   response.on('error', () => {});
-  const answer = objection ?? (await answerOf(request, pages, options));
+  const answer = objection ?? (await answerOf(request, pages, source));
   response.setHeader('content-type', answer.type);
   response.setHeader('cache-control', 'no-store');
   response.setHeader('x-content-type-options', 'nosniff');
@@ -189,13 +198,13 @@ function objectionTo(request: IncomingMessage, rules: AdminRules): Answer | null
   for (let at = 0; at < raw.length; at += 2) head.add(raw[at]!.toLowerCase(), raw[at + 1]!);
   // The end of a chunked body is not known before it has come, and the answer should not have to wait for it.
   const mayHaveBody = request.method === 'POST' && request.headers['transfer-encoding'] === undefined;
-  const isWhole = head.framingHolds(HEAD_LIMITS) && (mayHaveBody || !head.hasBody);
+  const isWhole = head.hasValidFraming(HEAD_LIMITS) && (mayHaveBody || !head.hasBody);
   const isFramed = request.httpVersion === '1.1' && isWhole;
-  const code = isFramed && request.url?.startsWith('/') === true ? head.strangerCode(rules, true) : 'GW_FRAMING';
+  const code = isFramed && request.url?.startsWith('/') === true ? head.originError(rules, true) : 'GW_FRAMING';
   return code === null ? null : problem(ERRORS[code].restStatus, ERRORS[code].sentence);
 }
 
-async function answerOf(request: IncomingMessage, pages: readonly Page[], options: AdminOptions): Promise<Answer> {
+async function answerOf(request: IncomingMessage, pages: readonly Page[], source: AdminSource): Promise<Answer> {
   const target = request.url ?? '/';
   const query = target.indexOf('?');
   const path = query === -1 ? target : target.slice(0, query);
@@ -214,7 +223,7 @@ async function answerOf(request: IncomingMessage, pages: readonly Page[], option
       ? problem(400, `The body must be JSON of at most ${MAX_BODY_BYTES} bytes.`)
       : await page.answer(body);
   } catch (error) {
-    options.failed?.(error);
+    source.documentFailed(error);
     return problem(503, 'The document cannot be made at the moment; the log says why.');
   }
 }

@@ -1,5 +1,11 @@
 /** Loads the keys of `auth.jwksUrl`, under rules that leave a hostile or broken endpoint no room. */
 
+/** Loads key sets, in whatever thread. */
+export interface KeyLoader {
+  /** @returns JSON text of an object with a list of keys. @throws Error when there are none */
+  fetchKeys(url: string): Promise<string>;
+}
+
 /** A larger answer is refused. */
 const MAX_BYTES = 1024 * 1024;
 const TIMEOUT_MS = 5_000;

@@ -1,7 +1,15 @@
 /** The second, small piscina pool: control work that would hold up the main loop. */
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
+import type { CompiledList, ListsInput } from '../../catalog/compile-lists.js';
+import type { CatalogThreads } from '../../catalog/index.js';
+import type { CatalogBuild, CatalogInput } from '../../catalog/types.js';
+import type { ObservedState } from '../../observe/state.js';
+import type { Stats } from '../../observe/stats.js';
 import type { Count } from '../../units.js';
+import type { Background } from '../../upstream/core/background.js';
+import type { ListPage, PageSource } from '../../upstream/core/list-page.js';
+import type { KeyLoader } from './fetch-keys.js';
 import type { TASKS, TaskName } from './tasks.js';
 
 /** Tasks that may wait; more are an error of the caller. */
@@ -11,7 +19,7 @@ const MAX_QUEUE: Count = 64;
  * Runs the tasks of src/control/threads/tasks.ts in threads of their own; a thread ends after 30 s without work. Two, so that the
  * catalog of a large server keeps neither the lists of others nor keys and statistics waiting.
  */
-export class ControlPool {
+export class ControlPool implements CatalogThreads, Background, KeyLoader {
   readonly #piscina = new Piscina({
     filename: fileURLToPath(new URL('./entry.cjs', import.meta.url)),
     minThreads: 0,
@@ -25,10 +33,42 @@ export class ControlPool {
     resourceLimits: { maxOldGenerationSizeMb: 512 },
   });
 
+  compileLists(input: ListsInput): Promise<CompiledList[]> {
+    return this.#run('compileLists', input);
+  }
+
+  buildCatalog(input: CatalogInput): Promise<CatalogBuild> {
+    return this.#run('buildCatalog', input);
+  }
+
+  fetchKeys(url: string): Promise<string> {
+    return this.#run('fetchKeys', url);
+  }
+
+  scanResponse(bytes: Uint8Array): Promise<Int32Array | null> {
+    return this.#run('scanResponse', bytes);
+  }
+
+  readPage(source: PageSource): Promise<ListPage> {
+    return this.#run('readPage', source);
+  }
+
+  buildStats(state: ObservedState): Promise<Stats> {
+    return this.#run('buildStats', state);
+  }
+
+  renderStats(state: ObservedState): Promise<string> {
+    return this.#run('renderStats', state);
+  }
+
+  renderMetrics(state: ObservedState): Promise<string> {
+    return this.#run('renderMetrics', state);
+  }
+
   /**
    * @throws whatever the task throws; an Error when too many wait, or when the thread dies
    */
-  run<Name extends TaskName>(
+  #run<Name extends TaskName>(
     task: Name,
     data: Parameters<(typeof TASKS)[Name]>[0],
   ): Promise<Awaited<ReturnType<(typeof TASKS)[Name]>>> {

@@ -1,11 +1,9 @@
-/**
- * The accept stage: sockets to requests. Two adapters, one on uWebSockets.js and one on node:http, with the same
- * checks and the same {@link FrontHandler} behind them.
- */
+/** The accept stage: two HTTP front ends, on uWebSockets.js and on node:http, with the same checks and the same {@link FrontHandler}. */
 import { uwsReads } from '../../../native/index.js';
 import type { Snapshot } from '../../config/snapshot.js';
+import type { ExchangeTable } from '../exchange/table.js';
 import { MALFORMED } from './http/answers.js';
-import type { FrontEnd, FrontEndKind, FrontEndOptions } from './http/handler.js';
+import type { FrontEnd, FrontEndKind, FrontEndLog, FrontHandler } from './http/handler.js';
 import { NodeFrontEnd } from './node/index.js';
 import { loadUws } from './uws/binding.js';
 import { UwsFrontEnd } from './uws/index.js';
@@ -14,10 +12,10 @@ const UNSEEN =
   'Without the native addon, or where it cannot see what uWebSockets.js reads, the framing of chunked bodies cannot be checked.';
 
 /**
- * Which front end `choice` means on this machine: `auto` is uWebSockets.js where its binary loads and the addon sees
- * what it reads. Without the addon it would have to refuse chunked bodies, which public clients send.
+ * Which front end runs for `choice` on this machine: `auto` is uWebSockets.js where its binary loads and the addon sees
+ * what it reads. Without the addon it has to refuse chunked bodies, which public clients send.
  *
- * @param maxHeaderBytes `limits.maxHeaderBytes`; uWebSockets.js takes it when it is loaded
+ * @param maxHeaderBytes `limits.maxHeaderBytes`; uWebSockets.js reads it when it is loaded
  */
 export function frontEndKind(
   choice: Snapshot['frontEnd'],
@@ -27,7 +25,7 @@ export function frontEndKind(
   try {
     loadUws(maxHeaderBytes);
   } catch (error) {
-    return { kind: 'node', reason: (error as Error).message.split('\n', 1)[0]! };
+    return { kind: 'node', reason: (error as Error).message.split('\n', 1)[0] ?? '' };
   }
   const reason = uwsReads(MALFORMED) === null ? UNSEEN : null;
   return { kind: choice === 'auto' && reason !== null ? 'node' : 'uws', reason };
@@ -36,24 +34,29 @@ export function frontEndKind(
 /**
  * Starts to listen on `snapshot.host` and `snapshot.port` (0 = any free port).
  *
- * @throws Error with `code` EADDRINUSE when the port is taken
+ * @param log default: warnings are dropped
+ * @throws Error with `code` EADDRINUSE when the port is in use
  */
-export async function openFrontEnd(options: FrontEndOptions): Promise<FrontEnd> {
-  const { frontEnd, limits } = options.snapshot;
-  const { kind, reason } = frontEndKind(frontEnd, limits.maxHeaderBytes);
+export async function openFrontEnd(
+  snapshot: Snapshot,
+  handler: FrontHandler,
+  table: ExchangeTable,
+  log: FrontEndLog | null = null,
+): Promise<FrontEnd> {
+  const { kind, reason } = frontEndKind(snapshot.frontEnd, snapshot.limits.maxHeaderBytes);
   if (kind === 'node') {
     if (reason !== null) {
-      options.warn?.(`uWebSockets.js cannot serve here, node:http does instead, several times slower: ${reason}`);
+      log?.warn(`uWebSockets.js cannot serve here, node:http does instead, several times slower: ${reason}`);
     }
-    return NodeFrontEnd.open(options);
+    return NodeFrontEnd.open(snapshot, handler, table);
   }
-  const front = await UwsFrontEnd.open(options);
+  const front = await UwsFrontEnd.open(snapshot, handler, table);
   if (front.takesChunks) return front;
-  if (frontEnd === 'auto') {
+  if (snapshot.frontEnd === 'auto') {
     await front.close();
-    options.warn?.(`node:http serves instead of uWebSockets.js, several times slower. ${UNSEEN}`);
-    return NodeFrontEnd.open(options);
+    log?.warn(`node:http serves instead of uWebSockets.js, several times slower. ${UNSEEN}`);
+    return NodeFrontEnd.open(snapshot, handler, table);
   }
-  options.warn?.(`Requests with chunked bodies are refused with 411; frontEnd: node takes them. ${UNSEEN}`);
+  log?.warn(`Requests with chunked bodies are refused with 411; frontEnd: node takes them. ${UNSEEN}`);
   return front;
 }

@@ -1,35 +1,47 @@
 /**
- * decode: bytes to a classified exchange. Reads the message once, tells the era (MCP 2026-07-28 or a legacy
- * revision), checks that headers and body agree, finds the session, and hands on; or refuses.
+ * decode: bytes to a classified exchange. Scans the message once, determines the era (MCP 2026-07-28 or a legacy
+ * revision), checks that headers and body agree and finds the session; then passes the exchange on or refuses it.
  */
 import { type Decoder, Flag, Kind, Method, ScanStatus } from '../../../native/layout.js';
+import type { Current } from '../../config/current.js';
 import type { ErrorCode } from '../../errors.js';
 import { levelNumber, NO_LEVEL } from '../../protocol/levels.js';
 import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../../protocol/revisions.js';
-import type { IsListed } from '../../protocol/uri.js';
+import type { ListedResources } from '../../protocol/uri.js';
 import { Operation } from '../../shared/records.js';
 import { Accepts, type Exchange, MessageFlag, type SessionLike } from '../exchange/index.js';
 import { sameName, sameText } from './text.js';
 import { withNormalUri } from './uri.js';
 
-/** What decode needs of the rest. */
-export interface DecodeOptions {
-  readonly decoder: Decoder;
-  /** Deepest JSON nesting accepted. */
-  readonly maxDepth: number;
-  /** A token is needed for anything at all. */
-  readonly authRequired: boolean;
-  /** Finds a legacy session by its sealed id, or null. */
-  openSession(id: string): SessionLike | null;
-  readonly isListed: IsListed;
-  /** A request asks for log messages from this level on. */
-  wantLogLevel(level: number): void;
+/** What decode reads of the configuration. */
+export interface DecodeConfig {
+  readonly auth: { readonly type: string };
+  readonly limits: { readonly maxDepth: number };
+}
+
+/** Takes what decode has understood: the pipeline. */
+export interface DecodedMessages {
   /** The exchange is understood; `bytes` are valid during the call. */
-  next(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  decoded(exchange: Exchange, bytes: Uint8Array, length: number): void;
   /** The exchange holds a batch of a client that may send one. */
   batch(exchange: Exchange, bytes: Uint8Array, length: number): void;
-  refuse(exchange: Exchange, code: ErrorCode): void;
+}
+
+/** What decode works with. */
+export interface DecodeParts {
+  readonly decoder: Decoder;
+  readonly config: Current<DecodeConfig>;
+  readonly sessions: {
+    /** Finds a legacy session by its sealed id, or null. */
+    open(id: string): SessionLike | null;
+  };
+  readonly catalog: ListedResources;
+  readonly upstreams: {
+    /** A request asks for log messages from this level on. */
+    wantLogLevel(level: number): void;
+  };
+  readonly write: { refuse(exchange: Exchange, code: ErrorCode): void };
 }
 
 const SCAN_ERRORS: readonly ErrorCode[] = [
@@ -65,28 +77,35 @@ function needsName(method: number): boolean {
 
 /** The stage; one per front. */
 export class DecodeStage {
-  readonly #options: DecodeOptions;
+  readonly #parts: DecodeParts;
+  #next: DecodedMessages | null = null;
 
-  constructor(options: DecodeOptions) {
-    this.#options = options;
+  constructor(parts: DecodeParts) {
+    this.#parts = parts;
+  }
+
+  /** Sets where decoded messages go. Called once by the pipeline: it calls this stage and is called back. */
+  attach(next: DecodedMessages): void {
+    this.#next = next;
   }
 
   /** Takes a POST with its whole body; `bytes[0, length)` are valid during the call only. */
   decode(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const options = this.#options;
-    // On a connection the id is all that leads a refusal to its request: there the policy refuses, once it is read.
-    if (options.authRequired && exchange.client.token === '' && !exchange.client.headerless) {
-      options.refuse(exchange, exchange.client.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
+    const { config, decoder, write } = this.#parts;
+    const { auth, limits } = config.current;
+    // On a connection a refusal needs the id of the request, so there the policy refuses after the scan.
+    if (auth.type !== 'none' && exchange.client.token === '' && !exchange.client.headerless) {
+      write.refuse(exchange, exchange.client.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
       return;
     }
     if (!exchange.client.headerless && exchange.client.accepts !== (Accepts.json | Accepts.sse)) {
-      options.refuse(exchange, 'GW_NOT_ACCEPTABLE');
+      write.refuse(exchange, 'GW_NOT_ACCEPTABLE');
       return;
     }
-    const status = options.decoder.scan(bytes, length, exchange.message.spans.words, options.maxDepth);
+    const status = decoder.scan(bytes, length, exchange.message.spans.words, limits.maxDepth);
     if (status !== ScanStatus.ok) {
       if (status !== ScanStatus.notJson && status !== ScanStatus.badId) keepId(exchange, bytes);
-      options.refuse(exchange, SCAN_ERRORS[status] ?? 'GW_INVALID_REQUEST');
+      write.refuse(exchange, SCAN_ERRORS[status] ?? 'GW_INVALID_REQUEST');
       return;
     }
     if (exchange.message.spans.kind === Kind.batch) {
@@ -98,11 +117,12 @@ export class DecodeStage {
 
   /** Takes one element of an accepted batch; session and revision of `exchange` are set already. */
   element(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const options = this.#options;
-    const status = options.decoder.scan(bytes, length, exchange.message.spans.words, options.maxDepth);
+    const { config, decoder, write } = this.#parts;
+    const { limits } = config.current;
+    const status = decoder.scan(bytes, length, exchange.message.spans.words, limits.maxDepth);
     if (status !== ScanStatus.ok || exchange.message.spans.kind === Kind.batch) {
       if (status !== ScanStatus.badId) keepId(exchange, bytes);
-      options.refuse(exchange, status === ScanStatus.ok ? 'GW_INVALID_REQUEST' : SCAN_ERRORS[status]!);
+      write.refuse(exchange, status === ScanStatus.ok ? 'GW_INVALID_REQUEST' : SCAN_ERRORS[status]!);
       return;
     }
     this.#message(exchange, bytes, length, true);
@@ -110,26 +130,26 @@ export class DecodeStage {
 
   /** Takes a GET (`Operation.stream`) or DELETE (`Operation.terminate`) on the endpoint. */
   operation(exchange: Exchange, operation: Method): void {
-    const options = this.#options;
+    const { config, write } = this.#parts;
     exchange.message.spans.clear();
     exchange.message.spans.method = operation;
     exchange.client.era = Era.legacy;
-    if (options.authRequired && exchange.client.token === '') {
-      options.refuse(exchange, exchange.client.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
+    if (config.current.auth.type !== 'none' && exchange.client.token === '') {
+      write.refuse(exchange, exchange.client.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
       return;
     }
     if (isModernVersion(exchange.message.versionHeader)) {
-      options.refuse(exchange, 'GW_METHOD_NOT_ALLOWED');
+      write.refuse(exchange, 'GW_METHOD_NOT_ALLOWED');
       return;
     }
     if (operation === Operation.stream && (exchange.client.accepts & Accepts.sse) === 0) {
-      options.refuse(exchange, 'GW_NOT_ACCEPTABLE_STREAM');
+      write.refuse(exchange, 'GW_NOT_ACCEPTABLE_STREAM');
       return;
     }
     // Whether a connection may be opened is asked before it can have a session.
     const opens = exchange.client.link !== null && exchange.client.sessionId === '' && operation === Operation.stream;
     if (!opens && !this.#legacySession(exchange)) return;
-    options.next(exchange, NO_BYTES, 0);
+    this.#next!.decoded(exchange, NO_BYTES, 0);
   }
 
   #message(exchange: Exchange, bytes: Uint8Array, length: number, inBatch: boolean): void {
@@ -144,7 +164,7 @@ export class DecodeStage {
     if (kind === Kind.notification) {
       exchange.message.flags |= MessageFlag.noAnswer;
       if ((flags & Flag.methodIsNotification) === 0) {
-        this.#options.refuse(exchange, 'GW_INVALID_REQUEST');
+        this.#parts.write.refuse(exchange, 'GW_INVALID_REQUEST');
         return;
       }
     }
@@ -153,13 +173,13 @@ export class DecodeStage {
       exchange.message.flags |= MessageFlag.hasInputResponses;
     const claimed = spans.claimStart >= 0;
     if (inBatch && claimed) {
-      this.#options.refuse(exchange, 'GW_BATCH_REFUSED');
+      this.#parts.write.refuse(exchange, 'GW_BATCH_REFUSED');
     } else if (claimed) {
       this.#modern(exchange, bytes, length);
     } else if (isModernVersion(exchange.message.versionHeader) && !inBatch) {
-      if (spans.method === Method.initialize) this.#options.refuse(exchange, 'GW_HEADER_MISMATCH');
+      if (spans.method === Method.initialize) this.#parts.write.refuse(exchange, 'GW_HEADER_MISMATCH');
       else if (kind === Kind.notification) this.#modernNotification(exchange, bytes, length);
-      else this.#options.refuse(exchange, 'GW_ENVELOPE');
+      else this.#parts.write.refuse(exchange, 'GW_ENVELOPE');
     } else if (kind === Kind.notification && exchange.client.link !== null && exchange.client.sessionId === '') {
       // Modern notifications may come without an envelope; a legacy client has none to send before `initialize`.
       this.#modernNotification(exchange, bytes, length);
@@ -171,19 +191,19 @@ export class DecodeStage {
   #response(exchange: Exchange, bytes: Uint8Array, length: number, inBatch: boolean): void {
     exchange.client.era = Era.legacy;
     if (isModernVersion(exchange.message.versionHeader)) {
-      this.#options.refuse(exchange, 'GW_INVALID_REQUEST');
+      this.#parts.write.refuse(exchange, 'GW_INVALID_REQUEST');
       return;
     }
     exchange.message.flags |= MessageFlag.noAnswer;
     if (!inBatch && !this.#legacySession(exchange)) return;
     exchange.message.spans.method = Operation.accept;
-    this.#options.next(exchange, bytes, length);
+    this.#next!.decoded(exchange, bytes, length);
   }
 
   #modernNotification(exchange: Exchange, bytes: Uint8Array, length: number): void {
     exchange.client.era = Era.modern;
     exchange.client.revision = MODERN;
-    this.#options.next(exchange, bytes, length);
+    this.#next!.decoded(exchange, bytes, length);
   }
 
   /** The validation ladder of a 2026-07-28 request, steps 5 to 9; later steps need the route. */
@@ -195,15 +215,15 @@ export class DecodeStage {
     const isRequest = spans.kind === Kind.request;
     const code = isRequest ? this.#checkModern(exchange, bytes, flags) : null;
     if (code !== null) {
-      this.#options.refuse(exchange, code);
+      this.#parts.write.refuse(exchange, code);
       return;
     }
     if (spans.levelStart >= 0) {
       const level = levelNumber(bytes, spans.levelStart, spans.levelEnd);
       exchange.client.logLevel = level < 0 ? NO_LEVEL : level;
-      this.#options.wantLogLevel(exchange.client.logLevel);
+      this.#parts.upstreams.wantLogLevel(exchange.client.logLevel);
     }
-    this.#next(exchange, bytes, length);
+    this.#withUri(exchange, bytes, length);
   }
 
   #checkModern(exchange: Exchange, bytes: Uint8Array, flags: number): ErrorCode | null {
@@ -247,69 +267,69 @@ export class DecodeStage {
     exchange.client.era = Era.legacy;
     if (method === Method.initialize) {
       if (inBatch) {
-        this.#options.refuse(exchange, 'GW_INVALID_REQUEST');
+        this.#parts.write.refuse(exchange, 'GW_INVALID_REQUEST');
         return;
       }
-      if (exchange.client.sessionId !== '' && this.#options.openSession(exchange.client.sessionId) !== null) {
-        this.#options.refuse(exchange, 'GW_ALREADY_INITIALIZED');
+      if (exchange.client.sessionId !== '' && this.#parts.sessions.open(exchange.client.sessionId) !== null) {
+        this.#parts.write.refuse(exchange, 'GW_ALREADY_INITIALIZED');
         return;
       }
       exchange.client.revision = LATEST_LEGACY;
-      this.#options.next(exchange, bytes, length);
+      this.#next!.decoded(exchange, bytes, length);
       return;
     }
     if (method === Method.ping && exchange.client.link !== null && exchange.client.sessionId === '') {
       // The one request that a connection may carry before `initialize` is answered (MCP, lifecycle).
       exchange.client.revision = LATEST_LEGACY;
-      this.#options.next(exchange, bytes, length);
+      this.#next!.decoded(exchange, bytes, length);
       return;
     }
     if (!inBatch && !this.#legacySession(exchange)) return;
     if (needsName(method) && (exchange.message.spans.nameStart < 0 || (spans.flags & Flag.nameNotString) !== 0)) {
-      this.#options.refuse(exchange, 'GW_MISSING_NAME');
+      this.#parts.write.refuse(exchange, 'GW_MISSING_NAME');
       return;
     }
-    this.#next(exchange, bytes, length);
+    this.#withUri(exchange, bytes, length);
   }
 
-  /** Hands a message on that may be about a URI. */
-  #next(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const { decoder, isListed, maxDepth } = this.#options;
+  /** Passes a message on; a URI that is not in normal form is normalized first. */
+  #withUri(exchange: Exchange, bytes: Uint8Array, length: number): void {
     if ((exchange.message.spans.flags & Flag.uriNotPlain) === 0) {
-      this.#options.next(exchange, bytes, length);
+      this.#next!.decoded(exchange, bytes, length);
       return;
     }
-    const message = withNormalUri(exchange, bytes, length, isListed);
+    const message = withNormalUri(exchange, bytes, length, this.#parts.catalog);
     if (message === null) {
-      this.#options.refuse(exchange, 'GW_INVALID_URI');
+      this.#parts.write.refuse(exchange, 'GW_INVALID_URI');
     } else if (message === 'same') {
-      this.#options.next(exchange, bytes, length);
+      this.#next!.decoded(exchange, bytes, length);
     } else {
-      // The spans are those of the new message: no stage may find the old one.
-      decoder.scan(message, message.length, exchange.message.spans.words, maxDepth);
+      // The spans belong to the new message: no stage may read the old one.
+      const { config, decoder } = this.#parts;
+      decoder.scan(message, message.length, exchange.message.spans.words, config.current.limits.maxDepth);
       exchange.message.body = message;
       exchange.message.bodyLength = message.length;
-      this.#options.next(exchange, message, message.length);
+      this.#next!.decoded(exchange, message, message.length);
     }
   }
 
   /** Finds the session and the revision of a legacy request; refuses and returns false when there is none. */
   #legacySession(exchange: Exchange): boolean {
-    const options = this.#options;
+    const { sessions, write } = this.#parts;
     if (exchange.message.versionHeader !== '') {
       const revision = revisionNumber(exchange.message.versionHeader);
       if (revision < 0 || revision >= MODERN) {
-        options.refuse(exchange, 'GW_BAD_VERSION_HEADER');
+        write.refuse(exchange, 'GW_BAD_VERSION_HEADER');
         return false;
       }
     }
     if (exchange.client.sessionId === '') {
-      options.refuse(exchange, 'GW_SESSION_REQUIRED');
+      write.refuse(exchange, 'GW_SESSION_REQUIRED');
       return false;
     }
-    const session = options.openSession(exchange.client.sessionId);
+    const session = sessions.open(exchange.client.sessionId);
     if (session === null) {
-      options.refuse(exchange, 'GW_SESSION_NOT_FOUND');
+      write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
       return false;
     }
     exchange.client.session = session;
@@ -322,13 +342,13 @@ export class DecodeStage {
 
   #batch(exchange: Exchange, bytes: Uint8Array, length: number): void {
     if (isModernVersion(exchange.message.versionHeader)) {
-      this.#options.refuse(exchange, 'GW_BATCH_REFUSED');
+      this.#parts.write.refuse(exchange, 'GW_BATCH_REFUSED');
       return;
     }
     if (!this.#legacySession(exchange)) return;
     // Batching exists in 2025-03-26 only; it was removed again in 2025-06-18.
-    if (exchange.client.revision !== Revision.r2025_03_26) this.#options.refuse(exchange, 'GW_BATCH_REFUSED');
-    else this.#options.batch(exchange, bytes, length);
+    if (exchange.client.revision !== Revision.r2025_03_26) this.#parts.write.refuse(exchange, 'GW_BATCH_REFUSED');
+    else this.#next!.batch(exchange, bytes, length);
   }
 }
 

@@ -7,7 +7,7 @@ import { Flag, Method } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import { decodeString } from '../../protocol/json-cursor.js';
 import {
-  type IsListed,
+  type ListedResources,
   type NormalUri,
   normalPattern,
   readUri,
@@ -18,7 +18,7 @@ import type { Exchange } from '../exchange/index.js';
 
 /**
  * Reads the URI of the exchange's message. What policy compares, where it is not what the message says, is left in
- * `exchange.decodedName`, the reason of a refusal in `exchange.detail`.
+ * `exchange.message.decodedName`, the reason of a refusal in `exchange.message.detail`.
  *
  * @returns the message in the normal form where it was spelled otherwise, `same` where not; null = there is no normal form
  */
@@ -26,13 +26,13 @@ export function withNormalUri(
   exchange: Exchange,
   bytes: Uint8Array,
   length: number,
-  isListed: IsListed,
+  listed: ListedResources,
 ): Buffer | 'same' | null {
   const { spans } = exchange.message;
   const start = spans.nameStart;
   const end = spans.nameEnd;
   const text = decodeString(bytes, start, end);
-  const read = isTemplate(spans, text) ? normalTemplate(text, isListed) : readUri(text, isListed);
+  const read = isTemplate(spans, text) ? normalTemplate(text, listed) : readUri(text, listed);
   if (typeof read === 'string') {
     exchange.message.detail = URI_FAULTS[read];
     return null;
@@ -49,8 +49,8 @@ function isTemplate(spans: Spans, text: string): boolean {
   return spans.method === Method.complete && text.includes('{');
 }
 
-function normalTemplate(text: string, isListed: IsListed): NormalUri | UriFault {
+function normalTemplate(text: string, listed: ListedResources): NormalUri | UriFault {
   const read = normalPattern(text, 'template');
   if (typeof read === 'string') return read;
-  return { text: isListed(text) ? text : read.text, judged: read.text };
+  return { text: listed.isListed(text) ? text : read.text, judged: read.text };
 }

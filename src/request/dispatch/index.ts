@@ -3,27 +3,27 @@
  * the caller's bytes; everything else crosses the ring to a policy worker and comes back. No exchange that was given
  * to a worker is lost when that worker dies or hangs, and none goes on twice.
  */
-import { Flag, Kind } from '../../../native/layout.js';
+import { type Decoder, Flag, Kind } from '../../../native/layout.js';
 import type { Snapshot } from '../../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../../errors.js';
 import { BUCKET_MOVED } from '../../shared/buckets.js';
 import type { CatalogTable } from '../../shared/catalog-table.js';
 import { Counter, Series } from '../../shared/counters.js';
-import type { PolicyPool, PoolSlot } from '../../shared/policy-pool.js';
+import type { PolicyPool, PoolListener, PoolSlot } from '../../shared/policy-pool.js';
 import { Ask, Operation, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
 import { maxResultBytes, type Ring } from '../../shared/ring.js';
 import type { Count } from '../../units.js';
 import { type Exchange, MessageFlag, Phase } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
 import { HangWatch } from './hang-watch.js';
-import type { DispatcherOptions } from './options.js';
-import { type Answered, type Question, Questions } from './questions.js';
+import type { DecidedExchanges, DispatcherOptions } from './options.js';
+import { type Answered, type Policy, type Question, Questions } from './questions.js';
 import { Remembered } from './remembered.js';
 import { decodeName, denial, nameLength, writeDecide, writeReport } from './request-record.js';
 import { WaitingLine } from './waiting-line.js';
 import { chooseWorker } from './worker-choice.js';
 
-export type { DispatcherOptions } from './options.js';
+export type { DecidedExchanges, DispatcherOptions } from './options.js';
 
 const NO_BYTES = Buffer.alloc(0);
 const RATE_LIMITED = errorNumber('GW_RATE_LIMITED');
@@ -32,8 +32,8 @@ const MAX_NAME_BYTES = 16 * 1024;
 /** Verdicts read before sockets get their turn. */
 const BATCH = 256;
 /** Workers that may die while they decide about one exchange. */
-const MAX_KILLED = 2;
-/** How often an exchange is put on a ring at most, whoever is at fault. */
+const MAX_WORKER_CRASHES = 2;
+/** How often an exchange is put on a ring at most. */
 const MAX_ATTEMPTS = 10;
 const SWEEP_MS = 50;
 
@@ -41,13 +41,13 @@ const SWEEP_MS = 50;
 const Pass = { none: 0, first: 1, withArguments: 2, withoutCache: 3 } as const;
 
 /** The stage; one per front. */
-export class Dispatcher {
-  readonly #options: DispatcherOptions;
+export class Dispatcher implements Policy, PoolListener {
+  readonly #decoder: Decoder;
   readonly #table: ExchangeTable;
   readonly #pool: PolicyPool;
   readonly #lines: WaitingLine[] = [];
   readonly #passes: Uint8Array;
-  readonly #killed: Uint8Array;
+  readonly #workerCrashes: Uint8Array;
   readonly #askedAt: Float64Array;
   readonly #hash = new Int32Array(2);
   readonly #hangs: HangWatch;
@@ -58,23 +58,29 @@ export class Dispatcher {
   #previousCatalog = -1;
   #payload = Buffer.alloc(4096);
   #scheduled = false;
+  #next: DecidedExchanges | null = null;
 
   constructor(options: DispatcherOptions) {
-    this.#options = options;
+    this.#decoder = options.decoder;
     this.#table = options.table;
     this.#pool = options.pool;
     this.#questions = new Questions(options.table, options.decoder);
     this.#passes = new Uint8Array(options.table.capacity);
-    this.#killed = new Uint8Array(options.table.capacity);
+    this.#workerCrashes = new Uint8Array(options.table.capacity);
     this.#askedAt = new Float64Array(options.table.capacity);
     this.#hangs = new HangWatch(options.pool);
     this.#remembered = new Remembered(options.pool);
     for (let i = 0; i < options.pool.size; i += 1) this.#lines.push(new WaitingLine(options.maxQueue ?? 1024));
     this.#remembers = options.memo ?? process.env['SWITCHYARD_MEMO'] !== 'off';
-    options.pool.attach({ verdicts: () => this.#drain(), replaced: (slot, old) => this.#replaced(slot, old) });
+    options.pool.attach(this);
     for (let i = 0; i < options.pool.size; i += 1) options.pool.slot(i).verdicts.sleep();
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
     this.#sweeper.unref();
+  }
+
+  /** Sets where verdicts go. Called once by the pipeline: it calls this stage and is called back. */
+  attach(next: DecidedExchanges): void {
+    this.#next = next;
   }
 
   /** Verdicts in the memo, outdated ones included. */
@@ -82,14 +88,14 @@ export class Dispatcher {
     return this.#remembered.size;
   }
 
-  /** Gets a verdict for an exchange. `bytes[0, length)` are valid during the call only. */
+  /** Gets the verdict for an exchange. `bytes[0, length)` are valid during the call only. */
   dispatch(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { spans } = exchange.message;
-    exchange.phase = Phase.deciding;
+    exchange.enter(Phase.deciding);
     exchange.attempts = 0;
     exchange.verdict.kind = 0;
     this.#passes[exchange.slot] = Pass.none;
-    this.#killed[exchange.slot] = 0;
+    this.#workerCrashes[exchange.slot] = 0;
     if (spans.kind === Kind.notification && spans.method === 0) spans.method = Operation.accept;
     if (spans.nameStart >= 0) {
       if ((spans.flags & Flag.nameEscaped) !== 0 && exchange.message.decodedName.length === 0) {
@@ -105,12 +111,6 @@ export class Dispatcher {
     this.#put(exchange, Pass.first, -1);
   }
 
-  /**
-   * Asks the policy about a client. The question takes the way of every message, so that one set of rules decides.
-   *
-   * @param answered called once with the verdict, which is valid during the call; maybe before this returns
-   * @returns false when no exchange is free; `answered` is not called then
-   */
   ask(question: Question, answered: Answered): boolean {
     const exchange = this.#questions.open(question, answered);
     if (exchange === null) return false;
@@ -131,7 +131,7 @@ export class Dispatcher {
     if (exchange.verdict.kind === Verdict.lead) this.#report(exchange, Ask.release, NO_BYTES, 0, 0);
   }
 
-  /** The exchange is gone: its verdict is not wanted any more. */
+  /** The exchange has ended: its verdict is not needed any more. */
   forget(exchange: Exchange): void {
     if (this.#passes[exchange.slot] === Pass.withArguments) this.#report(exchange, Ask.cancel, NO_BYTES, 0, 0);
     this.#passes[exchange.slot] = Pass.none;
@@ -173,8 +173,8 @@ export class Dispatcher {
       this.#remembered.countRefusal(verdict);
       this.#refuse(exchange, 'GW_RATE_LIMITED', wait, bytes, length);
     } else {
-      exchange.phase = Phase.sending;
-      this.#next(exchange, bytes, length, NO_BYTES);
+      exchange.enter(Phase.sending);
+      this.#decide(exchange, bytes, length, NO_BYTES);
     }
     return true;
   }
@@ -236,8 +236,7 @@ export class Dispatcher {
   #hashArguments(exchange: Exchange): void {
     const start = exchange.message.spans.argumentsStart;
     this.#hash.fill(0);
-    if (start >= 0)
-      this.#options.decoder.hash(exchange.message.body, start, exchange.message.spans.argumentsEnd, this.#hash);
+    if (start >= 0) this.#decoder.hash(exchange.message.body, start, exchange.message.spans.argumentsEnd, this.#hash);
   }
 
   #report(exchange: Exchange, ask: number, bytes: Uint8Array, start: number, end: number): void {
@@ -249,7 +248,8 @@ export class Dispatcher {
 
   // Verdicts
 
-  #drain(): void {
+  /** Reads what is on the verdict rings. */
+  verdictsReady(): void {
     let more = false;
     for (let i = 0; i < this.#pool.size; i += 1) {
       more = this.#drainRing(this.#pool.slot(i).verdicts, i, BATCH) || more;
@@ -259,7 +259,7 @@ export class Dispatcher {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#drain();
+      this.verdictsReady();
     });
   }
 
@@ -287,7 +287,7 @@ export class Dispatcher {
       exchange.worker !== worker ||
       this.#passes[exchange.slot] === Pass.none
     ) {
-      this.#orphan(ring, at, worker);
+      this.#discardVerdict(ring, at, worker);
       ring.advance();
       return;
     }
@@ -296,7 +296,7 @@ export class Dispatcher {
     const length = verdict.payloadLength;
     let payload = NO_BYTES;
     if (length > 0) {
-      // Out of shared memory: what follows may hand the bytes to functions that refuse it.
+      // Copied out of shared memory, which some functions that later stages call do not accept.
       if (length > this.#payload.length) this.#payload = Buffer.allocUnsafeSlow(length * 2);
       payload = this.#payload.subarray(0, length);
       ring.buffer.copy(payload, 0, (at + VERDICT_HEAD) * 4, (at + VERDICT_HEAD) * 4 + length);
@@ -325,17 +325,17 @@ export class Dispatcher {
       return;
     }
     this.#passes[exchange.slot] = Pass.none;
-    exchange.phase = Phase.sending;
-    this.#next(exchange, exchange.message.body, exchange.message.bodyLength, payload);
+    exchange.enter(Phase.sending);
+    this.#decide(exchange, exchange.message.body, exchange.message.bodyLength, payload);
   }
 
-  #next(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
+  #decide(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
     if ((exchange.message.flags & MessageFlag.question) !== 0) this.#questions.answer(exchange);
-    else this.#options.next(exchange, bytes, length, payload);
+    else this.#next!.decided(exchange, bytes, length, payload);
   }
 
-  /** A verdict nobody waits for; if it made somebody leader who is gone, the next one must know. */
-  #orphan(ring: Ring, at: number, worker: number): void {
+  /** A verdict whose exchange has ended. If it made the exchange leader of a cache key, the worker chooses the next one. */
+  #discardVerdict(ring: Ring, at: number, worker: number): void {
     this.#pool.counters.add(Counter.staleVerdicts);
     if (ring.words[at + VerdictWord.kind] !== Verdict.lead) return;
     const { requests } = this.#pool.slot(worker);
@@ -360,14 +360,14 @@ export class Dispatcher {
   #refuse(exchange: Exchange, code: ErrorCode, retryAfterMs: number, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
     this.#passes[exchange.slot] = Pass.none;
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     denial(verdict, code === 'GW_RATE_LIMITED' ? RATE_LIMITED : errorNumber(code), retryAfterMs);
-    this.#next(exchange, bytes, length, NO_BYTES);
+    this.#decide(exchange, bytes, length, NO_BYTES);
   }
 
   // Dead and stuck workers
 
-  #replaced(slot: PoolSlot, old: PoolSlot): void {
+  workerReplaced(slot: PoolSlot, old: PoolSlot): void {
     const worker = slot.index;
     while (this.#drainRing(old.verdicts, worker, BATCH));
     this.#hangs.restart(worker);
@@ -388,23 +388,23 @@ export class Dispatcher {
     });
     for (const exchange of orphans) {
       if (old.ready) this.#again(exchange, -1);
-      else this.#keep(exchange);
+      else this.#askUncounted(exchange);
     }
     if (suspect !== null) this.#suspected(suspect, worker);
   }
 
-  /** A worker that never started has looked at nothing: the question moves on as it was, with the time it has left. */
-  #keep(exchange: Exchange): void {
+  /** A worker that never started has read nothing: the question is asked again without counting as an attempt. */
+  #askUncounted(exchange: Exchange): void {
     const { decideBy } = exchange;
     this.#put(exchange, this.#passes[exchange.slot]!, -1);
     exchange.attempts -= 1;
     exchange.decideBy = decideBy;
   }
 
-  /** The one the worker was looking at when it ended goes last, and to the replacement: others stay out of its way. */
+  /** The exchange that the worker was deciding about when it ended is asked again last, at the replacement, so that it can harm no other. */
   #suspected(exchange: Exchange, worker: number): void {
-    this.#killed[exchange.slot]! += 1;
-    if (this.#killed[exchange.slot]! < MAX_KILLED) this.#again(exchange, worker);
+    this.#workerCrashes[exchange.slot]! += 1;
+    if (this.#workerCrashes[exchange.slot]! < MAX_WORKER_CRASHES) this.#again(exchange, worker);
     else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.message.body, exchange.message.bodyLength);
   }
 
@@ -421,20 +421,20 @@ export class Dispatcher {
       this.#hangs.check(i);
       waiting += this.#pool.slot(i).verdicts.used();
     }
-    // A stage behind that threw has cut a reading short, and nobody rings for what was left.
-    if (waiting > 0) this.#drain();
+    // A later stage that threw has ended a read early, and no bell rings for the verdicts that are left.
+    if (waiting > 0) this.verdictsReady();
     if (this.#table.inUse === 0) return;
     const now = performance.now();
     this.#table.forEach((exchange) => {
       if (exchange.phase !== Phase.deciding || exchange.decideBy > now) return;
-      if (this.#passes[exchange.slot] !== Pass.none) this.#late(exchange);
+      if (this.#passes[exchange.slot] !== Pass.none) this.#timedOut(exchange);
     });
   }
 
-  #late(exchange: Exchange): void {
+  #timedOut(exchange: Exchange): void {
     this.#pool.counters.add(Counter.decideTimeouts);
     if (this.#passes[exchange.slot] === Pass.withArguments && exchange.attempts < MAX_ATTEMPTS) {
-      // It waited for others long enough: on its own from here.
+      // It has waited long enough for the leader of its cache key: it is decided without the cache.
       this.forget(exchange);
       this.#put(exchange, Pass.withoutCache, -1);
       return;

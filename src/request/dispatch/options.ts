@@ -4,17 +4,21 @@ import type { Count } from '../../units.js';
 import type { Exchange } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
 
-/** What dispatch needs of the rest. */
-export interface DispatcherOptions {
-  readonly table: ExchangeTable;
-  readonly pool: PolicyPool;
-  readonly decoder: Decoder;
+/** Takes verdicts: the pipeline. */
+export interface DecidedExchanges {
   /**
    * The verdict is in `exchange.verdict`. `bytes` are the caller's (remembered verdict) or the exchange's own.
    *
    * @param payload scopes of a denial or the result of a cached answer; valid during the call
    */
-  next(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void;
+  decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void;
+}
+
+/** What dispatch works with. */
+export interface DispatcherOptions {
+  readonly table: ExchangeTable;
+  readonly pool: PolicyPool;
+  readonly decoder: Decoder;
   /** Exchanges that may wait for room on each ring; default 1,024. More are answered GW_OVERLOADED. */
   readonly maxQueue?: Count;
   /** `false` asks a worker every time; default: unless the environment has `SWITCHYARD_MEMO=off`. */

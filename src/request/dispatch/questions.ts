@@ -6,7 +6,7 @@ import type { VerdictRecord } from '../../shared/verdict-record.js';
 import { type Exchange, MessageFlag } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
 
-/** What the gateway asks its policy on behalf of a client that waits for no answer of its own. */
+/** A question of the gateway to its policy about a client that has no request in flight for it. */
 export interface Question {
   /** Bearer token of the client; empty = none. */
   readonly token: string;
@@ -26,9 +26,20 @@ export interface Question {
 /** Told the verdict, which is valid during the call. */
 export type Answered = (verdict: VerdictRecord) => void;
 
+/** The policy as parts ask it on behalf of clients: `Dispatcher.ask`. */
+export interface Policy {
+  /**
+   * Asks about a client. The question takes the way of every message, so that one set of rules decides.
+   *
+   * @param answered called once with the verdict, which is valid during the call; maybe before this returns
+   * @returns false when no exchange is free; `answered` is not called then
+   */
+  ask(question: Question, answered: Answered): boolean;
+}
+
 const METHOD = { token: Operation.stream, resource: Method.resourcesSubscribe, task: Method.tasksGet } as const;
 
-/** Exchanges without a client (`MessageFlag.question`), and who waits for the verdict of each. */
+/** The exchanges of questions (`MessageFlag.question`), which have no client, and the callback of each. */
 export class Questions {
   readonly #table: ExchangeTable;
   readonly #decoder: Pick<Decoder, 'hash'>;
@@ -68,7 +79,7 @@ export class Questions {
     return exchange;
   }
 
-  /** The verdict is there: tells who waits for it, and gives the exchange back. */
+  /** Calls back with the verdict and releases the exchange. */
   answer(exchange: Exchange): void {
     const answered = this.#answered.get(exchange)!;
     this.#answered.delete(exchange);

@@ -11,8 +11,8 @@ import { type Exchange, MessageFlag } from '../exchange/index.js';
 import { Memo, MemoKey } from './memo.js';
 import { TokenSlots } from './token-slots.js';
 
-/** The place of everybody in the memo when neither tokens nor addresses matter. */
-const ANYBODY = -0x7fffffff;
+/** Key of all clients in the memo when neither tokens nor addresses matter. */
+const ALL_CLIENTS = -0x7fffffff;
 
 /** See the file comment. */
 export class Remembered {
@@ -50,11 +50,11 @@ export class Remembered {
     this.#addresses = new TokenSlots(this.#capacity);
   }
 
-  /** What the memo is keyed by instead of the token: a small number, apart for tokens and addresses. */
+  /** The memo's key of the client: a number for its token, or a negative one for its address. */
   client(exchange: Exchange): number {
     if (exchange.client.token !== '' && this.#pool.snapshot.auth.type !== 'none')
       return this.#tokens.id(exchange.client.token);
-    return this.#countsClients ? -this.#addresses.id(exchange.client.remoteAddress) : ANYBODY;
+    return this.#countsClients ? -this.#addresses.id(exchange.client.remoteAddress) : ALL_CLIENTS;
   }
 
   /** Copies the verdict remembered for an exchange with the body `bytes` into its verdict; false = there is none. */

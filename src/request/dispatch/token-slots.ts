@@ -5,8 +5,8 @@ const HASHED_CHARACTERS = 12;
 
 /**
  * Small numbers for tokens (or addresses), so that the memo can be keyed by integers. Two generations bound it:
- * when the young one is full it becomes the old one, and what was not used meanwhile is forgotten. A number is never
- * given out twice, so a forgotten token's memo entries can match nobody.
+ * when the young one is full it becomes the old one, and entries that were not used meanwhile are dropped. No number is
+ * used twice, so the memo entries of a dropped token match no other.
  */
 export class TokenSlots {
   /**

@@ -5,20 +5,19 @@
 import type { Exchange } from './index.js';
 
 /**
- * Gives the client of `from` to `to`, which has none (any more). Afterwards `from` answers nobody; the caller gives it back
- * to the table.
+ * Moves the client of `from` to `to`, which has none. Afterwards `from` has no client; the caller releases it.
  */
 export function handOver(from: Exchange, to: Exchange): void {
   const { client } = to;
   to.client = from.client;
   from.client = client;
   client.reply = null;
-  to.client.reply?.adopt(to);
+  to.client.reply?.rebind(to);
 }
 
 /**
  * Gives only the way to the client of `from` to `to`, a call whose stream `from` resumes: the call keeps its id, its
- * progress token and its times. `from` answers nobody afterwards.
+ * progress token and its times. Afterwards `from` has no Reply.
  */
 export function handOverReply(from: Exchange, to: Exchange): void {
   const { reply, origin, remoteAddress } = from.client;
@@ -26,5 +25,5 @@ export function handOverReply(from: Exchange, to: Exchange): void {
   to.client.reply = reply;
   to.client.origin = origin;
   to.client.remoteAddress = remoteAddress;
-  reply?.adopt(to);
+  reply?.rebind(to);
 }

@@ -31,9 +31,9 @@ export interface Reply {
    * From now on this is the Reply of `exchange`: a call that waited for its client goes on with the client's next
    * request, a stream with the request that resumes it. The caller moves what else belongs to the client (handover.ts).
    */
-  adopt(exchange: Exchange): void;
+  rebind(exchange: Exchange): void;
   /** The message has passed the policy and its answer may take long: transports that acknowledge a message do it now. */
-  taken(): void;
+  acknowledged(): void;
 }
 
 /** How messages are framed towards a client: `Client.framing`. */
@@ -52,14 +52,36 @@ export type Verb = CodeOf<typeof Verb>;
 /** Bits of `Client.accepts`. */
 export const Accepts = { json: 1, sse: 2 } as const;
 
-/** Life of an exchange. */
+/**
+ * Life of an exchange:
+ *
+ * ```
+ *        acquire         decoded         verdict         stream opened
+ *  free ────────> accepting ─────> deciding ─────> sending ────────────> streaming
+ *   ^                                                │ ^                    │ ^
+ *   │                                input_required  │ │  input_required,   │ │
+ *   │                                or a question   │ │  or a question     │ │
+ *   │                                                v │                    v │
+ *   │                                         asking or parked ─────────────┘ │
+ *   │                                                └─── answered, called again
+ *   │ release
+ *   └──────── done <──── from every other phase: answered, refused, failed, cancelled, abandoned
+ * ```
+ * A stream that is open stays open while its client is asked. The parent of a batch stays in accepting until its elements are
+ * answered; the exchange of a long-lived stream begins in streaming and ends in free, since no table owns it.
+ */
 export const Phase = codes('Phase', {
+  /** It lies in the table. */
   free: 0,
+  /** Head and body are read, the message is decoded. */
   accepting: 1,
+  /** The policy decides. */
   deciding: 2,
+  /** The decision is made: the answer of the upstream, or of the gateway itself, is waited for. */
   sending: 3,
-  /** An SSE answer is open. */
+  /** The same with a stream that is open towards the client; a long-lived stream stays here. */
   streaming: 4,
+  /** It is answered or abandoned, counted and logged. */
   done: 5,
   /** A legacy client has been asked what a modern upstream wants to know; no call is under way upstream. */
   asking: 6,
@@ -86,7 +108,7 @@ export interface CallTarget extends UpstreamHandle {
   /** 0 legacy, 1 modern; meaningful once the endpoint is ready. */
   readonly era: Era;
   /**
-   * Sends one call. `bytes` is the whole JSON-RPC request with id `exchange.upstreamId` (no newline) and becomes the endpoint's.
+   * Sends one call. `bytes` is the whole JSON-RPC request with id `exchange.call.upstreamId` (no newline) and becomes the endpoint's.
    * Exactly one final report follows on the sink (a response message or `failed`), never during this call... unless the call is cancelled first.
    *
    * @param method method id, @param nameHeader encoded `Mcp-Name` value or '' (modern HTTP only), @param extraHeaders flat list or null (`Mcp-Param-*`)
@@ -314,7 +336,6 @@ export class Exchange {
   /** Position in the exchange table and number of use: together the identity on rings and towards upstreams. */
   readonly slot: number;
   generation = 0;
-  phase: Phase = Phase.free;
   client = new Client();
   message = new Message();
   readonly call = new Call();
@@ -330,8 +351,19 @@ export class Exchange {
   /** The verdict as it came from the ring or the memo. */
   readonly verdict = new VerdictRecord();
 
+  #phase: Phase = Phase.free;
+
   constructor(slot: number) {
     this.slot = slot;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  /** The only way to another phase; the diagram at {@link Phase} has them all. */
+  enter(phase: Phase): void {
+    this.#phase = phase;
   }
 
   /** Drops everything that refers to a client or an upstream. */

@@ -44,7 +44,7 @@ export class ExchangeTable {
       return null;
     }
     exchange.generation = (exchange.generation + 1) & 0x7fffffff;
-    exchange.phase = Phase.accepting;
+    exchange.enter(Phase.accepting);
     return exchange;
   }
 
@@ -62,7 +62,7 @@ export class ExchangeTable {
   /** Gives an exchange back. */
   release(exchange: Exchange): void {
     if (exchange.phase === Phase.free) return;
-    exchange.phase = Phase.free;
+    exchange.enter(Phase.free);
     if (exchange.countedBytes > 0) this.budget.give(exchange.countedBytes);
     exchange.reset();
     this.#free[this.#freeCount] = exchange.slot;

@@ -12,6 +12,7 @@ import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
 import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era } from '../../protocol/revisions.js';
 import { EntryFlag } from '../../shared/catalog-table.js';
+import { Counter, type Counters } from '../../shared/counters.js';
 import { VerdictFlag } from '../../shared/records.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import { type CallTarget, type Exchange, Phase, type SessionLike } from '../exchange/index.js';
@@ -26,9 +27,9 @@ export interface SendServer {
   readonly endpointCount: number;
   /** Milliseconds a call may take; 0 = no limit. */
   readonly requestTimeoutMs: number;
-  /** Whether `choose` looks at `exchange.capabilities`. */
+  /** Whether `choose` looks at `exchange.client.capabilities`. */
   readonly needsCapabilities: boolean;
-  /** A ready endpoint that `exchange.tried` does not name, or null. */
+  /** A ready endpoint that `exchange.call.tried` does not name, or null. */
   choose(exchange: Exchange): CallTarget | null;
   /** Why there is none. */
   unavailable(): ErrorCode;
@@ -54,38 +55,45 @@ export interface SendCatalog {
   readonly table: { readonly flags: Uint8Array };
 }
 
-export interface SendOptions {
-  server(index: number): SendServer | null;
-  /** The route of a verdict, by the rules it was made under; null = none, or they are forgotten. */
-  route(verdict: VerdictRecord): SendRoute | null;
-  /** The catalog of that version while it is still remembered, else null. */
-  catalog(version: number): SendCatalog | null;
-  /** A failed call is about to be tried elsewhere. */
-  retried(): void;
-  /** Nothing more can be tried. */
-  fail(exchange: Exchange, code: ErrorCode): void;
+/** What send works with. */
+export interface SendParts {
+  /** By server index. */
+  readonly upstreams: { readonly servers: readonly SendServer[] };
+  readonly routes: {
+    /** The route of a verdict, by the rules it was made under; null = none, or they are forgotten. */
+    routeOf(verdict: VerdictRecord): SendRoute | null;
+  };
+  readonly catalogs: {
+    /** The catalog of that version while it is still remembered, else null. */
+    find(version: number): SendCatalog | null;
+  };
+  readonly counters: Pick<Counters, 'add'>;
+  readonly write: {
+    /** Nothing more can be tried. */
+    fail(exchange: Exchange, code: ErrorCode): void;
+  };
 }
 
 const NO_BYTES = Buffer.alloc(0);
 
 /** The stage; one per front. */
 export class SendStage {
-  readonly #options: SendOptions;
+  readonly #parts: SendParts;
   readonly #target: SpliceTarget = { era: Era.legacy, name: null, stripBytes: 0, envelope: NO_BYTES };
   /** Envelopes of legacy sessions towards modern upstreams, by log level; they live as long as the session. */
   readonly #envelopes = new WeakMap<SessionLike, (Buffer | undefined)[]>();
   readonly #capabilities = new CapabilityMemo();
 
-  constructor(options: SendOptions) {
-    this.#options = options;
+  constructor(parts: SendParts) {
+    this.#parts = parts;
   }
 
   /**
-   * Sends a call once more to the server that has answered it, with another body: `exchange.spans` is the scan of
-   * `bytes[0, length)`, and `exchange.body` holds the same bytes, in case an endpoint fails before it has them.
+   * Sends a call once more to the server that has answered it, with another body: `exchange.message.spans` is the scan of
+   * `bytes[0, length)`, and `exchange.message.body` holds the same bytes, in case an endpoint fails before it has them.
    */
   again(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    exchange.phase = exchange.client.streaming ? Phase.streaming : Phase.sending;
+    exchange.enter(exchange.client.streaming ? Phase.streaming : Phase.sending);
     exchange.call.tried = 0;
     this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN', false);
   }
@@ -93,13 +101,13 @@ export class SendStage {
   /** Forwards a call whose verdict is `forward` or `lead`; `bytes[0, length)` are valid during the call only. */
   send(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     exchange.call.tried = 0;
     exchange.call.server = verdict.server;
-    const server = this.#options.server(exchange.call.server);
-    const route = this.#options.route(verdict);
-    if (server === null) {
-      this.#options.fail(exchange, 'GW_INTERNAL');
+    const server = this.#parts.upstreams.servers[exchange.call.server];
+    const route = this.#parts.routes.routeOf(verdict);
+    if (server === undefined) {
+      this.#parts.write.fail(exchange, 'GW_INTERNAL');
       return;
     }
     // Only a call that may go elsewhere has to keep its body.
@@ -126,32 +134,32 @@ export class SendStage {
     ) {
       this.#attempt(exchange, exchange.message.body, exchange.message.bodyLength, code, true);
     } else {
-      this.#options.fail(exchange, code);
+      this.#parts.write.fail(exchange, code);
     }
   }
 
   #safe(exchange: Exchange): boolean {
     if ((exchange.verdict.flags & VerdictFlag.safe) !== 0) return true;
-    return this.#options.route(exchange.verdict)?.idempotent === true;
+    return this.#parts.routes.routeOf(exchange.verdict)?.idempotent === true;
   }
 
   #attempt(exchange: Exchange, bytes: Uint8Array, length: number, code: ErrorCode, isRetry: boolean): void {
-    let server = this.#options.server(exchange.call.server)!;
+    let server = this.#parts.upstreams.servers[exchange.call.server]!;
     let endpoint = this.#choose(exchange, server, bytes);
     let reason = exchange.call.tried === 0 ? null : code;
     while (endpoint === null) {
       const next = this.#fallback(exchange);
       if (next < 0) {
-        this.#options.fail(exchange, reason ?? server.unavailable());
+        this.#parts.write.fail(exchange, reason ?? server.unavailable());
         return;
       }
       exchange.call.server = next;
       exchange.call.tried = 0;
-      server = this.#options.server(next)!;
+      server = this.#parts.upstreams.servers[next]!;
       endpoint = this.#choose(exchange, server, bytes);
       reason = null;
     }
-    if (isRetry) this.#options.retried();
+    if (isRetry) this.#parts.counters.add(Counter.upstreamRetries);
     this.#forward(exchange, endpoint, server, bytes, length);
   }
 
@@ -167,7 +175,7 @@ export class SendStage {
 
   /** The server behind the current one in the route's order, or -1. */
   #fallback(exchange: Exchange): number {
-    const route = this.#options.route(exchange.verdict);
+    const route = this.#parts.routes.routeOf(exchange.verdict);
     if (route === null || exchange.message.bodyLength === 0) return -1;
     const at = route.servers.indexOf(exchange.call.server);
     return at < 0 ? -1 : (route.servers[at + 1] ?? -1);
@@ -178,7 +186,7 @@ export class SendStage {
     const method = exchange.message.spans.method;
     // Nothing is known of such a method, so it cannot be translated: only peers of one family have it in common.
     if (method === Method.unknown && endpoint.era !== exchange.client.era) {
-      this.#options.fail(
+      this.#parts.write.fail(
         exchange,
         exchange.client.era === Era.modern ? 'GW_METHOD_NOT_FOUND_MODERN' : 'GW_METHOD_NOT_FOUND',
       );
@@ -186,9 +194,9 @@ export class SendStage {
     }
     // URIs are the same on both sides; the entry of a URI may be the template that it matches.
     const entry = (exchange.message.spans.flags & Flag.nameIsUri) !== 0 ? -1 : verdict.entry;
-    const catalog = entry >= 0 ? this.#options.catalog(verdict.catalogVersion) : null;
+    const catalog = entry >= 0 ? this.#parts.catalogs.find(verdict.catalogVersion) : null;
     if (entry >= 0 && catalog === null) {
-      this.#options.fail(exchange, 'GW_UPSTREAM_DOWN');
+      this.#parts.write.fail(exchange, 'GW_UPSTREAM_DOWN');
       return;
     }
     const target = this.#target;
@@ -213,7 +221,7 @@ export class SendStage {
     exchange.call.era = endpoint.era;
     exchange.call.sent = false;
     exchange.call.sentAt = performance.now();
-    const timeout = this.#options.route(verdict)?.requestTimeoutMs || server.requestTimeoutMs;
+    const timeout = this.#parts.routes.routeOf(verdict)?.requestTimeoutMs || server.requestTimeoutMs;
     exchange.call.deadline = timeout > 0 ? exchange.call.sentAt + timeout : 0;
     exchange.call.upstream = endpoint;
     const message = spliceRequest(exchange, bytes, length, target);
@@ -230,7 +238,7 @@ export class SendStage {
       extra = paramHeaders(exchange, bytes, catalog.headerParams(entry));
       if (extra === null) {
         exchange.call.upstream = null;
-        this.#options.fail(exchange, 'GW_HEADER_MISMATCH');
+        this.#parts.write.fail(exchange, 'GW_HEADER_MISMATCH');
         return;
       }
     }

@@ -69,7 +69,7 @@ export interface SpliceTarget {
 /**
  * Makes the upstream's message from the client's. The result belongs to the caller.
  *
- * @param bytes the client's message, `exchange.spans` is its scan
+ * @param bytes the client's message, `exchange.message.spans` is its scan
  */
 export function spliceRequest(exchange: Exchange, bytes: Uint8Array, length: number, target: SpliceTarget): Buffer {
   const { spans } = exchange.message;

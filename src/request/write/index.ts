@@ -5,31 +5,23 @@
 
 import { Flag, Kind, Method } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
+import type { Current } from '../../config/current.js';
 import { ERROR_CODES, ERRORS, type ErrorCode } from '../../errors.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era } from '../../protocol/revisions.js';
+import type { GatewayIdentity } from '../../shared/gateway-identity.js';
 import { Verdict } from '../../shared/records.js';
 import { type Exchange, MessageFlag, Phase, Verb } from '../exchange/index.js';
 import { errorBody } from './error-body.js';
 import { challenge, JSON_HEAD, NO_HEAD } from './heads.js';
+import { LargeAnswers } from './large.js';
 import { EventStreams, keeps, type StreamLog } from './streams.js';
 import { composeResult, translateResponse } from './translate.js';
 
-export interface WriteOptions {
-  /** `"_meta":{"io.modelcontextprotocol/serverInfo":…}` of the gateway. */
-  serverInfo(): Uint8Array;
-  /** Name of a server as a JSON string token, or null. */
-  serverName(index: number): Uint8Array | null;
-  resourceMetadata(): string | null;
-  /** CORS headers for an exchange that came with an allowed `Origin`. */
-  corsHead(exchange: Exchange): readonly string[];
-  /** A call that leads a cache key has a good result, or has none. */
-  store(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void;
-  release(exchange: Exchange): void;
-  /** Keeps the events of streams that may be resumed. */
-  readonly log: StreamLog;
+/** Requests of upstreams to clients, as far as answers have to do with them (src/server-requests). */
+export interface ClientQuestions {
   /**
-   * A modern upstream wants to know something from a legacy client.
+   * A modern upstream answers a legacy client with `input_required`.
    *
    * @returns false when the client cannot be asked: the answer is an error
    */
@@ -37,12 +29,41 @@ export interface WriteOptions {
   /** An upstream answered -32042; false = a modern client cannot be told in its way, an older one gets the error. */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
   /** The call is over while its upstream waits for answers of the client. */
-  unanswered(exchange: Exchange): void;
-  /** The exchange is about to be given back: count and log it. */
-  finished(exchange: Exchange): void;
-  /** Gives the exchange back to its table. */
-  recycle(exchange: Exchange): void;
+  callEnded(exchange: Exchange): void;
 }
+
+/** The response cache as the leader of a cache key sees it: the dispatcher. */
+export interface LeaderResults {
+  /** The call has a good result, which others may have. */
+  store(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void;
+  /** The call will have no result to share. */
+  release(exchange: Exchange): void;
+}
+
+/** Names in answers; follows a reload (src/control/identity.ts). */
+export interface AnswerNames extends GatewayIdentity {
+  /** Name of a server as a JSON string token, or null. */
+  serverName(index: number): Uint8Array | null;
+}
+
+/** What write works with. */
+export interface WriteParts {
+  readonly config: Current<{ readonly auth: WriteAuth }>;
+  readonly identity: AnswerNames;
+  readonly cache: LeaderResults;
+  /** Keeps the events of streams that may be resumed. */
+  readonly log: StreamLog;
+  readonly accounting: {
+    /** Counts and logs an exchange that is about to be given back. */
+    finished(exchange: Exchange): void;
+  };
+  readonly exchanges: {
+    /** Takes an exchange back. */
+    release(exchange: Exchange): void;
+  };
+}
+
+type WriteAuth = { readonly type: 'none' } | { readonly type: string; readonly resourceMetadata: string | null };
 
 const NO_BYTES = Buffer.alloc(0);
 const HEADER_MISMATCH = -32020;
@@ -50,7 +71,7 @@ const CAPABILITY_REQUIRED = -32021;
 const UNSUPPORTED_VERSION = -32022;
 /** Of 2025-11-25, and not to be sent to clients of 2026-07-28 (error codes). */
 const URL_ELICITATION_REQUIRED = -32042;
-/** Refusals of the gateway as a whole, which pass. */
+/** Refusals for a reason that passes soon. */
 const RETRY_SOON: ReadonlySet<ErrorCode> = new Set([
   'GW_OVERLOADED',
   'GW_DRAINING',
@@ -84,13 +105,22 @@ function replacementOf(exchange: Exchange, flags: number, code: number): ErrorCo
 
 /** The stage; one per front. */
 export class WriteStage {
-  readonly #options: WriteOptions;
+  readonly #parts: WriteParts;
   /** Streamed answers. */
   readonly streams: EventStreams;
+  /** Answers too large to be held. */
+  readonly large: LargeAnswers;
+  #questions: ClientQuestions | null = null;
 
-  constructor(options: WriteOptions) {
-    this.#options = options;
-    this.streams = new EventStreams(options);
+  constructor(parts: WriteParts) {
+    this.#parts = parts;
+    this.streams = new EventStreams(parts.log);
+    this.large = new LargeAnswers(this, parts.identity, parts.cache);
+  }
+
+  /** Sets who asks clients on behalf of upstreams. Called once after both were made, since questions are written by this stage. */
+  attach(questions: ClientQuestions): void {
+    this.#questions = questions;
   }
 
   /** A message of the upstream about this call (CallSink.message). */
@@ -113,9 +143,9 @@ export class WriteStage {
       this.fail(exchange, replaced);
       return;
     }
-    if (exchange.call.openRequests > 0) this.#options.unanswered(exchange);
+    if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
     const composer = this.streams.begin(exchange);
-    translateResponse(composer, exchange, bytes, length, spans, this.#options.serverInfo());
+    translateResponse(composer, exchange, bytes, length, spans, this.#parts.identity.serverInfo);
     if (leads) this.#settle(exchange, bytes, length, spans, flags);
     if (exchange.client.reply === null && !keeps(exchange)) {
       this.#finish(exchange);
@@ -131,12 +161,12 @@ export class WriteStage {
     if ((flags & (Flag.resultInputRequired | Flag.isErrorResponse)) === 0) return false;
     if ((flags & Flag.isErrorResponse) === 0) {
       if (exchange.client.era === Era.modern) return false;
-      // What comes of answers of one client is not for others (2026-07-28, caching).
+      // A result that depends on answers of one client is not shared (2026-07-28, caching).
       this.#leadNoLonger(exchange);
-      return this.#options.inputRequired(exchange, bytes, length, spans);
+      return this.#questions?.inputRequired(exchange, bytes, length, spans) ?? false;
     }
     if (spans.errorCode !== URL_ELICITATION_REQUIRED) return false;
-    return this.#options.urlRequired(exchange, bytes, length, spans);
+    return this.#questions?.urlRequired(exchange, bytes, length, spans) ?? false;
   }
 
   /**
@@ -161,16 +191,16 @@ export class WriteStage {
       (flags & Flag.resultIsObject) !== 0 &&
       ((flags & Flag.resultComplete) !== 0 || spans.resultTypeStart < 0);
     if (!good) {
-      this.#options.release(exchange);
+      this.#parts.cache.release(exchange);
     } else if (exchange.client.era === exchange.call.era) {
-      this.#options.store(exchange, bytes, spans.resultStart, spans.resultEnd);
+      this.#parts.cache.store(exchange, bytes, spans.resultStart, spans.resultEnd);
     } else if (spans.idStart < spans.resultStart) {
       // Everything around the result was copied as it is, so its place in the composed message can be told.
       const { length: composed, bytes: content } = this.streams.composer;
       const shift = this.streams.prefix(exchange) + exchange.client.idLength - (spans.idEnd - spans.idStart);
-      this.#options.store(exchange, content, spans.resultStart + shift, composed - (length - spans.resultEnd));
+      this.#parts.cache.store(exchange, content, spans.resultStart + shift, composed - (length - spans.resultEnd));
     } else {
-      this.#options.release(exchange);
+      this.#parts.cache.release(exchange);
     }
   }
 
@@ -227,18 +257,18 @@ export class WriteStage {
         reply.send(200, this.head(exchange, JSON_HEAD), composer.bytes, 0, composer.length);
       }
     }
-    // Others may wait for its result, which is not to be shared any more: it depends on answers.
+    // Waiters of its cache key get another leader: the result depends on answers of this client.
     if (exchange.verdict.kind === Verdict.lead) {
-      this.#options.release(exchange);
+      this.#parts.cache.release(exchange);
       exchange.verdict.kind = Verdict.forward;
     }
-    this.#options.finished(exchange);
+    this.#parts.accounting.finished(exchange);
     exchange.client.reply = null;
     // The request is answered: a cancellation that names it, or the end of its connection, is not about the call any more.
     exchange.client.idLength = 0;
     exchange.client.link = null;
     exchange.client.streaming = false;
-    exchange.phase = Phase.parked;
+    exchange.enter(Phase.parked);
   }
 
   /** A result that is ready as bytes: prepared answers and cached results. */
@@ -267,13 +297,18 @@ export class WriteStage {
     this.#finish(exchange);
   }
 
+  #resourceMetadata(): string | null {
+    const { auth } = this.#parts.config.current;
+    return 'resourceMetadata' in auth ? auth.resourceMetadata : null;
+  }
+
   /** A refusal before a decision: bad input, no token. */
   refuse(exchange: Exchange, code: ErrorCode): void {
     let head: readonly string[] = JSON_HEAD;
     if (ERRORS[code].status === 401) {
       // Nothing is wrong with a token that was not sent (RFC 6750 section 3.1).
       const reason = code === 'GW_UNAUTHENTICATED' ? null : 'invalid_token';
-      head = [...JSON_HEAD, 'www-authenticate', challenge(reason, '', this.#options.resourceMetadata())];
+      head = [...JSON_HEAD, 'www-authenticate', challenge(reason, '', this.#resourceMetadata())];
     } else if (code === 'GW_METHOD_NOT_ALLOWED') {
       // A GET or DELETE is refused only to modern clients, which have nothing but POST.
       const allowed = exchange.message.detail || (exchange.message.verb === Verb.post ? 'POST, GET, DELETE' : 'POST');
@@ -294,7 +329,7 @@ export class WriteStage {
     const code = ERROR_CODES[exchange.verdict.error] ?? 'GW_INTERNAL';
     if (code === 'GW_UNKNOWN_RESOURCE') keepUri(exchange, bytes);
     if (code === 'GW_INSUFFICIENT_SCOPE') {
-      const value = challenge('insufficient_scope', scopes, this.#options.resourceMetadata());
+      const value = challenge('insufficient_scope', scopes, this.#resourceMetadata());
       this.#error(exchange, code, [...JSON_HEAD, 'www-authenticate', value], 0);
     } else if (code === 'GW_RATE_LIMITED') {
       const wait = Math.max(1, exchange.verdict.retryAfterMs);
@@ -314,26 +349,26 @@ export class WriteStage {
       return;
     }
     this.#leadNoLonger(exchange);
-    if (exchange.call.openRequests > 0) this.#options.unanswered(exchange);
+    if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
     exchange.client.error = code;
     this.result(exchange, Buffer.from(JSON.stringify({ content: [{ type: 'text', text: sentence }], isError: true })));
   }
 
   #leadNoLonger(exchange: Exchange): void {
     if (exchange.verdict.kind !== Verdict.lead) return;
-    this.#options.release(exchange);
+    this.#parts.cache.release(exchange);
     exchange.verdict.kind = Verdict.forward;
   }
 
   /** A failure after the decision: in-band, on the stream if one is open. */
   fail(exchange: Exchange, code: ErrorCode): void {
-    if (exchange.verdict.kind === Verdict.lead) this.#options.release(exchange);
+    if (exchange.verdict.kind === Verdict.lead) this.#parts.cache.release(exchange);
     this.#error(exchange, code, code === 'GW_BUFFERS_FULL' ? RETRY_HEAD : JSON_HEAD, 0);
   }
 
   #error(exchange: Exchange, code: ErrorCode, head: readonly string[], retryAfterMs: number): void {
     exchange.client.error = code;
-    if (exchange.call.openRequests > 0) this.#options.unanswered(exchange);
+    if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
     if (exchange.client.reply === null && !keeps(exchange)) {
       this.#finish(exchange);
       return;
@@ -343,7 +378,7 @@ export class WriteStage {
       this.empty(exchange, 202);
       return;
     }
-    const upstream = row.source === 'upstream' ? this.#options.serverName(exchange.call.server) : null;
+    const upstream = row.source === 'upstream' ? this.#parts.identity.serverName(exchange.call.server) : null;
     errorBody(this.streams.begin(exchange), exchange, code, upstream, retryAfterMs);
     if (exchange.client.streaming) this.#endStream(exchange);
     else this.#json(exchange, row.status, head);
@@ -352,8 +387,8 @@ export class WriteStage {
   /** The client cancelled: the stream ends without an answer (MCP, cancellation). */
   cancelled(exchange: Exchange): void {
     exchange.client.error = 'GW_CANCELLED';
-    if (exchange.call.openRequests > 0) this.#options.unanswered(exchange);
-    if (exchange.verdict.kind === Verdict.lead) this.#options.release(exchange);
+    if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
+    if (exchange.verdict.kind === Verdict.lead) this.#parts.cache.release(exchange);
     if (exchange.client.reply !== null) this.streams.open(exchange);
     if (exchange.client.streaming) this.streams.end(exchange);
     this.#finish(exchange);
@@ -377,14 +412,15 @@ export class WriteStage {
 
   #finish(exchange: Exchange): void {
     if (exchange.phase === Phase.done || exchange.phase === Phase.free) return;
-    exchange.phase = Phase.done;
-    if (exchange.call.openRequests > 0) this.#options.unanswered(exchange);
-    this.#options.finished(exchange);
-    this.#options.recycle(exchange);
+    exchange.enter(Phase.done);
+    if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
+    this.#parts.accounting.finished(exchange);
+    this.large.forget(exchange);
+    this.#parts.exchanges.release(exchange);
   }
 }
 
-/** Keeps the URI as it was spelled, for the answer, unless it is longer than anybody wants to read again. */
+/** Keeps the URI as the client spelled it, for the error, up to a length that is useful there. */
 function keepUri(exchange: Exchange, bytes: Uint8Array): void {
   const start = exchange.message.spans.nameStart;
   const end = exchange.message.spans.nameEnd;

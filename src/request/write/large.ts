@@ -1,7 +1,7 @@
 /**
  * Answers too large to be held: passed on as they come, with the client's id and in the form of its family, as a JSON body
- * or as one event. Once a byte is out there is no other end than the whole answer or a cut connection, because half of a
- * message must not look like all of it.
+ * or as one event. Once a byte is sent, only the whole answer or a cut connection can end it: a client must not take a part for
+ * the whole.
  */
 import { Method } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
@@ -9,23 +9,22 @@ import { Composer } from '../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, flatten } from '../../protocol/event-frames.js';
 import { type LargeMember, LargeResult, type LargeRewrite } from '../../protocol/large-result.js';
 import { Era } from '../../protocol/revisions.js';
+import type { GatewayIdentity } from '../../shared/gateway-identity.js';
 import { Verdict } from '../../shared/records.js';
 import { type Exchange, Framing, Phase, type Reply } from '../exchange/index.js';
 import { JSON_HEAD } from './heads.js';
 import { COMPLETE, isCacheable, NOT_CACHEABLE } from './translate.js';
 
-/** What {@link LargeAnswers} needs of the write stage and the rest. */
-export interface LargeOptions {
-  /** `"_meta":{"io.modelcontextprotocol/serverInfo":…}` of the gateway. */
-  serverInfo(): Uint8Array;
+/** The write stage, which large answers are part of. */
+export interface AnswerEnds {
   /** A head with what the client's origin needs besides. */
   head(exchange: Exchange, head: readonly string[]): readonly string[];
-  /** The call leads a cache key and will have no result to share. */
-  release(exchange: Exchange): void;
-  /** Ends the event stream of an exchange. */
-  endStream(exchange: Exchange): void;
   /** Everything is written: counts the exchange and gives it back. */
   complete(exchange: Exchange): void;
+  readonly streams: {
+    /** Ends the event stream of an exchange. */
+    end(exchange: Exchange): void;
+  };
 }
 
 interface Open {
@@ -38,12 +37,17 @@ interface Open {
 
 /** See the file comment; one per front. */
 export class LargeAnswers {
-  readonly #options: LargeOptions;
+  readonly #write: AnswerEnds;
+  readonly #identity: GatewayIdentity;
+  readonly #cache: { release(exchange: Exchange): void };
   readonly #composer = new Composer();
   readonly #open = new Map<Exchange, Open>();
 
-  constructor(options: LargeOptions) {
-    this.#options = options;
+  /** @param cache told of calls that lead a cache key and will have no result to share */
+  constructor(write: AnswerEnds, identity: GatewayIdentity, cache: { release(exchange: Exchange): void }) {
+    this.#write = write;
+    this.#identity = identity;
+    this.#cache = cache;
   }
 
   /** Answers under way. */
@@ -59,14 +63,14 @@ export class LargeAnswers {
   /** `CallSink.largeStart`. */
   start(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
     if (!takesParts(exchange)) return false;
-    const result = new LargeResult(rewriteOf(exchange, this.#options.serverInfo()));
+    const result = new LargeResult(rewriteOf(exchange, this.#identity.serverInfo));
     const isEvent = exchange.client.streaming;
     const composer = this.#composer.reset();
     if (isEvent) composer.put(EVENT_OPEN);
-    // What is no result is held as a whole: errors, and questions to a client that has to be asked in another way.
+    // Only results pass in parts: errors and `input_required` are held as a whole and translated.
     if (!result.feed(bytes, 0, length, composer) || !result.isResult) return false;
     if (exchange.verdict.kind === Verdict.lead) {
-      this.#options.release(exchange);
+      this.#cache.release(exchange);
       exchange.verdict.kind = Verdict.forward;
     }
     const { reply } = exchange.client;
@@ -74,12 +78,12 @@ export class LargeAnswers {
     if (reply === null) return true;
     if (!isEvent) {
       exchange.client.status = 200;
-      reply.openStream(200, this.#options.head(exchange, JSON_HEAD));
+      reply.openStream(200, this.#write.head(exchange, JSON_HEAD));
     }
-    // Nobody else may write into the answer; whoever wants to end it early cuts the connection.
+    // Nothing else may be written into the answer: ending it early cuts the connection.
     exchange.client.streaming = true;
     exchange.client.reply = new ReplyInUse(reply);
-    this.#write(exchange, reply, isEvent ? EVENT_OPEN.length : -1);
+    this.#put(exchange, reply, isEvent ? EVENT_OPEN.length : -1);
     return true;
   }
 
@@ -94,7 +98,7 @@ export class LargeAnswers {
       this.#cut(exchange, open, 'GW_UPSTREAM_PROTOCOL');
       return;
     }
-    if (composer.length > 0) this.#write(exchange, open.reply, open.isEvent ? 0 : -1);
+    if (composer.length > 0) this.#put(exchange, open.reply, open.isEvent ? 0 : -1);
   }
 
   /** `CallSink.largeEnd`. */
@@ -104,7 +108,7 @@ export class LargeAnswers {
     const { reply, isEvent } = open;
     if (reply === null || exchange.client.reply === null) {
       this.#open.delete(exchange);
-      this.#options.complete(exchange);
+      this.#write.complete(exchange);
     } else if (!complete || !open.result.complete) {
       this.#cut(exchange, open, complete ? 'GW_UPSTREAM_PROTOCOL' : 'GW_UPSTREAM_TRUNCATED');
     } else {
@@ -114,11 +118,11 @@ export class LargeAnswers {
         exchange.client.events += 1;
         exchange.client.bytesOut += EVENT_CLOSE.length;
         reply.write(EVENT_CLOSE, 0, EVENT_CLOSE.length);
-        this.#options.endStream(exchange);
+        this.#write.streams.end(exchange);
       } else {
         reply.endStream();
       }
-      this.#options.complete(exchange);
+      this.#write.complete(exchange);
     }
   }
 
@@ -142,11 +146,11 @@ export class LargeAnswers {
       exchange.client.reply = null;
       open.reply?.abort();
     }
-    this.#options.complete(exchange);
+    this.#write.complete(exchange);
   }
 
   /** @param flatFrom where line breaks begin to be replaced; -1 = they stay */
-  #write(exchange: Exchange, reply: Reply, flatFrom: number): void {
+  #put(exchange: Exchange, reply: Reply, flatFrom: number): void {
     const composer = this.#composer;
     if (flatFrom >= 0) flatten(composer, flatFrom);
     exchange.client.bytesOut += composer.length;
@@ -222,11 +226,11 @@ class ReplyInUse implements Reply {
     this.#reply.abort();
   }
 
-  adopt(exchange: Exchange): void {
-    this.#reply.adopt(exchange);
+  rebind(exchange: Exchange): void {
+    this.#reply.rebind(exchange);
   }
 
-  taken(): void {
-    this.#reply.taken();
+  acknowledged(): void {
+    this.#reply.acknowledged();
   }
 }

@@ -24,33 +24,56 @@ export interface PreparedAnswers {
   page(method: number, revision: number, cursor: Uint8Array | null): Uint8Array | null;
 }
 
-export interface LocalOptions {
-  readonly write: WriteStage;
-  answers(): PreparedAnswers;
-  /** Makes a session; null when there are too many. */
-  createSession(
-    revision: number,
-    capabilities: Uint8Array,
-    clientInfo: Uint8Array,
-    subject: Int32Array,
-  ): SessionLike | null;
-  endSession(session: SessionLike): void;
-  /** Takes over a GET: the session's standalone stream. */
-  openStandaloneStream(exchange: Exchange): void;
-  /** Cancels the request of this client with the id `bytes[start, end)`, if it is in flight. */
-  cancel(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void;
+/** Requests of upstreams as their clients answer them (src/server-requests). */
+export interface ClientAnswers {
   /** A client's answer to a request of an upstream; the exchange ends with 202. */
-  answered(exchange: Exchange, bytes: Uint8Array): void;
+  clientResponse(exchange: Exchange, bytes: Uint8Array): void;
   /** A client's notification other than those handled here; the exchange ends with 202. */
-  noted(exchange: Exchange, bytes: Uint8Array): void;
-  /** `resources/subscribe` and `resources/unsubscribe` for a resource of `exchange.verdict`'s server: answers them. */
+  clientNotification(exchange: Exchange, bytes: Uint8Array): void;
+  /** A client cancels `bytes[start, end)`, which may be a request of an upstream. */
+  clientCancelled(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void;
+}
+
+/** What clients follow (src/subscriptions). */
+export interface ClientSubscriptions {
+  /** Answers `resources/subscribe` and `resources/unsubscribe` for a resource of `exchange.verdict`'s server. */
   subscribe(exchange: Exchange, bytes: Uint8Array): void;
-  /** `subscriptions/listen`: answers it. */
+  /** Answers `subscriptions/listen`. */
   listen(exchange: Exchange, bytes: Uint8Array): void;
-  /** `tasks/*`: sends it on, or answers it. */
-  task(exchange: Exchange, bytes: Uint8Array, length: number): void;
-  /** The log level of a session changed. */
-  levelChanged(session: SessionLike): void;
+  /** A client cancels its listen request with the id `bytes[start, end)`. */
+  cancelled(exchange: Exchange, bytes: Uint8Array, start: number, end: number): boolean;
+}
+
+/** Legacy sessions as `initialize` makes and DELETE ends them. */
+export interface LocalSessions {
+  /** Makes a session; null when there are too many. */
+  create(revision: number, capabilities: Uint8Array, clientInfo: Uint8Array, subject: Int32Array): SessionLike | null;
+}
+
+/** What {@link LocalAnswers} works with. */
+export interface LocalParts {
+  readonly write: WriteStage;
+  readonly catalog: { readonly current: PreparedAnswers };
+  readonly sessions: LocalSessions;
+  readonly ends: { endSession(session: SessionLike): void };
+  readonly streams: {
+    /** Takes over a GET: the session's standalone stream. */
+    open(exchange: Exchange): void;
+  };
+  readonly calls: {
+    /** Cancels the request of this client with the id `bytes[start, end)`, if it is in flight. */
+    cancel(exchange: Exchange, bytes: Uint8Array, start: number, end: number): boolean;
+  };
+  readonly requests: ClientAnswers;
+  readonly subscriptions: ClientSubscriptions;
+  readonly tasks: {
+    /** `tasks/*`: sends it on, or answers it. */
+    task(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  };
+  readonly upstreams: {
+    /** A client wants log messages from this level on. */
+    wantLogLevel(level: number): void;
+  };
 }
 
 const EMPTY_RESULT = Buffer.from('{}');
@@ -59,15 +82,15 @@ const NO_BYTES = Buffer.alloc(0);
 
 /** Answers `Verdict.local`; one per front. */
 export class LocalAnswers {
-  readonly #options: LocalOptions;
+  readonly #parts: LocalParts;
 
-  constructor(options: LocalOptions) {
-    this.#options = options;
+  constructor(parts: LocalParts) {
+    this.#parts = parts;
   }
 
   /** Answers one request; `bytes[0, length)` are valid during the call only. */
   answer(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const { write } = this.#options;
+    const { write } = this.#parts;
     const { spans } = exchange.message;
     const method = spans.method;
     switch (method) {
@@ -81,7 +104,7 @@ export class LocalAnswers {
         write.result(exchange, EMPTY_RESULT);
         return;
       case Method.discover:
-        write.result(exchange, this.#options.answers().discoverResult());
+        write.result(exchange, this.#parts.catalog.current.discoverResult());
         return;
       case Method.initialize:
         this.#initialize(exchange, bytes);
@@ -94,38 +117,38 @@ export class LocalAnswers {
         return;
       case Method.resourcesSubscribe:
       case Method.resourcesUnsubscribe:
-        this.#options.subscribe(exchange, bytes);
+        this.#parts.subscriptions.subscribe(exchange, bytes);
         return;
       case Method.subscriptionsListen:
-        this.#options.listen(exchange, bytes);
+        this.#parts.subscriptions.listen(exchange, bytes);
         return;
       case Method.tasksGet:
       case Method.tasksResult:
       case Method.tasksList:
       case Method.tasksCancel:
       case Method.tasksUpdate:
-        this.#options.task(exchange, bytes, length);
+        this.#parts.tasks.task(exchange, bytes, length);
         return;
       case Operation.accept:
-        if (spans.kind === Kind.response) this.#options.answered(exchange, bytes);
-        this.#take(exchange);
+        if (spans.kind === Kind.response) this.#parts.requests.clientResponse(exchange, bytes);
+        this.#acknowledge(exchange);
         return;
       case Operation.stream:
-        this.#options.openStandaloneStream(exchange);
+        this.#parts.streams.open(exchange);
         return;
       case Operation.terminate:
-        if (exchange.client.session !== null) this.#options.endSession(exchange.client.session);
+        if (exchange.client.session !== null) this.#parts.ends.endSession(exchange.client.session);
         write.empty(exchange, 200);
         return;
       default:
-        if (spans.kind === Kind.notification) this.#options.noted(exchange, bytes);
-        this.#take(exchange);
+        if (spans.kind === Kind.notification) this.#parts.requests.clientNotification(exchange, bytes);
+        this.#acknowledge(exchange);
     }
   }
 
-  /** Notifications and answers are taken without a word; a request is owed an answer, whatever its method. */
-  #take(exchange: Exchange): void {
-    const { write } = this.#options;
+  /** Notifications and responses are acknowledged with 202; a request gets an answer, whatever its method. */
+  #acknowledge(exchange: Exchange): void {
+    const { write } = this.#parts;
     if (exchange.message.spans.kind !== Kind.request) write.empty(exchange, 202);
     else if (exchange.client.era === Era.modern) write.refuse(exchange, 'GW_METHOD_NOT_FOUND_MODERN');
     else write.refuse(exchange, 'GW_METHOD_NOT_FOUND');
@@ -137,22 +160,25 @@ export class LocalAnswers {
     // Over HTTP a modern client cancels by closing its stream; where a connection is shared it has to say so.
     const mayCancel = exchange.client.era === Era.legacy || exchange.client.link !== null;
     if (start >= 0 && spans.kind !== Kind.request && mayCancel) {
-      this.#options.cancel(exchange, bytes, start, spans.requestIdEnd);
+      const { calls, requests, subscriptions } = this.#parts;
+      calls.cancel(exchange, bytes, start, spans.requestIdEnd);
+      subscriptions.cancelled(exchange, bytes, start, spans.requestIdEnd);
+      requests.clientCancelled(exchange, bytes, start, spans.requestIdEnd);
     }
-    this.#take(exchange);
+    this.#acknowledge(exchange);
   }
 
   #list(exchange: Exchange, bytes: Uint8Array, method: number): void {
     const start = exchange.message.spans.cursorStart;
     const cursor = start < 0 ? null : bytes.subarray(start, exchange.message.spans.cursorEnd);
     const revision = exchange.client.era === Era.modern ? MODERN : exchange.client.revision;
-    const page = this.#options.answers().page(method, revision, cursor);
-    if (page === null) this.#options.write.refuse(exchange, 'GW_INVALID_CURSOR');
-    else this.#options.write.result(exchange, page);
+    const page = this.#parts.catalog.current.page(method, revision, cursor);
+    if (page === null) this.#parts.write.refuse(exchange, 'GW_INVALID_CURSOR');
+    else this.#parts.write.result(exchange, page);
   }
 
   #initialize(exchange: Exchange, bytes: Uint8Array): void {
-    const { write } = this.#options;
+    const { write } = this.#parts;
     const start = exchange.message.spans.paramsStart;
     const end = exchange.message.spans.paramsEnd;
     const version = findMember(bytes, start, end, 'protocolVersion');
@@ -167,7 +193,7 @@ export class LocalAnswers {
     const clientInfo = findMember(bytes, start, end, 'clientInfo');
     const { verdict } = exchange;
     const subject = verdict.subject.slice();
-    const session = this.#options.createSession(
+    const session = this.#parts.sessions.create(
       revision,
       isObject(bytes, capabilities) ? bytes.slice(capabilities.start, capabilities.end) : EMPTY_OBJECT,
       isObject(bytes, clientInfo) ? bytes.slice(clientInfo.start, clientInfo.end) : NO_BYTES,
@@ -180,11 +206,11 @@ export class LocalAnswers {
     exchange.client.session = session;
     exchange.client.revision = revision;
     const head = [...JSON_HEAD, 'mcp-session-id', session.id];
-    write.result(exchange, this.#options.answers().initializeResult(revision), head);
+    write.result(exchange, this.#parts.catalog.current.initializeResult(revision), head);
   }
 
   #setLevel(exchange: Exchange, bytes: Uint8Array): void {
-    const { write } = this.#options;
+    const { write } = this.#parts;
     const start = exchange.message.spans.levelStart;
     const level = start < 0 ? -1 : levelNumber(bytes, start, exchange.message.spans.levelEnd);
     if (level < 0 || exchange.client.session === null) {
@@ -192,7 +218,7 @@ export class LocalAnswers {
       return;
     }
     exchange.client.session.logLevel = level;
-    this.#options.levelChanged(exchange.client.session);
+    this.#parts.upstreams.wantLogLevel(level);
     write.result(exchange, EMPTY_RESULT);
   }
 }

@@ -5,6 +5,7 @@
  */
 import { Composer } from '../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, EVENT_STREAM_HEAD, flatten, LINE_END } from '../../protocol/event-frames.js';
+import { originHead } from '../../protocol/origin-head.js';
 import { Era } from '../../protocol/revisions.js';
 import { Accepts, type Exchange, Framing, Phase } from '../exchange/index.js';
 
@@ -20,23 +21,16 @@ export interface StreamLog {
   closed(exchange: Exchange): void;
 }
 
-/** What {@link EventStreams} needs of the rest. */
-export interface EventStreamsOptions {
-  /** CORS headers for an exchange that came with an allowed `Origin`. */
-  corsHead(exchange: Exchange): readonly string[];
-  readonly log: StreamLog;
-}
-
 /** No events are kept. */
 export const NO_LOG: StreamLog = { opened: () => 0, greeting: () => null, keep: () => null, closed: () => {} };
 
 /** See the file comment; one per front, with the composer that its messages are put together in. */
 export class EventStreams {
   readonly composer = new Composer();
-  readonly #options: EventStreamsOptions;
+  readonly #log: StreamLog;
 
-  constructor(options: EventStreamsOptions) {
-    this.#options = options;
+  constructor(log: StreamLog) {
+    this.#log = log;
   }
 
   /** Whether a message can be sent before the answer: there is a stream, or the client takes one. */
@@ -60,15 +54,15 @@ export class EventStreams {
   open(exchange: Exchange): void {
     if (exchange.client.streaming) return;
     exchange.client.streaming = true;
-    if (exchange.phase !== Phase.asking) exchange.phase = Phase.streaming;
+    if (exchange.phase !== Phase.asking) exchange.enter(Phase.streaming);
     exchange.client.status = 200;
     exchange.client.quietSince = performance.now();
     const { reply } = exchange.client;
     reply?.openStream(200, this.head(exchange, EVENT_STREAM_HEAD));
     if (exchange.client.framing !== Framing.sse || exchange.client.era !== Era.legacy) return;
-    exchange.client.eventStream = this.#options.log.opened(exchange);
+    exchange.client.eventStream = this.#log.opened(exchange);
     if (exchange.client.eventStream === 0) return;
-    const greeting = this.#options.log.greeting(exchange);
+    const greeting = this.#log.greeting(exchange);
     if (greeting !== null) this.#write(exchange, greeting, greeting.length);
   }
 
@@ -79,7 +73,7 @@ export class EventStreams {
     flatten(composer, from);
     exchange.client.events += 1;
     if (exchange.client.eventStream !== 0) {
-      const id = this.#options.log.keep(exchange, composer.bytes, from, composer.length);
+      const id = this.#log.keep(exchange, composer.bytes, from, composer.length);
       if (id !== null) composer.put(LINE_END).put(id);
     }
     if (exchange.client.framing === Framing.sse) composer.put(EVENT_CLOSE);
@@ -94,15 +88,15 @@ export class EventStreams {
 
   /** Ends the stream. */
   end(exchange: Exchange): void {
-    if (exchange.client.eventStream !== 0) this.#options.log.closed(exchange);
-    // The last write may have found the client gone.
+    if (exchange.client.eventStream !== 0) this.#log.closed(exchange);
+    // The last write may have found that the client is disconnected.
     exchange.client.reply?.endStream();
   }
 
   /** A head with what the client's origin needs besides. */
   head(exchange: Exchange, head: readonly string[]): readonly string[] {
     if (exchange.client.origin === '') return head;
-    return [...head, ...this.#options.corsHead(exchange)];
+    return [...head, ...originHead(exchange.client.origin)];
   }
 
   #write(exchange: Exchange, bytes: Uint8Array, length: number): void {

@@ -5,8 +5,9 @@
 
 import { Kind, Method } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
+import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot } from '../../config/snapshot.js';
-import type { ErrorCode } from '../../errors.js';
+import { type ErrorCode, errorNumber } from '../../errors.js';
 import {
   Capability,
   capabilityMask,
@@ -15,12 +16,16 @@ import {
 } from '../../protocol/client-capabilities.js';
 import { stringValue } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
+import type { Policy } from '../../request/dispatch/questions.js';
 import { handOver } from '../../request/exchange/handover.js';
 import { type Exchange, Phase } from '../../request/exchange/index.js';
 import type { ExchangeTable } from '../../request/exchange/table.js';
 import type { HandleSealer } from '../../session/handles.js';
-import type { Endpoint } from '../../upstream/core/types.js';
+import type { GatewayIdentity } from '../../shared/gateway-identity.js';
+import { Verdict } from '../../shared/records.js';
+import type { Endpoint, EndpointState } from '../../upstream/core/types.js';
 import { type Outcome, ParkedCall } from './call.js';
+import { Counts } from './counts.js';
 import {
   answerTo,
   idToken,
@@ -32,18 +37,12 @@ import {
   urlQuestions,
 } from './questions.js';
 import { callDigest, RequestStates, StateKind } from './states.js';
-import { Tally } from './tally.js';
 
 /** What of the limits counts here. */
 export type ParkedLimits = Pick<LimitsSnapshot, 'maxParked' | 'maxParkedPerPrincipal' | 'parkMs' | 'maxHeldBytes'>;
 
-/** What {@link ParkedCalls} needs of the rest. */
-export interface ParkedCallsOptions {
-  readonly limits: ParkedLimits;
-  readonly table: ExchangeTable;
-  readonly handles: HandleSealer;
-  /** `"_meta":{"io.modelcontextprotocol/serverInfo":…}` of the gateway. */
-  serverInfo(): Uint8Array;
+/** How clients of parked calls are answered: the write stage. */
+export interface ParkedAnswers {
   /** Answers the client's request with a result (`bytes` is the whole `result` object) and keeps the exchange. */
   suspend(exchange: Exchange, result: Uint8Array): void;
   /** Passes on what the upstream said at last, as if it came now. */
@@ -51,12 +50,27 @@ export interface ParkedCallsOptions {
   fail(exchange: Exchange, code: ErrorCode): void;
   /** Ends a request with an error of the table. */
   refuse(exchange: Exchange, code: ErrorCode): void;
-  /** Calls that an endpoint of a server may have in flight (`maxConnections`). */
-  connectionsOf(server: number): number;
-  /** The era of the server that a permitted call goes to; -1 = not known. */
-  eraOf(server: number): number;
 }
 
+/** A server as far as parked calls are concerned. */
+export interface ParkedServer {
+  /** `maxConnections`: calls that one of its endpoints may have in flight. */
+  readonly config: { readonly maxConnections: number };
+  readonly endpoints: readonly { readonly state: EndpointState; readonly era: Era }[];
+}
+
+/** What {@link ParkedCalls} works with. */
+export interface ParkedCallsParts {
+  readonly config: Current<{ readonly limits: ParkedLimits }>;
+  readonly table: Pick<ExchangeTable, 'release'>;
+  readonly handles: HandleSealer;
+  readonly identity: GatewayIdentity;
+  readonly write: ParkedAnswers;
+  /** By server index. */
+  readonly upstreams: { readonly servers: readonly ParkedServer[] };
+}
+
+const TOKEN_REVOKED = errorNumber('GW_TOKEN_REVOKED');
 /** Questions that a server sends together come within so many milliseconds; they make one round. */
 const COLLECT_MS = 10;
 /** Questions of one call open at once. */
@@ -64,22 +78,20 @@ const MAX_QUESTIONS = 32;
 
 /** See the file comment. */
 export class ParkedCalls {
-  readonly #options: ParkedCallsOptions;
+  readonly #parts: ParkedCallsParts;
   readonly #states: RequestStates;
   /** Calls with questions, those included whose client has not been asked yet. */
   readonly #calls = new Map<Exchange, ParkedCall>();
   /** Parked calls by the number in their state. */
   readonly #byNumber = new Map<number, ParkedCall>();
-  readonly #perPrincipal = new Tally<string>();
-  readonly #perEndpoint = new Tally<Endpoint>();
-  readonly #limits: ParkedLimits;
+  readonly #perPrincipal = new Counts<string>();
+  readonly #perEndpoint = new Counts<Endpoint>();
   #lastNumber = 0;
   #closed = false;
 
-  constructor(options: ParkedCallsOptions) {
-    this.#options = options;
-    this.#limits = options.limits;
-    this.#states = new RequestStates(options.handles);
+  constructor(parts: ParkedCallsParts) {
+    this.#parts = parts;
+    this.#states = new RequestStates(parts.handles);
   }
 
   /** Calls parked now: each holds an exchange without a client. */
@@ -88,7 +100,7 @@ export class ParkedCalls {
   }
 
   /** A request of a legacy upstream that belongs to the call of a modern client. */
-  asked(endpoint: Endpoint, exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+  serverRequest(endpoint: Endpoint, exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const id = idToken(bytes, spans);
     const needed = neededCapability(spans.method, parsedParams(bytes, spans));
     const capabilities = capabilitiesOf(exchange);
@@ -112,7 +124,10 @@ export class ParkedCalls {
       this.#giveUp(exchange, 'GW_TOO_MANY_PARKED', '');
       return;
     }
-    if (call.questions.size >= MAX_QUESTIONS || call.questionBytes + length > this.#limits.maxHeldBytes) {
+    if (
+      call.questions.size >= MAX_QUESTIONS ||
+      call.questionBytes + length > this.#parts.config.current.limits.maxHeldBytes
+    ) {
       endpoint.reply(refusal(id, -32603, 'Too many questions of one call'));
       return;
     }
@@ -131,14 +146,14 @@ export class ParkedCalls {
     const state = this.#states.open(text);
     const call = state?.own === true ? this.#byNumber.get(state.number) : undefined;
     if (state === null || (state.kind === StateKind.parked && call === undefined)) {
-      const era = this.#options.eraOf(exchange.verdict.server);
+      const era = this.#eraOf(exchange.verdict.server);
       // A modern upstream has states of its own, and may be a gateway like this one. A legacy upstream has none.
-      if (era === Era.modern || (era !== Era.legacy && !this.#states.claims(text))) return false;
-      this.#options.refuse(exchange, 'GW_INPUT_STATE');
+      if (era === Era.modern || (era === null && !this.#states.claims(text))) return false;
+      this.#parts.write.refuse(exchange, 'GW_INPUT_STATE');
       return true;
     }
     if (state.expires <= Date.now() || !state.digest.equals(callDigest(exchange, message))) {
-      this.#options.refuse(exchange, 'GW_INPUT_STATE');
+      this.#parts.write.refuse(exchange, 'GW_INPUT_STATE');
       return true;
     }
     if (call === undefined) return false;
@@ -150,7 +165,7 @@ export class ParkedCalls {
   response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     // Progress and log messages have no stream to go to.
     if (spans.kind !== Kind.response) return;
-    if (length > this.#limits.maxHeldBytes) this.failed(exchange, 'GW_RESPONSE_TOO_LARGE');
+    if (length > this.#parts.config.current.limits.maxHeldBytes) this.failed(exchange, 'GW_RESPONSE_TOO_LARGE');
     else this.#settle(exchange, { code: null, bytes: Buffer.from(bytes.subarray(0, length)), spans: spans.copy() });
   }
 
@@ -166,18 +181,18 @@ export class ParkedCalls {
     if (questions.length === 0 || capabilities < 0 || !mayBeAsked(exchange)) return false;
     if ((capabilities & Capability.elicitationUrl) === 0) {
       exchange.message.detail = requirement(Capability.elicitationUrl);
-      this.#options.fail(exchange, 'GW_CAPABILITY_REQUIRED');
+      this.#parts.write.fail(exchange, 'GW_CAPABILITY_REQUIRED');
       return true;
     }
-    const expires = Date.now() + this.#limits.parkMs;
+    const expires = Date.now() + this.#parts.config.current.limits.parkMs;
     const state = this.#states.seal(StateKind.again, 0, expires, digestOf(exchange));
-    this.#options.suspend(exchange, inputRequired(questions, state, this.#options.serverInfo()));
-    this.#options.table.release(exchange);
+    this.#parts.write.suspend(exchange, inputRequired(questions, state, this.#parts.identity.serverInfo));
+    this.#parts.table.release(exchange);
     return true;
   }
 
   /** The upstream takes a question back. */
-  noted(endpoint: Endpoint, bytes: Uint8Array, _length: number, spans: Spans): void {
+  serverNotification(endpoint: Endpoint, bytes: Uint8Array, spans: Spans): void {
     const start = spans.requestIdStart;
     if (spans.method !== Method.cancelled || start < 0) return;
     const id = Buffer.from(bytes.subarray(start, spans.requestIdEnd)).toString('utf8');
@@ -193,7 +208,7 @@ export class ParkedCalls {
   }
 
   /** The endpoint waits no longer for answers. Calls that end with it are reported one by one. */
-  lost(endpoint: Endpoint): void {
+  endpointDisconnected(endpoint: Endpoint): void {
     for (const call of this.#calls.values()) {
       if (call.endpoint !== endpoint) continue;
       call.clear();
@@ -202,17 +217,22 @@ export class ParkedCalls {
   }
 
   /** The call is over, and its client with it: its upstream gets no answers any more. */
-  over(exchange: Exchange): void {
+  callEnded(exchange: Exchange): void {
     const call = this.#callOf(exchange);
     if (call === null) return;
-    this.#disappoint(call);
+    this.#declineQuestions(call);
     this.#forget(call);
   }
 
-  /** Ends one parked call: its client may not come back for it. */
-  abandon(exchange: Exchange): void {
-    const call = this.#callOf(exchange);
-    if (call !== null && call.number > 0) this.#expire(call);
+  /** Ends the parked calls whose token is revoked: their clients cannot come back for them. */
+  endRevoked(policy: Policy): void {
+    for (const call of [...this.#byNumber.values()]) {
+      const { token } = call.exchange.client;
+      policy.ask({ token, address: '', about: 'token', name: '', isMetered: false }, (verdict) => {
+        const isRevoked = verdict.error === TOKEN_REVOKED && verdict.kind === Verdict.deny;
+        if (isRevoked && this.#byNumber.get(call.number) === call) this.#expire(call);
+      });
+    }
   }
 
   /** Ends all parked calls; from now on upstreams are told at once that nobody answers. */
@@ -220,8 +240,18 @@ export class ParkedCalls {
     this.#closed = true;
     for (const call of this.#calls.values()) {
       if (call.number > 0) this.#expire(call);
-      else this.over(call.exchange);
+      else this.callEnded(call.exchange);
     }
+  }
+
+  /** The family of the server that a permitted call goes to; null = not known. */
+  #eraOf(server: number): Era | null {
+    const endpoints = this.#parts.upstreams.servers[server]?.endpoints ?? [];
+    return endpoints.find(({ state }) => state === 'ready')?.era ?? null;
+  }
+
+  #connectionsOf(server: number): number {
+    return this.#parts.upstreams.servers[server]?.config.maxConnections ?? 0;
   }
 
   /** The call's record, unless it is of an earlier use of the same exchange. */
@@ -240,11 +270,11 @@ export class ParkedCalls {
       // The call failed there and went on here.
       this.#forget(known);
     }
-    const { maxParked, maxParkedPerPrincipal } = this.#limits;
+    const { maxParked, maxParkedPerPrincipal } = this.#parts.config.current.limits;
     const principal = principalOf(exchange);
     if (this.#calls.size >= maxParked || this.#perPrincipal.of(principal) >= maxParkedPerPrincipal) return null;
     // Each holds a connection for as long as somebody thinks: the other half stays for other calls.
-    const room = Math.max(1, Math.floor(this.#options.connectionsOf(endpoint.server) / 2));
+    const room = Math.max(1, Math.floor(this.#connectionsOf(endpoint.server) / 2));
     if (this.#perEndpoint.of(endpoint) >= room) return null;
     const call = new ParkedCall(endpoint, exchange, principal, digestOf(exchange));
     this.#calls.set(exchange, call);
@@ -274,12 +304,12 @@ export class ParkedCalls {
     this.#lastNumber += 1;
     call.number = this.#lastNumber;
     this.#byNumber.set(call.number, call);
-    const { parkMs } = this.#limits;
+    const { parkMs } = this.#parts.config.current.limits;
     const state = this.#states.seal(StateKind.parked, call.number, Date.now() + parkMs, call.digest);
     call.later(parkMs, () => this.#expire(call));
     // A slow client may have stopped the upstream, and will not let it go on.
     endpoint.resume(exchange);
-    this.#options.suspend(exchange, inputRequired(call.questions.values(), state, this.#options.serverInfo()));
+    this.#parts.write.suspend(exchange, inputRequired(call.questions.values(), state, this.#parts.identity.serverInfo));
   }
 
   /** The client is back: the parked exchange has it from now on. */
@@ -289,12 +319,12 @@ export class ParkedCalls {
     this.#byNumber.delete(call.number);
     call.number = 0;
     handOver(retry, exchange);
-    exchange.phase = exchange.client.streaming ? Phase.streaming : Phase.sending;
+    exchange.enter(exchange.client.streaming ? Phase.streaming : Phase.sending);
     exchange.client.capabilities = declaredIn(retry, message);
     exchange.call.sentAt = performance.now();
     exchange.message.detail = '';
     const answers = answersIn(call, retry, message);
-    this.#options.table.release(retry);
+    this.#parts.table.release(retry);
     if (outcome !== null) {
       this.#forget(call);
       this.#deliver(exchange, outcome);
@@ -317,10 +347,10 @@ export class ParkedCalls {
   #deliver(exchange: Exchange, outcome: Outcome): void {
     if (outcome.code === null) {
       const { bytes, spans } = outcome;
-      this.#options.message(exchange, bytes, bytes.length, spans);
+      this.#parts.write.message(exchange, bytes, bytes.length, spans);
     } else {
       exchange.message.detail = outcome.detail;
-      this.#options.fail(exchange, outcome.code);
+      this.#parts.write.fail(exchange, outcome.code);
     }
   }
 
@@ -340,7 +370,7 @@ export class ParkedCalls {
   /** Stops a call because its client cannot be asked: tells it now, or when it comes back. */
   #giveUp(exchange: Exchange, code: ErrorCode, detail: string): void {
     const call = this.#callOf(exchange);
-    if (call !== null) this.#disappoint(call);
+    if (call !== null) this.#declineQuestions(call);
     exchange.call.upstream?.cancel(exchange);
     exchange.call.upstream = null;
     if (exchange.phase === Phase.parked) {
@@ -349,23 +379,23 @@ export class ParkedCalls {
     }
     if (call !== null) this.#forget(call);
     exchange.message.detail = detail;
-    this.#options.fail(exchange, code);
+    this.#parts.write.fail(exchange, code);
   }
 
   /** The client did not come back in time. */
   #expire(call: ParkedCall): void {
     const { exchange } = call;
     const { current } = call;
-    if (current) this.#disappoint(call);
+    if (current) this.#declineQuestions(call);
     this.#forget(call);
     if (!current) return;
     exchange.call.upstream?.cancel(exchange);
     exchange.call.upstream = null;
     // Its request has been answered and counted.
-    this.#options.table.release(exchange);
+    this.#parts.table.release(exchange);
   }
 
-  #disappoint(call: ParkedCall): void {
+  #declineQuestions(call: ParkedCall): void {
     for (const question of call.questions.values()) call.endpoint.reply(noAnswerTo(question));
     call.clear();
   }

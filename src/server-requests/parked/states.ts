@@ -82,7 +82,7 @@ export class RequestStates {
  * What a retry has to have in common with its call: the subject, the method, the name and the arguments. Arguments are
  * compared by what they mean: clients may write the members of an object in any order.
  *
- * @param bytes the message, `exchange.spans` is its scan; the call has been decided
+ * @param bytes the message, `exchange.message.spans` is its scan; the call has been decided
  */
 export function callDigest(exchange: Exchange, bytes: Uint8Array): Buffer {
   const { spans, decodedName } = exchange.message;

@@ -3,14 +3,15 @@
  * Bounded in bytes, for each session and over all; the oldest go first. It lives in this process only: an id says so.
  */
 import { randomBytes } from 'node:crypto';
+import type { Current } from '../../config/current.js';
 import type { SessionsSnapshot } from '../../config/snapshot.js';
 import { Revision } from '../../protocol/revisions.js';
 import { type Exchange, Framing } from '../../request/exchange/index.js';
 import type { StreamLog } from '../../request/write/streams.js';
 import type { Bytes, Count } from '../../units.js';
 
-/** What {@link EventLog} reads of the configuration, at each use. */
-export interface EventLogRules {
+/** What {@link EventLog} reads of the configuration. */
+export interface EventLogConfig {
   readonly sessions: Pick<SessionsSnapshot, 'eventLogBytes' | 'eventLogTotalBytes' | 'retryMs'>;
 }
 
@@ -96,7 +97,7 @@ function idText(stream: LoggedStream, event: number): string {
 
 /** See the file comment; one per front. */
 export class EventLog implements StreamLog {
-  readonly #rules: EventLogRules;
+  readonly #config: Current<EventLogConfig>;
   readonly #sessions = new Map<string, SessionEvents>();
   readonly #streams = new Map<number, Stream>();
   #lastNumber = 0;
@@ -105,8 +106,8 @@ export class EventLog implements StreamLog {
   #bytes = 0;
   #events = 0;
 
-  constructor(rules: EventLogRules) {
-    this.#rules = rules;
+  constructor(config: Current<EventLogConfig>) {
+    this.#config = config;
   }
 
   /** Bytes kept now, with what they cost besides. */
@@ -137,7 +138,7 @@ export class EventLog implements StreamLog {
     const stream = this.#streams.get(exchange.client.eventStream);
     // Clients of older revisions fail on an event without data.
     if (stream === undefined || exchange.client.revision < Revision.r2025_11_25) return null;
-    const { retryMs } = this.#rules.sessions;
+    const { retryMs } = this.#config.current.sessions;
     return Buffer.from(`${idText(stream, stream.next - 1)}\nretry: ${retryMs}\ndata: \n\n`);
   }
 
@@ -214,7 +215,7 @@ export class EventLog implements StreamLog {
 
   #open(exchange: Exchange, standalone: boolean): number {
     const { session } = exchange.client;
-    const { eventLogBytes, eventLogTotalBytes } = this.#rules.sessions;
+    const { eventLogBytes, eventLogTotalBytes } = this.#config.current.sessions;
     const wanted =
       session !== null &&
       exchange.client.revision >= Revision.r2025_03_26 &&
@@ -252,7 +253,7 @@ export class EventLog implements StreamLog {
 
   #add(stream: Stream, message: Uint8Array): Uint8Array {
     const { session, next: number } = stream;
-    const { eventLogBytes, eventLogTotalBytes } = this.#rules.sessions;
+    const { eventLogBytes, eventLogTotalBytes } = this.#config.current.sessions;
     const size = message.length + ENTRY_BYTES;
     const id = Buffer.from(idText(stream, number));
     stream.next += 1;

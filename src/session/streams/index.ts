@@ -1,14 +1,15 @@
+import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot } from '../../config/snapshot.js';
 import { Composer } from '../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, flatten, KEEP_ALIVE, LINE_END } from '../../protocol/event-frames.js';
 import { type Exchange, Framing } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import type { Session } from '../sessions.js';
-import { EventLog, type EventLogRules, type LoggedStream } from './event-log.js';
+import { EventLog, type EventLogConfig, type LoggedStream } from './event-log.js';
 import { StandingStreams } from './standing.js';
 
-/** What {@link StandaloneStreams} reads of the configuration, at each use. */
-export interface StandaloneStreamsRules extends EventLogRules {
+/** What {@link StandaloneStreams} reads of the configuration. */
+export interface StandaloneStreamsConfig extends EventLogConfig {
   readonly limits: Pick<LimitsSnapshot, 'maxStreams' | 'maxClientBufferBytes'>;
 }
 
@@ -32,7 +33,7 @@ export class StandaloneStreams {
   readonly log: EventLog;
   /** These streams and those of `subscriptions/listen`. */
   readonly standing: StandingStreams;
-  readonly #rules: StandaloneStreamsRules;
+  readonly #config: Current<StandaloneStreamsConfig>;
   readonly #now: () => Milliseconds;
   readonly #streams = new Map<Exchange, Session>();
   /** Longest broken first. */
@@ -41,11 +42,11 @@ export class StandaloneStreams {
   #lost = 0;
 
   /** @param now monotonic milliseconds; default `performance.now` */
-  constructor(rules: StandaloneStreamsRules, now: () => Milliseconds = () => performance.now()) {
-    this.#rules = rules;
+  constructor(config: Current<StandaloneStreamsConfig>, now: () => Milliseconds = () => performance.now()) {
+    this.#config = config;
     this.#now = now;
-    this.log = new EventLog(rules);
-    this.standing = new StandingStreams(rules.limits);
+    this.log = new EventLog(config);
+    this.standing = new StandingStreams(config);
   }
 
   /** Streams open now. */
@@ -110,7 +111,7 @@ export class StandaloneStreams {
     if (session === undefined) return false;
     this.#unregister(exchange, session);
     if (exchange.client.eventStream === 0) return true;
-    if (this.#broken.size >= this.#rules.limits.maxStreams) {
+    if (this.#broken.size >= this.#config.current.limits.maxStreams) {
       for (const [longest, broken] of this.#broken) {
         this.#giveUp(longest, broken);
         break;
@@ -222,7 +223,7 @@ export class StandaloneStreams {
   #write(exchange: Exchange, message: Uint8Array): boolean {
     const { reply } = exchange.client;
     const id = exchange.client.eventStream === 0 ? null : this.log.keepShared(exchange.client.eventStream, message);
-    if (reply === null || reply.buffered() > this.#rules.limits.maxClientBufferBytes) {
+    if (reply === null || reply.buffered() > this.#config.current.limits.maxClientBufferBytes) {
       this.#lost += 1;
       return false;
     }

@@ -2,6 +2,7 @@
  * Keeps silent streams open: proxies and clients end a connection on which nothing moves. A call that takes long gets
  * its stream opened for that (MCP Streamable HTTP leaves the choice of JSON or a stream to the server).
  */
+import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot } from '../../config/snapshot.js';
 import { KEEP_ALIVE } from '../../protocol/event-frames.js';
 import { Accepts, type Exchange, Framing, MessageFlag, Phase } from '../../request/exchange/index.js';
@@ -9,13 +10,17 @@ import type { ExchangeTable } from '../../request/exchange/table.js';
 import type { Milliseconds } from '../../units.js';
 import type { StandingStreams } from './standing.js';
 
-/** What {@link KeepAlive} needs of the rest. */
-export interface KeepAliveOptions {
-  readonly limits: Pick<LimitsSnapshot, 'keepAliveMs'>;
+/** Opens the streams of answers: EventStreams of the write stage. */
+export interface AnswerStreams {
+  open(exchange: Exchange): void;
+}
+
+/** What {@link KeepAlive} works with. */
+export interface KeepAliveParts {
+  readonly config: Current<{ readonly limits: Pick<LimitsSnapshot, 'keepAliveMs'> }>;
   readonly table: ExchangeTable;
   readonly standing: StandingStreams;
-  /** Opens the stream of an answer. */
-  open(exchange: Exchange): void;
+  readonly answers: AnswerStreams;
 }
 
 /** Turns in which everything is looked at once, half a `keepAliveMs` long together. */
@@ -25,13 +30,13 @@ const SHORTEST_TURN: Milliseconds = 5;
 
 /** One timer for all; each turn looks at a part of what is open. */
 export class KeepAlive {
-  readonly #options: KeepAliveOptions;
+  readonly #parts: KeepAliveParts;
   #timer: NodeJS.Timeout;
   #slot = 0;
   #now: Milliseconds = 0;
 
-  constructor(options: KeepAliveOptions) {
-    this.#options = options;
+  constructor(parts: KeepAliveParts) {
+    this.#parts = parts;
     this.#timer = this.#schedule();
   }
 
@@ -46,17 +51,18 @@ export class KeepAlive {
   }
 
   #turnMs(): Milliseconds {
-    const { keepAliveMs } = this.#options.limits;
+    const { keepAliveMs } = this.#parts.config.current.limits;
     // Without comments a reload is waited for, which may bring them.
     if (keepAliveMs === 0) return LONGEST_TURN;
     return Math.min(LONGEST_TURN, Math.max(SHORTEST_TURN, keepAliveMs / (2 * TURNS)));
   }
 
   readonly #turn = (): void => {
-    const { limits, table, standing } = this.#options;
+    const { config, table, standing } = this.#parts;
+    const { keepAliveMs } = config.current.limits;
     this.#now = performance.now();
-    if (limits.keepAliveMs > 0) {
-      const turns = Math.max(1, Math.floor(limits.keepAliveMs / 2 / this.#turnMs()));
+    if (keepAliveMs > 0) {
+      const turns = Math.max(1, Math.floor(keepAliveMs / 2 / this.#turnMs()));
       if (table.inUse > 0) {
         this.#slot = table.visitSome(this.#slot, Math.ceil(table.capacity / turns), this.#call);
       }
@@ -79,13 +85,14 @@ export class KeepAlive {
       exchange.client.batch === null &&
       (exchange.client.accepts & Accepts.sse) !== 0 &&
       (exchange.message.flags & MessageFlag.noAnswer) === 0;
-    if (!waits || this.#now - exchange.client.startedAt < this.#options.limits.keepAliveMs) return;
-    this.#options.open(exchange);
+    if (!waits || this.#now - exchange.client.startedAt < this.#parts.config.current.limits.keepAliveMs) return;
+    this.#parts.answers.open(exchange);
     this.#comment(exchange);
   };
 
   readonly #stream = (exchange: Exchange): void => {
-    if (this.#now - exchange.client.quietSince >= this.#options.limits.keepAliveMs) this.#comment(exchange);
+    if (this.#now - exchange.client.quietSince >= this.#parts.config.current.limits.keepAliveMs)
+      this.#comment(exchange);
   };
 
   #comment(exchange: Exchange): void {

@@ -2,11 +2,23 @@
  * Streams that stay open without a request in flight: standalone streams and `subscriptions/listen`. Each has an
  * exchange of its own outside the exchange table, so that waiting clients take no room from calls.
  */
+import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot } from '../../config/snapshot.js';
 import { handOver } from '../../request/exchange/handover.js';
 import { Exchange, Phase } from '../../request/exchange/index.js';
+import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Count } from '../../units.js';
-import type { Rights } from '../rights.js';
+
+/** What {@link StandingStreams} reads of the configuration. */
+export interface StandingStreamsConfig {
+  readonly limits: Pick<LimitsSnapshot, 'maxStreams'>;
+}
+
+/** Ends streams whose token is no longer accepted (src/session/rights.ts). */
+export interface RightKeeper {
+  hold(exchange: Exchange, token: string, verdict: VerdictRecord): void;
+  release(exchange: Exchange): void;
+}
 
 /** Slot of an exchange that is in no table. */
 const NO_SLOT = -1;
@@ -18,19 +30,19 @@ export function isStanding(exchange: Exchange): boolean {
 
 /** Bounded by `limits.maxStreams`; one per front. */
 export class StandingStreams {
-  readonly #limits: Pick<LimitsSnapshot, 'maxStreams'>;
+  readonly #config: Current<StandingStreamsConfig>;
   readonly #open = new Set<Exchange>();
   // Only while it is used: an iterator that rests holds on to what the set has dropped since.
   #next: SetIterator<Exchange> | null = null;
   #generation = 0;
-  #rights: Pick<Rights, 'hold' | 'release'> | null = null;
+  #rights: RightKeeper | null = null;
 
-  constructor(limits: Pick<LimitsSnapshot, 'maxStreams'>) {
-    this.#limits = limits;
+  constructor(config: Current<StandingStreamsConfig>) {
+    this.#config = config;
   }
 
   /** Streams opened from now on end with their right. Once, after both were made: rights end streams. */
-  attach(rights: Pick<Rights, 'hold' | 'release'>): void {
+  attach(rights: RightKeeper): void {
     this.#rights = rights;
   }
 
@@ -41,7 +53,7 @@ export class StandingStreams {
 
   /** Whether `maxStreams` are open. */
   get full(): boolean {
-    return this.#open.size >= this.#limits.maxStreams;
+    return this.#open.size >= this.#config.current.limits.maxStreams;
   }
 
   /**
@@ -54,7 +66,7 @@ export class StandingStreams {
     handOver(from, exchange);
     this.#generation = (this.#generation + 1) & 0x7fffffff;
     exchange.generation = this.#generation;
-    exchange.phase = Phase.streaming;
+    exchange.enter(Phase.streaming);
     exchange.client.streaming = true;
     exchange.client.status = 200;
     exchange.client.quietSince = performance.now();
@@ -70,7 +82,7 @@ export class StandingStreams {
 
   /** The stream is over. */
   release(exchange: Exchange): void {
-    exchange.phase = Phase.free;
+    exchange.enter(Phase.free);
     exchange.client.reply = null;
     exchange.client.streaming = false;
     exchange.client.session = null;

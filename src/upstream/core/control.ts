@@ -6,11 +6,11 @@ import type { Decoder } from '../../../native/layout.js';
 import { Flag, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import { packageVersion } from '../../package-root.js';
+import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { MODERN, REVISIONS } from '../../protocol/revisions.js';
 import type { Milliseconds } from '../../units.js';
 
-/** Deepest nesting accepted from upstreams. Results are not ours to judge, only to bound. */
-export const UPSTREAM_DEPTH = 512;
+export { UPSTREAM_DEPTH };
 
 /** Ids of control requests lie below those of calls, which start at 65,536 (request/exchanges.ts). */
 export const FIRST_CALL_ID = 65_536;

@@ -1,6 +1,6 @@
 /**
  * Lanes: further children or sessions of one endpoint before 2026-07-28, so that what a server asks and remembers belongs
- * to one client (configuration: `isolation`, `maxLanes`, `laneIdleMs`). Made when they are first needed.
+ * to one client (configuration: `isolation`, `maxDedicated`, `dedicatedIdleMs`). Made when they are first needed.
  */
 import type { ServerSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
@@ -177,10 +177,10 @@ export class Lanes implements EndpointOwner {
     if (this.#lanes.size === 0) return;
     for (const endpoint of this.#lanes.keys()) endpoint.tick(now);
     if (now < this.#sweepAt) return;
-    this.#sweepAt = now + Math.min(SWEEP_MS, this.config.laneIdleMs);
+    this.#sweepAt = now + Math.min(SWEEP_MS, this.config.dedicatedIdleMs);
     for (const lane of this.#lanes.values()) {
       if (!idle(lane)) lane.usedAt = now;
-      else if (lane.retired || now - lane.usedAt >= this.config.laneIdleMs) this.#retire(lane);
+      else if (lane.retired || now - lane.usedAt >= this.config.dedicatedIdleMs) this.#retire(lane);
     }
   }
 
@@ -260,9 +260,9 @@ export class Lanes implements EndpointOwner {
 
   /** A place for one more lane: the longest idle one goes if there is none. */
   #makeRoom(): boolean {
-    if (this.#lanes.size < this.config.maxLanes) return true;
+    if (this.#lanes.size < this.config.maxDedicated) return true;
     // Those that take their time to stop are processes too.
-    if (this.#stopping.size >= this.config.maxLanes) return false;
+    if (this.#stopping.size >= this.config.maxDedicated) return false;
     let oldest: Lane | null = null;
     for (const lane of this.#lanes.values()) {
       if (idle(lane) && (oldest === null || lane.usedAt < oldest.usedAt)) oldest = lane;

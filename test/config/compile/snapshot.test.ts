@@ -170,7 +170,7 @@ test('a bind beyond loopback needs authentication or an explicit word', () => {
     '::11',
   ]) {
     assert.equal(isLoopbackHost(host), false, host);
-    assert.match(problemsOfObject({ host })[0] as string, /nobody has to authenticate/, host);
+    assert.match(problemsOfObject({ host })[0] as string, /without authentication; set "auth"/, host);
     snapshotOfObject({ host, allowUnauthenticated: true });
     snapshotOfObject({ host, ...auth({ type: 'bearer', tokens: { a: 'a-token-of-a' } }) });
   }

@@ -99,13 +99,37 @@ const ROWS: readonly [format: ConfigFormat, name: string, text: string, ...probl
     'name = """\nhost = "not a key"\n"""\nprot = 1\n',
     'gateway.toml:4:1: unknown key "prot"',
   ],
+  [
+    'toml',
+    'a table below an array of tables',
+    '[[routes]]\n[[routes]]\n[routes.match]\ntols = "x"\n',
+    'gateway.toml:4:1: routes[1].match: unknown key "tols"; did you mean "tools"?',
+  ],
+  [
+    'toml',
+    'a dotted key in an inline table',
+    'mcpServers = { "a b".weight = 1 }\n',
+    'gateway.toml:1:22: mcpServers["a b"]: unknown key "weight"',
+  ],
+  [
+    'toml',
+    'an integer that is too large',
+    'port = 99999999999999999999\n',
+    'gateway.toml:1:8: an integer lies between',
+  ],
+  [
+    'toml',
+    'a string that is too long',
+    `name = "${'x'.repeat(1_000_000)}"\n`,
+    'gateway.toml: the document is nested too',
+  ],
   ['toml', 'an unfinished string', 'port = 1\nhost = "abc\n', 'gateway.toml:2:12: '],
   ['toml', 'a repeated key', 'port = 1\nport = 2\n', 'gateway.toml:2:1: '],
   ['toml', 'a date', 'name = 2026-01-01\n', 'gateway.toml:1:8: name: a date cannot stand here'],
 ];
 
 for (const [format, name, text, ...expected] of ROWS) {
-  test(`${format}: ${name} is told with its line and column`, () => {
+  test(`${format}: ${name} is reported with its line and column`, () => {
     const problems = problemsOfText(text, format);
     assert.equal(problems.length, expected.length, problems.join('\n'));
     for (const [i, start] of expected.entries()) {
@@ -114,7 +138,7 @@ for (const [format, name, text, ...expected] of ROWS) {
   });
 }
 
-test('all problems of a file are told at once, in the order of the file', () => {
+test('all problems of a file are reported at once, in the order of the file', () => {
   const text = `port: \${UNSET_PORT}\nworkers: 0\nlog: { level: loud }\nhosst: x\n`;
   const lines = problemsOfText(text, 'yaml').map((problem) => /^gateway\.yaml:(\d+):/.exec(problem)?.[1]);
   assert.deepEqual(lines, ['1', '2', '3', '4']);

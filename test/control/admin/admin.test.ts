@@ -1,18 +1,36 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type Admin, type AdminOptions, openAdmin } from '../../../src/control/admin/admin.js';
+import {
+  type Admin,
+  type AdminOptions,
+  type AdminSnapshot,
+  type AdminSource,
+  openAdmin,
+} from '../../../src/control/admin/admin.js';
 import { rawRequest } from '../../support/raw-http.js';
 
-async function open(t: TestContext, change: Partial<AdminOptions> = {}, host = '127.0.0.1'): Promise<Admin> {
-  const admin = await openAdmin({
-    snapshot: { admin: { host, port: 0 }, allowedHosts: ['ops.example.com'], allowedOrigins: [] },
+const LOOPBACK: AdminSnapshot = {
+  admin: { host: '127.0.0.1', port: 0 },
+  allowedHosts: ['ops.example.com'],
+  allowedOrigins: [],
+};
+
+async function open(
+  t: TestContext,
+  change: Partial<AdminSource> = {},
+  listen: Partial<AdminSnapshot> = {},
+  options: AdminOptions = {},
+): Promise<Admin> {
+  const source: AdminSource = {
     metrics: async () => '# metrics\n',
-    stats: async () => '{"stats":1}\n',
+    statsText: async () => '{"stats":1}\n',
     notReady: () => [],
     revoke: () => true,
     unrevoke: () => true,
+    documentFailed: () => {},
     ...change,
-  });
+  };
+  const admin = await openAdmin(source, { ...LOOPBACK, ...listen }, options);
   t.after(() => admin.close(0));
   return admin;
 }
@@ -86,12 +104,10 @@ for (const [what, method, path, head, status] of requests) {
 }
 
 test('a listener for other machines answers to any name unless names are listed, and to addresses always', async (t) => {
-  const any = await open(t, {
-    snapshot: { admin: { host: '0.0.0.0', port: 0 }, allowedHosts: [], allowedOrigins: [] },
-  });
+  const any = await open(t, {}, { admin: { host: '0.0.0.0', port: 0 }, allowedHosts: [] });
   assert.equal((await get(any, '/livez', 'Host: 10.0.0.5:9090\r\n')).status, 200);
   assert.equal((await get(any, '/livez', 'Origin: http://localhost\r\n')).status, 403);
-  const some = await open(t, {}, '0.0.0.0');
+  const some = await open(t, {}, { admin: { host: '0.0.0.0', port: 0 } });
   assert.equal((await get(some, '/livez', 'Host: evil.example\r\n')).status, 403);
   assert.equal((await get(some, '/livez', 'Host: 10.0.0.5.evil.example\r\n')).status, 403);
   for (const path of ['/livez', '/readyz', '/metrics']) {
@@ -121,8 +137,8 @@ test('callers that come together share one document', async (t) => {
 test('a document that cannot be made is a 503 without its cause', async (t) => {
   const failures: unknown[] = [];
   const admin = await open(t, {
-    stats: () => Promise.reject(new Error('canary /secret/path')),
-    failed: (error) => failures.push(error),
+    statsText: () => Promise.reject(new Error('canary /secret/path')),
+    documentFailed: (error) => failures.push(error),
   });
   const reply = await get(admin, '/stats');
   assert.equal(reply.status, 503);
@@ -132,7 +148,7 @@ test('a document that cannot be made is a 503 without its cause', async (t) => {
 });
 
 test('connections that send nothing are bounded in number and in time', async (t) => {
-  const admin = await open(t, { maxConnections: 4, headersTimeoutMs: 100 });
+  const admin = await open(t, {}, {}, { maxConnections: 4, headersTimeoutMs: 100 });
   const silent = Array.from({ length: 8 }, () => rawRequest(admin.address.port, 'GET / HTT', { waitMs: 5_000 }));
   const replies = await Promise.all(silent);
   assert.ok(replies.every(({ closed }) => closed));
@@ -142,8 +158,7 @@ test('connections that send nothing are bounded in number and in time', async (t
 
 test('a port that is taken is an error of the start', async (t) => {
   const admin = await open(t);
-  const snapshot = { admin: { host: '127.0.0.1', port: admin.address.port }, allowedHosts: [], allowedOrigins: [] };
-  await assert.rejects(open(t, { snapshot }), { code: 'EADDRINUSE' });
+  await assert.rejects(open(t, {}, { admin: { host: '127.0.0.1', port: admin.address.port } }), { code: 'EADDRINUSE' });
 });
 
 test('closing ends connections that stay', async (t) => {

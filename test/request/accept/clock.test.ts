@@ -86,13 +86,13 @@ describe('the clock', { concurrency: true, timeout: 60_000 }, () => {
       over = true;
       await traffic;
       assert.ok(served > 10);
-      // The slow requests never took an exchange, let alone reached the handler.
+      // The slow requests have no exchange, and have not reached the handler.
       assert.equal(front.seen.length, served);
       assert.equal(front.table.inUse, 0);
       for (const { text } of [silent, head, body, chunked]) assert.ok(!text.includes(' 200 '), text);
     });
 
-    test(`${kind}: quiet connections with an answer owed stay open, whether nothing, a stream or a stream that was held back was sent`, async (context) => {
+    test(`${kind}: idle connections that wait for an answer stay open, whether nothing, a stream or a stream with backpressure was sent`, async (context) => {
       const held: Exchange[] = [];
       const front = await openTestFront(kind, (exchange) => held.push(exchange));
       context.after(() => front.close());

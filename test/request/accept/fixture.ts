@@ -1,82 +1,49 @@
+import { compileSnapshot } from '../../../src/config/compile/index.js';
+import { loadConfigObject } from '../../../src/config/load.js';
 import type { LimitsSnapshot, Snapshot } from '../../../src/config/snapshot.js';
 import { ERRORS, type ErrorCode } from '../../../src/errors.js';
-import { corsHead } from '../../../src/request/accept/http/cors.js';
-import type { FrontEnd, FrontEndKind } from '../../../src/request/accept/http/handler.js';
+import { originHead } from '../../../src/protocol/origin-head.js';
+import type { FrontEnd, FrontEndKind, FrontHandler } from '../../../src/request/accept/http/handler.js';
 import { openFrontEnd } from '../../../src/request/accept/index.js';
 import type { Exchange } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 
+const DEFAULTS = compileSnapshot(loadConfigObject({ mcpServers: {} }));
+
 /** Limits small enough for tests to reach. */
 export const TEST_LIMITS: LimitsSnapshot = {
+  ...DEFAULTS.limits,
   maxBodyBytes: 262_144,
   maxHeaderBytes: 8192,
   maxHeaders: 64,
-  maxDepth: 64,
-  maxBatch: 50,
   maxInFlight: 1024,
   maxResponseBytes: 16_777_216,
-  maxLineBytes: 10_485_760,
-  maxPipeBytes: 8_388_608,
-  readBudgetBytes: 65_536,
-  maxNotificationsPerSecond: 40_000,
-  maxClientBufferBytes: 1_048_576,
-  slowClientMs: 30_000,
   smallFrameRate: 0,
-  maxConnections: 10_000,
-  maxSessions: 10_000,
   maxStreams: 1000,
-  maxMemo: 1000,
-  maxTools: 1000,
-  maxPages: 10,
-  maxToolMetrics: 10,
-  drainMs: 25_000,
-  workerHangMs: 5000,
-  ringBytes: 65_536,
-  decideMs: 5000,
-  maxServerRequests: 1_000,
-  answerMs: 10_000,
-  maxInputRounds: 8,
-  maxParked: 100,
-  maxParkedPerPrincipal: 50,
-  parkMs: 10_000,
-  maxHeldBytes: 1_048_576,
   maxBufferedBytes: 0,
-  keepAliveMs: 15_000,
-  maxRevoked: 100,
-  maxSubscriptions: 100,
 };
 
 export function testSnapshot(change: Partial<Snapshot> = {}, limits: Partial<LimitsSnapshot> = {}): Snapshot {
+  return { ...DEFAULTS, name: 'test', port: 0, admin: null, limits: { ...TEST_LIMITS, ...limits }, ...change };
+}
+
+/** A handler instead of the stages: it releases the exchanges, except where `methods` replace its own. */
+export function handlerFixture(table: ExchangeTable, methods: Partial<FrontHandler>): FrontHandler {
+  const release = (exchange: Exchange): void => table.release(exchange);
+  const ignore = (): void => {};
   return {
-    version: 1,
-    name: 'test',
-    host: '127.0.0.1',
-    port: 0,
-    listens: true,
-    admin: null,
-    workers: 1,
-    frontEnd: 'auto',
-    allowedHosts: [],
-    allowedOrigins: [],
-    auth: { type: 'none' },
-    servers: [],
-    secrets: [],
-    routes: [],
-    rateLimits: { global: null, perClient: null, perTool: [], maxClients: 100 },
-    cache: { enabled: false, maxBytes: 0, maxEntryBytes: 0, maxEntries: 0, maxWaiters: 0, waitMs: 0 },
-    limits: { ...TEST_LIMITS, ...limits },
-    catalog: { separator: '__', conflict: 'prefix', maxNameLength: 64, pageSize: 0, ttlMs: 0, startupWaitMs: 0 },
-    sessions: {
-      secrets: [],
-      ttlSeconds: 3600,
-      keyFile: null,
-      eventLogBytes: 65_536,
-      eventLogTotalBytes: 1_048_576,
-      retryMs: 1000,
-    },
-    transports: { sse: true, websocket: true, rest: true },
-    log: { level: 'silent', format: 'json', access: false },
-    ...change,
+    request: release,
+    stream: release,
+    terminate: release,
+    refuse: release,
+    aborted: release,
+    drained: ignore,
+    connected: ignore,
+    disconnected: ignore,
+    ended: ignore,
+    tooManyFrames: ignore,
+    plain: () => null,
+    ...methods,
   };
 }
 
@@ -111,7 +78,7 @@ const JSON_HEAD = ['content-type', 'application/json'];
 
 /** Answers a request with its own body. */
 export function echo(exchange: Exchange, body: Buffer, test: TestFront): void {
-  exchange.client.reply!.send(200, [...JSON_HEAD, ...corsHead(exchange)], body, 0, body.byteLength);
+  exchange.client.reply!.send(200, [...JSON_HEAD, ...originHead(exchange.client.origin)], body, 0, body.byteLength);
   test.table.release(exchange);
 }
 
@@ -143,10 +110,9 @@ export async function openTestFront(
     });
     respond(exchange, body, test);
   };
-  const front = await openFrontEnd({
+  const front = await openFrontEnd(
     snapshot,
-    table,
-    handler: {
+    handlerFixture(table, {
       request: (exchange, bytes, length) => take('request', exchange, Buffer.from(bytes.subarray(0, length))),
       stream: (exchange) => take('stream', exchange, Buffer.alloc(0)),
       terminate: (exchange) => take('terminate', exchange, Buffer.alloc(0)),
@@ -163,14 +129,13 @@ export async function openTestFront(
         aborted.push(exchange);
         table.release(exchange);
       },
-      connected: () => {},
-      disconnected: () => {},
       ended: (sessionId) => ended.push(sessionId),
       tooManyFrames: (address) => tooFast.push(address),
       plain: (path) =>
         path === '/health' ? { status: 200, contentType: 'application/json', body: '{"status":"ok"}' } : null,
-    },
-  });
+    }),
+    table,
+  );
   const test: TestFront = {
     front,
     port: front.address.port,

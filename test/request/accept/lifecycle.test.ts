@@ -35,7 +35,7 @@ const INDEX = new URL('../../../src/request/accept/index.js', import.meta.url).h
 const TABLE = new URL('../../../src/request/exchange/table.js', import.meta.url).href;
 
 for (const kind of KINDS) {
-  test(`${kind}: while draining, requests under way and on kept connections are answered and connections end`, async (context) => {
+  test(`${kind}: while draining, requests in flight and on kept connections are answered and connections end`, async (context) => {
     const held: Exchange[] = [];
     const front = await openTestFront(kind, (exchange) => held.push(exchange));
     context.after(() => front.close());
@@ -71,7 +71,7 @@ for (const kind of KINDS) {
     await front.close();
   });
 
-  test(`${kind}: close does not wait for connections on which nothing is owed`, async (context) => {
+  test(`${kind}: close does not wait for idle connections`, async (context) => {
     const front = await openTestFront(kind);
     context.after(() => front.close());
     const idle = await open(front.port);
@@ -97,7 +97,7 @@ for (const kind of KINDS) {
     assert.equal(front.front.connections(), 0);
   });
 
-  test(`${kind}: a taken port is an error, not a shared port`, async (context) => {
+  test(`${kind}: a port in use is an error, not a shared port`, async (context) => {
     const front = await openTestFront(kind);
     context.after(() => front.close());
     await assert.rejects(
@@ -149,7 +149,7 @@ test('where uWebSockets.js does not load, node:http serves, with one warning', a
     const table = new ExchangeTable(1);
     const snapshot = ${JSON.stringify(testSnapshot())};
     const handler = { plain: () => ({ status: 200, contentType: 'text/plain', body: 'up' }) };
-    const front = await openFrontEnd({ snapshot, table, handler, warn: (text) => warnings.push(text) });
+    const front = await openFrontEnd(snapshot, handler, table, { warn: (text) => warnings.push(text) });
     const reply = await fetch('http://127.0.0.1:' + front.address.port + '/health');
     console.log(JSON.stringify({ kind: front.kind, warnings, choice: frontEndKind('uws', 1000).kind, text: await reply.text() }));
     process.exit(0);`;
@@ -175,7 +175,7 @@ test('the choice of front end: node is node, uws and auto are uWebSockets.js whe
 });
 
 for (const kind of KINDS) {
-  test(`${kind}: with few descriptors connections are closed, traffic goes on, and no time is burnt`, async (context) => {
+  test(`${kind}: with few descriptors connections are closed, others are served, and the process does not spin`, async (context) => {
     const fixture = new URL('./fixture.js', import.meta.url).href;
     const code = `
       const { openTestFront } = await import(${JSON.stringify(fixture)});
@@ -219,7 +219,7 @@ for (const kind of KINDS) {
     assert.ok(after.connections <= 64, `${after.connections} connections`);
     assert.ok(after.cpuMs - before.cpuMs < 250, `${after.cpuMs - before.cpuMs} ms of CPU in half a second`);
     for (const socket of many) socket.destroy();
-    await until(() => first.ended || many.every((socket) => socket.ended), 'gone');
+    await until(() => first.ended || many.every((socket) => socket.ended), 'closed');
     const again = await open(port);
     again.write(post('{}'));
     await until(() => again.text.endsWith('{}'), 'recovery');

@@ -86,7 +86,7 @@ for (const kind of KINDS) {
     assert.ok(process.memoryUsage().rss - before < 64 * MiB);
   });
 
-  test(`${kind}: a body of exactly the limit is taken, one byte more is not`, async (context) => {
+  test(`${kind}: a body of exactly the limit is accepted, one byte more is not`, async (context) => {
     const front = await openTestFront(kind, undefined, {}, { maxBodyBytes: 5000 });
     context.after(() => front.close());
     const chunked = (size: number): string =>
@@ -107,7 +107,7 @@ for (const kind of KINDS) {
     );
   });
 
-  test(`${kind}: when every exchange is taken, the answer is 503 with Retry-After`, async (context) => {
+  test(`${kind}: when all exchanges are in use, the answer is 503 with Retry-After`, async (context) => {
     const held: Exchange[] = [];
     const front = await openTestFront(kind, (exchange) => held.push(exchange), {}, { maxInFlight: 2 });
     context.after(() => front.close());
@@ -131,7 +131,7 @@ for (const kind of KINDS) {
     for (const socket of sockets) socket.destroy();
   });
 
-  test(`${kind}: connections past the limit are closed at once, and places are given again`, async (context) => {
+  test(`${kind}: connections past the limit are closed at once, and accepted again when others close`, async (context) => {
     const front = await openTestFront(kind, undefined, {}, { maxConnections: 3 });
     context.after(() => front.close());
     const kept = await Promise.all([open(front.port), open(front.port), open(front.port)]);

@@ -31,7 +31,7 @@ for (const kind of KINDS) {
     assert.equal(front.table.inUse, 0);
   });
 
-  test(`${kind}: tokens are told from other schemes`, async (context) => {
+  test(`${kind}: tokens are distinguished from other schemes`, async (context) => {
     const front = await openTestFront(kind);
     context.after(() => front.close());
     const rows: readonly (readonly [string, string, boolean])[] = [

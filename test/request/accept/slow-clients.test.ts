@@ -99,7 +99,7 @@ for (const kind of KINDS) {
     socket.destroy();
   });
 
-  test(`${kind}: a streamed answer stops its writer at the limit, and goes on byte for byte`, async (context) => {
+  test(`${kind}: a streamed answer stops its writer at the limit, and continues byte for byte`, async (context) => {
     const { held, respond } = holder();
     const front = await openTestFront(kind, respond, {}, { maxClientBufferBytes: 300_000 });
     context.after(() => front.close());
@@ -217,7 +217,7 @@ for (const kind of KINDS) {
     assert.ok(most < 8 * MiB, `${most}`);
   });
 
-  test(`${kind}: clients that leave at any moment are reported once and harm nothing`, async (context) => {
+  test(`${kind}: clients that disconnect at any moment are reported once, without an effect on others`, async (context) => {
     const late: (() => void)[] = [];
     const front: TestFront = await openTestFront(kind, (exchange, body) => {
       const mode = body.toString();

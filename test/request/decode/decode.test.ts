@@ -52,15 +52,13 @@ function run(row: Row): { outcome: Outcome; exchange: Exchange } {
   };
   const stage = new DecodeStage({
     decoder,
-    maxDepth: 64,
-    authRequired: row.authRequired ?? false,
-    openSession: (id) => (id === 'known' ? session(row.revision ?? 3) : null),
-    isListed: () => false,
-    wantLogLevel: () => {},
-    next: () => settle('next'),
-    batch: () => settle('batch'),
-    refuse: (_exchange, code) => settle(code),
+    config: { current: { auth: { type: row.authRequired === true ? 'bearer' : 'none' }, limits: { maxDepth: 64 } } },
+    sessions: { open: (id) => (id === 'known' ? session(row.revision ?? 3) : null) },
+    catalog: { isListed: () => false },
+    upstreams: { wantLogLevel: () => {} },
+    write: { refuse: (_exchange, code) => settle(code) },
   });
+  stage.attach({ decoded: () => settle('next'), batch: () => settle('batch') });
   exchange.client.accepts = Accepts.json | Accepts.sse;
   for (const [name, value] of Object.entries(row.head ?? {})) {
     Object.assign(name in exchange.client ? exchange.client : exchange.message, { [name]: value });

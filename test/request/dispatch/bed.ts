@@ -67,18 +67,18 @@ export class Bed {
   constructor(changes: Partial<Snapshot> = {}, catalog: CatalogTable = sampleCatalog, options: BedOptions = {}) {
     const snapshot = baseSnapshot(changes);
     this.table = new ExchangeTable(options.capacity ?? snapshot.limits.maxInFlight);
-    this.pool = new WorkerPool({ snapshot, catalog, report: (line) => this.reports.push(line), ...options });
+    this.pool = new WorkerPool({ snapshot, catalog, log: { warn: (line) => this.reports.push(line) }, ...options });
     this.dispatcher = new Dispatcher({
       table: this.table,
       pool: this.pool,
       decoder: typescriptDecoder,
       ...(options.memo === undefined ? {} : { memo: options.memo }),
       ...(options.maxQueue === undefined ? {} : { maxQueue: options.maxQueue }),
-      next: (exchange, bytes, length, payload) => this.#next(exchange, bytes, length, payload),
     });
+    this.dispatcher.attach(this);
   }
 
-  #next(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
+  decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
     const { verdict } = exchange;
     const key = `${exchange.slot}.${exchange.generation}`;
     this.nexts.set(key, (this.nexts.get(key) ?? 0) + 1);
@@ -146,7 +146,7 @@ export class Bed {
   }
 
   done(exchange: Exchange): void {
-    exchange.phase = Phase.done;
+    exchange.enter(Phase.done);
     this.table.release(exchange);
   }
 

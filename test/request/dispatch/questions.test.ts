@@ -126,7 +126,7 @@ describe('a question of the gateway', () => {
         assert.equal((await bed.call('files__read', {}, { token: 'plain' })).verdict, 'forward');
       },
       {},
-      { revoked: () => revoked },
+      { revocations: { messages: () => revoked } },
     );
   });
 });

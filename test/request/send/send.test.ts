@@ -11,6 +11,7 @@ import { type Exchange, Phase, type Reply, type SessionLike } from '../../../src
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { CapabilityMemo } from '../../../src/request/send/capability-memo.js';
 import { type SendServer, SendStage } from '../../../src/request/send/index.js';
+import { Counter } from '../../../src/shared/counters.js';
 import { VerdictFlag } from '../../../src/shared/records.js';
 import { type Endpoint, SHARED } from '../../../src/upstream/core/types.js';
 
@@ -73,13 +74,16 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean 
     unavailable: () => 'GW_UPSTREAM_DOWN',
   };
   const stage = new SendStage({
-    server: () => server,
-    route: () => null,
-    catalog: () => null,
-    retried: () => {
-      retries += 1;
+    upstreams: { servers: [server] },
+    routes: { routeOf: () => null },
+    catalogs: { find: () => null },
+    counters: {
+      add: (counter) => {
+        assert.equal(counter, Counter.upstreamRetries);
+        retries += 1;
+      },
     },
-    fail: (_exchange, code) => failures.push(code),
+    write: { fail: (_exchange, code) => failures.push(code) },
   });
   return { stage, sent, failures, seenCapabilities, retries: () => retries };
 }
@@ -94,8 +98,7 @@ function exchangeFor(text: string, era: Era, session: SessionLike | null): { exc
   exchange.client.session = session;
   exchange.client.reply = {} as Reply;
   exchange.verdict.clear();
-  exchange.verdict.entry = -1;
-  exchange.verdict.route = -1;
+  exchange.verdict.server = 0;
   return { exchange, bytes };
 }
 
@@ -143,7 +146,7 @@ describe('SendStage', () => {
     const { exchange, bytes } = exchangeFor(CALL, Era.legacy, sessionOf(ASKABLE));
     exchange.verdict.flags = VerdictFlag.safe;
     stage.send(exchange, bytes, bytes.length);
-    exchange.phase = Phase.asking;
+    exchange.enter(Phase.asking);
     const next = CALL.replace('"arguments"', '"inputResponses":{"k":{"x":1}},"requestState":"s","arguments"');
     const again = Buffer.from(next);
     assert.equal(decoder.scan(again, again.length, exchange.message.spans.words, 64), ScanStatus.ok);

@@ -22,7 +22,7 @@ function call(revision: number) {
 }
 
 function streamsWith(log = NO_LOG): EventStreams {
-  return new EventStreams({ corsHead: () => ['vary', 'origin'], log });
+  return new EventStreams(log);
 }
 
 function send(streams: EventStreams, exchange: Exchange, message: string): void {
@@ -51,7 +51,7 @@ test('a stream is opened once, with the head that its client needs', () => {
 });
 
 test('whoever takes only JSON has no stream', () => {
-  const streams = streamsWith(new EventLog({ sessions }));
+  const streams = streamsWith(new EventLog({ current: { sessions } }));
   const { exchange } = call(Revision.r2025_11_25);
   exchange.client.accepts = Accepts.json;
   assert.equal(streams.takes(exchange), false);
@@ -62,7 +62,7 @@ test('whoever takes only JSON has no stream', () => {
 });
 
 test('a stream goes on without its client when the client may come back', () => {
-  const log = new EventLog({ sessions });
+  const log = new EventLog({ current: { sessions } });
   const streams = streamsWith(log);
   const { exchange, reply } = call(Revision.r2025_06_18);
   streams.open(exchange);
@@ -81,7 +81,7 @@ test('a stream goes on without its client when the client may come back', () => 
 });
 
 test('a transport with frames of its own gets bare messages, one a write', () => {
-  const streams = streamsWith(new EventLog({ sessions }));
+  const streams = streamsWith(new EventLog({ current: { sessions } }));
   const { exchange, reply } = call(Revision.r2025_11_25);
   exchange.client.framing = Framing.message;
   const writes: string[] = [];
@@ -96,7 +96,7 @@ test('a transport with frames of its own gets bare messages, one a write', () =>
 });
 
 test('whatever JSON a message is, its event has one line of data that means the same', () => {
-  const streams = streamsWith(new EventLog({ sessions: { ...sessions, eventLogBytes: 1_000_000 } }));
+  const streams = streamsWith(new EventLog({ current: { sessions: { ...sessions, eventLogBytes: 1_000_000 } } }));
   fc.assert(
     fc.property(fc.jsonValue(), fc.constantFrom('', '\n', '\r\n', '\t'), fc.boolean(), (value, indent, isModern) => {
       const { exchange, reply } = call(isModern ? MODERN : Revision.r2025_11_25);

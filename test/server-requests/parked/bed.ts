@@ -42,10 +42,10 @@ export class Wire implements Reply {
     return 0;
   }
   abort(): void {}
-  adopt(exchange: Exchange): void {
+  rebind(exchange: Exchange): void {
     this.exchange = exchange;
   }
-  taken(): void {}
+  acknowledged(): void {}
   get message(): Message {
     assert.notEqual(this.body, '', 'not answered');
     return JSON.parse(this.body);
@@ -91,7 +91,7 @@ export interface CallOptions extends ModernOptions {
 /** Parked calls with the real table, scan and write stage around them. */
 export function bed(
   t: TestContext,
-  options: { limits?: object; connections?: number; eraOf?: number; handles?: HandleSealer } = {},
+  options: { limits?: object; connections?: number; eraOf?: Era | null; handles?: HandleSealer } = {},
 ) {
   const table = new ExchangeTable(64);
   const limits = {
@@ -102,32 +102,36 @@ export function bed(
     ...options.limits,
   };
   const finished: (ErrorCode | null)[] = [];
-  const parked: ParkedCalls = new ParkedCalls({
-    limits,
+  const write = new WriteStage({
+    config: { current: { auth: { type: 'none' } } },
+    identity: { serverInfo: Buffer.from('"_meta":{}'), serverName: () => Buffer.from('"up"') },
+    cache: { store: () => {}, release: () => {} },
+    log: NO_LOG,
+    accounting: { finished: (exchange) => finished.push(exchange.client.error) },
+    exchanges: table,
+  });
+  const parked = new ParkedCalls({
+    config: { current: { limits } },
     table,
     handles: options.handles ?? new HandleSealer(SECRETS, 'parked call', 'sy1p.'),
-    serverInfo: () => Buffer.from('"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"gw","version":"1"}}'),
-    suspend: (exchange, result) => write.suspend(exchange, result),
-    message: (exchange, bytes, length, spans) => write.message(exchange, bytes, length, spans),
-    fail: (exchange, code) => write.fail(exchange, code),
-    refuse: (exchange, code) => write.refuse(exchange, code),
-    connectionsOf: () => options.connections ?? 512,
-    eraOf: () => options.eraOf ?? Era.legacy,
+    identity: {
+      serverInfo: Buffer.from('"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"gw","version":"1"}}'),
+    },
+    write,
+    upstreams: {
+      servers: [
+        {
+          config: { maxConnections: options.connections ?? 512 },
+          endpoints: options.eraOf === null ? [] : [{ state: 'ready', era: options.eraOf ?? Era.legacy }],
+        },
+      ],
+    },
   });
   t.after(() => parked.close());
-  const write: WriteStage = new WriteStage({
-    serverInfo: () => Buffer.from('"_meta":{}'),
-    serverName: () => Buffer.from('"up"'),
-    resourceMetadata: () => null,
-    corsHead: () => [],
-    store: () => {},
-    log: NO_LOG,
-    release: () => {},
+  write.attach({
     inputRequired: () => false,
     urlRequired: (exchange, bytes, length, spans) => parked.urlRequired(exchange, bytes, length, spans),
-    unanswered: (exchange) => parked.over(exchange),
-    finished: (exchange) => finished.push(exchange.client.error),
-    recycle: (exchange) => table.release(exchange),
+    callEnded: (exchange) => parked.callEnded(exchange),
   });
   const scan = (message: unknown): { bytes: Buffer; spans: Spans } => {
     const bytes = Buffer.from(typeof message === 'string' ? message : JSON.stringify(message));
@@ -149,6 +153,7 @@ export function bed(
     exchange.client.accepts = Accepts.json | Accepts.sse;
     exchange.client.idLength = bytes.copy(exchange.client.id, 0, spans.idStart, spans.idEnd);
     exchange.verdict.kind = Verdict.forward;
+    exchange.verdict.server = 0;
     exchange.verdict.subject[0] = call.subject ?? 7;
     return { exchange, wire, bytes };
   };
@@ -159,7 +164,7 @@ export function bed(
     exchange.message.bodyLength = bytes.length;
     const { spans } = exchange.message;
     exchange.client.capabilities = capabilityMask(bytes.subarray(spans.capabilitiesStart, spans.capabilitiesEnd));
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     exchange.call.upstream = upstream;
     exchange.call.era = Era.legacy;
     exchange.call.sentAt = performance.now();
@@ -168,7 +173,7 @@ export function bed(
   };
   const ask = (upstream: Upstream, exchange: Exchange, id: unknown, method: string, params?: object): void => {
     const { bytes, spans } = scan({ jsonrpc: '2.0', id, method, ...(params === undefined ? {} : { params }) });
-    parked.asked(upstream, exchange, bytes, bytes.length, spans);
+    parked.serverRequest(upstream, exchange, bytes, bytes.length, spans);
   };
   /** The upstream's last word about a call, the way the sink has it. */
   const answer = (exchange: Exchange, message: object): void => {
@@ -184,7 +189,7 @@ export function bed(
       ...(state === undefined ? {} : { requestState: state }),
     };
     const { exchange, wire, bytes } = request({ id: 'again', ...call, params });
-    exchange.phase = Phase.sending;
+    exchange.enter(Phase.sending);
     const taken = parked.resume(exchange, bytes, bytes.length);
     return { exchange, wire, taken };
   };

@@ -155,8 +155,8 @@ describe('a parked call', () => {
     assert.equal(bed(t, { handles }).retry(state, { q1: ACCEPT }).wire.message.error.data.code, 'GW_INPUT_STATE');
     // Behind a modern upstream may be another gateway.
     assert.equal(bed(t, { handles, eraOf: Era.modern }).retry(state, { q1: ACCEPT }).taken, false);
-    assert.equal(bed(t, { handles, eraOf: -1 }).retry(state, { q1: ACCEPT }).taken, true);
-    assert.equal(bed(t, { handles, eraOf: -1 }).retry('theirs', { q1: ACCEPT }).taken, false);
+    assert.equal(bed(t, { handles, eraOf: null }).retry(state, { q1: ACCEPT }).taken, true);
+    assert.equal(bed(t, { handles, eraOf: null }).retry('theirs', { q1: ACCEPT }).taken, false);
     assert.equal(bed(t).retry(undefined, { q1: ACCEPT }).taken, false);
   });
 
@@ -198,7 +198,7 @@ describe('a parked call', () => {
     const upstream = new Upstream();
     const withdraw = (id: number): void => {
       const { bytes, spans } = scan({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } });
-      parked.noted(upstream, bytes, bytes.length, spans);
+      parked.serverNotification(upstream, bytes, spans);
     };
     const { exchange, state } = await park(upstream);
     withdraw(4);
@@ -224,7 +224,7 @@ describe('a parked call', () => {
     const { park, parked, retry, answer } = bed(t);
     const upstream = new Upstream();
     const { exchange, state } = await park(upstream);
-    parked.lost(upstream);
+    parked.endpointDisconnected(upstream);
     answer(exchange, { error: { code: -32603, message: 'gone' } });
     const { wire } = retry(state, { q1: ACCEPT });
     assert.equal(wire.message.error.message, 'gone');

@@ -27,8 +27,10 @@ function heapBytes(): number {
 test(`${COUNT} sessions that are abandoned with broken streams leave nothing`, () => {
   let now = 0;
   const streams = new StandaloneStreams({
-    limits: { maxStreams: COUNT, maxClientBufferBytes: 1000 },
-    sessions: { eventLogBytes: 4096, eventLogTotalBytes: 4_000_000, retryMs: 1000 },
+    current: {
+      limits: { maxStreams: COUNT, maxClientBufferBytes: 1000 },
+      sessions: { eventLogBytes: 4096, eventLogTotalBytes: 4_000_000, retryMs: 1000 },
+    },
   });
   const table = new SessionTable({
     sealer: new SessionSealer(['a secret that is long enough to be one']),
@@ -36,8 +38,8 @@ test(`${COUNT} sessions that are abandoned with broken streams leave nothing`, (
     maxSessions: COUNT,
     now: () => now,
     wallSeconds: () => 1_000 + Math.floor(now / 1000),
-    dropped: (session) => streams.forget(session),
   });
+  table.attach({ sessionDropped: (session) => streams.forget(session) });
   const before = heapBytes();
   const sessions: Session[] = [];
   for (let count = 0; count < COUNT; count += 1) {

@@ -10,7 +10,7 @@ import { EventLog, parseEventId } from '../../../src/session/streams/event-log.j
 const ENTRY = 256;
 
 function logOf(eventLogBytes: number, eventLogTotalBytes = 1_000_000): EventLog {
-  return new EventLog({ sessions: { eventLogBytes, eventLogTotalBytes, retryMs: 1000 } });
+  return new EventLog({ current: { sessions: { eventLogBytes, eventLogTotalBytes, retryMs: 1000 } } });
 }
 
 function callOf(sessionId: string, revision: number = Revision.r2025_11_25): Exchange {

@@ -23,10 +23,12 @@ const sessions = new SessionTable({
 });
 const table = new ExchangeTable(100);
 
-function rules({ maxStreams = 10, eventLogBytes = 0 } = {}) {
+function config({ maxStreams = 10, eventLogBytes = 0 } = {}) {
   return {
-    limits: { maxStreams, maxClientBufferBytes: 1000 },
-    sessions: { eventLogBytes, eventLogTotalBytes: 1_000_000, retryMs: 250 },
+    current: {
+      limits: { maxStreams, maxClientBufferBytes: 1000 },
+      sessions: { eventLogBytes, eventLogTotalBytes: 1_000_000, retryMs: 250 },
+    },
   };
 }
 
@@ -52,7 +54,7 @@ function open(streams: StandaloneStreams, session = newSession(), framing: Frami
 }
 
 test('a session has one stream; messages go to one or to all, framed as the transport wants them', () => {
-  const streams = new StandaloneStreams(rules());
+  const streams = new StandaloneStreams(config());
   const [one, two] = [open(streams), open(streams, newSession(), Framing.message)];
   assert.ok(one.opened && two.opened);
   assert.deepEqual(one.reply.head, HEAD);
@@ -71,7 +73,7 @@ test('a session has one stream; messages go to one or to all, framed as the tran
 });
 
 test('a stream takes no place from requests, and its Reply follows it', () => {
-  const streams = new StandaloneStreams(rules());
+  const streams = new StandaloneStreams(config());
   const before = table.inUse;
   const { exchange, reply } = open(streams);
   assert.equal(table.inUse, before);
@@ -84,7 +86,7 @@ test('a stream takes no place from requests, and its Reply follows it', () => {
 });
 
 test('streams are bounded, and a client that takes nothing loses messages instead of growing a queue', () => {
-  const streams = new StandaloneStreams(rules({ maxStreams: 1 }));
+  const streams = new StandaloneStreams(config({ maxStreams: 1 }));
   const one = open(streams);
   assert.equal(open(streams).opened, false);
   one.reply.queued = 1001;
@@ -95,7 +97,7 @@ test('streams are bounded, and a client that takes nothing loses messages instea
 });
 
 test('what is sent while the client is away is there when it comes back, and nothing else', () => {
-  const streams = new StandaloneStreams(rules({ eventLogBytes: 10_000 }));
+  const streams = new StandaloneStreams(config({ eventLogBytes: 10_000 }));
   const { session, exchange, reply } = open(streams);
   const stranger = open(streams);
   streams.sendTo(session, MESSAGE);
@@ -125,7 +127,7 @@ test('what is sent while the client is away is there when it comes back, and not
 
 test('a broken stream is given up after a while, and by a client that begins a new one', () => {
   let now = 0;
-  const streams = new StandaloneStreams(rules({ eventLogBytes: 10_000 }), () => now);
+  const streams = new StandaloneStreams(config({ eventLogBytes: 10_000 }), () => now);
   const first = open(streams);
   streams.remove(first.exchange);
   now = 31_000;
@@ -148,7 +150,7 @@ test('a broken stream is given up after a while, and by a client that begins a n
 });
 
 test('only clients of 2025-11-25 get a greeting; those of 2024-11-05 no ids at all', () => {
-  const streams = new StandaloneStreams(rules({ eventLogBytes: 10_000 }));
+  const streams = new StandaloneStreams(config({ eventLogBytes: 10_000 }));
   const older = open(streams, newSession(Revision.r2025_06_18));
   const oldest = open(streams, newSession(Revision.r2024_11_05));
   streams.broadcast(MESSAGE);
@@ -158,13 +160,13 @@ test('only clients of 2025-11-25 get a greeting; those of 2024-11-05 no ids at a
 });
 
 test('every silent stream gets keep-alive comments, until it is over', async () => {
-  const streams = new StandaloneStreams(rules());
+  const streams = new StandaloneStreams(config());
   const [one, two, message] = [open(streams), open(streams), open(streams, newSession(), Framing.message)];
   const keepAlive = new KeepAlive({
-    limits: { keepAliveMs: 20 },
+    config: { current: { limits: { keepAliveMs: 20 } } },
     table,
     standing: streams.standing,
-    open: () => assert.fail('no call is open'),
+    answers: { open: () => assert.fail('no call is open') },
   });
   await eventually(
     'comments on both',

@@ -43,10 +43,10 @@ test('large pages are read in another thread, with the same result', async (t) =
   t.after(() => pool.close());
   const sizes: number[] = [];
   const threaded: Background = {
-    scanResponse: (bytes) => pool.run('scanResponse', bytes),
+    scanResponse: (bytes) => pool.scanResponse(bytes),
     readPage: (source) => {
       sizes.push(source.bytes.length);
-      return pool.run('readPage', source);
+      return pool.readPage(source);
     },
   };
   const pages = [10, 3_000, 0, 2_000];
@@ -75,9 +75,9 @@ test('a large answer over HTTP is scanned in another thread, and refused there i
     memory.set(bytes);
     return memory;
   };
-  assert.equal(await control.run('scanResponse', shared('{"jsonrpc":"2.0","id":1,"result":')), null);
-  assert.equal(await control.run('scanResponse', shared('{"jsonrpc":"2.0","method":"x"}')), null);
-  assert.ok(await control.run('scanResponse', shared('{"jsonrpc":"2.0","id":1,"result":{}}')));
+  assert.equal(await control.scanResponse(shared('{"jsonrpc":"2.0","id":1,"result":')), null);
+  assert.equal(await control.scanResponse(shared('{"jsonrpc":"2.0","method":"x"}')), null);
+  assert.ok(await control.scanResponse(shared('{"jsonrpc":"2.0","id":1,"result":{}}')));
 });
 
 test('a page with two lists counts with the last one, and one without a list has none', () => {

@@ -115,7 +115,7 @@ test('isolation by principal: sessions and modern clients of one subject share, 
 });
 
 test('what is asked belongs to the call that runs: clients without a session have a lane to themselves', async (t) => {
-  const pool = await startStateful(t, { isolation: 'session', maxLanes: 32 });
+  const pool = await startStateful(t, { isolation: 'session', maxDedicated: 32 });
   pool.onAsked = ({ endpoint, exchange, message }) => {
     assert.equal(endpoint.profile.exclusive, true);
     const content = { of: exchange?.call.upstreamId };
@@ -147,7 +147,7 @@ test('what is asked on the lane of a session carries its owner', async (t) => {
 });
 
 test('more sessions than lanes: idle ones make room, and no child is left over', async (t) => {
-  const pool = await startStateful(t, { isolation: 'session', maxLanes: 4 });
+  const pool = await startStateful(t, { isolation: 'session', maxDedicated: 4 });
   for (let index = 0; index < 50; index += 1) {
     const session = sessionOf(`s${index}`);
     // A place is free again once a child that was stopped has gone.
@@ -169,7 +169,7 @@ test('more sessions than lanes: idle ones make room, and no child is left over',
 });
 
 test('200 sessions at once on 3 lanes: those without a lane are told so, the others served', async (t) => {
-  const pool = await startStateful(t, { isolation: 'session', maxLanes: 3 });
+  const pool = await startStateful(t, { isolation: 'session', maxDedicated: 3 });
   const calls = Array.from({ length: 200 }, (_, index) => pool.call('wait', { ms: 50 }, as(sessionOf(`s${index}`))));
   const outcomes = await Promise.all(calls.map(({ done }) => done));
   assert.equal(outcomes.filter(({ error }) => error === null).length, 3);
@@ -178,8 +178,8 @@ test('200 sessions at once on 3 lanes: those without a lane are told so, the oth
   assert.equal(pool.pids().length, 4);
 });
 
-test('a lane without calls is stopped after laneIdleMs, one with a call in flight is not', async (t) => {
-  const pool = await startStateful(t, { isolation: 'session', laneIdleMs: 200 });
+test('a lane without calls is stopped after dedicatedIdleMs, one with a call in flight is not', async (t) => {
+  const pool = await startStateful(t, { isolation: 'session', dedicatedIdleMs: 200 });
   const busy = pool.call('wait', { ms: 1_500 }, as(sessionOf('busy')));
   const pid = await said(pool.call('remember', { value: 1 }, as(sessionOf('idle'))));
   await eventually('the idle child gone', async () => !(await isAlive(pid)));
@@ -258,7 +258,7 @@ test('the log level and changed roots reach the lanes they are for', async (t) =
 
 test('shared over legacy HTTP: clients that can be asked for the same have one upstream session', async (t) => {
   const { url } = await countingHttp(t, 'legacy');
-  const pool = startPool(t, [serverOf([httpOf(url)], { maxLanes: 2 })]);
+  const pool = startPool(t, [serverOf([httpOf(url)], { maxDedicated: 2 })]);
   await pool.ready();
   const lanes = () => pool.pool.snapshotState()[0]!['lanes'];
   assert.equal(pool.server().needsCapabilities, true);
@@ -316,7 +316,7 @@ test('http: a session has an upstream session of its own, which ends with it', a
   const upstream = await rawUpstream(t, ({ headers, message }, answer) => {
     answer.result({ content: [{ type: 'text', text: JSON.stringify([headers['mcp-session-id'], message.id]) }] });
   });
-  const pool = startPool(t, [serverOf([httpOf(upstream.url)], { isolation: 'session', laneIdleMs: 200 })]);
+  const pool = startPool(t, [serverOf([httpOf(upstream.url)], { isolation: 'session', dedicatedIdleMs: 200 })]);
   await pool.ready();
   const [a, b] = [sessionOf('a', Capability.sampling), sessionOf('b', Capability.elicitationUrl)];
   for (const session of [a, b, a]) await said(pool.call('call', {}, as(session)));

@@ -201,7 +201,7 @@ function clientOf(sessionId: string, capabilities = 0): LaneClient {
 
 test('isolated: a client follows on its own lane, and updates say whose they are', async (t) => {
   const isolation = 'session';
-  const pool = startPool(t, [serverOf([stdioOf(process.execPath, [STATEFUL])], { isolation, laneIdleMs: 100 })]);
+  const pool = startPool(t, [serverOf([stdioOf(process.execPath, [STATEFUL])], { isolation, dedicatedIdleMs: 100 })]);
   await pool.ready();
   const server = pool.server();
   const [a, b] = [clientOf('a', Capability.sampling), clientOf('b')];

@@ -5,7 +5,7 @@ import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { KeyKeeper } from '../../../src/control/key-keeper.js';
+import { JwksCache } from '../../../src/control/jwks-cache.js';
 import { fetchKeys } from '../../../src/control/threads/fetch-keys.js';
 import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
 import type { Authenticator } from '../../../workers/authenticate/index.js';
@@ -77,7 +77,7 @@ describe('keeping keys', () => {
   let server: LoopbackServer;
   let keys: readonly unknown[] | null;
   let counters: Counters;
-  let keeper: KeyKeeper;
+  let keeper: JwksCache;
   let sources: KeySource[];
   before(async () => {
     server = await LoopbackServer.start((_request, response) => {
@@ -91,8 +91,10 @@ describe('keeping keys', () => {
     server.requests.length = 0;
     counters = new Counters(counterMemory(1, 1), 0);
     sources = [];
-    keeper = new KeyKeeper(counters, (message) => {
-      for (const source of sources) source.receive(message);
+    keeper = new JwksCache(counters, {
+      useKeys: (message) => {
+        for (const source of sources) source.receive(message);
+      },
     });
   });
   afterEach(() => keeper.close());

@@ -17,8 +17,8 @@ export function server(name: string, changes: Partial<ServerSnapshot> = {}): Ser
     exclude: [],
     priority: 0,
     isolation: 'shared',
-    maxLanes: 8,
-    laneIdleMs: 60_000,
+    maxDedicated: 8,
+    dedicatedIdleMs: 60_000,
     methods: [],
     ...changes,
   };

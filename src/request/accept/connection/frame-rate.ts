@@ -1,8 +1,8 @@
 import type { Bytes, Count } from '../../../units.js';
 
 /**
- * Frames with less than this are counted. What a frame costs by itself (framing, an answer) is more than 1 ms of processor
- * time for a kilobyte of frames of a few bytes, and a fraction of it from this size on.
+ * Frames with fewer bytes are counted. A kilobyte of frames of a few bytes costs more than 1 ms of processor time for
+ * framing and answers, and a fraction of it from this size on.
  */
 export const SMALL_FRAME_BYTES: Bytes = 64;
 /** Seconds' worth of frames that may come at once. */
@@ -26,7 +26,7 @@ export class FrameRate {
     this.#filledAt = now();
   }
 
-  /** Takes the token of a frame with so many bytes. @returns false when there is none left */
+  /** Takes a token for a frame of so many bytes. @returns false when none is left */
   take(bytes: Bytes): boolean {
     if (bytes >= SMALL_FRAME_BYTES || this.#perSecond === 0) return true;
     if (this.#tokens < 1) this.#fill();

@@ -1,6 +1,6 @@
 /**
- * A client's connection that carries many messages, whatever it is made of: WebSocket, stdio, in-process, or the event
- * stream of HTTP with SSE. Each message is an exchange of its own; answers go back in any order.
+ * A client's connection that carries many messages: WebSocket, stdio, in-process, or the event stream of HTTP with SSE.
+ * Each message is an exchange of its own; answers go back in any order.
  */
 
 import { Method } from '../../../../native/layout.js';
@@ -12,49 +12,15 @@ import { Accepts, type ClientLink, type Exchange, Framing, Phase, Verb } from '.
 import type { ExchangeTable } from '../../exchange/table.js';
 import type { FrontHandler } from '../http/handler.js';
 import { ConnectionReply } from './reply.js';
-
-/** Why the gateway ends a connection, as close codes of RFC 6455 section 7.4.1. */
-export const CloseCode = {
-  goingAway: 1001,
-  notText: 1003,
-  badText: 1007,
-  policy: 1008,
-  tooBig: 1009,
-  busy: 1013,
-} as const;
-
-/** What a connection is made of. No method throws. */
-export interface ConnectionWire {
-  /** One of Framing: the form in which streamed messages are written. */
-  readonly framing: Framing;
-  /**
-   * Sends one message, copied before the call returns.
-   *
-   * @param framed the bytes have the form that `framing` names already; otherwise they are one bare JSON document
-   */
-  send(bytes: Uint8Array, start: number, end: number, framed: boolean): void;
-  /** Bytes that the client has not taken. */
-  buffered(): Bytes;
-  /** Its address as text; empty when it has none. */
-  remoteAddress(): string;
-  /**
-   * Ends the connection; `ClientConnection.closed` is called before or after the call returns.
-   *
-   * @param reason one sentence for the client, where its transport has room for one (up to 123 bytes)
-   */
-  close(code: number, reason?: string): void;
-  /** Stops and goes on reading; transports that cannot are held to a bound instead. */
-  pause?(): void;
-  resume?(): void;
-}
+import { CloseCode, type ConnectionWire } from './wire.js';
 
 /** `limits` that hold for one connection. */
 export interface ConnectionLimits {
   /** Largest message of a client. */
   readonly maxBodyBytes: Bytes;
-  /** Bytes queued towards the client before upstreams are paused and no more messages are taken. */
+  /** Bytes queued towards the client before upstreams are paused and further messages wait. */
   readonly maxClientBufferBytes: Bytes;
-  /** With `maxClientBufferBytes` the most that is queued; then the connection is cut. */
+  /** Beyond `maxClientBufferBytes` plus this the connection is cut. */
   readonly maxResponseBytes: Bytes;
 }
 
@@ -63,25 +29,28 @@ export interface ConnectionOptions {
   readonly handler: FrontHandler;
   readonly table: ExchangeTable;
   readonly limits: ConnectionLimits;
-  /** The bearer token that every message is judged with; empty = none. */
+  /** The bearer token that the policy verifies for each message; empty = none. */
   readonly token: string;
-  /** The decision that let the client in, if it was asked for before: the connection ends with its right. */
+  /** The verdict that authorized the client, where one was requested before: the connection ends when it is no longer valid. */
   readonly verdict?: VerdictRecord;
 }
 
-/** Pause before another look when every exchange of the gateway is in use. */
-const RETRY_MS = 5;
+/** Pause before the next attempt when all exchanges of the gateway are in use. */
+const RETRY_MS: Milliseconds = 5;
 
-/** See the file comment. */
+/**
+ * See the file comment. A transport makes one for each of its connections and calls {@link receive}, {@link drained} and
+ * {@link closed}; it owns the Replies of the connection's exchanges and the messages that wait for an exchange.
+ */
 export class ClientConnection implements ClientLink, Holder {
-  /** Who opened the connection, where messages could come from somebody else (HTTP with SSE); null = nobody else can. */
+  /** The subject that opened the connection, where other clients could send messages on it (HTTP with SSE); else null. */
   subject: Int32Array | null = null;
   /** The session that `initialize` made; empty before. */
   sessionId = '';
   isClosed = false;
   /** A stage waits for the client. */
   hasBlocked = false;
-  /** Messages that wait and bytes that the client has not taken, as the budget counts them. */
+  /** Bytes of messages that wait and bytes that the client has not taken, as the budget counts them. */
   held = 0;
   leaving = false;
 
@@ -92,16 +61,18 @@ export class ClientConnection implements ClientLink, Holder {
   readonly #token: string;
   readonly #maxOpen: Count;
   readonly #open = new Set<ConnectionReply>();
-  #rests = false;
+  /** The handler supervises the authorization of the client ({@link FrontHandler.connected}). */
+  #isSupervised = false;
   /** Why the connection ends once its calls in flight have; null = it does not. */
-  #endingFor: ErrorCode | null = null;
-  /** The answer to `initialize` that what follows waits for. */
-  #opening: ConnectionReply | null = null;
-  #streamWanted = false;
-  #held: Buffer[] = [];
-  #heldBytes: Bytes = 0;
+  #endCode: ErrorCode | null = null;
+  /** The Reply of `initialize`, which later messages wait for. */
+  #initializing: ConnectionReply | null = null;
+  #needsStream = false;
+  /** Messages that wait for an exchange. */
+  #waiting: Buffer[] = [];
+  #waitingBytes: Bytes = 0;
   #timer: NodeJS.Timeout | NodeJS.Immediate | null = null;
-  #draining = false;
+  #isDraining = false;
   #address: string | null = null;
   #lastBuffered: Bytes = 0;
   #progressAt: Milliseconds = 0;
@@ -112,26 +83,14 @@ export class ClientConnection implements ClientLink, Holder {
     this.#handler = options.handler;
     this.#table = options.table;
     this.#token = options.token;
-    // One client must not take every exchange: what it sends beyond half of them waits.
+    // One client gets at most half of the exchanges: further messages wait.
     this.#maxOpen = Math.ceil(options.table.capacity / 2);
-    if (options.verdict !== undefined) this.#rest(options.verdict);
+    if (options.verdict !== undefined) this.#supervise(options.verdict);
   }
 
-  /** From now on the connection rests on the right that let its client in. */
-  #rest(verdict: VerdictRecord): void {
-    if (this.#rests) return;
-    this.#rests = true;
-    this.#handler.connected(this, this.#token, verdict);
-  }
-
-  /** Messages without their answer yet, and streams. */
-  get size(): Count {
-    return this.#open.size;
-  }
-
-  /** Requests whose answer is to come: neither held messages nor streams that only end with the connection. */
+  /** Requests without an answer, waiting messages included; streams that end with the connection do not count. */
   get pending(): Count {
-    let count = this.#held.length;
+    let count = this.#waiting.length;
     for (const { exchange } of this.#open) {
       if (exchange !== null && !(exchange.phase === Phase.streaming && exchange.call.upstream === null)) count += 1;
     }
@@ -140,10 +99,10 @@ export class ClientConnection implements ClientLink, Holder {
 
   /** Takes one message of the client; `bytes[0, length)` are valid during the call only. */
   receive(bytes: Uint8Array, length: number): void {
-    // An empty message says nothing, as an empty line on stdio.
+    // An empty message is ignored, as an empty line on stdio.
     if (this.isClosed || length === 0) return;
     if (length > this.limits.maxBodyBytes) this.refuse('GW_BODY_TOO_LARGE');
-    else if (this.#held.length > 0 || this.#isBusy() || !this.#deliver(bytes, length)) this.#hold(bytes, length);
+    else if (this.#waiting.length > 0 || this.#isBusy() || !this.#dispatch(bytes, length)) this.#enqueue(bytes, length);
   }
 
   /** Answers a message that cannot be read, without its id. */
@@ -155,7 +114,7 @@ export class ClientConnection implements ClientLink, Holder {
     this.#handler.refuse(exchange, code);
   }
 
-  /** Writes into an exchange what the connection knows of its client. */
+  /** Writes the client's data into an exchange. */
   fill(exchange: Exchange): void {
     exchange.message.verb = Verb.post;
     exchange.client.startedAt = performance.now();
@@ -178,7 +137,7 @@ export class ClientConnection implements ClientLink, Holder {
   /**
    * Gives an exchange a Reply that answers on this connection.
    *
-   * @param silent the client has not asked for it, so that an answer would mean nothing to it
+   * @param silent the client has sent no request for it, so no answer is written
    */
   add(exchange: Exchange, silent: boolean): ConnectionReply {
     const reply = new ConnectionReply(this, exchange, silent);
@@ -187,17 +146,17 @@ export class ClientConnection implements ClientLink, Holder {
     return reply;
   }
 
-  /** Puts a Reply made elsewhere under the care of this connection. */
+  /** Adds a Reply made elsewhere. */
   attach(reply: ConnectionReply): void {
     this.#open.add(reply);
   }
 
-  /** The exchange of `reply` is over. */
-  over(reply: ConnectionReply): void {
+  /** The exchange of `reply` is finished. */
+  finished(reply: ConnectionReply): void {
     this.#open.delete(reply);
-    if (this.#endingFor !== null) this.#endIfIdle();
-    if (reply === this.#opening) this.#opening = null;
-    else if (this.#held.length === 0) return;
+    if (this.#endCode !== null) this.#endIfIdle();
+    if (reply === this.#initializing) this.#initializing = null;
+    else if (this.#waiting.length === 0) return;
     this.#schedule(0);
   }
 
@@ -206,15 +165,15 @@ export class ClientConnection implements ClientLink, Holder {
    *
    * @param verdict that permitted it; valid during the call
    */
-  opened(sessionId: string, verdict: VerdictRecord): void {
+  initialized(sessionId: string, verdict: VerdictRecord): void {
     if (this.sessionId !== '') {
-      // Two of them were under way at once: the connection stays with the first.
+      // Two `initialize` requests were in flight at once: the connection keeps the first session.
       this.#handler.ended(sessionId);
       return;
     }
     this.sessionId = sessionId;
-    this.#rest(verdict);
-    this.#streamWanted = true;
+    this.#supervise(verdict);
+    this.#needsStream = true;
     this.#schedule(0);
   }
 
@@ -224,7 +183,7 @@ export class ClientConnection implements ClientLink, Holder {
     const { wire, limits } = this;
     wire.send(bytes, start, end, framed);
     const buffered = wire.buffered();
-    if (buffered > limits.maxClientBufferBytes + limits.maxResponseBytes) wire.close(CloseCode.busy);
+    if (buffered > limits.maxClientBufferBytes + limits.maxResponseBytes) wire.close(CloseCode.tryAgainLater);
     this.#count(buffered);
     return buffered <= limits.maxClientBufferBytes && !this.#table.budget.isTight(buffered);
   }
@@ -238,16 +197,16 @@ export class ClientConnection implements ClientLink, Holder {
       this.hasBlocked = false;
       for (const reply of [...this.#open]) {
         const { exchange } = reply;
-        if (exchange === null || !reply.blocked) continue;
-        reply.blocked = false;
+        if (exchange === null || !reply.isBlocked) continue;
+        reply.isBlocked = false;
         this.#handler.drained(exchange);
       }
     }
-    if (this.#held.length > 0) this.#schedule(0);
+    if (this.#waiting.length > 0) this.#schedule(0);
   }
 
-  /** Whether the client has taken nothing of what waits for it for so long; to be asked again and again. */
-  stuck(now: Milliseconds, slowClientMs: Milliseconds): boolean {
+  /** Whether the client has taken nothing of its queue for `slowClientMs`; to be called periodically. */
+  isStuck(now: Milliseconds, slowClientMs: Milliseconds): boolean {
     const buffered = this.wire.buffered();
     this.#count(buffered);
     if (buffered === 0 || buffered < this.#lastBuffered || this.#lastBuffered === 0) this.#progressAt = now;
@@ -255,89 +214,98 @@ export class ClientConnection implements ClientLink, Holder {
     return buffered > 0 && now - this.#progressAt > slowClientMs;
   }
 
-  /** Takes no more streams of its own: the gateway or the client is about to end. */
+  /** Opens no stream of its own any more: the gateway or the client is about to end. */
   drain(): void {
-    this.#draining = true;
+    this.#isDraining = true;
   }
 
-  /** See {@link ClientLink.end}. What comes meanwhile is judged as ever, and refused. */
+  /** See {@link ClientLink.end}. Messages that arrive in the meantime go to the policy as before, which refuses them. */
   end(code: ErrorCode): void {
-    if (this.isClosed || this.#endingFor !== null) return;
-    this.#endingFor = code;
-    this.#draining = true;
+    if (this.isClosed || this.#endCode !== null) return;
+    this.#endCode = code;
+    this.#isDraining = true;
     this.#endIfIdle();
+  }
+
+  /** Has the handler end the connection when the authorization of its client ends. */
+  #supervise(verdict: VerdictRecord): void {
+    if (this.#isSupervised) return;
+    this.#isSupervised = true;
+    this.#handler.connected(this, this.#token, verdict);
   }
 
   #endIfIdle(): void {
     for (const { exchange } of this.#open) {
       if (exchange !== null && (exchange.call.upstream !== null || exchange.phase === Phase.asking)) return;
     }
-    if (!this.isClosed) this.wire.close(CloseCode.policy, ERRORS[this.#endingFor!].sentence);
+    if (!this.isClosed && this.#endCode !== null) {
+      this.wire.close(CloseCode.policyViolation, ERRORS[this.#endCode].sentence);
+    }
   }
 
-  /** The connection is gone: nobody can come back to it, so everything that belongs to it ends. */
+  /** The transport has closed the connection, which cannot be resumed: everything that belongs to it ends. */
   closed(): void {
     if (this.isClosed) return;
     this.isClosed = true;
     this.#handler.disconnected(this);
-    this.#held = [];
-    this.#heldBytes = 0;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
     this.#table.budget.set(this, 0);
     if (this.#timer !== null) this.#clear();
     for (const reply of [...this.#open]) {
-      const exchange = reply.lost();
+      const exchange = reply.closed();
       if (exchange !== null) this.#handler.aborted(exchange);
     }
     this.#open.clear();
     if (this.sessionId !== '') this.#handler.ended(this.sessionId);
   }
 
-  /** What waits for the client and from it has to make room: the connection is cut. */
+  /** See {@link Holder.evicted}: the connection is cut. */
   evicted(): void {
-    this.wire.close(CloseCode.busy);
+    this.wire.close(CloseCode.tryAgainLater);
   }
 
-  /** The queue of an event stream is counted by the HTTP call below. */
+  /** Reports to the budget. The queue of an event stream is counted by its HTTP call. */
   #count(buffered: Bytes): void {
     if (this.isClosed) return;
     const queued = this.wire.framing === Framing.sse ? 0 : buffered;
-    this.#table.budget.set(this, queued + this.#heldBytes);
+    this.#table.budget.set(this, queued + this.#waitingBytes);
   }
 
-  /** More has to wait for something whose end will be told: an answer, or a client that reads. */
+  /** Further messages have to wait for an event: the end of an exchange, or an empty queue towards the client. */
   #isBusy(): boolean {
-    if (this.#opening !== null || this.#open.size >= this.#maxOpen) return true;
+    if (this.#initializing !== null || this.#open.size >= this.#maxOpen) return true;
     return this.wire.buffered() > this.limits.maxClientBufferBytes;
   }
 
-  /** @returns false when there is no exchange for it */
-  #deliver(bytes: Uint8Array, length: number): boolean {
+  /** @returns false when no exchange is free */
+  #dispatch(bytes: Uint8Array, length: number): boolean {
     const exchange = this.#table.acquire();
     if (exchange === null) return false;
     this.fill(exchange);
     const reply = this.add(exchange, false);
     const { generation } = exchange;
     this.#handler.request(exchange, bytes, length);
-    const undecided = exchange.generation === generation && exchange.phase === Phase.deciding;
-    if (undecided && exchange.message.spans.method === Method.initialize) this.#opening = reply;
+    const isUndecided = exchange.generation === generation && exchange.phase === Phase.deciding;
+    if (isUndecided && exchange.message.spans.method === Method.initialize) this.#initializing = reply;
     return true;
   }
 
-  /** Keeps a message until there is room; a client that sends on and on is cut. */
-  #hold(bytes: Uint8Array, length: number): void {
+  /** Keeps a message until an exchange is free; a client that continues to send is cut. */
+  #enqueue(bytes: Uint8Array, length: number): void {
     const { limits, wire } = this;
-    this.#heldBytes += length;
-    if (this.#heldBytes > Math.max(limits.maxClientBufferBytes, limits.maxBodyBytes)) {
-      wire.close(CloseCode.busy);
+    this.#waitingBytes += length;
+    if (this.#waitingBytes > Math.max(limits.maxClientBufferBytes, limits.maxBodyBytes)) {
+      wire.close(CloseCode.tryAgainLater);
       return;
     }
-    this.#held.push(Buffer.from(bytes.subarray(0, length)));
+    this.#waiting.push(Buffer.from(bytes.subarray(0, length)));
     this.#count(wire.buffered());
     wire.pause?.();
     this.#retry();
   }
 
-  /** Looks again later where nobody will tell: others have every exchange. */
+  /** Schedules the next attempt where no event will: other connections use all exchanges. */
   #retry(): void {
     if (!this.#isBusy()) this.#schedule(RETRY_MS);
   }
@@ -360,32 +328,31 @@ export class ClientConnection implements ClientLink, Holder {
   readonly #pump = (): void => {
     this.#timer = null;
     if (this.isClosed) return;
-    if (this.#streamWanted) this.#openStream();
-    const held = this.#held;
-    this.#held = [];
-    let taken = 0;
-    while (taken < held.length && !this.isClosed && !this.#isBusy()) {
-      const message = held[taken]!;
-      if (!this.#deliver(message, message.byteLength)) break;
-      this.#heldBytes -= message.byteLength;
-      taken += 1;
+    if (this.#needsStream) this.#openStream();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    let dispatched = 0;
+    for (const message of waiting) {
+      if (this.isClosed || this.#isBusy() || !this.#dispatch(message, message.byteLength)) break;
+      this.#waitingBytes -= message.byteLength;
+      dispatched += 1;
     }
     if (this.isClosed) return;
-    this.#held = [...held.slice(taken), ...this.#held];
+    this.#waiting = [...waiting.slice(dispatched), ...this.#waiting];
     this.#count(this.wire.buffered());
-    if (this.#held.length === 0) this.wire.resume?.();
+    if (this.#waiting.length === 0) this.wire.resume?.();
     else this.#retry();
   };
 
-  /** What concerns the session and no call (changes, requests of upstreams) comes on a stream, as on a GET. */
+  /** Opens the stream for messages of the session that belong to no call (changes, requests of upstreams), as a GET does. */
   #openStream(): void {
-    if (this.#draining) return;
+    if (this.#isDraining) return;
     const exchange = this.#table.acquire();
     if (exchange === null) {
       this.#schedule(RETRY_MS);
       return;
     }
-    this.#streamWanted = false;
+    this.#needsStream = false;
     this.fill(exchange);
     exchange.message.verb = Verb.get;
     this.add(exchange, true);

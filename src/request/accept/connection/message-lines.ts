@@ -1,36 +1,34 @@
 import { BufferBudget } from '../../../shared/buffer-budget.js';
 import { HeldBytes } from '../../../shared/held-bytes.js';
 import type { Bytes } from '../../../units.js';
+import { EMPTY } from '../http/answers.js';
 
-/** What {@link MessageLines} finds. */
+/** Where {@link MessageLines} reports to. */
 export interface MessageLinesEvents {
   /** One line without its end, never an empty one; `bytes[start, end)` is valid during the call only. */
   line(bytes: Uint8Array, start: number, end: number): void;
-  /** A line passed the limit and is left out; called once for each. */
+  /** A line exceeded the limit and is skipped; called once for each. */
   tooLong(): void;
-  /** The same for a line that there was no room for. */
-  crowdedOut(): void;
+  /** A line was skipped because the budget evicted its bytes. */
+  noRoom(): void;
 }
 
 const LF = 0x0a;
 
-/**
- * Splits what a client writes into lines. Unlike an upstream's, a line that is too long costs the client that line only:
- * what follows its end is read on.
- */
+/** Splits what a client writes into lines. A line that is too long is skipped; the lines behind it are read. */
 export class MessageLines {
   readonly #events: MessageLinesEvents;
   readonly #maxLineBytes: Bytes;
   readonly #rest: HeldBytes;
-  #skipping = false;
+  #isSkipping = false;
 
   constructor(maxLineBytes: Bytes, events: MessageLinesEvents, budget: BufferBudget = new BufferBudget()) {
     this.#maxLineBytes = maxLineBytes;
     this.#events = events;
     this.#rest = new HeldBytes(budget, () => {
       this.#rest.clear();
-      this.#skipping = true;
-      events.crowdedOut();
+      this.#isSkipping = true;
+      events.noRoom();
     });
   }
 
@@ -45,9 +43,9 @@ export class MessageLines {
     }
   }
 
-  /** Hands on a last line that has no end. */
+  /** The input has ended: reports a last line without a line end. */
   end(): void {
-    this.#piece(NOTHING, 0, 0, true);
+    this.#piece(EMPTY, 0, 0, true);
   }
 
   /** Drops an unfinished line. */
@@ -57,11 +55,11 @@ export class MessageLines {
 
   #piece(chunk: Uint8Array, start: number, end: number, isLast: boolean): void {
     const rest = this.#rest;
-    if (this.#skipping) {
-      this.#skipping = !isLast;
+    if (this.#isSkipping) {
+      this.#isSkipping = !isLast;
     } else if (rest.length + end - start > this.#maxLineBytes) {
       rest.clear();
-      this.#skipping = !isLast;
+      this.#isSkipping = !isLast;
       this.#events.tooLong();
     } else if (!isLast || rest.length > 0) {
       rest.append(chunk, this.#maxLineBytes, start, end);
@@ -78,8 +76,6 @@ export class MessageLines {
     rest.clear();
   }
 }
-
-const NOTHING = new Uint8Array(0);
 
 function isBlank(bytes: Uint8Array, start: number, end: number): boolean {
   for (let at = start; at < end; at += 1) {

@@ -1,12 +1,13 @@
 import { Method } from '../../../../native/layout.js';
 import { type Exchange, MessageFlag, type Reply } from '../../exchange/index.js';
 import type { ClientConnection } from './index.js';
+import { CloseCode } from './wire.js';
 
 /** The Reply of one message on a connection that carries many. */
 export class ConnectionReply implements Reply {
   exchange: Exchange | null;
-  /** A stage was told to wait for the client. */
-  blocked = false;
+  /** A stage waits for {@link FrontHandler.drained}. */
+  isBlocked = false;
   protected readonly connection: ClientConnection;
   readonly #silent: boolean;
 
@@ -20,31 +21,31 @@ export class ConnectionReply implements Reply {
     const exchange = this.detach();
     if (exchange === null) return;
     const { connection } = this;
-    // What asks for no answer gets none, not even a refusal (JSON-RPC 2.0 section 4.1).
-    const isAsked = !this.#silent && (exchange.message.flags & MessageFlag.noAnswer) === 0;
-    if (end > start && isAsked) connection.send(bytes, start, end, false);
+    // A notification gets no answer, not even an error (JSON-RPC 2.0 section 4.1).
+    const expectsAnswer = !this.#silent && (exchange.message.flags & MessageFlag.noAnswer) === 0;
+    if (end > start && expectsAnswer) connection.send(bytes, start, end, false);
     if (exchange.message.spans.method === Method.initialize) {
       const sessionId = headValue(head, 'mcp-session-id');
-      if (sessionId !== '') connection.opened(sessionId, exchange.verdict);
+      if (sessionId !== '') connection.initialized(sessionId, exchange.verdict);
     }
-    connection.over(this);
+    connection.finished(this);
   }
 
-  /** The stream is the connection. */
+  /** The connection is the stream. */
   openStream(): void {}
 
   write(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.exchange === null || end <= start) return true;
-    const isTaken = this.connection.send(bytes, start, end, true);
-    if (!isTaken) {
-      this.blocked = true;
+    const hasRoom = this.connection.send(bytes, start, end, true);
+    if (!hasRoom) {
+      this.isBlocked = true;
       this.connection.hasBlocked = true;
     }
-    return isTaken;
+    return hasRoom;
   }
 
   endStream(): void {
-    if (this.detach() !== null) this.connection.over(this);
+    if (this.detach() !== null) this.connection.finished(this);
   }
 
   buffered(): number {
@@ -53,22 +54,22 @@ export class ConnectionReply implements Reply {
 
   abort(): void {
     this.detach();
-    this.connection.over(this);
-    this.connection.wire.close(1011);
+    this.connection.finished(this);
+    this.connection.wire.close(CloseCode.internalError);
   }
 
-  adopt(exchange: Exchange): void {
+  rebind(exchange: Exchange): void {
     this.exchange = exchange;
   }
 
-  taken(): void {}
+  acknowledged(): void {}
 
-  /** The connection is gone. @returns the exchange, which has to be told */
-  lost(): Exchange | null {
+  /** The connection is closed. @returns the exchange, which the caller aborts */
+  closed(): Exchange | null {
     return this.detach();
   }
 
-  /** Parts from the exchange, which is over or goes on without a client. */
+  /** Separates the Reply from its exchange, which is finished or continues without a client. */
   detach(): Exchange | null {
     const { exchange } = this;
     this.exchange = null;
@@ -77,7 +78,7 @@ export class ConnectionReply implements Reply {
 }
 
 /** The value of a header in a flat list of names and values; empty when it is not there. */
-export function headValue(head: readonly string[], name: string): string {
-  for (let at = 0; at < head.length; at += 2) if (head[at] === name) return head[at + 1]!;
+function headValue(head: readonly string[], name: string): string {
+  for (let at = 0; at < head.length; at += 2) if (head[at] === name) return head[at + 1] ?? '';
   return '';
 }

@@ -1,41 +1,49 @@
 /**
- * The door for HTTP with SSE (MCP 2024-11-05): a GET opens the stream on which everything comes, and names the place
- * where the client posts its messages. The connection is as good as its stream.
+ * The transport for HTTP with SSE (MCP 2024-11-05): a GET opens the stream on which all messages to the client come, and
+ * names the path where the client posts its own. Closing the stream closes the connection.
  */
 import { randomBytes } from 'node:crypto';
 import { Composer } from '../../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, EVENT_STREAM_HEAD, flatten, KEEP_ALIVE } from '../../../protocol/event-frames.js';
+import { originHead } from '../../../protocol/origin-head.js';
+import type { Bytes, Count } from '../../../units.js';
 import { Accepts, type Exchange, Framing } from '../../exchange/index.js';
-import type { ExchangeTable } from '../../exchange/table.js';
-import { CONNECTION_ENDED, JSON_HEAD, OVERLOADED, OVERLOADED_HEAD } from '../http/answers.js';
+import { CONNECTION_ENDED, JSON_HEAD } from '../http/answers.js';
 import type { CallListener, HttpCall } from '../http/call.js';
-import { originHead } from '../http/cors.js';
+import type { AcceptContext } from '../http/context.js';
 import type { FrontHandler } from '../http/handler.js';
 import { MESSAGES_PATH } from '../http/paths.js';
-import type { AcceptRules } from '../http/rules.js';
-import { ClientConnection, type ConnectionWire } from './index.js';
-import { Opening, UNOPENED } from './opening.js';
+import { ClientConnection } from './index.js';
 import { ConnectionReply } from './reply.js';
+import { ConnectionRequest } from './request.js';
+import type { ConnectionWire } from './wire.js';
 
 const ACCEPTED = Buffer.from('Accepted');
 const ACCEPTED_HEAD: readonly string[] = Object.freeze(['content-type', 'text/plain; charset=utf-8']);
-/** Bytes of a connection's secret name. */
-const ID_BYTES = 24;
+/** Random bytes of a connection's id, which is its only secret. */
+const ID_BYTES: Count = 24;
 
 const composer = new Composer();
 
-/** A stream on which everything goes to its client. */
+/** The connections of {@link SseTransport}. */
+interface SseConnections {
+  /** The stream of the connection `id` has ended. Called once. */
+  closed(id: string): void;
+}
+
+/** The event stream of one connection. */
 class SseWire implements ConnectionWire, CallListener {
   readonly framing = Framing.sse;
   connection: ClientConnection | null = null;
   readonly #call: HttpCall;
-  readonly #over: () => void;
+  readonly #id: string;
+  readonly #connections: SseConnections;
   #isOpen = true;
 
-  /** @param over called once when the stream has ended */
-  constructor(call: HttpCall, over: () => void) {
+  constructor(call: HttpCall, id: string, connections: SseConnections) {
     this.#call = call;
-    this.#over = over;
+    this.#id = id;
+    this.#connections = connections;
     call.listener = this;
   }
 
@@ -51,7 +59,7 @@ class SseWire implements ConnectionWire, CallListener {
     this.#call.write(composer.bytes, 0, composer.length);
   }
 
-  buffered(): number {
+  buffered(): Bytes {
     return this.#isOpen ? this.#call.buffered() : 0;
   }
 
@@ -59,7 +67,7 @@ class SseWire implements ConnectionWire, CallListener {
     return this.#isOpen ? this.#call.remoteAddress() : '';
   }
 
-  /** Ends the stream in good order; what the client has not taken may be lost with a slow one. */
+  /** Ends the stream; with a slow client the connection is cut, and what it has not taken is lost. */
   close(_code?: number, sentence = ''): void {
     if (!this.#isOpen) return;
     const call = this.#call;
@@ -78,20 +86,35 @@ class SseWire implements ConnectionWire, CallListener {
     this.connection?.drained();
   }
 
-  gone(): void {
+  disconnected(): void {
     if (this.#isOpen) this.#end();
   }
 
   #end(): void {
     this.#isOpen = false;
-    this.#over();
+    this.#connections.closed(this.#id);
     this.connection?.closed();
+  }
+}
+
+/** The request for a connection. */
+class SseRequest extends ConnectionRequest {
+  readonly #transport: SseTransport;
+
+  constructor(call: HttpCall, exchange: Exchange, handler: FrontHandler, transport: SseTransport) {
+    super(call, exchange, handler);
+    this.#transport = transport;
+  }
+
+  protected override authorized(exchange: Exchange): void {
+    this.#transport.connect(this.call, exchange);
   }
 }
 
 /** The Reply of a posted message: refusals answer the POST, everything else comes on the stream. */
 class PostReply extends ConnectionReply implements CallListener {
   readonly #handler: FrontHandler;
+  /** The POST; null once it is answered. */
   #call: HttpCall | null;
 
   constructor(connection: ClientConnection, exchange: Exchange, handler: FrontHandler, call: HttpCall) {
@@ -99,118 +122,110 @@ class PostReply extends ConnectionReply implements CallListener {
     this.#call = call;
     this.#handler = handler;
     exchange.client.remoteAddress = call.remoteAddress();
-    exchange.client.reply = this;
     call.exchange = null;
     call.listener = this;
     connection.attach(this);
   }
 
   override send(status: number, head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
-    const call = this.#call;
-    if (call === null || status < 400) {
-      this.taken();
+    const call = status < 400 ? null : this.#takeCall();
+    if (call === null) {
+      this.acknowledged();
       super.send(status, head, bytes, start, end);
       return;
     }
-    this.#call = null;
-    call.listener = null;
     this.detach();
     call.send(status, head, bytes, start, end);
-    this.connection.over(this);
+    this.connection.finished(this);
   }
 
   override openStream(): void {
-    this.taken();
+    this.acknowledged();
   }
 
   override endStream(): void {
-    this.taken();
+    this.acknowledged();
     super.endStream();
   }
 
-  override taken(): void {
-    const call = this.#call;
+  override acknowledged(): void {
+    const call = this.#takeCall();
     if (call === null) return;
-    this.#call = null;
-    call.listener = null;
     const origin = this.exchange?.client.origin ?? '';
     const head = origin === '' ? ACCEPTED_HEAD : [...ACCEPTED_HEAD, ...originHead(origin)];
     call.send(202, head, ACCEPTED, 0, ACCEPTED.byteLength);
   }
 
-  /** The stream ended before the message was taken. */
-  override lost(): Exchange | null {
-    const call = this.#call;
-    this.#call = null;
-    if (call !== null) {
-      call.listener = null;
-      call.send(404, JSON_HEAD, CONNECTION_ENDED, 0, CONNECTION_ENDED.byteLength);
-    }
-    return super.lost();
+  /** The stream ended, possibly before the POST was answered. */
+  override closed(): Exchange | null {
+    const call = this.#takeCall();
+    if (call !== null) call.send(404, JSON_HEAD, CONNECTION_ENDED, 0, CONNECTION_ENDED.byteLength);
+    return super.closed();
   }
 
-  /** The POST broke off before its message was taken. */
-  gone(): void {
+  /** The client disconnected before the POST was answered. */
+  disconnected(): void {
     this.#call = null;
     const exchange = this.detach();
     if (exchange === null) return;
     this.#handler.aborted(exchange);
-    this.connection.over(this);
+    this.connection.finished(this);
   }
 
   drained(): void {}
+
+  #takeCall(): HttpCall | null {
+    const call = this.#call;
+    if (call === null) return null;
+    this.#call = null;
+    call.listener = null;
+    return call;
+  }
+}
+
+/** A connection and its stream. */
+interface OpenConnection {
+  readonly connection: ClientConnection;
+  readonly wire: SseWire;
 }
 
 /** See the file comment; one per front end. */
-export class SseDoor {
-  readonly #handler: FrontHandler;
-  readonly #table: ExchangeTable;
-  readonly #rules: () => AcceptRules;
-  readonly #connections = new Map<string, { readonly connection: ClientConnection; readonly wire: SseWire }>();
+export class SseTransport implements SseConnections {
+  readonly #context: AcceptContext;
+  readonly #connections = new Map<string, OpenConnection>();
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(handler: FrontHandler, table: ExchangeTable, rules: () => AcceptRules) {
-    this.#handler = handler;
-    this.#table = table;
-    this.#rules = rules;
+  constructor(context: AcceptContext) {
+    this.#context = context;
   }
 
-  /** A GET: opens a connection, if the policy lets its client in. */
+  /** A GET: asks the policy whether its client may open a connection. */
   open(call: HttpCall): void {
-    const exchange = this.#table.acquire();
-    if (exchange === null || this.#connections.size >= this.#rules().maxStreams) {
-      if (exchange !== null) this.#table.release(exchange);
-      call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
+    if (this.#isFull()) {
+      this.#context.refuseOverloaded(call);
       return;
     }
-    call.head.fill(exchange, this.#rules(), call.verb, call.startedAt);
-    exchange.client.sessionId = '';
-    exchange.message.versionHeader = '';
-    exchange.client.link = UNOPENED;
-    exchange.client.reply = new Opening(call, exchange, this.#handler, (asked) => this.#opened(call, asked));
-    this.#handler.stream(exchange);
+    const exchange = this.#context.acquire(call);
+    if (exchange === null) return;
+    const { handler } = this.#context;
+    exchange.client.reply = new SseRequest(call, exchange, handler, this);
+    handler.stream(exchange);
   }
 
   /** A POST: one message of a connection. */
   post(call: HttpCall, query: string, bytes: Uint8Array, length: number): void {
-    const known = this.#connections.get(new URLSearchParams(query).get('sessionId') ?? '');
-    const exchange = this.#table.acquire();
-    if (exchange === null) {
-      call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
+    const open = this.#connections.get(new URLSearchParams(query).get('sessionId') ?? '');
+    if (open === undefined) {
+      this.#context.refuse(call, 'GW_SESSION_NOT_FOUND');
       return;
     }
-    call.head.fill(exchange, this.#rules(), call.verb, call.startedAt);
-    if (known === undefined) {
-      exchange.client.peer = call;
-      exchange.client.reply = call;
-      call.exchange = exchange;
-      this.#handler.refuse(exchange, 'GW_SESSION_NOT_FOUND');
-      return;
-    }
-    known.connection.join(exchange);
+    const exchange = this.#context.acquire(call);
+    if (exchange === null) return;
+    const { handler } = this.#context;
+    open.connection.join(exchange);
     exchange.client.accepts = Accepts.json | Accepts.sse;
-    exchange.client.reply = new PostReply(known.connection, exchange, this.#handler, call);
-    this.#handler.request(exchange, bytes, length);
+    exchange.client.reply = new PostReply(open.connection, exchange, handler, call);
+    handler.request(exchange, bytes, length);
   }
 
   /** Ends all streams. */
@@ -220,38 +235,42 @@ export class SseDoor {
     for (const { wire } of [...this.#connections.values()]) wire.close();
   }
 
-  #opened(call: HttpCall, exchange: Exchange): void {
-    // Others may have been let in since this one asked.
-    if (this.#connections.size >= this.#rules().maxStreams) {
-      call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
+  closed(id: string): void {
+    this.#connections.delete(id);
+  }
+
+  /** Opens a connection on `call` for the client of `exchange`, which the policy has authorized. */
+  connect(call: HttpCall, exchange: Exchange): void {
+    // Other requests may have been authorized in the meantime.
+    if (this.#isFull()) {
+      this.#context.refuseOverloaded(call);
       return;
     }
+    const { handler, table, rules } = this.#context;
+    const { client, verdict } = exchange;
     const id = randomBytes(ID_BYTES).toString('base64url');
-    const wire = new SseWire(call, () => this.#connections.delete(id));
-    const connection = new ClientConnection({
-      wire,
-      handler: this.#handler,
-      table: this.#table,
-      limits: this.#rules(),
-      token: exchange.client.token,
-      verdict: exchange.verdict,
-    });
-    connection.subject = exchange.verdict.subject.slice();
+    const wire = new SseWire(call, id, this);
+    const connection = new ClientConnection({ wire, handler, table, limits: rules, token: client.token, verdict });
+    connection.subject = verdict.subject.slice();
     wire.connection = connection;
     this.#connections.set(id, { connection, wire });
-    const { origin } = exchange.client;
+    const { origin } = client;
     call.openStream(200, origin === '' ? EVENT_STREAM_HEAD : [...EVENT_STREAM_HEAD, ...originHead(origin)]);
     this.#keepAlive();
     const event = Buffer.from(`event: endpoint\ndata: ${MESSAGES_PATH}?sessionId=${id}\n\n`);
     call.write(event, 0, event.byteLength);
   }
 
+  #isFull(): boolean {
+    return this.#connections.size >= this.#context.rules.maxStreams;
+  }
+
   /**
-   * Finds clients that are gone without a word. A session's stream has comments of its own; these are for those that
-   * have not begun one.
+   * Sends comments, so that connections to clients that disconnected without a FIN fail. The stream of a session has
+   * comments of its own; these are for connections without a session.
    */
   #keepAlive(): void {
-    const { keepAliveMs } = this.#rules();
+    const { keepAliveMs } = this.#context.rules;
     if (this.#timer !== null || keepAliveMs === 0) return;
     this.#timer = setTimeout(() => {
       this.#timer = null;

@@ -1,15 +1,16 @@
-/** The stdio door: one client on a pair of pipes, one JSON-RPC message a line (MCP, stdio transport). */
+/** The stdio transport: one client on a pair of pipes, one JSON-RPC message a line (MCP, stdio transport). */
 import type { Readable, Writable } from 'node:stream';
 import { Composer } from '../../../protocol/composer.js';
 import { flatten, LINE_END } from '../../../protocol/event-frames.js';
-import type { Milliseconds } from '../../../units.js';
+import type { Bytes, Milliseconds } from '../../../units.js';
 import { Framing } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
 import type { FrontHandler } from '../http/handler.js';
-import { ClientConnection, type ConnectionLimits, type ConnectionWire } from './index.js';
-import { MessageLines } from './message-lines.js';
+import { ClientConnection, type ConnectionLimits } from './index.js';
+import { MessageLines, type MessageLinesEvents } from './message-lines.js';
+import type { ConnectionWire } from './wire.js';
 
-export interface StdioDoorOptions {
+export interface StdioConnectionOptions {
   /** Where the client's messages come from. */
   readonly input: Readable;
   /** Where messages to the client go; nothing else may be written there. */
@@ -18,15 +19,15 @@ export interface StdioDoorOptions {
   readonly table: ExchangeTable;
   /** `limits` of the snapshot. */
   readonly limits: ConnectionLimits & { readonly slowClientMs: Milliseconds; readonly drainMs: Milliseconds };
-  /** The bearer token that the client's messages are judged with; default none. */
+  /** The bearer token that the policy verifies for each message; default none. */
   readonly token?: string;
 }
 
 /** A client on stdio that is served. */
-export interface StdioDoor {
+export interface StdioConnection {
   /**
-   * Resolves when the client is gone: its input ended and the requests before that are answered (within
-   * `limits.drainMs`), its output broke, or {@link close} was called.
+   * Resolves when the connection has ended: its input ended and the requests before that are answered (within
+   * `limits.drainMs`), its output failed, or {@link close} was called.
    */
   readonly ended: Promise<void>;
   /** Ends the connection at once; what is in flight is cancelled. The streams stay open. */
@@ -34,23 +35,58 @@ export interface StdioDoor {
 }
 
 const composer = new Composer();
-const SWEEP_MS = 1000;
-const END_LOOK_MS = 5;
+/** How often a slow client is looked for. */
+const SWEEP_MS: Milliseconds = 1000;
+/** How often the end of all answers is looked for once the input has ended. */
+const DRAIN_POLL_MS: Milliseconds = 5;
 
-/** Lines towards the client, written together once per turn of the loop. */
-class StdioWire implements ConnectionWire {
+/** See {@link serveStdio}. Lines towards the client are written together once per turn of the event loop. */
+class StdioClient implements StdioConnection, ConnectionWire, MessageLinesEvents {
   readonly framing = Framing.message;
+  readonly ended: Promise<void>;
   readonly #input: Readable;
   readonly #output: Writable;
-  readonly #close: () => void;
-  readonly #drained: () => void;
+  readonly #limits: StdioConnectionOptions['limits'];
+  readonly #connection: ClientConnection;
+  readonly #lines: MessageLines;
+  readonly #sweep: NodeJS.Timeout;
+  #poll: NodeJS.Timeout | null = null;
+  #inputEndedAt: Milliseconds = 0;
   #isCorked = false;
+  #settle: () => void = () => {};
 
-  constructor(input: Readable, output: Writable, close: () => void, drained: () => void) {
+  constructor({ input, output, handler, table, limits, token = '' }: StdioConnectionOptions) {
     this.#input = input;
     this.#output = output;
-    this.#close = close;
-    this.#drained = drained;
+    this.#limits = limits;
+    this.ended = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+    this.#connection = new ClientConnection({ wire: this, handler, table, limits, token });
+    this.#lines = new MessageLines(limits.maxBodyBytes, this, table.budget);
+    this.#sweep = setInterval(() => {
+      if (this.#connection.isStuck(performance.now(), limits.slowClientMs)) this.close();
+    }, SWEEP_MS);
+    this.#sweep.unref();
+    input.on('data', this.#onData);
+    input.on('end', this.#onEnd);
+    input.on('close', this.#onEnd);
+    // The listeners for errors stay: a late error of a closed connection ends nothing else.
+    input.on('error', this.#onEnd);
+    output.on('error', this.#onClose);
+    output.on('close', this.#onClose);
+  }
+
+  close(): void {
+    clearInterval(this.#sweep);
+    if (this.#poll !== null) clearTimeout(this.#poll);
+    this.#input.off('data', this.#onData);
+    this.#input.off('end', this.#onEnd);
+    this.#input.off('close', this.#onEnd);
+    this.#output.off('close', this.#onClose);
+    this.#lines.close();
+    this.#connection.closed();
+    this.#settle();
   }
 
   send(bytes: Uint8Array, start: number, end: number): void {
@@ -64,19 +100,15 @@ class StdioWire implements ConnectionWire {
       output.cork();
       process.nextTick(this.#uncork);
     }
-    output.write(line, this.#written);
+    output.write(line, this.#onWritten);
   }
 
-  buffered(): number {
+  buffered(): Bytes {
     return this.#output.writableLength;
   }
 
   remoteAddress(): string {
     return '';
-  }
-
-  close(): void {
-    this.#close();
   }
 
   pause(): void {
@@ -87,9 +119,43 @@ class StdioWire implements ConnectionWire {
     if (this.#input.isPaused()) this.#input.resume();
   }
 
-  /** Not the stream's own `drain`, which knows nothing of `maxClientBufferBytes`. */
-  readonly #written = (): void => {
-    if (this.#output.writableLength === 0) this.#drained();
+  line(bytes: Uint8Array, start: number, end: number): void {
+    this.#connection.receive(bytes.subarray(start, end), end - start);
+  }
+
+  tooLong(): void {
+    this.#connection.refuse('GW_BODY_TOO_LARGE');
+  }
+
+  noRoom(): void {
+    this.#connection.refuse('GW_BUFFERS_FULL');
+  }
+
+  /** Closes the connection once all answers are written, or after `limits.drainMs`. */
+  #closeWhenDrained(): void {
+    const isLate = performance.now() - this.#inputEndedAt >= this.#limits.drainMs;
+    const isDrained = this.#connection.pending === 0 && this.#output.writableLength === 0;
+    if (isDrained || isLate) this.close();
+    else this.#poll = setTimeout(() => this.#closeWhenDrained(), DRAIN_POLL_MS);
+  }
+
+  readonly #onData = (chunk: Buffer | string): void => {
+    this.#lines.feed(typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
+  };
+
+  readonly #onEnd = (): void => {
+    if (this.#inputEndedAt > 0) return;
+    this.#inputEndedAt = performance.now();
+    this.#lines.end();
+    this.#connection.drain();
+    this.#closeWhenDrained();
+  };
+
+  readonly #onClose = (): void => this.close();
+
+  /** Not the event `drain` of the stream, which does not follow `maxClientBufferBytes`. */
+  readonly #onWritten = (): void => {
+    if (this.#output.writableLength === 0) this.#connection.drained();
   };
 
   readonly #uncork = (): void => {
@@ -98,66 +164,7 @@ class StdioWire implements ConnectionWire {
   };
 }
 
-/** Serves one client. `input` is read from now on. */
-export function serveStdio(options: StdioDoorOptions): StdioDoor {
-  const { input, output, handler, table, limits } = options;
-  let settle = (): void => {};
-  const ended = new Promise<void>((resolve) => {
-    settle = resolve;
-  });
-  const wire = new StdioWire(
-    input,
-    output,
-    () => close(),
-    () => connection.drained(),
-  );
-  const connection = new ClientConnection({ wire, handler, table, limits, token: options.token ?? '' });
-  const lines = new MessageLines(
-    limits.maxBodyBytes,
-    {
-      line: (bytes, start, end) => connection.receive(bytes.subarray(start, end), end - start),
-      tooLong: () => connection.refuse('GW_BODY_TOO_LARGE'),
-      crowdedOut: () => connection.refuse('GW_BUFFERS_FULL'),
-    },
-    table.budget,
-  );
-  let endingSince = 0;
-  let look: NodeJS.Timeout | null = null;
-  const sweep = setInterval(() => {
-    if (connection.stuck(performance.now(), limits.slowClientMs)) close();
-  }, SWEEP_MS);
-  sweep.unref();
-
-  const onData = (chunk: Buffer | string): void => lines.feed(typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
-  const onEnd = (): void => {
-    if (endingSince > 0) return;
-    endingSince = performance.now();
-    lines.end();
-    connection.drain();
-    finish();
-  };
-  const finish = (): void => {
-    const isLate = performance.now() - endingSince >= limits.drainMs;
-    if ((connection.pending > 0 || output.writableLength > 0) && !isLate) look = setTimeout(finish, END_LOOK_MS);
-    else close();
-  };
-  const close = (): void => {
-    clearInterval(sweep);
-    if (look !== null) clearTimeout(look);
-    input.off('data', onData);
-    input.off('end', onEnd);
-    input.off('close', onEnd);
-    output.off('close', close);
-    lines.close();
-    connection.closed();
-    settle();
-  };
-  input.on('data', onData);
-  input.on('end', onEnd);
-  input.on('close', onEnd);
-  // A broken pipe is the end of its stream; these stay, so that a late one ends nothing else.
-  input.on('error', onEnd);
-  output.on('error', close);
-  output.on('close', close);
-  return { ended, close };
+/** Serves one client on a pair of streams. `input` is read from now on. */
+export function serveStdio(options: StdioConnectionOptions): StdioConnection {
+  return new StdioClient(options);
 }

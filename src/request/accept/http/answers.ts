@@ -6,7 +6,7 @@ export const NO_HEAD: readonly string[] = Object.freeze([]);
 /** Head of an answer to OPTIONS without an origin, and of 405. */
 export const ALLOW_HEAD: readonly string[] = Object.freeze(['allow', 'GET, POST, DELETE, OPTIONS']);
 
-/** Head and body of the answer when not even an exchange can be had: prebuilt, so that refusing stays cheap. */
+/** Head and body of the answer when no exchange is free: prepared, so that refusing is cheap. */
 export const OVERLOADED_HEAD: readonly string[] = Object.freeze([
   'content-type',
   'application/json',
@@ -15,9 +15,9 @@ export const OVERLOADED_HEAD: readonly string[] = Object.freeze([
 ]);
 export const OVERLOADED = prepared('GW_OVERLOADED');
 
-/** The same for a message whose connection ended before it was taken. */
+/** Body of the answer to a posted message whose connection ended before it was acknowledged. */
 export const CONNECTION_ENDED = prepared('GW_SESSION_NOT_FOUND');
-/** A whole answer that closes the connection, to what the parser cannot read and does not refuse by itself. */
+/** A whole answer that closes the connection, for heads that uWebSockets.js can neither read nor refuse. */
 export const MALFORMED = wholeAnswer('400 Bad Request', prepared('GW_FRAMING'));
 export const JSON_HEAD: readonly string[] = Object.freeze(['content-type', 'application/json']);
 

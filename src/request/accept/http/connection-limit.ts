@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { Count } from '../../../units.js';
 
-/** Descriptors left to everything but clients: upstreams, children, files. At least so many, at least a quarter. */
-const RESERVED = 64;
+/** Least number of descriptors that are reserved for upstreams, children and files; a quarter of the limit if that is more. */
+const RESERVED: Count = 64;
 
 /**
- * How many clients may connect: `limits.maxConnections`, or what the process's limit of open files leaves. Accepting
- * without a descriptor to spare would fail again and again, and starve upstreams.
+ * How many clients may connect: `limits.maxConnections`, or less where the process's limit of open files requires it.
+ * Without free descriptors accept(2) would fail repeatedly, and so would connections to upstreams.
  */
 export function connectionLimit(maxConnections: Count, openFiles: Count = openFileLimit()): Count {
   if (!Number.isFinite(openFiles)) return maxConnections;
@@ -14,7 +14,7 @@ export function connectionLimit(maxConnections: Count, openFiles: Count = openFi
   return Math.max(1, Math.min(maxConnections, left));
 }
 
-/** The soft limit of open files of this process (Linux); Infinity when there is none or it is not known. */
+/** The soft limit of open files of this process (Linux); Infinity when there is none or it is unknown. */
 export function openFileLimit(): Count {
   try {
     const soft = /^Max open files +([0-9]+)/m.exec(readFileSync('/proc/self/limits', 'latin1'));

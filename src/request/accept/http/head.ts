@@ -2,7 +2,7 @@ import type { ErrorCode } from '../../../errors.js';
 import { Accepts, type Exchange, Verb } from '../../exchange/index.js';
 import { type AcceptRules, hostName } from './rules.js';
 
-/** Headers that may come only once, as bits of `#seen`. */
+/** Fields that may occur only once, as bits of `#seen`. */
 const Once = {
   host: 1 << 0,
   contentLength: 1 << 1,
@@ -26,29 +26,31 @@ const BEARER = /^bearer +([^\s]+)$/i;
 /** Bounds of a request head. */
 export type HeadLimits = Pick<AcceptRules, 'maxHeaders' | 'maxHeaderBytes'>;
 
-/** Which names a listener answers for. */
+/** Which values of `Host` and `Origin` a listener serves. */
 export type NameRules = Pick<AcceptRules, 'hostAllowed' | 'probeHostAllowed' | 'originAllowed'>;
 
 /**
- * The header fields of one request, collected in one pass and judged before anything is dispatched.
+ * The header fields of one request, collected in one pass and checked before anything is dispatched.
  *
- * The server below may be more lenient than HTTP: the uWebSockets.js binary for Node 20 lets two different
- * Content-Length lines, an empty one, unknown transfer codings and two Host lines pass, and node:http two Host lines.
- * So what decides about framing and identity is checked here again, for both alike (RFC 9112 sections 3.2 and 6.3).
- * Names that are not known are neither kept nor forwarded; spellings with underscores are unknown names.
+ * The server below may be more lenient than HTTP: the uWebSockets.js binary for Node 20 accepts two different
+ * Content-Length lines, an empty one, unknown transfer codings and two Host lines, and node:http two Host lines.
+ * So the fields that decide about framing and identity are checked here again, the same for both (RFC 9112 sections 3.2
+ * and 6.3). Unknown fields are neither kept nor forwarded; names with underscores are unknown.
  */
 export class RequestHead {
   /** Declared length of the body in bytes; -1 = not declared. */
   contentLength = -1;
-  chunked = false;
-  /** The request carries an allowed `Origin`; see {@link fill}. */
+  isChunked = false;
+  /** `Origin`; empty = none was sent, or {@link originError} has refused it. */
   origin = '';
   host = '';
+  /** `Access-Control-Request-Headers` of a preflight; empty = none. */
+  preflightHeaders = '';
 
   #seen = 0;
   #count = 0;
   #bytes = 0;
-  #repeated = false;
+  #hasRepeats = false;
   #lengthText = '';
   #transferEncoding = '';
   #contentType = '';
@@ -64,7 +66,7 @@ export class RequestHead {
   #ifNoneMatch = '';
   #params: string[] | null = null;
 
-  /** Takes one header line: the name in lower case, the value without white space around it. */
+  /** Adds one header line: the name in lower case, the value without white space around it. */
   readonly add = (name: string, value: string): void => {
     this.#count += 1;
     this.#bytes += name.length + value.length + 4;
@@ -120,21 +122,27 @@ export class RequestHead {
           if (this.#once(Once.version)) this.#version = value;
         } else this.#param(name, value);
         return;
+      case 30:
+        if (name === 'access-control-request-headers') {
+          this.preflightHeaders = this.preflightHeaders === '' ? value : `${this.preflightHeaders},${value}`;
+        } else this.#param(name, value);
+        return;
       default:
         if (name.length > PARAM_PREFIX.length) this.#param(name, value);
     }
   };
 
-  /** Forgets the last request. */
+  /** Makes the head ready for another request. */
   reset(): void {
     this.contentLength = -1;
-    this.chunked = false;
+    this.isChunked = false;
     this.origin = '';
     this.host = '';
+    this.preflightHeaders = '';
     this.#seen = 0;
     this.#count = 0;
     this.#bytes = 0;
-    this.#repeated = false;
+    this.#hasRepeats = false;
     this.#lengthText = '';
     this.#transferEncoding = '';
     this.#contentType = '';
@@ -151,14 +159,14 @@ export class RequestHead {
     this.#params = null;
   }
 
-  /** Judges how the message is framed; the result is true when nothing speaks against reading on. */
-  framingHolds(rules: HeadLimits): boolean {
-    if (this.#repeated || this.#count > rules.maxHeaders || this.#bytes > rules.maxHeaderBytes) return false;
+  /** Whether size and framing of the request are valid; reads {@link contentLength} and {@link isChunked}. */
+  hasValidFraming(rules: HeadLimits): boolean {
+    if (this.#hasRepeats || this.#count > rules.maxHeaders || this.#bytes > rules.maxHeaderBytes) return false;
     if ((this.#seen & Once.host) === 0) return false;
     if ((this.#seen & BODY_HEADERS) === BODY_HEADERS) return false;
     if ((this.#seen & Once.transferEncoding) !== 0) {
       if (this.#transferEncoding !== 'chunked') return false;
-      this.chunked = true;
+      this.isChunked = true;
     }
     if ((this.#seen & Once.contentLength) !== 0) {
       this.contentLength = decimal(this.#lengthText);
@@ -168,11 +176,12 @@ export class RequestHead {
   }
 
   /**
-   * Whether the peer's names are ours: `Host`, and `Origin` when present. `null` = both hold.
+   * Checks `Host`, and `Origin` when present.
    *
-   * @param isProbe the path is one that load balancers ask for health
+   * @param isProbe the path is one that load balancers request for health checks
+   * @returns why the request is refused; null = both are allowed
    */
-  strangerCode(rules: NameRules, isProbe = false): ErrorCode | null {
+  originError(rules: NameRules, isProbe = false): ErrorCode | null {
     if (!rules.hostAllowed(this.host) && !(isProbe && rules.probeHostAllowed(this.host))) {
       return hostName(this.host.toLowerCase()) === null ? 'GW_FRAMING' : 'GW_FORBIDDEN_HOST';
     }
@@ -183,28 +192,28 @@ export class RequestHead {
     return null;
   }
 
-  /** What forbids the body of a POST before it is read; `null` = nothing. */
-  bodyCode(rules: AcceptRules): ErrorCode | null {
-    // Without a length the body would be taken for the next request on the connection.
-    if (!this.chunked && this.contentLength < 0) return 'GW_FRAMING';
+  /** Checks length, media type and coding of a POST before its body is read. @returns why it is refused; null = it is not */
+  bodyError(rules: AcceptRules): ErrorCode | null {
+    // Without a length the body would be parsed as the next request on the connection.
+    if (!this.isChunked && this.contentLength < 0) return 'GW_FRAMING';
     if (this.contentLength > rules.maxBodyBytes) return 'GW_BODY_TOO_LARGE';
     if (this.#contentEncoding !== '' && this.#contentEncoding.toLowerCase() !== 'identity') return 'GW_MEDIA_TYPE';
     return this.#contentType === 'application/json' || isJson(this.#contentType) ? null : 'GW_MEDIA_TYPE';
   }
 
-  /** `Accept` was sent and leaves no room for JSON. */
+  /** Whether `Accept` was sent and excludes JSON. */
   refusesJson(rules: AcceptRules): boolean {
     return this.#accept !== '' && (rules.accepts(this.#accept) & Accepts.json) === 0;
   }
 
-  /** Whether the client has the document with this entity tag already (RFC 9110 section 13.1.2). */
+  /** Whether `If-None-Match` contains this entity tag (RFC 9110 section 13.1.2). */
   hasAlready(etag: string): boolean {
     return this.#ifNoneMatch.split(',', 100).some((tag) => tag.trim().replace(/^W\//, '') === etag);
   }
 
-  /** Whether a body was announced; with most methods it has no meaning and is refused. */
+  /** Whether a body is declared; methods that give it no meaning are refused then. */
   get hasBody(): boolean {
-    return this.chunked || this.contentLength > 0;
+    return this.isChunked || this.contentLength > 0;
   }
 
   /** The client waits for 100 (Continue) before it sends the body (RFC 9110 section 10.1.1). */
@@ -212,7 +221,7 @@ export class RequestHead {
     return (this.#seen & Once.expect) !== 0;
   }
 
-  /** Writes what later stages read into the exchange. */
+  /** Copies what later stages read into the exchange. */
   fill(exchange: Exchange, rules: AcceptRules, verb: Verb, startedAt: number): void {
     exchange.message.verb = verb;
     exchange.client.startedAt = startedAt;
@@ -230,15 +239,15 @@ export class RequestHead {
       if (value.startsWith('Bearer ') && value.indexOf(' ', 7) < 0) exchange.client.token = value.slice(7);
       else {
         const token = BEARER.exec(value);
-        if (token !== null) exchange.client.token = token[1]!;
-        else exchange.client.foreignScheme = true;
+        if (token === null) exchange.client.foreignScheme = true;
+        else exchange.client.token = token[1] ?? '';
       }
     }
   }
 
   #once(bit: number): boolean {
     if ((this.#seen & bit) !== 0) {
-      this.#repeated = true;
+      this.#hasRepeats = true;
       return false;
     }
     this.#seen |= bit;
@@ -249,7 +258,7 @@ export class RequestHead {
     if (name.charCodeAt(0) !== 0x6d || !name.startsWith(PARAM_PREFIX)) return;
     if (this.#params === null) this.#params = [];
     for (let at = 0; at < this.#params.length; at += 2) {
-      if (this.#params[at] === name) this.#repeated = true;
+      if (this.#params[at] === name) this.#hasRepeats = true;
     }
     this.#params.push(name, value);
   }

@@ -1,42 +1,45 @@
+/** The paths of the data port. */
 import type { TransportsSnapshot } from '../../../config/snapshot.js';
 import { type RestCall, restCall } from './rest-paths.js';
 
-/** Paths answered on the data port beside the doors. */
-export const PLAIN_PATHS: ReadonlySet<string> = new Set(['/health', '/ready']);
+/** Paths that answer probes, besides those of the transports. */
+export const PROBE_PATHS: ReadonlySet<string> = new Set(['/health', '/ready']);
+
+/** The MCP endpoint (Streamable HTTP). */
+export const ENDPOINT_PATH = '/mcp';
+
+/** Where WebSockets are opened. */
+export const WEBSOCKET_PATH = '/ws';
 
 /** Where the client of HTTP with SSE posts its messages. */
 export const MESSAGES_PATH = '/messages';
 
-/** What a path leads to. */
-export const Door = { endpoint: 0, sse: 1, messages: 2, websocket: 3, rest: 4 } as const;
+/** The transport that serves a request, and the methods that its path takes. */
+export type Target =
+  | { readonly route: 'endpoint' | 'sse' | 'websocket'; readonly methods: readonly string[] }
+  | { readonly route: 'messages'; readonly methods: readonly string[]; readonly query: string }
+  | {
+      readonly route: 'rest';
+      readonly methods: readonly string[];
+      readonly query: string;
+      readonly rest: RestCall;
+    };
 
-/** One way in. */
-export interface Target {
-  /** One of {@link Door}. */
-  readonly door: number;
-  /** The HTTP methods it takes, as the value of `Allow`. */
-  readonly allow: string;
-  /** What is asked of the REST door. */
-  readonly rest: RestCall | null;
-  /** Everything behind the question mark. */
-  readonly query: string;
-}
+const ENDPOINT: Target = { route: 'endpoint', methods: ['POST', 'GET', 'DELETE'] };
+const WEBSOCKET: Target = { route: 'websocket', methods: ['GET'] };
+const SSE: Target = { route: 'sse', methods: ['GET'] };
+const MESSAGES_METHODS: readonly string[] = ['POST'];
 
-const endpoint: Target = { door: Door.endpoint, allow: 'POST, GET, DELETE', rest: null, query: '' };
-const websocket: Target = { door: Door.websocket, allow: 'GET', rest: null, query: '' };
-const sse: Target = { door: Door.sse, allow: 'GET', rest: null, query: '' };
-
-/** Whether a request path is the MCP endpoint. */
-export function isEndpoint(path: string): boolean {
-  return path === '/mcp' || path === '/mcp/';
-}
-
-/** What `path` leads to; null = nothing, or a door that the configuration keeps shut. */
+/**
+ * The target of `path`; null = it is unknown, or its transport is closed by the configuration.
+ *
+ * @param query everything behind the question mark
+ */
 export function targetOf(path: string, query: string, transports: TransportsSnapshot): Target | null {
-  if (isEndpoint(path)) return endpoint;
-  if (path === '/ws') return transports.websocket ? websocket : null;
-  if (path === '/sse') return transports.sse ? sse : null;
-  if (path === MESSAGES_PATH) return transports.sse ? { door: Door.messages, allow: 'POST', rest: null, query } : null;
+  if (path === ENDPOINT_PATH || path === '/mcp/') return ENDPOINT;
+  if (path === WEBSOCKET_PATH) return transports.websocket ? WEBSOCKET : null;
+  if (path === '/sse') return transports.sse ? SSE : null;
+  if (path === MESSAGES_PATH) return transports.sse ? { route: 'messages', methods: MESSAGES_METHODS, query } : null;
   const rest = transports.rest ? restCall(path) : null;
-  return rest === null ? null : { door: Door.rest, allow: rest.verb, rest, query };
+  return rest === null ? null : { route: 'rest', methods: [rest.verb], query, rest };
 }

@@ -1,11 +1,11 @@
-/** The paths of the REST door. */
+/** The paths of the REST transport. */
 
-/** What a path asks for. */
+/** The operation that a path stands for. */
 export interface RestCall {
   readonly verb: 'GET' | 'POST';
   /** The method of the message that it becomes; empty = the OpenAPI document. */
   readonly method: '' | 'tools/list' | 'prompts/list' | 'resources/list' | 'resources/templates/list' | RestMethod;
-  /** The tool that the path names; null = the body says. */
+  /** The tool in the path; null = the body names it. */
   readonly tool: string | null;
 }
 
@@ -24,7 +24,7 @@ const FIXED: ReadonlyMap<string, RestCall> = new Map<string, RestCall>([
 
 const TOOL_PREFIX = '/tools/';
 
-/** What a path of the REST door asks for; null when it is none of them. */
+/** The operation of a path; null when it is no path of the REST transport. */
 export function restCall(path: string): RestCall | null {
   const fixed = FIXED.get(path);
   if (fixed !== undefined) return fixed;

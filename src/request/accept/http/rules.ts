@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { Snapshot, TransportsSnapshot } from '../../../config/snapshot.js';
-import type { Bytes, Count } from '../../../units.js';
+import type { Bytes, Count, Milliseconds } from '../../../units.js';
 import { Accepts } from '../../exchange/index.js';
 import { connectionLimit } from './connection-limit.js';
 
@@ -11,17 +11,17 @@ export class AcceptRules {
   readonly maxHeaders: Count;
   readonly maxClientBufferBytes: Bytes;
   readonly maxResponseBytes: Bytes;
-  readonly slowClientMs: number;
-  /** Small frames of one WebSocket a second; 0 = no bound. */
+  readonly slowClientMs: Milliseconds;
+  /** Small frames of one WebSocket per second; 0 = no limit. */
   readonly smallFrameRate: Count;
   /** Event streams open at once. */
   readonly maxStreams: Count;
-  /** The name of the gateway. */
+  /** Name of the gateway. */
   readonly name: string;
-  /** Between pings on connections that have nothing to say, in milliseconds; 0 = none. */
-  readonly keepAliveMs: number;
+  /** Time between heartbeats on idle connections; 0 = none. */
+  readonly keepAliveMs: Milliseconds;
   readonly authRequired: boolean;
-  /** The doors that are open. */
+  /** Which transports are open. */
   readonly transports: TransportsSnapshot;
   /** See connection-limit.ts. */
   readonly maxConnections: Count;
@@ -29,7 +29,7 @@ export class AcceptRules {
   readonly #hosts: ReadonlySet<string>;
   readonly #origins: ReadonlySet<string>;
   readonly #anyOrigin: boolean;
-  // Clients repeat themselves: the last good value of each header is recognised by one comparison.
+  // Most requests repeat the last allowed value of a field, which is then recognised by one comparison.
   #goodHost = '';
   #goodOrigin = '';
   #lastAccept = '';
@@ -57,8 +57,8 @@ export class AcceptRules {
   }
 
   /**
-   * Whether `Host` is a well-formed authority this gateway answers for (protocol: DNS rebinding). A loopback listener
-   * answers for loopback names on any port; `allowedHosts` adds names, or on other listeners restricts to them.
+   * Whether `Host` is a valid authority that this gateway serves (protection against DNS rebinding). A loopback listener
+   * serves loopback names on any port; `allowedHosts` adds names, or on other listeners restricts to them.
    */
   hostAllowed(value: string): boolean {
     if (value === this.#goodHost && value !== '') return true;
@@ -70,14 +70,14 @@ export class AcceptRules {
   }
 
   /**
-   * Whether `Host` may ask for health although {@link hostAllowed} says no: kubelet and load balancers name the address
-   * they connect to. A page that rebinds its name to this machine cannot: its `Host` stays a name.
+   * Whether `Host` may request health checks although {@link hostAllowed} is false: kubelet and load balancers send the
+   * address that they connect to. The `Host` of a page that rebinds its name to this machine stays a name.
    */
   probeHostAllowed(value: string): boolean {
     return !this.#loopback && isAddress(value);
   }
 
-  /** Whether an `Origin` that is present may be served. `null` and what is not an origin never is. */
+  /** Whether an `Origin` that is present is allowed. `null` and invalid values never are. */
   originAllowed(value: string): boolean {
     if (value === this.#goodOrigin && value !== '') return true;
     const origin = value.toLowerCase();
@@ -105,7 +105,7 @@ export function hostName(authority: string): string | null {
   const match = /^(\[[0-9a-f:.]{2,45}\]|[a-z0-9._~-]{1,253})(?::([0-9]{1,5}))?$/.exec(authority);
   if (match === null) return null;
   if (match[2] !== undefined && Number(match[2]) > 65_535) return null;
-  return match[1]!;
+  return match[1] ?? null;
 }
 
 /** Whether `host[:port]` names an IP address. */

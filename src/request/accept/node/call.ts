@@ -1,68 +1,59 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { BufferBudget, Holder } from '../../../shared/buffer-budget.js';
-import { HeldBytes } from '../../../shared/held-bytes.js';
-import { type Exchange, Verb } from '../../exchange/index.js';
-import type { CallListener, HttpCall, Refusal } from '../http/call.js';
-import { RequestHead } from '../http/head.js';
-import type { Target } from '../http/paths.js';
+import type { Bytes } from '../../../units.js';
+import { type CallOwner, HttpCall } from '../http/call.js';
 
 /** Bytes queued in a response below which the next piece is written without waiting for the client. */
-const PIECE_BYTES = 65_536;
+const PIECE_BYTES: Bytes = 65_536;
 
-/** What a call needs of the front end it belongs to. */
-export interface NodeCallOwner {
-  readonly draining: boolean;
-  readonly maxClientBufferBytes: number;
-  readonly maxResponseBytes: number;
-  readonly budget: BufferBudget;
-  /** There is no room for the body that is coming. */
-  crowdedOut(call: NodeCall): void;
-  gone(call: NodeCall): void;
-  drained(call: NodeCall): void;
-  over(call: NodeCall): void;
+/** What a call needs of the front end that it belongs to. */
+export interface NodeCallOwner extends CallOwner {
+  /** A piece of the body arrived. */
+  bodyPiece(call: NodeCall, piece: Uint8Array): void;
+  /** The body has ended. @param hasTrailers with fields behind it */
+  bodyEnd(call: NodeCall, hasTrailers: boolean): void;
 }
 
 /** One request on node:http and the Reply of its exchange. */
-export class NodeCall implements HttpCall, Holder {
-  readonly head = new RequestHead();
-  readonly body: HeldBytes;
-  /** Bytes of the answer that the client has not taken, as the budget counts them. */
-  held = 0;
-  leaving = false;
-  readonly startedAt = performance.now();
-  exchange: Exchange | null = null;
-  listener: CallListener | null = null;
-  target: Target | null = null;
-  refusal: Refusal | null = null;
-  verb: Verb = Verb.post;
-  /** The whole body has arrived. */
-  bodyDone = false;
-  /** Nothing more is read, the connection ends with the answer. */
-  closing = false;
-  /** The client has not taken everything. */
-  blocked = false;
-  progressAt = 0;
+export class NodeCall extends HttpCall<NodeCallOwner> {
+  /** The whole body has arrived, or the request has none. */
+  isBodyComplete = false;
 
-  readonly #owner: NodeCallOwner;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  #streaming = false;
-  #finished = false;
+  #isStreaming = false;
+  #isFinished = false;
   #isClosed = false;
-  #pending = 0;
-  /** A stage was told to wait for the client. */
-  #isWaited = false;
+  /** A stage waits for {@link CallOwner.drained}. */
+  #isAwaited = false;
 
   constructor(owner: NodeCallOwner, request: IncomingMessage, response: ServerResponse) {
-    this.#owner = owner;
-    this.body = new HeldBytes(owner.budget, () => owner.crowdedOut(this));
+    super(owner);
+    this.startedAt = performance.now();
     this.#request = request;
     this.#response = response;
     response.on('close', () => this.#close());
     response.on('drain', () => this.#drain());
     response.on('error', ignore);
     request.on('error', ignore);
+  }
+
+  /** Has the body read; its pieces and its end go to the owner. */
+  readBody(): void {
+    const request = this.#request;
+    if (this.head.awaitsContinue) this.#response.writeContinue();
+    request.on('data', (piece: Buffer) => {
+      if (!this.isClosing) this.owner.bodyPiece(this, piece);
+    });
+    request.on('end', () => {
+      if (this.isClosing) return;
+      this.isBodyComplete = true;
+      this.owner.bodyEnd(this, request.rawTrailers.length > 0);
+    });
+  }
+
+  get httpVersion(): string {
+    return this.#request.httpVersion;
   }
 
   get socket(): Socket {
@@ -75,137 +66,104 @@ export class NodeCall implements HttpCall, Holder {
   }
 
   send(status: number, head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
-    if (this.#finished || this.#streaming) return;
+    if (this.#isFinished || this.#isStreaming) return;
     this.detach();
     this.#writeHead(status, head, end - start);
-    this.#finished = true;
+    this.#isFinished = true;
     this.#response.end(hasNoBody(status) ? undefined : Buffer.from(bytes.subarray(start, end)));
     this.#observe();
   }
 
   openStream(status: number, head: readonly string[]): void {
-    if (this.#finished || this.#streaming) return;
-    this.#streaming = true;
+    if (this.#isFinished || this.#isStreaming) return;
+    this.#isStreaming = true;
     this.#writeHead(status, head, -1);
     this.#response.flushHeaders();
   }
 
   write(bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.#finished || !this.#streaming || end <= start) return true;
-    this.#pending += end - start;
-    const size = end - start;
+    if (this.#isFinished || !this.#isStreaming || end <= start) return true;
     this.#response.write(Buffer.from(bytes.subarray(start, end)), () => {
-      this.#pending -= size;
       this.progressAt = performance.now();
       this.#count();
-      // The stream may have had room all the time; whoever waits does so for ours.
-      if (this.#isWaited && this.#response.writableLength === 0) this.#drain();
+      // The limits of the gateway are not those of the stream, which may not emit `drain`.
+      if (this.#isAwaited && this.#response.writableLength === 0) this.#drain();
     });
     this.#observe();
-    if (this.#response.writableLength > this.#owner.maxClientBufferBytes + this.#owner.maxResponseBytes) {
-      this.#request.socket.destroy();
+    const buffered = this.buffered();
+    if (this.isOverflowing(buffered)) {
+      this.cut();
       return false;
     }
-    const buffered = this.buffered();
-    this.#isWaited = buffered > this.#owner.maxClientBufferBytes || this.#owner.budget.isTight(buffered);
-    return !this.#isWaited;
+    this.#isAwaited = this.isCongested(buffered);
+    return !this.#isAwaited;
   }
 
   endStream(): void {
-    if (this.#finished || !this.#streaming) return;
+    if (this.#isFinished || !this.#isStreaming) return;
     this.detach();
-    this.#finished = true;
+    this.#isFinished = true;
     this.#response.end();
     this.#observe();
   }
-
-  adopt(exchange: Exchange): void {
-    if (this.exchange?.client.peer === this) this.exchange.client.peer = null;
-    this.exchange = exchange;
-  }
-
-  taken(): void {}
 
   buffered(): number {
     return this.#response.writableLength;
   }
 
-  abort(): void {
-    this.detach();
-    this.#request.socket.destroy();
+  cut(): void {
+    this.socket.destroy();
   }
 
-  /** Parts from the exchange, which is over or goes on without a client. */
-  detach(): Exchange | null {
-    const { exchange } = this;
-    if (exchange !== null && exchange.client.peer === this) exchange.client.peer = null;
-    this.exchange = null;
-    return exchange;
-  }
-
-  /** The connection has become something else than HTTP: nothing more is written here. */
   upgraded(): void {
     this.detach();
-    this.#finished = true;
-    this.blocked = false;
+    this.#isFinished = true;
     this.#response.detachSocket(this.socket);
-    this.letGo();
-    this.#owner.over(this);
-  }
-
-  /** What waits for this client has to make room: its connection is cut. */
-  evicted(): void {
-    this.cut();
-  }
-
-  /** Gives back what it holds, for good. */
-  letGo(): void {
-    this.#isClosed = true;
-    this.body.clear();
-    this.#owner.budget.set(this, 0);
-  }
-
-  /** Cuts the connection of a client that does not take or send what it should. */
-  cut(): void {
-    this.#request.socket.destroy();
+    this.#release();
   }
 
   #writeHead(status: number, head: readonly string[], length: number): void {
     const response = this.#response;
-    for (let at = 0; at < head.length; at += 2) response.setHeader(head[at]!, head[at + 1]!);
+    for (let at = 0; at < head.length; at += 2) response.setHeader(head[at] ?? '', head[at + 1] ?? '');
     if (length >= 0 && !hasNoBody(status)) response.setHeader('content-length', length);
-    if (this.closing || this.#owner.draining || !this.bodyDone) {
+    if (this.isClosing || this.owner.isDraining || !this.isBodyComplete) {
       response.setHeader('connection', 'close');
-      if (!this.bodyDone) this.#request.resume();
+      if (!this.isBodyComplete) this.#request.resume();
     }
     response.writeHead(status);
   }
 
   #observe(): void {
     this.#count();
-    if (this.#response.writableLength <= PIECE_BYTES || this.blocked) return;
-    this.blocked = true;
+    if (this.#response.writableLength <= PIECE_BYTES || this.isBlocked) return;
+    this.isBlocked = true;
     this.progressAt = performance.now();
   }
 
   #count(): void {
     // Callbacks of writes come after the end of the connection, too.
-    if (!this.#isClosed) this.#owner.budget.set(this, this.#response.writableLength);
+    if (!this.#isClosed) this.owner.budget.set(this, this.#response.writableLength);
   }
 
   #drain(): void {
     this.#count();
-    this.blocked = false;
-    this.#isWaited = false;
-    if ((this.exchange !== null || this.listener !== null) && this.#streaming) this.#owner.drained(this);
+    this.isBlocked = false;
+    this.#isAwaited = false;
+    if ((this.exchange !== null || this.listener !== null) && this.#isStreaming) this.owner.drained(this);
   }
 
   #close(): void {
-    this.#finished = true;
-    this.blocked = false;
-    this.letGo();
-    this.#owner.over(this);
-    this.#owner.gone(this);
+    this.#isFinished = true;
+    this.#release();
+    this.owner.disconnected(this);
+  }
+
+  /** Returns the bytes that the call holds, for good. */
+  #release(): void {
+    this.#isClosed = true;
+    this.isBlocked = false;
+    this.releaseBytes();
+    this.owner.finished(this);
   }
 }
 

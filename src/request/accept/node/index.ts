@@ -2,50 +2,42 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Snapshot } from '../../../config/snapshot.js';
 import type { ErrorCode } from '../../../errors.js';
-import type { BufferBudget } from '../../../shared/buffer-budget.js';
-import type { Milliseconds } from '../../../units.js';
-import { Verb } from '../../exchange/index.js';
-import { ALLOW_HEAD, EMPTY, NO_HEAD } from '../http/answers.js';
-import { preflightHead } from '../http/cors.js';
-import type { FrontEnd, FrontEndOptions, FrontHandler } from '../http/handler.js';
-import { PLAIN_PATHS } from '../http/paths.js';
-import { Doors } from '../router/index.js';
+import type { Count, Milliseconds } from '../../../units.js';
+import type { ExchangeTable } from '../../exchange/table.js';
+import type { FrontEnd, FrontHandler } from '../http/handler.js';
+import { HttpFrontEnd, verbOf } from '../router/front-end.js';
 import { NodeCall, type NodeCallOwner } from './call.js';
-import { NodeWebSockets } from './websocket.js';
+import { type NodeHandshakes, NodeWebSockets } from './websocket.js';
 
 /** Idle connections and unfinished heads are cut after this time, as uWebSockets.js does. */
-const IDLE_MS = 10_000;
+const IDLE_MS: Milliseconds = 10_000;
 /** A body must come faster than this on average once it is older than `IDLE_MS`, as with uWebSockets.js. */
 const BODY_BYTES_PER_MS = 16;
-const SWEEP_MS = 1000;
-/** TCP probes find peers that vanished without a word behind quiet streams. */
-const KEEP_ALIVE_PROBE_MS = 15_000;
+/** How often node:http checks for idle connections. */
+const CHECK_MS: Milliseconds = 1000;
+/** TCP probes find peers that disconnected without a FIN behind idle streams. */
+const KEEP_ALIVE_PROBE_MS: Milliseconds = 15_000;
 
 /** The front end on node:http, for platforms where the uWebSockets.js binary does not load. */
-export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
+export class NodeFrontEnd extends HttpFrontEnd<NodeCall> implements FrontEnd, NodeCallOwner, NodeHandshakes {
   readonly kind = 'node';
-  draining = false;
+  readonly takesChunks = true;
 
   readonly #server: Server;
   readonly #host: string;
-  readonly budget: BufferBudget;
-  readonly #handler: FrontHandler;
-  readonly #doors: Doors;
   readonly #webSockets: NodeWebSockets;
   readonly #calls = new Set<NodeCall>();
   /** Connections that end with the answer under way: what follows on them must not be read as a request. */
   readonly #ending = new WeakSet<Socket>();
   readonly #counted = new WeakSet<Socket>();
-  readonly #sweep: NodeJS.Timeout;
-  #connections = 0;
-  #portSeen = 0;
+  #connections: Count = 0;
+  /** The port, kept for after {@link stopListening}. */
+  #lastPort = 0;
 
-  private constructor(options: FrontEndOptions) {
-    this.#host = options.snapshot.host;
-    this.budget = options.table.budget;
-    this.#handler = options.handler;
-    this.#doors = new Doors(options.snapshot, options.table, options.handler);
-    const { rules } = this.#doors;
+  private constructor(snapshot: Snapshot, handler: FrontHandler, table: ExchangeTable) {
+    super(snapshot, handler, table);
+    this.#host = snapshot.host;
+    const { rules } = this.context;
     const server = createServer({
       insecureHTTPParser: false,
       requireHostHeader: true,
@@ -53,41 +45,31 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
       headersTimeout: IDLE_MS,
       keepAliveTimeout: IDLE_MS,
       requestTimeout: 0,
-      connectionsCheckingInterval: SWEEP_MS,
+      connectionsCheckingInterval: CHECK_MS,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
     });
-    // One more than allowed, so that too many are seen and refused instead of being cut without a word.
+    // One more than allowed, so that too many are refused with an answer instead of being cut.
     server.maxHeadersCount = rules.maxHeaders + 1;
     server.maxConnections = rules.maxConnections;
-    server.on('request', (request, response) => this.#request(request, response));
-    server.on('checkContinue', (request, response) => this.#request(request, response));
-    server.on('checkExpectation', (request, response) => this.#request(request, response));
+    const listener = (request: IncomingMessage, response: ServerResponse): void => this.#request(request, response);
+    server.on('request', listener).on('checkContinue', listener).on('checkExpectation', listener);
     server.on('connection', (socket) => this.#count(socket));
     this.#server = server;
-    this.#webSockets = new NodeWebSockets({
-      server,
-      table: options.table,
-      handler: options.handler,
-      rules: () => this.#doors.rules,
-      upgrade: (request, response) => this.#upgrade(request, response),
-      refuse: (call, code) => this.#refuse(call, code),
-    });
-    this.#sweep = setInterval(() => this.#cutSlow(), SWEEP_MS);
-    this.#sweep.unref();
+    this.#webSockets = new NodeWebSockets(server, this.context, this);
   }
 
-  /** @throws Error with `code` EADDRINUSE (or another of listen(2)) when the port cannot be had */
-  static async open(options: FrontEndOptions): Promise<NodeFrontEnd> {
-    const front = new NodeFrontEnd(options);
+  /** @throws Error with `code` EADDRINUSE (or another of listen(2)) when it cannot listen on the port */
+  static async open(snapshot: Snapshot, handler: FrontHandler, table: ExchangeTable): Promise<NodeFrontEnd> {
+    const front = new NodeFrontEnd(snapshot, handler, table);
     try {
       await new Promise<void>((resolve, reject) => {
         front.#server.once('error', reject);
-        front.#server.listen({ host: options.snapshot.host, port: options.snapshot.port, backlog: 512 }, resolve);
+        front.#server.listen({ host: snapshot.host, port: snapshot.port, backlog: 512 }, resolve);
       });
     } catch (error) {
-      clearInterval(front.#sweep);
+      front.stopSweep();
       throw error;
     }
     return front;
@@ -97,67 +79,86 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
     return { host: this.#host, port: this.#port() };
   }
 
-  get maxClientBufferBytes(): number {
-    return this.#doors.rules.maxClientBufferBytes;
-  }
-
-  get maxResponseBytes(): number {
-    return this.#doors.rules.maxResponseBytes;
-  }
-
-  connections(): number {
+  connections(): Count {
     return this.#connections;
   }
 
-  reconfigure(snapshot: Snapshot): void {
-    this.#doors.reconfigure(snapshot);
-    this.#server.maxConnections = this.#doors.rules.maxConnections;
+  override reconfigure(snapshot: Snapshot): void {
+    super.reconfigure(snapshot);
+    this.#server.maxConnections = this.context.rules.maxConnections;
   }
 
   stopListening(): void {
-    if (this.draining) return;
+    if (this.isDraining) return;
     this.#port();
-    this.draining = true;
+    this.isDraining = true;
     this.#server.close();
     this.#server.closeIdleConnections();
   }
 
   async close(graceMs: Milliseconds = 0): Promise<void> {
     this.stopListening();
-    this.#doors.close();
+    this.router.close();
     this.#webSockets.close();
     const until = performance.now() + graceMs;
     while (this.#connections > 0 && performance.now() < until) {
       this.#server.closeIdleConnections();
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    clearInterval(this.#sweep);
+    this.stopSweep();
     this.#server.closeAllConnections();
   }
 
-  gone(call: NodeCall): void {
-    const { listener } = call;
-    if (listener !== null) {
-      call.listener = null;
-      listener.gone();
+  bodyPiece(call: NodeCall, piece: Uint8Array): void {
+    this.append(call, piece);
+  }
+
+  bodyEnd(call: NodeCall, hasTrailers: boolean): void {
+    if (!hasTrailers) {
+      this.serveBody(call);
       return;
     }
-    const exchange = call.detach();
-    if (exchange !== null) this.#handler.aborted(exchange);
-  }
-
-  drained(call: NodeCall): void {
-    if (call.listener !== null) call.listener.drained();
-    else this.#handler.drained(call.exchange!);
-  }
-
-  crowdedOut(call: NodeCall): void {
-    if (!call.bodyDone && !call.closing) this.#refuse(call, 'GW_BUFFERS_FULL');
+    // Other readers support no trailer fields; uWebSockets.js does not either.
+    this.refuse(call, 'GW_FRAMING');
     call.body.clear();
   }
 
-  over(call: NodeCall): void {
+  finished(call: NodeCall): void {
     this.#calls.delete(call);
+  }
+
+  openHandshake(request: IncomingMessage, response: ServerResponse): NodeCall {
+    const call = this.#open(request, response, 'GET');
+    call.isBodyComplete = true;
+    return call;
+  }
+
+  protected override headError(call: NodeCall, method: string, path: string): ErrorCode | null {
+    // HTTP/1.0 has no Host rule, no chunks and no kept connections; uWebSockets.js refuses it too.
+    const code = call.httpVersion === '1.1' ? super.headError(call, method, path) : 'GW_FRAMING';
+    if (code === null) call.isBodyComplete = !call.head.hasBody;
+    return code;
+  }
+
+  protected override readBody(call: NodeCall): void {
+    call.readBody();
+  }
+
+  protected override refuse(call: NodeCall, code: ErrorCode, allow?: string): void {
+    call.isClosing = true;
+    this.#ending.add(call.socket);
+    this.context.refuse(call, code, allow);
+  }
+
+  protected override cutSlow(): void {
+    const now = performance.now();
+    const before = now - this.context.rules.slowClientMs;
+    this.#webSockets.cutSlow();
+    for (const call of this.#calls) {
+      const age = now - call.startedAt;
+      const hasSlowBody = !call.isBodyComplete && age > IDLE_MS && call.body.length < age * BODY_BYTES_PER_MS;
+      if (hasSlowBody || (call.isBlocked && call.progressAt < before)) call.cut();
+    }
   }
 
   /** A socket may come again, without its listeners (upgrade.ts). */
@@ -171,131 +172,32 @@ export class NodeFrontEnd implements FrontEnd, NodeCallOwner {
 
   #port(): number {
     const address = this.#server.address() as AddressInfo | null;
-    if (address !== null) this.#portSeen = address.port;
-    return this.#portSeen;
+    if (address !== null) this.#lastPort = address.port;
+    return this.#lastPort;
   }
 
   #request(request: IncomingMessage, response: ServerResponse): void {
     if (this.#ending.has(request.socket)) return;
     const method = request.method ?? '';
+    const call = this.#open(request, response, method);
     const target = requestTarget(request);
-    const path = target?.path ?? null;
-    const call = this.#take(request, response, method);
-    const code = this.#headCode(call, request, path);
-    if (code !== null) {
-      this.#refuse(call, code);
-      return;
-    }
-    call.bodyDone = !call.head.hasBody;
-    if (method === 'HEAD' || (method === 'GET' && PLAIN_PATHS.has(path!))) {
-      this.#plain(call, path!);
-      return;
-    }
-    if (method === 'OPTIONS') {
-      this.#preflight(call, request);
-      return;
-    }
-    const refuse = (why: ErrorCode, allow?: string): void => this.#refuseBody(call, request, response, why, allow);
-    if (!this.#doors.lead(call, method, path!, target!.query, refuse)) return;
-    if (method === 'POST') this.#read(call, request, response);
-    else this.#doors.serve(call, EMPTY, 0);
+    if (target === null) this.refuse(call, 'GW_FRAMING');
+    else this.receive(call, method, target.path, target.query);
   }
 
-  #take(request: IncomingMessage, response: ServerResponse, method: string): NodeCall {
+  /** A call for a request whose head has arrived, with its header lines. */
+  #open(request: IncomingMessage, response: ServerResponse, method: string): NodeCall {
     const call = new NodeCall(this, request, response);
     this.#calls.add(call);
-    call.verb = method === 'GET' ? Verb.get : method === 'DELETE' ? Verb.delete : Verb.post;
+    call.verb = verbOf(method);
     const raw = request.rawHeaders;
-    for (let at = 0; at < raw.length; at += 2) call.head.add(raw[at]!.toLowerCase(), raw[at + 1]!);
+    for (let at = 0; at + 1 < raw.length; at += 2) call.head.add((raw[at] ?? '').toLowerCase(), raw[at + 1] ?? '');
     return call;
-  }
-
-  #headCode(call: NodeCall, request: IncomingMessage, path: string | null): ErrorCode | null {
-    // HTTP/1.0 has no Host rule, no chunks and no kept connections; uWebSockets.js refuses it too.
-    if (path === null || request.httpVersion !== '1.1') return 'GW_FRAMING';
-    return this.#doors.headCode(call.head, request.method ?? '', path);
-  }
-
-  /** A WebSocket handshake, whose head is judged as any other. @returns its call; null when it is refused */
-  #upgrade(request: IncomingMessage, response: ServerResponse): NodeCall | null {
-    const call = this.#take(request, response, 'GET');
-    call.bodyDone = true;
-    let code = this.#headCode(call, request, requestTarget(request)?.path ?? null);
-    if (code === null && !this.#doors.rules.transports.websocket) code = 'GW_NOT_FOUND';
-    if (code === null) return call;
-    this.#refuse(call, code);
-    return null;
-  }
-
-  #read(call: NodeCall, request: IncomingMessage, response: ServerResponse): void {
-    if (request.headers.expect !== undefined) response.writeContinue();
-    request.on('data', (chunk: Buffer) => {
-      if (call.closing) return;
-      if (!call.body.append(chunk, this.#doors.rules.maxBodyBytes)) this.#refuse(call, 'GW_BODY_TOO_LARGE');
-    });
-    request.on('end', () => {
-      if (call.closing) return;
-      call.bodyDone = true;
-      // Other readers know of no fields behind a body; uWebSockets.js does not either.
-      if (request.rawTrailers.length > 0) this.#refuse(call, 'GW_FRAMING');
-      else if (call.refusal !== null) this.#refuse(call, call.refusal.code, call.refusal.allow);
-      else this.#doors.serve(call, call.body.bytes, call.body.length);
-      // Who needs the body longer has copied it.
-      call.body.clear();
-    });
-  }
-
-  /** Refuses a request for another reason than its framing: a chunked body is read first, to know that it is none. */
-  #refuseBody(
-    call: NodeCall,
-    request: IncomingMessage,
-    response: ServerResponse,
-    code: ErrorCode,
-    allow?: string,
-  ): void {
-    if (!call.head.chunked || call.head.awaitsContinue) {
-      this.#refuse(call, code, allow);
-      return;
-    }
-    call.refusal = { code, allow };
-    this.#read(call, request, response);
-  }
-
-  #refuse(call: NodeCall, code: ErrorCode, allow?: string): void {
-    call.closing = true;
-    this.#ending.add(call.socket);
-    this.#doors.refuse(call, code, allow);
-  }
-
-  #preflight(call: NodeCall, request: IncomingMessage): void {
-    const origin = call.head.origin;
-    const asked = request.headers['access-control-request-headers'];
-    const head = origin === '' ? ALLOW_HEAD : preflightHead(origin, typeof asked === 'string' ? asked : '');
-    call.send(204, head, EMPTY, 0, 0);
-  }
-
-  #plain(call: NodeCall, path: string): void {
-    const answer = PLAIN_PATHS.has(path) ? this.#handler.plain(path) : null;
-    const body = Buffer.from(answer?.body ?? '');
-    const head = answer === null ? NO_HEAD : ['content-type', answer.contentType];
-    call.send(answer?.status ?? 404, head, body, 0, body.byteLength);
-  }
-
-  #cutSlow(): void {
-    const now = performance.now();
-    const { slowClientMs } = this.#doors.rules;
-    const before = now - slowClientMs;
-    this.#webSockets.cutSlow(slowClientMs);
-    for (const call of this.#calls) {
-      const age = now - call.startedAt;
-      const slowBody = !call.bodyDone && age > IDLE_MS && call.body.length < age * BODY_BYTES_PER_MS;
-      if (slowBody || (call.blocked && call.progressAt < before)) call.cut();
-    }
   }
 }
 
 /** Path and query; `null` for a target of another host or in another form (RFC 9112 section 3.2). */
-export function requestTarget(request: IncomingMessage): { readonly path: string; readonly query: string } | null {
+function requestTarget(request: IncomingMessage): { readonly path: string; readonly query: string } | null {
   let target = request.url ?? '';
   if (!target.startsWith('/')) {
     const prefix = `http://${request.headers.host ?? ''}/`.toLowerCase();

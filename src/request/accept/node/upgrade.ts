@@ -2,20 +2,22 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 /**
- * Gives a connection back to its server as if its last request had not offered another protocol. With a listener for
- * `upgrade` node:http hands over every request that offers one, also those that are served as they are (clients of
- * many languages offer HTTP/2 with each request).
+ * Returns a connection to its server without the `Upgrade` field of its last request. With a listener for `upgrade`
+ * node:http emits that event for every request with the field, also for those that are served without an upgrade
+ * (clients of many languages offer HTTP/2 with each request).
  *
- * @param head what of the connection was read behind the request's head
+ * @param head bytes that were read behind the head of the request
  */
 export function withoutUpgrade(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
   const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`];
   const { rawHeaders } = request;
   for (let at = 0; at < rawHeaders.length; at += 2) {
-    const name = rawHeaders[at]!.toLowerCase();
-    if (name === 'upgrade' || name === 'http2-settings') continue;
-    const value = name === 'connection' ? withoutOffer(rawHeaders[at + 1]!) : rawHeaders[at + 1]!;
-    if (name !== 'connection' || value !== '') lines.push(`${rawHeaders[at]}: ${value}`);
+    const name = rawHeaders[at] ?? '';
+    const value = rawHeaders[at + 1] ?? '';
+    const key = name.toLowerCase();
+    if (key === 'upgrade' || key === 'http2-settings') continue;
+    const kept = key === 'connection' ? withoutOffer(value) : value;
+    if (key !== 'connection' || kept !== '') lines.push(`${name}: ${kept}`);
   }
   socket.removeAllListeners();
   socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]));

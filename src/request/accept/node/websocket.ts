@@ -1,60 +1,67 @@
 import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { ErrorCode } from '../../../errors.js';
 import type { Bytes, Count, Milliseconds } from '../../../units.js';
-import { Framing } from '../../exchange/index.js';
-import type { ExchangeTable } from '../../exchange/table.js';
-import { FrameRate } from '../connection/frame-rate.js';
-import { ClientConnection, CloseCode, type ConnectionWire } from '../connection/index.js';
+import type { Exchange } from '../../exchange/index.js';
 import {
-  askToOpen,
-  handshakeCode,
-  type OpeningClient,
+  type AuthorizedClient,
   offersMcp,
   SUB_PROTOCOL,
-  TOO_MANY_FRAMES,
+  type WebSocketHandshake,
+  WebSocketRequest,
+  WebSockets,
+  WebSocketWire,
 } from '../connection/websocket.js';
-import { OVERLOADED, OVERLOADED_HEAD } from '../http/answers.js';
-import type { FrontHandler } from '../http/handler.js';
-import type { AcceptRules } from '../http/rules.js';
+import { CloseCode } from '../connection/wire.js';
+import type { AcceptContext } from '../http/context.js';
+import { WEBSOCKET_PATH } from '../http/paths.js';
 import type { NodeCall } from './call.js';
 import { withoutUpgrade } from './upgrade.js';
 
-export interface NodeWebSocketsOptions {
-  readonly server: Server;
-  readonly table: ExchangeTable;
-  readonly handler: FrontHandler;
-  rules(): AcceptRules;
-  /** Judges the head of a handshake as that of any request. @returns null when it is refused */
-  upgrade(request: IncomingMessage, response: ServerResponse): NodeCall | null;
-  refuse(call: NodeCall, code: ErrorCode): void;
+/** The front end: it checks a handshake as any other request. */
+export interface NodeHandshakes {
+  /** A call for a request whose head has arrived. */
+  openHandshake(request: IncomingMessage, response: ServerResponse): NodeCall;
+  /** @returns false when the handshake is refused, and answered */
+  acceptsHandshake(call: NodeCall, handshake: WebSocketHandshake): boolean;
 }
 
 /**
- * Fragments of one message, and reads that a frame may come in: what each costs beside its bytes must stay little. Time for
- * the closing handshake, in ms. (The types of `ws` do not know them.)
+ * Bounds on the fragments of one message and on the reads of one frame, because each has a cost beside its bytes; and the
+ * time for the closing handshake in ms. The types of `ws` do not have these options.
  */
 const RECEIVER = { maxFragments: 4_096, maxBufferedChunks: 16_384, closeTimeout: 10_000 } as const;
 
 /** One WebSocket. */
-class NodeWire implements ConnectionWire {
-  readonly framing = Framing.message;
-  connection: ClientConnection | null = null;
-  /** It has answered the last ping, or sent something since. */
-  isAlive = true;
-  lastHeard = performance.now();
-  readonly frames: FrameRate;
+class NodeWire extends WebSocketWire {
   readonly socket: WebSocket;
   readonly #stream: Duplex;
   readonly #address: string;
+  /** The client has answered the last ping, or sent something since. */
+  #isAlive = true;
+  #lastReceivedAt = performance.now();
   #isCorked = false;
 
   constructor(socket: WebSocket, stream: Duplex, address: string, smallFrameRate: Count) {
-    this.frames = new FrameRate(smallFrameRate);
+    super(smallFrameRate);
     this.socket = socket;
     this.#stream = stream;
     this.#address = address;
+  }
+
+  /** A frame arrived. */
+  received(): void {
+    this.#isAlive = true;
+    this.#lastReceivedAt = performance.now();
+  }
+
+  override isUnresponsive(now: Milliseconds, keepAliveMs: Milliseconds): boolean {
+    if (keepAliveMs === 0 || now - this.#lastReceivedAt <= keepAliveMs) return false;
+    if (!this.#isAlive) return true;
+    this.#isAlive = false;
+    this.#lastReceivedAt = now;
+    this.socket.ping();
+    return false;
   }
 
   send(bytes: Uint8Array, start: number, end: number): void {
@@ -75,10 +82,10 @@ class NodeWire implements ConnectionWire {
     return this.#address;
   }
 
-  close(code: number, reason = ''): void {
-    if (code === CloseCode.busy) this.socket.terminate();
+  close(code: CloseCode, reason = ''): void {
+    if (code === CloseCode.tryAgainLater) this.socket.terminate();
     else this.socket.close(code, reason);
-    if (code === CloseCode.policy) this.#discard();
+    if (code === CloseCode.policyViolation) this.#discard();
     this.connection?.closed();
   }
 
@@ -90,7 +97,7 @@ class NodeWire implements ConnectionWire {
     if (this.socket.isPaused) this.socket.resume();
   }
 
-  /** Reads on without looking at it: what a client sends that does not heed the close must cost nothing. */
+  /** Reads on and drops it: what a client sends after the close must not be parsed. */
   #discard(): void {
     this.#stream.removeAllListeners('data');
     this.#stream.resume();
@@ -106,122 +113,108 @@ class NodeWire implements ConnectionWire {
   };
 }
 
-/** The WebSocket door on node:http: `/ws`. */
-export class NodeWebSockets {
-  readonly #options: NodeWebSocketsOptions;
-  readonly #wires = new Set<NodeWire>();
+/** What the WebSocket server takes to answer a handshake. */
+interface UpgradeArguments {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  /** What was read behind the head of the request. */
+  readonly head: Buffer;
+}
 
-  constructor(options: NodeWebSocketsOptions) {
-    this.#options = options;
-    options.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+/** The handshake of a client that may connect. */
+class NodeUpgrade extends WebSocketRequest {
+  readonly #sockets: NodeWebSockets;
+  readonly #arguments: UpgradeArguments;
+
+  constructor(call: NodeCall, exchange: Exchange, sockets: NodeWebSockets, upgrade: UpgradeArguments) {
+    super(call, exchange, sockets.handler);
+    this.#sockets = sockets;
+    this.#arguments = upgrade;
+  }
+
+  protected override upgrade(client: AuthorizedClient): void {
+    this.#sockets.upgrade(client, this.#arguments);
+  }
+}
+
+/** The WebSocket transport on node:http. */
+export class NodeWebSockets extends WebSockets<NodeWire> {
+  readonly #handshakes: NodeHandshakes;
+
+  constructor(server: Server, context: AcceptContext, handshakes: NodeHandshakes) {
+    super(context);
+    this.#handshakes = handshakes;
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on('error', ignore);
-      if (isHandshake(request)) this.#upgrade(request, socket, head);
+      if (isHandshake(request)) this.#request({ request, socket, head });
       // Offers of other protocols (HTTP/2) may be ignored, and are (RFC 9110 section 7.8).
-      else withoutUpgrade(options.server, request, socket, head);
+      else withoutUpgrade(server, request, socket, head);
     });
   }
 
-  /** WebSockets open now. */
-  get size(): Count {
-    return this.#wires.size;
+  /** Answers a handshake with 101. */
+  upgrade(client: AuthorizedClient, { request, socket, head }: UpgradeArguments): void {
+    const protocols = textOf(request, 'sec-websocket-protocol');
+    const server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      maxPayload: this.context.rules.maxBodyBytes,
+      ...RECEIVER,
+      perMessageDeflate: false,
+      handleProtocols: () => (offersMcp(protocols) ? SUB_PROTOCOL : false),
+    });
+    server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, socket, client));
   }
 
-  /** Tells all clients that the gateway goes away. */
-  close(): void {
-    for (const wire of [...this.#wires]) wire.close(CloseCode.goingAway);
-  }
-
-  /** Cuts clients that take nothing for so long, and those that answer no ping; pings the quiet ones. */
-  cutSlow(slowClientMs: Milliseconds): void {
-    const now = performance.now();
-    const { keepAliveMs } = this.#options.rules();
-    for (const wire of [...this.#wires]) {
-      const isQuiet = keepAliveMs > 0 && now - wire.lastHeard > keepAliveMs;
-      if (wire.connection?.stuck(now, slowClientMs) === true || (isQuiet && !wire.isAlive)) {
-        wire.close(CloseCode.busy);
-      } else if (isQuiet) {
-        wire.isAlive = false;
-        wire.lastHeard = now;
-        wire.socket.ping();
-      }
-    }
-  }
-
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  #request(upgrade: UpgradeArguments): void {
+    const { request } = upgrade;
     // The refusals of a handshake are ordinary answers.
     const response = new ServerResponse(request);
     response.assignSocket(request.socket);
-    // The server has let go of the connection: after an answer that is no upgrade nothing else ends it.
+    // The server no longer manages the connection: after an answer that is no upgrade nothing else ends it.
     response.once('finish', () => request.socket.destroySoon());
-    const call = this.#options.upgrade(request, response);
-    if (call === null) return;
-    call.closing = true;
-    const { handler, rules, table } = this.#options;
-    const protocols = textOf(request, 'sec-websocket-protocol');
-    const code = handshakeCode({
+    const handshake = {
       upgrade: textOf(request, 'upgrade'),
       version: textOf(request, 'sec-websocket-version'),
-      protocols,
-    });
-    if (code !== null) {
-      this.#options.refuse(call, code);
-      return;
-    }
-    const exchange = table.acquire();
-    if (exchange === null) {
-      call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
-      return;
-    }
-    askToOpen(call, exchange, rules(), handler, (client) => {
-      call.upgraded();
-      const server = new WebSocketServer({
-        noServer: true,
-        clientTracking: false,
-        maxPayload: rules().maxBodyBytes,
-        ...RECEIVER,
-        perMessageDeflate: false,
-        handleProtocols: () => (offersMcp(protocols) ? SUB_PROTOCOL : false),
-      });
-      server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, socket, client));
-    });
+      protocols: textOf(request, 'sec-websocket-protocol'),
+    };
+    const call = this.#handshakes.openHandshake(request, response);
+    if (!this.#handshakes.acceptsHandshake(call, handshake)) return;
+    call.isClosing = true;
+    const exchange = this.context.acquire(call);
+    if (exchange === null) return;
+    exchange.client.reply = new NodeUpgrade(call, exchange, this, upgrade);
+    this.context.handler.stream(exchange);
   }
 
-  #open(socket: WebSocket, stream: Duplex, { token, remoteAddress, verdict }: OpeningClient): void {
-    const { handler, table, rules } = this.#options;
-    const wire = new NodeWire(socket, stream, remoteAddress, rules().smallFrameRate);
-    const connection = new ClientConnection({ wire, handler, table, limits: rules(), token, verdict });
-    wire.connection = connection;
-    this.#wires.add(wire);
+  #open(socket: WebSocket, stream: Duplex, client: AuthorizedClient): void {
+    const wire = new NodeWire(socket, stream, client.remoteAddress, this.context.rules.smallFrameRate);
+    this.opened(wire, client);
     socket.on('message', (data: Buffer, isBinary: boolean) => {
-      if (!this.#heard(wire, data)) return;
-      if (isBinary) wire.close(CloseCode.notText);
-      else connection.receive(data, data.byteLength);
+      if (!this.#receive(wire, data)) return;
+      if (isBinary) wire.close(CloseCode.unsupportedData);
+      else wire.connection?.receive(data, data.byteLength);
     });
-    socket.on('pong', (data: Buffer) => this.#heard(wire, data));
-    socket.on('ping', (data: Buffer) => this.#heard(wire, data));
+    socket.on('pong', (data: Buffer) => this.#receive(wire, data));
+    socket.on('ping', (data: Buffer) => this.#receive(wire, data));
     // `close` follows.
     socket.on('error', ignore);
-    socket.on('close', () => {
-      this.#wires.delete(wire);
-      connection.closed();
-    });
+    socket.on('close', () => this.closed(wire));
   }
 
-  /** A frame came. @returns false when the connection is or was closed, for the rate of its frames too */
-  #heard(wire: NodeWire, data: Buffer): boolean {
+  /** A frame arrived. @returns false when the connection is or was closed */
+  #receive(wire: NodeWire, data: Buffer): boolean {
     if (wire.connection?.isClosed !== false) return false;
-    wire.isAlive = true;
-    wire.lastHeard = performance.now();
-    if (wire.frames.take(data.byteLength)) return true;
-    this.#options.handler.tooManyFrames(wire.remoteAddress());
-    wire.close(CloseCode.policy, TOO_MANY_FRAMES);
-    return false;
+    wire.received();
+    return this.admits(wire, data.byteLength);
   }
 }
 
 function isHandshake(request: IncomingMessage): boolean {
   const path = (request.url ?? '').split('?', 1)[0];
-  return request.method === 'GET' && path === '/ws' && textOf(request, 'upgrade').toLowerCase() === 'websocket';
+  return (
+    request.method === 'GET' && path === WEBSOCKET_PATH && textOf(request, 'upgrade').toLowerCase() === 'websocket'
+  );
 }
 
 function textOf(request: IncomingMessage, name: string): string {

@@ -1,145 +1,152 @@
-/** The OpenAPI document of the REST door: one operation for each tool that the client may list, and the general ones. */
+/** The OpenAPI document of the REST transport: one operation for each tool that the client may list, and the general ones. */
 import { createHash } from 'node:crypto';
 import { findMember, insertMember, JsonCursor, stringValue } from '../../../protocol/json-cursor.js';
-import type { Count } from '../../../units.js';
+import { originHead } from '../../../protocol/origin-head.js';
+import type { Bytes, Count } from '../../../units.js';
 import type { Exchange } from '../../exchange/index.js';
-import { JSON_HEAD } from '../http/answers.js';
+import { EMPTY, JSON_HEAD } from '../http/answers.js';
 import type { CallListener, HttpCall } from '../http/call.js';
-import { originHead } from '../http/cors.js';
+import type { AcceptContext } from '../http/context.js';
 import type { FrontHandler } from '../http/handler.js';
-import type { AcceptRules } from '../http/rules.js';
+import { listMessage } from './messages.js';
 import { GENERAL_PATHS, openApiFrame } from './openapi-frame.js';
 import { RestReply } from './reply.js';
 
-/** What the document needs of the door. */
-export interface OpenApiOptions {
-  rules(): AcceptRules;
-  /** Asks for a page of the tools: `reply` gives the exchange its Reply first. Answers the call if it cannot. */
-  page(call: HttpCall, cursor: string | null, reply: (exchange: Exchange) => void): void;
-}
-
 /** Pages of one list that are read. */
 const MAX_PAGES: Count = 1_000;
-/** Tools whose operations are written in one turn of the loop. */
+/** Tools whose operations are written in one turn of the event loop. */
 const TURN_TOOLS: Count = 100;
 
-/** One page of tools on its way into the document. */
+/** The Reply of a request for one page of tools. */
 class PageReply extends RestReply {
-  readonly #page: (body: Uint8Array) => void;
+  readonly #build: DocumentBuild;
 
-  constructor(call: HttpCall, exchange: Exchange, handler: FrontHandler, page: (body: Uint8Array) => void) {
-    super(call, exchange, handler, true);
-    this.#page = page;
+  constructor(exchange: Exchange, handler: FrontHandler, build: DocumentBuild) {
+    super(build.call, exchange, handler, true);
+    this.#build = build;
   }
 
-  protected override answer(status: number, head: readonly string[], body: Uint8Array): void {
-    if (status === 200) this.#page(body);
-    else super.answer(status, head, body);
+  protected override answerClient(exchange: Exchange, status: number, head: readonly string[], body: Uint8Array): void {
+    if (status === 200) this.#build.addPage(body, exchange.client.origin);
+    else super.answerClient(exchange, status, head, body);
   }
 }
 
-/** The document for one client. */
-class Making implements CallListener {
-  isOver = false;
-  readonly call: HttpCall;
-  readonly pages: Uint8Array[] = [];
-  bytes = 0;
+/** The last document, with its entity tag; kept while clients may list the same tools. */
+interface DocumentCache {
+  etag: string;
+  document: Buffer;
+}
 
-  constructor(call: HttpCall) {
+/** The document for one client: its pages are read one after another, then its parts are written in several turns. */
+class DocumentBuild implements CallListener {
+  readonly call: HttpCall;
+  readonly #context: AcceptContext;
+  readonly #cache: DocumentCache;
+  readonly #pages: Uint8Array[] = [];
+  readonly #operations: string[] = [];
+  #bytes: Bytes = 0;
+  #isAbandoned = false;
+
+  constructor(call: HttpCall, context: AcceptContext, cache: DocumentCache) {
     this.call = call;
+    this.#context = context;
+    this.#cache = cache;
+  }
+
+  /** Asks for a page of the tools. @param cursor null = the first one */
+  requestPage(cursor: string | null): void {
+    const exchange = this.#context.acquire(this.call);
+    if (exchange === null) return;
+    const { handler } = this.#context;
+    const message = listMessage('tools/list', cursor);
+    exchange.client.reply = new PageReply(exchange, handler, this);
+    handler.request(exchange, message, message.byteLength);
+  }
+
+  /** A page arrived; `body` is valid during the call only. */
+  addPage(body: Uint8Array, origin: string): void {
+    this.#pages.push(Buffer.from(body));
+    this.#bytes += body.byteLength;
+    const next = findMember(body, 0, body.byteLength, 'nextCursor');
+    const cursor = next === undefined ? undefined : stringValue(body, next.start, next.end);
+    const hasRoom = this.#pages.length < MAX_PAGES && this.#bytes < this.#context.rules.maxResponseBytes;
+    // Not from within the stage that has written this page.
+    this.#later(() => {
+      if (cursor !== undefined && hasRoom) this.requestPage(cursor);
+      else this.#finish(origin);
+    });
   }
 
   drained(): void {}
 
-  gone(): void {
-    this.isOver = true;
+  disconnected(): void {
+    this.#isAbandoned = true;
   }
 
-  /** Runs `work` in the next turn of the loop, unless the client has left. */
-  later(work: () => void): void {
+  #finish(origin: string): void {
+    const { name, authRequired } = this.#context.rules;
+    const hash = createHash('sha256').update(JSON.stringify([name, authRequired]));
+    for (const page of this.#pages) hash.update(page);
+    const etag = `"${hash.digest('base64url')}"`;
+    const head = ['etag', etag, 'cache-control', 'private, no-cache'];
+    if (origin !== '') head.push(...originHead(origin));
+    if (this.call.head.hasAlready(etag)) this.call.send(304, head, EMPTY, 0, 0);
+    else if (etag === this.#cache.etag) this.#send(head);
+    else this.#write(head, etag, operationsOf(this.#pages));
+  }
+
+  /** Writes some operations, and goes on in the next turn. */
+  #write(head: readonly string[], etag: string, operations: Generator<string, void>): void {
+    for (let count = 0; count < TURN_TOOLS; count += 1) {
+      const { done, value } = operations.next();
+      if (done === true) {
+        const { name, authRequired } = this.#context.rules;
+        const { before, after } = openApiFrame(name, authRequired);
+        const paths = [...GENERAL_PATHS, ...this.#operations].join(',');
+        this.#cache.document = Buffer.from(`${before}${paths}${after}`);
+        this.#cache.etag = etag;
+        this.#send(head);
+        return;
+      }
+      this.#operations.push(value);
+    }
+    this.#later(() => this.#write(head, etag, operations));
+  }
+
+  #send(head: readonly string[]): void {
+    const { document } = this.#cache;
+    this.call.send(200, [...JSON_HEAD, ...head], document, 0, document.byteLength);
+  }
+
+  /** Runs `work` in the next turn of the event loop, unless the client disconnects before. */
+  #later(work: () => void): void {
     this.call.listener = this;
     setImmediate(() => {
-      if (this.isOver) return;
+      if (this.#isAbandoned) return;
       this.call.listener = null;
       work();
     });
   }
 }
 
-/** See the file comment. The last document is kept until a client may list other tools. */
+/** See the file comment. */
 export class OpenApi {
-  readonly #options: OpenApiOptions;
-  #etag = '';
-  #document: Buffer = Buffer.alloc(0);
+  readonly #context: AcceptContext;
+  readonly #cache: DocumentCache = { etag: '', document: EMPTY };
 
-  constructor(options: OpenApiOptions) {
-    this.#options = options;
+  constructor(context: AcceptContext) {
+    this.#context = context;
   }
 
   /** Answers a GET of the document. */
-  serve(call: HttpCall, handler: FrontHandler): void {
-    this.#page(new Making(call), null, handler);
-  }
-
-  #page(making: Making, cursor: string | null, handler: FrontHandler): void {
-    const { call } = making;
-    this.#options.page(call, cursor, (exchange) => {
-      const { origin } = exchange.client;
-      exchange.client.reply = new PageReply(call, exchange, handler, (body) => {
-        making.pages.push(Buffer.from(body));
-        making.bytes += body.byteLength;
-        const next = findMember(body, 0, body.byteLength, 'nextCursor');
-        const more = next === undefined ? undefined : stringValue(body, next.start, next.end);
-        const room = making.pages.length < MAX_PAGES && making.bytes < this.#options.rules().maxResponseBytes;
-        // Not from within the stage that has written this page.
-        making.later(() => {
-          if (more !== undefined && room) this.#page(making, more, handler);
-          else this.#finish(making, origin);
-        });
-      });
-    });
-  }
-
-  #finish(making: Making, origin: string): void {
-    const { name, authRequired } = this.#options.rules();
-    const hash = createHash('sha256').update(JSON.stringify([name, authRequired]));
-    for (const page of making.pages) hash.update(page);
-    const etag = `"${hash.digest('base64url')}"`;
-    const head = [...JSON_HEAD, 'etag', etag, 'cache-control', 'private, no-cache'];
-    if (origin !== '') head.push(...originHead(origin));
-    const { call } = making;
-    if (call.head.hasAlready(etag)) {
-      call.send(304, head.slice(JSON_HEAD.length), NOTHING, 0, 0);
-      return;
-    }
-    if (etag === this.#etag) {
-      call.send(200, head, this.#document, 0, this.#document.byteLength);
-      return;
-    }
-    const parts: string[] = [];
-    const rest = operations(making.pages);
-    const turn = (): void => {
-      for (let count = 0; count < TURN_TOOLS; count += 1) {
-        const step = rest.next();
-        if (step.done === true) {
-          const { before, after } = openApiFrame(name, authRequired);
-          this.#document = Buffer.from(`${before}${[...GENERAL_PATHS, ...parts].join(',')}${after}`);
-          this.#etag = etag;
-          call.send(200, head, this.#document, 0, this.#document.byteLength);
-          return;
-        }
-        parts.push(step.value);
-      }
-      making.later(turn);
-    };
-    turn();
+  serve(call: HttpCall): void {
+    new DocumentBuild(call, this.#context, this.#cache).requestPage(null);
   }
 }
 
-const NOTHING = Buffer.alloc(0);
-
 /** The path items of the tools on all pages. */
-function* operations(pages: readonly Uint8Array[]): Generator<string, void> {
+function* operationsOf(pages: readonly Uint8Array[]): Generator<string, void> {
   for (const page of pages) {
     const tools = findMember(page, 0, page.byteLength, 'tools');
     if (tools === undefined) continue;
@@ -151,7 +158,7 @@ function* operations(pages: readonly Uint8Array[]): Generator<string, void> {
   }
 }
 
-/** One tool as a path item; its schemas stay as the upstream wrote them. */
+/** One tool as a path item; its schemas are copied unchanged. null = its path is used by another operation */
 export function toolOperation(bytes: Uint8Array, start: number, end: number): string | null {
   const raw = (key: string): string | null => {
     const value = findMember(bytes, start, end, key);
@@ -177,7 +184,7 @@ export function toolOperation(bytes: Uint8Array, start: number, end: number): st
   return `${JSON.stringify(`/tools/${path}`)}:{"post":{${members.join(',')}}}`;
 }
 
-/** References within a schema mean the schema, not the document that it is put into. */
+/** Gives a schema an `$id`, so that its references resolve within it and not within the document. */
 function resolvable(schema: string, id: string): string {
   if (!schema.startsWith('{') || !schema.includes('"$ref"') || schema.includes('"$id"')) return schema;
   const bytes = Buffer.from(schema);

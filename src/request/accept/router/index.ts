@@ -1,40 +1,28 @@
-/**
- * What both HTTP front ends do with a request once its head is read: where it leads, and the exchange that it becomes.
- */
-import type { Snapshot } from '../../../config/snapshot.js';
 import type { ErrorCode } from '../../../errors.js';
-import { type Exchange, Verb } from '../../exchange/index.js';
-import type { ExchangeTable } from '../../exchange/table.js';
-import { SseDoor } from '../connection/sse.js';
-import { OVERLOADED, OVERLOADED_HEAD } from '../http/answers.js';
-import type { HttpCall } from '../http/call.js';
-import type { FrontHandler } from '../http/handler.js';
+import { Verb } from '../../exchange/index.js';
+import { SseTransport } from '../connection/sse.js';
+import type { HttpCall, Refusal } from '../http/call.js';
+import type { AcceptContext } from '../http/context.js';
 import type { RequestHead } from '../http/head.js';
-import { Door, PLAIN_PATHS, targetOf } from '../http/paths.js';
-import { AcceptRules } from '../http/rules.js';
-import { RestDoor } from '../rest/index.js';
+import { PROBE_PATHS, targetOf } from '../http/paths.js';
+import { RestTransport } from '../rest/index.js';
 
+/** Methods that give a body no meaning; a body without meaning is read differently (RFC 9110 section 9.3). */
 const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
 
-/** See the file comment; one per front end. */
-export class Doors {
-  rules: AcceptRules;
-  readonly #table: ExchangeTable;
-  readonly #handler: FrontHandler;
-  readonly #sse: SseDoor;
-  readonly #rest: RestDoor;
+/**
+ * Routes requests to their transport: Streamable HTTP, HTTP with SSE, REST. One per front end, which calls
+ * {@link headError}, {@link route} and {@link serve} in this order.
+ */
+export class Router {
+  readonly #context: AcceptContext;
+  readonly #sse: SseTransport;
+  readonly #rest: RestTransport;
 
-  constructor(snapshot: Snapshot, table: ExchangeTable, handler: FrontHandler) {
-    this.rules = new AcceptRules(snapshot);
-    this.#table = table;
-    this.#handler = handler;
-    this.#sse = new SseDoor(handler, table, () => this.rules);
-    this.#rest = new RestDoor(handler, table, () => this.rules);
-  }
-
-  /** Puts another snapshot's rules into force. */
-  reconfigure(snapshot: Snapshot): void {
-    this.rules = new AcceptRules(snapshot);
+  constructor(context: AcceptContext) {
+    this.#context = context;
+    this.#sse = new SseTransport(context);
+    this.#rest = new RestTransport(context);
   }
 
   /** Ends the connections that requests have opened. */
@@ -42,82 +30,63 @@ export class Doors {
     this.#sse.close();
   }
 
-  /** The exchange of a call; null when there is none, and the call is answered. */
-  exchange(call: HttpCall): Exchange | null {
-    const exchange = this.#table.acquire();
-    if (exchange === null) {
-      call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
-      return null;
-    }
-    call.head.fill(exchange, this.rules, call.verb, call.startedAt);
-    exchange.client.peer = call;
-    exchange.client.reply = call;
-    call.exchange = exchange;
-    return exchange;
-  }
-
-  /** @param allow what the path takes, for GW_METHOD_NOT_ALLOWED */
-  refuse(call: HttpCall, code: ErrorCode, allow = ''): void {
-    const exchange = this.exchange(call);
-    if (exchange === null) return;
-    exchange.message.detail = allow;
-    this.#handler.refuse(exchange, code);
-  }
-
   /**
-   * Judges the head of a request before anything is answered, whatever its path and method.
+   * Checks the head of a request before anything is answered, whatever its path and method: framing, size, `Host`,
+   * `Origin`.
    *
-   * @returns what speaks against it; null = nothing
+   * @returns why it is refused; null = it is not
    */
-  headCode(head: RequestHead, method: string, path: string): ErrorCode | null {
-    if (!head.framingHolds(this.rules)) return 'GW_FRAMING';
-    const code = head.strangerCode(this.rules, PLAIN_PATHS.has(path));
+  headError(head: RequestHead, method: string, path: string): ErrorCode | null {
+    const { rules } = this.#context;
+    if (!head.hasValidFraming(rules)) return 'GW_FRAMING';
+    const code = head.originError(rules, PROBE_PATHS.has(path));
     if (code !== null) return code;
-    // Bodies of these methods mean nothing, and what means nothing is read differently (RFC 9110 section 9.3).
-    return head.hasBody && (head.chunked ? method !== 'POST' : BODILESS.has(method)) ? 'GW_FRAMING' : null;
+    return head.hasBody && (head.isChunked ? method !== 'POST' : BODILESS.has(method)) ? 'GW_FRAMING' : null;
   }
 
   /**
-   * Judges where a request leads: writes it to `call.target`, or refuses. A WebSocket handshake that comes here is none.
+   * Finds the target of a request, writes it to `call.target`, and checks method and declared body.
    *
-   * @param refuse called with what speaks against it
-   * @returns whether it may be served once its body is there
+   * @returns why it is refused; null = it may be served once its body is there
    */
-  lead(
-    call: HttpCall,
-    method: string,
-    path: string,
-    query: string,
-    refuse: (code: ErrorCode, allow?: string) => void,
-  ): boolean {
-    const target = targetOf(path, query, this.rules.transports);
+  route(call: HttpCall, method: string, path: string, query: string): Refusal | null {
+    const { rules } = this.#context;
+    const target = targetOf(path, query, rules.transports);
+    if (target === null) return { code: 'GW_NOT_FOUND', allow: '' };
+    call.target = target;
     let code: ErrorCode | null = null;
-    if (target === null) code = 'GW_NOT_FOUND';
-    else if (!target.allow.split(', ').includes(method)) code = 'GW_METHOD_NOT_ALLOWED';
-    else if (target.door === Door.websocket) code = 'GW_WEBSOCKET_HANDSHAKE';
-    else if (method === 'POST') code = call.head.bodyCode(this.rules);
-    if (code !== null) {
-      refuse(code, target?.allow);
-      return false;
-    }
-    call.target = target!.door === Door.endpoint ? null : target;
-    return true;
+    if (!target.methods.includes(method)) code = 'GW_METHOD_NOT_ALLOWED';
+    // Valid handshakes of WebSockets do not come here.
+    else if (target.route === 'websocket') code = 'GW_WEBSOCKET_HANDSHAKE';
+    else if (method === 'POST') code = call.head.bodyError(rules);
+    return code === null ? null : { code, allow: target.methods.join(', ') };
   }
 
-  /** Serves a request that {@link lead} has let through; `bytes[0, length)` is its body, valid during the call. */
+  /** Serves a request that {@link route} has not refused; `bytes[0, length)` is its body, valid during the call. */
   serve(call: HttpCall, bytes: Uint8Array, length: number): void {
     const { target } = call;
-    if (target === null) this.#endpoint(call, bytes, length);
-    else if (target.door === Door.sse) this.#sse.open(call);
-    else if (target.door === Door.messages) this.#sse.post(call, target.query, bytes, length);
-    else this.#rest.serve(call, target, bytes, length);
+    if (target === null) return;
+    switch (target.route) {
+      case 'endpoint':
+        this.#serveEndpoint(call, bytes, length);
+        return;
+      case 'sse':
+        this.#sse.open(call);
+        return;
+      case 'messages':
+        this.#sse.post(call, target.query, bytes, length);
+        return;
+      case 'rest':
+        this.#rest.serve(call, target.rest, target.query, bytes, length);
+    }
   }
 
-  #endpoint(call: HttpCall, bytes: Uint8Array, length: number): void {
-    const exchange = this.exchange(call);
+  #serveEndpoint(call: HttpCall, bytes: Uint8Array, length: number): void {
+    const exchange = this.#context.bind(call);
     if (exchange === null) return;
-    if (call.verb === Verb.post) this.#handler.request(exchange, bytes, length);
-    else if (call.verb === Verb.get) this.#handler.stream(exchange);
-    else this.#handler.terminate(exchange);
+    const { handler } = this.#context;
+    if (call.verb === Verb.post) handler.request(exchange, bytes, length);
+    else if (call.verb === Verb.get) handler.stream(exchange);
+    else handler.terminate(exchange);
   }
 }

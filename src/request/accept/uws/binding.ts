@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 
-/** The part of uWebSockets.js that the adapter uses (declared here because the package's own types are ambient). */
+/** The part of uWebSockets.js that the front end uses; declared here because the package's own types are ambient. */
 export interface UwsResponse {
   writeStatus(status: string): UwsResponse;
   writeHeader(name: string, value: string): UwsResponse;
@@ -77,20 +77,20 @@ export interface UwsModule {
   us_listen_socket_close(socket: object): void;
   us_socket_local_port(socket: object): number;
   LIBUS_LISTEN_EXCLUSIVE_PORT: number;
-  /** Not documented: `silent` leaves out the header that names the server and its version. */
+  /** Not documented: `silent` omits the header field that names the server and its version. */
   _cfg?(key: string): void;
 }
 
 /**
  * Loads uWebSockets.js.
  *
- * @param maxHeaderBytes longest request head the parser keeps; it reads this once, when it is loaded first
+ * @param maxHeaderBytes longest request head that the parser keeps; uWebSockets.js reads it when it is loaded first
  * @throws Error when there is no binary for this platform and Node ABI, or with `SWITCHYARD_UWS=off`
  */
 export function loadUws(maxHeaderBytes: number): UwsModule {
   if (process.env['SWITCHYARD_UWS'] === 'off') throw new Error('uWebSockets.js is switched off by SWITCHYARD_UWS=off');
-  // A head that comes in several segments is limited to 4 KiB by default, less than one large token.
-  // Some room is added so that heads slightly over the limit get an answer of the gateway.
+  // A head in several segments is limited to 4 KiB by default, less than one large token.
+  // Heads slightly over the limit get an answer of the gateway.
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(maxHeaderBytes + 2048);
   const uws = createRequire(import.meta.url)('uWebSockets.js') as UwsModule;
   uws._cfg?.('silent');

@@ -1,87 +1,55 @@
 import type { ChunkedBody, UwsReads } from '../../../../native/index.js';
-import type { BufferBudget, Holder } from '../../../shared/buffer-budget.js';
-import { HeldBytes } from '../../../shared/held-bytes.js';
-import { type Exchange, Verb } from '../../exchange/index.js';
-import type { CallListener, HttpCall, Refusal } from '../http/call.js';
-import { RequestHead } from '../http/head.js';
-import type { Target } from '../http/paths.js';
+import type { Bytes, Milliseconds } from '../../../units.js';
+import { EMPTY } from '../http/answers.js';
+import { type CallOwner, HttpCall } from '../http/call.js';
 import type { UwsResponse } from './binding.js';
 import { addressText } from './peer-address.js';
 import { statusLine } from './status-lines.js';
 
-/** Answers up to this size are given to the socket at once; what does not fit is queued below us. */
-const WHOLE_BYTES = 16_384;
-/** Largest piece of a streamed answer given to the socket in one go, so that little is stuck below us. */
-const PIECE_BYTES = 65_536;
+/** Answers up to this size are given to uWS at once, which queues what the socket does not take. */
+const WHOLE_BYTES: Bytes = 16_384;
+/** Largest piece of a streamed answer given to uWS at once; it bounds what uWS queues. */
+const PIECE_BYTES: Bytes = 65_536;
 
-/** What a call needs of the front end it belongs to. */
-export interface UwsCallOwner {
-  /** Answers carry `Connection: close`. */
-  readonly draining: boolean;
-  readonly maxClientBufferBytes: number;
-  readonly maxResponseBytes: number;
-  readonly budget: BufferBudget;
-  /** A part of what was read from a connection has come through uWS. */
-  handled(): void;
-  body(call: UwsCall, chunk: ArrayBuffer, last: boolean): void;
-  /** The framing of a chunked body has come to its end, or cannot be right. */
-  framed(call: UwsCall, whole: boolean): void;
-  /** The client is gone and `call.exchange`, if any, has to be told. */
-  gone(call: UwsCall): void;
-  drained(call: UwsCall): void;
-  /** The client does not take what is written; watched until `call.blocked` is false. */
+/** What a call needs of the front end that it belongs to. */
+export interface UwsCallOwner extends CallOwner {
+  /** uWS has parsed a part of what was read from a connection. */
+  parsed(): void;
+  /** A piece of the body arrived. */
+  bodyPiece(call: UwsCall, chunk: ArrayBuffer, isLast: boolean): void;
+  /** The framing of a chunked body is complete, or invalid. */
+  framed(call: UwsCall, isValid: boolean): void;
+  /** The client does not take what is written; watched until `call.isBlocked` is false. */
   watch(call: UwsCall): void;
-  /** There is no room for the body that is coming. */
-  crowdedOut(call: UwsCall): void;
-  /** The call is over. */
-  recycle(call: UwsCall): void;
 }
 
 /**
  * One request on uWebSockets.js and the Reply of its exchange. Calls are pooled: the callbacks that uWS takes are
  * bound once per object, not per request.
  *
- * uWS forgets `onAborted` and `onWritable` when a response ends but keeps `onData` until the body has arrived, so a
- * call that answers earlier is not used again (`bodyOpen`).
+ * uWS drops `onAborted` and `onWritable` when a response ends but keeps `onData` until the body has arrived, so a
+ * call that answers earlier is not used again (`isBodyOpen`).
  */
-export class UwsCall implements HttpCall, Holder, ChunkedBody {
-  readonly head = new RequestHead();
-  readonly body: HeldBytes;
-  /** Bytes of the answer that the client has not taken, as the budget counts them. */
-  held = 0;
-  leaving = false;
-  exchange: Exchange | null = null;
-  listener: CallListener | null = null;
-  target: Target | null = null;
-  refusal: Refusal | null = null;
+export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   response: UwsResponse | null = null;
-  verb: Verb = Verb.post;
-  startedAt = 0;
   /** `onData` is attached and the last piece has not come. */
-  bodyOpen = false;
+  isBodyOpen = false;
   /** The answer has no body: the request is a HEAD. */
-  headOnly = false;
+  isHead = false;
   /** uWS still has the callbacks of the call, which is not used again. */
   isHeld = false;
-  /** The request was the first thing that a read of its connection brought. */
+  /** The request is at the start of what a read of its connection returned. */
   isFirst = false;
   /** Of its connection. */
   descriptor = 0;
-  /** Identifies a chunked body whose framing is not known to be whole; 0 = none. */
+  /** Identifies a chunked body whose framing is not known to be complete; 0 = none. */
   chunksId = 0;
   /** Where the answer is written past uWS, which is in the middle of what it has read; null = nowhere. */
   direct: UwsReads | null = null;
-  /** The connection ends with this answer, and what still comes of the body is dropped. */
-  closing = false;
-  /** The client has not taken everything. */
-  blocked = false;
-  /** `performance.now()` when the client last took something while blocked. */
-  progressAt = 0;
 
-  readonly #owner: UwsCallOwner;
-  #streaming = false;
-  #writableSet = false;
-  #ending = false;
+  #isStreaming = false;
+  #hasWritableHandler = false;
+  #isEnding = false;
   // A whole answer that did not fit at once: the rest of it, and its total size.
   #rest: Buffer | null = null;
   #restFrom = 0;
@@ -89,43 +57,52 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
   // Pieces of a streamed answer that wait for the client.
   readonly #queue: Buffer[] = [];
   #queued = 0;
-  // Where writing goes on: an element of the queue, and a byte of it.
+  // Where writing continues: an element of the queue, and a byte of it.
   #next = 0;
   #nextFrom = 0;
   #stuck = 0;
   // Arguments of the corked functions, which take none.
   #status = 200;
   #headList: readonly string[] = [];
-  #bytes: Uint8Array = new Uint8Array(0);
-  #accepted = true;
-  #complete = true;
+  #bytes: Uint8Array = EMPTY;
+  #isAccepted = true;
+  #isComplete = true;
 
-  constructor(owner: UwsCallOwner) {
-    this.#owner = owner;
-    this.body = new HeldBytes(owner.budget, () => owner.crowdedOut(this));
+  /** Binds the call to the request that `response` answers. */
+  start(response: UwsResponse, startedAt: Milliseconds): void {
+    this.response = response;
+    this.startedAt = startedAt;
+    response.onAborted(this.onAborted);
+  }
+
+  /** Has the body read; its pieces go to {@link UwsCallOwner.bodyPiece}. */
+  readBody(): void {
+    this.isBodyOpen = true;
+    this.response?.onData(this.onData);
   }
 
   readonly onData = (chunk: ArrayBuffer, last: boolean): void => {
-    if (last) this.bodyOpen = false;
-    this.#owner.handled();
-    if (this.response === null || this.closing) return;
-    this.#owner.body(this, chunk, last);
+    if (last) this.isBodyOpen = false;
+    this.owner.parsed();
+    if (this.response === null || this.isClosing) return;
+    this.owner.bodyPiece(this, chunk, last);
   };
 
-  framed(whole: boolean): void {
-    if (whole) this.chunksId = 0;
-    this.#owner.handled();
-    if (this.response === null || this.closing) return;
-    this.#owner.framed(this, whole);
+  /** See {@link ChunkedBody}. */
+  framed(isValid: boolean): void {
+    if (isValid) this.chunksId = 0;
+    this.owner.parsed();
+    if (this.response === null || this.isClosing) return;
+    this.owner.framed(this, isValid);
   }
 
   readonly onAborted = (): void => {
     if (this.response === null) return;
     this.response = null;
-    this.bodyOpen = false;
-    this.blocked = false;
-    this.#owner.gone(this);
-    this.#owner.recycle(this);
+    this.isBodyOpen = false;
+    this.isBlocked = false;
+    this.owner.disconnected(this);
+    this.owner.finished(this);
   };
 
   readonly onWritable = (): boolean => {
@@ -135,10 +112,10 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
     if (this.#rest !== null) {
       this.#bytes = this.#rest.subarray(response.getWriteOffset() - this.#restFrom);
       response.cork(this.#tryRest);
-      if (this.#complete) this.#over();
-      return this.#accepted;
+      if (this.#isComplete) this.#finished();
+      return this.#isAccepted;
     }
-    // With this handler attached uWS leaves the draining of what it queued to us: uncorking writes it.
+    // With this handler attached uWS does not write what it has queued by itself: uncorking writes it.
     response.cork(flush);
     this.#pump();
     return true;
@@ -146,86 +123,72 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
 
   send(status: number, head: readonly string[], bytes: Uint8Array, start: number, end: number): void {
     const response = this.response;
-    if (response === null || this.#streaming) return;
+    if (response === null || this.#isStreaming) return;
     this.detach();
     if (this.direct?.answer(this.#lastAnswer(status, head, bytes.subarray(start, end))) === true) {
-      // uWS holds the request for open until the connection is closed, and then calls onAborted.
+      // For uWS the request stays open until the connection is closed; then it calls onAborted.
       this.isHeld = true;
-      this.#over();
+      this.#finished();
       return;
     }
     this.#status = status;
     this.#headList = head;
     this.#bytes = start === 0 && end === bytes.byteLength ? bytes : bytes.subarray(start, end);
-    if (end - start <= WHOLE_BYTES || this.closing || this.#owner.draining) {
+    if (end - start <= WHOLE_BYTES || this.isClosing || this.owner.isDraining) {
       response.cork(this.#writeWhole);
-      this.#over();
+      this.#finished();
       return;
     }
     this.#restTotal = end - start;
     response.cork(this.#tryWhole);
-    if (this.#complete) {
-      this.#over();
+    if (this.#isComplete) {
+      this.#finished();
       return;
     }
     this.#restFrom = response.getWriteOffset();
     this.#rest = Buffer.from(this.#bytes.subarray(this.#restFrom));
-    this.#bytes = NO_BYTES;
+    this.#bytes = EMPTY;
     this.#attachWritable(response);
     this.#block();
-    this.#owner.budget.set(this, this.#rest.byteLength);
+    this.owner.budget.set(this, this.#rest.byteLength);
   }
 
   openStream(status: number, head: readonly string[]): void {
     const response = this.response;
-    if (response === null || this.#streaming) return;
-    this.#streaming = true;
+    if (response === null || this.#isStreaming) return;
+    this.#isStreaming = true;
     this.#status = status;
     this.#headList = head;
     response.cork(this.#writeHead);
   }
 
   write(bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.response === null || !this.#streaming || end <= start) return true;
-    if (this.blocked) {
+    if (this.response === null || !this.#isStreaming || end <= start) return true;
+    if (this.isBlocked) {
       this.#enqueue(bytes, start, end);
     } else {
       this.#writePieces(bytes, start, end);
     }
     const buffered = this.buffered();
-    const { budget, maxClientBufferBytes } = this.#owner;
-    budget.set(this, buffered);
-    return buffered <= maxClientBufferBytes && !budget.isTight(buffered);
+    this.owner.budget.set(this, buffered);
+    return !this.isCongested(buffered);
   }
 
   endStream(): void {
-    if (this.response === null || !this.#streaming) return;
+    if (this.response === null || !this.#isStreaming) return;
     this.detach();
-    this.#ending = true;
-    if (!this.blocked) this.#finish();
+    this.#isEnding = true;
+    if (!this.isBlocked) this.#finish();
   }
-
-  adopt(exchange: Exchange): void {
-    if (this.exchange?.client.peer === this) this.exchange.client.peer = null;
-    this.exchange = exchange;
-  }
-
-  taken(): void {}
 
   buffered(): number {
-    if (!this.blocked) return 0;
+    if (!this.isBlocked) return 0;
     if (this.#rest === null) return this.#queued + this.#stuck;
     return this.#restTotal - (this.response?.getWriteOffset() ?? this.#restTotal);
   }
 
-  /** What waits for this client has to make room: its connection is cut. */
-  evicted(): void {
-    this.response?.close();
-  }
-
-  abort(): void {
+  cut(): void {
     // uWS calls onAborted before close returns.
-    this.detach();
     this.response?.close();
   }
 
@@ -233,25 +196,10 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
     return this.response === null ? '' : addressText(Buffer.from(this.response.getRemoteAddress()));
   }
 
-  /** Parts from the exchange, which is over or goes on without a client. */
-  detach(): Exchange | null {
-    const { exchange } = this;
-    if (exchange !== null && exchange.client.peer === this) exchange.client.peer = null;
-    this.exchange = null;
-    return exchange;
-  }
-
-  /** The connection has become something else than HTTP: nothing more is written here. */
   upgraded(): void {
     this.detach();
     this.response = null;
-    this.#owner.recycle(this);
-  }
-
-  /** Gives back what it holds. */
-  letGo(): void {
-    this.body.clear();
-    this.#owner.budget.set(this, 0);
+    this.owner.finished(this);
   }
 
   /** Makes the call ready for another request. */
@@ -262,29 +210,29 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
     this.target = null;
     this.refusal = null;
     this.response = null;
-    this.headOnly = false;
+    this.isHead = false;
     this.isFirst = false;
-    this.closing = false;
-    this.blocked = false;
-    this.#streaming = false;
-    this.#writableSet = false;
-    this.#ending = false;
+    this.isClosing = false;
+    this.isBlocked = false;
+    this.#isStreaming = false;
+    this.#hasWritableHandler = false;
+    this.#isEnding = false;
     this.#rest = null;
     this.#queue.length = 0;
     this.#queued = 0;
     this.#next = 0;
     this.#nextFrom = 0;
     this.#stuck = 0;
-    this.#bytes = NO_BYTES;
+    this.#bytes = EMPTY;
   }
 
   readonly #writeWhole = (): void => {
     const response = this.response!;
     this.#writeStart(response);
-    const closing = this.closing || this.#owner.draining;
+    const closing = this.isClosing || this.owner.isDraining;
     // A length given to endWithoutBody leaves the response open in this version.
-    if (this.headOnly && !closing) response.writeHeader('content-length', `${this.#bytes.byteLength}`).endWithoutBody();
-    else if (this.headOnly) response.end(NO_BYTES, closing);
+    if (this.isHead && !closing) response.writeHeader('content-length', `${this.#bytes.byteLength}`).endWithoutBody();
+    else if (this.isHead) response.end(EMPTY, closing);
     // RFC 9110 section 8.6: no Content-Length with 204. Without a length uWS cannot close by itself, the client does.
     else if ((this.#status === 204 || this.#status === 304) && !closing) response.endWithoutBody();
     else response.end(this.#bytes, closing);
@@ -298,8 +246,8 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
 
   readonly #tryRest = (): void => {
     const [accepted, complete] = this.response!.tryEnd(this.#bytes, this.#restTotal);
-    this.#accepted = accepted;
-    this.#complete = complete;
+    this.#isAccepted = accepted;
+    this.#isComplete = complete;
   };
 
   readonly #writeHead = (): void => {
@@ -307,12 +255,12 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
   };
 
   readonly #writePiece = (): void => {
-    this.#accepted = this.response!.write(this.#bytes);
+    this.#isAccepted = this.response!.write(this.#bytes);
   };
 
   readonly #writeQueue = (): void => {
     while (this.#next < this.#queue.length) {
-      const piece = this.#queue[this.#next]!;
+      const piece = this.#queue[this.#next] ?? EMPTY;
       const from = this.#nextFrom;
       const to = Math.min(piece.byteLength, from + PIECE_BYTES);
       const accepted = this.response!.write(piece.subarray(from, to));
@@ -330,7 +278,7 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
   };
 
   readonly #writeEnd = (): void => {
-    // Asked to close the connection, uWS writes that header wherever it is, here between two chunks.
+    // With closeConnection uWS would write the header field `Connection` here, between two chunks.
     this.response!.end(undefined, false);
   };
 
@@ -339,13 +287,13 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
     let text = `HTTP/1.1 ${statusLine(status)}\r\n`;
     for (let at = 0; at < head.length; at += 2) text += `${head[at]}: ${head[at + 1]}\r\n`;
     text += `Content-Length: ${body.byteLength}\r\nConnection: close\r\n\r\n`;
-    return Buffer.concat([Buffer.from(text, 'latin1'), this.headOnly ? NO_BYTES : body]);
+    return Buffer.concat([Buffer.from(text, 'latin1'), this.isHead ? EMPTY : body]);
   }
 
   #writeStart(response: UwsResponse): void {
     if (this.#status !== 200) response.writeStatus(statusLine(this.#status));
     const head = this.#headList;
-    for (let at = 0; at < head.length; at += 2) response.writeHeader(head[at]!, head[at + 1]!);
+    for (let at = 0; at < head.length; at += 2) response.writeHeader(head[at] ?? '', head[at + 1] ?? '');
   }
 
   #writePieces(bytes: Uint8Array, start: number, end: number): void {
@@ -355,67 +303,62 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
       this.#bytes = bytes.subarray(from, to);
       this.response!.cork(this.#writePiece);
       from = to;
-      if (!this.#accepted) {
+      if (!this.#isAccepted) {
         this.#stuck = this.#bytes.byteLength;
-        this.#bytes = NO_BYTES;
+        this.#bytes = EMPTY;
         this.#attachWritable(this.response!);
         if (from < end) this.#enqueue(bytes, from, end);
         if (this.response !== null) this.#block();
         return;
       }
     }
-    this.#bytes = NO_BYTES;
+    this.#bytes = EMPTY;
   }
 
   #enqueue(bytes: Uint8Array, start: number, end: number): void {
     this.#queue.push(Buffer.from(bytes.subarray(start, end)));
     this.#queued += end - start;
-    // The writer was told to stop at maxClientBufferBytes; one more message may follow, but not without end.
-    if (this.#queued > this.#owner.maxClientBufferBytes + this.#owner.maxResponseBytes) {
-      this.response?.close();
-    }
+    if (this.isOverflowing(this.#queued)) this.cut();
   }
 
-  /** Writes what waits until the client is slow again or nothing is left. */
+  /** Writes the queue until the client is slow again or nothing is left. */
   #pump(): void {
     this.#stuck = 0;
     this.response!.cork(this.#writeQueue);
     this.#queue.splice(0, this.#next);
     this.#next = 0;
-    this.#owner.budget.set(this, this.buffered());
+    this.owner.budget.set(this, this.buffered());
     if (this.#stuck > 0) return;
-    this.blocked = false;
-    if (this.#ending) this.#finish();
-    else if (this.exchange !== null || this.listener !== null) this.#owner.drained(this);
+    this.isBlocked = false;
+    if (this.#isEnding) this.#finish();
+    else if (this.exchange !== null || this.listener !== null) this.owner.drained(this);
   }
 
   #finish(): void {
     this.response!.cork(this.#writeEnd);
-    this.#over();
+    this.#finished();
   }
 
-  #over(): void {
+  #finished(): void {
     this.response = null;
-    this.blocked = false;
-    this.#bytes = NO_BYTES;
+    this.isBlocked = false;
+    this.#bytes = EMPTY;
     this.#rest = null;
-    this.#owner.recycle(this);
+    this.owner.finished(this);
   }
 
   #attachWritable(response: UwsResponse): void {
-    if (this.#writableSet) return;
-    this.#writableSet = true;
+    if (this.#hasWritableHandler) return;
+    this.#hasWritableHandler = true;
     response.onWritable(this.onWritable);
   }
 
   #block(): void {
-    if (this.blocked) return;
-    this.blocked = true;
+    if (this.isBlocked) return;
+    this.isBlocked = true;
     this.progressAt = performance.now();
-    this.#owner.watch(this);
+    this.owner.watch(this);
   }
 }
-
-const NO_BYTES = new Uint8Array(0);
 
 function flush(): void {}

@@ -2,118 +2,86 @@ import { createServer } from 'node:net';
 import { Chunks, type UwsReads, uwsReads } from '../../../../native/index.js';
 import type { Snapshot } from '../../../config/snapshot.js';
 import type { ErrorCode } from '../../../errors.js';
-import type { BufferBudget } from '../../../shared/buffer-budget.js';
-import type { Milliseconds } from '../../../units.js';
+import type { Count, Milliseconds } from '../../../units.js';
 import { Verb } from '../../exchange/index.js';
-import { ALLOW_HEAD, EMPTY, MALFORMED, NO_HEAD } from '../http/answers.js';
-import { preflightHead } from '../http/cors.js';
-import type { FrontEnd, FrontEndOptions, FrontHandler } from '../http/handler.js';
-import { PLAIN_PATHS } from '../http/paths.js';
-import { Doors } from '../router/index.js';
+import type { ExchangeTable } from '../../exchange/table.js';
+import { MALFORMED } from '../http/answers.js';
+import type { FrontEnd, FrontHandler } from '../http/handler.js';
+import { ENDPOINT_PATH } from '../http/paths.js';
+import { HttpFrontEnd, verbOf } from '../router/front-end.js';
 import { loadUws, type UwsApp, type UwsModule, type UwsRequest, type UwsResponse } from './binding.js';
 import { UwsCall, type UwsCallOwner } from './call.js';
-import { UwsWebSockets } from './websocket.js';
+import { type UwsHandshakes, UwsWebSockets } from './websocket.js';
 
 /** Calls kept for reuse. */
-const MAX_POOL = 4096;
-const SWEEP_MS = 1000;
-const FLUSH_MS = 200;
+const MAX_POOL: Count = 4096;
+/** Time for answers that are given to the server to reach their clients. */
+const FLUSH_MS: Milliseconds = 200;
 
 /**
  * The front end on uWebSockets.js.
  *
- * What it does by itself and cannot be told otherwise: a connection that sends nothing, or a body below 16 KB/s, is
+ * Behaviour of uWebSockets.js that cannot be configured: a connection that sends nothing, or a body below 16 KB/s, is
  * cut after about 10 s; so is one that takes none of an answer; a request that arrives while the one before it on the
- * connection is not answered (pipelining) cuts the connection; heads it cannot parse get 400, 431 or 505, or no
- * answer until the connection times out. Its decoder takes chunked bodies that are none (RFC 9112 section 7.1), so the
- * framing is judged on the bytes that were read; where those cannot be seen, chunked bodies are refused.
+ * connection is not answered (pipelining) cuts the connection; heads that it cannot parse get 400, 431 or 505, or no
+ * answer until the connection times out. Its decoder accepts chunked bodies with invalid framing (RFC 9112 section 7.1),
+ * so the framing is checked on the bytes that were read; where those cannot be seen, chunked bodies are refused.
  */
-export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
+export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsCallOwner, UwsHandshakes {
   readonly kind = 'uws';
   readonly address: { readonly host: string; readonly port: number };
-  draining = false;
 
   readonly #uws: UwsModule;
   readonly #app: UwsApp;
-  readonly budget: BufferBudget;
-  readonly #handler: FrontHandler;
-  readonly #doors: Doors;
   readonly #webSockets: UwsWebSockets;
   /** Null = what is read cannot be seen. */
   readonly #reads: UwsReads | null;
   readonly #pool: UwsCall[] = [];
+  /** Calls whose client does not take what is written. */
   readonly #watched = new Set<UwsCall>();
-  readonly #sweep: NodeJS.Timeout;
   #listenSocket: object | null = null;
-  #connections = 0;
+  #connections: Count = 0;
   /** Calls whose answer is not complete. */
-  #active = 0;
-  #closed = false;
+  #active: Count = 0;
+  #isClosed = false;
 
-  private constructor(options: FrontEndOptions, uws: UwsModule) {
+  private constructor(uws: UwsModule, snapshot: Snapshot, handler: FrontHandler, table: ExchangeTable) {
+    super(snapshot, handler, table);
     this.#uws = uws;
-    this.budget = options.table.budget;
-    this.#handler = options.handler;
-    this.#doors = new Doors(options.snapshot, options.table, options.handler);
     this.#app = uws.App();
     this.#app.filter((response, change) => this.#count(response, change));
-    const endpoint = (response: UwsResponse, request: UwsRequest): void => this.#post(response, request);
+    this.#webSockets = new UwsWebSockets(this.#app, this.context, snapshot.limits, this);
+    const post = (response: UwsResponse, request: UwsRequest): void =>
+      this.receive(this.#open(response, request, Verb.post), 'POST', ENDPOINT_PATH, '');
     const other = (response: UwsResponse, request: UwsRequest): void => this.#other(response, request);
-    this.#webSockets = new UwsWebSockets({
-      app: this.#app,
-      table: options.table,
-      handler: options.handler,
-      rules: () => this.#doors.rules,
-      limits: options.snapshot.limits,
-      upgrade: (response, request) => this.#upgrade(response, request),
-      refuse: (call, code) => this.#refuse(call, code),
-      upgraded: () => {
-        this.#connections -= 1;
-      },
-    });
-    this.#app.post('/mcp', endpoint).post('/mcp/', endpoint).any('/*', other);
-    const port = this.#listen(options.snapshot);
-    this.address = { host: options.snapshot.host, port };
+    this.#app.post('/mcp', post).post('/mcp/', post).any('/*', other);
+    const port = this.#listen(snapshot);
+    this.address = { host: snapshot.host, port };
     const reads = uwsReads(MALFORMED);
     this.#reads = port > 0 && reads?.watch(port) === true ? reads : null;
-    this.#sweep = setInterval(() => this.#cutSlow(), SWEEP_MS);
-    this.#sweep.unref();
   }
 
-  /** @throws Error when uWebSockets.js does not load, or with a `code` of listen(2) when the port cannot be had */
-  static async open(options: FrontEndOptions): Promise<UwsFrontEnd> {
-    const { host, port, limits } = options.snapshot;
-    const front = new UwsFrontEnd(options, loadUws(limits.maxHeaderBytes));
+  /** @throws Error when uWebSockets.js does not load, or with a `code` of listen(2) when it cannot listen on the port */
+  static async open(snapshot: Snapshot, handler: FrontHandler, table: ExchangeTable): Promise<UwsFrontEnd> {
+    const { host, port, limits } = snapshot;
+    const front = new UwsFrontEnd(loadUws(limits.maxHeaderBytes), snapshot, handler, table);
     if (front.address.port > 0) return front;
     await front.close();
-    // uWS does not say why; node does when it tries the same.
+    // uWS gives no reason; node:net has one for the same attempt.
     await listenReason(host, port);
     throw Object.assign(new Error(`cannot listen on ${host}:${port}`), { code: 'EADDRINUSE' });
   }
 
-  /** Chunked bodies can be judged; otherwise they are refused. */
   get takesChunks(): boolean {
     return this.#reads !== null;
   }
 
-  get maxClientBufferBytes(): number {
-    return this.#doors.rules.maxClientBufferBytes;
-  }
-
-  get maxResponseBytes(): number {
-    return this.#doors.rules.maxResponseBytes;
-  }
-
-  connections(): number {
+  connections(): Count {
     return this.#connections + this.#webSockets.size;
   }
 
-  reconfigure(snapshot: Snapshot): void {
-    this.#doors.reconfigure(snapshot);
-  }
-
   stopListening(): void {
-    this.draining = true;
+    this.isDraining = true;
     if (this.#listenSocket === null) return;
     this.#uws.us_listen_socket_close(this.#listenSocket);
     this.#listenSocket = null;
@@ -121,89 +89,100 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
 
   async close(graceMs: Milliseconds = 0): Promise<void> {
     this.stopListening();
-    this.#doors.close();
+    this.router.close();
     this.#webSockets.close();
     const until = performance.now() + graceMs;
     let quietSince = performance.now();
     while (this.#connections > 0 && performance.now() < until) {
       if (this.#active > 0) quietSince = performance.now();
-      // Answers that were given away may still be on their way in the server; connections that stay then are idle.
+      // Connections that are still open then are idle.
       else if (performance.now() - quietSince > FLUSH_MS) break;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    if (this.#closed) return;
-    this.#closed = true;
-    clearInterval(this.#sweep);
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.stopSweep();
     this.#app.close();
   }
 
-  handled(): void {
+  parsed(): void {
     this.#reads?.handle();
   }
 
-  body(call: UwsCall, chunk: ArrayBuffer, last: boolean): void {
-    const limit = this.#doors.rules.maxBodyBytes;
-    if (last && call.body.length === 0 && call.chunksId === 0) {
-      if (chunk.byteLength > limit) this.#refuse(call, 'GW_BODY_TOO_LARGE');
-      else this.#dispatch(call, new Uint8Array(chunk), chunk.byteLength);
-      return;
-    }
-    if (!call.body.append(new Uint8Array(chunk), limit)) {
-      this.#refuse(call, 'GW_BODY_TOO_LARGE');
+  bodyPiece(call: UwsCall, chunk: ArrayBuffer, isLast: boolean): void {
+    const piece = new Uint8Array(chunk);
+    if (isLast && call.body.length === 0 && call.chunksId === 0) {
+      // The whole body came at once: it is not copied.
+      if (piece.byteLength > this.context.rules.maxBodyBytes) this.refuse(call, 'GW_BODY_TOO_LARGE');
+      else this.serve(call, piece, piece.byteLength);
       return;
     }
     // uWS calls a chunked body complete two bytes before its end.
-    if (last && call.chunksId === 0) this.#whole(call);
+    if (this.append(call, piece) && isLast && call.chunksId === 0) this.serveBody(call);
   }
 
-  framed(call: UwsCall, whole: boolean): void {
-    if (!whole) this.#refuse(call, 'GW_FRAMING');
-    else if (!call.bodyOpen) this.#whole(call);
-  }
-
-  #whole(call: UwsCall): void {
-    this.#dispatch(call, call.body.bytes, call.body.length);
-    // Who needs the body longer has copied it.
-    call.body.clear();
-  }
-
-  gone(call: UwsCall): void {
-    this.#watched.delete(call);
-    const { listener } = call;
-    if (listener !== null) {
-      call.listener = null;
-      listener.gone();
-      return;
-    }
-    const exchange = call.detach();
-    if (exchange !== null) this.#handler.aborted(exchange);
-  }
-
-  drained(call: UwsCall): void {
-    this.#watched.delete(call);
-    if (call.listener !== null) call.listener.drained();
-    else this.#handler.drained(call.exchange!);
+  framed(call: UwsCall, isValid: boolean): void {
+    if (!isValid) this.refuse(call, 'GW_FRAMING');
+    else if (!call.isBodyOpen) this.serveBody(call);
   }
 
   watch(call: UwsCall): void {
     this.#watched.add(call);
   }
 
-  crowdedOut(call: UwsCall): void {
-    if (call.response !== null && !call.closing) this.#refuse(call, 'GW_BUFFERS_FULL');
-    call.body.clear();
-  }
-
-  recycle(call: UwsCall): void {
+  finished(call: UwsCall): void {
     this.#watched.delete(call);
     this.#active -= 1;
-    call.letGo();
+    call.releaseBytes();
     this.#reads?.answered(call.descriptor);
-    if (call.chunksId !== 0) this.#reads!.forget(call.chunksId);
+    if (call.chunksId !== 0) this.#reads?.forget(call.chunksId);
     call.chunksId = 0;
-    if (call.bodyOpen || call.isHeld) return;
+    if (call.isBodyOpen || call.isHeld) return;
     call.reset();
     if (this.#pool.length < MAX_POOL) this.#pool.push(call);
+  }
+
+  openHandshake(response: UwsResponse, request: UwsRequest): UwsCall {
+    return this.#open(response, request, Verb.get);
+  }
+
+  /** uWS does not report the connection of a WebSocket as closed to its filter. */
+  upgraded(): void {
+    this.#connections -= 1;
+  }
+
+  protected override readBody(call: UwsCall): void {
+    if (!call.head.isChunked || this.#isChunked(call)) call.readBody();
+  }
+
+  /**
+   * uWS continues to parse the bytes that came with a request even when the answer closes the connection: then another
+   * request would be served after a refused one, whose end may be in doubt. So the answer is written past uWS and the
+   * connection closed at once. Where that cannot be, the answer is delayed until those bytes are parsed, and uWS cuts the
+   * connection at the next request.
+   */
+  protected override refuse(call: UwsCall, code: ErrorCode, allow?: string): void {
+    call.isClosing = true;
+    if (call.isFirst) {
+      call.direct = this.#reads;
+      this.context.refuse(call, code, allow);
+      call.direct = null;
+      return;
+    }
+    const { response } = call;
+    setImmediate(() => {
+      if (call.response === response) this.context.refuse(call, code, allow);
+    });
+  }
+
+  protected override cutSlow(): void {
+    const { slowClientMs } = this.context.rules;
+    const before = performance.now() - slowClientMs;
+    this.#webSockets.cutSlow();
+    for (const call of this.#watched) {
+      if (!call.isBlocked) this.#watched.delete(call);
+      else if (call.progressAt < before) call.cut();
+    }
   }
 
   #listen(snapshot: Snapshot): number {
@@ -218,152 +197,40 @@ export class UwsFrontEnd implements FrontEnd, UwsCallOwner {
 
   #count(response: UwsResponse, change: number): void {
     this.#connections += change;
-    if (change > 0 && this.connections() > this.#doors.rules.maxConnections) response.close();
+    if (change > 0 && this.connections() > this.context.rules.maxConnections) response.close();
   }
 
-  #take(response: UwsResponse, request: UwsRequest, verb: Verb): UwsCall {
+  /** A call for a request whose head has arrived, with its header lines. */
+  #open(response: UwsResponse, request: UwsRequest, verb: Verb): UwsCall {
     const call = this.#pool.pop() ?? new UwsCall(this);
     if (this.#reads !== null) {
       call.isFirst = this.#reads.handle();
       call.descriptor = this.#reads.owe();
     }
-    call.response = response;
     call.verb = verb;
-    call.startedAt = performance.now();
     this.#active += 1;
-    response.onAborted(call.onAborted);
+    call.start(response, performance.now());
     request.forEach(call.head.add);
     return call;
   }
 
-  #post(response: UwsResponse, request: UwsRequest): void {
-    const call = this.#take(response, request, Verb.post);
-    const { head } = call;
-    const code = this.#doors.headCode(head, 'POST', '/mcp');
-    if (code !== null) {
-      this.#refuse(call, code);
-      return;
-    }
-    const bodyCode = head.bodyCode(this.#doors.rules);
-    if (bodyCode === null) this.#receive(call, response);
-    else this.#refuseBody(call, response, bodyCode);
-  }
-
   #other(response: UwsResponse, request: UwsRequest): void {
     const method = request.getCaseSensitiveMethod();
-    const path = request.getUrl();
-    const verb = method === 'GET' || method === 'HEAD' ? Verb.get : method === 'DELETE' ? Verb.delete : Verb.post;
-    const call = this.#take(response, request, verb);
-    call.headOnly = method === 'HEAD';
-    const code = this.#doors.headCode(call.head, method, path);
-    if (code !== null) this.#refuse(call, code);
-    else if (call.headOnly || (method === 'GET' && PLAIN_PATHS.has(path))) this.#plain(call, path);
-    else if (method === 'OPTIONS') this.#preflight(call, request.getHeader('access-control-request-headers'));
-    else this.#lead(call, response, method, path, request.getQuery());
+    const call = this.#open(response, request, verbOf(method));
+    call.isHead = method === 'HEAD';
+    this.receive(call, method, request.getUrl(), request.getQuery());
   }
 
-  #lead(call: UwsCall, response: UwsResponse, method: string, path: string, query: string): void {
-    const refuse = (code: ErrorCode, allow?: string): void => this.#refuseBody(call, response, code, allow);
-    if (!this.#doors.lead(call, method, path, query, refuse)) return;
-    if (method === 'POST') this.#receive(call, response);
-    else this.#doors.serve(call, EMPTY, 0);
-  }
-
-  /** A WebSocket handshake, whose head is judged as any other. @returns its call; null when it is refused */
-  #upgrade(response: UwsResponse, request: UwsRequest): UwsCall | null {
-    const call = this.#take(response, request, Verb.get);
-    let code = this.#doors.headCode(call.head, 'GET', '/ws');
-    if (code === null && !this.#doors.rules.transports.websocket) code = 'GW_NOT_FOUND';
-    if (code === null) return call;
-    this.#refuse(call, code);
-    return null;
-  }
-
-  #receive(call: UwsCall, response: UwsResponse): void {
-    if (call.head.chunked && !this.#isChunked(call)) return;
-    call.bodyOpen = true;
-    response.onData(call.onData);
-  }
-
-  /** Judges the framing of a chunked body as far as it has come; refuses what is broken or cannot be seen. */
+  /** Checks the framing of a chunked body as far as it has come; refuses what is invalid or cannot be seen. */
   #isChunked(call: UwsCall): boolean {
     if (this.#reads === null || !call.isFirst) {
-      this.#refuse(call, 'GW_LENGTH_REQUIRED');
+      this.refuse(call, 'GW_LENGTH_REQUIRED');
       return false;
     }
     const { state, id } = this.#reads.check(call);
     if (state === Chunks.open) call.chunksId = id;
-    if (state === Chunks.broken) this.#refuse(call, 'GW_FRAMING');
+    if (state === Chunks.broken) this.refuse(call, 'GW_FRAMING');
     return state !== Chunks.broken;
-  }
-
-  #dispatch(call: UwsCall, bytes: Uint8Array, length: number): void {
-    if (call.refusal !== null) {
-      this.#refuse(call, call.refusal.code, call.refusal.allow);
-      return;
-    }
-    if (call.target !== null) {
-      this.#doors.serve(call, bytes, length);
-      return;
-    }
-    const exchange = this.#doors.exchange(call);
-    if (exchange !== null) this.#handler.request(exchange, bytes, length);
-  }
-
-  /** Refuses a request for another reason than its framing: a chunked body is read first, to know that it is none. */
-  #refuseBody(call: UwsCall, response: UwsResponse, code: ErrorCode, allow?: string): void {
-    const { head } = call;
-    if (!head.chunked || head.awaitsContinue || this.#reads === null) {
-      this.#refuse(call, code, allow);
-      return;
-    }
-    call.refusal = { code, allow };
-    this.#receive(call, response);
-  }
-
-  /**
-   * Refuses a request and ends its connection.
-   *
-   * uWS goes on parsing the bytes that came with a request even when the answer closes the connection: then another
-   * request would be served after a refused one, whose end may be in doubt. So the answer is written past uWS and the
-   * connection closed at once. Where that cannot be, the answer is owed until those bytes are gone through, and uWS
-   * cuts the connection at the next request.
-   */
-  #refuse(call: UwsCall, code: ErrorCode, allow?: string): void {
-    call.closing = true;
-    if (call.isFirst) {
-      call.direct = this.#reads;
-      this.#doors.refuse(call, code, allow);
-      call.direct = null;
-      return;
-    }
-    const { response } = call;
-    setImmediate(() => {
-      if (call.response === response) this.#doors.refuse(call, code, allow);
-    });
-  }
-
-  #preflight(call: UwsCall, asked: string): void {
-    const origin = call.head.origin;
-    const head = origin === '' ? ALLOW_HEAD : preflightHead(origin, asked);
-    call.send(204, head, EMPTY, 0, 0);
-  }
-
-  #plain(call: UwsCall, path: string): void {
-    const answer = PLAIN_PATHS.has(path) ? this.#handler.plain(path) : null;
-    const body = Buffer.from(answer?.body ?? '');
-    const head = answer === null ? NO_HEAD : ['content-type', answer.contentType];
-    call.send(answer?.status ?? 404, head, body, 0, body.byteLength);
-  }
-
-  #cutSlow(): void {
-    const { slowClientMs } = this.#doors.rules;
-    const before = performance.now() - slowClientMs;
-    this.#webSockets.cutSlow(slowClientMs);
-    for (const call of this.#watched) {
-      if (!call.blocked) this.#watched.delete(call);
-      else if (call.progressAt < before) call.response?.close();
-    }
   }
 }
 

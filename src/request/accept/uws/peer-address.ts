@@ -1,7 +1,7 @@
 const addresses = new Map<number, string>();
 const MAX_ADDRESSES = 4096;
 
-/** A binary IP address (4 or 16 bytes) as text. IPv4 texts are remembered: most peers send many requests. */
+/** A binary IP address (4 or 16 bytes) as text. IPv4 texts are cached: most peers send many requests. */
 export function addressText(bytes: Buffer): string {
   if (bytes.byteLength !== 4) return ipv6(bytes);
   const key = bytes.readUInt32BE(0);

@@ -1,61 +1,55 @@
-import type { ErrorCode } from '../../../errors.js';
 import type { Bytes, Count, Milliseconds } from '../../../units.js';
-import { Framing } from '../../exchange/index.js';
-import type { ExchangeTable } from '../../exchange/table.js';
-import { FrameRate } from '../connection/frame-rate.js';
-import { ClientConnection, CloseCode, type ConnectionWire } from '../connection/index.js';
+import type { Exchange } from '../../exchange/index.js';
 import {
-  askToOpen,
-  handshakeCode,
-  type OpeningClient,
+  type AuthorizedClient,
   offersMcp,
   SUB_PROTOCOL,
-  TOO_MANY_FRAMES,
+  type WebSocketHandshake,
+  WebSocketRequest,
+  WebSockets,
+  WebSocketWire,
 } from '../connection/websocket.js';
-import { OVERLOADED, OVERLOADED_HEAD } from '../http/answers.js';
-import type { FrontHandler } from '../http/handler.js';
-import type { AcceptRules } from '../http/rules.js';
+import { CloseCode } from '../connection/wire.js';
+import type { AcceptContext } from '../http/context.js';
+import { WEBSOCKET_PATH } from '../http/paths.js';
 import type { UwsApp, UwsRequest, UwsResponse, UwsSocket } from './binding.js';
 import type { UwsCall } from './call.js';
 import { addressText } from './peer-address.js';
 
-export interface UwsWebSocketsOptions {
-  readonly app: UwsApp;
-  readonly table: ExchangeTable;
-  readonly handler: FrontHandler;
-  rules(): AcceptRules;
-  /** uWebSockets.js takes these when the path is registered; a smaller body limit of a later snapshot is enforced here. */
-  readonly limits: {
-    readonly maxBodyBytes: Bytes;
-    readonly maxClientBufferBytes: Bytes;
-    readonly maxResponseBytes: Bytes;
-    readonly keepAliveMs: Milliseconds;
-  };
-  /** Judges the head of a handshake as that of any request. @returns null when it is refused */
-  upgrade(response: UwsResponse, request: UwsRequest): UwsCall | null;
-  refuse(call: UwsCall, code: ErrorCode): void;
-  /** A connection of HTTP has become a WebSocket; uWebSockets.js does not say that it left. */
+/** The front end: it checks a handshake as any other request, and counts connections. */
+export interface UwsHandshakes {
+  /** A call for a request whose head has arrived. */
+  openHandshake(response: UwsResponse, request: UwsRequest): UwsCall;
+  /** @returns false when the handshake is refused, and answered */
+  acceptsHandshake(call: UwsCall, handshake: WebSocketHandshake): boolean;
+  /** A connection of HTTP has become a WebSocket. */
   upgraded(): void;
+}
+
+/** Limits that uWebSockets.js reads when the path is registered; later snapshots can only lower `maxBodyBytes`. */
+export interface UwsWebSocketLimits {
+  readonly maxBodyBytes: Bytes;
+  readonly maxClientBufferBytes: Bytes;
+  readonly maxResponseBytes: Bytes;
+  readonly keepAliveMs: Milliseconds;
 }
 
 /** A message this much over the limit still gets a close code; beyond it uWebSockets.js cuts the connection. */
 const OVERSIZE_BYTES: Bytes = 1_048_576;
 const LARGEST: Bytes = 2 ** 31 - 1;
-/** What uWebSockets.js takes as a timeout, in seconds. */
+/** Bounds of the idle timeout of uWebSockets.js, in seconds. */
 const SHORTEST_IDLE = 8;
 const LONGEST_IDLE = 960;
 
 /** One WebSocket; uWebSockets.js keeps it as the user data of the socket. */
-class UwsWire implements ConnectionWire {
-  readonly framing = Framing.message;
-  readonly client: OpeningClient;
+class UwsWire extends WebSocketWire {
+  readonly client: AuthorizedClient;
+  /** Null before it is open and once it is closed. */
   socket: UwsSocket<UserData> | null = null;
-  connection: ClientConnection | null = null;
-  readonly frames: FrameRate;
 
-  constructor(client: OpeningClient, smallFrameRate: Count) {
+  constructor(client: AuthorizedClient, smallFrameRate: Count) {
+    super(smallFrameRate);
     this.client = client;
-    this.frames = new FrameRate(smallFrameRate);
   }
 
   send(bytes: Uint8Array, start: number, end: number): void {
@@ -70,10 +64,10 @@ class UwsWire implements ConnectionWire {
     return this.socket === null ? '' : addressText(Buffer.from(this.socket.getRemoteAddress()));
   }
 
-  close(code: number, reason = ''): void {
+  close(code: CloseCode, reason = ''): void {
     const { socket } = this;
     this.socket = null;
-    if (code === CloseCode.busy) socket?.close();
+    if (code === CloseCode.tryAgainLater) socket?.close();
     else socket?.end(code, reason);
     this.connection?.closed();
   }
@@ -83,26 +77,50 @@ interface UserData {
   readonly wire: UwsWire;
 }
 
-/** The WebSocket door on uWebSockets.js: `/ws`. */
-export class UwsWebSockets {
-  readonly #options: UwsWebSocketsOptions;
-  readonly #wires = new Set<UwsWire>();
+/** Arguments of `response.upgrade`. */
+interface UpgradeArguments {
+  readonly response: UwsResponse;
+  readonly key: string;
+  readonly protocol: string;
+  readonly extensions: string;
+  readonly context: object;
+}
 
-  constructor(options: UwsWebSocketsOptions) {
-    this.#options = options;
-    const { app, limits } = options;
-    app.ws<UserData>('/ws', {
+/** The handshake of a client that may connect. */
+class UwsUpgrade extends WebSocketRequest {
+  readonly #sockets: UwsWebSockets;
+  readonly #arguments: UpgradeArguments;
+
+  constructor(call: UwsCall, exchange: Exchange, sockets: UwsWebSockets, upgrade: UpgradeArguments) {
+    super(call, exchange, sockets.handler);
+    this.#sockets = sockets;
+    this.#arguments = upgrade;
+  }
+
+  protected override upgrade(client: AuthorizedClient): void {
+    this.#sockets.upgrade(client, this.#arguments);
+  }
+}
+
+/** The WebSocket transport on uWebSockets.js. */
+export class UwsWebSockets extends WebSockets<UwsWire> {
+  readonly #handshakes: UwsHandshakes;
+
+  constructor(app: UwsApp, context: AcceptContext, limits: UwsWebSocketLimits, handshakes: UwsHandshakes) {
+    super(context);
+    this.#handshakes = handshakes;
+    app.ws<UserData>(WEBSOCKET_PATH, {
       maxPayloadLength: Math.min(LARGEST, limits.maxBodyBytes + OVERSIZE_BYTES),
       idleTimeout: idleSeconds(limits.keepAliveMs),
       maxBackpressure: Math.min(LARGEST, limits.maxClientBufferBytes + 2 * limits.maxResponseBytes),
       closeOnBackpressureLimit: true,
       sendPingsAutomatically: true,
       compression: 0,
-      upgrade: (response, request, context) => this.#upgrade(response, request, context),
+      upgrade: (response, request, socketContext) => this.#request(response, request, socketContext),
       open: (socket) => this.#open(socket),
       message: (socket, message, isBinary) => this.#message(socket.getUserData().wire, message, isBinary),
-      ping: (socket, message) => void this.#counts(socket.getUserData().wire, message),
-      pong: (socket, message) => void this.#counts(socket.getUserData().wire, message),
+      ping: (socket, message) => this.#control(socket.getUserData().wire, message),
+      pong: (socket, message) => this.#control(socket.getUserData().wire, message),
       drain: (socket) => {
         if (socket.getBufferedAmount() === 0) socket.getUserData().wire.connection?.drained();
       },
@@ -110,91 +128,62 @@ export class UwsWebSockets {
     });
   }
 
-  /** WebSockets open now. */
-  get size(): Count {
-    return this.#wires.size;
+  /** Answers a handshake with 101. */
+  upgrade(client: AuthorizedClient, { response, key, protocol, extensions, context }: UpgradeArguments): void {
+    this.#handshakes.upgraded();
+    const wire = new UwsWire(client, this.context.rules.smallFrameRate);
+    // Without cork: where the upgrade leaves the socket at its address in memory, the end of `cork` reads what is there now
+    // as the state of an HTTP response, and now and then closes the connection (uNetworking/uWebSockets#1928, #1929).
+    response.upgrade<UserData>({ wire }, key, protocol, extensions, context);
   }
 
-  /** Tells all clients that the gateway goes away. */
-  close(): void {
-    for (const wire of [...this.#wires]) wire.close(CloseCode.goingAway);
-  }
-
-  /** Cuts clients that take nothing for so long. */
-  cutSlow(slowClientMs: Milliseconds): void {
-    const now = performance.now();
-    for (const wire of [...this.#wires]) {
-      if (wire.connection?.stuck(now, slowClientMs) === true) wire.close(CloseCode.busy);
-    }
-  }
-
-  #upgrade(response: UwsResponse, request: UwsRequest, context: object): void {
-    const key = request.getHeader('sec-websocket-key');
-    const extensions = request.getHeader('sec-websocket-extensions');
+  #request(response: UwsResponse, request: UwsRequest, context: object): void {
     const protocols = request.getHeader('sec-websocket-protocol');
     const handshake = {
       upgrade: request.getHeader('upgrade'),
       version: request.getHeader('sec-websocket-version'),
       protocols,
     };
-    const call = this.#options.upgrade(response, request);
-    if (call === null) return;
-    const { handler, rules, table } = this.#options;
-    const code = handshakeCode(handshake);
-    if (code !== null) {
-      this.#options.refuse(call, code);
-      return;
-    }
-    const exchange = table.acquire();
-    if (exchange === null) {
-      call.send(503, OVERLOADED_HEAD, OVERLOADED, 0, OVERLOADED.byteLength);
-      return;
-    }
-    askToOpen(call, exchange, rules(), handler, (client) => {
-      const wire = new UwsWire(client, rules().smallFrameRate);
-      const chosen = offersMcp(protocols) ? SUB_PROTOCOL : '';
-      call.upgraded();
-      this.#options.upgraded();
-      // Without cork: where the upgrade leaves the socket at its address in memory, the end of `cork` reads what is there now
-      // as the state of an HTTP response, and now and then closes the connection.
-      response.upgrade<UserData>({ wire }, key, chosen, extensions, context);
-    });
+    const upgrade = {
+      response,
+      key: request.getHeader('sec-websocket-key'),
+      protocol: offersMcp(protocols) ? SUB_PROTOCOL : '',
+      extensions: request.getHeader('sec-websocket-extensions'),
+      context,
+    };
+    const call = this.#handshakes.openHandshake(response, request);
+    if (!this.#handshakes.acceptsHandshake(call, handshake)) return;
+    const exchange = this.context.acquire(call);
+    if (exchange === null) return;
+    exchange.client.reply = new UwsUpgrade(call, exchange, this, upgrade);
+    this.context.handler.stream(exchange);
   }
 
   #open(socket: UwsSocket<UserData>): void {
     const { wire } = socket.getUserData();
-    const { handler, table, rules } = this.#options;
     wire.socket = socket;
-    const { token, verdict } = wire.client;
-    wire.connection = new ClientConnection({ wire, handler, table, limits: rules(), token, verdict });
-    this.#wires.add(wire);
+    this.opened(wire, wire.client);
   }
 
   #message(wire: UwsWire, message: ArrayBuffer, isBinary: boolean): void {
     const { connection } = wire;
-    if (connection === null || !this.#counts(wire, message)) return;
-    if (isBinary) wire.close(CloseCode.notText);
-    else if (message.byteLength > connection.limits.maxBodyBytes) wire.close(CloseCode.tooBig);
+    if (connection === null || wire.socket === null || !this.admits(wire, message.byteLength)) return;
+    if (isBinary) wire.close(CloseCode.unsupportedData);
+    else if (message.byteLength > connection.limits.maxBodyBytes) wire.close(CloseCode.messageTooBig);
     else connection.receive(new Uint8Array(message), message.byteLength);
   }
 
-  /** A frame came. @returns false when the connection is or was closed, for the rate of its frames too */
-  #counts(wire: UwsWire, message: ArrayBuffer): boolean {
-    if (wire.socket === null) return false;
-    if (wire.frames.take(message.byteLength)) return true;
-    this.#options.handler.tooManyFrames(wire.remoteAddress());
-    wire.close(CloseCode.policy, TOO_MANY_FRAMES);
-    return false;
+  #control(wire: UwsWire, message: ArrayBuffer): void {
+    if (wire.socket !== null) this.admits(wire, message.byteLength);
   }
 
   #closed(wire: UwsWire): void {
     wire.socket = null;
-    this.#wires.delete(wire);
-    wire.connection?.closed();
+    this.closed(wire);
   }
 }
 
-/** A connection is given up after two silent periods; pings go out in between. */
+/** An idle connection is closed after two periods; pings are sent in between. */
 function idleSeconds(keepAliveMs: Milliseconds): number {
   if (keepAliveMs === 0) return 0;
   return Math.min(LONGEST_IDLE, Math.max(SHORTEST_IDLE, Math.ceil((2 * keepAliveMs) / 1000)));

@@ -1,37 +1,30 @@
-/** The in-process door; with a handler that stands for the stages. */
+/** The in-process transport; with a handler instead of the stages. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Method } from '../../../../native/layout.js';
 import { openLocalConnection } from '../../../../src/request/accept/connection/in-process.js';
-import type { FrontHandler } from '../../../../src/request/accept/http/handler.js';
 import { type Exchange, MessageFlag, Phase } from '../../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../../src/request/exchange/table.js';
 import { eventually } from '../../../support/process.js';
-import { TEST_LIMITS } from '../fixture.js';
+import { handlerFixture, TEST_LIMITS } from '../fixture.js';
 
-function bench(request: (exchange: Exchange, body: string) => void, capacity = 16) {
+function openFixture(request: (exchange: Exchange, body: string) => void, capacity = 16) {
   const table = new ExchangeTable(capacity);
   const events: string[] = [];
   const streams: Exchange[] = [];
-  const handler: FrontHandler = {
+  const handler = handlerFixture(table, {
     request: (exchange, bytes, length) => request(exchange, Buffer.from(bytes.subarray(0, length)).toString()),
     stream: (exchange) => {
-      exchange.phase = Phase.streaming;
+      exchange.enter(Phase.streaming);
       streams.push(exchange);
     },
-    terminate: (exchange) => table.release(exchange),
     refuse: (exchange, code) => answer(exchange, code),
-    connected: () => {},
-    disconnected: () => {},
     ended: (id) => events.push(`ended ${id}`),
-    tooManyFrames: () => {},
-    drained: () => {},
     aborted: (exchange) => {
       events.push('aborted');
       table.release(exchange);
     },
-    plain: () => null,
-  };
+  });
   const answer = (exchange: Exchange, text: string, head: readonly string[] = []): void => {
     const body = Buffer.from(text);
     exchange.client.reply!.send(200, head, body, 0, body.length);
@@ -45,7 +38,7 @@ function bench(request: (exchange: Exchange, body: string) => void, capacity = 1
 
 describe('a connection within the process', () => {
   it('takes objects, text and bytes, and answers later', async () => {
-    const test = bench((exchange, body) => test.answer(exchange, body));
+    const test = openFixture((exchange, body) => test.answer(exchange, body));
     test.connection.send({ a: 1 });
     test.connection.send('{"b":2}');
     test.connection.send(Buffer.from('{"c":3}'));
@@ -57,10 +50,10 @@ describe('a connection within the process', () => {
   it('has one session, a stream for it, and ends both', async () => {
     const seen: string[] = [];
     const held: Exchange[] = [];
-    const test = bench((exchange, body) => {
+    const test = openFixture((exchange, body) => {
       seen.push(`${body} in "${exchange.client.sessionId}"`);
       exchange.message.spans.method = body === 'initialize' ? Method.initialize : Method.ping;
-      exchange.phase = Phase.deciding;
+      exchange.enter(Phase.deciding);
       held.push(exchange);
     });
     test.connection.send('initialize');
@@ -88,8 +81,8 @@ describe('a connection within the process', () => {
     assert.throws(() => test.connection.send('{}'), /closed/);
   });
 
-  it('is silent about a stream that it did not get, and about refused notifications', async () => {
-    const test = bench((exchange, body) => {
+  it('writes nothing for a refused stream, nor for refused notifications', async () => {
+    const test = openFixture((exchange, body) => {
       if (body === 'note') exchange.message.flags |= MessageFlag.noAnswer;
       exchange.message.spans.method = body === 'initialize' ? Method.initialize : Method.ping;
       test.answer(exchange, `to ${body}`, body === 'initialize' ? ['mcp-session-id', 's'] : []);
@@ -103,9 +96,9 @@ describe('a connection within the process', () => {
     assert.deepEqual(test.messages, ['to initialize', 'to call']);
   });
 
-  it('stays with its first session', async () => {
+  it('keeps its first session', async () => {
     const held: Exchange[] = [];
-    const test = bench((exchange) => {
+    const test = openFixture((exchange) => {
       // Both are decided at once, as with a remembered verdict.
       exchange.message.spans.method = Method.initialize;
       held.push(exchange);
@@ -118,9 +111,9 @@ describe('a connection within the process', () => {
     assert.deepEqual(test.events, ['ended s1', 'ended s0']);
   });
 
-  it('holds back what is more than half of all exchanges, in order', async () => {
+  it('holds messages beyond half of all exchanges, in order', async () => {
     const held: [Exchange, string][] = [];
-    const test = bench((exchange, body) => held.push([exchange, body]), 8);
+    const test = openFixture((exchange, body) => held.push([exchange, body]), 8);
     for (let index = 0; index < 20; index += 1) test.connection.send(String(index));
     assert.equal(held.length, 4);
     const taken: string[] = [];
@@ -138,8 +131,8 @@ describe('a connection within the process', () => {
     assert.equal(test.table.inUse, 0);
   });
 
-  it('waits when other clients have every exchange', async () => {
-    const test = bench((exchange, body) => test.answer(exchange, body), 2);
+  it('waits when other clients use all exchanges', async () => {
+    const test = openFixture((exchange, body) => test.answer(exchange, body), 2);
     const others = [test.table.acquire()!, test.table.acquire()!];
     test.connection.send('late');
     await new Promise((resolve) => setTimeout(resolve, 30));
@@ -149,7 +142,7 @@ describe('a connection within the process', () => {
   });
 
   it('is cut when it sends more than can be held', () => {
-    const test = bench(() => {}, 2);
+    const test = openFixture(() => {}, 2);
     for (let index = 0; index < 3; index += 1) test.connection.send(Buffer.alloc(TEST_LIMITS.maxBodyBytes, 0x20));
     let sent = 0;
     assert.throws(() => {

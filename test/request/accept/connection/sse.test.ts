@@ -1,4 +1,4 @@
-/** The door for HTTP with SSE; with a handler that stands for the stages. */
+/** The transport for HTTP with SSE; with a handler instead of the stages. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Exchange } from '../../../../src/request/exchange/index.js';
@@ -56,7 +56,7 @@ const opens: Respond = (exchange, body, test) => {
 
 for (const kind of KINDS) {
   describe(`HTTP with SSE on ${kind}`, () => {
-    it('takes messages with 202 and answers on the stream', async () => {
+    it('acknowledges messages with 202 and answers on the stream', async () => {
       const links: [number, boolean, Int32Array | null][] = [];
       const test = await openTestFront(kind, (exchange, body, front) => {
         links.push([exchange.client.framing, exchange.client.headerless, exchange.client.link?.subject ?? null]);
@@ -73,11 +73,11 @@ for (const kind of KINDS) {
       assert.equal(test.table.inUse, 0);
       stream.close();
       await eventually('the end', () => test.front.connections() <= 1);
-      assert.equal((await post(stream.messages, '{}')).status, 404, 'the connection is as good as its stream');
+      assert.equal((await post(stream.messages, '{}')).status, 404, 'closing the stream closes the connection');
       await test.close();
     });
 
-    it('answers the POST itself with what is refused before the message is taken', async () => {
+    it('answers the POST itself with an error before the message is acknowledged', async () => {
       const test = await openTestFront(kind, (exchange, body, front) => {
         if (body.length === 0) {
           opens(exchange, body, front);
@@ -100,7 +100,7 @@ for (const kind of KINDS) {
       await test.close();
     });
 
-    it('takes a message when it goes upstream, and keeps answers apart', async () => {
+    it('acknowledges a message when it is sent upstream, and correlates answers', async () => {
       const held: Exchange[] = [];
       const test = await openTestFront(kind, (exchange, body, front) => {
         if (body.length === 0) opens(exchange, body, front);
@@ -109,7 +109,7 @@ for (const kind of KINDS) {
       const [one, two] = [await open(test), await open(test)];
       const waiting = [post(one.messages, '{"for":"one"}'), post(two.messages, '{"for":"two"}')];
       await eventually('both are there', () => held.length === 2);
-      for (const exchange of held) exchange.client.reply!.taken();
+      for (const exchange of held) exchange.client.reply!.acknowledged();
       for (const answer of await Promise.all(waiting)) assert.equal(answer.status, 202);
       const order = test.seen.filter(({ kind: what }) => what === 'request').map(({ body }) => String(body));
       for (const [index, exchange] of held.entries()) {
@@ -129,7 +129,7 @@ for (const kind of KINDS) {
       await test.close();
     });
 
-    it('cancels what belongs to a stream when the stream or a POST breaks off', async () => {
+    it('cancels the exchanges of a stream when the stream or a POST disconnects', async () => {
       const held: Exchange[] = [];
       const test = await openTestFront(kind, (exchange, body, front) => {
         if (body.length === 0) opens(exchange, body, front);
@@ -146,15 +146,15 @@ for (const kind of KINDS) {
       await eventually('it is there', () => held.length === 1);
       leaving.abort();
       await assert.rejects(broken);
-      await eventually('its exchange is told', () => test.aborted.length === 1);
+      await eventually('its exchange is aborted', () => test.aborted.length === 1);
       const taken = post(stream.messages, '{"taken":1}');
       await eventually('the next is there', () => held.length === 2);
-      held[1]!.client.reply!.taken();
+      held[1]!.client.reply!.acknowledged();
       assert.equal((await taken).status, 202);
       const untaken = post(stream.messages, '{"untaken":2}');
       await eventually('the third is there', () => held.length === 3);
       stream.close();
-      await eventually('both are told', () => test.aborted.length === 3);
+      await eventually('both are aborted', () => test.aborted.length === 3);
       assert.equal((await untaken).status, 404);
       assert.equal(test.table.inUse, 0);
       await test.close();
@@ -168,7 +168,7 @@ for (const kind of KINDS) {
       await test.close();
     });
 
-    it('obeys the rules of names and methods, and can be shut', async () => {
+    it('applies the rules for Host, Origin and methods, and can be closed by the configuration', async () => {
       const origin = 'https://good.example';
       const test = await openTestFront(kind, opens, { allowedOrigins: [origin] }, { maxStreams: 1 });
       assert.equal((await open(test, { origin: 'https://evil.example' })).status, 403);

@@ -1,59 +1,58 @@
-/** The stdio door and its lines, on real streams; with a handler that stands for the stages. */
+/** The stdio transport and its lines, on real streams; with a handler instead of the stages. */
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { ErrorCode } from '../../../../src/errors.js';
 import { MessageLines } from '../../../../src/request/accept/connection/message-lines.js';
-import { type StdioDoor, serveStdio } from '../../../../src/request/accept/connection/stdio.js';
-import type { FrontHandler } from '../../../../src/request/accept/http/handler.js';
+import { type StdioConnection, serveStdio } from '../../../../src/request/accept/connection/stdio.js';
 import { type Exchange, Framing } from '../../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../../src/request/exchange/table.js';
 import { eventually } from '../../../support/process.js';
-import { TEST_LIMITS } from '../fixture.js';
+import { handlerFixture, TEST_LIMITS } from '../fixture.js';
 
-interface Bench {
+interface StdioFixture {
   readonly input: PassThrough;
   readonly output: PassThrough;
-  readonly door: StdioDoor;
+  readonly connection: StdioConnection;
   readonly table: ExchangeTable;
   readonly refused: ErrorCode[];
   readonly aborted: Exchange[];
   readonly drained: Exchange[];
 }
 
-function bench(
+function openStdio(
   request: (exchange: Exchange, body: Buffer, table: ExchangeTable) => void,
   limits: object = {},
   highWaterMark = 16_384,
-): Bench {
+): StdioFixture {
   const table = new ExchangeTable(16);
   const refused: ErrorCode[] = [];
   const aborted: Exchange[] = [];
   const drained: Exchange[] = [];
-  const handler: FrontHandler = {
+  const handler = handlerFixture(table, {
     request: (exchange, bytes, length) => request(exchange, Buffer.from(bytes.subarray(0, length)), table),
-    stream: (exchange) => table.release(exchange),
-    terminate: (exchange) => table.release(exchange),
     refuse: (exchange, code) => {
       refused.push(code);
       answer(exchange, JSON.stringify({ code }), table);
     },
-    connected: () => {},
-    disconnected: () => {},
-    ended: () => {},
-    tooManyFrames: () => {},
     drained: (exchange) => drained.push(exchange),
     aborted: (exchange) => {
       aborted.push(exchange);
       table.release(exchange);
     },
-    plain: () => null,
-  };
+  });
   const input = new PassThrough();
   const output = new PassThrough({ highWaterMark });
-  const door = serveStdio({ input, output, handler, table, limits: { ...TEST_LIMITS, ...limits }, token: 'mine' });
-  return { input, output, door, table, refused, aborted, drained };
+  const connection = serveStdio({
+    input,
+    output,
+    handler,
+    table,
+    limits: { ...TEST_LIMITS, ...limits },
+    token: 'mine',
+  });
+  return { input, output, connection, table, refused, aborted, drained };
 }
 
 function answer(exchange: Exchange, text: string, table: ExchangeTable): void {
@@ -74,7 +73,7 @@ const linesOf = (output: PassThrough): string[] => {
 };
 
 describe('lines of a client', () => {
-  it('are the same however the bytes come', () => {
+  it('do not depend on how the bytes are split', () => {
     fc.assert(
       fc.property(
         fc.array(fc.string({ unit: fc.constantFrom('a', '{', ' ', '\r', 'ü'), maxLength: 30 }), { maxLength: 20 }),
@@ -85,7 +84,7 @@ describe('lines of a client', () => {
           const lines = new MessageLines(limit, {
             line: (bytes, start, end) => found.push(Buffer.from(bytes.subarray(start, end)).toString()),
             tooLong: () => found.push(null),
-            crowdedOut: () => assert.fail(),
+            noRoom: () => assert.fail(),
           });
           const bytes = Buffer.from(texts.map((text) => `${text}\n`).join(''));
           for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
@@ -107,7 +106,7 @@ describe('lines of a client', () => {
     const lines = new MessageLines(10, {
       line: (bytes, start, end) => found.push(Buffer.from(bytes.subarray(start, end)).toString()),
       tooLong: () => assert.fail(),
-      crowdedOut: () => assert.fail(),
+      noRoom: () => assert.fail(),
     });
     lines.feed(Buffer.from('{}'));
     lines.end();
@@ -116,10 +115,10 @@ describe('lines of a client', () => {
   });
 });
 
-describe('the stdio door', () => {
+describe('the stdio transport', () => {
   it('answers each line with one line', async () => {
     const seen: [string, boolean, number][] = [];
-    const { input, output, door, table } = bench((exchange, body, all) => {
+    const { input, output, connection, table } = openStdio((exchange, body, all) => {
       seen.push([exchange.client.token, exchange.client.headerless, exchange.client.framing]);
       answer(exchange, `{"of":\n\r ${body}}`, all);
     });
@@ -131,51 +130,54 @@ describe('the stdio door', () => {
     assert.deepEqual(seen[0], ['mine', true, Framing.message]);
     assert.equal(table.inUse, 0);
     input.end();
-    await door.ended;
+    await connection.ended;
   });
 
   it('waits for the answers to what was asked before the end of the input', async () => {
     const held: Exchange[] = [];
-    const { input, output, door, table } = bench((exchange) => held.push(exchange));
+    const { input, output, connection, table } = openStdio((exchange) => held.push(exchange));
     const lines = linesOf(output);
     input.end('{"a":1}\n{"b":2}');
     await eventually('both are there', () => held.length === 2);
     let isOver = false;
-    void door.ended.then(() => {
+    void connection.ended.then(() => {
       isOver = true;
     });
     answer(held[0]!, '{}', table);
     await eventually('the first', () => lines.length === 1);
     assert.equal(isOver, false);
     answer(held[1]!, '{}', table);
-    await door.ended;
+    await connection.ended;
     assert.equal(lines.length, 2);
   });
 
   it('does not wait longer than the drain time', async () => {
-    const { input, door, aborted, table } = bench(() => {}, { drainMs: 20 });
+    const { input, connection, aborted, table } = openStdio(() => {}, { drainMs: 20 });
     input.end('{"a":1}\n');
-    await door.ended;
+    await connection.ended;
     assert.equal(aborted.length, 1);
     assert.equal(table.inUse, 0);
   });
 
-  it('leaves out a line that is too long, and goes on', async () => {
-    const { input, output, refused, door } = bench((exchange, body, all) => answer(exchange, String(body), all), {
-      maxBodyBytes: 100,
-    });
+  it('skips a line that is too long, and continues', async () => {
+    const { input, output, refused, connection } = openStdio(
+      (exchange, body, all) => answer(exchange, String(body), all),
+      {
+        maxBodyBytes: 100,
+      },
+    );
     const lines = linesOf(output);
     input.write(`"${'x'.repeat(500)}`);
     input.write(`${'x'.repeat(500)}"\n"next"\n`);
     await eventually('the next', () => lines.at(-1) === '"next"');
     assert.deepEqual(refused, ['GW_BODY_TOO_LARGE']);
-    door.close();
-    await door.ended;
+    connection.close();
+    await connection.ended;
   });
 
-  it('takes no more than a slow client takes back, and loses nothing', async () => {
+  it('reads no more than a slow client accepts in answers, and loses nothing', async () => {
     const text = `"${'x'.repeat(1000)}"`;
-    const { input, output, table } = bench((exchange, body, all) => answer(exchange, `[${body},${text}]`, all), {
+    const { input, output, table } = openStdio((exchange, body, all) => answer(exchange, `[${body},${text}]`, all), {
       maxClientBufferBytes: 10_000,
     });
     const count = 500;
@@ -191,27 +193,31 @@ describe('the stdio door', () => {
     assert.equal(table.inUse, 0);
   });
 
-  it('ends when its output breaks, and tells what is in flight', async () => {
+  it('ends when its output fails, and aborts what is in flight', async () => {
     const held: Exchange[] = [];
-    const { input, output, door, aborted } = bench((exchange) => held.push(exchange));
+    const { input, output, connection, aborted } = openStdio((exchange) => held.push(exchange));
     input.write('{"a":1}\n');
     await eventually('it is there', () => held.length === 1);
     output.destroy(new Error('broken pipe'));
-    await door.ended;
+    await connection.ended;
     assert.equal(aborted.length, 1);
   });
 
-  it('stops a stage that writes too much, and tells it when there is room', async () => {
+  it('stops a stage that writes too much, and resumes it when the queue is empty', async () => {
     const held: Exchange[] = [];
-    // The stream itself has much more room, and would never ask anybody to wait.
-    const { input, output, drained } = bench((exchange) => held.push(exchange), { maxClientBufferBytes: 1000 }, 1e6);
+    // The stream itself has much more room, and would never report backpressure.
+    const { input, output, drained } = openStdio(
+      (exchange) => held.push(exchange),
+      { maxClientBufferBytes: 1000 },
+      1e6,
+    );
     input.write('{"a":1}\n');
     await eventually('it is there', () => held.length === 1);
     const message = Buffer.from(`"${'y'.repeat(20_000)}"`);
     assert.equal(held[0]!.client.reply!.write(message, 0, 500), true, 'below the limit');
     assert.equal(held[0]!.client.reply!.write(message, 0, message.length), false);
     const lines = linesOf(output);
-    await eventually('it is told', () => drained.length === 1);
+    await eventually('it is resumed', () => drained.length === 1);
     assert.equal(lines.length, 2);
   });
 });

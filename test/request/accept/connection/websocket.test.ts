@@ -1,4 +1,4 @@
-/** The WebSocket door: handshakes, frames, limits; with a handler that stands for the stages. */
+/** The WebSocket transport: handshakes, frames, limits; with a handler instead of the stages. */
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
@@ -58,7 +58,7 @@ const refused = async (dialled: Promise<unknown>): Promise<number> => {
 
 for (const kind of KINDS) {
   describe(`WebSockets on ${kind}`, () => {
-    it('carry one message a frame, both ways, without a head to agree with', async () => {
+    it('carry one message per frame, in both directions, without header fields', async () => {
       const exchanges: [boolean, number, boolean, string][] = [];
       const respond: Respond = (exchange, body, test) => {
         exchanges.push([
@@ -74,7 +74,7 @@ for (const kind of KINDS) {
       assert.equal(client.socket.protocol, 'mcp');
       for (const text of ['{"a":1}', '"ü"', '']) client.socket.send(text);
       await eventually('the answers', () => client.messages.length === 2);
-      assert.deepEqual(client.messages, ['{"a":1}', '"ü"'], 'an empty message says nothing and is not answered');
+      assert.deepEqual(client.messages, ['{"a":1}', '"ü"'], 'an empty message is ignored');
       assert.deepEqual(
         test.seen.map(({ kind: what, token }) => [what, token]),
         [['stream', 'secret'], ...Array(2).fill(['request', 'secret'])],
@@ -86,7 +86,7 @@ for (const kind of KINDS) {
       await test.close();
     });
 
-    it('are opened only by handshakes that are in order', async () => {
+    it('are opened only by valid handshakes', async () => {
       const test = await openTestFront(kind, echo, { allowedOrigins: ['https://good.example'] });
       assert.equal(await refused(dial(test, ['graphql-ws'])), 400);
       assert.equal(await refused(dial(test, [], { headers: { origin: 'https://evil.example' } })), 403);
@@ -116,7 +116,7 @@ for (const kind of KINDS) {
       await test.close();
     });
 
-    it('end with a code that tells why', async () => {
+    it('end with a close code for the reason', async () => {
       const test = await openTestFront(kind, echo, {}, { maxBodyBytes: 2000 });
       const binary = await dial(test);
       binary.socket.send(Buffer.from('{}'), { binary: true });
@@ -135,11 +135,11 @@ for (const kind of KINDS) {
       await eventually('far too large', () => giant.code !== 0);
       assert.ok([1006, 1009].includes(giant.code), String(giant.code));
       assert.equal(test.seen.filter((seen) => seen.kind === 'request').length, 0);
-      await eventually('all gone', () => test.front.connections() === 0);
+      await eventually('all closed', () => test.front.connections() === 0);
       await test.close();
     });
 
-    it('tell their exchanges when the client leaves, and clients when the gateway does', async () => {
+    it('abort their exchanges when the client disconnects, and are closed with 1001 when the gateway stops', async () => {
       const held: Exchange[] = [];
       const test = await openTestFront(kind, (exchange, body, front) => {
         if (body.length === 0) echo(exchange, body, front);
@@ -150,7 +150,7 @@ for (const kind of KINDS) {
       client.socket.send('{"two":2}');
       await eventually('both are held', () => held.length === 2);
       client.socket.terminate();
-      await eventually('both are told', () => test.aborted.length === 2);
+      await eventually('both are aborted', () => test.aborted.length === 2);
       assert.equal(test.table.inUse, 0);
       const other = await dial(test);
       await test.close();
@@ -177,7 +177,7 @@ for (const kind of KINDS) {
       await test.close();
     });
 
-    it('survive whatever bytes come, and cost nobody else anything', async () => {
+    it('survive arbitrary bytes, without an effect on other connections', async () => {
       const test = await openTestFront(kind);
       const steady = await dial(test);
       await fc.assert(
@@ -195,7 +195,7 @@ for (const kind of KINDS) {
       );
       steady.socket.send('"steady"');
       await eventually('the answer', () => steady.messages.at(-1) === '"steady"');
-      await eventually('the others are gone', () => test.front.connections() === 1);
+      await eventually('the others are closed', () => test.front.connections() === 1);
       assert.equal(test.table.inUse, 0);
       steady.socket.terminate();
       await test.close();
@@ -220,15 +220,15 @@ for (const kind of KINDS) {
       await test.close();
     });
 
-    it('are given up when the client has vanished without a word', async () => {
+    it('are closed when the client does not answer pings', async () => {
       const test = await openTestFront(kind, echo, {}, { keepAliveMs: 1000 });
       const lively = await dial(test);
       const socket = await handshake(test.port);
-      // Nothing is read from it any more, so no ping is answered.
+      // Nothing is read from it any more, so it answers no ping.
       socket.pause();
       assert.equal(test.front.connections(), 2);
-      await eventually('it is gone', () => test.front.connections() === 1, 30_000);
-      assert.equal(lively.code, 0, 'whoever answers pings stays');
+      await eventually('it is closed', () => test.front.connections() === 1, 30_000);
+      assert.equal(lively.code, 0, 'a client that answers pings stays connected');
       lively.socket.terminate();
       await test.close();
     });
@@ -272,7 +272,7 @@ describe('offers of other protocols', () => {
       }
       assert.equal(test.front.connections(), 1);
       socket.destroy();
-      await eventually('it is gone', () => test.front.connections() === 0);
+      await eventually('it is closed', () => test.front.connections() === 0);
       await test.close();
     });
   }

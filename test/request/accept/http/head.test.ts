@@ -53,7 +53,7 @@ function acceptable(lines: readonly (readonly [string, string])[]): boolean {
   return expect === undefined || expect.toLowerCase() === '100-continue';
 }
 
-test('framing holds exactly when every deciding field comes once and says one thing', () => {
+test('framing is valid exactly when every field that decides about it occurs once with one value', () => {
   const head = new RequestHead();
   let held = 0;
   fc.assert(
@@ -63,14 +63,14 @@ test('framing holds exactly when every deciding field comes once and says one th
       for (const [name, value] of all) head.add(name, value);
       const expected = acceptable(all);
       if (expected) held += 1;
-      assert.equal(head.framingHolds(RULES), expected);
+      assert.equal(head.hasValidFraming(RULES), expected);
     }),
     { numRuns: 5000 },
   );
   assert.ok(held > 200, `only ${held} acceptable heads were generated`);
 });
 
-test('a head leaves nothing behind for the next one', () => {
+test('reset leaves nothing of a head', () => {
   const head = new RequestHead();
   const fields = (): Record<string, unknown> => {
     const exchange = new Exchange(0);
@@ -85,19 +85,19 @@ test('a head leaves nothing behind for the next one', () => {
     };
   };
   head.add('host', 'localhost');
-  head.framingHolds(RULES);
+  head.hasValidFraming(RULES);
   const empty = fields();
   for (const name of [...ONCE, 'accept']) head.add(name, 'x');
   assert.notDeepEqual(fields(), empty);
   head.reset();
   head.add('host', 'localhost');
-  assert.ok(head.framingHolds(RULES));
+  assert.ok(head.hasValidFraming(RULES));
   assert.deepEqual(fields(), empty);
   assert.equal(head.contentLength, -1);
-  assert.equal(head.chunked, false);
+  assert.equal(head.isChunked, false);
 });
 
-test('hosts are read without doubt', () => {
+test('hosts are parsed unambiguously', () => {
   const rows: readonly (readonly [string, string | null])[] = [
     ['localhost', 'localhost'],
     ['localhost:8000', 'localhost'],
@@ -124,7 +124,7 @@ test('hosts are read without doubt', () => {
   }
 });
 
-test('deciding about a host or an origin takes no time to speak of, whatever it looks like', () => {
+test('checking a host or an origin takes little time, whatever its value', () => {
   fc.assert(
     fc.property(fc.string({ maxLength: 200 }), (text) => {
       const host = RULES.hostAllowed(text);

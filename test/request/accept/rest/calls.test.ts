@@ -1,9 +1,9 @@
-/** The REST door: requests to messages, responses to HTTP answers. */
+/** The REST transport: requests to messages, responses to HTTP answers. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { RestCall } from '../../../../src/request/accept/http/rest-paths.js';
-import { callMessage } from '../../../../src/request/accept/rest/index.js';
+import { callMessage } from '../../../../src/request/accept/rest/messages.js';
 import { toolOperation } from '../../../../src/request/accept/rest/openapi.js';
 import { KINDS, openTestFront, type Respond, type TestFront } from '../fixture.js';
 

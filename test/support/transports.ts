@@ -1,4 +1,4 @@
-/** Clients that come through the doors other than Streamable HTTP. */
+/** Clients of the transports other than Streamable HTTP. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { SSEClientTransport as SseV2 } from '@modelcontextprotocol/client';
@@ -16,7 +16,7 @@ import type { Message } from './rpc.js';
 
 export const webSocketUrl = (origin: string): string => `${origin.replace(/^http/, 'ws')}/ws`;
 
-/** The transports of the SDKs for one door of a gateway that listens at `origin`. */
+/** The transports of the SDKs to a gateway that listens at `origin`. */
 export const sdkTransport = {
   websocket: (origin: string): Transport => new WebSocketClientTransport(new URL(webSocketUrl(origin))) as Transport,
   sse: (origin: string): Transport => new SseV1(new URL(`${origin}/sse`)) as Transport,

@@ -1,4 +1,4 @@
-/** Clients of every door on upstreams of every kind, through a running gateway. */
+/** Clients of every transport on upstreams of every kind, through a running gateway. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,9 +10,9 @@ import {
   LoggingMessageNotificationSchema,
   ToolListChangedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js';
-import { sdkTransport, stdioTransport } from '../support/doors.js';
 import { startGateway } from '../support/gateway.js';
 import { eventually, type TestScope, tempFolder } from '../support/process.js';
+import { sdkTransport, stdioTransport } from '../support/transports.js';
 import { type CountingServer, countingHttp, countingStdio } from '../support/upstreams.js';
 
 const upstreams = [
@@ -24,15 +24,15 @@ const upstreams = [
 
 const textOf = (result: unknown): string => (result as { content: { text: string }[] }).content[0]!.text;
 
-/** Everything that an SDK client of the older revisions does on one connection; `door` names the tool that it adds. */
+/** Everything that an SDK client of the older revisions does on one connection; `name` names the tool that it adds. */
 async function exercise(
   scope: TestScope,
   transport: Transport,
   server: CountingServer<object>,
-  door: string,
+  name: string,
 ): Promise<void> {
   const hung = server.calls('hang').length;
-  const client = new Client({ name: 'door', version: '1' });
+  const client = new Client({ name: 'client', version: '1' });
   scope.after(() => client.close());
   await client.connect(transport);
   await eventually('the tools', async () => (await client.listTools()).tools.some(({ name }) => name === 'peer__echo'));
@@ -77,12 +77,12 @@ async function exercise(
   client.setNotificationHandler(ToolListChangedNotificationSchema, () => {
     changes += 1;
   });
-  await client.callTool({ name: 'peer__add_tool', arguments: { name: `from_${door}` } });
-  await eventually('the change was told', () => changes > 0);
-  assert.ok((await client.listTools()).tools.some(({ name }) => name === `peer__from_${door}`));
+  await client.callTool({ name: 'peer__add_tool', arguments: { name: `from_${name}` } });
+  await eventually('the notification of the change', () => changes > 0);
+  assert.ok((await client.listTools()).tools.some((tool) => tool.name === `peer__from_${name}`));
 
   // The end of standard input is no cancellation: what was asked before is still answered.
-  if (door === 'stdio') return;
+  if (name === 'stdio') return;
   client.callTool({ name: 'peer__hang', arguments: {} }).catch(() => {});
   await eventually('another call arrived', () => server.calls('hang').length === hung + 3);
   await client.close();
@@ -95,11 +95,11 @@ for (const upstream of upstreams) {
       it(`through WebSocket and HTTP with SSE on ${frontEnd}`, async (scope) => {
         const server = await upstream.start(scope);
         const gateway = await startGateway(scope, { mcpServers: { peer: server.entry } }, { frontEnd });
-        for (const door of ['websocket', 'sse'] as const) {
-          await exercise(scope, sdkTransport[door](gateway.origin), server, door);
+        for (const name of ['websocket', 'sse'] as const) {
+          await exercise(scope, sdkTransport[name](gateway.origin), server, name);
         }
         for (const mode of ['legacy', 'auto', { pin: '2026-07-28' }] as const) {
-          const client = new ClientV2({ name: 'door', version: '2' }, { versionNegotiation: { mode } });
+          const client = new ClientV2({ name: 'client', version: '2' }, { versionNegotiation: { mode } });
           scope.after(() => client.close());
           await client.connect(sdkTransport.sseV2(gateway.origin));
           assert.ok((await client.listTools()).tools.some(({ name }) => name === 'peer__echo'));

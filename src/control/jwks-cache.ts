@@ -8,15 +8,20 @@ import type { AuthSnapshot } from '../config/snapshot.js';
 import { monotonic } from '../shared/clock.js';
 import { Counter, type Counters } from '../shared/counters.js';
 import type { KeyMessage } from '../shared/worker-messages.js';
-import { fetchKeys } from './threads/fetch-keys.js';
+import { fetchKeys, type KeyLoader } from './threads/fetch-keys.js';
 
 /** Keys are renewed in the background when they have this part of their age left. */
 const RENEW_AT = 0.5;
 
 type JwtAuth = Extract<AuthSnapshot, { type: 'jwt' }>;
 
+/** Hands keys to all workers: the worker pool. */
+export interface KeyReceiver {
+  useKeys(keys: KeyMessage): void;
+}
+
 /** See the file comment. One per process. */
-export class KeyKeeper {
+export class JwksCache {
   #url: string | null = null;
   #cooldownMs = 0;
   #maxAgeMs = 0;
@@ -27,21 +32,14 @@ export class KeyKeeper {
   #loading: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
   readonly #counters: Counters;
-  readonly #announce: (keys: KeyMessage) => void;
-  readonly #fetch: (url: string) => Promise<string>;
+  readonly #receiver: KeyReceiver;
+  readonly #loader: KeyLoader;
 
-  /**
-   * @param announce tells all workers
-   * @param fetch loads a key set as JSON text (threads/fetch-keys.ts), in whatever thread
-   */
-  constructor(
-    counters: Counters,
-    announce: (keys: KeyMessage) => void,
-    fetch: (url: string) => Promise<string> = fetchKeys,
-  ) {
+  /** @param loader default: in this thread */
+  constructor(counters: Counters, receiver: KeyReceiver, loader: KeyLoader = { fetchKeys }) {
     this.#counters = counters;
-    this.#announce = announce;
-    this.#fetch = fetch;
+    this.#receiver = receiver;
+    this.#loader = loader;
   }
 
   /** Follows a configuration; keys of another URL are dropped. */
@@ -74,7 +72,7 @@ export class KeyKeeper {
       });
     }
     if (this.#loading !== null) await this.#loading;
-    this.#announce(this.#message());
+    this.#receiver.useKeys(this.#message());
   }
 
   /** Stops all timers. */
@@ -96,7 +94,7 @@ export class KeyKeeper {
     this.#triedAt = monotonic();
     this.#counters.add(Counter.jwksRefreshes);
     try {
-      const jwks = await this.#fetch(url);
+      const jwks = await this.#loader.fetchKeys(url);
       if (url !== this.#url) return;
       this.#loadedAt = monotonic();
       if (jwks !== this.#jwks) {
@@ -125,7 +123,7 @@ export class KeyKeeper {
           if (this.#jwks !== null && monotonic() - this.#loadedAt >= this.#maxAgeMs) {
             this.#jwks = null;
             this.#version += 1;
-            this.#announce(this.#message());
+            this.#receiver.useKeys(this.#message());
           }
           this.#schedule();
         });

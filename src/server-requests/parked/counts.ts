@@ -1,7 +1,7 @@
 import type { Count } from '../../units.js';
 
 /** How many there are of each; what there is none of takes no memory. */
-export class Tally<Key> {
+export class Counts<Key> {
   readonly #counts = new Map<Key, Count>();
 
   of(key: Key): Count {

@@ -1,14 +1,14 @@
-/** What goes over connections that carry many messages, byte for byte, and what REST makes of it; through a running gateway. */
+/** Connections that carry many messages, byte for byte, and REST; through a running gateway. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
-import { initialize, openStdio, openWebSocket, type RawConnection, webSocketUrl } from '../support/doors.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope, tempFolder } from '../support/process.js';
 import { type Message, modernMessage, modernRpc } from '../support/rpc.js';
+import { initialize, openStdio, openWebSocket, type RawConnection, webSocketUrl } from '../support/transports.js';
 import { countingStdio } from '../support/upstreams.js';
 
 const listed = (gateway: RunningGateway, headers: Record<string, string> = {}): Promise<unknown> =>
@@ -26,8 +26,8 @@ async function configured(scope: TestScope, entry: object, more: object = {}): P
 
 type Opened = { readonly connection: RawConnection };
 
-/** The same connection through each door that carries bare messages. */
-const doors: { name: string; open(scope: TestScope, entry: object, more?: object): Promise<Opened> }[] = [
+/** The same connection over each transport that carries bare messages. */
+const transports: { name: string; open(scope: TestScope, entry: object, more?: object): Promise<Opened> }[] = [
   ...(['uws', 'node'] as const).map((frontEnd) => ({
     name: `WebSocket on ${frontEnd}`,
     open: async (scope: TestScope, entry: object, more: object = {}) => {
@@ -57,11 +57,11 @@ const answerTo = (connection: RawConnection, id: unknown): Promise<Message> =>
     connection.messages.find((message) => message.id === id && message.method === undefined),
   );
 
-for (const door of doors) {
-  describe(`A connection through ${door.name}`, () => {
+for (const transport of transports) {
+  describe(`A connection over ${transport.name}`, () => {
     it('serves clients of the newest revision, whose messages have no head', async (scope) => {
       const server = await countingStdio(scope, 'modern');
-      const { connection } = await door.open(scope, server.entry);
+      const { connection } = await transport.open(scope, server.entry);
       const ask = (method: string, params: Record<string, unknown>, options: object): Promise<Message> => {
         connection.send(modernMessage(method, params, options));
         return answerTo(connection, (options as { id: unknown }).id);
@@ -108,7 +108,7 @@ for (const door of doors) {
 
     it('waits with what is sent before initialize is answered', async (scope) => {
       const server = await countingStdio(scope, 'legacy');
-      const { connection } = await door.open(scope, server.entry);
+      const { connection } = await transport.open(scope, server.entry);
       const unready = await connection.request('tools/list', {}, 'early');
       assert.equal(unready.error.data.code, 'GW_SESSION_REQUIRED');
       assert.deepEqual((await connection.request('ping', undefined, 'p')).result, {});
@@ -128,7 +128,7 @@ for (const door of doors) {
 
     it('takes batches of the one revision that has them', async (scope) => {
       const server = await countingStdio(scope, 'legacy');
-      const { connection } = await door.open(scope, server.entry);
+      const { connection } = await transport.open(scope, server.entry);
       await initialize(connection, '2025-03-26');
       const echo = (id: number, text: string) => ({
         jsonrpc: '2.0',
@@ -144,12 +144,12 @@ for (const door of doors) {
       connection.send([hang, echo(3, 'c')]);
       await eventually('the call arrived', () => server.calls('hang').length === 1);
       connection.close();
-      if (door.name !== 'stdio') await eventually('it was cancelled', () => server.calls('hang').length === 2);
+      if (transport.name !== 'stdio') await eventually('it was cancelled', () => server.calls('hang').length === 2);
     });
 
-    it('answers what it cannot read, and lives on', async (scope) => {
+    it('answers messages that it cannot read, and stays open', async (scope) => {
       const server = await countingStdio(scope, 'legacy');
-      const { connection } = await door.open(scope, server.entry, { limits: { maxBodyBytes: 4096 } });
+      const { connection } = await transport.open(scope, server.entry, { limits: { maxBodyBytes: 4096 } });
       await initialize(connection);
       const codes = (): string[] =>
         connection.messages.filter(({ id }) => id === null).map(({ error }) => error.data.code);
@@ -160,7 +160,7 @@ for (const door of doors) {
       assert.deepEqual(codes(), ['GW_PARSE', 'GW_PARSE', 'GW_INVALID_ID']);
       connection.send('{"jsonrpc":"2.0","method":"notifications/unheard"}');
       connection.send('{"jsonrpc":"2.0","id":77,"result":{}}');
-      if (door.name === 'stdio') {
+      if (transport.name === 'stdio') {
         connection.send(`{"jsonrpc":"2.0","id":5,"method":"ping","params":{"x":"${'y'.repeat(5000)}"}}`);
         await eventually('too large', () => codes().at(-1) === 'GW_BODY_TOO_LARGE');
       }
@@ -184,7 +184,7 @@ for (const door of doors) {
       it(`carries the questions of a ${family} server and their answers`, async (scope) => {
         const program = fileURLToPath(new URL('../support/dialogue-server.js', import.meta.url));
         const entry = { command: process.execPath, args: [program, family, 'stdio'] };
-        const { connection } = await door.open(scope, entry);
+        const { connection } = await transport.open(scope, entry);
         await initialize(connection, '2025-11-25', { elicitation: { form: {} }, sampling: {}, roots: {} });
         const params = { name: 'peer__confirm', arguments: { question: 'sure?' } };
         connection.send({ jsonrpc: '2.0', id: 'c', method: 'tools/call', params });
@@ -204,7 +204,7 @@ for (const door of doors) {
     it('carries a question that belongs to no call, to the session that it is for', async (scope) => {
       const program = fileURLToPath(new URL('../support/dialogue-server.js', import.meta.url));
       const entry = { command: process.execPath, args: [program, 'legacy', 'stdio'], isolation: 'session' };
-      const { connection } = await door.open(scope, entry);
+      const { connection } = await transport.open(scope, entry);
       await initialize(connection, '2025-11-25', { elicitation: { form: {} } });
       const params = { name: 'peer__aside', arguments: { question: 'by the way?' } };
       connection.send({ jsonrpc: '2.0', id: 'a', method: 'tools/call', params });
@@ -218,7 +218,7 @@ for (const door of doors) {
     it('lets a client of the newest revision answer an older server with its next request', async (scope) => {
       const program = fileURLToPath(new URL('../support/dialogue-server.js', import.meta.url));
       const entry = { command: process.execPath, args: [program, 'legacy', 'stdio'], isolation: 'session' };
-      const { connection } = await door.open(scope, entry);
+      const { connection } = await transport.open(scope, entry);
       const params = { name: 'peer__confirm', arguments: { question: 'sure?' } };
       const clientCapabilities = { elicitation: { form: {} } };
       connection.send(modernMessage('tools/call', params, { id: 1, clientCapabilities }));
@@ -233,7 +233,7 @@ for (const door of doors) {
 
     it('answers thousands of calls sent at once, each with its own', async (scope) => {
       const server = await countingStdio(scope, 'modern');
-      const { connection } = await door.open(scope, server.entry);
+      const { connection } = await transport.open(scope, server.entry);
       const count = 3000;
       for (let id = 0; id < count; id += 1) {
         const params = { name: 'peer__echo', arguments: { text: `text ${id}` } };
@@ -273,8 +273,8 @@ const ada = { authorization: 'Bearer token-of-ada-0123456789' };
 const bob = { authorization: 'Bearer token-of-bob-0123456789' };
 
 for (const frontEnd of ['uws', 'node'] as const) {
-  describe(`Tokens at the doors on ${frontEnd}`, () => {
-    it('are asked for, checked, and bind what they have opened', async (scope) => {
+  describe(`Tokens on all transports on ${frontEnd}`, () => {
+    it('are required, verified, and bound to the connections that they have opened', async (scope) => {
       const server = await countingStdio(scope, 'legacy');
       const gateway = await startGateway(scope, { mcpServers: { peer: server.entry }, auth }, { frontEnd });
       await listed(gateway, ada);
@@ -360,7 +360,7 @@ for (const frontEnd of ['uws', 'node'] as const) {
       }
     });
 
-    it('end what they have opened when the client leaves', async (scope) => {
+    it('end their session and stream when the client disconnects', async (scope) => {
       const server = await countingStdio(scope, 'legacy');
       const gateway = await startGateway(scope, { mcpServers: { peer: server.entry } }, { frontEnd });
       const counts = async (): Promise<string> => {

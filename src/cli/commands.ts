@@ -1,0 +1,8 @@
+import type { Command } from './command.js';
+import { init } from './init.js';
+import { proxy } from './proxy.js';
+import { start } from './start.js';
+import { validate } from './validate.js';
+
+/** The commands in the order of the help. */
+export const COMMANDS: readonly Command[] = [start, proxy, init, validate];

@@ -1,0 +1,27 @@
+import type { Logger } from 'pino';
+import type { Current } from '../config/current.js';
+import type { Snapshot } from '../config/snapshot.js';
+import type { BufferBudgetRules, BufferCounts } from '../shared/buffer-budget.js';
+import type { Bytes } from '../units.js';
+
+/** The bound on buffered bytes as the configuration sets it; logs each time that it is reached. */
+export class BufferRules implements BufferBudgetRules {
+  readonly #config: Current<Snapshot>;
+  readonly #logger: Logger;
+
+  constructor(config: Current<Snapshot>, logger: Logger) {
+    this.#config = config;
+    this.#logger = logger;
+  }
+
+  max(): Bytes {
+    return this.#config.current.limits.maxBufferedBytes;
+  }
+
+  reached(counts: BufferCounts): void {
+    this.#logger.warn(
+      { ...counts },
+      'limits.maxBufferedBytes is reached: the largest answers, bodies and slow clients are ended to make room',
+    );
+  }
+}

@@ -1,0 +1,24 @@
+import type { Exchange } from '../request/exchange/index.js';
+import type { ExchangeTable } from '../request/exchange/table.js';
+import type { StandaloneStreams } from '../session/streams/index.js';
+import { isStanding } from '../session/streams/standing.js';
+
+/** Gives each exchange back to whoever it belongs to: the table, or the long-lived streams. The write stage calls it. */
+export class ExchangeOwners {
+  readonly #table: ExchangeTable;
+  readonly #streams: StandaloneStreams;
+
+  constructor(table: ExchangeTable, streams: StandaloneStreams) {
+    this.#table = table;
+    this.#streams = streams;
+  }
+
+  release(exchange: Exchange): void {
+    if (isStanding(exchange)) {
+      this.#streams.standing.release(exchange);
+      return;
+    }
+    if (exchange.client.eventStream !== 0) this.#streams.log.over(exchange);
+    this.#table.release(exchange);
+  }
+}

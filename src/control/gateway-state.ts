@@ -1,0 +1,156 @@
+/** Where the numbers of /metrics and /stats come from. */
+
+import type { Catalog } from '../catalog/index.js';
+import type { Current } from '../config/current.js';
+import { isTombstone } from '../config/numbering.js';
+import type { Snapshot } from '../config/snapshot.js';
+import type { Log } from '../observe/log.js';
+import type {
+  CatalogStatus,
+  Choice,
+  EndpointStatus,
+  Gauges,
+  StatsSources,
+  UpstreamStatus,
+  WorkerStatus,
+} from '../observe/state.js';
+import { packageVersion } from '../package-root.js';
+import { REVISIONS } from '../protocol/revisions.js';
+import type { FrontEnd } from '../request/accept/http/handler.js';
+import type { Dispatcher } from '../request/dispatch/index.js';
+import type { ExchangeTable } from '../request/exchange/table.js';
+import type { ServerRequestCounts, ServerRequests } from '../server-requests/index.js';
+import type { ParkedCalls } from '../server-requests/parked/index.js';
+import type { SessionTable } from '../session/sessions.js';
+import type { StandaloneStreams } from '../session/streams/index.js';
+import type { BufferCounts } from '../shared/buffer-budget.js';
+import type { CounterMemory, SeriesNames } from '../shared/counters.js';
+import type { Count } from '../units.js';
+import type { UpstreamPool } from '../upstream/pool.js';
+import type { UpstreamServer } from '../upstream/server.js';
+import type { Readiness } from './readiness.js';
+import type { Revocations } from './revocations.js';
+import type { WorkerPool } from './worker-pool.js';
+
+/** The parts that are read. */
+export interface StateParts {
+  readonly config: Current<Snapshot>;
+  readonly pool: WorkerPool;
+  readonly table: ExchangeTable;
+  readonly catalog: Catalog;
+  readonly sessions: SessionTable;
+  readonly streams: StandaloneStreams;
+  readonly upstreams: UpstreamPool;
+  readonly front: {
+    readonly dispatch: Pick<Dispatcher, 'remembered'>;
+    readonly requests: Pick<ServerRequests, 'counts'>;
+    readonly parked: Pick<ParkedCalls, 'size'>;
+  };
+  readonly seriesNames: SeriesNames;
+  readonly revocations: Pick<Revocations, 'size'>;
+  readonly readiness: Readiness;
+  readonly log: Pick<Log, 'dropped'>;
+  readonly decoder: Choice;
+  readonly frontEnd: Choice;
+}
+
+/** What /metrics, /stats and the programmatic API show of a running gateway; methods that only read. */
+export class GatewayState implements StatsSources {
+  readonly version = packageVersion;
+  readonly startedAt = Date.now();
+  readonly decoder: Choice;
+  readonly frontEnd: Choice;
+  readonly counters: CounterMemory;
+  readonly seriesNames: SeriesNames;
+  /** The listener for clients, once there is one. */
+  listener: Pick<FrontEnd, 'connections'> | null = null;
+  readonly #parts: StateParts;
+
+  constructor(parts: StateParts) {
+    this.#parts = parts;
+    this.decoder = parts.decoder;
+    this.frontEnd = parts.frontEnd;
+    this.counters = parts.pool.counterMemory;
+    this.seriesNames = parts.seriesNames;
+  }
+
+  get name(): string {
+    return this.#parts.config.current.name;
+  }
+
+  snapshotVersion(): number {
+    return this.#parts.config.current.version;
+  }
+
+  gauges(): Gauges {
+    const { front, revocations, sessions, streams, table } = this.#parts;
+    const parked = front.parked.size;
+    return {
+      inFlight: table.inUse - parked,
+      connections: this.listener?.connections() ?? 0,
+      sessions: sessions.size,
+      streams: streams.standing.size,
+      rememberedVerdicts: front.dispatch.remembered,
+      parked,
+      revoked: revocations.size,
+    };
+  }
+
+  upstreams(): UpstreamStatus[] {
+    return this.#parts.upstreams.servers.filter((server) => !isTombstone(server)).map(upstreamStatus);
+  }
+
+  workers(): WorkerStatus[] {
+    const { pool } = this.#parts;
+    return Array.from({ length: pool.size }, (_, index) => {
+      const { ready, incarnation, requests, verdicts } = pool.slot(index);
+      return { ready, incarnation, queuedBytes: requests.used() + verdicts.used() };
+    });
+  }
+
+  catalog(): CatalogStatus {
+    const { servers } = this.#parts.upstreams;
+    const { version, offered, problems, problemCounts, table: names } = this.#parts.catalog.current;
+    const undiscovered = names.undiscovered.map((server) => servers[server]!.name);
+    // By position among the servers that there are, as `upstreams` shows them.
+    const shown = offered.filter((_, server) => !isTombstone(servers[server]!));
+    return { version, offered: shown, undiscovered, problems, problemCounts };
+  }
+
+  buffers(): BufferCounts {
+    return this.#parts.table.budget.counts;
+  }
+
+  serverRequests(): ServerRequestCounts {
+    return this.#parts.front.requests.counts;
+  }
+
+  notReady(): string[] {
+    return this.#parts.readiness.reasons();
+  }
+
+  logDropped(): Count {
+    return this.#parts.log.dropped;
+  }
+}
+
+function upstreamStatus(server: UpstreamServer): UpstreamStatus {
+  return {
+    name: server.name,
+    endpoints: server.endpoints.map((endpoint, index): EndpointStatus => {
+      const { inFlight, lanes, stats, overLimit } = server.totals(index);
+      return {
+        transport: endpoint.transport,
+        state: endpoint.state,
+        reason: endpoint.reason,
+        revision: REVISIONS[endpoint.revision] ?? '',
+        inFlight,
+        dedicated: lanes,
+        overLimit,
+        breaker: endpoint.breaker.state,
+        restarts: stats.restarts,
+        events: { ...stats },
+      };
+    }),
+  };
+}

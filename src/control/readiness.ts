@@ -1,0 +1,31 @@
+import type { PlainAnswer } from '../request/accept/http/handler.js';
+
+/** Whether the gateway takes requests, for `/health`, `/ready` and the admin listener. */
+export class Readiness {
+  #state: 'starting' | 'ready' | 'draining' = 'starting';
+
+  /** Requests are taken from now on. */
+  started(): void {
+    if (this.#state === 'starting') this.#state = 'ready';
+  }
+
+  /** No new requests are wanted any more. */
+  draining(): void {
+    this.#state = 'draining';
+  }
+
+  /** Sentences that say why the gateway is not ready; none = it is. */
+  reasons(): string[] {
+    return this.#state === 'ready' ? [] : [`the gateway is ${this.#state}`];
+  }
+
+  /** Answers `/health` and `/ready`; null = nothing is at this path. */
+  page(path: string): PlainAnswer | null {
+    if (path === '/health') return { status: 200, contentType: 'application/json', body: '{"status":"ok"}' };
+    if (path !== '/ready') return null;
+    const reasons = this.reasons();
+    const ready = reasons.length === 0;
+    const body = JSON.stringify(ready ? { status: 'ready' } : { status: 'not ready', reasons });
+    return { status: ready ? 200 : 503, contentType: 'application/json', body };
+  }
+}

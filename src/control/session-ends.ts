@@ -1,0 +1,111 @@
+import { ERRORS, type ErrorCode } from '../errors.js';
+import { Exchange, type SessionLike } from '../request/exchange/index.js';
+import type { WriteStage } from '../request/write/index.js';
+import type { ServerRequests } from '../server-requests/index.js';
+import type { RightHolder, RightsListener } from '../session/rights.js';
+import type { Session, SessionListener, SessionTable } from '../session/sessions.js';
+import type { StandaloneStreams } from '../session/streams/index.js';
+import type { Subscriptions } from '../subscriptions/index.js';
+
+/** What {@link SessionEnds} works with. */
+export interface SessionEndsParts {
+  readonly write: WriteStage;
+  readonly sessions: SessionTable;
+  readonly streams: StandaloneStreams;
+  readonly requests: ServerRequests;
+  readonly subscriptions: Subscriptions;
+  readonly upstreams: {
+    /** A legacy session ended: what upstreams hold for it alone is stopped. */
+    sessionEnded(sessionId: string): void;
+  };
+}
+
+/**
+ * What ends together with a session, a stream or a right: streams, connections, subscriptions, and requests of upstreams that
+ * wait for the client.
+ */
+export class SessionEnds implements SessionListener, RightsListener {
+  readonly #parts: SessionEndsParts;
+
+  constructor(parts: SessionEndsParts) {
+    this.#parts = parts;
+    parts.sessions.attach(this);
+  }
+
+  /** Ends a session for good, as its client's DELETE does. */
+  endSession(session: SessionLike): void {
+    const { sessions, streams, write } = this.#parts;
+    const stream = streams.end(session as Session);
+    if (stream !== null) write.abandon(stream);
+    sessions.end(session);
+    this.#ended(session.id);
+  }
+
+  /** The connection that opened a session is closed, which ends the session. */
+  sessionClosed(sessionId: string): void {
+    const session = this.#parts.sessions.open(sessionId);
+    if (session !== null) this.endSession(session);
+  }
+
+  sessionDropped(session: Session, isOver: boolean): void {
+    const { streams, subscriptions } = this.#parts;
+    const { stream } = session;
+    if (isOver && stream !== null) {
+      const { link } = stream.client;
+      streams.remove(stream);
+      this.#endStream(stream, 'GW_SESSION_NOT_FOUND');
+      link?.end('GW_SESSION_NOT_FOUND');
+    }
+    streams.forget(session);
+    if (isOver) this.#ended(session.id);
+    else subscriptions.sessionEnded(session.id);
+  }
+
+  /** The client of a long-lived stream is disconnected. */
+  streamClosed(exchange: Exchange): void {
+    const { streams, subscriptions } = this.#parts;
+    if (!streams.remove(exchange)) subscriptions.closed(exchange);
+  }
+
+  /** Ends what a client hears on without its right; calls in flight were permitted, and finish. */
+  rightLost(holder: RightHolder, code: ErrorCode): void {
+    if (!(holder instanceof Exchange)) {
+      holder.end(code);
+      return;
+    }
+    const { streams, subscriptions, write } = this.#parts;
+    const { link } = holder.client;
+    if (subscriptions.closed(holder)) {
+      write.fail(holder, code);
+    } else {
+      // Not forgotten: with another token of the same subject, the client may come back for what it has missed.
+      streams.remove(holder);
+      this.#endStream(holder, code);
+    }
+    link?.end(code);
+  }
+
+  /** A listen stream ends, so that its client opens another and learns what is refused; a session has no such way. */
+  resourceLost(holder: RightHolder, uri: string, code: ErrorCode): void {
+    if (!(holder instanceof Exchange)) return;
+    const { subscriptions, write } = this.#parts;
+    if (holder.client.session !== null) subscriptions.forbid(holder.client.session.id, uri);
+    else if (subscriptions.closed(holder)) write.fail(holder, code);
+  }
+
+  #ended(sessionId: string): void {
+    const { requests, subscriptions, upstreams } = this.#parts;
+    requests.sessionEnded(sessionId);
+    subscriptions.sessionEnded(sessionId);
+    upstreams.sessionEnded(sessionId);
+  }
+
+  /** Ends a stream that no longer belongs to a session. */
+  #endStream(exchange: Exchange, code: ErrorCode): void {
+    const { reply } = exchange.client;
+    exchange.client.error = code;
+    if (exchange.client.link === null) this.#parts.streams.comment(exchange, ERRORS[code].sentence);
+    reply?.endStream();
+    this.#parts.write.abandon(exchange);
+  }
+}

@@ -1,0 +1,79 @@
+import type { Logger } from 'pino';
+import type { Catalog, CatalogChanges, CatalogListener } from '../catalog/index.js';
+import type { PreparedCatalog } from '../catalog/prepared.js';
+import type { CatalogProblem } from '../catalog/types.js';
+import type { Current } from '../config/current.js';
+import type { Snapshot } from '../config/snapshot.js';
+import { packedCount } from '../shared/packed.js';
+import type { Subscriptions } from '../subscriptions/index.js';
+import type { Discovery, LaneOwner, UpstreamEvents } from '../upstream/core/types.js';
+
+/** Where a catalog goes before it comes into force. */
+export interface CatalogReceiver {
+  /** Brings a catalog to the workers; it is in force when this returns. */
+  useCatalog(next: PreparedCatalog): void;
+  readonly subscriptions: Subscriptions;
+}
+
+/** What changes at upstreams, on its way to the catalog, the workers and the clients. */
+export class UpstreamChanges implements UpstreamEvents, CatalogListener {
+  readonly #config: Current<Snapshot>;
+  readonly #catalog: Catalog;
+  readonly #logger: Logger;
+  #front!: CatalogReceiver;
+
+  constructor(config: Current<Snapshot>, catalog: Catalog, logger: Logger) {
+    this.#config = config;
+    this.#catalog = catalog;
+    this.#logger = logger;
+    catalog.attach(this);
+  }
+
+  /** Once, before anything starts: the front is made with the upstream pool and the catalog, which report here. */
+  attach(front: CatalogReceiver): void {
+    this.#front = front;
+  }
+
+  discovered(discovery: Discovery): void {
+    const { tools, prompts, resources, templates } = discovery;
+    const counts = {
+      tools: packedCount(tools),
+      prompts: packedCount(prompts),
+      resources: packedCount(resources),
+      templates: packedCount(templates),
+    };
+    const { name } = this.#config.current.servers[discovery.server]!;
+    this.#logger.info({ server: name, ...counts }, 'upstream listed');
+    this.#catalog.update(discovery).catch((error: unknown) => {
+      this.#logger.error({ error: String(error) }, 'the catalog cannot be built');
+    });
+  }
+
+  resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: LaneOwner | null): void {
+    this.#front.subscriptions.resourceUpdated(server, uri, bytes, length, owner);
+  }
+
+  taskChanged(server: number, taskId: string, bytes: Uint8Array, length: number): void {
+    this.#front.subscriptions.taskChanged(server, taskId, bytes, length);
+  }
+
+  replaced(server: number): void {
+    this.#front.subscriptions.serverReplaced(server);
+  }
+
+  // Endpoints log their own changes; a server that is down keeps its names, so that calls say what is wrong.
+  stateChanged(): void {}
+
+  distribute(next: PreparedCatalog): void {
+    this.#front.useCatalog(next);
+  }
+
+  catalogChanged(_catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogProblem[]): void {
+    this.#front.subscriptions.listsChanged(changes);
+    for (const problem of fresh) this.#logger.warn(problem, 'catalog');
+  }
+
+  catalogFailed(error: unknown): void {
+    this.#logger.error({ error: String(error) }, 'the catalog cannot be built; the old one stays');
+  }
+}

@@ -1,0 +1,116 @@
+import { decoder } from '../../native/index.js';
+import { Spans } from '../../native/spans.js';
+import type { ErrorCode } from '../errors.js';
+import { UPSTREAM_DEPTH } from '../protocol/depth.js';
+import { type Exchange, Phase } from '../request/exchange/index.js';
+import type { Pipeline } from '../request/pipeline.js';
+import type { SendStage } from '../request/send/index.js';
+import type { WriteStage } from '../request/write/index.js';
+import type { ParkedCalls } from '../server-requests/parked/index.js';
+import type { ServerRequestRouter } from '../server-requests/router.js';
+import type { TaskRoutes } from '../session/tasks.js';
+import type { CallSink, Endpoint } from '../upstream/core/types.js';
+
+/** Who takes what upstreams say. */
+export interface SinkParts {
+  readonly pipeline: Pick<Pipeline, 'contain'>;
+  readonly send: SendStage;
+  readonly write: WriteStage;
+  readonly parked: ParkedCalls;
+  readonly tasks: TaskRoutes;
+  readonly router: ServerRequestRouter;
+}
+
+/**
+ * Takes everything that upstreams say about calls and hands it to the stage that it is for. An upstream never learns of an
+ * error in a stage: it costs the call, and nothing else.
+ */
+export class UpstreamSink implements CallSink {
+  #parts!: SinkParts;
+
+  /** Once, before the first call: the upstream pool is made with this sink, and the stages with the pool. */
+  attach(parts: SinkParts): void {
+    this.#parts = parts;
+  }
+
+  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    this.#guard(this.#message, exchange, bytes, length, spans);
+  }
+
+  failed(exchange: Exchange, code: ErrorCode, sent: boolean): void {
+    this.#guard(this.#failed, exchange, code, sent, undefined);
+  }
+
+  largePart(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
+    this.#guard(this.#largePart, exchange, bytes, start, end);
+  }
+
+  largeEnd(exchange: Exchange, complete: boolean): void {
+    this.#guard(this.#largeEnd, exchange, complete, undefined, undefined);
+  }
+
+  largeStart(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
+    return this.#parts.write.large.start(exchange, bytes, length);
+  }
+
+  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+    this.#parts.router.serverRequest(endpoint, exchange, bytes, length, spans);
+  }
+
+  noted(endpoint: Endpoint, _exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+    this.#parts.router.serverNotification(endpoint, bytes, length, spans);
+  }
+
+  lost(endpoint: Endpoint): void {
+    this.#parts.router.endpointDisconnected(endpoint);
+  }
+
+  /** Calls one of the methods below; what it throws ends the exchange. Takes arguments one by one: no closure a message. */
+  #guard<A, B, C>(handle: (exchange: Exchange, a: A, b: B, c: C) => void, exchange: Exchange, a: A, b: B, c: C): void {
+    const { generation } = exchange;
+    try {
+      handle.call(this, exchange, a, b, c);
+    } catch (error) {
+      this.#parts.pipeline.contain(exchange, generation, error);
+    }
+  }
+
+  #message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    const { parked, tasks, write } = this.#parts;
+    if (exchange.phase === Phase.parked) parked.response(exchange, bytes, length, spans);
+    else if (tasks.concerns(exchange, spans)) this.#taskResponse(exchange, bytes, length, spans);
+    else write.message(exchange, bytes, length, spans);
+  }
+
+  /** A response that may name tasks: clients get sealed ids. */
+  #taskResponse(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    const { tasks, write } = this.#parts;
+    const sealed = tasks.sealed(exchange, bytes, spans, length);
+    if (sealed === null) {
+      write.message(exchange, bytes, length, spans);
+      return;
+    }
+    const own = new Spans();
+    decoder.scan(sealed, sealed.length, own.words, UPSTREAM_DEPTH);
+    write.message(exchange, sealed, sealed.length, own);
+  }
+
+  #failed(exchange: Exchange, code: ErrorCode, sent: boolean): void {
+    const { parked, router, send, write } = this.#parts;
+    if (write.large.failed(exchange, code)) return;
+    if (exchange.phase === Phase.parked) {
+      parked.failed(exchange, code);
+      return;
+    }
+    if (exchange.call.openRequests > 0) router.callEnded(exchange);
+    send.failed(exchange, code, sent);
+  }
+
+  #largePart(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
+    this.#parts.write.large.part(exchange, bytes, start, end);
+  }
+
+  #largeEnd(exchange: Exchange, complete: boolean): void {
+    this.#parts.write.large.end(exchange, complete);
+  }
+}
