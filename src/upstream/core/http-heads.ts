@@ -1,6 +1,5 @@
 /** Header lists towards one HTTP upstream, prepared once for each handshake so that calls build nothing. */
 import { METHODS } from '../../../native/layout.js';
-import { isReservedHeader } from '../../protocol/reserved-headers.js';
 import { Era, REVISIONS, Revision } from '../../protocol/revisions.js';
 
 /** What the lists depend on. */
@@ -10,6 +9,26 @@ export interface HeadSource {
   /** '' = none. */
   readonly sessionId: string;
 }
+
+/** Names that the configuration may not set: they belong to the transport. */
+const OURS = new Set([
+  'accept',
+  'connection',
+  'content-length',
+  'content-type',
+  'expect',
+  'host',
+  'keep-alive',
+  'last-event-id',
+  'mcp-method',
+  'mcp-name',
+  'mcp-protocol-version',
+  'mcp-session-id',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
 
 /** Prepared lists; replaced as a whole with each handshake. */
 export class HttpHeads {
@@ -75,7 +94,7 @@ function versionAndSession(source: HeadSource): string[] {
 
 function configuredHeaders(configured: Readonly<Record<string, string>>): string[] {
   return Object.entries(configured)
-    .filter(([name]) => !isReservedHeader(name.toLowerCase()))
+    .filter(([name]) => !OURS.has(name.toLowerCase()))
     .flatMap(([name, value]) => [name.toLowerCase(), value]);
 }
 

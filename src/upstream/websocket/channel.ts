@@ -2,7 +2,6 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
-import { isReservedHeader } from '../../protocol/reserved-headers.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
@@ -36,8 +35,9 @@ const SUB_PROTOCOL = 'mcp';
 const MAX_UNANSWERED = 2;
 /** Largest header of a frame from a client (RFC 6455, 5.2). */
 const FRAMING: Bytes = 14;
-/** Header fields of the opening handshake (RFC 6455, 4.1). */
-const HANDSHAKE_HEADER = /^sec-websocket-/;
+/** Header fields that belong to the protocol. */
+const OURS =
+  /^(connection|upgrade|host|content-length|transfer-encoding|te|trailer|expect|keep-alive|sec-websocket-.*)$/i;
 
 /** The target of a configured endpoint. Credentials in the URL become a header, unless one is configured. */
 export function webSocketTarget(
@@ -46,10 +46,7 @@ export function webSocketTarget(
   context: EndpointContext,
 ): WebSocketTarget {
   const url = new URL(config.url);
-  const headers = Object.entries(withCredentials(config.headers, url)).filter(([name]) => {
-    const lower = name.toLowerCase();
-    return !isReservedHeader(lower) && !HANDSHAKE_HEADER.test(lower);
-  });
+  const headers = Object.entries(withCredentials(config.headers, url)).filter(([name]) => !OURS.test(name));
   url.username = '';
   url.password = '';
   url.hash = '';
