@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Counter } from '../../../src/shared/counters.js';
 import { FAULTS } from '../../support/worker-faults.js';
-import { catalog, snapshot } from '../../workers/support/fixtures.js';
+import { catalog, snapshot } from '../../workers/fixture.js';
 import { Bed, type BedOptions, type Decided } from './bed.js';
 
 const tools = catalog([

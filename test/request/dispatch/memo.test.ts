@@ -9,7 +9,7 @@ import { Memo, MemoKey } from '../../../src/request/dispatch/memo.js';
 import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
 import { Counter } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
-import { catalog, route, sampleCatalog, server, snapshot } from '../../workers/support/fixtures.js';
+import { catalog, route, sampleCatalog, server, snapshot } from '../../workers/fixture.js';
 import { Bed, type BedOptions } from './bed.js';
 
 const secret = 'a secret that is long enough for HS256';

@@ -6,7 +6,7 @@ import { Counter, Counters, counterMemory } from '../../../src/shared/counters.j
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
 import { wordAt } from '../../../src/shared/words.js';
 import { type CacheQuery, Lookup, ResponseCache } from '../../../workers/cache/index.js';
-import { snapshot } from '../support/fixtures.js';
+import { snapshot } from '../fixture.js';
 
 interface Parts {
   readonly name?: string;

@@ -8,7 +8,7 @@ import { EntryFlag } from '../../../src/shared/catalog-table.js';
 import { Operation, VerdictFlag } from '../../../src/shared/records.js';
 import { Finder } from '../../../workers/find/index.js';
 import { Action, actionOf } from '../../../workers/find/methods.js';
-import { catalog, type EntryRow, route, sampleCatalog, server, snapshot } from '../support/fixtures.js';
+import { catalog, type EntryRow, route, sampleCatalog, server, snapshot } from '../fixture.js';
 
 function found(finder: Finder, action: keyof typeof Action, name: string, isUri = false) {
   const bytes = Buffer.from(`"${name}"`);
