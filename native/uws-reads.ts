@@ -71,13 +71,13 @@ export class UwsReads {
   handle(): boolean {
     const signals = this.#signals;
     const isFirst = signals[Signal.handled] !== signals[Signal.read];
-    signals[Signal.handled] = signals[Signal.read]!;
+    signals[Signal.handled] = signals[Signal.read] ?? 0;
     return isFirst;
   }
 
   /** A request has come with the read that is handled. @returns what {@link answered} takes */
   owe(): number {
-    const descriptor = this.#signals[Signal.descriptor]!;
+    const descriptor = this.#signals[Signal.descriptor] ?? 0;
     this.#owed[descriptor] = 1;
     return descriptor;
   }

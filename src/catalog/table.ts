@@ -3,7 +3,7 @@
 import { isPlainText, judgedTemplate, judgedUri } from '../protocol/uri.js';
 import { type CatalogTable, EntryKind } from '../shared/catalog-table.js';
 import { packedView, packShared, sharedCopy } from '../shared/packed.js';
-import { buildByteTable } from '../shared/patterns/byte-table.js';
+import { type ByteTableEntry, buildByteTable } from '../shared/patterns/byte-table.js';
 
 /** Columns, one element an entry. */
 export interface TableColumns {
@@ -26,17 +26,22 @@ export function buildTable(
 ): CatalogTable {
   const { kind, server } = columns;
   const publicNames = packShared(columns.publicNames);
-  const names: [Uint8Array, number][][] = [[], [], [], []];
-  const addresses: [Uint8Array, number][] = [];
-  const unusual: [Uint8Array, number][] = [];
-  for (let entry = 0; entry < kind.length; entry += 1) {
+  const tools: ByteTableEntry[] = [];
+  const prompts: ByteTableEntry[] = [];
+  const resources: ByteTableEntry[] = [];
+  const templates: ByteTableEntry[] = [];
+  const byKind = [tools, prompts, resources, templates];
+  const addresses: ByteTableEntry[] = [];
+  const unusual: ByteTableEntry[] = [];
+  for (const [entry, publicName] of columns.publicNames.entries()) {
+    const ofKind = kind[entry] ?? EntryKind.tool;
     const name = packedView(publicNames, entry);
-    const judged = judgedName(kind[entry]!, columns.publicNames[entry]!);
-    names[kind[entry]!]!.push([judged === null ? name : Buffer.from(judged), entry]);
+    const judged = judgedName(ofKind, publicName);
+    byKind[ofKind]?.push([judged === null ? name : Buffer.from(judged), entry]);
     if (judged !== null) unusual.push([name, entry]);
-    const serverName = serverNames[server[entry]!];
-    if (kind[entry] !== EntryKind.tool || serverName === undefined) continue;
-    addresses.push([Buffer.from(`${serverName}:${columns.upstreamNames[entry]!}`), entry]);
+    const serverName = serverNames[server[entry] ?? -1];
+    if (ofKind !== EntryKind.tool || serverName === undefined) continue;
+    addresses.push([Buffer.from(`${serverName}:${columns.upstreamNames[entry] ?? ''}`), entry]);
   }
   return {
     version,
@@ -45,7 +50,12 @@ export function buildTable(
     flags: sharedCopy(Uint8Array.from(columns.flags)),
     publicNames,
     upstreamNames: packShared(columns.upstreamNames),
-    byName: names.map((entries) => buildByteTable(entries, true)),
+    byName: {
+      tool: buildByteTable(tools, true),
+      prompt: buildByteTable(prompts, true),
+      resource: buildByteTable(resources, true),
+      template: buildByteTable(templates, true),
+    },
     byAddress: buildByteTable(addresses, true),
     unusual: buildByteTable(unusual, true),
     undiscovered,

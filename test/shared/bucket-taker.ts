@@ -17,7 +17,7 @@ const granted = choices.map(() => 0);
 const now = monotonic();
 for (let turn = 0; turn < tries; turn += 1) {
   const choice = turn % choices.length;
-  const [global = -1, tool = -1, route = -1] = choices[choice]!;
-  if (buckets.take(now, callBuckets({ global, tool, route })) === 0) granted[choice]! += 1;
+  const [global = -1, tool = -1, route = -1] = choices[choice] ?? [];
+  if (buckets.take(now, callBuckets({ global, tool, route })) === 0) granted[choice] = (granted[choice] ?? 0) + 1;
 }
 parentPort!.postMessage(granted);

@@ -139,7 +139,7 @@ test('property: what is counted is what is held, and never much more than the bo
       const holders = Array.from({ length: 6 }, answer);
       const taken: number[] = [];
       for (const { who, bytes, kind } of steps) {
-        if (kind === 'set') budget.set(holders[who]!, bytes);
+        if (kind === 'set') budget.set(holders[who] ?? assert.fail(), bytes);
         else if (kind === 'take') budget.take(bytes) && taken.push(bytes);
         else if (kind === 'give') budget.give(taken.pop() ?? 0);
         else await turn();

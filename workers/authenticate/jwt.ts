@@ -256,7 +256,7 @@ function isCompact(bytes: Uint8Array, start: number, end: number): boolean {
       if (!isWhole(bytes, part, i)) return false;
       part = i + 1;
       if (i < end) dots += 1;
-    } else if (VALUES[byte]! < 0) {
+    } else if (base64Value(byte) < 0) {
       return false;
     }
   }
@@ -269,7 +269,12 @@ function isWhole(bytes: Uint8Array, start: number, end: number): boolean {
   const over = length % 4;
   if (length === 0 || over === 1) return false;
   const unused = over === 2 ? 15 : over === 3 ? 3 : 0;
-  return (VALUES[bytes[end - 1]!]! & unused) === 0;
+  return (base64Value(bytes[end - 1]!) & unused) === 0;
+}
+
+/** The six bits of a base64url character, -1 for any other byte. */
+function base64Value(byte: number): number {
+  return VALUES[byte]!;
 }
 
 const DOT = 0x2e;

@@ -1,10 +1,10 @@
-/** What the policy does with each method, per era (docs/protocol.md: methods of the revisions). */
+/** What the policy does with each method, by family (docs/protocol.md: methods of the revisions). */
 import { METHODS, Method } from '../../native/layout.js';
 import { Operation } from '../../src/shared/records.js';
 
 /** How a method is decided. */
 export const Action = {
-  /** Not a method of this era, or not one that a client may call here. */
+  /** Not a method of this family, or none that a client may call. */
   none: 0,
   /** Answered by the gateway. */
   local: 1,
@@ -46,9 +46,9 @@ legacy[Method.resourcesSubscribe] = Action.subscribe;
 legacy[Method.resourcesUnsubscribe] = Action.subscribe;
 const modern = actions(modernOnly, modernTasks);
 
-/** The {@link Action} for a method id or {@link Operation} in an era. */
+/** The {@link Action} for a method id or {@link Operation} in a family. */
 export function actionOf(method: number, isModern: boolean): number {
   if (method >= Operation.stream) return Action.local;
   const table = isModern ? modern : legacy;
-  return method < table.length ? table[method]! : Action.none;
+  return table[method] ?? Action.none;
 }

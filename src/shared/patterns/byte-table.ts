@@ -29,16 +29,15 @@ export function finish(hash: number): number {
   return (mixed ^ (mixed >>> 15)) >>> 0;
 }
 
+/** A key and its value, which is at least 0. */
+export type ByteTableEntry = readonly [key: Uint8Array, value: number];
+
 /**
- * Fills a table. The first value of a key stays.
+ * Fills a table. Of equal keys the first one counts.
  *
- * @param entries key and value (>= 0) pairs
  * @param shared in memory that other threads can read
  */
-export function buildByteTable(
-  entries: readonly (readonly [key: Uint8Array, value: number])[],
-  shared: boolean,
-): ByteTableMemory {
+export function buildByteTable(entries: readonly ByteTableEntry[], shared: boolean): ByteTableMemory {
   const memory = (bytes: number): ArrayBuffer | SharedArrayBuffer =>
     shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
   let bytes = 0;

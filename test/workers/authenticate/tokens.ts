@@ -74,6 +74,11 @@ export function jwtAuth(changes: Partial<JwtAuth> = {}): JwtAuth {
   };
 }
 
+/** The code of an error's number. */
+function codeOf(error: number): string {
+  return ERROR_CODES[error] ?? '';
+}
+
 /** What became of a token: the principal, or the code of the error. */
 export async function judge(authenticator: Authenticator, token: string | null): Promise<Principal | string> {
   // As in the worker, the token lies in shared memory among other bytes.
@@ -84,9 +89,9 @@ export async function judge(authenticator: Authenticator, token: string | null):
   const end = 8 + (token?.length ?? 0);
   const outcome = authenticator.check(shared, 8, end, token !== null, Date.now() / 1000, new Int32Array(memory));
   if (outcome === Outcome.known) return authenticator.principal;
-  if (outcome === Outcome.refused) return ERROR_CODES[authenticator.error]!;
+  if (outcome === Outcome.refused) return codeOf(authenticator.error);
   const verified = await authenticator.verify(token!);
-  return typeof verified === 'number' ? ERROR_CODES[verified]! : verified;
+  return typeof verified === 'number' ? codeOf(verified) : verified;
 }
 
 /** The outcome {@link Authenticator.check} knows at once, at a time of the caller's choice. */

@@ -143,7 +143,7 @@ describe('response cache', () => {
     for (let i = 0; i < 3; i += 1) fixture.lookup();
     fixture.cache.release(first, fixture.now);
     assert.equal(fixture.leads.length, 1);
-    const [slot, key] = fixture.leads[0]!;
+    const [slot, key] = fixture.leads[0] ?? [-1, -1];
     assert.equal(slot, 1);
     assert.notEqual(key, first);
     fixture.store('late', first);

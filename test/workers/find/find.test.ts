@@ -15,7 +15,7 @@ function found(finder: Finder, action: keyof typeof Action, name: string, isUri 
   finder.find(Action[action], isUri, bytes, 1, bytes.length - 1);
   const { server, route, entry, stripBytes, flags, toolRule } = finder;
   return {
-    error: finder.error < 0 ? '' : ERROR_CODES[finder.error]!,
+    error: ERROR_CODES[finder.error] ?? '',
     server,
     route,
     entry,
