@@ -1,5 +1,4 @@
 import { type Ask, REQUEST_HEAD, type RequestFlag, RequestWord } from '../src/shared/records.js';
-import { wordAt } from '../src/shared/words.js';
 import { ANONYMOUS } from './authenticate/principal.js';
 import type { CacheQuery } from './cache/index.js';
 
@@ -56,30 +55,30 @@ export class RequestRecord implements CacheQuery {
     this.words = words;
     this.at = at;
     this.bytes = bytes;
-    this.ask = wordAt(words, at + RequestWord.ask) as Ask;
-    this.slot = wordAt(words, at + RequestWord.slot);
-    this.generation = wordAt(words, at + RequestWord.generation);
-    this.method = wordAt(words, at + RequestWord.method);
-    this.flags = wordAt(words, at + RequestWord.flags);
-    this.catalogVersion = wordAt(words, at + RequestWord.catalogVersion);
-    this.hashLow = wordAt(words, at + RequestWord.argumentsHashLow);
-    this.hashHigh = wordAt(words, at + RequestWord.argumentsHashHigh);
-    this.cacheKey = wordAt(words, at + RequestWord.cacheKey);
+    this.ask = words[at + RequestWord.ask]! as Ask;
+    this.slot = words[at + RequestWord.slot]!;
+    this.generation = words[at + RequestWord.generation]!;
+    this.method = words[at + RequestWord.method]!;
+    this.flags = words[at + RequestWord.flags]!;
+    this.catalogVersion = words[at + RequestWord.catalogVersion]!;
+    this.hashLow = words[at + RequestWord.argumentsHashLow]!;
+    this.hashHigh = words[at + RequestWord.argumentsHashHigh]!;
+    this.cacheKey = words[at + RequestWord.cacheKey]!;
     let start = (at + REQUEST_HEAD) * 4;
     this.tokenStart = start;
-    this.tokenEnd = start + wordAt(words, at + RequestWord.tokenLength);
+    this.tokenEnd = start + words[at + RequestWord.tokenLength]!;
     start = aligned(this.tokenEnd);
     this.nameStart = start;
-    this.nameEnd = start + wordAt(words, at + RequestWord.nameLength);
+    this.nameEnd = start + words[at + RequestWord.nameLength]!;
     start = aligned(this.nameEnd);
     this.addressStart = start;
-    this.addressEnd = start + wordAt(words, at + RequestWord.addressLength);
+    this.addressEnd = start + words[at + RequestWord.addressLength]!;
     start = aligned(this.addressEnd);
     this.argumentsStart = start;
-    this.argumentsEnd = start + wordAt(words, at + RequestWord.argumentsLength);
+    this.argumentsEnd = start + words[at + RequestWord.argumentsLength]!;
     start = aligned(this.argumentsEnd);
     this.payloadStart = start;
-    this.payloadEnd = start + wordAt(words, at + RequestWord.payloadLength);
+    this.payloadEnd = start + words[at + RequestWord.payloadLength]!;
   }
 
   /** A copy in memory of its own, for a decision that has to wait. */

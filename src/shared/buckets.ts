@@ -17,7 +17,6 @@
  */
 import type { BucketRule } from '../config/snapshot.js';
 import { monotonic } from './clock.js';
-import { floatAt, wordAt } from './words.js';
 
 /** 32-bit words of a bucket. */
 export const BUCKET_WORDS = 16;
@@ -151,7 +150,7 @@ export class Buckets {
     if (client >= 0) count = insert(order, count, client);
     if (routeClient >= 0) count = insert(order, count, routeClient);
     if (count === 0) return 0;
-    for (let i = 0; i < count; i += 1) this.#held[i] = this.lock(wordAt(order, i));
+    for (let i = 0; i < count; i += 1) this.#held[i] = this.lock(order[i]!);
     let wait = 0;
     this.refusedBy = -1;
     if (
@@ -162,20 +161,19 @@ export class Buckets {
       wait = BUCKET_MOVED;
     } else {
       for (let i = 0; i < count; i += 1) {
-        const needs = this.refill(wordAt(order, i), now);
+        const needs = this.refill(order[i]!, now);
         if (needs > wait) {
           wait = needs;
-          this.refusedBy = wordAt(order, i);
+          this.refusedBy = order[i]!;
         }
       }
       if (wait === 0) {
         for (let i = 0; i < count; i += 1) {
-          const at = wordAt(order, i) * BUCKET_FLOATS + BucketFloat.tokens;
-          this.floats[at] = floatAt(this.floats, at) - 1;
+          this.floats[order[i]! * BUCKET_FLOATS + BucketFloat.tokens]! -= 1;
         }
       }
     }
-    for (let i = count - 1; i >= 0; i -= 1) this.unlock(wordAt(order, i), wordAt(this.#held, i));
+    for (let i = count - 1; i >= 0; i -= 1) this.unlock(order[i]!, this.#held[i]!);
     return wait;
   }
 
@@ -183,16 +181,16 @@ export class Buckets {
   refill(index: number, now: number): number {
     const at = index * BUCKET_FLOATS;
     const floats = this.floats;
-    const elapsed = now - floatAt(floats, at + BucketFloat.refilled);
-    let tokens = floatAt(floats, at + BucketFloat.tokens);
+    const elapsed = now - floats[at + BucketFloat.refilled]!;
+    let tokens = floats[at + BucketFloat.tokens]!;
     if (elapsed > 0) {
-      tokens += elapsed * floatAt(floats, at + BucketFloat.rate);
-      const burst = floatAt(floats, at + BucketFloat.burst);
+      tokens += elapsed * floats[at + BucketFloat.rate]!;
+      const burst = floats[at + BucketFloat.burst]!;
       if (tokens > burst) tokens = burst;
       floats[at + BucketFloat.tokens] = tokens;
       floats[at + BucketFloat.refilled] = now;
     }
-    return tokens >= 1 ? 0 : Math.max(1, Math.ceil((1 - tokens) / floatAt(floats, at + BucketFloat.rate)));
+    return tokens >= 1 ? 0 : Math.max(1, Math.ceil((1 - tokens) / floats[at + BucketFloat.rate]!));
   }
 
   /** Locks a bucket. @returns the word that {@link unlock} takes */
@@ -253,9 +251,9 @@ export class Buckets {
 /** Puts `index` in its place among the first `count`; equal ones are kept once. */
 function insert(order: Int32Array, count: number, index: number): number {
   let at = count;
-  while (at > 0 && wordAt(order, at - 1) > index) at -= 1;
+  while (at > 0 && order[at - 1]! > index) at -= 1;
   if (at > 0 && order[at - 1] === index) return count;
-  for (let i = count; i > at; i -= 1) order[i] = wordAt(order, i - 1);
+  for (let i = count; i > at; i -= 1) order[i] = order[i - 1]!;
   order[at] = index;
   return count + 1;
 }

@@ -6,7 +6,6 @@
  */
 import type { BucketRule } from '../config/snapshot.js';
 import { BUCKET_WORDS, BucketFloat, type Buckets, BucketWord } from './buckets.js';
-import { floatAt, wordAt } from './words.js';
 
 const WINDOW = 16;
 const BUCKET_FLOATS = 8;
@@ -97,7 +96,7 @@ export class ClientBuckets {
         const held = this.#buckets.lock(index);
         this.#buckets.refill(index, now);
         const at = index * BUCKET_FLOATS;
-        const missing = 1 - floatAt(floats, at + BucketFloat.tokens) / floatAt(floats, at + BucketFloat.burst);
+        const missing = 1 - floats[at + BucketFloat.tokens]! / floats[at + BucketFloat.burst]!;
         this.#buckets.unlock(index, held);
         if (missing < bestMissing) {
           best = index;
@@ -121,5 +120,5 @@ export class ClientBuckets {
 }
 
 function slotOf(digest: Int32Array, number: number): number {
-  return (wordAt(digest, 0) ^ Math.imul(wordAt(digest, 1), 0x9e3779b1) ^ Math.imul(number, 0x85ebca6b)) >>> 0;
+  return (digest[0]! ^ Math.imul(digest[1]!, 0x9e3779b1) ^ Math.imul(number, 0x85ebca6b)) >>> 0;
 }

@@ -5,7 +5,6 @@
 import { ERROR_CODES } from '../errors.js';
 import type { CallBuckets } from './buckets.js';
 import { HISTOGRAM_SLOTS, HistogramFloat, type HistogramView, histogramSlot, readHistogram } from './histogram.js';
-import { floatAt } from './words.js';
 
 /** Fixed counters. Append only: the position is the id. */
 const COUNTERS = [
@@ -127,12 +126,12 @@ export class Counters {
 
   /** Adds to a fixed counter. */
   add(counter: number, count = 1): void {
-    increase(this.#counters, this.#base + counter, count);
+    this.#counters[this.#base + counter]! += count;
   }
 
   /** Counts one error answer. @param number of the error (src/errors.ts) */
   error(number: number): void {
-    increase(this.#counters, this.#base + FIXED + number, 1);
+    this.#counters[this.#base + FIXED + number]! += 1;
   }
 
   /**
@@ -143,21 +142,20 @@ export class Counters {
   observe(series: number, milliseconds: number, failed = false): void {
     const at = this.#seriesSlot(series) * HISTOGRAM_SLOTS;
     const values = this.#series;
-    increase(values, at + HistogramFloat.count, 1);
-    increase(values, at + HistogramFloat.sum, milliseconds);
+    values[at + HistogramFloat.count]! += 1;
+    values[at + HistogramFloat.sum]! += milliseconds;
     const isFirst = values[at + HistogramFloat.count] === 1;
-    if (isFirst || milliseconds < floatAt(values, at + HistogramFloat.min))
-      values[at + HistogramFloat.min] = milliseconds;
-    if (milliseconds > floatAt(values, at + HistogramFloat.max)) values[at + HistogramFloat.max] = milliseconds;
-    if (failed) increase(values, at + HistogramFloat.errors, 1);
-    increase(values, at + histogramSlot(milliseconds), 1);
+    if (isFirst || milliseconds < values[at + HistogramFloat.min]!) values[at + HistogramFloat.min] = milliseconds;
+    if (milliseconds > values[at + HistogramFloat.max]!) values[at + HistogramFloat.max] = milliseconds;
+    if (failed) values[at + HistogramFloat.errors]! += 1;
+    values[at + histogramSlot(milliseconds)]! += 1;
   }
 
   /** Sum of a counter over all threads. */
   total(counter: number): number {
     let sum = 0;
     for (let thread = 0; thread < this.memory.threads; thread += 1) {
-      sum += floatAt(this.#counters, thread * SEGMENT_COUNTERS + counter);
+      sum += this.#counters[thread * SEGMENT_COUNTERS + counter]!;
     }
     return sum;
   }
@@ -181,7 +179,7 @@ export class Counters {
       slots.push(this.#seriesSlot(series));
     }
     let errors = 0;
-    for (const slot of slots) errors += floatAt(this.#series, slot * HISTOGRAM_SLOTS + HistogramFloat.errors);
+    for (const slot of slots) errors += this.#series[slot * HISTOGRAM_SLOTS + HistogramFloat.errors]!;
     const view = readHistogram(
       this.#series,
       slots.map((slot) => slot * HISTOGRAM_SLOTS),
@@ -200,10 +198,6 @@ export class Counters {
       ? this.#seriesBase + series
       : this.memory.threads * FIXED_SERIES + series - FIXED_SERIES;
   }
-}
-
-function increase(values: Float64Array, at: number, by: number): void {
-  values[at] = floatAt(values, at) + by;
 }
 
 /**

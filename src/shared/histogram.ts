@@ -3,8 +3,6 @@
  * known to 1/16 of itself from 1 microsecond to 35 minutes.
  */
 
-import { floatAt } from './words.js';
-
 /** Floats of a histogram before its slots. */
 export const HistogramFloat = { count: 0, sum: 1, min: 2, max: 3, errors: 4 } as const;
 /** Room for {@link HistogramFloat}. */
@@ -51,12 +49,12 @@ export function readHistogram(values: Float64Array, offsets: readonly number[]):
   let count = 0;
   for (const at of offsets) {
     if (values[at + HistogramFloat.count] === 0) continue;
-    sum += floatAt(values, at + HistogramFloat.sum);
-    min = Math.min(min, floatAt(values, at + HistogramFloat.min));
-    max = Math.max(max, floatAt(values, at + HistogramFloat.max));
+    sum += values[at + HistogramFloat.sum]!;
+    min = Math.min(min, values[at + HistogramFloat.min]!);
+    max = Math.max(max, values[at + HistogramFloat.max]!);
     for (let slot = HEAD; slot < HISTOGRAM_SLOTS; slot += 1) {
-      const events = floatAt(values, at + slot);
-      buckets[slot] = floatAt(buckets, slot) + events;
+      const events = values[at + slot]!;
+      buckets[slot]! += events;
       count += events;
     }
   }
@@ -71,7 +69,7 @@ export function readHistogram(values: Float64Array, offsets: readonly number[]):
       const rank = Math.max(1, Math.ceil(fraction * count));
       let seen = 0;
       for (let slot = HEAD; slot < HISTOGRAM_SLOTS; slot += 1) {
-        seen += floatAt(buckets, slot);
+        seen += buckets[slot]!;
         if (seen >= rank) return Math.max(min, Math.min(max, upperBound(slot)));
       }
       return max;
@@ -79,7 +77,7 @@ export function readHistogram(values: Float64Array, offsets: readonly number[]):
     atMost(milliseconds) {
       const last = histogramSlot(milliseconds);
       let seen = 0;
-      for (let slot = HEAD; slot <= last; slot += 1) seen += floatAt(buckets, slot);
+      for (let slot = HEAD; slot <= last; slot += 1) seen += buckets[slot]!;
       return seen;
     },
   };

@@ -1,7 +1,5 @@
 /** Many byte strings in one piece of memory, so that thousands of them cross between threads without a copy. */
 
-import { wordAt } from './words.js';
-
 /** Byte strings one behind the other: number i is `bytes[offsets[i], offsets[i + 1])`. */
 export interface Packed {
   readonly bytes: Uint8Array;
@@ -18,8 +16,8 @@ export function packedCount({ offsets }: Packed): number {
 
 /** A view of one of them. */
 export function packedView({ bytes, offsets }: Packed, index: number): Buffer {
-  const start = wordAt(offsets, index);
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, wordAt(offsets, index + 1) - start);
+  const start = offsets[index]!;
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, offsets[index + 1]! - start);
 }
 
 /** One of them as text. */

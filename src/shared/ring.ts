@@ -15,7 +15,6 @@
  * sequentially consistent, one of the two sees the other, and every record is followed by a wake-up.
  */
 import { REQUEST_HEAD, VERDICT_HEAD } from './records.js';
-import { wordAt } from './words.js';
 
 const WRITTEN = 0;
 const READ = 16;
@@ -113,11 +112,11 @@ export class Ring {
       if (this.#read === this.#written) return -1;
     }
     let start = this.#read & this.#mask;
-    let size = wordAt(this.words, start);
+    let size = this.words[start]!;
     if (size === 0) {
       this.#read = (this.#read + this.capacity - start) | 0;
       start = 0;
-      size = wordAt(this.words, 0);
+      size = this.words[0]!;
     }
     this.length = size - 1;
     return start + 1;

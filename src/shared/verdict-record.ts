@@ -1,7 +1,7 @@
 /** The head of a verdict record: what a worker decided about one exchange. */
 import { CallBuckets } from './buckets.js';
+import { sameDigest } from './digest.js';
 import { VERDICT_HEAD, type Verdict, VerdictWord } from './records.js';
-import { sameDigest, wordAt } from './words.js';
 
 /**
  * A verdict outside a ring: a worker fills one and writes it, the front reads it into the exchange, the memo keeps its
@@ -49,30 +49,30 @@ export class VerdictRecord {
   /** Reads the head at `words[at]`. */
   read(words: Int32Array, at: number): void {
     const { buckets, subject } = this;
-    this.kind = wordAt(words, at + VerdictWord.kind) as Verdict;
-    this.slot = wordAt(words, at + VerdictWord.slot);
-    this.generation = wordAt(words, at + VerdictWord.generation);
-    this.flags = wordAt(words, at + VerdictWord.flags);
-    this.server = wordAt(words, at + VerdictWord.server);
-    this.route = wordAt(words, at + VerdictWord.route);
-    this.entry = wordAt(words, at + VerdictWord.entry);
-    this.stripBytes = wordAt(words, at + VerdictWord.stripBytes);
-    this.catalogVersion = wordAt(words, at + VerdictWord.catalogVersion);
-    this.snapshotVersion = wordAt(words, at + VerdictWord.snapshotVersion);
-    this.epoch = wordAt(words, at + VerdictWord.epoch);
-    this.error = wordAt(words, at + VerdictWord.error);
-    this.retryAfterMs = wordAt(words, at + VerdictWord.retryAfterMs);
-    this.rememberUntil = wordAt(words, at + VerdictWord.rememberUntil);
-    this.cacheKey = wordAt(words, at + VerdictWord.cacheKey);
-    buckets.global = wordAt(words, at + VerdictWord.bucketGlobal);
-    buckets.tool = wordAt(words, at + VerdictWord.bucketTool);
-    buckets.route = wordAt(words, at + VerdictWord.bucketRoute);
-    buckets.client = wordAt(words, at + VerdictWord.bucketClient);
-    buckets.routeClient = wordAt(words, at + VerdictWord.bucketRouteClient);
-    buckets.clientGeneration = wordAt(words, at + VerdictWord.bucketClientGeneration);
-    buckets.routeClientGeneration = wordAt(words, at + VerdictWord.bucketRouteClientGeneration);
-    this.payloadLength = wordAt(words, at + VerdictWord.payloadLength);
-    for (let word = 0; word < 4; word += 1) subject[word] = wordAt(words, at + VerdictWord.subject + word);
+    this.kind = words[at + VerdictWord.kind]! as Verdict;
+    this.slot = words[at + VerdictWord.slot]!;
+    this.generation = words[at + VerdictWord.generation]!;
+    this.flags = words[at + VerdictWord.flags]!;
+    this.server = words[at + VerdictWord.server]!;
+    this.route = words[at + VerdictWord.route]!;
+    this.entry = words[at + VerdictWord.entry]!;
+    this.stripBytes = words[at + VerdictWord.stripBytes]!;
+    this.catalogVersion = words[at + VerdictWord.catalogVersion]!;
+    this.snapshotVersion = words[at + VerdictWord.snapshotVersion]!;
+    this.epoch = words[at + VerdictWord.epoch]!;
+    this.error = words[at + VerdictWord.error]!;
+    this.retryAfterMs = words[at + VerdictWord.retryAfterMs]!;
+    this.rememberUntil = words[at + VerdictWord.rememberUntil]!;
+    this.cacheKey = words[at + VerdictWord.cacheKey]!;
+    buckets.global = words[at + VerdictWord.bucketGlobal]!;
+    buckets.tool = words[at + VerdictWord.bucketTool]!;
+    buckets.route = words[at + VerdictWord.bucketRoute]!;
+    buckets.client = words[at + VerdictWord.bucketClient]!;
+    buckets.routeClient = words[at + VerdictWord.bucketRouteClient]!;
+    buckets.clientGeneration = words[at + VerdictWord.bucketClientGeneration]!;
+    buckets.routeClientGeneration = words[at + VerdictWord.bucketRouteClientGeneration]!;
+    this.payloadLength = words[at + VerdictWord.payloadLength]!;
+    for (let word = 0; word < 4; word += 1) subject[word] = words[at + VerdictWord.subject + word]!;
   }
 
   /** Writes the head to `words[at]`. */
@@ -101,7 +101,7 @@ export class VerdictRecord {
     words[at + VerdictWord.bucketClientGeneration] = buckets.clientGeneration;
     words[at + VerdictWord.bucketRouteClientGeneration] = buckets.routeClientGeneration;
     words[at + VerdictWord.payloadLength] = this.payloadLength;
-    for (let word = 0; word < 4; word += 1) words[at + VerdictWord.subject + word] = wordAt(subject, word);
+    for (let word = 0; word < 4; word += 1) words[at + VerdictWord.subject + word] = subject[word]!;
   }
 
   /** Copies every field of `from`. */

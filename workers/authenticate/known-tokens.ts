@@ -4,7 +4,6 @@
  * accepted tokens are stored, and the hash is seeded, so that the time of a look-up tells an attacker nothing.
  */
 import { randomBytes } from 'node:crypto';
-import { wordAt } from '../../src/shared/words.js';
 import type { Principal } from './principal.js';
 
 /** Places; two for each hash. */
@@ -39,7 +38,7 @@ export class KnownTokens {
     const whole = length >>> 2;
     let hash = seed ^ length;
     for (let i = first; i < first + whole; i += 1) {
-      hash = Math.imul(hash ^ wordAt(words, i), 0x9e3779b1);
+      hash = Math.imul(hash ^ words[i]!, 0x9e3779b1);
       hash ^= hash >>> 15;
     }
     const rest = restOf(words, first + whole, length);
@@ -82,5 +81,5 @@ export class KnownTokens {
 /** The last bytes of a token, which do not fill a word; the rest of the word is not part of the token. */
 function restOf(words: Int32Array, at: number, length: number): number {
   const bits = (length & 3) * 8;
-  return bits === 0 ? 0 : wordAt(words, at) & ((1 << bits) - 1);
+  return bits === 0 ? 0 : words[at]! & ((1 << bits) - 1);
 }

@@ -1,4 +1,4 @@
-import { sameDigest, wordAt } from '../../src/shared/words.js';
+import { sameDigest } from '../../src/shared/digest.js';
 
 /** The parts of a cache key, over bytes in place. */
 export interface CacheQuery {
@@ -31,12 +31,8 @@ export interface Key {
 /** A hash of 53 bits over all parts of a query. */
 export function hashQuery(query: CacheQuery): number {
   const { bytes, digest } = query;
-  let low =
-    query.hashLow ^
-    Math.imul(wordAt(digest, 0) ^ wordAt(digest, 2), 0x9e3779b1) ^
-    Math.imul(query.route + 1, 0x85ebca6b);
-  let high =
-    query.hashHigh ^ Math.imul(wordAt(digest, 1) ^ wordAt(digest, 3), 0xc2b2ae35) ^ Math.imul(query.kind, 0x27d4eb2f);
+  let low = query.hashLow ^ Math.imul(digest[0]! ^ digest[2]!, 0x9e3779b1) ^ Math.imul(query.route + 1, 0x85ebca6b);
+  let high = query.hashHigh ^ Math.imul(digest[1]! ^ digest[3]!, 0xc2b2ae35) ^ Math.imul(query.kind, 0x27d4eb2f);
   for (let i = query.nameStart; i < query.nameEnd; i += 1) {
     low = Math.imul(low ^ bytes[i]!, 0x01000193);
     high = Math.imul(high ^ low, 0x2c1b3c6d);

@@ -14,7 +14,6 @@ import type { Pattern } from '../../src/shared/patterns/pattern.js';
 import { mostLiteralFirst, type PatternEntry, PatternSet } from '../../src/shared/patterns/set.js';
 import { compileTemplate } from '../../src/shared/patterns/uri-template.js';
 import { VerdictFlag } from '../../src/shared/records.js';
-import { wordAt } from '../../src/shared/words.js';
 import { Action } from './methods.js';
 import { everyName, otherReading } from './spellings.js';
 import { isVisibleAscii, UnlistedServers } from './unlisted.js';
@@ -158,7 +157,7 @@ export class Finder {
     if (entry < 0) entry = this.#addresses.get(bytes, start, end);
     if (entry >= 0) {
       this.#fromEntry(entry, this.#toolRoutes, bytes, start, end);
-      let rule = wordAt(this.#ruleOf, entry);
+      let rule = this.#ruleOf[entry]!;
       if (rule === NOT_COMPUTED) {
         const name = packedView(this.#catalog.publicNames, entry);
         rule = this.#toolRules.first(name, 0, name.length);
@@ -187,7 +186,7 @@ export class Finder {
     const route = this.#resourceRoutes.first(bytes, start, end);
     if (entry >= 0) {
       this.entry = entry;
-      this.server = wordAt(this.#catalog.server, entry);
+      this.server = this.#catalog.server[entry]!;
       this.#fromRoute(route);
     } else {
       // A resource that is not listed goes to the servers of its route, or to the only server there is: links in results need
@@ -214,8 +213,8 @@ export class Finder {
   /** Routes are matched with the public name also if the call uses the address, so that an address cannot bypass a rule. */
   #fromEntry(entry: number, routes: PatternSet, bytes: Uint8Array, start: number, end: number): void {
     this.entry = entry;
-    this.server = wordAt(this.#catalog.server, entry);
-    let route = wordAt(this.#routeOf, entry);
+    this.server = this.#catalog.server[entry]!;
+    let route = this.#routeOf[entry]!;
     if (route === NOT_COMPUTED) {
       const name = this.#judgedName(entry);
       route = routes.first(name, 0, name.length);
@@ -230,7 +229,7 @@ export class Finder {
   /** A tool whose name another server's tool has is listed by its address; the rules for its name apply to it too. */
   #alsoOfEntry(entry: number, routes: PatternSet, route: number): void {
     const { kind, publicNames, upstreamNames } = this.#catalog;
-    const owner = this.#snapshot.servers[wordAt(this.#catalog.server, entry)];
+    const owner = this.#snapshot.servers[this.#catalog.server[entry]!];
     if (owner === undefined || (kind[entry] !== EntryKind.tool && kind[entry] !== EntryKind.prompt)) return;
     const own = packedText(upstreamNames, entry);
     if (packedText(publicNames, entry) !== `${owner.name}:${own}`) return;

@@ -55,13 +55,14 @@ export class Guard {
     this.error = -1;
     this.scopes = EMPTY;
     if (route >= 0 && !this.#hasScopes(principal, route)) return false;
-    for (const also of alsoRoutes) if (!this.#hasScopes(principal, also)) return false;
+    for (let i = 0; i < alsoRoutes.length; i += 1) if (!this.#hasScopes(principal, alsoRoutes[i]!)) return false;
     return true;
   }
 
   #hasScopes(principal: Principal, route: number): boolean {
-    for (const scope of this.#snapshot.routes[route]?.requiredScopes ?? NO_SCOPES) {
-      if (!principal.scopes.has(scope)) {
+    const needed = this.#snapshot.routes[route]?.requiredScopes ?? NO_SCOPES;
+    for (let i = 0; i < needed.length; i += 1) {
+      if (!principal.scopes.has(needed[i]!)) {
         this.error = INSUFFICIENT_SCOPE;
         this.scopes = this.#challenges[route] ?? EMPTY;
         return false;

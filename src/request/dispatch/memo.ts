@@ -6,7 +6,6 @@
 
 import { VERDICT_HEAD, VerdictWord } from '../../shared/records.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
-import { wordAt } from '../../shared/words.js';
 
 const NO_BYTES = new Uint8Array(0);
 const WINDOW = 4;
@@ -80,7 +79,7 @@ export class Memo {
       }
       if (!this.#sameName(slot, bytes, start, end)) continue;
       const from = slot * VERDICT_HEAD;
-      if (wordAt(this.#verdicts, from + VerdictWord.rememberUntil) <= seconds) return false;
+      if (this.#verdicts[from + VerdictWord.rememberUntil]! <= seconds) return false;
       verdict.read(this.#verdicts, from);
       return true;
     }

@@ -5,7 +5,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { ByteTableMemory } from '../catalog-table.js';
-import { wordAt } from '../words.js';
 
 /** The seed of tables that this thread fills. */
 export const HASH_SEED: number = randomBytes(4).readInt32LE();
@@ -89,10 +88,9 @@ export class ByteTable {
     const expected = hash | 0;
     for (let slot = hash & this.#mask; ; slot = (slot + 1) & this.#mask) {
       const at = slot * 4;
-      const value = wordAt(slots, at + 3);
+      const value = slots[at + 3]!;
       if (value === 0) return -1;
-      if (slots[at] === expected && this.#equal(wordAt(slots, at + 1), wordAt(slots, at + 2), bytes, start, end))
-        return value - 1;
+      if (slots[at] === expected && this.#equal(slots[at + 1]!, slots[at + 2]!, bytes, start, end)) return value - 1;
     }
   }
 

@@ -7,8 +7,6 @@
  * may also stay on the bytes of a loop class. Globs and URI templates compile to this one form.
  */
 
-import { wordAt } from '../words.js';
-
 /** A set of bytes: 256 flags. */
 export type ByteClass = Uint8Array;
 
@@ -81,7 +79,7 @@ export class Pattern {
       let state = 1;
       for (let i = start; i < end; i += 1) {
         const byte = bytes[i]!;
-        state = ((state & wordAt(moves, byte)) << 1) | (state & wordAt(loops, byte));
+        state = ((state & moves[byte]!) << 1) | (state & loops[byte]!);
         if (state === 0) return false;
       }
       return ((state >>> last) & 1) === 1;
@@ -94,16 +92,16 @@ export class Pattern {
       let carry = 0;
       let alive = 0;
       for (let w = 0; w < words; w += 1) {
-        const here = wordAt(state, w);
-        const moved = here & wordAt(moves, at + w);
-        const next = (moved << 1) | carry | (here & wordAt(loops, at + w));
+        const here = state[w]!;
+        const moved = here & moves[at + w]!;
+        const next = (moved << 1) | carry | (here & loops[at + w]!);
         carry = moved >>> 31;
         state[w] = next;
         alive |= next;
       }
       if (alive === 0) return false;
     }
-    return ((wordAt(state, last >>> 5) >>> (last & 31)) & 1) === 1;
+    return ((state[last >>> 5]! >>> (last & 31)) & 1) === 1;
   }
 }
 
@@ -119,7 +117,7 @@ function compile({ tokens, loops }: PatternSource, words: number): Tables {
   const tables: Tables = { moves: new Int32Array(256 * words), loops: new Int32Array(256 * words) };
   const set = (table: Int32Array, byte: number, state: number): void => {
     const at = byte * words + (state >>> 5);
-    table[at] = wordAt(table, at) | (1 << (state & 31));
+    table[at] = table[at]! | (1 << (state & 31));
   };
   tokens.forEach((token, state) => {
     if (typeof token === 'number') set(tables.moves, token, state);

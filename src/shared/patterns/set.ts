@@ -4,7 +4,6 @@
  * number of patterns.
  */
 
-import { wordAt } from '../words.js';
 import { ByteTable, buildByteTable, finish, HASH_SEED, hashByte } from './byte-table.js';
 import type { Pattern } from './pattern.js';
 
@@ -55,7 +54,7 @@ export class PatternSet {
     let hash = HASH_SEED;
     let at = start;
     for (let i = 0; i < this.#lengths.length; i += 1) {
-      const stop = start + wordAt(this.#lengths, i);
+      const stop = start + this.#lengths[i]!;
       if (stop > end) break;
       for (; at < stop; at += 1) hash = hashByte(hash, bytes[at]!);
       const number = this.#table.getHashed(finish(hash), bytes, start, stop);

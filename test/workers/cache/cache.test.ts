@@ -4,7 +4,6 @@ import { typescriptDecoder } from '../../../native/index.js';
 import type { CacheSnapshot } from '../../../src/config/snapshot.js';
 import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
-import { wordAt } from '../../../src/shared/words.js';
 import { type CacheQuery, Lookup, ResponseCache } from '../../../workers/cache/index.js';
 import { snapshot } from '../fixture.js';
 
@@ -29,8 +28,8 @@ function queryOf({ name = 'tool', args = '{"a":1}', route = 0, subject = 0, kind
     nameEnd,
     argumentsStart: nameEnd,
     argumentsEnd: bytes.length,
-    hashLow: hash?.[0] ?? wordAt(lanes, 0),
-    hashHigh: hash?.[1] ?? wordAt(lanes, 1),
+    hashLow: hash?.[0] ?? lanes[0]!,
+    hashHigh: hash?.[1] ?? lanes[1]!,
     route,
     digest: Int32Array.of(subject, 0, 0, 0),
     kind,
