@@ -31,7 +31,7 @@ import { isStanding } from '../session/streams/standing.js';
 import { Counter } from '../shared/counters.js';
 import { packedText } from '../shared/packed.js';
 import { Verdict, VerdictWord } from '../shared/records.js';
-import type { CallSink } from '../upstream/core/types.js';
+import type { UpstreamSink } from '../upstream/core/types.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { Accounting } from './accounting.js';
 import { Dialogue } from './dialogue.js';
@@ -71,7 +71,7 @@ export class Front {
   readonly dispatcher: Dispatcher;
   readonly write: WriteStage;
   /** What upstreams report to. */
-  readonly sink: CallSink;
+  readonly sink: UpstreamSink;
   /** What upstreams ask and clients follow. */
   readonly dialogue: Dialogue;
   readonly #rights: Rights;
@@ -235,9 +235,11 @@ export class Front {
           this.pipeline.contain(exchange, generation, error);
         }
       },
-      asked: (endpoint, exchange, bytes, length, spans) => dialogue.asked(endpoint, exchange, bytes, length, spans),
-      noted: (endpoint, exchange, bytes, length, spans) => dialogue.noted(endpoint, exchange, bytes, length, spans),
-      lost: (endpoint) => dialogue.lost(endpoint),
+      serverRequest: (endpoint, exchange, bytes, length, spans) =>
+        dialogue.asked(endpoint, exchange, bytes, length, spans),
+      serverNotification: (endpoint, exchange, bytes, length, spans) =>
+        dialogue.noted(endpoint, exchange, bytes, length, spans),
+      disconnected: (endpoint) => dialogue.lost(endpoint),
       largeStart: (exchange, bytes, length) => large.start(exchange, bytes, length),
       largePart: (exchange, bytes, start, end) => {
         const { generation } = exchange;

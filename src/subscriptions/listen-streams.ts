@@ -7,8 +7,8 @@ import type { Exchange } from '../request/exchange/index.js';
 import type { StandingStreams } from '../session/streams/standing.js';
 import type { UpstreamTask } from '../session/tasks.js';
 import type { Count, Milliseconds } from '../units.js';
-import type { LaneOwner, WatchKind } from '../upstream/core/types.js';
-import { laneClient } from '../upstream/isolation/client.js';
+import type { ConnectionOwner, WatchKind } from '../upstream/core/types.js';
+import { clientIdentity } from '../upstream/isolation/identity.js';
 import { type Asker, NO_SERVER } from './access.js';
 import { Follows } from './follows.js';
 import { type Followed, ListenStream } from './listen.js';
@@ -92,7 +92,7 @@ export class ListenStreams {
     const { token } = from;
     const exchange = standing.take(from);
     this.#options.release(from);
-    const stream = new ListenStream(exchange, filter, laneClient(exchange), token, limits.maxClientBufferBytes);
+    const stream = new ListenStream(exchange, filter, clientIdentity(exchange), token, limits.maxClientBufferBytes);
     this.#streams.set(exchange, stream);
     this.#options.openStream(exchange);
     if (wanted === 0) this.#acknowledge(stream, [], []);
@@ -107,7 +107,7 @@ export class ListenStreams {
   }
 
   /** The streams that follow a resource or one that it is part of. */
-  ofResource(server: number, uri: string, owner: LaneOwner | null): Set<ListenStream> {
+  ofResource(server: number, uri: string, owner: ConnectionOwner | null): Set<ListenStream> {
     return this.#follows.ofResource(server, uri, owner);
   }
 

@@ -1,4 +1,4 @@
-import type { LaneClient, WatchKind } from '../upstream/core/types.js';
+import type { ClientIdentity, WatchKind } from '../upstream/core/types.js';
 
 /** The list kinds that clients are told about. */
 export interface ListChanges {
@@ -10,6 +10,6 @@ export interface ListChanges {
 /** What can be followed at a server (UpstreamServer). */
 export interface WatchedServer {
   announces(kind: WatchKind): boolean;
-  watch(kind: WatchKind, id: string, client: LaneClient): Promise<void>;
-  unwatch(kind: WatchKind, id: string, client: LaneClient): void;
+  watch(kind: WatchKind, id: string, client: ClientIdentity): Promise<void>;
+  unwatch(kind: WatchKind, id: string, client: ClientIdentity): void;
 }

@@ -2,7 +2,7 @@ import type { EndpointSnapshot, StdioEndpointSnapshot, UrlEndpointSnapshot } fro
 import type { Breaker } from './balance/breaker.js';
 import { transportOf } from './core/detection.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner } from './core/endpoint.js';
-import type { LaneProfile } from './core/types.js';
+import type { ConnectionProfile } from './core/types.js';
 import { HttpEndpoint } from './http/endpoint.js';
 import { SseEndpoint } from './sse/endpoint.js';
 import { StdioEndpoint } from './stdio/endpoint.js';
@@ -18,7 +18,7 @@ export function createEndpoint(
   at: { server: number; index: number },
   config: EndpointSnapshot,
   breaker: Breaker,
-  profile: LaneProfile,
+  profile: ConnectionProfile,
 ): BaseEndpoint {
   switch (transportOf(config)) {
     case 'stdio':

@@ -10,9 +10,9 @@ import type { Milliseconds } from '../units.js';
 import { type Background, inlineBackground } from './core/background.js';
 import { BaseEndpoint, DeferredFailures, type EndpointContext, type UpstreamLog } from './core/endpoint.js';
 import { ReadTurns } from './core/read-turns.js';
-import type { CallSink, UpstreamEvents } from './core/types.js';
+import type { UpstreamEvents, UpstreamSink } from './core/types.js';
+import { Replacements } from './replacement.js';
 import type { UpstreamServer } from './server.js';
-import { Succession } from './succession.js';
 
 export type { EndpointStats, UpstreamLog } from './core/endpoint.js';
 export { UpstreamServer } from './server.js';
@@ -22,7 +22,7 @@ export interface UpstreamPoolOptions {
   readonly snapshot: Snapshot;
   readonly table: ExchangeTable;
   readonly decoder: Decoder;
-  readonly sink: CallSink;
+  readonly sink: UpstreamSink;
   readonly events: UpstreamEvents;
   readonly log: UpstreamLog;
   /** Default: the snapshot's. What is read at each use; a reload changes its members. */
@@ -42,7 +42,7 @@ const SWEEP_MS: Milliseconds = 50;
 /** See the file comment. */
 export class UpstreamPool {
   readonly #context: EndpointContext;
-  readonly #succession: Succession;
+  readonly #succession: Replacements;
   readonly #table: ExchangeTable;
   #sweep: NodeJS.Timeout | undefined;
   #logLevel: number = NO_LEVEL;
@@ -65,7 +65,7 @@ export class UpstreamPool {
       stopGraceMs: options.stopGraceMs ?? 2_000,
       routeTimeouts: snapshot.routes.map((route) => route.requestTimeoutMs),
     };
-    this.#succession = new Succession(this.#context, options.events, snapshot.servers, (server) => {
+    this.#succession = new Replacements(this.#context, options.events, snapshot.servers, (server) => {
       if (this.#logLevel < NO_LEVEL) server.setLogLevel(LEVELS[this.#logLevel]!);
     });
   }

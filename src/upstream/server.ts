@@ -10,18 +10,18 @@ import { type HealthBoard, LocalHealthBoard } from './balance/health.js';
 import { ControlError } from './core/control.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner, EndpointStats } from './core/endpoint.js';
 import {
+  type ClientIdentity,
+  type ConnectionProfile,
+  DISCOVERY_PROFILE,
   type Discovery,
   type Endpoint,
-  type LaneClient,
-  type LaneProfile,
-  SHARED,
-  SURVEY,
+  SHARED_PROFILE,
   type UpstreamEvents,
   type WatchKind,
 } from './core/types.js';
 import { createEndpoint } from './create-endpoint.js';
 import { COALESCE_MS, ListReader } from './discovery/lists.js';
-import { type LaneHost, Lanes } from './isolation/lanes.js';
+import { DedicatedEndpoints, type DedicatedHost } from './isolation/dedicated.js';
 import { announces } from './subscriptions/follower.js';
 import { Watches } from './subscriptions/watches.js';
 
@@ -38,7 +38,7 @@ export interface EndpointTotals {
 }
 
 /** One server of the configuration: a namespace with its endpoints. */
-export class UpstreamServer implements EndpointOwner, LaneHost {
+export class UpstreamServer implements EndpointOwner, DedicatedHost {
   readonly index: number;
   config: ServerSnapshot;
   readonly name: string;
@@ -57,7 +57,7 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
   readonly #balancer: Balancer;
   readonly #lists: ListReader;
   /** The lanes of each endpoint. */
-  readonly #lanes: readonly Lanes[];
+  readonly #dedicated: readonly DedicatedEndpoints[];
   /** What is followed for everybody, and changes of the lists. */
   readonly #watches: Watches;
   /** Why {@link choose} has just found no lane, or null. */
@@ -76,12 +76,14 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
     this.endpoints = config.endpoints.map((endpoint, position) => {
       const at = { server: index, index: position };
       const breaker = new ConsecutiveFailureBreaker();
-      const profile = config.isolation === 'shared' ? SHARED : SURVEY;
+      const profile = config.isolation === 'shared' ? SHARED_PROFILE : DISCOVERY_PROFILE;
       return createEndpoint(context, this, at, endpoint, breaker, profile);
     });
     this.endpointCount = this.endpoints.length;
     this.#balancer = new WeightedRoundRobin(this.endpoints);
-    this.#lanes = config.endpoints.map((_, position) => new Lanes(this, () => this.endpoints[position]!));
+    this.#dedicated = config.endpoints.map(
+      (_, position) => new DedicatedEndpoints(this, () => this.endpoints[position]!),
+    );
     this.#watches = new Watches(
       config.endpoints.map((_, position) => () => this.endpoints[position]!),
       true,
@@ -106,7 +108,7 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
   get inFlight(): number {
     let count = 0;
     for (const endpoint of this.endpoints) count += endpoint.inFlight;
-    for (const lanes of this.#lanes) count += lanes.inFlight;
+    for (const lanes of this.#dedicated) count += lanes.inFlight;
     return count;
   }
 
@@ -124,7 +126,7 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
     this.#stopped = true;
     this.#lists.stop();
     this.#watches.close();
-    await Promise.all([...this.endpoints, ...this.#lanes].map((part) => part.stop()));
+    await Promise.all([...this.endpoints, ...this.#dedicated].map((part) => part.stop()));
   }
 
   /**
@@ -137,7 +139,7 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
       this.#refusal = null;
       return this.#choose(exchange.tried);
     }
-    return this.#chooseLane(exchange);
+    return this.#chooseDedicated(exchange);
   }
 
   #choose(tried: number): BaseEndpoint | null {
@@ -155,24 +157,24 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
     }
     if (usable === 0) return null;
     const chosen = endpoints[this.#balancer.choose(usable)]!;
-    if (chosen.breaker.tripped) chosen.breaker.taken(now);
+    if (chosen.breaker.tripped) chosen.breaker.trialStarted(now);
     return chosen;
   }
 
-  #chooseLane(exchange: Exchange): BaseEndpoint | null {
+  #chooseDedicated(exchange: Exchange): BaseEndpoint | null {
     this.#refusal = null;
     // A client stays with the endpoint that has its lane, and with it what the server remembers.
-    for (let index = 0; index < this.#lanes.length; index += 1) {
+    for (let index = 0; index < this.#dedicated.length; index += 1) {
       if ((exchange.tried & (1 << index)) !== 0) continue;
-      const lane = this.#lanes[index]!.existing(exchange);
+      const lane = this.#dedicated[index]!.find(exchange);
       if (lane !== null) return lane;
     }
     let { tried } = exchange;
     while (true) {
       const base = this.#choose(tried);
       if (base === null) return null;
-      const lanes = this.#lanes[base.index]!;
-      const chosen = lanes.involved ? lanes.take(exchange) : base;
+      const lanes = this.#dedicated[base.index]!;
+      const chosen = lanes.isNeeded ? lanes.acquire(exchange) : base;
       if (chosen !== null) return chosen;
       this.#refusal = lanes.refusal;
       tried |= 1 << base.index;
@@ -201,8 +203,8 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
     return !this.endpoints.some((other) => other !== endpoint && other.state === 'ready' && other.breaker.allows(now));
   }
 
-  /** See {@link EndpointOwner.unsuited}. What is known of the upstream's health goes over to the other endpoint. */
-  unsuited(endpoint: BaseEndpoint): void {
+  /** See {@link EndpointOwner.wrongTransport}. What is known of the upstream's health goes over to the other endpoint. */
+  wrongTransport(endpoint: BaseEndpoint): void {
     const { index, breaker, profile } = endpoint;
     if (this.#stopped || this.endpoints[index] !== endpoint) return;
     const config = this.config.endpoints[index]!;
@@ -214,18 +216,18 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
 
   stateChanged(endpoint: BaseEndpoint): void {
     if (this.endpoints[endpoint.index] !== endpoint) return;
-    if (endpoint.state !== 'ready') this.#watches.down();
+    if (endpoint.state !== 'ready') this.#watches.endpointUnavailable();
     this.#events.stateChanged(this.index, endpoint.index, endpoint.state, endpoint.reason);
   }
 
-  greeted(endpoint: BaseEndpoint): void {
-    this.needsCapabilities = this.#lanes.some((lanes) => lanes.involved);
+  initialized(endpoint: BaseEndpoint): void {
+    this.needsCapabilities = this.#dedicated.some((lanes) => lanes.isNeeded);
     if (this.#logLevel !== null) this.#sendLogLevel(endpoint, this.#logLevel);
-    this.#watches.greeted(endpoint);
+    this.#watches.initialized(endpoint);
     this.#lists.schedule(0);
   }
 
-  create(base: BaseEndpoint, owner: EndpointOwner, breaker: Breaker, profile: LaneProfile): BaseEndpoint {
+  create(base: BaseEndpoint, owner: EndpointOwner, breaker: Breaker, profile: ConnectionProfile): BaseEndpoint {
     const { index, transport } = base;
     const config = this.config.endpoints[index]!;
     const settled =
@@ -233,18 +235,18 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
     return createEndpoint(this.#context, owner, { server: this.index, index }, settled, breaker, profile);
   }
 
-  laneGreeted(endpoint: BaseEndpoint): void {
+  dedicatedInitialized(endpoint: BaseEndpoint): void {
     if (this.#logLevel !== null) this.#sendLogLevel(endpoint, this.#logLevel);
   }
 
   /** A legacy session is over: its lanes take no more calls and are stopped. */
   sessionEnded(sessionId: string): void {
-    for (const lanes of this.#lanes) lanes.sessionEnded(sessionId);
+    for (const lanes of this.#dedicated) lanes.sessionEnded(sessionId);
   }
 
   /** The client of a legacy session says that its roots changed. */
   rootsChanged(sessionId: string): void {
-    for (const lanes of this.#lanes) lanes.rootsChanged(sessionId);
+    for (const lanes of this.#dedicated) lanes.rootsChanged(sessionId);
   }
 
   /**
@@ -257,7 +259,7 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
       if (endpoint.state === 'ready') this.#sendLogLevel(endpoint, level);
     };
     this.endpoints.forEach(send);
-    for (const lanes of this.#lanes) lanes.forEach(send);
+    for (const lanes of this.#dedicated) lanes.forEach(send);
   }
 
   #sendLogLevel(endpoint: BaseEndpoint, level: string): void {
@@ -280,28 +282,28 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
    * @param client whose lane it is, where the server is isolated; null = nobody's, everybody's
    * @throws ControlError when the upstream refuses or offers no subscriptions (`rpc`, -32601): then nothing is followed
    */
-  watch(kind: WatchKind, id: string, client: LaneClient | null): Promise<void> {
+  watch(kind: WatchKind, id: string, client: ClientIdentity | null): Promise<void> {
     const watches = this.#watchesOf(client, true);
     if (watches === null) return Promise.reject(new ControlError('closed', 'no lane of the upstream can be started'));
     return watches.add(kind, id);
   }
 
   /** Takes one {@link watch} back; the upstream is told when nobody follows any more. */
-  unwatch(kind: WatchKind, id: string, client: LaneClient | null): void {
+  unwatch(kind: WatchKind, id: string, client: ClientIdentity | null): void {
     this.#watchesOf(client, false)?.remove(kind, id);
   }
 
   /** A client's own lane where it has or needs one; without a lane null, or what everybody follows together. */
-  #watchesOf(client: LaneClient | null, make: boolean): Watches | null {
+  #watchesOf(client: ClientIdentity | null, make: boolean): Watches | null {
     if (client === null || this.config.isolation === 'shared') return this.#watches;
-    const involved = this.#lanes.filter((lanes) => lanes.involved);
+    const involved = this.#dedicated.filter((lanes) => lanes.isNeeded);
     if (involved.length === 0) return this.#watches;
     for (const lanes of involved) {
       const known = lanes.watchesOf(client, false);
       if (known !== null) return known;
     }
     const base = make ? this.#choose(0) : null;
-    return base === null ? null : this.#lanes[base.index]!.watchesOf(client, true);
+    return base === null ? null : this.#dedicated[base.index]!.watchesOf(client, true);
   }
 
   listChanged(): void {
@@ -322,13 +324,13 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
 
   tick(now: Milliseconds): void {
     for (const endpoint of this.endpoints) endpoint.tick(now);
-    for (const lanes of this.#lanes) lanes.tick(now);
+    for (const lanes of this.#dedicated) lanes.tick(now);
   }
 
   /** An endpoint and its lanes together. */
   totals(index: number): EndpointTotals {
     const endpoint = this.endpoints[index]!;
-    const lanes = this.#lanes[index]!;
+    const lanes = this.#dedicated[index]!;
     return {
       inFlight: endpoint.inFlight + lanes.inFlight,
       lanes: lanes.size,
@@ -345,7 +347,7 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
       prompts: packedCount(this.discovery?.prompts ?? NO_ITEMS),
       resources: packedCount(this.discovery?.resources ?? NO_ITEMS),
       templates: packedCount(this.discovery?.templates ?? NO_ITEMS),
-      lanes: this.#lanes.reduce((count, lanes) => count + lanes.size, 0),
+      lanes: this.#dedicated.reduce((count, lanes) => count + lanes.size, 0),
       watches: this.#watches.size,
       endpoints: this.endpoints.map((endpoint, index) => ({
         ...this.totals(index).stats,

@@ -10,12 +10,12 @@ import { VerdictWord } from '../../src/shared/records.js';
 import { type ControlReply, scanResponse } from '../../src/upstream/core/control.js';
 import type { UpstreamLog } from '../../src/upstream/core/endpoint.js';
 import type {
-  CallSink,
+  ConnectionOwner,
   Discovery,
   Endpoint,
   EndpointState,
-  LaneOwner,
   UpstreamEvents,
+  UpstreamSink,
 } from '../../src/upstream/core/types.js';
 import { UpstreamPool, type UpstreamServer } from '../../src/upstream/pool.js';
 import { eventually, type TestScope } from '../support/process.js';
@@ -125,7 +125,7 @@ export interface Harness {
   readonly lost: Endpoint[];
   readonly log: LogLine[];
   /** Whose lane each of `updatedResources` came on. */
-  readonly updateOwners: (LaneOwner | null)[];
+  readonly updateOwners: (ConnectionOwner | null)[];
   /** Called with what a server asks. */
   onAsked: ((asked: Asked) => void) | null;
   server(index?: number): UpstreamServer;
@@ -200,7 +200,7 @@ export function startPool(
   const discoveries: Discovery[] = [];
   const states: Harness['states'] = [];
   const updatedResources: string[] = [];
-  const updateOwners: (LaneOwner | null)[] = [];
+  const updateOwners: (ConnectionOwner | null)[] = [];
   const changedTasks: string[] = [];
   const asked: Asked[] = [];
   const noted: Asked[] = [];
@@ -214,7 +214,7 @@ export function startPool(
     table.release(exchange);
     entry.settle();
   };
-  const sink: CallSink = {
+  const sink: UpstreamSink = {
     message(exchange, bytes, length) {
       const entry = outcomes.get(exchange);
       if (entry === undefined) throw new Error('a message for a call that is over');
@@ -236,13 +236,14 @@ export function startPool(
       entry.outcome.sent = sent;
       end(exchange);
     },
-    asked: (endpoint, exchange, bytes, length) => {
+    serverRequest: (endpoint, exchange, bytes, length) => {
       const question = questionOf(endpoint, exchange, bytes, length);
       asked.push(question);
       harness.onAsked?.(question);
     },
-    noted: (endpoint, exchange, bytes, length) => noted.push(questionOf(endpoint, exchange, bytes, length)),
-    lost: (endpoint) => lost.push(endpoint),
+    serverNotification: (endpoint, exchange, bytes, length) =>
+      noted.push(questionOf(endpoint, exchange, bytes, length)),
+    disconnected: (endpoint) => lost.push(endpoint),
     largeStart: () => false,
     largePart: () => {},
     largeEnd: () => {},

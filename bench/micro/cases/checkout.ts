@@ -23,9 +23,9 @@ function choice(endpoints: number): Operation {
     sink: {
       message: ignore,
       failed: ignore,
-      asked: ignore,
-      noted: ignore,
-      lost: ignore,
+      serverRequest: ignore,
+      serverNotification: ignore,
+      disconnected: ignore,
       largeStart: () => false,
       largePart: ignore,
       largeEnd: ignore,

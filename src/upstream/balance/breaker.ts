@@ -9,7 +9,7 @@ export interface Breaker {
   /** Whether a call may be sent; while half-open only one at a time may. */
   allows(now: Milliseconds): boolean;
   /** The call of {@link allows} is really sent. */
-  taken(now: Milliseconds): void;
+  trialStarted(now: Milliseconds): void;
   succeeded(): void;
   /** @param lastOne no other endpoint of the server is usable */
   failed(error: ErrorCode, lastOne: boolean, now: Milliseconds): void;
@@ -67,7 +67,7 @@ export class ConsecutiveFailureBreaker implements Breaker {
     return this.#openUntil === 0 || (now >= this.#openUntil && now >= this.#probeUntil);
   }
 
-  taken(now: Milliseconds): void {
+  trialStarted(now: Milliseconds): void {
     if (this.#openUntil !== 0) this.#probeUntil = now + this.#maxPauseMs;
   }
 

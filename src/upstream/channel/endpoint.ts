@@ -19,10 +19,10 @@ import { initializeParams } from '../core/handshake.js';
 import { escaped, LogLimit } from '../core/log-limit.js';
 import { MessageCost } from '../core/notification-limit.js';
 import { answerToRequest } from '../core/server-messages.js';
-import type { LaneProfile, ListenFilter } from '../core/types.js';
+import type { ConnectionProfile, ListenFilter } from '../core/types.js';
 import { ChangeNotices } from '../subscriptions/change-notices.js';
 import { ChannelCalls } from './calls.js';
-import { greetChannel, ProbeEnded } from './handshake.js';
+import { channelHandshake, ProbeEnded } from './handshake.js';
 import type { Channel, ChannelListener } from './index.js';
 import { ChannelListen } from './listen.js';
 import { ChannelReader } from './reader.js';
@@ -71,7 +71,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     owner: EndpointOwner,
     at: { server: number; index: number; weight: number },
     breaker: Breaker,
-    profile: LaneProfile,
+    profile: ConnectionProfile,
     options: ChannelOptions,
   ) {
     super(context, owner, at, breaker, profile);
@@ -228,7 +228,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     const channel = this.#channel;
     if (channel === null || this.#stopping) return;
     try {
-      const handshake = await greetChannel(
+      const handshake = await channelHandshake(
         (method, params, timeoutMs, modern) => this.#ask(method, params, timeoutMs, modern),
         (method) => this.#notify(method, null),
         {
@@ -240,7 +240,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
       if (this.#channel !== channel || this.#stopping) return;
       this.#greeted = true;
       this.#restarts.ready();
-      this.greeted(handshake);
+      this.initialized(handshake);
       this.#sendQueued();
     } catch (error) {
       this.#probeEnded = error instanceof ProbeEnded;
@@ -317,11 +317,11 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
       case Method.cancelled: {
         const id = parseId(bytes, spans[Span.requestIdStart]!, spans[Span.requestIdEnd]!);
         if (this.era === Era.modern) this.#listen.cancelled(id);
-        else this.context.sink.noted(this, this.#asking(), bytes, length, spans);
+        else this.context.sink.serverNotification(this, this.#asking(), bytes, length, spans);
         break;
       }
       default:
-        if (this.era === Era.legacy) this.context.sink.noted(this, this.#asking(), bytes, length, spans);
+        if (this.era === Era.legacy) this.context.sink.serverNotification(this, this.#asking(), bytes, length, spans);
     }
   }
 
@@ -331,7 +331,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     if (spans[Span.method] === Method.ping || this.era === Era.modern || !this.#greeted) {
       this.reply(answerToRequest(bytes, spans));
     } else {
-      this.context.sink.asked(this, this.#asking(), bytes, length, spans);
+      this.context.sink.serverRequest(this, this.#asking(), bytes, length, spans);
     }
   }
 
@@ -342,7 +342,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
   }
 
   /** The call that a question of the server belongs to, null when it cannot be told. */
-  override get settled(): boolean {
+  override get isSettled(): boolean {
     return this.#calls.quiet;
   }
 
@@ -420,7 +420,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
       this.stats.restarts += 1;
       this.#again(this.#complaint === '' ? this.reasonFor(reason) : this.#complaint);
     }
-    if (this.#greeted) this.context.sink.lost(this);
+    if (this.#greeted) this.context.sink.disconnected(this);
     this.#failCalls('GW_UPSTREAM_CLOSED');
   }
 

@@ -24,7 +24,7 @@ type Ask = (method: string, params: object | null, timeoutMs: Milliseconds, mode
  * @param options.initialize parameters of `initialize`
  * @throws ProbeEnded when another attempt should go without the probe; ControlError otherwise
  */
-export async function greetChannel(
+export async function channelHandshake(
   ask: Ask,
   notify: (method: string) => void,
   options: { legacyOnly: boolean; timeoutMs: Milliseconds; initialize: object },

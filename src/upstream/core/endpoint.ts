@@ -14,7 +14,15 @@ import type { Handshake } from './handshake.js';
 import { NotificationLimit } from './notification-limit.js';
 import type { ReadTurns } from './read-turns.js';
 import { RecentClients } from './recent-clients.js';
-import type { CallSink, Endpoint, EndpointState, LaneProfile, ListenFilter, Transport, WatchKind } from './types.js';
+import type {
+  ConnectionProfile,
+  Endpoint,
+  EndpointState,
+  ListenFilter,
+  Transport,
+  UpstreamSink,
+  WatchKind,
+} from './types.js';
 
 /** The part of a logger (pino's shape) that upstreams use. */
 export interface UpstreamLog {
@@ -28,7 +36,7 @@ export interface UpstreamLog {
 export interface EndpointContext {
   readonly table: ExchangeTable;
   readonly decoder: Decoder;
-  readonly sink: CallSink;
+  readonly sink: UpstreamSink;
   readonly log: UpstreamLog;
   /** In force at this moment: a reload changes the members. */
   readonly limits: LimitsSnapshot;
@@ -49,7 +57,7 @@ export interface EndpointOwner {
   readonly health: HealthBoard;
   stateChanged(endpoint: BaseEndpoint): void;
   /** The handshake is done; lists can be read. */
-  greeted(endpoint: BaseEndpoint): void;
+  initialized(endpoint: BaseEndpoint): void;
   listChanged(endpoint: BaseEndpoint): void;
   resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void;
   taskChanged(endpoint: BaseEndpoint, taskId: string, bytes: Uint8Array, length: number): void;
@@ -61,7 +69,7 @@ export interface EndpointOwner {
    * The endpoint's transport was guessed, and its upstream does not speak it (detection.ts, `tryOtherTransport` was called):
    * another endpoint takes its place. Lanes are never asked this.
    */
-  unsuited?(endpoint: BaseEndpoint): void;
+  wrongTransport?(endpoint: BaseEndpoint): void;
 }
 
 /** Counters of one endpoint. */
@@ -107,7 +115,7 @@ export class DeferredFailures {
 /** What stdio and HTTP endpoints have in common: state, counters, and the accounting of calls. */
 export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   abstract readonly transport: Transport;
-  readonly profile: LaneProfile;
+  readonly profile: ConnectionProfile;
   readonly server: number;
   readonly index: number;
   readonly weight: number;
@@ -146,7 +154,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     owner: EndpointOwner,
     at: { server: number; index: number; weight: number },
     breaker: Breaker,
-    profile: LaneProfile,
+    profile: ConnectionProfile,
   ) {
     this.profile = profile;
     this.recentClients = profile.capabilities !== 0 && profile.owner === null ? new RecentClients() : null;
@@ -198,7 +206,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   abstract details(): Record<string, unknown>;
 
   /** Whether nothing can be said here any more about a call that is over; where it can, a question has no certain owner. */
-  get settled(): boolean {
+  get isSettled(): boolean {
     return true;
   }
 
@@ -291,13 +299,13 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     this.owner.stateChanged(this);
   }
 
-  protected greeted(handshake: Handshake): void {
+  protected initialized(handshake: Handshake): void {
     this.handshake = handshake;
     this.era = handshake.era;
     this.revision = handshake.revision;
     this.breaker.succeeded();
     this.setState('ready', '');
-    this.owner.greeted(this);
+    this.owner.initialized(this);
   }
 
   /** Progress restarts the clock, but not for ever (MCP, timeouts: a hard maximum should remain). */

@@ -2,7 +2,7 @@
 import { declaredCapabilities } from '../../protocol/client-capabilities.js';
 import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../../protocol/revisions.js';
 import { CLIENT_INFO, ControlError, type ControlReply, resultOf } from './control.js';
-import type { LaneProfile } from './types.js';
+import type { ConnectionProfile } from './types.js';
 
 /** What a handshake found. */
 export interface Handshake {
@@ -21,7 +21,7 @@ export interface Handshake {
  * `params` of `initialize` on a lane: it declares what the clients of the lane can be asked for. The client that the
  * server sees is the gateway, also on a lane of one client.
  */
-export function initializeParams(profile: LaneProfile): object {
+export function initializeParams(profile: ConnectionProfile): object {
   return {
     protocolVersion: REVISIONS[LATEST_LEGACY],
     capabilities: declaredCapabilities(profile.capabilities, true),

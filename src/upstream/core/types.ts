@@ -8,7 +8,7 @@ import type { CallTarget, Exchange } from '../../request/exchange/index.js';
 import type { Packed } from '../../shared/packed.js';
 
 /** Receives what an upstream says about a call: implemented by the write stage. */
-export interface CallSink {
+export interface UpstreamSink {
   /**
    * One JSON-RPC message that belongs to `exchange`: a notification (progress, log message) or the response.
    * `spans` is the scan of `bytes[0, length)`; both are valid only during the call. After a response nothing more follows for this call.
@@ -25,14 +25,26 @@ export interface CallSink {
    *
    * @param exchange the call it belongs to; null when that cannot be told, then only the owner of the lane can be meant
    */
-  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void;
+  serverRequest(
+    endpoint: Endpoint,
+    exchange: Exchange | null,
+    bytes: Uint8Array,
+    length: number,
+    spans: Int32Array,
+  ): void;
   /**
    * A notification that is neither progress, log message, list change nor resource update: the server takes a request
    * back (`notifications/cancelled`), an elicitation by URL is complete, a legacy task changed.
    */
-  noted(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void;
+  serverNotification(
+    endpoint: Endpoint,
+    exchange: Exchange | null,
+    bytes: Uint8Array,
+    length: number,
+    spans: Int32Array,
+  ): void;
   /** The endpoint's connection, child or session ended: nobody waits for answers to its requests any more. */
-  lost(endpoint: Endpoint): void;
+  disconnected(endpoint: Endpoint): void;
   /**
    * A response too large to hold has begun: `bytes[0, length)` is its JSON so far. The rest follows with `largePart`,
    * and `largeEnd` is its last report.
@@ -46,7 +58,7 @@ export interface CallSink {
 }
 
 /** The client that a lane of an isolated server belongs to. */
-export interface LaneOwner {
+export interface ConnectionOwner {
   /** The sealed id of its legacy session; '' = a principal (`isolation: principal`, and clients without sessions). */
   readonly sessionId: string;
   /** 128 bits of the subject's digest, all 0 = anonymous. */
@@ -54,7 +66,7 @@ export interface LaneOwner {
 }
 
 /** A client as far as the choice of its lane depends on it; outlives the exchange that it was read from (`laneClient`). */
-export interface LaneClient extends LaneOwner {
+export interface ClientIdentity extends ConnectionOwner {
   /** What the client can be asked for, bits of Capability. */
   readonly capabilities: number;
 }
@@ -63,11 +75,11 @@ export interface LaneClient extends LaneOwner {
 export type WatchKind = 'resource' | 'task';
 
 /** On whose behalf an endpoint speaks to its upstream. */
-export interface LaneProfile {
+export interface ConnectionProfile {
   /** Bits of Capability (src/protocol/client-capabilities.ts) that `initialize` declares. */
   readonly capabilities: number;
   /** Null = all clients share it: what the server asks outside of a call belongs to nobody. */
-  readonly owner: LaneOwner | null;
+  readonly owner: ConnectionOwner | null;
   /** One call at a time: whatever the server says meanwhile belongs to it. */
   readonly exclusive: boolean;
   /** The upstream is known to be legacy: no probe. */
@@ -77,7 +89,7 @@ export interface LaneProfile {
 }
 
 /** The lane that all clients share; nothing is declared on it. */
-export const SHARED: LaneProfile = Object.freeze({
+export const SHARED_PROFILE: ConnectionProfile = Object.freeze({
   capabilities: 0,
   owner: null,
   exclusive: false,
@@ -103,8 +115,8 @@ export interface ListenFilter {
  * The shared lane of an isolated server. Only its lists are read there, and some servers have tools that they list for
  * nobody but a client that can be asked. What they ask on it is refused.
  */
-export const SURVEY: LaneProfile = Object.freeze({
-  ...SHARED,
+export const DISCOVERY_PROFILE: ConnectionProfile = Object.freeze({
+  ...SHARED_PROFILE,
   capabilities: ASKABLE & ~Capability.roots,
 });
 
@@ -119,7 +131,7 @@ export interface Endpoint extends CallTarget {
   readonly server: number;
   readonly weight: number;
   readonly transport: Transport;
-  readonly profile: LaneProfile;
+  readonly profile: ConnectionProfile;
   readonly state: EndpointState;
   /** Number of the negotiated revision. */
   readonly revision: number;
@@ -165,7 +177,7 @@ export interface UpstreamEvents {
    *
    * @param owner whose lane it came on; null = everybody's
    */
-  resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: LaneOwner | null): void;
+  resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: ConnectionOwner | null): void;
   /** `notifications/tasks` of a modern upstream (tasks extension); see {@link resourceUpdated}. */
   taskChanged(server: number, taskId: string, bytes: Uint8Array, length: number): void;
   /** A reload has put another server in this place: nothing that was followed there is followed any more. */

@@ -12,13 +12,13 @@ import { detectionBackOff, suggestsSse, tryOtherTransport } from '../core/detect
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { initializeParams } from '../core/handshake.js';
 import { HttpHeads, streamHeaders, withCredentials } from '../core/http-heads.js';
-import type { LaneProfile, ListenFilter } from '../core/types.js';
+import type { ConnectionProfile, ListenFilter } from '../core/types.js';
 import type { CallStream } from './call-stream.js';
 import { HttpCalls } from './calls.js';
 import type { ConnectionListener, HttpConnection } from './connection.js';
 import { HttpControl } from './control.js';
 import { HttpEvents } from './events.js';
-import { greetHttp } from './handshake.js';
+import { httpHandshake } from './handshake.js';
 import { judgeRefusal } from './refusals.js';
 import { ResumedStream, type ResumeListener } from './resume.js';
 import { HttpServerMessages } from './server-messages.js';
@@ -58,7 +58,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     at: { server: number; index: number },
     config: UrlEndpointSnapshot,
     breaker: Breaker,
-    profile: LaneProfile,
+    profile: ConnectionProfile,
   ) {
     super(context, owner, { ...at, weight: config.weight }, breaker, profile);
     const { limits, decoder } = context;
@@ -104,7 +104,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     clearTimeout(this.#timer);
     this.setState('stopped', '');
     this.#events.stop();
-    this.context.sink.lost(this);
+    this.context.sink.disconnected(this);
     this.#calls.close();
     const { heads } = this.#calls;
     const ended = heads.sessionId === '' ? null : this.#control.endSession(heads.forControl(''), SESSION_END_MS);
@@ -397,7 +397,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     const wait = this.#recoverAfter - now;
     this.#recoverAfter = Math.max(now, this.#recoverAfter) + RECOVERY_MS;
     this.#events.stop();
-    this.context.sink.lost(this);
+    this.context.sink.disconnected(this);
     this.#greeting = true;
     this.#calls.held = true;
     this.#timer = setTimeout(() => void this.#greet(), Math.max(0, wait));
@@ -405,7 +405,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
 
   async #greet(): Promise<void> {
     try {
-      const handshake = await greetHttp(this.#control, this.#configured, {
+      const handshake = await httpHandshake(this.#control, this.#configured, {
         era: this.#era,
         timeoutMs: this.owner.config.connectTimeoutMs,
         initialize: initializeParams(this.profile),
@@ -418,7 +418,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
       this.#backOff.reset();
       this.#calls.use(new HttpHeads(this.#configured, handshake), handshake.era);
       this.#events.start(handshake);
-      this.greeted(handshake);
+      this.initialized(handshake);
       this.#calls.go();
     } catch (error) {
       this.#greeting = false;
@@ -429,7 +429,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
         tryOtherTransport(this.#config, (error as ControlError).message);
         this.#failQueue();
         this.setState('backoff', 'the upstream does not speak Streamable HTTP');
-        this.owner.unsuited?.(this);
+        this.owner.wrongTransport?.(this);
         return;
       }
       this.setState('backoff', error instanceof ControlError ? error.message : 'the handshake failed');

@@ -15,7 +15,7 @@ import type { HttpControl } from './control.js';
  * @param options.initialize parameters of `initialize`
  * @throws ControlError
  */
-export async function greetHttp(
+export async function httpHandshake(
   control: HttpControl,
   configured: Readonly<Record<string, string>>,
   options: { era: Era | null; timeoutMs: Milliseconds; initialize: object },

@@ -108,12 +108,12 @@ export class HttpServerMessages {
   #asked(exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
     if (!this.#endpoint.notificationLimit.admit(MessageCost.request) || this.#endpoint.era === Era.modern) return;
     if (spans[Span.method] === Method.ping) this.#host.reply(answerToRequest(bytes, spans));
-    else this.#context.sink.asked(this.#endpoint, exchange, bytes, length, spans);
+    else this.#context.sink.serverRequest(this.#endpoint, exchange, bytes, length, spans);
   }
 
   #change(exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
     if (this.#changes.take(spans[Span.method]!, bytes, length) || !this.#admitted()) return;
-    this.#context.sink.noted(this.#endpoint, exchange, bytes, length, spans);
+    this.#context.sink.serverNotification(this.#endpoint, exchange, bytes, length, spans);
   }
 
   /** What takes back a call that the server has seen; it may go on for a while as if nothing had happened. */

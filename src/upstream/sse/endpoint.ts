@@ -7,7 +7,7 @@ import type { Channel } from '../channel/index.js';
 import { detectionBackOff, neitherReason, tryOtherTransport } from '../core/detection.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
 import { withCredentials } from '../core/http-heads.js';
-import type { LaneProfile } from '../core/types.js';
+import type { ConnectionProfile } from '../core/types.js';
 import { SseChannel, type SseTarget } from './channel.js';
 
 /** How long the answer to a POST is waited for where calls have no time limit. */
@@ -28,7 +28,7 @@ export class SseEndpoint extends ChannelEndpoint {
     at: { server: number; index: number },
     config: UrlEndpointSnapshot,
     breaker: Breaker,
-    profile: LaneProfile,
+    profile: ConnectionProfile,
   ) {
     const guessed = config.transport !== 'sse' && !profile.lazy;
     const backOff = guessed ? detectionBackOff(config) : new BackOff();
@@ -45,7 +45,7 @@ export class SseEndpoint extends ChannelEndpoint {
     // Whatever it was before, it is no event stream now: the other transport has its turn again.
     if (this.#guessed && this.#last?.refused === true) {
       tryOtherTransport(this.#config, this.reason);
-      this.owner.unsuited?.(this);
+      this.owner.wrongTransport?.(this);
       return;
     }
     super.start();

@@ -5,7 +5,7 @@ import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
 import { LogLimit } from '../core/log-limit.js';
-import type { LaneProfile } from '../core/types.js';
+import type { ConnectionProfile } from '../core/types.js';
 import { StdioChannel } from './channel.js';
 
 /** One stdio child with many calls in flight; restarted when it ends. */
@@ -21,7 +21,7 @@ export class StdioEndpoint extends ChannelEndpoint {
     at: { server: number; index: number },
     config: StdioEndpointSnapshot,
     breaker: Breaker,
-    profile: LaneProfile,
+    profile: ConnectionProfile,
   ) {
     const options = { budget: new RestartBudget(), backOff: new BackOff(), legacyOnly: false };
     super(context, owner, { ...at, weight: config.weight }, breaker, profile, options);

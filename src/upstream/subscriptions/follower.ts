@@ -97,7 +97,7 @@ export class Follower {
   }
 
   /** The endpoint has a new handshake: what was said before does not hold any more. */
-  greeted(): void {
+  initialized(): void {
     this.#epoch += 1;
     this.#followed.clear();
     this.#trying.clear();

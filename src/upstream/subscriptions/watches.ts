@@ -76,12 +76,12 @@ export class Watches {
   }
 
   /** The endpoint has a new handshake: all of it has to be asked for again. */
-  greeted(endpoint: BaseEndpoint): void {
-    for (const follower of this.#followers) if (follower.endpoint === endpoint) follower.greeted();
+  initialized(endpoint: BaseEndpoint): void {
+    for (const follower of this.#followers) if (follower.endpoint === endpoint) follower.initialized();
   }
 
   /** An endpoint is not ready any more. */
-  down(): void {
+  endpointUnavailable(): void {
     for (const entry of [...this.#entries.values()]) this.#decide(entry);
   }
 

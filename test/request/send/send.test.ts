@@ -10,7 +10,7 @@ import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { CapabilityMemo } from '../../../src/request/send/capability-memo.js';
 import { type SendServer, SendStage } from '../../../src/request/send/index.js';
 import { VerdictFlag, VerdictWord } from '../../../src/shared/records.js';
-import { type Endpoint, SHARED } from '../../../src/upstream/core/types.js';
+import { type Endpoint, SHARED_PROFILE } from '../../../src/upstream/core/types.js';
 
 const NONE = new Uint8Array(0);
 const CLIENT: Uint8Array = Buffer.from('{"name":"c","version":"1"}');
@@ -46,7 +46,7 @@ function stageWith(eras: readonly number[], options: { needsCapabilities?: boole
       index,
       weight: 1,
       transport: 'stdio',
-      profile: SHARED,
+      profile: SHARED_PROFILE,
       state: 'ready',
       era,
       revision: era === 1 ? 4 : 3,

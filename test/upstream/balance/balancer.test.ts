@@ -51,7 +51,7 @@ test('a breaker opens after failures in a row, tries one call after the pause, a
   assert.equal(breaker.allows(999), false);
   assert.equal(breaker.retryAfter(400), 600);
   assert.equal(breaker.allows(1_000), true);
-  breaker.taken(1_000);
+  breaker.trialStarted(1_000);
   assert.equal(breaker.allows(1_001), false, 'one probe at a time');
   breaker.succeeded();
   assert.equal(breaker.tripped, false);
@@ -66,7 +66,7 @@ test('a failed probe opens the breaker for twice the pause, up to the limit', ()
     const pause = breaker.retryAfter(now);
     pauses.push(pause);
     now += pause;
-    breaker.taken(now);
+    breaker.trialStarted(now);
   }
   assert.deepEqual(pauses, [1_000, 2_000, 4_000, 4_000, 4_000]);
 });
@@ -74,10 +74,10 @@ test('a failed probe opens the breaker for twice the pause, up to the limit', ()
 test('a probe without an outcome lets the next one go', () => {
   const breaker = new ConsecutiveFailureBreaker(1, 1_000, 4_000);
   breaker.failed('GW_UPSTREAM_CLOSED', false, 0);
-  breaker.taken(1_000);
+  breaker.trialStarted(1_000);
   breaker.neutral();
   assert.equal(breaker.allows(1_001), true);
-  breaker.taken(1_001);
+  breaker.trialStarted(1_001);
   assert.equal(breaker.allows(5_000), false);
   assert.equal(breaker.allows(5_001), true, 'a lost one blocks no longer than the longest pause');
 });

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
-import { greetChannel, ProbeEnded } from '../../../src/upstream/channel/handshake.js';
+import { channelHandshake, ProbeEnded } from '../../../src/upstream/channel/handshake.js';
 import { ControlError, type ControlReply } from '../../../src/upstream/core/control.js';
 import { initializeParams } from '../../../src/upstream/core/handshake.js';
-import { SHARED } from '../../../src/upstream/core/types.js';
+import { SHARED_PROFILE } from '../../../src/upstream/core/types.js';
 import { eventually } from '../../support/process.js';
 import { rawUpstream, type Script } from '../../support/raw-upstream.js';
 import { httpOf, replyOf, serverOf, startPool } from '../harness.js';
@@ -36,10 +36,10 @@ async function greet(steps: { discover?: Step[]; initialize?: Step[] }, legacyOn
     return replyOf(answer);
   };
   const notes: string[] = [];
-  const handshake = await greetChannel(ask, (method) => notes.push(method), {
+  const handshake = await channelHandshake(ask, (method) => notes.push(method), {
     legacyOnly,
     timeoutMs: 400,
-    initialize: initializeParams(SHARED),
+    initialize: initializeParams(SHARED_PROFILE),
   });
   return { handshake, asked, notes };
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { Capability } from '../../../src/protocol/client-capabilities.js';
 import { ControlError } from '../../../src/upstream/core/control.js';
-import type { LaneClient, ListenFilter } from '../../../src/upstream/core/types.js';
+import type { ClientIdentity, ListenFilter } from '../../../src/upstream/core/types.js';
 import { JOURNAL_VARIABLE, readJournal } from '../../support/call-journal.js';
 import {
   eventually,
@@ -195,7 +195,7 @@ test('modern stdio: followed through one listen on the pipe', async (t) => {
 
 const STATEFUL = fileURLToPath(new URL('../fixtures/stateful.js', import.meta.url));
 
-function clientOf(sessionId: string, capabilities = 0): LaneClient {
+function clientOf(sessionId: string, capabilities = 0): ClientIdentity {
   return { sessionId, subject: new Int32Array(4), capabilities };
 }
 

@@ -13,10 +13,10 @@ import { type Breaker, ConsecutiveFailureBreaker } from '../balance/breaker.js';
 import type { HealthBoard } from '../balance/health.js';
 import { controlMessage } from '../core/control.js';
 import type { BaseEndpoint, EndpointOwner, EndpointStats } from '../core/endpoint.js';
-import type { LaneClient, LaneProfile, WatchKind } from '../core/types.js';
+import type { ClientIdentity, ConnectionProfile, WatchKind } from '../core/types.js';
 import { Watches } from '../subscriptions/watches.js';
-import { laneClient } from './client.js';
-import { type LaneGroup, LaneGroups } from './groups.js';
+import { type DedicatedGroup, DedicatedGroups } from './groups.js';
+import { clientIdentity } from './identity.js';
 
 /** Longest pause after a lane that could not be started. */
 const MAX_PAUSE_MS: Milliseconds = 5_000;
@@ -24,22 +24,22 @@ const MAX_PAUSE_MS: Milliseconds = 5_000;
 const SWEEP_MS: Milliseconds = 250;
 
 /** The server of the lanes. */
-export interface LaneHost {
+export interface DedicatedHost {
   readonly config: ServerSnapshot;
   readonly health: HealthBoard;
   /** Makes a lane's endpoint; it does nothing before `start`. */
-  create(base: BaseEndpoint, owner: EndpointOwner, breaker: Breaker, profile: LaneProfile): BaseEndpoint;
+  create(base: BaseEndpoint, owner: EndpointOwner, breaker: Breaker, profile: ConnectionProfile): BaseEndpoint;
   /** A lane has done its handshake. */
-  laneGreeted(endpoint: BaseEndpoint): void;
+  dedicatedInitialized(endpoint: BaseEndpoint): void;
   isLast(endpoint: BaseEndpoint): boolean;
   listChanged(endpoint: BaseEndpoint): void;
   resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void;
   taskChanged(endpoint: BaseEndpoint, taskId: string, bytes: Uint8Array, length: number): void;
 }
 
-interface Lane {
+interface Dedicated {
   readonly endpoint: BaseEndpoint;
-  readonly group: LaneGroup<Lane>;
+  readonly group: DedicatedGroup<Dedicated>;
   readonly watches: Watches;
   /** `performance.now()` of its last use. */
   usedAt: Milliseconds;
@@ -48,11 +48,11 @@ interface Lane {
 }
 
 /** The lanes of one endpoint. See the file comment. */
-export class Lanes implements EndpointOwner {
-  readonly #host: LaneHost;
+export class DedicatedEndpoints implements EndpointOwner {
+  readonly #host: DedicatedHost;
   readonly #baseOf: () => BaseEndpoint;
-  readonly #groups: LaneGroups<Lane>;
-  readonly #lanes = new Map<BaseEndpoint, Lane>();
+  readonly #groups: DedicatedGroups<Dedicated>;
+  readonly #dedicated = new Map<BaseEndpoint, Dedicated>();
   readonly #stopping = new Set<Promise<void>>();
   readonly #backOff = new BackOff(100, MAX_PAUSE_MS);
   /** What lanes counted that are gone. */
@@ -62,10 +62,10 @@ export class Lanes implements EndpointOwner {
   #stopped = false;
 
   /** @param base the endpoint that all clients share, at the moment */
-  constructor(host: LaneHost, base: () => BaseEndpoint) {
+  constructor(host: DedicatedHost, base: () => BaseEndpoint) {
     this.#host = host;
     this.#baseOf = base;
-    this.#groups = new LaneGroups({
+    this.#groups = new DedicatedGroups({
       isolation: () => this.config.isolation,
       streams: () => this.#base.transport === 'http',
     });
@@ -87,19 +87,19 @@ export class Lanes implements EndpointOwner {
 
   /** Lanes that exist, those that are being stopped not counted. */
   get size(): Count {
-    return this.#lanes.size;
+    return this.#dedicated.size;
   }
 
   /** Calls in flight on all lanes. */
   get inFlight(): Count {
     let count = 0;
-    for (const endpoint of this.#lanes.keys()) count += endpoint.inFlight;
+    for (const endpoint of this.#dedicated.keys()) count += endpoint.inFlight;
     return count;
   }
 
   /** Whether one of them sends more than `limits.maxNotificationsPerSecond` allows. */
   get overLimit(): boolean {
-    for (const endpoint of this.#lanes.keys()) if (endpoint.notificationLimit.exceeding) return true;
+    for (const endpoint of this.#dedicated.keys()) if (endpoint.notificationLimit.exceeding) return true;
     return false;
   }
 
@@ -107,7 +107,7 @@ export class Lanes implements EndpointOwner {
    * Whether calls of this endpoint can need a lane: a legacy server that is isolated, or one over Streamable HTTP, where
    * what a server asks comes on the stream of the call it belongs to.
    */
-  get involved(): boolean {
+  get isNeeded(): boolean {
     const { handshake, transport } = this.#base;
     if (handshake === null || handshake.era !== Era.legacy) return false;
     // Without sessions it remembers nothing, and has no way to hear an answer.
@@ -116,53 +116,53 @@ export class Lanes implements EndpointOwner {
   }
 
   /** A lane of this client that can take the call as it is; null = none yet. Servers that all clients share have none. */
-  existing(exchange: Exchange): BaseEndpoint | null {
-    if (this.#lanes.size === 0 || this.config.isolation === 'shared') return null;
-    const lane = free(this.#groups.of(exchange));
+  find(exchange: Exchange): BaseEndpoint | null {
+    if (this.#dedicated.size === 0 || this.config.isolation === 'shared') return null;
+    const lane = free(this.#groups.find(exchange));
     if (lane === null || !this.#mayUse(lane)) return null;
     lane.usedAt = exchange.startedAt;
     return lane.endpoint;
   }
 
   /** The endpoint for a call: a lane, made if need be, or the shared endpoint where that is enough; null = {@link refusal} says why. */
-  take(exchange: Exchange): BaseEndpoint | null {
+  acquire(exchange: Exchange): BaseEndpoint | null {
     const { isolation } = this.config;
     if (isolation === 'shared' && exchange.capabilities <= 0) return this.#base;
-    const found = free(this.#groups.of(exchange));
+    const found = free(this.#groups.find(exchange));
     if (found !== null) {
       found.usedAt = exchange.startedAt;
       return found.endpoint;
     }
-    const lane = this.#add(laneClient(exchange), exchange.startedAt);
+    const lane = this.#add(clientIdentity(exchange), exchange.startedAt);
     // Shared by all: without a lane nothing can be asked, but the call can be made.
     if (lane === null) return isolation === 'shared' ? this.#base : null;
     return lane.endpoint;
   }
 
-  /** Why {@link take} has none. */
+  /** Why {@link acquire} has none. */
   get refusal(): ErrorCode {
     return performance.now() < this.#pausedUntil ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_BUSY';
   }
 
   /** What is followed on the lane of this client; made if need be. Null = there is none, or can be none at the moment. */
-  watchesOf(client: LaneClient, make: boolean): Watches | null {
+  watchesOf(client: ClientIdentity, make: boolean): Watches | null {
     // A lane that is lent to one call at a time is no place to stay: subscriptions have one that declares nothing.
-    const follower = this.#groups.lends(client) ? { ...client, capabilities: 0 } : client;
-    const group = this.#groups.for(follower);
-    const lane = group.lanes[0] ?? (make ? this.#add(follower, performance.now()) : null);
-    this.#groups.forgetIfEmpty(group);
+    const follower = this.#groups.isLeased(client) ? { ...client, capabilities: 0 } : client;
+    const group = this.#groups.findOrCreate(follower);
+    const lane = group.members[0] ?? (make ? this.#add(follower, performance.now()) : null);
+    this.#groups.removeIfEmpty(group);
     return lane?.watches ?? null;
   }
 
   /** A legacy session is over. */
   sessionEnded(sessionId: string): void {
-    const group = this.#groups.ofSession(sessionId);
-    if (group !== undefined) for (const lane of [...group.lanes]) this.#retire(lane);
+    const group = this.#groups.findSession(sessionId);
+    if (group !== undefined) for (const lane of [...group.members]) this.#retire(lane);
   }
 
   /** The roots of a legacy session's client changed. */
   rootsChanged(sessionId: string): void {
-    for (const { endpoint } of this.#groups.ofSession(sessionId)?.lanes ?? []) {
+    for (const { endpoint } of this.#groups.findSession(sessionId)?.members ?? []) {
       if ((endpoint.profile.capabilities & Capability.rootsListChanged) === 0 || endpoint.state !== 'ready') continue;
       endpoint.reply(controlMessage(null, 'notifications/roots/list_changed', null, false));
     }
@@ -170,15 +170,15 @@ export class Lanes implements EndpointOwner {
 
   /** Calls `visit` for the endpoint of each lane. */
   forEach(visit: (endpoint: BaseEndpoint) => void): void {
-    for (const endpoint of this.#lanes.keys()) visit(endpoint);
+    for (const endpoint of this.#dedicated.keys()) visit(endpoint);
   }
 
   tick(now: Milliseconds): void {
-    if (this.#lanes.size === 0) return;
-    for (const endpoint of this.#lanes.keys()) endpoint.tick(now);
+    if (this.#dedicated.size === 0) return;
+    for (const endpoint of this.#dedicated.keys()) endpoint.tick(now);
     if (now < this.#sweepAt) return;
     this.#sweepAt = now + Math.min(SWEEP_MS, this.config.laneIdleMs);
-    for (const lane of this.#lanes.values()) {
+    for (const lane of this.#dedicated.values()) {
       if (!idle(lane)) lane.usedAt = now;
       else if (lane.retired || now - lane.usedAt >= this.config.laneIdleMs) this.#retire(lane);
     }
@@ -188,22 +188,22 @@ export class Lanes implements EndpointOwner {
   addTo(stats: EndpointStats): EndpointStats {
     const sum = { ...stats };
     add(sum, this.#past);
-    for (const endpoint of this.#lanes.keys()) add(sum, endpoint.stats);
+    for (const endpoint of this.#dedicated.keys()) add(sum, endpoint.stats);
     return sum;
   }
 
   /** Settles when nothing of any lane is left. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const lane of [...this.#lanes.values()]) this.#end(lane);
+    for (const lane of [...this.#dedicated.values()]) this.#end(lane);
     await Promise.all(this.#stopping);
   }
 
   stateChanged(endpoint: BaseEndpoint): void {
-    const lane = this.#lanes.get(endpoint);
+    const lane = this.#dedicated.get(endpoint);
     if (lane === undefined || endpoint.state === 'ready' || endpoint.state === 'connecting') return;
     if (endpoint.handshake === null) this.#pausedUntil = performance.now() + this.#backOff.next();
-    lane.watches.down();
+    lane.watches.endpointUnavailable();
     // What its client follows makes it worth to be started again by itself; else the next call starts another.
     if (lane.watches.size > 0 && !lane.retired) return;
     this.#retire(lane);
@@ -211,11 +211,11 @@ export class Lanes implements EndpointOwner {
     setImmediate(() => this.#retire(lane));
   }
 
-  greeted(endpoint: BaseEndpoint): void {
+  initialized(endpoint: BaseEndpoint): void {
     this.#backOff.reset();
     this.#pausedUntil = 0;
-    this.#host.laneGreeted(endpoint);
-    this.#lanes.get(endpoint)?.watches.greeted(endpoint);
+    this.#host.dedicatedInitialized(endpoint);
+    this.#dedicated.get(endpoint)?.watches.initialized(endpoint);
   }
 
   isLast(): boolean {
@@ -235,13 +235,13 @@ export class Lanes implements EndpointOwner {
   }
 
   follows(endpoint: BaseEndpoint, kind: WatchKind, id: string): boolean {
-    return this.#lanes.get(endpoint)?.watches.has(kind, id) ?? false;
+    return this.#dedicated.get(endpoint)?.watches.has(kind, id) ?? false;
   }
 
-  #add(client: LaneClient, now: Milliseconds): Lane | null {
+  #add(client: ClientIdentity, now: Milliseconds): Dedicated | null {
     if (this.#stopped || now < this.#pausedUntil || !this.#makeRoom()) return null;
-    const group = this.#groups.for(client);
-    const profile: LaneProfile = {
+    const group = this.#groups.findOrCreate(client);
+    const profile: ConnectionProfile = {
       capabilities: group.mask,
       owner: this.config.isolation === 'shared' ? null : { sessionId: group.sessionId, subject: group.subject },
       exclusive: group.exclusive,
@@ -251,20 +251,20 @@ export class Lanes implements EndpointOwner {
     // Connections go to one origin and share its breaker; the failure of one child says nothing about another.
     const breaker = this.#base.transport === 'stdio' ? new ConsecutiveFailureBreaker() : this.#base.breaker;
     const endpoint = this.#host.create(this.#base, this, breaker, profile);
-    const lane: Lane = { endpoint, group, watches: new Watches([() => endpoint]), usedAt: now, retired: false };
-    group.lanes.push(lane);
-    this.#lanes.set(endpoint, lane);
+    const lane: Dedicated = { endpoint, group, watches: new Watches([() => endpoint]), usedAt: now, retired: false };
+    group.members.push(lane);
+    this.#dedicated.set(endpoint, lane);
     endpoint.start();
     return lane.retired ? null : lane;
   }
 
   /** A place for one more lane: the longest idle one goes if there is none. */
   #makeRoom(): boolean {
-    if (this.#lanes.size < this.config.maxLanes) return true;
+    if (this.#dedicated.size < this.config.maxLanes) return true;
     // Those that take their time to stop are processes too.
     if (this.#stopping.size >= this.config.maxLanes) return false;
-    let oldest: Lane | null = null;
-    for (const lane of this.#lanes.values()) {
+    let oldest: Dedicated | null = null;
+    for (const lane of this.#dedicated.values()) {
       if (idle(lane) && (oldest === null || lane.usedAt < oldest.usedAt)) oldest = lane;
     }
     if (oldest === null) return false;
@@ -272,30 +272,30 @@ export class Lanes implements EndpointOwner {
     return true;
   }
 
-  #mayUse(lane: Lane): boolean {
+  #mayUse(lane: Dedicated): boolean {
     const { breaker } = lane.endpoint;
     if (!breaker.tripped) return true;
     const now = performance.now();
     if (!breaker.allows(now)) return false;
-    breaker.taken(now);
+    breaker.trialStarted(now);
     return true;
   }
 
   /** No new calls come here; what is in flight is finished first. */
-  #retire(lane: Lane): void {
+  #retire(lane: Dedicated): void {
     if (!lane.retired) {
       lane.retired = true;
       const { group } = lane;
-      group.lanes.splice(group.lanes.indexOf(lane), 1);
-      this.#groups.forgetIfEmpty(group);
+      group.members.splice(group.members.indexOf(lane), 1);
+      this.#groups.removeIfEmpty(group);
       lane.watches.close();
     }
     if (lane.endpoint.inFlight === 0) this.#end(lane);
   }
 
-  #end(lane: Lane): void {
+  #end(lane: Dedicated): void {
     lane.retired = true;
-    if (!this.#lanes.delete(lane.endpoint)) return;
+    if (!this.#dedicated.delete(lane.endpoint)) return;
     lane.watches.close();
     add(this.#past, lane.endpoint.stats);
     // The endpoint may be in the midst of telling that it ended.
@@ -309,16 +309,16 @@ export class Lanes implements EndpointOwner {
 }
 
 /** A lane of the group that can take one more call. */
-function free(group: LaneGroup<Lane> | undefined): Lane | null {
+function free(group: DedicatedGroup<Dedicated> | undefined): Dedicated | null {
   if (group === undefined) return null;
-  for (const lane of group.lanes) {
+  for (const lane of group.members) {
     // A lane whose last call was taken back rests until the server has certainly forgotten it.
-    if (!group.exclusive || (lane.endpoint.inFlight === 0 && lane.endpoint.settled)) return lane;
+    if (!group.exclusive || (lane.endpoint.inFlight === 0 && lane.endpoint.isSettled)) return lane;
   }
   return null;
 }
 
-function idle(lane: Lane): boolean {
+function idle(lane: Dedicated): boolean {
   return lane.endpoint.inFlight === 0 && lane.watches.size === 0;
 }
 

@@ -1,10 +1,10 @@
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import { VerdictWord } from '../../shared/records.js';
-import type { LaneClient } from '../core/types.js';
+import type { ClientIdentity } from '../core/types.js';
 
 /** The client of a call that has its verdict. */
-export function laneClient(exchange: Exchange): LaneClient {
+export function clientIdentity(exchange: Exchange): ClientIdentity {
   const { session, verdict, capabilities } = exchange;
   const mask = exchange.era === Era.legacy ? (session?.capabilityMask ?? 0) : Math.max(0, capabilities);
   return {

@@ -19,7 +19,7 @@ interface Successor {
 }
 
 /** See the file comment. One per pool. */
-export class Succession {
+export class Replacements {
   /** By number. */
   readonly servers: UpstreamServer[];
   readonly #context: EndpointContext;
