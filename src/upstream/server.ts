@@ -2,6 +2,7 @@ import type { ServerSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange/index.js';
+import { IndexSet } from '../shared/index-set.js';
 import { NO_ITEMS, packedCount } from '../shared/packed.js';
 import type { Count, Milliseconds } from '../units.js';
 import { type Balancer, WeightedRoundRobin } from './balance/balancer.js';
@@ -27,6 +28,7 @@ import { Watches } from './subscriptions/watches.js';
 
 /** Time for setting the log level of an upstream. */
 const LEVEL_MS: Milliseconds = 10_000;
+const NONE_TRIED = new IndexSet();
 
 /** See {@link UpstreamServer.totals}. */
 export interface EndpointTotals {
@@ -55,6 +57,9 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost {
   readonly #context: EndpointContext;
   readonly #events: UpstreamEvents;
   readonly #balancer: Balancer;
+  /** Used within one choice. */
+  readonly #usable = new IndexSet();
+  readonly #excluded = new IndexSet();
   readonly #lists: ListReader;
   /** The lanes of each endpoint. */
   readonly #dedicated: readonly DedicatedEndpoints[];
@@ -142,21 +147,20 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost {
     return this.#chooseDedicated(exchange);
   }
 
-  #choose(tried: number): BaseEndpoint | null {
-    const { endpoints } = this;
-    let usable = 0;
+  #choose(tried: IndexSet): BaseEndpoint | null {
+    const usable = this.#usable;
+    usable.clear();
     let now = -1;
-    for (let index = 0; index < endpoints.length; index += 1) {
-      const endpoint = endpoints[index]!;
-      if (endpoint.state !== 'ready' || (tried & (1 << index)) !== 0) continue;
+    for (const endpoint of this.endpoints) {
+      if (endpoint.state !== 'ready' || tried.has(endpoint.index)) continue;
       if (endpoint.breaker.tripped) {
         if (now < 0) now = performance.now();
         if (!endpoint.breaker.allows(now)) continue;
       }
-      usable |= 1 << index;
+      usable.add(endpoint.index);
     }
-    if (usable === 0) return null;
-    const chosen = endpoints[this.#balancer.choose(usable)]!;
+    if (usable.isEmpty) return null;
+    const chosen = this.endpoints[this.#balancer.choose(usable)]!;
     if (chosen.breaker.tripped) chosen.breaker.trialStarted(now);
     return chosen;
   }
@@ -165,11 +169,12 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost {
     this.#refusal = null;
     // A client stays with the endpoint that has its lane, and with it what the server remembers.
     for (let index = 0; index < this.#dedicated.length; index += 1) {
-      if ((exchange.tried & (1 << index)) !== 0) continue;
+      if (exchange.tried.has(index)) continue;
       const lane = this.#dedicated[index]!.find(exchange);
       if (lane !== null) return lane;
     }
-    let { tried } = exchange;
+    const tried = this.#excluded;
+    tried.assign(exchange.tried);
     while (true) {
       const base = this.#choose(tried);
       if (base === null) return null;
@@ -177,7 +182,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost {
       const chosen = lanes.isNeeded ? lanes.acquire(exchange) : base;
       if (chosen !== null) return chosen;
       this.#refusal = lanes.refusal;
-      tried |= 1 << base.index;
+      tried.add(base.index);
     }
   }
 
@@ -302,7 +307,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost {
       const known = lanes.watchesOf(client, false);
       if (known !== null) return known;
     }
-    const base = make ? this.#choose(0) : null;
+    const base = make ? this.#choose(NONE_TRIED) : null;
     return base === null ? null : this.#dedicated[base.index]!.watchesOf(client, true);
   }
 

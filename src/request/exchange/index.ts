@@ -5,6 +5,7 @@
  */
 import { SPAN_COUNT } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
+import { IndexSet } from '../../shared/index-set.js';
 
 /** Where the answer of one exchange goes: implemented by each accept adapter. No method throws. */
 export interface Reply {
@@ -226,8 +227,8 @@ export class Exchange {
   upstream: UpstreamHandle | null = null;
   /** Slot for the transport of the upstream call (connection, child). */
   connection: unknown = null;
-  /** Endpoints already tried, as bits of their indexes. */
-  tried = 0;
+  /** Indexes of the endpoints of `server` that the call was sent to. */
+  readonly tried = new IndexSet();
   /** Bytes of the call may have reached the upstream. */
   sent = false;
   sentAt = 0;

@@ -108,7 +108,7 @@ export class ExchangeTable {
     exchange.endpoint = -1;
     exchange.upstream = null;
     exchange.connection = null;
-    exchange.tried = 0;
+    exchange.tried.clear();
     exchange.sent = false;
     exchange.streaming = false;
     exchange.events = 0;

@@ -84,7 +84,7 @@ export class SendStage {
    */
   again(exchange: Exchange, bytes: Uint8Array, length: number): void {
     exchange.phase = exchange.streaming ? Phase.streaming : Phase.sending;
-    exchange.tried = 0;
+    exchange.tried.clear();
     this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN', false);
   }
 
@@ -92,7 +92,7 @@ export class SendStage {
   send(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
     exchange.phase = Phase.sending;
-    exchange.tried = 0;
+    exchange.tried.clear();
     exchange.server = verdict[VerdictWord.server]!;
     const server = this.#options.server(exchange.server);
     const route = this.#options.route(verdict);
@@ -130,7 +130,7 @@ export class SendStage {
   #attempt(exchange: Exchange, bytes: Uint8Array, length: number, code: ErrorCode, isRetry: boolean): void {
     let server = this.#options.server(exchange.server)!;
     let endpoint = this.#choose(exchange, server, bytes);
-    let reason = exchange.tried === 0 ? null : code;
+    let reason = exchange.tried.isEmpty ? null : code;
     while (endpoint === null) {
       const next = this.#fallback(exchange);
       if (next < 0) {
@@ -138,7 +138,7 @@ export class SendStage {
         return;
       }
       exchange.server = next;
-      exchange.tried = 0;
+      exchange.tried.clear();
       server = this.#options.server(next)!;
       endpoint = this.#choose(exchange, server, bytes);
       reason = null;
@@ -197,7 +197,7 @@ export class SendStage {
     }
     exchange.upstreamId = exchange.generation * 65_536 + exchange.slot;
     exchange.endpoint = endpoint.index;
-    exchange.tried |= 1 << endpoint.index;
+    exchange.tried.add(endpoint.index);
     exchange.upstreamEra = endpoint.era;
     exchange.sent = false;
     exchange.sentAt = performance.now();

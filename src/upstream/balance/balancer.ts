@@ -1,4 +1,5 @@
 /** Which endpoint of a server gets a call. */
+import type { IndexSet } from '../../shared/index-set.js';
 
 /** What the choice looks at. */
 export interface Candidate {
@@ -7,39 +8,39 @@ export interface Candidate {
   readonly weight: number;
 }
 
-/** Chooses among the endpoints of one server. Synchronous and without allocation: it runs for each call. */
+/** Chooses among the endpoints of one server. Runs for each call: synchronous, without allocation. */
 export interface Balancer {
   /**
-   * @param usable bits of the indexes that may be chosen, never 0
+   * @param usable indexes that may be chosen, at least one
    * @returns the index of one of them
    */
-  choose(usable: number): number;
+  choose(usable: IndexSet): number;
+}
+
+interface Share extends Candidate {
+  credit: number;
 }
 
 /** Smooth weighted round robin: each choice goes to the endpoint with the largest credit, as nginx does. */
 export class WeightedRoundRobin implements Balancer {
-  readonly #weights: Float64Array;
-  readonly #credits: Float64Array;
+  readonly #shares: readonly Share[];
 
-  /** At most 31 endpoints take part. */
   constructor(candidates: readonly Candidate[]) {
-    this.#weights = Float64Array.from(candidates, (candidate) => candidate.weight);
-    this.#credits = new Float64Array(candidates.length);
+    this.#shares = candidates.map(({ index, weight }) => ({ index, weight, credit: 0 }));
   }
 
-  choose(usable: number): number {
-    if ((usable & (usable - 1)) === 0) return 31 - Math.clz32(usable);
-    const { length } = this.#weights;
-    let best = -1;
+  choose(usable: IndexSet): number {
+    const shares = this.#shares;
+    let best: Share | null = null;
     let total = 0;
-    for (let index = 0; index < length; index += 1) {
-      if ((usable & (1 << index)) === 0) continue;
-      const weight = this.#weights[index]!;
-      total += weight;
-      this.#credits[index]! += weight;
-      if (best < 0 || this.#credits[index]! > this.#credits[best]!) best = index;
+    for (const share of shares) {
+      if (!usable.has(share.index)) continue;
+      total += share.weight;
+      share.credit += share.weight;
+      if (best === null || share.credit > best.credit) best = share;
     }
-    this.#credits[best]! -= total;
-    return best;
+    if (best === null) throw new RangeError('there is no endpoint to choose');
+    best.credit -= total;
+    return best.index;
   }
 }

@@ -66,7 +66,7 @@ function stageWith(eras: readonly number[], options: { needsCapabilities?: boole
     needsCapabilities: options.needsCapabilities ?? false,
     choose(exchange) {
       seenCapabilities.push(exchange.capabilities);
-      return endpoints.find(({ index }) => (exchange.tried & (1 << index)) === 0) ?? null;
+      return endpoints.find(({ index }) => !exchange.tried.has(index)) ?? null;
     },
     unavailable: () => 'GW_UPSTREAM_DOWN',
   };
