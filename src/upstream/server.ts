@@ -58,7 +58,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost {
   readonly #events: UpstreamEvents;
   readonly #balancer: Balancer;
   /** Used within one choice. */
-  readonly #usable = new IndexSet();
+  readonly #usable: Int32Array;
   readonly #excluded = new IndexSet();
   readonly #lists: ListReader;
   /** The lanes of each endpoint. */
@@ -85,6 +85,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost {
       return createEndpoint(context, this, at, endpoint, breaker, profile);
     });
     this.endpointCount = this.endpoints.length;
+    this.#usable = new Int32Array(this.endpointCount);
     this.#balancer = new WeightedRoundRobin(this.endpoints);
     this.#dedicated = config.endpoints.map(
       (_, position) => new DedicatedEndpoints(this, () => this.endpoints[position]!),
@@ -148,19 +149,24 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost {
   }
 
   #choose(tried: IndexSet): BaseEndpoint | null {
+    const { endpoints } = this;
     const usable = this.#usable;
-    usable.clear();
+    let count = 0;
+    let chosen: BaseEndpoint | undefined;
     let now = -1;
-    for (const endpoint of this.endpoints) {
-      if (endpoint.state !== 'ready' || tried.has(endpoint.index)) continue;
+    for (let index = 0; index < endpoints.length; index += 1) {
+      const endpoint = endpoints[index];
+      if (endpoint === undefined || endpoint.state !== 'ready' || tried.has(index)) continue;
       if (endpoint.breaker.tripped) {
         if (now < 0) now = performance.now();
         if (!endpoint.breaker.allows(now)) continue;
       }
-      usable.add(endpoint.index);
+      usable[count] = index;
+      count += 1;
+      chosen = endpoint;
     }
-    if (usable.isEmpty) return null;
-    const chosen = this.endpoints[this.#balancer.choose(usable)]!;
+    if (count > 1) chosen = endpoints[this.#balancer.choose(usable, count)];
+    if (chosen === undefined) return null;
     if (chosen.breaker.tripped) chosen.breaker.trialStarted(now);
     return chosen;
   }

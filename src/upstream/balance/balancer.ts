@@ -1,5 +1,5 @@
 /** Which endpoint of a server gets a call. */
-import type { IndexSet } from '../../shared/index-set.js';
+import type { Count } from '../../units.js';
 
 /** What the choice looks at. */
 export interface Candidate {
@@ -11,36 +11,41 @@ export interface Candidate {
 /** Chooses among the endpoints of one server. Runs for each call: synchronous, without allocation. */
 export interface Balancer {
   /**
-   * @param usable indexes that may be chosen, at least one
+   * @param usable indexes that may be chosen
+   * @param count how many of `usable` count, at least one
    * @returns the index of one of them
    */
-  choose(usable: IndexSet): number;
-}
-
-interface Share extends Candidate {
-  credit: number;
+  choose(usable: Int32Array, count: Count): number;
 }
 
 /** Smooth weighted round robin: each choice goes to the endpoint with the largest credit, as nginx does. */
 export class WeightedRoundRobin implements Balancer {
-  readonly #shares: readonly Share[];
+  readonly #weights: Float64Array;
+  readonly #credits: Float64Array;
 
+  /** @param candidates by index */
   constructor(candidates: readonly Candidate[]) {
-    this.#shares = candidates.map(({ index, weight }) => ({ index, weight, credit: 0 }));
+    this.#weights = Float64Array.from(candidates, ({ weight }) => weight);
+    this.#credits = new Float64Array(candidates.length);
   }
 
-  choose(usable: IndexSet): number {
-    const shares = this.#shares;
-    let best: Share | null = null;
+  choose(usable: Int32Array, count: Count): number {
+    const weights = this.#weights;
+    const credits = this.#credits;
+    let best = 0;
+    let most = Number.NEGATIVE_INFINITY;
     let total = 0;
-    for (const share of shares) {
-      if (!usable.has(share.index)) continue;
-      total += share.weight;
-      share.credit += share.weight;
-      if (best === null || share.credit > best.credit) best = share;
+    for (let at = 0; at < count; at += 1) {
+      const index = usable[at] ?? 0;
+      const weight = weights[index] ?? 0;
+      const credit = (credits[index] ?? 0) + weight;
+      credits[index] = credit;
+      total += weight;
+      if (credit <= most) continue;
+      most = credit;
+      best = index;
     }
-    if (best === null) throw new RangeError('there is no endpoint to choose');
-    best.credit -= total;
-    return best.index;
+    credits[best] = most - total;
+    return best;
   }
 }
