@@ -387,8 +387,6 @@ class Gateway implements RunningGateway {
           .update(discovery)
           .catch((error: unknown) => logger.error({ error: String(error) }, 'the catalog cannot be built'));
       },
-      // Endpoints log their own changes; a server that is gone keeps its names, so that calls say what is wrong.
-      stateChanged: () => {},
       resourceUpdated: (server, uri, bytes, length, owner) =>
         this.#front.dialogue.subscriptions.resourceUpdated(server, uri, bytes, length, owner),
       taskChanged: (server, taskId, bytes, length) =>

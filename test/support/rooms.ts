@@ -18,7 +18,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['src/request/accept/connection', 'src/request/accept/rest', 'workers/guard', 'workers/rewrite'],
   ['src/request', 'src/request/accept/router', 'src/session/streams', 'src/upstream/core', 'workers'],
   ['src/catalog', 'src/server-requests', 'src/server-requests/parked', 'src/upstream/discovery'],
-  ['src/request/accept/node', 'src/request/accept/uws', 'src/upstream/subscriptions'],
+  ['src/request/accept/node', 'src/request/accept/uws', 'src/upstream/messages', 'src/upstream/subscriptions'],
   ['src/request/accept', 'src/upstream/channel', 'src/upstream/http', 'src/upstream/isolation'],
   ['src/subscriptions', 'src/upstream/sse', 'src/upstream/stdio', 'src/upstream/websocket'],
   ['src/observe', 'src/upstream'],

@@ -17,7 +17,8 @@ import type {
   UpstreamEvents,
   UpstreamSink,
 } from '../../src/upstream/core/types.js';
-import { UpstreamPool, type UpstreamServer } from '../../src/upstream/pool.js';
+import { UpstreamPool } from '../../src/upstream/pool.js';
+import type { UpstreamServer } from '../../src/upstream/server.js';
 import { eventually, type TestScope } from '../support/process.js';
 
 export const LIMITS: LimitsSnapshot = {
@@ -250,14 +251,15 @@ export function startPool(
   };
   const events: UpstreamEvents = {
     discovered: (discovery) => discoveries.push(discovery),
-    stateChanged: (server, endpoint, state, reason) => states.push({ server, endpoint, state, reason }),
     resourceUpdated: (_server, uri, _bytes, _length, owner) => {
       updatedResources.push(uri);
       updateOwners.push(owner);
     },
     taskChanged: (_server, taskId) => changedTasks.push(taskId),
+    replaced: () => {},
   };
   const pool = new UpstreamPool({ snapshot, table, decoder, sink, events, log: recordingLog(log), stopGraceMs });
+  for (const server of pool.servers) recordStates(server, states);
   scope.after(() => pool.close(0));
   pool.start();
 
@@ -355,6 +357,30 @@ export function startPool(
 function questionOf(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number): Asked {
   const message = JSON.parse(Buffer.from(bytes.subarray(0, length)).toString('utf8'));
   return { endpoint, exchange, callId: exchange?.upstreamId ?? 0, message };
+}
+
+/** Records each state that an endpoint of the server reports. */
+function recordStates(server: UpstreamServer, states: Harness['states']): void {
+  const report = server.stateChanged.bind(server);
+  server.stateChanged = (endpoint) => {
+    const { index, state, reason } = endpoint;
+    states.push({ server: server.index, endpoint: index, state, reason });
+    report(endpoint);
+  };
+}
+
+/** Dedicated endpoints of a server. */
+export function dedicatedCount(pool: Harness, index = 0): number {
+  const server = pool.server(index);
+  return server.endpoints.reduce((sum, _, position) => sum + server.totals(position).lanes, 0);
+}
+
+/** The process id of the first child of an endpoint. */
+export function pidOf({ log }: Harness, endpoint = 0): number {
+  const started = log.filter(
+    ({ fields, message }) => message === 'stdio child started' && fields['endpoint'] === endpoint,
+  );
+  return started[0]!.fields['pid'] as number;
 }
 
 /** The names of raw items. */

@@ -58,7 +58,7 @@ function split(
     lineTooLong: () => {
       overflow += 1;
     },
-    crowdedOut: () => assert.fail(),
+    bufferFull: () => assert.fail(),
   });
   for (const chunk of chunks) splitter.feed(chunk);
   return { lines, overflow, buffered: splitter.buffered };
@@ -99,7 +99,7 @@ test('a listener may end the splitting in the middle of a chunk', () => {
       splitter.end();
     },
     lineTooLong: () => {},
-    crowdedOut: () => {},
+    bufferFull: () => {},
   });
   splitter.feed(Buffer.from('a\nb\nc'));
   splitter.feed(Buffer.from('d\n'));

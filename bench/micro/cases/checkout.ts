@@ -30,7 +30,7 @@ function choice(endpoints: number): Operation {
       largePart: ignore,
       largeEnd: ignore,
     },
-    events: { discovered: ignore, stateChanged: ignore, resourceUpdated: ignore, taskChanged: ignore },
+    events: { discovered: ignore, resourceUpdated: ignore, taskChanged: ignore, replaced: ignore },
     log: { debug: ignore, info: ignore, warn: ignore, error: ignore },
   });
   const upstream = pool.server(0);

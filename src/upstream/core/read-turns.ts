@@ -103,14 +103,14 @@ export class ReadShare {
 
 /** A source that delivers by itself until it is paused. */
 export interface PushedSource<Item> {
-  pause(): void;
-  resume(): void;
+  pauseSource(): void;
+  resumeSource(): void;
   /**
    * Reads an item and counts what it reads on the share.
    *
    * @returns what is left of it because the share is spent, else null; owns its memory
    */
-  take(item: Item): Item | null;
+  readItem(item: Item): Item | null;
 }
 
 /**
@@ -143,7 +143,7 @@ export class PacedInput<Item> {
       this.#kept.push(item);
       return;
     }
-    const rest = this.#source.take(item);
+    const rest = this.#source.readItem(item);
     if (this.share.spent) this.wait(rest);
   }
 
@@ -156,21 +156,21 @@ export class PacedInput<Item> {
   wait(rest: Item | null): void {
     if (rest !== null) this.#kept.unshift(rest);
     this.#waiting = true;
-    this.#source.pause();
+    this.#source.pauseSource();
     this.#plan();
   }
 
   /** Pauses the source for a reason of its owner; what is kept stays. */
   hold(): void {
     this.#held = true;
-    this.#source.pause();
+    this.#source.pauseSource();
   }
 
   /** Ends {@link hold}. */
   release(): void {
     this.#held = false;
     if (this.#waiting) this.#plan();
-    else this.#source.resume();
+    else this.#source.resumeSource();
   }
 
   /**
@@ -209,7 +209,7 @@ export class PacedInput<Item> {
     let read = 0;
     // `take` may clear everything: its messages can end the connection.
     while (this.#waiting && read < this.#kept.length) {
-      const rest = this.#source.take(this.#kept[read]!);
+      const rest = this.#source.readItem(this.#kept[read]!);
       if (!this.#waiting) return;
       if (rest === null) read += 1;
       else this.#kept[read] = rest;
@@ -224,6 +224,6 @@ export class PacedInput<Item> {
     const end = this.#end;
     this.#end = null;
     if (end !== null) end();
-    else this.#source.resume();
+    else this.#source.resumeSource();
   };
 }

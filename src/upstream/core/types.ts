@@ -169,8 +169,6 @@ export interface Discovery {
 export interface UpstreamEvents {
   /** First discovery, or lists changed and were read again. */
   discovered(discovery: Discovery): void;
-  /** An endpoint changed state. */
-  stateChanged(server: number, endpoint: number, state: EndpointState, reason: string): void;
   /**
    * `notifications/resources/updated` of an upstream; `bytes[0, length)` is the whole notification, valid during the
    * call.
@@ -180,6 +178,6 @@ export interface UpstreamEvents {
   resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: ConnectionOwner | null): void;
   /** `notifications/tasks` of a modern upstream (tasks extension); see {@link resourceUpdated}. */
   taskChanged(server: number, taskId: string, bytes: Uint8Array, length: number): void;
-  /** A reload has put another server in this place: nothing that was followed there is followed any more. */
-  replaced?(server: number): void;
+  /** A reload has put another server in the place of this one: what was followed there is not followed any more. */
+  replaced(server: number): void;
 }

@@ -48,7 +48,7 @@ export async function httpHandshake(
   }
   const heads = new HttpHeads(configured, handshake);
   const initialized = controlMessage(null, 'notifications/initialized', null, false);
-  await control.noteAndWait(initialized, heads.forControl('notifications/initialized'), options.timeoutMs);
+  await control.notifyOnce(initialized, heads.forControl('notifications/initialized'), options.timeoutMs);
   return handshake;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Lanes: further children or sessions of one endpoint before 2026-07-28, so that what a server asks and remembers belongs
- * to one client (configuration: `isolation`, `maxLanes`, `laneIdleMs`). Made when they are first needed.
+ * Dedicated endpoints: further children, connections or sessions of a legacy upstream, each for one client, so that the
+ * requests and the state of a server belong to that client (configuration: `isolation`, `maxLanes`, `laneIdleMs`). Started
+ * when they are first needed.
  */
 import type { ServerSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
@@ -10,26 +11,26 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import { type Breaker, ConsecutiveFailureBreaker } from '../balance/breaker.js';
-import type { HealthBoard } from '../balance/health.js';
 import { controlMessage } from '../core/control.js';
 import type { BaseEndpoint, EndpointOwner, EndpointStats } from '../core/endpoint.js';
 import type { ClientIdentity, ConnectionProfile, WatchKind } from '../core/types.js';
 import { Watches } from '../subscriptions/watches.js';
-import { type DedicatedGroup, DedicatedGroups } from './groups.js';
+import { type DedicatedGroup, DedicatedGroups, type IsolationRules } from './groups.js';
 import { clientIdentity } from './identity.js';
 
-/** Longest pause after a lane that could not be started. */
+/** Longest pause after a dedicated endpoint that could not be started. */
 const MAX_PAUSE_MS: Milliseconds = 5_000;
-/** How often lanes are looked at for having been idle. */
+/** Time between two searches for idle dedicated endpoints. */
 const SWEEP_MS: Milliseconds = 250;
 
-/** The server of the lanes. */
+/** The server of the dedicated endpoints. */
 export interface DedicatedHost {
   readonly config: ServerSnapshot;
-  readonly health: HealthBoard;
-  /** Makes a lane's endpoint; it does nothing before `start`. */
+  /** Those that clients share, by index; another endpoint may take the place of one. */
+  readonly endpoints: readonly BaseEndpoint[];
+  /** Creates a dedicated endpoint; it does nothing before `start`. */
   create(base: BaseEndpoint, owner: EndpointOwner, breaker: Breaker, profile: ConnectionProfile): BaseEndpoint;
-  /** A lane has done its handshake. */
+  /** A dedicated endpoint has made its handshake. */
   dedicatedInitialized(endpoint: BaseEndpoint): void;
   isLast(endpoint: BaseEndpoint): boolean;
   listChanged(endpoint: BaseEndpoint): void;
@@ -43,121 +44,133 @@ interface Dedicated {
   readonly watches: Watches;
   /** `performance.now()` of its last use. */
   usedAt: Milliseconds;
-  /** The server takes no more calls here; it is stopped when the last one is over. */
+  /** It takes no more calls, and is stopped when the last one has ended. */
   retired: boolean;
 }
 
-/** The lanes of one endpoint. See the file comment. */
-export class DedicatedEndpoints implements EndpointOwner {
+/** The dedicated endpoints beside one endpoint, which is their base. See the file comment. Owned by the server. */
+export class DedicatedEndpoints implements EndpointOwner, IsolationRules {
   readonly #host: DedicatedHost;
-  readonly #baseOf: () => BaseEndpoint;
+  readonly #index: number;
   readonly #groups: DedicatedGroups<Dedicated>;
   readonly #dedicated = new Map<BaseEndpoint, Dedicated>();
   readonly #stopping = new Set<Promise<void>>();
   readonly #backOff = new BackOff(100, MAX_PAUSE_MS);
-  /** What lanes counted that are gone. */
+  /** The counters of those that have ended. */
   readonly #past: EndpointStats;
   #pausedUntil: Milliseconds = 0;
   #sweepAt: Milliseconds = 0;
   #stopped = false;
 
-  /** @param base the endpoint that all clients share, at the moment */
-  constructor(host: DedicatedHost, base: () => BaseEndpoint) {
+  /** @param index of the base */
+  constructor(host: DedicatedHost, index: number) {
     this.#host = host;
-    this.#baseOf = base;
-    this.#groups = new DedicatedGroups({
-      isolation: () => this.config.isolation,
-      streams: () => this.#base.transport === 'http',
-    });
-    // Nothing has been counted yet.
-    this.#past = { ...base().stats };
+    this.#index = index;
+    this.#groups = new DedicatedGroups(this);
+    // A new endpoint has counted nothing.
+    this.#past = { ...this.#base.stats };
   }
 
   get config(): ServerSnapshot {
     return this.#host.config;
   }
 
-  get health(): HealthBoard {
-    return this.#host.health;
+  /** See {@link IsolationRules}. */
+  get isolation(): ServerSnapshot['isolation'] {
+    return this.config.isolation;
+  }
+
+  /** See {@link IsolationRules}. */
+  get hasCallStreams(): boolean {
+    return this.#base.transport === 'http';
   }
 
   get #base(): BaseEndpoint {
-    return this.#baseOf();
+    const base = this.#host.endpoints[this.#index];
+    if (base === undefined) throw new RangeError(`there is no endpoint ${this.#index}`);
+    return base;
   }
 
-  /** Lanes that exist, those that are being stopped not counted. */
+  /** Their number, without those that are being stopped. */
   get size(): Count {
     return this.#dedicated.size;
   }
 
-  /** Calls in flight on all lanes. */
+  /** Calls in flight on all of them. */
   get inFlight(): Count {
     let count = 0;
     for (const endpoint of this.#dedicated.keys()) count += endpoint.inFlight;
     return count;
   }
 
-  /** Whether one of them sends more than `limits.maxNotificationsPerSecond` allows. */
+  /** Whether the server of one of them exceeds `limits.maxNotificationsPerSecond`. */
   get overLimit(): boolean {
     for (const endpoint of this.#dedicated.keys()) if (endpoint.notificationLimit.exceeding) return true;
     return false;
   }
 
   /**
-   * Whether calls of this endpoint can need a lane: a legacy server that is isolated, or one over Streamable HTTP, where
-   * what a server asks comes on the stream of the call it belongs to.
+   * Whether calls to the base can need a dedicated endpoint: the server is legacy, and isolated or over Streamable HTTP,
+   * where its requests arrive on the stream of the call that they belong to.
    */
   get isNeeded(): boolean {
     const { handshake, transport } = this.#base;
     if (handshake === null || handshake.era !== Era.legacy) return false;
-    // Without sessions it remembers nothing, and has no way to hear an answer.
+    // Without a session it keeps no state and cannot receive responses.
     if (transport === 'http' && handshake.sessionId === '') return false;
-    return this.config.isolation !== 'shared' || transport === 'http';
+    return this.isolation !== 'shared' || transport === 'http';
   }
 
-  /** A lane of this client that can take the call as it is; null = none yet. Servers that all clients share have none. */
+  /** One of this client that can take the call now; null = there is none, or the server is shared by all clients. */
   find(exchange: Exchange): BaseEndpoint | null {
-    if (this.#dedicated.size === 0 || this.config.isolation === 'shared') return null;
-    const lane = free(this.#groups.find(exchange));
-    if (lane === null || !this.#mayUse(lane)) return null;
-    lane.usedAt = exchange.startedAt;
-    return lane.endpoint;
+    if (this.#dedicated.size === 0 || this.isolation === 'shared') return null;
+    const found = firstFree(this.#groups.find(exchange));
+    if (found === null || !this.#mayUse(found)) return null;
+    found.usedAt = exchange.startedAt;
+    return found.endpoint;
   }
 
-  /** The endpoint for a call: a lane, made if need be, or the shared endpoint where that is enough; null = {@link refusal} says why. */
+  /**
+   * The endpoint for a call: a dedicated one, started if necessary, or the base where that is enough; null = see
+   * {@link refusal}.
+   */
   acquire(exchange: Exchange): BaseEndpoint | null {
-    const { isolation } = this.config;
-    if (isolation === 'shared' && exchange.capabilities <= 0) return this.#base;
-    const found = free(this.#groups.find(exchange));
+    if (this.isolation === 'shared' && exchange.capabilities <= 0) return this.#base;
+    const found = firstFree(this.#groups.find(exchange));
     if (found !== null) {
       found.usedAt = exchange.startedAt;
       return found.endpoint;
     }
-    const lane = this.#add(clientIdentity(exchange), exchange.startedAt);
-    // Shared by all: without a lane nothing can be asked, but the call can be made.
-    if (lane === null) return isolation === 'shared' ? this.#base : null;
-    return lane.endpoint;
+    const added = this.#add(clientIdentity(exchange), exchange.startedAt);
+    if (added !== null) return added.endpoint;
+    // On the base of a shared server the call can be made, but the server can send no requests.
+    return this.isolation === 'shared' ? this.#base : null;
   }
 
-  /** Why {@link acquire} has none. */
+  /** Why {@link acquire} returned null. */
   get refusal(): ErrorCode {
     return performance.now() < this.#pausedUntil ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_BUSY';
   }
 
-  /** What is followed on the lane of this client; made if need be. Null = there is none, or can be none at the moment. */
-  watchesOf(client: ClientIdentity, make: boolean): Watches | null {
-    // A lane that is lent to one call at a time is no place to stay: subscriptions have one that declares nothing.
+  /**
+   * What is followed at the dedicated endpoint of this client.
+   *
+   * @param create start one if there is none
+   * @returns null = there is none, or none can be started at the moment
+   */
+  watchesOf(client: ClientIdentity, create: boolean): Watches | null {
+    // Subscriptions outlive leases: they have an endpoint that declares no capabilities.
     const follower = this.#groups.isLeased(client) ? { ...client, capabilities: 0 } : client;
     const group = this.#groups.findOrCreate(follower);
-    const lane = group.members[0] ?? (make ? this.#add(follower, performance.now()) : null);
+    const found = group.members[0] ?? (create ? this.#add(follower, performance.now()) : null);
     this.#groups.removeIfEmpty(group);
-    return lane?.watches ?? null;
+    return found?.watches ?? null;
   }
 
-  /** A legacy session is over. */
+  /** A legacy session has ended. */
   sessionEnded(sessionId: string): void {
     const group = this.#groups.findSession(sessionId);
-    if (group !== undefined) for (const lane of [...group.members]) this.#retire(lane);
+    if (group !== undefined) for (const member of [...group.members]) this.#retire(member);
   }
 
   /** The roots of a legacy session's client changed. */
@@ -168,7 +181,7 @@ export class DedicatedEndpoints implements EndpointOwner {
     }
   }
 
-  /** Calls `visit` for the endpoint of each lane. */
+  /** Calls `visit` for each of them. */
   forEach(visit: (endpoint: BaseEndpoint) => void): void {
     for (const endpoint of this.#dedicated.keys()) visit(endpoint);
   }
@@ -178,13 +191,13 @@ export class DedicatedEndpoints implements EndpointOwner {
     for (const endpoint of this.#dedicated.keys()) endpoint.tick(now);
     if (now < this.#sweepAt) return;
     this.#sweepAt = now + Math.min(SWEEP_MS, this.config.laneIdleMs);
-    for (const lane of this.#dedicated.values()) {
-      if (!idle(lane)) lane.usedAt = now;
-      else if (lane.retired || now - lane.usedAt >= this.config.laneIdleMs) this.#retire(lane);
+    for (const dedicated of this.#dedicated.values()) {
+      if (!isIdle(dedicated)) dedicated.usedAt = now;
+      else if (dedicated.retired || now - dedicated.usedAt >= this.config.laneIdleMs) this.#retire(dedicated);
     }
   }
 
-  /** The sum of `stats` and what all lanes, past and present, have counted. */
+  /** The sum of `stats` and the counters of all dedicated endpoints, also of those that have ended. */
   addTo(stats: EndpointStats): EndpointStats {
     const sum = { ...stats };
     add(sum, this.#past);
@@ -192,23 +205,23 @@ export class DedicatedEndpoints implements EndpointOwner {
     return sum;
   }
 
-  /** Settles when nothing of any lane is left. */
+  /** Stops all. Settles when they have ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const lane of [...this.#dedicated.values()]) this.#end(lane);
+    for (const dedicated of [...this.#dedicated.values()]) this.#end(dedicated);
     await Promise.all(this.#stopping);
   }
 
   stateChanged(endpoint: BaseEndpoint): void {
-    const lane = this.#dedicated.get(endpoint);
-    if (lane === undefined || endpoint.state === 'ready' || endpoint.state === 'connecting') return;
+    const dedicated = this.#dedicated.get(endpoint);
+    if (dedicated === undefined || endpoint.state === 'ready' || endpoint.state === 'connecting') return;
     if (endpoint.handshake === null) this.#pausedUntil = performance.now() + this.#backOff.next();
-    lane.watches.endpointUnavailable();
-    // What its client follows makes it worth to be started again by itself; else the next call starts another.
-    if (lane.watches.size > 0 && !lane.retired) return;
-    this.#retire(lane);
-    // Calls in flight are failed right after this, and then it need not be kept.
-    setImmediate(() => this.#retire(lane));
+    dedicated.watches.endpointUnavailable();
+    // It restarts by itself as long as its client follows something; otherwise the next call starts another.
+    if (dedicated.watches.size > 0 && !dedicated.retired) return;
+    this.#retire(dedicated);
+    // Calls in flight fail right after this; then it can be stopped.
+    setImmediate(() => this.#retire(dedicated));
   }
 
   initialized(endpoint: BaseEndpoint): void {
@@ -243,37 +256,36 @@ export class DedicatedEndpoints implements EndpointOwner {
     const group = this.#groups.findOrCreate(client);
     const profile: ConnectionProfile = {
       capabilities: group.mask,
-      owner: this.config.isolation === 'shared' ? null : { sessionId: group.sessionId, subject: group.subject },
+      owner: this.isolation === 'shared' ? null : { sessionId: group.sessionId, subject: group.subject },
       exclusive: group.exclusive,
       legacyOnly: true,
       lazy: true,
     };
-    // Connections go to one origin and share its breaker; the failure of one child says nothing about another.
+    // Connections to one origin share its breaker; children fail independently.
     const breaker = this.#base.transport === 'stdio' ? new ConsecutiveFailureBreaker() : this.#base.breaker;
     const endpoint = this.#host.create(this.#base, this, breaker, profile);
-    const lane: Dedicated = { endpoint, group, watches: new Watches([() => endpoint]), usedAt: now, retired: false };
-    group.members.push(lane);
-    this.#dedicated.set(endpoint, lane);
+    const added: Dedicated = { endpoint, group, watches: new Watches([endpoint]), usedAt: now, retired: false };
+    group.members.push(added);
+    this.#dedicated.set(endpoint, added);
     endpoint.start();
-    return lane.retired ? null : lane;
+    return added.retired ? null : added;
   }
 
-  /** A place for one more lane: the longest idle one goes if there is none. */
+  /** Makes room for one more, by stopping the one that was idle for longest if necessary. @returns false = there is no room */
   #makeRoom(): boolean {
     if (this.#dedicated.size < this.config.maxLanes) return true;
-    // Those that take their time to stop are processes too.
+    // Those that are being stopped are still processes.
     if (this.#stopping.size >= this.config.maxLanes) return false;
     let oldest: Dedicated | null = null;
-    for (const lane of this.#dedicated.values()) {
-      if (idle(lane) && (oldest === null || lane.usedAt < oldest.usedAt)) oldest = lane;
+    for (const dedicated of this.#dedicated.values()) {
+      if (isIdle(dedicated) && (oldest === null || dedicated.usedAt < oldest.usedAt)) oldest = dedicated;
     }
     if (oldest === null) return false;
     this.#retire(oldest);
     return true;
   }
 
-  #mayUse(lane: Dedicated): boolean {
-    const { breaker } = lane.endpoint;
+  #mayUse({ endpoint: { breaker } }: Dedicated): boolean {
     if (!breaker.tripped) return true;
     const now = performance.now();
     if (!breaker.allows(now)) return false;
@@ -281,45 +293,48 @@ export class DedicatedEndpoints implements EndpointOwner {
     return true;
   }
 
-  /** No new calls come here; what is in flight is finished first. */
-  #retire(lane: Dedicated): void {
-    if (!lane.retired) {
-      lane.retired = true;
-      const { group } = lane;
-      group.members.splice(group.members.indexOf(lane), 1);
+  /** It takes no more calls; calls in flight are finished first. */
+  #retire(dedicated: Dedicated): void {
+    const { group, watches, endpoint } = dedicated;
+    if (!dedicated.retired) {
+      dedicated.retired = true;
+      group.members.splice(group.members.indexOf(dedicated), 1);
       this.#groups.removeIfEmpty(group);
-      lane.watches.close();
+      watches.close();
     }
-    if (lane.endpoint.inFlight === 0) this.#end(lane);
+    if (endpoint.inFlight === 0) this.#end(dedicated);
   }
 
-  #end(lane: Dedicated): void {
-    lane.retired = true;
-    if (!this.#dedicated.delete(lane.endpoint)) return;
-    lane.watches.close();
-    add(this.#past, lane.endpoint.stats);
-    // The endpoint may be in the midst of telling that it ended.
-    const gone = new Promise<void>((resolve) => setImmediate(resolve))
-      .then(() => lane.endpoint.stop())
-      // There is nothing more that could be done about it.
-      .catch(() => {})
-      .finally(() => this.#stopping.delete(gone));
-    this.#stopping.add(gone);
+  #end(dedicated: Dedicated): void {
+    const { watches, endpoint } = dedicated;
+    dedicated.retired = true;
+    if (!this.#dedicated.delete(endpoint)) return;
+    watches.close();
+    add(this.#past, endpoint.stats);
+    const stopped = stop(endpoint).finally(() => this.#stopping.delete(stopped));
+    this.#stopping.add(stopped);
   }
 }
 
-/** A lane of the group that can take one more call. */
-function free(group: DedicatedGroup<Dedicated> | undefined): Dedicated | null {
+/** Never fails: nothing can be done about an endpoint that cannot be stopped. */
+async function stop(endpoint: BaseEndpoint): Promise<void> {
+  // It may be reporting its end right now.
+  await new Promise((resolve) => setImmediate(resolve));
+  await endpoint.stop().catch(() => {});
+}
+
+/** The first of the group that can take one more call. */
+function firstFree(group: DedicatedGroup<Dedicated> | undefined): Dedicated | null {
   if (group === undefined) return null;
-  for (const lane of group.members) {
-    // A lane whose last call was taken back rests until the server has certainly forgotten it.
-    if (!group.exclusive || (lane.endpoint.inFlight === 0 && lane.endpoint.isSettled)) return lane;
+  for (const member of group.members) {
+    // After a cancelled call a leased endpoint is not used until the server must have stopped working on it.
+    if (!group.exclusive || (member.endpoint.inFlight === 0 && member.endpoint.isSettled)) return member;
   }
   return null;
 }
 
-function idle(lane: Dedicated): boolean {
-  return lane.endpoint.inFlight === 0 && lane.watches.size === 0;
+function isIdle({ endpoint, watches }: Dedicated): boolean {
+  return endpoint.inFlight === 0 && watches.size === 0;
 }
 
 function add(stats: EndpointStats, more: EndpointStats): void {

@@ -4,63 +4,64 @@ import type { Exchange } from '../../request/exchange/index.js';
 import { VerdictWord } from '../../shared/records.js';
 import type { ClientIdentity } from '../core/types.js';
 
-/** Lanes that are as good as one another for a client. */
-export interface DedicatedGroup<Lane> {
-  /** The session that has them for itself, '' = they belong to a principal, or to everybody. */
+/** Dedicated endpoints that a client may use one like the other. */
+export interface DedicatedGroup<Dedicated> {
+  /** The session that they belong to, '' = they belong to a principal, or to all clients. */
   readonly sessionId: string;
-  /** All 0 where they belong to everybody. */
+  /** The principal; all 0 where they belong to all clients. */
   readonly subject: Int32Array;
-  /** What they declare, bits of Capability. */
+  /** Capabilities that they declare, bits of Capability. */
   readonly mask: number;
   /** They serve one call at a time. */
   readonly exclusive: boolean;
-  readonly members: Lane[];
+  readonly members: Dedicated[];
 }
 
-/** What decides who shares lanes. */
+/** What decides which clients share dedicated endpoints. */
 export interface IsolationRules {
-  isolation(): ServerSnapshot['isolation'];
-  /** What a server asks comes on the stream of the call it belongs to (Streamable HTTP). */
-  streams(): boolean;
+  readonly isolation: ServerSnapshot['isolation'];
+  /** Requests of a server arrive on the stream of the call that they belong to (Streamable HTTP). */
+  readonly hasCallStreams: boolean;
 }
 
-/** Finds the lanes of a client. */
-export class DedicatedGroups<Lane> {
+/** Finds the dedicated endpoints of a client. Owned by the dedicated endpoints of one endpoint. */
+export class DedicatedGroups<Dedicated> {
   readonly #rules: IsolationRules;
-  readonly #bySession = new Map<string, DedicatedGroup<Lane>>();
-  /** By a number made of subject and mask; a list because two may have the same. */
-  readonly #byPrincipal = new Map<number, DedicatedGroup<Lane>[]>();
+  readonly #bySession = new Map<string, DedicatedGroup<Dedicated>>();
+  /** By a number made of subject and mask; a list because two groups may have the same. */
+  readonly #byPrincipal = new Map<number, DedicatedGroup<Dedicated>[]>();
 
   constructor(rules: IsolationRules) {
     this.#rules = rules;
   }
 
   /** The group of a call's client if there is one; without allocation. */
-  find(exchange: Exchange): DedicatedGroup<Lane> | undefined {
-    const isolation = this.#rules.isolation();
+  find(exchange: Exchange): DedicatedGroup<Dedicated> | undefined {
+    const { isolation } = this.#rules;
     const { session, verdict } = exchange;
     if (isolation === 'session' && session !== null) return this.#bySession.get(session.id);
     const mask = groupCapabilities(exchange.capabilities);
-    const own = isolation !== 'shared';
-    const groups = this.#byPrincipal.get(own ? verdict[VerdictWord.subject0]! ^ mask : mask);
+    const isIsolated = isolation !== 'shared';
+    const groups = this.#byPrincipal.get(isIsolated ? verdict[VerdictWord.subject0]! ^ mask : mask);
     if (groups === undefined) return undefined;
     for (const group of groups) {
-      if (group.mask === mask && (!own || sameSubject(group.subject, verdict, VerdictWord.subject0))) return group;
+      if (group.mask !== mask) continue;
+      if (!isIsolated || sameSubject(group.subject, verdict, VerdictWord.subject0)) return group;
     }
     return undefined;
   }
 
-  findSession(sessionId: string): DedicatedGroup<Lane> | undefined {
+  findSession(sessionId: string): DedicatedGroup<Dedicated> | undefined {
     return this.#bySession.get(sessionId);
   }
 
-  /** The group of a client, made if there is none; an empty one is to be used or forgotten at once. */
-  findOrCreate(client: ClientIdentity): DedicatedGroup<Lane> {
-    const isolation = this.#rules.isolation();
-    if (isolation === 'session' && client.sessionId !== '') return this.#forSession(client);
+  /** The group of a client, created if there is none; followed by {@link removeIfEmpty} where no member is added. */
+  findOrCreate(client: ClientIdentity): DedicatedGroup<Dedicated> {
+    const { isolation } = this.#rules;
+    if (isolation === 'session' && client.sessionId !== '') return this.#ofSession(client);
     const mask = groupCapabilities(client.capabilities);
     const subject = isolation === 'shared' ? new Int32Array(4) : client.subject;
-    const key = subject[0]! ^ mask;
+    const key = keyOf(subject, mask);
     let groups = this.#byPrincipal.get(key);
     if (groups === undefined) {
       groups = [];
@@ -68,28 +69,29 @@ export class DedicatedGroups<Lane> {
     }
     const known = groups.find((group) => group.mask === mask && sameSubject(group.subject, subject, 0));
     if (known !== undefined) return known;
-    const group: DedicatedGroup<Lane> = { sessionId: '', subject, mask, exclusive: this.isLeased(client), members: [] };
+    const group = { sessionId: '', subject, mask, exclusive: this.isLeased(client), members: [] };
     groups.push(group);
     return group;
   }
 
   /**
-   * Whether lanes of this client serve one call at a time. Over Streamable HTTP a question comes on the stream of its
-   * call, and a session has its lane for itself; elsewhere only one call may be meant.
+   * Whether a dedicated endpoint is leased to one call of this client at a time, so that a request of the server can only
+   * belong to that call. Not over Streamable HTTP, where it arrives on the stream of its call, and not for a session, which
+   * does not share its endpoint.
    */
   isLeased({ sessionId, capabilities }: ClientIdentity): boolean {
-    const isolation = this.#rules.isolation();
+    const { isolation, hasCallStreams } = this.#rules;
     if (isolation === 'shared' || (isolation === 'session' && sessionId !== '')) return false;
-    return (capabilities & ASKABLE) !== 0 && !this.#rules.streams();
+    return (capabilities & ASKABLE) !== 0 && !hasCallStreams;
   }
 
-  removeIfEmpty(group: DedicatedGroup<Lane>): void {
+  removeIfEmpty(group: DedicatedGroup<Dedicated>): void {
     if (group.members.length > 0) return;
     if (group.sessionId !== '') {
       if (this.#bySession.get(group.sessionId) === group) this.#bySession.delete(group.sessionId);
       return;
     }
-    const key = group.subject[0]! ^ group.mask;
+    const key = keyOf(group.subject, group.mask);
     const groups = this.#byPrincipal.get(key);
     if (groups === undefined) return;
     const at = groups.indexOf(group);
@@ -97,18 +99,22 @@ export class DedicatedGroups<Lane> {
     if (groups.length === 0) this.#byPrincipal.delete(key);
   }
 
-  #forSession({ sessionId, subject, capabilities }: ClientIdentity): DedicatedGroup<Lane> {
+  #ofSession({ sessionId, subject, capabilities }: ClientIdentity): DedicatedGroup<Dedicated> {
     const known = this.#bySession.get(sessionId);
     if (known !== undefined) return known;
-    const group: DedicatedGroup<Lane> = { sessionId, subject, mask: capabilities, exclusive: false, members: [] };
+    const group = { sessionId, subject, mask: capabilities, exclusive: false, members: [] };
     this.#bySession.set(sessionId, group);
     return group;
   }
 }
 
-/** What is declared on a lane of many sessions: a change of the roots of one of them would be no news for the others. */
+/** What is declared for several sessions together: not `roots.listChanged`, as the roots of one are not those of the others. */
 function groupCapabilities(capabilities: number): number {
   return Math.max(0, capabilities) & ~Capability.rootsListChanged;
+}
+
+function keyOf(subject: Int32Array, mask: number): number {
+  return subject[0]! ^ mask;
 }
 
 function sameSubject(subject: Int32Array, words: Int32Array, at: number): boolean {

@@ -10,16 +10,16 @@ import { withCredentials } from '../core/http-heads.js';
 import type { ConnectionProfile } from '../core/types.js';
 import { SseChannel, type SseTarget } from './channel.js';
 
-/** How long the answer to a POST is waited for where calls have no time limit. */
+/** Longest wait for the response to a POST where calls have no time limit. */
 const LONGEST_POST_MS: Milliseconds = 300_000;
 
-/** An upstream over HTTP with SSE (MCP 2024-11-05); the stream is opened again when it ends. */
+/** An upstream over HTTP with SSE (MCP 2024-11-05). */
 export class SseEndpoint extends ChannelEndpoint {
   readonly transport = 'sse';
   protected readonly noun = 'upstream';
   readonly #config: UrlEndpointSnapshot;
-  /** The transport was found out, and may have been taken for another one. */
-  readonly #guessed: boolean;
+  /** The transport was auto-detected and may be the wrong one. */
+  readonly #isDetected: boolean;
   #last: SseChannel | null = null;
 
   constructor(
@@ -30,20 +30,20 @@ export class SseEndpoint extends ChannelEndpoint {
     breaker: Breaker,
     profile: ConnectionProfile,
   ) {
-    const guessed = config.transport !== 'sse' && !profile.lazy;
-    const backOff = guessed ? detectionBackOff(config) : new BackOff();
+    const isDetected = config.transport !== 'sse' && !profile.lazy;
+    const backOff = isDetected ? detectionBackOff(config) : new BackOff();
     super(context, owner, { ...at, weight: config.weight }, breaker, profile, {
       budget: null,
       backOff,
       legacyOnly: true,
     });
-    this.#guessed = guessed;
+    this.#isDetected = isDetected;
     this.#config = config;
   }
 
   override start(): void {
-    // Whatever it was before, it is no event stream now: the other transport has its turn again.
-    if (this.#guessed && this.#last?.refused === true) {
+    // The upstream answered with no event stream: the other transport is tried again.
+    if (this.#isDetected && this.#last?.isRefused === true) {
       tryOtherTransport(this.#config, this.reason);
       this.owner.wrongTransport?.(this);
       return;
@@ -52,7 +52,7 @@ export class SseEndpoint extends ChannelEndpoint {
   }
 
   protected override reasonFor(reason: string): string {
-    return this.#guessed && this.#last?.refused === true ? neitherReason(this.#config, reason) : reason;
+    return this.#isDetected && this.#last?.isRefused === true ? neitherReason(this.#config, reason) : reason;
   }
 
   protected open(): Channel {
@@ -73,7 +73,7 @@ export class SseEndpoint extends ChannelEndpoint {
       maxPosts: maxConnections,
       turns: context.turns,
     };
-    this.#last = new SseChannel(target, this.listener);
+    this.#last = new SseChannel(target, this);
     return this.#last;
   }
 }

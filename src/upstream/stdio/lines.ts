@@ -9,7 +9,7 @@ export interface LineListener {
   /** A line passed the limit; nothing more is delivered. */
   lineTooLong(): void;
   /** There was no room for a line; nothing more is delivered. */
-  crowdedOut(): void;
+  bufferFull(): void;
 }
 
 const LF = 0x0a;
@@ -37,7 +37,7 @@ export class LineSplitter {
     this.#listener = listener;
     this.#rest = new HeldBytes(budget, () => {
       this.end();
-      listener.crowdedOut();
+      listener.bufferFull();
     });
   }
 

@@ -17,7 +17,7 @@ export interface StdioProcessListener {
   output(chunk: Buffer): void;
   errorOutput(chunk: Buffer): void;
   /** It has ended or could not be started; nothing follows. `reason` is a clause without the command's arguments. */
-  ended(reason: string): void;
+  exited(reason: string): void;
 }
 
 /** The descriptor of the pipe by which the launcher notices the gateway's end. */
@@ -77,7 +77,7 @@ export class StdioProcess {
       this.#watcher?.stdin?.end('\n');
       for (const stream of this.#child.stdio) stream?.destroy();
       settle();
-      listener.ended(reason);
+      listener.exited(reason);
     };
     this.#child.stdout?.on('data', (chunk: Buffer) => {
       if (!this.#ended) listener.output(chunk);

@@ -28,6 +28,6 @@ export class WebSocketEndpoint extends ChannelEndpoint {
 
   protected open(): Channel {
     const target = webSocketTarget(this.#config, this.owner.config.connectTimeoutMs, this.context);
-    return new WebSocketChannel(target, this.listener);
+    return new WebSocketChannel(target, this);
   }
 }

@@ -17,7 +17,7 @@ function start(scope: TestScope, answer: 'acknowledge' | 'nothing', ackMs = 5_00
   const world = { answer, reopened: 0, takes: true, opened, cancelled };
   const listen = new ChannelListen(
     {
-      open(params) {
+      openListen(params) {
         if (!world.takes) return null;
         const id = opened.length + 1;
         let end: (body: object) => void = () => {};
@@ -28,7 +28,9 @@ function start(scope: TestScope, answer: 'acknowledge' | 'nothing', ackMs = 5_00
         if (world.answer === 'acknowledge') setImmediate(() => acknowledge(id));
         return { id, reply };
       },
-      cancel: (id) => cancelled.push(id),
+      cancelListen: (id) => cancelled.push(id),
+    },
+    {
       reopened: () => {
         world.reopened += 1;
       },

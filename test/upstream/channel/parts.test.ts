@@ -6,8 +6,6 @@ import fc from 'fast-check';
 import { decoder } from '../../../native/index.js';
 import { Span } from '../../../native/layout.js';
 import { Exchange } from '../../../src/request/exchange/index.js';
-import { VerdictWord } from '../../../src/shared/records.js';
-import { ChannelCalls } from '../../../src/upstream/channel/calls.js';
 import { ChannelReader } from '../../../src/upstream/channel/reader.js';
 import { listenParams, NOTHING, namesNothing, readAcknowledged } from '../../../src/upstream/core/listen-filter.js';
 import { StdioWriter } from '../../../src/upstream/stdio/writer.js';
@@ -87,10 +85,10 @@ function readAll(maxBatch: number, texts: readonly string[]): string[] {
   };
   const unreadable = (_bytes: Uint8Array, length: number) => seen.push(`unreadable ${length}`);
   const reader = new ChannelReader(decoder, maxBatch, {
-    response: note('response'),
-    notification: note('notification'),
-    request: note('request'),
-    unreadable,
+    receiveResponse: note('response'),
+    receiveNotification: note('notification'),
+    receiveRequest: note('request'),
+    receiveUnreadable: unreadable,
   });
   for (const text of texts) {
     const bytes = Buffer.from(text);
@@ -164,44 +162,4 @@ test('an acknowledgement of any shape is read, and promises no more than it says
     );
     assert.deepEqual(readAcknowledged(bytes, bytes.length), { id: undefined, filter: NOTHING });
   }
-});
-
-function callOf(slot: number, subject: number, startedAt: number): Exchange {
-  const exchange = new Exchange(slot);
-  exchange.verdict[VerdictWord.subject0] = subject;
-  exchange.startedAt = startedAt;
-  return exchange;
-}
-
-test('what names no call belongs to the only one, if no other client can be meant', () => {
-  const open = new Set<Exchange>();
-  const calls = new ChannelCalls({ has: (exchange) => open.has(exchange), all: () => [...open] });
-  const [first, second, other] = [callOf(1, 7, 1), callOf(2, 7, 2), callOf(3, 8, 3)];
-  const begin = (exchange: Exchange) => {
-    open.add(exchange);
-    calls.written(exchange);
-  };
-  const end = (exchange: Exchange) => {
-    open.delete(exchange);
-    calls.settled(exchange);
-  };
-  assert.deepEqual([calls.only(), calls.latest(), calls.asking(true)], [null, null, null]);
-  begin(first);
-  assert.deepEqual([calls.only(), calls.latest(), calls.asking(false)], [first, first, first]);
-  begin(second);
-  assert.deepEqual([calls.only(), calls.latest(), calls.asking(true)], [null, second, null]);
-  end(second);
-  assert.deepEqual([calls.only(), calls.latest(), calls.asking(false)], [first, first, first]);
-  end(first);
-  begin(other);
-  assert.deepEqual([calls.only(), calls.latest()], [null, other], 'it may still be about the other subject');
-  assert.deepEqual([calls.asking(false), calls.asking(true)], [null, other]);
-  end(other);
-  calls.abandoned();
-  begin(other);
-  assert.equal(calls.asking(true), null, 'it may still be about the call that was taken back');
-  calls.clear();
-  open.clear();
-  begin(other);
-  assert.equal(calls.asking(true), other, 'another connection knows nothing of that');
 });

@@ -21,10 +21,10 @@ const ends: Step = () => {
   throw new ControlError('closed', 'the child exited with code 1');
 };
 
-/** Greets a server that answers in these ways; each list is used up front to back, its last element stays. */
-async function greet(steps: { discover?: Step[]; initialize?: Step[] }, legacyOnly = false) {
+/** Makes a handshake with a server that answers in these ways; each list is used up front to back, its last element stays. */
+async function handshakeWith(steps: { discover?: Step[]; initialize?: Step[] }, legacyOnly = false) {
   const asked: string[] = [];
-  const ask = async (method: string, params: object | null, timeoutMs: number): Promise<ControlReply> => {
+  const request = async (method: string, params: object | null, timeoutMs: number): Promise<ControlReply> => {
     asked.push(method);
     const list = method === 'initialize' ? steps.initialize : steps.discover;
     const step = list !== undefined && list.length > 1 ? list.shift() : list?.[0];
@@ -36,22 +36,25 @@ async function greet(steps: { discover?: Step[]; initialize?: Step[] }, legacyOn
     return replyOf(answer);
   };
   const notes: string[] = [];
-  const handshake = await channelHandshake(ask, (method) => notes.push(method), {
-    legacyOnly,
-    timeoutMs: 400,
-    initialize: initializeParams(SHARED_PROFILE),
-  });
+  const handshake = await channelHandshake(
+    { request, notify: (method) => notes.push(method) },
+    {
+      legacyOnly,
+      timeoutMs: 400,
+      initialize: initializeParams(SHARED_PROFILE),
+    },
+  );
   return { handshake, asked, notes };
 }
 
 test('a discover result is a modern server, and nothing else is sent', async () => {
-  const { handshake, asked, notes } = await greet({ discover: [() => DISCOVERED] });
+  const { handshake, asked, notes } = await handshakeWith({ discover: [() => DISCOVERED] });
   assert.deepEqual([handshake.era, handshake.revision, asked, notes], [1, 4, ['server/discover'], []]);
 });
 
 test('any other error is a legacy server, which is initialized on the same connection', async () => {
   for (const code of [-32_601, -32_602, -32_000, -32_020, -32_700]) {
-    const { handshake, asked, notes } = await greet({
+    const { handshake, asked, notes } = await handshakeWith({
       discover: [() => error(code)],
       initialize: [() => INITIALIZED],
     });
@@ -61,12 +64,12 @@ test('any other error is a legacy server, which is initialized on the same conne
 });
 
 test('silence is a legacy server', async () => {
-  const { handshake } = await greet({ initialize: [() => INITIALIZED] });
+  const { handshake } = await handshakeWith({ initialize: [() => INITIALIZED] });
   assert.equal(handshake.era, 0);
 });
 
 test('a modern server that starts slowly is still found to be one', async () => {
-  const { handshake } = await greet({
+  const { handshake } = await handshakeWith({
     discover: [after(250, DISCOVERED)],
     initialize: [after(260, error(-32_022, { supported: ['2026-07-28'] }))],
   });
@@ -74,23 +77,23 @@ test('a modern server that starts slowly is still found to be one', async () => 
 });
 
 test('a modern server that names our revision is asked once more', async () => {
-  const { handshake, asked } = await greet({
+  const { handshake, asked } = await handshakeWith({
     discover: [() => error(-32_022, { supported: ['2026-07-28'] }), () => DISCOVERED],
   });
   assert.deepEqual([handshake.era, asked], [1, ['server/discover', 'server/discover']]);
 });
 
 test('a child that ends on the probe, at once or late, asks for another without it', async () => {
-  await assert.rejects(greet({ discover: [ends] }), ProbeEnded);
-  await assert.rejects(greet({ initialize: [ends] }), ProbeEnded);
-  await assert.rejects(greet({ initialize: [ends] }, true), ControlError);
-  const { asked } = await greet({ initialize: [() => INITIALIZED] }, true);
+  await assert.rejects(handshakeWith({ discover: [ends] }), ProbeEnded);
+  await assert.rejects(handshakeWith({ initialize: [ends] }), ProbeEnded);
+  await assert.rejects(handshakeWith({ initialize: [ends] }, true), ControlError);
+  const { asked } = await handshakeWith({ initialize: [() => INITIALIZED] }, true);
   assert.deepEqual(asked, ['initialize']);
 });
 
 test('a revision that nobody knows is refused', async () => {
   const odd = { result: { protocolVersion: '2031-01-01', capabilities: {} } };
-  await assert.rejects(greet({ discover: [() => error(-32_601)], initialize: [() => odd] }), ControlError);
+  await assert.rejects(handshakeWith({ discover: [() => error(-32_601)], initialize: [() => odd] }), ControlError);
 });
 
 const plain = (status: number, body = ''): Script => {

@@ -11,9 +11,11 @@ import { rawUpstream } from '../../support/raw-upstream.js';
 import { countingHttp, countingStdio } from '../../support/upstreams.js';
 import {
   type CallOptions,
+  dedicatedCount,
   type Harness,
   httpOf,
   type Outcome,
+  pidOf,
   serverOf,
   sseOf,
   startPool,
@@ -51,7 +53,7 @@ async function startStateful(scope: TestScope, more: Partial<ServerSnapshot>, mo
   await pool.ready();
   return Object.assign(pool, {
     pids: () => readFileSync(file, 'utf8').trim().split('\n').map(Number),
-    lanes: () => pool.pool.snapshotState()[0]!['lanes'] as number,
+    lanes: () => dedicatedCount(pool),
   });
 }
 
@@ -260,7 +262,7 @@ test('shared over legacy HTTP: clients that can be asked for the same have one u
   const { url } = await countingHttp(t, 'legacy');
   const pool = startPool(t, [serverOf([httpOf(url)], { maxLanes: 2 })]);
   await pool.ready();
-  const lanes = () => pool.pool.snapshotState()[0]!['lanes'];
+  const lanes = () => dedicatedCount(pool);
   assert.equal(pool.server().needsCapabilities, true);
   const echo = async (capabilities: number) => (await pool.call('echo', { text: 'x' }, { capabilities }).done).error;
   assert.equal(await echo(0), null);
@@ -273,8 +275,7 @@ test('shared over legacy HTTP: clients that can be asked for the same have one u
   );
   assert.equal(await echo(Capability.elicitationForm), null);
   for (const { done } of busy) await done;
-  const state = pool.pool.snapshotState()[0]!['endpoints'] as { calls: number }[];
-  assert.equal(state[0]!.calls, 7);
+  assert.equal(pool.server().totals(0).stats.calls, 7);
 });
 
 for (const transport of ['sse', 'websocket'] as const) {
@@ -306,7 +307,7 @@ for (const transport of ['sse', 'websocket'] as const) {
     );
     pool.pool.sessionEnded('b');
     assert.deepEqual(
-      [pool.pool.snapshotState()[0]!['lanes'], (await said(pool.call('recall', {}, as(sessions[1]!)))).remembered],
+      [dedicatedCount(pool), (await said(pool.call('recall', {}, as(sessions[1]!)))).remembered],
       [2, null],
     );
   });
@@ -332,7 +333,7 @@ test('http: a session has an upstream session of its own, which ends with it', a
   await eventually('the session of a ended', () => ended() === 1);
   // The one of b ends when it was idle for long enough.
   await eventually('the session of b ended', () => ended() === 2);
-  assert.equal(pool.pool.snapshotState()[0]!['lanes'], 0);
+  assert.equal(dedicatedCount(pool), 0);
 });
 
 test('a modern server has no lanes, whatever its isolation, also beside a legacy one', async (t) => {
@@ -348,7 +349,7 @@ test('a modern server has no lanes, whatever its isolation, also beside a legacy
   assert.deepEqual([pool.server(0).needsCapabilities, pool.server(1).needsCapabilities], [false, true]);
   const options = { session: sessionOf('a', Capability.sampling) };
   assert.equal((await pool.call('echo', { text: 'x' }, options).done).error, null);
-  assert.equal(pool.pool.snapshotState()[0]!['lanes'], 0);
+  assert.equal(dedicatedCount(pool), 0);
   // Where the shared endpoint answers, there is nothing to stay with; a session that has a lane stays with that.
   const exchange = pool.table.acquire()!;
   exchange.session = options.session;
@@ -382,7 +383,7 @@ test('replicas: sessions are spread over them, and each stays where it is', asyn
     );
   }
   // Its lane goes on when the endpoint that all share is gone for a while.
-  process.kill(pool.server().endpoints[0]!.details()['pid'] as number, 'SIGKILL');
+  process.kill(pidOf(pool), 'SIGKILL');
   await eventually('one endpoint down', () => pool.server().endpoints[0]!.state !== 'ready');
   for (const session of sessions) {
     assert.equal((await said(pool.call('recall', {}, as(session)))).remembered, session.id);

@@ -267,7 +267,7 @@ test('a server that takes no messages fills the queue, not the memory', async (t
     outcomes.map(({ error }) => error),
     ['GW_UPSTREAM_TIMEOUT', 'GW_UPSTREAM_TIMEOUT', 'GW_UPSTREAM_BUSY', 'GW_UPSTREAM_BUSY'],
   );
-  await eventually('their POSTs are broken off', () => (state(pool).details()['pipeBytes'] as number) < 1_000);
+  await eventually('their POSTs are broken off', () => pool.table.budget.counts.bytes < 1_000);
 });
 
 test("POSTs that are never answered take nobody else's place for ever", async (t) => {

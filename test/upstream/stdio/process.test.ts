@@ -60,7 +60,7 @@ for (const guard of guards) {
         cwd: null,
       },
       200,
-      { output: () => {}, errorOutput: () => {}, ended: (reason) => ends.push(reason) },
+      { output: () => {}, errorOutput: () => {}, exited: (reason) => ends.push(reason) },
       guard === 'launcher' ? launcherPath() : null,
     );
     const pids = await bothAlive(t, file);
@@ -79,7 +79,7 @@ for (const guard of guards) {
         cwd: await tempFolder(t),
       },
       10_000,
-      { output: () => {}, errorOutput: () => {}, ended: (reason) => ends.push(reason) },
+      { output: () => {}, errorOutput: () => {}, exited: (reason) => ends.push(reason) },
       guard === 'launcher' ? launcherPath() : null,
     );
     await child.stop();
@@ -97,7 +97,7 @@ for (const guard of guards) {
         cwd: null,
       },
       200,
-      { output: () => {}, errorOutput: () => {}, ended: (reason) => ends.push(reason) },
+      { output: () => {}, errorOutput: () => {}, exited: (reason) => ends.push(reason) },
       guard === 'launcher' ? launcherPath() : null,
     );
     const pids = await bothAlive(t, file);

@@ -16,7 +16,7 @@ import {
   tempFolder,
 } from '../../support/process.js';
 import { rawUpstream } from '../../support/raw-upstream.js';
-import { type Harness, httpOf, serverOf, startPool, stdioOf } from '../harness.js';
+import { dedicatedCount, type Harness, httpOf, pidOf, serverOf, startPool, stdioOf } from '../harness.js';
 
 type Family = 'legacy' | 'modern';
 
@@ -115,7 +115,7 @@ test('legacy: what is wanted while the end of it is on its way is followed in th
 test('legacy stdio: subscriptions are made again by a child that was restarted', async (t) => {
   const pool = await overStdio(t, 'legacy');
   await pool.server().watch('resource', 'test://a', null);
-  const pid = pool.server().endpoints[0]!.details()['pid'] as number;
+  const pid = pidOf(pool);
   process.kill(pid, 'SIGKILL');
   await eventually('a second subscription', () => pool.journal('test://a').length === 2);
   await pool.touch('test://a');
@@ -206,7 +206,7 @@ test('isolated: a client follows on its own lane, and updates say whose they are
   const server = pool.server();
   const [a, b] = [clientOf('a', Capability.sampling), clientOf('b')];
   await server.watch('resource', 'test://x', a);
-  const lanes = () => server.snapshotState()['lanes'];
+  const lanes = () => dedicatedCount(pool);
   assert.equal(lanes(), 1);
   const session = { id: 'a', capabilityMask: Capability.sampling } as never;
   await pool.call('touch', { uri: 'test://x' }, { session }).done;
@@ -242,7 +242,8 @@ test('a refusal reaches everybody who waits, and leaves nothing behind', async (
     assert.deepEqual([outcome.reason.kind, outcome.reason.number], ['rpc', -32_602]);
   }
   await assert.rejects(server.watch('task', 'x', null), { kind: 'rpc', number: -32_601 });
-  assert.equal(server.snapshotState()['watches'], 0);
+  const [endpoint] = server.endpoints;
+  assert.equal(server.follows(endpoint!, 'resource', 'secret:x') || server.follows(endpoint!, 'task', 'x'), false);
 });
 
 test('a server without subscriptions, or without a connection, is not waited for', async (t) => {
@@ -264,7 +265,7 @@ test('replicas: everything is followed at each of them, and by those that are le
   const server = pool.server();
   await Promise.all([server.watch('resource', 'test://a', null), server.watch('resource', 'test://a', null)]);
   await eventually('both subscribed', () => journal('test://a').length === 2);
-  const pid = server.endpoints[0]!.details()['pid'] as number;
+  const pid = pidOf(pool);
   process.kill(pid, 'SIGKILL');
   await eventually('one of them gone', () => server.endpoints[0]!.state !== 'ready');
   await server.watch('resource', 'test://b', null);
@@ -307,7 +308,7 @@ for (const family of ['legacy', 'modern'] as const) {
         await eventually('nothing else followed', () => followed().join() === wanted.join());
         for (const uri of held) server.unwatch('resource', uri, null);
         await eventually('nothing followed', () => followed().length === 0);
-        assert.equal(server.snapshotState()['watches'], 0);
+        for (const uri of URIS) assert.equal(server.follows(server.endpoints[0]!, 'resource', uri), false);
       }),
       { numRuns: 25 },
     );
@@ -362,7 +363,12 @@ test('modern: what the upstream does not honour is refused, the rest followed', 
     outcomes.map(({ status }) => status),
     ['fulfilled', 'rejected', 'fulfilled'],
   );
-  assert.equal(server.snapshotState()['watches'], 2);
+  const [endpoint] = server.endpoints;
+  assert.deepEqual(
+    ['test://a', 'test://b'].map((uri) => server.follows(endpoint!, 'resource', uri)),
+    [true, false],
+  );
+  assert.equal(server.follows(endpoint!, 'task', 'task-1'), true);
   const last = listens().at(-1)!.message.params.notifications;
   assert.deepEqual(last, {
     toolsListChanged: true,
@@ -378,5 +384,5 @@ test('modern: an upstream that refuses to be listened to is asked once, and then
   assert.equal(listens().length, 1);
   await assert.rejects(server.watch('resource', 'test://a', null), ControlError);
   assert.equal(listens().length, 2);
-  assert.equal(server.snapshotState()['watches'], 0);
+  assert.equal(server.follows(server.endpoints[0]!, 'resource', 'test://a'), false);
 });
