@@ -8,10 +8,7 @@ import { SseEndpoint } from './sse/endpoint.js';
 import { StdioEndpoint } from './stdio/endpoint.js';
 import { WebSocketEndpoint } from './websocket/endpoint.js';
 
-/**
- * The endpoint that a configuration asks for, with the transport that was found out last where none is named; it does
- * nothing before `start`.
- */
+/** Creates the endpoint of a configuration, with the configured or detected transport; it does nothing before `start`. */
 export function createEndpoint(
   context: EndpointContext,
   owner: EndpointOwner,

@@ -98,13 +98,6 @@ export class UpstreamPool {
     this.#sweep.unref();
   }
 
-  /** @throws RangeError for an index that the snapshot does not have */
-  server(index: number): UpstreamServer {
-    const server = this.servers[index];
-    if (server === undefined) throw new RangeError(`there is no server ${index}`);
-    return server;
-  }
-
   /**
    * Sets the log level of legacy servers to `level` (0 debug ... 7 emergency) if it is more verbose than the current one,
    * and at least to `info`: other clients may expect log messages without having set a level. Which client gets which

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from '../support/process.js';
 import { countingHttp, countingStdio, everythingHttp, everythingStdio } from '../support/upstreams.js';
-import { httpOf, namesOf, serverOf, startPool, stdioOf } from './harness.js';
+import { httpOf, namesOf, serverOf, startPool, stdioOf } from './fixture.js';
 
 for (const family of ['legacy', 'modern'] as const) {
   test(`a ${family} stdio server is greeted, discovered and called`, async (t) => {

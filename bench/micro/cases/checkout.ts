@@ -31,9 +31,9 @@ function choice(endpoints: number): Operation {
       largeEnd: ignore,
     },
     events: { discovered: ignore, resourceUpdated: ignore, taskChanged: ignore, replaced: ignore },
-    log: { debug: ignore, info: ignore, warn: ignore, error: ignore },
+    log: { info: ignore, warn: ignore },
   });
-  const upstream = pool.server(0);
+  const upstream = pool.servers[0]!;
   for (const each of upstream.endpoints) each.state = 'ready';
   const exchange = new Exchange(0);
   return {

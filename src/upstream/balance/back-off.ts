@@ -1,6 +1,6 @@
 import type { Milliseconds } from '../../units.js';
 
-/** Pauses that double from `firstMs` to `maxMs`, each between half and the whole of that (so that replicas spread). */
+/** Exponential back-off from `firstMs` to `maxMs`; each pause is a random value between half and the whole of that. */
 export class BackOff {
   readonly #firstMs: Milliseconds;
   readonly #maxMs: Milliseconds;
@@ -22,7 +22,7 @@ export class BackOff {
   }
 }
 
-/** Says when too many restarts fell into one window. */
+/** Limits restarts in a window of time. */
 export class RestartBudget {
   readonly #times: Milliseconds[] = [];
   readonly #budget: number;

@@ -1,9 +1,8 @@
 /** Which endpoint of a server gets a call. */
 import type { Count } from '../../units.js';
 
-/** What the choice looks at. */
+/** What the choice depends on. */
 export interface Candidate {
-  readonly index: number;
   /** Share of the calls, > 0. */
   readonly weight: number;
 }

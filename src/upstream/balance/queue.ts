@@ -1,6 +1,6 @@
 import type { Exchange } from '../../request/exchange/index.js';
 
-/** A call that waits for a connection or for the pipe. */
+/** A call that waits for a connection. */
 export interface QueuedCall {
   exchange: Exchange | null;
   bytes: Buffer;
@@ -11,7 +11,7 @@ export interface QueuedCall {
 
 const NO_BYTES = Buffer.alloc(0);
 
-/** A bounded first-in-first-out queue of calls; its cells are reused. */
+/** A bounded FIFO queue of calls, whose cells are reused. Owned by an endpoint. */
 export class CallQueue {
   readonly #cells: QueuedCall[] = [];
   readonly #capacity: number;
@@ -19,7 +19,7 @@ export class CallQueue {
   #used = 0;
   #waiting = 0;
 
-  /** @param capacity most calls that wait; 0 = none may wait */
+  /** @param capacity most calls that wait; 0 = none */
   constructor(capacity: number) {
     this.#capacity = capacity;
   }
@@ -37,7 +37,7 @@ export class CallQueue {
     nameHeader: string,
     extraHeaders: readonly string[] | null,
   ): boolean {
-    if (this.#used >= this.#capacity && !this.#close()) return false;
+    if (this.#used >= this.#capacity && !this.#compact()) return false;
     if (this.#used === this.#cells.length) this.#grow();
     const cell = this.#cells[(this.#head + this.#used) % this.#cells.length]!;
     cell.exchange = exchange;
@@ -65,7 +65,7 @@ export class CallQueue {
     return null;
   }
 
-  /** Takes one call out of the middle. @returns whether it was there */
+  /** Removes one call. @returns whether it was in the queue */
   remove(exchange: Exchange): boolean {
     for (let offset = 0; offset < this.#used; offset += 1) {
       const cell = this.#cells[(this.#head + offset) % this.#cells.length]!;
@@ -77,8 +77,8 @@ export class CallQueue {
     return false;
   }
 
-  /** Moves calls up over the holes that {@link remove} left: those who gave up must not keep others out. */
-  #close(): boolean {
+  /** Closes the gaps that {@link remove} left, which must not count against the capacity. */
+  #compact(): boolean {
     if (this.#waiting === this.#used) return false;
     const cells = this.#cells;
     let kept = 0;
@@ -105,7 +105,7 @@ export class CallQueue {
   }
 }
 
-/** Drops what a cell refers to. */
+/** Clears a cell. */
 export function recycle(cell: QueuedCall): void {
   cell.exchange = null;
   cell.bytes = NO_BYTES;

@@ -10,7 +10,7 @@ const UNREACHABLE = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-/** What a failed request says about the connection; without anything of the error's text. */
+/** The ControlError for a failed request, without text of the original error. */
 export function connectionError(error: unknown): ControlError {
   const code = (error as { code?: string }).code ?? (error as Error).name;
   return UNREACHABLE.has(code)

@@ -24,10 +24,8 @@ import type {
 
 /** The part of a logger (pino's interface) that upstreams use. */
 export interface UpstreamLog {
-  debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
 }
 
 /** What all endpoints of a pool share. */

@@ -1,10 +1,10 @@
-/** What a modern upstream is asked to announce, on the wire (MCP 2026-07-28, subscriptions/listen). */
+/** The filter of `subscriptions/listen` on the wire (MCP 2026-07-28). */
 import type { ListenFilter } from './types.js';
 
 /** Member of `_meta` that names the listen a message belongs to. */
 const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';
 
-/** Nothing at all. */
+/** The empty filter. */
 export const NOTHING: ListenFilter = Object.freeze({
   toolsListChanged: false,
   promptsListChanged: false,
@@ -13,7 +13,7 @@ export const NOTHING: ListenFilter = Object.freeze({
   taskIds: [],
 });
 
-/** Whether the filter asks for nothing. */
+/** Whether the filter is empty. */
 export function namesNothing(filter: ListenFilter): boolean {
   return (
     !filter.toolsListChanged &&
@@ -24,7 +24,7 @@ export function namesNothing(filter: ListenFilter): boolean {
   );
 }
 
-/** `params` of `subscriptions/listen`; what is not asked for is left out. */
+/** `params` of `subscriptions/listen`; members that are false or empty are left out. */
 export function listenParams(filter: ListenFilter): object {
   return {
     notifications: {
@@ -37,7 +37,7 @@ export function listenParams(filter: ListenFilter): object {
   };
 }
 
-/** A `notifications/subscriptions/acknowledged`: the id of its listen (undefined = it has none) and what is honoured. */
+/** Reads `notifications/subscriptions/acknowledged`: the id of its listen (undefined = none) and the filter that is honoured. */
 export function readAcknowledged(bytes: Uint8Array, length: number): { id: unknown; filter: ListenFilter } {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, length).toString('utf8');
   const { params } = JSON.parse(text) as { params?: { notifications?: unknown; _meta?: unknown } };

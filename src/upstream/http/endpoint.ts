@@ -21,7 +21,7 @@ import type { ConnectionListener, HttpConnection } from './connection.js';
 import { HttpControl } from './control.js';
 import { HttpEvents } from './events.js';
 import { httpHandshake } from './handshake.js';
-import { judgeRefusal } from './refusals.js';
+import { interpretRefusal } from './refusals.js';
 import { ResumedStream, type ResumeListener } from './resume.js';
 import { isSessionLost } from './session.js';
 import type { SessionObserver } from './standalone-stream.js';
@@ -274,7 +274,7 @@ export class HttpEndpoint
       return;
     }
     if (isSessionLost(status, sessionId, body, isResponse ? spans : null) && !this.#repeated.has(upstreamId)) {
-      this.#repeat(connection, exchange);
+      this.#repeatInNewSession(connection, exchange);
       return;
     }
     this.#calls.release(connection);
@@ -340,14 +340,14 @@ export class HttpEndpoint
     exchange: Exchange,
     answer: { status: number; body: Buffer; spans: Int32Array | null; id: number; sessionId: string },
   ): void {
-    const { error, reprobe } = judgeRefusal({ ...answer, era: this.era });
+    const { error, reprobe } = interpretRefusal({ ...answer, era: this.era });
     if (reprobe) this.#reprobe();
     if (error !== null) this.fail(exchange, error, true);
     else if (answer.spans !== null) this.finish(exchange, answer.body, answer.body.length, answer.spans);
   }
 
-  /** The session is unknown to the upstream, so the call was not executed: once more in a new session. */
-  #repeat(connection: HttpConnection, exchange: Exchange): void {
+  /** The session is unknown to the upstream, so the call was not executed: sends it again in a new session. */
+  #repeatInNewSession(connection: HttpConnection, exchange: Exchange): void {
     if (this.#recover(connection.sessionId)) {
       this.#sendAgain(connection, exchange);
     } else {
@@ -357,9 +357,8 @@ export class HttpEndpoint
   }
 
   /**
-   * Whether a call whose connection was closed without an answer may be sent once more: it does no harm twice, and the
-   * client has seen nothing of it. A server that restarts, and one that closes a connection while a call is on its way to
-   * it, look like this.
+   * Whether a call whose connection was closed without a response may be sent again: it is safe to repeat, and the client has
+   * received no events of it. This happens when a server restarts, or closes an idle connection while a call is in flight.
    */
   #mayRepeat(exchange: Exchange): boolean {
     if (this.#stopping || exchange.events > 0 || this.#repeated.has(exchange.upstreamId)) return false;
@@ -372,10 +371,9 @@ export class HttpEndpoint
   }
 
   /**
-   * Opens a new session, unless the lost one has been replaced meanwhile. A server that loses its sessions at once is
-   * given some time.
+   * Opens a new session, unless the lost one was replaced already; after a pause where the server loses sessions in a row.
    *
-   * @returns whether there is or will be another one
+   * @returns whether there is or will be another session
    */
   #recover(lostSession: string): boolean {
     if (lostSession === '' || this.#stopping || this.state !== 'ready') return false;
@@ -386,13 +384,14 @@ export class HttpEndpoint
     return true;
   }
 
+  /** Detects the era again. */
   #reprobe(): void {
     if (this.#isHandshaking || this.#stopping || performance.now() < this.#recoverAfter) return;
     if (!this.profile.legacyOnly) this.#era = null;
     this.#renew();
   }
 
-  /** Begins a new handshake; calls wait for it. */
+  /** Starts a new handshake; calls wait for it. */
   #renew(): void {
     const now = performance.now();
     const wait = this.#recoverAfter - now;
@@ -413,7 +412,7 @@ export class HttpEndpoint
       });
       if (this.#stopping) return;
       this.#isHandshaking = false;
-      // Calls that wait were written for a server of the other family.
+      // Calls that wait were composed for a server of the other era.
       if (this.state === 'ready' && handshake.era !== this.era) this.#failQueue();
       this.#era = handshake.era;
       this.#backOff.reset();
@@ -424,7 +423,7 @@ export class HttpEndpoint
     } catch (error) {
       this.#isHandshaking = false;
       if (this.#stopping) return;
-      // A verdict can be out of date: the next attempt looks again.
+      // The detected era may be out of date: the next attempt detects it again.
       if (!this.profile.legacyOnly) this.#era = null;
       if (this.#config.detect && !this.profile.lazy && suggestsSse(error)) {
         tryOtherTransport(this.#config, (error as ControlError).message);

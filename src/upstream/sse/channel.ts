@@ -32,6 +32,7 @@ export interface SseTarget {
   readonly turns: ReadTurns;
 }
 
+/** The transport has neither session ids nor revisions in headers. */
 const SOURCE = { era: 0, revision: Revision.none, sessionId: '' } as const;
 /** Longest endpoint URI that is accepted. */
 const MAX_URI_BYTES: Bytes = 8_192;

@@ -1,6 +1,7 @@
 /** WebSocket (RFC 6455) with sub-protocol `mcp`: one JSON-RPC message a text frame. */
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
+import { isReservedHeader } from '../../config/reserved-headers.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Milliseconds } from '../../units.js';
@@ -35,9 +36,6 @@ const SUB_PROTOCOL = 'mcp';
 const MAX_UNANSWERED = 2;
 /** Largest header of a frame from a client (RFC 6455, 5.2). */
 const FRAMING: Bytes = 14;
-/** Header fields that belong to the protocol. */
-const RESERVED =
-  /^(connection|upgrade|host|content-length|transfer-encoding|te|trailer|expect|keep-alive|sec-websocket-.*)$/i;
 
 /** The target of a configured endpoint. Credentials in the URL become a header, unless one is configured. */
 export function webSocketTarget(
@@ -46,7 +44,9 @@ export function webSocketTarget(
   context: EndpointContext,
 ): WebSocketTarget {
   const url = new URL(config.url);
-  const headers = Object.entries(withCredentials(config.headers, url)).filter(([name]) => !RESERVED.test(name));
+  const headers = Object.entries(withCredentials(config.headers, url)).filter(
+    ([name]) => !isReservedHeader(name) && !name.toLowerCase().startsWith('sec-websocket-'),
+  );
   url.username = '';
   url.password = '';
   url.hash = '';
@@ -221,10 +221,7 @@ class FrameWriter extends OutboundBatch {
   protected send(): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
     this.#stream?.cork();
-    for (let index = 0; index < this.messages.length; index += 1) {
-      const message = this.messages[index]!;
-      if (message !== null) this.#socket.send(message, TEXT, ignore);
-    }
+    for (const message of this.messages) if (message !== null) this.#socket.send(message, TEXT, ignore);
     this.#stream?.uncork();
   }
 }

@@ -5,7 +5,7 @@ import { ControlError, type ControlReply } from '../../../src/upstream/core/cont
 import { NOTHING } from '../../../src/upstream/core/listen-filter.js';
 import type { ListenFilter } from '../../../src/upstream/core/types.js';
 import { eventually, type TestScope } from '../../support/process.js';
-import { replyOf } from '../harness.js';
+import { replyOf } from '../fixture.js';
 
 const TOOLS: ListenFilter = { ...NOTHING, toolsListChanged: true };
 const MORE: ListenFilter = { ...TOOLS, resourceSubscriptions: ['test://a'] };

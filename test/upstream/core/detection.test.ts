@@ -9,10 +9,10 @@ import { detectionBackOff, suggestsSse } from '../../../src/upstream/core/detect
 import { eventually, freePort, startProcess, type TestScope } from '../../support/process.js';
 import { countingUrl, everythingSse } from '../../support/upstreams.js';
 import { startUrlServer } from '../channel-servers.js';
-import { type Harness, namesOf, serverOf, startPool } from '../harness.js';
+import { namesOf, type PoolFixture, serverOf, startPool } from '../fixture.js';
 
 const guessed = (url: string): EndpointSnapshot => ({ transport: 'http', detect: true, url, headers: {}, weight: 1 });
-const state = (pool: Harness) => pool.server().endpoints[0]!;
+const state = (pool: PoolFixture) => pool.server().endpoints[0]!;
 const textOf = (response: { result: { content: { text: string }[] } }): string => response.result.content[0]!.text;
 
 async function listen(scope: TestScope, answer: RequestListener): Promise<string> {

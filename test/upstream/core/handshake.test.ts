@@ -7,7 +7,7 @@ import { initializeParams } from '../../../src/upstream/core/handshake.js';
 import { SHARED_PROFILE } from '../../../src/upstream/core/types.js';
 import { eventually } from '../../support/process.js';
 import { rawUpstream, type Script } from '../../support/raw-upstream.js';
-import { httpOf, replyOf, serverOf, startPool } from '../harness.js';
+import { httpOf, replyOf, serverOf, startPool } from '../fixture.js';
 
 type Step = (params: object | null) => object | Promise<object>;
 

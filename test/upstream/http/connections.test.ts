@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { eventually, freePort } from '../../support/process.js';
 import { rawUpstream, type Script } from '../../support/raw-upstream.js';
 import { countingHttp } from '../../support/upstreams.js';
-import { httpOf, namesOf, serverOf, startPool } from '../harness.js';
+import { httpOf, namesOf, serverOf, startPool } from '../fixture.js';
 import { respond, startRaw } from '../raw-pool.js';
 
 for (const family of ['legacy', 'modern'] as const) {

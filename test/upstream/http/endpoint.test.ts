@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { eventually } from '../../support/process.js';
 import type { RawUpstream, ReceivedRequest, Script } from '../../support/raw-upstream.js';
 import { countingHttp } from '../../support/upstreams.js';
-import { httpOf, serverOf, startPool } from '../harness.js';
+import { httpOf, serverOf, startPool } from '../fixture.js';
 import { refuse, respond, startRaw } from '../raw-pool.js';
 
 for (const family of ['legacy', 'modern'] as const) {
@@ -318,16 +318,16 @@ test('legacy: what a server asks on the stream of a call belongs to that call; p
     stream.event({ jsonrpc: '2.0', id: request.message.id, result: {} });
     stream.end();
   });
-  pool.onAsked = ({ endpoint }) =>
+  pool.onServerRequest = ({ endpoint }) =>
     endpoint.reply(Buffer.from('{"jsonrpc":"2.0","id":"q\\"1","result":{"action":"decline"}}'));
   const outcomes = await Promise.all([pool.call('call').done]);
   assert.equal(outcomes[0]!.error, null);
   assert.deepEqual(
-    pool.asked.map(({ callId, message }) => [callId, message.method]),
+    pool.serverRequests.map(({ callId, message }) => [callId, message.method]),
     [[outcomes[0]!.id, 'elicitation/create']],
   );
   assert.deepEqual(
-    pool.noted.map(({ callId, message }) => [callId, message.method]),
+    pool.serverNotifications.map(({ callId, message }) => [callId, message.method]),
     [[outcomes[0]!.id, 'notifications/cancelled']],
   );
   assert.deepEqual(

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { decoder } from '../../../native/index.js';
 import { Kind, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
 import { Era } from '../../../src/protocol/revisions.js';
-import { judgeRefusal } from '../../../src/upstream/http/refusals.js';
+import { interpretRefusal } from '../../../src/upstream/http/refusals.js';
 import { isSessionLost } from '../../../src/upstream/http/session.js';
 
 /** The scan of a body as the endpoint has it. */
@@ -68,12 +68,12 @@ test('a refusal becomes an answer, an error of ours, or a doubt about the upstre
   ];
   for (const [what, status, text, code, reprobe] of rows) {
     const answer = { status, ...scanned(text), id: 65_537 };
-    const modern = judgeRefusal({ ...answer, era: Era.modern, sessionId: '' });
+    const modern = interpretRefusal({ ...answer, era: Era.modern, sessionId: '' });
     assert.deepEqual(modern, { error: code, reprobe: reprobe !== 'never' }, what);
-    const legacy = judgeRefusal({ ...answer, era: Era.legacy, sessionId: 's' });
+    const legacy = interpretRefusal({ ...answer, era: Era.legacy, sessionId: 's' });
     assert.deepEqual(legacy, { error: code, reprobe: reprobe === 'always' }, what);
     // Without sessions there is nothing else by which a change of the upstream would be noticed.
-    const stateless = judgeRefusal({ ...answer, era: Era.legacy, sessionId: '' });
+    const stateless = interpretRefusal({ ...answer, era: Era.legacy, sessionId: '' });
     assert.deepEqual(stateless, { error: code, reprobe: reprobe !== 'never' }, what);
   }
 });

@@ -5,7 +5,7 @@ import type { ServerSnapshot } from '../../../src/config/snapshot.js';
 import { eventually, type TestScope } from '../../support/process.js';
 import { type RawUpstream, rawUpstream, type Script } from '../../support/raw-upstream.js';
 import { pollingServer } from '../../support/upstreams.js';
-import { type Harness, httpOf, serverOf, startPool } from '../harness.js';
+import { httpOf, type PoolFixture, serverOf, startPool } from '../fixture.js';
 import { respond } from '../raw-pool.js';
 
 const message = (data: string) => ({
@@ -20,7 +20,7 @@ async function startResumable(
   script: Script,
   resumed: Script,
   more: Partial<ServerSnapshot> = {},
-): Promise<{ upstream: RawUpstream; pool: Harness }> {
+): Promise<{ upstream: RawUpstream; pool: PoolFixture }> {
   const upstream = await rawUpstream(scope, script, {
     streams: (request, answer) => {
       if (request.headers['last-event-id'] !== undefined) return resumed(request, answer);

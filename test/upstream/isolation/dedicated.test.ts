@@ -12,16 +12,16 @@ import { countingHttp, countingStdio } from '../../support/upstreams.js';
 import {
   type CallOptions,
   dedicatedCount,
-  type Harness,
   httpOf,
   type Outcome,
+  type PoolFixture,
   pidOf,
   serverOf,
   sseOf,
   startPool,
   stdioOf,
   webSocketOf,
-} from '../harness.js';
+} from '../fixture.js';
 
 const NONE = new Uint8Array(0);
 
@@ -38,7 +38,7 @@ function sessionOf(id: string, capabilityMask = 0, subject = 0): SessionLike {
   };
 }
 
-interface Stateful extends Harness {
+interface Stateful extends PoolFixture {
   /** Process ids of all children that were ever started. */
   pids(): number[];
   lanes(): number;
@@ -118,7 +118,7 @@ test('isolation by principal: sessions and modern clients of one subject share, 
 
 test('what is asked belongs to the call that runs: clients without a session have a lane to themselves', async (t) => {
   const pool = await startStateful(t, { isolation: 'session', maxLanes: 32 });
-  pool.onAsked = ({ endpoint, exchange, message }) => {
+  pool.onServerRequest = ({ endpoint, exchange, message }) => {
     assert.equal(endpoint.profile.exclusive, true);
     const content = { of: exchange?.upstreamId };
     endpoint.reply(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: message.id, result: { content } })));
@@ -134,7 +134,7 @@ test('what is asked belongs to the call that runs: clients without a session hav
 test('what is asked on the lane of a session carries its owner', async (t) => {
   const pool = await startStateful(t, { isolation: 'session' });
   const owners = new Set<string>();
-  pool.onAsked = ({ endpoint, message }) => {
+  pool.onServerRequest = ({ endpoint, message }) => {
     owners.add(endpoint.profile.owner!.sessionId);
     const content = { session: endpoint.profile.owner!.sessionId };
     endpoint.reply(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: message.id, result: { content } })));
@@ -286,7 +286,7 @@ for (const transport of ['sse', 'websocket'] as const) {
     const endpoint = transport === 'sse' ? sseOf(url!) : webSocketOf(url!);
     const pool = startPool(t, [serverOf([endpoint], { isolation: 'session' })]);
     await pool.ready();
-    pool.onAsked = ({ endpoint: lane, message }) => {
+    pool.onServerRequest = ({ endpoint: lane, message }) => {
       const content = { session: lane.profile.owner!.sessionId };
       lane.reply(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: message.id, result: { content } })));
     };

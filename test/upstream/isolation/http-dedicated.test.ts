@@ -6,7 +6,7 @@ import { Capability } from '../../../src/protocol/client-capabilities.js';
 import type { SessionLike } from '../../../src/request/exchange/index.js';
 import { eventually, type TestScope } from '../../support/process.js';
 import { type RawUpstream, rawUpstream, type Script } from '../../support/raw-upstream.js';
-import { type Harness, httpOf, serverOf, startPool } from '../harness.js';
+import { httpOf, type PoolFixture, serverOf, startPool } from '../fixture.js';
 import { respond } from '../raw-pool.js';
 
 const NONE = new Uint8Array(0);
@@ -28,7 +28,7 @@ async function startShared(
   scope: TestScope,
   script: Script,
   streams?: Script,
-): Promise<{ upstream: RawUpstream; pool: Harness }> {
+): Promise<{ upstream: RawUpstream; pool: PoolFixture }> {
   const upstream = await rawUpstream(scope, script, streams === undefined ? {} : { streams });
   const pool = startPool(scope, [serverOf([httpOf(upstream.url)])]);
   await pool.ready();
@@ -71,19 +71,19 @@ test('what is asked on the standalone stream belongs to the only call in flight,
   );
   await eventually('the stream', () => upstream.requests.some(({ method }) => method === 'GET'));
   ask(1);
-  await eventually('asked', () => pool.asked.length === 1);
+  await eventually('asked', () => pool.serverRequests.length === 1);
   const first = pool.call('call');
   await eventually('one call', () => held.length === 1);
   ask(2);
-  await eventually('asked', () => pool.asked.length === 2);
+  await eventually('asked', () => pool.serverRequests.length === 2);
   const second = pool.call('call');
   await eventually('two calls', () => held.length === 2);
   ask(3);
-  await eventually('asked', () => pool.asked.length === 3);
+  await eventually('asked', () => pool.serverRequests.length === 3);
   for (const release of held) release();
   await Promise.all([first.done, second.done]);
   assert.deepEqual(
-    pool.asked.map(({ callId, message }) => [message.id, callId]),
+    pool.serverRequests.map(({ callId, message }) => [message.id, callId]),
     [
       [1, 0],
       [2, first.id],
@@ -128,11 +128,11 @@ test('answers to questions of a session that is gone are dropped, and its end is
     else answer.json(respond(request, {}));
   });
   const endpoint = pool.server().endpoints[0]!;
-  const lost = pool.lost.length;
+  const lost = pool.disconnected.length;
   endpoint.reply(Buffer.from('{"jsonrpc":"2.0","id":1,"result":{}}'));
   await eventually('another session', () => upstream.received('initialize').length === 2);
-  assert.equal(pool.lost.length, lost + 1);
-  assert.equal(pool.lost.at(-1), endpoint);
+  assert.equal(pool.disconnected.length, lost + 1);
+  assert.equal(pool.disconnected.at(-1), endpoint);
   assert.equal((await pool.call('call').done).error, null);
 });
 

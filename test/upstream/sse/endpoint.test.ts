@@ -6,10 +6,10 @@ import { test } from 'node:test';
 import { eventually, type TestScope } from '../../support/process.js';
 import { countingUrl, everythingSse } from '../../support/upstreams.js';
 import { startUrlServer } from '../channel-servers.js';
-import { type Harness, namesOf, serverOf, sseOf, startPool } from '../harness.js';
+import { namesOf, type PoolFixture, serverOf, sseOf, startPool } from '../fixture.js';
 
 const textOf = (response: { result: { content: { text: string }[] } }): string => response.result.content[0]!.text;
-const state = (pool: Harness) => pool.server().endpoints[0]!;
+const state = (pool: PoolFixture) => pool.server().endpoints[0]!;
 
 /** A server of the test's own making. */
 async function scripted(scope: TestScope, answer: (request: IncomingMessage, response: ServerResponse) => void) {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { LimitsSnapshot, ServerSnapshot } from '../../../src/config/snapshot.js';
 import { packedText } from '../../../src/shared/packed.js';
 import { eventually, type TestScope, tempFolder } from '../../support/process.js';
-import { type Harness, namesOf, serverOf, startPool, stdioOf } from '../harness.js';
+import { namesOf, type PoolFixture, serverOf, startPool, stdioOf } from '../fixture.js';
 
 const CHILD = fileURLToPath(new URL('../fixtures/child.js', import.meta.url));
 
@@ -16,7 +16,7 @@ function startChild(
   more: Partial<ServerSnapshot> = {},
   limits: Partial<LimitsSnapshot> = {},
   env: Record<string, string> = {},
-): Harness {
+): PoolFixture {
   return startPool(scope, [serverOf([stdioOf(process.execPath, [CHILD, mode], env)], more)], limits);
 }
 
@@ -244,7 +244,7 @@ test('ping is answered here; what else the child asks is passed on with the call
   const pool = startChild(t, 'plain');
   await pool.ready();
   const call = pool.call('call', { do: 'ask' });
-  const { endpoint, callId, message } = (await eventually('a question', () => pool.asked[0]))!;
+  const { endpoint, callId, message } = (await eventually('a question', () => pool.serverRequests[0]))!;
   assert.deepEqual([callId, message.id, message.method], [call.id, 'ask-1', 'sampling/createMessage']);
   endpoint.reply(Buffer.from('{"jsonrpc":"2.0","id":"ask-1","result":{"x":1.0}}'));
   await call.done;

@@ -16,13 +16,13 @@ import {
   tempFolder,
 } from '../../support/process.js';
 import { rawUpstream } from '../../support/raw-upstream.js';
-import { dedicatedCount, type Harness, httpOf, pidOf, serverOf, startPool, stdioOf } from '../harness.js';
+import { dedicatedCount, httpOf, type PoolFixture, pidOf, serverOf, startPool, stdioOf } from '../fixture.js';
 
 type Family = 'legacy' | 'modern';
 
 const WATCHED = fileURLToPath(new URL('../../support/watched-server.js', import.meta.url));
 
-interface Watched extends Harness {
+interface Watched extends PoolFixture {
   /** Arguments of what went into the journal under that name. */
   journal(name: string): unknown[];
   /** Lets the server change a resource. */
@@ -62,7 +62,7 @@ async function overHttp(scope: TestScope, family: Family): Promise<Watched & { r
   return Object.assign(await started(pool, journal), { restart });
 }
 
-async function started(pool: Harness, journal: Watched['journal']): Promise<Watched> {
+async function started(pool: PoolFixture, journal: Watched['journal']): Promise<Watched> {
   await pool.ready();
   const touch = async (uri: string): Promise<void> => {
     const { error } = await pool.call('touch', { uri }).done;

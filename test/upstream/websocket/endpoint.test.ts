@@ -11,10 +11,10 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { packageRoot } from '../../../src/package-root.js';
 import { eventually, type TestScope } from '../../support/process.js';
 import { countingUrl } from '../../support/upstreams.js';
-import { type Harness, namesOf, serverOf, startPool, webSocketOf } from '../harness.js';
+import { namesOf, type PoolFixture, serverOf, startPool, webSocketOf } from '../fixture.js';
 
 const textOf = (response: { result: { content: { text: string }[] } }): string => response.result.content[0]!.text;
-const state = (pool: Harness) => pool.server().endpoints[0]!;
+const state = (pool: PoolFixture) => pool.server().endpoints[0]!;
 
 /** Answers handshakes and calls of a legacy server; `call` may do anything else. */
 // biome-ignore lint/suspicious/noExplicitAny: whatever the gateway sends

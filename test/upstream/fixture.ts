@@ -102,7 +102,7 @@ export interface CallOptions {
 }
 
 /** A request of a server, or a notification. */
-export interface Asked {
+export interface ServerMessage {
   readonly endpoint: Endpoint;
   readonly exchange: Exchange | null;
   /** Id towards the upstream of the call that it belongs to; 0 = it belongs to none. */
@@ -111,7 +111,7 @@ export interface Asked {
   readonly message: any;
 }
 
-export interface Harness {
+export interface PoolFixture {
   readonly pool: UpstreamPool;
   readonly table: ExchangeTable;
   readonly discoveries: Discovery[];
@@ -119,16 +119,16 @@ export interface Harness {
   readonly updatedResources: string[];
   readonly changedTasks: string[];
   /** What servers asked, in order. */
-  readonly asked: Asked[];
+  readonly serverRequests: ServerMessage[];
   /** Notifications that servers sent besides those that the pool itself understands. */
-  readonly noted: Asked[];
+  readonly serverNotifications: ServerMessage[];
   /** Endpoints that ended, in order. */
-  readonly lost: Endpoint[];
+  readonly disconnected: Endpoint[];
   readonly log: LogLine[];
   /** Whose lane each of `updatedResources` came on. */
   readonly updateOwners: (ConnectionOwner | null)[];
   /** Called with what a server asks. */
-  onAsked: ((asked: Asked) => void) | null;
+  onServerRequest: ((asked: ServerMessage) => void) | null;
   server(index?: number): UpstreamServer;
   /** Waits until every endpoint of the server (default: any) is ready and its lists are read. */
   ready(index?: number): Promise<Discovery>;
@@ -194,17 +194,17 @@ export function startPool(
   servers: readonly ServerSnapshot[],
   limits: Partial<LimitsSnapshot> = {},
   stopGraceMs = 500,
-): Harness {
+): PoolFixture {
   const snapshot = snapshotOf(servers, limits);
   const table = new ExchangeTable(1_024);
   const outcomes = new Map<Exchange, { outcome: Outcome; settle: () => void; options: CallOptions }>();
   const discoveries: Discovery[] = [];
-  const states: Harness['states'] = [];
+  const states: PoolFixture['states'] = [];
   const updatedResources: string[] = [];
   const updateOwners: (ConnectionOwner | null)[] = [];
   const changedTasks: string[] = [];
-  const asked: Asked[] = [];
-  const noted: Asked[] = [];
+  const asked: ServerMessage[] = [];
+  const noted: ServerMessage[] = [];
   const lost: Endpoint[] = [];
   const log: LogLine[] = [];
   const end = (exchange: Exchange): void => {
@@ -238,12 +238,12 @@ export function startPool(
       end(exchange);
     },
     serverRequest: (endpoint, exchange, bytes, length) => {
-      const question = questionOf(endpoint, exchange, bytes, length);
+      const question = serverMessageOf(endpoint, exchange, bytes, length);
       asked.push(question);
-      harness.onAsked?.(question);
+      harness.onServerRequest?.(question);
     },
     serverNotification: (endpoint, exchange, bytes, length) =>
-      noted.push(questionOf(endpoint, exchange, bytes, length)),
+      noted.push(serverMessageOf(endpoint, exchange, bytes, length)),
     disconnected: (endpoint) => lost.push(endpoint),
     largeStart: () => false,
     largePart: () => {},
@@ -263,8 +263,9 @@ export function startPool(
   scope.after(() => pool.close(0));
   pool.start();
 
-  const send: Harness['send'] = (method, params, options = {}) => {
-    const server = pool.server(0);
+  const serverAt = (index: number): UpstreamServer => pool.servers[index]!;
+  const send: PoolFixture['send'] = (method, params, options = {}) => {
+    const server = serverAt(0);
     const exchange = table.acquire();
     if (exchange === null) throw new Error('the exchange table is full');
     let settle = (): void => {};
@@ -327,25 +328,24 @@ export function startPool(
     return outcome;
   };
 
-  const harness: Harness = {
+  const harness: PoolFixture = {
     pool,
     table,
     discoveries,
     states,
     updatedResources,
     changedTasks,
-    noted,
-    lost,
+    serverNotifications: noted,
+    disconnected: lost,
     log,
     updateOwners,
-    asked,
-    onAsked: null,
-    server: (index = 0) => pool.server(index),
+    serverRequests: asked,
+    onServerRequest: null,
+    server: (index = 0) => serverAt(index),
     ready: (index = 0) =>
       eventually(
-        `server ${index} ready (${pool.server(index).endpoints.map((endpoint) => endpoint.reason)})`,
-        () =>
-          pool.server(index).endpoints.every((endpoint) => endpoint.state === 'ready') && pool.server(index).discovery,
+        `server ${index} ready (${serverAt(index).endpoints.map((endpoint) => endpoint.reason)})`,
+        () => serverAt(index).endpoints.every((endpoint) => endpoint.state === 'ready') && serverAt(index).discovery,
         20_000,
       ) as Promise<Discovery>,
     send,
@@ -354,13 +354,18 @@ export function startPool(
   return harness;
 }
 
-function questionOf(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number): Asked {
+function serverMessageOf(
+  endpoint: Endpoint,
+  exchange: Exchange | null,
+  bytes: Uint8Array,
+  length: number,
+): ServerMessage {
   const message = JSON.parse(Buffer.from(bytes.subarray(0, length)).toString('utf8'));
   return { endpoint, exchange, callId: exchange?.upstreamId ?? 0, message };
 }
 
 /** Records each state that an endpoint of the server reports. */
-function recordStates(server: UpstreamServer, states: Harness['states']): void {
+function recordStates(server: UpstreamServer, states: PoolFixture['states']): void {
   const report = server.stateChanged.bind(server);
   server.stateChanged = (endpoint) => {
     const { index, state, reason } = endpoint;
@@ -370,13 +375,13 @@ function recordStates(server: UpstreamServer, states: Harness['states']): void {
 }
 
 /** Dedicated endpoints of a server. */
-export function dedicatedCount(pool: Harness, index = 0): number {
+export function dedicatedCount(pool: PoolFixture, index = 0): number {
   const server = pool.server(index);
   return server.endpoints.reduce((sum, _, position) => sum + server.totals(position).lanes, 0);
 }
 
 /** The process id of the first child of an endpoint. */
-export function pidOf({ log }: Harness, endpoint = 0): number {
+export function pidOf({ log }: PoolFixture, endpoint = 0): number {
   const started = log.filter(
     ({ fields, message }) => message === 'stdio child started' && fields['endpoint'] === endpoint,
   );
@@ -392,5 +397,5 @@ function recordingLog(lines: LogLine[]): UpstreamLog {
   const at = (level: string) => (fields: object, message: string) => {
     lines.push({ level, fields: fields as Record<string, unknown>, message });
   };
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  return { info: at('info'), warn: at('warn') };
 }
