@@ -32,8 +32,8 @@ export interface ChannelOptions {
 }
 
 /**
- * An endpoint all of whose traffic goes over one {@link Channel}, which is opened again when it ends. There is never more
- * than one channel that has not ended; it reports here.
+ * An endpoint with one {@link Channel} for all its traffic, opened again when it ends. At most one channel is open at a time;
+ * it reports here.
  */
 export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelListener, MessageReceiver, CallsInFlight {
   /** Calls that were written and have not ended. */

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../errors.js';
 import { ControlError } from './control.js';
 
 const UNREACHABLE = new Set([
@@ -16,4 +17,11 @@ export function connectionError(error: unknown): ControlError {
   return UNREACHABLE.has(code)
     ? new ControlError('unreachable', `the upstream cannot be reached (${code})`)
     : new ControlError('closed', `the connection ended (${code})`);
+}
+
+/** The error of a call that an upstream refused with this HTTP status. */
+export function errorOfStatus(status: number): ErrorCode {
+  if (status === 401 || status === 403) return 'GW_UPSTREAM_REFUSED';
+  if (status === 429) return 'GW_UPSTREAM_BUSY';
+  return status === 503 ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_PROTOCOL';
 }

@@ -190,7 +190,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   }
   /** Removes a call from the transport and cancels it upstream, in the way of transport and era. */
   protected abstract withdraw(exchange: Exchange): void;
-  /** A call has ended here, whatever its outcome; `exchange.connection` still says what carried it. */
+  /** A call has ended here, whatever its outcome; `exchange.connection` is still set. */
   protected abstract callEnded(exchange: Exchange): void;
   /** Periodic work, some 20 times a second. */
   tick(_now: Milliseconds): void {}

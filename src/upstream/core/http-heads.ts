@@ -1,6 +1,7 @@
 /** Header lists for one HTTP upstream, prepared once for each handshake so that calls build none. */
 import { METHODS } from '../../../native/layout.js';
 import { isReservedHeader } from '../../config/reserved-headers.js';
+import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import { Era, REVISIONS, Revision } from '../../protocol/revisions.js';
 
 /** The parts of a handshake that the lists depend on. */
@@ -79,13 +80,22 @@ function configuredHeaders(configured: Readonly<Record<string, string>>): string
     .flatMap(([name, value]) => [name.toLowerCase(), value]);
 }
 
-/** Configured headers with `Authorization` from the credentials of a URL, unless that header is configured. */
-export function withCredentials(
-  configured: Readonly<Record<string, string>>,
-  url: URL,
-): Readonly<Record<string, string>> {
-  if (url.username === '' && url.password === '') return configured;
-  if (Object.keys(configured).some((name) => name.toLowerCase() === 'authorization')) return configured;
-  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-  return { ...configured, authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+/** Where an endpoint is reached: its URL without credentials and fragment, and its headers. */
+export interface EndpointAddress {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The address of an endpoint. Credentials in its URL become `Authorization`, unless that header is configured. */
+export function addressOf(config: UrlEndpointSnapshot): EndpointAddress {
+  const url = new URL(config.url);
+  const { username, password } = url;
+  url.username = '';
+  url.password = '';
+  url.hash = '';
+  const hasHeader = Object.keys(config.headers).some((name) => name.toLowerCase() === 'authorization');
+  if ((username === '' && password === '') || hasHeader) return { url, headers: config.headers };
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  const authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
+  return { url, headers: { ...config.headers, authorization } };
 }

@@ -23,7 +23,7 @@ export interface UpstreamSink {
    * A request of a (legacy) server to the client: sampling, elicitation, roots, anything but `ping`. The response is sent
    * through {@link Endpoint.reply}.
    *
-   * @param exchange the call that it belongs to; null = it cannot be told, and only the owner of the endpoint can be meant
+   * @param exchange the call that it belongs to; null = unknown, and only the owner of the endpoint can be meant
    */
   serverRequest(
     endpoint: Endpoint,

@@ -120,7 +120,7 @@ export class ListReader implements DiscoveryReport {
     }
   }
 
-  /** Up to a tenth later than the lists say, so that gateways do not read at the same moment (MCP 2026-07-28, caching). */
+  /** Up to a tenth later than the lists expire, so that gateways do not read at the same moment (MCP 2026-07-28, caching). */
   #refreshAfter(found: Discovery): void {
     if (this.#stopped || found.era !== Era.modern || found.ttlMs <= 0 || announcesAll(found.capabilities)) return;
     const delayMs = Math.min(Math.max(found.ttlMs, MIN_REFRESH_MS), MAX_REFRESH_MS) * (1 + Math.random() / 10);

@@ -61,7 +61,7 @@ export class HttpControl {
 
   /**
    * @param bounds.maxStreams streams of calls open at once
-   * @param bounds.maxNotifications notifications and responses under way at once; more are dropped
+   * @param bounds.maxNotifications notifications and responses in flight at once; more are dropped
    */
   constructor(target: ConnectionTarget, decoder: Decoder, bounds: { maxStreams: Count; maxNotifications: Count }) {
     this.#target = target;

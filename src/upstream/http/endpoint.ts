@@ -11,7 +11,7 @@ import { ControlError, type ControlReply, controlMessage, parseId, UPSTREAM_DEPT
 import { detectionBackOff, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { initializeParams } from '../core/handshake.js';
-import { HttpHeads, withCredentials } from '../core/http-heads.js';
+import { addressOf, HttpHeads } from '../core/http-heads.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
@@ -66,9 +66,9 @@ export class HttpEndpoint
   ) {
     super(context, owner, { ...at, weight: config.weight }, breaker, profile);
     const { connectTimeoutMs, maxConnections, maxQueue } = owner.config;
-    const url = new URL(config.url);
     this.#config = config;
-    this.#configured = withCredentials(config.headers, url);
+    const { url, headers } = addressOf(config);
+    this.#configured = headers;
     const connections = profile.exclusive ? 1 : maxConnections;
     this.#target = connectionTarget(url, connectTimeoutMs, context);
     this.#control = new HttpControl(this.#target, context.decoder, {

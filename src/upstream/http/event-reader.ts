@@ -43,7 +43,7 @@ export interface EventStreamOwner {
 export class EventReader implements StreamReader {
   /** The id of the last event that had one, '' = none. */
   lastEventId = '';
-  /** Pause before a reconnect as the server asked for it, -1 = it did not. */
+  /** The server's `retry`, the pause before a reconnect; -1 = none. */
   retryMs: Milliseconds = -1;
   readonly share: ReadShare;
   readonly #parser: SseParser;

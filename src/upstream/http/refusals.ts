@@ -2,6 +2,7 @@
 import { Span } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
+import { errorOfStatus } from '../core/connection-error.js';
 import { parseId } from '../core/control.js';
 import { errorCodeOf } from './session.js';
 
@@ -34,10 +35,8 @@ export interface RefusedResponse {
 /** Interprets a refusal. Nothing of it is passed on but a JSON-RPC error for the client. */
 export function interpretRefusal({ status, body, spans, id, era, sessionId }: RefusedResponse): Refusal {
   const refusal = (error: ErrorCode | null, reprobe = false): Refusal => ({ error, reprobe });
-  if (status === 401 || status === 403) return refusal('GW_UPSTREAM_REFUSED');
-  if (status === 429) return refusal('GW_UPSTREAM_BUSY');
-  if (status === 503) return refusal('GW_UPSTREAM_DOWN');
-  if (status < 400 || status >= 500) return refusal('GW_UPSTREAM_PROTOCOL');
+  const byStatus = errorOfStatus(status);
+  if (byStatus !== 'GW_UPSTREAM_PROTOCOL' || status < 400 || status >= 500) return refusal(byStatus);
   const code = errorCodeOf(body, spans);
   // Both errors mean that the detected era or the tools of this upstream are out of date.
   if (code === HEADER_MISMATCH) return refusal('GW_UPSTREAM_PROTOCOL', true);

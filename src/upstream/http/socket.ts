@@ -9,7 +9,7 @@ import type { Bytes, Milliseconds } from '../../units.js';
 import { PacedInput, type PushedSource, type ReadShare, type ReadTurns } from '../core/read-turns.js';
 import { type ResponseListener, ResponseParser } from './response-parser.js';
 
-/** Where a connection goes. */
+/** Where a connection leads. */
 export interface SocketTarget {
   readonly host: string;
   readonly port: number;
@@ -34,9 +34,9 @@ export interface SocketOwner {
   failed(why: SocketFailure): void;
 }
 
-/** How long an idle connection is kept where the server does not say; nginx and Node keep theirs longer. */
+/** Time that an idle connection is kept where the server specifies none; nginx and Node keep theirs longer. */
 const KEEP_ALIVE_MS: Milliseconds = 4_000;
-/** A connection is closed this long before the server would close it: a request may be under way for that long. */
+/** A connection is closed this long before the server would close it: a request may be in transit for that long. */
 const KEEP_ALIVE_MARGIN_MS: Milliseconds = 1_000;
 const READ_BYTES: Bytes = 65_536;
 /** Idle time before TCP probes the peer, which detects one that vanished without closing. */

@@ -11,14 +11,15 @@ import {
 import { pause } from './pause.js';
 import { retryPause } from './resume.js';
 
-/** What is told when the session of a stream is unknown to the upstream. */
+/** What the end of a session is reported to, its endpoint. */
 export interface SessionObserver {
+  /** The session is unknown to the upstream. */
   sessionLost(): void;
 }
 
 /**
  * The standalone stream of a legacy session (GET; MCP 2025-03-26, Streamable HTTP): kept open, and resumed where the server
- * gives its events ids. A server that offers none is not asked again. One for each session, owned by {@link HttpEvents}.
+ * gives its events ids. A server that offers none gets no further request. One for each session, owned by {@link HttpEvents}.
  */
 export class StandaloneStream implements EventStreamOwner {
   readonly #context: StreamContext;
@@ -65,7 +66,7 @@ export class StandaloneStream implements EventStreamOwner {
       this.#from = reader.lastEventId;
       const isResumable = this.#from !== '';
       if (!reopening.ended(performance.now() - openedAt, status === 200 && !isResumable)) return;
-      // A server that closes a resumable stream asks to be polled (MCP 2025-11-25).
+      // A server that closes a resumable stream is polled (MCP 2025-11-25).
       await pause(status === 200 && isResumable ? retryPause(reader.retryMs) : reopening.pause(), signal);
     }
   }
@@ -79,6 +80,6 @@ export class StandaloneStream implements EventStreamOwner {
     this.#wasOpen = true;
   }
 
-  /** Legacy servers know no listen. */
+  /** Legacy servers have no listen. */
   acknowledged(): void {}
 }

@@ -3,7 +3,7 @@ import type { Count, Milliseconds } from '../../units.js';
 import type { ConnectionProfile } from '../core/types.js';
 import { RecentClients } from './recent-clients.js';
 
-/** How long a server may go on with a call that was cancelled. */
+/** Time for which a server may continue a call that was cancelled. */
 const CANCELLED_MS: Milliseconds = 10_000;
 
 /** The calls that the server of an endpoint may be working on. The endpoint implements it. */
@@ -14,8 +14,8 @@ export interface CallsInFlight {
 }
 
 /**
- * Finds the call that a message of the server belongs to where the message names none: a request, a log message. One for
- * each endpoint, whose {@link ServerMessages} ask it. What could be about a call of another client belongs to no call.
+ * Finds the call that a message of the server belongs to where the message names none: a request, a log message. A message
+ * that could be about a call of another client belongs to no call. One for each endpoint, called by {@link ServerMessages}.
  */
 export class Attribution {
   readonly #calls: CallsInFlight;
@@ -66,7 +66,7 @@ export class Attribution {
     this.#cancelledUntil = 0;
   }
 
-  /** The call that a request of the server belongs to, or a notification about one; null = it cannot be told. */
+  /** The call that a request of the server belongs to, or a notification about one; null = unknown. */
   requestingCall(): Exchange | null {
     const only = this.#only();
     if (only === null || (this.#isDedicated && this.#hasCallStreams)) return only;
@@ -74,7 +74,7 @@ export class Attribution {
     return this.#isOfOneClient(only) ? only : null;
   }
 
-  /** The call that a log message belongs to; null = it cannot be told. */
+  /** The call that a log message belongs to; null = unknown. */
   loggingCall(): Exchange | null {
     if (this.#isDedicated) return this.#latest();
     if (this.#hasCallStreams) return null;

@@ -18,7 +18,7 @@ export class RecentClients {
   #otherAt: Milliseconds = Number.NEGATIVE_INFINITY;
 
   /**
-   * @param clients how clients are told apart: by subject, or by legacy session where there is one and by subject otherwise
+   * @param clients what distinguishes clients: the subject, or the legacy session where there is one and the subject otherwise
    */
   constructor(clients: 'subject' | 'session') {
     this.#bySession = clients === 'session';

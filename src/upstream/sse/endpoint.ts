@@ -6,7 +6,7 @@ import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
 import { detectionBackOff, neitherReason, tryOtherTransport } from '../core/detection.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
-import { withCredentials } from '../core/http-heads.js';
+import { addressOf } from '../core/http-heads.js';
 import type { ConnectionProfile } from '../core/types.js';
 import { SseChannel, type SseTarget } from './channel.js';
 
@@ -57,14 +57,9 @@ export class SseEndpoint extends ChannelEndpoint {
 
   protected open(): Channel {
     const { context, owner } = this;
-    const url = new URL(this.#config.url);
-    const headers = withCredentials(this.#config.headers, url);
-    url.username = '';
-    url.password = '';
     const { connectTimeoutMs, requestTimeoutMs, maxConnections } = owner.config;
     const target: SseTarget = {
-      url,
-      headers,
+      ...addressOf(this.#config),
       connectTimeoutMs,
       postTimeoutMs: Math.max(connectTimeoutMs, requestTimeoutMs || LONGEST_POST_MS),
       maxEventBytes: context.limits.maxLineBytes,

@@ -2,7 +2,7 @@ import type { Pool } from 'undici';
 import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
-import { connectionError } from '../core/connection-error.js';
+import { connectionError, errorOfStatus } from '../core/connection-error.js';
 
 /** Longest time that a message of the gateway waits for the POST before it. */
 const ORDER_MS: Milliseconds = 1_000;
@@ -155,7 +155,7 @@ export class SsePosts {
       await body.dump().catch(() => {});
       if (statusCode >= 200 && statusCode < 300) return null;
       if (statusCode === 404 || statusCode === 410) this.#options.listener.sessionLost();
-      return { code: refusal(statusCode), sent: true };
+      return { code: errorOfStatus(statusCode), sent: true };
     } catch (error) {
       // It counts as delivered; the call has a deadline of its own.
       if ((error as { code?: string }).code === 'UND_ERR_HEADERS_TIMEOUT') return null;
@@ -165,12 +165,6 @@ export class SsePosts {
       return { code: sent ? 'GW_UPSTREAM_CLOSED' : 'GW_UPSTREAM_DOWN', sent };
     }
   }
-}
-
-function refusal(status: number): ErrorCode {
-  if (status === 401 || status === 403) return 'GW_UPSTREAM_REFUSED';
-  if (status === 429) return 'GW_UPSTREAM_BUSY';
-  return status === 503 ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_PROTOCOL';
 }
 
 /** Settles with the promise, or after so many milliseconds; never fails. */

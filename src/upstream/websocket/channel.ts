@@ -8,7 +8,7 @@ import type { Bytes, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
 import { OutboundBatch } from '../channel/outbound-batch.js';
 import type { EndpointContext } from '../core/endpoint.js';
-import { withCredentials } from '../core/http-heads.js';
+import { addressOf } from '../core/http-heads.js';
 import { PacedInput, type PushedSource, type ReadTurns } from '../core/read-turns.js';
 
 /** Where and how to connect. */
@@ -37,19 +37,16 @@ const MAX_UNANSWERED = 2;
 /** Largest header of a frame from a client (RFC 6455, 5.2). */
 const FRAMING: Bytes = 14;
 
-/** The target of a configured endpoint. Credentials in the URL become a header, unless one is configured. */
+/** The target of a configured endpoint. */
 export function webSocketTarget(
   config: UrlEndpointSnapshot,
   connectTimeoutMs: Milliseconds,
   context: EndpointContext,
 ): WebSocketTarget {
-  const url = new URL(config.url);
-  const headers = Object.entries(withCredentials(config.headers, url)).filter(
+  const { url, headers: configured } = addressOf(config);
+  const headers = Object.entries(configured).filter(
     ([name]) => !isReservedHeader(name) && !name.toLowerCase().startsWith('sec-websocket-'),
   );
-  url.username = '';
-  url.password = '';
-  url.hash = '';
   return {
     url: url.href,
     headers: Object.fromEntries(headers),
