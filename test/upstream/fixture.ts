@@ -95,7 +95,7 @@ export interface CallOptions {
   nameHeader?: string;
   /** The client's legacy session. */
   session?: SessionLike;
-  /** What the client can be asked for; default: what the session says. */
+  /** Capabilities of the client; default: those of the session. */
   capabilities?: number;
   /** Called on each notification. */
   onNotification?: (exchange: Exchange) => void;
@@ -118,17 +118,17 @@ export interface PoolFixture {
   readonly states: { server: number; endpoint: number; state: EndpointState; reason: string }[];
   readonly updatedResources: string[];
   readonly changedTasks: string[];
-  /** What servers asked, in order. */
+  /** Requests of servers, in order. */
   readonly serverRequests: ServerMessage[];
   /** Notifications that servers sent besides those that the pool itself understands. */
   readonly serverNotifications: ServerMessage[];
   /** Endpoints that ended, in order. */
   readonly disconnected: Endpoint[];
   readonly log: LogLine[];
-  /** Whose lane each of `updatedResources` came on. */
+  /** The owner of the endpoint from which each of `updatedResources` came. */
   readonly updateOwners: (ConnectionOwner | null)[];
   /** Called with what a server asks. */
-  onServerRequest: ((asked: ServerMessage) => void) | null;
+  onServerRequest: ((request: ServerMessage) => void) | null;
   server(index?: number): UpstreamServer;
   /** Waits until every endpoint of the server (default: any) is ready and its lists are read. */
   ready(index?: number): Promise<Discovery>;
@@ -203,9 +203,9 @@ export function startPool(
   const updatedResources: string[] = [];
   const updateOwners: (ConnectionOwner | null)[] = [];
   const changedTasks: string[] = [];
-  const asked: ServerMessage[] = [];
-  const noted: ServerMessage[] = [];
-  const lost: Endpoint[] = [];
+  const serverRequests: ServerMessage[] = [];
+  const serverNotifications: ServerMessage[] = [];
+  const disconnected: Endpoint[] = [];
   const log: LogLine[] = [];
   const end = (exchange: Exchange): void => {
     const entry = outcomes.get(exchange);
@@ -238,13 +238,13 @@ export function startPool(
       end(exchange);
     },
     serverRequest: (endpoint, exchange, bytes, length) => {
-      const question = serverMessageOf(endpoint, exchange, bytes, length);
-      asked.push(question);
-      harness.onServerRequest?.(question);
+      const request = serverMessageOf(endpoint, exchange, bytes, length);
+      serverRequests.push(request);
+      fixture.onServerRequest?.(request);
     },
     serverNotification: (endpoint, exchange, bytes, length) =>
-      noted.push(serverMessageOf(endpoint, exchange, bytes, length)),
-    disconnected: (endpoint) => lost.push(endpoint),
+      serverNotifications.push(serverMessageOf(endpoint, exchange, bytes, length)),
+    disconnected: (endpoint) => disconnected.push(endpoint),
     largeStart: () => false,
     largePart: () => {},
     largeEnd: () => {},
@@ -328,18 +328,18 @@ export function startPool(
     return outcome;
   };
 
-  const harness: PoolFixture = {
+  const fixture: PoolFixture = {
     pool,
     table,
     discoveries,
     states,
     updatedResources,
     changedTasks,
-    serverNotifications: noted,
-    disconnected: lost,
+    serverNotifications,
+    disconnected,
     log,
     updateOwners,
-    serverRequests: asked,
+    serverRequests,
     onServerRequest: null,
     server: (index = 0) => serverAt(index),
     ready: (index = 0) =>
@@ -351,7 +351,7 @@ export function startPool(
     send,
     call: (tool, args = {}, options = {}) => send('tools/call', { name: tool, arguments: args }, options),
   };
-  return harness;
+  return fixture;
 }
 
 function serverMessageOf(

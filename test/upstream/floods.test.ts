@@ -72,7 +72,7 @@ for (const transport of TRANSPORTS) {
     assert.equal(sentences(pool), 0);
   });
 
-  test(`${transport}: answers come through a flood, which is cut down, told once and leaves the right list`, async (t) => {
+  test(`${transport}: responses pass during a flood, which is limited, reported once and followed by the right list`, async (t) => {
     const pool = await start(t, transport, ['--send', 'log', '--count', String(COUNT)], {
       maxNotificationsPerSecond: 100,
     });
@@ -174,7 +174,7 @@ lines.on('line', (line) => {
 });
 `;
 
-test('a resource that is followed is told about after the flood, and updates of others are dropped', async (t) => {
+test('the update of a followed resource is reported after the flood, and updates of others are dropped', async (t) => {
   const pool = await start(t, 'stdio', ['--send', 'none', '--count', '30000'], { maxNotificationsPerSecond: 1 });
   await pool.server().watch('resource', 'flood://clock', null);
   assert.equal((await pool.call('update').done).response.result.content[0].text, 'done');

@@ -121,7 +121,7 @@ test('property: escaped text is printable and names every byte', () => {
   assert.equal(escaped(Buffer.from('abcdef'), 3), 'abc...');
 });
 
-test('a log limit lets a few lines through and says how many it kept back', () => {
+test('a log limit admits a few lines and counts the suppressed ones', () => {
   const limit = new LogLimit(2, 1_000);
   assert.deepEqual(
     [0, 1, 2, 3, 999].map((now) => limit.admit(now)),

@@ -80,7 +80,7 @@ test('a refused listen leaves the old one as it is', async (t) => {
   assert.deepEqual(world.opened[2]!.params.notifications, { toolsListChanged: true });
 });
 
-test('a listen that is not acknowledged in time is taken back', async (t) => {
+test('a listen that is not acknowledged in time is cancelled', async (t) => {
   const { listen, world } = start(t, 'nothing', 50);
   await assert.rejects(listen.open(TOOLS), (error) => error instanceof ControlError && error.kind === 'timeout');
   assert.deepEqual(world.cancelled, [1]);
@@ -98,7 +98,7 @@ test('another filter takes the place of one that is being opened', async (t) => 
   assert.deepEqual(world.cancelled, [1]);
 });
 
-test('a server that ends the listen is asked again, and left alone when it does so at once again and again', async (t) => {
+test('a listen that the server ends is opened again, but not after three short ones in a row', async (t) => {
   const { listen, world } = start(t, 'acknowledge');
   await listen.open(TOOLS);
   world.opened[0]!.end(COMPLETE);
@@ -111,7 +111,7 @@ test('a server that ends the listen is asked again, and left alone when it does 
   assert.equal(listen.cancelled(3), false);
 });
 
-test('a server that ends the listen with an error is not asked again', async (t) => {
+test('a listen that ends with an error is not opened again', async (t) => {
   const { listen, world } = start(t, 'acknowledge');
   await listen.open(TOOLS);
   world.opened[0]!.end({ error: { code: -32_601, message: 'no more' } });

@@ -12,7 +12,7 @@ import { StdioWriter } from '../../../src/upstream/stdio/writer.js';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-test('property: a writer sends what was not taken back, in order, and marks just that as sent', async () => {
+test('property: a writer sends what was not withdrawn, in order, and marks just that as sent', async () => {
   const step = fc.oneof(
     fc.record({ do: fc.constant('write' as const), size: fc.integer({ min: 0, max: 40_000 }) }),
     fc.record({ do: fc.constant('own' as const), size: fc.integer({ min: 0, max: 100 }) }),
@@ -98,7 +98,7 @@ function readAll(maxBatch: number, texts: readonly string[]): string[] {
   return seen;
 }
 
-test('property: a batch says what its messages say one by one', () => {
+test('property: a batch is read as its messages one by one', () => {
   const message = fc.oneof(
     fc.integer({ min: 0, max: 9_999 }).map((id) => `{"jsonrpc":"2.0","id":${id},"result":{"a":[1,"]"]}}`),
     fc.constant('{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"},{"}}'),
@@ -150,7 +150,7 @@ test('property: a listen filter is acknowledged as it was asked for', () => {
   assert.equal(namesNothing(NOTHING), true);
 });
 
-test('an acknowledgement of any shape is read, and promises no more than it says', () => {
+test('an acknowledgement of any shape is read, and nothing is taken for acknowledged that it does not contain', () => {
   for (const params of [
     '{}',
     '{"notifications":null}',

@@ -73,7 +73,7 @@ test("a server over HTTP with SSE is found: SDK v1's, the reference server, and 
   }
 });
 
-test('what was found is kept while it works, also over a restart of the server', async (t) => {
+test('the detected transport is kept while it works, also over a restart of the server', async (t) => {
   let posts = 0;
   const sse = await startUrlServer(t, 'sse');
   const target = new URL(sse.url);
@@ -98,7 +98,7 @@ test('what was found is kept while it works, also over a restart of the server',
   assert.equal(posts, before);
 });
 
-test('an upstream that changes its transport is found again, there and back', async (t) => {
+test('an upstream that changes its transport is detected again, both ways', async (t) => {
   const port = await freePort();
   const server = new URL('../../support/legacy-server.js', import.meta.url).pathname;
   const run = async (transport: string) => {
@@ -122,7 +122,7 @@ test('an upstream that changes its transport is found again, there and back', as
   assert.equal(textOf((await pool.call('echo', { text: 'new' }).done).response), 'new');
 });
 
-test('a server that speaks neither is asked ever more slowly', async (t) => {
+test('a server with neither transport is tried with growing pauses', async (t) => {
   let gets = 0;
   const url = await listen(t, (request, response) => {
     if (request.method === 'GET') gets += 1;

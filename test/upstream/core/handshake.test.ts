@@ -76,14 +76,14 @@ test('a modern server that starts slowly is still found to be one', async () => 
   assert.equal(handshake.era, 1);
 });
 
-test('a modern server that names our revision is asked once more', async () => {
+test('a modern server that lists the supported revision is probed once more', async () => {
   const { handshake, asked } = await handshakeWith({
     discover: [() => error(-32_022, { supported: ['2026-07-28'] }), () => DISCOVERED],
   });
   assert.deepEqual([handshake.era, asked], [1, ['server/discover', 'server/discover']]);
 });
 
-test('a child that ends on the probe, at once or late, asks for another without it', async () => {
+test('after a child that ends on the probe, at once or late, the next attempt goes without it', async () => {
   await assert.rejects(handshakeWith({ discover: [ends] }), ProbeEnded);
   await assert.rejects(handshakeWith({ initialize: [ends] }), ProbeEnded);
   await assert.rejects(handshakeWith({ initialize: [ends] }, true), ControlError);
@@ -91,7 +91,7 @@ test('a child that ends on the probe, at once or late, asks for another without 
   assert.deepEqual(asked, ['initialize']);
 });
 
-test('a revision that nobody knows is refused', async () => {
+test('an unknown revision is refused', async () => {
   const odd = { result: { protocolVersion: '2031-01-01', capabilities: {} } };
   await assert.rejects(handshakeWith({ discover: [() => error(-32_601)], initialize: [() => odd] }), ControlError);
 });
@@ -100,7 +100,7 @@ const plain = (status: number, body = ''): Script => {
   return (_request, answer) => void answer.response.writeHead(status, { 'content-type': 'text/plain' }).end(body);
 };
 
-test('over HTTP any 4xx to the probe but 401 and 403 means legacy; 5xx is no verdict', async (t) => {
+test('over HTTP any 4xx to the probe but 401 and 403 means legacy; 5xx decides nothing', async (t) => {
   for (const [status, era] of [
     [400, 0],
     [404, 0],

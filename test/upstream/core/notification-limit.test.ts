@@ -14,7 +14,7 @@ function limitOf(rate: number) {
   return { limit, limits, stats, reports: () => reports };
 }
 
-test('a second of messages may come at once; what is over it is dropped, counted and told once', () => {
+test('a second of messages may come at once; further ones are dropped, counted and reported once', () => {
   const { limit, stats, reports } = limitOf(1_000);
   assert.equal(limit.exceeding, false);
   let taken = 0;

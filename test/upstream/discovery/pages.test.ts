@@ -74,7 +74,7 @@ test('pages are followed, and a cursor that repeats ends them', async () => {
   assert.deepEqual(truncated, []);
 });
 
-test('pages and items are bounded, and what is left out is told', async () => {
+test('pages and items are bounded, and omissions are reported', async () => {
   let page = 0;
   const endless: Lists = {
     'tools/list': () => {
@@ -157,7 +157,7 @@ test('header annotations follow the rules of the revision', () => {
   assert.notEqual(brokenHeaderAnnotation(spelled), null);
 });
 
-test('a discover result must name a revision that we speak', () => {
+test('a discover result must contain a revision that the gateway supports', () => {
   const result = (supportedVersions: unknown) => replyOf({ result: { supportedVersions, capabilities: {} } });
   assert.equal(readDiscover(result(['2099-01-01', '2026-07-28'])).era, 1);
   for (const versions of [['2099-01-01'], [], 'any', undefined]) {

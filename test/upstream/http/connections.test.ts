@@ -20,7 +20,7 @@ for (const family of ['legacy', 'modern'] as const) {
   });
 }
 
-test('nobody listening is unreachable, nothing was sent, and the circuit opens', async (t) => {
+test('a refused connection is unreachable, nothing was sent, and the circuit opens', async (t) => {
   const upstream = await rawUpstream(t, (request, answer) => answer.json(respond(request, {})), { family: 'modern' });
   const pool = startPool(t, [serverOf([httpOf(upstream.url)])]);
   await pool.ready();
@@ -60,7 +60,7 @@ test('calls go to the next endpoint when one cannot be reached', async (t) => {
   assert.equal(unreachable, 5, 'the breaker of the first opens after five, the second is never paused');
 });
 
-test('an upstream that is not there at the start is found when it comes', async (t) => {
+test('an upstream that is down at the start is used once it is up', async (t) => {
   const port = await freePort();
   const pool = startPool(t, [serverOf([httpOf(`http://127.0.0.1:${port}/mcp`)])]);
   await eventually('backoff', () => pool.server().endpoints[0]!.state === 'backoff');

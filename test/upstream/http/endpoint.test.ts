@@ -274,7 +274,7 @@ test('legacy: a lost session is opened again once, and the calls that met it are
   assert.equal(pool.server().endpoints[0]!.stats.sessionsLost, 1);
 });
 
-test('legacy: a server that never knows its session is asked once more, not for ever', async (t) => {
+test('legacy: a call is repeated once at a server that never knows its session', async (t) => {
   const { pool, upstream } = await startRaw(t, 'legacy', (_request, answer) =>
     refuse(answer, 404, 'gone', 'text/plain'),
   );
@@ -292,7 +292,7 @@ test('legacy: a real server that forgot its sessions is healed', async (t) => {
   assert.equal(server.calls('echo').length, 1);
 });
 
-test('legacy: a real server that is killed and comes back is found again', async (t) => {
+test('legacy: a real server that is killed and started again is used again', async (t) => {
   const server = await countingHttp(t, 'legacy');
   const pool = startPool(t, [serverOf([httpOf(server.url)])]);
   await pool.ready();

@@ -78,7 +78,7 @@ const notify = (listening: Listening, method: string, params: object = {}): void
     params: { ...params, _meta: { 'io.modelcontextprotocol/subscriptionId': listening.id } },
   });
 
-test('what is asked for is announced, and what is acknowledged is told', async (t) => {
+test('updates of a listen are reported, and the acknowledged filter is returned', async (t) => {
   const { pool, listens } = await start(t, (listening) =>
     listening.acknowledge({ toolsListChanged: true, resourceSubscriptions: ['a://1'] }),
   );

@@ -18,7 +18,7 @@ function scanned(text: string): { body: Buffer; spans: Int32Array | null } {
 const error = (id: unknown, code: number, message = 'm'): string =>
   JSON.stringify({ jsonrpc: '2.0', id, error: { code, message } });
 
-test('a session is lost when the answer says so, in any of the ways in use', () => {
+test('a session is lost when the response means so, in all of the forms in use', () => {
   const rows: [what: string, status: number, text: string, lost: boolean][] = [
     ['404 without a body', 404, '', true],
     ['404 with a page', 404, '<h1>Not Found</h1>', true],

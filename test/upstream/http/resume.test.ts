@@ -110,7 +110,7 @@ test('half an event is had again as a whole, and none twice', async (t) => {
 });
 
 for (const status of [400, 404, 405]) {
-  test(`a server that refuses with ${status} to resume is not asked again`, async (t) => {
+  test(`a server that refuses with ${status} to resume gets no further request`, async (t) => {
     const { upstream, pool } = await startResumable(
       t,
       (_request, answer) => {
@@ -250,7 +250,7 @@ test('a standalone stream goes on where it broke off, in the time the server ask
   assert.deepEqual(pool.updatedResources, ['test://1', 'test://2', 'test://3']);
 });
 
-test('a standalone stream whose events are gone begins anew', async (t) => {
+test('a standalone stream whose events are not stored any more begins anew', async (t) => {
   const seen: (string | undefined)[] = [];
   const upstream = await rawUpstream(t, (request, answer) => answer.json(respond(request, {})), {
     streams: (request, answer) => {

@@ -40,7 +40,7 @@ test('nothing is declared on the connection that all clients share', async (t) =
   assert.deepEqual(upstream.received('initialize')[0]!.message.params.capabilities, {});
 });
 
-test('a client that can be asked gets a session that says so, without a probe, and its call waits for it', async (t) => {
+test('a client with capabilities gets a session that declares them, without a probe, and its call waits for it', async (t) => {
   const { upstream, pool } = await startShared(t, (request, answer) => answer.json(respond(request, { ok: true })));
   const probes = upstream.received('server/discover').length;
   const capabilities = Capability.sampling | Capability.elicitationForm;
@@ -50,11 +50,11 @@ test('a client that can be asked gets a session that says so, without a probe, a
     outcomes.map(() => ({ ok: true })),
   );
   assert.equal(upstream.received('server/discover').length, probes);
-  const [, lane] = upstream.received('initialize');
-  assert.deepEqual(Object.keys(lane!.message.params.capabilities).sort(), ['elicitation', 'sampling']);
+  const [, dedicated] = upstream.received('initialize');
+  assert.deepEqual(Object.keys(dedicated!.message.params.capabilities).sort(), ['elicitation', 'sampling']);
 });
 
-test('what is asked on the standalone stream belongs to the only call in flight, or to none', async (t) => {
+test('a request on the standalone stream belongs to the only call in flight, or to none', async (t) => {
   let ask: (id: number) => void = () => {};
   const held: (() => void)[] = [];
   const { upstream, pool } = await startShared(
@@ -122,7 +122,7 @@ test('log messages on the standalone stream reach the client whose session it is
   assert.deepEqual(heard.sort(), ['stream 2', 'stream 3']);
 });
 
-test('answers to questions of a session that is gone are dropped, and its end is told', async (t) => {
+test('responses to requests of a session that has ended are dropped, and its end is reported', async (t) => {
   const { upstream, pool } = await startShared(t, (request, answer) => {
     if (upstream.received('initialize').length === 1) answer.response.writeHead(404).end();
     else answer.json(respond(request, {}));
@@ -153,7 +153,7 @@ test('answers to questions arrive, however many at once, also when a connection 
   await eventually('all of them', () => arrived.size === 600, 30_000);
 });
 
-test('a request of the gateway that meets a lost session has another one opened', async (t) => {
+test('a request of the gateway in a lost session leads to a new session', async (t) => {
   const { upstream, pool } = await startShared(t, (_request, answer) => {
     answer.response.writeHead(404, { 'content-type': 'application/json' });
     const error = { code: -32_001, message: 'Session not found' };
@@ -166,7 +166,7 @@ test('a request of the gateway that meets a lost session has another one opened'
 });
 
 if (process.platform === 'linux') {
-  test('TCP finds out about an upstream that is gone without a word', async (t) => {
+  test('TCP detects an upstream that vanished without closing', async (t) => {
     const { upstream, pool } = await startShared(t, () => {});
     void pool.call('call');
     await eventually('the call arrived', () => upstream.received('tools/call').length === 1);

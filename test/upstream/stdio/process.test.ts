@@ -36,10 +36,10 @@ async function bothAlive(scope: TestScope, file: string): Promise<number[]> {
 }
 
 const allGone = (pids: readonly number[]): Promise<boolean> =>
-  eventually('nobody is left', async () => (await Promise.all(pids.map(isAlive))).every((alive) => !alive));
+  eventually('all processes have ended', async () => (await Promise.all(pids.map(isAlive))).every((alive) => !alive));
 
 for (const guard of guards) {
-  test(`${guard}: nobody survives a gateway that is killed, not even who ignores everything`, async (t) => {
+  test(`${guard}: no process survives a gateway that is killed, not even one that ignores signals`, async (t) => {
     const file = join(await tempFolder(t), 'pids');
     const parent = startProcess(t, process.execPath, [PARENT, guard], { env: { PID_FILE: file } });
     await parent.waitForLine(/started/);

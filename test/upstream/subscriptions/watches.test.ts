@@ -199,15 +199,15 @@ function clientOf(sessionId: string, capabilities = 0): ClientIdentity {
   return { sessionId, subject: new Int32Array(4), capabilities };
 }
 
-test('isolated: a client follows on its own lane, and updates say whose they are', async (t) => {
+test('isolated: a client follows on its dedicated child, and updates carry its owner', async (t) => {
   const isolation = 'session';
   const pool = startPool(t, [serverOf([stdioOf(process.execPath, [STATEFUL])], { isolation, laneIdleMs: 100 })]);
   await pool.ready();
   const server = pool.server();
   const [a, b] = [clientOf('a', Capability.sampling), clientOf('b')];
   await server.watch('resource', 'test://x', a);
-  const lanes = () => dedicatedCount(pool);
-  assert.equal(lanes(), 1);
+  const dedicated = () => dedicatedCount(pool);
+  assert.equal(dedicated(), 1);
   const session = { id: 'a', capabilityMask: Capability.sampling } as never;
   await pool.call('touch', { uri: 'test://x' }, { session }).done;
   await eventually('the update', () => pool.updatedResources.length === 1);
@@ -215,7 +215,7 @@ test('isolated: a client follows on its own lane, and updates say whose they are
   // It is not idle as long as something is followed on it, and starts again by itself when its child is killed.
   await server.watch('resource', 'test://x', b);
   server.unwatch('resource', 'test://x', b);
-  await eventually('only the first lane left', () => lanes() === 1);
+  await eventually('only the first child left', () => dedicated() === 1);
   const recall = async () => {
     const { response } = await pool.call('recall', {}, { session }).done;
     return response === undefined ? null : JSON.parse(response.result.content[0].text);
@@ -228,10 +228,10 @@ test('isolated: a client follows on its own lane, and updates say whose they are
   });
   assert.notEqual(after.pid, before.pid);
   server.unwatch('resource', 'test://x', a);
-  await eventually('no lane left', () => lanes() === 0);
+  await eventually('no dedicated child left', () => dedicated() === 0);
 });
 
-test('a refusal reaches everybody who waits, and leaves nothing behind', async (t) => {
+test('a refusal rejects all waiting requests, and leaves nothing behind', async (t) => {
   const pool = startPool(t, [serverOf([stdioOf(process.execPath, [STATEFUL])])]);
   await pool.ready();
   const server = pool.server();
@@ -377,7 +377,7 @@ test('modern: what the upstream does not honour is refused, the rest followed', 
   });
 });
 
-test('modern: an upstream that refuses to be listened to is asked once, and then for what is wanted', async (t) => {
+test('modern: an upstream that refuses a listen gets another one only for a new request', async (t) => {
   const { server, listens } = await picky(t, () => null);
   await eventually('the first listen', () => listens().length === 1);
   await new Promise((resolve) => setTimeout(resolve, 600));
