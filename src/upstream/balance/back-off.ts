@@ -39,7 +39,7 @@ export class RestartBudget {
 
   /** Counts one restart at `now`. @returns false when the budget is spent */
   spend(now: Milliseconds): boolean {
-    while (this.#times.length > 0 && now - this.#times[0]! >= this.#windowMs) this.#times.shift();
+    while (now - (this.#times[0] ?? now) >= this.#windowMs) this.#times.shift();
     if (this.#times.length >= this.#budget) return false;
     this.#times.push(now);
     return true;

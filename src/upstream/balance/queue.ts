@@ -1,4 +1,5 @@
 import type { Exchange } from '../../request/exchange/index.js';
+import type { Count } from '../../units.js';
 
 /** A call that waits for a connection. */
 export interface QueuedCall {
@@ -39,7 +40,7 @@ export class CallQueue {
   ): boolean {
     if (this.#used >= this.#capacity && !this.#compact()) return false;
     if (this.#used === this.#cells.length) this.#grow();
-    const cell = this.#cells[(this.#head + this.#used) % this.#cells.length]!;
+    const cell = this.#cell(this.#used);
     cell.exchange = exchange;
     cell.bytes = bytes;
     cell.method = method;
@@ -53,7 +54,7 @@ export class CallQueue {
   /** The oldest call, or null. The cell is valid until the next `push`; its fields are cleared by {@link recycle}. */
   shift(): QueuedCall | null {
     while (this.#used > 0) {
-      const cell = this.#cells[this.#head]!;
+      const cell = this.#cell(0);
       this.#head = (this.#head + 1) % this.#cells.length;
       this.#used -= 1;
       if (cell.exchange !== null) {
@@ -68,7 +69,7 @@ export class CallQueue {
   /** Removes one call. @returns whether it was in the queue */
   remove(exchange: Exchange): boolean {
     for (let offset = 0; offset < this.#used; offset += 1) {
-      const cell = this.#cells[(this.#head + offset) % this.#cells.length]!;
+      const cell = this.#cell(offset);
       if (cell.exchange !== exchange) continue;
       recycle(cell);
       this.#waiting -= 1;
@@ -83,14 +84,21 @@ export class CallQueue {
     const cells = this.#cells;
     let kept = 0;
     for (let offset = 0; offset < this.#used; offset += 1) {
-      const from = (this.#head + offset) % cells.length;
-      if (cells[from]!.exchange === null) continue;
-      const to = (this.#head + kept) % cells.length;
-      [cells[from], cells[to]] = [cells[to]!, cells[from]!];
+      const cell = this.#cell(offset);
+      if (cell.exchange === null) continue;
+      cells[(this.#head + offset) % cells.length] = this.#cell(kept);
+      cells[(this.#head + kept) % cells.length] = cell;
       kept += 1;
     }
     this.#used = kept;
     return true;
+  }
+
+  /** @param offset from the head */
+  #cell(offset: Count): QueuedCall {
+    const cell = this.#cells[(this.#head + offset) % this.#cells.length];
+    if (cell === undefined) throw new RangeError('the queue has no such cell');
+    return cell;
   }
 
   #grow(): void {

@@ -38,8 +38,8 @@ export class HttpHeads {
     let list = this.#byMethod[method];
     if (list === undefined) {
       // A method without a number has its header among those of the call.
-      const named = this.#modern && METHODS[method] !== '';
-      list = named ? [...this.#post, 'mcp-method', METHODS[method]!] : this.#post;
+      const name = METHODS[method] ?? '';
+      list = this.#modern && name !== '' ? [...this.#post, 'mcp-method', name] : this.#post;
       this.#byMethod[method] = list;
     }
     return list;
@@ -69,7 +69,7 @@ export function streamHeaders(
 function versionAndSession(source: HeadSource): string[] {
   const list: string[] = [];
   // Earlier revisions do not define the header, and `initialize` is sent without it.
-  if (source.revision >= Revision.r2025_06_18) list.push('mcp-protocol-version', REVISIONS[source.revision]!);
+  if (source.revision >= Revision.r2025_06_18) list.push('mcp-protocol-version', REVISIONS[source.revision] ?? '');
   if (source.sessionId !== '') list.push('mcp-session-id', source.sessionId);
   return list;
 }

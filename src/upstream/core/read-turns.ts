@@ -208,8 +208,10 @@ export class PacedInput<Item> {
     if (!this.#waiting || this.#held) return;
     let read = 0;
     // `readItem` may clear the input: a message can end the connection.
-    while (this.#waiting && read < this.#kept.length) {
-      const rest = this.#source.readItem(this.#kept[read]!);
+    while (this.#waiting) {
+      const item = this.#kept[read];
+      if (item === undefined) break;
+      const rest = this.#source.readItem(item);
       if (!this.#waiting) return;
       if (rest === null) read += 1;
       else this.#kept[read] = rest;

@@ -161,9 +161,11 @@ async function joined(pages: readonly Packed[]): Promise<Packed> {
   let at = 0;
   let base = 0;
   for (const page of pages) {
-    for (let index = 1; index < page.offsets.length; index += 1) offsets[at + index] = base + page.offsets[index]!;
-    at += page.offsets.length - 1;
-    base = offsets[at]!;
+    for (const end of page.offsets.subarray(1)) {
+      at += 1;
+      offsets[at] = base + end;
+    }
+    base = offsets[at] ?? base;
   }
   const parts = pages.map(({ bytes, offsets: ends }) => bytes.subarray(0, ends.at(-1)));
   return { bytes: await joinShared(parts, base), offsets };

@@ -146,7 +146,7 @@ export class HttpConnection implements SocketOwner, CallStream {
     if (nameHeader !== '' && !addHeader('mcp-name', nameHeader)) return false;
     if (extraHeaders === null) return true;
     for (let index = 0; index < extraHeaders.length; index += 2) {
-      if (!addHeader(extraHeaders[index]!, extraHeaders[index + 1]!)) return false;
+      if (!addHeader(extraHeaders[index] ?? '', extraHeaders[index + 1] ?? '')) return false;
     }
     return true;
   }

@@ -1,7 +1,6 @@
 /** Control traffic of an HTTP upstream (handshake, lists, notifications, event streams), apart from the connections of calls. */
 import { Pool } from 'undici';
 import { type Decoder, Kind, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
-import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { joinShared } from '../core/background.js';
@@ -15,6 +14,7 @@ import {
   scanResponse,
   UPSTREAM_DEPTH,
 } from '../core/control.js';
+import { type EventSink, readEvents } from '../core/event-body.js';
 import { LARGE_PAGE } from '../core/list-page.js';
 import { ReadShare } from '../core/read-turns.js';
 import { PROBE_AFTER_MS } from './socket.js';
@@ -236,40 +236,46 @@ export class HttpControl {
     status: number,
     sessionId: string,
   ): Promise<ControlReply | null> {
-    const spans = new Int32Array(SPAN_COUNT);
-    let reply: ControlReply | null = null;
-    let isBufferFull = false;
-    const { maxWholeBytes, budget, turns } = this.#target;
-    const share = new ReadShare(turns);
-    const events: SseListener = {
-      event: (data, length) => {
-        if (reply !== null || length === 0) return;
-        if (this.#decoder.scan(data, length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
-        if (spans[Span.kind] !== Kind.response || idOf(data, spans) !== id) return;
-        reply = keepReply(data, length, spans, status, sessionId);
-      },
-    };
-    const evicted = (): void => {
-      isBufferFull = true;
-      parser.letGo();
-    };
-    const parser = new SseParser(events, { maxEventBytes: maxWholeBytes, budget, share, evicted });
-    let fits = true;
-    const feed = (bytes: Buffer): number => {
-      fits = parser.feed(bytes);
-      return fits && reply === null ? parser.taken : -1;
-    };
-    try {
-      for await (const chunk of body) {
-        if (isBufferFull) throw new ControlError('invalid', BUFFER_FULL);
-        await share.read(chunk as Buffer, feed);
-        if (!fits) throw new ControlError('invalid', EVENT_TOO_LARGE);
-        if (reply !== null) break;
-      }
-    } finally {
-      parser.letGo();
-    }
-    return reply;
+    const { maxWholeBytes: maxEventBytes, budget, turns } = this.#target;
+    const events = new ResponseEvents(this.#decoder, id, status, sessionId);
+    const fits = await readEvents(body, events, { maxEventBytes, budget, turns });
+    if (events.isBufferFull) throw new ControlError('invalid', BUFFER_FULL);
+    if (!fits) throw new ControlError('invalid', EVENT_TOO_LARGE);
+    return events.reply;
+  }
+}
+
+/** Finds the response to a request among the events of a stream. */
+class ResponseEvents implements EventSink {
+  reply: ControlReply | null = null;
+  isBufferFull = false;
+  readonly #decoder: Decoder;
+  readonly #id: number;
+  readonly #status: number;
+  readonly #sessionId: string;
+  readonly #spans = new Int32Array(SPAN_COUNT);
+
+  constructor(decoder: Decoder, id: number, status: number, sessionId: string) {
+    this.#decoder = decoder;
+    this.#id = id;
+    this.#status = status;
+    this.#sessionId = sessionId;
+  }
+
+  get isDone(): boolean {
+    return this.reply !== null || this.isBufferFull;
+  }
+
+  event(data: Uint8Array, length: number): void {
+    const spans = this.#spans;
+    if (this.isDone || length === 0) return;
+    if (this.#decoder.scan(data, length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
+    if (spans[Span.kind] !== Kind.response || idOf(data, spans) !== this.#id) return;
+    this.reply = keepReply(data, length, spans, this.#status, this.#sessionId);
+  }
+
+  evicted(): void {
+    this.isBufferFull = true;
   }
 }
 

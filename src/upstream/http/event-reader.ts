@@ -40,34 +40,38 @@ export interface EventStreamOwner {
 }
 
 /** Reads the messages of a long-lived event stream. Owned by the stream; serves several connections one after the other. */
-export class EventReader implements StreamReader {
+export class EventReader implements StreamReader, SseListener {
   /** The id of the last event that had one, '' = none. */
   lastEventId = '';
   /** The server's `retry`, the pause before a reconnect; -1 = none. */
   retryMs: Milliseconds = -1;
   readonly share: ReadShare;
-  readonly #parser: SseParser;
+  readonly #decoder: Decoder;
+  readonly #messages: StreamMessages;
   readonly #owner: EventStreamOwner;
+  readonly #parser: SseParser;
+  readonly #spans = new Int32Array(SPAN_COUNT);
   #isBufferFull = false;
 
   constructor({ decoder, target }: StreamContext, messages: StreamMessages, owner: EventStreamOwner) {
-    const spans = new Int32Array(SPAN_COUNT);
+    this.#decoder = decoder;
+    this.#messages = messages;
     this.#owner = owner;
     this.share = new ReadShare(target.turns);
-    const events: SseListener = {
-      event: (data, length, type) => {
-        if (length === 0 || (type !== '' && type !== 'message')) return;
-        if (decoder.scan(data, length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
-        if (spans[Span.method] === Method.acknowledged) owner.acknowledged(readAcknowledged(data, length).filter);
-        else messages.receive(null, data, length, spans);
-      },
-    };
     const evicted = (): void => {
       this.#isBufferFull = true;
       this.#parser.letGo();
     };
     const { maxWholeBytes: maxEventBytes, budget } = target;
-    this.#parser = new SseParser(events, { maxEventBytes, budget, share: this.share, evicted });
+    this.#parser = new SseParser(this, { maxEventBytes, budget, share: this.share, evicted });
+  }
+
+  event(data: Uint8Array, length: number, type: string): void {
+    const spans = this.#spans;
+    if (length === 0 || (type !== '' && type !== 'message')) return;
+    if (this.#decoder.scan(data, length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
+    if (spans[Span.method] === Method.acknowledged) this.#owner.acknowledged(readAcknowledged(data, length).filter);
+    else this.#messages.receive(null, data, length, spans);
   }
 
   opened(): void {

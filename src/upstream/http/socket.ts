@@ -66,8 +66,9 @@ function writeSoon(socket: Socket, request: Buffer): void {
 
 function writeAll(): void {
   for (let index = 0; index < sockets.length; index += 1) {
-    const socket = sockets[index]!;
-    if (!socket.destroyed) socket.write(requests[index]!);
+    const socket = sockets[index];
+    const request = requests[index];
+    if (socket !== undefined && request !== undefined && !socket.destroyed) socket.write(request);
   }
   sockets.length = 0;
   requests.length = 0;

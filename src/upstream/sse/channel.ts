@@ -2,34 +2,27 @@
 import { Client, Pool } from 'undici';
 import type { ErrorCode } from '../../errors.js';
 import { Revision } from '../../protocol/revisions.js';
-import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
-import type { BufferBudget } from '../../shared/buffer-budget.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
 import { connectionError } from '../core/connection-error.js';
 import { ControlError } from '../core/control.js';
+import { type EventLimits, type EventSink, readEvents } from '../core/event-body.js';
 import { HttpHeads, streamHeaders } from '../core/http-heads.js';
-import { ReadShare, type ReadTurns } from '../core/read-turns.js';
 import { type PostListener, SsePosts } from './posts.js';
 
 /** Where and how to connect. */
-export interface SseTarget {
+export interface SseTarget extends EventLimits {
   /** Without credentials. */
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly connectTimeoutMs: Milliseconds;
   /** Longest wait for the response to a POST. Its message counts as delivered then: the answer may arrive on the stream. */
   readonly postTimeoutMs: Milliseconds;
-  /** Largest event that is accepted. */
-  readonly maxEventBytes: Bytes;
-  /** Counts what is held of an event. */
-  readonly budget: BufferBudget;
   /** Most bytes of messages whose POST has not been responded to. */
   readonly maxQueuedBytes: Bytes;
   /** POSTs at once. */
   readonly maxPosts: Count;
-  readonly turns: ReadTurns;
 }
 
 /** The transport has neither session ids nor revisions in headers. */
@@ -38,7 +31,7 @@ const SOURCE = { era: 0, revision: Revision.none, sessionId: '' } as const;
 const MAX_URI_BYTES: Bytes = 8_192;
 
 /** See the file comment. Closing the stream closes the channel. One for each stream, owned by its endpoint. */
-export class SseChannel implements Channel, PostListener {
+export class SseChannel implements Channel, PostListener, EventSink {
   /** The server responded to the request for the stream with something else. */
   isRefused = false;
   readonly #target: SseTarget;
@@ -108,39 +101,24 @@ export class SseChannel implements Channel, PostListener {
   }
 
   async #read(body: AsyncIterable<unknown>): Promise<void> {
-    const share = new ReadShare(this.#target.turns);
-    const events: SseListener = {
-      event: (data, length, type) => {
-        if (this.#reason !== '') return;
-        if (type === 'endpoint') this.#endpoint(data, length);
-        else if ((type === '' || type === 'message') && length > 0) this.#listener.message(data, length);
-      },
-    };
-    const { maxEventBytes, budget } = this.#target;
-    const evicted = (): void => {
-      parser.letGo();
-      if (this.#reason === '') this.#listener.bufferFull();
-      this.#end('sent an event that there was no room for');
-    };
-    const parser = new SseParser(events, { maxEventBytes, budget, share, evicted });
-    let fits = true;
-    const feed = (bytes: Buffer): number => {
-      if (this.#reason !== '') return -1;
-      fits = parser.feed(bytes);
-      return fits ? parser.taken : -1;
-    };
-    try {
-      for await (const chunk of body) {
-        if (this.#reason !== '') return;
-        await share.read(chunk as Buffer, feed);
-        if (fits) continue;
-        if (this.#reason === '') this.#listener.messageTooLong();
-        this.#end('sent an event over limits.maxLineBytes');
-        return;
-      }
-    } finally {
-      parser.letGo();
-    }
+    if (await readEvents(body, this, this.#target)) return;
+    if (this.#reason === '') this.#listener.messageTooLong();
+    this.#end('sent an event over limits.maxLineBytes');
+  }
+
+  get isDone(): boolean {
+    return this.#reason !== '';
+  }
+
+  event(data: Uint8Array, length: number, type: string): void {
+    if (this.#reason !== '') return;
+    if (type === 'endpoint') this.#endpoint(data, length);
+    else if ((type === '' || type === 'message') && length > 0) this.#listener.message(data, length);
+  }
+
+  evicted(): void {
+    if (this.#reason === '') this.#listener.bufferFull();
+    this.#end('sent an event that there was no room for');
   }
 
   /** The server names the URI for messages, which must have the origin of the stream. */

@@ -92,8 +92,7 @@ export class SsePosts {
   withdraw(owner: Exchange): boolean {
     const index = this.#waiting.findIndex((post) => post.owner === owner);
     if (index >= 0) {
-      this.#queued -= this.#waiting[index]!.message.length;
-      this.#waiting.splice(index, 1);
+      for (const { message } of this.#waiting.splice(index, 1)) this.#queued -= message.length;
       return true;
     }
     for (const post of this.#posting) {
