@@ -54,7 +54,7 @@ export interface ServerObserver {
   taskChanged(server: UpstreamServer, taskId: string, bytes: Uint8Array, length: number): void;
 }
 
-/** One server of the configuration: a namespace with its endpoints. Created by {@link Replacements}. */
+/** One server of the configuration: a namespace with its endpoints. Created by `Replacements`. */
 export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource {
   readonly index: number;
   config: ServerSnapshot;
@@ -173,8 +173,9 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
   #chooseDedicated(exchange: Exchange): BaseEndpoint | null {
     this.#refusal = null;
     // A client stays with its dedicated endpoint, which has its state.
-    for (const [index, dedicated] of this.#dedicated.entries()) {
-      if (exchange.tried.has(index)) continue;
+    for (let index = 0; index < this.#dedicated.length; index += 1) {
+      const dedicated = this.#dedicated[index];
+      if (dedicated === undefined || exchange.tried.has(index)) continue;
       const found = dedicated.find(exchange);
       if (found !== null) return found;
     }

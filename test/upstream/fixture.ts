@@ -4,7 +4,7 @@ import { METHODS } from '../../native/layout.js';
 import type { EndpointSnapshot, LimitsSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import type { ErrorCode } from '../../src/errors.js';
 import { type Exchange, Phase, type SessionLike } from '../../src/request/exchange/index.js';
-import { ExchangeTable, upstreamId } from '../../src/request/exchange/table.js';
+import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { type Packed, packedCount, packedText } from '../../src/shared/packed.js';
 import { VerdictWord } from '../../src/shared/records.js';
 import { type ControlReply, scanResponse } from '../../src/upstream/core/control.js';
@@ -300,7 +300,7 @@ export function startPool(
       return outcome;
     }
     exchange.phase = Phase.sending;
-    exchange.upstreamId = upstreamId(exchange);
+    exchange.upstreamId = exchange.generation * 65_536 + exchange.slot;
     outcome.id = exchange.upstreamId;
     exchange.server = 0;
     exchange.endpoint = endpoint.index;

@@ -54,7 +54,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   #probeEnded = false;
   #isInitialized = false;
   /** Why the gateway itself ended the channel, '' if it did not. */
-  #complaint = '';
+  #terminationReason = '';
   #stopping = false;
   /** What the buffer budget counts of the channel's queue. */
   #countedBytes: Bytes = 0;
@@ -87,12 +87,12 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     return reason;
   }
   /** The name of the other side in log lines, such as `stdio child`. */
-  protected abstract readonly noun: string;
+  protected abstract readonly peerName: string;
 
   start(): void {
     if (this.#stopping || this.#channel !== null) return;
     this.setState('connecting', '');
-    this.#complaint = '';
+    this.#terminationReason = '';
     this.#isInitialized = false;
     try {
       this.#attach(this.open());
@@ -184,7 +184,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     if (suppressed < 0) return;
     this.context.log.warn(
       { ...this.names, line: escaped(bytes), suppressed },
-      `${this.noun} sent something that is no message`,
+      `${this.peerName} sent something that is no message`,
     );
   }
 
@@ -215,7 +215,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     // The state comes first: calls that fail over must not be sent here.
     if (!this.#stopping) {
       this.stats.restarts += 1;
-      this.#restart(this.#complaint === '' ? this.reasonFor(reason) : this.#complaint);
+      this.#restart(this.#terminationReason === '' ? this.reasonFor(reason) : this.#terminationReason);
     }
     if (this.#isInitialized) this.context.sink.disconnected(this);
     this.#failCalls('GW_UPSTREAM_CLOSED');
@@ -324,19 +324,19 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     } catch (error) {
       this.#probeEnded = error instanceof ProbeEnded;
       if (this.#channel !== channel || this.#stopping) return;
-      this.#complaint = `the handshake failed: ${(error as Error).message}`;
+      this.#terminationReason = `the handshake failed: ${(error as Error).message}`;
       void channel.terminate();
     }
   }
 
   /** A message cannot be read, and nothing that follows it. */
-  #terminate(error: ErrorCode, complaint: string): void {
+  #terminate(error: ErrorCode, reason: string): void {
     const channel = this.#channel;
     if (channel === null) return;
     const { maxLineBytes, maxBufferedBytes } = this.context.limits;
-    this.context.log.warn({ ...this.names, maxLineBytes, maxBufferedBytes }, `${this.noun} ${complaint}`);
-    this.#complaint = complaint;
-    this.setState('backoff', complaint);
+    this.context.log.warn({ ...this.names, maxLineBytes, maxBufferedBytes }, `${this.peerName} ${reason}`);
+    this.#terminationReason = reason;
+    this.setState('backoff', reason);
     this.#failCalls(error);
     void channel.terminate();
   }

@@ -1,7 +1,7 @@
 import type { Milliseconds } from '../../units.js';
 import { Reopening } from '../balance/reopening.js';
 import { ControlError, type ControlReply, resultOf } from '../core/control.js';
-import { listenParams, NOTHING, namesNothing, readAcknowledged } from '../core/listen-filter.js';
+import { EMPTY_FILTER, isEmptyFilter, listenParams, readAcknowledged } from '../core/listen-filter.js';
 import type { ListenFilter } from '../core/types.js';
 
 /** First pause before a listen is opened again. */
@@ -37,7 +37,7 @@ export class ChannelListen {
   readonly #observer: ListenObserver;
   readonly #acknowledgeMs: Milliseconds;
   readonly #reopening = new Reopening(FIRST_PAUSE_MS);
-  #filter: ListenFilter = NOTHING;
+  #filter: ListenFilter = EMPTY_FILTER;
   /** The id of the acknowledged listen; 0 = none. */
   #current = 0;
   #since: Milliseconds = 0;
@@ -56,10 +56,10 @@ export class ChannelListen {
     clearTimeout(this.#timer);
     const before = this.#filter;
     this.#filter = filter;
-    if (namesNothing(filter)) {
+    if (isEmptyFilter(filter)) {
       this.#abandonOpening();
       this.#replaceCurrent(0);
-      return NOTHING;
+      return EMPTY_FILTER;
     }
     try {
       return await this.#open(filter);
@@ -67,7 +67,7 @@ export class ChannelListen {
       if (this.#filter === filter) {
         this.#filter = before;
         // The old one ended while this one was being opened.
-        if (this.#current === 0 && !namesNothing(before)) this.#reopenLater();
+        if (this.#current === 0 && !isEmptyFilter(before)) this.#reopenLater();
       }
       throw error;
     }
@@ -93,7 +93,7 @@ export class ChannelListen {
   /** The channel has ended. */
   reset(): void {
     clearTimeout(this.#timer);
-    this.#filter = NOTHING;
+    this.#filter = EMPTY_FILTER;
     this.#current = 0;
     this.#reopening.reset();
     const opening = this.#opening;

@@ -1,5 +1,5 @@
 import type { Milliseconds } from '../../units.js';
-import { ControlError, type ControlReply, controlMessage, FIRST_CALL_ID, keepReply } from '../core/control.js';
+import { ControlError, type ControlReply, controlMessage, copyReply, FIRST_CALL_ID } from '../core/control.js';
 import type { HandshakePeer } from './handshake.js';
 import type { Channel } from './index.js';
 import type { ListenCarrier } from './listen.js';
@@ -54,7 +54,7 @@ export class ChannelRequests implements HandshakePeer, ListenCarrier {
   /** A response arrived. @returns whether a request with that id was waiting */
   settle(id: number, bytes: Uint8Array, length: number, spans: Int32Array): boolean {
     const pending = this.#remove(id);
-    pending?.resolve(keepReply(bytes, length, spans));
+    pending?.resolve(copyReply(bytes, length, spans));
     return pending !== undefined;
   }
 

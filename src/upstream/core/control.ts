@@ -8,7 +8,7 @@ import type { Milliseconds } from '../../units.js';
 /** Deepest nesting of JSON that is accepted from upstreams. */
 export const UPSTREAM_DEPTH = 512;
 
-/** Ids of control requests are below those of calls, which start at 65,536 (`upstreamId` in src/request/exchange/table.ts). */
+/** Ids of control requests are below those of calls, which start at 65,536 (`ExchangeTable.byUpstreamId`). */
 export const FIRST_CALL_ID = 65_536;
 
 /** The response to a control request; owns its bytes. */
@@ -76,7 +76,7 @@ export function controlMessage(id: number | null, method: string, params: object
 }
 
 /** Copies a scanned response whose memory is valid only now. */
-export function keepReply(
+export function copyReply(
   bytes: Uint8Array,
   length: number,
   spans: Int32Array,

@@ -44,7 +44,7 @@ export function tryOtherTransport(config: UrlEndpointSnapshot, reason: string): 
 }
 
 /** The reason shown for an endpoint with neither transport, one clause for each. */
-export function neitherReason(config: UrlEndpointSnapshot, sseReason: string): string {
+export function noTransportReason(config: UrlEndpointSnapshot, sseReason: string): string {
   return `neither Streamable HTTP (${detectionOf(config).httpReason}) nor HTTP with SSE (the upstream ${sseReason})`;
 }
 

@@ -5,7 +5,7 @@ import type { ListenFilter } from './types.js';
 const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';
 
 /** The empty filter. */
-export const NOTHING: ListenFilter = Object.freeze({
+export const EMPTY_FILTER: ListenFilter = Object.freeze({
   toolsListChanged: false,
   promptsListChanged: false,
   resourcesListChanged: false,
@@ -14,7 +14,7 @@ export const NOTHING: ListenFilter = Object.freeze({
 });
 
 /** Whether the filter is empty. */
-export function namesNothing(filter: ListenFilter): boolean {
+export function isEmptyFilter(filter: ListenFilter): boolean {
   return (
     !filter.toolsListChanged &&
     !filter.promptsListChanged &&

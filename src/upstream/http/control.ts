@@ -8,8 +8,8 @@ import { connectionError } from '../core/connection-error.js';
 import {
   ControlError,
   type ControlReply,
+  copyReply,
   FIRST_CALL_ID,
-  keepReply,
   parseId,
   scanResponse,
   UPSTREAM_DEPTH,
@@ -271,7 +271,7 @@ class ResponseEvents implements EventSink {
     if (this.isDone || length === 0) return;
     if (this.#decoder.scan(data, length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
     if (spans[Span.kind] !== Kind.response || idOf(data, spans) !== this.#id) return;
-    this.reply = keepReply(data, length, spans, this.#status, this.#sessionId);
+    this.reply = copyReply(data, length, spans, this.#status, this.#sessionId);
   }
 
   evicted(): void {

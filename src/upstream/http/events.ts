@@ -1,7 +1,7 @@
 import { Era } from '../../protocol/revisions.js';
 import { ControlError } from '../core/control.js';
 import type { Handshake } from '../core/handshake.js';
-import { NOTHING, namesNothing } from '../core/listen-filter.js';
+import { EMPTY_FILTER, isEmptyFilter } from '../core/listen-filter.js';
 import type { ListenFilter } from '../core/types.js';
 import type { StreamContext, StreamMessages } from './event-reader.js';
 import { ListenStream } from './listen-stream.js';
@@ -47,10 +47,10 @@ export class HttpEvents {
     const handshake = this.#handshake;
     if (handshake === null || handshake.era === Era.legacy)
       throw new ControlError('closed', 'the upstream cannot be listened to');
-    if (namesNothing(filter)) {
+    if (isEmptyFilter(filter)) {
       this.#listen?.end();
       this.#listen = null;
-      return NOTHING;
+      return EMPTY_FILTER;
     }
     const next = new ListenStream(this.#context, this.#messages, handshake, filter);
     const acknowledged = await next.open();

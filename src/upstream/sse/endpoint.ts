@@ -4,7 +4,7 @@ import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
-import { detectionBackOff, neitherReason, tryOtherTransport } from '../core/detection.js';
+import { detectionBackOff, noTransportReason, tryOtherTransport } from '../core/detection.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
 import { addressOf } from '../core/http-heads.js';
 import type { ConnectionProfile } from '../core/types.js';
@@ -16,7 +16,7 @@ const LONGEST_POST_MS: Milliseconds = 300_000;
 /** An upstream over HTTP with SSE (MCP 2024-11-05). */
 export class SseEndpoint extends ChannelEndpoint {
   readonly transport = 'sse';
-  protected readonly noun = 'upstream';
+  protected readonly peerName = 'upstream';
   readonly #config: UrlEndpointSnapshot;
   /** The transport was auto-detected and may be the wrong one. */
   readonly #isDetected: boolean;
@@ -52,7 +52,7 @@ export class SseEndpoint extends ChannelEndpoint {
   }
 
   protected override reasonFor(reason: string): string {
-    return this.#isDetected && this.#last?.isRefused === true ? neitherReason(this.#config, reason) : reason;
+    return this.#isDetected && this.#last?.isRefused === true ? noTransportReason(this.#config, reason) : reason;
   }
 
   protected open(): Channel {

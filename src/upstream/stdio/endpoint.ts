@@ -12,7 +12,7 @@ import { type ErrorLineListener, MAX_ERROR_LINE_BYTES } from './stderr.js';
 /** One stdio child with many calls in flight, restarted when it ends. */
 export class StdioEndpoint extends ChannelEndpoint implements ErrorLineListener {
   readonly transport = 'stdio';
-  protected readonly noun = 'stdio child';
+  protected readonly peerName = 'stdio child';
   readonly #config: StdioEndpointSnapshot;
   readonly #stderrLimit = new LogLimit(50);
 

@@ -3,7 +3,7 @@ import type { Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import { ControlError, resultOf } from '../core/control.js';
 import type { BaseEndpoint } from '../core/endpoint.js';
-import { namesNothing } from '../core/listen-filter.js';
+import { isEmptyFilter } from '../core/listen-filter.js';
 import type { ListenFilter } from '../core/types.js';
 import { type Watched, watchKey } from '../core/watched.js';
 
@@ -146,7 +146,7 @@ export class Follower {
     const included: Watched[] = [];
     for (const watched of this.#owner.requested()) if (announces(this.endpoint, watched)) included.push(watched);
     const filter = this.#filter(included);
-    if (namesNothing(filter) && !this.#isOpen) return;
+    if (isEmptyFilter(filter) && !this.#isOpen) return;
     this.#isListening = true;
     // What this listen leaves out may end at any moment: later requests for it wait for the next listen.
     for (const [key, watched] of this.#followed) if (!this.#owner.isRequested(watched)) this.#followed.delete(key);
@@ -164,7 +164,7 @@ export class Follower {
       return;
     }
     if (acknowledged !== null) {
-      this.#isOpen = !namesNothing(filter);
+      this.#isOpen = !isEmptyFilter(filter);
       this.#acknowledged(included, acknowledged);
     } else {
       this.#refused(included, error);

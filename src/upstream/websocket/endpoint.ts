@@ -10,7 +10,7 @@ import { WebSocketChannel, webSocketTarget } from './channel.js';
 /** An upstream over WebSocket, a custom transport with the semantics of stdio; connected again when it ends. */
 export class WebSocketEndpoint extends ChannelEndpoint {
   readonly transport = 'websocket';
-  protected readonly noun = 'upstream';
+  protected readonly peerName = 'upstream';
   readonly #config: UrlEndpointSnapshot;
 
   constructor(

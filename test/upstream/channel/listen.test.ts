@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChannelListen } from '../../../src/upstream/channel/listen.js';
 import { ControlError, type ControlReply } from '../../../src/upstream/core/control.js';
-import { NOTHING } from '../../../src/upstream/core/listen-filter.js';
+import { EMPTY_FILTER } from '../../../src/upstream/core/listen-filter.js';
 import type { ListenFilter } from '../../../src/upstream/core/types.js';
 import { eventually, type TestScope } from '../../support/process.js';
 import { replyOf } from '../fixture.js';
 
-const TOOLS: ListenFilter = { ...NOTHING, toolsListChanged: true };
+const TOOLS: ListenFilter = { ...EMPTY_FILTER, toolsListChanged: true };
 const MORE: ListenFilter = { ...TOOLS, resourceSubscriptions: ['test://a'] };
 
 /** A server as the listen sees it; `answer` says what it does with each listen that is opened. */
@@ -61,7 +61,7 @@ test('the old listen is cancelled only when the new one is acknowledged', async 
   acknowledge('2');
   assert.deepEqual(await second, MORE);
   assert.deepEqual(world.cancelled, [1]);
-  assert.deepEqual(await listen.open(NOTHING), NOTHING);
+  assert.deepEqual(await listen.open(EMPTY_FILTER), EMPTY_FILTER);
   assert.deepEqual([world.opened.length, world.cancelled], [2, [1, 2]]);
 });
 

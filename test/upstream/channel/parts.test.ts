@@ -7,7 +7,12 @@ import { decoder } from '../../../native/index.js';
 import { Span } from '../../../native/layout.js';
 import { Exchange } from '../../../src/request/exchange/index.js';
 import { ChannelReader } from '../../../src/upstream/channel/reader.js';
-import { listenParams, NOTHING, namesNothing, readAcknowledged } from '../../../src/upstream/core/listen-filter.js';
+import {
+  EMPTY_FILTER,
+  isEmptyFilter,
+  listenParams,
+  readAcknowledged,
+} from '../../../src/upstream/core/listen-filter.js';
 import { StdioWriter } from '../../../src/upstream/stdio/writer.js';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -144,10 +149,10 @@ test('property: a listen filter is acknowledged as it was asked for', () => {
       );
       assert.deepEqual(readAcknowledged(bytes, bytes.length), { id, filter });
       const { notifications } = params as unknown as { notifications: object };
-      assert.equal(Object.keys(notifications).length === 0, namesNothing(filter));
+      assert.equal(Object.keys(notifications).length === 0, isEmptyFilter(filter));
     }),
   );
-  assert.equal(namesNothing(NOTHING), true);
+  assert.equal(isEmptyFilter(EMPTY_FILTER), true);
 });
 
 test('an acknowledgement of any shape is read, and nothing is taken for acknowledged that it does not contain', () => {
@@ -160,6 +165,6 @@ test('an acknowledgement of any shape is read, and nothing is taken for acknowle
     const bytes = Buffer.from(
       `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":${params}}`,
     );
-    assert.deepEqual(readAcknowledged(bytes, bytes.length), { id: undefined, filter: NOTHING });
+    assert.deepEqual(readAcknowledged(bytes, bytes.length), { id: undefined, filter: EMPTY_FILTER });
   }
 });
