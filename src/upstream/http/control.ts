@@ -184,8 +184,7 @@ export class HttpControl {
    *
    * @param body null = GET
    * @param stop ends it
-   * @returns the status; 200 = the stream was open and has ended
-   * @throws ControlError when the connection fails or the stream cannot be read
+   * @returns the status; 200 = the stream was open and has ended, 0 = the connection failed or the stream was unreadable
    */
   async stream(body: Buffer | null, headers: string[], stop: AbortSignal, reader: StreamReader): Promise<number> {
     try {
@@ -211,7 +210,7 @@ export class HttpControl {
         };
         for await (const chunk of answer.body) {
           await reader.share.read(chunk as Buffer, feed);
-          if (!isReadable) throw new ControlError('invalid', EVENT_TOO_LARGE);
+          if (!isReadable) return 0;
           const ready = reader.whenReadable();
           if (ready !== null) await ready;
         }
@@ -219,8 +218,8 @@ export class HttpControl {
         reader.ended();
       }
       return 200;
-    } catch (error) {
-      throw error instanceof ControlError ? error : connectionError(error);
+    } catch {
+      return 0;
     }
   }
 

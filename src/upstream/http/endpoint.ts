@@ -428,7 +428,7 @@ export class HttpEndpoint
       if (this.#config.detect && !this.profile.lazy && suggestsSse(error)) {
         tryOtherTransport(this.#config, (error as ControlError).message);
         this.#failQueue();
-        this.setState('backoff', 'the upstream does not speak Streamable HTTP');
+        this.setState('backoff', 'the upstream does not support Streamable HTTP');
         this.owner.wrongTransport?.(this);
         return;
       }

@@ -100,18 +100,3 @@ export class EventReader implements StreamReader, SseListener {
     this.lastEventId = '';
   }
 }
-
-/** Opens a stream and reads it to its end. @returns the status; 0 = the connection failed or the stream is unreadable */
-export async function readStream(
-  control: HttpControl,
-  body: Buffer | null,
-  headers: string[],
-  stop: AbortSignal,
-  reader: StreamReader,
-): Promise<number> {
-  try {
-    return await control.stream(body, headers, stop, reader);
-  } catch {
-    return 0;
-  }
-}

@@ -4,13 +4,7 @@ import type { Handshake } from '../core/handshake.js';
 import { HttpHeads } from '../core/http-heads.js';
 import { listenParams } from '../core/listen-filter.js';
 import type { ListenFilter } from '../core/types.js';
-import {
-  EventReader,
-  type EventStreamOwner,
-  readStream,
-  type StreamContext,
-  type StreamMessages,
-} from './event-reader.js';
+import { EventReader, type EventStreamOwner, type StreamContext, type StreamMessages } from './event-reader.js';
 import { pause } from './pause.js';
 
 /**
@@ -91,13 +85,13 @@ export class ListenStream implements EventStreamOwner {
     }
   }
 
-  /** @returns see {@link readStream} */
+  /** @returns the status, see `HttpControl.stream` */
   #read(): Promise<number> {
     const { control, configured } = this.#context;
     const body = controlMessage(control.nextId(), 'subscriptions/listen', listenParams(this.#filter), true);
     const headers = new HttpHeads(configured, this.#handshake).forControl('subscriptions/listen');
     const reader = new EventReader(this.#context, this.#messages, this);
-    return readStream(control, body, headers, this.#stop.signal, reader);
+    return control.stream(body, headers, this.#stop.signal, reader);
   }
 }
 

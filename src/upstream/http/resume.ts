@@ -159,15 +159,11 @@ export class ResumedStream implements CallStream, StreamReader {
     this.abandon();
   }
 
-  /** @returns the status of the answer, 0 when the connection failed */
-  async #attempt(control: HttpControl, headers: string[]): Promise<number> {
+  /** @returns the status, see `HttpControl.stream` */
+  #attempt(control: HttpControl, headers: string[]): Promise<number> {
     this.#opened = false;
     this.#parser.reset();
     this.#events.reset();
-    try {
-      return await control.stream(null, headers, this.#stop.signal, this);
-    } catch {
-      return 0;
-    }
+    return control.stream(null, headers, this.#stop.signal, this);
   }
 }

@@ -1,13 +1,7 @@
 import { Reopening } from '../balance/reopening.js';
 import type { Handshake } from '../core/handshake.js';
 import { streamHeaders } from '../core/http-heads.js';
-import {
-  EventReader,
-  type EventStreamOwner,
-  readStream,
-  type StreamContext,
-  type StreamMessages,
-} from './event-reader.js';
+import { EventReader, type EventStreamOwner, type StreamContext, type StreamMessages } from './event-reader.js';
 import { pause } from './pause.js';
 import { retryPause } from './resume.js';
 
@@ -49,7 +43,7 @@ export class StandaloneStream implements EventStreamOwner {
     while (!signal.aborted) {
       const openedAt = performance.now();
       const headers = streamHeaders(configured, this.#handshake, this.#from);
-      const status = await readStream(control, null, headers, signal, reader);
+      const status = await control.stream(null, headers, signal, reader);
       if (signal.aborted) return;
       if (status === 400 && this.#from !== '') {
         // The server does not store those events any more; a new stream may be possible.

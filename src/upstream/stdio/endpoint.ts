@@ -42,6 +42,6 @@ export class StdioEndpoint extends ChannelEndpoint implements ErrorLineListener 
     const suppressed = this.#stderrLimit.admit(performance.now());
     if (suppressed < 0) return;
     const stderr = escaped(line, MAX_ERROR_LINE_BYTES);
-    this.context.log.info({ ...this.names, stderr, suppressed }, 'stdio child says');
+    this.context.log.info({ ...this.names, stderr, suppressed }, 'stdio child wrote to standard error');
   }
 }
