@@ -19,45 +19,19 @@ import type {
 } from '../../src/upstream/core/types.js';
 import { UpstreamPool } from '../../src/upstream/pool.js';
 import type { UpstreamServer } from '../../src/upstream/server.js';
+import { snapshotOfObject } from '../config/support.js';
 import { eventually, type TestScope } from '../support/process.js';
 
+/** The defaults, but for what tests wait for or fill up. */
 export const LIMITS: LimitsSnapshot = {
-  maxBodyBytes: 4_194_304,
-  maxHeaderBytes: 16_384,
-  maxHeaders: 100,
-  maxDepth: 64,
-  maxBatch: 50,
-  maxInFlight: 4_096,
+  ...snapshotOfObject({}).limits,
   maxResponseBytes: 16_777_216,
-  maxLineBytes: 10_485_760,
-  maxPipeBytes: 16_777_216,
+  maxBufferedBytes: 0,
   readBudgetBytes: 65_536,
-  maxNotificationsPerSecond: 40_000,
-  maxClientBufferBytes: 1_048_576,
-  slowClientMs: 30_000,
-  smallFrameRate: 0,
-  maxConnections: 1_000,
-  maxSessions: 1_000,
-  maxStreams: 1_000,
-  maxMemo: 1_000,
   maxTools: 10_000,
   maxPages: 100,
-  maxToolMetrics: 100,
   drainMs: 1_000,
-  workerHangMs: 1_000,
-  ringBytes: 65_536,
-  decideMs: 1_000,
   maxServerRequests: 1_000,
-  answerMs: 10_000,
-  maxInputRounds: 8,
-  maxParked: 100,
-  maxParkedPerPrincipal: 50,
-  parkMs: 10_000,
-  maxHeldBytes: 1_048_576,
-  maxBufferedBytes: 0,
-  keepAliveMs: 15_000,
-  maxRevoked: 100,
-  maxSubscriptions: 100,
 };
 
 /** What became of a call. */

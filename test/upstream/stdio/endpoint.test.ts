@@ -299,6 +299,8 @@ test('standard error goes to the log, cut and escaped', async (t) => {
   const pool = startChild(t, 'plain');
   await pool.ready();
   await pool.call('call', { do: 'stderr', text: `\u001b[31m${'x'.repeat(5_000)}` }).done;
-  const line = await eventually('the line', () => pool.log.find(({ message }) => message === 'stdio child wrote to standard error'));
+  const line = await eventually('the line', () =>
+    pool.log.find(({ message }) => message === 'stdio child wrote to standard error'),
+  );
   assert.match(line.fields['stderr'] as string, /^\\x1b\[31mx{900,1000}\.\.\.$/);
 });
