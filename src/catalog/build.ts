@@ -1,5 +1,5 @@
 /** Builds a catalog from what the upstreams list: a pure function that runs in the control pool. */
-import { isVacant } from '../config/numbering.js';
+import { isTombstone } from '../config/numbering.js';
 import { encodeHeaderValue } from '../protocol/header-value.js';
 import { assignNames, isPortableName, type Naming } from '../protocol/names.js';
 import { Era } from '../protocol/revisions.js';
@@ -74,7 +74,9 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
   columns.kind.forEach((kind, entry) => {
     counts[columns.server[entry]][kind] += 1;
   });
-  const undiscovered = input.servers.flatMap((server, index) => (known.has(index) || isVacant(server) ? [] : [index]));
+  const undiscovered = input.servers.flatMap((server, index) =>
+    known.has(index) || isTombstone(server) ? [] : [index],
+  );
   const serverNames = input.servers.map(({ name }) => name);
   const table = buildTable(input.version, columns, serverNames, undiscovered);
   return {

@@ -1,5 +1,5 @@
 /** The main thread's side of the catalog: collects discoveries, has them built elsewhere, puts the result in force. */
-import { isVacant } from '../config/numbering.js';
+import { isTombstone } from '../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
 import type { Bytes, Milliseconds } from '../units.js';
@@ -94,7 +94,7 @@ export class Catalog {
   async update(discovery: Discovery): Promise<void> {
     const { server } = discovery;
     const config = this.#snapshot.servers[server];
-    if (config === undefined || isVacant(config)) return;
+    if (config === undefined || isTombstone(config)) return;
     const update = (this.#updates.get(server) ?? 0) + 1;
     this.#updates.set(server, update);
     this.#compiling += 1;
@@ -135,7 +135,7 @@ export class Catalog {
     const before = this.#snapshot.servers;
     const moved = new Map<number, CompiledDiscovery>();
     snapshot.servers.forEach((server, after) => {
-      if (isVacant(server)) return;
+      if (isTombstone(server)) return;
       const old = before.findIndex(({ name }) => name === server.name);
       const discovery = this.#discoveries.get(old);
       if (discovery !== undefined && kept(old, after)) moved.set(after, { ...discovery, server: after });

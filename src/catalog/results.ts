@@ -1,6 +1,6 @@
 /** Puts result objects together: list pages, `initialize` and `server/discover`. */
 import { createHash } from 'node:crypto';
-import { isVacant } from '../config/numbering.js';
+import { isTombstone } from '../config/numbering.js';
 import { Era, LATEST_LEGACY, REVISIONS, Revision } from '../protocol/revisions.js';
 import { toLatin1 } from './json-text.js';
 import { packTexts } from './pack.js';
@@ -131,7 +131,7 @@ function passedOn(input: CatalogInput, era: number): Record<string, object> {
  * only once, and what arrives later is told with list_changed.
  */
 export function mergeCapabilities(input: CatalogInput): Capabilities {
-  const servers = input.servers.filter((server) => !isVacant(server)).length;
+  const servers = input.servers.filter((server) => !isTombstone(server)).length;
   const early = input.discoveries.length < servers || servers === 0;
   const any = (key: keyof Capabilities): boolean => input.discoveries.some(({ capabilities }) => capabilities[key]);
   return {
@@ -147,7 +147,7 @@ export function mergeCapabilities(input: CatalogInput): Capabilities {
 
 /** Instructions of all upstreams under their names; when they are too long together, the long ones are cut. */
 function mergeInstructions(input: CatalogInput): string {
-  const present = input.servers.filter((server) => !isVacant(server));
+  const present = input.servers.filter((server) => !isTombstone(server));
   // One server under its own names is shown as it is.
   if (present.length === 1 && present[0].prefix === null) {
     return shorten(input.discoveries[0]?.instructions ?? '', input.maxInstructions);

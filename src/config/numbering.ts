@@ -1,15 +1,15 @@
 /**
- * Server numbers over reloads. Whatever refers to a server while the gateway runs (calls in flight, catalog entries,
- * subscriptions, parked calls) holds its number, so a server keeps its number as long as it has its name; the number of
- * one that is gone stays vacant, and is given to another one only when nothing can mean the old one any more.
+ * Server numbers over reloads. Calls in flight, catalog entries, subscriptions and parked calls refer to a server by its
+ * number, so a server keeps its number as long as it has its name. A tombstone keeps the number of a removed server, which is
+ * given to another one only when nothing refers to the old one any more.
  */
 import type { ServerSnapshot, Snapshot } from './snapshot.js';
 
-/** Vacant numbers that are left alone. Beyond them the ones that nothing refers to are used again. */
-export const MAX_VACANT = 4_096;
+/** Tombstones that are always kept. Above that number, those that nothing refers to are reused. */
+export const MAX_TOMBSTONES = 4_096;
 
-/** What stands at the number of a server that is gone: no endpoint, no name, nothing that matches. */
-export const VACANT: ServerSnapshot = Object.freeze({
+/** Stands at the number of a removed server: no endpoint, no name. */
+export const TOMBSTONE: ServerSnapshot = Object.freeze({
   name: '',
   prefix: null,
   endpoints: [],
@@ -27,24 +27,24 @@ export const VACANT: ServerSnapshot = Object.freeze({
   methods: [],
 });
 
-/** Whether a number belongs to no server (any more): names of servers are never empty. */
-export function isVacant(server: { readonly name: string }): boolean {
+/** Whether a server is a tombstone: names of servers are never empty. */
+export function isTombstone(server: { readonly name: string }): boolean {
   return server.name === '';
 }
 
 /**
- * The snapshot `next` with the numbers that its servers have in `before`; new servers get the numbers behind.
+ * The snapshot `next` with the numbers that its servers have in `before`; new servers get the following numbers.
  *
- * @param reusable whether nothing refers to a vacant number any more; asked only beyond {@link MAX_VACANT}
+ * @param reusable whether nothing refers to the number of a tombstone; called only above {@link MAX_TOMBSTONES}
  */
 export function renumbered(before: Snapshot, next: Snapshot, reusable: (number: number) => boolean): Snapshot {
   const numbers = new Map<string, number>();
   before.servers.forEach((server, number) => {
-    if (!isVacant(server)) numbers.set(server.name, number);
+    if (!isTombstone(server)) numbers.set(server.name, number);
   });
-  const servers = before.servers.map(() => VACANT);
-  const vacant = before.servers.flatMap((server, number) => (isVacant(server) ? [number] : []));
-  const free = vacant.length > MAX_VACANT ? vacant.filter(reusable) : [];
+  const servers = before.servers.map(() => TOMBSTONE);
+  const tombstones = before.servers.flatMap((server, number) => (isTombstone(server) ? [number] : []));
+  const free = tombstones.length > MAX_TOMBSTONES ? tombstones.filter(reusable) : [];
   const moved = next.servers.map((server) => {
     const number = numbers.get(server.name) ?? free.shift() ?? servers.length;
     servers[number] = server;
@@ -54,7 +54,7 @@ export function renumbered(before: Snapshot, next: Snapshot, reusable: (number: 
   return Object.freeze({ ...next, servers, routes, order: moved });
 }
 
-/** Whether a server can stay as it runs: what differs, if anything, are rules about names and calls. */
+/** Whether a server can go on running: at most rules about names and calls differ. */
 export function sameUpstream(a: ServerSnapshot, b: ServerSnapshot): boolean {
   return fingerprint(a) === fingerprint(b);
 }

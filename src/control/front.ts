@@ -7,7 +7,7 @@ import { decoder } from '../../native/index.js';
 import { Span } from '../../native/layout.js';
 import type { Catalog } from '../catalog/index.js';
 import type { PreparedCatalog } from '../catalog/prepared.js';
-import { isVacant } from '../config/numbering.js';
+import { isTombstone } from '../config/numbering.js';
 import type { RouteSnapshot, ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { ERRORS, type ErrorCode, errorNumber } from '../errors.js';
 import { packageVersion } from '../package-root.js';
@@ -312,7 +312,7 @@ export class Front {
     // The name of a server that is gone stays: its last answers bear it.
     const names = serverNames(snapshot.servers);
     this.#names = names.map((name, index) =>
-      isVacant(snapshot.servers[index]!) ? (this.#names[index] ?? name) : name,
+      isTombstone(snapshot.servers[index]!) ? (this.#names[index] ?? name) : name,
     );
   }
 

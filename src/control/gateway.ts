@@ -4,7 +4,7 @@
 import { decoder, decoderKind, decoderReason } from '../../native/index.js';
 import { Catalog } from '../catalog/index.js';
 import { buildTable } from '../catalog/table.js';
-import { isVacant, renumbered } from '../config/numbering.js';
+import { isTombstone, renumbered } from '../config/numbering.js';
 import { restartProblems } from '../config/restart.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
@@ -278,7 +278,9 @@ class Gateway implements RunningGateway {
     const deadline = performance.now() + this.#rules.snapshot.catalog.startupWaitMs;
     const waits = (): boolean =>
       this.#upstreams.changing ||
-      this.#upstreams.servers.some((server) => server.discovery === null && !isVacant(server) && concerns(server.name));
+      this.#upstreams.servers.some(
+        (server) => server.discovery === null && !isTombstone(server) && concerns(server.name),
+      );
     while (performance.now() < deadline && this.#stopping === null && waits()) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }

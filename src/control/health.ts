@@ -1,5 +1,5 @@
 /** How the upstreams are, for programs that run a gateway. */
-import { isVacant } from '../config/numbering.js';
+import { isTombstone } from '../config/numbering.js';
 import { Era, REVISIONS } from '../protocol/revisions.js';
 import type { Count } from '../units.js';
 import type { EndpointState, Transport } from '../upstream/core/types.js';
@@ -35,7 +35,7 @@ export interface UpstreamHealth {
 export function upstreamHealth(pool: UpstreamPool, order: readonly number[] | undefined): UpstreamHealth[] {
   const servers = order === undefined ? pool.servers : order.map((number) => pool.servers[number]!);
   return servers
-    .filter((server) => !isVacant(server))
+    .filter((server) => !isTombstone(server))
     .map((server) => ({
       name: server.name,
       healthy: server.endpoints.some(({ state, breaker }) => state === 'ready' && breaker.state !== 'open'),

@@ -1,7 +1,7 @@
 /** Where the numbers of /metrics and /stats come from: short functions that only read. */
 
 import type { Catalog } from '../catalog/index.js';
-import { isVacant } from '../config/numbering.js';
+import { isTombstone } from '../config/numbering.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { Choice, EndpointStatus, StatsSources, UpstreamStatus } from '../observe/state.js';
 import { packageVersion } from '../package-root.js';
@@ -63,7 +63,7 @@ export function statsSources(parts: StatsParts): StatsSources {
       parked: parts.parked(),
       revoked: parts.revoked(),
     }),
-    upstreams: () => upstreams.servers.filter((server) => !isVacant(server)).map(upstreamStatus),
+    upstreams: () => upstreams.servers.filter((server) => !isTombstone(server)).map(upstreamStatus),
     workers: () =>
       Array.from({ length: pool.size }, (_, index) => {
         const { ready, incarnation, requests, verdicts } = pool.slot(index);
@@ -73,7 +73,7 @@ export function statsSources(parts: StatsParts): StatsSources {
       const { version, offered, problems, problemCounts, table: names } = catalog.current;
       const undiscovered = names.undiscovered.map((server) => upstreams.servers[server]!.name);
       // By position among the servers that there are, as `upstreams` shows them.
-      const shown = offered.filter((_, server) => !isVacant(upstreams.servers[server]!));
+      const shown = offered.filter((_, server) => !isTombstone(upstreams.servers[server]!));
       return { version, offered: shown, undiscovered, problems, problemCounts };
     },
     buffers: () => table.budget.counts,

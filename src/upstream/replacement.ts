@@ -3,7 +3,7 @@
  * whose endpoints changed serves until its replacement is ready (make before break); a removed one finishes its calls in
  * flight. Numbers of servers do not change (src/config/numbering.ts): a tombstone keeps the number of a removed server.
  */
-import { isVacant, sameUpstream, VACANT } from '../config/numbering.js';
+import { isTombstone, sameUpstream, TOMBSTONE } from '../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import type { Milliseconds } from '../units.js';
 import type { EndpointContext } from './core/endpoint.js';
@@ -50,10 +50,10 @@ export class Replacements implements ServerObserver {
   replace(snapshot: Snapshot): void {
     snapshot.servers.forEach((config, number) => {
       const server = this.servers[number];
-      if (isVacant(config)) {
+      if (isTombstone(config)) {
         this.#cancel(number);
         if (server === undefined) this.servers[number] = this.#create(number, config);
-      } else if (server === undefined || isVacant(server)) {
+      } else if (server === undefined || isTombstone(server)) {
         this.#cancel(number);
         this.servers[number] = this.#start(number, config);
       } else if (server.name !== config.name) {
@@ -73,8 +73,8 @@ export class Replacements implements ServerObserver {
   /** Takes the servers that a snapshot does not have out of service. */
   retire(snapshot: Snapshot): void {
     this.servers.forEach((server, number) => {
-      if (isVacant(server) || !isVacant(snapshot.servers[number] ?? VACANT)) return;
-      this.servers[number] = this.#create(number, VACANT);
+      if (isTombstone(server) || !isTombstone(snapshot.servers[number] ?? TOMBSTONE)) return;
+      this.servers[number] = this.#create(number, TOMBSTONE);
       this.#drain(server);
       this.#events.replaced(number);
     });

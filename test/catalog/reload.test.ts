@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Method } from '../../native/layout.js';
 import { Catalog } from '../../src/catalog/index.js';
-import { VACANT } from '../../src/config/numbering.js';
+import { TOMBSTONE } from '../../src/config/numbering.js';
 import { Revision } from '../../src/protocol/revisions.js';
 import { discovery, pageValue, server, snapshot, tool } from './discoveries.js';
 
@@ -14,7 +14,7 @@ test('what a server lists while a reload takes it away is not taken up, and its 
   await catalog.start();
   await catalog.update(discovery(0, { tools: [tool('x')] }));
   const late = catalog.update(discovery(1, { tools: [tool('late')] }));
-  await catalog.reconfigure({ ...snapshot([server('a'), VACANT, server('c')]), order: [2, 0] }, () => true);
+  await catalog.reconfigure({ ...snapshot([server('a'), TOMBSTONE, server('c')]), order: [2, 0] }, () => true);
   await late;
   await catalog.update(discovery(1, { tools: [tool('later')] }));
   await catalog.update(discovery(2, { tools: [tool('y')] }));

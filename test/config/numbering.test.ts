@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { isVacant, MAX_VACANT, renumbered, sameUpstream, VACANT } from '../../src/config/numbering.js';
+import { isTombstone, MAX_TOMBSTONES, renumbered, sameUpstream, TOMBSTONE } from '../../src/config/numbering.js';
 import { restartProblems } from '../../src/config/restart.js';
 import type { Snapshot } from '../../src/config/snapshot.js';
 import { snapshotOfObject } from './support.js';
@@ -38,9 +38,9 @@ test('whatever is reloaded, a server keeps its number while it stays, and routes
         );
         before.servers.forEach((server, number) => {
           if (names.includes(server.name)) assert.equal(next.servers[number]?.name, server.name);
-          else assert.ok(isVacant(next.servers[number]!), 'a number is not given away');
+          else assert.ok(isTombstone(next.servers[number]!), 'a number is not given away');
         });
-        assert.equal(next.servers.filter((server) => !isVacant(server)).length, names.length);
+        assert.equal(next.servers.filter((server) => !isTombstone(server)).length, names.length);
         before = next;
       }
     }),
@@ -48,13 +48,13 @@ test('whatever is reloaded, a server keeps its number while it stays, and routes
 });
 
 test('numbers of servers that are gone are used again once there are many, and nothing refers to them', () => {
-  const servers = Array.from({ length: MAX_VACANT + 1 }, () => VACANT);
+  const servers = Array.from({ length: MAX_TOMBSTONES + 1 }, () => TOMBSTONE);
   const before = { ...withServers([]), servers };
-  assert.equal(namesOf(renumbered(before, withServers(['a', 'b']), never)).indexOf('a'), MAX_VACANT + 1);
+  assert.equal(namesOf(renumbered(before, withServers(['a', 'b']), never)).indexOf('a'), MAX_TOMBSTONES + 1);
   const reused = renumbered(before, withServers(['a', 'b']), (number) => number > 10);
   assert.deepEqual([namesOf(reused).indexOf('a'), namesOf(reused).indexOf('b')], [11, 12]);
   const few = { ...before, servers: servers.slice(1) };
-  assert.equal(namesOf(renumbered(few, withServers(['a']), () => true)).indexOf('a'), MAX_VACANT);
+  assert.equal(namesOf(renumbered(few, withServers(['a']), () => true)).indexOf('a'), MAX_TOMBSTONES);
 });
 
 test('a server is the same while what it runs on is', () => {

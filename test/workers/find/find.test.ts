@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { METHODS, Method } from '../../../native/layout.js';
-import { VACANT } from '../../../src/config/numbering.js';
+import { TOMBSTONE } from '../../../src/config/numbering.js';
 import type { Snapshot } from '../../../src/config/snapshot.js';
 import { ERROR_CODES } from '../../../src/errors.js';
 import { EntryFlag } from '../../../src/shared/catalog-table.js';
@@ -32,7 +32,7 @@ describe('find', () => {
     const table = catalog([], 1, [0]);
     const before = snapshot({ servers: [server('late', { prefix: null }), server('other')] });
     assert.equal(found(new Finder(before, table), 'tool', 'other__x').server, 0, 'its names could be any');
-    const after = snapshot({ servers: [VACANT, server('other')] });
+    const after = snapshot({ servers: [TOMBSTONE, server('other')] });
     assert.equal(found(new Finder(after, table), 'tool', 'other__x').error, 'GW_UNKNOWN_TOOL');
     assert.equal(found(new Finder(after, table), 'resource', 'x:y', true).server, 1, 'the only server there is');
   });
