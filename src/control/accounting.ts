@@ -4,11 +4,11 @@
  */
 
 import { errorNumber } from '../errors.js';
-import { type Exchange, Wish } from '../request/exchange/index.js';
+import { type Exchange, MessageFlag } from '../request/exchange/index.js';
 import { EntryKind } from '../shared/catalog-table.js';
 import { Counter, type Counters, Series, type SeriesNames } from '../shared/counters.js';
 import { NO_ITEMS, type Packed, packedText } from '../shared/packed.js';
-import { Verdict, VerdictWord } from '../shared/records.js';
+import { Verdict } from '../shared/records.js';
 
 const NOT_COUNTED = -2;
 
@@ -61,32 +61,32 @@ export class Accounting {
   finished(exchange: Exchange): void {
     const counters = this.#counters;
     const now = performance.now();
-    const took = now - exchange.startedAt;
-    const failed = exchange.error !== null;
+    const took = now - exchange.client.startedAt;
+    const failed = exchange.client.error !== null;
     counters.add(Counter.requests);
-    counters.add(Counter.bytesIn, exchange.bytesIn);
-    counters.add(Counter.bytesOut, exchange.bytesOut);
-    if ((exchange.wishes & Wish.noAnswer) !== 0) counters.add(Counter.notifications);
-    if (exchange.error === 'GW_CANCELLED') counters.add(Counter.cancelled);
+    counters.add(Counter.bytesIn, exchange.client.bytesIn);
+    counters.add(Counter.bytesOut, exchange.client.bytesOut);
+    if ((exchange.message.flags & MessageFlag.noAnswer) !== 0) counters.add(Counter.notifications);
+    if (exchange.client.error === 'GW_CANCELLED') counters.add(Counter.cancelled);
     counters.observe(Series.request, took, failed);
-    if (exchange.error !== null) counters.error(errorNumber(exchange.error));
-    if (exchange.server >= 0 && exchange.sentAt > 0) this.#upstream(exchange, now, failed);
+    if (exchange.client.error !== null) counters.error(errorNumber(exchange.client.error));
+    if (exchange.call.server >= 0 && exchange.call.sentAt > 0) this.#upstream(exchange, now, failed);
     if (this.#log !== null) this.#log(exchange, took);
   }
 
   #upstream(exchange: Exchange, now: number, failed: boolean): void {
     const counters = this.#counters;
-    const took = now - exchange.sentAt;
+    const took = now - exchange.call.sentAt;
     counters.add(Counter.upstreamCalls);
     if (failed) counters.add(Counter.upstreamFailures);
     counters.observe(Series.upstream, took, failed);
-    const server = this.#servers[exchange.server];
+    const server = this.#servers[exchange.call.server];
     if (server !== undefined) counters.observe(server, took, failed);
     const { verdict } = exchange;
-    const kind = verdict[VerdictWord.verdict];
+    const kind = verdict.kind;
     if (kind !== Verdict.forward && kind !== Verdict.lead) return;
-    if (verdict[VerdictWord.catalogVersion] !== this.#catalogVersion) return;
-    const entry = verdict[VerdictWord.entry]!;
+    if (verdict.catalogVersion !== this.#catalogVersion) return;
+    const entry = verdict.entry;
     const tool = entry < 0 ? -1 : this.#seriesOf(entry);
     if (tool >= 0) counters.observe(tool, took, failed);
   }

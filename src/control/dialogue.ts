@@ -3,8 +3,10 @@
  * clients follow. Puts the parts of src/session,
  * src/server-requests and src/subscriptions together with the stages and the upstream pool.
  */
+
 import { decoder } from '../../native/index.js';
-import { Method, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
+import { Method, ScanStatus } from '../../native/layout.js';
+import { Spans } from '../../native/spans.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
@@ -31,7 +33,7 @@ import type { UpstreamPool } from '../upstream/pool.js';
 export interface DialogueStages {
   event(exchange: Exchange, message: Uint8Array): boolean;
   suspend(exchange: Exchange, result: Uint8Array): void;
-  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void;
+  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void;
   again(exchange: Exchange, bytes: Uint8Array, length: number): void;
   unanswerable(exchange: Exchange, code: ErrorCode, sentence: string): void;
   send(exchange: Exchange, bytes: Uint8Array, length: number): void;
@@ -105,14 +107,14 @@ export class Dialogue {
       serverName: (server) => parts.upstreams().servers[server]?.name ?? '',
       serverIndex: (name) => parts.upstreams().servers.findIndex((server) => server.name === name),
       carries: (server, era) => carriesTasks(parts.upstreams().servers[server]?.discovery ?? null, era),
-      scan: (bytes, length, spans) => decoder.scan(bytes, length, spans, UPSTREAM_DEPTH) === ScanStatus.ok,
+      scan: (bytes, length, spans) => decoder.scan(bytes, length, spans.words, UPSTREAM_DEPTH) === ScanStatus.ok,
       send: (exchange, bytes, length) => stages().send(exchange, bytes, length),
       refuse: (exchange, code) => stages().refuse(exchange, code),
       toolOf: (exchange) => parts.toolOf(exchange),
       tell: (sessionId, starter, address, message) => {
         const session = sessions.open(sessionId);
         if (session === null) return;
-        const token = session.stream?.token ?? starter;
+        const token = session.stream?.client.token ?? starter;
         access.hearsOfTask({ token, address: '' }, address, () => streams.sendTo(session, message));
       },
     });
@@ -127,7 +129,7 @@ export class Dialogue {
       callsAt: (endpoint, sessionId) => {
         const calls: Exchange[] = [];
         table.forEach((exchange) => {
-          if (exchange.upstream === endpoint && exchange.session?.id === sessionId) calls.push(exchange);
+          if (exchange.call.upstream === endpoint && exchange.client.session?.id === sessionId) calls.push(exchange);
         });
         return calls;
       },
@@ -136,7 +138,7 @@ export class Dialogue {
     this.rounds = new InputRounds({
       limits,
       requests: this.requests,
-      scan: (bytes, length, spans) => decoder.scan(bytes, length, spans, UPSTREAM_DEPTH) === ScanStatus.ok,
+      scan: (bytes, length, spans) => decoder.scan(bytes, length, spans.words, UPSTREAM_DEPTH) === ScanStatus.ok,
       renewed: (exchange) => streams.log.renewed(exchange),
       again: (exchange, bytes, length) => stages().again(exchange, bytes, length),
       fail: (exchange, code) => stages().fail(exchange, code),
@@ -164,7 +166,7 @@ export class Dialogue {
       serverName: (server) => parts.upstreams().servers[server]?.name ?? '',
       notify: (session, message) => streams.notify(session, message),
       broadcast: (message) => streams.broadcast(message),
-      openStream: (exchange) => exchange.reply?.openStream(200, stages().head(exchange, EVENT_STREAM_HEAD)),
+      openStream: (exchange) => exchange.client.reply?.openStream(200, stages().head(exchange, EVENT_STREAM_HEAD)),
       result: (exchange, result) => stages().result(exchange, result),
       refuse: (exchange, code) => stages().refuse(exchange, code),
       release: (exchange) => table.release(exchange),
@@ -192,14 +194,15 @@ export class Dialogue {
   }
 
   /** A request of an upstream. */
-  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    if (exchange !== null && exchange.era === Era.modern) this.parked.asked(endpoint, exchange, bytes, length, spans);
+  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+    if (exchange !== null && exchange.client.era === Era.modern)
+      this.parked.asked(endpoint, exchange, bytes, length, spans);
     else this.requests.asked(endpoint, exchange, bytes, length, spans);
   }
 
   /** A notification of an upstream about its own requests. */
-  noted(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    if (spans[Span.method] === Method.tasksStatus) {
+  noted(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+    if (spans.method === Method.tasksStatus) {
       this.tasks.statusChanged(endpoint.server, bytes, length, spans);
       return;
     }
@@ -208,20 +211,20 @@ export class Dialogue {
   }
 
   /** A response that may name tasks. */
-  taskResponse(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+  taskResponse(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const sealed = this.tasks.sealed(exchange, bytes, spans, length);
     if (sealed === null) {
       this.#stages().message(exchange, bytes, length, spans);
       return;
     }
-    const own = new Int32Array(SPAN_COUNT);
+    const own = new Spans();
     decoder.scan(sealed, sealed.length, own, UPSTREAM_DEPTH);
     this.#stages().message(exchange, sealed, sealed.length, own);
   }
 
   /** A call is over that an upstream has asked something for. */
   over(exchange: Exchange): void {
-    if (exchange.era === Era.modern) this.parked.over(exchange);
+    if (exchange.client.era === Era.modern) this.parked.over(exchange);
     else this.requests.over(exchange);
   }
 
@@ -230,8 +233,8 @@ export class Dialogue {
    *
    * @returns whether the client was told in its own way; false = it gets the error
    */
-  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean {
-    if (exchange.era === Era.modern) return this.parked.urlRequired(exchange, bytes, length, spans);
+  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
+    if (exchange.client.era === Era.modern) return this.parked.urlRequired(exchange, bytes, length, spans);
     this.requests.urlRequired(exchange, bytes, length, spans);
     return false;
   }

@@ -3,8 +3,8 @@
  * table, with the upstream pool, the sessions and the catalog beside them. Nothing here runs per request except
  * through the stages.
  */
+
 import { decoder } from '../../native/index.js';
-import { Span } from '../../native/layout.js';
 import type { Catalog } from '../catalog/index.js';
 import type { PreparedCatalog } from '../catalog/prepared.js';
 import { isTombstone } from '../config/numbering.js';
@@ -30,7 +30,8 @@ import type { StandaloneStreams } from '../session/streams/index.js';
 import { isStanding } from '../session/streams/standing.js';
 import { Counter } from '../shared/counters.js';
 import { packedText } from '../shared/packed.js';
-import { Verdict, VerdictWord } from '../shared/records.js';
+import { Verdict } from '../shared/records.js';
+import type { VerdictRecord } from '../shared/verdict-record.js';
 import type { UpstreamSink } from '../upstream/core/types.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { Accounting } from './accounting.js';
@@ -152,7 +153,7 @@ export class Front {
         if (isStanding(exchange)) {
           streams.standing.release(exchange);
         } else {
-          if (exchange.eventStream !== 0) streams.log.over(exchange);
+          if (exchange.client.eventStream !== 0) streams.log.over(exchange);
           table.release(exchange);
         }
       },
@@ -228,7 +229,7 @@ export class Front {
         const { generation } = exchange;
         try {
           if (large.failed(exchange, code)) return;
-          if (exchange.openRequests > 0 && exchange.phase !== Phase.parked) dialogue.over(exchange);
+          if (exchange.call.openRequests > 0 && exchange.phase !== Phase.parked) dialogue.over(exchange);
           if (exchange.phase === Phase.parked) dialogue.parked.failed(exchange, code);
           else send.failed(exchange, code, sent);
         } catch (error) {
@@ -317,11 +318,11 @@ export class Front {
   }
 
   /** By its own snapshot: the same number may mean another route after a reload. */
-  #route(verdict: Int32Array): RouteSnapshot | null {
+  #route(verdict: VerdictRecord): RouteSnapshot | null {
     const { snapshot } = this.#parts;
-    const version = verdict[VerdictWord.snapshotVersion]!;
+    const version = verdict.snapshotVersion;
     const rules = version === snapshot.version ? snapshot : this.#earlier.find((known) => known.version === version);
-    return rules?.routes[verdict[VerdictWord.route]!] ?? null;
+    return rules?.routes[verdict.route] ?? null;
   }
 
   #catalog(version: number): PreparedCatalog | null {
@@ -330,23 +331,23 @@ export class Front {
   }
 
   /** What the server calls the tool of a call in flight; empty when it is not known any more. */
-  #toolOf({ body, bodyLength, spans, verdict }: Exchange): string {
-    const entry = verdict[VerdictWord.entry]!;
+  #toolOf({ message: { body, bodyLength, spans }, verdict }: Exchange): string {
+    const entry = verdict.entry;
     if (entry >= 0) {
-      const catalog = this.#catalog(verdict[VerdictWord.catalogVersion]!);
+      const catalog = this.#catalog(verdict.catalogVersion);
       return catalog === null ? '' : packedText(catalog.table.upstreamNames, entry);
     }
     if (bodyLength === 0) return '';
-    const name = decodeString(body, spans[Span.nameStart]!, spans[Span.nameEnd]!);
-    return name.slice(verdict[VerdictWord.stripBytes]!);
+    const name = decodeString(body, spans.nameStart, spans.nameEnd);
+    return name.slice(verdict.stripBytes);
   }
 
   #openStream(exchange: Exchange): void {
-    const session = exchange.session as Session;
+    const session = exchange.client.session as Session;
     if (this.#parts.sessions.open(session.id) === null) {
       // It was ended while this was decided.
       this.write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
-    } else if (exchange.lastEventId !== '') {
+    } else if (exchange.client.lastEventId !== '') {
       this.dialogue.resumption.resume(exchange);
     } else {
       this.#openNew(exchange);
@@ -355,7 +356,7 @@ export class Front {
 
   #openNew(exchange: Exchange): void {
     const { streams, table } = this.#parts;
-    const session = exchange.session as Session;
+    const session = exchange.client.session as Session;
     if (streams.open(session, exchange, this.write.head(exchange, EVENT_STREAM_HEAD)) !== null) table.release(exchange);
     else this.write.refuse(exchange, streams.has(session) ? 'GW_STREAM_CONFLICT' : 'GW_OVERLOADED');
   }
@@ -371,9 +372,9 @@ export class Front {
     table.forEach((exchange) => {
       if (exchange.phase !== Phase.parked) return;
       const { generation } = exchange;
-      const { token } = exchange;
+      const { token } = exchange.client;
       this.dispatcher.ask({ token, address: '', about: 'token', name: '', isMetered: false }, (verdict) => {
-        const isRevoked = verdict[VerdictWord.error] === TOKEN_REVOKED && verdict[VerdictWord.verdict] === Verdict.deny;
+        const isRevoked = verdict.error === TOKEN_REVOKED && verdict.kind === Verdict.deny;
         if (isRevoked && exchange.generation === generation) this.dialogue.parked.abandon(exchange);
       });
     });
@@ -385,7 +386,7 @@ export class Front {
       holder.end(code);
       return;
     }
-    const { link } = holder;
+    const { link } = holder.client;
     if (this.dialogue.subscriptions.closed(holder)) {
       this.write.fail(holder, code);
     } else {
@@ -399,15 +400,15 @@ export class Front {
   /** A listen stream ends, so that its client opens another and hears what is refused; a session has no such way. */
   #resourceLost(holder: RightHolder, uri: string, code: ErrorCode): void {
     if (!(holder instanceof Exchange)) return;
-    if (holder.session !== null) this.dialogue.subscriptions.forbid(holder.session.id, uri);
+    if (holder.client.session !== null) this.dialogue.subscriptions.forbid(holder.client.session.id, uri);
     else if (this.dialogue.subscriptions.closed(holder)) this.write.fail(holder, code);
   }
 
   /** Ends a stream that is none of its session any more. */
   #endStream(exchange: Exchange, code: ErrorCode): void {
-    const { reply } = exchange;
-    exchange.error = code;
-    if (exchange.link === null) this.#parts.streams.comment(exchange, ERRORS[code].sentence);
+    const { reply } = exchange.client;
+    exchange.client.error = code;
+    if (exchange.client.link === null) this.#parts.streams.comment(exchange, ERRORS[code].sentence);
     reply?.endStream();
     this.write.abandon(exchange);
   }
@@ -420,7 +421,7 @@ export class Front {
   sessionDropped(session: Session, isOver: boolean): void {
     const { stream } = session;
     if (isOver && stream !== null) {
-      const { link } = stream;
+      const { link } = stream.client;
       this.#parts.streams.remove(stream);
       this.#endStream(stream, 'GW_SESSION_NOT_FOUND');
       link?.end('GW_SESSION_NOT_FOUND');

@@ -330,7 +330,7 @@ class Gateway implements RunningGateway {
   /** Whether a request in flight may still go to the server of that number. */
   #concerns(server: number): boolean {
     let found = false;
-    this.#table.forEach(({ phase, server: own }) => {
+    this.#table.forEach(({ phase, call: { server: own } }) => {
       found ||= own === server && phase !== Phase.accepting && phase !== Phase.deciding;
     });
     return found;
@@ -402,7 +402,7 @@ class Gateway implements RunningGateway {
     if (access === null) return null;
     const { view } = this.#rules;
     return (exchange: Parameters<typeof access>[0]): void =>
-      access(exchange, view.servers[exchange.server]?.name ?? '');
+      access(exchange, view.servers[exchange.call.server]?.name ?? '');
   }
 
   #notReady(): string[] {

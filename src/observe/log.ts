@@ -1,6 +1,6 @@
 /** The log: structured lines on standard error, without secrets, that never hold up or break a request. */
 import { type Logger, pino } from 'pino';
-import { METHODS, Span } from '../../native/layout.js';
+import { METHODS } from '../../native/layout.js';
 import type { LogSnapshot } from '../config/snapshot.js';
 import type { Exchange } from '../request/exchange/index.js';
 import { isSecretName } from '../secrets/names.js';
@@ -154,25 +154,25 @@ function droppedLine(dropped: Count): string {
 }
 
 function accessFields(exchange: Exchange, server: string): Record<string, unknown> {
-  const { spans } = exchange;
+  const { spans } = exchange.message;
   const name = nameOf(exchange);
   return {
-    method: METHODS[spans[Span.method]!] ?? '',
+    method: METHODS[spans.method] ?? '',
     ...(name === '' ? {} : { name }),
     ...(server === '' ? {} : { server }),
-    era: exchange.era === 0 ? 'legacy' : 'modern',
-    status: exchange.status,
-    ...(exchange.error === null ? {} : { code: exchange.error }),
-    durationUs: Math.round((performance.now() - exchange.startedAt) * 1000),
-    bytesIn: exchange.bytesIn,
-    bytesOut: exchange.bytesOut,
+    era: exchange.client.era === 0 ? 'legacy' : 'modern',
+    status: exchange.client.status,
+    ...(exchange.client.error === null ? {} : { code: exchange.client.error }),
+    durationUs: Math.round((performance.now() - exchange.client.startedAt) * 1000),
+    bytesIn: exchange.client.bytesIn,
+    bytesOut: exchange.client.bytesOut,
   };
 }
 
 function nameOf(exchange: Exchange): string {
-  const { spans, body, bodyLength, decodedName } = exchange;
+  const { spans, body, bodyLength, decodedName } = exchange.message;
   if (decodedName.length > 0) return decodedName.toString('utf8', 0, MAX_NAME);
-  const start = spans[Span.nameStart]!;
-  const end = Math.min(spans[Span.nameEnd]!, start + MAX_NAME);
+  const start = spans.nameStart;
+  const end = Math.min(spans.nameEnd, start + MAX_NAME);
   return start < 0 || end > bodyLength ? '' : body.toString('utf8', start, end);
 }

@@ -2,14 +2,16 @@
  * The junction of the stages on the front: what accept reports goes to decode, what dispatch decides goes to send or
  * write, and a client that leaves is dealt with in its era's way. The stages do not know each other.
  */
-import { Method, Span } from '../../native/layout.js';
+
+import { Method } from '../../native/layout.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
-import { Operation, Verdict, VerdictWord } from '../shared/records.js';
+import { Operation, Verdict } from '../shared/records.js';
+import type { VerdictRecord } from '../shared/verdict-record.js';
 import type { FrontHandler, PlainAnswer } from './accept/http/handler.js';
 import { BatchReply } from './batch.js';
 import type { DecodeStage } from './decode/index.js';
-import { Accepts, type ClientLink, type Exchange, Phase, Wish } from './exchange/index.js';
+import { Accepts, type ClientLink, type Exchange, MessageFlag, Phase } from './exchange/index.js';
 import type { ExchangeTable } from './exchange/table.js';
 import type { SendStage } from './send/index.js';
 import { JSON_HEAD } from './write/heads.js';
@@ -53,7 +55,7 @@ export interface PipelineOptions {
   /** A standalone stream's client is gone. */
   streamClosed(exchange: Exchange): void;
   /** See FrontHandler. */
-  connected(link: ClientLink, token: string, verdict: Int32Array): void;
+  connected(link: ClientLink, token: string, verdict: VerdictRecord): void;
   disconnected(link: ClientLink): void;
   /** The connection that opened a session is gone. */
   sessionClosed(sessionId: string): void;
@@ -80,11 +82,11 @@ export class Pipeline implements FrontHandler {
   request(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { generation } = exchange;
     try {
-      exchange.bytesIn = length;
+      exchange.client.bytesIn = length;
       if (this.#options.keepBodies) {
         const body = Buffer.from(bytes.subarray(0, length));
-        exchange.body = body;
-        exchange.bodyLength = length;
+        exchange.message.body = body;
+        exchange.message.bodyLength = length;
         this.#options.decode.decode(exchange, body, length);
       } else {
         this.#options.decode.decode(exchange, bytes, length);
@@ -123,11 +125,11 @@ export class Pipeline implements FrontHandler {
     const { broke, table, write } = this.#options;
     broke(error);
     if (exchange.generation !== generation || exchange.phase === Phase.free) return;
-    const { reply } = exchange;
+    const { reply } = exchange.client;
     try {
       this.#options.dispatch.forget(exchange);
-      exchange.upstream?.cancel(exchange);
-      exchange.upstream = null;
+      exchange.call.upstream?.cancel(exchange);
+      exchange.call.upstream = null;
       write.fail(exchange, 'GW_INTERNAL');
     } catch (second) {
       broke(second);
@@ -155,7 +157,7 @@ export class Pipeline implements FrontHandler {
     this.#options.tooManyFrames(address);
   }
 
-  connected(link: ClientLink, token: string, verdict: Int32Array): void {
+  connected(link: ClientLink, token: string, verdict: VerdictRecord): void {
     this.#options.connected(link, token, verdict);
   }
 
@@ -168,13 +170,13 @@ export class Pipeline implements FrontHandler {
   }
 
   aborted(exchange: Exchange): void {
-    exchange.reply = null;
-    if (exchange.link !== null) {
+    exchange.client.reply = null;
+    if (exchange.client.link !== null) {
       this.#linkLost(exchange);
       return;
     }
     // A batch ends when its elements have: they answer into it.
-    if (exchange.batch !== null) return;
+    if (exchange.client.batch !== null) return;
     const { phase } = exchange;
     if (phase === Phase.accepting) {
       this.#options.write.abandon(exchange);
@@ -183,24 +185,24 @@ export class Pipeline implements FrontHandler {
       this.#options.write.abandon(exchange);
     } else if (phase === Phase.asking) {
       // A legacy client that leaves may answer all the same, and come back for the result.
-    } else if (exchange.upstream === null) {
+    } else if (exchange.call.upstream === null) {
       if (phase === Phase.streaming) {
         this.#options.streamClosed(exchange);
         this.#options.write.abandon(exchange);
       }
-    } else if (exchange.era === Era.modern) {
+    } else if (exchange.client.era === Era.modern) {
       // 2026-07-28: closing the response stream is the cancellation.
       this.#cancelUpstream(exchange);
       this.#options.write.abandon(exchange);
     } else {
       // Before 2026-07-28 a lost connection is not a cancellation: the call goes on and its answer is dropped.
-      exchange.upstream.resume(exchange);
+      exchange.call.upstream.resume(exchange);
     }
   }
 
   /** Nobody can come back to a connection: what came on it ends with it, whatever the era. */
   #linkLost(exchange: Exchange): void {
-    const { batch } = exchange;
+    const { batch } = exchange.client;
     if (batch === null) {
       this.#stop(exchange);
       this.#options.write.abandon(exchange);
@@ -208,7 +210,7 @@ export class Pipeline implements FrontHandler {
     }
     // The batch itself ends with its last element.
     this.#options.table.forEach((element) => {
-      if (element === exchange || element.batch !== batch) return;
+      if (element === exchange || element.client.batch !== batch) return;
       this.#stop(element);
       this.#options.write.cancelled(element);
     });
@@ -217,16 +219,16 @@ export class Pipeline implements FrontHandler {
   /** Stops what is done for an exchange. @returns false when nothing is under way that could be stopped */
   #stop(exchange: Exchange): boolean {
     if (exchange.phase === Phase.deciding) this.#options.dispatch.forget(exchange);
-    else if (exchange.upstream !== null) this.#cancelUpstream(exchange);
+    else if (exchange.call.upstream !== null) this.#cancelUpstream(exchange);
     else if (exchange.phase === Phase.streaming) this.#options.streamClosed(exchange);
     else return exchange.phase === Phase.asking;
     return true;
   }
 
   #cancelUpstream(exchange: Exchange): void {
-    exchange.upstream?.cancel(exchange);
-    exchange.upstream = null;
-    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#options.dispatch.release(exchange);
+    exchange.call.upstream?.cancel(exchange);
+    exchange.call.upstream = null;
+    if (exchange.verdict.kind === Verdict.lead) this.#options.dispatch.release(exchange);
   }
 
   /** decode is done. */
@@ -237,7 +239,7 @@ export class Pipeline implements FrontHandler {
       return;
     }
     exchange.phase = Phase.deciding;
-    const method = exchange.spans[Span.method]!;
+    const method = exchange.message.spans.method;
     if (method >= Method.tasksGet && method <= Method.tasksUpdate) this.#options.tasks.nameTool(exchange, bytes);
     this.#options.dispatch.dispatch(exchange, bytes, length);
   }
@@ -257,9 +259,10 @@ export class Pipeline implements FrontHandler {
   }
 
   #decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
-    const { verdict, session } = exchange;
+    const { verdict } = exchange;
+    const { session } = exchange.client;
     const { write } = this.#options;
-    const kind = verdict[VerdictWord.verdict]!;
+    const kind = verdict.kind;
     if (kind === Verdict.deny) {
       write.deny(exchange, Buffer.from(payload).toString('utf8'), bytes);
       return;
@@ -270,7 +273,7 @@ export class Pipeline implements FrontHandler {
       write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
       return;
     }
-    const subject = exchange.link?.subject ?? null;
+    const subject = exchange.client.link?.subject ?? null;
     if (subject !== null && !sameSubject(subject, verdict)) {
       if (kind === Verdict.lead) this.#options.dispatch.release(exchange);
       write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
@@ -279,13 +282,17 @@ export class Pipeline implements FrontHandler {
     switch (kind) {
       case Verdict.forward:
       case Verdict.lead:
-        exchange.reply?.taken();
-        if ((exchange.wishes & Wish.continued) !== 0 && this.#options.resume(exchange, bytes, length)) return;
+        exchange.client.reply?.taken();
+        if (
+          (exchange.message.flags & MessageFlag.hasInputResponses) !== 0 &&
+          this.#options.resume(exchange, bytes, length)
+        )
+          return;
         this.#options.send.send(exchange, bytes, length);
         return;
       case Verdict.local:
         // A connection may be opened; what comes on it is judged message by message.
-        if (session === null && exchange.spans[Span.method] === Operation.stream) write.empty(exchange, 200);
+        if (session === null && exchange.message.spans.method === Operation.stream) write.empty(exchange, 200);
         else this.#options.local.answer(exchange, bytes, length);
         return;
       case Verdict.cached:
@@ -303,20 +310,20 @@ export class Pipeline implements FrontHandler {
    * @returns whether there was one
    */
   cancel(origin: Exchange, bytes: Uint8Array, start: number, end: number): boolean {
-    const { link } = origin;
+    const { link } = origin.client;
     // By id: the table may have dropped the session's state meanwhile and made it anew.
-    const sessionId = origin.session?.id;
+    const sessionId = origin.client.session?.id;
     let isFound = false;
     this.#options.table.forEach((exchange) => {
       if (exchange === origin) return;
       if (link !== null) {
-        if (exchange.link !== link) return;
-      } else if (exchange.session === null || exchange.session.id !== sessionId) {
+        if (exchange.client.link !== link) return;
+      } else if (exchange.client.session === null || exchange.client.session.id !== sessionId) {
         return;
       }
-      if (exchange.idLength !== end - start) return;
-      for (let index = 0; index < exchange.idLength; index += 1) {
-        if (exchange.id[index] !== bytes[start + index]) return;
+      if (exchange.client.idLength !== end - start) return;
+      for (let index = 0; index < exchange.client.idLength; index += 1) {
+        if (exchange.client.id[index] !== bytes[start + index]) return;
       }
       if (!this.#stop(exchange)) return;
       isFound = true;
@@ -340,7 +347,7 @@ export class Pipeline implements FrontHandler {
     }
     const spans = this.#elements.slice(0, 2 * count);
     const reply = new BatchReply(table.budget, count, (body, isWhole) => {
-      if (parent.reply === null) {
+      if (parent.client.reply === null) {
         write.abandon(parent);
       } else if (!isWhole) {
         write.refuse(parent, 'GW_BUFFERS_FULL');
@@ -352,14 +359,14 @@ export class Pipeline implements FrontHandler {
     });
     // Elements answer into the parent, so it must not look finished or cancellable meanwhile.
     parent.phase = Phase.accepting;
-    parent.batch = reply;
-    parent.spans[Span.method] = 0;
+    parent.client.batch = reply;
+    parent.message.spans.method = 0;
     const own = Buffer.from(bytes.subarray(0, length));
     for (let index = 0; index < count; index += 1) {
       const element = table.acquire()!;
       copyHead(parent, element);
-      element.reply = reply;
-      element.batch = reply;
+      element.client.reply = reply;
+      element.client.batch = reply;
       const part = own.subarray(spans[2 * index]!, spans[2 * index + 1]!);
       decode.element(element, part, part.length);
     }
@@ -367,27 +374,27 @@ export class Pipeline implements FrontHandler {
 }
 
 function copyHead(parent: Exchange, element: Exchange): void {
-  element.verb = parent.verb;
-  element.accepts = Accepts.json;
-  element.token = parent.token;
-  element.sessionId = parent.sessionId;
-  element.versionHeader = parent.versionHeader;
-  element.headerless = parent.headerless;
-  element.framing = parent.framing;
-  element.link = parent.link;
-  element.remoteAddress = parent.remoteAddress;
-  element.startedAt = parent.startedAt;
-  element.session = parent.session;
-  element.revision = parent.revision;
-  element.era = Era.legacy;
-  element.logLevel = parent.logLevel;
+  element.message.verb = parent.message.verb;
+  element.client.accepts = Accepts.json;
+  element.client.token = parent.client.token;
+  element.client.sessionId = parent.client.sessionId;
+  element.message.versionHeader = parent.message.versionHeader;
+  element.client.headerless = parent.client.headerless;
+  element.client.framing = parent.client.framing;
+  element.client.link = parent.client.link;
+  element.client.remoteAddress = parent.client.remoteAddress;
+  element.client.startedAt = parent.client.startedAt;
+  element.client.session = parent.client.session;
+  element.client.revision = parent.client.revision;
+  element.client.era = Era.legacy;
+  element.client.logLevel = parent.client.logLevel;
 }
 
-function sameSubject(subject: Int32Array, verdict: Int32Array): boolean {
+function sameSubject(subject: Int32Array, verdict: VerdictRecord): boolean {
   return (
-    subject[0] === verdict[VerdictWord.subject0] &&
-    subject[1] === verdict[VerdictWord.subject1] &&
-    subject[2] === verdict[VerdictWord.subject2] &&
-    subject[3] === verdict[VerdictWord.subject3]
+    subject[0] === verdict.subject0 &&
+    subject[1] === verdict.subject1 &&
+    subject[2] === verdict.subject2 &&
+    subject[3] === verdict.subject3
   );
 }

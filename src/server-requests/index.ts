@@ -3,7 +3,9 @@
  * to and back (MCP 2025-11-25, client features). Towards clients every request has an id of the gateway's own, which is
  * its progress token too; the upstream's come back byte for byte.
  */
-import { METHODS, Method, Span } from '../../native/layout.js';
+
+import { METHODS, Method } from '../../native/layout.js';
+import type { Spans } from '../../native/spans.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
 import { applyEdits, type Edit, findPath, parseValue, skipValue } from '../protocol/json-cursor.js';
 import type { Exchange, SessionLike } from '../request/exchange/index.js';
@@ -84,10 +86,11 @@ export class ServerRequests {
    *
    * @param exchange the call it belongs to; null = the owner of the endpoint's lane is meant, if it is a session
    */
-  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    const theirId = copy(bytes, spans[Span.idStart]!, spans[Span.idEnd]!);
+  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+    const theirId = copy(bytes, spans.idStart, spans.idEnd);
     const refuse = (code: number, sentence: string): void => endpoint.reply(errorMessage(theirId, code, sentence));
-    const sessionId = exchange === null ? (endpoint.profile.owner?.sessionId ?? '') : (exchange.session?.id ?? '');
+    const sessionId =
+      exchange === null ? (endpoint.profile.owner?.sessionId ?? '') : (exchange.client.session?.id ?? '');
     const session = sessionId === '' ? null : this.#options.openSession(sessionId);
     if (session === null) {
       this.#counts.unattributable += 1;
@@ -95,9 +98,9 @@ export class ServerRequests {
       return;
     }
     const content = bytes.subarray(0, length);
-    const start = spans[Span.paramsStart]!;
-    const params = start < 0 ? undefined : { start, end: spans[Span.paramsEnd]! };
-    const question = questionFor(session, spans[Span.method]!, content, params);
+    const start = spans.paramsStart;
+    const params = start < 0 ? undefined : { start, end: spans.paramsEnd };
+    const question = questionFor(session, spans.method, content, params);
     if (question.refusal !== '' || this.#isFull(sessionId)) {
       this.#counts.refused += 1;
       if (question.refusal !== '') refuse(METHOD_NOT_FOUND, question.refusal);
@@ -105,16 +108,16 @@ export class ServerRequests {
       return;
     }
     const id = this.#newId();
-    const token = spans[Span.progressTokenStart]!;
+    const token = spans.progressTokenStart;
     const ours = Buffer.from(String(id));
-    const edits: Edit[] = [...question.edits, { start: spans[Span.idStart]!, end: spans[Span.idEnd]!, text: ours }];
-    if (token >= 0) edits.push({ start: token, end: spans[Span.progressTokenEnd]!, text: ours });
+    const edits: Edit[] = [...question.edits, { start: spans.idStart, end: spans.idEnd, text: ours }];
+    if (token >= 0) edits.push({ start: token, end: spans.progressTokenEnd, text: ours });
     const request: OpenRequest = {
       id,
       sessionId,
       endpoint,
       theirId,
-      theirToken: token < 0 ? null : copy(bytes, token, spans[Span.progressTokenEnd]!),
+      theirToken: token < 0 ? null : copy(bytes, token, spans.progressTokenEnd),
       call: exchange === null ? null : callOf(exchange),
       resting: (exchange === null ? this.#options.callsAt(endpoint, sessionId) : [exchange]).map(callOf),
       expiresAt: performance.now() + this.#options.limits.answerMs,
@@ -136,12 +139,12 @@ export class ServerRequests {
    * @returns false when the client cannot be reached or too many requests are open
    */
   ask(exchange: Exchange, method: string, params: Uint8Array | null, outcome: Outcome): boolean {
-    if (exchange.session === null || this.#isFull(exchange.session.id)) return false;
+    if (exchange.client.session === null || this.#isFull(exchange.client.session.id)) return false;
     const id = this.#newId();
     const call = callOf(exchange);
     const request: OpenRequest = {
       id,
-      sessionId: exchange.session.id,
+      sessionId: exchange.client.session.id,
       endpoint: null,
       theirId: Buffer.alloc(0),
       theirToken: null,
@@ -158,17 +161,17 @@ export class ServerRequests {
   }
 
   /** A notification of an upstream: a request is taken back, an elicitation by URL is complete. */
-  noted(endpoint: Endpoint, _exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    if (spans[Span.method] === Method.cancelled) {
-      const start = spans[Span.requestIdStart]!;
-      const end = spans[Span.requestIdEnd]!;
+  noted(endpoint: Endpoint, _exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+    if (spans.method === Method.cancelled) {
+      const start = spans.requestIdStart;
+      const end = spans.requestIdEnd;
       if (start < 0) return;
       const theirId = bytes.subarray(start, end);
       const request = this.#open.ofEndpoint(endpoint).find((open) => Buffer.compare(open.theirId, theirId) === 0);
       if (request === undefined || !this.#open.remove(request)) return;
       const ours = { start, end, text: Buffer.from(String(request.id)) };
       this.#tell(request, applyEdits(bytes, 0, length, [ours]));
-    } else if (spans[Span.method] === Method.elicitationComplete) {
+    } else if (spans.method === Method.elicitationComplete) {
       const id = findPath(bytes.subarray(0, length), 0, length, 'params', 'elicitationId');
       const text = id === undefined ? undefined : parseValue(bytes, id.start, id.end);
       const visitor = typeof text === 'string' ? this.#elicitations.take(endpoint, text) : null;
@@ -177,46 +180,47 @@ export class ServerRequests {
   }
 
   /** A legacy client is told by an error (-32042) which URLs to visit; the error passes as it is. */
-  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    const { session } = exchange;
-    const list = findPath(bytes.subarray(0, length), spans[Span.errorStart]!, spans[Span.errorEnd]!, 'data');
+  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    const { session } = exchange.client;
+    const list = findPath(bytes.subarray(0, length), spans.errorStart, spans.errorEnd, 'data');
     const data = list === undefined ? undefined : parseValue(bytes, list.start, list.end);
     const elicitations = (data as { elicitations?: unknown } | null | undefined)?.elicitations;
     if (session === null || !Array.isArray(elicitations)) return;
     for (const each of elicitations.slice(0, 100)) {
       const id: unknown = each?.elicitationId;
       if (typeof id === 'string') {
-        this.#elicitations.add(exchange.server, id, { sessionId: session.id, call: null });
+        this.#elicitations.add(exchange.call.server, id, { sessionId: session.id, call: null });
       }
     }
   }
 
   /** A client's answer; `exchange` is the message that brought it. */
   answered(exchange: Exchange, bytes: Uint8Array): void {
-    const { spans } = exchange;
-    const request = this.#ofClient(exchange, bytes, spans[Span.idStart]!, spans[Span.idEnd]!);
+    const { spans } = exchange.message;
+    const request = this.#ofClient(exchange, bytes, spans.idStart, spans.idEnd);
     if (request === null || !this.#open.remove(request)) {
       this.#counts.late += 1;
       return;
     }
     this.#counts.answered += 1;
     const { endpoint, outcome, theirId } = request;
-    endpoint?.reply(relayed(bytes, spans[Span.idStart]!, spans[Span.idEnd]!, theirId));
+    endpoint?.reply(relayed(bytes, spans.idStart, spans.idEnd, theirId));
     outcome?.(
-      spans[Span.resultStart]! < 0 ? null : copy(bytes, spans[Span.resultStart]!, spans[Span.resultEnd]!),
-      spans[Span.errorStart]! < 0 ? null : copy(bytes, spans[Span.errorStart]!, spans[Span.errorEnd]!),
+      spans.resultStart < 0 ? null : copy(bytes, spans.resultStart, spans.resultEnd),
+      spans.errorStart < 0 ? null : copy(bytes, spans.errorStart, spans.errorEnd),
     );
   }
 
   /** A client's notification about a request of an upstream (progress), or about its roots. */
   clientNoted(exchange: Exchange, bytes: Uint8Array): void {
-    const { spans, session } = exchange;
-    if (spans[Span.method] === Method.progress) {
-      const start = spans[Span.progressTokenStart]!;
-      const request = this.#ofClient(exchange, bytes, start, spans[Span.progressTokenEnd]!);
+    const { spans } = exchange.message;
+    const { session } = exchange.client;
+    if (spans.method === Method.progress) {
+      const start = spans.progressTokenStart;
+      const request = this.#ofClient(exchange, bytes, start, spans.progressTokenEnd);
       if (request === null || request.theirToken === null) return;
-      request.endpoint?.reply(relayed(bytes, start, spans[Span.progressTokenEnd]!, request.theirToken));
-    } else if (spans[Span.method] === Method.rootsListChanged && session !== null) {
+      request.endpoint?.reply(relayed(bytes, start, spans.progressTokenEnd, request.theirToken));
+    } else if (spans.method === Method.rootsListChanged && session !== null) {
       this.#options.rootsChanged(session.id);
     }
   }
@@ -292,7 +296,12 @@ export class ServerRequests {
   /** Sends a notification after a request: on the call's stream where that is open, else on the session's own. */
   #tell(about: { readonly call: Call | null; readonly sessionId: string }, message: Uint8Array): void {
     const { call, sessionId } = about;
-    if (call !== null && isUnderWay(call) && call.exchange.streaming && this.#options.toCall(call.exchange, message)) {
+    if (
+      call !== null &&
+      isUnderWay(call) &&
+      call.exchange.client.streaming &&
+      this.#options.toCall(call.exchange, message)
+    ) {
       return;
     }
     this.#options.toSession(sessionId, message);
@@ -314,7 +323,7 @@ export class ServerRequests {
   }
 
   /** The open request with the id `bytes[start, end)`, if the session of `exchange` was asked. */
-  #ofClient({ session }: Exchange, bytes: Uint8Array, start: number, end: number): OpenRequest | null {
+  #ofClient({ client: { session } }: Exchange, bytes: Uint8Array, start: number, end: number): OpenRequest | null {
     const id = start < 0 || end - start > LONGEST_DIGITS ? Number.NaN : digits(bytes, start, end);
     const request = this.#open.find(id);
     return request !== undefined && session?.id === request.sessionId ? request : null;

@@ -2,8 +2,10 @@
  * A modern upstream under a legacy client: each round of questions (`input_required`) becomes requests to the client, and
  * their answers the next attempt upstream (MCP 2026-07-28, multi round-trip requests).
  */
+
 import { randomUUID } from 'node:crypto';
-import { METHODS, Span } from '../../native/layout.js';
+import { METHODS } from '../../native/layout.js';
+import type { Spans } from '../../native/spans.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import {
@@ -28,7 +30,7 @@ export interface InputRoundsOptions {
   readonly limits: Pick<LimitsSnapshot, 'maxInputRounds'>;
   readonly requests: Pick<ServerRequests, 'ask' | 'over'>;
   /** Scans a message into `spans`; false = it cannot be sent. */
-  scan(bytes: Uint8Array, length: number, spans: Int32Array): boolean;
+  scan(bytes: Uint8Array, length: number, spans: Spans): boolean;
   /** The exchange of a call has another generation. */
   renewed(exchange: Exchange): void;
   /** Sends a call once more, to the server it was sent to; `bytes` is the client's message with what the round added. */
@@ -83,16 +85,16 @@ export class InputRounds {
    *
    * @returns false when the client cannot be asked
    */
-  inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean {
-    const { session } = exchange;
-    if (session === null || exchange.bodyLength === 0) return false;
+  inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
+    const { session } = exchange.client;
+    if (session === null || exchange.message.bodyLength === 0) return false;
     const { fail, unanswerable } = this.#options;
     if (this.#count(exchange) > this.#options.limits.maxInputRounds) {
       fail(exchange, 'GW_INPUT_ROUNDS');
       return true;
     }
     const content = bytes.subarray(0, length);
-    const [start, end] = [spans[Span.resultStart]!, spans[Span.resultEnd]!];
+    const [start, end] = [spans.resultStart, spans.resultEnd];
     const state = findMember(content, start, end, 'requestState');
     const entries: Entry[] = [];
     const cursor = new JsonCursor(content, findMember(content, start, end, 'inputRequests')?.start ?? length);
@@ -143,8 +145,8 @@ export class InputRounds {
   #begin(round: Round): void {
     const { exchange } = round.call;
     exchange.phase = Phase.asking;
-    exchange.upstream = null;
-    exchange.deadline = 0;
+    exchange.call.upstream = null;
+    exchange.call.deadline = 0;
     if (round.entries.length === 0) {
       setTimeout(() => this.#next(round), AGAIN_MS);
       return;
@@ -188,12 +190,12 @@ export class InputRounds {
     if (!isAsking(round)) return;
     const { exchange } = round.call;
     const message = withAnswers(exchange, round);
-    if (!this.#options.scan(message, message.length, exchange.spans)) {
+    if (!this.#options.scan(message, message.length, exchange.message.spans)) {
       this.#options.fail(exchange, 'GW_INTERNAL');
       return;
     }
-    exchange.body = message;
-    exchange.bodyLength = message.length;
+    exchange.message.body = message;
+    exchange.message.bodyLength = message.length;
     const rounds = this.#rounds.get(exchange)!;
     // Every attempt has an id of its own upstream, and ids are made of the generation. Nothing else knows this one now.
     exchange.generation = (exchange.generation + 1) & 0x7fffffff;
@@ -236,9 +238,9 @@ function paramsFor(
 }
 
 /** The client's message with this round's answers and state, and none of an earlier round. */
-function withAnswers({ body, bodyLength, spans }: Exchange, { entries, state }: Round): Buffer {
+function withAnswers({ message: { body, bodyLength, spans } }: Exchange, { entries, state }: Round): Buffer {
   const content = body.subarray(0, bodyLength);
-  const start = spans[Span.paramsStart]!;
+  const start = spans.paramsStart;
   const edits: Edit[] = removeMembers(content, start, CONTINUATION);
   const members: Uint8Array[] = [];
   if (entries.length > 0) {

@@ -139,7 +139,7 @@ export class OpenRequests {
   /** A call does not wait any more for requests that are not only its own. */
   forget(exchange: Exchange): void {
     for (const request of this.ofCall(exchange)) this.#byExchange.remove(exchange, request);
-    if (this.#since.delete(exchange)) exchange.openRequests = 0;
+    if (this.#since.delete(exchange)) exchange.call.openRequests = 0;
   }
 
   clear(): void {
@@ -150,17 +150,17 @@ export class OpenRequests {
     if (this.#since.get(exchange)?.generation !== generation) {
       this.#since.set(exchange, { generation, at: performance.now() });
     }
-    exchange.openRequests += 1;
+    exchange.call.openRequests += 1;
   }
 
   /** With its last question answered a call goes on with the time it had left. */
   #wake(call: Call): void {
     const { exchange, generation } = call;
     const since = this.#since.get(exchange);
-    if (since?.generation !== generation || exchange.openRequests === 0 || !isUnderWay(call)) return;
-    exchange.openRequests -= 1;
-    if (exchange.openRequests > 0) return;
+    if (since?.generation !== generation || exchange.call.openRequests === 0 || !isUnderWay(call)) return;
+    exchange.call.openRequests -= 1;
+    if (exchange.call.openRequests > 0) return;
     this.#since.delete(exchange);
-    if (exchange.deadline > 0) exchange.deadline += performance.now() - since.at;
+    if (exchange.call.deadline > 0) exchange.call.deadline += performance.now() - since.at;
   }
 }

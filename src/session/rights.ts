@@ -3,11 +3,13 @@
  * everything after which a worker does not accept the token any more: a revocation, other keys, a reload. A reload may
  * also take a scope away that a followed resource needs.
  */
+
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
 import { judgedUri } from '../protocol/uri.js';
 import type { Answered, Question } from '../request/dispatch/questions.js';
 import type { ClientLink, Exchange } from '../request/exchange/index.js';
 import { Verdict, VerdictWord } from '../shared/records.js';
+import type { VerdictRecord } from '../shared/verdict-record.js';
 import type { Count, Milliseconds, Seconds } from '../units.js';
 
 /** A stream by its exchange, or a connection. */
@@ -82,11 +84,11 @@ export class Rights {
   }
 
   /** @param verdict that let the holder in; valid during the call */
-  hold(holder: RightHolder, token: string, verdict: Int32Array): void {
+  hold(holder: RightHolder, token: string, verdict: VerdictRecord): void {
     const subject = verdict.slice(VerdictWord.subject0, VerdictWord.subject3 + 1);
     const right: Right = { holder, token, subject, expiresAt: NEVER };
     this.#held.set(holder, right);
-    this.#expire(right, verdict[VerdictWord.rememberUntil]!);
+    this.#expire(right, verdict.rememberUntil);
     // A handshake takes its time between the decision and the connection.
     if (this.#isOutdated(verdict)) this.recheck();
     if (this.#timer !== null) return;
@@ -97,11 +99,8 @@ export class Rights {
   }
 
   /** Whether the decision that let a holder in is older than what counts now. */
-  #isOutdated(verdict: Int32Array): boolean {
-    return (
-      verdict[VerdictWord.snapshotVersion] !== this.#options.snapshotVersion() ||
-      verdict[VerdictWord.epoch] !== this.#options.revocation()
-    );
+  #isOutdated(verdict: VerdictRecord): boolean {
+    return verdict.snapshotVersion !== this.#options.snapshotVersion() || verdict.epoch !== this.#options.revocation();
   }
 
   /** The holder has ended. */
@@ -225,7 +224,7 @@ export class Rights {
     return isAsked;
   }
 
-  #judged(right: Right, verdict: Int32Array): void {
+  #judged(right: Right, verdict: VerdictRecord): void {
     const code = refusalIn(verdict);
     if (code !== null) {
       if (UNDECIDED.has(code)) this.#againAt = performance.now() + AGAIN_MS;
@@ -234,11 +233,11 @@ export class Rights {
       // The token names another subject now, to whom the stream does not belong.
       this.#lose(right.holder, 'GW_INVALID_TOKEN');
     } else {
-      this.#expire(right, verdict[VerdictWord.rememberUntil]!);
+      this.#expire(right, verdict.rememberUntil);
     }
   }
 
-  #resourceJudged({ holder }: Right, uri: string, verdict: Int32Array): void {
+  #resourceJudged({ holder }: Right, uri: string, verdict: VerdictRecord): void {
     const code = refusalIn(verdict);
     if (code === null) return;
     if (UNDECIDED.has(code)) this.#againAt = performance.now() + AGAIN_MS;
@@ -255,7 +254,7 @@ export class Rights {
   }
 }
 
-function refusalIn(verdict: Int32Array): ErrorCode | null {
-  if (verdict[VerdictWord.verdict] !== Verdict.deny) return null;
-  return ERROR_CODES[verdict[VerdictWord.error]!] ?? 'GW_INTERNAL';
+function refusalIn(verdict: VerdictRecord): ErrorCode | null {
+  if (verdict.kind !== Verdict.deny) return null;
+  return ERROR_CODES[verdict.error] ?? 'GW_INTERNAL';
 }

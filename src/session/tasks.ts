@@ -3,11 +3,13 @@
  * of one family. Towards clients a task id is a sealed handle that names the server and the subject it was made for, so
  * that nothing has to be remembered and nobody else can use it.
  */
-import { Flag, Kind, Method, Span } from '../../native/layout.js';
+
+import { Flag, Kind, Method } from '../../native/layout.js';
+import type { Spans } from '../../native/spans.js';
 import type { ErrorCode } from '../errors.js';
 import { applyEdits, type Edit, findPath, type Range, stringValue } from '../protocol/json-cursor.js';
 import { Era, Revision } from '../protocol/revisions.js';
-import { type Exchange, Wish } from '../request/exchange/index.js';
+import { type Exchange, MessageFlag } from '../request/exchange/index.js';
 import { Verdict, VerdictWord } from '../shared/records.js';
 import type { HandleSealer } from './handles.js';
 
@@ -29,7 +31,7 @@ export interface TaskRoutesOptions {
   /** Whether a server of that era carries tasks. */
   carries(server: number, era: number): boolean;
   /** Reads a message as decode does; `false` = it is not one. */
-  scan(bytes: Uint8Array, length: number, spans: Int32Array): boolean;
+  scan(bytes: Uint8Array, length: number, spans: Spans): boolean;
   /** Forwards a call as its verdict says. */
   send(exchange: Exchange, bytes: Uint8Array, length: number): void;
   refuse(exchange: Exchange, code: ErrorCode): void;
@@ -72,21 +74,22 @@ export class TaskRoutes {
 
   /** Names the tool that a `tasks/*` call is about, for the policy; a handle that is none of ours stays what it is. */
   nameTool(exchange: Exchange, bytes: Uint8Array): void {
-    const { spans } = exchange;
-    const start = spans[Span.nameStart]!;
-    const handle = start < 0 ? undefined : stringValue(bytes, start - 1, spans[Span.nameEnd]! + 1);
+    const { spans } = exchange.message;
+    const start = spans.nameStart;
+    const handle = start < 0 ? undefined : stringValue(bytes, start - 1, spans.nameEnd + 1);
     const content = handle === undefined ? null : this.#open(handle);
-    if (content !== null) exchange.decodedName = Buffer.from(`${content.server}:${content.tool}`);
+    if (content !== null) exchange.message.decodedName = Buffer.from(`${content.server}:${content.tool}`);
   }
 
   /** Sends a permitted `tasks/*` call to the server that has the task, or refuses it. */
   task(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const { spans, verdict } = exchange;
-    const start = spans[Span.nameStart]!;
-    const end = spans[Span.nameEnd]!;
+    const { spans } = exchange.message;
+    const { verdict } = exchange;
+    const start = spans.nameStart;
+    const end = spans.nameEnd;
     const handle = start < 0 ? undefined : stringValue(bytes, start - 1, end + 1);
     const found = handle === undefined ? null : this.taskOf(handle, subjectOf(exchange));
-    if (found === null || !this.#options.carries(found.server, exchange.era)) {
+    if (found === null || !this.#options.carries(found.server, exchange.client.era)) {
       this.#options.refuse(exchange, 'GW_UNKNOWN_TASK');
       return;
     }
@@ -97,16 +100,16 @@ export class TaskRoutes {
       return;
     }
     // A call that is tried elsewhere is tried with the bytes that its spans belong to.
-    exchange.body = message;
-    exchange.bodyLength = message.length;
-    exchange.wishes |= Wish.task;
-    exchange.taskTool = found.tool;
-    verdict[VerdictWord.verdict] = Verdict.forward;
-    verdict[VerdictWord.server] = found.server;
-    verdict[VerdictWord.route] = -1;
-    verdict[VerdictWord.entry] = -1;
-    verdict[VerdictWord.stripBytes] = 0;
-    verdict[VerdictWord.flags] = 0;
+    exchange.message.body = message;
+    exchange.message.bodyLength = message.length;
+    exchange.message.flags |= MessageFlag.task;
+    exchange.message.taskTool = found.tool;
+    verdict.kind = Verdict.forward;
+    verdict.server = found.server;
+    verdict.route = -1;
+    verdict.entry = -1;
+    verdict.stripBytes = 0;
+    verdict.flags = 0;
     this.#options.send(exchange, message, message.length);
   }
 
@@ -126,19 +129,16 @@ export class TaskRoutes {
   }
 
   /** Whether a response may speak of tasks: cheap, asked for every response. */
-  concerns(exchange: Exchange, spans: Int32Array): boolean {
-    if (spans[Span.kind] !== Kind.response) return false;
-    if ((exchange.wishes & Wish.task) !== 0) return true;
-    if (exchange.upstreamEra === Era.modern) {
-      return (
-        spans[Span.resultTypeStart]! >= 0 &&
-        (spans[Span.flags]! & (Flag.resultComplete | Flag.resultInputRequired)) === 0
-      );
+  concerns(exchange: Exchange, spans: Spans): boolean {
+    if (spans.kind !== Kind.response) return false;
+    if ((exchange.message.flags & MessageFlag.task) !== 0) return true;
+    if (exchange.call.era === Era.modern) {
+      return spans.resultTypeStart >= 0 && (spans.flags & (Flag.resultComplete | Flag.resultInputRequired)) === 0;
     }
     return (
-      exchange.revision === Revision.r2025_11_25 &&
-      exchange.spans[Span.method] === Method.toolsCall &&
-      this.#options.carries(exchange.server, Era.legacy)
+      exchange.client.revision === Revision.r2025_11_25 &&
+      exchange.message.spans.method === Method.toolsCall &&
+      this.#options.carries(exchange.call.server, Era.legacy)
     );
   }
 
@@ -147,10 +147,10 @@ export class TaskRoutes {
    *
    * @returns null when it holds none and can be passed on as it is
    */
-  sealed(exchange: Exchange, bytes: Uint8Array, spans: Int32Array, length: number): Buffer | null {
-    if ((spans[Span.flags]! & Flag.resultIsObject) === 0) return null;
-    const start = spans[Span.resultStart]!;
-    const end = spans[Span.resultEnd]!;
+  sealed(exchange: Exchange, bytes: Uint8Array, spans: Spans, length: number): Buffer | null {
+    if ((spans.flags & Flag.resultIsObject) === 0) return null;
+    const start = spans.resultStart;
+    const end = spans.resultEnd;
     const created = findPath(bytes, start, end, 'task', 'taskId') ?? this.#ownId(bytes, start, end);
     const related = findPath(bytes, start, end, '_meta', RELATED, 'taskId');
     const edits: Edit[] = [];
@@ -164,8 +164,8 @@ export class TaskRoutes {
   }
 
   /** `notifications/tasks/status` of a legacy upstream: to the session that started the task. */
-  statusChanged(server: number, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    const place = findPath(bytes, spans[Span.paramsStart]!, spans[Span.paramsEnd]!, 'taskId');
+  statusChanged(server: number, bytes: Uint8Array, length: number, spans: Spans): void {
+    const place = findPath(bytes, spans.paramsStart, spans.paramsEnd, 'taskId');
     const id = place === undefined ? undefined : stringValue(bytes, place.start, place.end);
     if (id === undefined || place === undefined) return;
     const name = this.#options.serverName(server);
@@ -185,18 +185,18 @@ export class TaskRoutes {
     const id = stringValue(bytes, place.start, place.end);
     if (id === undefined || id.length > LONGEST_ID) return null;
     const subject = subjectText(subjectOf(exchange));
-    const isCall = (exchange.wishes & Wish.task) === 0;
-    const tool = isCall ? this.#options.toolOf(exchange) : exchange.taskTool;
-    if (exchange.session !== null) this.#follow(exchange, id, subject, tool);
-    const handle = this.#seal(this.#options.serverName(exchange.server), id, subject, tool);
+    const isCall = (exchange.message.flags & MessageFlag.task) === 0;
+    const tool = isCall ? this.#options.toolOf(exchange) : exchange.message.taskTool;
+    if (exchange.client.session !== null) this.#follow(exchange, id, subject, tool);
+    const handle = this.#seal(this.#options.serverName(exchange.call.server), id, subject, tool);
     return { start: place.start, end: place.end, text: Buffer.from(JSON.stringify(handle)) };
   }
 
   #follow(exchange: Exchange, id: string, subject: string, tool: string): void {
-    const key = followKey(this.#options.serverName(exchange.server), id);
+    const key = followKey(this.#options.serverName(exchange.call.server), id);
     this.#followed.delete(key);
     if (this.#followed.size >= MAX_FOLLOWED) this.#followed.delete(this.#followed.keys().next().value!);
-    this.#followed.set(key, { sessionId: exchange.session!.id, subject, tool, token: exchange.token });
+    this.#followed.set(key, { sessionId: exchange.client.session!.id, subject, tool, token: exchange.client.token });
   }
 
   /** The handle of an upstream's task for a subject; the same each time. */
@@ -211,9 +211,7 @@ function followKey(server: string, id: string): string {
 
 function subjectOf(exchange: Exchange): Int32Array {
   const { verdict } = exchange;
-  return verdict[VerdictWord.verdict] === 0
-    ? NO_SUBJECT
-    : verdict.subarray(VerdictWord.subject0, VerdictWord.subject3 + 1);
+  return verdict.kind === 0 ? NO_SUBJECT : verdict.subarray(VerdictWord.subject0, VerdictWord.subject3 + 1);
 }
 
 function subjectText(subject: Int32Array): string {

@@ -2,10 +2,12 @@
  * What the policy says about clients that wait for no answer of their own: where a resource lives that one wants to follow, and,
  * when something changes, whether it may still hear of it.
  */
+
 import type { Snapshot } from '../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../errors.js';
 import type { Answered, Question } from '../request/dispatch/questions.js';
-import { Verdict, VerdictWord } from '../shared/records.js';
+import { Verdict } from '../shared/records.js';
+import type { VerdictRecord } from '../shared/verdict-record.js';
 
 /** What {@link Access} needs of the rest. */
 export interface AccessOptions {
@@ -59,7 +61,7 @@ export class Access {
     const question: Question = { token, address, about: 'resource', name: uri, isMetered: true };
     return new Promise((resolve) => {
       const isAsked = this.#options.ask(question, (verdict) => {
-        resolve(isPermitted(verdict) ? verdict[VerdictWord.server]! : NO_SERVER);
+        resolve(isPermitted(verdict) ? verdict.server : NO_SERVER);
       });
       if (!isAsked) resolve(NO_SERVER);
     });
@@ -83,7 +85,7 @@ export class Access {
       return;
     }
     ask({ token, address, about, name, isMetered: false }, (verdict) => {
-      if (!isPermitted(verdict) && !(isAway && TOKEN_ERRORS.has(verdict[VerdictWord.error]!))) return;
+      if (!isPermitted(verdict) && !(isAway && TOKEN_ERRORS.has(verdict.error))) return;
       try {
         then();
       } catch (error) {
@@ -93,8 +95,8 @@ export class Access {
   }
 }
 
-function isPermitted(verdict: Int32Array): boolean {
-  return verdict[VerdictWord.verdict] === Verdict.local;
+function isPermitted(verdict: VerdictRecord): boolean {
+  return verdict.kind === Verdict.local;
 }
 
 /** The error that says why an upstream does not let a resource be followed. */

@@ -2,14 +2,13 @@
  * Who follows what: resource subscriptions of legacy sessions and `subscriptions/listen` streams of modern clients, over
  * one subscription upstream each (MCP, resources; 2026-07-28, subscriptions).
  */
-import { Method, Span } from '../../native/layout.js';
+import { Method } from '../../native/layout.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { decodeString, findPath } from '../protocol/json-cursor.js';
 import { judgedUri } from '../protocol/uri.js';
 import { type Exchange, Phase } from '../request/exchange/index.js';
 import type { Session } from '../session/sessions.js';
-import { VerdictWord } from '../shared/records.js';
 import type { Count } from '../units.js';
 import { ControlError } from '../upstream/core/control.js';
 import type { ClientIdentity, ConnectionOwner } from '../upstream/core/types.js';
@@ -73,7 +72,7 @@ class SubscribedSession implements Follower, Asker {
 
   /** The token under which policy is asked: of the stream that will tell, where there is one. */
   get token(): string {
-    return this.session.stream?.token ?? this.subscribed;
+    return this.session.stream?.client.token ?? this.subscribed;
   }
 }
 
@@ -101,22 +100,24 @@ export class Subscriptions {
 
   /** Answers `resources/subscribe` and `resources/unsubscribe`; the server is in the exchange's verdict. */
   subscribe(exchange: Exchange, bytes: Uint8Array): void {
-    const { spans, verdict, session } = exchange;
+    const { spans } = exchange.message;
+    const { verdict } = exchange;
+    const { session } = exchange.client;
     if (session === null) {
       this.#options.refuse(exchange, 'GW_SESSION_REQUIRED');
       return;
     }
-    const uri = decodeString(bytes, spans[Span.nameStart]!, spans[Span.nameEnd]!);
-    const server = verdict[VerdictWord.server]!;
-    if (spans[Span.method] === Method.resourcesSubscribe) this.#subscribe(exchange, session as Session, server, uri);
+    const uri = decodeString(bytes, spans.nameStart, spans.nameEnd);
+    const server = verdict.server;
+    if (spans.method === Method.resourcesSubscribe) this.#subscribe(exchange, session as Session, server, uri);
     else this.#unsubscribe(exchange, session.id, server, uri);
   }
 
   #subscribe(exchange: Exchange, session: Session, server: number, uri: string): void {
     const subscribed = this.#sessions.get(session.id) ?? new SubscribedSession(session, clientIdentity(exchange));
     const key = `${server} ${uri}`;
-    subscribed.subscribed = exchange.token;
-    subscribed.address = exchange.remoteAddress;
+    subscribed.subscribed = exchange.client.token;
+    subscribed.address = exchange.client.remoteAddress;
     let subscription = subscribed.subscriptions.get(key);
     if (subscription === undefined) {
       if (subscribed.subscriptions.size >= this.#options.limits.maxSubscriptions) {
@@ -251,8 +252,8 @@ export class Subscriptions {
 
   /** Resources that are followed on a stream: by its session, or by the stream itself. */
   followed(exchange: Exchange): readonly string[] {
-    if (exchange.session === null) return this.#listens.followed(exchange);
-    const subscribed = this.#sessions.get(exchange.session.id);
+    if (exchange.client.session === null) return this.#listens.followed(exchange);
+    const subscribed = this.#sessions.get(exchange.client.session.id);
     return subscribed === undefined ? [] : [...subscribed.subscriptions.values()].map(({ uri }) => uri);
   }
 

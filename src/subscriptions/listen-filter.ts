@@ -1,13 +1,11 @@
-/** What a `subscriptions/listen` request asks for (MCP 2026-07-28, subscriptions). */
-import { Span } from '../../native/layout.js';
 import { findMember, parseValue } from '../protocol/json-cursor.js';
 import type { Exchange } from '../request/exchange/index.js';
 import type { ListenFilter } from '../upstream/core/types.js';
 
 /** Reads the filter of a request, task ids as the client knows them; null = there is none, or it is not what the protocol says. */
 export function readListenFilter(exchange: Exchange, bytes: Uint8Array): ListenFilter | null {
-  const { spans } = exchange;
-  const range = findMember(bytes, spans[Span.paramsStart]!, spans[Span.paramsEnd]!, 'notifications');
+  const { spans } = exchange.message;
+  const range = findMember(bytes, spans.paramsStart, spans.paramsEnd, 'notifications');
   if (range === undefined) return null;
   const value = parseValue(bytes, range.start, range.end);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;

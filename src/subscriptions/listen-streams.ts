@@ -86,10 +86,10 @@ export class ListenStreams {
     if (wanted > limits.maxSubscriptions || standing.full) return 'GW_SUBSCRIPTION_LIMIT';
     const resources = this.#named(filter.resourceSubscriptions);
     if (typeof resources === 'string') {
-      from.detail = resources;
+      from.message.detail = resources;
       return 'GW_INVALID_URI';
     }
-    const { token } = from;
+    const { token } = from.client;
     const exchange = standing.take(from);
     this.#options.release(from);
     const stream = new ListenStream(exchange, filter, clientIdentity(exchange), token, limits.maxClientBufferBytes);
@@ -158,12 +158,12 @@ export class ListenStreams {
 
   /** See Subscriptions.cancelled. */
   cancelled(origin: Exchange, bytes: Uint8Array, start: number, end: number): boolean {
-    if (origin.link === null) return false;
+    if (origin.client.link === null) return false;
     for (const stream of this.#streams.values()) {
       const { exchange } = stream;
-      if (exchange.link !== origin.link || !stream.id.equals(bytes.subarray(start, end))) continue;
+      if (exchange.client.link !== origin.client.link || !stream.id.equals(bytes.subarray(start, end))) continue;
       this.#forget(stream);
-      exchange.reply?.endStream();
+      exchange.client.reply?.endStream();
       this.#options.complete(exchange);
       return true;
     }

@@ -49,12 +49,12 @@ export class ListenStream implements Follower, Asker {
     this.client = client;
     this.token = token;
     this.#maxBuffer = maxBuffer;
-    this.#id = Buffer.from(exchange.id.subarray(0, exchange.idLength));
+    this.#id = Buffer.from(exchange.client.id.subarray(0, exchange.client.idLength));
   }
 
   /** See Asker. */
   get address(): string {
-    return this.exchange.remoteAddress;
+    return this.exchange.client.remoteAddress;
   }
 
   /** The id of the request as the client spelled it. */
@@ -81,7 +81,7 @@ export class ListenStream implements Follower, Asker {
       else this.lost += 1;
       return;
     }
-    const { reply } = this.exchange;
+    const { reply } = this.exchange.client;
     if (reply === null || reply.buffered() > this.#maxBuffer) this.lost += 1;
     else this.#write(tagged(message, this.#id));
   }
@@ -96,7 +96,7 @@ export class ListenStream implements Follower, Asker {
     const mark = `${JSON.stringify(SUBSCRIPTION_ID)}:${id}`;
     const meta = `{${mark},${Buffer.from(serverInfo).toString('utf8')}}`;
     this.#write(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{"resultType":"complete","_meta":${meta}}}`));
-    this.exchange.reply?.endStream();
+    this.exchange.client.reply?.endStream();
   }
 
   #write(message: Uint8Array): void {

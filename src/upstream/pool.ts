@@ -165,8 +165,8 @@ export class UpstreamPool {
 
   readonly #expire = (exchange: Exchange): void => {
     // While the client answers a request of the server, which may take a person's time, that request's limit applies.
-    if (exchange.deadline === 0 || exchange.openRequests > 0 || this.#now < exchange.deadline) return;
-    const { upstream } = exchange;
+    if (exchange.call.deadline === 0 || exchange.call.openRequests > 0 || this.#now < exchange.call.deadline) return;
+    const { upstream } = exchange.call;
     if (upstream instanceof BaseEndpoint) upstream.expire(exchange);
   };
 }

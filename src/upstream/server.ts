@@ -140,9 +140,9 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
    */
   choose(exchange: Exchange): Endpoint | null {
     // On a shared server only clients that can receive requests need a dedicated endpoint.
-    if (!this.needsCapabilities || (exchange.capabilities <= 0 && this.config.isolation === 'shared')) {
+    if (!this.needsCapabilities || (exchange.client.capabilities <= 0 && this.config.isolation === 'shared')) {
       this.#refusal = null;
-      return this.#choose(exchange.tried);
+      return this.#choose(exchange.call.tried);
     }
     return this.#chooseDedicated(exchange);
   }
@@ -175,12 +175,12 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     // A client stays with its dedicated endpoint, which has its state.
     for (let index = 0; index < this.#dedicated.length; index += 1) {
       const dedicated = this.#dedicated[index];
-      if (dedicated === undefined || exchange.tried.has(index)) continue;
+      if (dedicated === undefined || exchange.call.tried.has(index)) continue;
       const found = dedicated.find(exchange);
       if (found !== null) return found;
     }
     const tried = this.#excluded;
-    tried.assign(exchange.tried);
+    tried.assign(exchange.call.tried);
     while (true) {
       const base = this.#choose(tried);
       if (base === null) return null;

@@ -55,20 +55,20 @@ function checkMeaning({ bytes, spans }: Scan): void {
     const text = Buffer.from(bytes.subarray(spans[slot], spans[slot + 1])).toString();
     return JSON.parse(quoted ? `"${text}"` : text);
   };
-  if (spans[Span.kind] === Kind.batch) {
-    assert.equal(message.length, spans[Span.batchCount]);
+  if (spans.kind === Kind.batch) {
+    assert.equal(message.length, spans.batchCount);
     return;
   }
   assert.equal(message.jsonrpc, '2.0');
   assert.deepEqual(value(Span.idStart), message.id ?? undefined);
-  if (spans[Span.kind] === Kind.response) {
+  if (spans.kind === Kind.response) {
     assert.equal('method' in message, false);
     assert.deepEqual(value(Span.resultStart), message.result);
     assert.deepEqual(value(Span.errorStart), message.error);
     return;
   }
   const params = message.params ?? {};
-  assert.equal('id' in message, spans[Span.kind] === Kind.request);
+  assert.equal('id' in message, spans.kind === Kind.request);
   assert.equal(value(Span.methodStart, true), message.method);
   assert.deepEqual(value(Span.paramsStart), message.params);
   assert.deepEqual(value(Span.argumentsStart), params.arguments);

@@ -7,7 +7,7 @@ import { posix } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
-import { Flag, Span } from '../../native/layout.js';
+import { Flag } from '../../native/layout.js';
 import { isPlainUri } from '../../native/plain-uri.js';
 import { looseReading, type NormalUri, normalUri } from '../../src/protocol/uri.js';
 import { scan } from '../native/both.js';
@@ -137,8 +137,8 @@ test('what the scan takes for normal is in normal form, in both decoders', () =>
       const message = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'resources/read', params: { uri } });
       const { status, spans } = scan(Buffer.from(message), 64);
       assert.equal(status, 'ok');
-      const isPlain = (spans[Span.flags]! & Flag.uriNotPlain) === 0;
-      assert.equal(isPlain, plain(uri) && (spans[Span.flags]! & Flag.nameEscaped) === 0);
+      const isPlain = (spans.flags & Flag.uriNotPlain) === 0;
+      assert.equal(isPlain, plain(uri) && (spans.flags & Flag.nameEscaped) === 0);
       if (isPlain) assert.deepEqual(normalUri(uri), { text: uri, judged: uri });
     }),
   );

@@ -160,7 +160,7 @@ for (const kind of KINDS) {
 
   test(`${kind}: a chunked body that is not the first of its packet is not taken on trust`, async (context) => {
     const front = await openTestFront(kind, (exchange, body, own) => {
-      exchange.reply!.send(200, ['content-type', 'application/json'], body, 0, body.byteLength);
+      exchange.client.reply!.send(200, ['content-type', 'application/json'], body, 0, body.byteLength);
       own.table.release(exchange);
     });
     context.after(() => front.close());

@@ -23,8 +23,8 @@ for (const kind of KINDS) {
       // Some answers come at once, some later, some after the client has gone.
       const { generation } = exchange;
       const answer = (): void => {
-        if (exchange.generation !== generation || exchange.reply === null) return;
-        exchange.reply.send(200, ['content-type', 'application/json'], body, 0, body.byteLength);
+        if (exchange.generation !== generation || exchange.client.reply === null) return;
+        exchange.client.reply.send(200, ['content-type', 'application/json'], body, 0, body.byteLength);
         own.table.release(exchange);
       };
       if (body.byteLength % 3 === 0) answer();

@@ -67,10 +67,10 @@ export function describe({ status, spans, bytes }: Scan): Record<string, unknown
     } else if (!name.endsWith('End') && !name.startsWith('nameHash') && spans[slot] !== 0)
       description[name] = spans[slot];
   }
-  const flags = Object.entries(Flag).flatMap(([name, bit]) => ((spans[Span.flags] & bit) === 0 ? [] : [name]));
+  const flags = Object.entries(Flag).flatMap(([name, bit]) => ((spans.flags & bit) === 0 ? [] : [name]));
   if (flags.length > 0) description['flags'] = flags.join(' ');
-  const method = Object.entries(Method).find(([, id]) => id === spans[Span.method]);
-  if (spans[Span.method] !== 0) description['method'] = method?.[0];
+  const method = Object.entries(Method).find(([, id]) => id === spans.method);
+  if (spans.method !== 0) description['method'] = method?.[0];
   return description;
 }
 

@@ -43,7 +43,7 @@ test('only the first `length` bytes are read', () => {
 test('positions count from the start of a view, not of its buffer', () => {
   const padded = Buffer.concat([Buffer.from('xxxxxxx'), toBytes('{"jsonrpc":"2.0","id":42,"method":"ping"}')]);
   const { spans } = scan(padded.subarray(7));
-  assert.deepEqual([spans[Span.idStart], spans[Span.idEnd]], [22, 24]);
+  assert.deepEqual([spans.idStart, spans.idEnd], [22, 24]);
 });
 
 test('a message of 8 MiB is read, and a small one after it', () => {
@@ -109,8 +109,8 @@ test('the hash of a name in a scan is the hash of its bytes', () => {
   for (const decoder of decoders) decoder.seed(7, 9);
   const { spans, bytes } = scan('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"files__read_file"}}');
   const out = new Int32Array(2);
-  decoders[0]?.hash(bytes, spans[Span.nameStart], spans[Span.nameEnd], out);
-  assert.deepEqual([...out], [spans[Span.nameHashLow], spans[Span.nameHashHigh]]);
+  decoders[0]?.hash(bytes, spans.nameStart, spans.nameEnd, out);
+  assert.deepEqual([...out], [spans.nameHashLow, spans.nameHashHigh]);
   assert.notDeepEqual([...out], [0, 0]);
 });
 

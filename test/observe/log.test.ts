@@ -5,7 +5,7 @@ import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { Method, Span } from '../../native/layout.js';
+import { Method } from '../../native/layout.js';
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
 import type { GatewayConfig } from '../../src/config/schema/index.js';
@@ -50,17 +50,17 @@ async function logged(
 function finished(name: string): Exchange {
   const exchange = new Exchange(0);
   const body = Buffer.from(`{"name":"${name}"}`);
-  exchange.body = body;
-  exchange.bodyLength = body.length;
-  exchange.bytesIn = body.length;
-  exchange.spans.fill(-1);
-  exchange.spans[Span.method] = Method.toolsCall;
-  exchange.spans[Span.nameStart] = 9;
-  exchange.spans[Span.nameEnd] = 9 + Buffer.byteLength(name);
-  exchange.startedAt = performance.now();
-  exchange.status = 200;
-  exchange.error = 'GW_UPSTREAM_TIMEOUT';
-  exchange.bytesOut = 77;
+  exchange.message.body = body;
+  exchange.message.bodyLength = body.length;
+  exchange.client.bytesIn = body.length;
+  exchange.message.spans.fill(-1);
+  exchange.message.spans.method = Method.toolsCall;
+  exchange.message.spans.nameStart = 9;
+  exchange.message.spans.nameEnd = 9 + Buffer.byteLength(name);
+  exchange.client.startedAt = performance.now();
+  exchange.client.status = 200;
+  exchange.client.error = 'GW_UPSTREAM_TIMEOUT';
+  exchange.client.bytesOut = 77;
   return exchange;
 }
 

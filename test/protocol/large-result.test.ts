@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../native/index.js';
-import { Method, ScanStatus, SPAN_COUNT, Span } from '../../native/layout.js';
+import { Method, ScanStatus } from '../../native/layout.js';
+import { Spans } from '../../native/spans.js';
 import { Composer } from '../../src/protocol/composer.js';
 import { LargeResult } from '../../src/protocol/large-result.js';
 import { Era } from '../../src/protocol/revisions.js';
@@ -20,19 +21,19 @@ interface Case {
 
 function exchangeOf({ era, upstreamEra, method }: Case): Exchange {
   const exchange = new Exchange(0);
-  exchange.era = era;
-  exchange.upstreamEra = upstreamEra;
-  exchange.upstreamId = 65_537;
-  exchange.spans[Span.method] = method;
-  exchange.idLength = exchange.id.write('"client"', 0);
+  exchange.client.era = era;
+  exchange.call.era = upstreamEra;
+  exchange.call.upstreamId = 65_537;
+  exchange.message.spans.method = method;
+  exchange.client.idLength = exchange.client.id.write('"client"', 0);
   return exchange;
 }
 
 /** The whole document through the translation of small answers. */
 function whole(text: string, at: Case): string | null {
   const bytes = Buffer.from(text);
-  const spans = new Int32Array(SPAN_COUNT);
-  if (decoder.scan(bytes, bytes.length, spans, 512) !== ScanStatus.ok) return null;
+  const spans = new Spans();
+  if (decoder.scan(bytes, bytes.length, spans.words, 512) !== ScanStatus.ok) return null;
   const composer = new Composer();
   translateResponse(composer, exchangeOf(at), bytes, bytes.length, spans, SERVER_INFO);
   return composer.take().toString();

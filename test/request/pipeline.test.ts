@@ -8,7 +8,7 @@ import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { Pipeline, type PipelineOptions } from '../../src/request/pipeline.js';
 import { WriteStage } from '../../src/request/write/index.js';
 import { NO_LOG } from '../../src/request/write/streams.js';
-import { Verdict, VerdictWord } from '../../src/shared/records.js';
+import { Verdict } from '../../src/shared/records.js';
 
 const NO_BYTES = Buffer.alloc(0);
 const fault = new Error('a mistake');
@@ -83,8 +83,8 @@ function bed(
   const accept = (): { exchange: Exchange; wire: Wire } => {
     const exchange = table.acquire()!;
     const wire = new Wire();
-    exchange.reply = wire;
-    exchange.verb = Verb.post;
+    exchange.client.reply = wire;
+    exchange.message.verb = Verb.post;
     return { exchange, wire };
   };
   return { table, pipeline, broken, decoded, accept };
@@ -98,7 +98,7 @@ describe('a stage that throws', () => {
       (exchange) => pipeline.stream(exchange),
       (exchange) => pipeline.terminate(exchange),
       ...[Verdict.forward, Verdict.lead, Verdict.local].map((verdict) => (exchange: Exchange) => {
-        exchange.verdict[VerdictWord.verdict] = verdict;
+        exchange.verdict.kind = verdict;
         pipeline.decided(exchange, NO_BYTES, 0, NO_BYTES);
       }),
     ];
@@ -118,7 +118,7 @@ describe('a stage that throws', () => {
     const cancel = (): void => {
       cancelled += 1;
     };
-    exchange.upstream = { cancel, pause: () => {}, resume: () => {} };
+    exchange.call.upstream = { cancel, pause: () => {}, resume: () => {} };
     pipeline.contain(exchange, exchange.generation, fault);
     assert.equal(cancelled, 1);
     assert.equal(table.inUse, 0);

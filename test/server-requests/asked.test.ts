@@ -1,9 +1,11 @@
 /** Requests of upstreams: to whom they go, with which bytes, and what becomes of them. */
+
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../native/index.js';
-import { ScanStatus, SPAN_COUNT } from '../../native/layout.js';
+import { ScanStatus } from '../../native/layout.js';
+import { Spans } from '../../native/spans.js';
 import { ALL, bed, RecordingEndpoint, SAMPLE } from './dialogue-bed.js';
 
 describe('a request of an upstream', () => {
@@ -14,14 +16,14 @@ describe('a request of an upstream', () => {
     const client = all.client(ALL);
     const { exchange, wire } = all.call(client, endpoint);
     all.asked(endpoint, exchange, SAMPLE);
-    assert.equal(exchange.openRequests, 1);
+    assert.equal(exchange.call.openRequests, 1);
     const id = wire.messages[0].id as number;
     assert.equal(wire.texts[0], SAMPLE.replace('"s\\u00e9-1"', String(id)));
     all.answer(client, `{"result" : {"role":"assistant","n":1e0},\n"id":${id},"jsonrpc":"2.0", "more":{"a":1}}`);
     assert.deepEqual(endpoint.texts, [
       '{"result" : {"role":"assistant","n":1e0}, "id":"s\\u00e9-1","jsonrpc":"2.0", "more":{"a":1}}',
     ]);
-    assert.equal(exchange.openRequests, 0);
+    assert.equal(exchange.call.openRequests, 0);
     assert.deepEqual(all.requests.counts, {
       open: 0,
       answered: 1,
@@ -90,7 +92,7 @@ describe('a request of an upstream', () => {
     assert.equal(calls[0]!.wire.texts.length, 1);
     assert.equal(calls[1]!.wire.texts.length + stranger.wire.texts.length, 0);
     assert.deepEqual(
-      [...calls, stranger].map(({ exchange }) => exchange.openRequests),
+      [...calls, stranger].map(({ exchange }) => exchange.call.openRequests),
       [2, 2, 0],
       'no call of the session runs out of time meanwhile',
     );
@@ -99,7 +101,7 @@ describe('a request of an upstream', () => {
     assert.equal(all.requests.counts.open, 2);
     all.answer(client, `{"jsonrpc":"2.0","id":${calls[0]!.wire.messages[0].id},"result":{}}`);
     assert.equal(lane.texts.length, 1);
-    assert.equal(calls[1]!.exchange.openRequests, 1);
+    assert.equal(calls[1]!.exchange.call.openRequests, 1);
   });
 
   it('is refused where it cannot be told whose it is', (scope) => {
@@ -144,7 +146,7 @@ describe('a request of an upstream', () => {
       all.asked(endpoint, exchange, `{"jsonrpc":"2.0","id":5,"method":"${method}","params":${params}}`);
       assert.equal(endpoint.replies[0].error.code, -32601);
       assert.deepEqual(wire.texts, []);
-      assert.equal(exchange.openRequests, 0);
+      assert.equal(exchange.call.openRequests, 0);
       assert.equal(all.requests.counts.refused, 1);
     });
   }
@@ -188,13 +190,13 @@ describe('a request of an upstream', () => {
     const endpoint = new RecordingEndpoint();
     const client = all.client(ALL);
     const gone = all.call(client, endpoint);
-    gone.exchange.reply = null;
+    gone.exchange.client.reply = null;
     all.asked(endpoint, gone.exchange, SAMPLE);
     assert.equal(endpoint.replies[0].error.code, -32603);
     assert.match(endpoint.replies[0].error.message, /no stream/);
-    assert.equal(gone.exchange.openRequests, 0);
+    assert.equal(gone.exchange.call.openRequests, 0);
     const plain = all.call(client, endpoint);
-    plain.exchange.accepts = 1;
+    plain.exchange.client.accepts = 1;
     all.asked(endpoint, plain.exchange, SAMPLE);
     assert.equal(endpoint.replies.length, 2);
 
@@ -285,7 +287,7 @@ describe('many requests of upstreams', () => {
       endpoint.replies.map(({ id, result }) => [id, result.number]),
       asked.toReversed().map(({ number }) => [number % 5, number]),
     );
-    const spans = new Int32Array(SPAN_COUNT);
+    const spans = new Spans();
     for (const text of endpoint.texts) {
       assert.equal(decoder.scan(Buffer.from(text), Buffer.byteLength(text), spans, 64), ScanStatus.ok);
     }

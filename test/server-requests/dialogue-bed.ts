@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { decoder } from '../../native/index.js';
-import { ScanStatus, SPAN_COUNT } from '../../native/layout.js';
+import { ScanStatus } from '../../native/layout.js';
+import { Spans } from '../../native/spans.js';
 import { type Exchange, Framing, type Reply, type SessionLike } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { WriteStage } from '../../src/request/write/index.js';
@@ -114,14 +115,14 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     callsAt: (endpoint, id) => {
       const calls: Exchange[] = [];
       table.forEach((exchange) => {
-        if (exchange.upstream === endpoint && exchange.session?.id === id) calls.push(exchange);
+        if (exchange.call.upstream === endpoint && exchange.client.session?.id === id) calls.push(exchange);
       });
       return calls;
     },
     rootsChanged: (id) => rootsChanges.push(id),
   });
-  const scan = (bytes: Uint8Array, length: number, spans: Int32Array): boolean =>
-    decoder.scan(bytes, length, spans, 100) === ScanStatus.ok;
+  const scan = (bytes: Uint8Array, length: number, spans: Spans): boolean =>
+    decoder.scan(bytes, length, spans.words, 100) === ScanStatus.ok;
   const rounds = new InputRounds({
     limits: all,
     requests,
@@ -142,9 +143,9 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     log: NO_LOG,
     store: () => {},
     release: (exchange: Exchange) => released.push(exchange),
-    inputRequired: (exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array) =>
+    inputRequired: (exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans) =>
       rounds.inputRequired(exchange, bytes, length, spans),
-    urlRequired: (exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array) => {
+    urlRequired: (exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans) => {
       requests.urlRequired(exchange, bytes, length, spans);
       return false;
     },
@@ -153,11 +154,11 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     recycle: (exchange: Exchange) => table.release(exchange),
   } as unknown as ConstructorParameters<typeof WriteStage>[0]);
 
-  const scanned = (text: string): { bytes: Buffer; spans: Int32Array } => {
+  const scanned = (text: string): { bytes: Buffer; spans: Spans } => {
     // A larger buffer around it, as messages come out of pipes and sockets.
     const bytes = Buffer.from(`${text}\0\0\0{"junk"`);
-    const spans = new Int32Array(SPAN_COUNT);
-    assert.equal(decoder.scan(bytes, Buffer.byteLength(text), spans, 100), ScanStatus.ok, text);
+    const spans = new Spans();
+    assert.equal(decoder.scan(bytes, Buffer.byteLength(text), spans.words, 100), ScanStatus.ok, text);
     return { bytes, spans };
   };
 
@@ -173,20 +174,23 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
   const call = ({ session }: BedClient, endpoint: Endpoint, text = toolCall()) => {
     const exchange = table.acquire()!;
     const wire = new Wire();
-    exchange.reply = wire;
-    exchange.accepts = 3;
-    exchange.framing = Framing.message;
-    exchange.era = 0;
-    exchange.upstreamEra = 1;
-    exchange.session = session;
-    exchange.revision = session.revision;
-    exchange.upstream = endpoint;
-    exchange.server = 0;
-    exchange.body = Buffer.from(text);
-    exchange.bodyLength = exchange.body.length;
-    assert.equal(decoder.scan(exchange.body, exchange.bodyLength, exchange.spans, 100), ScanStatus.ok);
-    exchange.id = Buffer.from('"mine"');
-    exchange.idLength = exchange.id.length;
+    exchange.client.reply = wire;
+    exchange.client.accepts = 3;
+    exchange.client.framing = Framing.message;
+    exchange.client.era = 0;
+    exchange.call.era = 1;
+    exchange.client.session = session;
+    exchange.client.revision = session.revision;
+    exchange.call.upstream = endpoint;
+    exchange.call.server = 0;
+    exchange.message.body = Buffer.from(text);
+    exchange.message.bodyLength = exchange.message.body.length;
+    assert.equal(
+      decoder.scan(exchange.message.body, exchange.message.bodyLength, exchange.message.spans.words, 100),
+      ScanStatus.ok,
+    );
+    exchange.client.id = Buffer.from('"mine"');
+    exchange.client.idLength = exchange.client.id.length;
     exchange.phase = 3;
     return { exchange, wire };
   };
@@ -195,8 +199,8 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
   const post = ({ session }: BedClient, text: string, take: (exchange: Exchange, bytes: Buffer) => void): void => {
     const exchange = table.acquire()!;
     const { bytes, spans } = scanned(text);
-    exchange.session = session;
-    exchange.spans.set(spans);
+    exchange.client.session = session;
+    exchange.message.spans.set(spans);
     take(exchange, bytes);
     table.release(exchange);
   };

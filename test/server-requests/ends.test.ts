@@ -12,8 +12,8 @@ describe('the end of a request of an upstream', () => {
     const endpoint = new RecordingEndpoint();
     const client = all.client(ALL);
     const { exchange, wire } = all.call(client, endpoint);
-    exchange.deadline = performance.now() + 10;
-    const { deadline } = exchange;
+    exchange.call.deadline = performance.now() + 10;
+    const { deadline } = exchange.call;
     all.asked(endpoint, exchange, SAMPLE);
     all.asked(endpoint, exchange, SAMPLE.replace('s\\u00e9-1', '2'));
     await eventually('both expired', () => endpoint.texts.length === 2);
@@ -32,8 +32,8 @@ describe('the end of a request of an upstream', () => {
         ['notifications/cancelled', two.id],
       ],
     );
-    assert.equal(exchange.openRequests, 0);
-    assert.ok(exchange.deadline > deadline, 'the call has the time it had left');
+    assert.equal(exchange.call.openRequests, 0);
+    assert.ok(exchange.call.deadline > deadline, 'the call has the time it had left');
     all.answer(client, `{"jsonrpc":"2.0","id":${one.id},"result":{}}`);
     assert.equal(endpoint.texts.length, 2);
     assert.equal(all.requests.counts.expired, 2);
@@ -51,7 +51,7 @@ describe('the end of a request of an upstream', () => {
     await eventually('the second expired', () => endpoint.texts.length === 1);
     assert.equal(endpoint.replies[0].id, '2');
     assert.equal(all.requests.counts.open, 1);
-    assert.equal(exchange.openRequests, 1);
+    assert.equal(exchange.call.openRequests, 1);
   });
 
   it('is the end of its call, of which the client hears before the answer', (scope) => {
@@ -88,8 +88,8 @@ describe('the end of a request of an upstream', () => {
     all.asked(other, two.exchange, SAMPLE);
     all.requests.lost(lost);
     assert.equal(one.wire.messages[1].params.requestId, one.wire.messages[0].id);
-    assert.equal(one.exchange.openRequests, 0);
-    assert.equal(two.exchange.openRequests, 1);
+    assert.equal(one.exchange.call.openRequests, 0);
+    assert.equal(two.exchange.call.openRequests, 1);
     for (const { wire } of [one, two]) {
       all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{}}`);
     }
@@ -126,7 +126,7 @@ describe('the end of a request of an upstream', () => {
     assert.equal(wire.texts.length, 1);
     all.noted(endpoint, exchange, cancel('1'));
     assert.equal(wire.texts[1], cancel(String(wire.messages[0].id)));
-    assert.equal(exchange.openRequests, 0);
+    assert.equal(exchange.call.openRequests, 0);
     all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{}}`);
     assert.deepEqual(endpoint.texts, []);
   });
@@ -141,7 +141,7 @@ describe('the end of a request of an upstream', () => {
     const id = Buffer.from(String(wire.messages[0].id));
     const cancel = (session: typeof client.session) => {
       const message = all.table.acquire()!;
-      message.session = session;
+      message.client.session = session;
       all.requests.clientCancelled(message, id, 0, id.length);
       all.table.release(message);
     };

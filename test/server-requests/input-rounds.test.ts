@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Phase } from '../../src/request/exchange/index.js';
-import { Verdict, VerdictWord } from '../../src/shared/records.js';
+import { Verdict } from '../../src/shared/records.js';
 import { eventually } from '../support/process.js';
 import { bed, RecordingEndpoint, toolCall } from './dialogue-bed.js';
 
@@ -127,10 +127,10 @@ describe('the questions of a modern upstream', () => {
   it('lead no cache any more', (scope) => {
     const { all, exchange } = started({});
     scope.after(all.close);
-    exchange.verdict[VerdictWord.verdict] = Verdict.lead;
+    exchange.verdict.kind = Verdict.lead;
     all.says(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
     assert.deepEqual(all.released, [exchange]);
-    assert.equal(exchange.verdict[VerdictWord.verdict], Verdict.forward);
+    assert.equal(exchange.verdict.kind, Verdict.forward);
   });
 });
 
@@ -228,7 +228,7 @@ describe('a client that cannot be asked', () => {
   it('has left without a trace', (scope) => {
     const { all, exchange } = started({});
     scope.after(all.close);
-    exchange.reply = null;
+    exchange.client.reply = null;
     all.says(exchange, required(`"inputRequests":{"r":${ROOTS}}`));
     assert.equal(all.table.inUse, 0);
     assert.equal(all.requests.counts.open, 0);

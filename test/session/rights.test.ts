@@ -1,21 +1,23 @@
 /** What streams rest on, judged again and again: bounded, and nobody's stream ends for want of an answer. */
+
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type ErrorCode, errorNumber } from '../../src/errors.js';
 import { Exchange } from '../../src/request/exchange/index.js';
 import { type RightHolder, Rights } from '../../src/session/rights.js';
-import { VERDICT_HEAD, Verdict, VerdictWord } from '../../src/shared/records.js';
+import { Verdict, VerdictWord } from '../../src/shared/records.js';
+import { VerdictRecord } from '../../src/shared/verdict-record.js';
 import { eventually, type TestScope } from '../support/process.js';
 
 const NEVER = 0x7fffffff;
-type Answer = (verdict: Int32Array) => void;
+type Answer = (verdict: VerdictRecord) => void;
 
 function verdictOf(code: ErrorCode | null, until = NEVER): Int32Array {
-  const verdict = new Int32Array(VERDICT_HEAD);
-  verdict[VerdictWord.verdict] = code === null ? Verdict.local : Verdict.deny;
-  verdict[VerdictWord.error] = code === null ? -1 : errorNumber(code);
-  verdict[VerdictWord.rememberUntil] = until;
-  verdict[VerdictWord.snapshotVersion] = 1;
+  const verdict = new VerdictRecord();
+  verdict.kind = code === null ? Verdict.local : Verdict.deny;
+  verdict.error = code === null ? -1 : errorNumber(code);
+  verdict.rememberUntil = until;
+  verdict.snapshotVersion = 1;
   return verdict;
 }
 

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decoder } from '../../native/index.js';
-import { ScanStatus, Span } from '../../native/layout.js';
+import { ScanStatus } from '../../native/layout.js';
 import { Era, MODERN, Revision } from '../../src/protocol/revisions.js';
 import { type Exchange, Phase } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { SessionSealer } from '../../src/session/seal.js';
 import { type Session, SessionTable } from '../../src/session/sessions.js';
 import { StandingStreams } from '../../src/session/streams/standing.js';
-import { Verdict, VerdictWord } from '../../src/shared/records.js';
+import { Verdict } from '../../src/shared/records.js';
 import { Subscriptions } from '../../src/subscriptions/index.js';
 import { ControlError } from '../../src/upstream/core/control.js';
 import type { ClientIdentity } from '../../src/upstream/core/types.js';
@@ -57,7 +57,7 @@ function bed(maxSubscriptions = 10) {
   const access: ((server: number) => void)[] = [];
   const answers = new Map<number, unknown>();
   const end = (exchange: Exchange, answer: unknown): void => {
-    answers.set(Number(Buffer.from(exchange.id.subarray(0, exchange.idLength)).toString()), answer);
+    answers.set(Number(Buffer.from(exchange.client.id.subarray(0, exchange.client.idLength)).toString()), answer);
     table.release(exchange);
   };
   const subscriptions = new Subscriptions({
@@ -74,7 +74,7 @@ function bed(maxSubscriptions = 10) {
     taskOf: (handle) => (handle === 'sealed' ? { server: 0, id: 'task-1', tool: 'work' } : null),
     notify: (session, message) => void told.push([session, Buffer.from(message).toString()]),
     broadcast: () => {},
-    openStream: (exchange) => exchange.reply?.openStream(200, []),
+    openStream: (exchange) => exchange.client.reply?.openStream(200, []),
     result: (exchange, result) => end(exchange, JSON.parse(Buffer.from(result).toString())),
     refuse: end,
     release: (exchange) => table.release(exchange),
@@ -87,18 +87,18 @@ function bed(maxSubscriptions = 10) {
     lastId += 1;
     const exchange = table.acquire()!;
     const bytes = Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: lastId, method, params }));
-    assert.equal(decoder.scan(bytes, bytes.length, exchange.spans, 64), ScanStatus.ok);
+    assert.equal(decoder.scan(bytes, bytes.length, exchange.message.spans.words, 64), ScanStatus.ok);
     const reply = new RecordingReply();
-    exchange.reply = reply;
-    exchange.session = session;
-    exchange.era = session === null ? Era.modern : Era.legacy;
-    exchange.revision = session === null ? MODERN : session.revision;
-    exchange.idLength = exchange.id.write(String(lastId));
-    exchange.verdict[VerdictWord.verdict] = Verdict.local;
-    exchange.verdict[VerdictWord.server] = 0;
+    exchange.client.reply = reply;
+    exchange.client.session = session;
+    exchange.client.era = session === null ? Era.modern : Era.legacy;
+    exchange.client.revision = session === null ? MODERN : session.revision;
+    exchange.client.idLength = exchange.client.id.write(String(lastId));
+    exchange.verdict.kind = Verdict.local;
+    exchange.verdict.server = 0;
     if (session === null) subscriptions.listen(exchange, bytes);
     else subscriptions.subscribe(exchange, bytes);
-    assert.ok(exchange.spans[Span.method]! > 0);
+    assert.ok(exchange.message.spans.method > 0);
     return { id: lastId, reply };
   };
   const update = (uri: string): void => {

@@ -39,7 +39,7 @@ async function run(
     });
     if (next(6) === 0) {
       const victim = [...running][next(running.size)]!;
-      const { upstream } = victim.exchange;
+      const { upstream } = victim.exchange.call;
       if (victim.reports === 0 && upstream !== null) {
         upstream.cancel(victim.exchange);
         pool.table.release(victim.exchange);

@@ -6,7 +6,6 @@ import type { ErrorCode } from '../../src/errors.js';
 import { type Exchange, Phase, type SessionLike } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { type Packed, packedCount, packedText } from '../../src/shared/packed.js';
-import { VerdictWord } from '../../src/shared/records.js';
 import { type ControlReply, scanResponse } from '../../src/upstream/core/control.js';
 import type { UpstreamLog } from '../../src/upstream/core/endpoint.js';
 import type {
@@ -259,13 +258,13 @@ export function startPool(
       done,
     };
     outcomes.set(exchange, { outcome, settle, options });
-    exchange.startedAt = performance.now();
+    exchange.client.startedAt = performance.now();
     exchange.verdict.fill(0);
-    exchange.verdict[VerdictWord.route] = -1;
-    exchange.verdict[VerdictWord.subject0] = options.subject ?? 0;
-    exchange.session = options.session ?? null;
-    exchange.era = exchange.session === null ? 1 : 0;
-    exchange.capabilities = options.capabilities ?? exchange.session?.capabilityMask ?? 0;
+    exchange.verdict.route = -1;
+    exchange.verdict.subject0 = options.subject ?? 0;
+    exchange.client.session = options.session ?? null;
+    exchange.client.era = exchange.client.session === null ? 1 : 0;
+    exchange.client.capabilities = options.capabilities ?? exchange.client.session?.capabilityMask ?? 0;
     const endpoint = server.choose(exchange);
     if (endpoint === null) {
       outcome.error = server.unavailable();
@@ -274,20 +273,20 @@ export function startPool(
       return outcome;
     }
     exchange.phase = Phase.sending;
-    exchange.upstreamId = exchange.generation * 65_536 + exchange.slot;
-    outcome.id = exchange.upstreamId;
-    exchange.server = 0;
-    exchange.endpoint = endpoint.index;
-    exchange.upstreamEra = endpoint.era;
-    exchange.deadline = options.deadlineMs === undefined ? 0 : exchange.startedAt + options.deadlineMs;
+    exchange.call.upstreamId = exchange.generation * 65_536 + exchange.slot;
+    outcome.id = exchange.call.upstreamId;
+    exchange.call.server = 0;
+    exchange.call.endpoint = endpoint.index;
+    exchange.call.era = endpoint.era;
+    exchange.call.deadline = options.deadlineMs === undefined ? 0 : exchange.client.startedAt + options.deadlineMs;
     const meta: Record<string, unknown> = {};
     if (endpoint.era === 1) {
       meta['io.modelcontextprotocol/protocolVersion'] = '2026-07-28';
       meta['io.modelcontextprotocol/clientCapabilities'] = {};
       meta['io.modelcontextprotocol/logLevel'] = 'debug';
     }
-    if (options.progress) meta['progressToken'] = exchange.upstreamId;
-    const body = { jsonrpc: '2.0', id: exchange.upstreamId, method, params: { ...params, _meta: meta } };
+    if (options.progress) meta['progressToken'] = exchange.call.upstreamId;
+    const body = { jsonrpc: '2.0', id: exchange.call.upstreamId, method, params: { ...params, _meta: meta } };
     const name = (params as { name?: string }).name;
     const nameHeader = options.nameHeader ?? (endpoint.era === 1 && name !== undefined ? name : '');
     const reportsBefore = outcome.reports;
@@ -335,7 +334,7 @@ function serverMessageOf(
   length: number,
 ): ServerMessage {
   const message = JSON.parse(Buffer.from(bytes.subarray(0, length)).toString('utf8'));
-  return { endpoint, exchange, callId: exchange?.upstreamId ?? 0, message };
+  return { endpoint, exchange, callId: exchange?.call.upstreamId ?? 0, message };
 }
 
 /** Records each state that an endpoint of the server reports. */

@@ -11,9 +11,11 @@
  *
  * A change of the catalog (an upstream said `list_changed`) or of the configuration empties the cache.
  */
+
 import { LRUCache } from 'lru-cache';
 import type { CacheSnapshot, RouteSnapshot } from '../../src/config/snapshot.js';
 import { Counter, type Counters } from '../../src/shared/counters.js';
+import type { VerdictRecord } from '../../src/shared/verdict-record.js';
 
 /** What {@link Recall.ask} found. */
 export const Recalled = {
@@ -33,7 +35,7 @@ export const Recalled = {
 export interface Waiter {
   readonly slot: number;
   readonly generation: number;
-  readonly verdict: Int32Array;
+  readonly verdict: VerdictRecord;
 }
 
 /** How the policy answers callers that waited. */

@@ -4,7 +4,7 @@ import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
 import { Buckets, bucketMemory } from '../../../src/shared/buckets.js';
 import { monotonic } from '../../../src/shared/clock.js';
 import { packedView } from '../../../src/shared/packed.js';
-import { VERDICT_HEAD, VerdictWord } from '../../../src/shared/records.js';
+import { VerdictRecord } from '../../../src/shared/verdict-record.js';
 import { mintTokens } from '../../load/gateway-config.js';
 import { catalogOf } from '../fixture.js';
 import { type Case, keep, type Operation } from '../runner.js';
@@ -27,17 +27,17 @@ async function remembered(fresh: boolean): Promise<Operation> {
   const memo = new Memo(65_536);
   const buckets = new Buckets(bucketMemory(3, 0), OWNER);
   for (let index = 0; index < 3; index++) buckets.define(index, AMPLE);
-  const verdict = new Int32Array(VERDICT_HEAD).fill(-1);
-  verdict[VerdictWord.rememberUntil] = NEVER;
-  verdict[VerdictWord.bucketGlobal] = 0;
-  verdict[VerdictWord.bucketTool] = 1;
-  verdict[VerdictWord.bucketRoute] = 2;
+  const verdict = new VerdictRecord().fill(-1);
+  verdict.rememberUntil = NEVER;
+  verdict.bucketGlobal = 0;
+  verdict.bucketTool = 1;
+  verdict.bucketRoute = 2;
   names.forEach((name, low) => {
     for (const text of texts) {
       memo.remember(slots.id(text), Method.toolsCall, lows[low]!, low, name, 0, name.length, STAMP, verdict);
     }
   });
-  const out = new Int32Array(VERDICT_HEAD);
+  const out = new VerdictRecord();
   const now = monotonic();
   return {
     run(times) {
@@ -59,16 +59,7 @@ async function remembered(fresh: boolean): Promise<Operation> {
           out,
         );
         if (!found) throw new Error('not remembered');
-        const wait = buckets.take(
-          now + i * 1e-4,
-          out[VerdictWord.bucketGlobal]!,
-          out[VerdictWord.bucketTool]!,
-          out[VerdictWord.bucketRoute]!,
-          -1,
-          0,
-          -1,
-          0,
-        );
+        const wait = buckets.take(now + i * 1e-4, out.bucketGlobal, out.bucketTool, out.bucketRoute, -1, 0, -1, 0);
         keep(wait);
       }
     },

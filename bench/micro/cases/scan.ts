@@ -1,5 +1,5 @@
 import { decoder } from '../../../native/index.js';
-import { SPAN_COUNT } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import { type Case, keep } from '../runner.js';
 
 /** A call whose whole body has about `size` bytes. */
@@ -28,10 +28,10 @@ export const scanCases: readonly Case[] = SIZES.flatMap(([name, bytes, goalNs]):
     ...(goalNs === undefined ? {} : { goalNs }),
     setup() {
       const body = callOfSize(bytes);
-      const spans = new Int32Array(SPAN_COUNT);
+      const spans = new Spans();
       return {
         run(times) {
-          for (let i = 0; i < times; i++) keep(decoder.scan(body, body.length, spans, 64) + spans[9]!);
+          for (let i = 0; i < times; i++) keep(decoder.scan(body, body.length, spans.words, 64) + spans[9]!);
         },
         notes: () => `${body.length} bytes, ${decoder.kind}`,
       };

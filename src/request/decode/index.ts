@@ -2,14 +2,14 @@
  * decode: bytes to a classified exchange. Reads the message once, tells the era (MCP 2026-07-28 or a legacy
  * revision), checks that headers and body agree, finds the session, and hands on; or refuses.
  */
-import { type Decoder, Flag, Kind, Method, ScanStatus, Span } from '../../../native/layout.js';
+import { type Decoder, Flag, Kind, Method, ScanStatus } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
 import { LEVELS, levelNumber, NO_LEVEL } from '../../protocol/levels.js';
 import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../../protocol/revisions.js';
 import type { IsListed } from '../../protocol/uri.js';
 import { Operation } from '../../shared/records.js';
-import { Accepts, type Exchange, type SessionLike, Wish } from '../exchange/index.js';
+import { Accepts, type Exchange, MessageFlag, type SessionLike } from '../exchange/index.js';
 import { sameName, sameText } from './text.js';
 import { withNormalUri } from './uri.js';
 
@@ -75,21 +75,21 @@ export class DecodeStage {
   decode(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const options = this.#options;
     // On a connection the id is all that leads a refusal to its request: there the policy refuses, once it is read.
-    if (options.authRequired && exchange.token === '' && !exchange.headerless) {
-      options.refuse(exchange, exchange.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
+    if (options.authRequired && exchange.client.token === '' && !exchange.client.headerless) {
+      options.refuse(exchange, exchange.client.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
       return;
     }
-    if (!exchange.headerless && exchange.accepts !== (Accepts.json | Accepts.sse)) {
+    if (!exchange.client.headerless && exchange.client.accepts !== (Accepts.json | Accepts.sse)) {
       options.refuse(exchange, 'GW_NOT_ACCEPTABLE');
       return;
     }
-    const status = options.decoder.scan(bytes, length, exchange.spans, options.maxDepth);
+    const status = options.decoder.scan(bytes, length, exchange.message.spans.words, options.maxDepth);
     if (status !== ScanStatus.ok) {
       if (status !== ScanStatus.notJson && status !== ScanStatus.badId) keepId(exchange, bytes);
       options.refuse(exchange, SCAN_ERRORS[status] ?? 'GW_INVALID_REQUEST');
       return;
     }
-    if (exchange.spans[Span.kind] === Kind.batch) {
+    if (exchange.message.spans.kind === Kind.batch) {
       this.#batch(exchange, bytes, length);
       return;
     }
@@ -99,8 +99,8 @@ export class DecodeStage {
   /** Takes one element of an accepted batch; session and revision of `exchange` are set already. */
   element(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const options = this.#options;
-    const status = options.decoder.scan(bytes, length, exchange.spans, options.maxDepth);
-    if (status !== ScanStatus.ok || exchange.spans[Span.kind] === Kind.batch) {
+    const status = options.decoder.scan(bytes, length, exchange.message.spans.words, options.maxDepth);
+    if (status !== ScanStatus.ok || exchange.message.spans.kind === Kind.batch) {
       if (status !== ScanStatus.badId) keepId(exchange, bytes);
       options.refuse(exchange, status === ScanStatus.ok ? 'GW_INVALID_REQUEST' : SCAN_ERRORS[status]!);
       return;
@@ -111,59 +111,60 @@ export class DecodeStage {
   /** Takes a GET (`Operation.stream`) or DELETE (`Operation.terminate`) on the endpoint. */
   operation(exchange: Exchange, operation: number): void {
     const options = this.#options;
-    exchange.spans.fill(-1);
-    exchange.spans[Span.kind] = Kind.none;
-    exchange.spans[Span.flags] = 0;
-    exchange.spans[Span.method] = operation;
-    exchange.spans[Span.nameHashLow] = 0;
-    exchange.spans[Span.nameHashHigh] = 0;
-    exchange.era = Era.legacy;
-    if (options.authRequired && exchange.token === '') {
-      options.refuse(exchange, exchange.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
+    exchange.message.spans.fill(-1);
+    exchange.message.spans.kind = Kind.none;
+    exchange.message.spans.flags = 0;
+    exchange.message.spans.method = operation;
+    exchange.message.spans.nameHashLow = 0;
+    exchange.message.spans.nameHashHigh = 0;
+    exchange.client.era = Era.legacy;
+    if (options.authRequired && exchange.client.token === '') {
+      options.refuse(exchange, exchange.client.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
       return;
     }
-    if (isModernVersion(exchange.versionHeader)) {
+    if (isModernVersion(exchange.message.versionHeader)) {
       options.refuse(exchange, 'GW_METHOD_NOT_ALLOWED');
       return;
     }
-    if (operation === Operation.stream && (exchange.accepts & Accepts.sse) === 0) {
+    if (operation === Operation.stream && (exchange.client.accepts & Accepts.sse) === 0) {
       options.refuse(exchange, 'GW_NOT_ACCEPTABLE_STREAM');
       return;
     }
     // Whether a connection may be opened is asked before it can have a session.
-    const opens = exchange.link !== null && exchange.sessionId === '' && operation === Operation.stream;
+    const opens = exchange.client.link !== null && exchange.client.sessionId === '' && operation === Operation.stream;
     if (!opens && !this.#legacySession(exchange)) return;
     options.next(exchange, NO_BYTES, 0);
   }
 
   #message(exchange: Exchange, bytes: Uint8Array, length: number, inBatch: boolean): void {
-    const { spans } = exchange;
-    const kind = spans[Span.kind]!;
-    const flags = spans[Span.flags]!;
+    const { spans } = exchange.message;
+    const kind = spans.kind;
+    const flags = spans.flags;
     keepId(exchange, bytes);
     if (kind === Kind.response) {
       this.#response(exchange, bytes, length, inBatch);
       return;
     }
     if (kind === Kind.notification) {
-      exchange.wishes |= Wish.noAnswer;
+      exchange.message.flags |= MessageFlag.noAnswer;
       if ((flags & Flag.methodIsNotification) === 0) {
         this.#options.refuse(exchange, 'GW_INVALID_REQUEST');
         return;
       }
     }
     keepProgressToken(exchange, bytes);
-    if (spans[Span.inputResponsesStart]! >= 0 || spans[Span.requestStateStart]! >= 0) exchange.wishes |= Wish.continued;
-    const claimed = spans[Span.claimStart]! >= 0;
+    if (spans.inputResponsesStart >= 0 || spans.requestStateStart >= 0)
+      exchange.message.flags |= MessageFlag.hasInputResponses;
+    const claimed = spans.claimStart >= 0;
     if (inBatch && claimed) {
       this.#options.refuse(exchange, 'GW_BATCH_REFUSED');
     } else if (claimed) {
       this.#modern(exchange, bytes, length);
-    } else if (isModernVersion(exchange.versionHeader) && !inBatch) {
-      if (spans[Span.method] === Method.initialize) this.#options.refuse(exchange, 'GW_HEADER_MISMATCH');
+    } else if (isModernVersion(exchange.message.versionHeader) && !inBatch) {
+      if (spans.method === Method.initialize) this.#options.refuse(exchange, 'GW_HEADER_MISMATCH');
       else if (kind === Kind.notification) this.#modernNotification(exchange, bytes, length);
       else this.#options.refuse(exchange, 'GW_ENVELOPE');
-    } else if (kind === Kind.notification && exchange.link !== null && exchange.sessionId === '') {
+    } else if (kind === Kind.notification && exchange.client.link !== null && exchange.client.sessionId === '') {
       // Modern notifications may come without an envelope; a legacy client has none to send before `initialize`.
       this.#modernNotification(exchange, bytes, length);
     } else {
@@ -172,101 +173,103 @@ export class DecodeStage {
   }
 
   #response(exchange: Exchange, bytes: Uint8Array, length: number, inBatch: boolean): void {
-    exchange.era = Era.legacy;
-    if (isModernVersion(exchange.versionHeader)) {
+    exchange.client.era = Era.legacy;
+    if (isModernVersion(exchange.message.versionHeader)) {
       this.#options.refuse(exchange, 'GW_INVALID_REQUEST');
       return;
     }
-    exchange.wishes |= Wish.noAnswer;
+    exchange.message.flags |= MessageFlag.noAnswer;
     if (!inBatch && !this.#legacySession(exchange)) return;
-    exchange.spans[Span.method] = Operation.accept;
+    exchange.message.spans.method = Operation.accept;
     this.#options.next(exchange, bytes, length);
   }
 
   #modernNotification(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    exchange.era = Era.modern;
-    exchange.revision = MODERN;
+    exchange.client.era = Era.modern;
+    exchange.client.revision = MODERN;
     this.#options.next(exchange, bytes, length);
   }
 
   /** The validation ladder of a 2026-07-28 request, steps 5 to 9; later steps need the route. */
   #modern(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const { spans } = exchange;
-    const flags = spans[Span.flags]!;
-    exchange.era = Era.modern;
-    exchange.revision = MODERN;
-    const isRequest = spans[Span.kind] === Kind.request;
+    const { spans } = exchange.message;
+    const flags = spans.flags;
+    exchange.client.era = Era.modern;
+    exchange.client.revision = MODERN;
+    const isRequest = spans.kind === Kind.request;
     const code = isRequest ? this.#checkModern(exchange, bytes, flags) : null;
     if (code !== null) {
       this.#options.refuse(exchange, code);
       return;
     }
-    if (spans[Span.levelStart]! >= 0) {
-      const level = levelNumber(bytes, spans[Span.levelStart]!, spans[Span.levelEnd]!);
-      exchange.logLevel = level < 0 ? NO_LEVEL : level;
-      this.#options.wantLogLevel(exchange.logLevel);
+    if (spans.levelStart >= 0) {
+      const level = levelNumber(bytes, spans.levelStart, spans.levelEnd);
+      exchange.client.logLevel = level < 0 ? NO_LEVEL : level;
+      this.#options.wantLogLevel(exchange.client.logLevel);
     }
     this.#next(exchange, bytes, length);
   }
 
   #checkModern(exchange: Exchange, bytes: Uint8Array, flags: number): ErrorCode | null {
-    const { spans, versionHeader, methodHeader } = exchange;
-    const method = spans[Span.method]!;
+    const { spans, versionHeader, methodHeader } = exchange.message;
+    const method = spans.method;
     if ((flags & Flag.claimIsString) === 0 || (flags & Flag.capabilitiesIsObject) === 0) return 'GW_ENVELOPE';
     // The level of logging/setLevel is no part of the envelope, and the method none of this revision.
-    const levelStart = method === Method.setLevel ? -1 : spans[Span.levelStart]!;
-    if (levelStart >= 0 && levelNumber(bytes, levelStart, spans[Span.levelEnd]!) < 0) return 'GW_ENVELOPE';
-    const claimStart = spans[Span.claimStart]! + 1;
-    const claimEnd = spans[Span.claimEnd]! - 1;
+    const levelStart = method === Method.setLevel ? -1 : spans.levelStart;
+    if (levelStart >= 0 && levelNumber(bytes, levelStart, spans.levelEnd) < 0) return 'GW_ENVELOPE';
+    const claimStart = spans.claimStart + 1;
+    const claimEnd = spans.claimEnd - 1;
     if (versionHeader !== '' && !sameText(versionHeader, bytes, claimStart, claimEnd)) return 'GW_HEADER_MISMATCH';
-    if (methodHeader !== '' && !sameText(methodHeader, bytes, spans[Span.methodStart]!, spans[Span.methodEnd]!)) {
+    if (methodHeader !== '' && !sameText(methodHeader, bytes, spans.methodStart, spans.methodEnd)) {
       return 'GW_HEADER_MISMATCH';
     }
     if (!sameText(MODERN_VERSION, bytes, claimStart, claimEnd)) {
-      exchange.detail = Buffer.from(bytes.subarray(claimStart, Math.min(claimEnd, claimStart + 64))).toString('latin1');
+      exchange.message.detail = Buffer.from(bytes.subarray(claimStart, Math.min(claimEnd, claimStart + 64))).toString(
+        'latin1',
+      );
       return 'GW_UNSUPPORTED_VERSION';
     }
-    const { headerless } = exchange;
+    const { headerless } = exchange.client;
     if (!headerless && (versionHeader === '' || methodHeader === '')) return 'GW_HEADER_MISMATCH';
     if (isNameMirrored(method)) {
-      if (!headerless && !exchange.hasNameHeader) return 'GW_HEADER_MISMATCH';
-      if (spans[Span.nameStart]! < 0) return 'GW_MISSING_NAME';
+      if (!headerless && !exchange.message.hasNameHeader) return 'GW_HEADER_MISMATCH';
+      if (spans.nameStart < 0) return 'GW_MISSING_NAME';
       if (headerless) return null;
       const escaped = (flags & Flag.nameEscaped) !== 0;
-      if (!sameName(exchange.nameHeader, bytes, spans[Span.nameStart]!, spans[Span.nameEnd]!, escaped)) {
+      if (!sameName(exchange.message.nameHeader, bytes, spans.nameStart, spans.nameEnd, escaped)) {
         return 'GW_HEADER_MISMATCH';
       }
-    } else if (method === Method.complete && spans[Span.nameStart]! < 0) {
+    } else if (method === Method.complete && spans.nameStart < 0) {
       return 'GW_MISSING_NAME';
     }
     return null;
   }
 
   #legacy(exchange: Exchange, bytes: Uint8Array, length: number, inBatch: boolean): void {
-    const { spans } = exchange;
-    const method = spans[Span.method]!;
-    exchange.era = Era.legacy;
+    const { spans } = exchange.message;
+    const method = spans.method;
+    exchange.client.era = Era.legacy;
     if (method === Method.initialize) {
       if (inBatch) {
         this.#options.refuse(exchange, 'GW_INVALID_REQUEST');
         return;
       }
-      if (exchange.sessionId !== '' && this.#options.openSession(exchange.sessionId) !== null) {
+      if (exchange.client.sessionId !== '' && this.#options.openSession(exchange.client.sessionId) !== null) {
         this.#options.refuse(exchange, 'GW_ALREADY_INITIALIZED');
         return;
       }
-      exchange.revision = LATEST_LEGACY;
+      exchange.client.revision = LATEST_LEGACY;
       this.#options.next(exchange, bytes, length);
       return;
     }
-    if (method === Method.ping && exchange.link !== null && exchange.sessionId === '') {
+    if (method === Method.ping && exchange.client.link !== null && exchange.client.sessionId === '') {
       // The one request that a connection may carry before `initialize` is answered (MCP, lifecycle).
-      exchange.revision = LATEST_LEGACY;
+      exchange.client.revision = LATEST_LEGACY;
       this.#options.next(exchange, bytes, length);
       return;
     }
     if (!inBatch && !this.#legacySession(exchange)) return;
-    if (needsName(method) && (exchange.spans[Span.nameStart]! < 0 || (spans[Span.flags]! & Flag.nameNotString) !== 0)) {
+    if (needsName(method) && (exchange.message.spans.nameStart < 0 || (spans.flags & Flag.nameNotString) !== 0)) {
       this.#options.refuse(exchange, 'GW_MISSING_NAME');
       return;
     }
@@ -276,7 +279,7 @@ export class DecodeStage {
   /** Hands a message on that may be about a URI. */
   #next(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { decoder, isListed, maxDepth } = this.#options;
-    if ((exchange.spans[Span.flags]! & Flag.uriNotPlain) === 0) {
+    if ((exchange.message.spans.flags & Flag.uriNotPlain) === 0) {
       this.#options.next(exchange, bytes, length);
       return;
     }
@@ -287,9 +290,9 @@ export class DecodeStage {
       this.#options.next(exchange, bytes, length);
     } else {
       // The spans are those of the new message: no stage may find the old one.
-      decoder.scan(message, message.length, exchange.spans, maxDepth);
-      exchange.body = message;
-      exchange.bodyLength = message.length;
+      decoder.scan(message, message.length, exchange.message.spans.words, maxDepth);
+      exchange.message.body = message;
+      exchange.message.bodyLength = message.length;
       this.#options.next(exchange, message, message.length);
     }
   }
@@ -297,38 +300,38 @@ export class DecodeStage {
   /** Finds the session and the revision of a legacy request; refuses and returns false when there is none. */
   #legacySession(exchange: Exchange): boolean {
     const options = this.#options;
-    if (exchange.versionHeader !== '') {
-      const revision = revisionNumber(exchange.versionHeader);
+    if (exchange.message.versionHeader !== '') {
+      const revision = revisionNumber(exchange.message.versionHeader);
       if (revision < 0 || revision >= MODERN) {
         options.refuse(exchange, 'GW_BAD_VERSION_HEADER');
         return false;
       }
     }
-    if (exchange.sessionId === '') {
+    if (exchange.client.sessionId === '') {
       options.refuse(exchange, 'GW_SESSION_REQUIRED');
       return false;
     }
-    const session = options.openSession(exchange.sessionId);
+    const session = options.openSession(exchange.client.sessionId);
     if (session === null) {
       options.refuse(exchange, 'GW_SESSION_NOT_FOUND');
       return false;
     }
-    exchange.session = session;
-    exchange.revision = session.revision;
+    exchange.client.session = session;
+    exchange.client.revision = session.revision;
     // A legacy server sends all levels until logging/setLevel says otherwise (2025-11-25, logging).
-    exchange.logLevel = Math.max(session.logLevel, 0);
-    session.lastUsed = exchange.startedAt;
+    exchange.client.logLevel = Math.max(session.logLevel, 0);
+    session.lastUsed = exchange.client.startedAt;
     return true;
   }
 
   #batch(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    if (isModernVersion(exchange.versionHeader)) {
+    if (isModernVersion(exchange.message.versionHeader)) {
       this.#options.refuse(exchange, 'GW_BATCH_REFUSED');
       return;
     }
     if (!this.#legacySession(exchange)) return;
     // Batching exists in 2025-03-26 only; it was removed again in 2025-06-18.
-    if (exchange.revision !== Revision.r2025_03_26) this.#options.refuse(exchange, 'GW_BATCH_REFUSED');
+    if (exchange.client.revision !== Revision.r2025_03_26) this.#options.refuse(exchange, 'GW_BATCH_REFUSED');
     else this.#options.batch(exchange, bytes, length);
   }
 }
@@ -339,21 +342,21 @@ const NO_BYTES = new Uint8Array(0);
 export const LEVEL_NAMES: readonly string[] = LEVELS;
 
 function keepId(exchange: Exchange, bytes: Uint8Array): void {
-  const start = exchange.spans[Span.idStart]!;
+  const start = exchange.message.spans.idStart;
   if (start < 0) return;
-  const count = exchange.spans[Span.idEnd]! - start;
-  if (count > exchange.id.length) exchange.id = Buffer.allocUnsafe(count);
-  const { id } = exchange;
+  const count = exchange.message.spans.idEnd - start;
+  if (count > exchange.client.id.length) exchange.client.id = Buffer.allocUnsafe(count);
+  const { id } = exchange.client;
   for (let index = 0; index < count; index += 1) id[index] = bytes[start + index]!;
-  exchange.idLength = count;
+  exchange.client.idLength = count;
 }
 
 function keepProgressToken(exchange: Exchange, bytes: Uint8Array): void {
-  const start = exchange.spans[Span.progressTokenStart]!;
+  const start = exchange.message.spans.progressTokenStart;
   if (start < 0) return;
-  const count = exchange.spans[Span.progressTokenEnd]! - start;
-  if (count > exchange.progress.length) exchange.progress = Buffer.allocUnsafe(count);
-  const { progress } = exchange;
+  const count = exchange.message.spans.progressTokenEnd - start;
+  if (count > exchange.client.progress.length) exchange.client.progress = Buffer.allocUnsafe(count);
+  const { progress } = exchange.client;
   for (let index = 0; index < count; index += 1) progress[index] = bytes[start + index]!;
-  exchange.progressLength = count;
+  exchange.client.progressLength = count;
 }

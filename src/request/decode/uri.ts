@@ -2,7 +2,9 @@
  * Brings the URI that a message is about into normal form before policy sees it. Only messages whose URI the scan does not
  * know to be in normal form come here.
  */
-import { Flag, Method, Span } from '../../../native/layout.js';
+
+import { Flag, Method } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import { decodeString } from '../../protocol/json-cursor.js';
 import {
   type IsListed,
@@ -26,24 +28,25 @@ export function withNormalUri(
   length: number,
   isListed: IsListed,
 ): Buffer | 'same' | null {
-  const { spans } = exchange;
-  const start = spans[Span.nameStart]!;
-  const end = spans[Span.nameEnd]!;
+  const { spans } = exchange.message;
+  const start = spans.nameStart;
+  const end = spans.nameEnd;
   const text = decodeString(bytes, start, end);
   const read = isTemplate(spans, text) ? normalTemplate(text, isListed) : readUri(text, isListed);
   if (typeof read === 'string') {
-    exchange.detail = URI_FAULTS[read];
+    exchange.message.detail = URI_FAULTS[read];
     return null;
   }
-  const isEscaped = (spans[Span.flags]! & Flag.nameEscaped) !== 0;
-  if (read.judged !== read.text || (read.text === text && isEscaped)) exchange.decodedName = Buffer.from(read.judged);
+  const isEscaped = (spans.flags & Flag.nameEscaped) !== 0;
+  if (read.judged !== read.text || (read.text === text && isEscaped))
+    exchange.message.decodedName = Buffer.from(read.judged);
   if (read.text === text) return 'same';
   return Buffer.concat([bytes.subarray(0, start), Buffer.from(read.text), bytes.subarray(end, length)]);
 }
 
 /** A completion refers to a template by its text (MCP, completion: `ref/resource`). */
-function isTemplate(spans: Int32Array, text: string): boolean {
-  return spans[Span.method] === Method.complete && text.includes('{');
+function isTemplate(spans: Spans, text: string): boolean {
+  return spans.method === Method.complete && text.includes('{');
 }
 
 function normalTemplate(text: string, isListed: IsListed): NormalUri | UriFault {

@@ -3,7 +3,7 @@
  * the caller's bytes; everything else crosses the ring to a policy worker and comes back. No exchange that was given
  * to a worker is lost when that worker dies or hangs, and none goes on twice.
  */
-import { Flag, Kind, Span } from '../../../native/layout.js';
+import { Flag, Kind } from '../../../native/layout.js';
 import type { Snapshot } from '../../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../../errors.js';
 import { BUCKET_MOVED } from '../../shared/buckets.js';
@@ -13,7 +13,7 @@ import type { PolicyPool, PoolSlot } from '../../shared/policy-pool.js';
 import { Ask, Operation, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
 import { maxResultBytes, type Ring } from '../../shared/ring.js';
 import type { Count } from '../../units.js';
-import { type Exchange, Phase, Wish } from '../exchange/index.js';
+import { type Exchange, MessageFlag, Phase } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
 import { HangWatch } from './hang-watch.js';
 import type { DispatcherOptions } from './options.js';
@@ -84,16 +84,16 @@ export class Dispatcher {
 
   /** Gets a verdict for an exchange. `bytes[0, length)` are valid during the call only. */
   dispatch(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const { spans } = exchange;
+    const { spans } = exchange.message;
     exchange.phase = Phase.deciding;
     exchange.attempts = 0;
-    exchange.verdict[VerdictWord.verdict] = 0;
+    exchange.verdict.kind = 0;
     this.#legs[exchange.slot] = Leg.none;
     this.#killed[exchange.slot] = 0;
-    if (spans[Span.kind] === Kind.notification && spans[Span.method] === 0) spans[Span.method] = Operation.accept;
-    if (spans[Span.nameStart]! >= 0) {
-      if ((spans[Span.flags]! & Flag.nameEscaped) !== 0 && exchange.decodedName.length === 0) {
-        exchange.decodedName = decodeName(bytes, spans);
+    if (spans.kind === Kind.notification && spans.method === 0) spans.method = Operation.accept;
+    if (spans.nameStart >= 0) {
+      if ((spans.flags & Flag.nameEscaped) !== 0 && exchange.message.decodedName.length === 0) {
+        exchange.message.decodedName = decodeName(bytes, spans);
       }
       if (nameLength(exchange) > MAX_NAME_BYTES) {
         this.#refuse(exchange, 'GW_INVALID_PARAMS', 0, bytes, length);
@@ -114,13 +114,13 @@ export class Dispatcher {
   ask(question: Question, answered: Answered): boolean {
     const exchange = this.#questions.open(question, answered);
     if (exchange === null) return false;
-    this.dispatch(exchange, exchange.body, exchange.bodyLength);
+    this.dispatch(exchange, exchange.message.body, exchange.message.bodyLength);
     return true;
   }
 
   /** The exchange leads a cache key: `bytes[start, end)` is the result that others may have. */
   store(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
-    if (exchange.verdict[VerdictWord.verdict] !== Verdict.lead) return;
+    if (exchange.verdict.kind !== Verdict.lead) return;
     const { requests } = this.#pool.slot(exchange.worker);
     if (end - start > maxResultBytes(requests)) this.release(exchange);
     else this.#report(exchange, Ask.store, bytes, start, end);
@@ -128,7 +128,7 @@ export class Dispatcher {
 
   /** The exchange leads a cache key and will have no result to share. */
   release(exchange: Exchange): void {
-    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#report(exchange, Ask.release, NO_BYTES, 0, 0);
+    if (exchange.verdict.kind === Verdict.lead) this.#report(exchange, Ask.release, NO_BYTES, 0, 0);
   }
 
   /** The exchange is gone: its verdict is not wanted any more. */
@@ -161,7 +161,7 @@ export class Dispatcher {
       this.#pool.counters.add(Counter.memoMisses);
       return false;
     }
-    if (verdict[VerdictWord.verdict] === Verdict.rehash) {
+    if (verdict.kind === Verdict.rehash) {
       this.#own(exchange, bytes, length);
       this.#secondLeg(exchange);
       return true;
@@ -182,18 +182,18 @@ export class Dispatcher {
   // Questions
 
   #own(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    if (exchange.body === bytes) return;
+    if (exchange.message.body === bytes) return;
     const body = length === 0 ? NO_BYTES : Buffer.allocUnsafe(length);
     if (length > 0) body.set(length === bytes.length ? bytes : bytes.subarray(0, length));
-    exchange.body = body;
-    exchange.bodyLength = length;
+    exchange.message.body = body;
+    exchange.message.bodyLength = length;
   }
 
   /** Asks with the arguments, at the worker that their hash names. */
   #secondLeg(exchange: Exchange): void {
-    const start = exchange.spans[Span.argumentsStart]!;
+    const start = exchange.message.spans.argumentsStart;
     const { requests } = this.#pool.slot(0);
-    if (start >= 0 && exchange.spans[Span.argumentsEnd]! - start > requests.maxRecord * 2) {
+    if (start >= 0 && exchange.message.spans.argumentsEnd - start > requests.maxRecord * 2) {
       this.#put(exchange, Leg.withoutCache, -1);
     } else {
       this.#put(exchange, Leg.withArguments, -1);
@@ -215,7 +215,7 @@ export class Dispatcher {
     if (line.length === 0 && this.#write(exchange, leg)) return;
     this.#pool.counters.add(Counter.ringFull);
     if (!line.push(exchange.slot, exchange.generation)) {
-      this.#refuse(exchange, 'GW_OVERLOADED', 0, exchange.body, exchange.bodyLength);
+      this.#refuse(exchange, 'GW_OVERLOADED', 0, exchange.message.body, exchange.message.bodyLength);
     }
   }
 
@@ -224,7 +224,7 @@ export class Dispatcher {
     const written = writeDecide(
       requests,
       exchange,
-      exchange.body,
+      exchange.message.body,
       this.#pool.catalog.version,
       leg !== Leg.withoutCache,
       leg === Leg.withArguments ? this.#hash : null,
@@ -234,14 +234,15 @@ export class Dispatcher {
   }
 
   #hashArguments(exchange: Exchange): void {
-    const start = exchange.spans[Span.argumentsStart]!;
+    const start = exchange.message.spans.argumentsStart;
     this.#hash.fill(0);
-    if (start >= 0) this.#options.decoder.hash(exchange.body, start, exchange.spans[Span.argumentsEnd]!, this.#hash);
+    if (start >= 0)
+      this.#options.decoder.hash(exchange.message.body, start, exchange.message.spans.argumentsEnd, this.#hash);
   }
 
   #report(exchange: Exchange, ask: number, bytes: Uint8Array, start: number, end: number): void {
     const { requests } = this.#pool.slot(exchange.worker);
-    const key = exchange.verdict[VerdictWord.cacheKey]!;
+    const key = exchange.verdict.cacheKey;
     // Without room the report is left out: the worker lets the next one lead after cache.waitMs.
     if (writeReport(requests, ask, exchange, key, bytes, start, end) > 0) this.#pool.wake(exchange.worker);
   }
@@ -292,7 +293,7 @@ export class Dispatcher {
     }
     const { verdict } = exchange;
     for (let word = 0; word < VERDICT_HEAD; word += 1) verdict[word] = words[at + word]!;
-    const length = verdict[VerdictWord.payloadLength]!;
+    const length = verdict.payloadLength;
     let payload = NO_BYTES;
     if (length > 0) {
       // Out of shared memory: what follows may hand the bytes to functions that refuse it.
@@ -308,10 +309,10 @@ export class Dispatcher {
     const { verdict } = exchange;
     const { counters, epochs, snapshot } = this.#pool;
     counters.observe(Series.decide, performance.now() - this.#askedAt[exchange.slot]!);
-    const catalog = verdict[VerdictWord.catalogVersion]!;
+    const catalog = verdict.catalogVersion;
     const outdated =
-      verdict[VerdictWord.snapshotVersion] !== snapshot.version ||
-      verdict[VerdictWord.epoch] !== epochs.revocation() ||
+      verdict.snapshotVersion !== snapshot.version ||
+      verdict.epoch !== epochs.revocation() ||
       (catalog !== this.#pool.catalog.version && catalog !== this.#previousCatalog);
     if (outdated && exchange.attempts < MAX_ATTEMPTS) {
       this.release(exchange);
@@ -319,17 +320,17 @@ export class Dispatcher {
       return;
     }
     if (this.#remembers && this.#legs[exchange.slot] === Leg.first) this.#remembered.remember(exchange);
-    if (verdict[VerdictWord.verdict] === Verdict.rehash) {
+    if (verdict.kind === Verdict.rehash) {
       this.#secondLeg(exchange);
       return;
     }
     this.#legs[exchange.slot] = Leg.none;
     exchange.phase = Phase.sending;
-    this.#next(exchange, exchange.body, exchange.bodyLength, payload);
+    this.#next(exchange, exchange.message.body, exchange.message.bodyLength, payload);
   }
 
   #next(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
-    if ((exchange.wishes & Wish.question) !== 0) this.#questions.answer(exchange);
+    if ((exchange.message.flags & MessageFlag.question) !== 0) this.#questions.answer(exchange);
     else this.#options.next(exchange, bytes, length, payload);
   }
 
@@ -404,13 +405,13 @@ export class Dispatcher {
   #suspected(exchange: Exchange, worker: number): void {
     this.#killed[exchange.slot]! += 1;
     if (this.#killed[exchange.slot]! < MAX_KILLED) this.#again(exchange, worker);
-    else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.body, exchange.bodyLength);
+    else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.message.body, exchange.message.bodyLength);
   }
 
   #again(exchange: Exchange, worker: number): void {
     this.#pool.counters.add(Counter.redispatched);
     if (exchange.attempts < MAX_ATTEMPTS) this.#put(exchange, this.#legs[exchange.slot]!, worker);
-    else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.body, exchange.bodyLength);
+    else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.message.body, exchange.message.bodyLength);
   }
 
   #sweep(): void {
@@ -441,6 +442,6 @@ export class Dispatcher {
     const { auth } = this.#pool.snapshot;
     const waitsForKeys = auth.type === 'jwt' && auth.jwksUrl !== null;
     const code = waitsForKeys ? 'GW_AUTH_UNAVAILABLE' : 'GW_INTERNAL';
-    this.#refuse(exchange, code, 0, exchange.body, exchange.bodyLength);
+    this.#refuse(exchange, code, 0, exchange.message.body, exchange.message.bodyLength);
   }
 }

@@ -3,7 +3,9 @@
  * bytes are compared exactly. An entry counts only under the stamp (src/shared/epochs.ts) it was made in, so one
  * atomic read tells whether anything was reconfigured, rediscovered or revoked since.
  */
+
 import { VERDICT_HEAD, VerdictWord } from '../../shared/records.js';
+import type { VerdictRecord } from '../../shared/verdict-record.js';
 
 const WINDOW = 4;
 /** Longer names are not remembered. */
@@ -50,7 +52,7 @@ export class Memo {
     end: number,
     stamp: number,
     seconds: number,
-    verdict: Int32Array,
+    verdict: VerdictRecord,
   ): boolean {
     const keys = this.#keys;
     const home = slotOf(token, method, low, high);
@@ -86,7 +88,7 @@ export class Memo {
     start: number,
     end: number,
     stamp: number,
-    verdict: Int32Array,
+    verdict: VerdictRecord,
   ): void {
     if (end - start > NAME_BYTES) return;
     const keys = this.#keys;

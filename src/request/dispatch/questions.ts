@@ -2,7 +2,8 @@ import type { Decoder } from '../../../native/layout.js';
 import { Flag, Kind, Method, Span } from '../../../native/layout.js';
 import { Era, LATEST_LEGACY } from '../../protocol/revisions.js';
 import { Operation } from '../../shared/records.js';
-import { type Exchange, Wish } from '../exchange/index.js';
+import type { VerdictRecord } from '../../shared/verdict-record.js';
+import { type Exchange, MessageFlag } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
 
 /** What the gateway asks its policy on behalf of a client that waits for no answer of its own. */
@@ -23,11 +24,11 @@ export interface Question {
 }
 
 /** Told the verdict, which is valid during the call. */
-export type Answered = (verdict: Int32Array) => void;
+export type Answered = (verdict: VerdictRecord) => void;
 
 const METHOD = { token: Operation.stream, resource: Method.resourcesSubscribe, task: Method.tasksGet } as const;
 
-/** Exchanges without a client (`Wish.question`), and who waits for the verdict of each. */
+/** Exchanges without a client (`MessageFlag.question`), and who waits for the verdict of each. */
 export class Questions {
   readonly #table: ExchangeTable;
   readonly #decoder: Pick<Decoder, 'hash'>;
@@ -42,27 +43,27 @@ export class Questions {
   open({ token, address, about, name, isMetered }: Question, answered: Answered): Exchange | null {
     const exchange = this.#table.acquire();
     if (exchange === null) return null;
-    const { spans } = exchange;
+    const { spans } = exchange.message;
     const body = Buffer.from(name);
     spans.fill(-1);
-    spans[Span.kind] = Kind.request;
-    spans[Span.method] = METHOD[about];
-    spans[Span.flags] = about === 'resource' ? Flag.nameIsUri : 0;
-    spans[Span.nameHashLow] = 0;
-    spans[Span.nameHashHigh] = 0;
+    spans.kind = Kind.request;
+    spans.method = METHOD[about];
+    spans.flags = about === 'resource' ? Flag.nameIsUri : 0;
+    spans.nameHashLow = 0;
+    spans.nameHashHigh = 0;
     if (body.length > 0) {
-      spans[Span.nameStart] = 0;
-      spans[Span.nameEnd] = body.length;
+      spans.nameStart = 0;
+      spans.nameEnd = body.length;
       this.#decoder.hash(body, 0, body.length, spans.subarray(Span.nameHashLow, Span.nameHashHigh + 1));
     }
-    exchange.body = body;
-    exchange.bodyLength = body.length;
-    exchange.startedAt = performance.now();
-    exchange.wishes = isMetered ? Wish.question : Wish.question | Wish.unmetered;
-    exchange.token = token;
-    exchange.remoteAddress = address;
-    exchange.era = Era.legacy;
-    exchange.revision = LATEST_LEGACY;
+    exchange.message.body = body;
+    exchange.message.bodyLength = body.length;
+    exchange.client.startedAt = performance.now();
+    exchange.message.flags = isMetered ? MessageFlag.question : MessageFlag.question | MessageFlag.unmetered;
+    exchange.client.token = token;
+    exchange.client.remoteAddress = address;
+    exchange.client.era = Era.legacy;
+    exchange.client.revision = LATEST_LEGACY;
     this.#answered.set(exchange, answered);
     return exchange;
   }

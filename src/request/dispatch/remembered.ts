@@ -1,12 +1,13 @@
 /** Verdicts that need no worker: the memo, the numbers of tokens it is keyed by, and the buckets it takes from. */
-import { Flag, Span } from '../../../native/layout.js';
+
+import { Flag } from '../../../native/layout.js';
 import { Era } from '../../protocol/revisions.js';
 import { monotonic } from '../../shared/clock.js';
 import { limitCounter } from '../../shared/counters.js';
 import type { PolicyPool } from '../../shared/policy-pool.js';
-import { VerdictWord } from '../../shared/records.js';
+import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Count } from '../../units.js';
-import { type Exchange, Wish } from '../exchange/index.js';
+import { type Exchange, MessageFlag } from '../exchange/index.js';
 import { Memo } from './memo.js';
 import { TokenSlots } from './token-slots.js';
 
@@ -50,24 +51,25 @@ export class Remembered {
 
   /** What the memo is keyed by instead of the token: a small number, apart for tokens and addresses. */
   client(exchange: Exchange): number {
-    if (exchange.token !== '' && this.#pool.snapshot.auth.type !== 'none') return this.#tokens.id(exchange.token);
-    return this.#countsClients ? -this.#addresses.id(exchange.remoteAddress) : ANYBODY;
+    if (exchange.client.token !== '' && this.#pool.snapshot.auth.type !== 'none')
+      return this.#tokens.id(exchange.client.token);
+    return this.#countsClients ? -this.#addresses.id(exchange.client.remoteAddress) : ANYBODY;
   }
 
   /** Copies what is remembered for an exchange with the body `bytes` into its verdict; false = nothing that counts. */
   recall(exchange: Exchange, bytes: Uint8Array): boolean {
     // A name with escapes has to be decoded for the stages behind; it is too rare to be remembered.
-    if (exchange.decodedName.length > 0 || this.#capacity === 0) return false;
-    const { spans } = exchange;
-    const start = spans[Span.nameStart]!;
+    if (exchange.message.decodedName.length > 0 || this.#capacity === 0) return false;
+    const { spans } = exchange.message;
+    const start = spans.nameStart;
     return this.#memo.recall(
       this.client(exchange),
       methodOf(exchange),
-      spans[Span.nameHashLow]!,
-      spans[Span.nameHashHigh]!,
+      spans.nameHashLow,
+      spans.nameHashHigh,
       bytes,
       Math.max(start, 0),
-      start < 0 ? 0 : spans[Span.nameEnd]!,
+      start < 0 ? 0 : spans.nameEnd,
       this.#pool.epochs.stamp(),
       Date.now() / 1000,
       exchange.verdict,
@@ -76,39 +78,40 @@ export class Remembered {
 
   /** Remembers the verdict of an exchange that owns its body, if the verdict allows it and is up to date. */
   remember(exchange: Exchange): void {
-    const { spans, verdict } = exchange;
+    const { spans } = exchange.message;
+    const { verdict } = exchange;
     const { epochs } = this.#pool;
     if (
       this.#capacity === 0 ||
-      verdict[VerdictWord.rememberUntil] === 0 ||
-      exchange.decodedName.length > 0 ||
-      verdict[VerdictWord.catalogVersion] !== epochs.catalog() ||
-      verdict[VerdictWord.snapshotVersion] !== epochs.snapshot() ||
-      verdict[VerdictWord.epoch] !== epochs.revocation()
+      verdict.rememberUntil === 0 ||
+      exchange.message.decodedName.length > 0 ||
+      verdict.catalogVersion !== epochs.catalog() ||
+      verdict.snapshotVersion !== epochs.snapshot() ||
+      verdict.epoch !== epochs.revocation()
     ) {
       return;
     }
-    const start = spans[Span.nameStart]!;
+    const start = spans.nameStart;
     this.#memo.remember(
       this.client(exchange),
       methodOf(exchange),
-      spans[Span.nameHashLow]!,
-      spans[Span.nameHashHigh]!,
-      exchange.body,
+      spans.nameHashLow,
+      spans.nameHashHigh,
+      exchange.message.body,
       Math.max(start, 0),
-      start < 0 ? 0 : spans[Span.nameEnd]!,
+      start < 0 ? 0 : spans.nameEnd,
       epochs.stamp(),
       verdict,
     );
   }
 
   /** Takes from the buckets of a remembered verdict, as the worker did when it decided; answers as `Buckets.take`. */
-  take(verdict: Int32Array): number {
-    const global = verdict[VerdictWord.bucketGlobal]!;
-    const tool = verdict[VerdictWord.bucketTool]!;
-    const route = verdict[VerdictWord.bucketRoute]!;
-    const client = verdict[VerdictWord.bucketClient]!;
-    const routeClient = verdict[VerdictWord.bucketClientTool]!;
+  take(verdict: VerdictRecord): number {
+    const global = verdict.bucketGlobal;
+    const tool = verdict.bucketTool;
+    const route = verdict.bucketRoute;
+    const client = verdict.bucketClient;
+    const routeClient = verdict.bucketClientTool;
     if ((global & tool & route & client & routeClient) === -1) return 0;
     return this.#pool.buckets.take(
       monotonic(),
@@ -116,33 +119,26 @@ export class Remembered {
       tool,
       route,
       client,
-      verdict[VerdictWord.bucketClientGeneration]!,
+      verdict.bucketClientGeneration,
       routeClient,
-      verdict[VerdictWord.bucketClientToolGeneration]!,
+      verdict.bucketClientToolGeneration,
     );
   }
 
   /** Counts a call that {@link take} refused under the limit that did. */
-  countRefusal(verdict: Int32Array): void {
+  countRefusal(verdict: VerdictRecord): void {
     const { buckets, counters } = this.#pool;
-    counters.add(
-      limitCounter(
-        buckets.refusedBy,
-        verdict[VerdictWord.bucketGlobal]!,
-        verdict[VerdictWord.bucketTool]!,
-        verdict[VerdictWord.bucketRoute]!,
-      ),
-    );
+    counters.add(limitCounter(buckets.refusedBy, verdict.bucketGlobal, verdict.bucketTool, verdict.bucketRoute));
   }
 }
 
 /** The method and everything else but client and name that the decision depends on. */
 function methodOf(exchange: Exchange): number {
   return (
-    exchange.spans[Span.method]! |
-    (exchange.era === Era.modern ? 1 << 16 : 0) |
-    ((exchange.spans[Span.flags]! & Flag.nameIsUri) !== 0 ? 1 << 17 : 0) |
-    ((exchange.wishes & Wish.continued) !== 0 ? 1 << 18 : 0) |
-    ((exchange.wishes & Wish.unmetered) !== 0 ? 1 << 19 : 0)
+    exchange.message.spans.method |
+    (exchange.client.era === Era.modern ? 1 << 16 : 0) |
+    ((exchange.message.spans.flags & Flag.nameIsUri) !== 0 ? 1 << 17 : 0) |
+    ((exchange.message.flags & MessageFlag.hasInputResponses) !== 0 ? 1 << 18 : 0) |
+    ((exchange.message.flags & MessageFlag.unmetered) !== 0 ? 1 << 19 : 0)
   );
 }

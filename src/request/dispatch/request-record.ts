@@ -1,11 +1,14 @@
 /** Writes request records (src/shared/records.ts) onto the ring of a worker. */
-import { Flag, Method, Span } from '../../../native/layout.js';
+
+import { Flag, Method } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import { decodeString } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
-import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict, VerdictWord } from '../../shared/records.js';
+import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict } from '../../shared/records.js';
 import type { Ring } from '../../shared/ring.js';
+import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Milliseconds } from '../../units.js';
-import { type Exchange, Wish } from '../exchange/index.js';
+import { type Exchange, MessageFlag } from '../exchange/index.js';
 
 /** Longest token that is sent to a worker; of a longer one only so much that it is refused. */
 const MAX_TOKEN = 16 * 1024;
@@ -16,9 +19,9 @@ function padded(length: number): number {
 
 /** Where the name of an exchange is: in `decodedName` where policy compares another text than the body has, else in the body. */
 export function nameLength(exchange: Exchange): number {
-  if (exchange.decodedName.length > 0) return exchange.decodedName.length;
-  const start = exchange.spans[Span.nameStart]!;
-  return start < 0 ? 0 : exchange.spans[Span.nameEnd]! - start;
+  if (exchange.message.decodedName.length > 0) return exchange.message.decodedName.length;
+  const start = exchange.message.spans.nameStart;
+  return start < 0 ? 0 : exchange.message.spans.nameEnd - start;
 }
 
 /**
@@ -36,35 +39,36 @@ export function writeDecide(
   mayCache: boolean,
   hash: Int32Array | null,
 ): number {
-  const { spans } = exchange;
-  const token = Math.min(exchange.token.length, MAX_TOKEN);
+  const { spans } = exchange.message;
+  const token = Math.min(exchange.client.token.length, MAX_TOKEN);
   // Only the worker can tell where a method goes that is not in the table: it is its own name.
-  const foreign = spans[Span.method] === Method.unknown && spans[Span.methodStart]! >= 0;
-  const nameFrom = foreign ? spans[Span.methodStart]! : spans[Span.nameStart]!;
-  const name = foreign ? spans[Span.methodEnd]! - nameFrom : nameLength(exchange);
-  const address = exchange.remoteAddress.length;
-  const argumentsStart = spans[Span.argumentsStart]!;
-  const argumentBytes = hash === null || argumentsStart < 0 ? 0 : spans[Span.argumentsEnd]! - argumentsStart;
+  const foreign = spans.method === Method.unknown && spans.methodStart >= 0;
+  const nameFrom = foreign ? spans.methodStart : spans.nameStart;
+  const name = foreign ? spans.methodEnd - nameFrom : nameLength(exchange);
+  const address = exchange.client.remoteAddress.length;
+  const argumentsStart = spans.argumentsStart;
+  const argumentBytes = hash === null || argumentsStart < 0 ? 0 : spans.argumentsEnd - argumentsStart;
   const length = padded(token) + padded(name) + padded(address) + padded(argumentBytes);
   const at = ring.reserve(REQUEST_HEAD + length / 4);
   if (at < 0) return -1;
   const { words, buffer } = ring;
-  const scanFlags = spans[Span.flags]!;
+  const scanFlags = spans.flags;
   let flags = hash === null ? 0 : RequestFlag.hasArguments;
-  if (exchange.era === Era.modern) flags |= RequestFlag.modern;
-  if (exchange.token !== '') flags |= RequestFlag.hasToken;
-  if (exchange.decodedName.length > 0) flags |= RequestFlag.nameDecoded;
+  if (exchange.client.era === Era.modern) flags |= RequestFlag.modern;
+  if (exchange.client.token !== '') flags |= RequestFlag.hasToken;
+  if (exchange.message.decodedName.length > 0) flags |= RequestFlag.nameDecoded;
   if ((scanFlags & Flag.nameIsUri) !== 0) flags |= RequestFlag.nameIsUri;
   // Servers may tell URIs apart that policy takes for one (src/protocol/uri.ts, judged).
-  const isFolded = exchange.decodedName.length > 0 && (scanFlags & Flag.nameIsUri) !== 0;
-  if ((exchange.wishes & Wish.continued) !== 0 || !mayCache || isFolded) flags |= RequestFlag.uncacheable;
-  if ((exchange.wishes & Wish.unmetered) !== 0) flags |= RequestFlag.unmetered;
+  const isFolded = exchange.message.decodedName.length > 0 && (scanFlags & Flag.nameIsUri) !== 0;
+  if ((exchange.message.flags & MessageFlag.hasInputResponses) !== 0 || !mayCache || isFolded)
+    flags |= RequestFlag.uncacheable;
+  if ((exchange.message.flags & MessageFlag.unmetered) !== 0) flags |= RequestFlag.unmetered;
   words[at + RequestWord.ask] = Ask.decide;
   words[at + RequestWord.slot] = exchange.slot;
   words[at + RequestWord.generation] = exchange.generation;
-  words[at + RequestWord.method] = spans[Span.method]!;
+  words[at + RequestWord.method] = spans.method;
   words[at + RequestWord.flags] = flags;
-  words[at + RequestWord.revision] = exchange.revision;
+  words[at + RequestWord.revision] = exchange.client.revision;
   words[at + RequestWord.catalogVersion] = catalogVersion;
   words[at + RequestWord.argumentsHashLow] = hash === null ? 0 : hash[0]!;
   words[at + RequestWord.argumentsHashHigh] = hash === null ? 0 : hash[1]!;
@@ -75,12 +79,12 @@ export function writeDecide(
   words[at + RequestWord.argumentsLength] = argumentBytes;
   words[at + RequestWord.payloadLength] = 0;
   let to = (at + REQUEST_HEAD) * 4;
-  if (token > 0) buffer.write(exchange.token, to, token, 'latin1');
+  if (token > 0) buffer.write(exchange.client.token, to, token, 'latin1');
   to += padded(token);
-  if (!foreign && exchange.decodedName.length > 0) exchange.decodedName.copy(buffer, to);
+  if (!foreign && exchange.message.decodedName.length > 0) exchange.message.decodedName.copy(buffer, to);
   else for (let i = 0; i < name; i += 1) buffer[to + i] = bytes[nameFrom + i]!;
   to += padded(name);
-  if (address > 0) buffer.write(exchange.remoteAddress, to, address, 'latin1');
+  if (address > 0) buffer.write(exchange.client.remoteAddress, to, address, 'latin1');
   to += padded(address);
   if (argumentBytes > 0) ring.bytes.set(bytes.subarray(argumentsStart, argumentsStart + argumentBytes), to);
   return ring.commit() ? 1 : 0;
@@ -116,17 +120,17 @@ export function writeReport(
 }
 
 /** The name as text says it, in UTF-8. Rare: only names that are spelled with escapes come here. */
-export function decodeName(bytes: Uint8Array, spans: Int32Array): Buffer {
-  return Buffer.from(decodeString(bytes, spans[Span.nameStart]!, spans[Span.nameEnd]!));
+export function decodeName(bytes: Uint8Array, spans: Spans): Buffer {
+  return Buffer.from(decodeString(bytes, spans.nameStart, spans.nameEnd));
 }
 
 /** Makes `verdict` a refusal by the front itself. */
-export function denial(verdict: Int32Array, error: number, retryAfterMs: Milliseconds): void {
+export function denial(verdict: VerdictRecord, error: number, retryAfterMs: Milliseconds): void {
   verdict.fill(0);
-  verdict[VerdictWord.verdict] = Verdict.deny;
-  verdict[VerdictWord.server] = -1;
-  verdict[VerdictWord.route] = -1;
-  verdict[VerdictWord.entry] = -1;
-  verdict[VerdictWord.error] = error;
-  verdict[VerdictWord.retryAfterMs] = retryAfterMs;
+  verdict.kind = Verdict.deny;
+  verdict.server = -1;
+  verdict.route = -1;
+  verdict.entry = -1;
+  verdict.error = error;
+  verdict.retryAfterMs = retryAfterMs;
 }

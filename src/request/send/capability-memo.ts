@@ -1,4 +1,4 @@
-import { Span } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import { capabilityMask } from '../../protocol/client-capabilities.js';
 
 /** Clients come in few kinds, and a busy one sends the same bytes with each call. */
@@ -13,9 +13,9 @@ export class CapabilityMemo {
   #next = 0;
 
   /** What the client of a modern call can be asked for, bits of Capability; `spans` is the scan of `bytes`. */
-  read(bytes: Uint8Array, spans: Int32Array): number {
-    const start = spans[Span.capabilitiesStart]!;
-    const end = spans[Span.capabilitiesEnd]!;
+  read(bytes: Uint8Array, spans: Spans): number {
+    const start = spans.capabilitiesStart;
+    const end = spans.capabilitiesEnd;
     if (start < 0) return 0;
     const length = end - start;
     for (let index = 0; index < this.#texts.length; index += 1) {

@@ -1,5 +1,3 @@
-/** Methods that the gateway does not know: what HTTP says of them besides the body (MCP 2026-07-28, Streamable HTTP). */
-import { Span } from '../../../native/layout.js';
 import type { Exchange } from '../exchange/index.js';
 
 /**
@@ -7,7 +5,7 @@ import type { Exchange } from '../exchange/index.js';
  * what the client sent besides.
  */
 export function foreignHeaders(exchange: Exchange, bytes: Uint8Array): readonly string[] {
-  const { spans } = exchange;
-  const method = Buffer.from(bytes.subarray(spans[Span.methodStart]!, spans[Span.methodEnd]!)).toString('latin1');
-  return [...(exchange.paramHeaders ?? []), 'mcp-method', method];
+  const { spans } = exchange.message;
+  const method = Buffer.from(bytes.subarray(spans.methodStart, spans.methodEnd)).toString('latin1');
+  return [...(exchange.message.paramHeaders ?? []), 'mcp-method', method];
 }

@@ -2,7 +2,8 @@
  * send: a permitted call to an endpoint. Chooses the server and the endpoint, splices the body, forwards, and tries
  * the next endpoint where that is safe.
  */
-import { Flag, Method, Span } from '../../../native/layout.js';
+
+import { Flag, Method } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
 import { ASKABLE, declaredCapabilities } from '../../protocol/client-capabilities.js';
 import { encodeHeaderValue } from '../../protocol/header-value.js';
@@ -11,7 +12,8 @@ import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
 import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era } from '../../protocol/revisions.js';
 import { EntryFlag } from '../../shared/catalog-table.js';
-import { VerdictFlag, VerdictWord } from '../../shared/records.js';
+import { VerdictFlag } from '../../shared/records.js';
+import type { VerdictRecord } from '../../shared/verdict-record.js';
 import { type CallTarget, type Exchange, Phase, type SessionLike } from '../exchange/index.js';
 import { CapabilityMemo } from './capability-memo.js';
 import { foreignHeaders } from './foreign.js';
@@ -55,7 +57,7 @@ export interface SendCatalog {
 export interface SendOptions {
   server(index: number): SendServer | null;
   /** The route of a verdict, by the rules it was made under; null = none, or they are forgotten. */
-  route(verdict: Int32Array): SendRoute | null;
+  route(verdict: VerdictRecord): SendRoute | null;
   /** The catalog of that version while it is still remembered, else null. */
   catalog(version: number): SendCatalog | null;
   /** A failed call is about to be tried elsewhere. */
@@ -83,8 +85,8 @@ export class SendStage {
    * `bytes[0, length)`, and `exchange.body` holds the same bytes, in case an endpoint fails before it has them.
    */
   again(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    exchange.phase = exchange.streaming ? Phase.streaming : Phase.sending;
-    exchange.tried.clear();
+    exchange.phase = exchange.client.streaming ? Phase.streaming : Phase.sending;
+    exchange.call.tried.clear();
     this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN', false);
   }
 
@@ -92,9 +94,9 @@ export class SendStage {
   send(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
     exchange.phase = Phase.sending;
-    exchange.tried.clear();
-    exchange.server = verdict[VerdictWord.server]!;
-    const server = this.#options.server(exchange.server);
+    exchange.call.tried.clear();
+    exchange.call.server = verdict.server;
+    const server = this.#options.server(exchange.call.server);
     const route = this.#options.route(verdict);
     if (server === null) {
       this.#options.fail(exchange, 'GW_INTERNAL');
@@ -103,7 +105,7 @@ export class SendStage {
     // Only a call that may go elsewhere has to keep its body.
     if (server.endpointCount > 1 || (route !== null && route.servers.length > 1)) keep(exchange, bytes, length);
     // A task that it makes is judged by its name, which the catalog does not have yet.
-    else if (verdict[VerdictWord.entry]! < 0 && exchange.spans[Span.method] === Method.toolsCall) {
+    else if (verdict.entry < 0 && exchange.message.spans.method === Method.toolsCall) {
       keep(exchange, bytes, length);
     }
     this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN', false);
@@ -111,34 +113,40 @@ export class SendStage {
 
   /** An endpoint reports that a call failed: the next one is tried if no byte left or the call is safe to repeat. */
   failed(exchange: Exchange, code: ErrorCode, sent: boolean): void {
-    exchange.upstream = null;
-    exchange.connection = null;
+    exchange.call.upstream = null;
+    exchange.call.connection = null;
     const mayRepeat = !sent || this.#safe(exchange);
     const timedOut = code === 'GW_UPSTREAM_TIMEOUT' || code === 'GW_RESPONSE_TOO_LARGE' || code === 'GW_CANCELLED';
-    if (mayRepeat && !timedOut && exchange.bodyLength > 0 && exchange.events === 0 && exchange.reply !== null) {
-      this.#attempt(exchange, exchange.body, exchange.bodyLength, code, true);
+    if (
+      mayRepeat &&
+      !timedOut &&
+      exchange.message.bodyLength > 0 &&
+      exchange.client.events === 0 &&
+      exchange.client.reply !== null
+    ) {
+      this.#attempt(exchange, exchange.message.body, exchange.message.bodyLength, code, true);
     } else {
       this.#options.fail(exchange, code);
     }
   }
 
   #safe(exchange: Exchange): boolean {
-    if ((exchange.verdict[VerdictWord.flags]! & VerdictFlag.safe) !== 0) return true;
+    if ((exchange.verdict.flags & VerdictFlag.safe) !== 0) return true;
     return this.#options.route(exchange.verdict)?.idempotent === true;
   }
 
   #attempt(exchange: Exchange, bytes: Uint8Array, length: number, code: ErrorCode, isRetry: boolean): void {
-    let server = this.#options.server(exchange.server)!;
+    let server = this.#options.server(exchange.call.server)!;
     let endpoint = this.#choose(exchange, server, bytes);
-    let reason = exchange.tried.isEmpty ? null : code;
+    let reason = exchange.call.tried.isEmpty ? null : code;
     while (endpoint === null) {
       const next = this.#fallback(exchange);
       if (next < 0) {
         this.#options.fail(exchange, reason ?? server.unavailable());
         return;
       }
-      exchange.server = next;
-      exchange.tried.clear();
+      exchange.call.server = next;
+      exchange.call.tried.clear();
       server = this.#options.server(next)!;
       endpoint = this.#choose(exchange, server, bytes);
       reason = null;
@@ -148,11 +156,11 @@ export class SendStage {
   }
 
   #choose(exchange: Exchange, server: SendServer, bytes: Uint8Array): CallTarget | null {
-    if (server.needsCapabilities && exchange.capabilities < 0) {
-      exchange.capabilities =
-        exchange.era === Era.modern
-          ? this.#capabilities.read(bytes, exchange.spans)
-          : (exchange.session?.capabilityMask ?? 0);
+    if (server.needsCapabilities && exchange.client.capabilities < 0) {
+      exchange.client.capabilities =
+        exchange.client.era === Era.modern
+          ? this.#capabilities.read(bytes, exchange.message.spans)
+          : (exchange.client.session?.capabilityMask ?? 0);
     }
     return server.choose(exchange);
   }
@@ -160,22 +168,25 @@ export class SendStage {
   /** The server behind the current one in the route's order, or -1. */
   #fallback(exchange: Exchange): number {
     const route = this.#options.route(exchange.verdict);
-    if (route === null || exchange.bodyLength === 0) return -1;
-    const at = route.servers.indexOf(exchange.server);
+    if (route === null || exchange.message.bodyLength === 0) return -1;
+    const at = route.servers.indexOf(exchange.call.server);
     return at < 0 ? -1 : (route.servers[at + 1] ?? -1);
   }
 
   #forward(exchange: Exchange, endpoint: CallTarget, server: SendServer, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
-    const method = exchange.spans[Span.method]!;
+    const method = exchange.message.spans.method;
     // Nothing is known of such a method, so it cannot be translated: only peers of one family have it in common.
-    if (method === Method.unknown && endpoint.era !== exchange.era) {
-      this.#options.fail(exchange, exchange.era === Era.modern ? 'GW_METHOD_NOT_FOUND_MODERN' : 'GW_METHOD_NOT_FOUND');
+    if (method === Method.unknown && endpoint.era !== exchange.client.era) {
+      this.#options.fail(
+        exchange,
+        exchange.client.era === Era.modern ? 'GW_METHOD_NOT_FOUND_MODERN' : 'GW_METHOD_NOT_FOUND',
+      );
       return;
     }
     // URIs are the same on both sides; the entry of a URI may be the template that it matches.
-    const entry = (exchange.spans[Span.flags]! & Flag.nameIsUri) !== 0 ? -1 : verdict[VerdictWord.entry]!;
-    const catalog = entry >= 0 ? this.#options.catalog(verdict[VerdictWord.catalogVersion]!) : null;
+    const entry = (exchange.message.spans.flags & Flag.nameIsUri) !== 0 ? -1 : verdict.entry;
+    const catalog = entry >= 0 ? this.#options.catalog(verdict.catalogVersion) : null;
     if (entry >= 0 && catalog === null) {
       this.#options.fail(exchange, 'GW_UPSTREAM_DOWN');
       return;
@@ -184,40 +195,41 @@ export class SendStage {
     target.era = endpoint.era;
     // A fallback server has the same names or none: its name is the one the entry has at the first server.
     target.name = catalog === null ? null : catalog.upstreamName(entry);
-    target.stripBytes = verdict[VerdictWord.stripBytes]!;
+    target.stripBytes = verdict.stripBytes;
     target.envelope = NO_BYTES;
-    if (endpoint.era === Era.modern && exchange.era === Era.legacy) {
+    if (endpoint.era === Era.modern && exchange.client.era === Era.legacy) {
       target.envelope = this.#envelope(exchange);
       // It may answer with questions, and wants the whole call again with their answers.
-      if (mayAsk(method) && ((exchange.session?.capabilityMask ?? 0) & ASKABLE) !== 0) keep(exchange, bytes, length);
-    } else if (endpoint.era === Era.legacy && exchange.era === Era.modern) {
+      if (mayAsk(method) && ((exchange.client.session?.capabilityMask ?? 0) & ASKABLE) !== 0)
+        keep(exchange, bytes, length);
+    } else if (endpoint.era === Era.legacy && exchange.client.era === Era.modern) {
       // It may ask, and the request that brings the answer has to be for the same call.
-      const { capabilities } = exchange;
+      const { capabilities } = exchange.client;
       if (capabilities > 0 && (capabilities & ASKABLE) !== 0 && mayAsk(method)) keep(exchange, bytes, length);
     }
-    exchange.upstreamId = exchange.generation * 65_536 + exchange.slot;
-    exchange.endpoint = endpoint.index;
-    exchange.tried.add(endpoint.index);
-    exchange.upstreamEra = endpoint.era;
-    exchange.sent = false;
-    exchange.sentAt = performance.now();
+    exchange.call.upstreamId = exchange.generation * 65_536 + exchange.slot;
+    exchange.call.endpoint = endpoint.index;
+    exchange.call.tried.add(endpoint.index);
+    exchange.call.era = endpoint.era;
+    exchange.call.sent = false;
+    exchange.call.sentAt = performance.now();
     const timeout = this.#options.route(verdict)?.requestTimeoutMs || server.requestTimeoutMs;
-    exchange.deadline = timeout > 0 ? exchange.sentAt + timeout : 0;
-    exchange.upstream = endpoint;
+    exchange.call.deadline = timeout > 0 ? exchange.call.sentAt + timeout : 0;
+    exchange.call.upstream = endpoint;
     const message = spliceRequest(exchange, bytes, length, target);
     let nameHeader = '';
     if (endpoint.era === Era.modern && endpoint.transport === 'http' && isNameMirrored(method)) {
       nameHeader = catalog !== null ? catalog.nameHeader(entry) : headerOf(exchange, bytes, target.stripBytes);
     }
-    let extra: readonly string[] | null = exchange.paramHeaders;
+    let extra: readonly string[] | null = exchange.message.paramHeaders;
     if (method === Method.unknown) {
-      nameHeader = exchange.nameHeader;
+      nameHeader = exchange.message.nameHeader;
       extra = foreignHeaders(exchange, bytes);
     }
     if (catalog !== null && (catalog.table.flags[entry]! & EntryFlag.headerParams) !== 0) {
       extra = paramHeaders(exchange, bytes, catalog.headerParams(entry));
       if (extra === null) {
-        exchange.upstream = null;
+        exchange.call.upstream = null;
         this.#options.fail(exchange, 'GW_HEADER_MISMATCH');
         return;
       }
@@ -226,7 +238,7 @@ export class SendStage {
   }
 
   #envelope(exchange: Exchange): Buffer {
-    const { session } = exchange;
+    const { session } = exchange.client;
     if (session === null) return sessionEnvelope(NO_BYTES, {}, null);
     let byLevel = this.#envelopes.get(session);
     if (byLevel === undefined) {
@@ -251,15 +263,15 @@ function mayAsk(method: number): boolean {
 
 /** Gives the exchange a body of its own, if it has none. */
 function keep(exchange: Exchange, bytes: Uint8Array, length: number): void {
-  if (exchange.bodyLength > 0) return;
-  exchange.body = Buffer.from(bytes.subarray(0, length));
-  exchange.bodyLength = length;
+  if (exchange.message.bodyLength > 0) return;
+  exchange.message.body = Buffer.from(bytes.subarray(0, length));
+  exchange.message.bodyLength = length;
 }
 
 /** The `Mcp-Name` of a name that is not in the catalog; rare, so it may cost a string. */
 function headerOf(exchange: Exchange, bytes: Uint8Array, stripBytes: number): string {
-  const start = exchange.spans[Span.nameStart]!;
+  const start = exchange.message.spans.nameStart;
   if (start < 0) return '';
-  const name = decodeString(bytes, start, exchange.spans[Span.nameEnd]!);
+  const name = decodeString(bytes, start, exchange.message.spans.nameEnd);
   return encodeHeaderValue(name.slice(stripBytes));
 }

@@ -1,8 +1,3 @@
-/**
- * Tool arguments that travel as `Mcp-Param-*` headers too (MCP 2026-07-28, `x-mcp-header`): checked against what a
- * modern client sent, made for the clients of other eras. Only tools with such annotations come here.
- */
-import { Span } from '../../../native/layout.js';
 import { decodeHeaderValue, encodeHeaderValue } from '../../protocol/header-value.js';
 import { decodeString, findMember } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
@@ -28,14 +23,15 @@ export function paramHeaders(
   bytes: Uint8Array,
   params: readonly ParamHeader[],
 ): readonly string[] | null {
-  const sent = exchange.paramHeaders ?? [];
+  const sent = exchange.message.paramHeaders ?? [];
   const headers: string[] = [];
   const known = new Set<string>();
   for (const param of params) {
     const name = PREFIX + param.header.toLowerCase();
     known.add(name);
     const value = argumentText(exchange, bytes, param);
-    if (exchange.era === Era.modern && !exchange.headerless && !agrees(sent, name, value, param.type)) return null;
+    if (exchange.client.era === Era.modern && !exchange.client.headerless && !agrees(sent, name, value, param.type))
+      return null;
     if (value !== null) headers.push(name, encodeHeaderValue(value));
   }
   for (let index = 0; index < sent.length; index += 2) {
@@ -46,9 +42,9 @@ export function paramHeaders(
 
 /** The argument as header text; null when it is absent, null, or of a type that does not travel. */
 function argumentText(exchange: Exchange, bytes: Uint8Array, param: ParamHeader): string | null {
-  const { spans } = exchange;
-  let start = spans[Span.argumentsStart]!;
-  let end = spans[Span.argumentsEnd]!;
+  const { spans } = exchange.message;
+  let start = spans.argumentsStart;
+  let end = spans.argumentsEnd;
   for (const key of param.path) {
     if (start < 0 || bytes[start] !== 0x7b) return null;
     const member = findMember(bytes, start, end, key);

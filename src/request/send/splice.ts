@@ -2,7 +2,7 @@
  * Turns the client's message into the upstream's: a new id, the upstream's own name, the progress token, and the
  * era's envelope; every other byte stays as it was sent.
  */
-import { Flag, Span } from '../../../native/layout.js';
+import { Flag } from '../../../native/layout.js';
 import { Composer } from '../../protocol/composer.js';
 import { type JsonCursor, removeMembers } from '../../protocol/json-cursor.js';
 import { Era, MODERN, REVISIONS } from '../../protocol/revisions.js';
@@ -72,19 +72,19 @@ export interface SpliceTarget {
  * @param bytes the client's message, `exchange.spans` is its scan
  */
 export function spliceRequest(exchange: Exchange, bytes: Uint8Array, length: number, target: SpliceTarget): Buffer {
-  const { spans } = exchange;
+  const { spans } = exchange.message;
   count = 0;
-  const id = digits.reset().integer(exchange.upstreamId);
+  const id = digits.reset().integer(exchange.call.upstreamId);
   const idBytes = id.bytes.subarray(0, id.length);
-  edit(spans[Span.idStart]!, spans[Span.idEnd]!, idBytes);
-  const nameStart = spans[Span.nameStart]!;
+  edit(spans.idStart, spans.idEnd, idBytes);
+  const nameStart = spans.nameStart;
   if (nameStart >= 0) {
-    if (target.name !== null) edit(nameStart, spans[Span.nameEnd]!, target.name);
+    if (target.name !== null) edit(nameStart, spans.nameEnd, target.name);
     else if (target.stripBytes > 0) edit(nameStart, nameStart + target.stripBytes, NO_BYTES);
   }
-  const tokenStart = spans[Span.progressTokenStart]!;
-  if (tokenStart >= 0) edit(tokenStart, spans[Span.progressTokenEnd]!, idBytes);
-  if (exchange.era !== target.era) {
+  const tokenStart = spans.progressTokenStart;
+  if (tokenStart >= 0) edit(tokenStart, spans.progressTokenEnd, idBytes);
+  if (exchange.client.era !== target.era) {
     if (target.era === Era.legacy) dropEnvelope(exchange, bytes);
     else addEnvelope(exchange, target.envelope);
   }
@@ -108,13 +108,13 @@ function apply(bytes: Uint8Array, length: number): Buffer {
 
 /** Modern client, legacy upstream: the envelope and the continuation members mean nothing there (bridging, requests). */
 function dropEnvelope(exchange: Exchange, bytes: Uint8Array): void {
-  const { spans } = exchange;
-  const metaStart = spans[Span.metaStart]!;
-  if (metaStart >= 0 && (spans[Span.flags]! & Flag.metaIsObject) !== 0) {
+  const { spans } = exchange.message;
+  const metaStart = spans.metaStart;
+  if (metaStart >= 0 && (spans.flags & Flag.metaIsObject) !== 0) {
     for (const { start, end, text } of removeMembers(bytes, metaStart, isEnvelopeKey)) edit(start, end, text);
   }
-  if (spans[Span.inputResponsesStart]! >= 0 || spans[Span.requestStateStart]! >= 0) {
-    for (const { start, end, text } of removeMembers(bytes, spans[Span.paramsStart]!, CONTINUATION)) {
+  if (spans.inputResponsesStart >= 0 || spans.requestStateStart >= 0) {
+    for (const { start, end, text } of removeMembers(bytes, spans.paramsStart, CONTINUATION)) {
       edit(start, end, text);
     }
   }
@@ -135,21 +135,21 @@ const PARAMS_OPEN = Buffer.from('"params":{"_meta":{');
 
 /** Legacy client, modern upstream: every request carries the envelope. */
 function addEnvelope(exchange: Exchange, envelope: Uint8Array): void {
-  const { spans } = exchange;
-  const flags = spans[Span.flags]!;
-  const metaStart = spans[Span.metaStart]!;
-  const paramsStart = spans[Span.paramsStart]!;
+  const { spans } = exchange.message;
+  const flags = spans.flags;
+  const metaStart = spans.metaStart;
+  const paramsStart = spans.paramsStart;
   if (metaStart >= 0 && (flags & Flag.metaIsObject) !== 0) {
     const more = (flags & Flag.metaIsEmpty) === 0 ? ',' : '';
     edit(metaStart + 1, metaStart + 1, Buffer.concat([envelope, Buffer.from(more)]));
   } else if (metaStart >= 0) {
-    edit(metaStart, spans[Span.metaEnd]!, Buffer.concat([Buffer.from('{'), envelope, Buffer.from('}')]));
+    edit(metaStart, spans.metaEnd, Buffer.concat([Buffer.from('{'), envelope, Buffer.from('}')]));
   } else if (paramsStart >= 0) {
     const close = (flags & Flag.paramsIsEmpty) === 0 ? '},' : '}';
     edit(paramsStart + 1, paramsStart + 1, Buffer.concat([META_OPEN, envelope, Buffer.from(close)]));
   } else {
     // Behind the id, which every request has: `"id":7` becomes `"id":7,"params":{…}`.
-    const at = spans[Span.idEnd]!;
+    const at = spans.idEnd;
     edit(at, at, Buffer.concat([COMMA, PARAMS_OPEN, envelope, Buffer.from('}}')]));
   }
 }

@@ -64,7 +64,7 @@ export function errorBody(
   retryAfterMs: number,
 ): void {
   composer.put(OPEN);
-  if (exchange.idLength > 0) composer.range(exchange.id, 0, exchange.idLength);
+  if (exchange.client.idLength > 0) composer.range(exchange.client.id, 0, exchange.client.idLength);
   else composer.put(NULL);
   composer.put(prepared.get(code)!.middle);
   hex(composer, exchange.generation);
@@ -72,10 +72,12 @@ export function errorBody(
   composer.put(QUOTE);
   if (upstream !== null) composer.put(UPSTREAM).put(upstream);
   if (retryAfterMs > 0) composer.put(RETRY_AFTER).integer(retryAfterMs);
-  if (code === 'GW_UNSUPPORTED_VERSION') composer.put(SUPPORTED).text(JSON.stringify(exchange.detail));
-  else if (code === 'GW_CAPABILITY_REQUIRED' && exchange.detail !== '') composer.put(REQUIRED).text(exchange.detail);
+  if (code === 'GW_UNSUPPORTED_VERSION') composer.put(SUPPORTED).text(JSON.stringify(exchange.message.detail));
+  else if (code === 'GW_CAPABILITY_REQUIRED' && exchange.message.detail !== '')
+    composer.put(REQUIRED).text(exchange.message.detail);
   // The characters of a JSON string as they came, escapes included.
-  else if (code === 'GW_UNKNOWN_RESOURCE' && exchange.detail !== '') composer.put(URI).text(exchange.detail).put(QUOTE);
-  else if (code === 'GW_INVALID_URI') composer.put(REASON).text(JSON.stringify(exchange.detail));
+  else if (code === 'GW_UNKNOWN_RESOURCE' && exchange.message.detail !== '')
+    composer.put(URI).text(exchange.message.detail).put(QUOTE);
+  else if (code === 'GW_INVALID_URI') composer.put(REASON).text(JSON.stringify(exchange.message.detail));
   composer.put(CLOSE);
 }

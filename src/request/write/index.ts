@@ -2,12 +2,14 @@
  * write: answers back to the client, as one JSON body or as a stream of events, with the client's ids restored;
  * and the end of an exchange.
  */
-import { Flag, Kind, Method, Span } from '../../../native/layout.js';
+
+import { Flag, Kind, Method } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import { ERROR_CODES, ERRORS, type ErrorCode } from '../../errors.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era } from '../../protocol/revisions.js';
-import { Verdict, VerdictWord } from '../../shared/records.js';
-import { type Exchange, Phase, Verb, Wish } from '../exchange/index.js';
+import { Verdict } from '../../shared/records.js';
+import { type Exchange, MessageFlag, Phase, Verb } from '../exchange/index.js';
 import { errorBody } from './error-body.js';
 import { challenge, JSON_HEAD, NO_HEAD } from './heads.js';
 import { EventStreams, keeps, type StreamLog } from './streams.js';
@@ -31,9 +33,9 @@ export interface WriteOptions {
    *
    * @returns false when the client cannot be asked: the answer is an error
    */
-  inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean;
+  inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
   /** An upstream answered -32042; false = a modern client cannot be told in its way, an older one gets the error. */
-  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean;
+  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
   /** The call is over while its upstream waits for answers of the client. */
   unanswered(exchange: Exchange): void;
   /** The exchange is about to be given back: count and log it. */
@@ -61,14 +63,14 @@ const LONGEST_URI = 2048;
 
 /** Status of an in-band error that HTTP shows too (2026-07-28, validation order 12 and 14). */
 function statusOf(exchange: Exchange, flags: number, code: number): number {
-  if ((flags & Flag.isErrorResponse) === 0 || exchange.era !== Era.modern) return 200;
+  if ((flags & Flag.isErrorResponse) === 0 || exchange.client.era !== Era.modern) return 200;
   if (code === -32601) return 404;
   return code === CAPABILITY_REQUIRED ? 400 : 200;
 }
 
 /** The error that takes the place of an answer which is not for this client; null for all others. */
 function replacementOf(exchange: Exchange, flags: number, code: number): ErrorCode | null {
-  const { era } = exchange;
+  const { era } = exchange.client;
   if ((flags & Flag.isErrorResponse) === 0) {
     const asks = (flags & Flag.resultInputRequired) !== 0 && era === Era.legacy;
     return asks ? 'GW_INPUT_REQUIRED_UNSUPPORTED' : null;
@@ -92,18 +94,18 @@ export class WriteStage {
   }
 
   /** A message of the upstream about this call (CallSink.message). */
-  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    if (spans[Span.kind] === Kind.response) this.#response(exchange, bytes, length, spans);
-    else if (spans[Span.kind] === Kind.notification) this.#notification(exchange, bytes, length, spans);
+  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    if (spans.kind === Kind.response) this.#response(exchange, bytes, length, spans);
+    else if (spans.kind === Kind.notification) this.#notification(exchange, bytes, length, spans);
   }
 
-  #response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    const flags = spans[Span.flags]!;
-    exchange.upstream = null;
+  #response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    const flags = spans.flags;
+    exchange.call.upstream = null;
     if (this.#asksBack(exchange, bytes, length, spans, flags)) return;
-    const leads = exchange.verdict[VerdictWord.verdict] === Verdict.lead;
-    const replaced = replacementOf(exchange, flags, spans[Span.errorCode]!);
-    if (replaced === 'GW_INPUT_REQUIRED_UNSUPPORTED' && exchange.era === Era.legacy) {
+    const leads = exchange.verdict.kind === Verdict.lead;
+    const replaced = replacementOf(exchange, flags, spans.errorCode);
+    if (replaced === 'GW_INPUT_REQUIRED_UNSUPPORTED' && exchange.client.era === Era.legacy) {
       this.unanswerable(exchange, replaced, ERRORS[replaced].sentence);
       return;
     }
@@ -111,29 +113,29 @@ export class WriteStage {
       this.fail(exchange, replaced);
       return;
     }
-    if (exchange.openRequests > 0) this.#options.unanswered(exchange);
+    if (exchange.call.openRequests > 0) this.#options.unanswered(exchange);
     const composer = this.streams.begin(exchange);
     translateResponse(composer, exchange, bytes, length, spans, this.#options.serverInfo());
     if (leads) this.#settle(exchange, bytes, length, spans, flags);
-    if (exchange.reply === null && !keeps(exchange)) {
+    if (exchange.client.reply === null && !keeps(exchange)) {
       this.#finish(exchange);
       return;
     }
-    if ((flags & Flag.isErrorResponse) !== 0) exchange.error = 'GW_UPSTREAM_PROTOCOL';
-    if (exchange.streaming) this.#endStream(exchange);
-    else this.#json(exchange, statusOf(exchange, flags, spans[Span.errorCode]!), JSON_HEAD);
+    if ((flags & Flag.isErrorResponse) !== 0) exchange.client.error = 'GW_UPSTREAM_PROTOCOL';
+    if (exchange.client.streaming) this.#endStream(exchange);
+    else this.#json(exchange, statusOf(exchange, flags, spans.errorCode), JSON_HEAD);
   }
 
   /** Whether an answer that asks the client for something is taken care of. */
-  #asksBack(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array, flags: number): boolean {
+  #asksBack(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans, flags: number): boolean {
     if ((flags & (Flag.resultInputRequired | Flag.isErrorResponse)) === 0) return false;
     if ((flags & Flag.isErrorResponse) === 0) {
-      if (exchange.era === Era.modern) return false;
+      if (exchange.client.era === Era.modern) return false;
       // What comes of answers of one client is not for others (2026-07-28, caching).
       this.#leadNoLonger(exchange);
       return this.#options.inputRequired(exchange, bytes, length, spans);
     }
-    if (spans[Span.errorCode] !== URL_ELICITATION_REQUIRED) return false;
+    if (spans.errorCode !== URL_ELICITATION_REQUIRED) return false;
     return this.#options.urlRequired(exchange, bytes, length, spans);
   }
 
@@ -153,43 +155,38 @@ export class WriteStage {
   }
 
   /** Lets the cache keep the client's form of a good result. */
-  #settle(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array, flags: number): void {
+  #settle(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans, flags: number): void {
     const good =
       (flags & (Flag.isErrorResponse | Flag.isError | Flag.resultInputRequired)) === 0 &&
       (flags & Flag.resultIsObject) !== 0 &&
-      ((flags & Flag.resultComplete) !== 0 || spans[Span.resultTypeStart]! < 0);
+      ((flags & Flag.resultComplete) !== 0 || spans.resultTypeStart < 0);
     if (!good) {
       this.#options.release(exchange);
-    } else if (exchange.era === exchange.upstreamEra) {
-      this.#options.store(exchange, bytes, spans[Span.resultStart]!, spans[Span.resultEnd]!);
-    } else if (spans[Span.idStart]! < spans[Span.resultStart]!) {
+    } else if (exchange.client.era === exchange.call.era) {
+      this.#options.store(exchange, bytes, spans.resultStart, spans.resultEnd);
+    } else if (spans.idStart < spans.resultStart) {
       // Everything around the result was copied as it is, so its place in the composed message can be told.
       const { length: composed, bytes: content } = this.streams.composer;
-      const shift = this.streams.prefix(exchange) + exchange.idLength - (spans[Span.idEnd]! - spans[Span.idStart]!);
-      this.#options.store(
-        exchange,
-        content,
-        spans[Span.resultStart]! + shift,
-        composed - (length - spans[Span.resultEnd]!),
-      );
+      const shift = this.streams.prefix(exchange) + exchange.client.idLength - (spans.idEnd - spans.idStart);
+      this.#options.store(exchange, content, spans.resultStart + shift, composed - (length - spans.resultEnd));
     } else {
       this.#options.release(exchange);
     }
   }
 
-  #notification(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+  #notification(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const { streams } = this;
     if (!streams.takes(exchange)) return;
-    if (spans[Span.method] === Method.progress) {
-      const start = spans[Span.progressTokenStart]!;
-      if (exchange.progressLength === 0 || start < 0) return;
+    if (spans.method === Method.progress) {
+      const start = spans.progressTokenStart;
+      if (exchange.client.progressLength === 0 || start < 0) return;
       streams.open(exchange);
       const composer = streams.begin(exchange);
-      composer.range(bytes, 0, start).range(exchange.progress, 0, exchange.progressLength);
-      composer.range(bytes, spans[Span.progressTokenEnd]!, length);
-    } else if (spans[Span.method] === Method.message) {
-      const start = spans[Span.levelStart]!;
-      if (start < 0 || levelNumber(bytes, start, spans[Span.levelEnd]!) < exchange.logLevel) return;
+      composer.range(bytes, 0, start).range(exchange.client.progress, 0, exchange.client.progressLength);
+      composer.range(bytes, spans.progressTokenEnd, length);
+    } else if (spans.method === Method.message) {
+      const start = spans.levelStart;
+      if (start < 0 || levelNumber(bytes, start, spans.levelEnd) < exchange.client.logLevel) return;
       streams.open(exchange);
       streams.begin(exchange).range(bytes, 0, length);
     } else {
@@ -205,9 +202,9 @@ export class WriteStage {
 
   #json(exchange: Exchange, status: number, head: readonly string[]): void {
     const { composer } = this.streams;
-    exchange.status = status;
-    exchange.bytesOut += composer.length;
-    exchange.reply!.send(status, this.head(exchange, head), composer.bytes, 0, composer.length);
+    exchange.client.status = status;
+    exchange.client.bytesOut += composer.length;
+    exchange.client.reply!.send(status, this.head(exchange, head), composer.bytes, 0, composer.length);
     this.#finish(exchange);
   }
 
@@ -218,40 +215,40 @@ export class WriteStage {
 
   /** Answers the client's request with a result, but keeps the exchange: its call goes on upstream without a client. */
   suspend(exchange: Exchange, result: Uint8Array): void {
-    const { reply } = exchange;
+    const { reply } = exchange.client;
     if (reply !== null) {
       const composer = this.streams.begin(exchange);
       composeResult(composer, exchange, result);
-      if (exchange.streaming) {
+      if (exchange.client.streaming) {
         this.streams.sendLast(exchange);
       } else {
-        exchange.status = 200;
-        exchange.bytesOut += composer.length;
+        exchange.client.status = 200;
+        exchange.client.bytesOut += composer.length;
         reply.send(200, this.head(exchange, JSON_HEAD), composer.bytes, 0, composer.length);
       }
     }
     // Others may wait for its result, which is not to be shared any more: it depends on answers.
-    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) {
+    if (exchange.verdict.kind === Verdict.lead) {
       this.#options.release(exchange);
-      exchange.verdict[VerdictWord.verdict] = Verdict.forward;
+      exchange.verdict.kind = Verdict.forward;
     }
     this.#options.finished(exchange);
-    exchange.reply = null;
+    exchange.client.reply = null;
     // The request is answered: a cancellation that names it, or the end of its connection, is not about the call any more.
-    exchange.idLength = 0;
-    exchange.link = null;
-    exchange.streaming = false;
+    exchange.client.idLength = 0;
+    exchange.client.link = null;
+    exchange.client.streaming = false;
     exchange.phase = Phase.parked;
   }
 
   /** A result that is ready as bytes: prepared answers and cached results. */
   result(exchange: Exchange, result: Uint8Array, head: readonly string[] = JSON_HEAD): void {
-    if (exchange.reply === null && !keeps(exchange)) {
+    if (exchange.client.reply === null && !keeps(exchange)) {
       this.#finish(exchange);
       return;
     }
     composeResult(this.streams.begin(exchange), exchange, result);
-    if (exchange.streaming) this.#endStream(exchange);
+    if (exchange.client.streaming) this.#endStream(exchange);
     else this.#json(exchange, 200, head);
   }
 
@@ -263,9 +260,9 @@ export class WriteStage {
 
   /** Ends with a status and no body (202 for notifications, 200 for a DELETE). */
   empty(exchange: Exchange, status: number): void {
-    if (exchange.reply !== null) {
-      exchange.status = status;
-      exchange.reply.send(status, this.head(exchange, NO_HEAD), NO_BYTES, 0, 0);
+    if (exchange.client.reply !== null) {
+      exchange.client.status = status;
+      exchange.client.reply.send(status, this.head(exchange, NO_HEAD), NO_BYTES, 0, 0);
     }
     this.#finish(exchange);
   }
@@ -279,7 +276,7 @@ export class WriteStage {
       head = [...JSON_HEAD, 'www-authenticate', challenge(reason, '', this.#options.resourceMetadata())];
     } else if (code === 'GW_METHOD_NOT_ALLOWED') {
       // A GET or DELETE is refused only to modern clients, which have nothing but POST.
-      const allowed = exchange.detail || (exchange.verb === Verb.post ? 'POST, GET, DELETE' : 'POST');
+      const allowed = exchange.message.detail || (exchange.message.verb === Verb.post ? 'POST, GET, DELETE' : 'POST');
       head = [...JSON_HEAD, 'allow', allowed];
     } else if (RETRY_SOON.has(code)) {
       head = RETRY_HEAD;
@@ -294,13 +291,13 @@ export class WriteStage {
    * @param bytes the body that was judged
    */
   deny(exchange: Exchange, scopes: string, bytes: Uint8Array): void {
-    const code = ERROR_CODES[exchange.verdict[VerdictWord.error]!] ?? 'GW_INTERNAL';
+    const code = ERROR_CODES[exchange.verdict.error] ?? 'GW_INTERNAL';
     if (code === 'GW_UNKNOWN_RESOURCE') keepUri(exchange, bytes);
     if (code === 'GW_INSUFFICIENT_SCOPE') {
       const value = challenge('insufficient_scope', scopes, this.#options.resourceMetadata());
       this.#error(exchange, code, [...JSON_HEAD, 'www-authenticate', value], 0);
     } else if (code === 'GW_RATE_LIMITED') {
-      const wait = Math.max(1, exchange.verdict[VerdictWord.retryAfterMs]!);
+      const wait = Math.max(1, exchange.verdict.retryAfterMs);
       this.#error(exchange, code, [...JSON_HEAD, 'retry-after', String(Math.ceil(wait / 1000))], wait);
     } else {
       this.refuse(exchange, code);
@@ -312,64 +309,64 @@ export class WriteStage {
    * model learns of it; other calls fail with the error (2026-07-28, multi round-trip requests towards older clients).
    */
   unanswerable(exchange: Exchange, code: ErrorCode, sentence: string): void {
-    if (exchange.spans[Span.method] !== Method.toolsCall) {
+    if (exchange.message.spans.method !== Method.toolsCall) {
       this.fail(exchange, code);
       return;
     }
     this.#leadNoLonger(exchange);
-    if (exchange.openRequests > 0) this.#options.unanswered(exchange);
-    exchange.error = code;
+    if (exchange.call.openRequests > 0) this.#options.unanswered(exchange);
+    exchange.client.error = code;
     this.result(exchange, Buffer.from(JSON.stringify({ content: [{ type: 'text', text: sentence }], isError: true })));
   }
 
   #leadNoLonger(exchange: Exchange): void {
-    if (exchange.verdict[VerdictWord.verdict] !== Verdict.lead) return;
+    if (exchange.verdict.kind !== Verdict.lead) return;
     this.#options.release(exchange);
-    exchange.verdict[VerdictWord.verdict] = Verdict.forward;
+    exchange.verdict.kind = Verdict.forward;
   }
 
   /** A failure after the decision: in-band, on the stream if one is open. */
   fail(exchange: Exchange, code: ErrorCode): void {
-    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#options.release(exchange);
+    if (exchange.verdict.kind === Verdict.lead) this.#options.release(exchange);
     this.#error(exchange, code, code === 'GW_BUFFERS_FULL' ? RETRY_HEAD : JSON_HEAD, 0);
   }
 
   #error(exchange: Exchange, code: ErrorCode, head: readonly string[], retryAfterMs: number): void {
-    exchange.error = code;
-    if (exchange.openRequests > 0) this.#options.unanswered(exchange);
-    if (exchange.reply === null && !keeps(exchange)) {
+    exchange.client.error = code;
+    if (exchange.call.openRequests > 0) this.#options.unanswered(exchange);
+    if (exchange.client.reply === null && !keeps(exchange)) {
       this.#finish(exchange);
       return;
     }
     const row = ERRORS[code];
-    if ((exchange.wishes & Wish.noAnswer) !== 0 && row.status === 200) {
+    if ((exchange.message.flags & MessageFlag.noAnswer) !== 0 && row.status === 200) {
       this.empty(exchange, 202);
       return;
     }
-    const upstream = row.source === 'upstream' ? this.#options.serverName(exchange.server) : null;
+    const upstream = row.source === 'upstream' ? this.#options.serverName(exchange.call.server) : null;
     errorBody(this.streams.begin(exchange), exchange, code, upstream, retryAfterMs);
-    if (exchange.streaming) this.#endStream(exchange);
+    if (exchange.client.streaming) this.#endStream(exchange);
     else this.#json(exchange, row.status, head);
   }
 
   /** The client cancelled: the stream ends without an answer (MCP, cancellation). */
   cancelled(exchange: Exchange): void {
-    exchange.error = 'GW_CANCELLED';
-    if (exchange.openRequests > 0) this.#options.unanswered(exchange);
-    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) this.#options.release(exchange);
-    if (exchange.reply !== null) this.streams.open(exchange);
-    if (exchange.streaming) this.streams.end(exchange);
+    exchange.client.error = 'GW_CANCELLED';
+    if (exchange.call.openRequests > 0) this.#options.unanswered(exchange);
+    if (exchange.verdict.kind === Verdict.lead) this.#options.release(exchange);
+    if (exchange.client.reply !== null) this.streams.open(exchange);
+    if (exchange.client.streaming) this.streams.end(exchange);
     this.#finish(exchange);
   }
 
   /** The client takes bytes again. */
   drained(exchange: Exchange): void {
-    exchange.upstream?.resume(exchange);
+    exchange.call.upstream?.resume(exchange);
   }
 
   /** Nothing more will be written: counts the exchange and gives it back. */
   abandon(exchange: Exchange): void {
-    exchange.error ??= 'GW_CANCELLED';
+    exchange.client.error ??= 'GW_CANCELLED';
     this.#finish(exchange);
   }
 
@@ -381,7 +378,7 @@ export class WriteStage {
   #finish(exchange: Exchange): void {
     if (exchange.phase === Phase.done || exchange.phase === Phase.free) return;
     exchange.phase = Phase.done;
-    if (exchange.openRequests > 0) this.#options.unanswered(exchange);
+    if (exchange.call.openRequests > 0) this.#options.unanswered(exchange);
     this.#options.finished(exchange);
     this.#options.recycle(exchange);
   }
@@ -389,8 +386,8 @@ export class WriteStage {
 
 /** Keeps the URI as it was spelled, for the answer, unless it is longer than anybody wants to read again. */
 function keepUri(exchange: Exchange, bytes: Uint8Array): void {
-  const start = exchange.spans[Span.nameStart]!;
-  const end = exchange.spans[Span.nameEnd]!;
+  const start = exchange.message.spans.nameStart;
+  const end = exchange.message.spans.nameEnd;
   if (start < 0 || end - start > LONGEST_URI) return;
-  exchange.detail = Buffer.from(bytes.subarray(start, end)).toString('utf8');
+  exchange.message.detail = Buffer.from(bytes.subarray(start, end)).toString('utf8');
 }

@@ -3,13 +3,13 @@
  * or as one event. Once a byte is out there is no other end than the whole answer or a cut connection, because half of a
  * message must not look like all of it.
  */
-import { Method, Span } from '../../../native/layout.js';
+import { Method } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
 import { Composer } from '../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, flatten } from '../../protocol/event-frames.js';
 import { type LargeMember, LargeResult, type LargeRewrite } from '../../protocol/large-result.js';
 import { Era } from '../../protocol/revisions.js';
-import { Verdict, VerdictWord } from '../../shared/records.js';
+import { Verdict } from '../../shared/records.js';
 import { type Exchange, Framing, Phase, type Reply } from '../exchange/index.js';
 import { JSON_HEAD } from './heads.js';
 import { COMPLETE, isCacheable, NOT_CACHEABLE } from './translate.js';
@@ -60,25 +60,25 @@ export class LargeAnswers {
   start(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
     if (!takesParts(exchange)) return false;
     const result = new LargeResult(rewriteOf(exchange, this.#options.serverInfo()));
-    const isEvent = exchange.streaming;
+    const isEvent = exchange.client.streaming;
     const composer = this.#composer.reset();
     if (isEvent) composer.put(EVENT_OPEN);
     // What is no result is held as a whole: errors, and questions to a client that has to be asked in another way.
     if (!result.feed(bytes, 0, length, composer) || !result.isResult) return false;
-    if (exchange.verdict[VerdictWord.verdict] === Verdict.lead) {
+    if (exchange.verdict.kind === Verdict.lead) {
       this.#options.release(exchange);
-      exchange.verdict[VerdictWord.verdict] = Verdict.forward;
+      exchange.verdict.kind = Verdict.forward;
     }
-    const { reply } = exchange;
+    const { reply } = exchange.client;
     this.#open.set(exchange, { result, reply, isEvent });
     if (reply === null) return true;
     if (!isEvent) {
-      exchange.status = 200;
+      exchange.client.status = 200;
       reply.openStream(200, this.#options.head(exchange, JSON_HEAD));
     }
     // Nobody else may write into the answer; whoever wants to end it early cuts the connection.
-    exchange.streaming = true;
-    exchange.reply = new ReplyInUse(reply);
+    exchange.client.streaming = true;
+    exchange.client.reply = new ReplyInUse(reply);
     this.#write(exchange, reply, isEvent ? EVENT_OPEN.length : -1);
     return true;
   }
@@ -87,10 +87,10 @@ export class LargeAnswers {
   part(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
     const open = this.#open.get(exchange);
     // Without its client the rest is read and dropped.
-    if (open === undefined || open.reply === null || exchange.reply === null) return;
+    if (open === undefined || open.reply === null || exchange.client.reply === null) return;
     const composer = this.#composer.reset();
     if (!open.result.feed(bytes, start, end, composer)) {
-      exchange.upstream?.cancel(exchange);
+      exchange.call.upstream?.cancel(exchange);
       this.#cut(exchange, open, 'GW_UPSTREAM_PROTOCOL');
       return;
     }
@@ -102,17 +102,17 @@ export class LargeAnswers {
     const open = this.#open.get(exchange);
     if (open === undefined) return;
     const { reply, isEvent } = open;
-    if (reply === null || exchange.reply === null) {
+    if (reply === null || exchange.client.reply === null) {
       this.#open.delete(exchange);
       this.#options.complete(exchange);
     } else if (!complete || !open.result.complete) {
       this.#cut(exchange, open, complete ? 'GW_UPSTREAM_PROTOCOL' : 'GW_UPSTREAM_TRUNCATED');
     } else {
       this.#open.delete(exchange);
-      exchange.reply = reply;
+      exchange.client.reply = reply;
       if (isEvent) {
-        exchange.events += 1;
-        exchange.bytesOut += EVENT_CLOSE.length;
+        exchange.client.events += 1;
+        exchange.client.bytesOut += EVENT_CLOSE.length;
         reply.write(EVENT_CLOSE, 0, EVENT_CLOSE.length);
         this.#options.endStream(exchange);
       } else {
@@ -137,9 +137,9 @@ export class LargeAnswers {
 
   #cut(exchange: Exchange, open: Open, code: ErrorCode): void {
     this.#open.delete(exchange);
-    exchange.error = code;
-    if (exchange.reply !== null) {
-      exchange.reply = null;
+    exchange.client.error = code;
+    if (exchange.client.reply !== null) {
+      exchange.client.reply = null;
       open.reply?.abort();
     }
     this.#options.complete(exchange);
@@ -149,25 +149,26 @@ export class LargeAnswers {
   #write(exchange: Exchange, reply: Reply, flatFrom: number): void {
     const composer = this.#composer;
     if (flatFrom >= 0) flatten(composer, flatFrom);
-    exchange.bytesOut += composer.length;
-    if (!reply.write(composer.bytes, 0, composer.length)) exchange.upstream?.pause(exchange);
+    exchange.client.bytesOut += composer.length;
+    if (!reply.write(composer.bytes, 0, composer.length)) exchange.call.upstream?.pause(exchange);
   }
 }
 
 /** How the answer to a call has to be changed for its client. */
 export function rewriteOf(exchange: Exchange, serverInfo: Uint8Array): LargeRewrite {
-  const { era, upstreamEra } = exchange;
+  const { era } = exchange.client;
+  const { era: upstreamEra } = exchange.call;
   const add: LargeMember[] = [];
   if (era === Era.modern && upstreamEra === Era.legacy) {
     add.push({ keys: ['resultType'], text: COMPLETE });
-    if (isCacheable(exchange.spans[Span.method] ?? Method.unknown)) {
+    if (isCacheable(exchange.message.spans.method ?? Method.unknown)) {
       add.push({ keys: ['ttlMs', 'cacheScope'], text: NOT_CACHEABLE });
     }
     add.push({ keys: ['_meta'], text: serverInfo });
   }
   return {
-    upstreamId: Buffer.from(String(exchange.upstreamId)),
-    id: Buffer.from(exchange.id.subarray(0, exchange.idLength)),
+    upstreamId: Buffer.from(String(exchange.call.upstreamId)),
+    id: Buffer.from(exchange.client.id.subarray(0, exchange.client.idLength)),
     add,
     toLegacy: era === Era.legacy && upstreamEra === Era.modern,
   };
@@ -179,12 +180,12 @@ export function rewriteOf(exchange: Exchange, serverInfo: Uint8Array): LargeRewr
  */
 function takesParts(exchange: Exchange): boolean {
   return (
-    exchange.framing === Framing.sse &&
-    exchange.link === null &&
-    !exchange.headerless &&
-    exchange.batch === null &&
+    exchange.client.framing === Framing.sse &&
+    exchange.client.link === null &&
+    !exchange.client.headerless &&
+    exchange.client.batch === null &&
     exchange.phase !== Phase.parked &&
-    (exchange.reply !== null || exchange.eventStream === 0)
+    (exchange.client.reply !== null || exchange.client.eventStream === 0)
   );
 }
 

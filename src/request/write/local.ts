@@ -2,7 +2,7 @@
  * The methods that the gateway answers itself, after the same decision as every other request: from the catalog's
  * prepared bytes and from session state.
  */
-import { Kind, Method, Span } from '../../../native/layout.js';
+import { Kind, Method } from '../../../native/layout.js';
 import { findMember, type Range, stringValue } from '../../protocol/json-cursor.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era, LATEST_LEGACY, MODERN, revisionNumber } from '../../protocol/revisions.js';
@@ -68,8 +68,8 @@ export class LocalAnswers {
   /** Answers one request; `bytes[0, length)` are valid during the call only. */
   answer(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { write } = this.#options;
-    const { spans } = exchange;
-    const method = spans[Span.method]!;
+    const { spans } = exchange.message;
+    const method = spans.method;
     switch (method) {
       case Method.toolsList:
       case Method.promptsList:
@@ -107,18 +107,18 @@ export class LocalAnswers {
         this.#options.task(exchange, bytes, length);
         return;
       case Operation.accept:
-        if (spans[Span.kind] === Kind.response) this.#options.answered(exchange, bytes);
+        if (spans.kind === Kind.response) this.#options.answered(exchange, bytes);
         this.#take(exchange);
         return;
       case Operation.stream:
         this.#options.openStandaloneStream(exchange);
         return;
       case Operation.terminate:
-        if (exchange.session !== null) this.#options.endSession(exchange.session);
+        if (exchange.client.session !== null) this.#options.endSession(exchange.client.session);
         write.empty(exchange, 200);
         return;
       default:
-        if (spans[Span.kind] === Kind.notification) this.#options.noted(exchange, bytes);
+        if (spans.kind === Kind.notification) this.#options.noted(exchange, bytes);
         this.#take(exchange);
     }
   }
@@ -126,26 +126,26 @@ export class LocalAnswers {
   /** Notifications and answers are taken without a word; a request is owed an answer, whatever its method. */
   #take(exchange: Exchange): void {
     const { write } = this.#options;
-    if (exchange.spans[Span.kind] !== Kind.request) write.empty(exchange, 202);
-    else if (exchange.era === Era.modern) write.refuse(exchange, 'GW_METHOD_NOT_FOUND_MODERN');
+    if (exchange.message.spans.kind !== Kind.request) write.empty(exchange, 202);
+    else if (exchange.client.era === Era.modern) write.refuse(exchange, 'GW_METHOD_NOT_FOUND_MODERN');
     else write.refuse(exchange, 'GW_METHOD_NOT_FOUND');
   }
 
   #cancel(exchange: Exchange, bytes: Uint8Array): void {
-    const { spans } = exchange;
-    const start = spans[Span.requestIdStart]!;
+    const { spans } = exchange.message;
+    const start = spans.requestIdStart;
     // Over HTTP a modern client cancels by closing its stream; where a connection is shared it has to say so.
-    const mayCancel = exchange.era === Era.legacy || exchange.link !== null;
-    if (start >= 0 && spans[Span.kind] !== Kind.request && mayCancel) {
-      this.#options.cancel(exchange, bytes, start, spans[Span.requestIdEnd]!);
+    const mayCancel = exchange.client.era === Era.legacy || exchange.client.link !== null;
+    if (start >= 0 && spans.kind !== Kind.request && mayCancel) {
+      this.#options.cancel(exchange, bytes, start, spans.requestIdEnd);
     }
     this.#take(exchange);
   }
 
   #list(exchange: Exchange, bytes: Uint8Array, method: number): void {
-    const start = exchange.spans[Span.cursorStart]!;
-    const cursor = start < 0 ? null : bytes.subarray(start, exchange.spans[Span.cursorEnd]!);
-    const revision = exchange.era === Era.modern ? MODERN : exchange.revision;
+    const start = exchange.message.spans.cursorStart;
+    const cursor = start < 0 ? null : bytes.subarray(start, exchange.message.spans.cursorEnd);
+    const revision = exchange.client.era === Era.modern ? MODERN : exchange.client.revision;
     const page = this.#options.answers().page(method, revision, cursor);
     if (page === null) this.#options.write.refuse(exchange, 'GW_INVALID_CURSOR');
     else this.#options.write.result(exchange, page);
@@ -153,8 +153,8 @@ export class LocalAnswers {
 
   #initialize(exchange: Exchange, bytes: Uint8Array): void {
     const { write } = this.#options;
-    const start = exchange.spans[Span.paramsStart]!;
-    const end = exchange.spans[Span.paramsEnd]!;
+    const start = exchange.message.spans.paramsStart;
+    const end = exchange.message.spans.paramsEnd;
     const version = findMember(bytes, start, end, 'protocolVersion');
     const text = version === undefined ? undefined : stringValue(bytes, version.start, version.end);
     if (text === undefined) {
@@ -177,22 +177,22 @@ export class LocalAnswers {
       write.refuse(exchange, 'GW_OVERLOADED');
       return;
     }
-    exchange.session = session;
-    exchange.revision = revision;
+    exchange.client.session = session;
+    exchange.client.revision = revision;
     const head = [...JSON_HEAD, 'mcp-session-id', session.id];
     write.result(exchange, this.#options.answers().initializeResult(revision), head);
   }
 
   #setLevel(exchange: Exchange, bytes: Uint8Array): void {
     const { write } = this.#options;
-    const start = exchange.spans[Span.levelStart]!;
-    const level = start < 0 ? -1 : levelNumber(bytes, start, exchange.spans[Span.levelEnd]!);
-    if (level < 0 || exchange.session === null) {
+    const start = exchange.message.spans.levelStart;
+    const level = start < 0 ? -1 : levelNumber(bytes, start, exchange.message.spans.levelEnd);
+    if (level < 0 || exchange.client.session === null) {
       write.refuse(exchange, 'GW_INVALID_LEVEL');
       return;
     }
-    exchange.session.logLevel = level;
-    this.#options.levelChanged(exchange.session);
+    exchange.client.session.logLevel = level;
+    this.#options.levelChanged(exchange.client.session);
     write.result(exchange, EMPTY_RESULT);
   }
 }

@@ -41,8 +41,8 @@ export class EventStreams {
 
   /** Whether a message can be sent before the answer: there is a stream, or the client takes one. */
   takes(exchange: Exchange): boolean {
-    if (exchange.reply === null) return keeps(exchange);
-    return (exchange.accepts & Accepts.sse) !== 0;
+    if (exchange.client.reply === null) return keeps(exchange);
+    return (exchange.client.accepts & Accepts.sse) !== 0;
   }
 
   /** Empties the composer for the next message of `exchange`, which goes on its stream if it has one. */
@@ -58,16 +58,16 @@ export class EventStreams {
 
   /** Starts the stream of an answer if it is not open yet; the client must take one ({@link takes}). */
   open(exchange: Exchange): void {
-    if (exchange.streaming) return;
-    exchange.streaming = true;
+    if (exchange.client.streaming) return;
+    exchange.client.streaming = true;
     if (exchange.phase !== Phase.asking) exchange.phase = Phase.streaming;
-    exchange.status = 200;
-    exchange.quietSince = performance.now();
-    const { reply } = exchange;
+    exchange.client.status = 200;
+    exchange.client.quietSince = performance.now();
+    const { reply } = exchange.client;
     reply?.openStream(200, this.head(exchange, EVENT_STREAM_HEAD));
-    if (exchange.framing !== Framing.sse || exchange.era !== Era.legacy) return;
-    exchange.eventStream = this.#options.log.opened(exchange);
-    if (exchange.eventStream === 0) return;
+    if (exchange.client.framing !== Framing.sse || exchange.client.era !== Era.legacy) return;
+    exchange.client.eventStream = this.#options.log.opened(exchange);
+    if (exchange.client.eventStream === 0) return;
     const greeting = this.#options.log.greeting(exchange);
     if (greeting !== null) this.#write(exchange, greeting, greeting.length);
   }
@@ -77,12 +77,12 @@ export class EventStreams {
     const { composer } = this;
     const from = this.prefix(exchange);
     flatten(composer, from);
-    exchange.events += 1;
-    if (exchange.eventStream !== 0) {
+    exchange.client.events += 1;
+    if (exchange.client.eventStream !== 0) {
       const id = this.#options.log.keep(exchange, composer.bytes, from, composer.length);
       if (id !== null) composer.put(LINE_END).put(id);
     }
-    if (exchange.framing === Framing.sse) composer.put(EVENT_CLOSE);
+    if (exchange.client.framing === Framing.sse) composer.put(EVENT_CLOSE);
     this.#write(exchange, composer.bytes, composer.length);
   }
 
@@ -94,31 +94,31 @@ export class EventStreams {
 
   /** Ends the stream. */
   end(exchange: Exchange): void {
-    if (exchange.eventStream !== 0) this.#options.log.closed(exchange);
+    if (exchange.client.eventStream !== 0) this.#options.log.closed(exchange);
     // The last write may have found the client gone.
-    exchange.reply?.endStream();
+    exchange.client.reply?.endStream();
   }
 
   /** A head with what the client's origin needs besides. */
   head(exchange: Exchange, head: readonly string[]): readonly string[] {
-    if (exchange.origin === '') return head;
+    if (exchange.client.origin === '') return head;
     return [...head, ...this.#options.corsHead(exchange)];
   }
 
   #write(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const { reply } = exchange;
+    const { reply } = exchange.client;
     if (reply === null) return;
-    exchange.bytesOut += length;
-    exchange.quietSince = performance.now();
-    if (!reply.write(bytes, 0, length)) exchange.upstream?.pause(exchange);
+    exchange.client.bytesOut += length;
+    exchange.client.quietSince = performance.now();
+    if (!reply.write(bytes, 0, length)) exchange.call.upstream?.pause(exchange);
   }
 }
 
 /** Whether the stream goes on without its client, which may come back for the events. */
 export function keeps(exchange: Exchange): boolean {
-  return exchange.streaming && exchange.eventStream !== 0;
+  return exchange.client.streaming && exchange.client.eventStream !== 0;
 }
 
 function isFramed(exchange: Exchange): boolean {
-  return exchange.streaming && exchange.framing === Framing.sse;
+  return exchange.client.streaming && exchange.client.framing === Framing.sse;
 }

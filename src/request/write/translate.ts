@@ -2,7 +2,9 @@
  * Turns the upstream's response into the client's: the client's id, and the result shape of its era; every other byte
  * stays as the upstream sent it (bridging, results).
  */
-import { Flag, Method, Span } from '../../../native/layout.js';
+
+import { Flag, Method } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import type { Composer } from '../../protocol/composer.js';
 import { findMember, type JsonCursor, type Range, removeMembers } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
@@ -26,7 +28,12 @@ export function isCacheable(method: number): boolean {
 
 /** Appends `{"jsonrpc":"2.0","id":…,"result":` and the bytes of a result and `}`. */
 export function composeResult(composer: Composer, exchange: Exchange, result: Uint8Array): void {
-  composer.put(RESULT_OPEN).range(exchange.id, 0, exchange.idLength).put(RESULT_MIDDLE).put(result).put(CLOSE);
+  composer
+    .put(RESULT_OPEN)
+    .range(exchange.client.id, 0, exchange.client.idLength)
+    .put(RESULT_MIDDLE)
+    .put(result)
+    .put(CLOSE);
 }
 
 /**
@@ -40,32 +47,39 @@ export function translateResponse(
   exchange: Exchange,
   bytes: Uint8Array,
   length: number,
-  spans: Int32Array,
+  spans: Spans,
   serverInfo: Uint8Array,
 ): void {
-  const idStart = spans[Span.idStart]!;
-  const idEnd = spans[Span.idEnd]!;
-  const flags = spans[Span.flags]!;
+  const idStart = spans.idStart;
+  const idEnd = spans.idEnd;
+  const flags = spans.flags;
   if ((flags & Flag.isErrorResponse) !== 0) {
     translateError(composer, exchange, bytes, length, spans);
     return;
   }
-  if (exchange.upstreamEra === exchange.era || (flags & Flag.resultIsObject) === 0) {
-    composer.range(bytes, 0, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, length);
+  if (exchange.call.era === exchange.client.era || (flags & Flag.resultIsObject) === 0) {
+    composer
+      .range(bytes, 0, idStart)
+      .range(exchange.client.id, 0, exchange.client.idLength)
+      .range(bytes, idEnd, length);
     return;
   }
-  const start = spans[Span.resultStart]!;
-  const end = spans[Span.resultEnd]!;
+  const start = spans.resultStart;
+  const end = spans.resultEnd;
   const idFirst = idStart < start;
   if (idFirst) {
-    composer.range(bytes, 0, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, start);
+    composer.range(bytes, 0, idStart).range(exchange.client.id, 0, exchange.client.idLength).range(bytes, idEnd, start);
   } else {
     composer.range(bytes, 0, start);
   }
-  if (exchange.era === Era.modern) modernResult(composer, exchange, bytes, start, end, spans, serverInfo);
+  if (exchange.client.era === Era.modern) modernResult(composer, exchange, bytes, start, end, spans, serverInfo);
   else legacyResult(composer, bytes, start, end, flags);
   if (idFirst) composer.range(bytes, end, length);
-  else composer.range(bytes, end, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, length);
+  else
+    composer
+      .range(bytes, end, idStart)
+      .range(exchange.client.id, 0, exchange.client.idLength)
+      .range(bytes, idEnd, length);
 }
 
 /** Legacy upstream, modern client: every result says what it is (2026-07-28, results). */
@@ -75,22 +89,22 @@ function modernResult(
   bytes: Uint8Array,
   start: number,
   end: number,
-  spans: Int32Array,
+  spans: Spans,
   serverInfo: Uint8Array,
 ): void {
-  const flags = spans[Span.flags]!;
+  const flags = spans.flags;
   composer.put(OPEN);
   let members = 0;
-  if (spans[Span.resultTypeStart]! < 0) {
+  if (spans.resultTypeStart < 0) {
     composer.put(COMPLETE);
     members += 1;
   }
-  if (isCacheable(exchange.spans[Span.method]!) && (flags & Flag.hasCacheHints) === 0) {
+  if (isCacheable(exchange.message.spans.method) && (flags & Flag.hasCacheHints) === 0) {
     if (members > 0) composer.put(COMMA);
     composer.put(NOT_CACHEABLE);
     members += 1;
   }
-  if (spans[Span.metaStart]! < 0) {
+  if (spans.metaStart < 0) {
     if (members > 0) composer.put(COMMA);
     composer.put(serverInfo);
     members += 1;
@@ -131,27 +145,27 @@ function copyWrapped(
   composer.range(bytes, wrapped.end, end);
 }
 
-function translateError(
-  composer: Composer,
-  exchange: Exchange,
-  bytes: Uint8Array,
-  length: number,
-  spans: Int32Array,
-): void {
-  const idStart = spans[Span.idStart]!;
-  const idEnd = spans[Span.idEnd]!;
+function translateError(composer: Composer, exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+  const idStart = spans.idStart;
+  const idEnd = spans.idEnd;
   // -32002 must not reach a 2026-07-28 client (error codes); its successor is -32602.
   const code =
-    exchange.era === Era.modern && spans[Span.errorCode] === NOT_FOUND_LEGACY
-      ? findMember(bytes, spans[Span.errorStart]!, spans[Span.errorEnd]!, 'code')
+    exchange.client.era === Era.modern && spans.errorCode === NOT_FOUND_LEGACY
+      ? findMember(bytes, spans.errorStart, spans.errorEnd, 'code')
       : undefined;
   if (code === undefined) {
-    composer.range(bytes, 0, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, length);
+    composer
+      .range(bytes, 0, idStart)
+      .range(exchange.client.id, 0, exchange.client.idLength)
+      .range(bytes, idEnd, length);
   } else if (idStart < code.start) {
-    composer.range(bytes, 0, idStart).range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, code.start);
+    composer
+      .range(bytes, 0, idStart)
+      .range(exchange.client.id, 0, exchange.client.idLength)
+      .range(bytes, idEnd, code.start);
     composer.put(INVALID_PARAMS).range(bytes, code.end, length);
   } else {
     composer.range(bytes, 0, code.start).put(INVALID_PARAMS).range(bytes, code.end, idStart);
-    composer.range(exchange.id, 0, exchange.idLength).range(bytes, idEnd, length);
+    composer.range(exchange.client.id, 0, exchange.client.idLength).range(bytes, idEnd, length);
   }
 }

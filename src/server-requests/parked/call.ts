@@ -1,3 +1,4 @@
+import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Milliseconds } from '../../units.js';
@@ -6,7 +7,7 @@ import type { Question } from './questions.js';
 
 /** What the upstream said at last while the client was away: its response, or why there is none. */
 export type Outcome =
-  | { readonly code: null; readonly bytes: Buffer; readonly spans: Int32Array }
+  | { readonly code: null; readonly bytes: Buffer; readonly spans: Spans }
   /** `detail` is what the error quotes. */
   | { readonly code: ErrorCode; readonly detail: string };
 
@@ -37,7 +38,7 @@ export class ParkedCall {
     this.generation = exchange.generation;
     this.principal = principal;
     this.digest = digest;
-    this.#limitMs = exchange.deadline > 0 ? exchange.deadline - exchange.sentAt : 0;
+    this.#limitMs = exchange.call.deadline > 0 ? exchange.call.deadline - exchange.call.sentAt : 0;
   }
 
   /** Whether the exchange is still this call's. */
@@ -68,8 +69,8 @@ export class ParkedCall {
   #count(): void {
     const { exchange } = this;
     if (!this.current) return;
-    exchange.openRequests = this.questions.size;
-    exchange.deadline = this.questions.size === 0 && this.#limitMs > 0 ? performance.now() + this.#limitMs : 0;
+    exchange.call.openRequests = this.questions.size;
+    exchange.call.deadline = this.questions.size === 0 && this.#limitMs > 0 ? performance.now() + this.#limitMs : 0;
   }
 
   get waits(): boolean {

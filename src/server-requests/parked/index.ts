@@ -2,7 +2,9 @@
  * A legacy upstream under a modern client: while the upstream waits for an answer, the client's request ends with
  * `input_required` and the call is parked; the client's next request goes on with it (docs/protocol.md, parked calls).
  */
-import { Kind, Method, Span } from '../../../native/layout.js';
+
+import { Kind, Method } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import type { LimitsSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import {
@@ -46,7 +48,7 @@ export interface ParkedCallsOptions {
   /** Answers the client's request with a result (`bytes` is the whole `result` object) and keeps the exchange. */
   suspend(exchange: Exchange, result: Uint8Array): void;
   /** Passes on what the upstream said at last, as if it came now. */
-  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void;
+  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void;
   fail(exchange: Exchange, code: ErrorCode): void;
   /** Ends a request with an error of the table. */
   refuse(exchange: Exchange, code: ErrorCode): void;
@@ -87,9 +89,9 @@ export class ParkedCalls {
   }
 
   /** A request of a legacy upstream that belongs to the call of a modern client. */
-  asked(endpoint: Endpoint, exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+  asked(endpoint: Endpoint, exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const id = idToken(bytes, spans);
-    const needed = neededCapability(spans[Span.method]!, parsedParams(bytes, spans));
+    const needed = neededCapability(spans.method, parsedParams(bytes, spans));
     const capabilities = capabilitiesOf(exchange);
     // Results of other methods cannot ask; and who was told of no capability has nothing to ask for.
     if (needed < 0 || capabilities < 0 || !mayBeAsked(exchange)) {
@@ -123,14 +125,14 @@ export class ParkedCalls {
   /** A call of a modern client with answers. @returns false when it belongs to no parked call and goes its usual way */
   resume(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
     const message = bytes.subarray(0, length);
-    const start = exchange.spans[Span.requestStateStart]!;
+    const start = exchange.message.spans.requestStateStart;
     // Without a state it is a fresh call.
     if (start < 0) return false;
-    const text = stringValue(message, start, exchange.spans[Span.requestStateEnd]!) ?? '';
+    const text = stringValue(message, start, exchange.message.spans.requestStateEnd) ?? '';
     const state = this.#states.open(text);
     const call = state?.own === true ? this.#byNumber.get(state.number) : undefined;
     if (state === null || (state.kind === StateKind.parked && call === undefined)) {
-      const era = this.#options.eraOf(exchange.verdict[VerdictWord.server]!);
+      const era = this.#options.eraOf(exchange.verdict.server);
       // A modern upstream has states of its own, and may be a gateway like this one. A legacy upstream has none.
       if (era === Era.modern || (era !== Era.legacy && !this.#states.claims(text))) return false;
       this.#options.refuse(exchange, 'GW_INPUT_STATE');
@@ -146,9 +148,9 @@ export class ParkedCalls {
   }
 
   /** The upstream's response to a parked call. */
-  response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+  response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     // Progress and log messages have no stream to go to.
-    if (spans[Span.kind] !== Kind.response) return;
+    if (spans.kind !== Kind.response) return;
     if (length > this.#limits.maxHeldBytes) this.failed(exchange, 'GW_RESPONSE_TOO_LARGE');
     else this.#settle(exchange, { code: null, bytes: Buffer.from(bytes.subarray(0, length)), spans: spans.slice() });
   }
@@ -159,12 +161,12 @@ export class ParkedCalls {
   }
 
   /** A legacy upstream answered -32042: tells a modern client in its way. @returns false when that is impossible */
-  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): boolean {
+  urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
     const questions = urlQuestions(bytes, length, spans);
     const capabilities = capabilitiesOf(exchange);
     if (questions.length === 0 || capabilities < 0 || !mayBeAsked(exchange)) return false;
     if ((capabilities & Capability.elicitationUrl) === 0) {
-      exchange.detail = requirement(Capability.elicitationUrl);
+      exchange.message.detail = requirement(Capability.elicitationUrl);
       this.#options.fail(exchange, 'GW_CAPABILITY_REQUIRED');
       return true;
     }
@@ -176,10 +178,10 @@ export class ParkedCalls {
   }
 
   /** The upstream takes a question back. */
-  noted(endpoint: Endpoint, bytes: Uint8Array, _length: number, spans: Int32Array): void {
-    const start = spans[Span.requestIdStart]!;
-    if (spans[Span.method] !== Method.cancelled || start < 0) return;
-    const id = Buffer.from(bytes.subarray(start, spans[Span.requestIdEnd]!)).toString('utf8');
+  noted(endpoint: Endpoint, bytes: Uint8Array, _length: number, spans: Spans): void {
+    const start = spans.requestIdStart;
+    if (spans.method !== Method.cancelled || start < 0) return;
+    const id = Buffer.from(bytes.subarray(start, spans.requestIdEnd)).toString('utf8');
     for (const call of this.#calls.values()) {
       if (call.endpoint !== endpoint) continue;
       for (const question of call.questions.values()) {
@@ -266,7 +268,7 @@ export class ParkedCalls {
   #ask(call: ParkedCall): void {
     const { exchange, endpoint } = call;
     // The call may have gone elsewhere after its endpoint failed.
-    if (this.#callOf(exchange) !== call || exchange.upstream !== endpoint || exchange.reply === null) {
+    if (this.#callOf(exchange) !== call || exchange.call.upstream !== endpoint || exchange.client.reply === null) {
       this.#forget(call);
       return;
     }
@@ -288,14 +290,14 @@ export class ParkedCalls {
     this.#byNumber.delete(call.number);
     call.number = 0;
     handOver(retry, exchange);
-    exchange.phase = exchange.streaming ? Phase.streaming : Phase.sending;
-    exchange.token = retry.token;
-    exchange.capabilities = declaredIn(retry, message);
-    exchange.sentAt = performance.now();
-    exchange.events = 0;
-    exchange.bytesOut = 0;
-    exchange.error = null;
-    exchange.detail = '';
+    exchange.phase = exchange.client.streaming ? Phase.streaming : Phase.sending;
+    exchange.client.token = retry.client.token;
+    exchange.client.capabilities = declaredIn(retry, message);
+    exchange.call.sentAt = performance.now();
+    exchange.client.events = 0;
+    exchange.client.bytesOut = 0;
+    exchange.client.error = null;
+    exchange.message.detail = '';
     const answers = answersIn(call, retry, message);
     this.#options.table.release(retry);
     if (outcome !== null) {
@@ -313,7 +315,7 @@ export class ParkedCalls {
     const { exchange } = call;
     let needed = 0;
     for (const question of call.questions.values()) needed |= question.needed;
-    if ((needed & ~exchange.capabilities) === 0) this.#ask(call);
+    if ((needed & ~exchange.client.capabilities) === 0) this.#ask(call);
     else this.#giveUp(exchange, 'GW_CAPABILITY_REQUIRED', requirement(needed));
   }
 
@@ -322,7 +324,7 @@ export class ParkedCalls {
       const { bytes, spans } = outcome;
       this.#options.message(exchange, bytes, bytes.length, spans);
     } else {
-      exchange.detail = outcome.detail;
+      exchange.message.detail = outcome.detail;
       this.#options.fail(exchange, outcome.code);
     }
   }
@@ -344,14 +346,14 @@ export class ParkedCalls {
   #giveUp(exchange: Exchange, code: ErrorCode, detail: string): void {
     const call = this.#callOf(exchange);
     if (call !== null) this.#disappoint(call);
-    exchange.upstream?.cancel(exchange);
-    exchange.upstream = null;
+    exchange.call.upstream?.cancel(exchange);
+    exchange.call.upstream = null;
     if (exchange.phase === Phase.parked) {
       this.#settle(exchange, { code, detail });
       return;
     }
     if (call !== null) this.#forget(call);
-    exchange.detail = detail;
+    exchange.message.detail = detail;
     this.#options.fail(exchange, code);
   }
 
@@ -362,8 +364,8 @@ export class ParkedCalls {
     if (current) this.#disappoint(call);
     this.#forget(call);
     if (!current) return;
-    exchange.upstream?.cancel(exchange);
-    exchange.upstream = null;
+    exchange.call.upstream?.cancel(exchange);
+    exchange.call.upstream = null;
     // Its request has been answered and counted.
     this.#options.table.release(exchange);
   }
@@ -378,7 +380,7 @@ export class ParkedCalls {
 function answersIn(call: ParkedCall, retry: Exchange, message: Uint8Array): Buffer[] {
   const answers: Buffer[] = [];
   for (const question of [...call.questions.values()]) {
-    const answer = answerTo(question, message, retry.spans);
+    const answer = answerTo(question, message, retry.message.spans);
     if (answer === null) continue;
     call.remove(question);
     answers.push(answer);
@@ -387,20 +389,20 @@ function answersIn(call: ParkedCall, retry: Exchange, message: Uint8Array): Buff
 }
 
 /** What the client can be asked for during a call; -1 = not known, since the call was not sent to be asked about. */
-function capabilitiesOf({ bodyLength, capabilities }: Exchange): number {
+function capabilitiesOf({ message: { bodyLength }, client: { capabilities } }: Exchange): number {
   // Without its body a retry could not be told from another call.
   return bodyLength === 0 && capabilities > 0 ? -1 : capabilities;
 }
 
 /** Whether the method is one whose result can be `input_required`. */
-function mayBeAsked({ spans }: Exchange): boolean {
-  const method = spans[Span.method];
+function mayBeAsked({ message: { spans } }: Exchange): boolean {
+  const method = spans.method;
   return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
 }
 
 function declaredIn(exchange: Exchange, message: Uint8Array): number {
-  const start = exchange.spans[Span.capabilitiesStart]!;
-  return start < 0 ? 0 : capabilityMask(message.subarray(start, exchange.spans[Span.capabilitiesEnd]!));
+  const start = exchange.message.spans.capabilitiesStart;
+  return start < 0 ? 0 : capabilityMask(message.subarray(start, exchange.message.spans.capabilitiesEnd));
 }
 
 /** `data.requiredCapabilities` of -32021. */
@@ -409,11 +411,11 @@ function requirement(mask: number): string {
 }
 
 function digestOf(exchange: Exchange): Buffer {
-  return callDigest(exchange, exchange.body.subarray(0, exchange.bodyLength));
+  return callDigest(exchange, exchange.message.body.subarray(0, exchange.message.bodyLength));
 }
 
 /** By subject; those without one by their address, as for rate limits. */
 function principalOf(exchange: Exchange): string {
   const subject = exchange.verdict.subarray(VerdictWord.subject0, VerdictWord.subject3 + 1);
-  return subject.some((word) => word !== 0) ? subject.join(' ') : exchange.remoteAddress;
+  return subject.some((word) => word !== 0) ? subject.join(' ') : exchange.client.remoteAddress;
 }

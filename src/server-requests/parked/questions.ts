@@ -2,7 +2,9 @@
  * Requests of a legacy upstream as `inputRequests` of MCP 2026-07-28 (multi round-trip requests), and the answers back:
  * what the server wrote stays as it was spelled, but for what one request has and an entry of a map has not.
  */
-import { Method, Span } from '../../../native/layout.js';
+
+import { Method } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import { Capability } from '../../protocol/client-capabilities.js';
 import {
   applyEdits,
@@ -47,14 +49,14 @@ export interface Question {
 export function readQuestion(
   bytes: Uint8Array,
   length: number,
-  spans: Int32Array,
+  spans: Spans,
   needed: number,
   isTaken: (key: string) => boolean,
 ): Question {
   const message = bytes.subarray(0, length);
-  const method = spans[Span.method]!;
+  const method = spans.method;
   const params = paramsOf(message, spans, method);
-  const name = text(message, spans[Span.methodStart]!, spans[Span.methodEnd]!);
+  const name = text(message, spans.methodStart, spans.methodEnd);
   return {
     key: keyOf(message, spans, isTaken),
     id: idToken(message, spans),
@@ -65,14 +67,14 @@ export function readQuestion(
 }
 
 /** The raw id token of a request. */
-export function idToken(bytes: Uint8Array, spans: Int32Array): string {
-  return text(bytes, spans[Span.idStart]!, spans[Span.idEnd]!);
+export function idToken(bytes: Uint8Array, spans: Spans): string {
+  return text(bytes, spans.idStart, spans.idEnd);
 }
 
 /** The key the server asks for when it can be had, else the first free one of `q1`, `q2`, ... */
-function keyOf(message: Uint8Array, spans: Int32Array, isTaken: (key: string) => boolean): string {
-  const start = spans[Span.metaStart]!;
-  const wish = start < 0 ? undefined : findMember(message, start, spans[Span.metaEnd]!, INPUT_KEY);
+function keyOf(message: Uint8Array, spans: Spans, isTaken: (key: string) => boolean): string {
+  const start = spans.metaStart;
+  const wish = start < 0 ? undefined : findMember(message, start, spans.metaEnd, INPUT_KEY);
   const key = wish === undefined ? undefined : stringValue(message, wish.start, wish.end);
   if (key !== undefined && KEY_FORM.test(key) && !isTaken(key)) return key;
   return freeKey(isTaken);
@@ -85,10 +87,10 @@ function freeKey(isTaken: (key: string) => boolean): string {
 }
 
 /** Without `elicitationId`, the progress token and the wish for a key; a `_meta` that held nothing else goes too. */
-function paramsOf(message: Uint8Array, spans: Int32Array, method: number): Uint8Array {
-  const start = spans[Span.paramsStart]!;
+function paramsOf(message: Uint8Array, spans: Spans, method: number): Uint8Array {
+  const start = spans.paramsStart;
   if (start < 0) return EMPTY;
-  const end = spans[Span.paramsEnd]!;
+  const end = spans.paramsEnd;
   const drop: string[] = method === Method.elicit ? ['elicitationId'] : [];
   const meta = findMember(message, start, end, '_meta');
   let inMeta: ReturnType<typeof removeMembers> = [];
@@ -111,9 +113,9 @@ function isEmpty(object: Uint8Array): boolean {
  *
  * @returns empty when the error names none that a client could be asked
  */
-export function urlQuestions(bytes: Uint8Array, length: number, spans: Int32Array): Question[] {
+export function urlQuestions(bytes: Uint8Array, length: number, spans: Spans): Question[] {
   const message = bytes.subarray(0, length);
-  const list = findPath(message, spans[Span.errorStart]!, spans[Span.errorEnd]!, 'data', 'elicitations');
+  const list = findPath(message, spans.errorStart, spans.errorEnd, 'data', 'elicitations');
   const questions: Question[] = [];
   if (list === undefined || valueType(message, list.start) !== 'array') return questions;
   const cursor = new JsonCursor(message, list.start);
@@ -153,9 +155,9 @@ export function inputRequired(questions: Iterable<Question>, requestState: strin
 }
 
 /** The parameters of a request as JavaScript has them; undefined when there are none. */
-export function parsedParams(bytes: Uint8Array, spans: Int32Array): unknown {
-  const start = spans[Span.paramsStart]!;
-  return start < 0 ? undefined : parseValue(bytes, start, spans[Span.paramsEnd]!);
+export function parsedParams(bytes: Uint8Array, spans: Spans): unknown {
+  const start = spans.paramsStart;
+  return start < 0 ? undefined : parseValue(bytes, start, spans.paramsEnd);
 }
 
 /**
@@ -164,10 +166,10 @@ export function parsedParams(bytes: Uint8Array, spans: Int32Array): unknown {
  * @param bytes the client's message, `spans` is its scan
  * @returns null when it holds no answer to this question
  */
-export function answerTo(question: Question, bytes: Uint8Array, spans: Int32Array): Buffer | null {
-  const start = spans[Span.inputResponsesStart]!;
+export function answerTo(question: Question, bytes: Uint8Array, spans: Spans): Buffer | null {
+  const start = spans.inputResponsesStart;
   if (start < 0) return null;
-  const answer = findMember(bytes, start, spans[Span.inputResponsesEnd]!, question.key);
+  const answer = findMember(bytes, start, spans.inputResponsesEnd, question.key);
   if (answer === undefined || valueType(bytes, answer.start) !== 'object') return null;
   const open = Buffer.from(`{"jsonrpc":"2.0","id":${question.id},"result":`);
   const message = Buffer.concat([open, bytes.subarray(answer.start, answer.end), Buffer.from('}')]);

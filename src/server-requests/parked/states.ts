@@ -4,7 +4,7 @@
  * requests, security).
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { Flag, Span } from '../../../native/layout.js';
+import { Flag } from '../../../native/layout.js';
 import { parseValue } from '../../protocol/json-cursor.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { HandleSealer } from '../../session/handles.js';
@@ -86,14 +86,15 @@ export class RequestStates {
  * @param bytes the message, `exchange.spans` is its scan; the call has been decided
  */
 export function callDigest(exchange: Exchange, bytes: Uint8Array): Buffer {
-  const { spans, verdict, decodedName } = exchange;
+  const { spans, decodedName } = exchange.message;
+  const { verdict } = exchange;
   const hash = createHash('sha256');
   hash.update(new Uint8Array(verdict.slice(VerdictWord.subject0, VerdictWord.subject3 + 1).buffer));
-  part(hash, range(bytes, spans[Span.methodStart]!, spans[Span.methodEnd]!));
+  part(hash, range(bytes, spans.methodStart, spans.methodEnd));
   // A URI is in the message as it is sent; policy may take two for one that a server tells apart.
-  const isDecoded = decodedName.length > 0 && (spans[Span.flags]! & Flag.nameIsUri) === 0;
-  part(hash, isDecoded ? decodedName : range(bytes, spans[Span.nameStart]!, spans[Span.nameEnd]!));
-  const args = range(bytes, spans[Span.argumentsStart]!, spans[Span.argumentsEnd]!);
+  const isDecoded = decodedName.length > 0 && (spans.flags & Flag.nameIsUri) === 0;
+  part(hash, isDecoded ? decodedName : range(bytes, spans.nameStart, spans.nameEnd));
+  const args = range(bytes, spans.argumentsStart, spans.argumentsEnd);
   part(hash, args.length <= MAX_PARSED ? meaning(args) : args);
   return hash.digest().subarray(0, DIGEST_BYTES);
 }

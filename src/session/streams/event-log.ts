@@ -134,15 +134,15 @@ export class EventLog implements StreamLog {
   }
 
   greeting(exchange: Exchange): Uint8Array | null {
-    const stream = this.#streams.get(exchange.eventStream);
+    const stream = this.#streams.get(exchange.client.eventStream);
     // Clients of older revisions fail on an event without data.
-    if (stream === undefined || exchange.revision < Revision.r2025_11_25) return null;
+    if (stream === undefined || exchange.client.revision < Revision.r2025_11_25) return null;
     const { retryMs } = this.#rules.sessions;
     return Buffer.from(`${idText(stream, stream.next - 1)}\nretry: ${retryMs}\ndata: \n\n`);
   }
 
   keep(exchange: Exchange, bytes: Uint8Array, start: number, end: number): Uint8Array | null {
-    const stream = this.#streams.get(exchange.eventStream);
+    const stream = this.#streams.get(exchange.client.eventStream);
     return stream === undefined ? null : this.#add(stream, new Uint8Array(bytes.subarray(start, end)));
   }
 
@@ -154,12 +154,12 @@ export class EventLog implements StreamLog {
 
   /** The call of a stream goes on under another generation of its exchange. */
   renewed(exchange: Exchange): void {
-    const stream = this.#streams.get(exchange.eventStream);
+    const stream = this.#streams.get(exchange.client.eventStream);
     if (stream !== undefined) stream.generation = exchange.generation;
   }
 
   closed(exchange: Exchange): void {
-    const stream = this.#streams.get(exchange.eventStream);
+    const stream = this.#streams.get(exchange.client.eventStream);
     if (stream === undefined) return;
     stream.ended = true;
     if (stream.evicted === stream.next - 1) this.drop(stream.number);
@@ -167,7 +167,7 @@ export class EventLog implements StreamLog {
 
   /** The exchange is given back: a stream that did not end with an answer has nothing to come back for. */
   over(exchange: Exchange): void {
-    const stream = this.#streams.get(exchange.eventStream);
+    const stream = this.#streams.get(exchange.client.eventStream);
     if (stream !== undefined && !stream.ended) this.drop(stream.number);
   }
 
@@ -213,13 +213,13 @@ export class EventLog implements StreamLog {
   }
 
   #open(exchange: Exchange, standalone: boolean): number {
-    const { session } = exchange;
+    const { session } = exchange.client;
     const { eventLogBytes, eventLogTotalBytes } = this.#rules.sessions;
     const wanted =
       session !== null &&
-      exchange.revision >= Revision.r2025_03_26 &&
-      exchange.framing === Framing.sse &&
-      exchange.link === null &&
+      exchange.client.revision >= Revision.r2025_03_26 &&
+      exchange.client.framing === Framing.sse &&
+      exchange.client.link === null &&
       eventLogBytes > 0 &&
       eventLogTotalBytes > 0;
     if (!wanted) return 0;

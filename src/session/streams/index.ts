@@ -70,7 +70,7 @@ export class StandaloneStreams {
     const broken = this.#broken.get(session);
     if (broken !== undefined) this.#giveUp(session, broken);
     const exchange = this.#begin(session, from, head);
-    exchange.eventStream = this.log.openedStandalone(exchange);
+    exchange.client.eventStream = this.log.openedStandalone(exchange);
     this.#start(exchange, this.log.greeting(exchange));
     return exchange;
   }
@@ -90,15 +90,15 @@ export class StandaloneStreams {
   ): { exchange: Exchange; ended: Exchange | null } | null {
     if (session.stream === null && this.standing.full) return null;
     const { stream: old } = session;
-    const ended = old !== null && old.eventStream === stream.number ? old : null;
+    const ended = old !== null && old.client.eventStream === stream.number ? old : null;
     if (old !== null && ended === null) return null;
     if (ended !== null) {
       this.#unregister(ended, session);
-      ended.reply?.endStream();
+      ended.client.reply?.endStream();
     }
     this.#broken.delete(session);
     const exchange = this.#begin(session, from, head);
-    exchange.eventStream = stream.number;
+    exchange.client.eventStream = stream.number;
     this.#start(exchange, null);
     this.log.replay(stream, after, (id, message) => this.#event(exchange, message, id));
     return { exchange, ended };
@@ -109,14 +109,14 @@ export class StandaloneStreams {
     const session = this.#streams.get(exchange);
     if (session === undefined) return false;
     this.#unregister(exchange, session);
-    if (exchange.eventStream === 0) return true;
+    if (exchange.client.eventStream === 0) return true;
     if (this.#broken.size >= this.#rules.limits.maxStreams) {
       for (const [longest, broken] of this.#broken) {
         this.#giveUp(longest, broken);
         break;
       }
     }
-    this.#broken.set(session, { stream: exchange.eventStream, since: this.#now() });
+    this.#broken.set(session, { stream: exchange.client.eventStream, since: this.#now() });
     return true;
   }
 
@@ -161,10 +161,10 @@ export class StandaloneStreams {
 
   /** Writes a sentence for a person on a stream that is about to end; its client's program skips it. */
   comment(exchange: Exchange, sentence: string): void {
-    const { reply, framing } = exchange;
+    const { reply, framing } = exchange.client;
     if (reply === null || framing !== Framing.sse) return;
     const bytes = Buffer.from(`: ${sentence}\n\n`);
-    exchange.bytesOut += bytes.length;
+    exchange.client.bytesOut += bytes.length;
     reply.write(bytes, 0, bytes.length);
   }
 
@@ -173,8 +173,8 @@ export class StandaloneStreams {
     const exchange = session.stream;
     if (exchange === null) return null;
     this.#unregister(exchange, session);
-    this.log.drop(exchange.eventStream);
-    exchange.reply?.endStream();
+    this.log.drop(exchange.client.eventStream);
+    exchange.client.reply?.endStream();
     return exchange;
   }
 
@@ -196,16 +196,16 @@ export class StandaloneStreams {
     const exchange = this.standing.take(from);
     session.stream = exchange;
     this.#streams.set(exchange, session);
-    exchange.reply?.openStream(200, head);
+    exchange.client.reply?.openStream(200, head);
     return exchange;
   }
 
   /** uWebSockets.js sends the head with the first bytes that follow, which may be long in coming: some follow at once. */
   #start(exchange: Exchange, greeting: Uint8Array | null): void {
-    const { reply, framing } = exchange;
+    const { reply, framing } = exchange.client;
     if (reply === null || framing !== Framing.sse) return;
     const bytes = greeting ?? KEEP_ALIVE;
-    exchange.bytesOut += bytes.length;
+    exchange.client.bytesOut += bytes.length;
     reply.write(bytes, 0, bytes.length);
   }
 
@@ -220,8 +220,8 @@ export class StandaloneStreams {
   }
 
   #write(exchange: Exchange, message: Uint8Array): boolean {
-    const { reply } = exchange;
-    const id = exchange.eventStream === 0 ? null : this.log.keepShared(exchange.eventStream, message);
+    const { reply } = exchange.client;
+    const id = exchange.client.eventStream === 0 ? null : this.log.keepShared(exchange.client.eventStream, message);
     if (reply === null || reply.buffered() > this.#rules.limits.maxClientBufferBytes) {
       this.#lost += 1;
       return false;
@@ -242,15 +242,15 @@ export class StandaloneStreams {
  */
 export function writeMessage(composer: Composer, exchange: Exchange, message: Uint8Array, id: Uint8Array | null): void {
   composer.reset();
-  const framed = exchange.framing === Framing.sse;
+  const framed = exchange.client.framing === Framing.sse;
   if (framed) composer.put(EVENT_OPEN);
   const from = composer.length;
   composer.put(message);
   flatten(composer, from);
   if (framed && id !== null) composer.put(LINE_END).put(id);
   if (framed) composer.put(EVENT_CLOSE);
-  exchange.events += 1;
-  exchange.bytesOut += composer.length;
-  exchange.quietSince = performance.now();
-  exchange.reply?.write(composer.bytes, 0, composer.length);
+  exchange.client.events += 1;
+  exchange.client.bytesOut += composer.length;
+  exchange.client.quietSince = performance.now();
+  exchange.client.reply?.write(composer.bytes, 0, composer.length);
 }

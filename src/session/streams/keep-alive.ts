@@ -4,7 +4,7 @@
  */
 import type { LimitsSnapshot } from '../../config/snapshot.js';
 import { KEEP_ALIVE } from '../../protocol/event-frames.js';
-import { Accepts, type Exchange, Framing, Phase, Wish } from '../../request/exchange/index.js';
+import { Accepts, type Exchange, Framing, MessageFlag, Phase } from '../../request/exchange/index.js';
 import type { ExchangeTable } from '../../request/exchange/table.js';
 import type { Milliseconds } from '../../units.js';
 import type { StandingStreams } from './standing.js';
@@ -68,32 +68,32 @@ export class KeepAlive {
   readonly #call = (exchange: Exchange): void => {
     const { phase } = exchange;
     if (phase !== Phase.sending && phase !== Phase.streaming && phase !== Phase.asking) return;
-    if (exchange.streaming) {
+    if (exchange.client.streaming) {
       this.#stream(exchange);
       return;
     }
     const waits =
-      exchange.reply !== null &&
-      exchange.framing === Framing.sse &&
-      exchange.link === null &&
-      exchange.batch === null &&
-      (exchange.accepts & Accepts.sse) !== 0 &&
-      (exchange.wishes & Wish.noAnswer) === 0;
-    if (!waits || this.#now - exchange.startedAt < this.#options.limits.keepAliveMs) return;
+      exchange.client.reply !== null &&
+      exchange.client.framing === Framing.sse &&
+      exchange.client.link === null &&
+      exchange.client.batch === null &&
+      (exchange.client.accepts & Accepts.sse) !== 0 &&
+      (exchange.message.flags & MessageFlag.noAnswer) === 0;
+    if (!waits || this.#now - exchange.client.startedAt < this.#options.limits.keepAliveMs) return;
     this.#options.open(exchange);
     this.#comment(exchange);
   };
 
   readonly #stream = (exchange: Exchange): void => {
-    if (this.#now - exchange.quietSince >= this.#options.limits.keepAliveMs) this.#comment(exchange);
+    if (this.#now - exchange.client.quietSince >= this.#options.limits.keepAliveMs) this.#comment(exchange);
   };
 
   #comment(exchange: Exchange): void {
-    const { reply } = exchange;
+    const { reply } = exchange.client;
     // A link has its own stream; a queue means that the connection is being tested already.
-    if (reply === null || exchange.framing !== Framing.sse || reply.buffered() > 0) return;
-    exchange.quietSince = this.#now;
-    exchange.bytesOut += KEEP_ALIVE.length;
+    if (reply === null || exchange.client.framing !== Framing.sse || reply.buffered() > 0) return;
+    exchange.client.quietSince = this.#now;
+    exchange.client.bytesOut += KEEP_ALIVE.length;
     reply.write(KEEP_ALIVE, 0, KEEP_ALIVE.length);
   }
 }

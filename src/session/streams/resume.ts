@@ -43,8 +43,8 @@ export class Resumption {
   /** Answers a GET with `Last-Event-ID`; its session is that of its subject. */
   resume(exchange: Exchange): void {
     const { refuse, openNew, streams } = this.#options;
-    const session = exchange.session as Session;
-    const id = parseEventId(exchange.lastEventId);
+    const session = exchange.client.session as Session;
+    const id = parseEventId(exchange.client.lastEventId);
     if (id === null) {
       refuse(exchange, 'GW_RESUME_UNSUPPORTED');
     } else if (!id.own) {
@@ -81,19 +81,19 @@ export class Resumption {
       empty(from, NO_CONTENT);
       return;
     }
-    from.status = 200;
-    from.streaming = true;
-    from.reply?.openStream(200, head(from));
-    from.reply?.write(KEEP_ALIVE, 0, KEEP_ALIVE.length);
+    from.client.status = 200;
+    from.client.streaming = true;
+    from.client.reply?.openStream(200, head(from));
+    from.client.reply?.write(KEEP_ALIVE, 0, KEEP_ALIVE.length);
     streams.log.replay(stream, after, (id, message) => writeMessage(this.#composer, from, message, id));
     if (call !== null) {
       // The old connection may be half open: the client knows better.
-      call.reply?.endStream();
+      call.client.reply?.endStream();
       handOverReply(from, call);
-      call.quietSince = performance.now();
-      call.upstream?.resume(call);
+      call.client.quietSince = performance.now();
+      call.call.upstream?.resume(call);
     } else {
-      from.reply?.endStream();
+      from.client.reply?.endStream();
     }
     complete(from);
   }

@@ -50,36 +50,36 @@ export class StandingStreams {
    */
   take(from: Exchange): Exchange {
     const exchange = new Exchange(NO_SLOT);
-    const { remoteAddress } = from;
+    const { remoteAddress } = from.client;
     handOver(from, exchange);
     this.#generation = (this.#generation + 1) & 0x7fffffff;
     exchange.generation = this.#generation;
     exchange.phase = Phase.streaming;
-    exchange.token = from.token;
-    exchange.streaming = true;
-    exchange.status = 200;
-    exchange.quietSince = performance.now();
-    exchange.remoteAddress = remoteAddress;
-    exchange.verb = from.verb;
-    exchange.era = from.era;
-    exchange.revision = from.revision;
-    exchange.session = from.session;
-    exchange.sessionId = from.sessionId;
-    exchange.capabilities = from.capabilities;
-    exchange.wishes = from.wishes;
-    exchange.spans.set(from.spans);
+    exchange.client.token = from.client.token;
+    exchange.client.streaming = true;
+    exchange.client.status = 200;
+    exchange.client.quietSince = performance.now();
+    exchange.client.remoteAddress = remoteAddress;
+    exchange.message.verb = from.message.verb;
+    exchange.client.era = from.client.era;
+    exchange.client.revision = from.client.revision;
+    exchange.client.session = from.client.session;
+    exchange.client.sessionId = from.client.sessionId;
+    exchange.client.capabilities = from.client.capabilities;
+    exchange.message.flags = from.message.flags;
+    exchange.message.spans.set(from.message.spans);
     exchange.verdict.set(from.verdict);
     this.#open.add(exchange);
-    this.#rights?.hold(exchange, from.token, exchange.verdict);
+    this.#rights?.hold(exchange, from.client.token, exchange.verdict);
     return exchange;
   }
 
   /** The stream is over. */
   release(exchange: Exchange): void {
     exchange.phase = Phase.free;
-    exchange.reply = null;
-    exchange.streaming = false;
-    exchange.session = null;
+    exchange.client.reply = null;
+    exchange.client.streaming = false;
+    exchange.client.session = null;
     this.#open.delete(exchange);
     this.#rights?.release(exchange);
   }

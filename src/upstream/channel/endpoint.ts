@@ -1,4 +1,5 @@
-import { Flag, Method, ScanStatus, Span } from '../../../native/layout.js';
+import { Flag, Method, ScanStatus } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
@@ -157,16 +158,16 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   /** The call in flight on the current channel with that id, or null. */
   override callOf(id: number): Exchange | null {
     const exchange = super.callOf(id);
-    return exchange !== null && exchange.connection === this.#channel ? exchange : null;
+    return exchange !== null && exchange.call.connection === this.#channel ? exchange : null;
   }
 
   /** Whether the call was written on the current channel and has not ended. */
   isInFlight(exchange: Exchange): boolean {
-    return exchange.connection !== null && exchange.connection === this.#channel && this.holds(exchange);
+    return exchange.call.connection !== null && exchange.call.connection === this.#channel && this.holds(exchange);
   }
 
   callsInFlight(): Exchange[] {
-    return this.calls().filter((exchange) => exchange.connection === this.#channel);
+    return this.calls().filter((exchange) => exchange.call.connection === this.#channel);
   }
 
   opened(): void {
@@ -221,8 +222,8 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     this.#failCalls('GW_UPSTREAM_CLOSED');
   }
 
-  receiveResponse(bytes: Uint8Array, length: number, spans: Int32Array): void {
-    const id = parseId(bytes, spans[Span.idStart]!, spans[Span.idEnd]!);
+  receiveResponse(bytes: Uint8Array, length: number, spans: Spans): void {
+    const id = parseId(bytes, spans.idStart, spans.idEnd);
     if (id >= 0 && id < FIRST_CALL_ID) {
       if (!this.#requests.settle(id, bytes, length, spans)) this.#messages.unknownResponse();
       return;
@@ -232,29 +233,29 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     else this.finish(exchange, bytes, length, spans);
   }
 
-  receiveNotification(bytes: Uint8Array, length: number, spans: Int32Array): void {
-    const method = spans[Span.method];
+  receiveNotification(bytes: Uint8Array, length: number, spans: Spans): void {
+    const method = spans.method;
     if (method === Method.acknowledged) {
       this.#listen.acknowledged(bytes, length);
     } else if (method === Method.cancelled && this.era === Era.modern) {
       // A modern server ends a listen in this way; it sends no requests that it could cancel.
       if (!this.notificationLimit.admit(MessageCost.notification)) return;
-      this.#listen.cancelled(parseId(bytes, spans[Span.requestIdStart]!, spans[Span.requestIdEnd]!));
+      this.#listen.cancelled(parseId(bytes, spans.requestIdStart, spans.requestIdEnd));
     } else {
       this.#messages.notification(null, bytes, length, spans);
     }
   }
 
-  receiveRequest(bytes: Uint8Array, length: number, spans: Int32Array): void {
+  receiveRequest(bytes: Uint8Array, length: number, spans: Spans): void {
     this.#messages.request(null, bytes, length, spans);
   }
 
-  receiveUnreadable(bytes: Uint8Array, length: number, status: number, spans: Int32Array): void {
+  receiveUnreadable(bytes: Uint8Array, length: number, status: number, spans: Spans): void {
     this.malformed(bytes.subarray(0, length));
-    if (status === ScanStatus.notJson || spans[Span.idStart]! < 0) return;
-    if ((spans[Span.flags]! & Flag.idIsString) !== 0) return;
+    if (status === ScanStatus.notJson || spans.idStart < 0) return;
+    if ((spans.flags & Flag.idIsString) !== 0) return;
     // JSON with the id of a call, but no response: the call fails now instead of at its deadline.
-    const exchange = this.callOf(parseId(bytes, spans[Span.idStart]!, spans[Span.idEnd]!));
+    const exchange = this.callOf(parseId(bytes, spans.idStart, spans.idEnd));
     if (exchange !== null) this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }
 
@@ -262,13 +263,13 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     if (this.#queue.remove(exchange)) return;
     // A call whose failure is deferred (no channel, no room) was never written.
     if (!this.isInFlight(exchange) || this.#channel?.withdraw(exchange) !== false) return;
-    this.#requests.notify('notifications/cancelled', { requestId: exchange.upstreamId });
+    this.#requests.notify('notifications/cancelled', { requestId: exchange.call.upstreamId });
     this.#attribution.cancelled();
   }
 
   /** The next call that waits is sent. */
   protected callEnded(exchange: Exchange): void {
-    if (exchange.connection === null || exchange.connection !== this.#channel) return;
+    if (exchange.call.connection === null || exchange.call.connection !== this.#channel) return;
     this.callCount -= 1;
     this.#attribution.ended(exchange);
     if (this.#queue.size > 0) this.#sendQueued();
@@ -286,11 +287,11 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
 
   #send(exchange: Exchange, bytes: Buffer): void {
     const channel = this.#channel;
-    if (channel === null || !channel.write(bytes, exchange, exchange.upstreamId)) {
+    if (channel === null || !channel.write(bytes, exchange, exchange.call.upstreamId)) {
       this.context.deferred.add(this, exchange, 'GW_UPSTREAM_BUSY');
       return;
     }
-    exchange.connection = channel;
+    exchange.call.connection = channel;
     this.#countQueued();
     this.callCount += 1;
     this.#attribution.written(exchange);
@@ -356,7 +357,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     for (let waiting = this.#queue.shift(); waiting !== null; waiting = this.#queue.shift()) recycle(waiting);
     if (this.inFlight > 0) {
       for (const exchange of this.calls()) {
-        this.fail(exchange, exchange.sent ? error : 'GW_UPSTREAM_DOWN', exchange.sent);
+        this.fail(exchange, exchange.call.sent ? error : 'GW_UPSTREAM_DOWN', exchange.call.sent);
       }
     }
     this.callCount = 0;

@@ -68,7 +68,7 @@ export abstract class OutboundBatch {
   readonly #flush = (): void => {
     this.#scheduled = false;
     if (!this.#closed && this.bytes > 0) {
-      for (const owner of this.#owners) if (owner !== null) owner.sent = true;
+      for (const owner of this.#owners) if (owner !== null) owner.call.sent = true;
       this.send();
     }
     this.#clear();

@@ -1,14 +1,15 @@
-import { type Decoder, Kind, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import { type Decoder, Kind, ScanStatus } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import type { Count } from '../../units.js';
 import { UPSTREAM_DEPTH } from '../core/control.js';
 
 /** Receives scanned messages; bytes and spans are valid only during the call. */
 export interface MessageReceiver {
-  receiveResponse(bytes: Uint8Array, length: number, spans: Int32Array): void;
-  receiveNotification(bytes: Uint8Array, length: number, spans: Int32Array): void;
-  receiveRequest(bytes: Uint8Array, length: number, spans: Int32Array): void;
+  receiveResponse(bytes: Uint8Array, length: number, spans: Spans): void;
+  receiveNotification(bytes: Uint8Array, length: number, spans: Spans): void;
+  receiveRequest(bytes: Uint8Array, length: number, spans: Spans): void;
   /** Bytes that are no message; `spans` holds the id if one could be read. */
-  receiveUnreadable(bytes: Uint8Array, length: number, status: number, spans: Int32Array): void;
+  receiveUnreadable(bytes: Uint8Array, length: number, status: number, spans: Spans): void;
 }
 
 /** Scans the messages of a channel and splits batches (JSON-RPC 2.0, MCP 2025-03-26). Owned by the endpoint. */
@@ -16,7 +17,7 @@ export class ChannelReader {
   readonly #decoder: Decoder;
   readonly #receiver: MessageReceiver;
   readonly #maxBatch: Count;
-  readonly #spans = new Int32Array(SPAN_COUNT);
+  readonly #spans = new Spans();
   #elements: Int32Array | null = null;
 
   /** @param maxBatch most messages of one batch */
@@ -33,12 +34,12 @@ export class ChannelReader {
   /** @returns false for a batch, which is not read */
   #single(bytes: Uint8Array, length: number): boolean {
     const spans = this.#spans;
-    const status = this.#decoder.scan(bytes, length, spans, UPSTREAM_DEPTH);
+    const status = this.#decoder.scan(bytes, length, spans.words, UPSTREAM_DEPTH);
     if (status !== ScanStatus.ok) {
       this.#receiver.receiveUnreadable(bytes, length, status, spans);
       return true;
     }
-    switch (spans[Span.kind]) {
+    switch (spans.kind) {
       case Kind.response:
         this.#receiver.receiveResponse(bytes, length, spans);
         return true;
@@ -56,8 +57,7 @@ export class ChannelReader {
   #batch(bytes: Uint8Array, length: number): void {
     this.#elements ??= new Int32Array(this.#maxBatch * 2);
     const elements = this.#elements;
-    const count =
-      this.#spans[Span.batchCount]! > this.#maxBatch ? -1 : this.#decoder.splitBatch(bytes, length, elements);
+    const count = this.#spans.batchCount > this.#maxBatch ? -1 : this.#decoder.splitBatch(bytes, length, elements);
     if (count < 0) {
       this.#receiver.receiveUnreadable(bytes, length, ScanStatus.notJsonRpc, this.#spans.fill(-1));
       return;

@@ -1,3 +1,4 @@
+import type { Spans } from '../../../native/spans.js';
 import type { Milliseconds } from '../../units.js';
 import { ControlError, type ControlReply, controlMessage, copyReply, FIRST_CALL_ID } from '../core/control.js';
 import type { HandshakePeer } from './handshake.js';
@@ -52,7 +53,7 @@ export class ChannelRequests implements HandshakePeer, ListenCarrier {
   }
 
   /** A response arrived. @returns whether a request with that id was waiting */
-  settle(id: number, bytes: Uint8Array, length: number, spans: Int32Array): boolean {
+  settle(id: number, bytes: Uint8Array, length: number, spans: Spans): boolean {
     const pending = this.#remove(id);
     pending?.resolve(copyReply(bytes, length, spans));
     return pending !== undefined;

@@ -1,6 +1,8 @@
 /** The gateway's own requests to an upstream (handshake, lists, subscriptions): few, so clarity comes before speed. */
+
 import type { Decoder } from '../../../native/layout.js';
-import { Flag, Kind, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import { Flag, Kind, ScanStatus } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import { packageVersion } from '../../package-root.js';
 import { MODERN, REVISIONS } from '../../protocol/revisions.js';
 import type { Milliseconds } from '../../units.js';
@@ -15,7 +17,7 @@ export const FIRST_CALL_ID = 65_536;
 export interface ControlReply {
   readonly bytes: Buffer;
   /** The scan of `bytes`. */
-  readonly spans: Int32Array;
+  readonly spans: Spans;
   /** HTTP only. */
   readonly status: number;
   /** HTTP only: `Mcp-Session-Id` of the response, '' if none. */
@@ -76,41 +78,32 @@ export function controlMessage(id: number | null, method: string, params: object
 }
 
 /** Copies a scanned response whose memory is valid only now. */
-export function copyReply(
-  bytes: Uint8Array,
-  length: number,
-  spans: Int32Array,
-  status = 0,
-  sessionId = '',
-): ControlReply {
+export function copyReply(bytes: Uint8Array, length: number, spans: Spans, status = 0, sessionId = ''): ControlReply {
   return { bytes: Buffer.from(bytes.subarray(0, length)), spans: spans.slice(), status, sessionId };
 }
 
 /** Scans a body that should be one response. @returns null if it is none */
 export function scanResponse(decoder: Decoder, bytes: Uint8Array): Int32Array | null {
-  const spans = new Int32Array(SPAN_COUNT);
-  if (decoder.scan(bytes, bytes.length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return null;
-  return spans[Span.kind] === Kind.response ? spans : null;
+  const spans = new Spans();
+  if (decoder.scan(bytes, bytes.length, spans.words, UPSTREAM_DEPTH) !== ScanStatus.ok) return null;
+  return spans.kind === Kind.response ? spans : null;
 }
 
 /** The `result` of a reply. @throws ControlError of kind `rpc` or `invalid` */
 export function resultOf(reply: ControlReply): Record<string, unknown> {
   const { bytes, spans } = reply;
-  if ((spans[Span.flags]! & Flag.isErrorResponse) !== 0) {
-    const error = JSON.parse(bytes.toString('utf8', spans[Span.errorStart]!, spans[Span.errorEnd]!)) as {
+  if ((spans.flags & Flag.isErrorResponse) !== 0) {
+    const error = JSON.parse(bytes.toString('utf8', spans.errorStart, spans.errorEnd)) as {
       code?: unknown;
       data?: unknown;
     } | null;
     const code = typeof error?.code === 'number' ? error.code : 0;
     throw new ControlError('rpc', `the upstream answered with error ${code}`, code, error?.data);
   }
-  if ((spans[Span.flags]! & Flag.resultIsObject) === 0) {
+  if ((spans.flags & Flag.resultIsObject) === 0) {
     throw new ControlError('invalid', 'the upstream answered without a result object');
   }
-  return JSON.parse(bytes.toString('utf8', spans[Span.resultStart]!, spans[Span.resultEnd]!)) as Record<
-    string,
-    unknown
-  >;
+  return JSON.parse(bytes.toString('utf8', spans.resultStart, spans.resultEnd)) as Record<string, unknown>;
 }
 
 /** The integer in `bytes[start, end)`, also when it is quoted; -1 for anything that is no id of the gateway. */

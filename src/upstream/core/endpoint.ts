@@ -1,10 +1,10 @@
 import type { Decoder } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import type { LimitsSnapshot, ServerSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { ExchangeTable } from '../../request/exchange/table.js';
-import { VerdictWord } from '../../shared/records.js';
 import type { Milliseconds } from '../../units.js';
 import type { Breaker } from '../balance/breaker.js';
 import type { Background } from './background.js';
@@ -93,7 +93,7 @@ export class DeferredFailures {
   #scheduled = false;
 
   add(endpoint: BaseEndpoint, exchange: Exchange, error: ErrorCode): void {
-    this.#entries.push({ endpoint, exchange, id: exchange.upstreamId, error });
+    this.#entries.push({ endpoint, exchange, id: exchange.call.upstreamId, error });
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(this.#run);
@@ -104,7 +104,8 @@ export class DeferredFailures {
     const entries = this.#entries;
     this.#entries = [];
     for (const { endpoint, exchange, id, error } of entries) {
-      if (endpoint.holds(exchange) && exchange.upstreamId === id) endpoint.fail(exchange, error, exchange.sent);
+      if (endpoint.holds(exchange) && exchange.call.upstreamId === id)
+        endpoint.fail(exchange, error, exchange.call.sent);
     }
   };
 }
@@ -207,7 +208,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
 
   /** Whether a call of this exchange is in flight here. */
   holds(exchange: Exchange): boolean {
-    return exchange.upstream === this;
+    return exchange.call.upstream === this;
   }
 
   cancel(exchange: Exchange): void {
@@ -221,7 +222,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   /** The call exceeded its time limit: cancels it upstream and reports it. */
   expire(exchange: Exchange): void {
     this.stats.timeouts += 1;
-    const { sent } = exchange;
+    const { sent } = exchange.call;
     this.withdraw(exchange);
     this.fail(exchange, 'GW_UPSTREAM_TIMEOUT', sent);
   }
@@ -237,12 +238,12 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   protected accept(exchange: Exchange): void {
     this.inFlight += 1;
     this.stats.calls += 1;
-    exchange.upstream = this;
-    exchange.sent = false;
+    exchange.call.upstream = this;
+    exchange.call.sent = false;
   }
 
   /** Reports the response of a call. */
-  protected finish(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void {
+  protected finish(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     // The upstream failed before: it may have been replaced by one with other lists.
     if (this.breaker.tripped) this.owner.listChanged(this);
     this.breaker.succeeded();
@@ -263,7 +264,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   }
 
   /** Passes a notification on to the call that it belongs to. */
-  relay(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array, isProgress: boolean): void {
+  relay(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans, isProgress: boolean): void {
     if (isProgress) this.prolong(exchange);
     this.context.sink.message(exchange, bytes, length, spans);
   }
@@ -271,14 +272,14 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   /** The call in flight here with that id, or null. */
   callOf(id: number): Exchange | null {
     const exchange = id < 0 ? null : this.context.table.byUpstreamId(id);
-    return exchange !== null && exchange.upstream === this ? exchange : null;
+    return exchange !== null && exchange.call.upstream === this ? exchange : null;
   }
 
   /** All calls in flight here, also those that wait to be sent. */
   calls(): Exchange[] {
     const found: Exchange[] = [];
     this.context.table.forEach((exchange) => {
-      if (exchange.upstream === this) found.push(exchange);
+      if (exchange.call.upstream === this) found.push(exchange);
     });
     return found;
   }
@@ -302,12 +303,12 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
 
   /** Progress restarts the time limit, up to a maximum (MCP, timeouts). */
   protected prolong(exchange: Exchange): void {
-    if (exchange.deadline <= 0) return;
-    const route = exchange.verdict[VerdictWord.route]!;
+    if (exchange.call.deadline <= 0) return;
+    const route = exchange.verdict.route;
     const limit = this.context.routeTimeouts[route] || this.owner.config.requestTimeoutMs;
     if (limit <= 0) return;
-    const extended = Math.min(performance.now() + limit, exchange.startedAt + limit * PROGRESS_FACTOR);
-    if (extended > exchange.deadline) exchange.deadline = extended;
+    const extended = Math.min(performance.now() + limit, exchange.client.startedAt + limit * PROGRESS_FACTOR);
+    if (extended > exchange.call.deadline) exchange.call.deadline = extended;
   }
 
   /** See {@link LimitObserver}. */
@@ -322,7 +323,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   #release(exchange: Exchange): void {
     this.inFlight -= 1;
     this.callEnded(exchange);
-    exchange.upstream = null;
-    exchange.connection = null;
+    exchange.call.upstream = null;
+    exchange.call.connection = null;
   }
 }

@@ -2,6 +2,7 @@
  * The types by which the rest of the gateway uses upstreams. A server is a namespace with one or more endpoints (replicas).
  * Main thread only.
  */
+import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import { ASKABLE, Capability } from '../../protocol/client-capabilities.js';
 import type { CallTarget, Exchange } from '../../request/exchange/index.js';
@@ -13,7 +14,7 @@ export interface UpstreamSink {
    * One JSON-RPC message that belongs to `exchange`: a notification (progress, log message) or the response.
    * `spans` is the scan of `bytes[0, length)`; both are valid only during the call. The response is the last report of a call.
    */
-  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Int32Array): void;
+  message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void;
   /**
    * The call failed; the last report of a call. `sent` = any byte of it may have reached the upstream; if not, the call may
    * be sent to another endpoint.
@@ -25,13 +26,7 @@ export interface UpstreamSink {
    *
    * @param exchange the call that it belongs to; null = unknown, and only the owner of the endpoint can be meant
    */
-  serverRequest(
-    endpoint: Endpoint,
-    exchange: Exchange | null,
-    bytes: Uint8Array,
-    length: number,
-    spans: Int32Array,
-  ): void;
+  serverRequest(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void;
   /**
    * A notification that is neither progress, log message, list change nor resource update: the server cancels a request
    * (`notifications/cancelled`), an elicitation by URL is complete, a legacy task changed.
@@ -41,7 +36,7 @@ export interface UpstreamSink {
     exchange: Exchange | null,
     bytes: Uint8Array,
     length: number,
-    spans: Int32Array,
+    spans: Spans,
   ): void;
   /** The endpoint's connection, child or session has ended, and with it the requests of its server. */
   disconnected(endpoint: Endpoint): void;

@@ -1,5 +1,3 @@
-/** Reads the lists of an upstream as raw bytes of their items. */
-import { Span } from '../../../native/layout.js';
 import type { LimitsSnapshot } from '../../config/snapshot.js';
 import { Era } from '../../protocol/revisions.js';
 import { NO_ITEMS, type Packed, packedCount } from '../../shared/packed.js';
@@ -126,7 +124,7 @@ async function readList(
     const { spans } = reply;
     const large = reply.bytes.length > LARGE_PAGE;
     const bytes = large ? await shared(reply.bytes) : reply.bytes;
-    const source = { bytes, result: spans[Span.resultStart]!, key, maxItems: maxTools - count, checkHeaders };
+    const source = { bytes, result: spans.resultStart, key, maxItems: maxTools - count, checkHeaders };
     const page = await (large ? background.readPage(source) : readPage(source));
     if (page.items === null) {
       // Throws the error if the response is one.

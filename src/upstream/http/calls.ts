@@ -75,8 +75,8 @@ export class HttpCalls {
    */
   resend(connection: HttpConnection, exchange: Exchange): boolean {
     const { requestBytes, method, nameHeader, extraHeaders } = connection;
-    exchange.connection = null;
-    exchange.sent = false;
+    exchange.call.connection = null;
+    exchange.call.sent = false;
     const queued = this.#queue.push(exchange, requestBytes, method, nameHeader, extraHeaders);
     this.release(connection);
     return queued;
@@ -144,7 +144,7 @@ export class HttpCalls {
     nameHeader: string,
     extraHeaders: readonly string[] | null,
   ): void {
-    exchange.connection = connection;
+    exchange.call.connection = connection;
     connection.method = method;
     connection.nameHeader = nameHeader;
     connection.extraHeaders = this.#era === Era.modern ? extraHeaders : null;

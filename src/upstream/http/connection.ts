@@ -120,7 +120,7 @@ export class HttpConnection implements SocketOwner, CallStream {
    */
   send(exchange: Exchange, bytes: Buffer, headers: readonly string[]): void {
     this.exchange = exchange;
-    this.upstreamId = exchange.upstreamId;
+    this.upstreamId = exchange.call.upstreamId;
     this.requestBytes = bytes;
     this.drainingSince = 0;
     this.#busy = true;
@@ -193,7 +193,7 @@ export class HttpConnection implements SocketOwner, CallStream {
   }
 
   sent(): void {
-    if (this.exchange !== null) this.exchange.sent = true;
+    if (this.exchange !== null) this.exchange.call.sent = true;
   }
 
   head(response: ResponseParser): void {

@@ -1,6 +1,8 @@
 /** Control traffic of an HTTP upstream (handshake, lists, notifications, event streams), apart from the connections of calls. */
+
 import { Pool } from 'undici';
-import { type Decoder, Kind, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import { type Decoder, Kind, ScanStatus } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { joinShared } from '../core/background.js';
@@ -224,7 +226,7 @@ export class HttpControl {
   }
 
   /** Large responses are scanned in another thread. */
-  #scan(bytes: Buffer): Promise<Int32Array | null> | Int32Array | null {
+  #scan(bytes: Buffer): Promise<Spans | null> | Spans | null {
     if (bytes.length > LARGE_PAGE) return this.#target.background.scanResponse(bytes);
     return scanResponse(this.#decoder, bytes);
   }
@@ -252,7 +254,7 @@ class ResponseEvents implements EventSink {
   readonly #id: number;
   readonly #status: number;
   readonly #sessionId: string;
-  readonly #spans = new Int32Array(SPAN_COUNT);
+  readonly #spans = new Spans();
 
   constructor(decoder: Decoder, id: number, status: number, sessionId: string) {
     this.#decoder = decoder;
@@ -268,8 +270,8 @@ class ResponseEvents implements EventSink {
   event(data: Uint8Array, length: number): void {
     const spans = this.#spans;
     if (this.isDone || length === 0) return;
-    if (this.#decoder.scan(data, length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
-    if (spans[Span.kind] !== Kind.response || idOf(data, spans) !== this.#id) return;
+    if (this.#decoder.scan(data, length, spans.words, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
+    if (spans.kind !== Kind.response || idOf(data, spans) !== this.#id) return;
     this.reply = copyReply(data, length, spans, this.#status, this.#sessionId);
   }
 
@@ -278,8 +280,8 @@ class ResponseEvents implements EventSink {
   }
 }
 
-function idOf(bytes: Uint8Array, spans: Int32Array): number {
-  return parseId(bytes, spans[Span.idStart]!, spans[Span.idEnd]!);
+function idOf(bytes: Uint8Array, spans: Spans): number {
+  return parseId(bytes, spans.idStart, spans.idEnd);
 }
 
 function isFor(reply: ControlReply, id: number): boolean {

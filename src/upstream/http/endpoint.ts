@@ -1,9 +1,10 @@
-import { Kind, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import { Kind, ScanStatus } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
-import { VerdictFlag, VerdictWord } from '../../shared/records.js';
+import { VerdictFlag } from '../../shared/records.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
@@ -46,7 +47,7 @@ export class HttpEndpoint
   readonly #attribution: Attribution;
   readonly #messages: ServerMessages;
   readonly #calls: HttpCalls;
-  readonly #spans = new Int32Array(SPAN_COUNT);
+  readonly #spans = new Spans();
   readonly #backOff: BackOff;
   /** Upstream ids of calls in flight that were sent a second time. */
   readonly #repeated = new Set<number>();
@@ -110,7 +111,7 @@ export class HttpEndpoint
     const { heads } = this.#calls;
     const ended = heads.sessionId === '' ? null : this.#control.endSession(heads.forControl(''), SESSION_END_MS);
     for (const exchange of this.calls()) {
-      const { sent } = exchange;
+      const { sent } = exchange.call;
       this.withdraw(exchange);
       this.fail(exchange, 'GW_UPSTREAM_CLOSED', sent);
     }
@@ -137,11 +138,11 @@ export class HttpEndpoint
   }
 
   pause(exchange: Exchange): void {
-    (exchange.connection as CallStream | null)?.pause();
+    (exchange.call.connection as CallStream | null)?.pause();
   }
 
   resume(exchange: Exchange): void {
-    (exchange.connection as CallStream | null)?.resume();
+    (exchange.call.connection as CallStream | null)?.resume();
   }
 
   async request(method: string, params: object | null, options: { timeoutMs: Milliseconds }): Promise<ControlReply> {
@@ -206,17 +207,17 @@ export class HttpEndpoint
       this.#messages.unknownResponse();
       return;
     }
-    const status = this.context.decoder.scan(bytes, length, spans, UPSTREAM_DEPTH);
+    const status = this.context.decoder.scan(bytes, length, spans.words, UPSTREAM_DEPTH);
     if (status !== ScanStatus.ok) {
       this.#refuse(stream, exchange);
-    } else if (spans[Span.kind] === Kind.response) {
-      if (parseId(bytes, spans[Span.idStart]!, spans[Span.idEnd]!) !== stream.upstreamId) {
+    } else if (spans.kind === Kind.response) {
+      if (parseId(bytes, spans.idStart, spans.idEnd) !== stream.upstreamId) {
         this.#messages.unknownResponse();
         return;
       }
       stream.drain(performance.now());
       this.finish(exchange, bytes, length, spans);
-    } else if (spans[Span.kind] === Kind.notification || spans[Span.kind] === Kind.request) {
+    } else if (spans.kind === Kind.notification || spans.kind === Kind.request) {
       this.#messages.receive(exchange, bytes, length, spans);
     } else {
       this.#refuse(stream, exchange);
@@ -264,10 +265,10 @@ export class HttpEndpoint
     const spans = this.#spans;
     const isResponse =
       json &&
-      this.context.decoder.scan(body, body.length, spans, UPSTREAM_DEPTH) === ScanStatus.ok &&
-      spans[Span.kind] === Kind.response;
+      this.context.decoder.scan(body, body.length, spans.words, UPSTREAM_DEPTH) === ScanStatus.ok &&
+      spans.kind === Kind.response;
     if (status === 200) {
-      const isOurs = isResponse && parseId(body, spans[Span.idStart]!, spans[Span.idEnd]!) === upstreamId;
+      const isOurs = isResponse && parseId(body, spans.idStart, spans.idEnd) === upstreamId;
       this.#calls.release(connection);
       if (isOurs) this.finish(exchange, body, body.length, spans);
       else this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
@@ -292,18 +293,23 @@ export class HttpEndpoint
       this.#sendAgain(connection, exchange);
     } else {
       this.#calls.release(connection);
-      this.fail(exchange, error, exchange.sent);
+      this.fail(exchange, error, exchange.call.sent);
     }
   }
 
   protected withdraw(exchange: Exchange): void {
     if (this.#calls.remove(exchange)) return;
-    const stream = exchange.connection as CallStream | null;
+    const stream = exchange.call.connection as CallStream | null;
     if (stream === null || stream.exchange !== exchange) return;
     // A modern server takes the end of the stream as cancellation, a legacy one needs a notification (MCP, cancellation).
-    if (this.era === Era.legacy && exchange.sent) {
+    if (this.era === Era.legacy && exchange.call.sent) {
       this.#attribution.cancelled();
-      const cancellation = controlMessage(null, 'notifications/cancelled', { requestId: exchange.upstreamId }, false);
+      const cancellation = controlMessage(
+        null,
+        'notifications/cancelled',
+        { requestId: exchange.call.upstreamId },
+        false,
+      );
       void this.#control.notify(cancellation, this.#calls.heads.forControl(''));
     }
     stream.abandon();
@@ -311,7 +317,7 @@ export class HttpEndpoint
 
   protected callEnded(exchange: Exchange): void {
     this.#attribution.ended(exchange);
-    if (this.#repeated.size > 0) this.#repeated.delete(exchange.upstreamId);
+    if (this.#repeated.size > 0) this.#repeated.delete(exchange.call.upstreamId);
   }
 
   /** A message that cannot be passed on, on the stream of a call. */
@@ -331,14 +337,14 @@ export class HttpEndpoint
       return;
     }
     const stream = new ResumedStream({ exchange, sessionId, at: { lastEventId, retryMs } }, this.#target, this);
-    exchange.connection = stream;
+    exchange.call.connection = stream;
     this.#calls.release(connection);
     void stream.run(this.#control, this.#configured, handshake);
   }
 
   #refusal(
     exchange: Exchange,
-    answer: { status: number; body: Buffer; spans: Int32Array | null; id: number; sessionId: string },
+    answer: { status: number; body: Buffer; spans: Spans | null; id: number; sessionId: string },
   ): void {
     const { error, reprobe } = interpretRefusal({ ...answer, era: this.era });
     if (reprobe) this.#reprobe();
@@ -361,8 +367,8 @@ export class HttpEndpoint
    * received no events of it. This happens when a server restarts, or closes an idle connection while a call is in flight.
    */
   #mayRepeat(exchange: Exchange): boolean {
-    if (this.#stopping || exchange.events > 0 || this.#repeated.has(exchange.upstreamId)) return false;
-    return (exchange.verdict[VerdictWord.flags]! & VerdictFlag.safe) !== 0;
+    if (this.#stopping || exchange.client.events > 0 || this.#repeated.has(exchange.call.upstreamId)) return false;
+    return (exchange.verdict.flags & VerdictFlag.safe) !== 0;
   }
 
   #sendAgain(connection: HttpConnection, exchange: Exchange): void {

@@ -1,4 +1,5 @@
-import { type Decoder, Method, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import { type Decoder, Method, ScanStatus } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Milliseconds } from '../../units.js';
@@ -23,7 +24,7 @@ export interface StreamContext {
 /** Receives the messages of long-lived streams. */
 export interface StreamMessages {
   /** One scanned message; valid only during the call. @param call always null: the stream belongs to no call */
-  receive(call: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void;
+  receive(call: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void;
   /**
    * The stream was down for a while: changes may have been missed.
    *
@@ -50,7 +51,7 @@ export class EventReader implements StreamReader, SseListener {
   readonly #messages: StreamMessages;
   readonly #owner: EventStreamOwner;
   readonly #parser: SseParser;
-  readonly #spans = new Int32Array(SPAN_COUNT);
+  readonly #spans = new Spans();
   #isBufferFull = false;
 
   constructor({ decoder, target }: StreamContext, messages: StreamMessages, owner: EventStreamOwner) {
@@ -69,8 +70,8 @@ export class EventReader implements StreamReader, SseListener {
   event(data: Uint8Array, length: number, type: string): void {
     const spans = this.#spans;
     if (length === 0 || (type !== '' && type !== 'message')) return;
-    if (this.#decoder.scan(data, length, spans, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
-    if (spans[Span.method] === Method.acknowledged) this.#owner.acknowledged(readAcknowledged(data, length).filter);
+    if (this.#decoder.scan(data, length, spans.words, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
+    if (spans.method === Method.acknowledged) this.#owner.acknowledged(readAcknowledged(data, length).filter);
     else this.#messages.receive(null, data, length, spans);
   }
 

@@ -1,5 +1,6 @@
 /** The meaning of a response with a status other than 200, for the call and for the detected era of the upstream. */
-import { Span } from '../../../native/layout.js';
+
+import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
 import { errorOfStatus } from '../core/connection-error.js';
@@ -24,7 +25,7 @@ export interface RefusedResponse {
   readonly status: number;
   readonly body: Buffer;
   /** The scan of `body` if it is a JSON-RPC response, else null. */
-  readonly spans: Int32Array | null;
+  readonly spans: Spans | null;
   /** The id of the call. */
   readonly id: number;
   readonly era: number;
@@ -42,7 +43,7 @@ export function interpretRefusal({ status, body, spans, id, era, sessionId }: Re
   if (code === HEADER_MISMATCH) return refusal('GW_UPSTREAM_PROTOCOL', true);
   if (code === UNSUPPORTED_VERSION) return refusal('GW_UPSTREAM_DOWN', true);
   if (code !== 0 && spans !== null) {
-    if (parseId(body, spans[Span.idStart]!, spans[Span.idEnd]!) === id) return refusal(null);
+    if (parseId(body, spans.idStart, spans.idEnd) === id) return refusal(null);
   }
   // An upstream without sessions may have been replaced by one of another era.
   return refusal('GW_UPSTREAM_PROTOCOL', OTHER_ERA.has(status) && (era === Era.modern || sessionId === ''));

@@ -72,7 +72,7 @@ export class ResumedStream implements CallStream, StreamReader {
     listener: ResumeListener,
   ) {
     this.exchange = call.exchange;
-    this.upstreamId = call.exchange.upstreamId;
+    this.upstreamId = call.exchange.call.upstreamId;
     this.sessionId = call.sessionId;
     this.#lastEventId = call.at.lastEventId;
     this.#retryMs = call.at.retryMs;

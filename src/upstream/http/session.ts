@@ -1,4 +1,5 @@
-import { Flag, Span } from '../../../native/layout.js';
+import { Flag } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 
 /**
  * The code of a JSON-RPC error, 0 for anything else; also of one whose id is `null`, as servers send it when they refuse a
@@ -6,8 +7,8 @@ import { Flag, Span } from '../../../native/layout.js';
  *
  * @param spans the scan of `body` if it is a JSON-RPC response, else null
  */
-export function errorCodeOf(body: Buffer, spans: Int32Array | null): number {
-  if (spans !== null) return (spans[Span.flags]! & Flag.isErrorResponse) !== 0 ? spans[Span.errorCode]! : 0;
+export function errorCodeOf(body: Buffer, spans: Spans | null): number {
+  if (spans !== null) return (spans.flags & Flag.isErrorResponse) !== 0 ? spans.errorCode : 0;
   try {
     const code = (JSON.parse(body.toString('utf8')) as { error?: { code?: unknown } } | null)?.error?.code;
     return typeof code === 'number' ? code : 0;
@@ -28,7 +29,7 @@ const SEARCHED_BYTES = 2_048;
  * @param sessionId the session of the request; '' = none
  * @param spans the scan of `body` if it is a JSON-RPC response, else null
  */
-export function isSessionLost(status: number, sessionId: string, body: Buffer, spans: Int32Array | null): boolean {
+export function isSessionLost(status: number, sessionId: string, body: Buffer, spans: Spans | null): boolean {
   if (sessionId === '' || (status !== 404 && status !== 400)) return false;
   const namesSession = (): boolean => SESSION_TEXT.test(body.toString('utf8', 0, SEARCHED_BYTES));
   const code = errorCodeOf(body, spans);

@@ -126,7 +126,7 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules {
     if (this.#dedicated.size === 0 || this.isolation === 'shared') return null;
     const found = firstFree(this.#groups.find(exchange));
     if (found === null || !this.#mayUse(found)) return null;
-    found.usedAt = exchange.startedAt;
+    found.usedAt = exchange.client.startedAt;
     return found.endpoint;
   }
 
@@ -135,13 +135,13 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules {
    * {@link refusal}.
    */
   acquire(exchange: Exchange): BaseEndpoint | null {
-    if (this.isolation === 'shared' && exchange.capabilities <= 0) return this.#base;
+    if (this.isolation === 'shared' && exchange.client.capabilities <= 0) return this.#base;
     const found = firstFree(this.#groups.find(exchange));
     if (found !== null) {
-      found.usedAt = exchange.startedAt;
+      found.usedAt = exchange.client.startedAt;
       return found.endpoint;
     }
-    const added = this.#add(clientIdentity(exchange), exchange.startedAt);
+    const added = this.#add(clientIdentity(exchange), exchange.client.startedAt);
     if (added !== null) return added.endpoint;
     // On the base of a shared server the call can be made, but the server can send no requests.
     return this.isolation === 'shared' ? this.#base : null;

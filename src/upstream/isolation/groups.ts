@@ -38,11 +38,12 @@ export class DedicatedGroups<Dedicated> {
   /** The group of a call's client if there is one; without allocation. */
   find(exchange: Exchange): DedicatedGroup<Dedicated> | undefined {
     const { isolation } = this.#rules;
-    const { session, verdict } = exchange;
+    const { session } = exchange.client;
+    const { verdict } = exchange;
     if (isolation === 'session' && session !== null) return this.#bySession.get(session.id);
-    const mask = groupCapabilities(exchange.capabilities);
+    const mask = groupCapabilities(exchange.client.capabilities);
     const isIsolated = isolation !== 'shared';
-    const groups = this.#byPrincipal.get(isIsolated ? verdict[VerdictWord.subject0]! ^ mask : mask);
+    const groups = this.#byPrincipal.get(isIsolated ? verdict.subject0 ^ mask : mask);
     if (groups === undefined) return undefined;
     for (const group of groups) {
       if (group.mask !== mask) continue;

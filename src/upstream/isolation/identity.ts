@@ -5,8 +5,9 @@ import type { ClientIdentity } from '../core/types.js';
 
 /** The client of a call that has its verdict. */
 export function clientIdentity(exchange: Exchange): ClientIdentity {
-  const { session, verdict, capabilities } = exchange;
-  const mask = exchange.era === Era.legacy ? (session?.capabilityMask ?? 0) : Math.max(0, capabilities);
+  const { session, capabilities } = exchange.client;
+  const { verdict } = exchange;
+  const mask = exchange.client.era === Era.legacy ? (session?.capabilityMask ?? 0) : Math.max(0, capabilities);
   return {
     sessionId: session?.id ?? '',
     subject: verdict.slice(VerdictWord.subject0, VerdictWord.subject0 + 4),

@@ -98,7 +98,7 @@ export class Attribution {
     if (this.#last !== null && this.#calls.isInFlight(this.#last)) return this.#last;
     let latest: Exchange | null = null;
     for (const exchange of this.#calls.callsInFlight()) {
-      if (latest === null || exchange.sentAt > latest.sentAt) latest = exchange;
+      if (latest === null || exchange.call.sentAt > latest.call.sentAt) latest = exchange;
     }
     return latest;
   }

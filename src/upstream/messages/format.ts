@@ -1,15 +1,16 @@
 /** JSON of single messages that servers send on their own account. */
-import { Method, Span } from '../../../native/layout.js';
+
+import { Method } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 
 /**
  * The response to a request of a server that no client can answer: `ping` has a result, everything else is unknown.
  *
  * @param bytes the request, `spans` is its scan
  */
-export function answerToRequest(bytes: Uint8Array, spans: Int32Array): Buffer {
-  const id = textOf(bytes, spans[Span.idStart]!, spans[Span.idEnd]!);
-  const outcome =
-    spans[Span.method] === Method.ping ? '"result":{}' : '"error":{"code":-32601,"message":"Method not found"}';
+export function answerToRequest(bytes: Uint8Array, spans: Spans): Buffer {
+  const id = textOf(bytes, spans.idStart, spans.idEnd);
+  const outcome = spans.method === Method.ping ? '"result":{}' : '"error":{"code":-32601,"message":"Method not found"}';
   return Buffer.from(`{"jsonrpc":"2.0","id":${id},${outcome}}`);
 }
 

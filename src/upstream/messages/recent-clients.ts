@@ -28,7 +28,7 @@ export class RecentClients {
   ended(exchange: Exchange, now: Milliseconds): void {
     if (!this.#isLast(exchange)) {
       this.#otherAt = this.#lastAt;
-      this.#session = exchange.session;
+      this.#session = exchange.client.session;
       for (let word = 0; word < 4; word += 1) this.#subject[word] = exchange.verdict[VerdictWord.subject0 + word]!;
     }
     this.#lastAt = now;
@@ -39,7 +39,7 @@ export class RecentClients {
     return now - (this.#isLast(exchange) ? this.#otherAt : this.#lastAt) >= LINGER_MS;
   }
 
-  #isLast({ session, verdict }: Exchange): boolean {
+  #isLast({ client: { session }, verdict }: Exchange): boolean {
     if (this.#bySession && (session !== null || this.#session !== null)) return session === this.#session;
     for (let word = 0; word < 4; word += 1) {
       if (this.#subject[word] !== verdict[VerdictWord.subject0 + word]) return false;

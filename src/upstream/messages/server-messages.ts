@@ -1,5 +1,7 @@
 /** Requests and notifications of a server, the same over every transport. */
-import { Kind, Method, Span } from '../../../native/layout.js';
+
+import { Kind, Method } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import { parseId } from '../core/control.js';
@@ -28,10 +30,10 @@ export class ServerMessages {
   }
 
   /** A scanned message that is no response to a call. @param call see {@link request} */
-  receive(call: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    if (spans[Span.kind] === Kind.request) this.request(call, bytes, length, spans);
-    else if (spans[Span.kind] === Kind.notification) this.notification(call, bytes, length, spans);
-    else if (spans[Span.kind] === Kind.response) this.unknownResponse();
+  receive(call: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+    if (spans.kind === Kind.request) this.request(call, bytes, length, spans);
+    else if (spans.kind === Kind.notification) this.notification(call, bytes, length, spans);
+    else if (spans.kind === Kind.response) this.unknownResponse();
   }
 
   /**
@@ -39,10 +41,10 @@ export class ServerMessages {
    *
    * @param call the call on whose stream it came; null = on a stream or connection of no call
    */
-  request(call: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
+  request(call: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
     const endpoint = this.#endpoint;
     if (!endpoint.notificationLimit.admit(MessageCost.request)) return;
-    if (spans[Span.method] === Method.ping || endpoint.era === Era.modern || !endpoint.isInitialized) {
+    if (spans.method === Method.ping || endpoint.era === Era.modern || !endpoint.isInitialized) {
       endpoint.reply(answerToRequest(bytes, spans));
     } else {
       this.#sink.serverRequest(endpoint, call ?? this.#attribution.requestingCall(), bytes, length, spans);
@@ -50,8 +52,8 @@ export class ServerMessages {
   }
 
   /** A notification of the server. @param call see {@link request} */
-  notification(call: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    const method = spans[Span.method]!;
+  notification(call: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+    const method = spans.method;
     if (this.#changes.handle(method, bytes, length)) return;
     if (!this.#endpoint.notificationLimit.admit(MessageCost.notification)) return;
     if (method === Method.progress) this.#progress(call, bytes, length, spans);
@@ -83,15 +85,15 @@ export class ServerMessages {
   }
 
   /** The token names the call, also where a server sends progress on a stream of no call. */
-  #progress(call: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
-    const id = parseId(bytes, spans[Span.progressTokenStart]!, spans[Span.progressTokenEnd]!);
-    const isOfCall = call !== null && call.upstreamId === id;
+  #progress(call: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+    const id = parseId(bytes, spans.progressTokenStart, spans.progressTokenEnd);
+    const isOfCall = call !== null && call.call.upstreamId === id;
     const named = isOfCall ? call : call === null ? this.#endpoint.callOf(id) : null;
     if (named === null) this.#endpoint.stats.unknownIds += 1;
     else this.#endpoint.relay(named, bytes, length, spans, true);
   }
 
-  #logMessage(call: Exchange | null, bytes: Uint8Array, length: number, spans: Int32Array): void {
+  #logMessage(call: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
     const about = call ?? this.#attribution.loggingCall();
     if (about === null) this.#endpoint.stats.droppedLogs += 1;
     else this.#endpoint.relay(about, bytes, length, spans, false);

@@ -96,7 +96,7 @@ export class SsePosts {
       return true;
     }
     for (const post of this.#posting) {
-      if (post.owner === owner && post.id === owner.upstreamId && post.done !== null) {
+      if (post.owner === owner && post.id === owner.call.upstreamId && post.done !== null) {
         const { stop, done } = post;
         this.#before = within(Promise.all([this.#before, done]), ORDER_MS);
         void within(done, ORDER_MS).then(() => stop.abort());
@@ -133,7 +133,7 @@ export class SsePosts {
   #send(post: Post): Promise<void> {
     if (this.#closed) return Promise.resolve();
     this.#posting.add(post);
-    if (post.owner !== null) post.owner.sent = true;
+    if (post.owner !== null) post.owner.call.sent = true;
     post.done = this.#post(post).then((error) => {
       this.#posting.delete(post);
       this.#queued -= post.message.length;
@@ -160,7 +160,7 @@ export class SsePosts {
       if ((error as { code?: string }).code === 'UND_ERR_HEADERS_TIMEOUT') return null;
       const sent = connectionError(error).kind !== 'unreachable';
       // Only while it is still this call: the response may have arrived on the stream.
-      if (!sent && owner !== null && owner.upstreamId === id) owner.sent = false;
+      if (!sent && owner !== null && owner.call.upstreamId === id) owner.call.sent = false;
       return { code: sent ? 'GW_UPSTREAM_CLOSED' : 'GW_UPSTREAM_DOWN', sent };
     }
   }

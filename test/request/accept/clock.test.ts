@@ -111,7 +111,7 @@ describe('the clock', { concurrency: true, timeout: 60_000 }, () => {
         socket.write(post('{}'));
         await until(() => held.length === index + 1, 'request');
       }
-      const [waiting, stream, slow] = held.map((exchange) => exchange.reply!);
+      const [waiting, stream, slow] = held.map((exchange) => exchange.client.reply!);
       const event = Buffer.from('data: 1\n\n');
       stream!.openStream(200, ['content-type', 'text/event-stream']);
       stream!.write(event, 0, event.byteLength);

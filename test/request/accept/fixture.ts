@@ -111,7 +111,7 @@ const JSON_HEAD = ['content-type', 'application/json'];
 
 /** Answers a request with its own body. */
 export function echo(exchange: Exchange, body: Buffer, test: TestFront): void {
-  exchange.reply!.send(200, [...JSON_HEAD, ...corsHead(exchange)], body, 0, body.byteLength);
+  exchange.client.reply!.send(200, [...JSON_HEAD, ...corsHead(exchange)], body, 0, body.byteLength);
   test.table.release(exchange);
 }
 
@@ -134,12 +134,12 @@ export async function openTestFront(
     seen.push({
       kind: seenKind,
       body,
-      token: exchange.token,
-      sessionId: exchange.sessionId,
-      accepts: exchange.accepts,
-      foreignScheme: exchange.foreignScheme,
-      paramHeaders: exchange.paramHeaders ?? [],
-      remoteAddress: exchange.remoteAddress,
+      token: exchange.client.token,
+      sessionId: exchange.client.sessionId,
+      accepts: exchange.client.accepts,
+      foreignScheme: exchange.client.foreignScheme,
+      paramHeaders: exchange.message.paramHeaders ?? [],
+      remoteAddress: exchange.client.remoteAddress,
     });
     respond(exchange, body, test);
   };
@@ -154,8 +154,8 @@ export async function openTestFront(
         refused.push(code);
         const { rpc, sentence } = ERRORS[code];
         const body = Buffer.from(JSON.stringify({ code, error: { code: rpc, message: sentence } }));
-        exchange.error = code;
-        exchange.reply!.send(ERRORS[code].status, JSON_HEAD, body, 0, body.byteLength);
+        exchange.client.error = code;
+        exchange.client.reply!.send(ERRORS[code].status, JSON_HEAD, body, 0, body.byteLength);
         table.release(exchange);
       },
       drained: (exchange) => drained.push(exchange),

@@ -40,7 +40,7 @@ for (const kind of KINDS) {
     const front = await openTestFront(kind, (exchange) => held.push(exchange));
     context.after(() => front.close());
     const answer = (exchange: Exchange): void => {
-      exchange.reply!.send(200, [], Buffer.from('"done"'), 0, 6);
+      exchange.client.reply!.send(200, [], Buffer.from('"done"'), 0, 6);
       front.table.release(exchange);
     };
     const [waiting, kept] = [await open(front.port), await open(front.port)];

@@ -122,7 +122,7 @@ for (const kind of KINDS) {
     }
     assert.equal(front.seen.length, 2);
     for (const exchange of held) {
-      exchange.reply!.send(200, [], Buffer.from('{}'), 0, 2);
+      exchange.client.reply!.send(200, [], Buffer.from('{}'), 0, 2);
       front.table.release(exchange);
     }
     const again = await rawRequest(front.port, post('{}'), { waitMs: 50 });
@@ -154,7 +154,7 @@ for (const kind of KINDS) {
     await new Promise((resolve) => setTimeout(resolve, 50));
     for (const [index, exchange] of held.entries()) {
       const answer = Buffer.from(`{"answer":${index}}`);
-      exchange.reply?.send(200, [], answer, 0, answer.byteLength);
+      exchange.client.reply?.send(200, [], answer, 0, answer.byteLength);
     }
     const { text } = await reply;
     // uWebSockets.js cuts such a connection; node:http answers in order.

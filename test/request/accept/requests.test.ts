@@ -80,7 +80,7 @@ for (const kind of KINDS) {
     const front = await openTestFront(kind, (exchange, body, own) => {
       const bytes = Buffer.from('xx{"a":1}yy');
       const empty = body.byteLength === 2;
-      exchange.reply!.send(empty ? 202 : 200, empty ? [] : ['mcp-session-id', 'new'], bytes, 2, empty ? 2 : 9);
+      exchange.client.reply!.send(empty ? 202 : 200, empty ? [] : ['mcp-session-id', 'new'], bytes, 2, empty ? 2 : 9);
       // The bytes belong to the caller again as soon as the call returns.
       bytes.fill(0);
       own.table.release(exchange);
@@ -168,7 +168,7 @@ for (const kind of KINDS) {
     const front = await openTestFront(kind, (exchange, body, test) => {
       // Every third answer comes later, so that answers of different connections cross.
       const answer = (): void => {
-        exchange.reply?.send(200, ['content-type', 'application/json'], body, 0, body.byteLength);
+        exchange.client.reply?.send(200, ['content-type', 'application/json'], body, 0, body.byteLength);
         test.table.release(exchange);
       };
       if (body.byteLength % 3 === 0) setImmediate(answer);

@@ -60,7 +60,7 @@ for (const kind of KINDS) {
     const large = pattern(12 * MiB);
     const front = await openTestFront(kind, (exchange, body, test) => {
       const answer = Buffer.from(body.byteLength > 2 ? large : body);
-      exchange.reply!.send(200, ['content-type', 'application/json'], answer, 0, answer.byteLength);
+      exchange.client.reply!.send(200, ['content-type', 'application/json'], answer, 0, answer.byteLength);
       answer.fill(0);
       test.table.release(exchange);
     });
@@ -85,7 +85,7 @@ for (const kind of KINDS) {
   test(`${kind}: a kept connection serves again after a large answer`, async (context) => {
     const large = pattern(4 * MiB);
     const front = await openTestFront(kind, (exchange, _body, test) => {
-      exchange.reply!.send(200, ['content-type', 'application/json'], large, 0, large.byteLength);
+      exchange.client.reply!.send(200, ['content-type', 'application/json'], large, 0, large.byteLength);
       test.table.release(exchange);
     });
     context.after(() => front.close());
@@ -108,7 +108,7 @@ for (const kind of KINDS) {
     socket.write(post('{}'));
     await until(() => held.length === 1, 'request');
     const [exchange] = held;
-    const reply = exchange!.reply!;
+    const reply = exchange!.client.reply!;
     reply.openStream(200, STREAM_HEAD);
     const sent: Buffer[] = [];
     const write = (size: number): boolean => {
@@ -151,7 +151,9 @@ for (const kind of KINDS) {
     socket.write(post('{}'));
     await until(() => held.length === 1, 'request');
     const large = pattern(8 * MiB);
-    const { reply } = held[0]!;
+    const {
+      client: { reply },
+    } = held[0]!;
     reply!.openStream(200, STREAM_HEAD);
     reply!.write(large, 0, large.byteLength);
     reply!.write(Buffer.from('tail'), 0, 4);
@@ -176,7 +178,9 @@ for (const kind of KINDS) {
     socket.pause();
     socket.write(post('{}'));
     await until(() => held.length === 1, 'request');
-    const { reply } = held[0]!;
+    const {
+      client: { reply },
+    } = held[0]!;
     reply!.openStream(200, STREAM_HEAD);
     const piece = Buffer.alloc(100_000);
     await until(() => {
@@ -198,7 +202,9 @@ for (const kind of KINDS) {
     socket.pause();
     socket.write(post('{}'));
     await until(() => held.length === 1, 'request');
-    const { reply } = held[0]!;
+    const {
+      client: { reply },
+    } = held[0]!;
     reply!.openStream(200, STREAM_HEAD);
     const piece = Buffer.alloc(100_000);
     let most = 0;
@@ -215,7 +221,7 @@ for (const kind of KINDS) {
     const late: (() => void)[] = [];
     const front: TestFront = await openTestFront(kind, (exchange, body) => {
       const mode = body.toString();
-      const { reply } = exchange;
+      const { reply } = exchange.client;
       if (mode === '"stream"') {
         reply!.openStream(200, STREAM_HEAD);
         reply!.write(Buffer.from('data: 1\n\n'), 0, 9);
@@ -261,7 +267,7 @@ for (const kind of KINDS) {
     context.after(() => front.close());
     const reply = rawRequest(front.port, post('{}'), { waitMs: 5000 });
     await until(() => held.length === 1, 'request');
-    held[0]!.reply!.abort();
+    held[0]!.client.reply!.abort();
     assert.equal((await reply).closed, true);
     assert.deepEqual(front.aborted, []);
   });

@@ -70,7 +70,7 @@ function run(row: Row): { outcome: Outcome; exchange: Exchange } {
     batch: () => settle('batch'),
     refuse: (_exchange, code) => settle(code),
   });
-  exchange.accepts = Accepts.json | Accepts.sse;
+  exchange.client.accepts = Accepts.json | Accepts.sse;
   Object.assign(exchange, row.head);
   const bytes = Buffer.from(typeof row.body === 'string' ? row.body : JSON.stringify(row.body));
   stage.decode(exchange, bytes, bytes.length);
@@ -375,7 +375,7 @@ describe('decode', () => {
     it(`answers ${row.expect} to ${row.name}`, () => {
       const { outcome, exchange } = run(row);
       assert.equal(outcome, row.expect);
-      if (row.era !== undefined) assert.equal(exchange.era, row.era);
+      if (row.era !== undefined) assert.equal(exchange.client.era, row.era);
     });
   }
 
@@ -384,12 +384,12 @@ describe('decode', () => {
       const body = `{"jsonrpc":"2.0","id":${id},"method":"ping"}`;
       const { outcome, exchange } = run({ name: id, head: known, body, expect: 'next' });
       assert.equal(outcome, 'next');
-      assert.equal(exchange.id.toString('utf8', 0, exchange.idLength), id);
+      assert.equal(exchange.client.id.toString('utf8', 0, exchange.client.idLength), id);
     });
   }
 
   it('quotes the version a refused client asked for', () => {
     const row = rows.find(({ name }) => name === 'an unknown version in both places')!;
-    assert.equal(run(row).exchange.detail, '2027-01-01');
+    assert.equal(run(row).exchange.message.detail, '2027-01-01');
   });
 });

@@ -1,15 +1,15 @@
 /** A real worker pool and dispatcher with real exchanges; only sockets and upstreams are missing. */
 import { typescriptDecoder } from '../../../native/index.js';
-import { ScanStatus, Span } from '../../../native/layout.js';
+import { ScanStatus } from '../../../native/layout.js';
 import type { Snapshot } from '../../../src/config/snapshot.js';
 import { WorkerPool, type WorkerPoolOptions } from '../../../src/control/worker-pool.js';
 import { ERROR_CODES } from '../../../src/errors.js';
 import { Era, Revision } from '../../../src/protocol/revisions.js';
 import { Dispatcher } from '../../../src/request/dispatch/index.js';
-import { type Exchange, Phase, Wish } from '../../../src/request/exchange/index.js';
+import { type Exchange, MessageFlag, Phase } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import type { CatalogTable } from '../../../src/shared/catalog-table.js';
-import { Verdict, VerdictWord } from '../../../src/shared/records.js';
+import { Verdict } from '../../../src/shared/records.js';
 import { snapshot as baseSnapshot, sampleCatalog } from '../../workers/support/fixtures.js';
 
 const names = Object.fromEntries(Object.entries(Verdict).map(([name, value]) => [value, name]));
@@ -80,15 +80,15 @@ export class Bed {
     const key = `${exchange.slot}.${exchange.generation}`;
     this.nexts.set(key, (this.nexts.get(key) ?? 0) + 1);
     const decided: Decided = {
-      verdict: names[verdict[VerdictWord.verdict]!] ?? '?',
-      error: verdict[VerdictWord.verdict] === Verdict.deny ? ERROR_CODES[verdict[VerdictWord.error]!]! : '',
+      verdict: names[verdict.kind] ?? '?',
+      error: verdict.kind === Verdict.deny ? ERROR_CODES[verdict.error]! : '',
       payload: Buffer.from(payload).toString(),
-      server: verdict[VerdictWord.server]!,
-      route: verdict[VerdictWord.route]!,
-      entry: verdict[VerdictWord.entry]!,
-      stripBytes: verdict[VerdictWord.stripBytes]!,
-      flags: verdict[VerdictWord.flags]!,
-      retryAfterMs: verdict[VerdictWord.retryAfterMs]!,
+      server: verdict.server,
+      route: verdict.route,
+      entry: verdict.entry,
+      stripBytes: verdict.stripBytes,
+      flags: verdict.flags,
+      retryAfterMs: verdict.retryAfterMs,
       body: Buffer.from(bytes.subarray(0, length)).toString(),
       words: verdict.slice(),
       exchange,
@@ -104,14 +104,14 @@ export class Bed {
     if (exchange === null) throw new Error('the table is full');
     const text = ask.raw ?? JSON.stringify({ jsonrpc: '2.0', id: 1, method: ask.method, params: ask.params });
     const bytes = Buffer.from(text);
-    const status = typescriptDecoder.scan(bytes, bytes.length, exchange.spans, 64);
+    const status = typescriptDecoder.scan(bytes, bytes.length, exchange.message.spans.words, 64);
     if (status !== ScanStatus.ok) throw new Error(`scan status ${status}`);
-    if (ask.operation !== undefined) exchange.spans[Span.method] = ask.operation;
-    exchange.token = ask.token ?? '';
-    if (ask.continued === true) exchange.wishes |= Wish.continued;
-    exchange.remoteAddress = ask.address ?? '127.0.0.1';
-    exchange.era = ask.modern === true ? Era.modern : Era.legacy;
-    exchange.revision = ask.modern === true ? Revision.r2026_07_28 : Revision.r2025_11_25;
+    if (ask.operation !== undefined) exchange.message.spans.method = ask.operation;
+    exchange.client.token = ask.token ?? '';
+    if (ask.continued === true) exchange.message.flags |= MessageFlag.hasInputResponses;
+    exchange.client.remoteAddress = ask.address ?? '127.0.0.1';
+    exchange.client.era = ask.modern === true ? Era.modern : Era.legacy;
+    exchange.client.revision = ask.modern === true ? Revision.r2026_07_28 : Revision.r2025_11_25;
     return { exchange, bytes };
   }
 

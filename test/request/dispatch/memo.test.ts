@@ -1,4 +1,5 @@
 /** A remembered verdict never outlives its reason, and counts like a decided one. */
+
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { describe, it } from 'node:test';
@@ -7,7 +8,8 @@ import { typescriptDecoder } from '../../../native/index.js';
 import { Memo } from '../../../src/request/dispatch/memo.js';
 import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
 import { Counter } from '../../../src/shared/counters.js';
-import { VERDICT_HEAD, VerdictWord } from '../../../src/shared/records.js';
+import { VerdictWord } from '../../../src/shared/records.js';
+import { VerdictRecord } from '../../../src/shared/verdict-record.js';
 import { catalog, route, sampleCatalog, server, snapshot } from '../../workers/support/fixtures.js';
 import { Bed, type BedOptions } from './bed.js';
 
@@ -171,7 +173,7 @@ describe('remembered verdicts', () => {
       }
       const result = await decided;
       assert.equal(result.error, 'GW_UNKNOWN_TOOL');
-      assert.equal(result.words[VerdictWord.catalogVersion], 4);
+      assert.equal(result.words.catalogVersion, 4);
       bed.done(exchange);
     }));
 
@@ -202,7 +204,7 @@ describe('remembered verdicts', () => {
         const { exchange, decided } = bed.open({ raw });
         const result = await decided;
         assert.equal(result.entry, 0);
-        assert.equal(exchange.decodedName.toString(), 'files__read');
+        assert.equal(exchange.message.decodedName.toString(), 'files__read');
         bed.done(exchange);
       }
       assert.equal(hits(bed), 0);
@@ -348,11 +350,11 @@ describe('memo table', () => {
           const bytes = Buffer.from(name);
           typescriptDecoder.hash(bytes, 0, bytes.length, hash);
           const key = JSON.stringify([token, method, name, stamp]);
-          const verdict = new Int32Array(VERDICT_HEAD);
+          const verdict = new VerdictRecord();
           if (put) {
             serial += 1;
             verdict[0] = serial;
-            verdict[VerdictWord.rememberUntil] = 100;
+            verdict.rememberUntil = 100;
             memo.remember(token, method, hash[0]!, hash[1]!, bytes, 0, bytes.length, stamp, verdict);
             model.set(key, serial);
           } else if (memo.recall(token, method, hash[0]!, hash[1]!, bytes, 0, bytes.length, stamp, 50, verdict)) {
@@ -370,8 +372,8 @@ describe('memo table', () => {
 
   it('tells names with equal hashes apart', () => {
     const memo = new Memo(16);
-    const verdict = new Int32Array(VERDICT_HEAD);
-    verdict[VerdictWord.rememberUntil] = 100;
+    const verdict = new VerdictRecord();
+    verdict.rememberUntil = 100;
     const [a, b] = [Buffer.from('aaaa'), Buffer.from('bbbb')];
     memo.remember(1, 5, 7, 7, a, 0, 4, 1, verdict);
     assert.equal(memo.recall(1, 5, 7, 7, b, 0, 4, 1, 1, verdict), false);

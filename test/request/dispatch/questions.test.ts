@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ERROR_CODES } from '../../../src/errors.js';
 import type { Question } from '../../../src/request/dispatch/questions.js';
-import { Verdict, VerdictWord } from '../../../src/shared/records.js';
+import { Verdict } from '../../../src/shared/records.js';
 import { route } from '../../workers/support/fixtures.js';
 import { Bed, type BedOptions } from './bed.js';
 
@@ -38,8 +38,8 @@ function question(token: string, uri: string | null = null, more: Partial<Questi
 function ask(bed: Bed, ...asked: Parameters<typeof question>): Promise<string> {
   return new Promise((resolve, reject) => {
     const isAsked = bed.dispatcher.ask(question(...asked), (verdict) => {
-      const isDenied = verdict[VerdictWord.verdict] === Verdict.deny;
-      resolve(isDenied ? ERROR_CODES[verdict[VerdictWord.error]!]! : 'good');
+      const isDenied = verdict.kind === Verdict.deny;
+      resolve(isDenied ? ERROR_CODES[verdict.error]! : 'good');
     });
     if (!isAsked) reject(new Error('no exchange is free'));
   });

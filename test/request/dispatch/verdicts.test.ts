@@ -1,9 +1,8 @@
 /** What the policy says about each kind of request, through real rings and a real worker. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { Span } from '../../../native/layout.js';
 import { Phase, Verb } from '../../../src/request/exchange/index.js';
-import { Operation, VerdictWord } from '../../../src/shared/records.js';
+import { Operation } from '../../../src/shared/records.js';
 import { catalog, route, server } from '../../workers/support/fixtures.js';
 import { Bed } from './bed.js';
 
@@ -48,7 +47,7 @@ describe('verdicts', () => {
       const { words, ...result } = await bed.ask({ method, params, token: 'plain' });
       assert.equal(result.error, error);
       assert.deepEqual([result.server, result.route, result.entry, result.payload], [-1, -1, -1, '']);
-      assert.equal(words[VerdictWord.rememberUntil], 0);
+      assert.equal(words.rememberUntil, 0);
     }
   });
 
@@ -105,12 +104,12 @@ describe('verdicts', () => {
         ['wrong', 'deny'],
       ] as const) {
         const { exchange } = bed.exchange({ method: 'ping' });
-        exchange.spans.fill(-1);
-        exchange.spans[Span.flags] = 0;
-        exchange.spans[Span.kind] = 0;
-        exchange.spans[Span.method] = operation;
-        exchange.verb = verb;
-        exchange.token = token;
+        exchange.message.spans.fill(-1);
+        exchange.message.spans.flags = 0;
+        exchange.message.spans.kind = 0;
+        exchange.message.spans.method = operation;
+        exchange.message.verb = verb;
+        exchange.client.token = token;
         const decided = bed.wait(exchange);
         bed.dispatcher.dispatch(exchange, new Uint8Array(0), 0);
         assert.equal((await decided).verdict, expected);
@@ -194,7 +193,7 @@ describe('methods that the gateway does not know', () => {
       for (const modern of [false, true]) {
         const { verdict, server: at, entry, words } = await bed.ask({ method, params: {}, modern });
         assert.deepEqual([verdict, at, entry], ['forward', 1, -1]);
-        assert.equal(words[VerdictWord.rememberUntil], 0);
+        assert.equal(words.rememberUntil, 0);
       }
     }
   });

@@ -2,14 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../../native/index.js';
-import { ScanStatus, SPAN_COUNT } from '../../../native/layout.js';
+import { ScanStatus } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../../src/errors.js';
 import { Capability, capabilityMask } from '../../../src/protocol/client-capabilities.js';
 import { type Exchange, Phase, type Reply, type SessionLike } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { CapabilityMemo } from '../../../src/request/send/capability-memo.js';
 import { type SendServer, SendStage } from '../../../src/request/send/index.js';
-import { VerdictFlag, VerdictWord } from '../../../src/shared/records.js';
+import { VerdictFlag } from '../../../src/shared/records.js';
 import { type Endpoint, SHARED_PROFILE } from '../../../src/upstream/core/types.js';
 
 const NONE = new Uint8Array(0);
@@ -65,8 +66,8 @@ function stageWith(eras: readonly number[], options: { needsCapabilities?: boole
     requestTimeoutMs: 0,
     needsCapabilities: options.needsCapabilities ?? false,
     choose(exchange) {
-      seenCapabilities.push(exchange.capabilities);
-      return endpoints.find(({ index }) => !exchange.tried.has(index)) ?? null;
+      seenCapabilities.push(exchange.client.capabilities);
+      return endpoints.find(({ index }) => !exchange.call.tried.has(index)) ?? null;
     },
     unavailable: () => 'GW_UPSTREAM_DOWN',
   };
@@ -87,13 +88,13 @@ const table = new ExchangeTable(64);
 function exchangeFor(text: string, era: number, session: SessionLike | null): { exchange: Exchange; bytes: Buffer } {
   const exchange = table.acquire()!;
   const bytes = Buffer.from(text);
-  assert.equal(decoder.scan(bytes, bytes.length, exchange.spans, 64), ScanStatus.ok, text);
-  exchange.era = era;
-  exchange.session = session;
-  exchange.reply = {} as Reply;
+  assert.equal(decoder.scan(bytes, bytes.length, exchange.message.spans.words, 64), ScanStatus.ok, text);
+  exchange.client.era = era;
+  exchange.client.session = session;
+  exchange.client.reply = {} as Reply;
   exchange.verdict.fill(0);
-  exchange.verdict[VerdictWord.entry] = -1;
-  exchange.verdict[VerdictWord.route] = -1;
+  exchange.verdict.entry = -1;
+  exchange.verdict.route = -1;
   return { exchange, bytes };
 }
 
@@ -131,7 +132,7 @@ describe('SendStage', () => {
       const { exchange, bytes } = exchangeFor(text, era, session);
       stage.send(exchange, bytes, bytes.length);
       assert.equal(sent.length, 1);
-      assert.equal(exchange.body.toString('utf8', 0, exchange.bodyLength), kept ? text : '', text);
+      assert.equal(exchange.message.body.toString('utf8', 0, exchange.message.bodyLength), kept ? text : '', text);
       table.release(exchange);
     }
   });
@@ -139,14 +140,14 @@ describe('SendStage', () => {
   it('sends a call once more with what its client answered, at any endpoint', () => {
     const { stage, sent, failures, retries } = stageWith([1, 1]);
     const { exchange, bytes } = exchangeFor(CALL, 0, sessionOf(ASKABLE));
-    exchange.verdict[VerdictWord.flags] = VerdictFlag.safe;
+    exchange.verdict.flags = VerdictFlag.safe;
     stage.send(exchange, bytes, bytes.length);
     exchange.phase = Phase.asking;
     const next = CALL.replace('"arguments"', '"inputResponses":{"k":{"x":1}},"requestState":"s","arguments"');
     const again = Buffer.from(next);
-    assert.equal(decoder.scan(again, again.length, exchange.spans, 64), ScanStatus.ok);
-    exchange.body = again;
-    exchange.bodyLength = again.length;
+    assert.equal(decoder.scan(again, again.length, exchange.message.spans.words, 64), ScanStatus.ok);
+    exchange.message.body = again;
+    exchange.message.bodyLength = again.length;
     exchange.generation += 1;
     stage.again(exchange, again, again.length);
     assert.equal(exchange.phase, Phase.sending);
@@ -156,7 +157,7 @@ describe('SendStage', () => {
       [0, 0, 1],
     );
     for (const { message } of sent.slice(1)) {
-      assert.equal(message.id, exchange.upstreamId);
+      assert.equal(message.id, exchange.call.upstreamId);
       assert.deepEqual(message.params.inputResponses, { k: { x: 1 } });
       assert.equal(message.params.requestState, 's');
     }
@@ -219,14 +220,14 @@ describe('CapabilityMemo', () => {
     const capabilities = fc
       .dictionary(fc.constantFrom('sampling', 'elicitation', 'roots', 'other'), member)
       .map((given) => `{${Object.entries(given).map(([key, value]) => `"${key}":${value}`)}}`);
-    const spans = new Int32Array(SPAN_COUNT);
+    const spans = new Spans();
     fc.assert(
       fc.property(fc.array(capabilities, { maxLength: 40 }), (given) => {
         const memo = new CapabilityMemo();
         for (const text of given) {
           const message = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n","_meta":{"io.modelcontextprotocol/clientCapabilities":${text}}}}`;
           const bytes = Buffer.from(message);
-          assert.equal(decoder.scan(bytes, bytes.length, spans, 64), ScanStatus.ok);
+          assert.equal(decoder.scan(bytes, bytes.length, spans.words, 64), ScanStatus.ok);
           assert.equal(memo.read(bytes, spans), capabilityMask(Buffer.from(text)));
         }
       }),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../../native/index.js';
-import { Flag, ScanStatus, Span } from '../../../native/layout.js';
+import { Flag, ScanStatus } from '../../../native/layout.js';
 import type { Exchange } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { type SpliceTarget, sessionEnvelope, spliceRequest } from '../../../src/request/send/splice.js';
@@ -13,9 +13,9 @@ const ENVELOPE = sessionEnvelope(Buffer.from('{"name":"n","version":"1"}'), { ro
 function scanned(text: string, era: number): { exchange: Exchange; bytes: Buffer } {
   const exchange = new ExchangeTable(1).acquire()!;
   const bytes = Buffer.from(text);
-  assert.equal(decoder.scan(bytes, bytes.length, exchange.spans, 64), ScanStatus.ok, text);
-  exchange.era = era;
-  exchange.upstreamId = 65_536;
+  assert.equal(decoder.scan(bytes, bytes.length, exchange.message.spans.words, 64), ScanStatus.ok, text);
+  exchange.client.era = era;
+  exchange.call.upstreamId = 65_536;
   return { exchange, bytes };
 }
 
@@ -189,7 +189,7 @@ describe('spliceRequest', () => {
 
   it('keeps the flags it relies on', () => {
     const { exchange } = scanned('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n","_meta":{}}}', 0);
-    assert.notEqual(exchange.spans[Span.flags]! & Flag.metaIsEmpty, 0);
-    assert.equal(exchange.spans[Span.flags]! & Flag.paramsIsEmpty, 0);
+    assert.notEqual(exchange.message.spans.flags & Flag.metaIsEmpty, 0);
+    assert.equal(exchange.message.spans.flags & Flag.paramsIsEmpty, 0);
   });
 });

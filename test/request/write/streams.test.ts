@@ -13,11 +13,11 @@ const sessions = { eventLogBytes: 10_000, eventLogTotalBytes: 10_000, retryMs: 5
 function call(revision: number) {
   const exchange = new Exchange(0);
   const reply = new RecordingReply();
-  exchange.reply = reply;
-  exchange.accepts = Accepts.json | Accepts.sse;
-  exchange.revision = revision;
-  exchange.era = revision === MODERN ? Era.modern : Era.legacy;
-  if (revision !== MODERN) exchange.session = { id: 'session' } as SessionLike;
+  exchange.client.reply = reply;
+  exchange.client.accepts = Accepts.json | Accepts.sse;
+  exchange.client.revision = revision;
+  exchange.client.era = revision === MODERN ? Era.modern : Era.legacy;
+  if (revision !== MODERN) exchange.client.session = { id: 'session' } as SessionLike;
   return { exchange, reply };
 }
 
@@ -33,7 +33,7 @@ function send(streams: EventStreams, exchange: Exchange, message: string): void 
 test('a stream is opened once, with the head that its client needs', () => {
   const streams = streamsWith();
   const { exchange, reply } = call(MODERN);
-  exchange.origin = 'https://app.example';
+  exchange.client.origin = 'https://app.example';
   streams.open(exchange);
   assert.equal(exchange.phase, Phase.streaming);
   assert.ok(reply.head.includes('text/event-stream') && reply.head.includes('vary'));
@@ -46,18 +46,18 @@ test('a stream is opened once, with the head that its client needs', () => {
   streams.begin(exchange).put(Buffer.from('{}'));
   streams.sendLast(exchange);
   assert.ok(reply.ended);
-  assert.equal(exchange.events, 2);
-  assert.equal(exchange.bytesOut, reply.text.length);
+  assert.equal(exchange.client.events, 2);
+  assert.equal(exchange.client.bytesOut, reply.text.length);
 });
 
 test('whoever takes only JSON has no stream', () => {
   const streams = streamsWith(new EventLog({ sessions }));
   const { exchange } = call(Revision.r2025_11_25);
-  exchange.accepts = Accepts.json;
+  exchange.client.accepts = Accepts.json;
   assert.equal(streams.takes(exchange), false);
-  exchange.accepts = Accepts.json | Accepts.sse;
+  exchange.client.accepts = Accepts.json | Accepts.sse;
   assert.equal(streams.takes(exchange), true);
-  exchange.reply = null;
+  exchange.client.reply = null;
   assert.equal(streams.takes(exchange), false, 'a client that left before there was a stream cannot come back');
 });
 
@@ -68,13 +68,13 @@ test('a stream goes on without its client when the client may come back', () => 
   streams.open(exchange);
   send(streams, exchange, '{"n":1}');
   assert.match(reply.text, /^event: message\ndata: \{"n":1\}\nid: .*\n\n$/);
-  exchange.reply = null;
+  exchange.client.reply = null;
   assert.equal(streams.takes(exchange), true);
   send(streams, exchange, '{"n":\n2}');
   streams.begin(exchange).put(Buffer.from('{"n":3}'));
   streams.sendLast(exchange);
   const kept: string[] = [];
-  const stream = log.find(exchange.eventStream)!;
+  const stream = log.find(exchange.client.eventStream)!;
   log.replay(stream, 1, (_id, message) => void kept.push(Buffer.from(message).toString()));
   assert.deepEqual(kept, ['{"n": 2}', '{"n":3}']);
   assert.ok(stream.ended);
@@ -83,7 +83,7 @@ test('a stream goes on without its client when the client may come back', () => 
 test('a transport with frames of its own gets bare messages, one a write', () => {
   const streams = streamsWith(new EventLog({ sessions }));
   const { exchange, reply } = call(Revision.r2025_11_25);
-  exchange.framing = Framing.message;
+  exchange.client.framing = Framing.message;
   const writes: string[] = [];
   reply.write = (bytes, start, end) => {
     writes.push(Buffer.from(bytes.subarray(start, end)).toString());

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decoder } from '../../../native/index.js';
-import { Method, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import { Method, ScanStatus } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import { Composer } from '../../../src/protocol/composer.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { errorBody } from '../../../src/request/write/error-body.js';
@@ -17,14 +18,14 @@ function translate(
   method: number = Method.toolsCall,
 ): string {
   const exchange = new ExchangeTable(1).acquire()!;
-  exchange.id = Buffer.from(id);
-  exchange.idLength = exchange.id.length;
-  exchange.era = era;
-  exchange.upstreamEra = upstreamEra;
-  exchange.spans[Span.method] = method;
-  const spans = new Int32Array(SPAN_COUNT);
+  exchange.client.id = Buffer.from(id);
+  exchange.client.idLength = exchange.client.id.length;
+  exchange.client.era = era;
+  exchange.call.era = upstreamEra;
+  exchange.message.spans.method = method;
+  const spans = new Spans();
   const bytes = Buffer.from(text);
-  assert.equal(decoder.scan(bytes, bytes.length, spans, 64), ScanStatus.ok, text);
+  assert.equal(decoder.scan(bytes, bytes.length, spans.words, 64), ScanStatus.ok, text);
   const composer = new Composer();
   translateResponse(composer, exchange, bytes, bytes.length, spans, SERVER_INFO);
   return composer.take().toString();
@@ -135,8 +136,8 @@ describe('translateResponse', () => {
 describe('errorBody', () => {
   it('is valid JSON-RPC with the table’s code, the upstream, and a correlation id', () => {
     const exchange = new ExchangeTable(1).acquire()!;
-    exchange.id = Buffer.from('"é"');
-    exchange.idLength = exchange.id.length;
+    exchange.client.id = Buffer.from('"é"');
+    exchange.client.idLength = exchange.client.id.length;
     const composer = new Composer();
     errorBody(composer, exchange, 'GW_UPSTREAM_DOWN', Buffer.from('"files"'), 1500);
     const { id, error } = JSON.parse(composer.take().toString());
@@ -151,7 +152,7 @@ describe('errorBody', () => {
 
   it('says null where no id could be read, and quotes the version asked for', () => {
     const exchange = new ExchangeTable(1).acquire()!;
-    exchange.detail = 'a"b';
+    exchange.message.detail = 'a"b';
     const composer = new Composer();
     errorBody(composer, exchange, 'GW_UNSUPPORTED_VERSION', null, 0);
     const { id, error } = JSON.parse(composer.take().toString());

@@ -1,8 +1,9 @@
 /** What tests of parked calls have in common: clients, an upstream, and the parts between them. */
+
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { decoder } from '../../../native/index.js';
-import { SPAN_COUNT, Span } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../../src/errors.js';
 import { capabilityMask } from '../../../src/protocol/client-capabilities.js';
 import { Era } from '../../../src/protocol/revisions.js';
@@ -12,7 +13,7 @@ import { WriteStage } from '../../../src/request/write/index.js';
 import { NO_LOG } from '../../../src/request/write/streams.js';
 import { ParkedCalls } from '../../../src/server-requests/parked/index.js';
 import { HandleSealer } from '../../../src/session/handles.js';
-import { Verdict, VerdictWord } from '../../../src/shared/records.js';
+import { Verdict } from '../../../src/shared/records.js';
 import { type Endpoint, SHARED_PROFILE } from '../../../src/upstream/core/types.js';
 import { eventually } from '../../support/process.js';
 import { type Message, type ModernOptions, modernMessage } from '../../support/rpc.js';
@@ -72,7 +73,7 @@ export class Upstream implements Endpoint {
   }
   cancel(exchange: Exchange): void {
     this.cancelled.push(exchange);
-    exchange.upstream = null;
+    exchange.call.upstream = null;
   }
   pause(): void {}
   resume(): void {}
@@ -125,13 +126,13 @@ export function bed(
     inputRequired: () => false,
     urlRequired: (exchange, bytes, length, spans) => parked.urlRequired(exchange, bytes, length, spans),
     unanswered: (exchange) => parked.over(exchange),
-    finished: (exchange) => finished.push(exchange.error),
+    finished: (exchange) => finished.push(exchange.client.error),
     recycle: (exchange) => table.release(exchange),
   });
-  const scan = (message: unknown): { bytes: Buffer; spans: Int32Array } => {
+  const scan = (message: unknown): { bytes: Buffer; spans: Spans } => {
     const bytes = Buffer.from(typeof message === 'string' ? message : JSON.stringify(message));
-    const spans = new Int32Array(SPAN_COUNT);
-    assert.equal(decoder.scan(bytes, bytes.length, spans, 64), 0);
+    const spans = new Spans();
+    assert.equal(decoder.scan(bytes, bytes.length, spans.words, 64), 0);
     return { bytes, spans };
   };
   /** A request that the policy has permitted. */
@@ -141,28 +142,28 @@ export function bed(
     const exchange = table.acquire()!;
     const wire = new Wire();
     const { bytes, spans } = scan(call.text ?? message);
-    exchange.reply = wire;
+    exchange.client.reply = wire;
     wire.exchange = exchange;
-    exchange.spans.set(spans);
-    exchange.era = Era.modern;
-    exchange.accepts = Accepts.json | Accepts.sse;
-    exchange.idLength = bytes.copy(exchange.id, 0, spans[Span.idStart], spans[Span.idEnd]);
-    exchange.verdict[VerdictWord.verdict] = Verdict.forward;
-    exchange.verdict[VerdictWord.subject0] = call.subject ?? 7;
+    exchange.message.spans.set(spans);
+    exchange.client.era = Era.modern;
+    exchange.client.accepts = Accepts.json | Accepts.sse;
+    exchange.client.idLength = bytes.copy(exchange.client.id, 0, spans.idStart, spans.idEnd);
+    exchange.verdict.kind = Verdict.forward;
+    exchange.verdict.subject0 = call.subject ?? 7;
     return { exchange, wire, bytes };
   };
   /** A call that is under way at an upstream. */
   const send = (upstream: Upstream, call: CallOptions = {}) => {
     const { exchange, wire, bytes } = request(call);
-    exchange.body = bytes;
-    exchange.bodyLength = bytes.length;
-    const { spans } = exchange;
-    exchange.capabilities = capabilityMask(bytes.subarray(spans[Span.capabilitiesStart], spans[Span.capabilitiesEnd]));
+    exchange.message.body = bytes;
+    exchange.message.bodyLength = bytes.length;
+    const { spans } = exchange.message;
+    exchange.client.capabilities = capabilityMask(bytes.subarray(spans.capabilitiesStart, spans.capabilitiesEnd));
     exchange.phase = Phase.sending;
-    exchange.upstream = upstream;
-    exchange.upstreamEra = Era.legacy;
-    exchange.sentAt = performance.now();
-    exchange.deadline = exchange.sentAt + 5000;
+    exchange.call.upstream = upstream;
+    exchange.call.era = Era.legacy;
+    exchange.call.sentAt = performance.now();
+    exchange.call.deadline = exchange.call.sentAt + 5000;
     return { exchange, wire };
   };
   const ask = (upstream: Upstream, exchange: Exchange, id: unknown, method: string, params?: object): void => {
@@ -172,7 +173,7 @@ export function bed(
   /** The upstream's last word about a call, the way the sink has it. */
   const answer = (exchange: Exchange, message: object): void => {
     const { bytes, spans } = scan({ jsonrpc: '2.0', id: 1, ...message });
-    exchange.upstream = null;
+    exchange.call.upstream = null;
     if (exchange.phase === Phase.parked) parked.response(exchange, bytes, bytes.length, spans);
     else write.message(exchange, bytes, bytes.length, spans);
   };

@@ -14,22 +14,22 @@ describe('a parked call', () => {
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream, { id: 'first' });
     ask(upstream, exchange, 'srv-1', 'elicitation/create', { ...ELICIT, _meta: { progressToken: 9 } });
-    assert.equal(exchange.openRequests, 1);
-    assert.equal(exchange.deadline, 0);
+    assert.equal(exchange.call.openRequests, 1);
+    assert.equal(exchange.call.deadline, 0);
     const first = await answered(wire);
     assert.equal(first.id, 'first');
     assert.deepEqual(first.result.inputRequests, { q1: { method: 'elicitation/create', params: ELICIT } });
     assert.equal(first.result._meta['io.modelcontextprotocol/serverInfo'].name, 'gw');
     assert.equal(exchange.phase, Phase.parked);
-    assert.equal(exchange.idLength, 0);
+    assert.equal(exchange.client.idLength, 0);
     assert.equal(parked.size, 1);
 
     const second = retry(first.result.requestState, { q1: ACCEPT, other: { ignored: true } });
     assert.ok(second.taken);
     assert.deepEqual(upstream.replies, [{ jsonrpc: '2.0', id: 'srv-1', result: ACCEPT }]);
     assert.equal(second.wire.exchange, exchange);
-    assert.ok(exchange.deadline > performance.now());
-    assert.equal(exchange.openRequests, 0);
+    assert.ok(exchange.call.deadline > performance.now());
+    assert.equal(exchange.call.openRequests, 0);
     assert.equal(parked.size, 0);
     answer(exchange, { result: { content: [] } });
     assert.equal(second.wire.message.id, 'again');
@@ -103,7 +103,7 @@ describe('a parked call', () => {
     assert.equal(wire.message.id, 'again');
 
     const two = await park(upstream);
-    two.exchange.upstream = null;
+    two.exchange.call.upstream = null;
     parked.failed(two.exchange, 'GW_UPSTREAM_CLOSED');
     assert.equal(retry(two.state, { q1: ACCEPT }).wire.message.error.data.code, 'GW_UPSTREAM_CLOSED');
 
@@ -202,10 +202,10 @@ describe('a parked call', () => {
     };
     const { exchange, state } = await park(upstream);
     withdraw(4);
-    assert.equal(exchange.openRequests, 1);
+    assert.equal(exchange.call.openRequests, 1);
     withdraw(5);
-    assert.equal(exchange.openRequests, 0);
-    assert.ok(exchange.deadline > 0);
+    assert.equal(exchange.call.openRequests, 0);
+    assert.ok(exchange.call.deadline > 0);
     const { wire } = retry(state, { q1: ACCEPT });
     assert.deepEqual(upstream.replies, []);
     answer(exchange, { result: { content: [] } });
@@ -236,7 +236,7 @@ describe('a parked call', () => {
     const upstream = new Upstream();
     const { exchange } = send(upstream);
     ask(upstream, exchange, 1, 'elicitation/create', ELICIT);
-    exchange.reply = null;
+    exchange.client.reply = null;
     write.abandon(exchange);
     assert.deepEqual(upstream.replies[0].result, { action: 'cancel' });
     assert.equal(table.inUse, 0);
@@ -247,8 +247,8 @@ describe('a parked call', () => {
     const upstream = new Upstream();
     const first = send(upstream, { id: 'one' });
     ask(upstream, first.exchange, 1, 'elicitation/create', ELICIT);
-    first.exchange.reply = null;
-    first.exchange.openRequests = 0;
+    first.exchange.client.reply = null;
+    first.exchange.call.openRequests = 0;
     write.abandon(first.exchange);
     const second = send(upstream, { id: 'two' });
     assert.equal(second.exchange, first.exchange);

@@ -1,17 +1,18 @@
 /** What of a server's request reaches the client, whatever the request looks like. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../../native/index.js';
-import { SPAN_COUNT } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import { answerTo, inputRequired, readQuestion, refusal } from '../../../src/server-requests/parked/questions.js';
 
 const NO_INFO = Buffer.from('"_meta":{}');
 
-function scan(text: string): { bytes: Buffer; spans: Int32Array } {
+function scan(text: string): { bytes: Buffer; spans: Spans } {
   const bytes = Buffer.from(text);
-  const spans = new Int32Array(SPAN_COUNT);
-  assert.equal(decoder.scan(bytes, bytes.length, spans, 64), 0);
+  const spans = new Spans();
+  assert.equal(decoder.scan(bytes, bytes.length, spans.words, 64), 0);
   return { bytes, spans };
 }
 

@@ -65,7 +65,7 @@ describe('a client that cannot be asked', () => {
       [-32601, -32601],
     );
     assert.equal(wire.body, '');
-    assert.equal(exchange.openRequests, 0);
+    assert.equal(exchange.call.openRequests, 0);
   });
 
   it('is left alone where the upstream was told that nobody can be asked', (t) => {
@@ -74,7 +74,7 @@ describe('a client that cannot be asked', () => {
     for (const change of [
       (exchange: Exchange) => Object.assign(exchange, { capabilities: -1 }),
       (exchange: Exchange) => Object.assign(exchange, { bodyLength: 0 }),
-      (exchange: Exchange) => exchange.spans.fill(Method.complete, Span.method, Span.method + 1),
+      (exchange: Exchange) => exchange.message.spans.fill(Method.complete, Span.method, Span.method + 1),
     ]) {
       const { exchange, wire } = send(upstream);
       change(exchange);

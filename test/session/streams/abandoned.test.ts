@@ -48,15 +48,15 @@ test(`${COUNT} sessions that are abandoned with broken streams leave nothing`, (
 
   const from = new Exchange(0);
   for (const session of sessions) {
-    from.reply = new RecordingReply();
-    from.session = session;
-    from.revision = session.revision;
+    from.client.reply = new RecordingReply();
+    from.client.session = session;
+    from.client.revision = session.revision;
     const exchange = streams.open(session, from, [])!;
     streams.sendTo(session, Buffer.from('{"n":1}'));
     streams.remove(exchange);
     streams.standing.release(exchange);
   }
-  from.session = null;
+  from.client.session = null;
   assert.ok(streams.log.bytes > 3_900_000 && streams.log.bytes <= 4_000_000);
   assert.equal(streams.log.streams, COUNT);
   assert.equal(streams.standing.size, 0);

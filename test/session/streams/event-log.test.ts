@@ -14,14 +14,14 @@ function logOf(eventLogBytes: number, eventLogTotalBytes = 1_000_000): EventLog 
 
 function callOf(sessionId: string, revision: number = Revision.r2025_11_25): Exchange {
   const exchange = new Exchange(1);
-  exchange.session = { id: sessionId } as SessionLike;
-  exchange.revision = revision;
+  exchange.client.session = { id: sessionId } as SessionLike;
+  exchange.client.revision = revision;
   return exchange;
 }
 
 function opened(log: EventLog, sessionId: string): Exchange {
   const exchange = callOf(sessionId);
-  exchange.eventStream = log.opened(exchange);
+  exchange.client.eventStream = log.opened(exchange);
   return exchange;
 }
 
@@ -34,7 +34,7 @@ function keep(log: EventLog, exchange: Exchange, text: string): string {
 
 function replayed(log: EventLog, exchange: Exchange, after: number): [string, string][] {
   const found: [string, string][] = [];
-  const stream = log.find(exchange.eventStream);
+  const stream = log.find(exchange.client.eventStream);
   if (stream === null) return found;
   log.replay(stream, after, (id, message) => {
     found.push([Buffer.from(id).toString(), Buffer.from(message).toString()]);
@@ -89,15 +89,15 @@ test('a stream that is over goes with its last event, one under way stays', () =
   keep(log, over, 'a');
   log.closed(over);
   for (const text of ['b', 'c', 'd', 'e']) keep(log, current, text);
-  assert.equal(log.find(over.eventStream), null);
+  assert.equal(log.find(over.client.eventStream), null);
   assert.deepEqual(
     replayed(log, current, 0).map(([, text]) => text),
     ['c', 'd', 'e'],
   );
-  assert.equal(log.find(current.eventStream)!.evicted, 1);
+  assert.equal(log.find(current.client.eventStream)!.evicted, 1);
   const empty = opened(log, 's');
   log.closed(empty);
-  assert.equal(log.find(empty.eventStream), null);
+  assert.equal(log.find(empty.client.eventStream), null);
   log.forget('s');
   assert.deepEqual([log.bytes, log.events, log.streams], [0, 0, 0]);
 });
@@ -108,8 +108,8 @@ test('a stream that broke off without an answer is not kept', () => {
   for (const exchange of [broken, complete]) keep(log, exchange, 'a');
   log.closed(complete);
   for (const exchange of [broken, complete]) log.over(exchange);
-  assert.equal(log.find(broken.eventStream), null);
-  assert.equal(log.find(complete.eventStream)!.ended, true);
+  assert.equal(log.find(broken.client.eventStream), null);
+  assert.equal(log.find(complete.client.eventStream)!.ended, true);
   assert.equal(log.events, 1);
 });
 
@@ -118,13 +118,13 @@ test('an event larger than the log is not kept, and whoever missed it is told so
   const call = opened(log, 's');
   keep(log, call, 'small');
   keep(log, call, 'x'.repeat(1000));
-  const stream = log.find(call.eventStream)!;
+  const stream = log.find(call.client.eventStream)!;
   assert.deepEqual([stream.next, stream.evicted], [3, 2]);
   // The smaller one before it going away changes nothing of that.
   for (let count = 0; count < 5; count += 1) keep(log, opened(log, 's'), 'y'.repeat(200));
-  assert.equal(log.find(call.eventStream)!.evicted, 2);
+  assert.equal(log.find(call.client.eventStream)!.evicted, 2);
   log.closed(call);
-  assert.equal(log.find(call.eventStream), null);
+  assert.equal(log.find(call.client.eventStream), null);
   log.forget('s');
   assert.deepEqual([log.bytes, log.events, log.streams], [0, 0, 0]);
 });
@@ -148,8 +148,8 @@ test('whatever is kept, evicted, dropped and forgotten: both bounds hold and rep
         else if (taken.do === 'forget') log.forget(`session ${taken.at}`);
         else if (call === undefined) continue;
         else if (taken.do === 'close') log.closed(call.exchange);
-        else if (taken.do === 'drop') log.drop(call.exchange.eventStream);
-        else if (log.find(call.exchange.eventStream)?.ended === false) {
+        else if (taken.do === 'drop') log.drop(call.exchange.client.eventStream);
+        else if (log.find(call.exchange.client.eventStream)?.ended === false) {
           const text = `${call.sent.length} ${'x'.repeat(taken.size)}`;
           keep(log, call.exchange, text);
           call.sent.push(text);
@@ -158,7 +158,7 @@ test('whatever is kept, evicted, dropped and forgotten: both bounds hold and rep
         let events = 0;
         const bySession = new Map<string, number>();
         for (const { exchange, sent } of calls) {
-          const stream = log.find(exchange.eventStream);
+          const stream = log.find(exchange.client.eventStream);
           if (stream === null) continue;
           assert.equal(stream.next, sent.length + 1);
           const kept = replayed(log, exchange, stream.evicted).map(([, text]) => text);

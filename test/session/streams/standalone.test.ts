@@ -37,10 +37,10 @@ function newSession(revision: number = Revision.r2025_11_25) {
 function request(session: ReturnType<typeof newSession>, framing: number = Framing.sse) {
   const exchange = table.acquire()!;
   const reply = new RecordingReply();
-  exchange.reply = reply;
-  exchange.session = session;
-  exchange.revision = session.revision;
-  exchange.framing = framing;
+  exchange.client.reply = reply;
+  exchange.client.session = session;
+  exchange.client.revision = session.revision;
+  exchange.client.framing = framing;
   return { exchange, reply };
 }
 
@@ -108,7 +108,7 @@ test('what is sent while the client is away is there when it comes back, and not
   streams.broadcast(Buffer.from('{"y":2}'));
   streams.sendTo(stranger.session, Buffer.from('{"secret":true}'));
   const { exchange: from, reply: second } = request(session);
-  const stream = streams.log.find(exchange.eventStream)!;
+  const stream = streams.log.find(exchange.client.eventStream)!;
   const resumed = streams.resume(session, from, HEAD, stream, 1)!;
   assert.equal(resumed.ended, null);
   assert.match(second.text, /^: keep-alive\n\nevent: message\ndata: \{"y":2\}\nid: .*-2\n\n$/);
@@ -135,13 +135,13 @@ test('a broken stream is given up after a while, and by a client that begins a n
   now = 301_000;
   streams.broadcast(MESSAGE);
   assert.equal(streams.log.events, 0);
-  assert.equal(streams.log.find(first.exchange.eventStream), null);
+  assert.equal(streams.log.find(first.exchange.client.eventStream), null);
 
   const second = open(streams);
   streams.remove(second.exchange);
   streams.broadcast(MESSAGE);
   open(streams, second.session);
-  assert.equal(streams.log.find(second.exchange.eventStream), null);
+  assert.equal(streams.log.find(second.exchange.client.eventStream), null);
   assert.equal(streams.log.events, 0);
   streams.endAll(() => {});
   assert.equal(streams.log.streams, 0);

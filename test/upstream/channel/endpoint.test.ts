@@ -119,7 +119,7 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
     const unsent = pool.call('call', { do: 'cut' });
     endpoint.cancel(unsent.exchange);
     const sent = pool.call('call', { do: 'hang' });
-    await eventually('sent', () => sent.exchange.sent);
+    await eventually('sent', () => sent.exchange.call.sent);
     endpoint.cancel(sent.exchange);
     const heard = await eventually('the cancellation', async () => {
       const all = JSON.parse(textOf((await pool.call('call', { do: 'heard' }).done).response)) as { method: string }[];
@@ -195,7 +195,7 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
   test(`${transport}: after a call was cancelled, a request of the server may still be about it`, async (t) => {
     const pool = await start(t, transport);
     const gone = pool.call('call', { do: 'hang' });
-    await eventually('sent', () => gone.exchange.sent);
+    await eventually('sent', () => gone.exchange.call.sent);
     pool.server().endpoints[0]!.cancel(gone.exchange);
     await pool.call('call', { do: 'ask' }).done;
     assert.deepEqual(

@@ -1,10 +1,11 @@
 /** The parts that channel endpoints are made of. */
+
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../../native/index.js';
-import { Span } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import { Exchange } from '../../../src/request/exchange/index.js';
 import { ChannelReader } from '../../../src/upstream/channel/reader.js';
 import {
@@ -62,7 +63,7 @@ test('property: a writer sends what was not withdrawn, in order, and marks just 
       for (const { exchange } of open) all.find((known) => known.exchange === exchange)!.sent = true;
       const written = (stream.read() as Buffer | null)?.toString() ?? '';
       assert.equal(written, expected.map((message) => `${message}\n`).join(''));
-      for (const { exchange, sent } of all) assert.equal(exchange.sent, sent);
+      for (const { exchange, sent } of all) assert.equal(exchange.call.sent, sent);
     }),
     { numRuns: 100 },
   );
@@ -77,15 +78,15 @@ test('a writer that is closed takes nothing and sends nothing more', async () =>
   assert.equal(writer.write(Buffer.from('b'), null), false);
   await turn();
   assert.equal(stream.read(), null);
-  assert.equal(exchange.sent, false);
+  assert.equal(exchange.call.sent, false);
   assert.equal(writer.withdraw(exchange), false);
 });
 
 /** What a reader reported, one line a message. */
 function readAll(maxBatch: number, texts: readonly string[]): string[] {
   const seen: string[] = [];
-  const note = (kind: string) => (bytes: Uint8Array, length: number, spans: Int32Array) => {
-    const id = Buffer.from(bytes).toString('utf8', Math.max(0, spans[Span.idStart]!), Math.max(0, spans[Span.idEnd]!));
+  const note = (kind: string) => (bytes: Uint8Array, length: number, spans: Spans) => {
+    const id = Buffer.from(bytes).toString('utf8', Math.max(0, spans.idStart), Math.max(0, spans.idEnd));
     seen.push(`${kind} ${length} ${id}`);
   };
   const unreadable = (_bytes: Uint8Array, length: number) => seen.push(`unreadable ${length}`);

@@ -181,7 +181,7 @@ test('a call cancelled before there is a connection is never sent', async (t) =>
   const endpoint = pool.server().endpoints[0]!;
   const cancelled = pool.call('call');
   endpoint.cancel(cancelled.exchange);
-  assert.equal(cancelled.exchange.sent, false);
+  assert.equal(cancelled.exchange.call.sent, false);
   pool.table.release(cancelled.exchange);
   assert.equal((await pool.call('call').done).error, null);
   assert.equal(upstream.received('tools/call').length, 1);
@@ -215,7 +215,7 @@ test('legacy: a session is ended when the pool is', async (t) => {
 test('closing fails the calls that are left and forgets nothing', async (t) => {
   const { pool } = await startRaw(t, 'legacy', () => {});
   const left = pool.call('call');
-  await eventually('sent', () => left.exchange.sent);
+  await eventually('sent', () => left.exchange.call.sent);
   await pool.pool.close(50);
   assert.equal((await left.done).error, 'GW_UPSTREAM_CLOSED');
   assert.equal(pool.pool.inFlight, 0);

@@ -19,7 +19,7 @@ for (const family of ['legacy', 'modern'] as const) {
     });
     for (const split of [false, true]) {
       const { raw, exchange, reports } = await pool.call('call', { split }).done;
-      const id = exchange.upstreamId;
+      const id = exchange.call.upstreamId;
       assert.equal(raw?.toString(), `{ "result": {"n":1.0e2,"big":9007199254740993} ,"id":${id},"jsonrpc":"2.0"}`);
       assert.equal(reports, 1);
     }
@@ -151,7 +151,7 @@ for (const family of ['legacy', 'modern'] as const) {
   test(`${family}: at the deadline the call fails and is stopped upstream`, async (t) => {
     const { pool, upstream } = await startRaw(t, family, () => {});
     const outcome = pool.call('call', {}, { deadlineMs: 100 });
-    const id = outcome.exchange.upstreamId;
+    const id = outcome.exchange.call.upstreamId;
     const { error, sent } = await outcome.done;
     assert.deepEqual([error, sent], ['GW_UPSTREAM_TIMEOUT', true]);
     await eventually('the request is cut', () => upstream.aborted === 1);

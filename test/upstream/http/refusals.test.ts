@@ -1,18 +1,20 @@
 /** What statuses other than 200 mean. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decoder } from '../../../native/index.js';
-import { Kind, ScanStatus, SPAN_COUNT, Span } from '../../../native/layout.js';
+import { Kind, ScanStatus } from '../../../native/layout.js';
+import { Spans } from '../../../native/spans.js';
 import { Era } from '../../../src/protocol/revisions.js';
 import { interpretRefusal } from '../../../src/upstream/http/refusals.js';
 import { isSessionLost } from '../../../src/upstream/http/session.js';
 
 /** The scan of a body as the endpoint has it. */
-function scanned(text: string): { body: Buffer; spans: Int32Array | null } {
+function scanned(text: string): { body: Buffer; spans: Spans | null } {
   const body = Buffer.from(text);
-  const spans = new Int32Array(SPAN_COUNT);
-  const status = decoder.scan(body, body.length, spans, 512);
-  return { body, spans: status === ScanStatus.ok && spans[Span.kind] === Kind.response ? spans : null };
+  const spans = new Spans();
+  const status = decoder.scan(body, body.length, spans.words, 512);
+  return { body, spans: status === ScanStatus.ok && spans.kind === Kind.response ? spans : null };
 }
 
 const error = (id: unknown, code: number, message = 'm'): string =>

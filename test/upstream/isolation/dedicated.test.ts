@@ -120,7 +120,7 @@ test('a request of the server belongs to the call in flight: clients without a s
   const pool = await startStateful(t, { isolation: 'session', maxLanes: 32 });
   pool.onServerRequest = ({ endpoint, exchange, message }) => {
     assert.equal(endpoint.profile.exclusive, true);
-    const content = { of: exchange?.upstreamId };
+    const content = { of: exchange?.call.upstreamId };
     endpoint.reply(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: message.id, result: { content } })));
   };
   const options = { capabilities: Capability.elicitationForm, subject: 3 };
@@ -211,7 +211,7 @@ test('a child that is killed fails its own call, and its session goes on with an
   await said(pool.call('remember', { value: 2 }, as(b)));
   const call = pool.call('wait', { ms: 10_000 }, as(a));
   // It must have left, else it would be tried elsewhere.
-  await eventually('the call written', () => call.exchange.sent);
+  await eventually('the call written', () => call.exchange.call.sent);
   process.kill(pid, 'SIGKILL');
   const { error, sent } = await call.done;
   assert.deepEqual([error, sent], ['GW_UPSTREAM_CLOSED', true]);
@@ -352,9 +352,9 @@ test('a modern server has no dedicated connections, whatever its isolation, also
   assert.equal(dedicatedCount(pool), 0);
   // A session that has a dedicated child stays with it.
   const exchange = pool.table.acquire()!;
-  exchange.session = options.session;
-  exchange.capabilities = Capability.sampling;
-  exchange.startedAt = performance.now();
+  exchange.client.session = options.session;
+  exchange.client.capabilities = Capability.sampling;
+  exchange.client.startedAt = performance.now();
   const chosen = Array.from({ length: 8 }, () => pool.server(1).choose(exchange)!);
   const firstDedicated = chosen.findIndex(({ profile }) => profile.owner !== null);
   assert.ok(firstDedicated >= 0 && firstDedicated <= 1, `the first dedicated child is number ${firstDedicated}`);
@@ -371,7 +371,7 @@ test('replicas: sessions are spread over them, and each stays where it is', asyn
   const places = new Set<number>();
   for (const session of sessions) {
     const call = pool.call('remember', { value: session.id }, as(session));
-    places.add(call.exchange.endpoint);
+    places.add(call.exchange.call.endpoint);
     await said(call);
   }
   assert.deepEqual([...places].sort(), [0, 1]);

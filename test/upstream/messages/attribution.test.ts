@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ASKABLE } from '../../../src/protocol/client-capabilities.js';
 import { Exchange } from '../../../src/request/exchange/index.js';
-import { VerdictWord } from '../../../src/shared/records.js';
 import { type ConnectionProfile, SHARED_PROFILE } from '../../../src/upstream/core/types.js';
 import { Attribution } from '../../../src/upstream/messages/attribution.js';
 
@@ -11,8 +10,8 @@ const CAPABLE: ConnectionProfile = { ...SHARED_PROFILE, capabilities: ASKABLE };
 
 function callOf(slot: number, subject: number): Exchange {
   const exchange = new Exchange(slot);
-  exchange.verdict[VerdictWord.subject0] = subject;
-  exchange.sentAt = slot;
+  exchange.verdict.subject0 = subject;
+  exchange.call.sentAt = slot;
   return exchange;
 }
 

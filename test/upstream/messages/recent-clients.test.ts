@@ -2,15 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Exchange, type SessionLike } from '../../../src/request/exchange/index.js';
-import { VerdictWord } from '../../../src/shared/records.js';
 import { RecentClients } from '../../../src/upstream/messages/recent-clients.js';
 
 /** Clients 0 and 1 have sessions and one subject, 2 and 3 only a subject. */
 const sessions = ['a', 'b'].map((id) => ({ id }) as unknown as SessionLike);
 function callOf(client: number): Exchange {
   const exchange = new Exchange(0);
-  if (client < 2) exchange.session = sessions[client]!;
-  else exchange.verdict[VerdictWord.subject2] = client;
+  if (client < 2) exchange.client.session = sessions[client]!;
+  else exchange.verdict.subject2 = client;
   return exchange;
 }
 

@@ -134,7 +134,7 @@ test('at the deadline the call fails and is cancelled at the child', async (t) =
   const pool = startChild(t, 'plain');
   await pool.ready();
   const outcome = pool.call('call', { do: 'hang' }, { deadlineMs: 150 });
-  const id = outcome.exchange.upstreamId;
+  const id = outcome.exchange.call.upstreamId;
   assert.equal((await outcome.done).error, 'GW_UPSTREAM_TIMEOUT');
   const heard = JSON.parse(textOf((await pool.call('call', { do: 'heard' }).done).response));
   assert.deepEqual(heard.at(-1), { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } });
@@ -156,8 +156,8 @@ test('a cancelled call is withdrawn before it is written, and cancelled upstream
   endpoint.cancel(unsent.exchange);
   assert.equal(endpoint.inFlight, 0);
   const sent = pool.call('call', { do: 'hang' });
-  await eventually('written', () => sent.exchange.sent);
-  const id = sent.exchange.upstreamId;
+  await eventually('written', () => sent.exchange.call.sent);
+  const id = sent.exchange.call.upstreamId;
   endpoint.cancel(sent.exchange);
   const heard = JSON.parse(textOf((await pool.call('call', { do: 'heard' }).done).response));
   assert.deepEqual(
@@ -197,7 +197,7 @@ test('progress goes to the call whose token it has', async (t) => {
   await pool.ready();
   const calls = [1, 2, 3].map(() => pool.call('call', { do: 'progress', ms: 10 }, { progress: true }));
   for (const { notifications, exchange, done } of calls) {
-    const token = exchange.upstreamId;
+    const token = exchange.call.upstreamId;
     await done;
     assert.deepEqual(
       notifications.map(({ params }) => [params.progressToken, params.progress]),

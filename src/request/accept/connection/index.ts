@@ -2,9 +2,11 @@
  * A client's connection that carries many messages, whatever it is made of: WebSocket, stdio, in-process, or the event
  * stream of HTTP with SSE. Each message is an exchange of its own; answers go back in any order.
  */
-import { Method, Span } from '../../../../native/layout.js';
+
+import { Method } from '../../../../native/layout.js';
 import { ERRORS, type ErrorCode } from '../../../errors.js';
 import type { Holder } from '../../../shared/buffer-budget.js';
+import type { VerdictRecord } from '../../../shared/verdict-record.js';
 import type { Bytes, Count, Milliseconds } from '../../../units.js';
 import { Accepts, type ClientLink, type Exchange, Framing, Phase, Verb } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
@@ -64,7 +66,7 @@ export interface ConnectionOptions {
   /** The bearer token that every message is judged with; empty = none. */
   readonly token: string;
   /** The decision that let the client in, if it was asked for before: the connection ends with its right. */
-  readonly verdict?: Int32Array;
+  readonly verdict?: VerdictRecord;
 }
 
 /** Pause before another look when every exchange of the gateway is in use. */
@@ -116,7 +118,7 @@ export class ClientConnection implements ClientLink, Holder {
   }
 
   /** From now on the connection rests on the right that let its client in. */
-  #rest(verdict: Int32Array): void {
+  #rest(verdict: VerdictRecord): void {
     if (this.#rests) return;
     this.#rests = true;
     this.#handler.connected(this, this.#token, verdict);
@@ -131,7 +133,7 @@ export class ClientConnection implements ClientLink, Holder {
   get pending(): Count {
     let count = this.#held.length;
     for (const { exchange } of this.#open) {
-      if (exchange !== null && !(exchange.phase === Phase.streaming && exchange.upstream === null)) count += 1;
+      if (exchange !== null && !(exchange.phase === Phase.streaming && exchange.call.upstream === null)) count += 1;
     }
     return count;
   }
@@ -155,22 +157,22 @@ export class ClientConnection implements ClientLink, Holder {
 
   /** Writes into an exchange what the connection knows of its client. */
   fill(exchange: Exchange): void {
-    exchange.verb = Verb.post;
-    exchange.startedAt = performance.now();
-    exchange.accepts = Accepts.json | Accepts.sse;
-    exchange.token = this.#token;
+    exchange.message.verb = Verb.post;
+    exchange.client.startedAt = performance.now();
+    exchange.client.accepts = Accepts.json | Accepts.sse;
+    exchange.client.token = this.#token;
     this.join(exchange);
     this.#address ??= this.wire.remoteAddress();
-    exchange.remoteAddress = this.#address;
+    exchange.client.remoteAddress = this.#address;
   }
 
   /** Makes an exchange one of this connection. */
   join(exchange: Exchange): void {
-    exchange.sessionId = this.sessionId;
-    exchange.versionHeader = '';
-    exchange.headerless = true;
-    exchange.framing = this.wire.framing;
-    exchange.link = this;
+    exchange.client.sessionId = this.sessionId;
+    exchange.message.versionHeader = '';
+    exchange.client.headerless = true;
+    exchange.client.framing = this.wire.framing;
+    exchange.client.link = this;
   }
 
   /**
@@ -180,7 +182,7 @@ export class ClientConnection implements ClientLink, Holder {
    */
   add(exchange: Exchange, silent: boolean): ConnectionReply {
     const reply = new ConnectionReply(this, exchange, silent);
-    exchange.reply = reply;
+    exchange.client.reply = reply;
     this.#open.add(reply);
     return reply;
   }
@@ -204,7 +206,7 @@ export class ClientConnection implements ClientLink, Holder {
    *
    * @param verdict that permitted it; valid during the call
    */
-  opened(sessionId: string, verdict: Int32Array): void {
+  opened(sessionId: string, verdict: VerdictRecord): void {
     if (this.sessionId !== '') {
       // Two of them were under way at once: the connection stays with the first.
       this.#handler.ended(sessionId);
@@ -268,7 +270,7 @@ export class ClientConnection implements ClientLink, Holder {
 
   #endIfIdle(): void {
     for (const { exchange } of this.#open) {
-      if (exchange !== null && (exchange.upstream !== null || exchange.phase === Phase.asking)) return;
+      if (exchange !== null && (exchange.call.upstream !== null || exchange.phase === Phase.asking)) return;
     }
     if (!this.isClosed) this.wire.close(CloseCode.policy, ERRORS[this.#endingFor!].sentence);
   }
@@ -317,7 +319,7 @@ export class ClientConnection implements ClientLink, Holder {
     const { generation } = exchange;
     this.#handler.request(exchange, bytes, length);
     const undecided = exchange.generation === generation && exchange.phase === Phase.deciding;
-    if (undecided && exchange.spans[Span.method] === Method.initialize) this.#opening = reply;
+    if (undecided && exchange.message.spans.method === Method.initialize) this.#opening = reply;
     return true;
   }
 
@@ -385,7 +387,7 @@ export class ClientConnection implements ClientLink, Holder {
     }
     this.#streamWanted = false;
     this.fill(exchange);
-    exchange.verb = Verb.get;
+    exchange.message.verb = Verb.get;
     this.add(exchange, true);
     this.#handler.stream(exchange);
   }

@@ -21,9 +21,9 @@ export class Opening implements Reply, CallListener {
     this.#exchange = exchange;
     this.#handler = handler;
     this.#open = open;
-    exchange.remoteAddress = call.remoteAddress();
-    exchange.reply = this;
-    exchange.headerless = true;
+    exchange.client.remoteAddress = call.remoteAddress();
+    exchange.client.reply = this;
+    exchange.client.headerless = true;
     call.exchange = null;
     call.listener = this;
   }

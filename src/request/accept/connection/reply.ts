@@ -1,5 +1,5 @@
-import { Method, Span } from '../../../../native/layout.js';
-import { type Exchange, type Reply, Wish } from '../../exchange/index.js';
+import { Method } from '../../../../native/layout.js';
+import { type Exchange, MessageFlag, type Reply } from '../../exchange/index.js';
 import type { ClientConnection } from './index.js';
 
 /** The Reply of one message on a connection that carries many. */
@@ -21,9 +21,9 @@ export class ConnectionReply implements Reply {
     if (exchange === null) return;
     const { connection } = this;
     // What asks for no answer gets none, not even a refusal (JSON-RPC 2.0 section 4.1).
-    const isAsked = !this.#silent && (exchange.wishes & Wish.noAnswer) === 0;
+    const isAsked = !this.#silent && (exchange.message.flags & MessageFlag.noAnswer) === 0;
     if (end > start && isAsked) connection.send(bytes, start, end, false);
-    if (exchange.spans[Span.method] === Method.initialize) {
+    if (exchange.message.spans.method === Method.initialize) {
       const sessionId = headValue(head, 'mcp-session-id');
       if (sessionId !== '') connection.opened(sessionId, exchange.verdict);
     }

@@ -99,8 +99,8 @@ class PostReply extends ConnectionReply implements CallListener {
     super(connection, exchange, false);
     this.#call = call;
     this.#handler = handler;
-    exchange.remoteAddress = call.remoteAddress();
-    exchange.reply = this;
+    exchange.client.remoteAddress = call.remoteAddress();
+    exchange.client.reply = this;
     call.exchange = null;
     call.listener = this;
     connection.attach(this);
@@ -134,7 +134,7 @@ class PostReply extends ConnectionReply implements CallListener {
     if (call === null) return;
     this.#call = null;
     call.listener = null;
-    const origin = this.exchange?.origin ?? '';
+    const origin = this.exchange?.client.origin ?? '';
     const head = origin === '' ? ACCEPTED_HEAD : [...ACCEPTED_HEAD, ...originHead(origin)];
     call.send(202, head, ACCEPTED, 0, ACCEPTED.byteLength);
   }
@@ -185,10 +185,10 @@ export class SseDoor {
       return;
     }
     call.head.fill(exchange, this.#rules(), call.verb, call.startedAt);
-    exchange.sessionId = '';
-    exchange.versionHeader = '';
-    exchange.link = UNOPENED;
-    exchange.reply = new Opening(call, exchange, this.#handler, (asked) => this.#opened(call, asked));
+    exchange.client.sessionId = '';
+    exchange.message.versionHeader = '';
+    exchange.client.link = UNOPENED;
+    exchange.client.reply = new Opening(call, exchange, this.#handler, (asked) => this.#opened(call, asked));
     this.#handler.stream(exchange);
   }
 
@@ -202,15 +202,15 @@ export class SseDoor {
     }
     call.head.fill(exchange, this.#rules(), call.verb, call.startedAt);
     if (known === undefined) {
-      exchange.peer = call;
-      exchange.reply = call;
+      exchange.client.peer = call;
+      exchange.client.reply = call;
       call.exchange = exchange;
       this.#handler.refuse(exchange, 'GW_SESSION_NOT_FOUND');
       return;
     }
     known.connection.join(exchange);
-    exchange.accepts = Accepts.json | Accepts.sse;
-    exchange.reply = new PostReply(known.connection, exchange, this.#handler, call);
+    exchange.client.accepts = Accepts.json | Accepts.sse;
+    exchange.client.reply = new PostReply(known.connection, exchange, this.#handler, call);
     this.#handler.request(exchange, bytes, length);
   }
 
@@ -234,13 +234,13 @@ export class SseDoor {
       handler: this.#handler,
       table: this.#table,
       limits: this.#rules(),
-      token: exchange.token,
+      token: exchange.client.token,
       verdict: exchange.verdict,
     });
     connection.subject = exchange.verdict.slice(VerdictWord.subject0, VerdictWord.subject3 + 1);
     wire.connection = connection;
     this.#connections.set(id, { connection, wire });
-    const { origin } = exchange;
+    const { origin } = exchange.client;
     call.openStream(200, origin === '' ? EVENT_STREAM_HEAD : [...EVENT_STREAM_HEAD, ...originHead(origin)]);
     this.#keepAlive();
     const event = Buffer.from(`event: endpoint\ndata: ${MESSAGES_PATH}?sessionId=${id}\n\n`);

@@ -1,5 +1,7 @@
 /** What both front ends agree on about WebSockets (RFC 6455; MCP has no binding of its own). */
+
 import type { ErrorCode } from '../../../errors.js';
+import type { VerdictRecord } from '../../../shared/verdict-record.js';
 import { Accepts, type Exchange } from '../../exchange/index.js';
 import type { HttpCall } from '../http/call.js';
 import type { FrontHandler } from '../http/handler.js';
@@ -34,7 +36,7 @@ export function offersMcp(protocols: string): boolean {
 export interface OpeningClient {
   readonly token: string;
   readonly remoteAddress: string;
-  readonly verdict: Int32Array;
+  readonly verdict: VerdictRecord;
 }
 
 /** Asks the policy whether the client of a handshake may come in; `open` is called when it may. */
@@ -46,11 +48,11 @@ export function askToOpen(
   open: (client: OpeningClient) => void,
 ): void {
   call.head.fill(exchange, rules, call.verb, call.startedAt);
-  exchange.accepts = Accepts.json | Accepts.sse;
-  exchange.sessionId = '';
-  exchange.versionHeader = '';
-  exchange.link = UNOPENED;
-  exchange.reply = new Opening(call, exchange, handler, ({ token, remoteAddress, verdict }) =>
+  exchange.client.accepts = Accepts.json | Accepts.sse;
+  exchange.client.sessionId = '';
+  exchange.message.versionHeader = '';
+  exchange.client.link = UNOPENED;
+  exchange.client.reply = new Opening(call, exchange, handler, ({ client: { token, remoteAddress }, verdict }) =>
     open({ token, remoteAddress, verdict: verdict.slice() }),
   );
   handler.stream(exchange);

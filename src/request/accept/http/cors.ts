@@ -23,7 +23,7 @@ let lastHead: readonly string[] = NO_HEAD;
  * `Origin`. Accept leaves `exchange.origin` empty when the origin is not allowed.
  */
 export function corsHead(exchange: Exchange): readonly string[] {
-  return exchange.origin === '' ? NO_HEAD : originHead(exchange.origin);
+  return exchange.client.origin === '' ? NO_HEAD : originHead(exchange.client.origin);
 }
 
 /** The same for an origin that was found to be allowed. */

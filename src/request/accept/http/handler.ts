@@ -1,5 +1,6 @@
 import type { Snapshot } from '../../../config/snapshot.js';
 import type { ErrorCode } from '../../../errors.js';
+import type { VerdictRecord } from '../../../shared/verdict-record.js';
 import type { Count, Milliseconds } from '../../../units.js';
 import type { ClientLink, Exchange } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
@@ -37,7 +38,7 @@ export interface FrontHandler {
    *
    * @param verdict that let it in; valid during the call
    */
-  connected(link: ClientLink, token: string, verdict: Int32Array): void;
+  connected(link: ClientLink, token: string, verdict: VerdictRecord): void;
   /** A connection is gone, {@link connected} or not. */
   disconnected(link: ClientLink): void;
   /** The queue towards the client of a streamed answer is empty again. */

@@ -214,24 +214,24 @@ export class RequestHead {
 
   /** Writes what later stages read into the exchange. */
   fill(exchange: Exchange, rules: AcceptRules, verb: number, startedAt: number): void {
-    exchange.verb = verb;
-    exchange.startedAt = startedAt;
-    exchange.accepts = verb === Verb.delete ? 0 : rules.accepts(this.#accept);
-    exchange.sessionId = this.#session;
-    exchange.versionHeader = this.#version;
-    exchange.methodHeader = this.#method;
-    exchange.nameHeader = this.#name;
-    exchange.hasNameHeader = (this.#seen & Once.name) !== 0;
-    exchange.lastEventId = this.#lastEventId;
-    exchange.origin = this.origin;
-    exchange.paramHeaders = this.#params;
+    exchange.message.verb = verb;
+    exchange.client.startedAt = startedAt;
+    exchange.client.accepts = verb === Verb.delete ? 0 : rules.accepts(this.#accept);
+    exchange.client.sessionId = this.#session;
+    exchange.message.versionHeader = this.#version;
+    exchange.message.methodHeader = this.#method;
+    exchange.message.nameHeader = this.#name;
+    exchange.message.hasNameHeader = (this.#seen & Once.name) !== 0;
+    exchange.client.lastEventId = this.#lastEventId;
+    exchange.client.origin = this.origin;
+    exchange.message.paramHeaders = this.#params;
     if ((this.#seen & Once.authorization) !== 0) {
       const value = this.#authorization;
-      if (value.startsWith('Bearer ') && value.indexOf(' ', 7) < 0) exchange.token = value.slice(7);
+      if (value.startsWith('Bearer ') && value.indexOf(' ', 7) < 0) exchange.client.token = value.slice(7);
       else {
         const token = BEARER.exec(value);
-        if (token !== null) exchange.token = token[1]!;
-        else exchange.foreignScheme = true;
+        if (token !== null) exchange.client.token = token[1]!;
+        else exchange.client.foreignScheme = true;
       }
     }
   }

@@ -120,7 +120,7 @@ export class NodeCall implements HttpCall, Holder {
   }
 
   adopt(exchange: Exchange): void {
-    if (this.exchange?.peer === this) this.exchange.peer = null;
+    if (this.exchange?.client.peer === this) this.exchange.client.peer = null;
     this.exchange = exchange;
   }
 
@@ -138,7 +138,7 @@ export class NodeCall implements HttpCall, Holder {
   /** Parts from the exchange, which is over or goes on without a client. */
   detach(): Exchange | null {
     const { exchange } = this;
-    if (exchange !== null && exchange.peer === this) exchange.peer = null;
+    if (exchange !== null && exchange.client.peer === this) exchange.client.peer = null;
     this.exchange = null;
     return exchange;
   }

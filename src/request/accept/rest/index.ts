@@ -2,8 +2,10 @@
  * The REST door: requests become messages of the newest revision, results and errors become HTTP answers. No streams:
  * whoever wants progress or questions speaks MCP.
  */
+
 import { decoder } from '../../../../native/index.js';
-import { ScanStatus, SPAN_COUNT, Span } from '../../../../native/layout.js';
+import { ScanStatus } from '../../../../native/layout.js';
+import { Spans } from '../../../../native/spans.js';
 import type { ErrorCode } from '../../../errors.js';
 import { Composer } from '../../../protocol/composer.js';
 import type { Range } from '../../../protocol/json-cursor.js';
@@ -28,7 +30,7 @@ const EMPTY_OBJECT = Buffer.from('{}');
 const ANY_DEPTH = 1_000;
 
 const composer = new Composer();
-const spans = new Int32Array(SPAN_COUNT);
+const spans = new Spans();
 
 /** See the file comment; one per front end. */
 export class RestDoor {
@@ -61,7 +63,7 @@ export class RestDoor {
     }
     const exchange = this.#acquire(call);
     if (exchange === null) return;
-    exchange.reply = new RestReply(call, exchange, this.#handler, rest.verb === 'GET');
+    exchange.client.reply = new RestReply(call, exchange, this.#handler, rest.verb === 'GET');
     if (call.head.refusesJson(this.#rules())) {
       this.#handler.refuse(exchange, 'GW_NOT_ACCEPTABLE_JSON');
     } else if (rest.verb === 'GET') {
@@ -123,13 +125,13 @@ function soleObject(body: Uint8Array): Range | ErrorCode {
   while (start < end && isSpace(body[start]!)) start += 1;
   while (end > start && isSpace(body[end - 1]!)) end -= 1;
   const probe = composer.reset().put(PROBE_OPEN).range(body, start, end).put(CLOSE);
-  const status = decoder.scan(probe.bytes, probe.length, spans, ANY_DEPTH);
+  const status = decoder.scan(probe.bytes, probe.length, spans.words, ANY_DEPTH);
   if (status === ScanStatus.ambiguous) return 'GW_AMBIGUOUS';
   if (status === ScanStatus.badParams) return 'GW_INVALID_PARAMS';
   const isWhole =
     status === ScanStatus.ok &&
-    spans[Span.paramsStart] === PROBE_OPEN.length &&
-    spans[Span.paramsEnd] === PROBE_OPEN.length + end - start;
+    spans.paramsStart === PROBE_OPEN.length &&
+    spans.paramsEnd === PROBE_OPEN.length + end - start;
   return isWhole ? { start, end } : 'GW_PARSE';
 }
 

@@ -84,8 +84,8 @@ export class OpenApi {
   #page(making: Making, cursor: string | null, handler: FrontHandler): void {
     const { call } = making;
     this.#options.page(call, cursor, (exchange) => {
-      const { origin } = exchange;
-      exchange.reply = new PageReply(call, exchange, handler, (body) => {
+      const { origin } = exchange.client;
+      exchange.client.reply = new PageReply(call, exchange, handler, (body) => {
         making.pages.push(Buffer.from(body));
         making.bytes += body.byteLength;
         const next = findMember(body, 0, body.byteLength, 'nextCursor');

@@ -34,13 +34,13 @@ export class RestReply implements Reply, CallListener {
     this.#exchange = exchange;
     this.#handler = handler;
     this.#isList = isList;
-    exchange.headerless = true;
-    exchange.accepts = Accepts.json;
-    exchange.sessionId = '';
-    exchange.versionHeader = '';
-    exchange.paramHeaders = null;
-    exchange.remoteAddress = call.remoteAddress();
-    exchange.reply = this;
+    exchange.client.headerless = true;
+    exchange.client.accepts = Accepts.json;
+    exchange.client.sessionId = '';
+    exchange.message.versionHeader = '';
+    exchange.message.paramHeaders = null;
+    exchange.client.remoteAddress = call.remoteAddress();
+    exchange.client.reply = this;
     call.exchange = null;
     call.listener = this;
   }
@@ -49,7 +49,7 @@ export class RestReply implements Reply, CallListener {
     const exchange = this.#take();
     if (exchange === null) return;
     const { status, body } = restAnswer(exchange, bytes, start, end, this.#isList);
-    exchange.status = status;
+    exchange.client.status = status;
     this.call.listener = null;
     this.answer(status, head, body);
   }
@@ -116,7 +116,7 @@ export function restAnswer(
     if (type === undefined || stringValue(bytes, type.start, type.end) === 'complete') {
       return { status: 200, body: plainResult(bytes, result, isList) };
     }
-    exchange.error = 'GW_INPUT_REQUIRED_UNSUPPORTED';
+    exchange.client.error = 'GW_INPUT_REQUIRED_UNSUPPORTED';
     return { status: ERRORS.GW_INPUT_REQUIRED_UNSUPPORTED.restStatus, body: errorOf('GW_INPUT_REQUIRED_UNSUPPORTED') };
   }
   const error = findMember(bytes, open, end, 'error');
@@ -135,7 +135,8 @@ function plainResult(bytes: Uint8Array, { start, end }: Range, isList: boolean):
 
 /** The gateway's own errors have a status each; of an upstream's the code tells whose fault it is. */
 function errorStatus(exchange: Exchange, bytes: Uint8Array, error: Range): number {
-  if (exchange.error !== null && exchange.error !== 'GW_UPSTREAM_PROTOCOL') return ERRORS[exchange.error].restStatus;
+  if (exchange.client.error !== null && exchange.client.error !== 'GW_UPSTREAM_PROTOCOL')
+    return ERRORS[exchange.client.error].restStatus;
   const code = findMember(bytes, error.start, error.end, 'code');
   const value = code === undefined ? 0 : Number(Buffer.from(bytes.subarray(code.start, code.end)).toString('latin1'));
   if (value === -32602) return 400;

@@ -50,8 +50,8 @@ export class Doors {
       return null;
     }
     call.head.fill(exchange, this.rules, call.verb, call.startedAt);
-    exchange.peer = call;
-    exchange.reply = call;
+    exchange.client.peer = call;
+    exchange.client.reply = call;
     call.exchange = exchange;
     return exchange;
   }
@@ -60,7 +60,7 @@ export class Doors {
   refuse(call: HttpCall, code: ErrorCode, allow = ''): void {
     const exchange = this.exchange(call);
     if (exchange === null) return;
-    exchange.detail = allow;
+    exchange.message.detail = allow;
     this.#handler.refuse(exchange, code);
   }
 

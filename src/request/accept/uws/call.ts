@@ -206,7 +206,7 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
   }
 
   adopt(exchange: Exchange): void {
-    if (this.exchange?.peer === this) this.exchange.peer = null;
+    if (this.exchange?.client.peer === this) this.exchange.client.peer = null;
     this.exchange = exchange;
   }
 
@@ -236,7 +236,7 @@ export class UwsCall implements HttpCall, Holder, ChunkedBody {
   /** Parts from the exchange, which is over or goes on without a client. */
   detach(): Exchange | null {
     const { exchange } = this;
-    if (exchange !== null && exchange.peer === this) exchange.peer = null;
+    if (exchange !== null && exchange.client.peer === this) exchange.client.peer = null;
     this.exchange = null;
     return exchange;
   }

@@ -1,10 +1,10 @@
 /** The in-process door; with a handler that stands for the stages. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Method, Span } from '../../../../native/layout.js';
+import { Method } from '../../../../native/layout.js';
 import { openLocalConnection } from '../../../../src/request/accept/connection/in-process.js';
 import type { FrontHandler } from '../../../../src/request/accept/http/handler.js';
-import { type Exchange, Phase, Wish } from '../../../../src/request/exchange/index.js';
+import { type Exchange, MessageFlag, Phase } from '../../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../../src/request/exchange/table.js';
 import { eventually } from '../../../support/process.js';
 import { TEST_LIMITS } from '../fixture.js';
@@ -34,7 +34,7 @@ function bench(request: (exchange: Exchange, body: string) => void, capacity = 1
   };
   const answer = (exchange: Exchange, text: string, head: readonly string[] = []): void => {
     const body = Buffer.from(text);
-    exchange.reply!.send(200, head, body, 0, body.length);
+    exchange.client.reply!.send(200, head, body, 0, body.length);
     table.release(exchange);
   };
   const connection = openLocalConnection(handler, table, TEST_LIMITS, 'token');
@@ -58,8 +58,8 @@ describe('a connection within the process', () => {
     const seen: string[] = [];
     const held: Exchange[] = [];
     const test = bench((exchange, body) => {
-      seen.push(`${body} in "${exchange.sessionId}"`);
-      exchange.spans[Span.method] = body === 'initialize' ? Method.initialize : Method.ping;
+      seen.push(`${body} in "${exchange.client.sessionId}"`);
+      exchange.message.spans.method = body === 'initialize' ? Method.initialize : Method.ping;
       exchange.phase = Phase.deciding;
       held.push(exchange);
     });
@@ -71,10 +71,10 @@ describe('a connection within the process', () => {
     await eventually('it goes on', () => seen.length === 2);
     assert.equal(seen[1], 'early in "s1"');
     assert.equal(test.streams.length, 1);
-    assert.equal(test.streams[0]!.sessionId, 's1');
+    assert.equal(test.streams[0]!.client.sessionId, 's1');
     const note = Buffer.from('{"method":"n"}');
-    test.streams[0]!.reply!.openStream(200, []);
-    assert.equal(test.streams[0]!.reply!.write(note, 0, note.length), true);
+    test.streams[0]!.client.reply!.openStream(200, []);
+    assert.equal(test.streams[0]!.client.reply!.write(note, 0, note.length), true);
     await eventually('both', () => test.messages.length === 2);
     let isClosed = false;
     test.connection.onclose = () => {
@@ -90,8 +90,8 @@ describe('a connection within the process', () => {
 
   it('is silent about a stream that it did not get, and about refused notifications', async () => {
     const test = bench((exchange, body) => {
-      if (body === 'note') exchange.wishes |= Wish.noAnswer;
-      exchange.spans[Span.method] = body === 'initialize' ? Method.initialize : Method.ping;
+      if (body === 'note') exchange.message.flags |= MessageFlag.noAnswer;
+      exchange.message.spans.method = body === 'initialize' ? Method.initialize : Method.ping;
       test.answer(exchange, `to ${body}`, body === 'initialize' ? ['mcp-session-id', 's'] : []);
     });
     test.connection.send('initialize');
@@ -107,7 +107,7 @@ describe('a connection within the process', () => {
     const held: Exchange[] = [];
     const test = bench((exchange) => {
       // Both are decided at once, as with a remembered verdict.
-      exchange.spans[Span.method] = Method.initialize;
+      exchange.message.spans.method = Method.initialize;
       held.push(exchange);
     });
     test.connection.send('one');

@@ -60,7 +60,7 @@ for (const kind of KINDS) {
     it('takes messages with 202 and answers on the stream', async () => {
       const links: [number, boolean, Int32Array | null][] = [];
       const test = await openTestFront(kind, (exchange, body, front) => {
-        links.push([exchange.framing, exchange.headerless, exchange.link?.subject ?? null]);
+        links.push([exchange.client.framing, exchange.client.headerless, exchange.client.link?.subject ?? null]);
         opens(exchange, body, front);
       });
       const stream = await open(test);
@@ -84,7 +84,7 @@ for (const kind of KINDS) {
           opens(exchange, body, front);
           return;
         }
-        exchange.reply!.send(429, ['retry-after', '3'], Buffer.from('{"slow":1}'), 0, 10);
+        exchange.client.reply!.send(429, ['retry-after', '3'], Buffer.from('{"slow":1}'), 0, 10);
         front.table.release(exchange);
       });
       const stream = await open(test);
@@ -110,15 +110,15 @@ for (const kind of KINDS) {
       const [one, two] = [await open(test), await open(test)];
       const waiting = [post(one.messages, '{"for":"one"}'), post(two.messages, '{"for":"two"}')];
       await eventually('both are there', () => held.length === 2);
-      for (const exchange of held) exchange.reply!.taken();
+      for (const exchange of held) exchange.client.reply!.taken();
       for (const answer of await Promise.all(waiting)) assert.equal(answer.status, 202);
       const order = test.seen.filter(({ kind: what }) => what === 'request').map(({ body }) => String(body));
       for (const [index, exchange] of held.entries()) {
         const event = Buffer.from(`event: message\ndata: {"note":${index}}\n\n`);
-        exchange.reply!.openStream(200, ['content-type', 'text/event-stream']);
-        assert.equal(exchange.reply!.write(event, 0, event.length), true);
+        exchange.client.reply!.openStream(200, ['content-type', 'text/event-stream']);
+        assert.equal(exchange.client.reply!.write(event, 0, event.length), true);
         const body = Buffer.from(order[index]!);
-        exchange.reply!.send(200, [], body, 0, body.length);
+        exchange.client.reply!.send(200, [], body, 0, body.length);
         test.table.release(exchange);
       }
       await eventually('the answers', () => one.text().includes('"for"') && two.text().includes('"for"'));
@@ -150,7 +150,7 @@ for (const kind of KINDS) {
       await eventually('its exchange is told', () => test.aborted.length === 1);
       const taken = post(stream.messages, '{"taken":1}');
       await eventually('the next is there', () => held.length === 2);
-      held[1]!.reply!.taken();
+      held[1]!.client.reply!.taken();
       assert.equal((await taken).status, 202);
       const untaken = post(stream.messages, '{"untaken":2}');
       await eventually('the third is there', () => held.length === 3);

@@ -58,7 +58,7 @@ function bench(
 
 function answer(exchange: Exchange, text: string, table: ExchangeTable): void {
   const body = Buffer.from(text);
-  exchange.reply!.send(200, [], body, 0, body.length);
+  exchange.client.reply!.send(200, [], body, 0, body.length);
   table.release(exchange);
 }
 
@@ -120,7 +120,7 @@ describe('the stdio door', () => {
   it('answers each line with one line', async () => {
     const seen: [string, boolean, number][] = [];
     const { input, output, door, table } = bench((exchange, body, all) => {
-      seen.push([exchange.token, exchange.headerless, exchange.framing]);
+      seen.push([exchange.client.token, exchange.client.headerless, exchange.client.framing]);
       answer(exchange, `{"of":\n\r ${body}}`, all);
     });
     const lines = linesOf(output);
@@ -208,8 +208,8 @@ describe('the stdio door', () => {
     input.write('{"a":1}\n');
     await eventually('it is there', () => held.length === 1);
     const message = Buffer.from(`"${'y'.repeat(20_000)}"`);
-    assert.equal(held[0]!.reply!.write(message, 0, 500), true, 'below the limit');
-    assert.equal(held[0]!.reply!.write(message, 0, message.length), false);
+    assert.equal(held[0]!.client.reply!.write(message, 0, 500), true, 'below the limit');
+    assert.equal(held[0]!.client.reply!.write(message, 0, message.length), false);
     const lines = linesOf(output);
     await eventually('it is told', () => drained.length === 1);
     assert.equal(lines.length, 2);

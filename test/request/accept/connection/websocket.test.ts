@@ -61,7 +61,12 @@ for (const kind of KINDS) {
     it('carry one message a frame, both ways, without a head to agree with', async () => {
       const exchanges: [boolean, number, boolean, string][] = [];
       const respond: Respond = (exchange, body, test) => {
-        exchanges.push([exchange.headerless, exchange.framing, exchange.link !== null, exchange.remoteAddress]);
+        exchanges.push([
+          exchange.client.headerless,
+          exchange.client.framing,
+          exchange.client.link !== null,
+          exchange.client.remoteAddress,
+        ]);
         echo(exchange, body, test);
       };
       const test = await openTestFront(kind, respond);
@@ -103,7 +108,7 @@ for (const kind of KINDS) {
 
     it('are not opened when the policy refuses', async () => {
       const test = await openTestFront(kind, (exchange, _body, front) => {
-        exchange.reply!.send(401, ['www-authenticate', 'Bearer'], Buffer.from('{}'), 0, 2);
+        exchange.client.reply!.send(401, ['www-authenticate', 'Bearer'], Buffer.from('{}'), 0, 2);
         front.table.release(exchange);
       });
       assert.equal(await refused(dial(test)), 401);

@@ -75,8 +75,10 @@ test('a head leaves nothing behind for the next one', () => {
   const fields = (): Record<string, unknown> => {
     const exchange = new Exchange(0);
     head.fill(exchange, RULES, Verb.post, 1);
-    const { token, sessionId, versionHeader, methodHeader, nameHeader, hasNameHeader, lastEventId } = exchange;
-    const { paramHeaders, origin, accepts, foreignScheme } = exchange;
+    const { token, sessionId, lastEventId } = exchange.client;
+    const { versionHeader, methodHeader, nameHeader, hasNameHeader } = exchange.message;
+    const { paramHeaders } = exchange.message;
+    const { origin, accepts, foreignScheme } = exchange.client;
     return {
       ...{ token, sessionId, versionHeader, methodHeader, nameHeader, hasNameHeader, lastEventId },
       ...{ paramHeaders, origin, accepts, foreignScheme },

@@ -86,8 +86,8 @@ const answering =
   (answer: object, status = 200, error: string | null = null): Respond =>
   (exchange, _body, test) => {
     const body = Buffer.from(` ${JSON.stringify({ result: undefined, jsonrpc: '2.0', id: 1, ...answer })}`);
-    exchange.error = error as typeof exchange.error;
-    exchange.reply!.send(status, ['content-type', 'application/json'], body, 0, body.length);
+    exchange.client.error = error as typeof exchange.error;
+    exchange.client.reply!.send(status, ['content-type', 'application/json'], body, 0, body.length);
     test.table.release(exchange);
   };
 
