@@ -36,7 +36,7 @@ import type { Address, PipelineEntry, RunningGateway } from './running-gateway.j
 import { withSessionSecrets } from './session-secrets.js';
 import { ControlPool } from './threads/pool.js';
 import { UpstreamChanges } from './upstream-changes.js';
-import { UpstreamSink } from './upstream-sink.js';
+import { UpstreamMessages } from './upstream-messages.js';
 import { WorkerPool } from './worker-pool.js';
 
 /** Time left for answers that are complete to reach their clients once everything else has ended. */
@@ -90,7 +90,7 @@ class Gateway implements RunningGateway, AdminSource {
     // Upstreams, and what they offer.
     this.#catalog = new Catalog(snapshot, { threads: this.#control });
     const changes = new UpstreamChanges(config, this.#catalog, logger);
-    const sink = new UpstreamSink();
+    const sink = new UpstreamMessages();
     this.#upstreams = new UpstreamPool({
       snapshot,
       limits: liveLimits(config),

@@ -1,17 +1,23 @@
-/** How many messages that are no answers an endpoint takes: a token bucket (`limits.maxNotificationsPerSecond`). */
+/** A token bucket for the requests and notifications of one endpoint's server (`limits.maxNotificationsPerSecond`). */
 import type { Count, Milliseconds } from '../../units.js';
 
-/** What a message costs, by how much work it makes: a request of the server occupies a client, an update many of them. */
+/** Tokens that a message costs, by the work that it causes: a request occupies a client, an update many of them. */
 export const MessageCost = { notification: 1, update: 10, request: 100 } as const;
 
+/** What an exceeded limit is reported to. */
+export interface LimitObserver {
+  /** Called when the limit is exceeded, and again only after the bucket has been full in between. */
+  notificationLimitExceeded(): void;
+}
+
 /**
- * Filled up only when it is empty, so that a message costs a subtraction while there is room; after a quiet time up to two
- * seconds' worth may come at once.
+ * Refilled only when it is empty, so that a message costs a subtraction while there are tokens; after a quiet time up to two
+ * seconds' worth of messages passes at once. One for each endpoint.
  */
 export class NotificationLimit {
   readonly #limits: { readonly maxNotificationsPerSecond: Count };
   readonly #stats: { droppedNotifications: Count };
-  readonly #exceeded: () => void;
+  readonly #observer: LimitObserver;
   #tokens: Count;
   /** `performance.now()` of the last filling. */
   #filledAt: Milliseconds;
@@ -19,33 +25,32 @@ export class NotificationLimit {
 
   /**
    * @param limits read at each use: a reload changes the member
-   * @param stats what is dropped is counted there
-   * @param exceeded called once when the limit is reached, and again only after the bucket has been full meanwhile
+   * @param stats counts dropped messages
    */
   constructor(
     limits: { readonly maxNotificationsPerSecond: Count },
     stats: { droppedNotifications: Count },
-    exceeded: () => void,
+    observer: LimitObserver,
   ) {
     this.#limits = limits;
     this.#stats = stats;
-    this.#exceeded = exceeded;
+    this.#observer = observer;
     this.#tokens = limits.maxNotificationsPerSecond;
     this.#filledAt = performance.now();
   }
 
-  /** Whether the upstream is over the limit: from the first message over it until the bucket is full again. */
+  /** Whether the limit is exceeded: from the first message above it until the bucket is full again. */
   get exceeding(): boolean {
     return this.#exceeding && !this.#isFull(performance.now());
   }
 
-  /** Takes a message of that cost. @returns false = it is over the limit, and its effect has to be dropped or put off */
+  /** Takes tokens. @returns false = the message is above the limit and has to be dropped or deferred */
   take(cost: Count): boolean {
     this.#tokens -= cost;
     return this.#tokens >= 0 || this.#fill(cost);
   }
 
-  /** Like {@link take}, for a message that is dropped when it is over the limit. */
+  /** Like {@link take}, for a message that is dropped above the limit. */
   admit(cost: Count): boolean {
     if (this.take(cost)) return true;
     this.drop();
@@ -64,7 +69,7 @@ export class NotificationLimit {
       return true;
     }
     const now = performance.now();
-    // A message that costs more than there ever is may come when the bucket is full.
+    // A message that costs more than the bucket holds passes when the bucket is full.
     if (this.#isFull(now)) {
       this.#exceeding = false;
       this.#tokens = Math.max(0, rate - cost);
@@ -80,7 +85,7 @@ export class NotificationLimit {
     this.#tokens = tokens + cost;
     if (!this.#exceeding) {
       this.#exceeding = true;
-      this.#exceeded();
+      this.#observer.notificationLimitExceeded();
     }
     return false;
   }

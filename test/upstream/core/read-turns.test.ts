@@ -31,13 +31,13 @@ function readerOf(kind: Kind, share: ReadShare, read: (text: string) => void): F
     const listener = {
       line: (bytes: Buffer) => read(bytes.toString()),
       lineTooLong: () => assert.fail(),
-      crowdedOut: () => assert.fail(),
+      bufferFull: () => assert.fail(),
     };
     const splitter = new LineSplitter(100_000, new BufferBudget(), listener, share);
     return (chunk) => splitter.feed(chunk);
   }
   if (kind === 'errors') {
-    const errors = new ErrorLines((text) => read(text()), share);
+    const errors = new ErrorLines({ errorLine: (line) => read(line.toString()) }, share);
     return (chunk) => errors.feed(chunk);
   }
   const event = (data: Uint8Array, length: number): void => read(Buffer.from(data.subarray(0, length)).toString());
@@ -62,13 +62,13 @@ async function push(kind: Kind, chunks: readonly Buffer[], budget: number, ahead
   let most = 0;
   let paused = false;
   const input: PacedInput<Buffer> = new PacedInput<Buffer>(turns, {
-    pause: () => {
+    pauseSource: () => {
       paused = true;
     },
-    resume: () => {
+    resumeSource: () => {
       paused = false;
     },
-    take: (chunk) => {
+    readItem: (chunk) => {
       inTurn = 0;
       const taken = feed(chunk);
       input.share.bytes(taken);
@@ -228,13 +228,13 @@ test('a source on hold keeps what it has until it is released, and is read no fu
   const read: string[] = [];
   let paused = false;
   const input: PacedInput<string> = new PacedInput<string>(turns, {
-    pause: () => {
+    pauseSource: () => {
       paused = true;
     },
-    resume: () => {
+    resumeSource: () => {
       paused = false;
     },
-    take: (item) => {
+    readItem: (item) => {
       read.push(item);
       input.share.message();
       if (item === 'c') input.hold();
@@ -259,9 +259,9 @@ test('what is cleared is not read, and the input can serve another source', asyn
   const turns = new ReadTurns({ readBudgetBytes: MESSAGE });
   const read: string[] = [];
   const input: PacedInput<string> = new PacedInput<string>(turns, {
-    pause: () => {},
-    resume: () => {},
-    take: (item) => {
+    pauseSource: () => {},
+    resumeSource: () => {},
+    readItem: (item) => {
       read.push(item);
       input.share.message();
       if (item === 'last') input.clear();
