@@ -7,7 +7,7 @@ import { buildTable } from '../catalog/table.js';
 import { CurrentConfig } from '../config/current.js';
 import { isTombstone, renumbered } from '../config/numbering.js';
 import { restartProblems } from '../config/restart.js';
-import type { LimitsSnapshot, Snapshot } from '../config/snapshot.js';
+import type { Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { type Log, openLog } from '../observe/log.js';
 import { watchLoopDelay } from '../observe/loop-delay.js';
@@ -92,8 +92,7 @@ class Gateway implements RunningGateway, AdminSource {
     const changes = new UpstreamChanges(config, this.#catalog, logger);
     const sink = new UpstreamMessages();
     this.#upstreams = new UpstreamPool({
-      snapshot,
-      limits: liveLimits(config),
+      config,
       table: this.#table,
       decoder,
       sink,
@@ -335,15 +334,6 @@ class Gateway implements RunningGateway, AdminSource {
     await Promise.all([this.#pool.close(), this.#control.close()]);
     await this.#log.close();
   }
-}
-
-/** The limits in force as one object, for parts that were handed limits and follow a reload by them. */
-function liveLimits(config: CurrentConfig): LimitsSnapshot {
-  const live = {};
-  for (const name of Object.keys(config.current.limits) as (keyof LimitsSnapshot)[]) {
-    Object.defineProperty(live, name, { enumerable: true, get: () => config.current.limits[name] });
-  }
-  return live as LimitsSnapshot;
 }
 
 const NOTHING = { kind: [], server: [], flags: [], publicNames: [], upstreamNames: [] };

@@ -1,5 +1,6 @@
 import type { Decoder } from '../../native/layout.js';
-import type { LimitsSnapshot, Snapshot } from '../config/snapshot.js';
+import type { Current } from '../config/current.js';
+import type { Snapshot } from '../config/snapshot.js';
 import { LEVELS, NO_LEVEL } from '../protocol/levels.js';
 import type { Exchange } from '../request/exchange/index.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
@@ -13,14 +14,12 @@ import type { UpstreamServer } from './server.js';
 
 /** What a pool works with. */
 export interface UpstreamPoolParts {
-  readonly snapshot: Snapshot;
+  readonly config: Current<Snapshot>;
   readonly table: ExchangeTable;
   readonly decoder: Decoder;
   readonly sink: UpstreamSink;
   readonly events: UpstreamEvents;
   readonly log: UpstreamLog;
-  /** Read at each use: a reload changes the members. Default: those of the snapshot. */
-  readonly limits?: LimitsSnapshot;
   /** Scans large responses and list pages in another thread; default: in this one. */
   readonly background?: Background;
   /** Time between the steps by which a stdio child is stopped (end of input, TERM, KILL), ms; default 2,000. */
@@ -47,23 +46,23 @@ export class UpstreamPool {
   #closing: Promise<void> | null = null;
 
   constructor(parts: UpstreamPoolParts) {
-    const { snapshot, table, decoder, sink, events, log } = parts;
-    const limits = parts.limits ?? snapshot.limits;
+    const { config, table, decoder, sink, events, log } = parts;
+    const { routes, servers } = config.current;
     this.#table = table;
     this.#context = {
       table,
       decoder,
       sink,
       log,
-      limits,
+      config,
       deferred: new DeferredFailures(),
-      turns: new ReadTurns(limits),
+      turns: new ReadTurns(config),
       background: parts.background ?? inlineBackground(decoder),
       stopGraceMs: parts.stopGraceMs ?? 2_000,
-      routeTimeouts: snapshot.routes.map((route) => route.requestTimeoutMs),
+      routeTimeouts: routes.map((route) => route.requestTimeoutMs),
       logLevel: null,
     };
-    this.#replacements = new Replacements(this.#context, events, snapshot.servers);
+    this.#replacements = new Replacements(this.#context, events, servers);
   }
 
   /** By number; a server without endpoints stands where the configuration has none any more (tombstone). */

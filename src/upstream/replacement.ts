@@ -156,7 +156,7 @@ export class Replacements implements ServerObserver {
   }
 
   async #stopWhenIdle(server: UpstreamServer): Promise<void> {
-    const deadline = performance.now() + this.#context.limits.drainMs;
+    const deadline = performance.now() + this.#context.config.current.limits.drainMs;
     while (server.inFlight > 0 && performance.now() < deadline && !this.#closing) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }

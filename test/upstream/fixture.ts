@@ -1,9 +1,10 @@
 /** An upstream pool with a recording sink: calls are built as the send stage builds them. */
-import { Era } from '../../src/protocol/revisions.js';
+
 import { decoder } from '../../native/index.js';
 import { METHODS } from '../../native/layout.js';
 import type { EndpointSnapshot, LimitsSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import type { ErrorCode } from '../../src/errors.js';
+import { Era } from '../../src/protocol/revisions.js';
 import { type Exchange, Phase, type SessionLike } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { type Packed, packedCount, packedText } from '../../src/shared/packed.js';
@@ -232,7 +233,15 @@ export function startPool(
     taskChanged: (_server, taskId) => changedTasks.push(taskId),
     replaced: () => {},
   };
-  const pool = new UpstreamPool({ snapshot, table, decoder, sink, events, log: recordingLog(log), stopGraceMs });
+  const pool = new UpstreamPool({
+    config: { current: snapshot },
+    table,
+    decoder,
+    sink,
+    events,
+    log: recordingLog(log),
+    stopGraceMs,
+  });
   for (const server of pool.servers) recordStates(server, states);
   scope.after(() => pool.close(0));
   pool.start();

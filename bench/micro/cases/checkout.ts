@@ -17,7 +17,7 @@ function choice(endpoints: number): Operation {
   };
   const ignore = () => {};
   const pool = new UpstreamPool({
-    snapshot,
+    config: { current: snapshot },
     table: new ExchangeTable(16),
     decoder,
     sink: {

@@ -78,7 +78,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     this.#attribution = new Attribution(this, profile, false);
     this.#messages = new ServerMessages(this, owner, context.sink, this.#attribution);
     this.#listen = new ChannelListen(this.#requests, this.#messages, connectTimeoutMs);
-    this.#reader = new ChannelReader(context.decoder, context.limits.maxBatch, this);
+    this.#reader = new ChannelReader(context.decoder, context.config.current.limits.maxBatch, this);
   }
 
   /** Opens a channel that reports here. @throws Error when that is impossible from the start */
@@ -334,7 +334,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   #terminate(error: ErrorCode, reason: string): void {
     const channel = this.#channel;
     if (channel === null) return;
-    const { maxLineBytes, maxBufferedBytes } = this.context.limits;
+    const { maxLineBytes, maxBufferedBytes } = this.context.config.current.limits;
     this.context.log.warn({ ...this.names, maxLineBytes, maxBufferedBytes }, `${this.peerName} ${reason}`);
     this.#terminationReason = reason;
     this.setState('backoff', reason);

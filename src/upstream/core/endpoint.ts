@@ -1,5 +1,6 @@
 import type { Decoder } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
+import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot, ServerSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era, Revision } from '../../protocol/revisions.js';
@@ -34,8 +35,7 @@ export interface EndpointContext {
   readonly decoder: Decoder;
   readonly sink: UpstreamSink;
   readonly log: UpstreamLog;
-  /** Read at each use: a reload changes the members. */
-  readonly limits: LimitsSnapshot;
+  readonly config: Current<{ readonly limits: LimitsSnapshot }>;
   readonly deferred: DeferredFailures;
   /** Divides the event loop among the sources of all upstreams. */
   readonly turns: ReadTurns;
@@ -160,7 +160,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     this.weight = at.weight;
     this.breaker = breaker;
     this.names = { server: owner.config.name, endpoint: at.index };
-    this.notificationLimit = new NotificationLimit(context.limits, this.stats, this);
+    this.notificationLimit = new NotificationLimit(context.config, this.stats, this);
   }
 
   abstract start(): void;
@@ -313,7 +313,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
 
   /** See {@link LimitObserver}. */
   notificationLimitExceeded(): void {
-    const { maxNotificationsPerSecond } = this.context.limits;
+    const { maxNotificationsPerSecond } = this.context.config.current.limits;
     this.context.log.warn(
       { ...this.names, maxNotificationsPerSecond },
       'upstream sends more than limits.maxNotificationsPerSecond allows: further notifications are dropped',

@@ -1,4 +1,5 @@
 /** A token bucket for the requests and notifications of one endpoint's server (`limits.maxNotificationsPerSecond`). */
+import type { Current } from '../../config/current.js';
 import type { Count, Milliseconds } from '../../units.js';
 
 /** Tokens that a message costs, by the work that it causes: a request occupies a client, an update many of them. */
@@ -10,12 +11,17 @@ export interface LimitObserver {
   notificationLimitExceeded(): void;
 }
 
+/** What {@link NotificationLimit} reads of the configuration. */
+export interface NotificationLimitConfig {
+  readonly limits: { readonly maxNotificationsPerSecond: Count };
+}
+
 /**
  * Refilled only when it is empty, so that a message costs a subtraction while there are tokens; after a quiet time up to two
  * seconds' worth of messages passes at once. One for each endpoint.
  */
 export class NotificationLimit {
-  readonly #limits: { readonly maxNotificationsPerSecond: Count };
+  readonly #config: Current<NotificationLimitConfig>;
   readonly #stats: { droppedNotifications: Count };
   readonly #observer: LimitObserver;
   #tokens: Count;
@@ -24,18 +30,17 @@ export class NotificationLimit {
   #exceeding = false;
 
   /**
-   * @param limits read at each use: a reload changes the member
    * @param stats counts dropped messages
    */
   constructor(
-    limits: { readonly maxNotificationsPerSecond: Count },
+    config: Current<NotificationLimitConfig>,
     stats: { droppedNotifications: Count },
     observer: LimitObserver,
   ) {
-    this.#limits = limits;
+    this.#config = config;
     this.#stats = stats;
     this.#observer = observer;
-    this.#tokens = limits.maxNotificationsPerSecond;
+    this.#tokens = config.current.limits.maxNotificationsPerSecond;
     this.#filledAt = performance.now();
   }
 
@@ -63,7 +68,7 @@ export class NotificationLimit {
   }
 
   #fill(cost: Count): boolean {
-    const rate = this.#limits.maxNotificationsPerSecond;
+    const rate = this.#config.current.limits.maxNotificationsPerSecond;
     if (rate === 0) {
       this.#tokens = 0;
       return true;
@@ -91,7 +96,7 @@ export class NotificationLimit {
   }
 
   #isFull(now: Milliseconds): boolean {
-    const rate = this.#limits.maxNotificationsPerSecond;
+    const rate = this.#config.current.limits.maxNotificationsPerSecond;
     return rate === 0 || Math.max(0, this.#tokens) + ((now - this.#filledAt) * rate) / 1_000 >= rate;
   }
 }

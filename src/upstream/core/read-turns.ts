@@ -4,6 +4,7 @@
  * clients and of other upstreams are served, and back-pressure slows the peer down. On the normal path this costs a
  * subtraction for each message.
  */
+import type { Current } from '../../config/current.js';
 import type { Bytes, Count } from '../../units.js';
 
 /**
@@ -17,20 +18,24 @@ const MESSAGE_COST: Bytes = 1_024;
  */
 const SOURCES_PER_TURN: Count = 4;
 
+/** What {@link ReadTurns} reads of the configuration. */
+export interface ReadTurnsConfig {
+  readonly limits: { readonly readBudgetBytes: Bytes };
+}
+
 /** The sources that wait for a later turn of the event loop, in their order. One for each pool. */
 export class ReadTurns {
-  readonly #limits: { readonly readBudgetBytes: Bytes };
+  readonly #config: Current<ReadTurnsConfig>;
   #waiting: (() => void)[] = [];
   #isScheduled = false;
 
-  /** @param limits read at each use: a reload changes the member */
-  constructor(limits: { readonly readBudgetBytes: Bytes }) {
-    this.#limits = limits;
+  constructor(config: Current<ReadTurnsConfig>) {
+    this.#config = config;
   }
 
   /** Bytes that a source may read before it waits. */
   get budget(): Bytes {
-    return this.#limits.readBudgetBytes;
+    return this.#config.current.limits.readBudgetBytes;
   }
 
   /** Calls `next` in a later turn, after the readable sockets have been served. */

@@ -89,7 +89,7 @@ export class ListReader implements DiscoveryReport {
   async #read(): Promise<void> {
     const endpoint = this.#source.readyEndpoint();
     if (endpoint === null || endpoint.handshake === null) return;
-    const { background, limits } = this.#context;
+    const { background, config: gateway } = this.#context;
     const { index: server, config } = this.#source;
     const { handshake, transport } = endpoint;
     clearTimeout(this.#refresh);
@@ -97,7 +97,7 @@ export class ListReader implements DiscoveryReport {
     const began = performance.now();
     try {
       const source = { server, handshake, transport, channel: endpoint, background };
-      const found = await discover(source, limits, Math.max(config.connectTimeoutMs, LIST_MS), this);
+      const found = await discover(source, gateway.current.limits, Math.max(config.connectTimeoutMs, LIST_MS), this);
       this.#backOff.reset();
       this.#refreshAfter(found);
       if (!this.#stopped && (this.discovery === null || !sameDiscovery(this.discovery, found))) {

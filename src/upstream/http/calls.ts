@@ -101,13 +101,14 @@ export class HttpCalls {
     return this.#queue.remove(exchange);
   }
 
-  /** Removes the next call that waits; null = none. */
-  shift(): Exchange | null {
-    const next = this.#queue.shift();
-    if (next === null) return null;
-    const { exchange } = next;
-    recycle(next);
-    return exchange;
+  /** Removes all calls that wait, the first one first. */
+  takeQueued(): Exchange[] {
+    const taken: Exchange[] = [];
+    for (let next = this.#queue.shift(); next !== null; next = this.#queue.shift()) {
+      if (next.exchange !== null) taken.push(next.exchange);
+      recycle(next);
+    }
+    return taken;
   }
 
   tick(now: Milliseconds): void {

@@ -74,7 +74,7 @@ export class HttpEndpoint
     this.#target = connectionTarget(url, connectTimeoutMs, context);
     this.#control = new HttpControl(this.#target, context.decoder, {
       maxStreams: connections,
-      maxNotifications: context.limits.maxServerRequests,
+      maxNotifications: context.config.current.limits.maxServerRequests,
     });
     this.#attribution = new Attribution(this, profile, true);
     this.#messages = new ServerMessages(this, owner, context.sink, this.#attribution);
@@ -445,8 +445,6 @@ export class HttpEndpoint
   }
 
   #failQueue(): void {
-    for (let exchange = this.#calls.shift(); exchange !== null; exchange = this.#calls.shift()) {
-      this.fail(exchange, 'GW_UPSTREAM_DOWN', false);
-    }
+    for (const exchange of this.#calls.takeQueued()) this.fail(exchange, 'GW_UPSTREAM_DOWN', false);
   }
 }

@@ -26,9 +26,9 @@ export interface ConnectionTarget {
 export function connectionTarget(
   url: URL,
   connectTimeoutMs: Milliseconds,
-  { limits, table, turns, background }: Pick<EndpointContext, 'limits' | 'table' | 'turns' | 'background'>,
+  { config, table, turns, background }: Pick<EndpointContext, 'config' | 'table' | 'turns' | 'background'>,
 ): ConnectionTarget {
-  const { maxResponseBytes, maxLineBytes, maxHeldBytes } = limits;
+  const { maxResponseBytes, maxLineBytes, maxHeldBytes } = config.current.limits;
   const maxWholeBytes = Math.min(maxLineBytes, maxResponseBytes);
   const { origin, pathname, search } = url;
   const sizes = { maxResponseBytes, maxWholeBytes, maxHeldBytes };

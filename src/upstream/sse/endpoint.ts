@@ -62,9 +62,9 @@ export class SseEndpoint extends ChannelEndpoint {
       ...addressOf(this.#config),
       connectTimeoutMs,
       postTimeoutMs: Math.max(connectTimeoutMs, requestTimeoutMs || LONGEST_POST_MS),
-      maxEventBytes: context.limits.maxLineBytes,
+      maxEventBytes: context.config.current.limits.maxLineBytes,
       budget: context.table.budget,
-      maxQueuedBytes: context.limits.maxPipeBytes,
+      maxQueuedBytes: context.config.current.limits.maxPipeBytes,
       maxPosts: maxConnections,
       turns: context.turns,
     };

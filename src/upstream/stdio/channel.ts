@@ -26,7 +26,7 @@ export class StdioChannel implements Channel, StdioProcessListener, LineListener
    */
   constructor(
     config: StdioEndpointSnapshot,
-    { limits, turns, table, stopGraceMs }: EndpointContext,
+    { config: gateway, turns, table, stopGraceMs }: EndpointContext,
     listener: ChannelListener,
     errorLines: ErrorLineListener,
   ) {
@@ -37,9 +37,9 @@ export class StdioChannel implements Channel, StdioProcessListener, LineListener
       stopGraceMs,
       this,
     );
-    this.#writer = new StdioWriter(this.#process.stdin, limits.maxPipeBytes);
+    this.#writer = new StdioWriter(this.#process.stdin, gateway.current.limits.maxPipeBytes);
     this.#output = new PipeReader(this.#process.stdout, turns);
-    this.#splitter = new LineSplitter(limits.maxLineBytes, table.budget, this, this.#output.share);
+    this.#splitter = new LineSplitter(gateway.current.limits.maxLineBytes, table.budget, this, this.#output.share);
     this.#output.attach(this.#splitter);
     this.#errorOutput = new PipeReader(this.#process.stderr, turns);
     this.#errorOutput.attach(new ErrorLines(errorLines, this.#errorOutput.share));

@@ -52,9 +52,9 @@ export function webSocketTarget(
     headers: Object.fromEntries(headers),
     connectTimeoutMs,
     closeTimeoutMs: context.stopGraceMs,
-    maxMessageBytes: context.limits.maxLineBytes,
-    maxQueuedBytes: context.limits.maxPipeBytes,
-    pingMs: context.limits.keepAliveMs,
+    maxMessageBytes: context.config.current.limits.maxLineBytes,
+    maxQueuedBytes: context.config.current.limits.maxPipeBytes,
+    pingMs: context.config.current.limits.keepAliveMs,
     turns: context.turns,
   };
 }

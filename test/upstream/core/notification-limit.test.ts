@@ -6,7 +6,7 @@ function limitOf(rate: number) {
   const limits = { maxNotificationsPerSecond: rate };
   const stats = { droppedNotifications: 0 };
   let reports = 0;
-  const limit = new NotificationLimit(limits, stats, {
+  const limit = new NotificationLimit({ current: { limits } }, stats, {
     notificationLimitExceeded: () => {
       reports += 1;
     },

@@ -56,7 +56,7 @@ const frames: Record<Kind, (text: string) => string> = {
 
 /** Pushes chunks while the source is not paused, as a socket does, and gives what was read and the most in one turn. */
 async function push(kind: Kind, chunks: readonly Buffer[], budget: number, ahead: number) {
-  const turns = new ReadTurns({ readBudgetBytes: budget });
+  const turns = new ReadTurns({ current: { limits: { readBudgetBytes: budget } } });
   const read: string[] = [];
   let inTurn = 0;
   let most = 0;
@@ -192,7 +192,7 @@ function response(body: string, sizes: readonly number[]): string {
 }
 
 test('with many sources that have more to read, a few go on in each turn, each in its order', async () => {
-  const turns = new ReadTurns({ readBudgetBytes: 4_096 });
+  const turns = new ReadTurns({ current: { limits: { readBudgetBytes: 4_096 } } });
   const order: number[] = [];
   let turn = 0;
   let most = 0;
@@ -224,7 +224,7 @@ test('with many sources that have more to read, a few go on in each turn, each i
 });
 
 test('a source on hold keeps what it has until it is released, and is read no further', async () => {
-  const turns = new ReadTurns({ readBudgetBytes: 2 * MESSAGE });
+  const turns = new ReadTurns({ current: { limits: { readBudgetBytes: 2 * MESSAGE } } });
   const read: string[] = [];
   let paused = false;
   const input: PacedInput<string> = new PacedInput<string>(turns, {
@@ -256,7 +256,7 @@ test('a source on hold keeps what it has until it is released, and is read no fu
 });
 
 test('what is cleared is not read, and the input can serve another source', async () => {
-  const turns = new ReadTurns({ readBudgetBytes: MESSAGE });
+  const turns = new ReadTurns({ current: { limits: { readBudgetBytes: MESSAGE } } });
   const read: string[] = [];
   const input: PacedInput<string> = new PacedInput<string>(turns, {
     pauseSource: () => {},
@@ -281,7 +281,7 @@ test('what is cleared is not read, and the input can serve another source', asyn
 });
 
 test('a stream that is pulled waits for its turn as well', async () => {
-  const share = new ReadShare(new ReadTurns({ readBudgetBytes: 3 * MESSAGE }));
+  const share = new ReadShare(new ReadTurns({ current: { limits: { readBudgetBytes: 3 * MESSAGE } } }));
   const read: string[] = [];
   const feed = readerOf('lines', share, (text) => read.push(text));
   let turns = 0;
