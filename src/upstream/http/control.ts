@@ -3,19 +3,12 @@
 import { Pool } from 'undici';
 import { type Decoder, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
+import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { joinShared } from '../core/background.js';
 import { connectionError } from '../core/connection-error.js';
-import {
-  ControlError,
-  type ControlReply,
-  copyReply,
-  FIRST_CALL_ID,
-  parseId,
-  scanResponse,
-  UPSTREAM_DEPTH,
-} from '../core/control.js';
+import { ControlError, type ControlReply, copyReply, FIRST_CALL_ID, parseId, scanResponse } from '../core/control.js';
 import { type EventSink, readEvents } from '../core/event-body.js';
 import { LARGE_PAGE } from '../core/list-page.js';
 import { ReadShare } from '../core/read-turns.js';

@@ -1,5 +1,6 @@
 import { type Decoder, Method, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
+import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Milliseconds } from '../../units.js';
