@@ -2,7 +2,6 @@ import { type Decoder, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import type { Count } from '../../units.js';
-import { UPSTREAM_DEPTH } from '../core/control.js';
 
 /** Receives scanned messages; bytes and spans are valid only during the call. */
 export interface MessageReceiver {

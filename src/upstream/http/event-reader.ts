@@ -4,7 +4,6 @@ import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Milliseconds } from '../../units.js';
-import { UPSTREAM_DEPTH } from '../core/control.js';
 import { readAcknowledged } from '../core/listen-filter.js';
 import { ReadShare } from '../core/read-turns.js';
 import type { ListenFilter } from '../core/types.js';
