@@ -209,16 +209,15 @@ export class HttpEndpoint
       return;
     }
     const status = this.context.decoder.scan(bytes, length, spans.words, UPSTREAM_DEPTH);
-    if (status !== ScanStatus.ok) {
-      this.#refuse(stream, exchange);
-    } else if (spans.kind === Kind.response) {
+    const kind = status === ScanStatus.ok ? spans.kind : Kind.none;
+    if (kind === Kind.response) {
       if (parseId(bytes, spans.idStart, spans.idEnd) !== stream.upstreamId) {
         this.#messages.unknownResponse();
         return;
       }
       stream.drain(performance.now());
       this.finish(exchange, bytes, length, spans);
-    } else if (spans.kind === Kind.notification || spans.kind === Kind.request) {
+    } else if (kind === Kind.notification || kind === Kind.request) {
       this.#messages.receive(exchange, bytes, length, spans);
     } else {
       this.#refuse(stream, exchange);
