@@ -38,7 +38,7 @@ import { Identity } from './identity.js';
 import type { Readiness } from './readiness.js';
 import { RouteHistory } from './route-history.js';
 import { SessionEnds } from './session-ends.js';
-import type { UpstreamSink } from './upstream-sink.js';
+import type { UpstreamMessages } from './upstream-messages.js';
 import type { WorkerPool } from './worker-pool.js';
 
 /** What the front is made of besides itself. */
@@ -49,7 +49,7 @@ export interface FrontParts {
   readonly pool: WorkerPool;
   readonly catalog: Catalog;
   readonly upstreams: UpstreamPool;
-  readonly sink: UpstreamSink;
+  readonly sink: UpstreamMessages;
   readonly sessions: SessionTable;
   readonly streams: StandaloneStreams;
   readonly accounting: Accounting;

@@ -7,7 +7,7 @@ import { buildTable } from '../catalog/table.js';
 import { CurrentConfig } from '../config/current.js';
 import { isTombstone, renumbered } from '../config/numbering.js';
 import { restartProblems } from '../config/restart.js';
-import type { LimitsSnapshot, Snapshot } from '../config/snapshot.js';
+import type { Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { type Log, openLog } from '../observe/log.js';
 import { watchLoopDelay } from '../observe/loop-delay.js';
@@ -36,7 +36,7 @@ import type { Address, PipelineEntry, RunningGateway } from './running-gateway.j
 import { withSessionSecrets } from './session-secrets.js';
 import { ControlPool } from './threads/pool.js';
 import { UpstreamChanges } from './upstream-changes.js';
-import { UpstreamSink } from './upstream-sink.js';
+import { UpstreamMessages } from './upstream-messages.js';
 import { WorkerPool } from './worker-pool.js';
 
 /** Time left for answers that are complete to reach their clients once everything else has ended. */
@@ -90,10 +90,9 @@ class Gateway implements RunningGateway, AdminSource {
     // Upstreams, and what they offer.
     this.#catalog = new Catalog(snapshot, { threads: this.#control });
     const changes = new UpstreamChanges(config, this.#catalog, logger);
-    const sink = new UpstreamSink();
+    const sink = new UpstreamMessages();
     this.#upstreams = new UpstreamPool({
-      snapshot,
-      limits: liveLimits(config),
+      config,
       table: this.#table,
       decoder,
       sink,
@@ -335,15 +334,6 @@ class Gateway implements RunningGateway, AdminSource {
     await Promise.all([this.#pool.close(), this.#control.close()]);
     await this.#log.close();
   }
-}
-
-/** The limits in force as one object, for parts that were handed limits and follow a reload by them. */
-function liveLimits(config: CurrentConfig): LimitsSnapshot {
-  const live = {};
-  for (const name of Object.keys(config.current.limits) as (keyof LimitsSnapshot)[]) {
-    Object.defineProperty(live, name, { enumerable: true, get: () => config.current.limits[name] });
-  }
-  return live as LimitsSnapshot;
 }
 
 const NOTHING = { kind: [], server: [], flags: [], publicNames: [], upstreamNames: [] };

@@ -6,7 +6,7 @@ import type { Current } from '../config/current.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { packedCount } from '../shared/packed.js';
 import type { Subscriptions } from '../subscriptions/index.js';
-import type { Discovery, LaneOwner, UpstreamEvents } from '../upstream/core/types.js';
+import type { ConnectionOwner, Discovery, UpstreamEvents } from '../upstream/core/types.js';
 
 /** Where a catalog goes before it comes into force. */
 export interface CatalogReceiver {
@@ -49,7 +49,7 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
     });
   }
 
-  resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: LaneOwner | null): void {
+  resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: ConnectionOwner | null): void {
     this.#front.subscriptions.resourceUpdated(server, uri, bytes, length, owner);
   }
 
@@ -60,9 +60,6 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
   replaced(server: number): void {
     this.#front.subscriptions.serverReplaced(server);
   }
-
-  // Endpoints log their own changes; a server that is down keeps its names, so that calls say what is wrong.
-  stateChanged(): void {}
 
   distribute(next: PreparedCatalog): void {
     this.#front.useCatalog(next);

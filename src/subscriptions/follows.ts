@@ -1,10 +1,10 @@
 /** Who follows which resources and tasks of which server: the way from a change upstream to its clients. */
 import { isPlainText, normalUri } from '../protocol/uri.js';
-import type { LaneClient, LaneOwner, WatchKind } from '../upstream/core/types.js';
+import type { ClientIdentity, ConnectionOwner, WatchKind } from '../upstream/core/types.js';
 
 /** A client that follows something: a legacy session or a listen stream. */
 export interface Follower {
-  readonly client: LaneClient;
+  readonly client: ClientIdentity;
 }
 
 /** One thing that one client follows. */
@@ -70,7 +70,7 @@ export class Follows<F extends Follower> {
    *
    * @param owner the only one whose lane the update came on; null = it is for all
    */
-  ofResource(server: number, spelling: string, owner: LaneOwner | null): Set<F> {
+  ofResource(server: number, spelling: string, owner: ConnectionOwner | null): Set<F> {
     const found = new Set<F>();
     if (this.#followed.size === 0) return found;
     const uri = followedId('resource', spelling);
@@ -84,7 +84,7 @@ export class Follows<F extends Follower> {
     return found;
   }
 
-  #collect(server: number, uri: string, owner: LaneOwner | null, found: Set<F>): void {
+  #collect(server: number, uri: string, owner: ConnectionOwner | null, found: Set<F>): void {
     for (const follower of this.#followed.get(keyOf(server, 'resource', uri))?.followers ?? []) {
       if (owner === null || isOwner(owner, follower.client)) found.add(follower);
     }
@@ -92,7 +92,7 @@ export class Follows<F extends Follower> {
 }
 
 /** Whether what comes on a lane is for that client. */
-export function isOwner(owner: LaneOwner, client: LaneClient): boolean {
+export function isOwner(owner: ConnectionOwner, client: ClientIdentity): boolean {
   if (owner.sessionId !== '') return owner.sessionId === client.sessionId;
   return owner.subject.every((word, index) => word === client.subject[index]);
 }

@@ -10,8 +10,8 @@ import { type Exchange, Phase } from '../request/exchange/index.js';
 import type { Session } from '../session/sessions.js';
 import type { Count } from '../units.js';
 import { ControlError } from '../upstream/core/control.js';
-import type { LaneClient, LaneOwner } from '../upstream/core/types.js';
-import { laneClient } from '../upstream/isolation/client.js';
+import type { ClientIdentity, ConnectionOwner } from '../upstream/core/types.js';
+import { clientIdentity } from '../upstream/isolation/identity.js';
 import { type Asker, refusalOf } from './access.js';
 import { type Follower, Follows } from './follows.js';
 import { type ListenAnswers, ListenStreams, type ListenStreamsParts } from './listen-streams.js';
@@ -59,13 +59,13 @@ interface Subscription {
 /** A legacy session with subscriptions. */
 class SubscribedSession implements Follower, Asker {
   readonly session: Session;
-  readonly client: LaneClient;
+  readonly client: ClientIdentity;
   /** Of the session's last request to subscribe. */
   subscribed = '';
   address = '';
   readonly subscriptions = new Map<string, Subscription>();
 
-  constructor(session: Session, client: LaneClient) {
+  constructor(session: Session, client: ClientIdentity) {
     this.session = session;
     this.client = client;
   }
@@ -118,7 +118,7 @@ export class Subscriptions {
   }
 
   #subscribe(exchange: Exchange, session: Session, server: number, uri: string): void {
-    const subscribed = this.#sessions.get(session.id) ?? new SubscribedSession(session, laneClient(exchange));
+    const subscribed = this.#sessions.get(session.id) ?? new SubscribedSession(session, clientIdentity(exchange));
     const key = `${server} ${uri}`;
     subscribed.subscribed = exchange.client.token;
     subscribed.address = exchange.client.remoteAddress;
@@ -219,7 +219,7 @@ export class Subscriptions {
   }
 
   /** An upstream's `notifications/resources/updated`. */
-  resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: LaneOwner | null): void {
+  resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: ConnectionOwner | null): void {
     const sessions = this.#follows.ofResource(server, uri, owner);
     const listens = this.#listens.ofResource(server, uri, owner);
     if (sessions.size === 0 && listens.size === 0) return;

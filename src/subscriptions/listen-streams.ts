@@ -11,8 +11,8 @@ import type { UpstreamTask } from '../session/tasks.js';
 import type { FaultLog } from '../shared/fault-log.js';
 import type { GatewayIdentity } from '../shared/gateway-identity.js';
 import type { Count, Milliseconds } from '../units.js';
-import type { LaneOwner, WatchKind } from '../upstream/core/types.js';
-import { laneClient } from '../upstream/isolation/client.js';
+import type { ConnectionOwner, WatchKind } from '../upstream/core/types.js';
+import { clientIdentity } from '../upstream/isolation/identity.js';
 import { type Asker, NO_SERVER } from './access.js';
 import { Follows } from './follows.js';
 import { type Followed, ListenStream } from './listen.js';
@@ -101,7 +101,7 @@ export class ListenStreams {
     const { token } = from.client;
     const exchange = standing.take(from);
     table.release(from);
-    const stream = new ListenStream(exchange, filter, laneClient(exchange), token, limits.maxClientBufferBytes);
+    const stream = new ListenStream(exchange, filter, clientIdentity(exchange), token, limits.maxClientBufferBytes);
     this.#streams.set(exchange, stream);
     exchange.client.reply?.openStream(200, write.head(exchange, EVENT_STREAM_HEAD));
     if (wanted === 0) this.#acknowledge(stream, [], []);
@@ -116,7 +116,7 @@ export class ListenStreams {
   }
 
   /** The streams that follow a resource or one that it is part of. */
-  ofResource(server: number, uri: string, owner: LaneOwner | null): Set<ListenStream> {
+  ofResource(server: number, uri: string, owner: ConnectionOwner | null): Set<ListenStream> {
     return this.#follows.ofResource(server, uri, owner);
   }
 

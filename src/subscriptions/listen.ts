@@ -3,7 +3,7 @@ import { Composer } from '../protocol/composer.js';
 import type { Exchange } from '../request/exchange/index.js';
 import { writeMessage } from '../session/streams/index.js';
 import type { Bytes, Count } from '../units.js';
-import type { LaneClient, ListenFilter, WatchKind } from '../upstream/core/types.js';
+import type { ClientIdentity, ListenFilter, WatchKind } from '../upstream/core/types.js';
 import type { Asker } from './access.js';
 import type { Follower } from './follows.js';
 import { honouredPart } from './listen-filter.js';
@@ -28,7 +28,7 @@ const composer = new Composer();
 
 /** See the file comment. Everything it sends bears the id of its request. */
 export class ListenStream implements Follower, Asker {
-  readonly client: LaneClient;
+  readonly client: ClientIdentity;
   /** The exchange of the stream; see StandingStreams. */
   readonly exchange: Exchange;
   readonly filter: ListenFilter;
@@ -43,7 +43,7 @@ export class ListenStream implements Follower, Asker {
   readonly #maxBuffer: Bytes;
   #held: Uint8Array[] | null = [];
 
-  constructor(exchange: Exchange, filter: ListenFilter, client: LaneClient, token: string, maxBuffer: Bytes) {
+  constructor(exchange: Exchange, filter: ListenFilter, client: ClientIdentity, token: string, maxBuffer: Bytes) {
     this.exchange = exchange;
     this.filter = filter;
     this.client = client;

@@ -1,4 +1,4 @@
-import type { LaneClient, WatchKind } from '../upstream/core/types.js';
+import type { ClientIdentity, WatchKind } from '../upstream/core/types.js';
 
 /** The list kinds that clients are told about. */
 export interface ListChanges {
@@ -11,6 +11,6 @@ export interface ListChanges {
 export interface WatchedServer {
   readonly name: string;
   announces(kind: WatchKind): boolean;
-  watch(kind: WatchKind, id: string, client: LaneClient): Promise<void>;
-  unwatch(kind: WatchKind, id: string, client: LaneClient): void;
+  watch(kind: WatchKind, id: string, client: ClientIdentity): Promise<void>;
+  unwatch(kind: WatchKind, id: string, client: ClientIdentity): void;
 }

@@ -2,23 +2,20 @@ import type { EndpointSnapshot, StdioEndpointSnapshot, UrlEndpointSnapshot } fro
 import type { Breaker } from './balance/breaker.js';
 import { transportOf } from './core/detection.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner } from './core/endpoint.js';
-import type { LaneProfile } from './core/types.js';
+import type { ConnectionProfile } from './core/types.js';
 import { HttpEndpoint } from './http/endpoint.js';
 import { SseEndpoint } from './sse/endpoint.js';
 import { StdioEndpoint } from './stdio/endpoint.js';
 import { WebSocketEndpoint } from './websocket/endpoint.js';
 
-/**
- * The endpoint that a configuration asks for, with the transport that was found out last where none is named; it does
- * nothing before `start`.
- */
+/** Creates the endpoint of a configuration, with the configured or detected transport; it does nothing before `start`. */
 export function createEndpoint(
   context: EndpointContext,
   owner: EndpointOwner,
   at: { server: number; index: number },
   config: EndpointSnapshot,
   breaker: Breaker,
-  profile: LaneProfile,
+  profile: ConnectionProfile,
 ): BaseEndpoint {
   switch (transportOf(config)) {
     case 'stdio':

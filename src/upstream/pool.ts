@@ -1,33 +1,26 @@
-/**
- * The upstream pool: every server of a snapshot with its endpoints, and the one clock that all calls are measured by.
- */
 import type { Decoder } from '../../native/layout.js';
-import type { LimitsSnapshot, Snapshot } from '../config/snapshot.js';
+import type { Current } from '../config/current.js';
+import type { Snapshot } from '../config/snapshot.js';
 import { LEVELS, NO_LEVEL } from '../protocol/levels.js';
 import type { Exchange } from '../request/exchange/index.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
-import type { Milliseconds } from '../units.js';
+import type { Count, Milliseconds } from '../units.js';
 import { type Background, inlineBackground } from './core/background.js';
 import { BaseEndpoint, DeferredFailures, type EndpointContext, type UpstreamLog } from './core/endpoint.js';
 import { ReadTurns } from './core/read-turns.js';
-import type { CallSink, UpstreamEvents } from './core/types.js';
+import type { UpstreamEvents, UpstreamSink } from './core/types.js';
+import { Replacements } from './replacement.js';
 import type { UpstreamServer } from './server.js';
-import { Succession } from './succession.js';
 
-export type { EndpointStats, UpstreamLog } from './core/endpoint.js';
-export { UpstreamServer } from './server.js';
-
-/** What a pool needs. */
-export interface UpstreamPoolOptions {
-  readonly snapshot: Snapshot;
+/** What a pool works with. */
+export interface UpstreamPoolParts {
+  readonly config: Current<Snapshot>;
   readonly table: ExchangeTable;
   readonly decoder: Decoder;
-  readonly sink: CallSink;
+  readonly sink: UpstreamSink;
   readonly events: UpstreamEvents;
   readonly log: UpstreamLog;
-  /** Default: the snapshot's. What is read at each use; a reload changes its members. */
-  readonly limits?: LimitsSnapshot;
-  /** Reads large answers in another thread; default: in this one. */
+  /** Scans large responses and list pages in another thread; default: in this one. */
   readonly background?: Background;
   /** Time between the steps by which a stdio child is stopped (end of input, TERM, KILL), ms; default 2,000. */
   readonly stopGraceMs?: Milliseconds;
@@ -36,65 +29,67 @@ export interface UpstreamPoolOptions {
 /** `info`. */
 const DEFAULT_LEVEL = 1;
 
-/** How often deadlines are looked at: a call ends at most this much late. */
+/** Time between two checks of all deadlines: a call ends at most this much late. */
 const SWEEP_MS: Milliseconds = 50;
 
-/** See the file comment. */
+/**
+ * The upstream pool: all servers of a snapshot with their endpoints, and the deadlines of all calls. One for each gateway,
+ * which owns it.
+ */
 export class UpstreamPool {
   readonly #context: EndpointContext;
-  readonly #succession: Succession;
+  readonly #replacements: Replacements;
   readonly #table: ExchangeTable;
   #sweep: NodeJS.Timeout | undefined;
   #logLevel: number = NO_LEVEL;
   #now: Milliseconds = 0;
   #closing: Promise<void> | null = null;
 
-  constructor(options: UpstreamPoolOptions) {
-    const { snapshot } = options;
-    const limits = options.limits ?? snapshot.limits;
-    this.#table = options.table;
+  constructor(parts: UpstreamPoolParts) {
+    const { config, table, decoder, sink, events, log } = parts;
+    const { routes, servers } = config.current;
+    this.#table = table;
     this.#context = {
-      table: options.table,
-      decoder: options.decoder,
-      sink: options.sink,
-      log: options.log,
-      limits,
-      later: new DeferredFailures(),
-      turns: new ReadTurns(limits),
-      background: options.background ?? inlineBackground(options.decoder),
-      stopGraceMs: options.stopGraceMs ?? 2_000,
-      routeTimeouts: snapshot.routes.map((route) => route.requestTimeoutMs),
+      table,
+      decoder,
+      sink,
+      log,
+      config,
+      deferred: new DeferredFailures(),
+      turns: new ReadTurns(config),
+      background: parts.background ?? inlineBackground(decoder),
+      stopGraceMs: parts.stopGraceMs ?? 2_000,
+      routeTimeouts: routes.map((route) => route.requestTimeoutMs),
+      logLevel: null,
     };
-    this.#succession = new Succession(this.#context, options.events, snapshot.servers, (server) => {
-      if (this.#logLevel < NO_LEVEL) server.setLogLevel(LEVELS[this.#logLevel]!);
-    });
+    this.#replacements = new Replacements(this.#context, events, servers);
   }
 
-  /** By number; where a configuration has none any more stands one without endpoints. */
+  /** By number; a server without endpoints stands where the configuration has none any more (tombstone). */
   get servers(): readonly UpstreamServer[] {
-    return this.#succession.servers;
+    return this.#replacements.servers;
   }
 
-  /** Whether servers whose endpoints a reload changed have yet to take over. */
+  /** Whether a server whose endpoints a reload changed has not been replaced yet. */
   get changing(): boolean {
-    return this.#succession.changing;
+    return this.#replacements.isPending;
   }
 
   /**
-   * Follows another snapshot of the same numbering (src/config/numbering.ts): unchanged servers go on, new ones start,
-   * changed ones are succeeded. Those that are gone serve until {@link retire}.
+   * Applies another snapshot with the same numbers of servers (src/config/numbering.ts): unchanged servers go on, new ones
+   * start, changed ones are replaced when their replacement is ready. Removed ones serve until {@link retire}.
    */
   replace(snapshot: Snapshot): void {
     this.#context.routeTimeouts = snapshot.routes.map((route) => route.requestTimeoutMs);
-    this.#succession.replace(snapshot);
+    this.#replacements.replace(snapshot);
   }
 
   /** Lets servers that the snapshot does not have finish their calls, up to `limits.drainMs`, and stops them. */
   retire(snapshot: Snapshot): void {
-    this.#succession.retire(snapshot);
+    this.#replacements.retire(snapshot);
   }
 
-  /** Starts every endpoint and returns at once; `events` tells what becomes of them. */
+  /** Starts every endpoint and returns at once; the outcome is reported through `UpstreamEvents`. */
   start(): void {
     if (this.#sweep !== undefined || this.#closing !== null) return;
     for (const server of this.servers) server.start();
@@ -102,55 +97,45 @@ export class UpstreamPool {
     this.#sweep.unref();
   }
 
-  /** @throws RangeError for an index that the snapshot does not have */
-  server(index: number): UpstreamServer {
-    const server = this.servers[index];
-    if (server === undefined) throw new RangeError(`there is no server ${index}`);
-    return server;
-  }
-
   /**
-   * Somebody wants log messages from this level on (0 debug ... 7 emergency). Upstreams are asked for the most verbose
-   * level anybody wanted, at least `info`, because others may rely on what is sent without being asked for.
+   * Sets the log level of legacy servers to `level` (0 debug ... 7 emergency) if it is more verbose than the current one,
+   * and at least to `info`: other clients may expect log messages without having set a level. Which client gets which
+   * message is decided for each call.
    */
   wantLogLevel(level: number): void {
     if (level >= this.#logLevel) return;
     this.#logLevel = Math.min(level, DEFAULT_LEVEL);
-    this.#succession.forEach((server) => {
-      server.setLogLevel(LEVELS[this.#logLevel]!);
+    this.#context.logLevel = LEVELS[this.#logLevel] ?? null;
+    this.#replacements.forEach((server) => {
+      server.logLevelChanged();
     });
   }
 
-  /** A legacy session is over: its lanes take no more calls and are stopped. */
+  /** A legacy session has ended: its dedicated endpoints take no more calls and are stopped. */
   sessionEnded(sessionId: string): void {
-    this.#succession.forEach((server) => {
+    this.#replacements.forEach((server) => {
       server.sessionEnded(sessionId);
     });
   }
 
-  /** The client of a legacy session says that its roots changed: the servers on its lanes are told. */
+  /** The roots of a legacy session's client have changed: notifies its dedicated endpoints. */
   rootsChanged(sessionId: string): void {
-    this.#succession.forEach((server) => {
+    this.#replacements.forEach((server) => {
       server.rootsChanged(sessionId);
     });
   }
 
-  /** Calls in flight over all servers. */
-  get inFlight(): number {
+  /** Calls in flight at all servers. */
+  get inFlight(): Count {
     let count = 0;
-    this.#succession.forEach((server) => {
+    this.#replacements.forEach((server) => {
       count += server.inFlight;
     });
     return count;
   }
 
-  /** For /stats. */
-  snapshotState(): Record<string, unknown>[] {
-    return this.servers.map((server) => server.snapshotState());
-  }
-
   /**
-   * Ends the pool: waits for calls in flight, then closes connections and stops children. Calls that are left fail.
+   * Ends the pool: waits for calls in flight, then closes connections and stops children. The remaining calls fail.
    *
    * @param drainMs longest wait for calls in flight; 0 = none
    */
@@ -164,21 +149,21 @@ export class UpstreamPool {
     while (this.inFlight > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    await this.#succession.stop();
+    await this.#replacements.stop();
     clearInterval(this.#sweep);
   }
 
   #tick(): void {
     this.#now = performance.now();
-    this.#succession.forEach(this.#tickServer);
-    this.#succession.tick(this.#now);
+    this.#replacements.forEach(this.#tickServer);
+    this.#replacements.tick(this.#now);
     if (this.inFlight > 0) this.#table.forEach(this.#expire);
   }
 
   readonly #tickServer = (server: UpstreamServer): void => server.tick(this.#now);
 
   readonly #expire = (exchange: Exchange): void => {
-    // A person may be thinking: while the client is asked, its own time limit holds.
+    // While the client answers a request of the server, which may take a person's time, that request's limit applies.
     if (exchange.call.deadline === 0 || exchange.call.openRequests > 0 || this.#now < exchange.call.deadline) return;
     const { upstream } = exchange.call;
     if (upstream instanceof BaseEndpoint) upstream.expire(exchange);

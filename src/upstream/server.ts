@@ -1,116 +1,123 @@
-import type { ServerSnapshot } from '../config/snapshot.js';
+import type { EndpointSnapshot, ServerSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange/index.js';
-import { NO_ITEMS, packedCount } from '../shared/packed.js';
+import { IndexSet } from '../shared/index-set.js';
 import type { Count, Milliseconds } from '../units.js';
 import { type Balancer, WeightedRoundRobin } from './balance/balancer.js';
 import { type Breaker, ConsecutiveFailureBreaker } from './balance/breaker.js';
-import { type HealthBoard, LocalHealthBoard } from './balance/health.js';
 import { ControlError } from './core/control.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner, EndpointStats } from './core/endpoint.js';
 import {
+  type ClientIdentity,
+  type ConnectionOwner,
+  type ConnectionProfile,
+  DISCOVERY_PROFILE,
   type Discovery,
   type Endpoint,
-  type LaneClient,
-  type LaneProfile,
-  SHARED,
-  SURVEY,
-  type UpstreamEvents,
+  SHARED_PROFILE,
   type WatchKind,
 } from './core/types.js';
 import { createEndpoint } from './create-endpoint.js';
-import { COALESCE_MS, ListReader } from './discovery/lists.js';
-import { type LaneHost, Lanes } from './isolation/lanes.js';
+import { COALESCE_MS, ListReader, type ListSource } from './discovery/lists.js';
+import { DedicatedEndpoints, type DedicatedHost } from './isolation/dedicated.js';
 import { announces } from './subscriptions/follower.js';
 import { Watches } from './subscriptions/watches.js';
 
-/** Time for setting the log level of an upstream. */
+/** Longest wait for the response to `logging/setLevel`. */
 const LEVEL_MS: Milliseconds = 10_000;
+const NONE = new IndexSet();
 
 /** See {@link UpstreamServer.totals}. */
 export interface EndpointTotals {
   readonly inFlight: Count;
+  /** Number of dedicated endpoints. */
   readonly lanes: Count;
   readonly stats: EndpointStats;
-  /** It sends more than `limits.maxNotificationsPerSecond` allows. */
+  /** It exceeds `limits.maxNotificationsPerSecond`. */
   readonly overLimit: boolean;
 }
 
-/** One server of the configuration: a namespace with its endpoints. */
-export class UpstreamServer implements EndpointOwner, LaneHost {
+/** What a server reports to. */
+export interface ServerObserver {
+  /** The lists were read for the first time, or have changed. */
+  discovered(server: UpstreamServer, discovery: Discovery): void;
+  /** See `UpstreamEvents.resourceUpdated`. */
+  resourceUpdated(
+    server: UpstreamServer,
+    uri: string,
+    bytes: Uint8Array,
+    length: number,
+    owner: ConnectionOwner | null,
+  ): void;
+  /** See `UpstreamEvents.taskChanged`. */
+  taskChanged(server: UpstreamServer, taskId: string, bytes: Uint8Array, length: number): void;
+}
+
+/** One server of the configuration: a namespace with its endpoints. Created by `Replacements`. */
+export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource {
   readonly index: number;
   config: ServerSnapshot;
   readonly name: string;
   requestTimeoutMs: Milliseconds;
   readonly endpoints: BaseEndpoint[];
   readonly endpointCount: number;
-  readonly health: HealthBoard;
   /**
-   * Whether the choice of a lane depends on `exchange.client.capabilities`. False wherever no lane can be involved: then a call
-   * costs nothing more.
+   * Whether {@link choose} depends on `exchange.capabilities`: false where no dedicated endpoint can be needed, so that a
+   * call costs nothing more.
    */
   needsCapabilities = false;
 
   readonly #context: EndpointContext;
-  readonly #events: UpstreamEvents;
+  readonly #observer: ServerObserver;
   readonly #balancer: Balancer;
+  /** Used within one choice. */
+  readonly #usable: Int32Array;
+  readonly #excluded = new IndexSet();
   readonly #lists: ListReader;
-  /** The lanes of each endpoint. */
-  readonly #lanes: readonly Lanes[];
-  /** What is followed for everybody, and changes of the lists. */
+  /** By index of their base. */
+  readonly #dedicated: readonly DedicatedEndpoints[];
+  /** Changes of the lists, and what is followed at the endpoints that clients share. */
   readonly #watches: Watches;
-  /** Why {@link choose} has just found no lane, or null. */
+  /** Why {@link choose} has just found no dedicated endpoint, or null. */
   #refusal: ErrorCode | null = null;
-  #logLevel: string | null = null;
   #stopped = false;
 
-  constructor(context: EndpointContext, events: UpstreamEvents, index: number, config: ServerSnapshot) {
+  constructor(context: EndpointContext, observer: ServerObserver, index: number, config: ServerSnapshot) {
     this.#context = context;
-    this.#events = events;
+    this.#observer = observer;
     this.index = index;
     this.config = config;
     this.name = config.name;
     this.requestTimeoutMs = config.requestTimeoutMs;
-    this.health = new LocalHealthBoard(config.endpoints.length);
     this.endpoints = config.endpoints.map((endpoint, position) => {
       const at = { server: index, index: position };
       const breaker = new ConsecutiveFailureBreaker();
-      const profile = config.isolation === 'shared' ? SHARED : SURVEY;
+      const profile = config.isolation === 'shared' ? SHARED_PROFILE : DISCOVERY_PROFILE;
       return createEndpoint(context, this, at, endpoint, breaker, profile);
     });
     this.endpointCount = this.endpoints.length;
+    this.#usable = new Int32Array(this.endpointCount);
     this.#balancer = new WeightedRoundRobin(this.endpoints);
-    this.#lanes = config.endpoints.map((_, position) => new Lanes(this, () => this.endpoints[position]!));
-    this.#watches = new Watches(
-      config.endpoints.map((_, position) => () => this.endpoints[position]!),
-      true,
-    );
-    this.#lists = new ListReader({
-      server: index,
-      config,
-      limits: context.limits,
-      log: context.log,
-      background: context.background,
-      endpoint: () => this.endpoints.find(({ state }) => state === 'ready') ?? null,
-      found: (discovery) => events.discovered(discovery),
-    });
+    this.#dedicated = config.endpoints.map((_, position) => new DedicatedEndpoints(this, position));
+    this.#watches = new Watches(this.endpoints, true);
+    this.#lists = new ListReader(this, context);
   }
 
-  /** What was discovered last. */
+  /** The result of the last discovery. */
   get discovery(): Discovery | null {
     return this.#lists.discovery;
   }
 
-  /** Calls in flight on all endpoints and lanes. */
+  /** Calls in flight on all endpoints, also dedicated ones. */
   get inFlight(): number {
     let count = 0;
     for (const endpoint of this.endpoints) count += endpoint.inFlight;
-    for (const lanes of this.#lanes) count += lanes.inFlight;
+    for (const dedicated of this.#dedicated) count += dedicated.inFlight;
     return count;
   }
 
-  /** Follows a configuration with the same endpoints: what differs are rules about names and calls. */
+  /** Applies a configuration with the same endpoints; only rules about names and calls differ. */
   reconfigure(config: ServerSnapshot): void {
     this.config = config;
     this.requestTimeoutMs = config.requestTimeoutMs;
@@ -124,62 +131,69 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
     this.#stopped = true;
     this.#lists.stop();
     this.#watches.close();
-    await Promise.all([...this.endpoints, ...this.#lanes].map((part) => part.stop()));
+    await Promise.all([...this.endpoints, ...this.#dedicated].map((part) => part.stop()));
   }
 
   /**
-   * A ready endpoint that `exchange.call.tried` does not name and whose breaker lets a call through, or null. Where
-   * {@link needsCapabilities} is set it is a lane of the exchange's client, if need be one that is only being started.
+   * A ready endpoint that is not in `exchange.tried` and whose breaker allows a call, or null. Where
+   * {@link needsCapabilities} is set, a dedicated endpoint of the exchange's client, which may still be starting.
    */
   choose(exchange: Exchange): Endpoint | null {
-    // Who cannot be asked needs no lane where they are not for state.
+    // On a shared server only clients that can receive requests need a dedicated endpoint.
     if (!this.needsCapabilities || (exchange.client.capabilities <= 0 && this.config.isolation === 'shared')) {
       this.#refusal = null;
       return this.#choose(exchange.call.tried);
     }
-    return this.#chooseLane(exchange);
+    return this.#chooseDedicated(exchange);
   }
 
-  #choose(tried: number): BaseEndpoint | null {
+  #choose(tried: IndexSet): BaseEndpoint | null {
     const { endpoints } = this;
-    let usable = 0;
+    const usable = this.#usable;
+    let count = 0;
+    let chosen: BaseEndpoint | undefined;
     let now = -1;
     for (let index = 0; index < endpoints.length; index += 1) {
-      const endpoint = endpoints[index]!;
-      if (endpoint.state !== 'ready' || (tried & (1 << index)) !== 0) continue;
+      const endpoint = endpoints[index];
+      if (endpoint === undefined || endpoint.state !== 'ready' || tried.has(index)) continue;
       if (endpoint.breaker.tripped) {
         if (now < 0) now = performance.now();
         if (!endpoint.breaker.allows(now)) continue;
       }
-      usable |= 1 << index;
+      usable[count] = index;
+      count += 1;
+      chosen = endpoint;
     }
-    if (usable === 0) return null;
-    const chosen = endpoints[this.#balancer.choose(usable)]!;
-    if (chosen.breaker.tripped) chosen.breaker.taken(now);
+    if (count > 1) chosen = endpoints[this.#balancer.choose(usable, count)];
+    if (chosen === undefined) return null;
+    if (chosen.breaker.tripped) chosen.breaker.trialStarted(now);
     return chosen;
   }
 
-  #chooseLane(exchange: Exchange): BaseEndpoint | null {
+  #chooseDedicated(exchange: Exchange): BaseEndpoint | null {
     this.#refusal = null;
-    // A client stays with the endpoint that has its lane, and with it what the server remembers.
-    for (let index = 0; index < this.#lanes.length; index += 1) {
-      if ((exchange.call.tried & (1 << index)) !== 0) continue;
-      const lane = this.#lanes[index]!.existing(exchange);
-      if (lane !== null) return lane;
+    // A client stays with its dedicated endpoint, which has its state.
+    for (let index = 0; index < this.#dedicated.length; index += 1) {
+      const dedicated = this.#dedicated[index];
+      if (dedicated === undefined || exchange.call.tried.has(index)) continue;
+      const found = dedicated.find(exchange);
+      if (found !== null) return found;
     }
-    let { tried } = exchange.call;
+    const tried = this.#excluded;
+    tried.assign(exchange.call.tried);
     while (true) {
       const base = this.#choose(tried);
       if (base === null) return null;
-      const lanes = this.#lanes[base.index]!;
-      const chosen = lanes.involved ? lanes.take(exchange) : base;
+      const dedicated = this.#dedicated[base.index];
+      if (dedicated === undefined || !dedicated.isNeeded) return base;
+      const chosen = dedicated.acquire(exchange);
       if (chosen !== null) return chosen;
-      this.#refusal = lanes.refusal;
-      tried |= 1 << base.index;
+      this.#refusal = dedicated.refusal;
+      tried.add(base.index);
     }
   }
 
-  /** Why {@link choose} finds none at the moment. */
+  /** Why {@link choose} returned null. */
   unavailable(): ErrorCode {
     if (this.#refusal !== null) return this.#refusal;
     for (const endpoint of this.endpoints)
@@ -187,121 +201,127 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
     return 'GW_UPSTREAM_DOWN';
   }
 
-  /** Time until a paused endpoint may be tried again, ms; 0 = unknown or now. */
-  retryAfterMs(): Milliseconds {
-    const now = performance.now();
-    const pauses = this.endpoints
-      .filter((endpoint) => endpoint.state === 'ready' && endpoint.breaker.tripped)
-      .map((endpoint) => endpoint.breaker.retryAfter(now));
-    return pauses.length === 0 ? 0 : Math.min(...pauses);
-  }
-
   isLast(endpoint: BaseEndpoint): boolean {
     const now = performance.now();
     return !this.endpoints.some((other) => other !== endpoint && other.state === 'ready' && other.breaker.allows(now));
   }
 
-  /** See {@link EndpointOwner.unsuited}. What is known of the upstream's health goes over to the other endpoint. */
-  unsuited(endpoint: BaseEndpoint): void {
+  /** See {@link EndpointOwner.wrongTransport}. The other endpoint keeps the circuit breaker. */
+  wrongTransport(endpoint: BaseEndpoint): void {
     const { index, breaker, profile } = endpoint;
     if (this.#stopped || this.endpoints[index] !== endpoint) return;
-    const config = this.config.endpoints[index]!;
-    const other = createEndpoint(this.#context, this, { server: this.index, index }, config, breaker, profile);
+    const at = { server: this.index, index };
+    const other = createEndpoint(this.#context, this, at, this.#configOf(index), breaker, profile);
     this.endpoints[index] = other;
     void endpoint.stop();
     other.start();
   }
 
   stateChanged(endpoint: BaseEndpoint): void {
-    if (this.endpoints[endpoint.index] !== endpoint) return;
-    if (endpoint.state !== 'ready') this.#watches.down();
-    this.#events.stateChanged(this.index, endpoint.index, endpoint.state, endpoint.reason);
+    if (this.endpoints[endpoint.index] === endpoint && endpoint.state !== 'ready') this.#watches.endpointUnavailable();
   }
 
-  greeted(endpoint: BaseEndpoint): void {
-    this.needsCapabilities = this.#lanes.some((lanes) => lanes.involved);
-    if (this.#logLevel !== null) this.#sendLogLevel(endpoint, this.#logLevel);
-    this.#watches.greeted(endpoint);
+  initialized(endpoint: BaseEndpoint): void {
+    this.needsCapabilities = this.#dedicated.some(({ isNeeded }) => isNeeded);
+    this.#sendLogLevel(endpoint);
+    this.#watches.initialized(endpoint);
     this.#lists.schedule(0);
   }
 
-  create(base: BaseEndpoint, owner: EndpointOwner, breaker: Breaker, profile: LaneProfile): BaseEndpoint {
+  create(base: BaseEndpoint, owner: EndpointOwner, breaker: Breaker, profile: ConnectionProfile): BaseEndpoint {
     const { index, transport } = base;
-    const config = this.config.endpoints[index]!;
-    const settled =
+    const config = this.#configOf(index);
+    // With the transport that was detected.
+    const fixed =
       config.transport === 'stdio' || transport === 'stdio' ? config : { ...config, transport, detect: false };
-    return createEndpoint(this.#context, owner, { server: this.index, index }, settled, breaker, profile);
+    return createEndpoint(this.#context, owner, { server: this.index, index }, fixed, breaker, profile);
   }
 
-  laneGreeted(endpoint: BaseEndpoint): void {
-    if (this.#logLevel !== null) this.#sendLogLevel(endpoint, this.#logLevel);
+  dedicatedInitialized(endpoint: BaseEndpoint): void {
+    this.#sendLogLevel(endpoint);
   }
 
-  /** A legacy session is over: its lanes take no more calls and are stopped. */
+  #configOf(index: number): EndpointSnapshot {
+    const config = this.config.endpoints[index];
+    if (config === undefined) throw new RangeError(`there is no endpoint ${index}`);
+    return config;
+  }
+
+  /** A legacy session has ended: its dedicated endpoints take no more calls and are stopped. */
   sessionEnded(sessionId: string): void {
-    for (const lanes of this.#lanes) lanes.sessionEnded(sessionId);
+    for (const dedicated of this.#dedicated) dedicated.sessionEnded(sessionId);
   }
 
-  /** The client of a legacy session says that its roots changed. */
+  /** The roots of a legacy session's client have changed. */
   rootsChanged(sessionId: string): void {
-    for (const lanes of this.#lanes) lanes.rootsChanged(sessionId);
+    for (const dedicated of this.#dedicated) dedicated.rootsChanged(sessionId);
   }
 
-  /**
-   * Asks legacy endpoints for log messages from `level` on, now and after each new handshake; who gets which of them
-   * is filtered per call. Modern endpoints are told in each request.
-   */
-  setLogLevel(level: string): void {
-    this.#logLevel = level;
-    const send = (endpoint: BaseEndpoint): void => {
-      if (endpoint.state === 'ready') this.#sendLogLevel(endpoint, level);
-    };
-    this.endpoints.forEach(send);
-    for (const lanes of this.#lanes) lanes.forEach(send);
+  /** The log level of the pool has changed: sends it to all endpoints. Each handshake sends it too. */
+  logLevelChanged(): void {
+    for (const endpoint of this.endpoints) this.#sendLogLevel(endpoint);
+    for (const dedicated of this.#dedicated) dedicated.forEach(this.#sendLogLevel);
   }
 
-  #sendLogLevel(endpoint: BaseEndpoint, level: string): void {
+  /** Legacy servers only: modern requests contain the level. */
+  readonly #sendLogLevel = (endpoint: BaseEndpoint): void => {
+    const level = this.#context.logLevel;
+    if (level === null || endpoint.state !== 'ready') return;
     if (endpoint.era !== Era.legacy || endpoint.handshake?.capabilities['logging'] === undefined) return;
     endpoint.request('logging/setLevel', { level }, { timeoutMs: LEVEL_MS }).catch((error: unknown) => {
       const reason = error instanceof ControlError ? error.message : String(error);
       this.#context.log.warn({ server: this.name, reason }, 'the log level of the upstream cannot be set');
     });
-  }
+  };
 
-  /** Whether {@link watch} may succeed; false = all endpoints are ready and announce no changes of this kind. */
+  /** Whether {@link watch} may succeed; false = all endpoints are ready and none announces changes of this kind. */
   announces(kind: WatchKind): boolean {
     return this.endpoints.some((endpoint) => endpoint.state !== 'ready' || announces(endpoint, { kind }));
   }
 
   /**
-   * Follows a resource or task of this server for a client; counted, so each `watch` that was fulfilled wants one
-   * `unwatch` with the same arguments. Updates come through {@link UpstreamEvents}.
+   * Follows a resource or task of this server for a client. Counted: each `watch` that was fulfilled is reverted by one
+   * `unwatch` with the same arguments. Updates are reported through `UpstreamEvents`.
    *
-   * @param client whose lane it is, where the server is isolated; null = nobody's, everybody's
+   * @param client where the server is isolated, it is followed at the dedicated endpoint of this client; null = none
    * @throws ControlError when the upstream refuses or offers no subscriptions (`rpc`, -32601): then nothing is followed
    */
-  watch(kind: WatchKind, id: string, client: LaneClient | null): Promise<void> {
+  watch(kind: WatchKind, id: string, client: ClientIdentity | null): Promise<void> {
     const watches = this.#watchesOf(client, true);
-    if (watches === null) return Promise.reject(new ControlError('closed', 'no lane of the upstream can be started'));
+    if (watches === null)
+      return Promise.reject(new ControlError('closed', 'no dedicated endpoint of the upstream can be started'));
     return watches.add(kind, id);
   }
 
-  /** Takes one {@link watch} back; the upstream is told when nobody follows any more. */
-  unwatch(kind: WatchKind, id: string, client: LaneClient | null): void {
+  /** Reverts one {@link watch}; the subscription ends with the last one. */
+  unwatch(kind: WatchKind, id: string, client: ClientIdentity | null): void {
     this.#watchesOf(client, false)?.remove(kind, id);
   }
 
-  /** A client's own lane where it has or needs one; without a lane null, or what everybody follows together. */
-  #watchesOf(client: LaneClient | null, make: boolean): Watches | null {
+  /**
+   * What is followed at the dedicated endpoint of a client, or at the shared endpoints if it needs none.
+   *
+   * @param create start a dedicated endpoint if it is needed
+   * @returns null = it is needed, and there is none
+   */
+  #watchesOf(client: ClientIdentity | null, create: boolean): Watches | null {
     if (client === null || this.config.isolation === 'shared') return this.#watches;
-    const involved = this.#lanes.filter((lanes) => lanes.involved);
-    if (involved.length === 0) return this.#watches;
-    for (const lanes of involved) {
-      const known = lanes.watchesOf(client, false);
+    const needed = this.#dedicated.filter(({ isNeeded }) => isNeeded);
+    if (needed.length === 0) return this.#watches;
+    for (const dedicated of needed) {
+      const known = dedicated.watchesOf(client, false);
       if (known !== null) return known;
     }
-    const base = make ? this.#choose(0) : null;
-    return base === null ? null : this.#lanes[base.index]!.watchesOf(client, true);
+    const base = create ? this.#choose(NONE) : null;
+    return base === null ? null : (this.#dedicated[base.index]?.watchesOf(client, true) ?? null);
+  }
+
+  readyEndpoint(): BaseEndpoint | null {
+    return this.endpoints.find(({ state }) => state === 'ready') ?? null;
+  }
+
+  discovered(discovery: Discovery): void {
+    this.#observer.discovered(this, discovery);
   }
 
   listChanged(): void {
@@ -309,11 +329,11 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
   }
 
   resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void {
-    this.#events.resourceUpdated(this.index, uri, bytes, length, endpoint.profile.owner);
+    this.#observer.resourceUpdated(this, uri, bytes, length, endpoint.profile.owner);
   }
 
   taskChanged(_endpoint: BaseEndpoint, taskId: string, bytes: Uint8Array, length: number): void {
-    this.#events.taskChanged(this.index, taskId, bytes, length);
+    this.#observer.taskChanged(this, taskId, bytes, length);
   }
 
   follows(_endpoint: BaseEndpoint, kind: WatchKind, id: string): boolean {
@@ -322,45 +342,19 @@ export class UpstreamServer implements EndpointOwner, LaneHost {
 
   tick(now: Milliseconds): void {
     for (const endpoint of this.endpoints) endpoint.tick(now);
-    for (const lanes of this.#lanes) lanes.tick(now);
+    for (const dedicated of this.#dedicated) dedicated.tick(now);
   }
 
-  /** An endpoint and its lanes together. */
+  /** An endpoint together with its dedicated endpoints. @throws RangeError for an index that there is not */
   totals(index: number): EndpointTotals {
-    const endpoint = this.endpoints[index]!;
-    const lanes = this.#lanes[index]!;
+    const endpoint = this.endpoints[index];
+    const dedicated = this.#dedicated[index];
+    if (endpoint === undefined || dedicated === undefined) throw new RangeError(`there is no endpoint ${index}`);
     return {
-      inFlight: endpoint.inFlight + lanes.inFlight,
-      lanes: lanes.size,
-      stats: lanes.addTo(endpoint.stats),
-      overLimit: endpoint.notificationLimit.exceeding || lanes.overLimit,
-    };
-  }
-
-  /** What is known of it. Holds no secrets. */
-  snapshotState(): Record<string, unknown> {
-    return {
-      name: this.name,
-      tools: packedCount(this.discovery?.tools ?? NO_ITEMS),
-      prompts: packedCount(this.discovery?.prompts ?? NO_ITEMS),
-      resources: packedCount(this.discovery?.resources ?? NO_ITEMS),
-      templates: packedCount(this.discovery?.templates ?? NO_ITEMS),
-      lanes: this.#lanes.reduce((count, lanes) => count + lanes.size, 0),
-      watches: this.#watches.size,
-      endpoints: this.endpoints.map((endpoint, index) => ({
-        ...this.totals(index).stats,
-        transport: endpoint.transport,
-        state: endpoint.state,
-        reason: endpoint.reason,
-        era: endpoint.era === 1 ? 'modern' : 'legacy',
-        revision: endpoint.revision,
-        weight: endpoint.weight,
-        inFlight: this.totals(index).inFlight,
-        overLimit: this.totals(index).overLimit,
-        breaker: endpoint.breaker.state,
-        consecutiveFailures: this.health.consecutiveFailures(endpoint.index),
-        ...endpoint.details(),
-      })),
+      inFlight: endpoint.inFlight + dedicated.inFlight,
+      lanes: dedicated.size,
+      stats: dedicated.addTo(endpoint.stats),
+      overLimit: endpoint.notificationLimit.exceeding || dedicated.overLimit,
     };
   }
 }

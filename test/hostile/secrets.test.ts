@@ -80,7 +80,7 @@ for (const literal of [false, true]) {
       await badReloads(gateway, logged, config.auth.tokens[0]!.token);
       assert.equal(await gateway.stop(), 0);
       assertClean(gateway.output, 'the output');
-      assert.match(gateway.output, /stdio child says/);
+      assert.match(gateway.output, /stdio child wrote to standard error/);
       assert.match(gateway.output, /stdio child sent something that is no message/);
     });
   }

@@ -11,7 +11,7 @@ import { ServerRequests } from '../../src/server-requests/index.js';
 import { InputRounds } from '../../src/server-requests/input-rounds.js';
 import { SessionSealer } from '../../src/session/seal.js';
 import { SessionTable } from '../../src/session/sessions.js';
-import { type Endpoint, type LaneOwner, SHARED } from '../../src/upstream/core/types.js';
+import { type ConnectionOwner, type Endpoint, SHARED_PROFILE } from '../../src/upstream/core/types.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: messages under test have any shape
 type Message = any;
@@ -62,8 +62,8 @@ export class RecordingEndpoint implements Endpoint {
   readonly profile;
   readonly texts: string[] = [];
   readonly called: string[] = [];
-  constructor(owner: LaneOwner | null = null) {
-    this.profile = { ...SHARED, owner };
+  constructor(owner: ConnectionOwner | null = null) {
+    this.profile = { ...SHARED_PROFILE, owner };
   }
   call(_exchange: Exchange, bytes: Buffer): void {
     this.called.push(bytes.toString());

@@ -11,20 +11,20 @@ import { StandingStreams } from '../../src/session/streams/standing.js';
 import { Verdict } from '../../src/shared/records.js';
 import { Subscriptions } from '../../src/subscriptions/index.js';
 import { ControlError } from '../../src/upstream/core/control.js';
-import type { LaneClient } from '../../src/upstream/core/types.js';
+import type { ClientIdentity } from '../../src/upstream/core/types.js';
 import { RecordingReply } from '../support/recording-reply.js';
 
 /** A server whose confirmations come when the test says so. */
 class SlowServer {
   readonly name = 'server';
-  readonly asked: { id: string; client: LaneClient; confirm(): void; refuse(code: number): void }[] = [];
+  readonly asked: { id: string; client: ClientIdentity; confirm(): void; refuse(code: number): void }[] = [];
   readonly following: string[] = [];
 
   announces(): boolean {
     return true;
   }
 
-  watch(_kind: string, id: string, client: LaneClient): Promise<void> {
+  watch(_kind: string, id: string, client: ClientIdentity): Promise<void> {
     return new Promise((resolve, reject) => {
       this.asked.push({
         id,

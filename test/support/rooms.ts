@@ -19,7 +19,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['src/request', 'src/request/accept/router', 'src/session/streams', 'src/upstream/core', 'workers'],
   ['src/server-requests/parked'],
   ['src/catalog', 'src/server-requests', 'src/upstream/discovery'],
-  ['src/request/accept/node', 'src/request/accept/uws', 'src/upstream/subscriptions'],
+  ['src/request/accept/node', 'src/request/accept/uws', 'src/upstream/messages', 'src/upstream/subscriptions'],
   ['src/request/accept', 'src/upstream/channel', 'src/upstream/http', 'src/upstream/isolation'],
   ['src/subscriptions', 'src/upstream/sse', 'src/upstream/stdio', 'src/upstream/websocket'],
   ['src/observe', 'src/upstream'],

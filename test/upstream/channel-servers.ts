@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import type { EndpointSnapshot, LimitsSnapshot, ServerSnapshot } from '../../src/config/snapshot.js';
 import { type RunningProcess, startProcess, type TestScope } from '../support/process.js';
-import { type Harness, serverOf, sseOf, startPool, stdioOf, webSocketOf } from './harness.js';
+import { type PoolFixture, serverOf, sseOf, startPool, stdioOf, webSocketOf } from './fixture.js';
 
 export type ChannelTransport = 'stdio' | 'sse' | 'websocket';
 
@@ -65,6 +65,6 @@ export async function startChannel(
   mode: string,
   more: Partial<ServerSnapshot> = {},
   limits: Partial<LimitsSnapshot> = {},
-): Promise<Harness> {
+): Promise<PoolFixture> {
   return startPool(scope, [serverOf([await channelEndpoint(scope, transport, mode)], more)], limits);
 }

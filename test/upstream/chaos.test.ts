@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { eventually } from '../support/process.js';
 import { rawUpstream, type Script } from '../support/raw-upstream.js';
 import { channelEndpoint } from './channel-servers.js';
-import { type Harness, httpOf, type Outcome, serverOf, startPool } from './harness.js';
+import { httpOf, type Outcome, type PoolFixture, serverOf, startPool } from './fixture.js';
 
 const SEED = 20_260_728;
 
@@ -18,7 +18,7 @@ function random(seed: number): (below: number) => number {
 }
 
 async function run(
-  pool: Harness,
+  pool: PoolFixture,
   calls: number,
   make: (next: (below: number) => number, count: number) => object,
 ): Promise<Outcome[]> {

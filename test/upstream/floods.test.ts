@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { EndpointSnapshot, LimitsSnapshot } from '../../src/config/snapshot.js';
 import { eventually, startProcess, type TestScope } from '../support/process.js';
-import { type Harness, httpOf, namesOf, serverOf, sseOf, startPool, stdioOf, webSocketOf } from './harness.js';
+import { httpOf, namesOf, type PoolFixture, serverOf, sseOf, startPool, stdioOf, webSocketOf } from './fixture.js';
 
 const program = fileURLToPath(new URL('../support/flooding-server.js', import.meta.url));
 const TRANSPORTS = ['stdio', 'http', 'sse', 'websocket'] as const;
@@ -24,16 +24,16 @@ async function start(
   transport: Transport,
   args: readonly string[],
   limits: Partial<LimitsSnapshot> = {},
-): Promise<Harness> {
+): Promise<PoolFixture> {
   const pool = startPool(scope, [serverOf([await endpointOf(scope, transport, args)])], limits);
   await pool.ready();
   return pool;
 }
 
-const statsOf = (pool: Harness) => pool.server().endpoints[0]!.stats;
-const sentences = (pool: Harness): number => pool.log.filter(({ message }) => SENTENCE.test(message)).length;
+const statsOf = (pool: PoolFixture) => pool.server().endpoints[0]!.stats;
+const sentences = (pool: PoolFixture): number => pool.log.filter(({ message }) => SENTENCE.test(message)).length;
 /** The server has one more tool once its flood is over, and says so as its last message. */
-const flooded = (pool: Harness) =>
+const flooded = (pool: PoolFixture) =>
   eventually('the list behind the flood', () => namesOf(pool.discoveries.at(-1)!.tools).includes('flooded'), 60_000);
 
 /** Messages handled in each turn of the event loop, by a count that grows with them. */
@@ -72,7 +72,7 @@ for (const transport of TRANSPORTS) {
     assert.equal(sentences(pool), 0);
   });
 
-  test(`${transport}: answers come through a flood, which is cut down, told once and leaves the right list`, async (t) => {
+  test(`${transport}: responses pass during a flood, which is limited, reported once and followed by the right list`, async (t) => {
     const pool = await start(t, transport, ['--send', 'log', '--count', String(COUNT)], {
       maxNotificationsPerSecond: 100,
     });
@@ -174,7 +174,7 @@ lines.on('line', (line) => {
 });
 `;
 
-test('a resource that is followed is told about after the flood, and updates of others are dropped', async (t) => {
+test('the update of a followed resource is reported after the flood, and updates of others are dropped', async (t) => {
   const pool = await start(t, 'stdio', ['--send', 'none', '--count', '30000'], { maxNotificationsPerSecond: 1 });
   await pool.server().watch('resource', 'flood://clock', null);
   assert.equal((await pool.call('update').done).response.result.content[0].text, 'done');

@@ -53,15 +53,16 @@ function split(
 ): { lines: string[]; overflow: number; buffered: number } {
   const lines: string[] = [];
   let overflow = 0;
-  const splitter = new LineSplitter(maxLineBytes, new BufferBudget(), {
+  const budget = new BufferBudget();
+  const splitter = new LineSplitter(maxLineBytes, budget, {
     line: (bytes) => lines.push(bytes.toString('latin1')),
     lineTooLong: () => {
       overflow += 1;
     },
-    crowdedOut: () => assert.fail(),
+    bufferFull: () => assert.fail(),
   });
   for (const chunk of chunks) splitter.feed(chunk);
-  return { lines, overflow, buffered: splitter.buffered };
+  return { lines, overflow, buffered: budget.counts.bytes };
 }
 
 test('property: lines come out whole however the bytes are cut', () => {
@@ -99,7 +100,7 @@ test('a listener may end the splitting in the middle of a chunk', () => {
       splitter.end();
     },
     lineTooLong: () => {},
-    crowdedOut: () => {},
+    bufferFull: () => {},
   });
   splitter.feed(Buffer.from('a\nb\nc'));
   splitter.feed(Buffer.from('d\n'));
@@ -120,7 +121,7 @@ test('property: escaped text is printable and names every byte', () => {
   assert.equal(escaped(Buffer.from('abcdef'), 3), 'abc...');
 });
 
-test('a log limit lets a few lines through and says how many it kept back', () => {
+test('a log limit admits a few lines and counts the suppressed ones', () => {
   const limit = new LogLimit(2, 1_000);
   assert.deepEqual(
     [0, 1, 2, 3, 999].map((now) => limit.admit(now)),

@@ -8,7 +8,7 @@ import {
   rawUpstream,
   type Script,
 } from '../support/raw-upstream.js';
-import { type Harness, httpOf, serverOf, startPool } from './harness.js';
+import { httpOf, type PoolFixture, serverOf, startPool } from './fixture.js';
 
 /** Which protocol family an upstream speaks. */
 export type Family = 'legacy' | 'modern';
@@ -20,7 +20,7 @@ export async function startRaw(
   script: Script,
   more: Partial<ServerSnapshot> = {},
   maxResponseBytes = 1_000_000,
-): Promise<{ upstream: RawUpstream; pool: Harness }> {
+): Promise<{ upstream: RawUpstream; pool: PoolFixture }> {
   const upstream = await rawUpstream(scope, script, { family });
   const pool = startPool(scope, [serverOf([httpOf(upstream.url)], more)], { maxResponseBytes });
   await pool.ready();

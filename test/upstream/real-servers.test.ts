@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from '../support/process.js';
 import { countingHttp, countingStdio, everythingHttp, everythingStdio } from '../support/upstreams.js';
-import { httpOf, namesOf, serverOf, startPool, stdioOf } from './harness.js';
+import { httpOf, namesOf, serverOf, startPool, stdioOf } from './fixture.js';
 
 for (const family of ['legacy', 'modern'] as const) {
-  test(`a ${family} stdio server is greeted, discovered and called`, async (t) => {
+  test(`a ${family} stdio server is initialized, discovered and called`, async (t) => {
     const { entry } = await countingStdio(t, family);
     const pool = startPool(t, [serverOf([stdioOf(entry.command, entry.args, entry.env)])]);
     const discovery = await pool.ready();
@@ -19,7 +19,7 @@ for (const family of ['legacy', 'modern'] as const) {
     assert.equal(reports, 1);
   });
 
-  test(`a ${family} HTTP server is greeted, discovered and called`, async (t) => {
+  test(`a ${family} HTTP server is initialized, discovered and called`, async (t) => {
     const { url } = await countingHttp(t, family);
     const pool = startPool(t, [serverOf([httpOf(url)])]);
     const discovery = await pool.ready();

@@ -17,23 +17,23 @@ function choice(endpoints: number): Operation {
   };
   const ignore = () => {};
   const pool = new UpstreamPool({
-    snapshot,
+    config: { current: snapshot },
     table: new ExchangeTable(16),
     decoder,
     sink: {
       message: ignore,
       failed: ignore,
-      asked: ignore,
-      noted: ignore,
-      lost: ignore,
+      serverRequest: ignore,
+      serverNotification: ignore,
+      disconnected: ignore,
       largeStart: () => false,
       largePart: ignore,
       largeEnd: ignore,
     },
-    events: { discovered: ignore, stateChanged: ignore, resourceUpdated: ignore, taskChanged: ignore },
-    log: { debug: ignore, info: ignore, warn: ignore, error: ignore },
+    events: { discovered: ignore, resourceUpdated: ignore, taskChanged: ignore, replaced: ignore },
+    log: { info: ignore, warn: ignore },
   });
-  const upstream = pool.server(0);
+  const upstream = pool.servers[0]!;
   for (const each of upstream.endpoints) each.state = 'ready';
   const exchange = new Exchange(0);
   return {

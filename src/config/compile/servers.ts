@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { MASK, showText } from '../../secrets/show.js';
 import type { ConfigPath } from '../problems.js';
+import { isReservedHeader } from '../reserved-headers.js';
 import type { ServerConfig } from '../schema/index.js';
 import { TRANSPORTS } from '../schema/servers.js';
 import type { EndpointSnapshot, ServerSnapshot } from '../snapshot.js';
@@ -230,35 +231,13 @@ function http(compilation: Compilation, entry: EndpointConfig, path: ConfigPath)
   };
 }
 
-/** What the gateway itself sets on requests to upstreams: framing, connection and protocol headers. */
-const RESERVED = new Set([
-  'accept',
-  'connection',
-  'content-encoding',
-  'content-length',
-  'content-type',
-  'expect',
-  'host',
-  'keep-alive',
-  'last-event-id',
-  'mcp-method',
-  'mcp-name',
-  'mcp-protocol-version',
-  'mcp-session-id',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
-
 function compileHeaders(compilation: Compilation, entry: EndpointConfig, path: ConfigPath): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(entry.headers ?? {})) {
     const at = [...path, 'headers', name];
     const lower = name.toLowerCase();
     if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) compilation.problem(at, 'is not a header name (RFC 9110 5.1)');
-    else if (RESERVED.has(lower)) compilation.problem(at, 'is set by the gateway itself');
+    else if (isReservedHeader(name)) compilation.problem(at, 'is set by the gateway itself');
     else if (Object.hasOwn(headers, lower)) compilation.problem(at, 'is given twice');
     if (/[^\t\x20-\x7e\x80-\xff]/.test(String(value))) {
       compilation.problem(at, 'the value holds characters that a header cannot carry (RFC 9110 5.5)');

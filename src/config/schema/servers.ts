@@ -100,7 +100,6 @@ export const serverSchema = z.strictObject({
   endpoints: z
     .array(endpointSchema)
     .min(1)
-    .max(31)
     .optional()
     .describe('Several replicas instead of one `command` or `url`. Keys that they leave out are taken from the entry.'),
   prefix: z

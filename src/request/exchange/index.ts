@@ -7,6 +7,7 @@ import { Spans } from '../../../native/spans.js';
 import { type CodeOf, codes } from '../../codes.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
+import { IndexSet } from '../../shared/index-set.js';
 import { VerdictRecord } from '../../shared/verdict-record.js';
 
 /** Where the answer of one exchange goes: implemented by each accept adapter. No method throws. */
@@ -306,8 +307,8 @@ export class Call {
   upstream: UpstreamHandle | null = null;
   /** Slot for the transport of the upstream call (connection, child). */
   connection: unknown = null;
-  /** Endpoints already tried, as bits of their indexes. */
-  tried = 0;
+  /** Indexes of the endpoints of `server` that the call was sent to. */
+  readonly tried = new IndexSet();
   /** Bytes of the call may have reached the upstream. */
   sent = false;
   sentAt = 0;
@@ -323,7 +324,7 @@ export class Call {
     this.endpoint = -1;
     this.upstream = null;
     this.connection = null;
-    this.tried = 0;
+    this.tried.clear();
     this.sent = false;
     this.sentAt = 0;
     this.deadline = 0;

@@ -77,7 +77,7 @@ export class ExchangeTable {
       : null;
   }
 
-  /** The exchange behind an id that {@link upstreamId} made, or null for an id that is not (or no longer) ours. */
+  /** The exchange with that id towards upstreams (generation * 65,536 + slot, below 2^47), or null if there is none (any more). */
   byUpstreamId(id: number): Exchange | null {
     const slot = id % 65_536;
     return this.find(slot, (id - slot) / 65_536);
@@ -104,9 +104,4 @@ export class ExchangeTable {
       if (exchange.phase !== Phase.free) visit(exchange);
     }
   }
-}
-
-/** The id under which an exchange is known to its upstream: generation * 65536 + slot, below 2^47. */
-export function upstreamId(exchange: Exchange): number {
-  return exchange.generation * 65_536 + exchange.slot;
 }

@@ -94,7 +94,7 @@ export class SendStage {
    */
   again(exchange: Exchange, bytes: Uint8Array, length: number): void {
     exchange.enter(exchange.client.streaming ? Phase.streaming : Phase.sending);
-    exchange.call.tried = 0;
+    exchange.call.tried.clear();
     this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN', false);
   }
 
@@ -102,7 +102,7 @@ export class SendStage {
   send(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
     exchange.enter(Phase.sending);
-    exchange.call.tried = 0;
+    exchange.call.tried.clear();
     exchange.call.server = verdict.server;
     const server = this.#parts.upstreams.servers[exchange.call.server];
     const route = this.#parts.routes.routeOf(verdict);
@@ -146,7 +146,7 @@ export class SendStage {
   #attempt(exchange: Exchange, bytes: Uint8Array, length: number, code: ErrorCode, isRetry: boolean): void {
     let server = this.#parts.upstreams.servers[exchange.call.server]!;
     let endpoint = this.#choose(exchange, server, bytes);
-    let reason = exchange.call.tried === 0 ? null : code;
+    let reason = exchange.call.tried.isEmpty ? null : code;
     while (endpoint === null) {
       const next = this.#fallback(exchange);
       if (next < 0) {
@@ -154,7 +154,7 @@ export class SendStage {
         return;
       }
       exchange.call.server = next;
-      exchange.call.tried = 0;
+      exchange.call.tried.clear();
       server = this.#parts.upstreams.servers[next]!;
       endpoint = this.#choose(exchange, server, bytes);
       reason = null;
@@ -217,7 +217,7 @@ export class SendStage {
     }
     exchange.call.upstreamId = exchange.generation * 65_536 + exchange.slot;
     exchange.call.endpoint = endpoint.index;
-    exchange.call.tried |= 1 << endpoint.index;
+    exchange.call.tried.add(endpoint.index);
     exchange.call.era = endpoint.era;
     exchange.call.sent = false;
     exchange.call.sentAt = performance.now();

@@ -1,6 +1,6 @@
 import type { Milliseconds } from '../../units.js';
 
-/** Pauses that double from `firstMs` to `maxMs`, each between half and the whole of that (so that replicas spread). */
+/** Exponential back-off from `firstMs` to `maxMs`; each pause is a random value between half and the whole of that. */
 export class BackOff {
   readonly #firstMs: Milliseconds;
   readonly #maxMs: Milliseconds;
@@ -22,7 +22,7 @@ export class BackOff {
   }
 }
 
-/** Says when too many restarts fell into one window. */
+/** Limits restarts in a window of time. */
 export class RestartBudget {
   readonly #times: Milliseconds[] = [];
   readonly #budget: number;
@@ -39,7 +39,7 @@ export class RestartBudget {
 
   /** Counts one restart at `now`. @returns false when the budget is spent */
   spend(now: Milliseconds): boolean {
-    while (this.#times.length > 0 && now - this.#times[0]! >= this.#windowMs) this.#times.shift();
+    while (now - (this.#times[0] ?? now) >= this.#windowMs) this.#times.shift();
     if (this.#times.length >= this.#budget) return false;
     this.#times.push(now);
     return true;

@@ -1,19 +1,20 @@
 /** Which endpoint of a server gets a call. */
+import type { Count } from '../../units.js';
 
-/** What the choice looks at. */
+/** What the choice depends on. */
 export interface Candidate {
-  readonly index: number;
   /** Share of the calls, > 0. */
   readonly weight: number;
 }
 
-/** Chooses among the endpoints of one server. Synchronous and without allocation: it runs for each call. */
+/** Chooses among the endpoints of one server. Runs for each call: synchronous, without allocation. */
 export interface Balancer {
   /**
-   * @param usable bits of the indexes that may be chosen, never 0
+   * @param usable indexes that may be chosen
+   * @param count how many of `usable` count, at least one
    * @returns the index of one of them
    */
-  choose(usable: number): number;
+  choose(usable: Int32Array, count: Count): number;
 }
 
 /** Smooth weighted round robin: each choice goes to the endpoint with the largest credit, as nginx does. */
@@ -21,25 +22,29 @@ export class WeightedRoundRobin implements Balancer {
   readonly #weights: Float64Array;
   readonly #credits: Float64Array;
 
-  /** At most 31 endpoints take part. */
+  /** @param candidates by index */
   constructor(candidates: readonly Candidate[]) {
-    this.#weights = Float64Array.from(candidates, (candidate) => candidate.weight);
+    this.#weights = Float64Array.from(candidates, ({ weight }) => weight);
     this.#credits = new Float64Array(candidates.length);
   }
 
-  choose(usable: number): number {
-    if ((usable & (usable - 1)) === 0) return 31 - Math.clz32(usable);
-    const { length } = this.#weights;
-    let best = -1;
+  choose(usable: Int32Array, count: Count): number {
+    const weights = this.#weights;
+    const credits = this.#credits;
+    let best = 0;
+    let most = Number.NEGATIVE_INFINITY;
     let total = 0;
-    for (let index = 0; index < length; index += 1) {
-      if ((usable & (1 << index)) === 0) continue;
-      const weight = this.#weights[index]!;
+    for (let at = 0; at < count; at += 1) {
+      const index = usable[at] ?? 0;
+      const weight = weights[index] ?? 0;
+      const credit = (credits[index] ?? 0) + weight;
+      credits[index] = credit;
       total += weight;
-      this.#credits[index]! += weight;
-      if (best < 0 || this.#credits[index]! > this.#credits[best]!) best = index;
+      if (credit <= most) continue;
+      most = credit;
+      best = index;
     }
-    this.#credits[best]! -= total;
+    credits[best] = most - total;
     return best;
   }
 }

@@ -1,25 +1,23 @@
 import type { ErrorCode } from '../../errors.js';
 import type { Milliseconds } from '../../units.js';
 
-/** Decides whether an endpoint may be used at the moment. Times are `performance.now()`. */
+/** A circuit breaker: decides whether an endpoint may be used at the moment. Times are `performance.now()`. */
 export interface Breaker {
   readonly state: 'closed' | 'open' | 'half-open';
-  /** Not closed: ask {@link allows}. Spares the clock on the way of most calls. */
+  /** Not closed: {@link allows} decides. Saves reading the clock for most calls. */
   readonly tripped: boolean;
-  /** Whether a call may be sent; while half-open only one at a time may. */
+  /** Whether a call may be sent; one at a time while half-open. */
   allows(now: Milliseconds): boolean;
-  /** The call of {@link allows} is really sent. */
-  taken(now: Milliseconds): void;
+  /** The call that {@link allows} permitted is sent. */
+  trialStarted(now: Milliseconds): void;
   succeeded(): void;
   /** @param lastOne no other endpoint of the server is usable */
   failed(error: ErrorCode, lastOne: boolean, now: Milliseconds): void;
-  /** The call ended in a way that says nothing about the endpoint (cancelled, local limit). */
+  /** The outcome of the call does not depend on the endpoint (cancelled, local limit). */
   neutral(): void;
-  /** Time until a call may be tried, 0 if now. */
-  retryAfter(now: Milliseconds): Milliseconds;
 }
 
-/** Failures that say that an endpoint is not well; others lie with the call. */
+/** Failures of the endpoint; others depend on the call. */
 const COUNTED = new Set<ErrorCode>([
   'GW_UPSTREAM_CLOSED',
   'GW_UPSTREAM_TIMEOUT',
@@ -30,8 +28,8 @@ const COUNTED = new Set<ErrorCode>([
 ]);
 
 /**
- * Opens after a number of failures in a row, pauses, then lets one call through. The last usable endpoint of a server
- * is paused only when it cannot be reached at all: a bad answer is better than none.
+ * Opens after a number of failures in a row, and becomes half-open after a pause. For the last usable endpoint of a server it
+ * opens only when that cannot be reached: no call could be made otherwise. One for each endpoint.
  */
 export class ConsecutiveFailureBreaker implements Breaker {
   readonly #threshold: number;
@@ -41,12 +39,12 @@ export class ConsecutiveFailureBreaker implements Breaker {
   #unreachable = 0;
   #openings = 0;
   #openUntil = 0;
-  #probeUntil = 0;
+  #trialUntil = 0;
 
   /**
    * @param threshold failures in a row that open it, default 5
    * @param pauseMs first pause, doubled with each opening in a row, default 1,000
-   * @param maxPauseMs longest pause, default 30,000; also how long a lost probe blocks the next one
+   * @param maxPauseMs longest pause, default 30,000; also how long a trial call without an outcome blocks the next one
    */
   constructor(threshold = 5, pauseMs = 1_000, maxPauseMs = 30_000) {
     this.#threshold = threshold;
@@ -64,11 +62,11 @@ export class ConsecutiveFailureBreaker implements Breaker {
   }
 
   allows(now: Milliseconds): boolean {
-    return this.#openUntil === 0 || (now >= this.#openUntil && now >= this.#probeUntil);
+    return this.#openUntil === 0 || (now >= this.#openUntil && now >= this.#trialUntil);
   }
 
-  taken(now: Milliseconds): void {
-    if (this.#openUntil !== 0) this.#probeUntil = now + this.#maxPauseMs;
+  trialStarted(now: Milliseconds): void {
+    if (this.#openUntil !== 0) this.#trialUntil = now + this.#maxPauseMs;
   }
 
   succeeded(): void {
@@ -76,7 +74,7 @@ export class ConsecutiveFailureBreaker implements Breaker {
     this.#unreachable = 0;
     this.#openings = 0;
     this.#openUntil = 0;
-    this.#probeUntil = 0;
+    this.#trialUntil = 0;
   }
 
   failed(error: ErrorCode, lastOne: boolean, now: Milliseconds): void {
@@ -86,11 +84,11 @@ export class ConsecutiveFailureBreaker implements Breaker {
     }
     this.#failures += 1;
     this.#unreachable = error === 'GW_UPSTREAM_UNREACHABLE' ? this.#unreachable + 1 : 0;
-    const wasProbe = this.#openUntil !== 0 && now >= this.#openUntil;
+    const wasTrial = this.#openUntil !== 0 && now >= this.#openUntil;
     const counted = lastOne ? this.#unreachable : this.#failures;
-    if (!wasProbe && counted < this.#threshold) return;
-    if (this.#openUntil !== 0 && !wasProbe) return;
-    this.#probeUntil = 0;
+    if (!wasTrial && counted < this.#threshold) return;
+    if (this.#openUntil !== 0 && !wasTrial) return;
+    this.#trialUntil = 0;
     if (lastOne && error !== 'GW_UPSTREAM_UNREACHABLE') {
       this.#openUntil = 0;
       return;
@@ -100,10 +98,6 @@ export class ConsecutiveFailureBreaker implements Breaker {
   }
 
   neutral(): void {
-    this.#probeUntil = 0;
-  }
-
-  retryAfter(now: Milliseconds): Milliseconds {
-    return this.#openUntil === 0 ? 0 : Math.max(0, this.#openUntil - now, this.#probeUntil - now);
+    this.#trialUntil = 0;
   }
 }

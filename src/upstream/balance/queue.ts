@@ -1,6 +1,7 @@
 import type { Exchange } from '../../request/exchange/index.js';
+import type { Count } from '../../units.js';
 
-/** A call that waits for a connection or for the pipe. */
+/** A call that waits for a connection. */
 export interface QueuedCall {
   exchange: Exchange | null;
   bytes: Buffer;
@@ -11,7 +12,7 @@ export interface QueuedCall {
 
 const NO_BYTES = Buffer.alloc(0);
 
-/** A bounded first-in-first-out queue of calls; its cells are reused. */
+/** A bounded FIFO queue of calls, whose cells are reused. Owned by an endpoint. */
 export class CallQueue {
   readonly #cells: QueuedCall[] = [];
   readonly #capacity: number;
@@ -19,7 +20,7 @@ export class CallQueue {
   #used = 0;
   #waiting = 0;
 
-  /** @param capacity most calls that wait; 0 = none may wait */
+  /** @param capacity most calls that wait; 0 = none */
   constructor(capacity: number) {
     this.#capacity = capacity;
   }
@@ -37,9 +38,9 @@ export class CallQueue {
     nameHeader: string,
     extraHeaders: readonly string[] | null,
   ): boolean {
-    if (this.#used >= this.#capacity && !this.#close()) return false;
+    if (this.#used >= this.#capacity && !this.#compact()) return false;
     if (this.#used === this.#cells.length) this.#grow();
-    const cell = this.#cells[(this.#head + this.#used) % this.#cells.length]!;
+    const cell = this.#cell(this.#used);
     cell.exchange = exchange;
     cell.bytes = bytes;
     cell.method = method;
@@ -53,7 +54,7 @@ export class CallQueue {
   /** The oldest call, or null. The cell is valid until the next `push`; its fields are cleared by {@link recycle}. */
   shift(): QueuedCall | null {
     while (this.#used > 0) {
-      const cell = this.#cells[this.#head]!;
+      const cell = this.#cell(0);
       this.#head = (this.#head + 1) % this.#cells.length;
       this.#used -= 1;
       if (cell.exchange !== null) {
@@ -65,10 +66,10 @@ export class CallQueue {
     return null;
   }
 
-  /** Takes one call out of the middle. @returns whether it was there */
+  /** Removes one call. @returns whether it was in the queue */
   remove(exchange: Exchange): boolean {
     for (let offset = 0; offset < this.#used; offset += 1) {
-      const cell = this.#cells[(this.#head + offset) % this.#cells.length]!;
+      const cell = this.#cell(offset);
       if (cell.exchange !== exchange) continue;
       recycle(cell);
       this.#waiting -= 1;
@@ -77,20 +78,27 @@ export class CallQueue {
     return false;
   }
 
-  /** Moves calls up over the holes that {@link remove} left: those who gave up must not keep others out. */
-  #close(): boolean {
+  /** Closes the gaps that {@link remove} left, which must not count against the capacity. */
+  #compact(): boolean {
     if (this.#waiting === this.#used) return false;
     const cells = this.#cells;
     let kept = 0;
     for (let offset = 0; offset < this.#used; offset += 1) {
-      const from = (this.#head + offset) % cells.length;
-      if (cells[from]!.exchange === null) continue;
-      const to = (this.#head + kept) % cells.length;
-      [cells[from], cells[to]] = [cells[to]!, cells[from]!];
+      const cell = this.#cell(offset);
+      if (cell.exchange === null) continue;
+      cells[(this.#head + offset) % cells.length] = this.#cell(kept);
+      cells[(this.#head + kept) % cells.length] = cell;
       kept += 1;
     }
     this.#used = kept;
     return true;
+  }
+
+  /** @param offset from the head */
+  #cell(offset: Count): QueuedCall {
+    const cell = this.#cells[(this.#head + offset) % this.#cells.length];
+    if (cell === undefined) throw new RangeError('the queue has no such cell');
+    return cell;
   }
 
   #grow(): void {
@@ -105,7 +113,7 @@ export class CallQueue {
   }
 }
 
-/** Drops what a cell refers to. */
+/** Clears a cell. */
 export function recycle(cell: QueuedCall): void {
   cell.exchange = null;
   cell.bytes = NO_BYTES;

@@ -3,68 +3,61 @@ import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
-import type { Bytes, Milliseconds } from '../../units.js';
+import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { BackOff, RestartBudget } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { CallQueue, recycle } from '../balance/queue.js';
-import {
-  ControlError,
-  type ControlReply,
-  controlMessage,
-  FIRST_CALL_ID,
-  PendingControls,
-  parseId,
-} from '../core/control.js';
+import { ControlError, type ControlReply, FIRST_CALL_ID, parseId } from '../core/control.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { initializeParams } from '../core/handshake.js';
 import { escaped, LogLimit } from '../core/log-limit.js';
 import { MessageCost } from '../core/notification-limit.js';
-import { answerToRequest } from '../core/server-messages.js';
-import type { LaneProfile, ListenFilter } from '../core/types.js';
-import { ChangeNotices } from '../subscriptions/change-notices.js';
-import { ChannelCalls } from './calls.js';
-import { greetChannel, ProbeEnded } from './handshake.js';
+import type { ConnectionProfile, ListenFilter } from '../core/types.js';
+import { Attribution, type CallsInFlight } from '../messages/attribution.js';
+import { ServerMessages } from '../messages/server-messages.js';
+import { channelHandshake, ProbeEnded } from './handshake.js';
 import type { Channel, ChannelListener } from './index.js';
 import { ChannelListen } from './listen.js';
-import { ChannelReader } from './reader.js';
+import { ChannelReader, type MessageReceiver } from './reader.js';
+import { ChannelRequests } from './requests.js';
 import { ChannelRestarts } from './restarts.js';
-
-/** Longest time a timer can run: a listen is open until it ends. */
-const FOR_EVER: Milliseconds = 2 ** 31 - 1;
 
 /** What differs by the kind of channel. */
 export interface ChannelOptions {
   /** Bounds how often a channel that ended is opened again; null = with pauses only. */
   readonly budget: RestartBudget | null;
-  /** Those pauses. */
+  /** Pauses between two channels. */
   readonly backOff: BackOff;
-  /** Nobody speaks 2026-07-28 over it: no probe. */
+  /** Modern servers do not use this transport: no probe. */
   readonly legacyOnly: boolean;
 }
 
-/** An endpoint all of whose traffic goes over one {@link Channel}, which is opened again when it ends. */
-export abstract class ChannelEndpoint extends BaseEndpoint {
-  /** What its channels report to. There is never more than one that has not ended. */
-  protected readonly listener: ChannelListener;
+/**
+ * An endpoint with one {@link Channel} for all its traffic, opened again when it ends. At most one channel is open at a time;
+ * it reports here.
+ */
+export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelListener, MessageReceiver, CallsInFlight {
+  /** Calls that were written and have not ended. */
+  callCount: Count = 0;
+
   readonly #restarts: ChannelRestarts;
   readonly #reader: ChannelReader;
-  readonly #calls: ChannelCalls;
-  readonly #controls = new PendingControls();
+  readonly #attribution: Attribution;
+  readonly #messages: ServerMessages;
+  readonly #requests = new ChannelRequests();
   readonly #listen: ChannelListen;
   readonly #queue: CallQueue;
-  readonly #maxActive: number;
+  readonly #maxActive: Count;
   readonly #neverProbe: boolean;
-  readonly #junkLimit = new LogLimit();
-  readonly #changes: ChangeNotices;
+  readonly #malformedLimit = new LogLimit();
   #channel: Channel | null = null;
-  /** The last one could stand no request before `initialize`. */
+  /** The last channel ended when it was probed. */
   #probeEnded = false;
-  /** A handshake was done on the channel. */
-  #greeted = false;
+  #isInitialized = false;
   /** Why the gateway itself ended the channel, '' if it did not. */
-  #complaint = '';
+  #terminationReason = '';
   #stopping = false;
-  /** What the budget counts of the channel's queue. */
+  /** What the buffer budget counts of the channel's queue. */
   #countedBytes: Bytes = 0;
 
   constructor(
@@ -72,62 +65,40 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     owner: EndpointOwner,
     at: { server: number; index: number; weight: number },
     breaker: Breaker,
-    profile: LaneProfile,
+    profile: ConnectionProfile,
     options: ChannelOptions,
   ) {
     super(context, owner, at, breaker, profile);
     const { maxQueue, maxConnections, connectTimeoutMs } = owner.config;
     this.#neverProbe = profile.legacyOnly || options.legacyOnly;
-    // A lane starts with the call that needs it, so one may wait in any case.
+    // A lazy endpoint is started by a call, which has to wait.
     this.#queue = new CallQueue(profile.lazy ? Math.max(1, maxQueue) : maxQueue);
     this.#maxActive = profile.exclusive ? 1 : maxConnections;
-    this.#changes = new ChangeNotices(this, owner, this.notificationLimit);
-    this.#restarts = new ChannelRestarts(() => this.start(), options.budget, options.backOff);
-    this.#calls = new ChannelCalls({ has: (exchange) => this.#has(exchange), all: () => this.#written() });
-    this.#listen = new ChannelListen(
-      {
-        open: (params) => this.#openListen(params),
-        cancel: (id) => this.#cancelListen(id),
-        reopened: () => this.owner.listChanged(this),
-      },
-      connectTimeoutMs,
-    );
-    this.#reader = new ChannelReader(context.decoder, context.limits.maxBatch, {
-      response: (bytes, length, spans) => this.#response(bytes, length, spans),
-      notification: (bytes, length, spans) => this.#notification(bytes, length, spans),
-      request: (bytes, length, spans) => this.#request(bytes, length, spans),
-      unreadable: (bytes, length, status, spans) => this.#unreadable(bytes.subarray(0, length), status, spans),
-    });
-    this.listener = {
-      opened: () => void this.#greet(),
-      message: (bytes, length) => this.#reader.read(bytes, length),
-      junk: (bytes) => this.#junk(bytes),
-      tooLong: () => this.#giveUp('GW_UPSTREAM_PROTOCOL', 'sent a message over limits.maxLineBytes'),
-      crowdedOut: () =>
-        this.#giveUp('GW_BUFFERS_FULL', 'sent a message that there was no room for (limits.maxBufferedBytes)'),
-      refused: (id, error, sent) => this.#refused(id, error, sent),
-      ended: (reason) => this.#ended(reason),
-    };
+    this.#restarts = new ChannelRestarts(this, options.budget, options.backOff);
+    this.#attribution = new Attribution(this, profile, false);
+    this.#messages = new ServerMessages(this, owner, context.sink, this.#attribution);
+    this.#listen = new ChannelListen(this.#requests, this.#messages, connectTimeoutMs);
+    this.#reader = new ChannelReader(context.decoder, context.config.current.limits.maxBatch, this);
   }
 
-  /** Opens a channel that reports to `listener`. @throws Error when that is impossible from the start */
+  /** Opens a channel that reports here. @throws Error when that is impossible from the start */
   protected abstract open(): Channel;
   /** The reason that is shown when a channel has ended. */
   protected reasonFor(reason: string): string {
     return reason;
   }
-  /** How log lines call the other side, such as `stdio child`. */
-  protected abstract readonly noun: string;
+  /** The name of the other side in log lines, such as `stdio child`. */
+  protected abstract readonly peerName: string;
 
   start(): void {
     if (this.#stopping || this.#channel !== null) return;
     this.setState('connecting', '');
-    this.#complaint = '';
-    this.#greeted = false;
+    this.#terminationReason = '';
+    this.#isInitialized = false;
     try {
-      this.#channel = this.open();
+      this.#attach(this.open());
     } catch (error) {
-      this.#again(`cannot be started (${(error as NodeJS.ErrnoException).code ?? 'error'})`);
+      this.#restart(`cannot be started (${(error as NodeJS.ErrnoException).code ?? 'error'})`);
       this.#failCalls('GW_UPSTREAM_DOWN');
     }
   }
@@ -143,21 +114,22 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
   call(exchange: Exchange, bytes: Buffer, method: number): void {
     this.accept(exchange);
     if (this.state === 'ready' && this.#channel !== null) {
-      if (this.#calls.active < this.#maxActive) this.#send(exchange, bytes);
+      if (this.callCount < this.#maxActive) this.#send(exchange, bytes);
       else this.#enqueue(exchange, bytes, method);
     } else if (this.profile.lazy && this.state === 'connecting') {
       this.#enqueue(exchange, bytes, method);
     } else {
-      this.context.later.add(this, exchange, 'GW_UPSTREAM_DOWN');
+      this.context.deferred.add(this, exchange, 'GW_UPSTREAM_DOWN');
     }
   }
 
-  /** The channel is shared by all calls: one slow client must not hold back the others. */
+  /** Does nothing: the channel is shared by all calls, so one slow client must not hold back the others. */
   pause(): void {}
+  /** See {@link pause}. */
   resume(): void {}
 
   request(method: string, params: object | null, options: { timeoutMs: Milliseconds }): Promise<ControlReply> {
-    return this.#ask(method, params, options.timeoutMs, this.era === Era.modern);
+    return this.#requests.request(method, params, options.timeoutMs, this.era === Era.modern);
   }
 
   reply(bytes: Buffer): void {
@@ -169,279 +141,226 @@ export abstract class ChannelEndpoint extends BaseEndpoint {
     return this.#listen.open(filter);
   }
 
-  details(): Record<string, unknown> {
-    const channel = this.#channel;
-    return { ...channel?.details, queued: this.#queue.size, pipeBytes: channel?.queued ?? 0 };
+  override get isSettled(): boolean {
+    return this.#attribution.isSettled;
+  }
+
+  override get isInitialized(): boolean {
+    return this.#isInitialized;
   }
 
   override tick(now: Milliseconds): void {
     this.#restarts.tick(now);
     this.#countQueued();
-    this.#changes.tick();
+    this.#messages.tick();
+  }
+
+  /** The call in flight on the current channel with that id, or null. */
+  override callOf(id: number): Exchange | null {
+    const exchange = super.callOf(id);
+    return exchange !== null && exchange.call.connection === this.#channel ? exchange : null;
+  }
+
+  /** Whether the call was written on the current channel and has not ended. */
+  isInFlight(exchange: Exchange): boolean {
+    return exchange.call.connection !== null && exchange.call.connection === this.#channel && this.holds(exchange);
+  }
+
+  callsInFlight(): Exchange[] {
+    return this.calls().filter((exchange) => exchange.call.connection === this.#channel);
+  }
+
+  opened(): void {
+    void this.#handshake();
+  }
+
+  message(bytes: Uint8Array, length: number): void {
+    this.#reader.read(bytes, length);
+  }
+
+  malformed(bytes: Uint8Array): void {
+    this.stats.junkLines += 1;
+    this.notificationLimit.take(MessageCost.notification);
+    const suppressed = this.#malformedLimit.admit(performance.now());
+    if (suppressed < 0) return;
+    this.context.log.warn(
+      { ...this.names, line: escaped(bytes), suppressed },
+      `${this.peerName} sent something that is no message`,
+    );
+  }
+
+  messageTooLong(): void {
+    this.#terminate('GW_UPSTREAM_PROTOCOL', 'sent a message over limits.maxLineBytes');
+  }
+
+  bufferFull(): void {
+    this.#terminate('GW_BUFFERS_FULL', 'sent a message that there was no room for (limits.maxBufferedBytes)');
+  }
+
+  rejected(id: number, error: ErrorCode, sent: boolean): void {
+    if (id === 0) return;
+    if (id < FIRST_CALL_ID) {
+      this.#requests.fail(id, new ControlError('closed', 'the upstream refused the message'));
+      return;
+    }
+    const exchange = this.callOf(id);
+    if (exchange !== null) this.fail(exchange, error, sent);
+  }
+
+  closed(reason: string): void {
+    if (this.#channel === null) return;
+    this.#attach(null);
+    this.#countQueued();
+    this.#listen.reset();
+    this.#requests.failAll(new ControlError('closed', `the upstream ${reason}`));
+    // The state comes first: calls that fail over must not be sent here.
+    if (!this.#stopping) {
+      this.stats.restarts += 1;
+      this.#restart(this.#terminationReason === '' ? this.reasonFor(reason) : this.#terminationReason);
+    }
+    if (this.#isInitialized) this.context.sink.disconnected(this);
+    this.#failCalls('GW_UPSTREAM_CLOSED');
+  }
+
+  receiveResponse(bytes: Uint8Array, length: number, spans: Spans): void {
+    const id = parseId(bytes, spans.idStart, spans.idEnd);
+    if (id >= 0 && id < FIRST_CALL_ID) {
+      if (!this.#requests.settle(id, bytes, length, spans)) this.#messages.unknownResponse();
+      return;
+    }
+    const exchange = this.callOf(id);
+    if (exchange === null) this.#messages.unknownResponse();
+    else this.finish(exchange, bytes, length, spans);
+  }
+
+  receiveNotification(bytes: Uint8Array, length: number, spans: Spans): void {
+    const method = spans.method;
+    if (method === Method.acknowledged) {
+      this.#listen.acknowledged(bytes, length);
+    } else if (method === Method.cancelled && this.era === Era.modern) {
+      // A modern server ends a listen in this way; it sends no requests that it could cancel.
+      if (!this.notificationLimit.admit(MessageCost.notification)) return;
+      this.#listen.cancelled(parseId(bytes, spans.requestIdStart, spans.requestIdEnd));
+    } else {
+      this.#messages.notification(null, bytes, length, spans);
+    }
+  }
+
+  receiveRequest(bytes: Uint8Array, length: number, spans: Spans): void {
+    this.#messages.request(null, bytes, length, spans);
+  }
+
+  receiveUnreadable(bytes: Uint8Array, length: number, status: number, spans: Spans): void {
+    this.malformed(bytes.subarray(0, length));
+    if (status === ScanStatus.notJson || spans.idStart < 0) return;
+    if ((spans.flags & Flag.idIsString) !== 0) return;
+    // JSON with the id of a call, but no response: the call fails now instead of at its deadline.
+    const exchange = this.callOf(parseId(bytes, spans.idStart, spans.idEnd));
+    if (exchange !== null) this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }
 
   protected withdraw(exchange: Exchange): void {
     if (this.#queue.remove(exchange)) return;
-    // A call that failed at once (channel down, pipe full) waits for its report and was never counted.
-    if (!this.#has(exchange)) return;
-    if (!this.#channel!.withdraw(exchange)) {
-      this.#notify('notifications/cancelled', { requestId: exchange.call.upstreamId });
-      this.#calls.abandoned();
-    }
-    this.#settled(exchange);
+    // A call whose failure is deferred (no channel, no room) was never written.
+    if (!this.isInFlight(exchange) || this.#channel?.withdraw(exchange) !== false) return;
+    this.#requests.notify('notifications/cancelled', { requestId: exchange.call.upstreamId });
+    this.#attribution.cancelled();
+  }
+
+  /** The next call that waits is sent. */
+  protected callEnded(exchange: Exchange): void {
+    if (exchange.call.connection === null || exchange.call.connection !== this.#channel) return;
+    this.callCount -= 1;
+    this.#attribution.ended(exchange);
+    if (this.#queue.size > 0) this.#sendQueued();
+  }
+
+  #attach(channel: Channel | null): void {
+    this.#channel = channel;
+    this.#requests.attach(channel);
   }
 
   #enqueue(exchange: Exchange, bytes: Buffer, method: number): void {
     if (!this.#queue.push(exchange, bytes, method, '', null))
-      this.context.later.add(this, exchange, 'GW_UPSTREAM_BUSY');
+      this.context.deferred.add(this, exchange, 'GW_UPSTREAM_BUSY');
   }
 
   #send(exchange: Exchange, bytes: Buffer): void {
-    const channel = this.#channel!;
-    if (!channel.write(bytes, exchange, exchange.call.upstreamId)) {
-      this.context.later.add(this, exchange, 'GW_UPSTREAM_BUSY');
+    const channel = this.#channel;
+    if (channel === null || !channel.write(bytes, exchange, exchange.call.upstreamId)) {
+      this.context.deferred.add(this, exchange, 'GW_UPSTREAM_BUSY');
       return;
     }
     exchange.call.connection = channel;
     this.#countQueued();
-    this.#calls.written(exchange);
-  }
-
-  /** A call is over: the next one that waits may go. */
-  #settled(exchange: Exchange): void {
-    this.#calls.settled(exchange);
-    if (this.#queue.size > 0) this.#sendQueued();
+    this.callCount += 1;
+    this.#attribution.written(exchange);
   }
 
   #sendQueued(): void {
-    // More than one where the pipe is full: those that fail at once end nothing that would let the next one go.
-    while (this.#queue.size > 0 && this.state === 'ready' && this.#calls.active < this.#maxActive) {
+    // As long as writes fail: a call that was never written is followed by no other when it ends.
+    while (this.#queue.size > 0 && this.state === 'ready' && this.callCount < this.#maxActive) {
       const next = this.#queue.shift();
       if (next === null) return;
-      const waiting = next.exchange!;
-      const { bytes } = next;
+      const { exchange, bytes } = next;
       recycle(next);
-      this.#send(waiting, bytes);
+      if (exchange !== null) this.#send(exchange, bytes);
     }
   }
 
-  async #greet(): Promise<void> {
+  async #handshake(): Promise<void> {
     const channel = this.#channel;
     if (channel === null || this.#stopping) return;
     try {
-      const handshake = await greetChannel(
-        (method, params, timeoutMs, modern) => this.#ask(method, params, timeoutMs, modern),
-        (method) => this.#notify(method, null),
-        {
-          legacyOnly: this.#neverProbe || this.#probeEnded,
-          timeoutMs: this.owner.config.connectTimeoutMs,
-          initialize: initializeParams(this.profile),
-        },
-      );
+      const handshake = await channelHandshake(this.#requests, {
+        legacyOnly: this.#neverProbe || this.#probeEnded,
+        timeoutMs: this.owner.config.connectTimeoutMs,
+        initialize: initializeParams(this.profile),
+      });
       if (this.#channel !== channel || this.#stopping) return;
-      this.#greeted = true;
+      this.#isInitialized = true;
       this.#restarts.ready();
-      this.greeted(handshake);
+      this.becomeReady(handshake);
       this.#sendQueued();
     } catch (error) {
       this.#probeEnded = error instanceof ProbeEnded;
       if (this.#channel !== channel || this.#stopping) return;
-      this.#complaint = `the handshake failed: ${(error as Error).message}`;
+      this.#terminationReason = `the handshake failed: ${(error as Error).message}`;
       void channel.terminate();
     }
   }
 
-  #ask(method: string, params: object | null, timeoutMs: Milliseconds, modern: boolean): Promise<ControlReply> {
-    const { id, reply } = this.#controls.open(timeoutMs);
-    if (this.#channel?.write(controlMessage(id, method, params, modern), null, id) !== true) {
-      this.#controls.fail(id, new ControlError('closed', 'the upstream takes no input'));
-    }
-    return reply;
-  }
-
-  #notify(method: string, params: object | null): void {
-    this.#channel?.write(controlMessage(null, method, params, false), null, 0);
-  }
-
-  #openListen(params: object): { id: number; reply: Promise<ControlReply> } | null {
-    const { id, reply } = this.#controls.open(FOR_EVER);
-    const message = controlMessage(id, 'subscriptions/listen', params, true);
-    if (this.#channel?.write(message, null, id) === true) return { id, reply };
-    this.#controls.fail(id, new ControlError('closed', 'the upstream takes no input'));
-    return null;
-  }
-
-  #cancelListen(id: number): void {
-    this.#notify('notifications/cancelled', { requestId: id });
-    // It may be answered or not; nobody waits for that.
-    this.#controls.fail(id, new ControlError('closed', 'the subscription was cancelled'));
-  }
-
-  #response(bytes: Uint8Array, length: number, spans: Spans): void {
-    const id = parseId(bytes, spans.idStart, spans.idEnd);
-    if (id >= 0 && id < FIRST_CALL_ID) {
-      if (!this.#controls.settle(id, bytes, length, spans)) this.#unknown();
-      return;
-    }
-    const exchange = this.callOf(id);
-    if (exchange === null || exchange.call.connection !== this.#channel) {
-      this.#unknown();
-      return;
-    }
-    this.#settled(exchange);
-    this.finish(exchange, bytes, length, spans);
-  }
-
-  #notification(bytes: Uint8Array, length: number, spans: Spans): void {
-    const method = spans.method;
-    if (this.#changes.take(method, bytes, length)) return;
-    if (method === Method.acknowledged) this.#listen.acknowledged(bytes, length);
-    else if (this.notificationLimit.admit(MessageCost.notification)) this.#beside(method, bytes, length, spans);
-  }
-
-  /** A notification that is neither a change nor part of a handshake. */
-  #beside(method: number, bytes: Uint8Array, length: number, spans: Spans): void {
-    switch (method) {
-      case Method.progress: {
-        const token = parseId(bytes, spans.progressTokenStart, spans.progressTokenEnd);
-        const exchange = this.callOf(token);
-        if (exchange === null || exchange.call.connection !== this.#channel) this.stats.unknownIds += 1;
-        else this.relay(exchange, bytes, length, spans, true);
-        break;
-      }
-      case Method.message: {
-        const exchange = this.#loggedBy();
-        if (exchange === null) this.stats.droppedLogs += 1;
-        else this.relay(exchange, bytes, length, spans, false);
-        break;
-      }
-      case Method.cancelled: {
-        const id = parseId(bytes, spans.requestIdStart, spans.requestIdEnd);
-        if (this.era === Era.modern) this.#listen.cancelled(id);
-        else this.context.sink.noted(this, this.#asking(), bytes, length, spans);
-        break;
-      }
-      default:
-        if (this.era === Era.legacy) this.context.sink.noted(this, this.#asking(), bytes, length, spans);
-    }
-  }
-
-  /** A request of the server. Modern ones have nothing to ask on a channel. */
-  #request(bytes: Uint8Array, length: number, spans: Spans): void {
-    if (!this.notificationLimit.admit(MessageCost.request)) return;
-    if (spans.method === Method.ping || this.era === Era.modern || !this.#greeted) {
-      this.reply(answerToRequest(bytes, spans));
-    } else {
-      this.context.sink.asked(this, this.#asking(), bytes, length, spans);
-    }
-  }
-
-  /** Whom a log message is for; messages of that kind name no request. */
-  #loggedBy(): Exchange | null {
-    const { exclusive, owner } = this.profile;
-    return exclusive || owner !== null ? this.#calls.latest() : this.#calls.only();
-  }
-
-  /** The call that a question of the server belongs to, null when it cannot be told. */
-  override get settled(): boolean {
-    return this.#calls.quiet;
-  }
-
-  #asking(): Exchange | null {
-    return this.#calls.asking(this.profile.exclusive || this.profile.owner !== null);
-  }
-
-  #unreadable(bytes: Uint8Array, status: number, spans: Spans): void {
-    this.#junk(bytes);
-    if (status === ScanStatus.notJson || spans.idStart < 0) return;
-    // JSON with an id of ours, but no answer that can be passed on: the caller need not wait for the deadline.
-    const exchange = this.callOf(parseId(bytes, spans.idStart, spans.idEnd));
-    if (exchange === null || exchange.call.connection !== this.#channel) return;
-    if ((spans.flags & Flag.idIsString) !== 0) return;
-    this.#settled(exchange);
-    this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
-  }
-
-  /** An answer that belongs to no call. */
-  #unknown(): void {
-    this.stats.unknownIds += 1;
-    this.notificationLimit.take(MessageCost.notification);
-  }
-
-  #junk(bytes: Uint8Array): void {
-    this.stats.junkLines += 1;
-    this.notificationLimit.take(MessageCost.notification);
-    const suppressed = this.#junkLimit.admit(performance.now());
-    if (suppressed < 0) return;
-    this.context.log.warn(
-      { ...this.names, line: escaped(bytes), suppressed },
-      `${this.noun} sent something that is no message`,
-    );
-  }
-
-  /** A message cannot be held, and nothing behind it read: the channel ends. */
-  #giveUp(error: ErrorCode, complaint: string): void {
+  /** A message cannot be read, and nothing that follows it. */
+  #terminate(error: ErrorCode, reason: string): void {
     const channel = this.#channel;
     if (channel === null) return;
-    const { maxLineBytes, maxBufferedBytes } = this.context.limits;
-    this.context.log.warn({ ...this.names, maxLineBytes, maxBufferedBytes }, `${this.noun} ${complaint}`);
-    this.#complaint = complaint;
-    this.setState('backoff', complaint);
+    const { maxLineBytes, maxBufferedBytes } = this.context.config.current.limits;
+    this.context.log.warn({ ...this.names, maxLineBytes, maxBufferedBytes }, `${this.peerName} ${reason}`);
+    this.#terminationReason = reason;
+    this.setState('backoff', reason);
     this.#failCalls(error);
     void channel.terminate();
   }
 
-  /** Counts what waits on its way to the other side. */
+  /** Counts the bytes that wait to be written. */
   #countQueued(): void {
     const queued = this.#channel?.queued ?? 0;
     this.context.table.budget.add(queued - this.#countedBytes);
     this.#countedBytes = queued;
   }
 
-  #refused(id: number, error: ErrorCode, sent: boolean): void {
-    if (id === 0) return;
-    if (id < FIRST_CALL_ID) {
-      this.#controls.fail(id, new ControlError('closed', 'the upstream refused the message'));
-      return;
-    }
-    const exchange = this.callOf(id);
-    if (exchange === null || exchange.call.connection !== this.#channel) return;
-    this.#settled(exchange);
-    this.fail(exchange, error, sent);
-  }
-
-  #ended(reason: string): void {
-    if (this.#channel === null) return;
-    this.#channel = null;
-    this.#countQueued();
-    this.#listen.reset();
-    this.#controls.failAll(new ControlError('closed', `the upstream ${reason}`));
-    // The state comes first: calls that fail over must not come back here.
-    if (!this.#stopping) {
-      this.stats.restarts += 1;
-      this.#again(this.#complaint === '' ? this.reasonFor(reason) : this.#complaint);
-    }
-    if (this.#greeted) this.context.sink.lost(this);
-    this.#failCalls('GW_UPSTREAM_CLOSED');
-  }
-
-  #again(reason: string): void {
-    this.setState(this.#restarts.again(), reason);
+  #restart(reason: string): void {
+    this.setState(this.#restarts.schedule(), reason);
   }
 
   #failCalls(error: ErrorCode): void {
-    this.#calls.clear();
-    if (this.inFlight === 0) return;
     for (let waiting = this.#queue.shift(); waiting !== null; waiting = this.#queue.shift()) recycle(waiting);
-    for (const exchange of this.calls())
-      this.fail(exchange, exchange.call.sent ? error : 'GW_UPSTREAM_DOWN', exchange.call.sent);
-  }
-
-  #has(exchange: Exchange): boolean {
-    return exchange.call.connection !== null && exchange.call.connection === this.#channel && this.holds(exchange);
-  }
-
-  #written(): Exchange[] {
-    return this.calls().filter((exchange) => exchange.call.connection === this.#channel);
+    if (this.inFlight > 0) {
+      for (const exchange of this.calls()) {
+        this.fail(exchange, exchange.call.sent ? error : 'GW_UPSTREAM_DOWN', exchange.call.sent);
+      }
+    }
+    this.callCount = 0;
+    this.#attribution.reset();
   }
 }

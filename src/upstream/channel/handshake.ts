@@ -3,7 +3,7 @@ import type { Milliseconds } from '../../units.js';
 import { ControlError, type ControlReply } from '../core/control.js';
 import { type Handshake, namesModernRevision, readDiscover, readInitialize } from '../core/handshake.js';
 
-/** The channel ended while it was probed: some servers end on any request before `initialize`. */
+/** The channel ended while it was probed: some servers exit on any request before `initialize`. */
 export class ProbeEnded extends Error {
   constructor() {
     super('the upstream ended when it was probed');
@@ -11,47 +11,54 @@ export class ProbeEnded extends Error {
   }
 }
 
-/** Longest wait for an answer to the probe before `initialize` is sent too. */
+/** Longest wait for a response to the probe before `initialize` is sent too. */
 const PROBE_MS: Milliseconds = 2_000;
 
-type Ask = (method: string, params: object | null, timeoutMs: Milliseconds, modern: boolean) => Promise<ControlReply>;
+/** What carries the handshake. */
+export interface HandshakePeer {
+  /**
+   * @param isModern the request gets the envelope of modern requests
+   * @throws ControlError
+   */
+  request(method: string, params: object | null, timeoutMs: Milliseconds, isModern: boolean): Promise<ControlReply>;
+  notify(method: string, params: object | null): void;
+}
 
 /**
- * Finds out the era and opens a legacy session where that is needed.
+ * Detects the era, and opens a session with a legacy server.
  *
- * @param options.legacyOnly it is not probed
+ * @param options.legacyOnly no probe
  * @param options.timeoutMs for the whole handshake
  * @param options.initialize parameters of `initialize`
- * @throws ProbeEnded when another attempt should go without the probe; ControlError otherwise
+ * @throws ProbeEnded when the next attempt should go without the probe; ControlError otherwise
  */
-export async function greetChannel(
-  ask: Ask,
-  notify: (method: string) => void,
+export async function channelHandshake(
+  peer: HandshakePeer,
   options: { legacyOnly: boolean; timeoutMs: Milliseconds; initialize: object },
 ): Promise<Handshake> {
   const deadline = performance.now() + options.timeoutMs;
   const left = (): Milliseconds => Math.max(1, deadline - performance.now());
   let probe: Promise<Handshake> | null = null;
   if (!options.legacyOnly) {
-    probe = ask('server/discover', {}, left(), true).then(readDiscover);
+    probe = peer.request('server/discover', {}, left(), true).then(readDiscover);
     probe.catch(() => {});
-    const verdict = await settledWithin(probe, Math.min(PROBE_MS, left() / 2));
-    if (verdict instanceof ControlError) {
-      if (verdict.kind === 'closed') throw new ProbeEnded();
-      // It knows the revision but not this way of asking: one more attempt is all that makes sense.
-      if (namesModernRevision(verdict)) return readDiscover(await ask('server/discover', {}, left(), true));
-    } else if (verdict !== null) {
-      return verdict;
+    const outcome = await settledWithin(probe, Math.min(PROBE_MS, left() / 2));
+    if (outcome instanceof ControlError) {
+      if (outcome.kind === 'closed') throw new ProbeEnded();
+      // It supports the revision but rejected this request: a second attempt is the last.
+      if (namesModernRevision(outcome)) return readDiscover(await peer.request('server/discover', {}, left(), true));
+    } else if (outcome !== null) {
+      return outcome;
     }
   }
   try {
-    const handshake = readInitialize(await ask('initialize', options.initialize, left(), false));
-    notify('notifications/initialized');
+    const handshake = readInitialize(await peer.request('initialize', options.initialize, left(), false));
+    peer.notify('notifications/initialized', null);
     return handshake;
   } catch (error) {
     if (probe === null || !(error instanceof ControlError)) throw error;
     if (error.kind === 'closed') throw new ProbeEnded();
-    // A slow modern server refuses `initialize`, and has answered the probe by now or will in a moment.
+    // A slow modern server rejects `initialize`; its response to the probe has arrived by now or will in a moment.
     return await probe.catch(() => {
       throw error;
     });

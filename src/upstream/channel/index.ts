@@ -3,46 +3,44 @@ import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes } from '../../units.js';
 
-/** What a channel tells its endpoint; never from within a call of one of its own methods. */
+/** What a channel reports to, its endpoint; never from within a call of one of the channel's methods. */
 export interface ChannelListener {
-  /** Messages can be exchanged. Not called when that never comes about, then only `ended` is. */
+  /** Messages can be exchanged. A channel that cannot be opened only reports `closed`. */
   opened(): void;
-  /** One message, not looked at; `bytes[0, length)` is valid only during the call. */
+  /** One message, not scanned; `bytes[0, length)` is valid only during the call. */
   message(bytes: Uint8Array, length: number): void;
-  /** Something that is no message in the terms of the transport. */
-  junk(bytes: Uint8Array): void;
-  /** The other side sent a message over `limits.maxLineBytes`; no more are delivered. */
-  tooLong(): void;
+  /** Bytes that are no message by the rules of the transport. */
+  malformed(bytes: Uint8Array): void;
+  /** The server sent a message above `limits.maxLineBytes`; no more are delivered. */
+  messageTooLong(): void;
   /** There was no room for a message (`limits.maxBufferedBytes`); no more are delivered. */
-  crowdedOut(): void;
+  bufferFull(): void;
   /**
-   * One message could not be handed over, the others can.
+   * One message could not be delivered; the channel stays open.
    *
    * @param id as given to {@link Channel.write}
-   * @param sent whether any byte of it may have reached the other side
+   * @param sent whether any byte of it may have reached the server
    */
-  refused(id: number, error: ErrorCode, sent: boolean): void;
-  /** It is over; nothing follows. `reason` is a clause without secrets, such as `closed the connection`. */
-  ended(reason: string): void;
+  rejected(id: number, error: ErrorCode, sent: boolean): void;
+  /** The last report. `reason` is a clause without secrets, such as `closed the connection`. */
+  closed(reason: string): void;
 }
 
 /** See the file comment. */
 export interface Channel {
-  /** Bytes that the other side has not taken yet. */
+  /** Bytes that the server has not taken yet. */
   readonly queued: Bytes;
-  /** Members of /stats that only this kind has. */
-  readonly details: Readonly<Record<string, unknown>>;
   /**
-   * @param message one JSON-RPC message; becomes the channel's
-   * @param owner the call it is, marked as sent when its bytes go out; null for messages of the gateway itself
-   * @param id the request's id towards the upstream; 0 = it has none, nobody wants to hear that it was refused
-   * @returns false when too much waits already or the channel is over; nothing was taken then
+   * @param message one JSON-RPC message; the channel owns it from now on
+   * @param owner the call, marked as sent when its bytes are written; null for messages of the gateway itself
+   * @param id the request's id towards the upstream; 0 = a message without one, whose rejection is not reported
+   * @returns false when too many bytes wait already or the channel is closed; the message is dropped then
    */
   write(message: Buffer, owner: Exchange | null, id: number): boolean;
-  /** Takes back a call that has not gone out. @returns whether it could be */
+  /** Removes a call that was not written yet. @returns whether it was removed */
   withdraw(owner: Exchange): boolean;
-  /** Ends it in good order. Settles when nothing of it is left. */
+  /** Closes it in order. Settles when it is closed. */
   stop(): Promise<void>;
-  /** Ends it at once, or as soon as the other side gives in. Settles when nothing of it is left. */
+  /** Closes it without waiting for the server. Settles when it is closed. */
   terminate(): Promise<void>;
 }

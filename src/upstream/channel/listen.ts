@@ -1,22 +1,24 @@
 import type { Milliseconds } from '../../units.js';
-import { BackOff } from '../balance/back-off.js';
+import { Reopening } from '../balance/reopening.js';
 import { ControlError, type ControlReply, resultOf } from '../core/control.js';
-import { listenParams, NOTHING, namesNothing, readAcknowledged } from '../core/listen-filter.js';
+import { EMPTY_FILTER, isEmptyFilter, listenParams, readAcknowledged } from '../core/listen-filter.js';
 import type { ListenFilter } from '../core/types.js';
 
-/** A listen that lived this long starts over with its pauses. */
-const STABLE_MS: Milliseconds = 5_000;
-/** A server that ends a listen at once so many times in a row has no use for it. */
-const MAX_SHORT_LIVES = 3;
+/** First pause before a listen is opened again. */
+const FIRST_PAUSE_MS: Milliseconds = 100;
 
-/** What a listen needs of its endpoint. */
+/** What carries the listen. */
 export interface ListenCarrier {
-  /** Sends `subscriptions/listen`; the reply comes when the listen is over. Null = the channel takes nothing. */
-  open(params: object): { id: number; reply: Promise<ControlReply> } | null;
-  /** Tells the server that a listen is not wanted any more. */
-  cancel(id: number): void;
+  /** Sends `subscriptions/listen`; the reply arrives when the listen ends. Null = the channel takes no messages. */
+  openListen(params: object): { id: number; reply: Promise<ControlReply> } | null;
+  /** Cancels a listen. */
+  cancelListen(id: number): void;
+}
+
+/** What a listen reports to. */
+export interface ListenObserver {
   /** The listen was down for a while: changes may have been missed. */
-  reopened(): void;
+  reopened(filter: ListenFilter): void;
 }
 
 interface Opening {
@@ -28,25 +30,25 @@ interface Opening {
 
 /**
  * The one listen of a modern upstream on a shared channel (MCP 2026-07-28, subscriptions/listen): replaced without a gap,
- * and opened again when the server ends it.
+ * and opened again when the server ends it. Owned by the endpoint.
  */
 export class ChannelListen {
   readonly #carrier: ListenCarrier;
-  readonly #ackMs: Milliseconds;
-  readonly #backOff = new BackOff();
-  /** What is wanted. */
-  #filter: ListenFilter = NOTHING;
-  /** The acknowledged listen; 0 = none. */
+  readonly #observer: ListenObserver;
+  readonly #acknowledgeMs: Milliseconds;
+  readonly #reopening = new Reopening(FIRST_PAUSE_MS);
+  #filter: ListenFilter = EMPTY_FILTER;
+  /** The id of the acknowledged listen; 0 = none. */
   #current = 0;
   #since: Milliseconds = 0;
-  #shortLives = 0;
   #opening: Opening | null = null;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param ackMs longest wait for an acknowledgement */
-  constructor(carrier: ListenCarrier, ackMs: Milliseconds) {
+  /** @param acknowledgeMs longest wait for an acknowledgement */
+  constructor(carrier: ListenCarrier, observer: ListenObserver, acknowledgeMs: Milliseconds) {
     this.#carrier = carrier;
-    this.#ackMs = ackMs;
+    this.#observer = observer;
+    this.#acknowledgeMs = acknowledgeMs;
   }
 
   /** See `BaseEndpoint.listen`. */
@@ -54,10 +56,10 @@ export class ChannelListen {
     clearTimeout(this.#timer);
     const before = this.#filter;
     this.#filter = filter;
-    if (namesNothing(filter)) {
-      this.#abandon();
-      this.#switch(0);
-      return NOTHING;
+    if (isEmptyFilter(filter)) {
+      this.#abandonOpening();
+      this.#replaceCurrent(0);
+      return EMPTY_FILTER;
     }
     try {
       return await this.#open(filter);
@@ -65,13 +67,13 @@ export class ChannelListen {
       if (this.#filter === filter) {
         this.#filter = before;
         // The old one ended while this one was being opened.
-        if (this.#current === 0 && !namesNothing(before)) this.#later();
+        if (this.#current === 0 && !isEmptyFilter(before)) this.#reopenLater();
       }
       throw error;
     }
   }
 
-  /** `notifications/subscriptions/acknowledged` came. */
+  /** `notifications/subscriptions/acknowledged` arrived. */
   acknowledged(bytes: Uint8Array, length: number): void {
     const opening = this.#opening;
     if (opening === null) return;
@@ -79,22 +81,21 @@ export class ChannelListen {
     if (id !== opening.id && id !== String(opening.id)) return;
     this.#opening = null;
     clearTimeout(opening.timer);
-    this.#switch(opening.id);
+    this.#replaceCurrent(opening.id);
     opening.resolve(filter);
   }
 
-  /** The server takes a listen back. @returns whether `id` is that of one */
+  /** The server cancels a request. @returns whether `id` is that of a listen */
   cancelled(id: number): boolean {
-    return this.#over(id, new ControlError('closed', 'the upstream ended the subscription'));
+    return this.#ended(id, new ControlError('closed', 'the upstream ended the subscription'));
   }
 
-  /** The channel is over. */
+  /** The channel has ended. */
   reset(): void {
     clearTimeout(this.#timer);
-    this.#filter = NOTHING;
+    this.#filter = EMPTY_FILTER;
     this.#current = 0;
-    this.#shortLives = 0;
-    this.#backOff.reset();
+    this.#reopening.reset();
     const opening = this.#opening;
     this.#opening = null;
     if (opening === null) return;
@@ -103,41 +104,41 @@ export class ChannelListen {
   }
 
   #open(filter: ListenFilter): Promise<ListenFilter> {
-    this.#abandon();
-    const opened = this.#carrier.open(listenParams(filter));
+    this.#abandonOpening();
+    const opened = this.#carrier.openListen(listenParams(filter));
     if (opened === null) return Promise.reject(new ControlError('closed', 'the upstream takes no input'));
     const { id, reply } = opened;
     const acknowledged = new Promise<ListenFilter>((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#carrier.cancel(id);
-        this.#over(id, new ControlError('timeout', 'the upstream did not acknowledge the subscription in time'));
-      }, this.#ackMs);
+        this.#carrier.cancelListen(id);
+        this.#ended(id, new ControlError('timeout', 'the upstream did not acknowledge the subscription in time'));
+      }, this.#acknowledgeMs);
       this.#opening = { id, resolve, reject, timer };
     });
     reply.then(
-      (answer) => this.#over(id, endOf(answer)),
-      // Only the end of the channel fails it otherwise, which is told by `reset`.
+      (response) => this.#ended(id, reasonOf(response)),
+      // It fails when the channel ends, see `reset`, and when it is cancelled here.
       () => {},
     );
     return acknowledged;
   }
 
-  /** A listen that is being opened is not wanted any more. */
-  #abandon(): void {
+  #abandonOpening(): void {
     const opening = this.#opening;
     if (opening === null) return;
-    this.#carrier.cancel(opening.id);
-    this.#over(opening.id, new ControlError('closed', 'another subscription took its place'));
+    this.#carrier.cancelListen(opening.id);
+    this.#ended(opening.id, new ControlError('closed', 'another subscription took its place'));
   }
 
-  #switch(id: number): void {
+  #replaceCurrent(id: number): void {
     const old = this.#current;
     this.#current = id;
     this.#since = performance.now();
-    if (old !== 0) this.#carrier.cancel(old);
+    if (old !== 0) this.#carrier.cancelListen(old);
   }
 
-  #over(id: number, error: ControlError): boolean {
+  /** @returns whether `id` was that of a listen */
+  #ended(id: number, error: ControlError): boolean {
     const opening = this.#opening;
     if (opening !== null && opening.id === id) {
       this.#opening = null;
@@ -147,30 +148,26 @@ export class ChannelListen {
     }
     if (id === 0 || id !== this.#current) return false;
     this.#current = 0;
-    if (performance.now() - this.#since >= STABLE_MS) {
-      this.#backOff.reset();
-      this.#shortLives = 0;
-    } else {
-      this.#shortLives += 1;
-    }
-    if (opening === null && this.#shortLives < MAX_SHORT_LIVES && error.kind !== 'rpc') this.#later();
+    const isWorthwhile = this.#reopening.ended(performance.now() - this.#since, true);
+    if (opening === null && isWorthwhile && error.kind !== 'rpc') this.#reopenLater();
     return true;
   }
 
-  #later(): void {
+  #reopenLater(): void {
     this.#timer = setTimeout(() => {
-      this.#open(this.#filter).then(
-        () => this.#carrier.reopened(),
+      const filter = this.#filter;
+      this.#open(filter).then(
+        () => this.#observer.reopened(filter),
         (error: ControlError) => {
-          if (error.kind === 'timeout') this.#later();
+          if (error.kind === 'timeout') this.#reopenLater();
         },
       );
-    }, this.#backOff.next());
+    }, this.#reopening.pause());
   }
 }
 
-/** Why a listen that was answered is over. */
-function endOf(reply: ControlReply): ControlError {
+/** Why a listen that was responded to has ended. */
+function reasonOf(reply: ControlReply): ControlError {
   try {
     resultOf(reply);
     return new ControlError('closed', 'the upstream ended the subscription');

@@ -1,9 +1,9 @@
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes } from '../../units.js';
 
-/** Messages on their way out: those of one turn of the event loop are handed on together. */
+/** Outgoing messages of a channel: those of one turn of the event loop are written together. Owned by the channel. */
 export abstract class OutboundBatch {
-  /** What goes out next; null where a message was taken back. */
+  /** To be written next; null where a message was withdrawn. */
   protected readonly messages: (Buffer | null)[] = [];
   /** Bytes of `messages`, framing included. */
   protected bytes: Bytes = 0;
@@ -14,7 +14,7 @@ export abstract class OutboundBatch {
   #closed = false;
 
   /**
-   * @param maxBytes most bytes that may wait, in here and further on
+   * @param maxBytes most bytes that may wait, here and in the transport
    * @param framing bytes that the transport adds to each message
    */
   constructor(maxBytes: Bytes, framing: Bytes) {
@@ -22,14 +22,14 @@ export abstract class OutboundBatch {
     this.#framing = framing;
   }
 
-  /** Bytes that the other side has not taken yet. */
+  /** Bytes that the server has not taken yet. */
   get queued(): Bytes {
     return this.bytes + this.waiting();
   }
 
   /**
-   * @param owner marked as sent when the bytes go out; null for messages of the gateway itself
-   * @returns false when too much waits already; nothing was taken then
+   * @param owner the call, marked as sent when its bytes are written; null for messages of the gateway itself
+   * @returns false when too many bytes wait already; the message is dropped then
    */
   write(message: Buffer, owner: Exchange | null): boolean {
     const size = message.length + this.#framing;
@@ -44,34 +44,31 @@ export abstract class OutboundBatch {
     return true;
   }
 
-  /** Takes back a message that has not gone out. @returns whether it could be */
+  /** Removes a call that was not written yet. @returns whether it was removed */
   withdraw(owner: Exchange): boolean {
     const index = this.#owners.indexOf(owner);
     if (index < 0) return false;
-    this.bytes -= this.messages[index]!.length + this.#framing;
+    this.bytes -= (this.messages[index]?.length ?? 0) + this.#framing;
     this.messages[index] = null;
     this.#owners[index] = null;
     return true;
   }
 
-  /** Drops what has not gone out, and takes nothing more. */
+  /** Drops what was not written yet, and takes nothing more. */
   close(): void {
     this.#closed = true;
     this.#clear();
   }
 
-  /** Bytes handed on that still wait. */
+  /** Bytes that wait in the transport. */
   protected abstract waiting(): Bytes;
-  /** Hands on `messages`, of which at least one is left. Must not throw. */
+  /** Writes `messages`, of which at least one is not null. Must not throw. */
   protected abstract send(): void;
 
   readonly #flush = (): void => {
     this.#scheduled = false;
     if (!this.#closed && this.bytes > 0) {
-      for (let index = 0; index < this.#owners.length; index += 1) {
-        const owner = this.#owners[index]!;
-        if (owner !== null) owner.call.sent = true;
-      }
+      for (const owner of this.#owners) if (owner !== null) owner.call.sent = true;
       this.send();
     }
     this.#clear();

@@ -1,18 +1,18 @@
 import { type Decoder, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
+import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import type { Count } from '../../units.js';
-import { UPSTREAM_DEPTH } from '../core/control.js';
 
 /** Receives scanned messages; bytes and spans are valid only during the call. */
 export interface MessageReceiver {
-  response(bytes: Uint8Array, length: number, spans: Spans): void;
-  notification(bytes: Uint8Array, length: number, spans: Spans): void;
-  request(bytes: Uint8Array, length: number, spans: Spans): void;
-  /** No message; `spans` holds the id if there is one that could be read. */
-  unreadable(bytes: Uint8Array, length: number, status: number, spans: Spans): void;
+  receiveResponse(bytes: Uint8Array, length: number, spans: Spans): void;
+  receiveNotification(bytes: Uint8Array, length: number, spans: Spans): void;
+  receiveRequest(bytes: Uint8Array, length: number, spans: Spans): void;
+  /** Bytes that are no message; `spans` holds the id if one could be read. */
+  receiveUnreadable(bytes: Uint8Array, length: number, status: number, spans: Spans): void;
 }
 
-/** Scans what comes on a channel and takes batches apart (JSON-RPC 2.0, MCP 2025-03-26). */
+/** Scans the messages of a channel and splits batches (JSON-RPC 2.0, MCP 2025-03-26). Owned by the endpoint. */
 export class ChannelReader {
   readonly #decoder: Decoder;
   readonly #receiver: MessageReceiver;
@@ -31,23 +31,23 @@ export class ChannelReader {
     if (!this.#single(bytes, length)) this.#batch(bytes, length);
   }
 
-  /** @returns false for a batch, which is left alone */
+  /** @returns false for a batch, which is not read */
   #single(bytes: Uint8Array, length: number): boolean {
     const spans = this.#spans;
     const status = this.#decoder.scan(bytes, length, spans.words, UPSTREAM_DEPTH);
     if (status !== ScanStatus.ok) {
-      this.#receiver.unreadable(bytes, length, status, spans);
+      this.#receiver.receiveUnreadable(bytes, length, status, spans);
       return true;
     }
     switch (spans.kind) {
       case Kind.response:
-        this.#receiver.response(bytes, length, spans);
+        this.#receiver.receiveResponse(bytes, length, spans);
         return true;
       case Kind.notification:
-        this.#receiver.notification(bytes, length, spans);
+        this.#receiver.receiveNotification(bytes, length, spans);
         return true;
       case Kind.request:
-        this.#receiver.request(bytes, length, spans);
+        this.#receiver.receiveRequest(bytes, length, spans);
         return true;
       default:
         return false;
@@ -60,15 +60,15 @@ export class ChannelReader {
     const count = this.#spans.batchCount > this.#maxBatch ? -1 : this.#decoder.splitBatch(bytes, length, elements);
     if (count < 0) {
       this.#spans.clear();
-      this.#receiver.unreadable(bytes, length, ScanStatus.notJsonRpc, this.#spans);
+      this.#receiver.receiveUnreadable(bytes, length, ScanStatus.notJsonRpc, this.#spans);
       return;
     }
     for (let index = 0; index < count; index += 1) {
-      const element = bytes.subarray(elements[index * 2]!, elements[index * 2 + 1]!);
-      // A batch within a batch is none.
+      const element = bytes.subarray(elements[index * 2], elements[index * 2 + 1]);
       if (this.#single(element, element.length)) continue;
+      // A batch within a batch.
       this.#spans.clear();
-      this.#receiver.unreadable(element, element.length, ScanStatus.notJsonRpc, this.#spans);
+      this.#receiver.receiveUnreadable(element, element.length, ScanStatus.notJsonRpc, this.#spans);
     }
   }
 }

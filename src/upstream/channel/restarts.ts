@@ -1,46 +1,50 @@
 import type { Milliseconds } from '../../units.js';
 import type { BackOff, RestartBudget } from '../balance/back-off.js';
 
-/** How long what was started too often is left alone. */
+/** Pause after the restart budget is spent. */
 const HOLD_MS: Milliseconds = 60_000;
-/** What has been ready for so long starts over with its pauses. */
+/** An endpoint that was ready for so long starts over with the first pause. */
 const STABLE_MS: Milliseconds = 10_000;
 
-/** When a channel that ended is opened again. */
+/** What is restarted. */
+export interface Restartable {
+  start(): void;
+}
+
+/** Schedules the next channel of an endpoint whose channel has ended. Owned by the endpoint. */
 export class ChannelRestarts {
-  readonly #start: () => void;
+  readonly #endpoint: Restartable;
   readonly #budget: RestartBudget | null;
   readonly #backOff: BackOff;
   #timer: NodeJS.Timeout | undefined;
   #readyAt: Milliseconds = 0;
 
   /**
-   * @param start opens it
    * @param budget restarts in a window before a long pause; null = any number, with pauses that grow
    * @param backOff the pauses
    */
-  constructor(start: () => void, budget: RestartBudget | null, backOff: BackOff) {
-    this.#start = start;
+  constructor(endpoint: Restartable, budget: RestartBudget | null, backOff: BackOff) {
+    this.#endpoint = endpoint;
     this.#budget = budget;
     this.#backOff = backOff;
   }
 
-  /** Starts again after a pause. @returns what the endpoint's state is until then */
-  again(): 'backoff' | 'failed' {
+  /** Starts again after a pause. @returns the endpoint's state until then */
+  schedule(): 'backoff' | 'failed' {
     this.#readyAt = 0;
     if (this.#budget === null || this.#budget.spend(performance.now())) {
-      this.#timer = setTimeout(this.#start, this.#backOff.next());
+      this.#timer = setTimeout(() => this.#endpoint.start(), this.#backOff.next());
       return 'backoff';
     }
     this.#timer = setTimeout(() => {
       this.#budget?.reset();
       this.#backOff.reset();
-      this.#start();
+      this.#endpoint.start();
     }, HOLD_MS);
     return 'failed';
   }
 
-  /** The handshake is done. */
+  /** The handshake is complete. */
   ready(): void {
     this.#readyAt = performance.now();
   }
@@ -51,7 +55,7 @@ export class ChannelRestarts {
     this.#backOff.reset();
   }
 
-  /** Nothing is started any more. */
+  /** Cancels the scheduled start. */
   stop(): void {
     clearTimeout(this.#timer);
   }

@@ -1,18 +1,18 @@
-/** Work on large answers that would hold up the main thread; the control pool does it (src/control/threads/tasks.ts). */
+/** Work on large responses that would block the main thread; the control pool does it (src/control/threads/tasks.ts). */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Decoder } from '../../../native/layout.js';
 import type { Bytes } from '../../units.js';
 import { scanResponse } from './control.js';
 import { type ListPage, type PageSource, readPage } from './list-page.js';
 
-/** What can be done in another thread. Bytes that are given should be shared memory: others are copied on the way. */
+/** Work for another thread. Bytes should be in shared memory; others are copied. */
 export interface Background {
-  /** The slots of {@link Spans} of a whole body that should be one response; null = it is none. */
+  /** Scans a body that should be one response; null = it is none. */
   scanResponse(bytes: Uint8Array): Promise<Int32Array | null>;
   readPage(source: PageSource): Promise<ListPage>;
 }
 
-/** Does it at once, on this thread. */
+/** Works on the calling thread. */
 export function inlineBackground(decoder: Decoder): Background {
   return {
     scanResponse: (bytes) => Promise.resolve(scanResponse(decoder, bytes)?.words ?? null),
@@ -22,7 +22,7 @@ export function inlineBackground(decoder: Decoder): Background {
 
 const TURN_BYTES: Bytes = 256 * 1024;
 
-/** Joins byte strings in memory that all threads share, a part of them in each turn of the event loop. */
+/** Joins byte strings in shared memory, some of them in each turn of the event loop. */
 export async function joinShared(parts: readonly Uint8Array[], total: Bytes): Promise<Uint8Array> {
   const joined = new Uint8Array(new SharedArrayBuffer(total));
   let used = 0;

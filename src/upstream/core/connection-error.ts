@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../errors.js';
 import { ControlError } from './control.js';
 
 const UNREACHABLE = new Set([
@@ -10,10 +11,17 @@ const UNREACHABLE = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-/** What a failed request says about the connection; without anything of the error's text. */
+/** The ControlError for a failed request, without text of the original error. */
 export function connectionError(error: unknown): ControlError {
   const code = (error as { code?: string }).code ?? (error as Error).name;
   return UNREACHABLE.has(code)
     ? new ControlError('unreachable', `the upstream cannot be reached (${code})`)
     : new ControlError('closed', `the connection ended (${code})`);
+}
+
+/** The error of a call that an upstream refused with this HTTP status. */
+export function errorOfStatus(status: number): ErrorCode {
+  if (status === 401 || status === 403) return 'GW_UPSTREAM_REFUSED';
+  if (status === 429) return 'GW_UPSTREAM_BUSY';
+  return status === 503 ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_PROTOCOL';
 }

@@ -1,6 +1,6 @@
 /**
- * Which transport a URL without a named one speaks. Streamable HTTP is tried first; an upstream that refuses a POST in the
- * way of an older one is tried as HTTP with SSE (MCP 2025-03-26, transports, backwards compatibility).
+ * Auto-detection of the transport of a URL. Streamable HTTP is tried first; an upstream that refuses the POST in the way of an
+ * older server is tried as HTTP with SSE (MCP 2025-03-26, transports, backwards compatibility).
  */
 import type { EndpointSnapshot, UrlEndpointSnapshot } from '../../config/snapshot.js';
 import { BackOff } from '../balance/back-off.js';
@@ -9,13 +9,13 @@ import type { Transport } from './types.js';
 
 interface Detection {
   transport: 'http' | 'sse';
-  /** Why Streamable HTTP was given up last. */
+  /** Why Streamable HTTP was rejected last. */
   httpReason: string;
-  /** Pauses between two rounds in which neither transport was found. */
+  /** Pauses between attempts, over changes of the transport. */
   readonly backOff: BackOff;
 }
 
-/** By the configuration of the endpoint, so that whatever is made for it later starts with what is known. */
+/** By the configuration of the endpoint, so that later endpoints for it start with the detected transport. */
 const detections = new WeakMap<UrlEndpointSnapshot, Detection>();
 
 function detectionOf(config: UrlEndpointSnapshot): Detection {
@@ -27,15 +27,15 @@ function detectionOf(config: UrlEndpointSnapshot): Detection {
   return detection;
 }
 
-/** How the endpoint is to be reached: as configured, or as was found out last. */
+/** The transport of an endpoint: as configured, or as detected last. */
 export function transportOf(config: EndpointSnapshot): Transport {
   return config.transport === 'http' && config.detect ? detectionOf(config).transport : config.transport;
 }
 
 /**
- * The next endpoint made for this configuration tries the other transport.
+ * Makes the next endpoint for this configuration try the other transport.
  *
- * @param reason why this one does not fit
+ * @param reason why the current one is wrong
  */
 export function tryOtherTransport(config: UrlEndpointSnapshot, reason: string): void {
   const detection = detectionOf(config);
@@ -43,19 +43,19 @@ export function tryOtherTransport(config: UrlEndpointSnapshot, reason: string): 
   detection.transport = detection.transport === 'http' ? 'sse' : 'http';
 }
 
-/** The reason of an endpoint that answered neither transport, one clause for each. */
-export function neitherReason(config: UrlEndpointSnapshot, sseReason: string): string {
+/** The reason shown for an endpoint with neither transport, one clause for each. */
+export function noTransportReason(config: UrlEndpointSnapshot, sseReason: string): string {
   return `neither Streamable HTTP (${detectionOf(config).httpReason}) nor HTTP with SSE (the upstream ${sseReason})`;
 }
 
-/** The pauses of a detected endpoint; they go on over changes of the transport. */
+/** The pauses of an endpoint whose transport is auto-detected. */
 export function detectionBackOff(config: UrlEndpointSnapshot): BackOff {
   return detectionOf(config).backOff;
 }
 
 /**
- * Whether a failed handshake over Streamable HTTP means that HTTP with SSE is worth a try: 400, 404 or 405, or a JSON-RPC
- * error that is none of 2026-07-28's. Anything else (refused credentials, silence, no connection) says nothing.
+ * Whether a failed handshake over Streamable HTTP suggests HTTP with SSE: 400, 404 or 405, or a JSON-RPC error other than
+ * those of 2026-07-28. Other failures (401, 403, timeout, no connection) suggest nothing.
  */
 export function suggestsSse(error: unknown): boolean {
   if (!(error instanceof ControlError)) return false;

@@ -1,5 +1,6 @@
 import type { Decoder } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
+import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot, ServerSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era, Revision } from '../../protocol/revisions.js';
@@ -7,49 +8,53 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { ExchangeTable } from '../../request/exchange/table.js';
 import type { Milliseconds } from '../../units.js';
 import type { Breaker } from '../balance/breaker.js';
-import type { HealthBoard } from '../balance/health.js';
 import type { Background } from './background.js';
 import { type ControlChannel, ControlError, type ControlReply } from './control.js';
 import type { Handshake } from './handshake.js';
-import { NotificationLimit } from './notification-limit.js';
+import { type LimitObserver, NotificationLimit } from './notification-limit.js';
 import type { ReadTurns } from './read-turns.js';
-import { RecentClients } from './recent-clients.js';
-import type { CallSink, Endpoint, EndpointState, LaneProfile, ListenFilter, Transport, WatchKind } from './types.js';
+import type {
+  ConnectionProfile,
+  Endpoint,
+  EndpointState,
+  ListenFilter,
+  Transport,
+  UpstreamSink,
+  WatchKind,
+} from './types.js';
 
-/** The part of a logger (pino's shape) that upstreams use. */
+/** The part of a logger (pino's interface) that upstreams use. */
 export interface UpstreamLog {
-  debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
 }
 
 /** What all endpoints of a pool share. */
 export interface EndpointContext {
   readonly table: ExchangeTable;
   readonly decoder: Decoder;
-  readonly sink: CallSink;
+  readonly sink: UpstreamSink;
   readonly log: UpstreamLog;
-  /** In force at this moment: a reload changes the members. */
-  readonly limits: LimitsSnapshot;
-  readonly later: DeferredFailures;
-  /** Divides the event loop among what upstreams send. */
+  readonly config: Current<{ readonly limits: LimitsSnapshot }>;
+  readonly deferred: DeferredFailures;
+  /** Divides the event loop among the sources of all upstreams. */
   readonly turns: ReadTurns;
-  /** Reads large answers. */
+  /** Scans large responses and list pages. */
   readonly background: Background;
-  /** How long a child may take after each step of being stopped. */
+  /** Time between the steps by which a stdio child is stopped, ms. */
   readonly stopGraceMs: Milliseconds;
-  /** How long a route lets a call take, ms; 0 = the server's limit. By route index. */
+  /** Time limit of a call by route index, ms; 0 = the server's limit. A reload replaces the list. */
   routeTimeouts: readonly Milliseconds[];
+  /** Level from which on legacy servers send log messages; null = not set. Changed by the pool. */
+  logLevel: string | null;
 }
 
-/** What an endpoint tells its server. */
+/** What an endpoint reports to: its server, or the dedicated endpoints of one. */
 export interface EndpointOwner {
   readonly config: ServerSnapshot;
-  readonly health: HealthBoard;
   stateChanged(endpoint: BaseEndpoint): void;
-  /** The handshake is done; lists can be read. */
-  greeted(endpoint: BaseEndpoint): void;
+  /** The handshake is complete; lists can be read. */
+  initialized(endpoint: BaseEndpoint): void;
   listChanged(endpoint: BaseEndpoint): void;
   resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void;
   taskChanged(endpoint: BaseEndpoint, taskId: string, bytes: Uint8Array, length: number): void;
@@ -58,10 +63,10 @@ export interface EndpointOwner {
   /** Whether no other endpoint of the server is usable. */
   isLast(endpoint: BaseEndpoint): boolean;
   /**
-   * The endpoint's transport was guessed, and its upstream does not speak it (detection.ts, `tryOtherTransport` was called):
-   * another endpoint takes its place. Lanes are never asked this.
+   * The transport was auto-detected and is the wrong one (detection.ts; `tryOtherTransport` was called): the endpoint is
+   * replaced. Not called for dedicated endpoints.
    */
-  unsuited?(endpoint: BaseEndpoint): void;
+  wrongTransport?(endpoint: BaseEndpoint): void;
 }
 
 /** Counters of one endpoint. */
@@ -79,10 +84,10 @@ export interface EndpointStats {
   sessionsLost: number;
 }
 
-/** A call may be prolonged by progress up to so many times its time limit. */
+/** Progress extends the deadline of a call up to this multiple of its time limit. */
 const PROGRESS_FACTOR = 10;
 
-/** Failures found while a call is being made are reported after it returned, as {@link Endpoint.call} promises. */
+/** Reports failures that are found within {@link Endpoint.call} after it has returned. One for each pool. */
 export class DeferredFailures {
   #entries: { endpoint: BaseEndpoint; exchange: Exchange; id: number; error: ErrorCode }[] = [];
   #scheduled = false;
@@ -105,10 +110,10 @@ export class DeferredFailures {
   };
 }
 
-/** What stdio and HTTP endpoints have in common: state, counters, and the accounting of calls. */
-export abstract class BaseEndpoint implements Endpoint, ControlChannel {
+/** What endpoints of all transports have in common: state, counters and the accounting of calls. */
+export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObserver {
   abstract readonly transport: Transport;
-  readonly profile: LaneProfile;
+  readonly profile: ConnectionProfile;
   readonly server: number;
   readonly index: number;
   readonly weight: number;
@@ -130,16 +135,14 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   era: Era = Era.legacy;
   revision: number = Revision.none;
   inFlight = 0;
-  /** Whose calls ended lately, where many clients share what can be asked beside calls. */
-  readonly recentClients: RecentClients | null;
-  /** Of what the upstream says besides answers. */
+  /** Bounds the requests and notifications of the server. */
   readonly notificationLimit: NotificationLimit;
-  /** The last handshake, null before the first. */
+  /** The result of the last handshake, null before the first. */
   handshake: Handshake | null = null;
 
   protected readonly context: EndpointContext;
   protected readonly owner: EndpointOwner;
-  /** Fields put on each log line. */
+  /** Fields of each log line. */
   protected readonly names: { readonly server: string; readonly endpoint: number };
 
   constructor(
@@ -147,10 +150,9 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     owner: EndpointOwner,
     at: { server: number; index: number; weight: number },
     breaker: Breaker,
-    profile: LaneProfile,
+    profile: ConnectionProfile,
   ) {
     this.profile = profile;
-    this.recentClients = profile.capabilities !== 0 && profile.owner === null ? new RecentClients() : null;
     this.context = context;
     this.owner = owner;
     this.server = at.server;
@@ -158,15 +160,11 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     this.weight = at.weight;
     this.breaker = breaker;
     this.names = { server: owner.config.name, endpoint: at.index };
-    this.notificationLimit = new NotificationLimit(context.limits, this.stats, () => {
-      const { maxNotificationsPerSecond } = context.limits;
-      const sentence = 'upstream sends more than limits.maxNotificationsPerSecond allows: what is over it is dropped';
-      context.log.warn({ ...this.names, maxNotificationsPerSecond }, sentence);
-    });
+    this.notificationLimit = new NotificationLimit(context.config, this.stats, this);
   }
 
   abstract start(): void;
-  /** Ends everything. Settles when nothing of it is left. */
+  /** Ends connections, children and calls. Settles when they have ended. */
   abstract stop(): Promise<void>;
   abstract call(
     exchange: Exchange,
@@ -180,27 +178,32 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
   abstract pause(exchange: Exchange): void;
   abstract resume(exchange: Exchange): void;
   /**
-   * Modern upstreams: announces what to listen to, in place of what was asked before. The new listen is opened and
-   * acknowledged before the old one is cancelled, so nothing is missed in between; a filter that names nothing only ends
-   * the old one. From then on the endpoint keeps the listen open by itself, and tells its owner `listChanged` when it was
-   * down for a while. It ends with the connection: the owner asks again after each `greeted`, and makes one call at a time.
+   * Opens a listen in place of the current one (modern upstreams). The new one is acknowledged before the old one is
+   * cancelled, so that no notification is lost; an empty filter only ends the old one. The endpoint keeps the listen open,
+   * and reports `listChanged` when it was down for a while. It ends with the connection: the owner calls this again after
+   * each `initialized`, one call at a time.
    *
-   * @returns what the upstream acknowledged, which may be less
-   * @throws ControlError when the upstream offers no such listen or cannot be reached; the old one stays as it is
+   * @returns the filter that the upstream acknowledged, which may contain less
+   * @throws ControlError when the upstream offers no such listen or cannot be reached; the old one stays open
    */
   listen(_filter: ListenFilter): Promise<ListenFilter> {
     return Promise.reject(new ControlError('invalid', 'the endpoint cannot listen'));
   }
-  /** Takes the call back from the transport, telling the upstream where its transport knows how to. */
+  /** Removes a call from the transport and cancels it upstream, in the way of transport and era. */
   protected abstract withdraw(exchange: Exchange): void;
+  /** A call has ended here, whatever its outcome; `exchange.connection` is still set. */
+  protected abstract callEnded(exchange: Exchange): void;
   /** Periodic work, some 20 times a second. */
   tick(_now: Milliseconds): void {}
-  /** Members of /stats that only this transport has. */
-  abstract details(): Record<string, unknown>;
 
-  /** Whether nothing can be said here any more about a call that is over; where it can, a question has no certain owner. */
-  get settled(): boolean {
+  /** Whether no cancelled call is left that a request of the server could be about. */
+  get isSettled(): boolean {
     return true;
+  }
+
+  /** Whether a handshake was made on the current connection. */
+  get isInitialized(): boolean {
+    return this.handshake !== null;
   }
 
   /** Whether a call of this exchange is in flight here. */
@@ -216,7 +219,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     this.#release(exchange);
   }
 
-  /** The call took too long: stops it upstream and reports it. */
+  /** The call exceeded its time limit: cancels it upstream and reports it. */
   expire(exchange: Exchange): void {
     this.stats.timeouts += 1;
     const { sent } = exchange.call;
@@ -224,10 +227,9 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     this.fail(exchange, 'GW_UPSTREAM_TIMEOUT', sent);
   }
 
-  /** Reports a call as failed and ends its stay here. */
+  /** Reports a call as failed. */
   fail(exchange: Exchange, error: ErrorCode, sent: boolean): void {
     this.stats.failures += 1;
-    this.owner.health.failed(this.index);
     this.breaker.failed(error, this.owner.isLast(this), performance.now());
     this.#release(exchange);
     this.context.sink.failed(exchange, error, sent);
@@ -240,44 +242,41 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     exchange.call.sent = false;
   }
 
-  /** Hands over the response and ends the call's stay here. */
+  /** Reports the response of a call. */
   protected finish(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
-    // It was away for a while and may have come back as another.
+    // The upstream failed before: it may have been replaced by one with other lists.
     if (this.breaker.tripped) this.owner.listChanged(this);
     this.breaker.succeeded();
-    this.owner.health.succeeded(this.index);
     this.#release(exchange);
     this.context.sink.message(exchange, bytes, length, spans);
   }
 
-  /** The last part of a response was handed over, or the rest of it will not come: ends the call's stay here. */
+  /** Ends a call whose response is passed on in parts. @param complete false = the rest of it will not arrive */
   protected finishLarge(exchange: Exchange, complete: boolean): void {
     if (complete) {
       this.breaker.succeeded();
-      this.owner.health.succeeded(this.index);
     } else {
       this.stats.failures += 1;
-      this.owner.health.failed(this.index);
       this.breaker.failed('GW_UPSTREAM_TRUNCATED', this.owner.isLast(this), performance.now());
     }
     this.#release(exchange);
     this.context.sink.largeEnd(exchange, complete);
   }
 
-  /** Hands over a notification that belongs to a call. */
-  protected relay(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans, isProgress: boolean): void {
+  /** Passes a notification on to the call that it belongs to. */
+  relay(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans, isProgress: boolean): void {
     if (isProgress) this.prolong(exchange);
     this.context.sink.message(exchange, bytes, length, spans);
   }
 
   /** The call in flight here with that id, or null. */
-  protected callOf(id: number): Exchange | null {
+  callOf(id: number): Exchange | null {
     const exchange = id < 0 ? null : this.context.table.byUpstreamId(id);
     return exchange !== null && exchange.call.upstream === this ? exchange : null;
   }
 
-  /** All calls in flight here. */
-  protected calls(): Exchange[] {
+  /** All calls in flight here, also those that wait to be sent. */
+  calls(): Exchange[] {
     const found: Exchange[] = [];
     this.context.table.forEach((exchange) => {
       if (exchange.call.upstream === this) found.push(exchange);
@@ -292,16 +291,17 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     this.owner.stateChanged(this);
   }
 
-  protected greeted(handshake: Handshake): void {
+  /** The handshake is complete. */
+  protected becomeReady(handshake: Handshake): void {
     this.handshake = handshake;
     this.era = handshake.era;
     this.revision = handshake.revision;
     this.breaker.succeeded();
     this.setState('ready', '');
-    this.owner.greeted(this);
+    this.owner.initialized(this);
   }
 
-  /** Progress restarts the clock, but not for ever (MCP, timeouts: a hard maximum should remain). */
+  /** Progress restarts the time limit, up to a maximum (MCP, timeouts). */
   protected prolong(exchange: Exchange): void {
     if (exchange.call.deadline <= 0) return;
     const route = exchange.verdict.route;
@@ -311,9 +311,18 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel {
     if (extended > exchange.call.deadline) exchange.call.deadline = extended;
   }
 
+  /** See {@link LimitObserver}. */
+  notificationLimitExceeded(): void {
+    const { maxNotificationsPerSecond } = this.context.config.current.limits;
+    this.context.log.warn(
+      { ...this.names, maxNotificationsPerSecond },
+      'upstream sends more than limits.maxNotificationsPerSecond allows: further notifications are dropped',
+    );
+  }
+
   #release(exchange: Exchange): void {
     this.inFlight -= 1;
-    if (this.recentClients !== null) this.recentClients.ended(exchange, performance.now());
+    this.callEnded(exchange);
     exchange.call.upstream = null;
     exchange.call.connection = null;
   }

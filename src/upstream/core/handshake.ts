@@ -1,10 +1,10 @@
-/** Finding out what an upstream speaks, and opening a legacy session (MCP lifecycle; 2026-07-28 server/discover). */
+/** Messages of the handshake with an upstream (MCP, lifecycle; 2026-07-28, server/discover). */
 import { declaredCapabilities } from '../../protocol/client-capabilities.js';
 import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../../protocol/revisions.js';
 import { CLIENT_INFO, ControlError, type ControlReply, resultOf } from './control.js';
-import type { LaneProfile } from './types.js';
+import type { ConnectionProfile } from './types.js';
 
-/** What a handshake found. */
+/** The result of a handshake. */
 export interface Handshake {
   readonly era: Era;
   readonly revision: number;
@@ -18,10 +18,10 @@ export interface Handshake {
 }
 
 /**
- * `params` of `initialize` on a lane: it declares what the clients of the lane can be asked for. The client that the
- * server sees is the gateway, also on a lane of one client.
+ * `params` of `initialize`: declares the capabilities of the clients that the connection is for. `clientInfo` is always the
+ * gateway's.
  */
-export function initializeParams(profile: LaneProfile): object {
+export function initializeParams(profile: ConnectionProfile): object {
   return {
     protocolVersion: REVISIONS[LATEST_LEGACY],
     capabilities: declaredCapabilities(profile.capabilities, true),
@@ -29,7 +29,7 @@ export function initializeParams(profile: LaneProfile): object {
   };
 }
 
-/** Reads a `server/discover` reply. @throws ControlError if it is not one that we can work with */
+/** Reads a `server/discover` response. @throws ControlError if it is invalid, or shares no revision with the gateway */
 export function readDiscover(reply: ControlReply): Handshake {
   const result = resultOf(reply);
   const versions = result['supportedVersions'];
@@ -49,7 +49,7 @@ export function readDiscover(reply: ControlReply): Handshake {
   };
 }
 
-/** Reads an `initialize` reply. @throws ControlError if the server wants a revision that we do not speak */
+/** Reads an `initialize` response. @throws ControlError if it is invalid, or of a revision that the gateway does not support */
 export function readInitialize(reply: ControlReply): Handshake {
   const result = resultOf(reply);
   const version = result['protocolVersion'];
@@ -68,7 +68,7 @@ export function readInitialize(reply: ControlReply): Handshake {
   };
 }
 
-/** Whether an error to the probe shows a modern server that shares our revision (its list names it). */
+/** Whether an error to the probe lists the modern revision that the gateway supports. */
 export function namesModernRevision(error: ControlError): boolean {
   if (error.kind !== 'rpc' || error.number !== -32_022) return false;
   const supported = asObject(error.data)?.['supported'];

@@ -6,13 +6,13 @@
 const ANNOTATION = 'x-mcp-header';
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const TYPES = new Set(['string', 'integer', 'boolean']);
-/** Deeper chains of `properties` are taken as broken rather than followed. */
+/** Deeper schemas count as broken. */
 const MAX_DEPTH = 64;
 
-/** The rule that the tool breaks as a clause, or null if it may be offered. `tool` is one raw item of `tools/list`. */
+/** @param tool one raw item of `tools/list` @returns the rule that it breaks, as a clause; null if it may be offered */
 export function brokenHeaderAnnotation(tool: Uint8Array): string | null {
   const bytes = Buffer.from(tool.buffer, tool.byteOffset, tool.length);
-  // An escaped spelling of the key would be missed here, and means the same to a JSON parser.
+  // A key that is spelled with escapes means the same to a JSON parser.
   if (!bytes.includes(ANNOTATION) && !bytes.includes('\\u')) return null;
   const { inputSchema } = JSON.parse(bytes.toString('utf8')) as { inputSchema?: unknown };
   return check(inputSchema, false, new Set(), 0);
@@ -33,7 +33,7 @@ function check(schema: unknown, annotatable: boolean, names: Set<string>, depth:
     const broken = checkAnnotation(node, annotatable, names);
     if (broken !== null) return broken;
   }
-  // Only chains of `properties` from the root lead to parameters; the root itself is none.
+  // Parameters are reached from the root through `properties` alone; the root is no parameter.
   const onChain = annotatable || depth === 0;
   for (const [keyword, value] of Object.entries(node)) {
     const broken =
@@ -47,7 +47,7 @@ function check(schema: unknown, annotatable: boolean, names: Set<string>, depth:
   return null;
 }
 
-/** Keywords whose values are data, where the key would mean nothing. */
+/** Keywords whose values are data, in which the annotation has no meaning. */
 const NOT_SCHEMAS = new Set(['const', 'default', 'enum', 'examples', 'required', ANNOTATION]);
 
 function checkProperties(

@@ -1,8 +1,10 @@
-/** Header lists towards one HTTP upstream, prepared once for each handshake so that calls build nothing. */
+/** Header lists for one HTTP upstream, prepared once for each handshake so that calls build none. */
 import { METHODS } from '../../../native/layout.js';
+import { isReservedHeader } from '../../config/reserved-headers.js';
+import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import { Era, REVISIONS, Revision } from '../../protocol/revisions.js';
 
-/** What the lists depend on. */
+/** The parts of a handshake that the lists depend on. */
 export interface HeadSource {
   readonly era: Era;
   readonly revision: number;
@@ -10,29 +12,9 @@ export interface HeadSource {
   readonly sessionId: string;
 }
 
-/** Names that the configuration may not set: they belong to the transport. */
-const OURS = new Set([
-  'accept',
-  'connection',
-  'content-length',
-  'content-type',
-  'expect',
-  'host',
-  'keep-alive',
-  'last-event-id',
-  'mcp-method',
-  'mcp-name',
-  'mcp-protocol-version',
-  'mcp-session-id',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
-
-/** Prepared lists; replaced as a whole with each handshake. */
+/** The prepared lists; replaced with each handshake. */
 export class HttpHeads {
-  /** The session these belong to. */
+  /** The session of the lists, '' = none. */
   readonly sessionId: string;
   readonly #post: readonly string[];
   readonly #modern: boolean;
@@ -55,9 +37,9 @@ export class HttpHeads {
   forMethod(method: number): readonly string[] {
     let list = this.#byMethod[method];
     if (list === undefined) {
-      // A method without a number comes with its own header.
-      const named = this.#modern && METHODS[method] !== '';
-      list = named ? [...this.#post, 'mcp-method', METHODS[method]!] : this.#post;
+      // A method without a number has its header among those of the call.
+      const name = METHODS[method] ?? '';
+      list = this.#modern && name !== '' ? [...this.#post, 'mcp-method', name] : this.#post;
       this.#byMethod[method] = list;
     }
     return list;
@@ -86,25 +68,34 @@ export function streamHeaders(
 
 function versionAndSession(source: HeadSource): string[] {
   const list: string[] = [];
-  // Earlier revisions do not know the header, and `initialize` goes without it.
-  if (source.revision >= Revision.r2025_06_18) list.push('mcp-protocol-version', REVISIONS[source.revision]!);
+  // Earlier revisions do not define the header, and `initialize` is sent without it.
+  if (source.revision >= Revision.r2025_06_18) list.push('mcp-protocol-version', REVISIONS[source.revision] ?? '');
   if (source.sessionId !== '') list.push('mcp-session-id', source.sessionId);
   return list;
 }
 
 function configuredHeaders(configured: Readonly<Record<string, string>>): string[] {
   return Object.entries(configured)
-    .filter(([name]) => !OURS.has(name.toLowerCase()))
+    .filter(([name]) => !isReservedHeader(name))
     .flatMap(([name, value]) => [name.toLowerCase(), value]);
 }
 
-/** Credentials in a URL become a header, unless one is configured. */
-export function withCredentials(
-  configured: Readonly<Record<string, string>>,
-  url: URL,
-): Readonly<Record<string, string>> {
-  if (url.username === '' && url.password === '') return configured;
-  if (Object.keys(configured).some((name) => name.toLowerCase() === 'authorization')) return configured;
-  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-  return { ...configured, authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+/** Where an endpoint is reached: its URL without credentials and fragment, and its headers. */
+export interface EndpointAddress {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The address of an endpoint. Credentials in its URL become `Authorization`, unless that header is configured. */
+export function addressOf(config: UrlEndpointSnapshot): EndpointAddress {
+  const url = new URL(config.url);
+  const { username, password } = url;
+  url.username = '';
+  url.password = '';
+  url.hash = '';
+  const hasHeader = Object.keys(config.headers).some((name) => name.toLowerCase() === 'authorization');
+  if ((username === '' && password === '') || hasHeader) return { url, headers: config.headers };
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  const authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
+  return { url, headers: { ...config.headers, authorization } };
 }

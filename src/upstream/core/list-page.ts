@@ -1,12 +1,12 @@
-/** One page of an upstream's list, taken apart without being parsed: a pure function, which runs in another thread for large pages. */
+/** Splits one page of an upstream's list into raw items: a pure function, which runs in another thread for large pages. */
 import { JsonCursor } from '../../protocol/json-cursor.js';
 import { type Packed, sharedCopy } from '../../shared/packed.js';
 import type { Bytes, Count } from '../../units.js';
 import { brokenHeaderAnnotation } from './header-annotations.js';
 
-/** A page that is larger is read in another thread: as much takes about two milliseconds. */
+/** A larger page is read in another thread; this size takes about two milliseconds. */
 export const LARGE_PAGE: Bytes = 256 * 1024;
-/** Names of tools left out that are reported. */
+/** Most dropped tools that are reported. */
 const MAX_REPORTED: Count = 100;
 
 /** Where the page is. */
@@ -17,7 +17,7 @@ export interface PageSource {
   readonly result: number;
   /** The member of it that holds the list. */
   readonly key: string;
-  /** Items wanted; the rest is left out. */
+  /** Most items; further ones are left out. */
   readonly maxItems: Count;
   /** Leave out tools whose `x-mcp-header` annotations are invalid (MCP 2026-07-28, Streamable HTTP). */
   readonly checkHeaders: boolean;
@@ -25,14 +25,14 @@ export interface PageSource {
 
 /** What the page holds. */
 export interface ListPage {
-  /** The raw bytes of each item, one behind the other; null = there is no list. */
+  /** The raw bytes of all items, one after the other; null = there is no list. */
   readonly items: Packed | null;
   readonly cursor: string | null;
   readonly ttlMs: number;
   readonly isPrivate: boolean;
-  /** There were more items than wanted. */
+  /** There were more than `maxItems`. */
   readonly full: boolean;
-  /** The first tools left out because of their annotations, and why. */
+  /** The first tools that were left out because of their annotations, and why. */
   readonly dropped: readonly (readonly [tool: string, why: string])[];
 }
 

@@ -1,11 +1,11 @@
-/** What a modern upstream is asked to announce, on the wire (MCP 2026-07-28, subscriptions/listen). */
+/** The filter of `subscriptions/listen` on the wire (MCP 2026-07-28). */
 import type { ListenFilter } from './types.js';
 
 /** Member of `_meta` that names the listen a message belongs to. */
 const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';
 
-/** Nothing at all. */
-export const NOTHING: ListenFilter = Object.freeze({
+/** The empty filter. */
+export const EMPTY_FILTER: ListenFilter = Object.freeze({
   toolsListChanged: false,
   promptsListChanged: false,
   resourcesListChanged: false,
@@ -13,8 +13,8 @@ export const NOTHING: ListenFilter = Object.freeze({
   taskIds: [],
 });
 
-/** Whether the filter asks for nothing. */
-export function namesNothing(filter: ListenFilter): boolean {
+/** Whether the filter is empty. */
+export function isEmptyFilter(filter: ListenFilter): boolean {
   return (
     !filter.toolsListChanged &&
     !filter.promptsListChanged &&
@@ -24,7 +24,7 @@ export function namesNothing(filter: ListenFilter): boolean {
   );
 }
 
-/** `params` of `subscriptions/listen`; what is not asked for is left out. */
+/** `params` of `subscriptions/listen`; members that are false or empty are left out. */
 export function listenParams(filter: ListenFilter): object {
   return {
     notifications: {
@@ -37,7 +37,7 @@ export function listenParams(filter: ListenFilter): object {
   };
 }
 
-/** A `notifications/subscriptions/acknowledged`: the id of its listen (undefined = it has none) and what is honoured. */
+/** Reads `notifications/subscriptions/acknowledged`: the id of its listen (undefined = none) and the filter that is honoured. */
 export function readAcknowledged(bytes: Uint8Array, length: number): { id: unknown; filter: ListenFilter } {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, length).toString('utf8');
   const { params } = JSON.parse(text) as { params?: { notifications?: unknown; _meta?: unknown } };

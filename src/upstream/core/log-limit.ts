@@ -1,6 +1,6 @@
 import type { Milliseconds } from '../../units.js';
 
-/** Lets a few log lines through a window and counts the rest. */
+/** Admits a number of log lines in each window and counts the others. */
 export class LogLimit {
   readonly #perWindow: number;
   readonly #windowMs: Milliseconds;
@@ -9,7 +9,7 @@ export class LogLimit {
   #suppressed = 0;
 
   /**
-   * @param perWindow lines let through, default 20
+   * @param perWindow lines in one window, default 20
    * @param windowMs default 10,000
    */
   constructor(perWindow = 20, windowMs: Milliseconds = 10_000) {
@@ -17,7 +17,7 @@ export class LogLimit {
     this.#windowMs = windowMs;
   }
 
-  /** @returns -1 to stay silent, else the number of lines left out since the last one that was let through */
+  /** @returns -1 = do not log; otherwise the number of lines suppressed since the last one that was logged */
   admit(now: Milliseconds): number {
     if (now - this.#windowStart >= this.#windowMs) {
       this.#windowStart = now;
@@ -34,7 +34,7 @@ export class LogLimit {
   }
 }
 
-/** The first `max` bytes as printable ASCII: whatever a terminal or a log reader could take amiss is escaped. */
+/** The first `max` bytes as printable ASCII; all other bytes are escaped. */
 export function escaped(bytes: Uint8Array, max = 200): string {
   let text = '';
   const length = Math.min(bytes.length, max);

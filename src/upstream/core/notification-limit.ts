@@ -1,51 +1,61 @@
-/** How many messages that are no answers an endpoint takes: a token bucket (`limits.maxNotificationsPerSecond`). */
+/** A token bucket for the requests and notifications of one endpoint's server (`limits.maxNotificationsPerSecond`). */
+import type { Current } from '../../config/current.js';
 import type { Count, Milliseconds } from '../../units.js';
 
-/** What a message costs, by how much work it makes: a request of the server occupies a client, an update many of them. */
+/** Tokens that a message costs, by the work that it causes: a request occupies a client, an update many of them. */
 export const MessageCost = { notification: 1, update: 10, request: 100 } as const;
 
+/** What an exceeded limit is reported to. */
+export interface LimitObserver {
+  /** Called when the limit is exceeded, and again only after the bucket has been full in between. */
+  notificationLimitExceeded(): void;
+}
+
+/** What {@link NotificationLimit} reads of the configuration. */
+export interface NotificationLimitConfig {
+  readonly limits: { readonly maxNotificationsPerSecond: Count };
+}
+
 /**
- * Filled up only when it is empty, so that a message costs a subtraction while there is room; after a quiet time up to two
- * seconds' worth may come at once.
+ * Refilled only when it is empty, so that a message costs a subtraction while there are tokens; after a quiet time up to two
+ * seconds' worth of messages passes at once. One for each endpoint.
  */
 export class NotificationLimit {
-  readonly #limits: { readonly maxNotificationsPerSecond: Count };
+  readonly #config: Current<NotificationLimitConfig>;
   readonly #stats: { droppedNotifications: Count };
-  readonly #exceeded: () => void;
+  readonly #observer: LimitObserver;
   #tokens: Count;
   /** `performance.now()` of the last filling. */
   #filledAt: Milliseconds;
   #exceeding = false;
 
   /**
-   * @param limits read at each use: a reload changes the member
-   * @param stats what is dropped is counted there
-   * @param exceeded called once when the limit is reached, and again only after the bucket has been full meanwhile
+   * @param stats counts dropped messages
    */
   constructor(
-    limits: { readonly maxNotificationsPerSecond: Count },
+    config: Current<NotificationLimitConfig>,
     stats: { droppedNotifications: Count },
-    exceeded: () => void,
+    observer: LimitObserver,
   ) {
-    this.#limits = limits;
+    this.#config = config;
     this.#stats = stats;
-    this.#exceeded = exceeded;
-    this.#tokens = limits.maxNotificationsPerSecond;
+    this.#observer = observer;
+    this.#tokens = config.current.limits.maxNotificationsPerSecond;
     this.#filledAt = performance.now();
   }
 
-  /** Whether the upstream is over the limit: from the first message over it until the bucket is full again. */
+  /** Whether the limit is exceeded: from the first message above it until the bucket is full again. */
   get exceeding(): boolean {
     return this.#exceeding && !this.#isFull(performance.now());
   }
 
-  /** Takes a message of that cost. @returns false = it is over the limit, and its effect has to be dropped or put off */
+  /** Takes tokens. @returns false = the message is above the limit and has to be dropped or deferred */
   take(cost: Count): boolean {
     this.#tokens -= cost;
     return this.#tokens >= 0 || this.#fill(cost);
   }
 
-  /** Like {@link take}, for a message that is dropped when it is over the limit. */
+  /** Like {@link take}, for a message that is dropped above the limit. */
   admit(cost: Count): boolean {
     if (this.take(cost)) return true;
     this.drop();
@@ -58,13 +68,13 @@ export class NotificationLimit {
   }
 
   #fill(cost: Count): boolean {
-    const rate = this.#limits.maxNotificationsPerSecond;
+    const rate = this.#config.current.limits.maxNotificationsPerSecond;
     if (rate === 0) {
       this.#tokens = 0;
       return true;
     }
     const now = performance.now();
-    // A message that costs more than there ever is may come when the bucket is full.
+    // A message that costs more than the bucket holds passes when the bucket is full.
     if (this.#isFull(now)) {
       this.#exceeding = false;
       this.#tokens = Math.max(0, rate - cost);
@@ -80,13 +90,13 @@ export class NotificationLimit {
     this.#tokens = tokens + cost;
     if (!this.#exceeding) {
       this.#exceeding = true;
-      this.#exceeded();
+      this.#observer.notificationLimitExceeded();
     }
     return false;
   }
 
   #isFull(now: Milliseconds): boolean {
-    const rate = this.#limits.maxNotificationsPerSecond;
+    const rate = this.#config.current.limits.maxNotificationsPerSecond;
     return rate === 0 || Math.max(0, this.#tokens) + ((now - this.#filledAt) * rate) / 1_000 >= rate;
   }
 }

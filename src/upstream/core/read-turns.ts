@@ -1,59 +1,64 @@
 /**
- * Divides the event loop among what upstreams send. Each source (the pipe of a child, a connection, an event stream) reads
- * at most `limits.readBudgetBytes` in one go, is paused and waits for a later turn of the loop; meanwhile the sockets of
- * clients and of other upstreams are served, and the peer is held back by its own full buffer. On the normal path this
- * costs a subtraction for each message.
+ * Divides the event loop among the sources of all upstreams. Each source (the pipe of a child, a connection, an event stream)
+ * reads at most `limits.readBudgetBytes` at once, is paused and waits for a later turn of the loop; in between the sockets of
+ * clients and of other upstreams are served, and back-pressure slows the peer down. On the normal path this costs a
+ * subtraction for each message.
  */
+import type { Current } from '../../config/current.js';
 import type { Bytes, Count } from '../../units.js';
 
 /**
- * What a message counts for besides its bytes: handling a short one takes about as long as copying so many bytes, and up to
- * ten times as long where it is parsed or answered.
+ * Cost of a message besides its bytes: handling a short one takes about as long as copying this many bytes, and up to ten
+ * times as long where it is parsed or responded to.
  */
 const MESSAGE_COST: Bytes = 1_024;
 /**
- * Sources that go on in one turn. It bounds the turn with any number of flooding upstreams: at the default budget 4 × 256
+ * Sources that continue in one turn, which bounds the turn for any number of flooding upstreams: at the default budget 4 × 256
  * short messages, two or three milliseconds.
  */
 const SOURCES_PER_TURN: Count = 4;
 
-/** Those that wait for a later turn of the event loop, in the order in which they came; one for all upstreams of a thread. */
+/** What {@link ReadTurns} reads of the configuration. */
+export interface ReadTurnsConfig {
+  readonly limits: { readonly readBudgetBytes: Bytes };
+}
+
+/** The sources that wait for a later turn of the event loop, in their order. One for each pool. */
 export class ReadTurns {
-  readonly #limits: { readonly readBudgetBytes: Bytes };
+  readonly #config: Current<ReadTurnsConfig>;
   #waiting: (() => void)[] = [];
-  #planned = false;
+  #isScheduled = false;
 
-  /** @param limits read at each use: a reload changes the member */
-  constructor(limits: { readonly readBudgetBytes: Bytes }) {
-    this.#limits = limits;
+  constructor(config: Current<ReadTurnsConfig>) {
+    this.#config = config;
   }
 
-  /** What a source may read before it waits. */
+  /** Bytes that a source may read before it waits. */
   get budget(): Bytes {
-    return this.#limits.readBudgetBytes;
+    return this.#config.current.limits.readBudgetBytes;
   }
 
-  /** Calls `go` in a later turn, after the sockets that are readable have been served. */
-  wait(go: () => void): void {
-    this.#waiting.push(go);
-    this.#plan();
+  /** Calls `next` in a later turn, after the readable sockets have been served. */
+  wait(next: () => void): void {
+    this.#waiting.push(next);
+    this.#schedule();
   }
 
-  #plan(): void {
-    if (this.#planned) return;
-    this.#planned = true;
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
     setImmediate(this.#run);
   }
 
   readonly #run = (): void => {
-    this.#planned = false;
+    this.#isScheduled = false;
     const now = this.#waiting.splice(0, SOURCES_PER_TURN);
-    if (this.#waiting.length > 0) this.#plan();
-    for (const go of now) go();
+    if (this.#waiting.length > 0) this.#schedule();
+    for (const next of now) next();
   };
 }
 
-/** What one source may still read before it has to wait. */
+/** The bytes that one source may still read before it has to wait. Owned by the source. */
 export class ReadShare {
   readonly #turns: ReadTurns;
   #left: Bytes;
@@ -80,50 +85,50 @@ export class ReadShare {
     return this.#left > 0;
   }
 
-  /** Calls `go` with a new share in a later turn. */
-  wait(go: () => void): void {
+  /** Calls `next` with a new share in a later turn. */
+  wait(next: () => void): void {
     this.#turns.wait(() => {
       this.#left = this.#turns.budget;
-      go();
+      next();
     });
   }
 
-  /** Reads a chunk of a stream that is pulled, with pauses. @param feed reads bytes and returns how many; -1 = no more */
+  /** Reads a chunk of a pulled stream, with pauses. @param feed reads bytes and returns their number; -1 = read no more */
   async read(chunk: Buffer, feed: (chunk: Buffer) => number): Promise<void> {
     let rest = chunk;
     for (;;) {
-      const taken = feed(rest);
-      this.bytes(taken < 0 ? rest.length : taken);
+      const count = feed(rest);
+      this.bytes(count < 0 ? rest.length : count);
       if (this.spent) await new Promise<void>((resolve) => this.wait(resolve));
-      if (taken < 0 || taken === rest.length) return;
-      rest = rest.subarray(taken);
+      if (count < 0 || count === rest.length) return;
+      rest = rest.subarray(count);
     }
   }
 }
 
-/** A source that delivers by itself until it is paused. */
+/** A source that delivers items until it is paused. */
 export interface PushedSource<Item> {
-  pause(): void;
-  resume(): void;
+  pauseSource(): void;
+  resumeSource(): void;
   /**
-   * Reads an item and counts what it reads on the share.
+   * Reads an item and counts its bytes and messages on the share.
    *
-   * @returns what is left of it because the share is spent, else null; owns its memory
+   * @returns the rest that was not read because the share is spent, else null; owns its memory
    */
-  take(item: Item): Item | null;
+  readItem(item: Item): Item | null;
 }
 
 /**
- * Paces a source that delivers by itself. What arrives after the share is spent is kept until the next turn: the rest of
- * one chunk, and what the layers below had read already. Order is kept, and the end of the source comes after it.
+ * Reads a pushed source in turns. Items that arrive after the share is spent are kept until the next turn: the rest of one
+ * chunk, and what lower layers had already read. The order is kept, and the end of the source follows it. Owned by the source.
  */
 export class PacedInput<Item> {
   readonly share: ReadShare;
   readonly #source: PushedSource<Item>;
   readonly #kept: Item[] = [];
-  /** The share is spent; its next turn is planned unless the source is on hold. */
+  /** The share is spent; its next turn is scheduled unless the source is on hold. */
   #waiting = false;
-  #planned = false;
+  #isScheduled = false;
   #held = false;
   #end: (() => void) | null = null;
 
@@ -143,7 +148,7 @@ export class PacedInput<Item> {
       this.#kept.push(item);
       return;
     }
-    const rest = this.#source.take(item);
+    const rest = this.#source.readItem(item);
     if (this.share.spent) this.wait(rest);
   }
 
@@ -152,30 +157,30 @@ export class PacedInput<Item> {
     this.#kept.push(item);
   }
 
-  /** The share is spent: goes on in a later turn. @param rest what is left of the item that was being read */
+  /** The share is spent: continues in a later turn. @param rest the unread rest of the current item */
   wait(rest: Item | null): void {
     if (rest !== null) this.#kept.unshift(rest);
     this.#waiting = true;
-    this.#source.pause();
-    this.#plan();
+    this.#source.pauseSource();
+    this.#schedule();
   }
 
-  /** Pauses the source for a reason of its owner; what is kept stays. */
+  /** Pauses the source at the request of its owner; kept items stay. */
   hold(): void {
     this.#held = true;
-    this.#source.pause();
+    this.#source.pauseSource();
   }
 
   /** Ends {@link hold}. */
   release(): void {
     this.#held = false;
-    if (this.#waiting) this.#plan();
-    else this.#source.resume();
+    if (this.#waiting) this.#schedule();
+    else this.#source.resumeSource();
   }
 
   /**
-   * The source has ended: calls `then` after everything that is kept was read, at once if that is nothing. What is given
-   * in several calls happens in their order.
+   * The source has ended: calls `then` after all kept items were read, at once if there are none. Several functions are
+   * called in the order in which they were given.
    */
   end(then: () => void): void {
     const before = this.#end;
@@ -189,7 +194,7 @@ export class PacedInput<Item> {
     }
   }
 
-  /** Drops what is kept; the same input may serve another source afterwards. */
+  /** Drops kept items; the same input may serve another source afterwards. */
   clear(): void {
     this.#kept.length = 0;
     this.#waiting = false;
@@ -197,19 +202,21 @@ export class PacedInput<Item> {
     this.#end = null;
   }
 
-  #plan(): void {
-    if (this.#planned) return;
-    this.#planned = true;
-    this.share.wait(this.#go);
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.share.wait(this.#continue);
   }
 
-  readonly #go = (): void => {
-    this.#planned = false;
+  readonly #continue = (): void => {
+    this.#isScheduled = false;
     if (!this.#waiting || this.#held) return;
     let read = 0;
-    // `take` may clear everything: its messages can end the connection.
-    while (this.#waiting && read < this.#kept.length) {
-      const rest = this.#source.take(this.#kept[read]!);
+    // `readItem` may clear the input: a message can end the connection.
+    while (this.#waiting) {
+      const item = this.#kept[read];
+      if (item === undefined) break;
+      const rest = this.#source.readItem(item);
       if (!this.#waiting) return;
       if (rest === null) read += 1;
       else this.#kept[read] = rest;
@@ -217,13 +224,13 @@ export class PacedInput<Item> {
     }
     this.#kept.splice(0, read);
     if (this.share.spent || this.#kept.length > 0) {
-      this.#plan();
+      this.#schedule();
       return;
     }
     this.#waiting = false;
     const end = this.#end;
     this.#end = null;
     if (end !== null) end();
-    else this.#source.resume();
+    else this.#source.resumeSource();
   };
 }

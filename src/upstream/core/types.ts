@@ -1,6 +1,6 @@
 /**
- * What the rest of the gateway knows of upstreams: a server is a namespace with one or more endpoints (replicas).
- * Everything here lives on the main thread.
+ * The types by which the rest of the gateway uses upstreams. A server is a namespace with one or more endpoints (replicas).
+ * Main thread only.
  */
 
 import type { Spans } from '../../../native/spans.js';
@@ -10,77 +10,83 @@ import type { Era } from '../../protocol/revisions.js';
 import type { CallTarget, Exchange } from '../../request/exchange/index.js';
 import type { Packed } from '../../shared/packed.js';
 
-/** Receives what an upstream says about a call: implemented by the write stage. */
-export interface CallSink {
+/** Receives the messages of upstreams and the outcome of calls; implemented by the front. */
+export interface UpstreamSink {
   /**
    * One JSON-RPC message that belongs to `exchange`: a notification (progress, log message) or the response.
-   * `spans` is the scan of `bytes[0, length)`; both are valid only during the call. After a response nothing more follows for this call.
+   * `spans` is the scan of `bytes[0, length)`; both are valid only during the call. The response is the last report of a call.
    */
   message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void;
   /**
-   * The call failed on the way. `sent` tells whether any byte of it may have reached the upstream:
-   * if not, the sender may try elsewhere.
+   * The call failed; the last report of a call. `sent` = any byte of it may have reached the upstream; if not, the call may
+   * be sent to another endpoint.
    */
   failed(exchange: Exchange, error: ErrorCode, sent: boolean): void;
   /**
-   * A (legacy) server asks the client for something: sampling, elicitation, roots, anything but `ping`. The answer goes
-   * back through {@link Endpoint.reply}.
+   * A request of a (legacy) server to the client: sampling, elicitation, roots, anything but `ping`. The response is sent
+   * through {@link Endpoint.reply}.
    *
-   * @param exchange the call it belongs to; null when that cannot be told, then only the owner of the lane can be meant
+   * @param exchange the call that it belongs to; null = unknown, and only the owner of the endpoint can be meant
    */
-  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void;
+  serverRequest(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void;
   /**
-   * A notification that is neither progress, log message, list change nor resource update: the server takes a request
-   * back (`notifications/cancelled`), an elicitation by URL is complete, a legacy task changed.
+   * A notification that is neither progress, log message, list change nor resource update: the server cancels a request
+   * (`notifications/cancelled`), an elicitation by URL is complete, a legacy task changed.
    */
-  noted(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void;
-  /** The endpoint's connection, child or session ended: nobody waits for answers to its requests any more. */
-  lost(endpoint: Endpoint): void;
+  serverNotification(
+    endpoint: Endpoint,
+    exchange: Exchange | null,
+    bytes: Uint8Array,
+    length: number,
+    spans: Spans,
+  ): void;
+  /** The endpoint's connection, child or session has ended, and with it the requests of its server. */
+  disconnected(endpoint: Endpoint): void;
   /**
-   * A response too large to hold has begun: `bytes[0, length)` is its JSON so far. The rest follows with `largePart`,
-   * and `largeEnd` is its last report.
+   * A response that is too large to hold has begun: `bytes[0, length)` is its JSON so far. The rest follows with `largePart`,
+   * and `largeEnd` is the last report of the call.
    *
    * @returns false when it cannot be passed on in parts: the endpoint fails the call
    */
   largeStart(exchange: Exchange, bytes: Uint8Array, length: number): boolean;
   largePart(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void;
-  /** @param complete false = it broke off */
+  /** @param complete false = it was truncated */
   largeEnd(exchange: Exchange, complete: boolean): void;
 }
 
-/** The client that a lane of an isolated server belongs to. */
-export interface LaneOwner {
+/** The client that a dedicated endpoint of an isolated server belongs to. */
+export interface ConnectionOwner {
   /** The sealed id of its legacy session; '' = a principal (`isolation: principal`, and clients without sessions). */
   readonly sessionId: string;
   /** 128 bits of the subject's digest, all 0 = anonymous. */
   readonly subject: Int32Array;
 }
 
-/** A client as far as the choice of its lane depends on it; outlives the exchange that it was read from (`laneClient`). */
-export interface LaneClient extends LaneOwner {
-  /** What the client can be asked for, bits of Capability. */
+/** A client, as its dedicated endpoint depends on it; see `clientIdentity`. */
+export interface ClientIdentity extends ConnectionOwner {
+  /** Capabilities of the client, bits of Capability. */
   readonly capabilities: number;
 }
 
 /** What can be followed upstream: a resource by its URI, a task (tasks extension) by its id. */
 export type WatchKind = 'resource' | 'task';
 
-/** On whose behalf an endpoint speaks to its upstream. */
-export interface LaneProfile {
+/** What the connection of an endpoint is used for. */
+export interface ConnectionProfile {
   /** Bits of Capability (src/protocol/client-capabilities.ts) that `initialize` declares. */
   readonly capabilities: number;
-  /** Null = all clients share it: what the server asks outside of a call belongs to nobody. */
-  readonly owner: LaneOwner | null;
-  /** One call at a time: whatever the server says meanwhile belongs to it. */
+  /** The client that it belongs to; null = clients share it, and requests of the server outside of calls are refused. */
+  readonly owner: ConnectionOwner | null;
+  /** Leased to one call at a time: all messages of the server belong to that call. */
   readonly exclusive: boolean;
-  /** The upstream is known to be legacy: no probe. */
+  /** The upstream is legacy: no probe. */
   readonly legacyOnly: boolean;
-  /** Calls wait while it is being started, instead of failing. */
+  /** Started by a call: calls wait until it is ready instead of failing. */
   readonly lazy: boolean;
 }
 
-/** The lane that all clients share; nothing is declared on it. */
-export const SHARED: LaneProfile = Object.freeze({
+/** Of an endpoint that all clients share; it declares no capabilities. */
+export const SHARED_PROFILE: ConnectionProfile = Object.freeze({
   capabilities: 0,
   owner: null,
   exclusive: false,
@@ -89,8 +95,8 @@ export const SHARED: LaneProfile = Object.freeze({
 });
 
 /**
- * What `subscriptions/listen` asks for (MCP 2026-07-28, subscriptions): a client of the gateway, or the gateway of a modern
- * upstream, where one listen an endpoint carries all of it.
+ * The filter of `subscriptions/listen` (MCP 2026-07-28, subscriptions), of a client of the gateway or of the gateway at a
+ * modern upstream, where each endpoint has one listen.
  */
 export interface ListenFilter {
   readonly toolsListChanged: boolean;
@@ -103,41 +109,41 @@ export interface ListenFilter {
 }
 
 /**
- * The shared lane of an isolated server. Only its lists are read there, and some servers have tools that they list for
- * nobody but a client that can be asked. What they ask on it is refused.
+ * Of the discovery session of an isolated server, which serves for reading its lists. Some servers list tools only for
+ * clients with capabilities, so it declares some; requests of the server are refused.
  */
-export const SURVEY: LaneProfile = Object.freeze({
-  ...SHARED,
+export const DISCOVERY_PROFILE: ConnectionProfile = Object.freeze({
+  ...SHARED_PROFILE,
   capabilities: ASKABLE & ~Capability.roots,
 });
 
-/** State of an endpoint as shown in /stats and used by the choice of endpoint. */
+/** State of an endpoint, as shown in /stats. Calls are sent to ready endpoints. */
 export type EndpointState = 'connecting' | 'ready' | 'backoff' | 'failed' | 'stopped';
 
 /** How an upstream is reached. */
 export type Transport = 'stdio' | 'http' | 'sse' | 'websocket';
 
-/** One replica, or a lane of one: a stdio child, an HTTP origin, a connection. */
+/** One replica of a server, or a dedicated endpoint beside one: a stdio child, an HTTP origin, a connection. */
 export interface Endpoint extends CallTarget {
   readonly server: number;
   readonly weight: number;
   readonly transport: Transport;
-  readonly profile: LaneProfile;
+  readonly profile: ConnectionProfile;
   readonly state: EndpointState;
   /** Number of the negotiated revision. */
   readonly revision: number;
   /** Calls in flight. */
   readonly inFlight: number;
   /**
-   * Sends a message that is no call: the answer to a request of the server, or a notification of a client. Nobody waits
-   * for the outcome; without a connection it is dropped.
+   * Sends a message that is no call: the response to a request of the server, or a notification of a client. Dropped without
+   * a connection; the outcome is not reported.
    */
   reply(bytes: Buffer): void;
   /** Why the endpoint is not ready, one sentence without secrets, or ''. */
   readonly reason: string;
 }
 
-/** What discovery found behind one server; lists keep the items' raw bytes, unknown members and number spelling included. */
+/** The lists and properties of one server. Items are raw bytes, with unknown members and the spelling of numbers. */
 export interface Discovery {
   readonly server: number;
   readonly era: Era;
@@ -151,26 +157,24 @@ export interface Discovery {
   readonly prompts: Packed;
   readonly resources: Packed;
   readonly templates: Packed;
-  /** Smallest remaining freshness the upstream gave, ms; 0 = none. */
+  /** Shortest time to live of the lists, ms; 0 = none. */
   readonly ttlMs: number;
   readonly cacheScope: 'public' | 'private';
 }
 
-/** Changes of upstreams that the control plane follows. */
+/** Receives changes of upstreams; implemented by the control part. */
 export interface UpstreamEvents {
   /** First discovery, or lists changed and were read again. */
   discovered(discovery: Discovery): void;
-  /** An endpoint changed state. */
-  stateChanged(server: number, endpoint: number, state: EndpointState, reason: string): void;
   /**
    * `notifications/resources/updated` of an upstream; `bytes[0, length)` is the whole notification, valid during the
    * call.
    *
-   * @param owner whose lane it came on; null = everybody's
+   * @param owner the client that the endpoint belongs to; null = all clients
    */
-  resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: LaneOwner | null): void;
+  resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: ConnectionOwner | null): void;
   /** `notifications/tasks` of a modern upstream (tasks extension); see {@link resourceUpdated}. */
   taskChanged(server: number, taskId: string, bytes: Uint8Array, length: number): void;
-  /** A reload has put another server in this place: nothing that was followed there is followed any more. */
-  replaced?(server: number): void;
+  /** A reload has put another server in the place of this one: what was followed there is not followed any more. */
+  replaced(server: number): void;
 }

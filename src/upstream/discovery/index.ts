@@ -8,21 +8,21 @@ import type { Handshake } from '../core/handshake.js';
 import { LARGE_PAGE, readPage } from '../core/list-page.js';
 import type { Discovery, Transport } from '../core/types.js';
 
-/** Where to read. */
+/** What the lists are read from. */
 export interface DiscoverySource {
   readonly server: number;
   readonly handshake: Handshake;
   readonly transport: Transport;
   readonly channel: ControlChannel;
-  /** Reads large pages. */
+  /** Reads large pages in another thread. */
   readonly background: Background;
 }
 
-/** What was left out, for the log. */
+/** What omissions are reported to. */
 export interface DiscoveryReport {
-  /** More pages or items than the limits allow were left out of this list. */
+  /** The list has more pages or items than the limits allow; the rest is left out. */
   truncated(method: string): void;
-  /** A tool that may not be offered. */
+  /** A tool is left out. @param why as a clause */
   dropped(tool: string, why: string): void;
 }
 
@@ -37,7 +37,7 @@ const EMPTY: List = { items: NO_ITEMS, ttlMs: Number.POSITIVE_INFINITY, isPrivat
 /**
  * Reads all lists that the server's capabilities name, one after the other.
  *
- * @throws ControlError when a list cannot be read: half a catalog would make tools vanish
+ * @throws ControlError when a list cannot be read: a partial result would remove tools from the catalog
  */
 export async function discover(
   source: DiscoverySource,
@@ -71,7 +71,7 @@ export async function discover(
   };
 }
 
-/** Whether two discoveries say the same, byte for byte. */
+/** Whether two discoveries are the same, byte for byte. */
 export function sameDiscovery(a: Discovery, b: Discovery): boolean {
   return (
     a.era === b.era &&
@@ -127,7 +127,7 @@ async function readList(
     const source = { bytes, result: spans.resultStart, key, maxItems: maxTools - count, checkHeaders };
     const page = await (large ? background.readPage(source) : readPage(source));
     if (page.items === null) {
-      // Also says what is wrong if the answer is an error.
+      // Throws the error if the response is one.
       resultOf(reply);
       throw new ControlError('invalid', `the answer to ${method} has no list`);
     }
@@ -137,7 +137,7 @@ async function readList(
     ttlMs = Math.min(ttlMs, page.ttlMs);
     isPrivate ||= page.isPrivate;
     if (page.full) break;
-    // An empty string is a cursor too (pagination); the same one again would never end.
+    // An empty string is a cursor too (MCP, pagination). A repeated cursor would never end.
     if (page.cursor === null || page.cursor === cursor) return { items: await joined(pages), ttlMs, isPrivate };
     cursor = page.cursor;
   }
@@ -145,28 +145,31 @@ async function readList(
   return { items: await joined(pages), ttlMs, isPrivate };
 }
 
-/** The bytes of a reply in memory that another thread can read; those of a large HTTP body are there already. */
+/** The bytes of a reply in shared memory; those of a large HTTP body are there already. */
 async function shared(bytes: Buffer): Promise<Uint8Array> {
   return bytes.buffer instanceof SharedArrayBuffer ? bytes : joinShared([bytes], bytes.length);
 }
 
 /** The items of all pages as one list. */
 async function joined(pages: readonly Packed[]): Promise<Packed> {
-  if (pages.length === 1) return pages[0]!;
+  const [only] = pages;
+  if (only !== undefined && pages.length === 1) return only;
   const counts = pages.map(packedCount);
   const offsets = new Int32Array(new SharedArrayBuffer((counts.reduce((sum, count) => sum + count, 0) + 1) * 4));
   let at = 0;
   let base = 0;
   for (const page of pages) {
-    for (let index = 1; index < page.offsets.length; index += 1) offsets[at + index] = base + page.offsets[index]!;
-    at += page.offsets.length - 1;
-    base = offsets[at]!;
+    for (const end of page.offsets.subarray(1)) {
+      at += 1;
+      offsets[at] = base + end;
+    }
+    base = offsets[at] ?? base;
   }
   const parts = pages.map(({ bytes, offsets: ends }) => bytes.subarray(0, ends.at(-1)));
   return { bytes: await joinShared(parts, base), offsets };
 }
 
-/** A list that a server refuses although it has the capability (templates often) takes nothing from the others. */
+/** A list that a server refuses although it has the capability (often templates) counts as empty. */
 async function optional(read: () => Promise<List>): Promise<List> {
   try {
     return await read();

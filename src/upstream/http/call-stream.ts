@@ -1,4 +1,4 @@
-/** What carries the answer to one call: the connection it was sent on, or a stream that goes on where that one broke off. */
+/** What carries the response to one call: the connection that it was sent on, or the stream that resumes a broken one. */
 import { type MessageBudget, SseParser, type SsePartListener } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Milliseconds } from '../../units.js';
@@ -6,26 +6,26 @@ import type { ConnectionTarget } from './target.js';
 
 /** See the file comment. */
 export interface CallStream {
-  /** The call; null when it is over, or its answer is not wanted any more. */
+  /** The call; null when it has ended or was cancelled. */
   exchange: Exchange | null;
-  /** The id that the answer must have. */
+  /** The id that the response must have. */
   readonly upstreamId: number;
   pause(): void;
   resume(): void;
-  /** The answer is not wanted any more. */
+  /** The call was cancelled: drops the response. */
   abandon(): void;
-  /** The answer was delivered; what follows is read and dropped. */
+  /** The response was delivered; what follows is dropped. */
   drain(now: Milliseconds): void;
 }
 
-/** What a stream tells its endpoint. */
+/** What a stream reports to, its endpoint. */
 export interface CallStreamListener {
-  /** One event of a streamed answer; `bytes[0, length)` is valid only during the call. */
+  /** One event of a streamed response; `bytes[0, length)` is valid only during the call. */
   document(stream: CallStream, bytes: Uint8Array, length: number): void;
   /**
-   * The answer has become larger than is held; `bytes[0, length)` is what there is of it.
+   * The response is larger than `limits.maxHeldBytes`; `bytes[0, length)` is what arrived of it.
    *
-   * @returns false = it cannot be passed on in parts and comes as a whole
+   * @returns false = it cannot be passed on in parts
    */
   largeStart(stream: CallStream, bytes: Uint8Array, length: number): boolean;
   largePart(stream: CallStream, bytes: Uint8Array, start: number, end: number): void;
@@ -33,12 +33,12 @@ export interface CallStreamListener {
   largeEnd(stream: CallStream, complete: boolean): void;
 }
 
-/** Brings the events of one stream to its endpoint; keeps count of what goes on in parts. */
+/** Passes the events of one stream on to its endpoint, large ones in parts. Owned by the stream. */
 export class CallEvents implements SsePartListener {
   readonly #stream: CallStream;
   readonly #listener: CallStreamListener;
-  /** An answer goes on in parts. */
-  #parts = false;
+  /** A response is being passed on in parts. */
+  #inParts = false;
 
   constructor(stream: CallStream, listener: CallStreamListener) {
     this.#stream = stream;
@@ -46,7 +46,7 @@ export class CallEvents implements SsePartListener {
   }
 
   reset(): void {
-    this.#parts = false;
+    this.#inParts = false;
   }
 
   event(data: Uint8Array, length: number, type: string): void {
@@ -54,29 +54,29 @@ export class CallEvents implements SsePartListener {
   }
 
   largeStart(data: Uint8Array, length: number, type: string): boolean {
-    // Nobody wants it, so it need not be held either.
+    // It is dropped, so it need not be held.
     if (!isMessage(type) || this.#stream.exchange === null) return true;
-    this.#parts = this.#listener.largeStart(this.#stream, data, length);
-    return this.#parts;
+    this.#inParts = this.#listener.largeStart(this.#stream, data, length);
+    return this.#inParts;
   }
 
   largePart(bytes: Uint8Array, start: number, end: number): void {
-    if (this.#parts) this.#listener.largePart(this.#stream, bytes, start, end);
+    if (this.#inParts) this.#listener.largePart(this.#stream, bytes, start, end);
   }
 
   largeEnd(complete: boolean): void {
-    if (!this.#parts) return;
-    this.#parts = false;
+    if (!this.#inParts) return;
+    this.#inParts = false;
     this.#listener.largeEnd(this.#stream, complete);
   }
 
-  /** Nothing more comes. */
+  /** The stream has ended. */
   broken(): void {
     this.largeEnd(false);
   }
 }
 
-/** The parser of a stream that answers a call. */
+/** The parser of a call's stream. */
 export function callParser(
   listener: CallEvents,
   target: ConnectionTarget,
@@ -87,7 +87,7 @@ export function callParser(
   return new SseParser(listener, { maxEventBytes, budget, share, evicted, parts: { listener, heldBytes, maxBytes } });
 }
 
-/** Events without a name, or with this one, hold messages (MCP, Streamable HTTP). */
+/** Events without a name, or with the name `message`, hold messages (MCP, Streamable HTTP). */
 function isMessage(type: string): boolean {
   return type === '' || type === 'message';
 }

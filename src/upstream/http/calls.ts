@@ -6,15 +6,15 @@ import type { HttpHeads } from '../core/http-heads.js';
 import { type ConnectionListener, HttpConnection } from './connection.js';
 import type { ConnectionTarget } from './target.js';
 
-/** How long the rest of an answer is read after its response, so that the connection can be kept. */
+/** How long the rest of a stream is read after its response, so that the connection can be kept. */
 const DRAIN_MS: Milliseconds = 1_000;
 
-/** The connections that calls go over, and the calls that wait for one. */
+/** The connections of an endpoint's calls, and the calls that wait for one. Owned by the endpoint. */
 export class HttpCalls {
-  /** Headers of the session in force. */
+  /** Headers of the current session. */
   heads: HttpHeads;
-  /** Calls wait, because there is no session (yet). */
-  held = true;
+  /** Calls wait because there is no session. */
+  isHeld = true;
 
   readonly #target: ConnectionTarget;
   readonly #listener: ConnectionListener;
@@ -38,28 +38,23 @@ export class HttpCalls {
     this.heads = heads;
   }
 
-  /** For /stats. */
-  get counts(): Record<string, Count> {
-    return { connections: this.#connections.length, idle: this.#free.length, queued: this.#queue.size };
-  }
-
-  /** A session is open: what is sent from now on belongs to it. */
+  /** A session is open: calls that are sent from now on belong to it. */
   use(heads: HttpHeads, era: Era): void {
     this.heads = heads;
     this.#era = era;
   }
 
-  /** Calls that wait are sent. */
-  go(): void {
-    this.held = false;
+  /** Sends the calls that wait. */
+  sendQueued(): void {
+    this.isHeld = false;
     while (this.#queue.size > 0) {
       const connection = this.#checkout();
       if (connection === null) return;
-      this.idle(connection);
+      this.release(connection);
     }
   }
 
-  /** Sends a call, now or when its turn comes. @returns false when too many wait already */
+  /** Sends a call, now or when a connection is free. @returns false when too many calls wait already */
   submit(
     exchange: Exchange,
     bytes: Buffer,
@@ -67,52 +62,53 @@ export class HttpCalls {
     nameHeader: string,
     extraHeaders: readonly string[] | null,
   ): boolean {
-    const connection = this.held ? null : this.#checkout();
+    const connection = this.isHeld ? null : this.#checkout();
     if (connection === null) return this.#queue.push(exchange, bytes, method, nameHeader, extraHeaders);
     this.#send(connection, exchange, bytes, method, nameHeader, extraHeaders);
     return true;
   }
 
   /**
-   * Sends a call that was on a connection, which is free now, once more.
+   * Sends a call a second time whose connection is free now.
    *
-   * @returns false when too many wait already
+   * @returns false when too many calls wait already
    */
-  again(connection: HttpConnection, exchange: Exchange): boolean {
+  resend(connection: HttpConnection, exchange: Exchange): boolean {
     const { requestBytes, method, nameHeader, extraHeaders } = connection;
     exchange.call.connection = null;
     exchange.call.sent = false;
     const queued = this.#queue.push(exchange, requestBytes, method, nameHeader, extraHeaders);
-    this.idle(connection);
+    this.release(connection);
     return queued;
   }
 
   /** A connection is free: the next call that waits takes it. */
-  idle(connection: HttpConnection): void {
+  release(connection: HttpConnection): void {
     if (this.#closed) return;
-    const next = this.#queue.size > 0 && !this.held ? this.#queue.shift() : null;
-    if (next === null) {
+    const next = this.#queue.size > 0 && !this.isHeld ? this.#queue.shift() : null;
+    if (next === null || next.exchange === null) {
       connection.forgetCall();
       this.#free.push(connection);
       return;
     }
     const { exchange, bytes, method, nameHeader, extraHeaders } = next;
     recycle(next);
-    this.#send(connection, exchange!, bytes, method, nameHeader, extraHeaders);
+    this.#send(connection, exchange, bytes, method, nameHeader, extraHeaders);
   }
 
-  /** Takes a call back that waits. @returns whether it did */
+  /** Removes a call that waits. @returns whether it did */
   remove(exchange: Exchange): boolean {
     return this.#queue.remove(exchange);
   }
 
-  /** The next call that waits, taken out of the line; null = none. */
-  shift(): Exchange | null {
-    const next = this.#queue.shift();
-    if (next === null) return null;
-    const { exchange } = next;
-    recycle(next);
-    return exchange;
+  /** Removes all calls that wait, the first one first. */
+  takeQueued(): Exchange[] {
+    const taken: Exchange[] = [];
+    for (let next = this.#queue.shift(); next !== null; next = this.#queue.shift()) {
+      if (next.exchange !== null) taken.push(next.exchange);
+      recycle(next);
+    }
+    return taken;
   }
 
   tick(now: Milliseconds): void {
@@ -122,10 +118,10 @@ export class HttpCalls {
     }
   }
 
-  /** No connection is given out any more. */
+  /** No more calls are sent. */
   close(): void {
     this.#closed = true;
-    this.held = true;
+    this.isHeld = true;
   }
 
   destroy(): void {

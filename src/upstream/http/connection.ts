@@ -9,19 +9,19 @@ import { Media, type ResponseParser } from './response-parser.js';
 import { Http1Socket, type SocketFailure, type SocketOwner } from './socket.js';
 import type { ConnectionTarget } from './target.js';
 
-/** What a connection tells its endpoint; but for what a stream tells, the connection is free again when it is called. */
+/** What a connection reports to, its endpoint. The connection is free again when one of these is called. */
 export interface ConnectionListener extends CallStreamListener {
   /**
-   * The answer is complete. `body` is the whole of it, null for one that was streamed or passed on in parts.
+   * The response is complete. `body` is the whole of it, null for one that was streamed or passed on in parts.
    *
    * @param json the content type was `application/json`
    */
   completed(connection: HttpConnection, status: number, json: boolean, body: Buffer | null): void;
-  /** There will be no (further) answer. */
+  /** There will be no (further) response. */
   failed(connection: HttpConnection, error: ErrorCode): void;
 }
 
-/** Most that is read of an answer that is neither JSON nor a stream with status 200. */
+/** Most bytes that are read of a response that is neither JSON nor a stream with status 200. */
 const REFUSAL_BYTES: Bytes = 65_536;
 
 /** `large` is a JSON body that is passed on in parts. */
@@ -31,29 +31,29 @@ const NO_BYTES = Buffer.alloc(0);
 const NO_HEADERS: readonly string[] = [];
 const CONTENT_LENGTH = Buffer.from('content-length: ');
 const HEAD_END = Buffer.from('\r\n\r\n');
-/** What a header may not hold (RFC 9110 section 5.5): a line break would add headers of somebody else's choice. */
+/** Characters that a header value may not hold (RFC 9110 section 5.5): a line break would inject headers. */
 const BAD_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 const composer = new Composer();
 
 /**
- * One keep-alive connection with one call at a time. What the endpoint keeps for the call (its bytes and headers)
- * lives here too.
+ * One keep-alive connection with one call at a time, and the bytes and headers of that call, in case it is sent again. Owned
+ * by {@link HttpCalls}.
  */
 export class HttpConnection implements SocketOwner, CallStream {
-  /** The call it is busy with; null when idle, or when the answer is not wanted any more. */
+  /** The call in flight; null when idle, or when the response is to be dropped. */
   exchange: Exchange | null = null;
-  /** The id the answer must have. */
+  /** The id that the response must have. */
   upstreamId = 0;
-  /** The session the call was made in. */
+  /** The session of the call. */
   sessionId = '';
   method = 0;
   nameHeader = '';
   extraHeaders: readonly string[] | null = null;
   /** The bytes of the call in flight. */
   requestBytes: Buffer = NO_BYTES;
-  /** `performance.now()` since when the rest of an answer is only waited for so that the connection can be kept; 0 = not. */
+  /** `performance.now()` when the response was complete and the rest of its stream began to be dropped; 0 = not. */
   drainingSince: Milliseconds = 0;
 
   readonly #target: ConnectionTarget;
@@ -62,7 +62,7 @@ export class HttpConnection implements SocketOwner, CallStream {
   readonly #parser: SseParser;
   readonly #events: CallEvents;
   readonly #start: string;
-  /** The list that {@link #head} was made from. */
+  /** The list that `#head` was made from. */
   #headers: readonly string[] = NO_HEADERS;
   /** Request line and headers as bytes, up to the last line end. */
   #head: Buffer = NO_BYTES;
@@ -71,13 +71,13 @@ export class HttpConnection implements SocketOwner, CallStream {
   #status = 0;
   #mode: number = Mode.none;
   #isJson = false;
-  /** A body that came in one piece so far, in the buffer that was read into; null = it lies in `#held`. */
+  /** A body that arrived in one piece so far, in the shared read buffer; null = it is in `#held`. */
   #borrowed: Buffer | null = null;
   readonly #held: HeldBytes;
-  /** Of a body that is passed on in parts. */
+  /** Bytes of a body that were passed on in parts. */
   #passed: Bytes = 0;
-  /** The body may be offered in parts once it is large. */
-  #mayPart = false;
+  /** The body was not offered in parts yet. */
+  #isOfferable = false;
 
   constructor(target: ConnectionTarget, listener: ConnectionListener) {
     this.#target = target;
@@ -97,7 +97,7 @@ export class HttpConnection implements SocketOwner, CallStream {
     this.#start = `POST ${target.path} HTTP/1.1\r\nhost: ${host}\r\n`;
     this.#events = new CallEvents(this, listener);
     const evicted = (): void => {
-      if (this.#busy) this.#give('GW_BUFFERS_FULL');
+      if (this.#busy) this.#abort('GW_BUFFERS_FULL');
     };
     this.#held = new HeldBytes(target.budget, evicted);
     this.#parser = callParser(this.#events, target, this.#socket.share, evicted);
@@ -108,13 +108,13 @@ export class HttpConnection implements SocketOwner, CallStream {
     return this.#mode === Mode.sse ? this.#parser.lastEventId : '';
   }
 
-  /** What the stream said about the time to wait before it is resumed, -1 = nothing. */
+  /** The stream's `retry`: the pause before it is resumed, -1 = none. */
   get retryMs(): Milliseconds {
     return this.#mode === Mode.sse ? this.#parser.retryMs : -1;
   }
 
   /**
-   * Sends a call. Failures are reported later, never from within.
+   * Sends a call. Failures are reported later, never within this call.
    *
    * @param headers the prepared list of the method: the same object each time
    */
@@ -133,29 +133,29 @@ export class HttpConnection implements SocketOwner, CallStream {
     }
     composer.reset().put(this.#head);
     if (!this.#ownHeaders()) {
-      this.#give('GW_INTERNAL');
+      this.#abort('GW_INTERNAL');
       return;
     }
     composer.put(CONTENT_LENGTH).integer(bytes.length).put(HEAD_END).put(bytes);
     this.#socket.send(composer.take());
   }
 
-  /** Adds the headers of this call alone; false when one of them cannot be written. */
+  /** Adds the headers of this call. @returns false when one of them cannot be written */
   #ownHeaders(): boolean {
     const { nameHeader, extraHeaders } = this;
     if (nameHeader !== '' && !addHeader('mcp-name', nameHeader)) return false;
     if (extraHeaders === null) return true;
     for (let index = 0; index < extraHeaders.length; index += 2) {
-      if (!addHeader(extraHeaders[index]!, extraHeaders[index + 1]!)) return false;
+      if (!addHeader(extraHeaders[index] ?? '', extraHeaders[index + 1] ?? '')) return false;
     }
     return true;
   }
 
-  /** The answer is not wanted any more: the connection is cut, and free a moment later. */
+  /** Drops the response: closes the connection, which is free a moment later. */
   abandon(): void {
     this.exchange = null;
     if (!this.#busy) return;
-    this.#give('GW_CANCELLED');
+    this.#abort('GW_CANCELLED');
   }
 
   pause(): void {
@@ -170,20 +170,20 @@ export class HttpConnection implements SocketOwner, CallStream {
     this.#socket.resume();
   }
 
-  /** The call will not be sent again: its bytes are not needed any more. */
+  /** The call will not be sent again: drops its bytes. */
   forgetCall(): void {
     this.requestBytes = NO_BYTES;
     this.extraHeaders = null;
   }
 
-  /** The answer was delivered; what follows on the stream is read and dropped. */
+  /** The response was delivered; what follows on the stream is dropped. */
   drain(now: Milliseconds): void {
     this.exchange = null;
     this.drainingSince = now;
     this.resume();
   }
 
-  /** Periodic work: an idle connection that the server is about to close is closed first. */
+  /** Periodic work: closes an idle connection that the server is about to close. */
   tick(now: Milliseconds): void {
     this.#socket.tick(now);
   }
@@ -202,7 +202,7 @@ export class HttpConnection implements SocketOwner, CallStream {
     this.#isJson = media === Media.json && !encoded;
     this.#borrowed = null;
     this.#held.clear();
-    this.#mayPart = true;
+    this.#isOfferable = true;
     if (status === 200 && this.#isJson) this.#mode = Mode.json;
     else if (status === 200 && media === Media.eventStream && !encoded) {
       this.#mode = Mode.sse;
@@ -215,13 +215,13 @@ export class HttpConnection implements SocketOwner, CallStream {
     if (!this.#busy) return end;
     if (this.#mode === Mode.sse) {
       if (this.#parser.feed(bytes.subarray(start, end))) return start + this.#parser.taken;
-      this.#give('GW_RESPONSE_TOO_LARGE');
+      this.#abort('GW_RESPONSE_TOO_LARGE');
     } else if (this.#mode === Mode.json) {
-      if (!this.#add(bytes, start, end, this.#target.maxWholeBytes)) this.#give('GW_RESPONSE_TOO_LARGE');
-      else if (this.#held.length > this.#target.maxHeldBytes && this.#mayPart) this.#offer();
+      if (!this.#add(bytes, start, end, this.#target.maxWholeBytes)) this.#abort('GW_RESPONSE_TOO_LARGE');
+      else if (this.#held.length > this.#target.maxHeldBytes && this.#isOfferable) this.#offer();
     } else if (this.#mode === Mode.large) {
       this.#passed += end - start;
-      if (this.#passed > this.#target.maxResponseBytes) this.#give('GW_RESPONSE_TOO_LARGE');
+      if (this.#passed > this.#target.maxResponseBytes) this.#abort('GW_RESPONSE_TOO_LARGE');
       else this.#events.largePart(bytes, start, end);
     } else if (!this.#add(bytes, start, end, REFUSAL_BYTES)) {
       this.#refused();
@@ -254,11 +254,11 @@ export class HttpConnection implements SocketOwner, CallStream {
     this.#listener.failed(this, errorOf(why, answered));
   }
 
-  /** Cuts the connection and reports the failure in a turn of its own. */
-  #give(error: ErrorCode): void {
+  /** Closes the connection and reports the failure in a later turn. */
+  #abort(error: ErrorCode): void {
     this.#busy = false;
     this.#socket.abort();
-    this.#letGo();
+    this.#releaseBody();
     setImmediate(() => {
       this.#events.broken();
       this.#free();
@@ -266,11 +266,11 @@ export class HttpConnection implements SocketOwner, CallStream {
     });
   }
 
-  /** The body of a refusal is longer than anything it could say: the status is enough, and the rest is not read. */
+  /** The body of a refusal is too long to be a JSON-RPC error: only the status counts, and the rest is not read. */
   #refused(): void {
     this.#busy = false;
     this.#socket.abort();
-    this.#letGo();
+    this.#releaseBody();
     setImmediate(() => {
       this.#free();
       this.#listener.completed(this, this.#status, false, NO_BYTES);
@@ -283,14 +283,14 @@ export class HttpConnection implements SocketOwner, CallStream {
       this.#borrowed = bytes.subarray(start, end);
       return true;
     }
-    // A later piece: what came before has to be our own by now, and so has this one.
+    // A later piece: the first one has to be copied out of the shared buffer, and so has this one.
     this.read();
     return this.#held.append(bytes, limit, start, end);
   }
 
-  /** The body has become large: from here on it is passed on as it comes, if that is possible. */
+  /** The body is large: from here on it is passed on in parts, if that is possible. */
   #offer(): void {
-    this.#mayPart = false;
+    this.#isOfferable = false;
     const { bytes, length } = this.#held;
     if (!this.#events.largeStart(bytes, length, '')) return;
     this.#mode = Mode.large;
@@ -302,7 +302,7 @@ export class HttpConnection implements SocketOwner, CallStream {
     return this.#borrowed ?? this.#held.bytes.subarray(0, this.#held.length);
   }
 
-  #letGo(): void {
+  #releaseBody(): void {
     this.#borrowed = null;
     this.#held.clear();
     this.#parser.letGo();
@@ -310,7 +310,7 @@ export class HttpConnection implements SocketOwner, CallStream {
 
   #free(): void {
     this.#busy = false;
-    this.#letGo();
+    this.#releaseBody();
     this.drainingSince = 0;
     this.resume();
   }
@@ -322,7 +322,7 @@ function headBytes(start: string, headers: readonly string[]): Buffer {
   return Buffer.from(text, 'latin1');
 }
 
-/** Appends one header line to the composer; false when name or value cannot stand in one. */
+/** Appends one header line to the composer. @returns false for an invalid name or value */
 function addHeader(name: string, value: string): boolean {
   if (!NAME.test(name) || BAD_VALUE.test(value)) return false;
   composer.put(Buffer.from(`${name}: ${value}\r\n`, 'latin1'));

@@ -1,74 +1,67 @@
-/** Control traffic of an HTTP upstream: handshake, lists, notifications, event streams. Apart from the connections of calls. */
+/** Control traffic of an HTTP upstream (handshake, lists, notifications, event streams), apart from the connections of calls. */
 
 import { Pool } from 'undici';
 import { type Decoder, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
-import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
+import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { joinShared } from '../core/background.js';
 import { connectionError } from '../core/connection-error.js';
-import {
-  ControlError,
-  type ControlReply,
-  FIRST_CALL_ID,
-  keepReply,
-  parseId,
-  scanResponse,
-  UPSTREAM_DEPTH,
-} from '../core/control.js';
+import { ControlError, type ControlReply, copyReply, FIRST_CALL_ID, parseId, scanResponse } from '../core/control.js';
+import { type EventSink, readEvents } from '../core/event-body.js';
 import { LARGE_PAGE } from '../core/list-page.js';
-import { ReadShare, type ReadTurns } from '../core/read-turns.js';
+import { ReadShare } from '../core/read-turns.js';
 import { PROBE_AFTER_MS } from './socket.js';
 import type { ConnectionTarget } from './target.js';
 
-/** Connections for requests of the gateway's own. */
+/** Connections for the gateway's own requests. */
 const CONNECTIONS = 4;
-/** Streams beside those of calls: the standalone one or the listen, and the one that takes its place. */
-const OWN_STREAMS = 2;
-/** Longest wait for a notification or an answer to arrive: a busy upstream may take its time, but somebody waits for it. */
-const NOTE_MS: Milliseconds = 60_000;
-/** Times that one is sent when the connection fails. To have it twice does the upstream no harm. */
-const NOTE_ATTEMPTS = 3;
-/** Between them. */
-const NOTE_PAUSE_MS: Milliseconds = 100;
+/** Long-lived streams: the standalone one or the listen, and its replacement. */
+const LONG_LIVED_STREAMS = 2;
+/** Longest wait for the delivery of a notification or response; a busy upstream may need long. */
+const NOTIFY_MS: Milliseconds = 60_000;
+/** Attempts to deliver one when the connection fails; receiving it twice does no harm. */
+const NOTIFY_ATTEMPTS = 3;
+/** Pause after the first attempt; grows with each. */
+const NOTIFY_PAUSE_MS: Milliseconds = 100;
 
 const EVENT_TOO_LARGE = 'an event is larger than limits.maxLineBytes';
-const CROWDED_OUT = 'there was no room for the answer (limits.maxBufferedBytes)';
+const BUFFER_FULL = 'there was no room for the answer (limits.maxBufferedBytes)';
 
 /** Reads an event stream. */
 export interface StreamReader {
-  /** What may be read of the stream in one turn of the event loop. */
+  /** Bounds what is read of the stream in one turn of the event loop. */
   readonly share: ReadShare;
   /** The stream is open. */
   opened(): void;
-  /** @returns the bytes taken: fewer when the share is spent, -1 when the stream cannot be read any further */
-  take(chunk: Buffer): number;
+  /** @returns the number of bytes read: fewer when the share is spent, -1 when the stream cannot be read any further */
+  read(chunk: Buffer): number;
   /** The stream has ended, whatever the reason. */
   ended(): void;
-  /** Fulfilled when the next chunk may come; null = now. */
-  ready(): Promise<void> | null;
+  /** Fulfilled when the next chunk may be read; null = now. */
+  whenReadable(): Promise<void> | null;
 }
 
-/** See the file comment. */
+/** See the file comment. One for each endpoint, which owns it. */
 export class HttpControl {
   readonly #target: ConnectionTarget;
   readonly #decoder: Decoder;
-  readonly #maxNotes: Count;
+  readonly #maxNotifications: Count;
   readonly #pool: Pool;
-  /** Streams stay open: they must not keep requests waiting. */
+  /** Apart from requests, which must not wait for streams that stay open. */
   readonly #streams: Pool;
-  #notes = 0;
+  #notifying: Count = 0;
   #lastId = 0;
 
   /**
    * @param bounds.maxStreams streams of calls open at once
-   * @param bounds.maxNotes notifications and answers on their way at once; more are dropped
+   * @param bounds.maxNotifications notifications and responses in flight at once; more are dropped
    */
-  constructor(target: ConnectionTarget, decoder: Decoder, bounds: { maxStreams: Count; maxNotes: Count }) {
+  constructor(target: ConnectionTarget, decoder: Decoder, bounds: { maxStreams: Count; maxNotifications: Count }) {
     this.#target = target;
     this.#decoder = decoder;
-    this.#maxNotes = bounds.maxNotes;
+    this.#maxNotifications = bounds.maxNotifications;
     const options = {
       pipelining: 1,
       connect: { timeout: target.connectTimeoutMs, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS },
@@ -76,15 +69,10 @@ export class HttpControl {
       bodyTimeout: 0,
     };
     this.#pool = new Pool(target.origin, { ...options, connections: CONNECTIONS });
-    this.#streams = new Pool(target.origin, { ...options, connections: bounds.maxStreams + OWN_STREAMS });
+    this.#streams = new Pool(target.origin, { ...options, connections: bounds.maxStreams + LONG_LIVED_STREAMS });
   }
 
-  /** Divides the event loop among what upstreams send. */
-  get turns(): ReadTurns {
-    return this.#target.turns;
-  }
-
-  /** An id for a request of the gateway's own. */
+  /** The id of the gateway's next request. */
   nextId(): number {
     this.#lastId = (this.#lastId % (FIRST_CALL_ID - 1)) + 1;
     return this.#lastId;
@@ -94,7 +82,7 @@ export class HttpControl {
     await Promise.all([this.#pool.destroy(), this.#streams.destroy()]);
   }
 
-  /** Posts a request and gives its response, from JSON or from an event stream. @throws ControlError */
+  /** Posts a request. @returns its response, from JSON or from an event stream @throws ControlError */
   async post(body: Buffer, id: number, headers: string[], timeoutMs: Milliseconds): Promise<ControlReply> {
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), timeoutMs);
@@ -133,34 +121,29 @@ export class HttpControl {
   }
 
   /**
-   * Posts a notification or an answer to a request of the upstream. Nobody waits for the outcome.
+   * Posts a notification, or the response to a request of the upstream. Never fails.
    *
-   * @param answered the status that came back; not called when the connection failed
+   * @returns the status, 0 when it was not delivered
    */
-  note(body: Buffer, headers: string[], answered?: (status: number) => void): void {
-    if (this.#notes >= this.#maxNotes) return;
-    this.#notes += 1;
-    void this.#noteAgain(body, headers)
-      .then((status) => answered?.(status))
-      .catch(() => {})
-      .finally(() => {
-        this.#notes -= 1;
-      });
-  }
-
-  async #noteAgain(body: Buffer, headers: string[]): Promise<number> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await this.noteAndWait(body, headers, NOTE_MS);
-      } catch (error) {
-        if (attempt === NOTE_ATTEMPTS || this.#pool.destroyed) throw error;
-        await new Promise((resolve) => setTimeout(resolve, NOTE_PAUSE_MS * attempt));
+  async notify(body: Buffer, headers: string[]): Promise<number> {
+    if (this.#notifying >= this.#maxNotifications) return 0;
+    this.#notifying += 1;
+    try {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await this.notifyOnce(body, headers, NOTIFY_MS);
+        } catch {
+          if (attempt === NOTIFY_ATTEMPTS || this.#pool.destroyed) return 0;
+          await new Promise((resolve) => setTimeout(resolve, NOTIFY_PAUSE_MS * attempt));
+        }
       }
+    } finally {
+      this.#notifying -= 1;
     }
   }
 
-  /** Like {@link note}, once; settles when it was answered, with the status. @throws ControlError */
-  async noteAndWait(body: Buffer, headers: string[], timeoutMs: Milliseconds): Promise<number> {
+  /** Like {@link notify}, with one attempt. @returns the status @throws ControlError */
+  async notifyOnce(body: Buffer, headers: string[], timeoutMs: Milliseconds): Promise<number> {
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), timeoutMs);
     try {
@@ -180,14 +163,14 @@ export class HttpControl {
     }
   }
 
-  /** Ends a legacy session (Streamable HTTP, session management). Whether that works does not matter any more. */
+  /** Ends a legacy session (Streamable HTTP, session management). Never fails. */
   async endSession(headers: string[], timeoutMs: Milliseconds): Promise<void> {
     try {
       const signal = AbortSignal.timeout(timeoutMs);
       const answer = await this.#pool.request({ path: this.#target.path, method: 'DELETE', headers, signal });
       await answer.body.dump();
     } catch {
-      // The upstream is gone, or knows no DELETE.
+      // The upstream is down or does not support DELETE.
     }
   }
 
@@ -196,8 +179,7 @@ export class HttpControl {
    *
    * @param body null = GET
    * @param stop ends it
-   * @returns the status; 200 = the stream was open and has ended
-   * @throws ControlError when the connection fails or the stream cannot be read
+   * @returns the status; 200 = the stream was open and has ended, 0 = the connection failed or the stream was unreadable
    */
   async stream(body: Buffer | null, headers: string[], stop: AbortSignal, reader: StreamReader): Promise<number> {
     try {
@@ -217,25 +199,26 @@ export class HttpControl {
       try {
         let isReadable = true;
         const feed = (bytes: Buffer): number => {
-          const taken = stop.aborted ? bytes.length : reader.take(bytes);
+          const taken = stop.aborted ? bytes.length : reader.read(bytes);
           isReadable = taken >= 0;
           return taken;
         };
         for await (const chunk of answer.body) {
           await reader.share.read(chunk as Buffer, feed);
-          if (!isReadable) throw new ControlError('invalid', EVENT_TOO_LARGE);
-          const ready = reader.ready();
+          if (!isReadable) return 0;
+          const ready = reader.whenReadable();
           if (ready !== null) await ready;
         }
       } finally {
         reader.ended();
       }
       return 200;
-    } catch (error) {
-      throw error instanceof ControlError ? error : connectionError(error);
+    } catch {
+      return 0;
     }
   }
 
+  /** Large responses are scanned in another thread. */
   #scan(bytes: Buffer): Promise<Spans | null> | Spans | null {
     if (bytes.length > LARGE_PAGE)
       return this.#target.background.scanResponse(bytes).then((words) => (words === null ? null : new Spans(words)));
@@ -248,40 +231,46 @@ export class HttpControl {
     status: number,
     sessionId: string,
   ): Promise<ControlReply | null> {
-    const spans = new Spans();
-    let reply: ControlReply | null = null;
-    let isCrowdedOut = false;
-    const { maxWholeBytes, budget, turns } = this.#target;
-    const share = new ReadShare(turns);
-    const events: SseListener = {
-      event: (data, length) => {
-        if (reply !== null || length === 0) return;
-        if (this.#decoder.scan(data, length, spans.words, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
-        if (spans.kind !== Kind.response || idOf(data, spans) !== id) return;
-        reply = keepReply(data, length, spans, status, sessionId);
-      },
-    };
-    const evicted = (): void => {
-      isCrowdedOut = true;
-      parser.letGo();
-    };
-    const parser = new SseParser(events, { maxEventBytes: maxWholeBytes, budget, share, evicted });
-    let fits = true;
-    const feed = (bytes: Buffer): number => {
-      fits = parser.feed(bytes);
-      return fits && reply === null ? parser.taken : -1;
-    };
-    try {
-      for await (const chunk of body) {
-        if (isCrowdedOut) throw new ControlError('invalid', CROWDED_OUT);
-        await share.read(chunk as Buffer, feed);
-        if (!fits) throw new ControlError('invalid', EVENT_TOO_LARGE);
-        if (reply !== null) break;
-      }
-    } finally {
-      parser.letGo();
-    }
-    return reply;
+    const { maxWholeBytes: maxEventBytes, budget, turns } = this.#target;
+    const events = new ResponseEvents(this.#decoder, id, status, sessionId);
+    const fits = await readEvents(body, events, { maxEventBytes, budget, turns });
+    if (events.isBufferFull) throw new ControlError('invalid', BUFFER_FULL);
+    if (!fits) throw new ControlError('invalid', EVENT_TOO_LARGE);
+    return events.reply;
+  }
+}
+
+/** Finds the response to a request among the events of a stream. */
+class ResponseEvents implements EventSink {
+  reply: ControlReply | null = null;
+  isBufferFull = false;
+  readonly #decoder: Decoder;
+  readonly #id: number;
+  readonly #status: number;
+  readonly #sessionId: string;
+  readonly #spans = new Spans();
+
+  constructor(decoder: Decoder, id: number, status: number, sessionId: string) {
+    this.#decoder = decoder;
+    this.#id = id;
+    this.#status = status;
+    this.#sessionId = sessionId;
+  }
+
+  get isDone(): boolean {
+    return this.reply !== null || this.isBufferFull;
+  }
+
+  event(data: Uint8Array, length: number): void {
+    const spans = this.#spans;
+    if (this.isDone || length === 0) return;
+    if (this.#decoder.scan(data, length, spans.words, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
+    if (spans.kind !== Kind.response || idOf(data, spans) !== this.#id) return;
+    this.reply = copyReply(data, length, spans, this.#status, this.#sessionId);
+  }
+
+  evicted(): void {
+    this.isBufferFull = true;
   }
 }
 
@@ -298,14 +287,14 @@ async function collect(
   { maxWholeBytes, budget, turns }: Pick<ConnectionTarget, 'maxWholeBytes' | 'budget' | 'turns'>,
 ): Promise<Buffer> {
   const share = new ReadShare(turns);
-  let isCrowdedOut = false;
+  let isBufferFull = false;
   const held = new HeldBytes(budget, () => {
-    isCrowdedOut = true;
+    isBufferFull = true;
     held.clear();
   });
   try {
     for await (const chunk of body) {
-      if (isCrowdedOut) throw new ControlError('invalid', CROWDED_OUT);
+      if (isBufferFull) throw new ControlError('invalid', BUFFER_FULL);
       if (!held.append(chunk as Buffer, maxWholeBytes))
         throw new ControlError('invalid', 'the answer is larger than limits.maxLineBytes');
       await share.read(chunk as Buffer, ({ length }) => length);

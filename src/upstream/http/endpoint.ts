@@ -2,54 +2,59 @@ import { Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
+import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { Era, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import { VerdictFlag } from '../../shared/records.js';
-import type { Milliseconds } from '../../units.js';
+import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
-import { ControlError, type ControlReply, controlMessage, parseId, UPSTREAM_DEPTH } from '../core/control.js';
+import { ControlError, type ControlReply, controlMessage, parseId } from '../core/control.js';
 import { detectionBackOff, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { initializeParams } from '../core/handshake.js';
-import { HttpHeads, streamHeaders, withCredentials } from '../core/http-heads.js';
-import type { LaneProfile, ListenFilter } from '../core/types.js';
+import { addressOf, HttpHeads } from '../core/http-heads.js';
+import type { ConnectionProfile, ListenFilter } from '../core/types.js';
+import { Attribution, type CallsInFlight } from '../messages/attribution.js';
+import { ServerMessages } from '../messages/server-messages.js';
 import type { CallStream } from './call-stream.js';
 import { HttpCalls } from './calls.js';
 import type { ConnectionListener, HttpConnection } from './connection.js';
 import { HttpControl } from './control.js';
 import { HttpEvents } from './events.js';
-import { greetHttp } from './handshake.js';
-import { judgeRefusal } from './refusals.js';
+import { httpHandshake } from './handshake.js';
+import { interpretRefusal } from './refusals.js';
 import { ResumedStream, type ResumeListener } from './resume.js';
-import { HttpServerMessages } from './server-messages.js';
 import { isSessionLost } from './session.js';
+import type { SessionObserver } from './standalone-stream.js';
 import { type ConnectionTarget, connectionTarget } from './target.js';
 
-/** Shortest time between two sessions opened because one was lost. */
+/** Shortest time between two sessions that are opened because the one before was lost. */
 const RECOVERY_MS: Milliseconds = 1_000;
-/** How long the end of a session may take; it is a courtesy. */
+/** Longest wait for the DELETE of a session when the endpoint is stopped. */
 const SESSION_END_MS: Milliseconds = 500;
 
-/** One Streamable HTTP origin: keep-alive connections for calls, and control traffic beside them. */
-export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, ResumeListener {
+/** One Streamable HTTP endpoint: keep-alive connections for calls, and control traffic apart from them. */
+export class HttpEndpoint
+  extends BaseEndpoint
+  implements ConnectionListener, ResumeListener, CallsInFlight, SessionObserver
+{
   readonly transport = 'http';
   readonly #config: UrlEndpointSnapshot;
   readonly #configured: Readonly<Record<string, string>>;
   readonly #target: ConnectionTarget;
   readonly #control: HttpControl;
   readonly #events: HttpEvents;
-  readonly #messages: HttpServerMessages;
+  readonly #attribution: Attribution;
+  readonly #messages: ServerMessages;
   readonly #calls: HttpCalls;
   readonly #spans = new Spans();
   readonly #backOff: BackOff;
-  /** Upstream ids of calls that were sent a second time. */
+  /** Upstream ids of calls in flight that were sent a second time. */
   readonly #repeated = new Set<number>();
-  /** Calls whose stream is being resumed. */
-  #resumed = 0;
   #era: Era | null;
   #timer: NodeJS.Timeout | undefined;
-  #greeting = false;
+  #isHandshaking = false;
   #recoverAfter: Milliseconds = 0;
   #stopping = false;
 
@@ -59,32 +64,29 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     at: { server: number; index: number },
     config: UrlEndpointSnapshot,
     breaker: Breaker,
-    profile: LaneProfile,
+    profile: ConnectionProfile,
   ) {
     super(context, owner, { ...at, weight: config.weight }, breaker, profile);
-    const { limits, decoder } = context;
     const { connectTimeoutMs, maxConnections, maxQueue } = owner.config;
-    const { maxServerRequests: maxNotes } = limits;
-    const url = new URL(config.url);
     this.#config = config;
-    this.#configured = withCredentials(config.headers, url);
+    const { url, headers } = addressOf(config);
+    this.#configured = headers;
     const connections = profile.exclusive ? 1 : maxConnections;
     this.#target = connectionTarget(url, connectTimeoutMs, context);
-    this.#control = new HttpControl(this.#target, decoder, { maxStreams: connections, maxNotes });
-    this.#events = new HttpEvents(
-      { control: this.#control, configured: this.#configured, decoder, target: this.#target, ackMs: connectTimeoutMs },
-      {
-        message: (bytes, length, spans) => this.#messages.onOwnStream(bytes, length, spans),
-        reopened: (filter) => this.#messages.missed(filter),
-        sessionLost: () => void this.#recover(this.#calls.heads.sessionId),
-      },
-    );
-    this.#messages = new HttpServerMessages(this, context, owner, {
-      callOf: (id) => this.callOf(id),
-      calls: () => this.calls(),
-      relay: (exchange, bytes, length, spans, isProgress) => this.relay(exchange, bytes, length, spans, isProgress),
-      reply: (bytes) => this.reply(bytes),
+    this.#control = new HttpControl(this.#target, context.decoder, {
+      maxStreams: connections,
+      maxNotifications: context.config.current.limits.maxServerRequests,
     });
+    this.#attribution = new Attribution(this, profile, true);
+    this.#messages = new ServerMessages(this, owner, context.sink, this.#attribution);
+    const streams = {
+      control: this.#control,
+      configured: this.#configured,
+      decoder: context.decoder,
+      target: this.#target,
+      acknowledgeMs: connectTimeoutMs,
+    };
+    this.#events = new HttpEvents(streams, this.#messages, this);
     const heads = new HttpHeads(this.#configured, { era: Era.legacy, revision: Revision.none, sessionId: '' });
     this.#calls = new HttpCalls(this.#target, this, { maxConnections: connections, maxQueue }, heads);
     this.#era = profile.legacyOnly ? Era.legacy : null;
@@ -92,11 +94,11 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
   }
 
   start(): void {
-    if (this.#stopping || this.#greeting) return;
+    if (this.#stopping || this.#isHandshaking) return;
     clearTimeout(this.#timer);
-    this.#greeting = true;
+    this.#isHandshaking = true;
     if (this.state !== 'ready') this.setState('connecting', '');
-    void this.#greet();
+    void this.#handshake();
   }
 
   async stop(): Promise<void> {
@@ -105,7 +107,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     clearTimeout(this.#timer);
     this.setState('stopped', '');
     this.#events.stop();
-    this.context.sink.lost(this);
+    this.context.sink.disconnected(this);
     this.#calls.close();
     const { heads } = this.#calls;
     const ended = heads.sessionId === '' ? null : this.#control.endSession(heads.forControl(''), SESSION_END_MS);
@@ -128,11 +130,11 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
   ): void {
     this.accept(exchange);
     if (this.state !== 'ready' && !(this.profile.lazy && this.state === 'connecting' && !this.#stopping)) {
-      this.context.later.add(this, exchange, 'GW_UPSTREAM_DOWN');
+      this.context.deferred.add(this, exchange, 'GW_UPSTREAM_DOWN');
       return;
     }
     if (!this.#calls.submit(exchange, bytes, method, nameHeader, extraHeaders)) {
-      this.context.later.add(this, exchange, 'GW_UPSTREAM_BUSY');
+      this.context.deferred.add(this, exchange, 'GW_UPSTREAM_BUSY');
     }
   }
 
@@ -161,20 +163,37 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     throw new ControlError('closed', 'the upstream has lost the session');
   }
 
+  /** Modern upstreams get no responses: they send no requests (MCP 2026-07-28, Streamable HTTP). */
   reply(bytes: Buffer): void {
-    if (this.state !== 'ready' || this.#greeting) return;
+    if (this.state !== 'ready' || this.#isHandshaking || this.era === Era.modern) return;
+    void this.#deliver(bytes);
+  }
+
+  async #deliver(bytes: Buffer): Promise<void> {
     const { heads } = this.#calls;
-    this.#control.note(bytes, heads.forControl(''), (status) => {
-      if (status === 404) this.#recover(heads.sessionId);
-    });
+    const status = await this.#control.notify(bytes, heads.forControl(''));
+    if (status === 404) this.#recover(heads.sessionId);
+  }
+
+  /** See {@link SessionObserver}. */
+  sessionLost(): void {
+    this.#recover(this.#calls.heads.sessionId);
+  }
+
+  get callCount(): Count {
+    return this.inFlight;
+  }
+
+  isInFlight(exchange: Exchange): boolean {
+    return this.holds(exchange);
+  }
+
+  callsInFlight(): Exchange[] {
+    return this.calls();
   }
 
   override listen(filter: ListenFilter): Promise<ListenFilter> {
     return this.#events.listen(filter);
-  }
-
-  details(): Record<string, unknown> {
-    return { ...this.#calls.counts, resumed: this.#resumed };
   }
 
   override tick(now: Milliseconds): void {
@@ -186,22 +205,20 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     const { exchange } = stream;
     const spans = this.#spans;
     if (exchange === null) {
-      this.#messages.unknown();
+      this.#messages.unknownResponse();
       return;
     }
     const status = this.context.decoder.scan(bytes, length, spans.words, UPSTREAM_DEPTH);
-    if (status !== ScanStatus.ok) {
-      this.#refuse(stream, exchange);
-    } else if (spans.kind === Kind.response) {
+    const kind = status === ScanStatus.ok ? spans.kind : Kind.none;
+    if (kind === Kind.response) {
       if (parseId(bytes, spans.idStart, spans.idEnd) !== stream.upstreamId) {
-        this.#messages.unknown();
+        this.#messages.unknownResponse();
         return;
       }
       stream.drain(performance.now());
-      this.#over(exchange);
       this.finish(exchange, bytes, length, spans);
-    } else if (spans.kind === Kind.notification || spans.kind === Kind.request) {
-      this.#messages.onCall(exchange, bytes, length, spans);
+    } else if (kind === Kind.notification || kind === Kind.request) {
+      this.#messages.receive(exchange, bytes, length, spans);
     } else {
       this.#refuse(stream, exchange);
     }
@@ -223,14 +240,11 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     const { exchange } = stream;
     stream.exchange = null;
     if (complete) stream.drain(performance.now());
-    if (exchange === null) return;
-    this.#over(exchange);
-    this.finishLarge(exchange, complete);
+    if (exchange !== null) this.finishLarge(exchange, complete);
   }
 
-  over(stream: ResumedStream, status: number): void {
+  streamEnded(stream: ResumedStream, status: number): void {
     const { exchange, sessionId } = stream;
-    this.#resumed -= 1;
     stream.exchange = null;
     if (exchange === null) return;
     if (status === 404) this.#recover(sessionId);
@@ -240,7 +254,7 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
   completed(connection: HttpConnection, status: number, json: boolean, body: Buffer | null): void {
     const { exchange, upstreamId, sessionId } = connection;
     if (exchange === null) {
-      this.#calls.idle(connection);
+      this.#calls.release(connection);
       return;
     }
     connection.exchange = null;
@@ -255,20 +269,16 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
       spans.kind === Kind.response;
     if (status === 200) {
       const isOurs = isResponse && parseId(body, spans.idStart, spans.idEnd) === upstreamId;
-      this.#calls.idle(connection);
-      if (isOurs) {
-        this.#over(exchange);
-        this.finish(exchange, body, body.length, spans);
-      } else {
-        this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
-      }
+      this.#calls.release(connection);
+      if (isOurs) this.finish(exchange, body, body.length, spans);
+      else this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
       return;
     }
     if (isSessionLost(status, sessionId, body, isResponse ? spans : null) && !this.#repeated.has(upstreamId)) {
-      this.#repeat(connection, exchange);
+      this.#repeatInNewSession(connection, exchange);
       return;
     }
-    this.#calls.idle(connection);
+    this.#calls.release(connection);
     this.#refusal(exchange, { status, body, spans: isResponse ? spans : null, id: upstreamId, sessionId });
   }
 
@@ -276,90 +286,85 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
     const { exchange } = connection;
     connection.exchange = null;
     if (exchange === null) {
-      this.#calls.idle(connection);
+      this.#calls.release(connection);
     } else if (error === 'GW_UPSTREAM_TRUNCATED') {
       this.#truncated(connection, exchange);
     } else if (error === 'GW_UPSTREAM_CLOSED' && this.#mayRepeat(exchange)) {
       this.#sendAgain(connection, exchange);
     } else {
-      this.#calls.idle(connection);
+      this.#calls.release(connection);
       this.fail(exchange, error, exchange.call.sent);
     }
-  }
-
-  override fail(exchange: Exchange, error: ErrorCode, sent: boolean): void {
-    this.#over(exchange);
-    super.fail(exchange, error, sent);
   }
 
   protected withdraw(exchange: Exchange): void {
     if (this.#calls.remove(exchange)) return;
     const stream = exchange.call.connection as CallStream | null;
     if (stream === null || stream.exchange !== exchange) return;
-    this.#over(exchange);
-    // Closing the stream is cancellation for a modern server; a legacy one wants to be told (MCP, cancellation).
+    // A modern server takes the end of the stream as cancellation, a legacy one needs a notification (MCP, cancellation).
     if (this.era === Era.legacy && exchange.call.sent) {
-      this.#control.note(this.#messages.cancellation(exchange), this.#calls.heads.forControl(''));
+      this.#attribution.cancelled();
+      const cancellation = controlMessage(
+        null,
+        'notifications/cancelled',
+        { requestId: exchange.call.upstreamId },
+        false,
+      );
+      void this.#control.notify(cancellation, this.#calls.heads.forControl(''));
     }
     stream.abandon();
   }
 
-  /** The call is over: it counts as repeated no longer. */
-  #over(exchange: Exchange): void {
+  protected callEnded(exchange: Exchange): void {
+    this.#attribution.ended(exchange);
     if (this.#repeated.size > 0) this.#repeated.delete(exchange.call.upstreamId);
   }
 
-  /** An answer that cannot be passed on, in the middle of a stream. */
+  /** A message that cannot be passed on, on the stream of a call. */
   #refuse(stream: CallStream, exchange: Exchange): void {
     stream.abandon();
     this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }
 
-  /** A stream ended without the response; where its events have ids the rest may be had (see resume.ts). */
+  /** A stream ended without the response. Where its events have ids, it is resumed (resume.ts). */
   #truncated(connection: HttpConnection, exchange: Exchange): void {
     const { lastEventId, retryMs, sessionId } = connection;
     const handshake = this.handshake;
     const resumable = this.era === Era.legacy && this.revision >= Revision.r2025_03_26 && lastEventId !== '';
     if (!resumable || handshake === null || sessionId !== this.#calls.heads.sessionId || this.#stopping) {
-      this.#calls.idle(connection);
+      this.#calls.release(connection);
       this.fail(exchange, 'GW_UPSTREAM_TRUNCATED', true);
       return;
     }
     const stream = new ResumedStream({ exchange, sessionId, at: { lastEventId, retryMs } }, this.#target, this);
     exchange.call.connection = stream;
-    this.#resumed += 1;
-    this.#calls.idle(connection);
-    void stream.run(this.#control, (id) => streamHeaders(this.#configured, handshake, id));
+    this.#calls.release(connection);
+    void stream.run(this.#control, this.#configured, handshake);
   }
 
   #refusal(
     exchange: Exchange,
     answer: { status: number; body: Buffer; spans: Spans | null; id: number; sessionId: string },
   ): void {
-    const { error, reprobe } = judgeRefusal({ ...answer, era: this.era });
+    const { error, reprobe } = interpretRefusal({ ...answer, era: this.era });
     if (reprobe) this.#reprobe();
-    if (error === null) {
-      this.#over(exchange);
-      this.finish(exchange, answer.body, answer.body.length, answer.spans!);
-    } else {
-      this.fail(exchange, error, true);
-    }
+    if (error !== null) this.fail(exchange, error, true);
+    else if (answer.spans !== null) this.finish(exchange, answer.body, answer.body.length, answer.spans);
   }
 
-  /** The session is unknown to the upstream, so the call was not executed: once more in a new session. */
-  #repeat(connection: HttpConnection, exchange: Exchange): void {
+  /** The session is unknown to the upstream, so the call was not executed: sends it again in a new session. */
+  #repeatInNewSession(connection: HttpConnection, exchange: Exchange): void {
     if (this.#recover(connection.sessionId)) {
       this.#sendAgain(connection, exchange);
     } else {
-      this.#calls.idle(connection);
+      this.#calls.release(connection);
       this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
     }
   }
 
   /**
-   * Whether a call whose connection was closed without an answer may be sent once more: it does no harm twice, and the
-   * client has seen nothing of it. A server that restarts, and one that closes a connection while a call is on its way to
-   * it, look like this.
+   * Whether a call whose connection was closed without a response may be sent again: it is safe to repeat, and the client has
+   * received no events of it. This happens when a server restarts, or closes an idle connection while a call is in flight.
    */
   #mayRepeat(exchange: Exchange): boolean {
     if (this.#stopping || exchange.client.events > 0 || this.#repeated.has(exchange.call.upstreamId)) return false;
@@ -368,69 +373,69 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
 
   #sendAgain(connection: HttpConnection, exchange: Exchange): void {
     this.#repeated.add(connection.upstreamId);
-    if (!this.#calls.again(connection, exchange)) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
+    if (!this.#calls.resend(connection, exchange)) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
   }
 
   /**
-   * Opens a new session, unless the lost one has been replaced meanwhile. A server that loses its sessions at once is
-   * given some time.
+   * Opens a new session, unless the lost one was replaced already; after a pause where the server loses sessions in a row.
    *
-   * @returns whether there is or will be another one
+   * @returns whether there is or will be another session
    */
   #recover(lostSession: string): boolean {
     if (lostSession === '' || this.#stopping || this.state !== 'ready') return false;
-    if (this.#greeting || lostSession !== this.#calls.heads.sessionId) return true;
+    if (this.#isHandshaking || lostSession !== this.#calls.heads.sessionId) return true;
     this.stats.sessionsLost += 1;
     this.context.log.info(this.names, 'upstream session lost, opening another');
     this.#renew();
     return true;
   }
 
+  /** Detects the era again. */
   #reprobe(): void {
-    if (this.#greeting || this.#stopping || performance.now() < this.#recoverAfter) return;
+    if (this.#isHandshaking || this.#stopping || performance.now() < this.#recoverAfter) return;
     if (!this.profile.legacyOnly) this.#era = null;
     this.#renew();
   }
 
-  /** Begins a new handshake; calls wait for it. */
+  /** Starts a new handshake; calls wait for it. */
   #renew(): void {
     const now = performance.now();
     const wait = this.#recoverAfter - now;
     this.#recoverAfter = Math.max(now, this.#recoverAfter) + RECOVERY_MS;
     this.#events.stop();
-    this.context.sink.lost(this);
-    this.#greeting = true;
-    this.#calls.held = true;
-    this.#timer = setTimeout(() => void this.#greet(), Math.max(0, wait));
+    this.context.sink.disconnected(this);
+    this.#isHandshaking = true;
+    this.#calls.isHeld = true;
+    this.#timer = setTimeout(() => void this.#handshake(), Math.max(0, wait));
   }
 
-  async #greet(): Promise<void> {
+  async #handshake(): Promise<void> {
     try {
-      const handshake = await greetHttp(this.#control, this.#configured, {
+      const handshake = await httpHandshake(this.#control, this.#configured, {
         era: this.#era,
         timeoutMs: this.owner.config.connectTimeoutMs,
         initialize: initializeParams(this.profile),
       });
       if (this.#stopping) return;
-      this.#greeting = false;
-      // Calls that wait were written for a server of the other family.
+      this.#isHandshaking = false;
+      // Calls that wait were composed for a server of the other era.
       if (this.state === 'ready' && handshake.era !== this.era) this.#failQueue();
       this.#era = handshake.era;
       this.#backOff.reset();
       this.#calls.use(new HttpHeads(this.#configured, handshake), handshake.era);
       this.#events.start(handshake);
-      this.greeted(handshake);
-      this.#calls.go();
+      this.becomeReady(handshake);
+      this.#calls.sendQueued();
     } catch (error) {
-      this.#greeting = false;
+      this.#isHandshaking = false;
       if (this.#stopping) return;
-      // A verdict can be out of date: the next attempt looks again.
+      // The detected era may be out of date: the next attempt detects it again.
       if (!this.profile.legacyOnly) this.#era = null;
       if (this.#config.detect && !this.profile.lazy && suggestsSse(error)) {
         tryOtherTransport(this.#config, (error as ControlError).message);
         this.#failQueue();
-        this.setState('backoff', 'the upstream does not speak Streamable HTTP');
-        this.owner.unsuited?.(this);
+        this.setState('backoff', 'the upstream does not support Streamable HTTP');
+        this.owner.wrongTransport?.(this);
         return;
       }
       this.setState('backoff', error instanceof ControlError ? error.message : 'the handshake failed');
@@ -440,8 +445,6 @@ export class HttpEndpoint extends BaseEndpoint implements ConnectionListener, Re
   }
 
   #failQueue(): void {
-    for (let exchange = this.#calls.shift(); exchange !== null; exchange = this.#calls.shift()) {
-      this.fail(exchange, 'GW_UPSTREAM_DOWN', false);
-    }
+    for (const exchange of this.#calls.takeQueued()) this.fail(exchange, 'GW_UPSTREAM_DOWN', false);
   }
 }

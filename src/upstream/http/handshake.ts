@@ -7,15 +7,15 @@ import { HttpHeads } from '../core/http-heads.js';
 import type { HttpControl } from './control.js';
 
 /**
- * Finds out the era by `server/discover` and opens a legacy session where that is needed. 401 and 403, server errors
- * and silence are no verdict; every other error to the probe means legacy.
+ * Detects the era by `server/discover`, and opens a session with a legacy server. 401 and 403, server errors and timeouts
+ * decide nothing; every other error to the probe means legacy.
  *
- * @param options.era a verdict of earlier: only that is tried
+ * @param options.era the era that was detected before: only that is tried; null = unknown
  * @param options.timeoutMs for each step
  * @param options.initialize parameters of `initialize`
  * @throws ControlError
  */
-export async function greetHttp(
+export async function httpHandshake(
   control: HttpControl,
   configured: Readonly<Record<string, string>>,
   options: { era: Era | null; timeoutMs: Milliseconds; initialize: object },
@@ -30,7 +30,7 @@ export async function greetHttp(
     try {
       return readDiscover(await probe());
     } catch (error) {
-      if (!(error instanceof ControlError) || !isLegacyVerdict(error)) throw error;
+      if (!(error instanceof ControlError) || !meansLegacy(error)) throw error;
       if (namesModernRevision(error)) return readDiscover(await probe());
     }
   }
@@ -48,11 +48,11 @@ export async function greetHttp(
   }
   const heads = new HttpHeads(configured, handshake);
   const initialized = controlMessage(null, 'notifications/initialized', null, false);
-  await control.noteAndWait(initialized, heads.forControl('notifications/initialized'), options.timeoutMs);
+  await control.notifyOnce(initialized, heads.forControl('notifications/initialized'), options.timeoutMs);
   return handshake;
 }
 
-function isLegacyVerdict(error: ControlError): boolean {
+function meansLegacy(error: ControlError): boolean {
   if (error.kind === 'rpc' || error.kind === 'invalid') return true;
   return error.kind === 'http' && error.number >= 400 && error.number < 500;
 }

@@ -1,26 +1,27 @@
-/** What an answer with a status other than 200 means for the call and for what is believed of its upstream. */
+/** The meaning of a response with a status other than 200, for the call and for the detected era of the upstream. */
 
 import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
+import { errorOfStatus } from '../core/connection-error.js';
 import { parseId } from '../core/control.js';
 import { errorCodeOf } from './session.js';
 
 const HEADER_MISMATCH = -32_020;
 const UNSUPPORTED_VERSION = -32_022;
-/** How a server of another family, or of an older transport, turns a request away. */
-const STRANGE = new Set([400, 404, 405, 406, 415]);
+/** Statuses by which a server of another era or of an older transport refuses a request. */
+const OTHER_ERA = new Set([400, 404, 405, 406, 415]);
 
-/** The judgement on a refusal. */
+/** The meaning of a refusal. */
 export interface Refusal {
-  /** Null = the body is a JSON-RPC error for the client, passed on as an answer. */
+  /** Null = the body is a JSON-RPC error for the client, passed on as the response. */
   readonly error: ErrorCode | null;
-  /** The upstream's family has to be found out again, and its lists read. */
+  /** The era of the upstream has to be detected again, and its lists read. */
   readonly reprobe: boolean;
 }
 
-/** An answer with a status other than 200 that does not say that the session is lost. */
-export interface RefusedAnswer {
+/** A response with a status other than 200 that does not mean that the session is lost. */
+export interface RefusedResponse {
   readonly status: number;
   readonly body: Buffer;
   /** The scan of `body` if it is a JSON-RPC response, else null. */
@@ -28,24 +29,22 @@ export interface RefusedAnswer {
   /** The id of the call. */
   readonly id: number;
   readonly era: Era;
-  /** The session that the call was made in, '' = none. */
+  /** The session of the call, '' = none. */
   readonly sessionId: string;
 }
 
-/** Judges a refusal. Nothing of it reaches the client but a JSON-RPC error meant for it. */
-export function judgeRefusal({ status, body, spans, id, era, sessionId }: RefusedAnswer): Refusal {
-  const judged = (error: ErrorCode | null, reprobe = false): Refusal => ({ error, reprobe });
-  if (status === 401 || status === 403) return judged('GW_UPSTREAM_REFUSED');
-  if (status === 429) return judged('GW_UPSTREAM_BUSY');
-  if (status === 503) return judged('GW_UPSTREAM_DOWN');
-  if (status < 400 || status >= 500) return judged('GW_UPSTREAM_PROTOCOL');
+/** Interprets a refusal. Nothing of it is passed on but a JSON-RPC error for the client. */
+export function interpretRefusal({ status, body, spans, id, era, sessionId }: RefusedResponse): Refusal {
+  const refusal = (error: ErrorCode | null, reprobe = false): Refusal => ({ error, reprobe });
+  const byStatus = errorOfStatus(status);
+  if (byStatus !== 'GW_UPSTREAM_PROTOCOL' || status < 400 || status >= 500) return refusal(byStatus);
   const code = errorCodeOf(body, spans);
-  // They describe our hop: what is believed of this upstream or of its tools is wrong.
-  if (code === HEADER_MISMATCH) return judged('GW_UPSTREAM_PROTOCOL', true);
-  if (code === UNSUPPORTED_VERSION) return judged('GW_UPSTREAM_DOWN', true);
+  // Both errors mean that the detected era or the tools of this upstream are out of date.
+  if (code === HEADER_MISMATCH) return refusal('GW_UPSTREAM_PROTOCOL', true);
+  if (code === UNSUPPORTED_VERSION) return refusal('GW_UPSTREAM_DOWN', true);
   if (code !== 0 && spans !== null) {
-    if (parseId(body, spans.idStart, spans.idEnd) === id) return judged(null);
+    if (parseId(body, spans.idStart, spans.idEnd) === id) return refusal(null);
   }
-  // An upstream without sessions that does not understand the request may have come back as another.
-  return judged('GW_UPSTREAM_PROTOCOL', STRANGE.has(status) && (era === Era.modern || sessionId === ''));
+  // An upstream without sessions may have been replaced by one of another era.
+  return refusal('GW_UPSTREAM_PROTOCOL', OTHER_ERA.has(status) && (era === Era.modern || sessionId === ''));
 }

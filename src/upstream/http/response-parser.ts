@@ -1,25 +1,25 @@
 /**
- * Reads HTTP/1.1 responses (RFC 9112) off the bytes of one connection, without making strings: status, the few header
- * fields that a relay acts on, and the body. Stricter than the RFC asks of a recipient wherever two readers could
- * disagree about where a response ends, because the next response on the connection is somebody else's.
+ * Parses HTTP/1.1 responses (RFC 9112) from the bytes of one connection, without making strings: status, the few header
+ * fields that a relay acts on, and the body. Rejects responses with ambiguous framing more strictly than the RFC demands,
+ * because the next response on the connection belongs to another client.
  */
 import type { Bytes, Seconds } from '../../units.js';
 
-/** What the parser reports; every call happens within `feed` or `end`. */
+/** What the parser reports to, its socket; every call happens within `feed` or `end`. */
 export interface ResponseListener {
   /** The head of the final response is complete; its fields can be read off the parser. */
   head(): void;
   /**
    * Bytes of the body; valid only during the call.
    *
-   * @returns the position up to which they were taken; before `end` only when the budget is spent
+   * @returns the position up to which they were read; less than `end` only when the budget is spent
    */
   body(bytes: Buffer, start: number, end: number): number;
   /** The response is complete. The parser is idle again. */
   complete(): void;
 }
 
-/** What a body is, by its media type. */
+/** Media types of bodies. */
 export const Media = { other: 0, json: 1, eventStream: 2 } as const;
 
 const State = {
@@ -37,7 +37,7 @@ const State = {
 
 /** Longest head, and longest block of trailers. */
 const MAX_HEAD_BYTES: Bytes = 32 * 1024;
-/** Longest line that holds a chunk's size. */
+/** Longest line with the size of a chunk. */
 const MAX_SIZE_LINE: Bytes = 256;
 const CR = 13;
 const LF = 10;
@@ -62,9 +62,9 @@ export class ResponseParser {
   encoded = false;
   /** Whether another request may follow on the connection. */
   keepAlive = true;
-  /** What the server says about how long it keeps idle connections; -1 = nothing. */
+  /** Time after which the server closes idle connections, -1 = not specified. */
   keepAliveSeconds: Seconds = -1;
-  /** What `feed` left unread because the budget was spent, else null; memory of its own. */
+  /** The bytes that `feed` did not read because the budget was spent, else null; owns its memory. */
   rest: Buffer | null = null;
 
   readonly #listener: ResponseListener;
@@ -77,10 +77,10 @@ export class ResponseParser {
   #length = -1;
   #chunked = false;
   #headBytes = 0;
-  /** The response ended within the current call of `feed`; told once it is known whether bytes follow it. */
+  /** The response ended within the current call of `feed`; reported once it is known whether bytes follow it. */
   #done = false;
 
-  /** @param budget once it is spent, `feed` leaves what follows unread */
+  /** @param budget once it is spent, `feed` leaves the following bytes unread */
   constructor(listener: ResponseListener, budget: { readonly spent: boolean } = UNBOUNDED) {
     this.#listener = listener;
     this.#budget = budget;
@@ -94,15 +94,10 @@ export class ResponseParser {
     this.#startHead();
   }
 
-  /** Whether no response is expected. */
-  get idle(): boolean {
-    return this.#state === State.idle;
-  }
-
   /**
-   * Reads what came in. Bytes behind a complete response, or without a request, belong to nobody.
+   * Reads bytes of the connection.
    *
-   * @returns false when the connection cannot be used any more: the bytes are no response, or nobody asked for them
+   * @returns false when the connection cannot be used any more: the bytes are no valid response, or there was no request
    */
   feed(bytes: Buffer, start: number, end: number): boolean {
     this.rest = null;
@@ -117,7 +112,7 @@ export class ResponseParser {
   /**
    * The server closed the connection.
    *
-   * @returns true when that completed a response, false when it cut one off or none was expected
+   * @returns true when that completed a response, false when it truncated one or none was expected
    */
   end(): boolean {
     if (this.#state !== State.untilClose) return false;
@@ -135,7 +130,7 @@ export class ResponseParser {
         return false;
       }
       if (this.#done) return this.#complete(next === end);
-      // The rest is the beginning of a line: it waits for more.
+      // The rest is the beginning of a line.
       if (next === at) {
         this.#held = Buffer.from(bytes.subarray(at, end));
         return true;
@@ -149,7 +144,7 @@ export class ResponseParser {
     return true;
   }
 
-  /** @param clean nothing follows the response; what does would be taken for the answer to the next request */
+  /** @param clean no bytes follow the response; they would become the response to the next request */
   #complete(clean: boolean): boolean {
     this.#done = false;
     if (!clean) this.keepAlive = false;
@@ -157,7 +152,7 @@ export class ResponseParser {
     return clean;
   }
 
-  /** @returns the position to go on from, `at` itself when more bytes are needed, -1 for bytes that are no response */
+  /** @returns the position to continue from, `at` when more bytes are needed, -1 for bytes that are no valid response */
   #step(bytes: Buffer, at: number, end: number): number {
     switch (this.#state) {
       case State.fixed:
@@ -296,7 +291,7 @@ export class ResponseParser {
   #headEnd(): boolean {
     const { status } = this;
     if (status < 200) {
-      // Interim responses are passed over; nobody asked for an upgrade.
+      // Interim responses are skipped; an upgrade was not requested.
       if (status === 101 || this.#chunked || this.#length > 0) return false;
       const { keepAlive } = this;
       const headBytes = this.#headBytes;

@@ -1,57 +1,59 @@
 /**
- * A call whose stream broke off, on its way on: a GET with `Last-Event-ID` brings what the server sent after the last event
+ * Resumes the stream of a call that broke off: a GET with `Last-Event-ID` returns what the server sent after the last event
  * that arrived (MCP 2025-03-26, resumability and redelivery; 2025-11-25, polling: the server closes the stream itself).
  */
 import type { ErrorCode } from '../../errors.js';
 import type { SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
+import type { Handshake } from '../core/handshake.js';
+import { streamHeaders } from '../core/http-heads.js';
 import { ReadShare } from '../core/read-turns.js';
 import { CallEvents, type CallStream, type CallStreamListener, callParser } from './call-stream.js';
 import type { HttpControl, StreamReader } from './control.js';
 import { pause } from './pause.js';
 import type { ConnectionTarget } from './target.js';
 
-/** Time before a stream is resumed where the server says nothing about it. */
+/** Pause before a stream is resumed where the server names none. */
 const RETRY_MS: Milliseconds = 1_000;
-/** Shortest time, whatever it says: a server that wants none would be asked without a break. */
+/** Shortest pause: a server that names 0 would be polled without a break. */
 const MIN_RETRY_MS: Milliseconds = 20;
-/** Longest time; the call's own limit ends it earlier as a rule. */
+/** Longest pause; the deadline of the call usually comes first. */
 const MAX_RETRY_MS: Milliseconds = 600_000;
-/** Attempts in a row without a stream; each waits longer than the one before. */
+/** Failed attempts in a row; the pause doubles with each. */
 const MAX_FAILURES: Count = 5;
-/** Streams in a row that bring nothing new. A server that is polled may have nothing to say for long. */
+/** Streams in a row without a new event. A server that is polled may have none for long. */
 const MAX_EMPTY: Count = 1_000;
 
-/** The time to wait before a stream is resumed. @param retryMs what the server said, -1 = nothing */
+/** The pause before a stream is resumed. @param retryMs the server's `retry`, -1 = none */
 export function retryPause(retryMs: Milliseconds): Milliseconds {
   return retryMs < 0 ? RETRY_MS : Math.min(Math.max(retryMs, MIN_RETRY_MS), MAX_RETRY_MS);
 }
 
-/** Where the stream stands, as far as it arrived. */
+/** Where a stream broke off. */
 export interface ResumePoint {
   readonly lastEventId: string;
-  /** -1 = the server said nothing. */
+  /** The server's `retry`, -1 = none. */
   readonly retryMs: Milliseconds;
 }
 
-/** What a resumed stream tells its endpoint besides what every stream of a call does. */
+/** What a resumed stream reports to, its endpoint. */
 export interface ResumeListener extends CallStreamListener {
   /**
-   * The stream is over. If it still has its call, it cannot be resumed (any more).
+   * The stream has ended. If it still has its call, it cannot be resumed any more.
    *
    * @param status of the last attempt, 0 = the connection failed
    */
-  over(stream: ResumedStream, status: number): void;
+  streamEnded(stream: ResumedStream, status: number): void;
 }
 
-/** See the file comment; one for each call. */
+/** See the file comment. One for each call, which it carries in place of a connection. */
 export class ResumedStream implements CallStream, StreamReader {
   exchange: Exchange | null;
   readonly upstreamId: number;
   /** The session the call was made in. */
   readonly sessionId: string;
-  /** Why the call cannot be answered here, if not because the stream was lost: asking again would bring the same. */
+  /** Why the call fails, if not because the stream was lost: another attempt would end in the same way. */
   failure: ErrorCode | null = null;
   readonly share: ReadShare;
 
@@ -62,7 +64,7 @@ export class ResumedStream implements CallStream, StreamReader {
   #lastEventId: string;
   #retryMs: Milliseconds;
   #opened = false;
-  #paused: { promise: Promise<void>; go(): void } | null = null;
+  #paused: { promise: Promise<void>; resume(): void } | null = null;
 
   constructor(
     call: { exchange: Exchange; sessionId: string; at: ResumePoint },
@@ -87,11 +89,11 @@ export class ResumedStream implements CallStream, StreamReader {
   }
 
   /**
-   * Goes on until the call is over or the stream is lost.
+   * Runs until the call has ended or the stream is lost. Never fails.
    *
-   * @param headers of a GET that asks for what follows an event
+   * @param configured configured headers
    */
-  async run(control: HttpControl, headers: (lastEventId: string) => string[]): Promise<void> {
+  async run(control: HttpControl, configured: Readonly<Record<string, string>>, handshake: Handshake): Promise<void> {
     const { signal } = this.#stop;
     let failures = 0;
     let empty = 0;
@@ -100,8 +102,8 @@ export class ResumedStream implements CallStream, StreamReader {
       await pause(retryPause(this.#retryMs) * 2 ** failures, signal);
       if (signal.aborted) break;
       const from = this.#lastEventId;
-      status = await this.#attempt(control, headers(from));
-      // An answer that had begun to be passed on cannot begin again.
+      status = await this.#attempt(control, streamHeaders(configured, handshake, from));
+      // A response that was partially passed on cannot start again.
       this.#events.broken();
       if (this.failure !== null) break;
       if (status >= 400 && status < 500 && status !== 408 && status !== 429) break;
@@ -109,14 +111,14 @@ export class ResumedStream implements CallStream, StreamReader {
       else failures = 0;
       empty = this.#opened && this.#lastEventId === from ? empty + 1 : 0;
     }
-    this.#listener.over(this, status);
+    this.#listener.streamEnded(this, status);
   }
 
   opened(): void {
     this.#opened = true;
   }
 
-  take(chunk: Buffer): number {
+  read(chunk: Buffer): number {
     const fits = this.#parser.feed(chunk);
     if (!fits) this.failure ??= 'GW_RESPONSE_TOO_LARGE';
     if (this.#parser.lastEventId !== '') this.#lastEventId = this.#parser.lastEventId;
@@ -128,23 +130,23 @@ export class ResumedStream implements CallStream, StreamReader {
     this.#parser.letGo();
   }
 
-  ready(): Promise<void> | null {
+  whenReadable(): Promise<void> | null {
     return this.#paused?.promise ?? null;
   }
 
   pause(): void {
     if (this.#paused !== null) return;
-    let go = (): void => {};
+    let resume = (): void => {};
     const promise = new Promise<void>((resolve) => {
-      go = resolve;
+      resume = resolve;
     });
-    this.#paused = { promise, go };
+    this.#paused = { promise, resume };
   }
 
   resume(): void {
     const paused = this.#paused;
     this.#paused = null;
-    paused?.go();
+    paused?.resume();
   }
 
   abandon(): void {
@@ -157,15 +159,11 @@ export class ResumedStream implements CallStream, StreamReader {
     this.abandon();
   }
 
-  /** @returns the status of the answer, 0 when the connection failed */
-  async #attempt(control: HttpControl, headers: string[]): Promise<number> {
+  /** @returns the status, see `HttpControl.stream` */
+  #attempt(control: HttpControl, headers: string[]): Promise<number> {
     this.#opened = false;
     this.#parser.reset();
     this.#events.reset();
-    try {
-      return await control.stream(null, headers, this.#stop.signal, this);
-    } catch {
-      return 0;
-    }
+    return control.stream(null, headers, this.#stop.signal, this);
   }
 }

@@ -2,8 +2,8 @@ import { Flag } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 
 /**
- * The code of a JSON-RPC error; 0 for anything else. Servers that refuse a request before they have read its id answer
- * with `null` for it, which is no response to a call but tells as much.
+ * The code of a JSON-RPC error, 0 for anything else; also of one whose id is `null`, as servers send it when they refuse a
+ * request before they read its id.
  *
  * @param spans the scan of `body` if it is a JSON-RPC response, else null
  */
@@ -17,24 +17,24 @@ export function errorCodeOf(body: Buffer, spans: Spans | null): number {
   }
 }
 
-/** How servers speak of a session they do not have (SDKs in TypeScript and Python, and servers modelled on them). */
+/** Texts of servers about an unknown session (SDKs in TypeScript and Python, and servers modelled on them). */
 const SESSION_TEXT = /session|not initialized/i;
-/** How much of a body is looked at. */
-const LOOKED_AT = 2_048;
+/** Bytes of a body that are searched for them. */
+const SEARCHED_BYTES = 2_048;
 
 /**
- * Whether an answer says that the session is not known (any more), so that the request was certainly not executed:
- * 404 (Streamable HTTP, session management), or the 400 that some servers give.
+ * Whether a response means that the session is unknown, so that the request was not executed: 404 (Streamable HTTP, session
+ * management), or 400 as some servers send it.
  *
- * @param sessionId the session that the request was made in; '' = none
+ * @param sessionId the session of the request; '' = none
  * @param spans the scan of `body` if it is a JSON-RPC response, else null
  */
 export function isSessionLost(status: number, sessionId: string, body: Buffer, spans: Spans | null): boolean {
   if (sessionId === '' || (status !== 404 && status !== 400)) return false;
-  const saysSo = (): boolean => SESSION_TEXT.test(body.toString('utf8', 0, LOOKED_AT));
+  const namesSession = (): boolean => SESSION_TEXT.test(body.toString('utf8', 0, SEARCHED_BYTES));
   const code = errorCodeOf(body, spans);
-  if (code === 0) return status === 404 || saysSo();
+  if (code === 0) return status === 404 || namesSession();
   if (status === 404 && (code === -32_001 || code === -32_000)) return true;
-  // With other codes it is an answer to the call ("method not found" and the like) unless it speaks of the session.
-  return (code === -32_000 || code === -32_600) && saysSo();
+  // With other codes it is the response to the call ("method not found" and the like) unless its text names the session.
+  return (code === -32_000 || code === -32_600) && namesSession();
 }

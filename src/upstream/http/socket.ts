@@ -6,10 +6,10 @@
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Bytes, Milliseconds } from '../../units.js';
-import { PacedInput, type ReadShare, type ReadTurns } from '../core/read-turns.js';
+import { PacedInput, type PushedSource, type ReadShare, type ReadTurns } from '../core/read-turns.js';
 import { type ResponseListener, ResponseParser } from './response-parser.js';
 
-/** Where a connection goes. */
+/** Where a connection leads. */
 export interface SocketTarget {
   readonly host: string;
   readonly port: number;
@@ -21,42 +21,42 @@ export interface SocketTarget {
 /** Why there will be no (further) response. */
 export type SocketFailure = 'unreachable' | 'closed' | 'truncated' | 'protocol';
 
-/** What a connection tells its owner; never from within {@link Http1Socket.send}. */
+/** What a socket reports to, its connection; never from within {@link Http1Socket.send}. */
 export interface SocketOwner {
   /** The request is being written: from here on the server may have seen it. */
   sent(): void;
   head(parser: ResponseParser): void;
   /** See `ResponseListener.body`; the bytes are valid until {@link read} or {@link complete} is called, whichever comes first. */
   body(bytes: Buffer, start: number, end: number): number;
-  /** All bytes of one read were handed over. */
+  /** All bytes of one read were passed on. */
   read(): void;
   complete(): void;
   failed(why: SocketFailure): void;
 }
 
-/** How long an idle connection is kept where the server does not say; nginx and Node keep theirs longer. */
+/** Time that an idle connection is kept where the server specifies none; nginx and Node keep theirs longer. */
 const KEEP_ALIVE_MS: Milliseconds = 4_000;
-/** A connection is given up so long before the server would close it: a request may be on its way for that long. */
+/** A connection is closed this long before the server would close it: a request may be in transit for that long. */
 const KEEP_ALIVE_MARGIN_MS: Milliseconds = 1_000;
 const READ_BYTES: Bytes = 65_536;
-/** A peer that has said nothing for so long is probed by TCP: one that is gone without a word is found out. */
+/** Idle time before TCP probes the peer, which detects one that vanished without closing. */
 export const PROBE_AFTER_MS: Milliseconds = 15_000;
 
-/** Reads are handled completely before the next one starts, whichever connection it is on. */
+/** Shared by all connections: a read is handled completely before the next one starts. */
 const shared = Buffer.allocUnsafeSlow(READ_BYTES);
 
 /**
- * Requests of this turn of the event loop, by socket; they are written at its end. An upstream that is woken once for
- * many of them costs less than one that is woken for each (measured at 64 calls under way: 6 % of the gateway's time).
+ * Requests of this turn of the event loop and their sockets; they are written at its end. Waking an upstream once for many
+ * requests costs less than once for each (measured at 64 calls in flight: 6 % of the gateway's time).
  */
 const sockets: Socket[] = [];
 const requests: Buffer[] = [];
 
-/** Calls under way on all connections of this thread: a lonely one has nothing to wait for. */
-let underWay = 0;
+/** Requests in flight on all connections of this thread: a single one is written at once. */
+let inFlight = 0;
 
 function writeSoon(socket: Socket, request: Buffer): void {
-  if (underWay === 1) {
+  if (inFlight === 1) {
     socket.write(request);
     return;
   }
@@ -66,15 +66,16 @@ function writeSoon(socket: Socket, request: Buffer): void {
 
 function writeAll(): void {
   for (let index = 0; index < sockets.length; index += 1) {
-    const socket = sockets[index]!;
-    if (!socket.destroyed) socket.write(requests[index]!);
+    const socket = sockets[index];
+    const request = requests[index];
+    if (socket !== undefined && request !== undefined && !socket.destroyed) socket.write(request);
   }
   sockets.length = 0;
   requests.length = 0;
 }
 
-/** See the file comment. */
-export class Http1Socket {
+/** See the file comment. One for each connection. */
+export class Http1Socket implements PushedSource<Buffer>, ResponseListener {
   readonly #target: SocketTarget;
   readonly #owner: SocketOwner;
   readonly #parser: ResponseParser;
@@ -82,36 +83,22 @@ export class Http1Socket {
   #socket: Socket | null = null;
   #connected = false;
   #timer: NodeJS.Timeout | null = null;
-  /** The request that waits for the connection, or is being answered. */
+  /** The request that waits for the connection. */
   #request: Buffer | null = null;
-  #answering = false;
-  #headSeen = false;
+  /** A response is expected, or being read. */
+  #isAwaited = false;
+  #isHeadRead = false;
   /** `performance.now()` until when the idle connection may be used. */
   #usableUntil: Milliseconds = 0;
 
   constructor(target: SocketTarget, owner: SocketOwner) {
     this.#target = target;
     this.#owner = owner;
-    this.#input = new PacedInput<Buffer>(target.turns, {
-      pause: () => this.#socket?.pause(),
-      resume: () => this.#socket?.resume(),
-      take: (bytes) => {
-        this.#feed(bytes, bytes.length);
-        return this.#parser.rest;
-      },
-    });
-    const listener: ResponseListener = {
-      head: () => {
-        this.#headSeen = true;
-        owner.head(this.#parser);
-      },
-      body: (bytes, start, end) => owner.body(bytes, start, end),
-      complete: () => this.#complete(),
-    };
-    this.#parser = new ResponseParser(listener, this.#input.share);
+    this.#input = new PacedInput<Buffer>(target.turns, this);
+    this.#parser = new ResponseParser(this, this.#input.share);
   }
 
-  /** What may be read in this turn of the event loop. */
+  /** Bounds what is read in this turn of the event loop. */
   get share(): ReadShare {
     return this.#input.share;
   }
@@ -119,9 +106,9 @@ export class Http1Socket {
   /** Sends a whole request, head and body, on the open connection or a new one. */
   send(request: Buffer): void {
     this.#request = request;
-    this.#answering = true;
-    underWay += 1;
-    this.#headSeen = false;
+    this.#isAwaited = true;
+    inFlight += 1;
+    this.#isHeadRead = false;
     if (
       this.#socket !== null &&
       !this.#socket.destroyed &&
@@ -142,16 +129,16 @@ export class Http1Socket {
     this.#input.release();
   }
 
-  /** Cuts the connection; the owner hears nothing more about the request. */
+  /** Closes the connection; nothing more is reported about the request. */
   abort(): void {
-    this.#answered();
+    this.#requestEnded();
     this.#request = null;
     this.#close();
   }
 
   /** Closes a connection that has been idle for longer than the server keeps it. */
   tick(now: Milliseconds): void {
-    if (this.#socket !== null && !this.#answering && now > this.#usableUntil) this.#close();
+    if (this.#socket !== null && !this.#isAwaited && now > this.#usableUntil) this.#close();
   }
 
   #connect(): void {
@@ -187,7 +174,7 @@ export class Http1Socket {
   #read(socket: Socket, count: number): boolean {
     if (this.#socket !== socket) return true;
     if (this.#input.waiting) {
-      // TLS may hand on what it had decrypted before the pause.
+      // TLS may deliver what it had decrypted before the pause.
       this.#input.keep(Buffer.from(shared.subarray(0, count)));
       return true;
     }
@@ -198,8 +185,8 @@ export class Http1Socket {
 
   #feed(bytes: Buffer, count: number): void {
     const socket = this.#socket;
-    if (!this.#answering) {
-      // Bytes that nobody asked for must never become the answer to the next request.
+    if (!this.#isAwaited) {
+      // Bytes without a request must never become the response to the next one.
       this.#close();
       return;
     }
@@ -207,17 +194,34 @@ export class Http1Socket {
     if (this.#socket !== socket) return;
     this.#input.share.bytes(count - (this.#parser.rest?.length ?? 0));
     if (holds) this.#owner.read();
-    else if (this.#answering) this.#fail('protocol');
+    else if (this.#isAwaited) this.#fail('protocol');
     else this.#close();
   }
 
-  #answered(): void {
-    if (this.#answering) underWay -= 1;
-    this.#answering = false;
+  pauseSource(): void {
+    this.#socket?.pause();
   }
 
-  #complete(): void {
-    this.#answered();
+  resumeSource(): void {
+    this.#socket?.resume();
+  }
+
+  readItem(bytes: Buffer): Buffer | null {
+    this.#feed(bytes, bytes.length);
+    return this.#parser.rest;
+  }
+
+  head(): void {
+    this.#isHeadRead = true;
+    this.#owner.head(this.#parser);
+  }
+
+  body(bytes: Buffer, start: number, end: number): number {
+    return this.#owner.body(bytes, start, end);
+  }
+
+  complete(): void {
+    this.#requestEnded();
     const { keepAlive, keepAliveSeconds } = this.#parser;
     const keep = keepAliveSeconds < 0 ? KEEP_ALIVE_MS : keepAliveSeconds * 1000 - KEEP_ALIVE_MARGIN_MS;
     if (keepAlive && keep > 0) this.#usableUntil = performance.now() + keep;
@@ -233,15 +237,20 @@ export class Http1Socket {
     }
     const wasConnected = this.#connected;
     this.#close();
-    if (!this.#answering) return;
+    if (!this.#isAwaited) return;
     if (!wasConnected) this.#fail('unreachable');
-    else if (this.#headSeen) {
+    else if (this.#isHeadRead) {
       if (!this.#parser.end()) this.#fail('truncated');
     } else this.#fail('closed');
   }
 
+  #requestEnded(): void {
+    if (this.#isAwaited) inFlight -= 1;
+    this.#isAwaited = false;
+  }
+
   #fail(why: SocketFailure): void {
-    this.#answered();
+    this.#requestEnded();
     this.#request = null;
     this.#close();
     this.#owner.failed(why);

@@ -4,21 +4,21 @@ import type { Background } from '../core/background.js';
 import type { EndpointContext } from '../core/endpoint.js';
 import type { ReadTurns } from '../core/read-turns.js';
 
-/** How connections reach their origin. */
+/** Where the connections of an endpoint lead, and their limits. */
 export interface ConnectionTarget {
   readonly origin: string;
   readonly path: string;
   readonly connectTimeoutMs: Milliseconds;
-  /** Largest answer that is passed on in parts. */
+  /** Largest response that is passed on in parts. */
   readonly maxResponseBytes: Bytes;
-  /** Largest answer, or message of a stream, that is held as a whole. */
+  /** Largest response, or message of a stream, that is held as a whole. */
   readonly maxWholeBytes: Bytes;
-  /** An answer that is larger is offered in parts. */
+  /** A larger response is offered in parts. */
   readonly maxHeldBytes: Bytes;
-  /** Counts what is held. */
+  /** Counts the bytes that are held. */
   readonly budget: BufferBudget;
   readonly turns: ReadTurns;
-  /** Reads large answers to the gateway's own requests. */
+  /** Scans large responses to the gateway's own requests. */
   readonly background: Background;
 }
 
@@ -26,9 +26,9 @@ export interface ConnectionTarget {
 export function connectionTarget(
   url: URL,
   connectTimeoutMs: Milliseconds,
-  { limits, table, turns, background }: Pick<EndpointContext, 'limits' | 'table' | 'turns' | 'background'>,
+  { config, table, turns, background }: Pick<EndpointContext, 'config' | 'table' | 'turns' | 'background'>,
 ): ConnectionTarget {
-  const { maxResponseBytes, maxLineBytes, maxHeldBytes } = limits;
+  const { maxResponseBytes, maxLineBytes, maxHeldBytes } = config.current.limits;
   const maxWholeBytes = Math.min(maxLineBytes, maxResponseBytes);
   const { origin, pathname, search } = url;
   const sizes = { maxResponseBytes, maxWholeBytes, maxHeldBytes };

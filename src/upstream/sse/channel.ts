@@ -1,45 +1,39 @@
-/** HTTP with SSE (MCP 2024-11-05): one event stream for what the server says, a POST for each message to it. */
+/** HTTP with SSE (MCP 2024-11-05): one event stream for the messages of the server, a POST for each message to it. */
 import { Client, Pool } from 'undici';
 import type { ErrorCode } from '../../errors.js';
 import { Era, Revision } from '../../protocol/revisions.js';
-import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
-import type { BufferBudget } from '../../shared/buffer-budget.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
 import { connectionError } from '../core/connection-error.js';
 import { ControlError } from '../core/control.js';
+import { type EventLimits, type EventSink, readEvents } from '../core/event-body.js';
 import { HttpHeads, streamHeaders } from '../core/http-heads.js';
-import { ReadShare, type ReadTurns } from '../core/read-turns.js';
-import { SsePosts } from './posts.js';
+import { type PostListener, SsePosts } from './posts.js';
 
-/** Where and how. */
-export interface SseTarget {
+/** Where and how to connect. */
+export interface SseTarget extends EventLimits {
   /** Without credentials. */
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly connectTimeoutMs: Milliseconds;
-  /** A POST that is not answered for so long is let go; what it carried may be answered all the same. */
+  /** Longest wait for the response to a POST. Its message counts as delivered then: the answer may arrive on the stream. */
   readonly postTimeoutMs: Milliseconds;
-  /** Largest event. */
-  readonly maxEventBytes: Bytes;
-  /** Counts what is held of an event. */
-  readonly budget: BufferBudget;
-  /** Most bytes of messages that wait for their POST or its answer. */
+  /** Most bytes of messages whose POST has not been responded to. */
   readonly maxQueuedBytes: Bytes;
   /** POSTs at once. */
   readonly maxPosts: Count;
-  readonly turns: ReadTurns;
 }
 
+/** The transport has neither session ids nor revisions in headers. */
 const SOURCE = { era: Era.legacy, revision: Revision.none, sessionId: '' } as const;
-/** Longest URI of the endpoint that is taken. */
+/** Longest endpoint URI that is accepted. */
 const MAX_URI_BYTES: Bytes = 8_192;
 
-/** See the file comment. The stream is the session: when it ends, the channel is over. */
-export class SseChannel implements Channel {
-  /** The server answered the request for the stream with something else. */
-  refused = false;
+/** See the file comment. Closing the stream closes the channel. One for each stream, owned by its endpoint. */
+export class SseChannel implements Channel, PostListener, EventSink {
+  /** The server responded to the request for the stream with something else. */
+  isRefused = false;
   readonly #target: SseTarget;
   readonly #listener: ChannelListener;
   readonly #client: Client;
@@ -47,7 +41,7 @@ export class SseChannel implements Channel {
   readonly #timer: NodeJS.Timeout;
   #posts: SsePosts | null = null;
   #reason = '';
-  readonly #over: Promise<void>;
+  readonly #ended: Promise<void>;
 
   /** Opens the stream. */
   constructor(target: SseTarget, listener: ChannelListener) {
@@ -56,15 +50,11 @@ export class SseChannel implements Channel {
     const { origin } = target.url;
     this.#client = new Client(origin, { ...connection(target), headersTimeout: 0, bodyTimeout: 0 });
     this.#timer = setTimeout(() => this.#end('named no endpoint in time'), target.connectTimeoutMs);
-    this.#over = this.#follow();
+    this.#ended = this.#follow();
   }
 
   get queued(): Bytes {
     return this.#posts?.queued ?? 0;
-  }
-
-  get details(): Readonly<Record<string, unknown>> {
-    return { posting: this.#posts?.active ?? 0 };
   }
 
   write(message: Buffer, owner: Exchange | null, id: number): boolean {
@@ -77,7 +67,7 @@ export class SseChannel implements Channel {
 
   stop(): Promise<void> {
     this.#end('was closed');
-    return this.#over;
+    return this.#ended;
   }
 
   terminate(): Promise<void> {
@@ -95,7 +85,7 @@ export class SseChannel implements Channel {
       });
       const type = String(answer.headers['content-type'] ?? '').toLowerCase();
       if (answer.statusCode !== 200 || !type.startsWith('text/event-stream')) {
-        this.refused = true;
+        this.isRefused = true;
         this.#end(answer.statusCode === 200 ? 'answered with no event stream' : `answered ${answer.statusCode}`);
         answer.body.on('error', () => {}).destroy();
       } else {
@@ -106,47 +96,32 @@ export class SseChannel implements Channel {
     }
     this.#end('closed the stream');
     clearTimeout(this.#timer);
-    this.#listener.ended(this.#reason);
+    this.#listener.closed(this.#reason);
     await Promise.all([this.#posts?.destroy(), this.#client.destroy()]).catch(() => {});
   }
 
   async #read(body: AsyncIterable<unknown>): Promise<void> {
-    const share = new ReadShare(this.#target.turns);
-    const events: SseListener = {
-      event: (data, length, type) => {
-        if (this.#reason !== '') return;
-        if (type === 'endpoint') this.#endpoint(data, length);
-        else if ((type === '' || type === 'message') && length > 0) this.#listener.message(data, length);
-      },
-    };
-    const { maxEventBytes, budget } = this.#target;
-    const evicted = (): void => {
-      parser.letGo();
-      if (this.#reason === '') this.#listener.crowdedOut();
-      this.#end('sent an event that there was no room for');
-    };
-    const parser = new SseParser(events, { maxEventBytes, budget, share, evicted });
-    let fits = true;
-    const feed = (bytes: Buffer): number => {
-      if (this.#reason !== '') return -1;
-      fits = parser.feed(bytes);
-      return fits ? parser.taken : -1;
-    };
-    try {
-      for await (const chunk of body) {
-        if (this.#reason !== '') return;
-        await share.read(chunk as Buffer, feed);
-        if (fits) continue;
-        if (this.#reason === '') this.#listener.tooLong();
-        this.#end('sent an event over limits.maxLineBytes');
-        return;
-      }
-    } finally {
-      parser.letGo();
-    }
+    if (await readEvents(body, this, this.#target)) return;
+    if (this.#reason === '') this.#listener.messageTooLong();
+    this.#end('sent an event over limits.maxLineBytes');
   }
 
-  /** The server says where messages are to be sent; it may not send us anywhere else than to itself. */
+  get isDone(): boolean {
+    return this.#reason !== '';
+  }
+
+  event(data: Uint8Array, length: number, type: string): void {
+    if (this.#reason !== '') return;
+    if (type === 'endpoint') this.#endpoint(data, length);
+    else if ((type === '' || type === 'message') && length > 0) this.#listener.message(data, length);
+  }
+
+  evicted(): void {
+    if (this.#reason === '') this.#listener.bufferFull();
+    this.#end('sent an event that there was no room for');
+  }
+
+  /** The server names the URI for messages, which must have the origin of the stream. */
   #endpoint(data: Uint8Array, length: number): void {
     if (this.#posts !== null) return;
     const { url, headers, maxQueuedBytes, maxPosts, postTimeoutMs } = this.#target;
@@ -167,14 +142,17 @@ export class SseChannel implements Channel {
       headers: new HttpHeads(headers, SOURCE).forControl(''),
       maxBytes: maxQueuedBytes,
       maxPosts,
-      refused: (id, error, sent) => this.#refused(id, error, sent),
-      sessionLost: () => this.#end('does not know the session any more'),
+      listener: this,
     });
     this.#listener.opened();
   }
 
-  #refused(id: number, error: ErrorCode, sent: boolean): void {
-    if (this.#reason === '') this.#listener.refused(id, error, sent);
+  rejected(id: number, error: ErrorCode, sent: boolean): void {
+    if (this.#reason === '') this.#listener.rejected(id, error, sent);
+  }
+
+  sessionLost(): void {
+    this.#end('does not know the session any more');
   }
 
   #end(reason: string): void {

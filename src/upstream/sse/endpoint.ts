@@ -4,22 +4,22 @@ import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
-import { detectionBackOff, neitherReason, tryOtherTransport } from '../core/detection.js';
+import { detectionBackOff, noTransportReason, tryOtherTransport } from '../core/detection.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
-import { withCredentials } from '../core/http-heads.js';
-import type { LaneProfile } from '../core/types.js';
+import { addressOf } from '../core/http-heads.js';
+import type { ConnectionProfile } from '../core/types.js';
 import { SseChannel, type SseTarget } from './channel.js';
 
-/** How long the answer to a POST is waited for where calls have no time limit. */
+/** Longest wait for the response to a POST where calls have no time limit. */
 const LONGEST_POST_MS: Milliseconds = 300_000;
 
-/** An upstream over HTTP with SSE (MCP 2024-11-05); the stream is opened again when it ends. */
+/** An upstream over HTTP with SSE (MCP 2024-11-05). */
 export class SseEndpoint extends ChannelEndpoint {
   readonly transport = 'sse';
-  protected readonly noun = 'upstream';
+  protected readonly peerName = 'upstream';
   readonly #config: UrlEndpointSnapshot;
-  /** The transport was found out, and may have been taken for another one. */
-  readonly #guessed: boolean;
+  /** The transport was auto-detected and may be the wrong one. */
+  readonly #isDetected: boolean;
   #last: SseChannel | null = null;
 
   constructor(
@@ -28,52 +28,47 @@ export class SseEndpoint extends ChannelEndpoint {
     at: { server: number; index: number },
     config: UrlEndpointSnapshot,
     breaker: Breaker,
-    profile: LaneProfile,
+    profile: ConnectionProfile,
   ) {
-    const guessed = config.transport !== 'sse' && !profile.lazy;
-    const backOff = guessed ? detectionBackOff(config) : new BackOff();
+    const isDetected = config.transport !== 'sse' && !profile.lazy;
+    const backOff = isDetected ? detectionBackOff(config) : new BackOff();
     super(context, owner, { ...at, weight: config.weight }, breaker, profile, {
       budget: null,
       backOff,
       legacyOnly: true,
     });
-    this.#guessed = guessed;
+    this.#isDetected = isDetected;
     this.#config = config;
   }
 
   override start(): void {
-    // Whatever it was before, it is no event stream now: the other transport has its turn again.
-    if (this.#guessed && this.#last?.refused === true) {
+    // The upstream answered with no event stream: the other transport is tried again.
+    if (this.#isDetected && this.#last?.isRefused === true) {
       tryOtherTransport(this.#config, this.reason);
-      this.owner.unsuited?.(this);
+      this.owner.wrongTransport?.(this);
       return;
     }
     super.start();
   }
 
   protected override reasonFor(reason: string): string {
-    return this.#guessed && this.#last?.refused === true ? neitherReason(this.#config, reason) : reason;
+    return this.#isDetected && this.#last?.isRefused === true ? noTransportReason(this.#config, reason) : reason;
   }
 
   protected open(): Channel {
     const { context, owner } = this;
-    const url = new URL(this.#config.url);
-    const headers = withCredentials(this.#config.headers, url);
-    url.username = '';
-    url.password = '';
     const { connectTimeoutMs, requestTimeoutMs, maxConnections } = owner.config;
     const target: SseTarget = {
-      url,
-      headers,
+      ...addressOf(this.#config),
       connectTimeoutMs,
       postTimeoutMs: Math.max(connectTimeoutMs, requestTimeoutMs || LONGEST_POST_MS),
-      maxEventBytes: context.limits.maxLineBytes,
+      maxEventBytes: context.config.current.limits.maxLineBytes,
       budget: context.table.budget,
-      maxQueuedBytes: context.limits.maxPipeBytes,
+      maxQueuedBytes: context.config.current.limits.maxPipeBytes,
       maxPosts: maxConnections,
       turns: context.turns,
     };
-    this.#last = new SseChannel(target, this.listener);
+    this.#last = new SseChannel(target, this);
     return this.#last;
   }
 }

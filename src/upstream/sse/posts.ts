@@ -2,24 +2,29 @@ import type { Pool } from 'undici';
 import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
-import { connectionError } from '../core/connection-error.js';
+import { connectionError, errorOfStatus } from '../core/connection-error.js';
 
-/** How long a message of the gateway waits for the one before it to be answered. */
+/** Longest time that a message of the gateway waits for the POST before it. */
 const ORDER_MS: Milliseconds = 1_000;
 
-/** What {@link SsePosts} needs. */
+/** What the outcome of POSTs is reported to: their channel. */
+export interface PostListener {
+  /** The message with that id could not be delivered; see `ChannelListener.rejected`. */
+  rejected(id: number, error: ErrorCode, sent: boolean): void;
+  /** The server does not know the session of the stream. */
+  sessionLost(): void;
+}
+
+/** Where and how messages are posted. */
 export interface SsePostsOptions {
   readonly pool: Pool;
   readonly path: string;
   readonly headers: string[];
-  /** Most bytes of messages whose POST is not answered. */
+  /** Most bytes of messages whose POST has not been responded to. */
   readonly maxBytes: Bytes;
   /** POSTs at once. */
   readonly maxPosts: Count;
-  /** The message with that id could not be handed over; see `ChannelListener.refused`. */
-  readonly refused: (id: number, error: ErrorCode, sent: boolean) => void;
-  /** The server does not know the session of the stream. */
-  readonly sessionLost: () => void;
+  readonly listener: PostListener;
 }
 
 interface Post {
@@ -27,23 +32,23 @@ interface Post {
   readonly owner: Exchange | null;
   readonly id: number;
   readonly stop: AbortController;
-  /** Settles when it was answered. */
+  /** Settles when it was responded to. */
   done: Promise<void> | null;
 }
 
 /**
- * The POSTs of one session. They begin in the order of the messages, several at a time; a message of the gateway itself
- * (handshake, cancellation, answer) waits until what it refers to has arrived.
+ * The POSTs of one session, owned by its channel. They start in the order of the messages, several at a time; a message of
+ * the gateway itself (handshake, cancellation, response) waits until the message that it refers to has arrived.
  */
 export class SsePosts {
   readonly #options: SsePostsOptions;
   #waiting: Post[] = [];
-  /** Those under way. */
+  /** Those in flight. */
   readonly #posting = new Set<Post>();
   #queued: Bytes = 0;
   #scheduled = false;
-  /** The handshake has arrived: calls need not wait for it any more. */
-  #opened = false;
+  /** The handshake has arrived: calls need not wait for it. */
+  #isInitialized = false;
   #closed = false;
   /** What the next message of the gateway itself waits for. */
   #before: Promise<unknown> = Promise.resolve();
@@ -52,14 +57,9 @@ export class SsePosts {
     this.#options = options;
   }
 
-  /** Bytes of messages whose POST is not answered. */
+  /** Bytes of messages whose POST has not been responded to. */
   get queued(): Bytes {
     return this.#queued;
-  }
-
-  /** POSTs under way. */
-  get active(): Count {
-    return this.#posting.size;
   }
 
   /** See `Channel.write`. */
@@ -68,7 +68,7 @@ export class SsePosts {
     this.#queued += message.length;
     const post: Post = { message, owner, id, stop: new AbortController(), done: null };
     if (owner === null) {
-      // One after the other: what a server has to hear first is often the one thing that it hears at all.
+      // One after the other: they refer to each other.
       const before = this.#before;
       this.#before = within(
         before.then(() => this.#send(post)),
@@ -79,21 +79,20 @@ export class SsePosts {
     this.#waiting.push(post);
     if (!this.#scheduled) {
       this.#scheduled = true;
-      if (this.#opened) setImmediate(this.#next);
+      if (this.#isInitialized) setImmediate(this.#next);
       else void this.#before.then(this.#open);
     }
     return true;
   }
 
   /**
-   * See `Channel.withdraw`. What the gateway says next about a call that has gone out arrives after it; a POST of such a
-   * call that is not answered even then is broken off, so that it takes nobody's place.
+   * See `Channel.withdraw`. The cancellation of a call whose POST is in flight is sent after it; a POST that is not responded
+   * to even then is aborted, so that it does not occupy a place.
    */
   withdraw(owner: Exchange): boolean {
     const index = this.#waiting.findIndex((post) => post.owner === owner);
     if (index >= 0) {
-      this.#queued -= this.#waiting[index]!.message.length;
-      this.#waiting.splice(index, 1);
+      for (const { message } of this.#waiting.splice(index, 1)) this.#queued -= message.length;
       return true;
     }
     for (const post of this.#posting) {
@@ -106,21 +105,21 @@ export class SsePosts {
     return false;
   }
 
-  /** Drops what has not gone out, and takes nothing more. */
+  /** Drops what was not posted yet, and takes nothing more. */
   close(): void {
     this.#closed = true;
     this.#waiting = [];
   }
 
-  /** Breaks off what is under way. */
+  /** Aborts what is in flight. */
   destroy(): Promise<void> {
     this.close();
     return this.#options.pool.destroy();
   }
 
-  /** A call must not overtake `notifications/initialized` (MCP, lifecycle), and POSTs could. */
+  /** Calls wait for the POST of `notifications/initialized` (MCP, lifecycle), which they could overtake. */
   readonly #open = (): void => {
-    this.#opened = true;
+    this.#isInitialized = true;
     this.#next();
   };
 
@@ -139,38 +138,32 @@ export class SsePosts {
       this.#posting.delete(post);
       this.#queued -= post.message.length;
       if (this.#closed) return;
-      if (error !== null) this.#options.refused(post.id, error.code, error.sent);
+      if (error !== null) this.#options.listener.rejected(post.id, error.code, error.sent);
       if (this.#waiting.length > 0) this.#next();
     });
     return post.done;
   }
 
-  /** @returns why the server did not take it, or null */
+  /** @returns why it was not delivered, null = it was */
   async #post({ message, owner, id, stop }: Post): Promise<{ code: ErrorCode; sent: boolean } | null> {
     const { pool, path, headers } = this.#options;
     try {
       const { signal } = stop;
       const { statusCode, body } = await pool.request({ path, method: 'POST', headers, body: message, signal });
-      // What else it says there does not matter.
+      // The body means nothing.
       await body.dump().catch(() => {});
       if (statusCode >= 200 && statusCode < 300) return null;
-      if (statusCode === 404 || statusCode === 410) this.#options.sessionLost();
-      return { code: refusal(statusCode), sent: true };
+      if (statusCode === 404 || statusCode === 410) this.#options.listener.sessionLost();
+      return { code: errorOfStatus(statusCode), sent: true };
     } catch (error) {
-      // It was taken, as far as anybody knows; the call has a time limit of its own.
+      // It counts as delivered; the call has a deadline of its own.
       if ((error as { code?: string }).code === 'UND_ERR_HEADERS_TIMEOUT') return null;
       const sent = connectionError(error).kind !== 'unreachable';
-      // Only while it is still this call: the answer may have come on the stream meanwhile.
+      // Only while it is still this call: the response may have arrived on the stream.
       if (!sent && owner !== null && owner.call.upstreamId === id) owner.call.sent = false;
       return { code: sent ? 'GW_UPSTREAM_CLOSED' : 'GW_UPSTREAM_DOWN', sent };
     }
   }
-}
-
-function refusal(status: number): ErrorCode {
-  if (status === 401 || status === 403) return 'GW_UPSTREAM_REFUSED';
-  if (status === 429) return 'GW_UPSTREAM_BUSY';
-  return status === 503 ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_PROTOCOL';
 }
 
 /** Settles with the promise, or after so many milliseconds; never fails. */

@@ -3,65 +3,47 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
 import type { EndpointContext } from '../core/endpoint.js';
-import { PacedInput, type ReadShare } from '../core/read-turns.js';
 import { childEnvironment } from './environment.js';
-import { LineSplitter } from './lines.js';
-import { StdioProcess } from './process.js';
-import { ErrorLines } from './stderr.js';
+import { type LineListener, LineSplitter } from './lines.js';
+import { PipeReader } from './pipe-reader.js';
+import { StdioProcess, type StdioProcessListener } from './process.js';
+import { type ErrorLineListener, ErrorLines } from './stderr.js';
 import { StdioWriter } from './writer.js';
 
-/** A child's standard input and output, one message a line (MCP, stdio). */
-export class StdioChannel implements Channel {
+/** A child's standard input and output, one message a line (MCP, stdio). One for each child, owned by its endpoint. */
+export class StdioChannel implements Channel, StdioProcessListener, LineListener {
+  readonly #listener: ChannelListener;
   readonly #process: StdioProcess;
   readonly #writer: StdioWriter;
+  readonly #splitter: LineSplitter;
+  readonly #output: PipeReader;
+  readonly #errorOutput: PipeReader;
 
   /**
    * Starts the child.
    *
-   * @param errorLine receives what it writes to standard error (stdio-stderr.ts)
-   * @throws what the system refuses outright, such as a null byte in an argument
+   * @throws Error when the system rejects the command, for instance because of a null byte in an argument
    */
   constructor(
     config: StdioEndpointSnapshot,
-    context: EndpointContext,
+    { config: gateway, turns, table, stopGraceMs }: EndpointContext,
     listener: ChannelListener,
-    errorLine: (text: () => string) => void,
+    errorLines: ErrorLineListener,
   ) {
     const { command, args, env, cwd } = config;
-    const output: PacedInput<Buffer> = new PacedInput(context.turns, {
-      pause: () => this.#process.stdout.pause(),
-      resume: () => this.#process.stdout.resume(),
-      take: (chunk) => rest(chunk, splitter.feed(chunk), output.share),
-    });
-    const errorOutput: PacedInput<Buffer> = new PacedInput(context.turns, {
-      pause: () => this.#process.stderr.pause(),
-      resume: () => this.#process.stderr.resume(),
-      take: (chunk) => rest(chunk, errors.feed(chunk), errorOutput.share),
-    });
-    const lines = {
-      line: (bytes: Buffer) => listener.message(bytes, bytes.length),
-      lineTooLong: () => listener.tooLong(),
-      crowdedOut: () => listener.crowdedOut(),
-    };
-    const splitter = new LineSplitter(context.limits.maxLineBytes, context.table.budget, lines, output.share);
-    const errors = new ErrorLines(errorLine, errorOutput.share);
+    this.#listener = listener;
     this.#process = new StdioProcess(
       { command, args, env: childEnvironment(process.env, env), cwd },
-      context.stopGraceMs,
-      {
-        output: (chunk) => output.add(chunk),
-        errorOutput: (chunk) => errorOutput.add(chunk),
-        ended: (reason) => {
-          this.#writer.close();
-          output.end(() => {
-            splitter.end();
-            listener.ended(reason);
-          });
-        },
-      },
+      stopGraceMs,
+      this,
     );
-    this.#writer = new StdioWriter(this.#process.stdin, context.limits.maxPipeBytes);
-    // The pipe takes messages before the child looks at it.
+    this.#writer = new StdioWriter(this.#process.stdin, gateway.current.limits.maxPipeBytes);
+    this.#output = new PipeReader(this.#process.stdout, turns);
+    this.#splitter = new LineSplitter(gateway.current.limits.maxLineBytes, table.budget, this, this.#output.share);
+    this.#output.attach(this.#splitter);
+    this.#errorOutput = new PipeReader(this.#process.stderr, turns);
+    this.#errorOutput.attach(new ErrorLines(errorLines, this.#errorOutput.share));
+    // The pipe accepts messages before the child reads.
     process.nextTick(() => listener.opened());
   }
 
@@ -71,10 +53,6 @@ export class StdioChannel implements Channel {
 
   get queued(): Bytes {
     return this.#writer.queued;
-  }
-
-  get details(): Readonly<Record<string, unknown>> {
-    return { pid: this.#process.pid };
   }
 
   write(message: Buffer, owner: Exchange | null): boolean {
@@ -92,10 +70,32 @@ export class StdioChannel implements Channel {
   terminate(): Promise<void> {
     return this.#process.terminate();
   }
-}
 
-/** What is left of a chunk of which so much was taken. */
-function rest(chunk: Buffer, taken: number, share: ReadShare): Buffer | null {
-  share.bytes(taken);
-  return taken < chunk.length ? chunk.subarray(taken) : null;
+  output(chunk: Buffer): void {
+    this.#output.add(chunk);
+  }
+
+  errorOutput(chunk: Buffer): void {
+    this.#errorOutput.add(chunk);
+  }
+
+  exited(reason: string): void {
+    this.#writer.close();
+    this.#output.end(() => {
+      this.#splitter.end();
+      this.#listener.closed(reason);
+    });
+  }
+
+  line(bytes: Buffer): void {
+    this.#listener.message(bytes, bytes.length);
+  }
+
+  lineTooLong(): void {
+    this.#listener.messageTooLong();
+  }
+
+  bufferFull(): void {
+    this.#listener.bufferFull();
+  }
 }

@@ -4,14 +4,15 @@ import type { Breaker } from '../balance/breaker.js';
 import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
-import { LogLimit } from '../core/log-limit.js';
-import type { LaneProfile } from '../core/types.js';
+import { escaped, LogLimit } from '../core/log-limit.js';
+import type { ConnectionProfile } from '../core/types.js';
 import { StdioChannel } from './channel.js';
+import { type ErrorLineListener, MAX_ERROR_LINE_BYTES } from './stderr.js';
 
-/** One stdio child with many calls in flight; restarted when it ends. */
-export class StdioEndpoint extends ChannelEndpoint {
+/** One stdio child with many calls in flight, restarted when it ends. */
+export class StdioEndpoint extends ChannelEndpoint implements ErrorLineListener {
   readonly transport = 'stdio';
-  protected readonly noun = 'stdio child';
+  protected readonly peerName = 'stdio child';
   readonly #config: StdioEndpointSnapshot;
   readonly #stderrLimit = new LogLimit(50);
 
@@ -21,7 +22,7 @@ export class StdioEndpoint extends ChannelEndpoint {
     at: { server: number; index: number },
     config: StdioEndpointSnapshot,
     breaker: Breaker,
-    profile: LaneProfile,
+    profile: ConnectionProfile,
   ) {
     const options = { budget: new RestartBudget(), backOff: new BackOff(), legacyOnly: false };
     super(context, owner, { ...at, weight: config.weight }, breaker, profile, options);
@@ -29,7 +30,7 @@ export class StdioEndpoint extends ChannelEndpoint {
   }
 
   protected open(): Channel {
-    const channel = new StdioChannel(this.#config, this.context, this.listener, (line) => this.#errorLine(line));
+    const channel = new StdioChannel(this.#config, this.context, this, this);
     this.context.log.info(
       { ...this.names, pid: channel.pid, command: this.#config.shownCommand },
       'stdio child started',
@@ -37,8 +38,10 @@ export class StdioEndpoint extends ChannelEndpoint {
     return channel;
   }
 
-  #errorLine(text: () => string): void {
+  errorLine(line: Buffer): void {
     const suppressed = this.#stderrLimit.admit(performance.now());
-    if (suppressed >= 0) this.context.log.info({ ...this.names, stderr: text(), suppressed }, 'stdio child says');
+    if (suppressed < 0) return;
+    const stderr = escaped(line, MAX_ERROR_LINE_BYTES);
+    this.context.log.info({ ...this.names, stderr, suppressed }, 'stdio child wrote to standard error');
   }
 }

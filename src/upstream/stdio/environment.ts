@@ -1,4 +1,4 @@
-/** Variables a child gets from the gateway's own environment; nothing that may hold a secret. */
+/** Variables that a child inherits from the gateway; none that may hold a secret. */
 const INHERITED = ['HOME', 'LOGNAME', 'PATH', 'SHELL', 'TERM', 'USER', 'LANG', 'TZ', 'TMPDIR'] as const;
 
 /**

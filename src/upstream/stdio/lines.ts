@@ -2,22 +2,22 @@ import type { MessageBudget } from '../../protocol/sse-parser.js';
 import type { BufferBudget } from '../../shared/buffer-budget.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 
-/** Receives the lines of a stream. */
+/** Receives the lines of a stream: its channel. */
 export interface LineListener {
-  /** One line without its line end; `bytes` is valid only during the call. Empty lines are left out. */
+  /** One line without its line end; `bytes` is valid only during the call. Empty lines are skipped. */
   line(bytes: Buffer): void;
-  /** A line passed the limit; nothing more is delivered. */
+  /** A line is longer than the limit; nothing more is delivered. */
   lineTooLong(): void;
   /** There was no room for a line; nothing more is delivered. */
-  crowdedOut(): void;
+  bufferFull(): void;
 }
 
 const LF = 0x0a;
 const CR = 0x0d;
 
 /**
- * Splits a byte stream into lines (LF or CRLF). Lines within one chunk are handed on without a copy;
- * what is kept of an unfinished line is bounded.
+ * Splits a byte stream into lines (LF or CRLF). Lines within one chunk are passed on without a copy; the bytes that are kept
+ * of an unfinished line are bounded. Owned by the channel.
  */
 export class LineSplitter {
   readonly #listener: LineListener;
@@ -28,8 +28,8 @@ export class LineSplitter {
 
   /**
    * @param maxLineBytes longest line, line end excluded
-   * @param budget counts what is held
-   * @param share with it `feed` stops behind the line that spends it
+   * @param budget counts the bytes of the unfinished line
+   * @param share `feed` stops after the line that spends it; null = never
    */
   constructor(maxLineBytes: number, budget: BufferBudget, listener: LineListener, share: MessageBudget | null = null) {
     this.#maxLineBytes = maxLineBytes;
@@ -37,13 +37,8 @@ export class LineSplitter {
     this.#listener = listener;
     this.#rest = new HeldBytes(budget, () => {
       this.end();
-      listener.crowdedOut();
+      listener.bufferFull();
     });
-  }
-
-  /** Bytes of the unfinished line. */
-  get buffered(): number {
-    return this.#rest.length;
   }
 
   /** Stops delivery, also in the middle of a chunk. */
@@ -52,7 +47,7 @@ export class LineSplitter {
     this.#rest.clear();
   }
 
-  /** Takes the next bytes of the stream. @returns how many: fewer than the chunk has when the share was spent on the way */
+  /** @returns the number of bytes read: fewer than the chunk has when the share was spent */
   feed(chunk: Buffer): number {
     const rest = this.#rest;
     let start = 0;

@@ -3,7 +3,7 @@ import type { Readable, Writable } from 'node:stream';
 import { fallbackWatcher, launcherPath } from '../../../native/index.js';
 import type { Milliseconds } from '../../units.js';
 
-/** What to run. */
+/** The command to run. */
 export interface StdioCommand {
   readonly command: string;
   readonly args: readonly string[];
@@ -12,25 +12,26 @@ export interface StdioCommand {
   readonly cwd: string | null;
 }
 
-/** What happens to a child. */
+/** What a child's output and end are reported to: its channel. */
 export interface StdioProcessListener {
   output(chunk: Buffer): void;
   errorOutput(chunk: Buffer): void;
-  /** It has ended or could not be started; nothing follows. `reason` is a clause without the command's arguments. */
-  ended(reason: string): void;
+  /** The last report: it has ended or could not be started. `reason` is a clause without the command's arguments. */
+  exited(reason: string): void;
 }
 
-/** The descriptor of the pipe by which the launcher notices the gateway's end. */
+/** The descriptor of the pipe whose end tells the launcher that the gateway has ended. */
 const LIFELINE = 3;
 
-/** Time for output that is still in the pipes after the child has ended; a grandchild may hold them open for ever. */
+/** Time to read the pipes after the child has ended; a grandchild may keep them open. */
 const LAST_OUTPUT_MS = 50;
-/** Times that it is given again while the output is paused so that others are read too. */
+/** Most repetitions of that time while the output is paused in favour of other sources. */
 const LAST_OUTPUT_TURNS = 20;
 
 /**
- * One child in a process group of its own, started without a shell, which does not outlive the gateway: the launcher
- * (native/launcher.ts) watches over it, or where that is not built a watcher beside it (native/launcher-fallback.ts).
+ * One child in a process group of its own, started without a shell. It does not outlive the gateway: the launcher
+ * (native/launcher.ts) ends it, or where that is not built a watcher process (native/launcher-fallback.ts). Owned by the
+ * channel.
  */
 export class StdioProcess {
   readonly pid: number;
@@ -72,12 +73,12 @@ export class StdioProcess {
     const ended = (reason: string): void => {
       if (this.#ended) return;
       this.#ended = true;
-      // What the command left behind in its group goes with it. (The launcher sees to that itself.)
+      // Ends the rest of its group; the launcher does that by itself.
       if (!this.#launched) this.#signalGroup('SIGKILL');
       this.#watcher?.stdin?.end('\n');
       for (const stream of this.#child.stdio) stream?.destroy();
       settle();
-      listener.ended(reason);
+      listener.exited(reason);
     };
     this.#child.stdout?.on('data', (chunk: Buffer) => {
       if (!this.#ended) listener.output(chunk);
@@ -85,7 +86,7 @@ export class StdioProcess {
     this.#child.stderr?.on('data', (chunk: Buffer) => {
       if (!this.#ended) listener.errorOutput(chunk);
     });
-    // A pipe that breaks announces the end of the child, which is reported by itself.
+    // A pipe breaks when the child ends, which is reported by `exit`.
     for (const stream of this.#child.stdio) stream?.on('error', () => {});
     this.#child.once('error', (error: NodeJS.ErrnoException) => ended(`cannot be started (${error.code ?? 'error'})`));
     let exit = 'ended';
@@ -114,11 +115,11 @@ export class StdioProcess {
     return this.#child.stderr as Readable;
   }
 
-  /** Closes its input, waits, asks the group to end, waits, kills the group. Settles when it is gone. */
+  /** Closes its input, waits, sends SIGTERM to the group, waits, sends SIGKILL. Settles when the child has exited. */
   async stop(): Promise<void> {
     if (this.#ended || this.pid < 0) return;
     this.#child.stdin?.end();
-    if (await this.#gone(this.#graceMs)) return;
+    if (await this.#exitedWithin(this.#graceMs)) return;
     await this.terminate();
   }
 
@@ -126,13 +127,13 @@ export class StdioProcess {
   async terminate(): Promise<void> {
     if (this.#ended || this.pid < 0) return;
     if (this.#launched) {
-      // The launcher passes it on, and kills whatever is left after the grace.
+      // The launcher forwards it, and kills the rest of the group after the grace time.
       this.#child.kill('SIGTERM');
-      if (await this.#gone(this.#graceMs + 2_000)) return;
+      if (await this.#exitedWithin(this.#graceMs + 2_000)) return;
       this.#child.kill('SIGKILL');
     } else {
       this.#signalGroup('SIGTERM');
-      if (await this.#gone(this.#graceMs)) return;
+      if (await this.#exitedWithin(this.#graceMs)) return;
       this.#signalGroup('SIGKILL');
     }
     await this.#exited;
@@ -143,18 +144,18 @@ export class StdioProcess {
     try {
       process.kill(-this.pid, signal);
     } catch {
-      // Nobody is left in the group.
+      // The group is empty.
     }
   }
 
-  async #gone(withinMs: Milliseconds): Promise<boolean> {
+  async #exitedWithin(ms: Milliseconds): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), withinMs);
+      timer = setTimeout(() => resolve(false), ms);
     });
-    const gone = await Promise.race([this.#exited.then(() => true), late]);
+    const hasExited = await Promise.race([this.#exited.then(() => true), late]);
     clearTimeout(timer);
-    return gone;
+    return hasExited;
   }
 }
 

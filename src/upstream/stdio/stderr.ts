@@ -1,25 +1,28 @@
 import type { MessageBudget } from '../../protocol/sse-parser.js';
-import { escaped } from '../core/log-limit.js';
+import type { Bytes } from '../../units.js';
 
-/** Longest part of a line that is kept. */
-const MAX_LINE_BYTES = 1_000;
+/** Longest part of a line that is shown. */
+export const MAX_ERROR_LINE_BYTES: Bytes = 1_000;
 
-/** Makes log lines of a child's standard error: long ones are cut, everything unprintable is escaped. */
+/** Receives the lines of a child's standard error. */
+export interface ErrorLineListener {
+  /** One line, cut after one byte more than {@link MAX_ERROR_LINE_BYTES}. */
+  errorLine(line: Buffer): void;
+}
+
+/** Splits a child's standard error into lines; long ones are cut. */
 export class ErrorLines {
-  readonly #line: (text: () => string) => void;
+  readonly #listener: ErrorLineListener;
   readonly #budget: MessageBudget;
   #kept: Buffer = Buffer.alloc(0);
 
-  /**
-   * @param line is called for each line; gives its text when it is asked for, as most lines of a flood are not logged
-   * @param budget `feed` stops behind the line that spends it
-   */
-  constructor(line: (text: () => string) => void, budget: MessageBudget) {
-    this.#line = line;
+  /** @param budget `feed` stops after the line that spends it */
+  constructor(listener: ErrorLineListener, budget: MessageBudget) {
+    this.#listener = listener;
     this.#budget = budget;
   }
 
-  /** @returns the bytes taken: fewer than the chunk has when the budget was spent on the way */
+  /** @returns the number of bytes read: fewer than the chunk has when the budget was spent */
   feed(chunk: Buffer): number {
     let start = 0;
     for (;;) {
@@ -28,14 +31,14 @@ export class ErrorLines {
       if (end < 0) return chunk.length;
       const kept = this.#kept;
       this.#kept = Buffer.alloc(0);
-      if (kept.length > 0) this.#line(() => escaped(kept, MAX_LINE_BYTES));
+      if (kept.length > 0) this.#listener.errorLine(kept);
       start = end + 1;
       if (!this.#budget.message()) return start;
     }
   }
 
   #keep(part: Buffer): void {
-    const room = MAX_LINE_BYTES + 1 - this.#kept.length;
+    const room = MAX_ERROR_LINE_BYTES + 1 - this.#kept.length;
     if (room > 0 && part.length > 0) this.#kept = Buffer.concat([this.#kept, part.subarray(0, room)]);
   }
 }

@@ -2,16 +2,16 @@ import type { Writable } from 'node:stream';
 import type { Bytes } from '../../units.js';
 import { OutboundBatch } from '../channel/outbound-batch.js';
 
-/** Messages up to this size are copied into one write; larger ones go out as they are. */
+/** Up to so many bytes, messages are copied into one write; more are written one by one. */
 const COPY_LIMIT: Bytes = 65_536;
 const NEWLINE = 0x0a;
 const NEWLINE_BUFFER = Buffer.from([NEWLINE]);
 
-/** Puts messages on a child's standard input, one a line, everything of one turn of the event loop in one write. */
+/** Writes messages to a child's standard input, one a line. */
 export class StdioWriter extends OutboundBatch {
   readonly #stream: Writable;
 
-  /** @param maxBytes most bytes that may wait, in here and in the pipe's queue */
+  /** @param maxBytes most bytes that may wait, here and in the pipe */
   constructor(stream: Writable, maxBytes: Bytes) {
     super(maxBytes, 1);
     this.#stream = stream;
@@ -29,8 +29,7 @@ export class StdioWriter extends OutboundBatch {
   #writeJoined(): void {
     const joined = Buffer.allocUnsafe(this.bytes);
     let at = 0;
-    for (let index = 0; index < this.messages.length; index += 1) {
-      const message = this.messages[index]!;
+    for (const message of this.messages) {
       if (message === null) continue;
       joined.set(message, at);
       at += message.length;
@@ -42,8 +41,7 @@ export class StdioWriter extends OutboundBatch {
 
   #writeEach(): void {
     this.#stream.cork();
-    for (let index = 0; index < this.messages.length; index += 1) {
-      const message = this.messages[index]!;
+    for (const message of this.messages) {
       if (message === null) continue;
       this.#stream.write(message);
       this.#stream.write(NEWLINE_BUFFER);

@@ -3,108 +3,105 @@ import type { Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import { ControlError, resultOf } from '../core/control.js';
 import type { BaseEndpoint } from '../core/endpoint.js';
-import { namesNothing } from '../core/listen-filter.js';
-import type { ListenFilter, WatchKind } from '../core/types.js';
+import { isEmptyFilter } from '../core/listen-filter.js';
+import type { ListenFilter } from '../core/types.js';
+import { type Watched, watchKey } from '../core/watched.js';
 
-/** Changes of what a modern upstream is to announce are collected for so long. */
+/** Changes of the filter of a modern upstream are collected for this time. */
 const COLLECT_MS: Milliseconds = 20;
-/** Longest wait for the answer to a subscription. */
+/** Longest wait for the response to a subscription. */
 const ANSWER_MS: Milliseconds = 10_000;
 const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks';
 
-/** A resource or task that is followed. */
-export interface Watched {
-  readonly kind: WatchKind;
-  readonly id: string;
-}
-
-/** A text that only this kind and id have. */
-export function keyOf(kind: WatchKind, id: string): string {
-  return `${kind} ${id}`;
-}
-
-/** What a follower follows and whom it tells. */
+/** What is to be followed, and what the outcome is reported to. */
 export interface FollowerOwner {
-  wanted(): Iterable<Watched>;
-  isWanted(watched: Watched): boolean;
-  /** An attempt is over; `error` null = it is followed now. */
+  requested(): Iterable<Watched>;
+  isRequested(watched: Watched): boolean;
+  /** An attempt has ended; `error` null = it is followed now. */
   settled(watched: Watched, error: ControlError | null): void;
 }
 
-/** One for all: a client names a thousand resources in one message, and the stack of an error costs more than the rest. */
+/** Created once: a client may name a thousand resources in one message, and making the stack of an error is expensive. */
 const NOT_OFFERED = new ControlError('rpc', 'the upstream does not announce changes of this', -32_601);
 
 /**
- * Makes one endpoint announce what is wanted: `resources/subscribe` and `resources/unsubscribe` at a legacy server, one
- * `subscriptions/listen` with everything in it at a modern one.
+ * Subscribes at one endpoint to what is requested: `resources/subscribe` and `resources/unsubscribe` at a legacy server, one
+ * `subscriptions/listen` for everything at a modern one. One for each endpoint, owned by {@link Watches}.
  */
 export class Follower {
-  readonly #endpoint: () => BaseEndpoint;
+  readonly #endpoints: readonly BaseEndpoint[];
+  readonly #index: number;
   readonly #lists: boolean;
   readonly #owner: FollowerOwner;
   readonly #backOff = new BackOff(250);
   /** What the endpoint has confirmed, by key. */
   readonly #followed = new Map<string, Watched>();
-  /** What is on its way to it, by key. */
-  readonly #trying = new Map<string, Watched>();
-  /** Counts handshakes: what was said before the last one does not hold any more. */
+  /** Attempts that have not ended, by key. */
+  readonly #pending = new Map<string, Watched>();
+  /** Number of handshakes: outcomes of requests before the last one are void. */
   #epoch = 0;
   #timer: NodeJS.Timeout | undefined;
-  #planned = false;
-  #listening = false;
-  /** Whether a listen is open. */
-  #open = false;
+  #isScheduled = false;
+  #isListening = false;
+  /** A listen is open. */
+  #isOpen = false;
   #closed = false;
 
-  /** @param endpoint the endpoint at the moment: another may have taken its place */
-  constructor(endpoint: () => BaseEndpoint, lists: boolean, owner: FollowerOwner) {
-    this.#endpoint = endpoint;
+  /**
+   * @param endpoints another endpoint may take the place of one
+   * @param index of the endpoint
+   * @param lists whether changes of its lists are followed as well
+   */
+  constructor(endpoints: readonly BaseEndpoint[], index: number, lists: boolean, owner: FollowerOwner) {
+    this.#endpoints = endpoints;
+    this.#index = index;
     this.#lists = lists;
     this.#owner = owner;
   }
 
   get endpoint(): BaseEndpoint {
-    return this.#endpoint();
+    const endpoint = this.#endpoints[this.#index];
+    if (endpoint === undefined) throw new RangeError(`there is no endpoint ${this.#index}`);
+    return endpoint;
   }
 
   follows(watched: Watched): boolean {
-    return this.endpoint.state === 'ready' && this.#followed.has(keyOf(watched.kind, watched.id));
+    return this.endpoint.state === 'ready' && this.#followed.has(watchKey(watched.kind, watched.id));
   }
 
-  /** Whether it is not settled yet if this endpoint will follow. */
-  isTrying(watched: Watched): boolean {
+  /** Whether an attempt to follow it has not ended, or has not begun because the endpoint is being started. */
+  isPending(watched: Watched): boolean {
     const { state, handshake } = this.endpoint;
-    // A lane that is being started for the first time.
     if (state === 'connecting' && handshake === null) return true;
-    return state === 'ready' && this.#trying.has(keyOf(watched.kind, watched.id));
+    return state === 'ready' && this.#pending.has(watchKey(watched.kind, watched.id));
   }
 
-  /** It is wanted, or it is not wanted any more. */
+  /** It is requested, or is not requested any more. */
   changed(watched: Watched): void {
     if (this.#closed || this.endpoint.state !== 'ready') return;
-    const key = keyOf(watched.kind, watched.id);
-    const wanted = this.#owner.isWanted(watched);
-    if (wanted && !announces(this.endpoint, watched)) {
+    const key = watchKey(watched.kind, watched.id);
+    const isRequested = this.#owner.isRequested(watched);
+    if (isRequested && !announces(this.endpoint, watched)) {
       this.#owner.settled(watched, NOT_OFFERED);
     } else if (this.endpoint.era === Era.modern) {
-      if (!wanted) this.#trying.delete(key);
-      if (wanted === this.#followed.has(key)) return;
-      if (wanted) this.#trying.set(key, watched);
-      this.#plan(COLLECT_MS);
-    } else if (!this.#trying.has(key) && wanted !== this.#followed.has(key)) {
-      void this.#subscribe(key, watched, wanted);
+      if (!isRequested) this.#pending.delete(key);
+      if (isRequested === this.#followed.has(key)) return;
+      if (isRequested) this.#pending.set(key, watched);
+      this.#schedule(COLLECT_MS);
+    } else if (!this.#pending.has(key) && isRequested !== this.#followed.has(key)) {
+      void this.#subscribe(key, watched, isRequested);
     }
   }
 
-  /** The endpoint has a new handshake: what was said before does not hold any more. */
-  greeted(): void {
+  /** The endpoint has made a handshake: earlier subscriptions have ended. */
+  initialized(): void {
     this.#epoch += 1;
     this.#followed.clear();
-    this.#trying.clear();
+    this.#pending.clear();
     this.#backOff.reset();
-    this.#open = false;
-    if (this.endpoint.era === Era.modern) this.#plan(0);
-    for (const watched of [...this.#owner.wanted()]) this.changed(watched);
+    this.#isOpen = false;
+    if (this.endpoint.era === Era.modern) this.#schedule(0);
+    for (const watched of [...this.#owner.requested()]) this.changed(watched);
   }
 
   close(): void {
@@ -112,117 +109,117 @@ export class Follower {
     clearTimeout(this.#timer);
   }
 
-  async #subscribe(key: string, watched: Watched, wanted: boolean): Promise<void> {
+  async #subscribe(key: string, watched: Watched, isRequested: boolean): Promise<void> {
     const epoch = this.#epoch;
-    this.#trying.set(key, watched);
-    // From here on it may end at any moment.
+    this.#pending.set(key, watched);
+    // From here on an earlier subscription may end at any moment.
     this.#followed.delete(key);
     let error: ControlError | null = null;
     try {
-      const method = wanted ? 'resources/subscribe' : 'resources/unsubscribe';
+      const method = isRequested ? 'resources/subscribe' : 'resources/unsubscribe';
       resultOf(await this.endpoint.request(method, { uri: watched.id }, { timeoutMs: ANSWER_MS }));
     } catch (reason) {
       error = asControlError(reason);
     }
     if (this.#closed || epoch !== this.#epoch) return;
-    this.#trying.delete(key);
-    // A refused end of a subscription is one all the same: its updates have nobody to go to.
-    if (wanted && error === null) this.#followed.set(key, watched);
-    if (wanted) this.#owner.settled(watched, error);
-    // It may have been wanted or left again meanwhile. After an error nobody asks who has not been told.
-    if (error === null || !wanted) this.changed(watched);
+    this.#pending.delete(key);
+    // An error to `unsubscribe` counts as its end: the updates have no receiver.
+    if (isRequested && error === null) this.#followed.set(key, watched);
+    if (isRequested) this.#owner.settled(watched, error);
+    // The request may have changed in between. After an error the owner decides.
+    if (error === null || !isRequested) this.changed(watched);
   }
 
-  #plan(delayMs: Milliseconds): void {
-    if (this.#planned || this.#closed) return;
-    this.#planned = true;
+  #schedule(delayMs: Milliseconds): void {
+    if (this.#isScheduled || this.#closed) return;
+    this.#isScheduled = true;
     this.#timer = setTimeout(() => {
-      this.#planned = false;
+      this.#isScheduled = false;
       void this.#listen();
     }, delayMs);
   }
 
   async #listen(): Promise<void> {
-    // The one that is under way asks again when it is done.
-    if (this.#listening || this.endpoint.state !== 'ready' || this.endpoint.era !== Era.modern) return;
+    // The one in flight schedules another when it has ended.
+    if (this.#isListening || this.endpoint.state !== 'ready' || this.endpoint.era !== Era.modern) return;
     const epoch = this.#epoch;
-    const asked: Watched[] = [];
-    for (const watched of this.#owner.wanted()) if (announces(this.endpoint, watched)) asked.push(watched);
-    const filter = this.#filter(asked);
-    if (namesNothing(filter) && !this.#open) return;
-    this.#listening = true;
-    // What this listen leaves out may end at any moment: who wants it from here on waits for the next one.
-    for (const [key, watched] of this.#followed) if (!this.#owner.isWanted(watched)) this.#followed.delete(key);
+    const included: Watched[] = [];
+    for (const watched of this.#owner.requested()) if (announces(this.endpoint, watched)) included.push(watched);
+    const filter = this.#filter(included);
+    if (isEmptyFilter(filter) && !this.#isOpen) return;
+    this.#isListening = true;
+    // What this listen leaves out may end at any moment: later requests for it wait for the next listen.
+    for (const [key, watched] of this.#followed) if (!this.#owner.isRequested(watched)) this.#followed.delete(key);
     let acknowledged: ListenFilter | null = null;
-    let error: ControlError | null = null;
+    let error = NOT_OFFERED;
     try {
       acknowledged = await this.endpoint.listen(filter);
     } catch (reason) {
       error = asControlError(reason);
     }
-    this.#listening = false;
+    this.#isListening = false;
     if (this.#closed) return;
     if (epoch !== this.#epoch) {
-      this.#plan(0);
+      this.#schedule(0);
       return;
     }
     if (acknowledged !== null) {
-      this.#open = !namesNothing(filter);
-      this.#acknowledged(asked, acknowledged);
+      this.#isOpen = !isEmptyFilter(filter);
+      this.#acknowledged(included, acknowledged);
     } else {
-      this.#refused(asked, error!);
+      this.#refused(included, error);
     }
     this.#catchUp();
   }
 
-  #acknowledged(asked: readonly Watched[], acknowledged: ListenFilter): void {
+  #acknowledged(included: readonly Watched[], acknowledged: ListenFilter): void {
     this.#backOff.reset();
     this.#followed.clear();
     const honoured = new Set([
-      ...acknowledged.resourceSubscriptions.map((uri) => keyOf('resource', uri)),
-      ...acknowledged.taskIds.map((id) => keyOf('task', id)),
+      ...acknowledged.resourceSubscriptions.map((uri) => watchKey('resource', uri)),
+      ...acknowledged.taskIds.map((id) => watchKey('task', id)),
     ]);
-    for (const watched of asked) {
-      const key = keyOf(watched.kind, watched.id);
+    for (const watched of included) {
+      const key = watchKey(watched.kind, watched.id);
       if (honoured.has(key)) this.#followed.set(key, watched);
     }
-    this.#settle(asked, (key) => (honoured.has(key) ? null : NOT_OFFERED));
+    this.#settle(included, (key) => (honoured.has(key) ? null : NOT_OFFERED));
   }
 
-  #refused(asked: readonly Watched[], error: ControlError): void {
-    // What was followed before still is: the endpoint keeps the earlier listen.
-    this.#settle(asked, (key) => (this.#followed.has(key) ? null : error));
-    // Only a server that said no is left alone until its next handshake.
+  #refused(included: readonly Watched[], error: ControlError): void {
+    // What was followed before still is: the endpoint keeps the earlier listen open.
+    this.#settle(included, (key) => (this.#followed.has(key) ? null : error));
+    // After an error response there is no other attempt before the next handshake.
     if (error.kind === 'timeout' || error.kind === 'closed' || error.kind === 'unreachable') {
-      if (!this.#planned) this.#plan(this.#backOff.next());
+      if (!this.#isScheduled) this.#schedule(this.#backOff.next());
     }
   }
 
-  #settle(asked: readonly Watched[], outcome: (key: string) => ControlError | null): void {
-    for (const { kind, id } of asked) this.#trying.delete(keyOf(kind, id));
-    for (const watched of asked) this.#owner.settled(watched, outcome(keyOf(watched.kind, watched.id)));
+  #settle(included: readonly Watched[], outcome: (key: string) => ControlError | null): void {
+    for (const { kind, id } of included) this.#pending.delete(watchKey(kind, id));
+    for (const watched of included) this.#owner.settled(watched, outcome(watchKey(watched.kind, watched.id)));
   }
 
-  /** What was wanted or left while a listen was being opened. */
+  /** Schedules another listen if the requests changed while this one was being opened. */
   #catchUp(): void {
-    let left = this.#trying.size > 0;
-    for (const watched of this.#followed.values()) left ||= !this.#owner.isWanted(watched);
-    if (left) this.#plan(COLLECT_MS);
+    let hasChanged = this.#pending.size > 0;
+    for (const watched of this.#followed.values()) hasChanged ||= !this.#owner.isRequested(watched);
+    if (hasChanged) this.#schedule(COLLECT_MS);
   }
 
-  #filter(asked: readonly Watched[]): ListenFilter {
+  #filter(included: readonly Watched[]): ListenFilter {
     const lists = (kind: string): boolean => this.#lists && memberOf(this.endpoint, kind)?.['listChanged'] === true;
     return {
       toolsListChanged: lists('tools'),
       promptsListChanged: lists('prompts'),
       resourcesListChanged: lists('resources'),
-      resourceSubscriptions: asked.filter(({ kind }) => kind === 'resource').map(({ id }) => id),
-      taskIds: asked.filter(({ kind }) => kind === 'task').map(({ id }) => id),
+      resourceSubscriptions: included.filter(({ kind }) => kind === 'resource').map(({ id }) => id),
+      taskIds: included.filter(({ kind }) => kind === 'task').map(({ id }) => id),
     };
   }
 }
 
-/** Whether the server says that it announces changes of this kind. Tasks of older revisions are not followed. */
+/** Whether the capabilities of the server include changes of this kind. Tasks of older revisions are not followed. */
 export function announces(endpoint: BaseEndpoint, { kind }: Pick<Watched, 'kind'>): boolean {
   if (kind === 'resource') return memberOf(endpoint, 'resources')?.['subscribe'] === true;
   return endpoint.era === Era.modern && memberOf(endpoint, 'extensions')?.[TASKS_EXTENSION] !== undefined;

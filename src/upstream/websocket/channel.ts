@@ -1,16 +1,17 @@
 /** WebSocket (RFC 6455) with sub-protocol `mcp`: one JSON-RPC message a text frame. */
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
+import { isReservedHeader } from '../../config/reserved-headers.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
 import { OutboundBatch } from '../channel/outbound-batch.js';
 import type { EndpointContext } from '../core/endpoint.js';
-import { withCredentials } from '../core/http-heads.js';
-import { PacedInput, type ReadTurns } from '../core/read-turns.js';
+import { addressOf } from '../core/http-heads.js';
+import { PacedInput, type PushedSource, type ReadTurns } from '../core/read-turns.js';
 
-/** Where and how. */
+/** Where and how to connect. */
 export interface WebSocketTarget {
   /** Without credentials. */
   readonly url: string;
@@ -18,63 +19,59 @@ export interface WebSocketTarget {
   readonly connectTimeoutMs: Milliseconds;
   /** Time for the closing handshake. */
   readonly closeTimeoutMs: Milliseconds;
-  /** Largest message that is taken. */
+  /** Largest message that is accepted. */
   readonly maxMessageBytes: Bytes;
-  /** Most bytes that may wait on their way out. */
+  /** Most bytes that may wait to be written. */
   readonly maxQueuedBytes: Bytes;
-  /** Between pings; 0 = none. */
+  /** Time between pings; 0 = none. */
   readonly pingMs: Milliseconds;
   readonly turns: ReadTurns;
 }
 
-/** A frame that came: text, or one that is no message. */
+/** A received frame: text, or a binary one, which is no message. */
 type Frame = Buffer | { readonly binary: Buffer };
 
 const SUB_PROTOCOL = 'mcp';
-/** A peer that has not answered so many pings in a row is dead. */
+/** Unanswered pings in a row after which the peer counts as dead. */
 const MAX_UNANSWERED = 2;
 /** Largest header of a frame from a client (RFC 6455, 5.2). */
 const FRAMING: Bytes = 14;
-/** Header fields that belong to the protocol. */
-const OURS =
-  /^(connection|upgrade|host|content-length|transfer-encoding|te|trailer|expect|keep-alive|sec-websocket-.*)$/i;
 
-/** The target of a configured endpoint. Credentials in the URL become a header, unless one is configured. */
+/** The target of a configured endpoint. */
 export function webSocketTarget(
   config: UrlEndpointSnapshot,
   connectTimeoutMs: Milliseconds,
   context: EndpointContext,
 ): WebSocketTarget {
-  const url = new URL(config.url);
-  const headers = Object.entries(withCredentials(config.headers, url)).filter(([name]) => !OURS.test(name));
-  url.username = '';
-  url.password = '';
-  url.hash = '';
+  const { url, headers: configured } = addressOf(config);
+  const headers = Object.entries(configured).filter(
+    ([name]) => !isReservedHeader(name) && !name.toLowerCase().startsWith('sec-websocket-'),
+  );
   return {
     url: url.href,
     headers: Object.fromEntries(headers),
     connectTimeoutMs,
     closeTimeoutMs: context.stopGraceMs,
-    maxMessageBytes: context.limits.maxLineBytes,
-    maxQueuedBytes: context.limits.maxPipeBytes,
-    pingMs: context.limits.keepAliveMs,
+    maxMessageBytes: context.config.current.limits.maxLineBytes,
+    maxQueuedBytes: context.config.current.limits.maxPipeBytes,
+    pingMs: context.config.current.limits.keepAliveMs,
     turns: context.turns,
   };
 }
 
-/** See the file comment. */
-export class WebSocketChannel implements Channel {
+/** See the file comment. One for each connection, owned by its endpoint. */
+export class WebSocketChannel implements Channel, PushedSource<Frame> {
   readonly #target: WebSocketTarget;
   readonly #listener: ChannelListener;
   readonly #socket: WebSocket;
   readonly #writer: FrameWriter;
   readonly #input: PacedInput<Frame>;
-  readonly #over: Promise<void>;
+  readonly #ended: Promise<void>;
   #reason = '';
   #unanswered = 0;
   #pings: NodeJS.Timeout | undefined;
 
-  /** Opens the connection. @throws SyntaxError for a URL that is none */
+  /** Opens the connection. @throws SyntaxError for an invalid URL */
   constructor(target: WebSocketTarget, listener: ChannelListener) {
     this.#target = target;
     this.#listener = listener;
@@ -87,23 +84,19 @@ export class WebSocketChannel implements Channel {
     });
     this.#socket = socket;
     this.#writer = new FrameWriter(socket, target.maxQueuedBytes);
-    this.#input = new PacedInput<Frame>(target.turns, {
-      pause: () => socket.pause(),
-      resume: () => socket.resume(),
-      take: (frame) => this.#take(frame),
-    });
+    this.#input = new PacedInput<Frame>(target.turns, this);
     let settle = (): void => {};
-    this.#over = new Promise((resolve) => {
+    this.#ended = new Promise((resolve) => {
       settle = resolve;
     });
-    socket.on('upgrade', (response) => this.#writer.over(response.socket));
+    socket.on('upgrade', (response) => this.#writer.attach(response.socket));
     socket.on('open', () => this.#opened());
     socket.on('message', (data, isBinary) => this.#message(data as Buffer, isBinary));
     socket.on('pong', () => {
       this.#unanswered = 0;
     });
     socket.on('unexpected-response', (request, response) => {
-      this.#because(`answered ${response.statusCode}`);
+      this.#setReason(`answered ${response.statusCode}`);
       request.destroy();
       socket.terminate();
     });
@@ -111,18 +104,14 @@ export class WebSocketChannel implements Channel {
     socket.once('close', (code) => {
       clearInterval(this.#pings);
       this.#writer.close();
-      this.#because(code === 1_006 ? 'closed the connection' : `closed the connection (${code})`);
+      this.#setReason(code === 1_006 ? 'closed the connection' : `closed the connection (${code})`);
       settle();
-      this.#input.end(() => listener.ended(this.#reason));
+      this.#input.end(() => listener.closed(this.#reason));
     });
   }
 
   get queued(): Bytes {
     return this.#writer.queued;
-  }
-
-  get details(): Readonly<Record<string, unknown>> {
-    return {};
   }
 
   write(message: Buffer, owner: Exchange | null): boolean {
@@ -134,17 +123,17 @@ export class WebSocketChannel implements Channel {
   }
 
   async stop(): Promise<void> {
-    this.#because('was closed');
+    this.#setReason('was closed');
     this.#socket.close(1_000);
     const timer = setTimeout(() => this.#socket.terminate(), this.#target.closeTimeoutMs);
-    await this.#over;
+    await this.#ended;
     clearTimeout(timer);
   }
 
   terminate(): Promise<void> {
-    this.#because('was closed');
+    this.#setReason('was closed');
     this.#socket.terminate();
-    return this.#over;
+    return this.#ended;
   }
 
   #opened(): void {
@@ -158,7 +147,15 @@ export class WebSocketChannel implements Channel {
     this.#input.add(isBinary ? { binary: data } : data);
   }
 
-  #take(frame: Frame): null {
+  pauseSource(): void {
+    this.#socket.pause();
+  }
+
+  resumeSource(): void {
+    this.#socket.resume();
+  }
+
+  readItem(frame: Frame): null {
     const { share } = this.#input;
     share.message();
     if (Buffer.isBuffer(frame)) {
@@ -166,14 +163,14 @@ export class WebSocketChannel implements Channel {
       this.#listener.message(frame, frame.length);
     } else {
       share.bytes(frame.binary.length);
-      this.#listener.junk(frame.binary);
+      this.#listener.malformed(frame.binary);
     }
     return null;
   }
 
   #ping(): void {
     if (this.#unanswered >= MAX_UNANSWERED) {
-      this.#because('does not answer pings');
+      this.#setReason('does not answer pings');
       this.#socket.terminate();
       return;
     }
@@ -184,22 +181,22 @@ export class WebSocketChannel implements Channel {
   #failed(error: NodeJS.ErrnoException): void {
     const code = error.code ?? '';
     if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') {
-      // Nothing is read after it, but what came before is still to be delivered.
-      this.#input.end(() => this.#listener.tooLong());
+      // Nothing is read after it, but what arrived before is still delivered.
+      this.#input.end(() => this.#listener.messageTooLong());
     } else if (code.startsWith('WS_ERR')) {
-      this.#because('broke the WebSocket protocol');
+      this.#setReason('broke the WebSocket protocol');
     } else {
-      this.#because(`cannot be reached (${code === '' ? 'no WebSocket handshake' : code})`);
+      this.#setReason(`cannot be reached (${code === '' ? 'no WebSocket handshake' : code})`);
     }
   }
 
-  /** The first reason is the one that counts. */
-  #because(reason: string): void {
+  /** The first reason counts. */
+  #setReason(reason: string): void {
     if (this.#reason === '') this.#reason = reason;
   }
 }
 
-/** Sends what was written in one turn of the event loop in one go. */
+/** Sends the messages of one turn of the event loop in one write. */
 class FrameWriter extends OutboundBatch {
   readonly #socket: WebSocket;
   #stream: Socket | null = null;
@@ -209,8 +206,8 @@ class FrameWriter extends OutboundBatch {
     this.#socket = socket;
   }
 
-  /** The connection below, known once it is upgraded. */
-  over(stream: Socket): void {
+  /** The connection, known once it is upgraded. */
+  attach(stream: Socket): void {
     this.#stream = stream;
   }
 
@@ -221,14 +218,11 @@ class FrameWriter extends OutboundBatch {
   protected send(): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
     this.#stream?.cork();
-    for (let index = 0; index < this.messages.length; index += 1) {
-      const message = this.messages[index]!;
-      if (message !== null) this.#socket.send(message, TEXT, ignore);
-    }
+    for (const message of this.messages) if (message !== null) this.#socket.send(message, TEXT, ignore);
     this.#stream?.uncork();
   }
 }
 
 const TEXT = { binary: false } as const;
-/** A connection that breaks announces its end, which is reported by itself. */
+/** The end of the connection is reported by its `close` event. */
 function ignore(): void {}

@@ -4,13 +4,13 @@ import type { Breaker } from '../balance/breaker.js';
 import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
-import type { LaneProfile } from '../core/types.js';
+import type { ConnectionProfile } from '../core/types.js';
 import { WebSocketChannel, webSocketTarget } from './channel.js';
 
 /** An upstream over WebSocket, a custom transport with the semantics of stdio; connected again when it ends. */
 export class WebSocketEndpoint extends ChannelEndpoint {
   readonly transport = 'websocket';
-  protected readonly noun = 'upstream';
+  protected readonly peerName = 'upstream';
   readonly #config: UrlEndpointSnapshot;
 
   constructor(
@@ -19,7 +19,7 @@ export class WebSocketEndpoint extends ChannelEndpoint {
     at: { server: number; index: number },
     config: UrlEndpointSnapshot,
     breaker: Breaker,
-    profile: LaneProfile,
+    profile: ConnectionProfile,
   ) {
     const options = { budget: null, backOff: new BackOff(), legacyOnly: false };
     super(context, owner, { ...at, weight: config.weight }, breaker, profile, options);
@@ -28,6 +28,6 @@ export class WebSocketEndpoint extends ChannelEndpoint {
 
   protected open(): Channel {
     const target = webSocketTarget(this.#config, this.owner.config.connectTimeoutMs, this.context);
-    return new WebSocketChannel(target, this.listener);
+    return new WebSocketChannel(target, this);
   }
 }

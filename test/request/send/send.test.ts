@@ -13,7 +13,7 @@ import { CapabilityMemo } from '../../../src/request/send/capability-memo.js';
 import { type SendServer, SendStage } from '../../../src/request/send/index.js';
 import { Counter } from '../../../src/shared/counters.js';
 import { VerdictFlag } from '../../../src/shared/records.js';
-import { type Endpoint, SHARED } from '../../../src/upstream/core/types.js';
+import { type Endpoint, SHARED_PROFILE } from '../../../src/upstream/core/types.js';
 
 const NONE = new Uint8Array(0);
 const CLIENT: Uint8Array = Buffer.from('{"name":"c","version":"1"}');
@@ -49,7 +49,7 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean 
       index,
       weight: 1,
       transport: 'stdio',
-      profile: SHARED,
+      profile: SHARED_PROFILE,
       state: 'ready',
       era,
       revision: era === Era.modern ? 4 : 3,
@@ -69,7 +69,7 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean 
     needsCapabilities: options.needsCapabilities ?? false,
     choose(exchange) {
       seenCapabilities.push(exchange.client.capabilities);
-      return endpoints.find(({ index }) => (exchange.call.tried & (1 << index)) === 0) ?? null;
+      return endpoints.find(({ index }) => !exchange.call.tried.has(index)) ?? null;
     },
     unavailable: () => 'GW_UPSTREAM_DOWN',
   };

@@ -14,7 +14,7 @@ import { NO_LOG } from '../../../src/request/write/streams.js';
 import { ParkedCalls } from '../../../src/server-requests/parked/index.js';
 import { HandleSealer } from '../../../src/session/handles.js';
 import { Verdict } from '../../../src/shared/records.js';
-import { type Endpoint, SHARED } from '../../../src/upstream/core/types.js';
+import { type Endpoint, SHARED_PROFILE } from '../../../src/upstream/core/types.js';
 import { eventually } from '../../support/process.js';
 import { type Message, type ModernOptions, modernMessage } from '../../support/rpc.js';
 
@@ -58,7 +58,7 @@ export class Upstream implements Endpoint {
   readonly index = 0;
   readonly weight = 1;
   readonly transport = 'http';
-  readonly profile = SHARED;
+  readonly profile = SHARED_PROFILE;
   readonly state = 'ready';
   readonly era = Era.legacy;
   readonly revision = 4;

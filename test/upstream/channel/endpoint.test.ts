@@ -6,18 +6,18 @@ import { Capability } from '../../../src/protocol/client-capabilities.js';
 import { packedText } from '../../../src/shared/packed.js';
 import { eventually, type TestScope } from '../../support/process.js';
 import { type ChannelTransport, startChannel } from '../channel-servers.js';
-import { type Harness, namesOf, type Outcome } from '../harness.js';
+import { namesOf, type Outcome, type PoolFixture } from '../fixture.js';
 
 const textOf = (response: { result: { content: { text: string }[] } }): string => response.result.content[0]!.text;
 
-const statsOf = (pool: Harness) => pool.server().endpoints[0]!.stats;
+const statsOf = (pool: PoolFixture) => pool.server().endpoints[0]!.stats;
 
 async function start(
   scope: TestScope,
   transport: ChannelTransport,
   more: Partial<ServerSnapshot> = {},
   limits: { maxLineBytes?: number } = {},
-): Promise<Harness> {
+): Promise<PoolFixture> {
   const pool = await startChannel(scope, transport, 'plain', more, limits);
   await pool.ready();
   return pool;
@@ -68,7 +68,7 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
     assert.equal(textOf((await pool.call('call', { a: 1 }).done).response), '{"a":1}');
   });
 
-  test(`${transport}: a message of just the limit is taken`, async (t) => {
+  test(`${transport}: a message of exactly the limit is accepted`, async (t) => {
     const pool = await start(t, transport, {}, { maxLineBytes: 100_000 });
     const { response } = await pool.call('call', { padding: 'x'.repeat(90_000) }).done;
     assert.ok(textOf(response).length > 90_000);
@@ -79,7 +79,7 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
     assert.equal((await pool.call('call', { do: 'bad' }).done).error, 'GW_UPSTREAM_PROTOCOL');
   });
 
-  test(`${transport}: second answers and answers to nobody are dropped; an id as a string is taken`, async (t) => {
+  test(`${transport}: second responses and responses without a call are dropped; an id as a string is accepted`, async (t) => {
     const pool = await start(t, transport);
     assert.equal(textOf((await pool.call('call', { do: 'twice' }).done).response), 'first');
     assert.equal(textOf((await pool.call('call', { do: 'stranger' }).done).response), 'mine');
@@ -87,7 +87,7 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
     assert.equal(statsOf(pool).unknownIds, 2);
   });
 
-  test(`${transport}: a batch is taken apart`, async (t) => {
+  test(`${transport}: a batch is split`, async (t) => {
     const pool = await start(t, transport);
     const { response, notifications } = await pool.call('call', { do: 'batch' }).done;
     assert.equal(textOf(response), 'batched');
@@ -105,7 +105,7 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
       const { error, sent } = await pool.call('call', { do: how, code: 1_011 }).done;
       assert.deepEqual([error, sent], ['GW_UPSTREAM_CLOSED', true]);
       assert.equal((await waiting.done).error, 'GW_UPSTREAM_CLOSED');
-      assert.deepEqual(pool.lost, [pool.server().endpoints[0]]);
+      assert.deepEqual(pool.disconnected, [pool.server().endpoints[0]]);
       await eventually('another connection', () => pool.server().endpoints[0]!.state === 'ready');
       assert.equal(textOf((await pool.call('call', { a: 1 }).done).response), '{"a":1}');
       assert.equal(statsOf(pool).restarts, 1);
@@ -113,7 +113,7 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
     });
   }
 
-  test(`${transport}: a cancelled call is taken back before it is sent, and announced after`, async (t) => {
+  test(`${transport}: a cancelled call is withdrawn before it is sent, and cancelled upstream after`, async (t) => {
     const pool = await start(t, transport);
     const endpoint = pool.server().endpoints[0]!;
     const unsent = pool.call('call', { do: 'cut' });
@@ -163,7 +163,7 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
   test(`${transport}: ping is answered here; what else the server asks goes on with its call, and back`, async (t) => {
     const pool = await start(t, transport);
     const call = pool.call('call', { do: 'ask' });
-    const { endpoint, callId, message } = await eventually('a question', () => pool.asked[0]);
+    const { endpoint, callId, message } = await eventually('a question', () => pool.serverRequests[0]);
     assert.deepEqual([callId, message.id, message.method], [call.id, 'ask-1', 'sampling/createMessage']);
     endpoint.reply(Buffer.from('{"jsonrpc":"2.0","id":"ask-1","result":{"x":1.0}}'));
     await call.done;
@@ -178,11 +178,11 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
     ]);
   });
 
-  test(`${transport}: a question belongs to nobody while another call can be meant`, async (t) => {
+  test(`${transport}: a request of the server belongs to no call while it can be about another`, async (t) => {
     const pool = await start(t, transport);
     const callIds = async (call: Outcome): Promise<number[]> => {
       await call.done;
-      return pool.asked.splice(0).map(({ callId }) => callId);
+      return pool.serverRequests.splice(0).map(({ callId }) => callId);
     };
     const other = pool.call('call', { do: 'wait', ms: 200 });
     assert.deepEqual(await callIds(pool.call('call', { do: 'ask' })), [0], 'two are in flight');
@@ -192,14 +192,14 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
     assert.deepEqual(await callIds(pool.call('call', { do: 'ask' }, { subject: 7 })), [0], 'another subject was here');
   });
 
-  test(`${transport}: after a call was taken back, a question may still be about it`, async (t) => {
+  test(`${transport}: after a call was cancelled, a request of the server may still be about it`, async (t) => {
     const pool = await start(t, transport);
     const gone = pool.call('call', { do: 'hang' });
     await eventually('sent', () => gone.exchange.call.sent);
     pool.server().endpoints[0]!.cancel(gone.exchange);
     await pool.call('call', { do: 'ask' }).done;
     assert.deepEqual(
-      pool.asked.map(({ callId }) => callId),
+      pool.serverRequests.map(({ callId }) => callId),
       [0],
     );
   });
@@ -214,7 +214,7 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
       const call = pool.call('call', { do: 'note', method, params, ms: 20 });
       await call.done;
       assert.deepEqual(
-        pool.noted.splice(0).map(({ callId, message }) => [callId, message.method, message.params]),
+        pool.serverNotifications.splice(0).map(({ callId, message }) => [callId, message.method, message.params]),
         [[call.id, method, params]],
       );
     }
@@ -222,7 +222,7 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
     assert.deepEqual(pool.changedTasks, ['abc']);
   });
 
-  test(`${transport}: a log message reaches the only call in flight, and nobody when there are two`, async (t) => {
+  test(`${transport}: a log message belongs to the only call in flight, and to none of two`, async (t) => {
     const pool = await start(t, transport);
     const alone = await pool.call('call', { do: 'log', text: 'mine' }).done;
     assert.deepEqual(
@@ -235,10 +235,10 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
     assert.equal(statsOf(pool).droppedLogs, 1);
   });
 
-  test(`${transport}: a lane of one session declares what its client can do; logs go to its latest call`, async (t) => {
+  test(`${transport}: a dedicated connection declares the capabilities of its client; log messages belong to its latest call`, async (t) => {
     const pool = await start(t, transport, { isolation: 'session' });
     const session = { id: 'sealed', capabilityMask: Capability.roots | Capability.elicitationForm } as never;
-    // The first calls come while the lane is being started: they wait.
+    // The first calls wait while the connection is being made.
     const calls = [1, 2, 3].map((index) => pool.call('call', { index }, { session }));
     assert.deepEqual(
       (await Promise.all(calls.map(({ done }) => done))).map(({ response }) => textOf(response)),
@@ -253,19 +253,19 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
       ['for the later one'],
     );
     assert.deepEqual((await earlier.done).notifications, []);
-    assert.equal(pool.asked.length, 0);
+    assert.equal(pool.serverRequests.length, 0);
     await pool.call('call', { do: 'ask' }, { session }).done;
-    assert.equal(pool.asked[0]!.endpoint.profile.owner?.sessionId, 'sealed');
+    assert.equal(pool.serverRequests[0]!.endpoint.profile.owner?.sessionId, 'sealed');
   });
 
-  test(`${transport}: on a lane of one call at a time, all that is said meanwhile belongs to it`, async (t) => {
+  test(`${transport}: on a leased connection all messages belong to the call`, async (t) => {
     const pool = await start(t, transport, { isolation: 'principal' });
     const capabilities = Capability.sampling;
     const calls = [1, 2].map((subject) => pool.call('call', { do: 'ask' }, { subject, capabilities }));
     await Promise.all(calls.map(({ done }) => done));
-    const asked = pool.asked.map(({ callId, endpoint }) => [callId, endpoint.profile.exclusive]);
+    const asked = pool.serverRequests.map(({ callId, endpoint }) => [callId, endpoint.profile.exclusive]);
     assert.deepEqual(asked.sort(), calls.map(({ id }) => [id, true]).sort());
-    assert.equal(new Set(pool.asked.map(({ endpoint }) => endpoint)).size, 2);
+    assert.equal(new Set(pool.serverRequests.map(({ endpoint }) => endpoint)).size, 2);
     const logs = [1, 2].map((subject) =>
       pool.call('call', { do: 'log', text: `for ${subject}`, ms: 20 }, { subject, capabilities }),
     );

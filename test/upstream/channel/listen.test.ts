@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChannelListen } from '../../../src/upstream/channel/listen.js';
 import { ControlError, type ControlReply } from '../../../src/upstream/core/control.js';
-import { NOTHING } from '../../../src/upstream/core/listen-filter.js';
+import { EMPTY_FILTER } from '../../../src/upstream/core/listen-filter.js';
 import type { ListenFilter } from '../../../src/upstream/core/types.js';
 import { eventually, type TestScope } from '../../support/process.js';
-import { replyOf } from '../harness.js';
+import { replyOf } from '../fixture.js';
 
-const TOOLS: ListenFilter = { ...NOTHING, toolsListChanged: true };
+const TOOLS: ListenFilter = { ...EMPTY_FILTER, toolsListChanged: true };
 const MORE: ListenFilter = { ...TOOLS, resourceSubscriptions: ['test://a'] };
 
 /** A server as the listen sees it; `answer` says what it does with each listen that is opened. */
@@ -17,7 +17,7 @@ function start(scope: TestScope, answer: 'acknowledge' | 'nothing', ackMs = 5_00
   const world = { answer, reopened: 0, takes: true, opened, cancelled };
   const listen = new ChannelListen(
     {
-      open(params) {
+      openListen(params) {
         if (!world.takes) return null;
         const id = opened.length + 1;
         let end: (body: object) => void = () => {};
@@ -28,7 +28,9 @@ function start(scope: TestScope, answer: 'acknowledge' | 'nothing', ackMs = 5_00
         if (world.answer === 'acknowledge') setImmediate(() => acknowledge(id));
         return { id, reply };
       },
-      cancel: (id) => cancelled.push(id),
+      cancelListen: (id) => cancelled.push(id),
+    },
+    {
       reopened: () => {
         world.reopened += 1;
       },
@@ -59,7 +61,7 @@ test('the old listen is cancelled only when the new one is acknowledged', async 
   acknowledge('2');
   assert.deepEqual(await second, MORE);
   assert.deepEqual(world.cancelled, [1]);
-  assert.deepEqual(await listen.open(NOTHING), NOTHING);
+  assert.deepEqual(await listen.open(EMPTY_FILTER), EMPTY_FILTER);
   assert.deepEqual([world.opened.length, world.cancelled], [2, [1, 2]]);
 });
 
@@ -78,7 +80,7 @@ test('a refused listen leaves the old one as it is', async (t) => {
   assert.deepEqual(world.opened[2]!.params.notifications, { toolsListChanged: true });
 });
 
-test('a listen that is not acknowledged in time is taken back', async (t) => {
+test('a listen that is not acknowledged in time is cancelled', async (t) => {
   const { listen, world } = start(t, 'nothing', 50);
   await assert.rejects(listen.open(TOOLS), (error) => error instanceof ControlError && error.kind === 'timeout');
   assert.deepEqual(world.cancelled, [1]);
@@ -96,7 +98,7 @@ test('another filter takes the place of one that is being opened', async (t) => 
   assert.deepEqual(world.cancelled, [1]);
 });
 
-test('a server that ends the listen is asked again, and left alone when it does so at once again and again', async (t) => {
+test('a listen that the server ends is opened again, but not after three short ones in a row', async (t) => {
   const { listen, world } = start(t, 'acknowledge');
   await listen.open(TOOLS);
   world.opened[0]!.end(COMPLETE);
@@ -109,7 +111,7 @@ test('a server that ends the listen is asked again, and left alone when it does 
   assert.equal(listen.cancelled(3), false);
 });
 
-test('a server that ends the listen with an error is not asked again', async (t) => {
+test('a listen that ends with an error is not opened again', async (t) => {
   const { listen, world } = start(t, 'acknowledge');
   await listen.open(TOOLS);
   world.opened[0]!.end({ error: { code: -32_601, message: 'no more' } });

@@ -7,14 +7,18 @@ import fc from 'fast-check';
 import { decoder } from '../../../native/index.js';
 import type { Spans } from '../../../native/spans.js';
 import { Exchange } from '../../../src/request/exchange/index.js';
-import { ChannelCalls } from '../../../src/upstream/channel/calls.js';
 import { ChannelReader } from '../../../src/upstream/channel/reader.js';
-import { listenParams, NOTHING, namesNothing, readAcknowledged } from '../../../src/upstream/core/listen-filter.js';
+import {
+  EMPTY_FILTER,
+  isEmptyFilter,
+  listenParams,
+  readAcknowledged,
+} from '../../../src/upstream/core/listen-filter.js';
 import { StdioWriter } from '../../../src/upstream/stdio/writer.js';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-test('property: a writer sends what was not taken back, in order, and marks just that as sent', async () => {
+test('property: a writer sends what was not withdrawn, in order, and marks just that as sent', async () => {
   const step = fc.oneof(
     fc.record({ do: fc.constant('write' as const), size: fc.integer({ min: 0, max: 40_000 }) }),
     fc.record({ do: fc.constant('own' as const), size: fc.integer({ min: 0, max: 100 }) }),
@@ -87,10 +91,10 @@ function readAll(maxBatch: number, texts: readonly string[]): string[] {
   };
   const unreadable = (_bytes: Uint8Array, length: number) => seen.push(`unreadable ${length}`);
   const reader = new ChannelReader(decoder, maxBatch, {
-    response: note('response'),
-    notification: note('notification'),
-    request: note('request'),
-    unreadable,
+    receiveResponse: note('response'),
+    receiveNotification: note('notification'),
+    receiveRequest: note('request'),
+    receiveUnreadable: unreadable,
   });
   for (const text of texts) {
     const bytes = Buffer.from(text);
@@ -100,7 +104,7 @@ function readAll(maxBatch: number, texts: readonly string[]): string[] {
   return seen;
 }
 
-test('property: a batch says what its messages say one by one', () => {
+test('property: a batch is read as its messages one by one', () => {
   const message = fc.oneof(
     fc.integer({ min: 0, max: 9_999 }).map((id) => `{"jsonrpc":"2.0","id":${id},"result":{"a":[1,"]"]}}`),
     fc.constant('{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"},{"}}'),
@@ -146,13 +150,13 @@ test('property: a listen filter is acknowledged as it was asked for', () => {
       );
       assert.deepEqual(readAcknowledged(bytes, bytes.length), { id, filter });
       const { notifications } = params as unknown as { notifications: object };
-      assert.equal(Object.keys(notifications).length === 0, namesNothing(filter));
+      assert.equal(Object.keys(notifications).length === 0, isEmptyFilter(filter));
     }),
   );
-  assert.equal(namesNothing(NOTHING), true);
+  assert.equal(isEmptyFilter(EMPTY_FILTER), true);
 });
 
-test('an acknowledgement of any shape is read, and promises no more than it says', () => {
+test('an acknowledgement of any shape is read, and nothing is taken for acknowledged that it does not contain', () => {
   for (const params of [
     '{}',
     '{"notifications":null}',
@@ -162,46 +166,6 @@ test('an acknowledgement of any shape is read, and promises no more than it says
     const bytes = Buffer.from(
       `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":${params}}`,
     );
-    assert.deepEqual(readAcknowledged(bytes, bytes.length), { id: undefined, filter: NOTHING });
+    assert.deepEqual(readAcknowledged(bytes, bytes.length), { id: undefined, filter: EMPTY_FILTER });
   }
-});
-
-function callOf(slot: number, subject: number, startedAt: number): Exchange {
-  const exchange = new Exchange(slot);
-  exchange.verdict.subject[0] = subject;
-  exchange.client.startedAt = startedAt;
-  return exchange;
-}
-
-test('what names no call belongs to the only one, if no other client can be meant', () => {
-  const open = new Set<Exchange>();
-  const calls = new ChannelCalls({ has: (exchange) => open.has(exchange), all: () => [...open] });
-  const [first, second, other] = [callOf(1, 7, 1), callOf(2, 7, 2), callOf(3, 8, 3)];
-  const begin = (exchange: Exchange) => {
-    open.add(exchange);
-    calls.written(exchange);
-  };
-  const end = (exchange: Exchange) => {
-    open.delete(exchange);
-    calls.settled(exchange);
-  };
-  assert.deepEqual([calls.only(), calls.latest(), calls.asking(true)], [null, null, null]);
-  begin(first);
-  assert.deepEqual([calls.only(), calls.latest(), calls.asking(false)], [first, first, first]);
-  begin(second);
-  assert.deepEqual([calls.only(), calls.latest(), calls.asking(true)], [null, second, null]);
-  end(second);
-  assert.deepEqual([calls.only(), calls.latest(), calls.asking(false)], [first, first, first]);
-  end(first);
-  begin(other);
-  assert.deepEqual([calls.only(), calls.latest()], [null, other], 'it may still be about the other subject');
-  assert.deepEqual([calls.asking(false), calls.asking(true)], [null, other]);
-  end(other);
-  calls.abandoned();
-  begin(other);
-  assert.equal(calls.asking(true), null, 'it may still be about the call that was taken back');
-  calls.clear();
-  open.clear();
-  begin(other);
-  assert.equal(calls.asking(true), other, 'another connection knows nothing of that');
 });

@@ -9,12 +9,10 @@ import { detectionBackOff, suggestsSse } from '../../../src/upstream/core/detect
 import { eventually, freePort, startProcess, type TestScope } from '../../support/process.js';
 import { countingUrl, everythingSse } from '../../support/upstreams.js';
 import { startUrlServer } from '../channel-servers.js';
-import { type Harness, namesOf, serverOf, startPool } from '../harness.js';
+import { namesOf, type PoolFixture, serverOf, startPool } from '../fixture.js';
 
 const guessed = (url: string): EndpointSnapshot => ({ transport: 'http', detect: true, url, headers: {}, weight: 1 });
-const state = (pool: Harness) => pool.server().endpoints[0]!;
-const shown = (pool: Harness) =>
-  (pool.server().snapshotState() as { endpoints: { transport: string; state: string }[] }).endpoints[0]!;
+const state = (pool: PoolFixture) => pool.server().endpoints[0]!;
 const textOf = (response: { result: { content: { text: string }[] } }): string => response.result.content[0]!.text;
 
 async function listen(scope: TestScope, answer: RequestListener): Promise<string> {
@@ -54,7 +52,7 @@ for (const family of ['legacy', 'modern'] as const) {
     const { url } = await countingUrl(t, family, 'http');
     const pool = startPool(t, [serverOf([guessed(url)])]);
     await pool.ready();
-    assert.equal(shown(pool).transport, 'http');
+    assert.equal(state(pool).transport, 'http');
     assert.deepEqual(
       pool.states.map((each) => each.state),
       ['ready'],
@@ -70,12 +68,12 @@ test("a server over HTTP with SSE is found: SDK v1's, the reference server, and 
     const pool = startPool(t, [serverOf([guessed(url)])]);
     const { tools } = await pool.ready();
     assert.ok(namesOf(tools).length > 0);
-    assert.equal(shown(pool).transport, 'sse');
+    assert.equal(state(pool).transport, 'sse');
     await pool.pool.close(0);
   }
 });
 
-test('what was found is kept while it works, also over a restart of the server', async (t) => {
+test('the detected transport is kept while it works, also over a restart of the server', async (t) => {
   let posts = 0;
   const sse = await startUrlServer(t, 'sse');
   const target = new URL(sse.url);
@@ -100,7 +98,7 @@ test('what was found is kept while it works, also over a restart of the server',
   assert.equal(posts, before);
 });
 
-test('an upstream that changes its transport is found again, there and back', async (t) => {
+test('an upstream that changes its transport is detected again, both ways', async (t) => {
   const port = await freePort();
   const server = new URL('../../support/legacy-server.js', import.meta.url).pathname;
   const run = async (transport: string) => {
@@ -112,19 +110,19 @@ test('an upstream that changes its transport is found again, there and back', as
   const first = await run('http');
   const pool = startPool(t, [serverOf([guessed(`http://127.0.0.1:${port}/sse`)])]);
   await pool.ready();
-  assert.equal(shown(pool).transport, 'http');
+  assert.equal(state(pool).transport, 'http');
   await first.stop('SIGKILL');
   const second = await run('sse');
   await pool.call('echo', { text: 'who is there?' }).done;
-  await eventually('sse', () => shown(pool).transport === 'sse' && shown(pool).state === 'ready');
+  await eventually('sse', () => state(pool).transport === 'sse' && state(pool).state === 'ready');
   assert.equal(textOf((await pool.call('echo', { text: 'old' }).done).response), 'old');
   await second.stop('SIGKILL');
   await run('http');
-  await eventually('http', () => shown(pool).transport === 'http' && shown(pool).state === 'ready');
+  await eventually('http', () => state(pool).transport === 'http' && state(pool).state === 'ready');
   assert.equal(textOf((await pool.call('echo', { text: 'new' }).done).response), 'new');
 });
 
-test('a server that speaks neither is asked ever more slowly', async (t) => {
+test('a server with neither transport is tried with growing pauses', async (t) => {
   let gets = 0;
   const url = await listen(t, (request, response) => {
     if (request.method === 'GET') gets += 1;

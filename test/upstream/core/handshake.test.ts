@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
-import { greetChannel, ProbeEnded } from '../../../src/upstream/channel/handshake.js';
+import { channelHandshake, ProbeEnded } from '../../../src/upstream/channel/handshake.js';
 import { ControlError, type ControlReply } from '../../../src/upstream/core/control.js';
 import { initializeParams } from '../../../src/upstream/core/handshake.js';
-import { SHARED } from '../../../src/upstream/core/types.js';
+import { SHARED_PROFILE } from '../../../src/upstream/core/types.js';
 import { eventually } from '../../support/process.js';
 import { rawUpstream, type Script } from '../../support/raw-upstream.js';
-import { httpOf, replyOf, serverOf, startPool } from '../harness.js';
+import { httpOf, replyOf, serverOf, startPool } from '../fixture.js';
 
 type Step = (params: object | null) => object | Promise<object>;
 
@@ -21,10 +21,10 @@ const ends: Step = () => {
   throw new ControlError('closed', 'the child exited with code 1');
 };
 
-/** Greets a server that answers in these ways; each list is used up front to back, its last element stays. */
-async function greet(steps: { discover?: Step[]; initialize?: Step[] }, legacyOnly = false) {
+/** Makes a handshake with a server that answers in these ways; each list is used up front to back, its last element stays. */
+async function handshakeWith(steps: { discover?: Step[]; initialize?: Step[] }, legacyOnly = false) {
   const asked: string[] = [];
-  const ask = async (method: string, params: object | null, timeoutMs: number): Promise<ControlReply> => {
+  const request = async (method: string, params: object | null, timeoutMs: number): Promise<ControlReply> => {
     asked.push(method);
     const list = method === 'initialize' ? steps.initialize : steps.discover;
     const step = list !== undefined && list.length > 1 ? list.shift() : list?.[0];
@@ -36,22 +36,25 @@ async function greet(steps: { discover?: Step[]; initialize?: Step[] }, legacyOn
     return replyOf(answer);
   };
   const notes: string[] = [];
-  const handshake = await greetChannel(ask, (method) => notes.push(method), {
-    legacyOnly,
-    timeoutMs: 400,
-    initialize: initializeParams(SHARED),
-  });
+  const handshake = await channelHandshake(
+    { request, notify: (method) => notes.push(method) },
+    {
+      legacyOnly,
+      timeoutMs: 400,
+      initialize: initializeParams(SHARED_PROFILE),
+    },
+  );
   return { handshake, asked, notes };
 }
 
 test('a discover result is a modern server, and nothing else is sent', async () => {
-  const { handshake, asked, notes } = await greet({ discover: [() => DISCOVERED] });
+  const { handshake, asked, notes } = await handshakeWith({ discover: [() => DISCOVERED] });
   assert.deepEqual([handshake.era, handshake.revision, asked, notes], [1, 4, ['server/discover'], []]);
 });
 
 test('any other error is a legacy server, which is initialized on the same connection', async () => {
   for (const code of [-32_601, -32_602, -32_000, -32_020, -32_700]) {
-    const { handshake, asked, notes } = await greet({
+    const { handshake, asked, notes } = await handshakeWith({
       discover: [() => error(code)],
       initialize: [() => INITIALIZED],
     });
@@ -61,43 +64,43 @@ test('any other error is a legacy server, which is initialized on the same conne
 });
 
 test('silence is a legacy server', async () => {
-  const { handshake } = await greet({ initialize: [() => INITIALIZED] });
+  const { handshake } = await handshakeWith({ initialize: [() => INITIALIZED] });
   assert.equal(handshake.era, 0);
 });
 
 test('a modern server that starts slowly is still found to be one', async () => {
-  const { handshake } = await greet({
+  const { handshake } = await handshakeWith({
     discover: [after(250, DISCOVERED)],
     initialize: [after(260, error(-32_022, { supported: ['2026-07-28'] }))],
   });
   assert.equal(handshake.era, 1);
 });
 
-test('a modern server that names our revision is asked once more', async () => {
-  const { handshake, asked } = await greet({
+test('a modern server that lists the supported revision is probed once more', async () => {
+  const { handshake, asked } = await handshakeWith({
     discover: [() => error(-32_022, { supported: ['2026-07-28'] }), () => DISCOVERED],
   });
   assert.deepEqual([handshake.era, asked], [1, ['server/discover', 'server/discover']]);
 });
 
-test('a child that ends on the probe, at once or late, asks for another without it', async () => {
-  await assert.rejects(greet({ discover: [ends] }), ProbeEnded);
-  await assert.rejects(greet({ initialize: [ends] }), ProbeEnded);
-  await assert.rejects(greet({ initialize: [ends] }, true), ControlError);
-  const { asked } = await greet({ initialize: [() => INITIALIZED] }, true);
+test('after a child that ends on the probe, at once or late, the next attempt goes without it', async () => {
+  await assert.rejects(handshakeWith({ discover: [ends] }), ProbeEnded);
+  await assert.rejects(handshakeWith({ initialize: [ends] }), ProbeEnded);
+  await assert.rejects(handshakeWith({ initialize: [ends] }, true), ControlError);
+  const { asked } = await handshakeWith({ initialize: [() => INITIALIZED] }, true);
   assert.deepEqual(asked, ['initialize']);
 });
 
-test('a revision that nobody knows is refused', async () => {
+test('an unknown revision is refused', async () => {
   const odd = { result: { protocolVersion: '2031-01-01', capabilities: {} } };
-  await assert.rejects(greet({ discover: [() => error(-32_601)], initialize: [() => odd] }), ControlError);
+  await assert.rejects(handshakeWith({ discover: [() => error(-32_601)], initialize: [() => odd] }), ControlError);
 });
 
 const plain = (status: number, body = ''): Script => {
   return (_request, answer) => void answer.response.writeHead(status, { 'content-type': 'text/plain' }).end(body);
 };
 
-test('over HTTP any 4xx to the probe but 401 and 403 means legacy; 5xx is no verdict', async (t) => {
+test('over HTTP any 4xx to the probe but 401 and 403 means legacy; 5xx decides nothing', async (t) => {
   for (const [status, era] of [
     [400, 0],
     [404, 0],

@@ -10,7 +10,7 @@ import type { Handshake } from '../../../src/upstream/core/handshake.js';
 import { LARGE_PAGE, readPage } from '../../../src/upstream/core/list-page.js';
 import { discover } from '../../../src/upstream/discovery/index.js';
 import { startProcess } from '../../support/process.js';
-import { httpOf, LIMITS, replyOf, serverOf, startPool } from '../harness.js';
+import { httpOf, LIMITS, replyOf, serverOf, startPool } from '../fixture.js';
 
 const program = fileURLToPath(new URL('../../support/flooding-server.js', import.meta.url));
 

@@ -5,30 +5,32 @@ import { MessageCost, NotificationLimit } from '../../../src/upstream/core/notif
 function limitOf(rate: number) {
   const limits = { maxNotificationsPerSecond: rate };
   const stats = { droppedNotifications: 0 };
-  let sentences = 0;
-  const limit = new NotificationLimit(limits, stats, () => {
-    sentences += 1;
+  let reports = 0;
+  const limit = new NotificationLimit({ current: { limits } }, stats, {
+    notificationLimitExceeded: () => {
+      reports += 1;
+    },
   });
-  return { limit, limits, stats, sentences: () => sentences };
+  return { limit, limits, stats, reports: () => reports };
 }
 
-test('a second of messages may come at once; what is over it is dropped, counted and told once', () => {
-  const { limit, stats, sentences } = limitOf(1_000);
+test('a second of messages may come at once; further ones are dropped, counted and reported once', () => {
+  const { limit, stats, reports } = limitOf(1_000);
   assert.equal(limit.exceeding, false);
   let taken = 0;
   for (let index = 0; index < 100_000; index += 1) if (limit.admit(MessageCost.notification)) taken += 1;
   // The loop itself takes a moment, in which the bucket gets a few tokens.
   assert.ok(taken >= 1_000 && taken < 100_000, `${taken} taken`);
   assert.equal(stats.droppedNotifications, 100_000 - taken);
-  assert.equal(sentences(), 1);
+  assert.equal(reports(), 1);
   assert.equal(limit.exceeding, true);
 });
 
 test('0 is no limit', () => {
-  const { limit, stats, sentences } = limitOf(0);
+  const { limit, stats, reports } = limitOf(0);
   for (let index = 0; index < 100_000; index += 1) assert.ok(limit.admit(MessageCost.request));
   assert.equal(stats.droppedNotifications, 0);
-  assert.equal(sentences(), 0);
+  assert.equal(reports(), 0);
   assert.equal(limit.exceeding, false);
 });
 

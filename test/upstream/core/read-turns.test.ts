@@ -31,13 +31,13 @@ function readerOf(kind: Kind, share: ReadShare, read: (text: string) => void): F
     const listener = {
       line: (bytes: Buffer) => read(bytes.toString()),
       lineTooLong: () => assert.fail(),
-      crowdedOut: () => assert.fail(),
+      bufferFull: () => assert.fail(),
     };
     const splitter = new LineSplitter(100_000, new BufferBudget(), listener, share);
     return (chunk) => splitter.feed(chunk);
   }
   if (kind === 'errors') {
-    const errors = new ErrorLines((text) => read(text()), share);
+    const errors = new ErrorLines({ errorLine: (line) => read(line.toString()) }, share);
     return (chunk) => errors.feed(chunk);
   }
   const event = (data: Uint8Array, length: number): void => read(Buffer.from(data.subarray(0, length)).toString());
@@ -56,19 +56,19 @@ const frames: Record<Kind, (text: string) => string> = {
 
 /** Pushes chunks while the source is not paused, as a socket does, and gives what was read and the most in one turn. */
 async function push(kind: Kind, chunks: readonly Buffer[], budget: number, ahead: number) {
-  const turns = new ReadTurns({ readBudgetBytes: budget });
+  const turns = new ReadTurns({ current: { limits: { readBudgetBytes: budget } } });
   const read: string[] = [];
   let inTurn = 0;
   let most = 0;
   let paused = false;
   const input: PacedInput<Buffer> = new PacedInput<Buffer>(turns, {
-    pause: () => {
+    pauseSource: () => {
       paused = true;
     },
-    resume: () => {
+    resumeSource: () => {
       paused = false;
     },
-    take: (chunk) => {
+    readItem: (chunk) => {
       inTurn = 0;
       const taken = feed(chunk);
       input.share.bytes(taken);
@@ -192,7 +192,7 @@ function response(body: string, sizes: readonly number[]): string {
 }
 
 test('with many sources that have more to read, a few go on in each turn, each in its order', async () => {
-  const turns = new ReadTurns({ readBudgetBytes: 4_096 });
+  const turns = new ReadTurns({ current: { limits: { readBudgetBytes: 4_096 } } });
   const order: number[] = [];
   let turn = 0;
   let most = 0;
@@ -224,17 +224,17 @@ test('with many sources that have more to read, a few go on in each turn, each i
 });
 
 test('a source on hold keeps what it has until it is released, and is read no further', async () => {
-  const turns = new ReadTurns({ readBudgetBytes: 2 * MESSAGE });
+  const turns = new ReadTurns({ current: { limits: { readBudgetBytes: 2 * MESSAGE } } });
   const read: string[] = [];
   let paused = false;
   const input: PacedInput<string> = new PacedInput<string>(turns, {
-    pause: () => {
+    pauseSource: () => {
       paused = true;
     },
-    resume: () => {
+    resumeSource: () => {
       paused = false;
     },
-    take: (item) => {
+    readItem: (item) => {
       read.push(item);
       input.share.message();
       if (item === 'c') input.hold();
@@ -256,12 +256,12 @@ test('a source on hold keeps what it has until it is released, and is read no fu
 });
 
 test('what is cleared is not read, and the input can serve another source', async () => {
-  const turns = new ReadTurns({ readBudgetBytes: MESSAGE });
+  const turns = new ReadTurns({ current: { limits: { readBudgetBytes: MESSAGE } } });
   const read: string[] = [];
   const input: PacedInput<string> = new PacedInput<string>(turns, {
-    pause: () => {},
-    resume: () => {},
-    take: (item) => {
+    pauseSource: () => {},
+    resumeSource: () => {},
+    readItem: (item) => {
       read.push(item);
       input.share.message();
       if (item === 'last') input.clear();
@@ -281,7 +281,7 @@ test('what is cleared is not read, and the input can serve another source', asyn
 });
 
 test('a stream that is pulled waits for its turn as well', async () => {
-  const share = new ReadShare(new ReadTurns({ readBudgetBytes: 3 * MESSAGE }));
+  const share = new ReadShare(new ReadTurns({ current: { limits: { readBudgetBytes: 3 * MESSAGE } } }));
   const read: string[] = [];
   const feed = readerOf('lines', share, (text) => read.push(text));
   let turns = 0;

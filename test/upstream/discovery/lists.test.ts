@@ -3,17 +3,17 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { packedCount } from '../../../src/shared/packed.js';
 import { eventually, type TestScope } from '../../support/process.js';
-import { type Harness, serverOf, startPool, stdioOf } from '../harness.js';
+import { type PoolFixture, serverOf, startPool, stdioOf } from '../fixture.js';
 
 const EXPIRING = fileURLToPath(new URL('../fixtures/expiring.js', import.meta.url));
 
-async function startExpiring(scope: TestScope, ttlMs: number, ...more: string[]): Promise<Harness> {
+async function startExpiring(scope: TestScope, ttlMs: number, ...more: string[]): Promise<PoolFixture> {
   const pool = startPool(scope, [serverOf([stdioOf(process.execPath, [EXPIRING, String(ttlMs), ...more])])]);
   await pool.ready();
   return pool;
 }
 
-const tools = ({ discoveries }: Harness) => discoveries.map(({ tools }) => packedCount(tools));
+const tools = ({ discoveries }: PoolFixture) => discoveries.map(({ tools }) => packedCount(tools));
 
 test('lists that expire are read again, at most once a second', async (t) => {
   const pool = await startExpiring(t, 10);

@@ -8,7 +8,7 @@ import { ControlError } from '../../../src/upstream/core/control.js';
 import { readDiscover } from '../../../src/upstream/core/handshake.js';
 import { brokenHeaderAnnotation } from '../../../src/upstream/core/header-annotations.js';
 import { type DiscoveryReport, discover, sameDiscovery } from '../../../src/upstream/discovery/index.js';
-import { LIMITS, namesOf, replyOf } from '../harness.js';
+import { LIMITS, namesOf, replyOf } from '../fixture.js';
 
 type Lists = Record<string, (cursor: string | undefined) => object>;
 

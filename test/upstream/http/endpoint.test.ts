@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { eventually } from '../../support/process.js';
 import type { RawUpstream, ReceivedRequest, Script } from '../../support/raw-upstream.js';
 import { countingHttp } from '../../support/upstreams.js';
-import { httpOf, serverOf, startPool } from '../harness.js';
+import { httpOf, serverOf, startPool } from '../fixture.js';
 import { refuse, respond, startRaw } from '../raw-pool.js';
 
 for (const family of ['legacy', 'modern'] as const) {
@@ -274,7 +274,7 @@ test('legacy: a lost session is opened again once, and the calls that met it are
   assert.equal(pool.server().endpoints[0]!.stats.sessionsLost, 1);
 });
 
-test('legacy: a server that never knows its session is asked once more, not for ever', async (t) => {
+test('legacy: a call is repeated once at a server that never knows its session', async (t) => {
   const { pool, upstream } = await startRaw(t, 'legacy', (_request, answer) =>
     refuse(answer, 404, 'gone', 'text/plain'),
   );
@@ -292,7 +292,7 @@ test('legacy: a real server that forgot its sessions is healed', async (t) => {
   assert.equal(server.calls('echo').length, 1);
 });
 
-test('legacy: a real server that is killed and comes back is found again', async (t) => {
+test('legacy: a real server that is killed and started again is used again', async (t) => {
   const server = await countingHttp(t, 'legacy');
   const pool = startPool(t, [serverOf([httpOf(server.url)])]);
   await pool.ready();
@@ -318,16 +318,16 @@ test('legacy: what a server asks on the stream of a call belongs to that call; p
     stream.event({ jsonrpc: '2.0', id: request.message.id, result: {} });
     stream.end();
   });
-  pool.onAsked = ({ endpoint }) =>
+  pool.onServerRequest = ({ endpoint }) =>
     endpoint.reply(Buffer.from('{"jsonrpc":"2.0","id":"q\\"1","result":{"action":"decline"}}'));
   const outcomes = await Promise.all([pool.call('call').done]);
   assert.equal(outcomes[0]!.error, null);
   assert.deepEqual(
-    pool.asked.map(({ callId, message }) => [callId, message.method]),
+    pool.serverRequests.map(({ callId, message }) => [callId, message.method]),
     [[outcomes[0]!.id, 'elicitation/create']],
   );
   assert.deepEqual(
-    pool.noted.map(({ callId, message }) => [callId, message.method]),
+    pool.serverNotifications.map(({ callId, message }) => [callId, message.method]),
     [[outcomes[0]!.id, 'notifications/cancelled']],
   );
   assert.deepEqual(

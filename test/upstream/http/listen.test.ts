@@ -5,7 +5,7 @@ import type { ServerSnapshot } from '../../../src/config/snapshot.js';
 import type { ListenFilter } from '../../../src/upstream/core/types.js';
 import { eventually, type TestScope } from '../../support/process.js';
 import { type Answer, type RawUpstream, type ReceivedRequest, rawUpstream } from '../../support/raw-upstream.js';
-import { type Harness, httpOf, serverOf, startPool } from '../harness.js';
+import { httpOf, type PoolFixture, serverOf, startPool } from '../fixture.js';
 
 const NOTHING: ListenFilter = {
   toolsListChanged: false,
@@ -31,7 +31,7 @@ async function start(
   scope: TestScope,
   onListen: (listening: Listening) => void,
   more: Partial<ServerSnapshot> = {},
-): Promise<{ upstream: RawUpstream; pool: Harness; listens: Listening[] }> {
+): Promise<{ upstream: RawUpstream; pool: PoolFixture; listens: Listening[] }> {
   const listens: Listening[] = [];
   const upstream = await rawUpstream(
     scope,
@@ -78,7 +78,7 @@ const notify = (listening: Listening, method: string, params: object = {}): void
     params: { ...params, _meta: { 'io.modelcontextprotocol/subscriptionId': listening.id } },
   });
 
-test('what is asked for is announced, and what is acknowledged is told', async (t) => {
+test('updates of a listen are reported, and the acknowledged filter is returned', async (t) => {
   const { pool, listens } = await start(t, (listening) =>
     listening.acknowledge({ toolsListChanged: true, resourceSubscriptions: ['a://1'] }),
   );

@@ -6,7 +6,7 @@ import { decoder } from '../../../native/index.js';
 import { Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import { Era } from '../../../src/protocol/revisions.js';
-import { judgeRefusal } from '../../../src/upstream/http/refusals.js';
+import { interpretRefusal } from '../../../src/upstream/http/refusals.js';
 import { isSessionLost } from '../../../src/upstream/http/session.js';
 
 /** The scan of a body as the endpoint has it. */
@@ -20,7 +20,7 @@ function scanned(text: string): { body: Buffer; spans: Spans | null } {
 const error = (id: unknown, code: number, message = 'm'): string =>
   JSON.stringify({ jsonrpc: '2.0', id, error: { code, message } });
 
-test('a session is lost when the answer says so, in any of the ways in use', () => {
+test('a session is lost when the response means so, in all of the forms in use', () => {
   const rows: [what: string, status: number, text: string, lost: boolean][] = [
     ['404 without a body', 404, '', true],
     ['404 with a page', 404, '<h1>Not Found</h1>', true],
@@ -70,12 +70,12 @@ test('a refusal becomes an answer, an error of ours, or a doubt about the upstre
   ];
   for (const [what, status, text, code, reprobe] of rows) {
     const answer = { status, ...scanned(text), id: 65_537 };
-    const modern = judgeRefusal({ ...answer, era: Era.modern, sessionId: '' });
+    const modern = interpretRefusal({ ...answer, era: Era.modern, sessionId: '' });
     assert.deepEqual(modern, { error: code, reprobe: reprobe !== 'never' }, what);
-    const legacy = judgeRefusal({ ...answer, era: Era.legacy, sessionId: 's' });
+    const legacy = interpretRefusal({ ...answer, era: Era.legacy, sessionId: 's' });
     assert.deepEqual(legacy, { error: code, reprobe: reprobe === 'always' }, what);
     // Without sessions there is nothing else by which a change of the upstream would be noticed.
-    const stateless = judgeRefusal({ ...answer, era: Era.legacy, sessionId: '' });
+    const stateless = interpretRefusal({ ...answer, era: Era.legacy, sessionId: '' });
     assert.deepEqual(stateless, { error: code, reprobe: reprobe !== 'never' }, what);
   }
 });

@@ -6,10 +6,10 @@ import { test } from 'node:test';
 import { eventually, type TestScope } from '../../support/process.js';
 import { countingUrl, everythingSse } from '../../support/upstreams.js';
 import { startUrlServer } from '../channel-servers.js';
-import { type Harness, namesOf, serverOf, sseOf, startPool } from '../harness.js';
+import { namesOf, type PoolFixture, serverOf, sseOf, startPool } from '../fixture.js';
 
 const textOf = (response: { result: { content: { text: string }[] } }): string => response.result.content[0]!.text;
-const state = (pool: Harness) => pool.server().endpoints[0]!;
+const state = (pool: PoolFixture) => pool.server().endpoints[0]!;
 
 /** A server of the test's own making. */
 async function scripted(scope: TestScope, answer: (request: IncomingMessage, response: ServerResponse) => void) {
@@ -23,7 +23,7 @@ async function scripted(scope: TestScope, answer: (request: IncomingMessage, res
   return `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
 }
 
-test("SDK v1's server over HTTP with SSE is greeted, discovered and called", async (t) => {
+test("SDK v1's server over HTTP with SSE is initialized, discovered and called", async (t) => {
   const server = await countingUrl(t, 'legacy', 'sse');
   const pool = startPool(t, [serverOf([sseOf(server.url)])]);
   const discovery = await pool.ready();
@@ -45,7 +45,7 @@ test("SDK v1's server over HTTP with SSE is greeted, discovered and called", asy
   await eventually('the call is cancelled', () => server.calls('hang').some(({ event }) => event === 'cancelled'));
 });
 
-test("SDK v1's server over HTTP with SSE is found again after it was killed", async (t) => {
+test("SDK v1's server over HTTP with SSE is used again after it was killed", async (t) => {
   const server = await countingUrl(t, 'legacy', 'sse');
   const pool = startPool(t, [serverOf([sseOf(server.url)])]);
   await pool.ready();
@@ -94,7 +94,7 @@ test('a call does not overtake the end of the handshake', async (t) => {
     if (id !== undefined) stream?.write(`data: ${JSON.stringify({ jsonrpc: '2.0', id, result })}\n\n`);
   });
   const pool = startPool(t, [serverOf([sseOf(url)])]);
-  await eventually('greeted', () => state(pool).state === 'ready');
+  await eventually('ready', () => state(pool).state === 'ready');
   await pool.call('any').done;
   await eventually('everything was heard', () => heard.includes('notifications/initialized'));
   const handshake = heard.filter((method) => method !== 'tools/list');
@@ -132,7 +132,7 @@ test('an endpoint that is no URI, or never comes, is refused', async (t) => {
   await eventually('refused', () => state(second).reason === 'named no endpoint in time');
 });
 
-test('an answer that is no event stream is a state, and it is asked again', async (t) => {
+test('a response that is no event stream leads to another attempt', async (t) => {
   let requests = 0;
   const url = await scripted(t, (request, response) => {
     requests += 1;
@@ -267,10 +267,10 @@ test('a server that takes no messages fills the queue, not the memory', async (t
     outcomes.map(({ error }) => error),
     ['GW_UPSTREAM_TIMEOUT', 'GW_UPSTREAM_TIMEOUT', 'GW_UPSTREAM_BUSY', 'GW_UPSTREAM_BUSY'],
   );
-  await eventually('their POSTs are broken off', () => (state(pool).details()['pipeBytes'] as number) < 1_000);
+  await eventually('their POSTs are broken off', () => pool.table.budget.counts.bytes < 1_000);
 });
 
-test("POSTs that are never answered take nobody else's place for ever", async (t) => {
+test('POSTs without a response do not occupy places for ever', async (t) => {
   let stream: ServerResponse | null = null;
   const url = await scripted(t, (request, response) => {
     if (request.method === 'GET') {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { LimitsSnapshot, ServerSnapshot } from '../../../src/config/snapshot.js';
 import { packedText } from '../../../src/shared/packed.js';
 import { eventually, type TestScope, tempFolder } from '../../support/process.js';
-import { type Harness, namesOf, serverOf, startPool, stdioOf } from '../harness.js';
+import { namesOf, type PoolFixture, serverOf, startPool, stdioOf } from '../fixture.js';
 
 const CHILD = fileURLToPath(new URL('../fixtures/child.js', import.meta.url));
 
@@ -16,7 +16,7 @@ function startChild(
   more: Partial<ServerSnapshot> = {},
   limits: Partial<LimitsSnapshot> = {},
   env: Record<string, string> = {},
-): Harness {
+): PoolFixture {
   return startPool(scope, [serverOf([stdioOf(process.execPath, [CHILD, mode], env)], more)], limits);
 }
 
@@ -80,7 +80,7 @@ test('JSON with the id of a call that is no answer fails the call', async (t) =>
   assert.equal((await pool.call('call', { do: 'bad' }).done).error, 'GW_UPSTREAM_PROTOCOL');
 });
 
-test('second answers and answers to nobody are dropped and counted; an id as a string is taken', async (t) => {
+test('second responses and responses without a call are dropped and counted; an id as a string is accepted', async (t) => {
   const pool = startChild(t, 'plain');
   await pool.ready();
   assert.equal(textOf((await pool.call('call', { do: 'twice' }).done).response), 'first');
@@ -130,7 +130,7 @@ test('a child that ends on a request before initialize is not probed again', asy
   assert.equal(pool.server().endpoints[0]!.stats.restarts, 1);
 });
 
-test('at the deadline the call fails and the child is told', async (t) => {
+test('at the deadline the call fails and is cancelled at the child', async (t) => {
   const pool = startChild(t, 'plain');
   await pool.ready();
   const outcome = pool.call('call', { do: 'hang' }, { deadlineMs: 150 });
@@ -148,7 +148,7 @@ test('a stopped child does not hold calls past their deadline', async (t) => {
   assert.equal(textOf((await pool.call('call', { a: 1 }).done).response), '{"a":1}');
 });
 
-test('a cancelled call is taken back before it is written, and announced after', async (t) => {
+test('a cancelled call is withdrawn before it is written, and cancelled upstream after', async (t) => {
   const pool = startChild(t, 'plain');
   await pool.ready();
   const endpoint = pool.server().endpoints[0]!;
@@ -217,7 +217,7 @@ test('progress prolongs a call', async (t) => {
   assert.equal(textOf(response), 'done');
 });
 
-test('a log message reaches the only call in flight, and nobody when there are two', async (t) => {
+test('a log message belongs to the only call in flight, and to none of two', async (t) => {
   const pool = startChild(t, 'plain');
   await pool.ready();
   const alone = await pool.call('call', { do: 'log', text: 'mine' }).done;
@@ -232,7 +232,7 @@ test('a log message reaches the only call in flight, and nobody when there are t
   assert.equal(pool.server().endpoints[0]!.stats.droppedLogs, 1);
 });
 
-test("a log message right after another subject's call reaches nobody", async (t) => {
+test("a log message right after another subject's call belongs to no call", async (t) => {
   const pool = startChild(t, 'plain');
   await pool.ready();
   await pool.call('call', {}, { subject: 1 }).done;
@@ -244,7 +244,7 @@ test('ping is answered here; what else the child asks is passed on with the call
   const pool = startChild(t, 'plain');
   await pool.ready();
   const call = pool.call('call', { do: 'ask' });
-  const { endpoint, callId, message } = (await eventually('a question', () => pool.asked[0]))!;
+  const { endpoint, callId, message } = (await eventually('a question', () => pool.serverRequests[0]))!;
   assert.deepEqual([callId, message.id, message.method], [call.id, 'ask-1', 'sampling/createMessage']);
   endpoint.reply(Buffer.from('{"jsonrpc":"2.0","id":"ask-1","result":{"x":1.0}}'));
   await call.done;
@@ -299,6 +299,8 @@ test('standard error goes to the log, cut and escaped', async (t) => {
   const pool = startChild(t, 'plain');
   await pool.ready();
   await pool.call('call', { do: 'stderr', text: `\u001b[31m${'x'.repeat(5_000)}` }).done;
-  const line = await eventually('the line', () => pool.log.find(({ message }) => message === 'stdio child says'));
+  const line = await eventually('the line', () =>
+    pool.log.find(({ message }) => message === 'stdio child wrote to standard error'),
+  );
   assert.match(line.fields['stderr'] as string, /^\\x1b\[31mx{900,1000}\.\.\.$/);
 });

@@ -36,10 +36,10 @@ async function bothAlive(scope: TestScope, file: string): Promise<number[]> {
 }
 
 const allGone = (pids: readonly number[]): Promise<boolean> =>
-  eventually('nobody is left', async () => (await Promise.all(pids.map(isAlive))).every((alive) => !alive));
+  eventually('all processes have ended', async () => (await Promise.all(pids.map(isAlive))).every((alive) => !alive));
 
 for (const guard of guards) {
-  test(`${guard}: nobody survives a gateway that is killed, not even who ignores everything`, async (t) => {
+  test(`${guard}: no process survives a gateway that is killed, not even one that ignores signals`, async (t) => {
     const file = join(await tempFolder(t), 'pids');
     const parent = startProcess(t, process.execPath, [PARENT, guard], { env: { PID_FILE: file } });
     await parent.waitForLine(/started/);
@@ -60,7 +60,7 @@ for (const guard of guards) {
         cwd: null,
       },
       200,
-      { output: () => {}, errorOutput: () => {}, ended: (reason) => ends.push(reason) },
+      { output: () => {}, errorOutput: () => {}, exited: (reason) => ends.push(reason) },
       guard === 'launcher' ? launcherPath() : null,
     );
     const pids = await bothAlive(t, file);
@@ -79,7 +79,7 @@ for (const guard of guards) {
         cwd: await tempFolder(t),
       },
       10_000,
-      { output: () => {}, errorOutput: () => {}, ended: (reason) => ends.push(reason) },
+      { output: () => {}, errorOutput: () => {}, exited: (reason) => ends.push(reason) },
       guard === 'launcher' ? launcherPath() : null,
     );
     await child.stop();
@@ -97,7 +97,7 @@ for (const guard of guards) {
         cwd: null,
       },
       200,
-      { output: () => {}, errorOutput: () => {}, ended: (reason) => ends.push(reason) },
+      { output: () => {}, errorOutput: () => {}, exited: (reason) => ends.push(reason) },
       guard === 'launcher' ? launcherPath() : null,
     );
     const pids = await bothAlive(t, file);

@@ -11,10 +11,10 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { packageRoot } from '../../../src/package-root.js';
 import { eventually, type TestScope } from '../../support/process.js';
 import { countingUrl } from '../../support/upstreams.js';
-import { type Harness, namesOf, serverOf, startPool, webSocketOf } from '../harness.js';
+import { namesOf, type PoolFixture, serverOf, startPool, webSocketOf } from '../fixture.js';
 
 const textOf = (response: { result: { content: { text: string }[] } }): string => response.result.content[0]!.text;
-const state = (pool: Harness) => pool.server().endpoints[0]!;
+const state = (pool: PoolFixture) => pool.server().endpoints[0]!;
 
 /** Answers handshakes and calls of a legacy server; `call` may do anything else. */
 // biome-ignore lint/suspicious/noExplicitAny: whatever the gateway sends
@@ -43,7 +43,7 @@ async function scripted(scope: TestScope, connected: (socket: WebSocket, request
 }
 
 for (const family of ['legacy', 'modern'] as const) {
-  test(`the SDK's ${family} server over WebSocket is greeted, discovered and called`, async (t) => {
+  test(`the SDK's ${family} server over WebSocket is initialized, discovered and called`, async (t) => {
     const server = await countingUrl(t, family, 'websocket');
     const pool = startPool(t, [serverOf([webSocketOf(server.url)])]);
     const discovery = await pool.ready();
@@ -63,7 +63,7 @@ for (const family of ['legacy', 'modern'] as const) {
     await eventually('the call is cancelled', () => server.calls('hang').some(({ event }) => event === 'cancelled'));
   });
 
-  test(`the SDK's ${family} server over WebSocket is found again after it was killed`, async (t) => {
+  test(`the SDK's ${family} server over WebSocket is used again after it was killed`, async (t) => {
     const server = await countingUrl(t, family, 'websocket');
     const pool = startPool(t, [serverOf([webSocketOf(server.url)])]);
     await pool.ready();
@@ -139,7 +139,7 @@ test('an answer that is no upgrade is a state, and no redirect is followed', asy
   assert.equal(visited.includes('/mcp'), false);
 });
 
-test('a server that does not speak the sub-protocol is refused', async (t) => {
+test('a server without the sub-protocol is refused', async (t) => {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: () => false });
   await once(server, 'listening');
   t.after(() => server.close());
@@ -162,7 +162,7 @@ test('a connection that does not get through in time is given up', async (t) => 
   await eventually('given up', () => state(pool).state === 'backoff');
 });
 
-test('close codes are told; the connection is opened again after any of them', async (t) => {
+test('close codes are shown; the connection is opened again after each of them', async (t) => {
   const codes = [1_000, 1_001, 1_008, 1_011, 1_013, 4_000];
   const { url } = await scripted(t, (socket) =>
     serve(socket, (message) => socket.close(message.params.arguments.code)),
@@ -251,7 +251,7 @@ test('a peer that reads nothing fills the queue, not the memory', async (t) => {
   assert.ok(outcomes.every(({ error }) => error === 'GW_UPSTREAM_BUSY' || error === 'GW_UPSTREAM_TIMEOUT'));
 });
 
-test('stopping says goodbye', async (t) => {
+test('stopping closes with a close frame', async (t) => {
   const codes: number[] = [];
   const { url } = await scripted(t, (socket) => {
     socket.on('close', (code) => codes.push(code));

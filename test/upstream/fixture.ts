@@ -6,58 +6,33 @@ import type { EndpointSnapshot, LimitsSnapshot, ServerSnapshot, Snapshot } from 
 import type { ErrorCode } from '../../src/errors.js';
 import { Era } from '../../src/protocol/revisions.js';
 import { type Exchange, Phase, type SessionLike } from '../../src/request/exchange/index.js';
-import { ExchangeTable, upstreamId } from '../../src/request/exchange/table.js';
+import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { type Packed, packedCount, packedText } from '../../src/shared/packed.js';
 import { type ControlReply, scanResponse } from '../../src/upstream/core/control.js';
 import type { UpstreamLog } from '../../src/upstream/core/endpoint.js';
 import type {
-  CallSink,
+  ConnectionOwner,
   Discovery,
   Endpoint,
   EndpointState,
-  LaneOwner,
   UpstreamEvents,
+  UpstreamSink,
 } from '../../src/upstream/core/types.js';
-import { UpstreamPool, type UpstreamServer } from '../../src/upstream/pool.js';
+import { UpstreamPool } from '../../src/upstream/pool.js';
+import type { UpstreamServer } from '../../src/upstream/server.js';
+import { snapshotOfObject } from '../config/support.js';
 import { eventually, type TestScope } from '../support/process.js';
 
+/** The defaults, but for what tests wait for or fill up. */
 export const LIMITS: LimitsSnapshot = {
-  maxBodyBytes: 4_194_304,
-  maxHeaderBytes: 16_384,
-  maxHeaders: 100,
-  maxDepth: 64,
-  maxBatch: 50,
-  maxInFlight: 4_096,
+  ...snapshotOfObject({}).limits,
   maxResponseBytes: 16_777_216,
-  maxLineBytes: 10_485_760,
-  maxPipeBytes: 16_777_216,
+  maxBufferedBytes: 0,
   readBudgetBytes: 65_536,
-  maxNotificationsPerSecond: 40_000,
-  maxClientBufferBytes: 1_048_576,
-  slowClientMs: 30_000,
-  smallFrameRate: 0,
-  maxConnections: 1_000,
-  maxSessions: 1_000,
-  maxStreams: 1_000,
-  maxMemo: 1_000,
   maxTools: 10_000,
   maxPages: 100,
-  maxToolMetrics: 100,
   drainMs: 1_000,
-  workerHangMs: 1_000,
-  ringBytes: 65_536,
-  decideMs: 1_000,
   maxServerRequests: 1_000,
-  answerMs: 10_000,
-  maxInputRounds: 8,
-  maxParked: 100,
-  maxParkedPerPrincipal: 50,
-  parkMs: 10_000,
-  maxHeldBytes: 1_048_576,
-  maxBufferedBytes: 0,
-  keepAliveMs: 15_000,
-  maxRevoked: 100,
-  maxSubscriptions: 100,
 };
 
 /** What became of a call. */
@@ -95,14 +70,14 @@ export interface CallOptions {
   nameHeader?: string;
   /** The client's legacy session. */
   session?: SessionLike;
-  /** What the client can be asked for; default: what the session says. */
+  /** Capabilities of the client; default: those of the session. */
   capabilities?: number;
   /** Called on each notification. */
   onNotification?: (exchange: Exchange) => void;
 }
 
 /** A request of a server, or a notification. */
-export interface Asked {
+export interface ServerMessage {
   readonly endpoint: Endpoint;
   readonly exchange: Exchange | null;
   /** Id towards the upstream of the call that it belongs to; 0 = it belongs to none. */
@@ -111,24 +86,24 @@ export interface Asked {
   readonly message: any;
 }
 
-export interface Harness {
+export interface PoolFixture {
   readonly pool: UpstreamPool;
   readonly table: ExchangeTable;
   readonly discoveries: Discovery[];
   readonly states: { server: number; endpoint: number; state: EndpointState; reason: string }[];
   readonly updatedResources: string[];
   readonly changedTasks: string[];
-  /** What servers asked, in order. */
-  readonly asked: Asked[];
+  /** Requests of servers, in order. */
+  readonly serverRequests: ServerMessage[];
   /** Notifications that servers sent besides those that the pool itself understands. */
-  readonly noted: Asked[];
+  readonly serverNotifications: ServerMessage[];
   /** Endpoints that ended, in order. */
-  readonly lost: Endpoint[];
+  readonly disconnected: Endpoint[];
   readonly log: LogLine[];
-  /** Whose lane each of `updatedResources` came on. */
-  readonly updateOwners: (LaneOwner | null)[];
+  /** The owner of the endpoint from which each of `updatedResources` came. */
+  readonly updateOwners: (ConnectionOwner | null)[];
   /** Called with what a server asks. */
-  onAsked: ((asked: Asked) => void) | null;
+  onServerRequest: ((request: ServerMessage) => void) | null;
   server(index?: number): UpstreamServer;
   /** Waits until every endpoint of the server (default: any) is ready and its lists are read. */
   ready(index?: number): Promise<Discovery>;
@@ -194,18 +169,18 @@ export function startPool(
   servers: readonly ServerSnapshot[],
   limits: Partial<LimitsSnapshot> = {},
   stopGraceMs = 500,
-): Harness {
+): PoolFixture {
   const snapshot = snapshotOf(servers, limits);
   const table = new ExchangeTable(1_024);
   const outcomes = new Map<Exchange, { outcome: Outcome; settle: () => void; options: CallOptions }>();
   const discoveries: Discovery[] = [];
-  const states: Harness['states'] = [];
+  const states: PoolFixture['states'] = [];
   const updatedResources: string[] = [];
-  const updateOwners: (LaneOwner | null)[] = [];
+  const updateOwners: (ConnectionOwner | null)[] = [];
   const changedTasks: string[] = [];
-  const asked: Asked[] = [];
-  const noted: Asked[] = [];
-  const lost: Endpoint[] = [];
+  const serverRequests: ServerMessage[] = [];
+  const serverNotifications: ServerMessage[] = [];
+  const disconnected: Endpoint[] = [];
   const log: LogLine[] = [];
   const end = (exchange: Exchange): void => {
     const entry = outcomes.get(exchange);
@@ -215,7 +190,7 @@ export function startPool(
     table.release(exchange);
     entry.settle();
   };
-  const sink: CallSink = {
+  const sink: UpstreamSink = {
     message(exchange, bytes, length) {
       const entry = outcomes.get(exchange);
       if (entry === undefined) throw new Error('a message for a call that is over');
@@ -237,32 +212,43 @@ export function startPool(
       entry.outcome.sent = sent;
       end(exchange);
     },
-    asked: (endpoint, exchange, bytes, length) => {
-      const question = questionOf(endpoint, exchange, bytes, length);
-      asked.push(question);
-      harness.onAsked?.(question);
+    serverRequest: (endpoint, exchange, bytes, length) => {
+      const request = serverMessageOf(endpoint, exchange, bytes, length);
+      serverRequests.push(request);
+      fixture.onServerRequest?.(request);
     },
-    noted: (endpoint, exchange, bytes, length) => noted.push(questionOf(endpoint, exchange, bytes, length)),
-    lost: (endpoint) => lost.push(endpoint),
+    serverNotification: (endpoint, exchange, bytes, length) =>
+      serverNotifications.push(serverMessageOf(endpoint, exchange, bytes, length)),
+    disconnected: (endpoint) => disconnected.push(endpoint),
     largeStart: () => false,
     largePart: () => {},
     largeEnd: () => {},
   };
   const events: UpstreamEvents = {
     discovered: (discovery) => discoveries.push(discovery),
-    stateChanged: (server, endpoint, state, reason) => states.push({ server, endpoint, state, reason }),
     resourceUpdated: (_server, uri, _bytes, _length, owner) => {
       updatedResources.push(uri);
       updateOwners.push(owner);
     },
     taskChanged: (_server, taskId) => changedTasks.push(taskId),
+    replaced: () => {},
   };
-  const pool = new UpstreamPool({ snapshot, table, decoder, sink, events, log: recordingLog(log), stopGraceMs });
+  const pool = new UpstreamPool({
+    config: { current: snapshot },
+    table,
+    decoder,
+    sink,
+    events,
+    log: recordingLog(log),
+    stopGraceMs,
+  });
+  for (const server of pool.servers) recordStates(server, states);
   scope.after(() => pool.close(0));
   pool.start();
 
-  const send: Harness['send'] = (method, params, options = {}) => {
-    const server = pool.server(0);
+  const serverAt = (index: number): UpstreamServer => pool.servers[index]!;
+  const send: PoolFixture['send'] = (method, params, options = {}) => {
+    const server = serverAt(0);
     const exchange = table.acquire();
     if (exchange === null) throw new Error('the exchange table is full');
     let settle = (): void => {};
@@ -284,6 +270,7 @@ export function startPool(
     outcomes.set(exchange, { outcome, settle, options });
     exchange.client.startedAt = performance.now();
     exchange.verdict.clear();
+    exchange.verdict.route = -1;
     exchange.verdict.subject[0] = options.subject ?? 0;
     exchange.client.session = options.session ?? null;
     exchange.client.era = exchange.client.session === null ? Era.modern : Era.legacy;
@@ -296,7 +283,7 @@ export function startPool(
       return outcome;
     }
     exchange.enter(Phase.sending);
-    exchange.call.upstreamId = upstreamId(exchange);
+    exchange.call.upstreamId = exchange.generation * 65_536 + exchange.slot;
     outcome.id = exchange.call.upstreamId;
     exchange.call.server = 0;
     exchange.call.endpoint = endpoint.index;
@@ -324,36 +311,64 @@ export function startPool(
     return outcome;
   };
 
-  const harness: Harness = {
+  const fixture: PoolFixture = {
     pool,
     table,
     discoveries,
     states,
     updatedResources,
     changedTasks,
-    noted,
-    lost,
+    serverNotifications,
+    disconnected,
     log,
     updateOwners,
-    asked,
-    onAsked: null,
-    server: (index = 0) => pool.server(index),
+    serverRequests,
+    onServerRequest: null,
+    server: (index = 0) => serverAt(index),
     ready: (index = 0) =>
       eventually(
-        `server ${index} ready (${pool.server(index).endpoints.map((endpoint) => endpoint.reason)})`,
-        () =>
-          pool.server(index).endpoints.every((endpoint) => endpoint.state === 'ready') && pool.server(index).discovery,
+        `server ${index} ready (${serverAt(index).endpoints.map((endpoint) => endpoint.reason)})`,
+        () => serverAt(index).endpoints.every((endpoint) => endpoint.state === 'ready') && serverAt(index).discovery,
         20_000,
       ) as Promise<Discovery>,
     send,
     call: (tool, args = {}, options = {}) => send('tools/call', { name: tool, arguments: args }, options),
   };
-  return harness;
+  return fixture;
 }
 
-function questionOf(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number): Asked {
+function serverMessageOf(
+  endpoint: Endpoint,
+  exchange: Exchange | null,
+  bytes: Uint8Array,
+  length: number,
+): ServerMessage {
   const message = JSON.parse(Buffer.from(bytes.subarray(0, length)).toString('utf8'));
   return { endpoint, exchange, callId: exchange?.call.upstreamId ?? 0, message };
+}
+
+/** Records each state that an endpoint of the server reports. */
+function recordStates(server: UpstreamServer, states: PoolFixture['states']): void {
+  const report = server.stateChanged.bind(server);
+  server.stateChanged = (endpoint) => {
+    const { index, state, reason } = endpoint;
+    states.push({ server: server.index, endpoint: index, state, reason });
+    report(endpoint);
+  };
+}
+
+/** Dedicated endpoints of a server. */
+export function dedicatedCount(pool: PoolFixture, index = 0): number {
+  const server = pool.server(index);
+  return server.endpoints.reduce((sum, _, position) => sum + server.totals(position).lanes, 0);
+}
+
+/** The process id of the first child of an endpoint. */
+export function pidOf({ log }: PoolFixture, endpoint = 0): number {
+  const started = log.filter(
+    ({ fields, message }) => message === 'stdio child started' && fields['endpoint'] === endpoint,
+  );
+  return started[0]!.fields['pid'] as number;
 }
 
 /** The names of raw items. */
@@ -365,5 +380,5 @@ function recordingLog(lines: LogLine[]): UpstreamLog {
   const at = (level: string) => (fields: object, message: string) => {
     lines.push({ level, fields: fields as Record<string, unknown>, message });
   };
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  return { info: at('info'), warn: at('warn') };
 }

@@ -9,7 +9,7 @@ import type { WriteStage } from '../request/write/index.js';
 import type { ParkedCalls } from '../server-requests/parked/index.js';
 import type { ServerRequestRouter } from '../server-requests/router.js';
 import type { TaskRoutes } from '../session/tasks.js';
-import type { CallSink, Endpoint } from '../upstream/core/types.js';
+import type { Endpoint, UpstreamSink } from '../upstream/core/types.js';
 
 /** Who takes what upstreams say. */
 export interface SinkParts {
@@ -25,7 +25,7 @@ export interface SinkParts {
  * Takes everything that upstreams say about calls and hands it to the stage that it is for. An upstream never learns of an
  * error in a stage: it costs the call, and nothing else.
  */
-export class UpstreamSink implements CallSink {
+export class UpstreamMessages implements UpstreamSink {
   #parts!: SinkParts;
 
   /** Once, before the first call: the upstream pool is made with this sink, and the stages with the pool. */
@@ -53,15 +53,21 @@ export class UpstreamSink implements CallSink {
     return this.#parts.write.large.start(exchange, bytes, length);
   }
 
-  asked(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+  serverRequest(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
     this.#parts.router.serverRequest(endpoint, exchange, bytes, length, spans);
   }
 
-  noted(endpoint: Endpoint, _exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
+  serverNotification(
+    endpoint: Endpoint,
+    _exchange: Exchange | null,
+    bytes: Uint8Array,
+    length: number,
+    spans: Spans,
+  ): void {
     this.#parts.router.serverNotification(endpoint, bytes, length, spans);
   }
 
-  lost(endpoint: Endpoint): void {
+  disconnected(endpoint: Endpoint): void {
     this.#parts.router.endpointDisconnected(endpoint);
   }
 

@@ -6,7 +6,7 @@ import { Capability } from '../../../src/protocol/client-capabilities.js';
 import type { SessionLike } from '../../../src/request/exchange/index.js';
 import { eventually, type TestScope } from '../../support/process.js';
 import { type RawUpstream, rawUpstream, type Script } from '../../support/raw-upstream.js';
-import { type Harness, httpOf, serverOf, startPool } from '../harness.js';
+import { httpOf, type PoolFixture, serverOf, startPool } from '../fixture.js';
 import { respond } from '../raw-pool.js';
 
 const NONE = new Uint8Array(0);
@@ -28,7 +28,7 @@ async function startShared(
   scope: TestScope,
   script: Script,
   streams?: Script,
-): Promise<{ upstream: RawUpstream; pool: Harness }> {
+): Promise<{ upstream: RawUpstream; pool: PoolFixture }> {
   const upstream = await rawUpstream(scope, script, streams === undefined ? {} : { streams });
   const pool = startPool(scope, [serverOf([httpOf(upstream.url)])]);
   await pool.ready();
@@ -40,7 +40,7 @@ test('nothing is declared on the connection that all clients share', async (t) =
   assert.deepEqual(upstream.received('initialize')[0]!.message.params.capabilities, {});
 });
 
-test('a client that can be asked gets a session that says so, without a probe, and its call waits for it', async (t) => {
+test('a client with capabilities gets a session that declares them, without a probe, and its call waits for it', async (t) => {
   const { upstream, pool } = await startShared(t, (request, answer) => answer.json(respond(request, { ok: true })));
   const probes = upstream.received('server/discover').length;
   const capabilities = Capability.sampling | Capability.elicitationForm;
@@ -50,11 +50,11 @@ test('a client that can be asked gets a session that says so, without a probe, a
     outcomes.map(() => ({ ok: true })),
   );
   assert.equal(upstream.received('server/discover').length, probes);
-  const [, lane] = upstream.received('initialize');
-  assert.deepEqual(Object.keys(lane!.message.params.capabilities).sort(), ['elicitation', 'sampling']);
+  const [, dedicated] = upstream.received('initialize');
+  assert.deepEqual(Object.keys(dedicated!.message.params.capabilities).sort(), ['elicitation', 'sampling']);
 });
 
-test('what is asked on the standalone stream belongs to the only call in flight, or to none', async (t) => {
+test('a request on the standalone stream belongs to the only call in flight, or to none', async (t) => {
   let ask: (id: number) => void = () => {};
   const held: (() => void)[] = [];
   const { upstream, pool } = await startShared(
@@ -71,19 +71,19 @@ test('what is asked on the standalone stream belongs to the only call in flight,
   );
   await eventually('the stream', () => upstream.requests.some(({ method }) => method === 'GET'));
   ask(1);
-  await eventually('asked', () => pool.asked.length === 1);
+  await eventually('asked', () => pool.serverRequests.length === 1);
   const first = pool.call('call');
   await eventually('one call', () => held.length === 1);
   ask(2);
-  await eventually('asked', () => pool.asked.length === 2);
+  await eventually('asked', () => pool.serverRequests.length === 2);
   const second = pool.call('call');
   await eventually('two calls', () => held.length === 2);
   ask(3);
-  await eventually('asked', () => pool.asked.length === 3);
+  await eventually('asked', () => pool.serverRequests.length === 3);
   for (const release of held) release();
   await Promise.all([first.done, second.done]);
   assert.deepEqual(
-    pool.asked.map(({ callId, message }) => [message.id, callId]),
+    pool.serverRequests.map(({ callId, message }) => [message.id, callId]),
     [
       [1, 0],
       [2, first.id],
@@ -122,17 +122,17 @@ test('log messages on the standalone stream reach the client whose session it is
   assert.deepEqual(heard.sort(), ['stream 2', 'stream 3']);
 });
 
-test('answers to questions of a session that is gone are dropped, and its end is told', async (t) => {
+test('responses to requests of a session that has ended are dropped, and its end is reported', async (t) => {
   const { upstream, pool } = await startShared(t, (request, answer) => {
     if (upstream.received('initialize').length === 1) answer.response.writeHead(404).end();
     else answer.json(respond(request, {}));
   });
   const endpoint = pool.server().endpoints[0]!;
-  const lost = pool.lost.length;
+  const lost = pool.disconnected.length;
   endpoint.reply(Buffer.from('{"jsonrpc":"2.0","id":1,"result":{}}'));
   await eventually('another session', () => upstream.received('initialize').length === 2);
-  assert.equal(pool.lost.length, lost + 1);
-  assert.equal(pool.lost.at(-1), endpoint);
+  assert.equal(pool.disconnected.length, lost + 1);
+  assert.equal(pool.disconnected.at(-1), endpoint);
   assert.equal((await pool.call('call').done).error, null);
 });
 
@@ -153,7 +153,7 @@ test('answers to questions arrive, however many at once, also when a connection 
   await eventually('all of them', () => arrived.size === 600, 30_000);
 });
 
-test('a request of the gateway that meets a lost session has another one opened', async (t) => {
+test('a request of the gateway in a lost session leads to a new session', async (t) => {
   const { upstream, pool } = await startShared(t, (_request, answer) => {
     answer.response.writeHead(404, { 'content-type': 'application/json' });
     const error = { code: -32_001, message: 'Session not found' };
@@ -166,7 +166,7 @@ test('a request of the gateway that meets a lost session has another one opened'
 });
 
 if (process.platform === 'linux') {
-  test('TCP finds out about an upstream that is gone without a word', async (t) => {
+  test('TCP detects an upstream that vanished without closing', async (t) => {
     const { upstream, pool } = await startShared(t, () => {});
     void pool.call('call');
     await eventually('the call arrived', () => upstream.received('tools/call').length === 1);

@@ -1,21 +1,29 @@
 import type { Exchange, SessionLike } from '../../request/exchange/index.js';
 import type { Milliseconds } from '../../units.js';
 
-/** How long after a call what a server says beside its calls may still be about it. */
+/** How long after the end of a call a message of the server can still be about it. */
 const LINGER_MS: Milliseconds = 2_000;
 
 /**
- * Whose calls a shared upstream session has just been working on, so that a question that names no call reaches only a
- * client that must be the one it is for.
+ * Which clients' calls have just ended at an endpoint that many clients share: a message that names no call may be about one
+ * of those. Called by {@link Attribution}.
  */
 export class RecentClients {
+  readonly #bySession: boolean;
   #session: SessionLike | null = null;
   readonly #subject = new Int32Array(4);
   /** When the last call ended, and the last one of any other client. */
   #lastAt: Milliseconds = Number.NEGATIVE_INFINITY;
   #otherAt: Milliseconds = Number.NEGATIVE_INFINITY;
 
-  /** A call is over. */
+  /**
+   * @param clients what distinguishes clients: the subject, or the legacy session where there is one and the subject otherwise
+   */
+  constructor(clients: 'subject' | 'session') {
+    this.#bySession = clients === 'session';
+  }
+
+  /** A call has ended. */
   ended(exchange: Exchange, now: Milliseconds): void {
     if (!this.#isLast(exchange)) {
       this.#otherAt = this.#lastAt;
@@ -25,14 +33,13 @@ export class RecentClients {
     this.#lastAt = now;
   }
 
-  /** Whether no other client's call ended so lately that it could be meant instead of this one. */
+  /** Whether no call of another client ended within the last two seconds. */
   only(exchange: Exchange, now: Milliseconds): boolean {
     return now - (this.#isLast(exchange) ? this.#otherAt : this.#lastAt) >= LINGER_MS;
   }
 
-  /** Clients with sessions are told apart by them, others by their subject. */
   #isLast({ client: { session }, verdict }: Exchange): boolean {
-    if (session !== null || this.#session !== null) return session === this.#session;
+    if (this.#bySession && (session !== null || this.#session !== null)) return session === this.#session;
     return verdict.isFor(this.#subject);
   }
 }

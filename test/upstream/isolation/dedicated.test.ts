@@ -11,15 +11,17 @@ import { rawUpstream } from '../../support/raw-upstream.js';
 import { countingHttp, countingStdio } from '../../support/upstreams.js';
 import {
   type CallOptions,
-  type Harness,
+  dedicatedCount,
   httpOf,
   type Outcome,
+  type PoolFixture,
+  pidOf,
   serverOf,
   sseOf,
   startPool,
   stdioOf,
   webSocketOf,
-} from '../harness.js';
+} from '../fixture.js';
 
 const NONE = new Uint8Array(0);
 
@@ -36,10 +38,10 @@ function sessionOf(id: string, capabilityMask = 0, subject = 0): SessionLike {
   };
 }
 
-interface Stateful extends Harness {
+interface Stateful extends PoolFixture {
   /** Process ids of all children that were ever started. */
   pids(): number[];
-  lanes(): number;
+  dedicated(): number;
 }
 
 async function startStateful(scope: TestScope, more: Partial<ServerSnapshot>, mode = ''): Promise<Stateful> {
@@ -51,7 +53,7 @@ async function startStateful(scope: TestScope, more: Partial<ServerSnapshot>, mo
   await pool.ready();
   return Object.assign(pool, {
     pids: () => readFileSync(file, 'utf8').trim().split('\n').map(Number),
-    lanes: () => pool.pool.snapshotState()[0]!['lanes'] as number,
+    dedicated: () => dedicatedCount(pool),
   });
 }
 
@@ -64,7 +66,7 @@ async function said(outcome: Outcome): Promise<any> {
 
 const as = (session: SessionLike, subject = 0): CallOptions => ({ session, subject });
 
-test('a server that all clients share is told of no capability and remembers for everybody', async (t) => {
+test('a server that all clients share is offered no capabilities and keeps one state for all', async (t) => {
   const pool = await startStateful(t, {});
   const session = sessionOf('a', Capability.sampling);
   await said(pool.call('remember', { value: 1 }, as(session)));
@@ -75,7 +77,7 @@ test('a server that all clients share is told of no capability and remembers for
   assert.equal(pool.server().needsCapabilities, false);
 });
 
-test('isolation by session: each session has a child of its own that knows what it can be asked for', async (t) => {
+test('isolation by session: each session has a child of its own, which is offered the capabilities of its client', async (t) => {
   const pool = await startStateful(t, { isolation: 'session' });
   const sessions = [
     sessionOf('a', Capability.sampling),
@@ -95,7 +97,7 @@ test('isolation by session: each session has a child of its own that knows what 
     ],
   );
   assert.equal(new Set(states.map(({ pid }) => pid)).size, 3);
-  assert.equal(pool.lanes(), 3);
+  assert.equal(pool.dedicated(), 3);
   assert.equal(pool.pids().length, 4);
 });
 
@@ -107,16 +109,16 @@ test('isolation by principal: sessions and modern clients of one subject share, 
     assert.equal((await said(pool.call('recall', {}, options))).remembered, 'mine');
   }
   assert.equal((await said(pool.call('recall', {}, { subject: 8 }))).remembered, null);
-  // The first words collide in the table of lanes: subject and capabilities are told apart all the same.
+  // The first words collide in the table of groups: subject and capabilities are distinguished all the same.
   const { remembered, declared } = await said(
     pool.call('recall', {}, { subject: 6, capabilities: Capability.sampling }),
   );
   assert.deepEqual([remembered, declared], [null, { sampling: {} }]);
 });
 
-test('what is asked belongs to the call that runs: clients without a session have a lane to themselves', async (t) => {
+test('a request of the server belongs to the call in flight: clients without a session lease a child for each call', async (t) => {
   const pool = await startStateful(t, { isolation: 'session', maxDedicated: 32 });
-  pool.onAsked = ({ endpoint, exchange, message }) => {
+  pool.onServerRequest = ({ endpoint, exchange, message }) => {
     assert.equal(endpoint.profile.exclusive, true);
     const content = { of: exchange?.call.upstreamId };
     endpoint.reply(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: message.id, result: { content } })));
@@ -126,13 +128,13 @@ test('what is asked belongs to the call that runs: clients without a session hav
     const calls = Array.from({ length: 12 }, (_, index) => pool.call('ask', { message: '?', ms: index % 4 }, options));
     for (const call of calls) assert.equal((await said(call)).answer.content.of, call.id);
   }
-  assert.equal(pool.lanes(), 12);
+  assert.equal(pool.dedicated(), 12);
 });
 
-test('what is asked on the lane of a session carries its owner', async (t) => {
+test('a request on the dedicated child of a session carries its owner', async (t) => {
   const pool = await startStateful(t, { isolation: 'session' });
   const owners = new Set<string>();
-  pool.onAsked = ({ endpoint, message }) => {
+  pool.onServerRequest = ({ endpoint, message }) => {
     owners.add(endpoint.profile.owner!.sessionId);
     const content = { session: endpoint.profile.owner!.sessionId };
     endpoint.reply(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: message.id, result: { content } })));
@@ -143,10 +145,10 @@ test('what is asked on the lane of a session carries its owner', async (t) => {
   );
   for (const { session, call } of calls) assert.equal((await said(call)).answer.content.session, session.id);
   assert.equal(owners.size, 6);
-  assert.equal(pool.lanes(), 6);
+  assert.equal(pool.dedicated(), 6);
 });
 
-test('more sessions than lanes: idle ones make room, and no child is left over', async (t) => {
+test('more sessions than dedicated children: idle ones are stopped, and no child is left over', async (t) => {
   const pool = await startStateful(t, { isolation: 'session', maxDedicated: 4 });
   for (let index = 0; index < 50; index += 1) {
     const session = sessionOf(`s${index}`);
@@ -156,7 +158,7 @@ test('more sessions than lanes: idle ones make room, and no child is left over',
       assert.ok(error === null || error === 'GW_UPSTREAM_BUSY', String(error));
       return response;
     });
-    assert.ok(pool.lanes() <= 4);
+    assert.ok(pool.dedicated() <= 4);
   }
   // The four that were used last are still there.
   for (const index of [46, 47, 48, 49]) {
@@ -168,7 +170,7 @@ test('more sessions than lanes: idle ones make room, and no child is left over',
   assert.equal(await alive(), 0);
 });
 
-test('200 sessions at once on 3 lanes: those without a lane are told so, the others served', async (t) => {
+test('200 sessions at once with 3 dedicated children: those without one get an error, the others are served', async (t) => {
   const pool = await startStateful(t, { isolation: 'session', maxDedicated: 3 });
   const calls = Array.from({ length: 200 }, (_, index) => pool.call('wait', { ms: 50 }, as(sessionOf(`s${index}`))));
   const outcomes = await Promise.all(calls.map(({ done }) => done));
@@ -178,19 +180,19 @@ test('200 sessions at once on 3 lanes: those without a lane are told so, the oth
   assert.equal(pool.pids().length, 4);
 });
 
-test('a lane without calls is stopped after dedicatedIdleMs, one with a call in flight is not', async (t) => {
+test('a dedicated child without calls is stopped after dedicatedIdleMs, one with a call in flight is not', async (t) => {
   const pool = await startStateful(t, { isolation: 'session', dedicatedIdleMs: 200 });
   const busy = pool.call('wait', { ms: 1_500 }, as(sessionOf('busy')));
   const pid = await said(pool.call('remember', { value: 1 }, as(sessionOf('idle'))));
   await eventually('the idle child gone', async () => !(await isAlive(pid)));
-  assert.equal(pool.lanes(), 1);
+  assert.equal(pool.dedicated(), 1);
   await said(busy);
-  await eventually('no lane left', () => pool.lanes() === 0);
+  await eventually('no dedicated child left', () => pool.dedicated() === 0);
   // It starts again when it is needed, without what it remembered.
   assert.equal((await said(pool.call('recall', {}, as(sessionOf('idle'))))).remembered, null);
 });
 
-test('a lane ends with its session, once its calls are answered', async (t) => {
+test('a dedicated child ends with its session, after its calls', async (t) => {
   const pool = await startStateful(t, { isolation: 'session' });
   const session = sessionOf('a');
   const pid = await said(pool.call('remember', { value: 1 }, as(session)));
@@ -198,7 +200,7 @@ test('a lane ends with its session, once its calls are answered', async (t) => {
   pool.pool.sessionEnded('a');
   assert.equal(await said(call), pid);
   await eventually('the child gone', async () => !(await isAlive(pid)));
-  assert.equal(pool.lanes(), 0);
+  assert.equal(pool.dedicated(), 0);
   assert.equal(pool.server().endpoints[0]!.state, 'ready');
 });
 
@@ -217,17 +219,17 @@ test('a child that is killed fails its own call, and its session goes on with an
   assert.notEqual(after.pid, pid);
   assert.equal(after.remembered, null);
   assert.equal((await said(pool.call('recall', {}, as(b)))).remembered, 2);
-  assert.equal(pool.lanes(), 2);
+  assert.equal(pool.dedicated(), 2);
 });
 
-test('a lane that cannot be started fails its calls, and is not started again at once', async (t) => {
+test('a dedicated child that cannot be started fails its calls, and is not started again at once', async (t) => {
   const pool = await startStateful(t, { isolation: 'session' }, 'unstartable');
   const calls = Array.from({ length: 3 }, () => pool.call('recall', {}, as(sessionOf('a'))));
   for (const { done } of calls) {
     const { error, sent } = await done;
     assert.deepEqual([error, sent], ['GW_UPSTREAM_DOWN', false]);
   }
-  await eventually('no lane left', () => pool.lanes() === 0);
+  await eventually('no dedicated child left', () => pool.dedicated() === 0);
   const before = pool.pids().length;
   for (let count = 0; count < 300; count += 1) {
     const { error } = await pool.call('recall', {}, as(sessionOf('a'))).done;
@@ -237,7 +239,7 @@ test('a lane that cannot be started fails its calls, and is not started again at
   assert.ok(starts <= 10, `${starts} starts for 300 calls`);
 });
 
-test('the log level and changed roots reach the lanes they are for', async (t) => {
+test('the log level and changed roots reach the dedicated children of their clients', async (t) => {
   const pool = await startStateful(t, { isolation: 'session' });
   const [a, b] = [sessionOf('a', Capability.roots | Capability.rootsListChanged), sessionOf('b', Capability.roots)];
   await said(pool.call('remember', { value: 1 }, as(a)));
@@ -256,25 +258,24 @@ test('the log level and changed roots reach the lanes they are for', async (t) =
   assert.deepEqual(await heard(b), ['initialize', 'notifications/initialized', 'logging/setLevel']);
 });
 
-test('shared over legacy HTTP: clients that can be asked for the same have one upstream session', async (t) => {
+test('shared over legacy HTTP: clients with the same capabilities have one upstream session', async (t) => {
   const { url } = await countingHttp(t, 'legacy');
   const pool = startPool(t, [serverOf([httpOf(url)], { maxDedicated: 2 })]);
   await pool.ready();
-  const lanes = () => pool.pool.snapshotState()[0]!['lanes'];
+  const dedicated = () => dedicatedCount(pool);
   assert.equal(pool.server().needsCapabilities, true);
   const echo = async (capabilities: number) => (await pool.call('echo', { text: 'x' }, { capabilities }).done).error;
   assert.equal(await echo(0), null);
-  assert.equal(lanes(), 0);
+  assert.equal(dedicated(), 0);
   for (const mask of [Capability.sampling, Capability.roots, Capability.sampling]) assert.equal(await echo(mask), null);
-  assert.equal(lanes(), 2);
-  // With all lanes in use a call goes without one: it cannot be asked then, which is better than no answer.
+  assert.equal(dedicated(), 2);
+  // With all dedicated sessions in use a call is made on the shared one, where its client can receive no requests.
   const busy = [Capability.sampling, Capability.roots].map((capabilities) =>
     pool.call('slow', { ms: 300 }, { capabilities }),
   );
   assert.equal(await echo(Capability.elicitationForm), null);
   for (const { done } of busy) await done;
-  const state = pool.pool.snapshotState()[0]!['endpoints'] as { calls: number }[];
-  assert.equal(state[0]!.calls, 7);
+  assert.equal(pool.server().totals(0).stats.calls, 7);
 });
 
 for (const transport of ['sse', 'websocket'] as const) {
@@ -285,9 +286,9 @@ for (const transport of ['sse', 'websocket'] as const) {
     const endpoint = transport === 'sse' ? sseOf(url!) : webSocketOf(url!);
     const pool = startPool(t, [serverOf([endpoint], { isolation: 'session' })]);
     await pool.ready();
-    pool.onAsked = ({ endpoint: lane, message }) => {
-      const content = { session: lane.profile.owner!.sessionId };
-      lane.reply(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: message.id, result: { content } })));
+    pool.onServerRequest = ({ endpoint: dedicated, message }) => {
+      const content = { session: dedicated.profile.owner!.sessionId };
+      dedicated.reply(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: message.id, result: { content } })));
     };
     const sessions = ['a', 'b', 'c'].map((id) => sessionOf(id, Capability.elicitationForm));
     for (const session of sessions) await said(pool.call('remember', { value: session.id }, as(session)));
@@ -306,7 +307,7 @@ for (const transport of ['sse', 'websocket'] as const) {
     );
     pool.pool.sessionEnded('b');
     assert.deepEqual(
-      [pool.pool.snapshotState()[0]!['lanes'], (await said(pool.call('recall', {}, as(sessions[1]!)))).remembered],
+      [dedicatedCount(pool), (await said(pool.call('recall', {}, as(sessions[1]!)))).remembered],
       [2, null],
     );
   });
@@ -332,10 +333,10 @@ test('http: a session has an upstream session of its own, which ends with it', a
   await eventually('the session of a ended', () => ended() === 1);
   // The one of b ends when it was idle for long enough.
   await eventually('the session of b ended', () => ended() === 2);
-  assert.equal(pool.pool.snapshotState()[0]!['lanes'], 0);
+  assert.equal(dedicatedCount(pool), 0);
 });
 
-test('a modern server has no lanes, whatever its isolation, also beside a legacy one', async (t) => {
+test('a modern server has no dedicated connections, whatever its isolation, also beside a legacy one', async (t) => {
   const modern = await countingStdio(t, 'modern');
   const legacy = await countingStdio(t, 'legacy');
   const endpoints = [modern, legacy].map(({ entry }) => stdioOf(entry.command, entry.args, entry.env));
@@ -348,17 +349,17 @@ test('a modern server has no lanes, whatever its isolation, also beside a legacy
   assert.deepEqual([pool.server(0).needsCapabilities, pool.server(1).needsCapabilities], [false, true]);
   const options = { session: sessionOf('a', Capability.sampling) };
   assert.equal((await pool.call('echo', { text: 'x' }, options).done).error, null);
-  assert.equal(pool.pool.snapshotState()[0]!['lanes'], 0);
-  // Where the shared endpoint answers, there is nothing to stay with; a session that has a lane stays with that.
+  assert.equal(dedicatedCount(pool), 0);
+  // A session that has a dedicated child stays with it.
   const exchange = pool.table.acquire()!;
   exchange.client.session = options.session;
   exchange.client.capabilities = Capability.sampling;
   exchange.client.startedAt = performance.now();
   const chosen = Array.from({ length: 8 }, () => pool.server(1).choose(exchange)!);
-  const firstLane = chosen.findIndex(({ profile }) => profile.owner !== null);
-  assert.ok(firstLane >= 0 && firstLane <= 1, `the first lane is number ${firstLane}`);
-  assert.ok(chosen.slice(0, firstLane).every(({ era }) => era === 1));
-  assert.equal(new Set(chosen.slice(firstLane)).size, 1);
+  const firstDedicated = chosen.findIndex(({ profile }) => profile.owner !== null);
+  assert.ok(firstDedicated >= 0 && firstDedicated <= 1, `the first dedicated child is number ${firstDedicated}`);
+  assert.ok(chosen.slice(0, firstDedicated).every(({ era }) => era === 1));
+  assert.equal(new Set(chosen.slice(firstDedicated)).size, 1);
 });
 
 test('replicas: sessions are spread over them, and each stays where it is', async (t) => {
@@ -381,8 +382,8 @@ test('replicas: sessions are spread over them, and each stays where it is', asyn
       sessions.map(({ id }) => id),
     );
   }
-  // Its lane goes on when the endpoint that all share is gone for a while.
-  process.kill(pool.server().endpoints[0]!.details()['pid'] as number, 'SIGKILL');
+  // Dedicated children go on while the shared child is down.
+  process.kill(pidOf(pool), 'SIGKILL');
   await eventually('one endpoint down', () => pool.server().endpoints[0]!.state !== 'ready');
   for (const session of sessions) {
     assert.equal((await said(pool.call('recall', {}, as(session)))).remembered, session.id);

@@ -1,10 +1,10 @@
-/** What servers say on their own account, the same over every transport. */
+/** JSON of single messages that servers send on their own account. */
 
 import { Method } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 
 /**
- * The answer to a request of a (legacy) server. No capability is declared to upstreams, so only `ping` has a result.
+ * The response to a request of a server that no client can answer: `ping` has a result, everything else is unknown.
  *
  * @param bytes the request, `spans` is its scan
  */
@@ -20,7 +20,7 @@ export function updatedUri(bytes: Uint8Array, length: number): string | null {
   return typeof params?.uri === 'string' ? params.uri : null;
 }
 
-/** A `notifications/resources/updated` of the gateway's own making. */
+/** A `notifications/resources/updated` that the gateway itself sends to clients. */
 export function resourceUpdate(uri: string): Buffer {
   const params = JSON.stringify({ uri });
   return Buffer.from(`{"jsonrpc":"2.0","method":"notifications/resources/updated","params":${params}}`);
