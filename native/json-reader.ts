@@ -5,7 +5,7 @@
  * or -1 when the bytes are not JSON. Nothing is decoded and nothing is allocated a value: only positions move.
  */
 
-/** What a byte inside a string means to {@link JsonReader.string}. */
+/** Kind of a byte inside a string. */
 const Byte = { plain: 0, quote: 1, backslash: 2, forbidden: 3, lead2: 4, lead3: 5, lead4: 6 } as const;
 
 const STRING_BYTES = new Uint8Array(256);
@@ -62,7 +62,7 @@ export class JsonReader {
   /** Nesting at the current position; the outermost container counts as 1. */
   depth = 0;
   maxDepth = 0;
-  /** The document went deeper than {@link maxDepth}. Reading goes on: a syntax error later on outranks it. */
+  /** The document went deeper than {@link maxDepth}. Reading continues: a syntax error that follows takes precedence. */
   tooDeep = false;
   /** The last string read has a backslash. */
   escaped = false;

@@ -1,7 +1,7 @@
 /**
- * The keys that policy reads, by the object they are read in. Each must be spelled plainly and occur once:
- * what the gateway judges and what the upstream's parser will see are then the same member
- * (parsers disagree about which of two equal keys counts, RFC 8259 section 4).
+ * The keys that policy reads, by the object they are read in. Each must be written without escapes and occur once,
+ * so that the gateway and the upstream's parser read the same member (parsers differ in which of two equal keys they use,
+ * RFC 8259 section 4).
  */
 
 import { hex4 } from './json-reader.js';

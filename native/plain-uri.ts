@@ -1,7 +1,7 @@
 /**
- * Tells without building a string whether a URI is in normal form already: spelled so that RFC 3986 (6.2.2, 6.2.3) and
- * the WHATWG URL parser leave it as it is and read the same from it. Everything else takes the slow way through
- * src/protocol/uri.ts, so `false` says only that a closer look is needed. The twin of scan-uri.cc.
+ * Whether a URI is in normal form, decided without building a string: RFC 3986 (6.2.2, 6.2.3) and the WHATWG URL parser leave
+ * it unchanged and read the same from it. `false` means undecided: such a URI is normalised by src/protocol/uri.ts. The same as
+ * scan-uri.cc.
  */
 const Class = {
   scheme: 1,
@@ -34,10 +34,10 @@ mark(`${UNRESERVED}!$&'()*+,;=:@`, Class.part);
 mark(UNRESERVED, Class.unreserved);
 mark(`${DIGITS}ABCDEF`, Class.upperHex);
 
-/** What a scheme asks of the rest. */
+/** Rules for the rest of the URI, by its scheme. */
 const Kind = {
   other: 0,
-  /** Has no host but an empty one here; file systems join repeated slashes. */
+  /** The host is empty in normal form; file systems join repeated slashes. */
   file: 1,
   /** WHATWG: special schemes; their hosts are domain names or addresses. */
   special: 2,
@@ -108,7 +108,7 @@ function isPlainRest(bytes: Uint8Array, start: number, end: number, kind: number
   return inQuery || inFragment || segment < 0 || !isDots(bytes, segment, end);
 }
 
-/** A segment `.` or `..`, also with parameters behind it (`..;x`), which some servers cut off first. */
+/** A segment `.` or `..`, also with parameters (`..;x`), which some servers remove first. */
 function isDots(bytes: Uint8Array, start: number, end: number): boolean {
   if (start === end || bytes[start] !== DOT) return false;
   const next = start + 1 < end && bytes[start + 1] === DOT ? start + 2 : start + 1;

@@ -1,8 +1,8 @@
-/** Questions about single JSON tokens that are already known to be valid. */
+/** Properties of single JSON tokens that have been validated. */
 
 import { hex4 } from './json-reader.js';
 
-/** Bound on exponents: beyond it a token of an allowed length cannot change from fraction to integer any more. */
+/** Bound on exponents: beyond it the exponent cannot change whether a token of an allowed length is an integer. */
 const EXPONENT_CAP = 100_000;
 
 /**

@@ -1,6 +1,6 @@
 /**
- * The decoder in TypeScript: what runs where the addon cannot be built, and what the addon is compared with.
- * `scan-core.cc` makes the same decisions in the same order; a change here is a change there.
+ * The decoder in TypeScript: used where the addon cannot be built, and compared with the addon in tests.
+ * `scan-core.cc` makes the same decisions in the same order; both have to be changed together.
  */
 
 import { hashBytes } from './hash.js';
@@ -40,7 +40,7 @@ const METHODS_BY_LENGTH: readonly (readonly KnownMethod[])[] = Array.from({ leng
 );
 const NO_METHODS: readonly KnownMethod[] = [];
 
-/** {@link Decoder} over plain bytes. Not re-entrant: one scan at a time, which a thread cannot break. */
+/** {@link Decoder} over plain bytes. Not re-entrant: one scan at a time. */
 class TypeScriptDecoder implements Decoder {
   readonly kind = 'typescript';
   readonly #reader = new JsonReader();
@@ -182,7 +182,7 @@ class TypeScriptDecoder implements Decoder {
     }
   }
 
-  /** Decides what the document, known to be JSON, is as a message. */
+  /** Decides which message a valid JSON document is. */
   #judge(first: number, spans: Int32Array): number {
     const idGood = this.#readId(spans);
     if (this.#reader.tooDeep) return ScanStatus.tooDeep;
@@ -206,7 +206,7 @@ class TypeScriptDecoder implements Decoder {
     return ScanStatus.ok;
   }
 
-  /** Writes the id's span and tells whether there is a good one. */
+  /** Writes the span of the id. @returns whether there is a valid one */
   #readId(spans: Int32Array): boolean {
     const start = this.#start(Key.id);
     if (start < 0 || this.#idAmbiguous) return false;
@@ -242,7 +242,7 @@ class TypeScriptDecoder implements Decoder {
     return ScanStatus.ok;
   }
 
-  /** Writes what the method routes by. False when it holds a lone surrogate, which no two parsers read alike. */
+  /** Writes what the method routes by. False when it holds a lone surrogate, which parsers read differently. */
   #describeName(method: number, spans: Int32Array): boolean {
     let key: number = -1;
     switch (method) {
@@ -392,7 +392,7 @@ class TypeScriptDecoder implements Decoder {
     return start >= 0 && equalBytes(this.#bytes, start, this.#end(key), token);
   }
 
-  /** Whether a key's value, known to be an object, has no members. */
+  /** Whether a key's value, which is an object, has no members. */
   #isEmpty(key: number): boolean {
     return this.#reader.space(this.#start(key) + 1) === this.#end(key) - 1;
   }

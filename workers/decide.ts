@@ -1,5 +1,5 @@
 /**
- * Decides about the records of one ring: the order of the stages, and what of their outcome goes into a verdict.
+ * Decides about the records of one ring: runs the stages in order and writes their outcome into verdicts.
  * A record is read in place; only a decision that waits for the verification of a token copies it.
  */
 
@@ -238,7 +238,7 @@ export class Decider {
     else void this.#decideWhenVerified(request.copy());
   }
 
-  /** @param request a copy: the ring goes on meanwhile */
+  /** @param request a copy, since further records are read meanwhile */
   async #decideWhenVerified(request: RequestRecord): Promise<void> {
     const authenticator = this.#authenticator;
     const revocation = this.#revocation;

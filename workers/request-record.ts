@@ -40,7 +40,7 @@ export class RequestRecord implements CacheQuery {
   payloadStart = 0;
   payloadEnd = 0;
 
-  /** What makes the record a query of the cache; set by the decider before it asks. */
+  /** The rest of the cache query; set by the decider before a look-up. */
   route = -1;
   digest: Int32Array = ANONYMOUS.digest;
   kind = 0;

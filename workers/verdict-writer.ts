@@ -9,7 +9,7 @@ const EMPTY = Buffer.alloc(0);
 
 /** The doorbell of the front. */
 export interface FrontBell {
-  /** Wakes the front, which has gone to sleep over an empty ring. */
+  /** Wakes the front, which sleeps while its ring is empty. */
   ring(): void;
 }
 

@@ -33,7 +33,7 @@ export interface NamingEntry {
 export interface Naming {
   /**
    * `listed` under `publicName`; `hidden`: another server's entry has the name, this one answers only to its explicit
-   * address `server:name`; `dropped`: not reachable (the same name twice in one upstream, or the address is taken).
+   * address `server:name`; `dropped`: not reachable (the same name twice in one upstream, or the address is in use).
    */
   readonly fate: 'listed' | 'hidden' | 'dropped';
   readonly publicName: string;
@@ -43,7 +43,7 @@ export interface Naming {
   readonly winner: number;
 }
 
-/** Characters that MCP asks for in names (SEP-986). */
+/** Characters that MCP allows in names (SEP-986). */
 const PORTABLE = /^[A-Za-z0-9_./-]+$/;
 
 /** Whether `name` holds only characters that every client accepts. */
@@ -58,7 +58,7 @@ const HASH_LENGTH = 8;
  * The first characters of `full` and 40 bits of its digest: the same on every start, and never longer than
  * `maxLength`, which is at least 16. Names that fit stay as they are.
  *
- * @param attempt other values give other digests, for the case that the short name is taken
+ * @param attempt other values give other digests, for the case that the short name is in use
  */
 export function shortenName(full: string, maxLength: number, attempt = 0): string {
   if (full.length <= maxLength) return full;

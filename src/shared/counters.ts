@@ -1,6 +1,6 @@
 /**
  * Counters and latency histograms in shared memory. Each thread writes a segment of its own with plain stores (one
- * writer, 64-bit floats are never torn); a reader adds the segments up; its sums may lag a few events behind.
+ * writer, 64-bit floats are written at once); a reader adds the segments up; its sums may lag a few events behind.
  */
 import { ERROR_CODES } from '../errors.js';
 import type { CallBuckets } from './buckets.js';
@@ -84,7 +84,7 @@ export interface SeriesView extends HistogramView {
   readonly errors: number;
 }
 
-/** Memory of the counters; goes to each thread as it is. */
+/** Memory of the counters; shared with each thread. */
 export interface CounterMemory {
   readonly threads: number;
   /** Series beyond the fixed ones; the front's segment only. */

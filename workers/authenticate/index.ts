@@ -1,6 +1,6 @@
 /**
- * Authenticate: who calls. The usual outcome is known at once (no authentication, a token that was seen before, a
- * token table); only a token seen for the first time needs asynchronous work.
+ * Authenticate: the principal of a request. The usual outcome is synchronous (no authentication, a token that was verified
+ * before, a token table); only a new token needs asynchronous verification.
  */
 import type { AuthSnapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
@@ -16,7 +16,7 @@ const UNAUTHENTICATED = errorNumber('GW_UNAUTHENTICATED');
 /** Outcome of {@link Authenticator.check}. */
 export const Outcome = { pending: 0, known: 1, refused: 2 } as const;
 
-/** Checks tokens of one snapshot. `principal` and `error` hold the last outcome. */
+/** Checks tokens against the authentication settings. `principal` and `error` are the last outcome. One per worker and settings. */
 export class Authenticator {
   principal: Principal = ANONYMOUS;
   /** Error number of a refusal. */
@@ -32,9 +32,9 @@ export class Authenticator {
   }
 
   /**
-   * Judges the token `bytes[start, end)`.
+   * Checks the token `bytes[start, end)`.
    *
-   * @param hasToken whether one was presented; an empty one is a wrong one
+   * @param hasToken whether one was presented; an empty one is invalid
    * @param seconds wall clock, seconds since the epoch
    * @param words the memory of `bytes` as words, if it lies on a boundary of four and so does `start`
    * @returns an {@link Outcome}; after `pending`, call {@link verify} with a copy of the token
@@ -67,12 +67,12 @@ export class Authenticator {
     return Outcome.known;
   }
 
-  /** Verifies a token {@link check} knew nothing of. Resolves to the principal or the number of an error; never rejects. */
+  /** Verifies a token after `pending`. Resolves to the principal or the number of an error; never rejects. */
   verify(token: string): Promise<Principal | number> {
     return this.#jwt!.verify(token);
   }
 
-  /** Forgets everything that was remembered of tokens. */
+  /** Removes all remembered tokens. */
   forget(): void {
     this.#jwt?.forget();
   }

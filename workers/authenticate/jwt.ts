@@ -2,9 +2,9 @@
  * JSON Web Tokens (RFC 7519) as bearer tokens (RFC 6750, RFC 8725): strict where jose leaves a choice.
  *
  * Before anything is decoded: at most {@link MAX_TOKEN_BYTES}, exactly three parts, only the base64url alphabet
- * (RFC 4648 section 5) without padding, so that one token has one spelling and digests can stand for tokens.
- * Then: `alg` from the configured list, signature, issuer and audience when configured, times (claims.ts), no name twice,
- * and that nothing of it is revoked.
+ * (RFC 4648 section 5) without padding, so that one token has one spelling and a digest identifies it.
+ * Then: `alg` from the configured list, signature, issuer and audience when configured, times (claims.ts), no repeated name,
+ * no revocation.
  * Headers that bring or name keys (`jwk`, `jku`, `x5c`, `x5u`) are ignored: keys come from the configuration alone.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
@@ -27,7 +27,7 @@ const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
 const AUTH_UNAVAILABLE = errorNumber('GW_AUTH_UNAVAILABLE');
 const TOKEN_REVOKED = errorNumber('GW_TOKEN_REVOKED');
 
-/** A longer token is refused unread. */
+/** A longer token is refused without being read. */
 export const MAX_TOKEN_BYTES = 8192;
 /** Tokens remembered by each worker. */
 const MAX_KNOWN = 10_000;
@@ -68,7 +68,7 @@ export class JwtVerifier {
     this.#refusals = refusals;
     const shared = auth.secret !== null;
     this.#options = {
-      // A secret never checks an asymmetric algorithm nor the reverse, whatever the list says (RFC 8725 section 3.1).
+      // A secret is never used with an asymmetric algorithm, nor a public key with HMAC (RFC 8725 section 3.1).
       algorithms: auth.algorithms.filter((algorithm) => algorithm.startsWith('HS') === shared && algorithm !== 'none'),
       requiredClaims: auth.audience.length > 0 ? ['aud'] : [],
       clockTolerance: auth.clockToleranceSeconds,
@@ -111,7 +111,7 @@ export class JwtVerifier {
     return this.#refused.get(digest);
   }
 
-  /** Verifies a token once for all who present it at the same time. Never rejects. */
+  /** Verifies a token, once for all requests that present it at the same time. Never rejects. */
   verify(token: string): Promise<Principal | number> {
     const bytes = Buffer.from(token, 'latin1');
     const digest = digestOf(bytes, 0, bytes.length);
@@ -123,7 +123,7 @@ export class JwtVerifier {
     return pending;
   }
 
-  /** Forgets all tokens: something was revoked. */
+  /** Removes all remembered tokens, after a revocation. */
   forget(): void {
     this.#generation += 1;
     this.#recent.clear();
@@ -151,11 +151,11 @@ export class JwtVerifier {
     } catch (error) {
       if (error instanceof KeysUnavailable) return AUTH_UNAVAILABLE;
       this.#counters.add(Counter.tokensRejected);
-      // A key may turn up with the next refresh, so a token without one is not remembered as wrong.
+      // The next refresh may bring the key, so a token without a key is not remembered as invalid.
       if (!(error instanceof errors.JWKSNoMatchingKey) && generation === this.#generation) {
         this.#refused.set(digest, INVALID_TOKEN);
       }
-      // These are thrown only after the signature was found good: the issuer makes tokens that cannot be used here.
+      // These are thrown only after the signature has been verified: the issuer makes tokens that cannot be used here.
       if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTInvalid)
         this.#refusals.tokenRefused(error.message);
       return INVALID_TOKEN;
@@ -232,7 +232,7 @@ export class JwtVerifier {
   }
 }
 
-/** There are no keys, and they cannot be had at the moment. */
+/** There are no keys, and they cannot be loaded at the moment. */
 class KeysUnavailable extends Error {}
 
 /** The scopes of the first claim that is there: a space-separated text (RFC 8693 section 4.2) or a list. */
@@ -245,7 +245,7 @@ function scopesOf(payload: JWTPayload, claims: readonly string[]): string[] {
   return [];
 }
 
-/** JWS compact serialisation in its one spelling, judged by its bytes alone. */
+/** Whether the bytes have the form of the JWS compact serialisation (RFC 7515 section 7.1). */
 function isCompact(bytes: Uint8Array, start: number, end: number): boolean {
   if (end - start > MAX_TOKEN_BYTES) return false;
   let dots = 0;
@@ -263,7 +263,7 @@ function isCompact(bytes: Uint8Array, start: number, end: number): boolean {
   return dots === 2;
 }
 
-/** Not empty, of a length base64 can have, and without stray bits in the last character. */
+/** Whether a part is not empty, has a possible length, and has no unused bits set in its last character. */
 function isWhole(bytes: Uint8Array, start: number, end: number): boolean {
   const length = end - start;
   const over = length % 4;

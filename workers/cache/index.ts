@@ -73,7 +73,7 @@ interface Flight {
 const OVERHEAD = 256;
 const KEY_MASK = 0xfffff;
 
-/** See the file comment. The decider asks it, one per worker and snapshot. */
+/** See the file comment. Used by the decider; one per worker and snapshot. */
 export class ResponseCache {
   /** The result of a hit. */
   result: Buffer = Buffer.alloc(0);

@@ -25,7 +25,7 @@ const UNKNOWN_RESOURCE = errorNumber('GW_UNKNOWN_RESOURCE');
 const NOT_LISTED_YET = errorNumber('GW_UPSTREAM_DOWN');
 const NOT_COMPUTED = -2;
 
-/** See the file comment. The decider asks it; one per worker, snapshot and catalog. */
+/** See the file comment. Used by the decider; one per worker, snapshot and catalog. */
 export class Finder {
   /** Error number, -1 = found. */
   error = -1;
