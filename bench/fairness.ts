@@ -35,7 +35,7 @@ const SECONDS = Number(values.seconds);
 const TOLERANCE = Number(values.tolerance);
 const TRIES = Number(values.tries);
 const TOOLS = Number(values.tools);
-/** Between two calls: a client that thinks, and a gateway that is not kept busy by the quiet server itself. */
+/** Between two calls, so that the quiet server does not keep the gateway busy. */
 const PAUSE_MS = 2;
 
 const program = fileURLToPath(new URL('../test/support/flooding-server.js', import.meta.url));
@@ -100,7 +100,7 @@ interface Measured {
   readonly net: number[];
 }
 
-/** Time that the main thread of a process was ready to run and did not, in ms (Linux, documentation of sched-stats). */
+/** Time in which the main thread of a process was ready but did not run, in ms (Linux, documentation of sched-stats). */
 function heldBack(pid: number): number {
   try {
     return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1').split(' ')[1]) / 1e6;

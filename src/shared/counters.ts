@@ -51,8 +51,6 @@ export type CounterName = (typeof COUNTERS)[number];
 export const Counter = Object.freeze(Object.fromEntries(COUNTERS.map((name, id) => [name, id]))) as Readonly<
   Record<CounterName, number>
 >;
-/** Names by id. */
-export const COUNTER_NAMES: readonly CounterName[] = COUNTERS;
 
 /** The counter of the limit that refused a call: which of its buckets `refusedBy` is. */
 export function limitCounter(refusedBy: number, buckets: CallBuckets): number {

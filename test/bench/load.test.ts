@@ -39,7 +39,7 @@ describe('the check of answers', () => {
     await target.stop();
   });
 
-  it('accepts right answers and tells their size', async () => {
+  it('accepts correct answers and returns their size', async () => {
     const clients = await openClients(target, 3);
     assert.equal(clients.length, 3);
     const bytes = await verify(target, clients, ['echo', 'tool_00009']);

@@ -228,7 +228,7 @@ test('no spelling leads a server to a protected URI that policy takes for anothe
       const read = normalUri(uri);
       if (!isNormal(read)) return;
       if (served(read.text) !== served(target)) return;
-      // Rules are asked for both readings (workers/find).
+      // Rules are matched with both readings (workers/find).
       const readings = [read.judged, looseReading(read.judged)].map((text) => text.split(/[?#]/)[0]);
       assert.ok(readings.includes(target), `${uri}: ${readings.join(' and ')}`);
     }),

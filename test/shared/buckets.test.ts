@@ -83,7 +83,7 @@ describe('token buckets', () => {
     capacities.forEach((burst, index) => {
       buckets.define(index, { rate: 1e-9, burst });
     });
-    // Orders differ on purpose: locks must not be taken in a circle.
+    // Orders differ on purpose: locks must not be acquired in a circle.
     const choices = [[0], [1, 0], [2, 1, 0], [0, 2, 1]];
     const workers = [2, 3, 4, 5].map(
       (owner) =>

@@ -22,7 +22,7 @@ export const ANONYMOUS: Principal = {
 };
 
 /** 128 bits of SHA-256 over parts with their lengths. */
-export function digest128(...parts: readonly string[]): Int32Array {
+function digest128(...parts: readonly string[]): Int32Array {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part);
   const bytes = hash.digest();

@@ -33,7 +33,7 @@ export interface PatternSource {
 }
 
 /** Bounds a pattern's cost: words of state per byte of the subject. */
-export const MAX_TOKENS = 1023;
+const MAX_TOKENS = 1023;
 
 /** A compiled pattern. Immutable except for scratch state: to be used by one thread. */
 export class Pattern {

@@ -1,4 +1,4 @@
-/** Times and names of claims that parsers or clocks could see differently (RFC 7519 sections 2 and 4). */
+/** Times and names of claims on which parsers or clocks could differ (RFC 7519 sections 2 and 4). */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -20,7 +20,7 @@ async function outcome(payload: string, reasons: string[] = []): Promise<Princip
   return judge(authenticatorFor(auth, undefined, undefined, reasons), hs256(SECRET, payload));
 }
 
-/** By the sentence of RFC 7519: a JSON number of seconds, here one that a date can have. */
+/** A time by RFC 7519: a JSON number of seconds, here within the range of dates. */
 function timeIn(text: string): number | null {
   const value: unknown = JSON.parse(text);
   return typeof value === 'number' && Math.abs(value) <= 8.64e12 ? value : null;
@@ -80,13 +80,13 @@ describe('times of a token', () => {
     });
   }
 
-  it('of clocks that differ by less than the tolerance are taken', async () => {
+  it('of clocks that differ by less than the tolerance are accepted', async () => {
     const now = seconds();
     const found = await outcome(payloadOf({ exp: String(now + 60), iat: String(now + 3), nbf: String(now + 3) }));
     assert.equal(typeof found, 'object');
   });
 
-  it('are not spoken of when the signature is wrong: strangers cannot fill the log', async () => {
+  it('are not logged when the signature is wrong, so that forged tokens cannot fill the log', async () => {
     const reasons: string[] = [];
     const forged = hs256('another secret, which is long enough too', payloadOf({ exp: '1e400' }));
     assert.equal(await judge(authenticatorFor(auth, undefined, undefined, reasons), forged), 'GW_INVALID_TOKEN');

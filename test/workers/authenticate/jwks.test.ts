@@ -73,7 +73,7 @@ describe('loading keys', () => {
   });
 });
 
-describe('keeping keys', () => {
+describe('stored keys', () => {
   let server: LoopbackServer;
   let keys: readonly unknown[] | null;
   let counters: Counters;
@@ -207,7 +207,7 @@ describe('keys through the whole pool', () => {
     }
   });
 
-  it('3 workers load once; a silent endpoint refuses at the deadline and holds up nobody else', async () => {
+  it('3 workers load once; a silent endpoint refuses at the deadline and delays no other request', async () => {
     const server = await LoopbackServer.start((_request, response) =>
       response.end(JSON.stringify({ keys: [first.jwk] })),
     );

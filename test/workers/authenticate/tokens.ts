@@ -79,7 +79,7 @@ function codeOf(error: number): string {
   return ERROR_CODES[error] ?? '';
 }
 
-/** What became of a token: the principal, or the code of the error. */
+/** The outcome of a token: the principal, or the code of the error. */
 export async function judge(authenticator: Authenticator, token: string | null): Promise<Principal | string> {
   // As in the worker, the token lies in shared memory among other bytes.
   const memory = new SharedArrayBuffer((token?.length ?? 0) + 16 - ((token?.length ?? 0) % 4));
@@ -94,7 +94,7 @@ export async function judge(authenticator: Authenticator, token: string | null):
   return typeof verified === 'number' ? codeOf(verified) : verified;
 }
 
-/** The outcome {@link Authenticator.check} knows at once, at a time of the caller's choice. */
+/** The outcome of {@link Authenticator.check} at a given time. */
 export function checkAt(authenticator: Authenticator, token: string, seconds: number): number {
   const memory = new ArrayBuffer((token.length + 7) & ~3);
   const bytes = Buffer.from(memory);
@@ -113,7 +113,7 @@ export function authenticatorFor(
   return new Authenticator(auth, new Counters(counterMemory(1, 1), 0), keys, revoked, refusals);
 }
 
-/** An HTTP server on loopback that counts what it is asked. */
+/** An HTTP server on loopback that counts its requests. */
 export class LoopbackServer {
   readonly requests: string[] = [];
   connections = 0;
