@@ -28,7 +28,7 @@ export interface Addon {
 /** Memory that the addon and uws-reads.ts share about reads of connections. */
 export interface ReadsMemory {
   readonly signals: Int32Array;
-  readonly owed: Uint8Array;
+  readonly pending: Uint8Array;
   readonly refusal: Uint8Array;
   ended(id: number, whole: boolean): void;
 }

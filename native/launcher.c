@@ -138,7 +138,7 @@ static void signal_everyone(pid_t child, bool child_ended, int number) {
   signal_descendants(number);
 }
 
-// Collects the ended. Returns whether any child is left.
+// Reaps children that have ended. Returns whether any child is left.
 static bool reap(pid_t child, bool* child_ended, int* child_status) {
   for (;;) {
     int status;
@@ -168,7 +168,7 @@ static void run_command(char** command, const sigset_t* mask) {
   _exit(kCannotExec);
 }
 
-// Gives up the standard input and output, so that the gateway sees the command's own end of them.
+// Closes the standard input and output, so that the gateway sees when the command closes them.
 static void drop_stdio(void) {
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return;

@@ -30,7 +30,7 @@ export class UwsReads {
   readonly #addon: Addon;
   readonly #library: string;
   readonly #signals = new Int32Array(3);
-  readonly #owed = new Uint8Array(MAX_DESCRIPTOR);
+  readonly #pending = new Uint8Array(MAX_DESCRIPTOR);
   readonly #memory: ReadsMemory;
   readonly #bodies = new Map<number, ChunkedBody>();
   #lastId = 0;
@@ -38,7 +38,7 @@ export class UwsReads {
   private constructor(addon: Addon, library: string, refusal: Uint8Array) {
     this.#addon = addon;
     this.#library = library;
-    this.#memory = { signals: this.#signals, owed: this.#owed, refusal, ended: this.#ended };
+    this.#memory = { signals: this.#signals, pending: this.#pending, refusal, ended: this.#ended };
   }
 
   /**
@@ -78,13 +78,13 @@ export class UwsReads {
   /** The read that is handled has brought a request, which will be answered. @returns the argument of {@link answered} */
   expectAnswer(): number {
     const descriptor = this.#signals[Signal.descriptor] ?? 0;
-    this.#owed[descriptor] = 1;
+    this.#pending[descriptor] = 1;
     return descriptor;
   }
 
   /** The request has been answered, or its connection is closed. */
   answered(descriptor: number): void {
-    this.#owed[descriptor] = 0;
+    this.#pending[descriptor] = 0;
   }
 
   /**
