@@ -172,7 +172,7 @@ export class OwnGateway implements Gateway {
   }
 
   #open(token: string): LocalConnection {
-    const { door, snapshot } = this.#use();
+    const { connectionParts: door, snapshot } = this.#use();
     const connection = openLocalConnection(door.handler, door.table, snapshot.limits, token);
     const connections = this.#connections;
     connections.add(connection);
@@ -186,7 +186,7 @@ export class OwnGateway implements Gateway {
   }
 
   async serveStdio(options: StdioOptions = {}): Promise<void> {
-    const { door: own, snapshot } = this.#use();
+    const { connectionParts: own, snapshot } = this.#use();
     const door = serveStdio({
       ...own,
       input: options.input ?? process.stdin,

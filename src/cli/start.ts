@@ -192,7 +192,7 @@ async function serveClient(gateway: RunningGateway): Promise<void> {
   const { serveStdio } = await import('../request/accept/connection/stdio.js');
   const { limits } = gateway.snapshot;
   const token = process.env['SWITCHYARD_TOKEN'] ?? '';
-  await serveStdio({ input: process.stdin, output: process.stdout, ...gateway.door, limits, token }).ended;
+  await serveStdio({ input: process.stdin, output: process.stdout, ...gateway.connectionParts, limits, token }).ended;
 }
 
 /** `switchyard start`. */

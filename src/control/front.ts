@@ -112,7 +112,7 @@ export class Front {
     const router = new ServerRequestRouter({ requests, rounds, parked, tasks });
     const subscriptions = new Subscriptions({
       config,
-      standing: streams.standing,
+      longLived: streams.longLived,
       upstreams,
       access,
       catalog,
@@ -162,11 +162,11 @@ export class Front {
       readiness,
       log,
     });
-    this.#keepAlive = new KeepAlive({ config, table, standing: streams.standing, answers: write.streams });
+    this.#keepAlive = new KeepAlive({ config, table, longLived: streams.longLived, answers: write.streams });
 
     // Where two parts need each other, the earlier one is given the later one here.
     write.attach(router);
-    streams.standing.attach(rights);
+    streams.longLived.attach(rights);
     sink.attach({ pipeline: this.pipeline, send, write, parked, tasks, router });
 
     this.dispatch = dispatch;

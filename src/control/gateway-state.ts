@@ -89,7 +89,7 @@ export class GatewayState implements StatsSources {
       inFlight: table.inUse - parked,
       connections: this.listener?.connections() ?? 0,
       sessions: sessions.size,
-      streams: streams.standing.size,
+      streams: streams.longLived.size,
       memo: front.dispatch.remembered,
       parked,
       revoked: revocations.size,

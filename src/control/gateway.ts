@@ -31,8 +31,8 @@ import { FrontLog } from './front-log.js';
 import { GatewayState } from './gateway-state.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
 import { Readiness } from './readiness.js';
-import { normalRevocation, type Revocation, Revocations, shown } from './revocations.js';
-import type { Address, Door, RunningGateway } from './running-gateway.js';
+import { normalizeRevocation, type Revocation, Revocations, shownForLog } from './revocations.js';
+import type { Address, ConnectionParts, RunningGateway } from './running-gateway.js';
 import { withSessionSecrets } from './session-secrets.js';
 import { ControlPool } from './threads/pool.js';
 import { UpstreamChanges } from './upstream-changes.js';
@@ -154,7 +154,7 @@ class Gateway implements RunningGateway, AdminSource {
     return this.#config.current;
   }
 
-  get door(): Door {
+  get connectionParts(): ConnectionParts {
     return { handler: this.#front.pipeline, table: this.#table };
   }
 
@@ -164,7 +164,7 @@ class Gateway implements RunningGateway, AdminSource {
   }
 
   revoke(revocation: Revocation): boolean {
-    const { kind, value, until } = normalRevocation(revocation);
+    const { kind, value, until } = normalizeRevocation(revocation);
     if (kind === 'session') return this.#revokeSession(value);
     // A fixed token that happens to look like a JWT has no expiry.
     const isJwt = this.#config.current.auth.type === 'jwt';
@@ -172,7 +172,7 @@ class Gateway implements RunningGateway, AdminSource {
     if (message !== null) this.#pool.revoke(message);
     // Streams and connections follow by themselves (session/rights.ts).
     this.#front.endRevokedCalls();
-    this.#log.logger.info({ kind, value: shown(kind, value) }, 'revoked');
+    this.#log.logger.info({ kind, value: shownForLog(kind, value) }, 'revoked');
     return true;
   }
 
@@ -181,16 +181,16 @@ class Gateway implements RunningGateway, AdminSource {
     if (session === null) return this.#revocations.hasSession(id);
     this.#revocations.add('session', id, session.issuedAt + this.#config.current.sessions.ttlSeconds);
     this.#sessions.drop(session);
-    this.#log.logger.info({ kind: 'session', value: shown('session', id) }, 'revoked');
+    this.#log.logger.info({ kind: 'session', value: shownForLog('session', id) }, 'revoked');
     return true;
   }
 
   unrevoke(revocation: Revocation): boolean {
-    const { kind, value } = normalRevocation(revocation);
+    const { kind, value } = normalizeRevocation(revocation);
     const message = this.#revocations.remove(kind, value);
     if (message === undefined) return false;
     if (message !== null) this.#pool.revoke(message);
-    this.#log.logger.info({ kind, value: shown(kind, value) }, 'revocation taken back');
+    this.#log.logger.info({ kind, value: shownForLog(kind, value) }, 'revocation taken back');
     return true;
   }
 
@@ -276,7 +276,10 @@ class Gateway implements RunningGateway, AdminSource {
     if (problems.length > 0) throw new ConfigError(problems);
     const wanted = withSessionSecrets(given);
     const sealer = openSealer(wanted.sessions);
-    const next = { ...renumbered(before, wanted, (server) => !this.#concerns(server)), version: before.version + 1 };
+    const next = {
+      ...renumbered(before, wanted, (server) => !this.#isReferenced(server)),
+      version: before.version + 1,
+    };
     // No request comes between these lines: each is decided and sent by one set of rules.
     this.#config.replace(next);
     this.#front.reconfigure(before);
@@ -295,7 +298,7 @@ class Gateway implements RunningGateway, AdminSource {
   }
 
   /** Whether a request in flight may still go to the server of that number. */
-  #concerns(server: number): boolean {
+  #isReferenced(server: number): boolean {
     let found = false;
     this.#table.forEach(({ phase, call: { server: own } }) => {
       found ||= own === server && phase !== Phase.accepting && phase !== Phase.deciding;
@@ -349,8 +352,8 @@ function liveLimits(config: CurrentConfig): LimitsSnapshot {
   return live as LimitsSnapshot;
 }
 
-const NOTHING = { kind: [], server: [], flags: [], publicNames: [], upstreamNames: [] };
-const EMPTY_CATALOG = buildTable(0, NOTHING, [], []);
+const NO_COLUMNS = { kind: [], server: [], flags: [], publicNames: [], upstreamNames: [] };
+const EMPTY_CATALOG = buildTable(0, NO_COLUMNS, [], []);
 
 /**
  * Starts a gateway and resolves once it listens. Upstreams that are slow or down do not hold it up.

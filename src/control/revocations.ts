@@ -34,9 +34,9 @@ export interface RevocationsConfig {
 }
 
 /** The list as workers have it. */
-export interface RevokedInWorkers {
+export interface WorkerRevocations {
   /** A revoked token has expired: it is refused anyway, so nothing that was decided has to be decided again. */
-  forgetRevoked(message: RevocationMessage): void;
+  removeRevocation(message: RevocationMessage): void;
 }
 
 interface Entry {
@@ -53,14 +53,14 @@ interface Entry {
 export class Revocations {
   readonly #config: Current<RevocationsConfig>;
   readonly #entries = new Map<string, Entry>();
-  #workers: RevokedInWorkers | null = null;
+  #workers: WorkerRevocations | null = null;
 
   constructor(config: Current<RevocationsConfig>) {
     this.#config = config;
   }
 
   /** Who keeps the same list in workers. Once: a pool of workers is made with this list, for workers that start. */
-  attach(workers: RevokedInWorkers): void {
+  attach(workers: WorkerRevocations): void {
     this.#workers = workers;
   }
 
@@ -114,13 +114,13 @@ export class Revocations {
       if (entry.until >= now) continue;
       this.#entries.delete(key);
       const message = messageOf(entry);
-      if (message !== null) this.#workers?.forgetRevoked({ ...message, at: null });
+      if (message !== null) this.#workers?.removeRevocation({ ...message, at: null });
     }
   }
 }
 
 /** A {@link Revocation} in the one form that it is kept in. */
-export interface NormalRevocation {
+export interface NormalizedRevocation {
   readonly kind: RevocationKind;
   /** A token's SHA-256, a subject or a session id. */
   readonly value: string;
@@ -129,7 +129,7 @@ export interface NormalRevocation {
 }
 
 /** Reads what a program or an operator has sent. @throws TypeError with a sentence that quotes no value */
-export function normalRevocation(revocation: unknown): NormalRevocation {
+export function normalizeRevocation(revocation: unknown): NormalizedRevocation {
   const members = typeof revocation === 'object' && revocation !== null ? Object.entries(revocation) : [];
   const [name, value] = members[0] ?? [];
   const names = Object.keys(KINDS).map((known) => `"${known}"`);
@@ -173,6 +173,6 @@ function expiryOf(token: string): Seconds {
 }
 
 /** For the log: a subject as it is, of digests and ids only so much that they can be compared. */
-export function shown(kind: RevocationKind, value: string): string {
+export function shownForLog(kind: RevocationKind, value: string): string {
   return kind === 'subject' ? value : `${value.slice(0, 12)}...`;
 }

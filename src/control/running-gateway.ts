@@ -21,7 +21,7 @@ export interface RunningGateway {
   /** The configuration in force. */
   readonly snapshot: Snapshot;
   /** Where connections that are no sockets bring their messages: stdio, and clients in this process. */
-  readonly door: Door;
+  readonly connectionParts: ConnectionParts;
   /**
    * Puts another configuration into force between two requests. Requests in flight finish by the rules they came under;
    * servers whose endpoints are the same go on with what they have. Reloads happen one after another. Resolves when
@@ -54,8 +54,8 @@ export interface RunningGateway {
   stop(): Promise<void>;
 }
 
-/** See {@link RunningGateway.door}. */
-export interface Door {
+/** See {@link RunningGateway.connectionParts}. */
+export interface ConnectionParts {
   readonly handler: FrontHandler;
   readonly table: ExchangeTable;
 }

@@ -38,7 +38,7 @@ export class SessionEnds implements SessionListener, RightsListener {
     const stream = streams.end(session as Session);
     if (stream !== null) write.abandon(stream);
     sessions.end(session);
-    this.#ended(session.id);
+    this.#notifyEnded(session.id);
   }
 
   /** The connection that opened a session is closed, which ends the session. */
@@ -52,48 +52,48 @@ export class SessionEnds implements SessionListener, RightsListener {
     const { stream } = session;
     if (isOver && stream !== null) {
       const { link } = stream.client;
-      streams.remove(stream);
+      streams.disconnected(stream);
       this.#endStream(stream, 'GW_SESSION_NOT_FOUND');
       link?.end('GW_SESSION_NOT_FOUND');
     }
-    streams.forget(session);
-    if (isOver) this.#ended(session.id);
+    streams.sessionDropped(session);
+    if (isOver) this.#notifyEnded(session.id);
     else subscriptions.sessionEnded(session.id);
   }
 
   /** The client of a long-lived stream is disconnected. */
   streamClosed(exchange: Exchange): void {
     const { streams, subscriptions } = this.#parts;
-    if (!streams.remove(exchange)) subscriptions.closed(exchange);
+    if (!streams.disconnected(exchange)) subscriptions.disconnected(exchange);
   }
 
   /** Ends what a client hears on without its right; calls in flight were permitted, and finish. */
-  rightLost(holder: RightHolder, code: ErrorCode): void {
+  rightEnded(holder: RightHolder, code: ErrorCode): void {
     if (!(holder instanceof Exchange)) {
       holder.end(code);
       return;
     }
     const { streams, subscriptions, write } = this.#parts;
     const { link } = holder.client;
-    if (subscriptions.closed(holder)) {
+    if (subscriptions.disconnected(holder)) {
       write.fail(holder, code);
     } else {
       // Not forgotten: with another token of the same subject, the client may come back for what it has missed.
-      streams.remove(holder);
+      streams.disconnected(holder);
       this.#endStream(holder, code);
     }
     link?.end(code);
   }
 
   /** A listen stream ends, so that its client opens another and learns what is refused; a session has no such way. */
-  resourceLost(holder: RightHolder, uri: string, code: ErrorCode): void {
+  resourceForbidden(holder: RightHolder, uri: string, code: ErrorCode): void {
     if (!(holder instanceof Exchange)) return;
     const { subscriptions, write } = this.#parts;
-    if (holder.client.session !== null) subscriptions.forbid(holder.client.session.id, uri);
-    else if (subscriptions.closed(holder)) write.fail(holder, code);
+    if (holder.client.session !== null) subscriptions.endResource(holder.client.session.id, uri);
+    else if (subscriptions.disconnected(holder)) write.fail(holder, code);
   }
 
-  #ended(sessionId: string): void {
+  #notifyEnded(sessionId: string): void {
     const { requests, subscriptions, upstreams } = this.#parts;
     requests.sessionEnded(sessionId);
     subscriptions.sessionEnded(sessionId);

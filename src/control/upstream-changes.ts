@@ -9,7 +9,7 @@ import type { Subscriptions } from '../subscriptions/index.js';
 import type { Discovery, LaneOwner, UpstreamEvents } from '../upstream/core/types.js';
 
 /** Where a catalog goes before it comes into force. */
-export interface CatalogReceiver {
+export interface ChangeReceiver {
   /** Brings a catalog to the workers; it is in force when this returns. */
   useCatalog(next: PreparedCatalog): void;
   readonly subscriptions: Subscriptions;
@@ -20,7 +20,7 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
   readonly #config: Current<Snapshot>;
   readonly #catalog: Catalog;
   readonly #logger: Logger;
-  #front!: CatalogReceiver;
+  #front!: ChangeReceiver;
 
   constructor(config: Current<Snapshot>, catalog: Catalog, logger: Logger) {
     this.#config = config;
@@ -30,7 +30,7 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
   }
 
   /** Once, before anything starts: the front is made with the upstream pool and the catalog, which report here. */
-  attach(front: CatalogReceiver): void {
+  attach(front: ChangeReceiver): void {
     this.#front = front;
   }
 

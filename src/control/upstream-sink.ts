@@ -78,14 +78,14 @@ export class UpstreamSink implements CallSink {
   #message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const { parked, tasks, write } = this.#parts;
     if (exchange.phase === Phase.parked) parked.response(exchange, bytes, length, spans);
-    else if (tasks.concerns(exchange, spans)) this.#taskResponse(exchange, bytes, length, spans);
+    else if (tasks.mayNameTasks(exchange, spans)) this.#taskResponse(exchange, bytes, length, spans);
     else write.message(exchange, bytes, length, spans);
   }
 
   /** A response that may name tasks: clients get sealed ids. */
   #taskResponse(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const { tasks, write } = this.#parts;
-    const sealed = tasks.sealed(exchange, bytes, spans, length);
+    const sealed = tasks.sealTaskIds(exchange, bytes, spans, length);
     if (sealed === null) {
       write.message(exchange, bytes, length, spans);
       return;

@@ -91,7 +91,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
   readonly #jwks: JwksCache;
   readonly #tasks = new Set<Promise<void>>();
   /** Workers whose bell rings at the end of this turn. */
-  readonly #toWake: number[] = [];
+  readonly #wakes: number[] = [];
   #listener: PoolListener | null = null;
   #snapshot: Snapshot;
   #catalog: CatalogTable;
@@ -164,15 +164,15 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
    * ring. A worker looks at its ring when it starts, so one that is not ready needs no bell.
    */
   wake(index: number): void {
-    if (this.#toWake.push(index) === 1) setImmediate(this.#wakeAll);
+    if (this.#wakes.push(index) === 1) setImmediate(this.#wakeAll);
   }
 
   readonly #wakeAll = (): void => {
-    for (const index of this.#toWake) {
+    for (const index of this.#wakes) {
       const { bell } = this.#slots[index]!;
       if (bell !== null) ring(bell.handle, bell.cell);
     }
-    this.#toWake.length = 0;
+    this.#wakes.length = 0;
   };
 
   /** Resolves when all workers have started. */
@@ -209,7 +209,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
   }
 
   /** A revoked token has expired: workers need not know of it any more. */
-  forgetRevoked(message: RevocationMessage): void {
+  removeRevocation(message: RevocationMessage): void {
     this.#post(message);
   }
 
@@ -241,7 +241,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
   #start(slot: Slot): void {
     const { port1, port2 } = new MessageChannel();
     slot.port = port1;
-    port1.on('message', (message: FrontMessage) => this.#hear(slot, message));
+    port1.on('message', (message: FrontMessage) => this.#receive(slot, message));
     port1.unref();
     const task: PolicyTask = {
       recordVersion: RECORD_VERSION,
@@ -267,7 +267,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
     void run.finally(() => this.#tasks.delete(run));
   }
 
-  #hear(slot: Slot, message: FrontMessage): void {
+  #receive(slot: Slot, message: FrontMessage): void {
     if (message.type === 'ready') {
       slot.bell = message.bell;
       this.#failures = 0;

@@ -2,10 +2,10 @@ import type { Endpoint } from '../upstream/core/types.js';
 import type { Call } from './open-requests.js';
 
 /** Elicitations by URL that are remembered; the oldest are forgotten first. */
-const MOST = 10_000;
+const MAX_ELICITATIONS = 10_000;
 
 /** Who was sent to a URL. */
-export interface Visitor {
+export interface UrlRecipient {
   readonly sessionId: string;
   /** The call on whose behalf, null = none. */
   readonly call: Call | null;
@@ -16,32 +16,32 @@ export interface Visitor {
  * came from: at its endpoint, or at its server where an error (-32042) named it.
  */
 export class Elicitations {
-  readonly #visitors = new Map<string, Visitor>();
+  readonly #recipients = new Map<string, UrlRecipient>();
   readonly #numbers = new WeakMap<Endpoint, number>();
   #count = 0;
 
   /** Remembers a visitor; a later one with the same id takes its place. */
-  add(from: Endpoint | number, elicitationId: string, visitor: Visitor): void {
+  add(from: Endpoint | number, elicitationId: string, visitor: UrlRecipient): void {
     const key = this.#key(from, elicitationId);
-    this.#visitors.delete(key);
-    if (this.#visitors.size >= MOST) this.#visitors.delete(this.#visitors.keys().next().value!);
-    this.#visitors.set(key, visitor);
+    this.#recipients.delete(key);
+    if (this.#recipients.size >= MAX_ELICITATIONS) this.#recipients.delete(this.#recipients.keys().next().value!);
+    this.#recipients.set(key, visitor);
   }
 
   /** The visitor that an endpoint speaks of, who is forgotten with it; null when there is none. */
-  take(endpoint: Endpoint, elicitationId: string): Visitor | null {
+  complete(endpoint: Endpoint, elicitationId: string): UrlRecipient | null {
     for (const from of [endpoint, endpoint.server]) {
       const key = this.#key(from, elicitationId);
-      const visitor = this.#visitors.get(key);
+      const visitor = this.#recipients.get(key);
       if (visitor === undefined) continue;
-      this.#visitors.delete(key);
+      this.#recipients.delete(key);
       return visitor;
     }
     return null;
   }
 
   clear(): void {
-    this.#visitors.clear();
+    this.#recipients.clear();
   }
 
   #key(from: Endpoint | number, elicitationId: string): string {

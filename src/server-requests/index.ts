@@ -14,9 +14,9 @@ import type { ExchangeTable } from '../request/exchange/table.js';
 import type { Session, SessionTable } from '../session/sessions.js';
 import type { Count, Milliseconds } from '../units.js';
 import type { Endpoint } from '../upstream/core/types.js';
+import { type ClientRequest, clientRequestFor } from './client-request.js';
 import { Elicitations } from './elicitations.js';
 import { type Call, callOf, isUnderWay, type OpenRequest, OpenRequests, type Outcome } from './open-requests.js';
-import { type Question, questionFor } from './questions.js';
 
 /** What {@link ServerRequests} works with. */
 export interface ServerRequestsParts {
@@ -60,13 +60,13 @@ const INTERNAL_ERROR = -32603;
  */
 const FIRST_ID = 1_000_000_000;
 /** So many requests at least may be open towards one session. */
-const LEAST_SHARE: Count = 10;
+const MIN_PER_SESSION: Count = 10;
 /** Longest id or token that is looked at. */
-const LONGEST_DIGITS = 16;
+const MAX_DIGITS = 16;
 /** Each look goes over all that is open. */
-const SHORTEST_TIMER_MS: Milliseconds = 20;
+const MIN_TIMER_MS: Milliseconds = 20;
 /** What setTimeout takes. */
-const LONGEST_TIMER_MS: Milliseconds = 2 ** 31 - 1;
+const MAX_TIMER_MS: Milliseconds = 2 ** 31 - 1;
 const CANCELLED = METHODS[Method.cancelled]!;
 
 /** See the file comment. */
@@ -78,7 +78,7 @@ export class ServerRequests {
   #nextId = FIRST_ID;
   #timer: NodeJS.Timeout | undefined;
   /** When the timer is due. */
-  #wakes: Milliseconds = 0;
+  #timerAt: Milliseconds = 0;
 
   constructor(parts: ServerRequestsParts) {
     this.#parts = parts;
@@ -107,7 +107,7 @@ export class ServerRequests {
     const content = bytes.subarray(0, length);
     const start = spans.paramsStart;
     const params = start < 0 ? undefined : { start, end: spans.paramsEnd };
-    const question = questionFor(session, spans.method, content, params);
+    const question = clientRequestFor(session, spans.method, content, params);
     if (question.refusal !== '' || this.#isFull(sessionId)) {
       this.#counts.refused += 1;
       if (question.refusal !== '') refuse(METHOD_NOT_FOUND, question.refusal);
@@ -123,10 +123,10 @@ export class ServerRequests {
       id,
       sessionId,
       endpoint,
-      theirId,
-      theirToken: token < 0 ? null : copy(bytes, token, spans.progressTokenEnd),
+      upstreamId: theirId,
+      upstreamToken: token < 0 ? null : copy(bytes, token, spans.progressTokenEnd),
       call: exchange === null ? null : callOf(exchange),
-      resting: (exchange === null ? this.#callsAt(endpoint, sessionId) : [exchange]).map(callOf),
+      waitingCalls: (exchange === null ? this.#callsAt(endpoint, sessionId) : [exchange]).map(callOf),
       expiresAt: performance.now() + this.#parts.config.current.limits.answerMs,
       outcome: null,
     };
@@ -153,10 +153,10 @@ export class ServerRequests {
       id,
       sessionId: exchange.client.session.id,
       endpoint: null,
-      theirId: Buffer.alloc(0),
-      theirToken: null,
+      upstreamId: Buffer.alloc(0),
+      upstreamToken: null,
       call,
-      resting: [call],
+      waitingCalls: [call],
       expiresAt: performance.now() + this.#parts.config.current.limits.answerMs,
       outcome,
     };
@@ -174,15 +174,15 @@ export class ServerRequests {
       const end = spans.requestIdEnd;
       if (start < 0) return;
       const theirId = bytes.subarray(start, end);
-      const request = this.#open.ofEndpoint(endpoint).find((open) => Buffer.compare(open.theirId, theirId) === 0);
+      const request = this.#open.ofEndpoint(endpoint).find((open) => Buffer.compare(open.upstreamId, theirId) === 0);
       if (request === undefined || !this.#open.remove(request)) return;
       const ours = { start, end, text: Buffer.from(String(request.id)) };
-      this.#tell(request, applyEdits(bytes, 0, length, [ours]));
+      this.#notify(request, applyEdits(bytes, 0, length, [ours]));
     } else if (spans.method === Method.elicitationComplete) {
       const id = findPath(bytes.subarray(0, length), 0, length, 'params', 'elicitationId');
       const text = id === undefined ? undefined : parseValue(bytes, id.start, id.end);
-      const visitor = typeof text === 'string' ? this.#elicitations.take(endpoint, text) : null;
-      if (visitor !== null) this.#tell(visitor, copy(bytes, 0, length));
+      const visitor = typeof text === 'string' ? this.#elicitations.complete(endpoint, text) : null;
+      if (visitor !== null) this.#notify(visitor, copy(bytes, 0, length));
     }
   }
 
@@ -204,13 +204,13 @@ export class ServerRequests {
   /** A client's answer; `exchange` is the message that brought it. */
   clientResponse(exchange: Exchange, bytes: Uint8Array): void {
     const { spans } = exchange.message;
-    const request = this.#ofClient(exchange, bytes, spans.idStart, spans.idEnd);
+    const request = this.#findFor(exchange, bytes, spans.idStart, spans.idEnd);
     if (request === null || !this.#open.remove(request)) {
       this.#counts.late += 1;
       return;
     }
     this.#counts.answered += 1;
-    const { endpoint, outcome, theirId } = request;
+    const { endpoint, outcome, upstreamId: theirId } = request;
     endpoint?.reply(relayed(bytes, spans.idStart, spans.idEnd, theirId));
     outcome?.(
       spans.resultStart < 0 ? null : copy(bytes, spans.resultStart, spans.resultEnd),
@@ -224,9 +224,9 @@ export class ServerRequests {
     const { session } = exchange.client;
     if (spans.method === Method.progress) {
       const start = spans.progressTokenStart;
-      const request = this.#ofClient(exchange, bytes, start, spans.progressTokenEnd);
-      if (request === null || request.theirToken === null) return;
-      request.endpoint?.reply(relayed(bytes, start, spans.progressTokenEnd, request.theirToken));
+      const request = this.#findFor(exchange, bytes, start, spans.progressTokenEnd);
+      if (request === null || request.upstreamToken === null) return;
+      request.endpoint?.reply(relayed(bytes, start, spans.progressTokenEnd, request.upstreamToken));
     } else if (spans.method === Method.rootsListChanged && session !== null) {
       this.#parts.upstreams.rootsChanged(session.id);
     }
@@ -237,22 +237,22 @@ export class ServerRequests {
    * answer: a relayed notification would name an id of the wrong direction there.
    */
   clientCancelled(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
-    const request = this.#ofClient(exchange, bytes, start, end);
+    const request = this.#findFor(exchange, bytes, start, end);
     if (request !== null && this.#open.remove(request)) this.#end(request, 'The client takes no part in this request.');
   }
 
   /** The call is over: its upstream gets no answers any more. */
   callEnded(exchange: Exchange): void {
     for (const request of this.#open.ofCall(exchange)) {
-      if (request.call?.exchange === exchange && this.#open.remove(request)) this.#takeBack(request);
+      if (request.call?.exchange === exchange && this.#open.remove(request)) this.#cancel(request);
     }
-    this.#open.forget(exchange);
+    this.#open.detachCall(exchange);
   }
 
   /** The endpoint waits no longer for answers. */
   endpointDisconnected(endpoint: Endpoint): void {
     for (const request of this.#open.ofEndpoint(endpoint)) {
-      if (this.#open.remove(request)) this.#takeBack(request);
+      if (this.#open.remove(request)) this.#cancel(request);
     }
   }
 
@@ -275,7 +275,7 @@ export class ServerRequests {
   #isFull(sessionId: string): boolean {
     const { maxServerRequests } = this.#parts.config.current.limits;
     if (this.#open.size >= maxServerRequests) return true;
-    return this.#open.countOf(sessionId) >= Math.max(LEAST_SHARE, maxServerRequests / 10);
+    return this.#open.countOf(sessionId) >= Math.max(MIN_PER_SESSION, maxServerRequests / 10);
   }
 
   #newId(): number {
@@ -287,13 +287,13 @@ export class ServerRequests {
   /** Registers a request and sends it; the answer may come while it is being sent. */
   #send(request: OpenRequest, message: Uint8Array): boolean {
     this.#open.add(request);
-    this.#wakeAt(request.expiresAt);
+    this.#schedule(request.expiresAt);
     if (this.#deliver(request, message)) return true;
     this.#open.remove(request);
     return false;
   }
 
-  #deliver({ call, resting, sessionId }: OpenRequest, message: Uint8Array): boolean {
+  #deliver({ call, waitingCalls: resting, sessionId }: OpenRequest, message: Uint8Array): boolean {
     if (call !== null && isUnderWay(call) && this.#parts.write.event(call.exchange, message)) return true;
     if (this.#toSession(sessionId, message)) return true;
     // It belongs to one of the session's calls: any of their streams leads to the client.
@@ -301,7 +301,7 @@ export class ServerRequests {
   }
 
   /** Sends a notification after a request: on the call's stream where that is open, else on the session's own. */
-  #tell(about: { readonly call: Call | null; readonly sessionId: string }, message: Uint8Array): void {
+  #notify(about: { readonly call: Call | null; readonly sessionId: string }, message: Uint8Array): void {
     const { call, sessionId } = about;
     if (
       call !== null &&
@@ -328,24 +328,24 @@ export class ServerRequests {
     return calls;
   }
 
-  #takeBack(request: OpenRequest): void {
+  #cancel(request: OpenRequest): void {
     const params = { requestId: request.id, reason: 'The answer is no longer needed.' };
-    this.#tell(request, Buffer.from(JSON.stringify({ jsonrpc: '2.0', method: CANCELLED, params })));
+    this.#notify(request, Buffer.from(JSON.stringify({ jsonrpc: '2.0', method: CANCELLED, params })));
   }
 
   /** There will be no answer. */
-  #end({ endpoint, theirId, outcome }: OpenRequest, sentence: string): void {
+  #end({ endpoint, upstreamId: theirId, outcome }: OpenRequest, sentence: string): void {
     endpoint?.reply(errorMessage(theirId, INTERNAL_ERROR, sentence));
     outcome?.(null, null);
   }
 
-  #remember({ elicitationId }: Question, { sessionId, call }: OpenRequest, endpoint: Endpoint): void {
+  #remember({ elicitationId }: ClientRequest, { sessionId, call }: OpenRequest, endpoint: Endpoint): void {
     if (elicitationId !== '') this.#elicitations.add(endpoint, elicitationId, { sessionId, call });
   }
 
   /** The open request with the id `bytes[start, end)`, if the session of `exchange` was asked. */
-  #ofClient({ client: { session } }: Exchange, bytes: Uint8Array, start: number, end: number): OpenRequest | null {
-    const id = start < 0 || end - start > LONGEST_DIGITS ? Number.NaN : digits(bytes, start, end);
+  #findFor({ client: { session } }: Exchange, bytes: Uint8Array, start: number, end: number): OpenRequest | null {
+    const id = start < 0 || end - start > MAX_DIGITS ? Number.NaN : digits(bytes, start, end);
     const request = this.#open.find(id);
     return request !== undefined && session?.id === request.sessionId ? request : null;
   }
@@ -359,20 +359,20 @@ export class ServerRequests {
         next = Math.min(next, request.expiresAt);
       } else if (this.#open.remove(request)) {
         this.#counts.expired += 1;
-        this.#takeBack(request);
+        this.#cancel(request);
         this.#end(request, 'The client did not answer in time.');
       }
     }
-    if (next < Number.POSITIVE_INFINITY) this.#wakeAt(next);
+    if (next < Number.POSITIVE_INFINITY) this.#schedule(next);
   };
 
   /** Looks for expired requests at that time, if not before. */
-  #wakeAt(time: Milliseconds): void {
-    if (this.#timer !== undefined && this.#wakes <= time) return;
+  #schedule(time: Milliseconds): void {
+    if (this.#timer !== undefined && this.#timerAt <= time) return;
     clearTimeout(this.#timer);
-    this.#wakes = time;
-    const wait = Math.max(SHORTEST_TIMER_MS, time - performance.now());
-    this.#timer = setTimeout(this.#expire, Math.min(wait, LONGEST_TIMER_MS)).unref();
+    this.#timerAt = time;
+    const wait = Math.max(MIN_TIMER_MS, time - performance.now());
+    this.#timer = setTimeout(this.#expire, Math.min(wait, MAX_TIMER_MS)).unref();
   }
 }
 

@@ -23,9 +23,9 @@ import {
   stringValue,
 } from '../protocol/json-cursor.js';
 import { type Exchange, Phase } from '../request/exchange/index.js';
+import { clientRequestFor } from './client-request.js';
 import type { ServerRequests } from './index.js';
 import { type Call, callOf } from './open-requests.js';
-import { questionFor } from './questions.js';
 
 /** What {@link InputRounds} works with. */
 export interface InputRoundsParts {
@@ -34,7 +34,7 @@ export interface InputRoundsParts {
   readonly decoder: Pick<Decoder, 'scan'>;
   readonly log: {
     /** The exchange of a call has another generation. */
-    renewed(exchange: Exchange): void;
+    generationChanged(exchange: Exchange): void;
   };
   readonly send: {
     /** Sends a call once more, to the server it was sent to; `bytes` is the client's message with what the round added. */
@@ -69,11 +69,11 @@ interface Round {
 }
 
 /** Pace of an upstream that asks for nothing but to be called again, in milliseconds. */
-const AGAIN_MS = 250;
+const RETRY_MS = 250;
 /** Of what a client says about its refusal, in characters. */
-const LONGEST_REASON = 500;
+const MAX_REASON = 500;
 /** Questions in one round. */
-const MOST_QUESTIONS = 100;
+const MAX_REQUESTS = 100;
 const CONTINUATION = ['inputResponses', 'requestState'];
 const NO_PARAMS = Buffer.from('{}');
 
@@ -107,17 +107,17 @@ export class InputRounds {
     const cursor = new JsonCursor(content, findMember(content, start, end, 'inputRequests')?.start ?? length);
     while (cursor.next()) {
       const entry = readEntry(content, cursor);
-      if (entry === null || entries.length === MOST_QUESTIONS) {
+      if (entry === null || entries.length === MAX_REQUESTS) {
         write.fail(exchange, 'GW_UPSTREAM_PROTOCOL');
         return true;
       }
-      const question = questionFor(
+      const question = clientRequestFor(
         session,
         (METHODS as readonly string[]).indexOf(entry.method),
         content,
         entry.params,
       );
-      if (question.unknown) {
+      if (question.isUnknown) {
         write.fail(exchange, 'GW_UPSTREAM_PROTOCOL');
         return true;
       }
@@ -125,7 +125,7 @@ export class InputRounds {
         write.unanswerable(exchange, 'GW_INPUT_REQUIRED_UNSUPPORTED', `${entry.method}: ${question.refusal}`);
         return true;
       }
-      const params = paramsFor(content, entry.params, question.edits, question.byUrl);
+      const params = paramsFor(content, entry.params, question.edits, question.isUrlMode);
       const key = Buffer.from(content.subarray(cursor.memberStart, cursor.keyEnd + 1));
       entries.push({ key, method: entry.method, params, answer: null });
     }
@@ -155,7 +155,7 @@ export class InputRounds {
     exchange.call.upstream = null;
     exchange.call.deadline = 0;
     if (round.entries.length === 0) {
-      setTimeout(() => this.#next(round), AGAIN_MS);
+      setTimeout(() => this.#sendAgain(round), RETRY_MS);
       return;
     }
     for (const entry of round.entries) {
@@ -165,7 +165,7 @@ export class InputRounds {
       // An answer may have come already, and ended the call.
       if (!isAsking(round)) return;
       if (!asked) {
-        this.#give(round, 'GW_INPUT_REQUIRED_UNSUPPORTED', 'The client cannot be reached for it at the moment.');
+        this.#fail(round, 'GW_INPUT_REQUIRED_UNSUPPORTED', 'The client cannot be reached for it at the moment.');
         return;
       }
     }
@@ -174,26 +174,26 @@ export class InputRounds {
   #answered(round: Round, entry: Entry, result: Uint8Array | null, error: Uint8Array | null): void {
     if (!isAsking(round)) return;
     if (error !== null) {
-      this.#give(round, 'GW_CLIENT_REFUSED', `The client refused ${entry.method}: ${reasonOf(error)}`);
+      this.#fail(round, 'GW_CLIENT_REFUSED', `The client refused ${entry.method}: ${reasonOf(error)}`);
     } else if (result === null) {
-      this.#give(round, 'GW_CLIENT_SILENT', `The client did not answer ${entry.method}.`);
+      this.#fail(round, 'GW_CLIENT_SILENT', `The client did not answer ${entry.method}.`);
     } else if (result[0] !== 0x7b) {
-      this.#give(round, 'GW_CLIENT_REFUSED', `The client's answer to ${entry.method} is no object.`);
+      this.#fail(round, 'GW_CLIENT_REFUSED', `The client's answer to ${entry.method} is no object.`);
     } else {
       entry.answer = result;
       round.open -= 1;
-      if (round.open === 0) this.#next(round);
+      if (round.open === 0) this.#sendAgain(round);
     }
   }
 
   /** The call ends for want of an answer; what else its client was asked is taken back. */
-  #give({ call }: Round, code: ErrorCode, sentence: string): void {
+  #fail({ call }: Round, code: ErrorCode, sentence: string): void {
     this.#parts.requests.callEnded(call.exchange);
     this.#parts.write.unanswerable(call.exchange, code, sentence);
   }
 
   /** All is answered: the client's message once more, with the answers. */
-  #next(round: Round): void {
+  #sendAgain(round: Round): void {
     if (!isAsking(round)) return;
     const { exchange } = round.call;
     const message = withAnswers(exchange, round);
@@ -208,7 +208,7 @@ export class InputRounds {
     // Every attempt has an id of its own upstream, and ids are made of the generation. Nothing else knows this one now.
     exchange.generation = (exchange.generation + 1) & 0x7fffffff;
     rounds.generation = exchange.generation;
-    this.#parts.log.renewed(exchange);
+    this.#parts.log.generationChanged(exchange);
     this.#parts.send.again(exchange, message, message.length);
   }
 }
@@ -269,5 +269,5 @@ const COLON = Buffer.from(':');
 function reasonOf(error: Uint8Array): string {
   const message = findPath(error, 0, error.length, 'message');
   const text = message === undefined ? '' : parseValue(error, message.start, message.end);
-  return typeof text === 'string' && text !== '' ? text.slice(0, LONGEST_REASON) : 'no reason given';
+  return typeof text === 'string' && text !== '' ? text.slice(0, MAX_REASON) : 'no reason given';
 }

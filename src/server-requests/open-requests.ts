@@ -34,13 +34,13 @@ export interface OpenRequest {
   /** Who asks; null = the gateway itself. */
   readonly endpoint: Endpoint | null;
   /** The upstream's own id token as sent; empty for the gateway's. */
-  readonly theirId: Uint8Array;
+  readonly upstreamId: Uint8Array;
   /** The upstream's own progress token as sent, null = it wants no progress. */
-  readonly theirToken: Uint8Array | null;
+  readonly upstreamToken: Uint8Array | null;
   /** The call that it belongs to; null = of several calls of the session it cannot be told which. */
   readonly call: Call | null;
   /** The calls that cannot go on before the answer is there. */
-  readonly resting: readonly Call[];
+  readonly waitingCalls: readonly Call[];
   /** `performance.now()` after which nobody waits any more. */
   readonly expiresAt: Milliseconds;
   readonly outcome: Outcome | null;
@@ -77,7 +77,7 @@ export class OpenRequests {
   readonly #bySession = new Groups<string>();
   readonly #byExchange = new Groups<Exchange>();
   /** Since when a call rests. */
-  readonly #since = new Map<Exchange, { readonly generation: number; readonly at: Milliseconds }>();
+  readonly #suspended = new Map<Exchange, { readonly generation: number; readonly at: Milliseconds }>();
 
   get size(): Count {
     return this.#byId.size;
@@ -109,7 +109,7 @@ export class OpenRequests {
   ofCall(exchange: Exchange): OpenRequest[] {
     return this.#byExchange
       .of(exchange)
-      .filter(({ resting }) =>
+      .filter(({ waitingCalls: resting }) =>
         resting.some((call) => call.exchange === exchange && call.generation === exchange.generation),
       );
   }
@@ -118,9 +118,9 @@ export class OpenRequests {
     this.#byId.set(request.id, request);
     this.#bySession.add(request.sessionId, request);
     if (request.endpoint !== null) this.#byEndpoint.add(request.endpoint, request);
-    for (const call of request.resting) {
+    for (const call of request.waitingCalls) {
       this.#byExchange.add(call.exchange, request);
-      this.#rest(call);
+      this.#suspendDeadline(call);
     }
   }
 
@@ -129,38 +129,38 @@ export class OpenRequests {
     if (!this.#byId.delete(request.id)) return false;
     this.#bySession.remove(request.sessionId, request);
     if (request.endpoint !== null) this.#byEndpoint.remove(request.endpoint, request);
-    for (const call of request.resting) {
+    for (const call of request.waitingCalls) {
       this.#byExchange.remove(call.exchange, request);
-      this.#wake(call);
+      this.#resumeDeadline(call);
     }
     return true;
   }
 
   /** A call does not wait any more for requests that are not only its own. */
-  forget(exchange: Exchange): void {
+  detachCall(exchange: Exchange): void {
     for (const request of this.ofCall(exchange)) this.#byExchange.remove(exchange, request);
-    if (this.#since.delete(exchange)) exchange.call.openRequests = 0;
+    if (this.#suspended.delete(exchange)) exchange.call.openRequests = 0;
   }
 
   clear(): void {
     for (const request of [...this.#byId.values()]) this.remove(request);
   }
 
-  #rest({ exchange, generation }: Call): void {
-    if (this.#since.get(exchange)?.generation !== generation) {
-      this.#since.set(exchange, { generation, at: performance.now() });
+  #suspendDeadline({ exchange, generation }: Call): void {
+    if (this.#suspended.get(exchange)?.generation !== generation) {
+      this.#suspended.set(exchange, { generation, at: performance.now() });
     }
     exchange.call.openRequests += 1;
   }
 
   /** With its last question answered a call goes on with the time it had left. */
-  #wake(call: Call): void {
+  #resumeDeadline(call: Call): void {
     const { exchange, generation } = call;
-    const since = this.#since.get(exchange);
+    const since = this.#suspended.get(exchange);
     if (since?.generation !== generation || exchange.call.openRequests === 0 || !isUnderWay(call)) return;
     exchange.call.openRequests -= 1;
     if (exchange.call.openRequests > 0) return;
-    this.#since.delete(exchange);
+    this.#suspended.delete(exchange);
     if (exchange.call.deadline > 0) exchange.call.deadline += performance.now() - since.at;
   }
 }

@@ -34,7 +34,7 @@ export class HandleSealer {
   }
 
   /** Whether a text looks like a handle of this kind. */
-  claims(text: string): boolean {
+  hasPrefix(text: string): boolean {
     return text.startsWith(this.#prefix);
   }
 
@@ -52,7 +52,7 @@ export class HandleSealer {
 
   /** What a handle says; null when it is none of ours, or was changed. */
   open(handle: string): Buffer | null {
-    if (!this.claims(handle)) return null;
+    if (!this.hasPrefix(handle)) return null;
     const text = handle.slice(this.#prefix.length);
     const sealed = Buffer.from(text, 'base64url');
     if (sealed.length < NONCE + TAG || sealed.toString('base64url') !== text) return null;

@@ -20,9 +20,9 @@ export type RightHolder = Exchange | ClientLink;
 /** Told which rights have ended. */
 export interface RightsListener {
   /** The holder has to end; it is none any more. */
-  rightLost(holder: RightHolder, code: ErrorCode): void;
+  rightEnded(holder: RightHolder, code: ErrorCode): void;
   /** The holder may not follow that resource any more. */
-  resourceLost(holder: RightHolder, uri: string, code: ErrorCode): void;
+  resourceForbidden(holder: RightHolder, uri: string, code: ErrorCode): void;
 }
 
 /** What {@link Rights} works with. */
@@ -31,7 +31,7 @@ export interface RightsParts {
   readonly policy: Policy;
   readonly subscriptions: {
     /** Resources that are followed on a stream, as its client spells them. */
-    followed(exchange: Exchange): readonly string[];
+    subscribedUris(exchange: Exchange): readonly string[];
   };
   readonly listener: RightsListener;
   readonly log: FaultLog;
@@ -47,16 +47,16 @@ interface Right {
 /** Between two looks at the clock and the versions; a right outlives its reason by no more than a second. */
 const TICK_MS: Milliseconds = 250;
 /** What the policy could not decide about (it is busy) is asked again after this time. */
-const AGAIN_MS: Milliseconds = 1_000;
+const RETRY_MS: Milliseconds = 1_000;
 /** Questions open at once: requests of clients go on between them. */
-const AT_ONCE: Count = 128;
+const MAX_PENDING: Count = 128;
 /** The last second a verdict can name stands for "never" (workers/authenticate/principal.ts). */
 const NEVER: Seconds = 0x7fffffff;
 
 /** Says nothing about the token: the gateway is busy. */
 const UNDECIDED: ReadonlySet<ErrorCode> = new Set(['GW_OVERLOADED', 'GW_INTERNAL']);
 /** What of a followed resource concerns its client's right, and not the state of its server. */
-const NO_RIGHT: ReadonlySet<ErrorCode> = new Set(['GW_INSUFFICIENT_SCOPE', 'GW_UNKNOWN_RESOURCE']);
+const RESOURCE_REFUSALS: ReadonlySet<ErrorCode> = new Set(['GW_INSUFFICIENT_SCOPE', 'GW_UNKNOWN_RESOURCE']);
 
 /** See the file comment. One timer for all, which runs while there are any; one per front. */
 export class Rights {
@@ -71,10 +71,10 @@ export class Rights {
   #round: Iterator<() => boolean> | null = null;
   /** The question that found no free exchange. */
   #postponed: (() => boolean) | null = null;
-  #asking: Count = 0;
-  #isPumping = false;
+  #pending: Count = 0;
+  #isAsking = false;
   /** When all is asked again, whatever the versions say. */
-  #againAt: Milliseconds = Number.POSITIVE_INFINITY;
+  #recheckAt: Milliseconds = Number.POSITIVE_INFINITY;
 
   constructor(parts: RightsParts) {
     this.#parts = parts;
@@ -99,7 +99,7 @@ export class Rights {
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#timer.unref();
     // While there was nothing to hold, nothing was looked at.
-    this.#see();
+    this.#readVersions();
   }
 
   /** Whether the decision that let a holder in is older than what counts now. */
@@ -119,7 +119,7 @@ export class Rights {
 
   /** Everything is judged again: what resources there are, and for whom, has changed with a reload. */
   recheck(): void {
-    this.#againAt = 0;
+    this.#recheckAt = 0;
   }
 
   /** Stops looking. */
@@ -150,19 +150,19 @@ export class Rights {
     const seconds = Date.now() / 1000;
     for (const [second, rights] of this.#expiring) {
       if (second > seconds) continue;
-      for (const { holder } of [...rights]) this.#lose(holder, 'GW_TOKEN_EXPIRED');
+      for (const { holder } of [...rights]) this.#endRight(holder, 'GW_TOKEN_EXPIRED');
     }
-    if (this.#see() || performance.now() >= this.#againAt) {
-      this.#againAt = Number.POSITIVE_INFINITY;
+    if (this.#readVersions() || performance.now() >= this.#recheckAt) {
+      this.#recheckAt = Number.POSITIVE_INFINITY;
       // A round that is under way began with what is old now.
       this.#postponed = null;
       this.#round = this.#questions();
     }
-    this.#pump();
+    this.#askNext();
   }
 
   /** @returns whether the versions have changed since the last look */
-  #see(): boolean {
+  #readVersions(): boolean {
     const snapshotVersion = this.#parts.epochs.snapshot();
     const revocation = this.#parts.epochs.revocation();
     const isNew = snapshotVersion !== this.#snapshotVersion || revocation !== this.#revocation;
@@ -176,18 +176,18 @@ export class Rights {
     for (const right of this.#held.values()) {
       yield () => this.#ask(right, null, (verdict) => this.#judged(right, verdict));
       if (!(right.holder instanceof Exchange)) continue;
-      for (const uri of this.#parts.subscriptions.followed(right.holder)) {
+      for (const uri of this.#parts.subscriptions.subscribedUris(right.holder)) {
         yield () => this.#ask(right, judgedUri(uri), (verdict) => this.#resourceJudged(right, uri, verdict));
       }
     }
   }
 
-  #pump(): void {
+  #askNext(): void {
     // An answer may come before the question's call returns.
-    if (this.#isPumping) return;
-    this.#isPumping = true;
+    if (this.#isAsking) return;
+    this.#isAsking = true;
     try {
-      while (this.#asking < AT_ONCE) {
+      while (this.#pending < MAX_PENDING) {
         const ask = this.#postponed ?? this.#nextQuestion();
         this.#postponed = null;
         if (ask === null) break;
@@ -199,7 +199,7 @@ export class Rights {
     } catch (error) {
       this.#parts.log.fault(error);
     } finally {
-      this.#isPumping = false;
+      this.#isAsking = false;
     }
   }
 
@@ -214,30 +214,30 @@ export class Rights {
 
   #ask(right: Right, uri: string | null, answered: Answered): boolean {
     if (this.#held.get(right.holder) !== right) return true;
-    this.#asking += 1;
+    this.#pending += 1;
     const about = uri === null ? 'token' : 'resource';
     const question: Question = { token: right.token, address: '', about, name: uri ?? '', isMetered: false };
     const isAsked = this.#parts.policy.ask(question, (verdict) => {
-      this.#asking -= 1;
+      this.#pending -= 1;
       try {
         if (this.#held.get(right.holder) === right) answered(verdict);
       } catch (error) {
         this.#parts.log.fault(error);
       }
-      this.#pump();
+      this.#askNext();
     });
-    if (!isAsked) this.#asking -= 1;
+    if (!isAsked) this.#pending -= 1;
     return isAsked;
   }
 
   #judged(right: Right, verdict: VerdictRecord): void {
     const code = refusalIn(verdict);
     if (code !== null) {
-      if (UNDECIDED.has(code)) this.#againAt = performance.now() + AGAIN_MS;
-      else this.#lose(right.holder, code);
+      if (UNDECIDED.has(code)) this.#recheckAt = performance.now() + RETRY_MS;
+      else this.#endRight(right.holder, code);
     } else if (!verdict.isFor(right.subject)) {
       // The token names another subject now, to whom the stream does not belong.
-      this.#lose(right.holder, 'GW_INVALID_TOKEN');
+      this.#endRight(right.holder, 'GW_INVALID_TOKEN');
     } else {
       this.#expire(right, verdict.rememberUntil);
     }
@@ -246,14 +246,14 @@ export class Rights {
   #resourceJudged({ holder }: Right, uri: string, verdict: VerdictRecord): void {
     const code = refusalIn(verdict);
     if (code === null) return;
-    if (UNDECIDED.has(code)) this.#againAt = performance.now() + AGAIN_MS;
-    else if (NO_RIGHT.has(code)) this.#parts.listener.resourceLost(holder, uri, code);
+    if (UNDECIDED.has(code)) this.#recheckAt = performance.now() + RETRY_MS;
+    else if (RESOURCE_REFUSALS.has(code)) this.#parts.listener.resourceForbidden(holder, uri, code);
   }
 
-  #lose(holder: RightHolder, code: ErrorCode): void {
+  #endRight(holder: RightHolder, code: ErrorCode): void {
     this.release(holder);
     try {
-      this.#parts.listener.rightLost(holder, code);
+      this.#parts.listener.rightEnded(holder, code);
     } catch (error) {
       this.#parts.log.fault(error);
     }

@@ -17,7 +17,7 @@ export interface SealedSession {
 
 /** What {@link SessionSealer.open} found. */
 export interface OpenedSession extends SealedSession {
-  /** Names the secret it was sealed with ({@link SessionSealer.knows}). */
+  /** Names the secret it was sealed with ({@link SessionSealer.hasSecret}). */
   readonly secret: string;
 }
 
@@ -68,7 +68,7 @@ export class SessionSealer {
   }
 
   /** Whether a secret is among those that open. */
-  knows(secret: string): boolean {
+  hasSecret(secret: string): boolean {
     return this.#keys.some(({ name }) => name === secret);
   }
 

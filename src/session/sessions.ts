@@ -25,7 +25,7 @@ export class Session implements SessionLike {
   /** Names the secret that its id is sealed with. */
   readonly secret: string;
   /** Its secret was dropped: the session is over, and its state goes in a turn that has time for it. */
-  isOver = false;
+  hasEnded = false;
   logLevel = -1;
   lastUsed: Milliseconds;
   /** `lastUsed` when the table last looked; a difference means the session was used since. */
@@ -125,7 +125,7 @@ export class SessionTable {
     this.#sealer = sealer;
     this.#ttlSeconds = ttlSeconds;
     this.#maxSessions = boundOf(maxSessions);
-    this.#dropUnknown();
+    this.#endUnknownSecrets();
   }
 
   /**
@@ -150,7 +150,7 @@ export class SessionTable {
   open(id: string): Session | null {
     const known = this.#sessions.get(id);
     if (known === undefined) return this.#unseal(id);
-    return known.isOver ? null : known;
+    return known.hasEnded ? null : known;
   }
 
   /** Drops the state of a session that is not valid any more, for a reason that the caller remembers. */
@@ -159,11 +159,11 @@ export class SessionTable {
   }
 
   /** All at once are refused; they are taken apart in turns, so that many do not hold the loop. */
-  #dropUnknown(): void {
+  #endUnknownSecrets(): void {
     const over: Session[] = [];
     for (const session of this.#sessions.values()) {
-      if (session.isOver || this.#sealer.knows(session.secret)) continue;
-      session.isOver = true;
+      if (session.hasEnded || this.#sealer.hasSecret(session.secret)) continue;
+      session.hasEnded = true;
       over.push(session);
     }
     const turn = (): void => {
@@ -178,7 +178,7 @@ export class SessionTable {
     const expires = (session as Session).issuedAt + this.#ttlSeconds;
     const known = this.#sessions.get(session.id);
     if (expires >= this.#wallSeconds()) {
-      if (this.#revoked.size >= this.#maxSessions) this.#forgetRevoked();
+      if (this.#revoked.size >= this.#maxSessions) this.#evictRevoked();
       this.#revoked.set(session.id, expires);
     }
     if (known !== undefined) this.#drop(known, true);
@@ -248,7 +248,7 @@ export class SessionTable {
     for (const session of this.#sessions.values()) {
       const idle = session.stream === null;
       if (idle && session.lastUsed === session.lastSeen) {
-        this.#drop(session, session.isOver);
+        this.#drop(session, session.hasEnded);
         return true;
       }
       if (idle && (fallback === null || session.lastUsed < fallback.lastUsed)) fallback = session;
@@ -259,12 +259,12 @@ export class SessionTable {
       if (steps === EVICTION_STEPS) break;
     }
     if (fallback === null) return false;
-    this.#drop(fallback, fallback.isOver);
+    this.#drop(fallback, fallback.hasEnded);
     return true;
   }
 
   /** Makes room among the remembered ends: the oldest tenth, which is the nearest to its expiry. */
-  #forgetRevoked(): void {
+  #evictRevoked(): void {
     let left = Math.ceil(this.#revoked.size / 10);
     for (const id of this.#revoked.keys()) {
       if (left === 0) return;

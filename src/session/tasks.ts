@@ -52,12 +52,16 @@ export interface TaskRoutesParts {
   };
   readonly access: {
     /** Calls `then` if the client may hear of a task that the tool with this address (`server:tool`) made. */
-    hearsOfTask(client: { readonly token: string; readonly address: string }, address: string, then: () => void): void;
+    whenTaskPermitted(
+      client: { readonly token: string; readonly address: string },
+      address: string,
+      then: () => void,
+    ): void;
   };
 }
 
 /** Who started a task of 2025-11-25, and with what. */
-interface Starter {
+interface TaskOrigin {
   readonly sessionId: string;
   readonly subject: string;
   readonly tool: string;
@@ -65,9 +69,9 @@ interface Starter {
 }
 
 /** Tasks of 2025-11-25 whose session is remembered, for their status notifications; the oldest are forgotten. */
-const MAX_FOLLOWED = 10_000;
+const MAX_ORIGINS = 10_000;
 /** Longest id of an upstream that is sealed, in characters. */
-const LONGEST_ID = 1024;
+const MAX_ID = 1024;
 
 const RELATED = 'io.modelcontextprotocol/related-task';
 const NO_SUBJECT = new Int32Array(4);
@@ -76,7 +80,7 @@ const NO_SUBJECT = new Int32Array(4);
 export class TaskRoutes {
   readonly #parts: TaskRoutesParts;
   /** By server name and task id of the upstream. */
-  readonly #followed = new Map<string, Starter>();
+  readonly #origins = new Map<string, TaskOrigin>();
 
   constructor(parts: TaskRoutesParts) {
     this.#parts = parts;
@@ -99,7 +103,7 @@ export class TaskRoutes {
     const end = spans.nameEnd;
     const handle = start < 0 ? undefined : stringValue(bytes, start - 1, end + 1);
     const found = handle === undefined ? null : this.taskOf(handle, subjectOf(exchange));
-    if (found === null || !this.#carriesTasks(found.server, exchange.client.era)) {
+    if (found === null || !this.#supportsTasks(found.server, exchange.client.era)) {
       this.#parts.write.refuse(exchange, 'GW_UNKNOWN_TASK');
       return;
     }
@@ -139,7 +143,7 @@ export class TaskRoutes {
   }
 
   /** Whether a response may speak of tasks: cheap, asked for every response. */
-  concerns(exchange: Exchange, spans: Spans): boolean {
+  mayNameTasks(exchange: Exchange, spans: Spans): boolean {
     if (spans.kind !== Kind.response) return false;
     if ((exchange.message.flags & MessageFlag.task) !== 0) return true;
     if (exchange.call.era === Era.modern) {
@@ -148,7 +152,7 @@ export class TaskRoutes {
     return (
       exchange.client.revision === Revision.r2025_11_25 &&
       exchange.message.spans.method === Method.toolsCall &&
-      this.#carriesTasks(exchange.call.server, Era.legacy)
+      this.#supportsTasks(exchange.call.server, Era.legacy)
     );
   }
 
@@ -157,7 +161,7 @@ export class TaskRoutes {
    *
    * @returns null when it holds none and can be passed on as it is
    */
-  sealed(exchange: Exchange, bytes: Uint8Array, spans: Spans, length: number): Buffer | null {
+  sealTaskIds(exchange: Exchange, bytes: Uint8Array, spans: Spans, length: number): Buffer | null {
     if ((spans.flags & Flag.resultIsObject) === 0) return null;
     const start = spans.resultStart;
     const end = spans.resultEnd;
@@ -179,7 +183,7 @@ export class TaskRoutes {
     const id = place === undefined ? undefined : stringValue(bytes, place.start, place.end);
     if (id === undefined || place === undefined) return;
     const name = this.#serverName(server);
-    const owner = this.#followed.get(followKey(name, id));
+    const owner = this.#origins.get(originKey(name, id));
     if (owner === undefined) return;
     const text = JSON.stringify(this.#seal(name, id, owner.subject, owner.tool));
     const edit: Edit = { start: place.start, end: place.end, text: Buffer.from(text) };
@@ -189,7 +193,7 @@ export class TaskRoutes {
     if (session === null) return;
     // The token that started the task counts where the stream has none of its own.
     const token = session.stream?.client.token ?? owner.token;
-    access.hearsOfTask({ token, address: '' }, `${name}:${owner.tool}`, () => streams.sendTo(session, message));
+    access.whenTaskPermitted({ token, address: '' }, `${name}:${owner.tool}`, () => streams.sendTo(session, message));
   }
 
   #serverName(server: number): string {
@@ -197,7 +201,7 @@ export class TaskRoutes {
   }
 
   /** Whether a server of that family carries tasks: those of 2025-11-25 are a capability, later ones an extension. */
-  #carriesTasks(server: number, era: Era): boolean {
+  #supportsTasks(server: number, era: Era): boolean {
     const discovery = this.#parts.upstreams.servers[server]?.discovery ?? null;
     if (discovery === null || discovery.era !== era) return false;
     if (era === Era.legacy) return typeof discovery.capabilities['tasks'] === 'object';
@@ -211,20 +215,20 @@ export class TaskRoutes {
 
   #edit(exchange: Exchange, bytes: Uint8Array, place: Range): Edit | null {
     const id = stringValue(bytes, place.start, place.end);
-    if (id === undefined || id.length > LONGEST_ID) return null;
+    if (id === undefined || id.length > MAX_ID) return null;
     const subject = subjectText(subjectOf(exchange));
     const isCall = (exchange.message.flags & MessageFlag.task) === 0;
     const tool = isCall ? this.#parts.tools.toolOf(exchange) : exchange.message.taskTool;
-    if (exchange.client.session !== null) this.#follow(exchange, id, subject, tool);
+    if (exchange.client.session !== null) this.#rememberOrigin(exchange, id, subject, tool);
     const handle = this.#seal(this.#serverName(exchange.call.server), id, subject, tool);
     return { start: place.start, end: place.end, text: Buffer.from(JSON.stringify(handle)) };
   }
 
-  #follow(exchange: Exchange, id: string, subject: string, tool: string): void {
-    const key = followKey(this.#serverName(exchange.call.server), id);
-    this.#followed.delete(key);
-    if (this.#followed.size >= MAX_FOLLOWED) this.#followed.delete(this.#followed.keys().next().value!);
-    this.#followed.set(key, { sessionId: exchange.client.session!.id, subject, tool, token: exchange.client.token });
+  #rememberOrigin(exchange: Exchange, id: string, subject: string, tool: string): void {
+    const key = originKey(this.#serverName(exchange.call.server), id);
+    this.#origins.delete(key);
+    if (this.#origins.size >= MAX_ORIGINS) this.#origins.delete(this.#origins.keys().next().value!);
+    this.#origins.set(key, { sessionId: exchange.client.session!.id, subject, tool, token: exchange.client.token });
   }
 
   /** The handle of an upstream's task for a subject; the same each time. */
@@ -233,7 +237,7 @@ export class TaskRoutes {
   }
 }
 
-function followKey(server: string, id: string): string {
+function originKey(server: string, id: string): string {
   return JSON.stringify([server, id]);
 }
 

@@ -22,7 +22,7 @@ export interface AccessParts {
 export const NO_SERVER = -1;
 
 /** Whose access is asked for. */
-export interface Asker {
+export interface Requester {
   /** Bearer token; empty = none. */
   readonly token: string;
   /** By which anonymous clients are counted. */
@@ -31,7 +31,7 @@ export interface Asker {
    * What it hears is kept for a client that is away, and given to the token with which it comes back: that this one is not
    * good any more says nothing.
    */
-  readonly isAway?: boolean;
+  readonly isDisconnected?: boolean;
 }
 
 const TOKEN_CODES: readonly ErrorCode[] = [
@@ -56,7 +56,7 @@ export class Access {
    *
    * @param uri what policy compares of it (src/protocol/uri.ts)
    */
-  serverOf({ token, address }: Asker, uri: string): Promise<number> {
+  serverOf({ token, address }: Requester, uri: string): Promise<number> {
     const question: Question = { token, address, about: 'resource', name: uri, isMetered: true };
     return new Promise((resolve) => {
       const isAsked = this.#parts.policy.ask(question, (verdict) => {
@@ -67,16 +67,21 @@ export class Access {
   }
 
   /** Calls `then` if the client may hear of a change of a resource. @param uri as in {@link serverOf} */
-  hearsOf(asker: Asker, uri: string, then: () => void): void {
-    this.#hears(asker, 'resource', uri, then);
+  whenPermitted(asker: Requester, uri: string, then: () => void): void {
+    this.#when(asker, 'resource', uri, then);
   }
 
   /** Calls `then` if the client may hear of a task that the tool with this address (`server:tool`) made. */
-  hearsOfTask(asker: Asker, address: string, then: () => void): void {
-    this.#hears(asker, 'task', address, then);
+  whenTaskPermitted(asker: Requester, address: string, then: () => void): void {
+    this.#when(asker, 'task', address, then);
   }
 
-  #hears({ token, address, isAway = false }: Asker, about: Question['about'], name: string, then: () => void): void {
+  #when(
+    { token, address, isDisconnected: isAway = false }: Requester,
+    about: Question['about'],
+    name: string,
+    then: () => void,
+  ): void {
     const { config, log, policy } = this.#parts;
     const { auth, routes } = config.current;
     // Without tokens and scopes everybody may hear of everything.

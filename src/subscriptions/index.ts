@@ -12,10 +12,10 @@ import type { Count } from '../units.js';
 import { ControlError } from '../upstream/core/control.js';
 import type { LaneClient, LaneOwner } from '../upstream/core/types.js';
 import { laneClient } from '../upstream/isolation/client.js';
-import { type Asker, refusalOf } from './access.js';
-import { type Follower, Follows } from './follows.js';
+import { type Requester, refusalOf } from './access.js';
 import { type ListenAnswers, ListenStreams, type ListenStreamsParts } from './listen-streams.js';
 import type { ListChanges } from './servers.js';
+import { type Subscriber, SubscriberIndex } from './subscriber-index.js';
 import { untagged } from './tag.js';
 
 /** How requests to subscribe are answered: the write stage. */
@@ -37,7 +37,7 @@ export interface SubscriptionsParts extends ListenStreamsParts {
 }
 
 const EMPTY_RESULT = Buffer.from('{}');
-const NEVER = new Promise<void>(() => {});
+const PENDING = new Promise<void>(() => {});
 
 function listChanged(list: keyof ListChanges): Buffer {
   return Buffer.from(`{"jsonrpc":"2.0","method":"notifications/${list}/list_changed"}`);
@@ -57,11 +57,11 @@ interface Subscription {
 }
 
 /** A legacy session with subscriptions. */
-class SubscribedSession implements Follower, Asker {
+class SubscribedSession implements Subscriber, Requester {
   readonly session: Session;
   readonly client: LaneClient;
   /** Of the session's last request to subscribe. */
-  subscribed = '';
+  requestToken = '';
   address = '';
   readonly subscriptions = new Map<string, Subscription>();
 
@@ -70,13 +70,13 @@ class SubscribedSession implements Follower, Asker {
     this.client = client;
   }
 
-  get isAway(): boolean {
+  get isDisconnected(): boolean {
     return this.session.stream === null;
   }
 
   /** The token under which policy is asked: of the stream that will tell, where there is one. */
   get token(): string {
-    return this.session.stream?.client.token ?? this.subscribed;
+    return this.session.stream?.client.token ?? this.requestToken;
   }
 }
 
@@ -84,7 +84,7 @@ class SubscribedSession implements Follower, Asker {
 export class Subscriptions {
   readonly #parts: SubscriptionsParts;
   readonly #sessions = new Map<string, SubscribedSession>();
-  readonly #follows = new Follows<SubscribedSession>();
+  readonly #subscribers = new SubscriberIndex<SubscribedSession>();
   readonly #listens: ListenStreams;
 
   constructor(parts: SubscriptionsParts) {
@@ -120,7 +120,7 @@ export class Subscriptions {
   #subscribe(exchange: Exchange, session: Session, server: number, uri: string): void {
     const subscribed = this.#sessions.get(session.id) ?? new SubscribedSession(session, laneClient(exchange));
     const key = `${server} ${uri}`;
-    subscribed.subscribed = exchange.client.token;
+    subscribed.requestToken = exchange.client.token;
     subscribed.address = exchange.client.remoteAddress;
     let subscription = subscribed.subscriptions.get(key);
     if (subscription === undefined) {
@@ -128,7 +128,7 @@ export class Subscriptions {
         this.#parts.write.refuse(exchange, 'GW_SUBSCRIPTION_LIMIT');
         return;
       }
-      subscription = { server, uri, confirmed: NEVER };
+      subscription = { server, uri, confirmed: PENDING };
       subscribed.subscriptions.set(key, subscription);
       this.#sessions.set(session.id, subscribed);
       subscription.confirmed = this.#watch(subscribed, key, subscription);
@@ -150,7 +150,7 @@ export class Subscriptions {
       throw error;
     }
     // It may have been taken back, or the session ended, before it was confirmed.
-    if (isWanted()) this.#follows.add(server, 'resource', uri, subscribed);
+    if (isWanted()) this.#subscribers.add(server, 'resource', uri, subscribed);
     else upstream.unwatch('resource', uri, client);
   }
 
@@ -176,7 +176,7 @@ export class Subscriptions {
     const subscription = subscribed?.subscriptions.get(key);
     if (subscribed !== undefined && subscription !== undefined) {
       this.#drop(subscribed, key);
-      this.#unfollow(subscribed, subscription);
+      this.#unwatch(subscribed, subscription);
     }
     this.#parts.write.result(exchange, EMPTY_RESULT);
   }
@@ -194,12 +194,12 @@ export class Subscriptions {
     this.#sessions.delete(sessionId);
     const all = [...subscribed.subscriptions.values()];
     subscribed.subscriptions.clear();
-    for (const subscription of all) this.#unfollow(subscribed, subscription);
+    for (const subscription of all) this.#unwatch(subscribed, subscription);
   }
 
   /** What is not confirmed yet is taken back when it is ({@link #watch}). */
-  #unfollow(subscribed: SubscribedSession, { server, uri }: Subscription): void {
-    if (!this.#follows.remove(server, 'resource', uri, subscribed)) return;
+  #unwatch(subscribed: SubscribedSession, { server, uri }: Subscription): void {
+    if (!this.#subscribers.remove(server, 'resource', uri, subscribed)) return;
     this.#parts.upstreams.servers[server]?.unwatch('resource', uri, subscribed.client);
   }
 
@@ -220,7 +220,7 @@ export class Subscriptions {
 
   /** An upstream's `notifications/resources/updated`. */
   resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: LaneOwner | null): void {
-    const sessions = this.#follows.ofResource(server, uri, owner);
+    const sessions = this.#subscribers.ofResource(server, uri, owner);
     const listens = this.#listens.ofResource(server, uri, owner);
     if (sessions.size === 0 && listens.size === 0) return;
     const message = untagged(new Uint8Array(bytes.subarray(0, length)));
@@ -228,9 +228,9 @@ export class Subscriptions {
     const judged = judgedUri(uri);
     const { access, streams } = this.#parts;
     for (const subscribed of sessions) {
-      access.hearsOf(subscribed, judged, () => streams.notify(subscribed.session, message));
+      access.whenPermitted(subscribed, judged, () => streams.notify(subscribed.session, message));
     }
-    for (const listen of listens) access.hearsOf(listen, judged, () => listen.deliver(message));
+    for (const listen of listens) access.whenPermitted(listen, judged, () => listen.deliver(message));
   }
 
   /** An upstream's `notifications/tasks`. */
@@ -242,10 +242,10 @@ export class Subscriptions {
 
   /** Another server has taken the place of one: what was followed there is followed at the new one, if it can be. */
   serverReplaced(server: number): void {
-    for (const { id: uri, follower } of this.#follows.ofServer(server)) {
+    for (const { id: uri, subscriber: follower } of this.#subscribers.ofServer(server)) {
       const key = `${server} ${uri}`;
       const subscription = follower.subscriptions.get(key);
-      this.#follows.remove(server, 'resource', uri, follower);
+      this.#subscribers.remove(server, 'resource', uri, follower);
       if (subscription === undefined) continue;
       subscription.confirmed = this.#watch(follower, key, subscription);
       // There is no way to tell the client of a session; it may subscribe again.
@@ -255,26 +255,26 @@ export class Subscriptions {
   }
 
   /** Resources that are followed on a stream: by its session, or by the stream itself. */
-  followed(exchange: Exchange): readonly string[] {
-    if (exchange.client.session === null) return this.#listens.followed(exchange);
+  subscribedUris(exchange: Exchange): readonly string[] {
+    if (exchange.client.session === null) return this.#listens.subscribedUris(exchange);
     const subscribed = this.#sessions.get(exchange.client.session.id);
     return subscribed === undefined ? [] : [...subscribed.subscriptions.values()].map(({ uri }) => uri);
   }
 
   /** A session follows a resource no longer; the protocol has no message that would tell its client. */
-  forbid(sessionId: string, uri: string): void {
+  endResource(sessionId: string, uri: string): void {
     const subscribed = this.#sessions.get(sessionId);
     if (subscribed === undefined) return;
     for (const [key, subscription] of [...subscribed.subscriptions]) {
       if (subscription.uri !== uri) continue;
       this.#drop(subscribed, key);
-      this.#unfollow(subscribed, subscription);
+      this.#unwatch(subscribed, subscription);
     }
   }
 
   /** The client of a listen stream left. @returns false when the exchange is none */
-  closed(exchange: Exchange): boolean {
-    return this.#listens.closed(exchange);
+  disconnected(exchange: Exchange): boolean {
+    return this.#listens.disconnected(exchange);
   }
 
   /** A client takes a listen request of its connection back. @returns false when it has none with that id */

@@ -6,25 +6,25 @@ import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
 import { applyEdits, type Range } from '../protocol/json-cursor.js';
 import { type ListedResources, readUri, URI_FAULTS } from '../protocol/uri.js';
 import type { Exchange } from '../request/exchange/index.js';
-import type { StandingStreams } from '../session/streams/standing.js';
+import type { LongLivedStreams } from '../session/streams/long-lived.js';
 import type { UpstreamTask } from '../session/tasks.js';
 import type { FaultLog } from '../shared/fault-log.js';
 import type { GatewayIdentity } from '../shared/gateway-identity.js';
 import type { Count, Milliseconds } from '../units.js';
 import type { LaneOwner, WatchKind } from '../upstream/core/types.js';
 import { laneClient } from '../upstream/isolation/client.js';
-import { type Asker, NO_SERVER } from './access.js';
-import { Follows } from './follows.js';
-import { type Followed, ListenStream } from './listen.js';
+import { NO_SERVER, type Requester } from './access.js';
 import { readListenFilter } from './listen-filter.js';
+import { ListenStream, type ListenTarget } from './listen-stream.js';
 import type { ListChanges, WatchedServer } from './servers.js';
+import { SubscriberIndex } from './subscriber-index.js';
 import { untagged } from './tag.js';
 
 /** What clients may follow and hear of (src/subscriptions/access.ts). */
 export interface ClientAccess {
-  serverOf(asker: Asker, uri: string): Promise<number>;
-  hearsOf(asker: Asker, uri: string, then: () => void): void;
-  hearsOfTask(asker: Asker, address: string, then: () => void): void;
+  serverOf(asker: Requester, uri: string): Promise<number>;
+  whenPermitted(asker: Requester, uri: string, then: () => void): void;
+  whenTaskPermitted(asker: Requester, address: string, then: () => void): void;
 }
 
 /** How listen requests are answered: the write stage. */
@@ -38,7 +38,7 @@ export interface ListenAnswers {
 /** What {@link ListenStreams} works with. */
 export interface ListenStreamsParts {
   readonly config: Current<{ readonly limits: Pick<LimitsSnapshot, 'maxSubscriptions' | 'maxClientBufferBytes'> }>;
-  readonly standing: StandingStreams;
+  readonly longLived: LongLivedStreams;
   /** By server index. */
   readonly upstreams: { readonly servers: readonly WatchedServer[] };
   readonly access: ClientAccess;
@@ -57,13 +57,13 @@ export interface ListenStreamsParts {
 /** What an upstream has not confirmed in this time is left out of the acknowledgement. */
 const CONFIRM_MS: Milliseconds = 10_000;
 /** Resources and tasks of one stream that are asked for at once. */
-const AT_ONCE: Count = 64;
+const MAX_CONCURRENT: Count = 64;
 const META_OPEN = '"_meta":{';
 
 /** A resource that a client wants to follow. */
 interface NamedResource {
   /** As the client spells it. */
-  readonly name: string;
+  readonly clientName: string;
   /** As it is sent to upstreams. */
   readonly id: string;
   /** As policy compares it. */
@@ -74,7 +74,7 @@ interface NamedResource {
 export class ListenStreams {
   readonly #parts: ListenStreamsParts;
   readonly #streams = new Map<Exchange, ListenStream>();
-  readonly #follows = new Follows<ListenStream>();
+  readonly #subscribers = new SubscriberIndex<ListenStream>();
 
   constructor(parts: ListenStreamsParts) {
     this.#parts = parts;
@@ -87,19 +87,19 @@ export class ListenStreams {
 
   /** Takes over a listen request. @returns why it is refused, or null */
   open(from: Exchange, bytes: Uint8Array): ErrorCode | null {
-    const { config, standing, table, write } = this.#parts;
+    const { config, longLived: standing, table, write } = this.#parts;
     const { limits } = config.current;
     const filter = readListenFilter(from, bytes);
     if (filter === null) return 'GW_INVALID_FILTER';
     const wanted = filter.resourceSubscriptions.length + filter.taskIds.length;
-    if (wanted > limits.maxSubscriptions || standing.full) return 'GW_SUBSCRIPTION_LIMIT';
-    const resources = this.#named(filter.resourceSubscriptions);
+    if (wanted > limits.maxSubscriptions || standing.isFull) return 'GW_SUBSCRIPTION_LIMIT';
+    const resources = this.#resources(filter.resourceSubscriptions);
     if (typeof resources === 'string') {
       from.message.detail = resources;
       return 'GW_INVALID_URI';
     }
     const { token } = from.client;
-    const exchange = standing.take(from);
+    const exchange = standing.open(from);
     table.release(from);
     const stream = new ListenStream(exchange, filter, laneClient(exchange), token, limits.maxClientBufferBytes);
     this.#streams.set(exchange, stream);
@@ -117,34 +117,34 @@ export class ListenStreams {
 
   /** The streams that follow a resource or one that it is part of. */
   ofResource(server: number, uri: string, owner: LaneOwner | null): Set<ListenStream> {
-    return this.#follows.ofResource(server, uri, owner);
+    return this.#subscribers.ofResource(server, uri, owner);
   }
 
   /** @param place of the task's id in `message`: each client gets the one it knows */
   taskChanged(server: number, taskId: string, message: Uint8Array, place: Range): void {
-    this.#follows.exactly(server, 'task', taskId, (stream) => {
-      const known = stream.followed.find(
+    this.#subscribers.forEachOf(server, 'task', taskId, (stream) => {
+      const known = stream.targets.find(
         ({ kind, id, server: at }) => kind === 'task' && id === taskId && at === server,
       );
       if (known === undefined) return;
-      const text = Buffer.from(JSON.stringify(known.name));
+      const text = Buffer.from(JSON.stringify(known.clientName));
       const own = untagged(applyEdits(message, 0, message.length, [{ ...place, text }]));
       const address = `${this.#parts.upstreams.servers[server]?.name ?? ''}:${known.tool}`;
-      this.#parts.access.hearsOfTask(stream, address, () => stream.deliver(own));
+      this.#parts.access.whenTaskPermitted(stream, address, () => stream.deliver(own));
     });
   }
 
   /** See Subscriptions.serverReplaced. A stream that cannot be kept as it was acknowledged ends. */
   serverReplaced(server: number): void {
-    for (const { kind, id, follower: stream } of this.#follows.ofServer(server)) {
-      const index = stream.followed.findIndex(
+    for (const { kind, id, subscriber: stream } of this.#subscribers.ofServer(server)) {
+      const index = stream.targets.findIndex(
         (known) => known.server === server && known.kind === kind && known.id === id,
       );
-      const [followed] = stream.followed.splice(index, 1);
-      this.#follows.remove(server, kind, id, stream);
-      this.#follow(stream, followed!).then(
+      const [followed] = stream.targets.splice(index, 1);
+      this.#subscribers.remove(server, kind, id, stream);
+      this.#subscribe(stream, followed!).then(
         (isKept) => {
-          if (!isKept && !stream.isOver) this.#complete(stream);
+          if (!isKept && !stream.hasEnded) this.#complete(stream);
         },
         (error: unknown) => this.#parts.log.fault(error),
       );
@@ -152,16 +152,16 @@ export class ListenStreams {
   }
 
   /** Resources that a stream follows; none when it is no listen stream. */
-  followed(exchange: Exchange): readonly string[] {
-    const followed = this.#streams.get(exchange)?.followed ?? [];
-    return followed.flatMap(({ kind, name }) => (kind === 'resource' ? [name] : []));
+  subscribedUris(exchange: Exchange): readonly string[] {
+    const followed = this.#streams.get(exchange)?.targets ?? [];
+    return followed.flatMap(({ kind, clientName: name }) => (kind === 'resource' ? [name] : []));
   }
 
   /** The client left. @returns false when the exchange is none of a listen stream */
-  closed(exchange: Exchange): boolean {
+  disconnected(exchange: Exchange): boolean {
     const stream = this.#streams.get(exchange);
     if (stream === undefined) return false;
-    this.#forget(stream);
+    this.#remove(stream);
     return true;
   }
 
@@ -171,7 +171,7 @@ export class ListenStreams {
     for (const stream of this.#streams.values()) {
       const { exchange } = stream;
       if (exchange.client.link !== origin.client.link || !stream.id.equals(bytes.subarray(start, end))) continue;
-      this.#forget(stream);
+      this.#remove(stream);
       exchange.client.reply?.endStream();
       this.#parts.write.complete(exchange);
       return true;
@@ -184,22 +184,22 @@ export class ListenStreams {
   }
 
   /** The resources of a filter with what policy compares of each and what upstreams are sent; a text = why one is refused. */
-  #named(uris: readonly string[]): NamedResource[] | string {
+  #resources(uris: readonly string[]): NamedResource[] | string {
     const resources: NamedResource[] = [];
     for (const name of uris) {
       const read = readUri(name, this.#parts.catalog);
       if (typeof read === 'string') return URI_FAULTS[read];
-      resources.push({ name, id: read.text, judged: read.judged });
+      resources.push({ clientName: name, id: read.text, judged: read.judged });
     }
     return resources;
   }
 
   async #begin(stream: ListenStream, wanted: readonly NamedResource[]): Promise<void> {
     const { taskIds } = stream.filter;
-    const followed = await inTurns(wanted, (resource) => this.#followResource(stream, resource));
-    const resources = followed.map(({ name }) => name);
-    const tasks = await inTurns(taskIds, (handle) => this.#followTask(stream, handle));
-    if (stream.isOver) return;
+    const followed = await filterConcurrently(wanted, (resource) => this.#subscribeResource(stream, resource));
+    const resources = followed.map(({ clientName: name }) => name);
+    const tasks = await filterConcurrently(taskIds, (handle) => this.#subscribeTask(stream, handle));
+    if (stream.hasEnded) return;
     this.#acknowledge(stream, resources, tasks);
   }
 
@@ -207,30 +207,32 @@ export class ListenStreams {
     const honoured = { ...stream.filter, resourceSubscriptions, taskIds };
     stream.acknowledge(honoured);
     const { toolsListChanged, promptsListChanged, resourcesListChanged } = honoured;
-    const nothing = !toolsListChanged && !promptsListChanged && !resourcesListChanged && stream.followed.length === 0;
+    const nothing = !toolsListChanged && !promptsListChanged && !resourcesListChanged && stream.targets.length === 0;
     if (nothing) this.#complete(stream);
   }
 
-  async #followResource(stream: ListenStream, { name, id, judged }: NamedResource): Promise<boolean> {
+  async #subscribeResource(stream: ListenStream, { clientName: name, id, judged }: NamedResource): Promise<boolean> {
     // Its client has left: the rest of what it named need not be judged.
-    if (stream.isOver) return false;
+    if (stream.hasEnded) return false;
     const server = await this.#parts.access.serverOf(stream, judged);
-    return server !== NO_SERVER && this.#follow(stream, { server, kind: 'resource', id, name, tool: '' });
+    return (
+      server !== NO_SERVER && this.#subscribe(stream, { server, kind: 'resource', id, clientName: name, tool: '' })
+    );
   }
 
-  #followTask(stream: ListenStream, handle: string): Promise<boolean> {
+  #subscribeTask(stream: ListenStream, handle: string): Promise<boolean> {
     const task = this.#parts.tasks.taskOf(handle, stream.client.subject);
     if (task === null) return Promise.resolve(false);
     const { server, id, tool } = task;
-    return this.#follow(stream, { server, kind: 'task', id, name: handle, tool });
+    return this.#subscribe(stream, { server, kind: 'task', id, clientName: handle, tool });
   }
 
   /** @returns whether the upstream has confirmed, in time */
-  #follow(stream: ListenStream, followed: Followed): Promise<boolean> {
+  #subscribe(stream: ListenStream, followed: ListenTarget): Promise<boolean> {
     const { server, kind, id } = followed;
     const upstream = this.#parts.upstreams.servers[server];
     // Without a promise and a timer for each of a thousand that cannot be had.
-    if (upstream === undefined || stream.isOver || !upstream.announces(kind)) return Promise.resolve(false);
+    if (upstream === undefined || stream.hasEnded || !upstream.announces(kind)) return Promise.resolve(false);
     return new Promise((resolve) => {
       let isLate = false;
       const timer = setTimeout(() => {
@@ -241,11 +243,11 @@ export class ListenStreams {
       upstream.watch(kind, id, stream.client).then(
         () => {
           clearTimeout(timer);
-          if (isLate || stream.isOver) {
+          if (isLate || stream.hasEnded) {
             upstream.unwatch(kind, id, stream.client);
           } else {
-            stream.followed.push(followed);
-            this.#follows.add(server, kind, id, stream);
+            stream.targets.push(followed);
+            this.#subscribers.add(server, kind, id, stream);
           }
           resolve(!isLate);
         },
@@ -260,25 +262,25 @@ export class ListenStreams {
   #complete(stream: ListenStream): void {
     const info = this.#parts.identity.serverInfo;
     stream.complete(info.subarray(META_OPEN.length, info.length - 1));
-    this.#forget(stream);
+    this.#remove(stream);
     this.#parts.write.complete(stream.exchange);
   }
 
-  #forget(stream: ListenStream): void {
-    stream.isOver = true;
+  #remove(stream: ListenStream): void {
+    stream.hasEnded = true;
     this.#streams.delete(stream.exchange);
-    for (const { server, kind, id } of stream.followed) this.#unfollow(stream, server, kind, id);
-    stream.followed.length = 0;
+    for (const { server, kind, id } of stream.targets) this.#unsubscribe(stream, server, kind, id);
+    stream.targets.length = 0;
   }
 
-  #unfollow(stream: ListenStream, server: number, kind: WatchKind, id: string): void {
-    this.#follows.remove(server, kind, id, stream);
+  #unsubscribe(stream: ListenStream, server: number, kind: WatchKind, id: string): void {
+    this.#subscribers.remove(server, kind, id, stream);
     this.#parts.upstreams.servers[server]?.unwatch(kind, id, stream.client);
   }
 }
 
 /** Those of `items` for which `test` comes out true, in their order; some at once. */
-async function inTurns<T>(items: readonly T[], test: (item: T) => Promise<boolean>): Promise<T[]> {
+async function filterConcurrently<T>(items: readonly T[], test: (item: T) => Promise<boolean>): Promise<T[]> {
   const passed: boolean[] = [];
   let next = 0;
   const run = async (): Promise<void> => {
@@ -288,6 +290,6 @@ async function inTurns<T>(items: readonly T[], test: (item: T) => Promise<boolea
       passed[index] = await test(items[index]!);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, run));
+  await Promise.all(Array.from({ length: Math.min(MAX_CONCURRENT, items.length) }, run));
   return items.filter((_, index) => passed[index]);
 }

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { Phase } from '../../src/request/exchange/index.js';
 import { Verdict } from '../../src/shared/records.js';
 import { eventually } from '../support/process.js';
-import { bed, RecordingEndpoint, toolCall } from './dialogue-bed.js';
+import { fixture, RecordingEndpoint, toolCall } from './fixture.js';
 
 const ALL = { sampling: {}, elicitation: { form: {}, url: {} }, roots: {} };
 const ROOTS = '{"method":"roots/list"}';
@@ -16,8 +16,8 @@ const required = (members: string): string =>
   `{"jsonrpc":"2.0","id":9,"result":{"resultType":"input_required",${members}}}`;
 const NO_SESSION = 'GW_INPUT_REQUIRED_UNSUPPORTED';
 
-function started(options: Parameters<typeof bed>[0], capabilities: object = ALL, revision = 3, text = toolCall()) {
-  const all = bed(options);
+function started(options: Parameters<typeof fixture>[0], capabilities: object = ALL, revision = 3, text = toolCall()) {
+  const all = fixture(options);
   const client = all.client(capabilities, revision);
   const { exchange, wire } = all.call(client, new RecordingEndpoint(), text);
   return { all, client, exchange, wire };
@@ -28,7 +28,10 @@ describe('the questions of a modern upstream', () => {
     const { all, client, exchange, wire } = started({});
     scope.after(all.close);
     const before = exchange.generation;
-    all.says(exchange, required(`"requestState":"st\\u0061te", "inputRequests":{"k\\u00311":${FORM},"r":${ROOTS}}`));
+    all.upstreamMessage(
+      exchange,
+      required(`"requestState":"st\\u0061te", "inputRequests":{"k\\u00311":${FORM},"r":${ROOTS}}`),
+    );
     assert.equal(exchange.phase, Phase.asking);
     assert.ok(wire.streaming);
     const [form, roots] = wire.messages;
@@ -38,9 +41,9 @@ describe('the questions of a modern upstream', () => {
       'the params are the bytes of the upstream',
     );
     assert.equal(wire.texts[1], `{"jsonrpc":"2.0","id":${roots.id},"method":"roots/list"}`);
-    all.answer(client, `{"jsonrpc":"2.0","id":${roots.id},"result":{"roots":[ {"uri":"file:///a"} ]}}`);
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${roots.id},"result":{"roots":[ {"uri":"file:///a"} ]}}`);
     assert.deepEqual(all.again, [], 'not before the last answer');
-    all.answer(client, `{"jsonrpc":"2.0","id":${form.id},"result":{"action":"accept","content":{"n":1.50}}}`);
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${form.id},"result":{"action":"accept","content":{"n":1.50}}}`);
     assert.deepEqual(all.again, [
       toolCall().replace(
         '"params":{',
@@ -48,7 +51,7 @@ describe('the questions of a modern upstream', () => {
       ),
     ]);
     assert.notEqual(exchange.generation, before, 'which makes the id of the next attempt');
-    all.says(exchange, '{"jsonrpc":"2.0","id":9,"result":{"resultType":"complete","content":[]}}');
+    all.upstreamMessage(exchange, '{"jsonrpc":"2.0","id":9,"result":{"resultType":"complete","content":[]}}');
     assert.equal(wire.texts.at(-1), '{"jsonrpc":"2.0","id":"mine","result":{"content":[]}}');
     assert.equal(all.table.inUse, 0);
   });
@@ -57,13 +60,13 @@ describe('the questions of a modern upstream', () => {
     const { all, client, exchange, wire } = started({});
     scope.after(all.close);
     const answerLast = (): void => {
-      all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages.at(-1).id},"result":{"roots":[]}}`);
+      all.clientResponse(client, `{"jsonrpc":"2.0","id":${wire.messages.at(-1).id},"result":{"roots":[]}}`);
     };
-    all.says(exchange, required(`"requestState":"one","inputRequests":{"a":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"requestState":"one","inputRequests":{"a":${ROOTS}}`));
     answerLast();
-    all.says(exchange, required(`"inputRequests":{"b":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"inputRequests":{"b":${ROOTS}}`));
     answerLast();
-    all.says(exchange, required(`"requestState":"three","inputRequests":{}`));
+    all.upstreamMessage(exchange, required(`"requestState":"three","inputRequests":{}`));
     assert.equal(all.again.length, 2);
     const params = all.again.map((text) => JSON.parse(text).params);
     const given = { name: 't', arguments: { n: 1 } };
@@ -80,10 +83,10 @@ describe('the questions of a modern upstream', () => {
     const { all, client, exchange, wire } = started({ maxInputRounds: 2 });
     scope.after(all.close);
     for (let round = 0; round < 2; round += 1) {
-      all.says(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
-      all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages.at(-1).id},"result":{}}`);
+      all.upstreamMessage(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
+      all.clientResponse(client, `{"jsonrpc":"2.0","id":${wire.messages.at(-1).id},"result":{}}`);
     }
-    all.says(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
     assert.equal(wire.messages.at(-1).error.data.code, 'GW_INPUT_ROUNDS');
     assert.equal(all.table.inUse, 0);
   });
@@ -96,13 +99,13 @@ describe('the questions of a modern upstream', () => {
       fc.property(text, text, fc.json(), fc.json(), (key, state, answer, argument) => {
         const message = `{"jsonrpc":"2.0","id":"mine","method":"tools/call","params":{"name":"t","arguments":{"a":${argument}}}}`;
         const { exchange, wire } = all.call(client, new RecordingEndpoint(), message);
-        all.says(exchange, required(`"inputRequests":{${key}:${ROOTS}},"requestState":${state}`));
-        all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{"v":${answer}}}`);
+        all.upstreamMessage(exchange, required(`"inputRequests":{${key}:${ROOTS}},"requestState":${state}`));
+        all.clientResponse(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{"v":${answer}}}`);
         assert.equal(
           all.again.pop(),
           message.replace('{"name"', () => `{"inputResponses":{${key}:{"v":${answer}}},"requestState":${state},"name"`),
         );
-        all.says(exchange, '{"jsonrpc":"2.0","id":9,"result":{}}');
+        all.upstreamMessage(exchange, '{"jsonrpc":"2.0","id":9,"result":{}}');
       }),
       { numRuns: 200 },
     );
@@ -113,7 +116,7 @@ describe('the questions of a modern upstream', () => {
     scope.after(all.close);
     const visit = (more: string) =>
       `{"method":"elicitation/create","params":{${more}"mode":"url","url":"https://a.example/","message":"m","_meta":{"progressToken":"p","k":1}}}`;
-    all.says(
+    all.upstreamMessage(
       exchange,
       required(`"inputRequests":{"a":${visit('')},"b":${visit('')},"c":${visit('"elicitationId":"c",')}}`),
     );
@@ -128,7 +131,7 @@ describe('the questions of a modern upstream', () => {
     const { all, exchange } = started({});
     scope.after(all.close);
     exchange.verdict.kind = Verdict.lead;
-    all.says(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
     assert.deepEqual(all.released, [exchange]);
     assert.equal(exchange.verdict.kind, Verdict.forward);
   });
@@ -141,9 +144,9 @@ describe('a client that gives no answer', () => {
   it('ends a tool call with a result that says so', (scope) => {
     const { all, client, exchange, wire } = started({});
     scope.after(all.close);
-    all.says(exchange, required(`"inputRequests":{"a":${FORM},"b":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"inputRequests":{"a":${FORM},"b":${ROOTS}}`));
     const [a, b] = wire.messages;
-    all.answer(client, `{"jsonrpc":"2.0","id":${a.id},"error":{"code":-1,"message":"User said no"}}`);
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${a.id},"error":{"code":-1,"message":"User said no"}}`);
     assert.equal(tool(wire).isError, true);
     assert.match(tool(wire).content[0]!.text, /elicitation\/create: User said no/);
     const note = wire.messages[2];
@@ -152,7 +155,7 @@ describe('a client that gives no answer', () => {
       ['notifications/cancelled', b.id],
       'the other is taken back',
     );
-    all.answer(client, `{"jsonrpc":"2.0","id":${b.id},"result":{}}`);
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${b.id},"result":{}}`);
     assert.deepEqual(all.again, []);
     assert.equal(all.table.inUse, 0);
   });
@@ -161,8 +164,8 @@ describe('a client that gives no answer', () => {
     const text = '{"jsonrpc":"2.0","id":"mine","method":"prompts/get","params":{"name":"t"}}';
     const { all, client, exchange, wire } = started({}, ALL, 3, text);
     scope.after(all.close);
-    all.says(exchange, required(`"inputRequests":{"a":${FORM}}`));
-    all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"error":{"code":-1,"message":"no"}}`);
+    all.upstreamMessage(exchange, required(`"inputRequests":{"a":${FORM}}`));
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"error":{"code":-1,"message":"no"}}`);
     assert.equal(wire.messages[1].error.code, -32603);
     assert.equal(wire.messages[1].error.data.code, 'GW_CLIENT_REFUSED');
   });
@@ -170,7 +173,7 @@ describe('a client that gives no answer', () => {
   it('is waited for as long as answerMs', async (scope) => {
     const { all, exchange, wire } = started({ answerMs: 20 });
     scope.after(all.close);
-    all.says(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
     await eventually('the call ended', () => wire.ended);
     assert.match(tool(wire).content[0]!.text, /did not answer roots\/list/);
     assert.equal(all.requests.counts.expired, 1);
@@ -179,29 +182,29 @@ describe('a client that gives no answer', () => {
   it('is one whose result is no object', (scope) => {
     const { all, client, exchange, wire } = started({});
     scope.after(all.close);
-    all.says(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
-    all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":[1]}`);
+    all.upstreamMessage(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":[1]}`);
     assert.match(tool(wire).content[0]!.text, /is no object/);
   });
 
   it('is one that cancels its call', (scope) => {
     const { all, client, exchange, wire } = started({});
     scope.after(all.close);
-    all.says(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
     all.write.cancelled(exchange);
     assert.equal(wire.messages[1].params.requestId, wire.messages[0].id);
-    all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{}}`);
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{}}`);
     assert.deepEqual(all.again, []);
   });
 
   it('does not end a later use of the same exchange', async (scope) => {
     const { all, client, exchange, wire } = started({});
     scope.after(all.close);
-    all.says(exchange, required('"requestState":"s"'));
+    all.upstreamMessage(exchange, required('"requestState":"s"'));
     all.write.cancelled(exchange);
     const next = all.call(client, new RecordingEndpoint());
     assert.equal(next.exchange, exchange);
-    all.says(next.exchange, required(`"inputRequests":{"a":${ROOTS}}`));
+    all.upstreamMessage(next.exchange, required(`"inputRequests":{"a":${ROOTS}}`));
     await new Promise((resolve) => setTimeout(resolve, 300));
     assert.deepEqual(all.again, []);
     assert.equal(wire.texts.length, 0);
@@ -218,7 +221,7 @@ describe('a client that cannot be asked', () => {
     it(`${what}: nothing of the round is asked`, (scope) => {
       const { all, exchange, wire } = started({}, capabilities, revision);
       scope.after(all.close);
-      all.says(exchange, required(`"inputRequests":{"r":${ROOTS},"a":${question}}`));
+      all.upstreamMessage(exchange, required(`"inputRequests":{"r":${ROOTS},"a":${question}}`));
       assert.equal(wire.messages.length, 1);
       assert.equal(wire.messages[0].result.isError, true);
       assert.match(wire.messages[0].result.content[0].text, /elicitation\/create/);
@@ -229,7 +232,7 @@ describe('a client that cannot be asked', () => {
     const { all, exchange } = started({});
     scope.after(all.close);
     exchange.client.reply = null;
-    all.says(exchange, required(`"inputRequests":{"r":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"inputRequests":{"r":${ROOTS}}`));
     assert.equal(all.table.inUse, 0);
     assert.equal(all.requests.counts.open, 0);
   });
@@ -238,11 +241,11 @@ describe('a client that cannot be asked', () => {
     const missing = '{"jsonrpc":"2.0","id":9,"error":{"code":-32021,"message":"m","data":{"requiredCapabilities":{}}}}';
     const { all, exchange, wire } = started({});
     scope.after(all.close);
-    all.says(exchange, missing);
+    all.upstreamMessage(exchange, missing);
     assert.equal(wire.messages[0].result.isError, true);
     const read = started({}, ALL, 3, '{"jsonrpc":"2.0","id":"mine","method":"resources/read","params":{"uri":"a:b"}}');
     scope.after(read.all.close);
-    read.all.says(read.exchange, missing);
+    read.all.upstreamMessage(read.exchange, missing);
     assert.equal(read.wire.messages[0].error.code, -32603);
     assert.equal(read.wire.messages[0].error.data.code, NO_SESSION);
   });
@@ -264,7 +267,7 @@ describe('an upstream that asks nonsense', () => {
     it(`fails its call: ${members.slice(0, 60)}`, (scope) => {
       const { all, exchange, wire } = started({ maxServerRequests: 1000 });
       scope.after(all.close);
-      all.says(exchange, required(members));
+      all.upstreamMessage(exchange, required(members));
       assert.equal(wire.messages.length, 1);
       assert.equal(wire.messages[0].error.data.code, 'GW_UPSTREAM_PROTOCOL');
       assert.equal(all.table.inUse, 0);

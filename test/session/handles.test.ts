@@ -34,8 +34,8 @@ test('what was changed, or is of another purpose, is not', () => {
     assert.equal(sealer.open(other), null);
   }
   assert.equal(new HandleSealer([NEW], 'another', 'syt.').open(handle), null);
-  assert.equal(sealer.claims(handle), true);
-  assert.equal(sealer.claims('other'), false);
+  assert.equal(sealer.hasPrefix(handle), true);
+  assert.equal(sealer.hasPrefix('other'), false);
   assert.throws(() => new HandleSealer([], 'test', 'syt.'), RangeError);
 });
 

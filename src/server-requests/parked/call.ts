@@ -3,7 +3,7 @@ import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import type { Endpoint } from '../../upstream/core/types.js';
-import type { Question } from './questions.js';
+import type { InputRequest } from './input-requests.js';
 
 /** What the upstream said at last while the client was away: its response, or why there is none. */
 export type Outcome =
@@ -22,9 +22,9 @@ export class ParkedCall {
   /** What the retry must have in common with the call. */
   readonly digest: Buffer;
   /** What the upstream waits for, by key. */
-  readonly questions = new Map<string, Question>();
+  readonly inputRequests = new Map<string, InputRequest>();
   /** Bytes of the open questions. */
-  questionBytes: Bytes = 0;
+  inputRequestBytes: Bytes = 0;
   /** Of the state that the client has; 0 = it has none. */
   number = 0;
   outcome: Outcome | null = null;
@@ -42,43 +42,43 @@ export class ParkedCall {
   }
 
   /** Whether the exchange is still this call's. */
-  get current(): boolean {
+  get isCurrent(): boolean {
     return this.exchange.generation === this.generation;
   }
 
-  add(question: Question): void {
-    this.questions.set(question.key, question);
-    this.questionBytes += question.entry.length;
-    this.#count();
+  add(question: InputRequest): void {
+    this.inputRequests.set(question.key, question);
+    this.inputRequestBytes += question.entry.length;
+    this.#updateExchange();
   }
 
-  remove(question: Question): void {
-    if (!this.questions.delete(question.key)) return;
-    this.questionBytes -= question.entry.length;
-    this.#count();
+  remove(question: InputRequest): void {
+    if (!this.inputRequests.delete(question.key)) return;
+    this.inputRequestBytes -= question.entry.length;
+    this.#updateExchange();
   }
 
   /** Nobody waits for answers any more. */
   clear(): void {
-    this.questions.clear();
-    this.questionBytes = 0;
-    this.#count();
+    this.inputRequests.clear();
+    this.inputRequestBytes = 0;
+    this.#updateExchange();
   }
 
   /** The client's time does not count as the upstream's: its limit rests while a question is open, and then starts over. */
-  #count(): void {
+  #updateExchange(): void {
     const { exchange } = this;
-    if (!this.current) return;
-    exchange.call.openRequests = this.questions.size;
-    exchange.call.deadline = this.questions.size === 0 && this.#limitMs > 0 ? performance.now() + this.#limitMs : 0;
+    if (!this.isCurrent) return;
+    exchange.call.openRequests = this.inputRequests.size;
+    exchange.call.deadline = this.inputRequests.size === 0 && this.#limitMs > 0 ? performance.now() + this.#limitMs : 0;
   }
 
-  get waits(): boolean {
+  get hasTimer(): boolean {
     return this.#timer !== undefined;
   }
 
   /** Does something later, instead of what was to be done before. */
-  later(ms: Milliseconds, work: () => void): void {
+  schedule(ms: Milliseconds, work: () => void): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
@@ -88,7 +88,7 @@ export class ParkedCall {
   }
 
   /** Does nothing later. */
-  stay(): void {
+  cancelTimer(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }

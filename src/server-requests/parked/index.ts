@@ -32,10 +32,10 @@ import {
   inputRequired,
   noAnswerTo,
   parsedParams,
-  readQuestion,
+  readInputRequest,
   refusal,
-  urlQuestions,
-} from './questions.js';
+  urlInputRequests,
+} from './input-requests.js';
 import { callDigest, RequestStates, StateKind } from './states.js';
 
 /** What of the limits counts here. */
@@ -74,7 +74,7 @@ const TOKEN_REVOKED = errorNumber('GW_TOKEN_REVOKED');
 /** Questions that a server sends together come within so many milliseconds; they make one round. */
 const COLLECT_MS = 10;
 /** Questions of one call open at once. */
-const MAX_QUESTIONS = 32;
+const MAX_INPUT_REQUESTS = 32;
 
 /** See the file comment. */
 export class ParkedCalls {
@@ -105,13 +105,13 @@ export class ParkedCalls {
     const needed = neededCapability(spans.method, parsedParams(bytes, spans));
     const capabilities = capabilitiesOf(exchange);
     // Results of other methods cannot ask; and who was told of no capability has nothing to ask for.
-    if (needed < 0 || capabilities < 0 || !mayBeAsked(exchange)) {
+    if (needed < 0 || capabilities < 0 || !supportsInputRequired(exchange)) {
       endpoint.reply(refusal(id, -32601, 'Method not found'));
       return;
     }
     if ((needed & ~capabilities) !== 0) {
       endpoint.reply(refusal(id, -32601, 'The client does not declare this capability'));
-      this.#giveUp(exchange, 'GW_CAPABILITY_REQUIRED', requirement(needed));
+      this.#fail(exchange, 'GW_CAPABILITY_REQUIRED', requirement(needed));
       return;
     }
     if (this.#closed) {
@@ -121,19 +121,19 @@ export class ParkedCalls {
     const call = this.#callAt(endpoint, exchange);
     if (call === null) {
       endpoint.reply(refusal(id, -32603, 'Too many calls wait for answers of clients'));
-      this.#giveUp(exchange, 'GW_TOO_MANY_PARKED', '');
+      this.#fail(exchange, 'GW_TOO_MANY_PARKED', '');
       return;
     }
     if (
-      call.questions.size >= MAX_QUESTIONS ||
-      call.questionBytes + length > this.#parts.config.current.limits.maxHeldBytes
+      call.inputRequests.size >= MAX_INPUT_REQUESTS ||
+      call.inputRequestBytes + length > this.#parts.config.current.limits.maxHeldBytes
     ) {
       endpoint.reply(refusal(id, -32603, 'Too many questions of one call'));
       return;
     }
-    call.add(readQuestion(bytes, length, spans, needed, (key) => call.questions.has(key)));
+    call.add(readInputRequest(bytes, length, spans, needed, (key) => call.inputRequests.has(key)));
     // What the client of a parked call was asked has been said; the next round has this question.
-    if (exchange.phase !== Phase.parked && !call.waits) call.later(COLLECT_MS, () => this.#ask(call));
+    if (exchange.phase !== Phase.parked && !call.hasTimer) call.schedule(COLLECT_MS, () => this.#ask(call));
   }
 
   /** A call of a modern client with answers. @returns false when it belongs to no parked call and goes its usual way */
@@ -144,11 +144,11 @@ export class ParkedCalls {
     if (start < 0) return false;
     const text = stringValue(message, start, exchange.message.spans.requestStateEnd) ?? '';
     const state = this.#states.open(text);
-    const call = state?.own === true ? this.#byNumber.get(state.number) : undefined;
+    const call = state?.isOwn === true ? this.#byNumber.get(state.number) : undefined;
     if (state === null || (state.kind === StateKind.parked && call === undefined)) {
       const era = this.#eraOf(exchange.verdict.server);
       // A modern upstream has states of its own, and may be a gateway like this one. A legacy upstream has none.
-      if (era === Era.modern || (era === null && !this.#states.claims(text))) return false;
+      if (era === Era.modern || (era === null && !this.#states.hasPrefix(text))) return false;
       this.#parts.write.refuse(exchange, 'GW_INPUT_STATE');
       return true;
     }
@@ -157,7 +157,7 @@ export class ParkedCalls {
       return true;
     }
     if (call === undefined) return false;
-    this.#goOn(call, exchange, message);
+    this.#resume(call, exchange, message);
     return true;
   }
 
@@ -166,19 +166,19 @@ export class ParkedCalls {
     // Progress and log messages have no stream to go to.
     if (spans.kind !== Kind.response) return;
     if (length > this.#parts.config.current.limits.maxHeldBytes) this.failed(exchange, 'GW_RESPONSE_TOO_LARGE');
-    else this.#settle(exchange, { code: null, bytes: Buffer.from(bytes.subarray(0, length)), spans: spans.copy() });
+    else this.#setOutcome(exchange, { code: null, bytes: Buffer.from(bytes.subarray(0, length)), spans: spans.copy() });
   }
 
   /** A parked call failed. */
   failed(exchange: Exchange, code: ErrorCode): void {
-    this.#settle(exchange, { code, detail: '' });
+    this.#setOutcome(exchange, { code, detail: '' });
   }
 
   /** A legacy upstream answered -32042: tells a modern client in its way. @returns false when that is impossible */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
-    const questions = urlQuestions(bytes, length, spans);
+    const questions = urlInputRequests(bytes, length, spans);
     const capabilities = capabilitiesOf(exchange);
-    if (questions.length === 0 || capabilities < 0 || !mayBeAsked(exchange)) return false;
+    if (questions.length === 0 || capabilities < 0 || !supportsInputRequired(exchange)) return false;
     if ((capabilities & Capability.elicitationUrl) === 0) {
       exchange.message.detail = requirement(Capability.elicitationUrl);
       this.#parts.write.fail(exchange, 'GW_CAPABILITY_REQUIRED');
@@ -198,10 +198,10 @@ export class ParkedCalls {
     const id = Buffer.from(bytes.subarray(start, spans.requestIdEnd)).toString('utf8');
     for (const call of this.#calls.values()) {
       if (call.endpoint !== endpoint) continue;
-      for (const question of call.questions.values()) {
+      for (const question of call.inputRequests.values()) {
         if (question.id !== id) continue;
         call.remove(question);
-        this.#nothingToAsk(call);
+        this.#removeIfIdle(call);
         return;
       }
     }
@@ -212,7 +212,7 @@ export class ParkedCalls {
     for (const call of this.#calls.values()) {
       if (call.endpoint !== endpoint) continue;
       call.clear();
-      this.#nothingToAsk(call);
+      this.#removeIfIdle(call);
     }
   }
 
@@ -220,8 +220,8 @@ export class ParkedCalls {
   callEnded(exchange: Exchange): void {
     const call = this.#callOf(exchange);
     if (call === null) return;
-    this.#declineQuestions(call);
-    this.#forget(call);
+    this.#declineInputRequests(call);
+    this.#remove(call);
   }
 
   /** Ends the parked calls whose token is revoked: their clients cannot come back for them. */
@@ -257,8 +257,8 @@ export class ParkedCalls {
   /** The call's record, unless it is of an earlier use of the same exchange. */
   #callOf(exchange: Exchange): ParkedCall | null {
     const call = this.#calls.get(exchange);
-    if (call === undefined || call.current) return call ?? null;
-    this.#forget(call);
+    if (call === undefined || call.isCurrent) return call ?? null;
+    this.#remove(call);
     return null;
   }
 
@@ -268,7 +268,7 @@ export class ParkedCalls {
     if (known !== null) {
       if (known.endpoint === endpoint) return known;
       // The call failed there and went on here.
-      this.#forget(known);
+      this.#remove(known);
     }
     const { maxParked, maxParkedPerPrincipal } = this.#parts.config.current.limits;
     const principal = principalOf(exchange);
@@ -283,8 +283,8 @@ export class ParkedCalls {
     return call;
   }
 
-  #forget(call: ParkedCall): void {
-    call.stay();
+  #remove(call: ParkedCall): void {
+    call.cancelTimer();
     call.clear();
     this.#byNumber.delete(call.number);
     if (this.#calls.get(call.exchange) !== call) return;
@@ -298,7 +298,7 @@ export class ParkedCalls {
     const { exchange, endpoint } = call;
     // The call may have gone elsewhere after its endpoint failed.
     if (this.#callOf(exchange) !== call || exchange.call.upstream !== endpoint || exchange.client.reply === null) {
-      this.#forget(call);
+      this.#remove(call);
       return;
     }
     this.#lastNumber += 1;
@@ -306,16 +306,19 @@ export class ParkedCalls {
     this.#byNumber.set(call.number, call);
     const { parkMs } = this.#parts.config.current.limits;
     const state = this.#states.seal(StateKind.parked, call.number, Date.now() + parkMs, call.digest);
-    call.later(parkMs, () => this.#expire(call));
+    call.schedule(parkMs, () => this.#expire(call));
     // A slow client may have stopped the upstream, and will not let it go on.
     endpoint.resume(exchange);
-    this.#parts.write.suspend(exchange, inputRequired(call.questions.values(), state, this.#parts.identity.serverInfo));
+    this.#parts.write.suspend(
+      exchange,
+      inputRequired(call.inputRequests.values(), state, this.#parts.identity.serverInfo),
+    );
   }
 
   /** The client is back: the parked exchange has it from now on. */
-  #goOn(call: ParkedCall, retry: Exchange, message: Uint8Array): void {
+  #resume(call: ParkedCall, retry: Exchange, message: Uint8Array): void {
     const { exchange, outcome } = call;
-    call.stay();
+    call.cancelTimer();
     this.#byNumber.delete(call.number);
     call.number = 0;
     handOver(retry, exchange);
@@ -326,22 +329,22 @@ export class ParkedCalls {
     const answers = answersIn(call, retry, message);
     this.#parts.table.release(retry);
     if (outcome !== null) {
-      this.#forget(call);
+      this.#remove(call);
       this.#deliver(exchange, outcome);
       return;
     }
     for (const answer of answers) call.endpoint.reply(answer);
-    if (call.questions.size === 0) this.#forget(call);
-    else this.#askOn(call);
+    if (call.inputRequests.size === 0) this.#remove(call);
+    else this.#askAgain(call);
   }
 
   /** What is still open makes another round at once, unless the retry declares less than the first request did. */
-  #askOn(call: ParkedCall): void {
+  #askAgain(call: ParkedCall): void {
     const { exchange } = call;
     let needed = 0;
-    for (const question of call.questions.values()) needed |= question.needed;
+    for (const question of call.inputRequests.values()) needed |= question.needed;
     if ((needed & ~exchange.client.capabilities) === 0) this.#ask(call);
-    else this.#giveUp(exchange, 'GW_CAPABILITY_REQUIRED', requirement(needed));
+    else this.#fail(exchange, 'GW_CAPABILITY_REQUIRED', requirement(needed));
   }
 
   #deliver(exchange: Exchange, outcome: Outcome): void {
@@ -355,7 +358,7 @@ export class ParkedCalls {
   }
 
   /** Keeps what the upstream said at last for the client. */
-  #settle(exchange: Exchange, outcome: Outcome): void {
+  #setOutcome(exchange: Exchange, outcome: Outcome): void {
     const call = this.#callOf(exchange);
     if (call === null) return;
     call.clear();
@@ -363,21 +366,21 @@ export class ParkedCalls {
   }
 
   /** The upstream goes on by itself: before the client was asked, it need not know. */
-  #nothingToAsk(call: ParkedCall): void {
-    if (call.questions.size === 0 && call.number === 0) this.#forget(call);
+  #removeIfIdle(call: ParkedCall): void {
+    if (call.inputRequests.size === 0 && call.number === 0) this.#remove(call);
   }
 
   /** Stops a call because its client cannot be asked: tells it now, or when it comes back. */
-  #giveUp(exchange: Exchange, code: ErrorCode, detail: string): void {
+  #fail(exchange: Exchange, code: ErrorCode, detail: string): void {
     const call = this.#callOf(exchange);
-    if (call !== null) this.#declineQuestions(call);
+    if (call !== null) this.#declineInputRequests(call);
     exchange.call.upstream?.cancel(exchange);
     exchange.call.upstream = null;
     if (exchange.phase === Phase.parked) {
-      this.#settle(exchange, { code, detail });
+      this.#setOutcome(exchange, { code, detail });
       return;
     }
-    if (call !== null) this.#forget(call);
+    if (call !== null) this.#remove(call);
     exchange.message.detail = detail;
     this.#parts.write.fail(exchange, code);
   }
@@ -385,9 +388,9 @@ export class ParkedCalls {
   /** The client did not come back in time. */
   #expire(call: ParkedCall): void {
     const { exchange } = call;
-    const { current } = call;
-    if (current) this.#declineQuestions(call);
-    this.#forget(call);
+    const { isCurrent: current } = call;
+    if (current) this.#declineInputRequests(call);
+    this.#remove(call);
     if (!current) return;
     exchange.call.upstream?.cancel(exchange);
     exchange.call.upstream = null;
@@ -395,8 +398,8 @@ export class ParkedCalls {
     this.#parts.table.release(exchange);
   }
 
-  #declineQuestions(call: ParkedCall): void {
-    for (const question of call.questions.values()) call.endpoint.reply(noAnswerTo(question));
+  #declineInputRequests(call: ParkedCall): void {
+    for (const question of call.inputRequests.values()) call.endpoint.reply(noAnswerTo(question));
     call.clear();
   }
 }
@@ -404,7 +407,7 @@ export class ParkedCalls {
 /** The responses to the questions that the client has answered, which are open no longer. */
 function answersIn(call: ParkedCall, retry: Exchange, message: Uint8Array): Buffer[] {
   const answers: Buffer[] = [];
-  for (const question of [...call.questions.values()]) {
+  for (const question of [...call.inputRequests.values()]) {
     const answer = answerTo(question, message, retry.message.spans);
     if (answer === null) continue;
     call.remove(question);
@@ -420,7 +423,7 @@ function capabilitiesOf({ message: { bodyLength }, client: { capabilities } }: E
 }
 
 /** Whether the method is one whose result can be `input_required`. */
-function mayBeAsked({ message: { spans } }: Exchange): boolean {
+function supportsInputRequired({ message: { spans } }: Exchange): boolean {
   const method = spans.method;
   return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
 }

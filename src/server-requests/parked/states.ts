@@ -21,7 +21,7 @@ export const StateKind = {
 export interface RequestState {
   readonly kind: number;
   /** It was made by this process. */
-  readonly own: boolean;
+  readonly isOwn: boolean;
   /** Names the parked call; each is used once. 0 for {@link StateKind.again}. */
   readonly number: number;
   /** Milliseconds since the epoch. */
@@ -48,8 +48,8 @@ export class RequestStates {
   }
 
   /** Whether a text looks like one of ours. */
-  claims(text: string): boolean {
-    return this.#sealer.claims(text);
+  hasPrefix(text: string): boolean {
+    return this.#sealer.hasPrefix(text);
   }
 
   seal(kind: number, number: number, expires: number, digest: Buffer): string {
@@ -70,7 +70,7 @@ export class RequestStates {
     const at = 1 + TAG_BYTES;
     return {
       kind: content[0]!,
-      own: content.subarray(1, at).equals(this.#tag),
+      isOwn: content.subarray(1, at).equals(this.#tag),
       number: content.readUIntBE(at, NUMBER_BYTES),
       expires: content.readUIntBE(at + NUMBER_BYTES, NUMBER_BYTES),
       digest: content.subarray(at + 2 * NUMBER_BYTES),

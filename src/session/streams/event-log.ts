@@ -21,7 +21,7 @@ export interface LoggedStream {
   /** The sealed id of the session it belongs to; nobody else may resume it. */
   readonly sessionId: string;
   /** The session's standalone stream; false = the answer of one call. */
-  readonly standalone: boolean;
+  readonly isStandalone: boolean;
   /** The call, in this generation; afterwards it is over. Null for a standalone stream. */
   readonly exchange: Exchange | null;
   readonly generation: number;
@@ -30,14 +30,14 @@ export interface LoggedStream {
   /** Events up to this number are not there any more. */
   readonly evicted: number;
   /** Nothing more follows. */
-  readonly ended: boolean;
+  readonly hasEnded: boolean;
 }
 
 /** An event id of this gateway, taken apart. */
 export interface EventId {
   /** It was given by this process. */
-  readonly own: boolean;
-  readonly standalone: boolean;
+  readonly isOwn: boolean;
+  readonly isStandalone: boolean;
   readonly stream: number;
   readonly event: number;
 }
@@ -56,7 +56,7 @@ interface Stream extends LoggedStream {
   generation: number;
   next: number;
   evicted: number;
-  ended: boolean;
+  hasEnded: boolean;
 }
 
 interface Entry {
@@ -71,7 +71,7 @@ interface Entry {
 /** What an event takes besides its bytes, roughly. */
 const ENTRY_BYTES: Bytes = 256;
 /** Freed places at the front of a list before it is moved together. */
-const MOST_FREED = 32;
+const MAX_FREED = 32;
 
 /** Tells the ids of this process from those of others. */
 const PROCESS_TAG = randomBytes(4).toString('hex');
@@ -83,15 +83,15 @@ export function parseEventId(text: string): EventId | null {
   if (match === null) return null;
   const [, tag, kind, stream, event] = match as unknown as [string, string, string, string, string];
   return {
-    own: tag === PROCESS_TAG,
-    standalone: kind === 's',
+    isOwn: tag === PROCESS_TAG,
+    isStandalone: kind === 's',
     stream: Number.parseInt(stream, 36),
     event: Number.parseInt(event, 36),
   };
 }
 
 function idText(stream: LoggedStream, event: number): string {
-  const kind = stream.standalone ? 's' : 'c';
+  const kind = stream.isStandalone ? 's' : 'c';
   return `id: ${PROCESS_TAG}-${kind}${stream.number.toString(36)}-${event.toString(36)}`;
 }
 
@@ -134,7 +134,7 @@ export class EventLog implements StreamLog {
     return this.#open(exchange, true);
   }
 
-  greeting(exchange: Exchange): Uint8Array | null {
+  primingEvent(exchange: Exchange): Uint8Array | null {
     const stream = this.#streams.get(exchange.client.eventStream);
     // Clients of older revisions fail on an event without data.
     if (stream === undefined || exchange.client.revision < Revision.r2025_11_25) return null;
@@ -154,7 +154,7 @@ export class EventLog implements StreamLog {
   }
 
   /** The call of a stream goes on under another generation of its exchange. */
-  renewed(exchange: Exchange): void {
+  generationChanged(exchange: Exchange): void {
     const stream = this.#streams.get(exchange.client.eventStream);
     if (stream !== undefined) stream.generation = exchange.generation;
   }
@@ -162,14 +162,14 @@ export class EventLog implements StreamLog {
   closed(exchange: Exchange): void {
     const stream = this.#streams.get(exchange.client.eventStream);
     if (stream === undefined) return;
-    stream.ended = true;
-    if (stream.evicted === stream.next - 1) this.drop(stream.number);
+    stream.hasEnded = true;
+    if (stream.evicted === stream.next - 1) this.dropStream(stream.number);
   }
 
   /** The exchange is given back: a stream that did not end with an answer has nothing to come back for. */
-  over(exchange: Exchange): void {
+  exchangeReleased(exchange: Exchange): void {
     const stream = this.#streams.get(exchange.client.eventStream);
-    if (stream !== undefined && !stream.ended) this.drop(stream.number);
+    if (stream !== undefined && !stream.hasEnded) this.dropStream(stream.number);
   }
 
   /** The stream of that number, or null when nothing of it is left. */
@@ -189,7 +189,7 @@ export class EventLog implements StreamLog {
   }
 
   /** Forgets one stream: nobody comes back for it. */
-  drop(number: number): void {
+  dropStream(number: number): void {
     const stream = this.#streams.get(number);
     if (stream === undefined) return;
     const { session } = stream;
@@ -201,11 +201,11 @@ export class EventLog implements StreamLog {
     }
     session.entries = rest;
     session.head = 0;
-    this.#forgetStream(stream);
+    this.#removeStream(stream);
   }
 
   /** Forgets everything of a session. */
-  forget(sessionId: string): void {
+  dropSession(sessionId: string): void {
     const session = this.#sessions.get(sessionId);
     if (session === undefined) return;
     for (let index = session.head; index < session.entries.length; index += 1) this.#unlink(session.entries[index]!);
@@ -229,12 +229,12 @@ export class EventLog implements StreamLog {
     const stream: Stream = {
       number: this.#lastNumber,
       sessionId: session.id,
-      standalone,
+      isStandalone: standalone,
       exchange: standalone ? null : exchange,
       generation: exchange.generation,
       next: 1,
       evicted: 0,
-      ended: false,
+      hasEnded: false,
       session: events,
     };
     events.streams.add(stream);
@@ -282,12 +282,12 @@ export class EventLog implements StreamLog {
     this.#unlink(entry);
     session.entries[session.head] = null;
     session.head += 1;
-    if (session.head > MOST_FREED && session.head * 2 > session.entries.length) {
+    if (session.head > MAX_FREED && session.head * 2 > session.entries.length) {
       session.entries = session.entries.slice(session.head);
       session.head = 0;
     }
     stream.evicted = Math.max(stream.evicted, entry.number);
-    if (stream.ended && stream.evicted === stream.next - 1) this.#forgetStream(stream);
+    if (stream.hasEnded && stream.evicted === stream.next - 1) this.#removeStream(stream);
   }
 
   #unlink(entry: Entry): void {
@@ -302,7 +302,7 @@ export class EventLog implements StreamLog {
     this.#events -= 1;
   }
 
-  #forgetStream(stream: Stream): void {
+  #removeStream(stream: Stream): void {
     const { session } = stream;
     this.#streams.delete(stream.number);
     session.streams.delete(stream);

@@ -6,7 +6,7 @@ import { type Exchange, Framing } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import type { Session } from '../sessions.js';
 import { EventLog, type EventLogConfig, type LoggedStream } from './event-log.js';
-import { StandingStreams } from './standing.js';
+import { LongLivedStreams } from './long-lived.js';
 
 /** What {@link StandaloneStreams} reads of the configuration. */
 export interface StandaloneStreamsConfig extends EventLogConfig {
@@ -14,12 +14,12 @@ export interface StandaloneStreamsConfig extends EventLogConfig {
 }
 
 /** How long messages are kept for the client of a broken stream; after that it has to begin a new one. */
-const KEPT_BROKEN_MS: Milliseconds = 300_000;
+const EVENTS_KEPT_MS: Milliseconds = 300_000;
 /** How long a request of an upstream counts on the client of a broken stream to come back for it. */
-const ASKED_BROKEN_MS: Milliseconds = 30_000;
+const REQUESTS_KEPT_MS: Milliseconds = 30_000;
 
 /** A stream whose client is gone and may come back. */
-interface Broken {
+interface Disconnected {
   readonly stream: number;
   readonly since: Milliseconds;
 }
@@ -32,21 +32,21 @@ export class StandaloneStreams {
   /** The events that clients may come back for. */
   readonly log: EventLog;
   /** These streams and those of `subscriptions/listen`. */
-  readonly standing: StandingStreams;
+  readonly longLived: LongLivedStreams;
   readonly #config: Current<StandaloneStreamsConfig>;
   readonly #now: () => Milliseconds;
   readonly #streams = new Map<Exchange, Session>();
   /** Longest broken first. */
-  readonly #broken = new Map<Session, Broken>();
+  readonly #disconnected = new Map<Session, Disconnected>();
   readonly #composer = new Composer();
-  #lost = 0;
+  #dropped = 0;
 
   /** @param now monotonic milliseconds; default `performance.now` */
   constructor(config: Current<StandaloneStreamsConfig>, now: () => Milliseconds = () => performance.now()) {
     this.#config = config;
     this.#now = now;
     this.log = new EventLog(config);
-    this.standing = new StandingStreams(config);
+    this.longLived = new LongLivedStreams(config);
   }
 
   /** Streams open now. */
@@ -55,8 +55,8 @@ export class StandaloneStreams {
   }
 
   /** Notifications that slow clients did not get. */
-  get lost(): Count {
-    return this.#lost;
+  get dropped(): Count {
+    return this.#dropped;
   }
 
   /**
@@ -67,12 +67,12 @@ export class StandaloneStreams {
    * `maxStreams`: nothing has happened
    */
   open(session: Session, from: Exchange, head: readonly string[]): Exchange | null {
-    if (session.stream !== null || this.standing.full) return null;
-    const broken = this.#broken.get(session);
-    if (broken !== undefined) this.#giveUp(session, broken);
+    if (session.stream !== null || this.longLived.isFull) return null;
+    const broken = this.#disconnected.get(session);
+    if (broken !== undefined) this.#discard(session, broken);
     const exchange = this.#begin(session, from, head);
     exchange.client.eventStream = this.log.openedStandalone(exchange);
-    this.#start(exchange, this.log.greeting(exchange));
+    this.#start(exchange, this.log.primingEvent(exchange));
     return exchange;
   }
 
@@ -89,15 +89,15 @@ export class StandaloneStreams {
     stream: LoggedStream,
     after: Count,
   ): { exchange: Exchange; ended: Exchange | null } | null {
-    if (session.stream === null && this.standing.full) return null;
+    if (session.stream === null && this.longLived.isFull) return null;
     const { stream: old } = session;
     const ended = old !== null && old.client.eventStream === stream.number ? old : null;
     if (old !== null && ended === null) return null;
     if (ended !== null) {
-      this.#unregister(ended, session);
+      this.#remove(ended, session);
       ended.client.reply?.endStream();
     }
-    this.#broken.delete(session);
+    this.#disconnected.delete(session);
     const exchange = this.#begin(session, from, head);
     exchange.client.eventStream = stream.number;
     this.#start(exchange, null);
@@ -106,18 +106,18 @@ export class StandaloneStreams {
   }
 
   /** Forgets a stream whose client left, until it comes back; false when it is not registered. */
-  remove(exchange: Exchange): boolean {
+  disconnected(exchange: Exchange): boolean {
     const session = this.#streams.get(exchange);
     if (session === undefined) return false;
-    this.#unregister(exchange, session);
+    this.#remove(exchange, session);
     if (exchange.client.eventStream === 0) return true;
-    if (this.#broken.size >= this.#config.current.limits.maxStreams) {
-      for (const [longest, broken] of this.#broken) {
-        this.#giveUp(longest, broken);
+    if (this.#disconnected.size >= this.#config.current.limits.maxStreams) {
+      for (const [longest, broken] of this.#disconnected) {
+        this.#discard(longest, broken);
         break;
       }
     }
-    this.#broken.set(session, { stream: exchange.client.eventStream, since: this.#now() });
+    this.#disconnected.set(session, { stream: exchange.client.eventStream, since: this.#now() });
     return true;
   }
 
@@ -133,8 +133,8 @@ export class StandaloneStreams {
    */
   sendTo(session: Session, message: Uint8Array): boolean {
     if (session.stream !== null) return this.#write(session.stream, new Uint8Array(message));
-    const broken = this.#broken.get(session);
-    if (broken === undefined || this.#now() - broken.since > ASKED_BROKEN_MS) return false;
+    const broken = this.#disconnected.get(session);
+    if (broken === undefined || this.#now() - broken.since > REQUESTS_KEPT_MS) return false;
     return this.log.keepShared(broken.stream, new Uint8Array(message)) !== null;
   }
 
@@ -148,16 +148,16 @@ export class StandaloneStreams {
       this.#write(session.stream, message);
       return;
     }
-    const broken = this.#broken.get(session);
+    const broken = this.#disconnected.get(session);
     if (broken === undefined) return;
-    if (this.#now() - broken.since > KEPT_BROKEN_MS) this.#giveUp(session, broken);
+    if (this.#now() - broken.since > EVENTS_KEPT_MS) this.#discard(session, broken);
     else this.log.keepShared(broken.stream, message);
   }
 
   /** {@link notify} for all sessions that have a stream, or had one and may come back for it. */
   broadcast(message: Uint8Array): void {
     for (const exchange of this.#streams.keys()) this.#write(exchange, message);
-    for (const session of [...this.#broken.keys()]) this.notify(session, message);
+    for (const session of [...this.#disconnected.keys()]) this.notify(session, message);
   }
 
   /** Writes a sentence for a person on a stream that is about to end; its client's program skips it. */
@@ -173,8 +173,8 @@ export class StandaloneStreams {
   end(session: Session): Exchange | null {
     const exchange = session.stream;
     if (exchange === null) return null;
-    this.#unregister(exchange, session);
-    this.log.drop(exchange.client.eventStream);
+    this.#remove(exchange, session);
+    this.log.dropStream(exchange.client.eventStream);
     exchange.client.reply?.endStream();
     return exchange;
   }
@@ -188,13 +188,13 @@ export class StandaloneStreams {
   }
 
   /** The session's state is dropped: nobody can come back for its events. */
-  forget(session: Session): void {
-    this.#broken.delete(session);
-    this.log.forget(session.id);
+  sessionDropped(session: Session): void {
+    this.#disconnected.delete(session);
+    this.log.dropSession(session.id);
   }
 
   #begin(session: Session, from: Exchange, head: readonly string[]): Exchange {
-    const exchange = this.standing.take(from);
+    const exchange = this.longLived.open(from);
     session.stream = exchange;
     this.#streams.set(exchange, session);
     exchange.client.reply?.openStream(200, head);
@@ -210,21 +210,21 @@ export class StandaloneStreams {
     reply.write(bytes, 0, bytes.length);
   }
 
-  #unregister(exchange: Exchange, session: Session): void {
+  #remove(exchange: Exchange, session: Session): void {
     this.#streams.delete(exchange);
     session.stream = null;
   }
 
-  #giveUp(session: Session, broken: Broken): void {
-    this.#broken.delete(session);
-    this.log.drop(broken.stream);
+  #discard(session: Session, broken: Disconnected): void {
+    this.#disconnected.delete(session);
+    this.log.dropStream(broken.stream);
   }
 
   #write(exchange: Exchange, message: Uint8Array): boolean {
     const { reply } = exchange.client;
     const id = exchange.client.eventStream === 0 ? null : this.log.keepShared(exchange.client.eventStream, message);
     if (reply === null || reply.buffered() > this.#config.current.limits.maxClientBufferBytes) {
-      this.#lost += 1;
+      this.#dropped += 1;
       return false;
     }
     this.#event(exchange, message, id);

@@ -8,7 +8,7 @@ import { KEEP_ALIVE } from '../../protocol/event-frames.js';
 import { Accepts, type Exchange, Framing, MessageFlag, Phase } from '../../request/exchange/index.js';
 import type { ExchangeTable } from '../../request/exchange/table.js';
 import type { Milliseconds } from '../../units.js';
-import type { StandingStreams } from './standing.js';
+import type { LongLivedStreams } from './long-lived.js';
 
 /** Opens the streams of answers: EventStreams of the write stage. */
 export interface AnswerStreams {
@@ -19,7 +19,7 @@ export interface AnswerStreams {
 export interface KeepAliveParts {
   readonly config: Current<{ readonly limits: Pick<LimitsSnapshot, 'keepAliveMs'> }>;
   readonly table: ExchangeTable;
-  readonly standing: StandingStreams;
+  readonly longLived: LongLivedStreams;
   readonly answers: AnswerStreams;
 }
 
@@ -58,7 +58,7 @@ export class KeepAlive {
   }
 
   readonly #turn = (): void => {
-    const { config, table, standing } = this.#parts;
+    const { config, table, longLived: standing } = this.#parts;
     const { keepAliveMs } = config.current.limits;
     this.#now = performance.now();
     if (keepAliveMs > 0) {

@@ -78,15 +78,15 @@ export class StreamRequests {
     const id = parseEventId(exchange.client.lastEventId);
     if (id === null) {
       write.refuse(exchange, 'GW_RESUME_UNSUPPORTED');
-    } else if (!id.own) {
+    } else if (!id.isOwn) {
       // Before a restart, or at another replica: what came since is not known here.
-      if (id.standalone) this.#openNew(exchange, session);
+      if (id.isStandalone) this.#openNew(exchange, session);
       else write.refuse(exchange, 'GW_RESUME_GONE');
     } else {
       const stream = streams.log.find(id.stream);
       if (stream === null || stream.sessionId !== session.id || !isKept(stream, id)) {
         write.refuse(exchange, 'GW_RESUME_GONE');
-      } else if (stream.standalone) this.#resumeStandalone(exchange, session, stream, id.event);
+      } else if (stream.isStandalone) this.#resumeStandalone(exchange, session, stream, id.event);
       else this.#resumeCall(exchange, stream, id.event);
     }
   }
@@ -105,7 +105,7 @@ export class StreamRequests {
   #resumeCall(from: Exchange, stream: LoggedStream, after: number): void {
     const { streams, write } = this.#parts;
     const call = callUnderWay(stream);
-    if (call === null ? !stream.ended : write.large.writes(call)) {
+    if (call === null ? !stream.hasEnded : write.large.writes(call)) {
       write.refuse(from, 'GW_RESUME_GONE');
       return;
     }
@@ -131,12 +131,12 @@ export class StreamRequests {
   }
 }
 
-function callUnderWay({ exchange, generation, ended }: LoggedStream): Exchange | null {
+function callUnderWay({ exchange, generation, hasEnded: ended }: LoggedStream): Exchange | null {
   if (exchange === null || ended || exchange.generation !== generation) return null;
   return exchange.phase === Phase.free || exchange.phase === Phase.done ? null : exchange;
 }
 
 /** Whether everything after that event is still there. */
-function isKept(stream: LoggedStream, { event, standalone }: EventId): boolean {
-  return stream.standalone === standalone && event < stream.next && event >= stream.evicted;
+function isKept(stream: LoggedStream, { event, isStandalone: standalone }: EventId): boolean {
+  return stream.isStandalone === standalone && event < stream.next && event >= stream.evicted;
 }

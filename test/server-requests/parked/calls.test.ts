@@ -6,11 +6,11 @@ import { Phase } from '../../../src/request/exchange/index.js';
 import { HandleSealer } from '../../../src/session/handles.js';
 import { eventually } from '../../support/process.js';
 import { modernMessage } from '../../support/rpc.js';
-import { ACCEPT, bed, type CallOptions, ELICIT, EVERYTHING, Upstream } from './bed.js';
+import { ACCEPT, type CallOptions, ELICIT, EVERYTHING, fixture, Upstream } from './fixture.js';
 
 describe('a parked call', () => {
   it('ends the request with the question and goes on with the retry', async (t) => {
-    const { table, parked, send, ask, answer, answered, retry, finished } = bed(t);
+    const { table, parked, send, ask, answer, answered, retry, finished } = fixture(t);
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream, { id: 'first' });
     ask(upstream, exchange, 'srv-1', 'elicitation/create', { ...ELICIT, _meta: { progressToken: 9 } });
@@ -25,7 +25,7 @@ describe('a parked call', () => {
     assert.equal(parked.size, 1);
 
     const second = retry(first.result.requestState, { q1: ACCEPT, other: { ignored: true } });
-    assert.ok(second.taken);
+    assert.ok(second.isResumed);
     assert.deepEqual(upstream.replies, [{ jsonrpc: '2.0', id: 'srv-1', result: ACCEPT }]);
     assert.equal(second.wire.exchange, exchange);
     assert.ok(exchange.call.deadline > performance.now());
@@ -39,7 +39,7 @@ describe('a parked call', () => {
   });
 
   it('asks several questions in one round, under the keys that the server wants', async (t) => {
-    const { send, ask, answered, retry } = bed(t);
+    const { send, ask, answered, retry } = fixture(t);
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream);
     const named = (key: unknown, more: object = {}) => ({ ...ELICIT, _meta: { 'switchyard/inputKey': key, ...more } });
@@ -70,7 +70,7 @@ describe('a parked call', () => {
   });
 
   it('asks again at once for what was not answered, with a new state', async (t) => {
-    const { send, ask, answered, retry } = bed(t);
+    const { send, ask, answered, retry } = fixture(t);
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream);
     ask(upstream, exchange, 1, 'roots/list');
@@ -94,7 +94,7 @@ describe('a parked call', () => {
   });
 
   it('delivers what the upstream said while the client was away', async (t) => {
-    const { table, park, answer, retry, parked } = bed(t);
+    const { table, park, answer, retry, parked } = fixture(t);
     const upstream = new Upstream();
     const one = await park(upstream);
     answer(one.exchange, { result: { content: [{ type: 'text', text: 'done without you' }] } });
@@ -115,12 +115,12 @@ describe('a parked call', () => {
   });
 
   it('accepts the same call only, from the same caller', async (t) => {
-    const { park, retry, parked } = bed(t);
+    const { park, retry, parked } = fixture(t);
     const upstream = new Upstream();
     const { state } = await park(upstream);
     const refused = (text: string | undefined, call: CallOptions = {}): void => {
-      const { wire, taken } = retry(text, { q1: ACCEPT }, call);
-      assert.ok(taken);
+      const { wire, isResumed } = retry(text, { q1: ACCEPT }, call);
+      assert.ok(isResumed);
       assert.equal(wire.status, 200);
       assert.equal(wire.message.error.code, -32602);
       assert.equal(wire.message.error.data.code, 'GW_INPUT_STATE');
@@ -148,20 +148,20 @@ describe('a parked call', () => {
   });
 
   it('is unknown to another process, and to one that was started again', async (t) => {
-    const one = bed(t);
+    const one = fixture(t);
     const { state } = await one.park(new Upstream());
-    assert.equal(bed(t).retry(state, { q1: ACCEPT }).wire.message.error.data.code, 'GW_INPUT_STATE');
+    assert.equal(fixture(t).retry(state, { q1: ACCEPT }).wire.message.error.data.code, 'GW_INPUT_STATE');
     const handles = new HandleSealer(['another secret that is long enough too'], 'parked call', 'sy1p.');
-    assert.equal(bed(t, { handles }).retry(state, { q1: ACCEPT }).wire.message.error.data.code, 'GW_INPUT_STATE');
+    assert.equal(fixture(t, { handles }).retry(state, { q1: ACCEPT }).wire.message.error.data.code, 'GW_INPUT_STATE');
     // Behind a modern upstream may be another gateway.
-    assert.equal(bed(t, { handles, eraOf: Era.modern }).retry(state, { q1: ACCEPT }).taken, false);
-    assert.equal(bed(t, { handles, eraOf: null }).retry(state, { q1: ACCEPT }).taken, true);
-    assert.equal(bed(t, { handles, eraOf: null }).retry('theirs', { q1: ACCEPT }).taken, false);
-    assert.equal(bed(t).retry(undefined, { q1: ACCEPT }).taken, false);
+    assert.equal(fixture(t, { handles, eraOf: Era.modern }).retry(state, { q1: ACCEPT }).isResumed, false);
+    assert.equal(fixture(t, { handles, eraOf: null }).retry(state, { q1: ACCEPT }).isResumed, true);
+    assert.equal(fixture(t, { handles, eraOf: null }).retry('theirs', { q1: ACCEPT }).isResumed, false);
+    assert.equal(fixture(t).retry(undefined, { q1: ACCEPT }).isResumed, false);
   });
 
   it('takes answers by key where two calls of one caller cross', async (t) => {
-    const { park, retry } = bed(t);
+    const { park, retry } = fixture(t);
     const upstream = new Upstream();
     const [one, two] = [await park(upstream), await park(upstream)];
     const second = retry(two.state, { q1: { of: 'two' } }, { id: 'b' });
@@ -175,7 +175,7 @@ describe('a parked call', () => {
   });
 
   it('ends when its time is over, and answers the upstream for the client', async (t) => {
-    const { table, send, ask, answered, retry, parked } = bed(t, { limits: { parkMs: 80 } });
+    const { table, send, ask, answered, retry, parked } = fixture(t, { limits: { parkMs: 80 } });
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream);
     ask(upstream, exchange, 1, 'elicitation/create', ELICIT);
@@ -194,7 +194,7 @@ describe('a parked call', () => {
   });
 
   it('goes on without a question that the upstream takes back', async (t) => {
-    const { park, parked, scan, retry, answer, send, ask } = bed(t);
+    const { park, parked, scan, retry, answer, send, ask } = fixture(t);
     const upstream = new Upstream();
     const withdraw = (id: number): void => {
       const { bytes, spans } = scan({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } });
@@ -221,7 +221,7 @@ describe('a parked call', () => {
   });
 
   it('keeps its answer when the endpoint is lost', async (t) => {
-    const { park, parked, retry, answer } = bed(t);
+    const { park, parked, retry, answer } = fixture(t);
     const upstream = new Upstream();
     const { exchange, state } = await park(upstream);
     parked.endpointDisconnected(upstream);
@@ -232,7 +232,7 @@ describe('a parked call', () => {
   });
 
   it('tells the upstream when the client leaves before it was asked', async (t) => {
-    const { send, ask, write, table } = bed(t);
+    const { send, ask, write, table } = fixture(t);
     const upstream = new Upstream();
     const { exchange } = send(upstream);
     ask(upstream, exchange, 1, 'elicitation/create', ELICIT);
@@ -243,7 +243,7 @@ describe('a parked call', () => {
   });
 
   it('leaves no trace in the next use of its exchange', async (t) => {
-    const { send, ask, write, answered } = bed(t);
+    const { send, ask, write, answered } = fixture(t);
     const upstream = new Upstream();
     const first = send(upstream, { id: 'one' });
     ask(upstream, first.exchange, 1, 'elicitation/create', ELICIT);
@@ -258,7 +258,7 @@ describe('a parked call', () => {
   });
 
   it('all end together, and none is parked any more', async (t) => {
-    const { park, parked, table, send, ask, answer } = bed(t);
+    const { park, parked, table, send, ask, answer } = fixture(t);
     const upstream = new Upstream();
     for (let call = 0; call < 5; call += 1) await park(upstream);
     const { exchange, wire } = send(upstream);

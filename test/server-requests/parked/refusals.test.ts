@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Method } from '../../../native/layout.js';
 import type { Exchange } from '../../../src/request/exchange/index.js';
-import { ACCEPT, bed, ELICIT, Upstream } from './bed.js';
+import { ACCEPT, ELICIT, fixture, Upstream } from './fixture.js';
 
 describe('a client that cannot be asked', () => {
   it('is told which capability the call needs', (t) => {
@@ -20,7 +20,7 @@ describe('a client that cannot be asked', () => {
       [{ sampling: {} }, 'roots/list', undefined, { roots: {} }],
     ];
     for (const [clientCapabilities, method, params, required] of cases) {
-      const { send, ask, table } = bed(t);
+      const { send, ask, table } = fixture(t);
       const upstream = new Upstream();
       const { exchange, wire } = send(upstream, { clientCapabilities });
       ask(upstream, exchange, 1, method, params);
@@ -34,7 +34,7 @@ describe('a client that cannot be asked', () => {
   });
 
   it('is told when it comes back, where the question came later', async (t) => {
-    const { park, ask, retry, table } = bed(t);
+    const { park, ask, retry, table } = fixture(t);
     const upstream = new Upstream();
     const { exchange, state } = await park(upstream, { clientCapabilities: { elicitation: {} } });
     ask(upstream, exchange, 6, 'roots/list');
@@ -45,7 +45,7 @@ describe('a client that cannot be asked', () => {
   });
 
   it('is not asked for what its retry declares no longer', async (t) => {
-    const { park, retry, table } = bed(t);
+    const { park, retry, table } = fixture(t);
     const upstream = new Upstream();
     const { state } = await park(upstream);
     const { wire } = retry(state, {}, { clientCapabilities: { sampling: {} } });
@@ -55,7 +55,7 @@ describe('a client that cannot be asked', () => {
   });
 
   it('answers nothing but what clients of 2026-07-28 answer', (t) => {
-    const { send, ask } = bed(t);
+    const { send, ask } = fixture(t);
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream);
     ask(upstream, exchange, 1, 'tasks/get', { taskId: 'x' });
@@ -69,7 +69,7 @@ describe('a client that cannot be asked', () => {
   });
 
   it('is left alone where the upstream was told that nobody can be asked', (t) => {
-    const { send, ask, answer } = bed(t);
+    const { send, ask, answer } = fixture(t);
     const upstream = new Upstream();
     for (const change of [
       (exchange: Exchange) => Object.assign(exchange.client, { capabilities: -1 }),
@@ -96,7 +96,7 @@ describe('the bounds of parked calls', () => {
       [{ maxParked: 2 }, 9],
       [{ maxParkedPerPrincipal: 2 }, 7],
     ] as const) {
-      const { park, send, ask, retry, parked } = bed(t, { limits });
+      const { park, send, ask, retry, parked } = fixture(t, { limits });
       const upstream = new Upstream();
       const { state } = await park(upstream);
       await park(upstream);
@@ -110,7 +110,7 @@ describe('the bounds of parked calls', () => {
       await park(upstream, { subject });
       assert.equal(parked.size, 2);
     }
-    const { park } = bed(t, { limits: { maxParkedPerPrincipal: 1 } });
+    const { park } = fixture(t, { limits: { maxParkedPerPrincipal: 1 } });
     await park(new Upstream(), { subject: 1 });
     await park(new Upstream(), { subject: 2 });
   });
@@ -120,7 +120,7 @@ describe('the bounds of parked calls', () => {
       [5, 2],
       [1, 1],
     ] as const) {
-      const { park, send, ask, retry, answer } = bed(t, { connections });
+      const { park, send, ask, retry, answer } = fixture(t, { connections });
       const [upstream, other] = [new Upstream(), new Upstream()];
       const calls = [];
       while (calls.length < room) calls.push(await park(upstream));
@@ -136,7 +136,7 @@ describe('the bounds of parked calls', () => {
   });
 
   it('hold for the questions of one call', async (t) => {
-    const { send, ask, answered } = bed(t, { limits: { maxHeldBytes: 5000 } });
+    const { send, ask, answered } = fixture(t, { limits: { maxHeldBytes: 5000 } });
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream);
     for (let id = 0; id < 40; id += 1) ask(upstream, exchange, id, 'roots/list');
@@ -159,7 +159,7 @@ describe('an upstream that needs a URL visited', () => {
   };
 
   it('has the client asked, and the call made again', async (t) => {
-    const { send, answer, retry, table, parked } = bed(t);
+    const { send, answer, retry, table, parked } = fixture(t);
     const { exchange, wire } = send(new Upstream());
     answer(exchange, { error });
     const { result } = wire.message;
@@ -169,13 +169,13 @@ describe('an upstream that needs a URL visited', () => {
     });
     assert.equal(table.inUse, 0);
     assert.equal(parked.size, 0);
-    assert.equal(retry(result.requestState, { q1: { action: 'accept' } }).taken, false);
+    assert.equal(retry(result.requestState, { q1: { action: 'accept' } }).isResumed, false);
     assert.equal(retry(result.requestState, {}, { name: 'other' }).wire.message.error.data.code, 'GW_INPUT_STATE');
     assert.equal(retry(result.requestState, {}, { subject: 1 }).wire.message.error.data.code, 'GW_INPUT_STATE');
   });
 
   it('has the client told when it declares no such thing', (t) => {
-    const { send, answer } = bed(t);
+    const { send, answer } = fixture(t);
     const { exchange, wire } = send(new Upstream(), { clientCapabilities: { elicitation: {} } });
     answer(exchange, { error });
     assert.equal(wire.status, 400);
@@ -183,7 +183,7 @@ describe('an upstream that needs a URL visited', () => {
   });
 
   it('expires', async (t) => {
-    const { send, answer, retry } = bed(t, { limits: { parkMs: 1 } });
+    const { send, answer, retry } = fixture(t, { limits: { parkMs: 1 } });
     const { exchange, wire } = send(new Upstream());
     answer(exchange, { error });
     const { requestState } = wire.message.result;
@@ -192,7 +192,7 @@ describe('an upstream that needs a URL visited', () => {
   });
 
   it('names no URL: the client gets an error', (t) => {
-    const { send, answer } = bed(t);
+    const { send, answer } = fixture(t);
     for (const data of [undefined, {}, { elicitations: {} }, { elicitations: [1, {}] }]) {
       const { exchange, wire } = send(new Upstream());
       answer(exchange, { error: { ...error, data } });

@@ -39,7 +39,7 @@ test(`${COUNT} sessions that are abandoned with broken streams leave nothing`, (
     now: () => now,
     wallSeconds: () => 1_000 + Math.floor(now / 1000),
   });
-  table.attach({ sessionDropped: (session) => streams.forget(session) });
+  table.attach({ sessionDropped: (session) => streams.sessionDropped(session) });
   const before = heapBytes();
   const sessions: Session[] = [];
   for (let count = 0; count < COUNT; count += 1) {
@@ -55,13 +55,13 @@ test(`${COUNT} sessions that are abandoned with broken streams leave nothing`, (
     from.client.revision = session.revision;
     const exchange = streams.open(session, from, [])!;
     streams.sendTo(session, Buffer.from('{"n":1}'));
-    streams.remove(exchange);
-    streams.standing.release(exchange);
+    streams.disconnected(exchange);
+    streams.longLived.release(exchange);
   }
   from.client.session = null;
   assert.ok(streams.log.bytes > 3_900_000 && streams.log.bytes <= 4_000_000);
   assert.equal(streams.log.streams, COUNT);
-  assert.equal(streams.standing.size, 0);
+  assert.equal(streams.longLived.size, 0);
 
   sessions.length = 0;
   now = 61_000;

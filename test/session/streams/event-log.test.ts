@@ -55,7 +55,7 @@ test('events are kept by stream, under ids that only this process gives', () => 
   assert.deepEqual(replayed(log, two, 0), [[ids[1], 'b']]);
   for (const id of ids) {
     const parsed = parseEventId(id!.slice('id: '.length))!;
-    assert.ok(parsed.own && !parsed.standalone);
+    assert.ok(parsed.isOwn && !parsed.isStandalone);
   }
   assert.deepEqual(
     ids.map((id) => parseEventId(id!.slice(4))!.event),
@@ -101,7 +101,7 @@ test('a stream that is over goes with its last event, one under way stays', () =
   const empty = opened(log, 's');
   log.closed(empty);
   assert.equal(log.find(empty.client.eventStream), null);
-  log.forget('s');
+  log.dropSession('s');
   assert.deepEqual([log.bytes, log.events, log.streams], [0, 0, 0]);
 });
 
@@ -110,9 +110,9 @@ test('a stream that broke off without an answer is not kept', () => {
   const [broken, complete] = [opened(log, 's'), opened(log, 's')];
   for (const exchange of [broken, complete]) keep(log, exchange, 'a');
   log.closed(complete);
-  for (const exchange of [broken, complete]) log.over(exchange);
+  for (const exchange of [broken, complete]) log.exchangeReleased(exchange);
   assert.equal(log.find(broken.client.eventStream), null);
-  assert.equal(log.find(complete.client.eventStream)!.ended, true);
+  assert.equal(log.find(complete.client.eventStream)!.hasEnded, true);
   assert.equal(log.events, 1);
 });
 
@@ -128,7 +128,7 @@ test('an event larger than the log is not kept, and whoever missed it is told so
   assert.equal(log.find(call.client.eventStream)!.evicted, 2);
   log.closed(call);
   assert.equal(log.find(call.client.eventStream), null);
-  log.forget('s');
+  log.dropSession('s');
   assert.deepEqual([log.bytes, log.events, log.streams], [0, 0, 0]);
 });
 
@@ -148,11 +148,11 @@ test('whatever is kept, evicted, dropped and forgotten: both bounds hold and rep
       for (const taken of steps) {
         const call = calls.length === 0 ? undefined : calls[taken.at % calls.length];
         if (taken.do === 'open') calls.push({ exchange: opened(log, `session ${taken.at}`), sent: [] });
-        else if (taken.do === 'forget') log.forget(`session ${taken.at}`);
+        else if (taken.do === 'forget') log.dropSession(`session ${taken.at}`);
         else if (call === undefined) continue;
         else if (taken.do === 'close') log.closed(call.exchange);
-        else if (taken.do === 'drop') log.drop(call.exchange.client.eventStream);
-        else if (log.find(call.exchange.client.eventStream)?.ended === false) {
+        else if (taken.do === 'drop') log.dropStream(call.exchange.client.eventStream);
+        else if (log.find(call.exchange.client.eventStream)?.hasEnded === false) {
           const text = `${call.sent.length} ${'x'.repeat(taken.size)}`;
           keep(log, call.exchange, text);
           call.sent.push(text);
@@ -177,7 +177,7 @@ test('whatever is kept, evicted, dropped and forgotten: both bounds hold and rep
         assert.ok(bytes <= total);
         for (const size of bySession.values()) assert.ok(size <= own);
       }
-      for (const id of [0, 1, 2]) log.forget(`session ${id}`);
+      for (const id of [0, 1, 2]) log.dropSession(`session ${id}`);
       assert.deepEqual([log.bytes, log.events, log.streams], [0, 0, 0]);
     }),
   );

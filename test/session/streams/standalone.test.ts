@@ -7,7 +7,7 @@ import { SessionSealer } from '../../../src/session/seal.js';
 import { SessionTable } from '../../../src/session/sessions.js';
 import { StandaloneStreams } from '../../../src/session/streams/index.js';
 import { KeepAlive } from '../../../src/session/streams/keep-alive.js';
-import { isStanding } from '../../../src/session/streams/standing.js';
+import { isLongLived } from '../../../src/session/streams/long-lived.js';
 import { eventually } from '../../support/process.js';
 import { RecordingReply } from '../../support/recording-reply.js';
 
@@ -64,8 +64,8 @@ test('a session has one stream; messages go to one or to all, framed as the tran
   assert.equal(one.reply.text, OPENING + EVENT + EVENT);
   assert.equal(two.reply.text, '{"x": 1}');
 
-  assert.equal(streams.remove(one.exchange), true);
-  assert.equal(streams.remove(one.exchange), false);
+  assert.equal(streams.disconnected(one.exchange), true);
+  assert.equal(streams.disconnected(one.exchange), false);
   assert.equal(streams.sendTo(one.session, MESSAGE), false);
   assert.equal(streams.end(two.session), two.exchange);
   assert.ok(two.reply.ended);
@@ -77,11 +77,11 @@ test('a stream takes no place from requests, and its Reply follows it', () => {
   const before = table.inUse;
   const { exchange, reply } = open(streams);
   assert.equal(table.inUse, before);
-  assert.ok(isStanding(exchange));
+  assert.ok(isLongLived(exchange));
   assert.equal(reply.owner, exchange);
-  assert.equal(streams.standing.size, 1);
-  streams.standing.release(exchange);
-  assert.equal(streams.standing.size, 0);
+  assert.equal(streams.longLived.size, 1);
+  streams.longLived.release(exchange);
+  assert.equal(streams.longLived.size, 0);
   assert.equal(exchange.phase, Phase.free);
 });
 
@@ -91,7 +91,7 @@ test('streams are bounded, and a client that takes nothing loses messages instea
   assert.equal(open(streams).opened, false);
   one.reply.queued = 1001;
   assert.equal(streams.sendTo(one.session, MESSAGE), false);
-  assert.equal(streams.lost, 1);
+  assert.equal(streams.dropped, 1);
   assert.equal(one.reply.text, OPENING);
   streams.endAll(() => {});
 });
@@ -105,8 +105,8 @@ test('what is sent while the client is away is there when it comes back, and not
   assert.equal(ids.length, 2, 'the greeting and the message');
   assert.match(reply.text, /^id: .*-0\nretry: 250\ndata: \n\nevent: message\ndata: \{"x": 1\}\nid: .*-1\n\n$/);
 
-  streams.remove(exchange);
-  streams.standing.release(exchange);
+  streams.disconnected(exchange);
+  streams.longLived.release(exchange);
   streams.broadcast(Buffer.from('{"y":2}'));
   streams.sendTo(stranger.session, Buffer.from('{"secret":true}'));
   const { exchange: from, reply: second } = request(session);
@@ -129,7 +129,7 @@ test('a broken stream is given up after a while, and by a client that begins a n
   let now = 0;
   const streams = new StandaloneStreams(config({ eventLogBytes: 10_000 }), () => now);
   const first = open(streams);
-  streams.remove(first.exchange);
+  streams.disconnected(first.exchange);
   now = 31_000;
   assert.equal(streams.sendTo(first.session, MESSAGE), false, 'an upstream does not wait for a client that is gone');
   streams.broadcast(MESSAGE);
@@ -140,7 +140,7 @@ test('a broken stream is given up after a while, and by a client that begins a n
   assert.equal(streams.log.find(first.exchange.client.eventStream), null);
 
   const second = open(streams);
-  streams.remove(second.exchange);
+  streams.disconnected(second.exchange);
   streams.broadcast(MESSAGE);
   open(streams, second.session);
   assert.equal(streams.log.find(second.exchange.client.eventStream), null);
@@ -165,7 +165,7 @@ test('every silent stream gets keep-alive comments, until it is over', async () 
   const keepAlive = new KeepAlive({
     config: { current: { limits: { keepAliveMs: 20 } } },
     table,
-    standing: streams.standing,
+    longLived: streams.longLived,
     answers: { open: () => assert.fail('no call is open') },
   });
   await eventually(
@@ -174,7 +174,7 @@ test('every silent stream gets keep-alive comments, until it is over', async () 
   );
   assert.match(one.reply.text, /^(: keep-alive\n\n)+$/);
   assert.equal(message.reply.text, '');
-  streams.endAll((exchange) => streams.standing.release(exchange));
+  streams.endAll((exchange) => streams.longLived.release(exchange));
   const { length } = one.reply.text;
   const another = open(streams);
   await eventually('comments on another', () => /(: keep-alive\n\n){3}/.test(another.reply.text));

@@ -4,39 +4,39 @@ import type { Exchange } from '../request/exchange/index.js';
 import { writeMessage } from '../session/streams/index.js';
 import type { Bytes, Count } from '../units.js';
 import type { LaneClient, ListenFilter, WatchKind } from '../upstream/core/types.js';
-import type { Asker } from './access.js';
-import type { Follower } from './follows.js';
+import type { Requester } from './access.js';
 import { honouredPart } from './listen-filter.js';
+import type { Subscriber } from './subscriber-index.js';
 import { SUBSCRIPTION_ID, tagged } from './tag.js';
 
 /** Something followed upstream for this stream. */
-export interface Followed {
+export interface ListenTarget {
   readonly server: number;
   readonly kind: WatchKind;
   /** At the upstream. */
   readonly id: string;
   /** What the client calls it. */
-  readonly name: string;
+  readonly clientName: string;
   /** The tool that made the task, as its server calls it; empty for resources. */
   readonly tool: string;
 }
 
 /** Notifications that are held until the acknowledgement is out, which comes first. */
-const MOST_HELD: Count = 100;
+const MAX_HELD: Count = 100;
 
 const composer = new Composer();
 
 /** See the file comment. Everything it sends bears the id of its request. */
-export class ListenStream implements Follower, Asker {
+export class ListenStream implements Subscriber, Requester {
   readonly client: LaneClient;
   /** The exchange of the stream; see StandingStreams. */
   readonly exchange: Exchange;
   readonly filter: ListenFilter;
   /** The token under which policy is asked. */
   readonly token: string;
-  readonly followed: Followed[] = [];
+  readonly targets: ListenTarget[] = [];
   /** The client left or the stream was ended. */
-  isOver = false;
+  hasEnded = false;
   /** Notifications that the client was too slow for. */
   lost: Count = 0;
   readonly #id: Buffer;
@@ -75,9 +75,9 @@ export class ListenStream implements Follower, Asker {
 
   /** Sends a notification, with its mark. @param message without a mark; must not change any more */
   deliver(message: Uint8Array): void {
-    if (this.isOver) return;
+    if (this.hasEnded) return;
     if (this.#held !== null) {
-      if (this.#held.length < MOST_HELD) this.#held.push(message);
+      if (this.#held.length < MAX_HELD) this.#held.push(message);
       else this.lost += 1;
       return;
     }

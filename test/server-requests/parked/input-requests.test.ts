@@ -5,7 +5,12 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../../native/index.js';
 import { Spans } from '../../../native/spans.js';
-import { answerTo, inputRequired, readQuestion, refusal } from '../../../src/server-requests/parked/questions.js';
+import {
+  answerTo,
+  inputRequired,
+  readInputRequest,
+  refusal,
+} from '../../../src/server-requests/parked/input-requests.js';
 
 const NO_INFO = Buffer.from('"_meta":{}');
 
@@ -33,7 +38,7 @@ test('everything arrives but what belongs to the request alone', () => {
       const sent = meta === undefined ? rest : { ...rest, _meta: meta };
       const method = elicit ? 'elicitation/create' : 'sampling/createMessage';
       const { bytes, spans } = scan(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: sent }, null, indent));
-      const question = readQuestion(bytes, bytes.length, spans, 0, () => false);
+      const question = readInputRequest(bytes, bytes.length, spans, 0, () => false);
       const wanted: Record<string, unknown> = { ...sent };
       if (elicit) delete wanted['elicitationId'];
       if (isObject(meta)) {
@@ -54,7 +59,7 @@ test('everything arrives but what belongs to the request alone', () => {
 test('numbers and escapes keep their spelling both ways', () => {
   const params = '{"big":9007199254740993,"one":1.0,"text":"\\u0041","elicitationId":1}';
   const asked = scan(`{"jsonrpc":"2.0","id":"\\u0041","method":"elicitation/create","params":${params}}`);
-  const question = readQuestion(asked.bytes, asked.bytes.length, asked.spans, 0, () => false);
+  const question = readInputRequest(asked.bytes, asked.bytes.length, asked.spans, 0, () => false);
   assert.equal(
     question.entry.toString(),
     '{"method":"elicitation/create","params":{"big":9007199254740993,"one":1.0,"text":"\\u0041"}}',

@@ -26,7 +26,7 @@ const RETURN = 13;
 const SPACE = 32;
 
 /** One request of a legacy server that waits for its answer. */
-export interface Question {
+export interface InputRequest {
   /** The key of its entry, unique among the open ones of its call. */
   readonly key: string;
   /** The raw id token. */
@@ -46,13 +46,13 @@ export interface Question {
  * @param needed the capabilities that it needs
  * @param isTaken whether a key is in use
  */
-export function readQuestion(
+export function readInputRequest(
   bytes: Uint8Array,
   length: number,
   spans: Spans,
   needed: number,
   isTaken: (key: string) => boolean,
-): Question {
+): InputRequest {
   const message = bytes.subarray(0, length);
   const method = spans.method;
   const params = paramsOf(message, spans, method);
@@ -113,10 +113,10 @@ function isEmpty(object: Uint8Array): boolean {
  *
  * @returns empty when the error names none that a client could be asked
  */
-export function urlQuestions(bytes: Uint8Array, length: number, spans: Spans): Question[] {
+export function urlInputRequests(bytes: Uint8Array, length: number, spans: Spans): InputRequest[] {
   const message = bytes.subarray(0, length);
   const list = findPath(message, spans.errorStart, spans.errorEnd, 'data', 'elicitations');
-  const questions: Question[] = [];
+  const questions: InputRequest[] = [];
   if (list === undefined || valueType(message, list.start) !== 'array') return questions;
   const cursor = new JsonCursor(message, list.start);
   while (cursor.next()) {
@@ -143,7 +143,7 @@ export function urlQuestions(bytes: Uint8Array, length: number, spans: Spans): Q
  *
  * @param serverInfo `"_meta":{…}` of the gateway
  */
-export function inputRequired(questions: Iterable<Question>, requestState: string, serverInfo: Uint8Array): Buffer {
+export function inputRequired(questions: Iterable<InputRequest>, requestState: string, serverInfo: Uint8Array): Buffer {
   const parts: Uint8Array[] = [Buffer.from('{"resultType":"input_required","inputRequests":{')];
   let separator = '';
   for (const { key, entry } of questions) {
@@ -166,18 +166,18 @@ export function parsedParams(bytes: Uint8Array, spans: Spans): unknown {
  * @param bytes the client's message, `spans` is its scan
  * @returns null when it holds no answer to this question
  */
-export function answerTo(question: Question, bytes: Uint8Array, spans: Spans): Buffer | null {
+export function answerTo(question: InputRequest, bytes: Uint8Array, spans: Spans): Buffer | null {
   const start = spans.inputResponsesStart;
   if (start < 0) return null;
   const answer = findMember(bytes, start, spans.inputResponsesEnd, question.key);
   if (answer === undefined || valueType(bytes, answer.start) !== 'object') return null;
   const open = Buffer.from(`{"jsonrpc":"2.0","id":${question.id},"result":`);
   const message = Buffer.concat([open, bytes.subarray(answer.start, answer.end), Buffer.from('}')]);
-  return flattened(message);
+  return onOneLine(message);
 }
 
 /** What a server is told whose question gets no answer: an elicitation is cancelled, anything else fails. */
-export function noAnswerTo(question: Question): Buffer {
+export function noAnswerTo(question: InputRequest): Buffer {
   if (question.method === Method.elicit)
     return Buffer.from(`{"jsonrpc":"2.0","id":${question.id},"result":{"action":"cancel"}}`);
   const [code, sentence] =
@@ -193,7 +193,7 @@ export function refusal(id: string, code: number, message: string): Buffer {
 }
 
 /** Between JSON tokens only: within strings line breaks are escaped. stdio has one message a line. */
-function flattened(message: Buffer): Buffer {
+function onOneLine(message: Buffer): Buffer {
   for (let at = 0; at < message.length; at += 1) {
     if (message[at] === NEWLINE || message[at] === RETURN) message[at] = SPACE;
   }

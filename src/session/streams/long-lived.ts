@@ -9,13 +9,13 @@ import { Exchange, Phase } from '../../request/exchange/index.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Count } from '../../units.js';
 
-/** What {@link StandingStreams} reads of the configuration. */
-export interface StandingStreamsConfig {
+/** What {@link LongLivedStreams} reads of the configuration. */
+export interface LongLivedStreamsConfig {
   readonly limits: Pick<LimitsSnapshot, 'maxStreams'>;
 }
 
 /** Ends streams whose token is no longer accepted (src/session/rights.ts). */
-export interface RightKeeper {
+export interface StreamRights {
   hold(exchange: Exchange, token: string, verdict: VerdictRecord): void;
   release(exchange: Exchange): void;
 }
@@ -24,25 +24,25 @@ export interface RightKeeper {
 const NO_SLOT = -1;
 
 /** Whether the exchange is that of a standing stream. */
-export function isStanding(exchange: Exchange): boolean {
+export function isLongLived(exchange: Exchange): boolean {
   return exchange.slot === NO_SLOT;
 }
 
 /** Bounded by `limits.maxStreams`; one per front. */
-export class StandingStreams {
-  readonly #config: Current<StandingStreamsConfig>;
+export class LongLivedStreams {
+  readonly #config: Current<LongLivedStreamsConfig>;
   readonly #open = new Set<Exchange>();
   // Only while it is used: an iterator that rests holds on to what the set has dropped since.
   #next: SetIterator<Exchange> | null = null;
   #generation = 0;
-  #rights: RightKeeper | null = null;
+  #rights: StreamRights | null = null;
 
-  constructor(config: Current<StandingStreamsConfig>) {
+  constructor(config: Current<LongLivedStreamsConfig>) {
     this.#config = config;
   }
 
   /** Streams opened from now on end with their right. Once, after both were made: rights end streams. */
-  attach(rights: RightKeeper): void {
+  attach(rights: StreamRights): void {
     this.#rights = rights;
   }
 
@@ -52,7 +52,7 @@ export class StandingStreams {
   }
 
   /** Whether `maxStreams` are open. */
-  get full(): boolean {
+  get isFull(): boolean {
     return this.#open.size >= this.#config.current.limits.maxStreams;
   }
 
@@ -60,7 +60,7 @@ export class StandingStreams {
    * Makes the exchange of a stream out of the request that asked for it. `from` has no client any more and goes back to
    * its table, uncounted: the new exchange stands for the request, in phase streaming.
    */
-  take(from: Exchange): Exchange {
+  open(from: Exchange): Exchange {
     const exchange = new Exchange(NO_SLOT);
     const { remoteAddress } = from.client;
     handOver(from, exchange);

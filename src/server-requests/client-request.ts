@@ -10,23 +10,23 @@ import type { SessionLike } from '../request/exchange/index.js';
 import type { Bytes } from '../units.js';
 
 /** How a question looks to one client. */
-export interface Question {
+export interface ClientRequest {
   /** Why the client cannot be asked, one sentence; '' = it can. */
   readonly refusal: string;
   /** The method is none that any client answers. */
-  readonly unknown: boolean;
+  readonly isUnknown: boolean;
   /** Changes of the params that the client's revision needs. */
   readonly edits: readonly Edit[];
   /** What names an elicitation by URL, '' = none. */
   readonly elicitationId: string;
   /** An elicitation by URL. */
-  readonly byUrl: boolean;
+  readonly isUrlMode: boolean;
 }
 
 /** Longest `elicitationId` that is remembered. */
-const LONGEST_ID = 256;
+const MAX_ID = 256;
 /** What is around the blocks of a message comes with each of them: so much at most is repeated. */
-const MOST_REPEATED: Bytes = 1024 * 1024;
+const MAX_REPEATED: Bytes = 1024 * 1024;
 const COMMA = Buffer.from(',');
 const NO_EDITS: readonly Edit[] = [];
 
@@ -36,12 +36,12 @@ const NO_EDITS: readonly Edit[] = [];
  * @param method method id (native/layout.ts)
  * @param params where the question's `params` are in `bytes`, undefined = it has none
  */
-export function questionFor(
+export function clientRequestFor(
   session: Pick<SessionLike, 'revision' | 'capabilityMask'>,
   method: number,
   bytes: Uint8Array,
   params: Range | undefined,
-): Question {
+): ClientRequest {
   const given = params === undefined ? {} : decisiveMembers(bytes, params);
   const needed = neededCapability(method, given);
   if (needed < 0) return refused('Method not found', true);
@@ -56,8 +56,8 @@ export function questionFor(
   }
   const byUrl = method === Method.elicit && given['mode'] === 'url';
   const id = byUrl ? given['elicitationId'] : undefined;
-  const elicitationId = typeof id === 'string' && id.length <= LONGEST_ID ? id : '';
-  return { refusal: '', unknown: false, edits, elicitationId, byUrl };
+  const elicitationId = typeof id === 'string' && id.length <= MAX_ID ? id : '';
+  return { refusal: '', isUnknown: false, edits, elicitationId, isUrlMode: byUrl };
 }
 
 /** The members of params that decide what a client needs; the others may be large and are not looked into. */
@@ -75,8 +75,8 @@ function decisiveMembers(bytes: Uint8Array, params: Range): Record<string, unkno
   return members;
 }
 
-function refused(refusal: string, unknown = false): Question {
-  return { refusal, unknown, edits: NO_EDITS, elicitationId: '', byUrl: false };
+function refused(refusal: string, unknown = false): ClientRequest {
+  return { refusal, isUnknown: unknown, edits: NO_EDITS, elicitationId: '', isUrlMode: false };
 }
 
 /**
@@ -96,11 +96,11 @@ function singleBlocks(bytes: Uint8Array, params: Range, revision: number): reado
     const parts: Uint8Array[] = [];
     const block = new JsonCursor(bytes, content.start);
     while (block.next()) {
-      if (!knows(revision, bytes, block)) return null;
+      if (!supportsBlock(revision, bytes, block)) return null;
       if (parts.length > 0) {
         parts.push(COMMA);
         repeated += message.end - message.start - (content.end - content.start);
-        if (repeated > MOST_REPEATED) return null;
+        if (repeated > MAX_REPEATED) return null;
       }
       parts.push(bytes.subarray(message.start, content.start), bytes.subarray(block.start, block.end));
       parts.push(bytes.subarray(content.end, message.end));
@@ -112,7 +112,7 @@ function singleBlocks(bytes: Uint8Array, params: Range, revision: number): reado
 }
 
 /** Text and images are in all revisions, audio came with 2025-03-26. */
-function knows(revision: number, bytes: Uint8Array, { start, end }: Range): boolean {
+function supportsBlock(revision: number, bytes: Uint8Array, { start, end }: Range): boolean {
   const type = findMember(bytes, start, end, 'type');
   const name = type === undefined ? undefined : stringValue(bytes, type.start, type.end);
   return name === 'text' || name === 'image' || (name === 'audio' && revision >= Revision.r2025_03_26);

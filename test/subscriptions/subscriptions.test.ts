@@ -7,7 +7,7 @@ import { type Exchange, Phase } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { SessionSealer } from '../../src/session/seal.js';
 import { type Session, SessionTable } from '../../src/session/sessions.js';
-import { StandingStreams } from '../../src/session/streams/standing.js';
+import { LongLivedStreams } from '../../src/session/streams/long-lived.js';
 import { Verdict } from '../../src/shared/records.js';
 import { Subscriptions } from '../../src/subscriptions/index.js';
 import { ControlError } from '../../src/upstream/core/control.js';
@@ -45,16 +45,16 @@ class SlowServer {
   }
 }
 
-function bed(maxSubscriptions = 10) {
+function fixture(maxSubscriptions = 10) {
   const table = new ExchangeTable(100);
   const sessions = new SessionTable({
     sealer: new SessionSealer(['a secret that is long enough to be one']),
     ttlSeconds: 60,
     maxSessions: 100,
   });
-  const standing = new StandingStreams({ current: { limits: { maxStreams: 3 } } });
+  const longLived = new LongLivedStreams({ current: { limits: { maxStreams: 3 } } });
   let server = new SlowServer();
-  const told: [Session, string][] = [];
+  const delivered: [Session, string][] = [];
   const access: ((server: number) => void)[] = [];
   const answers = new Map<number, unknown>();
   const end = (exchange: Exchange, answer: unknown): void => {
@@ -63,7 +63,7 @@ function bed(maxSubscriptions = 10) {
   };
   const subscriptions = new Subscriptions({
     config: { current: { limits: { maxSubscriptions, maxClientBufferBytes: 1000 } } },
-    standing,
+    longLived: longLived,
     upstreams: {
       get servers() {
         return [server];
@@ -71,20 +71,20 @@ function bed(maxSubscriptions = 10) {
     },
     access: {
       serverOf: () => new Promise((resolve) => access.push(resolve)),
-      hearsOf: (_asker, _uri, then) => then(),
-      hearsOfTask: (_asker, _address, then) => then(),
+      whenPermitted: (_asker, _uri, then) => then(),
+      whenTaskPermitted: (_asker, _address, then) => then(),
     },
     catalog: { isListed: () => false },
     tasks: { taskOf: (handle) => (handle === 'sealed' ? { server: 0, id: 'task-1', tool: 'work' } : null) },
     streams: {
-      notify: (session, message) => void told.push([session, Buffer.from(message).toString()]),
+      notify: (session, message) => void delivered.push([session, Buffer.from(message).toString()]),
       broadcast: () => {},
     },
     write: {
       head: (_exchange, head) => head,
       result: (exchange, result) => end(exchange, JSON.parse(Buffer.from(result).toString())),
       refuse: end,
-      complete: (exchange) => standing.release(exchange),
+      complete: (exchange) => longLived.release(exchange),
     },
     table,
     identity: { serverInfo: Buffer.from('"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"gw"}}') },
@@ -117,9 +117,9 @@ function bed(maxSubscriptions = 10) {
   };
   return {
     table,
-    standing,
+    longLived,
     subscriptions,
-    told,
+    delivered,
     access,
     update,
     get server() {
@@ -142,27 +142,27 @@ const messages = ({ text }: RecordingReply): { method?: string; params?: Record<
   text.split('\n\n').flatMap((event) => (event === '' ? [] : [JSON.parse(event.slice(event.indexOf('{')))]));
 
 test('a subscription is answered once the upstream has confirmed, the same for all who ask meanwhile', async () => {
-  const { server, session, subscribe, answer, update, told, table } = bed();
+  const { server, session, subscribe, answer, update, delivered, table } = fixture();
   const mine = session();
   const ids = [subscribe(mine, 'u:a'), subscribe(mine, 'u:a')];
   assert.equal(server.asked.length, 1);
   await settled();
   assert.deepEqual(ids.map(answer), [undefined, undefined]);
   update('u:a');
-  assert.equal(told.length, 0);
+  assert.equal(delivered.length, 0);
   server.asked[0]!.confirm();
   await settled();
   assert.deepEqual(ids.map(answer), [{}, {}]);
   update('u:a/part');
   assert.deepEqual(
-    told.map(([who]) => who),
+    delivered.map(([who]) => who),
     [mine],
   );
   assert.equal(table.inUse, 0);
 });
 
 test('what is taken back before it is confirmed is not followed, and can be asked for again', async () => {
-  const { server, session, subscribe, unsubscribe, answer, update, told, subscriptions } = bed();
+  const { server, session, subscribe, unsubscribe, answer, update, delivered, subscriptions } = fixture();
   const mine = session();
   const first = subscribe(mine, 'u:a');
   assert.deepEqual(answer(unsubscribe(mine, 'u:a')), {});
@@ -170,7 +170,7 @@ test('what is taken back before it is confirmed is not followed, and can be aske
   server.asked[0]!.confirm();
   await settled();
   update('u:a');
-  assert.equal(told.length, 0);
+  assert.equal(delivered.length, 0);
   assert.deepEqual(server.following, []);
   server.asked[1]!.confirm();
   await settled();
@@ -182,7 +182,7 @@ test('what is taken back before it is confirmed is not followed, and can be aske
 });
 
 test('a refusal leaves nothing behind, whatever came meanwhile', async () => {
-  const { server, session, subscribe, unsubscribe, answer, subscriptions } = bed();
+  const { server, session, subscribe, unsubscribe, answer, subscriptions } = fixture();
   const mine = session();
   const rows: [number, string][] = [
     [-32601, 'GW_METHOD_NOT_FOUND'],
@@ -207,7 +207,7 @@ test('a refusal leaves nothing behind, whatever came meanwhile', async () => {
 });
 
 test('the end of a session takes back what was confirmed, and what is confirmed later', async () => {
-  const { server, session, subscribe, subscriptions } = bed();
+  const { server, session, subscribe, subscriptions } = fixture();
   const mine = session();
   subscribe(mine, 'u:a');
   subscribe(mine, 'u:b');
@@ -223,7 +223,7 @@ test('the end of a session takes back what was confirmed, and what is confirmed 
 });
 
 test('a client that left gets no answer, and its place in the table is not touched again', async () => {
-  const { server, session, subscribe, table, answer } = bed();
+  const { server, session, subscribe, table, answer } = fixture();
   const id = subscribe(session(), 'u:a');
   table.forEach((each) => {
     assert.equal(each.phase, Phase.sending);
@@ -237,7 +237,7 @@ test('a client that left gets no answer, and its place in the table is not touch
 });
 
 test('a listen is acknowledged when all it names is settled; what happens before comes after', async () => {
-  const { server, access, listen, subscriptions, update, standing } = bed();
+  const { server, access, listen, subscriptions, update, longLived } = fixture();
   const reply = listen({
     toolsListChanged: true,
     resourceSubscriptions: ['u:a', 'u:b', 'u:a'],
@@ -275,17 +275,17 @@ test('a listen is acknowledged when all it names is settled; what happens before
   assert.ok(reply.ended);
   assert.equal(messages(reply)[4]!.result !== undefined, true);
   assert.deepEqual(server.following, []);
-  assert.equal(standing.size, 0);
+  assert.equal(longLived.size, 0);
 });
 
 test('a listen whose client leaves while it is being prepared follows nothing', async () => {
-  const { server, access, listen, subscriptions, standing } = bed();
+  const { server, access, listen, subscriptions, longLived } = fixture();
   const reply = listen({ resourceSubscriptions: ['u:a', 'u:b'] });
   access[0]!(0);
   await settled();
-  assert.ok(subscriptions.closed(reply.owner!));
-  assert.equal(subscriptions.closed(reply.owner!), false);
-  standing.release(reply.owner!);
+  assert.ok(subscriptions.disconnected(reply.owner!));
+  assert.equal(subscriptions.disconnected(reply.owner!), false);
+  longLived.release(reply.owner!);
   server.asked[0]!.confirm();
   access[1]!(0);
   await settled();
@@ -296,8 +296,8 @@ test('a listen whose client leaves while it is being prepared follows nothing', 
 });
 
 test('what was followed at a server is followed at the one that takes its place', async () => {
-  const bedding = bed();
-  const { access, listen, session, subscribe, update, told, replaceServer } = bedding;
+  const bedding = fixture();
+  const { access, listen, session, subscribe, update, delivered, replaceServer } = bedding;
   const mine = session();
   subscribe(mine, 'u:a');
   const [kept, ending] = [listen({ resourceSubscriptions: ['u:a'] }), listen({ resourceSubscriptions: ['u:b'] })];
@@ -316,7 +316,7 @@ test('what was followed at a server is followed at the one that takes its place'
   server.asked[2]!.refuse(-32601);
   await settled();
   update('u:a');
-  assert.equal(told.length, 1);
+  assert.equal(delivered.length, 1);
   assert.equal(messages(kept).length, 2);
   assert.ok(ending.ended, 'a promise that cannot be kept is taken back');
   assert.ok(!kept.ended);

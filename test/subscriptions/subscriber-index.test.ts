@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Follower, Follows } from '../../src/subscriptions/follows.js';
+import { type Subscriber, SubscriberIndex } from '../../src/subscriptions/subscriber-index.js';
 
-function follower(sessionId: string, subject = 0): Follower & { readonly name: string } {
+function follower(sessionId: string, subject = 0): Subscriber & { readonly name: string } {
   return { name: sessionId, client: { sessionId, subject: Int32Array.of(subject, 0, 0, 0), capabilities: 0 } };
 }
 
 const names = (found: Iterable<{ readonly name: string }>): string[] => [...found].map(({ name }) => name);
 
 test('an update reaches those who follow the resource or what it is part of, each once', () => {
-  const follows = new Follows<ReturnType<typeof follower>>();
+  const follows = new SubscriberIndex<ReturnType<typeof follower>>();
   const [exact, parent, folder, sibling, other] = ['exact', 'parent', 'folder', 'sibling', 'other'].map((name) =>
     follower(name),
   ) as [ReturnType<typeof follower>, ...ReturnType<typeof follower>[]];
@@ -29,7 +29,7 @@ test('an update reaches those who follow the resource or what it is part of, eac
 });
 
 test('what comes on a lane is for its owner', () => {
-  const follows = new Follows<ReturnType<typeof follower>>();
+  const follows = new SubscriberIndex<ReturnType<typeof follower>>();
   for (const each of [follower('one', 1), follower('two', 1), follower('', 2)]) follows.add(0, 'resource', 'u', each);
   const of = (sessionId: string, subject: number) =>
     names(follows.ofResource(0, 'u', { sessionId, subject: Int32Array.of(subject, 0, 0, 0) }));
@@ -40,13 +40,13 @@ test('what comes on a lane is for its owner', () => {
 });
 
 test('nothing is left of what nobody follows', () => {
-  const follows = new Follows<ReturnType<typeof follower>>();
+  const follows = new SubscriberIndex<ReturnType<typeof follower>>();
   const [one, two] = [follower('one'), follower('two')];
   follows.add(0, 'resource', 'u', one);
   follows.add(0, 'resource', 'u', two);
   follows.add(1, 'task', 't', two);
   assert.deepEqual(
-    follows.ofServer(0).map(({ kind, id, follower: { name } }) => [kind, id, name]),
+    follows.ofServer(0).map(({ kind, id, subscriber: { name } }) => [kind, id, name]),
     [
       ['resource', 'u', 'one'],
       ['resource', 'u', 'two'],

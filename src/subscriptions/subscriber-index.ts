@@ -3,65 +3,65 @@ import { isPlainText, normalUri } from '../protocol/uri.js';
 import type { LaneClient, LaneOwner, WatchKind } from '../upstream/core/types.js';
 
 /** A client that follows something: a legacy session or a listen stream. */
-export interface Follower {
+export interface Subscriber {
   readonly client: LaneClient;
 }
 
 /** One thing that one client follows. */
-export interface Follow<F extends Follower> {
+export interface SubscriberEntry<F extends Subscriber> {
   readonly kind: WatchKind;
   readonly id: string;
-  readonly follower: F;
+  readonly subscriber: F;
 }
 
-interface Followed<F> {
+interface Target<F> {
   readonly server: number;
   readonly kind: WatchKind;
   readonly id: string;
-  readonly followers: Set<F>;
+  readonly subscribers: Set<F>;
 }
 
 /** Steps up from a resource to those it may be part of. */
-const MOST_PARENTS = 64;
+const MAX_PARENTS = 64;
 const SLASH = '/';
 
 /** See the file comment. */
-export class Follows<F extends Follower> {
-  readonly #followed = new Map<string, Followed<F>>();
+export class SubscriberIndex<F extends Subscriber> {
+  readonly #targets = new Map<string, Target<F>>();
 
   /** Things that somebody follows. */
   get size(): number {
-    return this.#followed.size;
+    return this.#targets.size;
   }
 
   add(server: number, kind: WatchKind, id: string, follower: F): void {
-    const key = keyOf(server, kind, followedId(kind, id));
-    const known = this.#followed.get(key);
-    if (known === undefined) this.#followed.set(key, { server, kind, id, followers: new Set([follower]) });
-    else known.followers.add(follower);
+    const key = keyOf(server, kind, targetId(kind, id));
+    const known = this.#targets.get(key);
+    if (known === undefined) this.#targets.set(key, { server, kind, id, subscribers: new Set([follower]) });
+    else known.subscribers.add(follower);
   }
 
   /** @returns whether it did follow it */
   remove(server: number, kind: WatchKind, id: string, follower: F): boolean {
-    const key = keyOf(server, kind, followedId(kind, id));
-    const known = this.#followed.get(key);
-    if (known === undefined || !known.followers.delete(follower)) return false;
-    if (known.followers.size === 0) this.#followed.delete(key);
+    const key = keyOf(server, kind, targetId(kind, id));
+    const known = this.#targets.get(key);
+    if (known === undefined || !known.subscribers.delete(follower)) return false;
+    if (known.subscribers.size === 0) this.#targets.delete(key);
     return true;
   }
 
   /** Everything that is followed at a server. */
-  ofServer(server: number): Follow<F>[] {
-    const found: Follow<F>[] = [];
-    for (const { server: at, kind, id, followers } of this.#followed.values()) {
-      if (at === server) for (const follower of followers) found.push({ kind, id, follower });
+  ofServer(server: number): SubscriberEntry<F>[] {
+    const found: SubscriberEntry<F>[] = [];
+    for (const { server: at, kind, id, subscribers: followers } of this.#targets.values()) {
+      if (at === server) for (const follower of followers) found.push({ kind, id, subscriber: follower });
     }
     return found;
   }
 
   /** Calls `visit` once for each follower of that very thing. */
-  exactly(server: number, kind: WatchKind, id: string, visit: (follower: F) => void): void {
-    for (const follower of [...(this.#followed.get(keyOf(server, kind, id))?.followers ?? [])]) visit(follower);
+  forEachOf(server: number, kind: WatchKind, id: string, visit: (follower: F) => void): void {
+    for (const follower of [...(this.#targets.get(keyOf(server, kind, id))?.subscribers ?? [])]) visit(follower);
   }
 
   /**
@@ -72,11 +72,11 @@ export class Follows<F extends Follower> {
    */
   ofResource(server: number, spelling: string, owner: LaneOwner | null): Set<F> {
     const found = new Set<F>();
-    if (this.#followed.size === 0) return found;
-    const uri = followedId('resource', spelling);
+    if (this.#targets.size === 0) return found;
+    const uri = targetId('resource', spelling);
     this.#collect(server, uri, owner, found);
     let at = uri.lastIndexOf(SLASH);
-    for (let steps = 0; at > 0 && steps < MOST_PARENTS; steps += 1) {
+    for (let steps = 0; at > 0 && steps < MAX_PARENTS; steps += 1) {
       this.#collect(server, uri.slice(0, at), owner, found);
       if (at + 1 < uri.length) this.#collect(server, uri.slice(0, at + 1), owner, found);
       at = uri.lastIndexOf(SLASH, at - 1);
@@ -85,7 +85,7 @@ export class Follows<F extends Follower> {
   }
 
   #collect(server: number, uri: string, owner: LaneOwner | null, found: Set<F>): void {
-    for (const follower of this.#followed.get(keyOf(server, 'resource', uri))?.followers ?? []) {
+    for (const follower of this.#targets.get(keyOf(server, 'resource', uri))?.subscribers ?? []) {
       if (owner === null || isOwner(owner, follower.client)) found.add(follower);
     }
   }
@@ -98,7 +98,7 @@ export function isOwner(owner: LaneOwner, client: LaneClient): boolean {
 }
 
 /** Upstreams may speak of a resource in another spelling than the one that was subscribed to. */
-function followedId(kind: WatchKind, id: string): string {
+function targetId(kind: WatchKind, id: string): string {
   if (kind !== 'resource' || isPlainText(id)) return id;
   const read = normalUri(id);
   return typeof read === 'string' ? id : read.text;
