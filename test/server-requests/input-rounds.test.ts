@@ -184,7 +184,7 @@ describe('a client that gives no answer', () => {
     scope.after(all.close);
     all.upstreamMessage(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
     all.clientResponse(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":[1]}`);
-    assert.match(tool(wire).content[0]!.text, /is no object/);
+    assert.match(tool(wire).content[0]!.text, /is not an object/);
   });
 
   it('is one that cancels its call', (scope) => {

@@ -5,28 +5,32 @@ import type { Bytes, Milliseconds } from '../../units.js';
 import type { Endpoint } from '../../upstream/core/types.js';
 import type { InputRequest } from './input-requests.js';
 
-/** What the upstream said at last while the client was away: its response, or why there is none. */
+/** The end of a call while its client was away: the upstream's response, or an error. */
 export type Outcome =
   | { readonly code: null; readonly bytes: Buffer; readonly spans: Spans }
-  /** `detail` is what the error quotes. */
+  /** `detail` is quoted by the error. */
   | { readonly code: ErrorCode; readonly detail: string };
 
-/** One call of a modern client whose legacy upstream has asked something. Keeps what the exchange says about that up to date. */
+/**
+ * One call of a modern client whose legacy upstream has sent input requests. Owned by ParkedCalls; keeps the number of open
+ * requests and the deadline of its exchange up to date.
+ */
 export class ParkedCall {
   readonly endpoint: Endpoint;
   readonly exchange: Exchange;
-  /** The use of the exchange that is meant. */
+  /** The generation of the exchange that this call is. */
   readonly generation: number;
-  /** By whom calls are counted. */
+  /** The key of `limits.maxParkedPerPrincipal`. */
   readonly principal: string;
-  /** What the retry must have in common with the call. */
+  /** The retry must have the same {@link callDigest}. */
   readonly digest: Buffer;
-  /** What the upstream waits for, by key. */
+  /** The requests without an answer, by key. */
   readonly inputRequests = new Map<string, InputRequest>();
-  /** Bytes of the open questions. */
+  /** Bytes of `inputRequests`. */
   inputRequestBytes: Bytes = 0;
-  /** Of the state that the client has; 0 = it has none. */
+  /** The number in the `requestState` that the client has; 0 = none. */
   number = 0;
+  /** The end of the call, kept for its client. */
   outcome: Outcome | null = null;
   /** The time limit of the call; 0 = none. */
   readonly #limitMs: Milliseconds;
@@ -41,7 +45,7 @@ export class ParkedCall {
     this.#limitMs = exchange.call.deadline > 0 ? exchange.call.deadline - exchange.call.sentAt : 0;
   }
 
-  /** Whether the exchange is still this call's. */
+  /** Whether the exchange still belongs to this call. */
   get isCurrent(): boolean {
     return this.exchange.generation === this.generation;
   }
@@ -58,14 +62,14 @@ export class ParkedCall {
     this.#updateExchange();
   }
 
-  /** Nobody waits for answers any more. */
+  /** Removes all input requests. */
   clear(): void {
     this.inputRequests.clear();
     this.inputRequestBytes = 0;
     this.#updateExchange();
   }
 
-  /** The client's time does not count as the upstream's: its limit rests while a question is open, and then starts over. */
+  /** The deadline is suspended while an input request is open and starts anew afterwards: the client's time does not count. */
   #updateExchange(): void {
     const { exchange } = this;
     if (!this.isCurrent) return;
@@ -77,7 +81,7 @@ export class ParkedCall {
     return this.#timer !== undefined;
   }
 
-  /** Does something later, instead of what was to be done before. */
+  /** Starts the timer of the call, instead of one that runs. */
   schedule(ms: Milliseconds, work: () => void): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
@@ -87,7 +91,6 @@ export class ParkedCall {
     this.#timer.unref();
   }
 
-  /** Does nothing later. */
   cancelTimer(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
