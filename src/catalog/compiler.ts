@@ -1,4 +1,4 @@
-/** Compiles what servers list, each by itself, so that the catalog is put together from finished parts. */
+/** Compiles the lists of each server separately, so that a catalog is merged from finished parts. */
 import type { ServerSnapshot } from '../config/snapshot.js';
 import { packedCount } from '../shared/packed.js';
 import type { Bytes } from '../units.js';
@@ -6,7 +6,7 @@ import type { Discovery } from '../upstream/core/types.js';
 import { type CompiledList, compileLists, type ListsInput } from './compile-lists.js';
 import { type Capabilities, type CompiledDiscovery, LISTS } from './types.js';
 
-/** Lists that are larger are compiled one server at a time: half a second's work and more. */
+/** Larger lists take half a second or more and are compiled one server at a time. */
 const LARGE: Bytes = 4 * 1024 * 1024;
 
 /** Compiles lists in other threads: the control pool. */
@@ -14,18 +14,18 @@ export interface ListThreads {
   compileLists(input: ListsInput): Promise<CompiledList[]>;
 }
 
-/** See the file comment. Small lists never wait for large ones. */
+/** See the file comment. Small lists never wait for large ones. Owned by Catalog. */
 export class ListCompiler {
   readonly #threads: ListThreads | undefined;
-  /** Settles when no large lists are being compiled. */
+  /** Settles when the large lists so far are compiled. */
   #large: Promise<unknown> = Promise.resolve();
 
-  /** @param threads default: at once, on this one */
+  /** @param threads default: on this thread, synchronously */
   constructor(threads: ListThreads | undefined) {
     this.#threads = threads;
   }
 
-  /** @throws whatever the thread throws, or dies of */
+  /** @throws the error of the thread */
   async compile(discovery: Discovery, { endpoints }: ServerSnapshot): Promise<CompiledDiscovery> {
     const lists = LISTS.map((list) => discovery[list]);
     const http = endpoints.some(({ transport }) => transport === 'http');
@@ -66,7 +66,7 @@ function described(discovery: Discovery, lists: readonly CompiledList[]): Compil
       experimental: members(capabilities['experimental']),
     },
     instructions: discovery.instructions,
-    // Legacy upstreams give no hints: their lists are as fresh as list_changed keeps them.
+    // Legacy upstreams send no `ttlMs`; list_changed keeps their lists fresh.
     expiresAt: era === 1 ? Date.now() + ttlMs : Number.POSITIVE_INFINITY,
     cacheScope: discovery.cacheScope,
     lists,

@@ -9,7 +9,7 @@ const MAX_DEPTH = 32;
 /**
  * The annotated arguments of a tool.
  *
- * @returns a sentence when the annotations are invalid: clients over HTTP have to ignore such a tool
+ * @returns a sentence when the annotations are invalid: clients over HTTP must ignore such a tool
  */
 export function headerParams(inputSchema: Readonly<Record<string, unknown>>): readonly HeaderParam[] | string {
   const found: HeaderParam[] = [];
@@ -37,7 +37,7 @@ function walk(
   }
   const record = schema as Record<string, unknown>;
   if (Object.hasOwn(record, ANNOTATION)) {
-    const problem = take(record, path, reachable, found, names);
+    const problem = addParam(record, path, reachable, found, names);
     if (problem !== null) return problem;
   }
   for (const [key, value] of Object.entries(record)) {
@@ -69,7 +69,7 @@ function walkProperties(
   return null;
 }
 
-function take(
+function addParam(
   schema: Readonly<Record<string, unknown>>,
   path: readonly string[],
   reachable: boolean,
@@ -78,13 +78,13 @@ function take(
 ): string | null {
   const header = schema[ANNOTATION];
   if (typeof header !== 'string' || !TOKEN.test(header)) return 'x-mcp-header is not a header name';
-  if (!reachable || path.length === 0) return 'x-mcp-header stands where no argument is';
+  if (!reachable || path.length === 0) return 'x-mcp-header is not on an argument';
   const type = schema['type'];
   if (type !== 'string' && type !== 'integer' && type !== 'boolean') {
-    return 'x-mcp-header on an argument that is no string, integer or boolean';
+    return 'x-mcp-header is on an argument that is not a string, integer or boolean';
   }
   const lower = header.toLowerCase();
-  if (names.has(lower)) return 'x-mcp-header gives one header to two arguments';
+  if (names.has(lower)) return 'x-mcp-header names one header for two arguments';
   names.add(lower);
   found.push({ path, header, type });
   return null;

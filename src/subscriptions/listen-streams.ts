@@ -1,4 +1,4 @@
-/** All open `subscriptions/listen` streams: what they ask for, and who gets what (MCP 2026-07-28, subscriptions). */
+/** The open `subscriptions/listen` streams and their subscriptions (MCP 2026-07-28, subscriptions). */
 import type { Current } from '../config/current.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
@@ -20,7 +20,7 @@ import type { ListChanges, WatchedServer } from './servers.js';
 import { SubscriberIndex } from './subscriber-index.js';
 import { untagged } from './tag.js';
 
-/** What clients may follow and hear of (src/subscriptions/access.ts). */
+/** Checks subscriptions and notifications against policy: Access. */
 export interface ClientAccess {
   serverOf(asker: Requester, uri: string): Promise<number>;
   whenPermitted(asker: Requester, uri: string, then: () => void): void;
@@ -29,9 +29,9 @@ export interface ClientAccess {
 
 /** How listen requests are answered: the write stage. */
 export interface ListenAnswers {
-  /** A head with what the client's origin needs besides. */
+  /** The head with the CORS headers for the client's origin. */
   head(exchange: Exchange, head: readonly string[]): readonly string[];
-  /** Everything is written: counts the exchange and gives it back. */
+  /** Counts and releases an exchange whose response is complete. */
   complete(exchange: Exchange): void;
 }
 
@@ -44,33 +44,33 @@ export interface ListenStreamsParts {
   readonly access: ClientAccess;
   readonly catalog: ListedResources;
   readonly tasks: {
-    /** The task behind a client's handle, if it was made for that subject. */
+    /** The task of a client's handle, if it was issued to that subject. */
     taskOf(handle: string, subject: Int32Array): UpstreamTask | null;
   };
   readonly write: ListenAnswers;
-  /** Takes back the exchange of a request whose stream has one of its own. */
+  /** Releases the exchange of a request whose stream has an exchange of its own. */
   readonly table: { release(exchange: Exchange): void };
   readonly identity: GatewayIdentity;
   readonly log: FaultLog;
 }
 
-/** What an upstream has not confirmed in this time is left out of the acknowledgement. */
+/** Subscriptions that an upstream has not confirmed within this time are left out of the acknowledgement. */
 const CONFIRM_MS: Milliseconds = 10_000;
-/** Resources and tasks of one stream that are asked for at once. */
+/** Resources and tasks of one stream that are subscribed to concurrently. */
 const MAX_CONCURRENT: Count = 64;
 const META_OPEN = '"_meta":{';
 
-/** A resource that a client wants to follow. */
+/** A resource in a listen filter. */
 interface NamedResource {
-  /** As the client spells it. */
+  /** The client's spelling of the URI. */
   readonly clientName: string;
-  /** As it is sent to upstreams. */
+  /** The URI for upstreams. */
   readonly id: string;
-  /** As policy compares it. */
+  /** The URI for policy. */
   readonly judged: string;
 }
 
-/** See the file comment. */
+/** See the file comment. Owned by Subscriptions. */
 export class ListenStreams {
   readonly #parts: ListenStreamsParts;
   readonly #streams = new Map<Exchange, ListenStream>();
@@ -85,14 +85,14 @@ export class ListenStreams {
     return this.#streams.size;
   }
 
-  /** Takes over a listen request. @returns why it is refused, or null */
+  /** Opens the stream of a listen request. @returns why it is refused, or null */
   open(from: Exchange, bytes: Uint8Array): ErrorCode | null {
     const { config, longLived: standing, table, write } = this.#parts;
     const { limits } = config.current;
     const filter = readListenFilter(from, bytes);
     if (filter === null) return 'GW_INVALID_FILTER';
-    const wanted = filter.resourceSubscriptions.length + filter.taskIds.length;
-    if (wanted > limits.maxSubscriptions || standing.isFull) return 'GW_SUBSCRIPTION_LIMIT';
+    const targets = filter.resourceSubscriptions.length + filter.taskIds.length;
+    if (targets > limits.maxSubscriptions || standing.isFull) return 'GW_SUBSCRIPTION_LIMIT';
     const resources = this.#resources(filter.resourceSubscriptions);
     if (typeof resources === 'string') {
       from.message.detail = resources;
@@ -104,7 +104,7 @@ export class ListenStreams {
     const stream = new ListenStream(exchange, filter, laneClient(exchange), token, limits.maxClientBufferBytes);
     this.#streams.set(exchange, stream);
     exchange.client.reply?.openStream(200, write.head(exchange, EVENT_STREAM_HEAD));
-    if (wanted === 0) this.#acknowledge(stream, [], []);
+    if (targets === 0) this.#acknowledge(stream, [], []);
     else this.#begin(stream, resources).catch((error: unknown) => this.#parts.log.fault(error));
     return null;
   }
@@ -115,34 +115,35 @@ export class ListenStreams {
     }
   }
 
-  /** The streams that follow a resource or one that it is part of. */
+  /** The streams that are subscribed to a resource or to a parent of it. */
   ofResource(server: number, uri: string, owner: LaneOwner | null): Set<ListenStream> {
     return this.#subscribers.ofResource(server, uri, owner);
   }
 
-  /** @param place of the task's id in `message`: each client gets the one it knows */
+  /** @param place of the task's id in `message`, where each client gets its own handle */
   taskChanged(server: number, taskId: string, message: Uint8Array, place: Range): void {
     this.#subscribers.forEachOf(server, 'task', taskId, (stream) => {
-      const known = stream.targets.find(
+      const target = stream.targets.find(
         ({ kind, id, server: at }) => kind === 'task' && id === taskId && at === server,
       );
-      if (known === undefined) return;
-      const text = Buffer.from(JSON.stringify(known.clientName));
+      if (target === undefined) return;
+      const text = Buffer.from(JSON.stringify(target.clientName));
       const own = untagged(applyEdits(message, 0, message.length, [{ ...place, text }]));
-      const address = `${this.#parts.upstreams.servers[server]?.name ?? ''}:${known.tool}`;
+      const address = `${this.#parts.upstreams.servers[server]?.name ?? ''}:${target.tool}`;
       this.#parts.access.whenTaskPermitted(stream, address, () => stream.deliver(own));
     });
   }
 
-  /** See Subscriptions.serverReplaced. A stream that cannot be kept as it was acknowledged ends. */
+  /** See Subscriptions.serverReplaced. A stream ends when the new server refuses one of its subscriptions. */
   serverReplaced(server: number): void {
     for (const { kind, id, subscriber: stream } of this.#subscribers.ofServer(server)) {
       const index = stream.targets.findIndex(
-        (known) => known.server === server && known.kind === kind && known.id === id,
+        (target) => target.server === server && target.kind === kind && target.id === id,
       );
-      const [followed] = stream.targets.splice(index, 1);
+      const [target] = stream.targets.splice(index, 1);
       this.#subscribers.remove(server, kind, id, stream);
-      this.#subscribe(stream, followed!).then(
+      if (target === undefined) continue;
+      this.#subscribe(stream, target).then(
         (isKept) => {
           if (!isKept && !stream.hasEnded) this.#complete(stream);
         },
@@ -151,13 +152,13 @@ export class ListenStreams {
     }
   }
 
-  /** Resources that a stream follows; none when it is no listen stream. */
+  /** URIs of the resources that a stream is subscribed to; none when the exchange is not a listen stream. */
   subscribedUris(exchange: Exchange): readonly string[] {
-    const followed = this.#streams.get(exchange)?.targets ?? [];
-    return followed.flatMap(({ kind, clientName: name }) => (kind === 'resource' ? [name] : []));
+    const targets = this.#streams.get(exchange)?.targets ?? [];
+    return targets.flatMap(({ kind, clientName }) => (kind === 'resource' ? [clientName] : []));
   }
 
-  /** The client left. @returns false when the exchange is none of a listen stream */
+  /** The client disconnected. @returns false when the exchange is not a listen stream */
   disconnected(exchange: Exchange): boolean {
     const stream = this.#streams.get(exchange);
     if (stream === undefined) return false;
@@ -183,7 +184,7 @@ export class ListenStreams {
     for (const stream of [...this.#streams.values()]) this.#complete(stream);
   }
 
-  /** The resources of a filter with what policy compares of each and what upstreams are sent; a text = why one is refused. */
+  /** The resources of a filter. @returns a sentence when a URI is invalid */
   #resources(uris: readonly string[]): NamedResource[] | string {
     const resources: NamedResource[] = [];
     for (const name of uris) {
@@ -194,10 +195,10 @@ export class ListenStreams {
     return resources;
   }
 
-  async #begin(stream: ListenStream, wanted: readonly NamedResource[]): Promise<void> {
+  async #begin(stream: ListenStream, named: readonly NamedResource[]): Promise<void> {
     const { taskIds } = stream.filter;
-    const followed = await filterConcurrently(wanted, (resource) => this.#subscribeResource(stream, resource));
-    const resources = followed.map(({ clientName: name }) => name);
+    const confirmed = await filterConcurrently(named, (resource) => this.#subscribeResource(stream, resource));
+    const resources = confirmed.map(({ clientName }) => clientName);
     const tasks = await filterConcurrently(taskIds, (handle) => this.#subscribeTask(stream, handle));
     if (stream.hasEnded) return;
     this.#acknowledge(stream, resources, tasks);
@@ -207,12 +208,12 @@ export class ListenStreams {
     const honoured = { ...stream.filter, resourceSubscriptions, taskIds };
     stream.acknowledge(honoured);
     const { toolsListChanged, promptsListChanged, resourcesListChanged } = honoured;
-    const nothing = !toolsListChanged && !promptsListChanged && !resourcesListChanged && stream.targets.length === 0;
-    if (nothing) this.#complete(stream);
+    const isEmpty = !toolsListChanged && !promptsListChanged && !resourcesListChanged && stream.targets.length === 0;
+    if (isEmpty) this.#complete(stream);
   }
 
   async #subscribeResource(stream: ListenStream, { clientName: name, id, judged }: NamedResource): Promise<boolean> {
-    // Its client has left: the rest of what it named need not be judged.
+    // Policy is not asked for the rest of a stream whose client disconnected.
     if (stream.hasEnded) return false;
     const server = await this.#parts.access.serverOf(stream, judged);
     return (
@@ -227,11 +228,11 @@ export class ListenStreams {
     return this.#subscribe(stream, { server, kind: 'task', id, clientName: handle, tool });
   }
 
-  /** @returns whether the upstream has confirmed, in time */
-  #subscribe(stream: ListenStream, followed: ListenTarget): Promise<boolean> {
-    const { server, kind, id } = followed;
+  /** @returns whether the upstream has confirmed within {@link CONFIRM_MS} */
+  #subscribe(stream: ListenStream, target: ListenTarget): Promise<boolean> {
+    const { server, kind, id } = target;
     const upstream = this.#parts.upstreams.servers[server];
-    // Without a promise and a timer for each of a thousand that cannot be had.
+    // No promise and timer for targets that cannot be watched: there may be thousands.
     if (upstream === undefined || stream.hasEnded || !upstream.announces(kind)) return Promise.resolve(false);
     return new Promise((resolve) => {
       let isLate = false;
@@ -246,7 +247,7 @@ export class ListenStreams {
           if (isLate || stream.hasEnded) {
             upstream.unwatch(kind, id, stream.client);
           } else {
-            stream.targets.push(followed);
+            stream.targets.push(target);
             this.#subscribers.add(server, kind, id, stream);
           }
           resolve(!isLate);
@@ -279,16 +280,13 @@ export class ListenStreams {
   }
 }
 
-/** Those of `items` for which `test` comes out true, in their order; some at once. */
+/** The items for which `test` resolves to true, in their order; {@link MAX_CONCURRENT} tests run concurrently. */
 async function filterConcurrently<T>(items: readonly T[], test: (item: T) => Promise<boolean>): Promise<T[]> {
   const passed: boolean[] = [];
-  let next = 0;
+  const queue = items.entries();
   const run = async (): Promise<void> => {
-    while (next < items.length) {
-      const index = next;
-      next += 1;
-      passed[index] = await test(items[index]!);
-    }
+    // All runs share one iterator.
+    for (const [index, item] of queue) passed[index] = await test(item);
   };
   await Promise.all(Array.from({ length: Math.min(MAX_CONCURRENT, items.length) }, run));
   return items.filter((_, index) => passed[index]);

@@ -1,78 +1,78 @@
-/** Who follows which resources and tasks of which server: the way from a change upstream to its clients. */
+/** The subscribers of resources and tasks by server: finds the clients that a notification of an upstream is for. */
 import { isPlainText, normalUri } from '../protocol/uri.js';
 import type { LaneClient, LaneOwner, WatchKind } from '../upstream/core/types.js';
 
-/** A client that follows something: a legacy session or a listen stream. */
+/** A client with subscriptions: a legacy session or a listen stream. */
 export interface Subscriber {
   readonly client: LaneClient;
 }
 
-/** One thing that one client follows. */
-export interface SubscriberEntry<F extends Subscriber> {
+/** One subscription of one client. */
+export interface SubscriberEntry<S extends Subscriber> {
   readonly kind: WatchKind;
   readonly id: string;
-  readonly subscriber: F;
+  readonly subscriber: S;
 }
 
-interface Target<F> {
+interface Target<S> {
   readonly server: number;
   readonly kind: WatchKind;
   readonly id: string;
-  readonly subscribers: Set<F>;
+  readonly subscribers: Set<S>;
 }
 
-/** Steps up from a resource to those it may be part of. */
+/** Parents of a resource that are looked up. */
 const MAX_PARENTS = 64;
 const SLASH = '/';
 
 /** See the file comment. */
-export class SubscriberIndex<F extends Subscriber> {
-  readonly #targets = new Map<string, Target<F>>();
+export class SubscriberIndex<S extends Subscriber> {
+  readonly #targets = new Map<string, Target<S>>();
 
-  /** Things that somebody follows. */
+  /** Resources and tasks with subscribers. */
   get size(): number {
     return this.#targets.size;
   }
 
-  add(server: number, kind: WatchKind, id: string, follower: F): void {
+  add(server: number, kind: WatchKind, id: string, subscriber: S): void {
     const key = keyOf(server, kind, targetId(kind, id));
-    const known = this.#targets.get(key);
-    if (known === undefined) this.#targets.set(key, { server, kind, id, subscribers: new Set([follower]) });
-    else known.subscribers.add(follower);
+    const target = this.#targets.get(key);
+    if (target === undefined) this.#targets.set(key, { server, kind, id, subscribers: new Set([subscriber]) });
+    else target.subscribers.add(subscriber);
   }
 
-  /** @returns whether it did follow it */
-  remove(server: number, kind: WatchKind, id: string, follower: F): boolean {
+  /** @returns false when there was no such subscription */
+  remove(server: number, kind: WatchKind, id: string, subscriber: S): boolean {
     const key = keyOf(server, kind, targetId(kind, id));
-    const known = this.#targets.get(key);
-    if (known === undefined || !known.subscribers.delete(follower)) return false;
-    if (known.subscribers.size === 0) this.#targets.delete(key);
+    const target = this.#targets.get(key);
+    if (target === undefined || !target.subscribers.delete(subscriber)) return false;
+    if (target.subscribers.size === 0) this.#targets.delete(key);
     return true;
   }
 
-  /** Everything that is followed at a server. */
-  ofServer(server: number): SubscriberEntry<F>[] {
-    const found: SubscriberEntry<F>[] = [];
-    for (const { server: at, kind, id, subscribers: followers } of this.#targets.values()) {
-      if (at === server) for (const follower of followers) found.push({ kind, id, subscriber: follower });
+  /** All subscriptions at a server. */
+  ofServer(server: number): SubscriberEntry<S>[] {
+    const found: SubscriberEntry<S>[] = [];
+    for (const { server: at, kind, id, subscribers } of this.#targets.values()) {
+      if (at === server) for (const subscriber of subscribers) found.push({ kind, id, subscriber });
     }
     return found;
   }
 
-  /** Calls `visit` once for each follower of that very thing. */
-  forEachOf(server: number, kind: WatchKind, id: string, visit: (follower: F) => void): void {
-    for (const follower of [...(this.#targets.get(keyOf(server, kind, id))?.subscribers ?? [])]) visit(follower);
+  /** Calls `visit` for each subscriber of exactly this resource or task. */
+  forEachOf(server: number, kind: WatchKind, id: string, visit: (subscriber: S) => void): void {
+    for (const subscriber of [...(this.#targets.get(keyOf(server, kind, id))?.subscribers ?? [])]) visit(subscriber);
   }
 
   /**
-   * The followers of a resource or of one that it is part of (MCP, resources: the URI of an update may be that of a
+   * The subscribers of a resource or of a parent of it (MCP, resources: the URI of an update may be that of a
    * sub-resource), each once.
    *
-   * @param owner the only one whose lane the update came on; null = it is for all
+   * @param owner the client whose dedicated connection the update came on; null = the update is for all
    */
-  ofResource(server: number, spelling: string, owner: LaneOwner | null): Set<F> {
-    const found = new Set<F>();
-    if (this.#targets.size === 0) return found;
+  ofResource(server: number, spelling: string, owner: LaneOwner | null): Set<S> {
+    const found = new Set<S>();
+    if (this.size === 0) return found;
     const uri = targetId('resource', spelling);
     this.#collect(server, uri, owner, found);
     let at = uri.lastIndexOf(SLASH);
@@ -84,20 +84,20 @@ export class SubscriberIndex<F extends Subscriber> {
     return found;
   }
 
-  #collect(server: number, uri: string, owner: LaneOwner | null, found: Set<F>): void {
-    for (const follower of this.#targets.get(keyOf(server, 'resource', uri))?.subscribers ?? []) {
-      if (owner === null || isOwner(owner, follower.client)) found.add(follower);
+  #collect(server: number, uri: string, owner: LaneOwner | null, found: Set<S>): void {
+    for (const subscriber of this.#targets.get(keyOf(server, 'resource', uri))?.subscribers ?? []) {
+      if (owner === null || isOwner(owner, subscriber.client)) found.add(subscriber);
     }
   }
 }
 
-/** Whether what comes on a lane is for that client. */
-export function isOwner(owner: LaneOwner, client: LaneClient): boolean {
+/** Whether a message on the dedicated connection of `owner` is for that client. */
+function isOwner(owner: LaneOwner, client: LaneClient): boolean {
   if (owner.sessionId !== '') return owner.sessionId === client.sessionId;
   return owner.subject.every((word, index) => word === client.subject[index]);
 }
 
-/** Upstreams may speak of a resource in another spelling than the one that was subscribed to. */
+/** Resources by their normalized URI: upstreams may spell it differently in updates. */
 function targetId(kind: WatchKind, id: string): string {
   if (kind !== 'resource' || isPlainText(id)) return id;
   const read = normalUri(id);
