@@ -3,7 +3,7 @@ import type { ExchangeTable } from '../request/exchange/table.js';
 import type { StandaloneStreams } from '../session/streams/index.js';
 import { isLongLived } from '../session/streams/long-lived.js';
 
-/** Gives each exchange back to whoever it belongs to: the table, or the long-lived streams. The write stage calls it. */
+/** Releases each exchange to its owner: the table, or the long-lived streams. The write stage calls it. */
 export class ExchangeOwners {
   readonly #table: ExchangeTable;
   readonly #streams: StandaloneStreams;

@@ -8,14 +8,14 @@ import { packedCount } from '../shared/packed.js';
 import type { Subscriptions } from '../subscriptions/index.js';
 import type { Discovery, LaneOwner, UpstreamEvents } from '../upstream/core/types.js';
 
-/** Where a catalog goes before it comes into force. */
+/** Distributes catalogs and notifications: Front. */
 export interface ChangeReceiver {
-  /** Brings a catalog to the workers; it is in force when this returns. */
+  /** Distributes a catalog to the workers; it is in force when this returns. */
   useCatalog(next: PreparedCatalog): void;
   readonly subscriptions: Subscriptions;
 }
 
-/** What changes at upstreams, on its way to the catalog, the workers and the clients. */
+/** Passes changes of upstreams on to the catalog, the workers and the clients. The upstream pool and the catalog call it. */
 export class UpstreamChanges implements UpstreamEvents, CatalogListener {
   readonly #config: Current<Snapshot>;
   readonly #catalog: Catalog;
@@ -29,7 +29,7 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
     catalog.attach(this);
   }
 
-  /** Once, before anything starts: the front is made with the upstream pool and the catalog, which report here. */
+  /** Sets the front. Once, before anything starts: the front is made with the upstream pool and the catalog, which call this. */
   attach(front: ChangeReceiver): void {
     this.#front = front;
   }
@@ -42,7 +42,7 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
       resources: packedCount(resources),
       templates: packedCount(templates),
     };
-    const { name } = this.#config.current.servers[discovery.server]!;
+    const name = this.#config.current.servers[discovery.server]?.name ?? '';
     this.#logger.info({ server: name, ...counts }, 'upstream listed');
     this.#catalog.update(discovery).catch((error: unknown) => {
       this.#logger.error({ error: String(error) }, 'the catalog cannot be built');
@@ -61,7 +61,7 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
     this.#front.subscriptions.serverReplaced(server);
   }
 
-  // Endpoints log their own changes; a server that is down keeps its names, so that calls say what is wrong.
+  // Endpoints log their own changes; a server that is down keeps its tools, so that calls get the reason.
   stateChanged(): void {}
 
   distribute(next: PreparedCatalog): void {

@@ -53,10 +53,10 @@ test('items keep their bytes in every list', async () => {
     const has = (method: number, text: string): void => {
       assert.ok(pageText(catalog, method, revision)!.includes(`[${text}]`), text);
     };
-    has(Method.toolsList, items.tools[0].replace('"read"', '"files__read"'));
-    has(Method.promptsList, items.prompts[0].replace('"ask"', '"files__ask"'));
-    has(Method.resourcesList, items.resources[0]);
-    has(Method.templatesList, items.templates[0]);
+    has(Method.toolsList, items.tools[0]!.replace('"read"', '"files__read"'));
+    has(Method.promptsList, items.prompts[0]!.replace('"ask"', '"files__ask"'));
+    has(Method.resourcesList, items.resources[0]!);
+    has(Method.templatesList, items.templates[0]!);
   }
 });
 
@@ -87,8 +87,8 @@ test('the table names every entry with its upstream spelling', async () => {
 test('order follows the servers of the configuration, not who answered first', async () => {
   const from = snapshot([server('a'), server('b'), server('c')]);
   const found = [0, 1, 2].map((index) => discovery(index, { tools: [tool('z'), tool('y')] }));
-  const forward = await catalogOf(from, found[0], found[1], found[2]);
-  const backward = await catalogOf(from, found[2], found[1], found[0]);
+  const forward = await catalogOf(from, ...found);
+  const backward = await catalogOf(from, ...found.toReversed());
   assert.deepEqual(names(pageValue(forward, Method.toolsList, LEGACY)), [
     'a__z',
     'a__y',
@@ -151,7 +151,7 @@ test('the loser of a name is not listed and answers to its address', async () =>
   const catalog = await catalogOf(from, ...both);
   assert.deepEqual(names(pageValue(catalog, Method.toolsList, LEGACY)), ['read']);
   assert.deepEqual(texts(catalog.table.publicNames), ['read', 'b:read']);
-  assert.match(catalog.problems[0].detail, /b:read/);
+  assert.match(catalog.problems[0]!.detail, /b:read/);
 });
 
 test('problems are counted beyond those that are kept', async () => {

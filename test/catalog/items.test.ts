@@ -19,8 +19,8 @@ function read(text: string, list: ListName = 'tools'): Item {
 
 function render(text: string, publicName: string | null, era: Era, list: ListName = 'tools'): string {
   const lists = LISTS.map((name) => packShared(name === list ? [text] : []));
-  const items = new CompiledItems(compileLists({ lists, checkHeaders: false })[LISTS.indexOf(list)]);
-  return Buffer.from(items.render(0, publicName ?? items.name(0))[era], 'latin1').toString('utf8');
+  const items = new CompiledItems(compileLists({ lists, checkHeaders: false })[LISTS.indexOf(list)]!);
+  return Buffer.from(items.render(0, publicName ?? items.name(0))[era] ?? '', 'latin1').toString('utf8');
 }
 
 function refusal(text: string, list: ListName = 'tools', http = false): string {

@@ -27,7 +27,7 @@ const threadsWith = (compile: CatalogThreads['compileLists']): CatalogThreads =>
 function gated() {
   const waiting: (() => void)[] = [];
   const compile = async (input: ListsInput): Promise<CompiledList[]> => {
-    if (packedCount(input.lists[0]) > 1_000) await new Promise<void>((resolve) => waiting.push(resolve));
+    if (packedCount(input.lists[0]!) > 1_000) await new Promise<void>((resolve) => waiting.push(resolve));
     return compileLists(input);
   };
   return {

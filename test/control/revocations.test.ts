@@ -56,7 +56,11 @@ test('a revocation names one thing; a token is hashed at once and kept until it 
   assert.deepEqual(normalizeRevocation({ token: 'abc' }), { kind: 'token', value: hash('abc'), until: never });
   const digest = hash('abc').toUpperCase();
   assert.deepEqual(normalizeRevocation({ tokenSha256: digest }), { kind: 'token', value: hash('abc'), until: never });
-  assert.deepEqual(normalizeRevocation({ subject: '__proto__' }), { kind: 'subject', value: '__proto__', until: never });
+  assert.deepEqual(normalizeRevocation({ subject: '__proto__' }), {
+    kind: 'subject',
+    value: '__proto__',
+    until: never,
+  });
   const jwt = (payload: string): string => `h.${Buffer.from(payload).toString('base64url')}.s`;
   assert.equal(normalizeRevocation({ token: jwt('{"exp":100}') }).until, 160);
   for (const payload of ['{"exp":"100"}', '{}', 'null', 'not json']) {
