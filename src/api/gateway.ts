@@ -172,8 +172,8 @@ export class OwnGateway implements Gateway {
   }
 
   #open(token: string): LocalConnection {
-    const { connectionParts: door, snapshot } = this.#use();
-    const connection = openLocalConnection(door.handler, door.table, snapshot.limits, token);
+    const { connectionParts, snapshot } = this.#use();
+    const connection = openLocalConnection(connectionParts.handler, connectionParts.table, snapshot.limits, token);
     const connections = this.#connections;
     connections.add(connection);
     // The transport sets `onclose`; what is kept here goes when its client closes it.
@@ -186,17 +186,17 @@ export class OwnGateway implements Gateway {
   }
 
   async serveStdio(options: StdioOptions = {}): Promise<void> {
-    const { connectionParts: own, snapshot } = this.#use();
-    const door = serveStdio({
-      ...own,
+    const { connectionParts, snapshot } = this.#use();
+    const connection = serveStdio({
+      ...connectionParts,
       input: options.input ?? process.stdin,
       output: options.output ?? process.stdout,
       limits: snapshot.limits,
       token: options.token ?? '',
     });
-    this.#connections.add(door);
-    await door.ended;
-    this.#connections.delete(door);
+    this.#connections.add(connection);
+    await connection.ended;
+    this.#connections.delete(connection);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

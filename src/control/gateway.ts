@@ -190,7 +190,7 @@ class Gateway implements RunningGateway, AdminSource {
     const message = this.#revocations.remove(kind, value);
     if (message === undefined) return false;
     if (message !== null) this.#pool.revoke(message);
-    this.#log.logger.info({ kind, value: shownForLog(kind, value) }, 'revocation taken back');
+    this.#log.logger.info({ kind, value: shownForLog(kind, value) }, 'revocation removed');
     return true;
   }
 

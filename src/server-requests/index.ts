@@ -94,8 +94,8 @@ export class ServerRequests {
    * @param exchange the call that it belongs to; null = it belongs to the owner of the endpoint, if that is a session
    */
   serverRequest(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
-    const theirId = copy(bytes, spans.idStart, spans.idEnd);
-    const refuse = (code: number, sentence: string): void => endpoint.reply(errorMessage(theirId, code, sentence));
+    const upstreamId = copy(bytes, spans.idStart, spans.idEnd);
+    const refuse = (code: number, sentence: string): void => endpoint.reply(errorMessage(upstreamId, code, sentence));
     const sessionId =
       exchange === null ? (endpoint.profile.owner?.sessionId ?? '') : (exchange.client.session?.id ?? '');
     const session = sessionId === '' ? null : this.#parts.sessions.open(sessionId);
@@ -123,7 +123,7 @@ export class ServerRequests {
       id,
       sessionId,
       endpoint,
-      upstreamId: theirId,
+      upstreamId,
       upstreamToken: token < 0 ? null : copy(bytes, token, spans.progressTokenEnd),
       call: exchange === null ? null : callOf(exchange),
       waitingCalls: (exchange === null ? this.#callsAt(endpoint, sessionId) : [exchange]).map(callOf),
@@ -175,8 +175,8 @@ export class ServerRequests {
       const start = spans.requestIdStart;
       const end = spans.requestIdEnd;
       if (start < 0) return;
-      const theirId = bytes.subarray(start, end);
-      const request = this.#open.ofEndpoint(endpoint).find((open) => Buffer.compare(open.upstreamId, theirId) === 0);
+      const upstreamId = bytes.subarray(start, end);
+      const request = this.#open.ofEndpoint(endpoint).find((open) => Buffer.compare(open.upstreamId, upstreamId) === 0);
       if (request === undefined || !this.#open.remove(request)) return;
       const ours = { start, end, text: Buffer.from(String(request.id)) };
       this.#notify(request, applyEdits(bytes, 0, length, [ours]));
@@ -212,8 +212,8 @@ export class ServerRequests {
       return;
     }
     this.#counts.answered += 1;
-    const { endpoint, outcome, upstreamId: theirId } = request;
-    endpoint?.reply(relayed(bytes, spans.idStart, spans.idEnd, theirId));
+    const { endpoint, outcome, upstreamId } = request;
+    endpoint?.reply(relayed(bytes, spans.idStart, spans.idEnd, upstreamId));
     outcome?.(
       spans.resultStart < 0 ? null : copy(bytes, spans.resultStart, spans.resultEnd),
       spans.errorStart < 0 ? null : copy(bytes, spans.errorStart, spans.errorEnd),
@@ -243,7 +243,7 @@ export class ServerRequests {
     if (request !== null && this.#open.remove(request)) this.#end(request, 'The client cancelled this request.');
   }
 
-  /** The call has ended: the client is told to cancel its requests. */
+  /** The call has ended: its requests are cancelled at the client. */
   callEnded(exchange: Exchange): void {
     for (const request of this.#open.ofCall(exchange)) {
       if (request.call?.exchange === exchange && this.#open.remove(request)) this.#cancel(request);
@@ -295,11 +295,13 @@ export class ServerRequests {
     return false;
   }
 
-  #deliver({ call, waitingCalls: resting, sessionId }: OpenRequest, message: Uint8Array): boolean {
+  #deliver({ call, waitingCalls, sessionId }: OpenRequest, message: Uint8Array): boolean {
     if (call !== null && isUnderWay(call) && this.#parts.write.event(call.exchange, message)) return true;
     if (this.#toSession(sessionId, message)) return true;
     // The stream of any call of the session reaches the client.
-    return call === null && resting.some((each) => isUnderWay(each) && this.#parts.write.event(each.exchange, message));
+    return (
+      call === null && waitingCalls.some((each) => isUnderWay(each) && this.#parts.write.event(each.exchange, message))
+    );
   }
 
   /** Sends a notification about a request: on the stream of its call where that is open, else on the standalone stream. */
@@ -337,8 +339,8 @@ export class ServerRequests {
   }
 
   /** Ends a request without a response of the client. */
-  #end({ endpoint, upstreamId: theirId, outcome }: OpenRequest, sentence: string): void {
-    endpoint?.reply(errorMessage(theirId, INTERNAL_ERROR, sentence));
+  #end({ endpoint, upstreamId, outcome }: OpenRequest, sentence: string): void {
+    endpoint?.reply(errorMessage(upstreamId, INTERNAL_ERROR, sentence));
     outcome?.(null, null);
   }
 

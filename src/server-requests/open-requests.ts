@@ -109,8 +109,8 @@ export class OpenRequests {
   ofCall(exchange: Exchange): OpenRequest[] {
     return this.#byExchange
       .of(exchange)
-      .filter(({ waitingCalls: resting }) =>
-        resting.some((call) => call.exchange === exchange && call.generation === exchange.generation),
+      .filter(({ waitingCalls }) =>
+        waitingCalls.some((call) => call.exchange === exchange && call.generation === exchange.generation),
       );
   }
 

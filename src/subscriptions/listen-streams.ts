@@ -87,19 +87,19 @@ export class ListenStreams {
 
   /** Opens the stream of a listen request. @returns why it is refused, or null */
   open(from: Exchange, bytes: Uint8Array): ErrorCode | null {
-    const { config, longLived: standing, table, write } = this.#parts;
+    const { config, longLived, table, write } = this.#parts;
     const { limits } = config.current;
     const filter = readListenFilter(from, bytes);
     if (filter === null) return 'GW_INVALID_FILTER';
     const targets = filter.resourceSubscriptions.length + filter.taskIds.length;
-    if (targets > limits.maxSubscriptions || standing.isFull) return 'GW_SUBSCRIPTION_LIMIT';
+    if (targets > limits.maxSubscriptions || longLived.isFull) return 'GW_SUBSCRIPTION_LIMIT';
     const resources = this.#resources(filter.resourceSubscriptions);
     if (typeof resources === 'string') {
       from.message.detail = resources;
       return 'GW_INVALID_URI';
     }
     const { token } = from.client;
-    const exchange = standing.open(from);
+    const exchange = longLived.open(from);
     table.release(from);
     const stream = new ListenStream(exchange, filter, laneClient(exchange), token, limits.maxClientBufferBytes);
     this.#streams.set(exchange, stream);
@@ -187,10 +187,10 @@ export class ListenStreams {
   /** The resources of a filter. @returns a sentence when a URI is invalid */
   #resources(uris: readonly string[]): NamedResource[] | string {
     const resources: NamedResource[] = [];
-    for (const name of uris) {
-      const read = readUri(name, this.#parts.catalog);
+    for (const clientName of uris) {
+      const read = readUri(clientName, this.#parts.catalog);
       if (typeof read === 'string') return URI_FAULTS[read];
-      resources.push({ clientName: name, id: read.text, judged: read.judged });
+      resources.push({ clientName, id: read.text, judged: read.judged });
     }
     return resources;
   }
@@ -212,13 +212,11 @@ export class ListenStreams {
     if (isEmpty) this.#complete(stream);
   }
 
-  async #subscribeResource(stream: ListenStream, { clientName: name, id, judged }: NamedResource): Promise<boolean> {
+  async #subscribeResource(stream: ListenStream, { clientName, id, judged }: NamedResource): Promise<boolean> {
     // Policy is not asked for the rest of a stream whose client disconnected.
     if (stream.hasEnded) return false;
     const server = await this.#parts.access.serverOf(stream, judged);
-    return (
-      server !== NO_SERVER && this.#subscribe(stream, { server, kind: 'resource', id, clientName: name, tool: '' })
-    );
+    return server !== NO_SERVER && this.#subscribe(stream, { server, kind: 'resource', id, clientName, tool: '' });
   }
 
   #subscribeTask(stream: ListenStream, handle: string): Promise<boolean> {

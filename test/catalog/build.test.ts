@@ -84,7 +84,7 @@ test('the table names every entry with its upstream spelling', async () => {
   assert.deepEqual(structuredClone(table), table);
 });
 
-test('order follows the servers of the configuration, not who answered first', async () => {
+test('the order is that of the servers in the configuration, not of their discovery', async () => {
   const from = snapshot([server('a'), server('b'), server('c')]);
   const found = [0, 1, 2].map((index) => discovery(index, { tools: [tool('z'), tool('y')] }));
   const forward = await catalogOf(from, ...found);
@@ -145,7 +145,7 @@ test('of two equal URIs the server with the higher priority has it, then the ear
   );
 });
 
-test('the loser of a name is not listed and answers to its address', async () => {
+test('a tool whose name another has is not listed and can be called by its address', async () => {
   const from = snapshot([server('a'), server('b')], { conflict: 'reject' });
   const both = [0, 1].map((index) => discovery(index, { tools: [tool('read')] }));
   const catalog = await catalogOf(from, ...both);
@@ -260,7 +260,7 @@ test('what is no cursor of this catalog is refused', async () => {
   assert.equal(pageText(catalog, Method.promptsList, LEGACY, nextCursor), null, 'a cursor of another list');
 });
 
-test('changes are told by kind, and only when there are any', async () => {
+test('changes are reported by list, and only when there are any', async () => {
   const seen: CatalogChanges[] = [];
   const catalog = listened(new Catalog(snapshot([server('a'), server('b')])), {
     catalogChanged: (_, changes) => seen.push(changes),
@@ -352,7 +352,7 @@ test('a build that failed is tried again by itself', async () => {
   assert.equal(failures, 0);
 });
 
-test('another configuration keeps what is known of servers that stayed', async () => {
+test('a reload keeps the lists of servers that stay', async () => {
   const catalog = new Catalog(snapshot([server('a'), server('b'), server('c')]));
   await catalog.start();
   for (const index of [0, 1, 2]) await catalog.update(discovery(index, { tools: [tool('x')] }));
@@ -364,7 +364,7 @@ test('another configuration keeps what is known of servers that stayed', async (
   assert.deepEqual(catalog.current.table.undiscovered, [0, 1]);
 });
 
-test('a problem is reported once, and again when it was gone', async () => {
+test('a problem is reported once, and again after it had disappeared', async () => {
   const seen: string[][] = [];
   const report = (_: PreparedCatalog, __: CatalogChanges, fresh: readonly CatalogProblem[]): void => {
     seen.push(fresh.map(({ name }) => name));

@@ -1,4 +1,4 @@
-/** The list of what is revoked: its bound, its spelling, and what it forgets. */
+/** The list of revocations: its bound, its input, and which entries are removed. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
@@ -10,7 +10,7 @@ const soon = (): number => Date.now() / 1000 + 60;
 const config = { current: { limits: { maxRevoked: 3 } } };
 const past = (): number => Date.now() / 1000 - 1;
 
-test('a full list refuses, and forgets only what has expired', () => {
+test('a full list refuses new entries, and removes only what has expired', () => {
   const forgotten: RevocationMessage[] = [];
   const list = new Revocations(config);
   list.attach({ removeRevocation: (message) => forgotten.push(message) });
@@ -21,7 +21,7 @@ test('a full list refuses, and forgets only what has expired', () => {
   assert.throws(() => list.add('token', 'bb', soon()), isFull);
   assert.equal(list.size, 3);
   assert.ok(list.add('subject', 'alice', Number.POSITIVE_INFINITY), 'what is on it can be renewed');
-  // The token's own time is over.
+  // The token has expired.
   list.add('token', 'aa', past());
   assert.ok(list.add('token', 'bb', soon()));
   assert.deepEqual(
@@ -39,7 +39,7 @@ test('a full list refuses, and forgets only what has expired', () => {
   );
 });
 
-test('a revocation is taken back once', () => {
+test('a revocation is removed once', () => {
   const list = new Revocations(config);
   list.add('subject', 'alice', Number.POSITIVE_INFINITY);
   list.add('session', 'id', soon());

@@ -6,7 +6,7 @@ import { eventually } from '../support/process.js';
 import { ALL, fixture, RecordingEndpoint, SAMPLE } from './fixture.js';
 
 describe('the end of a request of an upstream', () => {
-  it('comes after answerMs, for both sides', async (scope) => {
+  it('comes after answerMs, for both peers', async (scope) => {
     const all = fixture({ answerMs: 30 });
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
@@ -40,7 +40,7 @@ describe('the end of a request of an upstream', () => {
     assert.equal(all.requests.counts.late, 1);
   });
 
-  it('does not wait for requests with more time, when a reload has shortened it', async (scope) => {
+  it('does not wait for requests with longer limits after a reload has shortened answerMs', async (scope) => {
     const all = fixture();
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
@@ -54,7 +54,7 @@ describe('the end of a request of an upstream', () => {
     assert.equal(exchange.call.openRequests, 1);
   });
 
-  it('is the end of its call, of which the client hears before the answer', (scope) => {
+  it('is the end of its call; the client gets the cancellation before the response', (scope) => {
     const all = fixture();
     scope.after(all.close);
     const ends: readonly ((call: ReturnType<typeof all.call>) => void)[] = [
@@ -111,7 +111,7 @@ describe('the end of a request of an upstream', () => {
     assert.equal(all.requests.counts.open, 0);
   });
 
-  it('is that the upstream takes it back', (scope) => {
+  it('is that the upstream cancels it', (scope) => {
     const all = fixture();
     scope.after(all.close);
     const [endpoint, other] = [new RecordingEndpoint(), new RecordingEndpoint()];
@@ -131,7 +131,7 @@ describe('the end of a request of an upstream', () => {
     assert.deepEqual(endpoint.texts, []);
   });
 
-  it('is that the client takes no part: the upstream has an answer, not a cancellation in the wrong direction', (scope) => {
+  it('is that the client cancels it: the upstream gets a response, not a cancellation in the wrong direction', (scope) => {
     const all = fixture();
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
@@ -154,7 +154,7 @@ describe('the end of a request of an upstream', () => {
 });
 
 describe('notifications about requests of upstreams', () => {
-  it('bring progress of the client to the upstream under its own token', (scope) => {
+  it('pass progress of the client on to the upstream under its own token', (scope) => {
     const all = fixture();
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
@@ -176,7 +176,7 @@ describe('notifications about requests of upstreams', () => {
     assert.deepEqual(endpoint.texts, [progress('"tök\\u0065n"')]);
   });
 
-  it('tell of changed roots', (scope) => {
+  it('report changed roots', (scope) => {
     const all = fixture();
     scope.after(all.close);
     const client = all.client(ALL);
@@ -185,7 +185,7 @@ describe('notifications about requests of upstreams', () => {
     assert.deepEqual(all.rootsChanges, [client.session.id]);
   });
 
-  it('tell the visitor of a URL that it is done with, wherever the upstream named the URL', (scope) => {
+  it('reach the client of an elicitation by URL, whether a request or an error named it', (scope) => {
     const all = fixture();
     scope.after(all.close);
     const [endpoint, other] = [new RecordingEndpoint(), new RecordingEndpoint()];
@@ -217,7 +217,7 @@ describe('notifications about requests of upstreams', () => {
 });
 
 describe('elicitations by URL', () => {
-  it('are remembered up to a number, the latest ones', () => {
+  it('are remembered up to a bound, the latest ones', () => {
     const elicitations = new Elicitations();
     const endpoint = new RecordingEndpoint();
     for (let id = 0; id <= 10_000; id += 1) {

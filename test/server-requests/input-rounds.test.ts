@@ -1,4 +1,4 @@
-/** `input_required` of a modern upstream under a client that can only be asked by requests. */
+/** `input_required` of a modern upstream behind a legacy client, which gets requests. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -79,7 +79,7 @@ describe('the questions of a modern upstream', () => {
     });
   });
 
-  it('are not asked more often than maxInputRounds', (scope) => {
+  it('are bounded by maxInputRounds', (scope) => {
     const { all, client, exchange, wire } = started({ maxInputRounds: 2 });
     scope.after(all.close);
     for (let round = 0; round < 2; round += 1) {
@@ -127,7 +127,7 @@ describe('the questions of a modern upstream', () => {
     assert.deepEqual(a._meta, { k: 1 });
   });
 
-  it('lead no cache any more', (scope) => {
+  it('make the result uncacheable', (scope) => {
     const { all, exchange } = started({});
     scope.after(all.close);
     exchange.verdict.kind = Verdict.lead;
@@ -141,7 +141,7 @@ describe('a client that gives no answer', () => {
   const tool = (wire: { messages: { result?: { isError: boolean; content: { text: string }[] } }[] }) =>
     wire.messages.at(-1)!.result!;
 
-  it('ends a tool call with a result that says so', (scope) => {
+  it('ends a tool call with an error result', (scope) => {
     const { all, client, exchange, wire } = started({});
     scope.after(all.close);
     all.upstreamMessage(exchange, required(`"inputRequests":{"a":${FORM},"b":${ROOTS}}`));
@@ -150,11 +150,7 @@ describe('a client that gives no answer', () => {
     assert.equal(tool(wire).isError, true);
     assert.match(tool(wire).content[0]!.text, /elicitation\/create: User said no/);
     const note = wire.messages[2];
-    assert.deepEqual(
-      [note.method, note.params.requestId],
-      ['notifications/cancelled', b.id],
-      'the other is taken back',
-    );
+    assert.deepEqual([note.method, note.params.requestId], ['notifications/cancelled', b.id], 'the other is cancelled');
     all.clientResponse(client, `{"jsonrpc":"2.0","id":${b.id},"result":{}}`);
     assert.deepEqual(all.again, []);
     assert.equal(all.table.inUse, 0);
@@ -218,7 +214,7 @@ describe('a client that cannot be asked', () => {
     ['takes no URLs', { elicitation: {}, roots: {} }, 3, FORM.replace('"form"', '"url"')],
   ];
   for (const [what, capabilities, revision, question] of rows) {
-    it(`${what}: nothing of the round is asked`, (scope) => {
+    it(`${what}: no request of the round is sent`, (scope) => {
       const { all, exchange, wire } = started({}, capabilities, revision);
       scope.after(all.close);
       all.upstreamMessage(exchange, required(`"inputRequests":{"r":${ROOTS},"a":${question}}`));
@@ -228,7 +224,7 @@ describe('a client that cannot be asked', () => {
     });
   }
 
-  it('has left without a trace', (scope) => {
+  it('has disconnected and leaves nothing behind', (scope) => {
     const { all, exchange } = started({});
     scope.after(all.close);
     exchange.client.reply = null;
@@ -237,7 +233,7 @@ describe('a client that cannot be asked', () => {
     assert.equal(all.requests.counts.open, 0);
   });
 
-  it('hears of a capability that the upstream misses (-32021) in words of its own revision', (scope) => {
+  it('gets -32021 (a missing capability) as an error of its own revision', (scope) => {
     const missing = '{"jsonrpc":"2.0","id":9,"error":{"code":-32021,"message":"m","data":{"requiredCapabilities":{}}}}';
     const { all, exchange, wire } = started({});
     scope.after(all.close);

@@ -1,4 +1,4 @@
-/** Requests of upstreams: to whom they go, with which bytes, and what becomes of them. */
+/** Requests of upstreams to legacy clients: their recipients and their bytes. */
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -9,7 +9,7 @@ import { Spans } from '../../native/spans.js';
 import { ALL, fixture, RecordingEndpoint, SAMPLE } from './fixture.js';
 
 describe('a request of an upstream', () => {
-  it('reaches the client of its call under an id of the gateway and comes back under its own, otherwise untouched', (scope) => {
+  it('reaches the client of its call under an id of the gateway; its response has the original id, all other bytes unchanged', (scope) => {
     const all = fixture();
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
@@ -37,7 +37,7 @@ describe('a request of an upstream', () => {
     });
   });
 
-  it('is answered by nobody but the session that was asked, and once', (scope) => {
+  it('is answered only by the session that it was sent to, and once', (scope) => {
     const all = fixture();
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
@@ -57,7 +57,7 @@ describe('a request of an upstream', () => {
     assert.equal(all.requests.counts.late, 8);
   });
 
-  it('keeps its id whatever JSON it is, and the answer its bytes', (scope) => {
+  it('keeps its id whatever JSON it is, and the response its bytes', (scope) => {
     const all = fixture();
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
@@ -85,7 +85,7 @@ describe('a request of an upstream', () => {
     );
   });
 
-  it('belongs to the session of the lane where no call is named; on the stream of its own, else on any of its calls', (scope) => {
+  it('belongs to the session of a dedicated connection if no call is known; sent on its standalone stream, else on that of any of its calls', (scope) => {
     const all = fixture();
     scope.after(all.close);
     const client = all.client(ALL, 3, true);
@@ -111,7 +111,7 @@ describe('a request of an upstream', () => {
     assert.equal(calls[1]!.exchange.call.openRequests, 1);
   });
 
-  it('is refused where it cannot be told whose it is', (scope) => {
+  it('is refused if its client cannot be determined', (scope) => {
     const all = fixture();
     scope.after(all.close);
     const owners = [
@@ -145,7 +145,7 @@ describe('a request of an upstream', () => {
     ['tasks', ALL, 3, 'tasks/get', '{"taskId":"t"}'],
   ];
   for (const [what, capabilities, revision, method, params] of refusals) {
-    it(`is refused for want of the capability: ${what}`, (scope) => {
+    it(`is refused without the capability: ${what}`, (scope) => {
       const all = fixture();
       scope.after(all.close);
       const endpoint = new RecordingEndpoint();
@@ -158,7 +158,7 @@ describe('a request of an upstream', () => {
     });
   }
 
-  it('gives older clients one block of content a message', (scope) => {
+  it('is split into one block of content per message for older clients', (scope) => {
     const all = fixture();
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
@@ -191,7 +191,7 @@ describe('a request of an upstream', () => {
     }
   });
 
-  it('is refused at once where the client has no stream, and where too many are open', (scope) => {
+  it('is refused at once if the client has no stream, and if too many are open', (scope) => {
     const all = fixture({ maxServerRequests: 2 });
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
@@ -262,7 +262,7 @@ describe('any request of a server', () => {
 });
 
 describe('one session', () => {
-  it('takes a tenth of the room at most', (scope) => {
+  it('uses at most a tenth of maxServerRequests', (scope) => {
     const all = fixture({ maxServerRequests: 200 });
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
@@ -276,7 +276,7 @@ describe('one session', () => {
 });
 
 describe('many requests of upstreams', () => {
-  it('find their clients in any order, also when every upstream uses the same ids', (scope) => {
+  it('reach their clients in any order, also with equal ids of several upstreams', (scope) => {
     const all = fixture({ maxServerRequests: 1000 });
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();

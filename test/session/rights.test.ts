@@ -1,4 +1,4 @@
-/** What streams rest on, judged again and again: bounded, and nobody's stream ends for want of an answer. */
+/** Tokens of streams are checked repeatedly, in bounded numbers, and no stream ends because policy is busy. */
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -81,10 +81,10 @@ describe('rights', () => {
       ['second', 'GW_TOKEN_EXPIRED'],
     ]);
     assert.equal(rights.size, 1);
-    assert.deepEqual(asked, [], 'nobody was asked');
+    assert.deepEqual(asked, [], 'policy was not asked');
   });
 
-  it('are judged again after a reload and a revocation, a bounded number at once', async (scope) => {
+  it('are checked again after a reload and a revocation, a bounded number at once', async (scope) => {
     const { asked, state, hold, ended } = fixture(scope);
     for (let index = 0; index < 1000; index += 1) hold(`s${index}`);
     for (const change of ['snapshot', 'revocation'] as const) {
@@ -102,7 +102,7 @@ describe('rights', () => {
     assert.deepEqual(ended, []);
   });
 
-  it('end by the answer, go on when the gateway is busy, and take the expiry of the answer', async (scope) => {
+  it('end by the verdict, continue when the gateway is busy, and use the expiry of the verdict', async (scope) => {
     const { asked, state, hold, ended } = fixture(scope);
     for (const name of ['good', 'bad', 'busy', 'another', 'short']) hold(name);
     state.revocation += 1;
@@ -125,7 +125,7 @@ describe('rights', () => {
     });
   });
 
-  it('wait for a free exchange, and lose no question for it', async (scope) => {
+  it('wait for a free exchange, and skip no check for it', async (scope) => {
     const { asked, state, hold } = fixture(scope);
     const names = Array.from({ length: 20 }, (_, index) => `s${index}`);
     for (const name of names) hold(name);
@@ -142,7 +142,7 @@ describe('rights', () => {
     assert.deepEqual(seen, names);
   });
 
-  it('of followed resources are judged with the token of who follows', async (scope) => {
+  it('of subscribed resources are checked with the token of the subscriber', async (scope) => {
     const { asked, state, hold, ended, rights } = fixture(scope);
     hold('follower');
     state.snapshot += 1;
@@ -157,7 +157,7 @@ describe('rights', () => {
     assert.equal(rights.size, 1);
   });
 
-  it('that began under older rules are judged at once', async (scope) => {
+  it('that began under an older snapshot are checked at once', async (scope) => {
     const { asked, state, hold, ended } = fixture(scope);
     state.snapshot = 2;
     hold('late');

@@ -14,7 +14,7 @@ import { ControlError } from '../../src/upstream/core/control.js';
 import type { LaneClient } from '../../src/upstream/core/types.js';
 import { RecordingReply } from '../support/recording-reply.js';
 
-/** A server whose confirmations come when the test says so. */
+/** A server that confirms when the test does. */
 class SlowServer {
   readonly name = 'server';
   readonly asked: { id: string; client: LaneClient; confirm(): void; refuse(code: number): void }[] = [];
@@ -141,7 +141,7 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 const messages = ({ text }: RecordingReply): { method?: string; params?: Record<string, unknown>; result?: object }[] =>
   text.split('\n\n').flatMap((event) => (event === '' ? [] : [JSON.parse(event.slice(event.indexOf('{')))]));
 
-test('a subscription is answered once the upstream has confirmed, the same for all who ask meanwhile', async () => {
+test('a subscription is answered once the upstream has confirmed, also concurrent requests for it', async () => {
   const { server, session, subscribe, answer, update, delivered, table } = fixture();
   const mine = session();
   const ids = [subscribe(mine, 'u:a'), subscribe(mine, 'u:a')];
@@ -161,7 +161,7 @@ test('a subscription is answered once the upstream has confirmed, the same for a
   assert.equal(table.inUse, 0);
 });
 
-test('what is taken back before it is confirmed is not followed, and can be asked for again', async () => {
+test('a subscription that ends before the confirmation is unwatched, and can be repeated', async () => {
   const { server, session, subscribe, unsubscribe, answer, update, delivered, subscriptions } = fixture();
   const mine = session();
   const first = subscribe(mine, 'u:a');
@@ -181,7 +181,7 @@ test('what is taken back before it is confirmed is not followed, and can be aske
   assert.equal(subscriptions.sessions, 0);
 });
 
-test('a refusal leaves nothing behind, whatever came meanwhile', async () => {
+test('a refusal leaves nothing behind, whatever happened meanwhile', async () => {
   const { server, session, subscribe, unsubscribe, answer, subscriptions } = fixture();
   const mine = session();
   const rows: [number, string][] = [
@@ -206,7 +206,7 @@ test('a refusal leaves nothing behind, whatever came meanwhile', async () => {
   assert.equal(subscriptions.sessions, 1);
 });
 
-test('the end of a session takes back what was confirmed, and what is confirmed later', async () => {
+test('the end of a session ends subscriptions that are confirmed, and those confirmed later', async () => {
   const { server, session, subscribe, subscriptions } = fixture();
   const mine = session();
   subscribe(mine, 'u:a');
@@ -222,7 +222,7 @@ test('the end of a session takes back what was confirmed, and what is confirmed 
   subscriptions.sessionEnded(mine.id);
 });
 
-test('a client that left gets no answer, and its place in the table is not touched again', async () => {
+test('a disconnected client gets no response, and its slot in the table is not touched again', async () => {
   const { server, session, subscribe, table, answer } = fixture();
   const id = subscribe(session(), 'u:a');
   table.forEach((each) => {
@@ -236,7 +236,7 @@ test('a client that left gets no answer, and its place in the table is not touch
   assert.equal(other.phase, Phase.accepting);
 });
 
-test('a listen is acknowledged when all it names is settled; what happens before comes after', async () => {
+test('a listen is acknowledged when all its subscriptions are settled; earlier notifications come after it', async () => {
   const { server, access, listen, subscriptions, update, longLived } = fixture();
   const reply = listen({
     toolsListChanged: true,
@@ -278,7 +278,7 @@ test('a listen is acknowledged when all it names is settled; what happens before
   assert.equal(longLived.size, 0);
 });
 
-test('a listen whose client leaves while it is being prepared follows nothing', async () => {
+test('a listen whose client disconnects during its preparation has no subscriptions', async () => {
   const { server, access, listen, subscriptions, longLived } = fixture();
   const reply = listen({ resourceSubscriptions: ['u:a', 'u:b'] });
   access[0]!(0);
@@ -295,7 +295,7 @@ test('a listen whose client leaves while it is being prepared follows nothing', 
   assert.equal(subscriptions.listens, 0);
 });
 
-test('what was followed at a server is followed at the one that takes its place', async () => {
+test('subscriptions at a replaced server are made at its replacement', async () => {
   const bedding = fixture();
   const { access, listen, session, subscribe, update, delivered, replaceServer } = bedding;
   const mine = session();

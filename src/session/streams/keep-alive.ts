@@ -58,7 +58,7 @@ export class KeepAlive {
   }
 
   readonly #turn = (): void => {
-    const { config, table, longLived: standing } = this.#parts;
+    const { config, table, longLived } = this.#parts;
     const { keepAliveMs } = config.current.limits;
     this.#now = performance.now();
     if (keepAliveMs > 0) {
@@ -66,7 +66,7 @@ export class KeepAlive {
       if (table.inUse > 0) {
         this.#slot = table.visitSome(this.#slot, Math.ceil(table.capacity / turns), this.#call);
       }
-      standing.visitSome(Math.ceil(standing.size / turns), this.#stream);
+      longLived.visitSome(Math.ceil(longLived.size / turns), this.#stream);
     }
     this.#timer = this.#schedule();
   };

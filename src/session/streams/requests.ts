@@ -104,7 +104,7 @@ export class StreamRequests {
 
   #resumeCall(from: Exchange, stream: LoggedStream, after: number): void {
     const { streams, write } = this.#parts;
-    const call = callUnderWay(stream);
+    const call = callInFlight(stream);
     if (call === null ? !stream.hasEnded : write.large.writes(call)) {
       write.refuse(from, 'GW_RESUME_GONE');
       return;
@@ -131,12 +131,12 @@ export class StreamRequests {
   }
 }
 
-function callUnderWay({ exchange, generation, hasEnded: ended }: LoggedStream): Exchange | null {
-  if (exchange === null || ended || exchange.generation !== generation) return null;
+function callInFlight({ exchange, generation, hasEnded }: LoggedStream): Exchange | null {
+  if (exchange === null || hasEnded || exchange.generation !== generation) return null;
   return exchange.phase === Phase.free || exchange.phase === Phase.done ? null : exchange;
 }
 
 /** Whether all events after that one are still in the log. */
-function isKept(stream: LoggedStream, { event, isStandalone: standalone }: EventId): boolean {
-  return stream.isStandalone === standalone && event < stream.next && event >= stream.evicted;
+function isKept(stream: LoggedStream, { event, isStandalone }: EventId): boolean {
+  return stream.isStandalone === isStandalone && event < stream.next && event >= stream.evicted;
 }

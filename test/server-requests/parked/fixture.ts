@@ -52,7 +52,7 @@ export class Wire implements Reply {
   }
 }
 
-/** A legacy upstream's connection: keeps what it is told. */
+/** The endpoint of a legacy upstream; records what it is sent. */
 export class Upstream implements Endpoint {
   readonly server = 0;
   readonly index = 0;

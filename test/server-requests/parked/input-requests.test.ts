@@ -27,7 +27,7 @@ const keys = fc.oneof(fc.string(), fc.constantFrom('message', 'mode', 'url', 'li
 const record = (name: fc.Arbitrary<string>) => fc.dictionary(name, json, { maxKeys: 5, noNullPrototype: true });
 const indents = fc.constantFrom(0, 1, '\t', '\n');
 
-test('everything arrives but what belongs to the request alone', () => {
+test('everything is passed on except members of the request alone', () => {
   const metaKeys = fc.oneof(keys, fc.constantFrom('progressToken', 'switchyard/inputKey', 'a/b'));
   const params = fc.tuple(record(keys), fc.option(fc.oneof(record(metaKeys), json), { nil: undefined }));
   fc.assert(
@@ -56,7 +56,7 @@ test('everything arrives but what belongs to the request alone', () => {
   );
 });
 
-test('numbers and escapes keep their spelling both ways', () => {
+test('numbers and escapes are unchanged in both directions', () => {
   const params = '{"big":9007199254740993,"one":1.0,"text":"\\u0041","elicitationId":1}';
   const asked = scan(`{"jsonrpc":"2.0","id":"\\u0041","method":"elicitation/create","params":${params}}`);
   const question = readInputRequest(asked.bytes, asked.bytes.length, asked.spans, 0, () => false);
@@ -73,7 +73,7 @@ test('numbers and escapes keep their spelling both ways', () => {
   );
 });
 
-test('every answer is one line with the id of its question', () => {
+test('every response is one line with the id of its request', () => {
   fc.assert(
     fc.property(keys, json, indents, (key, answer, indent) => {
       const params = { name: 't', inputResponses: { other: {}, [key]: answer } };

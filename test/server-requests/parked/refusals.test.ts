@@ -1,12 +1,12 @@
-/** Questions of legacy upstreams that no client is asked, that are too many, and that are errors instead. */
+/** Requests of legacy upstreams that are refused, that exceed the limits, and that are errors instead. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Method } from '../../../native/layout.js';
 import type { Exchange } from '../../../src/request/exchange/index.js';
 import { ACCEPT, ELICIT, fixture, Upstream } from './fixture.js';
 
-describe('a client that cannot be asked', () => {
-  it('is told which capability the call needs', (t) => {
+describe('a client that lacks a capability', () => {
+  it('gets an error with the capability that the call needs', (t) => {
     const cases: [object, string, object | undefined, object][] = [
       [{}, 'sampling/createMessage', { messages: [], maxTokens: 1 }, { sampling: {} }],
       [
@@ -33,7 +33,7 @@ describe('a client that cannot be asked', () => {
     }
   });
 
-  it('is told when it comes back, where the question came later', async (t) => {
+  it('gets the error with its retry, if the request arrived while the call was parked', async (t) => {
     const { park, ask, retry, table } = fixture(t);
     const upstream = new Upstream();
     const { exchange, state } = await park(upstream, { clientCapabilities: { elicitation: {} } });
@@ -44,7 +44,7 @@ describe('a client that cannot be asked', () => {
     assert.equal(table.inUse, 0);
   });
 
-  it('is not asked for what its retry declares no longer', async (t) => {
+  it('gets no input request that its retry lacks the capability for', async (t) => {
     const { park, retry, table } = fixture(t);
     const upstream = new Upstream();
     const { state } = await park(upstream);
@@ -54,7 +54,7 @@ describe('a client that cannot be asked', () => {
     assert.equal(table.inUse, 0);
   });
 
-  it('answers nothing but what clients of 2026-07-28 answer', (t) => {
+  it('gets only the methods of 2026-07-28', (t) => {
     const { send, ask } = fixture(t);
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream);
@@ -68,7 +68,7 @@ describe('a client that cannot be asked', () => {
     assert.equal(exchange.call.openRequests, 0);
   });
 
-  it('is left alone where the upstream was told that nobody can be asked', (t) => {
+  it('gets no request for methods without input_required', (t) => {
     const { send, ask, answer } = fixture(t);
     const upstream = new Upstream();
     for (const change of [
@@ -90,8 +90,8 @@ describe('a client that cannot be asked', () => {
   });
 });
 
-describe('the bounds of parked calls', () => {
-  it('hold for all, and for one principal', async (t) => {
+describe('the limits of parked calls', () => {
+  it('hold in total, and per principal', async (t) => {
     for (const [limits, subject] of [
       [{ maxParked: 2 }, 9],
       [{ maxParkedPerPrincipal: 2 }, 7],
@@ -135,7 +135,7 @@ describe('the bounds of parked calls', () => {
     }
   });
 
-  it('hold for the questions of one call', async (t) => {
+  it('hold for the input requests of one call', async (t) => {
     const { send, ask, answered } = fixture(t, { limits: { maxHeldBytes: 5000 } });
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream);
@@ -158,7 +158,7 @@ describe('an upstream that needs a URL visited', () => {
     data: { elicitations: [elicitation, { ...elicitation, url: 'https://b' }] },
   };
 
-  it('has the client asked, and the call made again', async (t) => {
+  it('makes the client visit it and retry the call', async (t) => {
     const { send, answer, retry, table, parked } = fixture(t);
     const { exchange, wire } = send(new Upstream());
     answer(exchange, { error });
@@ -174,7 +174,7 @@ describe('an upstream that needs a URL visited', () => {
     assert.equal(retry(result.requestState, {}, { subject: 1 }).wire.message.error.data.code, 'GW_INPUT_STATE');
   });
 
-  it('has the client told when it declares no such thing', (t) => {
+  it('is an error for a client without elicitation by URL', (t) => {
     const { send, answer } = fixture(t);
     const { exchange, wire } = send(new Upstream(), { clientCapabilities: { elicitation: {} } });
     answer(exchange, { error });

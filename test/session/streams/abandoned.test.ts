@@ -1,4 +1,4 @@
-/** Sessions that nobody ends: what one costs, and that nothing is left of them. */
+/** Sessions that are never ended: their memory, and that it is freed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
@@ -24,7 +24,7 @@ function heapBytes(): number {
   return heapUsed + external;
 }
 
-test(`${COUNT} sessions that are abandoned with broken streams leave nothing`, () => {
+test(`${COUNT} sessions that are abandoned with broken streams leave nothing behind`, () => {
   let now = 0;
   const streams = new StandaloneStreams({
     current: {
