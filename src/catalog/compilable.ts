@@ -4,12 +4,8 @@
  * syntax or a boolean `exclusiveMinimum` of draft 4 would hide every tool of every upstream.
  */
 
-type Check = (value: unknown) => boolean;
+import { type Check, isBoolean, isNumber, isObject } from './shapes.js';
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-const isNumber: Check = (value) => typeof value === 'number' && Number.isFinite(value);
-const isBoolean: Check = (value) => typeof value === 'boolean';
 const isSchema: Check = (value) => isObject(value) || typeof value === 'boolean';
 const isSchemaList: Check = (value) => Array.isArray(value) && value.length > 0 && value.every(isSchema);
 const isSchemaMap: Check = (value) => isObject(value) && Object.values(value).every(isSchema);

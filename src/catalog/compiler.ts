@@ -1,9 +1,11 @@
 /** Compiles the lists of each server separately, so that a catalog is merged from finished parts. */
 import type { ServerSnapshot } from '../config/snapshot.js';
+import { Era } from '../protocol/revisions.js';
 import { packedCount } from '../shared/packed.js';
 import type { Bytes } from '../units.js';
 import type { Discovery } from '../upstream/core/types.js';
 import { type CompiledList, compileLists, type ListsInput } from './compile-lists.js';
+import { isObject } from './shapes.js';
 import { type Capabilities, type CompiledDiscovery, LISTS } from './types.js';
 
 /** Larger lists take half a second or more and are compiled one server at a time. */
@@ -29,7 +31,7 @@ export class ListCompiler {
   async compile(discovery: Discovery, { endpoints }: ServerSnapshot): Promise<CompiledDiscovery> {
     const lists = LISTS.map((list) => discovery[list]);
     const http = endpoints.some(({ transport }) => transport === 'http');
-    const input = { lists, checkHeaders: http && discovery.era === 1 };
+    const input = { lists, checkHeaders: http && discovery.era === Era.modern };
     const isLarge = lists.reduce((sum, { bytes }) => sum + bytes.length, 0) > LARGE;
     const compiled = isLarge ? this.#afterOthers(input) : this.#compile(input);
     return described(discovery, await compiled);
@@ -59,7 +61,9 @@ function described(discovery: Discovery, lists: readonly CompiledList[]): Compil
       logging: has('logging'),
       completions: has('completions'),
       subscribe: members(capabilities['resources'])['subscribe'] === true,
-      tasks: era === 0 && members(members(members(capabilities['tasks'])['requests'])['tools'])['call'] !== undefined,
+      tasks:
+        era === Era.legacy &&
+        members(members(members(capabilities['tasks'])['requests'])['tools'])['call'] !== undefined,
     },
     passed: {
       extensions: members(capabilities['extensions']),
@@ -67,12 +71,12 @@ function described(discovery: Discovery, lists: readonly CompiledList[]): Compil
     },
     instructions: discovery.instructions,
     // Legacy upstreams send no `ttlMs`; list_changed keeps their lists fresh.
-    expiresAt: era === 1 ? Date.now() + ttlMs : Number.POSITIVE_INFINITY,
+    expiresAt: era === Era.modern ? Date.now() + ttlMs : Number.POSITIVE_INFINITY,
     cacheScope: discovery.cacheScope,
     lists,
   };
 }
 
 function members(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+  return isObject(value) ? value : {};
 }

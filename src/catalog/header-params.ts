@@ -1,4 +1,5 @@
 /** Tool arguments that travel as headers: `x-mcp-header` in input schemas (MCP 2026-07-28, Streamable HTTP). */
+import { DATA_KEYWORDS } from './legacy-schema.js';
 import type { HeaderParam } from './types.js';
 
 const ANNOTATION = 'x-mcp-header';
@@ -41,16 +42,14 @@ function walk(
     if (problem !== null) return problem;
   }
   for (const [key, value] of Object.entries(record)) {
-    if (key === 'const' || key === 'enum' || key === 'default' || key === 'examples') continue;
+    if (key === ANNOTATION || DATA_KEYWORDS.has(key)) continue;
     const problem =
-      key === 'properties' ? walkProperties(value, path, reachable, found, names, depth) : walkOther(value, key);
+      key === 'properties'
+        ? walkProperties(value, path, reachable, found, names, depth)
+        : walk(value, path, false, found, names, depth + 1);
     if (problem !== null) return problem;
   }
   return null;
-
-  function walkOther(value: unknown, key: string): string | null {
-    return key === ANNOTATION ? null : walk(value, path, false, found, names, depth + 1);
-  }
 }
 
 function walkProperties(

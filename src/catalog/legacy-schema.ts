@@ -4,8 +4,8 @@
  */
 import { applyEdits, arrayElements, type Edit, type Member, objectMembers } from './json-text.js';
 
-/** Keywords whose value is data: a `$ref` in it is not a reference. */
-const DATA_KEYWORDS = new Set(['const', 'enum', 'default', 'examples']);
+/** JSON Schema keywords whose value is data, not schemas. */
+export const DATA_KEYWORDS: ReadonlySet<string> = new Set(['const', 'enum', 'default', 'examples']);
 /** Keywords whose value maps arbitrary names to schemas. */
 const NAME_MAPS = new Set([
   'properties',

@@ -4,11 +4,13 @@
  */
 import type { ListName } from './types.js';
 
-type Check = (value: unknown) => boolean;
+/** A predicate for a JSON value. */
+export type Check = (value: unknown) => boolean;
 
 const isString: Check = (value) => typeof value === 'string';
-const isBoolean: Check = (value) => typeof value === 'boolean';
-const isNumber: Check = (value) => typeof value === 'number' && Number.isFinite(value);
+export const isBoolean: Check = (value) => typeof value === 'boolean';
+/** Whether a value is a finite number. */
+export const isNumber: Check = (value) => typeof value === 'number' && Number.isFinite(value);
 /** Whether a value is a JSON object. */
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -68,11 +68,11 @@ describe('the end of a request of an upstream', () => {
       const call = all.call(client, endpoint);
       all.serverRequest(endpoint, call.exchange, SAMPLE);
       end(call);
-      const [asked, note] = call.wire.messages;
+      const [request, note] = call.wire.messages;
       assert.equal(note.method, 'notifications/cancelled');
-      assert.equal(note.params.requestId, asked.id);
+      assert.equal(note.params.requestId, request.id);
       assert.ok(call.wire.ended);
-      all.clientResponse(client, `{"jsonrpc":"2.0","id":${asked.id},"result":{}}`);
+      all.clientResponse(client, `{"jsonrpc":"2.0","id":${request.id},"result":{}}`);
       assert.deepEqual(endpoint.texts, []);
       assert.equal(all.requests.counts.open, 0);
     }

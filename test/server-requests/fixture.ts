@@ -91,7 +91,7 @@ export interface FixtureClient {
   own: string[] | null;
 }
 
-/** The parts of a front that questions pass through, with a client and an upstream that only keep what they get. */
+/** The parts of a front that server requests pass through, with a client and an upstream that record what they get. */
 export function fixture(limits: { maxServerRequests?: number; answerMs?: number; maxInputRounds?: number } = {}) {
   const table = new ExchangeTable(1000);
   const sessions = new SessionTable({

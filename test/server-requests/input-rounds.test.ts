@@ -23,7 +23,7 @@ function started(options: Parameters<typeof fixture>[0], capabilities: object = 
   return { all, client, exchange, wire };
 }
 
-describe('the questions of a modern upstream', () => {
+describe('the input requests of a modern upstream', () => {
   it('become requests to the client, and their answers the next attempt', (scope) => {
     const { all, client, exchange, wire } = started({});
     scope.after(all.close);
@@ -72,7 +72,7 @@ describe('the questions of a modern upstream', () => {
     const given = { name: 't', arguments: { n: 1 } };
     assert.deepEqual(params[0], { inputResponses: { a: { roots: [] } }, requestState: 'one', ...given });
     assert.deepEqual(params[1], { inputResponses: { b: { roots: [] } }, ...given });
-    await eventually('the third is sent without a question', () => {
+    await eventually('the third is sent without an input request', () => {
       if (all.again.length < 3) return false;
       assert.deepEqual(JSON.parse(all.again[2]!).params, { requestState: 'three', ...given });
       return true;
@@ -207,17 +207,17 @@ describe('a client that gives no answer', () => {
   });
 });
 
-describe('a client that cannot be asked', () => {
-  const rows: readonly [what: string, capabilities: object, revision: number, question: string][] = [
+describe('a client that cannot answer', () => {
+  const rows: readonly [what: string, capabilities: object, revision: number, request: string][] = [
     ['has not declared it', { roots: {} }, 3, FORM],
     ['is of a revision without it', ALL, 1, FORM],
     ['takes no URLs', { elicitation: {}, roots: {} }, 3, FORM.replace('"form"', '"url"')],
   ];
-  for (const [what, capabilities, revision, question] of rows) {
+  for (const [what, capabilities, revision, request] of rows) {
     it(`${what}: no request of the round is sent`, (scope) => {
       const { all, exchange, wire } = started({}, capabilities, revision);
       scope.after(all.close);
-      all.upstreamMessage(exchange, required(`"inputRequests":{"r":${ROOTS},"a":${question}}`));
+      all.upstreamMessage(exchange, required(`"inputRequests":{"r":${ROOTS},"a":${request}}`));
       assert.equal(wire.messages.length, 1);
       assert.equal(wire.messages[0].result.isError, true);
       assert.match(wire.messages[0].result.content[0].text, /elicitation\/create/);

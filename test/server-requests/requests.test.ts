@@ -103,7 +103,7 @@ describe('a request of an upstream', () => {
       [2, 2, 0],
       'no call of the session runs out of time meanwhile',
     );
-    // The end of one of them is not the end of the question.
+    // The end of one of them is not the end of the request.
     all.upstreamMessage(calls[0]!.exchange, '{"jsonrpc":"2.0","id":1,"result":{}}');
     assert.equal(all.requests.counts.open, 2);
     all.clientResponse(client, `{"jsonrpc":"2.0","id":${calls[0]!.wire.messages[0].id},"result":{}}`);
@@ -280,19 +280,19 @@ describe('many requests of upstreams', () => {
     const all = fixture({ maxServerRequests: 1000 });
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
-    const asked = Array.from({ length: 200 }, (_, number) => {
+    const sent = Array.from({ length: 200 }, (_, number) => {
       const client = all.client({ ...ALL, experimental: { [`c${number}`]: {} } });
       const call = all.call(client, endpoint);
       all.serverRequest(endpoint, call.exchange, `{"jsonrpc":"2.0","id":${number % 5},"method":"roots/list"}`);
       return { number, client, id: call.wire.messages[0].id as number };
     });
-    assert.equal(new Set(asked.map(({ id }) => id)).size, asked.length);
-    for (const { number, client, id } of asked.toReversed()) {
+    assert.equal(new Set(sent.map(({ id }) => id)).size, sent.length);
+    for (const { number, client, id } of sent.toReversed()) {
       all.clientResponse(client, `{"jsonrpc":"2.0","id":${id},"result":{"number":${number}}}`);
     }
     assert.deepEqual(
       endpoint.replies.map(({ id, result }) => [id, result.number]),
-      asked.toReversed().map(({ number }) => [number % 5, number]),
+      sent.toReversed().map(({ number }) => [number % 5, number]),
     );
     const spans = new Spans();
     for (const text of endpoint.texts) {

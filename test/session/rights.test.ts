@@ -27,7 +27,7 @@ function verdictOfSubject(word: number): VerdictRecord {
   return verdict;
 }
 
-/** Rights whose questions the test answers. */
+/** Rights; the test answers as policy. */
 function fixture(scope: TestScope) {
   const asked: { token: string; uri: string; answer: Answer }[] = [];
   const ended: [string, ErrorCode][] = [];

@@ -17,7 +17,7 @@ import { RecordingReply } from '../support/recording-reply.js';
 /** A server that confirms when the test does. */
 class SlowServer {
   readonly name = 'server';
-  readonly asked: { id: string; client: LaneClient; confirm(): void; refuse(code: number): void }[] = [];
+  readonly watches: { id: string; client: LaneClient; confirm(): void; refuse(code: number): void }[] = [];
   readonly following: string[] = [];
 
   announces(): boolean {
@@ -26,7 +26,7 @@ class SlowServer {
 
   watch(_kind: string, id: string, client: LaneClient): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.asked.push({
+      this.watches.push({
         id,
         client,
         confirm: () => {
@@ -145,12 +145,12 @@ test('a subscription is answered once the upstream has confirmed, also concurren
   const { server, session, subscribe, answer, update, delivered, table } = fixture();
   const mine = session();
   const ids = [subscribe(mine, 'u:a'), subscribe(mine, 'u:a')];
-  assert.equal(server.asked.length, 1);
+  assert.equal(server.watches.length, 1);
   await settled();
   assert.deepEqual(ids.map(answer), [undefined, undefined]);
   update('u:a');
   assert.equal(delivered.length, 0);
-  server.asked[0]!.confirm();
+  server.watches[0]!.confirm();
   await settled();
   assert.deepEqual(ids.map(answer), [{}, {}]);
   update('u:a/part');
@@ -167,12 +167,12 @@ test('a subscription that ends before the confirmation is unwatched, and can be 
   const first = subscribe(mine, 'u:a');
   assert.deepEqual(answer(unsubscribe(mine, 'u:a')), {});
   const second = subscribe(mine, 'u:a');
-  server.asked[0]!.confirm();
+  server.watches[0]!.confirm();
   await settled();
   update('u:a');
   assert.equal(delivered.length, 0);
   assert.deepEqual(server.following, []);
-  server.asked[1]!.confirm();
+  server.watches[1]!.confirm();
   await settled();
   assert.deepEqual([answer(first), answer(second)], [{}, {}]);
   assert.deepEqual(server.following, ['u:a']);
@@ -191,7 +191,7 @@ test('a refusal leaves nothing behind, whatever happened meanwhile', async () =>
   ];
   for (const [code, expected] of rows) {
     const id = subscribe(mine, 'u:a');
-    server.asked.at(-1)!.refuse(code);
+    server.watches.at(-1)!.refuse(code);
     await settled();
     assert.equal(answer(id), expected);
     assert.equal(subscriptions.sessions, 0);
@@ -199,8 +199,8 @@ test('a refusal leaves nothing behind, whatever happened meanwhile', async () =>
   const early = subscribe(mine, 'u:a');
   unsubscribe(mine, 'u:a');
   const late = subscribe(mine, 'u:a');
-  server.asked.at(-2)!.refuse(-32601);
-  server.asked.at(-1)!.confirm();
+  server.watches.at(-2)!.refuse(-32601);
+  server.watches.at(-1)!.confirm();
   await settled();
   assert.deepEqual([answer(early), answer(late)], ['GW_METHOD_NOT_FOUND', {}]);
   assert.equal(subscriptions.sessions, 1);
@@ -211,11 +211,11 @@ test('the end of a session ends subscriptions that are confirmed, and those conf
   const mine = session();
   subscribe(mine, 'u:a');
   subscribe(mine, 'u:b');
-  server.asked[0]!.confirm();
+  server.watches[0]!.confirm();
   await settled();
   subscriptions.sessionEnded(mine.id);
   assert.deepEqual(server.following, []);
-  server.asked[1]!.confirm();
+  server.watches[1]!.confirm();
   await settled();
   assert.deepEqual(server.following, []);
   assert.equal(subscriptions.sessions, 0);
@@ -230,7 +230,7 @@ test('a disconnected client gets no response, and its slot in the table is not t
     table.release(each);
   });
   const other = table.acquire()!;
-  server.asked[0]!.confirm();
+  server.watches[0]!.confirm();
   await settled();
   assert.equal(answer(id), undefined);
   assert.equal(other.phase, Phase.accepting);
@@ -246,15 +246,15 @@ test('a listen is acknowledged when all its subscriptions are settled; earlier n
   assert.equal(access.length, 2);
   for (const allow of access) allow(0);
   await settled();
-  server.asked[0]!.confirm();
+  server.watches[0]!.confirm();
   await settled();
   update('u:a');
   subscriptions.listsChanged({ tools: true, prompts: true, resources: false });
   assert.equal(reply.text, '');
-  server.asked[1]!.refuse(-32602);
+  server.watches[1]!.refuse(-32602);
   await settled();
-  assert.equal(server.asked[2]!.id, 'task-1');
-  server.asked[2]!.confirm();
+  assert.equal(server.watches[2]!.id, 'task-1');
+  server.watches[2]!.confirm();
   await settled();
   assert.deepEqual(
     messages(reply).map(({ method }) => method),
@@ -286,34 +286,34 @@ test('a listen whose client disconnects during its preparation has no subscripti
   assert.ok(subscriptions.disconnected(reply.owner!));
   assert.equal(subscriptions.disconnected(reply.owner!), false);
   longLived.release(reply.owner!);
-  server.asked[0]!.confirm();
+  server.watches[0]!.confirm();
   access[1]!(0);
   await settled();
   assert.deepEqual(server.following, []);
-  assert.equal(server.asked.length, 1);
+  assert.equal(server.watches.length, 1);
   assert.equal(reply.text, '');
   assert.equal(subscriptions.listens, 0);
 });
 
 test('subscriptions at a replaced server are made at its replacement', async () => {
-  const bedding = fixture();
-  const { access, listen, session, subscribe, update, delivered, replaceServer } = bedding;
+  const prepared = fixture();
+  const { access, listen, session, subscribe, update, delivered, replaceServer } = prepared;
   const mine = session();
   subscribe(mine, 'u:a');
   const [kept, ending] = [listen({ resourceSubscriptions: ['u:a'] }), listen({ resourceSubscriptions: ['u:b'] })];
   for (const allow of access) allow(0);
   await settled();
-  for (const { confirm } of bedding.server.asked) confirm();
+  for (const { confirm } of prepared.server.watches) confirm();
   await settled();
   replaceServer();
-  const { server } = bedding;
+  const { server } = prepared;
   assert.deepEqual(
-    server.asked.map(({ id }) => id),
+    server.watches.map(({ id }) => id),
     ['u:a', 'u:a', 'u:b'],
   );
-  server.asked[0]!.confirm();
-  server.asked[1]!.confirm();
-  server.asked[2]!.refuse(-32601);
+  server.watches[0]!.confirm();
+  server.watches[1]!.confirm();
+  server.watches[2]!.refuse(-32601);
   await settled();
   update('u:a');
   assert.equal(delivered.length, 1);

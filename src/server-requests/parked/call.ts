@@ -50,15 +50,15 @@ export class ParkedCall {
     return this.exchange.generation === this.generation;
   }
 
-  add(question: InputRequest): void {
-    this.inputRequests.set(question.key, question);
-    this.inputRequestBytes += question.entry.length;
+  add(request: InputRequest): void {
+    this.inputRequests.set(request.key, request);
+    this.inputRequestBytes += request.entry.length;
     this.#updateExchange();
   }
 
-  remove(question: InputRequest): void {
-    if (!this.inputRequests.delete(question.key)) return;
-    this.inputRequestBytes -= question.entry.length;
+  remove(request: InputRequest): void {
+    if (!this.inputRequests.delete(request.key)) return;
+    this.inputRequestBytes -= request.entry.length;
     this.#updateExchange();
   }
 

@@ -148,7 +148,7 @@ export class ParkedCalls {
     if (state === null || (state.kind === StateKind.parked && call === undefined)) {
       const era = this.#eraOf(exchange.verdict.server);
       // The state may be that of a modern upstream, even of another gateway of this kind. Legacy upstreams have none.
-      if (era === Era.modern || (era === null && !this.#states.hasPrefix(text))) return false;
+      if (era === Era.modern || (era === null && !this.#parts.handles.hasPrefix(text))) return false;
       this.#parts.write.refuse(exchange, 'GW_INPUT_STATE');
       return true;
     }

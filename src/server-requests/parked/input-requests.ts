@@ -18,7 +18,7 @@ import {
 } from '../../protocol/json-cursor.js';
 
 /** The key in `_meta` of a request by which a legacy server chooses the key of its entry in `inputRequests`. */
-export const INPUT_KEY = 'switchyard/inputKey';
+const INPUT_KEY = 'switchyard/inputKey';
 const KEY_FORM = /^[A-Za-z0-9_.-]{1,64}$/;
 const EMPTY = Buffer.from('{}');
 const NEWLINE = 10;

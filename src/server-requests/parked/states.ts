@@ -46,11 +46,6 @@ export class RequestStates {
     this.#sealer = sealer;
   }
 
-  /** Whether a text starts like a state of this gateway. */
-  hasPrefix(text: string): boolean {
-    return this.#sealer.hasPrefix(text);
-  }
-
   seal(kind: number, number: number, expires: number, digest: Buffer): string {
     const content = Buffer.alloc(LENGTH);
     content[0] = kind;

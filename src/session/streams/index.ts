@@ -115,11 +115,6 @@ export class StandaloneStreams {
     return true;
   }
 
-  /** Whether a stream of the session is open. */
-  has(session: Session): boolean {
-    return session.stream !== null;
-  }
-
   /**
    * Sends one message on a session's stream, or keeps it for a client that disconnected less than
    * {@link REQUESTS_KEPT_MS} ago.

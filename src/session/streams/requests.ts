@@ -69,8 +69,7 @@ export class StreamRequests {
   }
 
   #refuseStream(exchange: Exchange, session: Session): void {
-    const { streams, write } = this.#parts;
-    write.refuse(exchange, streams.has(session) ? 'GW_STREAM_CONFLICT' : 'GW_OVERLOADED');
+    this.#parts.write.refuse(exchange, session.stream === null ? 'GW_OVERLOADED' : 'GW_STREAM_CONFLICT');
   }
 
   #resume(exchange: Exchange, session: Session): void {
