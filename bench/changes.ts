@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { startGateway } from '../test/support/gateway.js';
 import type { TestScope } from '../test/support/process.js';
 import { modernHeaders, modernMessage, openSession, parseMessages } from '../test/support/rpc.js';
+import { quantile } from './statistics.js';
 
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '200' } } });
 const ROUNDS = Number(values.rounds);
@@ -134,8 +135,7 @@ async function measure(name: string, change: () => void, follower: Follower, met
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   times.sort((a, b) => a - b);
-  const at = (share: number): string =>
-    `${times[Math.min(times.length - 1, Math.floor(times.length * share))]!.toFixed(2)} ms`;
+  const at = (share: number): string => `${quantile(times, share).toFixed(2)} ms`;
   console.log(`${name.padEnd(52)} p50 ${at(0.5).padStart(9)}  p99 ${at(0.99).padStart(9)}  max ${at(1).padStart(9)}`);
 }
 

@@ -20,6 +20,7 @@ import { parseArgs } from 'node:util';
 import { startGateway } from '../test/support/gateway.js';
 import { eventually, startProcess, type TestScope } from '../test/support/process.js';
 import { modernRpc } from '../test/support/rpc.js';
+import { quantile } from './statistics.js';
 
 const { values } = parseArgs({
   options: {
@@ -137,8 +138,10 @@ async function measure(all: readonly Measured[], until: Promise<unknown>): Promi
 }
 
 function at(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+  return quantile(
+    [...values].sort((a, b) => a - b),
+    share,
+  );
 }
 
 const seconds = (count: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, count * 1000));

@@ -275,7 +275,7 @@ int32_t Scanner::find_escaped_key(const uint8_t* key, size_t length) {
   return decoded > sizeof(plain) ? -1 : find_key<level>(plain, decoded);
 }
 
-// Reads the object at at_ and notes the members that `level` knows.
+// Reads the object at at_ and records the members that policy reads at that level.
 template <Scanner::Level level>
 bool Scanner::members() {
   enter();

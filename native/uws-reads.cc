@@ -7,7 +7,7 @@
 //
 //   socket ──> on_data ──> chunked body under way: ChunkFraming ──> the parser of uWebSockets.js ──> JavaScript
 //
-// Of many malformed heads the parser says nothing, waits for more and gives the connection up after ten seconds. When it
+// The parser does not report many malformed heads: it waits for more bytes and closes the connection after ten seconds. When it
 // has been given the end of a head and JavaScript was not called, the request is refused here; and so is one whose head
 // has faults that the parser would hide (head-faults.h).
 //
@@ -35,7 +35,7 @@ namespace {
 
 using OnData = void* (*)(void* socket, char* data, int length);
 
-// Functions of uSockets. The first argument says whether the connection is encrypted; ours are not.
+// Functions of uSockets. The first argument: whether the connection is encrypted, which ours are not.
 struct Library {
   void* (*context)(int, void* socket) = nullptr;
   void (*set_on_data)(int, void* context, OnData) = nullptr;
@@ -277,7 +277,7 @@ void on_handle(uv_handle_t* handle, void* data) {
 }
 
 void on_environment_end(void*) {
-  // The listeners are closed with the environment; a late read must not find what is gone.
+  // The listeners are closed with the environment; a late read must not use freed memory.
   if (here != nullptr) here->bodies.clear();
 }
 
@@ -318,7 +318,7 @@ Napi::Value watch_reads(const Napi::CallbackInfo& info) {
     here = reads;
   }
   Search search = {here, info[1].As<Napi::Number>().Int32Value(), false};
-  // 0 only asks whether the library has what is needed.
+  // 0 only checks whether the library has what is needed.
   if (search.port == 0) return Napi::Boolean::New(env, true);
   uv_walk(loop, on_handle, &search);
   return Napi::Boolean::New(env, search.isFound);

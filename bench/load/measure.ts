@@ -97,9 +97,9 @@ export interface Spread {
 
 export function spread(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-  const range = sorted.at(-1)! - sorted[0]!;
+  const [low = Number.NaN, high = low] = sorted.slice((sorted.length - 1) >> 1, (sorted.length >> 1) + 1);
+  const median = (low + high) / 2;
+  const range = Math.max(...sorted) - Math.min(...sorted);
   return { median, plusMinus: median === 0 ? 0 : range / 2 / median };
 }
 
@@ -165,15 +165,9 @@ export async function measureAll(rows: readonly Row[], course: Course): Promise<
     if (!warmed.has(row.target)) await measure(row, course.warmUpSeconds);
     warmed.add(row.target);
   }
-  const measured: Measured[] = rows.map(({ target, connections }) => ({
-    name: target.name,
-    wire: target.wire,
-    connections,
-    rounds: [],
-  }));
+  const results = rows.map((row) => ({ row, done: [] as Round[] }));
   for (let turn = 1; turn <= rounds * 2; turn++) {
-    for (const [index, row] of rows.entries()) {
-      const { rounds: done } = measured[index]!;
+    for (const { row, done } of results) {
       if (turn > rounds && done.filter((round) => round.foreignCpus < CALM_CPUS).length >= rounds) continue;
       await untilCalm(course.patienceMs);
       const result = await measure(row, seconds);
@@ -184,5 +178,10 @@ export async function measureAll(rows: readonly Row[], course: Course): Promise<
       );
     }
   }
-  return measured;
+  return results.map(({ row: { target, connections }, done }) => ({
+    name: target.name,
+    wire: target.wire,
+    connections,
+    rounds: done,
+  }));
 }

@@ -175,6 +175,9 @@ export function waitedCpuSeconds(): number {
 
 /** Busy CPU seconds of the whole machine since it started, all CPUs added. */
 export function machineCpuSeconds(): number {
-  const [, user, nice, system, , , irq, softirq] = readFileSync('/proc/stat', 'latin1').split('\n')[0]!.split(/\s+/);
+  const [, user, nice, system, , , irq, softirq] = readFileSync('/proc/stat', 'latin1')
+    .split('\n', 1)
+    .join('')
+    .split(/\s+/);
   return (Number(user) + Number(nice) + Number(system) + Number(irq) + Number(softirq)) / TICKS_PER_SECOND;
 }

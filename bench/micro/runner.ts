@@ -3,6 +3,8 @@
  * that its own cost vanishes. The figure is the median sample; ± is half the interquartile range.
  */
 
+import { quantile } from '../statistics.js';
+
 /** One thing to measure. Heavy work belongs into `setup`, which runs once in the process of the case alone. */
 export interface Case {
   /** Unique; names the case on the command line. */
@@ -47,10 +49,6 @@ let kept = 0;
 /** Takes a number that depends on the measured work, so that the compiler cannot leave the work out. */
 export function keep(value: number): void {
   kept = (kept + value) | 0;
-}
-
-function quantile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
 }
 
 /** Measures one case: warm-up, then at least 128 samples and 0.8 s. */

@@ -3,7 +3,7 @@
 import { isPlainText, judgedTemplate, judgedUri } from '../protocol/uri.js';
 import { type CatalogTable, EntryKind } from '../shared/catalog-table.js';
 import { packedView, packShared, sharedCopy } from '../shared/packed.js';
-import { buildByteTable } from '../shared/patterns/byte-table.js';
+import { type ByteTableEntry, buildByteTable } from '../shared/patterns/byte-table.js';
 
 /** Columns with one element per entry. */
 export interface TableColumns {
@@ -27,18 +27,22 @@ export function buildTable(
   undiscovered: readonly number[],
 ): CatalogTable {
   const publicNames = packShared(columns.publicNames);
-  const names: [Uint8Array, number][][] = [[], [], [], []];
-  const addresses: [Uint8Array, number][] = [];
-  const unusual: [Uint8Array, number][] = [];
+  const tools: ByteTableEntry[] = [];
+  const prompts: ByteTableEntry[] = [];
+  const resources: ByteTableEntry[] = [];
+  const templates: ByteTableEntry[] = [];
+  const byKind = [tools, prompts, resources, templates];
+  const addresses: ByteTableEntry[] = [];
+  const unusual: ByteTableEntry[] = [];
   for (const [entry, publicName] of columns.publicNames.entries()) {
-    const kind = columns.kind[entry] ?? EntryKind.tool;
+    const ofKind = columns.kind[entry] ?? EntryKind.tool;
     const name = packedView(publicNames, entry);
-    const judged = judgedName(kind, publicName);
-    names[kind]?.push([judged === null ? name : Buffer.from(judged), entry]);
+    const judged = judgedName(ofKind, publicName);
+    byKind[ofKind]?.push([judged === null ? name : Buffer.from(judged), entry]);
     if (judged !== null) unusual.push([name, entry]);
     const serverName = serverNames[columns.server[entry] ?? -1];
-    if (kind !== EntryKind.tool || serverName === undefined) continue;
-    addresses.push([Buffer.from(`${serverName}:${columns.upstreamNames[entry]}`), entry]);
+    if (ofKind !== EntryKind.tool || serverName === undefined) continue;
+    addresses.push([Buffer.from(`${serverName}:${columns.upstreamNames[entry] ?? ''}`), entry]);
   }
   return {
     version,
@@ -47,7 +51,12 @@ export function buildTable(
     flags: sharedCopy(Uint8Array.from(columns.flags)),
     publicNames,
     upstreamNames: packShared(columns.upstreamNames),
-    byName: names.map((entries) => buildByteTable(entries, true)),
+    byName: {
+      tool: buildByteTable(tools, true),
+      prompt: buildByteTable(prompts, true),
+      resource: buildByteTable(resources, true),
+      template: buildByteTable(templates, true),
+    },
     byAddress: buildByteTable(addresses, true),
     unusual: buildByteTable(unusual, true),
     undiscovered,

@@ -84,9 +84,9 @@ describe('prepared requests', () => {
       bodies.slice(0, 3).map(({ params }) => params.name),
       ['a', 'b', 'a'],
     );
-    assert.match(requests[0]!, /^Authorization: Bearer t0$/m);
-    assert.match(requests[2]!, /^Mcp-Session-Id: s1$/m);
-    assert.doesNotMatch(requests[4]!, /Authorization|Session/);
+    assert.match(requests[0] ?? '', /^Authorization: Bearer t0$/m);
+    assert.match(requests[2] ?? '', /^Mcp-Session-Id: s1$/m);
+    assert.doesNotMatch(requests[4] ?? '', /Authorization|Session/);
   });
 });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { WorkerPool } from '../../src/control/worker-pool.js';
 import { Bed } from '../request/dispatch/bed.js';
-import { catalog, sampleCatalog, snapshot } from '../workers/support/fixtures.js';
+import { catalog, sampleCatalog, snapshot } from '../workers/fixture.js';
 
 describe('worker pool', () => {
   it('refuses sizes that make no sense', () => {

@@ -202,7 +202,7 @@ const detour = fc.record({
 
 function apply(uri: string, { kind, at, text }: { kind: string; at: number; text: string }): string {
   const place = at % uri.length;
-  const [head, character, tail] = [uri.slice(0, place), uri[place]!, uri.slice(place + 1)];
+  const [head, character, tail] = [uri.slice(0, place), uri.charAt(place), uri.slice(place + 1)];
   switch (kind) {
     case 'case':
       return head + (character === character.toLowerCase() ? character.toUpperCase() : character.toLowerCase()) + tail;

@@ -9,7 +9,7 @@ import type { CatalogRules, RouteSnapshot } from '../../src/config/snapshot.js';
 import type { CatalogTable } from '../../src/shared/catalog-table.js';
 import { Operation } from '../../src/shared/records.js';
 import { Bed } from '../request/dispatch/bed.js';
-import { catalog, route, server, snapshot } from '../workers/support/fixtures.js';
+import { catalog, route, server, snapshot } from '../workers/fixture.js';
 
 /** What a method is about. */
 type About =

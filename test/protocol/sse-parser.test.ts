@@ -127,7 +127,7 @@ test('only data may be long: comments, names and unknown fields are bounded, and
   }
   const data = text(`data: ${'x'.repeat(70_000)}\n\n`);
   for (const places of [[], [4], [5], [6], [7], [5, 6, 7, 40_000]]) {
-    assert.equal(parse(cut(data, places)).events[0]!.data.length, 70_000);
+    assert.equal(parse(cut(data, places)).events[0]?.data.length, 70_000);
   }
 });
 
@@ -150,7 +150,7 @@ test('property: what a stream holds is given back with its event, its reset and 
           assert.equal(budget.counts.bytes, 0);
           parser.feed(text('data: half of it'));
         }
-        parser.letGo();
+        parser.discard();
         assert.equal(budget.counts.bytes, 0);
       },
     ),

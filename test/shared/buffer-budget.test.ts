@@ -9,7 +9,7 @@ const LARGE = FREE_BYTES * 2;
 
 class Answer implements Holder {
   held = 0;
-  leaving = false;
+  isEvicted = false;
   evictions = 0;
   readonly #budget: BufferBudget;
 
@@ -62,7 +62,7 @@ test('what is small is counted and never refused', async () => {
   const { budget, answer } = bounded(LARGE);
   const many = Array.from({ length: 20 }, answer);
   for (const holder of many) budget.set(holder, FREE_BYTES);
-  assert.equal(budget.take(FREE_BYTES), true);
+  assert.equal(budget.reserve(FREE_BYTES), true);
   await turn();
   assert.ok(many.every(({ evictions }) => evictions === 0));
   assert.equal(budget.counts.bytes, 21 * FREE_BYTES);
@@ -74,15 +74,15 @@ test('a request is taken if a larger holder can make room for it, and refused ot
   const { budget, answer } = bounded(LARGE * 4);
   const large = answer();
   budget.set(large, LARGE * 3);
-  assert.equal(budget.take(LARGE * 2), true);
+  assert.equal(budget.reserve(LARGE * 2), true);
   await turn();
   assert.equal(large.evictions, 1);
   const equal = answer();
   budget.set(equal, LARGE * 2);
-  assert.equal(budget.take(LARGE * 2), false);
+  assert.equal(budget.reserve(LARGE * 2), false);
   assert.equal(budget.counts.bytes, LARGE * 4);
-  budget.give(LARGE * 2);
-  assert.equal(budget.take(LARGE * 2), true);
+  budget.release(LARGE * 2);
+  assert.equal(budget.reserve(LARGE * 2), true);
   await turn();
   assert.equal(equal.evictions, 0);
 });
@@ -92,8 +92,8 @@ test('0 is no bound, and a bound that a reload lowers holds from then on', async
   const budget = new BufferBudget({ max: () => max, reached: () => {} });
   const held = new Answer(budget);
   budget.set(held, 2 ** 40);
-  assert.equal(budget.take(2 ** 40), true);
-  budget.give(2 ** 40);
+  assert.equal(budget.reserve(2 ** 40), true);
+  budget.release(2 ** 40);
   max = LARGE;
   budget.set(held, 2 ** 40 + 1);
   await turn();
@@ -139,9 +139,9 @@ test('property: what is counted is what is held, and never much more than the bo
       const holders = Array.from({ length: 6 }, answer);
       const taken: number[] = [];
       for (const { who, bytes, kind } of steps) {
-        if (kind === 'set') budget.set(holders[who]!, bytes);
-        else if (kind === 'take') budget.take(bytes) && taken.push(bytes);
-        else if (kind === 'give') budget.give(taken.pop() ?? 0);
+        if (kind === 'set') budget.set(holders[who] ?? assert.fail(), bytes);
+        else if (kind === 'take') budget.reserve(bytes) && taken.push(bytes);
+        else if (kind === 'give') budget.release(taken.pop() ?? 0);
         else await turn();
         const sum = (list: readonly number[]): number => list.reduce((total, value) => total + value, 0);
         assert.equal(budget.counts.bytes, sum(holders.map(({ held }) => held)) + sum(taken));
@@ -150,9 +150,9 @@ test('property: what is counted is what is held, and never much more than the bo
       const small = FREE_BYTES * (holders.length + taken.length);
       assert.ok(budget.counts.bytes <= max + small, `${budget.counts.bytes}`);
       for (const holder of holders) budget.set(holder, 0);
-      for (const bytes of taken) budget.give(bytes);
+      for (const bytes of taken) budget.release(bytes);
       assert.equal(budget.counts.bytes, 0);
-      assert.ok(holders.every(({ leaving }) => !leaving));
+      assert.ok(holders.every(({ isEvicted: leaving }) => !leaving));
     }),
     { numRuns: 500 },
   );

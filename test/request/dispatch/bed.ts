@@ -13,7 +13,7 @@ import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import type { CatalogTable } from '../../../src/shared/catalog-table.js';
 import { Verdict } from '../../../src/shared/records.js';
 import type { VerdictRecord } from '../../../src/shared/verdict-record.js';
-import { snapshot as baseSnapshot, sampleCatalog } from '../../workers/support/fixtures.js';
+import { snapshot as baseSnapshot, sampleCatalog } from '../../workers/fixture.js';
 
 const names = Object.fromEntries(Object.entries(Verdict).map(([name, value]) => [value, name]));
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Counter } from '../../../src/shared/counters.js';
-import { catalog, route, sampleCatalog, snapshot } from '../../workers/support/fixtures.js';
+import { catalog, route, sampleCatalog, snapshot } from '../../workers/fixture.js';
 import { Bed } from './bed.js';
 
 const cacheable = (more: object = {}) => [

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { Phase } from '../../../src/request/exchange/index.js';
-import { route, sampleCatalog, snapshot } from '../../workers/support/fixtures.js';
+import { route, sampleCatalog, snapshot } from '../../workers/fixture.js';
 import { Bed } from './bed.js';
 
 const RUN_MS = 1500;

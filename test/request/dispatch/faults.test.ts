@@ -2,16 +2,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Counter } from '../../../src/shared/counters.js';
-import { catalog, snapshot } from '../../workers/support/fixtures.js';
+import { FAULTS } from '../../support/worker-faults.js';
+import { catalog, snapshot } from '../../workers/fixture.js';
 import { Bed, type BedOptions, type Decided } from './bed.js';
-
-process.env['SWITCHYARD_TEST_FAULT'] = 'bad__throw:throw,bad__crash:crash,bad__exit:exit,bad__loop:loop,bad__heap:heap';
 
 const tools = catalog([
   ['tool', 0, 'files__read'],
   ['tool', 1, 'search__find'],
-  ...(['throw', 'crash', 'exit', 'loop', 'heap'] as const).map((kind) => ['tool', 0, `bad__${kind}`] as const),
+  ...FAULTS.map((kind) => ['tool', 0, `bad__${kind}`] as const),
 ]);
+
+const filename = new URL('./faulty-worker.cjs', import.meta.url).pathname;
 
 interface Outcome {
   readonly good: Decided[];
@@ -44,7 +45,7 @@ async function withBed(
   run: (bed: Bed) => Promise<void>,
 ): Promise<void> {
   const { workerHangMs = 10_000, ...rest } = options;
-  const bed = new Bed({ limits: { ...snapshot().limits, workerHangMs } }, tools, { memo: false, ...rest });
+  const bed = new Bed({ limits: { ...snapshot().limits, workerHangMs } }, tools, { filename, memo: false, ...rest });
   try {
     await bed.pool.ready();
     await run(bed);
@@ -107,6 +108,8 @@ describe('a pool whose workers cannot start', () => {
     });
     try {
       assert.equal((await bed.call('files__read')).error, 'GW_INTERNAL');
+      // A thread may take longer to load than the decision may take.
+      while (bed.reports.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
       assert.match(bed.reports.join('\n'), /worker file is of another build than the gateway/);
     } finally {
       await bed.close();

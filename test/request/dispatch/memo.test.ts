@@ -5,11 +5,11 @@ import { createHmac } from 'node:crypto';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { typescriptDecoder } from '../../../native/index.js';
-import { Memo } from '../../../src/request/dispatch/memo.js';
+import { Memo, MemoKey } from '../../../src/request/dispatch/memo.js';
 import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
 import { Counter } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
-import { catalog, route, sampleCatalog, server, snapshot } from '../../workers/support/fixtures.js';
+import { catalog, route, sampleCatalog, server, snapshot } from '../../workers/fixture.js';
 import { Bed, type BedOptions } from './bed.js';
 
 const secret = 'a secret that is long enough for HS256';
@@ -326,6 +326,11 @@ describe('limits with remembered verdicts', () => {
     ));
 });
 
+function memoKeyOf(client: number, method: number, hash: Int32Array, bytes: Buffer, stamp: number): MemoKey {
+  const [hashLow = 0, hashHigh = 0] = hash;
+  return Object.assign(new MemoKey(), { client, method, hashLow, hashHigh, bytes, end: bytes.length, stamp });
+}
+
 describe('memo table', () => {
   it('finds what was put, as a map with forgetting would', () => {
     const name = fc.string({ maxLength: 12 });
@@ -346,19 +351,17 @@ describe('memo table', () => {
           const bytes = Buffer.from(name);
           typescriptDecoder.hash(bytes, 0, bytes.length, hash);
           const key = JSON.stringify([token, method, name, stamp]);
+          const memoKey = memoKeyOf(token, method, hash, bytes, stamp);
           const verdict = new VerdictRecord();
           if (put) {
             serial += 1;
             verdict.slot = serial;
             verdict.rememberUntil = 100;
-            memo.remember(token, method, hash[0]!, hash[1]!, bytes, 0, bytes.length, stamp, verdict);
+            memo.remember(memoKey, verdict);
             model.set(key, serial);
-          } else if (memo.recall(token, method, hash[0]!, hash[1]!, bytes, 0, bytes.length, stamp, 50, verdict)) {
+          } else if (memo.lookup(memoKey, 50, verdict)) {
             assert.equal(verdict.slot, model.get(key), 'what is found is what was put last under exactly this key');
-            assert.equal(
-              memo.recall(token, method, hash[0]!, hash[1]!, bytes, 0, bytes.length, stamp, 100, verdict),
-              false,
-            );
+            assert.equal(memo.lookup(memoKey, 100, verdict), false);
           }
         }
         assert.ok(memo.used <= 16);
@@ -371,9 +374,10 @@ describe('memo table', () => {
     const verdict = new VerdictRecord();
     verdict.rememberUntil = 100;
     const [a, b] = [Buffer.from('aaaa'), Buffer.from('bbbb')];
-    memo.remember(1, 5, 7, 7, a, 0, 4, 1, verdict);
-    assert.equal(memo.recall(1, 5, 7, 7, b, 0, 4, 1, 1, verdict), false);
-    assert.equal(memo.recall(1, 5, 7, 7, a, 0, 4, 1, 1, verdict), true);
+    const hash = Int32Array.of(7, 7);
+    memo.remember(memoKeyOf(1, 5, hash, a, 1), verdict);
+    assert.equal(memo.lookup(memoKeyOf(1, 5, hash, b, 1), 1, verdict), false);
+    assert.equal(memo.lookup(memoKeyOf(1, 5, hash, a, 1), 1, verdict), true);
   });
 
   it('gives no token the number of another, however many there are', () => {

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { ERROR_CODES } from '../../../src/errors.js';
 import type { Question } from '../../../src/request/dispatch/questions.js';
 import { Verdict } from '../../../src/shared/records.js';
-import { route } from '../../workers/support/fixtures.js';
+import { route } from '../../workers/fixture.js';
 import { Bed, type BedOptions } from './bed.js';
 
 const auth = {

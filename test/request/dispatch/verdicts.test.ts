@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { Kind } from '../../../native/layout.js';
 import { Phase, Verb } from '../../../src/request/exchange/index.js';
 import { Operation } from '../../../src/shared/records.js';
-import { catalog, route, server } from '../../workers/support/fixtures.js';
+import { catalog, route, server } from '../../workers/fixture.js';
 import { Bed } from './bed.js';
 
 describe('verdicts', () => {

@@ -101,7 +101,7 @@ describe('keeping keys', () => {
 
   function worker(changes: Partial<JwtAuth>): Authenticator {
     const auth = jwtAuth({ jwksUrl: server.url(), ...changes });
-    const source = new KeySource((version) => void keeper.request(version), keeper.current());
+    const source = new KeySource({ requestKeys: (version) => void keeper.request(version) }, keeper.current());
     sources.push(source);
     keeper.configure(auth);
     return authenticatorFor(auth, source);

@@ -8,14 +8,14 @@ import { EntryFlag } from '../../../src/shared/catalog-table.js';
 import { Operation, VerdictFlag } from '../../../src/shared/records.js';
 import { Finder } from '../../../workers/find/index.js';
 import { Action, actionOf } from '../../../workers/find/methods.js';
-import { catalog, type EntryRow, route, sampleCatalog, server, snapshot } from '../support/fixtures.js';
+import { catalog, type EntryRow, route, sampleCatalog, server, snapshot } from '../fixture.js';
 
 function found(finder: Finder, action: keyof typeof Action, name: string, isUri = false) {
   const bytes = Buffer.from(`"${name}"`);
   finder.find(Action[action], isUri, bytes, 1, bytes.length - 1);
   const { server, route, entry, stripBytes, flags, toolRule } = finder;
   return {
-    error: finder.error < 0 ? '' : ERROR_CODES[finder.error]!,
+    error: ERROR_CODES[finder.error] ?? '',
     server,
     route,
     entry,
@@ -219,7 +219,7 @@ describe('methods', () => {
       'roots/list',
       'elicitation/create',
     ]);
-    assert.equal(actionOf(Method.unknown, false), Action.foreign);
+    assert.equal(actionOf(Method.unknown, false), Action.unknown);
     assert.equal(actionOf(Operation.stream, false), Action.local);
     assert.equal(actionOf(Method.toolsCall, true), Action.tool);
     assert.equal(actionOf(Method.resourcesRead, false), Action.resource);
