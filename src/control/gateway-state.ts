@@ -138,7 +138,7 @@ function upstreamStatus(server: UpstreamServer): UpstreamStatus {
   return {
     name: server.name,
     endpoints: server.endpoints.map((endpoint, index): EndpointStatus => {
-      const { inFlight, lanes, stats, overLimit } = server.totals(index);
+      const { inFlight, dedicated: lanes, stats, overLimit } = server.totals(index);
       return {
         transport: endpoint.transport,
         state: endpoint.state,

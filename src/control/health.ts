@@ -17,10 +17,10 @@ export interface EndpointHealth {
   readonly revision: string | null;
   /** The circuit breaker. `open`: no calls are sent after repeated failures; `half-open`: one trial call is sent. */
   readonly breaker: 'closed' | 'open' | 'half-open';
-  /** Calls in flight, on lanes of its own clients too. */
+  /** Calls in flight, on dedicated connections too. */
   readonly inFlight: Count;
   /** Children or upstream sessions of single clients (`isolation`) besides the shared one. */
-  readonly lanes: Count;
+  readonly dedicated: Count;
 }
 
 /** One server of the configuration. */
@@ -40,7 +40,7 @@ export function upstreamHealth(pool: UpstreamPool, order: readonly number[] | un
       name: server.name,
       healthy: server.endpoints.some(({ state, breaker }) => state === 'ready' && breaker.state !== 'open'),
       endpoints: server.endpoints.map((endpoint, index): EndpointHealth => {
-        const { inFlight, lanes } = server.totals(index);
+        const { inFlight, dedicated: lanes } = server.totals(index);
         const isInitialized = endpoint.handshake !== null;
         return {
           transport: endpoint.transport,
@@ -50,7 +50,7 @@ export function upstreamHealth(pool: UpstreamPool, order: readonly number[] | un
           revision: isInitialized ? (REVISIONS[endpoint.revision] ?? null) : null,
           breaker: endpoint.breaker.state,
           inFlight,
-          lanes,
+          dedicated: lanes,
         };
       }),
     }));
