@@ -1,11 +1,11 @@
-/** The name table of a catalog, made once in the control pool in memory that the front and all workers share. */
+/** Builds the name table of a catalog in the control pool, in memory that the front and all workers share. */
 
 import { isPlainText, judgedTemplate, judgedUri } from '../protocol/uri.js';
 import { type CatalogTable, EntryKind } from '../shared/catalog-table.js';
 import { packedView, packShared, sharedCopy } from '../shared/packed.js';
 import { type ByteTableEntry, buildByteTable } from '../shared/patterns/byte-table.js';
 
-/** Columns, one element an entry. */
+/** Columns with one element per entry. */
 export interface TableColumns {
   readonly kind: readonly number[];
   readonly server: readonly number[];
@@ -15,8 +15,10 @@ export interface TableColumns {
 }
 
 /**
+ * See the file comment.
+ *
  * @param serverNames by number; a tool can be called as `name:tool` too
- * @param undiscovered numbers of servers whose lists are not known yet
+ * @param undiscovered numbers of servers that were not discovered yet
  */
 export function buildTable(
   version: number,
@@ -24,7 +26,6 @@ export function buildTable(
   serverNames: readonly string[],
   undiscovered: readonly number[],
 ): CatalogTable {
-  const { kind, server } = columns;
   const publicNames = packShared(columns.publicNames);
   const tools: ByteTableEntry[] = [];
   const prompts: ByteTableEntry[] = [];
@@ -34,19 +35,19 @@ export function buildTable(
   const addresses: ByteTableEntry[] = [];
   const unusual: ByteTableEntry[] = [];
   for (const [entry, publicName] of columns.publicNames.entries()) {
-    const ofKind = kind[entry] ?? EntryKind.tool;
+    const ofKind = columns.kind[entry] ?? EntryKind.tool;
     const name = packedView(publicNames, entry);
     const judged = judgedName(ofKind, publicName);
     byKind[ofKind]?.push([judged === null ? name : Buffer.from(judged), entry]);
     if (judged !== null) unusual.push([name, entry]);
-    const serverName = serverNames[server[entry] ?? -1];
+    const serverName = serverNames[columns.server[entry] ?? -1];
     if (ofKind !== EntryKind.tool || serverName === undefined) continue;
     addresses.push([Buffer.from(`${serverName}:${columns.upstreamNames[entry] ?? ''}`), entry]);
   }
   return {
     version,
-    kind: sharedCopy(Uint8Array.from(kind)),
-    server: sharedCopy(Int32Array.from(server)),
+    kind: sharedCopy(Uint8Array.from(columns.kind)),
+    server: sharedCopy(Int32Array.from(columns.server)),
     flags: sharedCopy(Uint8Array.from(columns.flags)),
     publicNames,
     upstreamNames: packShared(columns.upstreamNames),
@@ -62,7 +63,7 @@ export function buildTable(
   };
 }
 
-/** What a name is compared by where that is another text, or may be: URIs and templates that are not in normal form; else null. */
+/** The form in which policy compares a URI or template that is not in normal form; null = the name itself. */
 function judgedName(kind: number, name: string): string | null {
   if (kind === EntryKind.template) return judgedTemplate(name);
   return kind !== EntryKind.resource || isPlainText(name) ? null : judgedUri(name);

@@ -40,7 +40,7 @@ test('ten thousand tools are built beside the event loop, with the same bytes as
   turns.building = 0;
   for (const list of found) await threaded.update(list);
   for (const list of found) await inline.update(list);
-  // Builds on this thread would let nobody else have a turn: one count each.
+  // Builds on this thread would block the event loop: one count each.
   assert.ok(turns.building > 4, `${turns.building} turns`);
 
   const [a, b] = [threaded.current, inline.current];
