@@ -99,7 +99,7 @@ it('serves clients of both SDKs in the same process without a port', async (scop
       revision: '2025-11-25',
       breaker: 'closed',
       inFlight: 0,
-      lanes: 0,
+      dedicated: 0,
     },
   );
 });
