@@ -2,6 +2,7 @@
 import { isTombstone } from '../config/numbering.js';
 import { Era, REVISIONS } from '../protocol/revisions.js';
 import type { Count } from '../units.js';
+import type { BreakerState } from '../upstream/balance/breaker.js';
 import type { EndpointState, Transport } from '../upstream/core/types.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 
@@ -15,8 +16,7 @@ export interface EndpointHealth {
   readonly era: 'legacy' | 'modern' | null;
   /** The negotiated protocol revision; null before the first handshake. */
   readonly revision: string | null;
-  /** `open`: calls are kept from it after repeated failures; `half-open`: one is let through to see. */
-  readonly breaker: 'closed' | 'open' | 'half-open';
+  readonly breaker: BreakerState;
   /** Calls in flight, on lanes of its own clients too. */
   readonly inFlight: Count;
   /** Children or upstream sessions of single clients (`isolation`) besides the shared one. */
