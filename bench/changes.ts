@@ -1,6 +1,6 @@
 /**
- * How long a change at an upstream takes to reach those who follow it: a resource update on a listen stream and on the
- * stream of a session, a changed list on a listen stream, beside the same notification read from the upstream itself.
+ * How long a change at an upstream takes to reach subscribers: a resource update on a listen stream and on the stream of a
+ * session, a changed list on a listen stream, beside the same notification read from the upstream directly.
  *
  *     npm run bench:changes -- [--rounds 200]
  */
@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { startGateway } from '../test/support/gateway.js';
 import type { TestScope } from '../test/support/process.js';
 import { modernHeaders, modernMessage, openSession, parseMessages } from '../test/support/rpc.js';
+import { quantile } from './statistics.js';
 
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '200' } } });
 const ROUNDS = Number(values.rounds);
@@ -16,7 +17,7 @@ const URI = 'bench://clock';
 const SUBSCRIPTION = 'io.modelcontextprotocol/subscriptionId';
 const hints = { resultType: 'complete', ttlMs: 0, cacheScope: 'private' };
 
-/** A modern upstream whose listens are written to by hand. */
+/** A modern upstream whose listen streams the benchmark writes to. */
 class Upstream {
   readonly listens = new Map<ServerResponse, unknown>();
   tools = 1;
@@ -59,8 +60,8 @@ class Upstream {
     });
   }
 
-  /** Tells every listen. */
-  tell(notification: string, params: object): void {
+  /** Sends a notification on every listen stream. */
+  notify(notification: string, params: object): void {
     for (const [response, id] of this.listens) this.#event(response, notification, params, id);
   }
 
@@ -74,7 +75,7 @@ class Upstream {
   }
 }
 
-/** A stream whose next notification of a kind can be waited for. */
+/** A stream, with promises of its next notification of a method. */
 class Follower {
   readonly #waiting = new Map<string, (() => void)[]>();
 
@@ -104,7 +105,7 @@ class Follower {
         rest = rest.slice(end + 2);
       }
     } catch {
-      // The end of the measurement.
+      // The stream ends with the measurement.
     }
   }
 }
@@ -134,8 +135,7 @@ async function measure(name: string, change: () => void, follower: Follower, met
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   times.sort((a, b) => a - b);
-  const at = (share: number): string =>
-    `${times[Math.min(times.length - 1, Math.floor(times.length * share))]!.toFixed(2)} ms`;
+  const at = (share: number): string => `${quantile(times, share).toFixed(2)} ms`;
   console.log(`${name.padEnd(52)} p50 ${at(0.5).padStart(9)}  p99 ${at(0.99).padStart(9)}  max ${at(1).padStart(9)}`);
 }
 
@@ -144,10 +144,10 @@ const scope = { after: (work: () => unknown) => void cleanups.push(work) };
 const upstream = new Upstream();
 await upstream.start(scope);
 const gateway = await startGateway(scope, { mcpServers: { peer: { url: `http://127.0.0.1:${upstream.port}/mcp` } } });
-const update = (): void => upstream.tell('resources/updated', { uri: URI });
+const update = (): void => upstream.notify('resources/updated', { uri: URI });
 const relist = (): void => {
   upstream.tools = 1 + (upstream.tools % 50);
-  upstream.tell('tools/list_changed', {});
+  upstream.notify('tools/list_changed', {});
 };
 const UPDATED = 'notifications/resources/updated';
 const CHANGED = 'notifications/tools/list_changed';

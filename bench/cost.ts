@@ -1,6 +1,5 @@
 /**
- * What a kilobyte of a client costs: processor time of the gateway by the bytes that a client sends, for messages that are
- * made to be expensive. SECURITY.md promises less than 1 ms a kilobyte.
+ * Processor time of the gateway per kilobyte that a client sends, for messages that are made to be expensive. SECURITY.md promises less than 1 ms a kilobyte.
  *
  *     npm run bench:cost -- [--front-end uws|node] [--decoder native|typescript] [--only PATTERN] [--seconds 2]
  */
@@ -22,13 +21,13 @@ const { values } = parseArgs({
 });
 /** Milliseconds of processor time a kilobyte may cost. */
 const GOAL = 1;
-/** Beyond it a row fails: what a shared machine adds to a figure from one run to the next. */
+/** Factor over the goal at which a row fails: the variation of a shared machine from one run to the next. */
 const TOLERANCE = 1.15;
-/** A row that is cut off before it has sent this much says nothing about a lasting cost. */
+/** A row that is cut off before it has sent this much is no measure of a lasting cost. */
 const LEAST_KB = 16;
 const TICK_MS = 10;
 const WARM_UP_MS = 1_000;
-/** Of what came last on a connection. */
+/** Characters kept of the end of what a connection has received. */
 const KEPT_TEXT = 32_768;
 const SECONDS = Number(values.seconds);
 
@@ -53,7 +52,7 @@ interface Attack {
 const SEGMENT_BYTES = 52;
 const CONNECTION_BYTES = 4 * SEGMENT_BYTES;
 
-/** One connection that counts what it sends and reads, and drops, what comes. */
+/** One connection that counts the bytes it sends and discards what it receives. */
 class Wire {
   sent = CONNECTION_BYTES;
   received = 0;
@@ -71,16 +70,16 @@ class Wire {
       const text = this.text + chunk.toString('latin1');
       this.#isMarked ||= this.#mark !== '' && text.includes(this.#mark);
       this.text = text.slice(-KEPT_TEXT);
-      this.#tell();
+      this.#notify();
     });
     socket.on('close', () => {
       this.closed = true;
-      this.#tell();
+      this.#notify();
     });
-    socket.on('drain', () => this.#tell());
+    socket.on('drain', () => this.#notify());
   }
 
-  /** The last that came. */
+  /** The end of what has been received. */
   text = '';
 
   static open(port: number): Promise<Wire> {
@@ -90,14 +89,14 @@ class Wire {
     });
   }
 
-  /** Waits until the gateway takes more. */
+  /** Waits until the gateway reads more. */
   async send(bytes: Buffer): Promise<void> {
     if (this.closed) return;
     this.sent += bytes.length + SEGMENT_BYTES;
     if (!this.socket.write(bytes)) await this.until(() => this.socket.writableLength === 0);
   }
 
-  /** Waits until this has come from now on. */
+  /** Waits until this text has been received, counted from the call on. */
   async mark(text: string, timeoutMs?: number): Promise<boolean> {
     this.#mark = text;
     this.#isMarked = this.text.includes(text);
@@ -118,7 +117,7 @@ class Wire {
     return condition();
   }
 
-  #tell(): void {
+  #notify(): void {
     const wake = this.#wake;
     this.#wake = null;
     wake?.();
@@ -163,7 +162,7 @@ function webSocket(name: string, frames: () => Buffer, opening: Buffer = Buffer.
         await wire.send(opening);
         const isEnded = (): boolean => wire.closed || wire.text.includes(TOO_MANY_FRAMES);
         for (let turn = 0; performance.now() < until && !isEnded(); turn += 1) {
-          // What lies in the buffers of the system has cost nothing yet: its pong tells that a ping was read.
+          // Bytes in the buffers of the system have cost nothing yet: a pong shows that its ping was read.
           const mark = `turn${turn}.`;
           await wire.send(Buffer.concat([flood, frame(PING, mark)]));
           wire.text = '';
@@ -189,7 +188,7 @@ function request(target: Target, body: string | Buffer, more: Record<string, str
   return Buffer.concat([Buffer.from(`${head}${fields.join('')}\r\n`), Buffer.from(body)]);
 }
 
-/** The answer to a request is complete, as far as its length tells. */
+/** Whether the answer to a request is complete by its length. */
 function isAnswered(wire: Wire): boolean {
   const end = wire.text.indexOf('\r\n\r\n');
   if (end < 0) return false;
@@ -280,11 +279,11 @@ const ATTACKS: readonly Attack[] = [
   webSocket('pings of no byte', () => repeated(frame(PING, ''), 65_536)),
   webSocket('pings of 125 bytes', () => repeated(frame(PING, 'x'.repeat(125)), 65_536)),
   webSocket('pongs of no byte', () => repeated(frame(PONG, ''), 65_536)),
-  listen('1,000 tiny URIs that nobody offers', uris('x:')),
+  listen('1,000 tiny URIs that no upstream offers', uris('x:')),
   listen('1,000 tiny URIs', uris('a:')),
   listen('1,000 long URIs', uris(`a:${'x'.repeat(500)}`)),
   listen(
-    '1,000 tiny URIs of an upstream that is asked for each',
+    '1,000 tiny URIs of an upstream with a request for each',
     uris('b:'),
     'each URI is two requests to the upstream',
   ),

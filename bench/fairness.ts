@@ -20,6 +20,7 @@ import { parseArgs } from 'node:util';
 import { startGateway } from '../test/support/gateway.js';
 import { eventually, startProcess, type TestScope } from '../test/support/process.js';
 import { modernRpc } from '../test/support/rpc.js';
+import { quantile } from './statistics.js';
 
 const { values } = parseArgs({
   options: {
@@ -34,7 +35,7 @@ const SECONDS = Number(values.seconds);
 const TOLERANCE = Number(values.tolerance);
 const TRIES = Number(values.tries);
 const TOOLS = Number(values.tools);
-/** Between two calls: a client that thinks, and a gateway that is not kept busy by the quiet server itself. */
+/** Between two calls, so that the quiet server does not keep the gateway busy. */
 const PAUSE_MS = 2;
 
 const program = fileURLToPath(new URL('../test/support/flooding-server.js', import.meta.url));
@@ -99,7 +100,7 @@ interface Measured {
   readonly net: number[];
 }
 
-/** Time that the main thread of a process was ready to run and did not, in ms (Linux, documentation of sched-stats). */
+/** Time in which the main thread of a process was ready but did not run, in ms (Linux, documentation of sched-stats). */
 function heldBack(pid: number): number {
   try {
     return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1').split(' ')[1]) / 1e6;
@@ -137,8 +138,10 @@ async function measure(all: readonly Measured[], until: Promise<unknown>): Promi
 }
 
 function at(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+  return quantile(
+    [...values].sort((a, b) => a - b),
+    share,
+  );
 }
 
 const seconds = (count: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, count * 1000));

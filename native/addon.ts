@@ -1,4 +1,4 @@
-/** Finds and loads the addon, once a thread; says why when it does not. */
+/** Finds and loads the addon, once per thread, or gives the reason why it is absent. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -25,15 +25,15 @@ export interface Addon {
   readonly spanCount: number;
 }
 
-/** What the addon and its caller share about reads of connections. */
+/** Memory that the addon and uws-reads.ts share about reads of connections. */
 export interface ReadsMemory {
   readonly signals: Int32Array;
-  readonly owed: Uint8Array;
+  readonly pending: Uint8Array;
   readonly refusal: Uint8Array;
   ended(id: number, whole: boolean): void;
 }
 
-/** Where the build puts the addon, the launcher and, when it could not build, the reason. */
+/** Where the build writes the addon, the launcher and, after a failure, the reason. */
 export const releaseFolder: string = join(packageRoot, 'native', 'build', 'Release');
 const REASON_FILE = join(packageRoot, 'native', 'build', 'reason.txt');
 
@@ -46,15 +46,15 @@ export interface LoadedAddon {
 /**
  * Loads the addon.
  *
- * @param choice - `typescript` leaves the addon out, `native` throws when it cannot be loaded, `auto` (also
- * the meaning of undefined and the empty string) takes it when it is there
+ * @param choice - `typescript` uses no addon, `native` throws when it cannot be loaded, `auto` (also
+ * the meaning of undefined and the empty string) uses it if it can be loaded
  * @param spanCount - length of the span array this code was written for
- * @throws Error for another choice, or when `native` cannot be had
+ * @throws Error for another choice, or for `native` if the addon cannot be loaded
  */
 export function loadAddon(choice: string | undefined, spanCount: number): LoadedAddon {
   switch (choice || 'auto') {
     case 'typescript':
-      return { addon: null, reason: 'SWITCHYARD_DECODER=typescript asks for it.' };
+      return { addon: null, reason: 'SWITCHYARD_DECODER is typescript.' };
     case 'auto':
       return tryLoad(spanCount);
     case 'native': {
@@ -80,7 +80,7 @@ function tryLoad(spanCount: number): LoadedAddon {
   }
 }
 
-/** What the build wrote when it gave up, else the plain fact. */
+/** The reason that the build recorded, or a general one. */
 function absenceReason(): string {
   try {
     return readFileSync(REASON_FILE, 'utf8').trim();

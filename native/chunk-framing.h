@@ -1,5 +1,5 @@
-// Whether the bytes behind a request head are a chunked body as RFC 9112 section 7.1 has it, without the parts that
-// readers disagree about: no chunk extension, no trailer field, no white space, no line feed without a carriage return.
+// Whether the bytes after a request head are a chunked body by RFC 9112 section 7.1, without the parts on which parsers
+// differ: no chunk extension, no trailer field, no white space, no line feed without a carriage return.
 #ifndef SWITCHYARD_CHUNK_FRAMING_H
 #define SWITCHYARD_CHUNK_FRAMING_H
 
@@ -12,7 +12,7 @@ class ChunkFraming {
  public:
   enum class State { open, whole, broken };
 
-  // Takes the next bytes of the connection. Bytes behind the end of the body are left alone.
+  // Takes the next bytes of the connection. Bytes after the end of the body are not read.
   State feed(const uint8_t* bytes, size_t length) {
     size_t at = 0;
     while (at < length && state_ == State::open) {
@@ -31,7 +31,7 @@ class ChunkFraming {
  private:
   enum class Place { size, sizeLf, data, dataCr, dataLf, endCr, endLf };
 
-  // Leading zeros are legal, but not without end.
+  // Leading zeros are legal; their number is bounded.
   static constexpr int kMaxDigits = 16;
   // Larger than any body limit, and far below what uWebSockets.js can count.
   static constexpr uint64_t kMaxSize = 0xffffffff;

@@ -2,8 +2,8 @@
 //
 //   handle = generation * kSlots + slot        slot ──> { mutex, generation, bell } ──> uv_async_t of the owner's loop
 //
-// The slot's mutex covers "is the bell there" and uv_async_send together: a loop that has been closed must
-// never be sent to (libuv aborts), and a closed bell is taken out of its slot before uv_close begins.
+// The slot's mutex covers the check for the bell and uv_async_send together: sending to a closed loop aborts
+// the process (libuv), so a closed bell is removed from its slot before uv_close begins.
 // Handles from JavaScript are numbers that are checked, never pointers.
 #include "doorbell.h"
 
@@ -56,13 +56,13 @@ void on_ring(uv_async_t* async) {
 void on_closed(uv_handle_t* handle) {
   Bell* bell = static_cast<Bell*>(handle->data);
   napi_delete_reference(bell->env, bell->callback);
-  // Lets the environment's shutdown go on, when that is what closed the bell.
+  // Continues the environment's shutdown, if that closed the bell.
   napi_remove_async_cleanup_hook(bell->hook);
   delete bell;
 }
 
-// Takes the bell out of the table. False when it is not there, or belongs to another thread, whose loop only
-// that thread may touch.
+// Removes the bell from the table. False when it is not there, or belongs to another thread, whose loop only
+// that thread may use.
 bool detach(int64_t handle, napi_env env, Bell** out) {
   Slot& slot = table()[handle % kSlots];
   const std::lock_guard<std::mutex> lock(slot.mutex);
@@ -75,7 +75,7 @@ bool detach(int64_t handle, napi_env env, Bell** out) {
 void on_environment_end(napi_async_cleanup_hook_handle, void* data) {
   Bell* bell = static_cast<Bell*>(data);
   Bell* detached;
-  // Otherwise it is closing already, and on_closed will come.
+  // Otherwise it is closing already, and on_closed follows.
   if (detach(bell->handle, bell->env, &detached)) uv_close(reinterpret_cast<uv_handle_t*>(&bell->async), on_closed);
 }
 

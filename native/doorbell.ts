@@ -2,7 +2,7 @@
  * Wakes the event loop of another thread.
  *
  * With the addon a bell is a `uv_async_t` of the receiving loop in a table of the process: a slot and its
- * generation make the handle, so that ringing a bell that is gone does nothing. Without the addon a bell is
+ * generation make the handle, so that ringing a closed bell does nothing. Without the addon a bell is
  * a counter in shared memory (`cell`) on which the receiver waits with `Atomics.waitAsync`; the ringing
  * thread then needs the cell as well as the handle. Both are plain clonable values:
  *
@@ -17,7 +17,7 @@
 import type { Addon } from './addon.js';
 import type { Doorbell } from './layout.js';
 
-/** Makes bells and rings them; one for the whole process kind, native or not. */
+/** Makes bells and rings them: with the addon or without it, the same in all threads of the process. */
 export interface Doorbells {
   /**
    * Makes a bell that calls `onRing` in this thread. It does not keep the thread alive.
@@ -28,7 +28,7 @@ export interface Doorbells {
   /**
    * Rings from any thread; does nothing when the bell is closed or its thread has ended.
    *
-   * @param cell - the bell's `cell`; without the addon it is what carries the ring
+   * @param cell - the bell's `cell`; needed without the addon
    */
   ring(handle: number, cell?: SharedArrayBuffer | null): void;
 }
@@ -70,7 +70,7 @@ export const sharedDoorbells: Doorbells = {
   },
 };
 
-/** Views by cell, so that a ring allocates nothing; they go when the cell goes. */
+/** Views by cell, so that a ring allocates nothing; they are collected with the cell. */
 const views = new WeakMap<SharedArrayBuffer, Int32Array>();
 
 function viewOf(cell: SharedArrayBuffer): Int32Array {

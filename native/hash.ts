@@ -20,6 +20,11 @@ function finish(value: number): number {
   return mixed ^ (mixed >>> 16);
 }
 
+/** The little-endian word of the four bytes at `at`. */
+function wordAt(bytes: Uint8Array, at: number): number {
+  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
+}
+
 /**
  * Hashes `bytes[start, end)` into `out[slot]` (low lane) and `out[slot + 1]` (high lane).
  *
@@ -40,8 +45,8 @@ export function hashBytes(
   let second = high | 0;
   let at = start;
   for (; at + 8 <= end; at += 8) {
-    const a = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
-    const b = bytes[at + 4] | (bytes[at + 5] << 8) | (bytes[at + 6] << 16) | (bytes[at + 7] << 24);
+    const a = wordAt(bytes, at);
+    const b = wordAt(bytes, at + 4);
     first ^= Math.imul(rotate(Math.imul(a, A1), 15), A2);
     first = (Math.imul((rotate(first, 13) + second) | 0, 5) + 0x561ccd1b) | 0;
     second ^= Math.imul(rotate(Math.imul(b, B1), 16), B2);
@@ -50,8 +55,9 @@ export function hashBytes(
   let a = 0;
   let b = 0;
   for (let shift = 0; at < end; at++, shift += 8) {
-    if (shift < 32) a |= bytes[at] << shift;
-    else b |= bytes[at] << (shift - 32);
+    const byte = bytes[at]!;
+    if (shift < 32) a |= byte << shift;
+    else b |= byte << (shift - 32);
   }
   first ^= Math.imul(rotate(Math.imul(a, A1), 15), A2);
   second ^= Math.imul(rotate(Math.imul(b, B1), 16), B2);

@@ -1,4 +1,4 @@
-// Faults of a request head that the parser of uWebSockets.js takes and does not show.
+// Faults of a request head that the parser of uWebSockets.js accepts and does not show.
 #ifndef SWITCHYARD_HEAD_FAULTS_H
 #define SWITCHYARD_HEAD_FAULTS_H
 
@@ -28,17 +28,17 @@ inline bool frames(const uint8_t* name, size_t length) {
          (length == 17 && strncasecmp(text, "transfer-encoding", length) == 0);
 }
 
-// Whether a byte at the edge of a value is more than a space. A tab is white space to some and not to others, which
-// matters where the end of the message hangs on it.
+// Whether a byte at the edge of a value is more than a space. Parsers differ in whether a tab is white space, which
+// matters in fields that determine the end of the message.
 inline bool is_doubtful(uint8_t byte, bool is_framing) { return byte >= 0x80 || (is_framing && byte == '\t'); }
 
 inline bool is_blank(uint8_t byte, bool is_framing) {
   return byte == ' ' || byte == '\r' || (byte == '\t' && !is_framing);
 }
 
-// Whether the parser would cut bytes off a field that decides something: it takes bytes over 127 at the beginning or the
-// end of a value for white space, so that "Content-Length: \xff14" means 14 to it and nothing to others (RFC 9110 section
-// 5.5 makes them part of the value). Other fields may hold such bytes wherever they like. Tabs are doubtful only around a
+// Whether the parser would cut bytes off a field that matters: it treats bytes over 127 at the beginning or the end
+// of a value as white space, so that it reads "Content-Length: \xff14" as 14 and other parsers as invalid (by RFC 9110
+// section 5.5 they are part of the value). Other fields may hold such bytes anywhere. Tabs are doubtful only around a
 // length or a transfer coding.
 //
 // `may_continue`: the bytes may begin in the middle of a head, so that the name of their first line is not known.

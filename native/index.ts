@@ -25,7 +25,7 @@ export const decoder: Decoder = nativeDecoder ?? typescriptDecoder;
 /** Which one {@link decoder} is. */
 export const decoderKind: 'native' | 'typescript' = decoder.kind;
 
-/** One sentence that says why the TypeScript decoder runs; null when the native one does. */
+/** Why the TypeScript decoder is used, one sentence; null when the native one is. */
 export const decoderReason: string | null = reason;
 
 const doorbells = addon === null ? sharedDoorbells : nativeDoorbells(addon);
@@ -39,7 +39,7 @@ export const ring: typeof doorbells.ring = doorbells.ring;
 let reads: UwsReads | null | undefined;
 
 /**
- * The reads of uWebSockets.js in this thread, once it is loaded; null where they cannot be seen.
+ * The reads of uWebSockets.js in this thread, once it is loaded; null if they cannot be observed.
  *
  * @param refusal see {@link UwsReads.open}; of the first call
  */

@@ -5,7 +5,7 @@
  * or -1 when the bytes are not JSON. Nothing is decoded and nothing is allocated a value: only positions move.
  */
 
-/** What a byte inside a string means to {@link JsonReader.string}. */
+/** Kind of a byte inside a string. */
 const Byte = { plain: 0, quote: 1, backslash: 2, forbidden: 3, lead2: 4, lead3: 5, lead4: 6 } as const;
 
 const STRING_BYTES = new Uint8Array(256);
@@ -42,12 +42,16 @@ const KEPT_LEVELS = 1024;
 
 /** The 16 bits that four hexadecimal digits at `position` denote, or -1. Reads up to four bytes. */
 export function hex4(bytes: Uint8Array, position: number): number {
-  const a = HEX[bytes[position]];
-  const b = HEX[bytes[position + 1]];
-  const c = HEX[bytes[position + 2]];
-  const d = HEX[bytes[position + 3]];
+  const a = hexDigit(bytes, position);
+  const b = hexDigit(bytes, position + 1);
+  const c = hexDigit(bytes, position + 2);
+  const d = hexDigit(bytes, position + 3);
   if ((a | b | c | d) > 15) return -1;
   return (a << 12) | (b << 8) | (c << 4) | d;
+}
+
+function hexDigit(bytes: Uint8Array, position: number): number {
+  return HEX[bytes[position] ?? 0] ?? 255;
 }
 
 /** Reads one document at a time; the object is reused, so that a scan allocates nothing. */
@@ -58,7 +62,7 @@ export class JsonReader {
   /** Nesting at the current position; the outermost container counts as 1. */
   depth = 0;
   maxDepth = 0;
-  /** The document went deeper than {@link maxDepth}. Reading goes on: a syntax error later on outranks it. */
+  /** The document went deeper than {@link maxDepth}. Reading continues: a syntax error that follows takes precedence. */
   tooDeep = false;
   /** The last string read has a backslash. */
   escaped = false;
@@ -72,7 +76,7 @@ export class JsonReader {
     this.tooDeep = false;
   }
 
-  /** Forgets the document, and a stack that an unusually deep one has grown. */
+  /** Ends a document; frees a stack that an unusually deep one has grown. */
   close(): void {
     if (this.#stack.length > KEPT_LEVELS) this.#stack = new Uint8Array(KEPT_LEVELS);
   }
@@ -80,7 +84,7 @@ export class JsonReader {
   /** The first position from `position` on that holds no whitespace; `end` if there is none. */
   space(position: number): number {
     const { bytes, end } = this;
-    while (position < end && WHITESPACE[bytes[position]] === 1) position++;
+    while (position < end && WHITESPACE[bytes[position]!] === 1) position++;
     return position;
   }
 
@@ -98,9 +102,9 @@ export class JsonReader {
     const { bytes, end } = this;
     this.escaped = false;
     for (position++; ; ) {
-      while (position < end && STRING_BYTES[bytes[position]] === Byte.plain) position++;
+      while (position < end && STRING_BYTES[bytes[position]!] === Byte.plain) position++;
       if (position >= end) return -1;
-      switch (STRING_BYTES[bytes[position]]) {
+      switch (STRING_BYTES[bytes[position]!]) {
         case Byte.quote:
           return position + 1;
         case Byte.backslash:
@@ -118,7 +122,7 @@ export class JsonReader {
 
   #escape(position: number): number {
     if (position + 1 >= this.end) return -1;
-    const kind = ESCAPES[this.bytes[position + 1]];
+    const kind = ESCAPES[this.bytes[position + 1]!];
     if (kind === 1) return position + 2;
     if (kind !== 2 || position + 6 > this.end || hex4(this.bytes, position + 2) < 0) return -1;
     return position + 6;
@@ -127,15 +131,15 @@ export class JsonReader {
   /** One well-formed sequence of table 3-7 of the Unicode standard: no overlong form, no surrogate, nothing past U+10FFFF. */
   #multibyte(position: number): number {
     const { bytes } = this;
-    const lead = bytes[position];
+    const lead = bytes[position]!;
     const length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     if (position + length > this.end) return -1;
-    const second = bytes[position + 1];
+    const second = bytes[position + 1]!;
     const low = lead === 0xe0 ? 0xa0 : lead === 0xf0 ? 0x90 : 0x80;
     const high = lead === 0xed ? 0x9f : lead === 0xf4 ? 0x8f : 0xbf;
     if (second < low || second > high) return -1;
     for (let at = position + 2; at < position + length; at++) {
-      if ((bytes[at] & 0xc0) !== 0x80) return -1;
+      if ((bytes[at]! & 0xc0) !== 0x80) return -1;
     }
     return position + length;
   }
@@ -170,7 +174,7 @@ export class JsonReader {
       position = this.#digits(position + 1);
       if (position < 0) return -1;
     }
-    if (position < end && (bytes[position] | 0x20) === 0x65) {
+    if (position < end && (bytes[position]! | 0x20) === 0x65) {
       position++;
       if (position < end && (bytes[position] === 0x2b || bytes[position] === 0x2d)) position++;
       return this.#digits(position);
@@ -181,7 +185,7 @@ export class JsonReader {
   #digits(position: number): number {
     const { bytes, end } = this;
     const start = position;
-    while (position < end && (bytes[position] ^ 0x30) < 10) position++;
+    while (position < end && (bytes[position]! ^ 0x30) < 10) position++;
     return position === start ? -1 : position;
   }
 
@@ -193,7 +197,7 @@ export class JsonReader {
     for (;;) {
       // A value begins at `position`.
       if (position >= end) return -1;
-      const first = bytes[position];
+      const first = bytes[position]!;
       if (first === 0x22) position = this.string(position);
       else if (first === OBJECT || first === ARRAY) {
         this.enter();
@@ -217,7 +221,7 @@ export class JsonReader {
         if (open === 0) return position;
         position = this.space(position);
         if (position >= end) return -1;
-        const container = stack[open - 1];
+        const container = stack[open - 1]!;
         const byte = bytes[position];
         if (byte === 0x2c) {
           position = this.space(position + 1);

@@ -1,7 +1,7 @@
 /**
- * The keys that policy reads, by the object they are read in. Each must be spelled plainly and occur once:
- * what the gateway judges and what the upstream's parser will see are then the same member
- * (parsers disagree about which of two equal keys counts, RFC 8259 section 4).
+ * The keys that policy reads, by the object they are read in. Each must be written without escapes and occur once,
+ * so that the gateway and the upstream's parser read the same member (parsers differ in which of two equal keys they use,
+ * RFC 8259 section 4).
  */
 
 import { hex4 } from './json-reader.js';
@@ -81,23 +81,25 @@ export const Key = {
 export const KEY_COUNT = 34;
 
 const encoder = new TextEncoder();
-const KEY_BYTES: Uint8Array[] = [];
-/** Candidates by level and length of the key. */
-const BY_LENGTH: number[][][] = KEYS_BY_LEVEL.map((keys) => {
-  const lengths: number[][] = Array.from({ length: 64 }, () => []);
-  for (const key of keys) {
-    const bytes = encoder.encode(key);
-    lengths[bytes.length].push(KEY_BYTES.length);
-    KEY_BYTES.push(bytes);
-  }
-  return lengths;
-});
-const FIRST_OF_LEVEL: number[] = [];
-for (let level = 0, first = 0; level < KEYS_BY_LEVEL.length; level++) {
-  FIRST_OF_LEVEL.push(first);
-  first += KEYS_BY_LEVEL[level].length;
+/** A key as it is looked for: its number and its bytes. */
+interface KnownKey {
+  readonly number: number;
+  readonly bytes: Uint8Array;
 }
-FIRST_OF_LEVEL.push(KEY_COUNT);
+
+let keysBefore = 0;
+const KNOWN_KEYS: readonly (readonly KnownKey[])[] = KEYS_BY_LEVEL.map((keys) => {
+  const first = keysBefore;
+  keysBefore += keys.length;
+  return keys.map((key, index) => ({ number: first + index, bytes: encoder.encode(key) }));
+});
+/** Longest key plus one. */
+const LENGTHS = 64;
+const NONE: readonly KnownKey[] = [];
+/** Candidates by level and length of the key. */
+const BY_LENGTH: readonly (readonly (readonly KnownKey[])[])[] = KNOWN_KEYS.map((keys) =>
+  Array.from({ length: LENGTHS }, (_, length) => keys.filter(({ bytes }) => bytes.length === length)),
+);
 
 /** Whether `bytes[start, end)` are exactly `expected`. */
 export function equalBytes(bytes: Uint8Array, start: number, end: number, expected: Uint8Array): boolean {
@@ -137,17 +139,15 @@ export function equalDecoded(bytes: Uint8Array, start: number, end: number, expe
  */
 export function findKey(level: number, bytes: Uint8Array, start: number, end: number, escaped: boolean): number {
   if (escaped) {
-    for (let key = FIRST_OF_LEVEL[level]; key < FIRST_OF_LEVEL[level + 1]; key++) {
-      if (equalDecoded(bytes, start, end, KEY_BYTES[key])) return key;
-    }
+    for (const key of KNOWN_KEYS[level] ?? NONE) if (equalDecoded(bytes, start, end, key.bytes)) return key.number;
     return -1;
   }
   const length = end - start;
-  if (length >= 64) return -1;
-  const candidates = BY_LENGTH[level][length];
+  if (length >= LENGTHS) return -1;
+  const candidates = BY_LENGTH[level]?.[length] ?? NONE;
   for (let index = 0; index < candidates.length; index++) {
-    const key = candidates[index];
-    if (equalBytes(bytes, start, end, KEY_BYTES[key])) return key;
+    const key = candidates[index]!;
+    if (equalBytes(bytes, start, end, key.bytes)) return key.number;
   }
   return -1;
 }

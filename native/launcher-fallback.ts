@@ -1,11 +1,11 @@
 /**
- * What guards a stdio child where the launcher cannot be built.
+ * Ends a stdio child with the gateway where the launcher cannot be built.
  *
  * The watcher is a POSIX shell that runs beside the child, not around it:
  *
  *     1. spawn COMMAND with `detached: true` (its own session and group; PID is then the group's id)
  *     2. spawn the watcher with `detached: true`, stdio: ['pipe', 'ignore', 'ignore'], and keep its stdin open
- *     3. when the child has ended, write a line to that stdin: the watcher goes without killing anybody
+ *     3. when the child has ended, write a line to that stdin: the watcher ends and kills nothing
  *
  * If the gateway dies, the pipe breaks, `read` fails, and the watcher sends TERM and, after the grace, KILL to
  * the child's group. Unlike the launcher it does not reach processes that left the group.

@@ -1,7 +1,7 @@
 // switchyard-launcher [-g GRACE_MS] FD COMMAND [ARG...]
 //
 // Runs COMMAND so that nothing of it outlives the gateway, not even when the gateway is killed with SIGKILL:
-// FD is the read end of a pipe whose write end only the gateway holds, and it breaks when the gateway is gone.
+// FD is the read end of a pipe whose write end only the gateway holds, and it breaks when the gateway ends.
 //
 //   gateway ──pipe──> launcher ──> COMMAND (own session and group) ──> its children
 //
@@ -126,7 +126,7 @@ static void signal_descendants(int number) {
 static void signal_descendants(int number) { (void)number; }
 #endif
 
-// Once the command has been reaped its number may name somebody else's group; its descendants are then all
+// Once the command has been reaped its number may name another group; its descendants are then all
 // that is left, and on Linux they are all found.
 static void signal_everyone(pid_t child, bool child_ended, int number) {
 #ifdef __linux__
@@ -138,7 +138,7 @@ static void signal_everyone(pid_t child, bool child_ended, int number) {
   signal_descendants(number);
 }
 
-// Collects the ended. Returns whether any child is left.
+// Reaps children that have ended. Returns whether any child is left.
 static bool reap(pid_t child, bool* child_ended, int* child_status) {
   for (;;) {
     int status;
@@ -158,7 +158,7 @@ static bool reap(pid_t child, bool* child_ended, int* child_status) {
 static void run_command(char** command, const sigset_t* mask) {
   setsid();
 #ifdef __linux__
-  // When the launcher itself is killed with SIGKILL, at least the command goes too.
+  // When the launcher itself is killed with SIGKILL, at least the command ends too.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
 #endif
   for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
@@ -168,7 +168,7 @@ static void run_command(char** command, const sigset_t* mask) {
   _exit(kCannotExec);
 }
 
-// Gives up the standard input and output, so that the gateway sees the command's own end of them.
+// Closes the standard input and output, so that the gateway sees when the command closes them.
 static void drop_stdio(void) {
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return;
@@ -177,7 +177,7 @@ static void drop_stdio(void) {
   if (null > STDERR_FILENO) close(null);
 }
 
-// Whether the gateway is gone. It never writes; what comes nevertheless is ignored.
+// Whether the gateway has ended. It never writes; bytes that arrive nevertheless are ignored.
 static bool is_broken(int pipe_end) {
   char ignored[256];
   const ssize_t length = read(pipe_end, ignored, sizeof(ignored));
@@ -204,7 +204,7 @@ static int supervise(pid_t child, int gateway, int grace_ms) {
       stopping = true;
     }
     if (child_ended && first_stop) {
-      // What the command has left behind belongs to nobody.
+      // Processes that the command has left behind have no owner.
       signal_everyone(child, child_ended, SIGTERM);
       stopping = true;
     }

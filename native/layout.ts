@@ -60,7 +60,7 @@ export const Span = {
 /** Length of the span array. */
 export const SPAN_COUNT = 48;
 
-/** What the slots hold when nothing is known: -1 for positions, else 0. */
+/** The slots before a scan: -1 for positions, else 0. */
 export const BLANK = new Int32Array(SPAN_COUNT).fill(-1);
 for (const slot of [
   Span.kind,
@@ -79,7 +79,7 @@ export const Kind = codes('Kind', {
   none: 0,
   request: 1,
   notification: 2,
-  /** Success or error response; {@link Flag.isErrorResponse} tells which. */
+  /** Success or error response; see {@link Flag.isErrorResponse}. */
   response: 3,
   batch: 4,
 });
@@ -149,7 +149,7 @@ export const ScanStatus = codes('ScanStatus', {
 export type ScanStatus = CodeOf<typeof ScanStatus>;
 
 /**
- * Methods the gateway knows, by id (index). The spelling is the protocol's. New ones are appended:
+ * Methods of the protocol, by id (index). New ones are appended:
  * ids are stored in memo tables and records.
  */
 export const METHODS = [
@@ -254,8 +254,8 @@ export interface Decoder {
    */
   splitBatch(bytes: Uint8Array, length: number, out: Int32Array): number;
   /**
-   * A seeded 64-bit hash of `bytes[start, end)` into `out[0]`, `out[1]`; the same in both decoders. For tables only: whoever compares
-   * must compare the bytes too, it is not collision-resistant against someone who knows the seed.
+   * A seeded 64-bit hash of `bytes[start, end)` into `out[0]`, `out[1]`; the same in both decoders. For tables only:
+   * equal hashes do not mean equal bytes, and with the seed collisions can be constructed.
    */
   hash(bytes: Uint8Array, start: number, end: number, out: Int32Array): void;
   /** Sets the seed of {@link hash} and of `nameHash…`; called once per process and thread, before any scan. */
@@ -266,7 +266,7 @@ export interface Decoder {
 export interface Doorbell {
   /** The number by which other threads ring. */
   readonly handle: number;
-  /** What carries the ring where the addon is missing, to be sent along with the handle; null with the addon. */
+  /** Shared memory for rings without the addon, to be sent along with the handle; null with the addon. */
   readonly cell: SharedArrayBuffer | null;
   /** Stops the bell; later rings do nothing. */
   close(): void;

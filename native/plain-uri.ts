@@ -1,7 +1,7 @@
 /**
- * Tells without building a string whether a URI is in normal form already: spelled so that RFC 3986 (6.2.2, 6.2.3) and
- * the WHATWG URL parser leave it as it is and read the same from it. Everything else takes the slow way through
- * src/protocol/uri.ts, so `false` says only that a closer look is needed. The twin of scan-uri.cc.
+ * Whether a URI is in normal form, decided without building a string: RFC 3986 (6.2.2, 6.2.3) and the WHATWG URL parser leave
+ * it unchanged and read the same from it. `false` means undecided: such a URI is normalised by src/protocol/uri.ts. The same as
+ * scan-uri.cc.
  */
 const Class = {
   scheme: 1,
@@ -18,8 +18,14 @@ const DIGITS = '0123456789';
 const UNRESERVED = `${LOWER}${LOWER.toUpperCase()}${DIGITS}-._~`;
 
 const classes = new Uint8Array(256);
+
+/** The classes of a byte. */
+function classOf(byte: number): number {
+  return classes[byte]!;
+}
+
 function mark(characters: string, bit: number): void {
-  for (const character of characters) classes[character.charCodeAt(0)] |= bit;
+  for (const character of characters) classes[character.charCodeAt(0)] = classOf(character.charCodeAt(0)) | bit;
 }
 mark(`${LOWER}${DIGITS}+.-`, Class.scheme);
 mark(`${LOWER}${DIGITS}._~-`, Class.host);
@@ -28,10 +34,10 @@ mark(`${UNRESERVED}!$&'()*+,;=:@`, Class.part);
 mark(UNRESERVED, Class.unreserved);
 mark(`${DIGITS}ABCDEF`, Class.upperHex);
 
-/** What a scheme asks of the rest. */
+/** Rules for the rest of the URI, by its scheme. */
 const Kind = {
   other: 0,
-  /** Has no host but an empty one here; file systems join repeated slashes. */
+  /** The host is empty in normal form; file systems join repeated slashes. */
   file: 1,
   /** WHATWG: special schemes; their hosts are domain names or addresses. */
   special: 2,
@@ -57,13 +63,13 @@ const DELETE = 0x7f;
 /** See the file comment; `bytes[start, end)` is the URI. */
 export function isPlainUri(bytes: Uint8Array, start: number, end: number): boolean {
   let at = start;
-  if (at >= end || bytes[at] < LOWER_A || bytes[at] > LOWER_Z) return false;
-  while (at < end && (classes[bytes[at]] & Class.scheme) !== 0) at += 1;
+  if (at >= end || !isLowerLetter(bytes[at]!)) return false;
+  while (at < end && (classOf(bytes[at]!) & Class.scheme) !== 0) at += 1;
   if (end - at < 3 || bytes[at] !== COLON || bytes[at + 1] !== SLASH || bytes[at + 2] !== SLASH) return false;
   const kind = kindOf(bytes, start, at);
   at += 3;
   const host = at;
-  while (at < end && (classes[bytes[at]] & Class.host) !== 0) at += 1;
+  while (at < end && (classOf(bytes[at]!) & Class.host) !== 0) at += 1;
   if (kind === Kind.file ? at !== host : kind === Kind.special && !isDomain(bytes, host, at)) return false;
   if (at > host && bytes[host] === DOT) return false;
   if (at === end) return kind === Kind.other;
@@ -78,7 +84,7 @@ function isPlainRest(bytes: Uint8Array, start: number, end: number, kind: number
   let inQuery = false;
   let inFragment = false;
   for (let at = start; at < end; at += 1) {
-    const byte = bytes[at];
+    const byte = bytes[at]!;
     const inPath: boolean = !inQuery && !inFragment;
     if (byte === SLASH) {
       if (!inPath) continue;
@@ -93,7 +99,7 @@ function isPlainRest(bytes: Uint8Array, start: number, end: number, kind: number
     } else if (byte === HASH) {
       if (inFragment || (inPath && segment >= 0 && isDots(bytes, segment, at))) return false;
       inFragment = true;
-    } else if ((classes[byte] & Class.part) === 0) {
+    } else if ((classOf(byte) & Class.part) === 0) {
       return false;
     } else if (byte === QUOTE && inQuery && !inFragment && kind !== Kind.other) {
       return false;
@@ -102,7 +108,7 @@ function isPlainRest(bytes: Uint8Array, start: number, end: number, kind: number
   return inQuery || inFragment || segment < 0 || !isDots(bytes, segment, end);
 }
 
-/** A segment `.` or `..`, also with parameters behind it (`..;x`), which some servers cut off first. */
+/** A segment `.` or `..`, also with parameters (`..;x`), which some servers remove first. */
 function isDots(bytes: Uint8Array, start: number, end: number): boolean {
   if (start === end || bytes[start] !== DOT) return false;
   const next = start + 1 < end && bytes[start + 1] === DOT ? start + 2 : start + 1;
@@ -112,17 +118,21 @@ function isDots(bytes: Uint8Array, start: number, end: number): boolean {
 /** A percent-encoded ASCII character that has to be: no separator, no control character, hexadecimal in upper case. */
 function isPlainTriplet(bytes: Uint8Array, at: number, end: number): boolean {
   if (end - at < 3) return false;
-  const high = bytes[at + 1];
-  const low = bytes[at + 2];
-  if ((classes[high] & classes[low] & Class.upperHex) === 0) return false;
+  const high = bytes[at + 1]!;
+  const low = bytes[at + 2]!;
+  if ((classOf(high) & classOf(low) & Class.upperHex) === 0) return false;
   const value = hexValue(high) * 16 + hexValue(low);
   return (
     value >= 0x20 &&
     value < DELETE &&
     value !== SLASH &&
     value !== BACKSLASH &&
-    (classes[value] & Class.unreserved) === 0
+    (classOf(value) & Class.unreserved) === 0
   );
+}
+
+function isLowerLetter(byte: number): boolean {
+  return byte >= LOWER_A && byte <= LOWER_Z;
 }
 
 function hexValue(byte: number): number {
@@ -136,15 +146,15 @@ function hexValue(byte: number): number {
 function isDomain(bytes: Uint8Array, start: number, end: number): boolean {
   let label = start;
   for (let at = start; at <= end; at += 1) {
-    const byte = at === end ? DOT : bytes[at];
+    const byte = at === end ? DOT : bytes[at]!;
     if (byte === DOT) {
       if (label === at || bytes[label] === DASH || bytes[at - 1] === DASH) return false;
       if (at < end) label = at + 1;
-    } else if ((classes[byte] & Class.label) === 0 || (byte === DASH && bytes[at - 1] === DASH)) {
+    } else if ((classOf(byte) & Class.label) === 0 || (byte === DASH && bytes[at - 1] === DASH)) {
       return false;
     }
   }
-  return bytes[label] >= LOWER_A && bytes[label] <= LOWER_Z;
+  return label < end && isLowerLetter(bytes[label]!);
 }
 
 function kindOf(bytes: Uint8Array, start: number, end: number): number {

@@ -1,7 +1,7 @@
 // simdjson's first stage validates UTF-8, refuses raw control characters and open strings, and finds the
 // structural indexes: every bracket, colon and comma outside strings, and the first byte of every string
-// and scalar. The walk below visits only those, so that text costs nothing a byte. It makes the same
-// decisions as typescript-decoder.ts; a change here is a change there.
+// and scalar. The walk below visits only those, so that the bytes of text cost nothing. It makes the same
+// decisions as typescript-decoder.ts; both have to be changed together.
 #include "scan-core.h"
 
 #include <cstring>
@@ -13,7 +13,7 @@
 namespace switchyard {
 namespace {
 
-// Documents above this give their index memory (four bytes a byte) back after the scan.
+// The index memory of larger documents (four bytes for each of theirs) is freed after the scan.
 constexpr size_t kKeptCapacity = 1 << 18;
 constexpr size_t kLeastCapacity = 1 << 12;
 constexpr size_t kKeptLevels = 1024;
@@ -275,7 +275,7 @@ int32_t Scanner::find_escaped_key(const uint8_t* key, size_t length) {
   return decoded > sizeof(plain) ? -1 : find_key<level>(plain, decoded);
 }
 
-// Reads the object at at_ and notes the members that `level` knows.
+// Reads the object at at_ and records the members that policy reads at that level.
 template <Scanner::Level level>
 bool Scanner::members() {
   enter();

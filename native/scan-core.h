@@ -43,7 +43,7 @@ class Scanner {
   static const char* kernel();
 
  private:
-  // The members that a level looks at are noted in starts_ and ends_.
+  // Positions of the members that policy reads at a level are stored in starts_ and ends_.
   enum class Level { top, params, ref, meta, result, error };
 
   bool index(const uint8_t* bytes, size_t length);
@@ -90,7 +90,7 @@ class Scanner {
   const uint32_t* indexes_ = nullptr;
   // Number of structural indexes; indexes_[count_] is the length of the document.
   uint32_t count_ = 0;
-  // The structural index being looked at.
+  // The current structural index.
   uint32_t at_ = 0;
   int32_t depth_ = 0;
   int32_t max_depth_ = 0;

@@ -1,4 +1,4 @@
-// What a document, known to be JSON, is as a message: the second half of typescript-decoder.ts.
+// Which message a valid JSON document is: the second half of typescript-decoder.ts.
 #include <cstring>
 
 #include "scan-core.h"

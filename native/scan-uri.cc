@@ -1,4 +1,4 @@
-// Whether a URI is in normal form already. The twin of plain-uri.ts, where the rules are explained.
+// Whether a URI is in normal form. The same as plain-uri.ts, where the rules are explained.
 #include <cstring>
 #include <initializer_list>
 

@@ -1,7 +1,7 @@
 import { BLANK, type Kind, type Method, SPAN_COUNT, Span } from './layout.js';
 
 /**
- * What a scan found in one message. Positions are byte offsets into the scanned bytes, end exclusive; -1 in a `…Start` means
+ * The result of a scan of one message. Positions are byte offsets into the scanned bytes, end exclusive; -1 in a `…Start` means
  * "absent". String values are given without their quotes unless the comment says "raw", which is the whole JSON token.
  */
 export class Spans {
@@ -12,12 +12,12 @@ export class Spans {
     this.words = words;
   }
 
-  /** Makes everything absent. */
+  /** Marks everything as absent. */
   clear(): void {
     this.words.set(BLANK);
   }
 
-  /** A copy with slots of its own. */
+  /** An independent copy. */
   copy(): Spans {
     return new Spans(this.words.slice());
   }
@@ -140,7 +140,7 @@ export class Spans {
     return this.words[Span.progressTokenEnd] as number;
   }
 
-  /** Raw `_meta["io.modelcontextprotocol/protocolVersion"]`; flag `claimIsString` tells whether it is a string. */
+  /** Raw `_meta["io.modelcontextprotocol/protocolVersion"]`; flag `claimIsString`: it is a string. */
   get claimStart(): number {
     return this.words[Span.claimStart] as number;
   }

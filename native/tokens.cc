@@ -9,7 +9,7 @@ int32_t hex_digit(uint8_t byte) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-// Beyond it a token of an allowed length cannot change from fraction to integer any more.
+// Beyond it the exponent cannot change whether a token of an allowed length is an integer.
 constexpr int32_t kExponentCap = 100000;
 
 int32_t exponent(const uint8_t* at, const uint8_t* end) {

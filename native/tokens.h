@@ -1,4 +1,4 @@
-// Questions about single JSON tokens; tokens.ts and hash.ts are the same in TypeScript.
+// Properties of single JSON tokens; tokens.ts and hash.ts are the same in TypeScript.
 #pragma once
 
 #include <cstddef>

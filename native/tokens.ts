@@ -1,8 +1,8 @@
-/** Questions about single JSON tokens that are already known to be valid. */
+/** Properties of single JSON tokens that have been validated. */
 
 import { hex4 } from './json-reader.js';
 
-/** Bound on exponents: beyond it a token of an allowed length cannot change from fraction to integer any more. */
+/** Bound on exponents: beyond it the exponent cannot change whether a token of an allowed length is an integer. */
 const EXPONENT_CAP = 100_000;
 
 /**
@@ -11,13 +11,13 @@ const EXPONENT_CAP = 100_000;
  */
 export function isIntegerToken(bytes: Uint8Array, start: number, end: number): boolean {
   let at = bytes[start] === 0x2d ? start + 1 : start;
-  if (at >= end || (bytes[at] ^ 0x30) > 9) return false;
+  if (at >= end || (bytes[at]! ^ 0x30) > 9) return false;
   let fraction = 0;
   let trailingZeros = 0;
   let seenPoint = false;
   let seenNonZero = false;
   for (; at < end; at++) {
-    const byte = bytes[at];
+    const byte = bytes[at]!;
     if (byte === 0x2e) {
       seenPoint = true;
       continue;
@@ -39,7 +39,7 @@ function exponent(bytes: Uint8Array, start: number, end: number): number {
   let value = 0;
   const signed = start < end && (bytes[start] === 0x2b || bytes[start] === 0x2d);
   for (let at = signed ? start + 1 : start; at < end; at++) {
-    value = Math.min(value * 10 + (bytes[at] - 0x30), EXPONENT_CAP);
+    value = Math.min(value * 10 + (bytes[at]! - 0x30), EXPONENT_CAP);
   }
   return signed && bytes[start] === 0x2d ? -value : value;
 }
@@ -50,7 +50,7 @@ export function smallInteger(bytes: Uint8Array, start: number, end: number): num
   let value = 0;
   if (end - start > 11) return 0;
   for (let at = negative ? start + 1 : start; at < end; at++) {
-    const digit = bytes[at] ^ 0x30;
+    const digit = bytes[at]! ^ 0x30;
     if (digit > 9) return 0;
     value = value * 10 + digit;
   }
@@ -61,7 +61,7 @@ export function smallInteger(bytes: Uint8Array, start: number, end: number): num
 /** Whether a string's content has a backslash or a control character of ASCII. */
 export function hasControl(bytes: Uint8Array, start: number, end: number): boolean {
   for (let at = start; at < end; at++) {
-    const byte = bytes[at];
+    const byte = bytes[at]!;
     if (byte === 0x5c || byte < 0x20 || byte === 0x7f) return true;
   }
   return false;

@@ -1,6 +1,6 @@
 /**
- * The decoder in TypeScript: what runs where the addon cannot be built, and what the addon is compared with.
- * `scan-core.cc` makes the same decisions in the same order; a change here is a change there.
+ * The decoder in TypeScript: used where the addon cannot be built, and compared with the addon in tests.
+ * `scan-core.cc` makes the same decisions in the same order; both have to be changed together.
  */
 
 import { hashBytes } from './hash.js';
@@ -27,16 +27,20 @@ const INPUT_REQUIRED = encoder.encode('"input_required"');
 const REF_PROMPT = encoder.encode('ref/prompt');
 const REF_RESOURCE = encoder.encode('ref/resource');
 
-const METHOD_BYTES = METHODS.map((method) => encoder.encode(method));
-const METHODS_BY_LENGTH: number[][] = [];
-METHOD_BYTES.forEach((bytes, method) => {
-  METHODS_BY_LENGTH[bytes.length] ??= [];
-  METHODS_BY_LENGTH[bytes.length].push(method);
-});
-const LONGEST_METHOD = METHODS_BY_LENGTH.length - 1;
-for (let length = 0; length <= LONGEST_METHOD; length++) METHODS_BY_LENGTH[length] ??= [];
+/** A method as it is looked for: its id and its bytes. */
+interface KnownMethod {
+  readonly id: number;
+  readonly bytes: Uint8Array;
+}
 
-/** {@link Decoder} over plain bytes. Not re-entrant: one scan at a time, which a thread cannot break. */
+const KNOWN_METHODS: readonly KnownMethod[] = METHODS.map((method, id) => ({ id, bytes: encoder.encode(method) }));
+const LONGEST_METHOD = Math.max(...KNOWN_METHODS.map(({ bytes }) => bytes.length));
+const METHODS_BY_LENGTH: readonly (readonly KnownMethod[])[] = Array.from({ length: LONGEST_METHOD + 1 }, (_, length) =>
+  KNOWN_METHODS.filter(({ bytes }) => bytes.length === length),
+);
+const NO_METHODS: readonly KnownMethod[] = [];
+
+/** {@link Decoder} over plain bytes. Not re-entrant: one scan at a time. */
 class TypeScriptDecoder implements Decoder {
   readonly kind = 'typescript';
   readonly #reader = new JsonReader();
@@ -67,13 +71,13 @@ class TypeScriptDecoder implements Decoder {
     this.#idAmbiguous = false;
     reader.open(bytes, length, maxDepth);
     const start = reader.space(0);
-    const first = start < length ? bytes[start] : 0;
+    const first = start < length ? bytes[start]! : 0;
     let count = 0;
     let end: number;
     if (first === OPEN_OBJECT) end = this.#members(start, Level.top);
     else if (first === OPEN_ARRAY) {
       count = this.#elements(start, undefined);
-      end = this.#end;
+      end = this.#arrayEnd;
     } else end = start < length ? reader.value(start) : -1;
     const whole = end >= 0 && reader.space(end) === length;
     reader.close();
@@ -97,7 +101,7 @@ class TypeScriptDecoder implements Decoder {
   }
 
   /** Where the last array read by {@link #elements} ended, or -1. */
-  #end = -1;
+  #arrayEnd = -1;
 
   /**
    * Reads the array at `position`, writes the positions of its elements into `out`.
@@ -107,11 +111,11 @@ class TypeScriptDecoder implements Decoder {
   #elements(position: number, out: Int32Array | undefined): number {
     const reader = this.#reader;
     const { bytes, end } = reader;
-    this.#end = -1;
+    this.#arrayEnd = -1;
     reader.enter();
     position = reader.space(position + 1);
     if (position < end && bytes[position] === OPEN_ARRAY + 2) {
-      this.#end = position + 1;
+      this.#arrayEnd = position + 1;
       return 0;
     }
     for (let count = 0; ; position = reader.space(position + 1)) {
@@ -127,14 +131,14 @@ class TypeScriptDecoder implements Decoder {
       position = reader.space(position);
       if (position >= end) return -1;
       if (bytes[position] === OPEN_ARRAY + 2) {
-        this.#end = position + 1;
+        this.#arrayEnd = position + 1;
         return count;
       }
       if (bytes[position] !== 0x2c) return -1;
     }
   }
 
-  /** Reads the object at `position` and notes the members that `level` knows. */
+  /** Reads the object at `position` and records the members that policy reads at that level. */
   #members(position: number, level: number): number {
     const reader = this.#reader;
     const bytes = this.#bytes;
@@ -159,7 +163,7 @@ class TypeScriptDecoder implements Decoder {
       else {
         const below = start < end && bytes[start] === OPEN_OBJECT ? levelBelow(key) : Level.top;
         position = below === Level.top ? reader.value(start) : this.#members(start, below);
-        if (escaped || this.#starts[key] >= 0) {
+        if (escaped || this.#has(key)) {
           this.#ambiguous = true;
           if (key === Key.id) this.#idAmbiguous = true;
         }
@@ -178,17 +182,16 @@ class TypeScriptDecoder implements Decoder {
     }
   }
 
-  /** Decides what the document, known to be JSON, is as a message. */
+  /** Decides which message a valid JSON document is. */
   #judge(first: number, spans: Int32Array): number {
     const idGood = this.#readId(spans);
     if (this.#reader.tooDeep) return ScanStatus.tooDeep;
     if (this.#ambiguous) return ScanStatus.ambiguous;
-    const starts = this.#starts;
     if (first !== OPEN_OBJECT || !this.#is(Key.jsonrpc, VERSION_2)) return ScanStatus.notJsonRpc;
-    const hasId = starts[Key.id] >= 0;
-    const hasResult = starts[Key.result] >= 0;
-    const hasError = starts[Key.error] >= 0;
-    if (starts[Key.method] >= 0) {
+    const hasId = this.#has(Key.id);
+    const hasResult = this.#has(Key.result);
+    const hasError = this.#has(Key.error);
+    if (this.#has(Key.method)) {
       if (hasResult || hasError) return ScanStatus.notJsonRpc;
       spans[Span.kind] = hasId ? Kind.request : Kind.notification;
       if (hasId && !idGood) return ScanStatus.badId;
@@ -203,14 +206,14 @@ class TypeScriptDecoder implements Decoder {
     return ScanStatus.ok;
   }
 
-  /** Writes the id's span and tells whether there is a good one. */
+  /** Writes the span of the id. @returns whether there is a valid one */
   #readId(spans: Int32Array): boolean {
-    const start = this.#starts[Key.id];
+    const start = this.#start(Key.id);
     if (start < 0 || this.#idAmbiguous) return false;
-    const end = this.#ends[Key.id];
+    const end = this.#end(Key.id);
     if (this.#bytes[start] === QUOTE) {
       if (end - start - 2 > MAX_ID_BYTES) return false;
-      spans[Span.flags] |= Flag.idIsString;
+      mark(spans, Flag.idIsString);
     } else if (end - start > MAX_ID_BYTES || !isIntegerToken(this.#bytes, start, end)) return false;
     spans[Span.idStart] = start;
     spans[Span.idEnd] = end;
@@ -220,8 +223,8 @@ class TypeScriptDecoder implements Decoder {
   /** The rest of a request or notification. */
   #judgeCall(spans: Int32Array): number {
     const bytes = this.#bytes;
-    const methodStart = this.#starts[Key.method] + 1;
-    const methodEnd = this.#ends[Key.method] - 1;
+    const methodStart = this.#start(Key.method) + 1;
+    const methodEnd = this.#end(Key.method) - 1;
     const length = methodEnd - methodStart;
     if (bytes[methodStart - 1] !== QUOTE || length < 1 || length > MAX_METHOD_BYTES) return ScanStatus.badMethod;
     if (hasControl(bytes, methodStart, methodEnd)) return ScanStatus.badMethod;
@@ -230,16 +233,16 @@ class TypeScriptDecoder implements Decoder {
     spans[Span.methodStart] = methodStart;
     spans[Span.methodEnd] = methodEnd;
     if (length >= NOTIFICATIONS.length && startsWithNotifications(bytes, methodStart)) {
-      spans[Span.flags] |= Flag.methodIsNotification;
+      mark(spans, Flag.methodIsNotification);
     }
-    if (this.#starts[Key.params] < 0) return ScanStatus.ok;
+    if (!this.#has(Key.params)) return ScanStatus.ok;
     if (this.#first(Key.params) !== OPEN_OBJECT) return ScanStatus.badParams;
     if (!this.#describeName(method, spans)) return ScanStatus.badParams;
     this.#describeParams(method, spans);
     return ScanStatus.ok;
   }
 
-  /** Writes what the method routes by. False when it holds a lone surrogate, which no two parsers read alike. */
+  /** Writes what the method routes by. False when it holds a lone surrogate, which parsers read differently. */
   #describeName(method: number, spans: Int32Array): boolean {
     let key: number = -1;
     switch (method) {
@@ -262,23 +265,23 @@ class TypeScriptDecoder implements Decoder {
         key = this.#first(Key.ref) === OPEN_OBJECT ? this.#refKey() : Key.ref;
         break;
     }
-    if (key < 0 || this.#starts[key] < 0) return true;
+    if (key < 0 || !this.#has(key)) return true;
     const bytes = this.#bytes;
-    const start = this.#starts[key] + 1;
-    const end = this.#ends[key] - 1;
+    const start = this.#start(key) + 1;
+    const end = this.#end(key) - 1;
     if (bytes[start - 1] !== QUOTE || key === Key.ref) {
-      spans[Span.flags] |= Flag.nameNotString;
+      mark(spans, Flag.nameNotString);
       return true;
     }
     let flags = key === Key.uri || key === Key.refUri ? Flag.nameIsUri : 0;
     for (let at = start; at < end; at++) {
-      const byte = bytes[at];
+      const byte = bytes[at]!;
       if (byte === 0x5c) flags |= Flag.nameEscaped;
       else if (byte >= 0x80) flags |= Flag.nameNotAscii;
     }
     if ((flags & Flag.nameEscaped) !== 0 && hasLoneSurrogate(bytes, start, end)) return false;
     if ((flags & Flag.nameIsUri) !== 0 && !isPlainUri(bytes, start, end)) flags |= Flag.uriNotPlain;
-    spans[Span.flags] |= flags;
+    mark(spans, flags);
     spans[Span.nameStart] = start;
     spans[Span.nameEnd] = end;
     hashBytes(bytes, start, end, this.#seedLow, this.#seedHigh, spans, Span.nameHashLow);
@@ -287,19 +290,18 @@ class TypeScriptDecoder implements Decoder {
 
   /** The member of `params.ref` that its type routes by; -1 for a type the protocol does not have. */
   #refKey(): number {
-    const start = this.#starts[Key.refType];
-    const end = this.#ends[Key.refType];
+    const start = this.#start(Key.refType);
+    const end = this.#end(Key.refType);
     if (start < 0 || this.#bytes[start] !== QUOTE) return -1;
     if (equalDecoded(this.#bytes, start + 1, end - 1, REF_PROMPT)) return Key.refName;
     return equalDecoded(this.#bytes, start + 1, end - 1, REF_RESOURCE) ? Key.refUri : -1;
   }
 
   #describeParams(method: number, spans: Int32Array): void {
-    const starts = this.#starts;
     let flags = 0;
     this.#copy(Key.params, spans, Span.paramsStart);
     if (this.#isEmpty(Key.params)) {
-      spans[Span.flags] |= Flag.paramsIsEmpty;
+      mark(spans, Flag.paramsIsEmpty);
       return;
     }
     this.#copy(Key.arguments, spans, Span.argumentsStart);
@@ -307,7 +309,7 @@ class TypeScriptDecoder implements Decoder {
     this.#copy(Key.requestId, spans, Span.requestIdStart);
     this.#copy(Key.inputResponses, spans, Span.inputResponsesStart);
     this.#copy(Key.requestState, spans, Span.requestStateStart);
-    if (starts[Key.meta] >= 0) {
+    if (this.#has(Key.meta)) {
       flags |= this.#describeMeta(Key.meta, spans);
       this.#copy(Key.claim, spans, Span.claimStart);
       if (this.#first(Key.claim) === QUOTE) flags |= Flag.claimIsString;
@@ -321,33 +323,33 @@ class TypeScriptDecoder implements Decoder {
     if (this.#first(token) === QUOTE) flags |= Flag.progressTokenIsString;
     const level = method === Method.setLevel || method === Method.message ? Key.level : Key.logLevel;
     this.#copy(level, spans, Span.levelStart);
-    spans[Span.flags] |= flags;
+    mark(spans, flags);
   }
 
   #describeResponse(spans: Int32Array, isError: boolean): void {
     let flags = 0;
     if (isError) {
       this.#copy(Key.error, spans, Span.errorStart);
-      const code = this.#starts[Key.errorCode];
-      spans[Span.errorCode] = code < 0 ? 0 : smallInteger(this.#bytes, code, this.#ends[Key.errorCode]);
+      const code = this.#start(Key.errorCode);
+      spans[Span.errorCode] = code < 0 ? 0 : smallInteger(this.#bytes, code, this.#end(Key.errorCode));
       flags = Flag.isErrorResponse;
     } else {
       this.#copy(Key.result, spans, Span.resultStart);
       if (this.#first(Key.result) === OPEN_OBJECT) flags = this.#describeResult(spans);
     }
-    spans[Span.flags] |= flags;
+    mark(spans, flags);
   }
 
   #describeResult(spans: Int32Array): number {
     if (this.#isEmpty(Key.result)) return Flag.resultIsObject | Flag.resultIsEmpty;
     let flags: number = Flag.resultIsObject;
-    if (this.#starts[Key.resultMeta] >= 0) flags |= this.#describeMeta(Key.resultMeta, spans);
+    if (this.#has(Key.resultMeta)) flags |= this.#describeMeta(Key.resultMeta, spans);
     if (this.#is(Key.isError, TRUE)) flags |= Flag.isError;
-    if (this.#starts[Key.ttlMs] >= 0 || this.#starts[Key.cacheScope] >= 0) flags |= Flag.hasCacheHints;
+    if (this.#has(Key.ttlMs) || this.#has(Key.cacheScope)) flags |= Flag.hasCacheHints;
     this.#copy(Key.resultType, spans, Span.resultTypeStart);
     if (this.#is(Key.resultType, COMPLETE)) flags |= Flag.resultComplete;
     if (this.#is(Key.resultType, INPUT_REQUIRED)) flags |= Flag.resultInputRequired;
-    if (this.#starts[Key.structuredContent] >= 0 && this.#first(Key.structuredContent) !== OPEN_OBJECT) {
+    if (this.#has(Key.structuredContent) && this.#first(Key.structuredContent) !== OPEN_OBJECT) {
       flags |= Flag.structuredNotObject;
     }
     return flags;
@@ -359,28 +361,46 @@ class TypeScriptDecoder implements Decoder {
     return this.#isEmpty(key) ? Flag.metaIsObject | Flag.metaIsEmpty : Flag.metaIsObject;
   }
 
+  #has(key: number): boolean {
+    return this.#starts[key]! >= 0;
+  }
+
+  /** Where a key's value starts, -1 when it is absent. */
+  #start(key: number): number {
+    return this.#starts[key]!;
+  }
+
+  #end(key: number): number {
+    return this.#ends[key]!;
+  }
+
   #copy(key: number, spans: Int32Array, slot: number): void {
-    const start = this.#starts[key];
+    const start = this.#start(key);
     if (start < 0) return;
     spans[slot] = start;
-    spans[slot + 1] = this.#ends[key];
+    spans[slot + 1] = this.#end(key);
   }
 
   /** First byte of a key's value; 0 when the key is absent. */
   #first(key: number): number {
-    const start = this.#starts[key];
-    return start < 0 ? 0 : this.#bytes[start];
+    const start = this.#start(key);
+    return start < 0 ? 0 : this.#bytes[start]!;
   }
 
   #is(key: number, token: Uint8Array): boolean {
-    const start = this.#starts[key];
-    return start >= 0 && equalBytes(this.#bytes, start, this.#ends[key], token);
+    const start = this.#start(key);
+    return start >= 0 && equalBytes(this.#bytes, start, this.#end(key), token);
   }
 
-  /** Whether a key's value, known to be an object, has no members. */
+  /** Whether a key's value, which is an object, has no members. */
   #isEmpty(key: number): boolean {
-    return this.#reader.space(this.#starts[key] + 1) === this.#ends[key] - 1;
+    return this.#reader.space(this.#start(key) + 1) === this.#end(key) - 1;
   }
+}
+
+/** Sets bits of {@link Flag}. */
+function mark(spans: Int32Array, flags: number): void {
+  spans[Span.flags] = spans[Span.flags]! | flags;
 }
 
 /** The level of the members of an object under `key`; `top` when they are not looked at. */
@@ -402,12 +422,10 @@ function levelBelow(key: number): number {
 }
 
 function findMethod(bytes: Uint8Array, start: number, end: number): number {
-  const length = end - start;
-  if (length > LONGEST_METHOD) return Method.unknown;
-  const candidates = METHODS_BY_LENGTH[length];
+  const candidates = METHODS_BY_LENGTH[end - start] ?? NO_METHODS;
   for (let index = 0; index < candidates.length; index++) {
-    const method = candidates[index];
-    if (equalBytes(bytes, start, end, METHOD_BYTES[method])) return method;
+    const method = candidates[index]!;
+    if (equalBytes(bytes, start, end, method.bytes)) return method.id;
   }
   return Method.unknown;
 }

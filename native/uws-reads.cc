@@ -1,13 +1,13 @@
-// Sees what uWebSockets.js reads from a connection before it is parsed.
+// Observes the bytes that uWebSockets.js reads from a connection before they are parsed.
 //
-// Its parser decodes chunked bodies by itself, takes a line feed alone for the end of a chunk's size and any two bytes
-// for the end of its data, and shows only the decoded body. The socket library below it (uSockets) is in the same binary
+// Its parser decodes chunked bodies itself, accepts a line feed alone after a chunk's size and any two bytes after its
+// data, and shows only the decoded body. The socket library below it (uSockets) is in the same binary
 // and exports its C functions: one of them sets the function that a listener's connections call with what they have read.
 // That function is replaced by one that looks at the bytes and calls the old one:
 //
 //   socket ──> on_data ──> chunked body under way: ChunkFraming ──> the parser of uWebSockets.js ──> JavaScript
 //
-// Of many malformed heads the parser says nothing, waits for more and gives the connection up after ten seconds. When it
+// The parser does not report many malformed heads: it waits for more bytes and closes the connection after ten seconds. When it
 // has been given the end of a head and JavaScript was not called, the request is refused here; and so is one whose head
 // has faults that the parser would hide (head-faults.h).
 //
@@ -35,7 +35,7 @@ namespace {
 
 using OnData = void* (*)(void* socket, char* data, int length);
 
-// Functions of uSockets. The first argument says whether the connection is encrypted; ours are not.
+// Functions of uSockets. The first argument: whether the connection is encrypted, which ours are not.
 struct Library {
   void* (*context)(int, void* socket) = nullptr;
   void (*set_on_data)(int, void* context, OnData) = nullptr;
@@ -89,13 +89,13 @@ struct Reads {
   napi_ref ended = nullptr;
   // Number of the read, number of the last one of which JavaScript has handled something, descriptor that was read.
   int32_t* signals = nullptr;
-  // By descriptor, whether an answer is owed.
-  const uint8_t* owed = nullptr;
-  size_t owed_length = 0;
+  // By descriptor, whether an answer is pending.
+  const uint8_t* pending = nullptr;
+  size_t pending_length = 0;
   // The answer to a malformed head.
   const char* refusal = nullptr;
   size_t refusal_length = 0;
-  // What is being given to the parser.
+  // The bytes that the parser is given.
   void* socket = nullptr;
   const uint8_t* data = nullptr;
   size_t length = 0;
@@ -125,13 +125,13 @@ void tell(Reads* reads, int32_t id, bool whole) {
   napi_close_handle_scope(env, scope);
 }
 
-// Judges what has come of a chunked body. False when nothing of it may reach the parser.
+// Validates what has arrived of a chunked body. False when nothing of it may reach the parser.
 bool judge(Reads* reads, void* socket, const std::unordered_map<void*, Body>::iterator found) {
   const ChunkFraming::State state = found->second.framing.feed(reads->data, reads->length);
   if (state == ChunkFraming::State::open) return true;
   const int32_t id = found->second.id;
   const bool whole = state == ChunkFraming::State::whole;
-  // A broken body stays: until its connection is closed, nothing of it is read.
+  // A broken body stays in the table: until its connection is closed, nothing of it is read.
   if (whole) reads->bodies.erase(found);
   tell(reads, id, whole);
   return whole && reads->library.is_closed(0, socket) == 0;
@@ -159,30 +159,30 @@ bool ends_head(uint32_t tail, const uint8_t* data, size_t length, size_t* end) {
 constexpr unsigned int kLingerSeconds = 5;
 
 // Writes the last answer past the buffer of uWebSockets.js. Its parser stops at a socket whose sending side has ended,
-// takes nothing more from it, and closes it when the client does or the time is over.
+// reads nothing more from it, and closes it when the client does or the time is over.
 void answer_last(Reads* reads, void* socket, const char* bytes, size_t length) {
   reads->library.write(0, socket, bytes, static_cast<int>(length), 0);
   reads->library.shutdown(0, socket);
   reads->library.timeout(0, socket, kLingerSeconds);
 }
 
-bool is_owed(const Reads* reads, size_t descriptor) {
-  return descriptor >= reads->owed_length || reads->owed[descriptor] != 0;
+bool has_pending_answer(const Reads* reads, size_t descriptor) {
+  return descriptor >= reads->pending_length || reads->pending[descriptor] != 0;
 }
 
-// Refuses a request that the parser does not hand on, or must not have. Behind one that is not answered the connection
+// Refuses a request that the parser does not report, or must not get. Behind one that is not answered the connection
 // is just closed, as uWebSockets.js closes it at any request there.
 void refuse(Reads* reads, void* socket, size_t descriptor) {
-  if (is_owed(reads, descriptor)) {
+  if (has_pending_answer(reads, descriptor)) {
     reads->library.close(0, socket, 0, nullptr);
   } else {
     answer_last(reads, socket, reads->refusal, reads->refusal_length);
   }
 }
 
-// Whether what has been read is, or has in it, a head that must not be handed on.
+// Whether the bytes that were read are, or contain, a head that must not reach the parser.
 bool has_faults(const Reads* reads, size_t descriptor, uint32_t tail) {
-  const bool is_head = !is_owed(reads, descriptor);
+  const bool is_head = !has_pending_answer(reads, descriptor);
   size_t end = reads->length;
   if (is_head) {
     ends_head(tail, reads->data, reads->length, &end);
@@ -277,7 +277,7 @@ void on_handle(uv_handle_t* handle, void* data) {
 }
 
 void on_environment_end(void*) {
-  // The listeners are closed with the environment; a late read must not find what is gone.
+  // The listeners are closed with the environment; a late read must not use freed memory.
   if (here != nullptr) here->bodies.clear();
 }
 
@@ -293,7 +293,7 @@ size_t memory_of(napi_env env, napi_value array, Element** out) {
   return length;
 }
 
-// watchReads(library: string, port: number, memory): boolean; memory = { signals, owed, refusal, ended }, see uws-reads.ts.
+// watchReads(library: string, port: number, memory): boolean; memory = { signals, pending, refusal, ended }, see uws-reads.ts.
 Napi::Value watch_reads(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   uv_loop_t* loop = nullptr;
@@ -311,20 +311,20 @@ Napi::Value watch_reads(const Napi::CallbackInfo& info) {
     reads->env = env;
     Napi::Object memory = info[2].As<Napi::Object>();
     memory_of(env, memory.Get("signals"), &reads->signals);
-    reads->owed_length = memory_of(env, memory.Get("owed"), &reads->owed);
+    reads->pending_length = memory_of(env, memory.Get("pending"), &reads->pending);
     reads->refusal_length = memory_of(env, memory.Get("refusal"), &reads->refusal);
     napi_create_reference(env, memory.Get("ended"), 1, &reads->ended);
     napi_add_env_cleanup_hook(env, on_environment_end, nullptr);
     here = reads;
   }
   Search search = {here, info[1].As<Napi::Number>().Int32Value(), false};
-  // 0 only asks whether the library has what is needed.
+  // 0 only checks whether the library has what is needed.
   if (search.port == 0) return Napi::Boolean::New(env, true);
   uv_walk(loop, on_handle, &search);
   return Napi::Boolean::New(env, search.isFound);
 }
 
-// checkChunks(id: number): 0 = goes on, 1 = whole, 2 = broken. Called while the head of the request is handled, which
+// checkChunks(id: number): 0 = incomplete, 1 = whole, 2 = broken. Called while the head of the request is handled, which
 // must be the first of what this read brought.
 Napi::Value check_chunks(const Napi::CallbackInfo& info) {
   Reads* const reads = here;
@@ -344,7 +344,7 @@ Napi::Value check_chunks(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<int>(state));
 }
 
-// forgetChunks(id: number): the request is over.
+// forgetChunks(id: number): the request has ended.
 Napi::Value forget_chunks(const Napi::CallbackInfo& info) {
   if (here == nullptr) return info.Env().Undefined();
   const int32_t id = info[0].ToNumber().Int32Value();

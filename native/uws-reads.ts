@@ -1,21 +1,21 @@
 /**
- * What uWebSockets.js reads from its connections, before its parser has it (see uws-reads.cc).
+ * The bytes that uWebSockets.js reads from its connections, before its parser gets them (see uws-reads.cc).
  *
- * That parser takes chunked bodies whose framing other readers understand differently, and shows the decoded body only.
- * With the addon the framing is judged where the bytes arrive; without it nothing can be said about a chunked body.
+ * That parser accepts chunked bodies with ambiguous framing, and shows the decoded body only. The addon validates the framing
+ * when the bytes arrive; without it the framing of a chunked body cannot be validated.
  */
 
 import { createRequire } from 'node:module';
 import type { Addon, ReadsMemory } from './addon.js';
 
-/** How the framing of a chunked body stands (RFC 9112 section 7.1). */
+/** State of the framing of a chunked body (RFC 9112 section 7.1). */
 export const Chunks = { open: 0, whole: 1, broken: 2 } as const;
 
 /** A request whose chunked body is arriving. */
 export interface ChunkedBody {
   /**
-   * The rest of the framing has come, and this is what it is. Called before the parser gets the bytes that show it; it
-   * gets none of them when `whole` is false.
+   * The framing is complete or invalid. Called before the parser gets the bytes that end it; it gets none of them when `whole`
+   * is false.
    */
   framed(whole: boolean): void;
 }
@@ -30,7 +30,7 @@ export class UwsReads {
   readonly #addon: Addon;
   readonly #library: string;
   readonly #signals = new Int32Array(3);
-  readonly #owed = new Uint8Array(MAX_DESCRIPTOR);
+  readonly #pending = new Uint8Array(MAX_DESCRIPTOR);
   readonly #memory: ReadsMemory;
   readonly #bodies = new Map<number, ChunkedBody>();
   #lastId = 0;
@@ -38,12 +38,12 @@ export class UwsReads {
   private constructor(addon: Addon, library: string, refusal: Uint8Array) {
     this.#addon = addon;
     this.#library = library;
-    this.#memory = { signals: this.#signals, owed: this.#owed, refusal, ended: this.#ended };
+    this.#memory = { signals: this.#signals, pending: this.#pending, refusal, ended: this.#ended };
   }
 
   /**
    * @param refusal the whole answer to a head that the parser cannot read and does not refuse
-   * @returns null when the binary of uWebSockets.js lets nothing be seen; it must have been loaded
+   * @returns null when the reads of this binary of uWebSockets.js cannot be observed; it must have been loaded
    */
   static open(addon: Addon, refusal: Uint8Array): UwsReads | null {
     const { cache } = createRequire(import.meta.url);
@@ -56,7 +56,7 @@ export class UwsReads {
   /**
    * Watches the connections of a listener of this thread.
    *
-   * @param port where it listens; 0 only asks whether any could be watched
+   * @param port where it listens; 0 only checks whether listeners can be watched
    */
   watch(port: number): boolean {
     return this.#addon.watchReads(this.#library, port, this.#memory);
@@ -71,27 +71,27 @@ export class UwsReads {
   handle(): boolean {
     const signals = this.#signals;
     const isFirst = signals[Signal.handled] !== signals[Signal.read];
-    signals[Signal.handled] = signals[Signal.read]!;
+    signals[Signal.handled] = signals[Signal.read] ?? 0;
     return isFirst;
   }
 
-  /** A request has come with the read that is handled. @returns what {@link answered} takes */
-  owe(): number {
-    const descriptor = this.#signals[Signal.descriptor]!;
-    this.#owed[descriptor] = 1;
+  /** The read that is handled has brought a request, which will be answered. @returns the argument of {@link answered} */
+  expectAnswer(): number {
+    const descriptor = this.#signals[Signal.descriptor] ?? 0;
+    this.#pending[descriptor] = 1;
     return descriptor;
   }
 
-  /** The request is answered, or its connection gone. */
+  /** The request has been answered, or its connection is closed. */
   answered(descriptor: number): void {
-    this.#owed[descriptor] = 0;
+    this.#pending[descriptor] = 0;
   }
 
   /**
-   * Judges what has come of a chunked body. Called while the head of its request is handled, if nothing else that this
+   * Validates what has arrived of a chunked body. To be called while the head of its request is handled, if nothing else that this
    * read brought was handled before.
    *
-   * @returns one of {@link Chunks}; with `open` the body is told when there is more to say
+   * @returns one of {@link Chunks}; after `open` {@link ChunkedBody.framed} follows
    */
   check(body: ChunkedBody): { readonly state: number; readonly id: number } {
     this.#lastId = (this.#lastId % 0x7fff_ffff) + 1;
@@ -101,14 +101,14 @@ export class UwsReads {
     return { state, id };
   }
 
-  /** The request is over; its connection is read as any other. */
+  /** The request has ended; its connection is read as any other. */
   forget(id: number): void {
     if (this.#bodies.delete(id)) this.#addon.forgetChunks(id);
   }
 
   /**
    * Writes the last answer of the connection that is being read, ahead of what uWebSockets.js holds back until it has
-   * parsed all that was read. Nothing more is taken from the connection; it is closed when the client closes it, at the
+   * parsed all that was read. Nothing more is read from the connection; it is closed when the client closes it, at the
    * latest after 5 seconds.
    *
    * @returns false when no connection is being read; nothing is written then
@@ -119,7 +119,7 @@ export class UwsReads {
 
   readonly #ended = (id: number, whole: boolean): void => {
     const body = this.#bodies.get(id);
-    // A broken body stays in the addon's table until it is forgotten.
+    // A broken body stays in the addon's table until `forget`.
     if (whole) this.#bodies.delete(id);
     body?.framed(whole);
   };

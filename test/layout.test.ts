@@ -14,7 +14,7 @@ const STAGES = [
   'workers/authenticate',
   'workers/find',
   'workers/guard',
-  'workers/recall',
+  'workers/cache',
   'workers/rewrite',
   'src/request/send',
   'src/request/write',

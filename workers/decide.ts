@@ -1,101 +1,103 @@
 /**
- * Decides about the records of one ring: the order of the stages, and what of their outcome goes into a verdict.
- * A record is read in place; only what must wait (a token seen for the first time) is copied.
+ * Decides about the records of one ring: runs the stages in order and writes their outcome into verdicts.
+ * A record is read in place; only a decision that waits for the verification of a token copies it.
  */
 
-import type { RouteSnapshot, Snapshot } from '../src/config/snapshot.js';
+import type { Snapshot } from '../src/config/snapshot.js';
 import { errorNumber } from '../src/errors.js';
 import { Buckets } from '../src/shared/buckets.js';
 import type { CatalogTable } from '../src/shared/catalog-table.js';
 import { monotonic } from '../src/shared/clock.js';
 import { Counter, Counters } from '../src/shared/counters.js';
 import { Epochs } from '../src/shared/epochs.js';
-import { Ask, RequestFlag, RequestWord, Verdict } from '../src/shared/records.js';
+import { Ask, RequestFlag, Verdict } from '../src/shared/records.js';
 import { maxResultBytes, Ring } from '../src/shared/ring.js';
 import type { FrontMessage, PolicyTask, WorkerMessage } from '../src/shared/worker-messages.js';
 import { digestOf } from './authenticate/digest.js';
 import { Authenticator, Outcome } from './authenticate/index.js';
-import { KeySource } from './authenticate/keys.js';
+import { type KeyRequests, KeySource } from './authenticate/keys.js';
 import { ANONYMOUS, type Principal } from './authenticate/principal.js';
+import { RefusalReports } from './authenticate/refusal-reports.js';
 import { Revoked } from './authenticate/revoked.js';
-import { type Fault, faultsOf } from './fault.js';
+import { type CacheRule, Lookup, ResponseCache } from './cache/index.js';
 import { Finder } from './find/index.js';
 import { Action, actionOf } from './find/methods.js';
 import { Guard } from './guard/index.js';
-import { Recall, type RecallEvents, Recalled, type Waiter } from './recall/index.js';
-import { aligned, Fields } from './record-fields.js';
+import { RequestRecord } from './request-record.js';
 import { createRewriter, type Rewriter } from './rewrite/index.js';
-import { VerdictWriter } from './verdict-writer.js';
+import { type FrontBell, VerdictWriter } from './verdict-writer.js';
 
 const INTERNAL = errorNumber('GW_INTERNAL');
 const METHOD_NOT_FOUND = errorNumber('GW_METHOD_NOT_FOUND');
 const METHOD_NOT_FOUND_MODERN = errorNumber('GW_METHOD_NOT_FOUND_MODERN');
-const EMPTY = Buffer.alloc(0);
-/** Between two reports of the same reason why tokens are refused. */
-const REFUSED_PAUSE_MS = 60_000;
 
-/** See the file comment. One per worker. */
+/** What the decider uses of the front besides the rings (front-link.ts). */
+export interface Front extends FrontBell, KeyRequests {
+  post(message: FrontMessage): void;
+  /** The next message that has arrived, without waiting for a turn of the event loop; null = none. */
+  receive(): WorkerMessage | null;
+}
+
+/** See the file comment. One per worker; policy.ts runs it. */
 export class Decider {
-  /** Reads the messages of the front that have arrived already. */
-  catchUp: () => void = () => {};
-
   readonly #requests: Ring;
   readonly #verdict: VerdictWriter;
   readonly #maxResult: number;
-  readonly #say: (message: FrontMessage) => void;
+  readonly #front: Front;
   readonly #epochs: Epochs;
   readonly #counters: Counters;
   readonly #keys: KeySource;
   readonly #revoked: Revoked;
-  /** When each reason why a token is refused was reported last; there are as many as sentences in the program. */
-  readonly #refusedAt = new Map<string, number>();
+  readonly #refusals: RefusalReports;
   readonly #task: PolicyTask;
-  readonly #fault: Fault | null;
-  readonly #fields = new Fields();
-  readonly #client = new Int32Array(4);
+  /** The record that is read from the ring. */
+  readonly #record = new RequestRecord();
+  readonly #addressDigest = new Int32Array(4);
   #snapshot: Snapshot;
   #catalog: CatalogTable;
   #buckets: Buckets;
   #authenticator: Authenticator;
   #finder: Finder;
   #guard: Guard;
-  #recall: Recall;
+  #cache: ResponseCache;
   #rewriter: Rewriter;
   #revocation: number;
+  /** Tokens that are being verified. */
   #pending = 0;
   #now = 0;
+  #isDraining = false;
 
-  constructor(task: PolicyTask, ringFront: () => void, say: (message: FrontMessage) => void) {
+  constructor(task: PolicyTask, front: Front) {
     this.#task = task;
-    this.#say = say;
+    this.#front = front;
     this.#requests = new Ring(task.requests);
     const verdicts = new Ring(task.verdicts);
     this.#maxResult = maxResultBytes(verdicts);
-    this.#verdict = new VerdictWriter(verdicts, ringFront);
+    this.#verdict = new VerdictWriter(verdicts, front);
     this.#epochs = new Epochs(task.epochs);
     this.#counters = new Counters(task.counters, task.worker + 1);
-    this.#keys = new KeySource((version) => say({ type: 'needKeys', version }), task.keys);
+    this.#keys = new KeySource(front, task.keys);
     this.#revoked = new Revoked(task.revoked);
-    this.#fault = faultsOf(process.env['SWITCHYARD_TEST_FAULT']);
+    this.#refusals = new RefusalReports(front);
     this.#snapshot = task.snapshot;
     this.#catalog = task.catalog;
     this.#buckets = new Buckets(task.buckets, task.worker + 2);
     this.#authenticator = this.#newAuthenticator();
     this.#finder = new Finder(task.snapshot, task.catalog);
     this.#guard = new Guard(task.snapshot, this.#buckets, this.#counters);
-    this.#recall = this.#newRecall();
+    this.#cache = this.#newCache();
     this.#rewriter = createRewriter(task.snapshot);
     this.#revocation = this.#epochs.revocation();
   }
 
   /** Verdicts wait for room on the ring. */
-  get blocked(): boolean {
-    return this.#verdict.blocked;
+  get isBlocked(): boolean {
+    return this.#verdict.isBlocked;
   }
 
-  /** Nothing is under way. */
-  get idle(): boolean {
-    return this.#pending === 0 && !this.#verdict.blocked && this.#requests.used() === 0;
+  /** The front drains the worker, and nothing is under way any more. */
+  get isFinished(): boolean {
+    return this.#isDraining && this.#pending === 0 && !this.isBlocked && this.#requests.used() === 0;
   }
 
   /**
@@ -106,14 +108,15 @@ export class Decider {
   run(limit: number): boolean {
     const requests = this.#requests;
     requests.wake();
-    requests.beat();
+    requests.heartbeat();
     this.#now = monotonic();
     this.#verdict.flush();
     for (let count = 0; ; count += 1) {
-      if (this.blocked || count === limit) return false;
+      if (this.isBlocked || count === limit) return false;
       const at = requests.peek();
       if (at >= 0) {
-        this.#record(at);
+        this.#record.locate(requests.words, at, requests.buffer);
+        this.#handle(this.#record);
         requests.advance();
       } else if (requests.sleep()) {
         return true;
@@ -124,301 +127,267 @@ export class Decider {
   /** What is due without a request. */
   tick(): void {
     this.#now = monotonic();
-    this.#recall.expire(this.#now);
+    this.#cache.expire(this.#now);
     this.#verdict.flush();
   }
 
-  /** Takes a message of the front. */
-  receive(message: Exclude<WorkerMessage, { type: 'drain' }>): void {
-    if (message.type === 'keys') {
-      this.#keys.receive(message);
-    } else if (message.type === 'revocation') {
-      // What was remembered goes when the number in shared memory says so, which is raised after this was posted.
-      this.#revoked.receive(message);
-    } else if (message.type === 'catalog') {
-      this.#catalog = message.catalog;
-      this.#finder = new Finder(this.#snapshot, message.catalog);
-      this.#recall.clear();
-    } else {
-      const before = this.#snapshot;
-      this.#snapshot = message.snapshot;
-      this.#buckets = new Buckets(message.buckets, this.#task.worker + 2);
-      if (JSON.stringify(before.auth) !== JSON.stringify(message.snapshot.auth)) {
-        this.#authenticator = this.#newAuthenticator();
-      }
-      this.#finder = new Finder(message.snapshot, this.#catalog);
-      this.#guard = new Guard(message.snapshot, this.#buckets, this.#counters);
-      this.#rewriter = createRewriter(message.snapshot);
-      for (const { verdict } of this.#recall.abandon()) {
-        verdict.kind = Verdict.forward;
-        this.#verdict.send(verdict, EMPTY);
-      }
-      this.#recall = this.#newRecall(this.#recall.lastId);
+  /** Handles a message of the front. */
+  receive(message: WorkerMessage): void {
+    switch (message.type) {
+      case 'keys':
+        this.#keys.receive(message);
+        break;
+      case 'revocation':
+        // Remembered tokens are forgotten when the epoch in shared memory changes, which happens after this was posted.
+        this.#revoked.receive(message);
+        break;
+      case 'catalog':
+        this.#catalog = message.catalog;
+        this.#finder = new Finder(this.#snapshot, message.catalog);
+        this.#cache.clear();
+        break;
+      case 'snapshot':
+        this.#reconfigure(message.snapshot, new Buckets(message.buckets, this.#task.worker + 2));
+        break;
+      case 'drain':
+        this.#isDraining = true;
+        break;
     }
+  }
+
+  #reconfigure(snapshot: Snapshot, buckets: Buckets): void {
+    const before = this.#snapshot;
+    this.#snapshot = snapshot;
+    this.#buckets = buckets;
+    if (JSON.stringify(before.auth) !== JSON.stringify(snapshot.auth)) this.#authenticator = this.#newAuthenticator();
+    this.#finder = new Finder(snapshot, this.#catalog);
+    this.#guard = new Guard(snapshot, buckets, this.#counters);
+    this.#rewriter = createRewriter(snapshot);
+    for (const waiter of this.#cache.abandon()) this.#verdict.forward(waiter);
+    this.#cache = this.#newCache(this.#cache.lastId);
   }
 
   #newAuthenticator(): Authenticator {
-    const refused = (why: string): void => this.#tokenRefused(why);
-    return new Authenticator(this.#snapshot.auth, this.#counters, this.#keys, this.#revoked, refused);
+    return new Authenticator(this.#snapshot.auth, this.#counters, this.#keys, this.#revoked, this.#refusals);
   }
 
-  /** Each sentence once in a while: an issuer that makes such tokens makes many. */
-  #tokenRefused(why: string): void {
-    const now = monotonic();
-    if (now - (this.#refusedAt.get(why) ?? Number.NEGATIVE_INFINITY) < REFUSED_PAUSE_MS) return;
-    this.#refusedAt.set(why, now);
-    this.#say({ type: 'refusedToken', why });
-  }
-
-  #newRecall(lastId = 0): Recall {
+  #newCache(lastId = 0): ResponseCache {
     const { cache } = this.#snapshot;
-    const events: RecallEvents = {
-      answer: (waiter, result) => {
-        waiter.verdict.kind = Verdict.cached;
-        this.#verdict.send(waiter.verdict, result);
-      },
-      lead: (waiter, key) => {
-        waiter.verdict.kind = Verdict.lead;
-        waiter.verdict.cacheKey = key;
-        this.#verdict.send(waiter.verdict, EMPTY);
-      },
-    };
-    return new Recall(cache, this.#maxResult, this.#task.incarnation, this.#counters, events, lastId);
+    return new ResponseCache(cache, this.#maxResult, this.#task.incarnation, this.#counters, this.#verdict, lastId);
   }
 
-  #record(at: number): void {
-    const { words, buffer } = this.#requests;
-    const fields = this.#fields;
-    fields.locate(words, at, buffer);
+  #handle(request: RequestRecord): void {
     try {
-      this.#follow(words[at + RequestWord.catalogVersion]!);
-      switch (words[at + RequestWord.ask]) {
+      this.#synchronize(request.catalogVersion);
+      switch (request.ask) {
         case Ask.decide:
-          this.#decide(words, at);
+          this.#decide(request);
           break;
         case Ask.store:
-          this.#recall.store(
-            words[at + RequestWord.cacheKey]!,
-            buffer,
-            fields.payloadStart,
-            fields.payloadEnd,
-            this.#now,
-          );
+          this.#cache.store(request.cacheKey, request.bytes, request.payloadStart, request.payloadEnd, this.#now);
           break;
         case Ask.release:
-          this.#recall.release(words[at + RequestWord.cacheKey]!, this.#now);
+          this.#cache.release(request.cacheKey, this.#now);
           break;
-        case Ask.forget:
-          this.#recall.forget(words[at + RequestWord.slot]!, words[at + RequestWord.generation]!);
+        case Ask.cancel:
+          this.#cache.cancel(request.slot, request.generation);
           break;
       }
     } catch (error) {
-      this.#failed(words, at, error);
+      this.#fail(request, error);
     }
   }
 
-  /** A message about a newer version than ours has been posted before anyone could ask under it: read it now. */
-  #follow(catalogVersion: number): void {
-    if (this.#catalog.version < catalogVersion || this.#snapshot.version !== this.#epochs.snapshot()) this.catchUp();
+  /**
+   * Brings snapshot, catalog and revocations to the versions that count now. The front posts the message about a version before
+   * it puts a record under it on the ring, so the message has arrived even if the event loop has not delivered it yet.
+   */
+  #synchronize(catalogVersion: number): void {
+    if (this.#catalog.version < catalogVersion || this.#snapshot.version !== this.#epochs.snapshot()) {
+      this.#receiveAll();
+    }
     const revocation = this.#epochs.revocation();
     if (revocation !== this.#revocation) {
-      this.catchUp();
+      this.#receiveAll();
       this.#revocation = revocation;
       this.#authenticator.forget();
-      this.#recall.clear();
+      this.#cache.clear();
     }
   }
 
-  #failed(words: Int32Array, at: number, error: unknown): void {
-    this.#say({ type: 'fault', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
-    if (words[at + RequestWord.ask] !== Ask.decide) return;
-    this.#begin(words, at);
-    this.#verdict.deny(INTERNAL, 0, EMPTY);
+  #receiveAll(): void {
+    for (let message = this.#front.receive(); message !== null; message = this.#front.receive()) this.receive(message);
   }
 
-  #decide(words: Int32Array, at: number): void {
+  #fail(request: RequestRecord, error: unknown): void {
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#front.post({ type: 'fault', message });
+    if (request.ask !== Ask.decide) return;
+    this.#begin(request);
+    this.#verdict.deny(INTERNAL);
+  }
+
+  #decide(request: RequestRecord): void {
     this.#counters.add(Counter.decisions);
-    const fields = this.#fields;
-    this.#begin(words, at);
-    if (this.#fault !== null) this.#fault(fields.bytes, fields.nameStart, fields.nameEnd);
-    const hasToken = (words[at + RequestWord.flags]! & RequestFlag.hasToken) !== 0;
-    const outcome = this.#authenticator.check(
-      fields.bytes,
-      fields.tokenStart,
-      fields.tokenEnd,
-      hasToken,
-      Date.now() / 1000,
-      words,
-    );
-    if (outcome === Outcome.known) this.#judge(words, at, this.#authenticator.principal);
-    else if (outcome === Outcome.refused) this.#verdict.deny(this.#authenticator.error, 0, EMPTY);
-    else this.#park(at);
+    this.#begin(request);
+    const { bytes, words, tokenStart, tokenEnd } = request;
+    const hasToken = request.has(RequestFlag.hasToken);
+    const outcome = this.#authenticator.check(bytes, tokenStart, tokenEnd, hasToken, Date.now() / 1000, words);
+    if (outcome === Outcome.known) this.#judge(request, this.#authenticator.principal);
+    else if (outcome === Outcome.refused) this.#verdict.deny(this.#authenticator.error);
+    else void this.#decideWhenVerified(request.copy());
   }
 
-  /** Copies the record and decides when its token is verified. */
-  #park(at: number): void {
-    const fields = this.#fields;
-    const length = fields.payloadEnd - at * 4;
-    const memory = new ArrayBuffer(aligned(length));
-    const own = Buffer.from(memory);
-    fields.bytes.copy(own, 0, at * 4, at * 4 + length);
-    const ownWords = new Int32Array(memory);
-    const token = own.toString('latin1', fields.tokenStart - at * 4, fields.tokenEnd - at * 4);
+  /** @param request a copy, since further records are read meanwhile */
+  async #decideWhenVerified(request: RequestRecord): Promise<void> {
     const authenticator = this.#authenticator;
     const revocation = this.#revocation;
     this.#pending += 1;
-    void authenticator.verify(token).then((outcome) => {
-      this.#pending -= 1;
-      this.#now = monotonic();
-      fields.locate(ownWords, 0, own);
-      try {
-        this.#follow(0);
-        this.#begin(ownWords, 0);
-        // Whatever changed while the token was verified, the outcome may not be true any more.
-        if (authenticator !== this.#authenticator || revocation !== this.#revocation) this.#decide(ownWords, 0);
-        else if (typeof outcome === 'number') this.#verdict.deny(outcome, 0, EMPTY);
-        else this.#judge(ownWords, 0, outcome);
-      } catch (error) {
-        this.#failed(ownWords, 0, error);
-      }
-    });
+    const outcome = await authenticator.verify(request.bytes.toString('latin1', request.tokenStart, request.tokenEnd));
+    this.#pending -= 1;
+    this.#now = monotonic();
+    try {
+      this.#synchronize(0);
+      this.#begin(request);
+      // The outcome does not count if keys, configuration or revocations have changed while the token was verified.
+      if (authenticator !== this.#authenticator || revocation !== this.#revocation) this.#decide(request);
+      else if (typeof outcome === 'number') this.#verdict.deny(outcome);
+      else this.#judge(request, outcome);
+    } catch (error) {
+      this.#fail(request, error);
+    }
   }
 
-  /** Everything behind authentication. */
-  #judge(words: Int32Array, at: number, principal: Principal): void {
-    const fields = this.#fields;
-    const out = this.#verdict.head;
+  /** Everything after authentication. */
+  #judge(request: RequestRecord, principal: Principal): void {
+    const { head } = this.#verdict;
     const guard = this.#guard;
-    const flags = words[at + RequestWord.flags]!;
-    const modern = (flags & RequestFlag.modern) !== 0;
-    guard.isMetered = (flags & RequestFlag.unmetered) === 0;
-    const { digest } = principal;
-    out.subject.set(digest);
-    const client = principal === ANONYMOUS ? this.#addressDigest() : digest;
-    const action = actionOf(words[at + RequestWord.method]!, modern);
-    if (action === Action.foreign) {
-      this.#judgeForeign(principal, client, modern);
+    const isModern = request.has(RequestFlag.modern);
+    guard.isMetered = !request.has(RequestFlag.unmetered);
+    head.subject.set(principal.digest);
+    const client = principal === ANONYMOUS ? this.#digestAddress(request) : principal.digest;
+    const action = actionOf(request.method, isModern);
+    if (action === Action.unknown) {
+      this.#judgeUnknownMethod(request, principal, client);
       return;
     }
     if (action <= Action.local) {
-      if (!guard.take(client, null, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
+      if (!guard.take(client, null, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs);
       else if (action === Action.local) this.#verdict.permit(Verdict.local, principal.expiresAt, guard);
-      else this.#verdict.deny(modern ? METHOD_NOT_FOUND_MODERN : METHOD_NOT_FOUND, 0, EMPTY);
+      else this.#denyMethod(isModern);
       return;
     }
     const finder = this.#finder;
-    const isUri = (flags & RequestFlag.nameIsUri) !== 0;
-    // The front has put the address of the tool that made the task in the place of the task's sealed id.
-    if (action === Action.task) finder.findTask(fields.bytes, fields.nameStart, fields.nameEnd);
-    else finder.find(action, isUri, fields.bytes, fields.nameStart, fields.nameEnd);
+    const { bytes, nameStart, nameEnd } = request;
+    // The front has replaced the task's sealed id by the address of the tool that made the task.
+    if (action === Action.task) finder.findTask(bytes, nameStart, nameEnd);
+    else finder.find(action, request.has(RequestFlag.nameIsUri), bytes, nameStart, nameEnd);
     if (finder.error >= 0) {
-      if (guard.take(client, null, this.#now)) this.#verdict.deny(finder.error, 0, EMPTY);
-      else this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
+      if (guard.take(client, null, this.#now)) this.#verdict.deny(finder.error);
+      else this.#verdict.deny(guard.error, guard.retryAfterMs);
       return;
     }
-    out.server = finder.server;
-    out.route = finder.route;
-    out.entry = finder.entry;
-    out.stripBytes = finder.stripBytes;
-    out.flags = finder.flags;
+    head.server = finder.server;
+    head.route = finder.route;
+    head.entry = finder.entry;
+    head.stripBytes = finder.stripBytes;
+    head.flags = finder.flags;
     if (!guard.permits(principal, finder)) {
       this.#verdict.deny(guard.error, 0, guard.scopes);
       return;
     }
     if (action === Action.subscribe || action === Action.task) {
-      // To ask for a result is no call of the tool.
+      // A request about a task is no call of its tool and takes none of the tool's tokens.
       if (guard.take(client, action === Action.task ? null : finder, this.#now))
         this.#verdict.permit(Verdict.local, principal.expiresAt, guard);
-      else this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
+      else this.#verdict.deny(guard.error, guard.retryAfterMs);
       return;
     }
-    const cache = this.#cacheOf(action, flags);
-    if (cache !== null && (flags & RequestFlag.hasArguments) === 0) {
-      this.#verdict.permit(Verdict.rehash, principal.expiresAt, guard);
+    const rule = this.#cacheRule(action, request);
+    if (rule !== null && !request.has(RequestFlag.hasArguments)) {
+      this.#verdict.permit(Verdict.needsArguments, principal.expiresAt, guard);
       return;
     }
-    if (!guard.take(client, finder, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
-    else if (cache !== null) this.#recallOr(words, at, cache, principal);
+    if (!guard.take(client, finder, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs);
+    else if (rule !== null) this.#lookUp(request, rule, principal);
     else this.#verdict.permit(Verdict.forward, this.#rewriter.concerns(finder) ? 0 : principal.expiresAt, guard);
   }
 
-  /** A method that the gateway does not know. Never remembered: the memo is keyed by known methods. */
-  #judgeForeign(principal: Principal, client: Int32Array, modern: boolean): void {
-    const fields = this.#fields;
+  /** A method that the gateway does not know. Never remembered: the key of the memo has no room for its name. */
+  #judgeUnknownMethod(request: RequestRecord, principal: Principal, client: Int32Array): void {
     const guard = this.#guard;
     const finder = this.#finder;
-    finder.findMethod(fields.bytes, fields.nameStart, fields.nameEnd);
+    finder.findMethod(request.bytes, request.nameStart, request.nameEnd);
     if (!guard.permits(principal, finder)) {
       this.#verdict.deny(guard.error, 0, guard.scopes);
     } else if (!guard.take(client, finder, this.#now)) {
-      this.#verdict.deny(guard.error, guard.retryAfterMs, EMPTY);
+      this.#verdict.deny(guard.error, guard.retryAfterMs);
     } else if (finder.server < 0) {
-      this.#verdict.deny(modern ? METHOD_NOT_FOUND_MODERN : METHOD_NOT_FOUND, 0, EMPTY);
+      this.#denyMethod(request.has(RequestFlag.modern));
     } else {
       this.#verdict.head.server = finder.server;
       this.#verdict.permit(Verdict.forward, 0, guard);
     }
   }
 
+  #denyMethod(isModern: boolean): void {
+    this.#verdict.deny(isModern ? METHOD_NOT_FOUND_MODERN : METHOD_NOT_FOUND);
+  }
+
   /** The cache rule for the call that was found, or null. */
-  #cacheOf(action: number, flags: number): RouteSnapshot['cache'] {
-    if (!this.#snapshot.cache.enabled || this.#finder.route < 0) return null;
-    if ((flags & RequestFlag.uncacheable) !== 0 || action === Action.complete) return null;
-    const { cache, servers } = this.#snapshot.routes[this.#finder.route]!;
-    if (cache === null || this.#keepsApart(this.#finder.server, cache.public)) return null;
-    for (const server of servers) if (this.#keepsApart(server, cache.public)) return null;
-    return cache;
+  #cacheRule(action: number, request: RequestRecord): CacheRule | null {
+    if (!this.#snapshot.cache.enabled) return null;
+    if (request.has(RequestFlag.uncacheable) || action === Action.complete) return null;
+    const route = this.#finder.route < 0 ? undefined : this.#snapshot.routes[this.#finder.route];
+    if (route === undefined || route.cache === null) return null;
+    const isPublic = route.cache.public;
+    if (this.#isIsolated(this.#finder.server, isPublic)) return null;
+    for (const server of route.servers) if (this.#isIsolated(server, isPublic)) return null;
+    return route.cache;
   }
 
-  /** Whether an answer of the server is for nobody but the session, or the principal, whose own child or session gave it. */
-  #keepsApart(server: number, forEverybody: boolean): boolean {
-    const isolation = server < 0 ? 'shared' : this.#snapshot.servers[server]!.isolation;
-    return isolation === 'session' || (isolation === 'principal' && forEverybody);
+  /** Whether the child or session of a server serves one session or principal only, so that its answers must not be shared. */
+  #isIsolated(server: number, isPublic: boolean): boolean {
+    const isolation = server < 0 ? 'shared' : this.#snapshot.servers[server]?.isolation;
+    return isolation === 'session' || (isolation === 'principal' && isPublic);
   }
 
-  #recallOr(words: Int32Array, at: number, cache: NonNullable<RouteSnapshot['cache']>, principal: Principal): void {
-    const fields = this.#fields;
-    const modern = words[at + RequestWord.flags]! & RequestFlag.modern;
-    fields.route = this.#finder.route;
-    fields.kind = words[at + RequestWord.method]! * 2 + modern;
-    fields.d0 = cache.public ? 0 : principal.digest[0]!;
-    fields.d1 = cache.public ? 0 : principal.digest[1]!;
-    fields.d2 = cache.public ? 0 : principal.digest[2]!;
-    fields.d3 = cache.public ? 0 : principal.digest[3]!;
-    const recalled = this.#recall.ask(fields, cache, this.#now, () => this.#waiter());
-    if (recalled === Recalled.waits) return;
-    if (recalled === Recalled.lead) {
-      this.#verdict.head.cacheKey = this.#recall.key;
-      this.#verdict.permit(Verdict.lead, 0, this.#guard);
-    } else if (recalled === Recalled.pass) {
-      this.#verdict.permit(Verdict.forward, 0, this.#guard);
-    } else {
-      this.#verdict.head.kind = Verdict.cached;
-      this.#verdict.send(this.#verdict.head, this.#recall.result);
+  #lookUp(request: RequestRecord, rule: CacheRule, principal: Principal): void {
+    request.route = this.#finder.route;
+    request.kind = request.method * 2 + (request.flags & RequestFlag.modern);
+    request.digest = rule.public ? ANONYMOUS.digest : principal.digest;
+    const { head } = this.#verdict;
+    switch (this.#cache.lookup(request, rule, this.#now, head)) {
+      case Lookup.wait:
+        break;
+      case Lookup.lead:
+        head.cacheKey = this.#cache.key;
+        this.#verdict.permit(Verdict.lead, 0, this.#guard);
+        break;
+      case Lookup.bypass:
+        this.#verdict.permit(Verdict.forward, 0, this.#guard);
+        break;
+      default:
+        this.#verdict.answer(head, this.#cache.result);
     }
   }
 
-  #waiter(): Waiter {
-    const out = this.#verdict.head;
-    return { slot: out.slot, generation: out.generation, verdict: out.copy() };
-  }
-
-  /** The digest by which anonymous clients are counted: their address. */
-  #addressDigest(): Int32Array {
-    const client = this.#client;
-    if (!this.#guard.countsClients) return client;
-    const digest = digestOf(this.#fields.bytes, this.#fields.addressStart, this.#fields.addressEnd);
+  /** The digest by which anonymous clients are counted: that of their address. */
+  #digestAddress(request: RequestRecord): Int32Array {
+    const words = this.#addressDigest;
+    if (!this.#guard.countsClients) return words;
+    const digest = digestOf(request.bytes, request.addressStart, request.addressEnd);
     for (let i = 0; i < 4; i += 1) {
-      client[i] =
+      words[i] =
         digest.charCodeAt(i * 4) |
         (digest.charCodeAt(i * 4 + 1) << 8) |
         (digest.charCodeAt(i * 4 + 2) << 16) |
         (digest.charCodeAt(i * 4 + 3) << 24);
     }
-    return client;
+    return words;
   }
 
-  #begin(words: Int32Array, at: number): void {
-    this.#verdict.begin(words, at, this.#catalog.version, this.#snapshot.version, this.#revocation);
+  #begin(request: RequestRecord): void {
+    this.#verdict.begin(request, this.#catalog.version, this.#snapshot.version, this.#revocation);
   }
 }

@@ -1,54 +1,62 @@
-/** The worker's end of the verdict ring: one verdict is made up at a time, and none is lost when the ring is full. */
-
-import { RequestWord, VERDICT_HEAD, Verdict } from '../src/shared/records.js';
+import { VERDICT_HEAD, Verdict } from '../src/shared/records.js';
 import type { Ring } from '../src/shared/ring.js';
 import { VerdictRecord } from '../src/shared/verdict-record.js';
+import type { CacheWaiters } from './cache/index.js';
 import type { Guard } from './guard/index.js';
+import type { RequestRecord } from './request-record.js';
 
 const EMPTY = Buffer.alloc(0);
 
-/** A verdict that found no room on the ring. */
-interface Held {
+/** The doorbell of the front. */
+export interface FrontBell {
+  /** Wakes the front, which sleeps while its ring is empty. */
+  ring(): void;
+}
+
+/** A verdict for which the ring had no room. */
+interface QueuedVerdict {
   readonly head: VerdictRecord;
   readonly payload: Buffer;
 }
 
-/** See the file comment. */
-export class VerdictWriter {
-  /** The verdict that is being made up. */
+/**
+ * The worker's end of the verdict ring. The decider fills one verdict at a time and sends it; when the ring is full, verdicts
+ * queue here in order, and none is lost. One per worker.
+ */
+export class VerdictWriter implements CacheWaiters {
+  /** The verdict that is being filled. */
   readonly head = new VerdictRecord();
   readonly #ring: Ring;
-  readonly #ringFront: () => void;
-  readonly #held: Held[] = [];
+  readonly #bell: FrontBell;
+  readonly #queue: QueuedVerdict[] = [];
 
-  /** @param ringFront wakes the front */
-  constructor(ring: Ring, ringFront: () => void) {
+  constructor(ring: Ring, bell: FrontBell) {
     this.#ring = ring;
-    this.#ringFront = ringFront;
+    this.#bell = bell;
   }
 
-  /** Verdicts wait for room. Bounded by the exchanges in flight: nothing more is read meanwhile. */
-  get blocked(): boolean {
-    return this.#held.length > 0;
+  /** Verdicts wait for room. Bounded by the exchanges in flight: no request is read meanwhile. */
+  get isBlocked(): boolean {
+    return this.#queue.length > 0;
   }
 
   /**
-   * Starts the verdict on the record at `at`.
+   * Starts the verdict on a request.
    *
-   * @param catalogVersion, snapshotVersion, epoch what the decision is made on
+   * @param catalogVersion, snapshotVersion, epoch what the decision is based on
    */
-  begin(words: Int32Array, at: number, catalogVersion: number, snapshotVersion: number, epoch: number): void {
+  begin(request: RequestRecord, catalogVersion: number, snapshotVersion: number, epoch: number): void {
     const { head } = this;
     head.clear();
-    head.slot = words[at + RequestWord.slot]!;
-    head.generation = words[at + RequestWord.generation]!;
+    head.slot = request.slot;
+    head.generation = request.generation;
     head.catalogVersion = catalogVersion;
     head.snapshotVersion = snapshotVersion;
     head.epoch = epoch;
   }
 
-  /** Ends it as a refusal. */
-  deny(error: number, retryAfterMs: number, payload: Buffer): void {
+  /** Sends the verdict as a refusal. */
+  deny(error: number, retryAfterMs = 0, payload: Buffer = EMPTY): void {
     const { head } = this;
     head.kind = Verdict.deny;
     head.error = error;
@@ -56,47 +64,55 @@ export class VerdictWriter {
     this.send(head, payload);
   }
 
-  /** Ends it as a permission. @param rememberUntil seconds since the epoch, 0 = not to be remembered */
+  /** Sends the verdict as a permission. @param rememberUntil seconds since the epoch, 0 = not to be remembered */
   permit(kind: Verdict, rememberUntil: number, guard: Guard): void {
     const { head } = this;
     head.kind = kind;
     head.rememberUntil = rememberUntil;
-    if (kind !== Verdict.rehash) {
-      head.bucketGlobal = guard.bucketGlobal;
-      head.bucketTool = guard.bucketTool;
-      head.bucketRoute = guard.bucketRoute;
-      head.bucketClient = guard.bucketClient;
-      head.bucketClientGeneration = guard.bucketClientGeneration;
-      head.bucketRouteClient = guard.bucketRouteClient;
-      head.bucketRouteClientGeneration = guard.bucketRouteClientGeneration;
-    }
+    if (kind !== Verdict.needsArguments) head.buckets.assign(guard.buckets);
     this.send(head, EMPTY);
   }
 
-  /** Writes a verdict, in its turn. */
-  send(head: VerdictRecord, payload: Buffer): void {
-    if (this.#held.length === 0 && this.#put(head, payload)) return;
-    // Payloads are cached results and prepared texts, which never change: only the head needs a copy.
-    this.#held.push({ head: head.copy(), payload });
+  /** Sends the verdict with a result of the cache. */
+  answer(verdict: VerdictRecord, result: Buffer): void {
+    verdict.kind = Verdict.cached;
+    this.send(verdict, result);
   }
 
-  /** Writes what found no room before. */
+  lead(verdict: VerdictRecord, key: number): void {
+    verdict.kind = Verdict.lead;
+    verdict.cacheKey = key;
+    this.send(verdict, EMPTY);
+  }
+
+  forward(verdict: VerdictRecord): void {
+    verdict.kind = Verdict.forward;
+    this.send(verdict, EMPTY);
+  }
+
+  /** Writes a verdict to the ring, behind those that are queued. */
+  send(head: VerdictRecord, payload: Buffer): void {
+    if (this.#queue.length === 0 && this.#write(head, payload)) return;
+    // Payloads are cached results and prepared texts, which never change: only the head needs a copy.
+    this.#queue.push({ head: head.copy(), payload });
+  }
+
+  /** Writes the queued verdicts for which there is room now. */
   flush(): void {
-    while (this.#held.length > 0) {
-      const { head, payload } = this.#held[0]!;
-      if (!this.#put(head, payload)) return;
-      this.#held.shift();
+    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
+      if (!this.#write(next.head, next.payload)) return;
+      this.#queue.shift();
     }
   }
 
-  #put(head: VerdictRecord, payload: Buffer): boolean {
+  #write(head: VerdictRecord, payload: Buffer): boolean {
     const ring = this.#ring;
     const at = ring.reserve(VERDICT_HEAD + ((payload.length + 3) >>> 2));
     if (at < 0) return false;
     head.payloadLength = payload.length;
     head.write(ring.words, at);
     if (payload.length > 0) payload.copy(ring.buffer, (at + VERDICT_HEAD) * 4);
-    if (ring.commit()) this.#ringFront();
+    if (ring.commit()) this.#bell.ring();
     return true;
   }
 }

@@ -1,4 +1,5 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { inTurn } from '../statistics.js';
 import type { Target } from './targets.js';
 
 /** The revision that the load speaks. */
@@ -85,7 +86,7 @@ export async function openClients(target: Target, count: number): Promise<Client
   let next = 0;
   const opener = async () => {
     for (let index = next++; index < count; index = next++) {
-      const token = target.tokens.length === 0 ? '' : target.tokens[index % target.tokens.length]!;
+      const token = target.tokens.length === 0 ? '' : inTurn(target.tokens, index);
       const first = { token, session: '' };
       const initialize = {
         jsonrpc: '2.0',
@@ -119,8 +120,8 @@ export async function verify(target: Target, clients: readonly Client[], tools: 
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   let wireBytes = 0;
   for (let sample = 0; sample < 6; sample++) {
-    const client = clients[Math.floor((sample * clients.length) / 6)]!;
-    const tool = tools[Math.floor((sample * tools.length) / 6)]!;
+    const client = inTurn(clients, Math.floor((sample * clients.length) / 6));
+    const tool = inTurn(tools, Math.floor((sample * tools.length) / 6));
     const id = 900_000 + sample;
     const answer = await post(agent, target.url, headersOf(client, true), callBody(id, tool));
     const wrong = (what: string) =>

@@ -7,12 +7,12 @@ import { SignJWT } from 'jose';
  */
 export type GatewayVariant = 'minimal' | 'full' | 'forced';
 
-/** Signs the tokens of a run; worth nothing outside it. */
+/** Signs the tokens of a run only. */
 const SECRET = 'a secret of the benchmarks, 32 bytes or more';
 const ISSUER = 'https://issuer.example';
 const AUDIENCE = 'https://gateway.example/mcp';
 
-/** A rate that no run reaches: the buckets are taken from, none is ever empty. */
+/** A rate that no run reaches: tokens are taken, no bucket is ever empty. */
 const AMPLE = { rate: 10_000_000, burst: 10_000_000 };
 
 /** The configuration file of one variant, upstream `bench`. */

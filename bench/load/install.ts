@@ -15,12 +15,13 @@ function onPath(command: string): boolean {
 
 /** Installs wrk and nginx from the distribution when they are missing (Debian and Ubuntu, as root). */
 export function installTools(log: (line: string) => void): void {
-  const missing = [
+  const tools: readonly (readonly [command: string, name: string])[] = [
     ['wrk', 'wrk'],
     ['nginx', 'nginx-light'],
-  ].filter(([command]) => !onPath(command!));
+  ];
+  const missing = tools.filter(([command]) => !onPath(command));
   if (missing.length === 0) return;
-  const packages = missing.map(([, name]) => name!);
+  const packages = missing.map(([, name]) => name);
   const line = `apt-get install -y ${packages.join(' ')}`;
   if (process.getuid?.() !== 0) throw new Error(`${packages.join(' and ')} missing; run: sudo ${line}`);
   log(`installing ${packages.join(' and ')} (${line})`);
@@ -30,19 +31,19 @@ export function installTools(log: (line: string) => void): void {
   });
 }
 
-/** Installs the peers, each pinned, into the cache folder unless they are there. */
+/** Installs the peers, each pinned, into the cache folder unless they are installed. */
 export function installPeers(log: (line: string) => void): void {
-  const wanted = Object.entries(PEERS);
-  const there = wanted.every(([name, version]) => {
+  const peers = Object.entries(PEERS);
+  const areInstalled = peers.every(([name, version]) => {
     const manifest = join(PEER_FOLDER, 'node_modules', name, 'package.json');
     if (!existsSync(manifest)) return false;
     return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version === version;
   });
-  if (there) return;
-  log(`installing ${wanted.map(([name, version]) => `${name}@${version}`).join(', ')} into .cache/bench-peers`);
+  if (areInstalled) return;
+  log(`installing ${peers.map(([name, version]) => `${name}@${version}`).join(', ')} into .cache/bench-peers`);
   mkdirSync(PEER_FOLDER, { recursive: true });
   writeFileSync(join(PEER_FOLDER, 'package.json'), '{"private":true}\n');
-  const specs = wanted.map(([name, version]) => `${name}@${version}`);
+  const specs = peers.map(([name, version]) => `${name}@${version}`);
   execFileSync('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--save-exact', ...specs], {
     cwd: PEER_FOLDER,
     stdio: 'ignore',

@@ -58,7 +58,7 @@ const { values } = parseArgs({
 
 const log = (line: string) => process.stderr.write(`${line}\n`);
 const connections = (values.connections ?? '1,32,64').split(',').map(Number);
-const wanted = values.only === undefined ? /(?:)/ : new RegExp(values.only, 'i');
+const selected = values.only === undefined ? /(?:)/ : new RegExp(values.only, 'i');
 const course: Course = {
   rounds: Number(values.rounds ?? (values.quick ? 1 : 3)),
   seconds: Number(values.seconds ?? (values.quick ? 1 : 4)),
@@ -97,7 +97,7 @@ function planGateways(place: Place, upstream: Target, wire: Wire, revision: Revi
   );
 }
 
-/** Targets of the main table in its order; each is started only if it is wanted. */
+/** Targets of the main table in its order; only the selected ones are started. */
 function plan(place: Place, upstream: Target, revision: Revision | undefined): Planned[] {
   return [
     { name: 'direct', start: async () => upstream },
@@ -106,7 +106,7 @@ function plan(place: Place, upstream: Target, revision: Revision | undefined): P
     { name: 'civic passthrough', start: () => startCivic(upstream) },
     ...planGateways(place, upstream, 'stdio', revision),
     { name: 'stdio: mcp-proxy', start: () => startMcpProxy(place, 10) },
-  ].filter(({ name }) => wanted.test(name));
+  ].filter(({ name }) => selected.test(name));
 }
 
 async function rowsOf(place: Place, target: Target, upstream: Target): Promise<Row[]> {
@@ -153,7 +153,7 @@ async function main(): Promise<void> {
   if (!built) log('the gateway is not built here: its rows are left out');
 
   const measured = await measureRelays(place);
-  const scalings: Scaling[] = built && !values.quick ? await measureScaling(place, course, wanted) : [];
+  const scalings: Scaling[] = built && !values.quick ? await measureScaling(place, course, selected) : [];
   const { rounds, seconds } = course;
   const description = describeRun({ rounds, seconds, arguments: process.argv.slice(2) });
   const report = renderReport(description, measured, scalings);

@@ -15,7 +15,7 @@ export interface Row {
   readonly requests: string;
 }
 
-/** What one run of one row gave. CPU figures are microseconds of one CPU per call, all threads added. */
+/** The result of one run of one row. CPU figures are microseconds of one CPU per call, all threads added. */
 export interface Round {
   readonly callsPerSecond: number;
   readonly p50Us: number;
@@ -26,9 +26,9 @@ export interface Round {
   /** The HTTP upstream or the stdio children. */
   readonly upstreamCpuUs: number;
   readonly generatorCpuUs: number;
-  /** Memory of the relay's processes behind the run. */
+  /** Memory of the relay's processes after the run. */
   readonly rssBytes: number;
-  /** CPUs that others on the machine kept busy meanwhile: 0.1 = a tenth of one CPU. */
+  /** CPUs that other programs kept busy during the run: 0.1 = a tenth of one CPU. */
   readonly foreignCpus: number;
 }
 
@@ -97,9 +97,9 @@ export interface Spread {
 
 export function spread(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-  const range = sorted.at(-1)! - sorted[0]!;
+  const [low = Number.NaN, high = low] = sorted.slice((sorted.length - 1) >> 1, (sorted.length >> 1) + 1);
+  const median = (low + high) / 2;
+  const range = Math.max(...sorted) - Math.min(...sorted);
   return { median, plusMinus: median === 0 ? 0 : range / 2 / median };
 }
 
@@ -120,7 +120,7 @@ export function figures(measured: Measured, figure: keyof Round): Spread {
   return spread((calm.length > 0 ? calm : measured.rounds).map((round) => round[figure]));
 }
 
-/** Whether any round of a row was calm, so that its figures are those of the row and not of the neighbours. */
+/** Whether any round of a row was calm, so that its figures can be judged. */
 export function wasCalm(measured: Measured): boolean {
   return measured.rounds.some((round) => round.foreignCpus < CALM_CPUS);
 }
@@ -133,7 +133,7 @@ export function middle(measured: Measured, figure: keyof Round): number {
 /** How long the machine is watched to see whether it is busy (ms). */
 const WATCH_MS = 250;
 
-/** Waits until other programs leave the machine alone, at most `patienceMs`. */
+/** Waits until the machine is calm, at most `patienceMs`. */
 async function untilCalm(patienceMs: number): Promise<void> {
   const deadline = Date.now() + patienceMs;
   for (;;) {
@@ -144,7 +144,7 @@ async function untilCalm(patienceMs: number): Promise<void> {
 }
 
 export interface Course {
-  /** Calm rounds wanted of each row. */
+  /** Calm rounds of each row. */
   readonly rounds: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
@@ -154,8 +154,8 @@ export interface Course {
 }
 
 /**
- * Measures all rows, interleaved: each once before any again. Rounds that were not calm are made up for, in as many
- * extra turns as there are rounds at most.
+ * Measures all rows, interleaved: each once before any again. Rounds that were not calm are repeated, in at most as many
+ * extra turns as there are rounds.
  */
 export async function measureAll(rows: readonly Row[], course: Course): Promise<Measured[]> {
   const { rounds, seconds, log } = course;
@@ -165,15 +165,9 @@ export async function measureAll(rows: readonly Row[], course: Course): Promise<
     if (!warmed.has(row.target)) await measure(row, course.warmUpSeconds);
     warmed.add(row.target);
   }
-  const measured: Measured[] = rows.map(({ target, connections }) => ({
-    name: target.name,
-    wire: target.wire,
-    connections,
-    rounds: [],
-  }));
+  const results = rows.map((row) => ({ row, done: [] as Round[] }));
   for (let turn = 1; turn <= rounds * 2; turn++) {
-    for (const [index, row] of rows.entries()) {
-      const { rounds: done } = measured[index]!;
+    for (const { row, done } of results) {
       if (turn > rounds && done.filter((round) => round.foreignCpus < CALM_CPUS).length >= rounds) continue;
       await untilCalm(course.patienceMs);
       const result = await measure(row, seconds);
@@ -184,5 +178,10 @@ export async function measureAll(rows: readonly Row[], course: Course): Promise<
       );
     }
   }
-  return measured;
+  return results.map(({ row: { target, connections }, done }) => ({
+    name: target.name,
+    wire: target.wire,
+    connections,
+    rounds: done,
+  }));
 }

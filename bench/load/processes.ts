@@ -11,8 +11,8 @@ const PAGE_BYTES = 4096;
 /** A process that was started and is ready. */
 export interface Started {
   readonly pid: number;
-  /** The first group of the readiness pattern in its output; empty when a port was waited for. */
-  readonly said: string;
+  /** The first group of the readiness pattern in its output; empty after waiting for a port. */
+  readonly announced: string;
   stop(): Promise<void>;
 }
 
@@ -21,13 +21,13 @@ export interface StartOptions {
   readonly args: readonly string[];
   readonly env?: Record<string, string>;
   readonly cwd?: string;
-  /** Line of stdout or stderr that tells that the process is ready, or the local port that it will open. */
+  /** Pattern of the line of stdout or stderr that means that the process is ready, or the local port that it will open. */
   readonly ready: RegExp | number;
   /** How long to wait for that; default 20 s. */
   readonly timeoutMs?: number;
 }
 
-/** Everything that was started and has not ended; killed when this process ends for whatever reason. */
+/** Processes that have not ended; they are ended with this process. */
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
   // Not KILL: nginx would leave its worker behind.
@@ -59,23 +59,23 @@ export async function start(options: StartOptions): Promise<Started> {
     });
   });
   const tail: string[] = [];
-  let said: string | undefined;
+  let announced: string | undefined;
   let failure = '';
   child.once('error', (error) => {
     failure = error.message;
   });
   for (const stream of [child.stdout!, child.stderr!]) {
     createInterface({ input: stream }).on('line', (line) => {
-      if (said !== undefined) return;
+      if (announced !== undefined) return;
       tail.push(line);
       if (tail.length > 30) tail.shift();
       if (typeof options.ready === 'number') return;
       const match = options.ready.exec(line);
-      if (match !== null) said = match[1] ?? '';
+      if (match !== null) announced = match[1] ?? '';
     });
   }
   const deadline = Date.now() + (options.timeoutMs ?? 20_000);
-  while (said === undefined) {
+  while (announced === undefined) {
     if (child.exitCode !== null || child.signalCode !== null)
       failure = `ended with ${child.exitCode ?? child.signalCode}`;
     if (Date.now() > deadline) failure = 'not ready in time';
@@ -83,12 +83,12 @@ export async function start(options: StartOptions): Promise<Started> {
       child.kill('SIGKILL');
       throw new Error(`${options.command} ${options.args.join(' ')}: ${failure}\n${tail.join('\n')}`);
     }
-    if (typeof options.ready === 'number' && (await portOpen(options.ready))) said = '';
+    if (typeof options.ready === 'number' && (await portOpen(options.ready))) announced = '';
     else await sleep(20);
   }
   return {
     pid: child.pid!,
-    said,
+    announced,
     async stop() {
       child.kill('SIGTERM');
       const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
@@ -175,6 +175,9 @@ export function waitedCpuSeconds(): number {
 
 /** Busy CPU seconds of the whole machine since it started, all CPUs added. */
 export function machineCpuSeconds(): number {
-  const [, user, nice, system, , , irq, softirq] = readFileSync('/proc/stat', 'latin1').split('\n')[0]!.split(/\s+/);
+  const [, user, nice, system, , , irq, softirq] = readFileSync('/proc/stat', 'latin1')
+    .split('\n', 1)
+    .join('')
+    .split(/\s+/);
   return (Number(user) + Number(nice) + Number(system) + Number(irq) + Number(softirq)) / TICKS_PER_SECOND;
 }

@@ -30,8 +30,8 @@ function summarise(file: string, rows: number): string {
   let busy = 0;
   let idle = 0;
   for (const [index, id] of profile.samples.entries()) {
-    const name = names.get(id)!;
-    const time = profile.timeDeltas[index]!;
+    const name = names.get(id) ?? '(unknown)';
+    const time = profile.timeDeltas[index] ?? 0;
     if (name.startsWith('(idle)')) {
       idle += time;
     } else {

@@ -5,7 +5,7 @@ import { PEERS } from './install.js';
 import { figures, type Measured, middle, type Round, wasCalm } from './measure.js';
 import type { Scaling } from './scaling.js';
 
-/** Where and how the figures came about. */
+/** Machine, versions and command of a run. */
 export interface Description {
   /** ISO 8601, UTC. */
   readonly date: string;
@@ -123,7 +123,7 @@ interface Goal {
   readonly what: string;
   readonly goal: string;
   readonly measured: string;
-  /** `met`, `missed`, or that a row it is taken from had no calm round. */
+  /** `met`, `missed`, or that one of its rows had no calm round. */
   readonly verdict: string;
 }
 

@@ -45,10 +45,10 @@ const GROWTHS: readonly Growth[] = [
 ];
 
 /** Measures how the gateway's cost grows with tools, clients and workers. */
-export async function measureScaling(place: Place, course: Course, wanted: RegExp): Promise<Scaling[]> {
+export async function measureScaling(place: Place, course: Course, selected: RegExp): Promise<Scaling[]> {
   const result: Scaling[] = [];
   for (const growth of GROWTHS) {
-    if (!wanted.test(`scaling ${growth.what}`)) continue;
+    if (!selected.test(`scaling ${growth.what}`)) continue;
     const rows: Row[] = [];
     const targets: Target[] = [];
     for (const step of growth.steps) {

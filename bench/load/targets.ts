@@ -8,7 +8,7 @@ import { start } from './processes.js';
 /** How the upstream of a row is reached. */
 export type Wire = 'http' | 'stdio';
 
-/** Something that takes calls: the upstream itself or a relay before it. */
+/** A server under load: the upstream itself or a relay before it. */
 export interface Target {
   /** As shown in the tables. */
   readonly name: string;
@@ -25,7 +25,7 @@ export interface Target {
 
 /** Where targets keep their files and where the compiled code lies. */
 export interface Place {
-  /** A folder that may be thrown away. */
+  /** A temporary folder. */
   readonly scratch: string;
   /** The folder that holds `src/` and `bench/` in compiled form. */
   readonly build: string;
@@ -58,7 +58,7 @@ export async function startUpstream(place: Place, tools: number): Promise<Target
     args: [join(place.build, 'bench/upstreams/http.js'), '--tools', String(tools)],
     ready: /listening on (\d+)/,
   });
-  const url = `http://127.0.0.1:${started.said}/mcp`;
+  const url = `http://127.0.0.1:${started.announced}/mcp`;
   return { name: 'direct', wire: 'http', url, tools: ['echo'], tokens: [], pid: started.pid, stop: started.stop };
 }
 
@@ -198,7 +198,7 @@ export async function startGateway(place: Place, options: GatewayOptions): Promi
   return {
     name: options.name,
     wire: options.wire,
-    url: started.said,
+    url: started.announced,
     tools: toolNames(options.calledTools ?? 1).map((name) => `bench__${name}`),
     tokens: options.variant === 'minimal' ? [] : await mintTokens(options.clients ?? 64),
     pid: started.pid,

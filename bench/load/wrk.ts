@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/package-root.js';
+import { inTurn } from '../statistics.js';
 import { type Client, callBody, headersOf } from './client.js';
 
 /** What wrk saw in one run. */
@@ -26,10 +27,10 @@ export function writeRequests(file: string, clients: readonly Client[], tools: r
   const count = Math.max(FEWEST, clients.length, tools.length);
   const parts: string[] = [];
   for (let index = 0; index < count; index++) {
-    for (const [name, value] of Object.entries(headersOf(clients[index % clients.length]!, true))) {
+    for (const [name, value] of Object.entries(headersOf(inTurn(clients, index), true))) {
       parts.push(`${name}: ${value}\n`);
     }
-    parts.push(`\n${callBody(100_000 + index, tools[index % tools.length]!)}\n`);
+    parts.push(`\n${callBody(100_000 + index, inTurn(tools, index))}\n`);
   }
   writeFileSync(file, parts.join(''));
 }

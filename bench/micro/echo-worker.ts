@@ -1,4 +1,4 @@
-/** The far side of the ring case: answers every record with a verdict, doing nothing in between. */
+/** The worker of the ring case: answers every record with a verdict and does nothing else. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { createDoorbell, ring } from '../../native/index.js';
 import { RequestWord, VERDICT_HEAD, VerdictWord } from '../../src/shared/records.js';
@@ -30,7 +30,7 @@ function drain(): void {
 
 const own = createDoorbell(drain);
 drain();
-// Keeps the thread alive: a doorbell alone does not.
+// Keeps the thread running, which a doorbell does not.
 parentPort!.on('message', () => {
   own.close();
   process.exit(0);

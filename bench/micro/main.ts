@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: the stages of a request one by one, each case in a process of its own, so that no case runs code
- * that another one has shaped.
+ * `npm run bench`: the stages of a request one by one, each case in a process of its own, so that the type
+ * feedback of one case does not change the code of another.
  */
 import { execFile } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -72,18 +72,18 @@ async function main(): Promise<number> {
     return 0;
   }
 
-  const wanted = new RegExp(values.only ?? '', 'i');
+  const selected = new RegExp(values.only ?? '', 'i');
   const lines = [HEAD];
   process.stdout.write(`${HEAD}\n`);
   const results: Result[] = [];
   let missed = 0;
   let failed = 0;
-  for (const subject of cases.filter(({ name }) => wanted.test(name))) {
+  for (const subject of cases.filter(({ name }) => selected.test(name))) {
     let result: Result;
     try {
       result = await isolated(subject);
     } catch (error) {
-      // One broken case must not hide the figures of the others.
+      // The other cases are measured even if one fails.
       failed++;
       process.stderr.write(`${subject.name} failed: ${(error as Error).message}\n`);
       continue;

@@ -1,7 +1,9 @@
 /**
  * A small runner of micro benchmarks. A case is measured in samples: the clock is read around so many operations
- * that its own cost vanishes. The figure is the median sample; ± is half the interquartile range.
+ * that its own cost is negligible. The figure is the median sample; ± is half the interquartile range.
  */
+
+import { quantile } from '../statistics.js';
 
 /** One thing to measure. Heavy work belongs into `setup`, which runs once in the process of the case alone. */
 export interface Case {
@@ -16,7 +18,7 @@ export interface Case {
 
 /** A prepared operation. Exactly one of `run` and `runAsync` exists. */
 export interface Operation {
-  /** Performs the operation `times` times in a row. What it computes must reach {@link keep}. */
+  /** Performs the operation `times` times in a row. Its results must be passed to {@link keep}. */
   readonly run?: (times: number) => void;
   /** As `run`, for operations that wait for something. */
   readonly runAsync?: (times: number) => Promise<void>;
@@ -44,13 +46,9 @@ const MEASURE_NS = 800_000_000;
 const FEWEST_SAMPLES = 128;
 
 let kept = 0;
-/** Takes a number that depends on the measured work, so that the compiler cannot leave the work out. */
+/** Uses a number that depends on the measured work, so that the compiler cannot remove the work. */
 export function keep(value: number): void {
   kept = (kept + value) | 0;
-}
-
-function quantile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
 }
 
 /** Measures one case: warm-up, then at least 128 samples and 0.8 s. */
@@ -69,7 +67,7 @@ export async function runCase(subject: Case): Promise<Result> {
   const warmUntil = clock() + WARM_UP_NS;
   while (clock() < warmUntil) {
     const elapsed = await sample(times);
-    // Grow step by step: the first samples run code that is not compiled yet.
+    // In steps, since the first samples run code that is not compiled yet.
     if (elapsed < SAMPLE_NS) times = Math.min(times * 2, 1 << 24);
     else if (elapsed > SAMPLE_NS * 3 && times > 1) times >>= 1;
   }

@@ -1,7 +1,7 @@
 /**
- * What the upstreams of the benchmarks answer: a complete small MCP server (initialize, discover, ping, tools)
- * whose tools all echo `arguments.text`. It does as little as a correct server can, so that the figures of a
- * relay are figures of the relay.
+ * The answers of the benchmarks' upstreams: a complete small MCP server (initialize, discover, ping, tools)
+ * whose tools all echo `arguments.text`. It does as little as a correct server can, so that the figures
+ * are those of the relay.
  */
 
 /** Which protocol families the server speaks: initialize-based revisions, 2026-07-28, or both. */
@@ -116,8 +116,8 @@ export function createAnswers(options: AnswerOptions): (text: string) => string 
         );
       case 'initialize': {
         if (modern) break;
-        const asked = params?.protocolVersion ?? '';
-        const revision = LEGACY_REVISIONS.includes(asked) ? asked : LEGACY_REVISIONS[0];
+        const requested = params?.protocolVersion ?? '';
+        const revision = LEGACY_REVISIONS.includes(requested) ? requested : LEGACY_REVISIONS[0];
         return result(`"protocolVersion":"${revision}","capabilities":{"tools":{}},"serverInfo":${SERVER_INFO}`);
       }
     }

@@ -21,7 +21,7 @@ const { values } = parseArgs({
 const answer = createAnswers({ era: values.era as Era, tools: Number(values.tools) });
 /** Bodies larger than this are refused (bytes). */
 const MAX_BODY = 16 * 1024 * 1024;
-/** Sessions kept; the oldest is forgotten first. */
+/** Most sessions; the oldest is removed first. */
 const MAX_SESSIONS = 20_000;
 const sessions = new Set<string>();
 
@@ -62,20 +62,20 @@ function post(res: HttpResponse, req: HttpRequest): void {
     }
   }
   let parts: Buffer | undefined;
-  let gone = false;
+  let isClosed = false;
   res.onAborted(() => {
-    gone = true;
+    isClosed = true;
   });
   res.onData((chunk, last) => {
-    if (gone) return;
+    if (isClosed) return;
     if (last && parts === undefined) {
       reply(res, Buffer.from(chunk).toString(), session);
       return;
     }
-    // uWebSockets.js takes a chunk's memory back when this callback returns; concat copies it.
+    // A chunk's memory is valid only during this callback; concat copies it.
     parts = Buffer.concat(parts === undefined ? [Buffer.from(chunk)] : [parts, Buffer.from(chunk)]);
     if (parts.length > MAX_BODY) {
-      gone = true;
+      isClosed = true;
       res.close();
     } else if (last) {
       reply(res, parts.toString(), session);

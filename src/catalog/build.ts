@@ -1,4 +1,4 @@
-/** Builds a catalog from what the upstreams list: a pure function that runs in the control pool. */
+/** Builds a catalog from the compiled lists of all upstreams: a pure function that runs in the control pool. */
 import { isTombstone } from '../config/numbering.js';
 import { encodeHeaderValue } from '../protocol/header-value.js';
 import { assignNames, isPortableName, type Naming } from '../protocol/names.js';
@@ -14,16 +14,19 @@ import {
   type CatalogBuild,
   type CatalogInput,
   type CatalogProblem,
+  type CatalogServer,
   LISTS,
   type ListName,
   MAX_PROBLEMS,
 } from './types.js';
 
+/** One item that a server offers. */
 interface Offer {
   readonly server: number;
+  readonly settings: CatalogServer;
   readonly items: CompiledItems;
   readonly index: number;
-  /** At the upstream. */
+  /** The upstream name. */
   readonly name: string;
 }
 
@@ -41,7 +44,7 @@ class Columns {
     this.headerParams.push(packedText(list.headerParams, offer.index));
     this.kind.push(kind);
     this.server.push(offer.server);
-    this.flags.push(list.flags[offer.index]);
+    this.flags.push(list.flags[offer.index] ?? 0);
     this.publicNames.push(publicName);
     this.upstreamNames.push(offer.name);
   }
@@ -57,22 +60,22 @@ class Problems {
   }
 }
 
+/** See the file comment. */
 export function buildCatalog(input: CatalogInput): CatalogBuild {
   const columns = new Columns();
   const problems = new Problems();
   const rendered = LISTS.map((list, kind) => {
     const offers = offered(input, list, kind, problems);
-    return kind === EntryKind.tool || kind === EntryKind.prompt
-      ? nameOffers(input, list, kind, offers, columns, problems)
-      : placeResources(input, list, kind, offers, columns, problems);
+    const add = kind === EntryKind.tool || kind === EntryKind.prompt ? addNamed : addResources;
+    return { list, texts: add(input, list, kind, offers, columns, problems) };
   });
 
   const known = new Set(input.discoveries.map(({ server }) => server));
   const capabilities = mergeCapabilities(input);
-  const eras = [Era.legacy, Era.modern];
   const counts = input.servers.map((): [number, number, number, number] => [0, 0, 0, 0]);
   columns.kind.forEach((kind, entry) => {
-    counts[columns.server[entry]][kind] += 1;
+    const ofServer = counts[columns.server[entry] ?? -1];
+    if (ofServer !== undefined) ofServer[kind as 0 | 1 | 2 | 3] += 1;
   });
   const undiscovered = input.servers.flatMap((server, index) =>
     known.has(index) || isTombstone(server) ? [] : [index],
@@ -84,50 +87,54 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
     escapedNames: packedOr(table.upstreamNames, columns.upstreamNames, (name) => JSON.stringify(name).slice(1, -1)),
     nameHeaders: packedOr(table.upstreamNames, columns.upstreamNames, encodeHeaderValue),
     headerParams: packShared(columns.headerParams),
-    lists: eras.map((era): BuiltList[] =>
-      LISTS.map((list, kind) => buildList(input, list, era, rendered[kind][era].filter(isOffered))),
+    lists: [Era.legacy, Era.modern].map((era): BuiltList[] =>
+      rendered.map(({ list, texts: [legacy, modern] }) =>
+        buildList(input, list, era, (era === Era.legacy ? legacy : modern).filter(isOffered)),
+      ),
     ),
     initialize: buildInitialize(input, capabilities),
     discover: buildDiscover(input, capabilities),
     expiresAt: input.discoveries.reduce((least, { expiresAt }) => Math.min(least, expiresAt), Number.POSITIVE_INFINITY),
     capabilities,
-    fingerprints: rendered.map(fingerprint),
+    fingerprints: rendered.map(({ texts }) => fingerprint(texts)),
     problems: problems.list,
     problemCounts: problems.counts,
     offered: counts,
   };
 }
 
-/** The readable items of one list that configuration lets through, in server order. */
+/** The valid items of one list that the configuration includes, in server order. */
 function offered(input: CatalogInput, list: ListName, kind: number, problems: Problems): Offer[] {
   const offers: Offer[] = [];
   let surplus = 0;
   for (const discovery of input.discoveries) {
     const server = input.servers[discovery.server];
-    const allowed = kind === EntryKind.tool ? filter(server.include, server.exclude) : () => true;
-    const items = new CompiledItems(discovery.lists[kind]);
-    const { dropped, droppedCount, repaired } = items.list;
+    const compiled = discovery.lists[kind];
+    if (server === undefined || compiled === undefined) continue;
+    const isIncluded = kind === EntryKind.tool ? filter(server.include, server.exclude) : () => true;
+    const items = new CompiledItems(compiled);
+    const { dropped, droppedCount, repaired } = compiled;
     dropped.forEach(({ name, detail }, position) => {
-      // Those that are not told one by one are counted with the first.
+      // Those without an entry of their own are counted with the first.
       problems.add('dropped', list, server.name, name, detail, position === 0 ? 1 + droppedCount - dropped.length : 1);
     });
-    const repairs = new Map(items.list.repairs);
+    const repairs = new Map(compiled.repairs);
     for (let index = 0; index < items.count; index += 1) {
       const name = items.name(index);
-      if (!allowed(name)) continue;
+      if (!isIncluded(name)) continue;
       if (offers.length >= input.maxTools) {
         surplus += 1;
         continue;
       }
       if (repaired[index] === 1) problems.add('repaired', list, server.name, name, repairs.get(index) ?? 'changed');
-      offers.push({ server: discovery.server, items, index, name });
+      offers.push({ server: discovery.server, settings: server, items, index, name });
     }
   }
   if (surplus > 0) problems.add('limit', list, '', '', `${surplus} items beyond limits.maxTools are not offered`);
   return offers;
 }
 
-/** The same globs as in routes, so that a name means the same wherever it is written. */
+/** Matches names with the globs of routes. */
 function filter(include: readonly string[], exclude: readonly string[]): (name: string) => boolean {
   const included = include.map(compileGlob);
   const excluded = exclude.map(compileGlob);
@@ -138,11 +145,12 @@ function filter(include: readonly string[], exclude: readonly string[]): (name: 
   };
 }
 
+/** The texts of a list by era; '' = not offered to that family. */
 type Rendered = [legacy: string[], modern: string[]];
 
-function addRendered(rendered: Rendered, [legacy, modern]: [string, string]): void {
-  rendered[Era.legacy].push(legacy);
-  rendered[Era.modern].push(modern);
+function addRendered([legacyTexts, modernTexts]: Rendered, [legacy, modern]: [string, string]): void {
+  legacyTexts.push(legacy);
+  modernTexts.push(modern);
 }
 
 function isOffered(text: string): boolean {
@@ -154,7 +162,8 @@ function fingerprint([legacy, modern]: Rendered): string {
   return digest(legacy.flatMap((text, index) => (modern[index] === text ? [text] : [text, `\0${modern[index]}`])));
 }
 
-function nameOffers(
+/** Adds tools or prompts under names that are unique. */
+function addNamed(
   input: CatalogInput,
   list: ListName,
   kind: number,
@@ -162,32 +171,30 @@ function nameOffers(
   columns: Columns,
   problems: Problems,
 ): Rendered {
-  const entries = offers;
-  const namings = assignNames(entries, input.servers, input.rules);
+  const namings = assignNames(offers, input.servers, input.rules);
   const rendered: Rendered = [[], []];
-  offers.forEach((offer, position) => {
+  for (const [position, offer] of offers.entries()) {
     const naming = namings[position];
-    reportNaming(input, list, offers, position, naming, problems);
-    if (naming.fate === 'dropped') return;
+    if (naming === undefined) continue;
+    reportNaming(list, offer, naming, offers[naming.winner], problems);
+    if (naming.fate === 'dropped') continue;
     columns.add(kind, offer, naming.publicName);
-    if (naming.fate === 'hidden') return;
+    if (naming.fate === 'hidden') continue;
     addRendered(rendered, offer.items.render(offer.index, naming.publicName));
-  });
+  }
   return rendered;
 }
 
+/** @param winner the offer that has the name instead, if there is one */
 function reportNaming(
-  input: CatalogInput,
   list: ListName,
-  offers: readonly Offer[],
-  position: number,
+  { settings: { name }, name: itemName }: Offer,
   naming: Naming,
+  winner: Offer | undefined,
   problems: Problems,
 ): void {
-  const { server, name: itemName } = offers[position];
-  const { name } = input.servers[server];
-  if (naming.winner >= 0) {
-    const other = input.servers[offers[naming.winner].server].name;
+  if (winner !== undefined) {
+    const other = winner.settings.name;
     if (other === name) problems.add('duplicate', list, name, itemName, 'the upstream lists this name twice');
     else if (naming.fate === 'hidden') {
       problems.add('collision', list, name, itemName, `${other} has the name; call it as ${naming.publicName}`);
@@ -200,9 +207,9 @@ function reportNaming(
   }
 }
 
-/** URIs stay as they are; of two equal ones the server with the higher priority, then the earlier one, has it. */
-function placeResources(
-  input: CatalogInput,
+/** Adds resources or templates under their URIs; of equal ones that of the server with the highest priority, then the first. */
+function addResources(
+  _input: CatalogInput,
   list: ListName,
   kind: number,
   offers: readonly Offer[],
@@ -212,15 +219,15 @@ function placeResources(
   const owners = new Map<string, Offer>();
   for (const offer of offers) {
     const owner = owners.get(offer.name);
-    const better = owner === undefined || input.servers[offer.server].priority > input.servers[owner.server].priority;
-    if (better) owners.set(offer.name, offer);
+    const isPreferred = owner === undefined || offer.settings.priority > owner.settings.priority;
+    if (isPreferred) owners.set(offer.name, offer);
   }
   const rendered: Rendered = [[], []];
   for (const offer of offers) {
-    const owner = owners.get(offer.name)!;
+    const owner = owners.get(offer.name) ?? offer;
     if (owner !== offer) {
-      const { name } = input.servers[offer.server];
-      const other = input.servers[owner.server].name;
+      const { name } = offer.settings;
+      const other = owner.settings.name;
       if (other === name) problems.add('duplicate', list, name, offer.name, 'the upstream lists this twice');
       else problems.add('collision', list, name, offer.name, `${other} has it`);
       continue;
@@ -231,13 +238,13 @@ function placeResources(
   return rendered;
 }
 
-/** Another spelling of names, packed; `plain` itself where none differs. */
+/** The names in another spelling, packed; `plain` itself when all are equal to it. */
 function packedOr(plain: Packed, names: readonly string[], spell: (name: string) => string): Packed {
   const spelled = names.map(spell);
   return spelled.every((text, entry) => text === names[entry]) ? plain : packShared(spelled);
 }
 
-/** The buffers of a build that are moved to the main thread instead of copied; the tables are shared. */
+/** The buffers of a build that are transferred to the main thread; the tables are shared memory. */
 export function buffersOf(build: CatalogBuild): ArrayBuffer[] {
   const views: Uint8Array[] = [build.discover.bytes];
   views.push(...build.initialize);

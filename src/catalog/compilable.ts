@@ -1,15 +1,11 @@
 /**
- * Whether the validator inside the official SDK's legacy clients can compile an output schema. Those clients compile
- * the output schemas of all tools when they list them, and one that fails makes the whole list fail: a pattern in
- * Python's dialect or a bound in that of draft 4 would hide every tool of every upstream.
+ * Whether the validator of the official SDK's legacy clients can compile an output schema. Those clients compile the
+ * output schemas of all tools when they list them, and one failure fails the whole list: a regular expression in Python
+ * syntax or a boolean `exclusiveMinimum` of draft 4 would hide every tool of every upstream.
  */
 
-type Check = (value: unknown) => boolean;
+import { type Check, isBoolean, isNumber, isObject } from './shapes.js';
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-const isNumber: Check = (value) => typeof value === 'number' && Number.isFinite(value);
-const isBoolean: Check = (value) => typeof value === 'boolean';
 const isSchema: Check = (value) => isObject(value) || typeof value === 'boolean';
 const isSchemaList: Check = (value) => Array.isArray(value) && value.length > 0 && value.every(isSchema);
 const isSchemaMap: Check = (value) => isObject(value) && Object.values(value).every(isSchema);
@@ -32,7 +28,7 @@ function isPattern(value: unknown): boolean {
   }
 }
 
-/** What keywords must hold; those that are not listed are ignored by the validator. */
+/** The values that keywords must have; the validator ignores other keywords. */
 const KEYWORDS: ReadonlyMap<string, Check> = new Map<string, Check>([
   ...['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'].map(
     (key) => [key, isNumber] as const,
@@ -70,14 +66,14 @@ const LISTS = ['anyOf', 'oneOf', 'allOf', 'prefixItems'];
 const MAPS = ['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas', 'dependencies'];
 const MAX_DEPTH = 128;
 
-/** Why the schema may fail to compile, or null when nothing speaks against it. */
+/** Why the schema may fail to compile, or null. */
 export function compileProblem(schema: Readonly<Record<string, unknown>>): string | null {
   const references: string[] = [];
   const anchors = new Set<string>();
   const problem = walk(schema, true, references, anchors, 0);
   if (problem !== null) return problem;
-  const lost = references.find((reference) => !resolves(schema, reference, anchors));
-  return lost === undefined ? null : `the reference ${JSON.stringify(lost.slice(0, 64))} leads nowhere`;
+  const dangling = references.find((reference) => !resolves(schema, reference, anchors));
+  return dangling === undefined ? null : `the reference ${JSON.stringify(dangling.slice(0, 64))} does not resolve`;
 }
 
 function walk(
@@ -91,13 +87,13 @@ function walk(
   if (depth > MAX_DEPTH) return 'it is nested too deep';
   for (const [key, value] of Object.entries(schema)) {
     const check = KEYWORDS.get(key);
-    if (check !== undefined && !check(value)) return `${key} does not hold what it must`;
+    if (check !== undefined && !check(value)) return `${key} has an invalid value`;
   }
   if (schema['nullable'] !== undefined && !nullableFits(schema)) return 'nullable does not fit the type';
   const identity = identityProblem(schema, root, anchors);
   if (identity !== null) return identity;
   if (schema['$ref'] !== undefined) {
-    if (typeof schema['$ref'] !== 'string') return '$ref is no string';
+    if (typeof schema['$ref'] !== 'string') return '$ref is not a string';
     references.push(schema['$ref']);
   }
   for (const inner of subschemas(schema)) {
@@ -112,19 +108,19 @@ function nullableFits({ type, nullable }: Record<string, unknown>): boolean {
   return nullable === true || !(type === 'null' || (Array.isArray(type) && type.includes('null')));
 }
 
-/** Identities below the root make references mean something else, and collide between tools. */
+/** Identifiers below the root change the base of references, and collide between tools. */
 function identityProblem(schema: Record<string, unknown>, root: boolean, anchors: Set<string>): string | null {
   const { $id } = schema;
   const fragment = typeof $id === 'string' && $id.startsWith('#') ? $id.slice(1) : undefined;
   for (const anchor of [schema['$anchor'], schema['$dynamicAnchor'], fragment]) {
     if (typeof anchor !== 'string') continue;
-    if (anchors.has(anchor)) return 'it has one anchor twice';
+    if (anchors.has(anchor)) return 'it has two equal anchors';
     // The validator does not find an anchor at the root.
     if (!root) anchors.add(anchor);
   }
   if ($id === undefined || fragment !== undefined) return null;
-  if (typeof $id !== 'string') return '$id is no string';
-  return root && /^https?:\/\//.test($id) && URL.canParse($id) ? null : 'it has an $id that may clash';
+  if (typeof $id !== 'string') return '$id is not a string';
+  return root && /^https?:\/\//.test($id) && URL.canParse($id) ? null : 'it has an $id that may collide';
 }
 
 function* subschemas(schema: Record<string, unknown>): Generator<unknown> {
@@ -138,7 +134,7 @@ function* subschemas(schema: Record<string, unknown>): Generator<unknown> {
 
 const MAX_CHAIN = 32;
 
-/** Whether a reference ends at a schema; a chain of references that leads back to itself does not. */
+/** Whether a reference resolves to a schema; a circular chain of references does not. */
 function resolves(root: Readonly<Record<string, unknown>>, reference: string, anchors: ReadonlySet<string>): boolean {
   let next: unknown = reference;
   for (let step = 0; step < MAX_CHAIN && typeof next === 'string'; step += 1) {
@@ -150,7 +146,7 @@ function resolves(root: Readonly<Record<string, unknown>>, reference: string, an
   return next === undefined;
 }
 
-/** What a local pointer leads to; undefined = nothing, or no pointer. */
+/** The value at a local pointer; undefined = there is none, or it is not a pointer. */
 function pointedAt(root: Readonly<Record<string, unknown>>, reference: string): unknown {
   if (!reference.startsWith('#/')) return undefined;
   let node: unknown = root;

@@ -1,15 +1,23 @@
 /**
- * Compiles what one server lists, whatever the other servers list: the part of a catalog that takes long is done once for
- * each change of one server, and all parts are put together by build.ts. A pure function that runs in the control pool.
+ * Compiles the lists of one server, independently of other servers: the expensive part of a catalog runs once for each
+ * change of one server, and build.ts merges the results. A pure function that runs in the control pool.
  */
 import { Era } from '../protocol/revisions.js';
-import { type Packed, packedCount, packedText, packShared, sharedCopy } from '../shared/packed.js';
+import {
+  NO_ITEMS,
+  type Packed,
+  packedCount,
+  packedText,
+  packedView,
+  packShared,
+  sharedCopy,
+} from '../shared/packed.js';
 import { type Item, readItem, renderItem } from './items.js';
 import { toLatin1 } from './json-text.js';
 import { packedViews } from './pack.js';
 import { LISTS, type ListName, MAX_PROBLEMS } from './types.js';
 
-/** What one server lists, and how it is to be read. */
+/** The lists of one server. */
 export interface ListsInput {
   /** By position in {@link LISTS}; shared memory. */
   readonly lists: readonly Packed[];
@@ -17,7 +25,7 @@ export interface ListsInput {
   readonly checkHeaders: boolean;
 }
 
-/** Something about an item that an operator should know. */
+/** A problem with an item, for operators. */
 export interface ItemNote {
   readonly name: string;
   readonly detail: string;
@@ -26,18 +34,18 @@ export interface ItemNote {
 /** How an item is offered to modern clients. */
 const Modern = { not: 0, sameText: 1, ownText: 2 } as const;
 
-/** One list, compiled. All that grows with it is shared memory, so that it crosses threads at no cost. */
+/** One list, compiled. Everything that grows with it is shared memory, which crosses threads without a copy. */
 export interface CompiledList {
-  /** Names at the upstream as JSON strings: not every name has a spelling in UTF-8. */
+  /** Upstream names as JSON strings: names with lone surrogates have no UTF-8 form. */
   readonly names: Packed;
   /** Bits of `EntryFlag`. */
   readonly flags: Uint8Array;
   /** Header parameters as JSON, empty for none. */
   readonly headerParams: Packed;
-  /** Items under the upstream's own names towards legacy clients, and where the content of the name begins and ends. */
+  /** Items for legacy clients under their upstream names, and the start and end of the name's content in each. */
   readonly legacy: Packed;
   readonly legacyNames: Int32Array;
-  /** The same towards modern clients, where it differs: one of `Modern` by item says so. */
+  /** The same for modern clients, where `modernKinds` (one of `Modern` by item) says that it differs. */
   readonly modern: Packed;
   readonly modernNames: Int32Array;
   readonly modernKinds: Uint8Array;
@@ -51,7 +59,7 @@ export interface CompiledList {
 
 /** See the file comment. @returns by position in {@link LISTS} */
 export function compileLists({ lists, checkHeaders }: ListsInput): CompiledList[] {
-  return LISTS.map((list, kind) => compileList(list, lists[kind], checkHeaders));
+  return LISTS.map((list, kind) => compileList(list, lists[kind] ?? NO_ITEMS, checkHeaders));
 }
 
 function compileList(list: ListName, { bytes, offsets }: Packed, checkHeaders: boolean): CompiledList {
@@ -59,7 +67,7 @@ function compileList(list: ListName, { bytes, offsets }: Packed, checkHeaders: b
   const dropped: ItemNote[] = [];
   const repairs: [number, string][] = [];
   let droppedCount = 0;
-  // The bytes arrive as shared memory, which not every API of the platform takes.
+  // Copied, because the bytes arrive as shared memory, which not every API of Node.js accepts.
   packedViews({ bytes: new Uint8Array(bytes), offsets }).forEach((source, position) => {
     const item = readItem(list, source, checkHeaders);
     if (typeof item === 'string') {
@@ -96,12 +104,12 @@ function modernKind(item: Item): number {
   return item.edits.every((edits) => edits.length === 0) ? Modern.sameText : Modern.ownText;
 }
 
-/** Where the content of each name is in its rendered item: edits before it move it. */
+/** Where the content of each name is in its rendered item, after the edits before it. */
 function namePlaces(items: readonly Item[], era: Era): Int32Array {
   const places = new Int32Array(new SharedArrayBuffer(items.length * 8));
   items.forEach(({ nameStart, nameEnd, edits }, index) => {
     let moved = 0;
-    for (const { start, end, text } of edits[era]) if (end <= nameStart) moved += text.length - (end - start);
+    for (const { start, end, text } of edits[era] ?? []) if (end <= nameStart) moved += text.length - (end - start);
     places[index * 2] = nameStart + 1 + moved;
     places[index * 2 + 1] = nameEnd - 1 + moved;
   });
@@ -114,7 +122,7 @@ function nameForReport(bytes: Buffer, position: number): string {
     if (typeof name === 'string') return name;
     if (typeof uri === 'string') return uri;
   } catch {
-    // Not readable: the position has to do.
+    // Invalid JSON: reported by its position.
   }
   return `item ${position}`;
 }
@@ -133,7 +141,7 @@ export class CompiledItems {
     return JSON.parse(packedText(this.list.names, index)) as string;
   }
 
-  /** The item under the name that clients see, in one line: latin-1 spellings of its bytes, '' where it is not offered. */
+  /** The item under its public name, in one line: its bytes as latin-1 texts, '' where it is not offered. */
   render(index: number, publicName: string): [legacy: string, modern: string] {
     const { legacy, legacyNames, modern, modernNames, modernKinds } = this.list;
     const name = this.name(index);
@@ -144,19 +152,9 @@ export class CompiledItems {
   }
 }
 
-/** A prefix is put before the upstream's own spelling; other names are written anew. */
-function rendered(
-  { bytes, offsets }: Packed,
-  places: Int32Array,
-  index: number,
-  name: string,
-  publicName: string,
-): string {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString(
-    'latin1',
-    offsets[index],
-    offsets[index + 1],
-  );
+/** Inserts the prefix before the upstream's spelling of the name; a name that does not end with it is replaced. */
+function rendered(packed: Packed, places: Int32Array, index: number, name: string, publicName: string): string {
+  const text = packedView(packed, index).toString('latin1');
   if (name === publicName) return text;
   const start = places[index * 2];
   if (!publicName.endsWith(name)) {

@@ -1,12 +1,14 @@
-/** Compiles what servers list, each by itself, so that the catalog is put together from finished parts. */
+/** Compiles the lists of each server separately, so that a catalog is merged from finished parts. */
 import type { ServerSnapshot } from '../config/snapshot.js';
+import { Era } from '../protocol/revisions.js';
 import { packedCount } from '../shared/packed.js';
 import type { Bytes } from '../units.js';
 import type { Discovery } from '../upstream/core/types.js';
 import { type CompiledList, compileLists, type ListsInput } from './compile-lists.js';
+import { isObject } from './shapes.js';
 import { type Capabilities, type CompiledDiscovery, LISTS } from './types.js';
 
-/** Lists that are larger are compiled one server at a time: half a second's work and more. */
+/** Larger lists take half a second or more and are compiled one server at a time. */
 const LARGE: Bytes = 4 * 1024 * 1024;
 
 /** Compiles lists in other threads: the control pool. */
@@ -14,22 +16,22 @@ export interface ListThreads {
   compileLists(input: ListsInput): Promise<CompiledList[]>;
 }
 
-/** See the file comment. Small lists never wait for large ones. */
+/** See the file comment. Small lists never wait for large ones. Owned by Catalog. */
 export class ListCompiler {
   readonly #threads: ListThreads | undefined;
-  /** Settles when no large lists are being compiled. */
+  /** Settles when the large lists so far are compiled. */
   #large: Promise<unknown> = Promise.resolve();
 
-  /** @param threads default: at once, on this one */
+  /** @param threads default: on this thread, synchronously */
   constructor(threads: ListThreads | undefined) {
     this.#threads = threads;
   }
 
-  /** @throws whatever the thread throws, or dies of */
+  /** @throws the error of the thread */
   async compile(discovery: Discovery, { endpoints }: ServerSnapshot): Promise<CompiledDiscovery> {
     const lists = LISTS.map((list) => discovery[list]);
     const http = endpoints.some(({ transport }) => transport === 'http');
-    const input = { lists, checkHeaders: http && discovery.era === 1 };
+    const input = { lists, checkHeaders: http && discovery.era === Era.modern };
     const isLarge = lists.reduce((sum, { bytes }) => sum + bytes.length, 0) > LARGE;
     const compiled = isLarge ? this.#afterOthers(input) : this.#compile(input);
     return described(discovery, await compiled);
@@ -59,20 +61,22 @@ function described(discovery: Discovery, lists: readonly CompiledList[]): Compil
       logging: has('logging'),
       completions: has('completions'),
       subscribe: members(capabilities['resources'])['subscribe'] === true,
-      tasks: era === 0 && members(members(members(capabilities['tasks'])['requests'])['tools'])['call'] !== undefined,
+      tasks:
+        era === Era.legacy &&
+        members(members(members(capabilities['tasks'])['requests'])['tools'])['call'] !== undefined,
     },
     passed: {
       extensions: members(capabilities['extensions']),
       experimental: members(capabilities['experimental']),
     },
     instructions: discovery.instructions,
-    // Legacy upstreams give no hints: their lists are as fresh as list_changed keeps them.
-    expiresAt: era === 1 ? Date.now() + ttlMs : Number.POSITIVE_INFINITY,
+    // Legacy upstreams send no `ttlMs`; list_changed keeps their lists fresh.
+    expiresAt: era === Era.modern ? Date.now() + ttlMs : Number.POSITIVE_INFINITY,
     cacheScope: discovery.cacheScope,
     lists,
   };
 }
 
 function members(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+  return isObject(value) ? value : {};
 }

@@ -1,4 +1,5 @@
 /** Tool arguments that travel as headers: `x-mcp-header` in input schemas (MCP 2026-07-28, Streamable HTTP). */
+import { DATA_KEYWORDS } from './legacy-schema.js';
 import type { HeaderParam } from './types.js';
 
 const ANNOTATION = 'x-mcp-header';
@@ -9,7 +10,7 @@ const MAX_DEPTH = 32;
 /**
  * The annotated arguments of a tool.
  *
- * @returns a sentence when the annotations are invalid: clients over HTTP have to ignore such a tool
+ * @returns a sentence when the annotations are invalid: clients over HTTP must ignore such a tool
  */
 export function headerParams(inputSchema: Readonly<Record<string, unknown>>): readonly HeaderParam[] | string {
   const found: HeaderParam[] = [];
@@ -37,20 +38,18 @@ function walk(
   }
   const record = schema as Record<string, unknown>;
   if (Object.hasOwn(record, ANNOTATION)) {
-    const problem = take(record, path, reachable, found, names);
+    const problem = addParam(record, path, reachable, found, names);
     if (problem !== null) return problem;
   }
   for (const [key, value] of Object.entries(record)) {
-    if (key === 'const' || key === 'enum' || key === 'default' || key === 'examples') continue;
+    if (key === ANNOTATION || DATA_KEYWORDS.has(key)) continue;
     const problem =
-      key === 'properties' ? walkProperties(value, path, reachable, found, names, depth) : walkOther(value, key);
+      key === 'properties'
+        ? walkProperties(value, path, reachable, found, names, depth)
+        : walk(value, path, false, found, names, depth + 1);
     if (problem !== null) return problem;
   }
   return null;
-
-  function walkOther(value: unknown, key: string): string | null {
-    return key === ANNOTATION ? null : walk(value, path, false, found, names, depth + 1);
-  }
 }
 
 function walkProperties(
@@ -69,7 +68,7 @@ function walkProperties(
   return null;
 }
 
-function take(
+function addParam(
   schema: Readonly<Record<string, unknown>>,
   path: readonly string[],
   reachable: boolean,
@@ -78,13 +77,13 @@ function take(
 ): string | null {
   const header = schema[ANNOTATION];
   if (typeof header !== 'string' || !TOKEN.test(header)) return 'x-mcp-header is not a header name';
-  if (!reachable || path.length === 0) return 'x-mcp-header stands where no argument is';
+  if (!reachable || path.length === 0) return 'x-mcp-header is not on an argument';
   const type = schema['type'];
   if (type !== 'string' && type !== 'integer' && type !== 'boolean') {
-    return 'x-mcp-header on an argument that is no string, integer or boolean';
+    return 'x-mcp-header is on an argument that is not a string, integer or boolean';
   }
   const lower = header.toLowerCase();
-  if (names.has(lower)) return 'x-mcp-header gives one header to two arguments';
+  if (names.has(lower)) return 'x-mcp-header names one header for two arguments';
   names.add(lower);
   found.push({ path, header, type });
   return null;

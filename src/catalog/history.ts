@@ -3,26 +3,26 @@ import type { Exchange } from '../request/exchange/index.js';
 import { packedText } from '../shared/packed.js';
 import type { PreparedCatalog } from './prepared.js';
 
-/** Catalog versions a verdict may still refer to while its call is on its way. */
-const KEPT: number = 4;
+/** Catalog versions that the verdict of a call in flight may refer to. */
+const KEPT = 4;
 
-/** The newest catalogs by version: a call in flight is read by the one that it was judged by. One per front. */
+/** The newest catalogs by version: a call in flight uses the catalog that it was decided by. One per front. */
 export class CatalogHistory {
   readonly #catalogs: PreparedCatalog[] = [];
 
-  /** Takes the newest; the oldest beyond {@link KEPT} is dropped. */
+  /** Adds the newest and drops the oldest beyond {@link KEPT}. */
   add(next: PreparedCatalog): void {
     this.#catalogs.unshift(next);
     this.#catalogs.length = Math.min(this.#catalogs.length, KEPT);
   }
 
-  /** The catalog of that version while it is remembered, else null. */
+  /** The catalog of that version; null when it was dropped. */
   find(version: number): PreparedCatalog | null {
     for (const catalog of this.#catalogs) if (catalog.version === version) return catalog;
     return null;
   }
 
-  /** What the server calls the tool of a call in flight; empty when it is not known any more. */
+  /** The upstream name of the tool of a call in flight; empty when its catalog was dropped. */
   toolOf({ message: { body, bodyLength, spans }, verdict }: Exchange): string {
     if (verdict.entry >= 0) {
       const catalog = this.find(verdict.catalogVersion);

@@ -1,4 +1,4 @@
-/** The main thread's side of the catalog: collects discoveries, has them built elsewhere, puts the result in force. */
+/** The main thread's side of the catalog: collects discoveries, builds catalogs in the control pool, puts them in force. */
 import { isTombstone } from '../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
@@ -10,11 +10,11 @@ import { ListCompiler, type ListThreads } from './compiler.js';
 import { PreparedCatalog } from './prepared.js';
 import type { CatalogBuild, CatalogInput, CatalogProblem, CompiledDiscovery } from './types.js';
 
-/** Longest merged `instructions`: what models read before everything else has to stay short. */
+/** Longest merged `instructions`, which models read first. */
 const MAX_INSTRUCTIONS: Bytes = 8 * 1024;
 const MAX_RETRY_MS: Milliseconds = 60_000;
 
-/** What differs from the catalog before, as clients are told (list_changed). */
+/** The lists that differ from the previous catalog, for list_changed. */
 export interface CatalogChanges {
   readonly tools: boolean;
   readonly prompts: boolean;
@@ -27,26 +27,20 @@ export interface CatalogThreads extends ListThreads {
   buildCatalog(input: CatalogInput): Promise<CatalogBuild>;
 }
 
-/** Told of new catalogs. */
+/** Distributes new catalogs: UpstreamChanges. */
 export interface CatalogListener {
-  /**
-   * A new catalog is about to come into force: brings its table to the workers. The old one stays in force until the promise
-   * resolves.
-   */
+  /** Brings the table of a new catalog to the workers. The old one stays in force until the promise resolves. */
   distribute(next: PreparedCatalog): Promise<void> | void;
-  /**
-   * The new catalog is in force: the moment to send list_changed (sent earlier, clients would fetch the old lists) and to log
-   * the problems that are new.
-   */
+  /** The new catalog is in force: sends list_changed (earlier, clients would fetch the old lists) and logs new problems. */
   catalogChanged(catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogProblem[]): void;
-  /** Compiling, a build or its distribution failed: the old catalog stays in force, and it is tried again. */
+  /** Compiling, building or distributing failed: the old catalog stays in force, and the build is retried. */
   catalogFailed(error: unknown): void;
 }
 
 export interface CatalogOptions {
-  /** Default: everything on this thread, at once. */
+  /** Default: this thread, synchronously. */
   readonly threads?: CatalogThreads;
-  /** Pause before a failed build is tried again, doubled each time up to a minute; default one second. */
+  /** Pause before a failed build is retried, doubled each time up to a minute; default one second. */
   readonly retryMs?: Milliseconds;
 }
 
@@ -56,8 +50,9 @@ type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog' | 'order'> & {
 };
 
 /**
- * Lists are compiled by server (compiler.ts), the catalog is built from what is compiled. Builds run one at a time; what arrives meanwhile goes into the next one, so a burst of changes costs two builds.
- * Versions grow by one with each build, also across configurations.
+ * Lists are compiled by server (compiler.ts), and the catalog is built from the compiled lists. Builds run one at a time;
+ * changes during a build go into the next one, so a burst of changes costs two builds. Versions grow by one with each
+ * build, also across configurations. One per gateway.
  */
 export class Catalog implements ListedResources {
   readonly #options: CatalogOptions;
@@ -65,7 +60,7 @@ export class Catalog implements ListedResources {
   /** By server index of the current snapshot. */
   #discoveries = new Map<number, CompiledDiscovery>();
   readonly #compiler: ListCompiler;
-  /** Counts updates by server, so that lists which took long to compile never replace newer ones. */
+  /** Counts updates by server, so that a slow compilation never replaces a newer one. */
   readonly #updates = new Map<number, number>();
   #compiling = 0;
   #compileFailures = 0;
@@ -83,7 +78,7 @@ export class Catalog implements ListedResources {
     this.#compiler = new ListCompiler(options.threads);
   }
 
-  /** Who is told of new catalogs. Once, before {@link start}: the stages that are told read this catalog. */
+  /** Sets what distributes new catalogs. Once, before {@link start}: the stages that use the listener read this catalog. */
   attach(listener: CatalogListener): void {
     this.#listener = listener;
   }
@@ -99,15 +94,15 @@ export class Catalog implements ListedResources {
     return this.#current;
   }
 
-  /** Builds the first catalog, with no server known yet. */
+  /** Builds the first catalog, without any lists. */
   async start(): Promise<PreparedCatalog> {
     await this.#schedule();
     return this.current;
   }
 
   /**
-   * Takes over what a server lists now: its lists are compiled by themselves, and until they are ready the catalog goes on
-   * with what is known of it. Resolves when a catalog with it (or a newer one) is in force.
+   * Replaces the lists of a server. Until they are compiled, the catalog keeps the old ones. Resolves when a catalog with
+   * these lists, or newer ones, is in force.
    */
   async update(discovery: Discovery): Promise<void> {
     const { server } = discovery;
@@ -118,7 +113,7 @@ export class Catalog implements ListedResources {
     this.#compiling += 1;
     try {
       const compiled = await this.#compiler.compile(discovery, config);
-      // A reload meanwhile may have taken the server away; one that stays keeps its number.
+      // A reload meanwhile may have removed the server; a server that stays keeps its number.
       if (this.#snapshot.servers[server]?.name !== config.name || this.#updates.get(server) !== update) return;
       this.#discoveries.set(server, compiled);
       this.#compileFailures = 0;
@@ -137,7 +132,7 @@ export class Catalog implements ListedResources {
     await this.#schedule();
   }
 
-  /** Forgets what a server listed: its names are gone until it is discovered again. */
+  /** Removes the lists of a server until it is discovered again. */
   async remove(server: number): Promise<void> {
     this.#updates.set(server, (this.#updates.get(server) ?? 0) + 1);
     if (!this.#discoveries.delete(server)) return;
@@ -146,8 +141,8 @@ export class Catalog implements ListedResources {
   }
 
   /**
-   * Switches to another configuration. Discoveries of servers that kept their name, and of which `kept` says that they
-   * are the same upstream, move along.
+   * Follows a reload. Discoveries of servers that kept their name are kept, if `kept` returns that they are the same
+   * upstream.
    */
   async reconfigure(snapshot: CatalogSnapshot, kept: (before: number, after: number) => boolean): Promise<void> {
     const before = this.#snapshot.servers;
@@ -164,14 +159,14 @@ export class Catalog implements ListedResources {
     await this.#schedule();
   }
 
-  /** Resolves when nothing waits to be built. */
+  /** Resolves when no compilation or build is pending. */
   async settled(): Promise<void> {
     while (this.#running !== null || this.#compiling > 0) {
       await (this.#running ?? new Promise((resolve) => setTimeout(resolve, 1)));
     }
   }
 
-  /** Starts building unless a build runs, which then sees what has changed before it ends. */
+  /** Starts building unless a build runs, which then builds again before it ends. */
   #schedule(): Promise<void> {
     if (!this.#dirty) return this.#running ?? Promise.resolve();
     this.#running ??= this.#run();
@@ -196,7 +191,7 @@ export class Catalog implements ListedResources {
     }
   }
 
-  /** A thread may have died of something that is over; lists must not stay old for want of another change. */
+  /** Retries without waiting for another change: the cause may be temporary, such as a thread that died. */
   #retryLater(): void {
     const pause = this.#pause(this.#failures);
     this.#failures += 1;
@@ -246,7 +241,7 @@ export class Catalog implements ListedResources {
     };
   }
 
-  /** Problems that the catalog before did not have: each is logged once. */
+  /** Problems that the previous catalog did not have, so that each is logged once. */
   #fresh(catalog: PreparedCatalog): CatalogProblem[] {
     const seen = new Set<string>();
     const fresh = catalog.problems.filter((problem) => {

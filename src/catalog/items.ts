@@ -1,4 +1,4 @@
-/** Reads one item of an upstream's list and prepares its two spellings: towards modern and towards legacy clients. */
+/** Reads one item of an upstream's list and prepares its texts for modern and for legacy clients. */
 
 import { isUtf8 } from 'node:buffer';
 import type { Era } from '../protocol/revisions.js';
@@ -10,9 +10,9 @@ import { needsWrapping, objectProperties, wrapOutputSchema } from './legacy-sche
 import { isObject, misshapen, schemaProblem } from './shapes.js';
 import type { HeaderParam, ListName } from './types.js';
 
-/** An item that is offered. Texts are latin-1 spellings of the bytes. */
+/** An item that is offered. Texts are bytes as latin-1 strings. */
 export interface Item {
-  /** Name, URI or URI template at the upstream. */
+  /** The upstream's name, URI or URI template. */
   readonly name: string;
   /** Bits of `EntryFlag`. */
   readonly flags: number;
@@ -23,9 +23,9 @@ export interface Item {
   /** By era. */
   readonly edits: readonly [legacy: readonly Edit[], modern: readonly Edit[]];
   readonly headerParams: readonly HeaderParam[];
-  /** It runs only as a task of 2025-11-25: nothing for modern clients. */
+  /** It runs only as a task of 2025-11-25, which modern clients do not have. */
   readonly legacyOnly: boolean;
-  /** What had to be changed so that clients accept the item, or ''. */
+  /** The changes that make clients accept the item, or ''. */
   readonly repaired: string;
 }
 
@@ -38,7 +38,7 @@ const KEY: Readonly<Record<ListName, string>> = {
 
 /**
  * @param checkHeaders the upstream is reached by modern HTTP, where invalid `x-mcp-header` annotations forbid the tool
- * @returns why the item cannot be offered when it is a string
+ * @returns a string = why the item cannot be offered
  */
 export function readItem(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | string {
   try {
@@ -52,7 +52,7 @@ function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | stri
   if (!isUtf8(bytes)) return 'it is not UTF-8';
   const parsed: unknown = JSON.parse(bytes.toString('utf8'));
   if (!isObject(parsed)) return 'it is not an object';
-  // Between tokens only: strings cannot hold them. An item must fit on one line of an event stream.
+  // Line breaks occur only between tokens. An item must fit on one line of an event stream.
   const source = bytes
     .toString('latin1')
     .replaceAll(/[\r\n]/g, ' ')
@@ -66,7 +66,8 @@ function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | stri
   const { text, repaired } = repair(list, source, members, parsed);
   if (text === null) return repaired;
   const clean = text === source ? members : objectMembers(text, 0);
-  const nameMember = clean.find((member) => member.key === key)!;
+  const nameMember = clean.find((member) => member.key === key);
+  if (nameMember === undefined) return `it has no ${key}`;
   const base = { name, text, nameStart: nameMember.valueStart, nameEnd: nameMember.valueEnd, repaired };
   if (list !== 'tools') return { ...base, flags: 0, edits: [[], []], headerParams: [], legacyOnly: false };
 
@@ -75,7 +76,7 @@ function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | stri
   const listed = typeof params === 'string' ? [] : params;
   const schema = isObject(parsed['outputSchema']) ? parsed['outputSchema'] : null;
   const fault = schema === null ? null : compileProblem(schema);
-  const note = fault === null ? '' : `outputSchema is kept from legacy clients: ${fault}`;
+  const note = fault === null ? '' : `outputSchema is not sent to legacy clients: ${fault}`;
   return {
     ...base,
     repaired: [repaired, note].filter((part) => part !== '').join('; '),
@@ -91,10 +92,10 @@ function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | stri
 
 /** The item under its own name, in one line. */
 export function renderItem(item: Item, era: Era): string {
-  return applyEdits(item.text, item.edits[era]);
+  return applyEdits(item.text, item.edits[era] ?? []);
 }
 
-/** Leaves out optional members that clients would reject the whole list for, and adds what they require. */
+/** Removes optional members that make clients reject the whole list, and adds required ones. */
 function repair(
   list: ListName,
   source: string,
@@ -102,7 +103,7 @@ function repair(
   parsed: Record<string, unknown>,
 ): { text: string; repaired: string } | { text: null; repaired: string } {
   const wrong = misshapen(list, parsed);
-  const notes = wrong.length === 0 ? [] : [`left out ${wrong.join(', ')}: not of the type that MCP demands`];
+  const notes = wrong.length === 0 ? [] : [`removed ${wrong.join(', ')}: not of the type that MCP requires`];
   const edits = wrong.length === 0 ? [] : removeMembers(members, ({ key }) => wrong.includes(key));
   for (const key of wrong) delete parsed[key];
   let added = '';
@@ -113,22 +114,21 @@ function repair(
     } else {
       const problem = schemaProblem(parsed['inputSchema']);
       if (problem !== null) return { text: null, repaired: problem };
-      if (!Object.hasOwn(parsed['inputSchema'] as object, 'type')) {
-        const { valueStart } = members.findLast(({ key }) => key === 'inputSchema')!;
-        const empty = Object.keys(parsed['inputSchema'] as object).length === 0;
-        edits.push({
-          start: valueStart + 1,
-          end: valueStart + 1,
-          text: empty ? '"type":"object"' : '"type":"object",',
-        });
+      const schema = lastMember(members, 'inputSchema');
+      if (schema !== undefined && !Object.hasOwn(parsed['inputSchema'] as object, 'type')) {
+        const isEmpty = Object.keys(parsed['inputSchema'] as object).length === 0;
+        const start = schema.valueStart + 1;
+        edits.push({ start, end: start, text: isEmpty ? '"type":"object"' : '"type":"object",' });
         notes.push('added inputSchema.type');
       }
     }
   } else if (list !== 'prompts' && typeof parsed['name'] !== 'string') {
     if (Object.hasOwn(parsed, 'name')) return { text: null, repaired: 'its name is not a string' };
-    const { valueStart, valueEnd } = members.find(({ key }) => key === KEY[list])!;
-    added = `,"name":${source.slice(valueStart, valueEnd)}`;
-    notes.push('added a name');
+    const uri = members.find(({ key }) => key === KEY[list]);
+    if (uri !== undefined) {
+      added = `,"name":${source.slice(uri.valueStart, uri.valueEnd)}`;
+      notes.push('added a name');
+    }
   }
   const text = applyEdits(source, edits);
   return { text: added === '' ? text : `${text.slice(0, -1)}${added}}`, repaired: notes.join('; ') };
@@ -151,18 +151,25 @@ function legacyEdits(
   outputSchema: Record<string, unknown> | null,
 ): Edit[] {
   const edits: Edit[] = [];
-  if (hasBooleanProperty(parsed['inputSchema'])) {
-    edits.push(...objectProperties(text, members.findLast(({ key }) => key === 'inputSchema')!.valueStart));
+  const input = lastMember(members, 'inputSchema');
+  const output = lastMember(members, 'outputSchema');
+  if (input !== undefined && hasBooleanProperty(parsed['inputSchema'])) {
+    edits.push(...objectProperties(text, input.valueStart));
   }
-  if (outputSchema === null) {
+  if (output === undefined || outputSchema === null) {
     edits.push(...removeMembers(members, ({ key }) => key === 'outputSchema'));
   } else if (needsWrapping(outputSchema)) {
-    const { valueStart, valueEnd } = members.findLast(({ key }) => key === 'outputSchema')!;
+    const { valueStart, valueEnd } = output;
     edits.push({ start: valueStart, end: valueEnd, text: wrapOutputSchema(text, valueStart, valueEnd) });
   } else if (hasBooleanProperty(outputSchema)) {
-    edits.push(...objectProperties(text, members.findLast(({ key }) => key === 'outputSchema')!.valueStart));
+    edits.push(...objectProperties(text, output.valueStart));
   }
   return edits;
+}
+
+/** The member that counts of those with a key: JSON.parse uses the last one. */
+function lastMember(members: readonly Member[], key: string): Member | undefined {
+  return members.findLast((member) => member.key === key);
 }
 
 function toolFlags(parsed: Record<string, unknown>): number {

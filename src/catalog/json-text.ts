@@ -1,5 +1,5 @@
 /**
- * Edits of JSON documents that leave all other bytes alone. Texts are latin-1 strings (one character a byte) of
+ * Edits of JSON documents that leave all other bytes unchanged. Texts are latin-1 strings (one character per byte) of
  * documents that `JSON.parse` has accepted.
  */
 
@@ -25,8 +25,8 @@ export function toLatin1(value: string): string {
   return Buffer.from(value, 'utf8').toString('latin1');
 }
 
-/** The string that a latin-1 text of UTF-8 bytes stands for. */
-export function fromLatin1(text: string): string {
+/** The inverse of {@link toLatin1}. */
+function fromLatin1(text: string): string {
   return Buffer.from(text, 'latin1').toString('utf8');
 }
 
@@ -73,25 +73,32 @@ export function arrayElements(text: string, start: number): number[] {
   return elements;
 }
 
-/** Edits that take members out, with one comma each. */
+/** Edits that remove members together with their commas; adjacent members are removed by one edit. */
 export function removeMembers(members: readonly Member[], remove: (member: Member) => boolean): Edit[] {
   const edits: Edit[] = [];
-  for (let first = 0; first < members.length; first += 1) {
-    if (!remove(members[first])) continue;
-    let last = first;
-    while (last + 1 < members.length && remove(members[last + 1])) last += 1;
-    const behind = members[last + 1];
-    const before = members[first - 1];
-    if (behind !== undefined) edits.push({ start: members[first].keyStart, end: behind.keyStart, text: '' });
-    else if (before !== undefined) edits.push({ start: before.valueEnd, end: members[last].valueEnd, text: '' });
-    else edits.push({ start: members[first].keyStart, end: members[last].valueEnd, text: '' });
-    first = last;
+  /** The last member that stays. */
+  let kept: Member | undefined;
+  /** The first and last member of the current run. */
+  let first: Member | undefined;
+  let last: Member | undefined;
+  for (const member of members) {
+    if (remove(member)) {
+      first ??= member;
+      last = member;
+      continue;
+    }
+    if (first !== undefined) edits.push({ start: first.keyStart, end: member.keyStart, text: '' });
+    first = undefined;
+    kept = member;
+  }
+  if (first !== undefined && last !== undefined) {
+    edits.push({ start: kept?.valueEnd ?? first.keyStart, end: last.valueEnd, text: '' });
   }
   return edits;
 }
 
-/** Position behind white space. */
-export function skipSpace(text: string, start: number): number {
+/** Position after white space. */
+function skipSpace(text: string, start: number): number {
   let at = start;
   for (;;) {
     const code = text.charCodeAt(at);
@@ -112,14 +119,14 @@ function stringEnd(text: string, start: number): number {
 }
 
 /** End of the value that starts at `start`. */
-export function valueEnd(text: string, start: number): number {
+function valueEnd(text: string, start: number): number {
   const first = text.charCodeAt(start);
   if (first === 0x22) return stringEnd(text, start);
   let at = start;
   if (first !== 0x7b && first !== 0x5b) {
     for (;;) {
       const code = text.charCodeAt(at);
-      // A number or a word ends at `,`, `]`, `}`, white space or the end (NaN).
+      // A number or a literal ends at `,`, `]`, `}`, white space or the end of the text (NaN).
       if (code <= 0x20 || code === 0x2c || code === 0x5d || code === 0x7d || Number.isNaN(code)) return at;
       at += 1;
     }

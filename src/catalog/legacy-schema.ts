@@ -1,12 +1,12 @@
 /**
- * Schemas towards legacy clients, whose SDKs reject the whole list when one schema is not what they expect:
- * output schemas must describe objects, and the properties at the root must be schema objects, not `true` or `false`.
+ * Adapts schemas for legacy clients, whose SDKs reject the whole list for one unexpected schema: output schemas must
+ * describe objects, and the properties at the root must be schema objects, not `true` or `false`.
  */
 import { applyEdits, arrayElements, type Edit, type Member, objectMembers } from './json-text.js';
 
-/** Keywords whose value is data: a `$ref` in there is not a reference. */
-const DATA_KEYWORDS = new Set(['const', 'enum', 'default', 'examples']);
-/** Keywords whose value maps names that the author chose to schemas. */
+/** JSON Schema keywords whose value is data, not schemas. */
+export const DATA_KEYWORDS: ReadonlySet<string> = new Set(['const', 'enum', 'default', 'examples']);
+/** Keywords whose value maps arbitrary names to schemas. */
 const NAME_MAPS = new Set([
   'properties',
   'patternProperties',
@@ -16,14 +16,14 @@ const NAME_MAPS = new Set([
   'dependencies',
 ]);
 
-/** Whether legacy clients need `schema` wrapped: its root does not say `type: "object"`. */
+/** Whether `schema` must be wrapped for legacy clients: its root is not `type: "object"`. */
 export function needsWrapping(schema: Readonly<Record<string, unknown>>): boolean {
   return schema['type'] !== 'object';
 }
 
 /**
- * Puts the schema at `start` below `properties.result` of an object schema, as the official SDK does for legacy
- * clients (`structuredContent` is wrapped alike), and turns its local pointers. All other bytes stay.
+ * Moves the schema at `start` to `properties.result` of an object schema, as the official SDK does for legacy clients
+ * (`structuredContent` is wrapped in the same way), and rewrites its local pointers. All other bytes are unchanged.
  */
 export function wrapOutputSchema(text: string, start: number, end: number): string {
   const schema = text.slice(start, end);
@@ -32,7 +32,7 @@ export function wrapOutputSchema(text: string, start: number, end: number): stri
   const dialectText = dialect === undefined ? '' : schema.slice(dialect.valueStart, dialect.valueEnd);
   const keep = dialectText.startsWith('"') ? `"$schema":${dialectText},` : '';
   const edits: Edit[] = [];
-  turnPointers(schema, 0, edits, {
+  rewritePointers(schema, 0, edits, {
     nameMap: false,
     recursion: dialectText.includes('2019-09') && !isTrue(schema, members, '$recursiveAnchor'),
   });
@@ -47,32 +47,32 @@ interface Position {
   readonly recursion: boolean;
 }
 
-function turnPointers(text: string, start: number, edits: Edit[], position: Position): void {
+function rewritePointers(text: string, start: number, edits: Edit[], position: Position): void {
   const first = text.charCodeAt(start);
   const inside = { ...position, nameMap: false };
   if (first === 0x5b) {
-    for (const element of arrayElements(text, start)) turnPointers(text, element, edits, inside);
+    for (const element of arrayElements(text, start)) rewritePointers(text, element, edits, inside);
     return;
   }
   if (first !== 0x7b) return;
   const members = objectMembers(text, start);
-  // Inside a resource with an identity of its own, local pointers are relative to that resource.
+  // In a schema resource with its own `$id`, local pointers are relative to that resource.
   if (!position.nameMap && hasBase(text, members)) return;
   for (const member of members) {
     const isString = text.charCodeAt(member.valueStart) === 0x22;
     if (position.nameMap) {
-      turnPointers(text, member.valueStart, edits, inside);
+      rewritePointers(text, member.valueStart, edits, inside);
     } else if (isString && (member.key === '$ref' || member.key === '$dynamicRef')) {
-      turnPointer(text, member, edits);
+      rewritePointer(text, member, edits);
     } else if (isString && member.key === '$recursiveRef') {
-      turnRecursion(text, members, member, edits, position.recursion);
+      rewriteRecursion(text, members, member, edits, position.recursion);
     } else if (!DATA_KEYWORDS.has(member.key)) {
-      turnPointers(text, member.valueStart, edits, { ...position, nameMap: NAME_MAPS.has(member.key) });
+      rewritePointers(text, member.valueStart, edits, { ...position, nameMap: NAME_MAPS.has(member.key) });
     }
   }
 }
 
-function turnPointer(text: string, member: Member, edits: Edit[]): void {
+function rewritePointer(text: string, member: Member, edits: Edit[]): void {
   const raw = text.slice(member.valueStart + 1, member.valueEnd - 1);
   const value = raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw;
   if (value !== '#' && !value.startsWith('#/')) return;
@@ -80,7 +80,7 @@ function turnPointer(text: string, member: Member, edits: Edit[]): void {
   edits.push({ start: member.valueStart, end: member.valueEnd, text: pointer });
 }
 
-function turnRecursion(
+function rewriteRecursion(
   text: string,
   members: readonly Member[],
   member: Member,
@@ -92,7 +92,7 @@ function turnRecursion(
   edits.push({ start: member.keyStart, end: member.valueEnd, text: '"$ref":"#/properties/result"' });
 }
 
-/** A fragment `$id` (the older spelling of `$anchor`) is no base. */
+/** A fragment `$id` (the older form of `$anchor`) does not set a base. */
 function hasBase(text: string, members: readonly Member[]): boolean {
   const id = members.find(({ key }) => key === '$id');
   return id !== undefined && !text.startsWith('"#', id.valueStart);
@@ -103,7 +103,7 @@ function isTrue(text: string, members: readonly Member[], key: string): boolean 
   return member !== undefined && text.startsWith('true', member.valueStart);
 }
 
-/** Edits that spell boolean property schemas at the root of the object schema at `start` as objects. */
+/** Edits that replace boolean property schemas at the root of the object schema at `start` by objects. */
 export function objectProperties(text: string, start: number): Edit[] {
   const properties = objectMembers(text, start).findLast(({ key }) => key === 'properties');
   if (properties === undefined || text.charCodeAt(properties.valueStart) !== 0x7b) return [];

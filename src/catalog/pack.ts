@@ -1,7 +1,7 @@
-/** Packing of many byte strings into one buffer and back. */
-import type { Packed } from '../shared/packed.js';
+/** Packs many texts into one buffer of this thread, and views the parts; src/shared/packed.ts packs into shared memory. */
+import { type Packed, packedCount, packedView } from '../shared/packed.js';
 
-/** Packs the UTF-8 bytes of `texts`. */
+/** Packs the bytes of `texts`. */
 export function packTexts(texts: readonly string[], encoding: 'utf8' | 'latin1' = 'utf8'): Packed {
   const offsets = new Int32Array(texts.length + 1);
   let total = 0;
@@ -10,14 +10,12 @@ export function packTexts(texts: readonly string[], encoding: 'utf8' | 'latin1' 
     offsets[index + 1] = total;
   });
   const bytes = Buffer.from(new ArrayBuffer(total));
-  texts.forEach((text, index) => {
-    bytes.write(text, offsets[index], encoding);
-  });
+  let at = 0;
+  for (const text of texts) at += bytes.write(text, at, encoding);
   return { bytes: new Uint8Array(bytes.buffer), offsets };
 }
 
-/** Views on the parts; nothing is copied. */
-export function packedViews({ bytes, offsets }: Packed): Buffer[] {
-  const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Array.from({ length: offsets.length - 1 }, (_, index) => whole.subarray(offsets[index], offsets[index + 1]));
+/** Views of the parts, without a copy. */
+export function packedViews(packed: Packed): Buffer[] {
+  return Array.from({ length: packedCount(packed) }, (_, index) => packedView(packed, index));
 }

@@ -1,4 +1,4 @@
-/** A catalog as the front uses it: tables and finished bytes, never changed once in force. */
+/** A catalog as the front uses it: tables and prepared bytes, immutable but for `ttlMs`. */
 import { Method } from '../../native/layout.js';
 import { Era, LATEST_LEGACY } from '../protocol/revisions.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
@@ -9,17 +9,21 @@ import { packedViews } from './pack.js';
 import { TTL_WIDTH } from './results.js';
 import type { BuiltList, Capabilities, CatalogBuild, CatalogProblem, HeaderParam } from './types.js';
 
+const NO_BYTES = Buffer.alloc(0);
 const NO_PARAMS: readonly HeaderParam[] = Object.freeze([]);
 
 interface PreparedList {
-  readonly pages: readonly Buffer[];
-  readonly byCursor: ReadonlyMap<string, number>;
+  readonly first: Buffer;
+  /** The other pages. */
+  readonly byCursor: ReadonlyMap<string, Buffer>;
+  /** See BuiltList. */
   readonly ttlAt: number;
 }
 
+/** See the file comment. Catalog creates one for each build. */
 export class PreparedCatalog {
   readonly table: CatalogTable;
-  /** What the gateway announces; methods of absent kinds do not exist. */
+  /** What the gateway declares; methods of absent kinds are unknown. */
   readonly capabilities: Capabilities;
   readonly problems: readonly CatalogProblem[];
   readonly problemCounts: Readonly<Record<string, number>>;
@@ -29,20 +33,21 @@ export class PreparedCatalog {
   readonly offered: CatalogBuild['offered'];
 
   readonly #build: CatalogBuild;
-  /** By entry, made when they are first asked for. */
+  /** By entry, created on first use. */
   readonly #names: (Buffer | undefined)[];
   readonly #nameHeaders: (string | undefined)[];
   readonly #headerParams = new Map<number, readonly HeaderParam[]>();
   /** By era and position in `LISTS`. */
   readonly #lists: readonly (readonly PreparedList[])[];
   readonly #initialize: readonly Uint8Array[];
+  readonly #latestInitialize: Uint8Array;
   readonly #discover: Uint8Array;
   readonly #discoverTtlAt: number;
   readonly #expiresAt: number;
   readonly #ttlMs: Milliseconds;
   readonly #unusual: ByteTable;
 
-  /** Makes a build usable at once, whatever its size. @param ttlMs configured `ttlMs` of modern results */
+  /** Takes constant time, except for the pages: names are decoded on first use. @param ttlMs configured `ttlMs` of modern results */
   constructor(build: CatalogBuild, ttlMs: Milliseconds) {
     this.table = build.table;
     this.#unusual = new ByteTable(build.table.unusual);
@@ -56,6 +61,7 @@ export class PreparedCatalog {
     this.offered = build.offered;
     this.#lists = build.lists.map((lists) => lists.map(prepareList));
     this.#initialize = build.initialize;
+    this.#latestInitialize = build.initialize.at(-1) ?? NO_BYTES;
     this.#discover = build.discover.bytes;
     this.#discoverTtlAt = build.discover.ttlAt;
     this.#expiresAt = build.expiresAt;
@@ -67,7 +73,7 @@ export class PreparedCatalog {
     return this.table.version;
   }
 
-  /** Whether an upstream lists a resource or template under exactly this spelling, which is not the normal form. */
+  /** Whether an upstream lists a resource or template under exactly this URI, which is not in normal form. */
   listsUnusual(uri: string): boolean {
     const bytes = Buffer.from(uri);
     return this.#unusual.get(bytes, 0, bytes.length) >= 0;
@@ -112,29 +118,25 @@ export class PreparedCatalog {
    */
   page(method: number, revision: number, cursor: Uint8Array | null): Uint8Array | null {
     const era = revision > LATEST_LEGACY ? Era.modern : Era.legacy;
-    const list = this.#lists[era][listOf(method)];
-    let page: number | undefined = 0;
-    if (cursor !== null) {
-      page = list.byCursor.get(cursorText(cursor));
-      if (page === undefined) return null;
-    }
-    const bytes = list.pages[page];
+    const list = this.#lists[era]?.[listOf(method)];
+    const bytes = cursor === null ? list?.first : list?.byCursor.get(cursorText(cursor));
+    if (list === undefined || bytes === undefined) return null;
     if (list.ttlAt >= 0) this.#writeTtl(bytes, list.ttlAt);
     return bytes;
   }
 
   /** The `initialize` result of a legacy revision; the newest legacy one for any other number. */
   initializeResult(revision: number): Uint8Array {
-    return this.#initialize[revision] ?? this.#initialize[LATEST_LEGACY];
+    return this.#initialize[revision] ?? this.#latestInitialize;
   }
 
-  /** The `server/discover` result; valid during this turn only, as with {@link page}. */
+  /** The `server/discover` result; valid during this turn only, as in {@link page}. */
   discoverResult(): Uint8Array {
     this.#writeTtl(this.#discover, this.#discoverTtlAt);
     return this.#discover;
   }
 
-  /** What is left of the upstreams' freshness, at most the configured time (MCP 2026-07-28, caching). */
+  /** Writes the remaining freshness of the upstreams' lists, at most the configured time (MCP 2026-07-28, caching). */
   #writeTtl(bytes: Uint8Array, at: number): void {
     if (this.#expiresAt === Number.POSITIVE_INFINITY) return;
     let left = Math.min(this.#ttlMs, Math.max(0, Math.floor(this.#expiresAt - Date.now())));
@@ -156,15 +158,12 @@ function listOf(method: number): number {
   return method === Method.resourcesList ? 2 : 3;
 }
 
-function prepareList(list: BuiltList): PreparedList {
-  return {
-    pages: packedViews(list.pages),
-    byCursor: new Map(list.cursors.map((cursor, index) => [cursor, index + 1])),
-    ttlAt: list.ttlAt,
-  };
+function prepareList({ cursors, pages, ttlAt }: BuiltList): PreparedList {
+  const [first = NO_BYTES, ...others] = packedViews(pages);
+  return { first, byCursor: new Map(others.map((page, index) => [cursors[index] ?? '', page])), ttlAt };
 }
 
-/** The decoded string, or one that is no cursor. */
+/** The decoded string; '' when the token is not a valid cursor. */
 function cursorText(token: Uint8Array): string {
   const text = Buffer.from(token.buffer, token.byteOffset, token.byteLength).toString('latin1');
   if (!text.includes('\\')) return text.startsWith('"') ? text.slice(1, -1) : '';

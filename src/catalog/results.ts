@@ -1,4 +1,4 @@
-/** Puts result objects together: list pages, `initialize` and `server/discover`. */
+/** Builds result objects: list pages, `initialize` and `server/discover`. */
 import { createHash } from 'node:crypto';
 import { isTombstone } from '../config/numbering.js';
 import { Era, LATEST_LEGACY, REVISIONS, Revision } from '../protocol/revisions.js';
@@ -6,7 +6,7 @@ import { toLatin1 } from './json-text.js';
 import { packTexts } from './pack.js';
 import type { BuiltList, Capabilities, CatalogInput, ListName } from './types.js';
 
-/** Digits kept free for `ttlMs`, filled up with spaces: the number is written in place when the bytes are served. */
+/** Characters reserved for `ttlMs`, padded with spaces: the number is written in place when the bytes are served. */
 export const TTL_WIDTH = 16;
 
 const RESULT_KEY: Readonly<Record<ListName, string>> = {
@@ -18,7 +18,7 @@ const RESULT_KEY: Readonly<Record<ListName, string>> = {
 
 const MODERN_HEAD = '{"resultType":"complete","ttlMs":';
 
-/** Scope and identity of every modern result (MCP 2026-07-28, caching and results). */
+/** The members that every modern result starts with (MCP 2026-07-28, caching and results). */
 function modernHead(input: CatalogInput): string {
   const scope = input.discoveries.some((discovery) => discovery.cacheScope === 'private') ? 'private' : 'public';
   const info = { name: input.gatewayName, version: input.gatewayVersion };
@@ -27,7 +27,7 @@ function modernHead(input: CatalogInput): string {
   return toLatin1(`${MODERN_HEAD}${ttl},"cacheScope":"${scope}","_meta":${JSON.stringify(meta)},`);
 }
 
-/** A short digest of `texts`, in which no two different lists look the same. */
+/** A short digest of `texts`, none of which contains a line feed. */
 export function digest(texts: Iterable<string>): string {
   const hash = createHash('sha256');
   for (const text of texts) hash.update(text, 'latin1').update('\n');
@@ -38,10 +38,10 @@ export function digest(texts: Iterable<string>): string {
 export function buildList(input: CatalogInput, list: ListName, era: Era, items: readonly string[]): BuiltList {
   const pageSize = input.rules.pageSize > 0 ? input.rules.pageSize : Math.max(1, items.length);
   const count = Math.max(1, Math.ceil(items.length / pageSize));
-  // A cursor names the content of the list: it stays good across rebuilds and replicas while the list is the same,
-  // and is refused as soon as the list has changed under the client.
-  const mark = count > 1 ? digest(items) : '';
-  const cursors = Array.from({ length: count - 1 }, (_, index) => `${index + 2}.${mark}`);
+  // A cursor contains a digest of the list: it stays valid across rebuilds and replicas while the list is the same, and
+  // is refused when the list has changed.
+  const version = count > 1 ? digest(items) : '';
+  const cursors = Array.from({ length: count - 1 }, (_, index) => `${index + 2}.${version}`);
   const head = era === Era.modern ? modernHead(input) : '{';
   const pages = Array.from({ length: count }, (_, index) => {
     const next = index + 1 < count ? `"nextCursor":"${cursors[index]}",` : '';
@@ -51,7 +51,7 @@ export function buildList(input: CatalogInput, list: ListName, era: Era, items: 
   return { pages: packTexts(pages, 'latin1'), cursors, ttlAt: era === Era.modern ? MODERN_HEAD.length : -1 };
 }
 
-/** `initialize` results, one a legacy revision. */
+/** The `initialize` results by legacy revision. */
 export function buildInitialize(input: CatalogInput, capabilities: Capabilities): Uint8Array[] {
   const instructions = mergeInstructions(input);
   const results: Uint8Array[] = [];
@@ -60,7 +60,7 @@ export function buildInitialize(input: CatalogInput, capabilities: Capabilities)
       ownBytes({
         protocolVersion: REVISIONS[revision],
         capabilities: {
-          ...announced(capabilities),
+          ...declared(capabilities),
           ...(capabilities.tasks && revision === Revision.r2025_11_25 ? { tasks: TASKS } : {}),
           ...passedOn(input, Era.legacy),
         },
@@ -77,19 +77,19 @@ export function buildDiscover(input: CatalogInput, capabilities: Capabilities): 
   const instructions = mergeInstructions(input);
   const body = JSON.stringify({
     supportedVersions: REVISIONS.slice(LATEST_LEGACY + 1),
-    capabilities: { ...announced(capabilities), ...passedOn(input, Era.modern) },
+    capabilities: { ...declared(capabilities), ...passedOn(input, Era.modern) },
     ...(instructions === '' ? {} : { instructions }),
   });
   return { bytes: textBytes(modernHead(input) + toLatin1(body.slice(1))), ttlAt: MODERN_HEAD.length };
 }
 
-/** Tasks of 2025-11-25 without `list`: whose tasks they are would have to be remembered. */
+/** Tasks of 2025-11-25 without `list`: the gateway does not record the owners of tasks. */
 const TASKS = { cancel: {}, requests: { tools: { call: {} } } };
 
-/** The gateway itself tells clients of changed lists, whatever its upstreams do. */
+/** The gateway sends list_changed itself, whether or not its upstreams do. */
 const LIST = { listChanged: true };
 
-function announced(capabilities: Capabilities): Record<string, object> {
+function declared(capabilities: Capabilities): Record<string, object> {
   return {
     ...(capabilities.tools ? { tools: LIST } : {}),
     ...(capabilities.prompts ? { prompts: LIST } : {}),
@@ -103,15 +103,15 @@ function announced(capabilities: Capabilities): Record<string, object> {
 const ROUTED_EXTENSIONS = new Set(['io.modelcontextprotocol/ui', 'io.modelcontextprotocol/tasks']);
 
 /**
- * `extensions` and `experimental` of the upstreams of one family, for its clients: those that work through the gateway.
- * Of equal ones the first server's settings count.
+ * `extensions` and `experimental` of the upstreams of one family that work through the gateway. If several servers declare
+ * one, the settings of the first server are used.
  */
 function passedOn(input: CatalogInput, era: Era): Record<string, object> {
   const extensions = new Map<string, unknown>();
   const experimental = new Map<string, unknown>();
   for (const discovery of input.discoveries) {
     if (discovery.era !== era) continue;
-    const { passesMethods } = input.servers[discovery.server];
+    const passesMethods = input.servers[discovery.server]?.passesMethods === true;
     for (const [id, settings] of Object.entries(discovery.passed.extensions)) {
       if ((passesMethods || ROUTED_EXTENSIONS.has(id)) && !extensions.has(id)) extensions.set(id, settings);
     }
@@ -127,17 +127,17 @@ function passedOn(input: CatalogInput, era: Era): Record<string, object> {
 }
 
 /**
- * The union over the upstreams. While some are not known yet, the three kinds of lists are announced too: a client asks
- * only once, and what arrives later is told with list_changed.
+ * The union over the upstreams. While some are not discovered yet, the three kinds of lists are declared too: a client
+ * reads capabilities once, and later lists are signalled with list_changed.
  */
 export function mergeCapabilities(input: CatalogInput): Capabilities {
   const servers = input.servers.filter((server) => !isTombstone(server)).length;
-  const early = input.discoveries.length < servers || servers === 0;
+  const isIncomplete = input.discoveries.length < servers || servers === 0;
   const any = (key: keyof Capabilities): boolean => input.discoveries.some(({ capabilities }) => capabilities[key]);
   return {
-    tools: early || any('tools'),
-    prompts: early || any('prompts'),
-    resources: early || any('resources'),
+    tools: isIncomplete || any('tools'),
+    prompts: isIncomplete || any('prompts'),
+    resources: isIncomplete || any('resources'),
     logging: any('logging'),
     completions: any('completions'),
     subscribe: any('subscribe'),
@@ -145,19 +145,20 @@ export function mergeCapabilities(input: CatalogInput): Capabilities {
   };
 }
 
-/** Instructions of all upstreams under their names; when they are too long together, the long ones are cut. */
+/** The instructions of all upstreams under headings with their names; the longest are cut to `maxInstructions` in total. */
 function mergeInstructions(input: CatalogInput): string {
   const present = input.servers.filter((server) => !isTombstone(server));
-  // One server under its own names is shown as it is.
-  if (present.length === 1 && present[0].prefix === null) {
+  // A single server without a prefix needs no heading.
+  if (present.length === 1 && present[0]?.prefix === null) {
     return shorten(input.discoveries[0]?.instructions ?? '', input.maxInstructions);
   }
-  const parts = input.discoveries.flatMap(({ server, instructions }) => {
+  const parts = input.discoveries.flatMap(({ server: index, instructions }) => {
     const text = instructions?.trim() ?? '';
-    if (text === '') return [];
-    const { name, prefix } = input.servers[server];
-    const prefixed = input.rules.conflict === 'prefix' && prefix !== null;
-    const label = prefixed ? `# ${name} (names start with ${prefix}${input.rules.separator})` : `# ${name}`;
+    const server = input.servers[index];
+    if (text === '' || server === undefined) return [];
+    const { name, prefix } = server;
+    const isPrefixed = input.rules.conflict === 'prefix' && prefix !== null;
+    const label = isPrefixed ? `# ${name} (names start with ${prefix}${input.rules.separator})` : `# ${name}`;
     return [{ label, text }];
   });
   let budget = input.maxInstructions;
@@ -181,8 +182,8 @@ function shorten(text: string, maxBytes: number): string {
   const mark = '…';
   let end = maxBytes - Buffer.byteLength(mark);
   if (end <= 0) return '';
-  // Not in the middle of a character: continuation bytes are 10xxxxxx.
-  while (end > 0 && (bytes[end] & 0xc0) === 0x80) end -= 1;
+  // Not within a character: continuation bytes are 10xxxxxx.
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
   return bytes.toString('utf8', 0, end) + mark;
 }
 

@@ -1,22 +1,25 @@
 /**
- * What client SDKs demand of known members of list items. One item that breaks a rule makes them reject the whole
- * list, so one careless upstream would blank all others: members of the wrong shape are left out instead.
+ * The types that client SDKs require of known members of list items. SDKs reject the whole list for one invalid item, so
+ * one upstream could hide the tools of all others: optional members of the wrong type are removed instead.
  */
 import type { ListName } from './types.js';
 
-type Check = (value: unknown) => boolean;
+/** A predicate for a JSON value. */
+export type Check = (value: unknown) => boolean;
 
 const isString: Check = (value) => typeof value === 'string';
-const isBoolean: Check = (value) => typeof value === 'boolean';
-const isNumber: Check = (value) => typeof value === 'number' && Number.isFinite(value);
-const isObject = (value: unknown): value is Record<string, unknown> =>
+export const isBoolean: Check = (value) => typeof value === 'boolean';
+/** Whether a value is a finite number. */
+export const isNumber: Check = (value) => typeof value === 'number' && Number.isFinite(value);
+/** Whether a value is a JSON object. */
+export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function listOf(check: Check): Check {
   return (value) => Array.isArray(value) && value.every(check);
 }
 
-/** `required` members must be there; those that are there must pass. */
+/** An object that has the `required` members, and whose known members pass their checks. */
 function shape(members: Readonly<Record<string, Check>>, required: readonly string[] = []): Check {
   return (value) =>
     isObject(value) &&
@@ -35,7 +38,7 @@ const icons = listOf(
     ['src'],
   ),
 );
-/** ISO 8601 with an offset, as far as SDKs look. */
+/** ISO 8601 with an offset, as SDKs check it. */
 const isTime: Check = (value) =>
   typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(value);
 const annotations = shape({
@@ -69,14 +72,14 @@ const OPTIONAL: Readonly<Record<ListName, Readonly<Record<string, Check>>>> = {
   templates: { ...common, mimeType: isString, annotations },
 };
 
-/** Optional members of `item` that have the wrong shape. */
+/** The optional members of `item` that have the wrong type. */
 export function misshapen(list: ListName, item: Readonly<Record<string, unknown>>): string[] {
   return Object.entries(OPTIONAL[list])
     .filter(([key, check]) => Object.hasOwn(item, key) && !check(item[key]))
     .map(([key]) => key);
 }
 
-/** What is wrong with an object schema at its root in the eyes of every client, or null. */
+/** Why every client would reject an `inputSchema`, or null. */
 export function schemaProblem(schema: unknown): string | null {
   if (!isObject(schema)) return 'inputSchema is not an object';
   if (Object.hasOwn(schema, 'type') && schema['type'] !== 'object') return 'inputSchema does not describe an object';
@@ -85,5 +88,3 @@ export function schemaProblem(schema: unknown): string | null {
   if (required !== undefined && !listOf(isString)(required)) return 'inputSchema.required is not a list of names';
   return null;
 }
-
-export { isObject };

@@ -1,11 +1,11 @@
-/** The name table of a catalog, made once in the control pool in memory that the front and all workers share. */
+/** Builds the name table of a catalog in the control pool, in memory that the front and all workers share. */
 
 import { isPlainText, judgedTemplate, judgedUri } from '../protocol/uri.js';
 import { type CatalogTable, EntryKind } from '../shared/catalog-table.js';
 import { packedView, packShared, sharedCopy } from '../shared/packed.js';
-import { buildByteTable } from '../shared/patterns/byte-table.js';
+import { type ByteTableEntry, buildByteTable } from '../shared/patterns/byte-table.js';
 
-/** Columns, one element an entry. */
+/** Columns with one element per entry. */
 export interface TableColumns {
   readonly kind: readonly number[];
   readonly server: readonly number[];
@@ -15,8 +15,10 @@ export interface TableColumns {
 }
 
 /**
+ * See the file comment.
+ *
  * @param serverNames by number; a tool can be called as `name:tool` too
- * @param undiscovered numbers of servers whose lists are not known yet
+ * @param undiscovered numbers of servers that were not discovered yet
  */
 export function buildTable(
   version: number,
@@ -24,35 +26,44 @@ export function buildTable(
   serverNames: readonly string[],
   undiscovered: readonly number[],
 ): CatalogTable {
-  const { kind, server } = columns;
   const publicNames = packShared(columns.publicNames);
-  const names: [Uint8Array, number][][] = [[], [], [], []];
-  const addresses: [Uint8Array, number][] = [];
-  const unusual: [Uint8Array, number][] = [];
-  for (let entry = 0; entry < kind.length; entry += 1) {
+  const tools: ByteTableEntry[] = [];
+  const prompts: ByteTableEntry[] = [];
+  const resources: ByteTableEntry[] = [];
+  const templates: ByteTableEntry[] = [];
+  const byKind = [tools, prompts, resources, templates];
+  const addresses: ByteTableEntry[] = [];
+  const unusual: ByteTableEntry[] = [];
+  for (const [entry, publicName] of columns.publicNames.entries()) {
+    const ofKind = columns.kind[entry] ?? EntryKind.tool;
     const name = packedView(publicNames, entry);
-    const judged = judgedName(kind[entry]!, columns.publicNames[entry]!);
-    names[kind[entry]!]!.push([judged === null ? name : Buffer.from(judged), entry]);
+    const judged = judgedName(ofKind, publicName);
+    byKind[ofKind]?.push([judged === null ? name : Buffer.from(judged), entry]);
     if (judged !== null) unusual.push([name, entry]);
-    const serverName = serverNames[server[entry]!];
-    if (kind[entry] !== EntryKind.tool || serverName === undefined) continue;
-    addresses.push([Buffer.from(`${serverName}:${columns.upstreamNames[entry]!}`), entry]);
+    const serverName = serverNames[columns.server[entry] ?? -1];
+    if (ofKind !== EntryKind.tool || serverName === undefined) continue;
+    addresses.push([Buffer.from(`${serverName}:${columns.upstreamNames[entry] ?? ''}`), entry]);
   }
   return {
     version,
-    kind: sharedCopy(Uint8Array.from(kind)),
-    server: sharedCopy(Int32Array.from(server)),
+    kind: sharedCopy(Uint8Array.from(columns.kind)),
+    server: sharedCopy(Int32Array.from(columns.server)),
     flags: sharedCopy(Uint8Array.from(columns.flags)),
     publicNames,
     upstreamNames: packShared(columns.upstreamNames),
-    byName: names.map((entries) => buildByteTable(entries, true)),
+    byName: {
+      tool: buildByteTable(tools, true),
+      prompt: buildByteTable(prompts, true),
+      resource: buildByteTable(resources, true),
+      template: buildByteTable(templates, true),
+    },
     byAddress: buildByteTable(addresses, true),
     unusual: buildByteTable(unusual, true),
     undiscovered,
   };
 }
 
-/** What a name is compared by where that is another text, or may be: URIs and templates that are not in normal form; else null. */
+/** The form in which policy compares a URI or template that is not in normal form; null = the name itself. */
 function judgedName(kind: number, name: string): string | null {
   if (kind === EntryKind.template) return judgedTemplate(name);
   return kind !== EntryKind.resource || isPlainText(name) ? null : judgedUri(name);

@@ -1,6 +1,6 @@
 /**
- * What crosses between the main thread and the control pool when a catalog is built. Everything that grows with the
- * number of items is packed into a few buffers: the main loop only ever moves them.
+ * The data that crosses between the main thread and the control pool when a catalog is built. Everything that grows with
+ * the number of items is packed into a few buffers, so that the main thread only transfers them.
  */
 
 import type { CatalogRules } from '../config/snapshot.js';
@@ -14,7 +14,7 @@ import type { CompiledList } from './compile-lists.js';
 export const LISTS = ['tools', 'prompts', 'resources', 'templates'] as const;
 export type ListName = (typeof LISTS)[number];
 
-/** What the gateway answers for: the union over its upstreams. */
+/** The capabilities of the gateway: the union over its upstreams. */
 export interface Capabilities {
   readonly tools: boolean;
   readonly prompts: boolean;
@@ -27,34 +27,34 @@ export interface Capabilities {
   readonly tasks: boolean;
 }
 
-/** Capabilities that the gateway only passes on, of the clients' own family: id or name to settings. */
+/** Capabilities that are passed on to clients of the same family: settings by id or name. */
 export interface PassedCapabilities {
   readonly extensions: Readonly<Record<string, unknown>>;
   readonly experimental: Readonly<Record<string, unknown>>;
 }
 
-/** A `Discovery` with its lists compiled; the buffers are shared, so that every build gets them without a copy. */
+/** A `Discovery` with compiled lists, in shared memory that every build reads without a copy. */
 export interface CompiledDiscovery {
   readonly server: number;
   readonly era: Era;
   readonly capabilities: Capabilities;
   readonly passed: PassedCapabilities;
   readonly instructions: string | null;
-  /** `Date.now()` until which the upstream's lists are fresh; `Infinity` = the upstream gave no hints. */
+  /** `Date.now()` until which the upstream's lists are fresh; `Infinity` = the upstream sent no `ttlMs`. */
   readonly expiresAt: number;
   readonly cacheScope: 'public' | 'private';
   /** By position in {@link LISTS}. */
   readonly lists: readonly CompiledList[];
 }
 
-/** What a build needs to know of a server. */
+/** What a build reads of a server. */
 export interface CatalogServer {
   readonly name: string;
   readonly prefix: string | null;
   readonly priority: number;
   readonly include: readonly string[];
   readonly exclude: readonly string[];
-  /** Methods that the gateway does not know are passed to it: so are the extensions they belong to. */
+  /** Unknown methods are passed to it, so its extensions are declared too. */
   readonly passesMethods: boolean;
 }
 
@@ -63,7 +63,7 @@ export interface CatalogInput {
   readonly gatewayName: string;
   readonly gatewayVersion: string;
   readonly rules: CatalogRules;
-  /** Most items of each list; the rest is dropped and reported. */
+  /** Bound of each list; items beyond it are dropped and reported. */
   readonly maxTools: Count;
   /** Longest merged `instructions`. */
   readonly maxInstructions: Bytes;
@@ -72,7 +72,7 @@ export interface CatalogInput {
   readonly discoveries: readonly CompiledDiscovery[];
 }
 
-/** A tool argument that travels as the header `Mcp-Param-{header}` too. */
+/** A tool argument that is also sent as the header `Mcp-Param-{header}`. */
 export interface HeaderParam {
   /** Property names from `arguments` down. */
   readonly path: readonly string[];
@@ -80,7 +80,7 @@ export interface HeaderParam {
   readonly type: 'string' | 'integer' | 'boolean';
 }
 
-/** Something an operator should know about the lists of the upstreams. */
+/** A problem with the lists of the upstreams, for operators. */
 export interface CatalogProblem {
   readonly kind: 'collision' | 'duplicate' | 'shortened' | 'unusual-name' | 'dropped' | 'repaired' | 'limit';
   readonly list: ListName;
@@ -94,13 +94,13 @@ export interface CatalogProblem {
 export interface BuiltList {
   /** Whole `result` objects. */
   readonly pages: Packed;
-  /** Cursor of each page but the first, which needs none. */
+  /** The cursors of all pages but the first. */
   readonly cursors: readonly string[];
   /** Position of the `ttlMs` digits in each page, -1 in legacy pages. */
   readonly ttlAt: number;
 }
 
-/** A finished catalog as it leaves the control pool. */
+/** A finished catalog as the control pool returns it. */
 export interface CatalogBuild {
   readonly table: CatalogTable;
   /** By entry: the upstream's name as the content of a JSON string, without the quotes. */
@@ -126,5 +126,5 @@ export interface CatalogBuild {
   readonly offered: readonly (readonly [Count, Count, Count, Count])[];
 }
 
-/** Problems kept for logs and /stats. */
+/** Problems that are kept for logs and /stats. */
 export const MAX_PROBLEMS = 200;

@@ -1,8 +1,7 @@
 import type { Snapshot } from './snapshot.js';
 
 /**
- * The configuration in force, or a part of it. Whoever lives longer than one configuration reads `current` at each use, and so
- * follows a reload without being told.
+ * The configuration in force, or a part of it. An object that outlives a reload reads `current` at each use.
  */
 export interface Current<T> {
   readonly current: T;

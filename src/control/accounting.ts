@@ -1,6 +1,6 @@
 /**
- * What is counted and logged about each exchange when it ends. Series are looked up by index, so that counting costs
- * no allocation: one table a catalog, made when the catalog comes into force.
+ * Counts and logs each exchange when it ends. Series are looked up by catalog entry, so that counting does not allocate;
+ * the table is created when a catalog comes into force.
  */
 
 import type { Current } from '../config/current.js';
@@ -12,21 +12,22 @@ import { Counter, type Counters, Series, type SeriesNames } from '../shared/coun
 import { NO_ITEMS, type Packed, packedText } from '../shared/packed.js';
 import { Verdict } from '../shared/records.js';
 
+/** The series of an entry was not looked up yet. */
 const NOT_COUNTED = -2;
 
-/** What the tables are made from. */
+/** What {@link Accounting} reads of a catalog. */
 export interface AccountedCatalog {
   readonly version: number;
   readonly table: { readonly kind: Uint8Array; readonly publicNames: Packed };
 }
 
-/** Where access lines go. */
+/** Writes access log lines. */
 export interface AccessLines {
   /** Null when the access log is off. */
   readonly access: ((exchange: Exchange, server: string) => void) | null;
 }
 
-/** Counts exchanges; one per front. */
+/** See the file comment. The stages call it; one per front. */
 export class Accounting {
   readonly #counters: Counters;
   readonly #names: SeriesNames;
@@ -34,7 +35,7 @@ export class Accounting {
   readonly #log: AccessLines;
   #servers = new Int32Array(0);
   #catalog: AccountedCatalog['table'] = { kind: new Uint8Array(0), publicNames: NO_ITEMS };
-  /** Series by entry, once one of its calls has been counted. */
+  /** Series by entry; -1 = none. */
   #entries = new Int32Array(0);
   #catalogVersion = -1;
 
@@ -46,24 +47,24 @@ export class Accounting {
     this.follow();
   }
 
-  /** Whether every exchange keeps its body, for the access log: it names tools. */
+  /** Whether every exchange keeps its body: the access log names tools. */
   get keepsBodies(): boolean {
     return this.#log.access !== null;
   }
 
-  /** Follows a reload: the servers by index. */
+  /** Reads the series of the servers again after a reload. */
   follow(): void {
     this.#servers = Int32Array.from(this.#config.current.servers, ({ name }) => this.#names.id('upstream', name));
   }
 
-  /** Takes over a catalog; only tools get series of their own. */
+  /** Uses another catalog, of which tools have a series each. */
   setCatalog(catalog: AccountedCatalog): void {
     this.#catalog = catalog.table;
     this.#entries = new Int32Array(catalog.table.kind.length).fill(NOT_COUNTED);
     this.#catalogVersion = catalog.version;
   }
 
-  /** Counts an exchange that is about to be given back. */
+  /** Counts an exchange that is about to be released. */
   finished(exchange: Exchange): void {
     const counters = this.#counters;
     const now = performance.now();
@@ -99,8 +100,8 @@ export class Accounting {
   }
 
   #seriesOf(entry: number): number {
-    const known = this.#entries[entry]!;
-    if (known !== NOT_COUNTED) return known;
+    const known = this.#entries[entry];
+    if (known !== undefined && known !== NOT_COUNTED) return known;
     const { kind, publicNames } = this.#catalog;
     const series = kind[entry] === EntryKind.tool ? this.#names.id('tool', packedText(publicNames, entry)) : -1;
     this.#entries[entry] = series;

@@ -4,7 +4,7 @@ import type { Snapshot } from '../config/snapshot.js';
 import type { BufferBudgetRules, BufferCounts } from '../shared/buffer-budget.js';
 import type { Bytes } from '../units.js';
 
-/** The bound on buffered bytes as the configuration sets it; logs each time that it is reached. */
+/** The bound on buffered bytes from the configuration, for the buffer budget; logs each time that it is reached. */
 export class BufferRules implements BufferBudgetRules {
   readonly #config: Current<Snapshot>;
   readonly #logger: Logger;
@@ -21,7 +21,7 @@ export class BufferRules implements BufferBudgetRules {
   reached(counts: BufferCounts): void {
     this.#logger.warn(
       { ...counts },
-      'limits.maxBufferedBytes is reached: the largest answers, bodies and slow clients are ended to make room',
+      'limits.maxBufferedBytes is reached: the largest responses, bodies and slow clients are ended to free memory',
     );
   }
 }

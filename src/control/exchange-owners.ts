@@ -1,9 +1,9 @@
 import type { Exchange } from '../request/exchange/index.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
 import type { StandaloneStreams } from '../session/streams/index.js';
-import { isStanding } from '../session/streams/standing.js';
+import { isLongLived } from '../session/streams/long-lived.js';
 
-/** Gives each exchange back to whoever it belongs to: the table, or the long-lived streams. The write stage calls it. */
+/** Releases each exchange to its owner: the table, or the long-lived streams. The write stage calls it. */
 export class ExchangeOwners {
   readonly #table: ExchangeTable;
   readonly #streams: StandaloneStreams;
@@ -14,11 +14,11 @@ export class ExchangeOwners {
   }
 
   release(exchange: Exchange): void {
-    if (isStanding(exchange)) {
-      this.#streams.standing.release(exchange);
+    if (isLongLived(exchange)) {
+      this.#streams.longLived.release(exchange);
       return;
     }
-    if (exchange.client.eventStream !== 0) this.#streams.log.over(exchange);
+    if (exchange.client.eventStream !== 0) this.#streams.log.exchangeReleased(exchange);
     this.#table.release(exchange);
   }
 }

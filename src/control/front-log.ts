@@ -3,7 +3,7 @@ import type { PipelineLog } from '../request/pipeline.js';
 import { Counter, type Counters } from '../shared/counters.js';
 import { LogLimit } from '../upstream/core/log-limit.js';
 
-/** What the front logs and counts of faults and of clients that break rules. */
+/** Logs and counts faults of the stages and WebSocket clients that exceed limits. */
 export class FrontLog implements PipelineLog {
   readonly #logger: Logger;
   readonly #counters: Counters;

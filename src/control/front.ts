@@ -1,6 +1,6 @@
 /**
- * The request path on the main thread: the parts list of accept, decode, dispatch, send and write around one exchange
- * table, with what asks and informs clients beside them. Nothing here runs per request except through the stages.
+ * Assembles the request path on the main thread: the stages decode, dispatch, send and write around one exchange table,
+ * with server requests, subscriptions and sessions beside them.
  */
 
 import { decoder } from '../../native/index.js';
@@ -41,7 +41,7 @@ import { SessionEnds } from './session-ends.js';
 import type { UpstreamMessages } from './upstream-messages.js';
 import type { WorkerPool } from './worker-pool.js';
 
-/** What the front is made of besides itself. */
+/** The parts that the front shares with the rest of the gateway. */
 export interface FrontParts {
   readonly config: CurrentConfig;
   readonly log: FrontLog;
@@ -80,7 +80,7 @@ export class Front {
     this.#config = config;
     this.#accounting = accounting;
 
-    // What the stages read.
+    // Data that the stages read.
     const identity = new Identity(config);
     const routes = new RouteHistory(config);
     const catalogs = this.#catalogs;
@@ -88,12 +88,12 @@ export class Front {
     const taskHandles = new HandleSealer(sealing.secrets, 'task', 'sy1t.');
     const parkedHandles = new HandleSealer(sealing.secrets, 'parked call', 'sy1p.');
 
-    // The stages behind the decision.
+    // The stages after the verdict.
     const dispatch = new Dispatcher({ table, pool, decoder });
     const write = new WriteStage({ config, identity, cache: dispatch, log: streams.log, accounting, exchanges });
     const send = new SendStage({ upstreams, routes, catalogs, counters: pool.counters, write });
 
-    // What upstreams ask of clients, and what clients follow.
+    // Server requests and subscriptions.
     const access = new Access({ config, policy: dispatch, log });
     const tasks = new TaskRoutes({
       handles: taskHandles,
@@ -112,7 +112,7 @@ export class Front {
     const router = new ServerRequestRouter({ requests, rounds, parked, tasks });
     const subscriptions = new Subscriptions({
       config,
-      standing: streams.standing,
+      longLived: streams.longLived,
       upstreams,
       access,
       catalog,
@@ -124,12 +124,12 @@ export class Front {
       log,
     });
 
-    // What ends: sessions, streams, rights, cancelled requests.
+    // The end of sessions, streams, rights and cancelled requests.
     const ends = new SessionEnds({ write, sessions, streams, requests, subscriptions, upstreams });
     const rights = new Rights({ epochs: pool.epochs, policy: dispatch, subscriptions, listener: ends, log });
     const cancellation = new Cancellation({ table, dispatch, write, streams: ends });
 
-    // The stages before the decision, and their junction.
+    // The stages before the verdict, and the pipeline that joins all stages.
     const streamRequests = new StreamRequests({ sessions, streams, write, table });
     const local = new LocalAnswers({
       write,
@@ -162,11 +162,11 @@ export class Front {
       readiness,
       log,
     });
-    this.#keepAlive = new KeepAlive({ config, table, standing: streams.standing, answers: write.streams });
+    this.#keepAlive = new KeepAlive({ config, table, longLived: streams.longLived, answers: write.streams });
 
-    // Where two parts need each other, the earlier one is given the later one here.
+    // Where two parts need each other, the earlier one gets the later one here.
     write.attach(router);
-    streams.standing.attach(rights);
+    streams.longLived.attach(rights);
     sink.attach({ pipeline: this.pipeline, send, write, parked, tasks, router });
 
     this.dispatch = dispatch;
@@ -181,7 +181,7 @@ export class Front {
     this.#rights = rights;
   }
 
-  /** Brings a catalog to the workers; it is in force when this returns. */
+  /** Distributes a catalog to the workers; it is in force when this returns. */
   useCatalog(next: PreparedCatalog): void {
     this.#catalogs.add(next);
     this.#accounting.setCatalog(next);
@@ -189,9 +189,9 @@ export class Front {
   }
 
   /**
-   * Follows a reload, once the new configuration is in force.
+   * Follows a reload; the new snapshot is in force already.
    *
-   * @param before the snapshot that was in force; calls in flight finish by its routes
+   * @param before the snapshot that was in force; calls in flight finish with its routes
    */
   reconfigure(before: Snapshot): void {
     const { current } = this.#config;
@@ -202,23 +202,23 @@ export class Front {
     this.dispatch.reconfigure(current);
   }
 
-  /** What streams and connections rest on may have changed with a reload. */
+  /** Checks the tokens of streams and connections again after a reload. */
   recheckRights(): void {
     this.#rights.recheck();
   }
 
-  /** Ends the parked calls whose token was revoked. Streams and connections follow by themselves (session/rights.ts). */
+  /** Ends the parked calls whose token was revoked. `Rights` ends streams and connections. */
   endRevokedCalls(): void {
     this.parked.endRevoked(this.dispatch);
   }
 
-  /** Ends what would wait for clients for ever, so that the rest can finish. */
+  /** Ends everything that waits for clients: during a drain they cannot send answers. */
   drain(): void {
     this.#router.close();
     this.subscriptions.endListens();
   }
 
-  /** Ends everything that {@link drain} leaves but the dispatcher, which upstreams and listeners still need. */
+  /** Ends everything but the dispatcher, which upstreams and listeners still use. */
   close(): void {
     this.drain();
     this.#keepAlive.close();

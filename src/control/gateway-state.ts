@@ -1,4 +1,4 @@
-/** Where the numbers of /metrics and /stats come from. */
+/** Reads the state of the gateway for /metrics, /stats and the programmatic API. */
 
 import type { Catalog } from '../catalog/index.js';
 import type { Current } from '../config/current.js';
@@ -32,7 +32,7 @@ import type { Readiness } from './readiness.js';
 import type { Revocations } from './revocations.js';
 import type { WorkerPool } from './worker-pool.js';
 
-/** The parts that are read. */
+/** The parts that {@link GatewayState} reads. */
 export interface StateParts {
   readonly config: Current<Snapshot>;
   readonly pool: WorkerPool;
@@ -56,7 +56,7 @@ export interface StateParts {
   readonly frontEnd: Choice;
 }
 
-/** What /metrics, /stats and the programmatic API show of a running gateway; methods that only read. */
+/** See the file comment. One per gateway. */
 export class GatewayState implements StatsSources {
   readonly version = packageVersion;
   readonly startedAt = Date.now();
@@ -89,7 +89,7 @@ export class GatewayState implements StatsSources {
       inFlight: table.inUse - parked,
       connections: listeners.reduce((sum, listener) => sum + listener.connections(), 0),
       sessions: sessions.size,
-      streams: streams.standing.size,
+      streams: streams.longLived.size,
       rememberedVerdicts: front.dispatch.remembered,
       parked,
       revoked: revocations.size,
@@ -111,9 +111,9 @@ export class GatewayState implements StatsSources {
   catalog(): CatalogStatus {
     const { servers } = this.#parts.upstreams;
     const { version, offered, problems, problemCounts, table: names } = this.#parts.catalog.current;
-    const undiscovered = names.undiscovered.map((server) => servers[server]!.name);
-    // By position among the servers that there are, as `upstreams` shows them.
-    const shown = offered.filter((_, server) => !isTombstone(servers[server]!));
+    const undiscovered = names.undiscovered.flatMap((index) => servers[index]?.name ?? []);
+    // Without tombstones, in the order of `upstreams`.
+    const shown = offered.filter((_, index) => servers[index] !== undefined && !isTombstone(servers[index]));
     return { version, offered: shown, undiscovered, problems, problemCounts };
   }
 
@@ -138,7 +138,7 @@ function upstreamStatus(server: UpstreamServer): UpstreamStatus {
   return {
     name: server.name,
     endpoints: server.endpoints.map((endpoint, index): EndpointStatus => {
-      const { inFlight, lanes, stats, overLimit } = server.totals(index);
+      const { inFlight, dedicated: lanes, stats, overLimit } = server.totals(index);
       return {
         transport: endpoint.transport,
         state: endpoint.state,

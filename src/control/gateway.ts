@@ -1,5 +1,5 @@
 /**
- * The composition root: one gateway from one snapshot, from the first thread to the last answer.
+ * The composition root: builds one gateway from one snapshot, reloads and stops it.
  */
 import { decoder, decoderKind, decoderReason } from '../../native/index.js';
 import { Catalog } from '../catalog/index.js';
@@ -31,7 +31,7 @@ import { FrontLog } from './front-log.js';
 import { GatewayState } from './gateway-state.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
 import { Readiness } from './readiness.js';
-import { normalRevocation, type Revocation, Revocations, shown } from './revocations.js';
+import { normalizeRevocation, type Revocation, Revocations, shownForLog } from './revocations.js';
 import type { Address, PipelineEntry, RunningGateway } from './running-gateway.js';
 import { withSessionSecrets } from './session-secrets.js';
 import { ControlPool } from './threads/pool.js';
@@ -39,7 +39,7 @@ import { UpstreamChanges } from './upstream-changes.js';
 import { UpstreamMessages } from './upstream-messages.js';
 import { WorkerPool } from './worker-pool.js';
 
-/** Time left for answers that are complete to reach their clients once everything else has ended. */
+/** Time for complete responses to reach their clients after everything else has ended. */
 const LAST_ANSWERS_MS = 500;
 
 const NO_FRONT_END = { kind: 'none', reason: null };
@@ -88,7 +88,7 @@ class Gateway implements RunningGateway, AdminSource {
     this.#revocations.attach(this.#pool);
     const { counters } = this.#pool;
 
-    // Upstreams, and what they offer.
+    // Upstreams and the catalog.
     this.#catalog = new Catalog(snapshot, { threads: this.#control });
     const changes = new UpstreamChanges(config, this.#catalog, logger);
     const sink = new UpstreamMessages();
@@ -102,7 +102,7 @@ class Gateway implements RunningGateway, AdminSource {
       background: this.#control,
     });
 
-    // Clients, and the path of their requests.
+    // Clients and the request path.
     const seriesNames = new SeriesNames(this.#pool.counterMemory);
     this.#accounting = new Accounting(counters, seriesNames, config, log);
     this.#streams = new StandaloneStreams(config);
@@ -160,20 +160,20 @@ class Gateway implements RunningGateway, AdminSource {
   }
 
   stats(): Promise<Stats> {
-    // Adding up many series takes milliseconds: not on this thread.
+    // Adding up many series takes milliseconds, so it runs in the control pool.
     return this.#control.buildStats(observe(this.#state));
   }
 
   revoke(revocation: Revocation): boolean {
-    const { kind, value, until } = normalRevocation(revocation);
+    const { kind, value, until } = normalizeRevocation(revocation);
     if (kind === 'session') return this.#revokeSession(value);
-    // A fixed token that happens to look like a JWT has no expiry.
+    // A fixed token in the form of a JWT does not expire.
     const isJwt = this.#config.current.auth.type === 'jwt';
     const message = this.#revocations.add(kind, value, isJwt ? until : Number.POSITIVE_INFINITY);
     if (message !== null) this.#pool.revoke(message);
-    // Streams and connections follow by themselves (session/rights.ts).
+    // Rights ends streams and connections.
     this.#front.endRevokedCalls();
-    this.#log.logger.info({ kind, value: shown(kind, value) }, 'revoked');
+    this.#log.logger.info({ kind, value: shownForLog(kind, value) }, 'revoked');
     return true;
   }
 
@@ -182,16 +182,16 @@ class Gateway implements RunningGateway, AdminSource {
     if (session === null) return this.#revocations.hasSession(id);
     this.#revocations.add('session', id, session.issuedAt + this.#config.current.sessions.ttlSeconds);
     this.#sessions.drop(session);
-    this.#log.logger.info({ kind: 'session', value: shown('session', id) }, 'revoked');
+    this.#log.logger.info({ kind: 'session', value: shownForLog('session', id) }, 'revoked');
     return true;
   }
 
   unrevoke(revocation: Revocation): boolean {
-    const { kind, value } = normalRevocation(revocation);
+    const { kind, value } = normalizeRevocation(revocation);
     const message = this.#revocations.remove(kind, value);
     if (message === undefined) return false;
     if (message !== null) this.#pool.revoke(message);
-    this.#log.logger.info({ kind, value: shown(kind, value) }, 'revocation taken back');
+    this.#log.logger.info({ kind, value: shownForLog(kind, value) }, 'revocation removed');
     return true;
   }
 
@@ -203,7 +203,7 @@ class Gateway implements RunningGateway, AdminSource {
     return this.#admin?.address ?? null;
   }
 
-  /** Brings everything up; the upstreams may come later. */
+  /** Starts all parts; upstreams may become ready later. */
   async start(): Promise<void> {
     const snapshot = this.#config.current;
     await Promise.all([this.#catalog.start(), this.#pool.ready()]);
@@ -223,7 +223,7 @@ class Gateway implements RunningGateway, AdminSource {
     this.#listeners.push(this.#frontEnd);
   }
 
-  /** The document of /metrics. Rendering takes milliseconds with many series: not on this thread. */
+  /** The document of /metrics, rendered in the control pool: many series take milliseconds. */
   metrics(): Promise<string> {
     return this.#control.renderMetrics(observe(this.#state));
   }
@@ -241,7 +241,7 @@ class Gateway implements RunningGateway, AdminSource {
     this.#log.logger.error({ error: String(error) }, 'an admin document cannot be made');
   }
 
-  /** Gives upstreams that are quick the time to be listed before the first client asks. */
+  /** Waits up to `catalog.startupWaitMs` for the discovery of servers, so that the first clients get their lists. */
   async #firstDiscoveries(concerns: (name: string) => boolean): Promise<void> {
     const deadline = performance.now() + this.#config.current.catalog.startupWaitMs;
     const waits = (): boolean =>
@@ -264,7 +264,7 @@ class Gateway implements RunningGateway, AdminSource {
   reloadFailed(error: unknown): void {
     this.#pool.counters.add(Counter.configReloadFailures);
     const problems = error instanceof ConfigError ? error.problems : [String(error)];
-    this.#log.logger.error({ problems }, 'the configuration is not reloaded; the one in force stays');
+    this.#log.logger.error({ problems }, 'the configuration is not reloaded; the current one stays in force');
   }
 
   async #reload(given: Snapshot): Promise<void> {
@@ -274,8 +274,11 @@ class Gateway implements RunningGateway, AdminSource {
     if (problems.length > 0) throw new ConfigError(problems);
     const wanted = withSessionSecrets(given);
     const sealer = openSealer(wanted.sessions);
-    const next = { ...renumbered(before, wanted, (server) => !this.#concerns(server)), version: before.version + 1 };
-    // No request comes between these lines: each is decided and sent by one set of rules.
+    const next = {
+      ...renumbered(before, wanted, (server) => !this.#isReferenced(server)),
+      version: before.version + 1,
+    };
+    // These lines run in one turn of the event loop, so each request is handled under one snapshot.
     this.#config.replace(next);
     this.#front.reconfigure(before);
     for (const listener of this.#listeners) listener.reconfigure(next);
@@ -284,7 +287,7 @@ class Gateway implements RunningGateway, AdminSource {
     this.#upstreams.replace(next);
     this.#pool.counters.add(Counter.configReloads);
     this.#log.logger.info({ version: next.version, servers: wanted.servers.length }, 'configuration reloaded');
-    // A changed server keeps its names until its successor has told its own.
+    // A changed server keeps its lists until its replacement is discovered.
     await this.#catalog.reconfigure(next, () => true);
     this.#upstreams.retire(next);
     this.#front.recheckRights();
@@ -292,8 +295,8 @@ class Gateway implements RunningGateway, AdminSource {
     await this.#firstDiscoveries((name) => !known.has(name));
   }
 
-  /** Whether a request in flight may still go to the server of that number. */
-  #concerns(server: number): boolean {
+  /** Whether a request in flight may still be sent to the server of that number. */
+  #isReferenced(server: number): boolean {
     let found = false;
     this.#table.forEach(({ phase, call: { server: own } }) => {
       found ||= own === server && phase !== Phase.accepting && phase !== Phase.deciding;
@@ -312,7 +315,7 @@ class Gateway implements RunningGateway, AdminSource {
     this.#log.logger.info('draining: no new connections, requests in flight may finish');
     for (const listener of this.#listeners) listener.stopListening();
     await this.#reloads;
-    // What waits for clients would wait in vain: they cannot come back.
+    // Clients can no longer connect, so parked calls and server requests cannot be answered.
     this.#front.drain();
     this.#streams.endAll((exchange) => this.#front.write.abandon(exchange));
     const deadline = performance.now() + limits.drainMs;
@@ -324,7 +327,7 @@ class Gateway implements RunningGateway, AdminSource {
     await this.close();
   }
 
-  /** Ends everything that was started, in the reverse order; also what a failed start leaves. */
+  /** Ends everything that was started, in reverse order; also after a failed start. */
   async close(): Promise<void> {
     this.#unwatch();
     this.#front.close();
@@ -338,14 +341,15 @@ class Gateway implements RunningGateway, AdminSource {
   }
 }
 
-const NOTHING = { kind: [], server: [], flags: [], publicNames: [], upstreamNames: [] };
-const EMPTY_CATALOG = buildTable(0, NOTHING, [], []);
+const NO_COLUMNS = { kind: [], server: [], flags: [], publicNames: [], upstreamNames: [] };
+const EMPTY_CATALOG = buildTable(0, NO_COLUMNS, [], []);
 
 /**
- * Starts a gateway and resolves once it listens. Upstreams that are slow or down do not hold it up.
+ * Starts a gateway and resolves once it listens. Upstreams that are slow or down do not delay it beyond
+ * `catalog.startupWaitMs`.
  *
- * @throws Error with `code` EADDRINUSE when a port is taken; what had started is ended again
- * @throws ConfigError when the key file of sessions cannot be used; nothing has started then
+ * @throws Error with `code` EADDRINUSE when a port is in use; everything that was started is ended
+ * @throws ConfigError when the key file of sessions cannot be used; nothing was started
  */
 export async function startGateway(given: Snapshot): Promise<RunningGateway> {
   const snapshot = withSessionSecrets(given);

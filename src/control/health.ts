@@ -1,4 +1,4 @@
-/** How the upstreams are, for programs that run a gateway. */
+/** The state of the upstreams, for programs that run a gateway. */
 import { isTombstone } from '../config/numbering.js';
 import { Era, REVISIONS } from '../protocol/revisions.js';
 import type { Count } from '../units.js';
@@ -10,17 +10,18 @@ import type { UpstreamPool } from '../upstream/pool.js';
 export interface EndpointHealth {
   readonly transport: Transport;
   readonly state: EndpointState;
-  /** Why it is not ready: one sentence without secrets, or ''. */
+  /** Why it is not ready, one sentence without secrets; '' = it is ready. */
   readonly reason: string;
   /** The family of its protocol revision; null before the first handshake. */
   readonly era: 'legacy' | 'modern' | null;
   /** The negotiated protocol revision; null before the first handshake. */
   readonly revision: string | null;
+  /** The circuit breaker. `open`: no calls are sent after repeated failures; `half-open`: one trial call is sent. */
   readonly breaker: BreakerState;
-  /** Calls in flight, on lanes of its own clients too. */
+  /** Calls in flight, on dedicated connections too. */
   readonly inFlight: Count;
   /** Children or upstream sessions of single clients (`isolation`) besides the shared one. */
-  readonly lanes: Count;
+  readonly dedicated: Count;
 }
 
 /** One server of the configuration. */
@@ -33,24 +34,24 @@ export interface UpstreamHealth {
 
 /** Reads the state of every server, in the order of the configuration. */
 export function upstreamHealth(pool: UpstreamPool, order: readonly number[] | undefined): UpstreamHealth[] {
-  const servers = order === undefined ? pool.servers : order.map((number) => pool.servers[number]!);
+  const servers = order === undefined ? pool.servers : order.flatMap((number) => pool.servers[number] ?? []);
   return servers
     .filter((server) => !isTombstone(server))
     .map((server) => ({
       name: server.name,
       healthy: server.endpoints.some(({ state, breaker }) => state === 'ready' && breaker.state !== 'open'),
       endpoints: server.endpoints.map((endpoint, index): EndpointHealth => {
-        const { inFlight, lanes } = server.totals(index);
-        const greeted = endpoint.handshake !== null;
+        const { inFlight, dedicated: lanes } = server.totals(index);
+        const isInitialized = endpoint.handshake !== null;
         return {
           transport: endpoint.transport,
           state: endpoint.state,
           reason: endpoint.reason,
-          era: greeted ? (endpoint.era === Era.modern ? 'modern' : 'legacy') : null,
-          revision: greeted ? (REVISIONS[endpoint.revision] ?? null) : null,
+          era: isInitialized ? (endpoint.era === Era.modern ? 'modern' : 'legacy') : null,
+          revision: isInitialized ? (REVISIONS[endpoint.revision] ?? null) : null,
           breaker: endpoint.breaker.state,
           inFlight,
-          lanes,
+          dedicated: lanes,
         };
       }),
     }));

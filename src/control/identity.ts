@@ -4,7 +4,7 @@ import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
 import type { AnswerNames } from '../request/write/index.js';
 
-/** Names of the gateway and of its servers, as JSON that answers are put together from. One per front. */
+/** Names of the gateway and of its servers as JSON, for responses. One per front. */
 export class Identity implements AnswerNames {
   readonly #config: Current<Pick<Snapshot, 'name' | 'servers'>>;
   #serverInfo: Buffer;
@@ -24,19 +24,20 @@ export class Identity implements AnswerNames {
     return this.#names[index] ?? null;
   }
 
-  /** Prepares the names again after a reload. The name of a removed server stays: its last answers bear it. */
+  /** Prepares the names again after a reload. A removed server keeps its name for its last responses. */
   follow(): void {
     const { name, servers } = this.#config.current;
     this.#serverInfo = serverInfo(name);
-    const before = this.#names;
-    this.#names = serverNames(servers).map((own, index) =>
-      isTombstone(servers[index]!) ? (before[index] ?? own) : own,
-    );
+    this.#names = serverNames(servers, this.#names);
   }
 }
 
-function serverNames(servers: readonly ServerSnapshot[]): Buffer[] {
-  return servers.map(({ name }) => Buffer.from(JSON.stringify(name)));
+/** @param before names by number, used for tombstones */
+function serverNames(servers: readonly ServerSnapshot[], before: readonly Buffer[] = []): Buffer[] {
+  return servers.map((server, index) => {
+    const removed = isTombstone(server) ? before[index] : undefined;
+    return removed ?? Buffer.from(JSON.stringify(server.name));
+  });
 }
 
 function serverInfo(name: string): Buffer {

@@ -1,8 +1,8 @@
 /**
- * Loads the keys of `auth.jwksUrl` once for the whole process, however many workers ask.
+ * Loads the keys of `auth.jwksUrl` once for all workers.
  *
- * At most one load per cooldown, whether it succeeded or not (RFC 8725 advises to bound what an unknown `kid` can cause); keys serve
- * until `jwksMaxAgeMs` after they were loaded, also while the endpoint is down, and not a moment longer.
+ * At most one load per cooldown, whether it succeeds or fails, which bounds the loads that tokens with an unknown `kid` can
+ * cause (RFC 8725). Keys are used until `jwksMaxAgeMs` after they were loaded, also while the endpoint is down.
  */
 import type { AuthSnapshot } from '../config/snapshot.js';
 import { monotonic } from '../shared/clock.js';
@@ -10,12 +10,12 @@ import { Counter, type Counters } from '../shared/counters.js';
 import type { KeyMessage } from '../shared/worker-messages.js';
 import { fetchKeys, type KeyLoader } from './threads/fetch-keys.js';
 
-/** Keys are renewed in the background when they have this part of their age left. */
+/** Keys are renewed in the background after this part of their maximum age. */
 const RENEW_AT = 0.5;
 
 type JwtAuth = Extract<AuthSnapshot, { type: 'jwt' }>;
 
-/** Hands keys to all workers: the worker pool. */
+/** Distributes keys to all workers: the worker pool. */
 export interface KeyReceiver {
   useKeys(keys: KeyMessage): void;
 }
@@ -35,14 +35,14 @@ export class JwksCache {
   readonly #receiver: KeyReceiver;
   readonly #loader: KeyLoader;
 
-  /** @param loader default: in this thread */
+  /** @param loader default: this thread */
   constructor(counters: Counters, receiver: KeyReceiver, loader: KeyLoader = { fetchKeys }) {
     this.#counters = counters;
     this.#receiver = receiver;
     this.#loader = loader;
   }
 
-  /** Follows a configuration; keys of another URL are dropped. */
+  /** Uses the settings of a configuration; keys of another URL are dropped. */
   configure(auth: AuthSnapshot): void {
     const jwt: JwtAuth | null = auth.type === 'jwt' ? auth : null;
     this.#cooldownMs = jwt?.jwksCooldownMs ?? 0;
@@ -59,12 +59,12 @@ export class JwksCache {
     if (url !== null) void this.request(this.#version);
   }
 
-  /** The keys as they are now, for a worker that starts; `null` when none were ever needed. */
+  /** The current keys, for a worker that starts; `null` without `auth.jwksUrl`. */
   current(): KeyMessage | null {
     return this.#url === null ? null : this.#message();
   }
 
-  /** A worker lacks a key and has keys of that version. It is always answered, possibly with what it has. */
+  /** A worker with keys of that version lacks a key. All workers are sent the keys, which may be unchanged. */
   async request(version: number): Promise<void> {
     if (version === this.#version && this.#url !== null && this.#mayLoad()) {
       this.#loading ??= this.#load(this.#url).finally(() => {
@@ -107,7 +107,7 @@ export class JwksCache {
     if (url === this.#url) this.#schedule();
   }
 
-  /** Renews keys in time, and withdraws them from the workers when their time is over. */
+  /** Schedules the renewal of the keys, and their removal from the workers at the maximum age. */
   #schedule(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
@@ -115,7 +115,7 @@ export class JwksCache {
     const age = monotonic() - this.#loadedAt;
     const left = this.#maxAgeMs - age;
     const pause = age < this.#maxAgeMs * RENEW_AT ? this.#maxAgeMs * RENEW_AT - age : Math.min(left, this.#cooldownMs);
-    // A timer's longest pause is 2^31 - 1 ms; one of 0 would spin while the cooldown forbids a load.
+    // setTimeout takes at most 2^31 - 1 ms; a pause of 0 would spin while the cooldown forbids a load.
     this.#timer = setTimeout(
       () => {
         const version = this.#version;

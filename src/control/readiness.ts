@@ -1,25 +1,25 @@
 import type { PlainAnswer } from '../request/accept/http/handler.js';
 
-/** Whether the gateway takes requests, for `/health`, `/ready` and the admin listener. */
+/** Whether the gateway accepts requests, for `/health`, `/ready` and the admin listener. */
 export class Readiness {
   #state: 'starting' | 'ready' | 'draining' = 'starting';
 
-  /** Requests are taken from now on. */
+  /** Requests are accepted from now on. */
   started(): void {
     if (this.#state === 'starting') this.#state = 'ready';
   }
 
-  /** No new requests are wanted any more. */
+  /** The gateway drains: load balancers should send no new requests. */
   draining(): void {
     this.#state = 'draining';
   }
 
-  /** Sentences that say why the gateway is not ready; none = it is. */
+  /** Why the gateway is not ready, in sentences; none = it is ready. */
   reasons(): string[] {
     return this.#state === 'ready' ? [] : [`the gateway is ${this.#state}`];
   }
 
-  /** Answers `/health` and `/ready`; null = nothing is at this path. */
+  /** Answers `/health` and `/ready`; null for other paths. */
   page(path: string): PlainAnswer | null {
     if (path === '/health') return { status: 200, contentType: 'application/json', body: '{"status":"ok"}' };
     if (path !== '/ready') return null;

@@ -1,4 +1,4 @@
-/** What operators and programs have revoked, for as long as this process lives: the list, its bounds, and its spelling. */
+/** The revocations of operators and programs, kept for the lifetime of this process. */
 import { createHash } from 'node:crypto';
 import type { Current } from '../config/current.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
@@ -6,26 +6,26 @@ import { GatewayError } from '../errors.js';
 import type { RevocationMessage } from '../shared/worker-messages.js';
 import type { Count, Seconds } from '../units.js';
 
-/** What is to be revoked, or to be so no longer: exactly one of these. */
+/** What to revoke or to unrevoke: exactly one of these. */
 export type Revocation =
   /** A bearer token as clients send it. It is hashed at once and neither kept nor logged. */
   | { readonly token: string }
-  /** The same by its SHA-256, 64 hexadecimal digits. */
+  /** A token by its SHA-256, 64 hexadecimal digits. */
   | { readonly tokenSha256: string }
   /**
-   * All tokens of a subject that were issued up to now: those without `iat`, and those of `auth.tokens`, for good. With
-   * several issuers the subject of each is meant.
+   * All tokens of a subject that were issued until now; those without `iat`, and those of `auth.tokens`, permanently. With
+   * several issuers, the subject of each issuer.
    */
   | { readonly subject: string }
   /** A session by its id (`Mcp-Session-Id`). */
   | { readonly session: string };
 
-/** What is revoked. */
+/** The kinds of revocations. */
 export type RevocationKind = 'token' | 'subject' | 'session';
 
 const KINDS = { token: 'token', tokenSha256: 'token', subject: 'subject', session: 'session' } as const;
 const MAX_TEXT: Count = 16_384;
-/** The largest `auth.clockToleranceSeconds`: a token may be accepted for so long after its `exp`. */
+/** The largest `auth.clockToleranceSeconds`, for which a token may be accepted after its `exp`. */
 const MAX_TOLERANCE: Seconds = 60;
 
 /** What {@link Revocations} reads of the configuration. */
@@ -33,34 +33,35 @@ export interface RevocationsConfig {
   readonly limits: Pick<LimitsSnapshot, 'maxRevoked'>;
 }
 
-/** The list as workers have it. */
-export interface RevokedInWorkers {
-  /** A revoked token has expired: it is refused anyway, so nothing that was decided has to be decided again. */
-  forgetRevoked(message: RevocationMessage): void;
+/** The copies of the list in workers: WorkerPool. */
+export interface WorkerRevocations {
+  /** A revoked token has expired and is refused without the revocation. Verdicts stay valid. */
+  removeRevocation(message: RevocationMessage): void;
 }
 
 interface Entry {
   readonly kind: RevocationKind;
   readonly value: string;
   readonly at: Seconds;
-  /** After this second what was revoked is not good anyway; Infinity = it has no end of its own. */
+  /** The revoked token or session expires at this second; Infinity = never. */
   readonly until: Seconds;
 }
 
 /**
- * See the file comment. Nothing is forgotten before it is harmless: a full list refuses instead.
+ * See the file comment. Entries are removed only after what they revoke has expired; a full list refuses new entries. One
+ * per gateway.
  */
 export class Revocations {
   readonly #config: Current<RevocationsConfig>;
   readonly #entries = new Map<string, Entry>();
-  #workers: RevokedInWorkers | null = null;
+  #workers: WorkerRevocations | null = null;
 
   constructor(config: Current<RevocationsConfig>) {
     this.#config = config;
   }
 
-  /** Who keeps the same list in workers. Once: a pool of workers is made with this list, for workers that start. */
-  attach(workers: RevokedInWorkers): void {
+  /** Sets the workers that keep copies. Once: the worker pool is made with this list, for workers that start. */
+  attach(workers: WorkerRevocations): void {
     this.#workers = workers;
   }
 
@@ -75,16 +76,16 @@ export class Revocations {
     return this.#entries.has(keyOf('session', id));
   }
 
-  /** What workers have to know. */
+  /** The list for a worker that starts. */
   messages(): RevocationMessage[] {
     return [...this.#entries.values()].flatMap((entry) => messageOf(entry) ?? []);
   }
 
   /**
-   * Adds to the list, or renews what is on it.
+   * Adds or renews a revocation.
    *
-   * @param until wall clock in seconds after which it is harmless; Infinity = never
-   * @returns what workers have to be told; null = nothing (a session)
+   * @param until wall clock in seconds at which what is revoked expires; Infinity = never
+   * @returns the message for workers; null for a session, which workers do not check
    * @throws GatewayError GW_REVOCATIONS_FULL
    */
   add(kind: RevocationKind, value: string, until: Seconds): RevocationMessage | null {
@@ -98,7 +99,7 @@ export class Revocations {
     return messageOf(entry);
   }
 
-  /** Takes a revocation back. @returns as {@link add}; undefined = there was none */
+  /** Removes a revocation. @returns as {@link add}; undefined = there was none */
   remove(kind: RevocationKind, value: string): RevocationMessage | null | undefined {
     const key = keyOf(kind, value);
     const entry = this.#entries.get(key);
@@ -114,22 +115,22 @@ export class Revocations {
       if (entry.until >= now) continue;
       this.#entries.delete(key);
       const message = messageOf(entry);
-      if (message !== null) this.#workers?.forgetRevoked({ ...message, at: null });
+      if (message !== null) this.#workers?.removeRevocation({ ...message, at: null });
     }
   }
 }
 
-/** A {@link Revocation} in the one form that it is kept in. */
-export interface NormalRevocation {
+/** A {@link Revocation} in the form in which it is kept. */
+export interface NormalizedRevocation {
   readonly kind: RevocationKind;
   /** A token's SHA-256, a subject or a session id. */
   readonly value: string;
-  /** When a token expires, if it says so itself; Infinity otherwise. */
+  /** The expiry of a JWT by its `exp`; Infinity otherwise. */
   readonly until: Seconds;
 }
 
-/** Reads what a program or an operator has sent. @throws TypeError with a sentence that quotes no value */
-export function normalRevocation(revocation: unknown): NormalRevocation {
+/** Validates the input of a program or an operator. @throws TypeError with a sentence that quotes no value */
+export function normalizeRevocation(revocation: unknown): NormalizedRevocation {
   const members = typeof revocation === 'object' && revocation !== null ? Object.entries(revocation) : [];
   const [name, value] = members[0] ?? [];
   const names = Object.keys(KINDS).map((known) => `"${known}"`);
@@ -155,24 +156,25 @@ function messageOf({ kind, value, at }: Entry): RevocationMessage | null {
   return kind === 'session' ? null : { type: 'revocation', kind, value, at };
 }
 
-/** As workers hash it: tokens are visible ASCII (RFC 6750 section 2.1). */
+/** The digest that workers compare; tokens are visible ASCII (RFC 6750 section 2.1). */
 function sha256(token: string): string {
   return createHash('sha256').update(token, 'latin1').digest('hex');
 }
 
-/** When a JWT stops being accepted, by what it says itself: whether it is genuine does not matter here. */
+/** When a JWT expires by its own `exp`; its signature is irrelevant here. */
 function expiryOf(token: string): Seconds {
   const parts = token.split('.');
-  if (parts.length !== 3) return Number.POSITIVE_INFINITY;
+  const [, payload] = parts;
+  if (payload === undefined || parts.length !== 3) return Number.POSITIVE_INFINITY;
   try {
-    const { exp } = JSON.parse(Buffer.from(parts[1]!, 'base64url').toString('utf8')) as { exp?: unknown };
+    const { exp } = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as { exp?: unknown };
     return typeof exp === 'number' ? exp + MAX_TOLERANCE : Number.POSITIVE_INFINITY;
   } catch {
     return Number.POSITIVE_INFINITY;
   }
 }
 
-/** For the log: a subject as it is, of digests and ids only so much that they can be compared. */
-export function shown(kind: RevocationKind, value: string): string {
+/** A revoked value for the log: subjects as they are, a prefix of digests and session ids. */
+export function shownForLog(kind: RevocationKind, value: string): string {
   return kind === 'subject' ? value : `${value.slice(0, 12)}...`;
 }

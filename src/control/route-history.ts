@@ -2,10 +2,10 @@ import type { Current } from '../config/current.js';
 import type { RouteSnapshot, Snapshot } from '../config/snapshot.js';
 import type { VerdictRecord } from '../shared/verdict-record.js';
 
-/** Snapshots before the one in force that a call in flight may refer to. */
+/** Snapshots before the current one that a call in flight may refer to. */
 const KEPT = 4;
 
-/** The routes of verdicts: the same number may mean another route after a reload. One per front. */
+/** The routes of verdicts by snapshot: after a reload a number may name another route. One per front. */
 export class RouteHistory {
   readonly #config: Current<Snapshot>;
   readonly #earlier: Snapshot[] = [];
@@ -14,17 +14,17 @@ export class RouteHistory {
     this.#config = config;
   }
 
-  /** Keeps a snapshot that is in force no longer, for the calls that were judged by it. */
+  /** Keeps a snapshot that is no longer in force, for calls that were decided under it. */
   keep(before: Snapshot): void {
     this.#earlier.unshift(before);
     this.#earlier.length = Math.min(this.#earlier.length, KEPT);
   }
 
-  /** The route of a verdict, by the snapshot that it was made under; null = none, or it is forgotten. */
+  /** The route of a verdict in the snapshot that it was made under; null = none, or the snapshot was dropped. */
   routeOf({ route, snapshotVersion }: VerdictRecord): RouteSnapshot | null {
     const { current } = this.#config;
-    const rules =
+    const snapshot =
       snapshotVersion === current.version ? current : this.#earlier.find(({ version }) => version === snapshotVersion);
-    return rules?.routes[route] ?? null;
+    return snapshot?.routes[route] ?? null;
   }
 }

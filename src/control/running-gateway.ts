@@ -1,4 +1,4 @@
-/** What the command line and the programmatic API see of a gateway that runs. */
+/** A running gateway as the command line and the programmatic API use it. */
 import type { Snapshot } from '../config/snapshot.js';
 import type { Stats } from '../observe/stats.js';
 import type { FrontHandler } from '../request/accept/http/handler.js';
@@ -20,41 +20,41 @@ export interface RunningGateway {
   readonly adminAddress: Address | null;
   /** The configuration in force. */
   readonly snapshot: Snapshot;
-  /** Takes the messages of connections without a socket: stdio, and clients in this process. */
+  /** For connections without a socket: stdio, and clients in this process. */
   readonly entry: PipelineEntry;
   /**
-   * Puts another configuration into force between two requests. Requests in flight finish by the rules they came under;
-   * servers whose endpoints are the same go on with what they have. Reloads happen one after another. Resolves when
-   * servers that changed have taken over and new ones had `catalog.startupWaitMs` to tell what they offer.
+   * Puts another configuration into force between two requests. Requests in flight finish under the rules they started
+   * with; servers with unchanged endpoints keep their connections and lists. Reloads run one after another. Resolves when
+   * changed servers are replaced and new ones had `catalog.startupWaitMs` for their discovery.
    *
-   * @throws ConfigError when something differs that only a restart can change; nothing has changed then
+   * @throws ConfigError when something differs that only a restart can change; the configuration in force is unchanged
    */
   reload(snapshot: Snapshot): Promise<void>;
-  /** Logs and counts a reload that failed, also one that failed before it got here. */
+  /** Logs and counts a reload that failed, including one whose configuration could not be loaded. */
   reloadFailed(error: unknown): void;
   /** The document of `/stats`. */
   stats(): Promise<Stats>;
   /**
-   * Revokes a token, a subject or a session in this process, until it is taken back or the process ends: requests are
+   * Revokes a token, a subject or a session in this process, until it is unrevoked or the process ends: requests are
    * refused at once, streams end within a second, calls in flight finish.
    *
    * @returns false when there is no such session
    * @throws GatewayError GW_REVOCATIONS_FULL
-   * @throws TypeError when `revocation` is none
+   * @throws TypeError when `revocation` is invalid
    */
   revoke(revocation: Revocation): boolean;
-  /** Takes a revocation back. @returns false when there was none. @throws TypeError when `revocation` is none */
+  /** Removes a revocation. @returns false when there was none. @throws TypeError when `revocation` is invalid */
   unrevoke(revocation: Revocation): boolean;
-  /** How the upstreams are at this moment. */
+  /** The current state of the upstreams. */
   upstreamHealth(): UpstreamHealth[];
   /**
-   * Drains and ends: readiness fails, requests in flight finish within `limits.drainMs`, children stop.
-   * A second call returns the same promise.
+   * Drains and stops: readiness fails, requests in flight finish within `limits.drainMs`, children are stopped. A second
+   * call returns the same promise.
    */
   stop(): Promise<void>;
 }
 
-/** The handler of messages and the exchanges that it works with. */
+/** What a connection without a socket needs ({@link RunningGateway.entry}). */
 export interface PipelineEntry {
   readonly handler: FrontHandler;
   readonly table: ExchangeTable;

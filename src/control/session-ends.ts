@@ -15,14 +15,14 @@ export interface SessionEndsParts {
   readonly requests: ServerRequests;
   readonly subscriptions: Subscriptions;
   readonly upstreams: {
-    /** A legacy session ended: what upstreams hold for it alone is stopped. */
+    /** A legacy session ended: its dedicated children and upstream sessions are stopped. */
     sessionEnded(sessionId: string): void;
   };
 }
 
 /**
- * What ends together with a session, a stream or a right: streams, connections, subscriptions, and requests of upstreams that
- * wait for the client.
+ * Ends everything that depends on a session, a stream or a right: streams, connections, subscriptions, and server requests
+ * to the client. The session table, Rights, the pipeline and Cancellation call it; one per front.
  */
 export class SessionEnds implements SessionListener, RightsListener {
   readonly #parts: SessionEndsParts;
@@ -32,75 +32,75 @@ export class SessionEnds implements SessionListener, RightsListener {
     parts.sessions.attach(this);
   }
 
-  /** Ends a session for good, as its client's DELETE does. */
+  /** Ends a session at the request of its client (DELETE). */
   endSession(session: SessionLike): void {
     const { sessions, streams, write } = this.#parts;
     const stream = streams.end(session as Session);
     if (stream !== null) write.abandon(stream);
     sessions.end(session);
-    this.#ended(session.id);
+    this.#notifyEnded(session.id);
   }
 
-  /** The connection that opened a session is closed, which ends the session. */
+  /** The connection that a session belongs to was closed, which ends the session. */
   sessionClosed(sessionId: string): void {
     const session = this.#parts.sessions.open(sessionId);
     if (session !== null) this.endSession(session);
   }
 
-  sessionDropped(session: Session, isOver: boolean): void {
+  sessionDropped(session: Session, hasEnded: boolean): void {
     const { streams, subscriptions } = this.#parts;
     const { stream } = session;
-    if (isOver && stream !== null) {
+    if (hasEnded && stream !== null) {
       const { link } = stream.client;
-      streams.remove(stream);
+      streams.disconnected(stream);
       this.#endStream(stream, 'GW_SESSION_NOT_FOUND');
       link?.end('GW_SESSION_NOT_FOUND');
     }
-    streams.forget(session);
-    if (isOver) this.#ended(session.id);
+    streams.sessionDropped(session);
+    if (hasEnded) this.#notifyEnded(session.id);
     else subscriptions.sessionEnded(session.id);
   }
 
   /** The client of a long-lived stream is disconnected. */
   streamClosed(exchange: Exchange): void {
     const { streams, subscriptions } = this.#parts;
-    if (!streams.remove(exchange)) subscriptions.closed(exchange);
+    if (!streams.disconnected(exchange)) subscriptions.disconnected(exchange);
   }
 
-  /** Ends what a client hears on without its right; calls in flight were permitted, and finish. */
-  rightLost(holder: RightHolder, code: ErrorCode): void {
+  /** Ends the stream or connection of a holder; calls in flight were permitted and finish. */
+  rightEnded(holder: RightHolder, code: ErrorCode): void {
     if (!(holder instanceof Exchange)) {
       holder.end(code);
       return;
     }
     const { streams, subscriptions, write } = this.#parts;
     const { link } = holder.client;
-    if (subscriptions.closed(holder)) {
+    if (subscriptions.disconnected(holder)) {
       write.fail(holder, code);
     } else {
-      // Not forgotten: with another token of the same subject, the client may come back for what it has missed.
-      streams.remove(holder);
+      // Its events are kept: the client may resume with another token of the same subject.
+      streams.disconnected(holder);
       this.#endStream(holder, code);
     }
     link?.end(code);
   }
 
-  /** A listen stream ends, so that its client opens another and learns what is refused; a session has no such way. */
-  resourceLost(holder: RightHolder, uri: string, code: ErrorCode): void {
+  /** Ends a listen stream, so that its client opens another one and gets the refusal; of a session only the subscription. */
+  resourceForbidden(holder: RightHolder, uri: string, code: ErrorCode): void {
     if (!(holder instanceof Exchange)) return;
     const { subscriptions, write } = this.#parts;
-    if (holder.client.session !== null) subscriptions.forbid(holder.client.session.id, uri);
-    else if (subscriptions.closed(holder)) write.fail(holder, code);
+    if (holder.client.session !== null) subscriptions.endResource(holder.client.session.id, uri);
+    else if (subscriptions.disconnected(holder)) write.fail(holder, code);
   }
 
-  #ended(sessionId: string): void {
+  #notifyEnded(sessionId: string): void {
     const { requests, subscriptions, upstreams } = this.#parts;
     requests.sessionEnded(sessionId);
     subscriptions.sessionEnded(sessionId);
     upstreams.sessionEnded(sessionId);
   }
 
-  /** Ends a stream that no longer belongs to a session. */
+  /** Ends a stream that is removed from its session already. */
   #endStream(exchange: Exchange, code: ErrorCode): void {
     const { reply } = exchange.client;
     exchange.client.error = code;

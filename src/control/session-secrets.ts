@@ -4,7 +4,7 @@ import { MASK } from '../secrets/show.js';
 import { KeyFileError } from '../session/key-file.js';
 import { sessionSecrets } from '../session/secrets.js';
 
-/** Settles what sessions are sealed with, so that all parts have the same. @throws ConfigError for the key file */
+/** The snapshot with the secrets that seal sessions, the same for all parts. @throws ConfigError when the key file cannot be used */
 export function withSessionSecrets(snapshot: Snapshot): Snapshot {
   try {
     const secrets = sessionSecrets(snapshot.sessions);

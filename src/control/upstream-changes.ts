@@ -8,19 +8,19 @@ import { packedCount } from '../shared/packed.js';
 import type { Subscriptions } from '../subscriptions/index.js';
 import type { ConnectionOwner, Discovery, UpstreamEvents } from '../upstream/core/types.js';
 
-/** Where a catalog goes before it comes into force. */
-export interface CatalogReceiver {
-  /** Brings a catalog to the workers; it is in force when this returns. */
+/** Distributes catalogs and notifications: Front. */
+export interface ChangeReceiver {
+  /** Distributes a catalog to the workers; it is in force when this returns. */
   useCatalog(next: PreparedCatalog): void;
   readonly subscriptions: Subscriptions;
 }
 
-/** What changes at upstreams, on its way to the catalog, the workers and the clients. */
+/** Passes changes of upstreams on to the catalog, the workers and the clients. The upstream pool and the catalog call it. */
 export class UpstreamChanges implements UpstreamEvents, CatalogListener {
   readonly #config: Current<Snapshot>;
   readonly #catalog: Catalog;
   readonly #logger: Logger;
-  #front!: CatalogReceiver;
+  #front!: ChangeReceiver;
 
   constructor(config: Current<Snapshot>, catalog: Catalog, logger: Logger) {
     this.#config = config;
@@ -29,8 +29,8 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
     catalog.attach(this);
   }
 
-  /** Once, before anything starts: the front is made with the upstream pool and the catalog, which report here. */
-  attach(front: CatalogReceiver): void {
+  /** Sets the front. Once, before anything starts: the front is made with the upstream pool and the catalog, which call this. */
+  attach(front: ChangeReceiver): void {
     this.#front = front;
   }
 
@@ -42,7 +42,7 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
       resources: packedCount(resources),
       templates: packedCount(templates),
     };
-    const { name } = this.#config.current.servers[discovery.server]!;
+    const name = this.#config.current.servers[discovery.server]?.name ?? '';
     this.#logger.info({ server: name, ...counts }, 'upstream listed');
     this.#catalog.update(discovery).catch((error: unknown) => {
       this.#logger.error({ error: String(error) }, 'the catalog cannot be built');
@@ -60,6 +60,9 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
   replaced(server: number): void {
     this.#front.subscriptions.serverReplaced(server);
   }
+
+  // Endpoints log their own changes; a server that is down keeps its tools, so that calls get the reason.
+  stateChanged(): void {}
 
   distribute(next: PreparedCatalog): void {
     this.#front.useCatalog(next);

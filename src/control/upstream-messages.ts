@@ -11,7 +11,7 @@ import type { ServerRequestRouter } from '../server-requests/router.js';
 import type { TaskRoutes } from '../session/tasks.js';
 import type { Endpoint, UpstreamSink } from '../upstream/core/types.js';
 
-/** Who takes what upstreams say. */
+/** The receivers of upstream messages. */
 export interface SinkParts {
   readonly pipeline: Pick<Pipeline, 'contain'>;
   readonly send: SendStage;
@@ -22,13 +22,13 @@ export interface SinkParts {
 }
 
 /**
- * Takes everything that upstreams say about calls and hands it to the stage that it is for. An upstream never learns of an
- * error in a stage: it costs the call, and nothing else.
+ * Passes messages and failures of upstreams on to the stage that handles them. An error that a stage throws ends the call
+ * and does not reach the upstream. The upstream pool calls it; one per gateway.
  */
 export class UpstreamMessages implements UpstreamSink {
   #parts!: SinkParts;
 
-  /** Once, before the first call: the upstream pool is made with this sink, and the stages with the pool. */
+  /** Sets the receivers. Once, before the first call: the upstream pool is made with this sink, and the stages with the pool. */
   attach(parts: SinkParts): void {
     this.#parts = parts;
   }
@@ -71,7 +71,7 @@ export class UpstreamMessages implements UpstreamSink {
     this.#parts.router.endpointDisconnected(endpoint);
   }
 
-  /** Calls one of the methods below; what it throws ends the exchange. Takes arguments one by one: no closure a message. */
+  /** Calls one of the methods below; an error ends the exchange. Takes separate arguments, so that no closure is made per message. */
   #guard<A, B, C>(handle: (exchange: Exchange, a: A, b: B, c: C) => void, exchange: Exchange, a: A, b: B, c: C): void {
     const { generation } = exchange;
     try {
@@ -84,14 +84,14 @@ export class UpstreamMessages implements UpstreamSink {
   #message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const { parked, tasks, write } = this.#parts;
     if (exchange.phase === Phase.parked) parked.response(exchange, bytes, length, spans);
-    else if (tasks.concerns(exchange, spans)) this.#taskResponse(exchange, bytes, length, spans);
+    else if (tasks.mayNameTasks(exchange, spans)) this.#taskResponse(exchange, bytes, length, spans);
     else write.message(exchange, bytes, length, spans);
   }
 
-  /** A response that may name tasks: clients get sealed ids. */
+  /** A response that may contain task ids, which clients get sealed. */
   #taskResponse(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const { tasks, write } = this.#parts;
-    const sealed = tasks.sealed(exchange, bytes, spans, length);
+    const sealed = tasks.sealTaskIds(exchange, bytes, spans, length);
     if (sealed === null) {
       write.message(exchange, bytes, length, spans);
       return;

@@ -1,6 +1,6 @@
 /**
  * The pool of policy workers: piscina threads that each run one long task (workers/policy.ts). A worker that throws,
- * exits, runs out of heap or hangs is replaced; whoever dispatches is told which rings died.
+ * exits, runs out of heap or hangs is replaced, with new rings; the dispatcher is notified.
  */
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
@@ -29,10 +29,11 @@ import type { KeyLoader } from './threads/fetch-keys.js';
 
 /** Owner number of the front in the buckets; worker n is n + 2. */
 const FRONT_OWNER = 1;
-/** Pause before a worker that never got ready is tried again, doubled each time up to {@link MAX_BACK_OFF_MS}. */
+/** Pause before a worker that ended before it was ready is restarted, doubled each time up to {@link MAX_BACK_OFF_MS}. */
 const BACK_OFF_MS = 100;
 const MAX_BACK_OFF_MS = 5_000;
 
+/** Options of {@link WorkerPool}. */
 export interface WorkerPoolOptions {
   readonly snapshot: Snapshot;
   readonly catalog: CatalogTable;
@@ -42,14 +43,15 @@ export interface WorkerPoolOptions {
   readonly resourceLimits?: { readonly maxOldGenerationSizeMb?: number; readonly maxYoungGenerationSizeMb?: number };
   /** Compiled worker file; default beside this package's code. */
   readonly filename?: string;
-  /** Loads key sets; default in this thread. The control pool has a task for it. */
+  /** Loads key sets; default this thread. */
   readonly keys?: KeyLoader;
-  /** What is revoked already, for workers that start; default nothing. */
+  /** The revocations for workers that start; default none. */
   readonly revocations?: { messages(): readonly RevocationMessage[] };
-  /** Faults inside decisions and deaths of workers, one sentence without request data. */
+  /** Receives errors in decisions and crashes of workers, one sentence without request data. */
   readonly log?: { warn(sentence: string): void };
 }
 
+/** One incarnation of one worker. */
 class Slot implements PoolSlot {
   readonly index: number;
   readonly incarnation: number;
@@ -76,10 +78,10 @@ class Slot implements PoolSlot {
   }
 }
 
-/** See the file comment. */
+/** See the file comment. One per gateway. */
 export class WorkerPool implements PolicyPool, KeyReceiver {
   readonly epochs: Epochs;
-  /** The front's own segment; adds up all threads when read. */
+  /** The front's own counters; reading them adds up all threads. */
   readonly counters: Counters;
   readonly counterMemory: CounterMemory;
   readonly size: number;
@@ -90,8 +92,8 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
   readonly #bell;
   readonly #jwks: JwksCache;
   readonly #tasks = new Set<Promise<void>>();
-  /** Workers whose bell rings at the end of this turn. */
-  readonly #toWake: number[] = [];
+  /** Workers whose doorbell is rung at the end of this turn. */
+  readonly #wakes: number[] = [];
   #listener: PoolListener | null = null;
   #snapshot: Snapshot;
   #catalog: CatalogTable;
@@ -127,7 +129,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
       workerHistogram: false,
       resourceLimits: { maxOldGenerationSizeMb: 256, ...options.resourceLimits },
     });
-    // A thread that dies between two tasks is no task's failure; its slot's own promise tells what matters.
+    // A thread that dies between two tasks fails no task; failures of tasks are reported by their promises.
     this.#piscina.on('error', (error: unknown) => this.#report(`policy pool: ${reason(error)}`));
     this.#jwks.configure(options.snapshot.auth);
     for (let index = 0; index < this.size; index += 1) {
@@ -150,29 +152,35 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
     return this.#catalog;
   }
 
-  /** Who reads verdicts and re-dispatches; set once by the dispatcher. */
+  /** Sets what reads verdicts and re-dispatches. Once: the dispatcher is made with this pool. */
   attach(listener: PoolListener): void {
     this.#listener = listener;
   }
 
   slot(index: number): PoolSlot {
-    return this.#slots[index]!;
+    return this.#slotAt(index);
+  }
+
+  #slotAt(index: number): Slot {
+    const slot = this.#slots[index];
+    if (slot === undefined) throw new RangeError('there is no such worker');
+    return slot;
   }
 
   /**
-   * Rings the bell of a worker at the end of this turn of the event loop, once for everything that the turn puts on its
-   * ring. A worker looks at its ring when it starts, so one that is not ready needs no bell.
+   * Rings the doorbell of a worker at the end of this turn of the event loop, once for everything that the turn puts on its
+   * ring. A worker reads its ring when it starts, so one that is not ready needs no doorbell.
    */
   wake(index: number): void {
-    if (this.#toWake.push(index) === 1) setImmediate(this.#wakeAll);
+    if (this.#wakes.push(index) === 1) setImmediate(this.#wakeAll);
   }
 
   readonly #wakeAll = (): void => {
-    for (const index of this.#toWake) {
-      const { bell } = this.#slots[index]!;
-      if (bell !== null) ring(bell.handle, bell.cell);
+    for (const index of this.#wakes) {
+      const bell = this.#slots[index]?.bell;
+      if (bell !== null && bell !== undefined) ring(bell.handle, bell.cell);
     }
-    this.#toWake.length = 0;
+    this.#wakes.length = 0;
   };
 
   /** Resolves when all workers have started. */
@@ -183,8 +191,8 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
   }
 
   /**
-   * Makes a snapshot the one that counts. It reaches the workers before the version that all threads look at changes,
-   * so no decision is made on the old one afterwards. The number of workers stays.
+   * Puts a snapshot into force. It is sent to the workers before the shared version changes, so no verdict under the old
+   * snapshot is accepted afterwards. The number of workers stays the same.
    */
   reconfigure(snapshot: Snapshot): void {
     const before = this.#snapshot;
@@ -195,33 +203,33 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
     this.epochs.setSnapshot(snapshot.version);
   }
 
-  /** Makes a catalog the one that counts; in the same order as {@link reconfigure}. */
+  /** Puts a catalog into force, in the same order as {@link reconfigure}. */
   setCatalog(catalog: CatalogTable): void {
     this.#catalog = catalog;
     this.#post({ type: 'catalog', catalog });
     this.epochs.setCatalog(catalog.version);
   }
 
-  /** Revokes a token or a subject, or takes that back: nothing decided before counts any more when this returns. */
+  /** Adds or removes a revocation of a token or a subject: earlier verdicts are invalid when this returns. */
   revoke(message: RevocationMessage): void {
     this.#post(message);
     this.epochs.revoke();
   }
 
-  /** A revoked token has expired: workers need not know of it any more. */
-  forgetRevoked(message: RevocationMessage): void {
+  /** See WorkerRevocations. */
+  removeRevocation(message: RevocationMessage): void {
     this.#post(message);
   }
 
-  /** Ends a worker that does not move any more; it is replaced like one that died. */
+  /** Terminates a worker that hangs; it is replaced like one that crashed. */
   terminate(index: number, why: string): void {
-    this.#slots[index]!.abort.abort(why);
+    this.#slotAt(index).abort.abort(why);
   }
 
   /**
-   * Lets the workers finish what is on their rings, then ends them.
+   * Lets the workers process their rings, then ends them.
    *
-   * @param drainMs how long they may take before they are terminated
+   * @param drainMs time until they are terminated; default 2,000
    */
   async close(drainMs: Milliseconds = 2_000): Promise<void> {
     this.#closing = true;
@@ -241,7 +249,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
   #start(slot: Slot): void {
     const { port1, port2 } = new MessageChannel();
     slot.port = port1;
-    port1.on('message', (message: FrontMessage) => this.#hear(slot, message));
+    port1.on('message', (message: FrontMessage) => this.#receive(slot, message));
     port1.unref();
     const task: PolicyTask = {
       recordVersion: RECORD_VERSION,
@@ -267,11 +275,11 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
     void run.finally(() => this.#tasks.delete(run));
   }
 
-  #hear(slot: Slot, message: FrontMessage): void {
+  #receive(slot: Slot, message: FrontMessage): void {
     if (message.type === 'ready') {
       slot.bell = message.bell;
       this.#failures = 0;
-      // What was put on the ring while the thread started was not rung for.
+      // Records were put on the ring while the thread started.
       this.wake(slot.index);
     } else if (message.type === 'needKeys') {
       void this.#jwks.request(message.version);
@@ -287,7 +295,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
     slot.dead = true;
     slot.port?.close();
     if (this.#closing) return;
-    // A thread that ends before it is ready (piscina may hand a task to one that is about to go) is no worker's death.
+    // A thread that ends before it is ready is not counted: piscina may give a task to a thread that is about to end.
     if (slot.ready) this.counters.add(Counter.workerDeaths);
     this.#report(`policy worker ${slot.index} ended and is replaced: ${why}`);
     this.#buckets.releaseOwner(slot.index + FRONT_OWNER + 1);
@@ -298,7 +306,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
       this.#start(next);
       return;
     }
-    // It ended by itself before it got as far as its ring: starting it again at once would only burn time.
+    // It ended before it was ready, so it would probably end again: restarted after a pause.
     const pause = Math.min(MAX_BACK_OFF_MS, BACK_OFF_MS * 2 ** this.#failures);
     this.#failures += 1;
     setTimeout(() => {
@@ -306,7 +314,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
     }, pause).unref();
   }
 
-  /** Tokens that were verified with keys which are no longer the same have to be verified again. */
+  /** Sends keys to the workers. When they have changed, tokens must be verified again. */
   useKeys(keys: KeyMessage): void {
     this.#post(keys);
     if (this.#keyVersion !== 0 && keys.version !== this.#keyVersion) this.epochs.revoke();

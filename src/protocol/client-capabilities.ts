@@ -1,5 +1,5 @@
 /**
- * What a client can be asked for, as bits: read from `capabilities` of `initialize` or from the envelope of 2026-07-28,
+ * Capabilities of a client as bits: read from `capabilities` of `initialize` or from the envelope of 2026-07-28,
  * written for upstreams of either family (MCP, lifecycle; 2026-07-28, per-request metadata).
  */
 import { Method } from '../../native/layout.js';
@@ -17,7 +17,7 @@ export const Capability = {
   rootsListChanged: 1 << 6,
 } as const;
 
-/** Whoever can be asked for something has one of these. */
+/** The capabilities that let a server send requests: a client has at least one of them or gets none. */
 export const ASKABLE: number =
   Capability.sampling | Capability.elicitationForm | Capability.elicitationUrl | Capability.roots;
 
@@ -85,7 +85,7 @@ export function withinRevision(mask: number, revision: number): number {
 }
 
 /**
- * The bits that a client needs to be asked `method` with these parameters; -1 for a method that no client answers.
+ * The bits that a client needs for a request of `method` with these parameters; -1 for a method that no client answers.
  *
  * @param method method id (native/layout.ts)
  * @param params the parsed `params`

@@ -1,7 +1,7 @@
 /** Messages as events of `text/event-stream` (MCP Streamable HTTP; WHATWG HTML section 9.2). */
 import type { Composer } from './composer.js';
 
-/** What goes before a message and behind it. Clients look at events without a name or with this one only. */
+/** Bytes before and after a message. Clients ignore events with another name. */
 export const EVENT_OPEN: Uint8Array = Buffer.from('event: message\ndata: ');
 export const EVENT_CLOSE: Uint8Array = Buffer.from('\n\n');
 /** Between the fields of one event. */

@@ -1,10 +1,10 @@
 /**
- * Walks raw JSON bytes that a scan has already validated, for paths that want a few members of a document and
- * the rest untouched. Positions are byte offsets, end exclusive. On bytes that are not valid JSON the results
+ * Walks raw JSON bytes that a scan has already validated, for code that reads or edits a few members of a document and
+ * leaves the rest unchanged. Positions are byte offsets, end exclusive. On bytes that are not valid JSON the results
  * are meaningless, but every function ends and stays within the bytes.
  */
 
-/** What a value is, told by its first byte. */
+/** The type of a value, by its first byte. */
 export type ValueType = 'object' | 'array' | 'string' | 'number' | 'boolean' | 'null';
 
 /** A piece of a document: `[start, end)`. */
@@ -28,7 +28,7 @@ const CLOSE_ARRAY = 0x5d;
 const NOTHING = new Uint8Array(0);
 
 const encoder = new TextEncoder();
-// A string may begin with U+FEFF; it is text there, no mark of the encoding.
+// A string may begin with U+FEFF, which is text there and no byte order mark.
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 function isSpace(byte: number): boolean {
@@ -36,7 +36,7 @@ function isSpace(byte: number): boolean {
 }
 
 function skipSpace(bytes: Uint8Array, position: number): number {
-  while (position < bytes.length && isSpace(bytes[position])) position++;
+  while (position < bytes.length && isSpace(bytes[position]!)) position++;
   return position;
 }
 
@@ -56,7 +56,7 @@ export function skipValue(bytes: Uint8Array, position: number): number {
   const first = bytes[position];
   if (first === QUOTE) return skipString(bytes, position);
   if (first !== OPEN_OBJECT && first !== OPEN_ARRAY) {
-    while (position < bytes.length && !endsScalar(bytes[position])) position++;
+    while (position < bytes.length && !endsScalar(bytes[position]!)) position++;
     return position;
   }
   for (let depth = 0; position < bytes.length; ) {
@@ -105,7 +105,7 @@ export function valueType(bytes: Uint8Array, position: number): ValueType {
  */
 export class JsonCursor {
   bytes: Uint8Array = NOTHING;
-  /** The key's content without quotes, as it is spelled; -1 in arrays. */
+  /** The key's content without quotes, escapes included; -1 in arrays. */
   keyStart = -1;
   keyEnd = -1;
   /** Where the member begins: the key's opening quote; in arrays the same as `start`. */
@@ -167,7 +167,7 @@ export class JsonCursor {
 function contentIs(bytes: Uint8Array, start: number, end: number, text: string): boolean {
   const length = end - start;
   for (let index = 0; index < length; index++) {
-    const byte = bytes[start + index];
+    const byte = bytes[start + index]!;
     if (byte === BACKSLASH || byte >= 0x80) return decodeString(bytes, start, end) === text;
     if (byte !== text.charCodeAt(index)) return false;
   }
@@ -204,7 +204,7 @@ export function findPath(bytes: Uint8Array, start: number, end: number, ...keys:
  * Edits that remove the named members of the object at `start`, each with one comma, in ascending order;
  * what is left is valid JSON and otherwise unchanged.
  *
- * @param drop - names, or a test that is asked with the cursor on each member
+ * @param drop - names, or a test that is called with the cursor on each member
  */
 export function removeMembers(
   bytes: Uint8Array,
@@ -216,7 +216,7 @@ export function removeMembers(
   const cursor = new JsonCursor(bytes, start);
   let anyKept = false;
   let previousEnd = -1;
-  // A leading member goes with the comma behind it, so its edit ends where the next member begins.
+  // A leading member is removed with the comma after it, so its edit ends where the next member begins.
   let pending = -1;
   while (cursor.next()) {
     if (pending >= 0) edits.push({ start: pending, end: cursor.memberStart, text: NOTHING });

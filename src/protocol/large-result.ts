@@ -1,10 +1,10 @@
 /**
  * Rewrites a JSON-RPC response on its way through, piece by piece: the client's id takes the place of the upstream's, and
- * the result gets the members of the client's protocol family, wherever they stand. What it holds back is bounded, however
+ * the result gets the members of the client's protocol family, wherever they stand. The bytes it buffers are bounded, however
  * large the response is. The same for whole documents: src/request/write/translate.ts.
  *
- * It follows the structure as far as it decides something (members, strings, brackets that match); what lies deeper than
- * the members of the result is passed on as it is, and a client's parser judges it.
+ * It validates only the structure that it needs (members, strings, matching brackets); values deeper than the members of the
+ * result are passed on unchanged, and the client's parser validates them.
  */
 import { Composer } from './composer.js';
 import { decodeString } from './json-cursor.js';
@@ -32,7 +32,7 @@ export interface LargeMember {
 const MAX_DEPTH = 512;
 /** Most bytes between two members, with the key behind them. */
 const MAX_HELD = 65_536;
-/** A longer key is none of ours, even if every character is escaped. */
+/** A longer key is none that is looked for, even if every character is escaped. */
 const LONGEST_KEY = 128;
 /** Longest value that is looked at: an id, a result type. */
 const LONGEST_VALUE = 48;
@@ -46,7 +46,7 @@ const CLOSE_OBJECT = 0x7d;
 const OPEN_ARRAY = 0x5b;
 const CLOSE_ARRAY = 0x5d;
 
-/** What comes next. The first five are about the members of the message and of its result. */
+/** What is read next. The first six concern the members of the message and of its result. */
 const State = {
   start: 0,
   /** A key or the end of an empty object. */
@@ -59,13 +59,13 @@ const State = {
   inKey: 6,
   inString: 7,
   inScalar: 8,
-  /** Within a value that is passed over. */
+  /** Within a value that is not looked at. */
   inside: 9,
   done: 10,
   broken: 11,
 } as const;
 
-/** What becomes of the bytes. */
+/** What happens to the bytes. */
 const Mode = { pass: 0, hold: 1, drop: 2, collect: 3 } as const;
 
 const TOP_KEYS = ['jsonrpc', 'id', 'method', 'result', 'error'];
@@ -111,21 +111,21 @@ export class LargeResult {
       : rewrite.add.flatMap((member) => member.keys);
   }
 
-  /** Whether the message is known to be a response with a result. */
+  /** Whether the message has turned out to be a response with a result. */
   get isResult(): boolean {
     return this.#state !== State.broken && this.#seen.has('result');
   }
 
-  /** Whether the response is complete and was the one expected. */
+  /** Whether the response is complete and has the expected id. */
   get complete(): boolean {
     return this.#state === State.done && this.#seen.has('id') && this.#seen.has('result') && this.#seen.has('jsonrpc');
   }
 
   /**
-   * Takes the next piece and appends what becomes of it to `out`.
+   * Reads the next piece and appends its rewritten bytes to `out`.
    *
-   * @returns false when the response cannot be passed on any further: it is no JSON, no result, has another id, repeats a
-   *   member that matters, or asks a legacy client for input
+   * @returns false when the response cannot be passed on any further: it is no JSON, has no result or another id, repeats a
+   *   member that matters, or requests input from a legacy client
    */
   feed(bytes: Uint8Array, start: number, end: number, out: Composer): boolean {
     let at = start;
@@ -227,7 +227,7 @@ export class LargeResult {
   }
 
   #keyStart(): boolean {
-    // What follows a dropped member that was the first goes with it (json-cursor.ts, removeMembers).
+    // A dropped first member is removed with the comma after it (json-cursor.ts, removeMembers).
     if (this.#members[this.#level] && !this.#kept[this.#level]) this.#held.reset();
     this.#members[this.#level] = true;
     this.#mode = Mode.hold;
@@ -263,7 +263,7 @@ export class LargeResult {
     const known = this.#level === 1 ? TOP_KEYS : this.#resultKeys;
     this.#key = this.#keyLength > LONGEST_KEY ? '' : this.#keyBytes.toString('latin1', 0, this.#keyLength);
     if (this.#key.includes('\\')) {
-      // The bytes that decide must mean the same to every reader.
+      // A key that matters must be written without escapes, so that every parser reads the same.
       if (known.includes(decodedKey(this.#keyBytes, this.#keyLength))) return false;
       this.#key = '';
     }
@@ -361,7 +361,7 @@ export class LargeResult {
     return true;
   }
 
-  /** Some servers hand ids back as strings; the same is taken from whole answers. */
+  /** Some servers return ids as strings, which are accepted as in whole responses. */
   #isExpected(): boolean {
     const { upstreamId } = this.#rewrite;
     const quoted = this.#valueBytes[0] === QUOTE ? 1 : 0;
@@ -383,7 +383,7 @@ export class LargeResult {
       this.#state = State.done;
       return true;
     }
-    // With it ends a member of the message.
+    // The object was a member of the message, which ends too.
     this.#level = 1;
     this.#key = '';
     out.put(CLOSE);
@@ -401,7 +401,7 @@ export class LargeResult {
     }
   }
 
-  /** What was held back goes out after all. */
+  /** Writes the bytes that were held back. */
   #release(out: Composer): void {
     out.range(this.#held.bytes, 0, this.#held.length);
     this.#held.reset();

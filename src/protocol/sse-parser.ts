@@ -1,8 +1,8 @@
 /**
  * A parser of `text/event-stream` over bytes (WHATWG HTML, "Server-sent events", parsing an event stream):
  * line ends CR, LF and CRLF, a BOM at the start, comments, multi-line data, chunks cut anywhere.
- * The data of an event that lies in one chunk on one line is handed on without a copy. What is held of an event, and of a
- * line that is no data, is bounded.
+ * The data of an event that lies in one chunk on one line is passed on without a copy. The bytes held of an event, and of a
+ * line that is no data, are bounded.
  */
 import type { BufferBudget } from '../shared/buffer-budget.js';
 import { HeldBytes } from '../shared/held-bytes.js';
@@ -24,11 +24,10 @@ export interface MessageBudget {
   message(): boolean;
 }
 
-/** Receives events, and the data of large ones while it comes. */
+/** Receives events, and the data of large ones as it arrives. */
 export interface SsePartListener extends SseListener {
   /**
-   * The data of an event has become larger than is held: `data[0, length)` is what there is of it, valid only during the
-   * call.
+   * The data of an event exceeds the bytes that are held: `data[0, length)` has arrived so far, valid only during the call.
    *
    * @returns true = the rest follows with `largePart`, `largeEnd` ends it and `event` is not called; false = the event is
    *   held as a whole
@@ -45,9 +44,9 @@ const SPACE = 0x20;
 const COLON = 0x3a;
 /** Longest line that is no data: a comment, a name or an id. */
 const MAX_FIELD_BYTES: Bytes = 65_536;
-/** From so many bytes on, an unfinished line that begins like data is known to be data: `data:` and what may be a space. */
+/** Bytes that decide whether an unfinished line is data: `data:` and what may be a space. */
 const DATA_KNOWN = 6;
-/** Data lines of one event are joined with it. */
+/** Joins the data lines of one event. */
 const JOINT = Uint8Array.of(LF);
 
 /** Sizes and memory of a parser. */
@@ -56,11 +55,11 @@ export interface SseParserOptions {
   readonly maxEventBytes: Bytes;
   /** Counts what is held. */
   readonly budget: BufferBudget;
-  /** With it `feed` stops behind the event that spends it. */
+  /** If given, `feed` stops after the event that uses it up. */
   readonly share?: MessageBudget;
-  /** There is no room for the event that is coming: its stream has to end, and {@link SseParser.letGo} be called. */
+  /** There is no memory for the event that arrives: its stream has to end, and {@link SseParser.discard} has to be called. */
   evicted(): void;
-  /** The data of an event that is larger than `heldBytes` and comes in pieces may be had in parts, up to `maxBytes`. */
+  /** Passes the data of an event that is larger than `heldBytes` and arrives in pieces on in parts, up to `maxBytes`. */
   readonly parts?: { readonly listener: SsePartListener; readonly heldBytes: Bytes; readonly maxBytes: Bytes };
 }
 
@@ -73,8 +72,8 @@ export class SseParser {
   lastEventId = '';
   /** The last `retry` field in ms, -1 if none. */
   retryMs = -1;
-  /** Bytes of the last chunk that were read: fewer than it has when the share was spent on the way. */
-  taken = 0;
+  /** Bytes of the last chunk that were read: fewer than it has when the share was used up. */
+  consumed = 0;
 
   readonly #listener: SseListener;
   readonly #parts: SsePartListener | null;
@@ -83,7 +82,7 @@ export class SseParser {
   readonly #maxPassedBytes: Bytes;
   readonly #maxFieldBytes: Bytes;
   readonly #share: MessageBudget | null;
-  /** An event has spent the share. */
+  /** An event has used up the share. */
   #spent = false;
   /** Start of an unfinished line from earlier chunks. */
   readonly #line: HeldBytes;
@@ -93,9 +92,9 @@ export class SseParser {
   #dataLines = 0;
   #type = '';
   #id = '';
-  /** The unfinished line is data and its beginning has been taken. */
+  /** The unfinished line is data, of which a part has been added already. */
   #inData = false;
-  /** The data of the current event goes on in parts; `#passed` bytes have. */
+  /** The data of the current event is passed on in parts; `#passed` bytes so far. */
   #passing = false;
   #passed = 0;
   /** The current event is held as a whole, however large. */
@@ -117,26 +116,26 @@ export class SseParser {
     this.#store = new HeldBytes(budget, () => options.evicted());
   }
 
-  /** Forgets everything: the next chunk starts a new stream. */
+  /** Resets the parser: the next chunk starts a new stream. */
   reset(): void {
     this.lastEventId = '';
     this.#id = '';
     this.#inData = false;
     this.retryMs = -1;
-    this.letGo();
+    this.discard();
     this.#skipLineFeed = false;
     this.#bomSeen = 0;
     this.#atStart = true;
   }
 
-  /** Gives back what is held of an unfinished event; the stream is not read any further. */
-  letGo(): void {
+  /** Frees the bytes of an unfinished event; the stream is not read any further. */
+  discard(): void {
     this.#line.clear();
     this.#clearEvent();
   }
 
   /**
-   * Takes the next bytes of the stream, {@link taken} of them. An event that is not closed by a blank line is never
+   * Reads the next bytes of the stream, {@link consumed} of them. An event that is not closed by a blank line is never
    * delivered.
    *
    * @returns false when an event or another line is larger than its limit; the stream cannot be used any further then
@@ -144,7 +143,7 @@ export class SseParser {
   feed(chunk: Uint8Array): boolean {
     let position = 0;
     const { length } = chunk;
-    this.taken = length;
+    this.consumed = length;
     if (this.#atStart) {
       position = this.#skipBom(chunk);
       if (this.#atStart) return true;
@@ -171,14 +170,14 @@ export class SseParser {
       position = end + 1;
       if (this.#spent) {
         this.#spent = false;
-        this.taken = position;
+        this.consumed = position;
         return true;
       }
     }
     return this.#view === null || this.#detach();
   }
 
-  /** Reads a byte order mark that may itself be cut; bytes that turn out not to be one are put back as a line. */
+  /** Reads a byte order mark that may itself be cut; bytes that turn out not to be one are part of the first line. */
   #skipBom(chunk: Uint8Array): number {
     let position = 0;
     while (this.#bomSeen < 3 && position < chunk.length && chunk[position] === BOM[this.#bomSeen]) {
@@ -196,13 +195,13 @@ export class SseParser {
     return 0;
   }
 
-  /** Takes a piece of a line whose end has not come: data goes to the event at once, the rest waits for its end. */
+  /** Reads a piece of an unfinished line: data is added to the event at once, other fields wait for the end of the line. */
   #takePiece(chunk: Uint8Array, start: number, end: number): boolean {
     if (this.#inData) return this.#add(chunk, start, end);
     const line = this.#line;
     if (line.length === 0 && opensData(chunk, start, end)) return this.#openData(chunk, start, end);
     if (line.length < DATA_KNOWN) {
-      // As much as tells what it is; the rest may be long.
+      // Only the bytes that decide what it is; the rest may be long.
       const known = Math.min(end, start + DATA_KNOWN - line.length);
       line.append(chunk, this.#maxFieldBytes, start, known);
       if (!opensData(line.bytes, 0, line.length)) return line.append(chunk, this.#maxFieldBytes, known, end);
@@ -213,7 +212,7 @@ export class SseParser {
     return line.append(chunk, this.#maxFieldBytes, start, end);
   }
 
-  /** The line of which pieces were taken has ended. */
+  /** The line that arrived in pieces has ended. */
   #endLine(): boolean {
     if (this.#inData) {
       this.#inData = false;
@@ -271,7 +270,7 @@ export class SseParser {
     return this.#append(bytes, start, end);
   }
 
-  /** Copies data that lies in a chunk about to go away. */
+  /** Copies data that lies in a chunk before the chunk becomes invalid. */
   #detach(): boolean {
     const view = this.#view as Uint8Array;
     this.#view = null;
@@ -298,7 +297,7 @@ export class SseParser {
     return true;
   }
 
-  /** The event has become large: asks whether it may go on in parts. */
+  /** The event has become large: passes it on in parts if the listener accepts. */
   #offer(parts: SsePartListener): void {
     const { bytes, length } = this.#store;
     if (!parts.largeStart(bytes, length, this.#type)) {
@@ -346,7 +345,7 @@ function isData(bytes: Uint8Array, start: number, end: number): boolean {
   );
 }
 
-/** Whether an unfinished line is data, and as much of it is there as its beginning takes. */
+/** Whether an unfinished line is data, of which enough has arrived to decide. */
 function opensData(bytes: Uint8Array, start: number, end: number): boolean {
   return end - start >= DATA_KNOWN && isData(bytes, start, end);
 }

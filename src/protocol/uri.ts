@@ -1,12 +1,12 @@
 /**
  * The normal form of URIs, in which policy judges them: RFC 3986 (6.2.2 syntax-based, 6.2.3 scheme-based normalisation)
- * and the WHATWG URL parser at once. A URI that the two read differently, or that hides where it leads, has none.
- * Slow on purpose: what is in normal form already is recognised by the scan (native/plain-uri.ts) and never comes here.
+ * and the WHATWG URL parser at once. A URI that the two read differently, or whose target shows only after decoding, has none.
+ * This is the slow path: the scan recognises URIs that are in normal form already (native/plain-uri.ts).
  */
 
 import { isPlainUri } from '../../native/plain-uri.js';
 
-/** Why a URI has no normal form; the end of the sentence that a client is told. */
+/** Why a URI has no normal form; the end of the error sentence. */
 export const URI_FAULTS = {
   scheme: 'it has no scheme',
   control: 'it holds a control character',
@@ -23,7 +23,7 @@ export const URI_FAULTS = {
 /** A key of {@link URI_FAULTS}. */
 export type UriFault = keyof typeof URI_FAULTS;
 
-/** A URI that every parser reads alike. */
+/** A URI that all parsers read in the same way. */
 export interface NormalUri {
   /** The normal form: what is sent to upstreams. */
   readonly text: string;
@@ -88,8 +88,8 @@ export interface ListedResources {
 }
 
 /**
- * Spellings that are served when an upstream lists them: nothing is hidden in them, and who lists `postgres://reader@db/t`
- * means just that.
+ * Spellings that are served when an upstream lists them: nothing is hidden in them, and an upstream that lists
+ * `postgres://reader@db/t` means exactly that URI.
  */
 const LISTABLE: readonly UriFault[] = ['scheme', 'user'];
 
@@ -101,7 +101,7 @@ export function readUri(text: string, listed: ListedResources): NormalUri | UriF
   return LISTABLE.includes(read) && listed.isListed(text) ? { text, judged: text } : read;
 }
 
-/** What {@link isPlainUri} says of a text: `true` = it is in normal form. */
+/** {@link isPlainUri} of a text: `true` = it is in normal form. */
 export function isPlainText(uri: string): boolean {
   const bytes = Buffer.from(uri);
   return isPlainUri(bytes, 0, bytes.length);
@@ -182,7 +182,7 @@ function normalPath(path: string, scheme: string): string {
   return normal;
 }
 
-/** Refuses what shows only after decoding, or is gone after it: dot segments and control characters. */
+/** Refuses dot segments and control characters that only decoding shows. */
 function refuseHidden(normal: string): void {
   if (/%(?:[01][0-9A-F]|7F|C2%[89])/.test(normal)) throw new Unreadable('control');
   for (const segment of separated(normal).split('/')) {
@@ -250,7 +250,7 @@ const SPECIAL_OF = {
 /**
  * The normal form of a pattern over URIs: of its literal parts, so that it matches URIs in normal form.
  *
- * @param kind what in the text stands for something else than itself
+ * @param kind the language of the pattern
  * @returns a {@link UriFault} when no URI in normal form can match
  */
 export function normalPattern(text: string, kind: keyof typeof SPECIAL_OF): { readonly text: string } | UriFault {

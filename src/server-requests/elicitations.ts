@@ -1,47 +1,49 @@
+import { deleteFirst } from '../shared/delete-first.js';
 import type { Endpoint } from '../upstream/core/types.js';
 import type { Call } from './open-requests.js';
 
-/** Elicitations by URL that are remembered; the oldest are forgotten first. */
-const MOST = 10_000;
+/** Elicitations that are remembered; the oldest are evicted first. */
+const MAX_ELICITATIONS = 10_000;
 
-/** Who was sent to a URL. */
-export interface Visitor {
+/** The client that was sent to a URL. */
+export interface UrlRecipient {
   readonly sessionId: string;
-  /** The call on whose behalf, null = none. */
+  /** The call that the elicitation belongs to; null = none. */
   readonly call: Call | null;
 }
 
 /**
- * Who has to be told that an elicitation by URL is complete. Ids are the servers' own, so that each counts only where it
- * came from: at its endpoint, or at its server where an error (-32042) named it.
+ * The recipients of `notifications/elicitation/complete`, by elicitation id. Ids are chosen by servers, so each is valid
+ * for its origin only: the endpoint that sent the request, or the server whose error (-32042) named it. Owned by
+ * ServerRequests.
  */
 export class Elicitations {
-  readonly #visitors = new Map<string, Visitor>();
+  readonly #recipients = new Map<string, UrlRecipient>();
   readonly #numbers = new WeakMap<Endpoint, number>();
   #count = 0;
 
-  /** Remembers a visitor; a later one with the same id takes its place. */
-  add(from: Endpoint | number, elicitationId: string, visitor: Visitor): void {
+  /** Remembers a recipient; a later one with the same id replaces it. @param from the endpoint, or the index of the server */
+  add(from: Endpoint | number, elicitationId: string, recipient: UrlRecipient): void {
     const key = this.#key(from, elicitationId);
-    this.#visitors.delete(key);
-    if (this.#visitors.size >= MOST) this.#visitors.delete(this.#visitors.keys().next().value!);
-    this.#visitors.set(key, visitor);
+    this.#recipients.delete(key);
+    if (this.#recipients.size >= MAX_ELICITATIONS) deleteFirst(this.#recipients);
+    this.#recipients.set(key, recipient);
   }
 
-  /** The visitor that an endpoint speaks of, who is forgotten with it; null when there is none. */
-  take(endpoint: Endpoint, elicitationId: string): Visitor | null {
+  /** Removes and returns the recipient of an elicitation that an endpoint reports complete; null when there is none. */
+  complete(endpoint: Endpoint, elicitationId: string): UrlRecipient | null {
     for (const from of [endpoint, endpoint.server]) {
       const key = this.#key(from, elicitationId);
-      const visitor = this.#visitors.get(key);
-      if (visitor === undefined) continue;
-      this.#visitors.delete(key);
-      return visitor;
+      const recipient = this.#recipients.get(key);
+      if (recipient === undefined) continue;
+      this.#recipients.delete(key);
+      return recipient;
     }
     return null;
   }
 
   clear(): void {
-    this.#visitors.clear();
+    this.#recipients.clear();
   }
 
   #key(from: Endpoint | number, elicitationId: string): string {

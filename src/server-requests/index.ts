@@ -1,7 +1,7 @@
 /**
- * Requests of upstreams to clients (sampling, elicitation, roots), on their way to the one client that a request belongs
- * to and back (MCP 2025-11-25, client features). Towards clients every request has an id of the gateway's own, which is
- * its progress token too; the upstream's come back byte for byte.
+ * Relays requests of upstreams (sampling, elicitation, roots) to the legacy client that they belong to, and its responses
+ * back (MCP 2025-11-25, client features). Towards the client each request has an id assigned by the gateway, which is also
+ * its progress token; the upstream gets its own id and token back byte for byte.
  */
 
 import { METHODS, Method } from '../../native/layout.js';
@@ -14,9 +14,9 @@ import type { ExchangeTable } from '../request/exchange/table.js';
 import type { Session, SessionTable } from '../session/sessions.js';
 import type { Count, Milliseconds } from '../units.js';
 import type { Endpoint } from '../upstream/core/types.js';
+import { clientRequestFor } from './client-request.js';
 import { Elicitations } from './elicitations.js';
 import { type Call, callOf, isUnderWay, type OpenRequest, OpenRequests, type Outcome } from './open-requests.js';
-import { type Question, questionFor } from './questions.js';
 
 /** What {@link ServerRequests} works with. */
 export interface ServerRequestsParts {
@@ -24,7 +24,7 @@ export interface ServerRequestsParts {
   readonly table: Pick<ExchangeTable, 'forEach'>;
   readonly sessions: Pick<SessionTable, 'open'>;
   readonly write: {
-    /** Sends one message on the stream of a call; false = the client left or takes no stream. */
+    /** Sends one message on the stream of a call; false = the client disconnected or does not accept a stream. */
     event(exchange: Exchange, message: Uint8Array): boolean;
   };
   readonly streams: {
@@ -37,39 +37,39 @@ export interface ServerRequestsParts {
   };
 }
 
-/** What has happened so far, for /stats. */
+/** Counts of server requests, for /stats. */
 export interface ServerRequestCounts {
-  /** Wait for an answer now. */
+  /** Without a response at this moment. */
   readonly open: Count;
   readonly answered: Count;
-  /** Were not passed on: the client cannot be asked that, has no stream open, or too many are open. */
+  /** Not relayed: the client lacks the capability or a stream, or too many requests are open. */
   readonly refused: Count;
-  /** Were not passed on: it could not be told whom they are for. */
+  /** Not relayed: the client that they belong to could not be determined. */
   readonly unattributable: Count;
-  /** Were not answered within `limits.answerMs`. */
+  /** Not answered within `limits.answerMs`. */
   readonly expired: Count;
-  /** Answers that nobody waited for (any more), or of a client that was not asked. */
+  /** Responses to requests that had ended, that never existed, or that were sent to another client. */
   readonly late: Count;
 }
 
 const METHOD_NOT_FOUND = -32601;
 const INTERNAL_ERROR = -32603;
 /**
- * Ids begin where those of clients do not reach: a client that takes back its own request 7 must not be understood to
- * mean a request of an upstream.
+ * Ids start above those that clients use, so that a client that cancels its own request 7 does not cancel a request of an
+ * upstream.
  */
 const FIRST_ID = 1_000_000_000;
-/** So many requests at least may be open towards one session. */
-const LEAST_SHARE: Count = 10;
-/** Longest id or token that is looked at. */
-const LONGEST_DIGITS = 16;
-/** Each look goes over all that is open. */
-const SHORTEST_TIMER_MS: Milliseconds = 20;
-/** What setTimeout takes. */
-const LONGEST_TIMER_MS: Milliseconds = 2 ** 31 - 1;
-const CANCELLED = METHODS[Method.cancelled]!;
+/** Lower bound of the open requests to one session. */
+const MIN_PER_SESSION: Count = 10;
+/** Longest id or token that is parsed. */
+const MAX_DIGITS = 16;
+/** Lower bound of the timer: each run checks all open requests. */
+const MIN_TIMER_MS: Milliseconds = 20;
+/** Upper bound of setTimeout. */
+const MAX_TIMER_MS: Milliseconds = 2 ** 31 - 1;
+const CANCELLED = METHODS[Method.cancelled];
 
-/** See the file comment. */
+/** See the file comment. The router calls it for legacy clients, the write stage for their answers; one per front. */
 export class ServerRequests {
   readonly #parts: ServerRequestsParts;
   readonly #open = new OpenRequests();
@@ -78,7 +78,7 @@ export class ServerRequests {
   #nextId = FIRST_ID;
   #timer: NodeJS.Timeout | undefined;
   /** When the timer is due. */
-  #wakes: Milliseconds = 0;
+  #timerAt: Milliseconds = 0;
 
   constructor(parts: ServerRequestsParts) {
     this.#parts = parts;
@@ -89,61 +89,63 @@ export class ServerRequests {
   }
 
   /**
-   * Passes a request of an upstream on to the legacy client it belongs to, or refuses it.
+   * Relays a request of an upstream to the legacy client that it belongs to, or refuses it.
    *
-   * @param exchange the call it belongs to; null = the owner of the endpoint's lane is meant, if it is a session
+   * @param exchange the call that it belongs to; null = it belongs to the owner of the endpoint, if that is a session
    */
   serverRequest(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
-    const theirId = copy(bytes, spans.idStart, spans.idEnd);
-    const refuse = (code: number, sentence: string): void => endpoint.reply(errorMessage(theirId, code, sentence));
+    const upstreamId = copy(bytes, spans.idStart, spans.idEnd);
+    const refuse = (code: number, sentence: string): void => endpoint.reply(errorMessage(upstreamId, code, sentence));
     const sessionId =
       exchange === null ? (endpoint.profile.owner?.sessionId ?? '') : (exchange.client.session?.id ?? '');
     const session = sessionId === '' ? null : this.#parts.sessions.open(sessionId);
     if (session === null) {
       this.#counts.unattributable += 1;
-      refuse(INTERNAL_ERROR, 'It cannot be told which client this request is for.');
+      refuse(INTERNAL_ERROR, 'The gateway cannot determine the client that this request is for.');
       return;
     }
     const content = bytes.subarray(0, length);
     const start = spans.paramsStart;
     const params = start < 0 ? undefined : { start, end: spans.paramsEnd };
-    const question = questionFor(session, spans.method, content, params);
-    if (question.refusal !== '' || this.#isFull(sessionId)) {
+    const adapted = clientRequestFor(session, spans.method, content, params);
+    if (adapted.refusal !== '' || this.#isFull(sessionId)) {
       this.#counts.refused += 1;
-      if (question.refusal !== '') refuse(METHOD_NOT_FOUND, question.refusal);
-      else refuse(INTERNAL_ERROR, 'Too many requests wait for answers of clients.');
+      if (adapted.refusal !== '') refuse(METHOD_NOT_FOUND, adapted.refusal);
+      else refuse(INTERNAL_ERROR, 'Too many requests wait for responses of clients.');
       return;
     }
     const id = this.#newId();
     const token = spans.progressTokenStart;
     const ours = Buffer.from(String(id));
-    const edits: Edit[] = [...question.edits, { start: spans.idStart, end: spans.idEnd, text: ours }];
+    const edits: Edit[] = [...adapted.edits, { start: spans.idStart, end: spans.idEnd, text: ours }];
     if (token >= 0) edits.push({ start: token, end: spans.progressTokenEnd, text: ours });
     const request: OpenRequest = {
       id,
       sessionId,
       endpoint,
-      theirId,
-      theirToken: token < 0 ? null : copy(bytes, token, spans.progressTokenEnd),
+      upstreamId,
+      upstreamToken: token < 0 ? null : copy(bytes, token, spans.progressTokenEnd),
       call: exchange === null ? null : callOf(exchange),
-      resting: (exchange === null ? this.#callsAt(endpoint, sessionId) : [exchange]).map(callOf),
+      waitingCalls: (exchange === null ? this.#callsAt(endpoint, sessionId) : [exchange]).map(callOf),
       expiresAt: performance.now() + this.#parts.config.current.limits.answerMs,
       outcome: null,
     };
     if (!this.#send(request, applyEdits(content, 0, length, edits))) {
       this.#counts.refused += 1;
-      refuse(INTERNAL_ERROR, 'The client has no stream open on which it could be asked.');
+      refuse(INTERNAL_ERROR, 'The client has no stream open on which the request could be sent.');
       return;
     }
-    this.#remember(question, request, endpoint);
+    if (adapted.elicitationId !== '') {
+      this.#elicitations.add(endpoint, adapted.elicitationId, { sessionId, call: request.call });
+    }
   }
 
   /**
-   * Asks the client of a call on the gateway's own account.
+   * Sends a request of the gateway itself to the client of a call.
    *
    * @param params raw JSON, null = none
-   * @param outcome told once, and not at all once the call is over
-   * @returns false when the client cannot be reached or too many requests are open
+   * @param outcome called at most once, and not after the call has ended
+   * @returns false when the client has no stream or too many requests are open
    */
   ask(exchange: Exchange, method: string, params: Uint8Array | null, outcome: Outcome): boolean {
     if (exchange.client.session === null || this.#isFull(exchange.client.session.id)) return false;
@@ -153,10 +155,10 @@ export class ServerRequests {
       id,
       sessionId: exchange.client.session.id,
       endpoint: null,
-      theirId: Buffer.alloc(0),
-      theirToken: null,
+      upstreamId: Buffer.alloc(0),
+      upstreamToken: null,
       call,
-      resting: [call],
+      waitingCalls: [call],
       expiresAt: performance.now() + this.#parts.config.current.limits.answerMs,
       outcome,
     };
@@ -167,26 +169,26 @@ export class ServerRequests {
     return false;
   }
 
-  /** A notification of an upstream: a request is taken back, an elicitation by URL is complete. */
+  /** A notification of an upstream: `notifications/cancelled` or `notifications/elicitation/complete`. */
   serverNotification(endpoint: Endpoint, bytes: Uint8Array, length: number, spans: Spans): void {
     if (spans.method === Method.cancelled) {
       const start = spans.requestIdStart;
       const end = spans.requestIdEnd;
       if (start < 0) return;
-      const theirId = bytes.subarray(start, end);
-      const request = this.#open.ofEndpoint(endpoint).find((open) => Buffer.compare(open.theirId, theirId) === 0);
+      const upstreamId = bytes.subarray(start, end);
+      const request = this.#open.ofEndpoint(endpoint).find((open) => Buffer.compare(open.upstreamId, upstreamId) === 0);
       if (request === undefined || !this.#open.remove(request)) return;
       const ours = { start, end, text: Buffer.from(String(request.id)) };
-      this.#tell(request, applyEdits(bytes, 0, length, [ours]));
+      this.#notify(request, applyEdits(bytes, 0, length, [ours]));
     } else if (spans.method === Method.elicitationComplete) {
       const id = findPath(bytes.subarray(0, length), 0, length, 'params', 'elicitationId');
       const text = id === undefined ? undefined : parseValue(bytes, id.start, id.end);
-      const visitor = typeof text === 'string' ? this.#elicitations.take(endpoint, text) : null;
-      if (visitor !== null) this.#tell(visitor, copy(bytes, 0, length));
+      const recipient = typeof text === 'string' ? this.#elicitations.complete(endpoint, text) : null;
+      if (recipient !== null) this.#notify(recipient, copy(bytes, 0, length));
     }
   }
 
-  /** A legacy client is told by an error (-32042) which URLs to visit; the error passes as it is. */
+  /** Remembers the elicitations in an error -32042 to a legacy client; the error itself is passed on unchanged. */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const { session } = exchange.client;
     const list = findPath(bytes.subarray(0, length), spans.errorStart, spans.errorEnd, 'data');
@@ -201,69 +203,69 @@ export class ServerRequests {
     }
   }
 
-  /** A client's answer; `exchange` is the message that brought it. */
+  /** A client's response to a server request; `exchange` holds the message. */
   clientResponse(exchange: Exchange, bytes: Uint8Array): void {
     const { spans } = exchange.message;
-    const request = this.#ofClient(exchange, bytes, spans.idStart, spans.idEnd);
+    const request = this.#findFor(exchange, bytes, spans.idStart, spans.idEnd);
     if (request === null || !this.#open.remove(request)) {
       this.#counts.late += 1;
       return;
     }
     this.#counts.answered += 1;
-    const { endpoint, outcome, theirId } = request;
-    endpoint?.reply(relayed(bytes, spans.idStart, spans.idEnd, theirId));
+    const { endpoint, outcome, upstreamId } = request;
+    endpoint?.reply(relayed(bytes, spans.idStart, spans.idEnd, upstreamId));
     outcome?.(
       spans.resultStart < 0 ? null : copy(bytes, spans.resultStart, spans.resultEnd),
       spans.errorStart < 0 ? null : copy(bytes, spans.errorStart, spans.errorEnd),
     );
   }
 
-  /** A client's notification about a request of an upstream (progress), or about its roots. */
+  /** A client's notification: progress of a server request, or changed roots. */
   clientNotification(exchange: Exchange, bytes: Uint8Array): void {
     const { spans } = exchange.message;
     const { session } = exchange.client;
     if (spans.method === Method.progress) {
       const start = spans.progressTokenStart;
-      const request = this.#ofClient(exchange, bytes, start, spans.progressTokenEnd);
-      if (request === null || request.theirToken === null) return;
-      request.endpoint?.reply(relayed(bytes, start, spans.progressTokenEnd, request.theirToken));
+      const request = this.#findFor(exchange, bytes, start, spans.progressTokenEnd);
+      if (request === null || request.upstreamToken === null) return;
+      request.endpoint?.reply(relayed(bytes, start, spans.progressTokenEnd, request.upstreamToken));
     } else if (spans.method === Method.rootsListChanged && session !== null) {
       this.#parts.upstreams.rootsChanged(session.id);
     }
   }
 
   /**
-   * A client cancels something that is no request of its own. Where it means a request of an upstream, that has its
-   * answer: a relayed notification would name an id of the wrong direction there.
+   * A client cancels something that is not its own request. If it is a server request, the upstream gets an error response:
+   * a relayed notification would name a request of the client there.
    */
   clientCancelled(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
-    const request = this.#ofClient(exchange, bytes, start, end);
-    if (request !== null && this.#open.remove(request)) this.#end(request, 'The client takes no part in this request.');
+    const request = this.#findFor(exchange, bytes, start, end);
+    if (request !== null && this.#open.remove(request)) this.#end(request, 'The client cancelled this request.');
   }
 
-  /** The call is over: its upstream gets no answers any more. */
+  /** The call has ended: its requests are cancelled at the client. */
   callEnded(exchange: Exchange): void {
     for (const request of this.#open.ofCall(exchange)) {
-      if (request.call?.exchange === exchange && this.#open.remove(request)) this.#takeBack(request);
+      if (request.call?.exchange === exchange && this.#open.remove(request)) this.#cancel(request);
     }
-    this.#open.forget(exchange);
+    this.#open.detachCall(exchange);
   }
 
-  /** The endpoint waits no longer for answers. */
+  /** The endpoint disconnected: its requests are cancelled at the clients. */
   endpointDisconnected(endpoint: Endpoint): void {
     for (const request of this.#open.ofEndpoint(endpoint)) {
-      if (this.#open.remove(request)) this.#takeBack(request);
+      if (this.#open.remove(request)) this.#cancel(request);
     }
   }
 
-  /** The session ended: it will answer nothing. */
+  /** The session ended: upstreams get errors for the requests to it. */
   sessionEnded(sessionId: string): void {
     for (const request of this.#open.ofSession(sessionId)) {
       if (this.#open.remove(request)) this.#end(request, 'The session of the client has ended.');
     }
   }
 
-  /** Stops the clock and forgets everything. */
+  /** Stops the timer and drops all requests. */
   close(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -271,11 +273,11 @@ export class ServerRequests {
     this.#elicitations.clear();
   }
 
-  /** Whether no more can be asked, of anybody or of this session: one must not take the room of all. */
+  /** Whether `maxServerRequests`, or the tenth of it that one session may use, is reached. */
   #isFull(sessionId: string): boolean {
     const { maxServerRequests } = this.#parts.config.current.limits;
     if (this.#open.size >= maxServerRequests) return true;
-    return this.#open.countOf(sessionId) >= Math.max(LEAST_SHARE, maxServerRequests / 10);
+    return this.#open.countOf(sessionId) >= Math.max(MIN_PER_SESSION, maxServerRequests / 10);
   }
 
   #newId(): number {
@@ -284,24 +286,26 @@ export class ServerRequests {
     return id;
   }
 
-  /** Registers a request and sends it; the answer may come while it is being sent. */
+  /** Registers a request and sends it; the response may arrive before this returns. */
   #send(request: OpenRequest, message: Uint8Array): boolean {
     this.#open.add(request);
-    this.#wakeAt(request.expiresAt);
+    this.#schedule(request.expiresAt);
     if (this.#deliver(request, message)) return true;
     this.#open.remove(request);
     return false;
   }
 
-  #deliver({ call, resting, sessionId }: OpenRequest, message: Uint8Array): boolean {
+  #deliver({ call, waitingCalls, sessionId }: OpenRequest, message: Uint8Array): boolean {
     if (call !== null && isUnderWay(call) && this.#parts.write.event(call.exchange, message)) return true;
     if (this.#toSession(sessionId, message)) return true;
-    // It belongs to one of the session's calls: any of their streams leads to the client.
-    return call === null && resting.some((each) => isUnderWay(each) && this.#parts.write.event(each.exchange, message));
+    // The stream of any call of the session reaches the client.
+    return (
+      call === null && waitingCalls.some((each) => isUnderWay(each) && this.#parts.write.event(each.exchange, message))
+    );
   }
 
-  /** Sends a notification after a request: on the call's stream where that is open, else on the session's own. */
-  #tell(about: { readonly call: Call | null; readonly sessionId: string }, message: Uint8Array): void {
+  /** Sends a notification about a request: on the stream of its call where that is open, else on the standalone stream. */
+  #notify(about: { readonly call: Call | null; readonly sessionId: string }, message: Uint8Array): void {
     const { call, sessionId } = about;
     if (
       call !== null &&
@@ -319,7 +323,7 @@ export class ServerRequests {
     return session !== null && this.#parts.streams.sendTo(session, message);
   }
 
-  /** The calls of a session that an endpoint works on. */
+  /** The calls of a session in flight at an endpoint. */
   #callsAt(endpoint: Endpoint, sessionId: string): Exchange[] {
     const calls: Exchange[] = [];
     this.#parts.table.forEach((exchange) => {
@@ -328,24 +332,21 @@ export class ServerRequests {
     return calls;
   }
 
-  #takeBack(request: OpenRequest): void {
-    const params = { requestId: request.id, reason: 'The answer is no longer needed.' };
-    this.#tell(request, Buffer.from(JSON.stringify({ jsonrpc: '2.0', method: CANCELLED, params })));
+  /** Cancels a request at the client. */
+  #cancel(request: OpenRequest): void {
+    const params = { requestId: request.id, reason: 'The response is no longer needed.' };
+    this.#notify(request, Buffer.from(JSON.stringify({ jsonrpc: '2.0', method: CANCELLED, params })));
   }
 
-  /** There will be no answer. */
-  #end({ endpoint, theirId, outcome }: OpenRequest, sentence: string): void {
-    endpoint?.reply(errorMessage(theirId, INTERNAL_ERROR, sentence));
+  /** Ends a request without a response of the client. */
+  #end({ endpoint, upstreamId, outcome }: OpenRequest, sentence: string): void {
+    endpoint?.reply(errorMessage(upstreamId, INTERNAL_ERROR, sentence));
     outcome?.(null, null);
   }
 
-  #remember({ elicitationId }: Question, { sessionId, call }: OpenRequest, endpoint: Endpoint): void {
-    if (elicitationId !== '') this.#elicitations.add(endpoint, elicitationId, { sessionId, call });
-  }
-
-  /** The open request with the id `bytes[start, end)`, if the session of `exchange` was asked. */
-  #ofClient({ client: { session } }: Exchange, bytes: Uint8Array, start: number, end: number): OpenRequest | null {
-    const id = start < 0 || end - start > LONGEST_DIGITS ? Number.NaN : digits(bytes, start, end);
+  /** The open request with the id `bytes[start, end)`, if it was sent to the session of `exchange`. */
+  #findFor({ client: { session } }: Exchange, bytes: Uint8Array, start: number, end: number): OpenRequest | null {
+    const id = start < 0 || end - start > MAX_DIGITS ? Number.NaN : digits(bytes, start, end);
     const request = this.#open.find(id);
     return request !== undefined && session?.id === request.sessionId ? request : null;
   }
@@ -359,20 +360,20 @@ export class ServerRequests {
         next = Math.min(next, request.expiresAt);
       } else if (this.#open.remove(request)) {
         this.#counts.expired += 1;
-        this.#takeBack(request);
+        this.#cancel(request);
         this.#end(request, 'The client did not answer in time.');
       }
     }
-    if (next < Number.POSITIVE_INFINITY) this.#wakeAt(next);
+    if (next < Number.POSITIVE_INFINITY) this.#schedule(next);
   };
 
-  /** Looks for expired requests at that time, if not before. */
-  #wakeAt(time: Milliseconds): void {
-    if (this.#timer !== undefined && this.#wakes <= time) return;
+  /** Makes sure that expired requests are looked for at that time, or earlier. */
+  #schedule(time: Milliseconds): void {
+    if (this.#timer !== undefined && this.#timerAt <= time) return;
     clearTimeout(this.#timer);
-    this.#wakes = time;
-    const wait = Math.max(SHORTEST_TIMER_MS, time - performance.now());
-    this.#timer = setTimeout(this.#expire, Math.min(wait, LONGEST_TIMER_MS)).unref();
+    this.#timerAt = time;
+    const wait = Math.max(MIN_TIMER_MS, time - performance.now());
+    this.#timer = setTimeout(this.#expire, Math.min(wait, MAX_TIMER_MS)).unref();
   }
 }
 

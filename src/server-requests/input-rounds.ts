@@ -1,6 +1,6 @@
 /**
- * A modern upstream under a legacy client: each round of questions (`input_required`) becomes requests to the client, and
- * their answers the next attempt upstream (MCP 2026-07-28, multi round-trip requests).
+ * A modern upstream behind a legacy client: each `input_required` result becomes requests to the client, and their results
+ * become the next attempt upstream (MCP 2026-07-28, multi round-trip requests).
  */
 
 import { randomUUID } from 'node:crypto';
@@ -23,9 +23,9 @@ import {
   stringValue,
 } from '../protocol/json-cursor.js';
 import { type Exchange, Phase } from '../request/exchange/index.js';
+import { clientRequestFor } from './client-request.js';
 import type { ServerRequests } from './index.js';
 import { type Call, callOf } from './open-requests.js';
-import { questionFor } from './questions.js';
 
 /** What {@link InputRounds} works with. */
 export interface InputRoundsParts {
@@ -33,70 +33,76 @@ export interface InputRoundsParts {
   readonly requests: Pick<ServerRequests, 'ask' | 'callEnded'>;
   readonly decoder: Pick<Decoder, 'scan'>;
   readonly log: {
-    /** The exchange of a call has another generation. */
-    renewed(exchange: Exchange): void;
+    /** The exchange of a call has a new generation. */
+    generationChanged(exchange: Exchange): void;
   };
   readonly send: {
-    /** Sends a call once more, to the server it was sent to; `bytes` is the client's message with what the round added. */
+    /** Sends a call to the same server again; `bytes` is the client's message with the results of the round. */
     again(exchange: Exchange, bytes: Uint8Array, length: number): void;
   };
   readonly write: {
     fail(exchange: Exchange, code: ErrorCode): void;
-    /** Ends a call whose client could not be asked or gave no answer, in the way of its method. */
+    /** Ends a call whose client could not be reached or did not answer, in the form of its method. */
     unanswerable(exchange: Exchange, code: ErrorCode, sentence: string): void;
   };
 }
 
-/** One question of a round. */
+/** One input request of a round. */
 interface Entry {
   /** The upstream's key, a raw JSON string. */
   readonly key: Uint8Array;
   readonly method: string;
-  /** What the client is sent as params. */
+  /** The params for the client. */
   readonly params: Uint8Array | null;
   /** The client's result, raw. */
   answer: Uint8Array | null;
 }
 
-/** The questions of one answer of the upstream. */
+/** The input requests of one result of the upstream. */
 interface Round {
   readonly call: Call;
   readonly entries: readonly Entry[];
-  /** Raw, null = none was given. */
+  /** `requestState`, raw; null = none. */
   readonly state: Uint8Array | null;
-  /** Questions without an answer. */
+  /** Input requests without an answer. */
   open: number;
 }
 
-/** Pace of an upstream that asks for nothing but to be called again, in milliseconds. */
-const AGAIN_MS = 250;
-/** Of what a client says about its refusal, in characters. */
-const LONGEST_REASON = 500;
-/** Questions in one round. */
-const MOST_QUESTIONS = 100;
+/** Pause before a call whose result has a state but no input requests is sent again, in milliseconds. */
+const RETRY_MS = 250;
+/** Longest quoted part of a client's error, in characters. */
+const MAX_REASON = 500;
+/** Input requests in one round. */
+const MAX_REQUESTS = 100;
 const CONTINUATION = ['inputResponses', 'requestState'];
 const NO_PARAMS = Buffer.from('{}');
 
-/** See the file comment. */
+/** Rounds of a call so far. */
+interface RoundCount {
+  generation: number;
+  count: number;
+}
+
+/** See the file comment. The write stage calls it; one per front. */
 export class InputRounds {
   readonly #parts: InputRoundsParts;
-  /** Rounds of a call so far, by exchange: its generation changes with each round. */
-  readonly #rounds = new WeakMap<Exchange, { generation: number; count: number }>();
+  /** By exchange, whose generation changes with each round. */
+  readonly #rounds = new WeakMap<Exchange, RoundCount>();
 
   constructor(parts: InputRoundsParts) {
     this.#parts = parts;
   }
 
   /**
-   * Takes over an answer that asks the client for something. Either all of its questions are asked, or none.
+   * Handles an `input_required` result. Either all of its requests are sent to the client, or none.
    *
-   * @returns false when the client cannot be asked
+   * @returns false when the client has no session or the call cannot be repeated
    */
   inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
     const { session } = exchange.client;
     if (session === null || exchange.message.bodyLength === 0) return false;
     const { config, write } = this.#parts;
-    if (this.#count(exchange) > config.current.limits.maxInputRounds) {
+    if (this.#countRound(exchange) > config.current.limits.maxInputRounds) {
       write.fail(exchange, 'GW_INPUT_ROUNDS');
       return true;
     }
@@ -107,25 +113,21 @@ export class InputRounds {
     const cursor = new JsonCursor(content, findMember(content, start, end, 'inputRequests')?.start ?? length);
     while (cursor.next()) {
       const entry = readEntry(content, cursor);
-      if (entry === null || entries.length === MOST_QUESTIONS) {
+      if (entry === null || entries.length === MAX_REQUESTS) {
         write.fail(exchange, 'GW_UPSTREAM_PROTOCOL');
         return true;
       }
-      const question = questionFor(
-        session,
-        (METHODS as readonly string[]).indexOf(entry.method),
-        content,
-        entry.params,
-      );
-      if (question.unknown) {
+      const method = (METHODS as readonly string[]).indexOf(entry.method);
+      const request = clientRequestFor(session, method, content, entry.params);
+      if (request.isUnknown) {
         write.fail(exchange, 'GW_UPSTREAM_PROTOCOL');
         return true;
       }
-      if (question.refusal !== '') {
-        write.unanswerable(exchange, 'GW_INPUT_REQUIRED_UNSUPPORTED', `${entry.method}: ${question.refusal}`);
+      if (request.refusal !== '') {
+        write.unanswerable(exchange, 'GW_INPUT_REQUIRED_UNSUPPORTED', `${entry.method}: ${request.refusal}`);
         return true;
       }
-      const params = paramsFor(content, entry.params, question.edits, question.byUrl);
+      const params = paramsFor(content, entry.params, request.edits, request.isUrlMode);
       const key = Buffer.from(content.subarray(cursor.memberStart, cursor.keyEnd + 1));
       entries.push({ key, method: entry.method, params, answer: null });
     }
@@ -142,7 +144,7 @@ export class InputRounds {
     return true;
   }
 
-  #count(exchange: Exchange): number {
+  #countRound(exchange: Exchange): number {
     const rounds = this.#rounds.get(exchange);
     const count = rounds?.generation === exchange.generation ? rounds.count + 1 : 1;
     this.#rounds.set(exchange, { generation: exchange.generation, count });
@@ -155,17 +157,17 @@ export class InputRounds {
     exchange.call.upstream = null;
     exchange.call.deadline = 0;
     if (round.entries.length === 0) {
-      setTimeout(() => this.#next(round), AGAIN_MS);
+      setTimeout(() => this.#sendAgain(round), RETRY_MS);
       return;
     }
     for (const entry of round.entries) {
-      const asked = this.#parts.requests.ask(exchange, entry.method, entry.params, (result, error) =>
+      const isSent = this.#parts.requests.ask(exchange, entry.method, entry.params, (result, error) =>
         this.#answered(round, entry, result, error),
       );
-      // An answer may have come already, and ended the call.
+      // A response may have arrived already and ended the call.
       if (!isAsking(round)) return;
-      if (!asked) {
-        this.#give(round, 'GW_INPUT_REQUIRED_UNSUPPORTED', 'The client cannot be reached for it at the moment.');
+      if (!isSent) {
+        this.#fail(round, 'GW_INPUT_REQUIRED_UNSUPPORTED', 'The client cannot be reached for it at the moment.');
         return;
       }
     }
@@ -174,26 +176,26 @@ export class InputRounds {
   #answered(round: Round, entry: Entry, result: Uint8Array | null, error: Uint8Array | null): void {
     if (!isAsking(round)) return;
     if (error !== null) {
-      this.#give(round, 'GW_CLIENT_REFUSED', `The client refused ${entry.method}: ${reasonOf(error)}`);
+      this.#fail(round, 'GW_CLIENT_REFUSED', `The client refused ${entry.method}: ${reasonOf(error)}`);
     } else if (result === null) {
-      this.#give(round, 'GW_CLIENT_SILENT', `The client did not answer ${entry.method}.`);
+      this.#fail(round, 'GW_CLIENT_SILENT', `The client did not answer ${entry.method}.`);
     } else if (result[0] !== 0x7b) {
-      this.#give(round, 'GW_CLIENT_REFUSED', `The client's answer to ${entry.method} is no object.`);
+      this.#fail(round, 'GW_CLIENT_REFUSED', `The client's answer to ${entry.method} is not an object.`);
     } else {
       entry.answer = result;
       round.open -= 1;
-      if (round.open === 0) this.#next(round);
+      if (round.open === 0) this.#sendAgain(round);
     }
   }
 
-  /** The call ends for want of an answer; what else its client was asked is taken back. */
-  #give({ call }: Round, code: ErrorCode, sentence: string): void {
+  /** Ends the call because an answer is missing, and cancels its other requests at the client. */
+  #fail({ call }: Round, code: ErrorCode, sentence: string): void {
     this.#parts.requests.callEnded(call.exchange);
     this.#parts.write.unanswerable(call.exchange, code, sentence);
   }
 
-  /** All is answered: the client's message once more, with the answers. */
-  #next(round: Round): void {
+  /** Sends the client's message upstream again, with all answers. */
+  #sendAgain(round: Round): void {
     if (!isAsking(round)) return;
     const { exchange } = round.call;
     const message = withAnswers(exchange, round);
@@ -204,11 +206,11 @@ export class InputRounds {
     }
     exchange.message.body = message;
     exchange.message.bodyLength = message.length;
-    const rounds = this.#rounds.get(exchange)!;
-    // Every attempt has an id of its own upstream, and ids are made of the generation. Nothing else knows this one now.
+    const rounds = this.#rounds.get(exchange);
+    // Upstream ids contain the generation, and every attempt needs an id of its own.
     exchange.generation = (exchange.generation + 1) & 0x7fffffff;
-    rounds.generation = exchange.generation;
-    this.#parts.log.renewed(exchange);
+    if (rounds !== undefined) rounds.generation = exchange.generation;
+    this.#parts.log.generationChanged(exchange);
     this.#parts.send.again(exchange, message, message.length);
   }
 }
@@ -227,7 +229,7 @@ function readEntry(bytes: Uint8Array, { start, end }: Range): { method: string; 
   return { method: name, params };
 }
 
-/** The params for the client: without a progress token, whose owner gets no progress in 2026-07-28. */
+/** The params for the client, without a progress token: 2026-07-28 has no progress of input requests. */
 function paramsFor(
   bytes: Uint8Array,
   params: Range | undefined,
@@ -238,14 +240,14 @@ function paramsFor(
   const edits = [...fitting];
   const meta = findMember(bytes, params.start, params.end, '_meta');
   if (meta !== undefined) edits.push(...removeMembers(bytes, meta.start, ['progressToken']));
-  // 2025-11-25 wants a name for an elicitation by URL; nobody must be able to guess another's.
+  // 2025-11-25 requires an id for an elicitation by URL, which must not be guessable.
   if (byUrl && findMember(bytes, params.start, params.end, 'elicitationId') === undefined) {
     edits.push(insertMember(bytes, params.start, 'elicitationId', JSON.stringify(randomUUID())));
   }
   return applyEdits(bytes, params.start, params.end, edits);
 }
 
-/** The client's message with this round's answers and state, and none of an earlier round. */
+/** The client's message with the answers and the state of this round instead of those of earlier rounds. */
 function withAnswers({ message: { body, bodyLength, spans } }: Exchange, { entries, state }: Round): Buffer {
   const content = body.subarray(0, bodyLength);
   const start = spans.paramsStart;
@@ -256,7 +258,7 @@ function withAnswers({ message: { body, bodyLength, spans } }: Exchange, { entri
     members.push(Buffer.from('"inputResponses":{'), ...answers, Buffer.from('},'));
   }
   if (state !== null) members.push(Buffer.from('"requestState":'), state, COMMA);
-  // The params have a name or a URI besides, so that something always follows.
+  // The params also have a name or a URI, so the trailing comma is valid.
   edits.push({ start: start + 1, end: start + 1, text: Buffer.concat(members) });
   const message = applyEdits(content, 0, bodyLength, edits);
   return Buffer.from(message.buffer, message.byteOffset, message.length);
@@ -265,9 +267,9 @@ function withAnswers({ message: { body, bodyLength, spans } }: Exchange, { entri
 const COMMA = Buffer.from(',');
 const COLON = Buffer.from(':');
 
-/** What an error of a client says, as text for whoever called. */
+/** The message of a client's error, shortened. */
 function reasonOf(error: Uint8Array): string {
   const message = findPath(error, 0, error.length, 'message');
   const text = message === undefined ? '' : parseValue(error, message.start, message.end);
-  return typeof text === 'string' && text !== '' ? text.slice(0, LONGEST_REASON) : 'no reason given';
+  return typeof text === 'string' && text !== '' ? text.slice(0, MAX_REASON) : 'no reason given';
 }

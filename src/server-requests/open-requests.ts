@@ -1,47 +1,47 @@
-/** Requests towards clients that have no answer yet, and the calls whose time limits rest meanwhile. */
+/** Requests to clients without a response yet, and the calls whose deadlines are suspended meanwhile. */
 import { type Exchange, Phase } from '../request/exchange/index.js';
 import type { Count, Milliseconds } from '../units.js';
 import type { Endpoint } from '../upstream/core/types.js';
 
-/** An exchange in one of its uses: exchanges are pooled. */
+/** One use of a pooled exchange. */
 export interface Call {
   readonly exchange: Exchange;
   readonly generation: number;
 }
 
-/** The present use of an exchange. */
+/** The current use of an exchange. */
 export function callOf(exchange: Exchange): Call {
   return { exchange, generation: exchange.generation };
 }
 
-/** Whether a call is still under way. */
+/** Whether a call has not ended. */
 export function isUnderWay({ exchange, generation }: Call): boolean {
   return exchange.generation === generation && exchange.phase !== Phase.free && exchange.phase !== Phase.done;
 }
 
 /**
- * What became of a question of the gateway itself: `result` or `error` as the client sent it, raw; both null when there
- * will be no answer. The bytes belong to the receiver.
+ * Receives the response to a request of the gateway itself: `result` or `error` as raw JSON; both null when there is no
+ * response. The receiver owns the bytes.
  */
 export type Outcome = (result: Uint8Array | null, error: Uint8Array | null) => void;
 
 /** One request that a client has not answered. */
 export interface OpenRequest {
-  /** Its id towards the client, and its progress token there. */
+  /** Its id and progress token towards the client. */
   readonly id: number;
-  /** Who was asked. */
+  /** The session that it was sent to. */
   readonly sessionId: string;
-  /** Who asks; null = the gateway itself. */
+  /** The upstream that sent it; null = the gateway itself. */
   readonly endpoint: Endpoint | null;
-  /** The upstream's own id token as sent; empty for the gateway's. */
-  readonly theirId: Uint8Array;
-  /** The upstream's own progress token as sent, null = it wants no progress. */
-  readonly theirToken: Uint8Array | null;
-  /** The call that it belongs to; null = of several calls of the session it cannot be told which. */
+  /** The id token as the upstream sent it; empty for requests of the gateway. */
+  readonly upstreamId: Uint8Array;
+  /** The progress token as the upstream sent it; null = none. */
+  readonly upstreamToken: Uint8Array | null;
+  /** The call that it belongs to; null = one of several calls of the session. */
   readonly call: Call | null;
-  /** The calls that cannot go on before the answer is there. */
-  readonly resting: readonly Call[];
-  /** `performance.now()` after which nobody waits any more. */
+  /** The calls that wait for the response. */
+  readonly waitingCalls: readonly Call[];
+  /** `performance.now()` at which it expires. */
   readonly expiresAt: Milliseconds;
   readonly outcome: Outcome | null;
 }
@@ -70,20 +70,20 @@ class Groups<Key> {
   }
 }
 
-/** See the file comment. */
+/** See the file comment. Owned by ServerRequests. */
 export class OpenRequests {
   readonly #byId = new Map<number, OpenRequest>();
   readonly #byEndpoint = new Groups<Endpoint>();
   readonly #bySession = new Groups<string>();
   readonly #byExchange = new Groups<Exchange>();
-  /** Since when a call rests. */
-  readonly #since = new Map<Exchange, { readonly generation: number; readonly at: Milliseconds }>();
+  /** Since when the deadline of a call is suspended. */
+  readonly #suspended = new Map<Exchange, { readonly generation: number; readonly at: Milliseconds }>();
 
   get size(): Count {
     return this.#byId.size;
   }
 
-  /** All of them; those that are removed meanwhile are left out. */
+  /** All of them; requests that are removed during the iteration are skipped. */
   all(): MapIterator<OpenRequest> {
     return this.#byId.values();
   }
@@ -92,7 +92,7 @@ export class OpenRequests {
     return this.#byId.get(id);
   }
 
-  /** How many a session was asked. */
+  /** Open requests to a session. */
   countOf(sessionId: string): Count {
     return this.#bySession.size(sessionId);
   }
@@ -105,12 +105,12 @@ export class OpenRequests {
     return this.#bySession.of(sessionId);
   }
 
-  /** Those that a call rests for. */
+  /** The requests that a call waits for. */
   ofCall(exchange: Exchange): OpenRequest[] {
     return this.#byExchange
       .of(exchange)
-      .filter(({ resting }) =>
-        resting.some((call) => call.exchange === exchange && call.generation === exchange.generation),
+      .filter(({ waitingCalls }) =>
+        waitingCalls.some((call) => call.exchange === exchange && call.generation === exchange.generation),
       );
   }
 
@@ -118,49 +118,49 @@ export class OpenRequests {
     this.#byId.set(request.id, request);
     this.#bySession.add(request.sessionId, request);
     if (request.endpoint !== null) this.#byEndpoint.add(request.endpoint, request);
-    for (const call of request.resting) {
+    for (const call of request.waitingCalls) {
       this.#byExchange.add(call.exchange, request);
-      this.#rest(call);
+      this.#suspendDeadline(call);
     }
   }
 
-  /** @returns false when it is not open (any more) */
+  /** @returns false when it is not open */
   remove(request: OpenRequest): boolean {
     if (!this.#byId.delete(request.id)) return false;
     this.#bySession.remove(request.sessionId, request);
     if (request.endpoint !== null) this.#byEndpoint.remove(request.endpoint, request);
-    for (const call of request.resting) {
+    for (const call of request.waitingCalls) {
       this.#byExchange.remove(call.exchange, request);
-      this.#wake(call);
+      this.#resumeDeadline(call);
     }
     return true;
   }
 
-  /** A call does not wait any more for requests that are not only its own. */
-  forget(exchange: Exchange): void {
+  /** Detaches a call that has ended from requests that other calls still wait for. */
+  detachCall(exchange: Exchange): void {
     for (const request of this.ofCall(exchange)) this.#byExchange.remove(exchange, request);
-    if (this.#since.delete(exchange)) exchange.call.openRequests = 0;
+    if (this.#suspended.delete(exchange)) exchange.call.openRequests = 0;
   }
 
   clear(): void {
     for (const request of [...this.#byId.values()]) this.remove(request);
   }
 
-  #rest({ exchange, generation }: Call): void {
-    if (this.#since.get(exchange)?.generation !== generation) {
-      this.#since.set(exchange, { generation, at: performance.now() });
+  #suspendDeadline({ exchange, generation }: Call): void {
+    if (this.#suspended.get(exchange)?.generation !== generation) {
+      this.#suspended.set(exchange, { generation, at: performance.now() });
     }
     exchange.call.openRequests += 1;
   }
 
-  /** With its last question answered a call goes on with the time it had left. */
-  #wake(call: Call): void {
+  /** After its last open request a call continues with the time that was left. */
+  #resumeDeadline(call: Call): void {
     const { exchange, generation } = call;
-    const since = this.#since.get(exchange);
+    const since = this.#suspended.get(exchange);
     if (since?.generation !== generation || exchange.call.openRequests === 0 || !isUnderWay(call)) return;
     exchange.call.openRequests -= 1;
     if (exchange.call.openRequests > 0) return;
-    this.#since.delete(exchange);
+    this.#suspended.delete(exchange);
     if (exchange.call.deadline > 0) exchange.call.deadline += performance.now() - since.at;
   }
 }

@@ -20,8 +20,8 @@ export interface ServerRequestRouterParts {
 }
 
 /**
- * What upstreams ask of clients, by the family of the client: a legacy client is sent a request, the call of a modern client
- * is parked. The sink of upstream messages and the write stage call it.
+ * Routes requests and notifications of upstreams by the family of the client: a legacy client is sent a request, the call
+ * of a modern client is parked. The sink of upstream messages and the write stage call it; one per front.
  */
 export class ServerRequestRouter implements ClientQuestions {
   readonly #parts: ServerRequestRouterParts;
@@ -30,7 +30,7 @@ export class ServerRequestRouter implements ClientQuestions {
     this.#parts = parts;
   }
 
-  /** A request of an upstream. @param exchange the call that it belongs to; null = that cannot be told */
+  /** A request of an upstream. @param exchange the call that it belongs to; null = unknown */
   serverRequest(endpoint: Endpoint, exchange: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
     const { parked, requests } = this.#parts;
     if (exchange !== null && exchange.client.era === Era.modern) {
@@ -68,14 +68,14 @@ export class ServerRequestRouter implements ClientQuestions {
     else requests.callEnded(exchange);
   }
 
-  /** The endpoint no longer waits for answers. */
+  /** The endpoint disconnected and no longer waits for responses. */
   endpointDisconnected(endpoint: Endpoint): void {
     const { parked, requests } = this.#parts;
     requests.endpointDisconnected(endpoint);
     parked.endpointDisconnected(endpoint);
   }
 
-  /** Ends what waits for clients, so that the rest can finish. */
+  /** Ends everything that waits for clients, for a drain. */
   close(): void {
     const { parked, requests } = this.#parts;
     requests.close();

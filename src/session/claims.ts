@@ -1,13 +1,13 @@
 import { MAX_CAPABILITIES, MAX_CLIENT_INFO } from './seal.js';
 
-/** Longest raw JSON that is looked at; what is longer counts as not sent. */
+/** Longest raw JSON that is parsed, in bytes; longer claims are ignored. */
 const MAX_RAW = 65_536;
-/** Capabilities that servers act on (MCP client capabilities, all revisions). */
+/** Capabilities that servers use (MCP client capabilities, all revisions). */
 const KNOWN = ['roots', 'sampling', 'elicitation', 'tasks', 'extensions'];
 
 /**
- * Client capabilities in a form that fits a session id: as sent when they are short; otherwise the known ones, and if
- * these are too long still, only that they are there.
+ * Client capabilities reduced to {@link MAX_CAPABILITIES} bytes of JSON: as sent when they are short enough; otherwise the
+ * known ones; if these are still too long, each known one as an empty object.
  */
 export function fittingCapabilities(raw: Uint8Array): Uint8Array {
   if (raw.byteLength <= MAX_CAPABILITIES) return raw;
@@ -24,7 +24,7 @@ export function fittingCapabilities(raw: Uint8Array): Uint8Array {
   return bytes.byteLength <= MAX_CAPABILITIES ? bytes : Buffer.from(JSON.stringify(bare));
 }
 
-/** `clientInfo` in a form that fits a session id: as sent when it is short, otherwise name and version. */
+/** `clientInfo` reduced to {@link MAX_CLIENT_INFO} bytes of JSON: as sent when it is short enough, otherwise name and version. */
 export function fittingClientInfo(raw: Uint8Array): Uint8Array {
   if (raw.byteLength <= MAX_CLIENT_INFO) return raw;
   const { name, version } = parseObject(raw);

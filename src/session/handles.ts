@@ -1,22 +1,30 @@
-/** Handles that clients carry and only the gateway reads: `requestState` of parked calls, task ids. */
+/** Opaque handles that only the gateway can read: `requestState` of parked calls, task ids. */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 
 const NONCE = 12;
 const TAG = 16;
 
+interface SealingKey {
+  readonly seal: Buffer;
+  /** Derives the nonces of deterministic handles. */
+  readonly nonce: Buffer;
+}
+
 /**
- * Seals bytes into visible ASCII with AES-256-GCM, under a key of its own for each purpose. A deterministic handle is
- * the same for the same content (its nonce is a MAC of the content, as in RFC 8452's reasoning), a random one never.
+ * Seals bytes into visible ASCII with AES-256-GCM, with a separate key for each purpose. Deterministic handles of equal
+ * content are equal (the nonce is a MAC of the content, as RFC 8452 section 1 motivates); random handles always differ.
  */
 export class HandleSealer {
   readonly #purpose: string;
   readonly #prefix: string;
-  #keys: readonly { readonly seal: Buffer; readonly nonce: Buffer }[] = [];
+  /** Newest first. */
+  #keys!: readonly [SealingKey, ...SealingKey[]];
 
   /**
    * @param secrets newest first, each at least 32 characters; the first seals, all open
    * @param purpose separates the keys of different kinds of handles
-   * @param prefix what every handle starts with, so that others are told apart without cryptography
+   * @param prefix what every handle starts with, so that other texts are recognized without decryption
+   * @throws RangeError without a secret
    */
   constructor(secrets: readonly string[], purpose: string, prefix: string) {
     this.#purpose = purpose;
@@ -24,23 +32,28 @@ export class HandleSealer {
     this.reconfigure(secrets);
   }
 
-  /** Follows a reload: handles that were sealed with a secret which is not there any more are none of ours. */
+  /** Follows a reload: handles that were sealed with a removed secret no longer open. */
   reconfigure(secrets: readonly string[]): void {
-    if (secrets.length === 0) throw new RangeError('sealing needs at least one secret');
-    this.#keys = secrets.map((secret) => ({
-      seal: Buffer.from(hkdfSync('sha256', secret, '', `switchyard handle v1 ${this.#purpose}`, 32)),
-      nonce: Buffer.from(hkdfSync('sha256', secret, '', `switchyard handle nonce v1 ${this.#purpose}`, 32)),
-    }));
+    const [newest, ...older] = secrets.map((secret) => this.#derive(secret));
+    if (newest === undefined) throw new RangeError('sealing needs at least one secret');
+    this.#keys = [newest, ...older];
   }
 
-  /** Whether a text looks like a handle of this kind. */
-  claims(text: string): boolean {
+  #derive(secret: string): SealingKey {
+    return {
+      seal: Buffer.from(hkdfSync('sha256', secret, '', `switchyard handle v1 ${this.#purpose}`, 32)),
+      nonce: Buffer.from(hkdfSync('sha256', secret, '', `switchyard handle nonce v1 ${this.#purpose}`, 32)),
+    };
+  }
+
+  /** Whether a text starts like a handle of this kind. */
+  hasPrefix(text: string): boolean {
     return text.startsWith(this.#prefix);
   }
 
-  /** @param deterministic the same content gives the same handle */
+  /** @param deterministic equal content gives equal handles */
   seal(content: Uint8Array, deterministic: boolean): string {
-    const { seal, nonce: nonceKey } = this.#keys[0]!;
+    const [{ seal, nonce: nonceKey }] = this.#keys;
     const nonce = deterministic
       ? createHmac('sha256', nonceKey).update(content).digest().subarray(0, NONCE)
       : randomBytes(NONCE);
@@ -50,9 +63,9 @@ export class HandleSealer {
     return this.#prefix + Buffer.concat([nonce, body, cipher.getAuthTag()]).toString('base64url');
   }
 
-  /** What a handle says; null when it is none of ours, or was changed. */
+  /** The content of a handle; null when it was not sealed with one of the secrets, or was changed. */
   open(handle: string): Buffer | null {
-    if (!this.claims(handle)) return null;
+    if (!this.hasPrefix(handle)) return null;
     const text = handle.slice(this.#prefix.length);
     const sealed = Buffer.from(text, 'base64url');
     if (sealed.length < NONCE + TAG || sealed.toString('base64url') !== text) return null;

@@ -25,16 +25,15 @@ const MAX_KEY = 4_096;
 
 const ADVICE = 'set sessions.keyFile to a place that can be written, or set sessions.secret';
 
-/** Why the key file cannot be used: a sentence with its path and what to do. */
+/** The key file cannot be used. The message names its path, the reason and a remedy. */
 export class KeyFileError extends Error {}
 
 /**
- * The secret kept in `path`; made at the first start (32 random bytes as base64url, mode 0600). The file appears under
- * its name with all of its content or not at all, and several processes may start at once: all get the key of the one
- * that was first.
+ * The secret kept in `path`; created at the first start (32 random bytes as base64url, mode 0600). The file is created
+ * atomically: processes that start at the same time all read the key of the first one.
  *
- * @throws KeyFileError when the file cannot be read or written, is no regular file, holds no text of 32 to 4,096
- * characters, or can be read by others
+ * @throws KeyFileError when the file cannot be read or written, is not a regular file, does not hold 32 to 4,096
+ * characters of printable ASCII, or other users can access it
  */
 export function readOrCreateKeyFile(path: string): string {
   const existing = readKey(path);
@@ -51,9 +50,9 @@ export function readOrCreateKeyFile(path: string): string {
 }
 
 /**
- * Tells without writing anything whether {@link readOrCreateKeyFile} would work, as far as that can be known.
+ * Checks without writing whether {@link readOrCreateKeyFile} would succeed, as far as that can be checked.
  *
- * @returns null when it would, else the sentence of its error
+ * @returns null when it would, else the message of its error
  */
 export function keyFileProblem(path: string): string | null {
   try {
@@ -71,12 +70,12 @@ function create(path: string): void {
   try {
     try {
       writeFileSync(file, `${randomBytes(KEY_BYTES).toString('base64url')}\n`);
-      // Some file systems find out only now that there is no room.
+      // Some file systems report a full device only here.
       fsyncSync(file);
     } finally {
       closeSync(file);
     }
-    // link fails when the name exists, unlike rename: no other process's key is replaced.
+    // Unlike rename, link fails when the name exists: the key of another process is never replaced.
     linkSync(draft, path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
@@ -86,7 +85,7 @@ function create(path: string): void {
   syncFolder(dirname(path));
 }
 
-/** Makes the new name last over a power failure, where the system can do that for folders. */
+/** Makes the new directory entry durable, on systems where folders can be synchronized. */
 function syncFolder(folder: string): void {
   try {
     const handle = openSync(folder, 'r');
@@ -96,7 +95,7 @@ function syncFolder(folder: string): void {
       closeSync(handle);
     }
   } catch {
-    // The key itself is in the file already.
+    // Only the durability of the name is missing.
   }
 }
 
@@ -104,7 +103,7 @@ function syncFolder(folder: string): void {
 function readKey(path: string): string | null {
   let file: number;
   try {
-    // Without O_NONBLOCK the opening of a named pipe waits for a writer.
+    // Without O_NONBLOCK, opening a named pipe blocks until it has a writer.
     file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
@@ -116,7 +115,7 @@ function readKey(path: string): string | null {
     if (!status.isFile()) throw new KeyFileError(`${path}: the session key file is not a regular file; ${ADVICE}`);
     if (process.platform !== 'win32' && (status.mode & 0o077) !== 0) {
       throw new KeyFileError(
-        `${path}: the session key file must be readable by its owner only (chmod 600), and is open to others`,
+        `${path}: the session key file must be readable by its owner only (chmod 600), and other users can access it`,
       );
     }
     const bytes = Buffer.alloc(MAX_KEY + 1);
@@ -131,9 +130,9 @@ function readKey(path: string): string | null {
 
 function keyOf(path: string, bytes: Buffer): string {
   const text = bytes.toString('latin1').trim();
-  // What is left after a power failure is often empty or full of NUL.
-  const whole = bytes.length <= MAX_KEY && text.length >= MIN_KEY && /^[\x20-\x7e]+$/.test(text);
-  if (whole) return text;
+  // After a power failure a file may be empty or filled with NUL.
+  const isWhole = bytes.length <= MAX_KEY && text.length >= MIN_KEY && /^[\x20-\x7e]+$/.test(text);
+  if (isWhole) return text;
   throw new KeyFileError(
     `${path}: the session key file must hold one line of ${MIN_KEY} characters to ${MAX_KEY} bytes of printable ASCII; ` +
       'delete it to have another one made (open sessions end), or restore it',
@@ -153,7 +152,7 @@ function checkWritable(path: string): void {
     }
     if (!statSync(folder).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' });
     accessSync(folder, constants.W_OK | constants.X_OK);
-    // Some file systems have no blocks and say so with zeros.
+    // Some file systems do not count blocks and report zeros.
     const { blocks, bavail } = statfsSync(folder);
     if (blocks > 0 && bavail === 0) throw Object.assign(new Error(), { code: 'ENOSPC' });
   } catch (error) {

@@ -1,7 +1,7 @@
 /**
- * What long-lived streams and connections rest on: their token. A right ends with the token's expiry, and with
- * everything after which a worker does not accept the token any more: a revocation, other keys, a reload. A reload may
- * also take a scope away that a followed resource needs.
+ * Ends long-lived streams and connections whose token is no longer accepted. A right ends when the token expires, and when
+ * workers refuse the token after a revocation, a change of keys or a reload. A reload may also require a scope for a
+ * subscribed resource that the token does not have.
  */
 
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
@@ -17,12 +17,12 @@ import type { Count, Milliseconds, Seconds } from '../units.js';
 /** A stream by its exchange, or a connection. */
 export type RightHolder = Exchange | ClientLink;
 
-/** Told which rights have ended. */
+/** Acts on rights that have ended: SessionEnds. */
 export interface RightsListener {
-  /** The holder has to end; it is none any more. */
-  rightLost(holder: RightHolder, code: ErrorCode): void;
-  /** The holder may not follow that resource any more. */
-  resourceLost(holder: RightHolder, uri: string, code: ErrorCode): void;
+  /** Ends the holder, which is released already. */
+  rightEnded(holder: RightHolder, code: ErrorCode): void;
+  /** Ends the holder's subscription to a resource. */
+  resourceForbidden(holder: RightHolder, uri: string, code: ErrorCode): void;
 }
 
 /** What {@link Rights} works with. */
@@ -30,8 +30,8 @@ export interface RightsParts {
   readonly epochs: Pick<Epochs, 'snapshot' | 'revocation'>;
   readonly policy: Policy;
   readonly subscriptions: {
-    /** Resources that are followed on a stream, as its client spells them. */
-    followed(exchange: Exchange): readonly string[];
+    /** URIs of the resources that a stream gets updates of, as its client spells them. */
+    subscribedUris(exchange: Exchange): readonly string[];
   };
   readonly listener: RightsListener;
   readonly log: FaultLog;
@@ -44,37 +44,37 @@ interface Right {
   expiresAt: Seconds;
 }
 
-/** Between two looks at the clock and the versions; a right outlives its reason by no more than a second. */
+/** Between two checks of the clock and the versions; a right outlives its token by at most a second. */
 const TICK_MS: Milliseconds = 250;
-/** What the policy could not decide about (it is busy) is asked again after this time. */
-const AGAIN_MS: Milliseconds = 1_000;
-/** Questions open at once: requests of clients go on between them. */
-const AT_ONCE: Count = 128;
-/** The last second a verdict can name stands for "never" (workers/authenticate/principal.ts). */
+/** Pause before everything is checked again when policy was too busy to decide. */
+const RETRY_MS: Milliseconds = 1_000;
+/** Pending questions to policy, so that requests of clients are decided between them. */
+const MAX_PENDING: Count = 128;
+/** The last second that a verdict can name means "never" (workers/authenticate/principal.ts). */
 const NEVER: Seconds = 0x7fffffff;
 
-/** Says nothing about the token: the gateway is busy. */
+/** Errors that do not concern the token: the gateway is busy. */
 const UNDECIDED: ReadonlySet<ErrorCode> = new Set(['GW_OVERLOADED', 'GW_INTERNAL']);
-/** What of a followed resource concerns its client's right, and not the state of its server. */
-const NO_RIGHT: ReadonlySet<ErrorCode> = new Set(['GW_INSUFFICIENT_SCOPE', 'GW_UNKNOWN_RESOURCE']);
+/** Errors that end a subscription; others concern the state of the server. */
+const RESOURCE_REFUSALS: ReadonlySet<ErrorCode> = new Set(['GW_INSUFFICIENT_SCOPE', 'GW_UNKNOWN_RESOURCE']);
 
-/** See the file comment. One timer for all, which runs while there are any; one per front. */
+/** See the file comment. One timer for all holders, which runs while there are any; one per front. */
 export class Rights {
   readonly #parts: RightsParts;
   readonly #held = new Map<RightHolder, Right>();
-  /** By the second in which they expire: as many entries as there are different seconds. */
+  /** By the second in which they expire. */
   readonly #expiring = new Map<Seconds, Set<Right>>();
   #timer: NodeJS.Timeout | null = null;
   #snapshotVersion: number;
   #revocation: number;
-  /** Questions still to be asked in this round; null = none. */
+  /** Questions of the current round that were not asked yet; null = no round. */
   #round: Iterator<() => boolean> | null = null;
-  /** The question that found no free exchange. */
+  /** The question for which no exchange was free. */
   #postponed: (() => boolean) | null = null;
-  #asking: Count = 0;
-  #isPumping = false;
-  /** When all is asked again, whatever the versions say. */
-  #againAt: Milliseconds = Number.POSITIVE_INFINITY;
+  #pending: Count = 0;
+  #isAsking = false;
+  /** When the next round starts, even if the versions are unchanged. */
+  #recheckAt: Milliseconds = Number.POSITIVE_INFINITY;
 
   constructor(parts: RightsParts) {
     this.#parts = parts;
@@ -82,27 +82,27 @@ export class Rights {
     this.#revocation = parts.epochs.revocation();
   }
 
-  /** Streams and connections that rest on a token. */
+  /** Streams and connections that are watched. */
   get size(): Count {
     return this.#held.size;
   }
 
-  /** @param verdict that let the holder in; valid during the call */
+  /** Watches a holder until it is released. @param verdict that admitted the holder; valid during the call */
   hold(holder: RightHolder, token: string, verdict: VerdictRecord): void {
     const subject = verdict.subject.slice();
     const right: Right = { holder, token, subject, expiresAt: NEVER };
     this.#held.set(holder, right);
     this.#expire(right, verdict.rememberUntil);
-    // A handshake takes its time between the decision and the connection.
+    // The token may have been revoked between the decision and the connection.
     if (this.#isOutdated(verdict)) this.recheck();
     if (this.#timer !== null) return;
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#timer.unref();
-    // While there was nothing to hold, nothing was looked at.
-    this.#see();
+    // The versions were not read while there were no holders.
+    this.#readVersions();
   }
 
-  /** Whether the decision that let a holder in is older than what counts now. */
+  /** Whether a verdict was made under an older snapshot or before a revocation. */
   #isOutdated(verdict: VerdictRecord): boolean {
     const { epochs } = this.#parts;
     return verdict.snapshotVersion !== epochs.snapshot() || verdict.epoch !== epochs.revocation();
@@ -117,12 +117,12 @@ export class Rights {
     if (this.#held.size === 0) this.close();
   }
 
-  /** Everything is judged again: what resources there are, and for whom, has changed with a reload. */
+  /** Starts a new round at the next tick: a reload has changed which resources exist, and for which scopes. */
   recheck(): void {
-    this.#againAt = 0;
+    this.#recheckAt = 0;
   }
 
-  /** Stops looking. */
+  /** Stops the timer. */
   close(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
@@ -150,19 +150,19 @@ export class Rights {
     const seconds = Date.now() / 1000;
     for (const [second, rights] of this.#expiring) {
       if (second > seconds) continue;
-      for (const { holder } of [...rights]) this.#lose(holder, 'GW_TOKEN_EXPIRED');
+      for (const { holder } of [...rights]) this.#endRight(holder, 'GW_TOKEN_EXPIRED');
     }
-    if (this.#see() || performance.now() >= this.#againAt) {
-      this.#againAt = Number.POSITIVE_INFINITY;
-      // A round that is under way began with what is old now.
+    if (this.#readVersions() || performance.now() >= this.#recheckAt) {
+      this.#recheckAt = Number.POSITIVE_INFINITY;
+      // A round in progress is superseded.
       this.#postponed = null;
       this.#round = this.#questions();
     }
-    this.#pump();
+    this.#askNext();
   }
 
-  /** @returns whether the versions have changed since the last look */
-  #see(): boolean {
+  /** @returns whether the versions have changed since the last call */
+  #readVersions(): boolean {
     const snapshotVersion = this.#parts.epochs.snapshot();
     const revocation = this.#parts.epochs.revocation();
     const isNew = snapshotVersion !== this.#snapshotVersion || revocation !== this.#revocation;
@@ -171,35 +171,35 @@ export class Rights {
     return isNew;
   }
 
-  /** One question for each token, then one for each resource that its holder follows. */
+  /** One question for each token, followed by one for each resource that its holder is subscribed to. */
   *#questions(): Generator<() => boolean> {
     for (const right of this.#held.values()) {
       yield () => this.#ask(right, null, (verdict) => this.#judged(right, verdict));
       if (!(right.holder instanceof Exchange)) continue;
-      for (const uri of this.#parts.subscriptions.followed(right.holder)) {
+      for (const uri of this.#parts.subscriptions.subscribedUris(right.holder)) {
         yield () => this.#ask(right, judgedUri(uri), (verdict) => this.#resourceJudged(right, uri, verdict));
       }
     }
   }
 
-  #pump(): void {
-    // An answer may come before the question's call returns.
-    if (this.#isPumping) return;
-    this.#isPumping = true;
+  #askNext(): void {
+    // An answer may arrive before `ask` returns.
+    if (this.#isAsking) return;
+    this.#isAsking = true;
     try {
-      while (this.#asking < AT_ONCE) {
+      while (this.#pending < MAX_PENDING) {
         const ask = this.#postponed ?? this.#nextQuestion();
         this.#postponed = null;
         if (ask === null) break;
         if (ask()) continue;
-        // All exchanges are in use: with the next tick.
+        // All exchanges are in use: asked again at the next tick.
         this.#postponed = ask;
         break;
       }
     } catch (error) {
       this.#parts.log.fault(error);
     } finally {
-      this.#isPumping = false;
+      this.#isAsking = false;
     }
   }
 
@@ -214,30 +214,30 @@ export class Rights {
 
   #ask(right: Right, uri: string | null, answered: Answered): boolean {
     if (this.#held.get(right.holder) !== right) return true;
-    this.#asking += 1;
+    this.#pending += 1;
     const about = uri === null ? 'token' : 'resource';
     const question: Question = { token: right.token, address: '', about, name: uri ?? '', isMetered: false };
     const isAsked = this.#parts.policy.ask(question, (verdict) => {
-      this.#asking -= 1;
+      this.#pending -= 1;
       try {
         if (this.#held.get(right.holder) === right) answered(verdict);
       } catch (error) {
         this.#parts.log.fault(error);
       }
-      this.#pump();
+      this.#askNext();
     });
-    if (!isAsked) this.#asking -= 1;
+    if (!isAsked) this.#pending -= 1;
     return isAsked;
   }
 
   #judged(right: Right, verdict: VerdictRecord): void {
     const code = refusalIn(verdict);
     if (code !== null) {
-      if (UNDECIDED.has(code)) this.#againAt = performance.now() + AGAIN_MS;
-      else this.#lose(right.holder, code);
+      if (UNDECIDED.has(code)) this.#recheckAt = performance.now() + RETRY_MS;
+      else this.#endRight(right.holder, code);
     } else if (!verdict.isFor(right.subject)) {
-      // The token names another subject now, to whom the stream does not belong.
-      this.#lose(right.holder, 'GW_INVALID_TOKEN');
+      // The token now names another subject than the stream's.
+      this.#endRight(right.holder, 'GW_INVALID_TOKEN');
     } else {
       this.#expire(right, verdict.rememberUntil);
     }
@@ -246,14 +246,14 @@ export class Rights {
   #resourceJudged({ holder }: Right, uri: string, verdict: VerdictRecord): void {
     const code = refusalIn(verdict);
     if (code === null) return;
-    if (UNDECIDED.has(code)) this.#againAt = performance.now() + AGAIN_MS;
-    else if (NO_RIGHT.has(code)) this.#parts.listener.resourceLost(holder, uri, code);
+    if (UNDECIDED.has(code)) this.#recheckAt = performance.now() + RETRY_MS;
+    else if (RESOURCE_REFUSALS.has(code)) this.#parts.listener.resourceForbidden(holder, uri, code);
   }
 
-  #lose(holder: RightHolder, code: ErrorCode): void {
+  #endRight(holder: RightHolder, code: ErrorCode): void {
     this.release(holder);
     try {
-      this.#parts.listener.rightLost(holder, code);
+      this.#parts.listener.rightEnded(holder, code);
     } catch (error) {
       this.#parts.log.fault(error);
     }

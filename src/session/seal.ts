@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomFillSync } from 'node:crypto';
 import type { Bytes, Seconds } from '../units.js';
 
-/** What a sealed session id says. */
+/** The content of a sealed session id. */
 export interface SealedSession {
   /** Position in REVISIONS. */
   readonly revision: number;
@@ -15,9 +15,9 @@ export interface SealedSession {
   readonly issuedAt: Seconds;
 }
 
-/** What {@link SessionSealer.open} found. */
+/** The result of {@link SessionSealer.open}. */
 export interface OpenedSession extends SealedSession {
-  /** Names the secret it was sealed with ({@link SessionSealer.knows}). */
+  /** Names the secret that sealed it ({@link SessionSealer.hasSecret}). */
   readonly secret: string;
 }
 
@@ -25,7 +25,7 @@ export interface OpenedSession extends SealedSession {
 export const MAX_CAPABILITIES: Bytes = 1024;
 /** Longest `clientInfo` in an id. */
 export const MAX_CLIENT_INFO: Bytes = 512;
-/** Clocks of replicas may differ by this much. */
+/** Tolerated difference between the clocks of replicas. */
 const MAX_SKEW: Seconds = 60;
 
 /*
@@ -33,7 +33,7 @@ const MAX_SKEW: Seconds = 60;
  *  |    1    |  12   |                1        16        4        16      2+2        n            m         | 16  |
  *
  * The version byte is authenticated. Nonces are random (NIST SP 800-38D section 8.2.2: at most 2^32 ids under one
- * key); the random bytes make ids of equal content unguessable even to a reader of the plain text.
+ * key); the random bytes make ids of equal content unguessable even for a reader of the plain text.
  */
 const VERSION = 1;
 const NONCE = 12;
@@ -44,31 +44,36 @@ const LONGEST = SHORTEST + MAX_CAPABILITIES + MAX_CLIENT_INFO;
 const LONGEST_TEXT = Math.ceil((LONGEST * 4) / 3);
 const SHORTEST_SECRET = 32;
 
+interface NamedKey {
+  readonly key: Buffer;
+  readonly name: string;
+}
+
 /**
- * Seals and opens session ids with AES-256-GCM. The first secret seals, every one opens, so a secret is rotated by
- * putting a new one before it and dropping the old one when its sessions have expired.
+ * Seals and opens session ids with AES-256-GCM. The first secret seals, all open, so a secret is rotated by putting a new
+ * one before it and removing the old one when its sessions have expired.
  */
 export class SessionSealer {
-  readonly #keys: readonly { readonly key: Buffer; readonly name: string }[];
+  /** Newest first. */
+  readonly #keys: readonly [NamedKey, ...NamedKey[]];
 
-  /** @param secrets newest first, each at least 32 characters; the key is derived by HKDF-SHA256 (RFC 5869) */
+  /**
+   * @param secrets newest first, each at least 32 characters; the key is derived by HKDF-SHA256 (RFC 5869)
+   * @throws RangeError without a secret, and for one that is too short
+   */
   constructor(secrets: readonly string[]) {
-    if (secrets.length === 0) throw new RangeError('sealing needs at least one secret');
-    this.#keys = secrets.map((secret) => {
-      if (secret.length < SHORTEST_SECRET) throw new RangeError('a session secret has at least 32 characters');
-      const derived = (purpose: string, bytes: Bytes): Buffer =>
-        Buffer.from(hkdfSync('sha256', secret, '', `switchyard session ${purpose} v1`, bytes));
-      return { key: derived('id', 32), name: derived('secret name', 16).toString('hex') };
-    });
+    const [newest, ...older] = secrets.map(namedKey);
+    if (newest === undefined) throw new RangeError('sealing needs at least one secret');
+    this.#keys = [newest, ...older];
   }
 
-  /** Names the secret that seals; says nothing about it to who does not have it. */
+  /** Names the secret that seals; derived one-way, so that it does not disclose the secret. */
   get secret(): string {
-    return this.#keys[0]!.name;
+    return this.#keys[0].name;
   }
 
-  /** Whether a secret is among those that open. */
-  knows(secret: string): boolean {
+  /** Whether the secret of that name is among those that open. */
+  hasSecret(secret: string): boolean {
     return this.#keys.some(({ name }) => name === secret);
   }
 
@@ -80,7 +85,7 @@ export class SessionSealer {
     }
     const plain = Buffer.allocUnsafe(FIXED + capabilities.byteLength + clientInfo.byteLength);
     let at = plain.writeUInt8(session.revision, 0);
-    for (let word = 0; word < 4; word += 1) at = plain.writeInt32LE(subject[word]!, at);
+    for (const word of subject.subarray(0, 4)) at = plain.writeInt32LE(word, at);
     at = plain.writeUInt32LE(session.issuedAt, at);
     randomFillSync(plain, at, 16);
     at = plain.writeUInt16LE(capabilities.byteLength, at + 16);
@@ -91,7 +96,7 @@ export class SessionSealer {
     const sealed = Buffer.allocUnsafe(1 + NONCE + plain.byteLength + TAG);
     sealed[0] = VERSION;
     randomFillSync(sealed, 1, NONCE);
-    const cipher = createCipheriv('aes-256-gcm', this.#keys[0]!.key, sealed.subarray(1, 1 + NONCE));
+    const cipher = createCipheriv('aes-256-gcm', this.#keys[0].key, sealed.subarray(1, 1 + NONCE));
     cipher.setAAD(sealed.subarray(0, 1));
     sealed.set(cipher.update(plain), 1 + NONCE);
     cipher.final();
@@ -100,14 +105,14 @@ export class SessionSealer {
   }
 
   /**
-   * What `id` says; `null` when it was not sealed with one of the secrets, was changed, is older than `ttl`, or comes
-   * from the future.
+   * The content of `id`; `null` when it was not sealed with one of the secrets, was changed, is older than `ttl`, or was
+   * issued in the future.
    */
   open(id: string, now: Seconds, ttl: Seconds): OpenedSession | null {
     if (id.length > LONGEST_TEXT) return null;
     const sealed = Buffer.from(id, 'base64url');
     if (sealed.byteLength < SHORTEST || sealed[0] !== VERSION) return null;
-    // The decoder skips what it does not know; only the one canonical spelling counts, or revocation could be evaded.
+    // The decoder skips unknown characters; only the canonical spelling is accepted, or revocation could be evaded.
     if (sealed.toString('base64url') !== id) return null;
     for (const { key, name } of this.#keys) {
       const plain = decrypt(key, sealed);
@@ -117,6 +122,13 @@ export class SessionSealer {
     }
     return null;
   }
+}
+
+function namedKey(secret: string): NamedKey {
+  if (secret.length < SHORTEST_SECRET) throw new RangeError('a session secret has at least 32 characters');
+  const derived = (purpose: string, bytes: Bytes): Buffer =>
+    Buffer.from(hkdfSync('sha256', secret, '', `switchyard session ${purpose} v1`, bytes));
+  return { key: derived('id', 32), name: derived('secret name', 16).toString('hex') };
 }
 
 function decrypt(key: Buffer, sealed: Buffer): Buffer | null {
@@ -142,7 +154,7 @@ function parse(plain: Buffer, now: Seconds, ttl: Seconds): SealedSession | null 
   const subject = new Int32Array(4);
   for (let word = 0; word < 4; word += 1) subject[word] = plain.readInt32LE(1 + 4 * word);
   return {
-    revision: plain[0]!,
+    revision: plain.readUInt8(0),
     capabilities: plain.subarray(FIXED, capabilitiesEnd),
     clientInfo: plain.subarray(capabilitiesEnd, infoEnd),
     subject,

@@ -1,15 +1,15 @@
-/** Legacy sessions: sealed ids, what this process remembers of them, and their standalone streams. */
+/** The secrets that seal session ids and handles. */
 import { randomBytes } from 'node:crypto';
 import type { SessionsSnapshot } from '../config/snapshot.js';
 import { readOrCreateKeyFile } from './key-file.js';
 import { SessionSealer } from './seal.js';
 
-// Without a secret and a key file sessions end with the process, but not with a reload of its configuration.
+// Without a secret and a key file, sessions end with the process, but survive a reload of its configuration.
 let processSecret = '';
 
 /**
- * The secrets that a configuration asks for, newest first: its own, else that of its key file (made when missing), else
- * one of this process.
+ * The secrets of a configuration, newest first: `sessions.secret`, else the key file (created when missing), else a random
+ * secret of this process.
  *
  * @throws KeyFileError when the key file cannot be used
  */
@@ -20,7 +20,7 @@ export function sessionSecrets(sessions: SessionsSnapshot): readonly string[] {
   return [processSecret];
 }
 
-/** The sealer of session ids that a configuration asks for. @throws KeyFileError when the key file cannot be used */
+/** The sealer of session ids for a configuration. @throws KeyFileError when the key file cannot be used */
 export function openSealer(sessions: SessionsSnapshot): SessionSealer {
   return new SessionSealer(sessionSecrets(sessions));
 }

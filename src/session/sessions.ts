@@ -1,19 +1,20 @@
 import { capabilityMask, withinRevision } from '../protocol/client-capabilities.js';
 import type { Exchange, SessionLike } from '../request/exchange/index.js';
+import { Rotation } from '../shared/rotation.js';
 import type { Count, Milliseconds, Seconds } from '../units.js';
 import { fittingCapabilities, fittingClientInfo } from './claims.js';
 import type { OpenedSession, SessionSealer } from './seal.js';
 
-/** Steps of the search for a session to drop when the table is full. */
+/** Steps of the search for a session to evict when the table is full. */
 const EVICTION_STEPS = 64;
 const MAX_INTERNED = 1024;
-/** The sweep looks at so many entries every second, so that it never holds the loop. */
+/** The sweep checks so many entries every second, so that it never blocks the event loop. */
 const SWEEP_ENTRIES = 2000;
 const SWEEP_MS = 1000;
-/** Sessions taken apart in one turn of the loop. */
+/** Sessions cleaned up in one turn of the event loop. */
 const DROPPED_AT_ONCE = 200;
 
-/** State of one legacy session in this process. All of it but the sealed part may be lost and is rebuilt on demand. */
+/** State of one legacy session in this process. The sealed part is restored from the id; the rest may be evicted. */
 export class Session implements SessionLike {
   readonly id: string;
   readonly revision: number;
@@ -22,13 +23,13 @@ export class Session implements SessionLike {
   readonly clientInfo: Uint8Array;
   readonly subject: Int32Array;
   readonly issuedAt: Seconds;
-  /** Names the secret that its id is sealed with. */
+  /** Names the secret that sealed its id. */
   readonly secret: string;
-  /** Its secret was dropped: the session is over, and its state goes in a turn that has time for it. */
-  isOver = false;
+  /** Its secret was removed: the session is invalid, and a later turn of the event loop drops its state. */
+  hasEnded = false;
   logLevel = -1;
   lastUsed: Milliseconds;
-  /** `lastUsed` when the table last looked; a difference means the session was used since. */
+  /** `lastUsed` when the table last checked it; a difference means that the session was used since. */
   lastSeen: Milliseconds;
   /** The standalone stream (GET) of this session, if one is open. */
   stream: Exchange | null = null;
@@ -47,19 +48,22 @@ export class Session implements SessionLike {
   }
 }
 
-/** Told when the state of a session is dropped. */
+/** Receives the sessions whose state is dropped: SessionEnds. */
 export interface SessionListener {
-  /** @param isOver the session ended or expired; otherwise it only made room, and its id is still good */
-  sessionDropped(session: Session, isOver: boolean): void;
+  /** @param hasEnded the session ended or expired; otherwise it was evicted, and its id stays valid */
+  sessionDropped(session: Session, hasEnded: boolean): void;
 }
 
 export interface SessionTableOptions {
   readonly sealer: SessionSealer;
-  /** `sessions.ttlSeconds`: a session that this process does not know is refused this long after `initialize`; one it knows ends when it was unused for so long. */
+  /**
+   * `sessions.ttlSeconds`: a session without state in this process expires this long after `initialize`, one with state
+   * after it was unused for so long.
+   */
   readonly ttlSeconds: Seconds;
-  /** `limits.maxSessions`: sessions with state here; the least used lose theirs (log level), not their validity. */
+  /** `limits.maxSessions`: sessions with state here. Beyond it the least recently used lose their state (the log level), not their validity. */
   readonly maxSessions: Count;
-  /** What operators have revoked; default nothing. */
+  /** Revoked session ids; default none. */
   readonly revocations?: { hasSession(id: string): boolean };
   /** Monotonic milliseconds; default `performance.now`. */
   readonly now?: () => Milliseconds;
@@ -68,8 +72,8 @@ export interface SessionTableOptions {
 }
 
 /**
- * Legacy sessions by their sealed id. An id that is not here is opened with the secrets, so sessions outlive the
- * process and move between replicas; the table only saves the cryptography and holds what changes.
+ * Legacy sessions by their sealed id; one per gateway. Ids that are not in the table are opened with the secrets, so
+ * sessions outlive the process and move between replicas; the table caches them and holds their mutable state.
  */
 export class SessionTable {
   readonly #options: SessionTableOptions;
@@ -80,8 +84,8 @@ export class SessionTable {
   readonly #now: () => Milliseconds;
   readonly #wallSeconds: () => Seconds;
   readonly #timer: NodeJS.Timeout;
-  #sweptSessions: MapIterator<Session>;
-  #sweptRevoked: MapIterator<[string, Seconds]>;
+  readonly #sessionRotation = new Rotation(() => this.#sessions.values());
+  readonly #revokedRotation = new Rotation(() => this.#revoked.entries());
   #listener: SessionListener | null = null;
   #sealer: SessionSealer;
   #ttlSeconds: Seconds;
@@ -94,13 +98,11 @@ export class SessionTable {
     this.#sealer = options.sealer;
     this.#ttlSeconds = options.ttlSeconds;
     this.#maxSessions = boundOf(options.maxSessions);
-    this.#sweptSessions = this.#sessions.values();
-    this.#sweptRevoked = this.#revoked.entries();
     this.#timer = setInterval(() => this.sweep(SWEEP_ENTRIES), SWEEP_MS);
     this.#timer.unref();
   }
 
-  /** Who is told of dropped sessions. Once, after both were made: who is told ends streams with the stages, which use this table. */
+  /** Sets what receives dropped sessions. Once: the listener ends streams through the stages, which are made with this table. */
   attach(listener: SessionListener): void {
     this.#listener = listener;
   }
@@ -115,21 +117,21 @@ export class SessionTable {
     return this.#sessions.size;
   }
 
-  /** Ids ended by their clients that are remembered. */
+  /** Ids of ended sessions that are remembered. */
   get revoked(): Count {
     return this.#revoked.size;
   }
 
-  /** Puts another configuration into force. Sessions whose secret it drops are over when this returns. */
+  /** Follows a reload. Sessions whose secret was removed are invalid when this returns. */
   reconfigure(sealer: SessionSealer, ttlSeconds: Seconds, maxSessions: Count): void {
     this.#sealer = sealer;
     this.#ttlSeconds = ttlSeconds;
     this.#maxSessions = boundOf(maxSessions);
-    this.#dropUnknown();
+    this.#endUnknownSecrets();
   }
 
   /**
-   * Makes a session. Capabilities and `clientInfo` are copied, and reduced when they are too long for an id.
+   * Creates a session. Capabilities and `clientInfo` are copied, and reduced when they are too long for an id.
    *
    * @returns null when `maxSessions` sessions have a stream open
    */
@@ -146,39 +148,39 @@ export class SessionTable {
     return this.#add(this.#sealer.seal(sealed), sealed);
   }
 
-  /** The session behind an id as the client sent it; `null` = not ours, expired or ended. The caller compares the subject. */
+  /** The session of an id as the client sent it; `null` = forged, expired or ended. The caller compares the subject. */
   open(id: string): Session | null {
     const known = this.#sessions.get(id);
     if (known === undefined) return this.#unseal(id);
-    return known.isOver ? null : known;
+    return known.hasEnded ? null : known;
   }
 
-  /** Drops the state of a session that is not valid any more, for a reason that the caller remembers. */
+  /** Drops the state of a session that the caller has made invalid (a revoked id). */
   drop(session: Session): void {
     if (this.#sessions.get(session.id) === session) this.#drop(session, true);
   }
 
-  /** All at once are refused; they are taken apart in turns, so that many do not hold the loop. */
-  #dropUnknown(): void {
-    const over: Session[] = [];
+  /** All become invalid at once; they are cleaned up in turns, so that many do not block the event loop. */
+  #endUnknownSecrets(): void {
+    const ended: Session[] = [];
     for (const session of this.#sessions.values()) {
-      if (session.isOver || this.#sealer.knows(session.secret)) continue;
-      session.isOver = true;
-      over.push(session);
+      if (session.hasEnded || this.#sealer.hasSecret(session.secret)) continue;
+      session.hasEnded = true;
+      ended.push(session);
     }
     const turn = (): void => {
-      for (const session of over.splice(-DROPPED_AT_ONCE)) this.drop(session);
-      if (over.length > 0) setImmediate(turn);
+      for (const session of ended.splice(-DROPPED_AT_ONCE)) this.drop(session);
+      if (ended.length > 0) setImmediate(turn);
     };
-    if (over.length > 0) turn();
+    if (ended.length > 0) turn();
   }
 
-  /** Ends a session for good, as long as this process lives or the seal holds. */
+  /** Ends a session; its id is refused by this process until its seal expires. */
   end(session: SessionLike): void {
     const expires = (session as Session).issuedAt + this.#ttlSeconds;
     const known = this.#sessions.get(session.id);
     if (expires >= this.#wallSeconds()) {
-      if (this.#revoked.size >= this.#maxSessions) this.#forgetRevoked();
+      if (this.#revoked.size >= this.#maxSessions) this.#evictRevoked();
       this.#revoked.set(session.id, expires);
     }
     if (known !== undefined) this.#drop(known, true);
@@ -190,29 +192,20 @@ export class SessionTable {
   }
 
   /**
-   * Drops sessions that were unused for `ttlSeconds` and have no stream. The table does this by itself, in turns.
+   * Drops sessions that were unused for `ttlSeconds` and have no stream, and ids of ended sessions whose seal has expired.
+   * A timer of the table calls it every second.
    *
-   * @param entries how many to look at in this turn; the next one goes on where this one ended
+   * @param entries how many of each to check; the next call continues where this one ended
    */
   sweep(entries: Count): void {
     const before = this.#now() - this.#ttlSeconds * 1000;
     const now = this.#wallSeconds();
-    for (let looked = 0; looked < entries; looked += 1) {
-      const next = this.#sweptSessions.next();
-      if (next.done === true) {
-        this.#sweptSessions = this.#sessions.values();
-        break;
-      }
-      if (next.value.lastUsed < before && next.value.stream === null) this.#drop(next.value, true);
-    }
-    for (let looked = 0; looked < entries; looked += 1) {
-      const next = this.#sweptRevoked.next();
-      if (next.done === true) {
-        this.#sweptRevoked = this.#revoked.entries();
-        break;
-      }
-      if (next.value[1] < now) this.#revoked.delete(next.value[0]);
-    }
+    this.#sessionRotation.visitSome(entries, (session) => {
+      if (session.lastUsed < before && session.stream === null) this.#drop(session, true);
+    });
+    this.#revokedRotation.visitSome(entries, ([id, expires]) => {
+      if (expires < now) this.#revoked.delete(id);
+    });
   }
 
   #unseal(id: string): Session | null {
@@ -232,14 +225,14 @@ export class SessionTable {
     return session;
   }
 
-  #drop(session: Session, isOver: boolean): void {
+  #drop(session: Session, hasEnded: boolean): void {
     this.#sessions.delete(session.id);
-    this.#listener?.sessionDropped(session, isOver);
+    this.#listener?.sessionDropped(session, hasEnded);
   }
 
   /**
-   * Second chance: the map is ordered by when a session was last looked at here; one that was used since goes to the
-   * end, the first one that was not is dropped.
+   * Second-chance eviction: the map is ordered by when a session was last checked here; a session that was used since then
+   * moves to the end, the first that was not is evicted.
    */
   #makeRoom(): boolean {
     if (this.#sessions.size < this.#maxSessions) return true;
@@ -248,7 +241,7 @@ export class SessionTable {
     for (const session of this.#sessions.values()) {
       const idle = session.stream === null;
       if (idle && session.lastUsed === session.lastSeen) {
-        this.#drop(session, session.isOver);
+        this.#drop(session, session.hasEnded);
         return true;
       }
       if (idle && (fallback === null || session.lastUsed < fallback.lastUsed)) fallback = session;
@@ -259,12 +252,12 @@ export class SessionTable {
       if (steps === EVICTION_STEPS) break;
     }
     if (fallback === null) return false;
-    this.#drop(fallback, fallback.isOver);
+    this.#drop(fallback, fallback.hasEnded);
     return true;
   }
 
-  /** Makes room among the remembered ends: the oldest tenth, which is the nearest to its expiry. */
-  #forgetRevoked(): void {
+  /** Evicts the oldest tenth of the ended ids, which expire first. */
+  #evictRevoked(): void {
     let left = Math.ceil(this.#revoked.size / 10);
     for (const id of this.#revoked.keys()) {
       if (left === 0) return;
@@ -273,7 +266,7 @@ export class SessionTable {
     }
   }
 
-  /** One copy of bytes that many sessions have in common: clients come in few kinds. */
+  /** One copy of bytes that many sessions share: capabilities and `clientInfo` of the same client program. */
   #intern(bytes: Uint8Array): Uint8Array {
     const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
     const known = this.#interned.get(key);

@@ -1,7 +1,7 @@
 /**
- * Tasks of upstreams in the hands of clients: the extension of 2026-07-28 and the tasks of 2025-11-25, each between peers
- * of one family. Towards clients a task id is a sealed handle that names the server and the subject it was made for, so
- * that nothing has to be remembered and nobody else can use it.
+ * Tasks of upstreams for clients: the tasks extension of 2026-07-28 and the tasks of 2025-11-25, each between peers of one
+ * family. Clients get sealed handles as task ids. A handle names the server and the subject it was issued to, so the
+ * gateway keeps no state for it and other subjects cannot use it.
  */
 
 import { type Decoder, Flag, Kind, Method, ScanStatus } from '../../native/layout.js';
@@ -11,6 +11,7 @@ import { UPSTREAM_DEPTH } from '../protocol/depth.js';
 import { applyEdits, type Edit, findPath, type Range, stringValue } from '../protocol/json-cursor.js';
 import { Era, Revision } from '../protocol/revisions.js';
 import { type Exchange, MessageFlag } from '../request/exchange/index.js';
+import { deleteFirst } from '../shared/delete-first.js';
 import { Verdict } from '../shared/records.js';
 import type { HandleSealer } from './handles.js';
 import type { Session, SessionTable } from './sessions.js';
@@ -19,14 +20,14 @@ import type { Session, SessionTable } from './sessions.js';
 export interface UpstreamTask {
   readonly server: number;
   readonly id: string;
-  /** The tool that made it, as its server calls it: whose rules hold for the task. */
+  /** The tool that created it, under its upstream name; its rules apply to the task. */
   readonly tool: string;
 }
 
-/** A server as far as tasks are concerned. */
+/** What {@link TaskRoutes} reads of a server. */
 export interface TaskServer {
   readonly name: string;
-  /** Null before it was first listed. */
+  /** Null before the first discovery. */
   readonly discovery: { readonly era: Era; readonly capabilities: Record<string, unknown> } | null;
 }
 
@@ -37,11 +38,11 @@ export interface TaskRoutesParts {
   readonly upstreams: { readonly servers: readonly TaskServer[] };
   readonly decoder: Pick<Decoder, 'scan'>;
   readonly tools: {
-    /** What the server calls the tool of a call in flight; empty when it is not known any more. */
+    /** The upstream name of the tool of a call in flight; empty when its catalog was dropped. */
     toolOf(exchange: Exchange): string;
   };
   readonly send: {
-    /** Forwards a call as its verdict says. */
+    /** Forwards a call according to its verdict. */
     send(exchange: Exchange, bytes: Uint8Array, length: number): void;
   };
   readonly write: { refuse(exchange: Exchange, code: ErrorCode): void };
@@ -51,38 +52,42 @@ export interface TaskRoutesParts {
     sendTo(session: Session, message: Uint8Array): boolean;
   };
   readonly access: {
-    /** Calls `then` if the client may hear of a task that the tool with this address (`server:tool`) made. */
-    hearsOfTask(client: { readonly token: string; readonly address: string }, address: string, then: () => void): void;
+    /** Calls `then` if policy permits the client to call the tool with this address (`server:tool`). */
+    whenTaskPermitted(
+      client: { readonly token: string; readonly address: string },
+      address: string,
+      then: () => void,
+    ): void;
   };
 }
 
-/** Who started a task of 2025-11-25, and with what. */
-interface Starter {
+/** The session and the tool that created a task of 2025-11-25. */
+interface TaskOrigin {
   readonly sessionId: string;
   readonly subject: string;
   readonly tool: string;
   readonly token: string;
 }
 
-/** Tasks of 2025-11-25 whose session is remembered, for their status notifications; the oldest are forgotten. */
-const MAX_FOLLOWED = 10_000;
-/** Longest id of an upstream that is sealed, in characters. */
-const LONGEST_ID = 1024;
+/** Tasks of 2025-11-25 whose session is remembered for status notifications; the oldest are evicted. */
+const MAX_ORIGINS = 10_000;
+/** Longest task id of an upstream that is sealed, in characters. */
+const MAX_ID = 1024;
 
 const RELATED = 'io.modelcontextprotocol/related-task';
 const NO_SUBJECT = new Int32Array(4);
 
-/** See the file comment. */
+/** See the file comment. The pipeline and the sink of upstream messages call it; one per front. */
 export class TaskRoutes {
   readonly #parts: TaskRoutesParts;
-  /** By server name and task id of the upstream. */
-  readonly #followed = new Map<string, Starter>();
+  /** By server name and the upstream's task id. */
+  readonly #origins = new Map<string, TaskOrigin>();
 
   constructor(parts: TaskRoutesParts) {
     this.#parts = parts;
   }
 
-  /** Names the tool that a `tasks/*` call is about, for the policy; a handle that is none of ours stays what it is. */
+  /** Sets the tool of a `tasks/*` call as its name for policy; a forged handle stays as it is. */
   nameTool(exchange: Exchange, bytes: Uint8Array): void {
     const { spans } = exchange.message;
     const start = spans.nameStart;
@@ -99,7 +104,7 @@ export class TaskRoutes {
     const end = spans.nameEnd;
     const handle = start < 0 ? undefined : stringValue(bytes, start - 1, end + 1);
     const found = handle === undefined ? null : this.taskOf(handle, subjectOf(exchange));
-    if (found === null || !this.#carriesTasks(found.server, exchange.client.era)) {
+    if (found === null || !this.#supportsTasks(found.server, exchange.client.era)) {
       this.#parts.write.refuse(exchange, 'GW_UNKNOWN_TASK');
       return;
     }
@@ -109,7 +114,7 @@ export class TaskRoutes {
       this.#parts.write.refuse(exchange, 'GW_UNKNOWN_TASK');
       return;
     }
-    // A call that is tried elsewhere is tried with the bytes that its spans belong to.
+    // A retry at another endpoint needs the bytes that the spans belong to.
     exchange.message.body = message;
     exchange.message.bodyLength = message.length;
     exchange.message.flags |= MessageFlag.task;
@@ -123,7 +128,7 @@ export class TaskRoutes {
     this.#parts.send.send(exchange, message, message.length);
   }
 
-  /** The task behind a handle, if it was made for that subject; null otherwise. */
+  /** The task of a handle, if it was issued to that subject; null otherwise. */
   taskOf(handle: string, subject: Int32Array): UpstreamTask | null {
     const content = this.#open(handle);
     if (content === null || content.owner !== subjectText(subject)) return null;
@@ -138,8 +143,8 @@ export class TaskRoutes {
     return tool === undefined ? null : { server, owner, id, tool };
   }
 
-  /** Whether a response may speak of tasks: cheap, asked for every response. */
-  concerns(exchange: Exchange, spans: Spans): boolean {
+  /** Whether a response may contain task ids. Called for every response, so it does not parse. */
+  mayNameTasks(exchange: Exchange, spans: Spans): boolean {
     if (spans.kind !== Kind.response) return false;
     if ((exchange.message.flags & MessageFlag.task) !== 0) return true;
     if (exchange.call.era === Era.modern) {
@@ -148,20 +153,20 @@ export class TaskRoutes {
     return (
       exchange.client.revision === Revision.r2025_11_25 &&
       exchange.message.spans.method === Method.toolsCall &&
-      this.#carriesTasks(exchange.call.server, Era.legacy)
+      this.#supportsTasks(exchange.call.server, Era.legacy)
     );
   }
 
   /**
    * The response with handles in place of the upstream's task ids.
    *
-   * @returns null when it holds none and can be passed on as it is
+   * @returns null when it contains none and can be passed on unchanged
    */
-  sealed(exchange: Exchange, bytes: Uint8Array, spans: Spans, length: number): Buffer | null {
+  sealTaskIds(exchange: Exchange, bytes: Uint8Array, spans: Spans, length: number): Buffer | null {
     if ((spans.flags & Flag.resultIsObject) === 0) return null;
     const start = spans.resultStart;
     const end = spans.resultEnd;
-    const created = findPath(bytes, start, end, 'task', 'taskId') ?? this.#ownId(bytes, start, end);
+    const created = findPath(bytes, start, end, 'task', 'taskId') ?? findPath(bytes, start, end, 'taskId');
     const related = findPath(bytes, start, end, '_meta', RELATED, 'taskId');
     const edits: Edit[] = [];
     for (const place of [created, related]) {
@@ -173,31 +178,31 @@ export class TaskRoutes {
     return Buffer.from(applyEdits(bytes, 0, length, edits));
   }
 
-  /** `notifications/tasks/status` of a legacy upstream: to the session that started the task. */
+  /** Passes `notifications/tasks/status` of a legacy upstream on to the session that created the task. */
   statusChanged(server: number, bytes: Uint8Array, length: number, spans: Spans): void {
     const place = findPath(bytes, spans.paramsStart, spans.paramsEnd, 'taskId');
     const id = place === undefined ? undefined : stringValue(bytes, place.start, place.end);
     if (id === undefined || place === undefined) return;
     const name = this.#serverName(server);
-    const owner = this.#followed.get(followKey(name, id));
-    if (owner === undefined) return;
-    const text = JSON.stringify(this.#seal(name, id, owner.subject, owner.tool));
+    const origin = this.#origins.get(originKey(name, id));
+    if (origin === undefined) return;
+    const text = JSON.stringify(this.#seal(name, id, origin.subject, origin.tool));
     const edit: Edit = { start: place.start, end: place.end, text: Buffer.from(text) };
     const message = applyEdits(bytes, 0, length, [edit]);
     const { access, sessions, streams } = this.#parts;
-    const session = sessions.open(owner.sessionId);
+    const session = sessions.open(origin.sessionId);
     if (session === null) return;
-    // The token that started the task counts where the stream has none of its own.
-    const token = session.stream?.client.token ?? owner.token;
-    access.hearsOfTask({ token, address: '' }, `${name}:${owner.tool}`, () => streams.sendTo(session, message));
+    // Without a stream, the token that created the task is checked.
+    const token = session.stream?.client.token ?? origin.token;
+    access.whenTaskPermitted({ token, address: '' }, `${name}:${origin.tool}`, () => streams.sendTo(session, message));
   }
 
   #serverName(server: number): string {
     return this.#parts.upstreams.servers[server]?.name ?? '';
   }
 
-  /** Whether a server of that family carries tasks: those of 2025-11-25 are a capability, later ones an extension. */
-  #carriesTasks(server: number, era: Era): boolean {
+  /** Whether a server of that family supports tasks: a capability in 2025-11-25, an extension in 2026-07-28. */
+  #supportsTasks(server: number, era: Era): boolean {
     const discovery = this.#parts.upstreams.servers[server]?.discovery ?? null;
     if (discovery === null || discovery.era !== era) return false;
     if (era === Era.legacy) return typeof discovery.capabilities['tasks'] === 'object';
@@ -205,35 +210,33 @@ export class TaskRoutes {
     return extensions?.['io.modelcontextprotocol/tasks'] !== undefined;
   }
 
-  #ownId(bytes: Uint8Array, start: number, end: number): Range | undefined {
-    return findPath(bytes, start, end, 'taskId');
-  }
-
   #edit(exchange: Exchange, bytes: Uint8Array, place: Range): Edit | null {
     const id = stringValue(bytes, place.start, place.end);
-    if (id === undefined || id.length > LONGEST_ID) return null;
+    if (id === undefined || id.length > MAX_ID) return null;
     const subject = subjectText(subjectOf(exchange));
     const isCall = (exchange.message.flags & MessageFlag.task) === 0;
     const tool = isCall ? this.#parts.tools.toolOf(exchange) : exchange.message.taskTool;
-    if (exchange.client.session !== null) this.#follow(exchange, id, subject, tool);
-    const handle = this.#seal(this.#serverName(exchange.call.server), id, subject, tool);
+    const { session, token } = exchange.client;
+    const server = this.#serverName(exchange.call.server);
+    if (session !== null) this.#rememberOrigin(server, id, { sessionId: session.id, subject, tool, token });
+    const handle = this.#seal(server, id, subject, tool);
     return { start: place.start, end: place.end, text: Buffer.from(JSON.stringify(handle)) };
   }
 
-  #follow(exchange: Exchange, id: string, subject: string, tool: string): void {
-    const key = followKey(this.#serverName(exchange.call.server), id);
-    this.#followed.delete(key);
-    if (this.#followed.size >= MAX_FOLLOWED) this.#followed.delete(this.#followed.keys().next().value!);
-    this.#followed.set(key, { sessionId: exchange.client.session!.id, subject, tool, token: exchange.client.token });
+  #rememberOrigin(server: string, id: string, origin: TaskOrigin): void {
+    const key = originKey(server, id);
+    this.#origins.delete(key);
+    if (this.#origins.size >= MAX_ORIGINS) deleteFirst(this.#origins);
+    this.#origins.set(key, origin);
   }
 
-  /** The handle of an upstream's task for a subject; the same each time. */
+  /** The handle of an upstream's task for a subject; always the same. */
   #seal(server: string, id: string, subject: string, tool: string): string {
     return this.#parts.handles.seal(Buffer.from(JSON.stringify([server, subject, id, tool])), true);
   }
 }
 
-function followKey(server: string, id: string): string {
+function originKey(server: string, id: string): string {
   return JSON.stringify([server, id]);
 }
 

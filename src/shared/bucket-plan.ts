@@ -1,4 +1,4 @@
-/** Which bucket belongs to which rule: the same computation in every thread, so that indexes need not travel. */
+/** Which bucket belongs to which rule: computed alike in every thread, so that indexes need not cross. */
 import type { BucketRule, Snapshot } from '../config/snapshot.js';
 import { type BucketLayout, Buckets, bucketMemory } from './buckets.js';
 
@@ -29,7 +29,7 @@ export function planBuckets(snapshot: Snapshot): BucketPlan {
   return { rules, global, tools, routes, perClient: clientRules > 0, clientRules };
 }
 
-/** Whether two snapshots limit alike, so that the buckets can stay as full as they are. */
+/** Whether two snapshots have the same rate limits, so that the buckets keep their tokens. */
 export function sameBuckets(a: Snapshot, b: Snapshot): boolean {
   const shape = ({ rateLimits, routes }: Snapshot): string =>
     JSON.stringify([rateLimits, routes.map(({ rateLimit, clientRateLimit }) => [rateLimit, clientRateLimit])]);

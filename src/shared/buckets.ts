@@ -1,5 +1,5 @@
 /**
- * Token buckets in shared memory, exact across threads: whoever takes, takes under the locks of all its buckets.
+ * Token buckets in shared memory, exact across threads: a call takes its tokens under the locks of all its buckets.
  *
  * One bucket is a cache line (64 bytes):
  * ```
@@ -9,10 +9,10 @@
  * The first {@link BucketLayout.fixed} buckets belong to rules (global, tool rules, routes); the others are an
  * open-addressed table of the buckets of clients (client-buckets.ts).
  *
- * A lock word is `sequence << 8 | owner`. Locks are taken in ascending order of index, so takers never wait in a
- * circle. A thread that dies inside the critical section (terminated, out of memory) leaves a word that does not
- * change any more: {@link Buckets.releaseOwner} frees it, and a waiter that sees the same word for
- * {@link STUCK_MS} takes it over. The section is below a microsecond, so a living owner is never robbed unless the
+ * A lock word is `sequence << 8 | owner`. Locks are acquired in ascending order of index, so threads never wait in a
+ * circle. A thread that ends inside the critical section (terminated, out of memory) leaves a word that does not
+ * change any more: {@link Buckets.releaseOwner} frees it, and a thread that waits takes it over when it has not changed for
+ * {@link STUCK_MS}. The section is below a microsecond, so a living owner keeps its lock unless the
  * system stops its thread for that long.
  */
 import type { BucketRule } from '../config/snapshot.js';
@@ -56,13 +56,51 @@ export function bucketMemory(fixed: number, clients: number): BucketLayout {
   };
 }
 
-/** The answer of {@link Buckets.take} when a bucket belongs to another client by now. */
+/** What {@link Buckets.take} returns when a bucket has been given to another client since it was found. */
 export const BUCKET_MOVED = -1;
+
+/** The buckets that one call takes a token from. An index of -1 = no such limit applies to the call. */
+export class CallBuckets {
+  global = -1;
+  tool = -1;
+  route = -1;
+  /** The bucket of the client under `rateLimits.perClient`, and the generation it was found under. */
+  client = -1;
+  clientGeneration = 0;
+  /** The bucket of the client under the route, and the generation it was found under. */
+  routeClient = -1;
+  routeClientGeneration = 0;
+
+  /** No limit applies. */
+  get isEmpty(): boolean {
+    return (this.global & this.tool & this.route & this.client & this.routeClient) === -1;
+  }
+
+  clear(): void {
+    this.global = -1;
+    this.tool = -1;
+    this.route = -1;
+    this.client = -1;
+    this.clientGeneration = 0;
+    this.routeClient = -1;
+    this.routeClientGeneration = 0;
+  }
+
+  assign(from: CallBuckets): void {
+    this.global = from.global;
+    this.tool = from.tool;
+    this.route = from.route;
+    this.client = from.client;
+    this.clientGeneration = from.clientGeneration;
+    this.routeClient = from.routeClient;
+    this.routeClientGeneration = from.routeClientGeneration;
+  }
+}
 
 /** One thread's view of the buckets. `owner` is the thread's number, 1 to 255. */
 export class Buckets {
   readonly layout: BucketLayout;
-  /** Words and floats over the same memory, for the client table of this folder. */
+  /** Words and floats over the same memory, for the table of client-buckets.ts. */
   readonly words: Int32Array;
   readonly floats: Float64Array;
   readonly control: Int32Array;
@@ -82,7 +120,7 @@ export class Buckets {
     this.#owner = owner;
   }
 
-  /** Sets a bucket of a rule: full, as at the start of time. Before any thread takes from it. */
+  /** Sets a bucket to a rule, full. To be called before any thread takes from it. */
   define(index: number, rule: BucketRule): void {
     const at = index * BUCKET_FLOATS;
     this.floats[at + BucketFloat.tokens] = rule.burst;
@@ -97,22 +135,13 @@ export class Buckets {
   }
 
   /**
-   * Takes one token from each bucket, or none from any. Indexes of -1 are left out.
+   * Takes one token from each bucket of a call, or none from any.
    *
    * @param now {@link monotonic}
-   * @param clientGeneration, routeClientGeneration the generations `client` and `routeClient` were found under
    * @returns 0 = granted; above 0 = milliseconds until all have a token; {@link BUCKET_MOVED} = find the client's bucket again
    */
-  take(
-    now: number,
-    global: number,
-    tool: number,
-    route: number,
-    client: number,
-    clientGeneration: number,
-    routeClient: number,
-    routeClientGeneration: number,
-  ): number {
+  take(now: number, buckets: CallBuckets): number {
+    const { global, tool, route, client, routeClient } = buckets;
     const order = this.#order;
     let count = 0;
     if (global >= 0) order[count++] = global;
@@ -125,8 +154,9 @@ export class Buckets {
     let wait = 0;
     this.refusedBy = -1;
     if (
-      (client >= 0 && this.words[client * BUCKET_WORDS + BucketWord.generation] !== clientGeneration) ||
-      (routeClient >= 0 && this.words[routeClient * BUCKET_WORDS + BucketWord.generation] !== routeClientGeneration)
+      (client >= 0 && this.words[client * BUCKET_WORDS + BucketWord.generation] !== buckets.clientGeneration) ||
+      (routeClient >= 0 &&
+        this.words[routeClient * BUCKET_WORDS + BucketWord.generation] !== buckets.routeClientGeneration)
     ) {
       wait = BUCKET_MOVED;
     } else {
@@ -138,7 +168,9 @@ export class Buckets {
         }
       }
       if (wait === 0) {
-        for (let i = 0; i < count; i += 1) this.floats[order[i]! * BUCKET_FLOATS + BucketFloat.tokens]! -= 1;
+        for (let i = 0; i < count; i += 1) {
+          this.floats[order[i]! * BUCKET_FLOATS + BucketFloat.tokens]! -= 1;
+        }
       }
     }
     for (let i = count - 1; i >= 0; i -= 1) this.unlock(order[i]!, this.#held[i]!);
@@ -161,7 +193,7 @@ export class Buckets {
     return tokens >= 1 ? 0 : Math.max(1, Math.ceil((1 - tokens) / floats[at + BucketFloat.rate]!));
   }
 
-  /** Locks a bucket. @returns the word to give to {@link unlock} */
+  /** Locks a bucket. @returns the word that {@link unlock} takes */
   lock(index: number): number {
     const word = index * BUCKET_WORDS;
     this.#sequence = (this.#sequence + 1) & 0x3fffff;
@@ -174,7 +206,7 @@ export class Buckets {
     Atomics.compareExchange(this.words, index * BUCKET_WORDS, mine, 0);
   }
 
-  /** Locks the table of client buckets against other inserting threads. */
+  /** Locks the table of client buckets against insertions by other threads. @returns the word that {@link unlockTable} takes */
   lockTable(): number {
     this.#sequence = (this.#sequence + 1) & 0x3fffff;
     const mine = (this.#sequence << 8) | this.#owner;
@@ -186,7 +218,7 @@ export class Buckets {
     Atomics.compareExchange(this.control, 0, mine, 0);
   }
 
-  /** Frees all locks of a thread that is known to be dead. */
+  /** Frees all locks of a thread that has ended. */
   releaseOwner(owner: number): void {
     const words = this.words;
     for (let at = 0; at < words.length; at += BUCKET_WORDS) {
@@ -210,7 +242,7 @@ export class Buckets {
       } else if (monotonic() - since > STUCK_MS && Atomics.compareExchange(words, at, word, mine) === word) {
         return;
       }
-      // Nobody notifies: this is a pause that lets the owner run when threads outnumber processors.
+      // No thread notifies: this is a pause that lets the owner run when there are more threads than processors.
       Atomics.wait(words, at, word, 0.05);
     }
   }

@@ -1,20 +1,20 @@
 /**
- * The bound over all bytes that the front holds for calls and streams (`limits.maxBufferedBytes`). Holders say what they
- * hold; when one of them would take more than there is, the largest ones have to let go, itself included. So a few large
- * answers or bodies make room for many small ones, and what holds little goes on.
+ * The bound over all bytes that the front holds for calls and streams (`limits.maxBufferedBytes`). Holders report what they
+ * hold; when the bound is exceeded, the largest holders are evicted, the reporting one included. So a few large answers or
+ * bodies make room for many small ones, and small holders continue.
  *
  * Main thread only; plain numbers, because the request path changes them.
  */
 import type { Bytes, Count } from '../units.js';
 
-/** Something that holds bytes and can let go of them. The budget alone writes the members. */
+/** Something that holds bytes and can be evicted. Only the budget writes the members. */
 export interface Holder {
   held: Bytes;
-  /** It was chosen to let go: {@link evicted} follows, or was called and has not come into effect. */
-  leaving: boolean;
+  /** Chosen for eviction: {@link evicted} follows, or was called and has not taken effect yet. */
+  isEvicted: boolean;
   /**
-   * Others need the room: end what the bytes are held for. Called in a turn of the event loop of its own; the holder
-   * reports its bytes as given back with `set(holder, 0)` when they are.
+   * Ends what the bytes are held for. Called in a turn of the event loop of its own; the holder reports with `set(holder, 0)`
+   * when its bytes are freed.
    */
   evicted(): void;
 }
@@ -27,19 +27,19 @@ export interface BufferCounts {
   readonly peakBytes: Bytes;
   /** `limits.maxBufferedBytes`; 0 = no bound. */
   readonly maxBytes: Bytes;
-  /** Answers, bodies and connections that had to let go, and requests that were not taken. */
+  /** Evicted answers, bodies and connections, and refused requests. */
   readonly refused: Count;
 }
 
-/** Where the bound comes from, and who is told that it was reached. */
+/** The bound, and the notification that it was reached. */
 export interface BufferBudgetRules {
-  /** Most bytes at once; 0 = no bound. Asked for each time, since a reload changes it. */
+  /** Most bytes at once; 0 = no bound. Called each time, since a reload changes it. */
   max(): Bytes;
   /** The bound was reached for the first time since less than half of it was held. */
   reached(counts: BufferCounts): void;
 }
 
-/** Holding so much needs no permission: small calls go on while large ones are refused. */
+/** Holders of at most so many bytes are never refused: small calls continue while large ones are refused. */
 export const FREE_BYTES: Bytes = 16_384;
 
 const UNBOUNDED: BufferBudgetRules = { max: () => 0, reached: () => {} };
@@ -47,12 +47,12 @@ const UNBOUNDED: BufferBudgetRules = { max: () => 0, reached: () => {} };
 /** See the file comment; one for each gateway. */
 export class BufferBudget {
   readonly #rules: BufferBudgetRules;
-  /** Those that hold more than {@link FREE_BYTES} and are not leaving. */
+  /** Holders of more than {@link FREE_BYTES} that are not being evicted. */
   readonly #large = new Set<Holder>();
   readonly #chosen: Holder[] = [];
   #bytes: Bytes = 0;
-  /** Of `#bytes`, what leaving holders have. */
-  #leaving: Bytes = 0;
+  /** The bytes of `#bytes` whose holders are being evicted. */
+  #evicting: Bytes = 0;
   #peak: Bytes = 0;
   #refused: Count = 0;
   #isReached = false;
@@ -65,71 +65,71 @@ export class BufferBudget {
     return { bytes: this.#bytes, peakBytes: this.#peak, maxBytes: this.#rules.max(), refused: this.#refused };
   }
 
-  /** Whether so many bytes of one holder are more than it may keep for now: a writer should wait for its reader. */
+  /** Whether a holder of so many bytes should not grow for now: a writer should wait for its reader. */
   isTight(bytes: Bytes): boolean {
     if (bytes <= FREE_BYTES) return false;
     const max = this.#rules.max();
     return max > 0 && this.#bytes >= max;
   }
 
-  /** Tells what `holder` holds from now on. It may be told to let go a moment later. */
+  /** Reports what `holder` holds from now on. It may be evicted a moment later. */
   set(holder: Holder, bytes: Bytes): void {
     const { held } = holder;
     if (bytes === held) return;
     holder.held = bytes;
     this.#bytes += bytes - held;
-    if (holder.leaving) {
-      this.#leaving += bytes - held;
-      if (bytes === 0) holder.leaving = false;
+    if (holder.isEvicted) {
+      this.#evicting += bytes - held;
+      if (bytes === 0) holder.isEvicted = false;
     } else if (bytes > FREE_BYTES) {
       this.#large.add(holder);
       if (bytes > held) this.#makeRoom(0, 0);
     } else if (held > FREE_BYTES) {
       this.#large.delete(holder);
     }
-    if (bytes > held) this.#noteRise();
-    else this.#noteFall();
+    if (bytes > held) this.#recordPeak();
+    else this.#endEpisode();
   }
 
   /**
-   * Counts bytes that cannot be let go before their time, such as the body of a call under way.
+   * Counts bytes that cannot be evicted, such as the body of a call under way.
    *
-   * @returns false when there is no room for them, and none of the larger holders can make it; nothing is counted then
+   * @returns false when there is no room for them even if larger holders are evicted; nothing is counted then
    */
-  take(bytes: Bytes): boolean {
+  reserve(bytes: Bytes): boolean {
     if (bytes > FREE_BYTES && !this.#makeRoom(bytes, bytes)) {
       this.#refused += 1;
       return false;
     }
     this.#bytes += bytes;
-    this.#noteRise();
+    this.#recordPeak();
     return true;
   }
 
-  /** Gives back what {@link take} counted. */
-  give(bytes: Bytes): void {
+  /** Gives back what {@link reserve} counted. */
+  release(bytes: Bytes): void {
     this.#bytes -= bytes;
-    this.#noteFall();
+    this.#endEpisode();
   }
 
   /** Counts more (or less) of what has a bound of its own, such as a pipe. */
   add(bytes: Bytes): void {
     this.#bytes += bytes;
-    if (bytes > 0) this.#noteRise();
-    else this.#noteFall();
+    if (bytes > 0) this.#recordPeak();
+    else this.#endEpisode();
   }
 
   /**
    * Chooses holders until `more` bytes fit.
    *
    * @param least only holders with more bytes than this are chosen
-   * @returns whether they fit, once those that were chosen have let go
+   * @returns whether they fit, once the chosen holders have been evicted
    */
   #makeRoom(more: Bytes, least: Bytes): boolean {
     const max = this.#rules.max();
     if (max === 0) return true;
-    while (this.#bytes - this.#leaving + more > max) {
-      this.#noteReached();
+    while (this.#bytes - this.#evicting + more > max) {
+      this.#startEpisode();
       const largest = this.#largest();
       if (largest === null || largest.held <= least) return false;
       this.#choose(largest);
@@ -147,30 +147,30 @@ export class BufferBudget {
 
   #choose(holder: Holder): void {
     this.#large.delete(holder);
-    holder.leaving = true;
-    this.#leaving += holder.held;
+    holder.isEvicted = true;
+    this.#evicting += holder.held;
     this.#refused += 1;
     if (this.#chosen.push(holder) === 1) setImmediate(this.#evict);
   }
 
   readonly #evict = (): void => {
     for (const holder of this.#chosen.splice(0)) {
-      // It may have ended by itself meanwhile.
-      if (holder.leaving) holder.evicted();
+      // It may have freed its bytes by itself meanwhile.
+      if (holder.isEvicted) holder.evicted();
     }
   };
 
-  #noteRise(): void {
+  #recordPeak(): void {
     if (this.#bytes > this.#peak) this.#peak = this.#bytes;
   }
 
-  #noteReached(): void {
+  #startEpisode(): void {
     if (this.#isReached) return;
     this.#isReached = true;
     this.#rules.reached(this.counts);
   }
 
-  #noteFall(): void {
+  #endEpisode(): void {
     if (this.#isReached && this.#bytes * 2 < this.#rules.max()) this.#isReached = false;
   }
 }

@@ -1,9 +1,9 @@
 import type { Packed } from './packed.js';
 
 /**
- * What the workers and the front know of the catalog: the name table. Built by the control plane from what the
- * upstreams list; entry indexes are stable within one version. All of it that grows with the number of entries is shared
- * memory: to hand it to a worker costs nothing.
+ * The part of the catalog that crosses to the workers: the name table. The control pool builds it from what upstreams list;
+ * entry indexes are stable within one version. Everything that grows with the number of entries is shared memory, so handing
+ * the table to a worker copies nothing.
  */
 export interface CatalogTable {
   readonly version: number;
@@ -16,13 +16,13 @@ export interface CatalogTable {
   readonly upstreamNames: Packed;
   /** Bits of {@link EntryFlag}. */
   readonly flags: Uint8Array;
-  /** Servers whose lists are not known yet, by index: names under their prefix are forwarded unseen. */
+  /** Servers whose lists are not known yet, by index: names under their prefix are forwarded unchecked. */
   readonly undiscovered: readonly number[];
-  /** Entries by public name, by {@link EntryKind}; resources and templates by their normal form (src/protocol/uri.ts). */
-  readonly byName: readonly ByteTableMemory[];
+  /** Entries of each kind by public name; resources and templates by their normal form (src/protocol/uri.ts). */
+  readonly byName: Readonly<Record<keyof typeof EntryKind, ByteTableMemory>>;
   /** Tools by `server:tool`. */
   readonly byAddress: ByteTableMemory;
-  /** Resources and templates that an upstream lists in another spelling than the normal form, by that spelling. */
+  /** Resources and templates that an upstream does not list in normal form, by the spelling in its list. */
   readonly unusual: ByteTableMemory;
 }
 

@@ -1,8 +1,8 @@
 /**
  * The bounded table of buckets that belong to clients, in the slots behind the buckets of rules (buckets.ts).
  * A bucket is found by a 128-bit digest and the number of its rule. Open addressing with a probe window of
- * {@link WINDOW} slots. When a window is full, a bucket that has filled up again makes room: forgetting it loses
- * nothing, for a new one starts full too. If there is none, the fullest goes, and that is counted.
+ * {@link WINDOW} slots. When a window is full, a bucket that has refilled completely is replaced: nothing is lost, since a
+ * new one starts full too. If there is none, the fullest one is replaced, and that is counted.
  */
 import type { BucketRule } from '../config/snapshot.js';
 import { BUCKET_WORDS, BucketFloat, type Buckets, BucketWord } from './buckets.js';
@@ -39,35 +39,36 @@ export class ClientBuckets {
   }
 
   /**
-   * Finds the bucket of a client under a rule, or gives it one.
+   * Finds the bucket of a client under a rule, or allocates one.
    *
+   * @param digest 128 bits, four words, that the client is counted by
    * @param number number of the rule within the snapshot (0 = per client, n = route n - 1)
    * @param now milliseconds of the monotonic clock
    */
-  find(d0: number, d1: number, d2: number, d3: number, number: number, rule: BucketRule, now: number): void {
+  find(digest: Int32Array, number: number, rule: BucketRule, now: number): void {
     if (this.#mask < 0) {
       this.index = -1;
       return;
     }
-    if (this.#look(d0, d1, d2, d3, number)) return;
+    if (this.#isFound(digest, number)) return;
     const table = this.#buckets.lockTable();
-    if (!this.#look(d0, d1, d2, d3, number)) this.#give(d0, d1, d2, d3, number, rule, now);
+    if (!this.#isFound(digest, number)) this.#allocate(digest, number, rule, now);
     this.#buckets.unlockTable(table);
   }
 
-  #look(d0: number, d1: number, d2: number, d3: number, number: number): boolean {
+  #isFound(digest: Int32Array, number: number): boolean {
     const words = this.#buckets.words;
-    const start = slotOf(d0, d1, number);
+    const start = slotOf(digest, number);
     for (let i = 0; i < WINDOW; i += 1) {
       const index = this.#first + ((start + i) & this.#mask);
       const at = index * BUCKET_WORDS;
-      // An even generation that is the same before and after brackets a key nobody was rewriting.
+      // An even generation, the same before and after, shows that the key was not being rewritten meanwhile.
       const generation = Atomics.load(words, at + BucketWord.generation);
       if (
-        words[at + BucketWord.key] === d0 &&
-        words[at + BucketWord.key + 1] === d1 &&
-        words[at + BucketWord.key + 2] === d2 &&
-        words[at + BucketWord.key + 3] === d3 &&
+        words[at + BucketWord.key] === digest[0] &&
+        words[at + BucketWord.key + 1] === digest[1] &&
+        words[at + BucketWord.key + 2] === digest[2] &&
+        words[at + BucketWord.key + 3] === digest[3] &&
         words[at + BucketWord.rule] === number &&
         words[at + BucketWord.state] === 1 &&
         (generation & 1) === 0 &&
@@ -81,9 +82,9 @@ export class ClientBuckets {
     return false;
   }
 
-  #give(d0: number, d1: number, d2: number, d3: number, number: number, rule: BucketRule, now: number): void {
+  #allocate(digest: Int32Array, number: number, rule: BucketRule, now: number): void {
     const { words, floats, control } = this.#buckets;
-    const start = slotOf(d0, d1, number);
+    const start = slotOf(digest, number);
     let best = -1;
     let bestMissing = Number.POSITIVE_INFINITY;
     for (let i = 0; i < WINDOW && bestMissing > 0; i += 1) {
@@ -108,10 +109,7 @@ export class ClientBuckets {
     const held = this.#buckets.lock(best);
     const at = best * BUCKET_WORDS;
     Atomics.add(words, at + BucketWord.generation, 1);
-    words[at + BucketWord.key] = d0;
-    words[at + BucketWord.key + 1] = d1;
-    words[at + BucketWord.key + 2] = d2;
-    words[at + BucketWord.key + 3] = d3;
+    words.set(digest, at + BucketWord.key);
     words[at + BucketWord.rule] = number;
     words[at + BucketWord.state] = 1;
     this.#buckets.define(best, rule);
@@ -121,6 +119,6 @@ export class ClientBuckets {
   }
 }
 
-function slotOf(d0: number, d1: number, number: number): number {
-  return (d0 ^ Math.imul(d1, 0x9e3779b1) ^ Math.imul(number, 0x85ebca6b)) >>> 0;
+function slotOf(digest: Int32Array, number: number): number {
+  return (digest[0]! ^ Math.imul(digest[1]!, 0x9e3779b1) ^ Math.imul(number, 0x85ebca6b)) >>> 0;
 }

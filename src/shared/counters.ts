@@ -1,9 +1,10 @@
 /**
  * Counters and latency histograms in shared memory. Each thread writes a segment of its own with plain stores (one
- * writer, 64-bit floats are never torn); a reader adds the segments up and may be a few events behind.
+ * writer, 64-bit floats are written at once); a reader adds the segments up; its sums may lag a few events behind.
  */
 import { ERROR_CODES } from '../errors.js';
-import { HISTOGRAM_SLOTS, type HistogramView, histogramSlot, readHistogram } from './histogram.js';
+import type { CallBuckets } from './buckets.js';
+import { HISTOGRAM_SLOTS, HistogramFloat, type HistogramView, histogramSlot, readHistogram } from './histogram.js';
 
 /** Fixed counters. Append only: the position is the id. */
 const COUNTERS = [
@@ -50,14 +51,12 @@ export type CounterName = (typeof COUNTERS)[number];
 export const Counter = Object.freeze(Object.fromEntries(COUNTERS.map((name, id) => [name, id]))) as Readonly<
   Record<CounterName, number>
 >;
-/** Names by id. */
-export const COUNTER_NAMES: readonly CounterName[] = COUNTERS;
 
-/** The counter for a call that a bucket refused: which of the call's buckets it was. */
-export function limitCounter(refusedBy: number, global: number, tool: number, route: number): number {
-  if (refusedBy === global) return Counter.limitedGlobal;
-  if (refusedBy === tool) return Counter.limitedTool;
-  return refusedBy === route ? Counter.limitedRoute : Counter.limitedClient;
+/** The counter of the limit that refused a call: which of its buckets `refusedBy` is. */
+export function limitCounter(refusedBy: number, buckets: CallBuckets): number {
+  if (refusedBy === buckets.global) return Counter.limitedGlobal;
+  if (refusedBy === buckets.tool) return Counter.limitedTool;
+  return refusedBy === buckets.route ? Counter.limitedRoute : Counter.limitedClient;
 }
 
 const FIXED = 128;
@@ -83,7 +82,7 @@ export interface SeriesView extends HistogramView {
   readonly errors: number;
 }
 
-/** Memory of the counters; goes to each thread as it is. */
+/** Memory of the counters; shared with each thread. */
 export interface CounterMemory {
   readonly threads: number;
   /** Series beyond the fixed ones; the front's segment only. */
@@ -128,7 +127,7 @@ export class Counters {
     this.#counters[this.#base + counter]! += count;
   }
 
-  /** Counts one answer with the error of that number (src/errors.ts). */
+  /** Counts one error answer. @param number of the error (src/errors.ts) */
   error(number: number): void {
     this.#counters[this.#base + FIXED + number]! += 1;
   }
@@ -141,11 +140,12 @@ export class Counters {
   observe(series: number, milliseconds: number, failed = false): void {
     const at = this.#seriesSlot(series) * HISTOGRAM_SLOTS;
     const values = this.#series;
-    values[at]! += 1;
-    values[at + 1]! += milliseconds;
-    if (milliseconds < values[at + 2]! || values[at] === 1) values[at + 2] = milliseconds;
-    if (milliseconds > values[at + 3]!) values[at + 3] = milliseconds;
-    if (failed) values[at + 4]! += 1;
+    values[at + HistogramFloat.count]! += 1;
+    values[at + HistogramFloat.sum]! += milliseconds;
+    const isFirst = values[at + HistogramFloat.count] === 1;
+    if (isFirst || milliseconds < values[at + HistogramFloat.min]!) values[at + HistogramFloat.min] = milliseconds;
+    if (milliseconds > values[at + HistogramFloat.max]!) values[at + HistogramFloat.max] = milliseconds;
+    if (failed) values[at + HistogramFloat.errors]! += 1;
     values[at + histogramSlot(milliseconds)]! += 1;
   }
 
@@ -177,7 +177,7 @@ export class Counters {
       slots.push(this.#seriesSlot(series));
     }
     let errors = 0;
-    for (const slot of slots) errors += this.#series[slot * HISTOGRAM_SLOTS + 4]!;
+    for (const slot of slots) errors += this.#series[slot * HISTOGRAM_SLOTS + HistogramFloat.errors]!;
     const view = readHistogram(
       this.#series,
       slots.map((slot) => slot * HISTOGRAM_SLOTS),
@@ -199,11 +199,11 @@ export class Counters {
 }
 
 /**
- * Names of the series beyond the fixed ones: upstreams and tools, bounded; what no longer fits is counted under
- * `other`. The front asks once for each server and catalog entry and keeps the ids in a table.
+ * Names of the series beyond the fixed ones: upstreams and tools, bounded; those beyond the bound are counted under
+ * `other`. The front looks up each server and catalog entry once and keeps the ids in a table.
  */
 export class SeriesNames {
-  /** The id everything beyond the bound shares. */
+  /** The id that all names beyond the bound share. */
   readonly other = FIXED_SERIES;
   readonly #ids = new Map<string, number>();
   readonly #capacity: number;

@@ -1,5 +1,5 @@
 /**
- * Version words that every thread sees at once. A remembered verdict is valid only for the `stamp` it was made under;
+ * Version words in shared memory. A remembered verdict is valid only for the `stamp` it was made under;
  * any bump changes the stamp.
  */
 const STAMP = 0;
@@ -48,7 +48,7 @@ export class Epochs {
     Atomics.add(this.#words, STAMP, 1);
   }
 
-  /** Nothing decided before is valid any more. */
+  /** Invalidates all decisions made before. */
   revoke(): void {
     Atomics.add(this.#words, REVOCATION, 1);
     Atomics.add(this.#words, STAMP, 1);

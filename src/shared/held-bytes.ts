@@ -2,20 +2,20 @@ import type { Bytes } from '../units.js';
 import type { BufferBudget, Holder } from './buffer-budget.js';
 
 const FIRST_BYTES: Bytes = 4_096;
-/** A buffer of this size is kept for what comes next; larger ones are given back. */
+/** A buffer of this size is kept for later; larger ones are freed. */
 const KEPT_BYTES: Bytes = 16_384;
 const NO_BYTES = Buffer.alloc(0);
 
 /**
- * One growing buffer for what arrives in pieces and is needed whole. It grows by doubling with what has arrived, never with
- * what was promised, and a piece costs its bytes and nothing else, however small it is. What it takes is counted.
+ * A growing buffer for data that arrives in pieces and is needed whole. It grows by doubling with what has arrived, never with
+ * an announced length, and a piece costs its bytes only, however small it is. Its size is counted in the budget.
  */
 export class HeldBytes implements Holder {
   /** The bytes so far are `bytes[0, length)`. */
   bytes: Buffer = NO_BYTES;
   length = 0;
   held: Bytes = 0;
-  leaving = false;
+  isEvicted = false;
   readonly evicted: () => void;
   readonly #budget: BufferBudget;
 
@@ -41,7 +41,7 @@ export class HeldBytes implements Holder {
     return true;
   }
 
-  /** Empties the buffer and gives its bytes back; what was read from it before stays valid until the next `append`. */
+  /** Empties the buffer and frees its bytes; what was read from it before stays valid until the next `append`. */
   clear(): void {
     this.length = 0;
     if (this.bytes.byteLength > KEPT_BYTES) this.bytes = NO_BYTES;

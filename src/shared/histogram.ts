@@ -3,7 +3,9 @@
  * known to 1/16 of itself from 1 microsecond to 35 minutes.
  */
 
-/** Words before the buckets: count, sum, min, max, errors, and three spare. */
+/** Floats of a histogram before its slots. */
+export const HistogramFloat = { count: 0, sum: 1, min: 2, max: 3, errors: 4 } as const;
+/** Room for {@link HistogramFloat}. */
 const HEAD = 8;
 const PARTS = 16;
 /** Floats of one histogram. */
@@ -46,10 +48,10 @@ export function readHistogram(values: Float64Array, offsets: readonly number[]):
   let max = 0;
   let count = 0;
   for (const at of offsets) {
-    if (values[at] === 0) continue;
-    sum += values[at + 1]!;
-    min = Math.min(min, values[at + 2]!);
-    max = Math.max(max, values[at + 3]!);
+    if (values[at + HistogramFloat.count] === 0) continue;
+    sum += values[at + HistogramFloat.sum]!;
+    min = Math.min(min, values[at + HistogramFloat.min]!);
+    max = Math.max(max, values[at + HistogramFloat.max]!);
     for (let slot = HEAD; slot < HISTOGRAM_SLOTS; slot += 1) {
       const events = values[at + slot]!;
       buckets[slot]! += events;

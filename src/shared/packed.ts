@@ -1,4 +1,4 @@
-/** Many byte strings in one piece of memory, so that thousands of them cross between threads without being touched. */
+/** Many byte strings in one piece of memory, so that thousands of them cross between threads without a copy. */
 
 /** Byte strings one behind the other: number i is `bytes[offsets[i], offsets[i + 1])`. */
 export interface Packed {
@@ -6,7 +6,7 @@ export interface Packed {
   readonly offsets: Int32Array;
 }
 
-/** A list of nothing. */
+/** An empty list. */
 export const NO_ITEMS: Packed = Object.freeze({ bytes: new Uint8Array(0), offsets: new Int32Array(1) });
 
 /** How many there are. */
@@ -37,12 +37,13 @@ export function sharedCopy<T extends Uint8Array | Int32Array>(values: T): T {
 export function packShared(texts: readonly string[], encoding: 'utf8' | 'latin1' = 'utf8'): Packed {
   const offsets = new Int32Array(new SharedArrayBuffer((texts.length + 1) * 4));
   let total = 0;
-  for (let index = 0; index < texts.length; index += 1) {
-    total += Buffer.byteLength(texts[index]!, encoding);
+  for (const [index, text] of texts.entries()) {
+    total += Buffer.byteLength(text, encoding);
     offsets[index + 1] = total;
   }
   const memory = new SharedArrayBuffer(total);
   const bytes = Buffer.from(memory);
-  for (let index = 0; index < texts.length; index += 1) bytes.write(texts[index]!, offsets[index], encoding);
+  let at = 0;
+  for (const text of texts) at += bytes.write(text, at, encoding);
   return { bytes: new Uint8Array(memory), offsets };
 }

@@ -14,15 +14,15 @@ export interface PoolSlot {
   readonly incarnation: number;
   readonly requests: Ring;
   readonly verdicts: Ring;
-  /** The worker has started and knows how to be woken. */
+  /** The worker has started, and its doorbell can be rung. */
   readonly ready: boolean;
 }
 
-/** What the owner of the rings is told. */
+/** Notified about the rings of the pool; the dispatcher. */
 export interface PoolListener {
   /** Verdicts may be waiting on some ring. */
   verdictsReady(): void;
-  /** The worker of a slot is dead and the slot has new rings already. `old` are the rings as they were left. */
+  /** The worker of a slot has ended, and the slot has new rings. @param old the slot with the rings that it left */
   workerReplaced(slot: PoolSlot, old: PoolSlot): void;
 }
 
@@ -39,7 +39,7 @@ export interface PolicyPool {
   slot(index: number): PoolSlot;
   /** Rings the bell of a worker. */
   wake(index: number): void;
-  /** Ends a worker that does not move any more; it is replaced like one that died. */
+  /** Ends a worker that hangs; it is replaced like one that crashed. */
   terminate(index: number, why: string): void;
   attach(listener: PoolListener): void;
   reconfigure(snapshot: Snapshot): void;

@@ -7,21 +7,21 @@ import { type CodeOf, codes } from '../codes.js';
 
 export const RECORD_VERSION = 2;
 
-/** What a request record asks for. */
+/** Purpose of a request record. */
 export const Ask = codes('Ask', {
   /** Decide about one exchange. */
   decide: 1,
-  /** The leader of a cache key has a result: keep it and answer those who wait. Payload: the result bytes. */
+  /** The leader of a cache key has a result: store it and answer the calls that wait. Payload: the result bytes. */
   store: 2,
-  /** The leader of a cache key has no result to keep: let the next one lead. */
+  /** The leader of a cache key has no result to store: the next one becomes the leader. */
   release: 3,
-  /** The exchange is gone (client left): forget it if it waits for a leader. */
-  forget: 4,
+  /** The exchange is cancelled: stop waiting for a leader, if it does. */
+  cancel: 4,
 });
 export type Ask = CodeOf<typeof Ask>;
 
 /**
- * Operations that are no JSON-RPC method but need a decision too; they take the place of a method id.
+ * Operations without a JSON-RPC method that need a decision; they take the place of a method id.
  */
 export const Operation = codes('Method', {
   /** GET on the endpoint: a standalone stream. */
@@ -66,19 +66,19 @@ export const RequestFlag = {
   modern: 1 << 0,
   /** A bearer token was presented (the token field may still be empty). */
   hasToken: 1 << 1,
-  /** The name bytes hold escapes; they were decoded before being written here. */
+  /** The name has escapes in the message; the record has it decoded. */
   nameDecoded: 1 << 2,
   /** The name is a URI. */
   nameIsUri: 1 << 3,
-  /** The front has hashed the arguments and sends them along (second leg of a cacheable call). */
+  /** The record has the arguments and their hash (second pass of a cacheable call). */
   hasArguments: 1 << 4,
   /** The call carries `inputResponses` or `requestState`: never cached (MCP 2026-07-28, caching). */
   uncacheable: 1 << 5,
-  /** The gateway itself asks: no rate-limit token is taken. */
+  /** A question of the gateway itself: no rate-limit token is taken. */
   unmetered: 1 << 6,
 } as const;
 
-/** What a verdict says. */
+/** Kind of a verdict. */
 export const Verdict = codes('Verdict', {
   /** Forward to `server`. */
   forward: 1,
@@ -90,12 +90,12 @@ export const Verdict = codes('Verdict', {
   cached: 4,
   /** Forward, and report the result under `cacheKey` ({@link Ask.store} or {@link Ask.release}). */
   lead: 5,
-  /** Cacheable: ask again with the arguments, at the worker that their hash names. */
-  rehash: 6,
+  /** Cacheable: send the request again with its arguments, to the worker that their hash selects. */
+  needsArguments: 6,
 });
 export type Verdict = CodeOf<typeof Verdict>;
 
-/** Words of a verdict record head; what they mean stands at VerdictRecord. */
+/** Words of a verdict record head; VerdictRecord describes them. */
 export const VerdictWord = {
   kind: 0,
   slot: 1,

@@ -1,5 +1,5 @@
 /**
- * A ring of records between two threads: one writes, one reads, nobody locks.
+ * A ring of records between two threads: one writes, one reads, without locks.
  *
  * ```
  *  words   0          16         32         48         64
@@ -10,9 +10,9 @@
  * preceded by a padding record. Each head word has a cache line (64 bytes) of its own.
  *
  * `written` is stored after the record (release) and loaded before it is read (acquire); `read` is stored after the
- * reader is done with a record, so a record is never overwritten while it is looked at. The reader announces that it
- * goes to sleep and then looks once more; the writer stores and then looks at the announcement. As `Atomics` are
- * sequentially consistent, one of the two sees the other, and no record is left without a wake-up.
+ * reader has finished a record, so a record is never overwritten while it is read. The reader announces that it goes to
+ * sleep and then checks for records once more; the writer stores a record and then checks the announcement. As `Atomics` are
+ * sequentially consistent, one of the two sees the other, and every record is followed by a wake-up.
  */
 import { REQUEST_HEAD, VERDICT_HEAD } from './records.js';
 
@@ -97,7 +97,7 @@ export class Ring {
   /**
    * Publishes the reserved record.
    *
-   * @returns true when the reader sleeps and its doorbell must be rung; at most one writer is told so for one sleep
+   * @returns true when the reader sleeps and its doorbell must be rung; at most once for one sleep
    */
   commit(): boolean {
     this.#written = this.#reserved;
@@ -122,19 +122,19 @@ export class Ring {
     return start + 1;
   }
 
-  /** Gives the peeked record's room back to the writer. */
+  /** Ends reading the peeked record: its room is the writer's again. */
   advance(): void {
     this.#read = (this.#read + this.length + 1) | 0;
     Atomics.store(this.#head, READ, this.#read);
-    this.beat();
+    this.heartbeat();
   }
 
-  /** Counts one sign of life of the reader. Only the reader writes the counter. */
-  beat(): void {
+  /** Counts one heartbeat of the reader. Only the reader writes the counter. */
+  heartbeat(): void {
     Atomics.store(this.#head, PROGRESS, (Atomics.load(this.#head, PROGRESS) + 1) | 0);
   }
 
-  /** Signs of life of the reader so far; wraps. */
+  /** Heartbeats of the reader so far; wraps. */
   progress(): number {
     return Atomics.load(this.#head, PROGRESS);
   }
@@ -142,7 +142,7 @@ export class Ring {
   /**
    * Announces that the reader goes to sleep.
    *
-   * @returns false when a record arrived meanwhile: stay awake and read on
+   * @returns false when a record has arrived meanwhile: the reader must read on
    */
   sleep(): boolean {
     Atomics.store(this.#head, SLEEPING, 1);
@@ -151,7 +151,7 @@ export class Ring {
     return false;
   }
 
-  /** Withdraws {@link sleep}: the reader was woken by something else. */
+  /** Withdraws {@link sleep}, for a reader that runs for another reason. */
   wake(): void {
     Atomics.store(this.#head, SLEEPING, 0);
   }
@@ -162,8 +162,8 @@ export class Ring {
   }
 
   /**
-   * The offset of the record the reader was looking at, or -1; for the writer's side once the reader is dead.
-   * Meaningful only while nothing more is read.
+   * The offset of the record that the reader was reading when its thread ended, or -1. For the writer; valid only once the
+   * reader has ended.
    */
   abandoned(): number {
     const read = Atomics.load(this.#head, READ);
@@ -173,7 +173,7 @@ export class Ring {
   }
 }
 
-/** The longest result that fits both the request that stores it and the verdict that gives it out. */
+/** Longest result in bytes that fits both the request that stores it and the verdict that returns it. */
 export function maxResultBytes(ring: Ring): number {
   return (ring.maxRecord - Math.max(REQUEST_HEAD, VERDICT_HEAD)) * 4;
 }

@@ -1,8 +1,10 @@
 /** The head of a verdict record: what a worker decided about one exchange. */
+import { CallBuckets } from './buckets.js';
+import { sameDigest } from './digest.js';
 import { VERDICT_HEAD, type Verdict, VerdictWord } from './records.js';
 
 /**
- * A verdict outside a ring: workers make one up and write it, the front reads one into its exchange, the memo keeps its
+ * A verdict outside a ring: a worker fills one and writes it, the front reads it into the exchange, the memo keeps its
  * words. Plain fields, since every stage reads some of them.
  */
 export class VerdictRecord {
@@ -21,7 +23,7 @@ export class VerdictRecord {
   entry = -1;
   /** Bytes to cut off the front of the name towards the upstream; ignored when `entry` >= 0. */
   stripBytes = 0;
-  /** Catalog and snapshot versions, and the epoch of revocation (epochs.ts), that the decision was made on. */
+  /** Catalog and snapshot versions and the revocation epoch (epochs.ts) that the decision is based on. */
   catalogVersion = 0;
   snapshotVersion = 0;
   epoch = 0;
@@ -30,30 +32,24 @@ export class VerdictRecord {
   retryAfterMs = 0;
   /** Seconds since the epoch until which the verdict may be remembered; 0 = not at all. */
   rememberUntil = 0;
-  /** Number of the cache key that the caller leads ({@link Verdict.lead}). */
+  /** Number of the cache key whose leader the call is ({@link Verdict.lead}). */
   cacheKey = 0;
-  /** Buckets (buckets.ts) that every such call takes from; -1 none. */
-  bucketGlobal = -1;
-  bucketTool = -1;
-  bucketRoute = -1;
-  bucketClient = -1;
-  bucketRouteClient = -1;
-  /** Generations of the two buckets of the client: an index whose generation moved on belongs to another client by now. */
-  bucketClientGeneration = 0;
-  bucketRouteClientGeneration = 0;
+  /** The rate-limit buckets (buckets.ts) that every such call takes a token from. */
+  readonly buckets = new CallBuckets();
   /** Bytes of the payload behind the head. */
   payloadLength = 0;
   /** 128 bits of the subject's digest; all 0 = anonymous. */
   readonly subject = new Int32Array(4);
 
-  /** Makes it the verdict that nothing is known of. */
+  /** Resets every field to its default. */
   clear(): void {
     this.read(BLANK, 0);
   }
 
   /** Reads the head at `words[at]`. */
   read(words: Int32Array, at: number): void {
-    this.kind = words[at + VerdictWord.kind] as Verdict;
+    const { buckets, subject } = this;
+    this.kind = words[at + VerdictWord.kind]! as Verdict;
     this.slot = words[at + VerdictWord.slot]!;
     this.generation = words[at + VerdictWord.generation]!;
     this.flags = words[at + VerdictWord.flags]!;
@@ -68,20 +64,20 @@ export class VerdictRecord {
     this.retryAfterMs = words[at + VerdictWord.retryAfterMs]!;
     this.rememberUntil = words[at + VerdictWord.rememberUntil]!;
     this.cacheKey = words[at + VerdictWord.cacheKey]!;
-    this.bucketGlobal = words[at + VerdictWord.bucketGlobal]!;
-    this.bucketTool = words[at + VerdictWord.bucketTool]!;
-    this.bucketRoute = words[at + VerdictWord.bucketRoute]!;
-    this.bucketClient = words[at + VerdictWord.bucketClient]!;
-    this.bucketRouteClient = words[at + VerdictWord.bucketRouteClient]!;
-    this.bucketClientGeneration = words[at + VerdictWord.bucketClientGeneration]!;
-    this.bucketRouteClientGeneration = words[at + VerdictWord.bucketRouteClientGeneration]!;
+    buckets.global = words[at + VerdictWord.bucketGlobal]!;
+    buckets.tool = words[at + VerdictWord.bucketTool]!;
+    buckets.route = words[at + VerdictWord.bucketRoute]!;
+    buckets.client = words[at + VerdictWord.bucketClient]!;
+    buckets.routeClient = words[at + VerdictWord.bucketRouteClient]!;
+    buckets.clientGeneration = words[at + VerdictWord.bucketClientGeneration]!;
+    buckets.routeClientGeneration = words[at + VerdictWord.bucketRouteClientGeneration]!;
     this.payloadLength = words[at + VerdictWord.payloadLength]!;
-    const { subject } = this;
     for (let word = 0; word < 4; word += 1) subject[word] = words[at + VerdictWord.subject + word]!;
   }
 
   /** Writes the head to `words[at]`. */
   write(words: Int32Array, at: number): void {
+    const { buckets, subject } = this;
     words[at + VerdictWord.kind] = this.kind;
     words[at + VerdictWord.slot] = this.slot;
     words[at + VerdictWord.generation] = this.generation;
@@ -97,35 +93,33 @@ export class VerdictRecord {
     words[at + VerdictWord.retryAfterMs] = this.retryAfterMs;
     words[at + VerdictWord.rememberUntil] = this.rememberUntil;
     words[at + VerdictWord.cacheKey] = this.cacheKey;
-    words[at + VerdictWord.bucketGlobal] = this.bucketGlobal;
-    words[at + VerdictWord.bucketTool] = this.bucketTool;
-    words[at + VerdictWord.bucketRoute] = this.bucketRoute;
-    words[at + VerdictWord.bucketClient] = this.bucketClient;
-    words[at + VerdictWord.bucketRouteClient] = this.bucketRouteClient;
-    words[at + VerdictWord.bucketClientGeneration] = this.bucketClientGeneration;
-    words[at + VerdictWord.bucketRouteClientGeneration] = this.bucketRouteClientGeneration;
+    words[at + VerdictWord.bucketGlobal] = buckets.global;
+    words[at + VerdictWord.bucketTool] = buckets.tool;
+    words[at + VerdictWord.bucketRoute] = buckets.route;
+    words[at + VerdictWord.bucketClient] = buckets.client;
+    words[at + VerdictWord.bucketRouteClient] = buckets.routeClient;
+    words[at + VerdictWord.bucketClientGeneration] = buckets.clientGeneration;
+    words[at + VerdictWord.bucketRouteClientGeneration] = buckets.routeClientGeneration;
     words[at + VerdictWord.payloadLength] = this.payloadLength;
-    const { subject } = this;
     for (let word = 0; word < 4; word += 1) words[at + VerdictWord.subject + word] = subject[word]!;
   }
 
-  /** Takes over what `from` says. */
+  /** Copies every field of `from`. */
   assign(from: VerdictRecord): void {
     from.write(SCRATCH, 0);
     this.read(SCRATCH, 0);
   }
 
-  /** A copy with a life of its own. */
+  /** An independent copy. */
   copy(): VerdictRecord {
     const copy = new VerdictRecord();
     copy.assign(this);
     return copy;
   }
 
-  /** Whether the verdict was made for that subject. */
+  /** Whether the verdict was made for the subject with that digest. */
   isFor(subject: Int32Array): boolean {
-    const own = this.subject;
-    return own[0] === subject[0] && own[1] === subject[1] && own[2] === subject[2] && own[3] === subject[3];
+    return sameDigest(this.subject, subject);
   }
 }
 

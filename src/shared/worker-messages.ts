@@ -1,4 +1,4 @@
-/** What the front and a policy worker say to each other beside the rings: rare, structured-cloned messages. */
+/** Messages between the front and a policy worker besides the rings: rare, structured-cloned. */
 import type { MessagePort } from 'node:worker_threads';
 import type { Snapshot } from '../config/snapshot.js';
 import type { Seconds } from '../units.js';
@@ -27,22 +27,22 @@ export interface PolicyTask {
   readonly counters: CounterMemory;
   readonly requests: SharedArrayBuffer;
   readonly verdicts: SharedArrayBuffer;
-  /** The front's bell: a verdict is there. */
+  /** The front's doorbell, rung when there is a verdict. */
   readonly bell: BellAddress;
   readonly port: MessagePort;
-  /** Keys that verify tokens, if they were loaded already. */
+  /** Keys that verify tokens, if they have been loaded. */
   readonly keys: KeyMessage | null;
-  /** What is revoked already. */
+  /** The revocations so far. */
   readonly revoked: readonly RevocationMessage[];
 }
 
-/** A token or a subject is revoked, or is so no longer. */
+/** A token or a subject is revoked, or its revocation is withdrawn. */
 export interface RevocationMessage {
   readonly type: 'revocation';
   readonly kind: 'token' | 'subject';
   /** SHA-256 of the token, 64 lower-case hexadecimal digits; or the subject. */
   readonly value: string;
-  /** Wall clock of the revocation; `null` = it is taken back. */
+  /** Wall clock of the revocation; `null` = it is withdrawn. */
   readonly at: Seconds | null;
 }
 
@@ -51,7 +51,7 @@ export interface KeyMessage {
   readonly type: 'keys';
   /** Grows with each successful load. */
   readonly version: number;
-  /** JSON text; `null` = there are none that may serve. */
+  /** JSON text; `null` = there are none that may be used. */
   readonly jwks: string | null;
 }
 
@@ -67,9 +67,9 @@ export type WorkerMessage =
 /** Worker to front. */
 export type FrontMessage =
   | { readonly type: 'ready'; readonly bell: BellAddress }
-  /** The worker knows no key for a token; it has keys of that version. */
+  /** The worker has no key for a token; its keys are of that version. */
   | { readonly type: 'needKeys'; readonly version: number }
-  /** A token with a good signature was refused; the sentence holds nothing of the token. */
+  /** A token with a good signature was refused; the sentence contains nothing of the token. */
   | { readonly type: 'refusedToken'; readonly why: string }
-  /** A decision failed inside the worker; the message holds no request data. */
+  /** A decision threw an error; the message contains no request data. */
   | { readonly type: 'fault'; readonly message: string };

@@ -1,6 +1,6 @@
 /**
- * What the policy says about clients that wait for no answer of their own: where a resource lives that one wants to follow, and,
- * when something changes, whether it may still hear of it.
+ * Policy checks outside of requests: which server has a resource that a client subscribes to, and whether a client may
+ * receive a notification.
  */
 
 import type { Current } from '../config/current.js';
@@ -18,20 +18,20 @@ export interface AccessParts {
   readonly log: FaultLog;
 }
 
-/** No server: denied, unknown, or nothing could be asked. */
+/** The resource is denied or unknown, or policy is overloaded. */
 export const NO_SERVER = -1;
 
-/** Whose access is asked for. */
-export interface Asker {
+/** A client whose access is checked. */
+export interface Requester {
   /** Bearer token; empty = none. */
   readonly token: string;
-  /** By which anonymous clients are counted. */
+  /** The key of rate limits for anonymous clients. */
   readonly address: string;
   /**
-   * What it hears is kept for a client that is away, and given to the token with which it comes back: that this one is not
-   * good any more says nothing.
+   * Notifications are kept until the client resumes its stream, with a token that is checked then. So an invalid token does
+   * not deny them now.
    */
-  readonly isAway?: boolean;
+  readonly isDisconnected?: boolean;
 }
 
 const TOKEN_CODES: readonly ErrorCode[] = [
@@ -42,7 +42,7 @@ const TOKEN_CODES: readonly ErrorCode[] = [
 ];
 const TOKEN_ERRORS: ReadonlySet<number> = new Set(TOKEN_CODES.map(errorNumber));
 
-/** See the file comment. */
+/** See the file comment. One per front. */
 export class Access {
   readonly #parts: AccessParts;
 
@@ -51,12 +51,12 @@ export class Access {
   }
 
   /**
-   * The index of the server whose resource it is, or {@link NO_SERVER}; why is not for the client. Counts like
+   * The index of the server that has a resource, or {@link NO_SERVER}. Counts against rate limits like
    * `resources/subscribe`.
    *
-   * @param uri what policy compares of it (src/protocol/uri.ts)
+   * @param uri in the form that policy compares (`judgedUri` in src/protocol/uri.ts)
    */
-  serverOf({ token, address }: Asker, uri: string): Promise<number> {
+  serverOf({ token, address }: Requester, uri: string): Promise<number> {
     const question: Question = { token, address, about: 'resource', name: uri, isMetered: true };
     return new Promise((resolve) => {
       const isAsked = this.#parts.policy.ask(question, (verdict) => {
@@ -66,20 +66,25 @@ export class Access {
     });
   }
 
-  /** Calls `then` if the client may hear of a change of a resource. @param uri as in {@link serverOf} */
-  hearsOf(asker: Asker, uri: string, then: () => void): void {
-    this.#hears(asker, 'resource', uri, then);
+  /** Calls `then` if the client may receive updates of a resource. @param uri as in {@link serverOf} */
+  whenPermitted(asker: Requester, uri: string, then: () => void): void {
+    this.#when(asker, 'resource', uri, then);
   }
 
-  /** Calls `then` if the client may hear of a task that the tool with this address (`server:tool`) made. */
-  hearsOfTask(asker: Asker, address: string, then: () => void): void {
-    this.#hears(asker, 'task', address, then);
+  /** Calls `then` if the client may receive notifications about tasks of the tool with this address (`server:tool`). */
+  whenTaskPermitted(asker: Requester, address: string, then: () => void): void {
+    this.#when(asker, 'task', address, then);
   }
 
-  #hears({ token, address, isAway = false }: Asker, about: Question['about'], name: string, then: () => void): void {
+  #when(
+    { token, address, isDisconnected: isAway = false }: Requester,
+    about: Question['about'],
+    name: string,
+    then: () => void,
+  ): void {
     const { config, log, policy } = this.#parts;
     const { auth, routes } = config.current;
-    // Without tokens and scopes everybody may hear of everything.
+    // Without tokens and scopes, policy permits everything.
     if (auth.type === 'none' && routes.every(({ requiredScopes }) => requiredScopes.length === 0)) {
       then();
       return;
@@ -99,13 +104,13 @@ function isPermitted(verdict: VerdictRecord): boolean {
   return verdict.kind === Verdict.local;
 }
 
-/** The error that says why an upstream does not let a resource be followed. */
+/** The error for a subscription that an upstream refused. */
 export function refusalOf(error: { readonly kind: string; readonly number: number }): ErrorCode {
   if (error.kind === 'timeout') return 'GW_UPSTREAM_TIMEOUT';
   if (error.kind === 'refused') return 'GW_UPSTREAM_REFUSED';
   if (error.kind === 'unreachable') return 'GW_UPSTREAM_UNREACHABLE';
   if (error.kind !== 'rpc') return 'GW_UPSTREAM_DOWN';
-  // It has no subscriptions at all, or not to this resource (-32002 before 2026-07-28).
+  // Method not found: no subscriptions. Invalid params, and -32002 before 2026-07-28: no such resource.
   if (error.number === -32601) return 'GW_METHOD_NOT_FOUND';
   return error.number === -32602 || error.number === -32002 ? 'GW_UNKNOWN_RESOURCE' : 'GW_UPSTREAM_PROTOCOL';
 }

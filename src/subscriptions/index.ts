@@ -1,6 +1,6 @@
 /**
- * Who follows what: resource subscriptions of legacy sessions and `subscriptions/listen` streams of modern clients, over
- * one subscription upstream each (MCP, resources; 2026-07-28, subscriptions).
+ * Subscriptions of clients: `resources/subscribe` of legacy sessions and `subscriptions/listen` of modern clients, which
+ * share one subscription at the upstream (MCP, resources; 2026-07-28, subscriptions).
  */
 import { Method } from '../../native/layout.js';
 import type { ErrorCode } from '../errors.js';
@@ -12,15 +12,15 @@ import type { Count } from '../units.js';
 import { ControlError } from '../upstream/core/control.js';
 import type { ClientIdentity, ConnectionOwner } from '../upstream/core/types.js';
 import { clientIdentity } from '../upstream/isolation/identity.js';
-import { type Asker, refusalOf } from './access.js';
-import { type Follower, Follows } from './follows.js';
+import { type Requester, refusalOf } from './access.js';
 import { type ListenAnswers, ListenStreams, type ListenStreamsParts } from './listen-streams.js';
 import type { ListChanges } from './servers.js';
+import { type Subscriber, SubscriberIndex } from './subscriber-index.js';
 import { untagged } from './tag.js';
 
 /** How requests to subscribe are answered: the write stage. */
 export interface SubscribeAnswers extends ListenAnswers {
-  /** Answers with a result that is ready as bytes. */
+  /** Answers with a `result` object. */
   result(exchange: Exchange, result: Uint8Array): void;
   refuse(exchange: Exchange, code: ErrorCode): void;
 }
@@ -29,15 +29,15 @@ export interface SubscribeAnswers extends ListenAnswers {
 export interface SubscriptionsParts extends ListenStreamsParts {
   readonly write: SubscribeAnswers;
   readonly streams: {
-    /** Sends a notification on the standalone stream of a session; `message` does not change any more. */
+    /** Sends a notification on the standalone stream of a session; `message` must not change afterwards. */
     notify(session: Session, message: Uint8Array): void;
-    /** Sends a notification to all sessions. */
+    /** The same for all sessions. */
     broadcast(message: Uint8Array): void;
   };
 }
 
 const EMPTY_RESULT = Buffer.from('{}');
-const NEVER = new Promise<void>(() => {});
+const PENDING = new Promise<void>(() => {});
 
 function listChanged(list: keyof ListChanges): Buffer {
   return Buffer.from(`{"jsonrpc":"2.0","method":"notifications/${list}/list_changed"}`);
@@ -52,16 +52,17 @@ const LIST_CHANGED = {
 interface Subscription {
   readonly server: number;
   readonly uri: string;
-  /** Fulfilled when the upstream has confirmed; the same for all who ask meanwhile. */
+  /** Fulfilled when the upstream has confirmed; shared by requests for the same resource. */
   confirmed: Promise<void>;
 }
 
 /** A legacy session with subscriptions. */
-class SubscribedSession implements Follower, Asker {
+class SubscribedSession implements Subscriber, Requester {
   readonly session: Session;
   readonly client: ClientIdentity;
-  /** Of the session's last request to subscribe. */
-  subscribed = '';
+  /** Of the session's last `resources/subscribe`. */
+  requestToken = '';
+  /** See Requester. */
   address = '';
   readonly subscriptions = new Map<string, Subscription>();
 
@@ -70,21 +71,21 @@ class SubscribedSession implements Follower, Asker {
     this.client = client;
   }
 
-  get isAway(): boolean {
+  get isDisconnected(): boolean {
     return this.session.stream === null;
   }
 
-  /** The token under which policy is asked: of the stream that will tell, where there is one. */
+  /** The token of the standalone stream, where one is open. */
   get token(): string {
-    return this.session.stream?.client.token ?? this.subscribed;
+    return this.session.stream?.client.token ?? this.requestToken;
   }
 }
 
-/** See the file comment. */
+/** See the file comment. The write stage calls it for permitted requests, UpstreamChanges for notifications; one per front. */
 export class Subscriptions {
   readonly #parts: SubscriptionsParts;
   readonly #sessions = new Map<string, SubscribedSession>();
-  readonly #follows = new Follows<SubscribedSession>();
+  readonly #subscribers = new SubscriberIndex<SubscribedSession>();
   readonly #listens: ListenStreams;
 
   constructor(parts: SubscriptionsParts) {
@@ -102,7 +103,7 @@ export class Subscriptions {
     return this.#listens.size;
   }
 
-  /** Answers `resources/subscribe` and `resources/unsubscribe`; the server is in the exchange's verdict. */
+  /** Answers `resources/subscribe` and `resources/unsubscribe`; the exchange's verdict names the server. */
   subscribe(exchange: Exchange, bytes: Uint8Array): void {
     const { spans } = exchange.message;
     const { verdict } = exchange;
@@ -120,7 +121,7 @@ export class Subscriptions {
   #subscribe(exchange: Exchange, session: Session, server: number, uri: string): void {
     const subscribed = this.#sessions.get(session.id) ?? new SubscribedSession(session, clientIdentity(exchange));
     const key = `${server} ${uri}`;
-    subscribed.subscribed = exchange.client.token;
+    subscribed.requestToken = exchange.client.token;
     subscribed.address = exchange.client.remoteAddress;
     let subscription = subscribed.subscriptions.get(key);
     if (subscription === undefined) {
@@ -128,7 +129,7 @@ export class Subscriptions {
         this.#parts.write.refuse(exchange, 'GW_SUBSCRIPTION_LIMIT');
         return;
       }
-      subscription = { server, uri, confirmed: NEVER };
+      subscription = { server, uri, confirmed: PENDING };
       subscribed.subscriptions.set(key, subscription);
       this.#sessions.set(session.id, subscribed);
       subscription.confirmed = this.#watch(subscribed, key, subscription);
@@ -136,27 +137,27 @@ export class Subscriptions {
     this.#answerWhen(subscription.confirmed, exchange);
   }
 
-  /** Follows a resource for as long as the subscription is one of the session's. */
+  /** Watches a resource upstream and registers the subscription, unless it was removed meanwhile. */
   async #watch(subscribed: SubscribedSession, key: string, subscription: Subscription): Promise<void> {
     const { client, subscriptions } = subscribed;
     const { server, uri } = subscription;
-    const isWanted = (): boolean => subscriptions.get(key) === subscription;
+    const isCurrent = (): boolean => subscriptions.get(key) === subscription;
     const upstream = this.#parts.upstreams.servers[server];
     try {
-      if (upstream === undefined) throw new ControlError('closed', 'the server is not there any more');
+      if (upstream === undefined) throw new ControlError('closed', 'the server was removed');
       await upstream.watch('resource', uri, client);
     } catch (error) {
-      if (isWanted()) this.#drop(subscribed, key);
+      if (isCurrent()) this.#drop(subscribed, key);
       throw error;
     }
-    // It may have been taken back, or the session ended, before it was confirmed.
-    if (isWanted()) this.#follows.add(server, 'resource', uri, subscribed);
+    // The client may have unsubscribed, or its session ended, before the confirmation.
+    if (isCurrent()) this.#subscribers.add(server, 'resource', uri, subscribed);
     else upstream.unwatch('resource', uri, client);
   }
 
   #answerWhen(confirmed: Promise<void>, exchange: Exchange): void {
     const { generation } = exchange;
-    // The verdict is used up, and no call is under way: a client that leaves leaves nothing to be stopped.
+    // No call is in flight upstream, so there is nothing to cancel when the client disconnects.
     exchange.enter(Phase.sending);
     const isCurrent = (): boolean => exchange.generation === generation && exchange.phase !== Phase.free;
     confirmed.then(
@@ -176,7 +177,7 @@ export class Subscriptions {
     const subscription = subscribed?.subscriptions.get(key);
     if (subscribed !== undefined && subscription !== undefined) {
       this.#drop(subscribed, key);
-      this.#unfollow(subscribed, subscription);
+      this.#unwatch(subscribed, subscription);
     }
     this.#parts.write.result(exchange, EMPTY_RESULT);
   }
@@ -194,12 +195,12 @@ export class Subscriptions {
     this.#sessions.delete(sessionId);
     const all = [...subscribed.subscriptions.values()];
     subscribed.subscriptions.clear();
-    for (const subscription of all) this.#unfollow(subscribed, subscription);
+    for (const subscription of all) this.#unwatch(subscribed, subscription);
   }
 
-  /** What is not confirmed yet is taken back when it is ({@link #watch}). */
-  #unfollow(subscribed: SubscribedSession, { server, uri }: Subscription): void {
-    if (!this.#follows.remove(server, 'resource', uri, subscribed)) return;
+  /** Ends a confirmed subscription; {@link #watch} ends one that is not confirmed yet. */
+  #unwatch(subscribed: SubscribedSession, { server, uri }: Subscription): void {
+    if (!this.#subscribers.remove(server, 'resource', uri, subscribed)) return;
     this.#parts.upstreams.servers[server]?.unwatch('resource', uri, subscribed.client);
   }
 
@@ -209,7 +210,7 @@ export class Subscriptions {
     if (refused !== null) this.#parts.write.refuse(exchange, refused);
   }
 
-  /** Call it only once the new lists are in force: clients fetch them at once. */
+  /** Sends `list_changed`. Call it when the new lists are in force: clients fetch them at once. */
   listsChanged(changes: ListChanges): void {
     for (const list of ['tools', 'prompts', 'resources'] as const) {
       if (!changes[list]) continue;
@@ -220,17 +221,17 @@ export class Subscriptions {
 
   /** An upstream's `notifications/resources/updated`. */
   resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: ConnectionOwner | null): void {
-    const sessions = this.#follows.ofResource(server, uri, owner);
+    const sessions = this.#subscribers.ofResource(server, uri, owner);
     const listens = this.#listens.ofResource(server, uri, owner);
     if (sessions.size === 0 && listens.size === 0) return;
     const message = untagged(new Uint8Array(bytes.subarray(0, length)));
-    // Subscribing to `file:///` does not tell who may know what changes below it.
+    // Permission for a parent resource does not imply permission for its sub-resources.
     const judged = judgedUri(uri);
     const { access, streams } = this.#parts;
     for (const subscribed of sessions) {
-      access.hearsOf(subscribed, judged, () => streams.notify(subscribed.session, message));
+      access.whenPermitted(subscribed, judged, () => streams.notify(subscribed.session, message));
     }
-    for (const listen of listens) access.hearsOf(listen, judged, () => listen.deliver(message));
+    for (const stream of listens) access.whenPermitted(stream, judged, () => stream.deliver(message));
   }
 
   /** An upstream's `notifications/tasks`. */
@@ -240,49 +241,49 @@ export class Subscriptions {
     this.#listens.taskChanged(server, taskId, new Uint8Array(bytes.subarray(0, length)), place);
   }
 
-  /** Another server has taken the place of one: what was followed there is followed at the new one, if it can be. */
+  /** A server was replaced: its subscriptions are made at the new server. */
   serverReplaced(server: number): void {
-    for (const { id: uri, follower } of this.#follows.ofServer(server)) {
+    for (const { id: uri, subscriber } of this.#subscribers.ofServer(server)) {
       const key = `${server} ${uri}`;
-      const subscription = follower.subscriptions.get(key);
-      this.#follows.remove(server, 'resource', uri, follower);
+      const subscription = subscriber.subscriptions.get(key);
+      this.#subscribers.remove(server, 'resource', uri, subscriber);
       if (subscription === undefined) continue;
-      subscription.confirmed = this.#watch(follower, key, subscription);
-      // There is no way to tell the client of a session; it may subscribe again.
+      subscription.confirmed = this.#watch(subscriber, key, subscription);
+      // MCP has no message that would notify the session; it may subscribe again.
       subscription.confirmed.catch(() => {});
     }
     this.#listens.serverReplaced(server);
   }
 
-  /** Resources that are followed on a stream: by its session, or by the stream itself. */
-  followed(exchange: Exchange): readonly string[] {
-    if (exchange.client.session === null) return this.#listens.followed(exchange);
+  /** URIs of the resources that a stream gets updates of, by its session or as a listen stream. */
+  subscribedUris(exchange: Exchange): readonly string[] {
+    if (exchange.client.session === null) return this.#listens.subscribedUris(exchange);
     const subscribed = this.#sessions.get(exchange.client.session.id);
     return subscribed === undefined ? [] : [...subscribed.subscriptions.values()].map(({ uri }) => uri);
   }
 
-  /** A session follows a resource no longer; the protocol has no message that would tell its client. */
-  forbid(sessionId: string, uri: string): void {
+  /** Ends the subscriptions of a session to a resource. MCP has no message that would notify the client. */
+  endResource(sessionId: string, uri: string): void {
     const subscribed = this.#sessions.get(sessionId);
     if (subscribed === undefined) return;
     for (const [key, subscription] of [...subscribed.subscriptions]) {
       if (subscription.uri !== uri) continue;
       this.#drop(subscribed, key);
-      this.#unfollow(subscribed, subscription);
+      this.#unwatch(subscribed, subscription);
     }
   }
 
-  /** The client of a listen stream left. @returns false when the exchange is none */
-  closed(exchange: Exchange): boolean {
-    return this.#listens.closed(exchange);
+  /** The client of a listen stream disconnected. @returns false when the exchange is not a listen stream */
+  disconnected(exchange: Exchange): boolean {
+    return this.#listens.disconnected(exchange);
   }
 
-  /** A client takes a listen request of its connection back. @returns false when it has none with that id */
+  /** A client cancels a listen request on its connection. @returns false when there is none with that id */
   cancelled(origin: Exchange, bytes: Uint8Array, start: number, end: number): boolean {
     return this.#listens.cancelled(origin, bytes, start, end);
   }
 
-  /** Ends all listen streams in the way of the protocol. */
+  /** Ends all listen streams with the responses to their requests. */
   endListens(): void {
     this.#listens.endAll();
   }

@@ -2,7 +2,7 @@ import { findMember, parseValue } from '../protocol/json-cursor.js';
 import type { Exchange } from '../request/exchange/index.js';
 import type { ListenFilter } from '../upstream/core/types.js';
 
-/** Reads the filter of a request, task ids as the client knows them; null = there is none, or it is not what the protocol says. */
+/** Reads the filter of a `subscriptions/listen`; its task ids are handles. @returns null when it is missing or malformed */
 export function readListenFilter(exchange: Exchange, bytes: Uint8Array): ListenFilter | null {
   const { spans } = exchange.message;
   const range = findMember(bytes, spans.paramsStart, spans.paramsEnd, 'notifications');
@@ -26,7 +26,7 @@ export function readListenFilter(exchange: Exchange, bytes: Uint8Array): ListenF
   };
 }
 
-/** The members of the acknowledgement: what is false or empty is left out. */
+/** The members of the acknowledgement: those that are false or empty are omitted. */
 export function honouredPart(filter: ListenFilter): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(filter).filter(([, value]) => value === true || (Array.isArray(value) && value.length > 0)),

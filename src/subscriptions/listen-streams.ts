@@ -1,4 +1,4 @@
-/** All open `subscriptions/listen` streams: what they ask for, and who gets what (MCP 2026-07-28, subscriptions). */
+/** The open `subscriptions/listen` streams and their subscriptions (MCP 2026-07-28, subscriptions). */
 import type { Current } from '../config/current.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
@@ -6,75 +6,75 @@ import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
 import { applyEdits, type Range } from '../protocol/json-cursor.js';
 import { type ListedResources, readUri, URI_FAULTS } from '../protocol/uri.js';
 import type { Exchange } from '../request/exchange/index.js';
-import type { StandingStreams } from '../session/streams/standing.js';
+import type { LongLivedStreams } from '../session/streams/long-lived.js';
 import type { UpstreamTask } from '../session/tasks.js';
 import type { FaultLog } from '../shared/fault-log.js';
 import type { GatewayIdentity } from '../shared/gateway-identity.js';
 import type { Count, Milliseconds } from '../units.js';
 import type { ConnectionOwner, WatchKind } from '../upstream/core/types.js';
 import { clientIdentity } from '../upstream/isolation/identity.js';
-import { type Asker, NO_SERVER } from './access.js';
-import { Follows } from './follows.js';
-import { type Followed, ListenStream } from './listen.js';
+import { NO_SERVER, type Requester } from './access.js';
 import { readListenFilter } from './listen-filter.js';
+import { ListenStream, type ListenTarget } from './listen-stream.js';
 import type { ListChanges, WatchedServer } from './servers.js';
+import { SubscriberIndex } from './subscriber-index.js';
 import { untagged } from './tag.js';
 
-/** What clients may follow and hear of (src/subscriptions/access.ts). */
+/** Checks subscriptions and notifications against policy: Access. */
 export interface ClientAccess {
-  serverOf(asker: Asker, uri: string): Promise<number>;
-  hearsOf(asker: Asker, uri: string, then: () => void): void;
-  hearsOfTask(asker: Asker, address: string, then: () => void): void;
+  serverOf(asker: Requester, uri: string): Promise<number>;
+  whenPermitted(asker: Requester, uri: string, then: () => void): void;
+  whenTaskPermitted(asker: Requester, address: string, then: () => void): void;
 }
 
 /** How listen requests are answered: the write stage. */
 export interface ListenAnswers {
-  /** A head with what the client's origin needs besides. */
+  /** The head with the CORS headers for the client's origin. */
   head(exchange: Exchange, head: readonly string[]): readonly string[];
-  /** Everything is written: counts the exchange and gives it back. */
+  /** Counts and releases an exchange whose response is complete. */
   complete(exchange: Exchange): void;
 }
 
 /** What {@link ListenStreams} works with. */
 export interface ListenStreamsParts {
   readonly config: Current<{ readonly limits: Pick<LimitsSnapshot, 'maxSubscriptions' | 'maxClientBufferBytes'> }>;
-  readonly standing: StandingStreams;
+  readonly longLived: LongLivedStreams;
   /** By server index. */
   readonly upstreams: { readonly servers: readonly WatchedServer[] };
   readonly access: ClientAccess;
   readonly catalog: ListedResources;
   readonly tasks: {
-    /** The task behind a client's handle, if it was made for that subject. */
+    /** The task of a client's handle, if it was issued to that subject. */
     taskOf(handle: string, subject: Int32Array): UpstreamTask | null;
   };
   readonly write: ListenAnswers;
-  /** Takes back the exchange of a request whose stream has one of its own. */
+  /** Releases the exchange of a request whose stream has an exchange of its own. */
   readonly table: { release(exchange: Exchange): void };
   readonly identity: GatewayIdentity;
   readonly log: FaultLog;
 }
 
-/** What an upstream has not confirmed in this time is left out of the acknowledgement. */
+/** Subscriptions that an upstream has not confirmed within this time are left out of the acknowledgement. */
 const CONFIRM_MS: Milliseconds = 10_000;
-/** Resources and tasks of one stream that are asked for at once. */
-const AT_ONCE: Count = 64;
+/** Resources and tasks of one stream that are subscribed to concurrently. */
+const MAX_CONCURRENT: Count = 64;
 const META_OPEN = '"_meta":{';
 
-/** A resource that a client wants to follow. */
+/** A resource in a listen filter. */
 interface NamedResource {
-  /** As the client spells it. */
-  readonly name: string;
-  /** As it is sent to upstreams. */
+  /** The client's spelling of the URI. */
+  readonly clientName: string;
+  /** The URI for upstreams. */
   readonly id: string;
-  /** As policy compares it. */
+  /** The URI for policy. */
   readonly judged: string;
 }
 
-/** See the file comment. */
+/** See the file comment. Owned by Subscriptions. */
 export class ListenStreams {
   readonly #parts: ListenStreamsParts;
   readonly #streams = new Map<Exchange, ListenStream>();
-  readonly #follows = new Follows<ListenStream>();
+  readonly #subscribers = new SubscriberIndex<ListenStream>();
 
   constructor(parts: ListenStreamsParts) {
     this.#parts = parts;
@@ -85,26 +85,26 @@ export class ListenStreams {
     return this.#streams.size;
   }
 
-  /** Takes over a listen request. @returns why it is refused, or null */
+  /** Opens the stream of a listen request. @returns why it is refused, or null */
   open(from: Exchange, bytes: Uint8Array): ErrorCode | null {
-    const { config, standing, table, write } = this.#parts;
+    const { config, longLived, table, write } = this.#parts;
     const { limits } = config.current;
     const filter = readListenFilter(from, bytes);
     if (filter === null) return 'GW_INVALID_FILTER';
-    const wanted = filter.resourceSubscriptions.length + filter.taskIds.length;
-    if (wanted > limits.maxSubscriptions || standing.full) return 'GW_SUBSCRIPTION_LIMIT';
-    const resources = this.#named(filter.resourceSubscriptions);
+    const targets = filter.resourceSubscriptions.length + filter.taskIds.length;
+    if (targets > limits.maxSubscriptions || longLived.isFull) return 'GW_SUBSCRIPTION_LIMIT';
+    const resources = this.#resources(filter.resourceSubscriptions);
     if (typeof resources === 'string') {
       from.message.detail = resources;
       return 'GW_INVALID_URI';
     }
     const { token } = from.client;
-    const exchange = standing.take(from);
+    const exchange = longLived.open(from);
     table.release(from);
     const stream = new ListenStream(exchange, filter, clientIdentity(exchange), token, limits.maxClientBufferBytes);
     this.#streams.set(exchange, stream);
     exchange.client.reply?.openStream(200, write.head(exchange, EVENT_STREAM_HEAD));
-    if (wanted === 0) this.#acknowledge(stream, [], []);
+    if (targets === 0) this.#acknowledge(stream, [], []);
     else this.#begin(stream, resources).catch((error: unknown) => this.#parts.log.fault(error));
     return null;
   }
@@ -115,53 +115,54 @@ export class ListenStreams {
     }
   }
 
-  /** The streams that follow a resource or one that it is part of. */
+  /** The streams that are subscribed to a resource or to a parent of it. */
   ofResource(server: number, uri: string, owner: ConnectionOwner | null): Set<ListenStream> {
-    return this.#follows.ofResource(server, uri, owner);
+    return this.#subscribers.ofResource(server, uri, owner);
   }
 
-  /** @param place of the task's id in `message`: each client gets the one it knows */
+  /** @param place of the task's id in `message`, where each client gets its own handle */
   taskChanged(server: number, taskId: string, message: Uint8Array, place: Range): void {
-    this.#follows.exactly(server, 'task', taskId, (stream) => {
-      const known = stream.followed.find(
+    this.#subscribers.forEachOf(server, 'task', taskId, (stream) => {
+      const target = stream.targets.find(
         ({ kind, id, server: at }) => kind === 'task' && id === taskId && at === server,
       );
-      if (known === undefined) return;
-      const text = Buffer.from(JSON.stringify(known.name));
+      if (target === undefined) return;
+      const text = Buffer.from(JSON.stringify(target.clientName));
       const own = untagged(applyEdits(message, 0, message.length, [{ ...place, text }]));
-      const address = `${this.#parts.upstreams.servers[server]?.name ?? ''}:${known.tool}`;
-      this.#parts.access.hearsOfTask(stream, address, () => stream.deliver(own));
+      const address = `${this.#parts.upstreams.servers[server]?.name ?? ''}:${target.tool}`;
+      this.#parts.access.whenTaskPermitted(stream, address, () => stream.deliver(own));
     });
   }
 
-  /** See Subscriptions.serverReplaced. A stream that cannot be kept as it was acknowledged ends. */
+  /** See Subscriptions.serverReplaced. A stream ends when the new server refuses one of its subscriptions. */
   serverReplaced(server: number): void {
-    for (const { kind, id, follower: stream } of this.#follows.ofServer(server)) {
-      const index = stream.followed.findIndex(
-        (known) => known.server === server && known.kind === kind && known.id === id,
+    for (const { kind, id, subscriber: stream } of this.#subscribers.ofServer(server)) {
+      const index = stream.targets.findIndex(
+        (target) => target.server === server && target.kind === kind && target.id === id,
       );
-      const [followed] = stream.followed.splice(index, 1);
-      this.#follows.remove(server, kind, id, stream);
-      this.#follow(stream, followed!).then(
+      const [target] = stream.targets.splice(index, 1);
+      this.#subscribers.remove(server, kind, id, stream);
+      if (target === undefined) continue;
+      this.#subscribe(stream, target).then(
         (isKept) => {
-          if (!isKept && !stream.isOver) this.#complete(stream);
+          if (!isKept && !stream.hasEnded) this.#complete(stream);
         },
         (error: unknown) => this.#parts.log.fault(error),
       );
     }
   }
 
-  /** Resources that a stream follows; none when it is no listen stream. */
-  followed(exchange: Exchange): readonly string[] {
-    const followed = this.#streams.get(exchange)?.followed ?? [];
-    return followed.flatMap(({ kind, name }) => (kind === 'resource' ? [name] : []));
+  /** URIs of the resources that a stream is subscribed to; none when the exchange is not a listen stream. */
+  subscribedUris(exchange: Exchange): readonly string[] {
+    const targets = this.#streams.get(exchange)?.targets ?? [];
+    return targets.flatMap(({ kind, clientName }) => (kind === 'resource' ? [clientName] : []));
   }
 
-  /** The client left. @returns false when the exchange is none of a listen stream */
-  closed(exchange: Exchange): boolean {
+  /** The client disconnected. @returns false when the exchange is not a listen stream */
+  disconnected(exchange: Exchange): boolean {
     const stream = this.#streams.get(exchange);
     if (stream === undefined) return false;
-    this.#forget(stream);
+    this.#remove(stream);
     return true;
   }
 
@@ -171,7 +172,7 @@ export class ListenStreams {
     for (const stream of this.#streams.values()) {
       const { exchange } = stream;
       if (exchange.client.link !== origin.client.link || !stream.id.equals(bytes.subarray(start, end))) continue;
-      this.#forget(stream);
+      this.#remove(stream);
       exchange.client.reply?.endStream();
       this.#parts.write.complete(exchange);
       return true;
@@ -183,23 +184,23 @@ export class ListenStreams {
     for (const stream of [...this.#streams.values()]) this.#complete(stream);
   }
 
-  /** The resources of a filter with what policy compares of each and what upstreams are sent; a text = why one is refused. */
-  #named(uris: readonly string[]): NamedResource[] | string {
+  /** The resources of a filter. @returns a sentence when a URI is invalid */
+  #resources(uris: readonly string[]): NamedResource[] | string {
     const resources: NamedResource[] = [];
-    for (const name of uris) {
-      const read = readUri(name, this.#parts.catalog);
+    for (const clientName of uris) {
+      const read = readUri(clientName, this.#parts.catalog);
       if (typeof read === 'string') return URI_FAULTS[read];
-      resources.push({ name, id: read.text, judged: read.judged });
+      resources.push({ clientName, id: read.text, judged: read.judged });
     }
     return resources;
   }
 
-  async #begin(stream: ListenStream, wanted: readonly NamedResource[]): Promise<void> {
+  async #begin(stream: ListenStream, named: readonly NamedResource[]): Promise<void> {
     const { taskIds } = stream.filter;
-    const followed = await inTurns(wanted, (resource) => this.#followResource(stream, resource));
-    const resources = followed.map(({ name }) => name);
-    const tasks = await inTurns(taskIds, (handle) => this.#followTask(stream, handle));
-    if (stream.isOver) return;
+    const confirmed = await filterConcurrently(named, (resource) => this.#subscribeResource(stream, resource));
+    const resources = confirmed.map(({ clientName }) => clientName);
+    const tasks = await filterConcurrently(taskIds, (handle) => this.#subscribeTask(stream, handle));
+    if (stream.hasEnded) return;
     this.#acknowledge(stream, resources, tasks);
   }
 
@@ -207,30 +208,30 @@ export class ListenStreams {
     const honoured = { ...stream.filter, resourceSubscriptions, taskIds };
     stream.acknowledge(honoured);
     const { toolsListChanged, promptsListChanged, resourcesListChanged } = honoured;
-    const nothing = !toolsListChanged && !promptsListChanged && !resourcesListChanged && stream.followed.length === 0;
-    if (nothing) this.#complete(stream);
+    const isEmpty = !toolsListChanged && !promptsListChanged && !resourcesListChanged && stream.targets.length === 0;
+    if (isEmpty) this.#complete(stream);
   }
 
-  async #followResource(stream: ListenStream, { name, id, judged }: NamedResource): Promise<boolean> {
-    // Its client has left: the rest of what it named need not be judged.
-    if (stream.isOver) return false;
+  async #subscribeResource(stream: ListenStream, { clientName, id, judged }: NamedResource): Promise<boolean> {
+    // Policy is not asked for the rest of a stream whose client disconnected.
+    if (stream.hasEnded) return false;
     const server = await this.#parts.access.serverOf(stream, judged);
-    return server !== NO_SERVER && this.#follow(stream, { server, kind: 'resource', id, name, tool: '' });
+    return server !== NO_SERVER && this.#subscribe(stream, { server, kind: 'resource', id, clientName, tool: '' });
   }
 
-  #followTask(stream: ListenStream, handle: string): Promise<boolean> {
+  #subscribeTask(stream: ListenStream, handle: string): Promise<boolean> {
     const task = this.#parts.tasks.taskOf(handle, stream.client.subject);
     if (task === null) return Promise.resolve(false);
     const { server, id, tool } = task;
-    return this.#follow(stream, { server, kind: 'task', id, name: handle, tool });
+    return this.#subscribe(stream, { server, kind: 'task', id, clientName: handle, tool });
   }
 
-  /** @returns whether the upstream has confirmed, in time */
-  #follow(stream: ListenStream, followed: Followed): Promise<boolean> {
-    const { server, kind, id } = followed;
+  /** @returns whether the upstream has confirmed within {@link CONFIRM_MS} */
+  #subscribe(stream: ListenStream, target: ListenTarget): Promise<boolean> {
+    const { server, kind, id } = target;
     const upstream = this.#parts.upstreams.servers[server];
-    // Without a promise and a timer for each of a thousand that cannot be had.
-    if (upstream === undefined || stream.isOver || !upstream.announces(kind)) return Promise.resolve(false);
+    // No promise and timer for targets that cannot be watched: there may be thousands.
+    if (upstream === undefined || stream.hasEnded || !upstream.announces(kind)) return Promise.resolve(false);
     return new Promise((resolve) => {
       let isLate = false;
       const timer = setTimeout(() => {
@@ -241,11 +242,11 @@ export class ListenStreams {
       upstream.watch(kind, id, stream.client).then(
         () => {
           clearTimeout(timer);
-          if (isLate || stream.isOver) {
+          if (isLate || stream.hasEnded) {
             upstream.unwatch(kind, id, stream.client);
           } else {
-            stream.followed.push(followed);
-            this.#follows.add(server, kind, id, stream);
+            stream.targets.push(target);
+            this.#subscribers.add(server, kind, id, stream);
           }
           resolve(!isLate);
         },
@@ -260,34 +261,31 @@ export class ListenStreams {
   #complete(stream: ListenStream): void {
     const info = this.#parts.identity.serverInfo;
     stream.complete(info.subarray(META_OPEN.length, info.length - 1));
-    this.#forget(stream);
+    this.#remove(stream);
     this.#parts.write.complete(stream.exchange);
   }
 
-  #forget(stream: ListenStream): void {
-    stream.isOver = true;
+  #remove(stream: ListenStream): void {
+    stream.hasEnded = true;
     this.#streams.delete(stream.exchange);
-    for (const { server, kind, id } of stream.followed) this.#unfollow(stream, server, kind, id);
-    stream.followed.length = 0;
+    for (const { server, kind, id } of stream.targets) this.#unsubscribe(stream, server, kind, id);
+    stream.targets.length = 0;
   }
 
-  #unfollow(stream: ListenStream, server: number, kind: WatchKind, id: string): void {
-    this.#follows.remove(server, kind, id, stream);
+  #unsubscribe(stream: ListenStream, server: number, kind: WatchKind, id: string): void {
+    this.#subscribers.remove(server, kind, id, stream);
     this.#parts.upstreams.servers[server]?.unwatch(kind, id, stream.client);
   }
 }
 
-/** Those of `items` for which `test` comes out true, in their order; some at once. */
-async function inTurns<T>(items: readonly T[], test: (item: T) => Promise<boolean>): Promise<T[]> {
+/** The items for which `test` resolves to true, in their order; {@link MAX_CONCURRENT} tests run concurrently. */
+async function filterConcurrently<T>(items: readonly T[], test: (item: T) => Promise<boolean>): Promise<T[]> {
   const passed: boolean[] = [];
-  let next = 0;
+  const queue = items.entries();
   const run = async (): Promise<void> => {
-    while (next < items.length) {
-      const index = next;
-      next += 1;
-      passed[index] = await test(items[index]!);
-    }
+    // All runs share one iterator.
+    for (const [index, item] of queue) passed[index] = await test(item);
   };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, run));
+  await Promise.all(Array.from({ length: Math.min(MAX_CONCURRENT, items.length) }, run));
   return items.filter((_, index) => passed[index]);
 }

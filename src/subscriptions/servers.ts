@@ -1,13 +1,13 @@
 import type { ClientIdentity, WatchKind } from '../upstream/core/types.js';
 
-/** The list kinds that clients are told about. */
+/** The lists whose changes clients are notified of. */
 export interface ListChanges {
   readonly tools: boolean;
   readonly prompts: boolean;
   readonly resources: boolean;
 }
 
-/** What can be followed at a server (UpstreamServer). */
+/** A server that resources and tasks can be watched at (UpstreamServer). */
 export interface WatchedServer {
   readonly name: string;
   announces(kind: WatchKind): boolean;

@@ -1,4 +1,4 @@
-/** The mark by which a client tells whose notifications it gets (MCP 2026-07-28, subscriptions/listen). */
+/** The subscription id in notifications on listen streams (MCP 2026-07-28, subscriptions/listen). */
 import { applyEdits, type Edit, findMember, findPath, insertMember, removeMembers } from '../protocol/json-cursor.js';
 
 /** Member of `params._meta` with the id of the listen request. */
@@ -7,7 +7,7 @@ export const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';
 const OPEN_OBJECT = 0x7b;
 const SPACE = 0x20;
 
-/** The message without the mark of another subscription, which only the gateway knows; all other bytes as they are. */
+/** The message without the id of the gateway's own subscription at the upstream; all other bytes unchanged. */
 export function untagged(message: Uint8Array): Uint8Array {
   const end = message.length;
   const meta = findPath(message, rootOf(message), end, 'params', '_meta');
@@ -17,9 +17,9 @@ export function untagged(message: Uint8Array): Uint8Array {
 }
 
 /**
- * The notification with the mark of a subscription; all other bytes as they are.
+ * The notification with the id of a subscription; all other bytes unchanged.
  *
- * @param message without a mark ({@link untagged})
+ * @param message without a subscription id ({@link untagged})
  * @param id the JSON token of the listen request's id
  */
 export function tagged(message: Uint8Array, id: Uint8Array): Uint8Array {
@@ -35,19 +35,18 @@ function editOf(
   params: { readonly start: number; readonly end: number } | undefined,
   id: Uint8Array,
 ): Edit | null {
-  const mark = `{${JSON.stringify(SUBSCRIPTION_ID)}:${Buffer.from(id).toString('utf8')}}`;
-  if (params === undefined) return insertMember(message, root, 'params', `{"_meta":${mark}}`);
-  // By-position parameters have no place for it, and no notification of the protocol has them.
+  const tag = `{${JSON.stringify(SUBSCRIPTION_ID)}:${Buffer.from(id).toString('utf8')}}`;
+  if (params === undefined) return insertMember(message, root, 'params', `{"_meta":${tag}}`);
+  // By-position parameters have no `_meta`; no notification of MCP has them.
   if (message[params.start] !== OPEN_OBJECT) return null;
   const meta = findMember(message, params.start, params.end, '_meta');
-  if (meta === undefined) return insertMember(message, params.start, '_meta', mark);
-  if (message[meta.start] !== OPEN_OBJECT) return { ...meta, text: Buffer.from(mark) };
+  if (meta === undefined) return insertMember(message, params.start, '_meta', tag);
+  if (message[meta.start] !== OPEN_OBJECT) return { ...meta, text: Buffer.from(tag) };
   return insertMember(message, meta.start, SUBSCRIPTION_ID, id);
 }
 
-/** Where the message's object begins: only white space may stand before it. */
+/** Where the message's object begins, after white space. */
 function rootOf(message: Uint8Array): number {
-  let at = 0;
-  while (at < message.length && message[at]! <= SPACE) at += 1;
-  return at;
+  const start = message.findIndex((byte) => byte > SPACE);
+  return start < 0 ? message.length : start;
 }

@@ -32,7 +32,7 @@ const NONE = new IndexSet();
 export interface EndpointTotals {
   readonly inFlight: Count;
   /** Number of dedicated endpoints. */
-  readonly lanes: Count;
+  readonly dedicated: Count;
   readonly stats: EndpointStats;
   /** It exceeds `limits.maxNotificationsPerSecond`. */
   readonly overLimit: boolean;
@@ -353,7 +353,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     if (endpoint === undefined || dedicated === undefined) throw new RangeError(`there is no endpoint ${index}`);
     return {
       inFlight: endpoint.inFlight + dedicated.inFlight,
-      lanes: dedicated.size,
+      dedicated: dedicated.size,
       stats: dedicated.addTo(endpoint.stats),
       overLimit: endpoint.notificationLimit.exceeding || dedicated.overLimit,
     };

@@ -30,7 +30,7 @@ const row = (name: string, rounds: Round[], wire: Measured['wire'] = 'http'): Me
 });
 
 describe('figures', () => {
-  it('leave out rounds in which others kept the machine busy', () => {
+  it('leave out rounds in which other programs kept the machine busy', () => {
     const rows = row('x', [
       round({ callsPerSecond: 10, foreignCpus: 1 }),
       round({ callsPerSecond: 100 }),
@@ -49,7 +49,7 @@ describe('the report', () => {
   const description = describeRun({ rounds: 3, seconds: 4, arguments: ['--write-readme', '--rounds', '3'] });
   const full = 'gateway, all policy on';
 
-  it('tells the version, the machine and the command', () => {
+  it('names the version, the machine and the command', () => {
     const { brief } = renderReport(description, [row('direct', [round({})])], []);
     assert.match(brief, new RegExp(`Node ${process.version}`));
     assert.match(brief, /`npm run bench:load -- --rounds 3`/);

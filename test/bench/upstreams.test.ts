@@ -50,7 +50,7 @@ describe('the upstreams of the benchmarks', () => {
   after(() => http.stop());
 
   it('serve an SDK client over Streamable HTTP, with a session', async () => {
-    const transport = new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${http.said}/mcp`));
+    const transport = new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${http.announced}/mcp`));
     await useAsClient(transport as Transport);
     assert.match(transport.sessionId ?? '', /^[0-9a-f-]{36}$/);
   });
@@ -60,7 +60,7 @@ describe('the upstreams of the benchmarks', () => {
   });
 
   it('answer 404 to an unknown session and 202 to a notification', async () => {
-    const url = `http://127.0.0.1:${http.said}/mcp`;
+    const url = `http://127.0.0.1:${http.announced}/mcp`;
     const post = (body: string, headers: Record<string, string>) =>
       fetch(url, { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } });
     const lost = await post('{"jsonrpc":"2.0","id":1,"method":"ping"}', { 'mcp-session-id': 'unknown' });

@@ -8,7 +8,7 @@ import { catalogOf, discovery, server, snapshot, tool, value } from './discoveri
 
 const LEGACY = LATEST_LEGACY;
 
-test('capabilities are the union of the upstreams once all are known', async () => {
+test('capabilities are the union of the upstreams once all are discovered', async () => {
   const from = snapshot([server('a'), server('b')]);
   const found = [
     discovery(
@@ -63,7 +63,7 @@ test('extensions are announced to clients of their own family, where their metho
   ]);
 });
 
-test('a tool that runs only as a task is for clients that know tasks', async () => {
+test('a tool that runs only as a task is offered to clients with tasks of 2025-11-25', async () => {
   const tools = [tool('plain'), tool('long', { execution: { taskSupport: 'required' } })];
   const catalog = await catalogOf(snapshot([server('a')]), discovery(0, { tools }));
   const names = (revision: number): string[] =>
@@ -80,7 +80,7 @@ test('instructions of the only server are left alone where its names are', async
   assert.match(value(named.initializeResult(LEGACY)).instructions, /^# a \(names start with a__\)\n# Mine/);
 });
 
-test('instructions stand under the name of their server and stay short together', async () => {
+test('instructions have headings with the names of the servers, and a bounded total length', async () => {
   const from = snapshot([server('a'), server('b'), server('c')]);
   const catalog = await catalogOf(
     from,

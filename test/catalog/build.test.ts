@@ -53,10 +53,10 @@ test('items keep their bytes in every list', async () => {
     const has = (method: number, text: string): void => {
       assert.ok(pageText(catalog, method, revision)!.includes(`[${text}]`), text);
     };
-    has(Method.toolsList, items.tools[0].replace('"read"', '"files__read"'));
-    has(Method.promptsList, items.prompts[0].replace('"ask"', '"files__ask"'));
-    has(Method.resourcesList, items.resources[0]);
-    has(Method.templatesList, items.templates[0]);
+    has(Method.toolsList, items.tools[0]!.replace('"read"', '"files__read"'));
+    has(Method.promptsList, items.prompts[0]!.replace('"ask"', '"files__ask"'));
+    has(Method.resourcesList, items.resources[0]!);
+    has(Method.templatesList, items.templates[0]!);
   }
 });
 
@@ -84,11 +84,11 @@ test('the table names every entry with its upstream spelling', async () => {
   assert.deepEqual(structuredClone(table), table);
 });
 
-test('order follows the servers of the configuration, not who answered first', async () => {
+test('the order is that of the servers in the configuration, not of their discovery', async () => {
   const from = snapshot([server('a'), server('b'), server('c')]);
   const found = [0, 1, 2].map((index) => discovery(index, { tools: [tool('z'), tool('y')] }));
-  const forward = await catalogOf(from, found[0], found[1], found[2]);
-  const backward = await catalogOf(from, found[2], found[1], found[0]);
+  const forward = await catalogOf(from, ...found);
+  const backward = await catalogOf(from, ...found.toReversed());
   assert.deepEqual(names(pageValue(forward, Method.toolsList, LEGACY)), [
     'a__z',
     'a__y',
@@ -145,13 +145,13 @@ test('of two equal URIs the server with the higher priority has it, then the ear
   );
 });
 
-test('the loser of a name is not listed and answers to its address', async () => {
+test('a tool whose name another has is not listed and can be called by its address', async () => {
   const from = snapshot([server('a'), server('b')], { conflict: 'reject' });
   const both = [0, 1].map((index) => discovery(index, { tools: [tool('read')] }));
   const catalog = await catalogOf(from, ...both);
   assert.deepEqual(names(pageValue(catalog, Method.toolsList, LEGACY)), ['read']);
   assert.deepEqual(texts(catalog.table.publicNames), ['read', 'b:read']);
-  assert.match(catalog.problems[0].detail, /b:read/);
+  assert.match(catalog.problems[0]!.detail, /b:read/);
 });
 
 test('problems are counted beyond those that are kept', async () => {
@@ -260,7 +260,7 @@ test('what is no cursor of this catalog is refused', async () => {
   assert.equal(pageText(catalog, Method.promptsList, LEGACY, nextCursor), null, 'a cursor of another list');
 });
 
-test('changes are told by kind, and only when there are any', async () => {
+test('changes are reported by list, and only when there are any', async () => {
   const seen: CatalogChanges[] = [];
   const catalog = listened(new Catalog(snapshot([server('a'), server('b')])), {
     catalogChanged: (_, changes) => seen.push(changes),
@@ -352,7 +352,7 @@ test('a build that failed is tried again by itself', async () => {
   assert.equal(failures, 0);
 });
 
-test('another configuration keeps what is known of servers that stayed', async () => {
+test('a reload keeps the lists of servers that stay', async () => {
   const catalog = new Catalog(snapshot([server('a'), server('b'), server('c')]));
   await catalog.start();
   for (const index of [0, 1, 2]) await catalog.update(discovery(index, { tools: [tool('x')] }));
@@ -364,7 +364,7 @@ test('another configuration keeps what is known of servers that stayed', async (
   assert.deepEqual(catalog.current.table.undiscovered, [0, 1]);
 });
 
-test('a problem is reported once, and again when it was gone', async () => {
+test('a problem is reported once, and again after it had disappeared', async () => {
   const seen: string[][] = [];
   const report = (_: PreparedCatalog, __: CatalogChanges, fresh: readonly CatalogProblem[]): void => {
     seen.push(fresh.map(({ name }) => name));

@@ -19,8 +19,8 @@ function read(text: string, list: ListName = 'tools'): Item {
 
 function render(text: string, publicName: string | null, era: Era, list: ListName = 'tools'): string {
   const lists = LISTS.map((name) => packShared(name === list ? [text] : []));
-  const items = new CompiledItems(compileLists({ lists, checkHeaders: false })[LISTS.indexOf(list)]);
-  return Buffer.from(items.render(0, publicName ?? items.name(0))[era], 'latin1').toString('utf8');
+  const items = new CompiledItems(compileLists({ lists, checkHeaders: false })[LISTS.indexOf(list)]!);
+  return Buffer.from(items.render(0, publicName ?? items.name(0))[era] ?? '', 'latin1').toString('utf8');
 }
 
 function refusal(text: string, list: ListName = 'tools', http = false): string {
@@ -127,14 +127,14 @@ test('legacy clients get an object around any other output schema', () => {
   assert.equal(render(text, 'p__a', LEGACY), text.replace('"a"', '"p__a"').replace(natural, wrapped));
 });
 
-test('an output schema that legacy clients cannot compile is kept from them, and they are told the rest', () => {
+test('an output schema that legacy clients cannot compile is removed for them only', () => {
   const text = '{"name":"a","outputSchema":{"type":"object","required":true},"inputSchema":{"type":"object"}}';
   assert.equal(render(text, null, MODERN), text);
   assert.equal(render(text, null, LEGACY), '{"name":"a","inputSchema":{"type":"object"}}');
   assert.match(read(text).repaired, /legacy clients: required/);
 });
 
-test('an output schema of an object stays as it is', () => {
+test('an output schema of an object is unchanged', () => {
   const text = '{"name":"a","inputSchema":{"type":"object"},"outputSchema":{"type":"object","x":1.0}}';
   assert.equal(render(text, 'p__a', LEGACY), text.replace('"a"', '"p__a"'));
 });
@@ -229,7 +229,7 @@ const invalidHeaders: [name: string, text: string][] = [
   ['a branch', HEADER_TOOL({}, { anyOf: [{ properties: { a: { type: 'string', 'x-mcp-header': 'A' } } }] })],
 ];
 for (const [name, text] of invalidHeaders) {
-  test(`x-mcp-header on ${name} forbids the tool over HTTP and means nothing on a pipe`, () => {
+  test(`x-mcp-header on ${name} excludes the tool over HTTP and is ignored over stdio`, () => {
     assert.match(refusal(text, 'tools', true), /x-mcp-header/);
     assert.equal(read(text).flags, 0);
   });

@@ -23,11 +23,11 @@ const threadsWith = (compile: CatalogThreads['compileLists']): CatalogThreads =>
   buildCatalog: async (input) => buildCatalog(input),
 });
 
-/** A catalog whose large lists are compiled when the test says so. */
+/** A catalog whose large lists are compiled when the test releases them. */
 function gated() {
   const waiting: (() => void)[] = [];
   const compile = async (input: ListsInput): Promise<CompiledList[]> => {
-    if (packedCount(input.lists[0]) > 1_000) await new Promise<void>((resolve) => waiting.push(resolve));
+    if (packedCount(input.lists[0]!) > 1_000) await new Promise<void>((resolve) => waiting.push(resolve));
     return compileLists(input);
   };
   return {
@@ -53,7 +53,7 @@ test('a small server is listed, and lists its changes, while a large one is bein
   assert.equal(texts(catalog.current.table.publicNames).includes('b__changed'), true);
 });
 
-test('the large one stays as it was until its change is compiled, and an older list never replaces a newer one', async () => {
+test('a large list is kept until its change is compiled, and an older list never replaces a newer one', async () => {
   const { catalog, waiting } = gated();
   await catalog.start();
   const first = catalog.update(discovery(0, { tools: large('x') }));
@@ -103,7 +103,7 @@ test('lists whose compiling failed are compiled again', async () => {
   assert.equal(errors.length, 2);
 });
 
-test('more problems than are told one by one are counted all the same', async () => {
+test('problems beyond those that are reported individually are counted', async () => {
   const catalog = new Catalog(snapshot([server('a')]));
   await catalog.start();
   const broken = Array.from({ length: 300 }, (_, index) => ({ name: `n${index}`, inputSchema: 7 }));

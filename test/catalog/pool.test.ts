@@ -40,12 +40,12 @@ test('ten thousand tools are built beside the event loop, with the same bytes as
   turns.building = 0;
   for (const list of found) await threaded.update(list);
   for (const list of found) await inline.update(list);
-  // Builds on this thread would let nobody else have a turn: one count each.
+  // Builds on this thread would block the event loop: one count each.
   assert.ok(turns.building > 4, `${turns.building} turns`);
 
   const [a, b] = [threaded.current, inline.current];
   // Each thread seeds its hash tables by itself.
-  const unhashed = { version: 0, byName: [], byAddress: null, unusual: null };
+  const unhashed = { version: 0, byName: null, byAddress: null, unusual: null };
   assert.deepEqual({ ...a.table, ...unhashed }, { ...b.table, ...unhashed });
   assert.deepEqual(upstreamNames(a), upstreamNames(b));
   assert.deepEqual(nameHeaders(a), nameHeaders(b));

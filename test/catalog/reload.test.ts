@@ -9,7 +9,7 @@ import { discovery, pageValue, server, snapshot, tool } from './discoveries.js';
 const LEGACY = Revision.r2025_11_25;
 const names = (result: { tools: { name: string }[] }): string[] => result.tools.map(({ name }) => name);
 
-test('what a server lists while a reload takes it away is not taken up, and its number stays empty', async () => {
+test('lists of a server that a reload removes meanwhile are ignored, and its number stays a tombstone', async () => {
   const catalog = new Catalog(snapshot([server('a'), server('b')]));
   await catalog.start();
   await catalog.update(discovery(0, { tools: [tool('x')] }));
@@ -22,7 +22,7 @@ test('what a server lists while a reload takes it away is not taken up, and its 
   assert.deepEqual(catalog.current.table.undiscovered, []);
 });
 
-test('what a server lists while a reload goes on is taken up where the server stays', async () => {
+test('lists that arrive during a reload are used if the server stays', async () => {
   const catalog = new Catalog(snapshot([server('a')]));
   await catalog.start();
   const update = catalog.update(discovery(0, { tools: [tool('x')] }));

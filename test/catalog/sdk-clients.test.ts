@@ -56,7 +56,7 @@ async function serve(scope: TestContext, catalog: PreparedCatalog): Promise<stri
   return `http://127.0.0.1:${(http.address() as { port: number }).port}/mcp`;
 }
 
-/** Everything that SDKs are known to stumble over, in one catalog. */
+/** Everything that is known to fail in SDKs, in one catalog. */
 async function difficultCatalog(pageSize: number): Promise<PreparedCatalog> {
   const from = snapshot([server('files'), server('notes')], { pageSize });
   const catalog = new Catalog(from);

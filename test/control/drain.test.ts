@@ -28,7 +28,7 @@ it('a stop waits for calls in flight and answers them', async (scope) => {
   assert.match((await call).message.result.content[0].text, /^a \d+ last$/);
 });
 
-it('a stop waits for nobody who only listens: streams, connections, parked calls, reloads', async (scope) => {
+it('a stop does not wait for idle streams, connections, parked calls and reloads', async (scope) => {
   const upstream = await rawUpstream(scope, (_, answer) => {
     answer.sse().event({ jsonrpc: '2.0', id: 'q', method: 'roots/list' });
   });

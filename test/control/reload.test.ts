@@ -106,7 +106,7 @@ describe('a reload', () => {
     );
   });
 
-  it('lets a server that is gone finish its calls, then stops it', async (scope) => {
+  it('lets a removed server finish its calls, then stops it', async (scope) => {
     const gateway = await running(scope, { ...BASE, mcpServers: { a: named('a'), b: named('b') } });
     const url = gateway.url!;
     const pid = pidOf(await call(url, 'b', 'hello'));
@@ -122,7 +122,7 @@ describe('a reload', () => {
     assert.match(textOf(await call(url, 'a', 'old')), /^a \d+ old$/);
   });
 
-  it('cuts the calls of a server that is gone at limits.drainMs', async (scope) => {
+  it('ends the calls of a removed server at limits.drainMs', async (scope) => {
     const limits = { drainMs: 100 };
     const gateway = await running(scope, { ...BASE, limits, mcpServers: { a: named('a') } });
     const endless = call(gateway.url!, 'a', 'endless', 60_000);
@@ -143,7 +143,7 @@ describe('a reload', () => {
     assert.equal(late.error.data.code, 'GW_UPSTREAM_TIMEOUT');
   });
 
-  it('starts the successor of a server that changed before it is needed', async (scope) => {
+  it('starts the replacement of a changed server before it is needed', async (scope) => {
     const gateway = await running(scope, { ...BASE, mcpServers: { a: named('a', '1') } });
     const pid = pidOf(await call(gateway.url!, 'a', 'before'));
     await gateway.reload({ ...BASE, mcpServers: { a: named('a', '2') } });
@@ -201,7 +201,7 @@ describe('a reload', () => {
 });
 
 describe('SIGHUP', () => {
-  it('reads the file again; an invalid one changes nothing and is told with its place', async (scope) => {
+  it('reads the file again; an invalid one changes nothing and is logged with line and column', async (scope) => {
     const gateway = await startGateway(scope, { mcpServers: { a: named('a') } }, { args: ['--json-logs'] });
     const metrics = async (outcome: string): Promise<number> => {
       const text = await (await fetch(`${gateway.adminUrl}/metrics`)).text();

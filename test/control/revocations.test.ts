@@ -1,8 +1,8 @@
-/** The list of what is revoked: its bound, its spelling, and what it forgets. */
+/** The list of revocations: its bound, its input, and which entries are removed. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { normalRevocation, Revocations } from '../../src/control/revocations.js';
+import { normalizeRevocation, Revocations } from '../../src/control/revocations.js';
 import { GatewayError } from '../../src/errors.js';
 import type { RevocationMessage } from '../../src/shared/worker-messages.js';
 
@@ -10,10 +10,10 @@ const soon = (): number => Date.now() / 1000 + 60;
 const config = { current: { limits: { maxRevoked: 3 } } };
 const past = (): number => Date.now() / 1000 - 1;
 
-test('a full list refuses, and forgets only what has expired', () => {
+test('a full list refuses new entries, and removes only what has expired', () => {
   const forgotten: RevocationMessage[] = [];
   const list = new Revocations(config);
-  list.attach({ forgetRevoked: (message) => forgotten.push(message) });
+  list.attach({ removeRevocation: (message) => forgotten.push(message) });
   list.add('subject', 'alice', Number.POSITIVE_INFINITY);
   list.add('session', 'id', soon());
   list.add('token', 'aa', soon());
@@ -21,7 +21,7 @@ test('a full list refuses, and forgets only what has expired', () => {
   assert.throws(() => list.add('token', 'bb', soon()), isFull);
   assert.equal(list.size, 3);
   assert.ok(list.add('subject', 'alice', Number.POSITIVE_INFINITY), 'what is on it can be renewed');
-  // The token's own time is over.
+  // The token has expired.
   list.add('token', 'aa', past());
   assert.ok(list.add('token', 'bb', soon()));
   assert.deepEqual(
@@ -39,7 +39,7 @@ test('a full list refuses, and forgets only what has expired', () => {
   );
 });
 
-test('a revocation is taken back once', () => {
+test('a revocation is removed once', () => {
   const list = new Revocations(config);
   list.add('subject', 'alice', Number.POSITIVE_INFINITY);
   list.add('session', 'id', soon());
@@ -53,14 +53,18 @@ test('a revocation is taken back once', () => {
 test('a revocation names one thing; a token is hashed at once and kept until it expires', () => {
   const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
   const never = Number.POSITIVE_INFINITY;
-  assert.deepEqual(normalRevocation({ token: 'abc' }), { kind: 'token', value: hash('abc'), until: never });
+  assert.deepEqual(normalizeRevocation({ token: 'abc' }), { kind: 'token', value: hash('abc'), until: never });
   const digest = hash('abc').toUpperCase();
-  assert.deepEqual(normalRevocation({ tokenSha256: digest }), { kind: 'token', value: hash('abc'), until: never });
-  assert.deepEqual(normalRevocation({ subject: '__proto__' }), { kind: 'subject', value: '__proto__', until: never });
+  assert.deepEqual(normalizeRevocation({ tokenSha256: digest }), { kind: 'token', value: hash('abc'), until: never });
+  assert.deepEqual(normalizeRevocation({ subject: '__proto__' }), {
+    kind: 'subject',
+    value: '__proto__',
+    until: never,
+  });
   const jwt = (payload: string): string => `h.${Buffer.from(payload).toString('base64url')}.s`;
-  assert.equal(normalRevocation({ token: jwt('{"exp":100}') }).until, 160);
+  assert.equal(normalizeRevocation({ token: jwt('{"exp":100}') }).until, 160);
   for (const payload of ['{"exp":"100"}', '{}', 'null', 'not json']) {
-    assert.equal(normalRevocation({ token: jwt(payload) }).until, never, payload);
+    assert.equal(normalizeRevocation({ token: jwt(payload) }).until, never, payload);
   }
   const wrong: unknown[] = [
     null,
@@ -77,7 +81,7 @@ test('a revocation names one thing; a token is hashed at once and kept until it 
   ];
   for (const revocation of wrong) {
     assert.throws(
-      () => normalRevocation(revocation),
+      () => normalizeRevocation(revocation),
       (error) => error instanceof TypeError && !error.message.includes('secret-text'),
       JSON.stringify(revocation),
     );

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { WorkerPool } from '../../src/control/worker-pool.js';
-import { Bed } from '../request/dispatch/bed.js';
-import { catalog, sampleCatalog, snapshot } from '../workers/support/fixtures.js';
+import { DispatchFixture } from '../request/dispatch/fixture.js';
+import { catalog, sampleCatalog, snapshot } from '../workers/fixture.js';
 
 describe('worker pool', () => {
   it('refuses sizes that make no sense', () => {
@@ -12,55 +12,55 @@ describe('worker pool', () => {
   });
 
   it('starts all workers, and replaces one that is ended, with new rings', async () => {
-    const bed = new Bed({ workers: 2 }, sampleCatalog, { memo: false });
+    const fixture = new DispatchFixture({ workers: 2 }, sampleCatalog, { memo: false });
     try {
-      await bed.pool.ready();
-      const before = bed.pool.slot(0);
-      bed.pool.terminate(0, 'the test says so');
+      await fixture.pool.ready();
+      const before = fixture.pool.slot(0);
+      fixture.pool.terminate(0, 'the test says so');
       await new Promise((resolve) => setImmediate(resolve));
-      const after = bed.pool.slot(0);
+      const after = fixture.pool.slot(0);
       assert.equal(after.incarnation, before.incarnation + 1);
       assert.notEqual(after.requests, before.requests);
-      assert.equal((await bed.call('files__read')).verdict, 'forward');
-      await bed.pool.ready();
-      assert.equal(bed.pool.slot(0).ready, true);
-      assert.ok(bed.reports.some((line) => line.includes('is replaced')));
+      assert.equal((await fixture.call('files__read')).verdict, 'forward');
+      await fixture.pool.ready();
+      assert.equal(fixture.pool.slot(0).ready, true);
+      assert.ok(fixture.reports.some((line) => line.includes('is replaced')));
     } finally {
-      await bed.close();
+      await fixture.close();
     }
   });
 
   it('gives a worker that starts the configuration and the catalog of that moment', async () => {
-    const bed = new Bed({}, sampleCatalog, { memo: false });
+    const fixture = new DispatchFixture({}, sampleCatalog, { memo: false });
     try {
-      await bed.pool.ready();
-      bed.pool.terminate(0, 'the test says so');
-      bed.dispatcher.reconfigure({
-        ...bed.pool.snapshot,
+      await fixture.pool.ready();
+      fixture.pool.terminate(0, 'the test says so');
+      fixture.dispatcher.reconfigure({
+        ...fixture.pool.snapshot,
         version: 7,
         auth: { type: 'bearer', tokens: [{ token: 't', subject: 's', scopes: [] }], resourceMetadata: null },
       });
-      bed.dispatcher.setCatalog(catalog([['tool', 0, 'files__renamed']], 9));
-      assert.equal((await bed.call('files__read')).error, 'GW_UNAUTHENTICATED');
-      assert.equal((await bed.call('files__read', {}, { token: 't' })).error, 'GW_UNKNOWN_TOOL');
-      assert.equal((await bed.call('files__renamed', {}, { token: 't' })).verdict, 'forward');
+      fixture.dispatcher.setCatalog(catalog([['tool', 0, 'files__renamed']], 9));
+      assert.equal((await fixture.call('files__read')).error, 'GW_UNAUTHENTICATED');
+      assert.equal((await fixture.call('files__read', {}, { token: 't' })).error, 'GW_UNKNOWN_TOOL');
+      assert.equal((await fixture.call('files__renamed', {}, { token: 't' })).verdict, 'forward');
     } finally {
-      await bed.close();
+      await fixture.close();
     }
   });
 
   it('finishes what is on the rings before it closes', async () => {
-    const bed = new Bed({}, sampleCatalog, { memo: false });
-    const calls = Array.from({ length: 100 }, () => bed.call('files__read'));
-    await bed.pool.ready();
-    await bed.close();
+    const fixture = new DispatchFixture({}, sampleCatalog, { memo: false });
+    const calls = Array.from({ length: 100 }, () => fixture.call('files__read'));
+    await fixture.pool.ready();
+    await fixture.close();
     for (const { verdict } of await Promise.all(calls)) assert.equal(verdict, 'forward');
-    assert.deepEqual(bed.reports, []);
+    assert.deepEqual(fixture.reports, []);
   });
 
   it('closes while its workers still start', async () => {
-    const bed = new Bed({ workers: 2 });
-    await bed.close();
-    assert.deepEqual(bed.reports, []);
+    const fixture = new DispatchFixture({ workers: 2 });
+    await fixture.close();
+    assert.deepEqual(fixture.reports, []);
   });
 });

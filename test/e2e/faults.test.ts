@@ -7,6 +7,7 @@ import { eventually, isAlive } from '../support/process.js';
 import { rawUpstream, type Script } from '../support/raw-upstream.js';
 import { modernRpc, openSession } from '../support/rpc.js';
 import { countingHttp, countingStdio } from '../support/upstreams.js';
+import { FAULTS } from '../support/worker-faults.js';
 
 const idOf = (body: Buffer): number => JSON.parse(body.toString()).id;
 
@@ -178,9 +179,6 @@ describe('a killed gateway', () => {
   });
 });
 
-/** The ways in which a worker can die (workers/fault.ts). */
-const KINDS = ['throw', 'crash', 'exit', 'loop', 'heap'];
-
 describe('a worker that dies', () => {
   it('is replaced under load without a lost or repeated call', async (scope) => {
     const server = await countingHttp(scope, 'legacy');
@@ -190,7 +188,7 @@ describe('a worker that dies', () => {
       {
         env: {
           SWITCHYARD_MEMO: 'off',
-          SWITCHYARD_TEST_FAULT: KINDS.map((kind) => `remote__${kind}:${kind}`).join(','),
+          NODE_OPTIONS: `--import ${new URL('../support/worker-faults.js', import.meta.url).href}`,
         },
       },
     );
@@ -210,8 +208,8 @@ describe('a worker that dies', () => {
       }
     });
     try {
-      for (const fault of KINDS) {
-        // A request that kills whoever decides about it is answered in the end; `crash` strikes after the decision.
+      for (const fault of FAULTS) {
+        // A request that ends each worker that decides about it is answered in the end; `crash` happens after the decision.
         const reply = await session.request('tools/call', { name: `remote__${fault}`, arguments: {} });
         assert.equal(reply.message.error.code, fault === 'crash' ? -32602 : -32603, `${fault}: ${reply.text}`);
       }

@@ -15,7 +15,7 @@ const accepted = (text: string) => ({ action: 'accept', content: { answer: text 
 type Setup = 'legacy stdio' | 'legacy HTTP' | 'modern stdio' | 'modern HTTP';
 
 /** A gateway before a server that asks back. */
-async function bed(scope: TestScope, setup: Setup, more: object = {}) {
+async function fixture(scope: TestScope, setup: Setup, more: object = {}) {
   const [family, transport] = setup.split(' ') as [string, string];
   const file = `${await tempFolder(scope)}/calls.jsonl`;
   const env = { [JOURNAL_VARIABLE]: file };
@@ -51,7 +51,7 @@ const legacy: readonly Setup[] = ['legacy stdio', 'legacy HTTP'];
 for (const setup of all) {
   describe(`the answer to a question of a ${setup} server`, () => {
     it('counts from nobody but the session that was asked, and once', async (scope) => {
-      const { gateway, url, session } = await bed(scope, setup);
+      const { gateway, url, session } = await fixture(scope, setup);
       const [one, two] = [await session(), await session()];
       const first = await liveCall(url, one, 'a', 'peer__confirm', { question: 'one' });
       const second = await liveCall(url, two, 'a', 'peer__confirm', { question: 'two' });
@@ -87,7 +87,7 @@ for (const setup of all) {
     });
 
     it('may come after the connection was lost, whose result is then fetched', async (scope) => {
-      const { url, session } = await bed(scope, setup);
+      const { url, session } = await fixture(scope, setup);
       const client = await session();
       const call = await liveCall(url, client, 1, 'peer__confirm', { question: 'q', steps: 2 });
       const { id, params } = await call.next();
@@ -107,7 +107,7 @@ for (const setup of all) {
     });
 
     it('is not waited for longer than answerMs', async (scope) => {
-      const { gateway, url, session } = await bed(scope, setup, { limits: { answerMs: 200 } });
+      const { gateway, url, session } = await fixture(scope, setup, { limits: { answerMs: 200 } });
       const client = await session();
       const call = await liveCall(url, client, 1, 'peer__confirm', { question: 'q' });
       const { id } = await call.next();
@@ -121,7 +121,7 @@ for (const setup of all) {
 
     it('may take longer than a call', async (scope) => {
       const routes = [{ match: { tools: ['peer__confirm'] }, requestTimeoutMs: 500 }];
-      const { url, session } = await bed(scope, setup, { routes });
+      const { url, session } = await fixture(scope, setup, { routes });
       const client = await session();
       // By then the client's child, if it needs one, is there.
       const before = await liveCall(url, client, 0, 'peer__roots');
@@ -135,7 +135,7 @@ for (const setup of all) {
     });
 
     it('is not waited for when the client cancels its call', async (scope) => {
-      const { gateway, url, session } = await bed(scope, setup);
+      const { gateway, url, session } = await fixture(scope, setup);
       const client = await session();
       const call = await liveCall(url, client, 'c', 'peer__confirm', { question: 'q' });
       const { id } = await call.next();
@@ -155,7 +155,7 @@ for (const setup of all) {
     });
 
     it('cannot come from a client that ends its session', async (scope) => {
-      const { gateway, url, session } = await bed(scope, setup);
+      const { gateway, url, session } = await fixture(scope, setup);
       const client = await session();
       const call = await liveCall(url, client, 1, 'peer__confirm', { question: 'q' });
       const { id } = await call.next();
@@ -166,7 +166,7 @@ for (const setup of all) {
     });
 
     it('may be an error', async (scope) => {
-      const { url, session } = await bed(scope, setup);
+      const { url, session } = await fixture(scope, setup);
       const client = await session();
       const call = await liveCall(url, client, 1, 'peer__sample', { prompt: 'p' });
       const { id } = await call.next();
@@ -182,7 +182,7 @@ for (const setup of all) {
 for (const setup of legacy) {
   describe(`a ${setup} server`, () => {
     it('asks on the stream of the session what belongs to none of its calls', async (scope) => {
-      const { url, session } = await bed(scope, setup);
+      const { url, session } = await fixture(scope, setup);
       const client = await session();
       const own = await liveStream(url, client);
       scope.after(() => own.cut());
@@ -195,7 +195,7 @@ for (const setup of legacy) {
     });
 
     it('hears of the progress of its own request', async (scope) => {
-      const { url, session } = await bed(scope, setup);
+      const { url, session } = await fixture(scope, setup);
       const client = await session();
       const other = await session({ capabilities: { roots: {} } });
       const call = await liveCall(url, client, 1, 'peer__progress');
@@ -211,7 +211,7 @@ for (const setup of legacy) {
     });
 
     it('takes a question back', async (scope) => {
-      const { gateway, url, session } = await bed(scope, setup);
+      const { gateway, url, session } = await fixture(scope, setup);
       const client = await session();
       const call = await liveCall(url, client, 1, 'peer__withdraw');
       const { id } = await call.next();
@@ -222,7 +222,7 @@ for (const setup of legacy) {
     });
 
     it('is told of a call that its client cancels while it asks', async (scope) => {
-      const { url, session, journal } = await bed(scope, setup);
+      const { url, session, journal } = await fixture(scope, setup);
       const client = await session();
       const call = liveCallLater(url, client, 'h', 'peer__hang');
       await eventually('the call arrived', () => journal().some(({ event }) => event === 'called'));
@@ -232,7 +232,7 @@ for (const setup of legacy) {
     });
 
     it('that dies takes its questions with it', async (scope) => {
-      const { gateway, url, session, journal } = await bed(scope, setup);
+      const { gateway, url, session, journal } = await fixture(scope, setup);
       const client = await session();
       const call = await liveCall(url, client, 1, 'peer__confirm', { question: 'q' });
       const { id } = await call.next();
@@ -245,7 +245,7 @@ for (const setup of legacy) {
     });
 
     it('sends a client to a URL by an error, and tells it when that is done', async (scope) => {
-      const { url, session } = await bed(scope, setup);
+      const { url, session } = await fixture(scope, setup);
       const [client, other] = [await session(), await session()];
       const [own, others] = [await liveStream(url, client), await liveStream(url, other)];
       scope.after(() => own.cut());
@@ -261,7 +261,7 @@ for (const setup of legacy) {
     });
 
     it('is refused what the client has not declared', async (scope) => {
-      const { gateway, session } = await bed(scope, setup);
+      const { gateway, session } = await fixture(scope, setup);
       const old = await session({ version: '2025-03-26' });
       const reply = await old.request('tools/call', { name: 'peer__confirm', arguments: { question: 'q' } });
       assert.equal(reply.messages.length, 1, 'nothing is asked of a revision without elicitation');
@@ -276,7 +276,7 @@ describe('a server whose child belongs to one session', () => {
   const setup = 'legacy stdio';
 
   it('asks it on any of its streams, whatever other clients have under way', async (scope) => {
-    const { url, session, journal } = await bed(scope, setup);
+    const { url, session, journal } = await fixture(scope, setup);
     const [client, other] = [await session(), await session()];
     const calls = [liveCallLater(url, client, 'h', 'peer__hang'), liveCallLater(url, other, 'h', 'peer__hang')];
     await eventually('both calls arrived', () => journal().length === 2);
@@ -292,7 +292,7 @@ describe('a server whose child belongs to one session', () => {
   });
 
   it('hears that the roots of its client have changed', async (scope) => {
-    const { url, session, journal } = await bed(scope, setup);
+    const { url, session, journal } = await fixture(scope, setup);
     const client = await session();
     const call = await liveCall(url, client, 1, 'peer__roots');
     await answer(url, client, (await call.next()).id, { roots: [] });
@@ -304,7 +304,7 @@ describe('a server whose child belongs to one session', () => {
 
 describe('a server whose session serves many clients', () => {
   it('cannot ask beside its calls when more than one is under way', async (scope) => {
-    const { gateway, url, session, journal } = await bed(scope, 'legacy HTTP');
+    const { gateway, url, session, journal } = await fixture(scope, 'legacy HTTP');
     const [client, other] = [await session(), await session()];
     const hanging = liveCallLater(url, other, 'h', 'peer__hang');
     await eventually('the other client has a call there', () => journal().length === 1);
@@ -325,7 +325,7 @@ describe('a server whose session serves many clients', () => {
 for (const setup of ['modern stdio', 'modern HTTP'] as const) {
   describe(`a ${setup} server`, () => {
     it('may ask for nothing but to be called again, and not for ever', async (scope) => {
-      const { url, session } = await bed(scope, setup, { limits: { maxInputRounds: 3 } });
+      const { url, session } = await fixture(scope, setup, { limits: { maxInputRounds: 3 } });
       const client = await session();
       const { message } = await client.request('tools/call', { name: 'peer__state', arguments: {} });
       assert.equal(textOf(message), 'state 2');
@@ -340,7 +340,7 @@ for (const setup of ['modern stdio', 'modern HTTP'] as const) {
     });
 
     it('asks for prompts and resources too', async (scope) => {
-      const { url, session } = await bed(scope, setup);
+      const { url, session } = await fixture(scope, setup);
       const client = await session();
       const ask = async (method: string, params: object, result: object) => {
         const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params });
@@ -375,7 +375,7 @@ for (const setup of ['modern stdio', 'modern HTTP'] as const) {
 
     it('asks each caller itself, however cached its tool is', async (scope) => {
       const routes = [{ match: { tools: ['peer__sample'] }, cache: { ttlMs: 60_000, public: true } }];
-      const { url, session } = await bed(scope, setup, { routes });
+      const { url, session } = await fixture(scope, setup, { routes });
       for (const text of ['first', 'second']) {
         const client = await session();
         const call = await liveCall(url, client, 1, 'peer__sample', { prompt: 'p' });

@@ -9,7 +9,7 @@ const event = (message: object): string => `data: ${JSON.stringify({ jsonrpc: '2
 /** What a call may ask the upstream to do; see {@link chaosUpstream}. */
 export const HTTP_DEEDS = [
   ...['echo', 'echo', 'echo', 'slow', 'events', 'late-events', 'hang', 'reset', 'garbage', 'html', 'cut', 'twice'],
-  ...['stranger', 'large', 'half', 'refuse', 'busy', 'bad-event', 'huge'],
+  ...['unknown-id', 'large', 'half', 'refuse', 'busy', 'bad-event', 'huge'],
 ] as const;
 
 /**
@@ -105,7 +105,7 @@ function act({ id, params }: Message, response: ServerResponse, json: (value: ob
       stream();
       response.end(done + done + log);
       break;
-    case 'stranger':
+    case 'unknown-id':
       stream();
       response.end(event({ id: id + 65_536, result: text('of another') }) + done);
       break;

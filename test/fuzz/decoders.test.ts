@@ -90,8 +90,7 @@ function checkMeaning({ bytes, spans }: Scan): void {
 function checkSpans(spans: Int32Array, length: number): void {
   for (const [name, slot] of Object.entries(Span)) {
     if (!name.endsWith('Start')) continue;
-    const start = spans[slot];
-    const end = spans[slot + 1];
+    const [start = 0, end = -1] = spans.subarray(slot, slot + 2);
     assert.ok((start === -1 && end === -1) || (start >= 0 && start <= end && end <= length), `${name} ${start} ${end}`);
   }
 }

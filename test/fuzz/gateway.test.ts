@@ -135,7 +135,7 @@ describe('random traffic', () => {
       assert.ok(count > 0);
       assert.equal(gateway.process.child.exitCode, null, `seed ${SEED}: ${gateway.output}`);
       const stats = await idle(gateway);
-      await eventually('the streams are gone', async () => (await statsOf(gateway)).streams === 0);
+      await eventually('the streams are closed', async () => (await statsOf(gateway)).streams === 0);
       assert.ok(stats.sessions <= 20);
       assert.ok(stats.process.rssBytes - before < MAX_GROWTH, `grew by ${stats.process.rssBytes - before} bytes`);
       assert.doesNotMatch(gateway.output, /a stage failed|nhandled|uncaught|Error:/, `seed ${SEED}`);

@@ -36,7 +36,7 @@ export interface Request {
   readonly text: string | undefined;
 }
 
-/** A session as a client knows it. */
+/** A session of a client. */
 export interface ClientSession {
   readonly id: string;
   readonly version: string;
@@ -51,7 +51,7 @@ const STDIO_DEEDS = [
   'junk',
   'bad',
   'twice',
-  'stranger',
+  'unknown-id',
   'string-id',
   'log',
   'progress',

@@ -202,7 +202,7 @@ const detour = fc.record({
 
 function apply(uri: string, { kind, at, text }: { kind: string; at: number; text: string }): string {
   const place = at % uri.length;
-  const [head, character, tail] = [uri.slice(0, place), uri[place]!, uri.slice(place + 1)];
+  const [head, character, tail] = [uri.slice(0, place), uri.charAt(place), uri.slice(place + 1)];
   switch (kind) {
     case 'case':
       return head + (character === character.toLowerCase() ? character.toUpperCase() : character.toLowerCase()) + tail;
@@ -228,7 +228,7 @@ test('no spelling leads a server to a protected URI that policy takes for anothe
       const read = normalUri(uri);
       if (!isNormal(read)) return;
       if (served(read.text) !== served(target)) return;
-      // Rules are asked for both readings (workers/find).
+      // Rules are matched with both readings (workers/find).
       const readings = [read.judged, looseReading(read.judged)].map((text) => text.split(/[?#]/)[0]);
       assert.ok(readings.includes(target), `${uri}: ${readings.join(' and ')}`);
     }),

@@ -8,8 +8,8 @@ import { METHODS } from '../../native/layout.js';
 import type { CatalogRules, RouteSnapshot } from '../../src/config/snapshot.js';
 import type { CatalogTable } from '../../src/shared/catalog-table.js';
 import { Operation } from '../../src/shared/records.js';
-import { Bed } from '../request/dispatch/bed.js';
-import { catalog, route, server, snapshot } from '../workers/support/fixtures.js';
+import { DispatchFixture } from '../request/dispatch/fixture.js';
+import { catalog, route, server, snapshot } from '../workers/fixture.js';
 
 /** What a method is about. */
 type About =
@@ -155,17 +155,17 @@ describe('rules hold whatever way is taken', () => {
       for (const [state, table] of Object.entries(STATES)) {
         it(`${rule}, names by ${conflict}, lists ${state}`, async () => {
           const rules = { ...snapshot().catalog, conflict };
-          const bed = new Bed({ auth, servers, routes, catalog: rules }, table);
+          const fixture = new DispatchFixture({ auth, servers, routes, catalog: rules }, table);
           try {
-            await everyMethod(bed);
+            await everyMethod(fixture);
             // The same again: what is remembered is no way around either, and a reload is not.
-            await everyMethod(bed);
-            bed.dispatcher.reconfigure(snapshot({ auth, servers, routes, catalog: rules, version: 2 }));
-            await everyMethod(bed);
-            bed.dispatcher.setCatalog({ ...LISTED, version: 2 });
-            await everyMethod(bed);
+            await everyMethod(fixture);
+            fixture.dispatcher.reconfigure(snapshot({ auth, servers, routes, catalog: rules, version: 2 }));
+            await everyMethod(fixture);
+            fixture.dispatcher.setCatalog({ ...LISTED, version: 2 });
+            await everyMethod(fixture);
           } finally {
-            await bed.close();
+            await fixture.close();
           }
         });
       }
@@ -173,7 +173,7 @@ describe('rules hold whatever way is taken', () => {
   }
 });
 
-async function everyMethod(bed: Bed): Promise<void> {
+async function everyMethod(fixture: DispatchFixture): Promise<void> {
   for (const [name, about] of Object.entries(METHOD_ROWS)) {
     for (const modern of [false, true]) {
       const kind = about[modern ? 1 : 0]!;
@@ -181,7 +181,7 @@ async function everyMethod(bed: Bed): Promise<void> {
         const method = name === '' ? 'vendor/secret' : name;
         const id = method.startsWith('notifications/') ? {} : { id: 1 };
         const raw = JSON.stringify({ jsonrpc: '2.0', ...id, method, params });
-        const decided = await bed.ask({ raw, modern, token: 'low' });
+        const decided = await fixture.ask({ raw, modern, token: 'low' });
         judge(kind, decided, `${modern ? 'modern' : 'legacy'} ${raw}`);
       }
     }
@@ -190,7 +190,7 @@ async function everyMethod(bed: Bed): Promise<void> {
     for (const params of SPELLINGS[kind]) {
       // A message about the same thing, of which the front makes the question.
       const raw = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'resources/read', params });
-      const decided = await bed.ask({ raw, token: 'low', operation: Operation[name as keyof typeof Operation] });
+      const decided = await fixture.ask({ raw, token: 'low', operation: Operation[name as keyof typeof Operation] });
       judge(kind, decided, `${name} ${raw}`);
     }
   }

@@ -32,14 +32,14 @@ process.stdin.setEncoding('utf8').on('data', (chunk) => {
 process.stdin.on('end', () => process.exit(0));
 `;
 
-export interface Bed {
+export interface DispatchFixture {
   readonly folder: string;
   readonly script: string;
   /** Port of an upstream that answers every request with what it was sent, and status 500. */
   readonly echoPort: number;
 }
 
-export async function bed(t: TestScope): Promise<Bed> {
+export async function fixture(t: TestScope): Promise<DispatchFixture> {
   const folder = await tempFolder(t);
   const script = join(folder, 'talkative.mjs');
   await writeFile(script, TALKATIVE);
@@ -62,7 +62,7 @@ async function program(folder: string, canary: string): Promise<void> {
 }
 
 /** A configuration with a canary wherever it takes text, all of it valid. */
-export async function everywhere({ folder, script, echoPort }: Bed, canaries: Canaries) {
+export async function everywhere({ folder, script, echoPort }: DispatchFixture, canaries: Canaries) {
   const folders: string[] = [];
   const inFolder = (name: string) => (canary: string) => {
     folders.push(canary);

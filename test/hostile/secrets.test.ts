@@ -10,7 +10,7 @@ import { runCli } from '../cli/support.js';
 import { cliPath, type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, startProcess, tempFolder } from '../support/process.js';
 import { rpc } from '../support/rpc.js';
-import { bed, everywhere, otherAuth, singleTexts } from './secret-configs.js';
+import { everywhere, fixture, otherAuth, singleTexts } from './secret-configs.js';
 import { Canaries, onlyAt, placesOf } from './secret-places.js';
 
 /** Nothing of a canary, plain, in base64 (of `user:password`, too) or percent-encoded, may be in a text. */
@@ -30,7 +30,7 @@ async function written(folder: string, name: string, config: object): Promise<st
 }
 
 test('validate shows nothing that came from a variable, whatever the place, and every place is tried', async (t) => {
-  const all = await bed(t);
+  const all = await fixture(t);
   const canaries = new Canaries(false);
   const keyFile = join(all.folder, 'public.pem');
   await writeFile(keyFile, generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }));
@@ -61,7 +61,7 @@ for (const literal of [false, true]) {
   ] as const) {
     const kind = literal ? 'of the file itself' : 'of a variable';
     test(`no secret ${kind} is in the ${format} log or any answer (${frontEnd})`, async (t) => {
-      const all = await bed(t);
+      const all = await fixture(t);
       const canaries = new Canaries(literal);
       const config = await everywhere(all, canaries);
       const logged = { ...config, log: { level: 'trace', access: true, format } };

@@ -96,8 +96,8 @@ test('hashes agree for every length and seed, and change with every byte', () =>
     const out = new Int32Array(2);
     const hashes = new Set<string>();
     for (let index = 0; index < 40; index++) {
-      const copy = bytes.slice(0, 40);
-      copy[index] ^= 1;
+      const copy = Buffer.from(bytes.slice(0, 40));
+      copy.writeUInt8(copy.readUInt8(index) ^ 1, index);
       decoder.hash(copy, 0, 40, out);
       hashes.add(out.join());
     }

@@ -67,7 +67,7 @@ const DECISIONS: Readonly<Record<string, 'accept' | 'reject' | 'too deep'>> = {
 
 const REPLACEMENT = '\ufffd';
 
-/** The file's bytes; in a file that must be rejected any byte that no UTF-8 text has stands for the lost one. */
+/** The file's bytes; in a file that must be rejected the lost byte is replaced by one that is invalid in UTF-8. */
 function bytesOf(name: string, input: string): Uint8Array {
   const original = ORIGINAL_BYTES[name];
   if (original !== undefined) return Buffer.from(original, 'hex');

@@ -28,7 +28,7 @@ function isAlive(pid: number): boolean {
 
 async function allGone(pids: readonly number[]): Promise<void> {
   for (let wait = 0; wait < 400 && pids.some(isAlive); wait++) await sleep(25);
-  assert.deepEqual(pids.filter(isAlive), [], 'nobody survives');
+  assert.deepEqual(pids.filter(isAlive), [], 'no process survives');
 }
 
 /** Reads lines `pid NUMBER` until there are `count`. */
@@ -195,7 +195,7 @@ if (launcher !== null) {
     await allGone(pids);
   });
 
-  test('a gateway that is killed with SIGKILL leaves nobody', async () => {
+  test('a gateway that is killed with SIGKILL leaves no process', async () => {
     const gateway = spawn(
       process.execPath,
       [
@@ -233,7 +233,7 @@ if (launcher !== null) {
   });
 }
 
-test('the watcher of the fallback kills the group when its input breaks, and nobody when it is told so', async () => {
+test('the watcher of the fallback kills the group when its input breaks, and no process after a line of input', async () => {
   for (const released of [false, true]) {
     const child = spawn(
       '/bin/sh',

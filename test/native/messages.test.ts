@@ -360,7 +360,7 @@ test('the envelope of a request is found in any order, with any whitespace', () 
   });
 });
 
-test('members of _meta that are of other types are told apart', () => {
+test('members of _meta that are of other types are distinguished', () => {
   check([
     [call('{"_meta":{}}'), 'ok', { meta: '{}', flags: 'metaIsObject metaIsEmpty' }],
     [call('{"_meta":null}'), 'ok', { meta: 'null', flags: undefined }],

@@ -4,7 +4,7 @@ import { errorNumber } from '../../src/errors.js';
 import { COUNTER_FAMILIES, METRIC_ALIASES, SINGLE_COUNTERS } from '../../src/observe/metric-names.js';
 import { renderMetrics } from '../../src/observe/metrics.js';
 import { observe } from '../../src/observe/state.js';
-import { COUNTER_NAMES, Counter, Series } from '../../src/shared/counters.js';
+import { Counter, Series } from '../../src/shared/counters.js';
 import { sourcesOf } from './states.js';
 
 interface Sample {
@@ -150,7 +150,7 @@ test('every counter has a metric, and no metric without labels is printed for wh
   const families = parse(await renderMetrics(observe(sources)));
   assert.deepEqual(families.get('switchyard_upstream_state')?.samples, []);
   const counted = [...COUNTER_FAMILIES.flatMap(({ members }) => Object.keys(members)), ...Object.keys(SINGLE_COUNTERS)];
-  assert.deepEqual(counted.sort(), [...COUNTER_NAMES].sort());
+  assert.deepEqual(counted.sort(), Object.keys(Counter).sort());
 });
 
 test('every name is the gateway’s own, and every histogram rises to its count', async () => {

@@ -49,7 +49,7 @@ function pieces(text: string, at: Case, cuts: readonly number[]): string | null 
   for (const place of [...places, bytes.length]) {
     const piece = Buffer.from(bytes.subarray(from, place));
     if (!large.feed(piece, 0, piece.length, composer)) return null;
-    // A piece is gone after the call.
+    // A piece is invalid after the call.
     piece.fill(0x58);
     from = place;
   }

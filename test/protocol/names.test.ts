@@ -123,7 +123,7 @@ const rows: {
   },
 ];
 for (const { conflict, servers, offered, names } of rows) {
-  const what = offered.map(([server, name]) => `${servers[server].name}:${name}`).join(' ');
+  const what = offered.map(([server, name]) => `${servers[server]?.name}:${name}`).join(' ');
   test(`${conflict} names ${what} as ${names.join(' ')}`, () => {
     const entries = offered.map(([server, name]) => ({ server, name }));
     const result = assignNames(entries, servers, { ...rules, conflict });
@@ -143,14 +143,14 @@ test('a name of 64 characters stays, one of 65 is cut the same way each time', (
   assert.notEqual(shortenName('x'.repeat(66), 64), short);
 });
 
-test('shortening does not tear a character apart', () => {
+test('shortening does not split a character', () => {
   assert.doesNotMatch(
     shortenName(`${'x'.repeat(54)}\u{1f600}${'y'.repeat(20)}`, 64),
     /[\ud800-\udbff](?![\udc00-\udfff])/,
   );
 });
 
-test('a made-up short name never takes the name that an upstream chose', () => {
+test('a shortened name never takes the name that an upstream chose', () => {
   const long = 'y'.repeat(80);
   const short = shortenName(`files__${long}`, 64);
   const entries = [
@@ -158,9 +158,9 @@ test('a made-up short name never takes the name that an upstream chose', () => {
     { server: 1, name: short },
   ];
   const [first, second] = assignNames(entries, [files, bare], { ...rules, conflict: 'prefix' });
-  assert.equal(second.publicName, short);
-  assert.equal(first.fate, 'listed');
-  assert.equal(first.publicName, shortenName(`files__${long}`, 64, 1));
+  assert.equal(second?.publicName, short);
+  assert.equal(first?.fate, 'listed');
+  assert.equal(first?.publicName, shortenName(`files__${long}`, 64, 1));
 });
 
 const conflicts = fc.constantFrom<Conflict>('prefix', 'auto-prefix', 'reject', 'priority');
@@ -187,16 +187,17 @@ test('public names are unique, bounded, and lead back to one entry each', () => 
       const namings = assignNames(entries, servers, { ...rules, conflict });
       assert.equal(namings.length, entries.length);
       const back = new Map<string, NamingEntry>();
-      namings.forEach((naming, position) => {
+      for (const [position, entry] of entries.entries()) {
+        const naming = namings[position]!;
         if (naming.fate === 'dropped') {
           assert.ok(naming.winner >= 0);
-          return;
+          continue;
         }
         assert.ok(!back.has(naming.publicName), naming.publicName);
-        back.set(naming.publicName, entries[position]);
+        back.set(naming.publicName, entry);
         if (naming.fate === 'listed') assert.ok(naming.publicName.length <= 64);
-        else assert.equal(naming.publicName, `${servers[entries[position].server].name}:${entries[position].name}`);
-      });
+        else assert.equal(naming.publicName, `${servers[entry.server]?.name}:${entry.name}`);
+      }
       const distinct = new Set(entries.map(({ server, name }) => `${server}\n${name}`));
       assert.ok(back.size <= distinct.size);
     }),
@@ -204,12 +205,12 @@ test('public names are unique, bounded, and lead back to one entry each', () => 
   );
 });
 
-test('names do not change when a server that shares none of them comes, goes or moves', () => {
+test('names do not change when a server that shares none of them is added, removed or moved', () => {
   fc.assert(
     fc.property(offers, conflicts, fc.nat(4), (entries, conflict, place) => {
       const alone = assignNames(entries, servers, { ...rules, conflict });
-      const stranger: NamingServer = { name: 'zz', prefix: 'zz', priority: 9 };
-      const others = servers.toSpliced(place, 0, stranger);
+      const another: NamingServer = { name: 'zz', prefix: 'zz', priority: 9 };
+      const others = servers.toSpliced(place, 0, another);
       const moved = entries.map(({ server, name }) => ({ server: server >= place ? server + 1 : server, name }));
       const at = moved.findIndex(({ server }) => server > place);
       const position = at === -1 ? moved.length : at;

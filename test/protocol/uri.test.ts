@@ -123,7 +123,7 @@ test('patterns come to the form of what they match', () => {
   }
 });
 
-test('patterns that no URI in normal form can match are told apart', () => {
+test('patterns that no URI in normal form can match are recognised', () => {
   for (const [pattern, fault] of [
     ['file:/secret/**', 'slashes'],
     ['file:secret/**', 'slashes'],

@@ -42,7 +42,7 @@ class Wire implements Reply {
   acknowledged(): void {}
 }
 
-function bed(
+function fixture(
   options: { decode?: object; send?: object; capacity?: number; finished?: (exchange: Exchange) => void } = {},
 ) {
   const table = new ExchangeTable(options.capacity ?? 4);
@@ -91,7 +91,7 @@ function bed(
 
 describe('a stage that throws', () => {
   it('ends the exchange it was working on with GW_INTERNAL', () => {
-    const { table, pipeline, broken, accept } = bed();
+    const { table, pipeline, broken, accept } = fixture();
     const runs: ((exchange: Exchange) => void)[] = [
       (exchange) => pipeline.request(exchange, NO_BYTES, 0),
       (exchange) => pipeline.stream(exchange),
@@ -111,7 +111,7 @@ describe('a stage that throws', () => {
   });
 
   it('withdraws the call from its upstream', () => {
-    const { table, pipeline, accept } = bed();
+    const { table, pipeline, accept } = fixture();
     const { exchange, wire } = accept();
     let cancelled = 0;
     const cancel = (): void => {
@@ -125,7 +125,7 @@ describe('a stage that throws', () => {
   });
 
   it('leaves alone an exchange that was given back meanwhile', () => {
-    const { table, pipeline, broken, accept } = bed();
+    const { table, pipeline, broken, accept } = fixture();
     const { exchange } = accept();
     const { generation } = exchange;
     table.release(exchange);
@@ -138,7 +138,7 @@ describe('a stage that throws', () => {
   });
 
   it('gives the exchange back even when the answer cannot be written', () => {
-    const { table, pipeline, broken, accept } = bed({ finished: throws });
+    const { table, pipeline, broken, accept } = fixture({ finished: throws });
     const { exchange, wire } = accept();
     pipeline.request(exchange, NO_BYTES, 0);
     assert.equal(table.inUse, 0);
@@ -151,7 +151,7 @@ describe('a batch', () => {
   const bytes = Buffer.from('[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"ping"}]');
 
   it('is refused when not all of its elements find room', () => {
-    const { table, pipeline, decoded, accept } = bed({ capacity: 2 });
+    const { table, pipeline, decoded, accept } = fixture({ capacity: 2 });
     const { exchange, wire } = accept();
     pipeline.batch(exchange, bytes, bytes.length);
     assert.equal(wire.status, 503);
@@ -161,7 +161,7 @@ describe('a batch', () => {
   });
 
   it('takes one exchange for each element', () => {
-    const { table, pipeline, decoded, accept } = bed({ capacity: 3 });
+    const { table, pipeline, decoded, accept } = fixture({ capacity: 3 });
     const { exchange } = accept();
     pipeline.batch(exchange, bytes, bytes.length);
     assert.equal(decoded.length, 2);

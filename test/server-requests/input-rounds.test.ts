@@ -1,11 +1,11 @@
-/** `input_required` of a modern upstream under a client that can only be asked by requests. */
+/** `input_required` of a modern upstream behind a legacy client, which gets requests. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Phase } from '../../src/request/exchange/index.js';
 import { Verdict } from '../../src/shared/records.js';
 import { eventually } from '../support/process.js';
-import { bed, RecordingEndpoint, toolCall } from './dialogue-bed.js';
+import { fixture, RecordingEndpoint, toolCall } from './fixture.js';
 
 const ALL = { sampling: {}, elicitation: { form: {}, url: {} }, roots: {} };
 const ROOTS = '{"method":"roots/list"}';
@@ -16,19 +16,22 @@ const required = (members: string): string =>
   `{"jsonrpc":"2.0","id":9,"result":{"resultType":"input_required",${members}}}`;
 const NO_SESSION = 'GW_INPUT_REQUIRED_UNSUPPORTED';
 
-function started(options: Parameters<typeof bed>[0], capabilities: object = ALL, revision = 3, text = toolCall()) {
-  const all = bed(options);
+function started(options: Parameters<typeof fixture>[0], capabilities: object = ALL, revision = 3, text = toolCall()) {
+  const all = fixture(options);
   const client = all.client(capabilities, revision);
   const { exchange, wire } = all.call(client, new RecordingEndpoint(), text);
   return { all, client, exchange, wire };
 }
 
-describe('the questions of a modern upstream', () => {
+describe('the input requests of a modern upstream', () => {
   it('become requests to the client, and their answers the next attempt', (scope) => {
     const { all, client, exchange, wire } = started({});
     scope.after(all.close);
     const before = exchange.generation;
-    all.says(exchange, required(`"requestState":"st\\u0061te", "inputRequests":{"k\\u00311":${FORM},"r":${ROOTS}}`));
+    all.upstreamMessage(
+      exchange,
+      required(`"requestState":"st\\u0061te", "inputRequests":{"k\\u00311":${FORM},"r":${ROOTS}}`),
+    );
     assert.equal(exchange.phase, Phase.asking);
     assert.ok(wire.streaming);
     const [form, roots] = wire.messages;
@@ -38,9 +41,9 @@ describe('the questions of a modern upstream', () => {
       'the params are the bytes of the upstream',
     );
     assert.equal(wire.texts[1], `{"jsonrpc":"2.0","id":${roots.id},"method":"roots/list"}`);
-    all.answer(client, `{"jsonrpc":"2.0","id":${roots.id},"result":{"roots":[ {"uri":"file:///a"} ]}}`);
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${roots.id},"result":{"roots":[ {"uri":"file:///a"} ]}}`);
     assert.deepEqual(all.again, [], 'not before the last answer');
-    all.answer(client, `{"jsonrpc":"2.0","id":${form.id},"result":{"action":"accept","content":{"n":1.50}}}`);
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${form.id},"result":{"action":"accept","content":{"n":1.50}}}`);
     assert.deepEqual(all.again, [
       toolCall().replace(
         '"params":{',
@@ -48,7 +51,7 @@ describe('the questions of a modern upstream', () => {
       ),
     ]);
     assert.notEqual(exchange.generation, before, 'which makes the id of the next attempt');
-    all.says(exchange, '{"jsonrpc":"2.0","id":9,"result":{"resultType":"complete","content":[]}}');
+    all.upstreamMessage(exchange, '{"jsonrpc":"2.0","id":9,"result":{"resultType":"complete","content":[]}}');
     assert.equal(wire.texts.at(-1), '{"jsonrpc":"2.0","id":"mine","result":{"content":[]}}');
     assert.equal(all.table.inUse, 0);
   });
@@ -57,33 +60,33 @@ describe('the questions of a modern upstream', () => {
     const { all, client, exchange, wire } = started({});
     scope.after(all.close);
     const answerLast = (): void => {
-      all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages.at(-1).id},"result":{"roots":[]}}`);
+      all.clientResponse(client, `{"jsonrpc":"2.0","id":${wire.messages.at(-1).id},"result":{"roots":[]}}`);
     };
-    all.says(exchange, required(`"requestState":"one","inputRequests":{"a":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"requestState":"one","inputRequests":{"a":${ROOTS}}`));
     answerLast();
-    all.says(exchange, required(`"inputRequests":{"b":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"inputRequests":{"b":${ROOTS}}`));
     answerLast();
-    all.says(exchange, required(`"requestState":"three","inputRequests":{}`));
+    all.upstreamMessage(exchange, required(`"requestState":"three","inputRequests":{}`));
     assert.equal(all.again.length, 2);
     const params = all.again.map((text) => JSON.parse(text).params);
     const given = { name: 't', arguments: { n: 1 } };
     assert.deepEqual(params[0], { inputResponses: { a: { roots: [] } }, requestState: 'one', ...given });
     assert.deepEqual(params[1], { inputResponses: { b: { roots: [] } }, ...given });
-    await eventually('the third is sent without a question', () => {
+    await eventually('the third is sent without an input request', () => {
       if (all.again.length < 3) return false;
       assert.deepEqual(JSON.parse(all.again[2]!).params, { requestState: 'three', ...given });
       return true;
     });
   });
 
-  it('are not asked more often than maxInputRounds', (scope) => {
+  it('are bounded by maxInputRounds', (scope) => {
     const { all, client, exchange, wire } = started({ maxInputRounds: 2 });
     scope.after(all.close);
     for (let round = 0; round < 2; round += 1) {
-      all.says(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
-      all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages.at(-1).id},"result":{}}`);
+      all.upstreamMessage(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
+      all.clientResponse(client, `{"jsonrpc":"2.0","id":${wire.messages.at(-1).id},"result":{}}`);
     }
-    all.says(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
     assert.equal(wire.messages.at(-1).error.data.code, 'GW_INPUT_ROUNDS');
     assert.equal(all.table.inUse, 0);
   });
@@ -96,13 +99,13 @@ describe('the questions of a modern upstream', () => {
       fc.property(text, text, fc.json(), fc.json(), (key, state, answer, argument) => {
         const message = `{"jsonrpc":"2.0","id":"mine","method":"tools/call","params":{"name":"t","arguments":{"a":${argument}}}}`;
         const { exchange, wire } = all.call(client, new RecordingEndpoint(), message);
-        all.says(exchange, required(`"inputRequests":{${key}:${ROOTS}},"requestState":${state}`));
-        all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{"v":${answer}}}`);
+        all.upstreamMessage(exchange, required(`"inputRequests":{${key}:${ROOTS}},"requestState":${state}`));
+        all.clientResponse(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{"v":${answer}}}`);
         assert.equal(
           all.again.pop(),
           message.replace('{"name"', () => `{"inputResponses":{${key}:{"v":${answer}}},"requestState":${state},"name"`),
         );
-        all.says(exchange, '{"jsonrpc":"2.0","id":9,"result":{}}');
+        all.upstreamMessage(exchange, '{"jsonrpc":"2.0","id":9,"result":{}}');
       }),
       { numRuns: 200 },
     );
@@ -113,7 +116,7 @@ describe('the questions of a modern upstream', () => {
     scope.after(all.close);
     const visit = (more: string) =>
       `{"method":"elicitation/create","params":{${more}"mode":"url","url":"https://a.example/","message":"m","_meta":{"progressToken":"p","k":1}}}`;
-    all.says(
+    all.upstreamMessage(
       exchange,
       required(`"inputRequests":{"a":${visit('')},"b":${visit('')},"c":${visit('"elicitationId":"c",')}}`),
     );
@@ -124,11 +127,11 @@ describe('the questions of a modern upstream', () => {
     assert.deepEqual(a._meta, { k: 1 });
   });
 
-  it('lead no cache any more', (scope) => {
+  it('make the result uncacheable', (scope) => {
     const { all, exchange } = started({});
     scope.after(all.close);
     exchange.verdict.kind = Verdict.lead;
-    all.says(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
     assert.deepEqual(all.released, [exchange]);
     assert.equal(exchange.verdict.kind, Verdict.forward);
   });
@@ -138,21 +141,17 @@ describe('a client that gives no answer', () => {
   const tool = (wire: { messages: { result?: { isError: boolean; content: { text: string }[] } }[] }) =>
     wire.messages.at(-1)!.result!;
 
-  it('ends a tool call with a result that says so', (scope) => {
+  it('ends a tool call with an error result', (scope) => {
     const { all, client, exchange, wire } = started({});
     scope.after(all.close);
-    all.says(exchange, required(`"inputRequests":{"a":${FORM},"b":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"inputRequests":{"a":${FORM},"b":${ROOTS}}`));
     const [a, b] = wire.messages;
-    all.answer(client, `{"jsonrpc":"2.0","id":${a.id},"error":{"code":-1,"message":"User said no"}}`);
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${a.id},"error":{"code":-1,"message":"User said no"}}`);
     assert.equal(tool(wire).isError, true);
     assert.match(tool(wire).content[0]!.text, /elicitation\/create: User said no/);
     const note = wire.messages[2];
-    assert.deepEqual(
-      [note.method, note.params.requestId],
-      ['notifications/cancelled', b.id],
-      'the other is taken back',
-    );
-    all.answer(client, `{"jsonrpc":"2.0","id":${b.id},"result":{}}`);
+    assert.deepEqual([note.method, note.params.requestId], ['notifications/cancelled', b.id], 'the other is cancelled');
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${b.id},"result":{}}`);
     assert.deepEqual(all.again, []);
     assert.equal(all.table.inUse, 0);
   });
@@ -161,8 +160,8 @@ describe('a client that gives no answer', () => {
     const text = '{"jsonrpc":"2.0","id":"mine","method":"prompts/get","params":{"name":"t"}}';
     const { all, client, exchange, wire } = started({}, ALL, 3, text);
     scope.after(all.close);
-    all.says(exchange, required(`"inputRequests":{"a":${FORM}}`));
-    all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"error":{"code":-1,"message":"no"}}`);
+    all.upstreamMessage(exchange, required(`"inputRequests":{"a":${FORM}}`));
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"error":{"code":-1,"message":"no"}}`);
     assert.equal(wire.messages[1].error.code, -32603);
     assert.equal(wire.messages[1].error.data.code, 'GW_CLIENT_REFUSED');
   });
@@ -170,7 +169,7 @@ describe('a client that gives no answer', () => {
   it('is waited for as long as answerMs', async (scope) => {
     const { all, exchange, wire } = started({ answerMs: 20 });
     scope.after(all.close);
-    all.says(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
     await eventually('the call ended', () => wire.ended);
     assert.match(tool(wire).content[0]!.text, /did not answer roots\/list/);
     assert.equal(all.requests.counts.expired, 1);
@@ -179,70 +178,70 @@ describe('a client that gives no answer', () => {
   it('is one whose result is no object', (scope) => {
     const { all, client, exchange, wire } = started({});
     scope.after(all.close);
-    all.says(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
-    all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":[1]}`);
-    assert.match(tool(wire).content[0]!.text, /is no object/);
+    all.upstreamMessage(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":[1]}`);
+    assert.match(tool(wire).content[0]!.text, /is not an object/);
   });
 
   it('is one that cancels its call', (scope) => {
     const { all, client, exchange, wire } = started({});
     scope.after(all.close);
-    all.says(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"inputRequests":{"a":${ROOTS}}`));
     all.write.cancelled(exchange);
     assert.equal(wire.messages[1].params.requestId, wire.messages[0].id);
-    all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{}}`);
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{}}`);
     assert.deepEqual(all.again, []);
   });
 
   it('does not end a later use of the same exchange', async (scope) => {
     const { all, client, exchange, wire } = started({});
     scope.after(all.close);
-    all.says(exchange, required('"requestState":"s"'));
+    all.upstreamMessage(exchange, required('"requestState":"s"'));
     all.write.cancelled(exchange);
     const next = all.call(client, new RecordingEndpoint());
     assert.equal(next.exchange, exchange);
-    all.says(next.exchange, required(`"inputRequests":{"a":${ROOTS}}`));
+    all.upstreamMessage(next.exchange, required(`"inputRequests":{"a":${ROOTS}}`));
     await new Promise((resolve) => setTimeout(resolve, 300));
     assert.deepEqual(all.again, []);
     assert.equal(wire.texts.length, 0);
   });
 });
 
-describe('a client that cannot be asked', () => {
-  const rows: readonly [what: string, capabilities: object, revision: number, question: string][] = [
+describe('a client that cannot answer', () => {
+  const rows: readonly [what: string, capabilities: object, revision: number, request: string][] = [
     ['has not declared it', { roots: {} }, 3, FORM],
     ['is of a revision without it', ALL, 1, FORM],
     ['takes no URLs', { elicitation: {}, roots: {} }, 3, FORM.replace('"form"', '"url"')],
   ];
-  for (const [what, capabilities, revision, question] of rows) {
-    it(`${what}: nothing of the round is asked`, (scope) => {
+  for (const [what, capabilities, revision, request] of rows) {
+    it(`${what}: no request of the round is sent`, (scope) => {
       const { all, exchange, wire } = started({}, capabilities, revision);
       scope.after(all.close);
-      all.says(exchange, required(`"inputRequests":{"r":${ROOTS},"a":${question}}`));
+      all.upstreamMessage(exchange, required(`"inputRequests":{"r":${ROOTS},"a":${request}}`));
       assert.equal(wire.messages.length, 1);
       assert.equal(wire.messages[0].result.isError, true);
       assert.match(wire.messages[0].result.content[0].text, /elicitation\/create/);
     });
   }
 
-  it('has left without a trace', (scope) => {
+  it('has disconnected and leaves nothing behind', (scope) => {
     const { all, exchange } = started({});
     scope.after(all.close);
     exchange.client.reply = null;
-    all.says(exchange, required(`"inputRequests":{"r":${ROOTS}}`));
+    all.upstreamMessage(exchange, required(`"inputRequests":{"r":${ROOTS}}`));
     assert.equal(all.table.inUse, 0);
     assert.equal(all.requests.counts.open, 0);
   });
 
-  it('hears of a capability that the upstream misses (-32021) in words of its own revision', (scope) => {
+  it('gets -32021 (a missing capability) as an error of its own revision', (scope) => {
     const missing = '{"jsonrpc":"2.0","id":9,"error":{"code":-32021,"message":"m","data":{"requiredCapabilities":{}}}}';
     const { all, exchange, wire } = started({});
     scope.after(all.close);
-    all.says(exchange, missing);
+    all.upstreamMessage(exchange, missing);
     assert.equal(wire.messages[0].result.isError, true);
     const read = started({}, ALL, 3, '{"jsonrpc":"2.0","id":"mine","method":"resources/read","params":{"uri":"a:b"}}');
     scope.after(read.all.close);
-    read.all.says(read.exchange, missing);
+    read.all.upstreamMessage(read.exchange, missing);
     assert.equal(read.wire.messages[0].error.code, -32603);
     assert.equal(read.wire.messages[0].error.data.code, NO_SESSION);
   });
@@ -264,7 +263,7 @@ describe('an upstream that asks nonsense', () => {
     it(`fails its call: ${members.slice(0, 60)}`, (scope) => {
       const { all, exchange, wire } = started({ maxServerRequests: 1000 });
       scope.after(all.close);
-      all.says(exchange, required(members));
+      all.upstreamMessage(exchange, required(members));
       assert.equal(wire.messages.length, 1);
       assert.equal(wire.messages[0].error.data.code, 'GW_UPSTREAM_PROTOCOL');
       assert.equal(all.table.inUse, 0);

@@ -7,7 +7,7 @@ import { HandleSealer } from '../../src/session/handles.js';
 const [NEW, OLD] = ['the newer secret, long enough to be one', 'the older secret, long enough to be one'];
 const sealer = new HandleSealer([NEW, OLD], 'test', 'syt.');
 
-test('what was sealed is opened, under any secret in use', () => {
+test('a handle opens under any secret in use', () => {
   const older = new HandleSealer([OLD], 'test', 'syt.');
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), fc.boolean(), (content, deterministic) => {
@@ -21,7 +21,7 @@ test('what was sealed is opened, under any secret in use', () => {
   );
 });
 
-test('what was changed, or is of another purpose, is not', () => {
+test('a changed handle, or one of another purpose, does not open', () => {
   const content = Buffer.from('content');
   const handle = sealer.seal(content, false);
   fc.assert(
@@ -34,8 +34,8 @@ test('what was changed, or is of another purpose, is not', () => {
     assert.equal(sealer.open(other), null);
   }
   assert.equal(new HandleSealer([NEW], 'another', 'syt.').open(handle), null);
-  assert.equal(sealer.claims(handle), true);
-  assert.equal(sealer.claims('other'), false);
+  assert.equal(sealer.hasPrefix(handle), true);
+  assert.equal(sealer.hasPrefix('other'), false);
   assert.throws(() => new HandleSealer([], 'test', 'syt.'), RangeError);
 });
 

@@ -1,4 +1,4 @@
-/** What streams rest on, judged again and again: bounded, and nobody's stream ends for want of an answer. */
+/** Tokens of streams are checked repeatedly, in bounded numbers, and no stream ends because policy is busy. */
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -27,10 +27,10 @@ function verdictOfSubject(word: number): VerdictRecord {
   return verdict;
 }
 
-/** Rights whose questions the test answers. */
-function bed(scope: TestScope) {
+/** Rights; the test answers as policy. */
+function fixture(scope: TestScope) {
   const asked: { token: string; uri: string; answer: Answer }[] = [];
-  const lost: [string, ErrorCode][] = [];
+  const ended: [string, ErrorCode][] = [];
   const names = new Map<RightHolder, string>();
   const state = { snapshot: 1, revocation: 0, free: Number.POSITIVE_INFINITY, most: 0 };
   const rights = new Rights({
@@ -43,10 +43,10 @@ function bed(scope: TestScope) {
         return true;
       },
     },
-    subscriptions: { followed: (holder) => (names.get(holder) === 'follower' ? ['test://a', 'test://b'] : []) },
+    subscriptions: { subscribedUris: (holder) => (names.get(holder) === 'follower' ? ['test://a', 'test://b'] : []) },
     listener: {
-      rightLost: (holder, code) => lost.push([names.get(holder)!, code]),
-      resourceLost: (holder, uri, code) => lost.push([`${names.get(holder)} ${uri}`, code]),
+      rightEnded: (holder, code) => ended.push([names.get(holder)!, code]),
+      resourceForbidden: (holder, uri, code) => ended.push([`${names.get(holder)} ${uri}`, code]),
     },
     log: { fault: (error) => assert.fail(String(error)) },
   });
@@ -62,30 +62,30 @@ function bed(scope: TestScope) {
     rights.hold(holder, `token of ${name}`, verdictOf(null, until));
     return holder;
   };
-  return { rights, asked, lost, state, hold };
+  return { rights, asked, ended, state, hold };
 }
 
 const inSeconds = (count: number): number => Math.floor(Date.now() / 1000) + count;
 
 describe('rights', () => {
   it('end with their tokens, each in its second', async (scope) => {
-    const { lost, hold, rights, asked } = bed(scope);
-    const gone = hold('gone', inSeconds(1));
+    const { ended, hold, rights, asked } = fixture(scope);
+    const released = hold('released', inSeconds(1));
     hold('first', inSeconds(1));
     hold('second', inSeconds(2));
     hold('late', inSeconds(1000));
-    rights.release(gone);
-    await eventually('two', () => lost.length === 2);
-    assert.deepEqual(lost, [
+    rights.release(released);
+    await eventually('two', () => ended.length === 2);
+    assert.deepEqual(ended, [
       ['first', 'GW_TOKEN_EXPIRED'],
       ['second', 'GW_TOKEN_EXPIRED'],
     ]);
     assert.equal(rights.size, 1);
-    assert.deepEqual(asked, [], 'nobody was asked');
+    assert.deepEqual(asked, [], 'policy was not asked');
   });
 
-  it('are judged again after a reload and a revocation, a bounded number at once', async (scope) => {
-    const { asked, state, hold, lost } = bed(scope);
+  it('are checked again after a reload and a revocation, a bounded number at once', async (scope) => {
+    const { asked, state, hold, ended } = fixture(scope);
     for (let index = 0; index < 1000; index += 1) hold(`s${index}`);
     for (const change of ['snapshot', 'revocation'] as const) {
       state[change] += 1;
@@ -99,25 +99,25 @@ describe('rights', () => {
       });
     }
     assert.ok(state.most <= 128, `${state.most} at once`);
-    assert.deepEqual(lost, []);
+    assert.deepEqual(ended, []);
   });
 
-  it('end by the answer, go on when the gateway is busy, and take the expiry of the answer', async (scope) => {
-    const { asked, state, hold, lost } = bed(scope);
+  it('end by the verdict, continue when the gateway is busy, and use the expiry of the verdict', async (scope) => {
+    const { asked, state, hold, ended } = fixture(scope);
     for (const name of ['good', 'bad', 'busy', 'another', 'short']) hold(name);
     state.revocation += 1;
     const answers: Record<string, () => VerdictRecord> = {
       good: () => verdictOf(null),
       bad: () => verdictOf('GW_TOKEN_REVOKED'),
-      busy: () => verdictOf(lost.length < 3 ? 'GW_OVERLOADED' : 'GW_INVALID_TOKEN'),
+      busy: () => verdictOf(ended.length < 3 ? 'GW_OVERLOADED' : 'GW_INVALID_TOKEN'),
       another: () => verdictOfSubject(9),
       short: () => verdictOf(null, inSeconds(0)),
     };
     await eventually('all but the good one end', () => {
       for (const { token, answer } of asked.splice(0)) answer(answers[token.slice('token of '.length)]!());
-      return lost.length === 4;
+      return ended.length === 4;
     });
-    assert.deepEqual(Object.fromEntries(lost), {
+    assert.deepEqual(Object.fromEntries(ended), {
       bad: 'GW_TOKEN_REVOKED',
       another: 'GW_INVALID_TOKEN',
       short: 'GW_TOKEN_EXPIRED',
@@ -125,8 +125,8 @@ describe('rights', () => {
     });
   });
 
-  it('wait for a free exchange, and lose no question for it', async (scope) => {
-    const { asked, state, hold } = bed(scope);
+  it('wait for a free exchange, and skip no check for it', async (scope) => {
+    const { asked, state, hold } = fixture(scope);
     const names = Array.from({ length: 20 }, (_, index) => `s${index}`);
     for (const name of names) hold(name);
     state.free = 3;
@@ -142,8 +142,8 @@ describe('rights', () => {
     assert.deepEqual(seen, names);
   });
 
-  it('of followed resources are judged with the token of who follows', async (scope) => {
-    const { asked, state, hold, lost, rights } = bed(scope);
+  it('of subscribed resources are checked with the token of the subscriber', async (scope) => {
+    const { asked, state, hold, ended, rights } = fixture(scope);
     hold('follower');
     state.snapshot += 1;
     await eventually('three questions', () => {
@@ -151,18 +151,18 @@ describe('rights', () => {
         assert.equal(token, 'token of follower');
         answer(verdictOf(uri === 'test://a' ? 'GW_UPSTREAM_DOWN' : uri === '' ? null : 'GW_INSUFFICIENT_SCOPE'));
       }
-      return lost.length === 1;
+      return ended.length === 1;
     });
-    assert.deepEqual(lost, [['follower test://b', 'GW_INSUFFICIENT_SCOPE']]);
+    assert.deepEqual(ended, [['follower test://b', 'GW_INSUFFICIENT_SCOPE']]);
     assert.equal(rights.size, 1);
   });
 
-  it('that began under older rules are judged at once', async (scope) => {
-    const { asked, state, hold, lost } = bed(scope);
+  it('that began under an older snapshot are checked at once', async (scope) => {
+    const { asked, state, hold, ended } = fixture(scope);
     state.snapshot = 2;
     hold('late');
     await eventually('it is asked about', () => asked.length === 1);
     asked[0]!.answer(verdictOf('GW_INVALID_TOKEN'));
-    assert.deepEqual(lost, [['late', 'GW_INVALID_TOKEN']]);
+    assert.deepEqual(ended, [['late', 'GW_INVALID_TOKEN']]);
   });
 });

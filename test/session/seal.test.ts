@@ -26,7 +26,7 @@ function example(): Parameters<SessionSealer['seal']>[0] {
   };
 }
 
-test('what is sealed comes back, in visible ASCII of bounded length, different every time', () => {
+test('a sealed session opens again; ids are visible ASCII of bounded length, different every time', () => {
   const sealer = new SessionSealer([SECRET]);
   fc.assert(
     fc.property(sealed, (session) => {
@@ -44,7 +44,7 @@ test('what is sealed comes back, in visible ASCII of bounded length, different e
   );
 });
 
-test('an ordinary id stays far below the usual header limits', () => {
+test('an ordinary id is far below the usual header limits', () => {
   assert.ok(new SessionSealer([SECRET]).seal(example()).length < 200);
 });
 
@@ -66,7 +66,7 @@ test('an id with any character changed, removed or added is not opened', () => {
   }
 });
 
-test('the trailing bits of the last character count too', () => {
+test('the trailing bits of the last character are checked too', () => {
   const sealer = new SessionSealer([SECRET]);
   let spellings = 0;
   for (let length = 0; length < 3; length += 1) {

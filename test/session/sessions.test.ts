@@ -64,7 +64,7 @@ test('input buffers may change after create', () => {
   assert.deepEqual(session!.subject, Int32Array.of(1, 2, 3, 4));
 });
 
-test('an ended session stays ended, and is forgotten when its seal has expired', () => {
+test('an ended session stays ended until its seal has expired', () => {
   const clocked = tableWith(10, 100);
   const session = create(clocked);
   clocked.table.end(session);
@@ -88,7 +88,7 @@ test('ended sessions are remembered up to the bound', () => {
   assert.equal(clocked.table.open(sessions.at(-1)!.id), null);
 });
 
-test('sessions that were not used for the ttl are dropped, used ones and those with a stream stay', () => {
+test('sessions that were not used for the ttl are dropped; used ones and those with a stream are kept', () => {
   const clocked = tableWith(10, 100);
   const [idle, used, streaming] = [create(clocked), create(clocked), create(clocked)];
   streaming.stream = new Exchange(0);
@@ -127,7 +127,7 @@ test('the table sweeps by itself', async () => {
   clocked.table.close();
 });
 
-test('a full table drops a session that was not used since, which its id brings back', () => {
+test('a full table evicts a session that was not used since; its id restores it', () => {
   const clocked = tableWith(3);
   const [first, second, third] = [create(clocked), create(clocked), create(clocked)];
   clocked.now = 5;
@@ -141,7 +141,7 @@ test('a full table drops a session that was not used since, which its id brings 
   assert.equal(clocked.table.size, 3);
 });
 
-test('no session is made when all that fit have a stream', () => {
+test('no session is created when maxSessions have a stream', () => {
   const clocked = tableWith(2);
   for (let slot = 0; slot < 2; slot += 1) create(clocked).stream = new Exchange(slot);
   assert.equal(clocked.table.create(3, CAPABILITIES, INFO, NOBODY), null);
@@ -183,12 +183,12 @@ test('a bound is needed', () => {
   assert.throws(() => tableWith(0), RangeError);
 });
 
-test('sessions of a dropped secret are over at once, in the table too; their state goes in turns', async () => {
+test('sessions of a removed secret end at once, also those in the table; their state is dropped in turns', async () => {
   const [old, young] = [SECRET, `${SECRET}, but newer`];
   const clocked = tableWith(10_000, 3600, [old]);
   const sessions = Array.from({ length: 1_000 }, () => create(clocked));
   clocked.table.reconfigure(new SessionSealer([young, old]), 3600, 10_000);
-  assert.equal(clocked.table.open(sessions[0]!.id), sessions[0], 'a secret that stays, stays good');
+  assert.equal(clocked.table.open(sessions[0]!.id), sessions[0], 'a kept secret stays valid');
   const later = create(clocked);
   clocked.table.reconfigure(new SessionSealer([young]), 3600, 10_000);
   for (const { id } of sessions) assert.equal(clocked.table.open(id), null);

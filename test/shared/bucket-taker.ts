@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { type BucketLayout, Buckets } from '../../src/shared/buckets.js';
 import { monotonic } from '../../src/shared/clock.js';
+import { callBuckets } from './call-buckets.js';
 
 interface Data {
   readonly layout: BucketLayout;
@@ -16,7 +17,7 @@ const granted = choices.map(() => 0);
 const now = monotonic();
 for (let turn = 0; turn < tries; turn += 1) {
   const choice = turn % choices.length;
-  const [a, b, c] = choices[choice]!;
-  if (buckets.take(now, a ?? -1, b ?? -1, c ?? -1, -1, 0, -1, 0) === 0) granted[choice]! += 1;
+  const [global = -1, tool = -1, route = -1] = choices[choice] ?? [];
+  if (buckets.take(now, callBuckets({ global, tool, route })) === 0) granted[choice] = (granted[choice] ?? 0) + 1;
 }
 parentPort!.postMessage(granted);

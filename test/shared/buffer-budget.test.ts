@@ -9,7 +9,7 @@ const LARGE = FREE_BYTES * 2;
 
 class Answer implements Holder {
   held = 0;
-  leaving = false;
+  isEvicted = false;
   evictions = 0;
   readonly #budget: BufferBudget;
 
@@ -29,7 +29,7 @@ function bounded(max: number) {
   return { budget, episodes, answer: () => new Answer(budget) };
 }
 
-test('the largest holder makes room, in a turn of its own', async () => {
+test('the largest holder is evicted, in a turn of its own', async () => {
   const { budget, answer, episodes } = bounded(LARGE * 4);
   const [small, large, last] = [answer(), answer(), answer()];
   budget.set(small, LARGE);
@@ -47,7 +47,7 @@ test('the largest holder makes room, in a turn of its own', async () => {
   assert.equal(episodes.length, 1);
 });
 
-test('a holder that grows over everything has to go itself; one that ended meanwhile is not told', async () => {
+test('a holder that exceeds the bound alone is evicted itself; one that ended meanwhile is not', async () => {
   const { budget, answer } = bounded(LARGE * 2);
   const [first, second] = [answer(), answer()];
   budget.set(first, LARGE * 3);
@@ -62,7 +62,7 @@ test('what is small is counted and never refused', async () => {
   const { budget, answer } = bounded(LARGE);
   const many = Array.from({ length: 20 }, answer);
   for (const holder of many) budget.set(holder, FREE_BYTES);
-  assert.equal(budget.take(FREE_BYTES), true);
+  assert.equal(budget.reserve(FREE_BYTES), true);
   await turn();
   assert.ok(many.every(({ evictions }) => evictions === 0));
   assert.equal(budget.counts.bytes, 21 * FREE_BYTES);
@@ -70,19 +70,19 @@ test('what is small is counted and never refused', async () => {
   assert.equal(budget.isTight(FREE_BYTES + 1), true);
 });
 
-test('a request is taken if a larger holder can make room for it, and refused otherwise', async () => {
+test('a request is accepted if a larger holder can be evicted for it, and refused otherwise', async () => {
   const { budget, answer } = bounded(LARGE * 4);
   const large = answer();
   budget.set(large, LARGE * 3);
-  assert.equal(budget.take(LARGE * 2), true);
+  assert.equal(budget.reserve(LARGE * 2), true);
   await turn();
   assert.equal(large.evictions, 1);
   const equal = answer();
   budget.set(equal, LARGE * 2);
-  assert.equal(budget.take(LARGE * 2), false);
+  assert.equal(budget.reserve(LARGE * 2), false);
   assert.equal(budget.counts.bytes, LARGE * 4);
-  budget.give(LARGE * 2);
-  assert.equal(budget.take(LARGE * 2), true);
+  budget.release(LARGE * 2);
+  assert.equal(budget.reserve(LARGE * 2), true);
   await turn();
   assert.equal(equal.evictions, 0);
 });
@@ -92,15 +92,15 @@ test('0 is no bound, and a bound that a reload lowers holds from then on', async
   const budget = new BufferBudget({ max: () => max, reached: () => {} });
   const held = new Answer(budget);
   budget.set(held, 2 ** 40);
-  assert.equal(budget.take(2 ** 40), true);
-  budget.give(2 ** 40);
+  assert.equal(budget.reserve(2 ** 40), true);
+  budget.release(2 ** 40);
   max = LARGE;
   budget.set(held, 2 ** 40 + 1);
   await turn();
   assert.equal(held.evictions, 1);
 });
 
-test('an episode is told of once, until half of the bound is free again', async () => {
+test('an episode is reported once, until half of the bound is free again', async () => {
   const { budget, answer, episodes } = bounded(LARGE * 2);
   const holders = [answer(), answer(), answer(), answer()];
   for (const holder of holders) budget.set(holder, LARGE);
@@ -130,29 +130,29 @@ test('property: what is counted is what is held, and never much more than the bo
   const step = fc.record({
     who: fc.nat(5),
     bytes: fc.oneof(fc.constant(0), fc.nat(LARGE * 6)),
-    kind: fc.constantFrom('set', 'set', 'take', 'give', 'turn'),
+    kind: fc.constantFrom('set', 'set', 'reserve', 'release', 'turn'),
   });
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
       const max = LARGE * 8;
       const { budget, answer } = bounded(max);
       const holders = Array.from({ length: 6 }, answer);
-      const taken: number[] = [];
+      const reserved: number[] = [];
       for (const { who, bytes, kind } of steps) {
-        if (kind === 'set') budget.set(holders[who]!, bytes);
-        else if (kind === 'take') budget.take(bytes) && taken.push(bytes);
-        else if (kind === 'give') budget.give(taken.pop() ?? 0);
+        if (kind === 'set') budget.set(holders[who] ?? assert.fail(), bytes);
+        else if (kind === 'reserve') budget.reserve(bytes) && reserved.push(bytes);
+        else if (kind === 'release') budget.release(reserved.pop() ?? 0);
         else await turn();
         const sum = (list: readonly number[]): number => list.reduce((total, value) => total + value, 0);
-        assert.equal(budget.counts.bytes, sum(holders.map(({ held }) => held)) + sum(taken));
+        assert.equal(budget.counts.bytes, sum(holders.map(({ held }) => held)) + sum(reserved));
       }
       await turn();
-      const small = FREE_BYTES * (holders.length + taken.length);
+      const small = FREE_BYTES * (holders.length + reserved.length);
       assert.ok(budget.counts.bytes <= max + small, `${budget.counts.bytes}`);
       for (const holder of holders) budget.set(holder, 0);
-      for (const bytes of taken) budget.give(bytes);
+      for (const bytes of reserved) budget.release(bytes);
       assert.equal(budget.counts.bytes, 0);
-      assert.ok(holders.every(({ leaving }) => !leaving));
+      assert.ok(holders.every(({ isEvicted: leaving }) => !leaving));
     }),
     { numRuns: 500 },
   );

@@ -2,29 +2,30 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { errorNumber } from '../../src/errors.js';
-import { COUNTER_NAMES, Counter, Counters, counterMemory, Series, SeriesNames } from '../../src/shared/counters.js';
+import { Counter, Counters, counterMemory, Series, SeriesNames } from '../../src/shared/counters.js';
 import { Epochs, epochMemory } from '../../src/shared/epochs.js';
 import { HISTOGRAM_SLOTS, histogramSlot, readHistogram } from '../../src/shared/histogram.js';
 
 describe('counters', () => {
   it('add up over threads', () => {
     const memory = counterMemory(3, 4);
-    const [front, first, second] = [0, 1, 2].map((thread) => new Counters(memory, thread));
-    front!.add(Counter.requests);
-    first!.add(Counter.requests, 5);
-    second!.add(Counter.decisions, 7);
-    second!.error(errorNumber('GW_RATE_LIMITED'));
-    front!.error(errorNumber('GW_RATE_LIMITED'));
-    assert.equal(front!.total(Counter.requests), 6);
-    assert.equal(front!.total(Counter.decisions), 7);
-    assert.deepEqual([...first!.errorTotals()], [['GW_RATE_LIMITED', 2]]);
+    const [front, first, second] = [new Counters(memory, 0), new Counters(memory, 1), new Counters(memory, 2)];
+    front.add(Counter.requests);
+    first.add(Counter.requests, 5);
+    second.add(Counter.decisions, 7);
+    second.error(errorNumber('GW_RATE_LIMITED'));
+    front.error(errorNumber('GW_RATE_LIMITED'));
+    assert.equal(front.total(Counter.requests), 6);
+    assert.equal(front.total(Counter.decisions), 7);
+    assert.deepEqual([...first.errorTotals()], [['GW_RATE_LIMITED', 2]]);
   });
 
   it('have one id a name', () => {
-    assert.equal(new Set(COUNTER_NAMES).size, COUNTER_NAMES.length);
-    COUNTER_NAMES.forEach((name, id) => {
-      assert.equal(Counter[name], id);
-    });
+    const ids = Object.values(Counter);
+    assert.deepEqual(
+      ids,
+      ids.map((_, id) => id),
+    );
   });
 
   it('keep series apart, and count what no longer fits under other', () => {
@@ -76,7 +77,7 @@ describe('counters', () => {
           const counters = new Counters(counterMemory(1, 1), 0);
           for (const value of values) counters.observe(Series.request, value);
           const sorted = [...values].sort((x, y) => x - y);
-          const exact = sorted[Math.max(0, Math.ceil(fraction * values.length) - 1)]!;
+          const exact = sorted[Math.max(0, Math.ceil(fraction * values.length) - 1)] ?? 0;
           const view = counters.read(Series.request);
           const estimate = view.percentile(fraction);
           assert.ok(estimate >= exact * 0.999 - 0.001, `${estimate} for ${exact}`);

@@ -72,7 +72,7 @@ describe('ring', () => {
     }
   });
 
-  it('tells exactly one write of a sleep to ring, and refuses to sleep on a record', () => {
+  it('lets exactly one write per sleep ring, and refuses to sleep with a record', () => {
     const memory = ringMemory(0);
     const writer = new Ring(memory);
     const reader = new Ring(memory);
@@ -90,7 +90,7 @@ describe('ring', () => {
     assert.equal(reader.sleep(), true);
   });
 
-  it('knows the record its reader was looking at, also behind a padding', () => {
+  it('finds the record that its reader was reading, also after a padding', () => {
     const memory = ringMemory(0);
     const writer = new Ring(memory);
     const reader = new Ring(memory);

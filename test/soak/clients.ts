@@ -1,11 +1,11 @@
 /** The clients of the soak: each does one random thing after the other until the end. */
 import { type Message, modernHeaders, modernMessage, openSession, parseMessages } from '../support/rpc.js';
-import type { Tally } from './tally.js';
+import type { Counts } from './counts.js';
 
 /** Where the clients play. */
 export interface Ground {
   readonly url: string;
-  readonly tally: Tally;
+  readonly counts: Counts;
   /** Prefixes of the servers; those that can ask the user are in both lists. */
   readonly servers: readonly string[];
   readonly asking: readonly string[];
@@ -33,12 +33,12 @@ function pick<T>(ground: Ground, from: readonly T[]): T {
 
 /** Files the outcome of a call that should say `wanted`. */
 function judge(ground: Ground, action: string, message: Message, wanted: string): void {
-  const { tally } = ground;
+  const { counts } = ground;
   const got = message?.result?.content?.[0]?.text;
-  if (got === wanted) tally.count('answered', action);
-  else if (message?.error?.data?.retryable === true) tally.count('retryable', action);
-  else if (message?.error?.data?.code === 'GW_INPUT_STATE') tally.count('retryable', action);
-  else tally.fault(`${action}: wanted ${wanted}, got ${JSON.stringify(message)?.slice(0, 300)}`);
+  if (got === wanted) counts.count('answered', action);
+  else if (message?.error?.data?.retryable === true) counts.count('retryable', action);
+  else if (message?.error?.data?.code === 'GW_INPUT_STATE') counts.count('retryable', action);
+  else counts.fault(`${action}: wanted ${wanted}, got ${JSON.stringify(message)?.slice(0, 300)}`);
 }
 
 async function post(ground: Ground, message: Message, headers: Record<string, string>): Promise<Message[]> {
@@ -60,11 +60,11 @@ async function modernCall(ground: Ground, name: string, args: object, more: obje
   const messages = await post(ground, message, modernHeaders(message));
   const last = messages.at(-1);
   if (last !== undefined && last.id !== message.id && last.id !== null) {
-    ground.tally.fault(`a modern call got the answer to ${JSON.stringify(last.id)}`);
+    ground.counts.fault(`a modern call got the answer to ${JSON.stringify(last.id)}`);
   }
   for (const { params } of messages.slice(0, -1)) {
-    if (params?.progressToken !== message.params._meta.progressToken) ground.tally.fault('foreign progress');
-    else ground.tally.count('notified', 'progress');
+    if (params?.progressToken !== message.params._meta.progressToken) ground.counts.fault('foreign progress');
+    else ground.counts.count('notified', 'progress');
   }
   return messages;
 }
@@ -103,7 +103,7 @@ async function modernCancel(ground: Ground): Promise<void> {
   } catch {
     // That is the point.
   }
-  ground.tally.count('answered', 'modern cancelled');
+  ground.counts.count('answered', 'modern cancelled');
 }
 
 /** Answers what the server asks, with a word of its own. */
@@ -118,7 +118,7 @@ async function modernAsk(ground: Ground): Promise<void> {
   }
   const [[question, asked]] = Object.entries(inputRequests) as [[string, Message]];
   if (asked.params.message !== `The word for ${key}?`)
-    ground.tally.fault(`a question for another: ${asked.params.message}`);
+    ground.counts.fault(`a question for another: ${asked.params.message}`);
   const inputResponses = { [question]: { action: 'accept', content: { word } } };
   const more = requestState === undefined ? { inputResponses } : { inputResponses, requestState };
   const messages = await modernCall(ground, name, { text: key }, more);
@@ -167,13 +167,14 @@ async function modernListen(ground: Ground): Promise<void> {
   await follow(response, LISTEN_MS * (0.5 + ground.random()), ({ method, params, result, error }) => {
     const tag = (params ?? result)?._meta?.['io.modelcontextprotocol/subscriptionId'];
     if (error !== undefined) return;
-    if (tag !== id) ground.tally.fault(`a listen stream got what is tagged ${JSON.stringify(tag)}`);
+    if (tag !== id) ground.counts.fault(`a listen stream got what is tagged ${JSON.stringify(tag)}`);
     else if (method === 'notifications/subscriptions/acknowledged') acknowledged = true;
-    else if (method === 'notifications/resources/updated' && params.uri !== uri) ground.tally.fault('foreign resource');
-    else ground.tally.count('notified', `listen ${String(method).slice(14)}`);
+    else if (method === 'notifications/resources/updated' && params.uri !== uri)
+      ground.counts.fault('foreign resource');
+    else ground.counts.count('notified', `listen ${String(method).slice(14)}`);
   });
-  if (acknowledged) ground.tally.count('answered', 'modern listen');
-  else ground.tally.fault(`a listen was not acknowledged (${response.status})`);
+  if (acknowledged) ground.counts.count('answered', 'modern listen');
+  else ground.counts.fault(`a listen was not acknowledged (${response.status})`);
 }
 
 /** One session: calls, answers to questions, cancellations; ended, or left without a word. */
@@ -211,7 +212,7 @@ async function legacyCancel(ground: Ground, session: Session): Promise<void> {
   const { message } = await call;
   // The cancellation may come too late, or before anything of the answer.
   if (message?.id !== undefined) judge(ground, 'legacy cancelled', message, id);
-  else ground.tally.count('answered', 'legacy cancelled');
+  else ground.counts.count('answered', 'legacy cancelled');
 }
 
 async function legacyAsk(ground: Ground, session: Session): Promise<void> {
@@ -233,7 +234,7 @@ async function legacyAsk(ground: Ground, session: Session): Promise<void> {
   let last: Message;
   await follow(response, LOST_MS, (message) => {
     if (message.method === 'elicitation/create') {
-      if (message.params.message !== `The word for ${key}?`) ground.tally.fault(`asked for ${message.params.message}`);
+      if (message.params.message !== `The word for ${key}?`) ground.counts.fault(`asked for ${message.params.message}`);
       const result = { action: 'accept', content: { word } };
       post(ground, { jsonrpc: '2.0', id: message.id, result }, session.headers).catch(() => {});
     } else if (message.id !== undefined) {
@@ -247,22 +248,22 @@ async function legacyFollow(ground: Ground, session: Session, followed: Set<stri
   const uri = `soak://${pick(ground, ground.servers)}/clock`;
   const { message } = await session.request('resources/subscribe', { uri }, { id: newKey() });
   if (message.error !== undefined) {
-    if (message.error.data?.retryable === true) ground.tally.count('retryable', 'legacy subscribe');
-    else ground.tally.fault(`subscribe: ${JSON.stringify(message.error)}`);
+    if (message.error.data?.retryable === true) ground.counts.count('retryable', 'legacy subscribe');
+    else ground.counts.fault(`subscribe: ${JSON.stringify(message.error)}`);
     return;
   }
   followed.add(uri);
-  ground.tally.count('answered', 'legacy subscribe');
+  ground.counts.count('answered', 'legacy subscribe');
   const response = await fetch(ground.url, { headers: { accept: 'text/event-stream', ...session.headers } });
   if (response.status === 200) {
     await follow(response, 1_000, ({ method, params }) => {
       if (method === 'notifications/resources/updated' && !followed.has(params.uri))
-        ground.tally.fault('foreign update');
-      else ground.tally.count('notified', `session ${String(method).slice(14)}`);
+        ground.counts.fault('foreign update');
+      else ground.counts.count('notified', `session ${String(method).slice(14)}`);
     });
   } else {
     await response.text();
-    if (response.status !== 409) ground.tally.fault(`a standalone stream was answered ${response.status}`);
+    if (response.status !== 409) ground.counts.fault(`a standalone stream was answered ${response.status}`);
   }
 }
 
@@ -284,7 +285,7 @@ export async function play(ground: Ground): Promise<void> {
     try {
       await action(ground);
     } catch (error) {
-      ground.tally.fault(`${action.name}: ${String((error as Error).cause ?? error)}`);
+      ground.counts.fault(`${action.name}: ${String((error as Error).cause ?? error)}`);
     }
   }
 }

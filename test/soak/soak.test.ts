@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
+import { growth, type Sample } from './counts.js';
 import { soak } from './soak.js';
-import { growth, type Sample } from './tally.js';
 
 test('half a minute of clients that come and go, before upstreams that are killed', async () => {
   const outcome = await soak({
@@ -22,7 +22,7 @@ test('half a minute of clients that come and go, before upstreams that are kille
     'legacy ask',
     'legacy subscribe',
   ]) {
-    assert.ok((outcome.tally.answered.get(action) ?? 0) > 0, `${action} was never answered\n${outcome.report}`);
+    assert.ok((outcome.counts.answered.get(action) ?? 0) > 0, `${action} was never answered\n${outcome.report}`);
   }
 });
 

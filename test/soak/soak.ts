@@ -4,7 +4,7 @@ import { startGateway } from '../support/gateway.js';
 import { eventually, freePort, type RunningProcess, startProcess, type TestScope } from '../support/process.js';
 import { modernRpc } from '../support/rpc.js';
 import { play } from './clients.js';
-import { growth, mib, type Sample, Tally } from './tally.js';
+import { Counts, growth, mib, type Sample } from './counts.js';
 
 export interface SoakOptions {
   readonly minutes: number;
@@ -21,7 +21,7 @@ export interface SoakOptions {
 export interface SoakOutcome {
   readonly failed: boolean;
   readonly report: string;
-  readonly tally: Tally;
+  readonly counts: Counts;
 }
 
 const serverFile = fileURLToPath(new URL('./server.js', import.meta.url));
@@ -78,10 +78,10 @@ async function run(scope: TestScope, options: SoakOptions): Promise<SoakOutcome>
     return servers.every((server) => names.includes(`${server}__echo`));
   });
 
-  const tally = new Tally();
+  const counts = new Counts();
   const until = performance.now() + options.minutes * 60_000;
   const over = (): boolean => performance.now() > until;
-  const ground = { url: gateway.url, tally, servers, asking: servers, random, over };
+  const ground = { url: gateway.url, counts, servers, asking: servers, random, over };
   const pid = gateway.process.pid;
   const samples: Sample[] = [];
   const began = performance.now();
@@ -90,8 +90,8 @@ async function run(scope: TestScope, options: SoakOptions): Promise<SoakOutcome>
     const sample = { seconds, ...options.look(pid) };
     samples.push(sample);
     if (samples.length % 6 === 0) {
-      const parts = [`${seconds} s`, `${tally.total('answered')} answered`, `${tally.total('retryable')} retryable`];
-      parts.push(`${tally.total('notified')} notified`, `${tally.faultCount} faults`, mib(sample.rssBytes));
+      const parts = [`${seconds} s`, `${counts.total('answered')} answered`, `${counts.total('retryable')} retryable`];
+      parts.push(`${counts.total('notified')} notified`, `${counts.faultCount} faults`, mib(sample.rssBytes));
       options.say(parts.join(', '));
     }
   }, SAMPLE_MS);
@@ -108,21 +108,21 @@ async function run(scope: TestScope, options: SoakOptions): Promise<SoakOutcome>
       return stats.requests.inFlight === 0;
     },
     SETTLE_MS,
-  ).catch(() => tally.fault('requests were still in flight after the end'));
-  if (gateway.process.child.exitCode !== null) tally.fault('the gateway has ended');
-  for (const sentence of growth(samples)) tally.fault(sentence);
+  ).catch(() => counts.fault('requests were still in flight after the end'));
+  if (gateway.process.child.exitCode !== null) counts.fault('the gateway has ended');
+  for (const sentence of growth(samples)) counts.fault(sentence);
   const [first, last] = [samples[Math.floor(samples.length / 3)], samples.at(-1)];
   const sizes =
     first === undefined || last === undefined
       ? 'no samples'
       : `memory ${mib(first.rssBytes)} after a third, ${mib(last.rssBytes)} at the end; descriptors ${first.descriptors} and ${last.descriptors}`;
   const report = [
-    tally.table(),
+    counts.table(),
     sizes,
-    ...tally.faults,
-    tally.faultCount === 0 ? 'no fault' : `${tally.faultCount} faults (seed ${options.seed})`,
+    ...counts.faults,
+    counts.faultCount === 0 ? 'no fault' : `${counts.faultCount} faults (seed ${options.seed})`,
   ].join('\n');
-  return { failed: tally.faultCount > 0, report, tally };
+  return { failed: counts.faultCount > 0, report, counts };
 }
 
 /** Kills one upstream after the other; HTTP servers are started again, children by the gateway. */

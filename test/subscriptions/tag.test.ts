@@ -6,7 +6,7 @@ import { SUBSCRIPTION_ID, tagged, untagged } from '../../src/subscriptions/tag.j
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');
 const id = Buffer.from('"listen:0"');
 
-test('the mark goes where it belongs, and every other byte stays', () => {
+test('the subscription id is added to _meta, and all other bytes are unchanged', () => {
   const mark = `"${SUBSCRIPTION_ID}":"listen:0"`;
   const rows: [string, string][] = [
     ['{"method":"m"}', `{"params":{"_meta":{${mark}}},"method":"m"}`],
@@ -27,7 +27,7 @@ test('the id is that of the client, byte by byte', () => {
   }
 });
 
-test('the mark of the gateway’s own subscription is taken off', () => {
+test('the id of the gateway’s own subscription is removed', () => {
   const rows: [string, string][] = [
     [`{"params":{"_meta":{"${SUBSCRIPTION_ID}":4,"x/y":1},"uri":"a"}}`, '{"params":{"_meta":{"x/y":1},"uri":"a"}}'],
     [`{"params":{"_meta":{"x/y":1 , "${SUBSCRIPTION_ID}" : "s"}}}`, '{"params":{"_meta":{"x/y":1}}}'],
@@ -39,7 +39,7 @@ test('the mark of the gateway’s own subscription is taken off', () => {
   for (const [before, after] of rows) assert.equal(text(untagged(Buffer.from(before))), after);
 });
 
-test('taking a mark off and putting one on changes nothing else of any notification', () => {
+test('property: removing an id and adding one changes nothing else of any notification', () => {
   const value = fc.jsonValue();
   const meta = fc.dictionary(fc.string(), value);
   const params = fc.record({ uri: fc.string(), _meta: meta, other: value }, { requiredKeys: [] });

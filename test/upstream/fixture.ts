@@ -352,7 +352,7 @@ function recordStates(server: UpstreamServer, states: PoolFixture['states']): vo
 /** Dedicated endpoints of a server. */
 export function dedicatedCount(pool: PoolFixture, index = 0): number {
   const server = pool.server(index);
-  return server.endpoints.reduce((sum, _, position) => sum + server.totals(position).lanes, 0);
+  return server.endpoints.reduce((sum, _, position) => sum + server.totals(position).dedicated, 0);
 }
 
 /** The process id of the first child of an endpoint. */

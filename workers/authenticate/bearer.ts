@@ -10,8 +10,8 @@ const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
 const TOKEN_REVOKED = errorNumber('GW_TOKEN_REVOKED');
 
 /**
- * A table of tokens, looked up by SHA-256: the time a look-up takes depends on the digest, which nobody can steer
- * byte by byte, and not on how much of a token was guessed right.
+ * A table of tokens, looked up by SHA-256: the time of a look-up depends on the digest, which cannot be chosen byte by byte,
+ * and not on how many bytes of a token were guessed. One per worker and authentication settings.
  */
 export class BearerTable {
   readonly #principals = new Map<string, Principal>();

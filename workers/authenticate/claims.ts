@@ -1,6 +1,6 @@
 /**
- * What a token's claims must be besides what the library checks: times that are times, and no name twice. Looked at once
- * for each token, after its signature.
+ * Checks of a token's claims besides those of the library: valid times, and no repeated name. Made once for each token, after
+ * its signature.
  */
 import { errors, type JWTPayload } from 'jose';
 import { decodeString, JsonCursor } from '../../src/protocol/json-cursor.js';
@@ -11,8 +11,8 @@ const LATEST: Seconds = 8.64e12;
 const OPEN_OBJECT = 0x7b;
 
 /**
- * Refuses times that are none: `exp` is required, and `exp`, `nbf` and `iat` are numbers (RFC 7519 section 2,
- * fractions included) within the range of dates, so that 1e400 does not stand for "never". A token that was issued
+ * Refuses invalid times: `exp` is required, and `exp`, `nbf` and `iat` are numbers (RFC 7519 section 2,
+ * fractions included) within the range of dates, so that 1e400 does not mean "never". A token that was issued
  * later than now has a wrong `iat`, or comes from a clock that is further off than the tolerance allows.
  *
  * @param seconds wall clock, seconds since the epoch

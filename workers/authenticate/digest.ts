@@ -5,8 +5,8 @@ const scratch = Buffer.alloc(16 * 1024);
 const oneShot = typeof hash === 'function';
 
 /**
- * SHA-256 of `bytes[start, end)` as a 32-character latin1 string: the key under which tokens are known, so that no
- * table holds a token and comparing keys says nothing about a token's bytes.
+ * SHA-256 of `bytes[start, end)` as a 32-character latin1 string: the key of tables of tokens, so that no
+ * table contains a token and the time of comparing keys reveals nothing about a token.
  */
 export function digestOf(bytes: Buffer, start: number, end: number): string {
   const length = end - start;

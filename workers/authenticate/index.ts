@@ -1,12 +1,12 @@
 /**
- * Authenticate: who calls. The usual outcome is known at once (no authentication, a token that was seen before, a
- * token table); only a token seen for the first time needs asynchronous work.
+ * Authenticate: the principal of a request. The usual outcome is synchronous (no authentication, a token that was verified
+ * before, a token table); only a new token needs asynchronous verification.
  */
 import type { AuthSnapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import { Counter, type Counters } from '../../src/shared/counters.js';
 import { BearerTable } from './bearer.js';
-import { JwtVerifier } from './jwt.js';
+import { JwtVerifier, type RefusalLog } from './jwt.js';
 import type { KeySource } from './keys.js';
 import { ANONYMOUS, type Principal } from './principal.js';
 import type { Revoked } from './revoked.js';
@@ -16,7 +16,7 @@ const UNAUTHENTICATED = errorNumber('GW_UNAUTHENTICATED');
 /** Outcome of {@link Authenticator.check}. */
 export const Outcome = { pending: 0, known: 1, refused: 2 } as const;
 
-/** Checks tokens of one snapshot. `principal` and `error` hold the last outcome. */
+/** Checks tokens against the authentication settings. `principal` and `error` are the last outcome. One per worker and settings. */
 export class Authenticator {
   principal: Principal = ANONYMOUS;
   /** Error number of a refusal. */
@@ -25,23 +25,16 @@ export class Authenticator {
   readonly #bearer: BearerTable | null;
   readonly #jwt: JwtVerifier | null;
 
-  /** @param refused told why a token with a good signature was refused, one sentence that holds nothing of the token */
-  constructor(
-    auth: AuthSnapshot,
-    counters: Counters,
-    keys: KeySource,
-    revoked: Revoked,
-    refused: (why: string) => void,
-  ) {
+  constructor(auth: AuthSnapshot, counters: Counters, keys: KeySource, revoked: Revoked, refusals: RefusalLog) {
     this.#counters = counters;
     this.#bearer = auth.type === 'bearer' ? new BearerTable(auth.tokens, revoked) : null;
-    this.#jwt = auth.type === 'jwt' ? new JwtVerifier(auth, counters, keys, revoked, refused) : null;
+    this.#jwt = auth.type === 'jwt' ? new JwtVerifier(auth, counters, keys, revoked, refusals) : null;
   }
 
   /**
-   * Judges the token `bytes[start, end)`.
+   * Checks the token `bytes[start, end)`.
    *
-   * @param hasToken whether one was presented; an empty one is a wrong one
+   * @param hasToken whether one was presented; an empty one is invalid
    * @param seconds wall clock, seconds since the epoch
    * @param words the memory of `bytes` as words, if it lies on a boundary of four and so does `start`
    * @returns an {@link Outcome}; after `pending`, call {@link verify} with a copy of the token
@@ -74,12 +67,12 @@ export class Authenticator {
     return Outcome.known;
   }
 
-  /** Verifies a token {@link check} knew nothing of. Resolves to the principal or the number of an error; never rejects. */
+  /** Verifies a token after `pending`. Resolves to the principal or the number of an error; never rejects. */
   verify(token: string): Promise<Principal | number> {
     return this.#jwt!.verify(token);
   }
 
-  /** Forgets everything that was remembered of tokens. */
+  /** Removes all remembered tokens. */
   forget(): void {
     this.#jwt?.forget();
   }

@@ -2,9 +2,9 @@
  * JSON Web Tokens (RFC 7519) as bearer tokens (RFC 6750, RFC 8725): strict where jose leaves a choice.
  *
  * Before anything is decoded: at most {@link MAX_TOKEN_BYTES}, exactly three parts, only the base64url alphabet
- * (RFC 4648 section 5) without padding, so that one token has one spelling and digests can stand for tokens.
- * Then: `alg` from the configured list, signature, issuer and audience when configured, times (claims.ts), no name twice,
- * and that nothing of it is revoked.
+ * (RFC 4648 section 5) without padding, so that one token has one spelling and a digest identifies it.
+ * Then: `alg` from the configured list, signature, issuer and audience when configured, times (claims.ts), no repeated name,
+ * no revocation.
  * Headers that bring or name keys (`jwk`, `jku`, `x5c`, `x5u`) are ignored: keys come from the configuration alone.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
@@ -27,13 +27,19 @@ const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
 const AUTH_UNAVAILABLE = errorNumber('GW_AUTH_UNAVAILABLE');
 const TOKEN_REVOKED = errorNumber('GW_TOKEN_REVOKED');
 
-/** A longer token is refused unread. */
+/** A longer token is refused without being read. */
 export const MAX_TOKEN_BYTES = 8192;
 /** Tokens remembered by each worker. */
 const MAX_KNOWN = 10_000;
 /** Refused tokens remembered, and for how long: a client that repeats one costs a look-up. */
 const MAX_REFUSED = 2_000;
 const REFUSED_MS = 5_000;
+
+/** Where refusals are logged that the issuer of a token can do something about. */
+export interface RefusalLog {
+  /** A token with a good signature was refused. @param why one sentence that holds nothing of the token */
+  tokenRefused(why: string): void;
+}
 
 /** Verifies tokens and remembers the outcome until they expire. One per worker and snapshot. */
 export class JwtVerifier {
@@ -47,23 +53,22 @@ export class JwtVerifier {
   readonly #refused = new LRUCache<string, number>({ max: MAX_REFUSED, ttl: REFUSED_MS });
   readonly #pending = new Map<string, Promise<Principal | number>>();
   readonly #revoked: Revoked;
-  readonly #tell: (why: string) => void;
+  readonly #refusals: RefusalLog;
   #secret: Uint8Array | null = null;
   #publicKey: KeyObject | null = null;
   #keySet: LocalKeys | null = null;
   #keyVersion = 0;
   #generation = 0;
 
-  /** @param tell told why a token with a good signature was refused */
-  constructor(auth: JwtAuth, counters: Counters, keys: KeySource, revoked: Revoked, tell: (why: string) => void) {
+  constructor(auth: JwtAuth, counters: Counters, keys: KeySource, revoked: Revoked, refusals: RefusalLog) {
     this.#auth = auth;
     this.#counters = counters;
     this.#keys = keys;
     this.#revoked = revoked;
-    this.#tell = tell;
+    this.#refusals = refusals;
     const shared = auth.secret !== null;
     this.#options = {
-      // A secret never checks an asymmetric algorithm nor the reverse, whatever the list says (RFC 8725 section 3.1).
+      // A secret is never used with an asymmetric algorithm, nor a public key with HMAC (RFC 8725 section 3.1).
       algorithms: auth.algorithms.filter((algorithm) => algorithm.startsWith('HS') === shared && algorithm !== 'none'),
       requiredClaims: auth.audience.length > 0 ? ['aud'] : [],
       clockTolerance: auth.clockToleranceSeconds,
@@ -106,7 +111,7 @@ export class JwtVerifier {
     return this.#refused.get(digest);
   }
 
-  /** Verifies a token once for all who present it at the same time. Never rejects. */
+  /** Verifies a token, once for all requests that present it at the same time. Never rejects. */
   verify(token: string): Promise<Principal | number> {
     const bytes = Buffer.from(token, 'latin1');
     const digest = digestOf(bytes, 0, bytes.length);
@@ -118,7 +123,7 @@ export class JwtVerifier {
     return pending;
   }
 
-  /** Forgets all tokens: something was revoked. */
+  /** Removes all remembered tokens, after a revocation. */
   forget(): void {
     this.#generation += 1;
     this.#recent.clear();
@@ -146,13 +151,13 @@ export class JwtVerifier {
     } catch (error) {
       if (error instanceof KeysUnavailable) return AUTH_UNAVAILABLE;
       this.#counters.add(Counter.tokensRejected);
-      // A key may turn up with the next refresh, so a token without one is not remembered as wrong.
+      // The next refresh may bring the key, so a token without a key is not remembered as invalid.
       if (!(error instanceof errors.JWKSNoMatchingKey) && generation === this.#generation) {
         this.#refused.set(digest, INVALID_TOKEN);
       }
-      // These are thrown only after the signature was found good: the issuer makes tokens that cannot be used here.
+      // These are thrown only after the signature has been verified: the issuer makes tokens that cannot be used here.
       if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTInvalid)
-        this.#tell(error.message);
+        this.#refusals.tokenRefused(error.message);
       return INVALID_TOKEN;
     }
   }
@@ -227,7 +232,7 @@ export class JwtVerifier {
   }
 }
 
-/** There are no keys, and they cannot be had at the moment. */
+/** There are no keys, and they cannot be loaded at the moment. */
 class KeysUnavailable extends Error {}
 
 /** The scopes of the first claim that is there: a space-separated text (RFC 8693 section 4.2) or a list. */
@@ -240,7 +245,7 @@ function scopesOf(payload: JWTPayload, claims: readonly string[]): string[] {
   return [];
 }
 
-/** JWS compact serialisation in its one spelling, judged by its bytes alone. */
+/** Whether the bytes have the form of the JWS compact serialisation (RFC 7515 section 7.1). */
 function isCompact(bytes: Uint8Array, start: number, end: number): boolean {
   if (end - start > MAX_TOKEN_BYTES) return false;
   let dots = 0;
@@ -251,20 +256,25 @@ function isCompact(bytes: Uint8Array, start: number, end: number): boolean {
       if (!isWhole(bytes, part, i)) return false;
       part = i + 1;
       if (i < end) dots += 1;
-    } else if (VALUES[byte]! < 0) {
+    } else if (base64Value(byte) < 0) {
       return false;
     }
   }
   return dots === 2;
 }
 
-/** Not empty, of a length base64 can have, and without stray bits in the last character. */
+/** Whether a part is not empty, has a possible length, and has no unused bits set in its last character. */
 function isWhole(bytes: Uint8Array, start: number, end: number): boolean {
   const length = end - start;
   const over = length % 4;
   if (length === 0 || over === 1) return false;
   const unused = over === 2 ? 15 : over === 3 ? 3 : 0;
-  return (VALUES[bytes[end - 1]!]! & unused) === 0;
+  return (base64Value(bytes[end - 1]!) & unused) === 0;
+}
+
+/** The six bits of a base64url character, -1 for any other byte. */
+function base64Value(byte: number): number {
+  return VALUES[byte]!;
 }
 
 const DOT = 0x2e;

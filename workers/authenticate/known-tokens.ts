@@ -1,8 +1,7 @@
 /**
- * A small table in front of the digests: tokens that this worker judged good before, compared word by word in the
- * memory they lie in. It saves the SHA-256 of a token that is presented again and again; what it does not hold, or
- * holds no longer, is looked up by digest as ever. Only good tokens come in, and the hash that leads to them is seeded,
- * so that a stranger learns nothing from the time a look-up takes.
+ * A small table in front of the digests: tokens that this worker has accepted before, compared word by word in place. It
+ * saves the SHA-256 of a token that is presented repeatedly; a token that is not in the table is looked up by digest. Only
+ * accepted tokens are stored, and the hash is seeded, so that the time of a look-up tells an attacker nothing.
  */
 import { randomBytes } from 'node:crypto';
 import type { Principal } from './principal.js';
@@ -48,8 +47,8 @@ export class KnownTokens {
     this.#hash = hash;
     const place = (hash & (PLACES / 2 - 1)) * 2;
     for (let way = 0; way < 2; way += 1) {
-      const known = this.#places[place + way]!;
-      if (known === null || known.hash !== hash || known.length !== length) continue;
+      const known = this.#places[place + way];
+      if (known == null || known.hash !== hash || known.length !== length) continue;
       const own = known.words;
       let i = 0;
       while (i < whole && own[i] === words[first + i]) i += 1;
@@ -58,7 +57,7 @@ export class KnownTokens {
     return null;
   }
 
-  /** Keeps the token that {@link find} was last asked for and did not hold. */
+  /** Stores the token of the last {@link find}, which did not find it. */
   keep(words: Int32Array, start: number, end: number, principal: Principal): void {
     const length = end - start;
     if (length > MAX_BYTES) return;
@@ -68,18 +67,18 @@ export class KnownTokens {
     own.set(words.subarray(first, first + whole));
     own[whole] = restOf(words, first + whole, length);
     const place = (this.#hash & (PLACES / 2 - 1)) * 2;
-    // The newer of the two moves back, the older one goes.
-    this.#places[place + 1] = this.#places[place]!;
+    // The newer of the two moves to the second place and replaces the older one.
+    this.#places[place + 1] = this.#places[place] ?? null;
     this.#places[place] = { hash: this.#hash, length, words: own, principal };
   }
 
-  /** Forgets everything. */
+  /** Removes all tokens. */
   clear(): void {
     this.#places.fill(null);
   }
 }
 
-/** The last bytes of a token, which do not fill a word; what lies behind them is not the token's. */
+/** The last bytes of a token, which do not fill a word; the rest of the word is not part of the token. */
 function restOf(words: Int32Array, at: number, length: number): number {
   const bits = (length & 3) * 8;
   return bits === 0 ? 0 : words[at]! & ((1 << bits) - 1);

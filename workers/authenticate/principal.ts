@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** Who calls. Immutable; shared by all requests of one token. */
+/** The client of a request. Immutable; shared by all requests with one token. */
 export interface Principal {
   readonly subject: string;
   readonly scopes: ReadonlySet<string>;
@@ -13,7 +13,7 @@ export interface Principal {
 /** The last second an Int32 word can hold. */
 export const NEVER = 0x7fffffff;
 
-/** The principal of requests when nobody has to say who they are. */
+/** The principal of requests without authentication. */
 export const ANONYMOUS: Principal = {
   subject: '',
   scopes: new Set(),
@@ -21,8 +21,8 @@ export const ANONYMOUS: Principal = {
   expiresAt: NEVER,
 };
 
-/** 128 bits of SHA-256 over parts that cannot run into each other. */
-export function digest128(...parts: readonly string[]): Int32Array {
+/** 128 bits of SHA-256 over parts with their lengths. */
+function digest128(...parts: readonly string[]): Int32Array {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part);
   const bytes = hash.digest();

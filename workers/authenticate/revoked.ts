@@ -1,9 +1,9 @@
 import type { RevocationMessage } from '../../src/shared/worker-messages.js';
 import type { Seconds } from '../../src/units.js';
 
-/** What was revoked, as a worker knows it; the front has the list and its bounds (src/control/revocations.ts). One per worker. */
+/** The revocations, for one worker; the front keeps the list and bounds it (src/control/revocations.ts). */
 export class Revoked {
-  /** SHA-256 of tokens, spelled as {@link digestOf} does. */
+  /** {@link digestOf} of tokens. */
   readonly #tokens = new Set<string>();
   readonly #subjects = new Map<string, Seconds>();
 
@@ -11,7 +11,7 @@ export class Revoked {
     for (const message of known) this.receive(message);
   }
 
-  /** Takes what the front says. */
+  /** Handles a revocation from the front. */
   receive({ kind, value, at }: RevocationMessage): void {
     if (kind === 'subject') {
       if (at === null) this.#subjects.delete(value);

@@ -1,6 +1,6 @@
 /**
- * Find: where a call goes. Names are looked up in tables that are compiled once per snapshot and catalog;
- * the answer is written into the finder's own fields, so that nothing is allocated per call.
+ * Find: the server and route of a call. Names are looked up in tables that are compiled once per snapshot and catalog;
+ * the outcome is in the finder's fields, so that nothing is allocated per call.
  */
 
 import type { Snapshot } from '../../src/config/snapshot.js';
@@ -11,7 +11,7 @@ import { packedText, packedView } from '../../src/shared/packed.js';
 import { ByteTable } from '../../src/shared/patterns/byte-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
 import type { Pattern } from '../../src/shared/patterns/pattern.js';
-import { PatternSet } from '../../src/shared/patterns/set.js';
+import { mostLiteralFirst, type PatternEntry, PatternSet } from '../../src/shared/patterns/set.js';
 import { compileTemplate } from '../../src/shared/patterns/uri-template.js';
 import { VerdictFlag } from '../../src/shared/records.js';
 import { Action } from './methods.js';
@@ -25,7 +25,7 @@ const UNKNOWN_RESOURCE = errorNumber('GW_UNKNOWN_RESOURCE');
 const NOT_LISTED_YET = errorNumber('GW_UPSTREAM_DOWN');
 const NOT_COMPUTED = -2;
 
-/** See the file comment. One per worker and pair of versions. */
+/** See the file comment. Used by the decider; one per worker, snapshot and catalog. */
 export class Finder {
   /** Error number, -1 = found. */
   error = -1;
@@ -37,7 +37,7 @@ export class Finder {
   flags = 0;
   /** Position in `rateLimits.perTool` of the rule for the tool, -1 = none. */
   toolRule = -1;
-  /** Routes besides `route` whose scopes are needed: of other names that the target could be meant by. */
+  /** Routes besides `route` whose scopes are needed: those of other names of the target. */
   readonly alsoRoutes: number[] = [];
 
   readonly #snapshot: Snapshot;
@@ -56,31 +56,31 @@ export class Finder {
   readonly #resourceRoutes: PatternSet;
   readonly #methodRoutes: PatternSet;
   readonly #toolRules: PatternSet;
-  /** Methods that the gateway does not know, to the server that is configured for them. */
+  /** Unknown methods to the server that is configured for them. */
   readonly #methods: PatternSet;
-  /** Where URIs go that nobody lists: the only server there is, else nowhere (-1). */
+  /** The server of URIs that are not listed: the only one there is, else -1. */
   readonly #onlyServer: number;
-  /** Route and tool rule of each entry once it was asked for. */
+  /** Route and tool rule of each entry, from its first look-up on. */
   readonly #routeOf: Int32Array;
   readonly #ruleOf: Int32Array;
-  /** {@link alsoRoutes} of entries that have any, once they were asked for. */
+  /** {@link alsoRoutes} of entries that have any, from their first look-up on. */
   readonly #alsoOf = new Map<number, readonly number[]>();
 
   constructor(snapshot: Snapshot, catalog: CatalogTable) {
     this.#snapshot = snapshot;
     this.#catalog = catalog;
-    this.#tools = new ByteTable(catalog.byName[EntryKind.tool]!);
-    this.#prompts = new ByteTable(catalog.byName[EntryKind.prompt]!);
-    this.#resources = new ByteTable(catalog.byName[EntryKind.resource]!);
-    this.#templateTexts = new ByteTable(catalog.byName[EntryKind.template]!);
+    this.#tools = new ByteTable(catalog.byName.tool);
+    this.#prompts = new ByteTable(catalog.byName.prompt);
+    this.#resources = new ByteTable(catalog.byName.resource);
+    this.#templateTexts = new ByteTable(catalog.byName.template);
     this.#addresses = new ByteTable(catalog.byAddress);
-    const templates: [Pattern, number][] = [];
+    const templates: PatternEntry[] = [];
     for (let entry = 0; entry < catalog.kind.length; entry += 1) {
       if (catalog.kind[entry] !== EntryKind.template) continue;
       const template = judgedTemplate(packedText(catalog.publicNames, entry));
       for (const pattern of templatePatterns(template)) templates.push([pattern, entry]);
     }
-    this.#templates = new PatternSet(templates);
+    this.#templates = new PatternSet(mostLiteralFirst(templates));
     this.#unlisted = new UnlistedServers(snapshot, catalog);
     this.#toolRoutes = routePatterns(snapshot, (route) => route.tools);
     this.#promptRoutes = routePatterns(snapshot, (route) => route.prompts);
@@ -111,7 +111,7 @@ export class Finder {
     else this.#findPrompt(bytes, start, end);
   }
 
-  /** Finds the server that is configured for a method that the gateway does not know. */
+  /** Finds the server that is configured for an unknown method. */
   findMethod(bytes: Uint8Array, start: number, end: number): void {
     this.#reset();
     if (end === start) return;
@@ -120,8 +120,8 @@ export class Finder {
   }
 
   /**
-   * Finds the rules for a task of the tool with the address `bytes[start, end)` (`server:tool`). A tool that is not listed
-   * any more is judged by every name it could have had.
+   * Finds the rules for a task of the tool with the address `bytes[start, end)` (`server:tool`). The rules of every possible name
+   * apply to a tool that is not listed any more.
    */
   findTask(bytes: Uint8Array, start: number, end: number): void {
     this.#reset();
@@ -136,7 +136,7 @@ export class Finder {
     const server = this.#snapshot.servers.findIndex(({ name }) => name === address.slice(0, colon));
     if (server < 0 || colon <= 0) this.error = UNKNOWN_TASK;
     else this.#byEveryName(server, own, this.#toolRoutes, address);
-    // Nobody knows any more which tool it was: what any rule for tools asks for is needed.
+    // The tool is unknown: the scopes of every rule for tools are needed.
     if (own !== '') return;
     for (const [route, { tools }] of this.#snapshot.routes.entries()) if (tools.length > 0) this.#alsoRoute(route);
   }
@@ -164,7 +164,7 @@ export class Finder {
         this.#ruleOf[entry] = rule;
       }
       this.toolRule = rule;
-      if ((this.#catalog.flags[entry]! & (EntryFlag.readOnly | EntryFlag.idempotent)) !== 0) {
+      if (((this.#catalog.flags[entry] ?? 0) & (EntryFlag.readOnly | EntryFlag.idempotent)) !== 0) {
         this.flags |= VerdictFlag.safe;
       }
     } else {
@@ -182,26 +182,24 @@ export class Finder {
   #findResource(bytes: Uint8Array, start: number, end: number): void {
     this.flags = VerdictFlag.safe;
     let entry = this.#resources.get(bytes, start, end);
-    if (entry < 0) entry = this.#templates.best(bytes, start, end);
+    if (entry < 0) entry = this.#templates.first(bytes, start, end);
     const route = this.#resourceRoutes.first(bytes, start, end);
     if (entry >= 0) {
       this.entry = entry;
       this.server = this.#catalog.server[entry]!;
       this.#fromRoute(route);
-    } else if (route >= 0 && this.#snapshot.routes[route]!.servers.length > 0) {
-      this.#fromRoute(route);
-    } else if (this.#onlyServer >= 0) {
-      // Links in results need not be listed (MCP, tools: resource links).
+    } else {
+      // A resource that is not listed goes to the servers of its route, or to the only server there is: links in results need
+      // not be listed (MCP, tools: resource links).
       this.server = this.#onlyServer;
       this.#fromRoute(route);
-    } else {
-      this.error = UNKNOWN_RESOURCE;
+      if (this.server < 0) this.error = UNKNOWN_RESOURCE;
     }
     const other = this.#snapshot.routes.length === 0 ? null : otherReading(bytes, start, end);
     if (other !== null) this.#alsoRoute(this.#resourceRoutes.first(other, 0, other.length));
   }
 
-  /** A completion names a template by its text, or a resource. */
+  /** A completion refers to a template by its text, or to a resource. */
   #findReference(bytes: Uint8Array, start: number, end: number): void {
     const entry = this.#templateTexts.get(bytes, start, end);
     if (entry < 0) {
@@ -212,7 +210,7 @@ export class Finder {
     this.#fromEntry(entry, this.#resourceRoutes, bytes, start, end);
   }
 
-  /** Routes are matched with the public name, however the entry was addressed: an address is no way around a rule. */
+  /** Routes are matched with the public name also if the call uses the address, so that an address cannot bypass a rule. */
   #fromEntry(entry: number, routes: PatternSet, bytes: Uint8Array, start: number, end: number): void {
     this.entry = entry;
     this.server = this.#catalog.server[entry]!;
@@ -228,19 +226,19 @@ export class Finder {
     if (this.#alsoOf.size > 0) for (const also of this.#alsoOf.get(entry) ?? []) this.#alsoRoute(also);
   }
 
-  /** A tool that lost its name to another server's has only its address, and is meant by the name all the same. */
+  /** A tool whose name another server's tool has is listed by its address; the rules for its name apply to it too. */
   #alsoOfEntry(entry: number, routes: PatternSet, route: number): void {
-    const { kind, publicNames, server, upstreamNames } = this.#catalog;
-    const owner = this.#snapshot.servers[server[entry]!];
+    const { kind, publicNames, upstreamNames } = this.#catalog;
+    const owner = this.#snapshot.servers[this.#catalog.server[entry]!];
     if (owner === undefined || (kind[entry] !== EntryKind.tool && kind[entry] !== EntryKind.prompt)) return;
     const own = packedText(upstreamNames, entry);
     if (packedText(publicNames, entry) !== `${owner.name}:${own}`) return;
-    const also = this.#routesOf([own, ...everyName(this.#snapshot, server[entry]!, own)], routes);
+    const also = this.#routesOf([own, ...everyName(this.#snapshot.catalog, owner, own)], routes);
     const others = [...new Set(also)].filter((other) => other >= 0 && other !== route);
     if (others.length > 0) this.#alsoOf.set(entry, others);
   }
 
-  /** What rules compare of an entry: URIs and templates in their normal form. */
+  /** The text that rules compare with: URIs and templates in their normal form. */
   #judgedName(entry: number): Buffer {
     const { kind, publicNames } = this.#catalog;
     if (kind[entry] === EntryKind.resource) return Buffer.from(judgedUri(packedText(publicNames, entry)));
@@ -261,13 +259,13 @@ export class Finder {
 
   #fromRoute(route: number): void {
     this.route = route;
-    if (route < 0) return;
-    const rule = this.#snapshot.routes[route]!;
-    if (rule.servers.length > 0) this.server = rule.servers[0]!;
+    const rule = route < 0 ? undefined : this.#snapshot.routes[route];
+    if (rule === undefined) return;
+    if (rule.servers.length > 0) this.server = rule.servers[0] ?? -1;
     if (rule.idempotent) this.flags |= VerdictFlag.safe;
   }
 
-  /** A name under the prefix of a server whose lists are not known: it may be one of that server's. */
+  /** A name with the prefix of a server whose lists are not known yet: the server may have it. */
   #findUnseen(bytes: Uint8Array, start: number, end: number, routes: PatternSet, unknown: number): void {
     const unlisted = this.#unlisted.find(bytes, start, end, routes === this.#toolRoutes);
     if (unlisted === null) {
@@ -276,7 +274,7 @@ export class Finder {
     }
     const rest = start + unlisted.prefix.length;
     if (!isVisibleAscii(bytes, rest, end)) {
-      // White space and look-alikes: whether the server has such a name is known when its lists are.
+      // White space and look-alikes wait for the server's lists.
       this.error = NOT_LISTED_YET;
       return;
     }
@@ -287,14 +285,16 @@ export class Finder {
   /**
    * The rules for a name that is not listed: those of every name it could be listed under.
    *
-   * @param sent what the client calls it; its route is the one that is taken, unless it is an address
+   * @param sent the name in the request; the call takes its route, unless it is an address
    */
   #byEveryName(server: number, own: string, routes: PatternSet, sent: string): void {
-    const names = everyName(this.#snapshot, server, own);
+    const owner = this.#snapshot.servers[server];
+    if (owner === undefined) throw new RangeError(`there is no server ${server}`);
+    const names = everyName(this.#snapshot.catalog, owner, own);
     const found = this.#routesOf(names, routes);
-    const isAddress = sent === `${this.#snapshot.servers[server]!.name}:${own}`;
+    const isAddress = sent === `${owner.name}:${own}`;
     this.server = server;
-    this.#fromRoute(found[isAddress ? 0 : Math.max(names.indexOf(sent), 0)]!);
+    this.#fromRoute(found[isAddress ? 0 : Math.max(names.indexOf(sent), 0)] ?? -1);
     for (const route of found) this.#alsoRoute(route);
     if (routes === this.#toolRoutes) this.toolRule = this.#routesOf(names, this.#toolRules).find((r) => r >= 0) ?? -1;
   }
@@ -305,8 +305,8 @@ function text(bytes: Uint8Array, start: number, end: number): string {
 }
 
 function onlyServer(snapshot: Snapshot): number {
-  const named = snapshot.servers.flatMap(({ name }, server) => (name === '' ? [] : [server]));
-  return named.length === 1 ? named[0]! : -1;
+  const [only = -1, ...others] = snapshot.servers.flatMap(({ name }, server) => (name === '' ? [] : [server]));
+  return others.length === 0 ? only : -1;
 }
 
 function routePatterns(snapshot: Snapshot, of: (route: Snapshot['routes'][number]) => readonly string[]): PatternSet {
@@ -320,7 +320,7 @@ function resourcePatterns(text: string) {
   return text.includes('{') ? compileTemplate(text) : [compileGlob(text)];
 }
 
-/** An upstream may list a template that is none: it then matches nothing but is still listed. */
+/** An upstream may list an invalid template: it matches nothing but is still listed. */
 function templatePatterns(text: string): Pattern[] {
   try {
     return compileTemplate(text);

@@ -1,10 +1,10 @@
-/** What the policy does with each method, per era (docs/protocol.md: methods of the revisions). */
+/** What the policy does with each method, by family (docs/protocol.md: methods of the revisions). */
 import { METHODS, Method } from '../../native/layout.js';
 import { Operation } from '../../src/shared/records.js';
 
 /** How a method is decided. */
 export const Action = {
-  /** Not a method of this era, or not one that a client may call here. */
+  /** Not a method of this family, or none that a client may call. */
   none: 0,
   /** Answered by the gateway. */
   local: 1,
@@ -16,8 +16,8 @@ export const Action = {
   complete: 5,
   /** Answered by the gateway, for a resource that is routed by its URI. */
   subscribe: 6,
-  /** Not known to the gateway: routed by the method itself, where a server is configured for it. */
-  foreign: 7,
+  /** Not known to the gateway: routed by the method itself, if a server is configured for it. */
+  unknown: 7,
   /** About a task: answered by the front, judged by the tool that made it. */
   task: 8,
 } as const;
@@ -36,7 +36,7 @@ function actions(own: readonly number[], tasks: readonly number[]): Uint8Array {
   table[Method.promptsGet] = Action.prompt;
   table[Method.resourcesRead] = Action.resource;
   table[Method.complete] = Action.complete;
-  table[Method.unknown] = Action.foreign;
+  table[Method.unknown] = Action.unknown;
   for (let id: number = Method.initialized; id < METHODS.length; id += 1) table[id] = Action.local;
   return table;
 }
@@ -46,9 +46,9 @@ legacy[Method.resourcesSubscribe] = Action.subscribe;
 legacy[Method.resourcesUnsubscribe] = Action.subscribe;
 const modern = actions(modernOnly, modernTasks);
 
-/** The {@link Action} for a method id or {@link Operation} in an era. */
+/** The {@link Action} for a method id or {@link Operation} in a family. */
 export function actionOf(method: number, isModern: boolean): number {
   if (method >= Operation.stream) return Action.local;
   const table = isModern ? modern : legacy;
-  return method < table.length ? table[method]! : Action.none;
+  return table[method] ?? Action.none;
 }

@@ -1,5 +1,5 @@
-/** Other names that a target could be meant by: a rule for any of them holds for it. */
-import type { Snapshot } from '../../src/config/snapshot.js';
+/** Other spellings of a target: a rule for any of them applies to it. */
+import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import { shortenName } from '../../src/protocol/names.js';
 import { looseReading } from '../../src/protocol/uri.js';
 
@@ -9,13 +9,9 @@ const PERCENT = 0x25;
 const QUESTION = 0x3f;
 const HASH = 0x23;
 
-/**
- * The names under which the thing that a server calls `own` may be listed or addressed while it is not known which of them it
- * has; the likeliest first.
- */
-export function everyName(snapshot: Snapshot, server: number, own: string): string[] {
-  const { name, prefix } = snapshot.servers[server]!;
-  const { separator, conflict, maxNameLength } = snapshot.catalog;
+/** The names that the entry `own` of a server may have while the server's lists are not known; the likeliest first. */
+export function everyName(catalog: Snapshot['catalog'], { name, prefix }: ServerSnapshot, own: string): string[] {
+  const { separator, conflict, maxNameLength } = catalog;
   const names: string[] = [];
   const add = (full: string): void => {
     names.push(shortenName(full, maxNameLength), full);
@@ -24,7 +20,7 @@ export function everyName(snapshot: Snapshot, server: number, own: string): stri
   if (prefix === null || conflict !== 'prefix') add(own);
   if (prefix !== null && conflict === 'prefix') add(`${name}:${own}`);
   else names.push(`${name}:${own}`);
-  // Few servers fold the case of names; those that do are not to be reached around a rule either.
+  // Some servers ignore the case of names: another case must not bypass a rule.
   return [...new Set([...names, ...names.map((text) => text.toLowerCase())])];
 }
 
@@ -43,12 +39,12 @@ function hasOtherReading(bytes: Uint8Array, start: number, end: number): boolean
     const byte = bytes[at];
     if (byte === QUESTION || byte === HASH) return false;
     if (byte === SLASH && bytes[at + 1] === SLASH && at + 1 < end) return true;
-    if (byte === PERCENT && isSeparator(bytes[at + 1]!, bytes[at + 2]!)) return true;
+    if (byte === PERCENT && isSeparator(bytes[at + 1], bytes[at + 2])) return true;
   }
   return false;
 }
 
 /** `2F` or `5C`: in normal form, hexadecimal digits are in upper case. */
-function isSeparator(high: number, low: number): boolean {
+function isSeparator(high: number | undefined, low: number | undefined): boolean {
   return (high === 0x32 && low === 0x46) || (high === 0x35 && low === 0x43);
 }

@@ -1,11 +1,11 @@
-/** Servers whose lists are not known yet: names that could be theirs. */
+/** Servers whose lists are not known yet, and the names that they may have. */
 
 import type { Snapshot } from '../../src/config/snapshot.js';
 import type { CatalogTable } from '../../src/shared/catalog-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
 import { PatternSet } from '../../src/shared/patterns/set.js';
 
-/** One way to name something of such a server. */
+/** One form of the names of such a server. */
 export interface UnlistedServer {
   readonly server: number;
   /** What its names start with; empty = anything. */
@@ -22,7 +22,7 @@ export class UnlistedServers {
     this.#candidates = candidates(snapshot, catalog);
   }
 
-  /** The server that `bytes[start, end)` may be a name of, or null; the longest prefix counts. */
+  /** The server that may have the name `bytes[start, end)`, or null; the longest prefix counts. */
   find(bytes: Uint8Array, start: number, end: number, isTool: boolean): UnlistedServer | null {
     for (const candidate of this.#candidates) {
       const { prefix } = candidate;
@@ -43,14 +43,14 @@ function candidates(snapshot: Snapshot, catalog: CatalogTable): UnlistedServer[]
   const globs = (texts: readonly string[]) => new PatternSet(texts.map((text) => [compileGlob(text), 0] as const));
   for (const index of catalog.undiscovered) {
     const server = snapshot.servers[index];
-    // The catalog may be of before a reload that took the server away.
+    // The catalog may be older than a reload that removed the server.
     if (server === undefined || server.name === '') continue;
     const include = server.include.length === 0 ? null : globs(server.include);
     const exclude = globs(server.exclude);
     const add = (prefix: string) => rows.push({ server: index, prefix: Buffer.from(prefix), include, exclude });
     add(`${server.name}:`);
     if (server.prefix !== null) add(`${server.prefix}${snapshot.catalog.separator}`);
-    // Without a prefix, or where only colliding names get one, any name may turn out to be this server's.
+    // Without a prefix, or where only colliding names get one, the server may have any name.
     if (server.prefix === null || snapshot.catalog.conflict !== 'prefix') add('');
   }
   return rows.sort((a, b) => b.prefix.length - a.prefix.length);
@@ -62,8 +62,11 @@ function startsWith(bytes: Uint8Array, start: number, end: number, prefix: Uint8
   return true;
 }
 
-/** Whether there is nothing in `bytes[start, end)` but visible ASCII characters. */
+/** Whether all characters of `bytes[start, end)` are visible ASCII. */
 export function isVisibleAscii(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let at = start; at < end; at += 1) if (bytes[at]! <= 0x20 || bytes[at]! >= 0x7f) return false;
+  for (let at = start; at < end; at += 1) {
+    const byte = bytes[at]!;
+    if (byte <= 0x20 || byte >= 0x7f) return false;
+  }
   return true;
 }

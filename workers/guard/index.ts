@@ -1,11 +1,11 @@
 /**
- * Guard: may it. Scopes of the route, then one token from each bucket the call counts in. The answer is in the
- * guard's fields; nothing is allocated per call.
+ * Guard: whether the call is permitted. Scopes of the route, then one token from each bucket that applies. The outcome is in
+ * the guard's fields; nothing is allocated per call.
  */
-import type { Snapshot } from '../../src/config/snapshot.js';
+import type { BucketRule, Snapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import { type BucketPlan, planBuckets } from '../../src/shared/bucket-plan.js';
-import { BUCKET_MOVED, type Buckets } from '../../src/shared/buckets.js';
+import { BUCKET_MOVED, type Buckets, CallBuckets } from '../../src/shared/buckets.js';
 import { ClientBuckets } from '../../src/shared/client-buckets.js';
 import { type Counters, limitCounter } from '../../src/shared/counters.js';
 import type { Principal } from '../authenticate/principal.js';
@@ -14,6 +14,7 @@ import type { Finder } from '../find/index.js';
 const RATE_LIMITED = errorNumber('GW_RATE_LIMITED');
 const INSUFFICIENT_SCOPE = errorNumber('GW_INSUFFICIENT_SCOPE');
 const EMPTY = Buffer.alloc(0);
+const NO_SCOPES: readonly string[] = [];
 
 /** See the file comment. One per worker and snapshot. */
 export class Guard {
@@ -22,15 +23,10 @@ export class Guard {
   retryAfterMs = 0;
   /** The scopes needed, for the challenge; empty = none. */
   scopes: Buffer = EMPTY;
-  bucketGlobal = -1;
-  bucketTool = -1;
-  bucketRoute = -1;
-  bucketClient = -1;
-  bucketClientGeneration = 0;
-  bucketRouteClient = -1;
-  bucketRouteClientGeneration = 0;
+  /** The buckets that the last {@link take} took from. */
+  readonly buckets = new CallBuckets();
 
-  /** The request at hand counts in the rate limits. */
+  /** Whether the rate limits apply to the current request. */
   isMetered = true;
 
   readonly #snapshot: Snapshot;
@@ -64,23 +60,15 @@ export class Guard {
   }
 
   #hasScopes(principal: Principal, route: number): boolean {
-    const needed = this.#snapshot.routes[route]!.requiredScopes;
+    const needed = this.#snapshot.routes[route]?.requiredScopes ?? NO_SCOPES;
     for (let i = 0; i < needed.length; i += 1) {
       if (!principal.scopes.has(needed[i]!)) {
         this.error = INSUFFICIENT_SCOPE;
-        this.scopes = this.#challenges[route]!;
+        this.scopes = this.#challenges[route] ?? EMPTY;
         return false;
       }
     }
     return true;
-  }
-
-  #takeNothing(): void {
-    this.bucketGlobal = -1;
-    this.bucketTool = -1;
-    this.bucketRoute = -1;
-    this.bucketClient = -1;
-    this.bucketRouteClient = -1;
   }
 
   /**
@@ -92,44 +80,35 @@ export class Guard {
    */
   take(client: Int32Array, found: Finder | null, now: number): boolean {
     const { rateLimits, routes } = this.#snapshot;
+    const { buckets } = this;
     this.error = -1;
     this.retryAfterMs = 0;
+    buckets.clear();
+    if (!this.isMetered) return true;
     const route = found === null ? -1 : found.route;
-    this.bucketGlobal = this.#plan.global;
-    this.bucketTool = found === null || found.toolRule < 0 ? -1 : this.#plan.tools[found.toolRule]!;
-    this.bucketRoute = route < 0 ? -1 : this.#plan.routes[route]!;
-    const routeRule = route < 0 ? null : routes[route]!.clientRateLimit;
-    if (!this.isMetered) {
-      this.#takeNothing();
-      return true;
+    buckets.global = this.#plan.global;
+    if (found !== null && found.toolRule >= 0) buckets.tool = this.#plan.tools[found.toolRule] ?? -1;
+    let routeRule: BucketRule | null = null;
+    if (route >= 0) {
+      buckets.route = this.#plan.routes[route] ?? -1;
+      routeRule = routes[route]?.clientRateLimit ?? null;
     }
     for (;;) {
-      this.bucketClient = -1;
-      this.bucketRouteClient = -1;
       if (rateLimits.perClient !== null) {
-        this.#clients.find(client[0]!, client[1]!, client[2]!, client[3]!, 0, rateLimits.perClient, now);
-        this.bucketClient = this.#clients.index;
-        this.bucketClientGeneration = this.#clients.generation;
+        this.#clients.find(client, 0, rateLimits.perClient, now);
+        buckets.client = this.#clients.index;
+        buckets.clientGeneration = this.#clients.generation;
       }
       if (routeRule !== null) {
-        this.#clients.find(client[0]!, client[1]!, client[2]!, client[3]!, route + 1, routeRule, now);
-        this.bucketRouteClient = this.#clients.index;
-        this.bucketRouteClientGeneration = this.#clients.generation;
+        this.#clients.find(client, route + 1, routeRule, now);
+        buckets.routeClient = this.#clients.index;
+        buckets.routeClientGeneration = this.#clients.generation;
       }
-      const wait = this.#buckets.take(
-        now,
-        this.bucketGlobal,
-        this.bucketTool,
-        this.bucketRoute,
-        this.bucketClient,
-        this.bucketClientGeneration,
-        this.bucketRouteClient,
-        this.bucketRouteClientGeneration,
-      );
+      const wait = this.#buckets.take(now, buckets);
       if (wait === 0) return true;
       if (wait === BUCKET_MOVED) continue;
       this.error = RATE_LIMITED;
-      this.#counters.add(limitCounter(this.#buckets.refusedBy, this.bucketGlobal, this.bucketTool, this.bucketRoute));
+      this.#counters.add(limitCounter(this.#buckets.refusedBy, buckets));
       this.retryAfterMs = wait;
       return false;
     }

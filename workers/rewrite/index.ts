@@ -1,18 +1,17 @@
 /**
- * Rewrite: changes to requests and results. A rewriter is made once per snapshot and worker; the policy asks it for
- * every call that is about to be forwarded. What it changes travels back in the verdict's payload, and a call that a
- * rewriter wants to see is never remembered, because its verdict depends on more than token, method and name.
+ * Rewrite: the place of transformations of requests and results. There are none yet, and every call passes unchanged. The
+ * decider has one rewriter per snapshot and does not let the front remember the verdicts of calls that it concerns.
  */
 import type { Snapshot } from '../../src/config/snapshot.js';
 import type { Finder } from '../find/index.js';
 
-/** Decides which calls are rewritten. */
+/** Decides which calls are transformed. */
 export interface Rewriter {
-  /** Whether calls to this target need the worker each time. Must not allocate. */
+  /** Whether calls to this target need a decision of the worker each time. Must not allocate. */
   concerns(found: Finder): boolean;
 }
 
-/** The rewriter for configurations without transformations: bytes pass as they are. */
+/** The rewriter of snapshots without transformations. */
 const passThrough: Rewriter = { concerns: () => false };
 
 /** The rewriter of a snapshot. */

@@ -10,7 +10,8 @@ const CLIENTS = 64;
 
 function authenticator(): Authenticator {
   const counters = new Counters(counterMemory(1, 1), 0);
-  return new Authenticator(fullSnapshot().auth, counters, new KeySource(() => {}, null), new Revoked([]), () => {});
+  const keys = new KeySource({ requestKeys() {} }, null);
+  return new Authenticator(fullSnapshot().auth, counters, keys, new Revoked([]), { tokenRefused() {} });
 }
 
 export const authenticateCases: readonly Case[] = [

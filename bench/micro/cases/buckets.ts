@@ -1,4 +1,4 @@
-import { Buckets, bucketMemory } from '../../../src/shared/buckets.js';
+import { Buckets, bucketMemory, CallBuckets } from '../../../src/shared/buckets.js';
 import { ClientBuckets } from '../../../src/shared/client-buckets.js';
 import { monotonic } from '../../../src/shared/clock.js';
 import { type Case, keep } from '../runner.js';
@@ -15,10 +15,12 @@ export const bucketCases: readonly Case[] = [
     setup() {
       const buckets = new Buckets(bucketMemory(3, 1024), OWNER);
       buckets.define(0, AMPLE);
+      const call = new CallBuckets();
+      call.global = 0;
       const now = monotonic();
       return {
         run(times) {
-          for (let i = 0; i < times; i++) keep(buckets.take(now + i * 1e-4, 0, -1, -1, -1, 0, -1, 0));
+          for (let i = 0; i < times; i++) keep(buckets.take(now + i * 1e-4, call));
         },
       };
     },
@@ -31,14 +33,20 @@ export const bucketCases: readonly Case[] = [
       const clients = new ClientBuckets(buckets);
       buckets.define(0, AMPLE);
       buckets.define(1, AMPLE);
+      const digest = Int32Array.of(0, 1, 2, 3);
+      const call = new CallBuckets();
+      call.global = 0;
+      call.tool = 1;
       const now = monotonic();
       return {
         run(times) {
           for (let i = 0; i < times; i++) {
-            const client = Math.imul(i % 1000, 0x9e3779b1);
+            digest[0] = Math.imul(i % 1000, 0x9e3779b1);
             const at = now + i * 1e-4;
-            clients.find(client, 1, 2, 3, 0, AMPLE, at);
-            keep(buckets.take(at, 0, 1, -1, clients.index, clients.generation, -1, 0));
+            clients.find(digest, 0, AMPLE, at);
+            call.client = clients.index;
+            call.clientGeneration = clients.generation;
+            keep(buckets.take(at, call));
           }
         },
       };

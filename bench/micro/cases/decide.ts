@@ -53,8 +53,7 @@ async function decisions(snapshot: Snapshot, tokens: readonly string[]): Promise
       keys: null,
       revoked: [],
     },
-    () => {},
-    () => {},
+    { ring() {}, post() {}, receive: () => null, requestKeys() {} },
   );
   channel.port1.close();
 

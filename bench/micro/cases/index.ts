@@ -1,11 +1,11 @@
 import type { Case } from '../runner.js';
 import { authenticateCases } from './authenticate.js';
 import { bucketCases } from './buckets.js';
+import { cacheCases } from './cache.js';
 import { checkoutCases } from './checkout.js';
 import { decideCases } from './decide.js';
 import { findCases } from './find.js';
 import { memoCases } from './memo.js';
-import { recallCases } from './recall.js';
 import { ringCases } from './ring.js';
 import { scanCases } from './scan.js';
 
@@ -15,7 +15,7 @@ export const cases: readonly Case[] = [
   ...authenticateCases,
   ...findCases,
   ...bucketCases,
-  ...recallCases,
+  ...cacheCases,
   ...decideCases,
   ...memoCases,
   ...checkoutCases,

@@ -1,5 +1,5 @@
 import { Method } from '../../../native/layout.js';
-import { Memo } from '../../../src/request/dispatch/memo.js';
+import { Memo, MemoKey } from '../../../src/request/dispatch/memo.js';
 import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
 import { Buckets, bucketMemory } from '../../../src/shared/buckets.js';
 import { monotonic } from '../../../src/shared/clock.js';
@@ -29,12 +29,23 @@ async function remembered(fresh: boolean): Promise<Operation> {
   for (let index = 0; index < 3; index++) buckets.define(index, AMPLE);
   const verdict = new VerdictRecord();
   verdict.rememberUntil = NEVER;
-  verdict.bucketGlobal = 0;
-  verdict.bucketTool = 1;
-  verdict.bucketRoute = 2;
+  verdict.buckets.global = 0;
+  verdict.buckets.tool = 1;
+  verdict.buckets.route = 2;
+  const key = new MemoKey();
+  key.method = Method.toolsCall;
+  key.stamp = STAMP;
+  const fill = (client: number, low: number, name: Uint8Array): void => {
+    key.client = client;
+    key.hashLow = lows[low]!;
+    key.hashHigh = low;
+    key.bytes = name;
+    key.end = name.length;
+  };
   names.forEach((name, low) => {
     for (const text of texts) {
-      memo.remember(slots.id(text), Method.toolsCall, lows[low]!, low, name, 0, name.length, STAMP, verdict);
+      fill(slots.id(text), low, name);
+      memo.remember(key, verdict);
     }
   });
   const out = new VerdictRecord();
@@ -46,21 +57,9 @@ async function remembered(fresh: boolean): Promise<Operation> {
         const text = fresh ? tokens[client]!.toString('latin1') : texts[client]!;
         const low = (i >> 6) % TOOLS;
         const name = names[low]!;
-        const found = memo.recall(
-          slots.id(text),
-          Method.toolsCall,
-          lows[low]!,
-          low,
-          name,
-          0,
-          name.length,
-          STAMP,
-          Date.now() / 1000,
-          out,
-        );
-        if (!found) throw new Error('not remembered');
-        const wait = buckets.take(now + i * 1e-4, out.bucketGlobal, out.bucketTool, out.bucketRoute, -1, 0, -1, 0);
-        keep(wait);
+        fill(slots.id(text), low, name);
+        if (!memo.lookup(key, Date.now() / 1000, out)) throw new Error('not remembered');
+        keep(buckets.take(now + i * 1e-4, out.buckets));
       }
     },
   };

@@ -11,7 +11,7 @@ const RING_BYTES = 1 << 20;
 /** Words of a record: head, token of 268 bytes, name of 24. */
 const RECORD = REQUEST_HEAD + 67 + 6;
 
-/** Hops to a thread that only answers, with so many under way at once. */
+/** Round trips to a thread that only replies, with so many under way at once. */
 async function hops(inFlight: number): Promise<Operation> {
   const requests = ringMemory(RING_BYTES);
   const verdicts = ringMemory(RING_BYTES);
@@ -47,7 +47,7 @@ async function hops(inFlight: number): Promise<Operation> {
   };
 
   const bell = createDoorbell(drain);
-  // The address of this side; the far one answers with its own.
+  // The address of this side; the worker replies with its own.
   const workerData = { requests, verdicts, bell: { handle: bell.handle, cell: bell.cell } };
   const worker = new Worker(join(import.meta.dirname, '../echo-worker.js'), { workerData });
   [far] = (await once(worker, 'message')) as [BellAddress];
@@ -73,9 +73,9 @@ async function hops(inFlight: number): Promise<Operation> {
       return `CPU ${((user + system) / total).toFixed(1)} µs a hop, both threads`;
     },
     async close() {
-      const gone = once(worker, 'exit');
+      const exited = once(worker, 'exit');
       worker.postMessage('end');
-      await gone;
+      await exited;
       bell.close();
     },
   };

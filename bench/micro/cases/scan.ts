@@ -8,7 +8,7 @@ export function callOfSize(size: number): Buffer {
     `{"jsonrpc":"2.0","id":4711,"method":"tools/call","params":{"name":"files__read_text_file","arguments":{"path":"/srv/data/a.txt","text":"${text}"}}}`;
   const words = 'lorem ipsum dolor sit amet, consectetur \\"adipiscing\\" elit; ';
   const filler = words.repeat(Math.ceil(size / words.length) + 1);
-  // Cut between words, so that no escape is torn.
+  // Cut between words, so that no escape is split.
   let length = Math.max(0, size - call('').length);
   while (length > 0 && filler[length - 1] !== ' ') length--;
   return Buffer.from(call(filler.slice(0, length)));

@@ -8,33 +8,34 @@ import { type HeadLimits, RequestHead } from '../../request/accept/http/head.js'
 import type { Count, Milliseconds } from '../../units.js';
 import { AdminRules } from './rules.js';
 
-/** Where the listener listens; the host and origin lists of the clients' port hold here too. */
+/** The settings of the listener; it uses the host and origin lists of the clients' port. */
 export type AdminSnapshot = Pick<Snapshot, 'allowedHosts' | 'allowedOrigins'> & {
   readonly admin: NonNullable<Snapshot['admin']>;
 };
 
-/** What the listener shows and does: the gateway. */
+/** What the listener serves: the gateway. */
 export interface AdminSource {
-  /** Makes the document of /metrics. */
+  /** The document of /metrics. */
   metrics(): Promise<string>;
-  /** Makes the document of /stats. */
+  /** The document of /stats. */
   statsText(): Promise<string>;
   /**
-   * Revokes what the JSON body of a request names, or takes that back.
+   * Adds or removes the revocation in the JSON body of a request.
    *
-   * @returns false when there is nothing to do it to
+   * @returns false when there is no such session or revocation
    * @throws TypeError, GatewayError with a sentence for the caller
    */
   revoke(body: unknown): boolean;
   unrevoke(body: unknown): boolean;
   /** Sentences that say why the gateway is not ready; none = ready. */
   notReady(): readonly string[];
-  /** A document could not be made. */
+  /** A document could not be built. */
   documentFailed(error: unknown): void;
 }
 
+/** Limits of the listener. */
 export interface AdminOptions {
-  /** Connections at once; more are refused. Default 64. */
+  /** Concurrent connections; more are refused. Default 64. */
   readonly maxConnections?: Count;
   /** Time for a whole request head. Default 5 seconds. */
   readonly headersTimeoutMs?: Milliseconds;
@@ -78,7 +79,7 @@ export async function openAdmin(
   const pages = pagesOf(source);
   const { admin, allowedHosts, allowedOrigins } = snapshot;
   const rules = new AdminRules(admin.host, allowedHosts, allowedOrigins);
-  // Connections that end with the answer under way: what follows on them is not read as a request.
+  // Connections that close after the current response: further bytes are not read as requests.
   const ending = new WeakSet<Socket>();
   const server = createServer(
     {
@@ -91,7 +92,7 @@ export async function openAdmin(
     (request, response) => {
       if (ending.has(request.socket)) return;
       const objection = objectionTo(request, rules);
-      // What was sent of a body that is not wanted is thrown away with the connection.
+      // An unread body is discarded by closing the connection.
       if (objection !== null || hasBody(request)) {
         ending.add(request.socket);
         response.setHeader('connection', 'close');
@@ -129,7 +130,7 @@ function pagesOf(source: AdminSource): readonly Page[] {
       answer: async () => ({ status: 200, type: JSON_TYPE, body: await stats() }),
     },
     { path: '/livez', about: '200 while the process runs', answer: () => json(200, { live: true }) },
-    { path: '/readyz', about: '200 while requests are taken, 503 with the reasons otherwise', answer: ready },
+    { path: '/readyz', about: '200 while requests are accepted, 503 with the reasons otherwise', answer: ready },
     {
       path: '/revoke',
       about: 'POST {"token"}, {"tokenSha256"}, {"subject"} or {"session"}: refused from now on',
@@ -138,9 +139,9 @@ function pagesOf(source: AdminSource): readonly Page[] {
     },
     {
       path: '/unrevoke',
-      about: 'POST the same: takes a revocation back',
+      about: 'POST the same: removes the revocation',
       takes: 'json',
-      answer: (body) => revocation(() => source.unrevoke(body), 'Nothing of the kind is revoked.'),
+      answer: (body) => revocation(() => source.unrevoke(body), 'There is no such revocation.'),
     },
   ];
   const index = Object.fromEntries(pages.map(({ path, about }) => [path, about]));
@@ -157,7 +158,7 @@ function revocation(act: () => boolean, nothing: string): Answer {
   }
 }
 
-/** Callers that come while a document is being made get the same one: scrapers cannot pile work up. */
+/** Concurrent callers share one run of `make`, so that scrapers cannot queue work. */
 function shared(make: () => Promise<string>): () => Promise<string> {
   let running: Promise<string> | null = null;
   return () => {
@@ -191,12 +192,12 @@ async function respond(
   response.end(request.method === 'HEAD' ? undefined : bytes);
 }
 
-/** What speaks against a request before its path is looked at, by the rules of the clients' port. Only POST may bring a body, of a known length. */
+/** Why a request is refused before routing, by the rules of the clients' port. Only POST may have a body, of a known length. */
 function objectionTo(request: IncomingMessage, rules: AdminRules): Answer | null {
   const head = new RequestHead();
   const raw = request.rawHeaders;
-  for (let at = 0; at < raw.length; at += 2) head.add(raw[at]!.toLowerCase(), raw[at + 1]!);
-  // The end of a chunked body is not known before it has come, and the answer should not have to wait for it.
+  for (let at = 0; at < raw.length; at += 2) head.add(raw[at]?.toLowerCase() ?? '', raw[at + 1] ?? '');
+  // The length of a chunked body is unknown until it ends, which the response must not wait for.
   const mayHaveBody = request.method === 'POST' && request.headers['transfer-encoding'] === undefined;
   const isWhole = head.hasValidFraming(HEAD_LIMITS) && (mayHaveBody || !head.hasBody);
   const isFramed = request.httpVersion === '1.1' && isWhole;
@@ -214,7 +215,7 @@ async function answerOf(request: IncomingMessage, pages: readonly Page[], source
   if (isPosted && request.method !== 'POST') return { ...problem(405, 'Only POST is answered here.'), allow: 'POST' };
   if (!isPosted && request.method !== 'GET' && request.method !== 'HEAD')
     return { ...problem(405, 'Only GET and HEAD are answered here.'), allow: 'GET, HEAD' };
-  // A page in a browser can send other types to this machine without being asked whether it may (Fetch, CORS protocol).
+  // A web page can send other types without a CORS preflight (Fetch, CORS protocol).
   if (isPosted && !/^application\/json *(;|$)/i.test(request.headers['content-type'] ?? ''))
     return problem(415, 'The content type must be application/json.');
   try {
@@ -224,7 +225,7 @@ async function answerOf(request: IncomingMessage, pages: readonly Page[], source
       : await page.answer(body);
   } catch (error) {
     source.documentFailed(error);
-    return problem(503, 'The document cannot be made at the moment; the log says why.');
+    return problem(503, 'The document cannot be built at the moment; the log has the reason.');
   }
 }
 

@@ -1,6 +1,6 @@
 import { hostName, isAddress, isLoopbackName } from '../../request/accept/http/rules.js';
 
-/** Which `Host` and `Origin` headers the admin listener answers; the same rules as on the clients' port. */
+/** Which `Host` and `Origin` headers the admin listener accepts, by the rules of the clients' port. */
 export class AdminRules {
   readonly #loopback: boolean;
   readonly #hosts: ReadonlySet<string>;
@@ -19,17 +19,17 @@ export class AdminRules {
     return this.#loopback ? isLoopbackName(name) : this.#hosts.size === 0;
   }
 
-  /** Probes and scrapers name the address they connect to; see `AcceptRules.probeHostAllowed`. */
+  /** Probes and scrapers send the address that they connect to; see `AcceptRules.probeHostAllowed`. */
   probeHostAllowed(value: string): boolean {
     return !this.#loopback && isAddress(value);
   }
 
-  /** `null` and what is no web origin never are. */
+  /** `null` and origins other than http and https are never allowed. */
   originAllowed(value: string): boolean {
     const origin = value.toLowerCase();
     if (this.#origins.has(origin)) return true;
-    const web = /^https?:\/\/(.*)$/.exec(origin);
-    const name = web === null ? null : hostName(web[1]!);
+    const [, host] = /^https?:\/\/(.*)$/.exec(origin) ?? [];
+    const name = host === undefined ? null : hostName(host);
     return name !== null && this.#loopback && isLoopbackName(name);
   }
 }

@@ -1,20 +1,20 @@
-/** Loads the keys of `auth.jwksUrl`, under rules that leave a hostile or broken endpoint no room. */
+/** Loads the keys of `auth.jwksUrl`, within bounds that hold for hostile endpoints too. */
 
-/** Loads key sets, in whatever thread. */
+/** Loads key sets in this or another thread. */
 export interface KeyLoader {
-  /** @returns JSON text of an object with a list of keys. @throws Error when there are none */
+  /** See {@link fetchKeys}. */
   fetchKeys(url: string): Promise<string>;
 }
 
-/** A larger answer is refused. */
+/** Longest response. */
 const MAX_BYTES = 1024 * 1024;
 const TIMEOUT_MS = 5_000;
 
 /**
- * Fetches a key set: https only, but for loopback; no redirect is followed; at most 1 MiB; five seconds.
+ * Fetches a key set: https only, except from loopback; no redirects; at most 1 MiB; five seconds.
  *
  * @returns JSON text of an object with a list of keys
- * @throws Error for everything else
+ * @throws Error for any other response, and when there is none
  */
 export async function fetchKeys(url: string): Promise<string> {
   const target = new URL(url);

@@ -1,4 +1,4 @@
-/** The second, small piscina pool: control work that would hold up the main loop. */
+/** The control pool: a small second piscina pool for work that would block the main thread. */
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import type { CompiledList, ListsInput } from '../../catalog/compile-lists.js';
@@ -12,12 +12,12 @@ import type { ListPage, PageSource } from '../../upstream/core/list-page.js';
 import type { KeyLoader } from './fetch-keys.js';
 import type { TASKS, TaskName } from './tasks.js';
 
-/** Tasks that may wait; more are an error of the caller. */
+/** Queued tasks; more are refused with an error. */
 const MAX_QUEUE: Count = 64;
 
 /**
- * Runs the tasks of src/control/threads/tasks.ts in threads of their own; a thread ends after 30 s without work. Two, so that the
- * catalog of a large server keeps neither the lists of others nor keys and statistics waiting.
+ * Runs the tasks of src/control/threads/tasks.ts; a thread ends after 30 s without work. Two threads, so that the lists of a
+ * large server do not delay other lists, keys and statistics. One per gateway.
  */
 export class ControlPool implements CatalogThreads, Background, KeyLoader {
   readonly #piscina = new Piscina({
@@ -65,9 +65,7 @@ export class ControlPool implements CatalogThreads, Background, KeyLoader {
     return this.#run('renderMetrics', state);
   }
 
-  /**
-   * @throws whatever the task throws; an Error when too many wait, or when the thread dies
-   */
+  /** @throws the error of the task; an Error when the queue is full, or when the thread dies */
   #run<Name extends TaskName>(
     task: Name,
     data: Parameters<(typeof TASKS)[Name]>[0],
@@ -75,7 +73,7 @@ export class ControlPool implements CatalogThreads, Background, KeyLoader {
     return this.#piscina.run({ task, data });
   }
 
-  /** Ends the threads; tasks that wait are refused. */
+  /** Ends the threads; queued tasks fail. */
   async close(): Promise<void> {
     await this.#piscina.destroy();
   }

@@ -1,7 +1,4 @@
-/**
- * What the control pool can do: work that takes longer than the front may stand still. Each task is a function of
- * its data alone and runs in a thread of its own.
- */
+/** The tasks of the control pool: work that would block the front for too long. Each task is a function of its data. */
 import { decoder } from '../../../native/index.js';
 import { buffersOf, buildCatalog } from '../../catalog/build.js';
 import { compileLists } from '../../catalog/compile-lists.js';
@@ -20,7 +17,7 @@ export const TASKS = {
   renderStats,
   buildStats,
   fetchKeys,
-  // The bytes arrive as shared memory, which not every API of the platform takes.
+  // Copied, because the bytes arrive as shared memory, which not every API of Node.js accepts.
   readPage: (source: PageSource): ListPage => readPage({ ...source, bytes: new Uint8Array(source.bytes) }),
   scanResponse: (bytes: Uint8Array): Int32Array | null => scanResponse(decoder, bytes)?.words ?? null,
 } as const;
@@ -28,7 +25,7 @@ export const TASKS = {
 /** Name of a task. */
 export type TaskName = keyof typeof TASKS;
 
-/** The memory of a result that moves to the caller instead of being copied. */
+/** The memory of a result that is transferred instead of copied. */
 export function transferables(task: TaskName, result: unknown): ArrayBuffer[] {
   return task === 'buildCatalog' ? buffersOf(result as CatalogBuild) : [];
 }

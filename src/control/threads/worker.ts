@@ -2,13 +2,13 @@
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 import { TASKS, type TaskName, transferables } from './tasks.js';
 
-/** What is sent to the thread. */
+/** The message to the thread. */
 export interface ControlTask {
   readonly task: TaskName;
   readonly data: unknown;
 }
 
-/** Runs one task; the memory of its result moves to the caller where the task says so. */
+/** Runs one task and transfers the memory of its result ({@link transferables}). */
 export default async function run({ task, data }: ControlTask): Promise<unknown> {
   const work = TASKS[task] as (data: unknown) => unknown;
   const result = await work(data);

@@ -95,7 +95,7 @@ export class DecodeStage {
     const { auth, limits } = config.current;
     // On a connection a refusal needs the id of the request, so there the policy refuses after the scan.
     if (auth.type !== 'none' && exchange.client.token === '' && !exchange.client.headerless) {
-      write.refuse(exchange, exchange.client.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
+      write.refuse(exchange, exchange.client.hasOtherScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
       return;
     }
     if (!exchange.client.headerless && exchange.client.accepts !== (Accepts.json | Accepts.sse)) {
@@ -135,7 +135,7 @@ export class DecodeStage {
     exchange.message.spans.method = operation;
     exchange.client.era = Era.legacy;
     if (config.current.auth.type !== 'none' && exchange.client.token === '') {
-      write.refuse(exchange, exchange.client.foreignScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
+      write.refuse(exchange, exchange.client.hasOtherScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
       return;
     }
     if (isModernVersion(exchange.message.versionHeader)) {

@@ -37,8 +37,8 @@ const MAX_WORKER_CRASHES = 2;
 const MAX_ATTEMPTS = 10;
 const SWEEP_MS = 50;
 
-/** Which question about an exchange is open. */
-const Leg = { none: 0, first: 1, withArguments: 2, withoutCache: 3 } as const;
+/** Which pass of a decision is under way; a cacheable call needs a second one. */
+const Pass = { none: 0, first: 1, withArguments: 2, withoutCache: 3 } as const;
 
 /** The stage; one per front. */
 export class Dispatcher implements Policy, PoolListener {
@@ -46,7 +46,7 @@ export class Dispatcher implements Policy, PoolListener {
   readonly #table: ExchangeTable;
   readonly #pool: PolicyPool;
   readonly #lines: WaitingLine[] = [];
-  readonly #legs: Uint8Array;
+  readonly #passes: Uint8Array;
   readonly #workerCrashes: Uint8Array;
   readonly #askedAt: Float64Array;
   readonly #hash = new Int32Array(2);
@@ -65,7 +65,7 @@ export class Dispatcher implements Policy, PoolListener {
     this.#table = options.table;
     this.#pool = options.pool;
     this.#questions = new Questions(options.table, options.decoder);
-    this.#legs = new Uint8Array(options.table.capacity);
+    this.#passes = new Uint8Array(options.table.capacity);
     this.#workerCrashes = new Uint8Array(options.table.capacity);
     this.#askedAt = new Float64Array(options.table.capacity);
     this.#hangs = new HangWatch(options.pool);
@@ -94,7 +94,7 @@ export class Dispatcher implements Policy, PoolListener {
     exchange.enter(Phase.deciding);
     exchange.attempts = 0;
     exchange.verdict.kind = 0;
-    this.#legs[exchange.slot] = Leg.none;
+    this.#passes[exchange.slot] = Pass.none;
     this.#workerCrashes[exchange.slot] = 0;
     if (spans.kind === Kind.notification && spans.method === 0) spans.method = Operation.accept;
     if (spans.nameStart >= 0) {
@@ -106,9 +106,9 @@ export class Dispatcher implements Policy, PoolListener {
         return;
       }
     }
-    if (this.#remembers && this.#recall(exchange, bytes, length)) return;
+    if (this.#remembers && this.#useRemembered(exchange, bytes, length)) return;
     this.#own(exchange, bytes, length);
-    this.#put(exchange, Leg.first, -1);
+    this.#put(exchange, Pass.first, -1);
   }
 
   ask(question: Question, answered: Answered): boolean {
@@ -133,8 +133,8 @@ export class Dispatcher implements Policy, PoolListener {
 
   /** The exchange has ended: its verdict is not needed any more. */
   forget(exchange: Exchange): void {
-    if (this.#legs[exchange.slot] === Leg.withArguments) this.#report(exchange, Ask.forget, NO_BYTES, 0, 0);
-    this.#legs[exchange.slot] = Leg.none;
+    if (this.#passes[exchange.slot] === Pass.withArguments) this.#report(exchange, Ask.cancel, NO_BYTES, 0, 0);
+    this.#passes[exchange.slot] = Pass.none;
   }
 
   /** Makes a snapshot count for everything that is decided from now on. */
@@ -155,15 +155,15 @@ export class Dispatcher implements Policy, PoolListener {
   }
 
   /** Goes on at once if the verdict is remembered. */
-  #recall(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
+  #useRemembered(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
     const { verdict } = exchange;
-    if (!this.#remembered.recall(exchange, bytes)) {
+    if (!this.#remembered.lookup(exchange, bytes)) {
       this.#pool.counters.add(Counter.memoMisses);
       return false;
     }
-    if (verdict.kind === Verdict.rehash) {
+    if (verdict.kind === Verdict.needsArguments) {
       this.#own(exchange, bytes, length);
-      this.#secondLeg(exchange);
+      this.#secondPass(exchange);
       return true;
     }
     const wait = this.#remembered.take(verdict);
@@ -189,45 +189,45 @@ export class Dispatcher implements Policy, PoolListener {
     exchange.message.bodyLength = length;
   }
 
-  /** Asks with the arguments, at the worker that their hash names. */
-  #secondLeg(exchange: Exchange): void {
+  /** Sends the arguments along, to the worker that their hash selects. */
+  #secondPass(exchange: Exchange): void {
     const start = exchange.message.spans.argumentsStart;
     const { requests } = this.#pool.slot(0);
     if (start >= 0 && exchange.message.spans.argumentsEnd - start > requests.maxRecord * 2) {
-      this.#put(exchange, Leg.withoutCache, -1);
+      this.#put(exchange, Pass.withoutCache, -1);
     } else {
-      this.#put(exchange, Leg.withArguments, -1);
+      this.#put(exchange, Pass.withArguments, -1);
     }
   }
 
   /** Puts a question on a ring, or into the line for it. @param worker -1 = choose */
-  #put(exchange: Exchange, leg: number, worker: number): void {
+  #put(exchange: Exchange, pass: number, worker: number): void {
     const { cache, limits } = this.#pool.snapshot;
     exchange.attempts += 1;
-    if (leg === Leg.withArguments) this.#hashArguments(exchange);
-    const hash = leg === Leg.withArguments ? this.#hash : null;
+    if (pass === Pass.withArguments) this.#hashArguments(exchange);
+    const hash = pass === Pass.withArguments ? this.#hash : null;
     exchange.worker = worker >= 0 ? worker : chooseWorker(this.#pool, this.#remembered, exchange, hash);
     const now = performance.now();
     this.#askedAt[exchange.slot] = now;
-    exchange.decideBy = now + limits.decideMs + (leg === Leg.withArguments ? cache.waitMs : 0);
-    this.#legs[exchange.slot] = leg;
+    exchange.decideBy = now + limits.decideMs + (pass === Pass.withArguments ? cache.waitMs : 0);
+    this.#passes[exchange.slot] = pass;
     const line = this.#lines[exchange.worker]!;
-    if (line.length === 0 && this.#write(exchange, leg)) return;
+    if (line.length === 0 && this.#write(exchange, pass)) return;
     this.#pool.counters.add(Counter.ringFull);
     if (!line.push(exchange.slot, exchange.generation)) {
       this.#refuse(exchange, 'GW_OVERLOADED', 0, exchange.message.body, exchange.message.bodyLength);
     }
   }
 
-  #write(exchange: Exchange, leg: number): boolean {
+  #write(exchange: Exchange, pass: number): boolean {
     const { requests } = this.#pool.slot(exchange.worker);
     const written = writeDecide(
       requests,
       exchange,
       exchange.message.body,
       this.#pool.catalog.version,
-      leg !== Leg.withoutCache,
-      leg === Leg.withArguments ? this.#hash : null,
+      pass !== Pass.withoutCache,
+      pass === Pass.withArguments ? this.#hash : null,
     );
     if (written > 0) this.#pool.wake(exchange.worker);
     return written >= 0;
@@ -285,7 +285,7 @@ export class Dispatcher implements Policy, PoolListener {
       exchange === null ||
       exchange.phase !== Phase.deciding ||
       exchange.worker !== worker ||
-      this.#legs[exchange.slot] === Leg.none
+      this.#passes[exchange.slot] === Pass.none
     ) {
       this.#discardVerdict(ring, at, worker);
       ring.advance();
@@ -316,15 +316,15 @@ export class Dispatcher implements Policy, PoolListener {
       (catalog !== this.#pool.catalog.version && catalog !== this.#previousCatalog);
     if (outdated && exchange.attempts < MAX_ATTEMPTS) {
       this.release(exchange);
-      this.#put(exchange, Leg.first, -1);
+      this.#put(exchange, Pass.first, -1);
       return;
     }
-    if (this.#remembers && this.#legs[exchange.slot] === Leg.first) this.#remembered.remember(exchange);
-    if (verdict.kind === Verdict.rehash) {
-      this.#secondLeg(exchange);
+    if (this.#remembers && this.#passes[exchange.slot] === Pass.first) this.#remembered.remember(exchange);
+    if (verdict.kind === Verdict.needsArguments) {
+      this.#secondPass(exchange);
       return;
     }
-    this.#legs[exchange.slot] = Leg.none;
+    this.#passes[exchange.slot] = Pass.none;
     exchange.enter(Phase.sending);
     this.#decide(exchange, exchange.message.body, exchange.message.bodyLength, payload);
   }
@@ -349,9 +349,9 @@ export class Dispatcher implements Policy, PoolListener {
     while (line.length > 0) {
       const exchange = this.#table.find(line.slot, line.generation);
       if (exchange !== null && exchange.phase === Phase.deciding && exchange.worker === worker) {
-        const leg = this.#legs[exchange.slot]!;
-        if (leg === Leg.withArguments) this.#hashArguments(exchange);
-        if (leg !== Leg.none && !this.#write(exchange, leg)) return;
+        const pass = this.#passes[exchange.slot]!;
+        if (pass === Pass.withArguments) this.#hashArguments(exchange);
+        if (pass !== Pass.none && !this.#write(exchange, pass)) return;
       }
       line.shift();
     }
@@ -359,7 +359,7 @@ export class Dispatcher implements Policy, PoolListener {
 
   #refuse(exchange: Exchange, code: ErrorCode, retryAfterMs: number, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
-    this.#legs[exchange.slot] = Leg.none;
+    this.#passes[exchange.slot] = Pass.none;
     exchange.enter(Phase.sending);
     denial(verdict, code === 'GW_RATE_LIMITED' ? RATE_LIMITED : errorNumber(code), retryAfterMs);
     this.#decide(exchange, bytes, length, NO_BYTES);
@@ -382,7 +382,7 @@ export class Dispatcher implements Policy, PoolListener {
     let suspect: Exchange | null = null;
     this.#table.forEach((exchange) => {
       if (exchange.phase !== Phase.deciding || exchange.worker !== worker) return;
-      if (this.#legs[exchange.slot] === Leg.none) return;
+      if (this.#passes[exchange.slot] === Pass.none) return;
       if (exchange.slot === suspectSlot && exchange.generation === suspectGeneration) suspect = exchange;
       else orphans.push(exchange);
     });
@@ -396,7 +396,7 @@ export class Dispatcher implements Policy, PoolListener {
   /** A worker that never started has read nothing: the question is asked again without counting as an attempt. */
   #askUncounted(exchange: Exchange): void {
     const { decideBy } = exchange;
-    this.#put(exchange, this.#legs[exchange.slot]!, -1);
+    this.#put(exchange, this.#passes[exchange.slot]!, -1);
     exchange.attempts -= 1;
     exchange.decideBy = decideBy;
   }
@@ -410,7 +410,7 @@ export class Dispatcher implements Policy, PoolListener {
 
   #again(exchange: Exchange, worker: number): void {
     this.#pool.counters.add(Counter.redispatched);
-    if (exchange.attempts < MAX_ATTEMPTS) this.#put(exchange, this.#legs[exchange.slot]!, worker);
+    if (exchange.attempts < MAX_ATTEMPTS) this.#put(exchange, this.#passes[exchange.slot]!, worker);
     else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.message.body, exchange.message.bodyLength);
   }
 
@@ -427,16 +427,16 @@ export class Dispatcher implements Policy, PoolListener {
     const now = performance.now();
     this.#table.forEach((exchange) => {
       if (exchange.phase !== Phase.deciding || exchange.decideBy > now) return;
-      if (this.#legs[exchange.slot] !== Leg.none) this.#timedOut(exchange);
+      if (this.#passes[exchange.slot] !== Pass.none) this.#timedOut(exchange);
     });
   }
 
   #timedOut(exchange: Exchange): void {
     this.#pool.counters.add(Counter.decideTimeouts);
-    if (this.#legs[exchange.slot] === Leg.withArguments && exchange.attempts < MAX_ATTEMPTS) {
+    if (this.#passes[exchange.slot] === Pass.withArguments && exchange.attempts < MAX_ATTEMPTS) {
       // It has waited long enough for the leader of its cache key: it is decided without the cache.
       this.forget(exchange);
-      this.#put(exchange, Leg.withoutCache, -1);
+      this.#put(exchange, Pass.withoutCache, -1);
       return;
     }
     const { auth } = this.#pool.snapshot;

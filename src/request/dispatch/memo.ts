@@ -1,5 +1,5 @@
 /**
- * Remembered verdicts: an open-addressed table in typed arrays, keyed by (token, method and era, name). The name's
+ * Remembered verdicts: an open-addressed table in typed arrays, keyed by (client, method and family, name). The name's
  * bytes are compared exactly. An entry counts only under the stamp (src/shared/epochs.ts) it was made in, so one
  * atomic read tells whether anything was reconfigured, rediscovered or revoked since.
  */
@@ -7,11 +7,29 @@
 import { VERDICT_HEAD, VerdictWord } from '../../shared/records.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 
+const NO_BYTES = new Uint8Array(0);
 const WINDOW = 4;
 /** Longer names are not remembered. */
 const NAME_BYTES = 128;
-/** Words of a key: token, method, two of the name's hash, its length, the stamp. */
+/** Words of a key: client, method, two of the name's hash, its length, the stamp. */
 const KEY_WORDS = 6;
+
+/** What a verdict is remembered under. Filled and reused by the caller. */
+export class MemoKey {
+  /** Number of the token or the address (token-slots.ts). */
+  client = 0;
+  /** Method and everything else that the decision depends on. */
+  method = 0;
+  /** Hash of the name. */
+  hashLow = 0;
+  hashHigh = 0;
+  /** The name is `bytes[start, end)`. */
+  bytes: Uint8Array = NO_BYTES;
+  start = 0;
+  end = 0;
+  /** `Epochs.stamp` of the moment. */
+  stamp = 0;
+}
 
 /** See the file comment. */
 export class Memo {
@@ -42,28 +60,18 @@ export class Memo {
    *
    * @param seconds wall clock, seconds since the epoch: an expired verdict is not found
    */
-  recall(
-    token: number,
-    method: number,
-    low: number,
-    high: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    stamp: number,
-    seconds: number,
-    verdict: VerdictRecord,
-  ): boolean {
+  lookup(key: MemoKey, seconds: number, verdict: VerdictRecord): boolean {
+    const { client, method, hashLow, hashHigh, bytes, start, end, stamp } = key;
     const keys = this.#keys;
-    const home = slotOf(token, method, low, high);
+    const home = slotOf(key);
     for (let i = 0; i < WINDOW; i += 1) {
       const slot = (home + i) & this.#mask;
       const at = slot * KEY_WORDS;
       if (
-        keys[at] !== token ||
+        keys[at] !== client ||
         keys[at + 1] !== method ||
-        keys[at + 2] !== low ||
-        keys[at + 3] !== high ||
+        keys[at + 2] !== hashLow ||
+        keys[at + 3] !== hashHigh ||
         keys[at + 4] !== end - start ||
         keys[at + 5] !== stamp
       ) {
@@ -79,25 +87,17 @@ export class Memo {
   }
 
   /** Remembers `verdict` under a key. Names that are too long are left out. */
-  remember(
-    token: number,
-    method: number,
-    low: number,
-    high: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    stamp: number,
-    verdict: VerdictRecord,
-  ): void {
+  remember(key: MemoKey, verdict: VerdictRecord): void {
+    const { client, method, hashLow, hashHigh, bytes, start, end, stamp } = key;
     if (end - start > NAME_BYTES) return;
     const keys = this.#keys;
-    const home = slotOf(token, method, low, high);
+    const home = slotOf(key);
     let chosen = -1;
     for (let i = 0; i < WINDOW; i += 1) {
       const slot = (home + i) & this.#mask;
       const at = slot * KEY_WORDS;
-      const same = keys[at] === token && keys[at + 1] === method && keys[at + 2] === low && keys[at + 3] === high;
+      const same =
+        keys[at] === client && keys[at + 1] === method && keys[at + 2] === hashLow && keys[at + 3] === hashHigh;
       if (same && keys[at + 4] === end - start && this.#sameName(slot, bytes, start, end)) {
         chosen = slot;
         break;
@@ -110,10 +110,10 @@ export class Memo {
     }
     const at = chosen * KEY_WORDS;
     if (keys[at] === 0) this.#used += 1;
-    keys[at] = token;
+    keys[at] = client;
     keys[at + 1] = method;
-    keys[at + 2] = low;
-    keys[at + 3] = high;
+    keys[at + 2] = hashLow;
+    keys[at + 3] = hashHigh;
     keys[at + 4] = end - start;
     keys[at + 5] = stamp;
     for (let i = start, to = chosen * NAME_BYTES; i < end; i += 1, to += 1) this.#names[to] = bytes[i]!;
@@ -127,6 +127,6 @@ export class Memo {
   }
 }
 
-function slotOf(token: number, method: number, low: number, high: number): number {
-  return low ^ Math.imul(high, 0x85ebca6b) ^ Math.imul(token, 0x9e3779b1) ^ Math.imul(method, 0x27d4eb2f);
+function slotOf({ client, method, hashLow, hashHigh }: MemoKey): number {
+  return hashLow ^ Math.imul(hashHigh, 0x85ebca6b) ^ Math.imul(client, 0x9e3779b1) ^ Math.imul(method, 0x27d4eb2f);
 }

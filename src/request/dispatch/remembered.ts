@@ -8,7 +8,7 @@ import type { PolicyPool } from '../../shared/policy-pool.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Count } from '../../units.js';
 import { type Exchange, MessageFlag } from '../exchange/index.js';
-import { Memo } from './memo.js';
+import { Memo, MemoKey } from './memo.js';
 import { TokenSlots } from './token-slots.js';
 
 /** Key of all clients in the memo when neither tokens nor addresses matter. */
@@ -22,6 +22,7 @@ export class Remembered {
   #tokens: TokenSlots;
   #addresses: TokenSlots;
   #countsClients = false;
+  readonly #key = new MemoKey();
 
   constructor(pool: PolicyPool) {
     this.#pool = pool;
@@ -56,29 +57,15 @@ export class Remembered {
     return this.#countsClients ? -this.#addresses.id(exchange.client.remoteAddress) : ALL_CLIENTS;
   }
 
-  /** Copies what is remembered for an exchange with the body `bytes` into its verdict; false = nothing that counts. */
-  recall(exchange: Exchange, bytes: Uint8Array): boolean {
-    // A name with escapes has to be decoded for the stages behind; it is too rare to be remembered.
+  /** Copies the verdict remembered for an exchange with the body `bytes` into its verdict; false = there is none. */
+  lookup(exchange: Exchange, bytes: Uint8Array): boolean {
+    // A name with escapes has to be decoded for the later stages; it is too rare to be remembered.
     if (exchange.message.decodedName.length > 0 || this.#capacity === 0) return false;
-    const { spans } = exchange.message;
-    const start = spans.nameStart;
-    return this.#memo.recall(
-      this.client(exchange),
-      methodOf(exchange),
-      spans.nameHashLow,
-      spans.nameHashHigh,
-      bytes,
-      Math.max(start, 0),
-      start < 0 ? 0 : spans.nameEnd,
-      this.#pool.epochs.stamp(),
-      Date.now() / 1000,
-      exchange.verdict,
-    );
+    return this.#memo.lookup(this.#keyOf(exchange, bytes), Date.now() / 1000, exchange.verdict);
   }
 
   /** Remembers the verdict of an exchange that owns its body, if the verdict allows it and is up to date. */
   remember(exchange: Exchange): void {
-    const { spans } = exchange.message;
     const { verdict } = exchange;
     const { epochs } = this.#pool;
     if (
@@ -91,44 +78,33 @@ export class Remembered {
     ) {
       return;
     }
-    const start = spans.nameStart;
-    this.#memo.remember(
-      this.client(exchange),
-      methodOf(exchange),
-      spans.nameHashLow,
-      spans.nameHashHigh,
-      exchange.message.body,
-      Math.max(start, 0),
-      start < 0 ? 0 : spans.nameEnd,
-      epochs.stamp(),
-      verdict,
-    );
+    this.#memo.remember(this.#keyOf(exchange, exchange.message.body), verdict);
   }
 
-  /** Takes from the buckets of a remembered verdict, as the worker did when it decided; answers as `Buckets.take`. */
-  take(verdict: VerdictRecord): number {
-    const global = verdict.bucketGlobal;
-    const tool = verdict.bucketTool;
-    const route = verdict.bucketRoute;
-    const client = verdict.bucketClient;
-    const routeClient = verdict.bucketRouteClient;
-    if ((global & tool & route & client & routeClient) === -1) return 0;
-    return this.#pool.buckets.take(
-      monotonic(),
-      global,
-      tool,
-      route,
-      client,
-      verdict.bucketClientGeneration,
-      routeClient,
-      verdict.bucketRouteClientGeneration,
-    );
+  /** Takes from the buckets of a remembered verdict, as the worker did when it decided. @returns as `Buckets.take` */
+  take({ buckets }: VerdictRecord): number {
+    return buckets.isEmpty ? 0 : this.#pool.buckets.take(monotonic(), buckets);
   }
 
-  /** Counts a call that {@link take} refused under the limit that did. */
+  /** Counts a call that {@link take} refused, under the limit that refused it. */
   countRefusal(verdict: VerdictRecord): void {
     const { buckets, counters } = this.#pool;
-    counters.add(limitCounter(buckets.refusedBy, verdict.bucketGlobal, verdict.bucketTool, verdict.bucketRoute));
+    counters.add(limitCounter(buckets.refusedBy, verdict.buckets));
+  }
+
+  #keyOf(exchange: Exchange, bytes: Uint8Array): MemoKey {
+    const { spans } = exchange.message;
+    const key = this.#key;
+    const start = spans.nameStart;
+    key.client = this.client(exchange);
+    key.method = methodOf(exchange);
+    key.hashLow = spans.nameHashLow;
+    key.hashHigh = spans.nameHashHigh;
+    key.bytes = bytes;
+    key.start = Math.max(start, 0);
+    key.end = start < 0 ? 0 : spans.nameEnd;
+    key.stamp = this.#pool.epochs.stamp();
+    return key;
   }
 }
 

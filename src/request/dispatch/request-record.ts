@@ -28,7 +28,7 @@ export function nameLength(exchange: Exchange): number {
  * Writes the question about an exchange.
  *
  * @param mayCache false = the arguments are too large to be looked up: decide without the cache
- * @param hash the two lanes of the arguments' hash on the second leg of a cacheable call, else null
+ * @param hash the two lanes of the arguments' hash on the second pass of a cacheable call, else null
  * @returns -1 = no room, 0 = written, 1 = written and the worker must be rung
  */
 export function writeDecide(
@@ -41,10 +41,10 @@ export function writeDecide(
 ): number {
   const { spans } = exchange.message;
   const token = Math.min(exchange.client.token.length, MAX_TOKEN);
-  // Only the worker can tell where a method goes that is not in the table: it is its own name.
-  const foreign = spans.method === Method.unknown && spans.methodStart >= 0;
-  const nameFrom = foreign ? spans.methodStart : spans.nameStart;
-  const name = foreign ? spans.methodEnd - nameFrom : nameLength(exchange);
+  // A method that is not in the table is routed by the method itself, which takes the place of the name.
+  const isUnknown = spans.method === Method.unknown && spans.methodStart >= 0;
+  const nameFrom = isUnknown ? spans.methodStart : spans.nameStart;
+  const name = isUnknown ? spans.methodEnd - nameFrom : nameLength(exchange);
   const address = exchange.client.remoteAddress.length;
   const argumentsStart = spans.argumentsStart;
   const argumentBytes = hash === null || argumentsStart < 0 ? 0 : spans.argumentsEnd - argumentsStart;
@@ -81,7 +81,7 @@ export function writeDecide(
   let to = (at + REQUEST_HEAD) * 4;
   if (token > 0) buffer.write(exchange.client.token, to, token, 'latin1');
   to += padded(token);
-  if (!foreign && exchange.message.decodedName.length > 0) exchange.message.decodedName.copy(buffer, to);
+  if (!isUnknown && exchange.message.decodedName.length > 0) exchange.message.decodedName.copy(buffer, to);
   else for (let i = 0; i < name; i += 1) buffer[to + i] = bytes[nameFrom + i]!;
   to += padded(name);
   if (address > 0) buffer.write(exchange.client.remoteAddress, to, address, 'latin1');
@@ -92,7 +92,7 @@ export function writeDecide(
 
 /**
  * Writes what became of an exchange: {@link Ask.store} with the result `bytes[start, end)`, {@link Ask.release} or
- * {@link Ask.forget}.
+ * {@link Ask.cancel}.
  *
  * @returns -1 = no room, 0 = written, 1 = written and the worker must be rung
  */

@@ -173,7 +173,7 @@ export class Client {
   /** `Authorization` without the `Bearer ` scheme; empty = none. */
   token = '';
   /** An `Authorization` header with another scheme was sent. */
-  foreignScheme = false;
+  hasOtherScheme = false;
   /** An allowed `Origin`; empty = none was sent, or it was refused. */
   origin = '';
   sessionId = '';
@@ -239,7 +239,7 @@ export class Client {
     this.framing = Framing.sse;
     this.headerless = false;
     this.token = '';
-    this.foreignScheme = false;
+    this.hasOtherScheme = false;
     this.origin = '';
     this.sessionId = '';
     this.lastEventId = '';

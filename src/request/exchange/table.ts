@@ -54,7 +54,7 @@ export class ExchangeTable {
    * @returns false when there is no room for it
    */
   count(exchange: Exchange, bytes: Bytes): boolean {
-    if (!this.budget.take(bytes)) return false;
+    if (!this.budget.reserve(bytes)) return false;
     exchange.countedBytes += bytes;
     return true;
   }
@@ -63,7 +63,7 @@ export class ExchangeTable {
   release(exchange: Exchange): void {
     if (exchange.phase === Phase.free) return;
     exchange.enter(Phase.free);
-    if (exchange.countedBytes > 0) this.budget.give(exchange.countedBytes);
+    if (exchange.countedBytes > 0) this.budget.release(exchange.countedBytes);
     exchange.reset();
     this.#free[this.#freeCount] = exchange.slot;
     this.#freeCount += 1;

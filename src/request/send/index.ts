@@ -17,9 +17,9 @@ import { VerdictFlag } from '../../shared/records.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import { type CallTarget, type Exchange, Phase, type SessionLike } from '../exchange/index.js';
 import { CapabilityMemo } from './capability-memo.js';
-import { foreignHeaders } from './foreign.js';
 import { type ParamHeader, paramHeaders } from './param-headers.js';
 import { type SpliceTarget, sessionEnvelope, spliceRequest } from './splice.js';
+import { unknownMethodHeaders } from './unknown-method.js';
 
 /** What send needs of one server of the upstream pool. */
 export interface SendServer {
@@ -232,7 +232,7 @@ export class SendStage {
     let extra: readonly string[] | null = exchange.message.paramHeaders;
     if (method === Method.unknown) {
       nameHeader = exchange.message.nameHeader;
-      extra = foreignHeaders(exchange, bytes);
+      extra = unknownMethodHeaders(exchange, bytes);
     }
     if (catalog !== null && (catalog.table.flags[entry]! & EntryFlag.headerParams) !== 0) {
       extra = paramHeaders(exchange, bytes, catalog.headerParams(entry));

@@ -14,7 +14,7 @@ export interface StreamLog {
   /** A stream opens. @returns its number; 0 = its events are not kept and have no ids */
   opened(exchange: Exchange): number;
   /** What a new stream begins with (an event that gives its id, the time to wait before a reconnect), or null. */
-  greeting(exchange: Exchange): Uint8Array | null;
+  primingEvent(exchange: Exchange): Uint8Array | null;
   /** Keeps the message `bytes[start, end)`. @returns the line that gives its event's id; null = it was not kept */
   keep(exchange: Exchange, bytes: Uint8Array, start: number, end: number): Uint8Array | null;
   /** Nothing more follows on the stream. */
@@ -22,7 +22,7 @@ export interface StreamLog {
 }
 
 /** No events are kept. */
-export const NO_LOG: StreamLog = { opened: () => 0, greeting: () => null, keep: () => null, closed: () => {} };
+export const NO_LOG: StreamLog = { opened: () => 0, primingEvent: () => null, keep: () => null, closed: () => {} };
 
 /** See the file comment; one per front, with the composer that its messages are put together in. */
 export class EventStreams {
@@ -62,7 +62,7 @@ export class EventStreams {
     if (exchange.client.framing !== Framing.sse || exchange.client.era !== Era.legacy) return;
     exchange.client.eventStream = this.#log.opened(exchange);
     if (exchange.client.eventStream === 0) return;
-    const greeting = this.#log.greeting(exchange);
+    const greeting = this.#log.primingEvent(exchange);
     if (greeting !== null) this.#write(exchange, greeting, greeting.length);
   }
 

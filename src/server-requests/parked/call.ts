@@ -3,30 +3,34 @@ import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import type { Endpoint } from '../../upstream/core/types.js';
-import type { Question } from './questions.js';
+import type { InputRequest } from './input-requests.js';
 
-/** What the upstream said at last while the client was away: its response, or why there is none. */
+/** The end of a call while its client was away: the upstream's response, or an error. */
 export type Outcome =
   | { readonly code: null; readonly bytes: Buffer; readonly spans: Spans }
-  /** `detail` is what the error quotes. */
+  /** `detail` is quoted by the error. */
   | { readonly code: ErrorCode; readonly detail: string };
 
-/** One call of a modern client whose legacy upstream has asked something. Keeps what the exchange says about that up to date. */
+/**
+ * One call of a modern client whose legacy upstream has sent input requests. Owned by ParkedCalls; keeps the number of open
+ * requests and the deadline of its exchange up to date.
+ */
 export class ParkedCall {
   readonly endpoint: Endpoint;
   readonly exchange: Exchange;
-  /** The use of the exchange that is meant. */
+  /** The generation of the exchange that this call is. */
   readonly generation: number;
-  /** By whom calls are counted. */
+  /** The key of `limits.maxParkedPerPrincipal`. */
   readonly principal: string;
-  /** What the retry must have in common with the call. */
+  /** The retry must have the same {@link callDigest}. */
   readonly digest: Buffer;
-  /** What the upstream waits for, by key. */
-  readonly questions = new Map<string, Question>();
-  /** Bytes of the open questions. */
-  questionBytes: Bytes = 0;
-  /** Of the state that the client has; 0 = it has none. */
+  /** The requests without an answer, by key. */
+  readonly inputRequests = new Map<string, InputRequest>();
+  /** Bytes of `inputRequests`. */
+  inputRequestBytes: Bytes = 0;
+  /** The number in the `requestState` that the client has; 0 = none. */
   number = 0;
+  /** The end of the call, kept for its client. */
   outcome: Outcome | null = null;
   /** The time limit of the call; 0 = none. */
   readonly #limitMs: Milliseconds;
@@ -41,44 +45,44 @@ export class ParkedCall {
     this.#limitMs = exchange.call.deadline > 0 ? exchange.call.deadline - exchange.call.sentAt : 0;
   }
 
-  /** Whether the exchange is still this call's. */
-  get current(): boolean {
+  /** Whether the exchange still belongs to this call. */
+  get isCurrent(): boolean {
     return this.exchange.generation === this.generation;
   }
 
-  add(question: Question): void {
-    this.questions.set(question.key, question);
-    this.questionBytes += question.entry.length;
-    this.#count();
+  add(request: InputRequest): void {
+    this.inputRequests.set(request.key, request);
+    this.inputRequestBytes += request.entry.length;
+    this.#updateExchange();
   }
 
-  remove(question: Question): void {
-    if (!this.questions.delete(question.key)) return;
-    this.questionBytes -= question.entry.length;
-    this.#count();
+  remove(request: InputRequest): void {
+    if (!this.inputRequests.delete(request.key)) return;
+    this.inputRequestBytes -= request.entry.length;
+    this.#updateExchange();
   }
 
-  /** Nobody waits for answers any more. */
+  /** Removes all input requests. */
   clear(): void {
-    this.questions.clear();
-    this.questionBytes = 0;
-    this.#count();
+    this.inputRequests.clear();
+    this.inputRequestBytes = 0;
+    this.#updateExchange();
   }
 
-  /** The client's time does not count as the upstream's: its limit rests while a question is open, and then starts over. */
-  #count(): void {
+  /** The deadline is suspended while an input request is open and starts anew afterwards: the client's time does not count. */
+  #updateExchange(): void {
     const { exchange } = this;
-    if (!this.current) return;
-    exchange.call.openRequests = this.questions.size;
-    exchange.call.deadline = this.questions.size === 0 && this.#limitMs > 0 ? performance.now() + this.#limitMs : 0;
+    if (!this.isCurrent) return;
+    exchange.call.openRequests = this.inputRequests.size;
+    exchange.call.deadline = this.inputRequests.size === 0 && this.#limitMs > 0 ? performance.now() + this.#limitMs : 0;
   }
 
-  get waits(): boolean {
+  get hasTimer(): boolean {
     return this.#timer !== undefined;
   }
 
-  /** Does something later, instead of what was to be done before. */
-  later(ms: Milliseconds, work: () => void): void {
+  /** Starts the timer of the call, instead of one that runs. */
+  schedule(ms: Milliseconds, work: () => void): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
@@ -87,8 +91,7 @@ export class ParkedCall {
     this.#timer.unref();
   }
 
-  /** Does nothing later. */
-  stay(): void {
+  cancelTimer(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }

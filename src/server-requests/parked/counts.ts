@@ -1,6 +1,6 @@
 import type { Count } from '../../units.js';
 
-/** How many there are of each; what there is none of takes no memory. */
+/** Counts by key; a count of 0 takes no memory. */
 export class Counts<Key> {
   readonly #counts = new Map<Key, Count>();
 

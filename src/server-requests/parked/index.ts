@@ -1,6 +1,6 @@
 /**
- * A legacy upstream under a modern client: while the upstream waits for an answer, the client's request ends with
- * `input_required` and the call is parked; the client's next request goes on with it (docs/protocol.md, parked calls).
+ * A legacy upstream behind a modern client: when the upstream sends a request, the client's call ends with
+ * `input_required` and is parked; the client's retry with the answers continues it (docs/protocol.md, parked calls).
  */
 
 import { Kind, Method } from '../../../native/layout.js';
@@ -32,29 +32,29 @@ import {
   inputRequired,
   noAnswerTo,
   parsedParams,
-  readQuestion,
+  readInputRequest,
   refusal,
-  urlQuestions,
-} from './questions.js';
+  urlInputRequests,
+} from './input-requests.js';
 import { callDigest, RequestStates, StateKind } from './states.js';
 
-/** What of the limits counts here. */
+/** The limits of parked calls. */
 export type ParkedLimits = Pick<LimitsSnapshot, 'maxParked' | 'maxParkedPerPrincipal' | 'parkMs' | 'maxHeldBytes'>;
 
 /** How clients of parked calls are answered: the write stage. */
 export interface ParkedAnswers {
-  /** Answers the client's request with a result (`bytes` is the whole `result` object) and keeps the exchange. */
+  /** Answers the client's request with a `result` object and keeps the exchange. */
   suspend(exchange: Exchange, result: Uint8Array): void;
-  /** Passes on what the upstream said at last, as if it came now. */
+  /** Passes on a message of the upstream. */
   message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void;
   fail(exchange: Exchange, code: ErrorCode): void;
   /** Ends a request with an error of the table. */
   refuse(exchange: Exchange, code: ErrorCode): void;
 }
 
-/** A server as far as parked calls are concerned. */
+/** What {@link ParkedCalls} reads of a server. */
 export interface ParkedServer {
-  /** `maxConnections`: calls that one of its endpoints may have in flight. */
+  /** `maxConnections`: calls in flight at one endpoint. */
   readonly config: { readonly maxConnections: number };
   readonly endpoints: readonly { readonly state: EndpointState; readonly era: Era }[];
 }
@@ -71,16 +71,16 @@ export interface ParkedCallsParts {
 }
 
 const TOKEN_REVOKED = errorNumber('GW_TOKEN_REVOKED');
-/** Questions that a server sends together come within so many milliseconds; they make one round. */
+/** Requests of a server within so many milliseconds are sent to the client in one round. */
 const COLLECT_MS = 10;
-/** Questions of one call open at once. */
-const MAX_QUESTIONS = 32;
+/** Open input requests of one call. */
+const MAX_INPUT_REQUESTS = 32;
 
-/** See the file comment. */
+/** See the file comment. The router, the pipeline and the sink of upstream messages call it; one per front. */
 export class ParkedCalls {
   readonly #parts: ParkedCallsParts;
   readonly #states: RequestStates;
-  /** Calls with questions, those included whose client has not been asked yet. */
+  /** Calls with input requests, including those that are not sent to the client yet. */
   readonly #calls = new Map<Exchange, ParkedCall>();
   /** Parked calls by the number in their state. */
   readonly #byNumber = new Map<number, ParkedCall>();
@@ -94,7 +94,7 @@ export class ParkedCalls {
     this.#states = new RequestStates(parts.handles);
   }
 
-  /** Calls parked now: each holds an exchange without a client. */
+  /** Parked calls; each holds an exchange without a client. */
   get size(): number {
     return this.#byNumber.size;
   }
@@ -104,14 +104,14 @@ export class ParkedCalls {
     const id = idToken(bytes, spans);
     const needed = neededCapability(spans.method, parsedParams(bytes, spans));
     const capabilities = capabilitiesOf(exchange);
-    // Results of other methods cannot ask; and who was told of no capability has nothing to ask for.
-    if (needed < 0 || capabilities < 0 || !mayBeAsked(exchange)) {
+    // Other methods have no `input_required` result; a server that was told of no capabilities must not send requests.
+    if (needed < 0 || capabilities < 0 || !supportsInputRequired(exchange)) {
       endpoint.reply(refusal(id, -32601, 'Method not found'));
       return;
     }
     if ((needed & ~capabilities) !== 0) {
       endpoint.reply(refusal(id, -32601, 'The client does not declare this capability'));
-      this.#giveUp(exchange, 'GW_CAPABILITY_REQUIRED', requirement(needed));
+      this.#fail(exchange, 'GW_CAPABILITY_REQUIRED', requirement(needed));
       return;
     }
     if (this.#closed) {
@@ -120,35 +120,35 @@ export class ParkedCalls {
     }
     const call = this.#callAt(endpoint, exchange);
     if (call === null) {
-      endpoint.reply(refusal(id, -32603, 'Too many calls wait for answers of clients'));
-      this.#giveUp(exchange, 'GW_TOO_MANY_PARKED', '');
+      endpoint.reply(refusal(id, -32603, 'Too many calls wait for responses of clients'));
+      this.#fail(exchange, 'GW_TOO_MANY_PARKED', '');
       return;
     }
     if (
-      call.questions.size >= MAX_QUESTIONS ||
-      call.questionBytes + length > this.#parts.config.current.limits.maxHeldBytes
+      call.inputRequests.size >= MAX_INPUT_REQUESTS ||
+      call.inputRequestBytes + length > this.#parts.config.current.limits.maxHeldBytes
     ) {
-      endpoint.reply(refusal(id, -32603, 'Too many questions of one call'));
+      endpoint.reply(refusal(id, -32603, 'Too many requests of one call'));
       return;
     }
-    call.add(readQuestion(bytes, length, spans, needed, (key) => call.questions.has(key)));
-    // What the client of a parked call was asked has been said; the next round has this question.
-    if (exchange.phase !== Phase.parked && !call.waits) call.later(COLLECT_MS, () => this.#ask(call));
+    call.add(readInputRequest(bytes, length, spans, needed, (key) => call.inputRequests.has(key)));
+    // The client of a parked call gets this request with the next round.
+    if (exchange.phase !== Phase.parked && !call.hasTimer) call.schedule(COLLECT_MS, () => this.#ask(call));
   }
 
-  /** A call of a modern client with answers. @returns false when it belongs to no parked call and goes its usual way */
+  /** Continues the parked call of a retry. @returns false when it belongs to none and is to be forwarded as a new call */
   resume(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
     const message = bytes.subarray(0, length);
     const start = exchange.message.spans.requestStateStart;
-    // Without a state it is a fresh call.
+    // Without a state it is a new call.
     if (start < 0) return false;
     const text = stringValue(message, start, exchange.message.spans.requestStateEnd) ?? '';
     const state = this.#states.open(text);
-    const call = state?.own === true ? this.#byNumber.get(state.number) : undefined;
+    const call = state?.isOwn === true ? this.#byNumber.get(state.number) : undefined;
     if (state === null || (state.kind === StateKind.parked && call === undefined)) {
       const era = this.#eraOf(exchange.verdict.server);
-      // A modern upstream has states of its own, and may be a gateway like this one. A legacy upstream has none.
-      if (era === Era.modern || (era === null && !this.#states.claims(text))) return false;
+      // The state may be that of a modern upstream, even of another gateway of this kind. Legacy upstreams have none.
+      if (era === Era.modern || (era === null && !this.#parts.handles.hasPrefix(text))) return false;
       this.#parts.write.refuse(exchange, 'GW_INPUT_STATE');
       return true;
     }
@@ -157,28 +157,28 @@ export class ParkedCalls {
       return true;
     }
     if (call === undefined) return false;
-    this.#goOn(call, exchange, message);
+    this.#resume(call, exchange, message);
     return true;
   }
 
   /** The upstream's response to a parked call. */
   response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
-    // Progress and log messages have no stream to go to.
+    // Without a client there is no stream for progress and log messages.
     if (spans.kind !== Kind.response) return;
     if (length > this.#parts.config.current.limits.maxHeldBytes) this.failed(exchange, 'GW_RESPONSE_TOO_LARGE');
-    else this.#settle(exchange, { code: null, bytes: Buffer.from(bytes.subarray(0, length)), spans: spans.copy() });
+    else this.#setOutcome(exchange, { code: null, bytes: Buffer.from(bytes.subarray(0, length)), spans: spans.copy() });
   }
 
   /** A parked call failed. */
   failed(exchange: Exchange, code: ErrorCode): void {
-    this.#settle(exchange, { code, detail: '' });
+    this.#setOutcome(exchange, { code, detail: '' });
   }
 
-  /** A legacy upstream answered -32042: tells a modern client in its way. @returns false when that is impossible */
+  /** Converts an error -32042 of a legacy upstream to `input_required`. @returns false when that is impossible */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
-    const questions = urlQuestions(bytes, length, spans);
+    const inputRequests = urlInputRequests(bytes, length, spans);
     const capabilities = capabilitiesOf(exchange);
-    if (questions.length === 0 || capabilities < 0 || !mayBeAsked(exchange)) return false;
+    if (inputRequests.length === 0 || capabilities < 0 || !supportsInputRequired(exchange)) return false;
     if ((capabilities & Capability.elicitationUrl) === 0) {
       exchange.message.detail = requirement(Capability.elicitationUrl);
       this.#parts.write.fail(exchange, 'GW_CAPABILITY_REQUIRED');
@@ -186,45 +186,45 @@ export class ParkedCalls {
     }
     const expires = Date.now() + this.#parts.config.current.limits.parkMs;
     const state = this.#states.seal(StateKind.again, 0, expires, digestOf(exchange));
-    this.#parts.write.suspend(exchange, inputRequired(questions, state, this.#parts.identity.serverInfo));
+    this.#parts.write.suspend(exchange, inputRequired(inputRequests, state, this.#parts.identity.serverInfo));
     this.#parts.table.release(exchange);
     return true;
   }
 
-  /** The upstream takes a question back. */
+  /** The upstream cancels one of its requests. */
   serverNotification(endpoint: Endpoint, bytes: Uint8Array, spans: Spans): void {
     const start = spans.requestIdStart;
     if (spans.method !== Method.cancelled || start < 0) return;
     const id = Buffer.from(bytes.subarray(start, spans.requestIdEnd)).toString('utf8');
     for (const call of this.#calls.values()) {
       if (call.endpoint !== endpoint) continue;
-      for (const question of call.questions.values()) {
-        if (question.id !== id) continue;
-        call.remove(question);
-        this.#nothingToAsk(call);
+      for (const request of call.inputRequests.values()) {
+        if (request.id !== id) continue;
+        call.remove(request);
+        this.#removeIfIdle(call);
         return;
       }
     }
   }
 
-  /** The endpoint waits no longer for answers. Calls that end with it are reported one by one. */
+  /** The endpoint disconnected and no longer waits for responses; its calls fail separately. */
   endpointDisconnected(endpoint: Endpoint): void {
     for (const call of this.#calls.values()) {
       if (call.endpoint !== endpoint) continue;
       call.clear();
-      this.#nothingToAsk(call);
+      this.#removeIfIdle(call);
     }
   }
 
-  /** The call is over, and its client with it: its upstream gets no answers any more. */
+  /** The call ended because its client disconnected or cancelled it. */
   callEnded(exchange: Exchange): void {
     const call = this.#callOf(exchange);
     if (call === null) return;
-    this.#declineQuestions(call);
-    this.#forget(call);
+    this.#declineInputRequests(call);
+    this.#remove(call);
   }
 
-  /** Ends the parked calls whose token is revoked: their clients cannot come back for them. */
+  /** Ends the parked calls whose token is revoked: their clients cannot retry. */
   endRevoked(policy: Policy): void {
     for (const call of [...this.#byNumber.values()]) {
       const { token } = call.exchange.client;
@@ -235,7 +235,7 @@ export class ParkedCalls {
     }
   }
 
-  /** Ends all parked calls; from now on upstreams are told at once that nobody answers. */
+  /** Ends all parked calls; from now on requests of upstreams are refused. */
   close(): void {
     this.#closed = true;
     for (const call of this.#calls.values()) {
@@ -244,7 +244,7 @@ export class ParkedCalls {
     }
   }
 
-  /** The family of the server that a permitted call goes to; null = not known. */
+  /** The family of a server; null = no endpoint is ready. */
   #eraOf(server: number): Era | null {
     const endpoints = this.#parts.upstreams.servers[server]?.endpoints ?? [];
     return endpoints.find(({ state }) => state === 'ready')?.era ?? null;
@@ -254,28 +254,28 @@ export class ParkedCalls {
     return this.#parts.upstreams.servers[server]?.config.maxConnections ?? 0;
   }
 
-  /** The call's record, unless it is of an earlier use of the same exchange. */
+  /** The parked call of an exchange; one of an earlier generation is removed. */
   #callOf(exchange: Exchange): ParkedCall | null {
     const call = this.#calls.get(exchange);
-    if (call === undefined || call.current) return call ?? null;
-    this.#forget(call);
+    if (call === undefined || call.isCurrent) return call ?? null;
+    this.#remove(call);
     return null;
   }
 
-  /** The same for a call at an endpoint, made when it is asked first there; null when there are too many. */
+  /** The parked call of an exchange at an endpoint, created if there is none; null when there are too many. */
   #callAt(endpoint: Endpoint, exchange: Exchange): ParkedCall | null {
     const known = this.#callOf(exchange);
     if (known !== null) {
       if (known.endpoint === endpoint) return known;
-      // The call failed there and went on here.
-      this.#forget(known);
+      // The call was retried at another endpoint.
+      this.#remove(known);
     }
     const { maxParked, maxParkedPerPrincipal } = this.#parts.config.current.limits;
     const principal = principalOf(exchange);
     if (this.#calls.size >= maxParked || this.#perPrincipal.of(principal) >= maxParkedPerPrincipal) return null;
-    // Each holds a connection for as long as somebody thinks: the other half stays for other calls.
-    const room = Math.max(1, Math.floor(this.#connectionsOf(endpoint.server) / 2));
-    if (this.#perEndpoint.of(endpoint) >= room) return null;
+    // Each occupies a connection until its user has answered; half of the connections remain for other calls.
+    const maxParkedHere = Math.max(1, Math.floor(this.#connectionsOf(endpoint.server) / 2));
+    if (this.#perEndpoint.of(endpoint) >= maxParkedHere) return null;
     const call = new ParkedCall(endpoint, exchange, principal, digestOf(exchange));
     this.#calls.set(exchange, call);
     this.#perPrincipal.add(principal);
@@ -283,8 +283,8 @@ export class ParkedCalls {
     return call;
   }
 
-  #forget(call: ParkedCall): void {
-    call.stay();
+  #remove(call: ParkedCall): void {
+    call.cancelTimer();
     call.clear();
     this.#byNumber.delete(call.number);
     if (this.#calls.get(call.exchange) !== call) return;
@@ -293,12 +293,12 @@ export class ParkedCalls {
     this.#perEndpoint.remove(call.endpoint);
   }
 
-  /** Ends the client's request with the open questions. */
+  /** Parks the call: answers the client with the open input requests. */
   #ask(call: ParkedCall): void {
     const { exchange, endpoint } = call;
-    // The call may have gone elsewhere after its endpoint failed.
+    // The call may have been retried at another endpoint.
     if (this.#callOf(exchange) !== call || exchange.call.upstream !== endpoint || exchange.client.reply === null) {
-      this.#forget(call);
+      this.#remove(call);
       return;
     }
     this.#lastNumber += 1;
@@ -306,16 +306,19 @@ export class ParkedCalls {
     this.#byNumber.set(call.number, call);
     const { parkMs } = this.#parts.config.current.limits;
     const state = this.#states.seal(StateKind.parked, call.number, Date.now() + parkMs, call.digest);
-    call.later(parkMs, () => this.#expire(call));
-    // A slow client may have stopped the upstream, and will not let it go on.
+    call.schedule(parkMs, () => this.#expire(call));
+    // A slow client may have paused the upstream, and cannot resume it now.
     endpoint.resume(exchange);
-    this.#parts.write.suspend(exchange, inputRequired(call.questions.values(), state, this.#parts.identity.serverInfo));
+    this.#parts.write.suspend(
+      exchange,
+      inputRequired(call.inputRequests.values(), state, this.#parts.identity.serverInfo),
+    );
   }
 
-  /** The client is back: the parked exchange has it from now on. */
-  #goOn(call: ParkedCall, retry: Exchange, message: Uint8Array): void {
+  /** Moves the client of a retry to the parked exchange and sends its answers upstream. */
+  #resume(call: ParkedCall, retry: Exchange, message: Uint8Array): void {
     const { exchange, outcome } = call;
-    call.stay();
+    call.cancelTimer();
     this.#byNumber.delete(call.number);
     call.number = 0;
     handOver(retry, exchange);
@@ -326,22 +329,22 @@ export class ParkedCalls {
     const answers = answersIn(call, retry, message);
     this.#parts.table.release(retry);
     if (outcome !== null) {
-      this.#forget(call);
+      this.#remove(call);
       this.#deliver(exchange, outcome);
       return;
     }
     for (const answer of answers) call.endpoint.reply(answer);
-    if (call.questions.size === 0) this.#forget(call);
-    else this.#askOn(call);
+    if (call.inputRequests.size === 0) this.#remove(call);
+    else this.#askAgain(call);
   }
 
-  /** What is still open makes another round at once, unless the retry declares less than the first request did. */
-  #askOn(call: ParkedCall): void {
+  /** Starts another round for requests without an answer, unless the retry lacks a capability for them. */
+  #askAgain(call: ParkedCall): void {
     const { exchange } = call;
     let needed = 0;
-    for (const question of call.questions.values()) needed |= question.needed;
+    for (const request of call.inputRequests.values()) needed |= request.needed;
     if ((needed & ~exchange.client.capabilities) === 0) this.#ask(call);
-    else this.#giveUp(exchange, 'GW_CAPABILITY_REQUIRED', requirement(needed));
+    else this.#fail(exchange, 'GW_CAPABILITY_REQUIRED', requirement(needed));
   }
 
   #deliver(exchange: Exchange, outcome: Outcome): void {
@@ -354,73 +357,72 @@ export class ParkedCalls {
     }
   }
 
-  /** Keeps what the upstream said at last for the client. */
-  #settle(exchange: Exchange, outcome: Outcome): void {
+  /** Keeps the end of a parked call for its client. */
+  #setOutcome(exchange: Exchange, outcome: Outcome): void {
     const call = this.#callOf(exchange);
     if (call === null) return;
     call.clear();
     call.outcome ??= outcome;
   }
 
-  /** The upstream goes on by itself: before the client was asked, it need not know. */
-  #nothingToAsk(call: ParkedCall): void {
-    if (call.questions.size === 0 && call.number === 0) this.#forget(call);
+  /** Removes a call without open requests whose client was not asked yet: it continues as an ordinary call. */
+  #removeIfIdle(call: ParkedCall): void {
+    if (call.inputRequests.size === 0 && call.number === 0) this.#remove(call);
   }
 
-  /** Stops a call because its client cannot be asked: tells it now, or when it comes back. */
-  #giveUp(exchange: Exchange, code: ErrorCode, detail: string): void {
+  /** Cancels a call whose client cannot be asked; the client gets the error now, or with its retry. */
+  #fail(exchange: Exchange, code: ErrorCode, detail: string): void {
     const call = this.#callOf(exchange);
-    if (call !== null) this.#declineQuestions(call);
+    if (call !== null) this.#declineInputRequests(call);
     exchange.call.upstream?.cancel(exchange);
     exchange.call.upstream = null;
     if (exchange.phase === Phase.parked) {
-      this.#settle(exchange, { code, detail });
+      this.#setOutcome(exchange, { code, detail });
       return;
     }
-    if (call !== null) this.#forget(call);
+    if (call !== null) this.#remove(call);
     exchange.message.detail = detail;
     this.#parts.write.fail(exchange, code);
   }
 
-  /** The client did not come back in time. */
+  /** The client did not retry in time. */
   #expire(call: ParkedCall): void {
-    const { exchange } = call;
-    const { current } = call;
-    if (current) this.#declineQuestions(call);
-    this.#forget(call);
-    if (!current) return;
+    const { exchange, isCurrent } = call;
+    if (isCurrent) this.#declineInputRequests(call);
+    this.#remove(call);
+    if (!isCurrent) return;
     exchange.call.upstream?.cancel(exchange);
     exchange.call.upstream = null;
-    // Its request has been answered and counted.
+    // Its request was answered and counted when it was parked.
     this.#parts.table.release(exchange);
   }
 
-  #declineQuestions(call: ParkedCall): void {
-    for (const question of call.questions.values()) call.endpoint.reply(noAnswerTo(question));
+  #declineInputRequests(call: ParkedCall): void {
+    for (const request of call.inputRequests.values()) call.endpoint.reply(noAnswerTo(request));
     call.clear();
   }
 }
 
-/** The responses to the questions that the client has answered, which are open no longer. */
+/** Removes the input requests that the client has answered. @returns the responses to them */
 function answersIn(call: ParkedCall, retry: Exchange, message: Uint8Array): Buffer[] {
   const answers: Buffer[] = [];
-  for (const question of [...call.questions.values()]) {
-    const answer = answerTo(question, message, retry.message.spans);
+  for (const request of [...call.inputRequests.values()]) {
+    const answer = answerTo(request, message, retry.message.spans);
     if (answer === null) continue;
-    call.remove(question);
+    call.remove(request);
     answers.push(answer);
   }
   return answers;
 }
 
-/** What the client can be asked for during a call; -1 = not known, since the call was not sent to be asked about. */
+/** The capabilities that the client declared with a call; -1 = unknown, the call cannot be parked. */
 function capabilitiesOf({ message: { bodyLength }, client: { capabilities } }: Exchange): number {
-  // Without its body a retry could not be told from another call.
+  // Without the body, a retry could not be compared with the call.
   return bodyLength === 0 && capabilities > 0 ? -1 : capabilities;
 }
 
 /** Whether the method is one whose result can be `input_required`. */
-function mayBeAsked({ message: { spans } }: Exchange): boolean {
+function supportsInputRequired({ message: { spans } }: Exchange): boolean {
   const method = spans.method;
   return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
 }
@@ -439,7 +441,7 @@ function digestOf(exchange: Exchange): Buffer {
   return callDigest(exchange, exchange.message.body.subarray(0, exchange.message.bodyLength));
 }
 
-/** By subject; those without one by their address, as for rate limits. */
+/** The subject; for anonymous clients the address, as for rate limits. */
 function principalOf(exchange: Exchange): string {
   const subject = exchange.verdict.subject;
   return subject.some((word) => word !== 0) ? subject.join(' ') : exchange.client.remoteAddress;

@@ -1,7 +1,6 @@
 /**
- * `requestState` of the gateway's own: what a client brings back when a legacy upstream waits for its answer. Sealed, so
- * that nobody else can make or change one, and bound to the caller and to the call (MCP 2026-07-28, multi round-trip
- * requests, security).
+ * The gateway's `requestState`, which a client returns with its answers to a legacy upstream. It is sealed against forging
+ * and bound to the caller and to the call (MCP 2026-07-28, multi round-trip requests, security).
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { Flag } from '../../../native/layout.js';
@@ -9,24 +8,24 @@ import { parseValue } from '../../protocol/json-cursor.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { HandleSealer } from '../../session/handles.js';
 
-/** What becomes of the retry. */
+/** How the gateway handles the retry. */
 export const StateKind = {
-  /** It goes on with a parked call. */
+  /** It continues a parked call. */
   parked: 1,
-  /** It is an ordinary call: the first one failed because something had to be done elsewhere before. */
+  /** It is a new call: the first one failed with -32042, because its user had to visit a URL. */
   again: 2,
 } as const;
 
-/** What a state says. */
+/** The content of a state. */
 export interface RequestState {
   readonly kind: number;
-  /** It was made by this process. */
-  readonly own: boolean;
+  /** It was issued by this process. */
+  readonly isOwn: boolean;
   /** Names the parked call; each is used once. 0 for {@link StateKind.again}. */
   readonly number: number;
   /** Milliseconds since the epoch. */
   readonly expires: number;
-  /** {@link callDigest} of the call it was made for. */
+  /** {@link callDigest} of the call that it was issued for. */
   readonly digest: Buffer;
 }
 
@@ -34,22 +33,17 @@ const TAG_BYTES = 8;
 const NUMBER_BYTES = 6;
 const DIGEST_BYTES = 16;
 const LENGTH = 1 + TAG_BYTES + 2 * NUMBER_BYTES + DIGEST_BYTES;
-/** Larger arguments are compared as they are spelled. */
+/** Longer arguments are compared byte by byte. */
 const MAX_PARSED = 65_536;
 
-/** Makes and reads states. */
+/** Issues and opens states. Owned by ParkedCalls. */
 export class RequestStates {
   readonly #sealer: HandleSealer;
-  /** Parked calls live in one process; no other one can go on with them. */
+  /** Identifies this process, which alone can continue its parked calls. */
   readonly #tag = randomBytes(TAG_BYTES);
 
   constructor(sealer: HandleSealer) {
     this.#sealer = sealer;
-  }
-
-  /** Whether a text looks like one of ours. */
-  claims(text: string): boolean {
-    return this.#sealer.claims(text);
   }
 
   seal(kind: number, number: number, expires: number, digest: Buffer): string {
@@ -63,14 +57,14 @@ export class RequestStates {
     return this.#sealer.seal(content, false);
   }
 
-  /** What a text says; null when it is none of ours, or was changed. */
+  /** The content of a state; null when it is forged or was changed. */
   open(text: string): RequestState | null {
     const content = this.#sealer.open(text);
     if (content === null || content.length !== LENGTH) return null;
     const at = 1 + TAG_BYTES;
     return {
-      kind: content[0]!,
-      own: content.subarray(1, at).equals(this.#tag),
+      kind: content.readUInt8(0),
+      isOwn: content.subarray(1, at).equals(this.#tag),
       number: content.readUIntBE(at, NUMBER_BYTES),
       expires: content.readUIntBE(at + NUMBER_BYTES, NUMBER_BYTES),
       digest: content.subarray(at + 2 * NUMBER_BYTES),
@@ -79,8 +73,8 @@ export class RequestStates {
 }
 
 /**
- * What a retry has to have in common with its call: the subject, the method, the name and the arguments. Arguments are
- * compared by what they mean: clients may write the members of an object in any order.
+ * A digest of what a retry must have in common with its call: the subject, the method, the name and the arguments. The
+ * order of the members of objects does not matter.
  *
  * @param bytes the message, `exchange.message.spans` is its scan; the call has been decided
  */
@@ -90,15 +84,15 @@ export function callDigest(exchange: Exchange, bytes: Uint8Array): Buffer {
   const hash = createHash('sha256');
   hash.update(new Uint8Array(verdict.subject.buffer));
   part(hash, range(bytes, spans.methodStart, spans.methodEnd));
-  // A URI is in the message as it is sent; policy may take two for one that a server tells apart.
+  // URIs are compared as sent: two that policy normalizes to one may differ for the server.
   const isDecoded = decodedName.length > 0 && (spans.flags & Flag.nameIsUri) === 0;
   part(hash, isDecoded ? decodedName : range(bytes, spans.nameStart, spans.nameEnd));
   const args = range(bytes, spans.argumentsStart, spans.argumentsEnd);
-  part(hash, args.length <= MAX_PARSED ? meaning(args) : args);
+  part(hash, args.length <= MAX_PARSED ? canonical(args) : args);
   return hash.digest().subarray(0, DIGEST_BYTES);
 }
 
-/** Each part with its length, so that no two lists of parts look the same. */
+/** Hashes a part after its length, so that different lists of parts have different digests. */
 function part(hash: ReturnType<typeof createHash>, bytes: Uint8Array): void {
   hash.update(`${bytes.length}:`).update(bytes);
 }
@@ -107,7 +101,7 @@ function range(bytes: Uint8Array, start: number, end: number): Uint8Array {
   return start < 0 ? new Uint8Array(0) : bytes.subarray(start, end);
 }
 
-function meaning(json: Uint8Array): Uint8Array {
+function canonical(json: Uint8Array): Uint8Array {
   return json.length === 0 ? json : Buffer.from(JSON.stringify(sorted(parseValue(json, 0, json.length))));
 }
 

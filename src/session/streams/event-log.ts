@@ -1,6 +1,7 @@
 /**
- * The events of legacy streams that a client may come back for (MCP 2025-03-26 and later, resumability), and their ids.
- * Bounded in bytes, for each session and over all; the oldest go first. It lives in this process only: an id says so.
+ * The events of legacy streams, kept for clients that resume (MCP 2025-03-26 and later, resumability), and their ids.
+ * Bounded in bytes, per session and in total; the oldest events are evicted first. The log is local to this process, and
+ * its event ids name the process.
  */
 import { randomBytes } from 'node:crypto';
 import type { Current } from '../../config/current.js';
@@ -18,26 +19,26 @@ export interface EventLogConfig {
 /** A stream whose events are kept. */
 export interface LoggedStream {
   readonly number: number;
-  /** The sealed id of the session it belongs to; nobody else may resume it. */
+  /** The sealed id of its session, which alone may resume it. */
   readonly sessionId: string;
-  /** The session's standalone stream; false = the answer of one call. */
-  readonly standalone: boolean;
-  /** The call, in this generation; afterwards it is over. Null for a standalone stream. */
+  /** The session's standalone stream; false = the response to one call. */
+  readonly isStandalone: boolean;
+  /** The call, valid in this generation only. Null for a standalone stream. */
   readonly exchange: Exchange | null;
   readonly generation: number;
-  /** Number of the event that comes next; the first is 1. */
+  /** Number of the next event; the first is 1. */
   readonly next: number;
-  /** Events up to this number are not there any more. */
+  /** Number of the newest evicted event; 0 = none. */
   readonly evicted: number;
-  /** Nothing more follows. */
-  readonly ended: boolean;
+  /** No more events follow. */
+  readonly hasEnded: boolean;
 }
 
-/** An event id of this gateway, taken apart. */
+/** A parsed event id. */
 export interface EventId {
-  /** It was given by this process. */
-  readonly own: boolean;
-  readonly standalone: boolean;
+  /** It was issued by this process. */
+  readonly isOwn: boolean;
+  readonly isStandalone: boolean;
   readonly stream: number;
   readonly event: number;
 }
@@ -45,7 +46,7 @@ export interface EventId {
 interface SessionEvents {
   readonly id: string;
   readonly streams: Set<Stream>;
-  /** Oldest first, from `head` on; null before. */
+  /** Oldest first, from `head` on; null before it. */
   entries: (Entry | null)[];
   head: number;
   bytes: Bytes;
@@ -56,42 +57,42 @@ interface Stream extends LoggedStream {
   generation: number;
   next: number;
   evicted: number;
-  ended: boolean;
+  hasEnded: boolean;
 }
 
 interface Entry {
   readonly stream: Stream;
   readonly number: number;
   readonly message: Uint8Array;
-  // Neighbours in the order of all sessions.
+  // Neighbours in the list over all sessions.
   older: Entry | null;
   newer: Entry | null;
 }
 
-/** What an event takes besides its bytes, roughly. */
+/** Approximate memory of an event besides its bytes. */
 const ENTRY_BYTES: Bytes = 256;
-/** Freed places at the front of a list before it is moved together. */
-const MOST_FREED = 32;
+/** Freed places at the front of a list before it is compacted. */
+const MAX_FREED = 32;
 
-/** Tells the ids of this process from those of others. */
+/** Distinguishes the ids of this process from those of other processes. */
 const PROCESS_TAG = randomBytes(4).toString('hex');
 const EVENT_ID = /^([0-9a-f]{8})-([sc])([0-9a-z]{1,9})-([0-9a-z]{1,9})$/;
 
-/** Takes an id of a `Last-Event-ID` header apart; null = it is none of ours. */
+/** Parses the value of a `Last-Event-ID` header; null = no gateway issued it. */
 export function parseEventId(text: string): EventId | null {
   const match = EVENT_ID.exec(text);
   if (match === null) return null;
-  const [, tag, kind, stream, event] = match as unknown as [string, string, string, string, string];
+  const [, tag, kind, stream = '', event = ''] = match;
   return {
-    own: tag === PROCESS_TAG,
-    standalone: kind === 's',
+    isOwn: tag === PROCESS_TAG,
+    isStandalone: kind === 's',
     stream: Number.parseInt(stream, 36),
     event: Number.parseInt(event, 36),
   };
 }
 
 function idText(stream: LoggedStream, event: number): string {
-  const kind = stream.standalone ? 's' : 'c';
+  const kind = stream.isStandalone ? 's' : 'c';
   return `id: ${PROCESS_TAG}-${kind}${stream.number.toString(36)}-${event.toString(36)}`;
 }
 
@@ -110,7 +111,7 @@ export class EventLog implements StreamLog {
     this.#config = config;
   }
 
-  /** Bytes kept now, with what they cost besides. */
+  /** Bytes kept now, with the overhead of each event. */
   get bytes(): Bytes {
     return this.#bytes;
   }
@@ -129,12 +130,12 @@ export class EventLog implements StreamLog {
     return this.#open(exchange, false);
   }
 
-  /** The standalone stream of a session opens. @returns its number; 0 = its events are not kept */
+  /** Registers the standalone stream of a session. @returns its number; 0 = its events are not kept */
   openedStandalone(exchange: Exchange): number {
     return this.#open(exchange, true);
   }
 
-  greeting(exchange: Exchange): Uint8Array | null {
+  primingEvent(exchange: Exchange): Uint8Array | null {
     const stream = this.#streams.get(exchange.client.eventStream);
     // Clients of older revisions fail on an event without data.
     if (stream === undefined || exchange.client.revision < Revision.r2025_11_25) return null;
@@ -147,14 +148,14 @@ export class EventLog implements StreamLog {
     return stream === undefined ? null : this.#add(stream, new Uint8Array(bytes.subarray(start, end)));
   }
 
-  /** Keeps a message that others keep as well: it is not copied and must not change. */
-  keepShared(stream: number, message: Uint8Array): Uint8Array | null {
-    const known = this.#streams.get(stream);
-    return known === undefined ? null : this.#add(known, message);
+  /** As {@link keep}, without a copy: the message must not change afterwards. */
+  keepShared(number: number, message: Uint8Array): Uint8Array | null {
+    const stream = this.#streams.get(number);
+    return stream === undefined ? null : this.#add(stream, message);
   }
 
-  /** The call of a stream goes on under another generation of its exchange. */
-  renewed(exchange: Exchange): void {
+  /** The exchange of a call has a new generation; its stream continues. */
+  generationChanged(exchange: Exchange): void {
     const stream = this.#streams.get(exchange.client.eventStream);
     if (stream !== undefined) stream.generation = exchange.generation;
   }
@@ -162,53 +163,51 @@ export class EventLog implements StreamLog {
   closed(exchange: Exchange): void {
     const stream = this.#streams.get(exchange.client.eventStream);
     if (stream === undefined) return;
-    stream.ended = true;
-    if (stream.evicted === stream.next - 1) this.drop(stream.number);
+    stream.hasEnded = true;
+    if (stream.evicted === stream.next - 1) this.dropStream(stream.number);
   }
 
-  /** The exchange is given back: a stream that did not end with an answer has nothing to come back for. */
-  over(exchange: Exchange): void {
+  /** The exchange of a call is released: a stream that ended without a response cannot be resumed. */
+  exchangeReleased(exchange: Exchange): void {
     const stream = this.#streams.get(exchange.client.eventStream);
-    if (stream !== undefined && !stream.ended) this.drop(stream.number);
+    if (stream !== undefined && !stream.hasEnded) this.dropStream(stream.number);
   }
 
-  /** The stream of that number, or null when nothing of it is left. */
+  /** The stream of that number, or null when it was dropped or all of its events were. */
   find(number: number): LoggedStream | null {
     return this.#streams.get(number) ?? null;
   }
 
-  /** Calls `visit` with the line of the id and the message of each kept event of a stream after the event `after`. */
+  /** Calls `visit` with the `id:` line and the message of each kept event of a stream after the event `after`. */
   replay(stream: LoggedStream, after: number, visit: (id: Uint8Array, message: Uint8Array) => void): void {
-    const { entries, head } = (stream as Stream).session;
-    for (let index = head; index < entries.length; index += 1) {
-      const entry = entries[index]!;
-      if (entry.stream === stream && entry.number > after) {
+    for (const entry of (stream as Stream).session.entries) {
+      if (entry !== null && entry.stream === stream && entry.number > after) {
         visit(Buffer.from(idText(stream, entry.number)), entry.message);
       }
     }
   }
 
-  /** Forgets one stream: nobody comes back for it. */
-  drop(number: number): void {
+  /** Drops one stream with its events. */
+  dropStream(number: number): void {
     const stream = this.#streams.get(number);
     if (stream === undefined) return;
     const { session } = stream;
     const rest: Entry[] = [];
-    for (let index = session.head; index < session.entries.length; index += 1) {
-      const entry = session.entries[index]!;
+    for (const entry of session.entries) {
+      if (entry === null) continue;
       if (entry.stream === stream) this.#unlink(entry);
       else rest.push(entry);
     }
     session.entries = rest;
     session.head = 0;
-    this.#forgetStream(stream);
+    this.#removeStream(stream);
   }
 
-  /** Forgets everything of a session. */
-  forget(sessionId: string): void {
+  /** Drops all streams of a session with their events. */
+  dropSession(sessionId: string): void {
     const session = this.#sessions.get(sessionId);
     if (session === undefined) return;
-    for (let index = session.head; index < session.entries.length; index += 1) this.#unlink(session.entries[index]!);
+    for (const entry of session.entries) if (entry !== null) this.#unlink(entry);
     for (const { number } of session.streams) this.#streams.delete(number);
     this.#sessions.delete(sessionId);
   }
@@ -216,25 +215,25 @@ export class EventLog implements StreamLog {
   #open(exchange: Exchange, standalone: boolean): number {
     const { session } = exchange.client;
     const { eventLogBytes, eventLogTotalBytes } = this.#config.current.sessions;
-    const wanted =
+    const isResumable =
       session !== null &&
       exchange.client.revision >= Revision.r2025_03_26 &&
       exchange.client.framing === Framing.sse &&
       exchange.client.link === null &&
       eventLogBytes > 0 &&
       eventLogTotalBytes > 0;
-    if (!wanted) return 0;
+    if (!isResumable) return 0;
     this.#lastNumber += 1;
     const events = this.#session(session.id);
     const stream: Stream = {
       number: this.#lastNumber,
       sessionId: session.id,
-      standalone,
+      isStandalone: standalone,
       exchange: standalone ? null : exchange,
       generation: exchange.generation,
       next: 1,
       evicted: 0,
-      ended: false,
+      hasEnded: false,
       session: events,
     };
     events.streams.add(stream);
@@ -258,12 +257,12 @@ export class EventLog implements StreamLog {
     const id = Buffer.from(idText(stream, number));
     stream.next += 1;
     if (size > eventLogBytes || size > eventLogTotalBytes) {
-      // Whoever got it can go on after it; whoever did not has missed it.
+      // A client that received it can resume after it; any other client cannot resume.
       stream.evicted = number;
       return id;
     }
-    while (session.bytes + size > eventLogBytes) this.#evict(session.entries[session.head]!);
-    while (this.#bytes + size > eventLogTotalBytes) this.#evict(this.#oldest!);
+    while (session.bytes + size > eventLogBytes) this.#evict(session.entries[session.head] ?? null);
+    while (this.#bytes + size > eventLogTotalBytes) this.#evict(this.#oldest);
     const entry: Entry = { stream, number, message, older: this.#newest, newer: null };
     if (this.#newest === null) this.#oldest = entry;
     else this.#newest.newer = entry;
@@ -275,19 +274,20 @@ export class EventLog implements StreamLog {
     return id;
   }
 
-  /** Drops the oldest event of its session, which the oldest of all is as well. */
-  #evict(entry: Entry): void {
+  /** Drops the oldest event of its session; the oldest event of all is one too. Null never comes while bytes are kept. */
+  #evict(entry: Entry | null): void {
+    if (entry === null) throw new Error('the event log counts bytes that it does not hold');
     const { stream } = entry;
     const { session } = stream;
     this.#unlink(entry);
     session.entries[session.head] = null;
     session.head += 1;
-    if (session.head > MOST_FREED && session.head * 2 > session.entries.length) {
+    if (session.head > MAX_FREED && session.head * 2 > session.entries.length) {
       session.entries = session.entries.slice(session.head);
       session.head = 0;
     }
     stream.evicted = Math.max(stream.evicted, entry.number);
-    if (stream.ended && stream.evicted === stream.next - 1) this.#forgetStream(stream);
+    if (stream.hasEnded && stream.evicted === stream.next - 1) this.#removeStream(stream);
   }
 
   #unlink(entry: Entry): void {
@@ -302,7 +302,7 @@ export class EventLog implements StreamLog {
     this.#events -= 1;
   }
 
-  #forgetStream(stream: Stream): void {
+  #removeStream(stream: Stream): void {
     const { session } = stream;
     this.#streams.delete(stream.number);
     session.streams.delete(stream);

@@ -6,47 +6,46 @@ import { type Exchange, Framing } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import type { Session } from '../sessions.js';
 import { EventLog, type EventLogConfig, type LoggedStream } from './event-log.js';
-import { StandingStreams } from './standing.js';
+import { LongLivedStreams } from './long-lived.js';
 
 /** What {@link StandaloneStreams} reads of the configuration. */
 export interface StandaloneStreamsConfig extends EventLogConfig {
   readonly limits: Pick<LimitsSnapshot, 'maxStreams' | 'maxClientBufferBytes'>;
 }
 
-/** How long messages are kept for the client of a broken stream; after that it has to begin a new one. */
-const KEPT_BROKEN_MS: Milliseconds = 300_000;
-/** How long a request of an upstream counts on the client of a broken stream to come back for it. */
-const ASKED_BROKEN_MS: Milliseconds = 30_000;
+/** How long messages are kept for a client whose stream broke; after that it has to open a new stream. */
+const EVENTS_KEPT_MS: Milliseconds = 300_000;
+/** How long after its stream broke a client still receives requests of upstreams, by resuming the stream. */
+const REQUESTS_KEPT_MS: Milliseconds = 30_000;
 
-/** A stream whose client is gone and may come back. */
-interface Broken {
+/** A stream that broke and may be resumed. */
+interface Disconnected {
   readonly stream: number;
   readonly since: Milliseconds;
 }
 
 /**
- * The standalone event streams (GET) of legacy sessions, at most one per session. A client that does not take its
- * notifications loses them, counted, and the slow-client rule of the front end cuts it in the end.
+ * The standalone event streams (GET) of legacy sessions, at most one per session; one object per front. Messages beyond
+ * `limits.maxClientBufferBytes` are dropped, and the slow-client rule of the front end closes the connection eventually.
  */
 export class StandaloneStreams {
-  /** The events that clients may come back for. */
+  /** The events of resumable streams. */
   readonly log: EventLog;
   /** These streams and those of `subscriptions/listen`. */
-  readonly standing: StandingStreams;
+  readonly longLived: LongLivedStreams;
   readonly #config: Current<StandaloneStreamsConfig>;
   readonly #now: () => Milliseconds;
   readonly #streams = new Map<Exchange, Session>();
-  /** Longest broken first. */
-  readonly #broken = new Map<Session, Broken>();
+  /** In the order in which they broke. */
+  readonly #disconnected = new Map<Session, Disconnected>();
   readonly #composer = new Composer();
-  #lost = 0;
 
   /** @param now monotonic milliseconds; default `performance.now` */
   constructor(config: Current<StandaloneStreamsConfig>, now: () => Milliseconds = () => performance.now()) {
     this.#config = config;
     this.#now = now;
     this.log = new EventLog(config);
-    this.standing = new StandingStreams(config);
+    this.longLived = new LongLivedStreams(config);
   }
 
   /** Streams open now. */
@@ -54,33 +53,28 @@ export class StandaloneStreams {
     return this.#streams.size;
   }
 
-  /** Notifications that slow clients did not get. */
-  get lost(): Count {
-    return this.#lost;
-  }
-
   /**
-   * Opens the stream that `from` asks for.
+   * Opens the standalone stream of a session.
    *
-   * @param head of the answer
-   * @returns its exchange; `from` goes back to its table. null = the session has a stream already or there are
-   * `maxStreams`: nothing has happened
+   * @param from the GET; the caller releases it when a stream was opened
+   * @param head of the response
+   * @returns the exchange of the stream; null = the session has a stream already, or `maxStreams` are open
    */
   open(session: Session, from: Exchange, head: readonly string[]): Exchange | null {
-    if (session.stream !== null || this.standing.full) return null;
-    const broken = this.#broken.get(session);
-    if (broken !== undefined) this.#giveUp(session, broken);
+    if (session.stream !== null || this.longLived.isFull) return null;
+    const disconnected = this.#disconnected.get(session);
+    if (disconnected !== undefined) this.#discard(session, disconnected);
     const exchange = this.#begin(session, from, head);
     exchange.client.eventStream = this.log.openedStandalone(exchange);
-    this.#start(exchange, this.log.greeting(exchange));
+    this.#writeRaw(exchange, this.log.primingEvent(exchange) ?? KEEP_ALIVE);
     return exchange;
   }
 
   /**
-   * Opens the stream once more that `from` resumes, and sends what came after the event `after`. If the old one is still
-   * open, the client knows better: it ends.
+   * Resumes a stream and replays the events after `after`. If the old connection of the stream is still open, it is
+   * closed: it may be half open, and the client has left it.
    *
-   * @returns as {@link open}, with the exchange that has ended, if any
+   * @returns as {@link open}, with the exchange of the old connection that was closed, if any
    */
   resume(
     session: Session,
@@ -89,92 +83,84 @@ export class StandaloneStreams {
     stream: LoggedStream,
     after: Count,
   ): { exchange: Exchange; ended: Exchange | null } | null {
-    if (session.stream === null && this.standing.full) return null;
+    if (session.stream === null && this.longLived.isFull) return null;
     const { stream: old } = session;
     const ended = old !== null && old.client.eventStream === stream.number ? old : null;
     if (old !== null && ended === null) return null;
     if (ended !== null) {
-      this.#unregister(ended, session);
+      this.#remove(ended, session);
       ended.client.reply?.endStream();
     }
-    this.#broken.delete(session);
+    this.#disconnected.delete(session);
     const exchange = this.#begin(session, from, head);
     exchange.client.eventStream = stream.number;
-    this.#start(exchange, null);
+    this.#writeRaw(exchange, KEEP_ALIVE);
     this.log.replay(stream, after, (id, message) => this.#event(exchange, message, id));
     return { exchange, ended };
   }
 
-  /** Forgets a stream whose client left, until it comes back; false when it is not registered. */
-  remove(exchange: Exchange): boolean {
+  /** The client of a stream disconnected; it may resume. @returns false when the exchange is none of these streams */
+  disconnected(exchange: Exchange): boolean {
     const session = this.#streams.get(exchange);
     if (session === undefined) return false;
-    this.#unregister(exchange, session);
+    this.#remove(exchange, session);
     if (exchange.client.eventStream === 0) return true;
-    if (this.#broken.size >= this.#config.current.limits.maxStreams) {
-      for (const [longest, broken] of this.#broken) {
-        this.#giveUp(longest, broken);
+    if (this.#disconnected.size >= this.#config.current.limits.maxStreams) {
+      for (const [oldest, disconnected] of this.#disconnected) {
+        this.#discard(oldest, disconnected);
         break;
       }
     }
-    this.#broken.set(session, { stream: exchange.client.eventStream, since: this.#now() });
+    this.#disconnected.set(session, { stream: exchange.client.eventStream, since: this.#now() });
     return true;
   }
 
-  /** Whether the session has a stream open that messages can go to. */
-  has(session: Session): boolean {
-    return session.stream !== null;
-  }
-
   /**
-   * Sends one message on a session's stream, or keeps it for a client that was there a moment ago.
+   * Sends one message on a session's stream, or keeps it for a client that disconnected less than
+   * {@link REQUESTS_KEPT_MS} ago.
    *
-   * @returns false when there is none, or its client is too slow
+   * @returns false when there is no stream, or its client is too slow
    */
   sendTo(session: Session, message: Uint8Array): boolean {
     if (session.stream !== null) return this.#write(session.stream, new Uint8Array(message));
-    const broken = this.#broken.get(session);
-    if (broken === undefined || this.#now() - broken.since > ASKED_BROKEN_MS) return false;
-    return this.log.keepShared(broken.stream, new Uint8Array(message)) !== null;
+    const disconnected = this.#disconnected.get(session);
+    if (disconnected === undefined || this.#now() - disconnected.since > REQUESTS_KEPT_MS) return false;
+    return this.log.keepShared(disconnected.stream, new Uint8Array(message)) !== null;
   }
 
   /**
-   * Sends one notification on a session's stream, or keeps it for its client; without a stream it is lost.
+   * Sends one notification on a session's stream, or keeps it until the stream is resumed; without a stream it is dropped.
    *
-   * @param message must not change any more
+   * @param message must not change afterwards
    */
   notify(session: Session, message: Uint8Array): void {
     if (session.stream !== null) {
       this.#write(session.stream, message);
       return;
     }
-    const broken = this.#broken.get(session);
-    if (broken === undefined) return;
-    if (this.#now() - broken.since > KEPT_BROKEN_MS) this.#giveUp(session, broken);
-    else this.log.keepShared(broken.stream, message);
+    const disconnected = this.#disconnected.get(session);
+    if (disconnected === undefined) return;
+    if (this.#now() - disconnected.since > EVENTS_KEPT_MS) this.#discard(session, disconnected);
+    else this.log.keepShared(disconnected.stream, message);
   }
 
-  /** {@link notify} for all sessions that have a stream, or had one and may come back for it. */
+  /** {@link notify} for all sessions with a stream that is open or may be resumed. */
   broadcast(message: Uint8Array): void {
     for (const exchange of this.#streams.keys()) this.#write(exchange, message);
-    for (const session of [...this.#broken.keys()]) this.notify(session, message);
+    for (const session of [...this.#disconnected.keys()]) this.notify(session, message);
   }
 
-  /** Writes a sentence for a person on a stream that is about to end; its client's program skips it. */
+  /** Writes a sentence for people as a comment, which clients ignore (WHATWG HTML section 9.2.6). */
   comment(exchange: Exchange, sentence: string): void {
-    const { reply, framing } = exchange.client;
-    if (reply === null || framing !== Framing.sse) return;
-    const bytes = Buffer.from(`: ${sentence}\n\n`);
-    exchange.client.bytesOut += bytes.length;
-    reply.write(bytes, 0, bytes.length);
+    this.#writeRaw(exchange, Buffer.from(`: ${sentence}\n\n`));
   }
 
-  /** Ends the stream of one session, as its DELETE does. @returns its exchange, for the caller to release, or null */
+  /** Ends the stream of one session. @returns its exchange, for the caller to release, or null */
   end(session: Session): Exchange | null {
     const exchange = session.stream;
     if (exchange === null) return null;
-    this.#unregister(exchange, session);
-    this.log.drop(exchange.client.eventStream);
+    this.#remove(exchange, session);
+    this.log.dropStream(exchange.client.eventStream);
     exchange.client.reply?.endStream();
     return exchange;
   }
@@ -187,44 +173,42 @@ export class StandaloneStreams {
     }
   }
 
-  /** The session's state is dropped: nobody can come back for its events. */
-  forget(session: Session): void {
-    this.#broken.delete(session);
-    this.log.forget(session.id);
+  /** Drops the events of a session whose state is dropped. */
+  sessionDropped(session: Session): void {
+    this.#disconnected.delete(session);
+    this.log.dropSession(session.id);
   }
 
   #begin(session: Session, from: Exchange, head: readonly string[]): Exchange {
-    const exchange = this.standing.take(from);
+    const exchange = this.longLived.open(from);
     session.stream = exchange;
     this.#streams.set(exchange, session);
     exchange.client.reply?.openStream(200, head);
     return exchange;
   }
 
-  /** uWebSockets.js sends the head with the first bytes that follow, which may be long in coming: some follow at once. */
-  #start(exchange: Exchange, greeting: Uint8Array | null): void {
+  /** Writes bytes that are framed already. Every stream starts with some: uWebSockets.js delays the head until then. */
+  #writeRaw(exchange: Exchange, bytes: Uint8Array): void {
     const { reply, framing } = exchange.client;
     if (reply === null || framing !== Framing.sse) return;
-    const bytes = greeting ?? KEEP_ALIVE;
     exchange.client.bytesOut += bytes.length;
     reply.write(bytes, 0, bytes.length);
   }
 
-  #unregister(exchange: Exchange, session: Session): void {
+  #remove(exchange: Exchange, session: Session): void {
     this.#streams.delete(exchange);
     session.stream = null;
   }
 
-  #giveUp(session: Session, broken: Broken): void {
-    this.#broken.delete(session);
-    this.log.drop(broken.stream);
+  #discard(session: Session, disconnected: Disconnected): void {
+    this.#disconnected.delete(session);
+    this.log.dropStream(disconnected.stream);
   }
 
   #write(exchange: Exchange, message: Uint8Array): boolean {
     const { reply } = exchange.client;
     const id = exchange.client.eventStream === 0 ? null : this.log.keepShared(exchange.client.eventStream, message);
     if (reply === null || reply.buffered() > this.#config.current.limits.maxClientBufferBytes) {
-      this.#lost += 1;
       return false;
     }
     this.#event(exchange, message, id);
@@ -237,9 +221,9 @@ export class StandaloneStreams {
 }
 
 /**
- * Writes one message on an open stream, framed as its transport wants it.
+ * Writes one message on an open stream, in the framing of its transport.
  *
- * @param id the line of the event's id, or null
+ * @param id the `id:` line of the event, or null
  */
 export function writeMessage(composer: Composer, exchange: Exchange, message: Uint8Array, id: Uint8Array | null): void {
   composer.reset();

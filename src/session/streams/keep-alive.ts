@@ -1,6 +1,6 @@
 /**
- * Keeps silent streams open: proxies and clients end a connection on which nothing moves. A call that takes long gets
- * its stream opened for that (MCP Streamable HTTP leaves the choice of JSON or a stream to the server).
+ * Sends comments on idle event streams, because proxies and clients close idle connections. For a call that takes long
+ * the response becomes a stream (MCP Streamable HTTP leaves the choice of JSON or a stream to the server).
  */
 import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot } from '../../config/snapshot.js';
@@ -8,9 +8,9 @@ import { KEEP_ALIVE } from '../../protocol/event-frames.js';
 import { Accepts, type Exchange, Framing, MessageFlag, Phase } from '../../request/exchange/index.js';
 import type { ExchangeTable } from '../../request/exchange/table.js';
 import type { Milliseconds } from '../../units.js';
-import type { StandingStreams } from './standing.js';
+import type { LongLivedStreams } from './long-lived.js';
 
-/** Opens the streams of answers: EventStreams of the write stage. */
+/** Turns the response to a call into a stream: EventStreams of the write stage. */
 export interface AnswerStreams {
   open(exchange: Exchange): void;
 }
@@ -19,16 +19,16 @@ export interface AnswerStreams {
 export interface KeepAliveParts {
   readonly config: Current<{ readonly limits: Pick<LimitsSnapshot, 'keepAliveMs'> }>;
   readonly table: ExchangeTable;
-  readonly standing: StandingStreams;
+  readonly longLived: LongLivedStreams;
   readonly answers: AnswerStreams;
 }
 
-/** Turns in which everything is looked at once, half a `keepAliveMs` long together. */
+/** Turns of one pass over all exchanges and streams; a pass takes half of `keepAliveMs`. */
 const TURNS = 8;
-const LONGEST_TURN: Milliseconds = 1_000;
-const SHORTEST_TURN: Milliseconds = 5;
+const MAX_TURN_MS: Milliseconds = 1_000;
+const MIN_TURN_MS: Milliseconds = 5;
 
-/** One timer for all; each turn looks at a part of what is open. */
+/** See the file comment. One timer for all streams; each turn checks a part of them. One per front. */
 export class KeepAlive {
   readonly #parts: KeepAliveParts;
   #timer: NodeJS.Timeout;
@@ -52,13 +52,13 @@ export class KeepAlive {
 
   #turnMs(): Milliseconds {
     const { keepAliveMs } = this.#parts.config.current.limits;
-    // Without comments a reload is waited for, which may bring them.
-    if (keepAliveMs === 0) return LONGEST_TURN;
-    return Math.min(LONGEST_TURN, Math.max(SHORTEST_TURN, keepAliveMs / (2 * TURNS)));
+    // 0 = no comments; a reload may change that.
+    if (keepAliveMs === 0) return MAX_TURN_MS;
+    return Math.min(MAX_TURN_MS, Math.max(MIN_TURN_MS, keepAliveMs / (2 * TURNS)));
   }
 
   readonly #turn = (): void => {
-    const { config, table, standing } = this.#parts;
+    const { config, table, longLived } = this.#parts;
     const { keepAliveMs } = config.current.limits;
     this.#now = performance.now();
     if (keepAliveMs > 0) {
@@ -66,7 +66,7 @@ export class KeepAlive {
       if (table.inUse > 0) {
         this.#slot = table.visitSome(this.#slot, Math.ceil(table.capacity / turns), this.#call);
       }
-      standing.visitSome(Math.ceil(standing.size / turns), this.#stream);
+      longLived.visitSome(Math.ceil(longLived.size / turns), this.#stream);
     }
     this.#timer = this.#schedule();
   };
@@ -78,14 +78,14 @@ export class KeepAlive {
       this.#stream(exchange);
       return;
     }
-    const waits =
+    const canStream =
       exchange.client.reply !== null &&
       exchange.client.framing === Framing.sse &&
       exchange.client.link === null &&
       exchange.client.batch === null &&
       (exchange.client.accepts & Accepts.sse) !== 0 &&
       (exchange.message.flags & MessageFlag.noAnswer) === 0;
-    if (!waits || this.#now - exchange.client.startedAt < this.#parts.config.current.limits.keepAliveMs) return;
+    if (!canStream || this.#now - exchange.client.startedAt < this.#parts.config.current.limits.keepAliveMs) return;
     this.#parts.answers.open(exchange);
     this.#comment(exchange);
   };
@@ -97,7 +97,7 @@ export class KeepAlive {
 
   #comment(exchange: Exchange): void {
     const { reply } = exchange.client;
-    // A link has its own stream; a queue means that the connection is being tested already.
+    // Queued bytes keep the connection active already.
     if (reply === null || exchange.client.framing !== Framing.sse || reply.buffered() > 0) return;
     exchange.client.quietSince = this.#now;
     exchange.client.bytesOut += KEEP_ALIVE.length;

@@ -1,6 +1,6 @@
 /**
- * GETs of legacy sessions: a new standalone stream, or one that broke and is resumed (`Last-Event-ID`; MCP 2025-03-26 and
- * later, resumability).
+ * GET requests of legacy sessions: they open a standalone stream or resume a broken stream (`Last-Event-ID`; MCP 2025-03-26
+ * and later, resumability).
  */
 import type { ErrorCode } from '../../errors.js';
 import { Composer } from '../../protocol/composer.js';
@@ -13,17 +13,17 @@ import { type StandaloneStreams, writeMessage } from './index.js';
 
 /** How a GET is answered: the write stage. */
 export interface StreamAnswers {
-  /** A head with what the client's origin needs besides. */
+  /** The head with the CORS headers for the client's origin. */
   head(exchange: Exchange, head: readonly string[]): readonly string[];
   refuse(exchange: Exchange, code: ErrorCode): void;
-  /** Ends with a status and no body. */
+  /** Responds with a status and no body. */
   empty(exchange: Exchange, status: number): void;
-  /** Everything is written: counts the exchange and gives it back. */
+  /** Counts and releases an exchange whose response is complete. */
   complete(exchange: Exchange): void;
-  /** A stream has ended whose place another one has taken. */
+  /** Counts and releases the exchange of a stream that ended without a response. */
   abandon(exchange: Exchange): void;
   readonly large: {
-    /** Part of the answer to this call is on its way in a form that cannot go on on another connection. */
+    /** Whether a large response to this call is partially sent: it cannot continue on another connection. */
     writes(exchange: Exchange): boolean;
   };
 }
@@ -33,14 +33,14 @@ export interface StreamRequestsParts {
   readonly sessions: Pick<SessionTable, 'open'>;
   readonly streams: StandaloneStreams;
   readonly write: StreamAnswers;
-  /** Takes back the exchange of a request whose stream has one of its own. */
+  /** Releases the exchange of a GET whose stream has an exchange of its own. */
   readonly table: { release(exchange: Exchange): void };
 }
 
-/** Tells a client not to come again: nothing is left of the stream (WHATWG HTML section 9.2.3). */
+/** Stops an `EventSource` from reconnecting: no event of the stream is left (WHATWG HTML section 9.2.3). */
 const NO_CONTENT = 204;
 
-/** See the file comment. */
+/** See the file comment. The write stage calls it for permitted GETs; one per front. */
 export class StreamRequests {
   readonly #parts: StreamRequestsParts;
   readonly #composer = new Composer();
@@ -49,11 +49,11 @@ export class StreamRequests {
     this.#parts = parts;
   }
 
-  /** Answers a GET; its session is that of its subject. */
+  /** Answers a GET whose session belongs to its subject. */
   open(exchange: Exchange): void {
     const session = exchange.client.session as Session;
     if (this.#parts.sessions.open(session.id) === null) {
-      // It ended while the request was judged.
+      // The session ended while policy decided about the request.
       this.#parts.write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
     } else if (exchange.client.lastEventId !== '') {
       this.#resume(exchange, session);
@@ -69,8 +69,7 @@ export class StreamRequests {
   }
 
   #refuseStream(exchange: Exchange, session: Session): void {
-    const { streams, write } = this.#parts;
-    write.refuse(exchange, streams.has(session) ? 'GW_STREAM_CONFLICT' : 'GW_OVERLOADED');
+    this.#parts.write.refuse(exchange, session.stream === null ? 'GW_OVERLOADED' : 'GW_STREAM_CONFLICT');
   }
 
   #resume(exchange: Exchange, session: Session): void {
@@ -78,15 +77,15 @@ export class StreamRequests {
     const id = parseEventId(exchange.client.lastEventId);
     if (id === null) {
       write.refuse(exchange, 'GW_RESUME_UNSUPPORTED');
-    } else if (!id.own) {
-      // Before a restart, or at another replica: what came since is not known here.
-      if (id.standalone) this.#openNew(exchange, session);
+    } else if (!id.isOwn) {
+      // The event is from before a restart, or of another replica: its stream is unknown in this process.
+      if (id.isStandalone) this.#openNew(exchange, session);
       else write.refuse(exchange, 'GW_RESUME_GONE');
     } else {
       const stream = streams.log.find(id.stream);
       if (stream === null || stream.sessionId !== session.id || !isKept(stream, id)) {
         write.refuse(exchange, 'GW_RESUME_GONE');
-      } else if (stream.standalone) this.#resumeStandalone(exchange, session, stream, id.event);
+      } else if (stream.isStandalone) this.#resumeStandalone(exchange, session, stream, id.event);
       else this.#resumeCall(exchange, stream, id.event);
     }
   }
@@ -104,8 +103,8 @@ export class StreamRequests {
 
   #resumeCall(from: Exchange, stream: LoggedStream, after: number): void {
     const { streams, write } = this.#parts;
-    const call = callUnderWay(stream);
-    if (call === null ? !stream.ended : write.large.writes(call)) {
+    const call = callInFlight(stream);
+    if (call === null ? !stream.hasEnded : write.large.writes(call)) {
       write.refuse(from, 'GW_RESUME_GONE');
       return;
     }
@@ -119,7 +118,7 @@ export class StreamRequests {
     from.client.reply?.write(KEEP_ALIVE, 0, KEEP_ALIVE.length);
     streams.log.replay(stream, after, (id, message) => writeMessage(this.#composer, from, message, id));
     if (call !== null) {
-      // The old connection may be half open: the client knows better.
+      // The old connection may be half open; the client has left it.
       call.client.reply?.endStream();
       handOverReply(from, call);
       call.client.quietSince = performance.now();
@@ -131,12 +130,12 @@ export class StreamRequests {
   }
 }
 
-function callUnderWay({ exchange, generation, ended }: LoggedStream): Exchange | null {
-  if (exchange === null || ended || exchange.generation !== generation) return null;
+function callInFlight({ exchange, generation, hasEnded }: LoggedStream): Exchange | null {
+  if (exchange === null || hasEnded || exchange.generation !== generation) return null;
   return exchange.phase === Phase.free || exchange.phase === Phase.done ? null : exchange;
 }
 
-/** Whether everything after that event is still there. */
-function isKept(stream: LoggedStream, { event, standalone }: EventId): boolean {
-  return stream.standalone === standalone && event < stream.next && event >= stream.evicted;
+/** Whether all events after that one are still in the log. */
+function isKept(stream: LoggedStream, { event, isStandalone }: EventId): boolean {
+  return stream.isStandalone === isStandalone && event < stream.next && event >= stream.evicted;
 }

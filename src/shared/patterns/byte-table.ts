@@ -1,12 +1,13 @@
 /**
- * A map from byte strings to small integers that is asked with bytes in place: no string is made for a look-up.
+ * A map from byte strings to small integers, looked up with bytes in place: a look-up makes no string.
  * Open addressing over typed arrays, filled once when a catalog or a snapshot is compiled. The hash is seeded by the
- * thread that fills it, because names come from upstreams that may wish for collisions.
+ * thread that fills the table, because an upstream could choose names that collide.
  */
 import { randomBytes } from 'node:crypto';
 import type { ByteTableMemory } from '../catalog-table.js';
 
-const seed = randomBytes(4).readInt32LE();
+/** The seed of tables that this thread fills. */
+export const HASH_SEED: number = randomBytes(4).readInt32LE();
 
 /** The hash of `bytes[start, end)` under a seed. */
 function hashOf(seed: number, bytes: Uint8Array, start: number, end: number): number {
@@ -20,9 +21,6 @@ export function hashByte(hash: number, byte: number): number {
   return Math.imul(hash ^ byte, 0x01000193);
 }
 
-/** The seed of tables that this thread fills. */
-export const HASH_SEED = seed;
-
 /** Spreads a hash over all its bits. */
 export function finish(hash: number): number {
   let mixed = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
@@ -30,16 +28,15 @@ export function finish(hash: number): number {
   return (mixed ^ (mixed >>> 15)) >>> 0;
 }
 
+/** A key and its value, which is at least 0. */
+export type ByteTableEntry = readonly [key: Uint8Array, value: number];
+
 /**
- * Fills a table. The first value of a key stays.
+ * Fills a table. Of equal keys the first one counts.
  *
- * @param entries key and value (>= 0) pairs
  * @param shared in memory that other threads can read
  */
-export function buildByteTable(
-  entries: readonly (readonly [key: Uint8Array, value: number])[],
-  shared: boolean,
-): ByteTableMemory {
+export function buildByteTable(entries: readonly ByteTableEntry[], shared: boolean): ByteTableMemory {
   const memory = (bytes: number): ArrayBuffer | SharedArrayBuffer =>
     shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
   let bytes = 0;
@@ -48,10 +45,10 @@ export function buildByteTable(
   while (size < entries.length * 2) size *= 2;
   const keys = new Uint8Array(memory(bytes));
   const slots = new Int32Array(memory(size * 16));
-  const table = new ByteTable({ keys, slots, seed });
+  const table = new ByteTable({ keys, slots, seed: HASH_SEED });
   let used = 0;
   for (const [key, value] of entries) {
-    const hash = hashOf(seed, key, 0, key.length);
+    const hash = hashOf(HASH_SEED, key, 0, key.length);
     if (table.getHashed(hash, key, 0, key.length) >= 0) continue;
     let slot = hash & (size - 1);
     while (slots[slot * 4 + 3] !== 0) slot = (slot + 1) & (size - 1);
@@ -62,7 +59,7 @@ export function buildByteTable(
     slots[slot * 4 + 2] = used;
     slots[slot * 4 + 3] = value + 1;
   }
-  return { keys, slots, seed };
+  return { keys, slots, seed: HASH_SEED };
 }
 
 /** See the file comment. */
@@ -85,15 +82,15 @@ export class ByteTable {
     return this.getHashed(hashOf(this.#seed, bytes, start, end), bytes, start, end);
   }
 
-  /** Like {@link get} with the finished hash at hand, under the seed of this table. */
+  /** As {@link get}, with the finished hash under the seed of this table. */
   getHashed(hash: number, bytes: Uint8Array, start: number, end: number): number {
     const slots = this.#slots;
-    const wanted = hash | 0;
+    const expected = hash | 0;
     for (let slot = hash & this.#mask; ; slot = (slot + 1) & this.#mask) {
       const at = slot * 4;
       const value = slots[at + 3]!;
       if (value === 0) return -1;
-      if (slots[at] === wanted && this.#equal(slots[at + 1]!, slots[at + 2]!, bytes, start, end)) return value - 1;
+      if (slots[at] === expected && this.#equal(slots[at + 1]!, slots[at + 2]!, bytes, start, end)) return value - 1;
     }
   }
 

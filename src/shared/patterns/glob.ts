@@ -1,9 +1,9 @@
 /**
  * Globs over names and URIs, compared byte by byte in UTF-8 and case-sensitively:
- * `*` any run without `/`, `**` any run, `?` one character but `/`. Everything else stands for itself;
- * a backslash takes the meaning from the character behind it.
+ * `*` any run without `/`, `**` any run, `?` one character except `/`. Every other character matches itself;
+ * a backslash makes the character after it literal.
  */
-import { type ByteClass, byteClass, Pattern } from './pattern.js';
+import { type ByteClass, byteClass, Pattern, union } from './pattern.js';
 
 const SLASH = 0x2f;
 const STAR = 0x2a;
@@ -28,7 +28,7 @@ export function compileGlob(glob: string): Pattern {
   let literals = 0;
   let literalOnly = true;
   for (let i = 0; i < source.length; i += 1) {
-    const byte = source[i]!;
+    const byte = source.readUInt8(i);
     if (byte === STAR) {
       literalOnly = false;
       let deep = false;
@@ -36,14 +36,14 @@ export function compileGlob(glob: string): Pattern {
         deep = true;
         i += 1;
       }
-      const before = loops[tokens.length]!;
+      const before = loops[tokens.length] ?? null;
       loops[tokens.length] = deep || before === any ? any : before === null ? noSlash : union(before, noSlash);
     } else if (byte === QUESTION) {
       literalOnly = false;
       tokens.push(characterStart);
       loops.push(continuation);
     } else {
-      const literal = byte === BACKSLASH && i + 1 < source.length ? source[++i]! : byte;
+      const literal = byte === BACKSLASH && i + 1 < source.length ? source.readUInt8(++i) : byte;
       literals += 1;
       if (literalOnly) {
         prefix.push(literal);
@@ -54,13 +54,4 @@ export function compileGlob(glob: string): Pattern {
     }
   }
   return new Pattern({ prefix: Uint8Array.from(prefix), tokens, loops, literals });
-}
-
-/** Whether a text has none of the glob's special characters. */
-export function isLiteral(glob: string): boolean {
-  return !/[*?\\]/.test(glob);
-}
-
-function union(a: ByteClass, b: ByteClass): ByteClass {
-  return a.map((flag, byte) => flag | b[byte]!);
 }

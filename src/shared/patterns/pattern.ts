@@ -15,7 +15,12 @@ export function byteClass(test: (byte: number) => boolean): ByteClass {
   return Uint8Array.from({ length: 256 }, (_, byte) => (test(byte) ? 1 : 0));
 }
 
-/** What a compiler of a pattern language yields. */
+/** The bytes of either class. */
+export function union(a: ByteClass, b: ByteClass): ByteClass {
+  return byteClass((byte) => a[byte] === 1 || b[byte] === 1);
+}
+
+/** What the compiler of a pattern language returns. */
 export interface PatternSource {
   /** Bytes every match starts with. */
   readonly prefix: Uint8Array;
@@ -28,20 +33,20 @@ export interface PatternSource {
 }
 
 /** Bounds a pattern's cost: words of state per byte of the subject. */
-export const MAX_TOKENS = 1023;
+const MAX_TOKENS = 1023;
 
-/** A compiled pattern. Immutable but for scratch state: use it from one thread. */
+/** A compiled pattern. Immutable except for scratch state: to be used by one thread. */
 export class Pattern {
   readonly prefix: Uint8Array;
   readonly literals: number;
-  /** No wildcard: only the prefix matches. */
+  /** The pattern has no wildcard: only the prefix matches. */
   readonly exact: boolean;
   /** Steps of the automaton since the pattern was made: bytes times words. */
   steps = 0;
   readonly #source: PatternSource;
   readonly #words: number;
-  #moves: Int32Array | null = null;
-  #loops: Int32Array | null = null;
+  /** Made with the first match: many patterns never get past their prefix. */
+  #tables: Tables | null = null;
   readonly #state: Int32Array;
 
   constructor(source: PatternSource) {
@@ -62,12 +67,11 @@ export class Pattern {
     return this.matchesRest(bytes, start + prefix.length, end);
   }
 
-  /** Like {@link matches} for what follows the prefix, which is known to be there. */
+  /** As {@link matches} for the bytes after the prefix, which has matched already. */
   matchesRest(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.exact) return start === end;
-    if (this.#moves === null) this.#compile();
-    const moves = this.#moves!;
-    const loops = this.#loops!;
+    this.#tables ??= compile(this.#source, this.#words);
+    const { moves, loops } = this.#tables;
     const words = this.#words;
     const last = this.#source.tokens.length;
     this.steps += (end - start) * words;
@@ -99,24 +103,29 @@ export class Pattern {
     }
     return ((state[last >>> 5]! >>> (last & 31)) & 1) === 1;
   }
+}
 
-  #compile(): void {
-    const { tokens, loops } = this.#source;
-    const words = this.#words;
-    const moves = new Int32Array(256 * words);
-    const stays = new Int32Array(256 * words);
-    tokens.forEach((token, i) => {
-      const bit = 1 << (i & 31);
-      const word = i >>> 5;
-      if (typeof token === 'number') moves[token * words + word]! |= bit;
-      else for (let byte = 0; byte < 256; byte += 1) if (token[byte] === 1) moves[byte * words + word]! |= bit;
-    });
-    loops.forEach((loop, i) => {
-      if (loop === null) return;
-      const bit = 1 << (i & 31);
-      for (let byte = 0; byte < 256; byte += 1) if (loop[byte] === 1) stays[byte * words + (i >>> 5)]! |= bit;
-    });
-    this.#moves = moves;
-    this.#loops = stays;
-  }
+/** What the bytes do to the states: `words` words of bits for each byte. */
+interface Tables {
+  /** States that advance. */
+  readonly moves: Int32Array;
+  /** States that stay. */
+  readonly loops: Int32Array;
+}
+
+function compile({ tokens, loops }: PatternSource, words: number): Tables {
+  const tables: Tables = { moves: new Int32Array(256 * words), loops: new Int32Array(256 * words) };
+  const set = (table: Int32Array, byte: number, state: number): void => {
+    const at = byte * words + (state >>> 5);
+    table[at] = table[at]! | (1 << (state & 31));
+  };
+  tokens.forEach((token, state) => {
+    if (typeof token === 'number') set(tables.moves, token, state);
+    else for (let byte = 0; byte < 256; byte += 1) if (token[byte] === 1) set(tables.moves, byte, state);
+  });
+  loops.forEach((loop, state) => {
+    if (loop === null) return;
+    for (let byte = 0; byte < 256; byte += 1) if (loop[byte] === 1) set(tables.loops, byte, state);
+  });
+  return tables;
 }

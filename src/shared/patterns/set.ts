@@ -3,6 +3,7 @@
  * look-up says which patterns start with these bytes, so the cost follows the patterns that could match and not the
  * number of patterns.
  */
+
 import { ByteTable, buildByteTable, finish, HASH_SEED, hashByte } from './byte-table.js';
 import type { Pattern } from './pattern.js';
 
@@ -12,6 +13,14 @@ interface Item {
   readonly order: number;
 }
 
+/** A pattern and its value, which is at least 0. */
+export type PatternEntry = readonly [pattern: Pattern, value: number];
+
+/** The entries in the order in which the pattern with the most literal bytes comes first; equal ones keep their order. */
+export function mostLiteralFirst(entries: readonly PatternEntry[]): PatternEntry[] {
+  return entries.toSorted(([a], [b]) => b.literals - a.literals);
+}
+
 /** Patterns with a value each; immutable. */
 export class PatternSet {
   /** Prefix lengths that occur, ascending. */
@@ -19,8 +28,7 @@ export class PatternSet {
   readonly #table: ByteTable;
   readonly #groups: Item[][] = [];
 
-  /** @param entries pattern and value (>= 0) pairs in order */
-  constructor(entries: readonly (readonly [pattern: Pattern, value: number])[]) {
+  constructor(entries: readonly PatternEntry[]) {
     const groups = new Map<string, Item[]>();
     entries.forEach(([pattern, value], order) => {
       const key = Buffer.from(pattern.prefix).toString('latin1');
@@ -49,39 +57,15 @@ export class PatternSet {
       const stop = start + this.#lengths[i]!;
       if (stop > end) break;
       for (; at < stop; at += 1) hash = hashByte(hash, bytes[at]!);
-      const group = this.#table.getHashed(finish(hash), bytes, start, stop);
-      if (group < 0) continue;
-      for (const item of this.#groups[group]!) {
+      const number = this.#table.getHashed(finish(hash), bytes, start, stop);
+      const group = number < 0 ? undefined : this.#groups[number];
+      if (group === undefined) continue;
+      for (const item of group) {
         if (item.order >= order) break;
         if (item.pattern.matchesRest(bytes, stop, end)) {
           found = item.value;
           order = item.order;
           break;
-        }
-      }
-    }
-    return found;
-  }
-
-  /** The value of the matching pattern with the most literal bytes, ties by order, or -1. */
-  best(bytes: Uint8Array, start: number, end: number): number {
-    let found = -1;
-    let literals = -1;
-    let order = Number.POSITIVE_INFINITY;
-    let hash = HASH_SEED;
-    let at = start;
-    for (let i = 0; i < this.#lengths.length; i += 1) {
-      const stop = start + this.#lengths[i]!;
-      if (stop > end) break;
-      for (; at < stop; at += 1) hash = hashByte(hash, bytes[at]!);
-      const group = this.#table.getHashed(finish(hash), bytes, start, stop);
-      if (group < 0) continue;
-      for (const item of this.#groups[group]!) {
-        const better = item.pattern.literals > literals || (item.pattern.literals === literals && item.order < order);
-        if (better && item.pattern.matchesRest(bytes, stop, end)) {
-          found = item.value;
-          literals = item.pattern.literals;
-          order = item.order;
         }
       }
     }

@@ -4,16 +4,16 @@
  *
  * | expression | what it stands for |
  * | --- | --- |
- * | `{id}` | one or more characters but `/`, `?`, `#` |
+ * | `{id}` | one or more characters except `/`, `?`, `#` |
  * | `{a,b}` | two such, separated by a comma, which is among those characters |
  * | `{+path}` | one or more characters of any kind |
  * | `{#part}` | nothing, or `#` and anything |
  * | `{.ext}`, `{/seg}`, `{;p}` | nothing, or the character and one or more like `{id}`; with `*` in `{/seg*}` also `/` |
  * | `{?q}`, `{&q}` | nothing, or the character and a query |
  */
-import { type ByteClass, byteClass, Pattern, type PatternSource } from './pattern.js';
+import { type ByteClass, byteClass, Pattern, type PatternSource, union } from './pattern.js';
 
-/** Expressions that may be absent double the number of alternatives; beyond this many they must be there. */
+/** Optional expressions double the number of alternatives; those beyond this many are required. */
 const MAX_OPTIONAL = 4;
 
 const not = (text: string): ByteClass => {
@@ -125,7 +125,7 @@ function toSource(parts: readonly Part[]): PatternSource {
       loops.push(null);
     }
     const before = loops[tokens.length] ?? null;
-    loops[tokens.length] = before === null ? run : before.map((flag, byte) => flag | run[byte]!);
+    loops[tokens.length] = before === null ? run : union(before, run);
   }
   return { prefix: Uint8Array.from(prefix), tokens, loops, literals };
 }

@@ -32,7 +32,7 @@ export async function readEvents(
 ): Promise<boolean> {
   const share = new ReadShare(turns);
   const evicted = (): void => {
-    parser.letGo();
+    parser.discard();
     sink.evicted();
   };
   const parser = new SseParser(sink, { maxEventBytes, budget, share, evicted });
@@ -40,7 +40,7 @@ export async function readEvents(
   const feed = (bytes: Buffer): number => {
     if (sink.isDone) return -1;
     fits = parser.feed(bytes);
-    return fits && !sink.isDone ? parser.taken : -1;
+    return fits && !sink.isDone ? parser.consumed : -1;
   };
   try {
     for await (const chunk of body) {
@@ -51,6 +51,6 @@ export async function readEvents(
     }
     return true;
   } finally {
-    parser.letGo();
+    parser.discard();
   }
 }

@@ -214,7 +214,7 @@ export class HttpConnection implements SocketOwner, CallStream {
   body(bytes: Buffer, start: number, end: number): number {
     if (!this.#busy) return end;
     if (this.#mode === Mode.sse) {
-      if (this.#parser.feed(bytes.subarray(start, end))) return start + this.#parser.taken;
+      if (this.#parser.feed(bytes.subarray(start, end))) return start + this.#parser.consumed;
       this.#abort('GW_RESPONSE_TOO_LARGE');
     } else if (this.#mode === Mode.json) {
       if (!this.#add(bytes, start, end, this.#target.maxWholeBytes)) this.#abort('GW_RESPONSE_TOO_LARGE');
@@ -305,7 +305,7 @@ export class HttpConnection implements SocketOwner, CallStream {
   #releaseBody(): void {
     this.#borrowed = null;
     this.#held.clear();
-    this.#parser.letGo();
+    this.#parser.discard();
   }
 
   #free(): void {

@@ -61,7 +61,7 @@ export class EventReader implements StreamReader, SseListener {
     this.share = new ReadShare(target.turns);
     const evicted = (): void => {
       this.#isBufferFull = true;
-      this.#parser.letGo();
+      this.#parser.discard();
     };
     const { maxWholeBytes: maxEventBytes, budget } = target;
     this.#parser = new SseParser(this, { maxEventBytes, budget, share: this.share, evicted });
@@ -85,7 +85,7 @@ export class EventReader implements StreamReader, SseListener {
     const fits = !this.#isBufferFull && this.#parser.feed(chunk);
     if (this.#parser.lastEventId !== '') this.lastEventId = this.#parser.lastEventId;
     if (this.#parser.retryMs >= 0) this.retryMs = this.#parser.retryMs;
-    return fits ? this.#parser.taken : -1;
+    return fits ? this.#parser.consumed : -1;
   }
 
   whenReadable(): null {
@@ -93,7 +93,7 @@ export class EventReader implements StreamReader, SseListener {
   }
 
   ended(): void {
-    this.#parser.letGo();
+    this.#parser.discard();
   }
 
   /** Forgets the last event: the next stream cannot continue after it. */

@@ -80,7 +80,7 @@ export class ResumedStream implements CallStream, StreamReader {
     this.#events = new CallEvents(this, listener);
     const evicted = (): void => {
       this.failure = 'GW_BUFFERS_FULL';
-      this.#parser.letGo();
+      this.#parser.discard();
       this.resume();
       this.#stop.abort();
     };
@@ -123,11 +123,11 @@ export class ResumedStream implements CallStream, StreamReader {
     if (!fits) this.failure ??= 'GW_RESPONSE_TOO_LARGE';
     if (this.#parser.lastEventId !== '') this.#lastEventId = this.#parser.lastEventId;
     if (this.#parser.retryMs >= 0) this.#retryMs = this.#parser.retryMs;
-    return fits ? this.#parser.taken : -1;
+    return fits ? this.#parser.consumed : -1;
   }
 
   ended(): void {
-    this.#parser.letGo();
+    this.#parser.discard();
   }
 
   whenReadable(): Promise<void> | null {

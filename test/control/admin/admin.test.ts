@@ -156,12 +156,12 @@ test('connections that send nothing are bounded in number and in time', async (t
   assert.equal((await get(admin, '/livez')).status, 200);
 });
 
-test('a port that is taken is an error of the start', async (t) => {
+test('a port that is in use fails the start', async (t) => {
   const admin = await open(t);
   await assert.rejects(open(t, {}, { admin: { host: '127.0.0.1', port: admin.address.port } }), { code: 'EADDRINUSE' });
 });
 
-test('closing ends connections that stay', async (t) => {
+test('close ends connections that stay open', async (t) => {
   const admin = await open(t);
   const { port } = admin.address;
   const kept = rawRequest(port, `GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n`, { waitMs: 10_000 });

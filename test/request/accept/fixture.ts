@@ -104,7 +104,7 @@ export async function openTestFront(
       token: exchange.client.token,
       sessionId: exchange.client.sessionId,
       accepts: exchange.client.accepts,
-      foreignScheme: exchange.client.foreignScheme,
+      foreignScheme: exchange.client.hasOtherScheme,
       paramHeaders: exchange.message.paramHeaders ?? [],
       remoteAddress: exchange.client.remoteAddress,
     });

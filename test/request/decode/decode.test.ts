@@ -34,7 +34,7 @@ interface Row {
   readonly name: string;
   readonly head?: Partial<
     Pick<Message, 'versionHeader' | 'methodHeader' | 'nameHeader' | 'hasNameHeader'> &
-      Pick<Client, 'sessionId' | 'token' | 'foreignScheme' | 'accepts' | 'headerless' | 'link'>
+      Pick<Client, 'sessionId' | 'token' | 'hasOtherScheme' | 'accepts' | 'headerless' | 'link'>
   >;
   readonly body: unknown;
   readonly authRequired?: boolean;
@@ -342,7 +342,7 @@ const rows: readonly Row[] = [
   { name: 'no token where one is needed', head: known, authRequired: true, body: call, expect: 'GW_UNAUTHENTICATED' },
   {
     name: 'another scheme where a token is needed',
-    head: { ...known, foreignScheme: true },
+    head: { ...known, hasOtherScheme: true },
     authRequired: true,
     body: call,
     expect: 'GW_INVALID_TOKEN',

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Counter } from '../../../src/shared/counters.js';
-import { catalog, route, sampleCatalog, snapshot } from '../../workers/support/fixtures.js';
-import { Bed } from './bed.js';
+import { catalog, route, sampleCatalog, snapshot } from '../../workers/fixture.js';
+import { DispatchFixture } from './fixture.js';
 
 const cacheable = (more: object = {}) => [
   route('cached', { tools: ['files__*'], cache: { ttlMs: 60_000, staleMs: 0, public: false, ...more } }),
@@ -13,201 +13,204 @@ const tokens = [
   { token: 't2', subject: 'b', scopes: [] },
 ];
 
-async function withBed(changes: ConstructorParameters<typeof Bed>[0], run: (bed: Bed) => Promise<void>): Promise<void> {
-  const bed = new Bed({ routes: cacheable(), workers: 2, ...changes });
+async function withFixture(
+  changes: ConstructorParameters<typeof DispatchFixture>[0],
+  run: (fixture: DispatchFixture) => Promise<void>,
+): Promise<void> {
+  const fixture = new DispatchFixture({ routes: cacheable(), workers: 2, ...changes });
   try {
-    await bed.pool.ready();
-    await run(bed);
+    await fixture.pool.ready();
+    await run(fixture);
   } finally {
-    await bed.close();
+    await fixture.close();
   }
 }
 
 /** Opens a call, expects it to lead, and stores a result. */
-async function leadAndStore(bed: Bed, args: unknown, result: string, more: object = {}): Promise<void> {
-  const { exchange, decided } = bed.open({
+async function leadAndStore(fixture: DispatchFixture, args: unknown, result: string, more: object = {}): Promise<void> {
+  const { exchange, decided } = fixture.open({
     method: 'tools/call',
     params: { name: 'files__read', arguments: args },
     ...more,
   });
   assert.equal((await decided).verdict, 'lead');
   const bytes = Buffer.from(`..${result}`);
-  bed.dispatcher.store(exchange, bytes, 2, bytes.length);
-  bed.done(exchange);
+  fixture.dispatcher.store(exchange, bytes, 2, bytes.length);
+  fixture.done(exchange);
 }
 
 describe('cacheable calls', () => {
   it('lead once and are answered from the cache afterwards, by the worker of their arguments', () =>
-    withBed({}, async (bed) => {
-      for (let n = 0; n < 20; n += 1) await leadAndStore(bed, { n }, `{"content":${n}}`);
+    withFixture({}, async (fixture) => {
+      for (let n = 0; n < 20; n += 1) await leadAndStore(fixture, { n }, `{"content":${n}}`);
       for (let n = 0; n < 20; n += 1) {
-        const { verdict, payload } = await bed.call('files__read', { n });
+        const { verdict, payload } = await fixture.call('files__read', { n });
         assert.equal(verdict, 'cached');
         assert.equal(payload, `{"content":${n}}`);
       }
-      assert.equal(bed.pool.counters.total(Counter.cacheHits), 20);
-      assert.equal((await bed.call('search__find')).verdict, 'forward');
+      assert.equal(fixture.pool.counters.total(Counter.cacheHits), 20);
+      assert.equal((await fixture.call('search__find')).verdict, 'forward');
     }));
 
   it('that come together are answered together', () =>
-    withBed({}, async (bed) => {
+    withFixture({}, async (fixture) => {
       const calls = Array.from({ length: 50 }, () =>
-        bed.open({ method: 'tools/call', params: { name: 'files__read', arguments: { q: 1 } } }),
+        fixture.open({ method: 'tools/call', params: { name: 'files__read', arguments: { q: 1 } } }),
       );
       const leader = await Promise.race(calls.map(({ decided }) => decided));
       assert.equal(leader.verdict, 'lead');
       const result = Buffer.from('{"content":[]}');
-      bed.dispatcher.store(leader.exchange, result, 0, result.length);
+      fixture.dispatcher.store(leader.exchange, result, 0, result.length);
       const all = await Promise.all(calls.map(({ decided }) => decided));
       assert.equal(all.filter(({ verdict }) => verdict === 'lead').length, 1);
       const others = all.filter(({ verdict }) => verdict === 'cached');
       assert.equal(others.length, 49);
       for (const { payload } of others) assert.equal(payload, '{"content":[]}');
-      for (const { exchange } of calls) bed.done(exchange);
-      for (const count of bed.nexts.values()) assert.equal(count, 1);
+      for (const { exchange } of calls) fixture.done(exchange);
+      for (const count of fixture.nexts.values()) assert.equal(count, 1);
     }));
 
   it('lead one after the other when results cannot be kept', () =>
-    withBed({}, async (bed) => {
+    withFixture({}, async (fixture) => {
       const calls = Array.from({ length: 5 }, () =>
-        bed.open({ method: 'tools/call', params: { name: 'files__read' } }),
+        fixture.open({ method: 'tools/call', params: { name: 'files__read' } }),
       );
       const leaders: number[] = [];
       await Promise.all(
         calls.map(async ({ exchange, decided }) => {
           assert.equal((await decided).verdict, 'lead');
           leaders.push(exchange.slot);
-          bed.dispatcher.release(exchange);
-          bed.done(exchange);
+          fixture.dispatcher.release(exchange);
+          fixture.done(exchange);
         }),
       );
       assert.equal(leaders.length, 5);
     }));
 
   it('of a client that left while it waited, or before it could lead, hold up nobody', () =>
-    withBed({}, async (bed) => {
-      const open = () => bed.open({ method: 'tools/call', params: { name: 'files__read' } });
+    withFixture({}, async (fixture) => {
+      const open = () => fixture.open({ method: 'tools/call', params: { name: 'files__read' } });
       const leader = open();
       await leader.decided;
       const waiting = open();
       const last = open();
       // A call of another name at the same worker: when it is answered, those before it on the ring were looked at.
-      for (let n = 0; n < 8; n += 1) await leadAndStore(bed, { n }, '{}');
-      bed.dispatcher.forget(waiting.exchange);
-      bed.done(waiting.exchange);
-      bed.dispatcher.release(leader.exchange);
-      bed.done(leader.exchange);
+      for (let n = 0; n < 8; n += 1) await leadAndStore(fixture, { n }, '{}');
+      fixture.dispatcher.forget(waiting.exchange);
+      fixture.done(waiting.exchange);
+      fixture.dispatcher.release(leader.exchange);
+      fixture.done(leader.exchange);
       assert.equal((await last.decided).verdict, 'lead');
-      bed.done(last.exchange);
-      assert.equal(bed.nexts.has(`${waiting.exchange.slot}.${waiting.exchange.generation}`), false);
+      fixture.done(last.exchange);
+      assert.equal(fixture.nexts.has(`${waiting.exchange.slot}.${waiting.exchange.generation}`), false);
     }));
 
   it('are shared between subjects only where the route says public', async () => {
     const auth = { type: 'bearer', tokens, resourceMetadata: null } as const;
-    await withBed({ auth }, async (bed) => {
-      await leadAndStore(bed, {}, '"of a"', { token: 't1' });
-      assert.equal((await bed.call('files__read', {}, { token: 't1' })).payload, '"of a"');
-      await leadAndStore(bed, {}, '"of b"', { token: 't2' });
-      assert.equal((await bed.call('files__read', {}, { token: 't2' })).payload, '"of b"');
+    await withFixture({ auth }, async (fixture) => {
+      await leadAndStore(fixture, {}, '"of a"', { token: 't1' });
+      assert.equal((await fixture.call('files__read', {}, { token: 't1' })).payload, '"of a"');
+      await leadAndStore(fixture, {}, '"of b"', { token: 't2' });
+      assert.equal((await fixture.call('files__read', {}, { token: 't2' })).payload, '"of b"');
     });
-    await withBed({ auth, routes: cacheable({ public: true }) }, async (bed) => {
-      await leadAndStore(bed, {}, '"of all"', { token: 't1' });
-      assert.equal((await bed.call('files__read', {}, { token: 't2' })).payload, '"of all"');
+    await withFixture({ auth, routes: cacheable({ public: true }) }, async (fixture) => {
+      await leadAndStore(fixture, {}, '"of all"', { token: 't1' });
+      assert.equal((await fixture.call('files__read', {}, { token: 't2' })).payload, '"of all"');
     });
   });
 
   it('are kept apart by era', () =>
-    withBed({}, async (bed) => {
-      await leadAndStore(bed, {}, '"legacy"');
-      await leadAndStore(bed, {}, '"modern"', { modern: true });
-      assert.equal((await bed.call('files__read', {})).payload, '"legacy"');
-      assert.equal((await bed.call('files__read', {}, { modern: true })).payload, '"modern"');
+    withFixture({}, async (fixture) => {
+      await leadAndStore(fixture, {}, '"legacy"');
+      await leadAndStore(fixture, {}, '"modern"', { modern: true });
+      assert.equal((await fixture.call('files__read', {})).payload, '"legacy"');
+      assert.equal((await fixture.call('files__read', {}, { modern: true })).payload, '"modern"');
     }));
 
   it('are invalidated by a new catalog, a new configuration and a revocation', () =>
-    withBed({}, async (bed) => {
+    withFixture({}, async (fixture) => {
       const steps = [
-        () => bed.dispatcher.setCatalog({ ...sampleCatalog, version: 2 }),
-        () => bed.dispatcher.reconfigure({ ...bed.pool.snapshot, version: 2 }),
-        () => bed.pool.epochs.revoke(),
+        () => fixture.dispatcher.setCatalog({ ...sampleCatalog, version: 2 }),
+        () => fixture.dispatcher.reconfigure({ ...fixture.pool.snapshot, version: 2 }),
+        () => fixture.pool.epochs.revoke(),
       ];
       for (const step of steps) {
-        await leadAndStore(bed, {}, '"x"');
-        assert.equal((await bed.call('files__read', {})).verdict, 'cached');
+        await leadAndStore(fixture, {}, '"x"');
+        assert.equal((await fixture.call('files__read', {})).verdict, 'cached');
         step();
       }
-      await leadAndStore(bed, {}, '"x"');
+      await leadAndStore(fixture, {}, '"x"');
     }));
 
   it('with arguments or results too large for the ring go without the cache', () =>
-    withBed({ limits: { ...snapshot().limits, ringBytes: 65_536 } }, async (bed) => {
+    withFixture({ limits: { ...snapshot().limits, ringBytes: 65_536 } }, async (fixture) => {
       for (let i = 0; i < 2; i += 1) {
-        const { verdict, body } = await bed.call('files__read', { text: 'x'.repeat(200_000) });
+        const { verdict, body } = await fixture.call('files__read', { text: 'x'.repeat(200_000) });
         assert.equal(verdict, 'forward');
         assert.ok(body.length > 200_000);
       }
-      await leadAndStore(bed, {}, `"${'y'.repeat(100_000)}"`);
-      await leadAndStore(bed, {}, '"small"');
-      assert.equal((await bed.call('files__read', {})).payload, '"small"');
+      await leadAndStore(fixture, {}, `"${'y'.repeat(100_000)}"`);
+      await leadAndStore(fixture, {}, '"small"');
+      assert.equal((await fixture.call('files__read', {})).payload, '"small"');
     }));
 
   it('count against the limits, whether answered from the cache or not', () =>
-    withBed(
+    withFixture(
       { rateLimits: { global: { rate: 1e-6, burst: 4 }, perClient: null, perTool: [], maxClients: 1 } },
-      async (bed) => {
-        await leadAndStore(bed, {}, '"x"');
+      async (fixture) => {
+        await leadAndStore(fixture, {}, '"x"');
         const verdicts = [];
-        for (let i = 0; i < 5; i += 1) verdicts.push((await bed.call('files__read', {})).verdict);
+        for (let i = 0; i < 5; i += 1) verdicts.push((await fixture.call('files__read', {})).verdict);
         assert.deepEqual(verdicts, ['cached', 'cached', 'cached', 'deny', 'deny']);
       },
     ));
 
   it('that continue an earlier one are never cached, nor confuse the memo', () =>
-    withBed({}, async (bed) => {
-      await leadAndStore(bed, {}, '"x"');
+    withFixture({}, async (fixture) => {
+      await leadAndStore(fixture, {}, '"x"');
       for (let i = 0; i < 3; i += 1) {
-        assert.equal((await bed.call('files__read', {}, { continued: true })).verdict, 'forward');
-        assert.equal((await bed.call('files__read', {})).verdict, 'cached');
+        assert.equal((await fixture.call('files__read', {}, { continued: true })).verdict, 'forward');
+        assert.equal((await fixture.call('files__read', {})).verdict, 'cached');
       }
     }));
 });
 
 describe('large results through a small ring', () => {
   it('wait for room and arrive whole', async () => {
-    const bed = new Bed(
+    const fixture = new DispatchFixture(
       { routes: cacheable(), limits: { ...snapshot().limits, ringBytes: 65_536 } },
       catalog([['tool', 0, 'files__read']]),
     );
     try {
       const result = `"${'z'.repeat(20_000)}"`;
-      await leadAndStore(bed, {}, result);
-      const all = await Promise.all(Array.from({ length: 60 }, () => bed.call('files__read', {})));
+      await leadAndStore(fixture, {}, result);
+      const all = await Promise.all(Array.from({ length: 60 }, () => fixture.call('files__read', {})));
       for (const { verdict, payload } of all) {
         assert.equal(verdict, 'cached');
         assert.equal(payload, result);
       }
     } finally {
-      await bed.close();
+      await fixture.close();
     }
   });
 });
 
 describe('a full ring', () => {
   it('keeps a bounded line, refuses the rest, and loses nothing', async () => {
-    const bed = new Bed({ limits: { ...snapshot().limits, ringBytes: 4096 } }, sampleCatalog, {
+    const fixture = new DispatchFixture({ limits: { ...snapshot().limits, ringBytes: 4096 } }, sampleCatalog, {
       memo: false,
       maxQueue: 20,
     });
     try {
-      const all = await Promise.all(Array.from({ length: 200 }, () => bed.call('files__read')));
+      const all = await Promise.all(Array.from({ length: 200 }, () => fixture.call('files__read')));
       const forwarded = all.filter(({ verdict }) => verdict === 'forward').length;
       const refused = all.filter(({ error }) => error === 'GW_OVERLOADED').length;
       assert.equal(forwarded + refused, 200);
       assert.ok(forwarded >= 20 && refused > 0, `${forwarded} ${refused}`);
-      assert.ok(bed.pool.counters.total(Counter.ringFull) > 0);
-      for (const count of bed.nexts.values()) assert.equal(count, 1);
+      assert.ok(fixture.pool.counters.total(Counter.ringFull) > 0);
+      for (const count of fixture.nexts.values()) assert.equal(count, 1);
     } finally {
-      await bed.close();
+      await fixture.close();
     }
   });
 });

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { Phase } from '../../../src/request/exchange/index.js';
-import { route, sampleCatalog, snapshot } from '../../workers/support/fixtures.js';
-import { Bed } from './bed.js';
+import { route, sampleCatalog, snapshot } from '../../workers/fixture.js';
+import { DispatchFixture } from './fixture.js';
 
 const RUN_MS = 1500;
 
@@ -17,7 +17,7 @@ it('whatever happens, each exchange gets one verdict', async (t) => {
     return state / 4_294_967_296 < probability;
   };
   const base = snapshot();
-  const bed = new Bed({
+  const fixture = new DispatchFixture({
     workers: 3,
     routes: [route('cached', { tools: ['files__*'], cache: { ttlMs: 20, staleMs: 20, public: true } })],
     cache: { ...base.cache, waitMs: 100 },
@@ -29,21 +29,24 @@ it('whatever happens, each exchange gets one verdict', async (t) => {
   const disturb = setInterval(() => {
     version += 1;
     const [terminated, discovered, configured] = [chance(0.1), chance(0.4), chance(0.4)];
-    if (terminated) bed.pool.terminate(version % 3, 'the test says so');
-    else if (discovered) bed.dispatcher.setCatalog({ ...sampleCatalog, version });
-    else if (configured) bed.dispatcher.reconfigure({ ...bed.pool.snapshot, version });
-    else bed.pool.epochs.revoke();
+    if (terminated) fixture.pool.terminate(version % 3, 'the test says so');
+    else if (discovered) fixture.dispatcher.setCatalog({ ...sampleCatalog, version });
+    else if (configured) fixture.dispatcher.reconfigure({ ...fixture.pool.snapshot, version });
+    else fixture.pool.epochs.revoke();
   }, 20);
 
   async function client(): Promise<void> {
     for (let turn = 0; !stopped; turn += 1) {
       const name = chance(0.5) ? 'files__read' : 'search__find';
-      const { exchange, decided } = bed.open({ method: 'tools/call', params: { name, arguments: { n: turn % 5 } } });
+      const { exchange, decided } = fixture.open({
+        method: 'tools/call',
+        params: { name, arguments: { n: turn % 5 } },
+      });
       if (chance(0.1)) {
         await new Promise((resolve) => setImmediate(resolve));
         if (exchange.phase === Phase.deciding) {
-          bed.dispatcher.forget(exchange);
-          bed.done(exchange);
+          fixture.dispatcher.forget(exchange);
+          fixture.done(exchange);
           continue;
         }
       }
@@ -53,10 +56,10 @@ it('whatever happens, each exchange gets one verdict', async (t) => {
       if (verdict === 'lead') {
         await new Promise((resolve) => setImmediate(resolve));
         // One in ten leaders is never heard of again.
-        if (chance(0.6)) bed.dispatcher.store(exchange, Buffer.from('{"content":[]}'), 0, 14);
-        else if (chance(0.75)) bed.dispatcher.release(exchange);
+        if (chance(0.6)) fixture.dispatcher.store(exchange, Buffer.from('{"content":[]}'), 0, 14);
+        else if (chance(0.75)) fixture.dispatcher.release(exchange);
       }
-      bed.done(exchange);
+      fixture.done(exchange);
       if (turn % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
   }
@@ -68,10 +71,11 @@ it('whatever happens, each exchange gets one verdict', async (t) => {
     }, RUN_MS);
     await Promise.all(Array.from({ length: 40 }, client));
     assert.ok(verdicts > 0);
-    assert.equal(bed.table.inUse, 0);
-    for (const [exchange, count] of bed.nexts) assert.equal(count, 1, `exchange ${exchange} went on ${count} times`);
+    assert.equal(fixture.table.inUse, 0);
+    for (const [exchange, count] of fixture.nexts)
+      assert.equal(count, 1, `exchange ${exchange} went on ${count} times`);
   } finally {
     clearInterval(disturb);
-    await bed.close();
+    await fixture.close();
   }
 });

@@ -1,27 +1,27 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Bed } from './bed.js';
+import { DispatchFixture } from './fixture.js';
 
 describe('dispatch', () => {
   it('gets a verdict from a worker, and remembers it', async () => {
-    const bed = new Bed();
+    const fixture = new DispatchFixture();
     try {
-      const first = await bed.call('files__read', { a: 1 });
+      const first = await fixture.call('files__read', { a: 1 });
       assert.equal(first.verdict, 'forward');
       assert.equal(first.server, 0);
       assert.equal(first.entry, 0);
       assert.match(first.body, /"arguments":\{"a":1\}/);
       let synchronous = false;
-      const { exchange, decided } = bed.open({ method: 'tools/call', params: { name: 'files__read' } });
+      const { exchange, decided } = fixture.open({ method: 'tools/call', params: { name: 'files__read' } });
       void decided.then(() => {
         synchronous = true;
       });
       await Promise.resolve();
       await Promise.resolve();
       assert.equal(synchronous, true);
-      bed.done(exchange);
+      fixture.done(exchange);
     } finally {
-      await bed.close();
+      await fixture.close();
     }
   });
 });

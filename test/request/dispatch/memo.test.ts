@@ -5,12 +5,12 @@ import { createHmac } from 'node:crypto';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { typescriptDecoder } from '../../../native/index.js';
-import { Memo } from '../../../src/request/dispatch/memo.js';
+import { Memo, MemoKey } from '../../../src/request/dispatch/memo.js';
 import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
 import { Counter } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
-import { catalog, route, sampleCatalog, server, snapshot } from '../../workers/support/fixtures.js';
-import { Bed, type BedOptions } from './bed.js';
+import { catalog, route, sampleCatalog, server, snapshot } from '../../workers/fixture.js';
+import { DispatchFixture, type DispatchFixtureOptions } from './fixture.js';
 
 const secret = 'a secret that is long enough for HS256';
 
@@ -36,25 +36,25 @@ const jwtAuth = {
   resourceMetadata: null,
 } as const;
 
-async function withBed(
-  changes: ConstructorParameters<typeof Bed>[0],
-  run: (bed: Bed) => Promise<void>,
-  options: BedOptions = {},
+async function withFixture(
+  changes: ConstructorParameters<typeof DispatchFixture>[0],
+  run: (fixture: DispatchFixture) => Promise<void>,
+  options: DispatchFixtureOptions = {},
 ): Promise<void> {
-  const bed = new Bed(changes, sampleCatalog, options);
+  const fixture = new DispatchFixture(changes, sampleCatalog, options);
   try {
-    await run(bed);
+    await run(fixture);
   } finally {
-    await bed.close();
+    await fixture.close();
   }
 }
 
-const hits = (bed: Bed): number => bed.pool.counters.total(Counter.memoHits);
-const decisions = (bed: Bed): number => bed.pool.counters.total(Counter.decisions);
+const hits = (fixture: DispatchFixture): number => fixture.pool.counters.total(Counter.memoHits);
+const decisions = (fixture: DispatchFixture): number => fixture.pool.counters.total(Counter.decisions);
 
 describe('remembered verdicts', () => {
   it('are used for the same client, method, era and name only', () =>
-    withBed(
+    withFixture(
       {
         auth: {
           type: 'bearer',
@@ -65,145 +65,145 @@ describe('remembered verdicts', () => {
           resourceMetadata: null,
         },
       },
-      async (bed) => {
-        await bed.call('files__read', {}, { token: 't1' });
-        await bed.call('files__read', { other: 'arguments' }, { token: 't1' });
-        assert.equal(hits(bed), 1);
-        await bed.call('files__read', {}, { token: 't2' });
-        await bed.call('search__find', {}, { token: 't1' });
-        await bed.call('files__read', {}, { token: 't1', modern: true });
-        assert.equal(hits(bed), 1);
-        const wrong = await bed.call('files__read', {}, { token: 't3' });
+      async (fixture) => {
+        await fixture.call('files__read', {}, { token: 't1' });
+        await fixture.call('files__read', { other: 'arguments' }, { token: 't1' });
+        assert.equal(hits(fixture), 1);
+        await fixture.call('files__read', {}, { token: 't2' });
+        await fixture.call('search__find', {}, { token: 't1' });
+        await fixture.call('files__read', {}, { token: 't1', modern: true });
+        assert.equal(hits(fixture), 1);
+        const wrong = await fixture.call('files__read', {}, { token: 't3' });
         assert.equal(wrong.error, 'GW_INVALID_TOKEN');
-        assert.equal((await bed.call('files__read', {}, { token: 't3' })).error, 'GW_INVALID_TOKEN');
-        assert.equal((await bed.call('files__read')).error, 'GW_UNAUTHENTICATED');
-        assert.equal(hits(bed), 1);
+        assert.equal((await fixture.call('files__read', {}, { token: 't3' })).error, 'GW_INVALID_TOKEN');
+        assert.equal((await fixture.call('files__read')).error, 'GW_UNAUTHENTICATED');
+        assert.equal(hits(fixture), 1);
       },
     ));
 
   it('carry the whole verdict, the subject included', () =>
-    withBed(
+    withFixture(
       { auth: { type: 'bearer', tokens: [{ token: 't1', subject: 'a', scopes: [] }], resourceMetadata: null } },
-      async (bed) => {
-        const first = await bed.call('search__find', {}, { token: 't1' });
-        const second = await bed.call('search__find', {}, { token: 't1' });
-        assert.equal(hits(bed), 1);
+      async (fixture) => {
+        const first = await fixture.call('search__find', {}, { token: 't1' });
+        const second = await fixture.call('search__find', {}, { token: 't1' });
+        assert.equal(hits(fixture), 1);
         assert.deepEqual({ ...second.words, slot: 0, generation: 0 }, { ...first.words, slot: 0, generation: 0 });
         assert.ok(first.words.subject.some((word) => word !== 0));
       },
     ));
 
   it('hand on the bytes of the caller, not those of the first call', () =>
-    withBed({}, async (bed) => {
-      await bed.call('files__read', { n: 1 });
-      assert.match((await bed.call('files__read', { n: 2 })).body, /"n":2/);
-      assert.equal(hits(bed), 1);
+    withFixture({}, async (fixture) => {
+      await fixture.call('files__read', { n: 1 });
+      assert.match((await fixture.call('files__read', { n: 2 })).body, /"n":2/);
+      assert.equal(hits(fixture), 1);
     }));
 
   it('end with the token', () =>
-    withBed({ auth: jwtAuth }, async (bed) => {
+    withFixture({ auth: jwtAuth }, async (fixture) => {
       const exp = Math.floor(Date.now() / 1000) + 3;
       const token = jwt({ sub: 'a', exp });
-      assert.equal((await bed.call('files__read', {}, { token })).verdict, 'forward');
-      assert.equal((await bed.call('files__read', {}, { token })).verdict, 'forward');
-      assert.equal(hits(bed), 1);
+      assert.equal((await fixture.call('files__read', {}, { token })).verdict, 'forward');
+      assert.equal((await fixture.call('files__read', {}, { token })).verdict, 'forward');
+      assert.equal(hits(fixture), 1);
       while (Date.now() / 1000 < exp) await new Promise((resolve) => setTimeout(resolve, 20));
-      assert.equal((await bed.call('files__read', {}, { token })).error, 'GW_INVALID_TOKEN');
-      assert.equal(hits(bed), 1);
+      assert.equal((await fixture.call('files__read', {}, { token })).error, 'GW_INVALID_TOKEN');
+      assert.equal(hits(fixture), 1);
     }));
 
   it('end with a revocation', () =>
-    withBed({}, async (bed) => {
-      await bed.call('files__read');
-      bed.pool.epochs.revoke();
-      await bed.call('files__read');
-      assert.equal(hits(bed), 0);
-      await bed.call('files__read');
-      assert.equal(hits(bed), 1);
+    withFixture({}, async (fixture) => {
+      await fixture.call('files__read');
+      fixture.pool.epochs.revoke();
+      await fixture.call('files__read');
+      assert.equal(hits(fixture), 0);
+      await fixture.call('files__read');
+      assert.equal(hits(fixture), 1);
     }));
 
   it('end with the configuration: the next call is judged by the new one', () =>
-    withBed(
+    withFixture(
       { auth: { type: 'bearer', tokens: [{ token: 't1', subject: 'a', scopes: ['x'] }], resourceMetadata: null } },
-      async (bed) => {
-        await bed.call('files__read', {}, { token: 't1' });
-        await bed.call('files__read', {}, { token: 't1' });
-        bed.dispatcher.reconfigure({
-          ...bed.pool.snapshot,
+      async (fixture) => {
+        await fixture.call('files__read', {}, { token: 't1' });
+        await fixture.call('files__read', {}, { token: 't1' });
+        fixture.dispatcher.reconfigure({
+          ...fixture.pool.snapshot,
           version: 2,
           routes: [route('r', { tools: ['files__*'], requiredScopes: ['y', 'x'] })],
         });
-        const denied = await bed.call('files__read', {}, { token: 't1' });
+        const denied = await fixture.call('files__read', {}, { token: 't1' });
         assert.equal(denied.error, 'GW_INSUFFICIENT_SCOPE');
         assert.equal(denied.payload, 'y x');
-        bed.dispatcher.reconfigure({
-          ...bed.pool.snapshot,
+        fixture.dispatcher.reconfigure({
+          ...fixture.pool.snapshot,
           version: 3,
           auth: { type: 'bearer', tokens: [], resourceMetadata: null },
         });
-        assert.equal((await bed.call('search__find', {}, { token: 't1' })).error, 'GW_INVALID_TOKEN');
+        assert.equal((await fixture.call('search__find', {}, { token: 't1' })).error, 'GW_INVALID_TOKEN');
       },
     ));
 
   it('end with the catalog: new names are known at once, old ones are gone at once', () =>
-    withBed({}, async (bed) => {
-      assert.equal((await bed.call('files__new')).error, 'GW_UNKNOWN_TOOL');
-      await bed.call('files__read');
+    withFixture({}, async (fixture) => {
+      assert.equal((await fixture.call('files__new')).error, 'GW_UNKNOWN_TOOL');
+      await fixture.call('files__read');
       for (let version = 2; version < 12; version += 1) {
         const even = version % 2 === 0;
-        bed.dispatcher.setCatalog(catalog([['tool', 0, even ? 'files__new' : 'files__read']], version));
-        const fresh = await bed.call('files__new');
+        fixture.dispatcher.setCatalog(catalog([['tool', 0, even ? 'files__new' : 'files__read']], version));
+        const fresh = await fixture.call('files__new');
         assert.equal(fresh.error, even ? '' : 'GW_UNKNOWN_TOOL');
-        assert.equal((await bed.call('files__read')).error, even ? 'GW_UNKNOWN_TOOL' : '');
+        assert.equal((await fixture.call('files__read')).error, even ? 'GW_UNKNOWN_TOOL' : '');
       }
     }));
 
   it('never let a verdict through that was made on a catalog before the last two', () =>
-    withBed({}, async (bed) => {
-      await bed.pool.ready();
-      const { exchange, decided } = bed.open({ method: 'tools/call', params: { name: 'files__read' } });
+    withFixture({}, async (fixture) => {
+      await fixture.pool.ready();
+      const { exchange, decided } = fixture.open({ method: 'tools/call', params: { name: 'files__read' } });
       // The question is on the ring; three catalogs pass before the front looks at the answer.
       for (const version of [2, 3, 4]) {
-        bed.dispatcher.setCatalog(catalog([['tool', 0, 'files__other']], version));
+        fixture.dispatcher.setCatalog(catalog([['tool', 0, 'files__other']], version));
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 30);
       }
       const result = await decided;
       assert.equal(result.error, 'GW_UNKNOWN_TOOL');
       assert.equal(result.words.catalogVersion, 4);
-      bed.done(exchange);
+      fixture.done(exchange);
     }));
 
   it('are off on demand: every call asks a worker', () =>
-    withBed(
+    withFixture(
       {},
-      async (bed) => {
-        for (let i = 0; i < 5; i += 1) await bed.call('files__read');
-        assert.equal(decisions(bed), 5);
-        assert.equal(hits(bed), 0);
+      async (fixture) => {
+        for (let i = 0; i < 5; i += 1) await fixture.call('files__read');
+        assert.equal(decisions(fixture), 5);
+        assert.equal(hits(fixture), 0);
       },
       { memo: false },
     ));
 
   it('can be switched off, and on again, by limits.maxMemo', () =>
-    withBed({ limits: { ...snapshot().limits, maxMemo: 0 } }, async (bed) => {
-      for (let i = 0; i < 3; i += 1) await bed.call('files__read');
-      assert.deepEqual([decisions(bed), hits(bed), bed.dispatcher.remembered], [3, 0, 0]);
-      bed.dispatcher.reconfigure({ ...snapshot(), version: 2 });
-      for (let i = 0; i < 3; i += 1) await bed.call('files__read');
-      assert.deepEqual([decisions(bed), hits(bed), bed.dispatcher.remembered], [4, 2, 1]);
+    withFixture({ limits: { ...snapshot().limits, maxMemo: 0 } }, async (fixture) => {
+      for (let i = 0; i < 3; i += 1) await fixture.call('files__read');
+      assert.deepEqual([decisions(fixture), hits(fixture), fixture.dispatcher.remembered], [3, 0, 0]);
+      fixture.dispatcher.reconfigure({ ...snapshot(), version: 2 });
+      for (let i = 0; i < 3; i += 1) await fixture.call('files__read');
+      assert.deepEqual([decisions(fixture), hits(fixture), fixture.dispatcher.remembered], [4, 2, 1]);
     }));
 
   it('leave out names with escapes, which are decoded each time', () =>
-    withBed({}, async (bed) => {
+    withFixture({}, async (fixture) => {
       const raw = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"files\\u005f\\u005fread"}}';
       for (let i = 0; i < 2; i += 1) {
-        const { exchange, decided } = bed.open({ raw });
+        const { exchange, decided } = fixture.open({ raw });
         const result = await decided;
         assert.equal(result.entry, 0);
         assert.equal(exchange.message.decodedName.toString(), 'files__read');
-        bed.done(exchange);
+        fixture.done(exchange);
       }
-      assert.equal(hits(bed), 0);
+      assert.equal(hits(fixture), 0);
     }));
 });
 
@@ -211,10 +211,10 @@ describe('limits with remembered verdicts', () => {
   const never = 1e-6;
 
   it('4 workers and the memo together grant exactly the capacity', () =>
-    withBed(
+    withFixture(
       { workers: 4, rateLimits: { global: { rate: never, burst: 700 }, perClient: null, perTool: [], maxClients: 10 } },
-      async (bed) => {
-        await bed.pool.ready();
+      async (fixture) => {
+        await fixture.pool.ready();
         let granted = 0;
         let limited = 0;
         const names = ['files__read', 'search__find'];
@@ -222,8 +222,10 @@ describe('limits with remembered verdicts', () => {
           const calls = Array.from({ length: 100 }, (_, i) =>
             // Names with an escape are never remembered: they go to the workers while the others do not.
             i % 3 === 0
-              ? bed.ask({ raw: '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"files\\u005f_read"}}' })
-              : bed.call(names[i % 2]!, { i }),
+              ? fixture.ask({
+                  raw: '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"files\\u005f_read"}}',
+                })
+              : fixture.call(names[i % 2]!, { i }),
           );
           for (const { verdict, error, retryAfterMs } of await Promise.all(calls)) {
             if (verdict === 'forward') granted += 1;
@@ -236,36 +238,39 @@ describe('limits with remembered verdicts', () => {
         }
         assert.equal(granted, 700);
         assert.equal(limited, 300);
-        assert.equal(bed.pool.counters.total(Counter.limitedGlobal), 300);
-        assert.ok(hits(bed) > 100);
-        assert.ok(decisions(bed) > 100);
+        assert.equal(fixture.pool.counters.total(Counter.limitedGlobal), 300);
+        assert.ok(hits(fixture) > 100);
+        assert.ok(decisions(fixture) > 100);
       },
     ));
 
   it('count clients apart: by subject with a token, by address without', async () => {
     const rateLimits = { global: null, perClient: { rate: never, burst: 5 }, perTool: [], maxClients: 100 };
-    await withBed({ workers: 2, rateLimits }, async (bed) => {
+    await withFixture({ workers: 2, rateLimits }, async (fixture) => {
       for (const address of ['10.0.0.1', '10.0.0.2', '::1']) {
         const results = [];
-        for (let i = 0; i < 8; i += 1) results.push(await bed.call('files__read', {}, { address }));
+        for (let i = 0; i < 8; i += 1) results.push(await fixture.call('files__read', {}, { address }));
         assert.equal(results.filter(({ verdict }) => verdict === 'forward').length, 5, address);
       }
     });
     const tokens = ['t1', 't2', 't3'].map((token) => ({ token, subject: token === 't3' ? 'b' : 'a', scopes: [] }));
-    await withBed({ workers: 2, rateLimits, auth: { type: 'bearer', tokens, resourceMetadata: null } }, async (bed) => {
-      const count = async (token: string): Promise<number> => {
-        let granted = 0;
-        for (let i = 0; i < 8; i += 1)
-          if ((await bed.call('files__read', {}, { token })).verdict === 'forward') granted += 1;
-        return granted;
-      };
-      assert.equal((await count('t1')) + (await count('t2')), 5, 'two tokens of one subject');
-      assert.equal(await count('t3'), 5);
-    });
+    await withFixture(
+      { workers: 2, rateLimits, auth: { type: 'bearer', tokens, resourceMetadata: null } },
+      async (fixture) => {
+        const count = async (token: string): Promise<number> => {
+          let granted = 0;
+          for (let i = 0; i < 8; i += 1)
+            if ((await fixture.call('files__read', {}, { token })).verdict === 'forward') granted += 1;
+          return granted;
+        };
+        assert.equal((await count('t1')) + (await count('t2')), 5, 'two tokens of one subject');
+        assert.equal(await count('t3'), 5);
+      },
+    );
   });
 
   it('hold for tools, routes, and clients on a route at once', () =>
-    withBed(
+    withFixture(
       {
         rateLimits: {
           global: null,
@@ -281,11 +286,11 @@ describe('limits with remembered verdicts', () => {
           }),
         ],
       },
-      async (bed) => {
+      async (fixture) => {
         const count = async (name: string, address: string): Promise<number> => {
           let granted = 0;
           for (let i = 0; i < 10; i += 1)
-            if ((await bed.call(name, {}, { address })).verdict === 'forward') granted += 1;
+            if ((await fixture.call(name, {}, { address })).verdict === 'forward') granted += 1;
           return granted;
         };
         assert.equal(await count('search__find', '1'), 4);
@@ -293,7 +298,7 @@ describe('limits with remembered verdicts', () => {
         assert.equal(await count('files__read', '1'), 4);
         assert.equal(await count('files__read', '2'), 2);
         assert.equal(await count('files__read', '3'), 0);
-        const { counters } = bed.pool;
+        const { counters } = fixture.pool;
         assert.deepEqual(
           [Counter.limitedTool, Counter.limitedRoute, Counter.limitedClient].map((id) => counters.total(id)),
           [6 + 10, 8 + 10, 6],
@@ -302,29 +307,34 @@ describe('limits with remembered verdicts', () => {
     ));
 
   it('survive a reload that does not touch them, and start afresh after one that does', () =>
-    withBed(
+    withFixture(
       { rateLimits: { global: { rate: never, burst: 3 }, perClient: null, perTool: [], maxClients: 10 } },
-      async (bed) => {
-        await bed.call('files__read');
-        await bed.call('files__read');
-        bed.dispatcher.reconfigure({
-          ...bed.pool.snapshot,
+      async (fixture) => {
+        await fixture.call('files__read');
+        await fixture.call('files__read');
+        fixture.dispatcher.reconfigure({
+          ...fixture.pool.snapshot,
           version: 2,
           servers: [server('files'), server('search'), server('more')],
         });
-        assert.equal((await bed.call('files__read')).verdict, 'forward');
-        assert.equal((await bed.call('files__read')).error, 'GW_RATE_LIMITED');
-        bed.dispatcher.reconfigure({
+        assert.equal((await fixture.call('files__read')).verdict, 'forward');
+        assert.equal((await fixture.call('files__read')).error, 'GW_RATE_LIMITED');
+        fixture.dispatcher.reconfigure({
           ...snapshot(),
           version: 3,
           rateLimits: { global: { rate: never, burst: 2 }, perClient: null, perTool: [], maxClients: 10 },
         });
         const results = [];
-        for (let i = 0; i < 3; i += 1) results.push((await bed.call('files__read')).verdict);
+        for (let i = 0; i < 3; i += 1) results.push((await fixture.call('files__read')).verdict);
         assert.deepEqual(results, ['forward', 'forward', 'deny']);
       },
     ));
 });
+
+function memoKeyOf(client: number, method: number, hash: Int32Array, bytes: Buffer, stamp: number): MemoKey {
+  const [hashLow = 0, hashHigh = 0] = hash;
+  return Object.assign(new MemoKey(), { client, method, hashLow, hashHigh, bytes, end: bytes.length, stamp });
+}
 
 describe('memo table', () => {
   it('finds what was put, as a map with forgetting would', () => {
@@ -346,19 +356,17 @@ describe('memo table', () => {
           const bytes = Buffer.from(name);
           typescriptDecoder.hash(bytes, 0, bytes.length, hash);
           const key = JSON.stringify([token, method, name, stamp]);
+          const memoKey = memoKeyOf(token, method, hash, bytes, stamp);
           const verdict = new VerdictRecord();
           if (put) {
             serial += 1;
             verdict.slot = serial;
             verdict.rememberUntil = 100;
-            memo.remember(token, method, hash[0]!, hash[1]!, bytes, 0, bytes.length, stamp, verdict);
+            memo.remember(memoKey, verdict);
             model.set(key, serial);
-          } else if (memo.recall(token, method, hash[0]!, hash[1]!, bytes, 0, bytes.length, stamp, 50, verdict)) {
+          } else if (memo.lookup(memoKey, 50, verdict)) {
             assert.equal(verdict.slot, model.get(key), 'what is found is what was put last under exactly this key');
-            assert.equal(
-              memo.recall(token, method, hash[0]!, hash[1]!, bytes, 0, bytes.length, stamp, 100, verdict),
-              false,
-            );
+            assert.equal(memo.lookup(memoKey, 100, verdict), false);
           }
         }
         assert.ok(memo.used <= 16);
@@ -371,9 +379,10 @@ describe('memo table', () => {
     const verdict = new VerdictRecord();
     verdict.rememberUntil = 100;
     const [a, b] = [Buffer.from('aaaa'), Buffer.from('bbbb')];
-    memo.remember(1, 5, 7, 7, a, 0, 4, 1, verdict);
-    assert.equal(memo.recall(1, 5, 7, 7, b, 0, 4, 1, 1, verdict), false);
-    assert.equal(memo.recall(1, 5, 7, 7, a, 0, 4, 1, 1, verdict), true);
+    const hash = Int32Array.of(7, 7);
+    memo.remember(memoKeyOf(1, 5, hash, a, 1), verdict);
+    assert.equal(memo.lookup(memoKeyOf(1, 5, hash, b, 1), 1, verdict), false);
+    assert.equal(memo.lookup(memoKeyOf(1, 5, hash, a, 1), 1, verdict), true);
   });
 
   it('gives no token the number of another, however many there are', () => {

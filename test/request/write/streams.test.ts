@@ -77,7 +77,7 @@ test('a stream goes on without its client when the client may come back', () => 
   const stream = log.find(exchange.client.eventStream)!;
   log.replay(stream, 1, (_id, message) => void kept.push(Buffer.from(message).toString()));
   assert.deepEqual(kept, ['{"n": 2}', '{"n":3}']);
-  assert.ok(stream.ended);
+  assert.ok(stream.hasEnded);
 });
 
 test('a transport with frames of its own gets bare messages, one a write', () => {

@@ -6,11 +6,11 @@ import { Phase } from '../../../src/request/exchange/index.js';
 import { HandleSealer } from '../../../src/session/handles.js';
 import { eventually } from '../../support/process.js';
 import { modernMessage } from '../../support/rpc.js';
-import { ACCEPT, bed, type CallOptions, ELICIT, EVERYTHING, Upstream } from './bed.js';
+import { ACCEPT, type CallOptions, ELICIT, EVERYTHING, fixture, Upstream } from './fixture.js';
 
 describe('a parked call', () => {
-  it('ends the request with the question and goes on with the retry', async (t) => {
-    const { table, parked, send, ask, answer, answered, retry, finished } = bed(t);
+  it('ends the request with an input request and continues with the retry', async (t) => {
+    const { table, parked, send, ask, answer, answered, retry, finished } = fixture(t);
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream, { id: 'first' });
     ask(upstream, exchange, 'srv-1', 'elicitation/create', { ...ELICIT, _meta: { progressToken: 9 } });
@@ -25,7 +25,7 @@ describe('a parked call', () => {
     assert.equal(parked.size, 1);
 
     const second = retry(first.result.requestState, { q1: ACCEPT, other: { ignored: true } });
-    assert.ok(second.taken);
+    assert.ok(second.isResumed);
     assert.deepEqual(upstream.replies, [{ jsonrpc: '2.0', id: 'srv-1', result: ACCEPT }]);
     assert.equal(second.wire.exchange, exchange);
     assert.ok(exchange.call.deadline > performance.now());
@@ -38,8 +38,8 @@ describe('a parked call', () => {
     assert.deepEqual(finished, [null, null]);
   });
 
-  it('asks several questions in one round, under the keys that the server wants', async (t) => {
-    const { send, ask, answered, retry } = bed(t);
+  it('sends several input requests in one round, under the keys that the server chose', async (t) => {
+    const { send, ask, answered, retry } = fixture(t);
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream);
     const named = (key: unknown, more: object = {}) => ({ ...ELICIT, _meta: { 'switchyard/inputKey': key, ...more } });
@@ -69,8 +69,8 @@ describe('a parked call', () => {
     assert.deepEqual(told, { 1: 'user_name', 2: 'q1', 3: 'q2', 4: 'q3', 5: 'q4', 6: 'q5' });
   });
 
-  it('asks again at once for what was not answered, with a new state', async (t) => {
-    const { send, ask, answered, retry } = bed(t);
+  it('repeats unanswered input requests at once, with a new state', async (t) => {
+    const { send, ask, answered, retry } = fixture(t);
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream);
     ask(upstream, exchange, 1, 'roots/list');
@@ -81,7 +81,7 @@ describe('a parked call', () => {
     assert.deepEqual(Object.keys(result.inputRequests), ['q2']);
     assert.notEqual(result.requestState, requestState);
     assert.equal(retry(requestState, { q2: ACCEPT }).wire.message.error.data.code, 'GW_INPUT_STATE');
-    // A question that came while the client was away is part of the next round.
+    // A request that arrived while the call was parked is part of the next round.
     ask(upstream, exchange, 3, 'roots/list');
     const third = retry(result.requestState, { q2: ACCEPT });
     assert.deepEqual(third.wire.message.result.inputRequests, { q1: { method: 'roots/list', params: {} } });
@@ -93,8 +93,8 @@ describe('a parked call', () => {
     );
   });
 
-  it('delivers what the upstream said while the client was away', async (t) => {
-    const { table, park, answer, retry, parked } = bed(t);
+  it('delivers the response that arrived while it was parked', async (t) => {
+    const { table, park, answer, retry, parked } = fixture(t);
     const upstream = new Upstream();
     const one = await park(upstream);
     answer(one.exchange, { result: { content: [{ type: 'text', text: 'done without you' }] } });
@@ -114,13 +114,13 @@ describe('a parked call', () => {
     assert.deepEqual(upstream.replies, []);
   });
 
-  it('accepts the same call only, from the same caller', async (t) => {
-    const { park, retry, parked } = bed(t);
+  it('accepts only a retry of the same call by the same caller', async (t) => {
+    const { park, retry, parked } = fixture(t);
     const upstream = new Upstream();
     const { state } = await park(upstream);
     const refused = (text: string | undefined, call: CallOptions = {}): void => {
-      const { wire, taken } = retry(text, { q1: ACCEPT }, call);
-      assert.ok(taken);
+      const { wire, isResumed } = retry(text, { q1: ACCEPT }, call);
+      assert.ok(isResumed);
       assert.equal(wire.status, 200);
       assert.equal(wire.message.error.code, -32602);
       assert.equal(wire.message.error.data.code, 'GW_INPUT_STATE');
@@ -147,21 +147,21 @@ describe('a parked call', () => {
     assert.equal(wire.message.result.resultType, 'input_required');
   });
 
-  it('is unknown to another process, and to one that was started again', async (t) => {
-    const one = bed(t);
+  it('is unknown to another process, and after a restart', async (t) => {
+    const one = fixture(t);
     const { state } = await one.park(new Upstream());
-    assert.equal(bed(t).retry(state, { q1: ACCEPT }).wire.message.error.data.code, 'GW_INPUT_STATE');
+    assert.equal(fixture(t).retry(state, { q1: ACCEPT }).wire.message.error.data.code, 'GW_INPUT_STATE');
     const handles = new HandleSealer(['another secret that is long enough too'], 'parked call', 'sy1p.');
-    assert.equal(bed(t, { handles }).retry(state, { q1: ACCEPT }).wire.message.error.data.code, 'GW_INPUT_STATE');
+    assert.equal(fixture(t, { handles }).retry(state, { q1: ACCEPT }).wire.message.error.data.code, 'GW_INPUT_STATE');
     // Behind a modern upstream may be another gateway.
-    assert.equal(bed(t, { handles, eraOf: Era.modern }).retry(state, { q1: ACCEPT }).taken, false);
-    assert.equal(bed(t, { handles, eraOf: null }).retry(state, { q1: ACCEPT }).taken, true);
-    assert.equal(bed(t, { handles, eraOf: null }).retry('theirs', { q1: ACCEPT }).taken, false);
-    assert.equal(bed(t).retry(undefined, { q1: ACCEPT }).taken, false);
+    assert.equal(fixture(t, { handles, eraOf: Era.modern }).retry(state, { q1: ACCEPT }).isResumed, false);
+    assert.equal(fixture(t, { handles, eraOf: null }).retry(state, { q1: ACCEPT }).isResumed, true);
+    assert.equal(fixture(t, { handles, eraOf: null }).retry('theirs', { q1: ACCEPT }).isResumed, false);
+    assert.equal(fixture(t).retry(undefined, { q1: ACCEPT }).isResumed, false);
   });
 
-  it('takes answers by key where two calls of one caller cross', async (t) => {
-    const { park, retry } = bed(t);
+  it('matches answers by key for two calls of one caller', async (t) => {
+    const { park, retry } = fixture(t);
     const upstream = new Upstream();
     const [one, two] = [await park(upstream), await park(upstream)];
     const second = retry(two.state, { q1: { of: 'two' } }, { id: 'b' });
@@ -174,8 +174,8 @@ describe('a parked call', () => {
     );
   });
 
-  it('ends when its time is over, and answers the upstream for the client', async (t) => {
-    const { table, send, ask, answered, retry, parked } = bed(t, { limits: { parkMs: 80 } });
+  it('ends after parkMs, and responds to the upstream for the client', async (t) => {
+    const { table, send, ask, answered, retry, parked } = fixture(t, { limits: { parkMs: 80 } });
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream);
     ask(upstream, exchange, 1, 'elicitation/create', ELICIT);
@@ -193,8 +193,8 @@ describe('a parked call', () => {
     assert.equal(retry(requestState, {}).wire.message.error.data.code, 'GW_INPUT_STATE');
   });
 
-  it('goes on without a question that the upstream takes back', async (t) => {
-    const { park, parked, scan, retry, answer, send, ask } = bed(t);
+  it('continues without an input request that the upstream cancels', async (t) => {
+    const { park, parked, scan, retry, answer, send, ask } = fixture(t);
     const upstream = new Upstream();
     const withdraw = (id: number): void => {
       const { bytes, spans } = scan({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } });
@@ -211,7 +211,7 @@ describe('a parked call', () => {
     answer(exchange, { result: { content: [] } });
     assert.equal(wire.message.result.resultType, 'complete');
 
-    // Taken back before the client was asked: it is not.
+    // Cancelled before the call was parked: the client gets no input request.
     const other = send(upstream);
     ask(upstream, other.exchange, 6, 'roots/list');
     withdraw(6);
@@ -220,8 +220,8 @@ describe('a parked call', () => {
     assert.equal(other.exchange.phase, Phase.sending);
   });
 
-  it('keeps its answer when the endpoint is lost', async (t) => {
-    const { park, parked, retry, answer } = bed(t);
+  it('keeps its response when the endpoint disconnects', async (t) => {
+    const { park, parked, retry, answer } = fixture(t);
     const upstream = new Upstream();
     const { exchange, state } = await park(upstream);
     parked.endpointDisconnected(upstream);
@@ -231,8 +231,8 @@ describe('a parked call', () => {
     assert.deepEqual(upstream.replies, []);
   });
 
-  it('tells the upstream when the client leaves before it was asked', async (t) => {
-    const { send, ask, write, table } = bed(t);
+  it('declines the request of the upstream when the client disconnects before it was sent', async (t) => {
+    const { send, ask, write, table } = fixture(t);
     const upstream = new Upstream();
     const { exchange } = send(upstream);
     ask(upstream, exchange, 1, 'elicitation/create', ELICIT);
@@ -242,8 +242,8 @@ describe('a parked call', () => {
     assert.equal(table.inUse, 0);
   });
 
-  it('leaves no trace in the next use of its exchange', async (t) => {
-    const { send, ask, write, answered } = bed(t);
+  it('does not affect the next use of its exchange', async (t) => {
+    const { send, ask, write, answered } = fixture(t);
     const upstream = new Upstream();
     const first = send(upstream, { id: 'one' });
     ask(upstream, first.exchange, 1, 'elicitation/create', ELICIT);
@@ -257,8 +257,8 @@ describe('a parked call', () => {
     assert.deepEqual((await answered(second.wire)).result.inputRequests.q1.method, 'roots/list');
   });
 
-  it('all end together, and none is parked any more', async (t) => {
-    const { park, parked, table, send, ask, answer } = bed(t);
+  it('all end with close, and no call is parked afterwards', async (t) => {
+    const { park, parked, table, send, ask, answer } = fixture(t);
     const upstream = new Upstream();
     for (let call = 0; call < 5; call += 1) await park(upstream);
     const { exchange, wire } = send(upstream);

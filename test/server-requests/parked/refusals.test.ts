@@ -1,12 +1,12 @@
-/** Questions of legacy upstreams that no client is asked, that are too many, and that are errors instead. */
+/** Requests of legacy upstreams that are refused, that exceed the limits, and that are errors instead. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Method } from '../../../native/layout.js';
 import type { Exchange } from '../../../src/request/exchange/index.js';
-import { ACCEPT, bed, ELICIT, Upstream } from './bed.js';
+import { ACCEPT, ELICIT, fixture, Upstream } from './fixture.js';
 
-describe('a client that cannot be asked', () => {
-  it('is told which capability the call needs', (t) => {
+describe('a client that lacks a capability', () => {
+  it('gets an error with the capability that the call needs', (t) => {
     const cases: [object, string, object | undefined, object][] = [
       [{}, 'sampling/createMessage', { messages: [], maxTokens: 1 }, { sampling: {} }],
       [
@@ -20,7 +20,7 @@ describe('a client that cannot be asked', () => {
       [{ sampling: {} }, 'roots/list', undefined, { roots: {} }],
     ];
     for (const [clientCapabilities, method, params, required] of cases) {
-      const { send, ask, table } = bed(t);
+      const { send, ask, table } = fixture(t);
       const upstream = new Upstream();
       const { exchange, wire } = send(upstream, { clientCapabilities });
       ask(upstream, exchange, 1, method, params);
@@ -33,8 +33,8 @@ describe('a client that cannot be asked', () => {
     }
   });
 
-  it('is told when it comes back, where the question came later', async (t) => {
-    const { park, ask, retry, table } = bed(t);
+  it('gets the error with its retry, if the request arrived while the call was parked', async (t) => {
+    const { park, ask, retry, table } = fixture(t);
     const upstream = new Upstream();
     const { exchange, state } = await park(upstream, { clientCapabilities: { elicitation: {} } });
     ask(upstream, exchange, 6, 'roots/list');
@@ -44,8 +44,8 @@ describe('a client that cannot be asked', () => {
     assert.equal(table.inUse, 0);
   });
 
-  it('is not asked for what its retry declares no longer', async (t) => {
-    const { park, retry, table } = bed(t);
+  it('gets no input request that its retry lacks the capability for', async (t) => {
+    const { park, retry, table } = fixture(t);
     const upstream = new Upstream();
     const { state } = await park(upstream);
     const { wire } = retry(state, {}, { clientCapabilities: { sampling: {} } });
@@ -54,8 +54,8 @@ describe('a client that cannot be asked', () => {
     assert.equal(table.inUse, 0);
   });
 
-  it('answers nothing but what clients of 2026-07-28 answer', (t) => {
-    const { send, ask } = bed(t);
+  it('gets only the methods of 2026-07-28', (t) => {
+    const { send, ask } = fixture(t);
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream);
     ask(upstream, exchange, 1, 'tasks/get', { taskId: 'x' });
@@ -68,8 +68,8 @@ describe('a client that cannot be asked', () => {
     assert.equal(exchange.call.openRequests, 0);
   });
 
-  it('is left alone where the upstream was told that nobody can be asked', (t) => {
-    const { send, ask, answer } = bed(t);
+  it('gets no request for methods without input_required', (t) => {
+    const { send, ask, answer } = fixture(t);
     const upstream = new Upstream();
     for (const change of [
       (exchange: Exchange) => Object.assign(exchange.client, { capabilities: -1 }),
@@ -90,13 +90,13 @@ describe('a client that cannot be asked', () => {
   });
 });
 
-describe('the bounds of parked calls', () => {
-  it('hold for all, and for one principal', async (t) => {
+describe('the limits of parked calls', () => {
+  it('hold in total, and per principal', async (t) => {
     for (const [limits, subject] of [
       [{ maxParked: 2 }, 9],
       [{ maxParkedPerPrincipal: 2 }, 7],
     ] as const) {
-      const { park, send, ask, retry, parked } = bed(t, { limits });
+      const { park, send, ask, retry, parked } = fixture(t, { limits });
       const upstream = new Upstream();
       const { state } = await park(upstream);
       await park(upstream);
@@ -110,7 +110,7 @@ describe('the bounds of parked calls', () => {
       await park(upstream, { subject });
       assert.equal(parked.size, 2);
     }
-    const { park } = bed(t, { limits: { maxParkedPerPrincipal: 1 } });
+    const { park } = fixture(t, { limits: { maxParkedPerPrincipal: 1 } });
     await park(new Upstream(), { subject: 1 });
     await park(new Upstream(), { subject: 2 });
   });
@@ -120,7 +120,7 @@ describe('the bounds of parked calls', () => {
       [5, 2],
       [1, 1],
     ] as const) {
-      const { park, send, ask, retry, answer } = bed(t, { connections });
+      const { park, send, ask, retry, answer } = fixture(t, { connections });
       const [upstream, other] = [new Upstream(), new Upstream()];
       const calls = [];
       while (calls.length < room) calls.push(await park(upstream));
@@ -135,8 +135,8 @@ describe('the bounds of parked calls', () => {
     }
   });
 
-  it('hold for the questions of one call', async (t) => {
-    const { send, ask, answered } = bed(t, { limits: { maxHeldBytes: 5000 } });
+  it('hold for the input requests of one call', async (t) => {
+    const { send, ask, answered } = fixture(t, { limits: { maxHeldBytes: 5000 } });
     const upstream = new Upstream();
     const { exchange, wire } = send(upstream);
     for (let id = 0; id < 40; id += 1) ask(upstream, exchange, id, 'roots/list');
@@ -158,8 +158,8 @@ describe('an upstream that needs a URL visited', () => {
     data: { elicitations: [elicitation, { ...elicitation, url: 'https://b' }] },
   };
 
-  it('has the client asked, and the call made again', async (t) => {
-    const { send, answer, retry, table, parked } = bed(t);
+  it('makes the client visit it and retry the call', async (t) => {
+    const { send, answer, retry, table, parked } = fixture(t);
     const { exchange, wire } = send(new Upstream());
     answer(exchange, { error });
     const { result } = wire.message;
@@ -169,13 +169,13 @@ describe('an upstream that needs a URL visited', () => {
     });
     assert.equal(table.inUse, 0);
     assert.equal(parked.size, 0);
-    assert.equal(retry(result.requestState, { q1: { action: 'accept' } }).taken, false);
+    assert.equal(retry(result.requestState, { q1: { action: 'accept' } }).isResumed, false);
     assert.equal(retry(result.requestState, {}, { name: 'other' }).wire.message.error.data.code, 'GW_INPUT_STATE');
     assert.equal(retry(result.requestState, {}, { subject: 1 }).wire.message.error.data.code, 'GW_INPUT_STATE');
   });
 
-  it('has the client told when it declares no such thing', (t) => {
-    const { send, answer } = bed(t);
+  it('is an error for a client without elicitation by URL', (t) => {
+    const { send, answer } = fixture(t);
     const { exchange, wire } = send(new Upstream(), { clientCapabilities: { elicitation: {} } });
     answer(exchange, { error });
     assert.equal(wire.status, 400);
@@ -183,7 +183,7 @@ describe('an upstream that needs a URL visited', () => {
   });
 
   it('expires', async (t) => {
-    const { send, answer, retry } = bed(t, { limits: { parkMs: 1 } });
+    const { send, answer, retry } = fixture(t, { limits: { parkMs: 1 } });
     const { exchange, wire } = send(new Upstream());
     answer(exchange, { error });
     const { requestState } = wire.message.result;
@@ -192,7 +192,7 @@ describe('an upstream that needs a URL visited', () => {
   });
 
   it('names no URL: the client gets an error', (t) => {
-    const { send, answer } = bed(t);
+    const { send, answer } = fixture(t);
     for (const data of [undefined, {}, { elicitations: {} }, { elicitations: [1, {}] }]) {
       const { exchange, wire } = send(new Upstream());
       answer(exchange, { error: { ...error, data } });

@@ -1,4 +1,4 @@
-/** Sessions that nobody ends: what one costs, and that nothing is left of them. */
+/** Sessions that are never ended: their memory, and that it is freed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
@@ -24,7 +24,7 @@ function heapBytes(): number {
   return heapUsed + external;
 }
 
-test(`${COUNT} sessions that are abandoned with broken streams leave nothing`, () => {
+test(`${COUNT} sessions that are abandoned with broken streams leave nothing behind`, () => {
   let now = 0;
   const streams = new StandaloneStreams({
     current: {
@@ -39,7 +39,7 @@ test(`${COUNT} sessions that are abandoned with broken streams leave nothing`, (
     now: () => now,
     wallSeconds: () => 1_000 + Math.floor(now / 1000),
   });
-  table.attach({ sessionDropped: (session) => streams.forget(session) });
+  table.attach({ sessionDropped: (session) => streams.sessionDropped(session) });
   const before = heapBytes();
   const sessions: Session[] = [];
   for (let count = 0; count < COUNT; count += 1) {
@@ -55,13 +55,13 @@ test(`${COUNT} sessions that are abandoned with broken streams leave nothing`, (
     from.client.revision = session.revision;
     const exchange = streams.open(session, from, [])!;
     streams.sendTo(session, Buffer.from('{"n":1}'));
-    streams.remove(exchange);
-    streams.standing.release(exchange);
+    streams.disconnected(exchange);
+    streams.longLived.release(exchange);
   }
   from.client.session = null;
   assert.ok(streams.log.bytes > 3_900_000 && streams.log.bytes <= 4_000_000);
   assert.equal(streams.log.streams, COUNT);
-  assert.equal(streams.standing.size, 0);
+  assert.equal(streams.longLived.size, 0);
 
   sessions.length = 0;
   now = 61_000;

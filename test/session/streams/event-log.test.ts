@@ -43,7 +43,7 @@ function replayed(log: EventLog, exchange: Exchange, after: number): [string, st
   return found;
 }
 
-test('events are kept by stream, under ids that only this process gives', () => {
+test('events are kept by stream, under ids that only this process issues', () => {
   const log = logOf(10_000);
   const [one, two] = [opened(log, 'session'), opened(log, 'session')];
   const ids = [keep(log, one, 'a'), keep(log, two, 'b'), keep(log, one, 'c')];
@@ -55,7 +55,7 @@ test('events are kept by stream, under ids that only this process gives', () => 
   assert.deepEqual(replayed(log, two, 0), [[ids[1], 'b']]);
   for (const id of ids) {
     const parsed = parseEventId(id!.slice('id: '.length))!;
-    assert.ok(parsed.own && !parsed.standalone);
+    assert.ok(parsed.isOwn && !parsed.isStandalone);
   }
   assert.deepEqual(
     ids.map((id) => parseEventId(id!.slice(4))!.event),
@@ -67,7 +67,7 @@ test('events are kept by stream, under ids that only this process gives', () => 
   assert.equal(parseEventId('00000000-s1-z')!.event, 35);
 });
 
-test('nothing is kept for those who cannot come back, or when nothing may be kept', () => {
+test('nothing is kept for clients that cannot resume, or with a size of 0', () => {
   const log = logOf(10_000);
   const rows: Partial<Pick<Client, 'session' | 'revision' | 'framing' | 'link'>>[] = [
     { session: null },
@@ -86,7 +86,7 @@ test('nothing is kept for those who cannot come back, or when nothing may be kep
   assert.equal(log.streams, 0);
 });
 
-test('a stream that is over goes with its last event, one under way stays', () => {
+test('a stream that has ended is dropped with its last event, an open one is kept', () => {
   const log = logOf(3 * (ENTRY + 1));
   const [over, current] = [opened(log, 's'), opened(log, 's')];
   keep(log, over, 'a');
@@ -101,38 +101,38 @@ test('a stream that is over goes with its last event, one under way stays', () =
   const empty = opened(log, 's');
   log.closed(empty);
   assert.equal(log.find(empty.client.eventStream), null);
-  log.forget('s');
+  log.dropSession('s');
   assert.deepEqual([log.bytes, log.events, log.streams], [0, 0, 0]);
 });
 
-test('a stream that broke off without an answer is not kept', () => {
+test('a stream that ended without a response is not kept', () => {
   const log = logOf(10_000);
   const [broken, complete] = [opened(log, 's'), opened(log, 's')];
   for (const exchange of [broken, complete]) keep(log, exchange, 'a');
   log.closed(complete);
-  for (const exchange of [broken, complete]) log.over(exchange);
+  for (const exchange of [broken, complete]) log.exchangeReleased(exchange);
   assert.equal(log.find(broken.client.eventStream), null);
-  assert.equal(log.find(complete.client.eventStream)!.ended, true);
+  assert.equal(log.find(complete.client.eventStream)!.hasEnded, true);
   assert.equal(log.events, 1);
 });
 
-test('an event larger than the log is not kept, and whoever missed it is told so', () => {
+test('an event larger than the log is not kept, and a client that missed it cannot resume', () => {
   const log = logOf(1000);
   const call = opened(log, 's');
   keep(log, call, 'small');
   keep(log, call, 'x'.repeat(1000));
   const stream = log.find(call.client.eventStream)!;
   assert.deepEqual([stream.next, stream.evicted], [3, 2]);
-  // The smaller one before it going away changes nothing of that.
+  // The eviction of the smaller one before it does not change that.
   for (let count = 0; count < 5; count += 1) keep(log, opened(log, 's'), 'y'.repeat(200));
   assert.equal(log.find(call.client.eventStream)!.evicted, 2);
   log.closed(call);
   assert.equal(log.find(call.client.eventStream), null);
-  log.forget('s');
+  log.dropSession('s');
   assert.deepEqual([log.bytes, log.events, log.streams], [0, 0, 0]);
 });
 
-test('whatever is kept, evicted, dropped and forgotten: both bounds hold and replays have no holes', () => {
+test('property: after any steps both bounds hold and replays have no holes', () => {
   const step = fc.oneof(
     { weight: 8, arbitrary: fc.record({ do: fc.constant('keep' as const), at: fc.nat(7), size: fc.nat(300) }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('open' as const), at: fc.nat(2) }) },
@@ -148,11 +148,11 @@ test('whatever is kept, evicted, dropped and forgotten: both bounds hold and rep
       for (const taken of steps) {
         const call = calls.length === 0 ? undefined : calls[taken.at % calls.length];
         if (taken.do === 'open') calls.push({ exchange: opened(log, `session ${taken.at}`), sent: [] });
-        else if (taken.do === 'forget') log.forget(`session ${taken.at}`);
+        else if (taken.do === 'forget') log.dropSession(`session ${taken.at}`);
         else if (call === undefined) continue;
         else if (taken.do === 'close') log.closed(call.exchange);
-        else if (taken.do === 'drop') log.drop(call.exchange.client.eventStream);
-        else if (log.find(call.exchange.client.eventStream)?.ended === false) {
+        else if (taken.do === 'drop') log.dropStream(call.exchange.client.eventStream);
+        else if (log.find(call.exchange.client.eventStream)?.hasEnded === false) {
           const text = `${call.sent.length} ${'x'.repeat(taken.size)}`;
           keep(log, call.exchange, text);
           call.sent.push(text);
@@ -177,7 +177,7 @@ test('whatever is kept, evicted, dropped and forgotten: both bounds hold and rep
         assert.ok(bytes <= total);
         for (const size of bySession.values()) assert.ok(size <= own);
       }
-      for (const id of [0, 1, 2]) log.forget(`session ${id}`);
+      for (const id of [0, 1, 2]) log.dropSession(`session ${id}`);
       assert.deepEqual([log.bytes, log.events, log.streams], [0, 0, 0]);
     }),
   );

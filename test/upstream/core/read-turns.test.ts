@@ -44,7 +44,7 @@ function readerOf(kind: Kind, share: ReadShare, read: (text: string) => void): F
   const parser = new SseParser({ event }, { maxEventBytes: 100_000, budget: new BufferBudget(), share, evicted });
   return (chunk) => {
     assert.ok(parser.feed(chunk));
-    return parser.taken;
+    return parser.consumed;
   };
 }
 
@@ -156,7 +156,7 @@ test('the body of a response stops behind the event that spends the share, in ch
           head: () => assert.equal(parser.media, Media.eventStream),
           body: (bytes: Buffer, start: number, end: number) => {
             assert.ok(events.feed(bytes.subarray(start, end)));
-            return start + events.taken;
+            return start + events.consumed;
           },
           complete: () => {
             complete = true;

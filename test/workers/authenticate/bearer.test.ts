@@ -14,7 +14,7 @@ const auth = {
 } as const;
 
 describe('token table', () => {
-  it('knows its tokens, whole and exact', async () => {
+  it('accepts its tokens only whole and exact', async () => {
     const authenticator = authenticatorFor(auth);
     for (const { token, subject } of auth.tokens) {
       assert.equal(((await judge(authenticator, token)) as Principal).subject, subject);
@@ -44,7 +44,7 @@ describe('token table', () => {
 });
 
 describe('no authentication', () => {
-  it('takes everybody as anonymous, with or without a token', async () => {
+  it('treats every client as anonymous, with or without a token', async () => {
     const authenticator = authenticatorFor({ type: 'none' });
     for (const token of [null, '', 'anything']) {
       const principal = (await judge(authenticator, token)) as Principal;

@@ -1,4 +1,4 @@
-/** Times and names of claims that parsers or clocks could see differently (RFC 7519 sections 2 and 4). */
+/** Times and names of claims on which parsers or clocks could differ (RFC 7519 sections 2 and 4). */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -16,11 +16,11 @@ function payloadOf(times: Record<string, string | undefined>): string {
   return `{${members.join(',')}}`;
 }
 
-async function outcome(payload: string, told: string[] = []): Promise<Principal | string> {
-  return judge(authenticatorFor(auth, undefined, undefined, told), hs256(SECRET, payload));
+async function outcome(payload: string, reasons: string[] = []): Promise<Principal | string> {
+  return judge(authenticatorFor(auth, undefined, undefined, reasons), hs256(SECRET, payload));
 }
 
-/** By the sentence of RFC 7519: a JSON number of seconds, here one that a date can have. */
+/** A time by RFC 7519: a JSON number of seconds, here within the range of dates. */
 function timeIn(text: string): number | null {
   const value: unknown = JSON.parse(text);
   return typeof value === 'number' && Math.abs(value) <= 8.64e12 ? value : null;
@@ -73,24 +73,24 @@ describe('times of a token', () => {
   ];
   for (const [name, times, sentence] of rows) {
     it(`${name}: refused, and the log can say why`, async () => {
-      const told: string[] = [];
-      assert.equal(await outcome(payloadOf(times), told), 'GW_INVALID_TOKEN');
-      assert.equal(told.length, 1);
-      assert.match(told[0]!, sentence);
+      const reasons: string[] = [];
+      assert.equal(await outcome(payloadOf(times), reasons), 'GW_INVALID_TOKEN');
+      assert.equal(reasons.length, 1);
+      assert.match(reasons[0] ?? '', sentence);
     });
   }
 
-  it('of clocks that differ by less than the tolerance are taken', async () => {
+  it('of clocks that differ by less than the tolerance are accepted', async () => {
     const now = seconds();
     const found = await outcome(payloadOf({ exp: String(now + 60), iat: String(now + 3), nbf: String(now + 3) }));
     assert.equal(typeof found, 'object');
   });
 
-  it('are not spoken of when the signature is wrong: strangers cannot fill the log', async () => {
-    const told: string[] = [];
+  it('are not logged when the signature is wrong, so that forged tokens cannot fill the log', async () => {
+    const reasons: string[] = [];
     const forged = hs256('another secret, which is long enough too', payloadOf({ exp: '1e400' }));
-    assert.equal(await judge(authenticatorFor(auth, undefined, undefined, told), forged), 'GW_INVALID_TOKEN');
-    assert.deepEqual(told, []);
+    assert.equal(await judge(authenticatorFor(auth, undefined, undefined, reasons), forged), 'GW_INVALID_TOKEN');
+    assert.deepEqual(reasons, []);
   });
 });
 
@@ -105,9 +105,9 @@ describe('a name that stands twice', () => {
   ];
   for (const [name, payload] of rows) {
     it(`${name}: refused`, async () => {
-      const told: string[] = [];
-      assert.equal(await outcome(payload, told), 'GW_INVALID_TOKEN');
-      assert.match(told[0]!, /a name is repeated/);
+      const reasons: string[] = [];
+      assert.equal(await outcome(payload, reasons), 'GW_INVALID_TOKEN');
+      assert.match(reasons[0] ?? '', /a name is repeated/);
     });
   }
 

@@ -10,7 +10,7 @@ import { fetchKeys } from '../../../src/control/threads/fetch-keys.js';
 import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
 import type { Authenticator } from '../../../workers/authenticate/index.js';
 import { KeySource } from '../../../workers/authenticate/keys.js';
-import { Bed } from '../../request/dispatch/bed.js';
+import { DispatchFixture } from '../../request/dispatch/fixture.js';
 import { authenticatorFor, claims, type JwtAuth, judge, jwtAuth, LoopbackServer, rs256, rsaKey } from './tokens.js';
 
 const first = rsaKey('first');
@@ -73,7 +73,7 @@ describe('loading keys', () => {
   });
 });
 
-describe('keeping keys', () => {
+describe('stored keys', () => {
   let server: LoopbackServer;
   let keys: readonly unknown[] | null;
   let counters: Counters;
@@ -101,7 +101,7 @@ describe('keeping keys', () => {
 
   function worker(changes: Partial<JwtAuth>): Authenticator {
     const auth = jwtAuth({ jwksUrl: server.url(), ...changes });
-    const source = new KeySource((version) => void keeper.request(version), keeper.current());
+    const source = new KeySource({ requestKeys: (version) => void keeper.request(version) }, keeper.current());
     sources.push(source);
     keeper.configure(auth);
     return authenticatorFor(auth, source);
@@ -179,7 +179,7 @@ describe('keys through the whole pool', () => {
   it('a token whose key was withdrawn is refused, although it was verified and remembered before', async () => {
     let keys = [first.jwk, second.jwk];
     const server = await LoopbackServer.start((_request, response) => response.end(JSON.stringify({ keys })));
-    const bed = new Bed({
+    const fixture = new DispatchFixture({
       workers: 2,
       auth: jwtAuth({ jwksUrl: server.url(), jwksMaxAgeMs: 1000, jwksCooldownMs: 50 }),
     });
@@ -187,46 +187,46 @@ describe('keys through the whole pool', () => {
       const [kept, withdrawn] = [rs256(first), rs256(second)];
       const verdicts = async (token: string): Promise<string[]> => {
         const results = [];
-        for (let i = 0; i < 3; i += 1) results.push((await bed.call('files__read', {}, { token })).verdict);
+        for (let i = 0; i < 3; i += 1) results.push((await fixture.call('files__read', {}, { token })).verdict);
         return results;
       };
       assert.deepEqual(await verdicts(kept), ['forward', 'forward', 'forward']);
       assert.deepEqual(await verdicts(withdrawn), ['forward', 'forward', 'forward']);
-      assert.ok(bed.pool.counters.total(Counter.memoHits) > 0);
+      assert.ok(fixture.pool.counters.total(Counter.memoHits) > 0);
       keys = [first.jwk];
       const loads = server.requests.length;
       while (server.requests.length === loads) await new Promise((resolve) => setTimeout(resolve, 10));
-      while ((await bed.call('files__read', {}, { token: withdrawn })).verdict === 'forward') {
+      while ((await fixture.call('files__read', {}, { token: withdrawn })).verdict === 'forward') {
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
       assert.deepEqual(await verdicts(withdrawn), ['deny', 'deny', 'deny']);
       assert.deepEqual(await verdicts(kept), ['forward', 'forward', 'forward']);
     } finally {
-      await bed.close();
+      await fixture.close();
       await server.stop();
     }
   });
 
-  it('3 workers load once; a silent endpoint refuses at the deadline and holds up nobody else', async () => {
+  it('3 workers load once; a silent endpoint refuses at the deadline and delays no other request', async () => {
     const server = await LoopbackServer.start((_request, response) =>
       response.end(JSON.stringify({ keys: [first.jwk] })),
     );
-    const bed = new Bed({ workers: 3, auth: jwtAuth({ jwksUrl: server.url() }) });
+    const fixture = new DispatchFixture({ workers: 3, auth: jwtAuth({ jwksUrl: server.url() }) });
     try {
       const tokens = Array.from({ length: 30 }, (_, i) => rs256(first, claims({ jti: `${i}` })));
-      const results = await Promise.all(tokens.map((token) => bed.call('files__read', {}, { token })));
+      const results = await Promise.all(tokens.map((token) => fixture.call('files__read', {}, { token })));
       assert.ok(results.every(({ verdict }) => verdict === 'forward'));
-      assert.equal((await bed.call('files__read', {}, { token: rs256(second) })).error, 'GW_INVALID_TOKEN');
+      assert.equal((await fixture.call('files__read', {}, { token: rs256(second) })).error, 'GW_INVALID_TOKEN');
       assert.equal(server.requests.length, 1);
     } finally {
-      await bed.close();
+      await fixture.close();
       await server.stop();
     }
     const silent = createServer(() => {});
     silent.listen(0, '127.0.0.1');
     await once(silent, 'listening');
     const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}/`;
-    const waiting = new Bed({ auth: jwtAuth({ jwksUrl: url }) });
+    const waiting = new DispatchFixture({ auth: jwtAuth({ jwksUrl: url }) });
     try {
       await waiting.pool.ready();
       waiting.dispatcher.reconfigure({

@@ -74,7 +74,12 @@ export function jwtAuth(changes: Partial<JwtAuth> = {}): JwtAuth {
   };
 }
 
-/** What became of a token: the principal, or the code of the error. */
+/** The code of an error's number. */
+function codeOf(error: number): string {
+  return ERROR_CODES[error] ?? '';
+}
+
+/** The outcome of a token: the principal, or the code of the error. */
 export async function judge(authenticator: Authenticator, token: string | null): Promise<Principal | string> {
   // As in the worker, the token lies in shared memory among other bytes.
   const memory = new SharedArrayBuffer((token?.length ?? 0) + 16 - ((token?.length ?? 0) % 4));
@@ -84,12 +89,12 @@ export async function judge(authenticator: Authenticator, token: string | null):
   const end = 8 + (token?.length ?? 0);
   const outcome = authenticator.check(shared, 8, end, token !== null, Date.now() / 1000, new Int32Array(memory));
   if (outcome === Outcome.known) return authenticator.principal;
-  if (outcome === Outcome.refused) return ERROR_CODES[authenticator.error]!;
+  if (outcome === Outcome.refused) return codeOf(authenticator.error);
   const verified = await authenticator.verify(token!);
-  return typeof verified === 'number' ? ERROR_CODES[verified]! : verified;
+  return typeof verified === 'number' ? codeOf(verified) : verified;
 }
 
-/** The outcome {@link Authenticator.check} knows at once, at a time of the caller's choice. */
+/** The outcome of {@link Authenticator.check} at a given time. */
 export function checkAt(authenticator: Authenticator, token: string, seconds: number): number {
   const memory = new ArrayBuffer((token.length + 7) & ~3);
   const bytes = Buffer.from(memory);
@@ -97,17 +102,18 @@ export function checkAt(authenticator: Authenticator, token: string, seconds: nu
   return authenticator.check(bytes, 0, token.length, true, seconds, new Int32Array(memory));
 }
 
-/** @param told why tokens with a good signature are refused */
+/** @param reasons filled with the reasons why tokens with a good signature are refused */
 export function authenticatorFor(
   auth: AuthSnapshot,
-  keys = new KeySource(() => {}, null),
+  keys = new KeySource({ requestKeys() {} }, null),
   revoked = new Revoked([]),
-  told: string[] = [],
+  reasons: string[] = [],
 ): Authenticator {
-  return new Authenticator(auth, new Counters(counterMemory(1, 1), 0), keys, revoked, (why) => told.push(why));
+  const refusals = { tokenRefused: (why: string) => void reasons.push(why) };
+  return new Authenticator(auth, new Counters(counterMemory(1, 1), 0), keys, revoked, refusals);
 }
 
-/** An HTTP server on loopback that counts what it is asked. */
+/** An HTTP server on loopback that counts its requests. */
 export class LoopbackServer {
   readonly requests: string[] = [];
   connections = 0;

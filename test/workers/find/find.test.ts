@@ -8,14 +8,14 @@ import { EntryFlag } from '../../../src/shared/catalog-table.js';
 import { Operation, VerdictFlag } from '../../../src/shared/records.js';
 import { Finder } from '../../../workers/find/index.js';
 import { Action, actionOf } from '../../../workers/find/methods.js';
-import { catalog, type EntryRow, route, sampleCatalog, server, snapshot } from '../support/fixtures.js';
+import { catalog, type EntryRow, route, sampleCatalog, server, snapshot } from '../fixture.js';
 
 function found(finder: Finder, action: keyof typeof Action, name: string, isUri = false) {
   const bytes = Buffer.from(`"${name}"`);
   finder.find(Action[action], isUri, bytes, 1, bytes.length - 1);
   const { server, route, entry, stripBytes, flags, toolRule } = finder;
   return {
-    error: finder.error < 0 ? '' : ERROR_CODES[finder.error]!,
+    error: ERROR_CODES[finder.error] ?? '',
     server,
     route,
     entry,
@@ -28,7 +28,7 @@ function found(finder: Finder, action: keyof typeof Action, name: string, isUri 
 const make = (changes: Partial<Snapshot> = {}, table = sampleCatalog): Finder => new Finder(snapshot(changes), table);
 
 describe('find', () => {
-  it('gives the number of a server that a reload took away to nobody, whatever the catalog of before says', () => {
+  it('never uses the number of a server that a reload removed, even if the older catalog has it', () => {
     const table = catalog([], 1, [0]);
     const before = snapshot({ servers: [server('late', { prefix: null }), server('other')] });
     assert.equal(found(new Finder(before, table), 'tool', 'other__x').server, 0, 'its names could be any');
@@ -56,7 +56,7 @@ describe('find', () => {
     assert.equal(found(finder, 'resource', 'file:///etc/passwd').error, 'GW_UNKNOWN_RESOURCE');
   });
 
-  it('knows no near misses: case, look-alikes, separators, paths', () => {
+  it('finds no near misses: case, look-alikes, separators, paths', () => {
     const finder = make();
     for (const name of [
       'Files__read',
@@ -78,7 +78,7 @@ describe('find', () => {
     }
   });
 
-  it('takes an explicit address, and judges it by the public name', () => {
+  it('accepts an explicit address, and applies the rules of the public name', () => {
     const routes = [route('r', { tools: ['search__*'], requiredScopes: ['s'] })];
     const finder = make({ routes });
     const addressed = found(finder, 'tool', 'search:find');
@@ -149,7 +149,7 @@ describe('find', () => {
     assert.equal(found(finder, 'complete', 'nope://', true).error, 'GW_UNKNOWN_RESOURCE');
   });
 
-  it('forwards names of servers that are not discovered yet, without their prefix, but not what they exclude', () => {
+  it('forwards names of servers that are not discovered yet, without their prefix, except those they exclude', () => {
     const servers = [
       server('files'),
       server('search', { exclude: ['drop_*'], include: ['*'] }),
@@ -197,7 +197,7 @@ describe('methods', () => {
   const named = (modern: boolean, action: number): string[] =>
     METHODS.filter((method, id) => method !== '' && actionOf(id, modern) === action);
 
-  it('are each of their era', () => {
+  it('belong to their family', () => {
     assert.deepEqual(named(false, Action.none), [
       'server/discover',
       'subscriptions/listen',
@@ -219,7 +219,7 @@ describe('methods', () => {
       'roots/list',
       'elicitation/create',
     ]);
-    assert.equal(actionOf(Method.unknown, false), Action.foreign);
+    assert.equal(actionOf(Method.unknown, false), Action.unknown);
     assert.equal(actionOf(Operation.stream, false), Action.local);
     assert.equal(actionOf(Method.toolsCall, true), Action.tool);
     assert.equal(actionOf(Method.resourcesRead, false), Action.resource);

@@ -52,7 +52,7 @@ export class ClientConnection implements ClientLink, Holder {
   hasBlocked = false;
   /** Bytes of messages that wait and bytes that the client has not taken, as the budget counts them. */
   held = 0;
-  leaving = false;
+  isEvicted = false;
 
   readonly wire: ConnectionWire;
   readonly limits: ConnectionLimits;

@@ -44,7 +44,7 @@ export abstract class HttpCall<Owner extends CallOwner = CallOwner> implements R
   readonly body: HeldBytes;
   /** Bytes of the answer that the client has not taken, as the budget counts them. */
   held: Bytes = 0;
-  leaving = false;
+  isEvicted = false;
   exchange: Exchange | null = null;
   /** Set by the transport that has the call; notified instead of the handler. */
   listener: CallListener | null = null;

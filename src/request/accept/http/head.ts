@@ -239,7 +239,7 @@ export class RequestHead {
       if (value.startsWith('Bearer ') && value.indexOf(' ', 7) < 0) exchange.client.token = value.slice(7);
       else {
         const token = BEARER.exec(value);
-        if (token === null) exchange.client.foreignScheme = true;
+        if (token === null) exchange.client.hasOtherScheme = true;
         else exchange.client.token = token[1] ?? '';
       }
     }

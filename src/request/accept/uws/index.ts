@@ -205,7 +205,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
     const call = this.#pool.pop() ?? new UwsCall(this);
     if (this.#reads !== null) {
       call.isFirst = this.#reads.handle();
-      call.descriptor = this.#reads.owe();
+      call.descriptor = this.#reads.expectAnswer();
     }
     call.verb = verb;
     this.#active += 1;

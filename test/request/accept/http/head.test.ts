@@ -78,7 +78,7 @@ test('reset leaves nothing of a head', () => {
     const { token, sessionId, lastEventId } = exchange.client;
     const { versionHeader, methodHeader, nameHeader, hasNameHeader } = exchange.message;
     const { paramHeaders } = exchange.message;
-    const { origin, accepts, foreignScheme } = exchange.client;
+    const { origin, accepts, hasOtherScheme: foreignScheme } = exchange.client;
     return {
       ...{ token, sessionId, versionHeader, methodHeader, nameHeader, hasNameHeader, lastEventId },
       ...{ paramHeaders, origin, accepts, foreignScheme },

@@ -1,4 +1,4 @@
-/** Requests of upstreams: to whom they go, with which bytes, and what becomes of them. */
+/** Requests of upstreams to legacy clients: their recipients and their bytes. */
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -6,20 +6,23 @@ import fc from 'fast-check';
 import { decoder } from '../../native/index.js';
 import { ScanStatus } from '../../native/layout.js';
 import { Spans } from '../../native/spans.js';
-import { ALL, bed, RecordingEndpoint, SAMPLE } from './dialogue-bed.js';
+import { ALL, fixture, RecordingEndpoint, SAMPLE } from './fixture.js';
 
 describe('a request of an upstream', () => {
-  it('reaches the client of its call under an id of the gateway and comes back under its own, otherwise untouched', (scope) => {
-    const all = bed();
+  it('reaches the client of its call under an id of the gateway; its response has the original id, all other bytes unchanged', (scope) => {
+    const all = fixture();
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
     const client = all.client(ALL);
     const { exchange, wire } = all.call(client, endpoint);
-    all.asked(endpoint, exchange, SAMPLE);
+    all.serverRequest(endpoint, exchange, SAMPLE);
     assert.equal(exchange.call.openRequests, 1);
     const id = wire.messages[0].id as number;
     assert.equal(wire.texts[0], SAMPLE.replace('"s\\u00e9-1"', String(id)));
-    all.answer(client, `{"result" : {"role":"assistant","n":1e0},\n"id":${id},"jsonrpc":"2.0", "more":{"a":1}}`);
+    all.clientResponse(
+      client,
+      `{"result" : {"role":"assistant","n":1e0},\n"id":${id},"jsonrpc":"2.0", "more":{"a":1}}`,
+    );
     assert.deepEqual(endpoint.texts, [
       '{"result" : {"role":"assistant","n":1e0}, "id":"s\\u00e9-1","jsonrpc":"2.0", "more":{"a":1}}',
     ]);
@@ -34,28 +37,28 @@ describe('a request of an upstream', () => {
     });
   });
 
-  it('is answered by nobody but the session that was asked, and once', (scope) => {
-    const all = bed();
+  it('is answered only by the session that it was sent to, and once', (scope) => {
+    const all = fixture();
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
     const [client, other] = [all.client(ALL), all.client({ ...ALL, experimental: {} })];
     const { exchange, wire } = all.call(client, endpoint);
-    all.asked(endpoint, exchange, SAMPLE);
+    all.serverRequest(endpoint, exchange, SAMPLE);
     const { id } = wire.messages[0];
     const answer = `{"jsonrpc":"2.0","id":${id},"result":{}}`;
-    all.answer(other, answer);
+    all.clientResponse(other, answer);
     for (const wrong of [`"${id}"`, `${id}.0`, `${id}e0`, String(id + 1), '0', '-1']) {
-      all.answer(client, `{"jsonrpc":"2.0","id":${wrong},"result":{}}`);
+      all.clientResponse(client, `{"jsonrpc":"2.0","id":${wrong},"result":{}}`);
     }
     assert.deepEqual(endpoint.texts, []);
-    all.answer(client, answer);
-    all.answer(client, answer);
+    all.clientResponse(client, answer);
+    all.clientResponse(client, answer);
     assert.equal(endpoint.texts.length, 1);
     assert.equal(all.requests.counts.late, 8);
   });
 
-  it('keeps its id whatever JSON it is, and the answer its bytes', (scope) => {
-    const all = bed();
+  it('keeps its id whatever JSON it is, and the response its bytes', (scope) => {
+    const all = fixture();
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
     const client = all.client(ALL);
@@ -67,28 +70,32 @@ describe('a request of an upstream', () => {
     fc.assert(
       fc.property(ids, fc.json(), fc.json(), (id, params, result) => {
         const { exchange, wire } = all.call(client, endpoint);
-        all.asked(endpoint, exchange, `{"jsonrpc":"2.0","id":${id},"method":"roots/list","params":{"p":${params}}}`);
+        all.serverRequest(
+          endpoint,
+          exchange,
+          `{"jsonrpc":"2.0","id":${id},"method":"roots/list","params":{"p":${params}}}`,
+        );
         const ours = wire.messages[0].id as number;
         assert.equal(wire.texts[0], `{"jsonrpc":"2.0","id":${ours},"method":"roots/list","params":{"p":${params}}}`);
-        all.answer(client, `{"jsonrpc":"2.0","result":${result},"id":${ours}}`);
+        all.clientResponse(client, `{"jsonrpc":"2.0","result":${result},"id":${ours}}`);
         assert.equal(endpoint.texts.pop(), `{"jsonrpc":"2.0","result":${result},"id":${id}}`);
-        all.says(exchange, '{"jsonrpc":"2.0","id":1,"result":{}}');
+        all.upstreamMessage(exchange, '{"jsonrpc":"2.0","id":1,"result":{}}');
       }),
       { numRuns: 200 },
     );
   });
 
-  it('belongs to the session of the lane where no call is named; on the stream of its own, else on any of its calls', (scope) => {
-    const all = bed();
+  it('belongs to the session of a dedicated connection if no call is known; sent on its standalone stream, else on that of any of its calls', (scope) => {
+    const all = fixture();
     scope.after(all.close);
     const client = all.client(ALL, 3, true);
     const lane = new RecordingEndpoint({ sessionId: client.session.id, subject: new Int32Array(4) });
     const calls = [all.call(client, lane), all.call(client, lane)];
     const stranger = all.call(all.client({ roots: {} }), lane);
-    all.asked(lane, null, SAMPLE);
+    all.serverRequest(lane, null, SAMPLE);
     assert.equal(client.own!.length, 1);
     client.own = null;
-    all.asked(lane, null, SAMPLE);
+    all.serverRequest(lane, null, SAMPLE);
     assert.equal(calls[0]!.wire.texts.length, 1);
     assert.equal(calls[1]!.wire.texts.length + stranger.wire.texts.length, 0);
     assert.deepEqual(
@@ -96,16 +103,16 @@ describe('a request of an upstream', () => {
       [2, 2, 0],
       'no call of the session runs out of time meanwhile',
     );
-    // The end of one of them is not the end of the question.
-    all.says(calls[0]!.exchange, '{"jsonrpc":"2.0","id":1,"result":{}}');
+    // The end of one of them is not the end of the request.
+    all.upstreamMessage(calls[0]!.exchange, '{"jsonrpc":"2.0","id":1,"result":{}}');
     assert.equal(all.requests.counts.open, 2);
-    all.answer(client, `{"jsonrpc":"2.0","id":${calls[0]!.wire.messages[0].id},"result":{}}`);
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${calls[0]!.wire.messages[0].id},"result":{}}`);
     assert.equal(lane.texts.length, 1);
     assert.equal(calls[1]!.exchange.call.openRequests, 1);
   });
 
-  it('is refused where it cannot be told whose it is', (scope) => {
-    const all = bed();
+  it('is refused if its client cannot be determined', (scope) => {
+    const all = fixture();
     scope.after(all.close);
     const owners = [
       null,
@@ -114,7 +121,7 @@ describe('a request of an upstream', () => {
     ];
     for (const owner of owners) {
       const endpoint = new RecordingEndpoint(owner);
-      all.asked(endpoint, null, SAMPLE);
+      all.serverRequest(endpoint, null, SAMPLE);
       assert.equal(endpoint.replies[0].error.code, -32603);
       assert.equal(endpoint.replies[0].id, 'sé-1');
     }
@@ -138,12 +145,12 @@ describe('a request of an upstream', () => {
     ['tasks', ALL, 3, 'tasks/get', '{"taskId":"t"}'],
   ];
   for (const [what, capabilities, revision, method, params] of refusals) {
-    it(`is refused for want of the capability: ${what}`, (scope) => {
-      const all = bed();
+    it(`is refused without the capability: ${what}`, (scope) => {
+      const all = fixture();
       scope.after(all.close);
       const endpoint = new RecordingEndpoint();
       const { exchange, wire } = all.call(all.client(capabilities, revision, true), endpoint);
-      all.asked(endpoint, exchange, `{"jsonrpc":"2.0","id":5,"method":"${method}","params":${params}}`);
+      all.serverRequest(endpoint, exchange, `{"jsonrpc":"2.0","id":5,"method":"${method}","params":${params}}`);
       assert.equal(endpoint.replies[0].error.code, -32601);
       assert.deepEqual(wire.texts, []);
       assert.equal(exchange.call.openRequests, 0);
@@ -151,15 +158,15 @@ describe('a request of an upstream', () => {
     });
   }
 
-  it('gives older clients one block of content a message', (scope) => {
-    const all = bed();
+  it('is split into one block of content per message for older clients', (scope) => {
+    const all = fixture();
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
     const ask = (revision: number, content: string) => {
       const { exchange, wire } = all.call(all.client(ALL, revision), endpoint);
       const messages = `[{"role":"user","content":${content},"z":1}, {"role":"assistant","content":{"type":"text","text":"b"}}]`;
       const text = `{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"messages":${messages},"maxTokens":1}}`;
-      all.asked(endpoint, exchange, text);
+      all.serverRequest(endpoint, exchange, text);
       return { sent: wire.messages[0]?.params.messages, untouched: wire.texts[0]?.includes(messages) };
     };
     const two = '[{"type":"text","text":"a"},{"type":"audio","data":"","mimeType":"audio/wav"}]';
@@ -184,37 +191,37 @@ describe('a request of an upstream', () => {
     }
   });
 
-  it('is refused at once where the client has no stream, and where too many are open', (scope) => {
-    const all = bed({ maxServerRequests: 2 });
+  it('is refused at once if the client has no stream, and if too many are open', (scope) => {
+    const all = fixture({ maxServerRequests: 2 });
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
     const client = all.client(ALL);
     const gone = all.call(client, endpoint);
     gone.exchange.client.reply = null;
-    all.asked(endpoint, gone.exchange, SAMPLE);
+    all.serverRequest(endpoint, gone.exchange, SAMPLE);
     assert.equal(endpoint.replies[0].error.code, -32603);
     assert.match(endpoint.replies[0].error.message, /no stream/);
     assert.equal(gone.exchange.call.openRequests, 0);
     const plain = all.call(client, endpoint);
     plain.exchange.client.accepts = 1;
-    all.asked(endpoint, plain.exchange, SAMPLE);
+    all.serverRequest(endpoint, plain.exchange, SAMPLE);
     assert.equal(endpoint.replies.length, 2);
 
     const { exchange, wire } = all.call(client, endpoint);
-    for (let count = 0; count < 3; count += 1) all.asked(endpoint, exchange, SAMPLE);
+    for (let count = 0; count < 3; count += 1) all.serverRequest(endpoint, exchange, SAMPLE);
     assert.equal(wire.texts.length, 2);
     assert.match(endpoint.replies[2].error.message, /Too many/);
     assert.equal(all.requests.counts.refused, 3);
     assert.equal(all.requests.counts.open, 2);
-    all.answer(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{}}`);
-    all.asked(endpoint, exchange, SAMPLE);
+    all.clientResponse(client, `{"jsonrpc":"2.0","id":${wire.messages[0].id},"result":{}}`);
+    all.serverRequest(endpoint, exchange, SAMPLE);
     assert.equal(wire.texts.length, 3, 'an answer makes room');
   });
 });
 
 describe('any request of a server', () => {
   it('is either sent to the client as valid JSON or answered, whatever its params are', (scope) => {
-    const all = bed({ maxServerRequests: 1e6 });
+    const all = fixture({ maxServerRequests: 1e6 });
     scope.after(all.close);
     const block = fc.oneof(
       fc.record({ type: fc.constantFrom('text', 'image', 'audio', 'tool_use', 1) }, { requiredKeys: [] }),
@@ -240,12 +247,12 @@ describe('any request of a server', () => {
       fc.property(methods, params, fc.integer({ min: 0, max: 3 }), fc.boolean(), (method, value, revision, spaced) => {
         const text = JSON.stringify({ jsonrpc: '2.0', id: 'q', method, params: value }, null, spaced ? 1 : 0);
         const { exchange, wire } = all.call(all.client(ALL, revision), endpoint);
-        all.asked(endpoint, exchange, text);
+        all.serverRequest(endpoint, exchange, text);
         const [reply] = endpoint.texts.splice(0);
         assert.equal(wire.texts.length + (reply === undefined ? 0 : 1), 1);
         if (reply !== undefined) assert.equal(JSON.parse(reply).id, 'q');
         else assert.equal(wire.messages[0].method, method);
-        all.says(exchange, '{"jsonrpc":"2.0","id":1,"result":{}}');
+        all.upstreamMessage(exchange, '{"jsonrpc":"2.0","id":1,"result":{}}');
       }),
       { numRuns: 500 },
     );
@@ -255,37 +262,37 @@ describe('any request of a server', () => {
 });
 
 describe('one session', () => {
-  it('takes a tenth of the room at most', (scope) => {
-    const all = bed({ maxServerRequests: 200 });
+  it('uses at most a tenth of maxServerRequests', (scope) => {
+    const all = fixture({ maxServerRequests: 200 });
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
     const [greedy, other] = [all.call(all.client(ALL), endpoint), all.call(all.client({ ...ALL, x: {} }), endpoint)];
-    for (let count = 0; count < 30; count += 1) all.asked(endpoint, greedy.exchange, SAMPLE);
+    for (let count = 0; count < 30; count += 1) all.serverRequest(endpoint, greedy.exchange, SAMPLE);
     assert.equal(greedy.wire.texts.length, 20);
     assert.equal(endpoint.texts.length, 10);
-    all.asked(endpoint, other.exchange, SAMPLE);
+    all.serverRequest(endpoint, other.exchange, SAMPLE);
     assert.equal(other.wire.texts.length, 1);
   });
 });
 
 describe('many requests of upstreams', () => {
-  it('find their clients in any order, also when every upstream uses the same ids', (scope) => {
-    const all = bed({ maxServerRequests: 1000 });
+  it('reach their clients in any order, also with equal ids of several upstreams', (scope) => {
+    const all = fixture({ maxServerRequests: 1000 });
     scope.after(all.close);
     const endpoint = new RecordingEndpoint();
-    const asked = Array.from({ length: 200 }, (_, number) => {
+    const sent = Array.from({ length: 200 }, (_, number) => {
       const client = all.client({ ...ALL, experimental: { [`c${number}`]: {} } });
       const call = all.call(client, endpoint);
-      all.asked(endpoint, call.exchange, `{"jsonrpc":"2.0","id":${number % 5},"method":"roots/list"}`);
+      all.serverRequest(endpoint, call.exchange, `{"jsonrpc":"2.0","id":${number % 5},"method":"roots/list"}`);
       return { number, client, id: call.wire.messages[0].id as number };
     });
-    assert.equal(new Set(asked.map(({ id }) => id)).size, asked.length);
-    for (const { number, client, id } of asked.toReversed()) {
-      all.answer(client, `{"jsonrpc":"2.0","id":${id},"result":{"number":${number}}}`);
+    assert.equal(new Set(sent.map(({ id }) => id)).size, sent.length);
+    for (const { number, client, id } of sent.toReversed()) {
+      all.clientResponse(client, `{"jsonrpc":"2.0","id":${id},"result":{"number":${number}}}`);
     }
     assert.deepEqual(
       endpoint.replies.map(({ id, result }) => [id, result.number]),
-      asked.toReversed().map(({ number }) => [number % 5, number]),
+      sent.toReversed().map(({ number }) => [number % 5, number]),
     );
     const spans = new Spans();
     for (const text of endpoint.texts) {

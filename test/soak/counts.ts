@@ -1,7 +1,7 @@
 /** What the clients of the soak saw, and the sentence it comes to. */
 
 /** Counts by kind of action; every call ends in exactly one of them. */
-export class Tally {
+export class Counts {
   /** Answered with what was asked for. */
   readonly answered = new Map<string, number>();
   /** Answered with an error that says it may be tried again: an upstream was restarting. */

@@ -52,7 +52,7 @@ export class Wire implements Reply {
   }
 }
 
-/** A legacy upstream's connection: keeps what it is told. */
+/** The endpoint of a legacy upstream; records what it is sent. */
 export class Upstream implements Endpoint {
   readonly server = 0;
   readonly index = 0;
@@ -89,7 +89,7 @@ export interface CallOptions extends ModernOptions {
 }
 
 /** Parked calls with the real table, scan and write stage around them. */
-export function bed(
+export function fixture(
   t: TestContext,
   options: { limits?: object; connections?: number; eraOf?: Era | null; handles?: HandleSealer } = {},
 ) {
@@ -190,8 +190,8 @@ export function bed(
     };
     const { exchange, wire, bytes } = request({ id: 'again', ...call, params });
     exchange.enter(Phase.sending);
-    const taken = parked.resume(exchange, bytes, bytes.length);
-    return { exchange, wire, taken };
+    const isResumed = parked.resume(exchange, bytes, bytes.length);
+    return { exchange, wire, isResumed };
   };
   const answered = (wire: Wire): Promise<Message> =>
     eventually('an answer', () => wire.body !== '').then(() => wire.message);

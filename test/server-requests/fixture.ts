@@ -85,21 +85,21 @@ export class RecordingEndpoint implements Endpoint {
 const NO_BYTES = Buffer.alloc(0);
 
 /** A client of an older revision. */
-export interface BedClient {
+export interface FixtureClient {
   readonly session: SessionLike;
   /** What came on its standalone stream; null = it has none open. */
   own: string[] | null;
 }
 
-/** The parts of a front that questions pass through, with a client and an upstream that only keep what they get. */
-export function bed(limits: { maxServerRequests?: number; answerMs?: number; maxInputRounds?: number } = {}) {
+/** The parts of a front that server requests pass through, with a client and an upstream that record what they get. */
+export function fixture(limits: { maxServerRequests?: number; answerMs?: number; maxInputRounds?: number } = {}) {
   const table = new ExchangeTable(1000);
   const sessions = new SessionTable({
     sealer: new SessionSealer(['a secret that is long enough to be one']),
     ttlSeconds: 600,
     maxSessions: 1000,
   });
-  const clients = new Map<string, BedClient>();
+  const clients = new Map<string, FixtureClient>();
   const rootsChanges: string[] = [];
   const released: Exchange[] = [];
   const again: string[] = [];
@@ -131,7 +131,7 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     config,
     requests,
     decoder,
-    log: { renewed: () => {} },
+    log: { generationChanged: () => {} },
     send: {
       again: (exchange, bytes, length) => {
         exchange.enter(Phase.sending);
@@ -158,15 +158,15 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
   };
 
   /** A session; capabilities as in `initialize`. */
-  const client = (capabilities: object, revision = 3, stream = false): BedClient => {
+  const client = (capabilities: object, revision = 3, stream = false): FixtureClient => {
     const session = sessions.create(revision, Buffer.from(JSON.stringify(capabilities)), NO_BYTES, new Int32Array(4))!;
-    const made: BedClient = { session, own: stream ? [] : null };
+    const made: FixtureClient = { session, own: stream ? [] : null };
     clients.set(session.id, made);
     return made;
   };
 
   /** A call of a client, in flight at an upstream. */
-  const call = ({ session }: BedClient, endpoint: Endpoint, text = toolCall()) => {
+  const call = ({ session }: FixtureClient, endpoint: Endpoint, text = toolCall()) => {
     const exchange = table.acquire()!;
     const wire = new Wire();
     exchange.client.reply = wire;
@@ -191,7 +191,7 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
   };
 
   /** A message of a client besides its calls. */
-  const post = ({ session }: BedClient, text: string, take: (exchange: Exchange, bytes: Buffer) => void): void => {
+  const post = ({ session }: FixtureClient, text: string, take: (exchange: Exchange, bytes: Buffer) => void): void => {
     const exchange = table.acquire()!;
     const { bytes, spans } = scanned(text);
     exchange.client.session = session;
@@ -212,22 +212,22 @@ export function bed(limits: { maxServerRequests?: number; answerMs?: number; max
     rootsChanges,
     client,
     call,
-    asked: (endpoint: Endpoint, exchange: Exchange | null, text: string) => {
+    serverRequest: (endpoint: Endpoint, exchange: Exchange | null, text: string) => {
       const { bytes, spans } = scanned(text);
       requests.serverRequest(endpoint, exchange, bytes, Buffer.byteLength(text), spans);
     },
-    noted: (endpoint: Endpoint, text: string) => {
+    serverNotification: (endpoint: Endpoint, text: string) => {
       const { bytes, spans } = scanned(text);
       requests.serverNotification(endpoint, bytes, Buffer.byteLength(text), spans);
     },
     /** A message of the upstream about a call. */
-    says: (exchange: Exchange, text: string) => {
+    upstreamMessage: (exchange: Exchange, text: string) => {
       const { bytes, spans } = scanned(text);
       write.message(exchange, bytes, Buffer.byteLength(text), spans);
     },
-    answer: (from: BedClient, text: string) =>
+    clientResponse: (from: FixtureClient, text: string) =>
       post(from, text, (exchange, bytes) => requests.clientResponse(exchange, bytes)),
-    note: (from: BedClient, text: string) =>
+    clientNotification: (from: FixtureClient, text: string) =>
       post(from, text, (exchange, bytes) => requests.clientNotification(exchange, bytes)),
     close: () => {
       requests.close();

@@ -7,17 +7,17 @@ import { type Exchange, Phase } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { SessionSealer } from '../../src/session/seal.js';
 import { type Session, SessionTable } from '../../src/session/sessions.js';
-import { StandingStreams } from '../../src/session/streams/standing.js';
+import { LongLivedStreams } from '../../src/session/streams/long-lived.js';
 import { Verdict } from '../../src/shared/records.js';
 import { Subscriptions } from '../../src/subscriptions/index.js';
 import { ControlError } from '../../src/upstream/core/control.js';
 import type { ClientIdentity } from '../../src/upstream/core/types.js';
 import { RecordingReply } from '../support/recording-reply.js';
 
-/** A server whose confirmations come when the test says so. */
+/** A server that confirms when the test does. */
 class SlowServer {
   readonly name = 'server';
-  readonly asked: { id: string; client: ClientIdentity; confirm(): void; refuse(code: number): void }[] = [];
+  readonly watches: { id: string; client: ClientIdentity; confirm(): void; refuse(code: number): void }[] = [];
   readonly following: string[] = [];
 
   announces(): boolean {
@@ -26,7 +26,7 @@ class SlowServer {
 
   watch(_kind: string, id: string, client: ClientIdentity): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.asked.push({
+      this.watches.push({
         id,
         client,
         confirm: () => {
@@ -45,16 +45,16 @@ class SlowServer {
   }
 }
 
-function bed(maxSubscriptions = 10) {
+function fixture(maxSubscriptions = 10) {
   const table = new ExchangeTable(100);
   const sessions = new SessionTable({
     sealer: new SessionSealer(['a secret that is long enough to be one']),
     ttlSeconds: 60,
     maxSessions: 100,
   });
-  const standing = new StandingStreams({ current: { limits: { maxStreams: 3 } } });
+  const longLived = new LongLivedStreams({ current: { limits: { maxStreams: 3 } } });
   let server = new SlowServer();
-  const told: [Session, string][] = [];
+  const delivered: [Session, string][] = [];
   const access: ((server: number) => void)[] = [];
   const answers = new Map<number, unknown>();
   const end = (exchange: Exchange, answer: unknown): void => {
@@ -63,7 +63,7 @@ function bed(maxSubscriptions = 10) {
   };
   const subscriptions = new Subscriptions({
     config: { current: { limits: { maxSubscriptions, maxClientBufferBytes: 1000 } } },
-    standing,
+    longLived: longLived,
     upstreams: {
       get servers() {
         return [server];
@@ -71,20 +71,20 @@ function bed(maxSubscriptions = 10) {
     },
     access: {
       serverOf: () => new Promise((resolve) => access.push(resolve)),
-      hearsOf: (_asker, _uri, then) => then(),
-      hearsOfTask: (_asker, _address, then) => then(),
+      whenPermitted: (_asker, _uri, then) => then(),
+      whenTaskPermitted: (_asker, _address, then) => then(),
     },
     catalog: { isListed: () => false },
     tasks: { taskOf: (handle) => (handle === 'sealed' ? { server: 0, id: 'task-1', tool: 'work' } : null) },
     streams: {
-      notify: (session, message) => void told.push([session, Buffer.from(message).toString()]),
+      notify: (session, message) => void delivered.push([session, Buffer.from(message).toString()]),
       broadcast: () => {},
     },
     write: {
       head: (_exchange, head) => head,
       result: (exchange, result) => end(exchange, JSON.parse(Buffer.from(result).toString())),
       refuse: end,
-      complete: (exchange) => standing.release(exchange),
+      complete: (exchange) => longLived.release(exchange),
     },
     table,
     identity: { serverInfo: Buffer.from('"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"gw"}}') },
@@ -117,9 +117,9 @@ function bed(maxSubscriptions = 10) {
   };
   return {
     table,
-    standing,
+    longLived,
     subscriptions,
-    told,
+    delivered,
     access,
     update,
     get server() {
@@ -141,38 +141,38 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 const messages = ({ text }: RecordingReply): { method?: string; params?: Record<string, unknown>; result?: object }[] =>
   text.split('\n\n').flatMap((event) => (event === '' ? [] : [JSON.parse(event.slice(event.indexOf('{')))]));
 
-test('a subscription is answered once the upstream has confirmed, the same for all who ask meanwhile', async () => {
-  const { server, session, subscribe, answer, update, told, table } = bed();
+test('a subscription is answered once the upstream has confirmed, also concurrent requests for it', async () => {
+  const { server, session, subscribe, answer, update, delivered, table } = fixture();
   const mine = session();
   const ids = [subscribe(mine, 'u:a'), subscribe(mine, 'u:a')];
-  assert.equal(server.asked.length, 1);
+  assert.equal(server.watches.length, 1);
   await settled();
   assert.deepEqual(ids.map(answer), [undefined, undefined]);
   update('u:a');
-  assert.equal(told.length, 0);
-  server.asked[0]!.confirm();
+  assert.equal(delivered.length, 0);
+  server.watches[0]!.confirm();
   await settled();
   assert.deepEqual(ids.map(answer), [{}, {}]);
   update('u:a/part');
   assert.deepEqual(
-    told.map(([who]) => who),
+    delivered.map(([who]) => who),
     [mine],
   );
   assert.equal(table.inUse, 0);
 });
 
-test('what is taken back before it is confirmed is not followed, and can be asked for again', async () => {
-  const { server, session, subscribe, unsubscribe, answer, update, told, subscriptions } = bed();
+test('a subscription that ends before the confirmation is unwatched, and can be repeated', async () => {
+  const { server, session, subscribe, unsubscribe, answer, update, delivered, subscriptions } = fixture();
   const mine = session();
   const first = subscribe(mine, 'u:a');
   assert.deepEqual(answer(unsubscribe(mine, 'u:a')), {});
   const second = subscribe(mine, 'u:a');
-  server.asked[0]!.confirm();
+  server.watches[0]!.confirm();
   await settled();
   update('u:a');
-  assert.equal(told.length, 0);
+  assert.equal(delivered.length, 0);
   assert.deepEqual(server.following, []);
-  server.asked[1]!.confirm();
+  server.watches[1]!.confirm();
   await settled();
   assert.deepEqual([answer(first), answer(second)], [{}, {}]);
   assert.deepEqual(server.following, ['u:a']);
@@ -181,8 +181,8 @@ test('what is taken back before it is confirmed is not followed, and can be aske
   assert.equal(subscriptions.sessions, 0);
 });
 
-test('a refusal leaves nothing behind, whatever came meanwhile', async () => {
-  const { server, session, subscribe, unsubscribe, answer, subscriptions } = bed();
+test('a refusal leaves nothing behind, whatever happened meanwhile', async () => {
+  const { server, session, subscribe, unsubscribe, answer, subscriptions } = fixture();
   const mine = session();
   const rows: [number, string][] = [
     [-32601, 'GW_METHOD_NOT_FOUND'],
@@ -191,7 +191,7 @@ test('a refusal leaves nothing behind, whatever came meanwhile', async () => {
   ];
   for (const [code, expected] of rows) {
     const id = subscribe(mine, 'u:a');
-    server.asked.at(-1)!.refuse(code);
+    server.watches.at(-1)!.refuse(code);
     await settled();
     assert.equal(answer(id), expected);
     assert.equal(subscriptions.sessions, 0);
@@ -199,45 +199,45 @@ test('a refusal leaves nothing behind, whatever came meanwhile', async () => {
   const early = subscribe(mine, 'u:a');
   unsubscribe(mine, 'u:a');
   const late = subscribe(mine, 'u:a');
-  server.asked.at(-2)!.refuse(-32601);
-  server.asked.at(-1)!.confirm();
+  server.watches.at(-2)!.refuse(-32601);
+  server.watches.at(-1)!.confirm();
   await settled();
   assert.deepEqual([answer(early), answer(late)], ['GW_METHOD_NOT_FOUND', {}]);
   assert.equal(subscriptions.sessions, 1);
 });
 
-test('the end of a session takes back what was confirmed, and what is confirmed later', async () => {
-  const { server, session, subscribe, subscriptions } = bed();
+test('the end of a session ends subscriptions that are confirmed, and those confirmed later', async () => {
+  const { server, session, subscribe, subscriptions } = fixture();
   const mine = session();
   subscribe(mine, 'u:a');
   subscribe(mine, 'u:b');
-  server.asked[0]!.confirm();
+  server.watches[0]!.confirm();
   await settled();
   subscriptions.sessionEnded(mine.id);
   assert.deepEqual(server.following, []);
-  server.asked[1]!.confirm();
+  server.watches[1]!.confirm();
   await settled();
   assert.deepEqual(server.following, []);
   assert.equal(subscriptions.sessions, 0);
   subscriptions.sessionEnded(mine.id);
 });
 
-test('a client that left gets no answer, and its place in the table is not touched again', async () => {
-  const { server, session, subscribe, table, answer } = bed();
+test('a disconnected client gets no response, and its slot in the table is not touched again', async () => {
+  const { server, session, subscribe, table, answer } = fixture();
   const id = subscribe(session(), 'u:a');
   table.forEach((each) => {
     assert.equal(each.phase, Phase.sending);
     table.release(each);
   });
   const other = table.acquire()!;
-  server.asked[0]!.confirm();
+  server.watches[0]!.confirm();
   await settled();
   assert.equal(answer(id), undefined);
   assert.equal(other.phase, Phase.accepting);
 });
 
-test('a listen is acknowledged when all it names is settled; what happens before comes after', async () => {
-  const { server, access, listen, subscriptions, update, standing } = bed();
+test('a listen is acknowledged when all its subscriptions are settled; earlier notifications come after it', async () => {
+  const { server, access, listen, subscriptions, update, longLived } = fixture();
   const reply = listen({
     toolsListChanged: true,
     resourceSubscriptions: ['u:a', 'u:b', 'u:a'],
@@ -246,15 +246,15 @@ test('a listen is acknowledged when all it names is settled; what happens before
   assert.equal(access.length, 2);
   for (const allow of access) allow(0);
   await settled();
-  server.asked[0]!.confirm();
+  server.watches[0]!.confirm();
   await settled();
   update('u:a');
   subscriptions.listsChanged({ tools: true, prompts: true, resources: false });
   assert.equal(reply.text, '');
-  server.asked[1]!.refuse(-32602);
+  server.watches[1]!.refuse(-32602);
   await settled();
-  assert.equal(server.asked[2]!.id, 'task-1');
-  server.asked[2]!.confirm();
+  assert.equal(server.watches[2]!.id, 'task-1');
+  server.watches[2]!.confirm();
   await settled();
   assert.deepEqual(
     messages(reply).map(({ method }) => method),
@@ -275,48 +275,48 @@ test('a listen is acknowledged when all it names is settled; what happens before
   assert.ok(reply.ended);
   assert.equal(messages(reply)[4]!.result !== undefined, true);
   assert.deepEqual(server.following, []);
-  assert.equal(standing.size, 0);
+  assert.equal(longLived.size, 0);
 });
 
-test('a listen whose client leaves while it is being prepared follows nothing', async () => {
-  const { server, access, listen, subscriptions, standing } = bed();
+test('a listen whose client disconnects during its preparation has no subscriptions', async () => {
+  const { server, access, listen, subscriptions, longLived } = fixture();
   const reply = listen({ resourceSubscriptions: ['u:a', 'u:b'] });
   access[0]!(0);
   await settled();
-  assert.ok(subscriptions.closed(reply.owner!));
-  assert.equal(subscriptions.closed(reply.owner!), false);
-  standing.release(reply.owner!);
-  server.asked[0]!.confirm();
+  assert.ok(subscriptions.disconnected(reply.owner!));
+  assert.equal(subscriptions.disconnected(reply.owner!), false);
+  longLived.release(reply.owner!);
+  server.watches[0]!.confirm();
   access[1]!(0);
   await settled();
   assert.deepEqual(server.following, []);
-  assert.equal(server.asked.length, 1);
+  assert.equal(server.watches.length, 1);
   assert.equal(reply.text, '');
   assert.equal(subscriptions.listens, 0);
 });
 
-test('what was followed at a server is followed at the one that takes its place', async () => {
-  const bedding = bed();
-  const { access, listen, session, subscribe, update, told, replaceServer } = bedding;
+test('subscriptions at a replaced server are made at its replacement', async () => {
+  const prepared = fixture();
+  const { access, listen, session, subscribe, update, delivered, replaceServer } = prepared;
   const mine = session();
   subscribe(mine, 'u:a');
   const [kept, ending] = [listen({ resourceSubscriptions: ['u:a'] }), listen({ resourceSubscriptions: ['u:b'] })];
   for (const allow of access) allow(0);
   await settled();
-  for (const { confirm } of bedding.server.asked) confirm();
+  for (const { confirm } of prepared.server.watches) confirm();
   await settled();
   replaceServer();
-  const { server } = bedding;
+  const { server } = prepared;
   assert.deepEqual(
-    server.asked.map(({ id }) => id),
+    server.watches.map(({ id }) => id),
     ['u:a', 'u:a', 'u:b'],
   );
-  server.asked[0]!.confirm();
-  server.asked[1]!.confirm();
-  server.asked[2]!.refuse(-32601);
+  server.watches[0]!.confirm();
+  server.watches[1]!.confirm();
+  server.watches[2]!.refuse(-32601);
   await settled();
   update('u:a');
-  assert.equal(told.length, 1);
+  assert.equal(delivered.length, 1);
   assert.equal(messages(kept).length, 2);
   assert.ok(ending.ended, 'a promise that cannot be kept is taken back');
   assert.ok(!kept.ended);

@@ -18,7 +18,7 @@ interface Isolated {
   readonly gateway: RunningGateway;
   /** Process ids of all children that were ever started. */
   pids(): number[];
-  lanes(): Promise<number>;
+  dedicated(): Promise<number>;
 }
 
 async function startIsolated(scope: TestScope, server: object, more: object = {}): Promise<Isolated> {
@@ -29,11 +29,11 @@ async function startIsolated(scope: TestScope, server: object, more: object = {}
     catalog: { separator: '.' },
     ...more,
   });
-  const lanes = async (): Promise<number> => {
+  const dedicated = async (): Promise<number> => {
     const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as Stats;
     return stats.upstreams[0]!.endpoints[0]!.dedicated;
   };
-  return { gateway, lanes, pids: () => readFileSync(file, 'utf8').trim().split('\n').map(Number) };
+  return { gateway, dedicated, pids: () => readFileSync(file, 'utf8').trim().split('\n').map(Number) };
 }
 
 type Caller = Pick<ClientV1, 'callTool'>;
@@ -46,7 +46,7 @@ async function call(client: Caller, name: string, args: Record<string, unknown> 
 }
 
 test('isolation by session: what the server remembers and asks is for one client of SDK v1', async (t) => {
-  const { gateway, lanes, pids } = await startIsolated(t, { isolation: 'session' });
+  const { gateway, dedicated, pids } = await startIsolated(t, { isolation: 'session' });
   const clients = await Promise.all(
     Array.from({ length: 12 }, async (_, index) => {
       const client = await connectV1(t, gateway.url, { capabilities: { elicitation: {} } });
@@ -76,12 +76,12 @@ test('isolation by session: what the server remembers and asks is for one client
     clients.map((_, index) => index),
   );
   assert.deepEqual(states[0].declared, { elicitation: { form: {} } });
-  assert.equal(await lanes(), 12);
+  assert.equal(await dedicated(), 12);
 
   // The end of a session is the end of its child.
   await (clients[0]!.transport as unknown as { terminateSession(): Promise<void> }).terminateSession();
   await eventually('the child of the session gone', async () => !(await isAlive(states[0].pid)));
-  assert.equal(await lanes(), 11);
+  assert.equal(await dedicated(), 11);
   assert.equal(await gateway.stop(), 0);
   for (const pid of pids()) assert.equal(await isAlive(pid), false);
 });
@@ -89,7 +89,7 @@ test('isolation by session: what the server remembers and asks is for one client
 test('isolation by principal: clients of one subject share a child, modern or not', async (t) => {
   const tokens = ['ann', 'bob'].map((subject) => ({ token: `token-of-${subject}`, subject }));
   const auth = { type: 'bearer', tokens };
-  const { gateway, lanes } = await startIsolated(t, { isolation: 'principal' }, { auth });
+  const { gateway, dedicated } = await startIsolated(t, { isolation: 'principal' }, { auth });
   const as = (name: string) => ({ headers: { authorization: `Bearer token-of-${name}` } });
   const ann = [
     await connectV1(t, gateway.url, as('ann')),
@@ -100,7 +100,7 @@ test('isolation by principal: clients of one subject share a child, modern or no
   await call(ann[0] as ClientV1, 'remember', { value: 'ann was here' });
   for (const client of ann) assert.equal((await call(client as ClientV1, 'recall')).remembered, 'ann was here');
   assert.equal((await call(bob as never, 'recall')).remembered, null);
-  assert.equal(await lanes(), 2);
+  assert.equal(await dedicated(), 2);
 });
 
 test('the server of a session hears that its roots changed, others do not', async (t) => {

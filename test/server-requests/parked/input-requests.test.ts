@@ -5,7 +5,12 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../../native/index.js';
 import { Spans } from '../../../native/spans.js';
-import { answerTo, inputRequired, readQuestion, refusal } from '../../../src/server-requests/parked/questions.js';
+import {
+  answerTo,
+  inputRequired,
+  readInputRequest,
+  refusal,
+} from '../../../src/server-requests/parked/input-requests.js';
 
 const NO_INFO = Buffer.from('"_meta":{}');
 
@@ -22,7 +27,7 @@ const keys = fc.oneof(fc.string(), fc.constantFrom('message', 'mode', 'url', 'li
 const record = (name: fc.Arbitrary<string>) => fc.dictionary(name, json, { maxKeys: 5, noNullPrototype: true });
 const indents = fc.constantFrom(0, 1, '\t', '\n');
 
-test('everything arrives but what belongs to the request alone', () => {
+test('everything is passed on except members of the request alone', () => {
   const metaKeys = fc.oneof(keys, fc.constantFrom('progressToken', 'switchyard/inputKey', 'a/b'));
   const params = fc.tuple(record(keys), fc.option(fc.oneof(record(metaKeys), json), { nil: undefined }));
   fc.assert(
@@ -33,7 +38,7 @@ test('everything arrives but what belongs to the request alone', () => {
       const sent = meta === undefined ? rest : { ...rest, _meta: meta };
       const method = elicit ? 'elicitation/create' : 'sampling/createMessage';
       const { bytes, spans } = scan(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: sent }, null, indent));
-      const question = readQuestion(bytes, bytes.length, spans, 0, () => false);
+      const request = readInputRequest(bytes, bytes.length, spans, 0, () => false);
       const wanted: Record<string, unknown> = { ...sent };
       if (elicit) delete wanted['elicitationId'];
       if (isObject(meta)) {
@@ -42,40 +47,40 @@ test('everything arrives but what belongs to the request alone', () => {
         if (cut && Object.keys(kept).length === 0) delete wanted['_meta'];
         else wanted['_meta'] = kept;
         const named = typeof key === 'string' && /^[\w.-]{1,64}$/.test(key);
-        assert.equal(question.key, named ? key : 'q1');
+        assert.equal(request.key, named ? key : 'q1');
       }
-      assert.deepEqual(JSON.parse(question.entry.toString()), { method, params: wanted });
-      const result = JSON.parse(inputRequired([question], 'state', NO_INFO).toString());
-      assert.deepEqual(result.inputRequests[question.key], { method, params: wanted });
+      assert.deepEqual(JSON.parse(request.entry.toString()), { method, params: wanted });
+      const result = JSON.parse(inputRequired([request], 'state', NO_INFO).toString());
+      assert.deepEqual(result.inputRequests[request.key], { method, params: wanted });
     }),
   );
 });
 
-test('numbers and escapes keep their spelling both ways', () => {
+test('numbers and escapes are unchanged in both directions', () => {
   const params = '{"big":9007199254740993,"one":1.0,"text":"\\u0041","elicitationId":1}';
-  const asked = scan(`{"jsonrpc":"2.0","id":"\\u0041","method":"elicitation/create","params":${params}}`);
-  const question = readQuestion(asked.bytes, asked.bytes.length, asked.spans, 0, () => false);
+  const scanned = scan(`{"jsonrpc":"2.0","id":"\\u0041","method":"elicitation/create","params":${params}}`);
+  const request = readInputRequest(scanned.bytes, scanned.bytes.length, scanned.spans, 0, () => false);
   assert.equal(
-    question.entry.toString(),
+    request.entry.toString(),
     '{"method":"elicitation/create","params":{"big":9007199254740993,"one":1.0,"text":"\\u0041"}}',
   );
   const answered = scan(
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","inputResponses":{"q1":{"n":9007199254740993,\r\n"x":"\\n"}}}}',
   );
   assert.equal(
-    answerTo(question, answered.bytes, answered.spans)?.toString(),
+    answerTo(request, answered.bytes, answered.spans)?.toString(),
     '{"jsonrpc":"2.0","id":"\\u0041","result":{"n":9007199254740993,  "x":"\\n"}}',
   );
 });
 
-test('every answer is one line with the id of its question', () => {
+test('every response is one line with the id of its request', () => {
   fc.assert(
     fc.property(keys, json, indents, (key, answer, indent) => {
       const params = { name: 't', inputResponses: { other: {}, [key]: answer } };
       const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params };
       const { bytes, spans } = scan(JSON.stringify(message, null, indent));
-      const question = { key, id: '"$&"', method: 0, needed: 0, entry: Buffer.alloc(0) };
-      const reply = answerTo(question, bytes, spans)?.toString();
+      const request = { key, id: '"$&"', method: 0, needed: 0, entry: Buffer.alloc(0) };
+      const reply = answerTo(request, bytes, spans)?.toString();
       if (!isObject(answer)) {
         assert.equal(reply, undefined);
         return;

@@ -1,7 +1,9 @@
 /** Snapshots, catalogs and exchanges for tests of the policy: real types, small values. */
-import { buildTable } from '../../../src/catalog/table.js';
-import type { RouteSnapshot, ServerSnapshot, Snapshot } from '../../../src/config/snapshot.js';
-import { type CatalogTable, EntryKind } from '../../../src/shared/catalog-table.js';
+import { buildTable } from '../../src/catalog/table.js';
+import { compileSnapshot } from '../../src/config/compile/index.js';
+import { loadConfigObject } from '../../src/config/load.js';
+import type { RouteSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import { type CatalogTable, EntryKind } from '../../src/shared/catalog-table.js';
 
 export function server(name: string, changes: Partial<ServerSnapshot> = {}): ServerSnapshot {
   return {
@@ -42,23 +44,17 @@ export function route(name: string, changes: Partial<RouteSnapshot> = {}): Route
   };
 }
 
-/** A snapshot with two servers, `files` and `search`, no authentication and no limits. */
+const DEFAULTS = compileSnapshot(loadConfigObject({ mcpServers: {} }));
+
+/** A snapshot with two servers, `files` and `search`, no authentication and no rate limits. */
 export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
   return {
-    version: 1,
+    ...DEFAULTS,
     name: 'test',
-    host: '127.0.0.1',
     port: 0,
-    listens: true,
     admin: null,
     workers: 1,
-    frontEnd: 'auto',
-    allowedHosts: [],
-    allowedOrigins: [],
-    auth: { type: 'none' },
     servers: [server('files'), server('search')],
-    secrets: [],
-    routes: [],
     rateLimits: { global: null, perClient: null, perTool: [], maxClients: 1000 },
     cache: {
       enabled: true,
@@ -69,54 +65,15 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
       waitMs: 2000,
     },
     limits: {
-      maxBodyBytes: 4_194_304,
-      maxHeaderBytes: 16_384,
-      maxHeaders: 100,
-      maxDepth: 64,
-      maxBatch: 50,
+      ...DEFAULTS.limits,
       maxInFlight: 2000,
-      maxResponseBytes: 1_000_000,
-      maxLineBytes: 1_000_000,
-      maxPipeBytes: 1_000_000,
-      readBudgetBytes: 65_536,
-      maxNotificationsPerSecond: 40_000,
-      maxClientBufferBytes: 1_000_000,
-      slowClientMs: 1000,
-      smallFrameRate: 0,
-      maxConnections: 100,
-      maxSessions: 100,
-      maxStreams: 100,
       maxMemo: 1024,
-      maxTools: 10_000,
-      maxPages: 100,
       maxToolMetrics: 100,
-      drainMs: 1000,
+      // A busy machine is no defect.
       workerHangMs: 10_000,
-      ringBytes: 262_144,
       decideMs: 20_000,
-      maxServerRequests: 1_000,
-      answerMs: 10_000,
-      maxInputRounds: 8,
-      maxParked: 100,
-      maxParkedPerPrincipal: 50,
-      parkMs: 10_000,
-      maxHeldBytes: 1_048_576,
-      maxBufferedBytes: 0,
-      keepAliveMs: 15_000,
-      maxRevoked: 100,
-      maxSubscriptions: 100,
+      ringBytes: 262_144,
     },
-    catalog: { separator: '__', conflict: 'prefix', maxNameLength: 64, pageSize: 0, ttlMs: 0, startupWaitMs: 0 },
-    sessions: {
-      secrets: [],
-      ttlSeconds: 60,
-      keyFile: null,
-      eventLogBytes: 65_536,
-      eventLogTotalBytes: 1_048_576,
-      retryMs: 1000,
-    },
-    transports: { sse: true, websocket: true, rest: true },
-    log: { level: 'silent', format: 'json', access: false },
     ...changes,
   };
 }

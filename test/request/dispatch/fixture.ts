@@ -13,7 +13,7 @@ import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import type { CatalogTable } from '../../../src/shared/catalog-table.js';
 import { Verdict } from '../../../src/shared/records.js';
 import type { VerdictRecord } from '../../../src/shared/verdict-record.js';
-import { snapshot as baseSnapshot, sampleCatalog } from '../../workers/support/fixtures.js';
+import { snapshot as baseSnapshot, sampleCatalog } from '../../workers/fixture.js';
 
 const names = Object.fromEntries(Object.entries(Verdict).map(([name, value]) => [value, name]));
 
@@ -47,13 +47,13 @@ export interface Ask {
   readonly raw?: string;
 }
 
-export interface BedOptions extends Partial<WorkerPoolOptions> {
+export interface DispatchFixtureOptions extends Partial<WorkerPoolOptions> {
   readonly memo?: boolean;
   readonly maxQueue?: number;
   readonly capacity?: number;
 }
 
-export class Bed {
+export class DispatchFixture {
   readonly pool: WorkerPool;
   readonly table: ExchangeTable;
   readonly dispatcher: Dispatcher;
@@ -64,7 +64,11 @@ export class Bed {
   readonly #alive = setInterval(() => {}, 1000);
   readonly #waiting = new Map<Exchange, (decided: Decided) => void>();
 
-  constructor(changes: Partial<Snapshot> = {}, catalog: CatalogTable = sampleCatalog, options: BedOptions = {}) {
+  constructor(
+    changes: Partial<Snapshot> = {},
+    catalog: CatalogTable = sampleCatalog,
+    options: DispatchFixtureOptions = {},
+  ) {
     const snapshot = baseSnapshot(changes);
     this.table = new ExchangeTable(options.capacity ?? snapshot.limits.maxInFlight);
     this.pool = new WorkerPool({ snapshot, catalog, log: { warn: (line) => this.reports.push(line) }, ...options });

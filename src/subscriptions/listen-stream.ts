@@ -4,41 +4,39 @@ import type { Exchange } from '../request/exchange/index.js';
 import { writeMessage } from '../session/streams/index.js';
 import type { Bytes, Count } from '../units.js';
 import type { ClientIdentity, ListenFilter, WatchKind } from '../upstream/core/types.js';
-import type { Asker } from './access.js';
-import type { Follower } from './follows.js';
+import type { Requester } from './access.js';
 import { honouredPart } from './listen-filter.js';
+import type { Subscriber } from './subscriber-index.js';
 import { SUBSCRIPTION_ID, tagged } from './tag.js';
 
-/** Something followed upstream for this stream. */
-export interface Followed {
+/** A resource or task that is watched upstream for this stream. */
+export interface ListenTarget {
   readonly server: number;
   readonly kind: WatchKind;
-  /** At the upstream. */
+  /** The URI or task id at the upstream. */
   readonly id: string;
-  /** What the client calls it. */
-  readonly name: string;
-  /** The tool that made the task, as its server calls it; empty for resources. */
+  /** The client's spelling of the URI, or its handle of the task. */
+  readonly clientName: string;
+  /** The upstream name of the tool that created the task; empty for resources. */
   readonly tool: string;
 }
 
-/** Notifications that are held until the acknowledgement is out, which comes first. */
-const MOST_HELD: Count = 100;
+/** Notifications that are held back until the acknowledgement, which must come first. */
+const MAX_HELD: Count = 100;
 
 const composer = new Composer();
 
-/** See the file comment. Everything it sends bears the id of its request. */
-export class ListenStream implements Follower, Asker {
+/** See the file comment. Every message on it has the subscription id of its request. Owned by ListenStreams. */
+export class ListenStream implements Subscriber, Requester {
   readonly client: ClientIdentity;
-  /** The exchange of the stream; see StandingStreams. */
+  /** The exchange of the stream, one of LongLivedStreams. */
   readonly exchange: Exchange;
   readonly filter: ListenFilter;
-  /** The token under which policy is asked. */
+  /** See Requester. */
   readonly token: string;
-  readonly followed: Followed[] = [];
-  /** The client left or the stream was ended. */
-  isOver = false;
-  /** Notifications that the client was too slow for. */
-  lost: Count = 0;
+  readonly targets: ListenTarget[] = [];
+  /** The client disconnected or the stream was ended. */
+  hasEnded = false;
   readonly #id: Buffer;
   readonly #maxBuffer: Bytes;
   #held: Uint8Array[] | null = [];
@@ -57,12 +55,12 @@ export class ListenStream implements Follower, Asker {
     return this.exchange.client.remoteAddress;
   }
 
-  /** The id of the request as the client spelled it. */
+  /** The JSON token of the request's id. */
   get id(): Buffer {
     return this.#id;
   }
 
-  /** Says what of the filter is honoured, then what happened meanwhile. */
+  /** Sends the acknowledgement, then the notifications that were held back. */
   acknowledge(honoured: ListenFilter): void {
     const notifications = JSON.stringify(honouredPart(honoured));
     const method = 'notifications/subscriptions/acknowledged';
@@ -73,28 +71,30 @@ export class ListenStream implements Follower, Asker {
     for (const message of held) this.deliver(message);
   }
 
-  /** Sends a notification, with its mark. @param message without a mark; must not change any more */
+  /**
+   * Sends a notification with the subscription id; drops it when the client is too slow.
+   *
+   * @param message without a subscription id; must not change afterwards
+   */
   deliver(message: Uint8Array): void {
-    if (this.isOver) return;
+    if (this.hasEnded) return;
     if (this.#held !== null) {
-      if (this.#held.length < MOST_HELD) this.#held.push(message);
-      else this.lost += 1;
+      if (this.#held.length < MAX_HELD) this.#held.push(message);
       return;
     }
     const { reply } = this.exchange.client;
-    if (reply === null || reply.buffered() > this.#maxBuffer) this.lost += 1;
-    else this.#write(tagged(message, this.#id));
+    if (reply !== null && reply.buffered() <= this.#maxBuffer) this.#write(tagged(message, this.#id));
   }
 
   /**
-   * Ends the stream in the way of the protocol: with the response to its request.
+   * Ends the stream with the response to its request, as MCP requires.
    *
    * @param serverInfo `"io.modelcontextprotocol/serverInfo":…`, the member of `_meta`
    */
   complete(serverInfo: Uint8Array): void {
     const id = this.#id.toString('utf8');
-    const mark = `${JSON.stringify(SUBSCRIPTION_ID)}:${id}`;
-    const meta = `{${mark},${Buffer.from(serverInfo).toString('utf8')}}`;
+    const tag = `${JSON.stringify(SUBSCRIPTION_ID)}:${id}`;
+    const meta = `{${tag},${Buffer.from(serverInfo).toString('utf8')}}`;
     this.#write(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{"resultType":"complete","_meta":${meta}}}`));
     this.exchange.client.reply?.endStream();
   }

@@ -1,21 +1,22 @@
 /**
  * Streams that stay open without a request in flight: standalone streams and `subscriptions/listen`. Each has an
- * exchange of its own outside the exchange table, so that waiting clients take no room from calls.
+ * exchange of its own outside the exchange table, so that idle clients do not reduce `limits.maxInFlight` for calls.
  */
 import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot } from '../../config/snapshot.js';
 import { handOver } from '../../request/exchange/handover.js';
 import { Exchange, Phase } from '../../request/exchange/index.js';
+import { Rotation } from '../../shared/rotation.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Count } from '../../units.js';
 
-/** What {@link StandingStreams} reads of the configuration. */
-export interface StandingStreamsConfig {
+/** What {@link LongLivedStreams} reads of the configuration. */
+export interface LongLivedStreamsConfig {
   readonly limits: Pick<LimitsSnapshot, 'maxStreams'>;
 }
 
 /** Ends streams whose token is no longer accepted (src/session/rights.ts). */
-export interface RightKeeper {
+export interface StreamRights {
   hold(exchange: Exchange, token: string, verdict: VerdictRecord): void;
   release(exchange: Exchange): void;
 }
@@ -23,26 +24,25 @@ export interface RightKeeper {
 /** Slot of an exchange that is in no table. */
 const NO_SLOT = -1;
 
-/** Whether the exchange is that of a standing stream. */
-export function isStanding(exchange: Exchange): boolean {
+/** Whether the exchange belongs to a long-lived stream instead of the exchange table. */
+export function isLongLived(exchange: Exchange): boolean {
   return exchange.slot === NO_SLOT;
 }
 
-/** Bounded by `limits.maxStreams`; one per front. */
-export class StandingStreams {
-  readonly #config: Current<StandingStreamsConfig>;
+/** The set of open long-lived streams, bounded by `limits.maxStreams`; one per front. See the file comment. */
+export class LongLivedStreams {
+  readonly #config: Current<LongLivedStreamsConfig>;
   readonly #open = new Set<Exchange>();
-  // Only while it is used: an iterator that rests holds on to what the set has dropped since.
-  #next: SetIterator<Exchange> | null = null;
+  readonly #rotation = new Rotation(() => this.#open.values());
   #generation = 0;
-  #rights: RightKeeper | null = null;
+  #rights: StreamRights | null = null;
 
-  constructor(config: Current<StandingStreamsConfig>) {
+  constructor(config: Current<LongLivedStreamsConfig>) {
     this.#config = config;
   }
 
-  /** Streams opened from now on end with their right. Once, after both were made: rights end streams. */
-  attach(rights: RightKeeper): void {
+  /** Sets what ends streams that are opened from now on. Once: the rights end streams and are made after them. */
+  attach(rights: StreamRights): void {
     this.#rights = rights;
   }
 
@@ -52,15 +52,15 @@ export class StandingStreams {
   }
 
   /** Whether `maxStreams` are open. */
-  get full(): boolean {
+  get isFull(): boolean {
     return this.#open.size >= this.#config.current.limits.maxStreams;
   }
 
   /**
-   * Makes the exchange of a stream out of the request that asked for it. `from` has no client any more and goes back to
-   * its table, uncounted: the new exchange stands for the request, in phase streaming.
+   * Moves a request into an exchange of its own, in phase streaming. Afterwards `from` has no client; the caller releases
+   * it to its table without counting it.
    */
-  take(from: Exchange): Exchange {
+  open(from: Exchange): Exchange {
     const exchange = new Exchange(NO_SLOT);
     const { remoteAddress } = from.client;
     handOver(from, exchange);
@@ -80,7 +80,7 @@ export class StandingStreams {
     return exchange;
   }
 
-  /** The stream is over. */
+  /** Removes a stream that has ended. */
   release(exchange: Exchange): void {
     exchange.enter(Phase.free);
     exchange.client.reply = null;
@@ -90,16 +90,8 @@ export class StandingStreams {
     this.#rights?.release(exchange);
   }
 
-  /** Calls `visit` for some `count` streams; the next call goes on where this one ended. */
+  /** Calls `visit` for up to `count` streams; the next call continues where this one ended. */
   visitSome(count: Count, visit: (exchange: Exchange) => void): void {
-    for (let visited = 0; visited < count; visited += 1) {
-      this.#next ??= this.#open.values();
-      const next = this.#next.next();
-      if (next.done === true) {
-        this.#next = null;
-        return;
-      }
-      visit(next.value);
-    }
+    this.#rotation.visitSome(count, visit);
   }
 }

@@ -1,0 +1,33 @@
+import { monotonic } from '../../src/shared/clock.js';
+import type { FrontMessage } from '../../src/shared/worker-messages.js';
+import type { Milliseconds } from '../../src/units.js';
+import type { RefusalLog } from './jwt.js';
+
+/** Between two reports of the same reason. */
+const PAUSE_MS: Milliseconds = 60_000;
+
+/** Where reports go: the message port of the front. */
+export interface ReportSink {
+  post(message: FrontMessage): void;
+}
+
+/**
+ * Reports refused tokens to the front, each reason at most once a minute: an issuer that makes such tokens makes many. There are
+ * as many reasons as sentences in claims.ts and jwt.ts, so the table is bounded. One per worker.
+ */
+export class RefusalReports implements RefusalLog {
+  readonly #sink: ReportSink;
+  /** When each reason was reported last. */
+  readonly #reportedAt = new Map<string, Milliseconds>();
+
+  constructor(sink: ReportSink) {
+    this.#sink = sink;
+  }
+
+  tokenRefused(why: string): void {
+    const now = monotonic();
+    if (now - (this.#reportedAt.get(why) ?? Number.NEGATIVE_INFINITY) < PAUSE_MS) return;
+    this.#reportedAt.set(why, now);
+    this.#sink.post({ type: 'refusedToken', why });
+  }
+}

@@ -1,0 +1,32 @@
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { ring } from '../native/index.js';
+import type { BellAddress, FrontMessage, WorkerMessage } from '../src/shared/worker-messages.js';
+import type { Front } from './decide.js';
+
+/** What a worker has of the front besides the rings: its doorbell and a message port. Made by policy.ts, one per worker. */
+export class FrontLink implements Front {
+  readonly #port: MessagePort;
+  readonly #bell: BellAddress;
+
+  constructor(port: MessagePort, bell: BellAddress) {
+    this.#port = port;
+    this.#bell = bell;
+  }
+
+  ring(): void {
+    ring(this.#bell.handle, this.#bell.cell);
+  }
+
+  post(message: FrontMessage): void {
+    this.#port.postMessage(message);
+  }
+
+  requestKeys(version: number): void {
+    this.post({ type: 'needKeys', version });
+  }
+
+  receive(): WorkerMessage | null {
+    const received = receiveMessageOnPort(this.#port);
+    return received === undefined ? null : (received.message as WorkerMessage);
+  }
+}
