@@ -16,11 +16,12 @@ export function snapshotOfObject(value: unknown, env: Env = {}, options: Compile
   return compileSnapshot(loadConfigObject(value as object, { env }), options);
 }
 
+const [DEFAULT_SERVER] = snapshotOfObject({ mcpServers: { test: { command: 'test' } } }).servers;
+
 /** A server snapshot with the defaults of every key and no endpoint. */
 export function serverSnapshot(changes: Partial<ServerSnapshot>): ServerSnapshot {
-  const [server] = snapshotOfObject({ mcpServers: { test: { command: 'test' } } }).servers;
-  assert.ok(server !== undefined);
-  return { ...server, endpoints: [], ...changes };
+  assert.ok(DEFAULT_SERVER !== undefined);
+  return { ...DEFAULT_SERVER, endpoints: [], ...changes };
 }
 
 /** The problems that `work` ends with; it must end with a ConfigError. */
