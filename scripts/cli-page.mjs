@@ -32,6 +32,11 @@ function optionTable(options) {
 /** The page `text` with the parts that come from `commands`. */
 export function cliPage(text, commands) {
   const parts = partsOf(commands);
+  for (const { name, options } of commands) {
+    if (Object.keys(options).length > 0 && !text.includes(`<!-- cli:${name}:start -->`)) {
+      throw new Error(`docs/cli.md has no part "${name}" for the options of that command`);
+    }
+  }
   return text.replaceAll(/(<!-- cli:(\w+):start -->\n)[\s\S]*?(<!-- cli:\2:end -->)/g, (_, start, name, end) => {
     if (parts[name] === undefined) throw new Error(`docs/cli.md has a part "${name}", but there is no such command`);
     return `${start}${parts[name].join('\n')}\n${end}`;

@@ -6,7 +6,7 @@ const OLDEST_NODE = [20, 19];
 const USAGE = `usage: node scripts/run.mjs COMMAND [ARGUMENTS]
 
   start [--config FILE ...]   run the gateway; without --config the demo
-  switchyard ARGUMENTS        the command line: start, proxy, init, validate
+  switchyard ARGUMENTS        the command line; --help lists its commands
   test [PATTERN ...]          all tests, or the test files whose path contains a pattern
   check                       formatting, types, generated files
   build                       install and compile, run nothing

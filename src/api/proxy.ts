@@ -1,4 +1,5 @@
 import type { GatewayConfig } from '../config/define.js';
+import type { UrlTransport } from '../config/schema/servers.js';
 import { type Gateway, OwnGateway } from './gateway.js';
 
 /** Time that the first discovery of the server may take before clients are served. */
@@ -21,7 +22,7 @@ export interface ProxyRules {
 export interface UrlProxyOptions extends ProxyRules {
   readonly url: string;
   /** Default: auto-detected: Streamable HTTP or HTTP with SSE, WebSocket for ws: and wss: URLs. */
-  readonly transport?: 'http' | 'sse' | 'websocket';
+  readonly transport?: UrlTransport;
   /** Sent with every request to the server. */
   readonly headers?: Readonly<Record<string, string>>;
 }

@@ -1,6 +1,7 @@
 import type { ProxyOptions, ProxyRules } from '../api/proxy.js';
 import { loadConfigObject } from '../config/load.js';
 import { LOG_LEVELS } from '../config/schema/index.js';
+import { URL_TRANSPORTS } from '../config/schema/servers.js';
 import { listenSentence } from './addresses.js';
 import {
   type Arguments,
@@ -19,8 +20,6 @@ import { StopSignals } from './stop-signals.js';
 
 /** How clients reach the proxy. */
 const CLIENT_TRANSPORTS = ['stdio', 'http', 'sse'] as const;
-/** How the proxy reaches the URL. */
-const URL_TRANSPORTS = ['http', 'sse', 'websocket'] as const;
 
 const OPTIONS = {
   transport: {
@@ -35,7 +34,7 @@ const OPTIONS = {
   'transport-type': {
     type: 'string',
     value: 'NAME',
-    help: 'transport of the URL: `http`, `sse` or `websocket` (default: auto-detected)',
+    help: `transport of the URL: ${alternatives(URL_TRANSPORTS)} (default: auto-detected)`,
   },
   header: {
     type: 'string',

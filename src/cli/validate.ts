@@ -5,7 +5,7 @@ import { type ConfigPath, Problems } from '../config/problems.js';
 import { list } from '../config/schema/fields.js';
 import type { ResolvedConfig } from '../config/schema/index.js';
 import { EVERYTHING } from '../config/schema/routes.js';
-import type { EndpointSnapshot, Snapshot } from '../config/snapshot.js';
+import type { EndpointSnapshot, Snapshot, TransportsSnapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { authority } from './addresses.js';
 import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments, UsageError } from './command.js';
@@ -138,12 +138,18 @@ function printReport(
   );
 }
 
+/** Their names in the report, by the keys of `transports`. */
+const TRANSPORT_NAMES: Readonly<Record<keyof TransportsSnapshot, string>> = {
+  sse: 'HTTP with SSE',
+  websocket: 'WebSocket',
+  rest: 'REST',
+};
+
 /** The transports for clients that are enabled. */
 function transportsOf({ listens, transports }: Snapshot): string {
   if (!listens) return 'none';
-  const { sse, websocket, rest } = transports;
-  const optional = [['HTTP with SSE', sse] as const, ['WebSocket', websocket] as const, ['REST', rest] as const];
-  return ['Streamable HTTP', ...optional.flatMap(([name, isEnabled]) => (isEnabled ? [name] : []))].join(', ');
+  const keys = Object.keys(TRANSPORT_NAMES) as (keyof TransportsSnapshot)[];
+  return ['Streamable HTTP', ...keys.filter((key) => transports[key]).map((key) => TRANSPORT_NAMES[key])].join(', ');
 }
 
 /** The source of the key that seals session ids. */

@@ -63,18 +63,11 @@ export function sameUpstream(a: ServerSnapshot, b: ServerSnapshot): boolean {
 }
 
 function fingerprint(server: ServerSnapshot): string {
-  const { endpoints, connectTimeoutMs, maxConnections, maxQueue, isolation, maxDedicated, dedicatedIdleMs } = server;
+  // Rules about names and calls, which `UpstreamServer.reconfigure` and the catalog follow.
+  const { name, prefix, requestTimeoutMs, tags, include, exclude, priority, methods, ...running } = server;
   // The printable form of a command changes with the name of a variable, and needs no new child.
-  const running = endpoints.map((endpoint) => ({ ...endpoint, shownCommand: '' }));
-  return canonical({
-    endpoints: running,
-    connectTimeoutMs,
-    maxConnections,
-    maxQueue,
-    isolation,
-    maxDedicated,
-    dedicatedIdleMs,
-  });
+  const endpoints = running.endpoints.map((endpoint) => ({ ...endpoint, shownCommand: '' }));
+  return canonical({ ...running, endpoints });
 }
 
 /** JSON text in which the order of keys does not matter. */

@@ -6,6 +6,7 @@
 import type { KnownSecret } from '../secrets/show.js';
 import type { Bytes, Count, Milliseconds, Seconds } from '../units.js';
 import type { FRONT_ENDS, LOG_FORMATS, LOG_LEVELS } from './schema/index.js';
+import type { UrlTransport } from './schema/servers.js';
 
 /** The compiled configuration. */
 export interface Snapshot {
@@ -130,7 +131,7 @@ export interface StdioEndpointSnapshot {
 
 /** A replica behind a URL. */
 export interface UrlEndpointSnapshot {
-  readonly transport: 'http' | 'sse' | 'websocket';
+  readonly transport: UrlTransport;
   /** The transport is auto-detected: an http URL that does not answer as Streamable HTTP is tried as HTTP with SSE. */
   readonly detect: boolean;
   readonly url: string;

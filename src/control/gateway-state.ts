@@ -16,7 +16,7 @@ import type {
 } from '../observe/state.js';
 import { packageVersion } from '../package-root.js';
 import { REVISIONS } from '../protocol/revisions.js';
-import type { FrontEnd } from '../request/accept/http/handler.js';
+import type { ClientListener } from '../request/accept/http/handler.js';
 import type { Dispatcher } from '../request/dispatch/index.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
 import type { ServerRequestCounts, ServerRequests } from '../server-requests/index.js';
@@ -41,6 +41,8 @@ export interface StateParts {
   readonly sessions: SessionTable;
   readonly streams: StandaloneStreams;
   readonly upstreams: UpstreamPool;
+  /** Those that are open. */
+  readonly listeners: readonly Pick<ClientListener, 'connections'>[];
   readonly front: {
     readonly dispatch: Pick<Dispatcher, 'remembered'>;
     readonly requests: Pick<ServerRequests, 'counts'>;
@@ -62,8 +64,6 @@ export class GatewayState implements StatsSources {
   readonly frontEnd: Choice;
   readonly counters: CounterMemory;
   readonly seriesNames: SeriesNames;
-  /** The listener for clients; null before it listens, and without one. */
-  listener: Pick<FrontEnd, 'connections'> | null = null;
   readonly #parts: StateParts;
 
   constructor(parts: StateParts) {
@@ -83,11 +83,11 @@ export class GatewayState implements StatsSources {
   }
 
   gauges(): Gauges {
-    const { front, revocations, sessions, streams, table } = this.#parts;
+    const { front, listeners, revocations, sessions, streams, table } = this.#parts;
     const parked = front.parked.size;
     return {
       inFlight: table.inUse - parked,
-      connections: this.listener?.connections() ?? 0,
+      connections: listeners.reduce((sum, listener) => sum + listener.connections(), 0),
       sessions: sessions.size,
       streams: streams.longLived.size,
       rememberedVerdicts: front.dispatch.remembered,

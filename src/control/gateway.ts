@@ -13,7 +13,7 @@ import { type Log, openLog } from '../observe/log.js';
 import { watchLoopDelay } from '../observe/loop-delay.js';
 import { observe } from '../observe/state.js';
 import type { Stats } from '../observe/stats.js';
-import type { FrontEnd } from '../request/accept/http/handler.js';
+import type { ClientListener, FrontEnd } from '../request/accept/http/handler.js';
 import { frontEndKind, openFrontEnd } from '../request/accept/index.js';
 import { Phase } from '../request/exchange/index.js';
 import { ExchangeTable } from '../request/exchange/table.js';
@@ -60,6 +60,7 @@ class Gateway implements RunningGateway, AdminSource {
   readonly #accounting: Accounting;
   readonly #front: Front;
   readonly #state: GatewayState;
+  readonly #listeners: ClientListener[] = [];
   #frontEnd: FrontEnd | null = null;
   #admin: Admin | null = null;
   #unwatch = (): void => {};
@@ -135,6 +136,7 @@ class Gateway implements RunningGateway, AdminSource {
       sessions: this.#sessions,
       streams: this.#streams,
       upstreams: this.#upstreams,
+      listeners: this.#listeners,
       front: this.#front,
       seriesNames,
       revocations: this.#revocations,
@@ -218,7 +220,7 @@ class Gateway implements RunningGateway, AdminSource {
 
   async #listen(snapshot: Snapshot): Promise<void> {
     this.#frontEnd = await openFrontEnd(snapshot, this.#front.pipeline, this.#table, this.#log.logger);
-    this.#state.listener = this.#frontEnd;
+    this.#listeners.push(this.#frontEnd);
   }
 
   /** The document of /metrics, rendered in the control pool: many series take milliseconds. */
@@ -279,7 +281,7 @@ class Gateway implements RunningGateway, AdminSource {
     // These lines run in one turn of the event loop, so each request is handled under one snapshot.
     this.#config.replace(next);
     this.#front.reconfigure(before);
-    this.#frontEnd?.reconfigure(next);
+    for (const listener of this.#listeners) listener.reconfigure(next);
     this.#sessions.reconfigure(sealer, next.sessions.ttlSeconds, next.limits.maxSessions);
     this.#log.configure(next.log, next.secrets);
     this.#upstreams.replace(next);
@@ -311,7 +313,7 @@ class Gateway implements RunningGateway, AdminSource {
     const { limits } = this.#config.current;
     this.#readiness.draining();
     this.#log.logger.info('draining: no new connections, requests in flight may finish');
-    this.#frontEnd?.stopListening();
+    for (const listener of this.#listeners) listener.stopListening();
     await this.#reloads;
     // Clients can no longer connect, so parked calls and server requests cannot be answered.
     this.#front.drain();
@@ -330,7 +332,7 @@ class Gateway implements RunningGateway, AdminSource {
     this.#unwatch();
     this.#front.close();
     await this.#upstreams.close(0);
-    await this.#frontEnd?.close(LAST_ANSWERS_MS);
+    await Promise.all(this.#listeners.map((listener) => listener.close(LAST_ANSWERS_MS)));
     await this.#admin?.close();
     this.#front.dispatch.close();
     this.#sessions.close();

@@ -2,6 +2,7 @@
 import { isTombstone } from '../config/numbering.js';
 import { Era, REVISIONS } from '../protocol/revisions.js';
 import type { Count } from '../units.js';
+import type { BreakerState } from '../upstream/balance/breaker.js';
 import type { EndpointState, Transport } from '../upstream/core/types.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 
@@ -16,7 +17,7 @@ export interface EndpointHealth {
   /** The negotiated protocol revision; null before the first handshake. */
   readonly revision: string | null;
   /** The circuit breaker. `open`: no calls are sent after repeated failures; `half-open`: one trial call is sent. */
-  readonly breaker: 'closed' | 'open' | 'half-open';
+  readonly breaker: BreakerState;
   /** Calls in flight, on dedicated connections too. */
   readonly inFlight: Count;
   /** Children or upstream sessions of single clients (`isolation`) besides the shared one. */

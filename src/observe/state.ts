@@ -7,7 +7,8 @@ import type { ServerRequestCounts } from '../server-requests/index.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
-import type { EndpointState } from '../upstream/core/types.js';
+import type { BreakerState } from '../upstream/balance/breaker.js';
+import type { EndpointState, Transport } from '../upstream/core/types.js';
 
 /** Gauges: numbers that go up and down. */
 export interface Gauges {
@@ -25,7 +26,7 @@ export interface Gauges {
 
 /** State and counts of one endpoint. */
 export interface EndpointStatus {
-  readonly transport: 'stdio' | 'http' | 'sse' | 'websocket';
+  readonly transport: Transport;
   readonly state: EndpointState;
   /** One sentence without secrets, or ''. */
   readonly reason: string;
@@ -38,7 +39,7 @@ export interface EndpointStatus {
   /** Dedicated children or upstream sessions (`isolation`), besides the shared one. */
   readonly dedicated?: Count;
   /** `none` where there is no breaker. */
-  readonly breaker: 'none' | 'closed' | 'open' | 'half-open';
+  readonly breaker: 'none' | BreakerState;
   /** Times the child or connection was started again. */
   readonly restarts: Count;
   /** Further counts of the transport by name (a closed set of this program): junk lines, timeouts, lost sessions ... */

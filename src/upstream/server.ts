@@ -4,8 +4,8 @@ import { Era } from '../protocol/revisions.js';
 import type { Exchange } from '../request/exchange/index.js';
 import { IndexSet } from '../shared/index-set.js';
 import type { Count, Milliseconds } from '../units.js';
-import { type Balancer, WeightedRoundRobin } from './balance/balancer.js';
-import { type Breaker, ConsecutiveFailureBreaker } from './balance/breaker.js';
+import type { Balancer } from './balance/balancer.js';
+import { WeightedRoundRobin } from './balance/weighted-round-robin.js';
 import { ControlError } from './core/control.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner, EndpointStats } from './core/endpoint.js';
 import {
@@ -92,9 +92,8 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     this.requestTimeoutMs = config.requestTimeoutMs;
     this.endpoints = config.endpoints.map((endpoint, position) => {
       const at = { server: index, index: position };
-      const breaker = new ConsecutiveFailureBreaker();
       const profile = config.isolation === 'shared' ? SHARED_PROFILE : DISCOVERY_PROFILE;
-      return createEndpoint(context, this, at, endpoint, breaker, profile);
+      return createEndpoint(context, this, at, endpoint, profile);
     });
     this.endpointCount = this.endpoints.length;
     this.#usable = new Int32Array(this.endpointCount);
@@ -211,7 +210,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     const { index, breaker, profile } = endpoint;
     if (this.#stopped || this.endpoints[index] !== endpoint) return;
     const at = { server: this.index, index };
-    const other = createEndpoint(this.#context, this, at, this.#configOf(index), breaker, profile);
+    const other = createEndpoint(this.#context, this, at, this.#configOf(index), profile, breaker);
     this.endpoints[index] = other;
     void endpoint.stop();
     other.start();
@@ -228,13 +227,15 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     this.#lists.schedule(0);
   }
 
-  create(base: BaseEndpoint, owner: EndpointOwner, breaker: Breaker, profile: ConnectionProfile): BaseEndpoint {
+  create(base: BaseEndpoint, owner: EndpointOwner, profile: ConnectionProfile): BaseEndpoint {
     const { index, transport } = base;
     const config = this.#configOf(index);
     // With the transport that was detected.
     const fixed =
       config.transport === 'stdio' || transport === 'stdio' ? config : { ...config, transport, detect: false };
-    return createEndpoint(this.#context, owner, { server: this.index, index }, fixed, breaker, profile);
+    // Connections to one origin share its breaker; children fail independently.
+    const breaker = transport === 'stdio' ? undefined : base.breaker;
+    return createEndpoint(this.#context, owner, { server: this.index, index }, fixed, profile, breaker);
   }
 
   dedicatedInitialized(endpoint: BaseEndpoint): void {

@@ -4,6 +4,7 @@ import type { CatalogRules, ServerSnapshot, Snapshot } from '../../src/config/sn
 import { Era } from '../../src/protocol/revisions.js';
 import { type Packed, packedCount, packedText, packShared } from '../../src/shared/packed.js';
 import type { Discovery } from '../../src/upstream/core/types.js';
+import { serverSnapshot } from '../config/support.js';
 
 export const RULES: CatalogRules = {
   separator: '__',
@@ -18,24 +19,7 @@ export const RULES: CatalogRules = {
 export type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog' | 'servers'> & { limits: { maxTools: number } };
 
 export function server(name: string, change: Partial<ServerSnapshot> = {}): ServerSnapshot {
-  return {
-    name,
-    prefix: name,
-    endpoints: [],
-    connectTimeoutMs: 1000,
-    requestTimeoutMs: 1000,
-    maxConnections: 10,
-    maxQueue: 10,
-    tags: [],
-    include: [],
-    exclude: [],
-    priority: 0,
-    isolation: 'shared',
-    maxDedicated: 8,
-    dedicatedIdleMs: 60_000,
-    methods: [],
-    ...change,
-  };
+  return serverSnapshot({ name, prefix: name, ...change });
 }
 
 export function snapshot(servers: readonly ServerSnapshot[], rules: Partial<CatalogRules> = {}): CatalogSnapshot {

@@ -5,6 +5,8 @@ import { helpOf } from '../../src/cli/help.js';
 import { packageVersion } from '../../src/package-root.js';
 import { runCli } from './support.js';
 
+const NAMES = COMMANDS.map(({ name }) => name);
+
 test('--version prints the version', async (t) => {
   assert.deepEqual(await runCli(t, ['--version']), { code: 0, stdout: `${packageVersion}\n`, stderr: '' });
 });
@@ -13,11 +15,11 @@ for (const args of [['--help'], ['-h'], ['help']]) {
   test(`${args.join(' ')} lists the commands with examples`, async (t) => {
     const { code, stdout, stderr } = await runCli(t, args);
     assert.deepEqual([code, stderr], [0, '']);
-    for (const word of ['start', 'proxy', 'init', 'validate', 'Examples:']) assert.ok(stdout.includes(word), word);
+    for (const word of [...NAMES, 'Examples:']) assert.ok(stdout.includes(word), word);
   });
 }
 
-for (const command of ['start', 'proxy', 'init', 'validate']) {
+for (const command of NAMES) {
   test(`${command} --help shows usage and examples and does nothing else`, async (t) => {
     const { code, stdout, stderr } = await runCli(t, [command, '--help']);
     assert.deepEqual([code, stderr], [0, '']);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type CompileOptions, compileSnapshot } from '../../src/config/compile/index.js';
 import { type ConfigFormat, loadConfigObject, parseConfig } from '../../src/config/load.js';
-import type { Snapshot } from '../../src/config/snapshot.js';
+import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import { ConfigError } from '../../src/errors.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -14,6 +14,14 @@ export function snapshotOf(text: string, format: ConfigFormat, env: Env = {}, op
 /** The snapshot of a value, as a program would give it; any shape, because tests give wrong ones too. */
 export function snapshotOfObject(value: unknown, env: Env = {}, options: CompileOptions = {}): Snapshot {
   return compileSnapshot(loadConfigObject(value as object, { env }), options);
+}
+
+const [DEFAULT_SERVER] = snapshotOfObject({ mcpServers: { test: { command: 'test' } } }).servers;
+
+/** A server snapshot with the defaults of every key and no endpoint. */
+export function serverSnapshot(changes: Partial<ServerSnapshot>): ServerSnapshot {
+  assert.ok(DEFAULT_SERVER !== undefined);
+  return { ...DEFAULT_SERVER, endpoints: [], ...changes };
 }
 
 /** The problems that `work` ends with; it must end with a ConfigError. */

@@ -20,7 +20,7 @@ import type {
 } from '../../src/upstream/core/types.js';
 import { UpstreamPool } from '../../src/upstream/pool.js';
 import type { UpstreamServer } from '../../src/upstream/server.js';
-import { snapshotOfObject } from '../config/support.js';
+import { serverSnapshot, snapshotOfObject } from '../config/support.js';
 import { eventually, type TestScope } from '../support/process.js';
 
 /** The defaults, but for what tests wait for or fill up. */
@@ -127,24 +127,16 @@ export function snapshotOf(servers: readonly ServerSnapshot[], limits: Partial<L
 }
 
 export function serverOf(endpoints: readonly EndpointSnapshot[], more: Partial<ServerSnapshot> = {}): ServerSnapshot {
-  return {
-    name: 'test',
-    prefix: 'test',
+  return serverSnapshot({
     endpoints,
     connectTimeoutMs: 10_000,
     requestTimeoutMs: 30_000,
     maxConnections: 64,
     maxQueue: 256,
-    tags: [],
-    include: [],
-    exclude: [],
-    priority: 0,
-    isolation: 'shared',
     maxDedicated: 8,
     dedicatedIdleMs: 60_000,
-    methods: [],
     ...more,
-  };
+  });
 }
 
 export function stdioOf(command: string, args: readonly string[], env: Record<string, string> = {}): EndpointSnapshot {

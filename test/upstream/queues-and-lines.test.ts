@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { Exchange } from '../../src/request/exchange/index.js';
 import { BufferBudget } from '../../src/shared/buffer-budget.js';
 import { CallQueue, recycle } from '../../src/upstream/balance/queue.js';
+import { LineSplitter } from '../../src/upstream/channel/lines.js';
 import { escaped, LogLimit } from '../../src/upstream/core/log-limit.js';
-import { LineSplitter } from '../../src/upstream/stdio/lines.js';
 
 const NO_BYTES = Buffer.alloc(0);
 

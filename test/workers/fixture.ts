@@ -4,26 +4,15 @@ import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
 import type { RouteSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import { type CatalogTable, EntryKind } from '../../src/shared/catalog-table.js';
+import { serverSnapshot } from '../config/support.js';
 
 export function server(name: string, changes: Partial<ServerSnapshot> = {}): ServerSnapshot {
-  return {
+  return serverSnapshot({
     name,
     prefix: name,
     endpoints: [{ transport: 'http', detect: false, url: 'http://127.0.0.1:1/mcp', headers: {}, weight: 1 }],
-    connectTimeoutMs: 1000,
-    requestTimeoutMs: 1000,
-    maxConnections: 8,
-    maxQueue: 8,
-    tags: [],
-    include: [],
-    exclude: [],
-    priority: 0,
-    isolation: 'shared',
-    maxDedicated: 8,
-    dedicatedIdleMs: 60_000,
-    methods: [],
     ...changes,
-  };
+  });
 }
 
 export function route(name: string, changes: Partial<RouteSnapshot> = {}): RouteSnapshot {

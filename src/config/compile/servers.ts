@@ -5,7 +5,7 @@ import { MASK, showText } from '../../secrets/show.js';
 import type { ConfigPath } from '../problems.js';
 import { isReservedHeader } from '../reserved-headers.js';
 import type { ServerConfig } from '../schema/index.js';
-import { TRANSPORTS } from '../schema/servers.js';
+import { TRANSPORTS, URL_SCHEMES, URL_TRANSPORTS, type UrlTransport } from '../schema/servers.js';
 import type { EndpointSnapshot, ServerSnapshot } from '../snapshot.js';
 import { quoteKey } from '../source/index.js';
 import type { Compilation } from './compilation.js';
@@ -202,19 +202,14 @@ function http(compilation: Compilation, entry: EndpointConfig, path: ConfigPath)
     compilation.problem(urlPath, 'must be an absolute URL such as http://127.0.0.1:3000/mcp');
     return null;
   }
-  const guess: Readonly<Record<string, 'http' | 'websocket'>> = {
-    'http:': 'http',
-    'https:': 'http',
-    'ws:': 'websocket',
-    'wss:': 'websocket',
-  };
-  const transport = entry.transport === undefined ? guess[url.protocol] : TRANSPORTS[entry.transport];
+  const hasScheme = (name: UrlTransport): boolean => URL_SCHEMES[name].some((scheme) => scheme === url.protocol);
+  const transport = entry.transport === undefined ? URL_TRANSPORTS.find(hasScheme) : TRANSPORTS[entry.transport];
   if (transport === 'stdio') {
     compilation.problem([...path, 'transport'], 'cannot be stdio for a "url"; stdio needs "command"');
     return null;
   }
-  const schemes = transport === 'websocket' ? ['ws:', 'wss:'] : ['http:', 'https:'];
-  if (transport === undefined || !schemes.includes(url.protocol)) {
+  if (transport === undefined || !hasScheme(transport)) {
+    const schemes = URL_SCHEMES[transport ?? 'http'];
     compilation.problem(urlPath, `must start with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`);
     return null;
   }

@@ -47,6 +47,19 @@ const upstreamAuth = z
   .optional()
   .describe("Credentials of the gateway towards the upstream. A client's own token is never passed on.");
 
+/** The transports that are reached by a URL, and the schemes of their URLs. The first with its scheme is the default for a URL. */
+export const URL_SCHEMES = {
+  http: ['http:', 'https:'],
+  sse: ['http:', 'https:'],
+  websocket: ['ws:', 'wss:'],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+/** A transport that is reached by a URL. */
+export type UrlTransport = keyof typeof URL_SCHEMES;
+
+/** All of them. */
+export const URL_TRANSPORTS = Object.keys(URL_SCHEMES) as readonly UrlTransport[];
+
 /** The transports by the spellings that client files use. */
 export const TRANSPORTS = {
   stdio: 'stdio',

@@ -2,10 +2,10 @@
  * Auto-detection of the transport of a URL. Streamable HTTP is tried first; an upstream that refuses the POST in the way of an
  * older server is tried as HTTP with SSE (MCP 2025-03-26, transports, backwards compatibility).
  */
-import type { EndpointSnapshot, UrlEndpointSnapshot } from '../../config/snapshot.js';
+import type { UrlTransport } from '../../config/schema/servers.js';
+import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import { BackOff } from '../balance/back-off.js';
 import { ControlError } from './control.js';
-import type { Transport } from './types.js';
 
 interface Detection {
   transport: 'http' | 'sse';
@@ -28,7 +28,7 @@ function detectionOf(config: UrlEndpointSnapshot): Detection {
 }
 
 /** The transport of an endpoint: as configured, or as detected last. */
-export function transportOf(config: EndpointSnapshot): Transport {
+export function transportOf(config: UrlEndpointSnapshot): UrlTransport {
   return config.transport === 'http' && config.detect ? detectionOf(config).transport : config.transport;
 }
 

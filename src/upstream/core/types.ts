@@ -4,6 +4,7 @@
  */
 
 import type { Spans } from '../../../native/spans.js';
+import type { EndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import { ASKABLE, Capability } from '../../protocol/client-capabilities.js';
 import type { Era } from '../../protocol/revisions.js';
@@ -121,7 +122,7 @@ export const DISCOVERY_PROFILE: ConnectionProfile = Object.freeze({
 export type EndpointState = 'connecting' | 'ready' | 'backoff' | 'failed' | 'stopped';
 
 /** How an upstream is reached. */
-export type Transport = 'stdio' | 'http' | 'sse' | 'websocket';
+export type Transport = EndpointSnapshot['transport'];
 
 /** One replica of a server, or a dedicated endpoint beside one: a stdio child, an HTTP origin, a connection. */
 export interface Endpoint extends CallTarget {

@@ -10,7 +10,6 @@ import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
-import { type Breaker, ConsecutiveFailureBreaker } from '../balance/breaker.js';
 import { controlMessage } from '../core/control.js';
 import type { BaseEndpoint, EndpointOwner, EndpointStats } from '../core/endpoint.js';
 import type { ClientIdentity, ConnectionProfile, WatchKind } from '../core/types.js';
@@ -29,7 +28,7 @@ export interface DedicatedHost {
   /** Those that clients share, by index; another endpoint may take the place of one. */
   readonly endpoints: readonly BaseEndpoint[];
   /** Creates a dedicated endpoint; it does nothing before `start`. */
-  create(base: BaseEndpoint, owner: EndpointOwner, breaker: Breaker, profile: ConnectionProfile): BaseEndpoint;
+  create(base: BaseEndpoint, owner: EndpointOwner, profile: ConnectionProfile): BaseEndpoint;
   /** A dedicated endpoint has made its handshake. */
   dedicatedInitialized(endpoint: BaseEndpoint): void;
   isLast(endpoint: BaseEndpoint): boolean;
@@ -261,9 +260,7 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules {
       legacyOnly: true,
       lazy: true,
     };
-    // Connections to one origin share its breaker; children fail independently.
-    const breaker = this.#base.transport === 'stdio' ? new ConsecutiveFailureBreaker() : this.#base.breaker;
-    const endpoint = this.#host.create(this.#base, this, breaker, profile);
+    const endpoint = this.#host.create(this.#base, this, profile);
     const added: Dedicated = { endpoint, group, watches: new Watches([endpoint]), usedAt: now, retired: false };
     group.members.push(added);
     this.#dedicated.set(endpoint, added);

@@ -2,19 +2,19 @@ import type { StdioEndpointSnapshot } from '../../config/snapshot.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
+import { LineWriter } from '../channel/line-writer.js';
+import { type LineListener, LineSplitter } from '../channel/lines.js';
+import { PipeReader } from '../channel/pipe-reader.js';
 import type { EndpointContext } from '../core/endpoint.js';
 import { childEnvironment } from './environment.js';
-import { type LineListener, LineSplitter } from './lines.js';
-import { PipeReader } from './pipe-reader.js';
 import { StdioProcess, type StdioProcessListener } from './process.js';
 import { type ErrorLineListener, ErrorLines } from './stderr.js';
-import { StdioWriter } from './writer.js';
 
 /** A child's standard input and output, one message a line (MCP, stdio). One for each child, owned by its endpoint. */
 export class StdioChannel implements Channel, StdioProcessListener, LineListener {
   readonly #listener: ChannelListener;
   readonly #process: StdioProcess;
-  readonly #writer: StdioWriter;
+  readonly #writer: LineWriter;
   readonly #splitter: LineSplitter;
   readonly #output: PipeReader;
   readonly #errorOutput: PipeReader;
@@ -37,7 +37,7 @@ export class StdioChannel implements Channel, StdioProcessListener, LineListener
       stopGraceMs,
       this,
     );
-    this.#writer = new StdioWriter(this.#process.stdin, gateway.current.limits.maxPipeBytes);
+    this.#writer = new LineWriter(this.#process.stdin, gateway.current.limits.maxPipeBytes);
     this.#output = new PipeReader(this.#process.stdout, turns);
     this.#splitter = new LineSplitter(gateway.current.limits.maxLineBytes, table.budget, this, this.#output.share);
     this.#output.attach(this.#splitter);

@@ -10,6 +10,9 @@ import { ExchangeTable } from '../../../src/request/exchange/table.js';
 
 const DEFAULTS = compileSnapshot(loadConfigObject({ mcpServers: {} }));
 
+/** All transports are open. */
+export const TRANSPORTS = DEFAULTS.transports;
+
 /** Limits small enough for tests to reach. */
 export const TEST_LIMITS: LimitsSnapshot = {
   ...DEFAULTS.limits,

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BackOff, RestartBudget } from '../../../src/upstream/balance/back-off.js';
-import { type Balancer, WeightedRoundRobin } from '../../../src/upstream/balance/balancer.js';
-import { ConsecutiveFailureBreaker } from '../../../src/upstream/balance/breaker.js';
+import type { Balancer } from '../../../src/upstream/balance/balancer.js';
+import { ConsecutiveFailureBreaker } from '../../../src/upstream/balance/consecutive-failures.js';
+import { WeightedRoundRobin } from '../../../src/upstream/balance/weighted-round-robin.js';
 
 const candidates = (weights: readonly number[]) => weights.map((weight, index) => ({ index, weight }));
 const chooseOf = (balancer: Balancer, usable: readonly number[]): number =>

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { decoder } from '../../../native/index.js';
 import type { Spans } from '../../../native/spans.js';
 import { Exchange } from '../../../src/request/exchange/index.js';
+import { LineWriter } from '../../../src/upstream/channel/line-writer.js';
 import { ChannelReader } from '../../../src/upstream/channel/reader.js';
 import {
   EMPTY_FILTER,
@@ -14,7 +15,6 @@ import {
   listenParams,
   readAcknowledged,
 } from '../../../src/upstream/core/listen-filter.js';
-import { StdioWriter } from '../../../src/upstream/stdio/writer.js';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -28,7 +28,7 @@ test('property: a writer sends what was not withdrawn, in order, and marks just 
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
       const stream = new PassThrough({ highWaterMark: 2 ** 30 });
-      const writer = new StdioWriter(stream, 400_000);
+      const writer = new LineWriter(stream, 400_000);
       const expected: string[] = [];
       /** Calls that were written and not flushed, with their place in `expected`. */
       let open: { exchange: Exchange; message: string }[] = [];
@@ -71,7 +71,7 @@ test('property: a writer sends what was not withdrawn, in order, and marks just 
 
 test('a writer that is closed takes nothing and sends nothing more', async () => {
   const stream = new PassThrough();
-  const writer = new StdioWriter(stream, 1_000);
+  const writer = new LineWriter(stream, 1_000);
   const exchange = new Exchange(0);
   assert.equal(writer.write(Buffer.from('a'), exchange), true);
   writer.close();

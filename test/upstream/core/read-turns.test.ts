@@ -4,9 +4,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { SseParser } from '../../../src/protocol/sse-parser.js';
 import { BufferBudget } from '../../../src/shared/buffer-budget.js';
+import { LineSplitter } from '../../../src/upstream/channel/lines.js';
 import { PacedInput, ReadShare, ReadTurns } from '../../../src/upstream/core/read-turns.js';
 import { Media, ResponseParser } from '../../../src/upstream/http/response-parser.js';
-import { LineSplitter } from '../../../src/upstream/stdio/lines.js';
 import { ErrorLines } from '../../../src/upstream/stdio/stderr.js';
 
 const SEED = 20_261_128;

@@ -56,16 +56,13 @@ export interface FrontEndLog {
 /** Which HTTP server runs: uWebSockets.js, or node:http where its binary does not load. */
 export type FrontEndKind = 'uws' | 'node';
 
-/** The listening side of the data port. */
-export interface FrontEnd {
-  readonly kind: FrontEndKind;
-  /** Where it listens; the port is the actual one when 0 was configured. */
-  readonly address: { readonly host: string; readonly port: number };
+/** What clients connect to; the gateway opens and owns it. */
+export interface ClientListener {
   /** Client connections open now. */
   connections(): Count;
-  /** Puts another snapshot's host, origin and size rules into force; address and front end stay. */
+  /** Puts the rules of another snapshot (hosts, origins, sizes) into force; the address stays. */
   reconfigure(snapshot: Snapshot): void;
-  /** Accepts no more connections; answers from now on carry `Connection: close`. */
+  /** Accepts no more connections. HTTP answers from now on carry `Connection: close`. */
   stopListening(): void;
   /**
    * Stops listening, waits until complete answers have reached their clients, then cuts every connection.
@@ -73,4 +70,11 @@ export interface FrontEnd {
    * @param graceMs how long answers may take; default 0 = cut at once
    */
   close(graceMs?: Milliseconds): Promise<void>;
+}
+
+/** The listener of the data port. */
+export interface FrontEnd extends ClientListener {
+  readonly kind: FrontEndKind;
+  /** Where it listens; the port is the actual one when 0 was configured. */
+  readonly address: { readonly host: string; readonly port: number };
 }

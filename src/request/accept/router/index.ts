@@ -78,6 +78,12 @@ export class Router {
         return;
       case 'rest':
         this.#rest.serve(call, target.rest, target.query, bytes, length);
+        return;
+      case 'websocket':
+        // Refused by route().
+        return;
+      default:
+        target satisfies never;
     }
   }
 

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import type { Exchange } from '../../../../src/request/exchange/index.js';
 import { Framing } from '../../../../src/request/exchange/index.js';
 import { eventually } from '../../../support/process.js';
-import { echo, KINDS, openTestFront, type Respond, type TestFront } from '../fixture.js';
+import { echo, KINDS, openTestFront, type Respond, type TestFront, TRANSPORTS } from '../fixture.js';
 
 interface Stream {
   readonly status: number;
@@ -179,7 +179,7 @@ for (const kind of KINDS) {
       assert.equal((await open(test)).status, 503, 'limits.maxStreams');
       await test.close();
       await eventually('the gateway ended it', () => stream.ended());
-      const shut = await openTestFront(kind, opens, { transports: { sse: false, websocket: true, rest: true } });
+      const shut = await openTestFront(kind, opens, { transports: { ...TRANSPORTS, sse: false } });
       assert.equal((await open(shut)).status, 404);
       assert.equal((await post(`http://127.0.0.1:${shut.port}/messages?sessionId=x`, '{}')).status, 404);
       await shut.close();

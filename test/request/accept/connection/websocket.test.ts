@@ -7,7 +7,7 @@ import { WebSocket } from 'ws';
 import type { Exchange } from '../../../../src/request/exchange/index.js';
 import { Framing } from '../../../../src/request/exchange/index.js';
 import { eventually } from '../../../support/process.js';
-import { echo, KINDS, openTestFront, type Respond, type TestFront, testSnapshot } from '../fixture.js';
+import { echo, KINDS, openTestFront, type Respond, type TestFront, TRANSPORTS, testSnapshot } from '../fixture.js';
 
 interface Client {
   readonly socket: WebSocket;
@@ -101,7 +101,7 @@ for (const kind of KINDS) {
       assert.equal(posted.status, 405);
       await test.close();
 
-      const shut = await openTestFront(kind, echo, { transports: { sse: true, websocket: false, rest: true } });
+      const shut = await openTestFront(kind, echo, { transports: { ...TRANSPORTS, websocket: false } });
       assert.equal(await refused(dial(shut)), 404);
       await shut.close();
     });
@@ -208,7 +208,7 @@ for (const kind of KINDS) {
       await assert.rejects(dial(test));
       open[0]!.socket.close();
       await eventually('there is room', () => test.front.connections() === 1);
-      const shut = { sse: false, websocket: false, rest: false };
+      const shut = { ...TRANSPORTS, sse: false, websocket: false, rest: false };
       test.front.reconfigure(testSnapshot({ transports: shut }, { maxConnections: 10 }));
       assert.equal(await refused(dial(test)), 404);
       for (const path of ['/sse', '/tools', '/openapi.json']) {

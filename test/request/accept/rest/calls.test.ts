@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import type { RestCall } from '../../../../src/request/accept/http/rest-paths.js';
 import { callMessage } from '../../../../src/request/accept/rest/messages.js';
 import { toolOperation } from '../../../../src/request/accept/rest/openapi.js';
-import { KINDS, openTestFront, type Respond, type TestFront } from '../fixture.js';
+import { KINDS, openTestFront, type Respond, type TestFront, TRANSPORTS } from '../fixture.js';
 
 const NAMED: RestCall = { verb: 'POST', method: 'tools/call', tool: 'a"b' };
 const GENERAL: RestCall = { verb: 'POST', method: 'tools/call', tool: null };
@@ -179,9 +179,7 @@ for (const kind of KINDS) {
       assert.equal(test.seen.length, 0);
       assert.equal(test.table.inUse, 0);
       await test.close();
-      const shut = await openTestFront(kind, answering({}), {
-        transports: { sse: true, websocket: true, rest: false },
-      });
+      const shut = await openTestFront(kind, answering({}), { transports: { ...TRANSPORTS, rest: false } });
       assert.equal((await get(shut, '/tools')).status, 404);
       assert.equal((await get(shut, '/openapi.json')).status, 404);
       await shut.close();

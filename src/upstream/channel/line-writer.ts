@@ -1,17 +1,17 @@
 import type { Writable } from 'node:stream';
 import type { Bytes } from '../../units.js';
-import { OutboundBatch } from '../channel/outbound-batch.js';
+import { OutboundBatch } from './outbound-batch.js';
 
 /** Up to so many bytes, messages are copied into one write; more are written one by one. */
 const COPY_LIMIT: Bytes = 65_536;
 const NEWLINE = 0x0a;
 const NEWLINE_BUFFER = Buffer.from([NEWLINE]);
 
-/** Writes messages to a child's standard input, one a line. */
-export class StdioWriter extends OutboundBatch {
+/** Writes messages to a child's standard input or a socket, one a line. Owned by the channel. */
+export class LineWriter extends OutboundBatch {
   readonly #stream: Writable;
 
-  /** @param maxBytes most bytes that may wait, here and in the pipe */
+  /** @param maxBytes most bytes that may wait, here and in the stream */
   constructor(stream: Writable, maxBytes: Bytes) {
     super(maxBytes, 1);
     this.#stream = stream;

@@ -1,13 +1,13 @@
 import type { Readable } from 'node:stream';
 import { PacedInput, type PushedSource, type ReadShare, type ReadTurns } from '../core/read-turns.js';
 
-/** Reads the chunks of a pipe. */
+/** Reads the chunks of a pipe or socket. */
 export interface ChunkReader {
   /** @returns the number of bytes read: fewer than the chunk has when the share is spent */
   feed(chunk: Buffer): number;
 }
 
-/** One output pipe of a child, read in turns of the event loop. Owned by the channel. */
+/** An output pipe of a child, or a socket, read in turns of the event loop. Owned by the channel. */
 export class PipeReader implements PushedSource<Buffer> {
   readonly #stream: Readable;
   readonly #input: PacedInput<Buffer>;
