@@ -138,7 +138,9 @@ const MAX_CHAIN = 32;
 function resolves(root: Readonly<Record<string, unknown>>, reference: string, anchors: ReadonlySet<string>): boolean {
   let next: unknown = reference;
   for (let step = 0; step < MAX_CHAIN && typeof next === 'string'; step += 1) {
-    const target = next === '#' || next === root['$id'] ? root : pointedAt(root, next);
+    // The validator resolves no reference to a root whose $id is a fragment.
+    const isRoot = next === '#' || (next === root['$id'] && !next.startsWith('#'));
+    const target = isRoot ? root : pointedAt(root, next);
     if (target === undefined) return next.startsWith('#') && anchors.has(next.slice(1));
     if (!isSchema(target)) return false;
     next = (target as Record<string, unknown>)['$ref'];

@@ -51,6 +51,7 @@ const broken: [name: string, schema: object][] = [
   ['a reference to nothing', inside({ $ref: '#/$defs/none' })],
   ['a reference to itself', inside({ $ref: '#/properties/a' })],
   ['a reference to no anchor', inside({ $ref: '#none' })],
+  ['a reference to a root that is named by a fragment', inside({ $ref: '#x' }, { $id: '#x' })],
   ['a bound in the way of draft 4', inside({ type: 'number', minimum: 0, exclusiveMinimum: true })],
   ['a pattern in the way of Python', inside({ type: 'string', pattern: '(?P<year>\\d+)' })],
   ['a pattern property that is no expression', inside(true, { patternProperties: { '(': { type: 'string' } } })],
