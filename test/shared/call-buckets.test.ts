@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Buckets, bucketMemory } from '../../src/shared/buckets.js';
+import { BUCKET_MOVED, Buckets, bucketMemory } from '../../src/shared/buckets.js';
 import { CALL_BUCKET_WORDS, CallBuckets, LIMIT_SCOPES } from '../../src/shared/call-buckets.js';
 import { monotonic } from '../../src/shared/clock.js';
 import { callBuckets } from './call-buckets.js';
 
 const FIELDS = Object.keys(new CallBuckets()) as (keyof CallBuckets)[];
+/** The fields whose buckets can be given to another client. */
+const OF_CLIENTS = FIELDS.filter((field) => `${field}Generation` in new CallBuckets());
 const SCOPES = FIELDS.filter((field) => !field.endsWith('Generation'));
 
 /** A different number in every field. */
@@ -37,6 +39,15 @@ describe('buckets of a call', () => {
     assert.deepEqual(cleared, new CallBuckets());
     assert.ok(cleared.isEmpty);
   });
+
+  for (const scope of OF_CLIENTS) {
+    it(`are found again when the one of ${scope} was given to another client`, () => {
+      const buckets = new Buckets(bucketMemory(1, 0), 1);
+      buckets.define(0, { rate: 1, burst: 1 });
+      const moved = callBuckets({ [scope]: 0, [`${scope}Generation`]: 2 });
+      assert.equal(buckets.take(monotonic(), moved), BUCKET_MOVED);
+    });
+  }
 
   for (const scope of SCOPES) {
     it(`limit a call by ${scope}, alone and with all others`, () => {
