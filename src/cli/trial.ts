@@ -14,9 +14,12 @@ import type { Snapshot } from '../config/snapshot.js';
 import type { UpstreamHealth } from '../control/health.js';
 import { packageVersion } from '../package-root.js';
 import type { Milliseconds } from '../units.js';
+import { printNote } from './print.js';
 import { StopSignals } from './stop-signals.js';
 
 const POLL_MS: Milliseconds = 20;
+/** Time between two lines that name the servers that are waited for. */
+const PROGRESS_MS: Milliseconds = 5_000;
 
 /** One server of a trial. */
 export interface TrialServer {
@@ -92,6 +95,7 @@ class Trial {
     const startedAt = performance.now();
     await this.#gateway.start();
     const times = new Map<string, Milliseconds>();
+    let nextProgress = PROGRESS_MS;
     for (;;) {
       const stats = await this.#gateway.stats();
       const health = this.#gateway.upstreamHealth();
@@ -101,6 +105,11 @@ class Trial {
         if (!times.has(server.name) && isSettled(server, isListed(server.name))) times.set(server.name, now);
       }
       if (times.size < health.length && now < this.#waitMs) {
+        if (now > nextProgress) {
+          const missing = health.map(({ name }) => name).filter((name) => !times.has(name));
+          printNote(`waiting for ${missing.join(', ')} (${Math.round(now / 1_000)} s)`);
+          nextProgress += PROGRESS_MS;
+        }
         await new Promise((resolve) => setTimeout(resolve, POLL_MS));
         continue;
       }
@@ -160,7 +169,7 @@ function trialSnapshot(loaded: LoadedConfig): Snapshot {
     auth: { type: 'none' },
     routes: [],
     catalog: { ...snapshot.catalog, startupWaitMs: 0 },
-    sessions: { ...snapshot.sessions, keyFile: null },
+    sessions: { ...snapshot.sessions, keyFile: null, isKeyFileOptional: false },
   };
 }
 

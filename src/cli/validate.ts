@@ -7,6 +7,7 @@ import type { ResolvedConfig } from '../config/schema/index.js';
 import { EVERYTHING } from '../config/schema/routes.js';
 import type { EndpointSnapshot, Snapshot, TransportsSnapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
+import { keyFileProblem } from '../session/key-file.js';
 import { authority } from './addresses.js';
 import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments } from './command.js';
 import { requiredFile } from './config-file.js';
@@ -123,7 +124,7 @@ function printReport(
     ['transports', transportsOf(snapshot)],
     ['admin', snapshot.admin === null ? 'none' : `http://${authority({ ...snapshot.admin, host: adminHost })}`],
     ['auth', snapshot.auth.type],
-    ['session key', sessionKeyOf(loaded)],
+    ['session key', sessionKeyOf(loaded, snapshot)],
     ['workers', String(snapshot.workers)],
     ['decoder', withReason(runtime.decoder)],
     ['front end', withReason(runtime.frontEnd)],
@@ -153,11 +154,13 @@ function transportsOf({ listens, transports }: Snapshot): string {
 }
 
 /** The source of the key that seals session ids. */
-function sessionKeyOf(loaded: LoadedConfig): string {
-  const { sessions } = loaded.config;
-  if (sessions.secret !== undefined) return 'from the configuration';
-  if (sessions.keyFile === undefined) return 'in memory, sessions end with the process';
-  return `in ${loaded.shownAt(['sessions', 'keyFile']) ?? sessions.keyFile}`;
+function sessionKeyOf(loaded: LoadedConfig, { sessions }: Snapshot): string {
+  if (sessions.secrets.length > 0) return 'from the configuration';
+  if (sessions.keyFile === null) return 'in memory, sessions end with the process';
+  if (!sessions.isKeyFileOptional)
+    return `in ${loaded.shownAt(['sessions', 'keyFile']) ?? loaded.config.sessions.keyFile}`;
+  const problem = keyFileProblem(sessions.keyFile);
+  return problem === null ? `in ${sessions.keyFile}` : `in memory, sessions end with the process: ${problem}`;
 }
 
 function section(title: string, rows: readonly (readonly string[])[]): void {

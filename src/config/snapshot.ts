@@ -281,6 +281,8 @@ export interface SessionsSnapshot {
   readonly ttlSeconds: Seconds;
   /** Where a generated key is kept; `null` = in memory only. */
   readonly keyFile: string | null;
+  /** Whether a key in memory will do where {@link keyFile} cannot be used: it is the default one. */
+  readonly isKeyFileOptional: boolean;
   /** Events kept for resumption, per session and over all sessions; 0 = none, and events have no ids. */
   readonly eventLogBytes: Bytes;
   readonly eventLogTotalBytes: Bytes;

@@ -63,11 +63,10 @@ const sessionsSchema = z.strictObject({
     'ttl',
   ),
   keyFile: z
-    .string()
-    .min(1)
+    .union([z.string().min(1), z.literal(false)])
     .optional()
     .describe(
-      'File for a generated key when no `secret` is given, relative to the configuration file. It must be writable, or the gateway does not start. Default: in memory only; sessions then end with the process.',
+      'File for a generated key when no `secret` is given, relative to the configuration file. It must be writable, or the gateway does not start. `false`: in memory only; sessions then end with the process. Default: `.NAME.key` beside a configuration file `NAME.yaml` (JSON, TOML), or in memory where that cannot be written or there is no file.',
     ),
   eventLogBytes: bytes(
     256 * KIB,

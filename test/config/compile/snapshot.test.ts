@@ -86,6 +86,7 @@ test('an empty configuration has the documented defaults', () => {
       secrets: [],
       ttlSeconds: 86_400,
       keyFile: null,
+      isKeyFileOptional: false,
       eventLogBytes: 262_144,
       eventLogTotalBytes: 67_108_864,
       retryMs: 1_000,
