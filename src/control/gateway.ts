@@ -355,7 +355,7 @@ export async function startGateway(given: Snapshot): Promise<RunningGateway> {
   const { snapshot, volatileReason } = withSessionSecrets(given);
   const log = await openLog({ settings: snapshot.log, secrets: snapshot.secrets });
   const gateway = new Gateway(snapshot, log);
-  if (volatileReason !== null) {
+  if (volatileReason !== null && snapshot.listens) {
     const advice = 'to keep them set sessions.secret, or sessions.keyFile to a place that can be written';
     log.logger.info(`sessions end with this process (${volatileReason}); ${advice}`);
   }

@@ -85,6 +85,7 @@ test('sessions.keyFile false, no port and a named file make no key file beside t
   const piped = startProcess(t, process.execPath, [cliPath, 'start', '--stdio', '-c', file]);
   piped.child.stdin?.end();
   assert.equal((await piped.exited).code, 0, piped.output);
+  assert.doesNotMatch(piped.output, /sessions end with this process/);
   assert.deepEqual(await readdir(dirname(file)), ['piped.json']);
 });
 

@@ -63,10 +63,11 @@ export async function npm(folder: string, args: readonly string[]): Promise<void
 
 /** Public packages of one kind, as `test/peers/KIND/package-lock.json` has them. */
 export class Peers {
-  readonly #folder: string;
+  /** Where they are installed: bare imports of a module there find them. */
+  readonly folder: string;
 
   private constructor(folder: string) {
-    this.#folder = folder;
+    this.folder = folder;
   }
 
   /**
@@ -87,7 +88,8 @@ export class Peers {
     mkdirSync(folder, { recursive: true });
     for (const file of ['package.json', 'package-lock.json']) copyFileSync(join(source, file), join(folder, file));
     try {
-      await npm(folder, ['ci', '--ignore-scripts']);
+      // Not `ci`, which refuses a lock file without the optional dependencies that the registry does not have.
+      await npm(folder, ['install', '--ignore-scripts']);
     } catch (error) {
       if (!(error instanceof RegistryUnreachable)) throw error;
       const advice = 'SWITCHYARD_PEERS=off leaves them out where there is no network.';
@@ -101,7 +103,7 @@ export class Peers {
 
   /** Path of a file of a package. */
   file(name: string, file: string): string {
-    return join(this.#folder, 'node_modules', name, file);
+    return join(this.folder, 'node_modules', name, file);
   }
 
   /** Path of the program of a package that it names in `bin`. @param command default: its only one, or the first */
