@@ -2,7 +2,6 @@ import { Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
-import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { Era, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import { VerdictFlag } from '../../shared/records.js';
@@ -14,6 +13,7 @@ import { detectionBackOff, suggestsSse, tryOtherTransport } from '../core/detect
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { initializeParams } from '../core/handshake.js';
 import { addressOf, HttpHeads } from '../core/http-heads.js';
+import { scanServerMessage } from '../core/server-scan.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
@@ -208,7 +208,7 @@ export class HttpEndpoint
       this.#messages.unknownResponse();
       return;
     }
-    const status = this.context.decoder.scan(bytes, length, spans.words, UPSTREAM_DEPTH);
+    const status = scanServerMessage(this.context.decoder, bytes, length, spans);
     const kind = status === ScanStatus.ok ? spans.kind : Kind.none;
     if (kind === Kind.response) {
       if (parseId(bytes, spans.idStart, spans.idEnd) !== stream.upstreamId) {
@@ -265,7 +265,7 @@ export class HttpEndpoint
     const spans = this.#spans;
     const isResponse =
       json &&
-      this.context.decoder.scan(body, body.length, spans.words, UPSTREAM_DEPTH) === ScanStatus.ok &&
+      scanServerMessage(this.context.decoder, body, body.length, spans) === ScanStatus.ok &&
       spans.kind === Kind.response;
     if (status === 200) {
       const isOurs = isResponse && parseId(body, spans.idStart, spans.idEnd) === upstreamId;
