@@ -41,10 +41,7 @@ test('optional members of a client that are null are taken away, wherever they s
     [message('tools/list', ',"params":{"cursor":""}'), plain('tools/list', {})],
     [message('tools/list', ',"params":{ "cursor" : null , "_meta" : null }'), plain('tools/list', {})],
     [message('tasks/list', ',"params":{"_meta":null,"x":1,"cursor":null}'), plain('tasks/list', { x: 1 })],
-    [
-      message('tools/call', ',"params":{"arguments":null,"name":"n","_meta":null}'),
-      plain('tools/call', { name: 'n' }),
-    ],
+    [message('tools/call', ',"params":{"arguments":null,"name":"n","_meta":null}'), plain('tools/call', { name: 'n' })],
     [
       message('tools/call', ',"params":{"name":"n","arguments":{"a":null},"_meta":{"progressToken":null,"b":null}}'),
       plain('tools/call', { name: 'n', arguments: { a: null }, _meta: { b: null } }),
@@ -63,7 +60,10 @@ test('other values are left alone', () => {
   for (const params of ['', ',"params":{}', ',"params":[]', ',"params":{"cursor":"a","x":null}', ',"params":"null"']) {
     assert.equal(read(message('tools/list', params)), null, params);
   }
-  assert.equal(read('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n","arguments":{"x":null}}}'), null);
+  assert.equal(
+    read('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n","arguments":{"x":null}}}'),
+    null,
+  );
 });
 
 test('any message with nulls means the same as the message without them', () => {
@@ -87,11 +87,7 @@ test('any message with nulls means the same as the message without them', () => 
   fc.assert(
     fc.property(params, space, fc.boolean(), (given, indent, paramsFirst) => {
       const rest = { jsonrpc: '2.0', id: 7, method: 'tools/call' };
-      const text = JSON.stringify(
-        paramsFirst ? { params: given, ...rest } : { ...rest, params: given },
-        null,
-        indent,
-      );
+      const text = JSON.stringify(paramsFirst ? { params: given, ...rest } : { ...rest, params: given }, null, indent);
       const expected: Record<string, unknown> = { ...rest };
       let changed = given === null;
       if (given !== null) {
