@@ -97,7 +97,7 @@ for (const frontEnd of ['uws', 'node'] as const) {
         new Set(messages.map(({ id, error }: Message) => [id, error ?? null].join())),
         new Set(['2,', 'c,']),
       );
-      const { _meta, ...rest } = upstream.received('tools/call').at(-1)?.message.params as Message;
+      const { _meta, ...rest } = upstream.received('tools/call').at(-1)!.message.params as Message;
       assert.deepEqual(rest, { name: 'call' });
       assert.deepEqual(_meta['io.modelcontextprotocol/clientCapabilities'], {});
       assert.deepEqual(_meta['io.modelcontextprotocol/clientInfo'], { name: 'n', version: '1' });
@@ -123,7 +123,7 @@ for (const frontEnd of ['uws', 'node'] as const) {
           { meta },
         );
         assert.deepEqual([status, message.result?.content], [200, []], JSON.stringify(message));
-        const { _meta, ...rest } = upstream.received('tools/call').at(-1)?.message.params as Message;
+        const { _meta, ...rest } = upstream.received('tools/call').at(-1)!.message.params as Message;
         assert.deepEqual(rest, { name: 'call' });
         assert.ok(!Object.values(_meta ?? {}).includes(null), JSON.stringify(_meta));
         const filter = { toolsListChanged: null, resourceSubscriptions: null, taskIds: null };

@@ -7,7 +7,7 @@ import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { BackOff, RestartBudget } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { CallQueue, recycle } from '../balance/queue.js';
-import { ControlError, type ControlReply, FIRST_CALL_ID, parseId } from '../core/control.js';
+import { ControlError, type ControlReply, cancelledParams, FIRST_CALL_ID, parseId } from '../core/control.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { initializeParams } from '../core/handshake.js';
 import { escaped, LogLimit } from '../core/log-limit.js';
@@ -259,11 +259,11 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     if (exchange !== null) this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }
 
-  protected withdraw(exchange: Exchange): void {
+  protected withdraw(exchange: Exchange, reason: string): void {
     if (this.#queue.remove(exchange)) return;
     // A call whose failure is deferred (no channel, no room) was never written.
     if (!this.isInFlight(exchange) || this.#channel?.withdraw(exchange) !== false) return;
-    this.#requests.notify('notifications/cancelled', { requestId: exchange.call.upstreamId });
+    this.#requests.notify('notifications/cancelled', cancelledParams(exchange.call.upstreamId, reason));
     this.#attribution.cancelled();
   }
 

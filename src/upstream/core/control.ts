@@ -77,6 +77,11 @@ export function controlMessage(id: number | null, method: string, params: object
   );
 }
 
+/** Parameters of `notifications/cancelled`. @param reason '' = none */
+export function cancelledParams(requestId: number, reason: string): object {
+  return reason === '' ? { requestId } : { requestId, reason };
+}
+
 /** Copies a scanned response whose memory is valid only now. */
 export function copyReply(bytes: Uint8Array, length: number, spans: Spans, status = 0, sessionId = ''): ControlReply {
   return { bytes: Buffer.from(bytes.subarray(0, length)), spans: spans.copy(), status, sessionId };

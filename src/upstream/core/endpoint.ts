@@ -189,8 +189,12 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   listen(_filter: ListenFilter): Promise<ListenFilter> {
     return Promise.reject(new ControlError('invalid', 'the endpoint cannot listen'));
   }
-  /** Removes a call from the transport and cancels it upstream, in the way of transport and era. */
-  protected abstract withdraw(exchange: Exchange): void;
+  /**
+   * Removes a call from the transport and cancels it upstream, in the way of transport and era.
+   *
+   * @param reason the client's, '' = none
+   */
+  protected abstract withdraw(exchange: Exchange, reason: string): void;
   /** A call has ended here, whatever its outcome; `exchange.connection` is still set. */
   protected abstract callEnded(exchange: Exchange): void;
   /** Periodic work, some 20 times a second. */
@@ -211,10 +215,10 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     return exchange.call.upstream === this;
   }
 
-  cancel(exchange: Exchange): void {
+  cancel(exchange: Exchange, reason = ''): void {
     if (!this.holds(exchange)) return;
     this.stats.cancelled += 1;
-    this.withdraw(exchange);
+    this.withdraw(exchange, reason);
     this.breaker.neutral();
     this.#release(exchange);
   }
@@ -223,7 +227,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   expire(exchange: Exchange): void {
     this.stats.timeouts += 1;
     const { sent } = exchange.call;
-    this.withdraw(exchange);
+    this.withdraw(exchange, '');
     this.fail(exchange, 'GW_UPSTREAM_TIMEOUT', sent);
   }
 

@@ -8,7 +8,7 @@ import { VerdictFlag } from '../../shared/records.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
-import { ControlError, type ControlReply, controlMessage, parseId } from '../core/control.js';
+import { ControlError, type ControlReply, cancelledParams, controlMessage, parseId } from '../core/control.js';
 import { detectionBackOff, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { initializeParams } from '../core/handshake.js';
@@ -113,7 +113,7 @@ export class HttpEndpoint
     const ended = heads.sessionId === '' ? null : this.#control.endSession(heads.forControl(''), SESSION_END_MS);
     for (const exchange of this.calls()) {
       const { sent } = exchange.call;
-      this.withdraw(exchange);
+      this.withdraw(exchange, '');
       this.fail(exchange, 'GW_UPSTREAM_CLOSED', sent);
     }
     await ended;
@@ -297,19 +297,15 @@ export class HttpEndpoint
     }
   }
 
-  protected withdraw(exchange: Exchange): void {
+  protected withdraw(exchange: Exchange, reason: string): void {
     if (this.#calls.remove(exchange)) return;
     const stream = exchange.call.connection as CallStream | null;
     if (stream === null || stream.exchange !== exchange) return;
     // A modern server takes the end of the stream as cancellation, a legacy one needs a notification (MCP, cancellation).
     if (this.era === Era.legacy && exchange.call.sent) {
       this.#attribution.cancelled();
-      const cancellation = controlMessage(
-        null,
-        'notifications/cancelled',
-        { requestId: exchange.call.upstreamId },
-        false,
-      );
+      const params = cancelledParams(exchange.call.upstreamId, reason);
+      const cancellation = controlMessage(null, 'notifications/cancelled', params, false);
       void this.#control.notify(cancellation, this.#calls.heads.forControl(''));
     }
     stream.abandon();
