@@ -9,7 +9,6 @@ import type { Breaker } from '../balance/breaker.js';
 import { CallQueue, recycle } from '../balance/queue.js';
 import { ControlError, type ControlReply, cancelledParams, FIRST_CALL_ID, parseId } from '../core/control.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
-import { initializeParams } from '../core/handshake.js';
 import { escaped, LogLimit } from '../core/log-limit.js';
 import { MessageCost } from '../core/notification-limit.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
@@ -315,7 +314,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
       const handshake = await channelHandshake(this.#requests, {
         legacyOnly: this.#neverProbe || this.#probeEnded,
         timeoutMs: this.owner.config.connectTimeoutMs,
-        initialize: initializeParams(this.profile),
+        profile: this.profile,
       });
       if (this.#channel !== channel || this.#stopping) return;
       this.#isInitialized = true;

@@ -3,7 +3,7 @@ import type { Spans } from '../../../native/spans.js';
 import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot, ServerSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
-import { Era, Revision } from '../../protocol/revisions.js';
+import { Era, REVISIONS, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { ExchangeTable } from '../../request/exchange/table.js';
 import type { Milliseconds } from '../../units.js';
@@ -297,12 +297,23 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
 
   /** The handshake is complete. */
   protected becomeReady(handshake: Handshake): void {
+    this.#warnOfVersion(handshake);
     this.handshake = handshake;
     this.era = handshake.era;
     this.revision = handshake.revision;
     this.breaker.succeeded();
     this.setState('ready', '');
     this.owner.initialized(this);
+  }
+
+  /** Once for each version that the server announces, not for each handshake and each dedicated endpoint. */
+  #warnOfVersion({ unknownVersion, revision }: Handshake): void {
+    const wasSaid = this.profile.owner !== null || unknownVersion === this.handshake?.unknownVersion;
+    if (unknownVersion === '' || wasSaid) return;
+    this.context.log.warn(
+      { ...this.names, protocolVersion: unknownVersion, servedAs: REVISIONS[revision] },
+      'upstream announces a protocol version that the gateway does not know: it is served as the nearest older one',
+    );
   }
 
   /** Progress restarts the time limit, up to a maximum (MCP, timeouts). */

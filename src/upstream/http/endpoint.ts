@@ -11,7 +11,6 @@ import type { Breaker } from '../balance/breaker.js';
 import { ControlError, type ControlReply, cancelledParams, controlMessage, parseId } from '../core/control.js';
 import { detectionBackOff, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
-import { initializeParams } from '../core/handshake.js';
 import { addressOf, HttpHeads } from '../core/http-heads.js';
 import { scanServerMessage } from '../core/server-scan.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
@@ -87,7 +86,7 @@ export class HttpEndpoint
       acknowledgeMs: connectTimeoutMs,
     };
     this.#events = new HttpEvents(streams, this.#messages, this);
-    const heads = new HttpHeads(this.#configured, { era: Era.legacy, revision: Revision.none, sessionId: '' });
+    const heads = new HttpHeads(this.#configured, { era: Era.legacy, versionHeader: '', sessionId: '' });
     this.#calls = new HttpCalls(this.#target, this, { maxConnections: connections, maxQueue }, heads);
     this.#era = profile.legacyOnly ? Era.legacy : null;
     this.#backOff = config.detect ? detectionBackOff(config) : new BackOff();
@@ -410,7 +409,7 @@ export class HttpEndpoint
       const handshake = await httpHandshake(this.#control, this.#configured, {
         era: this.#era,
         timeoutMs: this.owner.config.connectTimeoutMs,
-        initialize: initializeParams(this.profile),
+        profile: this.profile,
       });
       if (this.#stopping) return;
       this.#isHandshaking = false;

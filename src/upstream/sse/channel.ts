@@ -1,7 +1,7 @@
 /** HTTP with SSE (MCP 2024-11-05): one event stream for the messages of the server, a POST for each message to it. */
 import { Client, Pool } from 'undici';
 import type { ErrorCode } from '../../errors.js';
-import { Era, Revision } from '../../protocol/revisions.js';
+import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
@@ -26,7 +26,7 @@ export interface SseTarget extends EventLimits {
 }
 
 /** The transport has neither session ids nor revisions in headers. */
-const SOURCE = { era: Era.legacy, revision: Revision.none, sessionId: '' } as const;
+const SOURCE = { era: Era.legacy, versionHeader: '', sessionId: '' } as const;
 /** Longest endpoint URI that is accepted. */
 const MAX_URI_BYTES: Bytes = 8_192;
 
