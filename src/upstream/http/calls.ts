@@ -74,12 +74,17 @@ export class HttpCalls {
    * @returns false when too many calls wait already
    */
   resend(connection: HttpConnection, exchange: Exchange): boolean {
+    const queued = this.requeue(connection, exchange);
+    this.release(connection);
+    return queued;
+  }
+
+  /** Like {@link resend}, of a call whose connection still reads the rest of its stream. */
+  requeue(connection: HttpConnection, exchange: Exchange): boolean {
     const { requestBytes, method, nameHeader, extraHeaders } = connection;
     exchange.call.connection = null;
     exchange.call.sent = false;
-    const queued = this.#queue.push(exchange, requestBytes, method, nameHeader, extraHeaders);
-    this.release(connection);
-    return queued;
+    return this.#queue.push(exchange, requestBytes, method, nameHeader, extraHeaders);
   }
 
   /** A connection is free: the next call that waits takes it. */
@@ -149,7 +154,7 @@ export class HttpCalls {
     connection.method = method;
     connection.nameHeader = nameHeader;
     connection.extraHeaders = this.#era === Era.modern ? extraHeaders : null;
-    connection.sessionId = this.heads.sessionId;
+    connection.heads = this.heads;
     connection.send(exchange, bytes, this.heads.forMethod(method));
   }
 }

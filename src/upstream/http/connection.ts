@@ -46,8 +46,8 @@ export class HttpConnection implements SocketOwner, CallStream {
   exchange: Exchange | null = null;
   /** The id that the response must have. */
   upstreamId = 0;
-  /** The session of the call. */
-  sessionId = '';
+  /** The headers of the session that the call was sent in, null before the first. */
+  heads: HttpHeads | null = null;
   method = 0;
   nameHeader = '';
   extraHeaders: readonly string[] | null = null;
@@ -101,6 +101,11 @@ export class HttpConnection implements SocketOwner, CallStream {
     };
     this.#held = new HeldBytes(target.budget, evicted);
     this.#parser = callParser(this.#events, target, this.#socket.share, evicted);
+  }
+
+  /** The session of the call, '' = none. */
+  get sessionId(): string {
+    return this.heads?.sessionId ?? '';
   }
 
   /** The id of the last event of the stream, '' if none had one (until the next call is sent). */

@@ -109,7 +109,7 @@ export class HttpControl {
         const bytes = await collect(answer.body, this.#target);
         const spans = type.startsWith('application/json') ? await this.#scan(bytes) : null;
         if (spans !== null) reply = { bytes, spans, status, sessionId };
-        else text = bytes.toString('utf8', 0, MAX_REFUSAL_TEXT);
+        if (status >= 400) text = bytes.toString('utf8', 0, MAX_REFUSAL_TEXT);
       }
       if (status === 401 || status === 403)
         throw new ControlError('refused', `the upstream answered ${status}`, status, undefined, text);

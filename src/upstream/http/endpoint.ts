@@ -1,10 +1,9 @@
-import { Kind, ScanStatus } from '../../../native/layout.js';
+import { Flag, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
-import { VerdictFlag } from '../../shared/records.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
@@ -18,13 +17,14 @@ import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
 import type { CallStream } from './call-stream.js';
 import { HttpCalls } from './calls.js';
-import type { ConnectionListener, HttpConnection } from './connection.js';
+import { type ConnectionListener, HttpConnection } from './connection.js';
 import { HttpControl } from './control.js';
 import { HttpEvents } from './events.js';
 import { httpHandshake } from './handshake.js';
 import { interpretRefusal } from './refusals.js';
+import { CallRepeats } from './repeats.js';
 import { ResumedStream, type ResumeListener } from './resume.js';
-import { isSessionLost } from './session.js';
+import { isGone, isSessionError, type SessionLoss, sessionLoss } from './session.js';
 import type { SessionObserver } from './standalone-stream.js';
 import { type ConnectionTarget, connectionTarget } from './target.js';
 
@@ -49,8 +49,7 @@ export class HttpEndpoint
   readonly #calls: HttpCalls;
   readonly #spans = new Spans();
   readonly #backOff: BackOff;
-  /** Upstream ids of calls in flight that were sent a second time. */
-  readonly #repeated = new Set<number>();
+  readonly #repeats = new CallRepeats();
   #era: Era | null;
   #timer: NodeJS.Timeout | undefined;
   #isHandshaking = false;
@@ -153,11 +152,10 @@ export class HttpEndpoint
     try {
       reply = await this.#control.post(body, id, heads.forControl(method), options.timeoutMs);
     } catch (error) {
-      if (error instanceof ControlError && error.kind === 'http' && error.number === 404)
-        this.#recover(heads.sessionId);
+      if (error instanceof ControlError && isSessionError(error)) this.#recover(heads.sessionId);
       throw error;
     }
-    if (!isSessionLost(reply.status, heads.sessionId, reply.bytes, reply.spans)) return reply;
+    if (sessionLoss(reply.status, heads.sessionId, reply.bytes, reply.spans) !== 'lost') return reply;
     this.#recover(heads.sessionId);
     throw new ControlError('closed', 'the upstream has lost the session');
   }
@@ -171,7 +169,7 @@ export class HttpEndpoint
   async #deliver(bytes: Buffer): Promise<void> {
     const { heads } = this.#calls;
     const status = await this.#control.notify(bytes, heads.forControl(''));
-    if (status === 404) this.#recover(heads.sessionId);
+    if (isGone(status)) this.#recover(heads.sessionId);
   }
 
   /** See {@link SessionObserver}. */
@@ -214,6 +212,7 @@ export class HttpEndpoint
         this.#messages.unknownResponse();
         return;
       }
+      if ((spans.flags & Flag.isErrorResponse) !== 0 && this.#isRepeated(stream, exchange, bytes, length)) return;
       stream.drain(performance.now());
       this.finish(exchange, bytes, length, spans);
     } else if (kind === Kind.notification || kind === Kind.request) {
@@ -246,7 +245,7 @@ export class HttpEndpoint
     const { exchange, sessionId } = stream;
     stream.exchange = null;
     if (exchange === null) return;
-    if (status === 404) this.#recover(sessionId);
+    if (isGone(status)) this.#recover(sessionId);
     this.fail(exchange, stream.failure ?? 'GW_UPSTREAM_TRUNCATED', true);
   }
 
@@ -266,19 +265,20 @@ export class HttpEndpoint
       json &&
       scanServerMessage(this.context.decoder, body, body.length, spans) === ScanStatus.ok &&
       spans.kind === Kind.response;
-    if (status === 200) {
-      const isOurs = isResponse && parseId(body, spans.idStart, spans.idEnd) === upstreamId;
-      this.#calls.release(connection);
-      if (isOurs) this.finish(exchange, body, body.length, spans);
-      else this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
-      return;
+    if (status !== 200 || (isResponse && (spans.flags & Flag.isErrorResponse) !== 0)) {
+      const answer = { status, body, spans: isResponse ? spans : null, id: upstreamId, sessionId };
+      const loss = this.#repeats.lossOf(answer, this.#isReplaced(connection));
+      if (loss !== 'none' && this.#repeatInNewSession(connection, exchange, loss)) return;
+      if (status !== 200) {
+        this.#calls.release(connection);
+        this.#refusal(exchange, answer);
+        return;
+      }
     }
-    if (isSessionLost(status, sessionId, body, isResponse ? spans : null) && !this.#repeated.has(upstreamId)) {
-      this.#repeatInNewSession(connection, exchange);
-      return;
-    }
+    const isOurs = isResponse && parseId(body, spans.idStart, spans.idEnd) === upstreamId;
     this.#calls.release(connection);
-    this.#refusal(exchange, { status, body, spans: isResponse ? spans : null, id: upstreamId, sessionId });
+    if (isOurs) this.finish(exchange, body, body.length, spans);
+    else this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }
 
   failed(connection: HttpConnection, error: ErrorCode): void {
@@ -288,7 +288,8 @@ export class HttpEndpoint
       this.#calls.release(connection);
     } else if (error === 'GW_UPSTREAM_TRUNCATED') {
       this.#truncated(connection, exchange);
-    } else if (error === 'GW_UPSTREAM_CLOSED' && this.#mayRepeat(exchange)) {
+    } else if (error === 'GW_UPSTREAM_CLOSED' && !this.#stopping && this.#repeats.mayRepeat(exchange)) {
+      // A server restarts, or closes an idle connection while a call is in flight.
       this.#sendAgain(connection, exchange);
     } else {
       this.#calls.release(connection);
@@ -312,7 +313,7 @@ export class HttpEndpoint
 
   protected callEnded(exchange: Exchange): void {
     this.#attribution.ended(exchange);
-    if (this.#repeated.size > 0) this.#repeated.delete(exchange.call.upstreamId);
+    this.#repeats.ended(exchange.call.upstreamId);
   }
 
   /** A message that cannot be passed on, on the stream of a call. */
@@ -347,28 +348,39 @@ export class HttpEndpoint
     else if (answer.spans !== null) this.finish(exchange, answer.body, answer.body.length, answer.spans);
   }
 
-  /** The session is unknown to the upstream, so the call was not executed: sends it again in a new session. */
-  #repeatInNewSession(connection: HttpConnection, exchange: Exchange): void {
-    if (this.#recover(connection.sessionId)) {
-      this.#sendAgain(connection, exchange);
-    } else {
-      this.#calls.release(connection);
-      this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
-    }
+  /** Whether another session is open, or being opened, in the place of the one that the call was sent in. */
+  #isReplaced({ heads }: HttpConnection): boolean {
+    return this.#isHandshaking || heads !== this.#calls.heads;
   }
 
   /**
-   * Whether a call whose connection was closed without a response may be sent again: it is safe to repeat, and the client has
-   * received no events of it. This happens when a server restarts, or closes an idle connection while a call is in flight.
+   * The session may be unknown to the upstream: opens another one, and sends the call again unless it may have been executed and
+   * is not safe to repeat.
+   *
+   * @returns whether it is sent again
    */
-  #mayRepeat(exchange: Exchange): boolean {
-    if (this.#stopping || exchange.client.events > 0 || this.#repeated.has(exchange.call.upstreamId)) return false;
-    return (exchange.verdict.flags & VerdictFlag.safe) !== 0;
+  #repeatInNewSession(connection: HttpConnection, exchange: Exchange, loss: SessionLoss, isReading = false): boolean {
+    if (!this.#isReplaced(connection) && !this.#recover(connection.sessionId)) return false;
+    if (this.#stopping || (loss === 'perhaps' && !this.#repeats.mayRepeat(exchange))) return false;
+    this.#sendAgain(connection, exchange, isReading);
+    return true;
   }
 
-  #sendAgain(connection: HttpConnection, exchange: Exchange): void {
-    this.#repeated.add(connection.upstreamId);
-    if (!this.#calls.resend(connection, exchange)) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
+  /** Whether an error on the stream of a call means that the session is lost, and the call is sent again. */
+  #isRepeated(stream: CallStream, exchange: Exchange, bytes: Uint8Array, length: number): boolean {
+    if (!(stream instanceof HttpConnection) || exchange.client.events > 0) return false;
+    const { upstreamId: id, sessionId } = stream;
+    const body = Buffer.from(bytes.buffer, bytes.byteOffset, length);
+    const loss = this.#repeats.lossOf({ status: 200, body, spans: this.#spans, id, sessionId }, this.#isReplaced(stream));
+    return loss !== 'none' && this.#repeatInNewSession(stream, exchange, loss, true);
+  }
+
+  /** @param isReading the rest of its stream is still read */
+  #sendAgain(connection: HttpConnection, exchange: Exchange, isReading = false): void {
+    this.#repeats.repeated(connection.upstreamId);
+    const isQueued = isReading ? this.#calls.requeue(connection, exchange) : this.#calls.resend(connection, exchange);
+    if (isReading) connection.drain(performance.now());
+    if (!isQueued) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
   }
 
   /**
