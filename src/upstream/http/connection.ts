@@ -4,6 +4,7 @@ import type { SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Bytes, Milliseconds } from '../../units.js';
+import type { HttpHeads } from '../core/http-heads.js';
 import { CallEvents, type CallStream, type CallStreamListener, callParser } from './call-stream.js';
 import { headerLine, NameLines } from './header-lines.js';
 import { Media, type ResponseParser } from './response-parser.js';

@@ -208,11 +208,12 @@ export class HttpEndpoint
     const status = scanServerMessage(this.context.decoder, bytes, length, spans);
     const kind = status === ScanStatus.ok ? spans.kind : Kind.none;
     if (kind === Kind.response) {
+      // A server that does not know the session may have read no id.
+      if ((spans.flags & Flag.isErrorResponse) !== 0 && this.#isRepeated(stream, exchange, bytes, length)) return;
       if (parseId(bytes, spans.idStart, spans.idEnd) !== stream.upstreamId) {
         this.#messages.unknownResponse();
         return;
       }
-      if ((spans.flags & Flag.isErrorResponse) !== 0 && this.#isRepeated(stream, exchange, bytes, length)) return;
       stream.drain(performance.now());
       this.finish(exchange, bytes, length, spans);
     } else if (kind === Kind.notification || kind === Kind.request) {
@@ -311,6 +312,11 @@ export class HttpEndpoint
     stream.abandon();
   }
 
+  protected override finish(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    if ((spans.flags & Flag.isErrorResponse) === 0) this.#repeats.answered(exchange.call.upstreamId);
+    super.finish(exchange, bytes, length, spans);
+  }
+
   protected callEnded(exchange: Exchange): void {
     this.#attribution.ended(exchange);
     this.#repeats.ended(exchange.call.upstreamId);
@@ -371,14 +377,19 @@ export class HttpEndpoint
     if (!(stream instanceof HttpConnection) || exchange.client.events > 0) return false;
     const { upstreamId: id, sessionId } = stream;
     const body = Buffer.from(bytes.buffer, bytes.byteOffset, length);
-    const loss = this.#repeats.lossOf({ status: 200, body, spans: this.#spans, id, sessionId }, this.#isReplaced(stream));
+    const loss = this.#repeats.lossOf(
+      { status: 200, body, spans: this.#spans, id, sessionId },
+      this.#isReplaced(stream),
+    );
     return loss !== 'none' && this.#repeatInNewSession(stream, exchange, loss, true);
   }
 
   /** @param isReading the rest of its stream is still read */
   #sendAgain(connection: HttpConnection, exchange: Exchange, isReading = false): void {
     this.#repeats.repeated(connection.upstreamId);
-    const isQueued = isReading ? this.#calls.requeue(connection, exchange) : this.#calls.resend(connection, exchange);
+    const isQueued = isReading
+      ? this.#calls.resendElsewhere(connection, exchange)
+      : this.#calls.resend(connection, exchange);
     if (isReading) connection.drain(performance.now());
     if (!isQueued) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
   }

@@ -4,8 +4,12 @@ import type { Milliseconds } from '../../units.js';
 import type { RefusedResponse } from './refusals.js';
 import { type SessionLoss, sessionLoss } from './session.js';
 
-/** Shortest time between two sessions that are opened because of refusals that do not name the session. */
+/**
+ * Shortest time between two sessions that are opened because of refusals that do not name the session. It doubles up to a
+ * maximum while no repeated call is answered: refusals of the server mean something else.
+ */
 const DOUBT_MS: Milliseconds = 10_000;
+const MAX_DOUBT_MS: Milliseconds = 60_000;
 
 /** Decides which calls are sent a second time, and which refusals mean that the session is lost. Owned by the endpoint. */
 export class CallRepeats {
@@ -13,6 +17,7 @@ export class CallRepeats {
   readonly #ids = new Set<number>();
   /** Until then a refusal that does not name the session is taken for what it is. */
   #doubtedUntil: Milliseconds = 0;
+  #doubtMs: Milliseconds = DOUBT_MS;
 
   /**
    * What a response says about the session of its call. The response to a call that was sent a second time says nothing.
@@ -25,7 +30,8 @@ export class CallRepeats {
     if (loss !== 'perhaps' || isReplaced) return loss;
     const now = performance.now();
     if (now < this.#doubtedUntil) return 'none';
-    this.#doubtedUntil = now + DOUBT_MS;
+    this.#doubtedUntil = now + this.#doubtMs;
+    this.#doubtMs = Math.min(this.#doubtMs * 2, MAX_DOUBT_MS);
     return loss;
   }
 
@@ -42,9 +48,11 @@ export class CallRepeats {
     this.#ids.add(id);
   }
 
-  /** A call has a response. Where it was sent a second time, the session was lost indeed. */
+  /** A call has a result. Where it was sent a second time, the session was lost indeed. */
   answered(id: number): void {
-    if (this.#ids.size > 0 && this.#ids.has(id)) this.#doubtedUntil = 0;
+    if (this.#ids.size === 0 || !this.#ids.has(id)) return;
+    this.#doubtedUntil = 0;
+    this.#doubtMs = DOUBT_MS;
   }
 
   /** A call has ended. */

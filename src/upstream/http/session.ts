@@ -31,7 +31,8 @@ const NAMES_SESSION = /session|not initialized/i;
 const SAYS_LOST = new RegExp(
   [
     /\bsession\b[^.]{0,60}\b(not found|unknown|invalid|expired|terminated|closed|not exist|not initiali[sz]ed)/,
-    /\b(no|no valid|unknown|invalid|expired|missing|not found:?)( or \w+)? (mcp[- ])?session\b/,
+    /\b(no|no valid|no such|no active|unknown|invalid|expired|missing|not found:?|not find)( or \w+)? (mcp[- ])?session\b/,
+    /\bno (active )?transport\b[^.]{0,40}\bsession/,
     /\bnot initiali[sz]ed\b/,
   ]
     .map(({ source }) => source)
@@ -88,10 +89,10 @@ export function sessionLoss(status: number, sessionId: string, body: Buffer, spa
   }
 }
 
-/** A server that answers 200 has read the request; an error of another code may be one of the tool itself. */
+/** A server that answers 200 has read the request: an error with its id and another code may be one of the tool itself. */
 function lossInAnswer(body: Buffer, spans: Spans | null): SessionLoss {
   if (spans === null || (spans.flags & Flag.isErrorResponse) === 0) return 'none';
   const end = Math.min(spans.errorEnd, spans.errorStart + SEARCHED_BYTES);
   if (!saysSessionLost(body.toString('utf8', spans.errorStart, end))) return 'none';
-  return SESSION_CODES.includes(spans.errorCode) ? 'lost' : 'perhaps';
+  return spans.idStart < 0 || SESSION_CODES.includes(spans.errorCode) ? 'lost' : 'perhaps';
 }
