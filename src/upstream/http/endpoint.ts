@@ -22,9 +22,9 @@ import { HttpControl } from './control.js';
 import { HttpEvents } from './events.js';
 import { httpHandshake } from './handshake.js';
 import { interpretRefusal } from './refusals.js';
-import { CallRepeats } from './repeats.js';
+import { CallRepeats, type SessionKeeper } from './repeats.js';
 import { ResumedStream, type ResumeListener } from './resume.js';
-import { isGone, isSessionError, type SessionLoss, sessionLoss } from './session.js';
+import { isGone, isSessionError, sessionLoss } from './session.js';
 import type { SessionObserver } from './standalone-stream.js';
 import { type ConnectionTarget, connectionTarget } from './target.js';
 
@@ -36,7 +36,7 @@ const SESSION_END_MS: Milliseconds = 500;
 /** One Streamable HTTP endpoint: keep-alive connections for calls, and control traffic apart from them. */
 export class HttpEndpoint
   extends BaseEndpoint
-  implements ConnectionListener, ResumeListener, CallsInFlight, SessionObserver
+  implements ConnectionListener, ResumeListener, CallsInFlight, SessionObserver, SessionKeeper
 {
   readonly transport = 'http';
   readonly #config: UrlEndpointSnapshot;
@@ -49,7 +49,7 @@ export class HttpEndpoint
   readonly #calls: HttpCalls;
   readonly #spans = new Spans();
   readonly #backOff: BackOff;
-  readonly #repeats = new CallRepeats();
+  readonly #repeats: CallRepeats;
   #era: Era | null;
   #timer: NodeJS.Timeout | undefined;
   #isHandshaking = false;
@@ -87,6 +87,7 @@ export class HttpEndpoint
     this.#events = new HttpEvents(streams, this.#messages, this);
     const heads = new HttpHeads(this.#configured, { era: Era.legacy, versionHeader: '', sessionId: '' });
     this.#calls = new HttpCalls(this.#target, this, { maxConnections: connections, maxQueue }, heads);
+    this.#repeats = new CallRepeats(this.#calls, this);
     this.#era = profile.legacyOnly ? Era.legacy : null;
     this.#backOff = config.detect ? detectionBackOff(config) : new BackOff();
   }
@@ -152,11 +153,11 @@ export class HttpEndpoint
     try {
       reply = await this.#control.post(body, id, heads.forControl(method), options.timeoutMs);
     } catch (error) {
-      if (error instanceof ControlError && isSessionError(error)) this.#recover(heads.sessionId);
+      if (error instanceof ControlError && isSessionError(error)) this.recover(heads.sessionId);
       throw error;
     }
     if (sessionLoss(reply.status, heads.sessionId, reply.bytes, reply.spans) !== 'lost') return reply;
-    this.#recover(heads.sessionId);
+    this.recover(heads.sessionId);
     throw new ControlError('closed', 'the upstream has lost the session');
   }
 
@@ -169,12 +170,12 @@ export class HttpEndpoint
   async #deliver(bytes: Buffer): Promise<void> {
     const { heads } = this.#calls;
     const status = await this.#control.notify(bytes, heads.forControl(''));
-    if (isGone(status)) this.#recover(heads.sessionId);
+    if (isGone(status)) this.recover(heads.sessionId);
   }
 
   /** See {@link SessionObserver}. */
   sessionLost(): void {
-    this.#recover(this.#calls.heads.sessionId);
+    this.recover(this.#calls.heads.sessionId);
   }
 
   get callCount(): Count {
@@ -209,7 +210,11 @@ export class HttpEndpoint
     const kind = status === ScanStatus.ok ? spans.kind : Kind.none;
     if (kind === Kind.response) {
       // A server that does not know the session may have read no id.
-      if ((spans.flags & Flag.isErrorResponse) !== 0 && this.#isRepeated(stream, exchange, bytes, length)) return;
+      if ((spans.flags & Flag.isErrorResponse) !== 0 && stream instanceof HttpConnection) {
+        const body = Buffer.from(bytes.buffer, bytes.byteOffset, length);
+        const answer = { status: 200, body, spans, id: stream.upstreamId, sessionId: stream.sessionId };
+        if (this.#repeats.repeat(stream, exchange, answer, true)) return;
+      }
       if (parseId(bytes, spans.idStart, spans.idEnd) !== stream.upstreamId) {
         this.#messages.unknownResponse();
         return;
@@ -246,7 +251,7 @@ export class HttpEndpoint
     const { exchange, sessionId } = stream;
     stream.exchange = null;
     if (exchange === null) return;
-    if (isGone(status)) this.#recover(sessionId);
+    if (isGone(status)) this.recover(sessionId);
     this.fail(exchange, stream.failure ?? 'GW_UPSTREAM_TRUNCATED', true);
   }
 
@@ -268,8 +273,7 @@ export class HttpEndpoint
       spans.kind === Kind.response;
     if (status !== 200 || (isResponse && (spans.flags & Flag.isErrorResponse) !== 0)) {
       const answer = { status, body, spans: isResponse ? spans : null, id: upstreamId, sessionId };
-      const loss = this.#repeats.lossOf(answer, this.#isReplaced(connection));
-      if (loss !== 'none' && this.#repeatInNewSession(connection, exchange, loss)) return;
+      if (this.#repeats.repeat(connection, exchange, answer, false)) return;
       if (status !== 200) {
         this.#calls.release(connection);
         this.#refusal(exchange, answer);
@@ -291,7 +295,7 @@ export class HttpEndpoint
       this.#truncated(connection, exchange);
     } else if (error === 'GW_UPSTREAM_CLOSED' && !this.#stopping && this.#repeats.mayRepeat(exchange)) {
       // A server restarts, or closes an idle connection while a call is in flight.
-      this.#sendAgain(connection, exchange);
+      this.#repeats.sendAgain(connection, exchange, false);
     } else {
       this.#calls.release(connection);
       this.fail(exchange, error, exchange.call.sent);
@@ -354,44 +358,9 @@ export class HttpEndpoint
     else if (answer.spans !== null) this.finish(exchange, answer.body, answer.body.length, answer.spans);
   }
 
-  /** Whether another session is open, or being opened, in the place of the one that the call was sent in. */
-  #isReplaced({ heads }: HttpConnection): boolean {
-    return this.#isHandshaking || heads !== this.#calls.heads;
-  }
-
-  /**
-   * The session may be unknown to the upstream: opens another one, and sends the call again unless it may have been executed and
-   * is not safe to repeat.
-   *
-   * @returns whether it is sent again
-   */
-  #repeatInNewSession(connection: HttpConnection, exchange: Exchange, loss: SessionLoss, isReading = false): boolean {
-    if (!this.#isReplaced(connection) && !this.#recover(connection.sessionId)) return false;
-    if (this.#stopping || (loss === 'perhaps' && !this.#repeats.mayRepeat(exchange))) return false;
-    this.#sendAgain(connection, exchange, isReading);
-    return true;
-  }
-
-  /** Whether an error on the stream of a call means that the session is lost, and the call is sent again. */
-  #isRepeated(stream: CallStream, exchange: Exchange, bytes: Uint8Array, length: number): boolean {
-    if (!(stream instanceof HttpConnection) || exchange.client.events > 0) return false;
-    const { upstreamId: id, sessionId } = stream;
-    const body = Buffer.from(bytes.buffer, bytes.byteOffset, length);
-    const loss = this.#repeats.lossOf(
-      { status: 200, body, spans: this.#spans, id, sessionId },
-      this.#isReplaced(stream),
-    );
-    return loss !== 'none' && this.#repeatInNewSession(stream, exchange, loss, true);
-  }
-
-  /** @param isReading the rest of its stream is still read */
-  #sendAgain(connection: HttpConnection, exchange: Exchange, isReading = false): void {
-    this.#repeats.repeated(connection.upstreamId);
-    const isQueued = isReading
-      ? this.#calls.resendElsewhere(connection, exchange)
-      : this.#calls.resend(connection, exchange);
-    if (isReading) connection.drain(performance.now());
-    if (!isQueued) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
+  /** See {@link SessionKeeper}. */
+  isReplaced(heads: HttpHeads | null): boolean {
+    return !this.#stopping && (this.#isHandshaking || heads !== this.#calls.heads);
   }
 
   /**
@@ -399,7 +368,7 @@ export class HttpEndpoint
    *
    * @returns whether there is or will be another session
    */
-  #recover(lostSession: string): boolean {
+  recover(lostSession: string): boolean {
     if (lostSession === '' || this.#stopping || this.state !== 'ready') return false;
     if (this.#isHandshaking || lostSession !== this.#calls.heads.sessionId) return true;
     this.stats.sessionsLost += 1;
