@@ -11,6 +11,7 @@ import { ControlError, type ControlReply, cancelledParams, controlMessage, parse
 import { detectionBackOff, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { addressOf, HttpHeads } from '../core/http-heads.js';
+import { isGone } from '../core/lost-session.js';
 import { scanServerMessage } from '../core/server-scan.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
@@ -24,7 +25,7 @@ import { httpHandshake } from './handshake.js';
 import { interpretRefusal } from './refusals.js';
 import { CallRepeats, type SessionKeeper } from './repeats.js';
 import { ResumedStream, type ResumeListener } from './resume.js';
-import { isGone, isSessionError, sessionLoss } from './session.js';
+import { isSessionError, sessionLoss } from './session.js';
 import type { SessionObserver } from './standalone-stream.js';
 import { type ConnectionTarget, connectionTarget } from './target.js';
 

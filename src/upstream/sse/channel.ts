@@ -9,7 +9,7 @@ import { connectionError } from '../core/connection-error.js';
 import { ControlError } from '../core/control.js';
 import { type EventLimits, type EventSink, readEvents } from '../core/event-body.js';
 import { HttpHeads, streamHeaders } from '../core/http-heads.js';
-import { type PostListener, SsePosts } from './posts.js';
+import { type Post, type PostListener, SsePosts } from './posts.js';
 
 /** Where and how to connect. */
 export interface SseTarget extends EventLimits {
@@ -151,8 +151,11 @@ export class SseChannel implements Channel, PostListener, EventSink {
     if (this.#reason === '') this.#listener.rejected(id, error, sent);
   }
 
-  sessionLost(): void {
+  /** A call that is refused in one session after the other says nothing about the session. */
+  sessionLost({ message, owner, id }: Pick<Post, 'message' | 'owner' | 'id'>): boolean {
+    if (owner !== null && !this.#listener.unread(owner, id, message)) return false;
     this.#end('does not know the session any more');
+    return true;
   }
 
   #end(reason: string): void {
