@@ -7,7 +7,7 @@ import { openAnswer } from '../support/event-stream.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { answer as answerTo, liveCall } from '../support/live-call.js';
 import { eventually, type TestScope, tempFolder } from '../support/process.js';
-import { type RawUpstream, rawUpstream, type Script } from '../support/raw-upstream.js';
+import { type Answer, type RawUpstream, rawUpstream, type Script } from '../support/raw-upstream.js';
 import { type Message, modernMessage, modernRpc, openSession, rpc } from '../support/rpc.js';
 import { initialize, openStdio, openWebSocket } from '../support/transports.js';
 
@@ -15,10 +15,10 @@ async function withUpstream(
   scope: TestScope,
   family: 'legacy' | 'modern',
   script: Script,
-  options: { frontEnd?: 'uws' | 'node'; isolation?: 'session'; streams?: Script } = {},
+  options: { frontEnd?: 'uws' | 'node'; isolation?: 'session'; streams?: Script; capabilities?: object } = {},
 ): Promise<{ gateway: RunningGateway; upstream: RawUpstream }> {
-  const { frontEnd, isolation, streams } = options;
-  const upstream = await rawUpstream(scope, script, { family, ...(streams === undefined ? {} : { streams }) });
+  const { frontEnd, isolation, ...offer } = options;
+  const upstream = await rawUpstream(scope, script, { family, ...offer });
   const entry = { url: upstream.url, ...(isolation === undefined ? {} : { isolation }) };
   const gateway = await startGateway(
     scope,
@@ -269,4 +269,45 @@ describe('params that are null or an empty array in messages of servers', () => 
     await eventually('the list is read again', () => upstream.received('tools/list').length > lists);
     await answerTo(gateway.url, session, messages[1].id, { roots: [] });
   });
+
+  for (const family of ['legacy', 'modern'] as const) {
+    it(`count as absent on a long-lived stream, ${family}`, async (scope) => {
+      const changed = (params: unknown): object => ({
+        jsonrpc: '2.0',
+        method: 'notifications/tools/list_changed',
+        params,
+      });
+      let stream: ReturnType<Answer['sse']> | undefined;
+      const { upstream } = await withUpstream(
+        scope,
+        family,
+        (request, answer) => {
+          if (request.message?.method !== 'subscriptions/listen') return void answer.response.writeHead(202).end();
+          stream = answer.sse();
+          const { notifications } = request.message.params;
+          const _meta = { 'io.modelcontextprotocol/subscriptionId': request.message.id };
+          const method = 'notifications/subscriptions/acknowledged';
+          stream.event({ jsonrpc: '2.0', method, params: { notifications, _meta } });
+        },
+        {
+          capabilities: { tools: { listChanged: true } },
+          streams: (_request, answer) => {
+            stream = answer.sse();
+          },
+        },
+      );
+      await eventually('the stream', () => stream !== undefined);
+      for (const params of [null, []]) {
+        const lists = upstream.received('tools/list').length;
+        stream!.event(changed(params));
+        await eventually('the list is read again', () => upstream.received('tools/list').length > lists);
+      }
+      if (family === 'modern') return;
+      stream!.event({ jsonrpc: '2.0', id: 'p', method: 'ping', params: [] });
+      stream!.event({ jsonrpc: '2.0', id: 'q', method: 'ping', params: null });
+      await eventually('the answers to the pings', () =>
+        ['p', 'q'].every((id) => upstream.requests.some(({ message }) => message?.id === id && 'result' in message)),
+      );
+    });
+  }
 });
