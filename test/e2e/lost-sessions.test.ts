@@ -50,7 +50,10 @@ const VAGUE: [what: string, refusal: Refusal][] = [
 ];
 
 /** An upstream that knows only its newest session. */
-async function fixture(scope: TestScope) {
+async function fixture(
+  scope: TestScope,
+  { first, capabilities }: { first?: (...exchange: Parameters<Refusal>) => boolean; capabilities?: object } = {},
+) {
   let session = 0;
   let lost = 0;
   let refusal: Refusal = text(500, '');
@@ -59,10 +62,11 @@ async function fixture(scope: TestScope) {
     scope,
     (request, answer) => {
       const { method, params } = request.message;
+      if (first?.(request, answer)) return;
       if (method === 'server/discover') text(404, '')(request, answer);
       else if (method === 'initialize') {
         session += 1;
-        const result = { protocolVersion: params.protocolVersion, capabilities: { tools: {} } };
+        const result = { protocolVersion: params.protocolVersion, capabilities: { tools: {}, ...capabilities } };
         answer.result(result, { 'mcp-session-id': `s${session}` });
       } else if (everyCall !== null && method === 'tools/call') everyCall(request, answer);
       else if (request.headers['mcp-session-id'] !== `s${session}`) refusal(request, answer);
@@ -78,7 +82,7 @@ async function fixture(scope: TestScope) {
   const gateway = await startGateway(scope, { mcpServers: { up: { url: upstream.url } } });
   await eventually('the upstream is listed', async () => {
     const { message } = await modernRpc(gateway.url, 'tools/list');
-    return message.result.tools.length === 2;
+    return message.result.tools.length === 2 || capabilities !== undefined;
   });
   const legacy = await openSession(gateway.url);
   return {
@@ -167,4 +171,47 @@ describe('A server that refuses calls in every session', () => {
     }
     assert.deepEqual([calls(), sessions()], [21, 2]);
   });
+
+  it('gets no session for each list that it refuses', async (scope) => {
+    let isStrict = false;
+    const { upstream, sessions } = await fixture(scope, {
+      capabilities: { prompts: {} },
+      first: (request, answer) => {
+        if (request.message.method !== 'prompts/list') return false;
+        (isStrict ? json(401, failure(-32_001, 'Session not found')) : text(404, ''))(request, answer);
+        return true;
+      },
+    });
+    const refused = () => upstream.received('prompts/list').length;
+    await eventually('the list is refused again and again', () => refused() >= 3);
+    assert.equal(sessions(), 2);
+    isStrict = true;
+    const before = refused();
+    await eventually('the list is refused in other words', () => refused() > before);
+    assert.equal(sessions(), 2);
+  });
+});
+
+describe('A list that is refused in a lost session', () => {
+  for (const [what, refusal] of CERTAIN.filter(([name]) => name !== '200' && !name.includes('stream'))) {
+    it(`has another session opened: ${what}`, async (scope) => {
+      let changed = (): void => {};
+      const { upstream, lose, sessions, clients } = await fixture(scope, {
+        first: (request, answer) => {
+          if (request.message.method !== 'tools/call') return false;
+          const stream = answer.sse();
+          changed = () => stream.event({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
+          return true;
+        },
+      });
+      void clients.legacy('up__call').catch(() => {});
+      await eventually('the call arrived', () => upstream.received('tools/call').length === 1);
+      await lose(refusal);
+      changed();
+      await eventually('another session', () => sessions() === 2);
+      await eventually('the list is read in it', () =>
+        upstream.received('tools/list').some(({ headers }) => headers['mcp-session-id'] === 's3'),
+      );
+    });
+  }
 });

@@ -154,12 +154,17 @@ export class HttpEndpoint
     try {
       reply = await this.#control.post(body, id, heads.forControl(method), options.timeoutMs);
     } catch (error) {
-      if (error instanceof ControlError && isSessionError(error)) this.recover(heads.sessionId);
+      if (error instanceof ControlError && isSessionError(error) && this.#repeats.isLossOf(method))
+        this.recover(heads.sessionId);
       throw error;
     }
-    if (sessionLoss(reply.status, heads.sessionId, reply.bytes, reply.spans) !== 'lost') return reply;
-    this.recover(heads.sessionId);
-    throw new ControlError('closed', 'the upstream has lost the session');
+    const isLost = sessionLoss(reply.status, heads.sessionId, reply.bytes, reply.spans) === 'lost';
+    if (!isLost) this.#repeats.served(method);
+    else if (this.#repeats.isLossOf(method)) {
+      this.recover(heads.sessionId);
+      throw new ControlError('closed', 'the upstream has lost the session');
+    }
+    return reply;
   }
 
   /** Modern upstreams get no responses: they send no requests (MCP 2026-07-28, Streamable HTTP). */

@@ -30,6 +30,8 @@ export class CallRepeats {
   readonly #keeper: SessionKeeper;
   /** Upstream ids of calls in flight that were sent a second time. */
   readonly #ids = new Set<number>();
+  /** Methods of the gateway's own requests that were refused as if the session was lost, and not served since. */
+  readonly #refusedMethods = new Set<string>();
   /** Until then a refusal that does not name the session is taken for what it is. */
   #doubtedUntil: Milliseconds = 0;
   #doubtMs: Milliseconds = DOUBT_MS;
@@ -86,6 +88,21 @@ export class CallRepeats {
     if (this.#ids.size === 0 || !this.#ids.has(id)) return;
     this.#doubtedUntil = 0;
     this.#doubtMs = DOUBT_MS;
+  }
+
+  /**
+   * Whether the refusal of a request of the gateway itself means that the session is lost: not where it was refused in the
+   * session before, too.
+   */
+  isLossOf(method: string): boolean {
+    if (this.#refusedMethods.has(method)) return false;
+    this.#refusedMethods.add(method);
+    return true;
+  }
+
+  /** A request of the gateway itself was not refused. */
+  served(method: string): void {
+    if (this.#refusedMethods.size > 0) this.#refusedMethods.delete(method);
   }
 
   /** A call has ended. */
