@@ -7,9 +7,8 @@ import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { BackOff, RestartBudget } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { CallQueue, recycle } from '../balance/queue.js';
-import { ControlError, type ControlReply, FIRST_CALL_ID, parseId } from '../core/control.js';
+import { ControlError, type ControlReply, cancelledParams, FIRST_CALL_ID, parseId } from '../core/control.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
-import { initializeParams } from '../core/handshake.js';
 import { escaped, LogLimit } from '../core/log-limit.js';
 import { MessageCost } from '../core/notification-limit.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
@@ -21,6 +20,9 @@ import { ChannelListen } from './listen.js';
 import { ChannelReader, type MessageReceiver } from './reader.js';
 import { ChannelRequests } from './requests.js';
 import { ChannelRestarts } from './restarts.js';
+import { type UnreadCall, UnreadCalls } from './unread-calls.js';
+
+const NO_CALLS: readonly UnreadCall[] = [];
 
 /** What differs by the kind of channel. */
 export interface ChannelOptions {
@@ -49,6 +51,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   readonly #queue: CallQueue;
   readonly #maxActive: Count;
   readonly #neverProbe: boolean;
+  readonly #unread = new UnreadCalls();
   readonly #malformedLimit = new LogLimit();
   #channel: Channel | null = null;
   /** The last channel ended when it was probed. */
@@ -207,6 +210,10 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     if (exchange !== null) this.fail(exchange, error, sent);
   }
 
+  unread(owner: Exchange, id: number, message: Buffer): boolean {
+    return !this.#stopping && this.callOf(id) === owner && this.#unread.add(owner, message);
+  }
+
   closed(reason: string): void {
     if (this.#channel === null) return;
     this.#attach(null);
@@ -219,7 +226,13 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
       this.#restart(this.#terminationReason === '' ? this.reasonFor(reason) : this.#terminationReason);
     }
     if (this.#isInitialized) this.context.sink.disconnected(this);
-    this.#failCalls('GW_UPSTREAM_CLOSED');
+    const unread = this.#stopping ? NO_CALLS : this.#unread.take();
+    this.#failCalls('GW_UPSTREAM_CLOSED', unread);
+    for (const { exchange, message } of unread) {
+      exchange.call.connection = null;
+      exchange.call.sent = false;
+      this.#enqueue(exchange, message, 0);
+    }
   }
 
   receiveResponse(bytes: Uint8Array, length: number, spans: Spans): void {
@@ -259,16 +272,17 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     if (exchange !== null) this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }
 
-  protected withdraw(exchange: Exchange): void {
+  protected withdraw(exchange: Exchange, reason: string): void {
     if (this.#queue.remove(exchange)) return;
     // A call whose failure is deferred (no channel, no room) was never written.
     if (!this.isInFlight(exchange) || this.#channel?.withdraw(exchange) !== false) return;
-    this.#requests.notify('notifications/cancelled', { requestId: exchange.call.upstreamId });
+    this.#requests.notify('notifications/cancelled', cancelledParams(exchange.call.upstreamId, reason));
     this.#attribution.cancelled();
   }
 
   /** The next call that waits is sent. */
   protected callEnded(exchange: Exchange): void {
+    this.#unread.ended(exchange);
     if (exchange.call.connection === null || exchange.call.connection !== this.#channel) return;
     this.callCount -= 1;
     this.#attribution.ended(exchange);
@@ -315,7 +329,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
       const handshake = await channelHandshake(this.#requests, {
         legacyOnly: this.#neverProbe || this.#probeEnded,
         timeoutMs: this.owner.config.connectTimeoutMs,
-        initialize: initializeParams(this.profile),
+        profile: this.profile,
       });
       if (this.#channel !== channel || this.#stopping) return;
       this.#isInitialized = true;
@@ -353,10 +367,12 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     this.setState(this.#restarts.schedule(), reason);
   }
 
-  #failCalls(error: ErrorCode): void {
+  /** @param spared calls that are sent again */
+  #failCalls(error: ErrorCode, spared: readonly UnreadCall[] = NO_CALLS): void {
     for (let waiting = this.#queue.shift(); waiting !== null; waiting = this.#queue.shift()) recycle(waiting);
     if (this.inFlight > 0) {
       for (const exchange of this.calls()) {
+        if (spared.some((call) => call.exchange === exchange)) continue;
         this.fail(exchange, exchange.call.sent ? error : 'GW_UPSTREAM_DOWN', exchange.call.sent);
       }
     }

@@ -2,12 +2,13 @@
 import { METHODS } from '../../../native/layout.js';
 import { isReservedHeader } from '../../config/reserved-headers.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
-import { Era, REVISIONS, Revision } from '../../protocol/revisions.js';
+import { Era } from '../../protocol/revisions.js';
 
 /** The parts of a handshake that the lists depend on. */
 export interface HeadSource {
   readonly era: Era;
-  readonly revision: number;
+  /** What `MCP-Protocol-Version` names, '' = the header is not sent. */
+  readonly versionHeader: string;
   /** '' = none. */
   readonly sessionId: string;
 }
@@ -68,8 +69,7 @@ export function streamHeaders(
 
 function versionAndSession(source: HeadSource): string[] {
   const list: string[] = [];
-  // Earlier revisions do not define the header, and `initialize` is sent without it.
-  if (source.revision >= Revision.r2025_06_18) list.push('mcp-protocol-version', REVISIONS[source.revision] ?? '');
+  if (source.versionHeader !== '') list.push('mcp-protocol-version', source.versionHeader);
   if (source.sessionId !== '') list.push('mcp-session-id', source.sessionId);
   return list;
 }

@@ -74,11 +74,15 @@ export class HttpCalls {
    * @returns false when too many calls wait already
    */
   resend(connection: HttpConnection, exchange: Exchange): boolean {
-    const { requestBytes, method, nameHeader, extraHeaders } = connection;
-    exchange.call.connection = null;
-    exchange.call.sent = false;
-    const queued = this.#queue.push(exchange, requestBytes, method, nameHeader, extraHeaders);
+    const queued = this.#requeue(connection, exchange);
     this.release(connection);
+    return queued;
+  }
+
+  /** Like {@link resend}, of a call whose connection still reads the rest of its stream. */
+  resendElsewhere(connection: HttpConnection, exchange: Exchange): boolean {
+    const queued = this.#requeue(connection, exchange);
+    if (!this.isHeld) this.sendQueued();
     return queued;
   }
 
@@ -128,6 +132,13 @@ export class HttpCalls {
     for (const connection of this.#connections) connection.destroy();
   }
 
+  #requeue(connection: HttpConnection, exchange: Exchange): boolean {
+    const { requestBytes, method, nameHeader, extraHeaders } = connection;
+    exchange.call.connection = null;
+    exchange.call.sent = false;
+    return this.#queue.push(exchange, requestBytes, method, nameHeader, extraHeaders);
+  }
+
   #checkout(): HttpConnection | null {
     const free = this.#free.pop();
     if (free !== undefined) return free;
@@ -149,7 +160,7 @@ export class HttpCalls {
     connection.method = method;
     connection.nameHeader = nameHeader;
     connection.extraHeaders = this.#era === Era.modern ? extraHeaders : null;
-    connection.sessionId = this.heads.sessionId;
+    connection.heads = this.heads;
     connection.send(exchange, bytes, this.heads.forMethod(method));
   }
 }

@@ -4,6 +4,7 @@ import type { SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Bytes, Milliseconds } from '../../units.js';
+import type { HttpHeads } from '../core/http-heads.js';
 import { CallEvents, type CallStream, type CallStreamListener, callParser } from './call-stream.js';
 import { headerLine, NameLines } from './header-lines.js';
 import { Media, type ResponseParser } from './response-parser.js';
@@ -45,8 +46,8 @@ export class HttpConnection implements SocketOwner, CallStream {
   exchange: Exchange | null = null;
   /** The id that the response must have. */
   upstreamId = 0;
-  /** The session of the call. */
-  sessionId = '';
+  /** The headers of the session that the call was sent in, null before the first. */
+  heads: HttpHeads | null = null;
   method = 0;
   nameHeader = '';
   extraHeaders: readonly string[] | null = null;
@@ -100,6 +101,11 @@ export class HttpConnection implements SocketOwner, CallStream {
     };
     this.#held = new HeldBytes(target.budget, evicted);
     this.#parser = callParser(this.#events, target, this.#socket.share, evicted);
+  }
+
+  /** The session of the call, '' = none. */
+  get sessionId(): string {
+    return this.heads?.sessionId ?? '';
   }
 
   /** The id of the last event of the stream, '' if none had one (until the next call is sent). */

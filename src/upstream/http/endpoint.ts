@@ -1,31 +1,31 @@
-import { Kind, ScanStatus } from '../../../native/layout.js';
+import { Flag, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
-import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { Era, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
-import { VerdictFlag } from '../../shared/records.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
-import { ControlError, type ControlReply, controlMessage, parseId } from '../core/control.js';
+import { ControlError, type ControlReply, cancelledParams, controlMessage, parseId } from '../core/control.js';
 import { detectionBackOff, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
-import { initializeParams } from '../core/handshake.js';
 import { addressOf, HttpHeads } from '../core/http-heads.js';
+import { isGone } from '../core/lost-session.js';
+import { scanServerMessage } from '../core/server-scan.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
 import type { CallStream } from './call-stream.js';
 import { HttpCalls } from './calls.js';
-import type { ConnectionListener, HttpConnection } from './connection.js';
+import { type ConnectionListener, HttpConnection } from './connection.js';
 import { HttpControl } from './control.js';
 import { HttpEvents } from './events.js';
 import { httpHandshake } from './handshake.js';
 import { interpretRefusal } from './refusals.js';
+import { CallRepeats, type SessionKeeper } from './repeats.js';
 import { ResumedStream, type ResumeListener } from './resume.js';
-import { isSessionLost } from './session.js';
+import { isSessionError, sessionLoss } from './session.js';
 import type { SessionObserver } from './standalone-stream.js';
 import { type ConnectionTarget, connectionTarget } from './target.js';
 
@@ -37,7 +37,7 @@ const SESSION_END_MS: Milliseconds = 500;
 /** One Streamable HTTP endpoint: keep-alive connections for calls, and control traffic apart from them. */
 export class HttpEndpoint
   extends BaseEndpoint
-  implements ConnectionListener, ResumeListener, CallsInFlight, SessionObserver
+  implements ConnectionListener, ResumeListener, CallsInFlight, SessionObserver, SessionKeeper
 {
   readonly transport = 'http';
   readonly #config: UrlEndpointSnapshot;
@@ -50,8 +50,7 @@ export class HttpEndpoint
   readonly #calls: HttpCalls;
   readonly #spans = new Spans();
   readonly #backOff: BackOff;
-  /** Upstream ids of calls in flight that were sent a second time. */
-  readonly #repeated = new Set<number>();
+  readonly #repeats: CallRepeats;
   #era: Era | null;
   #timer: NodeJS.Timeout | undefined;
   #isHandshaking = false;
@@ -87,8 +86,9 @@ export class HttpEndpoint
       acknowledgeMs: connectTimeoutMs,
     };
     this.#events = new HttpEvents(streams, this.#messages, this);
-    const heads = new HttpHeads(this.#configured, { era: Era.legacy, revision: Revision.none, sessionId: '' });
+    const heads = new HttpHeads(this.#configured, { era: Era.legacy, versionHeader: '', sessionId: '' });
     this.#calls = new HttpCalls(this.#target, this, { maxConnections: connections, maxQueue }, heads);
+    this.#repeats = new CallRepeats(this.#calls, this);
     this.#era = profile.legacyOnly ? Era.legacy : null;
     this.#backOff = config.detect ? detectionBackOff(config) : new BackOff();
   }
@@ -113,7 +113,7 @@ export class HttpEndpoint
     const ended = heads.sessionId === '' ? null : this.#control.endSession(heads.forControl(''), SESSION_END_MS);
     for (const exchange of this.calls()) {
       const { sent } = exchange.call;
-      this.withdraw(exchange);
+      this.withdraw(exchange, '');
       this.fail(exchange, 'GW_UPSTREAM_CLOSED', sent);
     }
     await ended;
@@ -154,13 +154,17 @@ export class HttpEndpoint
     try {
       reply = await this.#control.post(body, id, heads.forControl(method), options.timeoutMs);
     } catch (error) {
-      if (error instanceof ControlError && error.kind === 'http' && error.number === 404)
-        this.#recover(heads.sessionId);
+      if (error instanceof ControlError && isSessionError(error) && this.#repeats.isLossOf(method))
+        this.recover(heads.sessionId);
       throw error;
     }
-    if (!isSessionLost(reply.status, heads.sessionId, reply.bytes, reply.spans)) return reply;
-    this.#recover(heads.sessionId);
-    throw new ControlError('closed', 'the upstream has lost the session');
+    const isLost = sessionLoss(reply.status, heads.sessionId, reply.bytes, reply.spans) === 'lost';
+    if (!isLost) this.#repeats.served(method);
+    else if (this.#repeats.isLossOf(method)) {
+      this.recover(heads.sessionId);
+      throw new ControlError('closed', 'the upstream has lost the session');
+    }
+    return reply;
   }
 
   /** Modern upstreams get no responses: they send no requests (MCP 2026-07-28, Streamable HTTP). */
@@ -172,12 +176,12 @@ export class HttpEndpoint
   async #deliver(bytes: Buffer): Promise<void> {
     const { heads } = this.#calls;
     const status = await this.#control.notify(bytes, heads.forControl(''));
-    if (status === 404) this.#recover(heads.sessionId);
+    if (isGone(status)) this.recover(heads.sessionId);
   }
 
   /** See {@link SessionObserver}. */
   sessionLost(): void {
-    this.#recover(this.#calls.heads.sessionId);
+    this.recover(this.#calls.heads.sessionId);
   }
 
   get callCount(): Count {
@@ -208,9 +212,15 @@ export class HttpEndpoint
       this.#messages.unknownResponse();
       return;
     }
-    const status = this.context.decoder.scan(bytes, length, spans.words, UPSTREAM_DEPTH);
+    const status = scanServerMessage(this.context.decoder, bytes, length, spans);
     const kind = status === ScanStatus.ok ? spans.kind : Kind.none;
     if (kind === Kind.response) {
+      // A server that does not know the session may have read no id.
+      if ((spans.flags & Flag.isErrorResponse) !== 0 && stream instanceof HttpConnection) {
+        const body = Buffer.from(bytes.buffer, bytes.byteOffset, length);
+        const answer = { status: 200, body, spans, id: stream.upstreamId, sessionId: stream.sessionId };
+        if (this.#repeats.repeat(stream, exchange, answer, true)) return;
+      }
       if (parseId(bytes, spans.idStart, spans.idEnd) !== stream.upstreamId) {
         this.#messages.unknownResponse();
         return;
@@ -247,7 +257,7 @@ export class HttpEndpoint
     const { exchange, sessionId } = stream;
     stream.exchange = null;
     if (exchange === null) return;
-    if (status === 404) this.#recover(sessionId);
+    if (isGone(status)) this.recover(sessionId);
     this.fail(exchange, stream.failure ?? 'GW_UPSTREAM_TRUNCATED', true);
   }
 
@@ -265,21 +275,21 @@ export class HttpEndpoint
     const spans = this.#spans;
     const isResponse =
       json &&
-      this.context.decoder.scan(body, body.length, spans.words, UPSTREAM_DEPTH) === ScanStatus.ok &&
+      scanServerMessage(this.context.decoder, body, body.length, spans) === ScanStatus.ok &&
       spans.kind === Kind.response;
-    if (status === 200) {
-      const isOurs = isResponse && parseId(body, spans.idStart, spans.idEnd) === upstreamId;
-      this.#calls.release(connection);
-      if (isOurs) this.finish(exchange, body, body.length, spans);
-      else this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
-      return;
+    if (status !== 200 || (isResponse && (spans.flags & Flag.isErrorResponse) !== 0)) {
+      const answer = { status, body, spans: isResponse ? spans : null, id: upstreamId, sessionId };
+      if (this.#repeats.repeat(connection, exchange, answer, false)) return;
+      if (status !== 200) {
+        this.#calls.release(connection);
+        this.#refusal(exchange, answer);
+        return;
+      }
     }
-    if (isSessionLost(status, sessionId, body, isResponse ? spans : null) && !this.#repeated.has(upstreamId)) {
-      this.#repeatInNewSession(connection, exchange);
-      return;
-    }
+    const isOurs = isResponse && parseId(body, spans.idStart, spans.idEnd) === upstreamId;
     this.#calls.release(connection);
-    this.#refusal(exchange, { status, body, spans: isResponse ? spans : null, id: upstreamId, sessionId });
+    if (isOurs) this.finish(exchange, body, body.length, spans);
+    else this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }
 
   failed(connection: HttpConnection, error: ErrorCode): void {
@@ -289,35 +299,37 @@ export class HttpEndpoint
       this.#calls.release(connection);
     } else if (error === 'GW_UPSTREAM_TRUNCATED') {
       this.#truncated(connection, exchange);
-    } else if (error === 'GW_UPSTREAM_CLOSED' && this.#mayRepeat(exchange)) {
-      this.#sendAgain(connection, exchange);
+    } else if (error === 'GW_UPSTREAM_CLOSED' && !this.#stopping && this.#repeats.mayRepeat(exchange)) {
+      // A server restarts, or closes an idle connection while a call is in flight.
+      this.#repeats.sendAgain(connection, exchange, false);
     } else {
       this.#calls.release(connection);
       this.fail(exchange, error, exchange.call.sent);
     }
   }
 
-  protected withdraw(exchange: Exchange): void {
+  protected withdraw(exchange: Exchange, reason: string): void {
     if (this.#calls.remove(exchange)) return;
     const stream = exchange.call.connection as CallStream | null;
     if (stream === null || stream.exchange !== exchange) return;
     // A modern server takes the end of the stream as cancellation, a legacy one needs a notification (MCP, cancellation).
     if (this.era === Era.legacy && exchange.call.sent) {
       this.#attribution.cancelled();
-      const cancellation = controlMessage(
-        null,
-        'notifications/cancelled',
-        { requestId: exchange.call.upstreamId },
-        false,
-      );
+      const params = cancelledParams(exchange.call.upstreamId, reason);
+      const cancellation = controlMessage(null, 'notifications/cancelled', params, false);
       void this.#control.notify(cancellation, this.#calls.heads.forControl(''));
     }
     stream.abandon();
   }
 
+  protected override finish(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    if ((spans.flags & Flag.isErrorResponse) === 0) this.#repeats.answered(exchange.call.upstreamId);
+    super.finish(exchange, bytes, length, spans);
+  }
+
   protected callEnded(exchange: Exchange): void {
     this.#attribution.ended(exchange);
-    if (this.#repeated.size > 0) this.#repeated.delete(exchange.call.upstreamId);
+    this.#repeats.ended(exchange.call.upstreamId);
   }
 
   /** A message that cannot be passed on, on the stream of a call. */
@@ -352,28 +364,9 @@ export class HttpEndpoint
     else if (answer.spans !== null) this.finish(exchange, answer.body, answer.body.length, answer.spans);
   }
 
-  /** The session is unknown to the upstream, so the call was not executed: sends it again in a new session. */
-  #repeatInNewSession(connection: HttpConnection, exchange: Exchange): void {
-    if (this.#recover(connection.sessionId)) {
-      this.#sendAgain(connection, exchange);
-    } else {
-      this.#calls.release(connection);
-      this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
-    }
-  }
-
-  /**
-   * Whether a call whose connection was closed without a response may be sent again: it is safe to repeat, and the client has
-   * received no events of it. This happens when a server restarts, or closes an idle connection while a call is in flight.
-   */
-  #mayRepeat(exchange: Exchange): boolean {
-    if (this.#stopping || exchange.client.events > 0 || this.#repeated.has(exchange.call.upstreamId)) return false;
-    return (exchange.verdict.flags & VerdictFlag.safe) !== 0;
-  }
-
-  #sendAgain(connection: HttpConnection, exchange: Exchange): void {
-    this.#repeated.add(connection.upstreamId);
-    if (!this.#calls.resend(connection, exchange)) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
+  /** See {@link SessionKeeper}. */
+  isReplaced(heads: HttpHeads | null): boolean {
+    return !this.#stopping && (this.#isHandshaking || heads !== this.#calls.heads);
   }
 
   /**
@@ -381,7 +374,7 @@ export class HttpEndpoint
    *
    * @returns whether there is or will be another session
    */
-  #recover(lostSession: string): boolean {
+  recover(lostSession: string): boolean {
     if (lostSession === '' || this.#stopping || this.state !== 'ready') return false;
     if (this.#isHandshaking || lostSession !== this.#calls.heads.sessionId) return true;
     this.stats.sessionsLost += 1;
@@ -414,7 +407,7 @@ export class HttpEndpoint
       const handshake = await httpHandshake(this.#control, this.#configured, {
         era: this.#era,
         timeoutMs: this.owner.config.connectTimeoutMs,
-        initialize: initializeParams(this.profile),
+        profile: this.profile,
       });
       if (this.#stopping) return;
       this.#isHandshaking = false;

@@ -1,11 +1,11 @@
 import { type Decoder, Method, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
-import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Milliseconds } from '../../units.js';
 import { readAcknowledged } from '../core/listen-filter.js';
 import { ReadShare } from '../core/read-turns.js';
+import { scanServerMessage } from '../core/server-scan.js';
 import type { ListenFilter } from '../core/types.js';
 import type { HttpControl, StreamReader } from './control.js';
 import type { ConnectionTarget } from './target.js';
@@ -70,7 +70,7 @@ export class EventReader implements StreamReader, SseListener {
   event(data: Uint8Array, length: number, type: string): void {
     const spans = this.#spans;
     if (length === 0 || (type !== '' && type !== 'message')) return;
-    if (this.#decoder.scan(data, length, spans.words, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
+    if (scanServerMessage(this.#decoder, data, length, spans) !== ScanStatus.ok) return;
     if (spans.method === Method.acknowledged) this.#owner.acknowledged(readAcknowledged(data, length).filter);
     else this.#messages.receive(null, data, length, spans);
   }

@@ -1,7 +1,7 @@
 /** HTTP with SSE (MCP 2024-11-05): one event stream for the messages of the server, a POST for each message to it. */
 import { Client, Pool } from 'undici';
 import type { ErrorCode } from '../../errors.js';
-import { Era, Revision } from '../../protocol/revisions.js';
+import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
@@ -9,7 +9,7 @@ import { connectionError } from '../core/connection-error.js';
 import { ControlError } from '../core/control.js';
 import { type EventLimits, type EventSink, readEvents } from '../core/event-body.js';
 import { HttpHeads, streamHeaders } from '../core/http-heads.js';
-import { type PostListener, SsePosts } from './posts.js';
+import { type Post, type PostListener, SsePosts } from './posts.js';
 
 /** Where and how to connect. */
 export interface SseTarget extends EventLimits {
@@ -26,7 +26,7 @@ export interface SseTarget extends EventLimits {
 }
 
 /** The transport has neither session ids nor revisions in headers. */
-const SOURCE = { era: Era.legacy, revision: Revision.none, sessionId: '' } as const;
+const SOURCE = { era: Era.legacy, versionHeader: '', sessionId: '' } as const;
 /** Longest endpoint URI that is accepted. */
 const MAX_URI_BYTES: Bytes = 8_192;
 
@@ -151,8 +151,11 @@ export class SseChannel implements Channel, PostListener, EventSink {
     if (this.#reason === '') this.#listener.rejected(id, error, sent);
   }
 
-  sessionLost(): void {
+  /** A call that is refused in one session after the other says nothing about the session. */
+  sessionLost({ message, owner, id }: Pick<Post, 'message' | 'owner' | 'id'>): boolean {
+    if (owner !== null && !this.#listener.unread(owner, id, message)) return false;
     this.#end('does not know the session any more');
+    return true;
   }
 
   #end(reason: string): void {

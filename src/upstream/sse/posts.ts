@@ -3,6 +3,7 @@ import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import { connectionError, errorOfStatus } from '../core/connection-error.js';
+import { isGone, SEARCHED_BYTES, saysSessionLost } from '../core/lost-session.js';
 
 /** Longest time that a message of the gateway waits for the POST before it. */
 const ORDER_MS: Milliseconds = 1_000;
@@ -11,8 +12,8 @@ const ORDER_MS: Milliseconds = 1_000;
 export interface PostListener {
   /** The message with that id could not be delivered; see `ChannelListener.rejected`. */
   rejected(id: number, error: ErrorCode, sent: boolean): void;
-  /** The server does not know the session of the stream. */
-  sessionLost(): void;
+  /** The server does not know the session of the stream. @returns false = the message is refused for something else */
+  sessionLost(post: Pick<Post, 'message' | 'owner' | 'id'>): boolean;
 }
 
 /** Where and how messages are posted. */
@@ -27,7 +28,8 @@ export interface SsePostsOptions {
   readonly listener: PostListener;
 }
 
-interface Post {
+/** One message. */
+export interface Post {
   readonly message: Buffer;
   readonly owner: Exchange | null;
   readonly id: number;
@@ -145,15 +147,18 @@ export class SsePosts {
   }
 
   /** @returns why it was not delivered, null = it was */
-  async #post({ message, owner, id, stop }: Post): Promise<{ code: ErrorCode; sent: boolean } | null> {
-    const { pool, path, headers } = this.#options;
+  async #post(post: Post): Promise<{ code: ErrorCode; sent: boolean } | null> {
+    const { pool, path, headers, listener } = this.#options;
+    const { message, owner, id, stop } = post;
     try {
       const { signal } = stop;
       const { statusCode, body } = await pool.request({ path, method: 'POST', headers, body: message, signal });
-      // The body means nothing.
+      const isRefused = statusCode >= 400 && statusCode < 500;
+      const text = isRefused ? await startOf(body).catch(() => '') : '';
       await body.dump().catch(() => {});
+      // Of a response that is no refusal, the body means nothing.
       if (statusCode >= 200 && statusCode < 300) return null;
-      if (statusCode === 404 || statusCode === 410) this.#options.listener.sessionLost();
+      if ((isGone(statusCode) || saysSessionLost(text)) && listener.sessionLost(post)) return null;
       return { code: errorOfStatus(statusCode), sent: true };
     } catch (error) {
       // It counts as delivered; the call has a deadline of its own.
@@ -164,6 +169,16 @@ export class SsePosts {
       return { code: sent ? 'GW_UPSTREAM_CLOSED' : 'GW_UPSTREAM_DOWN', sent };
     }
   }
+}
+
+/** The first bytes of a body as text; the rest is read by the caller. */
+async function startOf(body: AsyncIterable<unknown>): Promise<string> {
+  let text = '';
+  for await (const chunk of body) {
+    text += (chunk as Buffer).toString('utf8');
+    if (text.length >= SEARCHED_BYTES) break;
+  }
+  return text.slice(0, SEARCHED_BYTES);
 }
 
 /** Settles with the promise, or after so many milliseconds; never fails. */
