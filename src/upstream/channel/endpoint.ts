@@ -18,7 +18,7 @@ import { ServerMessages } from '../messages/server-messages.js';
 import { channelHandshake, ProbeEnded } from './handshake.js';
 import type { Channel, ChannelListener } from './index.js';
 import { ChannelListen } from './listen.js';
-import { ChannelReader, type MessageReceiver } from './reader.js';
+import { MessageReader, type MessageReceiver } from './reader.js';
 import { ChannelRequests } from './requests.js';
 import { ChannelRestarts } from './restarts.js';
 
@@ -41,7 +41,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   callCount: Count = 0;
 
   readonly #restarts: ChannelRestarts;
-  readonly #reader: ChannelReader;
+  readonly #reader: MessageReader;
   readonly #attribution: Attribution;
   readonly #messages: ServerMessages;
   readonly #requests = new ChannelRequests();
@@ -78,7 +78,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     this.#attribution = new Attribution(this, profile, false);
     this.#messages = new ServerMessages(this, owner, context.sink, this.#attribution);
     this.#listen = new ChannelListen(this.#requests, this.#messages, connectTimeoutMs);
-    this.#reader = new ChannelReader(context.decoder, context.config.current.limits.maxBatch, this);
+    this.#reader = new MessageReader(context.decoder, context.config.current.limits.maxBatch, this);
   }
 
   /** Opens a channel that reports here. @throws Error when that is impossible from the start */

@@ -13,7 +13,7 @@ export interface MessageReceiver {
 }
 
 /** Scans the messages of a channel and splits batches (JSON-RPC 2.0, MCP 2025-03-26). Owned by the endpoint. */
-export class ChannelReader {
+export class MessageReader {
   readonly #decoder: Decoder;
   readonly #receiver: MessageReceiver;
   readonly #maxBatch: Count;
