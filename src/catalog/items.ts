@@ -5,8 +5,9 @@ import type { Era } from '../protocol/revisions.js';
 import { EntryFlag } from '../shared/catalog-table.js';
 import { compileProblem } from './compilable.js';
 import { headerParams } from './header-params.js';
-import { applyEdits, type Edit, type Member, objectMembers, removeMembers } from './json-text.js';
+import { applyEdits, type Edit, fromLatin1, type Member, objectMembers, removeMembers } from './json-text.js';
 import { needsWrapping, objectProperties, wrapOutputSchema } from './legacy-schema.js';
+import { withoutNulls } from './nulls.js';
 import { isObject, misshapen, schemaProblem } from './shapes.js';
 import type { HeaderParam, ListName } from './types.js';
 
@@ -50,13 +51,15 @@ export function readItem(list: ListName, bytes: Buffer, checkHeaders: boolean): 
 
 function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | string {
   if (!isUtf8(bytes)) return 'it is not UTF-8';
-  const parsed: unknown = JSON.parse(bytes.toString('utf8'));
-  if (!isObject(parsed)) return 'it is not an object';
+  const whole: unknown = JSON.parse(bytes.toString('utf8'));
+  if (!isObject(whole)) return 'it is not an object';
   // Line breaks occur only between tokens. An item must fit on one line of an event stream.
-  const source = bytes
+  const line = bytes
     .toString('latin1')
     .replaceAll(/[\r\n]/g, ' ')
     .trim();
+  const source = withoutNulls(line);
+  const parsed = source === line ? whole : (JSON.parse(fromLatin1(source)) as Record<string, unknown>);
   const members = objectMembers(source, 0);
   const key = KEY[list];
   const name = parsed[key];

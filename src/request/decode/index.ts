@@ -5,6 +5,7 @@
 import { type Decoder, Flag, Kind, Method, ScanStatus } from '../../../native/layout.js';
 import type { Current } from '../../config/current.js';
 import type { ErrorCode } from '../../errors.js';
+import { blankAbsentMembers, hasAbsentMembers } from '../../protocol/absent-members.js';
 import { levelNumber, NO_LEVEL } from '../../protocol/levels.js';
 import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../../protocol/revisions.js';
@@ -91,8 +92,8 @@ export class DecodeStage {
 
   /** Takes a POST with its whole body; `bytes[0, length)` are valid during the call only. */
   decode(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const { config, decoder, write } = this.#parts;
-    const { auth, limits } = config.current;
+    const { config, write } = this.#parts;
+    const { auth } = config.current;
     // On a connection a refusal needs the id of the request, so there the policy refuses after the scan.
     if (auth.type !== 'none' && exchange.client.token === '' && !exchange.client.headerless) {
       write.refuse(exchange, exchange.client.hasOtherScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
@@ -102,30 +103,18 @@ export class DecodeStage {
       write.refuse(exchange, 'GW_NOT_ACCEPTABLE');
       return;
     }
-    const status = decoder.scan(bytes, length, exchange.message.spans.words, limits.maxDepth);
-    if (status !== ScanStatus.ok) {
-      if (status !== ScanStatus.notJson && status !== ScanStatus.badId) keepId(exchange, bytes);
-      write.refuse(exchange, SCAN_ERRORS[status] ?? 'GW_INVALID_REQUEST');
-      return;
-    }
-    if (exchange.message.spans.kind === Kind.batch) {
-      this.#batch(exchange, bytes, length);
-      return;
-    }
-    this.#message(exchange, bytes, length, false);
+    const message = this.#scan(exchange, bytes, length);
+    if (message === null) return;
+    if (exchange.message.spans.kind === Kind.batch) this.#batch(exchange, message, length);
+    else this.#message(exchange, message, length, false);
   }
 
   /** Takes one element of an accepted batch; session and revision of `exchange` are set already. */
   element(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const { config, decoder, write } = this.#parts;
-    const { limits } = config.current;
-    const status = decoder.scan(bytes, length, exchange.message.spans.words, limits.maxDepth);
-    if (status !== ScanStatus.ok || exchange.message.spans.kind === Kind.batch) {
-      if (status !== ScanStatus.badId) keepId(exchange, bytes);
-      write.refuse(exchange, status === ScanStatus.ok ? 'GW_INVALID_REQUEST' : SCAN_ERRORS[status]!);
-      return;
-    }
-    this.#message(exchange, bytes, length, true);
+    const message = this.#scan(exchange, bytes, length);
+    if (message === null) return;
+    if (exchange.message.spans.kind === Kind.batch) this.#parts.write.refuse(exchange, 'GW_INVALID_REQUEST');
+    else this.#message(exchange, message, length, true);
   }
 
   /** Takes a GET (`Operation.stream`) or DELETE (`Operation.terminate`) on the endpoint. */
@@ -150,6 +139,31 @@ export class DecodeStage {
     const opens = exchange.client.link !== null && exchange.client.sessionId === '' && operation === Operation.stream;
     if (!opens && !this.#legacySession(exchange)) return;
     this.#next!.decoded(exchange, NO_BYTES, 0);
+  }
+
+  /**
+   * Scans a message, refuses what is none.
+   *
+   * @returns the message to go on with, a copy where members of it count as absent; null = refused
+   */
+  #scan(exchange: Exchange, bytes: Uint8Array, length: number): Uint8Array | null {
+    const { config, decoder, write } = this.#parts;
+    const { spans } = exchange.message;
+    const { maxDepth } = config.current.limits;
+    let message = bytes;
+    let status = decoder.scan(bytes, length, spans.words, maxDepth);
+    if (hasAbsentMembers(bytes, spans, status)) {
+      const copy = Buffer.from(bytes.subarray(0, length));
+      blankAbsentMembers(copy, spans);
+      status = decoder.scan(copy, length, spans.words, maxDepth);
+      exchange.message.body = copy;
+      exchange.message.bodyLength = length;
+      message = copy;
+    }
+    if (status === ScanStatus.ok) return message;
+    if (status !== ScanStatus.notJson && status !== ScanStatus.badId) keepId(exchange, message);
+    write.refuse(exchange, SCAN_ERRORS[status] ?? 'GW_INVALID_REQUEST');
+    return null;
   }
 
   #message(exchange: Exchange, bytes: Uint8Array, length: number, inBatch: boolean): void {

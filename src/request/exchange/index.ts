@@ -94,7 +94,7 @@ export type Phase = CodeOf<typeof Phase>;
 /** How the upstream side of an exchange can be stopped; set by the upstream pool while a call is in flight. */
 export interface UpstreamHandle {
   /** Stops the call upstream in the transport's and era's way. */
-  cancel(exchange: Exchange): void;
+  cancel(exchange: Exchange, reason?: string): void;
   /** Stops and resumes reading the answer (client backpressure). */
   pause(exchange: Exchange): void;
   resume(exchange: Exchange): void;

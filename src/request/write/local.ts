@@ -3,7 +3,7 @@
  * prepared bytes and from session state.
  */
 import { Kind, Method } from '../../../native/layout.js';
-import { findMember, type Range, stringValue } from '../../protocol/json-cursor.js';
+import { applyEdits, findMember, type Range, removeMembers, stringValue } from '../../protocol/json-cursor.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era, LATEST_LEGACY, MODERN, revisionNumber } from '../../protocol/revisions.js';
 import { Operation } from '../../shared/records.js';
@@ -196,7 +196,7 @@ export class LocalAnswers {
     const session = this.#parts.sessions.create(
       revision,
       isObject(bytes, capabilities) ? bytes.slice(capabilities.start, capabilities.end) : EMPTY_OBJECT,
-      isObject(bytes, clientInfo) ? bytes.slice(clientInfo.start, clientInfo.end) : NO_BYTES,
+      isObject(bytes, clientInfo) ? withoutNulls(bytes, clientInfo) : NO_BYTES,
       subject,
     );
     if (session === null) {
@@ -221,6 +221,16 @@ export class LocalAnswers {
     this.#parts.upstreams.wantLogLevel(level);
     write.result(exchange, EMPTY_RESULT);
   }
+}
+
+/** A copy of an object. Members that are `null` count as absent, and modern upstreams, which get `clientInfo`, refuse them. */
+function withoutNulls(bytes: Uint8Array, { start, end }: Range): Uint8Array {
+  return applyEdits(
+    bytes,
+    start,
+    end,
+    removeMembers(bytes, start, (at) => at.type === 'null'),
+  );
 }
 
 function isObject(bytes: Uint8Array, value: Range | undefined): value is Range {

@@ -7,10 +7,10 @@ import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { BackOff, RestartBudget } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { CallQueue, recycle } from '../balance/queue.js';
-import { ControlError, type ControlReply, FIRST_CALL_ID, parseId } from '../core/control.js';
+import { ControlError, type ControlReply, cancelledParams, FIRST_CALL_ID, parseId } from '../core/control.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
-import { initializeParams } from '../core/handshake.js';
 import { escaped, LogLimit } from '../core/log-limit.js';
+import { MessageReader, type MessageReceiver } from '../core/message-reader.js';
 import { MessageCost } from '../core/notification-limit.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
@@ -18,7 +18,6 @@ import { ServerMessages } from '../messages/server-messages.js';
 import { channelHandshake, ProbeEnded } from './handshake.js';
 import type { Channel, ChannelListener } from './index.js';
 import { ChannelListen } from './listen.js';
-import { MessageReader, type MessageReceiver } from './reader.js';
 import { ChannelRequests } from './requests.js';
 import { ChannelRestarts } from './restarts.js';
 
@@ -259,11 +258,11 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     if (exchange !== null) this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }
 
-  protected withdraw(exchange: Exchange): void {
+  protected withdraw(exchange: Exchange, reason: string): void {
     if (this.#queue.remove(exchange)) return;
     // A call whose failure is deferred (no channel, no room) was never written.
     if (!this.isInFlight(exchange) || this.#channel?.withdraw(exchange) !== false) return;
-    this.#requests.notify('notifications/cancelled', { requestId: exchange.call.upstreamId });
+    this.#requests.notify('notifications/cancelled', cancelledParams(exchange.call.upstreamId, reason));
     this.#attribution.cancelled();
   }
 
@@ -315,7 +314,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
       const handshake = await channelHandshake(this.#requests, {
         legacyOnly: this.#neverProbe || this.#probeEnded,
         timeoutMs: this.owner.config.connectTimeoutMs,
-        initialize: initializeParams(this.profile),
+        profile: this.profile,
       });
       if (this.#channel !== channel || this.#stopping) return;
       this.#isInitialized = true;

@@ -5,10 +5,8 @@ import { Flag, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import { packageVersion } from '../../package-root.js';
 import { MODERN, REVISIONS } from '../../protocol/revisions.js';
-import type { Milliseconds } from '../../units.js';
-
-/** Deepest nesting of JSON that is accepted from upstreams. */
-export const UPSTREAM_DEPTH = 512;
+import type { Count, Milliseconds } from '../../units.js';
+import { scanServerMessage } from './server-scan.js';
 
 /** Ids of control requests are below those of calls, which start at 65,536 (`ExchangeTable.byUpstreamId`). */
 export const FIRST_CALL_ID = 65_536;
@@ -33,7 +31,10 @@ export interface ControlChannel {
   request(method: string, params: object | null, options: { timeoutMs: Milliseconds }): Promise<ControlReply>;
 }
 
-/** Why a control request has no usable response. The message holds no text of the upstream. */
+/** Characters of an upstream's text that are kept of it. */
+const MAX_TEXT: Count = 2_048;
+
+/** Why a control request has no usable response. The message holds no text of the upstream but protocol versions. */
 export class ControlError extends Error {
   /**
    * `closed` the connection ended before a response, `timeout`, `refused` 401 or 403, `http` another status without a
@@ -44,13 +45,16 @@ export class ControlError extends Error {
   readonly number: number;
   /** For `rpc`: `error.data`. */
   readonly data: unknown;
+  /** What the upstream said about it: `error.message`, or the body of the status. It is searched, and shown to no client. */
+  readonly text: string;
 
-  constructor(kind: ControlError['kind'], message: string, number = 0, data: unknown = undefined) {
+  constructor(kind: ControlError['kind'], message: string, number = 0, data: unknown = undefined, text = '') {
     super(message);
     this.name = 'ControlError';
     this.kind = kind;
     this.number = number;
     this.data = data;
+    this.text = text.slice(0, MAX_TEXT);
   }
 }
 
@@ -77,6 +81,11 @@ export function controlMessage(id: number | null, method: string, params: object
   );
 }
 
+/** Parameters of `notifications/cancelled`. @param reason '' = none */
+export function cancelledParams(requestId: number, reason: string): object {
+  return reason === '' ? { requestId } : { requestId, reason };
+}
+
 /** Copies a scanned response whose memory is valid only now. */
 export function copyReply(bytes: Uint8Array, length: number, spans: Spans, status = 0, sessionId = ''): ControlReply {
   return { bytes: Buffer.from(bytes.subarray(0, length)), spans: spans.copy(), status, sessionId };
@@ -85,7 +94,7 @@ export function copyReply(bytes: Uint8Array, length: number, spans: Spans, statu
 /** Scans a body that should be one response. @returns null if it is none */
 export function scanResponse(decoder: Decoder, bytes: Uint8Array): Spans | null {
   const spans = new Spans();
-  if (decoder.scan(bytes, bytes.length, spans.words, UPSTREAM_DEPTH) !== ScanStatus.ok) return null;
+  if (scanServerMessage(decoder, bytes, bytes.length, spans) !== ScanStatus.ok) return null;
   return spans.kind === Kind.response ? spans : null;
 }
 
@@ -95,10 +104,12 @@ export function resultOf(reply: ControlReply): Record<string, unknown> {
   if ((spans.flags & Flag.isErrorResponse) !== 0) {
     const error = JSON.parse(bytes.toString('utf8', spans.errorStart, spans.errorEnd)) as {
       code?: unknown;
+      message?: unknown;
       data?: unknown;
     } | null;
     const code = typeof error?.code === 'number' ? error.code : 0;
-    throw new ControlError('rpc', `the upstream answered with error ${code}`, code, error?.data);
+    const text = typeof error?.message === 'string' ? error.message : '';
+    throw new ControlError('rpc', `the upstream answered with error ${code}`, code, error?.data, text);
   }
   if ((spans.flags & Flag.resultIsObject) === 0) {
     throw new ControlError('invalid', 'the upstream answered without a result object');
@@ -123,4 +134,20 @@ export function parseId(bytes: Uint8Array, start: number, end: number): number {
     value = value * 10 + digit;
   }
   return value;
+}
+
+/**
+ * Whether a response that came in answer to the request with that id, and to no other one, is the response to it. An error may
+ * have the id `null`, none, or a text of the server's own, where the server refused the request before it read the id
+ * (JSON-RPC 2.0 section 5).
+ */
+export function isResponseTo(bytes: Uint8Array, spans: Spans, id: number): boolean {
+  const named = parseId(bytes, spans.idStart, spans.idEnd);
+  return named === id || (named < 0 && (spans.flags & Flag.isErrorResponse) !== 0);
+}
+
+/** An error response with another id, or with one where it had none. */
+export function errorUnderId(bytes: Uint8Array, spans: Spans, id: number): Buffer {
+  const error = bytes.subarray(spans.errorStart, spans.errorEnd);
+  return Buffer.concat([Buffer.from(`{"jsonrpc":"2.0","id":${id},"error":`), error, Buffer.from('}')]);
 }

@@ -3,7 +3,7 @@ import type { Spans } from '../../../native/spans.js';
 import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot, ServerSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
-import { Era, Revision } from '../../protocol/revisions.js';
+import { Era, REVISIONS, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { ExchangeTable } from '../../request/exchange/table.js';
 import type { Milliseconds } from '../../units.js';
@@ -189,8 +189,12 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   listen(_filter: ListenFilter): Promise<ListenFilter> {
     return Promise.reject(new ControlError('invalid', 'the endpoint cannot listen'));
   }
-  /** Removes a call from the transport and cancels it upstream, in the way of transport and era. */
-  protected abstract withdraw(exchange: Exchange): void;
+  /**
+   * Removes a call from the transport and cancels it upstream, in the way of transport and era.
+   *
+   * @param reason the client's, '' = none
+   */
+  protected abstract withdraw(exchange: Exchange, reason: string): void;
   /** A call has ended here, whatever its outcome; `exchange.connection` is still set. */
   protected abstract callEnded(exchange: Exchange): void;
   /** Periodic work, some 20 times a second. */
@@ -211,10 +215,10 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     return exchange.call.upstream === this;
   }
 
-  cancel(exchange: Exchange): void {
+  cancel(exchange: Exchange, reason = ''): void {
     if (!this.holds(exchange)) return;
     this.stats.cancelled += 1;
-    this.withdraw(exchange);
+    this.withdraw(exchange, reason);
     this.breaker.neutral();
     this.#release(exchange);
   }
@@ -223,7 +227,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   expire(exchange: Exchange): void {
     this.stats.timeouts += 1;
     const { sent } = exchange.call;
-    this.withdraw(exchange);
+    this.withdraw(exchange, '');
     this.fail(exchange, 'GW_UPSTREAM_TIMEOUT', sent);
   }
 
@@ -252,7 +256,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   }
 
   /** Ends a call whose response is passed on in parts. @param complete false = the rest of it will not arrive */
-  protected finishLarge(exchange: Exchange, complete: boolean): void {
+  finishLarge(exchange: Exchange, complete: boolean): void {
     if (complete) {
       this.breaker.succeeded();
     } else {
@@ -293,6 +297,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
 
   /** The handshake is complete. */
   protected becomeReady(handshake: Handshake): void {
+    this.#warnOfVersion(handshake);
     this.handshake = handshake;
     this.era = handshake.era;
     this.revision = handshake.revision;
@@ -301,8 +306,18 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     this.owner.initialized(this);
   }
 
+  /** Once for each version that the server announces, not for each handshake and each dedicated endpoint. */
+  #warnOfVersion({ unknownVersion, revision }: Handshake): void {
+    const wasSaid = this.profile.owner !== null || unknownVersion === this.handshake?.unknownVersion;
+    if (unknownVersion === '' || wasSaid) return;
+    this.context.log.warn(
+      { ...this.names, protocolVersion: unknownVersion, servedAs: REVISIONS[revision] },
+      'upstream announces a protocol version that the gateway does not know: it is served as the nearest older one',
+    );
+  }
+
   /** Progress restarts the time limit, up to a maximum (MCP, timeouts). */
-  protected prolong(exchange: Exchange): void {
+  prolong(exchange: Exchange): void {
     if (exchange.call.deadline <= 0) return;
     const route = exchange.verdict.route;
     const limit = this.context.routeTimeouts[route] || this.owner.config.requestTimeoutMs;

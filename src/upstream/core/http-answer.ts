@@ -1,40 +1,31 @@
 /** What the head of an HTTP response says about its body. Every reader of responses decides by this file. */
 
-/** Media types of bodies. */
-export const Media = { other: 0, json: 1, eventStream: 2 } as const;
-
 /** What a response is to a request. */
 export const Answer = {
-  /** The body is JSON. */
-  json: 0,
-  /** The body is an event stream. */
+  /** A success. The body is JSON, whatever media type it claims, or means nothing. */
+  messages: 0,
+  /** A success with an event stream. Events of all names hold messages. */
   events: 1,
-  /** A success without messages. */
-  other: 2,
-  /** The body says at most why the request was refused. */
-  refusal: 3,
+  /** The body says at most why the request was refused: a JSON-RPC error, or text. */
+  refusal: 2,
 } as const;
 
 /** Content codings that are decoded (RFC 9110 section 8.4.1). */
 export const Coding = { identity: 0, gzip: 1, deflate: 2, brotli: 3, unknown: 4 } as const;
 
-/** Reads status and media type. Every success counts, whatever its number (RFC 9110 section 15.3). */
-export function answerOf(status: number, media: number): number {
+/** What a response is. Every success counts, whatever its number (RFC 9110 section 15.3). @returns one of {@link Answer} */
+export function answerOf(status: number, isEventStream: boolean): number {
   if (status < 200 || status > 299) return Answer.refusal;
-  if (media === Media.eventStream) return Answer.events;
-  return media === Media.json ? Answer.json : Answer.other;
+  return isEventStream ? Answer.events : Answer.messages;
 }
 
-/** The media type in a `Content-Type`, with or without parameters, in any case of letters; JSON where there is none. */
-export function mediaOf(contentType: string): number {
+/** Whether a `Content-Type` is that of an event stream, with or without parameters, in any case of letters. */
+export function isEventStream(contentType: string): boolean {
   const end = contentType.indexOf(';');
-  const type = (end < 0 ? contentType : contentType.slice(0, end)).trim().toLowerCase();
-  if (type === 'text/event-stream') return Media.eventStream;
-  const isJson = type === '' || type === 'application/json' || type === 'application/json-rpc' || type === 'text/json';
-  return isJson || /^[^\s/]+\/[^\s/]+\+json$/.test(type) ? Media.json : Media.other;
+  return (end < 0 ? contentType : contentType.slice(0, end)).trim().toLowerCase() === 'text/event-stream';
 }
 
-/** The coding in a `Content-Encoding`. Several codings on one body are unknown. */
+/** The coding in a `Content-Encoding`. Several codings on one body are unknown. @returns one of {@link Coding} */
 export function codingOf(contentEncoding: string): number {
   switch (contentEncoding.trim().toLowerCase()) {
     case '':
@@ -50,9 +41,4 @@ export function codingOf(contentEncoding: string): number {
     default:
       return Coding.unknown;
   }
-}
-
-/** Where JSON begins: after a byte order mark, which it may not have (RFC 8259 section 8.1) but some servers send. */
-export function bodyStart(bytes: Uint8Array, length: number): number {
-  return length >= 3 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
 }

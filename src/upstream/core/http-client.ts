@@ -6,7 +6,7 @@ import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, request a
 import { Agent as HttpsAgent, request as requestTls } from 'node:https';
 import type { Count, Milliseconds } from '../../units.js';
 import { decodedBody } from './decoded-body.js';
-import { answerOf, Coding, codingOf, mediaOf } from './http-answer.js';
+import { answerOf, Coding, codingOf, isEventStream } from './http-answer.js';
 import { isRedirect, redirectTarget, type UpstreamLocation } from './location.js';
 
 /** Idle time before TCP probes the peer, which detects one that vanished without closing. */
@@ -125,7 +125,7 @@ class ReceivedAnswer implements HttpAnswer {
     this.#response = response;
     this.url = url;
     this.status = response.statusCode ?? 0;
-    this.kind = answerOf(this.status, mediaOf(this.header('content-type')));
+    this.kind = answerOf(this.status, isEventStream(this.header('content-type')));
     response.on('error', () => {});
   }
 

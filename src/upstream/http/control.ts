@@ -1,12 +1,12 @@
 /** Control traffic of an HTTP upstream (handshake, lists, notifications, event streams), apart from the connections of calls. */
 
-import { type Decoder, Flag } from '../../../native/layout.js';
+import type { Decoder } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
-import type { Count, Milliseconds } from '../../units.js';
+import type { Bytes, Count, Milliseconds } from '../../units.js';
 import { joinShared } from '../core/background.js';
 import { connectionError } from '../core/connection-error.js';
-import { ControlError, type ControlReply, copyReply, FIRST_CALL_ID, parseId } from '../core/control.js';
+import { ControlError, type ControlReply, copyReply, FIRST_CALL_ID, isResponseTo } from '../core/control.js';
 import { type EventSink, readEvents } from '../core/event-body.js';
 import { Answer } from '../core/http-answer.js';
 import { HttpClient } from '../core/http-client.js';
@@ -25,6 +25,9 @@ const NOTIFY_MS: Milliseconds = 60_000;
 const NOTIFY_ATTEMPTS = 3;
 /** Pause after the first attempt; grows with each. */
 const NOTIFY_PAUSE_MS: Milliseconds = 100;
+
+/** Bytes of a refusal without a JSON-RPC error that are searched for what it says. */
+const MAX_REFUSAL_TEXT: Bytes = 2_048;
 
 const EVENT_TOO_LARGE = 'an event is larger than limits.maxLineBytes';
 const BUFFER_FULL = 'there was no room for the answer (limits.maxBufferedBytes)';
@@ -87,18 +90,20 @@ export class HttpControl {
       const { status, kind } = answer;
       const sessionId = answer.header('mcp-session-id');
       let reply: ControlReply | null;
+      let text = '';
       if (kind === Answer.events) {
         reply = await this.#fromStream(answer.body, id, status, sessionId);
         stop.abort();
       } else {
         const bytes = await collect(answer.body, this.#target);
         reply = await this.#find(bytes, id, status, sessionId);
+        if (kind === Answer.refusal) text = bytes.toString('utf8', 0, MAX_REFUSAL_TEXT);
       }
       if (status === 401 || status === 403)
-        throw new ControlError('refused', `the upstream answered ${status}`, status);
+        throw new ControlError('refused', `the upstream answered ${status}`, status, undefined, text);
       if (reply !== null) return reply;
       if (kind !== Answer.refusal) throw new ControlError('invalid', 'the answer is no JSON-RPC response');
-      throw new ControlError('http', `the upstream answered ${status}`, status);
+      throw new ControlError('http', `the upstream answered ${status}`, status, undefined, text);
     } catch (error) {
       if (error instanceof ControlError) throw error;
       if (stop.signal.aborted) throw new ControlError('timeout', 'the upstream did not answer in time');
@@ -139,7 +144,7 @@ export class HttpControl {
       answer.discard();
       return answer.status;
     } catch (error) {
-      throw connectionError(error);
+      throw error instanceof ControlError ? error : connectionError(error);
     } finally {
       clearTimeout(timer);
     }
@@ -199,7 +204,7 @@ export class HttpControl {
     if (bytes.length > LARGE_PAGE) {
       const words = await this.#target.background.scanResponse(bytes);
       const reply = words === null ? null : { bytes, spans: new Spans(words), status, sessionId };
-      return reply !== null && isFor(reply.bytes, reply.spans, id) ? reply : null;
+      return reply !== null && isResponseTo(bytes, reply.spans, id) ? reply : null;
     }
     const found = new ResponseEvents(this.#decoder, this.#target.maxBatch, id, status, sessionId);
     found.event(bytes, bytes.length);
@@ -246,7 +251,7 @@ class ResponseEvents implements EventSink, MessageReceiver {
   }
 
   receiveResponse(bytes: Uint8Array, length: number, spans: Spans): void {
-    if (this.reply !== null || !isFor(bytes, spans, this.#id)) return;
+    if (this.reply !== null || !isResponseTo(bytes, spans, this.#id)) return;
     this.reply = copyReply(bytes, length, spans, this.#status, this.#sessionId);
   }
 
@@ -259,12 +264,6 @@ class ResponseEvents implements EventSink, MessageReceiver {
   evicted(): void {
     this.isBufferFull = true;
   }
-}
-
-/** Whether a message is the response to the request with that id; an error may come without one (JSON-RPC 2.0 section 5). */
-function isFor(bytes: Uint8Array, spans: Spans, id: number): boolean {
-  if (spans.idStart < 0) return (spans.flags & Flag.isErrorResponse) !== 0;
-  return parseId(bytes, spans.idStart, spans.idEnd) === id;
 }
 
 async function collect(

@@ -1,31 +1,37 @@
-import { Kind, ScanStatus } from '../../../native/layout.js';
+import { Flag, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { Era, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
-import { VerdictFlag } from '../../shared/records.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
-import { ControlError, type ControlReply, controlMessage, parseId } from '../core/control.js';
+import { ControlError, type ControlReply, cancelledParams, controlMessage } from '../core/control.js';
 import { detectionBackOff, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
-import { initializeParams } from '../core/handshake.js';
+import { Answer, answerOf } from '../core/http-answer.js';
 import { addressOf, HttpHeads } from '../core/http-heads.js';
+import { isRedirect } from '../core/location.js';
+import { RedirectReports } from '../core/redirect-reports.js';
+import { scanServerMessage } from '../core/server-scan.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
+import { type CallMessageListener, CallMessages } from './call-messages.js';
 import type { CallStream } from './call-stream.js';
 import { HttpCalls } from './calls.js';
-import type { ConnectionListener, HttpConnection } from './connection.js';
+import { type ConnectionListener, HttpConnection } from './connection.js';
 import { HttpControl } from './control.js';
 import { HttpEvents } from './events.js';
 import { httpHandshake } from './handshake.js';
+import { HttpJunk } from './junk.js';
+import { CallRedirects } from './redirects.js';
 import { interpretRefusal } from './refusals.js';
+import { CallRepeats } from './repeats.js';
 import { ResumedStream, type ResumeListener } from './resume.js';
-import { isSessionLost } from './session.js';
+import { isGone, isSessionError, type SessionLoss, sessionLoss } from './session.js';
 import type { SessionObserver } from './standalone-stream.js';
 import { type ConnectionTarget, connectionTarget } from './target.js';
 
@@ -37,7 +43,7 @@ const SESSION_END_MS: Milliseconds = 500;
 /** One Streamable HTTP endpoint: keep-alive connections for calls, and control traffic apart from them. */
 export class HttpEndpoint
   extends BaseEndpoint
-  implements ConnectionListener, ResumeListener, CallsInFlight, SessionObserver
+  implements ConnectionListener, ResumeListener, CallMessageListener, CallsInFlight, SessionObserver
 {
   readonly transport = 'http';
   readonly #config: UrlEndpointSnapshot;
@@ -47,11 +53,13 @@ export class HttpEndpoint
   readonly #events: HttpEvents;
   readonly #attribution: Attribution;
   readonly #messages: ServerMessages;
+  readonly #callMessages: CallMessages;
+  readonly #redirects: CallRedirects;
+  readonly #redirectReports: RedirectReports;
   readonly #calls: HttpCalls;
   readonly #spans = new Spans();
   readonly #backOff: BackOff;
-  /** Upstream ids of calls in flight that were sent a second time. */
-  readonly #repeated = new Set<number>();
+  readonly #repeats = new CallRepeats();
   #era: Era | null;
   #timer: NodeJS.Timeout | undefined;
   #isHandshaking = false;
@@ -79,7 +87,12 @@ export class HttpEndpoint
     });
     this.#attribution = new Attribution(this, profile, true);
     this.#messages = new ServerMessages(this, owner, context.sink, this.#attribution);
+    this.#redirectReports = new RedirectReports(context.log, this.names);
+    const junk = new HttpJunk(this, context.log, this.names);
+    this.#callMessages = new CallMessages(this, this.#messages, junk, context, this.#target.maxBatch);
+    this.#redirects = new CallRedirects(this.#target.location, this.#redirectReports);
     const streams = {
+      junk,
       control: this.#control,
       configured: this.#configured,
       decoder: context.decoder,
@@ -87,8 +100,8 @@ export class HttpEndpoint
       acknowledgeMs: connectTimeoutMs,
     };
     this.#events = new HttpEvents(streams, this.#messages, this);
-    const heads = new HttpHeads(this.#configured, { era: Era.legacy, revision: Revision.none, sessionId: '' });
-    this.#calls = new HttpCalls(this.#target, this, { maxConnections: connections, maxQueue }, heads);
+    const heads = new HttpHeads(this.#configured, { era: Era.legacy, versionHeader: '', sessionId: '' });
+    this.#calls = new HttpCalls(this.#target, this, this.#callMessages, { maxConnections: connections, maxQueue }, heads);
     this.#era = profile.legacyOnly ? Era.legacy : null;
     this.#backOff = config.detect ? detectionBackOff(config) : new BackOff();
   }
@@ -113,7 +126,7 @@ export class HttpEndpoint
     const ended = heads.sessionId === '' ? null : this.#control.endSession(heads.forControl(''), SESSION_END_MS);
     for (const exchange of this.calls()) {
       const { sent } = exchange.call;
-      this.withdraw(exchange);
+      this.withdraw(exchange, '');
       this.fail(exchange, 'GW_UPSTREAM_CLOSED', sent);
     }
     await ended;
@@ -154,11 +167,10 @@ export class HttpEndpoint
     try {
       reply = await this.#control.post(body, id, heads.forControl(method), options.timeoutMs);
     } catch (error) {
-      if (error instanceof ControlError && error.kind === 'http' && error.number === 404)
-        this.#recover(heads.sessionId);
+      if (error instanceof ControlError && isSessionError(error)) this.#recover(heads.sessionId);
       throw error;
     }
-    if (!isSessionLost(reply.status, heads.sessionId, reply.bytes, reply.spans)) return reply;
+    if (sessionLoss(reply.status, heads.sessionId, reply.bytes, reply.spans) !== 'lost') return reply;
     this.#recover(heads.sessionId);
     throw new ControlError('closed', 'the upstream has lost the session');
   }
@@ -172,7 +184,7 @@ export class HttpEndpoint
   async #deliver(bytes: Buffer): Promise<void> {
     const { heads } = this.#calls;
     const status = await this.#control.notify(bytes, heads.forControl(''));
-    if (status === 404) this.#recover(heads.sessionId);
+    if (isGone(status)) this.#recover(heads.sessionId);
   }
 
   /** See {@link SessionObserver}. */
@@ -201,85 +213,45 @@ export class HttpEndpoint
     this.#messages.tick();
   }
 
-  document(stream: CallStream, bytes: Uint8Array, length: number): void {
-    const { exchange } = stream;
-    const spans = this.#spans;
-    if (exchange === null) {
-      this.#messages.unknownResponse();
-      return;
-    }
-    const status = this.context.decoder.scan(bytes, length, spans.words, UPSTREAM_DEPTH);
-    const kind = status === ScanStatus.ok ? spans.kind : Kind.none;
-    if (kind === Kind.response) {
-      if (parseId(bytes, spans.idStart, spans.idEnd) !== stream.upstreamId) {
-        this.#messages.unknownResponse();
-        return;
-      }
-      stream.drain(performance.now());
-      this.finish(exchange, bytes, length, spans);
-    } else if (kind === Kind.notification || kind === Kind.request) {
-      this.#messages.receive(exchange, bytes, length, spans);
-    } else {
-      this.#refuse(stream, exchange);
-    }
+  responded(stream: CallStream, exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    if ((spans.flags & Flag.isErrorResponse) !== 0 && this.#isRepeated(stream, exchange, bytes, length, spans)) return;
+    stream.drain();
+    this.finish(exchange, bytes, length, spans);
   }
 
-  largeStart(stream: CallStream, bytes: Uint8Array, length: number): boolean {
-    const { exchange } = stream;
-    return exchange !== null && this.context.sink.largeStart(exchange, bytes, length);
-  }
-
-  largePart(stream: CallStream, bytes: Uint8Array, start: number, end: number): void {
-    const { exchange } = stream;
-    if (exchange === null) return;
-    this.prolong(exchange);
-    this.context.sink.largePart(exchange, bytes, start, end);
-  }
-
-  largeEnd(stream: CallStream, complete: boolean): void {
-    const { exchange } = stream;
-    stream.exchange = null;
-    if (complete) stream.drain(performance.now());
-    if (exchange !== null) this.finishLarge(exchange, complete);
+  unreadable(stream: CallStream, exchange: Exchange): void {
+    stream.abandon();
+    this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }
 
   streamEnded(stream: ResumedStream, status: number): void {
     const { exchange, sessionId } = stream;
     stream.exchange = null;
     if (exchange === null) return;
-    if (status === 404) this.#recover(sessionId);
+    if (isGone(status)) this.#recover(sessionId);
     this.fail(exchange, stream.failure ?? 'GW_UPSTREAM_TRUNCATED', true);
   }
 
-  completed(connection: HttpConnection, status: number, json: boolean, body: Buffer | null): void {
-    const { exchange, upstreamId, sessionId } = connection;
+  completed(connection: HttpConnection, status: number, body: Buffer | null): void {
+    const { exchange } = connection;
     if (exchange === null) {
       this.#calls.release(connection);
-      return;
-    }
-    connection.exchange = null;
-    if (body === null) {
+    } else if (body === null) {
+      connection.exchange = null;
       this.#truncated(connection, exchange);
-      return;
-    }
-    const spans = this.#spans;
-    const isResponse =
-      json &&
-      this.context.decoder.scan(body, body.length, spans.words, UPSTREAM_DEPTH) === ScanStatus.ok &&
-      spans.kind === Kind.response;
-    if (status === 200) {
-      const isOurs = isResponse && parseId(body, spans.idStart, spans.idEnd) === upstreamId;
+    } else if (isRedirect(status)) {
+      connection.exchange = null;
+      this.#redirected(connection, exchange, status);
+    } else if (answerOf(status, false) === Answer.refusal) {
+      connection.exchange = null;
+      this.#refused(connection, exchange, status, body);
+    } else {
+      this.#callMessages.document(connection, body, body.length);
+      const isAnswered = connection.exchange === null;
+      connection.exchange = null;
       this.#calls.release(connection);
-      if (isOurs) this.finish(exchange, body, body.length, spans);
-      else this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
-      return;
+      if (!isAnswered) this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
     }
-    if (isSessionLost(status, sessionId, body, isResponse ? spans : null) && !this.#repeated.has(upstreamId)) {
-      this.#repeatInNewSession(connection, exchange);
-      return;
-    }
-    this.#calls.release(connection);
-    this.#refusal(exchange, { status, body, spans: isResponse ? spans : null, id: upstreamId, sessionId });
   }
 
   failed(connection: HttpConnection, error: ErrorCode): void {
@@ -289,7 +261,8 @@ export class HttpEndpoint
       this.#calls.release(connection);
     } else if (error === 'GW_UPSTREAM_TRUNCATED') {
       this.#truncated(connection, exchange);
-    } else if (error === 'GW_UPSTREAM_CLOSED' && this.#mayRepeat(exchange)) {
+    } else if (error === 'GW_UPSTREAM_CLOSED' && !this.#stopping && this.#repeats.mayRepeat(exchange)) {
+      // A server restarts, or closes an idle connection while a call is in flight.
       this.#sendAgain(connection, exchange);
     } else {
       this.#calls.release(connection);
@@ -297,19 +270,15 @@ export class HttpEndpoint
     }
   }
 
-  protected withdraw(exchange: Exchange): void {
+  protected withdraw(exchange: Exchange, reason: string): void {
     if (this.#calls.remove(exchange)) return;
     const stream = exchange.call.connection as CallStream | null;
     if (stream === null || stream.exchange !== exchange) return;
     // A modern server takes the end of the stream as cancellation, a legacy one needs a notification (MCP, cancellation).
     if (this.era === Era.legacy && exchange.call.sent) {
       this.#attribution.cancelled();
-      const cancellation = controlMessage(
-        null,
-        'notifications/cancelled',
-        { requestId: exchange.call.upstreamId },
-        false,
-      );
+      const params = cancelledParams(exchange.call.upstreamId, reason);
+      const cancellation = controlMessage(null, 'notifications/cancelled', params, false);
       void this.#control.notify(cancellation, this.#calls.heads.forControl(''));
     }
     stream.abandon();
@@ -317,13 +286,8 @@ export class HttpEndpoint
 
   protected callEnded(exchange: Exchange): void {
     this.#attribution.ended(exchange);
-    if (this.#repeated.size > 0) this.#repeated.delete(exchange.call.upstreamId);
-  }
-
-  /** A message that cannot be passed on, on the stream of a call. */
-  #refuse(stream: CallStream, exchange: Exchange): void {
-    stream.abandon();
-    this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
+    this.#repeats.ended(exchange.call.upstreamId);
+    this.#redirects.ended(exchange.call.upstreamId);
   }
 
   /** A stream ended without the response. Where its events have ids, it is resumed (resume.ts). */
@@ -336,44 +300,82 @@ export class HttpEndpoint
       this.fail(exchange, 'GW_UPSTREAM_TRUNCATED', true);
       return;
     }
-    const stream = new ResumedStream({ exchange, sessionId, at: { lastEventId, retryMs } }, this.#target, this);
+    const stream = new ResumedStream({ exchange, sessionId, at: { lastEventId, retryMs } }, this.#target, this, this.#callMessages);
     exchange.call.connection = stream;
     this.#calls.release(connection);
     void stream.run(this.#control, this.#configured, handshake);
   }
 
-  #refusal(
-    exchange: Exchange,
-    answer: { status: number; body: Buffer; spans: Spans | null; id: number; sessionId: string },
-  ): void {
-    const { error, reprobe } = interpretRefusal({ ...answer, era: this.era });
+  #refused(connection: HttpConnection, exchange: Exchange, status: number, body: Buffer): void {
+    const { upstreamId: id, sessionId } = connection;
+    const { decoder } = this.context;
+    const spans = this.#spans;
+    const isScanned = scanServerMessage(decoder, body, body.length, spans) === ScanStatus.ok;
+    const refusal = { status, body, spans: isScanned && spans.kind === Kind.response ? spans : null, id, sessionId };
+    const loss = this.#repeats.lossOf(refusal, this.#isReplaced(connection));
+    if (loss !== 'none' && this.#repeatInNewSession(connection, exchange, loss)) return;
+    this.#calls.release(connection);
+    const { error, response, reprobe } = interpretRefusal({ ...refusal, era: this.era });
     if (reprobe) this.#reprobe();
-    if (error !== null) this.fail(exchange, error, true);
-    else if (answer.spans !== null) this.finish(exchange, answer.body, answer.body.length, answer.spans);
-  }
-
-  /** The session is unknown to the upstream, so the call was not executed: sends it again in a new session. */
-  #repeatInNewSession(connection: HttpConnection, exchange: Exchange): void {
-    if (this.#recover(connection.sessionId)) {
-      this.#sendAgain(connection, exchange);
-    } else {
-      this.#calls.release(connection);
-      this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
+    if (response === null) this.fail(exchange, error, true);
+    else {
+      decoder.scan(response, response.length, spans.words, UPSTREAM_DEPTH);
+      this.finish(exchange, response, response.length, spans);
     }
   }
 
-  /**
-   * Whether a call whose connection was closed without a response may be sent again: it is safe to repeat, and the client has
-   * received no events of it. This happens when a server restarts, or closes an idle connection while a call is in flight.
-   */
-  #mayRepeat(exchange: Exchange): boolean {
-    if (this.#stopping || exchange.client.events > 0 || this.#repeated.has(exchange.call.upstreamId)) return false;
-    return (exchange.verdict.flags & VerdictFlag.safe) !== 0;
+  /** A redirect that can be followed is followed: the call was not executed. */
+  #redirected(connection: HttpConnection, exchange: Exchange, status: number): void {
+    const isFollowed = this.#redirects.follow(connection, status);
+    if (isFollowed && this.#calls.resend(connection, exchange)) return;
+    if (isFollowed) {
+      this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
+      return;
+    }
+    this.#calls.release(connection);
+    this.#reprobe();
+    this.fail(exchange, 'GW_UPSTREAM_REDIRECTED', true);
   }
 
-  #sendAgain(connection: HttpConnection, exchange: Exchange): void {
-    this.#repeated.add(connection.upstreamId);
-    if (!this.#calls.resend(connection, exchange)) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
+  /** Whether another session is open, or being opened, in the place of the one that the call was sent in. */
+  #isReplaced({ heads }: HttpConnection): boolean {
+    return this.#isHandshaking || heads !== this.#calls.heads;
+  }
+
+  /**
+   * The session may be unknown to the upstream: opens another one, and sends the call again unless it may have been executed and
+   * is not safe to repeat.
+   *
+   * @returns whether it is sent again
+   */
+  #repeatInNewSession(connection: HttpConnection, exchange: Exchange, loss: SessionLoss, isReading = false): boolean {
+    if (!this.#isReplaced(connection) && !this.#recover(connection.sessionId)) return false;
+    if (this.#stopping || (loss === 'perhaps' && !this.#repeats.mayRepeat(exchange))) return false;
+    this.#sendAgain(connection, exchange, isReading);
+    return true;
+  }
+
+  /** Whether an error on the stream of a call means that the session is lost, and the call is sent again. */
+  #isRepeated(
+    stream: CallStream,
+    exchange: Exchange,
+    bytes: Uint8Array,
+    length: number,
+    spans: Spans,
+  ): boolean {
+    if (!(stream instanceof HttpConnection) || exchange.client.events > 0) return false;
+    const { upstreamId: id, sessionId } = stream;
+    const body = Buffer.from(bytes.buffer, bytes.byteOffset, length);
+    const loss = this.#repeats.lossOf({ status: 200, body, spans, id, sessionId }, this.#isReplaced(stream));
+    return loss !== 'none' && this.#repeatInNewSession(stream, exchange, loss, true);
+  }
+
+  /** @param isReading the rest of its stream is still read */
+  #sendAgain(connection: HttpConnection, exchange: Exchange, isReading = false): void {
+    this.#repeats.repeated(connection.upstreamId);
+    const isQueued = isReading ? this.#calls.requeue(connection, exchange) : this.#calls.resend(connection, exchange);
+    if (isReading) connection.drain();
+    if (!isQueued) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
   }
 
   /**
@@ -410,11 +412,13 @@ export class HttpEndpoint
   }
 
   async #handshake(): Promise<void> {
+    const { location } = this.#target;
+    location.handshakeStarted();
     try {
       const handshake = await httpHandshake(this.#control, this.#configured, {
         era: this.#era,
         timeoutMs: this.owner.config.connectTimeoutMs,
-        initialize: initializeParams(this.profile),
+        profile: this.profile,
       });
       if (this.#stopping) return;
       this.#isHandshaking = false;
@@ -429,6 +433,8 @@ export class HttpEndpoint
     } catch (error) {
       this.#isHandshaking = false;
       if (this.#stopping) return;
+      location.handshakeFailed();
+      this.#redirectReports.failed(error);
       // The detected era may be out of date: the next attempt detects it again.
       if (!this.profile.legacyOnly) this.#era = null;
       if (this.#config.detect && !this.profile.lazy && suggestsSse(error)) {

@@ -8,7 +8,7 @@ import type { Bytes, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
 import { OutboundBatch } from '../channel/outbound-batch.js';
 import type { EndpointContext } from '../core/endpoint.js';
-import { addressOf } from '../core/http-heads.js';
+import { addressOf, USER_AGENT } from '../core/http-heads.js';
 import { PacedInput, type PushedSource, type ReadTurns } from '../core/read-turns.js';
 
 /** Where and how to connect. */
@@ -44,12 +44,12 @@ export function webSocketTarget(
   context: EndpointContext,
 ): WebSocketTarget {
   const { url, headers: configured } = addressOf(config);
-  const headers = Object.entries(configured).filter(
-    ([name]) => !isReservedHeader(name) && !name.toLowerCase().startsWith('sec-websocket-'),
-  );
+  const headers = Object.entries(configured)
+    .map(([name, value]) => [name.toLowerCase(), value] as const)
+    .filter(([name]) => !isReservedHeader(name) && !name.startsWith('sec-websocket-'));
   return {
     url: url.href,
-    headers: Object.fromEntries(headers),
+    headers: { 'user-agent': USER_AGENT, ...Object.fromEntries(headers) },
     connectTimeoutMs,
     closeTimeoutMs: context.stopGraceMs,
     maxMessageBytes: context.config.current.limits.maxLineBytes,
