@@ -79,9 +79,11 @@ export function redirectTarget(from: URL, method: string, status: number, locati
   return to;
 }
 
+const SECURE = { 'http:': 'https:', 'ws:': 'wss:' } as const;
+
 function isSameServer(from: URL, to: URL): boolean {
   if (from.origin === to.origin) return true;
-  const isUpgrade = from.protocol === 'http:' && to.protocol === 'https:';
+  const isUpgrade = (from.protocol === 'http:' || from.protocol === 'ws:') && to.protocol === SECURE[from.protocol];
   return isUpgrade && from.hostname === to.hostname && from.port === '' && to.port === '';
 }
 
