@@ -47,7 +47,7 @@ export class HttpClient {
   readonly #connectTimeoutMs: Milliseconds;
   readonly #plain: HttpAgent;
   readonly #tls: HttpsAgent;
-  readonly #active = new Set<ClientRequest>();
+  readonly #active = new Set<() => void>();
   #isDestroyed = false;
 
   /** @param limits.connections most connections at once; further requests wait */
@@ -72,8 +72,7 @@ export class HttpClient {
   async request(request: HttpRequest): Promise<HttpAnswer> {
     let url = this.#location.current;
     for (let hops = 0; ; hops += 1) {
-      const response = await this.#send(url, request);
-      const answer = new ReceivedAnswer(response, url);
+      const answer = new ReceivedAnswer(await this.#send(url, request), url);
       const { status } = answer;
       if (!isRedirect(status)) return answer;
       answer.discard();
@@ -87,7 +86,7 @@ export class HttpClient {
   /** Ends all requests and connections. */
   destroy(): void {
     this.#isDestroyed = true;
-    for (const request of this.#active) request.destroy();
+    for (const abort of this.#active) abort();
     this.#plain.destroy();
     this.#tls.destroy();
   }
@@ -99,16 +98,25 @@ export class HttpClient {
         return;
       }
       const isTls = url.protocol === 'https:';
-      const options = { method, headers: headersOf(headers), signal, agent: isTls ? this.#tls : this.#plain };
+      const options = { method, headers: headersOf(headers), agent: isTls ? this.#tls : this.#plain };
       const request = isTls ? requestTls(url, options) : requestPlain(url, options);
-      this.#active.add(request);
       if (this.#connectTimeoutMs > 0) limitConnect(request, this.#connectTimeoutMs, isTls);
+      let response: IncomingMessage | null = null;
+      // Not by the option `signal`: node:http then throws when a response has arrived that was not read to its end.
+      const abort = (): void => void (response ?? request).destroy(new Error('aborted'));
+      this.#active.add(abort);
+      signal.addEventListener('abort', abort);
       request.on('error', reject);
       request.on('close', () => {
-        this.#active.delete(request);
+        this.#active.delete(abort);
+        signal.removeEventListener('abort', abort);
         reject(new Error('the connection was closed'));
       });
-      request.on('response', resolve);
+      request.on('response', (arrived) => {
+        response = arrived;
+        resolve(arrived);
+      });
+      if (signal.aborted) abort();
       if (body === null) request.end();
       else request.end(body);
     });
