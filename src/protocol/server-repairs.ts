@@ -11,12 +11,10 @@ const OPEN_OBJECT = 0x7b;
 const LETTER_N = 0x6e;
 /** U+FEFF in UTF-8: JSON may not begin with it (RFC 8259 section 8.1), and readers may ignore it. */
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf] as const;
-/** An integer with a fraction of zeros, as serialisers write a number that is a double to them. */
-const WHOLE = /^-?\d+(\.0+)$/;
 
 /**
  * Repairs a message that a scan has refused: a byte order mark; `error: null` beside a result, `result: null` beside an error, and
- * both beside a method, as serialisers write members without a value; `id: null` of a notification; an id such as `5.0`.
+ * both beside a method, as serialisers write members without a value; `id: null` of a notification.
  *
  * @param status the result of the scan
  * @returns whether anything was overwritten: the message has to be scanned again
@@ -57,15 +55,5 @@ function repairMembers(bytes: Uint8Array, members: JsonCursor): boolean {
   if (isNull(method) && hasOutcome) return blank(method);
   if (isNull(error) && (method !== null || result !== null)) return blank(error);
   if (isNull(result) && (method !== null || error !== null)) return blank(result);
-  if (isNull(id) && method !== null) return blank(id);
-  return id !== null && blankFraction(bytes, id);
-}
-
-function blankFraction(bytes: Uint8Array, { start, end }: Range): boolean {
-  // The longest id of the gateway has 15 digits.
-  if (end - start > 32) return false;
-  const fraction = WHOLE.exec(String.fromCharCode(...bytes.subarray(start, end)))?.[1];
-  if (fraction === undefined) return false;
-  bytes.fill(SPACE, end - fraction.length, end);
-  return true;
+  return isNull(id) && method !== null && blank(id);
 }

@@ -130,10 +130,16 @@ export function parseId(bytes: Uint8Array, start: number, end: number): number {
   let value = 0;
   for (let index = from; index < to; index += 1) {
     const digit = bytes[index]! - 0x30;
-    if (digit < 0 || digit > 9) return -1;
+    if (digit < 0 || digit > 9) return from === start ? integerOf(bytes, start, end) : -1;
     value = value * 10 + digit;
   }
   return value;
+}
+
+/** The integer in a number such as `5.0`, as serialisers write one that is a double to them; -1 for any other number. */
+function integerOf(bytes: Uint8Array, start: number, end: number): number {
+  const value = Number(String.fromCharCode(...bytes.subarray(start, end)));
+  return Number.isSafeInteger(value) && value >= 0 ? value : -1;
 }
 
 /**

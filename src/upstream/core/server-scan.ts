@@ -7,7 +7,7 @@ import { repairServerMessage } from '../../protocol/server-repairs.js';
 /**
  * Scans one message of a server. What has one meaning only although a strict reader refuses it is overwritten with white space
  * in `bytes`, which the caller owns while it handles the message: members that count as absent (`params: null`, `params: []`,
- * `_meta: null`, `error: null` beside a result), a byte order mark, the fraction of an id `5.0`.
+ * `_meta: null`, `error: null` beside a result), a byte order mark.
  *
  * @returns one of `ScanStatus`
  */

@@ -101,7 +101,13 @@ export class HttpEndpoint
     };
     this.#events = new HttpEvents(streams, this.#messages, this);
     const heads = new HttpHeads(this.#configured, { era: Era.legacy, versionHeader: '', sessionId: '' });
-    this.#calls = new HttpCalls(this.#target, this, this.#callMessages, { maxConnections: connections, maxQueue }, heads);
+    this.#calls = new HttpCalls(
+      this.#target,
+      this,
+      this.#callMessages,
+      { maxConnections: connections, maxQueue },
+      heads,
+    );
     this.#era = profile.legacyOnly ? Era.legacy : null;
     this.#backOff = config.detect ? detectionBackOff(config) : new BackOff();
   }
@@ -300,7 +306,12 @@ export class HttpEndpoint
       this.fail(exchange, 'GW_UPSTREAM_TRUNCATED', true);
       return;
     }
-    const stream = new ResumedStream({ exchange, sessionId, at: { lastEventId, retryMs } }, this.#target, this, this.#callMessages);
+    const stream = new ResumedStream(
+      { exchange, sessionId, at: { lastEventId, retryMs } },
+      this.#target,
+      this,
+      this.#callMessages,
+    );
     exchange.call.connection = stream;
     this.#calls.release(connection);
     void stream.run(this.#control, this.#configured, handshake);
@@ -356,13 +367,7 @@ export class HttpEndpoint
   }
 
   /** Whether an error on the stream of a call means that the session is lost, and the call is sent again. */
-  #isRepeated(
-    stream: CallStream,
-    exchange: Exchange,
-    bytes: Uint8Array,
-    length: number,
-    spans: Spans,
-  ): boolean {
+  #isRepeated(stream: CallStream, exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
     if (!(stream instanceof HttpConnection) || exchange.client.events > 0) return false;
     const { upstreamId: id, sessionId } = stream;
     const body = Buffer.from(bytes.buffer, bytes.byteOffset, length);

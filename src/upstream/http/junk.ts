@@ -1,9 +1,10 @@
-import type { Milliseconds } from '../../units.js';
+import type { Count, Milliseconds } from '../../units.js';
 import type { EndpointStats, UpstreamLog } from '../core/endpoint.js';
 import { escaped, LogLimit } from '../core/log-limit.js';
 import { MessageCost, type NotificationLimit } from '../core/notification-limit.js';
 
-/** Heartbeats come all the time: one line tells of them. */
+/** Heartbeats come all the time: some lines in an hour tell of them. */
+const LOG_LINES: Count = 20;
 const LOG_WINDOW_MS: Milliseconds = 3_600_000;
 
 /** The endpoint whose streams have events and bodies that are no messages. */
@@ -20,7 +21,7 @@ export class HttpJunk {
   readonly #source: JunkSource;
   readonly #log: UpstreamLog;
   readonly #names: object;
-  readonly #limit = new LogLimit(1, LOG_WINDOW_MS);
+  readonly #limit = new LogLimit(LOG_LINES, LOG_WINDOW_MS);
 
   /** @param names fields of the log line */
   constructor(source: JunkSource, log: UpstreamLog, names: object) {
@@ -34,7 +35,7 @@ export class HttpJunk {
     this.#source.notificationLimit.take(MessageCost.notification);
     const suppressed = this.#limit.admit(performance.now());
     if (suppressed < 0) return;
-    const fields = { ...this.#names, text: escaped(bytes.subarray(0, length)), suppressed };
-    this.#log.info(fields, 'upstream sends what is no message: it is skipped and counted as junkLines');
+    const fields = { ...this.#names, line: escaped(bytes.subarray(0, length)), suppressed };
+    this.#log.info(fields, 'upstream sent something that is no message');
   }
 }

@@ -1,5 +1,5 @@
-import { HeldBytes } from '../../shared/held-bytes.js';
 import type { BufferBudget } from '../../shared/buffer-budget.js';
+import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import { decodedBody } from '../core/decoded-body.js';
 import { Answer, answerOf, Coding } from '../core/http-answer.js';

@@ -8,13 +8,13 @@ import { decoder } from '../../../native/index.js';
 import type { Spans } from '../../../native/spans.js';
 import { Exchange } from '../../../src/request/exchange/index.js';
 import { LineWriter } from '../../../src/upstream/channel/line-writer.js';
-import { MessageReader } from '../../../src/upstream/core/message-reader.js';
 import {
   EMPTY_FILTER,
   isEmptyFilter,
   listenParams,
   readAcknowledged,
 } from '../../../src/upstream/core/listen-filter.js';
+import { MessageReader } from '../../../src/upstream/core/message-reader.js';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
