@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { WebSocketServer } from 'ws';
 import { packageVersion } from '../../../src/package-root.js';
@@ -20,6 +21,8 @@ async function start(
   const agents: (string | undefined)[] = [];
   const http = createServer();
   const sockets = new WebSocketServer({ noServer: true });
+  const open = new Set<Duplex>();
+  http.on('connection', (socket) => open.add(socket));
   http.on('upgrade', (request, socket, head) => {
     agents.push(request.headers['user-agent']);
     const redirect = redirects[request.url ?? ''];
@@ -49,9 +52,8 @@ async function start(
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');
   scope.after(() => {
-    for (const client of sockets.clients) client.terminate();
     http.close();
-    http.closeAllConnections();
+    for (const socket of open) socket.destroy();
   });
   const { port } = http.address() as AddressInfo;
   return { url: `ws://127.0.0.1:${port}/mcp`, port, agents };
