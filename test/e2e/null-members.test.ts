@@ -1,21 +1,24 @@
 /** Clients and servers whose serialisers write `null` or an empty array for what has no value; through a running gateway. */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { openAnswer } from '../support/event-stream.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { answer as answerTo, liveCall } from '../support/live-call.js';
-import { eventually, type TestScope } from '../support/process.js';
-import { type RawUpstream, rawUpstream, type Script } from '../support/raw-upstream.js';
+import { eventually, type TestScope, tempFolder } from '../support/process.js';
+import { type Answer, type RawUpstream, rawUpstream, type Script } from '../support/raw-upstream.js';
 import { type Message, modernMessage, modernRpc, openSession, rpc } from '../support/rpc.js';
-import { initialize, openWebSocket } from '../support/transports.js';
+import { initialize, openStdio, openWebSocket } from '../support/transports.js';
 
 async function withUpstream(
   scope: TestScope,
   family: 'legacy' | 'modern',
   script: Script,
-  options: { frontEnd?: 'uws' | 'node'; isolation?: 'session'; streams?: Script } = {},
+  options: { frontEnd?: 'uws' | 'node'; isolation?: 'session'; streams?: Script; capabilities?: object } = {},
 ): Promise<{ gateway: RunningGateway; upstream: RawUpstream }> {
-  const { frontEnd, isolation, streams } = options;
-  const upstream = await rawUpstream(scope, script, { family, ...(streams === undefined ? {} : { streams }) });
+  const { frontEnd, isolation, ...offer } = options;
+  const upstream = await rawUpstream(scope, script, { family, ...offer });
   const entry = { url: upstream.url, ...(isolation === undefined ? {} : { isolation }) };
   const gateway = await startGateway(
     scope,
@@ -165,8 +168,61 @@ for (const frontEnd of ['uws', 'node'] as const) {
       const modern = await eventually('a list', () => connection.messages.find(({ id }) => id === 'm'));
       assert.equal((modern as Message).result?.tools.length, 2);
     });
+
+    it('count as absent over HTTP with SSE', async (scope) => {
+      const { gateway, upstream } = await withUpstream(scope, 'modern', done, { frontEnd });
+      const stream = await openAnswer(scope, `${gateway.origin}/sse`);
+      await stream.until('/');
+      const [endpoint] = stream.events();
+      const post = async (message: object): Promise<void> => {
+        const headers = { 'content-type': 'application/json' };
+        const url = `${gateway.origin}${endpoint!.data}`;
+        assert.equal((await fetch(url, { method: 'POST', headers, body: JSON.stringify(message) })).status, 202);
+      };
+      const params = { protocolVersion: '2024-11-05', capabilities: { roots: null }, clientInfo: null, _meta: null };
+      await post({ jsonrpc: '2.0', id: 'i', method: 'initialize', params });
+      await stream.until('"id":"i"');
+      await post({ jsonrpc: '2.0', method: 'notifications/initialized', params: null });
+      await post({ jsonrpc: '2.0', id: 'l', method: 'tools/list', params: { cursor: null } });
+      await stream.until('"id":"l"');
+      await post(call({ name: 'peer__call', arguments: null, _meta: null }));
+      await stream.until('"id":"c"');
+      const answers = stream
+        .events()
+        .slice(1)
+        .map(({ data }) => JSON.parse(data) as Message);
+      assert.deepEqual(
+        answers.flatMap(({ error }) => error ?? []),
+        [],
+      );
+      const { _meta, ...rest } = upstream.received('tools/call').at(-1)!.message.params as Message;
+      assert.deepEqual(rest, { name: 'call' });
+      assert.ok(!Object.values(_meta).includes(null), JSON.stringify(_meta));
+    });
   });
 }
+
+describe('Optional members that are null in messages of clients, stdio', () => {
+  it('count as absent in both families', async (scope) => {
+    const upstream = await rawUpstream(scope, done, { family: 'legacy' });
+    const file = join(await tempFolder(scope), 'switchyard.json');
+    await writeFile(file, JSON.stringify({ mcpServers: { peer: { url: upstream.url } } }));
+    const connection = openStdio(scope, file);
+    await initialize(connection);
+    connection.send({ jsonrpc: '2.0', method: 'notifications/roots/list_changed', params: null });
+    const list = (params: object | null): Promise<Message> =>
+      connection.request('tools/list', params as object, `l${connection.messages.length}`);
+    await eventually('the upstream is listed', async () => (await list(null)).result?.tools.length === 2);
+    assert.equal((await list({ cursor: null })).result?.tools.length, 2);
+    assert.equal((await list({ cursor: '' })).result?.tools.length, 2);
+    connection.send(call({ name: 'peer__call', arguments: null }));
+    await eventually('an answer', () => connection.messages.some(({ id, result }) => id === 'c' && result));
+    assert.deepEqual(upstream.received('tools/call').at(-1)?.message.params, { name: 'call' });
+    connection.send(modernMessage('tools/call', { name: 'peer__call', arguments: null }, { id: 'm' }));
+    await eventually('an answer', () => connection.messages.some(({ id, result }) => id === 'm' && result));
+    assert.ok(!('arguments' in upstream.received('tools/call').at(-1)!.message.params));
+  });
+});
 
 describe('params that are null or an empty array in messages of servers', () => {
   const sampling = {
@@ -213,4 +269,45 @@ describe('params that are null or an empty array in messages of servers', () => 
     await eventually('the list is read again', () => upstream.received('tools/list').length > lists);
     await answerTo(gateway.url, session, messages[1].id, { roots: [] });
   });
+
+  for (const family of ['legacy', 'modern'] as const) {
+    it(`count as absent on a long-lived stream, ${family}`, async (scope) => {
+      const changed = (params: unknown): object => ({
+        jsonrpc: '2.0',
+        method: 'notifications/tools/list_changed',
+        params,
+      });
+      let stream: ReturnType<Answer['sse']> | undefined;
+      const { upstream } = await withUpstream(
+        scope,
+        family,
+        (request, answer) => {
+          if (request.message?.method !== 'subscriptions/listen') return void answer.response.writeHead(202).end();
+          stream = answer.sse();
+          const { notifications } = request.message.params;
+          const _meta = { 'io.modelcontextprotocol/subscriptionId': request.message.id };
+          const method = 'notifications/subscriptions/acknowledged';
+          stream.event({ jsonrpc: '2.0', method, params: { notifications, _meta } });
+        },
+        {
+          capabilities: { tools: { listChanged: true } },
+          streams: (_request, answer) => {
+            stream = answer.sse();
+          },
+        },
+      );
+      await eventually('the stream', () => stream !== undefined);
+      for (const params of [null, []]) {
+        const lists = upstream.received('tools/list').length;
+        stream!.event(changed(params));
+        await eventually('the list is read again', () => upstream.received('tools/list').length > lists);
+      }
+      if (family === 'modern') return;
+      stream!.event({ jsonrpc: '2.0', id: 'p', method: 'ping', params: [] });
+      stream!.event({ jsonrpc: '2.0', id: 'q', method: 'ping', params: null });
+      await eventually('the answers to the pings', () =>
+        ['p', 'q'].every((id) => upstream.requests.some(({ message }) => message?.id === id && 'result' in message)),
+      );
+    });
+  }
 });

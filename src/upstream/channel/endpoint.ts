@@ -20,6 +20,9 @@ import type { Channel, ChannelListener } from './index.js';
 import { ChannelListen } from './listen.js';
 import { ChannelRequests } from './requests.js';
 import { ChannelRestarts } from './restarts.js';
+import { type UnreadCall, UnreadCalls } from './unread-calls.js';
+
+const NO_CALLS: readonly UnreadCall[] = [];
 
 /** What differs by the kind of channel. */
 export interface ChannelOptions {
@@ -48,6 +51,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   readonly #queue: CallQueue;
   readonly #maxActive: Count;
   readonly #neverProbe: boolean;
+  readonly #unread = new UnreadCalls();
   readonly #malformedLimit = new LogLimit();
   #channel: Channel | null = null;
   /** The last channel ended when it was probed. */
@@ -206,6 +210,10 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     if (exchange !== null) this.fail(exchange, error, sent);
   }
 
+  unread(owner: Exchange, id: number, message: Buffer): boolean {
+    return !this.#stopping && this.callOf(id) === owner && this.#unread.add(owner, message);
+  }
+
   closed(reason: string): void {
     if (this.#channel === null) return;
     this.#attach(null);
@@ -218,7 +226,13 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
       this.#restart(this.#terminationReason === '' ? this.reasonFor(reason) : this.#terminationReason);
     }
     if (this.#isInitialized) this.context.sink.disconnected(this);
-    this.#failCalls('GW_UPSTREAM_CLOSED');
+    const unread = this.#stopping ? NO_CALLS : this.#unread.take();
+    this.#failCalls('GW_UPSTREAM_CLOSED', unread);
+    for (const { exchange, message } of unread) {
+      exchange.call.connection = null;
+      exchange.call.sent = false;
+      this.#enqueue(exchange, message, 0);
+    }
   }
 
   receiveResponse(bytes: Uint8Array, length: number, spans: Spans): void {
@@ -268,6 +282,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
 
   /** The next call that waits is sent. */
   protected callEnded(exchange: Exchange): void {
+    this.#unread.ended(exchange);
     if (exchange.call.connection === null || exchange.call.connection !== this.#channel) return;
     this.callCount -= 1;
     this.#attribution.ended(exchange);
@@ -352,10 +367,12 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     this.setState(this.#restarts.schedule(), reason);
   }
 
-  #failCalls(error: ErrorCode): void {
+  /** @param spared calls that are sent again */
+  #failCalls(error: ErrorCode, spared: readonly UnreadCall[] = NO_CALLS): void {
     for (let waiting = this.#queue.shift(); waiting !== null; waiting = this.#queue.shift()) recycle(waiting);
     if (this.inFlight > 0) {
       for (const exchange of this.calls()) {
+        if (spared.some((call) => call.exchange === exchange)) continue;
         this.fail(exchange, exchange.call.sent ? error : 'GW_UPSTREAM_DOWN', exchange.call.sent);
       }
     }

@@ -50,6 +50,7 @@ export async function initialize(
 ): Promise<Handshake> {
   let others: readonly number[] | null = null;
   let first: unknown;
+  const refused: number[] = [];
   let revision: number | undefined = LATEST_LEGACY;
   while (revision !== undefined) {
     try {
@@ -60,10 +61,11 @@ export async function initialize(
       others ??= olderRevisions(error, revision);
       // Any other failure than a refusal says nothing about the version.
       if (error.kind !== 'rpc' && error.kind !== 'http') break;
+      refused.push(revision);
       [revision, ...others] = others;
     }
   }
-  throw first instanceof ControlError ? withVersions(first) : first;
+  throw first instanceof ControlError ? withVersions(first, refused) : first;
 }
 
 /** Reads a `server/discover` response. @throws ControlError if it is invalid, or shares no revision with the gateway */
@@ -158,11 +160,22 @@ export async function lateOutcome(probe: Promise<Handshake>, refusal: ControlErr
   });
 }
 
-/** The error with a message for a person, where the server named versions of which the gateway knows none. */
-function withVersions(error: ControlError): ControlError {
+/**
+ * The error with a message for a person, where the server named versions of which the gateway knows none, or refused several.
+ *
+ * @param refused the revisions that the server was asked for
+ */
+function withVersions(error: ControlError, refused: readonly number[] = []): ControlError {
   const versions = foreignVersions(error);
-  if (versions.length === 0) return error;
-  const message = `the upstream supports none of the protocol versions of the gateway, only ${shownVersions(versions)}`;
+  let message: string;
+  if (versions.length > 0) {
+    message = `the upstream supports none of the protocol versions of the gateway, only ${shownVersions(versions)}`;
+  } else if (refused.length > 1) {
+    const asked = refused.map((revision) => REVISIONS[revision]).join(', ');
+    message = `${error.message} to initialize with each of the protocol versions ${asked}`;
+  } else {
+    return error;
+  }
   return new ControlError(error.kind, message, error.number, error.data, error.text);
 }
 

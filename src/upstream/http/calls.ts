@@ -78,17 +78,16 @@ export class HttpCalls {
    * @returns false when too many calls wait already
    */
   resend(connection: HttpConnection, exchange: Exchange): boolean {
-    const queued = this.requeue(connection, exchange);
+    const queued = this.#requeue(connection, exchange);
     this.release(connection);
     return queued;
   }
 
   /** Like {@link resend}, of a call whose connection still reads the rest of its stream. */
-  requeue(connection: HttpConnection, exchange: Exchange): boolean {
-    const { requestBytes, method, nameHeader, extraHeaders } = connection;
-    exchange.call.connection = null;
-    exchange.call.sent = false;
-    return this.#queue.push(exchange, requestBytes, method, nameHeader, extraHeaders);
+  resendElsewhere(connection: HttpConnection, exchange: Exchange): boolean {
+    const queued = this.#requeue(connection, exchange);
+    if (!this.isHeld) this.sendQueued();
+    return queued;
   }
 
   /** A connection is free: the next call that waits takes it. */
@@ -135,6 +134,13 @@ export class HttpCalls {
 
   destroy(): void {
     for (const connection of this.#connections) connection.destroy();
+  }
+
+  #requeue(connection: HttpConnection, exchange: Exchange): boolean {
+    const { requestBytes, method, nameHeader, extraHeaders } = connection;
+    exchange.call.connection = null;
+    exchange.call.sent = false;
+    return this.#queue.push(exchange, requestBytes, method, nameHeader, extraHeaders);
   }
 
   #checkout(): HttpConnection | null {

@@ -14,6 +14,7 @@ import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/
 import { Answer, answerOf } from '../core/http-answer.js';
 import { addressOf, HttpHeads } from '../core/http-heads.js';
 import { isRedirect } from '../core/location.js';
+import { isGone } from '../core/lost-session.js';
 import { RedirectReports } from '../core/redirect-reports.js';
 import { scanServerMessage } from '../core/server-scan.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
@@ -29,9 +30,9 @@ import { httpHandshake } from './handshake.js';
 import { HttpJunk } from './junk.js';
 import { CallRedirects } from './redirects.js';
 import { interpretRefusal } from './refusals.js';
-import { CallRepeats } from './repeats.js';
+import { CallRepeats, type SessionKeeper } from './repeats.js';
 import { ResumedStream, type ResumeListener } from './resume.js';
-import { isGone, isSessionError, type SessionLoss, sessionLoss } from './session.js';
+import { isSessionError, sessionLoss } from './session.js';
 import type { SessionObserver } from './standalone-stream.js';
 import { type ConnectionTarget, connectionTarget } from './target.js';
 
@@ -43,7 +44,7 @@ const SESSION_END_MS: Milliseconds = 500;
 /** One Streamable HTTP endpoint: keep-alive connections for calls, and control traffic apart from them. */
 export class HttpEndpoint
   extends BaseEndpoint
-  implements ConnectionListener, ResumeListener, CallMessageListener, CallsInFlight, SessionObserver
+  implements ConnectionListener, ResumeListener, CallMessageListener, CallsInFlight, SessionObserver, SessionKeeper
 {
   readonly transport = 'http';
   readonly #config: UrlEndpointSnapshot;
@@ -59,7 +60,7 @@ export class HttpEndpoint
   readonly #calls: HttpCalls;
   readonly #spans = new Spans();
   readonly #backOff: BackOff;
-  readonly #repeats = new CallRepeats();
+  readonly #repeats: CallRepeats;
   #era: Era | null;
   #timer: NodeJS.Timeout | undefined;
   #isHandshaking = false;
@@ -108,6 +109,7 @@ export class HttpEndpoint
       { maxConnections: connections, maxQueue },
       heads,
     );
+    this.#repeats = new CallRepeats(this.#calls, this);
     this.#era = profile.legacyOnly ? Era.legacy : null;
     this.#backOff = config.detect ? detectionBackOff(config) : new BackOff();
   }
@@ -127,8 +129,8 @@ export class HttpEndpoint
     this.setState('stopped', '');
     this.#events.stop();
     this.context.sink.disconnected(this);
-    this.#calls.close();
     const { heads } = this.#calls;
+    this.#calls.close();
     const ended = heads.sessionId === '' ? null : this.#control.endSession(heads.forControl(''), SESSION_END_MS);
     for (const exchange of this.calls()) {
       const { sent } = exchange.call;
@@ -173,12 +175,17 @@ export class HttpEndpoint
     try {
       reply = await this.#control.post(body, id, heads.forControl(method), options.timeoutMs);
     } catch (error) {
-      if (error instanceof ControlError && isSessionError(error)) this.#recover(heads.sessionId);
+      if (error instanceof ControlError && isSessionError(error) && this.#repeats.isLossOf(method))
+        this.recover(heads.sessionId);
       throw error;
     }
-    if (sessionLoss(reply.status, heads.sessionId, reply.bytes, reply.spans) !== 'lost') return reply;
-    this.#recover(heads.sessionId);
-    throw new ControlError('closed', 'the upstream has lost the session');
+    const isLost = sessionLoss(reply.status, heads.sessionId, reply.bytes, reply.spans) === 'lost';
+    if (!isLost) this.#repeats.served(method);
+    else if (this.#repeats.isLossOf(method)) {
+      this.recover(heads.sessionId);
+      throw new ControlError('closed', 'the upstream has lost the session');
+    }
+    return reply;
   }
 
   /** Modern upstreams get no responses: they send no requests (MCP 2026-07-28, Streamable HTTP). */
@@ -190,12 +197,12 @@ export class HttpEndpoint
   async #deliver(bytes: Buffer): Promise<void> {
     const { heads } = this.#calls;
     const status = await this.#control.notify(bytes, heads.forControl(''));
-    if (isGone(status)) this.#recover(heads.sessionId);
+    if (isGone(status)) this.recover(heads.sessionId);
   }
 
   /** See {@link SessionObserver}. */
   sessionLost(): void {
-    this.#recover(this.#calls.heads.sessionId);
+    this.recover(this.#calls.heads.sessionId);
   }
 
   get callCount(): Count {
@@ -220,7 +227,11 @@ export class HttpEndpoint
   }
 
   responded(stream: CallStream, exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
-    if ((spans.flags & Flag.isErrorResponse) !== 0 && this.#isRepeated(stream, exchange, bytes, length, spans)) return;
+    if ((spans.flags & Flag.isErrorResponse) !== 0 && stream instanceof HttpConnection) {
+      const body = Buffer.from(bytes.buffer, bytes.byteOffset, length);
+      const answer = { status: 200, body, spans, id: stream.upstreamId, sessionId: stream.sessionId };
+      if (this.#repeats.repeat(stream, exchange, answer, true)) return;
+    }
     stream.drain();
     this.finish(exchange, bytes, length, spans);
   }
@@ -234,7 +245,7 @@ export class HttpEndpoint
     const { exchange, sessionId } = stream;
     stream.exchange = null;
     if (exchange === null) return;
-    if (isGone(status)) this.#recover(sessionId);
+    if (isGone(status)) this.recover(sessionId);
     this.fail(exchange, stream.failure ?? 'GW_UPSTREAM_TRUNCATED', true);
   }
 
@@ -269,7 +280,7 @@ export class HttpEndpoint
       this.#truncated(connection, exchange);
     } else if (error === 'GW_UPSTREAM_CLOSED' && !this.#stopping && this.#repeats.mayRepeat(exchange)) {
       // A server restarts, or closes an idle connection while a call is in flight.
-      this.#sendAgain(connection, exchange);
+      this.#repeats.sendAgain(connection, exchange, false);
     } else {
       this.#calls.release(connection);
       this.fail(exchange, error, exchange.call.sent);
@@ -288,6 +299,11 @@ export class HttpEndpoint
       void this.#control.notify(cancellation, this.#calls.heads.forControl(''));
     }
     stream.abandon();
+  }
+
+  protected override finish(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    if ((spans.flags & Flag.isErrorResponse) === 0) this.#repeats.answered(exchange.call.upstreamId);
+    super.finish(exchange, bytes, length, spans);
   }
 
   protected callEnded(exchange: Exchange): void {
@@ -323,8 +339,7 @@ export class HttpEndpoint
     const spans = this.#spans;
     const isScanned = scanServerMessage(decoder, body, body.length, spans) === ScanStatus.ok;
     const refusal = { status, body, spans: isScanned && spans.kind === Kind.response ? spans : null, id, sessionId };
-    const loss = this.#repeats.lossOf(refusal, this.#isReplaced(connection));
-    if (loss !== 'none' && this.#repeatInNewSession(connection, exchange, loss)) return;
+    if (this.#repeats.repeat(connection, exchange, refusal, false)) return;
     this.#calls.release(connection);
     const { error, response, reprobe } = interpretRefusal({ ...refusal, era: this.era });
     if (reprobe) this.#reprobe();
@@ -337,10 +352,8 @@ export class HttpEndpoint
 
   /** A redirect that can be followed is followed: the call was not executed. */
   #redirected(connection: HttpConnection, exchange: Exchange, status: number): void {
-    const isFollowed = this.#redirects.follow(connection, status);
-    if (isFollowed && this.#calls.resend(connection, exchange)) return;
-    if (isFollowed) {
-      this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
+    if (this.#redirects.follow(connection, status)) {
+      if (!this.#calls.resend(connection, exchange)) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
       return;
     }
     this.#calls.release(connection);
@@ -348,39 +361,9 @@ export class HttpEndpoint
     this.fail(exchange, 'GW_UPSTREAM_REDIRECTED', true);
   }
 
-  /** Whether another session is open, or being opened, in the place of the one that the call was sent in. */
-  #isReplaced({ heads }: HttpConnection): boolean {
-    return this.#isHandshaking || heads !== this.#calls.heads;
-  }
-
-  /**
-   * The session may be unknown to the upstream: opens another one, and sends the call again unless it may have been executed and
-   * is not safe to repeat.
-   *
-   * @returns whether it is sent again
-   */
-  #repeatInNewSession(connection: HttpConnection, exchange: Exchange, loss: SessionLoss, isReading = false): boolean {
-    if (!this.#isReplaced(connection) && !this.#recover(connection.sessionId)) return false;
-    if (this.#stopping || (loss === 'perhaps' && !this.#repeats.mayRepeat(exchange))) return false;
-    this.#sendAgain(connection, exchange, isReading);
-    return true;
-  }
-
-  /** Whether an error on the stream of a call means that the session is lost, and the call is sent again. */
-  #isRepeated(stream: CallStream, exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
-    if (!(stream instanceof HttpConnection) || exchange.client.events > 0) return false;
-    const { upstreamId: id, sessionId } = stream;
-    const body = Buffer.from(bytes.buffer, bytes.byteOffset, length);
-    const loss = this.#repeats.lossOf({ status: 200, body, spans, id, sessionId }, this.#isReplaced(stream));
-    return loss !== 'none' && this.#repeatInNewSession(stream, exchange, loss, true);
-  }
-
-  /** @param isReading the rest of its stream is still read */
-  #sendAgain(connection: HttpConnection, exchange: Exchange, isReading = false): void {
-    this.#repeats.repeated(connection.upstreamId);
-    const isQueued = isReading ? this.#calls.requeue(connection, exchange) : this.#calls.resend(connection, exchange);
-    if (isReading) connection.drain();
-    if (!isQueued) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
+  /** See {@link SessionKeeper}. */
+  isReplaced(heads: HttpHeads | null): boolean {
+    return !this.#stopping && (this.#isHandshaking || heads !== this.#calls.heads);
   }
 
   /**
@@ -388,7 +371,7 @@ export class HttpEndpoint
    *
    * @returns whether there is or will be another session
    */
-  #recover(lostSession: string): boolean {
+  recover(lostSession: string): boolean {
     if (lostSession === '' || this.#stopping || this.state !== 'ready') return false;
     if (this.#isHandshaking || lostSession !== this.#calls.heads.sessionId) return true;
     this.stats.sessionsLost += 1;

@@ -1,7 +1,7 @@
 import { Flag } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
-import type { Bytes } from '../../units.js';
 import type { ControlError } from '../core/control.js';
+import { isGone, SEARCHED_BYTES, saysSessionLost } from '../core/lost-session.js';
 
 /**
  * The code of a JSON-RPC error, 0 for anything else; also of one whose id is `null`, as servers send it when they refuse a
@@ -27,31 +27,8 @@ export type SessionLoss = 'none' | 'perhaps' | 'lost';
 
 /** Texts about a session, in a response that is hardly about anything else. */
 const NAMES_SESSION = /session|not initialized/i;
-/** Texts of servers that refuse an unknown session (SDKs in several languages, and servers modelled on them). */
-const SAYS_LOST = new RegExp(
-  [
-    /\bsession\b[^.]{0,60}\b(not found|unknown|invalid|expired|terminated|closed|not exist|not initiali[sz]ed)/,
-    /\b(no|no valid|unknown|invalid|expired|missing|not found:?)( or \w+)? (mcp[- ])?session\b/,
-    /\bnot initiali[sz]ed\b/,
-  ]
-    .map(({ source }) => source)
-    .join('|'),
-  'i',
-);
-/** Bytes of a body that are searched for them. */
-const SEARCHED_BYTES: Bytes = 2_048;
 /** Codes of errors about a session: those of the SDKs, and `Invalid Request`. */
 const SESSION_CODES = [-32_001, -32_000, -32_600];
-
-/** Whether a text says that a session is unknown. */
-export function saysSessionLost(text: string): boolean {
-  return SAYS_LOST.test(text);
-}
-
-/** Whether a status means that the session, or what it names, does not exist. */
-export function isGone(status: number): boolean {
-  return status === 404 || status === 410;
-}
 
 /** Whether a request of the gateway itself failed because the session is unknown. */
 export function isSessionError({ kind, number, text }: ControlError): boolean {
@@ -88,10 +65,10 @@ export function sessionLoss(status: number, sessionId: string, body: Buffer, spa
   }
 }
 
-/** A server that answers 200 has read the request; an error of another code may be one of the tool itself. */
+/** A server that answers 200 has read the request: an error with its id and another code may be one of the tool itself. */
 function lossInAnswer(body: Buffer, spans: Spans | null): SessionLoss {
   if (spans === null || (spans.flags & Flag.isErrorResponse) === 0) return 'none';
   const end = Math.min(spans.errorEnd, spans.errorStart + SEARCHED_BYTES);
   if (!saysSessionLost(body.toString('utf8', spans.errorStart, end))) return 'none';
-  return SESSION_CODES.includes(spans.errorCode) ? 'lost' : 'perhaps';
+  return spans.idStart < 0 || SESSION_CODES.includes(spans.errorCode) ? 'lost' : 'perhaps';
 }

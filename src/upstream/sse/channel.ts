@@ -13,7 +13,7 @@ import { HttpClient } from '../core/http-client.js';
 import { HttpHeads, streamHeaders } from '../core/http-heads.js';
 import { UpstreamLocation } from '../core/location.js';
 import type { RedirectReports } from '../core/redirect-reports.js';
-import { type PostListener, SsePosts } from './posts.js';
+import { type Post, type PostListener, SsePosts } from './posts.js';
 
 /** Where and how to connect. */
 export interface SseTarget extends EventLimits {
@@ -170,8 +170,11 @@ export class SseChannel implements Channel, PostListener, EventSink {
     this.#end(clauseOf(error));
   }
 
-  sessionLost(): void {
+  /** A call that is refused in one session after the other says nothing about the session. */
+  sessionLost({ message, owner, id }: Pick<Post, 'message' | 'owner' | 'id'>): boolean {
+    if (owner !== null && !this.#listener.unread(owner, id, message)) return false;
     this.#end('does not know the session any more');
+    return true;
   }
 
   #end(reason: string): void {

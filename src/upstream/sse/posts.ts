@@ -1,4 +1,5 @@
 import { type Decoder, Flag } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
@@ -6,6 +7,7 @@ import { errorOfStatus } from '../core/connection-error.js';
 import { ControlError, errorUnderId, isResponseTo, scanResponse } from '../core/control.js';
 import { Answer, answerOf } from '../core/http-answer.js';
 import { isRedirect, redirectTarget } from '../core/location.js';
+import { SEARCHED_BYTES, saysSessionLost } from '../core/lost-session.js';
 import { sessionLoss } from '../http/session.js';
 import { type PostAnswer, PostConnection, PostFailure, type PostTarget } from './post-connection.js';
 
@@ -23,8 +25,8 @@ export interface PostListener {
   refused(error: Buffer): void;
   /** The POSTs are redirected to where they do not follow. */
   redirected(error: ControlError): void;
-  /** The server does not know the session of the stream. */
-  sessionLost(): void;
+  /** The server does not know the session of the stream. @returns false = the message is refused for something else */
+  sessionLost(post: Pick<Post, 'message' | 'owner' | 'id'>): boolean;
 }
 
 /** Where and how messages are posted. */
@@ -39,7 +41,8 @@ export interface SsePostsOptions extends PostTarget {
   readonly listener: PostListener;
 }
 
-interface Post {
+/** One message. */
+export interface Post {
   readonly message: Buffer;
   readonly owner: Exchange | null;
   readonly id: number;
@@ -207,17 +210,24 @@ export class SsePosts {
     }
   }
 
-  #outcome({ id }: Post, { status, body }: PostAnswer): { code: ErrorCode; sent: boolean } | null {
+  #outcome(post: Post, { status, body }: PostAnswer): { code: ErrorCode; sent: boolean } | null {
     if (answerOf(status, false) !== Answer.refusal) return null;
     const { decoder, listener } = this.#options;
     const spans = scanResponse(decoder, body);
-    if (sessionLoss(status, SESSION, body, spans) === 'lost') listener.sessionLost();
-    else if (spans !== null && (spans.flags & Flag.isErrorResponse) !== 0 && isResponseTo(body, spans, id)) {
+    if (meansLost(status, body, spans) && listener.sessionLost(post)) return null;
+    const { id } = post;
+    if (spans !== null && (spans.flags & Flag.isErrorResponse) !== 0 && isResponseTo(body, spans, id)) {
       listener.refused(errorUnderId(body, spans, id));
       return null;
     }
     return { code: errorOfStatus(status), sent: true };
   }
+}
+
+/** Whether a refusal means that the server does not know the session. */
+function meansLost(status: number, body: Buffer, spans: Spans | null): boolean {
+  if (sessionLoss(status, SESSION, body, spans) === 'lost') return true;
+  return status >= 400 && status < 500 && saysSessionLost(body.toString('utf8', 0, SEARCHED_BYTES));
 }
 
 /** Settles with the promise, or after so many milliseconds; never fails. */

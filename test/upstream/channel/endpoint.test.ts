@@ -10,6 +10,10 @@ import { namesOf, type Outcome, type PoolFixture } from '../fixture.js';
 
 const textOf = (response: { result: { content: { text: string }[] } }): string => response.result.content[0]!.text;
 
+interface Cancellation {
+  readonly params?: { readonly requestId: unknown; readonly reason?: string };
+}
+
 const statsOf = (pool: PoolFixture) => pool.server().endpoints[0]!.stats;
 
 async function start(
@@ -309,6 +313,19 @@ for (const transport of ['stdio', 'websocket'] as const) {
     });
     await pool.call('call', { do: 'more-tools' }).done;
     await eventually('another tool', () => pool.discoveries.length === 3);
+  });
+
+  test(`${transport}, modern: the reason of a cancellation reaches the server`, async (t) => {
+    const pool = await startChannel(t, transport, 'modern');
+    await pool.ready();
+    const { exchange, id } = pool.call('call', { do: 'hang' });
+    await eventually('sent', () => exchange.call.sent);
+    pool.server().endpoints[0]!.cancel(exchange, 'no longer needed');
+    const heard = await eventually('the cancellation', async () => {
+      const all = JSON.parse(textOf((await pool.call('call', { do: 'heard' }).done).response)) as Cancellation[];
+      return all.find(({ params }) => params?.requestId === id);
+    });
+    assert.deepEqual(heard.params, { requestId: id, reason: 'no longer needed' });
   });
 
   test(`${transport}, modern: another filter takes the place of the one before without a gap`, async (t) => {

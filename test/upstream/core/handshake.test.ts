@@ -166,7 +166,11 @@ test('a server that refuses the newest revision is asked for the newest one in c
     [
       refuse(-32_602, 'wrong'),
       [],
-      ['2025-06-18', '2025-03-26', '2024-11-05', 'the upstream answered with error -32602'],
+      [
+        ...['2025-06-18', '2025-03-26', '2024-11-05'],
+        'the upstream answered with error -32602 to initialize with each of the protocol versions 2025-11-25, 2025-06-18, ' +
+          '2025-03-26, 2024-11-05',
+      ],
     ],
     [
       refuse(-32_022, 'no', { supported: ['2031-01-01', 'x\u0007'] }),

@@ -7,7 +7,7 @@ import { Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import { Era } from '../../../src/protocol/revisions.js';
 import { interpretRefusal } from '../../../src/upstream/http/refusals.js';
-import { sessionLoss } from '../../../src/upstream/http/session.js';
+import { type SessionLoss, sessionLoss } from '../../../src/upstream/http/session.js';
 
 /** The scan of a body as the endpoint has it. */
 function scanned(text: string): { body: Buffer; spans: Spans | null } {
@@ -21,26 +21,44 @@ const error = (id: unknown, code: number, message = 'm'): string =>
   JSON.stringify({ jsonrpc: '2.0', id, error: { code, message } });
 
 test('a session is lost when the response means so, in all of the forms in use', () => {
-  const rows: [what: string, status: number, text: string, lost: boolean][] = [
-    ['404 without a body', 404, '', true],
-    ['404 with a page', 404, '<h1>Not Found</h1>', true],
-    ['the TypeScript SDK', 404, error(null, -32_001, 'Session not found'), true],
-    ['the same with an id', 404, error('x', -32_001, 'Session not found'), true],
-    ['the Python SDK', 404, error('server-error', -32_600, 'Session not found'), true],
-    ['the Python SDK before', 400, 'Bad Request: No valid session ID provided', true],
-    ['a new process', 400, error(null, -32_000, 'Bad Request: Server not initialized'), true],
-    ['a missing session', 400, error(null, -32_000, 'Bad Request: Mcp-Session-Id header is required'), true],
-    ['an unknown method', 404, error(65_537, -32_601, 'no session method'), false],
-    ['bad parameters', 400, error(65_537, -32_602, 'bad session parameter'), false],
-    ['an invalid request', 400, error(65_537, -32_600, 'not like that'), false],
-    ['another revision', 400, error(null, -32_000, 'Bad Request: Unsupported protocol version'), false],
-    ['a plain refusal', 400, 'no', false],
-    ['a failure', 500, error(null, -32_001, 'Session not found'), false],
+  const rows: [what: string, status: number, text: string, loss: SessionLoss][] = [
+    ['404 without a body', 404, '', 'lost'],
+    ['404 with a page', 404, '<h1>Not Found</h1>', 'lost'],
+    ['410', 410, 'Gone', 'lost'],
+    ['the TypeScript SDK', 404, error(null, -32_001, 'Session not found'), 'lost'],
+    ['the same with an id', 404, error('x', -32_001, 'Session not found'), 'lost'],
+    ['the Python SDK', 404, error('server-error', -32_600, 'Session not found'), 'lost'],
+    ['the Python SDK before', 400, 'Bad Request: No valid session ID provided', 'lost'],
+    ['a new process', 400, error(null, -32_000, 'Bad Request: Server not initialized'), 'lost'],
+    ['a missing session', 400, error(null, -32_000, 'Bad Request: Mcp-Session-Id header is required'), 'lost'],
+    ['410 with an error', 410, error(null, -32_001, 'gone'), 'lost'],
+    ['422 that names it', 422, '{"detail":"Unexpected message, session is unknown"}', 'lost'],
+    ['422 with an error', 422, error(65_537, -32_600, 'Unexpected session state'), 'lost'],
+    ['401 that names it', 401, error(null, -32_001, 'Session not found'), 'lost'],
+    ['403 that names it', 403, 'Session expired', 'lost'],
+    ['403 in other words', 403, '{"error":"invalid or expired session"}', 'lost'],
+    ['no transport', 400, 'No transport found for sessionId', 'lost'],
+    ['200 without the id', 200, error(null, -32_000, 'Session not found'), 'lost'],
+    ['200 with the id', 200, error(65_537, -32_001, 'Session not found'), 'lost'],
+    ['200, terminated', 200, error(65_537, -32_600, 'The session has been terminated'), 'lost'],
+    ['200, of the tool perhaps', 200, error(65_537, -32_603, 'session 5 is unknown'), 'perhaps'],
+    ['200, about something else', 200, error(65_537, -32_000, 'the session is busy'), 'none'],
+    ['200, no error', 200, JSON.stringify({ jsonrpc: '2.0', id: 65_537, result: { x: 'Session not found' } }), 'none'],
+    ['401 without a word', 401, '', 'none'],
+    ['401 about a token', 401, '{"error":"invalid_token"}', 'none'],
+    ['403 about a scope', 403, 'insufficient scope', 'none'],
+    ['an unknown method', 404, error(65_537, -32_601, 'no session method'), 'none'],
+    ['bad parameters', 400, error(65_537, -32_602, 'bad session parameter'), 'none'],
+    ['an invalid request', 400, error(65_537, -32_600, 'not like that'), 'none'],
+    ['another revision', 400, error(null, -32_000, 'Bad Request: Unsupported protocol version'), 'none'],
+    ['a plain refusal', 400, 'no', 'perhaps'],
+    ['an empty refusal', 422, '', 'perhaps'],
+    ['a failure', 500, error(null, -32_001, 'Session not found'), 'none'],
   ];
-  for (const [what, status, text, lost] of rows) {
+  for (const [what, status, text, loss] of rows) {
     const { body, spans } = scanned(text);
-    assert.equal(sessionLoss(status, 'session', body, spans) === 'lost', lost, what);
-    assert.equal(sessionLoss(status, '', body, spans) === 'lost', false, what);
+    assert.equal(sessionLoss(status, 'session', body, spans), loss, what);
+    assert.equal(sessionLoss(status, '', body, spans), 'none', what);
   }
 });
 
