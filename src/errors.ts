@@ -373,6 +373,13 @@ export const ERRORS = {
     rpc: -32603,
     sentence: 'limits.maxRevoked is reached and nothing was revoked; undo a revocation or raise the limit.',
   }),
+  GW_UPSTREAM_REDIRECTED: upstream({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    sentence:
+      'The upstream redirects to an address that is not followed; the log and /stats say which one: write it as mcpServers.NAME.url.',
+  }),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code: a key of {@link ERRORS}. */

@@ -91,7 +91,7 @@ function blankEmpty(bytes: Uint8Array, start: number, end: number): boolean {
 }
 
 /** Overwrites the member with the value `[start, end)` and one comma. Its key has no escapes: a scan refuses such keys. */
-function blankMember(bytes: Uint8Array, start: number, end: number): void {
+export function blankMember(bytes: Uint8Array, start: number, end: number): void {
   let from = start - 1;
   while (bytes[from] !== QUOTE) from -= 1;
   from -= 1;

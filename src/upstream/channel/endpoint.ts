@@ -10,6 +10,7 @@ import { CallQueue, recycle } from '../balance/queue.js';
 import { ControlError, type ControlReply, cancelledParams, FIRST_CALL_ID, parseId } from '../core/control.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { escaped, LogLimit } from '../core/log-limit.js';
+import { MessageReader, type MessageReceiver } from '../core/message-reader.js';
 import { MessageCost } from '../core/notification-limit.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
@@ -17,7 +18,6 @@ import { ServerMessages } from '../messages/server-messages.js';
 import { channelHandshake, ProbeEnded } from './handshake.js';
 import type { Channel, ChannelListener } from './index.js';
 import { ChannelListen } from './listen.js';
-import { ChannelReader, type MessageReceiver } from './reader.js';
 import { ChannelRequests } from './requests.js';
 import { ChannelRestarts } from './restarts.js';
 import { type UnreadCall, UnreadCalls } from './unread-calls.js';
@@ -43,7 +43,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   callCount: Count = 0;
 
   readonly #restarts: ChannelRestarts;
-  readonly #reader: ChannelReader;
+  readonly #reader: MessageReader;
   readonly #attribution: Attribution;
   readonly #messages: ServerMessages;
   readonly #requests = new ChannelRequests();
@@ -81,7 +81,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     this.#attribution = new Attribution(this, profile, false);
     this.#messages = new ServerMessages(this, owner, context.sink, this.#attribution);
     this.#listen = new ChannelListen(this.#requests, this.#messages, connectTimeoutMs);
-    this.#reader = new ChannelReader(context.decoder, context.config.current.limits.maxBatch, this);
+    this.#reader = new MessageReader(context.decoder, context.config.current.limits.maxBatch, this);
   }
 
   /** Opens a channel that reports here. @throws Error when that is impossible from the start */

@@ -6,9 +6,7 @@ import { Spans } from '../../../native/spans.js';
 import { packageVersion } from '../../package-root.js';
 import { MODERN, REVISIONS } from '../../protocol/revisions.js';
 import type { Count, Milliseconds } from '../../units.js';
-
-/** Deepest nesting of JSON that is accepted from upstreams. */
-export const UPSTREAM_DEPTH = 512;
+import { scanServerMessage } from './server-scan.js';
 
 /** Ids of control requests are below those of calls, which start at 65,536 (`ExchangeTable.byUpstreamId`). */
 export const FIRST_CALL_ID = 65_536;
@@ -96,7 +94,7 @@ export function copyReply(bytes: Uint8Array, length: number, spans: Spans, statu
 /** Scans a body that should be one response. @returns null if it is none */
 export function scanResponse(decoder: Decoder, bytes: Uint8Array): Spans | null {
   const spans = new Spans();
-  if (decoder.scan(bytes, bytes.length, spans.words, UPSTREAM_DEPTH) !== ScanStatus.ok) return null;
+  if (scanServerMessage(decoder, bytes, bytes.length, spans) !== ScanStatus.ok) return null;
   return spans.kind === Kind.response ? spans : null;
 }
 
@@ -132,8 +130,30 @@ export function parseId(bytes: Uint8Array, start: number, end: number): number {
   let value = 0;
   for (let index = from; index < to; index += 1) {
     const digit = bytes[index]! - 0x30;
-    if (digit < 0 || digit > 9) return -1;
+    if (digit < 0 || digit > 9) return from === start ? integerOf(bytes, start, end) : -1;
     value = value * 10 + digit;
   }
   return value;
+}
+
+/** The integer in a number such as `5.0`, as serialisers write one that is a double to them; -1 for any other number. */
+function integerOf(bytes: Uint8Array, start: number, end: number): number {
+  const value = Number(String.fromCharCode(...bytes.subarray(start, end)));
+  return Number.isSafeInteger(value) && value >= 0 ? value : -1;
+}
+
+/**
+ * Whether a response that came in answer to the request with that id, and to no other one, is the response to it. An error may
+ * have the id `null`, none, or a text of the server's own, where the server refused the request before it read the id
+ * (JSON-RPC 2.0 section 5).
+ */
+export function isResponseTo(bytes: Uint8Array, spans: Spans, id: number): boolean {
+  const named = parseId(bytes, spans.idStart, spans.idEnd);
+  return named === id || (named < 0 && (spans.flags & Flag.isErrorResponse) !== 0);
+}
+
+/** An error response with another id, or with one where it had none. */
+export function errorUnderId(bytes: Uint8Array, spans: Spans, id: number): Buffer {
+  const error = bytes.subarray(spans.errorStart, spans.errorEnd);
+  return Buffer.concat([Buffer.from(`{"jsonrpc":"2.0","id":${id},"error":`), error, Buffer.from('}')]);
 }

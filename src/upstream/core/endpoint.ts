@@ -256,7 +256,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   }
 
   /** Ends a call whose response is passed on in parts. @param complete false = the rest of it will not arrive */
-  protected finishLarge(exchange: Exchange, complete: boolean): void {
+  finishLarge(exchange: Exchange, complete: boolean): void {
     if (complete) {
       this.breaker.succeeded();
     } else {
@@ -317,7 +317,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   }
 
   /** Progress restarts the time limit, up to a maximum (MCP, timeouts). */
-  protected prolong(exchange: Exchange): void {
+  prolong(exchange: Exchange): void {
     if (exchange.call.deadline <= 0) return;
     const route = exchange.verdict.route;
     const limit = this.context.routeTimeouts[route] || this.owner.config.requestTimeoutMs;

@@ -2,7 +2,17 @@
 import { METHODS } from '../../../native/layout.js';
 import { isReservedHeader } from '../../config/reserved-headers.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
+import { packageVersion } from '../../package-root.js';
 import { Era } from '../../protocol/revisions.js';
+
+/** `User-Agent` of the gateway. */
+export const USER_AGENT = `switchyard/${packageVersion}`;
+
+/** Headers of every request, unless they are configured. Compression between servers in one place costs more than it saves. */
+const DEFAULTS: readonly (readonly [name: string, value: string])[] = [
+  ['user-agent', USER_AGENT],
+  ['accept-encoding', 'identity'],
+];
 
 /** The parts of a handshake that the lists depend on. */
 export interface HeadSource {
@@ -75,9 +85,11 @@ function versionAndSession(source: HeadSource): string[] {
 }
 
 function configuredHeaders(configured: Readonly<Record<string, string>>): string[] {
-  return Object.entries(configured)
-    .filter(([name]) => !isReservedHeader(name))
-    .flatMap(([name, value]) => [name.toLowerCase(), value]);
+  const headers = new Map(DEFAULTS);
+  for (const [name, value] of Object.entries(configured)) {
+    if (!isReservedHeader(name)) headers.set(name.toLowerCase(), value);
+  }
+  return [...headers].flat();
 }
 
 /** Where an endpoint is reached: its URL without credentials and fragment, and its headers. */

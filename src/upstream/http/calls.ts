@@ -3,6 +3,7 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { CallQueue, recycle } from '../balance/queue.js';
 import type { HttpHeads } from '../core/http-heads.js';
+import type { CallStreamListener } from './call-stream.js';
 import { type ConnectionListener, HttpConnection } from './connection.js';
 import type { ConnectionTarget } from './target.js';
 
@@ -18,6 +19,7 @@ export class HttpCalls {
 
   readonly #target: ConnectionTarget;
   readonly #listener: ConnectionListener;
+  readonly #messages: CallStreamListener;
   readonly #maxConnections: Count;
   readonly #queue: CallQueue;
   readonly #connections: HttpConnection[] = [];
@@ -28,11 +30,13 @@ export class HttpCalls {
   constructor(
     target: ConnectionTarget,
     listener: ConnectionListener,
+    messages: CallStreamListener,
     limits: { maxConnections: Count; maxQueue: Count },
     heads: HttpHeads,
   ) {
     this.#target = target;
     this.#listener = listener;
+    this.#messages = messages;
     this.#maxConnections = limits.maxConnections;
     this.#queue = new CallQueue(limits.maxQueue);
     this.heads = heads;
@@ -143,7 +147,7 @@ export class HttpCalls {
     const free = this.#free.pop();
     if (free !== undefined) return free;
     if (this.#connections.length >= this.#maxConnections) return null;
-    const connection = new HttpConnection(this.#target, this.#listener);
+    const connection = new HttpConnection(this.#target, this.#listener, this.#messages);
     this.#connections.push(connection);
     return connection;
   }

@@ -2,26 +2,33 @@ import { Flag, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
+import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { Era, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
-import { ControlError, type ControlReply, cancelledParams, controlMessage, parseId } from '../core/control.js';
+import { ControlError, type ControlReply, cancelledParams, controlMessage } from '../core/control.js';
 import { detectionBackOff, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
+import { Answer, answerOf } from '../core/http-answer.js';
 import { addressOf, HttpHeads } from '../core/http-heads.js';
+import { isRedirect } from '../core/location.js';
 import { isGone } from '../core/lost-session.js';
+import { RedirectReports } from '../core/redirect-reports.js';
 import { scanServerMessage } from '../core/server-scan.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
+import { type CallMessageListener, CallMessages } from './call-messages.js';
 import type { CallStream } from './call-stream.js';
 import { HttpCalls } from './calls.js';
 import { type ConnectionListener, HttpConnection } from './connection.js';
 import { HttpControl } from './control.js';
 import { HttpEvents } from './events.js';
 import { httpHandshake } from './handshake.js';
+import { HttpJunk } from './junk.js';
+import { CallRedirects } from './redirects.js';
 import { interpretRefusal } from './refusals.js';
 import { CallRepeats, type SessionKeeper } from './repeats.js';
 import { ResumedStream, type ResumeListener } from './resume.js';
@@ -37,7 +44,7 @@ const SESSION_END_MS: Milliseconds = 500;
 /** One Streamable HTTP endpoint: keep-alive connections for calls, and control traffic apart from them. */
 export class HttpEndpoint
   extends BaseEndpoint
-  implements ConnectionListener, ResumeListener, CallsInFlight, SessionObserver, SessionKeeper
+  implements ConnectionListener, ResumeListener, CallMessageListener, CallsInFlight, SessionObserver, SessionKeeper
 {
   readonly transport = 'http';
   readonly #config: UrlEndpointSnapshot;
@@ -47,6 +54,9 @@ export class HttpEndpoint
   readonly #events: HttpEvents;
   readonly #attribution: Attribution;
   readonly #messages: ServerMessages;
+  readonly #callMessages: CallMessages;
+  readonly #redirects: CallRedirects;
+  readonly #redirectReports: RedirectReports;
   readonly #calls: HttpCalls;
   readonly #spans = new Spans();
   readonly #backOff: BackOff;
@@ -78,7 +88,12 @@ export class HttpEndpoint
     });
     this.#attribution = new Attribution(this, profile, true);
     this.#messages = new ServerMessages(this, owner, context.sink, this.#attribution);
+    this.#redirectReports = new RedirectReports(context.log, this.names);
+    const junk = new HttpJunk(this, context.log, this.names);
+    this.#callMessages = new CallMessages(this, this.#messages, junk, context, this.#target.maxBatch);
+    this.#redirects = new CallRedirects(this.#target.location, this.#redirectReports);
     const streams = {
+      junk,
       control: this.#control,
       configured: this.#configured,
       decoder: context.decoder,
@@ -87,7 +102,13 @@ export class HttpEndpoint
     };
     this.#events = new HttpEvents(streams, this.#messages, this);
     const heads = new HttpHeads(this.#configured, { era: Era.legacy, versionHeader: '', sessionId: '' });
-    this.#calls = new HttpCalls(this.#target, this, { maxConnections: connections, maxQueue }, heads);
+    this.#calls = new HttpCalls(
+      this.#target,
+      this,
+      this.#callMessages,
+      { maxConnections: connections, maxQueue },
+      heads,
+    );
     this.#repeats = new CallRepeats(this.#calls, this);
     this.#era = profile.legacyOnly ? Era.legacy : null;
     this.#backOff = config.detect ? detectionBackOff(config) : new BackOff();
@@ -108,8 +129,8 @@ export class HttpEndpoint
     this.setState('stopped', '');
     this.#events.stop();
     this.context.sink.disconnected(this);
-    this.#calls.close();
     const { heads } = this.#calls;
+    this.#calls.close();
     const ended = heads.sessionId === '' ? null : this.#control.endSession(heads.forControl(''), SESSION_END_MS);
     for (const exchange of this.calls()) {
       const { sent } = exchange.call;
@@ -205,52 +226,19 @@ export class HttpEndpoint
     this.#messages.tick();
   }
 
-  document(stream: CallStream, bytes: Uint8Array, length: number): void {
-    const { exchange } = stream;
-    const spans = this.#spans;
-    if (exchange === null) {
-      this.#messages.unknownResponse();
-      return;
+  responded(stream: CallStream, exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    if ((spans.flags & Flag.isErrorResponse) !== 0 && stream instanceof HttpConnection) {
+      const body = Buffer.from(bytes.buffer, bytes.byteOffset, length);
+      const answer = { status: 200, body, spans, id: stream.upstreamId, sessionId: stream.sessionId };
+      if (this.#repeats.repeat(stream, exchange, answer, true)) return;
     }
-    const status = scanServerMessage(this.context.decoder, bytes, length, spans);
-    const kind = status === ScanStatus.ok ? spans.kind : Kind.none;
-    if (kind === Kind.response) {
-      // A server that does not know the session may have read no id.
-      if ((spans.flags & Flag.isErrorResponse) !== 0 && stream instanceof HttpConnection) {
-        const body = Buffer.from(bytes.buffer, bytes.byteOffset, length);
-        const answer = { status: 200, body, spans, id: stream.upstreamId, sessionId: stream.sessionId };
-        if (this.#repeats.repeat(stream, exchange, answer, true)) return;
-      }
-      if (parseId(bytes, spans.idStart, spans.idEnd) !== stream.upstreamId) {
-        this.#messages.unknownResponse();
-        return;
-      }
-      stream.drain(performance.now());
-      this.finish(exchange, bytes, length, spans);
-    } else if (kind === Kind.notification || kind === Kind.request) {
-      this.#messages.receive(exchange, bytes, length, spans);
-    } else {
-      this.#refuse(stream, exchange);
-    }
+    stream.drain();
+    this.finish(exchange, bytes, length, spans);
   }
 
-  largeStart(stream: CallStream, bytes: Uint8Array, length: number): boolean {
-    const { exchange } = stream;
-    return exchange !== null && this.context.sink.largeStart(exchange, bytes, length);
-  }
-
-  largePart(stream: CallStream, bytes: Uint8Array, start: number, end: number): void {
-    const { exchange } = stream;
-    if (exchange === null) return;
-    this.prolong(exchange);
-    this.context.sink.largePart(exchange, bytes, start, end);
-  }
-
-  largeEnd(stream: CallStream, complete: boolean): void {
-    const { exchange } = stream;
-    stream.exchange = null;
-    if (complete) stream.drain(performance.now());
-    if (exchange !== null) this.finishLarge(exchange, complete);
+  unreadable(stream: CallStream, exchange: Exchange): void {
+    stream.abandon();
+    this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }
 
   streamEnded(stream: ResumedStream, status: number): void {
@@ -261,35 +249,26 @@ export class HttpEndpoint
     this.fail(exchange, stream.failure ?? 'GW_UPSTREAM_TRUNCATED', true);
   }
 
-  completed(connection: HttpConnection, status: number, json: boolean, body: Buffer | null): void {
-    const { exchange, upstreamId, sessionId } = connection;
+  completed(connection: HttpConnection, status: number, body: Buffer | null): void {
+    const { exchange } = connection;
     if (exchange === null) {
       this.#calls.release(connection);
-      return;
-    }
-    connection.exchange = null;
-    if (body === null) {
+    } else if (body === null) {
+      connection.exchange = null;
       this.#truncated(connection, exchange);
-      return;
+    } else if (isRedirect(status)) {
+      connection.exchange = null;
+      this.#redirected(connection, exchange, status);
+    } else if (answerOf(status, false) === Answer.refusal) {
+      connection.exchange = null;
+      this.#refused(connection, exchange, status, body);
+    } else {
+      this.#callMessages.document(connection, body, body.length);
+      const isAnswered = connection.exchange === null;
+      connection.exchange = null;
+      this.#calls.release(connection);
+      if (!isAnswered) this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
     }
-    const spans = this.#spans;
-    const isResponse =
-      json &&
-      scanServerMessage(this.context.decoder, body, body.length, spans) === ScanStatus.ok &&
-      spans.kind === Kind.response;
-    if (status !== 200 || (isResponse && (spans.flags & Flag.isErrorResponse) !== 0)) {
-      const answer = { status, body, spans: isResponse ? spans : null, id: upstreamId, sessionId };
-      if (this.#repeats.repeat(connection, exchange, answer, false)) return;
-      if (status !== 200) {
-        this.#calls.release(connection);
-        this.#refusal(exchange, answer);
-        return;
-      }
-    }
-    const isOurs = isResponse && parseId(body, spans.idStart, spans.idEnd) === upstreamId;
-    this.#calls.release(connection);
-    if (isOurs) this.finish(exchange, body, body.length, spans);
-    else this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }
 
   failed(connection: HttpConnection, error: ErrorCode): void {
@@ -330,12 +309,7 @@ export class HttpEndpoint
   protected callEnded(exchange: Exchange): void {
     this.#attribution.ended(exchange);
     this.#repeats.ended(exchange.call.upstreamId);
-  }
-
-  /** A message that cannot be passed on, on the stream of a call. */
-  #refuse(stream: CallStream, exchange: Exchange): void {
-    stream.abandon();
-    this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
+    this.#redirects.ended(exchange.call.upstreamId);
   }
 
   /** A stream ended without the response. Where its events have ids, it is resumed (resume.ts). */
@@ -348,20 +322,43 @@ export class HttpEndpoint
       this.fail(exchange, 'GW_UPSTREAM_TRUNCATED', true);
       return;
     }
-    const stream = new ResumedStream({ exchange, sessionId, at: { lastEventId, retryMs } }, this.#target, this);
+    const stream = new ResumedStream(
+      { exchange, sessionId, at: { lastEventId, retryMs } },
+      this.#target,
+      this,
+      this.#callMessages,
+    );
     exchange.call.connection = stream;
     this.#calls.release(connection);
     void stream.run(this.#control, this.#configured, handshake);
   }
 
-  #refusal(
-    exchange: Exchange,
-    answer: { status: number; body: Buffer; spans: Spans | null; id: number; sessionId: string },
-  ): void {
-    const { error, reprobe } = interpretRefusal({ ...answer, era: this.era });
+  #refused(connection: HttpConnection, exchange: Exchange, status: number, body: Buffer): void {
+    const { upstreamId: id, sessionId } = connection;
+    const { decoder } = this.context;
+    const spans = this.#spans;
+    const isScanned = scanServerMessage(decoder, body, body.length, spans) === ScanStatus.ok;
+    const refusal = { status, body, spans: isScanned && spans.kind === Kind.response ? spans : null, id, sessionId };
+    if (this.#repeats.repeat(connection, exchange, refusal, false)) return;
+    this.#calls.release(connection);
+    const { error, response, reprobe } = interpretRefusal({ ...refusal, era: this.era });
     if (reprobe) this.#reprobe();
-    if (error !== null) this.fail(exchange, error, true);
-    else if (answer.spans !== null) this.finish(exchange, answer.body, answer.body.length, answer.spans);
+    if (response === null) this.fail(exchange, error, true);
+    else {
+      decoder.scan(response, response.length, spans.words, UPSTREAM_DEPTH);
+      this.finish(exchange, response, response.length, spans);
+    }
+  }
+
+  /** A redirect that can be followed is followed: the call was not executed. */
+  #redirected(connection: HttpConnection, exchange: Exchange, status: number): void {
+    if (this.#redirects.follow(connection, status)) {
+      if (!this.#calls.resend(connection, exchange)) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
+      return;
+    }
+    this.#calls.release(connection);
+    this.#reprobe();
+    this.fail(exchange, 'GW_UPSTREAM_REDIRECTED', true);
   }
 
   /** See {@link SessionKeeper}. */
@@ -403,6 +400,8 @@ export class HttpEndpoint
   }
 
   async #handshake(): Promise<void> {
+    const { location } = this.#target;
+    location.handshakeStarted();
     try {
       const handshake = await httpHandshake(this.#control, this.#configured, {
         era: this.#era,
@@ -422,6 +421,8 @@ export class HttpEndpoint
     } catch (error) {
       this.#isHandshaking = false;
       if (this.#stopping) return;
+      location.handshakeFailed();
+      this.#redirectReports.failed(error);
       // The detected era may be out of date: the next attempt detects it again.
       if (!this.profile.legacyOnly) this.#era = null;
       if (this.#config.detect && !this.profile.lazy && suggestsSse(error)) {

@@ -71,7 +71,7 @@ export class CallRepeats {
     this.#ids.add(connection.upstreamId);
     const calls = this.#calls;
     const isQueued = isReading ? calls.resendElsewhere(connection, exchange) : calls.resend(connection, exchange);
-    if (isReading) connection.drain(performance.now());
+    if (isReading) connection.drain();
     if (!isQueued) this.#keeper.fail(exchange, 'GW_UPSTREAM_BUSY', false);
   }
 

@@ -1,5 +1,5 @@
 /** HTTP with SSE (MCP 2024-11-05): one event stream for the messages of the server, a POST for each message to it. */
-import { Client, Pool } from 'undici';
+import type { Decoder } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
@@ -8,7 +8,11 @@ import type { Channel, ChannelListener } from '../channel/index.js';
 import { connectionError } from '../core/connection-error.js';
 import { ControlError } from '../core/control.js';
 import { type EventLimits, type EventSink, readEvents } from '../core/event-body.js';
+import { Answer } from '../core/http-answer.js';
+import { HttpClient } from '../core/http-client.js';
 import { HttpHeads, streamHeaders } from '../core/http-heads.js';
+import { UpstreamLocation } from '../core/location.js';
+import type { RedirectReports } from '../core/redirect-reports.js';
 import { type Post, type PostListener, SsePosts } from './posts.js';
 
 /** Where and how to connect. */
@@ -23,6 +27,8 @@ export interface SseTarget extends EventLimits {
   readonly maxQueuedBytes: Bytes;
   /** POSTs at once. */
   readonly maxPosts: Count;
+  readonly decoder: Decoder;
+  readonly redirects: RedirectReports;
 }
 
 /** The transport has neither session ids nor revisions in headers. */
@@ -36,7 +42,9 @@ export class SseChannel implements Channel, PostListener, EventSink {
   isRefused = false;
   readonly #target: SseTarget;
   readonly #listener: ChannelListener;
-  readonly #client: Client;
+  readonly #client: HttpClient;
+  /** The address of the stream, which may not be the configured one. */
+  #url: URL;
   readonly #stop = new AbortController();
   readonly #timer: NodeJS.Timeout;
   #posts: SsePosts | null = null;
@@ -47,8 +55,9 @@ export class SseChannel implements Channel, PostListener, EventSink {
   constructor(target: SseTarget, listener: ChannelListener) {
     this.#target = target;
     this.#listener = listener;
-    const { origin } = target.url;
-    this.#client = new Client(origin, { ...connection(target), headersTimeout: 0, bodyTimeout: 0 });
+    this.#url = target.url;
+    const { url, connectTimeoutMs } = target;
+    this.#client = new HttpClient(new UpstreamLocation(url), { connections: 1, connectTimeoutMs });
     this.#timer = setTimeout(() => this.#end('named no endpoint in time'), target.connectTimeoutMs);
     this.#ended = this.#follow();
   }
@@ -76,28 +85,24 @@ export class SseChannel implements Channel, PostListener, EventSink {
 
   async #follow(): Promise<void> {
     try {
-      const { url, headers } = this.#target;
-      const answer = await this.#client.request({
-        path: url.pathname + url.search,
-        method: 'GET',
-        headers: streamHeaders(headers, SOURCE, ''),
-        signal: this.#stop.signal,
-      });
-      const type = String(answer.headers['content-type'] ?? '').toLowerCase();
-      if (answer.statusCode !== 200 || !type.startsWith('text/event-stream')) {
-        this.isRefused = true;
-        this.#end(answer.statusCode === 200 ? 'answered with no event stream' : `answered ${answer.statusCode}`);
-        answer.body.on('error', () => {}).destroy();
-      } else {
+      const headers = streamHeaders(this.#target.headers, SOURCE, '');
+      const answer = await this.#client.request({ method: 'GET', headers, body: null, signal: this.#stop.signal });
+      this.#url = answer.url;
+      if (answer.kind === Answer.events) {
         await this.#read(answer.body);
+      } else {
+        this.isRefused = true;
+        this.#end(answer.kind === Answer.refusal ? `answered ${answer.status}` : 'answered with no event stream');
       }
     } catch (error) {
-      this.#end(error instanceof ControlError ? error.message : reasonOf(error));
+      this.#target.redirects.failed(error);
+      this.#end(error instanceof ControlError ? clauseOf(error) : reasonOf(error));
     }
     this.#end('closed the stream');
     clearTimeout(this.#timer);
     this.#listener.closed(this.#reason);
-    await Promise.all([this.#posts?.destroy(), this.#client.destroy()]).catch(() => {});
+    this.#posts?.destroy();
+    this.#client.destroy();
   }
 
   async #read(body: AsyncIterable<unknown>): Promise<void> {
@@ -113,7 +118,7 @@ export class SseChannel implements Channel, PostListener, EventSink {
   event(data: Uint8Array, length: number, type: string): void {
     if (this.#reason !== '') return;
     if (type === 'endpoint') this.#endpoint(data, length);
-    else if ((type === '' || type === 'message') && length > 0) this.#listener.message(data, length);
+    else if (length > 0) this.#listener.message(data, length);
   }
 
   evicted(): void {
@@ -124,7 +129,8 @@ export class SseChannel implements Channel, PostListener, EventSink {
   /** The server names the URI for messages, which must have the origin of the stream. */
   #endpoint(data: Uint8Array, length: number): void {
     if (this.#posts !== null) return;
-    const { url, headers, maxQueuedBytes, maxPosts, postTimeoutMs } = this.#target;
+    const url = this.#url;
+    const { headers, maxQueuedBytes, maxPosts, postTimeoutMs, connectTimeoutMs, budget, turns, decoder } = this.#target;
     const uri = Buffer.from(data.buffer, data.byteOffset, length).toString('utf8');
     if (length > MAX_URI_BYTES || !URL.canParse(uri, url.href)) {
       this.#end('named an endpoint that is no URI');
@@ -137,9 +143,13 @@ export class SseChannel implements Channel, PostListener, EventSink {
     }
     clearTimeout(this.#timer);
     this.#posts = new SsePosts({
-      pool: new Pool(url.origin, { ...connection(this.#target), headersTimeout: postTimeoutMs, connections: maxPosts }),
-      path: endpoint.pathname + endpoint.search,
+      location: new UpstreamLocation(endpoint),
       headers: new HttpHeads(headers, SOURCE).forControl(''),
+      connectTimeoutMs,
+      timeoutMs: postTimeoutMs,
+      budget,
+      turns,
+      decoder,
       maxBytes: maxQueuedBytes,
       maxPosts,
       listener: this,
@@ -149,6 +159,15 @@ export class SseChannel implements Channel, PostListener, EventSink {
 
   rejected(id: number, error: ErrorCode, sent: boolean): void {
     if (this.#reason === '') this.#listener.rejected(id, error, sent);
+  }
+
+  refused(error: Buffer): void {
+    if (this.#reason === '') this.#listener.message(error, error.length);
+  }
+
+  redirected(error: ControlError): void {
+    this.#target.redirects.failed(error);
+    this.#end(clauseOf(error));
   }
 
   /** A call that is refused in one session after the other says nothing about the session. */
@@ -167,11 +186,11 @@ export class SseChannel implements Channel, PostListener, EventSink {
   }
 }
 
-function connection(target: SseTarget): Client.Options {
-  return { pipelining: 1, connect: { timeout: target.connectTimeoutMs } };
+function reasonOf(error: unknown): string {
+  const reason = connectionError(error);
+  return reason.kind === 'unreachable' ? clauseOf(reason) : 'closed the stream';
 }
 
-function reasonOf(error: unknown): string {
-  const { kind, message } = connectionError(error);
-  return kind === 'unreachable' ? message.replace(/^the upstream /, '') : 'closed the stream';
+function clauseOf({ message }: ControlError): string {
+  return message.replace(/^the upstream /, '');
 }

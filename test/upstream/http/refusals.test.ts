@@ -62,38 +62,47 @@ test('a session is lost when the response means so, in all of the forms in use',
   }
 });
 
-test('a refusal becomes an answer, an error of ours, or a doubt about the upstream', () => {
+test('a refusal becomes what the server said, an error of the gateway, or a doubt about the upstream', () => {
   const rows: [
     what: string,
     status: number,
     text: string,
-    error: string | null,
+    error: string,
+    isPassedOn: boolean,
     reprobe: 'always' | 'modern' | 'never',
   ][] = [
-    ['credentials', 401, error(65_537, 1), 'GW_UPSTREAM_REFUSED', 'never'],
-    ['permission', 403, '', 'GW_UPSTREAM_REFUSED', 'never'],
-    ['too many', 429, error(65_537, 1), 'GW_UPSTREAM_BUSY', 'never'],
-    ['down', 503, '', 'GW_UPSTREAM_DOWN', 'never'],
-    ['a failure', 500, error(65_537, 1), 'GW_UPSTREAM_PROTOCOL', 'never'],
-    ['a redirect', 307, '', 'GW_UPSTREAM_PROTOCOL', 'never'],
-    ['an answer', 404, error(65_537, -32_601), null, 'never'],
-    ['a missing capability', 400, error(65_537, -32_021), null, 'never'],
-    ['headers that do not match', 400, error(65_537, -32_020), 'GW_UPSTREAM_PROTOCOL', 'always'],
-    ['another revision', 400, error(65_537, -32_022), 'GW_UPSTREAM_DOWN', 'always'],
-    ['another revision, before the id was read', 400, error(null, -32_022), 'GW_UPSTREAM_DOWN', 'always'],
-    ['an answer to somebody else', 400, error(65_538, -32_602), 'GW_UPSTREAM_PROTOCOL', 'modern'],
-    ['a session is wanted', 400, error(null, -32_000), 'GW_UPSTREAM_PROTOCOL', 'modern'],
-    ['no such method', 405, '', 'GW_UPSTREAM_PROTOCOL', 'modern'],
-    ['a conflict', 409, '', 'GW_UPSTREAM_PROTOCOL', 'never'],
+    ['credentials', 401, '', 'GW_UPSTREAM_REFUSED', false, 'never'],
+    ['credentials, with an error', 401, error(65_537, 1), 'GW_UPSTREAM_REFUSED', true, 'never'],
+    ['permission', 403, '', 'GW_UPSTREAM_REFUSED', false, 'never'],
+    ['too many', 429, error(65_537, 1), 'GW_UPSTREAM_BUSY', true, 'never'],
+    ['down', 503, '', 'GW_UPSTREAM_DOWN', false, 'never'],
+    ['a proxy without a server', 502, '<h1>Bad Gateway</h1>', 'GW_UPSTREAM_DOWN', false, 'never'],
+    ['down, with an error', 503, error(65_537, 1), 'GW_UPSTREAM_DOWN', true, 'never'],
+    ['a failure', 500, error(65_537, 1), 'GW_UPSTREAM_PROTOCOL', true, 'never'],
+    ['a failure before the id was read', 500, error(null, 1), 'GW_UPSTREAM_PROTOCOL', true, 'never'],
+    ['a failure under a text', 500, error('server-error', 1), 'GW_UPSTREAM_PROTOCOL', true, 'never'],
+    ['a failure without an id', 500, error(undefined, 1), 'GW_UPSTREAM_PROTOCOL', true, 'never'],
+    ['an answer', 404, error(65_537, -32_601), 'GW_UPSTREAM_PROTOCOL', true, 'never'],
+    ['a missing capability', 400, error(65_537, -32_021), 'GW_UPSTREAM_PROTOCOL', true, 'never'],
+    ['headers that do not match', 400, error(65_537, -32_020), 'GW_UPSTREAM_PROTOCOL', false, 'always'],
+    ['another revision', 400, error(65_537, -32_022), 'GW_UPSTREAM_DOWN', false, 'always'],
+    ['another revision, before the id was read', 400, error(null, -32_022), 'GW_UPSTREAM_DOWN', false, 'always'],
+    ['an answer to another call', 400, error(65_538, -32_602), 'GW_UPSTREAM_PROTOCOL', false, 'modern'],
+    ['a session is wanted', 400, error(null, -32_000), 'GW_UPSTREAM_PROTOCOL', true, 'modern'],
+    ['no such method', 405, '', 'GW_UPSTREAM_PROTOCOL', false, 'modern'],
+    ['a conflict', 409, '', 'GW_UPSTREAM_PROTOCOL', false, 'never'],
   ];
-  for (const [what, status, text, code, reprobe] of rows) {
+  for (const [what, status, text, code, isPassedOn, reprobe] of rows) {
     const answer = { status, ...scanned(text), id: 65_537 };
-    const modern = interpretRefusal({ ...answer, era: Era.modern, sessionId: '' });
-    assert.deepEqual(modern, { error: code, reprobe: reprobe !== 'never' }, what);
-    const legacy = interpretRefusal({ ...answer, era: Era.legacy, sessionId: 's' });
-    assert.deepEqual(legacy, { error: code, reprobe: reprobe === 'always' }, what);
+    const said = JSON.parse(text.startsWith('{') ? text : 'null') as { error: object } | null;
+    const response = isPassedOn ? { jsonrpc: '2.0', id: 65_537, error: said?.error } : null;
+    const meaning = (era: Era, sessionId: string): object => {
+      const refusal = interpretRefusal({ ...answer, era, sessionId });
+      return { ...refusal, response: refusal.response && JSON.parse(refusal.response.toString()) };
+    };
+    assert.deepEqual(meaning(Era.modern, ''), { error: code, response, reprobe: reprobe !== 'never' }, what);
+    assert.deepEqual(meaning(Era.legacy, 's'), { error: code, response, reprobe: reprobe === 'always' }, what);
     // Without sessions there is nothing else by which a change of the upstream would be noticed.
-    const stateless = interpretRefusal({ ...answer, era: Era.legacy, sessionId: '' });
-    assert.deepEqual(stateless, { error: code, reprobe: reprobe !== 'never' }, what);
+    assert.deepEqual(meaning(Era.legacy, ''), { error: code, response, reprobe: reprobe !== 'never' }, what);
   }
 });

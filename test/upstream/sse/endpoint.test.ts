@@ -181,7 +181,7 @@ test('a response that is no event stream leads to another attempt', async (t) =>
   });
   for (const [path, reason] of [
     ['/html', 'answered with no event stream'],
-    ['/elsewhere', 'answered 302'],
+    ['/elsewhere', 'answered with no event stream'],
     ['/', 'answered 401'],
   ] as const) {
     requests = 0;

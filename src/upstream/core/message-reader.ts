@@ -1,7 +1,7 @@
 import { type Decoder, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import type { Count } from '../../units.js';
-import { scanServerMessage } from '../core/server-scan.js';
+import { scanServerMessage } from './server-scan.js';
 
 /** Receives scanned messages; bytes and spans are valid only during the call. */
 export interface MessageReceiver {
@@ -13,7 +13,7 @@ export interface MessageReceiver {
 }
 
 /** Scans the messages of a channel and splits batches (JSON-RPC 2.0, MCP 2025-03-26). Owned by the endpoint. */
-export class ChannelReader {
+export class MessageReader {
   readonly #decoder: Decoder;
   readonly #receiver: MessageReceiver;
   readonly #maxBatch: Count;
