@@ -110,7 +110,7 @@ for (const transport of transports) {
       const server = await countingStdio(scope, 'legacy');
       const { connection } = await transport.open(scope, server.entry);
       const unready = await connection.request('tools/list', {}, 'early');
-      assert.equal(unready.error.data.code, 'GW_SESSION_REQUIRED');
+      assert.ok(unready.result.tools.length > 0);
       assert.deepEqual((await connection.request('ping', undefined, 'p')).result, {});
       const params = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'x', version: '1' } };
       connection.send({ jsonrpc: '2.0', id: 1, method: 'initialize', params });

@@ -10,7 +10,8 @@ import type { CallOwner, HttpCall, Refusal } from '../http/call.js';
 import { AcceptContext } from '../http/context.js';
 import { preflightHead } from '../http/cors.js';
 import type { FrontHandler } from '../http/handler.js';
-import { PROBE_PATHS, WEBSOCKET_PATH } from '../http/paths.js';
+import { PAGE_HEAD, startPage } from '../http/page.js';
+import { PROBE_PATHS, ROOT_PATH, WEBSOCKET_PATH } from '../http/paths.js';
 import { Router } from './index.js';
 
 const SWEEP_MS: Milliseconds = 1000;
@@ -159,10 +160,16 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
     this.readBody(call);
   }
 
-  /** Answers HEAD, OPTIONS and probes, which no transport serves. @returns false for other requests */
+  /** Answers HEAD, OPTIONS, probes and browsers, which no transport serves. @returns false for other requests */
   #answersItself(call: Call, method: string, path: string): boolean {
+    const { handler, rules } = this.context;
+    if (path === ROOT_PATH && (method === 'HEAD' || (method === 'GET' && !call.head.opensStream(rules)))) {
+      const page = startPage(rules, call.head.host);
+      call.send(200, PAGE_HEAD, page, 0, page.byteLength);
+      return true;
+    }
     if (method === 'HEAD' || (method === 'GET' && PROBE_PATHS.has(path))) {
-      const answer = PROBE_PATHS.has(path) ? this.context.handler.plain(path) : null;
+      const answer = PROBE_PATHS.has(path) ? handler.plain(path) : null;
       const body = Buffer.from(answer?.body ?? '');
       const head = answer === null ? NO_HEAD : ['content-type', answer.contentType];
       call.send(answer?.status ?? 404, head, body, 0, body.byteLength);

@@ -51,7 +51,7 @@ export class Router {
    */
   route(call: HttpCall, method: string, path: string, query: string): Refusal | null {
     const { rules } = this.#context;
-    const target = targetOf(path, query, rules.transports);
+    const target = targetOf(path, query, rules);
     if (target === null) return { code: 'GW_NOT_FOUND', allow: '' };
     call.target = target;
     let code: ErrorCode | null = null;

@@ -7,7 +7,7 @@ import { Verb } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
 import { MALFORMED } from '../http/answers.js';
 import type { FrontEnd, FrontHandler } from '../http/handler.js';
-import { ENDPOINT_PATH } from '../http/paths.js';
+import { ENDPOINT_PATH, ROOT_PATH } from '../http/paths.js';
 import { HttpFrontEnd, verbOf } from '../router/front-end.js';
 import { loadUws, type UwsApp, type UwsModule, type UwsRequest, type UwsResponse } from './binding.js';
 import { UwsCall, type UwsCallOwner } from './call.js';
@@ -54,7 +54,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
     const post = (response: UwsResponse, request: UwsRequest): void =>
       this.receive(this.#open(response, request, Verb.post), 'POST', ENDPOINT_PATH, '');
     const other = (response: UwsResponse, request: UwsRequest): void => this.#other(response, request);
-    this.#app.post('/mcp', post).post('/mcp/', post).any('/*', other);
+    this.#app.post(ENDPOINT_PATH, post).post(`${ENDPOINT_PATH}/`, post).post(ROOT_PATH, post).any('/*', other);
     const port = this.#listen(snapshot);
     this.address = { host: snapshot.host, port };
     const reads = uwsReads(MALFORMED);
