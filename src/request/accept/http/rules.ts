@@ -36,7 +36,7 @@ export class AcceptRules {
   #goodHost = '';
   #goodOrigin = '';
   #lastAccept = '';
-  #lastAccepts = 0;
+  #lastAccepts = acceptBits('');
 
   constructor(snapshot: Snapshot) {
     const limits = snapshot.limits;
