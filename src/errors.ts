@@ -115,11 +115,6 @@ export const ERRORS = {
   }),
   GW_BODY_TOO_LARGE: client({ status: 413, rpc: -32000, sentence: 'The body is larger than limits.maxBodyBytes.' }),
   GW_METHOD_NOT_ALLOWED: client({ status: 405, rpc: -32000, sentence: 'Method not allowed.' }),
-  GW_STREAM_CONFLICT: client({
-    status: 409,
-    rpc: -32000,
-    sentence: 'Conflict: Only one SSE stream is allowed per session.',
-  }),
   GW_RESUME_UNSUPPORTED: client({
     status: 400,
     rpc: -32000,
