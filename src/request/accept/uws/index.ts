@@ -15,6 +15,8 @@ import { type UwsHandshakes, UwsWebSockets } from './websocket.js';
 
 /** Calls kept for reuse. */
 const MAX_POOL: Count = 4096;
+/** Longest time that a body which is too large is read and dropped before its answer, where the answer cannot come first. */
+const DROP_MS: Milliseconds = 5_000;
 /** Time for answers that are given to the server to reach their clients. */
 const FLUSH_MS: Milliseconds = 200;
 
@@ -121,6 +123,10 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
     if (this.append(call, piece) && isLast && call.chunksId === 0) this.serveBody(call);
   }
 
+  bodyDropped(call: UwsCall): void {
+    if (call.refusal !== null) this.context.refuse(call, call.refusal.code, call.refusal.allow);
+  }
+
   framed(call: UwsCall, isValid: boolean): void {
     if (!isValid) this.refuse(call, 'GW_FRAMING');
     else if (!call.isBodyOpen) this.serveBody(call);
@@ -159,7 +165,8 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
    * uWS continues to parse the bytes that came with a request even when the answer closes the connection: then another
    * request would be served after a refused one, whose end may be in doubt. So the answer is written past uWS and the
    * connection closed at once. Where that cannot be, the answer is delayed until those bytes are parsed, and uWS cuts the
-   * connection at the next request.
+   * connection at the next request. uWS closes a connection with what it has not read, which resets it, and the client
+   * may lose the answer (RFC 9112 section 9.6); so a body that is only too large is read and dropped before.
    */
   protected override refuse(call: UwsCall, code: ErrorCode, allow?: string): void {
     call.isClosing = true;
@@ -170,9 +177,18 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
       return;
     }
     const { response } = call;
-    setImmediate(() => {
+    const answer = (): void => {
       if (call.response === response) this.context.refuse(call, code, allow);
-    });
+    };
+    const isDropped = code === 'GW_BODY_TOO_LARGE' && !call.isBodyComplete;
+    // A chunked body may have no end that is certain; one that waits for 100 (Continue) does not come.
+    if (!isDropped || call.head.isChunked || call.head.awaitsContinue) {
+      setImmediate(answer);
+      return;
+    }
+    call.refusal = { code, allow: '' };
+    if (!call.isBodyOpen) call.readBody();
+    setTimeout(answer, DROP_MS).unref();
   }
 
   protected override cutSlow(): void {
