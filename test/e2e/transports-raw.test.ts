@@ -160,10 +160,15 @@ for (const transport of transports) {
       assert.deepEqual(codes(), ['GW_PARSE', 'GW_PARSE', 'GW_INVALID_ID']);
       connection.send('{"jsonrpc":"2.0","method":"notifications/unheard"}');
       connection.send('{"jsonrpc":"2.0","id":77,"result":{}}');
-      if (transport.name === 'stdio') {
-        connection.send(`{"jsonrpc":"2.0","id":5,"method":"ping","params":{"x":"${'y'.repeat(5000)}"}}`);
-        await eventually('too large', () => codes().at(-1) === 'GW_BODY_TOO_LARGE');
+      const text = 'y'.repeat(5000);
+      connection.send(`{"jsonrpc":"2.0","id":5,"method":"ping","params":{"x":"${text}"}}`);
+      connection.send(`{"method":"ping","params":{"x":"${text}","id":7},"jsonrpc":"2.0","id":"six"}`);
+      for (const id of [5, 'six']) {
+        assert.equal((await answerTo(connection, id)).error.data.code, 'GW_BODY_TOO_LARGE', 'with the id of its request');
       }
+      // The answer to a question of the gateway is no request, whatever its id.
+      connection.send(`{"jsonrpc":"2.0","id":8,"result":{"x":"${text}"}}`);
+      await eventually('too large', () => codes().at(-1) === 'GW_BODY_TOO_LARGE');
       assert.deepEqual((await connection.request('ping', undefined, 'still')).result, {});
       // One id in flight twice: both are answered.
       const twice = { jsonrpc: '2.0', id: 'same', method: 'tools/call' };

@@ -385,6 +385,13 @@ export class Exchange {
   }
 }
 
+/** Gives an exchange the id of a request that is refused before it is decoded; an empty token changes nothing. */
+export function setId({ client }: Exchange, token: Uint8Array): void {
+  if (token.length > client.id.length) client.id = Buffer.allocUnsafe(token.length);
+  client.id.set(token);
+  client.idLength = token.length;
+}
+
 /** Why a request that needs a session is refused where its client has none. */
 export function sessionMissing({ client }: Exchange): ErrorCode {
   return client.link === null ? 'GW_SESSION_REQUIRED' : 'GW_NOT_INITIALIZED';

@@ -1,5 +1,6 @@
 import type { Snapshot } from '../../../config/snapshot.js';
 import type { ErrorCode } from '../../../errors.js';
+import { RequestId } from '../../../protocol/request-id.js';
 import type { BufferBudget } from '../../../shared/buffer-budget.js';
 import type { Bytes, Milliseconds } from '../../../units.js';
 import { Verb } from '../../exchange/index.js';
@@ -128,8 +129,17 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
   /** Step 3: a piece of the body arrived, and is copied. @returns false when it is too large, and refused */
   protected append(call: Call, piece: Uint8Array): boolean {
     if (call.body.append(piece, this.context.rules.maxBodyBytes)) return true;
-    this.refuse(call, 'GW_BODY_TOO_LARGE');
+    this.refuseLarge(call, piece);
     return false;
+  }
+
+  /** Refuses a body that is too large, with the id of its request where that has come. @param piece the last one */
+  protected refuseLarge(call: Call, piece: Uint8Array): void {
+    const id = new RequestId();
+    id.feed(call.body.bytes, 0, call.body.length);
+    id.feed(piece);
+    call.requestId = id.token;
+    this.refuse(call, 'GW_BODY_TOO_LARGE');
   }
 
   /** Step 4: the body is whole; `bytes[0, length)` is valid during the call. */

@@ -217,6 +217,7 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
     this.listener = null;
     this.target = null;
     this.refusal = null;
+    this.requestId = EMPTY;
     this.response = null;
     this.isBodyComplete = false;
     this.isHead = false;

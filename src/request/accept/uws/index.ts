@@ -115,7 +115,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
     const piece = new Uint8Array(chunk);
     if (isLast && call.body.length === 0 && call.chunksId === 0) {
       // The whole body came at once: it is not copied.
-      if (piece.byteLength > this.context.rules.maxBodyBytes) this.refuse(call, 'GW_BODY_TOO_LARGE');
+      if (piece.byteLength > this.context.rules.maxBodyBytes) this.refuseLarge(call, piece);
       else this.serve(call, piece, piece.byteLength);
       return;
     }
