@@ -106,6 +106,38 @@ for (const kind of KINDS) {
     assert.equal(front.seen.length, before);
   });
 
+  test(`${kind}: the refusal of a message has its id where that came before the limit`, async (context) => {
+    const front = await openTestFront(kind, undefined, {}, { maxBodyBytes: 5000 });
+    context.after(() => front.close());
+    const text = 'x'.repeat(20_000);
+    const send = async (path: string, body: string, isChunked: boolean): Promise<void> => {
+      const bytes = Buffer.from(body);
+      const stream = () => new Blob([bytes]).stream();
+      const reply = await fetch(`http://127.0.0.1:${front.port}${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: isChunked ? stream() : bytes,
+        duplex: 'half',
+      });
+      assert.equal(reply.status, 413);
+      await reply.text();
+    };
+    const first = `{"id":"a","method":"m","params":"${text}"}`;
+    const rows: readonly (readonly [path: string, body: string, isChunked: boolean, id: string])[] = [
+      ['/messages?sessionId=x', first, false, '"a"'],
+      ['/sse/messages?sessionId=x', first, true, '"a"'],
+      ['/messages?sessionId=x', `{"method":"m","params":"${text.repeat(100)}","id":"a"}`, false, ''],
+      ['/mcp', first, true, '"a"'],
+      // A declared length is enough to refuse it before it comes.
+      ['/mcp', first, false, ''],
+    ];
+    for (const [path, body, isChunked] of rows) await send(path, body, isChunked);
+    assert.deepEqual(
+      front.refusedIds,
+      rows.map(([, , , id]) => id),
+    );
+  });
+
   test(`${kind}: a client that does not stop sending after its refusal is cut`, async (context) => {
     const front = await openTestFront(kind, undefined, {}, { maxBodyBytes: 1024 });
     context.after(() => front.close());
