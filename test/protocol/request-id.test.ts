@@ -21,11 +21,19 @@ test('the id of a request is found wherever it stands, and however the bytes are
   const members = fc.shuffledSubarray(['id', 'method', 'params', 'jsonrpc', 'other'], { minLength: 5 });
   const sizes = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 });
   fc.assert(
-    fc.property(id, json, json, members, sizes, fc.constantFrom(0, 1, '\t'), (value, params, other, order, pieces, gap) => {
-      const all: Record<string, unknown> = { id: value, method: 'a"b\\', params, jsonrpc: '2.0', other };
-      const text = JSON.stringify(Object.fromEntries(order.map((name) => [name, all[name]])), null, gap);
-      assert.equal(idOf(text, pieces), JSON.stringify(value));
-    }),
+    fc.property(
+      id,
+      json,
+      json,
+      members,
+      sizes,
+      fc.constantFrom(0, 1, '\t'),
+      (value, params, other, order, pieces, gap) => {
+        const all: Record<string, unknown> = { id: value, method: 'a"b\\', params, jsonrpc: '2.0', other };
+        const text = JSON.stringify(Object.fromEntries(order.map((name) => [name, all[name]])), null, gap);
+        assert.equal(idOf(text, pieces), JSON.stringify(value));
+      },
+    ),
     { seed: 9, numRuns: 500 },
   );
 });
