@@ -161,15 +161,8 @@ for (const transport of transports) {
       connection.send('{"jsonrpc":"2.0","method":"notifications/unheard"}');
       connection.send('{"jsonrpc":"2.0","id":77,"result":{}}');
       const text = 'y'.repeat(5000);
-      connection.send(`{"jsonrpc":"2.0","id":5,"method":"ping","params":{"x":"${text}"}}`);
       connection.send(`{"method":"ping","params":{"x":"${text}","id":7},"jsonrpc":"2.0","id":"six"}`);
-      for (const id of [5, 'six']) {
-        assert.equal(
-          (await answerTo(connection, id)).error.data.code,
-          'GW_BODY_TOO_LARGE',
-          'with the id of its request',
-        );
-      }
+      assert.equal((await answerTo(connection, 'six')).error.data.code, 'GW_BODY_TOO_LARGE');
       // The answer to a question of the gateway is no request, whatever its id.
       connection.send(`{"jsonrpc":"2.0","id":8,"result":{"x":"${text}"}}`);
       await eventually('too large', () => codes().at(-1) === 'GW_BODY_TOO_LARGE');
