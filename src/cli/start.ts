@@ -137,7 +137,7 @@ function announce(gateway: RunningGateway, print: (line: string) => void, isDemo
     print(`switchyard serves standard input and output${admin}`);
     return;
   }
-  print(`switchyard listening on http://${authority(address)}/mcp${admin}`);
+  print(`switchyard listening on http://${authority(address)}${gateway.snapshot.path}${admin}`);
   if (isDemo) for (const line of demoNotes(clientUrl(address))) print(line);
 }
 

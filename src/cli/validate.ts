@@ -120,7 +120,7 @@ function printReport(
   for (const warning of loaded.warnings) printWarning(warning);
   printLine(`${file} ${style('green', 'can be used')}.`);
   section('Listeners', [
-    ['endpoint', snapshot.listens ? `http://${authority({ ...snapshot, host: shownHost })}/mcp` : 'none'],
+    ['endpoint', snapshot.listens ? `http://${authority({ ...snapshot, host: shownHost })}${snapshot.path}` : 'none'],
     ['transports', transportsOf(snapshot)],
     ['admin', snapshot.admin === null ? 'none' : `http://${authority({ ...snapshot.admin, host: adminHost })}`],
     ['auth', snapshot.auth.type],

@@ -19,6 +19,8 @@ export interface Snapshot {
   readonly port: number;
   /** false = no listener for clients (`port: false`); `port` is 0 then. */
   readonly listens: boolean;
+  /** Path of the MCP endpoint besides `/mcp` and `/`. */
+  readonly path: string;
   /** `null` = no admin listener. */
   readonly admin: { readonly host: string; readonly port: number } | null;
   /** Resolved number of policy workers, at least 1. */
@@ -223,6 +225,8 @@ export interface LimitsSnapshot {
   readonly maxConnections: Count;
   readonly maxSessions: Count;
   readonly maxStreams: Count;
+  /** Event streams (GET) open at once for one session. */
+  readonly maxSessionStreams: Count;
   /** Verdicts remembered. */
   readonly maxMemo: Count;
   readonly maxTools: Count;
@@ -276,6 +280,8 @@ export interface CatalogRules {
 
 /** Sessions of legacy clients. */
 export interface SessionsSnapshot {
+  /** Whether a legacy POST needs a session. */
+  readonly required: boolean;
   /** Newest first; each at least 32 characters, or empty = a key file beside the state. */
   readonly secrets: readonly string[];
   readonly ttlSeconds: Seconds;

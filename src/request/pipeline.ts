@@ -17,7 +17,6 @@ import type { DecidedExchanges } from './dispatch/index.js';
 import { Accepts, type ClientLink, type Exchange, MessageFlag, Phase } from './exchange/index.js';
 import type { ExchangeTable } from './exchange/table.js';
 import type { SendStage } from './send/index.js';
-import { JSON_HEAD } from './write/heads.js';
 import type { WriteStage } from './write/index.js';
 import type { LocalAnswers } from './write/local.js';
 
@@ -283,7 +282,7 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
       } else if (body === null) {
         write.empty(parent, 202);
       } else {
-        write.whole(parent, body, JSON_HEAD);
+        write.whole(parent, body);
       }
     });
     // Elements answer into the parent, so it must not look finished or cancellable meanwhile.

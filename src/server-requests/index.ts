@@ -8,8 +8,9 @@ import { METHODS, Method } from '../../native/layout.js';
 import type { Spans } from '../../native/spans.js';
 import type { Current } from '../config/current.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
+import { ERRORS } from '../errors.js';
 import { applyEdits, type Edit, findPath, parseValue, skipValue } from '../protocol/json-cursor.js';
-import type { Exchange } from '../request/exchange/index.js';
+import { Accepts, type Exchange } from '../request/exchange/index.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
 import type { Session, SessionTable } from '../session/sessions.js';
 import type { Count, Milliseconds } from '../units.js';
@@ -67,6 +68,8 @@ const MAX_DIGITS = 16;
 const MIN_TIMER_MS: Milliseconds = 20;
 /** Upper bound of setTimeout. */
 const MAX_TIMER_MS: Milliseconds = 2 ** 31 - 1;
+const NO_STREAM = 'The client has no stream open on which the request could be sent.';
+const NO_STREAM_ACCEPTED = `The client has no stream open on which the request could be sent. ${ERRORS.GW_STREAM_REQUIRED.sentence}`;
 const CANCELLED = METHODS[Method.cancelled];
 
 /** See the file comment. The router calls it for legacy clients, the write stage for their answers; one per front. */
@@ -132,7 +135,7 @@ export class ServerRequests {
     };
     if (!this.#send(request, applyEdits(content, 0, length, edits))) {
       this.#counts.refused += 1;
-      refuse(INTERNAL_ERROR, 'The client has no stream open on which the request could be sent.');
+      refuse(INTERNAL_ERROR, takesNoStream(exchange) ? NO_STREAM_ACCEPTED : NO_STREAM);
       return;
     }
     if (adapted.elicitationId !== '') {
@@ -375,6 +378,11 @@ export class ServerRequests {
     const wait = Math.max(MIN_TIMER_MS, time - performance.now());
     this.#timer = setTimeout(this.#expire, Math.min(wait, MAX_TIMER_MS)).unref();
   }
+}
+
+/** Whether the client of a call excluded event streams from its answer. */
+function takesNoStream(exchange: Exchange | null): boolean {
+  return exchange !== null && exchange.client.reply !== null && (exchange.client.accepts & Accepts.sse) === 0;
 }
 
 function copy(bytes: Uint8Array, start: number, end: number): Buffer {

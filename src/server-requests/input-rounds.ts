@@ -8,7 +8,7 @@ import { type Decoder, METHODS, ScanStatus } from '../../native/layout.js';
 import type { Spans } from '../../native/spans.js';
 import type { Current } from '../config/current.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
-import type { ErrorCode } from '../errors.js';
+import { ERRORS, type ErrorCode } from '../errors.js';
 import { UPSTREAM_DEPTH } from '../protocol/depth.js';
 import {
   applyEdits,
@@ -22,7 +22,7 @@ import {
   removeMembers,
   stringValue,
 } from '../protocol/json-cursor.js';
-import { type Exchange, Phase } from '../request/exchange/index.js';
+import { Accepts, type Exchange, Phase } from '../request/exchange/index.js';
 import { clientRequestFor } from './client-request.js';
 import type { ServerRequests } from './index.js';
 import { type Call, callOf } from './open-requests.js';
@@ -167,7 +167,9 @@ export class InputRounds {
       // A response may have arrived already and ended the call.
       if (!isAsking(round)) return;
       if (!isSent) {
-        this.#fail(round, 'GW_INPUT_REQUIRED_UNSUPPORTED', 'The client cannot be reached for it at the moment.');
+        const isDeaf = (exchange.client.accepts & Accepts.sse) === 0;
+        if (isDeaf) this.#fail(round, 'GW_STREAM_REQUIRED', ERRORS.GW_STREAM_REQUIRED.sentence);
+        else this.#fail(round, 'GW_INPUT_REQUIRED_UNSUPPORTED', 'The client cannot be reached for it at the moment.');
         return;
       }
     }

@@ -6,7 +6,7 @@ import { Method } from '../../native/layout.js';
 import type { ErrorCode } from '../errors.js';
 import { decodeString, findPath } from '../protocol/json-cursor.js';
 import { judgedUri } from '../protocol/uri.js';
-import { type Exchange, Phase } from '../request/exchange/index.js';
+import { type Exchange, Phase, sessionMissing } from '../request/exchange/index.js';
 import type { Session } from '../session/sessions.js';
 import type { Count } from '../units.js';
 import { ControlError } from '../upstream/core/control.js';
@@ -109,7 +109,7 @@ export class Subscriptions {
     const { verdict } = exchange;
     const { session } = exchange.client;
     if (session === null) {
-      this.#parts.write.refuse(exchange, 'GW_SESSION_REQUIRED');
+      this.#parts.write.refuse(exchange, sessionMissing(exchange));
       return;
     }
     const uri = decodeString(bytes, spans.nameStart, spans.nameEnd);

@@ -5,7 +5,7 @@ import type { ErrorCode } from '../errors.js';
 import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
 import { applyEdits, type Range } from '../protocol/json-cursor.js';
 import { type ListedResources, readUri, URI_FAULTS } from '../protocol/uri.js';
-import type { Exchange } from '../request/exchange/index.js';
+import { Accepts, type Exchange } from '../request/exchange/index.js';
 import type { LongLivedStreams } from '../session/streams/long-lived.js';
 import type { UpstreamTask } from '../session/tasks.js';
 import type { FaultLog } from '../shared/fault-log.js';
@@ -89,6 +89,7 @@ export class ListenStreams {
   open(from: Exchange, bytes: Uint8Array): ErrorCode | null {
     const { config, longLived, table, write } = this.#parts;
     const { limits } = config.current;
+    if ((from.client.accepts & (Accepts.sse | Accepts.anySse)) === 0) return 'GW_NOT_ACCEPTABLE_STREAM';
     const filter = readListenFilter(from, bytes);
     if (filter === null) return 'GW_INVALID_FILTER';
     const targets = filter.resourceSubscriptions.length + filter.taskIds.length;

@@ -124,6 +124,7 @@ test('a key that cannot be written as a whole leaves nothing behind', async (con
 
 test('without a secret and a file sessions survive a reload within the process', () => {
   const none = {
+    required: true,
     secrets: [],
     ttlSeconds: 60,
     keyFile: null,

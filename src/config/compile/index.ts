@@ -66,6 +66,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     host: withoutBrackets(host),
     port: port === false ? 0 : port,
     listens: port !== false,
+    path: config.path,
     admin: compileAdmin(compilation, host, overrides),
     workers: workerCount(overrides.workers ?? config.workers),
     frontEnd: overrides.frontEnd ?? config.frontEnd,
@@ -79,6 +80,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     limits: config.limits,
     catalog: config.catalog,
     sessions: {
+      required: config.sessions.required,
       secrets: list(config.sessions.secret),
       ttlSeconds: config.sessions.ttlSeconds,
       ...compileKeyFile(loaded, port !== false),

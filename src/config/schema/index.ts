@@ -46,6 +46,10 @@ const catalogSchema = z.strictObject({
 });
 
 const sessionsSchema = z.strictObject({
+  required: flag(
+    true,
+    'Whether a POST of a client before 2026-07-28 needs the session that `initialize` opens. `false` = one without `Mcp-Session-Id` is served too, as from a client without capabilities, and without what needs a session (subscriptions, log levels, requests of servers).',
+  ),
   secret: alias(
     holds(
       'secret',
@@ -105,6 +109,17 @@ export const configSchema = z.strictObject({
     .default(8000)
     .describe(
       'Port of the MCP endpoint. 0 = any free port; `false` = none, for a gateway that is used in-process or over standard input.',
+    ),
+  path: z
+    .string()
+    .max(128)
+    .regex(
+      /^\/(?!(?:health|ready|ws|sse|messages|tools|prompts|resources|openapi\.json)(?:\/|$))[A-Za-z0-9._~/-]*$/,
+      'must begin with / and must not be a path of the other transports',
+    )
+    .default('/mcp')
+    .describe(
+      'Path of the MCP endpoint: letters, digits and `.`, `_`, `~`, `-`, `/`. `/mcp` and `/` are the endpoint besides it.',
     ),
   admin: z
     .union([adminSchema, z.literal(false)])

@@ -11,7 +11,7 @@ import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../../protocol/revisions.js';
 import type { ListedResources } from '../../protocol/uri.js';
 import { Operation } from '../../shared/records.js';
-import { Accepts, type Exchange, MessageFlag, type SessionLike } from '../exchange/index.js';
+import { Accepts, type Exchange, MessageFlag, type SessionLike, sessionMissing } from '../exchange/index.js';
 import { sameName, sameText } from './text.js';
 import { withNormalUri } from './uri.js';
 
@@ -19,6 +19,7 @@ import { withNormalUri } from './uri.js';
 export interface DecodeConfig {
   readonly auth: { readonly type: string };
   readonly limits: { readonly maxDepth: number };
+  readonly sessions: { readonly required: boolean };
 }
 
 /** Takes what decode has understood: the pipeline. */
@@ -58,6 +59,8 @@ const SCAN_ERRORS: readonly ErrorCode[] = [
 ];
 
 const MODERN_VERSION = REVISIONS[MODERN];
+/** Of a client without a session that does not say its revision (MCP 2025-06-18, protocol version header). */
+const UNSTATED_REVISION = Revision.r2025_03_26;
 
 /** Whether a version header names the modern family; versions compare as ISO dates. */
 function isModernVersion(version: string): boolean {
@@ -99,7 +102,7 @@ export class DecodeStage {
       write.refuse(exchange, exchange.client.hasOtherScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
       return;
     }
-    if (!exchange.client.headerless && exchange.client.accepts !== (Accepts.json | Accepts.sse)) {
+    if (!exchange.client.headerless && (exchange.client.accepts & (Accepts.json | Accepts.sse)) === 0) {
       write.refuse(exchange, 'GW_NOT_ACCEPTABLE');
       return;
     }
@@ -131,12 +134,17 @@ export class DecodeStage {
       write.refuse(exchange, 'GW_METHOD_NOT_ALLOWED');
       return;
     }
-    if (operation === Operation.stream && (exchange.client.accepts & Accepts.sse) === 0) {
+    // Whether a connection may be opened is asked before it can have a session.
+    const opens = exchange.client.link !== null && exchange.client.sessionId === '' && operation === Operation.stream;
+    if (!opens && exchange.client.sessionId === '') {
+      // Clients take 405 for "no such stream here"; some repeat the request for ever on 400.
+      write.refuse(exchange, 'GW_METHOD_NEEDS_SESSION');
+      return;
+    }
+    if (operation === Operation.stream && (exchange.client.accepts & (Accepts.sse | Accepts.anySse)) === 0) {
       write.refuse(exchange, 'GW_NOT_ACCEPTABLE_STREAM');
       return;
     }
-    // Whether a connection may be opened is asked before it can have a session.
-    const opens = exchange.client.link !== null && exchange.client.sessionId === '' && operation === Operation.stream;
     if (!opens && !this.#legacySession(exchange)) return;
     this.#next!.decoded(exchange, NO_BYTES, 0);
   }
@@ -292,12 +300,6 @@ export class DecodeStage {
       this.#next!.decoded(exchange, bytes, length);
       return;
     }
-    if (method === Method.ping && exchange.client.link !== null && exchange.client.sessionId === '') {
-      // The one request that a connection may carry before `initialize` is answered (MCP, lifecycle).
-      exchange.client.revision = LATEST_LEGACY;
-      this.#next!.decoded(exchange, bytes, length);
-      return;
-    }
     if (!inBatch && !this.#legacySession(exchange)) return;
     if (needsName(method) && (exchange.message.spans.nameStart < 0 || (spans.flags & Flag.nameNotString) !== 0)) {
       this.#parts.write.refuse(exchange, 'GW_MISSING_NAME');
@@ -327,19 +329,25 @@ export class DecodeStage {
     }
   }
 
-  /** Finds the session and the revision of a legacy request; refuses and returns false when there is none. */
+  /** Finds the session and the revision of a legacy message; refuses and returns false when it needs one and has none. */
   #legacySession(exchange: Exchange): boolean {
     const { sessions, write } = this.#parts;
+    let revision: number = UNSTATED_REVISION;
     if (exchange.message.versionHeader !== '') {
-      const revision = revisionNumber(exchange.message.versionHeader);
+      revision = revisionNumber(exchange.message.versionHeader);
       if (revision < 0 || revision >= MODERN) {
         write.refuse(exchange, 'GW_BAD_VERSION_HEADER');
         return false;
       }
     }
     if (exchange.client.sessionId === '') {
-      write.refuse(exchange, 'GW_SESSION_REQUIRED');
-      return false;
+      if (!this.#mayLackSession(exchange)) {
+        write.refuse(exchange, sessionMissing(exchange));
+        return false;
+      }
+      exchange.client.revision = revision;
+      exchange.client.logLevel = 0;
+      return true;
     }
     const session = sessions.open(exchange.client.sessionId);
     if (session === null) {
@@ -352,6 +360,15 @@ export class DecodeStage {
     exchange.client.logLevel = Math.max(session.logLevel, 0);
     session.lastUsed = exchange.client.startedAt;
     return true;
+  }
+
+  /**
+   * Whether a message without a session is served as from a client without capabilities: on a connection, which stands for
+   * the session, and with `sessions.required: false`. A response can belong to no request without one.
+   */
+  #mayLackSession({ client, message }: Exchange): boolean {
+    if (message.spans.kind === Kind.response) return false;
+    return client.link !== null || !this.#parts.config.current.sessions.required;
   }
 
   #batch(exchange: Exchange, bytes: Uint8Array, length: number): void {

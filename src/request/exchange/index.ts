@@ -51,7 +51,13 @@ export const Verb = codes('Verb', { post: 0, get: 1, delete: 2 });
 export type Verb = CodeOf<typeof Verb>;
 
 /** Bits of `Client.accepts`. */
-export const Accepts = { json: 1, sse: 2 } as const;
+export const Accepts = {
+  json: 1,
+  /** An event stream, named by the client or all that is left. */
+  sse: 2,
+  /** An event stream by a wildcard or without `Accept`: only for answers that cannot be anything else. */
+  anySse: 4,
+} as const;
 
 /**
  * Life of an exchange:
@@ -377,6 +383,18 @@ export class Exchange {
     this.worker = -1;
     this.verdict.kind = 0;
   }
+}
+
+/** Gives an exchange the id of a request that is refused before it is decoded; an empty token changes nothing. */
+export function setId({ client }: Exchange, token: Uint8Array): void {
+  if (token.length > client.id.length) client.id = Buffer.allocUnsafe(token.length);
+  client.id.set(token);
+  client.idLength = token.length;
+}
+
+/** Why a request that needs a session is refused where its client has none. */
+export function sessionMissing({ client }: Exchange): ErrorCode {
+  return client.link === null ? 'GW_SESSION_REQUIRED' : 'GW_NOT_INITIALIZED';
 }
 
 /** What the stages need of a legacy session; src/session implements it. */

@@ -15,7 +15,7 @@ import { type Exchange, MessageFlag, Phase, Verb } from '../exchange/index.js';
 import { errorBody } from './error-body.js';
 import { challenge, JSON_HEAD, NO_HEAD } from './heads.js';
 import { LargeAnswers } from './large.js';
-import { EventStreams, keeps, type StreamLog } from './streams.js';
+import { EventStreams, keeps, needsStream, type StreamLog } from './streams.js';
 import { composeResult, translateResponse } from './translate.js';
 
 /** Requests of upstreams to clients, as far as answers have to do with them (src/server-requests). */
@@ -144,6 +144,8 @@ export class WriteStage {
       return;
     }
     if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
+    const status = statusOf(exchange, flags, spans.errorCode);
+    if (status === 200) this.#openNeeded(exchange, NO_HEAD);
     const composer = this.streams.begin(exchange);
     translateResponse(composer, exchange, bytes, length, spans, this.#parts.identity.serverInfo);
     if (leads) this.#settle(exchange, bytes, length, spans, flags);
@@ -153,7 +155,7 @@ export class WriteStage {
     }
     if ((flags & Flag.isErrorResponse) !== 0) exchange.client.error = 'GW_UPSTREAM_PROTOCOL';
     if (exchange.client.streaming) this.#endStream(exchange);
-    else this.#json(exchange, statusOf(exchange, flags, spans.errorCode), JSON_HEAD);
+    else this.#json(exchange, status, JSON_HEAD);
   }
 
   /** Whether an answer that asks the client for something is taken care of. */
@@ -247,6 +249,7 @@ export class WriteStage {
   suspend(exchange: Exchange, result: Uint8Array): void {
     const { reply } = exchange.client;
     if (reply !== null) {
+      this.#openNeeded(exchange, NO_HEAD);
       const composer = this.streams.begin(exchange);
       composeResult(composer, exchange, result);
       if (exchange.client.streaming) {
@@ -271,21 +274,33 @@ export class WriteStage {
     exchange.enter(Phase.parked);
   }
 
-  /** A result that is ready as bytes: prepared answers and cached results. */
-  result(exchange: Exchange, result: Uint8Array, head: readonly string[] = JSON_HEAD): void {
+  /**
+   * A result that is ready as bytes: prepared answers and cached results.
+   *
+   * @param head fields besides the media type
+   */
+  result(exchange: Exchange, result: Uint8Array, head: readonly string[] = NO_HEAD): void {
     if (exchange.client.reply === null && !keeps(exchange)) {
       this.#finish(exchange);
       return;
     }
+    this.#openNeeded(exchange, head);
     composeResult(this.streams.begin(exchange), exchange, result);
     if (exchange.client.streaming) this.#endStream(exchange);
-    else this.#json(exchange, 200, head);
+    else this.#json(exchange, 200, head === NO_HEAD ? JSON_HEAD : [...JSON_HEAD, ...head]);
   }
 
-  /** A whole body that is ready as it is. */
-  whole(exchange: Exchange, body: Uint8Array, head: readonly string[]): void {
-    this.streams.composer.reset().put(body);
-    this.#json(exchange, 200, head);
+  /** A whole message that is ready as it is. */
+  whole(exchange: Exchange, message: Uint8Array): void {
+    this.#openNeeded(exchange, NO_HEAD);
+    this.streams.begin(exchange).put(message);
+    if (exchange.client.streaming) this.#endStream(exchange);
+    else this.#json(exchange, 200, JSON_HEAD);
+  }
+
+  /** Opens the stream of an answer that cannot be JSON. @param head fields besides the media type */
+  #openNeeded(exchange: Exchange, head: readonly string[]): void {
+    if (needsStream(exchange)) this.streams.open(exchange, head);
   }
 
   /** Ends with a status and no body (202 for notifications, 200 for a DELETE). */
@@ -309,8 +324,8 @@ export class WriteStage {
       // Nothing is wrong with a token that was not sent (RFC 6750 section 3.1).
       const reason = code === 'GW_UNAUTHENTICATED' ? null : 'invalid_token';
       head = [...JSON_HEAD, 'www-authenticate', challenge(reason, '', this.#resourceMetadata())];
-    } else if (code === 'GW_METHOD_NOT_ALLOWED') {
-      // A GET or DELETE is refused only to modern clients, which have nothing but POST.
+    } else if (ERRORS[code].status === 405) {
+      // A GET or DELETE is refused only to clients without sessions, which have nothing but POST.
       const allowed = exchange.message.detail || (exchange.message.verb === Verb.post ? 'POST, GET, DELETE' : 'POST');
       head = [...JSON_HEAD, 'allow', allowed];
     } else if (RETRY_SOON.has(code)) {
@@ -378,6 +393,8 @@ export class WriteStage {
       this.empty(exchange, 202);
       return;
     }
+    // A refusal with a status of its own is JSON for every client, as on the SDK's servers.
+    if (row.status === 200) this.#openNeeded(exchange, NO_HEAD);
     const upstream = row.source === 'upstream' ? this.#parts.identity.serverName(exchange.call.server) : null;
     errorBody(this.streams.begin(exchange), exchange, code, upstream, retryAfterMs);
     if (exchange.client.streaming) this.#endStream(exchange);

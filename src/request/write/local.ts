@@ -7,8 +7,7 @@ import { applyEdits, findMember, type Range, removeMembers, stringValue } from '
 import { levelNumber } from '../../protocol/levels.js';
 import { Era, LATEST_LEGACY, MODERN, revisionNumber } from '../../protocol/revisions.js';
 import { Operation } from '../../shared/records.js';
-import type { Exchange, SessionLike } from '../exchange/index.js';
-import { JSON_HEAD } from './heads.js';
+import { type Exchange, type SessionLike, sessionMissing } from '../exchange/index.js';
 import type { WriteStage } from './index.js';
 
 /** What the catalog has ready. */
@@ -205,7 +204,7 @@ export class LocalAnswers {
     }
     exchange.client.session = session;
     exchange.client.revision = revision;
-    const head = [...JSON_HEAD, 'mcp-session-id', session.id];
+    const head = ['mcp-session-id', session.id];
     write.result(exchange, this.#parts.catalog.current.initializeResult(revision), head);
   }
 
@@ -214,7 +213,7 @@ export class LocalAnswers {
     const start = exchange.message.spans.levelStart;
     const level = start < 0 ? -1 : levelNumber(bytes, start, exchange.message.spans.levelEnd);
     if (level < 0 || exchange.client.session === null) {
-      write.refuse(exchange, 'GW_INVALID_LEVEL');
+      write.refuse(exchange, level < 0 ? 'GW_INVALID_LEVEL' : sessionMissing(exchange));
       return;
     }
     exchange.client.session.logLevel = level;
