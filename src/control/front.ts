@@ -153,6 +153,7 @@ export class Front {
       tasks,
       dispatch,
       parked,
+      questions: requests,
       send,
       local,
       write,

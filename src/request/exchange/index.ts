@@ -396,4 +396,6 @@ export interface SessionLike {
   logLevel: number;
   /** `performance.now()` of the last use. */
   lastUsed: number;
+  /** Requests of upstreams wait for a stream of this session (src/server-requests). */
+  hasWaitingRequests: boolean;
 }

@@ -28,8 +28,10 @@ export interface ClientQuestions {
   inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
   /** An upstream answered -32042; false = a modern client cannot be told in its way, an older one gets the error. */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
-  /** The call is over while its upstream waits for answers of the client. */
+  /** The call has ended without an answer of its upstream, which waits for answers of the client. */
   callEnded(exchange: Exchange): void;
+  /** The call was answered by its upstream, which waits for answers of the client. */
+  callAnswered(exchange: Exchange): void;
 }
 
 /** The response cache as the leader of a cache key sees it: the dispatcher. */
@@ -143,7 +145,7 @@ export class WriteStage {
       this.fail(exchange, replaced);
       return;
     }
-    if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
+    if (exchange.call.openRequests > 0) this.#questions?.callAnswered(exchange);
     const composer = this.streams.begin(exchange);
     translateResponse(composer, exchange, bytes, length, spans, this.#parts.identity.serverInfo);
     if (leads) this.#settle(exchange, bytes, length, spans, flags);

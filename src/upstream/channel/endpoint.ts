@@ -1,6 +1,7 @@
 import { Flag, Method, ScanStatus } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
+import { ASKABLE } from '../../protocol/client-capabilities.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
@@ -12,12 +13,13 @@ import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/
 import { initializeParams } from '../core/handshake.js';
 import { escaped, LogLimit } from '../core/log-limit.js';
 import { MessageCost } from '../core/notification-limit.js';
-import type { ConnectionProfile, ListenFilter } from '../core/types.js';
+import { type ConnectionProfile, isDedicated, type ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
 import { channelHandshake, ProbeEnded } from './handshake.js';
 import type { Channel, ChannelListener } from './index.js';
 import { ChannelListen } from './listen.js';
+import { Opening } from './opening.js';
 import { ChannelReader, type MessageReceiver } from './reader.js';
 import { ChannelRequests } from './requests.js';
 import { ChannelRestarts } from './restarts.js';
@@ -54,6 +56,8 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   /** The last channel ended when it was probed. */
   #probeEnded = false;
   #isInitialized = false;
+  /** Null when calls are sent, and where the server does not belong to one client that it may ask. */
+  #opening: Opening | null = null;
   /** Why the gateway itself ended the channel, '' if it did not. */
   #terminationReason = '';
   #stopping = false;
@@ -134,6 +138,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
 
   reply(bytes: Buffer): void {
     this.#channel?.write(bytes, null, 0);
+    this.#opening?.answered();
   }
 
   override listen(filter: ListenFilter): Promise<ListenFilter> {
@@ -247,7 +252,10 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   }
 
   receiveRequest(bytes: Uint8Array, length: number, spans: Spans): void {
-    this.#messages.request(null, bytes, length, spans);
+    this.#opening?.asked();
+    // An endpoint that is leased to one call was started for it.
+    const leasedTo = this.#opening !== null && this.profile.exclusive ? (this.calls()[0] ?? null) : null;
+    this.#messages.request(leasedTo, bytes, length, spans);
   }
 
   receiveUnreadable(bytes: Uint8Array, length: number, status: number, spans: Spans): void {
@@ -319,6 +327,10 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
       });
       if (this.#channel !== channel || this.#stopping) return;
       this.#isInitialized = true;
+      if (isDedicated(this.profile) && (this.profile.capabilities & ASKABLE) !== 0) {
+        await this.#open();
+        if (this.#channel !== channel || this.#stopping) return;
+      }
       this.#restarts.ready();
       this.becomeReady(handshake);
       this.#sendQueued();
@@ -328,6 +340,13 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
       this.#terminationReason = `the handshake failed: ${(error as Error).message}`;
       void channel.terminate();
     }
+  }
+
+  async #open(): Promise<void> {
+    const opening = new Opening();
+    this.#opening = opening;
+    await opening.settled((timeoutMs) => this.#requests.request('ping', null, timeoutMs, false));
+    if (this.#opening === opening) this.#opening = null;
   }
 
   /** A message cannot be read, and nothing that follows it. */

@@ -86,6 +86,11 @@ export interface ConnectionProfile {
   readonly lazy: boolean;
 }
 
+/** Whether all messages of the server are for one client. */
+export function isDedicated({ exclusive, owner }: ConnectionProfile): boolean {
+  return exclusive || owner !== null;
+}
+
 /** Of an endpoint that all clients share; it declares no capabilities. */
 export const SHARED_PROFILE: ConnectionProfile = Object.freeze({
   capabilities: 0,

@@ -47,7 +47,7 @@ export class ServerMessages {
     if (spans.method === Method.ping || endpoint.era === Era.modern || !endpoint.isInitialized) {
       endpoint.reply(answerToRequest(bytes, spans));
     } else {
-      this.#sink.serverRequest(endpoint, call ?? this.#attribution.requestingCall(), bytes, length, spans);
+      this.#sink.serverRequest(endpoint, call ?? this.#requestingCall(spans.method), bytes, length, spans);
     }
   }
 
@@ -82,6 +82,12 @@ export class ServerMessages {
   /** Periodic work. */
   tick(): void {
     this.#changes.tick();
+  }
+
+  /** No call waits for the roots of a client: servers ask for them when they start and when they have changed. */
+  #requestingCall(method: number): Exchange | null {
+    const isOfSession = (this.#endpoint.profile.owner?.sessionId ?? '') !== '';
+    return isOfSession && method === Method.rootsList ? null : this.#attribution.requestingCall();
   }
 
   /** The token names the call, also where a server sends progress on a stream of no call. */

@@ -28,6 +28,7 @@ function sessionOf(mask: number): SessionLike {
     subject: new Int32Array(4),
     logLevel: -1,
     lastUsed: 0,
+    hasWaitingRequests: false,
   };
 }
 

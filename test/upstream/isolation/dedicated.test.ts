@@ -35,6 +35,7 @@ function sessionOf(id: string, capabilityMask = 0, subject = 0): SessionLike {
     subject: Int32Array.of(subject, 0, 0, 0),
     logLevel: -1,
     lastUsed: 0,
+    hasWaitingRequests: false,
   };
 }
 
