@@ -249,7 +249,7 @@ export class ServerRequests {
   /** The call has ended: its requests are cancelled at the client, and the upstream gets errors. */
   callEnded(exchange: Exchange): void {
     for (const request of this.#open.ofCall(exchange)) {
-      if (request.call?.exchange === exchange) this.#abandon(request, 'The call that this request belongs to has ended.');
+      if (request.call?.exchange === exchange) this.#endWithCall(request);
     }
     this.#open.detachCall(exchange);
   }
@@ -260,8 +260,7 @@ export class ServerRequests {
    */
   callAnswered(exchange: Exchange): void {
     for (const request of this.#open.ofCall(exchange)) {
-      if (request.call?.exchange !== exchange || isOfSession(request)) continue;
-      this.#abandon(request, 'The call that this request belongs to has ended.');
+      if (request.call?.exchange === exchange && !isOfSession(request)) this.#endWithCall(request);
     }
     this.#open.detachCall(exchange);
   }
@@ -279,7 +278,7 @@ export class ServerRequests {
   /** The endpoint disconnected: its requests are cancelled at the clients. */
   endpointDisconnected(endpoint: Endpoint): void {
     for (const request of this.#open.ofEndpoint(endpoint)) {
-      if (this.#open.remove(request) && !this.#waiting.remove(request)) this.#cancel(request);
+      if (this.#open.remove(request)) this.#cancel(request);
     }
   }
 
@@ -374,15 +373,16 @@ export class ServerRequests {
     return calls;
   }
 
-  /** Ends a request that the client need not answer any more. */
-  #abandon(request: OpenRequest, sentence: string): void {
+  /** A server may wait for the response although its call has ended. */
+  #endWithCall(request: OpenRequest): void {
     if (!this.#open.remove(request)) return;
-    if (!this.#waiting.remove(request)) this.#cancel(request);
-    this.#end(request, sentence);
+    this.#cancel(request);
+    request.endpoint?.reply(errorMessage(request.upstreamId, INTERNAL_ERROR, 'The call of this request has ended.'));
   }
 
-  /** Cancels a request at the client. */
+  /** Cancels a request at the client, unless it was never sent there. */
   #cancel(request: OpenRequest): void {
+    if (this.#waiting.remove(request)) return;
     const params = { requestId: request.id, reason: 'The response is no longer needed.' };
     this.#notify(request, Buffer.from(JSON.stringify({ jsonrpc: '2.0', method: CANCELLED, params })));
   }
@@ -407,9 +407,10 @@ export class ServerRequests {
     for (const request of this.#open.all()) {
       if (request.expiresAt > now) {
         next = Math.min(next, request.expiresAt);
-      } else {
+      } else if (this.#open.remove(request)) {
         this.#counts.expired += 1;
-        this.#abandon(request, 'The client did not answer in time.');
+        this.#cancel(request);
+        this.#end(request, 'The client did not answer in time.');
       }
     }
     if (next < Number.POSITIVE_INFINITY) this.#schedule(next);

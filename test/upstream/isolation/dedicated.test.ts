@@ -253,10 +253,11 @@ test('the log level and changed roots reach the dedicated children of their clie
   assert.deepEqual(await heard(a), [
     'initialize',
     'notifications/initialized',
+    'ping',
     'logging/setLevel',
     'notifications/roots/list_changed',
   ]);
-  assert.deepEqual(await heard(b), ['initialize', 'notifications/initialized', 'logging/setLevel']);
+  assert.deepEqual(await heard(b), ['initialize', 'notifications/initialized', 'ping', 'logging/setLevel']);
 });
 
 test('shared over legacy HTTP: clients with the same capabilities have one upstream session', async (t) => {
