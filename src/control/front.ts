@@ -33,6 +33,7 @@ import { Subscriptions } from '../subscriptions/index.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { Accounting } from './accounting.js';
 import { ExchangeOwners } from './exchange-owners.js';
+import { ClientListViews } from './client-lists.js';
 import type { FrontLog } from './front-log.js';
 import { Identity } from './identity.js';
 import type { Readiness } from './readiness.js';
@@ -116,6 +117,7 @@ export class Front {
       upstreams,
       access,
       catalog,
+      sessions,
       tasks,
       write,
       table,
@@ -134,6 +136,7 @@ export class Front {
     const local = new LocalAnswers({
       write,
       catalog,
+      views: new ClientListViews({ upstreams, catalog, send }),
       sessions,
       ends,
       streams: streamRequests,

@@ -88,6 +88,11 @@ export const limitsSchema = z.strictObject({
     65_535,
   ),
   maxParkedPerPrincipal: limit(100, 'The same for one principal.', 65_535),
+  maxClientLists: limit(
+    256,
+    'Different lists of one server, and combinations of such lists, that are kept for clients with dedicated children or sessions; the ones that were listed least recently are dropped.',
+    65_535,
+  ),
   parkMs: milliseconds(300_000, 'Time a parked call waits for the input before it is cancelled.'),
   maxHeldBytes: bytes(
     MIB,

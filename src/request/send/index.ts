@@ -164,13 +164,18 @@ export class SendStage {
   }
 
   #choose(exchange: Exchange, server: SendServer, bytes: Uint8Array): CallTarget | null {
-    if (server.needsCapabilities && exchange.client.capabilities < 0) {
-      exchange.client.capabilities =
-        exchange.client.era === Era.modern
-          ? this.#capabilities.read(bytes, exchange.message.spans)
-          : (exchange.client.session?.capabilityMask ?? 0);
-    }
+    if (server.needsCapabilities) this.readCapabilities(exchange, bytes);
     return server.choose(exchange);
+  }
+
+  /** Sets what the client can be asked for, unless that was done before; `exchange.message.spans` is the scan of `bytes`. */
+  readCapabilities(exchange: Exchange, bytes: Uint8Array): void {
+    const { client, message } = exchange;
+    if (client.capabilities >= 0) return;
+    client.capabilities =
+      client.era === Era.modern
+        ? this.#capabilities.read(bytes, message.spans)
+        : (client.session?.capabilityMask ?? 0);
   }
 
   /** The server behind the current one in the route's order, or -1. */

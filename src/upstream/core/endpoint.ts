@@ -1,4 +1,4 @@
-import type { Decoder } from '../../../native/layout.js';
+import { type Decoder, Flag } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot, ServerSnapshot } from '../../config/snapshot.js';
@@ -58,6 +58,10 @@ export interface EndpointOwner {
   listChanged(endpoint: BaseEndpoint): void;
   resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void;
   taskChanged(endpoint: BaseEndpoint, taskId: string, bytes: Uint8Array, length: number): void;
+  /** The server has sent a request to a client. @param method method id (native/layout.ts) */
+  clientAsked(endpoint: BaseEndpoint, method: number): void;
+  /** The server answered a call with an error, or a tool with an error result. `bytes` is valid during the call. */
+  callFailed(endpoint: BaseEndpoint, bytes: Uint8Array, length: number): void;
   /** Whether a client follows the resource or task at this endpoint. */
   follows(endpoint: BaseEndpoint, kind: WatchKind, id: string): boolean;
   /** Whether no other endpoint of the server is usable. */
@@ -247,6 +251,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     // The upstream failed before: it may have been replaced by one with other lists.
     if (this.breaker.tripped) this.owner.listChanged(this);
     this.breaker.succeeded();
+    if ((spans.flags & (Flag.isErrorResponse | Flag.isError)) !== 0) this.owner.callFailed(this, bytes, length);
     this.#release(exchange);
     this.context.sink.message(exchange, bytes, length, spans);
   }

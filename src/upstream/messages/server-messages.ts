@@ -18,12 +18,14 @@ import { answerToRequest } from './format.js';
  */
 export class ServerMessages {
   readonly #endpoint: BaseEndpoint;
+  readonly #owner: EndpointOwner;
   readonly #sink: UpstreamSink;
   readonly #attribution: Attribution;
   readonly #changes: ChangeNotices;
 
   constructor(endpoint: BaseEndpoint, owner: EndpointOwner, sink: UpstreamSink, attribution: Attribution) {
     this.#endpoint = endpoint;
+    this.#owner = owner;
     this.#sink = sink;
     this.#attribution = attribution;
     this.#changes = new ChangeNotices(endpoint, owner);
@@ -47,6 +49,7 @@ export class ServerMessages {
     if (spans.method === Method.ping || endpoint.era === Era.modern || !endpoint.isInitialized) {
       endpoint.reply(answerToRequest(bytes, spans));
     } else {
+      this.#owner.clientAsked(endpoint, spans.method);
       this.#sink.serverRequest(endpoint, call ?? this.#requestingCall(spans.method), bytes, length, spans);
     }
   }
