@@ -1,5 +1,5 @@
-import type { Discovery } from '../upstream/core/types.js';
 import type { Exchange } from '../request/exchange/index.js';
+import type { Discovery } from '../upstream/core/types.js';
 
 /** A server that may have other lists for some clients: UpstreamServer. */
 export interface ListingServer {

@@ -161,7 +161,9 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   dedicatedFor(exchange: Exchange): { endpoint: BaseEndpoint; among: DedicatedEndpoints } | null {
     const endpoint = this.#chooseDedicated(exchange);
     const among = endpoint === null ? undefined : this.#dedicated[endpoint.index];
-    return endpoint === null || among === undefined || endpoint === this.endpoints[endpoint.index] ? null : { endpoint, among };
+    return endpoint === null || among === undefined || endpoint === this.endpoints[endpoint.index]
+      ? null
+      : { endpoint, among };
   }
 
   #choose(tried: IndexSet): BaseEndpoint | null {

@@ -59,7 +59,9 @@ for (const isolation of ['auto', 'session', 'principal', undefined] as const) {
 test('what only some clients are offered can be called by them', async (t) => {
   const gateway = await startGateway(t, { mcpServers: { all: everythingStdio() } });
   const client = await connectV1(t, gateway.url, { capabilities: ALL });
-  client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [{ uri: 'file:///of-this-client', name: 'mine' }] }));
+  client.setRequestHandler(ListRootsRequestSchema, () => ({
+    roots: [{ uri: 'file:///of-this-client', name: 'mine' }],
+  }));
   assert.ok((await namesOf(client)).includes('all__get-roots-list'));
   const result = await client.callTool({ name: 'all__get-roots-list', arguments: {} });
   assert.match(JSON.stringify(result), /of-this-client/);
@@ -83,7 +85,10 @@ test('auto starts no children for clients without capabilities, and keeps none f
   const before = await namesOf(plain);
   assert.ok(before.length > 0);
   assert.equal(await dedicated(gateway), 0);
-  const clients = [await connectV1(t, gateway.url, { capabilities: ALL }), await connectV1(t, gateway.url, { capabilities: ALL })];
+  const clients = [
+    await connectV1(t, gateway.url, { capabilities: ALL }),
+    await connectV1(t, gateway.url, { capabilities: ALL }),
+  ];
   for (const client of clients) {
     assert.deepEqual(await namesOf(client), before);
     await client.callTool({ name: 'memory__read_graph', arguments: {} });

@@ -25,7 +25,10 @@ for (const frontEnd of ['uws', 'node'] as const) {
       const mcpServers = { files: { ...entry, isolation } };
       const gateway = await startGateway(t, { mcpServers }, { frontEnd });
       const options = { capabilities: { roots: {} } };
-      const [legacy, modern] = [await connectV1(t, gateway.url, options), await connectV2(t, gateway.url, 'modern', options)];
+      const [legacy, modern] = [
+        await connectV1(t, gateway.url, options),
+        await connectV2(t, gateway.url, 'modern', options),
+      ];
       legacy.setRequestHandler(ListRootsRequestSchema, () => roots);
       modern.setRequestHandler('roots/list', () => roots);
       for (const client of [legacy, modern]) {

@@ -175,9 +175,7 @@ export class SendStage {
     const { client, message } = exchange;
     if (client.capabilities >= 0) return;
     client.capabilities =
-      client.era === Era.modern
-        ? this.#capabilities.read(bytes, message.spans)
-        : (client.session?.capabilityMask ?? 0);
+      client.era === Era.modern ? this.#capabilities.read(bytes, message.spans) : (client.session?.capabilityMask ?? 0);
   }
 
   /** The server behind the current one in the route's order, or -1. */

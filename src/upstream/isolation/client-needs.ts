@@ -6,7 +6,7 @@ import type { Count, Milliseconds } from '../../units.js';
 import type { BaseEndpoint, EndpointContext } from '../core/endpoint.js';
 import type { Discovery } from '../core/types.js';
 import { addedNames, sameDiscovery } from '../discovery/index.js';
-import { capabilitiesFor, ClientUse } from './client-use.js';
+import { ClientUse, capabilitiesFor } from './client-use.js';
 import type { DedicatedEndpoints } from './dedicated.js';
 
 /** Longest wait for the lists of a dedicated endpoint; its client gets the shared lists then, and `list_changed` later. */
@@ -15,7 +15,8 @@ const LISTS_MS: Milliseconds = 15_000;
 const LONGEST_ERROR: Count = 4_096;
 const MAX_NAMES: Count = 20;
 /** How SDKs word it when a server wants to ask a client that has not declared the capability. */
-const LACKING = /client (?:does not|doesn't) support\W+(?:\w+ )?(sampling|elicitation|roots)|configured with (sampling|elicitation|roots)/i;
+const LACKING =
+  /client (?:does not|doesn't) support\W+(?:\w+ )?(sampling|elicitation|roots)|configured with (sampling|elicitation|roots)/i;
 
 /** The server that a {@link ClientNeeds} decides for. */
 export interface ClientHost {
@@ -102,7 +103,10 @@ export class ClientNeeds {
     if (capabilities === 0 || !this.#use.asked(capabilities)) return;
     const fields = { server: config.name, capabilities: namesOf(capabilities) };
     if (this.#isTried) {
-      context.log.info(fields, 'the server makes use of client capabilities: clients that declare them get a dedicated child');
+      context.log.info(
+        fields,
+        'the server makes use of client capabilities: clients that declare them get a dedicated child',
+      );
     } else if (config.isolation === 'shared' && !this.#isReported && this.#host.endpoints[0]?.transport !== 'http') {
       this.#isReported = true;
       context.log.warn(

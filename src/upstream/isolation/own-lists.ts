@@ -78,7 +78,8 @@ export class OwnLists implements ListSource {
     const before = this.#before;
     this.#before = found;
     // Where the first reading took too long, the client was given the shared lists.
-    if (this.#waiting.size === 0) this.#listener.ownListsChanged(this.#endpoint, before === null ? ALL : changedLists(before, found));
+    if (this.#waiting.size === 0)
+      this.#listener.ownListsChanged(this.#endpoint, before === null ? ALL : changedLists(before, found));
     for (const settle of [...this.#waiting]) settle(found);
   }
 }
