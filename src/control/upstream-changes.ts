@@ -53,8 +53,9 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
     this.#front.subscriptions.resourceUpdated(server, uri, bytes, length, owner);
   }
 
-  ownListsChanged(owner: ConnectionOwner, changes: ListChanges): void {
-    this.#front.subscriptions.clientListsChanged(owner, changes);
+  ownListsChanged(owner: ConnectionOwner | null, changes: ListChanges): void {
+    if (owner === null) this.#front.subscriptions.listsChanged(changes);
+    else this.#front.subscriptions.clientListsChanged(owner, changes);
   }
 
   taskChanged(server: number, taskId: string, bytes: Uint8Array, length: number): void {

@@ -114,7 +114,7 @@ export class Replacements implements ServerObserver {
     if (this.#isCurrent(server)) this.#events.resourceUpdated(server.index, uri, bytes, length, owner);
   }
 
-  ownListsChanged(server: UpstreamServer, owner: ConnectionOwner, changes: ListChanges): void {
+  ownListsChanged(server: UpstreamServer, owner: ConnectionOwner | null, changes: ListChanges): void {
     if (this.#isCurrent(server)) this.#events.ownListsChanged(owner, changes);
   }
 

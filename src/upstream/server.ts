@@ -21,8 +21,8 @@ import {
 } from './core/types.js';
 import { createEndpoint } from './create-endpoint.js';
 import { COALESCE_MS, ListReader, type ListSource } from './discovery/lists.js';
-import { type ClientHost, ClientNeeds } from './isolation/client-needs.js';
-import { DedicatedEndpoints, type DedicatedHost } from './isolation/dedicated.js';
+import { type ClientHost, ClientNeeds, type ClientUseReport } from './isolation/client-needs.js';
+import { DedicatedEndpoints, type DedicatedHost, type ListedEndpoint } from './isolation/dedicated.js';
 import { announces } from './subscriptions/follower.js';
 import { Watches } from './subscriptions/watches.js';
 
@@ -53,7 +53,7 @@ export interface ServerObserver {
     owner: ConnectionOwner | null,
   ): void;
   /** See `UpstreamEvents.ownListsChanged`. */
-  ownListsChanged(server: UpstreamServer, owner: ConnectionOwner, changes: ListChanges): void;
+  ownListsChanged(server: UpstreamServer, owner: ConnectionOwner | null, changes: ListChanges): void;
   /** See `UpstreamEvents.taskChanged`. */
   taskChanged(server: UpstreamServer, taskId: string, bytes: Uint8Array, length: number): void;
 }
@@ -152,18 +152,30 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     return this.#chooseDedicated(exchange);
   }
 
+  /** Under `auto` the answers of a dedicated endpoint are for its client alone. Workers decide it for the other scopes. */
+  sharesAnswers(endpoint: Pick<Endpoint, 'index'>): boolean {
+    return this.config.isolation !== 'auto' || this.endpoints[endpoint.index] === endpoint;
+  }
+
   /** See {@link ClientNeeds.lists}. */
   ownLists(exchange: Exchange): Promise<Discovery | null> | null {
     return this.needsCapabilities ? this.#clients.lists(exchange) : null;
   }
 
   /** See {@link ClientHost}. */
-  dedicatedFor(exchange: Exchange): { endpoint: BaseEndpoint; among: DedicatedEndpoints } | null {
-    const endpoint = this.#chooseDedicated(exchange);
-    const among = endpoint === null ? undefined : this.#dedicated[endpoint.index];
-    return endpoint === null || among === undefined || endpoint === this.endpoints[endpoint.index]
-      ? null
-      : { endpoint, among };
+  forLists(exchange: Exchange): ListedEndpoint | null {
+    for (const dedicated of this.#dedicated) {
+      const found = dedicated.forLists(exchange, false);
+      if (found !== null) return found;
+    }
+    const base = this.#choose(NONE);
+    const dedicated = base === null ? undefined : this.#dedicated[base.index];
+    return dedicated?.isNeeded === true ? dedicated.forLists(exchange, true) : null;
+  }
+
+  /** See {@link ClientNeeds.report}. */
+  get clientUse(): ClientUseReport {
+    return this.#clients.report();
   }
 
   #choose(tried: IndexSet): BaseEndpoint | null {
@@ -355,7 +367,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   }
 
   ownListsChanged({ profile: { owner } }: BaseEndpoint, changes: ListChanges): void {
-    if (owner !== null) this.#observer.ownListsChanged(this, owner, changes);
+    this.#observer.ownListsChanged(this, owner, changes);
   }
 
   clientAsked(_endpoint: BaseEndpoint, method: number): void {

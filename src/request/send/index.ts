@@ -13,7 +13,7 @@ import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era } from '../../protocol/revisions.js';
 import { EntryFlag } from '../../shared/catalog-table.js';
 import { Counter, type Counters } from '../../shared/counters.js';
-import { VerdictFlag } from '../../shared/records.js';
+import { Verdict, VerdictFlag } from '../../shared/records.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import { type CallTarget, type Exchange, Phase, type SessionLike } from '../exchange/index.js';
 import { CapabilityMemo } from './capability-memo.js';
@@ -32,6 +32,8 @@ export interface SendServer {
   readonly needsCapabilities: boolean;
   /** A ready endpoint that `exchange.call.tried` does not name, or null. */
   choose(exchange: Exchange): CallTarget | null;
+  /** Whether other clients may get the answers of an endpoint that `choose` has returned. */
+  sharesAnswers(endpoint: CallTarget): boolean;
   /** Why there is none. */
   unavailable(): ErrorCode;
 }
@@ -72,6 +74,8 @@ export interface SendParts {
   readonly write: {
     /** Nothing more can be tried. */
     fail(exchange: Exchange, code: ErrorCode): void;
+    /** The answer is for this client alone, although the exchange leads a cache key. */
+    leadNoLonger(exchange: Exchange): void;
   };
 }
 
@@ -189,6 +193,7 @@ export class SendStage {
   #forward(exchange: Exchange, endpoint: CallTarget, server: SendServer, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
     const method = exchange.message.spans.method;
+    if (verdict.kind === Verdict.lead && !server.sharesAnswers(endpoint)) this.#parts.write.leadNoLonger(exchange);
     // Nothing is known of such a method, so it cannot be translated: only peers of one family have it in common.
     if (method === Method.unknown && endpoint.era !== exchange.client.era) {
       this.#parts.write.fail(

@@ -164,7 +164,7 @@ export class WriteStage {
     if ((flags & Flag.isErrorResponse) === 0) {
       if (exchange.client.era === Era.modern) return false;
       // A result that depends on answers of one client is not shared (2026-07-28, caching).
-      this.#leadNoLonger(exchange);
+      this.leadNoLonger(exchange);
       return this.#questions?.inputRequired(exchange, bytes, length, spans) ?? false;
     }
     if (spans.errorCode !== URL_ELICITATION_REQUIRED) return false;
@@ -350,13 +350,14 @@ export class WriteStage {
       this.fail(exchange, code);
       return;
     }
-    this.#leadNoLonger(exchange);
+    this.leadNoLonger(exchange);
     if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
     exchange.client.error = code;
     this.result(exchange, Buffer.from(JSON.stringify({ content: [{ type: 'text', text: sentence }], isError: true })));
   }
 
-  #leadNoLonger(exchange: Exchange): void {
+  /** The answer is for this client alone: waiters of its cache key get another leader. */
+  leadNoLonger(exchange: Exchange): void {
     if (exchange.verdict.kind !== Verdict.lead) return;
     this.#parts.cache.release(exchange);
     exchange.verdict.kind = Verdict.forward;

@@ -58,6 +58,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   #isInitialized = false;
   /** Null when calls are sent, and where the server does not belong to one client that it may ask. */
   #opening: Opening | null = null;
+  #hasDeclinedOpening = false;
   /** Why the gateway itself ended the channel, '' if it did not. */
   #terminationReason = '';
   #stopping = false;
@@ -99,6 +100,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     this.setState('connecting', '');
     this.#terminationReason = '';
     this.#isInitialized = false;
+    this.#hasDeclinedOpening = false;
     try {
       this.#attach(this.open());
     } catch (error) {
@@ -148,6 +150,10 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
 
   override get isSettled(): boolean {
     return this.#attribution.isSettled;
+  }
+
+  override get hasDeclinedOpening(): boolean {
+    return this.#hasDeclinedOpening;
   }
 
   override get isInitialized(): boolean {
@@ -252,10 +258,14 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   }
 
   receiveRequest(bytes: Uint8Array, length: number, spans: Spans): void {
-    this.#opening?.asked();
-    // An endpoint that is leased to one call was started for it.
-    const leasedTo = this.#opening !== null && this.profile.exclusive ? (this.calls()[0] ?? null) : null;
-    this.#messages.request(leasedTo, bytes, length, spans);
+    let call: Exchange | null = null;
+    if (this.#opening !== null) {
+      this.#opening.asked();
+      // An endpoint that is leased to one call was started for it, or for the lists of its client.
+      if (this.profile.exclusive) call = this.calls()[0] ?? null;
+      this.#hasDeclinedOpening ||= this.profile.exclusive && call === null;
+    }
+    this.#messages.request(call, bytes, length, spans);
   }
 
   receiveUnreadable(bytes: Uint8Array, length: number, status: number, spans: Spans): void {

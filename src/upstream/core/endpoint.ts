@@ -205,6 +205,11 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     return true;
   }
 
+  /** Whether what the server asked when it was initialized was refused, as there was no call that it could belong to. */
+  get hasDeclinedOpening(): boolean {
+    return false;
+  }
+
   /** Whether a handshake was made on the current connection. */
   get isInitialized(): boolean {
     return this.handshake !== null;

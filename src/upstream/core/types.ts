@@ -187,8 +187,12 @@ export interface UpstreamEvents {
    * @param owner the client that the endpoint belongs to; null = all clients
    */
   resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: ConnectionOwner | null): void;
-  /** A server has other lists for one client than that client was given; they are not part of a {@link Discovery} for all. */
-  ownListsChanged(owner: ConnectionOwner, changes: ListChanges): void;
+  /**
+   * A server has other lists for some clients than these were given; they are not part of a {@link Discovery} for all.
+   *
+   * @param owner the client; null = all clients with the same capabilities
+   */
+  ownListsChanged(owner: ConnectionOwner | null, changes: ListChanges): void;
   /** `notifications/tasks` of a modern upstream (tasks extension); see {@link resourceUpdated}. */
   taskChanged(server: number, taskId: string, bytes: Uint8Array, length: number): void;
   /** A reload has put another server in the place of this one: what was followed there is not followed any more. */

@@ -6,14 +6,15 @@ import type { Count, Milliseconds } from '../../units.js';
 import type { BaseEndpoint, EndpointContext } from '../core/endpoint.js';
 import type { Discovery } from '../core/types.js';
 import { addedNames, sameDiscovery } from '../discovery/index.js';
-import { ClientUse, capabilitiesFor } from './client-use.js';
-import type { DedicatedEndpoints } from './dedicated.js';
+import { ClientUse, capabilitiesFor, maskOf } from './client-use.js';
+import type { ListedEndpoint } from './dedicated.js';
 
 /** Longest wait for the lists of a dedicated endpoint; its client gets the shared lists then, and `list_changed` later. */
 const LISTS_MS: Milliseconds = 15_000;
-/** Longest error of a call that is searched, and most names in a log line. */
+/** Longest error of a call that is searched. */
 const LONGEST_ERROR: Count = 4_096;
-const MAX_NAMES: Count = 20;
+/** Most names of tools that are reported. */
+const MAX_NAMES: Count = 100;
 /** How SDKs word it when a server wants to ask a client that has not declared the capability. */
 const LACKING =
   /client (?:does not|doesn't) support\W+(?:\w+ )?(sampling|elicitation|roots)|configured with (sampling|elicitation|roots)/i;
@@ -25,8 +26,18 @@ export interface ClientHost {
   readonly endpoints: readonly BaseEndpoint[];
   /** The lists that all clients share; null = not read yet. */
   readonly discovery: Discovery | null;
-  /** The dedicated endpoint of a call's client, started if necessary; null = there is none, or none is needed. */
-  dedicatedFor(exchange: Exchange): { readonly endpoint: BaseEndpoint; readonly among: DedicatedEndpoints } | null;
+  /** The dedicated endpoint of a request's client, started if necessary; null = there is none, or none is needed. */
+  forLists(exchange: Exchange): ListedEndpoint | null;
+}
+
+/** What a server makes of client capabilities, as far as it is known. */
+export interface ClientUseReport {
+  /** Names of the capabilities that it asks for, or on which its lists depend. */
+  readonly capabilities: readonly string[];
+  /** Tools of the server that only clients with such capabilities are offered. */
+  readonly tools: readonly string[];
+  /** What to change in the configuration; '' = nothing. */
+  readonly advice: string;
 }
 
 /** See the file comment. Owned by the server. */
@@ -60,6 +71,11 @@ export class ClientNeeds {
     return this.#host.config.isolation === 'auto' && this.#host.endpoints[0]?.transport !== 'http';
   }
 
+  /** Whether clients share a child or connection that declares no capabilities, whatever they declare. */
+  get #isWithheld(): boolean {
+    return this.#host.config.isolation === 'shared' && this.#host.endpoints[0]?.transport !== 'http';
+  }
+
   /**
    * The lists of the dedicated endpoint of a client, where they differ from the shared lists. `exchange` has its verdict and
    * its capabilities.
@@ -71,7 +87,7 @@ export class ClientNeeds {
     if (this.needsDedicated(capabilities)) return this.#listsOf(exchange);
     if (!this.#isTried || capabilities <= 0 || this.#host.discovery === null) return null;
     if (this.#use.of(capabilities) !== null) return null;
-    const trial = this.#trials.get(capabilities);
+    const trial = this.#trials.get(maskOf(capabilities));
     if (trial === undefined) return this.#try(exchange);
     const { generation } = exchange;
     return trial.then(() => (exchange.generation === generation ? this.lists(exchange) : null));
@@ -84,7 +100,7 @@ export class ClientNeeds {
 
   /** A call at a shared endpoint failed: it may say that the server would have asked the client. */
   failed(bytes: Uint8Array, length: number): void {
-    if (this.#host.config.isolation !== 'auto' && this.#host.config.isolation !== 'shared') return;
+    if (!this.#isTried && !this.#isWithheld) return;
     if (length > LONGEST_ERROR) return;
     const found = LACKING.exec(Buffer.from(bytes.subarray(0, length)).toString('latin1'));
     const name = (found?.[1] ?? found?.[2])?.toLowerCase();
@@ -98,6 +114,15 @@ export class ClientNeeds {
     this.#use.recheck();
   }
 
+  report(): ClientUseReport {
+    const { name } = this.#host.config;
+    const capabilities = namesOf(this.#use.known);
+    const { discovery } = this.#host;
+    const added = discovery === null ? [] : this.#own.flatMap((own) => addedNames(discovery.tools, own.tools));
+    const tools = [...new Set(added)].sort().slice(0, MAX_NAMES);
+    return { capabilities, tools, advice: this.#isWithheld && capabilities.length > 0 ? adviceFor(name) : '' };
+  }
+
   #used(capabilities: number): void {
     const { config, context } = this.#host;
     if (capabilities === 0 || !this.#use.asked(capabilities)) return;
@@ -107,45 +132,55 @@ export class ClientNeeds {
         fields,
         'the server makes use of client capabilities: clients that declare them get a dedicated child',
       );
-    } else if (config.isolation === 'shared' && !this.#isReported && this.#host.endpoints[0]?.transport !== 'http') {
+    } else if (this.#isWithheld && !this.#isReported) {
       this.#isReported = true;
-      context.log.warn(
-        fields,
-        `the server would offer more with mcpServers.${config.name}.isolation: session (it is shared, so it cannot ask clients)`,
-      );
+      context.log.warn(fields, adviceFor(config.name));
     }
   }
 
   async #listsOf(exchange: Exchange): Promise<Discovery | null> {
-    const found = this.#host.dedicatedFor(exchange);
-    const lists = found === null ? null : found.among.listsOf(found.endpoint);
-    return lists === null ? null : this.#distinct(await lists.get(this.#waitMs));
+    const found = this.#host.forLists(exchange);
+    return found === null ? null : this.#distinct(await found.lists.get(this.#waitMs));
   }
 
   /** Starts the dedicated endpoint of a client to see what the server makes of it. */
   #try(exchange: Exchange): Promise<Discovery | null> | null {
     const { capabilities } = exchange.client;
-    const found = this.#host.dedicatedFor(exchange);
-    const lists = found === null ? null : found.among.listsOf(found.endpoint);
-    if (found === null || lists === null) return null;
-    const trial = lists.get(this.#waitMs).then((discovery) => {
-      this.#trials.delete(capabilities);
-      const own = this.#distinct(discovery);
-      this.#use.listed(capabilities, own !== null);
-      if (this.#use.of(capabilities) !== true) found.among.discard(found.endpoint);
-      else if (own !== null) this.#report(capabilities, own);
-      return own;
+    const found = this.#host.forLists(exchange);
+    if (found === null) return null;
+    const trial = found.lists.get(this.#waitMs).then((discovery) => {
+      this.#trials.delete(maskOf(capabilities));
+      return this.#judge(capabilities, found, discovery);
     });
-    this.#trials.set(capabilities, trial);
+    this.#trials.set(maskOf(capabilities), trial);
     return trial;
   }
 
-  #report(capabilities: number, own: Discovery): void {
+  #judge(capabilities: number, found: ListedEndpoint, discovery: Discovery | null): Discovery | null {
+    // It is still starting, or its lists fail: its client is told when they were read, and lists again.
+    if (discovery === null && !found.hasEnded()) return null;
+    const own = this.#distinct(discovery);
+    this.#use.listed(capabilities, own !== null);
+    if (discovery === null) this.#reportFailure(capabilities);
+    if (this.#use.of(capabilities) !== true) found.discard();
+    else if (own !== null) this.#reportLists(capabilities, own);
+    return own;
+  }
+
+  #reportLists(capabilities: number, own: Discovery): void {
     const { config, context, discovery } = this.#host;
     const tools = discovery === null ? [] : addedNames(discovery.tools, own.tools).slice(0, MAX_NAMES);
     context.log.info(
       { server: config.name, capabilities: namesOf(capabilities), tools },
       'the server offers other lists to clients with these capabilities: they get a dedicated child',
+    );
+  }
+
+  #reportFailure(capabilities: number): void {
+    const { config, context } = this.#host;
+    context.log.warn(
+      { server: config.name, capabilities: namesOf(capabilities) },
+      `no dedicated child can be started beside the shared one, which serves clients with these capabilities too; if there can be only one, set mcpServers.${config.name}.isolation: shared`,
     );
   }
 
@@ -162,6 +197,10 @@ export class ClientNeeds {
     this.#own = [found, ...this.#own].slice(0, context.config.current.limits.maxClientLists);
     return found;
   }
+}
+
+function adviceFor(name: string): string {
+  return `the server would offer more with mcpServers.${name}.isolation: session (it is shared, so it cannot ask clients)`;
 }
 
 function namesOf(capabilities: number): string[] {

@@ -28,6 +28,13 @@ export class ClientUse {
     for (const [capabilities, differs] of this.#differs) if (!differs) this.#differs.delete(capabilities);
   }
 
+  /** All capabilities that the server is known to make use of. */
+  get known(): number {
+    let known = this.#used;
+    for (const [capabilities, differs] of this.#differs) if (differs) known |= capabilities;
+    return known;
+  }
+
   /** Whether the server makes use of a client with these capabilities; null = that is not known. */
   of(capabilities: number): boolean | null {
     if ((capabilities & ASKABLE) === 0) return false;
@@ -37,7 +44,7 @@ export class ClientUse {
 }
 
 /** At most 2^6 masks: `roots.listChanged` makes no difference. */
-function maskOf(capabilities: number): number {
+export function maskOf(capabilities: number): number {
   return capabilities & ~Capability.rootsListChanged;
 }
 

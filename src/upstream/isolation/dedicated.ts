@@ -42,6 +42,15 @@ export interface DedicatedHost {
   taskChanged(endpoint: BaseEndpoint, taskId: string, bytes: Uint8Array, length: number): void;
 }
 
+/** A dedicated endpoint that the lists of its client are read from. */
+export interface ListedEndpoint {
+  readonly lists: OwnLists;
+  /** Whether it takes no more calls. */
+  hasEnded(): boolean;
+  /** It turned out that the client needs no dedicated endpoint: it takes no more calls and is stopped. */
+  discard(): void;
+}
+
 interface Dedicated {
   readonly endpoint: BaseEndpoint;
   readonly group: DedicatedGroup<Dedicated>;
@@ -148,21 +157,29 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
       found.usedAt = exchange.client.startedAt;
       return found.endpoint;
     }
+    this.#retireDeclined(exchange);
     const added = this.#add(clientIdentity(exchange), exchange.client.startedAt);
     if (added !== null) return added.endpoint;
     // On the base of a shared server the call can be made, but the server can send no requests.
     return this.isolation === 'shared' ? this.#base : null;
   }
 
-  /** The lists of an endpoint that {@link find} or {@link acquire} has returned; null = it is none of these. */
-  listsOf(endpoint: BaseEndpoint): OwnLists | null {
-    return this.#dedicated.get(endpoint)?.lists ?? null;
-  }
-
-  /** It turned out that the client needs no dedicated endpoint: it takes no more calls and is stopped. */
-  discard(endpoint: BaseEndpoint): void {
-    const dedicated = this.#dedicated.get(endpoint);
-    if (dedicated !== undefined) this.#retire(dedicated);
+  /**
+   * A dedicated endpoint of a client to read its lists from: also one that is leased, as lists belong to no call.
+   *
+   * @param create start one if there is none
+   * @returns null = there is none, or none can be started at the moment
+   */
+  forLists(exchange: Exchange, create: boolean): ListedEndpoint | null {
+    const now = exchange.client.startedAt;
+    const found = this.#groups.find(exchange)?.members[0] ?? (create ? this.#add(clientIdentity(exchange), now) : null);
+    if (found === null) return null;
+    found.usedAt = now;
+    return {
+      lists: found.lists,
+      hasEnded: () => found.retired,
+      discard: () => this.#retire(found),
+    };
   }
 
   /** Why {@link acquire} returned null. */
@@ -317,6 +334,13 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
     return true;
   }
 
+  /** Those whose server was refused what it asked before its first call: a call gets one that asks again. */
+  #retireDeclined(exchange: Exchange): void {
+    for (const member of [...(this.#groups.find(exchange)?.members ?? [])]) {
+      if (isDeclined(member)) this.#retire(member);
+    }
+  }
+
   #mayUse({ endpoint: { breaker } }: Dedicated): boolean {
     if (!breaker.tripped) return true;
     const now = performance.now();
@@ -361,9 +385,14 @@ function firstFree(group: DedicatedGroup<Dedicated> | undefined): Dedicated | nu
   if (group === undefined) return null;
   for (const member of group.members) {
     // After a cancelled call a leased endpoint is not used until the server must have stopped working on it.
-    if (!group.exclusive || (member.endpoint.inFlight === 0 && member.endpoint.isSettled)) return member;
+    if (!group.exclusive) return member;
+    if (member.endpoint.inFlight === 0 && member.endpoint.isSettled && !isDeclined(member)) return member;
   }
   return null;
+}
+
+function isDeclined({ endpoint, group }: Dedicated): boolean {
+  return group.exclusive && endpoint.hasDeclinedOpening;
 }
 
 function isIdle({ endpoint, watches }: Dedicated): boolean {

@@ -22,6 +22,8 @@ export class OwnLists implements ListSource {
   readonly #reader: ListReader;
   readonly #waiting = new Set<(found: Discovery | null) => void>();
   #isWanted = false;
+  /** A client was given the shared lists, since reading these took too long. */
+  #isLate = false;
   #before: Discovery | null = null;
 
   constructor(endpoint: BaseEndpoint, config: ServerSnapshot, context: EndpointContext, listener: OwnListsListener) {
@@ -35,11 +37,12 @@ export class OwnLists implements ListSource {
   /**
    * The lists, read at first use.
    *
-   * @returns null when they cannot be read within the time; they are reported as changed when they can be
+   * @returns null when they cannot be read within the time; nothing waits for them again then, and they are reported as
+   *   changed when they were read
    */
   get(timeoutMs: Milliseconds): Promise<Discovery | null> {
     const { discovery } = this.#reader;
-    if (discovery !== null) return Promise.resolve(discovery);
+    if (discovery !== null || this.#isLate) return Promise.resolve(discovery);
     if (!this.#isWanted) {
       this.#isWanted = true;
       this.initialized();
@@ -50,7 +53,11 @@ export class OwnLists implements ListSource {
         this.#waiting.delete(settle);
         resolve(found);
       };
-      const timer = setTimeout(settle, timeoutMs, null);
+      const late = (): void => {
+        this.#isLate = true;
+        settle(null);
+      };
+      const timer = setTimeout(late, timeoutMs);
       this.#waiting.add(settle);
     });
   }
@@ -77,8 +84,7 @@ export class OwnLists implements ListSource {
   discovered(found: Discovery): void {
     const before = this.#before;
     this.#before = found;
-    // Where the first reading took too long, the client was given the shared lists.
-    if (this.#waiting.size === 0)
+    if (before !== null || this.#isLate)
       this.#listener.ownListsChanged(this.#endpoint, before === null ? ALL : changedLists(before, found));
     for (const settle of [...this.#waiting]) settle(found);
   }

@@ -68,7 +68,7 @@ async function said(outcome: Outcome): Promise<any> {
 const as = (session: SessionLike, subject = 0): CallOptions => ({ session, subject });
 
 test('a server that all clients share is offered no capabilities and keeps one state for all', async (t) => {
-  const pool = await startStateful(t, {});
+  const pool = await startStateful(t, { isolation: 'shared' });
   const session = sessionOf('a', Capability.sampling);
   await said(pool.call('remember', { value: 1 }, as(session)));
   const { declared, remembered } = await said(pool.call('recall', {}, as(sessionOf('b'))));
