@@ -7,7 +7,7 @@ import { ListRootsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { type ClientV1, connectV1, connectV2 } from '../support/sdk-clients.js';
-import { everythingSse, everythingStdio, memoryServer } from '../support/upstreams.js';
+import { everythingHttp, everythingSse, everythingStdio, memoryServer } from '../support/upstreams.js';
 
 const ALL = { sampling: {}, elicitation: { form: {}, url: {} }, roots: {} };
 
@@ -77,6 +77,19 @@ test('auto over HTTP with SSE offers a client the tools that need it', async (t)
   assert.deepEqual(await namesOf(client, 'all__'), expected);
   const plain = await connectV1(t, gateway.url);
   assert.deepEqual(await namesOf(plain, 'all__'), await directly(t, {}));
+});
+
+test('over Streamable HTTP a client with isolation session is listed, and asked, what it would be directly', async (t) => {
+  const { url } = await everythingHttp(t);
+  const gateway = await startGateway(t, { mcpServers: { all: { url, isolation: 'session' } } });
+  const client = await connectV1(t, gateway.url, { capabilities: ALL });
+  client.setRequestHandler(ListRootsRequestSchema, () => ({
+    roots: [{ uri: 'file:///of-this-client', name: 'mine' }],
+  }));
+  await eventually('the lists', async () => (await namesOf(client)).length > 0);
+  assert.deepEqual(await namesOf(client, 'all__'), await directly(t, ALL));
+  const result = await client.callTool({ name: 'all__get-roots-list', arguments: {} });
+  assert.match(JSON.stringify(result), /of-this-client/);
 });
 
 test('auto starts no children for clients without capabilities, and keeps none for servers that make no use of them', async (t) => {
