@@ -105,9 +105,7 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
 /** One list towards both families, by era and then by list. */
 function buildLists(input: CatalogInput, lists: readonly { list: ListName; texts: Rendered }[]): BuiltList[][] {
   return [Era.legacy, Era.modern].map((era) =>
-    lists.map(({ list, texts: [legacy, modern] }) =>
-      buildList(input, list, era, (era === Era.legacy ? legacy : modern).filter(isOffered)),
-    ),
+    lists.map(({ list, texts: [legacy, modern] }) => buildList(input, list, era, era === Era.legacy ? legacy : modern)),
   );
 }
 
@@ -205,16 +203,12 @@ function filter(include: readonly string[], exclude: readonly string[]): (name: 
   };
 }
 
-/** The texts of a list by era; '' = not offered to that family. */
+/** The texts of a list by era. */
 type Rendered = [legacy: string[], modern: string[]];
 
 function addRendered([legacyTexts, modernTexts]: Rendered, [legacy, modern]: [string, string]): void {
   legacyTexts.push(legacy);
   modernTexts.push(modern);
-}
-
-function isOffered(text: string): boolean {
-  return text !== '';
 }
 
 /** Digest of a list towards both families. */

@@ -228,6 +228,8 @@ export interface LimitsSnapshot {
   readonly maxTools: Count;
   /** Lists and combinations of lists that are kept for clients with dedicated endpoints. */
   readonly maxClientLists: Count;
+  /** Longest wait for a task that the gateway has made for a client. */
+  readonly taskMs: Milliseconds;
   /** Pages read from one upstream list. */
   readonly maxPages: Count;
   /** Names that get metrics of their own; the rest are counted as `other`. */

@@ -21,6 +21,7 @@ import { ServerRequests } from '../server-requests/index.js';
 import { InputRounds } from '../server-requests/input-rounds.js';
 import { ParkedCalls } from '../server-requests/parked/index.js';
 import { ServerRequestRouter } from '../server-requests/router.js';
+import { AwaitedTasks } from '../session/awaited-tasks.js';
 import { HandleSealer } from '../session/handles.js';
 import { Rights } from '../session/rights.js';
 import type { SessionTable } from '../session/sessions.js';
@@ -92,7 +93,8 @@ export class Front {
     // The stages after the verdict.
     const dispatch = new Dispatcher({ table, pool, decoder });
     const write = new WriteStage({ config, identity, cache: dispatch, log: streams.log, accounting, exchanges });
-    const send = new SendStage({ upstreams, routes, catalogs, counters: pool.counters, write });
+    const awaitedTasks = new AwaitedTasks(config);
+    const send = new SendStage({ upstreams, routes, catalogs, counters: pool.counters, awaitedTasks, write });
 
     // Server requests and subscriptions.
     const access = new Access({ config, policy: dispatch, log });
@@ -171,7 +173,7 @@ export class Front {
     // Where two parts need each other, the earlier one gets the later one here.
     write.attach(router);
     streams.longLived.attach(rights);
-    sink.attach({ pipeline: this.pipeline, send, write, parked, tasks, router });
+    sink.attach({ pipeline: this.pipeline, send, write, parked, tasks, awaitedTasks, router });
 
     this.dispatch = dispatch;
     this.write = write;

@@ -1,4 +1,5 @@
 import { decoder } from '../../native/index.js';
+import { Kind } from '../../native/layout.js';
 import { Spans } from '../../native/spans.js';
 import type { ErrorCode } from '../errors.js';
 import { UPSTREAM_DEPTH } from '../protocol/depth.js';
@@ -8,6 +9,7 @@ import type { SendStage } from '../request/send/index.js';
 import type { WriteStage } from '../request/write/index.js';
 import type { ParkedCalls } from '../server-requests/parked/index.js';
 import type { ServerRequestRouter } from '../server-requests/router.js';
+import type { AwaitedTasks } from '../session/awaited-tasks.js';
 import type { TaskRoutes } from '../session/tasks.js';
 import type { Endpoint, UpstreamSink } from '../upstream/core/types.js';
 
@@ -18,6 +20,7 @@ export interface SinkParts {
   readonly write: WriteStage;
   readonly parked: ParkedCalls;
   readonly tasks: TaskRoutes;
+  readonly awaitedTasks: AwaitedTasks;
   readonly router: ServerRequestRouter;
 }
 
@@ -82,6 +85,23 @@ export class UpstreamMessages implements UpstreamSink {
   }
 
   #message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    if (exchange.call.taskTarget !== null && spans.kind === Kind.response) {
+      this.#awaitedTask(exchange, bytes, length, spans);
+    } else {
+      this.#pass(exchange, bytes, length, spans);
+    }
+  }
+
+  /** A response to a call that the gateway makes a task of. */
+  #awaitedTask(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    const response = this.#parts.awaitedTasks.response(exchange, bytes, length, spans);
+    if (response === null) return;
+    const own = new Spans();
+    decoder.scan(response, response.length, own.words, UPSTREAM_DEPTH);
+    this.#pass(exchange, response, response.length, own);
+  }
+
+  #pass(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const { parked, tasks, write } = this.#parts;
     if (exchange.phase === Phase.parked) parked.response(exchange, bytes, length, spans);
     else if (tasks.mayNameTasks(exchange, spans)) this.#taskResponse(exchange, bytes, length, spans);

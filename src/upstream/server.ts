@@ -115,6 +115,13 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     return this.#lists.discovery;
   }
 
+  /** Whether it is of 2025-11-25 and makes tasks of tool calls; otherwise `execution.taskSupport` counts for nothing. */
+  get runsTasks(): boolean {
+    const { era, capabilities } = this.discovery ?? {};
+    const tasks = capabilities?.['tasks'] as { requests?: { tools?: { call?: unknown } } } | null | undefined;
+    return era === Era.legacy && typeof tasks?.requests?.tools?.call === 'object';
+  }
+
   /** Calls in flight on all endpoints, also dedicated ones. */
   get inFlight(): number {
     let count = 0;

@@ -34,6 +34,8 @@ export interface SendServer {
   choose(exchange: Exchange): CallTarget | null;
   /** Whether other clients may get the answers of an endpoint that `choose` has returned. */
   sharesAnswers(endpoint: CallTarget): boolean;
+  /** Whether tools of a server of 2025-11-25 can run as tasks. */
+  readonly runsTasks: boolean;
   /** Why there is none. */
   unavailable(): ErrorCode;
 }
@@ -71,6 +73,10 @@ export interface SendParts {
     find(version: number): SendCatalog | null;
   };
   readonly counters: Pick<Counters, 'add'>;
+  readonly awaitedTasks: {
+    /** The call as it is sent to a tool that runs only as a task. */
+    asTask(exchange: Exchange, target: CallTarget, message: Buffer): Buffer;
+  };
   readonly write: {
     /** Nothing more can be tried. */
     fail(exchange: Exchange, code: ErrorCode): void;
@@ -129,7 +135,8 @@ export class SendStage {
   failed(exchange: Exchange, code: ErrorCode, sent: boolean): void {
     exchange.call.upstream = null;
     exchange.call.connection = null;
-    const mayRepeat = !sent || this.#safe(exchange);
+    // A task runs at one endpoint: the call would make another one.
+    const mayRepeat = (!sent || this.#safe(exchange)) && exchange.call.taskId === '';
     const timedOut = code === 'GW_UPSTREAM_TIMEOUT' || code === 'GW_RESPONSE_TOO_LARGE' || code === 'GW_CANCELLED';
     if (
       mayRepeat &&
@@ -234,7 +241,7 @@ export class SendStage {
     const timeout = this.#parts.routes.routeOf(verdict)?.requestTimeoutMs || server.requestTimeoutMs;
     exchange.call.deadline = timeout > 0 ? exchange.call.sentAt + timeout : 0;
     exchange.call.upstream = endpoint;
-    const message = spliceRequest(exchange, bytes, length, target);
+    let message = spliceRequest(exchange, bytes, length, target);
     let nameHeader = '';
     if (endpoint.era === Era.modern && endpoint.transport === 'http' && isNameMirrored(method)) {
       nameHeader = catalog !== null ? catalog.nameHeader(entry) : headerOf(exchange, bytes, target.stripBytes);
@@ -251,6 +258,10 @@ export class SendStage {
         this.#parts.write.fail(exchange, 'GW_HEADER_MISMATCH');
         return;
       }
+    }
+    exchange.call.taskTarget = null;
+    if (catalog !== null && (catalog.table.flags[entry]! & EntryFlag.needsTask) !== 0 && server.runsTasks) {
+      message = this.#parts.awaitedTasks.asTask(exchange, endpoint, message);
     }
     endpoint.call(exchange, message, method, nameHeader, extra);
   }

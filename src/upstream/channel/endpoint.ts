@@ -240,7 +240,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
       return;
     }
     const exchange = this.callOf(id);
-    if (exchange === null) this.#messages.unknownResponse();
+    if (exchange === null || exchange.call.upstreamId !== id) this.#messages.unknownResponse();
     else this.finish(exchange, bytes, length, spans);
   }
 

@@ -88,6 +88,8 @@ export interface EndpointStats {
   sessionsLost: number;
 }
 
+/** Longest wait for the response to `tasks/cancel`. */
+const TASK_CANCEL_MS: Milliseconds = 10_000;
 /** Progress extends the deadline of a call up to this multiple of its time limit. */
 const PROGRESS_FACTOR = 10;
 
@@ -223,6 +225,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   cancel(exchange: Exchange): void {
     if (!this.holds(exchange)) return;
     this.stats.cancelled += 1;
+    this.#cancelTask(exchange);
     this.withdraw(exchange);
     this.breaker.neutral();
     this.#release(exchange);
@@ -232,8 +235,16 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   expire(exchange: Exchange): void {
     this.stats.timeouts += 1;
     const { sent } = exchange.call;
+    this.#cancelTask(exchange);
     this.withdraw(exchange);
     this.fail(exchange, 'GW_UPSTREAM_TIMEOUT', sent);
+  }
+
+  /** A task does not end with the request that waits for it (MCP 2025-11-25, task cancellation). */
+  #cancelTask({ call: { taskId } }: Exchange): void {
+    if (taskId === '') return;
+    // The task may have ended meanwhile.
+    this.request('tasks/cancel', { taskId }, { timeoutMs: TASK_CANCEL_MS }).catch(() => {});
   }
 
   /** Reports a call as failed. */

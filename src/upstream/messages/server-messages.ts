@@ -4,6 +4,7 @@ import { Kind, Method } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
+import { isOfOneCall } from '../../request/exchange/table.js';
 import { parseId } from '../core/control.js';
 import type { BaseEndpoint, EndpointOwner } from '../core/endpoint.js';
 import { MessageCost } from '../core/notification-limit.js';
@@ -96,7 +97,7 @@ export class ServerMessages {
   /** The token names the call, also where a server sends progress on a stream of no call. */
   #progress(call: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
     const id = parseId(bytes, spans.progressTokenStart, spans.progressTokenEnd);
-    const isOfCall = call !== null && call.call.upstreamId === id;
+    const isOfCall = call !== null && isOfOneCall(call.call.upstreamId, id);
     const named = isOfCall ? call : call === null ? this.#endpoint.callOf(id) : null;
     if (named === null) this.#endpoint.stats.unknownIds += 1;
     else this.#endpoint.relay(named, bytes, length, spans, true);

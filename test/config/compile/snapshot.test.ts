@@ -68,6 +68,7 @@ test('an empty configuration has the documented defaults', () => {
       maxParked: 1_000,
       maxParkedPerPrincipal: 100,
       maxClientLists: 256,
+      taskMs: 3_600_000,
       parkMs: 300_000,
       maxHeldBytes: MIB,
       maxBufferedBytes: 256 * MIB,

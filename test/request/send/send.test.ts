@@ -72,6 +72,7 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean 
       seenCapabilities.push(exchange.client.capabilities);
       return endpoints.find(({ index }) => !exchange.call.tried.has(index)) ?? null;
     },
+    runsTasks: false,
     sharesAnswers: ({ index }) => index === 0,
     unavailable: () => 'GW_UPSTREAM_DOWN',
   };
@@ -85,6 +86,7 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean 
         retries += 1;
       },
     },
+    awaitedTasks: { asTask: (_exchange, _target, message) => message },
     write: {
       fail: (_exchange, code) => failures.push(code),
       leadNoLonger: (exchange) => {
