@@ -20,6 +20,7 @@ import { LocalAnswers } from '../request/write/local.js';
 import { ServerRequests } from '../server-requests/index.js';
 import { InputRounds } from '../server-requests/input-rounds.js';
 import { ParkedCalls } from '../server-requests/parked/index.js';
+import { PolledTasks } from '../server-requests/polled-tasks.js';
 import { ServerRequestRouter } from '../server-requests/router.js';
 import { AwaitedTasks } from '../session/awaited-tasks.js';
 import { HandleSealer } from '../session/handles.js';
@@ -111,6 +112,7 @@ export class Front {
     });
     const requests = new ServerRequests({ config, table, sessions, write, streams, upstreams });
     const rounds = new InputRounds({ config, requests, decoder, log: streams.log, send, write });
+    const polledTasks = new PolledTasks({ config, upstreams, decoder, rounds, write });
     const parked = new ParkedCalls({ config, table, handles: parkedHandles, identity, write, upstreams });
     const router = new ServerRequestRouter({ requests, rounds, parked, tasks });
     const subscriptions = new Subscriptions({
@@ -172,8 +174,9 @@ export class Front {
 
     // Where two parts need each other, the earlier one gets the later one here.
     write.attach(router);
+    rounds.attach(polledTasks);
     streams.longLived.attach(rights);
-    sink.attach({ pipeline: this.pipeline, send, write, parked, tasks, awaitedTasks, router });
+    sink.attach({ pipeline: this.pipeline, send, write, parked, tasks, awaitedTasks, polledTasks, router });
 
     this.dispatch = dispatch;
     this.write = write;

@@ -3,11 +3,13 @@ import { Kind } from '../../native/layout.js';
 import { Spans } from '../../native/spans.js';
 import type { ErrorCode } from '../errors.js';
 import { UPSTREAM_DEPTH } from '../protocol/depth.js';
+import { Era } from '../protocol/revisions.js';
 import { type Exchange, Phase } from '../request/exchange/index.js';
 import type { Pipeline } from '../request/pipeline.js';
 import type { SendStage } from '../request/send/index.js';
 import type { WriteStage } from '../request/write/index.js';
 import type { ParkedCalls } from '../server-requests/parked/index.js';
+import type { PolledTasks } from '../server-requests/polled-tasks.js';
 import type { ServerRequestRouter } from '../server-requests/router.js';
 import type { AwaitedTasks } from '../session/awaited-tasks.js';
 import type { TaskRoutes } from '../session/tasks.js';
@@ -21,6 +23,7 @@ export interface SinkParts {
   readonly parked: ParkedCalls;
   readonly tasks: TaskRoutes;
   readonly awaitedTasks: AwaitedTasks;
+  readonly polledTasks: PolledTasks;
   readonly router: ServerRequestRouter;
 }
 
@@ -102,7 +105,16 @@ export class UpstreamMessages implements UpstreamSink {
   }
 
   #pass(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
-    const { parked, tasks, write } = this.#parts;
+    const { parked, polledTasks, tasks, write } = this.#parts;
+    // A result that is neither complete nor a question, in the tasks extension: its call waits for the end of the task.
+    if (
+      exchange.call.era === Era.modern &&
+      exchange.client.era === Era.legacy &&
+      tasks.mayNameTasks(exchange, spans) &&
+      polledTasks.created(exchange, bytes, spans)
+    ) {
+      return;
+    }
     if (exchange.phase === Phase.parked) parked.response(exchange, bytes, length, spans);
     else if (tasks.mayNameTasks(exchange, spans)) this.#taskResponse(exchange, bytes, length, spans);
     else write.message(exchange, bytes, length, spans);

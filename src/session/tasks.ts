@@ -10,6 +10,7 @@ import type { ErrorCode } from '../errors.js';
 import { UPSTREAM_DEPTH } from '../protocol/depth.js';
 import { applyEdits, type Edit, findPath, type Range, stringValue } from '../protocol/json-cursor.js';
 import { Era, Revision } from '../protocol/revisions.js';
+import { TASKS_EXTENSION } from '../protocol/tasks-extension.js';
 import { type Exchange, MessageFlag } from '../request/exchange/index.js';
 import { deleteFirst } from '../shared/delete-first.js';
 import { Verdict } from '../shared/records.js';
@@ -208,7 +209,7 @@ export class TaskRoutes {
     if (discovery === null || discovery.era !== era) return false;
     if (era === Era.legacy) return typeof discovery.capabilities['tasks'] === 'object';
     const { extensions } = discovery.capabilities as { extensions?: Record<string, unknown> };
-    return extensions?.['io.modelcontextprotocol/tasks'] !== undefined;
+    return extensions?.[TASKS_EXTENSION] !== undefined;
   }
 
   #edit(exchange: Exchange, bytes: Uint8Array, place: Range): Edit | null {

@@ -1,6 +1,7 @@
 import type { EndpointSnapshot, ServerSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
+import { TASKS_EXTENSION } from '../protocol/tasks-extension.js';
 import type { Exchange } from '../request/exchange/index.js';
 import { IndexSet } from '../shared/index-set.js';
 import type { Count, Milliseconds } from '../units.js';
@@ -120,6 +121,13 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     const { era, capabilities } = this.discovery ?? {};
     const tasks = capabilities?.['tasks'] as { requests?: { tools?: { call?: unknown } } } | null | undefined;
     return era === Era.legacy && typeof tasks?.requests?.tools?.call === 'object';
+  }
+
+  /** Whether it is modern and may answer tool calls of clients that take tasks with one (tasks extension). */
+  get answersWithTasks(): boolean {
+    const { era, capabilities } = this.discovery ?? {};
+    const { extensions } = (capabilities ?? {}) as { extensions?: Record<string, unknown> };
+    return era === Era.modern && extensions?.[TASKS_EXTENSION] !== undefined;
   }
 
   /** Calls in flight on all endpoints, also dedicated ones. */

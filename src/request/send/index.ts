@@ -11,6 +11,7 @@ import { decodeString } from '../../protocol/json-cursor.js';
 import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
 import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era } from '../../protocol/revisions.js';
+import { TASKS_CAPABILITY } from '../../protocol/tasks-extension.js';
 import { EntryFlag } from '../../shared/catalog-table.js';
 import { Counter, type Counters } from '../../shared/counters.js';
 import { Verdict, VerdictFlag } from '../../shared/records.js';
@@ -36,6 +37,8 @@ export interface SendServer {
   sharesAnswers(endpoint: CallTarget): boolean;
   /** Whether tools of a server of 2025-11-25 can run as tasks. */
   readonly runsTasks: boolean;
+  /** Whether a modern server may answer tool calls with tasks, if the client takes them. */
+  readonly answersWithTasks: boolean;
   /** Why there is none. */
   unavailable(): ErrorCode;
 }
@@ -87,12 +90,13 @@ export interface SendParts {
 
 /** Of a client that has no session, so that nothing is known of it. */
 const NO_SESSION = sessionEnvelope(Buffer.alloc(0), {}, null);
+const NO_SESSION_TASKS = sessionEnvelope(Buffer.alloc(0), TASKS_CAPABILITY, null);
 
 /** The stage; one per front. */
 export class SendStage {
   readonly #parts: SendParts;
   readonly #target: SpliceTarget = { era: Era.legacy, name: null, stripBytes: 0, envelope: null };
-  /** Envelopes of legacy sessions towards modern upstreams, by log level; they live as long as the session. */
+  /** Envelopes of legacy sessions towards modern upstreams, by tasks and log level; they live as long as the session. */
   readonly #envelopes = new WeakMap<SessionLike, (Envelope | undefined)[]>();
   readonly #capabilities = new CapabilityMemo();
 
@@ -223,7 +227,7 @@ export class SendStage {
     target.stripBytes = verdict.stripBytes;
     target.envelope = null;
     if (endpoint.era === Era.modern && exchange.client.era === Era.legacy) {
-      target.envelope = this.#envelope(exchange);
+      target.envelope = this.#envelope(exchange, method === Method.toolsCall && server.answersWithTasks);
       // It may answer with questions, and wants the whole call again with their answers.
       if (mayAsk(method) && ((exchange.client.session?.capabilityMask ?? 0) & ASKABLE) !== 0)
         keep(exchange, bytes, length);
@@ -266,20 +270,23 @@ export class SendStage {
     endpoint.call(exchange, message, method, nameHeader, extra);
   }
 
-  #envelope(exchange: Exchange): Envelope {
+  /** @param takesTasks declare that the client takes tasks, which the gateway waits for (src/server-requests/polled-tasks.ts) */
+  #envelope(exchange: Exchange, takesTasks: boolean): Envelope {
     const { session } = exchange.client;
-    if (session === null) return NO_SESSION;
+    if (session === null) return takesTasks ? NO_SESSION_TASKS : NO_SESSION;
     let byLevel = this.#envelopes.get(session);
     if (byLevel === undefined) {
-      byLevel = new Array<Envelope | undefined>(NO_LEVEL + 1);
+      byLevel = new Array<Envelope | undefined>(2 * (NO_LEVEL + 1));
       this.#envelopes.set(session, byLevel);
     }
     const level = session.logLevel < 0 ? NO_LEVEL : session.logLevel;
-    let envelope = byLevel[level];
+    const place = takesTasks ? NO_LEVEL + 1 + level : level;
+    let envelope = byLevel[place];
     if (envelope === undefined) {
-      const capabilities = declaredCapabilities(session.capabilityMask, false);
+      const asked = declaredCapabilities(session.capabilityMask, false);
+      const capabilities = takesTasks ? { ...asked, ...TASKS_CAPABILITY } : asked;
       envelope = sessionEnvelope(session.clientInfo, capabilities, LEVELS[level] ?? null);
-      byLevel[level] = envelope;
+      byLevel[place] = envelope;
     }
     return envelope;
   }

@@ -152,7 +152,8 @@ export class HttpEndpoint
     const { heads } = this.#calls;
     let reply: ControlReply;
     try {
-      reply = await this.#control.post(body, id, heads.forControl(method), options.timeoutMs);
+      const { taskId = '' } = (params ?? {}) as { readonly taskId?: string };
+      reply = await this.#control.post(body, id, heads.forControl(method, taskId), options.timeoutMs);
     } catch (error) {
       if (error instanceof ControlError && error.kind === 'http' && error.number === 404)
         this.#recover(heads.sessionId);

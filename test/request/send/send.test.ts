@@ -73,6 +73,7 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean 
       return endpoints.find(({ index }) => !exchange.call.tried.has(index)) ?? null;
     },
     runsTasks: false,
+    answersWithTasks: false,
     sharesAnswers: ({ index }) => index === 0,
     unavailable: () => 'GW_UPSTREAM_DOWN',
   };
