@@ -5,7 +5,7 @@ import { type ConfigPath, Problems } from '../config/problems.js';
 import { list } from '../config/schema/fields.js';
 import type { ResolvedConfig } from '../config/schema/index.js';
 import { EVERYTHING } from '../config/schema/routes.js';
-import type { EndpointSnapshot, Snapshot, TransportsSnapshot } from '../config/snapshot.js';
+import type { EndpointSnapshot, ServerSnapshot, Snapshot, TransportsSnapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { keyFileProblem } from '../session/key-file.js';
 import { authority } from './addresses.js';
@@ -33,6 +33,8 @@ interface Upstream {
   readonly transport: string;
   /** Program or address, without secrets. */
   readonly target: string;
+  /** What its isolation takes from clients; '' = nothing. */
+  readonly note: string;
 }
 
 async function run(args: readonly string[]): Promise<ExitCode> {
@@ -68,11 +70,17 @@ function resolveUpstreams(snapshot: Snapshot, loaded: LoadedConfig): Upstream[] 
         loaded.addProblem(problems, [...path, 'command'], target.problem);
       }
       const shown = 'problem' in target ? '' : target.shown;
-      return { name: server.name, transport: endpoint.transport, target: shown };
+      return { name: server.name, transport: endpoint.transport, target: shown, note: noteOf(server, endpoint) };
     }),
   );
   problems.throwIfAny();
   return upstreams;
+}
+
+/** What a server makes of its clients is known when it runs. */
+function noteOf({ isolation }: ServerSnapshot, { transport }: EndpointSnapshot): string {
+  if (isolation !== 'shared' || transport === 'http') return '';
+  return 'shared: cannot ask clients; `switchyard check` shows what isolation: session would add';
 }
 
 function targetOf(
@@ -131,7 +139,7 @@ function printReport(
   ]);
   section(
     `Upstreams (${snapshot.servers.length})`,
-    upstreams.map(({ name, transport, target }) => [loaded.mask(name), transport, target]),
+    upstreams.map(({ name, transport, target, note }) => [loaded.mask(name), transport, target, note]),
   );
   section(
     `Routes (${snapshot.routes.length})`,

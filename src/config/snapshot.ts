@@ -110,7 +110,7 @@ export interface ServerSnapshot {
   /** Higher wins under `conflict: priority`; default 0. */
   readonly priority: number;
   /** Scope of a legacy child or upstream session: shared by all clients, or one for each client session or principal. */
-  readonly isolation: 'shared' | 'session' | 'principal';
+  readonly isolation: 'auto' | 'shared' | 'session' | 'principal';
   /** Dedicated children or upstream sessions per endpoint at once, besides the shared one. */
   readonly maxDedicated: Count;
   /** Idle time after which a dedicated child or session is stopped. */
@@ -230,6 +230,10 @@ export interface LimitsSnapshot {
   /** Verdicts remembered. */
   readonly maxMemo: Count;
   readonly maxTools: Count;
+  /** Lists and combinations of lists that are kept for clients with dedicated endpoints. */
+  readonly maxClientLists: Count;
+  /** Longest wait for a task that the gateway has made for a client. */
+  readonly taskMs: Milliseconds;
   /** Pages read from one upstream list. */
   readonly maxPages: Count;
   /** Names that get metrics of their own; the rest are counted as `other`. */

@@ -47,6 +47,12 @@ export interface InputRoundsParts {
   };
 }
 
+/** Tasks that ask for input: PolledTasks. */
+export interface AnsweredTasks {
+  /** @returns false when the call waits for no task */
+  answered(exchange: Exchange, inputResponses: Uint8Array): boolean;
+}
+
 /** One input request of a round. */
 interface Entry {
   /** The upstream's key, a raw JSON string. */
@@ -86,6 +92,7 @@ interface RoundCount {
 /** See the file comment. The write stage calls it; one per front. */
 export class InputRounds {
   readonly #parts: InputRoundsParts;
+  #tasks: AnsweredTasks | null = null;
   /** By exchange, whose generation changes with each round. */
   readonly #rounds = new WeakMap<Exchange, RoundCount>();
 
@@ -196,10 +203,16 @@ export class InputRounds {
     this.#parts.write.unanswerable(call.exchange, code, sentence);
   }
 
-  /** Sends the client's message upstream again, with all answers. */
+  /** Sets what polls tasks. Once: it asks through these rounds. */
+  attach(tasks: AnsweredTasks): void {
+    this.#tasks = tasks;
+  }
+
+  /** Sends the answers to the task that has asked, or the client's message upstream again, with all answers. */
   #sendAgain(round: Round): void {
     if (!isAsking(round)) return;
     const { exchange } = round.call;
+    if (this.#tasks?.answered(exchange, answersOf(round)) === true) return;
     const message = withAnswers(exchange, round);
     const { words } = exchange.message.spans;
     if (this.#parts.decoder.scan(message, message.length, words, UPSTREAM_DEPTH) !== ScanStatus.ok) {
@@ -255,15 +268,18 @@ function withAnswers({ message: { body, bodyLength, spans } }: Exchange, { entri
   const start = spans.paramsStart;
   const edits: Edit[] = removeMembers(content, start, CONTINUATION);
   const members: Uint8Array[] = [];
-  if (entries.length > 0) {
-    const answers = entries.flatMap(({ key, answer }) => [COMMA, key, COLON, answer ?? NO_PARAMS]).slice(1);
-    members.push(Buffer.from('"inputResponses":{'), ...answers, Buffer.from('},'));
-  }
+  if (entries.length > 0) members.push(Buffer.from('"inputResponses":'), answersOf({ entries }), COMMA);
   if (state !== null) members.push(Buffer.from('"requestState":'), state, COMMA);
   // The params also have a name or a URI, so the trailing comma is valid.
   edits.push({ start: start + 1, end: start + 1, text: Buffer.concat(members) });
   const message = applyEdits(content, 0, bodyLength, edits);
   return Buffer.from(message.buffer, message.byteOffset, message.length);
+}
+
+/** `inputResponses` of a round. */
+function answersOf({ entries }: Pick<Round, 'entries'>): Buffer {
+  const answers = entries.flatMap(({ key, answer }) => [COMMA, key, COLON, answer ?? NO_PARAMS]).slice(1);
+  return Buffer.concat([Buffer.from('{'), ...answers, Buffer.from('}')]);
 }
 
 const COMMA = Buffer.from(',');

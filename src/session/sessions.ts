@@ -29,6 +29,7 @@ export class Session implements SessionLike {
   /** Its secret was removed: the session is invalid, and a later turn of the event loop drops its state. */
   hasEnded = false;
   logLevel = -1;
+  hasWaitingRequests = false;
   lastUsed: Milliseconds;
   /** `lastUsed` when the table last checked it; a difference means that the session was used since. */
   lastSeen: Milliseconds;

@@ -17,7 +17,7 @@ import { NO_SERVER, type Requester } from './access.js';
 import { readListenFilter } from './listen-filter.js';
 import { ListenStream, type ListenTarget } from './listen-stream.js';
 import type { ListChanges, WatchedServer } from './servers.js';
-import { SubscriberIndex } from './subscriber-index.js';
+import { isOwner, SubscriberIndex } from './subscriber-index.js';
 import { untagged } from './tag.js';
 
 /** Checks subscriptions and notifications against policy: Access. */
@@ -110,8 +110,10 @@ export class ListenStreams {
     return null;
   }
 
-  listChanged(list: keyof ListChanges, message: Uint8Array): void {
+  /** @param owner the principal whose lists have changed; default: those of all clients */
+  listChanged(list: keyof ListChanges, message: Uint8Array, owner: ConnectionOwner | null = null): void {
     for (const stream of [...this.#streams.values()]) {
+      if (owner !== null && !isOwner(owner, stream.client)) continue;
       if (stream.filter[`${list}ListChanged`]) stream.deliver(message);
     }
   }

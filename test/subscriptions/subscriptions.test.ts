@@ -69,6 +69,7 @@ function fixture(maxSubscriptions = 10) {
         return [server];
       },
     },
+    sessions: { forEach: () => {} },
     access: {
       serverOf: () => new Promise((resolve) => access.push(resolve)),
       whenPermitted: (_asker, _uri, then) => then(),

@@ -222,6 +222,7 @@ export function startPool(
       updatedResources.push(uri);
       updateOwners.push(owner);
     },
+    ownListsChanged: () => {},
     taskChanged: (_server, taskId) => changedTasks.push(taskId),
     replaced: () => {},
   };

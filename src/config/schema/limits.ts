@@ -97,7 +97,16 @@ export const limitsSchema = z.strictObject({
     65_535,
   ),
   maxParkedPerPrincipal: limit(100, 'The same for one principal.', 65_535),
+  maxClientLists: limit(
+    256,
+    'Different lists of one server, and combinations of such lists, that are kept for clients with dedicated children or sessions; the ones that were listed least recently are dropped.',
+    65_535,
+  ),
   parkMs: milliseconds(300_000, 'Time a parked call waits for the input before it is cancelled.'),
+  taskMs: milliseconds(
+    3_600_000,
+    'Time that the gateway waits for a task that it has made for a client whose call asked for none; then the task is cancelled.',
+  ),
   maxHeldBytes: bytes(
     MIB,
     'A larger response of a Streamable HTTP upstream is forwarded in parts as it arrives; `maxResponseBytes` limits the whole. If it is truncated, the connection of the client is closed.',

@@ -321,6 +321,10 @@ export class Call {
   /** Era of the upstream that has the call. */
   era: Era = Era.legacy;
   deadline = 0;
+  /** Where the gateway makes a task of the call (src/session/awaited-tasks.ts); null = it is no task, or the client's own. */
+  taskTarget: CallTarget | null = null;
+  /** The upstream's id of that task; '' = it was not made yet. */
+  taskId = '';
   /** Requests of the upstream that this call's client has not answered; the call's time limit rests meanwhile. */
   openRequests = 0;
 
@@ -334,6 +338,8 @@ export class Call {
     this.sent = false;
     this.sentAt = 0;
     this.deadline = 0;
+    this.taskTarget = null;
+    this.taskId = '';
     this.openRequests = 0;
   }
 }
@@ -414,4 +420,6 @@ export interface SessionLike {
   logLevel: number;
   /** `performance.now()` of the last use. */
   lastUsed: number;
+  /** Requests of upstreams wait for a stream of this session (src/server-requests). */
+  hasWaitingRequests: boolean;
 }

@@ -28,8 +28,10 @@ export interface ClientQuestions {
   inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
   /** An upstream answered -32042; false = a modern client cannot be told in its way, an older one gets the error. */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
-  /** The call is over while its upstream waits for answers of the client. */
+  /** The call has ended without an answer of its upstream, which waits for answers of the client. */
   callEnded(exchange: Exchange): void;
+  /** The call was answered by its upstream, which waits for answers of the client. */
+  callAnswered(exchange: Exchange): void;
 }
 
 /** The response cache as the leader of a cache key sees it: the dispatcher. */
@@ -143,7 +145,7 @@ export class WriteStage {
       this.fail(exchange, replaced);
       return;
     }
-    if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
+    if (exchange.call.openRequests > 0) this.#questions?.callAnswered(exchange);
     const status = statusOf(exchange, flags, spans.errorCode);
     if (status === 200) this.#openNeeded(exchange, NO_HEAD);
     const composer = this.streams.begin(exchange);
@@ -164,7 +166,7 @@ export class WriteStage {
     if ((flags & Flag.isErrorResponse) === 0) {
       if (exchange.client.era === Era.modern) return false;
       // A result that depends on answers of one client is not shared (2026-07-28, caching).
-      this.#leadNoLonger(exchange);
+      this.leadNoLonger(exchange);
       return this.#questions?.inputRequired(exchange, bytes, length, spans) ?? false;
     }
     if (spans.errorCode !== URL_ELICITATION_REQUIRED) return false;
@@ -363,13 +365,14 @@ export class WriteStage {
       this.fail(exchange, code);
       return;
     }
-    this.#leadNoLonger(exchange);
+    this.leadNoLonger(exchange);
     if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
     exchange.client.error = code;
     this.result(exchange, Buffer.from(JSON.stringify({ content: [{ type: 'text', text: sentence }], isError: true })));
   }
 
-  #leadNoLonger(exchange: Exchange): void {
+  /** The answer is for this client alone: waiters of its cache key get another leader. */
+  leadNoLonger(exchange: Exchange): void {
     if (exchange.verdict.kind !== Verdict.lead) return;
     this.#parts.cache.release(exchange);
     exchange.verdict.kind = Verdict.forward;

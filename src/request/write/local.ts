@@ -7,7 +7,7 @@ import { applyEdits, findMember, type Range, removeMembers, stringValue } from '
 import { levelNumber } from '../../protocol/levels.js';
 import { Era, LATEST_LEGACY, MODERN, revisionNumber } from '../../protocol/revisions.js';
 import { Operation } from '../../shared/records.js';
-import { type Exchange, type SessionLike, sessionMissing } from '../exchange/index.js';
+import { type Exchange, Phase, type SessionLike, sessionMissing } from '../exchange/index.js';
 import type { WriteStage } from './index.js';
 
 /** What the catalog has ready. */
@@ -20,7 +20,13 @@ export interface PreparedAnswers {
    * Result bytes of one page of a list; null for a cursor that is not ours.
    * @param cursor raw JSON token of `params.cursor`, null = first page
    */
-  page(method: number, revision: number, cursor: Uint8Array | null): Uint8Array | null;
+  page(method: number, revision: number, cursor: Uint8Array | null, view?: string): Uint8Array | null;
+}
+
+/** The lists of clients for which some servers have lists of their own. */
+export interface ClientViews {
+  /** The view of the catalog for a list request; null = the lists that all clients share. `bytes` is valid during the call. */
+  viewFor(exchange: Exchange, bytes: Uint8Array): Promise<string> | null;
 }
 
 /** Requests of upstreams as their clients answer them (src/server-requests). */
@@ -53,6 +59,7 @@ export interface LocalSessions {
 export interface LocalParts {
   readonly write: WriteStage;
   readonly catalog: { readonly current: PreparedAnswers };
+  readonly views: ClientViews;
   readonly sessions: LocalSessions;
   readonly ends: { endSession(session: SessionLike): void };
   readonly streams: {
@@ -170,10 +177,26 @@ export class LocalAnswers {
   #list(exchange: Exchange, bytes: Uint8Array, method: number): void {
     const start = exchange.message.spans.cursorStart;
     const cursor = start < 0 ? null : bytes.subarray(start, exchange.message.spans.cursorEnd);
+    const view = this.#parts.views.viewFor(exchange, bytes);
+    if (view === null) this.#page(exchange, method, cursor, '');
+    else void this.#pageWhen(view, exchange, method, cursor === null ? null : Buffer.from(cursor));
+  }
+
+  #page(exchange: Exchange, method: number, cursor: Uint8Array | null, view: string): void {
     const revision = exchange.client.era === Era.modern ? MODERN : exchange.client.revision;
-    const page = this.#parts.catalog.current.page(method, revision, cursor);
+    const page = this.#parts.catalog.current.page(method, revision, cursor, view);
     if (page === null) this.#parts.write.refuse(exchange, 'GW_INVALID_CURSOR');
     else this.#parts.write.result(exchange, page);
+  }
+
+  /** The client's own lists are read, or its dedicated endpoint is started, meanwhile. */
+  async #pageWhen(view: Promise<string>, exchange: Exchange, method: number, cursor: Buffer | null): Promise<void> {
+    const { generation } = exchange;
+    exchange.enter(exchange.client.streaming ? Phase.streaming : Phase.sending);
+    // A client that cannot be given its own lists gets the shared ones.
+    const name = await view.catch(() => '');
+    if (exchange.generation !== generation || exchange.phase === Phase.free || exchange.phase === Phase.done) return;
+    this.#page(exchange, method, cursor, name);
   }
 
   #initialize(exchange: Exchange, bytes: Uint8Array): void {

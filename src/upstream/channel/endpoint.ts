@@ -1,6 +1,7 @@
 import { Flag, Method, ScanStatus } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
+import { ASKABLE } from '../../protocol/client-capabilities.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
@@ -12,12 +13,13 @@ import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/
 import { escaped, LogLimit } from '../core/log-limit.js';
 import { MessageReader, type MessageReceiver } from '../core/message-reader.js';
 import { MessageCost } from '../core/notification-limit.js';
-import type { ConnectionProfile, ListenFilter } from '../core/types.js';
+import { type ConnectionProfile, isDedicated, type ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
 import { channelHandshake, ProbeEnded } from './handshake.js';
 import type { Channel, ChannelListener } from './index.js';
 import { ChannelListen } from './listen.js';
+import { Opening } from './opening.js';
 import { ChannelRequests } from './requests.js';
 import { ChannelRestarts } from './restarts.js';
 import { type UnreadCall, UnreadCalls } from './unread-calls.js';
@@ -57,6 +59,9 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   /** The last channel ended when it was probed. */
   #probeEnded = false;
   #isInitialized = false;
+  /** Null when calls are sent, and where the server does not belong to one client that it may ask. */
+  #opening: Opening | null = null;
+  #hasDeclinedOpening = false;
   /** Why the gateway itself ended the channel, '' if it did not. */
   #terminationReason = '';
   #stopping = false;
@@ -98,6 +103,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     this.setState('connecting', '');
     this.#terminationReason = '';
     this.#isInitialized = false;
+    this.#hasDeclinedOpening = false;
     try {
       this.#attach(this.open());
     } catch (error) {
@@ -137,6 +143,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
 
   reply(bytes: Buffer): void {
     this.#channel?.write(bytes, null, 0);
+    this.#opening?.answered();
   }
 
   override listen(filter: ListenFilter): Promise<ListenFilter> {
@@ -146,6 +153,10 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
 
   override get isSettled(): boolean {
     return this.#attribution.isSettled;
+  }
+
+  override get hasDeclinedOpening(): boolean {
+    return this.#hasDeclinedOpening;
   }
 
   override get isInitialized(): boolean {
@@ -242,7 +253,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
       return;
     }
     const exchange = this.callOf(id);
-    if (exchange === null) this.#messages.unknownResponse();
+    if (exchange === null || exchange.call.upstreamId !== id) this.#messages.unknownResponse();
     else this.finish(exchange, bytes, length, spans);
   }
 
@@ -260,7 +271,14 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   }
 
   receiveRequest(bytes: Uint8Array, length: number, spans: Spans): void {
-    this.#messages.request(null, bytes, length, spans);
+    let call: Exchange | null = null;
+    if (this.#opening !== null) {
+      this.#opening.asked();
+      // An endpoint that is leased to one call was started for it, or for the lists of its client.
+      if (this.profile.exclusive) call = this.calls()[0] ?? null;
+      this.#hasDeclinedOpening ||= this.profile.exclusive && call === null;
+    }
+    this.#messages.request(call, bytes, length, spans);
   }
 
   receiveUnreadable(bytes: Uint8Array, length: number, status: number, spans: Spans): void {
@@ -333,6 +351,10 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
       });
       if (this.#channel !== channel || this.#stopping) return;
       this.#isInitialized = true;
+      if (isDedicated(this.profile) && (this.profile.capabilities & ASKABLE) !== 0) {
+        await this.#open();
+        if (this.#channel !== channel || this.#stopping) return;
+      }
       this.#restarts.ready();
       this.becomeReady(handshake);
       this.#sendQueued();
@@ -342,6 +364,13 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
       this.#terminationReason = `the handshake failed: ${(error as Error).message}`;
       void channel.terminate();
     }
+  }
+
+  async #open(): Promise<void> {
+    const opening = new Opening();
+    this.#opening = opening;
+    await opening.settled((timeoutMs) => this.#requests.request('ping', null, timeoutMs, false));
+    if (this.#opening === opening) this.#opening = null;
   }
 
   /** A message cannot be read, and nothing that follows it. */

@@ -68,9 +68,10 @@ const MODERN_META = {
   'io.modelcontextprotocol/clientInfo': CLIENT_INFO,
 } as const;
 
-/** Writes a request; `id` null makes it a notification. */
+/** Writes a request; `id` null makes it a notification. `params._meta` adds to the envelope of a modern one. */
 export function controlMessage(id: number | null, method: string, params: object | null, modern: boolean): Buffer {
-  const body = modern ? { ...params, _meta: MODERN_META } : params;
+  const meta = (params as { readonly _meta?: object } | null)?._meta;
+  const body = modern ? { ...params, _meta: { ...MODERN_META, ...meta } } : params;
   return Buffer.from(
     JSON.stringify({
       jsonrpc: '2.0',

@@ -1,4 +1,4 @@
-import type { Decoder } from '../../../native/layout.js';
+import { type Decoder, Flag } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot, ServerSnapshot } from '../../config/snapshot.js';
@@ -58,6 +58,10 @@ export interface EndpointOwner {
   listChanged(endpoint: BaseEndpoint): void;
   resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void;
   taskChanged(endpoint: BaseEndpoint, taskId: string, bytes: Uint8Array, length: number): void;
+  /** The server has sent a request to a client. @param method method id (native/layout.ts) */
+  clientAsked(endpoint: BaseEndpoint, method: number): void;
+  /** The server answered a call with an error, or a tool with an error result. `bytes` is valid during the call. */
+  callFailed(endpoint: BaseEndpoint, bytes: Uint8Array, length: number): void;
   /** Whether a client follows the resource or task at this endpoint. */
   follows(endpoint: BaseEndpoint, kind: WatchKind, id: string): boolean;
   /** Whether no other endpoint of the server is usable. */
@@ -84,6 +88,8 @@ export interface EndpointStats {
   sessionsLost: number;
 }
 
+/** Longest wait for the response to `tasks/cancel`. */
+const TASK_CANCEL_MS: Milliseconds = 10_000;
 /** Progress extends the deadline of a call up to this multiple of its time limit. */
 const PROGRESS_FACTOR = 10;
 
@@ -205,6 +211,11 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     return true;
   }
 
+  /** Whether what the server asked when it was initialized was refused, as there was no call that it could belong to. */
+  get hasDeclinedOpening(): boolean {
+    return false;
+  }
+
   /** Whether a handshake was made on the current connection. */
   get isInitialized(): boolean {
     return this.handshake !== null;
@@ -218,6 +229,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   cancel(exchange: Exchange, reason = ''): void {
     if (!this.holds(exchange)) return;
     this.stats.cancelled += 1;
+    this.#cancelTask(exchange);
     this.withdraw(exchange, reason);
     this.breaker.neutral();
     this.#release(exchange);
@@ -227,8 +239,16 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   expire(exchange: Exchange): void {
     this.stats.timeouts += 1;
     const { sent } = exchange.call;
+    this.#cancelTask(exchange);
     this.withdraw(exchange, '');
     this.fail(exchange, 'GW_UPSTREAM_TIMEOUT', sent);
+  }
+
+  /** A task does not end with the request that waits for it (MCP 2025-11-25, task cancellation). */
+  #cancelTask({ call: { taskId } }: Exchange): void {
+    if (taskId === '') return;
+    // The task may have ended meanwhile.
+    this.request('tasks/cancel', { taskId }, { timeoutMs: TASK_CANCEL_MS }).catch(() => {});
   }
 
   /** Reports a call as failed. */
@@ -251,6 +271,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     // The upstream failed before: it may have been replaced by one with other lists.
     if (this.breaker.tripped) this.owner.listChanged(this);
     this.breaker.succeeded();
+    if ((spans.flags & (Flag.isErrorResponse | Flag.isError)) !== 0) this.owner.callFailed(this, bytes, length);
     this.#release(exchange);
     this.context.sink.message(exchange, bytes, length, spans);
   }

@@ -3,6 +3,7 @@ import { METHODS } from '../../../native/layout.js';
 import { isReservedHeader } from '../../config/reserved-headers.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import { packageVersion } from '../../package-root.js';
+import { encodeHeaderValue } from '../../protocol/header-value.js';
 import { Era } from '../../protocol/revisions.js';
 
 /** `User-Agent` of the gateway. */
@@ -56,9 +57,11 @@ export class HttpHeads {
     return list;
   }
 
-  /** For control messages. */
-  forControl(method: string): string[] {
-    return this.#modern ? [...this.#post, 'mcp-method', method] : [...this.#post];
+  /** For control messages. @param name what the message is about, '' = nothing that has a name */
+  forControl(method: string, name = ''): string[] {
+    if (!this.#modern) return [...this.#post];
+    const named = name === '' ? [] : ['mcp-name', encodeHeaderValue(name)];
+    return [...this.#post, 'mcp-method', method, ...named];
   }
 }
 

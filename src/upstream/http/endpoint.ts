@@ -173,7 +173,8 @@ export class HttpEndpoint
     const { heads } = this.#calls;
     let reply: ControlReply;
     try {
-      reply = await this.#control.post(body, id, heads.forControl(method), options.timeoutMs);
+      const { taskId = '' } = (params ?? {}) as { readonly taskId?: string };
+      reply = await this.#control.post(body, id, heads.forControl(method, taskId), options.timeoutMs);
     } catch (error) {
       if (error instanceof ControlError && isSessionError(error) && this.#repeats.isLossOf(method))
         this.recover(heads.sessionId);

@@ -69,6 +69,8 @@ test('an empty configuration has the documented defaults', () => {
       maxInputRounds: 8,
       maxParked: 1_000,
       maxParkedPerPrincipal: 100,
+      maxClientLists: 256,
+      taskMs: 3_600_000,
       parkMs: 300_000,
       maxHeldBytes: MIB,
       maxBufferedBytes: 256 * MIB,

@@ -25,6 +25,7 @@ function session(revision: number): SessionLike {
     subject: new Int32Array(4),
     logLevel: -1,
     lastUsed: 0,
+    hasWaitingRequests: false,
   };
 }
 
