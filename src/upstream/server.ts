@@ -19,7 +19,7 @@ import {
   type WatchKind,
 } from './core/types.js';
 import { createEndpoint } from './create-endpoint.js';
-import { COALESCE_MS, ListReader, type ListSource } from './discovery/lists.js';
+import { ListReader, type ListSource } from './discovery/lists.js';
 import { DedicatedEndpoints, type DedicatedHost } from './isolation/dedicated.js';
 import { announces } from './subscriptions/follower.js';
 import { Watches } from './subscriptions/watches.js';
@@ -82,6 +82,8 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
   /** Why {@link choose} has just found no dedicated endpoint, or null. */
   #refusal: ErrorCode | null = null;
   #stopped = false;
+  /** All endpoints failed once, or the first reading of the lists. */
+  #hasFailed = false;
 
   constructor(context: EndpointContext, observer: ServerObserver, index: number, config: ServerSnapshot) {
     this.#context = context;
@@ -106,6 +108,16 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
   /** The result of the last discovery. */
   get discovery(): Discovery | null {
     return this.#lists.discovery;
+  }
+
+  /** Whether it was never listed, and may be soon: no endpoint of it and no reading of its lists has failed yet. */
+  get mayBeListed(): boolean {
+    return this.discovery === null && !this.#hasFailed;
+  }
+
+  /** Sets the lists of an earlier run, before {@link start}. */
+  restore(discovery: Discovery): void {
+    this.#lists.restore(discovery);
   }
 
   /** Calls in flight on all endpoints, also dedicated ones. */
@@ -217,14 +229,16 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
   }
 
   stateChanged(endpoint: BaseEndpoint): void {
-    if (this.endpoints[endpoint.index] === endpoint && endpoint.state !== 'ready') this.#watches.endpointUnavailable();
+    if (this.endpoints[endpoint.index] !== endpoint || endpoint.state === 'ready') return;
+    this.#watches.endpointUnavailable();
+    this.#hasFailed ||= this.endpoints.every(({ state }) => state !== 'connecting' && state !== 'ready');
   }
 
   initialized(endpoint: BaseEndpoint): void {
     this.needsCapabilities = this.#dedicated.some(({ isNeeded }) => isNeeded);
     this.#sendLogLevel(endpoint);
     this.#watches.initialized(endpoint);
-    this.#lists.schedule(0);
+    this.#lists.schedule();
   }
 
   create(base: BaseEndpoint, owner: EndpointOwner, profile: ConnectionProfile): BaseEndpoint {
@@ -325,8 +339,12 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     this.#observer.discovered(this, discovery);
   }
 
+  listsFailed(): void {
+    this.#hasFailed = true;
+  }
+
   listChanged(): void {
-    this.#lists.schedule(COALESCE_MS);
+    this.#lists.changed();
   }
 
   resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void {

@@ -291,6 +291,11 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     this.owner.stateChanged(this);
   }
 
+  /** Which lists of a ready endpoint cannot be read, as one sentence; '' = all can. It serves calls all the same. */
+  listsUnreadable(reason: string): void {
+    if (this.state === 'ready') this.reason = reason;
+  }
+
   /** The handshake is complete. */
   protected becomeReady(handshake: Handshake): void {
     this.handshake = handshake;

@@ -35,7 +35,9 @@ async function read(pages: readonly number[], background: Background) {
   let asked = 0;
   const channel = { request: () => Promise.resolve(replyOf(answers[asked++]!)) };
   const source = { server: 0, transport: 'stdio' as const, handshake, channel, background };
-  return discover(source, LIMITS, 1_000, { truncated: () => assert.fail(), dropped: () => assert.fail() });
+  const fail = () => assert.fail();
+  const report = { truncated: fail, repeated: fail, dropped: fail, partial: fail };
+  return (await discover(source, LIMITS, 1_000, report)).discovery;
 }
 
 test('large pages are read in another thread, with the same result', async (t) => {
