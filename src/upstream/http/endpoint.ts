@@ -25,7 +25,7 @@ import { HttpEvents } from './events.js';
 import { httpHandshake } from './handshake.js';
 import { interpretRefusal } from './refusals.js';
 import { ResumedStream, type ResumeListener } from './resume.js';
-import { isSessionLost } from './session.js';
+import { isSessionLost, SessionLosses } from './session.js';
 import type { SessionObserver } from './standalone-stream.js';
 import { type ConnectionTarget, connectionTarget } from './target.js';
 
@@ -52,6 +52,7 @@ export class HttpEndpoint
   readonly #backOff: BackOff;
   /** Upstream ids of calls in flight that were sent a second time. */
   readonly #repeated = new Set<number>();
+  readonly #losses = new SessionLosses();
   #era: Era | null;
   #timer: NodeJS.Timeout | undefined;
   #isHandshaking = false;
@@ -150,17 +151,13 @@ export class HttpEndpoint
     const id = this.#control.nextId();
     const body = controlMessage(id, method, params, this.era === Era.modern);
     const { heads } = this.#calls;
-    let reply: ControlReply;
-    try {
-      reply = await this.#control.post(body, id, heads.forControl(method), options.timeoutMs);
-    } catch (error) {
-      if (error instanceof ControlError && error.kind === 'http' && error.number === 404)
-        this.#recover(heads.sessionId);
-      throw error;
-    }
-    if (!isSessionLost(reply.status, heads.sessionId, reply.bytes, reply.spans)) return reply;
-    this.#recover(heads.sessionId);
-    throw new ControlError('closed', 'the upstream has lost the session');
+    const post = this.#control.post(body, id, heads.forControl(method), options.timeoutMs);
+    const outcome = await post.catch((error: ControlError) => error);
+    const isLost = this.#losses.includes(method, heads.sessionId, outcome);
+    if (isLost) this.#recover(heads.sessionId);
+    if (outcome instanceof Error) throw outcome;
+    if (isLost) throw new ControlError('closed', 'the upstream has lost the session');
+    return outcome;
   }
 
   /** Modern upstreams get no responses: they send no requests (MCP 2026-07-28, Streamable HTTP). */

@@ -1,5 +1,6 @@
 import { Flag } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
+import { ControlError, type ControlReply } from '../core/control.js';
 
 /**
  * The code of a JSON-RPC error, 0 for anything else; also of one whose id is `null`, as servers send it when they refuse a
@@ -37,4 +38,27 @@ export function isSessionLost(status: number, sessionId: string, body: Buffer, s
   if (status === 404 && (code === -32_001 || code === -32_000)) return true;
   // With other codes it is the response to the call ("method not found" and the like) unless its text names the session.
   return (code === -32_000 || code === -32_600) && namesSession();
+}
+
+/** Decides for the gateway's own requests whether the session is lost. One for each endpoint, which owns it. */
+export class SessionLosses {
+  /** Methods that were answered so in the session before. */
+  readonly #methods = new Set<string>();
+
+  /**
+   * Whether a request was answered as in a session that the upstream does not know. A method that is answered so again is one
+   * that the upstream does not have: another session would not help.
+   *
+   * @param sessionId the session of the request; '' = none
+   */
+  includes(method: string, sessionId: string, outcome: ControlReply | ControlError): boolean {
+    const isLost =
+      outcome instanceof Error
+        ? outcome instanceof ControlError && outcome.kind === 'http' && outcome.number === 404 && sessionId !== ''
+        : isSessionLost(outcome.status, sessionId, outcome.bytes, outcome.spans);
+    const wasLost = this.#methods.has(method);
+    if (isLost) this.#methods.add(method);
+    else if (!(outcome instanceof Error)) this.#methods.delete(method);
+    return isLost && !wasLost;
+  }
 }
