@@ -30,6 +30,7 @@ import { Front } from './front.js';
 import { FrontLog } from './front-log.js';
 import { GatewayState } from './gateway-state.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
+import { ManifestKeeper } from './manifest-keeper.js';
 import { Readiness } from './readiness.js';
 import { normalizeRevocation, type Revocation, Revocations, shownForLog } from './revocations.js';
 import type { Address, PipelineEntry, RunningGateway } from './running-gateway.js';
@@ -54,6 +55,7 @@ class Gateway implements RunningGateway, AdminSource {
   readonly #revocations: Revocations;
   readonly #pool: WorkerPool;
   readonly #catalog: Catalog;
+  readonly #manifest: ManifestKeeper;
   readonly #upstreams: UpstreamPool;
   readonly #sessions: SessionTable;
   readonly #streams: StandaloneStreams;
@@ -90,7 +92,8 @@ class Gateway implements RunningGateway, AdminSource {
 
     // Upstreams and the catalog.
     this.#catalog = new Catalog(snapshot, { threads: this.#control });
-    const changes = new UpstreamChanges(config, this.#catalog, logger);
+    this.#manifest = new ManifestKeeper(config, logger);
+    const changes = new UpstreamChanges(config, this.#catalog, this.#manifest, logger);
     const sink = new UpstreamMessages();
     this.#upstreams = new UpstreamPool({
       config,
@@ -207,6 +210,7 @@ class Gateway implements RunningGateway, AdminSource {
   async start(): Promise<void> {
     const snapshot = this.#config.current;
     await Promise.all([this.#catalog.start(), this.#pool.ready()]);
+    await this.#manifest.restore(this.#upstreams, this.#catalog);
     this.#upstreams.start();
     this.#unwatch = watchLoopDelay(this.#pool.counters);
     await this.#firstDiscoveries(() => true);
@@ -336,6 +340,7 @@ class Gateway implements RunningGateway, AdminSource {
     await this.#admin?.close();
     this.#front.dispatch.close();
     this.#sessions.close();
+    await this.#manifest.close();
     await Promise.all([this.#pool.close(), this.#control.close()]);
     await this.#log.close();
   }

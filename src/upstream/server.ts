@@ -84,6 +84,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
   #stopped = false;
   /** All endpoints failed once, or the first reading of the lists. */
   #hasFailed = false;
+  #hasSwitchedTransport = false;
 
   constructor(context: EndpointContext, observer: ServerObserver, index: number, config: ServerSnapshot) {
     this.#context = context;
@@ -110,9 +111,9 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     return this.#lists.discovery;
   }
 
-  /** Whether it was never listed, and may be soon: no endpoint of it and no reading of its lists has failed yet. */
+  /** Whether its first discovery has not failed: it is under way, or was made. */
   get mayBeListed(): boolean {
-    return this.discovery === null && !this.#hasFailed;
+    return !this.#hasFailed;
   }
 
   /** Sets the lists of an earlier run, before {@link start}. */
@@ -221,6 +222,8 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
   wrongTransport(endpoint: BaseEndpoint): void {
     const { index, breaker, profile } = endpoint;
     if (this.#stopped || this.endpoints[index] !== endpoint) return;
+    this.#hasFailed &&= this.#hasSwitchedTransport;
+    this.#hasSwitchedTransport = true;
     const at = { server: this.index, index };
     const other = createEndpoint(this.#context, this, at, this.#configOf(index), profile, breaker);
     this.endpoints[index] = other;
@@ -231,7 +234,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
   stateChanged(endpoint: BaseEndpoint): void {
     if (this.endpoints[endpoint.index] !== endpoint || endpoint.state === 'ready') return;
     this.#watches.endpointUnavailable();
-    this.#hasFailed ||= this.endpoints.every(({ state }) => state !== 'connecting' && state !== 'ready');
+    this.#hasFailed ||= this.endpoints.every(({ hasFailed }) => hasFailed);
   }
 
   initialized(endpoint: BaseEndpoint): void {

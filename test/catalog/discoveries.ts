@@ -13,6 +13,8 @@ export const RULES: CatalogRules = {
   pageSize: 0,
   ttlMs: 60_000,
   startupWaitMs: 0,
+  firstListWaitMs: 0,
+  manifestFile: null,
 };
 
 /** The part of a snapshot that a catalog reads. */

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { LoadedConfig } from '../loaded.js';
 import { nearest } from '../nearest.js';
 import type { ConfigPath } from '../problems.js';
@@ -76,7 +76,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     rateLimits: compileRateLimits(compilation),
     cache: { ...config.cache, maxEntryBytes: Math.min(config.cache.maxEntryBytes, config.cache.maxBytes) },
     limits: config.limits,
-    catalog: config.catalog,
+    catalog: { ...config.catalog, manifestFile: compileManifestFile(loaded) },
     sessions: {
       secrets: list(config.sessions.secret),
       ttlSeconds: config.sessions.ttlSeconds,
@@ -95,6 +95,15 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
   };
   compilation.problems.throwIfAny();
   return deepFreeze(snapshot);
+}
+
+/** Beside the key file, since both are state of the gateway; named after the configuration, of which a folder may have several. */
+function compileManifestFile({ config: { catalog, sessions }, file, folder }: LoadedConfig): string | false | null {
+  const { manifestFile } = catalog;
+  if (manifestFile !== undefined) return manifestFile === false ? false : resolve(folder, manifestFile);
+  if (file === null) return null;
+  const state = sessions.keyFile === undefined ? folder : dirname(resolve(folder, sessions.keyFile));
+  return join(state, `.${basename(file)}.manifest.json`);
 }
 
 function withoutBrackets(host: string): string {

@@ -43,6 +43,17 @@ const catalogSchema = z.strictObject({
     'How long a start waits for the first discovery of all servers before it listens. Later ones are added while running.',
     { zero: 'not at all', max: 600_000 },
   ),
+  firstListWaitMs: milliseconds(
+    15_000,
+    'How long `initialize`, `server/discover` and lists of a client wait for servers that were never listed and have not failed.',
+    { zero: 'not at all', max: 600_000 },
+  ),
+  manifestFile: z
+    .union([z.string().min(1), z.literal(false)])
+    .optional()
+    .describe(
+      'File in which the lists of all servers are kept, relative to the configuration file, so that clients get them at once after a restart. A server whose configuration has changed is not taken from it. `false` = none. Default: `.NAME.manifest.json` beside the key file, where NAME is the name of the configuration file; none where the configuration comes from a program.',
+    ),
 });
 
 const sessionsSchema = z.strictObject({

@@ -206,6 +206,11 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     return this.handshake !== null;
   }
 
+  /** Whether the last attempt to become ready has failed. */
+  get hasFailed(): boolean {
+    return this.state !== 'connecting' && this.state !== 'ready';
+  }
+
   /** Whether a call of this exchange is in flight here. */
   holds(exchange: Exchange): boolean {
     return exchange.call.upstream === this;

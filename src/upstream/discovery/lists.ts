@@ -1,5 +1,6 @@
 import type { ServerSnapshot } from '../../config/snapshot.js';
 import { Era } from '../../protocol/revisions.js';
+import { packedCount } from '../../shared/packed.js';
 import type { Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import { ControlError } from '../core/control.js';
@@ -63,7 +64,8 @@ export class ListReader implements DiscoveryReport {
 
   /** Sets what an earlier run has read: a list that cannot be read now keeps these items. */
   restore(discovery: Discovery): void {
-    this.#reading ??= restoredReading(discovery);
+    const reading = restoredReading(discovery);
+    if (reading.lists.some(({ items }) => packedCount(items) > 0)) this.#reading ??= reading;
   }
 
   stop(): void {
