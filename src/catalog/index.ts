@@ -112,7 +112,7 @@ export class Catalog implements ListedResources {
     this.#updates.set(server, update);
     this.#compiling += 1;
     try {
-      const compiled = await this.#compiler.compile(discovery, config);
+      const compiled = await this.#compiler.compile(discovery, config, this.#snapshot.catalog.schemas);
       // A reload meanwhile may have removed the server; a server that stays keeps its number.
       if (this.#snapshot.servers[server]?.name !== config.name || this.#updates.get(server) !== update) return;
       this.#discoveries.set(server, compiled);

@@ -164,7 +164,9 @@ function entryBytes(salt: string, server: ServerSnapshot, lists: Discovery, isLa
   const { era, revision, capabilities, instructions, serverInfo, cacheScope } = lists;
   const hash = hashOf(salt, upstreamFingerprint(server));
   const described = JSON.stringify({ hash, era, revision, capabilities, instructions, serverInfo, cacheScope });
-  const parts: Buffer[] = [Buffer.from(`${isLater ? ',' : ''}${JSON.stringify(server.name)}:${described.slice(0, -1)}`)];
+  const parts: Buffer[] = [
+    Buffer.from(`${isLater ? ',' : ''}${JSON.stringify(server.name)}:${described.slice(0, -1)}`),
+  ];
   for (const list of LISTS) parts.push(Buffer.from(`,"${list}":[`), itemBytes(lists[list]), Buffer.from(']'));
   return Buffer.concat([...parts, Buffer.from('}')]);
 }

@@ -278,6 +278,8 @@ export interface CatalogRules {
   readonly firstListWaitMs: Milliseconds;
   /** Where the lists of all servers are kept; `false` = nowhere, `null` = nowhere, since there is no place for it. */
   readonly manifestFile: string | false | null;
+  /** Input schemas with alternatives at the root: as the upstream sends them, or without (src/catalog/flat-schema.ts). */
+  readonly schemas: 'as-is' | 'compatible';
 }
 
 /** Sessions of legacy clients. */

@@ -293,10 +293,17 @@ class Gateway implements RunningGateway, AdminSource {
     this.#log.logger.info({ version: next.version, servers: wanted.servers.length }, 'configuration reloaded');
     // A changed server keeps its lists until its replacement is discovered.
     await this.#catalog.reconfigure(next, () => true);
+    if (before.catalog.schemas !== next.catalog.schemas) await this.#compileAgain();
     this.#upstreams.retire(next);
     this.#front.recheckRights();
     const known = new Set(before.servers.map(({ name }) => name));
     await this.#firstDiscoveries((name) => !known.has(name));
+  }
+
+  /** Offers the lists of all servers by the rules of the configuration in force. */
+  async #compileAgain(): Promise<void> {
+    const updates = this.#upstreams.servers.map(({ discovery }) => discovery && this.#catalog.update(discovery));
+    await Promise.all(updates);
   }
 
   /** Whether a request in flight may still be sent to the server of that number. */

@@ -15,6 +15,7 @@ export const RULES: CatalogRules = {
   startupWaitMs: 0,
   firstListWaitMs: 0,
   manifestFile: null,
+  schemas: 'as-is',
 };
 
 /** The part of a snapshot that a catalog reads. */

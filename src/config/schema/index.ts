@@ -54,6 +54,12 @@ const catalogSchema = z.strictObject({
     .describe(
       'File in which the lists of all servers are kept, relative to the configuration file, so that clients get them at once after a restart. A server whose configuration has changed is not taken from it. `false` = none. Default: `.NAME.manifest.json` beside the key file, where NAME is the name of the configuration file; none where the configuration comes from a program.',
     ),
+  schemas: z
+    .enum(['as-is', 'compatible'])
+    .default('as-is')
+    .describe(
+      'Input schemas with `oneOf`, `anyOf`, `allOf`, `if` or `not` at the root, which some model APIs refuse together with the whole request: `as-is` = they are offered and named in the log; `compatible` = they are offered as one object with the properties of all alternatives. Calls are the same.',
+    ),
 });
 
 const sessionsSchema = z.strictObject({

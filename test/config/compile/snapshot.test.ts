@@ -85,6 +85,7 @@ test('an empty configuration has the documented defaults', () => {
       startupWaitMs: 2_000,
       firstListWaitMs: 15_000,
       manifestFile: null,
+      schemas: 'as-is',
     },
     sessions: {
       secrets: [],
