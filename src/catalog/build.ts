@@ -6,7 +6,7 @@ import { Era } from '../protocol/revisions.js';
 import { EntryKind } from '../shared/catalog-table.js';
 import { type Packed, packedText, packShared } from '../shared/packed.js';
 import { compileGlob } from '../shared/patterns/glob.js';
-import { CompiledItems } from './compile-lists.js';
+import { CompiledItems, Repair } from './compile-lists.js';
 import { buildDiscover, buildInitialize, buildList, digest, mergeCapabilities } from './results.js';
 import { buildTable } from './table.js';
 import {
@@ -184,7 +184,10 @@ function offered(
         surplus += 1;
         continue;
       }
-      if (repaired[index] === 1) problems.add('repaired', list, server.name, name, repairs.get(index) ?? 'changed');
+      if (repaired[index] !== Repair.none) {
+        const kind = repaired[index] === Repair.changed ? 'repaired' : 'schema';
+        problems.add(kind, list, server.name, name, repairs.get(index) ?? 'changed');
+      }
       offers.push({ server: discovery.server, settings: server, items, index, name });
     }
   }

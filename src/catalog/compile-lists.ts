@@ -12,7 +12,7 @@ import {
   packShared,
   sharedCopy,
 } from '../shared/packed.js';
-import { type Item, readItem, renderItem } from './items.js';
+import { type Item, readItem, renderItem, type SchemaRule } from './items.js';
 import { toLatin1 } from './json-text.js';
 import { packedViews } from './pack.js';
 import { LISTS, type ListName, MAX_PROBLEMS } from './types.js';
@@ -23,6 +23,8 @@ export interface ListsInput {
   readonly lists: readonly Packed[];
   /** The server is reached by modern HTTP, where invalid `x-mcp-header` annotations forbid a tool. */
   readonly checkHeaders: boolean;
+  /** Default: as they are. */
+  readonly schemas?: SchemaRule;
 }
 
 /** A problem with an item, for operators. */
@@ -33,6 +35,14 @@ export interface ItemNote {
 
 /** How an item is offered to modern clients. */
 const Modern = { sameText: 0, ownText: 1 } as const;
+
+/** What had to be done to an item so that clients accept it. */
+export const Repair = {
+  none: 0,
+  changed: 1,
+  /** Nothing was, and some clients may refuse it. */
+  refusable: 2,
+} as const;
 
 /** One list, compiled. Everything that grows with it is shared memory, which crosses threads without a copy. */
 export interface CompiledList {
@@ -52,30 +62,36 @@ export interface CompiledList {
   /** Items that cannot be offered: the first {@link MAX_PROBLEMS}, and how many there are. */
   readonly dropped: readonly ItemNote[];
   readonly droppedCount: number;
-  /** Items that had to be changed so that clients accept them: 1 by item, and how for the first {@link MAX_PROBLEMS}. */
+  /** One of `Repair` by item, and what there is to say for the first {@link MAX_PROBLEMS}. */
   readonly repaired: Uint8Array;
   readonly repairs: readonly (readonly [position: number, detail: string])[];
 }
 
 /** See the file comment. @returns by position in {@link LISTS} */
-export function compileLists({ lists, checkHeaders }: ListsInput): CompiledList[] {
-  return LISTS.map((list, kind) => compileList(list, lists[kind] ?? NO_ITEMS, checkHeaders));
+export function compileLists({ lists, checkHeaders, schemas = 'as-is' }: ListsInput): CompiledList[] {
+  return LISTS.map((list, kind) => compileList(list, lists[kind] ?? NO_ITEMS, checkHeaders, schemas));
 }
 
-function compileList(list: ListName, { bytes, offsets }: Packed, checkHeaders: boolean): CompiledList {
+function compileList(
+  list: ListName,
+  { bytes, offsets }: Packed,
+  checkHeaders: boolean,
+  schemas: SchemaRule,
+): CompiledList {
   const items: Item[] = [];
   const dropped: ItemNote[] = [];
   const repairs: [number, string][] = [];
   let droppedCount = 0;
   // Copied, because the bytes arrive as shared memory, which not every API of Node.js accepts.
   packedViews({ bytes: new Uint8Array(bytes), offsets }).forEach((source, position) => {
-    const item = readItem(list, source, checkHeaders);
+    const item = readItem(list, source, checkHeaders, schemas);
     if (typeof item === 'string') {
       droppedCount += 1;
       if (dropped.length < MAX_PROBLEMS) dropped.push({ name: nameForReport(source, position), detail: item });
       return;
     }
-    if (item.repaired !== '' && repairs.length < MAX_PROBLEMS) repairs.push([items.length, item.repaired]);
+    const note = [item.repaired, item.remark].filter((part) => part !== '').join('; ');
+    if (note !== '' && repairs.length < MAX_PROBLEMS) repairs.push([items.length, note]);
     items.push(item);
   });
   const legacy = items.map((item) => renderItem(item, Era.legacy));
@@ -94,9 +110,14 @@ function compileList(list: ListName, { bytes, offsets }: Packed, checkHeaders: b
     modernKinds: sharedCopy(Uint8Array.from(kinds)),
     dropped,
     droppedCount,
-    repaired: sharedCopy(Uint8Array.from(items, (item) => (item.repaired === '' ? 0 : 1))),
+    repaired: sharedCopy(Uint8Array.from(items, repairOf)),
     repairs,
   };
+}
+
+function repairOf({ repaired, remark }: Item): number {
+  if (repaired !== '') return Repair.changed;
+  return remark === '' ? Repair.none : Repair.refusable;
 }
 
 function modernKind(item: Item): number {

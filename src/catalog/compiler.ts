@@ -5,6 +5,7 @@ import { packedCount } from '../shared/packed.js';
 import type { Bytes } from '../units.js';
 import type { Discovery } from '../upstream/core/types.js';
 import { type CompiledList, compileLists, type ListsInput } from './compile-lists.js';
+import type { SchemaRule } from './items.js';
 import { isObject } from './shapes.js';
 import { type Capabilities, type CompiledDiscovery, LISTS } from './types.js';
 
@@ -28,10 +29,10 @@ export class ListCompiler {
   }
 
   /** @throws the error of the thread */
-  async compile(discovery: Discovery, { endpoints }: ServerSnapshot): Promise<CompiledDiscovery> {
+  async compile(discovery: Discovery, { endpoints }: ServerSnapshot, schemas: SchemaRule): Promise<CompiledDiscovery> {
     const lists = LISTS.map((list) => discovery[list]);
     const http = endpoints.some(({ transport }) => transport === 'http');
-    const input = { lists, checkHeaders: http && discovery.era === Era.modern };
+    const input = { lists, checkHeaders: http && discovery.era === Era.modern, schemas };
     const isLarge = lists.reduce((sum, { bytes }) => sum + bytes.length, 0) > LARGE;
     const compiled = isLarge ? this.#afterOthers(input) : this.#compile(input);
     return described(discovery, await compiled);

@@ -114,7 +114,7 @@ export class Catalog implements ListedResources {
     this.#updates.set(server, update);
     this.#compiling += 1;
     try {
-      const compiled = await this.#compiler.compile(discovery, config);
+      const compiled = await this.#compiler.compile(discovery, config, this.#snapshot.catalog.schemas);
       // A reload meanwhile may have removed the server; a server that stays keeps its number.
       if (this.#snapshot.servers[server]?.name !== config.name || this.#updates.get(server) !== update) return;
       this.#discoveries.set(server, compiled);
@@ -154,7 +154,8 @@ export class Catalog implements ListedResources {
   async #compileOwn(discovery: Discovery): Promise<CompiledDiscovery> {
     const known = this.#clientLists.compiled(discovery);
     if (known !== undefined) return known;
-    return this.#compiler.compile(discovery, this.#snapshot.servers[discovery.server] ?? TOMBSTONE);
+    const { servers, catalog } = this.#snapshot;
+    return this.#compiler.compile(discovery, servers[discovery.server] ?? TOMBSTONE, catalog.schemas);
   }
 
   /** Removes the lists of a server until it is discovered again. */

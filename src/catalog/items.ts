@@ -1,9 +1,11 @@
 /** Reads one item of an upstream's list and prepares its texts for modern and for legacy clients. */
 
 import { isUtf8 } from 'node:buffer';
+import type { CatalogRules } from '../config/snapshot.js';
 import type { Era } from '../protocol/revisions.js';
 import { EntryFlag } from '../shared/catalog-table.js';
 import { compileProblem } from './compilable.js';
+import { flattenSchema, refusedKeywords } from './flat-schema.js';
 import { headerParams } from './header-params.js';
 import { applyEdits, type Edit, fromLatin1, type Member, objectMembers, removeMembers } from './json-text.js';
 import { needsWrapping, objectProperties, wrapOutputSchema } from './legacy-schema.js';
@@ -26,7 +28,12 @@ export interface Item {
   readonly headerParams: readonly HeaderParam[];
   /** The changes that make clients accept the item, or ''. */
   readonly repaired: string;
+  /** What some clients refuse in the item although it is offered as it is, or ''. */
+  readonly remark: string;
 }
+
+/** How input schemas are offered; see `catalog.schemas`. */
+export type SchemaRule = CatalogRules['schemas'];
 
 const KEY: Readonly<Record<ListName, string>> = {
   tools: 'name',
@@ -39,15 +46,20 @@ const KEY: Readonly<Record<ListName, string>> = {
  * @param checkHeaders the upstream is reached by modern HTTP, where invalid `x-mcp-header` annotations forbid the tool
  * @returns a string = why the item cannot be offered
  */
-export function readItem(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | string {
+export function readItem(
+  list: ListName,
+  bytes: Buffer,
+  checkHeaders: boolean,
+  schemas: SchemaRule = 'as-is',
+): Item | string {
   try {
-    return read(list, bytes, checkHeaders);
+    return read(list, bytes, checkHeaders, schemas);
   } catch {
     return 'it is not readable JSON';
   }
 }
 
-function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | string {
+function read(list: ListName, bytes: Buffer, checkHeaders: boolean, schemas: SchemaRule): Item | string {
   if (!isUtf8(bytes)) return 'it is not UTF-8';
   const whole: unknown = JSON.parse(bytes.toString('utf8'));
   if (!isObject(whole)) return 'it is not an object';
@@ -64,12 +76,13 @@ function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | stri
   if (typeof name !== 'string' || name === '') return `it has no ${key}`;
   if (members.filter((member) => member.key === key).length > 1) return `it has more than one ${key}`;
 
-  const { text, repaired } = repair(list, source, members, parsed);
-  if (text === null) return repaired;
+  const { text: mended, repaired } = repair(list, source, members, parsed);
+  if (mended === null) return repaired;
+  const { text, note: schemaNote, remark } = list === 'tools' ? offered(mended, parsed, schemas) : asIs(mended);
   const clean = text === source ? members : objectMembers(text, 0);
   const nameMember = clean.find((member) => member.key === key);
   if (nameMember === undefined) return `it has no ${key}`;
-  const base = { name, text, nameStart: nameMember.valueStart, nameEnd: nameMember.valueEnd, repaired };
+  const base = { name, text, nameStart: nameMember.valueStart, nameEnd: nameMember.valueEnd, repaired, remark };
   if (list !== 'tools') return { ...base, flags: 0, edits: [[], []], headerParams: [] };
 
   const params = text.includes('mcp-header') || text.includes('\\') ? headerParams(schemaOf(parsed)) : [];
@@ -80,7 +93,7 @@ function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | stri
   const note = fault === null ? '' : `outputSchema is not sent to legacy clients: ${fault}`;
   return {
     ...base,
-    repaired: [repaired, note].filter((part) => part !== '').join('; '),
+    repaired: [repaired, schemaNote, note].filter((part) => part !== '').join('; '),
     flags: toolFlags(parsed) | (listed.length > 0 ? EntryFlag.headerParams : 0) | taskFlag(parsed['execution']),
     edits: [
       legacyEdits(text, clean, parsed, fault === null ? schema : null),
@@ -132,6 +145,29 @@ function repair(
   }
   const text = applyEdits(source, edits);
   return { text: added === '' ? text : `${text.slice(0, -1)}${added}}`, repaired: notes.join('; ') };
+}
+
+/** The tool with an input schema that clients take, where the rule is `compatible`, and what is said about it. */
+function offered(
+  text: string,
+  parsed: Record<string, unknown>,
+  schemas: SchemaRule,
+): { text: string; note: string; remark: string } {
+  const keywords = refusedKeywords(schemaOf(parsed));
+  const member = keywords.length === 0 ? undefined : lastMember(objectMembers(text, 0), 'inputSchema');
+  if (member === undefined) return asIs(text);
+  const what = `inputSchema has ${keywords.join(', ')} at its root, which some model APIs refuse`;
+  if (schemas === 'as-is') return { text, note: '', remark: `${what}; catalog.schemas: compatible offers it without` };
+  const { valueStart, valueEnd } = member;
+  const flat = flattenSchema(text.slice(valueStart, valueEnd));
+  if (flat === null) return { text, note: '', remark: `${what}, and which its references do not let be left out` };
+  parsed['inputSchema'] = JSON.parse(Buffer.from(flat, 'latin1').toString('utf8'));
+  const note = `inputSchema is offered without ${keywords.join(', ')} at its root`;
+  return { text: applyEdits(text, [{ start: valueStart, end: valueEnd, text: flat }]), note, remark: '' };
+}
+
+function asIs(text: string): { text: string; note: string; remark: string } {
+  return { text, note: '', remark: '' };
 }
 
 function schemaOf(parsed: Record<string, unknown>): Record<string, unknown> {

@@ -92,7 +92,7 @@ export interface HeaderParam {
 
 /** A problem with the lists of the upstreams, for operators. */
 export interface CatalogProblem {
-  readonly kind: 'collision' | 'duplicate' | 'shortened' | 'unusual-name' | 'dropped' | 'repaired' | 'limit';
+  readonly kind: 'collision' | 'duplicate' | 'shortened' | 'unusual-name' | 'dropped' | 'repaired' | 'schema' | 'limit';
   readonly list: ListName;
   readonly server: string;
   /** At most 128 characters of the upstream's name or URI. */

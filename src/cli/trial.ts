@@ -212,7 +212,7 @@ function trialSnapshot(loaded: LoadedConfig): Snapshot {
     ...snapshot,
     auth: { type: 'none' },
     routes: [],
-    catalog: { ...snapshot.catalog, startupWaitMs: 0 },
+    catalog: { ...snapshot.catalog, startupWaitMs: 0, firstListWaitMs: 0, manifestFile: false },
     sessions: { ...snapshot.sessions, keyFile: null, isKeyFileOptional: false },
   };
 }

@@ -59,10 +59,11 @@ export function renumbered(before: Snapshot, next: Snapshot, isUnused: (number: 
 
 /** Whether a reload can keep the running endpoints of a server: only rules about names and calls differ, if anything. */
 export function sameUpstream(a: ServerSnapshot, b: ServerSnapshot): boolean {
-  return fingerprint(a) === fingerprint(b);
+  return upstreamFingerprint(a) === upstreamFingerprint(b);
 }
 
-function fingerprint(server: ServerSnapshot): string {
+/** Everything about a server that its endpoints depend on, as one text. It has secrets. */
+export function upstreamFingerprint(server: ServerSnapshot): string {
   // Rules about names and calls, which `UpstreamServer.reconfigure` and the catalog follow.
   const { name, prefix, requestTimeoutMs, tags, include, exclude, priority, methods, ...running } = server;
   // The printable form of a command changes with the name of a variable, and needs no new child.

@@ -266,6 +266,8 @@ export interface LimitsSnapshot {
   readonly maxRevoked: Count;
   /** Subscriptions of one session or listen stream. */
   readonly maxSubscriptions: Count;
+  /** Size of `catalog.manifestFile`. */
+  readonly maxManifestBytes: Bytes;
 }
 
 /** How the names of all servers are merged into one list. */
@@ -280,6 +282,12 @@ export interface CatalogRules {
   readonly ttlMs: Milliseconds;
   /** Time that a start waits for the first discovery before it listens. */
   readonly startupWaitMs: Milliseconds;
+  /** Time that `initialize`, `server/discover` and lists wait for servers that were never listed; 0 = none. */
+  readonly firstListWaitMs: Milliseconds;
+  /** Where the lists of all servers are kept; `false` = nowhere, `null` = nowhere, since there is no place for it. */
+  readonly manifestFile: string | false | null;
+  /** Input schemas with alternatives at the root: as the upstream sends them, or without (src/catalog/flat-schema.ts). */
+  readonly schemas: 'as-is' | 'compatible';
 }
 
 /** Sessions of legacy clients. */

@@ -15,6 +15,7 @@ import { Dispatcher } from '../request/dispatch/index.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
 import { Pipeline } from '../request/pipeline.js';
 import { SendStage } from '../request/send/index.js';
+import { FirstLists } from '../request/write/first-lists.js';
 import { WriteStage } from '../request/write/index.js';
 import { LocalAnswers } from '../request/write/local.js';
 import { ServerRequests } from '../server-requests/index.js';
@@ -76,6 +77,7 @@ export class Front {
   readonly #router: ServerRequestRouter;
   readonly #rights: Rights;
   readonly #keepAlive: KeepAlive;
+  readonly #firstLists: FirstLists;
 
   constructor(parts: FrontParts) {
     const { accounting, catalog, config, log, pool, readiness, sessions, sink, streams, table, upstreams } = parts;
@@ -150,6 +152,7 @@ export class Front {
       tasks,
       upstreams,
     });
+    this.#firstLists = new FirstLists({ config, table, catalog, upstreams, write });
     const decode = new DecodeStage({ decoder, config, sessions, catalog, upstreams, write });
     this.pipeline = new Pipeline({
       table,
@@ -162,6 +165,7 @@ export class Front {
       parked,
       questions: requests,
       send,
+      firstLists: this.#firstLists,
       local,
       write,
       cancellation,
@@ -223,6 +227,7 @@ export class Front {
 
   /** Ends everything that waits for clients: during a drain they cannot send answers. */
   drain(): void {
+    this.#firstLists.close();
     this.#router.close();
     this.subscriptions.endListens();
   }

@@ -30,6 +30,7 @@ import { Front } from './front.js';
 import { FrontLog } from './front-log.js';
 import { GatewayState } from './gateway-state.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
+import { ManifestKeeper } from './manifest-keeper.js';
 import { Readiness } from './readiness.js';
 import { normalizeRevocation, type Revocation, Revocations, shownForLog } from './revocations.js';
 import type { Address, PipelineEntry, RunningGateway } from './running-gateway.js';
@@ -54,6 +55,7 @@ class Gateway implements RunningGateway, AdminSource {
   readonly #revocations: Revocations;
   readonly #pool: WorkerPool;
   readonly #catalog: Catalog;
+  readonly #manifest: ManifestKeeper;
   readonly #upstreams: UpstreamPool;
   readonly #sessions: SessionTable;
   readonly #streams: StandaloneStreams;
@@ -90,7 +92,8 @@ class Gateway implements RunningGateway, AdminSource {
 
     // Upstreams and the catalog.
     this.#catalog = new Catalog(snapshot, { threads: this.#control });
-    const changes = new UpstreamChanges(config, this.#catalog, logger);
+    this.#manifest = new ManifestKeeper(config, logger);
+    const changes = new UpstreamChanges(config, this.#catalog, this.#manifest, logger);
     const sink = new UpstreamMessages();
     this.#upstreams = new UpstreamPool({
       config,
@@ -207,6 +210,7 @@ class Gateway implements RunningGateway, AdminSource {
   async start(): Promise<void> {
     const snapshot = this.#config.current;
     await Promise.all([this.#catalog.start(), this.#pool.ready()]);
+    await this.#manifest.restore(this.#upstreams, this.#catalog);
     this.#upstreams.start();
     this.#unwatch = watchLoopDelay(this.#pool.counters);
     await this.#firstDiscoveries(() => true);
@@ -289,10 +293,17 @@ class Gateway implements RunningGateway, AdminSource {
     this.#log.logger.info({ version: next.version, servers: wanted.servers.length }, 'configuration reloaded');
     // A changed server keeps its lists until its replacement is discovered.
     await this.#catalog.reconfigure(next, () => true);
+    if (before.catalog.schemas !== next.catalog.schemas) await this.#compileAgain();
     this.#upstreams.retire(next);
     this.#front.recheckRights();
     const known = new Set(before.servers.map(({ name }) => name));
     await this.#firstDiscoveries((name) => !known.has(name));
+  }
+
+  /** Offers the lists of all servers by the rules of the configuration in force. */
+  async #compileAgain(): Promise<void> {
+    const updates = this.#upstreams.servers.map(({ discovery }) => discovery && this.#catalog.update(discovery));
+    await Promise.all(updates);
   }
 
   /** Whether a request in flight may still be sent to the server of that number. */
@@ -336,6 +347,7 @@ class Gateway implements RunningGateway, AdminSource {
     await this.#admin?.close();
     this.#front.dispatch.close();
     this.#sessions.close();
+    await this.#manifest.close();
     await Promise.all([this.#pool.close(), this.#control.close()]);
     await this.#log.close();
   }

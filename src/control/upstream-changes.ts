@@ -15,16 +15,23 @@ export interface ChangeReceiver {
   readonly subscriptions: Subscriptions;
 }
 
+/** Keeps lists for the next start: ManifestKeeper. */
+export interface KeptLists {
+  discovered(lists: Discovery): void;
+}
+
 /** Passes changes of upstreams on to the catalog, the workers and the clients. The upstream pool and the catalog call it. */
 export class UpstreamChanges implements UpstreamEvents, CatalogListener {
   readonly #config: Current<Snapshot>;
   readonly #catalog: Catalog;
+  readonly #manifest: KeptLists;
   readonly #logger: Logger;
   #front!: ChangeReceiver;
 
-  constructor(config: Current<Snapshot>, catalog: Catalog, logger: Logger) {
+  constructor(config: Current<Snapshot>, catalog: Catalog, manifest: KeptLists, logger: Logger) {
     this.#config = config;
     this.#catalog = catalog;
+    this.#manifest = manifest;
     this.#logger = logger;
     catalog.attach(this);
   }
@@ -44,6 +51,7 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
     };
     const name = this.#config.current.servers[discovery.server]?.name ?? '';
     this.#logger.info({ server: name, ...counts }, 'upstream listed');
+    this.#manifest.discovered(discovery);
     this.#catalog.update(discovery).catch((error: unknown) => {
       this.#logger.error({ error: String(error) }, 'the catalog cannot be built');
     });

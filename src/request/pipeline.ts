@@ -17,6 +17,7 @@ import type { DecidedExchanges } from './dispatch/index.js';
 import { Accepts, type ClientLink, type Exchange, MessageFlag, Phase, type SessionLike } from './exchange/index.js';
 import type { ExchangeTable } from './exchange/table.js';
 import type { SendStage } from './send/index.js';
+import type { FirstLists, HeldRequests } from './write/first-lists.js';
 import type { WriteStage } from './write/index.js';
 import type { LocalAnswers } from './write/local.js';
 
@@ -50,6 +51,7 @@ export interface PipelineParts {
     deliverWaiting(session: SessionLike, exchange: Exchange | null): void;
   };
   readonly send: SendStage;
+  readonly firstLists: FirstLists;
   readonly local: LocalAnswers;
   readonly write: WriteStage;
   readonly cancellation: Cancellation;
@@ -86,7 +88,7 @@ export interface PipelineLog extends FaultLog {
 }
 
 /** One per front; see the file comment. */
-export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges {
+export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges, HeldRequests {
   readonly #parts: PipelineParts;
   readonly #elements: Int32Array;
 
@@ -95,6 +97,7 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
     this.#elements = new Int32Array(2 * parts.maxBatch);
     parts.decode.attach(this);
     parts.dispatch.attach(this);
+    parts.firstLists.attach(this);
   }
 
   request(exchange: Exchange, bytes: Uint8Array, length: number): void {
@@ -219,6 +222,15 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
     }
   }
 
+  released(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    const { generation } = exchange;
+    try {
+      this.#parts.local.answer(exchange, bytes, length);
+    } catch (error) {
+      this.contain(exchange, generation, error);
+    }
+  }
+
   #decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
     const { verdict } = exchange;
     const { session } = exchange.client;
@@ -255,7 +267,7 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
       case Verdict.local:
         // A connection may be opened; what comes on it is judged message by message.
         if (session === null && exchange.message.spans.method === Operation.stream) write.empty(exchange, 200);
-        else this.#answer(exchange, bytes, length);
+        else if (!this.#parts.firstLists.hold(exchange, bytes, length)) this.#answer(exchange, bytes, length);
         return;
       case Verdict.cached:
         write.result(exchange, payload);

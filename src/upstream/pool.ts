@@ -75,6 +75,11 @@ export class UpstreamPool {
     return this.#replacements.isPending;
   }
 
+  /** Whether the first discovery of a server, or of its replacement, has not failed. */
+  mayBeListed(server: number): boolean {
+    return this.#replacements.mayBeListed(server);
+  }
+
   /**
    * Applies another snapshot with the same numbers of servers (src/config/numbering.ts): unchanged servers go on, new ones
    * start, changed ones are replaced when their replacement is ready. Removed ones serve until {@link retire}.

@@ -39,6 +39,11 @@ export class Replacements implements ServerObserver {
     return this.#pending.size > 0;
   }
 
+  /** See `UpstreamPool.mayBeListed`. */
+  mayBeListed(number: number): boolean {
+    return this.servers[number]?.mayBeListed === true || this.#pending.get(number)?.server.mayBeListed === true;
+  }
+
   /** Servers that serve, replacements, and servers that finish their calls. */
   forEach(visit: (server: UpstreamServer) => void): void {
     for (const server of this.servers) visit(server);

@@ -21,7 +21,7 @@ import {
   type WatchKind,
 } from './core/types.js';
 import { createEndpoint } from './create-endpoint.js';
-import { COALESCE_MS, ListReader, type ListSource } from './discovery/lists.js';
+import { ListReader, type ListSource } from './discovery/lists.js';
 import { type ClientHost, ClientNeeds, type ClientUseReport } from './isolation/client-needs.js';
 import { DedicatedEndpoints, type DedicatedHost, type ListedEndpoint } from './isolation/dedicated.js';
 import { announces } from './subscriptions/follower.js';
@@ -88,6 +88,9 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   /** Why {@link choose} has just found no dedicated endpoint, or null. */
   #refusal: ErrorCode | null = null;
   #stopped = false;
+  /** All endpoints failed once, or the first reading of the lists. */
+  #hasFailed = false;
+  #hasSwitchedTransport = false;
 
   constructor(context: EndpointContext, observer: ServerObserver, index: number, config: ServerSnapshot) {
     this.context = context;
@@ -128,6 +131,16 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     const { era, capabilities } = this.discovery ?? {};
     const { extensions } = (capabilities ?? {}) as { extensions?: Record<string, unknown> };
     return era === Era.modern && extensions?.[TASKS_EXTENSION] !== undefined;
+  }
+
+  /** Whether its first discovery has not failed: it is under way, or was made. */
+  get mayBeListed(): boolean {
+    return !this.#hasFailed;
+  }
+
+  /** Sets the lists of an earlier run, before {@link start}. */
+  restore(discovery: Discovery): void {
+    this.#lists.restore(discovery);
   }
 
   /** Calls in flight on all endpoints, also dedicated ones. */
@@ -256,6 +269,8 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   wrongTransport(endpoint: BaseEndpoint): void {
     const { index, breaker, profile } = endpoint;
     if (this.#stopped || this.endpoints[index] !== endpoint) return;
+    this.#hasFailed &&= this.#hasSwitchedTransport;
+    this.#hasSwitchedTransport = true;
     const at = { server: this.index, index };
     const other = createEndpoint(this.context, this, at, this.#configOf(index), profile, breaker);
     this.endpoints[index] = other;
@@ -264,7 +279,9 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   }
 
   stateChanged(endpoint: BaseEndpoint): void {
-    if (this.endpoints[endpoint.index] === endpoint && endpoint.state !== 'ready') this.#watches.endpointUnavailable();
+    if (this.endpoints[endpoint.index] !== endpoint || endpoint.state === 'ready') return;
+    this.#watches.endpointUnavailable();
+    this.#hasFailed ||= this.endpoints.every(({ hasFailed }) => hasFailed);
   }
 
   initialized(endpoint: BaseEndpoint): void {
@@ -272,7 +289,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     this.#clients.restarted();
     this.#sendLogLevel(endpoint);
     this.#watches.initialized(endpoint);
-    this.#lists.schedule(0);
+    this.#lists.schedule();
   }
 
   create(base: BaseEndpoint, owner: EndpointOwner, profile: ConnectionProfile): BaseEndpoint {
@@ -377,8 +394,12 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     this.#observer.discovered(this, discovery);
   }
 
+  listsFailed(): void {
+    this.#hasFailed = true;
+  }
+
   listChanged(): void {
-    this.#lists.schedule(COALESCE_MS);
+    this.#lists.changed();
   }
 
   ownListsChanged({ profile: { owner } }: BaseEndpoint, changes: ListChanges): void {

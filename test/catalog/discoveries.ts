@@ -13,6 +13,9 @@ export const RULES: CatalogRules = {
   pageSize: 0,
   ttlMs: 60_000,
   startupWaitMs: 0,
+  firstListWaitMs: 0,
+  manifestFile: null,
+  schemas: 'as-is',
 };
 
 /** The part of a snapshot that a catalog reads. */

@@ -75,13 +75,17 @@ export async function rawUpstream(
   options: {
     family?: 'legacy' | 'modern' | 'none';
     port?: number;
-    tools?: readonly object[];
+    /** null = the script answers `tools/list`. */
+    tools?: readonly object[] | null;
     capabilities?: object;
     streams?: Script;
   } = {},
 ): Promise<RawUpstream> {
   const family = options.family ?? 'legacy';
-  const offer = { tools: options.tools ?? RAW_TOOLS, capabilities: { tools: {}, ...options.capabilities } };
+  const offer = {
+    tools: options.tools === undefined ? RAW_TOOLS : options.tools,
+    capabilities: { tools: {}, ...options.capabilities },
+  };
   const requests: ReceivedRequest[] = [];
   let current = script;
   let aborted = 0;
@@ -177,7 +181,7 @@ function makeAnswer(request: ReceivedRequest, response: ServerResponse): Answer 
 /** Answers what a gateway asks before it can send calls. Says whether it did. */
 function handshake(
   family: 'legacy' | 'modern' | 'none',
-  { tools, capabilities }: { tools: readonly object[]; capabilities: object },
+  { tools, capabilities }: { tools: readonly object[] | null; capabilities: object },
   request: ReceivedRequest,
   answer: Answer,
 ): boolean {
@@ -209,6 +213,7 @@ function handshake(
         answer.result({});
         return true;
       case 'tools/list':
+        if (tools === null) return false;
         answer.result({ ...complete, tools });
         return true;
       default:

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { join, parse, resolve } from 'node:path';
+import { basename, dirname, join, parse, resolve } from 'node:path';
 import type { LoadedConfig } from '../loaded.js';
 import { nearest } from '../nearest.js';
 import type { ConfigPath } from '../problems.js';
@@ -78,7 +78,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     rateLimits: compileRateLimits(compilation),
     cache: { ...config.cache, maxEntryBytes: Math.min(config.cache.maxEntryBytes, config.cache.maxBytes) },
     limits: config.limits,
-    catalog: config.catalog,
+    catalog: { ...config.catalog, manifestFile: compileManifestFile(loaded) },
     sessions: {
       required: config.sessions.required,
       secrets: list(config.sessions.secret),
@@ -109,6 +109,15 @@ function compileKeyFile(
   if (typeof keyFile === 'string') return { keyFile: resolve(folder, keyFile), isKeyFileOptional: false };
   const isKept = keyFile !== false && file !== null && listens;
   return { keyFile: isKept ? join(folder, `.${parse(file).name}.key`) : null, isKeyFileOptional: isKept };
+}
+
+/** Beside the key file, since both are state of the gateway; named after the configuration, of which a folder may have several. */
+function compileManifestFile({ config: { catalog, sessions }, file, folder }: LoadedConfig): string | false | null {
+  const { manifestFile } = catalog;
+  if (manifestFile !== undefined) return manifestFile === false ? false : resolve(folder, manifestFile);
+  if (file === null) return null;
+  const state = typeof sessions.keyFile === 'string' ? dirname(resolve(folder, sessions.keyFile)) : folder;
+  return join(state, `.${basename(file)}.manifest.json`);
 }
 
 function withoutBrackets(host: string): string {

@@ -43,6 +43,23 @@ const catalogSchema = z.strictObject({
     'How long a start waits for the first discovery of all servers before it listens. Later ones are added while running.',
     { zero: 'not at all', max: 600_000 },
   ),
+  firstListWaitMs: milliseconds(
+    15_000,
+    'How long `initialize`, `server/discover` and lists of a client wait for servers that were never listed and have not failed.',
+    { zero: 'not at all', max: 600_000 },
+  ),
+  manifestFile: z
+    .union([z.string().min(1), z.literal(false)])
+    .optional()
+    .describe(
+      'File in which the lists of all servers are kept, relative to the configuration file, so that clients get them at once after a restart. A server whose configuration has changed is not taken from it. `false` = none. Default: `.NAME.manifest.json` beside the key file, where NAME is the name of the configuration file; none where the configuration comes from a program.',
+    ),
+  schemas: z
+    .enum(['as-is', 'compatible'])
+    .default('as-is')
+    .describe(
+      'Input schemas with `oneOf`, `anyOf`, `allOf`, `if` or `not` at the root, which some model APIs refuse together with the whole request: `as-is` = they are offered and named in the log; `compatible` = they are offered as one object with the properties of all alternatives. Calls are the same.',
+    ),
 });
 
 const sessionsSchema = z.strictObject({

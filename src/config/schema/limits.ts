@@ -123,6 +123,13 @@ export const limitsSchema = z.strictObject({
     1_000_000,
   ),
   maxSubscriptions: limit(1_000, 'Resources and tasks that one session or one listen stream may follow.', 1_000_000),
+  maxManifestBytes: bytes(
+    16 * MIB,
+    'Size of `catalog.manifestFile`; servers whose lists do not fit are left out of it.',
+    {
+      min: KIB,
+    },
+  ),
 });
 
 /** `rate` tokens a second, `burst` at most. */

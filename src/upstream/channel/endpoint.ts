@@ -98,6 +98,12 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   /** The name of the other side in log lines, such as `stdio child`. */
   protected abstract readonly peerName: string;
 
+  /** Some servers exit on the probe, so the first end may be the fault of it. */
+  override get hasFailed(): boolean {
+    const isProbe = !this.#neverProbe && this.handshake === null && this.stats.restarts <= 1 && !this.#stopping;
+    return super.hasFailed && !isProbe;
+  }
+
   start(): void {
     if (this.#stopping || this.#channel !== null) return;
     this.setState('connecting', '');

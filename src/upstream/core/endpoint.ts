@@ -221,6 +221,11 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     return this.handshake !== null;
   }
 
+  /** Whether the last attempt to become ready has failed. */
+  get hasFailed(): boolean {
+    return this.state !== 'connecting' && this.state !== 'ready';
+  }
+
   /** Whether a call of this exchange is in flight here. */
   holds(exchange: Exchange): boolean {
     return exchange.call.upstream === this;
@@ -314,6 +319,11 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     this.state = state;
     this.reason = reason;
     this.owner.stateChanged(this);
+  }
+
+  /** Which lists of a ready endpoint cannot be read, as one sentence; '' = all can. It serves calls all the same. */
+  listsUnreadable(reason: string): void {
+    if (this.state === 'ready') this.reason = reason;
   }
 
   /** The handshake is complete. */

@@ -1,6 +1,6 @@
 /** Splits one page of an upstream's list into raw items: a pure function, which runs in another thread for large pages. */
 import { JsonCursor } from '../../protocol/json-cursor.js';
-import { type Packed, sharedCopy } from '../../shared/packed.js';
+import { NO_ITEMS, type Packed, sharedCopy } from '../../shared/packed.js';
 import type { Bytes, Count } from '../../units.js';
 import { brokenHeaderAnnotation } from './header-annotations.js';
 
@@ -25,8 +25,9 @@ export interface PageSource {
 
 /** What the page holds. */
 export interface ListPage {
-  /** The raw bytes of all items, one after the other; null = there is no list. */
+  /** The raw bytes of all items, one after the other, also of none (absent or null); null = the member is no list. */
   readonly items: Packed | null;
+  /** Where the next page is; null = this is the last one. */
   readonly cursor: string | null;
   readonly ttlMs: number;
   readonly isPrivate: boolean;
@@ -47,16 +48,19 @@ export function readPage({ bytes, result, key, maxItems, checkHeaders }: PageSou
     dropped: [] as [string, string][],
   };
   if (result < 0 || bytes[result] !== 0x7b) return page;
+  page.items = NO_ITEMS;
   const members = new JsonCursor(bytes, result);
   const value = (): unknown => JSON.parse(textOf(bytes, members.start, members.end));
   while (members.next()) {
     if (members.keyIs(key)) {
-      page.items = null;
+      // Servers in Go write null for a list without items.
+      page.items = bytes[members.start] === 0x6e ? NO_ITEMS : null;
       page.full = false;
       if (bytes[members.start] === 0x5b) readItems(bytes, members.start, members.end, maxItems, checkHeaders, page);
     } else if (members.keyIs('nextCursor')) {
       const cursor = value();
-      if (typeof cursor === 'string') page.cursor = cursor;
+      // An empty cursor would ask for the first page again.
+      page.cursor = typeof cursor === 'string' && cursor !== '' ? cursor : null;
     } else if (members.keyIs('ttlMs')) {
       const ttlMs = value();
       if (typeof ttlMs === 'number') page.ttlMs = Math.max(0, ttlMs);

@@ -145,7 +145,7 @@ export interface Endpoint extends CallTarget {
    * a connection; the outcome is not reported.
    */
   reply(bytes: Buffer): void;
-  /** Why the endpoint is not ready, one sentence without secrets, or ''. */
+  /** Why the endpoint is not ready, or which lists of it cannot be read: one sentence without secrets, or ''. */
   readonly reason: string;
 }
 

@@ -1,65 +1,106 @@
 import type { LimitsSnapshot } from '../../config/snapshot.js';
 import { Era } from '../../protocol/revisions.js';
-import { NO_ITEMS, type Packed, packedCount, packedText } from '../../shared/packed.js';
+import { type Packed, packedCount, packedText } from '../../shared/packed.js';
 import type { Milliseconds } from '../../units.js';
-import { type Background, joinShared } from '../core/background.js';
-import { type ControlChannel, ControlError, resultOf } from '../core/control.js';
-import type { Handshake } from '../core/handshake.js';
-import { LARGE_PAGE, readPage } from '../core/list-page.js';
-import type { Discovery, ListChanges, Transport } from '../core/types.js';
+import { ControlError } from '../core/control.js';
+import type { Discovery, ListChanges } from '../core/types.js';
+import { type DiscoverySource, EMPTY_LIST, type List, type ListOutcome, type ListReport, readList } from './list.js';
 
-/** What the lists are read from. */
-export interface DiscoverySource {
-  readonly server: number;
-  readonly handshake: Handshake;
-  readonly transport: Transport;
-  readonly channel: ControlChannel;
-  /** Reads large pages in another thread. */
-  readonly background: Background;
+/** The lists in the order in which they are read. */
+const LISTS = [
+  { name: 'tools', method: 'tools/list', key: 'tools', capability: 'tools' },
+  { name: 'prompts', method: 'prompts/list', key: 'prompts', capability: 'prompts' },
+  { name: 'resources', method: 'resources/list', key: 'resources', capability: 'resources' },
+  { name: 'templates', method: 'resources/templates/list', key: 'resourceTemplates', capability: 'resources' },
+] as const;
+
+/** A list that takes longer does not delay the other ones. */
+const SLOW_LIST_MS: Milliseconds = 1_000;
+/** Time limit of a list request that no capability announces: the server may ignore it. */
+const UNDECLARED_MS: Milliseconds = 3_000;
+const METHOD_NOT_FOUND = -32_601;
+
+/** What one reading of all lists found. */
+export interface Reading {
+  readonly discovery: Discovery;
+  /** By position in the order of reading. */
+  readonly lists: readonly List[];
+  /** One clause for each list that could not be read, beginning with its method. */
+  readonly failures: readonly string[];
 }
 
-/** What omissions are reported to. */
-export interface DiscoveryReport {
-  /** The list has more pages or items than the limits allow; the rest is left out. */
-  truncated(method: string): void;
-  /** A tool is left out. @param why as a clause */
-  dropped(tool: string, why: string): void;
+/** What a reading is reported to while it goes on. */
+export interface DiscoveryReport extends ListReport {
+  /** Some lists are read, and others take long: these are what they were before, or empty. */
+  partial(reading: Reading): void;
 }
-
-interface List {
-  readonly items: Packed;
-  readonly ttlMs: number;
-  readonly isPrivate: boolean;
-}
-
-const EMPTY: List = { items: NO_ITEMS, ttlMs: Number.POSITIVE_INFINITY, isPrivate: false };
 
 /**
- * Reads all lists that the server's capabilities name, one after the other.
+ * Reads all lists that the server's capabilities name, one after the other. A server that declares none is asked for all of
+ * them, until a reading has found nothing. A list that cannot be read is what it was in `before`, or has the pages before the
+ * one that failed, and takes nothing from the other lists.
  *
- * @throws ControlError when a list cannot be read: a partial result would remove tools from the catalog
+ * @param before the last reading, or null
+ * @throws ControlError when no list can be read and there is no reading before
  */
 export async function discover(
   source: DiscoverySource,
   limits: LimitsSnapshot,
   timeoutMs: Milliseconds,
   report: DiscoveryReport,
-): Promise<Discovery> {
-  const { handshake } = source;
-  const { capabilities } = handshake;
-  const read = (method: string, key: string): Promise<List> => readList(source, method, key, limits, timeoutMs, report);
-  const tools = offers(capabilities, 'tools') ? await read('tools/list', 'tools') : EMPTY;
-  const prompts = offers(capabilities, 'prompts') ? await optional(() => read('prompts/list', 'prompts')) : EMPTY;
-  const hasResources = offers(capabilities, 'resources');
-  const resources = hasResources ? await optional(() => read('resources/list', 'resources')) : EMPTY;
-  const templates = hasResources ? await optional(() => read('resources/templates/list', 'resourceTemplates')) : EMPTY;
-  const lists = [tools, prompts, resources, templates];
+  before: Reading | null = null,
+): Promise<Reading> {
+  const { capabilities } = source.handshake;
+  const isUndeclared = !LISTS.some(({ capability }) => offers(capabilities, capability));
+  const asksUndeclared = isUndeclared && (before === null || before.lists.some(hasItems));
+  const outcomes: (ListOutcome | undefined)[] = LISTS.map(() => undefined);
+  const readings = [];
+  for (const [position, { method, key, capability }] of LISTS.entries()) {
+    if (!asksUndeclared && !offers(capabilities, capability)) {
+      outcomes[position] = { list: EMPTY_LIST, error: null };
+      continue;
+    }
+    const request = { method, key, limits, timeoutMs: isUndeclared ? Math.min(timeoutMs, UNDECLARED_MS) : timeoutMs };
+    const reading = readList(source, request, report).then((outcome) => {
+      const isAbsent = isUndeclared || (capability !== 'tools' && isMethodNotFound(outcome.error));
+      outcomes[position] = outcome.error !== null && isAbsent ? { list: EMPTY_LIST, error: null } : outcome;
+    });
+    readings.push(reading);
+    await settledOrSlow(reading);
+  }
+  if (outcomes.includes(undefined)) {
+    if (outcomes.some((outcome) => outcome?.error === null && hasItems(outcome.list))) {
+      report.partial(assembled(source, outcomes, before));
+    }
+    await Promise.all(readings);
+  }
+  const reading = assembled(source, outcomes, before);
+  const isFailure = outcomes.every(
+    (outcome, position) => outcome?.error !== null || !offers(capabilities, LISTS[position]!.capability),
+  );
+  if (before === null && reading.failures.length > 0 && isFailure && !reading.lists.some(hasItems)) {
+    throw new ControlError('invalid', reading.failures.join('; '));
+  }
+  return reading;
+}
+
+/** @param outcomes undefined = the list is not read yet */
+function assembled(
+  { server, handshake }: DiscoverySource,
+  outcomes: readonly (ListOutcome | undefined)[],
+  before: Reading | null,
+): Reading {
+  const lists = outcomes.map((outcome, position) => chosen(outcome, before?.lists[position]));
+  const failures = outcomes.flatMap((outcome, position) =>
+    outcome === undefined || outcome.error === null ? [] : [`${LISTS[position]?.method}: ${outcome.error.message}`],
+  );
+  const [tools = EMPTY_LIST, prompts = EMPTY_LIST, resources = EMPTY_LIST, templates = EMPTY_LIST] = lists;
   const ttlMs = Math.min(...lists.map((list) => list.ttlMs));
-  return {
-    server: source.server,
+  const discovery: Discovery = {
+    server,
     era: handshake.era,
     revision: handshake.revision,
-    capabilities,
+    capabilities: handshake.capabilities,
     instructions: handshake.instructions,
     serverInfo: handshake.serverInfo,
     tools: tools.items,
@@ -69,6 +110,39 @@ export async function discover(
     ttlMs: handshake.era === Era.modern && Number.isFinite(ttlMs) ? ttlMs : 0,
     cacheScope: handshake.era === Era.modern && lists.every((list) => !list.isPrivate) ? 'public' : 'private',
   };
+  return { discovery, lists, failures };
+}
+
+/** A whole list of before is better than the first pages of one that fails now, and these are better than earlier ones. */
+function chosen(outcome: ListOutcome | undefined, before: List | undefined): List {
+  if (outcome?.error === null) return outcome.list;
+  if (before !== undefined && (before.isWhole || outcome === undefined || !hasItems(outcome.list))) return before;
+  return outcome?.list ?? EMPTY_LIST;
+}
+
+/** Resolves when the list is read, at the latest after {@link SLOW_LIST_MS}. */
+async function settledOrSlow(reading: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const slow = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, SLOW_LIST_MS);
+  });
+  await Promise.race([reading, slow]);
+  clearTimeout(timer);
+}
+
+function hasItems({ items }: List): boolean {
+  return packedCount(items) > 0;
+}
+
+/** Servers often refuse a list of a kind that they have, templates above all: it counts as empty. */
+function isMethodNotFound(error: ControlError | null): boolean {
+  return error?.kind === 'rpc' && error.number === METHOD_NOT_FOUND;
+}
+
+/** The reading that an earlier run of the gateway has left. */
+export function restoredReading(discovery: Discovery): Reading {
+  const lists = LISTS.map(({ name }) => ({ items: discovery[name], ttlMs: 0, isPrivate: true, isWhole: true }));
+  return { discovery, lists, failures: [] };
 }
 
 /** Whether two discoveries are the same, byte for byte. */
@@ -79,10 +153,7 @@ export function sameDiscovery(a: Discovery, b: Discovery): boolean {
     a.instructions === b.instructions &&
     a.cacheScope === b.cacheScope &&
     JSON.stringify([a.capabilities, a.serverInfo]) === JSON.stringify([b.capabilities, b.serverInfo]) &&
-    sameItems(a.tools, b.tools) &&
-    sameItems(a.prompts, b.prompts) &&
-    sameItems(a.resources, b.resources) &&
-    sameItems(a.templates, b.templates)
+    LISTS.every(({ name }) => sameItems(a[name], b[name]))
   );
 }
 
@@ -130,80 +201,8 @@ function bytesOf({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
-async function readList(
-  { channel, background, transport, handshake }: DiscoverySource,
-  method: string,
-  key: string,
-  { maxPages, maxTools }: LimitsSnapshot,
-  timeoutMs: Milliseconds,
-  report: DiscoveryReport,
-): Promise<List> {
-  const checkHeaders = key === 'tools' && transport === 'http' && handshake.era === Era.modern;
-  const pages: Packed[] = [];
-  let count = 0;
-  let cursor: string | null = null;
-  let ttlMs = Number.POSITIVE_INFINITY;
-  let isPrivate = false;
-  for (let number = 0; number < maxPages; number += 1) {
-    const reply = await channel.request(method, cursor === null ? {} : { cursor }, { timeoutMs });
-    const { spans } = reply;
-    const large = reply.bytes.length > LARGE_PAGE;
-    const bytes = large ? await shared(reply.bytes) : reply.bytes;
-    const source = { bytes, result: spans.resultStart, key, maxItems: maxTools - count, checkHeaders };
-    const page = await (large ? background.readPage(source) : readPage(source));
-    if (page.items === null) {
-      // Throws the error if the response is one.
-      resultOf(reply);
-      throw new ControlError('invalid', `the answer to ${method} has no list`);
-    }
-    for (const [tool, why] of page.dropped) report.dropped(tool, why);
-    pages.push(page.items);
-    count += packedCount(page.items);
-    ttlMs = Math.min(ttlMs, page.ttlMs);
-    isPrivate ||= page.isPrivate;
-    if (page.full) break;
-    // An empty string is a cursor too (MCP, pagination). A repeated cursor would never end.
-    if (page.cursor === null || page.cursor === cursor) return { items: await joined(pages), ttlMs, isPrivate };
-    cursor = page.cursor;
-  }
-  report.truncated(method);
-  return { items: await joined(pages), ttlMs, isPrivate };
-}
-
-/** The bytes of a reply in shared memory; those of a large HTTP body are there already. */
-async function shared(bytes: Buffer): Promise<Uint8Array> {
-  return bytes.buffer instanceof SharedArrayBuffer ? bytes : joinShared([bytes], bytes.length);
-}
-
-/** The items of all pages as one list. */
-async function joined(pages: readonly Packed[]): Promise<Packed> {
-  const [only] = pages;
-  if (only !== undefined && pages.length === 1) return only;
-  const counts = pages.map(packedCount);
-  const offsets = new Int32Array(new SharedArrayBuffer((counts.reduce((sum, count) => sum + count, 0) + 1) * 4));
-  let at = 0;
-  let base = 0;
-  for (const page of pages) {
-    for (const end of page.offsets.subarray(1)) {
-      at += 1;
-      offsets[at] = base + end;
-    }
-    base = offsets[at] ?? base;
-  }
-  const parts = pages.map(({ bytes, offsets: ends }) => bytes.subarray(0, ends.at(-1)));
-  return { bytes: await joinShared(parts, base), offsets };
-}
-
-/** A list that a server refuses although it has the capability (often templates) counts as empty. */
-async function optional(read: () => Promise<List>): Promise<List> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof ControlError && error.kind === 'rpc') return EMPTY;
-    throw error;
-  }
-}
-
+/** A capability is an object; some servers write `true`. */
 function offers(capabilities: Record<string, unknown>, kind: string): boolean {
-  return typeof capabilities[kind] === 'object' && capabilities[kind] !== null;
+  const capability = capabilities[kind];
+  return capability !== undefined && capability !== null && capability !== false;
 }

@@ -3,7 +3,7 @@ import type { Milliseconds } from '../../units.js';
 import type { BaseEndpoint, EndpointContext } from '../core/endpoint.js';
 import type { Discovery, ListChanges } from '../core/types.js';
 import { changedLists } from '../discovery/index.js';
-import { COALESCE_MS, ListReader, type ListSource } from '../discovery/lists.js';
+import { ListReader, type ListSource } from '../discovery/lists.js';
 
 const ALL: ListChanges = { tools: true, prompts: true, resources: true };
 
@@ -53,28 +53,33 @@ export class OwnLists implements ListSource {
         this.#waiting.delete(settle);
         resolve(found);
       };
-      const late = (): void => {
-        this.#isLate = true;
-        settle(null);
-      };
-      const timer = setTimeout(late, timeoutMs);
+      const timer = setTimeout(() => this.#goOnWithout(settle), timeoutMs);
       this.#waiting.add(settle);
     });
   }
 
   /** The endpoint has made its handshake. */
   initialized(): void {
-    if (this.#isWanted && this.readyEndpoint() !== null) this.#reader.schedule(0);
+    if (this.#isWanted && this.readyEndpoint() !== null) this.#reader.schedule();
   }
 
   /** The server announces changes. */
   changed(): void {
-    if (this.#isWanted) this.#reader.schedule(COALESCE_MS);
+    if (this.#isWanted) this.#reader.changed();
   }
 
   close(): void {
     this.#reader.stop();
     for (const settle of [...this.#waiting]) settle(null);
+  }
+
+  listsFailed(): void {
+    for (const settle of [...this.#waiting]) this.#goOnWithout(settle);
+  }
+
+  #goOnWithout(settle: (found: null) => void): void {
+    this.#isLate = true;
+    settle(null);
   }
 
   readyEndpoint(): BaseEndpoint | null {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
+import { resolve } from 'node:path';
 import { test } from 'node:test';
 import { compileSnapshot } from '../../../src/config/compile/index.js';
 import { isLoopbackHost } from '../../../src/config/compile/loopback.js';
 import { defineConfig } from '../../../src/config/define.js';
 import { loadConfigObject } from '../../../src/config/load.js';
 import { isLoopbackName } from '../../../src/request/accept/http/rules.js';
-import { problemsOfObject, snapshotOfObject } from '../support.js';
+import { problemsOfObject, snapshotOf, snapshotOfObject } from '../support.js';
 
 const MIB = 1024 * 1024;
 const auth = (value: object) => ({ auth: value });
@@ -77,6 +78,7 @@ test('an empty configuration has the documented defaults', () => {
       keepAliveMs: 15_000,
       maxRevoked: 10_000,
       maxSubscriptions: 1_000,
+      maxManifestBytes: 16_777_216,
     },
     catalog: {
       separator: '__',
@@ -85,6 +87,9 @@ test('an empty configuration has the documented defaults', () => {
       pageSize: 0,
       ttlMs: 60_000,
       startupWaitMs: 2_000,
+      firstListWaitMs: 15_000,
+      manifestFile: null,
+      schemas: 'as-is',
     },
     sessions: {
       required: true,
@@ -352,4 +357,14 @@ test('a server may have any number of replicas, but at least one', () => {
   });
   assert.equal(snapshotOfObject(replicas(1_000)).servers[0]?.endpoints.length, 1_000);
   assert.equal(problemsOfObject(replicas(0)).length, 1);
+});
+
+test('the manifest has the name of the configuration, and is beside the key file', () => {
+  const placeOf = (config: object): unknown => snapshotOf(JSON.stringify(config), 'json').catalog.manifestFile;
+  assert.equal(placeOf({}), resolve('.gateway.json.manifest.json'));
+  assert.equal(placeOf({ sessions: { keyFile: '/state/key' } }), '/state/.gateway.json.manifest.json');
+  assert.equal(placeOf({ catalog: { manifestFile: 'x/y' }, sessions: { keyFile: '/state/key' } }), resolve('x/y'));
+  assert.equal(placeOf({ catalog: { manifestFile: false } }), false);
+  assert.equal(snapshotOfObject({ sessions: { keyFile: '/state/key' } }).catalog.manifestFile, null);
+  assert.equal(snapshotOfObject({ catalog: { manifestFile: '/x/y' } }).catalog.manifestFile, '/x/y');
 });

@@ -3,7 +3,16 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { stringify as toToml } from 'smol-toml';
 import { stringify as toYaml } from 'yaml';
-import { snapshotOf, snapshotOfObject } from '../support.js';
+import type { ConfigFormat } from '../../../src/config/load.js';
+import * as support from '../support.js';
+
+const { snapshotOfObject } = support;
+
+/** The snapshot of a text, without the place that only a file has for the manifest. */
+function snapshotOf(text: string, format: ConfigFormat, env = {}, options = {}) {
+  const snapshot = support.snapshotOf(text, format, env, options);
+  return { ...snapshot, catalog: { ...snapshot.catalog, manifestFile: null } };
+}
 
 /** Text that looks like syntax somewhere: quotes, braces, comments, YAML words, variables that are escaped. */
 const hostileText = fc.oneof(

@@ -37,7 +37,9 @@ async function read(pages: readonly number[], background: Background) {
   let asked = 0;
   const channel = { request: () => Promise.resolve(replyOf(answers[asked++]!)) };
   const source = { server: 0, transport: 'stdio' as const, handshake, channel, background };
-  return discover(source, LIMITS, 1_000, { truncated: () => assert.fail(), dropped: () => assert.fail() });
+  const fail = () => assert.fail();
+  const report = { truncated: fail, repeated: fail, dropped: fail, partial: fail };
+  return (await discover(source, LIMITS, 1_000, report)).discovery;
 }
 
 test('large pages are read in another thread, with the same result', async (t) => {
@@ -82,10 +84,22 @@ test('a large answer over HTTP is scanned in another thread, and refused there i
   assert.ok(await control.scanResponse(shared('{"jsonrpc":"2.0","id":1,"result":{}}')));
 });
 
-test('a page with two lists counts with the last one, and one without a list has none', () => {
+test('a page with two lists counts with the last one, one without a list is empty, and one with another type has none', () => {
   const page = (text: string) =>
     readPage({ bytes: Buffer.from(text), result: 0, key: 'tools', maxItems: 2, checkHeaders: false });
-  assert.equal(page('{"other":[]}').items, null);
+  for (const empty of ['{"other":[]}', '{}', '{"tools":null}', '{"tools":[1],"tools":null}']) {
+    assert.equal(packedCount(page(empty).items!), 0, empty);
+  }
+  for (const last of [
+    '{"nextCursor":""}',
+    '{"nextCursor":null}',
+    '{"nextCursor":1}',
+    '{"nextCursor":"2","nextCursor":""}',
+  ]) {
+    assert.equal(page(last).cursor, null, last);
+  }
+  assert.equal(page('{"nextCursor":" "}').cursor, ' ');
+  for (const other of ['{"tools":1}', '{"tools":"none"}', '{"tools":false}']) assert.equal(page(other).items, null);
   assert.equal(page('{"tools":{}}').items, null);
   assert.equal(page('[]').items, null);
   const { items, full } = page('{"tools":[1,2,3],"tools":[4 , {"a":[5]}]}');
