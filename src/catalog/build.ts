@@ -1,7 +1,8 @@
 /** Builds a catalog from the compiled lists of all upstreams: a pure function that runs in the control pool. */
 import { isTombstone } from '../config/numbering.js';
 import { encodeHeaderValue } from '../protocol/header-value.js';
-import { assignNames, isPortableName, type Naming } from '../protocol/names.js';
+import { isPortableName } from '../protocol/name-forms.js';
+import { assignNames, type Naming } from '../protocol/names.js';
 import { Era } from '../protocol/revisions.js';
 import { EntryKind } from '../shared/catalog-table.js';
 import { type Packed, packedText, packShared } from '../shared/packed.js';
@@ -18,6 +19,7 @@ import {
   LISTS,
   type ListName,
   MAX_PROBLEMS,
+  type RenamedItem,
 } from './types.js';
 
 /** One item that a server offers. */
@@ -38,6 +40,8 @@ class Columns {
   readonly publicNames: string[] = [];
   readonly upstreamNames: string[] = [];
   readonly headerParams: string[] = [];
+  /** Further names that an entry can be called by, which no other entry has. */
+  readonly aliases: Alias[] = [];
 
   add(kind: number, offer: Offer, publicName: string): void {
     const { list } = offer.items;
@@ -50,13 +54,28 @@ class Columns {
   }
 }
 
+/** A further name of the last entry that was added. */
+interface Alias {
+  readonly name: string;
+  readonly entry: number;
+}
+
 class Problems {
+  readonly renamed: RenamedItem[] = [];
+  renamedCount = 0;
   readonly list: CatalogProblem[] = [];
   readonly counts: Record<string, number> = {};
 
   add(kind: CatalogProblem['kind'], list: ListName, server: string, name: string, detail: string, count = 1): void {
     this.counts[kind] = (this.counts[kind] ?? 0) + count;
     if (this.list.length < MAX_PROBLEMS) this.list.push({ kind, list, server, name: name.slice(0, 128), detail });
+  }
+
+  addRenamed(list: ListName, server: string, name: string, { publicName: offered, change }: Naming): void {
+    if (change === '') return;
+    this.renamedCount += 1;
+    if (this.renamed.length === MAX_PROBLEMS) return;
+    this.renamed.push({ list, server, name: name.slice(0, 128), offered, reason: change });
   }
 }
 
@@ -99,6 +118,8 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
     fingerprints: rendered.map(({ texts }) => fingerprint(texts)),
     problems: problems.list,
     problemCounts: problems.counts,
+    renamed: problems.renamed,
+    renamedCount: problems.renamedCount,
     offered: counts,
   };
 }
@@ -176,11 +197,14 @@ function addNamed(
   for (const [position, offer] of offers.entries()) {
     const naming = namings[position];
     if (naming === undefined) continue;
-    reportNaming(list, offer, naming, offers[naming.winner], problems);
+    reportNaming(list, offer, naming, offers[naming.winner], input, problems);
     if (naming.fate === 'dropped') continue;
     columns.add(kind, offer, naming.publicName);
     if (naming.fate === 'hidden') continue;
-    addRendered(rendered, offer.items.render(offer.index, naming.publicName));
+    addRendered(rendered, offer.items.render(offer.index, naming.publicName, naming.change !== ''));
+    if (naming.change === '') continue;
+    const entry = columns.kind.length - 1;
+    for (const name of new Set([naming.original, offer.name])) columns.aliases.push({ name, entry });
   }
   return rendered;
 }
@@ -191,18 +215,19 @@ function reportNaming(
   { settings: { name }, name: itemName }: Offer,
   naming: Naming,
   winner: Offer | undefined,
+  { rules }: CatalogInput,
   problems: Problems,
 ): void {
   if (winner !== undefined) {
     const other = winner.settings.name;
-    if (other === name) problems.add('duplicate', list, name, itemName, 'the upstream lists this name twice');
+    if (other === name) problems.add('duplicate', list, name, itemName, 'the server offers this name twice');
     else if (naming.fate === 'hidden') {
       problems.add('collision', list, name, itemName, `${other} has the name; call it as ${naming.publicName}`);
     } else problems.add('collision', list, name, itemName, `${other} has the name`);
     return;
   }
-  if (naming.shortened) problems.add('shortened', list, name, itemName, `offered as ${naming.publicName}`);
-  if (!isPortableName(itemName)) {
+  problems.addRenamed(list, name, itemName, naming);
+  if (rules.names === 'as-is' && !isPortableName(itemName)) {
     problems.add('unusual-name', list, name, itemName, 'some clients refuse these characters');
   }
 }
@@ -233,7 +258,7 @@ function addResources(
       continue;
     }
     columns.add(kind, offer, offer.name);
-    addRendered(rendered, offer.items.render(offer.index, offer.name));
+    addRendered(rendered, offer.items.render(offer.index, offer.name, false));
   }
   return rendered;
 }

@@ -235,6 +235,7 @@ export class Catalog implements ListedResources {
         priority: server.priority,
         include: server.include,
         exclude: server.exclude,
+        rename: server.rename,
         passesMethods: server.methods.length > 0,
       })),
       discoveries: inOrder([...this.#discoveries.values()], this.#snapshot.order ?? []),

@@ -12,6 +12,8 @@ export interface TableColumns {
   readonly flags: readonly number[];
   readonly publicNames: readonly string[];
   readonly upstreamNames: readonly string[];
+  /** Further names that entries can be called by; one that several entries have is none. */
+  readonly aliases: readonly { readonly name: string; readonly entry: number }[];
 }
 
 /**
@@ -57,10 +59,23 @@ export function buildTable(
       resource: buildByteTable(resources, true),
       template: buildByteTable(templates, true),
     },
+    byOriginal: {
+      tool: buildByteTable(ownAliases(columns, EntryKind.tool), true),
+      prompt: buildByteTable(ownAliases(columns, EntryKind.prompt), true),
+    },
     byAddress: buildByteTable(addresses, true),
     unusual: buildByteTable(unusual, true),
     undiscovered,
   };
+}
+
+/** The further names of entries of a kind that lead to one entry only. */
+function ownAliases({ aliases, kind }: TableColumns, of: number): ByteTableEntry[] {
+  const owners = new Map<string, number>();
+  for (const { name, entry } of aliases) {
+    if (kind[entry] === of) owners.set(name, owners.has(name) ? -1 : entry);
+  }
+  return [...owners].flatMap(([name, entry]) => (entry < 0 ? [] : [[Buffer.from(name), entry] as const]));
 }
 
 /** The form in which policy compares a URI or template that is not in normal form; null = the name itself. */

@@ -4,6 +4,8 @@
  */
 
 import type { CatalogRules } from '../config/snapshot.js';
+import type { Rename } from '../protocol/name-forms.js';
+import type { Naming } from '../protocol/names.js';
 import type { Era } from '../protocol/revisions.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import type { Packed } from '../shared/packed.js';
@@ -54,6 +56,7 @@ export interface CatalogServer {
   readonly priority: number;
   readonly include: readonly string[];
   readonly exclude: readonly string[];
+  readonly rename: Rename | null;
   /** Unknown methods are passed to it, so its extensions are declared too. */
   readonly passesMethods: boolean;
 }
@@ -82,12 +85,22 @@ export interface HeaderParam {
 
 /** A problem with the lists of the upstreams, for operators. */
 export interface CatalogProblem {
-  readonly kind: 'collision' | 'duplicate' | 'shortened' | 'unusual-name' | 'dropped' | 'repaired' | 'limit';
+  readonly kind: 'collision' | 'duplicate' | 'unusual-name' | 'dropped' | 'repaired' | 'limit';
   readonly list: ListName;
   readonly server: string;
   /** At most 128 characters of the upstream's name or URI. */
   readonly name: string;
   readonly detail: string;
+}
+
+/** A tool or prompt that is offered under another name than its own with the prefix. */
+export interface RenamedItem {
+  readonly list: ListName;
+  readonly server: string;
+  /** At most 128 characters of the upstream's name. */
+  readonly name: string;
+  readonly offered: string;
+  readonly reason: Exclude<Naming['change'], ''>;
 }
 
 /** The pages of one list towards one client family. */
@@ -122,6 +135,9 @@ export interface CatalogBuild {
   /** The first {@link MAX_PROBLEMS}; `problemCounts` counts all of them. */
   readonly problems: readonly CatalogProblem[];
   readonly problemCounts: Readonly<Record<string, Count>>;
+  /** The first {@link MAX_PROBLEMS}; `renamedCount` counts all of them. */
+  readonly renamed: readonly RenamedItem[];
+  readonly renamedCount: Count;
   /** Offered items by server, in the order of {@link LISTS}. */
   readonly offered: readonly (readonly [Count, Count, Count, Count])[];
 }

@@ -82,7 +82,7 @@ export type AuthSnapshot =
       readonly clockToleranceSeconds: Seconds;
       /** Claim that names the subject; default `sub`. */
       readonly subjectClaim: string;
-      /** Claims read for scopes, in order; default `scope`, `scp`. */
+      /** Claims read for scopes, in order; default `scope`, `scp`, `scopes`, `permissions`. */
       readonly scopeClaims: readonly string[];
       readonly resourceMetadata: string | null;
     };
@@ -105,6 +105,8 @@ export interface ServerSnapshot {
   readonly include: readonly string[];
   /** Tool globs not offered; wins over `include`. */
   readonly exclude: readonly string[];
+  /** Other names for its tools and prompts, by the upstream's name, or a template; `null` = none. */
+  readonly rename: Readonly<Record<string, string>> | string | null;
   /** Higher wins under `conflict: priority`; default 0. */
   readonly priority: number;
   /** Scope of a legacy child or upstream session: shared by all clients, or one for each client session or principal. */
@@ -264,8 +266,12 @@ export interface LimitsSnapshot {
 export interface CatalogRules {
   readonly separator: string;
   readonly conflict: 'prefix' | 'auto-prefix' | 'reject' | 'priority';
-  /** Longest public name. */
+  /** `strict` = only characters that model APIs accept, and at most 64 of them. */
+  readonly names: 'strict' | 'as-is';
+  /** Longest public name, together with `namePrefixRoom`. */
   readonly maxNameLength: Count;
+  /** Characters that are left free for what clients put in front. */
+  readonly namePrefixRoom: Count;
   /** Items of one list page towards clients; 0 = all on one page. */
   readonly pageSize: Count;
   /** `ttlMs` of list results towards modern clients. */

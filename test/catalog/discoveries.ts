@@ -9,7 +9,9 @@ import { serverSnapshot } from '../config/support.js';
 export const RULES: CatalogRules = {
   separator: '__',
   conflict: 'prefix',
+  names: 'strict',
   maxNameLength: 64,
+  namePrefixRoom: 16,
   pageSize: 0,
   ttlMs: 60_000,
   startupWaitMs: 0,

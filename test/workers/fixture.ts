@@ -87,6 +87,7 @@ export function catalog(
     publicNames: rows.map(([, , name]) => name),
     upstreamNames: rows.map(([, , name, upstream]) => upstream ?? name.replace(/^[^_]*__/, '')),
     flags: rows.map(([, , , , flags]) => flags ?? 0),
+    aliases: [],
   };
   return buildTable(version, columns, serverNames, undiscovered);
 }
