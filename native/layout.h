@@ -52,10 +52,16 @@ enum : int32_t {
   batchCount = 42,
   traceparentStart = 43,
   traceparentEnd = 44,
+  ttlMsStart = 45,
+  ttlMsEnd = 46,
+  cacheScopeStart = 47,
+  cacheScopeEnd = 48,
+  structuredContentStart = 49,
+  structuredContentEnd = 50,
 };
 }
 
-enum : int32_t { kSpanCount = 48 };
+enum : int32_t { kSpanCount = 52 };
 
 namespace Kind {
 enum : int32_t {

@@ -55,10 +55,16 @@ export const Span = {
   batchCount: 42,
   traceparentStart: 43,
   traceparentEnd: 44,
+  ttlMsStart: 45,
+  ttlMsEnd: 46,
+  cacheScopeStart: 47,
+  cacheScopeEnd: 48,
+  structuredContentStart: 49,
+  structuredContentEnd: 50,
 } as const;
 
 /** Length of the span array. */
-export const SPAN_COUNT = 48;
+export const SPAN_COUNT = 52;
 
 /** The slots before a scan: -1 for positions, else 0. */
 export const BLANK = new Int32Array(SPAN_COUNT).fill(-1);

@@ -54,7 +54,8 @@ void check_spans(const int32_t* spans, const uint8_t* bytes, size_t length) {
                             Span::argumentsStart, Span::metaStart, Span::progressTokenStart, Span::claimStart,
                             Span::capabilitiesStart, Span::clientInfoStart, Span::levelStart, Span::cursorStart,
                             Span::requestIdStart, Span::inputResponsesStart, Span::requestStateStart,
-                            Span::resultStart, Span::errorStart, Span::resultTypeStart, Span::traceparentStart};
+                            Span::resultStart, Span::errorStart, Span::resultTypeStart, Span::traceparentStart,
+                            Span::ttlMsStart, Span::cacheScopeStart, Span::structuredContentStart};
   for (const int32_t slot : starts) {
     const int32_t start = spans[slot];
     const int32_t end = spans[slot + 1];

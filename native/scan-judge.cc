@@ -227,6 +227,9 @@ int32_t Scanner::describe_result(int32_t* spans) {
   if (is(Key::isError, "true", 4)) flags |= Flag::isError;
   if (starts_[Key::ttlMs] >= 0 || starts_[Key::cacheScope] >= 0) flags |= Flag::hasCacheHints;
   copy(Key::resultType, spans, Span::resultTypeStart);
+  copy(Key::ttlMs, spans, Span::ttlMsStart);
+  copy(Key::cacheScope, spans, Span::cacheScopeStart);
+  copy(Key::structuredContent, spans, Span::structuredContentStart);
   if (is(Key::resultType, "\"complete\"", 10)) flags |= Flag::resultComplete;
   if (is(Key::resultType, "\"input_required\"", 16)) flags |= Flag::resultInputRequired;
   if (starts_[Key::structuredContent] >= 0 && first(Key::structuredContent) != '{') {

@@ -244,6 +244,33 @@ export class Spans {
     return this.words[Span.resultTypeEnd] as number;
   }
 
+  /** Raw `result.ttlMs`. */
+  get ttlMsStart(): number {
+    return this.words[Span.ttlMsStart] as number;
+  }
+
+  get ttlMsEnd(): number {
+    return this.words[Span.ttlMsEnd] as number;
+  }
+
+  /** Raw `result.cacheScope`. */
+  get cacheScopeStart(): number {
+    return this.words[Span.cacheScopeStart] as number;
+  }
+
+  get cacheScopeEnd(): number {
+    return this.words[Span.cacheScopeEnd] as number;
+  }
+
+  /** Raw `result.structuredContent`. */
+  get structuredContentStart(): number {
+    return this.words[Span.structuredContentStart] as number;
+  }
+
+  get structuredContentEnd(): number {
+    return this.words[Span.structuredContentEnd] as number;
+  }
+
   /** Elements of a batch; 0 otherwise. */
   get batchCount(): number {
     return this.words[Span.batchCount] as number;

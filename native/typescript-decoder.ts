@@ -347,6 +347,9 @@ class TypeScriptDecoder implements Decoder {
     if (this.#is(Key.isError, TRUE)) flags |= Flag.isError;
     if (this.#has(Key.ttlMs) || this.#has(Key.cacheScope)) flags |= Flag.hasCacheHints;
     this.#copy(Key.resultType, spans, Span.resultTypeStart);
+    this.#copy(Key.ttlMs, spans, Span.ttlMsStart);
+    this.#copy(Key.cacheScope, spans, Span.cacheScopeStart);
+    this.#copy(Key.structuredContent, spans, Span.structuredContentStart);
     if (this.#is(Key.resultType, COMPLETE)) flags |= Flag.resultComplete;
     if (this.#is(Key.resultType, INPUT_REQUIRED)) flags |= Flag.resultInputRequired;
     if (this.#has(Key.structuredContent) && this.#first(Key.structuredContent) !== OPEN_OBJECT) {

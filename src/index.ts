@@ -8,7 +8,7 @@
  *     console.log(gateway.url);
  *     await gateway.stop();
  */
-import { type Gateway, OwnGateway } from './api/gateway.js';
+import { compiled, type Gateway, OwnGateway } from './api/gateway.js';
 import type { GatewayConfig } from './config/define.js';
 
 export type { ClientOptions, Gateway, StdioOptions } from './api/gateway.js';
@@ -42,5 +42,5 @@ export type { Stats } from './observe/stats.js';
  * @throws ConfigError when the configuration cannot be used
  */
 export function createGateway(config: GatewayConfig): Gateway {
-  return new OwnGateway(config);
+  return new OwnGateway(compiled(config));
 }

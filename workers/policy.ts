@@ -13,7 +13,7 @@ import { FrontLink } from './front-link.js';
 /** Records read before other work of this event loop gets its turn. */
 const BATCH = 256;
 /** Interval of what is due without a request: leaders that took too long, verdicts for which there was no room. */
-const TICK_MS: Milliseconds = 25;
+const TICK_MS: Milliseconds = 50;
 
 /**
  * Serves until the front sends `drain`; then finishes what is on the ring and resolves.

@@ -10,12 +10,14 @@ import { packageRoot } from '../../src/package-root.js';
 import { openClients } from './client.js';
 import type { GatewayVariant } from './gateway-config.js';
 import { installPeers, installTools } from './install.js';
-import { type Course, type Measured, measureAll, type Row } from './measure.js';
+import { type Course, joinStarts, type Measured, measureAll, type Row } from './measure.js';
 import { summariseProfiles } from './profile.js';
 import { describeRun, renderReport, writeDocuments } from './report.js';
 import { buildRevision, type Revision } from './revision.js';
 import { measureScaling, type Scaling } from './scaling.js';
 import {
+  OTHER_KINDS,
+  PLAIN,
   type Place,
   startCivic,
   startGateway,
@@ -23,6 +25,7 @@ import {
   startNginx,
   startUpstream,
   type Target,
+  type UpstreamKind,
   type Wire,
 } from './targets.js';
 import { writeRequests } from './wrk.js';
@@ -31,11 +34,12 @@ const HELP = `npm run bench:load -- [options]
   --quick              about a minute: one round of one second, no scaling rows
   --only PATTERN       rows whose name holds this (regular expression, without case), for example
                        'nginx|gateway', '^stdio', 'scaling tools'
-  --rounds N           calm interleaved rounds of each row (3)
-  --seconds N          seconds of a row in a round (4)
+  --starts N           fresh starts of everything; two starts of one build differ more than two rounds (3)
+  --rounds N           calm interleaved rounds of each row in a start (4)
+  --seconds N          seconds of a row in a round (1)
   --connections LIST   (1,32,64)
   --patience SECONDS   how long a round waits for other programs to leave the machine alone (10)
-  --compare REVISION   also the gateway of that commit, built below .cache/
+  --compare REVISION   also the gateway of that commit, built below .cache/, and a table of the ratios
   --profile            CPU profiles of the gateway's rows into bench/results/profiles/, the functions with the most
                        time of their own on the terminal; the figures of such a run are worse
   --write-readme       write the tables into README.md and docs/benchmarks.md
@@ -45,6 +49,7 @@ const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
+    starts: { type: 'string' },
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     connections: { type: 'string' },
@@ -56,12 +61,13 @@ const { values } = parseArgs({
   },
 });
 
+const starts = Number(values.starts ?? (values.quick ? 1 : 3));
 const log = (line: string) => process.stderr.write(`${line}\n`);
 const connections = (values.connections ?? '1,32,64').split(',').map(Number);
 const selected = values.only === undefined ? /(?:)/ : new RegExp(values.only, 'i');
 const course: Course = {
-  rounds: Number(values.rounds ?? (values.quick ? 1 : 3)),
-  seconds: Number(values.seconds ?? (values.quick ? 1 : 4)),
+  rounds: Number(values.rounds ?? (values.quick ? 1 : 4)),
+  seconds: Number(values.seconds ?? 1),
   warmUpSeconds: values.quick ? 1 : 2,
   patienceMs: Number(values.patience ?? (values.quick ? 1 : 10)) * 1000,
   log,
@@ -82,14 +88,21 @@ const VARIANTS: readonly [GatewayVariant, string][] = [
 ];
 
 /** The gateway's rows over one kind of upstream, of this build and of the revision it is compared with. */
-function planGateways(place: Place, upstream: Target, wire: Wire, revision: Revision | undefined): Planned[] {
+function planGateways(
+  place: Place,
+  upstream: Target,
+  wire: Wire,
+  revision: Revision | undefined,
+  prefix: string,
+  variants = VARIANTS,
+): Planned[] {
   const builds = [
     { build: place.build, suffix: '' },
     ...(revision === undefined ? [] : [{ build: revision.build, suffix: ` @${revision.id}` }]),
   ].filter(({ build }) => existsSync(join(build, 'src/cli/main.js')));
-  return VARIANTS.flatMap(([variant, label]) =>
+  return variants.flatMap(([variant, label]) =>
     builds.map(({ build, suffix }) => {
-      const name = `${wire === 'stdio' ? 'stdio: ' : ''}${label}${suffix}`;
+      const name = `${prefix}${label}${suffix}`;
       const profiles = join(PROFILES, name.replaceAll(/\W+/g, '-'));
       const options = { name, variant, wire, upstream, build, ...(values.profile ? { profiles } : {}) };
       return { name, start: () => startGateway(place, options) };
@@ -98,15 +111,40 @@ function planGateways(place: Place, upstream: Target, wire: Wire, revision: Revi
 }
 
 /** Targets of the main table in its order; only the selected ones are started. */
-function plan(place: Place, upstream: Target, revision: Revision | undefined): Planned[] {
+function planPlain(place: Place, upstream: Target, revision: Revision | undefined): Planned[] {
   return [
     { name: 'direct', start: async () => upstream },
     { name: 'nginx', start: () => startNginx(place, upstream) },
-    ...planGateways(place, upstream, 'http', revision),
+    ...planGateways(place, upstream, 'http', revision, ''),
     { name: 'civic passthrough', start: () => startCivic(upstream) },
-    ...planGateways(place, upstream, 'stdio', revision),
+    ...planGateways(place, upstream, 'stdio', revision, 'stdio: '),
     { name: 'stdio: mcp-proxy', start: () => startMcpProxy(place, 10) },
-  ].filter(({ name }) => selected.test(name));
+  ];
+}
+
+/** Targets of another kind of answers. */
+function planOther(place: Place, upstream: Target, revision: Revision | undefined, prefix: string): Planned[] {
+  return [
+    { name: `${prefix}direct`, start: async () => upstream },
+    { name: `${prefix}nginx`, start: () => startNginx(place, upstream, prefix) },
+    ...planGateways(place, upstream, 'http', revision, prefix, VARIANTS.slice(0, 1)),
+  ];
+}
+
+/** Starts the targets of one kind of upstream that are selected. */
+async function startKind(place: Place, kind: UpstreamKind, revision: Revision | undefined): Promise<Row[]> {
+  const upstream = await startUpstream(place, 10, kind);
+  const planned = (
+    kind === PLAIN ? planPlain(place, upstream, revision) : planOther(place, upstream, revision, kind.prefix)
+  ).filter(({ name }) => selected.test(name));
+  if (planned.some(({ name }) => /civic|mcp-proxy/.test(name))) installPeers(log);
+  const rows: Row[] = [];
+  for (const { name, start } of planned) {
+    log(`starting ${name}`);
+    rows.push(...(await rowsOf(place, await start(), upstream)));
+  }
+  if (rows.length === 0) await upstream.stop();
+  return rows;
 }
 
 async function rowsOf(place: Place, target: Target, upstream: Target): Promise<Row[]> {
@@ -121,20 +159,16 @@ async function rowsOf(place: Place, target: Target, upstream: Target): Promise<R
 
 async function measureRelays(place: Place): Promise<Measured[]> {
   const revision = values.compare === undefined ? undefined : buildRevision(values.compare, log);
-  const upstream = await startUpstream(place, 10);
-  const planned = plan(place, upstream, revision);
-  if (planned.some(({ name }) => /civic|mcp-proxy/.test(name))) installPeers(log);
-  const rows: Row[] = [];
-  const targets = new Set<Target>([upstream]);
-  for (const { name, start } of planned) {
-    log(`starting ${name}`);
-    const target = await start();
-    targets.add(target);
-    rows.push(...(await rowsOf(place, target, upstream)));
+  const measured: Measured[][] = [];
+  for (let turn = 1; turn <= starts; turn++) {
+    log(`start ${turn} of ${starts}`);
+    const rows: Row[] = [];
+    for (const kind of [PLAIN, ...OTHER_KINDS]) rows.push(...(await startKind(place, kind, revision)));
+    measured.push(await measureAll(rows, course, turn * 1000));
+    const targets = new Set(rows.flatMap(({ target, upstream }) => [target, upstream]));
+    for (const target of [...targets].reverse()) await target.stop();
   }
-  const measured = await measureAll(rows, course);
-  for (const target of [...targets].reverse()) await target.stop();
-  return measured;
+  return joinStarts(measured);
 }
 
 async function main(): Promise<void> {
@@ -155,7 +189,7 @@ async function main(): Promise<void> {
   const measured = await measureRelays(place);
   const scalings: Scaling[] = built && !values.quick ? await measureScaling(place, course, selected) : [];
   const { rounds, seconds } = course;
-  const description = describeRun({ rounds, seconds, arguments: process.argv.slice(2) });
+  const description = describeRun({ starts, rounds, seconds, arguments: process.argv.slice(2) });
   const report = renderReport(description, measured, scalings);
   process.stdout.write(report.full);
 

@@ -17,6 +17,8 @@ export interface Row {
 
 /** The result of one run of one row. CPU figures are microseconds of one CPU per call, all threads added. */
 export interface Round {
+  /** Number of the slice within the run: rounds of one slice were measured one after the other. */
+  readonly slice: number;
   readonly callsPerSecond: number;
   readonly p50Us: number;
   readonly p99Us: number;
@@ -41,7 +43,7 @@ const SIZE_TOLERANCE = 0.03;
  * @throws when any answer of the samples is wrong, any status is not 2xx, any socket failed, or the answers under
  *   load are not as long as a right answer is
  */
-export async function measure(row: Row, seconds: number): Promise<Round> {
+export async function measure(row: Row, seconds: number, slice = 0): Promise<Round> {
   const { target, upstream } = row;
   const isDirect = target.pid === upstream.pid;
   const sampleBytes = await verify(target, row.clients, target.tools);
@@ -76,6 +78,7 @@ export async function measure(row: Row, seconds: number): Promise<Round> {
   const accounted = relayCpu + childCpu + upstreamCpu + generator + (own.user + own.system) / 1e6;
   const perCall = (cpuSeconds: number) => (cpuSeconds * 1e6) / result.requests;
   return {
+    slice,
     callsPerSecond: result.requests / elapsed,
     p50Us: result.p50Us,
     p99Us: result.p99Us,
@@ -125,6 +128,19 @@ export function wasCalm(measured: Measured): boolean {
   return measured.rounds.some((round) => round.foreignCpus < CALM_CPUS);
 }
 
+/**
+ * Median and spread of the ratios of one figure of two rows, slice by slice: what disturbs a slice disturbs both. Slices in
+ * which another program kept the machine busy count only if there are no others.
+ */
+export function ratio(measured: Measured, base: Measured, figure: keyof Round): Spread {
+  const pairs = measured.rounds.flatMap((round) => {
+    const other = base.rounds.find(({ slice }) => slice === round.slice);
+    return other === undefined ? [] : [{ round, other }];
+  });
+  const calm = pairs.filter(({ round, other }) => Math.max(round.foreignCpus, other.foreignCpus) < CALM_CPUS);
+  return spread((calm.length > 0 ? calm : pairs).map(({ round, other }) => round[figure] / other[figure]));
+}
+
 /** Median of one figure of a row. */
 export function middle(measured: Measured, figure: keyof Round): number {
   return figures(measured, figure).median;
@@ -144,7 +160,7 @@ async function untilCalm(patienceMs: number): Promise<void> {
 }
 
 export interface Course {
-  /** Calm rounds of each row. */
+  /** Calm rounds of each row, within one start of the targets. */
   readonly rounds: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
@@ -156,8 +172,10 @@ export interface Course {
 /**
  * Measures all rows, interleaved: each once before any again. Rounds that were not calm are repeated, in at most as many
  * extra turns as there are rounds.
+ *
+ * @param firstSlice number of the first slice; those of one start of the targets follow those of the start before
  */
-export async function measureAll(rows: readonly Row[], course: Course): Promise<Measured[]> {
+export async function measureAll(rows: readonly Row[], course: Course, firstSlice = 0): Promise<Measured[]> {
   const { rounds, seconds, log } = course;
   // The first calls of a process are its slowest: code not yet compiled, pools not yet filled.
   const warmed = new Set<Target>();
@@ -170,7 +188,7 @@ export async function measureAll(rows: readonly Row[], course: Course): Promise<
     for (const { row, done } of results) {
       if (turn > rounds && done.filter((round) => round.foreignCpus < CALM_CPUS).length >= rounds) continue;
       await untilCalm(course.patienceMs);
-      const result = await measure(row, seconds);
+      const result = await measure(row, seconds, firstSlice + turn);
       done.push(result);
       log(
         `turn ${turn}  ${row.target.name} at ${row.connections}: ${Math.round(result.callsPerSecond)} calls/s, ` +
@@ -184,4 +202,10 @@ export async function measureAll(rows: readonly Row[], course: Course): Promise<
     connections,
     rounds: done,
   }));
+}
+
+/** The rounds of several starts of the same rows, together. */
+export function joinStarts(starts: readonly (readonly Measured[])[]): Measured[] {
+  const [first = []] = starts;
+  return first.map((row, index) => ({ ...row, rounds: starts.flatMap((rows) => rows[index]?.rounds ?? []) }));
 }

@@ -2,7 +2,7 @@ import { cpus, release, totalmem } from 'node:os';
 import { packageVersion } from '../../src/package-root.js';
 import { writeBetween } from '../documents.js';
 import { PEERS } from './install.js';
-import { figures, type Measured, middle, type Round, wasCalm } from './measure.js';
+import { figures, type Measured, middle, type Round, ratio, wasCalm } from './measure.js';
 import type { Scaling } from './scaling.js';
 
 /** Machine, versions and command of a run. */
@@ -16,11 +16,18 @@ export interface Description {
   readonly memoryGiB: number;
   readonly kernel: string;
   readonly command: string;
+  /** Fresh starts of all targets, rounds in each, seconds of a round. */
+  readonly starts: number;
   readonly rounds: number;
   readonly seconds: number;
 }
 
-export function describeRun(options: { rounds: number; seconds: number; arguments: readonly string[] }): Description {
+export function describeRun(options: {
+  starts: number;
+  rounds: number;
+  seconds: number;
+  arguments: readonly string[];
+}): Description {
   const args = options.arguments.filter((argument) => argument !== '--write-readme');
   return {
     date: new Date().toISOString(),
@@ -31,6 +38,7 @@ export function describeRun(options: { rounds: number; seconds: number; argument
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
     command: `npm run bench:load${args.length > 0 ? ` -- ${args.join(' ')}` : ''}`,
+    starts: options.starts,
     rounds: options.rounds,
     seconds: options.seconds,
   };
@@ -52,8 +60,13 @@ const percent = (share: number) => `${(share * 100).toFixed(0)} %`;
 const plusMinus = (measured: Measured, figure: keyof Round) =>
   `±${(figures(measured, figure).plusMinus * 100).toFixed(0)} %`;
 
+/** What a row's name begins with: the kind of its upstream, '' = HTTP with small answers. */
+function prefixOf(name: string): string {
+  return /^[^:]*: /.exec(name)?.[0] ?? '';
+}
+
 function title(name: string): string {
-  const label = name.replace('stdio: ', '');
+  const label = name.slice(prefixOf(name).length);
   if (label === 'mcp-proxy') return `mcp-proxy ${PEERS['mcp-proxy']}`;
   if (label === 'civic passthrough') return `@civic/passthrough-mcp-server ${PEERS['@civic/passthrough-mcp-server']}`;
   return label.startsWith('gateway') ? label.replace('gateway', '**Switchyard**') : label;
@@ -65,12 +78,13 @@ function fullTable(rows: readonly Measured[], all: readonly Measured[]): string 
     '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
   ];
   for (const row of rows) {
-    const direct = all.find(({ name, connections }) => name === 'direct' && connections === row.connections);
+    const base = `${prefixOf(row.name)}direct`;
+    const direct = all.find(({ name, connections }) => name === base && connections === row.connections);
     const share =
       direct === undefined || row.wire !== 'http'
         ? ''
         : percent(middle(row, 'callsPerSecond') / middle(direct, 'callsPerSecond'));
-    const relayed = row.name !== 'direct';
+    const relayed = title(row.name) !== 'direct';
     lines.push(
       `| ${[
         title(row.name),
@@ -102,7 +116,7 @@ function briefTable(rows: readonly Measured[]): string {
   for (const name of names) {
     const own = rows.filter((row) => row.name === name);
     const last = own.find((row) => row.connections === most)!;
-    const relayed = name !== 'direct';
+    const relayed = title(name) !== 'direct';
     const each = (show: (row: Measured) => string) => own.map(show).join(' · ');
     lines.push(
       `| ${[
@@ -142,10 +156,10 @@ function goals(all: readonly Measured[]): Goal[] {
     const row = find(name);
     const base = find(other);
     if (row === undefined || base === undefined) return;
-    const ratio = middle(row, figure) / middle(base, figure);
-    const met = sense === 'at most' ? ratio <= limit : ratio >= limit;
+    const measuredRatio = middle(row, figure) / middle(base, figure);
+    const met = sense === 'at most' ? measuredRatio <= limit : measuredRatio >= limit;
     const verdict = !wasCalm(row) || !wasCalm(base) ? 'not judged: the machine was busy' : met ? 'met' : 'missed';
-    result.push({ what, goal: `${sense} ${show(limit)}`, measured: show(ratio), verdict });
+    result.push({ what, goal: `${sense} ${show(limit)}`, measured: show(measuredRatio), verdict });
   };
   const times = (ratio: number) => `${ratio.toFixed(ratio < 10 ? 2 : 1)} times`;
   const full = 'gateway, all policy on';
@@ -184,11 +198,33 @@ function goalTable(all: readonly Measured[]): string {
   ].join('\n');
 }
 
+/** CPU per call of this build as a share of the other one's, where a run has both. */
+function comparisonTable(all: readonly Measured[]): string {
+  const lines = all.flatMap((row) => {
+    const other = all.find(
+      ({ name, connections }) => name.startsWith(`${row.name} @`) && connections === row.connections,
+    );
+    if (other === undefined) return [];
+    const { median, plusMinus } = ratio(row, other, 'relayCpuUs');
+    const cells = [`${prefixOf(row.name)}${title(row.name)}`, row.connections, other.name.slice(row.name.length + 2)];
+    return [`| ${[...cells, median.toFixed(2), `±${(plusMinus * 100).toFixed(0)} %`].join(' | ')} |`];
+  });
+  if (lines.length === 0) return '';
+  return [
+    'CPU per call as a share of another commit, the median of the ratios slice by slice:',
+    '',
+    '| calls through | connections | of commit | share | ± |',
+    '| --- | ---: | --- | ---: | ---: |',
+    ...lines,
+    '',
+  ].join('\n');
+}
+
 function headline(description: Description): string {
-  const { date, version, node, cpu, memoryGiB, kernel, command, rounds, seconds } = description;
+  const { date, version, node, cpu, memoryGiB, kernel, command, starts, rounds, seconds } = description;
   return (
     `Measured ${date.slice(0, 10)} with \`${command}\`: Switchyard ${version}, Node ${node}, ${description.cpus} × ${cpu}, ` +
-    `${memoryGiB} GiB, Linux ${kernel}; median of ${rounds} interleaved round${rounds === 1 ? '' : 's'} of ${seconds} s. ` +
+    `${memoryGiB} GiB, Linux ${kernel}; median of ${rounds * starts} interleaved rounds of ${seconds} s in ${starts} fresh start${starts === 1 ? '' : 's'}. ` +
     'Upstream, relay and load generator share the machine.\n'
   );
 }
@@ -214,31 +250,56 @@ function scalingTable({ what, rows }: Scaling): string {
   ].join('\n');
 }
 
+/** The line above the rows of a kind of upstream. */
+const SECTIONS: Readonly<Record<string, string>> = {
+  '': 'HTTP upstream:',
+  'stdio: ': 'stdio upstream (CPU of the relay alone, without its child):',
+  'translated: ': 'HTTP upstream of 2026-07-28, legacy clients: calls and answers are translated by the gateway:',
+  '17 KB: ': 'HTTP upstream, answers of 17 KB:',
+  'translated 17 KB: ': 'HTTP upstream of 2026-07-28, legacy clients, answers of 17 KB:',
+};
+/** The kinds in README.md. */
+const BRIEF = new Set(['', 'stdio: ']);
+
 /** Renders the tables of a run. */
 export function renderReport(
   description: Description,
   measured: readonly Measured[],
   scalings: readonly Scaling[],
 ): Report {
-  const http = measured.filter((row) => row.wire === 'http');
-  const stdio = measured.filter((row) => row.wire === 'stdio');
+  const prefixes = [...new Set(measured.map((row) => prefixOf(row.name)))];
   const busiest = Math.max(0, ...measured.map((row) => middle(row, 'foreignCpus')));
   const noise =
     busiest < 0.05
       ? ''
       : `Other programs kept up to ${busiest.toFixed(2)} CPUs busy during a row: the figures are worse than on a quiet machine.\n`;
-  const sections = (table: (rows: readonly Measured[]) => string) =>
-    [
-      ...(http.length > 0 ? ['HTTP upstream:', '', table(http), ''] : []),
-      ...(stdio.length > 0
-        ? ['stdio upstream (CPU of the relay alone, without its child):', '', table(stdio), '']
-        : []),
-    ].join('\n');
+  const sections = (table: (rows: readonly Measured[]) => string, shown = prefixes) =>
+    shown
+      .flatMap((prefix) => [
+        SECTIONS[prefix] ?? `${prefix.slice(0, -2)}:`,
+        '',
+        table(measured.filter((row) => prefixOf(row.name) === prefix)),
+        '',
+      ])
+      .join('\n');
   const targets = goalTable(measured);
   const growth = scalings.map((scaling) => `${scaling.title}:\n\n${scalingTable(scaling)}`);
   return {
-    brief: [sections(briefTable), headline(description)].join('\n'),
-    full: [headline(description), noise, sections((rows) => fullTable(rows, measured)), targets, ...growth].join('\n'),
+    brief: [
+      sections(
+        briefTable,
+        prefixes.filter((prefix) => BRIEF.has(prefix)),
+      ),
+      headline(description),
+    ].join('\n'),
+    full: [
+      headline(description),
+      noise,
+      sections((rows) => fullTable(rows, measured)),
+      comparisonTable(measured),
+      targets,
+      ...growth,
+    ].join('\n'),
   };
 }
 

@@ -51,15 +51,44 @@ export function toolNames(count: number): string[] {
   return Array.from({ length: count }, (_, index) => (index === 0 ? 'echo' : `tool_${String(index).padStart(5, '0')}`));
 }
 
+/** How an upstream answers. */
+export interface UpstreamKind {
+  /** In front of the names of its rows; empty = none. */
+  readonly prefix: string;
+  readonly era: 'legacy' | 'both';
+  /** Bytes of text in each answer besides the echo. */
+  readonly padding: number;
+}
+
+/** Answers of some 200 bytes of a legacy server, which are relayed to legacy clients as they are. */
+export const PLAIN: UpstreamKind = { prefix: '', era: 'legacy', padding: 0 };
+/** The other kinds; the gateway prefers 2026-07-28, so that calls and answers are translated for the legacy clients. */
+export const OTHER_KINDS: readonly UpstreamKind[] = [
+  { prefix: 'translated: ', era: 'both', padding: 0 },
+  { prefix: '17 KB: ', era: 'legacy', padding: 17_000 },
+  { prefix: 'translated 17 KB: ', era: 'both', padding: 17_000 },
+];
+
 /** Starts the HTTP upstream; it is also the row `direct`. */
-export async function startUpstream(place: Place, tools: number): Promise<Target> {
+export async function startUpstream(place: Place, tools: number, kind: UpstreamKind = PLAIN): Promise<Target> {
   const started = await start({
     command: process.execPath,
-    args: [join(place.build, 'bench/upstreams/http.js'), '--tools', String(tools)],
+    args: [
+      join(place.build, 'bench/upstreams/http.js'),
+      ...['--tools', String(tools), '--era', kind.era, '--padding', String(kind.padding)],
+    ],
     ready: /listening on (\d+)/,
   });
   const url = `http://127.0.0.1:${started.announced}/mcp`;
-  return { name: 'direct', wire: 'http', url, tools: ['echo'], tokens: [], pid: started.pid, stop: started.stop };
+  return {
+    name: `${kind.prefix}direct`,
+    wire: 'http',
+    url,
+    tools: ['echo'],
+    tokens: [],
+    pid: started.pid,
+    stop: started.stop,
+  };
 }
 
 function nginxConfig(port: number, upstream: URL, folder: string): string {
@@ -94,8 +123,8 @@ http {
 }
 
 /** nginx as a plain reverse proxy: one worker, upstream connections kept, no log. */
-export async function startNginx(place: Place, upstream: Target): Promise<Target> {
-  const folder = join(place.scratch, 'nginx');
+export async function startNginx(place: Place, upstream: Target, prefix = ''): Promise<Target> {
+  const folder = join(place.scratch, `nginx-${upstream.pid}`);
   mkdirSync(folder, { recursive: true });
   const port = await freePort();
   const file = join(folder, 'nginx.conf');
@@ -103,7 +132,15 @@ export async function startNginx(place: Place, upstream: Target): Promise<Target
   const env = { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` };
   const started = await start({ command: 'nginx', args: ['-p', folder, '-c', file], env, ready: port });
   const url = `http://127.0.0.1:${port}/mcp`;
-  return { name: 'nginx', wire: 'http', url, tools: ['echo'], tokens: [], pid: started.pid, stop: started.stop };
+  return {
+    name: `${prefix}nginx`,
+    wire: 'http',
+    url,
+    tools: ['echo'],
+    tokens: [],
+    pid: started.pid,
+    stop: started.stop,
+  };
 }
 
 /** `@civic/passthrough-mcp-server`, its command-line file started directly (a symlink to it does nothing). */

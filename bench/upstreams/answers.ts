@@ -11,6 +11,8 @@ export interface AnswerOptions {
   readonly era: Era;
   /** Tools offered: `echo` and `tool_00001`, `tool_00002`, ...; all of them echo. At least 1. */
   readonly tools: number;
+  /** Bytes of text in each result besides the echo; default 0 = none. */
+  readonly padding?: number;
 }
 
 interface Message {
@@ -67,6 +69,8 @@ export function createAnswers(options: AnswerOptions): (text: string) => string 
     pages.push(`"tools":[${tools}]${end < count ? `,"nextCursor":"${pages.length + 1}"` : ''}`);
   }
 
+  const padding = options.padding ? `,{"type":"text","text":"${'lorem ipsum '.repeat(options.padding / 12)}"}` : '';
+
   const known = (name: string | undefined): boolean => {
     if (name === 'echo') return true;
     if (name === undefined || !/^tool_\d{5}$/.test(name)) return false;
@@ -77,7 +81,7 @@ export function createAnswers(options: AnswerOptions): (text: string) => string 
   return (text) => {
     const usual = USUAL_CALL.exec(text);
     if (usual !== null && era !== 'modern' && known(usual[2])) {
-      return `{"jsonrpc":"2.0","id":${usual[1]},"result":{"content":[{"type":"text","text":${usual[3]}}]}}`;
+      return `{"jsonrpc":"2.0","id":${usual[1]},"result":{"content":[{"type":"text","text":${usual[3]}}${padding}]}}`;
     }
     let message: Message;
     try {
@@ -99,7 +103,7 @@ export function createAnswers(options: AnswerOptions): (text: string) => string 
     switch (method) {
       case 'tools/call': {
         if (!known(params?.name)) return failure(-32602, 'Unknown tool');
-        const content = `"content":[{"type":"text","text":${JSON.stringify(params?.arguments?.text ?? '')}}]`;
+        const content = `"content":[{"type":"text","text":${JSON.stringify(params?.arguments?.text ?? '')}}${padding}]`;
         return result(modern ? `${content},${MODERN_META}` : content);
       }
       case 'tools/list': {

@@ -2,7 +2,7 @@
  * A Streamable HTTP MCP server on uWebSockets.js in a process of its own, as cheap as a correct one can be: the
  * upstream behind which relays are measured.
  *
- * `node http.js [--port 0] [--tools 10] [--era legacy|modern|both] [--sessions]`; prints `listening on PORT`.
+ * `node http.js [--port 0] [--tools 10] [--era legacy|modern|both] [--padding BYTES] [--sessions]`; prints `listening on PORT`.
  */
 
 import uWS, { type HttpRequest, type HttpResponse } from 'uWebSockets.js';
@@ -15,10 +15,11 @@ const { values } = parseArgs({
     port: { type: 'string', default: '0' },
     tools: { type: 'string', default: '10' },
     era: { type: 'string', default: 'legacy' },
+    padding: { type: 'string', default: '0' },
     sessions: { type: 'boolean', default: false },
   },
 });
-const answer = createAnswers({ era: values.era as Era, tools: Number(values.tools) });
+const answer = createAnswers({ era: values.era as Era, tools: Number(values.tools), padding: Number(values.padding) });
 /** Bodies larger than this are refused (bytes). */
 const MAX_BODY = 16 * 1024 * 1024;
 /** Most sessions; the oldest is removed first. */

@@ -88,9 +88,8 @@ export class OwnGateway implements Gateway {
   #stopping: Promise<void> | null = null;
   readonly #connections = new Set<{ close(): void }>();
 
-  /** @throws ConfigError when the configuration cannot be used */
-  constructor(config: GatewayConfig) {
-    this.#snapshot = compiled(config);
+  constructor(snapshot: Snapshot) {
+    this.#snapshot = snapshot;
   }
 
   start(): Promise<void> {
@@ -210,6 +209,7 @@ export class OwnGateway implements Gateway {
   }
 }
 
-function compiled(config: GatewayConfig): Snapshot {
+/** The snapshot of a configuration made by a program. @throws ConfigError when it cannot be used */
+export function compiled(config: GatewayConfig): Snapshot {
   return compileSnapshot(loadConfigObject(config));
 }

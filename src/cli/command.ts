@@ -1,6 +1,7 @@
 /** The shape of a command of the command line, and the reading of its arguments. */
 import { parseArgs } from 'node:util';
 import { nearest } from '../config/nearest.js';
+import { LOG_LEVELS } from '../config/schema/index.js';
 import { quoteKey } from '../config/source/index.js';
 
 /** Exit codes: 0 done, 1 failed, 78 a configuration that cannot be used (EX_CONFIG of sysexits.h). */
@@ -78,6 +79,10 @@ export function readArguments<T extends Options>(args: readonly string[], option
       if (token.value === undefined || (!token.inlineValue && /^--?[a-z]/.test(token.value))) {
         throw new UsageError(`${token.rawName} needs a value`);
       }
+      // `--config="$FILE"` of a script whose variable is not set.
+      if (token.value === '') {
+        throw new UsageError(`the value of ${token.rawName} is empty; write ${token.rawName} ${option.value}`);
+      }
       flags[token.name] = token.value;
       repeated[token.name as keyof T].push(token.value);
     }
@@ -107,6 +112,15 @@ export function choiceFlag<const T extends string>(
 ): T | undefined {
   if (text === undefined || (choices as readonly string[]).includes(text)) return text as T | undefined;
   throw new UsageError(`--${name} must be one of ${choices.join(', ')}`);
+}
+
+/** Names of log levels in other programs. */
+const LEVEL_NAMES: Readonly<Record<string, string>> = { warning: 'warn', critical: 'fatal' };
+
+/** A level of the log in any case, also by the names `warning` and `critical`. @throws UsageError otherwise. */
+export function levelFlag(text: string | undefined): (typeof LOG_LEVELS)[number] | undefined {
+  const level = text?.toLowerCase();
+  return choiceFlag('log-level', level === undefined ? undefined : (LEVEL_NAMES[level] ?? level), LOG_LEVELS);
 }
 
 /** The one file of a command, given as --config or without a flag. @throws UsageError for several. */

@@ -1,8 +1,10 @@
+import { check } from './check.js';
 import type { Command } from './command.js';
 import { init } from './init.js';
 import { proxy } from './proxy.js';
 import { start } from './start.js';
+import { tools } from './tools.js';
 import { validate } from './validate.js';
 
 /** The commands in the order of the help. */
-export const COMMANDS: readonly Command[] = [start, proxy, init, validate];
+export const COMMANDS: readonly Command[] = [start, proxy, init, validate, check, tools];

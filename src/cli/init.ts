@@ -1,6 +1,8 @@
 import { open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { formatOf } from '../config/load.js';
 import { type Command, EXIT, type ExitCode, oneFile, readArguments } from './command.js';
+import { fileOfFolder } from './config-file.js';
 import { printError, printLine } from './print.js';
 import { starterFile } from './starter.js';
 
@@ -31,7 +33,8 @@ async function run(args: readonly string[]): Promise<ExitCode> {
     printError(`${file}: ${FAULTS[code] ?? `the file cannot be written (${code})`}`);
     return EXIT.failed;
   }
-  printLine(`${file} written. Next: switchyard start --config ${file}`);
+  const isFound = dirname(file) === '.' && fileOfFolder() === file;
+  printLine(`${file} written. Next: switchyard start${isFound ? '' : ` --config ${file}`}`);
   return EXIT.ok;
 }
 

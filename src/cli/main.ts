@@ -9,6 +9,20 @@ import { COMMANDS } from './commands.js';
 import { helpOf, usage } from './help.js';
 import { flushOutput, printError, printLine } from './print.js';
 
+/** What other programs call these commands. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  doctor: 'check',
+  inspect: 'tools',
+  lint: 'validate',
+  list: 'tools',
+  ls: 'tools',
+  run: 'start',
+  serve: 'start',
+  status: 'check',
+  test: 'check',
+  up: 'start',
+};
+
 /** Runs one command line; gives the exit code. */
 async function run(args: readonly string[]): Promise<ExitCode> {
   const [name, ...rest] = args;
@@ -19,16 +33,18 @@ async function run(args: readonly string[]): Promise<ExitCode> {
     else printLine(text);
     return name === undefined ? EXIT.failed : EXIT.ok;
   }
-  if (name === '-V' || name === '--version') {
+  if (name === '-v' || name === '-V' || name === '--version' || name === 'version') {
     printLine(packageVersion);
     return EXIT.ok;
   }
   const command = COMMANDS.find((known) => known.name === name);
   if (command === undefined) {
-    const likely = nearest(
-      name,
-      COMMANDS.map((known) => known.name),
-    );
+    const likely =
+      OTHER_NAMES[name] ??
+      nearest(
+        name,
+        COMMANDS.map((known) => known.name),
+      );
     const advice = likely === null ? 'see switchyard --help' : `did you mean ${quoteKey(likely)}?`;
     throw new UsageError(`there is no command ${quoteKey(name)}; ${advice}`);
   }

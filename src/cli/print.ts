@@ -26,9 +26,10 @@ export function printLine(text = ''): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** One line on standard error, for a result while standard output carries protocol messages. */
-export function printNote(text: string): void {
-  process.stderr.write(`${text}\n`);
+/** One line on standard error, which is no result; a JSON line where the log is JSON. */
+export function printNote(text: string, json = false): void {
+  const line = json ? JSON.stringify({ level: 'info', time: new Date().toISOString(), msg: text }) : text;
+  process.stderr.write(`${line}\n`);
 }
 
 /** Masks secrets in a text. */

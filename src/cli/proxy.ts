@@ -10,6 +10,7 @@ import {
   choiceFlag,
   EXIT,
   type ExitCode,
+  levelFlag,
   numberFlag,
   type Options,
   readArguments,
@@ -54,7 +55,7 @@ const OPTIONS = {
     help: 'environment variable of the program; may be repeated',
   },
   cwd: { type: 'string', value: 'FOLDER', help: 'working directory of the program' },
-  'log-level': { type: 'string', value: 'LEVEL', help: `${alternatives(LOG_LEVELS)} (default \`warn\`)` },
+  'log-level': { type: 'string', short: 'l', value: 'LEVEL', help: `${alternatives(LOG_LEVELS)} (default \`warn\`)` },
 } as const satisfies Options;
 
 const ONLY_URL = ['transport-type', 'header', 'bearer-env'] as const;
@@ -73,7 +74,7 @@ async function run(args: readonly string[]): Promise<ExitCode> {
     ...(flags.name === undefined ? {} : { name: literal(flags.name) }),
     ...(flags.host === undefined ? {} : { host: literal(flags.host) }),
     port: transport === 'stdio' ? false : (numberFlag('port', flags.port, 0, 65_535) ?? 0),
-    log: { level: choiceFlag('log-level', flags['log-level'], LOG_LEVELS) ?? 'warn' },
+    log: { level: levelFlag(flags['log-level']) ?? 'warn' },
   };
   const server = serverOf(given, words);
   return serve({ ...rules, ...server }, transport);

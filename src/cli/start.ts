@@ -10,12 +10,14 @@ import {
   EXIT,
   type ExitCode,
   type Flags,
+  levelFlag,
   numberFlag,
   type Options,
   oneFile,
   readArguments,
   UsageError,
 } from './command.js';
+import { FILE_NAMES, fileOfFolder } from './config-file.js';
 import { demoNotes } from './demo-notes.js';
 import { maskWith, printError, printLine, printNote, printWarning } from './print.js';
 import { StartConfig } from './start-config.js';
@@ -28,7 +30,7 @@ const OPTIONS = {
     value: 'FILE',
     help: 'configuration: `.json`, `.jsonc`, `.yaml`, `.yml` or `.toml`; also without the flag',
   },
-  demo: { type: 'boolean', help: 'run the demo, as without a file' },
+  demo: { type: 'boolean', help: 'run the demo, whatever the working folder has' },
   host: { type: 'string', value: 'HOST', help: 'address to bind to (default 127.0.0.1)' },
   port: {
     type: 'string',
@@ -43,7 +45,7 @@ const OPTIONS = {
   },
   'no-admin': { type: 'boolean', help: 'no admin listener' },
   workers: { type: 'string', value: 'N', help: 'policy workers, 1 to 64, or `auto`' },
-  'log-level': { type: 'string', value: 'LEVEL', help: alternatives(LOG_LEVELS) },
+  'log-level': { type: 'string', short: 'l', value: 'LEVEL', help: alternatives(LOG_LEVELS) },
   'json-logs': { type: 'boolean', help: 'log as JSON lines, also on a terminal' },
   'front-end': { type: 'string', value: 'NAME', help: alternatives(FRONT_ENDS) },
   'allow-unauthenticated': { type: 'boolean', help: 'permit a host other than loopback without `auth`' },
@@ -64,7 +66,7 @@ function readOverrides(flags: Flags<typeof OPTIONS>): ConfigOverrides {
     port: flags['no-http'] ? false : numberFlag('port', flags.port, 0, 65_535),
     adminPort: flags['no-admin'] ? false : numberFlag('admin-port', flags['admin-port'], 0, 65_535),
     workers: flags.workers === 'auto' ? 'auto' : numberFlag('workers', flags.workers, 1, 64),
-    logLevel: choiceFlag('log-level', flags['log-level'], LOG_LEVELS),
+    logLevel: levelFlag(flags['log-level']),
     logFormat: flags['json-logs'] ? 'json' : undefined,
     frontEnd: choiceFlag('front-end', flags['front-end'], FRONT_ENDS),
     allowUnauthenticated: flags['allow-unauthenticated'],
@@ -73,15 +75,17 @@ function readOverrides(flags: Flags<typeof OPTIONS>): ConfigOverrides {
 
 async function run(args: readonly string[]): Promise<ExitCode> {
   const { flags, files } = readArguments(args, OPTIONS);
-  const file = oneFile(flags.config, files);
+  const named = oneFile(flags.config, files);
   if (flags['no-http'] && !flags.stdio) throw new UsageError('--no-http leaves no way in; add --stdio');
-  if (flags.demo && file !== undefined) throw new UsageError('--demo and a configuration file contradict each other');
+  if (flags.demo && named !== undefined) throw new UsageError('--demo and a configuration file contradict each other');
+  const file = named ?? (flags.demo ? undefined : fileOfFolder());
   const config = new StartConfig(file, readOverrides(flags));
   try {
     const loaded = await config.load();
     maskWith(loaded);
     const snapshot = await config.compile(loaded);
     const json = snapshot.log.format === 'json' || (snapshot.log.format === 'auto' && process.stderr.isTTY !== true);
+    if (named === undefined && file !== undefined) printNote(`using ${file} of this folder`, json);
     for (const warning of loaded.warnings) printWarning(warning, json);
     return await serve(snapshot, config, flags.stdio === true);
   } finally {
@@ -156,9 +160,10 @@ async function serveClient(gateway: RunningGateway): Promise<void> {
 /** `switchyard start`. */
 export const start: Command = {
   name: 'start',
-  summary: 'run the gateway (a demo without a configuration)',
+  summary: 'run the gateway, or a demo without a configuration',
   usage: ['[--config FILE] [OPTIONS]'],
-  about: `Runs the gateway. Without a file it runs a demo: two example servers behind one endpoint.
+  about: `Runs the gateway. Without a file it takes ${FILE_NAMES} of the working folder; without
+that it runs a demo: two example servers behind one endpoint.
 Options win over the file.`,
   options: OPTIONS,
   notes: `Prints one line on standard output once it accepts connections (with --stdio on standard error, because only

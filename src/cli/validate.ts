@@ -8,7 +8,8 @@ import { EVERYTHING } from '../config/schema/routes.js';
 import type { EndpointSnapshot, Snapshot, TransportsSnapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { authority } from './addresses.js';
-import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments, UsageError } from './command.js';
+import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments } from './command.js';
+import { requiredFile } from './config-file.js';
 import { checkKeyFile } from './key-file.js';
 import { maskWith, printError, printLine, printWarning, style, table } from './print.js';
 import { findProgram } from './programs.js';
@@ -35,8 +36,7 @@ interface Upstream {
 
 async function run(args: readonly string[]): Promise<ExitCode> {
   const { flags, files } = readArguments(args, OPTIONS);
-  const file = oneFile(flags.config, files);
-  if (file === undefined) throw new UsageError('name the configuration file: switchyard validate FILE');
+  const file = requiredFile(oneFile(flags.config, files), 'validate');
   try {
     const loaded = await loadConfigFile(file);
     maskWith(loaded);
@@ -192,9 +192,10 @@ function rulesOf({ servers, requiredScopes, rateLimit, clientRateLimit, cache }:
 export const validate: Command = {
   name: 'validate',
   summary: 'check a configuration',
-  usage: ['FILE [--json]'],
+  usage: ['[FILE] [--json]'],
   about: `Checks a configuration without starting anything: every key, variables, key files, and that the programs of
-stdio servers are on PATH. Lists upstreams and routes, and says which decoder and which front end would run.`,
+stdio servers are on PATH. Lists upstreams and routes, and says which decoder and which front end would run.
+Without a file it takes that of the working folder.`,
   options: OPTIONS,
   notes: 'Exit codes: 0 the configuration can be used, 78 it cannot, 1 anything else.',
   examples: ['switchyard validate switchyard.yaml', 'switchyard validate --json switchyard.toml | jq .config.routes'],

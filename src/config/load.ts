@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { ConfigError } from '../errors.js';
+import { adaptClientFile } from './client-files.js';
 import { LoadedConfig } from './loaded.js';
 import { hasKey, normalise, positionAt } from './normalise.js';
 import { Problems } from './problems.js';
@@ -102,7 +103,8 @@ function check(
     problems.throwIfAny();
     throw error;
   }
-  const source = normalise(root, { env, folder: workspace(folder) }, problems);
+  const adapted = adaptClientFile(root, problems);
+  const source = normalise(adapted.root, { env, folder: workspace(folder) }, problems, adapted.warnings);
   if (root.kind !== 'object') {
     problems.add([], root.at, 'a configuration is an object with keys such as "mcpServers"');
     problems.throwIfAny();

@@ -55,12 +55,21 @@ export function hasKey(value: unknown, path: ConfigPath): boolean {
 /** Names that reach the prototype of an object. */
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
 
-/** Turns a tree into the value for the schema; faults go to `problems`, and their places are left out. */
-export function normalise(root: SourceNode, context: ExpandContext, problems: Problems): Normalised {
+/**
+ * Turns a tree into the value for the schema; faults go to `problems`, and their places are left out.
+ *
+ * @param before warnings of the steps before this one
+ */
+export function normalise(
+  root: SourceNode,
+  context: ExpandContext,
+  problems: Problems,
+  before: readonly string[] = [],
+): Normalised {
   const walker = new Walker(context, problems);
   const value = walker.walk(root, configSchema, [], NO_PLACE);
-  const { positions, warnings, shown, secrets } = walker;
-  return { value, positions, warnings, shown, secrets };
+  const { positions, shown, secrets } = walker;
+  return { value, positions, warnings: [...before, ...walker.warnings], shown, secrets };
 }
 
 /** What the surroundings of a place say about it. */
@@ -200,8 +209,11 @@ class Walker {
     }
     const names = new Set(objects.flatMap((object) => Object.keys(object.shape)));
     const likely = this.#problems.full ? null : nearest(entry.key, names);
+    const copy = objects.includes(configSchema)
+      ? '; of the settings of another program copy only its servers, under "mcpServers"'
+      : '';
     const advice =
-      likely !== null ? `did you mean ${quoteKey(likely)}?` : `known keys are ${[...names].sort().join(', ')}`;
+      likely !== null ? `did you mean ${quoteKey(likely)}?` : `known keys are ${[...names].sort().join(', ')}${copy}`;
     this.#problems.add(path, entry.at, `unknown key ${quoteKey(entry.key)}; ${advice}`);
     return null;
   }

@@ -3,11 +3,11 @@ import { type Counters, Series } from '../shared/counters.js';
 import type { Milliseconds } from '../units.js';
 
 /**
- * Runs a timer every `intervalMs` (default 20) and records by how much it is late, in {@link Series.loopDelay}.
+ * Runs a timer every `intervalMs` (default 50) and records by how much it is late, in {@link Series.loopDelay}.
  *
  * @returns a function that stops it
  */
-export function watchLoopDelay(counters: Pick<Counters, 'observe'>, intervalMs: Milliseconds = 20): () => void {
+export function watchLoopDelay(counters: Pick<Counters, 'observe'>, intervalMs: Milliseconds = 50): () => void {
   let last = performance.now();
   const timer = setInterval(() => {
     const now = performance.now();

@@ -20,7 +20,7 @@ export interface Edit extends Range {
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
+export const COMMA = 0x2c;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const OPEN_ARRAY = 0x5b;
@@ -31,11 +31,13 @@ const encoder = new TextEncoder();
 // A string may begin with U+FEFF, which is text there and no byte order mark.
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-function isSpace(byte: number): boolean {
+/** Whether a byte is white space of JSON (RFC 8259 section 2). */
+export function isSpace(byte: number): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
-function skipSpace(bytes: Uint8Array, position: number): number {
+/** Position of the first byte from `position` on that is no white space. */
+export function skipSpace(bytes: Uint8Array, position: number): number {
   while (position < bytes.length && isSpace(bytes[position]!)) position++;
   return position;
 }

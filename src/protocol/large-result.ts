@@ -227,7 +227,7 @@ export class LargeResult {
   }
 
   #keyStart(): boolean {
-    // A dropped first member is removed with the comma after it (json-cursor.ts, removeMembers).
+    // A dropped first member is removed with the comma after it (json-cursor.ts, removeMembers; member-cuts.ts).
     if (this.#members[this.#level] && !this.#kept[this.#level]) this.#held.reset();
     this.#members[this.#level] = true;
     this.#mode = Mode.hold;

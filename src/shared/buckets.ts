@@ -16,6 +16,7 @@
  * system stops its thread for that long.
  */
 import type { BucketRule } from '../config/snapshot.js';
+import { type CallBuckets, LIMIT_SCOPES } from './call-buckets.js';
 import { monotonic } from './clock.js';
 
 /** 32-bit words of a bucket. */
@@ -59,44 +60,6 @@ export function bucketMemory(fixed: number, clients: number): BucketLayout {
 /** What {@link Buckets.take} returns when a bucket has been given to another client since it was found. */
 export const BUCKET_MOVED = -1;
 
-/** The buckets that one call takes a token from. An index of -1 = no such limit applies to the call. */
-export class CallBuckets {
-  global = -1;
-  tool = -1;
-  route = -1;
-  /** The bucket of the client under `rateLimits.perClient`, and the generation it was found under. */
-  client = -1;
-  clientGeneration = 0;
-  /** The bucket of the client under the route, and the generation it was found under. */
-  routeClient = -1;
-  routeClientGeneration = 0;
-
-  /** No limit applies. */
-  get isEmpty(): boolean {
-    return (this.global & this.tool & this.route & this.client & this.routeClient) === -1;
-  }
-
-  clear(): void {
-    this.global = -1;
-    this.tool = -1;
-    this.route = -1;
-    this.client = -1;
-    this.clientGeneration = 0;
-    this.routeClient = -1;
-    this.routeClientGeneration = 0;
-  }
-
-  assign(from: CallBuckets): void {
-    this.global = from.global;
-    this.tool = from.tool;
-    this.route = from.route;
-    this.client = from.client;
-    this.clientGeneration = from.clientGeneration;
-    this.routeClient = from.routeClient;
-    this.routeClientGeneration = from.routeClientGeneration;
-  }
-}
-
 /** One thread's view of the buckets. `owner` is the thread's number, 1 to 255. */
 export class Buckets {
   readonly layout: BucketLayout;
@@ -108,8 +71,8 @@ export class Buckets {
   refusedBy = -1;
   readonly #owner: number;
   #sequence = 0;
-  readonly #order = new Int32Array(5);
-  readonly #held = new Int32Array(5);
+  readonly #order = new Int32Array(LIMIT_SCOPES);
+  readonly #held = new Int32Array(LIMIT_SCOPES);
 
   constructor(layout: BucketLayout, owner: number) {
     if (!Number.isInteger(owner) || owner < 1 || owner > 255) throw new RangeError('an owner is 1 to 255');

@@ -42,7 +42,7 @@ export class ClientBuckets {
    * Finds the bucket of a client under a rule, or allocates one.
    *
    * @param digest 128 bits, four words, that the client is counted by
-   * @param number number of the rule within the snapshot (0 = per client, n = route n - 1)
+   * @param number number of the rule within the plan (bucket-plan.ts)
    * @param now milliseconds of the monotonic clock
    */
   find(digest: Int32Array, number: number, rule: BucketRule, now: number): void {

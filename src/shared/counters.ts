@@ -3,7 +3,7 @@
  * writer, 64-bit floats are written at once); a reader adds the segments up; its sums may lag a few events behind.
  */
 import { ERROR_CODES } from '../errors.js';
-import type { CallBuckets } from './buckets.js';
+import type { CallBuckets } from './call-buckets.js';
 import { HISTOGRAM_SLOTS, HistogramFloat, type HistogramView, histogramSlot, readHistogram } from './histogram.js';
 
 /** Fixed counters. Append only: the position is the id. */

@@ -4,8 +4,9 @@
  * an `Int32Array` over the ring. A change of layout or meaning raises {@link RECORD_VERSION}, which workers compare at start.
  */
 import { type CodeOf, codes } from '../codes.js';
+import { CALL_BUCKET_WORDS } from './call-buckets.js';
 
-export const RECORD_VERSION = 2;
+export const RECORD_VERSION = 3;
 
 /** Purpose of a request record. */
 export const Ask = codes('Ask', {
@@ -112,19 +113,14 @@ export const VerdictWord = {
   retryAfterMs: 12,
   rememberUntil: 13,
   cacheKey: 14,
-  bucketGlobal: 15,
-  bucketTool: 16,
-  bucketRoute: 17,
-  bucketClient: 18,
-  bucketRouteClient: 19,
-  bucketClientGeneration: 20,
-  bucketRouteClientGeneration: 21,
-  payloadLength: 22,
+  payloadLength: 15,
   /** The first of four. */
-  subject: 23,
+  subject: 16,
+  /** The first of {@link CALL_BUCKET_WORDS}. */
+  buckets: 20,
 } as const;
 /** Words of the verdict head. */
-export const VERDICT_HEAD = 27;
+export const VERDICT_HEAD = VerdictWord.buckets + CALL_BUCKET_WORDS;
 
 export const VerdictFlag = {
   /** The upstream's answer may be retried or failed over although bytes were sent (safe method or readOnlyHint/idempotentHint). */

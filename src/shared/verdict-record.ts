@@ -1,5 +1,5 @@
 /** The head of a verdict record: what a worker decided about one exchange. */
-import { CallBuckets } from './buckets.js';
+import { CallBuckets } from './call-buckets.js';
 import { sameDigest } from './digest.js';
 import { VERDICT_HEAD, type Verdict, VerdictWord } from './records.js';
 
@@ -64,13 +64,7 @@ export class VerdictRecord {
     this.retryAfterMs = words[at + VerdictWord.retryAfterMs]!;
     this.rememberUntil = words[at + VerdictWord.rememberUntil]!;
     this.cacheKey = words[at + VerdictWord.cacheKey]!;
-    buckets.global = words[at + VerdictWord.bucketGlobal]!;
-    buckets.tool = words[at + VerdictWord.bucketTool]!;
-    buckets.route = words[at + VerdictWord.bucketRoute]!;
-    buckets.client = words[at + VerdictWord.bucketClient]!;
-    buckets.routeClient = words[at + VerdictWord.bucketRouteClient]!;
-    buckets.clientGeneration = words[at + VerdictWord.bucketClientGeneration]!;
-    buckets.routeClientGeneration = words[at + VerdictWord.bucketRouteClientGeneration]!;
+    buckets.read(words, at + VerdictWord.buckets);
     this.payloadLength = words[at + VerdictWord.payloadLength]!;
     for (let word = 0; word < 4; word += 1) subject[word] = words[at + VerdictWord.subject + word]!;
   }
@@ -93,13 +87,7 @@ export class VerdictRecord {
     words[at + VerdictWord.retryAfterMs] = this.retryAfterMs;
     words[at + VerdictWord.rememberUntil] = this.rememberUntil;
     words[at + VerdictWord.cacheKey] = this.cacheKey;
-    words[at + VerdictWord.bucketGlobal] = buckets.global;
-    words[at + VerdictWord.bucketTool] = buckets.tool;
-    words[at + VerdictWord.bucketRoute] = buckets.route;
-    words[at + VerdictWord.bucketClient] = buckets.client;
-    words[at + VerdictWord.bucketRouteClient] = buckets.routeClient;
-    words[at + VerdictWord.bucketClientGeneration] = buckets.clientGeneration;
-    words[at + VerdictWord.bucketRouteClientGeneration] = buckets.routeClientGeneration;
+    buckets.write(words, at + VerdictWord.buckets);
     words[at + VerdictWord.payloadLength] = this.payloadLength;
     for (let word = 0; word < 4; word += 1) words[at + VerdictWord.subject + word] = subject[word]!;
   }

@@ -3,12 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { figures, type Measured, type Round } from '../../bench/load/measure.js';
+import { figures, joinStarts, type Measured, type Round, ratio } from '../../bench/load/measure.js';
 import { summariseProfiles } from '../../bench/load/profile.js';
 import { describeRun, renderReport } from '../../bench/load/report.js';
 
 function round(change: Partial<Round>): Round {
   return {
+    slice: 1,
     callsPerSecond: 1000,
     p50Us: 100,
     p99Us: 200,
@@ -45,8 +46,29 @@ describe('figures', () => {
   });
 });
 
+describe('ratios', () => {
+  it('are of rounds of one slice, and of undisturbed ones where there are some', () => {
+    const rounds = (...values: [slice: number, relayCpuUs: number, foreignCpus?: number][]) =>
+      values.map(([slice, relayCpuUs, foreignCpus = 0]) => round({ slice, relayCpuUs, foreignCpus }));
+    const now = row('now', rounds([1, 10], [2, 30], [3, 1, 0.5], [5, 99]));
+    const before = row('before', rounds([1, 20], [2, 40], [3, 100]));
+    assert.deepEqual(ratio(now, before, 'relayCpuUs'), { median: 0.625, plusMinus: 0.2 });
+  });
+
+  it('take the rounds of all starts', () => {
+    const starts = [1, 2].map((slice) => [row('a', [round({ slice })]), row('b', [round({ slice })])]);
+    assert.deepEqual(
+      joinStarts(starts).map(({ name, rounds }) => [name, rounds.map(({ slice }) => slice)]),
+      [
+        ['a', [1, 2]],
+        ['b', [1, 2]],
+      ],
+    );
+  });
+});
+
 describe('the report', () => {
-  const description = describeRun({ rounds: 3, seconds: 4, arguments: ['--write-readme', '--rounds', '3'] });
+  const description = describeRun({ starts: 2, rounds: 3, seconds: 4, arguments: ['--write-readme', '--rounds', '3'] });
   const full = 'gateway, all policy on';
 
   it('names the version, the machine and the command', () => {
@@ -69,6 +91,19 @@ describe('the report', () => {
     assert.match(text, /against direct \| at least 35 % \| 35 % \| missed \|/);
     assert.match(text, /civic.*\| at least 25\.0 times \| 34\.9 times \| met \|/);
     assert.match(text, /mcp-proxy.*\| at least 12\.0 times \| 11\.9 times \| missed \|/);
+  });
+
+  it('compares with another commit slice by slice, and shows each kind of upstream by itself', () => {
+    const name = 'translated 17 KB: gateway, minimal';
+    const measured = [
+      row('translated 17 KB: direct', [round({ callsPerSecond: 2000 })]),
+      row(name, [round({ relayCpuUs: 60 })]),
+      row(`${name} @abc1234`, [round({ relayCpuUs: 120 })]),
+    ];
+    const { brief, full: text } = renderReport(description, measured, []);
+    assert.match(text, /\| translated 17 KB: \*\*Switchyard\*\*, minimal \| 64 \| abc1234 \| 0\.50 \| ±0 % \|/);
+    assert.match(text, /\| \*\*Switchyard\*\*, minimal \| 64 \| 1,000 \| ±0 % \| 50 % \|/);
+    assert.doesNotMatch(brief, /17 KB/);
   });
 
   it('does not judge by rows that were disturbed', () => {

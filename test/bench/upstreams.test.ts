@@ -88,6 +88,14 @@ describe('createAnswers', () => {
     assert.doesNotMatch(both(call('')) ?? '', /resultType/);
   });
 
+  it('adds text to each result, however the call is spelled', () => {
+    const answer = createAnswers({ era: 'both', tools: 1, padding: 1200 });
+    for (const text of [call(''), call(claim)]) {
+      const [echo, more] = JSON.parse(answer(text) ?? '').result.content;
+      assert.deepEqual([echo.text, more.text.length], ['x', 1200]);
+    }
+  });
+
   it('refuses the family that it does not speak', () => {
     assert.match(createAnswers({ era: 'legacy', tools: 1 })(call(claim)) ?? '', /"error"/);
     assert.match(createAnswers({ era: 'modern', tools: 1 })(call('')) ?? '', /"error"/);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigFile } from '../../src/config/load.js';
 import type { LoadedConfig } from '../../src/config/loaded.js';
@@ -22,6 +22,13 @@ function only(snapshot: Snapshot, name: string): EndpointSnapshot {
 async function load(file: string, env: Record<string, string> = {}): Promise<[Snapshot, LoadedConfig]> {
   const loaded = await loadConfigFile(file, { env });
   return [compileSnapshot(loaded), loaded];
+}
+
+/** A file with that name and text. */
+async function written(t: TestContext, name: string, text: string): Promise<string> {
+  const file = join(await tempFolder(t), name);
+  await writeFile(file, text);
+  return file;
 }
 
 test("Claude Desktop's file works unchanged", async () => {
@@ -129,4 +136,213 @@ test('"disabled" and "enabled" say the same or are refused', () => {
 test('a timeout of a client file beside requestTimeoutMs is refused', () => {
   const config = { mcpServers: { a: { command: 'x', timeout: 5, requestTimeoutMs: 5_000 } } };
   assert.match(problemsOfObject(config)[0] as string, /^mcpServers\.a\.timeout: means the same as "requestTimeoutMs"/);
+});
+
+test("OpenCode's file works: local and remote servers, other settings are left out", async (t) => {
+  const file = await written(
+    t,
+    'opencode.jsonc',
+    `{
+      "$schema": "https://opencode.ai/config.json", "theme": "dark", "model": "x/y", "server": { "port": 1 },
+      "mcp": {
+        "files": { "type": "local", "command": ["npx", "-y", "files"], "environment": { "A": "1" }, "enabled": true },
+        "off": { "type": "local", "command": ["x"], "enabled": false },
+        "docs": { "type": "remote", "url": "https://docs.example.com/mcp", "headers": { "X-Key": "{env:KEY}" } }
+      }
+    }`,
+  );
+  const [snapshot, { warnings }] = await load(file, { KEY: 'from-the-environment' });
+  assert.deepEqual(
+    snapshot.servers.map(({ name }) => name),
+    ['files', 'docs'],
+  );
+  const files = only(snapshot, 'files');
+  assert.deepEqual(files.transport === 'stdio' && [files.command, files.args, files.env], [
+    'npx',
+    ['-y', 'files'],
+    { A: '1' },
+  ]);
+  const docs = only(snapshot, 'docs');
+  assert.ok(docs.transport === 'http' && docs.detect, 'HTTP or SSE is found out');
+  assert.deepEqual(docs.headers, { 'x-key': 'from-the-environment' });
+  assert.deepEqual(warnings.length, 1);
+  assert.match(
+    warnings[0] as string,
+    /opencode\.jsonc:2:\d+: ignored: "theme", "model", "server"; settings of another program/,
+  );
+});
+
+test("Zed's settings work: both forms of a command, and servers of extensions are left out", async (t) => {
+  const file = await written(
+    t,
+    'settings.json',
+    `{
+      "buffer_font_size": 15,
+      "context_servers": {
+        "new": { "source": "custom", "enabled": true, "command": "npx", "args": ["-y", "a"], "env": {} },
+        "old": { "command": { "path": "node", "args": ["b.js"], "env": { "K": "v" } }, "settings": {} },
+        "remote": { "url": "https://zed.example.com/mcp", "headers": { "Authorization": "Bearer abcdefgh" } },
+        "extension": { "source": "extension", "settings": { "database_url": "x" } }
+      }
+    }`,
+  );
+  const [snapshot, { warnings }] = await load(file);
+  const old = only(snapshot, 'old');
+  assert.deepEqual(old.transport === 'stdio' && [old.command, old.args, old.env], ['node', ['b.js'], { K: 'v' }]);
+  assert.deepEqual(
+    snapshot.servers.map(({ name }) => name),
+    ['new', 'old', 'remote'],
+  );
+  assert.match(warnings.join('\n'), /mcpServers\.extension: ignored: an extension of the editor provides this server/);
+  assert.match(warnings.join('\n'), /"buffer_font_size"/);
+});
+
+test("Codex's file works: seconds, tokens and headers from variables, inherited variables", async (t) => {
+  const file = await written(
+    t,
+    'config.toml',
+    `model = "gpt"
+approval_policy = "never"
+
+[mcp_servers.docs]
+command = "npx"
+args = ["-y", "docs"]
+env_vars = ["DOCS_REGION", "NOT_SET"]
+startup_timeout_sec = 20.5
+tool_timeout_sec = 45
+enabled_tools = ["search"]
+disabled_tools = ["delete"]
+[mcp_servers.docs.env]
+DOCS_KEY = "k"
+
+[mcp_servers.remote]
+url = "https://codex.example.com/mcp"
+bearer_token_env_var = "REMOTE_TOKEN"
+http_headers = { "X-Region" = "eu" }
+env_http_headers = { "X-Team" = "TEAM" }
+required = true
+`,
+  );
+  const env = { DOCS_REGION: 'eu', REMOTE_TOKEN: 'secret-token-1', TEAM: 'blue' };
+  const [snapshot, loaded] = await load(file, env);
+  const docs = snapshot.servers.find(({ name }) => name === 'docs');
+  assert.deepEqual([docs?.connectTimeoutMs, docs?.requestTimeoutMs], [20_500, 45_000]);
+  assert.deepEqual([docs?.include, docs?.exclude], [['search'], ['delete']]);
+  const local = only(snapshot, 'docs');
+  assert.deepEqual(local.transport === 'stdio' && local.env, { DOCS_KEY: 'k', DOCS_REGION: 'eu', NOT_SET: '' });
+  const remote = only(snapshot, 'remote');
+  assert.deepEqual(remote.transport === 'http' && remote.headers, {
+    'x-region': 'eu',
+    'x-team': 'blue',
+    authorization: 'Bearer secret-token-1',
+  });
+  assert.ok(!JSON.stringify(loaded.printable()).includes('secret-token-1'));
+  await assert.rejects(load(file, {}), /mcpServers\.remote\.auth\.token: .*REMOTE_TOKEN.*not set/);
+});
+
+test("Goose's file works: its own extensions are left out", async (t) => {
+  const file = await written(
+    t,
+    'config.yaml',
+    `GOOSE_PROVIDER: x
+extensions:
+  developer: { type: builtin, bundled: true, enabled: true, name: developer }
+  fetch: { type: stdio, cmd: uvx, args: [mcp-server-fetch], envs: { A: "1" }, env_keys: [FETCH_KEY], timeout: 300, enabled: true }
+  web: { type: streamable_http, uri: "https://goose.example.com/mcp", headers: {}, available_tools: [search] }
+  old: { type: sse, uri: "https://goose.example.com/sse", enabled: false }
+`,
+  );
+  const [snapshot, { warnings }] = await load(file, { FETCH_KEY: 'k' });
+  const fetch = only(snapshot, 'fetch');
+  assert.deepEqual(fetch.transport === 'stdio' && [fetch.command, fetch.env], ['uvx', { A: '1', FETCH_KEY: 'k' }]);
+  assert.equal(snapshot.servers.find(({ name }) => name === 'fetch')?.requestTimeoutMs, 300_000);
+  assert.deepEqual(
+    snapshot.servers.map(({ name, include }) => [name, include]),
+    [
+      ['fetch', []],
+      ['web', ['search']],
+    ],
+  );
+  assert.match(warnings.join('\n'), /mcpServers\.developer: ignored: an extension of type "builtin"/);
+});
+
+test("Gemini's settings, LM Studio's file and the settings of VS Code work", async (t) => {
+  const gemini = await written(
+    t,
+    'gemini.json',
+    `{ "general": { "vimMode": true }, "security": {}, "mcp": { "allowed": ["a"] },
+       "mcpServers": { "a": { "httpUrl": "https://a.example.com/mcp", "timeout": 600000, "trust": false, "includeTools": ["x"] },
+                       "b": { "url": "https://b.example.com/sse" } } }`,
+  );
+  const [snapshot, { warnings }] = await load(gemini);
+  assert.deepEqual(
+    snapshot.servers.map(({ name, requestTimeoutMs }) => [name, requestTimeoutMs]),
+    [
+      ['a', 600_000],
+      ['b', (await load(gemini))[0].servers[1]?.requestTimeoutMs],
+    ],
+  );
+  assert.match(warnings.join('\n'), /ignored: "general", "security", "mcp"; settings of another program/);
+  const studio = await written(t, 'mcp.json', '{ "mcpServers": { "hf": { "url": "https://hf.co/mcp" } } }');
+  assert.equal(only((await load(studio))[0], 'hf').transport, 'http');
+  const code = await written(
+    t,
+    'code.json',
+    '{ "editor.fontSize": 12, "mcp": { "inputs": [], "servers": { "s": { "command": "x" } } } }',
+  );
+  assert.equal(only((await load(code))[0], 's').transport, 'stdio');
+});
+
+test("Continue's file works: a list of servers with names", async (t) => {
+  const file = await written(
+    t,
+    'continue.yaml',
+    `name: mine
+version: 1.0.0
+schema: v1
+models: []
+mcpServers:
+  - name: SQLite MCP
+    command: npx
+    args: [-y, mcp-sqlite]
+    connectionTimeout: 5000
+  - name: remote
+    type: streamable-http
+    url: https://continue.example.com/mcp
+    requestOptions: { headers: { X-Key: abc } }
+`,
+  );
+  const [snapshot] = await load(file);
+  assert.deepEqual(
+    snapshot.servers.map(({ name, connectTimeoutMs }) => [name, connectTimeoutMs]),
+    [
+      ['SQLite MCP', 5000],
+      ['remote', (await load(file))[0].servers[1]?.connectTimeoutMs],
+    ],
+  );
+  const remote = only(snapshot, 'remote');
+  assert.deepEqual(remote.transport === 'http' && remote.headers, { 'x-key': 'abc' });
+  const unnamed = await written(t, 'unnamed.yaml', 'mcpServers:\n  - command: npx\n');
+  await assert.rejects(load(unnamed), /unnamed\.yaml:2:5: mcpServers\[0\]: a server in a list needs a "name"/);
+});
+
+test('a list of URLs is one server with replicas, and its names have no prefix', async (t) => {
+  const file = await written(t, 'replicas.yaml', 'servers: ["http://127.0.0.1:1/mcp", "http://127.0.0.1:2/mcp"]\n');
+  const [snapshot] = await load(file);
+  assert.deepEqual(
+    snapshot.servers.map(({ name, prefix, endpoints }) => [name, prefix, endpoints.length]),
+    [['server', null, 2]],
+  );
+  const one = await written(t, 'one.yaml', 'servers: ["http://127.0.0.1:1/mcp"]\n');
+  assert.equal(only((await load(one))[0], 'server').transport, 'http');
+  const wrong = await written(t, 'wrong.yaml', 'servers: ["http://127.0.0.1:1/mcp", nonsense]\n');
+  await assert.rejects(
+    load(wrong),
+    /wrong\.yaml:1:\d+: mcpServers\.server\.endpoints\[1\]\.url: must be an absolute URL/,
+  );
+});
+
+test('a key of another program in a file of ours is an error that says what to copy', () => {
+  const [problem] = problemsOfObject({ mcpServers: {}, keybinds: {} } as never);
+  assert.match(problem as string, /unknown key "keybinds"; .* copy only its servers, under "mcpServers"/);
 });

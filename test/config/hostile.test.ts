@@ -91,7 +91,16 @@ const VALUES: readonly [name: string, value: unknown, problem: string][] = [
   ['an unknown log level', { log: { level: 'loud' } }, 'log.level: must be "fatal", "error"'],
   ['a function', { mcpServers: () => 1 }, 'mcpServers: a function cannot stand here'],
   ['a Map', { mcpServers: new Map() }, 'mcpServers: a Map cannot stand here'],
-  ['servers as a list', { mcpServers: [{ command: 'x' }] }, 'mcpServers: must be an object'],
+  [
+    'servers in a list without names',
+    { mcpServers: [{ command: 'x' }] },
+    'mcpServers[0]: a server in a list needs a "name"',
+  ],
+  [
+    'a list of URLs and objects',
+    { mcpServers: ['http://a', { name: 'b', command: 'x' }] },
+    'mcpServers[0]: a server in a list',
+  ],
   ['a server as text', { mcpServers: { a: 'npx x' } }, 'mcpServers.a: must be an object'],
   ['an empty server', server({}), 'mcpServers.a: needs "command" or "url"'],
   ['command and url', stdio({ url: 'http://x' }), 'mcpServers.a: has both "command" and "url"'],

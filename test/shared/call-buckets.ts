@@ -1,4 +1,4 @@
-import { CallBuckets } from '../../src/shared/buckets.js';
+import { CallBuckets } from '../../src/shared/call-buckets.js';
 
 /** The buckets of a call; those that are not given do not apply. */
 export function callBuckets(some: Partial<CallBuckets>): CallBuckets {

@@ -2,7 +2,7 @@
 import { buildTable } from '../../src/catalog/table.js';
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
-import type { RouteSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import type { RateLimitsSnapshot, RouteSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import { type CatalogTable, EntryKind } from '../../src/shared/catalog-table.js';
 import { serverSnapshot } from '../config/support.js';
 
@@ -33,6 +33,10 @@ export function route(name: string, changes: Partial<RouteSnapshot> = {}): Route
   };
 }
 
+export function rateLimits(changes: Partial<RateLimitsSnapshot> = {}): RateLimitsSnapshot {
+  return { ...DEFAULTS.rateLimits, maxClients: 1000, ...changes };
+}
+
 const DEFAULTS = compileSnapshot(loadConfigObject({ mcpServers: {} }));
 
 /** A snapshot with two servers, `files` and `search`, no authentication and no rate limits. */
@@ -44,7 +48,7 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
     admin: null,
     workers: 1,
     servers: [server('files'), server('search')],
-    rateLimits: { global: null, perClient: null, perTool: [], maxClients: 1000 },
+    rateLimits: rateLimits(),
     cache: {
       enabled: true,
       maxBytes: 1_000_000,

@@ -3,6 +3,7 @@ import { errorNumber } from '../../src/errors.js';
 import { digestOf } from './digest.js';
 import { NEVER, type Principal, principal } from './principal.js';
 import type { Revoked } from './revoked.js';
+import type { TokenVerifier } from './verifier.js';
 
 type Tokens = Extract<AuthSnapshot, { type: 'bearer' }>['tokens'];
 
@@ -13,7 +14,7 @@ const TOKEN_REVOKED = errorNumber('GW_TOKEN_REVOKED');
  * A table of tokens, looked up by SHA-256: the time of a look-up depends on the digest, which cannot be chosen byte by byte,
  * and not on how many bytes of a token were guessed. One per worker and authentication settings.
  */
-export class BearerTable {
+export class BearerTable implements TokenVerifier {
   readonly #principals = new Map<string, Principal>();
 
   readonly #revoked: Revoked;
@@ -26,11 +27,19 @@ export class BearerTable {
     }
   }
 
-  /** The principal of the token `bytes[start, end)`, or the number of an error. */
-  find(bytes: Buffer, start: number, end: number): Principal | number {
+  find(bytes: Buffer, _words: Int32Array | null, start: number, end: number): Principal | number {
     const digest = digestOf(bytes, start, end);
     const found = this.#principals.get(digest);
     if (found === undefined) return INVALID_TOKEN;
     return this.#revoked.covers(digest, found.subject, null, 0) ? TOKEN_REVOKED : found;
   }
+
+  /** Not called: {@link find} decides about every token. */
+  verify(token: string): Promise<Principal | number> {
+    const bytes = Buffer.from(token, 'latin1');
+    return Promise.resolve(this.find(bytes, null, 0, bytes.length));
+  }
+
+  /** Nothing is remembered: the revocations are read for each token. */
+  forget(): void {}
 }

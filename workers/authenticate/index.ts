@@ -6,12 +6,27 @@ import type { AuthSnapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import { Counter, type Counters } from '../../src/shared/counters.js';
 import { BearerTable } from './bearer.js';
-import { JwtVerifier, type RefusalLog } from './jwt.js';
+import { JwtVerifier } from './jwt.js';
 import type { KeySource } from './keys.js';
 import { ANONYMOUS, type Principal } from './principal.js';
 import type { Revoked } from './revoked.js';
+import type { RefusalLog, TokenVerifier, VerifierContext } from './verifier.js';
 
 const UNAUTHENTICATED = errorNumber('GW_UNAUTHENTICATED');
+
+type VerifierTable = {
+  readonly [Type in AuthSnapshot['type']]: (
+    auth: Extract<AuthSnapshot, { type: Type }>,
+    context: VerifierContext,
+  ) => TokenVerifier | null;
+};
+
+/** One row for each `auth.type`; null = every client is anonymous. */
+const VERIFIERS: VerifierTable = {
+  none: () => null,
+  bearer: ({ tokens }, { revoked }) => new BearerTable(tokens, revoked),
+  jwt: (auth, { counters, keys, revoked, refusals }) => new JwtVerifier(auth, counters, keys, revoked, refusals),
+};
 
 /** Outcome of {@link Authenticator.check}. */
 export const Outcome = { pending: 0, known: 1, refused: 2 } as const;
@@ -22,13 +37,14 @@ export class Authenticator {
   /** Error number of a refusal. */
   error = -1;
   readonly #counters: Counters;
-  readonly #bearer: BearerTable | null;
-  readonly #jwt: JwtVerifier | null;
+  /** null = every client is anonymous. */
+  readonly #verifier: TokenVerifier | null;
 
   constructor(auth: AuthSnapshot, counters: Counters, keys: KeySource, revoked: Revoked, refusals: RefusalLog) {
     this.#counters = counters;
-    this.#bearer = auth.type === 'bearer' ? new BearerTable(auth.tokens, revoked) : null;
-    this.#jwt = auth.type === 'jwt' ? new JwtVerifier(auth, counters, keys, revoked, refusals) : null;
+    // The row of a type takes the settings of that type, which the compiler cannot see through the index.
+    const create = VERIFIERS[auth.type] as (auth: AuthSnapshot, context: VerifierContext) => TokenVerifier | null;
+    this.#verifier = create(auth, { counters, keys, revoked, refusals });
   }
 
   /**
@@ -47,7 +63,8 @@ export class Authenticator {
     seconds: number,
     words: Int32Array | null = null,
   ): number {
-    if (this.#bearer === null && this.#jwt === null) {
+    const verifier = this.#verifier;
+    if (verifier === null) {
       this.principal = ANONYMOUS;
       return Outcome.known;
     }
@@ -55,8 +72,7 @@ export class Authenticator {
       this.error = UNAUTHENTICATED;
       return Outcome.refused;
     }
-    const found =
-      this.#bearer !== null ? this.#bearer.find(bytes, start, end) : this.#jwt!.find(bytes, words, start, end, seconds);
+    const found = verifier.find(bytes, words, start, end, seconds);
     if (found === undefined) return Outcome.pending;
     if (typeof found === 'number') {
       this.error = found;
@@ -69,11 +85,11 @@ export class Authenticator {
 
   /** Verifies a token after `pending`. Resolves to the principal or the number of an error; never rejects. */
   verify(token: string): Promise<Principal | number> {
-    return this.#jwt!.verify(token);
+    return this.#verifier!.verify(token);
   }
 
   /** Removes all remembered tokens. */
   forget(): void {
-    this.#jwt?.forget();
+    this.#verifier?.forget();
   }
 }

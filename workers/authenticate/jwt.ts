@@ -19,6 +19,7 @@ import type { KeySource } from './keys.js';
 import { KnownTokens } from './known-tokens.js';
 import { NEVER, type Principal, principal } from './principal.js';
 import type { Revoked } from './revoked.js';
+import type { RefusalLog, TokenVerifier } from './verifier.js';
 
 type JwtAuth = Extract<AuthSnapshot, { type: 'jwt' }>;
 type LocalKeys = ReturnType<typeof createLocalJWKSet>;
@@ -35,14 +36,8 @@ const MAX_KNOWN = 10_000;
 const MAX_REFUSED = 2_000;
 const REFUSED_MS = 5_000;
 
-/** Where refusals are logged that the issuer of a token can do something about. */
-export interface RefusalLog {
-  /** A token with a good signature was refused. @param why one sentence that holds nothing of the token */
-  tokenRefused(why: string): void;
-}
-
 /** Verifies tokens and remembers the outcome until they expire. One per worker and snapshot. */
-export class JwtVerifier {
+export class JwtVerifier implements TokenVerifier {
   readonly #auth: JwtAuth;
   readonly #options: JWTVerifyOptions;
   readonly #counters: Counters;

@@ -1,7 +1,7 @@
 import { monotonic } from '../../src/shared/clock.js';
 import type { FrontMessage } from '../../src/shared/worker-messages.js';
 import type { Milliseconds } from '../../src/units.js';
-import type { RefusalLog } from './jwt.js';
+import type { RefusalLog } from './verifier.js';
 
 /** Between two reports of the same reason. */
 const PAUSE_MS: Milliseconds = 60_000;

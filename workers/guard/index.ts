@@ -2,10 +2,11 @@
  * Guard: whether the call is permitted. Scopes of the route, then one token from each bucket that applies. The outcome is in
  * the guard's fields; nothing is allocated per call.
  */
-import type { BucketRule, Snapshot } from '../../src/config/snapshot.js';
+import type { Snapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
-import { type BucketPlan, planBuckets } from '../../src/shared/bucket-plan.js';
-import { BUCKET_MOVED, type Buckets, CallBuckets } from '../../src/shared/buckets.js';
+import { type BucketPlan, type ClientRule, planBuckets } from '../../src/shared/bucket-plan.js';
+import { BUCKET_MOVED, type Buckets } from '../../src/shared/buckets.js';
+import { CallBuckets } from '../../src/shared/call-buckets.js';
 import { ClientBuckets } from '../../src/shared/client-buckets.js';
 import { type Counters, limitCounter } from '../../src/shared/counters.js';
 import type { Principal } from '../authenticate/principal.js';
@@ -47,7 +48,7 @@ export class Guard {
 
   /** Whether anything is counted per client. */
   get countsClients(): boolean {
-    return this.#plan.perClient;
+    return this.#plan.clientRules > 0;
   }
 
   /** Whether the principal has every scope of the routes that were found. Anonymous clients have none. */
@@ -79,28 +80,28 @@ export class Guard {
    * @param now milliseconds of the monotonic clock
    */
   take(client: Int32Array, found: Finder | null, now: number): boolean {
-    const { rateLimits, routes } = this.#snapshot;
     const { buckets } = this;
+    const plan = this.#plan;
     this.error = -1;
     this.retryAfterMs = 0;
     buckets.clear();
     if (!this.isMetered) return true;
     const route = found === null ? -1 : found.route;
-    buckets.global = this.#plan.global;
-    if (found !== null && found.toolRule >= 0) buckets.tool = this.#plan.tools[found.toolRule] ?? -1;
-    let routeRule: BucketRule | null = null;
+    buckets.global = plan.global;
+    if (found !== null && found.toolRule >= 0) buckets.tool = plan.tools[found.toolRule] ?? -1;
+    let routeClient: ClientRule | null = null;
     if (route >= 0) {
-      buckets.route = this.#plan.routes[route] ?? -1;
-      routeRule = routes[route]?.clientRateLimit ?? null;
+      buckets.route = plan.routes[route] ?? -1;
+      routeClient = plan.routeClients[route] ?? null;
     }
     for (;;) {
-      if (rateLimits.perClient !== null) {
-        this.#clients.find(client, 0, rateLimits.perClient, now);
+      if (plan.client !== null) {
+        this.#clients.find(client, plan.client.number, plan.client.rule, now);
         buckets.client = this.#clients.index;
         buckets.clientGeneration = this.#clients.generation;
       }
-      if (routeRule !== null) {
-        this.#clients.find(client, route + 1, routeRule, now);
+      if (routeClient !== null) {
+        this.#clients.find(client, routeClient.number, routeClient.rule, now);
         buckets.routeClient = this.#clients.index;
         buckets.routeClientGeneration = this.#clients.generation;
       }

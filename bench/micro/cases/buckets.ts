@@ -1,4 +1,5 @@
-import { Buckets, bucketMemory, CallBuckets } from '../../../src/shared/buckets.js';
+import { Buckets, bucketMemory } from '../../../src/shared/buckets.js';
+import { CallBuckets } from '../../../src/shared/call-buckets.js';
 import { ClientBuckets } from '../../../src/shared/client-buckets.js';
 import { monotonic } from '../../../src/shared/clock.js';
 import { type Case, keep } from '../runner.js';

@@ -119,7 +119,7 @@ export const decideCases: readonly Case[] = [
     what: 'policy: the same without authentication, routes and limits',
     setup: () => {
       const full = fullSnapshot();
-      const none = { global: null, perClient: null, perTool: [], maxClients: full.rateLimits.maxClients };
+      const none = { ...full.rateLimits, global: null, perClient: null, perTool: [] };
       return decisions({ ...full, auth: { type: 'none' }, routes: [], rateLimits: none }, []);
     },
   },

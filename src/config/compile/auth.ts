@@ -14,8 +14,14 @@ type BearerConfig = Extract<ResolvedConfig['auth'], { type: 'bearer' }>;
 /** The `auth` of a snapshot: tokens and keys read and checked as far as is possible without a request. */
 export function compileAuth(compilation: Compilation): AuthSnapshot {
   const { auth } = compilation.loaded.config;
-  if (auth.type === 'none') return { type: 'none' };
-  return auth.type === 'bearer' ? bearer(compilation, auth) : jwt(compilation, auth);
+  switch (auth.type) {
+    case 'none':
+      return { type: 'none' };
+    case 'bearer':
+      return bearer(compilation, auth);
+    case 'jwt':
+      return jwt(compilation, auth);
+  }
 }
 
 /** Scopes as a list; OAuth writes them as one string with spaces (RFC 6749 3.3). */

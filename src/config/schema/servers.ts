@@ -4,14 +4,17 @@ import { alias, flag, holds, milliseconds, named, strings, whole } from './field
 
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
 
-const command = holds(
-  'arguments',
-  z
-    .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
-    .optional()
-    .describe(
-      'Program to start: a name on PATH or a path, or a list of the program and its arguments. No shell is used.',
-    ),
+const command = alias(
+  holds(
+    'arguments',
+    z
+      .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+      .optional()
+      .describe(
+        'Program to start: a name on PATH or a path, or a list of the program and its arguments. No shell is used.',
+      ),
+  ),
+  'cmd',
 );
 const args = holds(
   'arguments',
@@ -20,9 +23,13 @@ const args = holds(
     .optional()
     .describe('Arguments, one an item. Other users of the machine can see them; secrets belong into `env`.'),
 );
-const env = holds(
-  'variables',
-  named(scalar).optional().describe('Environment variables of the child, besides a minimal set (PATH, HOME, ...).'),
+const env = alias(
+  holds(
+    'variables',
+    named(scalar).optional().describe('Environment variables of the child, besides a minimal set (PATH, HOME, ...).'),
+  ),
+  'environment',
+  'envs',
 );
 const cwd = z
   .string()
@@ -106,9 +113,9 @@ export const serverSchema = z.strictObject({
     .optional()
     .describe('File of KEY=VALUE lines for the child, relative to the configuration file; `env` wins.'),
   cwd,
-  url: alias(url, 'serverUrl', 'httpUrl'),
+  url: alias(url, 'serverUrl', 'httpUrl', 'uri'),
   transport,
-  headers: alias(headers, 'requestHeaders'),
+  headers: alias(headers, 'requestHeaders', 'httpHeaders'),
   auth: upstreamAuth,
   endpoints: z
     .array(endpointSchema)
@@ -135,6 +142,8 @@ export const serverSchema = z.strictObject({
   include: alias(
     strings().optional().describe("Globs over the upstream's own tool names: only these are offered. Default: all."),
     'includeTools',
+    'enabledTools',
+    'availableTools',
     'tools',
   ),
   exclude: alias(
@@ -189,6 +198,7 @@ export const serverSchema = z.strictObject({
 /** Keys of client files that change nothing here. */
 export const IGNORED_SERVER_KEYS = [
   'autoApprove',
+  'bundled',
   'alwaysAllow',
   'alwaysLoad',
   'description',
@@ -202,6 +212,9 @@ export const IGNORED_SERVER_KEYS = [
   'note',
   'provider',
   'remoteConfigured',
+  'required',
+  'settings',
+  'source',
   'title',
   'trust',
   'version',
@@ -210,6 +223,8 @@ export const IGNORED_SERVER_KEYS = [
 
 /** Keys of client files for features that this gateway does not have: they are ignored with a warning. */
 export const UNSUPPORTED_SERVER_KEYS: Readonly<Record<string, string>> = {
+  oauth_resource: 'OAuth towards upstreams is not supported; set auth or headers',
+  scopes: 'OAuth towards upstreams is not supported; set auth or headers',
   oauth: 'OAuth towards upstreams is not supported; set auth or headers',
   headersHelper: 'commands that make headers are not supported; set auth or headers',
   authProviderType: 'provider authentication is not supported; set auth or headers',

@@ -2,6 +2,7 @@
 
 import { Flag } from '../../../native/layout.js';
 import { Era } from '../../protocol/revisions.js';
+import { planBuckets } from '../../shared/bucket-plan.js';
 import { monotonic } from '../../shared/clock.js';
 import { limitCounter } from '../../shared/counters.js';
 import type { PolicyPool } from '../../shared/policy-pool.js';
@@ -40,9 +41,9 @@ export class Remembered {
 
   /** Follows the snapshot of the pool. */
   follow(): void {
-    const { rateLimits, routes, limits } = this.#pool.snapshot;
-    this.#countsClients =
-      rateLimits.perClient !== null || routes.some(({ clientRateLimit }) => clientRateLimit !== null);
+    const { snapshot } = this.#pool;
+    const { limits } = snapshot;
+    this.#countsClients = planBuckets(snapshot).clientRules > 0;
     if (limits.maxMemo === this.#capacity) return;
     this.#capacity = limits.maxMemo;
     this.#memo = new Memo(this.#capacity);

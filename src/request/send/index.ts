@@ -17,8 +17,9 @@ import { VerdictFlag } from '../../shared/records.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import { type CallTarget, type Exchange, Phase, type SessionLike } from '../exchange/index.js';
 import { CapabilityMemo } from './capability-memo.js';
+import { type Envelope, sessionEnvelope } from './envelope.js';
 import { type ParamHeader, paramHeaders } from './param-headers.js';
-import { type SpliceTarget, sessionEnvelope, spliceRequest } from './splice.js';
+import { type SpliceTarget, spliceRequest } from './splice.js';
 import { unknownMethodHeaders } from './unknown-method.js';
 
 /** What send needs of one server of the upstream pool. */
@@ -74,14 +75,15 @@ export interface SendParts {
   };
 }
 
-const NO_BYTES = Buffer.alloc(0);
+/** Of a client that has no session, so that nothing is known of it. */
+const NO_SESSION = sessionEnvelope(Buffer.alloc(0), {}, null);
 
 /** The stage; one per front. */
 export class SendStage {
   readonly #parts: SendParts;
-  readonly #target: SpliceTarget = { era: Era.legacy, name: null, stripBytes: 0, envelope: NO_BYTES };
+  readonly #target: SpliceTarget = { era: Era.legacy, name: null, stripBytes: 0, envelope: null };
   /** Envelopes of legacy sessions towards modern upstreams, by log level; they live as long as the session. */
-  readonly #envelopes = new WeakMap<SessionLike, (Buffer | undefined)[]>();
+  readonly #envelopes = new WeakMap<SessionLike, (Envelope | undefined)[]>();
   readonly #capabilities = new CapabilityMemo();
 
   constructor(parts: SendParts) {
@@ -204,7 +206,7 @@ export class SendStage {
     // A fallback server has the same names or none: its name is the one the entry has at the first server.
     target.name = catalog === null ? null : catalog.upstreamName(entry);
     target.stripBytes = verdict.stripBytes;
-    target.envelope = NO_BYTES;
+    target.envelope = null;
     if (endpoint.era === Era.modern && exchange.client.era === Era.legacy) {
       target.envelope = this.#envelope(exchange);
       // It may answer with questions, and wants the whole call again with their answers.
@@ -245,12 +247,12 @@ export class SendStage {
     endpoint.call(exchange, message, method, nameHeader, extra);
   }
 
-  #envelope(exchange: Exchange): Buffer {
+  #envelope(exchange: Exchange): Envelope {
     const { session } = exchange.client;
-    if (session === null) return sessionEnvelope(NO_BYTES, {}, null);
+    if (session === null) return NO_SESSION;
     let byLevel = this.#envelopes.get(session);
     if (byLevel === undefined) {
-      byLevel = new Array<Buffer | undefined>(NO_LEVEL + 1);
+      byLevel = new Array<Envelope | undefined>(NO_LEVEL + 1);
       this.#envelopes.set(session, byLevel);
     }
     const level = session.logLevel < 0 ? NO_LEVEL : session.logLevel;

@@ -5,8 +5,10 @@
 import { Flag } from '../../../native/layout.js';
 import { Composer } from '../../protocol/composer.js';
 import { type JsonCursor, removeMembers } from '../../protocol/json-cursor.js';
-import { Era, MODERN, REVISIONS } from '../../protocol/revisions.js';
+import { MemberCuts } from '../../protocol/member-cuts.js';
+import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../exchange/index.js';
+import type { Envelope } from './envelope.js';
 
 const NO_BYTES = Buffer.alloc(0);
 const ENVELOPE_PREFIX = Buffer.from('io.modelcontextprotocol/');
@@ -59,11 +61,8 @@ export interface SpliceTarget {
   /** Upstream name as JSON string contents (escaped, without quotes); null = keep, after cutting `stripBytes`. */
   name: Uint8Array | null;
   stripBytes: number;
-  /**
-   * Envelope members for a modern upstream on behalf of a legacy client, as JSON members without braces:
-   * `"io.modelcontextprotocol/protocolVersion":"…",…`.
-   */
-  envelope: Uint8Array;
+  /** For a modern upstream on behalf of a legacy client; null otherwise. */
+  envelope: Envelope | null;
 }
 
 /**
@@ -86,7 +85,7 @@ export function spliceRequest(exchange: Exchange, bytes: Uint8Array, length: num
   if (tokenStart >= 0) edit(tokenStart, spans.progressTokenEnd, idBytes);
   if (exchange.client.era !== target.era) {
     if (target.era === Era.legacy) dropEnvelope(exchange, bytes);
-    else addEnvelope(exchange, target.envelope);
+    else if (target.envelope !== null) addEnvelope(exchange, target.envelope);
   }
   return apply(bytes, length);
 }
@@ -113,14 +112,20 @@ function dropEnvelope(exchange: Exchange, bytes: Uint8Array): void {
   if (metaStart >= 0 && (spans.flags & Flag.metaIsObject) !== 0) {
     for (const { start, end, text } of removeMembers(bytes, metaStart, isEnvelopeKey)) edit(start, end, text);
   }
-  if (spans.inputResponsesStart >= 0 || spans.requestStateStart >= 0) {
-    for (const { start, end, text } of removeMembers(bytes, spans.paramsStart, CONTINUATION)) {
-      edit(start, end, text);
-    }
+  if (spans.inputResponsesStart < 0 && spans.requestStateStart < 0) return;
+  continuation.clear();
+  continuation.add(bytes, spans.inputResponsesStart, spans.inputResponsesEnd, INPUT_RESPONSES_KEY);
+  continuation.add(bytes, spans.requestStateStart, spans.requestStateEnd, REQUEST_STATE_KEY);
+  continuation.takeCommas(bytes);
+  for (let index = 0; index < continuation.count; index += 1) {
+    edit(continuation.startOf(index), continuation.endOf(index), NO_BYTES);
   }
 }
 
-const CONTINUATION = ['inputResponses', 'requestState'];
+/** Bytes of the quoted keys of a repeated request's members. */
+const INPUT_RESPONSES_KEY = '"inputResponses"'.length;
+const REQUEST_STATE_KEY = '"requestState"'.length;
+const continuation = new MemberCuts(2);
 
 function isEnvelopeKey({ bytes, keyStart }: JsonCursor): boolean {
   for (let index = 0; index < ENVELOPE_PREFIX.length; index += 1) {
@@ -129,45 +134,22 @@ function isEnvelopeKey({ bytes, keyStart }: JsonCursor): boolean {
   return true;
 }
 
-const COMMA = Buffer.from(',');
-const META_OPEN = Buffer.from('"_meta":{');
-const PARAMS_OPEN = Buffer.from('"params":{"_meta":{');
-
 /** Legacy client, modern upstream: every request carries the envelope. */
-function addEnvelope(exchange: Exchange, envelope: Uint8Array): void {
+function addEnvelope(exchange: Exchange, envelope: Envelope): void {
   const { spans } = exchange.message;
   const flags = spans.flags;
   const metaStart = spans.metaStart;
   const paramsStart = spans.paramsStart;
   if (metaStart >= 0 && (flags & Flag.metaIsObject) !== 0) {
-    const more = (flags & Flag.metaIsEmpty) === 0 ? ',' : '';
-    edit(metaStart + 1, metaStart + 1, Buffer.concat([envelope, Buffer.from(more)]));
+    const inside = metaStart + 1;
+    edit(inside, inside, (flags & Flag.metaIsEmpty) === 0 ? envelope.beforeMembers : envelope.members);
   } else if (metaStart >= 0) {
-    edit(metaStart, spans.metaEnd, Buffer.concat([Buffer.from('{'), envelope, Buffer.from('}')]));
+    edit(metaStart, spans.metaEnd, envelope.object);
   } else if (paramsStart >= 0) {
-    const close = (flags & Flag.paramsIsEmpty) === 0 ? '},' : '}';
-    edit(paramsStart + 1, paramsStart + 1, Buffer.concat([META_OPEN, envelope, Buffer.from(close)]));
+    const inside = paramsStart + 1;
+    edit(inside, inside, (flags & Flag.paramsIsEmpty) === 0 ? envelope.metaBeforeMembers : envelope.meta);
   } else {
     // Behind the id, which every request has: `"id":7` becomes `"id":7,"params":{…}`.
-    const at = spans.idEnd;
-    edit(at, at, Buffer.concat([COMMA, PARAMS_OPEN, envelope, Buffer.from('}}')]));
+    edit(spans.idEnd, spans.idEnd, envelope.params);
   }
-}
-
-const VERSION_KEY = `"io.modelcontextprotocol/protocolVersion":"${REVISIONS[MODERN]}"`;
-
-/**
- * The envelope a legacy session's calls carry towards modern upstreams.
- *
- * @param clientInfo raw JSON of the client's `clientInfo`, may be empty
- * @param capabilities what the client can be asked for, as 2026-07-28 declares it
- * @param level protocol log level the session asked for, or null
- */
-export function sessionEnvelope(clientInfo: Uint8Array, capabilities: object, level: string | null): Buffer {
-  const parts = [VERSION_KEY, `"io.modelcontextprotocol/clientCapabilities":${JSON.stringify(capabilities)}`];
-  if (clientInfo.length > 0) {
-    parts.push(`"io.modelcontextprotocol/clientInfo":${Buffer.from(clientInfo).toString('utf8')}`);
-  }
-  if (level !== null) parts.push(`"io.modelcontextprotocol/logLevel":"${level}"`);
-  return Buffer.from(parts.join(','));
 }

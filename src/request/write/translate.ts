@@ -6,7 +6,8 @@
 import { Flag, Method } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import type { Composer } from '../../protocol/composer.js';
-import { findMember, type JsonCursor, type Range, removeMembers } from '../../protocol/json-cursor.js';
+import { findMember } from '../../protocol/json-cursor.js';
+import { MemberCuts } from '../../protocol/member-cuts.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../exchange/index.js';
 
@@ -18,6 +19,11 @@ const COMMA = Buffer.from(',');
 export const COMPLETE = Buffer.from('"resultType":"complete"');
 export const NOT_CACHEABLE = Buffer.from('"ttlMs":0,"cacheScope":"private"');
 const WRAPPED_OPEN = Buffer.from('{"result":');
+/** Bytes of the quoted keys of members that legacy clients do not know. */
+const RESULT_TYPE_KEY = '"resultType"'.length;
+const TTL_KEY = '"ttlMs"'.length;
+const SCOPE_KEY = '"cacheScope"'.length;
+const cuts = new MemberCuts(3);
 const NOT_FOUND_LEGACY = -32002;
 const INVALID_PARAMS = Buffer.from('-32602');
 
@@ -73,7 +79,7 @@ export function translateResponse(
     composer.range(bytes, 0, start);
   }
   if (exchange.client.era === Era.modern) modernResult(composer, exchange, bytes, start, end, spans, serverInfo);
-  else legacyResult(composer, bytes, start, end, flags);
+  else legacyResult(composer, bytes, start, end, spans);
   if (idFirst) composer.range(bytes, end, length);
   else
     composer
@@ -113,36 +119,32 @@ function modernResult(
   composer.range(bytes, start + 1, end);
 }
 
-/** Modern upstream, legacy client: strict legacy schemas know neither the result type nor cache hints. */
-function legacyResult(composer: Composer, bytes: Uint8Array, start: number, end: number, flags: number): void {
-  const structured =
-    (flags & Flag.structuredNotObject) !== 0 ? findMember(bytes, start, end, 'structuredContent') : null;
+/**
+ * Modern upstream, legacy client: strict legacy schemas know neither the result type nor cache hints. The scan has the
+ * positions of these members, so that a large result is not read once more.
+ */
+function legacyResult(composer: Composer, bytes: Uint8Array, start: number, end: number, spans: Spans): void {
+  cuts.clear();
+  cuts.add(bytes, spans.resultTypeStart, spans.resultTypeEnd, RESULT_TYPE_KEY);
+  cuts.add(bytes, spans.ttlMsStart, spans.ttlMsEnd, TTL_KEY);
+  cuts.add(bytes, spans.cacheScopeStart, spans.cacheScopeEnd, SCOPE_KEY);
+  cuts.takeCommas(bytes);
   let at = start;
-  for (const edit of removeMembers(bytes, start, isModernKey)) {
-    copyWrapped(composer, bytes, at, edit.start, structured);
-    at = edit.end;
+  for (let index = 0; index < cuts.count; index += 1) {
+    copyWrapped(composer, bytes, at, cuts.startOf(index), spans);
+    at = cuts.endOf(index);
   }
-  copyWrapped(composer, bytes, at, end, structured);
+  copyWrapped(composer, bytes, at, end, spans);
 }
 
-function isModernKey(cursor: JsonCursor): boolean {
-  return cursor.keyIs('resultType') || cursor.keyIs('ttlMs') || cursor.keyIs('cacheScope');
-}
-
-/** Copies `[start, end)`; the value `wrapped`, if it lies within, becomes `{"result":…}` (structured content was an object). */
-function copyWrapped(
-  composer: Composer,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  wrapped: Range | null | undefined,
-): void {
-  if (!wrapped || wrapped.start < start || wrapped.end > end) {
+/** Copies `[start, end)`; structured content that is no object becomes `{"result":…}` (it was always an object). */
+function copyWrapped(composer: Composer, bytes: Uint8Array, start: number, end: number, spans: Spans): void {
+  const { structuredContentStart: from, structuredContentEnd: to } = spans;
+  if ((spans.flags & Flag.structuredNotObject) === 0 || from < start || to > end) {
     composer.range(bytes, start, end);
     return;
   }
-  composer.range(bytes, start, wrapped.start).put(WRAPPED_OPEN).range(bytes, wrapped.start, wrapped.end).put(CLOSE);
-  composer.range(bytes, wrapped.end, end);
+  composer.range(bytes, start, from).put(WRAPPED_OPEN).range(bytes, from, to).put(CLOSE).range(bytes, to, end);
 }
 
 function translateError(composer: Composer, exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {

@@ -5,6 +5,7 @@ import type { Exchange } from '../../request/exchange/index.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import { CallEvents, type CallStream, type CallStreamListener, callParser } from './call-stream.js';
+import { headerLine, NameLines } from './header-lines.js';
 import { Media, type ResponseParser } from './response-parser.js';
 import { Http1Socket, type SocketFailure, type SocketOwner } from './socket.js';
 import type { ConnectionTarget } from './target.js';
@@ -31,11 +32,9 @@ const NO_BYTES = Buffer.alloc(0);
 const NO_HEADERS: readonly string[] = [];
 const CONTENT_LENGTH = Buffer.from('content-length: ');
 const HEAD_END = Buffer.from('\r\n\r\n');
-/** Characters that a header value may not hold (RFC 9110 section 5.5): a line break would inject headers. */
-const BAD_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
-const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 const composer = new Composer();
+const nameLines = new NameLines(4096);
 
 /**
  * One keep-alive connection with one call at a time, and the bytes and headers of that call, in case it is sent again. Owned
@@ -143,10 +142,10 @@ export class HttpConnection implements SocketOwner, CallStream {
   /** Adds the headers of this call. @returns false when one of them cannot be written */
   #ownHeaders(): boolean {
     const { nameHeader, extraHeaders } = this;
-    if (nameHeader !== '' && !addHeader('mcp-name', nameHeader)) return false;
+    if (nameHeader !== '' && !addLine(nameLines.of(nameHeader))) return false;
     if (extraHeaders === null) return true;
     for (let index = 0; index < extraHeaders.length; index += 2) {
-      if (!addHeader(extraHeaders[index] ?? '', extraHeaders[index + 1] ?? '')) return false;
+      if (!addLine(headerLine(extraHeaders[index] ?? '', extraHeaders[index + 1] ?? ''))) return false;
     }
     return true;
   }
@@ -322,10 +321,10 @@ function headBytes(start: string, headers: readonly string[]): Buffer {
   return Buffer.from(text, 'latin1');
 }
 
-/** Appends one header line to the composer. @returns false for an invalid name or value */
-function addHeader(name: string, value: string): boolean {
-  if (!NAME.test(name) || BAD_VALUE.test(value)) return false;
-  composer.put(Buffer.from(`${name}: ${value}\r\n`, 'latin1'));
+/** Appends one header line to the composer. @returns false if there is none, because it cannot be sent */
+function addLine(line: Buffer | null): boolean {
+  if (line === null) return false;
+  composer.put(line);
   return true;
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Counter } from '../../../src/shared/counters.js';
-import { catalog, route, sampleCatalog, snapshot } from '../../workers/fixture.js';
+import { catalog, rateLimits, route, sampleCatalog, snapshot } from '../../workers/fixture.js';
 import { DispatchFixture } from './fixture.js';
 
 const cacheable = (more: object = {}) => [
@@ -155,15 +155,12 @@ describe('cacheable calls', () => {
     }));
 
   it('count against the limits, whether answered from the cache or not', () =>
-    withFixture(
-      { rateLimits: { global: { rate: 1e-6, burst: 4 }, perClient: null, perTool: [], maxClients: 1 } },
-      async (fixture) => {
-        await leadAndStore(fixture, {}, '"x"');
-        const verdicts = [];
-        for (let i = 0; i < 5; i += 1) verdicts.push((await fixture.call('files__read', {})).verdict);
-        assert.deepEqual(verdicts, ['cached', 'cached', 'cached', 'deny', 'deny']);
-      },
-    ));
+    withFixture({ rateLimits: rateLimits({ global: { rate: 1e-6, burst: 4 }, maxClients: 1 }) }, async (fixture) => {
+      await leadAndStore(fixture, {}, '"x"');
+      const verdicts = [];
+      for (let i = 0; i < 5; i += 1) verdicts.push((await fixture.call('files__read', {})).verdict);
+      assert.deepEqual(verdicts, ['cached', 'cached', 'cached', 'deny', 'deny']);
+    }));
 
   it('that continue an earlier one are never cached, nor confuse the memo', () =>
     withFixture({}, async (fixture) => {

@@ -9,7 +9,7 @@ import { Memo, MemoKey } from '../../../src/request/dispatch/memo.js';
 import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
 import { Counter } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
-import { catalog, route, sampleCatalog, server, snapshot } from '../../workers/fixture.js';
+import { catalog, rateLimits, route, sampleCatalog, server, snapshot } from '../../workers/fixture.js';
 import { DispatchFixture, type DispatchFixtureOptions } from './fixture.js';
 
 const secret = 'a secret that is long enough for HS256';
@@ -212,7 +212,7 @@ describe('limits with remembered verdicts', () => {
 
   it('4 workers and the memo together grant exactly the capacity', () =>
     withFixture(
-      { workers: 4, rateLimits: { global: { rate: never, burst: 700 }, perClient: null, perTool: [], maxClients: 10 } },
+      { workers: 4, rateLimits: rateLimits({ global: { rate: never, burst: 700 }, maxClients: 10 }) },
       async (fixture) => {
         await fixture.pool.ready();
         let granted = 0;
@@ -245,8 +245,8 @@ describe('limits with remembered verdicts', () => {
     ));
 
   it('count clients apart: by subject with a token, by address without', async () => {
-    const rateLimits = { global: null, perClient: { rate: never, burst: 5 }, perTool: [], maxClients: 100 };
-    await withFixture({ workers: 2, rateLimits }, async (fixture) => {
+    const limits = rateLimits({ perClient: { rate: never, burst: 5 }, maxClients: 100 });
+    await withFixture({ workers: 2, rateLimits: limits }, async (fixture) => {
       for (const address of ['10.0.0.1', '10.0.0.2', '::1']) {
         const results = [];
         for (let i = 0; i < 8; i += 1) results.push(await fixture.call('files__read', {}, { address }));
@@ -255,7 +255,7 @@ describe('limits with remembered verdicts', () => {
     });
     const tokens = ['t1', 't2', 't3'].map((token) => ({ token, subject: token === 't3' ? 'b' : 'a', scopes: [] }));
     await withFixture(
-      { workers: 2, rateLimits, auth: { type: 'bearer', tokens, resourceMetadata: null } },
+      { workers: 2, rateLimits: limits, auth: { type: 'bearer', tokens, resourceMetadata: null } },
       async (fixture) => {
         const count = async (token: string): Promise<number> => {
           let granted = 0;
@@ -272,12 +272,10 @@ describe('limits with remembered verdicts', () => {
   it('hold for tools, routes, and clients on a route at once', () =>
     withFixture(
       {
-        rateLimits: {
-          global: null,
-          perClient: null,
+        rateLimits: rateLimits({
           perTool: [{ tools: ['search__*'], rule: { rate: never, burst: 4 } }],
           maxClients: 10,
-        },
+        }),
         routes: [
           route('r', {
             tools: ['files__*'],
@@ -307,28 +305,25 @@ describe('limits with remembered verdicts', () => {
     ));
 
   it('survive a reload that does not touch them, and start afresh after one that does', () =>
-    withFixture(
-      { rateLimits: { global: { rate: never, burst: 3 }, perClient: null, perTool: [], maxClients: 10 } },
-      async (fixture) => {
-        await fixture.call('files__read');
-        await fixture.call('files__read');
-        fixture.dispatcher.reconfigure({
-          ...fixture.pool.snapshot,
-          version: 2,
-          servers: [server('files'), server('search'), server('more')],
-        });
-        assert.equal((await fixture.call('files__read')).verdict, 'forward');
-        assert.equal((await fixture.call('files__read')).error, 'GW_RATE_LIMITED');
-        fixture.dispatcher.reconfigure({
-          ...snapshot(),
-          version: 3,
-          rateLimits: { global: { rate: never, burst: 2 }, perClient: null, perTool: [], maxClients: 10 },
-        });
-        const results = [];
-        for (let i = 0; i < 3; i += 1) results.push((await fixture.call('files__read')).verdict);
-        assert.deepEqual(results, ['forward', 'forward', 'deny']);
-      },
-    ));
+    withFixture({ rateLimits: rateLimits({ global: { rate: never, burst: 3 }, maxClients: 10 }) }, async (fixture) => {
+      await fixture.call('files__read');
+      await fixture.call('files__read');
+      fixture.dispatcher.reconfigure({
+        ...fixture.pool.snapshot,
+        version: 2,
+        servers: [server('files'), server('search'), server('more')],
+      });
+      assert.equal((await fixture.call('files__read')).verdict, 'forward');
+      assert.equal((await fixture.call('files__read')).error, 'GW_RATE_LIMITED');
+      fixture.dispatcher.reconfigure({
+        ...snapshot(),
+        version: 3,
+        rateLimits: rateLimits({ global: { rate: never, burst: 2 }, maxClients: 10 }),
+      });
+      const results = [];
+      for (let i = 0; i < 3; i += 1) results.push((await fixture.call('files__read')).verdict);
+      assert.deepEqual(results, ['forward', 'forward', 'deny']);
+    }));
 });
 
 function memoKeyOf(client: number, method: number, hash: Int32Array, bytes: Buffer, stamp: number): MemoKey {

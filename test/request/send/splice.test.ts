@@ -6,9 +6,9 @@ import { Flag, ScanStatus } from '../../../native/layout.js';
 import { Era } from '../../../src/protocol/revisions.js';
 import type { Exchange } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
-import { type SpliceTarget, sessionEnvelope, spliceRequest } from '../../../src/request/send/splice.js';
+import { Envelope, sessionEnvelope } from '../../../src/request/send/envelope.js';
+import { type SpliceTarget, spliceRequest } from '../../../src/request/send/splice.js';
 
-const NONE = Buffer.alloc(0);
 const ENVELOPE = sessionEnvelope(Buffer.from('{"name":"n","version":"1"}'), { roots: {} }, 'info');
 
 function scanned(text: string, era: Era): { exchange: Exchange; bytes: Buffer } {
@@ -26,7 +26,7 @@ function splice(text: string, era: Era, target: Partial<SpliceTarget>): string {
     era,
     name: null,
     stripBytes: 0,
-    envelope: NONE,
+    envelope: null,
     ...target,
   }).toString();
 }
@@ -64,35 +64,35 @@ const rows: readonly [what: string, from: Era, text: string, target: Partial<Spl
     'an envelope into params without _meta',
     Era.legacy,
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n"}}',
-    { era: Era.modern, envelope: Buffer.from('"e":1') },
+    { era: Era.modern, envelope: new Envelope('"e":1') },
     '{"jsonrpc":"2.0","id":65536,"method":"tools/call","params":{"_meta":{"e":1},"name":"n"}}',
   ],
   [
     'an envelope into empty params',
     Era.legacy,
     '{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{ }}',
-    { era: Era.modern, envelope: Buffer.from('"e":1') },
+    { era: Era.modern, envelope: new Envelope('"e":1') },
     '{"jsonrpc":"2.0","id":65536,"method":"tools/list","params":{"_meta":{"e":1} }}',
   ],
   [
     'an envelope where there are no params',
     Era.legacy,
     '{"jsonrpc":"2.0","id":1,"method":"tools/list"}',
-    { era: Era.modern, envelope: Buffer.from('"e":1') },
+    { era: Era.modern, envelope: new Envelope('"e":1') },
     '{"jsonrpc":"2.0","id":65536,"params":{"_meta":{"e":1}},"method":"tools/list"}',
   ],
   [
     'an envelope into a _meta with members',
     Era.legacy,
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n","_meta":{ "progressToken" : 7}}}',
-    { era: Era.modern, envelope: Buffer.from('"e":1') },
+    { era: Era.modern, envelope: new Envelope('"e":1') },
     '{"jsonrpc":"2.0","id":65536,"method":"tools/call","params":{"name":"n","_meta":{"e":1, "progressToken" : 65536}}}',
   ],
   [
     'an envelope into an empty _meta',
     Era.legacy,
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n","_meta":{}}}',
-    { era: Era.modern, envelope: Buffer.from('"e":1') },
+    { era: Era.modern, envelope: new Envelope('"e":1') },
     '{"jsonrpc":"2.0","id":65536,"method":"tools/call","params":{"name":"n","_meta":{"e":1}}}',
   ],
   [
@@ -119,7 +119,7 @@ describe('spliceRequest', () => {
   }
 
   it('declares a session to modern upstreams with its name, its level and what it can be asked for', () => {
-    const meta = JSON.parse(`{${ENVELOPE.toString()}}`);
+    const meta = JSON.parse(ENVELOPE.object.toString());
     assert.deepEqual(meta, {
       'io.modelcontextprotocol/protocolVersion': '2026-07-28',
       'io.modelcontextprotocol/clientCapabilities': { roots: {} },
@@ -163,7 +163,7 @@ describe('spliceRequest', () => {
           }
         }
         if (from === 0 && to === 1) {
-          for (const [name, value] of Object.entries(JSON.parse(`{${ENVELOPE.toString()}}`))) expected[name] = value;
+          for (const [name, value] of Object.entries(JSON.parse(ENVELOPE.object.toString()))) expected[name] = value;
         }
         assert.deepEqual(result.params._meta ?? {}, expected);
       }),

@@ -5,6 +5,8 @@ import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { JwksCache } from '../../../src/control/jwks-cache.js';
 import { fetchKeys } from '../../../src/control/threads/fetch-keys.js';
 import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
@@ -58,6 +60,21 @@ describe('loading keys', () => {
     const before = server.requests.length;
     await assert.rejects(fetchKeys(server.url()));
     assert.deepEqual(server.requests.slice(before), ['/jwks']);
+  });
+
+  it('gives up on an answer that stops in the middle, whatever is collected meanwhile', async () => {
+    answer = (response) => {
+      response.writeHead(200, { 'content-length': 100 });
+      response.write('{"keys":[]');
+    };
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const collecting = setInterval(collect, 100);
+    try {
+      await assert.rejects(fetchKeys(server.url()), { name: 'TimeoutError' });
+    } finally {
+      clearInterval(collecting);
+    }
   });
 
   it('refuses http to other machines, and other schemes, without a connection', async () => {

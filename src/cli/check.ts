@@ -1,0 +1,70 @@
+import { loadConfigFile } from '../config/load.js';
+import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments } from './command.js';
+import { requiredFile } from './config-file.js';
+import { maskWith, printError, printLine, printWarning, style, table } from './print.js';
+import type { TrialItem, TrialServer } from './trial.js';
+
+const OPTIONS = {
+  config: { type: 'string', short: 'c', value: 'FILE', help: 'the file; also without the flag' },
+  json: { type: 'boolean', help: 'the result as one JSON document' },
+} as const satisfies Options;
+
+async function run(args: readonly string[]): Promise<ExitCode> {
+  const { flags, files } = readArguments(args, OPTIONS);
+  const file = requiredFile(oneFile(flags.config, files), 'check');
+  const loaded = await loadConfigFile(file);
+  maskWith(loaded);
+  for (const warning of loaded.warnings) printWarning(warning);
+  // Loaded here: help and problems of the configuration do not wait for the gateway.
+  const { runTrial } = await import('./trial.js');
+  const result = await runTrial(loaded);
+  if (result === null) return EXIT.failed;
+  const { servers, items } = result;
+  if (flags.json) printLine(JSON.stringify({ servers, refused: items.filter(({ fault }) => fault !== '') }, null, 2));
+  else printTable(servers, items, (text) => loaded.mask(text));
+  return servers.every(({ isUp }) => isUp) ? EXIT.ok : EXIT.failed;
+}
+
+const HEADS = ['server', 'state', 'revision', 'tools', 'prompts', 'resources', 'time', 'reason'];
+
+/** @param mask hides secrets of the configuration */
+function printTable(
+  servers: readonly TrialServer[],
+  items: readonly TrialItem[],
+  mask: (text: string) => string,
+): void {
+  const rows = servers.flatMap(({ name, endpoints, offers, timeMs, isUp }) =>
+    endpoints.map(({ state, revision, reason }, index) => {
+      const counts = index > 0 ? ['', '', '', ''] : [offers.tools, offers.prompts, offers.resources, time(timeMs)];
+      const shown = state === 'ready' && !isUp ? 'not listed' : state;
+      return [index > 0 ? '' : mask(name), shown, revision ?? '-', ...counts.map(String), mask(reason)];
+    }),
+  );
+  for (const line of table([HEADS, ...rows])) printLine(line);
+  printLine();
+  for (const { list, name, fault } of items) {
+    if (fault !== '') printWarning(`${list}: ${name}: clients on the SDK refuse it: ${fault}`);
+  }
+  const up = servers.filter(({ isUp }) => isUp).length;
+  const verdict = `${up} of ${servers.length} servers ready, ${items.filter(({ list }) => list === 'tools').length} tools`;
+  if (up === servers.length) printLine(style('green', verdict));
+  else printError(verdict);
+}
+
+function time(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+/** `switchyard check`. */
+export const check: Command = {
+  name: 'check',
+  summary: 'connect to every server of a configuration',
+  usage: ['[FILE] [--json]'],
+  about: `Starts or connects to every server of a configuration, lists what it offers through the client of the MCP SDK, as clients
+get it, and stops again. No port is opened, and no rule of the file is applied.
+Without a file it takes that of the working folder.`,
+  options: OPTIONS,
+  notes: 'Exit codes: 0 all servers are ready, 1 one is not, 78 the configuration cannot be used.',
+  examples: ['switchyard check switchyard.yaml', 'switchyard check --json claude_desktop_config.json | jq .servers'],
+  run,
+};

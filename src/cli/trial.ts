@@ -1,0 +1,171 @@
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
+import {
+  PromptSchema,
+  ResourceSchema,
+  ResourceTemplateSchema,
+  ResultSchema,
+  ToolSchema,
+} from '@modelcontextprotocol/sdk/types.js';
+import { OwnGateway } from '../api/gateway.js';
+import { compileSnapshot } from '../config/compile/index.js';
+import type { LoadedConfig } from '../config/loaded.js';
+import type { Snapshot } from '../config/snapshot.js';
+import type { UpstreamHealth } from '../control/health.js';
+import { packageVersion } from '../package-root.js';
+import type { Milliseconds } from '../units.js';
+import { StopSignals } from './stop-signals.js';
+
+const POLL_MS: Milliseconds = 20;
+
+/** One server of a trial. */
+export interface TrialServer {
+  readonly name: string;
+  readonly endpoints: UpstreamHealth['endpoints'];
+  readonly isUp: boolean;
+  /** From the start until it was up, or the wait ended. */
+  readonly timeMs: Milliseconds;
+  /** What it offers to clients. */
+  readonly offers: { readonly tools: number; readonly prompts: number; readonly resources: number };
+}
+
+/** One item of a list as clients get it. */
+export interface TrialItem {
+  readonly list: 'tools' | 'prompts' | 'resources' | 'resourceTemplates';
+  /** Name or URI. */
+  readonly name: string;
+  readonly description: string;
+  /** Why clients on the SDK refuse it, '' = they take it. */
+  readonly fault: string;
+}
+
+/** Lists of the protocol, and the SDK's idea of an item. */
+const LISTS = [
+  { list: 'tools', method: 'tools/list', schema: ToolSchema, key: 'name' },
+  { list: 'prompts', method: 'prompts/list', schema: PromptSchema, key: 'name' },
+  { list: 'resources', method: 'resources/list', schema: ResourceSchema, key: 'uri' },
+  { list: 'resourceTemplates', method: 'resources/templates/list', schema: ResourceTemplateSchema, key: 'uriTemplate' },
+] as const;
+
+/** Lists that belong to the capability of another one. */
+const CAPABILITY = {
+  tools: 'tools',
+  prompts: 'prompts',
+  resources: 'resources',
+  resourceTemplates: 'resources',
+} as const;
+
+/** What a trial found. */
+export interface TrialResult {
+  readonly servers: readonly TrialServer[];
+  readonly items: readonly TrialItem[];
+}
+
+/** Starts the servers of a configuration, lists what they offer and stops them; null when a signal ended it. */
+export async function runTrial(loaded: LoadedConfig): Promise<TrialResult | null> {
+  const trial = new Trial(loaded);
+  const stopping = new StopSignals();
+  try {
+    const work = trial.servers().then(async (servers) => ({ servers, items: await trial.items() }));
+    return await Promise.race([work, stopping.first.then(() => null)]);
+  } finally {
+    await trial.stop();
+  }
+}
+
+/**
+ * A gateway with the servers of a configuration and without ports, rules and log: what a client of the SDK gets through it
+ * is what clients will get.
+ */
+class Trial {
+  readonly #gateway: OwnGateway;
+  readonly #waitMs: Milliseconds;
+
+  constructor(loaded: LoadedConfig) {
+    const snapshot = trialSnapshot(loaded);
+    this.#gateway = new OwnGateway(snapshot);
+    this.#waitMs = Math.max(0, ...snapshot.servers.map(({ connectTimeoutMs }) => connectTimeoutMs));
+  }
+
+  /** Starts all servers, and waits until each is listed or failed, at most the longest `connectTimeoutMs`. */
+  async servers(): Promise<TrialServer[]> {
+    const startedAt = performance.now();
+    await this.#gateway.start();
+    const times = new Map<string, Milliseconds>();
+    for (;;) {
+      const stats = await this.#gateway.stats();
+      const health = this.#gateway.upstreamHealth();
+      const now = performance.now() - startedAt;
+      const isListed = (name: string): boolean => !stats.catalog.undiscovered.includes(name);
+      for (const server of health) {
+        if (!times.has(server.name) && isSettled(server, isListed(server.name))) times.set(server.name, now);
+      }
+      if (times.size < health.length && now < this.#waitMs) {
+        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+        continue;
+      }
+      return health.map((server): TrialServer => {
+        const offers = stats.upstreams.find(({ name }) => name === server.name)?.offers;
+        const { tools = 0, prompts = 0, resources = 0, templates = 0 } = offers ?? {};
+        return {
+          name: server.name,
+          endpoints: server.endpoints,
+          isUp: server.endpoints.every(({ state }) => state === 'ready') && isListed(server.name),
+          timeMs: times.get(server.name) ?? now,
+          offers: { tools, prompts, resources: resources + templates },
+        };
+      });
+    }
+  }
+
+  /** What a client gets in its lists. */
+  async items(): Promise<TrialItem[]> {
+    const client = new Client({ name: 'switchyard', version: packageVersion });
+    await client.connect(this.#gateway.connect() as Transport);
+    try {
+      const capabilities = client.getServerCapabilities() ?? {};
+      const items: TrialItem[] = [];
+      for (const { list, method, schema, key } of LISTS) {
+        if (capabilities[CAPABILITY[list]] === undefined) continue;
+        let cursor: string | undefined;
+        do {
+          const params = cursor === undefined ? {} : { cursor };
+          const page = (await client.request({ method, params }, ResultSchema)) as Record<string, unknown>;
+          for (const item of page[list] as Record<string, unknown>[]) {
+            const checked = schema.safeParse(item);
+            const fault = checked.success ? '' : (checked.error.issues[0]?.message ?? 'it is not valid');
+            items.push({ list, name: String(item[key]), description: String(item['description'] ?? ''), fault });
+          }
+          cursor = page['nextCursor'] as string | undefined;
+        } while (cursor !== undefined);
+      }
+      return items;
+    } finally {
+      await client.close();
+    }
+  }
+
+  /** Stops all servers. */
+  stop(): Promise<void> {
+    return this.#gateway.stop();
+  }
+}
+
+/** The servers of a configuration, and nothing that a client has to bring, waits for or shares with a running gateway. */
+function trialSnapshot(loaded: LoadedConfig): Snapshot {
+  const overrides = { port: false, adminPort: false, workers: 1, logLevel: 'silent' } as const;
+  const snapshot = compileSnapshot(loaded, { overrides });
+  return {
+    ...snapshot,
+    auth: { type: 'none' },
+    routes: [],
+    catalog: { ...snapshot.catalog, startupWaitMs: 0 },
+    sessions: { ...snapshot.sessions, keyFile: null },
+  };
+}
+
+/** Whether no more is to be expected of a server: it is listed, or one try has failed. */
+function isSettled({ endpoints }: UpstreamHealth, isListed: boolean): boolean {
+  if (endpoints.some(({ state }) => state === 'connecting')) return false;
+  return isListed || endpoints.every(({ state }) => state !== 'ready');
+}
