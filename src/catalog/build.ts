@@ -2,9 +2,9 @@
 import { isTombstone } from '../config/numbering.js';
 import { encodeHeaderValue } from '../protocol/header-value.js';
 import { isPortableName } from '../protocol/name-forms.js';
-import { assignNames, type Naming } from '../protocol/names.js';
+import { assignNames, isForeignAddress, type Naming } from '../protocol/names.js';
 import { Era } from '../protocol/revisions.js';
-import { EntryKind } from '../shared/catalog-table.js';
+import { EntryFlag, EntryKind } from '../shared/catalog-table.js';
 import { type Packed, packedText, packShared } from '../shared/packed.js';
 import { compileGlob } from '../shared/patterns/glob.js';
 import { CompiledItems } from './compile-lists.js';
@@ -40,24 +40,18 @@ class Columns {
   readonly publicNames: string[] = [];
   readonly upstreamNames: string[] = [];
   readonly headerParams: string[] = [];
-  /** Further names that an entry can be called by, which no other entry has. */
-  readonly aliases: Alias[] = [];
+  /** Further names that entries can be called by. */
+  readonly aliases: { readonly name: string; readonly entry: number }[] = [];
 
-  add(kind: number, offer: Offer, publicName: string): void {
+  add(kind: number, offer: Offer, publicName: string, isRenamed = false): void {
     const { list } = offer.items;
     this.headerParams.push(packedText(list.headerParams, offer.index));
     this.kind.push(kind);
     this.server.push(offer.server);
-    this.flags.push(list.flags[offer.index] ?? 0);
+    this.flags.push((list.flags[offer.index] ?? 0) | (isRenamed ? EntryFlag.renamed : 0));
     this.publicNames.push(publicName);
     this.upstreamNames.push(offer.name);
   }
-}
-
-/** A further name of the last entry that was added. */
-interface Alias {
-  readonly name: string;
-  readonly entry: number;
 }
 
 class Problems {
@@ -199,12 +193,15 @@ function addNamed(
     if (naming === undefined) continue;
     reportNaming(list, offer, naming, offers[naming.winner], input, problems);
     if (naming.fate === 'dropped') continue;
-    columns.add(kind, offer, naming.publicName);
+    const isRenamed = naming.change !== '';
+    columns.add(kind, offer, naming.publicName, isRenamed);
     if (naming.fate === 'hidden') continue;
-    addRendered(rendered, offer.items.render(offer.index, naming.publicName, naming.change !== ''));
-    if (naming.change === '') continue;
+    addRendered(rendered, offer.items.render(offer.index, naming.publicName, isRenamed));
+    if (!isRenamed) continue;
     const entry = columns.kind.length - 1;
-    for (const name of new Set([naming.original, offer.name])) columns.aliases.push({ name, entry });
+    for (const name of new Set([naming.original, offer.name])) {
+      if (!isForeignAddress(name, offer.settings, input.servers)) columns.aliases.push({ name, entry });
+    }
   }
   return rendered;
 }

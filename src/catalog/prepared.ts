@@ -27,6 +27,8 @@ export class PreparedCatalog {
   readonly capabilities: Capabilities;
   readonly problems: readonly CatalogProblem[];
   readonly problemCounts: Readonly<Record<string, number>>;
+  readonly renamed: CatalogBuild['renamed'];
+  readonly renamedCount: number;
   /** Digest of each list, in the order of `EntryKind`. */
   readonly fingerprints: readonly string[];
   /** Offered tools, prompts, resources and templates by server. */
@@ -57,6 +59,8 @@ export class PreparedCatalog {
     this.capabilities = build.capabilities;
     this.problems = build.problems;
     this.problemCounts = build.problemCounts;
+    this.renamed = build.renamed;
+    this.renamedCount = build.renamedCount;
     this.fingerprints = build.fingerprints;
     this.offered = build.offered;
     this.#lists = build.lists.map((lists) => lists.map(prepareList));

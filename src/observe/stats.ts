@@ -112,6 +112,8 @@ export function buildStats(state: ObservedState) {
       undiscovered: state.catalog.undiscovered,
       problems: state.catalog.problems,
       problemCounts: state.catalog.problemCounts,
+      renamed: state.catalog.renamed,
+      renamedCount: state.catalog.renamedCount,
     },
     buffers: state.buffers,
     serverRequests: state.serverRequests,

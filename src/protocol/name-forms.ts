@@ -50,6 +50,35 @@ export function renamed(rename: Rename | null, server: string, name: string): st
   return rename.replace(/\{(name|server)\}/g, (_, key) => (key === 'name' ? name : server));
 }
 
+/** Letters that have no decomposition, each before its spelling in ASCII: Latin, Greek, Cyrillic. */
+const LETTERS =
+  'ßss æae øo œoe đd ðd þth łl ħh ıi ŋng ' +
+  'αa βv γg δd εe ζz ηi θth ιi κk λl μm νn ξx οo πp ρr σs ςs τt υy φf χch ψps ωo ' +
+  'аa бb вv гg дd еe жzh зz иi кk лl мm нn оo пp рr сs тt уu фf хkh цts чch шsh щshch ъ ыy ь эe юyu яya єye іi ґg ђdj љlj њnj ћc џdz';
+const SPELLINGS = new Map(LETTERS.split(' ').map((pair) => [pair.slice(0, 1), pair.slice(1)]));
+
+/**
+ * The name of a server in characters that model APIs accept, for its prefix: accents are dropped, Greek and Cyrillic are transliterated;
+ * what cannot be spelled becomes `filler`, and a digest stands for it if nothing readable is left.
+ */
+export function readablePrefix(name: string, filler: string): string {
+  let isUnspelled = false;
+  const spelled = name
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .replace(/[^\p{ASCII}]/gu, (letter) => {
+      const lower = letter.toLowerCase();
+      const spelling = SPELLINGS.get(lower);
+      if (spelling === undefined) isUnspelled ||= /[\p{L}\p{N}]/u.test(letter);
+      else return lower === letter ? spelling : spelling.charAt(0).toUpperCase() + spelling.slice(1);
+      return filler;
+    });
+  const accepted = spelled.replace(/[^A-Za-z0-9_.-]/g, filler);
+  if (!isUnspelled && /[A-Za-z0-9]/.test(accepted)) return accepted;
+  const rest = accepted.replace(/[^A-Za-z0-9]+/g, filler).replace(/^[_-]|[_-]$/g, '');
+  return `${rest === '' ? 'server' : rest}${filler}${shortDigest(name)}`;
+}
+
 /** 40 bits of a digest as 8 letters and digits. */
 export function shortDigest(text: string): string {
   let digest = '';

@@ -166,7 +166,7 @@ function propose(candidates: readonly Candidate[], servers: readonly NamingServe
 }
 
 /** Whether a name reads as the address of an entry of another server, which no server may offer. */
-function isForeignAddress(full: string, own: NamingServer, servers: readonly NamingServer[]): boolean {
+export function isForeignAddress(full: string, own: NamingServer, servers: readonly NamingServer[]): boolean {
   const colon = full.indexOf(':');
   return colon > 0 && servers.some((server) => server !== own && server.name === full.slice(0, colon));
 }

@@ -43,4 +43,6 @@ export const EntryFlag = {
   destructive: 1 << 2,
   /** The tool's input schema has `x-mcp-header` annotations. */
   headerParams: 1 << 3,
+  /** A tool or prompt whose public name is not the upstream's with its prefix. */
+  renamed: 1 << 4,
 } as const;

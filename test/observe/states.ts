@@ -61,6 +61,8 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
       undiscovered: ['notes'],
       problems: [{ kind: 'collision', list: 'tools', server: 'notes', name: 'read', detail: 'files has the name' }],
       problemCounts: { collision: 1 },
+      renamed: [{ list: 'tools', server: 'notes', name: 'a.b', offered: 'notes__a_b', reason: 'characters' }],
+      renamedCount: 1,
     }),
     notReady: () => [],
     buffers: () => ({ bytes: 7, peakBytes: 9, maxBytes: 100, refused: 2 }),

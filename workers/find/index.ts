@@ -3,11 +3,11 @@
  * the outcome is in the finder's fields, so that nothing is allocated per call.
  */
 
-import type { Snapshot } from '../../src/config/snapshot.js';
+import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
-import { judgedTemplate, judgedUri } from '../../src/protocol/uri.js';
+import { judgedTemplate } from '../../src/protocol/uri.js';
 import { type CatalogTable, EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
-import { packedText, packedView } from '../../src/shared/packed.js';
+import { packedText } from '../../src/shared/packed.js';
 import { ByteTable } from '../../src/shared/patterns/byte-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
 import { resourcePatterns, templatePatterns } from '../../src/shared/patterns/resources.js';
@@ -165,12 +165,8 @@ export class Finder {
     if (entry < 0) entry = this.#originalTools.get(bytes, start, end);
     if (entry >= 0) {
       this.#fromNamed(entry, this.#toolRoutes);
-      let rule = this.#ruleOf[entry]!;
-      if (rule === NOT_COMPUTED) {
-        rule = this.#namesOf(entry).flat().reduce((first, name) => earlier(first, this.#toolRule(name)), -1);
-        this.#ruleOf[entry] = rule;
-      }
-      this.toolRule = rule;
+      if (this.#ruleOf[entry] === NOT_COMPUTED) this.#judgeTool(entry);
+      this.toolRule = this.#ruleOf[entry]!;
       if (((this.#catalog.flags[entry] ?? 0) & (EntryFlag.readOnly | EntryFlag.idempotent)) !== 0) {
         this.flags |= VerdictFlag.safe;
       }
@@ -236,47 +232,40 @@ export class Finder {
     if (this.#alsoOf.size > 0) for (const also of this.#alsoOf.get(entry) ?? []) this.#alsoRoute(also);
   }
 
-  /**
-   * The route is the first that has a pattern for one of the names that a rule can be about. The scopes of the rules for each name are
-   * needed besides where a name was changed, so that a change opens nothing.
-   */
+  /** The route is the first one for any public name that the entry has or had; the scopes of the first one for each are needed. */
   #judgeNamed(entry: number, routes: NamedRoutes): void {
-    const server = this.#catalog.server[entry]!;
-    const own = packedText(this.#catalog.upstreamNames, entry);
-    const [offered, originals] = this.#namesOf(entry);
-    const byOffered = routes.firstOf(offered, server, own);
-    const byOriginal = originals.map((name) => routes.first(name));
-    const route = byOriginal.reduce(earlier, byOffered);
+    const { publicNames, server: servers, upstreamNames } = this.#catalog;
+    const server = servers[entry]!;
+    const owner = this.#snapshot.servers[server];
+    const name = packedText(publicNames, entry);
+    const own = packedText(upstreamNames, entry);
+    const address = `${owner?.name ?? ''}:${own}`;
+    const former = this.#formerNames(entry, owner, own);
+    const found = [name, ...former].map((text) => routes.firstOf([text, address], server, own));
+    const route = found.reduce(earlier, -1);
     this.#routeOf[entry] = route;
-    const also = [byOffered, ...byOriginal, ...this.#furtherNames(entry).map((name) => routes.first(name))];
-    const others = [...new Set(also)].filter((other) => other >= 0 && other !== route);
+    // What is called by its bare name or, because another server's entry has its name, by its address, keeps the rules for these.
+    if (former.length > 0) found.push(routes.first(own));
+    else if (name === address && owner !== undefined) {
+      for (const text of [own, ...everyName(this.#snapshot.catalog, owner, own)]) found.push(routes.first(text));
+    }
+    const others = [...new Set(found)].filter((other) => other >= 0 && other !== route);
     if (others.length > 0) this.#alsoOf.set(entry, others);
   }
 
-  /** The public name and the address of a tool or prompt, and the names that it had before it was changed. */
-  #namesOf(entry: number): [offered: string[], originals: string[]] {
-    const { publicNames, server, upstreamNames } = this.#catalog;
-    const owner = this.#snapshot.servers[server[entry]!];
-    const name = packedText(publicNames, entry);
-    if (owner === undefined) return [[name], []];
-    const own = packedText(upstreamNames, entry);
-    const address = `${owner.name}:${own}`;
-    const originals = unchangedNames(this.#snapshot.catalog, owner, own);
-    const isChanged = name !== address && !originals.some((original) => original === name && original.endsWith(own));
-    return [[...new Set([name, address])], isChanged ? originals : []];
+  /** The public names that an entry would have if its characters, length and name were left as they are; empty = as it has. */
+  #formerNames(entry: number, owner: ServerSnapshot | undefined, own: string): string[] {
+    if (owner === undefined || (this.#catalog.flags[entry]! & EntryFlag.renamed) === 0) return [];
+    return unchangedNames(this.#snapshot.catalog, owner, own);
   }
 
-  /**
-   * Names whose rules apply to an entry without making its route: a tool whose name another server's tool has is listed by its
-   * address only, and one whose name was changed can be called by its bare name.
-   */
-  #furtherNames(entry: number): string[] {
-    const owner = this.#snapshot.servers[this.#catalog.server[entry]!];
-    if (owner === undefined) return [];
-    const own = packedText(this.#catalog.upstreamNames, entry);
-    const [offered, originals] = this.#namesOf(entry);
-    if (offered.length === 1) return [own, ...everyName(this.#snapshot.catalog, owner, own)];
-    return originals.length > 0 ? [own] : [];
+  #judgeTool(entry: number): void {
+    const { publicNames, server, upstreamNames } = this.#catalog;
+    const owner = this.#snapshot.servers[server[entry]!];
+    const own = packedText(upstreamNames, entry);
+    const names = [packedText(publicNames, entry), `${owner?.name ?? ''}:${own}`];
+    names.push(...this.#formerNames(entry, owner, own));
+    this.#ruleOf[entry] = names.reduce((first, name) => earlier(first, this.#toolRule(name)), -1);
   }
 
   #toolRule(name: string): number {
@@ -323,10 +312,11 @@ export class Finder {
     if (owner === undefined) throw new RangeError(`there is no server ${server}`);
     const names = everyName(this.#snapshot.catalog, owner, own);
     const address = `${owner.name}:${own}`;
-    const likeliest = sent === address ? (names[0] ?? sent) : sent;
     this.server = server;
-    this.#fromRoute(routes.firstOf([likeliest, address], server, own));
+    this.#fromRoute(routes.firstOf([sent === address ? (names[0] ?? sent) : sent, address], server, own));
     for (const name of names) this.#alsoRoute(routes.first(name));
+    // Some servers ignore the case of names: another case must not bypass a rule.
+    this.#alsoRoute(routes.firstOf([], server, own.toLowerCase()));
     if (routes === this.#toolRoutes) {
       this.toolRule = names.reduce((rule, name) => (rule >= 0 ? rule : this.#toolRule(name)), -1);
     }

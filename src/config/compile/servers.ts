@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
+import { readablePrefix } from '../../protocol/name-forms.js';
 import { MASK, showText } from '../../secrets/show.js';
 import type { ConfigPath } from '../problems.js';
 import { isReservedHeader } from '../reserved-headers.js';
@@ -89,10 +90,7 @@ function prefixOf(compilation: Compilation, name: string, entry: ServerConfig, p
     return entry.prefix;
   }
   const filler = separator === '_' ? '-' : '_';
-  return name
-    .replace(/[^A-Za-z0-9_.-]/g, filler)
-    .replaceAll(separator, filler)
-    .slice(0, 64);
+  return readablePrefix(name, filler).replaceAll(separator, filler).slice(0, 64);
 }
 
 /** @returns a map without a prototype's members, or a template */

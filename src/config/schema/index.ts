@@ -39,7 +39,7 @@ const catalogSchema = z.strictObject({
     .enum(['strict', 'as-is'])
     .default('strict')
     .describe(
-      '`strict` = names of tools and prompts have only letters, digits, `_` and `-`, at most 64, because model APIs refuse a whole request for one other name; other characters become `_`, and the upstream\'s name stays in `title` and `_meta` and can be called too. `as-is` = any characters.',
+      "`strict` = names of tools and prompts have only letters, digits, `_` and `-`, at most 64, because model APIs refuse a whole request for one other name; other characters become `_`, and the upstream's name stays in `title` and `_meta` and can be called too. `as-is` = any characters.",
     ),
   maxNameLength: whole(
     64,
