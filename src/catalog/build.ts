@@ -9,6 +9,7 @@ import { type Packed, packedText, packShared } from '../shared/packed.js';
 import { compileGlob } from '../shared/patterns/glob.js';
 import { CompiledItems } from './compile-lists.js';
 import { buildDiscover, buildInitialize, buildList, digest, mergeCapabilities } from './results.js';
+import { routeFaults } from './route-faults.js';
 import { buildTable } from './table.js';
 import {
   type BuiltList,
@@ -114,6 +115,7 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
     problemCounts: problems.counts,
     renamed: problems.renamed,
     renamedCount: problems.renamedCount,
+    routeFaults: [...input.routeFaults, ...routeFaults(input, table)].slice(0, MAX_PROBLEMS),
     offered: counts,
   };
 }

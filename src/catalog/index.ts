@@ -8,6 +8,7 @@ import type { Discovery } from '../upstream/core/types.js';
 import { buildCatalog } from './build.js';
 import { ListCompiler, type ListThreads } from './compiler.js';
 import { PreparedCatalog } from './prepared.js';
+import { grantFaults, type RouteFault } from './route-faults.js';
 import type { CatalogBuild, CatalogInput, CatalogProblem, CompiledDiscovery } from './types.js';
 
 /** Longest merged `instructions`, which models read first. */
@@ -22,6 +23,9 @@ export interface CatalogChanges {
   readonly resources: boolean;
 }
 
+/** What operators should know of a catalog. */
+export type CatalogFinding = CatalogProblem | RouteFault;
+
 /** Compiles and builds in other threads: the control pool. */
 export interface CatalogThreads extends ListThreads {
   buildCatalog(input: CatalogInput): Promise<CatalogBuild>;
@@ -32,7 +36,7 @@ export interface CatalogListener {
   /** Brings the table of a new catalog to the workers. The old one stays in force until the promise resolves. */
   distribute(next: PreparedCatalog): Promise<void> | void;
   /** The new catalog is in force: sends list_changed (earlier, clients would fetch the old lists) and logs new problems. */
-  catalogChanged(catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogProblem[]): void;
+  catalogChanged(catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogFinding[]): void;
   /** Compiling, building or distributing failed: the old catalog stays in force, and the build is retried. */
   catalogFailed(error: unknown): void;
 }
@@ -44,7 +48,7 @@ export interface CatalogOptions {
   readonly retryMs?: Milliseconds;
 }
 
-type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog' | 'order'> & {
+type CatalogSnapshot = Pick<Snapshot, 'auth' | 'name' | 'catalog' | 'order' | 'routes'> & {
   readonly limits: Pick<Snapshot['limits'], 'maxTools'>;
   readonly servers: readonly ServerSnapshot[];
 };
@@ -221,7 +225,7 @@ export class Catalog implements ListedResources {
   }
 
   #input(): CatalogInput {
-    const { name, catalog, limits, servers } = this.#snapshot;
+    const { auth, catalog, limits, name, routes, servers } = this.#snapshot;
     return {
       version: this.#version,
       gatewayName: name,
@@ -238,15 +242,17 @@ export class Catalog implements ListedResources {
         rename: server.rename,
         passesMethods: server.methods.length > 0,
       })),
+      routes,
+      routeFaults: grantFaults(routes, auth),
       discoveries: inOrder([...this.#discoveries.values()], this.#snapshot.order ?? []),
     };
   }
 
-  /** Problems that the previous catalog did not have, so that each is logged once. */
-  #fresh(catalog: PreparedCatalog): CatalogProblem[] {
+  /** Findings that the previous catalog did not have, so that each is logged once. */
+  #fresh({ problems, routeFaults }: PreparedCatalog): CatalogFinding[] {
     const seen = new Set<string>();
-    const fresh = catalog.problems.filter((problem) => {
-      const key = JSON.stringify([problem.kind, problem.list, problem.server, problem.name, problem.detail]);
+    const fresh = [...problems, ...routeFaults].filter((finding) => {
+      const key = JSON.stringify(finding);
       seen.add(key);
       return !this.#reported.has(key);
     });

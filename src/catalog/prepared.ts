@@ -29,6 +29,7 @@ export class PreparedCatalog {
   readonly problemCounts: Readonly<Record<string, number>>;
   readonly renamed: CatalogBuild['renamed'];
   readonly renamedCount: number;
+  readonly routeFaults: CatalogBuild['routeFaults'];
   /** Digest of each list, in the order of `EntryKind`. */
   readonly fingerprints: readonly string[];
   /** Offered tools, prompts, resources and templates by server. */
@@ -61,6 +62,7 @@ export class PreparedCatalog {
     this.problemCounts = build.problemCounts;
     this.renamed = build.renamed;
     this.renamedCount = build.renamedCount;
+    this.routeFaults = build.routeFaults;
     this.fingerprints = build.fingerprints;
     this.offered = build.offered;
     this.#lists = build.lists.map((lists) => lists.map(prepareList));

@@ -3,7 +3,7 @@
  * the number of items is packed into a few buffers, so that the main thread only transfers them.
  */
 
-import type { CatalogRules } from '../config/snapshot.js';
+import type { CatalogRules, RouteSnapshot } from '../config/snapshot.js';
 import type { Rename } from '../protocol/name-forms.js';
 import type { Naming } from '../protocol/names.js';
 import type { Era } from '../protocol/revisions.js';
@@ -11,6 +11,7 @@ import type { CatalogTable } from '../shared/catalog-table.js';
 import type { Packed } from '../shared/packed.js';
 import type { Bytes, Count } from '../units.js';
 import type { CompiledList } from './compile-lists.js';
+import type { RouteFault } from './route-faults.js';
 
 /** The four lists, in the order of `EntryKind`. */
 export const LISTS = ['tools', 'prompts', 'resources', 'templates'] as const;
@@ -71,6 +72,10 @@ export interface CatalogInput {
   /** Longest merged `instructions`. */
   readonly maxInstructions: Bytes;
   readonly servers: readonly CatalogServer[];
+  /** Compared with what is offered, for operators. */
+  readonly routes: readonly RouteSnapshot[];
+  /** What the main thread found about the routes already. */
+  readonly routeFaults: readonly RouteFault[];
   /** In the order of the configuration: lists and ties between equal names follow it. */
   readonly discoveries: readonly CompiledDiscovery[];
 }
@@ -138,6 +143,8 @@ export interface CatalogBuild {
   /** The first {@link MAX_PROBLEMS}; `renamedCount` counts all of them. */
   readonly renamed: readonly RenamedItem[];
   readonly renamedCount: Count;
+  /** Routes that match nothing, can never be reached or need what nothing can grant; at most {@link MAX_PROBLEMS}. */
+  readonly routeFaults: readonly RouteFault[];
   /** Offered items by server, in the order of {@link LISTS}. */
   readonly offered: readonly (readonly [Count, Count, Count, Count])[];
 }

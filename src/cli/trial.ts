@@ -8,15 +8,18 @@ import {
   ToolSchema,
 } from '@modelcontextprotocol/sdk/types.js';
 import { OwnGateway } from '../api/gateway.js';
+import { grantFaults, type RouteFault } from '../catalog/route-faults.js';
+import type { RenamedItem } from '../catalog/types.js';
 import { compileSnapshot } from '../config/compile/index.js';
 import type { LoadedConfig } from '../config/loaded.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { UpstreamHealth } from '../control/health.js';
 import { packageVersion } from '../package-root.js';
-import type { Milliseconds } from '../units.js';
+import type { Count, Milliseconds } from '../units.js';
 import { StopSignals } from './stop-signals.js';
 
 const POLL_MS: Milliseconds = 20;
+const OVERRIDES = { port: false, adminPort: false, workers: 1, logLevel: 'silent' } as const;
 
 /** One server of a trial. */
 export interface TrialServer {
@@ -59,6 +62,11 @@ const CAPABILITY = {
 export interface TrialResult {
   readonly servers: readonly TrialServer[];
   readonly items: readonly TrialItem[];
+  /** What is wrong with the routes, compared with what is offered. */
+  readonly routeFaults: readonly RouteFault[];
+  /** Tools and prompts under another name than their own with the prefix; `renamedCount` counts all of them. */
+  readonly renamed: readonly RenamedItem[];
+  readonly renamedCount: Count;
 }
 
 /** Starts the servers of a configuration, lists what they offer and stops them; null when a signal ended it. */
@@ -66,7 +74,11 @@ export async function runTrial(loaded: LoadedConfig): Promise<TrialResult | null
   const trial = new Trial(loaded);
   const stopping = new StopSignals();
   try {
-    const work = trial.servers().then(async (servers) => ({ servers, items: await trial.items() }));
+    const work = trial.servers().then(async (servers) => ({
+      servers,
+      items: await trial.items(),
+      ...(await trial.findings()),
+    }));
     return await Promise.race([work, stopping.first.then(() => null)]);
   } finally {
     await trial.stop();
@@ -80,9 +92,12 @@ export async function runTrial(loaded: LoadedConfig): Promise<TrialResult | null
 class Trial {
   readonly #gateway: OwnGateway;
   readonly #waitMs: Milliseconds;
+  readonly #grantFaults: readonly RouteFault[];
 
   constructor(loaded: LoadedConfig) {
-    const snapshot = trialSnapshot(loaded);
+    const whole = compileSnapshot(loaded, { overrides: OVERRIDES });
+    const snapshot = trialSnapshot(whole);
+    this.#grantFaults = grantFaults(whole.routes, whole.auth);
     this.#gateway = new OwnGateway(snapshot);
     this.#waitMs = Math.max(0, ...snapshot.servers.map(({ connectTimeoutMs }) => connectTimeoutMs));
   }
@@ -116,6 +131,13 @@ class Trial {
         };
       });
     }
+  }
+
+  /** What operators should know of routes and names. */
+  async findings(): Promise<Pick<TrialResult, 'routeFaults' | 'renamed' | 'renamedCount'>> {
+    const { catalog, routes } = await this.#gateway.stats();
+    const { renamed, renamedCount } = catalog;
+    return { routeFaults: [...this.#grantFaults, ...routes.faults], renamed, renamedCount };
   }
 
   /** What a client gets in its lists. */
@@ -152,13 +174,12 @@ class Trial {
 }
 
 /** The servers of a configuration, and nothing that a client has to bring, waits for or shares with a running gateway. */
-function trialSnapshot(loaded: LoadedConfig): Snapshot {
-  const overrides = { port: false, adminPort: false, workers: 1, logLevel: 'silent' } as const;
-  const snapshot = compileSnapshot(loaded, { overrides });
+function trialSnapshot(snapshot: Snapshot): Snapshot {
   return {
     ...snapshot,
     auth: { type: 'none' },
-    routes: [],
+    // They are only compared with what is offered: lists are on no route.
+    routes: snapshot.routes.map((route) => ({ ...route, requiredScopes: [] })),
     catalog: { ...snapshot.catalog, startupWaitMs: 0 },
     sessions: { ...snapshot.sessions, keyFile: null },
   };

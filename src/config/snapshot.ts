@@ -148,7 +148,10 @@ export type EndpointSnapshot = StdioEndpointSnapshot | UrlEndpointSnapshot;
 /** A rule that matches calls by pattern; the first that matches counts. */
 export interface RouteSnapshot {
   readonly name: string;
-  /** Globs over public names (`*` within a name, `**` anything) and, for resources, URIs or URI templates. */
+  /**
+   * Globs (`*` within a name, `**` anything) over public names, addresses (`server:name`) and, if `servers` has the server, its own
+   * names; for resources over URIs, or URI templates.
+   */
   readonly tools: readonly string[];
   readonly prompts: readonly string[];
   readonly resources: readonly string[];
@@ -156,6 +159,8 @@ export interface RouteSnapshot {
   readonly methods: readonly string[];
   /** Server indexes in order; the later ones are the fallback. Empty = the catalog decides. */
   readonly servers: readonly number[];
+  /** Position of an earlier route with the same patterns, whose fallback the servers of this one are; it matches nothing itself then. */
+  readonly failOverOf?: number;
   /** All of them are needed. */
   readonly requiredScopes: readonly string[];
   readonly rateLimit: BucketRule | null;

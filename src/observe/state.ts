@@ -2,6 +2,7 @@
  * The state that the admin listener shows, as plain data of one moment: collected on the main thread in microseconds,
  * rendered in the control pool. Counters and histograms are not copied: their shared memory is passed along.
  */
+import type { RouteFault } from '../catalog/route-faults.js';
 import type { CatalogProblem, RenamedItem } from '../catalog/types.js';
 import type { ServerRequestCounts } from '../server-requests/index.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
@@ -73,6 +74,7 @@ export interface CatalogStatus {
   /** The first 200; `renamedCount` counts all of them. */
   readonly renamed: readonly RenamedItem[];
   readonly renamedCount: Count;
+  readonly routeFaults: readonly RouteFault[];
 }
 
 /** The implementation that runs, where there are several. */

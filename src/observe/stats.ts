@@ -115,6 +115,7 @@ export function buildStats(state: ObservedState) {
       renamed: state.catalog.renamed,
       renamedCount: state.catalog.renamedCount,
     },
+    routes: { faults: state.catalog.routeFaults },
     buffers: state.buffers,
     serverRequests: state.serverRequests,
     parkedCalls: state.gauges.parked,

@@ -207,6 +207,7 @@ test('the labels of the document come from a closed set', async () => {
       problemCounts: { repaired: 2 },
       renamed: [],
       renamedCount: 0,
+      routeFaults: [],
     }),
   });
   const families = parse(await renderMetrics(observe(sources)));

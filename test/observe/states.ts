@@ -63,6 +63,7 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
       problemCounts: { collision: 1 },
       renamed: [{ list: 'tools', server: 'notes', name: 'a.b', offered: 'notes__a_b', reason: 'characters' }],
       renamedCount: 1,
+      routeFaults: [],
     }),
     notReady: () => [],
     buffers: () => ({ bytes: 7, peakBytes: 9, maxBytes: 100, refused: 2 }),

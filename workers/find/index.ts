@@ -66,6 +66,8 @@ export class Finder {
   /** Route and tool rule of each entry, from its first look-up on. */
   readonly #routeOf: Int32Array;
   readonly #ruleOf: Int32Array;
+  /** 1 = the route is about the own name of the entry: the first server of the call is the entry's, not the route's first. */
+  readonly #isByOwnName: Uint8Array;
   /** {@link alsoRoutes} of entries that have any, from their first look-up on. */
   readonly #alsoOf = new Map<number, readonly number[]>();
 
@@ -106,6 +108,7 @@ export class Finder {
     this.#onlyServer = onlyServer(snapshot);
     this.#routeOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
     this.#ruleOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
+    this.#isByOwnName = new Uint8Array(catalog.kind.length);
   }
 
   /** Finds the target of `bytes[start, end)` for an {@link Action} that is routed by name. */
@@ -228,7 +231,9 @@ export class Finder {
     this.entry = entry;
     this.server = this.#catalog.server[entry]!;
     if (this.#routeOf[entry] === NOT_COMPUTED) this.#judgeNamed(entry, routes);
+    const { server } = this;
     this.#fromRoute(this.#routeOf[entry]!);
+    if (this.#isByOwnName[entry] === 1) this.server = server;
     if (this.#alsoOf.size > 0) for (const also of this.#alsoOf.get(entry) ?? []) this.#alsoRoute(also);
   }
 
@@ -244,6 +249,7 @@ export class Finder {
     const found = [name, ...former].map((text) => routes.firstOf([text, address], server, own));
     const route = found.reduce(earlier, -1);
     this.#routeOf[entry] = route;
+    if (routes.isByOwnName(route, [name, address, ...former])) this.#isByOwnName[entry] = 1;
     // What is called by its bare name or, because another server's entry has its name, by its address, keeps the rules for these.
     if (former.length > 0) found.push(routes.first(own));
     else if (name === address && owner !== undefined) {
@@ -313,7 +319,10 @@ export class Finder {
     const names = everyName(this.#snapshot.catalog, owner, own);
     const address = `${owner.name}:${own}`;
     this.server = server;
-    this.#fromRoute(routes.firstOf([sent === address ? (names[0] ?? sent) : sent, address], server, own));
+    const likeliest = [sent === address ? (names[0] ?? sent) : sent, address];
+    const route = routes.firstOf(likeliest, server, own);
+    this.#fromRoute(route);
+    if (routes.isByOwnName(route, likeliest)) this.server = server;
     for (const name of names) this.#alsoRoute(routes.first(name));
     // Some servers ignore the case of names: another case must not bypass a rule.
     this.#alsoRoute(routes.firstOf([], server, own.toLowerCase()));

@@ -25,6 +25,11 @@ export class NamedRoutes {
     return this.#all.first(bytes, 0, bytes.length);
   }
 
+  /** Whether {@link firstOf} is a route for none of `names`: it is about this server's own entry, and no other server gets the call. */
+  isByOwnName(route: number, names: readonly string[]): boolean {
+    return route >= 0 && names.every((name) => this.first(name) !== route);
+  }
+
   /** The first route for an entry of a server: by one of `names`, or by its own name where the route names the server. */
   firstOf(names: readonly string[], server: number, own: string): number {
     const bytes = Buffer.from(own);

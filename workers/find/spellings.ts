@@ -28,7 +28,7 @@ export function everyName(catalog: Snapshot['catalog'], server: ServerSnapshot, 
 /** The names of the entry `own` of a server before characters or length are changed; the likeliest first. */
 export function unchangedNames(
   { separator, conflict }: Snapshot['catalog'],
-  { name, prefix, rename }: ServerSnapshot,
+  { name, prefix, rename }: Pick<ServerSnapshot, 'name' | 'prefix' | 'rename'>,
   own: string,
 ): string[] {
   const names: string[] = [];
