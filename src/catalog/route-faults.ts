@@ -86,7 +86,7 @@ export function routeFaults(routed: RoutedServers, table: CatalogTable | null): 
       .slice(0, 5)
       .map(({ kind, text }) => `${kind} ${JSON.stringify(text)}${offered.advice(kind, text)}`);
     const more = told.length > 5 ? ` and ${told.length - 5} more` : '';
-    const means = table === null ? 'no server can offer' : 'is offered';
+    const means = table === null ? 'a server can offer' : 'is offered';
     const subject = isWhole ? 'matches nothing that' : 'has patterns that match nothing that';
     return [{ route: name, kind: 'no-match', detail: `${subject} ${means}: ${what.join(', ')}${more}` }];
   });

@@ -107,6 +107,9 @@ function compileRename(compilation: Compilation, entry: ServerConfig, path: Conf
   };
   if (typeof rename === 'string') {
     check(rename, [...path, 'rename']);
+    if (!rename.includes('{name}')) {
+      compilation.problem([...path, 'rename'], "a template needs {name}, the place of the upstream's name");
+    }
     return rename;
   }
   const owners = new Map<string, string>();

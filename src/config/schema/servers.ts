@@ -152,14 +152,7 @@ export const serverSchema = z.strictObject({
     'disabledTools',
   ),
   rename: z
-    .union([
-      z
-        .string()
-        .min(6)
-        .max(128)
-        .refine((template) => template.includes('{name}'), 'a template needs {name}, the place of the name'),
-      named(z.string().min(1).max(128)),
-    ])
+    .union([z.string().min(1).max(128), named(z.string().min(1).max(128))])
     .optional()
     .describe(
       "Other names for its tools and prompts, in front of which the prefix stands as well: a map from the upstream's name to another one, or a template with `{name}` and `{server}`. Rules hold for the old names too.",
