@@ -1,7 +1,8 @@
 /** A catalog as the front uses it: tables and prepared bytes, immutable but for `ttlMs`. */
 import { Method } from '../../native/layout.js';
+import { decodeString } from '../protocol/json-cursor.js';
 import { Era, LATEST_LEGACY } from '../protocol/revisions.js';
-import type { CatalogTable } from '../shared/catalog-table.js';
+import { type CatalogTable, EntryKind } from '../shared/catalog-table.js';
 import { packedText, packedView } from '../shared/packed.js';
 import { ByteTable } from '../shared/patterns/byte-table.js';
 import type { Milliseconds } from '../units.js';
@@ -83,6 +84,22 @@ export class PreparedCatalog {
   listsUnusual(uri: string): boolean {
     const bytes = Buffer.from(uri);
     return this.#unusual.get(bytes, 0, bytes.length) >= 0;
+  }
+
+  /**
+   * Whether a client spelled the resource or template of an entry otherwise than the upstream lists it, and its spelling is not
+   * listed (RFC 3986, 6.2.2): the upstream knows only the listed one.
+   *
+   * @param bytes the content of a JSON string at `[start, end)`
+   */
+  isSpelledOtherwise(entry: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const listed = this.upstreamName(entry);
+    if (Buffer.compare(listed, bytes.subarray(start, end)) === 0) return false;
+    const text = decodeString(bytes, start, end);
+    const kind = this.table.kind[entry];
+    // The entry of a URI may be the template that it matches, whose text it does not have.
+    if (kind !== (text.includes('{') ? EntryKind.template : EntryKind.resource)) return false;
+    return text !== packedText(this.table.upstreamNames, entry) && !this.listsUnusual(text);
   }
 
   /** The upstream's name of an entry as the content of a JSON string, without the quotes. */

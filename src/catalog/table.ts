@@ -36,16 +36,22 @@ export function buildTable(
   const byKind = [tools, prompts, resources, templates];
   const addresses: ByteTableEntry[] = [];
   const unusual: ByteTableEntry[] = [];
+  /** Of several spellings of one URI, that in normal form is found. */
+  const folded: [kind: number, entry: ByteTableEntry][] = [];
   for (const [entry, publicName] of columns.publicNames.entries()) {
     const ofKind = columns.kind[entry] ?? EntryKind.tool;
     const name = packedView(publicNames, entry);
     const judged = judgedName(ofKind, publicName);
-    byKind[ofKind]?.push([judged === null ? name : Buffer.from(judged), entry]);
-    if (judged !== null) unusual.push([name, entry]);
+    if (judged === null) byKind[ofKind]?.push([name, entry]);
+    else {
+      folded.push([ofKind, [Buffer.from(judged), entry]]);
+      unusual.push([name, entry]);
+    }
     const serverName = serverNames[columns.server[entry] ?? -1];
     if (ofKind !== EntryKind.tool || serverName === undefined) continue;
     addresses.push([Buffer.from(`${serverName}:${columns.upstreamNames[entry] ?? ''}`), entry]);
   }
+  for (const [kind, row] of folded) byKind[kind]?.push(row);
   return {
     version,
     kind: sharedCopy(Uint8Array.from(columns.kind)),

@@ -93,11 +93,14 @@ export interface ListedResources {
  */
 const LISTABLE: readonly UriFault[] = ['scheme', 'user'];
 
-/** {@link normalUri} of what a client sends: an upstream that lists another spelling gets its own back. */
+/**
+ * {@link normalUri} of what a client sends. It is forwarded as it is spelled: what parsers read in the same way needs no other
+ * spelling. Only a URI that is listed in another one is sent as listed (the send stage).
+ */
 export function readUri(text: string, listed: ListedResources): NormalUri | UriFault {
   if (isPlainText(text)) return { text, judged: text };
   const read = normalUri(text);
-  if (typeof read !== 'string') return listed.isListed(text) ? { text, judged: read.judged } : read;
+  if (typeof read !== 'string') return { text, judged: read.judged };
   return LISTABLE.includes(read) && listed.isListed(text) ? { text, judged: text } : read;
 }
 
