@@ -2,7 +2,7 @@
 import { isTombstone } from '../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
-import type { ListedResources } from '../protocol/uri.js';
+import type { ListedSpellings } from '../protocol/uri.js';
 import type { Bytes, Milliseconds } from '../units.js';
 import type { Discovery } from '../upstream/core/types.js';
 import { buildCatalog } from './build.js';
@@ -58,7 +58,7 @@ type CatalogSnapshot = Pick<Snapshot, 'auth' | 'name' | 'catalog' | 'order' | 'r
  * changes during a build go into the next one, so a burst of changes costs two builds. Versions grow by one with each
  * build, also across configurations. One per gateway.
  */
-export class Catalog implements ListedResources {
+export class Catalog implements ListedSpellings {
   readonly #options: CatalogOptions;
   #snapshot: CatalogSnapshot;
   /** By server index of the current snapshot. */
@@ -90,6 +90,11 @@ export class Catalog implements ListedResources {
   /** Whether a resource or template is listed under exactly this spelling, which is not the normal form. */
   isListed(uri: string): boolean {
     return this.current.listsUnusual(uri);
+  }
+
+  /** The spelling in which an upstream lists a resource; of one that is not listed its normal form. */
+  listedAs(uri: string): string {
+    return this.current.listedAs(uri);
   }
 
   /** The catalog in force. @throws before {@link start} has finished */

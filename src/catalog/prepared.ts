@@ -2,6 +2,7 @@
 import { Method } from '../../native/layout.js';
 import { decodeString } from '../protocol/json-cursor.js';
 import { Era, LATEST_LEGACY } from '../protocol/revisions.js';
+import { judgedUri, normalUri } from '../protocol/uri.js';
 import { type CatalogTable, EntryKind } from '../shared/catalog-table.js';
 import { packedText, packedView } from '../shared/packed.js';
 import { ByteTable } from '../shared/patterns/byte-table.js';
@@ -50,11 +51,13 @@ export class PreparedCatalog {
   readonly #expiresAt: number;
   readonly #ttlMs: Milliseconds;
   readonly #unusual: ByteTable;
+  readonly #resources: ByteTable;
 
   /** Takes constant time, except for the pages: names are decoded on first use. @param ttlMs configured `ttlMs` of modern results */
   constructor(build: CatalogBuild, ttlMs: Milliseconds) {
     this.table = build.table;
     this.#unusual = new ByteTable(build.table.unusual);
+    this.#resources = new ByteTable(build.table.byName.resource);
     this.#build = build;
     this.#names = new Array(build.table.kind.length);
     this.#nameHeaders = new Array(build.table.kind.length);
@@ -84,6 +87,16 @@ export class PreparedCatalog {
   listsUnusual(uri: string): boolean {
     const bytes = Buffer.from(uri);
     return this.#unusual.get(bytes, 0, bytes.length) >= 0;
+  }
+
+  /** The spelling in which an upstream lists a resource; of one that is not listed its normal form. */
+  listedAs(uri: string): string {
+    if (this.listsUnusual(uri)) return uri;
+    const judged = Buffer.from(judgedUri(uri));
+    const entry = this.#resources.get(judged, 0, judged.length);
+    if (entry >= 0) return packedText(this.table.upstreamNames, entry);
+    const normal = normalUri(uri);
+    return typeof normal === 'string' ? uri : normal.text;
   }
 
   /**

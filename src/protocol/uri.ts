@@ -87,6 +87,12 @@ export interface ListedResources {
   isListed(uri: string): boolean;
 }
 
+/** The same, as far as subscriptions need it. */
+export interface ListedSpellings extends ListedResources {
+  /** The spelling in which an upstream lists a resource; of one that is not listed its normal form. One for all spellings. */
+  listedAs(uri: string): string;
+}
+
 /**
  * Spellings that are served when an upstream lists them: nothing is hidden in them, and an upstream that lists
  * `postgres://reader@db/t` means exactly that URI.

@@ -112,7 +112,7 @@ export class Subscriptions {
       this.#parts.write.refuse(exchange, 'GW_SESSION_REQUIRED');
       return;
     }
-    const uri = decodeString(bytes, spans.nameStart, spans.nameEnd);
+    const uri = this.#parts.catalog.listedAs(decodeString(bytes, spans.nameStart, spans.nameEnd));
     const server = verdict.server;
     if (spans.method === Method.resourcesSubscribe) this.#subscribe(exchange, session as Session, server, uri);
     else this.#unsubscribe(exchange, session.id, server, uri);
