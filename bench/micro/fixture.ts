@@ -21,6 +21,7 @@ export function catalogOf(count: number): CatalogTable {
     publicNames: names.map((name) => `bench__${name}`),
     upstreamNames: names,
     flags: names.map(() => EntryFlag.readOnly),
+    aliases: [],
   };
   return buildTable(1, columns, ['bench'], []);
 }

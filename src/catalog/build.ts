@@ -1,13 +1,15 @@
 /** Builds a catalog from the compiled lists of all upstreams: a pure function that runs in the control pool. */
 import { isTombstone } from '../config/numbering.js';
 import { encodeHeaderValue } from '../protocol/header-value.js';
-import { assignNames, isPortableName, type Naming } from '../protocol/names.js';
+import { isPortableName } from '../protocol/name-forms.js';
+import { assignNames, isForeignAddress, type Naming } from '../protocol/names.js';
 import { Era } from '../protocol/revisions.js';
-import { EntryKind } from '../shared/catalog-table.js';
+import { EntryFlag, EntryKind } from '../shared/catalog-table.js';
 import { type Packed, packedText, packShared } from '../shared/packed.js';
 import { compileGlob } from '../shared/patterns/glob.js';
 import { CompiledItems, Repair } from './compile-lists.js';
 import { buildDiscover, buildInitialize, buildList, digest, mergeCapabilities } from './results.js';
+import { routeFaults } from './route-faults.js';
 import { buildTable } from './table.js';
 import {
   type BuiltList,
@@ -20,6 +22,7 @@ import {
   LISTS,
   type ListName,
   MAX_PROBLEMS,
+  type RenamedItem,
 } from './types.js';
 
 /** One item that a server offers. */
@@ -40,25 +43,36 @@ class Columns {
   readonly publicNames: string[] = [];
   readonly upstreamNames: string[] = [];
   readonly headerParams: string[] = [];
+  /** Further names that entries can be called by. */
+  readonly aliases: { readonly name: string; readonly entry: number }[] = [];
 
-  add(kind: number, offer: Offer, publicName: string): void {
+  add(kind: number, offer: Offer, publicName: string, isRenamed = false): void {
     const { list } = offer.items;
     this.headerParams.push(packedText(list.headerParams, offer.index));
     this.kind.push(kind);
     this.server.push(offer.server);
-    this.flags.push(list.flags[offer.index] ?? 0);
+    this.flags.push((list.flags[offer.index] ?? 0) | (isRenamed ? EntryFlag.renamed : 0));
     this.publicNames.push(publicName);
     this.upstreamNames.push(offer.name);
   }
 }
 
 class Problems {
+  readonly renamed: RenamedItem[] = [];
+  renamedCount = 0;
   readonly list: CatalogProblem[] = [];
   readonly counts: Record<string, number> = {};
 
   add(kind: CatalogProblem['kind'], list: ListName, server: string, name: string, detail: string, count = 1): void {
     this.counts[kind] = (this.counts[kind] ?? 0) + count;
     if (this.list.length < MAX_PROBLEMS) this.list.push({ kind, list, server, name: name.slice(0, 128), detail });
+  }
+
+  addRenamed(list: ListName, server: string, name: string, { publicName: offered, change }: Naming): void {
+    if (change === '') return;
+    this.renamedCount += 1;
+    if (this.renamed.length === MAX_PROBLEMS) return;
+    this.renamed.push({ list, server, name: name.slice(0, 128), offered, reason: change });
   }
 }
 
@@ -98,6 +112,9 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
     fingerprints: rendered.map(({ texts }) => fingerprint(texts)),
     problems: problems.list,
     problemCounts: problems.counts,
+    renamed: problems.renamed,
+    renamedCount: problems.renamedCount,
+    routeFaults: [...input.routeFaults, ...routeFaults(input, table)].slice(0, MAX_PROBLEMS),
     offered: counts,
   };
 }
@@ -127,10 +144,10 @@ function buildView(input: CatalogInput, view: CatalogView, shared: readonly { li
     const seen = new Set<string>();
     for (const offer of offered(input, discoveries, list, kind, new Problems())) {
       const key = nameKey(offer);
-      const publicName = names.get(key);
-      if (publicName === undefined || seen.has(key)) continue;
+      const known = names.get(key);
+      if (known === undefined || seen.has(key)) continue;
       seen.add(key);
-      addRendered(texts, offer.items.render(offer.index, publicName));
+      addRendered(texts, offer.items.render(offer.index, known.publicName, known.isRenamed));
     }
     return { list, texts };
   });
@@ -138,7 +155,7 @@ function buildView(input: CatalogInput, view: CatalogView, shared: readonly { li
 }
 
 /** The public names of what is listed, by {@link nameKey}. */
-type Names = Map<string, string>;
+type Names = Map<string, { readonly publicName: string; readonly isRenamed: boolean }>;
 
 function nameKey({ server, name }: Pick<Offer, 'server' | 'name'>): string {
   return `${server}\0${name}`;
@@ -241,12 +258,18 @@ function addNamed(
   for (const [position, offer] of all.entries()) {
     const naming = namings[position];
     if (naming === undefined) continue;
-    reportNaming(list, offer, naming, all[naming.winner], problems);
+    reportNaming(list, offer, naming, all[naming.winner], input, problems);
     if (naming.fate === 'dropped') continue;
-    columns.add(kind, offer, naming.publicName);
+    const isRenamed = naming.change !== '';
+    columns.add(kind, offer, naming.publicName, isRenamed);
     if (naming.fate === 'hidden') continue;
-    names.set(nameKey(offer), naming.publicName);
-    if (position < offers.length) addRendered(texts, offer.items.render(offer.index, naming.publicName));
+    names.set(nameKey(offer), { publicName: naming.publicName, isRenamed });
+    if (position < offers.length) addRendered(texts, offer.items.render(offer.index, naming.publicName, isRenamed));
+    if (!isRenamed) continue;
+    const entry = columns.kind.length - 1;
+    for (const name of new Set([naming.original, offer.name])) {
+      if (!isForeignAddress(name, offer.settings, input.servers)) columns.aliases.push({ name, entry });
+    }
   }
   return { texts, names };
 }
@@ -257,18 +280,19 @@ function reportNaming(
   { settings: { name }, name: itemName }: Offer,
   naming: Naming,
   winner: Offer | undefined,
+  { rules }: CatalogInput,
   problems: Problems,
 ): void {
   if (winner !== undefined) {
     const other = winner.settings.name;
-    if (other === name) problems.add('duplicate', list, name, itemName, 'the upstream lists this name twice');
+    if (other === name) problems.add('duplicate', list, name, itemName, 'the server offers this name twice');
     else if (naming.fate === 'hidden') {
       problems.add('collision', list, name, itemName, `${other} has the name; call it as ${naming.publicName}`);
     } else problems.add('collision', list, name, itemName, `${other} has the name`);
     return;
   }
-  if (naming.shortened) problems.add('shortened', list, name, itemName, `offered as ${naming.publicName}`);
-  if (!isPortableName(itemName)) {
+  problems.addRenamed(list, name, itemName, naming);
+  if (rules.names === 'as-is' && !isPortableName(itemName)) {
     problems.add('unusual-name', list, name, itemName, 'some clients refuse these characters');
   }
 }
@@ -301,8 +325,8 @@ function addResources(
       continue;
     }
     columns.add(kind, offer, offer.name);
-    names.set(nameKey(offer), offer.name);
-    if (position < offers.length) addRendered(texts, offer.items.render(offer.index, offer.name));
+    names.set(nameKey(offer), { publicName: offer.name, isRenamed: false });
+    if (position < offers.length) addRendered(texts, offer.items.render(offer.index, offer.name, false));
   }
   return { texts, names };
 }

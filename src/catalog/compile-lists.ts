@@ -14,6 +14,7 @@ import {
 } from '../shared/packed.js';
 import { type Item, readItem, renderItem, type SchemaRule } from './items.js';
 import { toLatin1 } from './json-text.js';
+import { withOwnName } from './own-name.js';
 import { packedViews } from './pack.js';
 import { LISTS, type ListName, MAX_PROBLEMS } from './types.js';
 
@@ -161,13 +162,21 @@ export class CompiledItems {
     return JSON.parse(packedText(this.list.names, index)) as string;
   }
 
-  /** The item under its public name, in one line: its bytes as latin-1 texts. */
-  render(index: number, publicName: string): [legacy: string, modern: string] {
+  /**
+   * The item under its public name, in one line: its bytes as latin-1 texts.
+   *
+   * @param isRenamed the public name is not the item's own with a prefix: its own is added as `title` and in `_meta`
+   */
+  render(index: number, publicName: string, isRenamed: boolean): [legacy: string, modern: string] {
     const { legacy, legacyNames, modern, modernNames, modernKinds } = this.list;
     const name = this.name(index);
-    const text = rendered(legacy, legacyNames, index, name, publicName);
+    const of = (packed: Packed, places: Int32Array): string => {
+      const text = rendered(packed, places, index, name, publicName);
+      return isRenamed ? withOwnName(text, name) : text;
+    };
+    const text = of(legacy, legacyNames);
     const kind = modernKinds[index];
-    return [text, kind === Modern.sameText ? text : rendered(modern, modernNames, index, name, publicName)];
+    return [text, kind === Modern.sameText ? text : of(modern, modernNames)];
   }
 }
 

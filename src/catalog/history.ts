@@ -2,6 +2,7 @@ import { decodeString } from '../protocol/json-cursor.js';
 import type { Exchange } from '../request/exchange/index.js';
 import { packedText } from '../shared/packed.js';
 import type { PreparedCatalog } from './prepared.js';
+import { UnknownNames } from './unknown-name.js';
 
 /** Catalog versions that the verdict of a call in flight may refer to. */
 const KEPT = 4;
@@ -9,6 +10,7 @@ const KEPT = 4;
 /** The newest catalogs by version: a call in flight uses the catalog that it was decided by. One per front. */
 export class CatalogHistory {
   readonly #catalogs: PreparedCatalog[] = [];
+  readonly #unknown = new UnknownNames();
 
   /** Adds the newest and drops the oldest beyond {@link KEPT}. */
   add(next: PreparedCatalog): void {
@@ -20,6 +22,11 @@ export class CatalogHistory {
   find(version: number): PreparedCatalog | null {
     for (const catalog of this.#catalogs) if (catalog.version === version) return catalog;
     return null;
+  }
+
+  /** The sentence about a tool or prompt that the newest catalog does not have. @param kind a number of `EntryKind` */
+  unknownName(kind: number, name: string): string {
+    return this.#unknown.sentence(this.#catalogs[0] ?? null, kind, name);
   }
 
   /** The upstream name of the tool of a call in flight; empty when its catalog was dropped. */

@@ -2,13 +2,14 @@
 import { isTombstone, TOMBSTONE } from '../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
-import type { ListedResources } from '../protocol/uri.js';
+import type { ListedSpellings } from '../protocol/uri.js';
 import type { Bytes, Milliseconds } from '../units.js';
 import type { Discovery } from '../upstream/core/types.js';
 import { buildCatalog } from './build.js';
 import { ClientLists } from './client-lists.js';
 import { ListCompiler, type ListThreads } from './compiler.js';
 import { PreparedCatalog } from './prepared.js';
+import { grantFaults, type RouteFault } from './route-faults.js';
 import type { CatalogBuild, CatalogInput, CatalogProblem, CompiledDiscovery } from './types.js';
 
 /** Longest merged `instructions`, which models read first. */
@@ -23,6 +24,9 @@ export interface CatalogChanges {
   readonly resources: boolean;
 }
 
+/** What operators should know of a catalog. */
+export type CatalogFinding = CatalogProblem | RouteFault;
+
 /** Compiles and builds in other threads: the control pool. */
 export interface CatalogThreads extends ListThreads {
   buildCatalog(input: CatalogInput): Promise<CatalogBuild>;
@@ -33,7 +37,7 @@ export interface CatalogListener {
   /** Brings the table of a new catalog to the workers. The old one stays in force until the promise resolves. */
   distribute(next: PreparedCatalog): Promise<void> | void;
   /** The new catalog is in force: sends list_changed (earlier, clients would fetch the old lists) and logs new problems. */
-  catalogChanged(catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogProblem[]): void;
+  catalogChanged(catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogFinding[]): void;
   /** Compiling, building or distributing failed: the old catalog stays in force, and the build is retried. */
   catalogFailed(error: unknown): void;
 }
@@ -45,7 +49,7 @@ export interface CatalogOptions {
   readonly retryMs?: Milliseconds;
 }
 
-type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog' | 'order'> & {
+type CatalogSnapshot = Pick<Snapshot, 'auth' | 'name' | 'catalog' | 'order' | 'routes'> & {
   readonly limits: Pick<Snapshot['limits'], 'maxTools' | 'maxClientLists'>;
   readonly servers: readonly ServerSnapshot[];
 };
@@ -55,7 +59,7 @@ type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog' | 'order'> & {
  * changes during a build go into the next one, so a burst of changes costs two builds. Versions grow by one with each
  * build, also across configurations. One per gateway.
  */
-export class Catalog implements ListedResources {
+export class Catalog implements ListedSpellings {
   readonly #options: CatalogOptions;
   #snapshot: CatalogSnapshot;
   /** By server index of the current snapshot. */
@@ -88,6 +92,11 @@ export class Catalog implements ListedResources {
   /** Whether a resource or template is listed under exactly this spelling, which is not the normal form. */
   isListed(uri: string): boolean {
     return this.current.listsUnusual(uri);
+  }
+
+  /** The spelling in which an upstream lists a resource; of one that is not listed its normal form. */
+  listedAs(uri: string): string {
+    return this.current.listedAs(uri);
   }
 
   /** The catalog in force. @throws before {@link start} has finished */
@@ -249,7 +258,7 @@ export class Catalog implements ListedResources {
   }
 
   #input(): CatalogInput {
-    const { name, catalog, limits, servers } = this.#snapshot;
+    const { auth, catalog, limits, name, routes, servers } = this.#snapshot;
     const { lists: clientLists, views } = this.#clientLists.input();
     return {
       version: this.#version,
@@ -264,19 +273,22 @@ export class Catalog implements ListedResources {
         priority: server.priority,
         include: server.include,
         exclude: server.exclude,
+        rename: server.rename,
         passesMethods: server.methods.length > 0,
       })),
+      routes,
+      routeFaults: grantFaults(routes, auth),
       discoveries: inOrder([...this.#discoveries.values()], this.#snapshot.order ?? []),
       clientLists,
       views,
     };
   }
 
-  /** Problems that the previous catalog did not have, so that each is logged once. */
-  #fresh(catalog: PreparedCatalog): CatalogProblem[] {
+  /** Findings that the previous catalog did not have, so that each is logged once. */
+  #fresh({ problems, routeFaults }: PreparedCatalog): CatalogFinding[] {
     const seen = new Set<string>();
-    const fresh = catalog.problems.filter((problem) => {
-      const key = JSON.stringify([problem.kind, problem.list, problem.server, problem.name, problem.detail]);
+    const fresh = [...problems, ...routeFaults].filter((finding) => {
+      const key = JSON.stringify(finding);
       seen.add(key);
       return !this.#reported.has(key);
     });

@@ -1,7 +1,9 @@
 /** A catalog as the front uses it: tables and prepared bytes, immutable but for `ttlMs`. */
 import { Method } from '../../native/layout.js';
+import { decodeString } from '../protocol/json-cursor.js';
 import { Era, LATEST_LEGACY } from '../protocol/revisions.js';
-import type { CatalogTable } from '../shared/catalog-table.js';
+import { judgedUri, normalUri } from '../protocol/uri.js';
+import { type CatalogTable, EntryKind } from '../shared/catalog-table.js';
 import { packedText, packedView } from '../shared/packed.js';
 import { ByteTable } from '../shared/patterns/byte-table.js';
 import type { Milliseconds } from '../units.js';
@@ -27,6 +29,9 @@ export class PreparedCatalog {
   readonly capabilities: Capabilities;
   readonly problems: readonly CatalogProblem[];
   readonly problemCounts: Readonly<Record<string, number>>;
+  readonly renamed: CatalogBuild['renamed'];
+  readonly renamedCount: number;
+  readonly routeFaults: CatalogBuild['routeFaults'];
   /** Digest of each list, in the order of `EntryKind`. */
   readonly fingerprints: readonly string[];
   /** Offered tools, prompts, resources and templates by server. */
@@ -48,17 +53,22 @@ export class PreparedCatalog {
   readonly #expiresAt: number;
   readonly #ttlMs: Milliseconds;
   readonly #unusual: ByteTable;
+  readonly #resources: ByteTable;
 
   /** Takes constant time, except for the pages: names are decoded on first use. @param ttlMs configured `ttlMs` of modern results */
   constructor(build: CatalogBuild, ttlMs: Milliseconds) {
     this.table = build.table;
     this.#unusual = new ByteTable(build.table.unusual);
+    this.#resources = new ByteTable(build.table.byName.resource);
     this.#build = build;
     this.#names = new Array(build.table.kind.length);
     this.#nameHeaders = new Array(build.table.kind.length);
     this.capabilities = build.capabilities;
     this.problems = build.problems;
     this.problemCounts = build.problemCounts;
+    this.renamed = build.renamed;
+    this.renamedCount = build.renamedCount;
+    this.routeFaults = build.routeFaults;
     this.fingerprints = build.fingerprints;
     this.offered = build.offered;
     this.#lists = build.lists.map((lists) => lists.map(prepareList));
@@ -82,6 +92,32 @@ export class PreparedCatalog {
   listsUnusual(uri: string): boolean {
     const bytes = Buffer.from(uri);
     return this.#unusual.get(bytes, 0, bytes.length) >= 0;
+  }
+
+  /** The spelling in which an upstream lists a resource; of one that is not listed its normal form. */
+  listedAs(uri: string): string {
+    if (this.listsUnusual(uri)) return uri;
+    const judged = Buffer.from(judgedUri(uri));
+    const entry = this.#resources.get(judged, 0, judged.length);
+    if (entry >= 0) return packedText(this.table.upstreamNames, entry);
+    const normal = normalUri(uri);
+    return typeof normal === 'string' ? uri : normal.text;
+  }
+
+  /**
+   * Whether a client spelled the resource or template of an entry otherwise than the upstream lists it, and its spelling is not
+   * listed (RFC 3986, 6.2.2): the upstream knows only the listed one.
+   *
+   * @param bytes the content of a JSON string at `[start, end)`
+   */
+  isSpelledOtherwise(entry: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const listed = this.upstreamName(entry);
+    if (Buffer.compare(listed, bytes.subarray(start, end)) === 0) return false;
+    const text = decodeString(bytes, start, end);
+    const kind = this.table.kind[entry];
+    // The entry of a URI may be the template that it matches, whose text it does not have.
+    if (kind !== (text.includes('{') ? EntryKind.template : EntryKind.resource)) return false;
+    return text !== packedText(this.table.upstreamNames, entry) && !this.listsUnusual(text);
   }
 
   /** The upstream's name of an entry as the content of a JSON string, without the quotes. */

@@ -12,6 +12,8 @@ export interface TableColumns {
   readonly flags: readonly number[];
   readonly publicNames: readonly string[];
   readonly upstreamNames: readonly string[];
+  /** Further names that entries can be called by; one that several entries have is none. */
+  readonly aliases: readonly { readonly name: string; readonly entry: number }[];
 }
 
 /**
@@ -34,16 +36,22 @@ export function buildTable(
   const byKind = [tools, prompts, resources, templates];
   const addresses: ByteTableEntry[] = [];
   const unusual: ByteTableEntry[] = [];
+  /** Of several spellings of one URI, that in normal form is found. */
+  const folded: [kind: number, entry: ByteTableEntry][] = [];
   for (const [entry, publicName] of columns.publicNames.entries()) {
     const ofKind = columns.kind[entry] ?? EntryKind.tool;
     const name = packedView(publicNames, entry);
     const judged = judgedName(ofKind, publicName);
-    byKind[ofKind]?.push([judged === null ? name : Buffer.from(judged), entry]);
-    if (judged !== null) unusual.push([name, entry]);
+    if (judged === null) byKind[ofKind]?.push([name, entry]);
+    else {
+      folded.push([ofKind, [Buffer.from(judged), entry]]);
+      unusual.push([name, entry]);
+    }
     const serverName = serverNames[columns.server[entry] ?? -1];
     if (ofKind !== EntryKind.tool || serverName === undefined) continue;
     addresses.push([Buffer.from(`${serverName}:${columns.upstreamNames[entry] ?? ''}`), entry]);
   }
+  for (const [kind, row] of folded) byKind[kind]?.push(row);
   return {
     version,
     kind: sharedCopy(Uint8Array.from(columns.kind)),
@@ -57,10 +65,23 @@ export function buildTable(
       resource: buildByteTable(resources, true),
       template: buildByteTable(templates, true),
     },
+    byOriginal: {
+      tool: buildByteTable(ownAliases(columns, EntryKind.tool), true),
+      prompt: buildByteTable(ownAliases(columns, EntryKind.prompt), true),
+    },
     byAddress: buildByteTable(addresses, true),
     unusual: buildByteTable(unusual, true),
     undiscovered,
   };
+}
+
+/** The further names of entries of a kind that lead to one entry only. */
+function ownAliases({ aliases, kind }: TableColumns, of: number): ByteTableEntry[] {
+  const owners = new Map<string, number>();
+  for (const { name, entry } of aliases) {
+    if (kind[entry] === of) owners.set(name, owners.has(name) ? -1 : entry);
+  }
+  return [...owners].flatMap(([name, entry]) => (entry < 0 ? [] : [[Buffer.from(name), entry] as const]));
 }
 
 /** The form in which policy compares a URI or template that is not in normal form; null = the name itself. */

@@ -3,12 +3,15 @@
  * the number of items is packed into a few buffers, so that the main thread only transfers them.
  */
 
-import type { CatalogRules } from '../config/snapshot.js';
+import type { CatalogRules, RouteSnapshot } from '../config/snapshot.js';
+import type { Rename } from '../protocol/name-forms.js';
+import type { Naming } from '../protocol/names.js';
 import type { Era } from '../protocol/revisions.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import type { Packed } from '../shared/packed.js';
 import type { Bytes, Count } from '../units.js';
 import type { CompiledList } from './compile-lists.js';
+import type { RouteFault } from './route-faults.js';
 
 /** The four lists, in the order of `EntryKind`. */
 export const LISTS = ['tools', 'prompts', 'resources', 'templates'] as const;
@@ -54,6 +57,7 @@ export interface CatalogServer {
   readonly priority: number;
   readonly include: readonly string[];
   readonly exclude: readonly string[];
+  readonly rename: Rename | null;
   /** Unknown methods are passed to it, so its extensions are declared too. */
   readonly passesMethods: boolean;
 }
@@ -68,6 +72,10 @@ export interface CatalogInput {
   /** Longest merged `instructions`. */
   readonly maxInstructions: Bytes;
   readonly servers: readonly CatalogServer[];
+  /** Compared with what is offered, for operators. */
+  readonly routes: readonly RouteSnapshot[];
+  /** What the main thread found about the routes already. */
+  readonly routeFaults: readonly RouteFault[];
   /** In the order of the configuration: lists and ties between equal names follow it. */
   readonly discoveries: readonly CompiledDiscovery[];
   /** Lists that servers offer to some clients only. Their names are in the table, their items in views. */
@@ -92,12 +100,22 @@ export interface HeaderParam {
 
 /** A problem with the lists of the upstreams, for operators. */
 export interface CatalogProblem {
-  readonly kind: 'collision' | 'duplicate' | 'shortened' | 'unusual-name' | 'dropped' | 'repaired' | 'schema' | 'limit';
+  readonly kind: 'collision' | 'duplicate' | 'unusual-name' | 'dropped' | 'repaired' | 'schema' | 'limit';
   readonly list: ListName;
   readonly server: string;
   /** At most 128 characters of the upstream's name or URI. */
   readonly name: string;
   readonly detail: string;
+}
+
+/** A tool or prompt that is offered under another name than its own with the prefix. */
+export interface RenamedItem {
+  readonly list: ListName;
+  readonly server: string;
+  /** At most 128 characters of the upstream's name. */
+  readonly name: string;
+  readonly offered: string;
+  readonly reason: Exclude<Naming['change'], ''>;
 }
 
 /** The pages of one list towards one client family. */
@@ -134,6 +152,11 @@ export interface CatalogBuild {
   /** The first {@link MAX_PROBLEMS}; `problemCounts` counts all of them. */
   readonly problems: readonly CatalogProblem[];
   readonly problemCounts: Readonly<Record<string, Count>>;
+  /** The first {@link MAX_PROBLEMS}; `renamedCount` counts all of them. */
+  readonly renamed: readonly RenamedItem[];
+  readonly renamedCount: Count;
+  /** Routes that match nothing, can never be reached or need what nothing can grant; at most {@link MAX_PROBLEMS}. */
+  readonly routeFaults: readonly RouteFault[];
   /** Offered items by server, in the order of {@link LISTS}. */
   readonly offered: readonly (readonly [Count, Count, Count, Count])[];
 }

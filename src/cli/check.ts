@@ -2,7 +2,7 @@ import { loadConfigFile } from '../config/load.js';
 import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments } from './command.js';
 import { requiredFile } from './config-file.js';
 import { maskWith, printError, printLine, printWarning, style, table } from './print.js';
-import type { TrialItem, TrialServer } from './trial.js';
+import type { TrialResult, TrialServer } from './trial.js';
 
 const OPTIONS = {
   config: { type: 'string', short: 'c', value: 'FILE', help: 'the file; also without the flag' },
@@ -19,20 +19,18 @@ async function run(args: readonly string[]): Promise<ExitCode> {
   const { runTrial } = await import('./trial.js');
   const result = await runTrial(loaded, true);
   if (result === null) return EXIT.failed;
-  const { servers, items } = result;
-  if (flags.json) printLine(JSON.stringify({ servers, refused: items.filter(({ fault }) => fault !== '') }, null, 2));
-  else printTable(servers, items, (text) => loaded.mask(text));
+  const { servers, items, renamed, routeFaults } = result;
+  const refused = items.filter(({ fault }) => fault !== '');
+  if (flags.json) printLine(JSON.stringify({ servers, refused, renamed, routes: routeFaults }, null, 2));
+  else printTable(result, (text) => loaded.mask(text));
   return servers.every(({ isUp }) => isUp) ? EXIT.ok : EXIT.failed;
 }
 
 const HEADS = ['server', 'state', 'revision', 'tools', 'prompts', 'resources', 'time', 'reason'];
 
 /** @param mask hides secrets of the configuration */
-function printTable(
-  servers: readonly TrialServer[],
-  items: readonly TrialItem[],
-  mask: (text: string) => string,
-): void {
+function printTable(result: TrialResult, mask: (text: string) => string): void {
+  const { items, renamedCount, routeFaults, servers } = result;
   const rows = servers.flatMap(({ name, endpoints, offers, timeMs, isUp }) =>
     endpoints.map(({ state, revision, reason }, index) => {
       const counts = index > 0 ? ['', '', '', ''] : [offers.tools, offers.prompts, offers.resources, time(timeMs)];
@@ -46,6 +44,8 @@ function printTable(
     if (fault !== '') printWarning(`${list}: ${name}: clients on the SDK refuse it: ${fault}`);
   }
   for (const line of servers.flatMap(clientUseOf)) printLine(mask(line));
+  for (const { route, detail } of routeFaults) printWarning(mask(`route ${route} ${detail}`));
+  if (renamedCount > 0) printLine(`${renamedCount} names are offered in another form; --json lists them.`);
   const up = servers.filter(({ isUp }) => isUp).length;
   const verdict = `${up} of ${servers.length} servers ready, ${items.filter(({ list }) => list === 'tools').length} tools`;
   if (up === servers.length) printLine(style('green', verdict));

@@ -9,18 +9,21 @@ import {
   ToolSchema,
 } from '@modelcontextprotocol/sdk/types.js';
 import { OwnGateway } from '../api/gateway.js';
+import { grantFaults, type RouteFault } from '../catalog/route-faults.js';
+import type { RenamedItem } from '../catalog/types.js';
 import { compileSnapshot } from '../config/compile/index.js';
 import type { LoadedConfig } from '../config/loaded.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import type { UpstreamHealth } from '../control/health.js';
 import { packageVersion } from '../package-root.js';
-import type { Milliseconds } from '../units.js';
+import type { Count, Milliseconds } from '../units.js';
 import { printNote } from './print.js';
 import { StopSignals } from './stop-signals.js';
 
 const POLL_MS: Milliseconds = 20;
 /** Time between two lines that name the servers that are waited for. */
 const PROGRESS_MS: Milliseconds = 5_000;
+const OVERRIDES = { port: false, adminPort: false, workers: 1, logLevel: 'silent' } as const;
 
 /** One server of a trial. */
 export interface TrialServer {
@@ -71,6 +74,11 @@ const UNUSED = { capabilities: [], tools: [] };
 export interface TrialResult {
   readonly servers: readonly TrialServer[];
   readonly items: readonly TrialItem[];
+  /** What is wrong with the routes, compared with what is offered. */
+  readonly routeFaults: readonly RouteFault[];
+  /** Tools and prompts under another name than their own with the prefix; `renamedCount` counts all of them. */
+  readonly renamed: readonly RenamedItem[];
+  readonly renamedCount: Count;
 }
 
 /**
@@ -84,6 +92,7 @@ export async function runTrial(loaded: LoadedConfig, showsUse: boolean): Promise
   try {
     const work = trial.servers().then(async (servers) => ({
       items: await trial.items(),
+      ...(await trial.findings()),
       servers: showsUse ? await trial.withClientUse(servers) : servers,
     }));
     return await Promise.race([work, stopping.first.then(() => null)]);
@@ -101,9 +110,12 @@ class Trial {
   /** By name of the server, as configured. */
   readonly #isolation: ReadonlyMap<string, ServerSnapshot['isolation']>;
   readonly #waitMs: Milliseconds;
+  readonly #grantFaults: readonly RouteFault[];
 
   constructor(loaded: LoadedConfig) {
-    const snapshot = trialSnapshot(loaded);
+    const whole = compileSnapshot(loaded, { overrides: OVERRIDES });
+    const snapshot = trialSnapshot(whole);
+    this.#grantFaults = grantFaults(whole.routes, whole.auth);
     this.#isolation = new Map(snapshot.servers.map(({ name, isolation }) => [name, isolation]));
     const servers = snapshot.servers.map((server) => ({ ...server, isolation: trialIsolation(server) }));
     this.#gateway = new OwnGateway({ ...snapshot, servers });
@@ -166,6 +178,13 @@ class Trial {
     }
   }
 
+  /** What operators should know of routes and names. */
+  async findings(): Promise<Pick<TrialResult, 'routeFaults' | 'renamed' | 'renamedCount'>> {
+    const { catalog, routes } = await this.#gateway.stats();
+    const { renamed, renamedCount } = catalog;
+    return { routeFaults: [...this.#grantFaults, ...routes.faults], renamed, renamedCount };
+  }
+
   /** What a client gets in its lists. */
   async items(): Promise<TrialItem[]> {
     const client = new Client({ name: 'switchyard', version: packageVersion });
@@ -205,13 +224,12 @@ function trialIsolation({ isolation }: ServerSnapshot): ServerSnapshot['isolatio
 }
 
 /** The servers of a configuration, and nothing that a client has to bring, waits for or shares with a running gateway. */
-function trialSnapshot(loaded: LoadedConfig): Snapshot {
-  const overrides = { port: false, adminPort: false, workers: 1, logLevel: 'silent' } as const;
-  const snapshot = compileSnapshot(loaded, { overrides });
+function trialSnapshot(snapshot: Snapshot): Snapshot {
   return {
     ...snapshot,
     auth: { type: 'none' },
-    routes: [],
+    // They are only compared with what is offered: lists are on no route.
+    routes: snapshot.routes.map((route) => ({ ...route, requiredScopes: [] })),
     catalog: { ...snapshot.catalog, startupWaitMs: 0, firstListWaitMs: 0, manifestFile: false },
     sessions: { ...snapshot.sessions, keyFile: null, isKeyFileOptional: false },
   };

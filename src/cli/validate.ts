@@ -1,3 +1,4 @@
+import { configFaults } from '../catalog/route-faults.js';
 import { compileSnapshot } from '../config/compile/index.js';
 import { loadConfigFile } from '../config/load.js';
 import type { LoadedConfig } from '../config/loaded.js';
@@ -14,6 +15,7 @@ import { requiredFile } from './config-file.js';
 import { checkKeyFile } from './key-file.js';
 import { maskWith, printError, printLine, printWarning, style, table } from './print.js';
 import { findProgram } from './programs.js';
+import { renames } from './renames.js';
 
 const OPTIONS = {
   config: { type: 'string', short: 'c', value: 'FILE', help: 'the file; also without the flag' },
@@ -47,7 +49,7 @@ async function run(args: readonly string[]): Promise<ExitCode> {
     await checkKeyFile(loaded, snapshot);
     const upstreams = resolveUpstreams(snapshot, loaded);
     const runtime = await detectRuntime(snapshot);
-    if (flags.json) printLine(JSON.stringify(report(loaded, upstreams, runtime), null, 2));
+    if (flags.json) printLine(JSON.stringify(report(loaded, snapshot, upstreams, runtime), null, 2));
     else printReport(file, loaded, snapshot, upstreams, runtime);
     return EXIT.ok;
   } catch (error) {
@@ -105,11 +107,13 @@ async function detectRuntime(snapshot: Snapshot): Promise<Runtime> {
   };
 }
 
-function report(loaded: LoadedConfig, upstreams: readonly Upstream[], runtime: Runtime): object {
+function report(loaded: LoadedConfig, snapshot: Snapshot, upstreams: readonly Upstream[], runtime: Runtime): object {
   return {
     valid: true,
     warnings: loaded.warnings,
     upstreams,
+    renamed: renames(snapshot),
+    routes: configFaults(snapshot),
     ...runtime,
     config: loaded.printable(),
   };
@@ -126,6 +130,7 @@ function printReport(
   const shownHost = loaded.shownAt(['host']) ?? snapshot.host;
   const adminHost = loaded.shownAt(['admin', 'host']) ?? snapshot.admin?.host ?? '';
   for (const warning of loaded.warnings) printWarning(warning);
+  for (const { route, detail } of configFaults(snapshot)) printWarning(loaded.mask(`route ${route} ${detail}`));
   printLine(`${file} ${style('green', 'can be used')}.`);
   section('Listeners', [
     ['endpoint', snapshot.listens ? `http://${authority({ ...snapshot, host: shownHost })}${snapshot.path}` : 'none'],
@@ -141,9 +146,16 @@ function printReport(
     `Upstreams (${snapshot.servers.length})`,
     upstreams.map(({ name, transport, target, note }) => [loaded.mask(name), transport, target, note]),
   );
+  const changed = renames(snapshot);
+  if (changed.length > 0) {
+    section(
+      'Names',
+      changed.map(({ server, name, offered }) => [loaded.mask(server), name, `is offered as ${offered}`]),
+    );
+  }
   section(
     `Routes (${snapshot.routes.length})`,
-    config.routes.map((route, i) => [route.name ?? `route-${i + 1}`, matchOf(route), rulesOf(route)]),
+    config.routes.map((route, i) => [route.name ?? `route-${i + 1}`, matchOf(route), rulesOf(route, snapshot, i)]),
   );
 }
 
@@ -189,8 +201,14 @@ function matchOf({ match }: Route): string {
     .join('; ');
 }
 
-function rulesOf({ servers, requiredScopes, rateLimit, clientRateLimit, cache }: Route): string {
+function rulesOf(
+  { servers, requiredScopes, rateLimit, clientRateLimit, cache }: Route,
+  { routes }: Snapshot,
+  position: number,
+): string {
   const rules: string[] = [];
+  const failOver = routes[position]?.failOverOf ?? -1;
+  if (failOver >= 0) return `to ${list(servers).join(', then ')}, behind the servers of ${routes[failOver]?.name}`;
   if (list(servers).length > 0) rules.push(`to ${list(servers).join(', then ')}`);
   if (list(requiredScopes).length > 0) rules.push(`scopes ${list(requiredScopes).join(' ')}`);
   if (rateLimit !== undefined) rules.push(`${rateLimit.rate} a second`);

@@ -20,6 +20,7 @@ export const TOMBSTONE: ServerSnapshot = Object.freeze({
   tags: [],
   include: [],
   exclude: [],
+  rename: null,
   priority: 0,
   isolation: 'shared',
   maxDedicated: 1,
@@ -65,7 +66,7 @@ export function sameUpstream(a: ServerSnapshot, b: ServerSnapshot): boolean {
 /** Everything about a server that its endpoints depend on, as one text. It has secrets. */
 export function upstreamFingerprint(server: ServerSnapshot): string {
   // Rules about names and calls, which `UpstreamServer.reconfigure` and the catalog follow.
-  const { name, prefix, requestTimeoutMs, tags, include, exclude, priority, methods, ...running } = server;
+  const { name, prefix, requestTimeoutMs, tags, include, exclude, rename, priority, methods, ...running } = server;
   // The printable form of a command changes with the name of a variable, and needs no new child.
   const endpoints = running.endpoints.map((endpoint) => ({ ...endpoint, shownCommand: '' }));
   return canonical({ ...running, endpoints });

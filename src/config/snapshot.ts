@@ -84,7 +84,7 @@ export type AuthSnapshot =
       readonly clockToleranceSeconds: Seconds;
       /** Claim that names the subject; default `sub`. */
       readonly subjectClaim: string;
-      /** Claims read for scopes, in order; default `scope`, `scp`. */
+      /** Claims read for scopes, in order; default `scope`, `scp`, `scopes`, `permissions`. */
       readonly scopeClaims: readonly string[];
       readonly resourceMetadata: string | null;
     };
@@ -107,6 +107,8 @@ export interface ServerSnapshot {
   readonly include: readonly string[];
   /** Tool globs not offered; wins over `include`. */
   readonly exclude: readonly string[];
+  /** Other names for its tools and prompts, by the upstream's name, or a template; `null` = none. */
+  readonly rename: Readonly<Record<string, string>> | string | null;
   /** Higher wins under `conflict: priority`; default 0. */
   readonly priority: number;
   /** Scope of a legacy child or upstream session: shared by all clients, or one for each client session or principal. */
@@ -148,7 +150,10 @@ export type EndpointSnapshot = StdioEndpointSnapshot | UrlEndpointSnapshot;
 /** A rule that matches calls by pattern; the first that matches counts. */
 export interface RouteSnapshot {
   readonly name: string;
-  /** Globs over public names (`*` within a name, `**` anything) and, for resources, URIs or URI templates. */
+  /**
+   * Globs (`*` within a name, `**` anything) over public names, addresses (`server:name`) and, if `servers` has the server, its own
+   * names; for resources over URIs, or URI templates.
+   */
   readonly tools: readonly string[];
   readonly prompts: readonly string[];
   readonly resources: readonly string[];
@@ -156,6 +161,8 @@ export interface RouteSnapshot {
   readonly methods: readonly string[];
   /** Server indexes in order; the later ones are the fallback. Empty = the catalog decides. */
   readonly servers: readonly number[];
+  /** Position of an earlier route with the same patterns, whose fallback the servers of this one are; it matches nothing itself then. */
+  readonly failOverOf?: number;
   /** All of them are needed. */
   readonly requiredScopes: readonly string[];
   readonly rateLimit: BucketRule | null;
@@ -274,8 +281,12 @@ export interface LimitsSnapshot {
 export interface CatalogRules {
   readonly separator: string;
   readonly conflict: 'prefix' | 'auto-prefix' | 'reject' | 'priority';
-  /** Longest public name. */
+  /** `strict` = only characters that model APIs accept, and at most 64 of them. */
+  readonly names: 'strict' | 'as-is';
+  /** Longest public name, together with `namePrefixRoom`. */
   readonly maxNameLength: Count;
+  /** Characters that are left free for what clients put in front. */
+  readonly namePrefixRoom: Count;
   /** Items of one list page towards clients; 0 = all on one page. */
   readonly pageSize: Count;
   /** `ttlMs` of list results towards modern clients. */

@@ -95,7 +95,15 @@ export class Front {
 
     // The stages after the verdict.
     const dispatch = new Dispatcher({ table, pool, decoder });
-    const write = new WriteStage({ config, identity, cache: dispatch, log: streams.log, accounting, exchanges });
+    const write = new WriteStage({
+      config,
+      identity,
+      catalogs,
+      cache: dispatch,
+      log: streams.log,
+      accounting,
+      exchanges,
+    });
     const awaitedTasks = new AwaitedTasks(config);
     const send = new SendStage({ upstreams, routes, catalogs, counters: pool.counters, awaitedTasks, write });
 

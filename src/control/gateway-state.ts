@@ -110,11 +110,12 @@ export class GatewayState implements StatsSources {
 
   catalog(): CatalogStatus {
     const { servers } = this.#parts.upstreams;
-    const { version, offered, problems, problemCounts, table: names } = this.#parts.catalog.current;
+    const { offered, table: names, version, ...seen } = this.#parts.catalog.current;
+    const { problems, problemCounts, renamed, renamedCount, routeFaults } = seen;
     const undiscovered = names.undiscovered.flatMap((index) => servers[index]?.name ?? []);
     // Without tombstones, in the order of `upstreams`.
     const shown = offered.filter((_, index) => servers[index] !== undefined && !isTombstone(servers[index]));
-    return { version, offered: shown, undiscovered, problems, problemCounts };
+    return { version, offered: shown, undiscovered, problems, problemCounts, renamed, renamedCount, routeFaults };
   }
 
   buffers(): BufferCounts {

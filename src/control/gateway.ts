@@ -353,7 +353,7 @@ class Gateway implements RunningGateway, AdminSource {
   }
 }
 
-const NO_COLUMNS = { kind: [], server: [], flags: [], publicNames: [], upstreamNames: [] };
+const NO_COLUMNS = { kind: [], server: [], flags: [], publicNames: [], upstreamNames: [], aliases: [] };
 const EMPTY_CATALOG = buildTable(0, NO_COLUMNS, [], []);
 
 /**

@@ -1,7 +1,6 @@
 import type { Logger } from 'pino';
-import type { Catalog, CatalogChanges, CatalogListener } from '../catalog/index.js';
+import type { Catalog, CatalogChanges, CatalogFinding, CatalogListener } from '../catalog/index.js';
 import type { PreparedCatalog } from '../catalog/prepared.js';
-import type { CatalogProblem } from '../catalog/types.js';
 import type { Current } from '../config/current.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { packedCount } from '../shared/packed.js';
@@ -81,9 +80,12 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
     this.#front.useCatalog(next);
   }
 
-  catalogChanged(_catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogProblem[]): void {
+  catalogChanged(_catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogFinding[]): void {
     this.#front.subscriptions.listsChanged(changes);
-    for (const problem of fresh) this.#logger.warn(problem, 'catalog');
+    for (const finding of fresh) {
+      if ('route' in finding) this.#logger.warn(finding, `route ${finding.route} ${finding.detail}`);
+      else this.#logger.warn(finding, 'catalog');
+    }
   }
 
   catalogFailed(error: unknown): void {

@@ -2,7 +2,8 @@
  * The state that the admin listener shows, as plain data of one moment: collected on the main thread in microseconds,
  * rendered in the control pool. Counters and histograms are not copied: their shared memory is passed along.
  */
-import type { CatalogProblem } from '../catalog/types.js';
+import type { RouteFault } from '../catalog/route-faults.js';
+import type { CatalogProblem, RenamedItem } from '../catalog/types.js';
 import type { ServerSnapshot } from '../config/snapshot.js';
 import type { ServerRequestCounts } from '../server-requests/index.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
@@ -74,6 +75,10 @@ export interface CatalogStatus {
   readonly undiscovered: readonly string[];
   readonly problems: readonly CatalogProblem[];
   readonly problemCounts: Readonly<Record<string, Count>>;
+  /** The first 200; `renamedCount` counts all of them. */
+  readonly renamed: readonly RenamedItem[];
+  readonly renamedCount: Count;
+  readonly routeFaults: readonly RouteFault[];
 }
 
 /** The implementation that runs, where there are several. */

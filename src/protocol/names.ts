@@ -1,16 +1,14 @@
 /**
- * The public names of tools and prompts: prefixes, collisions, and the length that clients and model APIs accept.
- * Names are decided for all servers at once and depend only on configuration and on what the servers offer, never on
- * the order in which they were discovered, so that they survive restarts and are the same on every replica.
+ * The public names of tools and prompts: prefixes, collisions, and the characters and length that clients and model APIs
+ * accept. Names are decided for all servers at once and depend only on configuration and on what the servers offer, never
+ * on the order in which they were discovered, so that they survive restarts and are the same on every replica.
  */
-import { createHash } from 'node:crypto';
+import { acceptedForm, hashedName, longestName, type NameRules, type Rename, renamed } from './name-forms.js';
 
 /** How names are made; the same words as in the configuration (`catalog`). */
-export interface NamingRules {
+export interface NamingRules extends NameRules {
   readonly separator: string;
   readonly conflict: 'prefix' | 'auto-prefix' | 'reject' | 'priority';
-  /** Longest public name, characters. */
-  readonly maxNameLength: number;
 }
 
 /** A server whose names are decided. */
@@ -20,6 +18,8 @@ export interface NamingServer {
   readonly prefix: string | null;
   /** Higher wins under `conflict: priority`. */
   readonly priority: number;
+  /** Other names for its entries; `null` = none. */
+  readonly rename: Rename | null;
 }
 
 /** One offered name, in server order and then in the order of the upstream's list. */
@@ -37,42 +37,12 @@ export interface Naming {
    */
   readonly fate: 'listed' | 'hidden' | 'dropped';
   readonly publicName: string;
-  /** The name was longer than `maxNameLength`. */
-  readonly shortened: boolean;
+  /** Why `publicName` is not the upstream's name with its prefix; '' = it is. */
+  readonly change: '' | 'rename' | 'characters' | 'length' | 'collision';
+  /** The upstream's name with its prefix: the entry can be called by it too. */
+  readonly original: string;
   /** Position of the entry that took the name, -1 = none. */
   readonly winner: number;
-}
-
-/** Characters that MCP allows in names (SEP-986). */
-const PORTABLE = /^[A-Za-z0-9_./-]+$/;
-
-/** Whether `name` holds only characters that every client accepts. */
-export function isPortableName(name: string): boolean {
-  return PORTABLE.test(name);
-}
-
-const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
-const HASH_LENGTH = 8;
-
-/**
- * The first characters of `full` and 40 bits of its digest: the same on every start, and never longer than
- * `maxLength`, which is at least 16. Names that fit stay as they are.
- *
- * @param attempt other values give other digests, for the case that the short name is in use
- */
-export function shortenName(full: string, maxLength: number, attempt = 0): string {
-  if (full.length <= maxLength) return full;
-  const digest = createHash('sha256')
-    .update(full)
-    .update(attempt === 0 ? '' : `#${attempt}`)
-    .digest();
-  let hash = '';
-  for (const byte of digest.subarray(0, HASH_LENGTH)) hash += BASE32.charAt(byte & 31);
-  let head = Math.max(0, maxLength - HASH_LENGTH - 1);
-  // A surrogate pair is never split.
-  const last = full.charCodeAt(head - 1);
-  if (head > 0 && last >= 0xd800 && last <= 0xdbff) head -= 1;
-  return `${full.slice(0, head)}_${hash}`;
 }
 
 /** An entry whose public name is to be decided. */
@@ -84,7 +54,12 @@ interface Candidate {
 
 /** A candidate with the name it gets if nothing is in the way. */
 interface Proposal extends Candidate {
+  /** The upstream's name with its prefix. */
+  readonly original: string;
+  /** The same with the name that the configuration gives it. */
   readonly full: string;
+  /** `full` in accepted characters, in its whole length. */
+  readonly accepted: string;
 }
 
 /**
@@ -98,45 +73,43 @@ export function assignNames(
   rules: NamingRules,
 ): Naming[] {
   const result = new Array<Naming>(entries.length);
-  const candidates = firstOfEachServer(entries, servers, result);
-  const collides = new Set<string>();
-  const seen = new Set<string>();
-  for (const { name } of candidates) {
-    if (seen.has(name)) collides.add(name);
-    else seen.add(name);
-  }
+  const proposals = propose(firstOfEachServer(entries, servers, result), servers, rules);
+  const longest = longestName(rules);
 
-  // Unchanged names go first, then prefixed ones, then shortened ones: a derived name never displaces a name that an
-  // upstream chose.
+  // Names that an upstream or the configuration chose go first, then derived ones: a derived name never displaces a chosen one.
   const unchanged: Proposal[] = [];
   const prefixed: Proposal[] = [];
-  const tooLong: Proposal[] = [];
-  for (const candidate of candidates) {
-    const { name, server } = candidate;
-    const getsPrefix = server.prefix !== null && usesPrefix(rules.conflict, collides.has(name));
-    const full = getsPrefix ? `${server.prefix}${rules.separator}${name}` : name;
-    const pass = full.length > rules.maxNameLength ? tooLong : getsPrefix ? prefixed : unchanged;
-    pass.push({ ...candidate, full });
+  const given: Proposal[] = [];
+  const derived: Proposal[] = [];
+  for (const proposal of proposals) {
+    const { accepted, full, name, original } = proposal;
+    if (accepted !== full || full.length > longest) derived.push(proposal);
+    else if (full !== original) given.push(proposal);
+    else (full === name ? unchanged : prefixed).push(proposal);
   }
-  const passes = [unchanged, prefixed, tooLong];
+  const passes = [unchanged, prefixed, given, derived];
   if (rules.conflict === 'priority') {
     for (const pass of passes) pass.sort((a, b) => b.server.priority - a.server.priority || a.position - b.position);
   }
 
+  const ambiguous = sharedForms(derived);
   const assigned = new Map<string, number>();
   const losers: { candidate: Candidate; winner: number }[] = [];
   const fullNames = new Map<string, number>();
-  for (const candidate of passes.flat()) {
-    const { position, full } = candidate;
+  for (const { accepted, full, ...candidate } of passes.flat()) {
+    const { original, position } = candidate;
     const same = fullNames.get(full);
     if (same !== undefined) {
       losers.push({ candidate, winner: same });
       continue;
     }
-    let publicName = shortenName(full, rules.maxNameLength);
-    const shortened = publicName !== full;
-    for (let attempt = 1; shortened && attempt < 16 && assigned.has(publicName); attempt += 1) {
-      publicName = shortenName(full, rules.maxNameLength, attempt);
+    const isLong = accepted.length > longest;
+    const isDerived = isLong || accepted !== full;
+    const collides = isDerived && !isLong && (assigned.has(accepted) || ambiguous.has(accepted));
+    const isHashed = isLong || collides || (accepted !== full && !isReadable(candidate, accepted));
+    let publicName = isHashed ? hashedName(accepted, full, longest) : accepted;
+    for (let attempt = 1; isHashed && attempt < 16 && assigned.has(publicName); attempt += 1) {
+      publicName = hashedName(accepted, full, longest, attempt);
     }
     const winner = assigned.get(publicName);
     if (winner !== undefined) {
@@ -145,7 +118,16 @@ export function assignNames(
     }
     fullNames.set(full, position);
     assigned.set(publicName, position);
-    result[position] = { fate: 'listed', publicName, shortened, winner: -1 };
+    const change = isLong
+      ? 'length'
+      : collides
+        ? 'collision'
+        : accepted !== full
+          ? 'characters'
+          : full !== original
+            ? 'rename'
+            : '';
+    result[position] = { fate: 'listed', publicName, change, original, winner: -1 };
   }
   for (const { candidate, winner } of losers) {
     const address = `${candidate.server.name}:${candidate.name}`;
@@ -154,11 +136,56 @@ export function assignNames(
     result[candidate.position] = {
       fate: isFree ? 'hidden' : 'dropped',
       publicName: isFree ? address : '',
-      shortened: false,
+      change: '',
+      original: address,
       winner,
     };
   }
   return result;
+}
+
+/** Gives each candidate its prefix and the name that the configuration gives it. */
+function propose(candidates: readonly Candidate[], servers: readonly NamingServer[], rules: NamingRules): Proposal[] {
+  const collides = new Set<string>();
+  const seen = new Set<string>();
+  const wanted = candidates.map(({ name, server }) => renamed(server.rename, server.name, name));
+  for (const name of wanted) {
+    const form = acceptedForm(name, rules);
+    if (seen.has(form)) collides.add(form);
+    else seen.add(form);
+  }
+  return candidates.map((candidate, index) => {
+    const { name, server } = candidate;
+    const own = wanted[index] ?? name;
+    const getsPrefix = server.prefix !== null && usesPrefix(rules.conflict, collides.has(acceptedForm(own, rules)));
+    const before = getsPrefix ? `${server.prefix}${rules.separator}` : '';
+    const full = `${before}${own}`;
+    const accepted = isForeignAddress(full, server, servers) ? full.replace(':', '_') : full;
+    return { ...candidate, original: `${before}${name}`, full, accepted: acceptedForm(accepted, rules) };
+  });
+}
+
+/** Whether a name reads as the address of an entry of another server, which no server may offer. */
+export function isForeignAddress(full: string, own: NamingServer, servers: readonly NamingServer[]): boolean {
+  const colon = full.indexOf(':');
+  return colon > 0 && servers.some((server) => server !== own && server.name === full.slice(0, colon));
+}
+
+/** The accepted forms that several different names have. All of them get a digest, so that none depends on an order. */
+function sharedForms(derived: readonly Proposal[]): Set<string> {
+  const shared = new Set<string>();
+  const first = new Map<string, string>();
+  for (const { accepted, full } of derived) {
+    const other = first.get(accepted);
+    if (other === undefined) first.set(accepted, full);
+    else if (other !== full) shared.add(accepted);
+  }
+  return shared;
+}
+
+/** Whether the part behind the prefix still says something: a name in another script is nothing but `_`. */
+function isReadable({ name }: Candidate, accepted: string): boolean {
+  return /[A-Za-z0-9]/.test(accepted.slice(-Math.min([...name].length, accepted.length)));
 }
 
 function usesPrefix(conflict: NamingRules['conflict'], collides: boolean): boolean {
@@ -183,7 +210,7 @@ function firstOfEachServer(
       names.set(name, position);
       first.push({ position, name, server });
     } else {
-      result[position] = { fate: 'dropped', publicName: '', shortened: false, winner: earlier };
+      result[position] = { fate: 'dropped', publicName: '', change: '', original: name, winner: earlier };
     }
   });
   return first;

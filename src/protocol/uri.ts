@@ -87,17 +87,26 @@ export interface ListedResources {
   isListed(uri: string): boolean;
 }
 
+/** The same, as far as subscriptions need it. */
+export interface ListedSpellings extends ListedResources {
+  /** The spelling in which an upstream lists a resource; of one that is not listed its normal form. One for all spellings. */
+  listedAs(uri: string): string;
+}
+
 /**
  * Spellings that are served when an upstream lists them: nothing is hidden in them, and an upstream that lists
  * `postgres://reader@db/t` means exactly that URI.
  */
 const LISTABLE: readonly UriFault[] = ['scheme', 'user'];
 
-/** {@link normalUri} of what a client sends: an upstream that lists another spelling gets its own back. */
+/**
+ * {@link normalUri} of what a client sends. It is forwarded as it is spelled: what parsers read in the same way needs no other
+ * spelling. Only a URI that is listed in another one is sent as listed (the send stage).
+ */
 export function readUri(text: string, listed: ListedResources): NormalUri | UriFault {
   if (isPlainText(text)) return { text, judged: text };
   const read = normalUri(text);
-  if (typeof read !== 'string') return listed.isListed(text) ? { text, judged: read.judged } : read;
+  if (typeof read !== 'string') return { text, judged: read.judged };
   return LISTABLE.includes(read) && listed.isListed(text) ? { text, judged: text } : read;
 }
 

@@ -20,6 +20,8 @@ export interface CatalogTable {
   readonly undiscovered: readonly number[];
   /** Entries of each kind by public name; resources and templates by their normal form (src/protocol/uri.ts). */
   readonly byName: Readonly<Record<keyof typeof EntryKind, ByteTableMemory>>;
+  /** Tools and prompts that are offered under a changed name, by the name they had without the change. */
+  readonly byOriginal: { readonly tool: ByteTableMemory; readonly prompt: ByteTableMemory };
   /** Tools by `server:tool`. */
   readonly byAddress: ByteTableMemory;
   /** Resources and templates that an upstream does not list in normal form, by the spelling in its list. */
@@ -43,4 +45,6 @@ export const EntryFlag = {
   headerParams: 1 << 3,
   /** The tool runs only as a task (MCP 2025-11-25, `execution.taskSupport`). */
   needsTask: 1 << 4,
+  /** A tool or prompt whose public name is not the upstream's with its prefix. */
+  renamed: 1 << 5,
 } as const;

@@ -116,7 +116,7 @@ export class Subscriptions {
       this.#parts.write.refuse(exchange, sessionMissing(exchange));
       return;
     }
-    const uri = decodeString(bytes, spans.nameStart, spans.nameEnd);
+    const uri = this.#parts.catalog.listedAs(decodeString(bytes, spans.nameStart, spans.nameEnd));
     const server = verdict.server;
     if (spans.method === Method.resourcesSubscribe) this.#subscribe(exchange, session as Session, server, uri);
     else this.#unsubscribe(exchange, session.id, server, uri);

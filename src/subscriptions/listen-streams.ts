@@ -4,7 +4,7 @@ import type { LimitsSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
 import { applyEdits, type Range } from '../protocol/json-cursor.js';
-import { type ListedResources, readUri, URI_FAULTS } from '../protocol/uri.js';
+import { type ListedSpellings, readUri, URI_FAULTS } from '../protocol/uri.js';
 import { Accepts, type Exchange } from '../request/exchange/index.js';
 import type { LongLivedStreams } from '../session/streams/long-lived.js';
 import type { UpstreamTask } from '../session/tasks.js';
@@ -42,7 +42,7 @@ export interface ListenStreamsParts {
   /** By server index. */
   readonly upstreams: { readonly servers: readonly WatchedServer[] };
   readonly access: ClientAccess;
-  readonly catalog: ListedResources;
+  readonly catalog: ListedSpellings;
   readonly tasks: {
     /** The task of a client's handle, if it was issued to that subject. */
     taskOf(handle: string, subject: Int32Array): UpstreamTask | null;
@@ -193,7 +193,7 @@ export class ListenStreams {
     for (const clientName of uris) {
       const read = readUri(clientName, this.#parts.catalog);
       if (typeof read === 'string') return URI_FAULTS[read];
-      resources.push({ clientName, id: read.text, judged: read.judged });
+      resources.push({ clientName, id: this.#parts.catalog.listedAs(clientName), judged: read.judged });
     }
     return resources;
   }

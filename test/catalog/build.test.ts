@@ -71,8 +71,8 @@ test('the table names every entry with its upstream spelling', async () => {
   const { table } = catalog;
   assert.deepEqual([...table.kind], [EntryKind.tool, EntryKind.tool, EntryKind.prompt, EntryKind.resource]);
   assert.deepEqual([...table.server], [0, 1, 0, 1]);
-  assert.deepEqual([...table.flags], [EntryFlag.readOnly, 0, 0, 0]);
-  assert.deepEqual(texts(table.publicNames), ['files__read', 'notes__grün "x"', 'files__ask', 'a:b']);
+  assert.deepEqual([...table.flags], [EntryFlag.readOnly, EntryFlag.renamed, 0, 0]);
+  assert.deepEqual(texts(table.publicNames), ['files__read', 'notes__gr_n__x_', 'files__ask', 'a:b']);
   assert.deepEqual(texts(table.upstreamNames), ['read', 'grün "x"', 'ask', 'a:b']);
   assert.deepEqual(upstreamNames(catalog), ['read', 'grün \\"x\\"', 'ask', 'a:b']);
   assert.deepEqual(nameHeaders(catalog), ['read', '=?base64?Z3LDvG4gIngi?=', 'ask', 'a:b']);
@@ -157,11 +157,12 @@ test('a tool whose name another has is not listed and can be called by its addre
 test('problems are counted beyond those that are kept', async () => {
   const tools = Array.from({ length: 300 }, (_, index) => tool(`name ${index}`));
   const catalog = await catalogOf(
-    snapshot([server('a')]),
+    snapshot([server('a')], { names: 'as-is' }),
     discovery(0, { tools: [...tools, '{}', tool('x'.repeat(80))] }),
   );
   assert.equal(catalog.problems.length, 200);
-  assert.deepEqual(catalog.problemCounts, { dropped: 1, 'unusual-name': 300, shortened: 1 });
+  assert.deepEqual(catalog.problemCounts, { dropped: 1, 'unusual-name': 300 });
+  assert.equal(catalog.renamedCount, 1);
 });
 
 test('items beyond the limit are left out of each list and reported', async () => {
@@ -369,7 +370,7 @@ test('a problem is reported once, and again after it had disappeared', async () 
   const report = (_: PreparedCatalog, __: CatalogChanges, fresh: readonly CatalogProblem[]): void => {
     seen.push(fresh.map(({ name }) => name));
   };
-  const catalog = listened(new Catalog(snapshot([server('a')])), { catalogChanged: report });
+  const catalog = listened(new Catalog(snapshot([server('a')], { names: 'as-is' })), { catalogChanged: report });
   await catalog.start();
   for (const list of [['b b'], ['b b', 'c c'], [], ['b b']]) {
     await catalog.update(discovery(0, { tools: list.map((name) => tool(name)) }));

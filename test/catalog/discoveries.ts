@@ -9,7 +9,9 @@ import { serverSnapshot } from '../config/support.js';
 export const RULES: CatalogRules = {
   separator: '__',
   conflict: 'prefix',
+  names: 'strict',
   maxNameLength: 64,
+  namePrefixRoom: 16,
   pageSize: 0,
   ttlMs: 60_000,
   startupWaitMs: 0,
@@ -19,7 +21,7 @@ export const RULES: CatalogRules = {
 };
 
 /** The part of a snapshot that a catalog reads. */
-export type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog' | 'servers'> & {
+export type CatalogSnapshot = Pick<Snapshot, 'auth' | 'name' | 'catalog' | 'routes' | 'servers'> & {
   limits: { maxTools: number; readonly maxClientLists: number };
 };
 
@@ -29,8 +31,10 @@ export function server(name: string, change: Partial<ServerSnapshot> = {}): Serv
 
 export function snapshot(servers: readonly ServerSnapshot[], rules: Partial<CatalogRules> = {}): CatalogSnapshot {
   return {
+    auth: { type: 'none' },
     name: 'gateway',
     catalog: { ...RULES, ...rules },
+    routes: [],
     servers,
     limits: { maxTools: 20_000, maxClientLists: 256 },
   };

@@ -19,10 +19,16 @@ function read(text: string, list: ListName = 'tools'): Item {
   return item;
 }
 
-function render(text: string, publicName: string | null, era: Era, list: ListName = 'tools'): string {
+function render(
+  text: string,
+  publicName: string | null,
+  era: Era,
+  list: ListName = 'tools',
+  isRenamed = false,
+): string {
   const lists = LISTS.map((name) => packShared(name === list ? [text] : []));
   const items = new CompiledItems(compileLists({ lists, checkHeaders: false })[LISTS.indexOf(list)]!);
-  return Buffer.from(items.render(0, publicName ?? items.name(0))[era] ?? '', 'latin1').toString('utf8');
+  return Buffer.from(items.render(0, publicName ?? items.name(0), isRenamed)[era] ?? '', 'latin1').toString('utf8');
 }
 
 function refusal(text: string, list: ListName = 'tools', http = false): string {
@@ -34,6 +40,32 @@ function refusal(text: string, list: ListName = 'tools', http = false): string {
 const strange =
   '{ "zeta":1E400,"inputSchema":{"type":"object","n":1.50,"$comment":"{\\"name\\":1}"} , "name" : "r\\u0065ad",' +
   '"_meta":{"a/b":9007199254740993,"":[]}, "annotations":{"title":"Grün \u{1f600}","x":null},"icons":[]}';
+
+const renames: [item: string, rest: string, list?: ListName][] = [
+  [
+    '{"name":"a.b","inputSchema":{"type":"object"}}',
+    '"inputSchema":{"type":"object"},"title":"a.b","_meta":{"switchyard/originalName":"a.b"}}',
+  ],
+  ['{"name":"a.b","title":"T"}', '"title":"T","_meta":{"switchyard/originalName":"a.b"}}', 'prompts'],
+  [
+    '{"_meta":{"k":[1]},"name":"a.b","inputSchema":{"type":"object"},"annotations":{"title":"A"}}',
+    '"_meta":{"switchyard/originalName":"a.b","k":[1]},"inputSchema":{"type":"object"},"annotations":{"title":"A"}}',
+  ],
+  ['{"name":"a.b","_meta":{ }}', '"_meta":{"switchyard/originalName":"a.b" },"title":"a.b"}', 'prompts'],
+  [
+    '{"name":"\u5929\\n\\"","description":"d"}',
+    '"description":"d","title":"\u5929\\n\\"","_meta":{"switchyard/originalName":"\u5929\\n\\""}}',
+    'prompts',
+  ],
+];
+for (const [item, rest, list] of renames) {
+  test(`an item under a changed name keeps its own as title and in _meta: ${item}`, () => {
+    for (const era of [LEGACY, MODERN]) {
+      const shown = JSON.parse(render(item, 'x__a_b', era, list, true)) as object;
+      assert.deepEqual(shown, JSON.parse(`{"name":"x__a_b",${rest}`));
+    }
+  });
+}
 
 test('only the name of an item changes', () => {
   assert.equal(render(strange, null, MODERN), strange);

@@ -45,7 +45,7 @@ test('ten thousand tools are built beside the event loop, with the same bytes as
 
   const [a, b] = [threaded.current, inline.current];
   // Each thread seeds its hash tables by itself.
-  const unhashed = { version: 0, byName: null, byAddress: null, unusual: null };
+  const unhashed = { version: 0, byName: null, byOriginal: null, byAddress: null, unusual: null };
   assert.deepEqual({ ...a.table, ...unhashed }, { ...b.table, ...unhashed });
   assert.deepEqual(upstreamNames(a), upstreamNames(b));
   assert.deepEqual(nameHeaders(a), nameHeaders(b));

@@ -29,7 +29,8 @@ routes:
 `,
   );
   const { code, stdout, stderr } = await runCli(t, ['validate', file]);
-  assert.deepEqual([code, stderr], [0, '']);
+  assert.equal(code, 0);
+  assert.match(stderr, /^warning: route writes requires files:write, but with auth: none no client has a scope: .*\n$/);
   const rows: RegExp[] = [
     /can be used\.$/m,
     /^ {2}endpoint +http:\/\/127\.0\.0\.1:8123\/mcp$/m,
@@ -47,6 +48,54 @@ routes:
   ];
   for (const row of rows) assert.match(stdout, row);
   assert.doesNotMatch(stdout, /gone|hidden/);
+});
+
+test('validate names changed names, and routes that do nothing', async (t) => {
+  const file = await fileWith(
+    t,
+    'gateway.yaml',
+    `
+auth: { type: bearer, tokens: { low: { token: some-long-token-of-a-client, scopes: [read] } } }
+mcpServers:
+  файлы: { command: node }
+  notes: { command: node, rename: { a.b: ab } }
+  news: { command: node, rename: "v2_{name}" }
+routes:
+  - { name: all, match: { tools: ["notes__*"] }, servers: [notes] }
+  - { name: more, match: { tools: ["notes__*"] }, servers: [news] }
+  - { name: late, match: { tools: [notes__ab] }, requiredScopes: [read], servers: [notes] }
+  - { name: none, match: { tools: [ab] } }
+  - { name: admin, match: { tools: ["news:*"] }, requiredScopes: [read, admin] }
+`,
+  );
+  const { code, stdout, stderr } = await runCli(t, ['validate', file]);
+  assert.equal(code, 0, stderr);
+  for (const row of [
+    /^ {2}файлы +NAME +is offered as faily__NAME$/m,
+    /^ {2}notes +a\.b +is offered as notes__ab$/m,
+    /^ {2}news +NAME +is offered as news__v2_NAME$/m,
+    /^ {2}more +tools notes__\* +to news, behind the servers of all$/m,
+  ]) {
+    assert.match(stdout, row);
+  }
+  for (const row of [
+    /route late can never be reached: "all" comes first/,
+    /route none matches nothing that a server can offer: tools "ab"/,
+    /route admin requires read admin, but no token of auth.tokens has all of them/,
+  ]) {
+    assert.match(stderr, row);
+  }
+  const { stdout: json } = await runCli(t, ['validate', file, '--json']);
+  const report = JSON.parse(json) as { routes: { route: string; kind: string }[]; renamed: object[] };
+  assert.deepEqual(
+    report.routes.map(({ route, kind }) => [route, kind]),
+    [
+      ['late', 'unreachable'],
+      ['none', 'no-match'],
+      ['admin', 'no-grant'],
+    ],
+  );
+  assert.equal(report.renamed.length, 3);
 });
 
 test('a gateway without a port has no transports', async (t) => {

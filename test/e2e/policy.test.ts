@@ -34,6 +34,100 @@ const jwt = {
   resourceMetadata: 'https://gateway.example/.well-known/oauth-protected-resource',
 };
 
+const bearer = {
+  type: 'bearer',
+  tokens: {
+    low: { token: 'low-token-of-some-length', scopes: ['user'] },
+    high: { token: 'high-token-of-some-length', scopes: ['admin'] },
+  },
+};
+
+describe('patterns of routes, end to end', () => {
+  const as = (who: 'low' | 'high') => ({ authorization: `Bearer ${who}-token-of-some-length` });
+
+  for (const frontEnd of ['uws', 'node'] as const) {
+    it(`protect what stands below a resource, and own names of a server, on ${frontEnd}`, async (scope) => {
+      const tools = [{ name: 'admin_drop', inputSchema: { type: 'object' } }];
+      const upstream = await rawUpstream(
+        scope,
+        ({ message }, answer) => {
+          if (message.method === 'resources/list') answer.result({ resources: [{ uri: 'data://x', name: 'x' }] });
+          else if (message.method === 'resources/templates/list') answer.result({ resourceTemplates: [] });
+          else if (message.method === 'resources/read') answer.result({ contents: [] });
+          else answer.result({ content: [{ type: 'text', text: message.params.name }] });
+        },
+        { tools, capabilities: { resources: {} } },
+      );
+      const gateway = await startGateway(
+        scope,
+        {
+          auth: bearer,
+          mcpServers: { ops: { url: upstream.url }, other: { url: upstream.url } },
+          routes: [
+            { name: 'data', match: { resources: 'data://*' }, servers: 'ops', requiredScopes: 'admin' },
+            { name: 'ops', match: { tools: 'admin_*' }, servers: 'ops', requiredScopes: 'admin' },
+            { name: 'nothing', match: { tools: 'gone_*' }, requiredScopes: 'admin' },
+            { name: 'rest', match: { tools: '**' } },
+          ],
+        },
+        { frontEnd },
+      );
+      await eventually('all tools', async () => {
+        const { message } = await modernRpc(gateway.url, 'tools/list', {}, { headers: as('low') });
+        return message.result.tools.length === 2;
+      });
+      const ask = async (who: 'low' | 'high', method: string, params: Record<string, unknown>) =>
+        (await modernRpc(gateway.url, method, params, { headers: as(who) })).message;
+      for (const name of ['ops__admin_drop', 'ops:admin_drop']) {
+        assert.equal((await ask('low', 'tools/call', { name })).error?.data.code, 'GW_INSUFFICIENT_SCOPE', name);
+        assert.equal((await ask('high', 'tools/call', { name })).result?.content[0].text, 'admin_drop', name);
+      }
+      assert.equal(
+        (await ask('low', 'tools/call', { name: 'other__admin_drop' })).result?.content[0].text,
+        'admin_drop',
+      );
+      for (const uri of ['data://x', 'data://x/y', 'data://x/y/z?q#f', 'data://X/y']) {
+        assert.equal((await ask('low', 'resources/read', { uri })).error?.data.code, 'GW_INSUFFICIENT_SCOPE', uri);
+        assert.deepEqual((await ask('high', 'resources/read', { uri })).result?.contents, [], uri);
+      }
+      const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as {
+        routes: { faults: { route: string; kind: string }[] };
+      };
+      assert.deepEqual(
+        stats.routes.faults.map(({ route, kind }) => [route, kind]),
+        [['nothing', 'no-match']],
+      );
+      await eventually('the log', () => /route nothing matches nothing that is offered/.test(gateway.output));
+    });
+  }
+
+  it('go to the servers of later routes with the same match when the first one is down', async (scope) => {
+    const tools = [{ name: 'find', inputSchema: { type: 'object' }, annotations: { readOnlyHint: true } }];
+    const answering = (text: string) =>
+      rawUpstream(scope, (_request, answer) => answer.result({ content: [{ type: 'text', text }] }), { tools });
+    const [first, second] = [await answering('first'), await answering('second')];
+    const match = { tools: ['first__find'] };
+    const gateway = await startGateway(scope, {
+      mcpServers: { first: { url: first.url }, second: { url: second.url } },
+      routes: [
+        { match, servers: 'first' },
+        { match, servers: 'second' },
+      ],
+    });
+    const find = async () => {
+      const { message } = await modernRpc(gateway.url, 'tools/call', { name: 'first__find', arguments: {} });
+      return message.result?.content[0].text;
+    };
+    await eventually('both are listed', async () => {
+      const { message } = await modernRpc(gateway.url, 'tools/list');
+      return message.result.tools.length === 2;
+    });
+    assert.equal(await find(), 'first');
+    await first.close();
+    await eventually('the second one answers', async () => (await find()) === 'second');
+  });
+});
+
 describe('policy, end to end', () => {
   it('asks for a token, tells what is wrong with it, and binds sessions to their subject', async (scope) => {
     const upstream = await rawUpstream(scope, (_request, answer) => answer.result({ content: [] }));

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { METHODS } from '../../native/layout.js';
 import type { CatalogRules, RouteSnapshot } from '../../src/config/snapshot.js';
-import type { CatalogTable } from '../../src/shared/catalog-table.js';
+import { type CatalogTable, EntryFlag } from '../../src/shared/catalog-table.js';
 import { Operation } from '../../src/shared/records.js';
 import { DispatchFixture } from '../request/dispatch/fixture.js';
 import { catalog, route, server, snapshot } from '../workers/fixture.js';
@@ -127,19 +127,103 @@ const RULES: Readonly<Record<string, readonly RouteSnapshot[]>> = {
     }),
     route('rest', { tools: ['**'], prompts: ['**'], resources: ['**'], methods: ['**'] }),
   ],
+  'a rule by own names of a server': [
+    route('admin', {
+      tools: ['delete'],
+      prompts: ['ask'],
+      resources: ['secret://*'],
+      methods: ['vendor/secret'],
+      servers: [1],
+      requiredScopes: ['admin'],
+    }),
+    route('rest', { tools: ['**'], prompts: ['**'], resources: ['**'], methods: ['**'] }),
+  ],
+  'a rule by addresses': [
+    route('admin', {
+      tools: ['admin:*'],
+      prompts: ['admin:*'],
+      resources: ['secret://*'],
+      methods: ['vendor/*'],
+      requiredScopes: ['admin'],
+    }),
+    route('rest', { tools: ['**'], prompts: ['**'], resources: ['**'], methods: ['**'] }),
+  ],
   'a rule without match': [
     route('all', { tools: ['**'], prompts: ['**'], resources: ['**'], methods: ['**'], requiredScopes: ['admin'] }),
   ],
 };
 
-const CONFLICTS: readonly CatalogRules['conflict'][] = ['prefix', 'auto-prefix', 'priority'];
-
 const servers = [server('open'), server('admin', { methods: ['vendor/*'] })];
 const auth = {
   type: 'bearer',
-  tokens: [{ token: 'low', subject: 'low', scopes: [] }],
+  tokens: [
+    { token: 'low', subject: 'low', scopes: [] },
+    { token: 'high', subject: 'high', scopes: ['admin'] },
+  ],
   resourceMetadata: null,
 } as const;
+
+const RENAMED = catalog(
+  [
+    ['tool', 0, 'open__look', 'look'],
+    ['tool', 1, 'admin__delete_all', 'delete.all', EntryFlag.renamed],
+    ['prompt', 1, 'admin__ask_me', 'ask.me', EntryFlag.renamed],
+  ],
+  1,
+  [],
+  ['open', 'admin'],
+);
+const rest = route('rest', { tools: ['**'], prompts: ['**'] });
+const admin = { requiredScopes: ['admin'] };
+/** Rules for a tool and a prompt whose offered names are not the upstream's; each has to hold by itself. */
+const NAME_RULES: Readonly<Record<string, readonly RouteSnapshot[]>> = {
+  'by offered name': [route('a', { tools: ['admin__delete_all'], prompts: ['admin__ask_me'], ...admin }), rest],
+  'by original name': [route('a', { tools: ['admin__delete.all'], prompts: ['admin__ask.me'], ...admin }), rest],
+  'by a glob over originals': [route('a', { tools: ['admin__*.*'], prompts: ['admin__*.*'], ...admin }), rest],
+  'by address': [route('a', { tools: ['admin:delete.all'], prompts: ['admin:ask.me'], ...admin }), rest],
+  'by own name': [route('a', { tools: ['delete.*'], prompts: ['ask.*'], servers: [1], ...admin }), rest],
+  'by bare name, without servers': [route('a', { tools: ['delete.all'], prompts: ['ask.me'], ...admin }), rest],
+  'behind a route for the offered name': [
+    route('open', { tools: ['admin__delete_all'], prompts: ['admin__ask_me'] }),
+    route('a', { tools: ['admin__delete.all'], prompts: ['admin__ask.me'], ...admin }),
+  ],
+  'behind a route for the original name': [
+    route('open', { tools: ['admin__delete.all'], prompts: ['admin__ask.me'] }),
+    route('a', { tools: ['admin__delete_all'], prompts: ['admin__ask_me'], ...admin }),
+  ],
+};
+
+describe('rules hold for every name of what is offered under a changed one', () => {
+  for (const [rule, routes] of Object.entries(NAME_RULES)) {
+    it(rule, async () => {
+      const fixture = new DispatchFixture({ auth, servers, routes }, RENAMED);
+      try {
+        for (const modern of [false, true]) {
+          for (const name of ['admin__delete_all', 'admin__delete.all', 'delete.all', 'admin:delete.all']) {
+            const raw = JSON.stringify({
+              jsonrpc: '2.0',
+              id: 1,
+              method: 'tools/call',
+              params: { name, arguments: {} },
+            });
+            judge('tool', await fixture.ask({ raw, modern, token: 'low' }), `${rule}: ${name}`);
+            assert.equal((await fixture.ask({ raw, modern, token: 'high' })).error, '', `${rule}: ${name}`);
+          }
+          for (const name of ['admin__ask_me', 'admin__ask.me', 'ask.me', 'admin:ask.me']) {
+            const raw = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'prompts/get', params: { name } });
+            judge('prompt', await fixture.ask({ raw, modern, token: 'low' }), `${rule}: ${name}`);
+          }
+        }
+        const open = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'open__look' } });
+        assert.equal((await fixture.ask({ raw: open, token: 'low' })).error, '');
+      } finally {
+        await fixture.close();
+      }
+    });
+  }
+});
+
+const CONFLICTS: readonly CatalogRules['conflict'][] = ['prefix', 'auto-prefix', 'priority'];
 
 /** Denied for the scope, or because there is no such thing: nothing goes on to the server. */
 const REFUSALS = /^GW_(INSUFFICIENT_SCOPE|UNKNOWN_(TOOL|PROMPT|RESOURCE|TASK)|UPSTREAM_DOWN)$/;

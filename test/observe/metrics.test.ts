@@ -199,7 +199,16 @@ test('names of tools can hold anything and stay bounded in number', async () => 
 test('the labels of the document come from a closed set', async () => {
   const { sources } = sourcesOf(8, {
     notReady: () => ['reason with a path /x'],
-    catalog: () => ({ version: 1, offered: [], undiscovered: [], problems: [], problemCounts: { shortened: 2 } }),
+    catalog: () => ({
+      version: 1,
+      offered: [],
+      undiscovered: [],
+      problems: [],
+      problemCounts: { repaired: 2 },
+      renamed: [],
+      renamedCount: 0,
+      routeFaults: [],
+    }),
   });
   const families = parse(await renderMetrics(observe(sources)));
   const allowed = new Set(

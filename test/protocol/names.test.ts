@@ -2,12 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { encodeHeaderValue } from '../../src/protocol/header-value.js';
-import { assignNames, type NamingEntry, type NamingServer, shortenName } from '../../src/protocol/names.js';
+import { hashedName, longestName } from '../../src/protocol/name-forms.js';
+import { assignNames, type NamingEntry, type NamingServer } from '../../src/protocol/names.js';
 
-const files: NamingServer = { name: 'files', prefix: 'files', priority: 0 };
-const notes: NamingServer = { name: 'notes', prefix: 'notes', priority: 5 };
-const bare: NamingServer = { name: 'bare', prefix: null, priority: 0 };
-const rules = { separator: '__', maxNameLength: 64 } as const;
+const files: NamingServer = { name: 'files', prefix: 'files', priority: 0, rename: null };
+const notes: NamingServer = { name: 'notes', prefix: 'notes', priority: 5, rename: null };
+const bare: NamingServer = { name: 'bare', prefix: null, priority: 0, rename: null };
+const rules = { separator: '__', names: 'strict', maxNameLength: 64, namePrefixRoom: 16 } as const;
+/** The longest name under these rules. */
+const LONGEST = 48;
 type Conflict = 'prefix' | 'auto-prefix' | 'reject' | 'priority';
 
 const rows: {
@@ -134,25 +137,77 @@ for (const { conflict, servers, offered, names } of rows) {
   });
 }
 
-test('a name of 64 characters stays, one of 65 is cut the same way each time', () => {
-  assert.equal(shortenName('x'.repeat(64), 64), 'x'.repeat(64));
-  const short = shortenName('x'.repeat(65), 64);
-  assert.equal(short, 'x'.repeat(55) + short.slice(55));
-  assert.match(short, /^x{55}_[a-z2-7]{8}$/);
-  assert.equal(shortenName('x'.repeat(65), 64), short);
-  assert.notEqual(shortenName('x'.repeat(66), 64), short);
+const only = (server: NamingServer, name: string, changes: Partial<Parameters<typeof assignNames>[2]> = {}) =>
+  assignNames([{ server: 0, name }], [server], { ...rules, conflict: 'prefix', ...changes })[0]!;
+
+const forms: [server: NamingServer, name: string, offered: string | RegExp, change: string, as?: 'as-is'][] = [
+  [files, 'read', 'files__read', ''],
+  [files, 'a.b/c d', 'files__a_b_c_d', 'characters'],
+  [files, 'a.b/c d', 'files__a.b/c d', '', 'as-is'],
+  [bare, 'caf\u00e9', 'caf_', 'characters'],
+  [bare, '\u{1f600}x', '_x', 'characters'],
+  [files, '\u5929\u6c14', /^files____\w*_[a-z2-7]{8}$/, 'characters'],
+  [bare, 'x'.repeat(LONGEST), 'x'.repeat(LONGEST), ''],
+  [bare, 'x'.repeat(LONGEST + 1), /^x{39}_[a-z2-7]{8}$/, 'length'],
+  [bare, '.'.repeat(90), /^_{39}_[a-z2-7]{8}$/, 'length'],
+  [{ ...files, rename: { read: 'get' } }, 'read', 'files__get', 'rename'],
+  [{ ...files, rename: { read: 'get' } }, 'toString', 'files__toString', ''],
+  [{ ...files, rename: 'v1_{name}_{server}' }, 'read', 'files__v1_read_files', 'rename'],
+  [{ ...bare, rename: '{name}{name}' }, 'a.b', 'a_ba_b', 'characters'],
+];
+for (const [server, name, offered, change, names] of forms) {
+  test(`${names ?? 'strict'}: ${server.name}:${name.slice(0, 20)} (${name.length}) is offered as ${offered}`, () => {
+    const naming = only(server, name, names === undefined ? {} : { names });
+    assert.ok(
+      typeof offered === 'string' ? naming.publicName === offered : offered.test(naming.publicName),
+      naming.publicName,
+    );
+    assert.equal(naming.change, change);
+  });
+}
+
+test('the longest name leaves room for what clients put in front, and has at least 16 characters', () => {
+  assert.equal(longestName(rules), 48);
+  assert.equal(longestName({ ...rules, namePrefixRoom: 0 }), 64);
+  assert.equal(longestName({ ...rules, maxNameLength: 200, namePrefixRoom: 0 }), 64);
+  assert.equal(longestName({ ...rules, names: 'as-is', maxNameLength: 200 }), 184);
+  assert.equal(longestName({ ...rules, namePrefixRoom: 500 }), 16);
 });
 
-test('shortening does not split a character', () => {
-  assert.doesNotMatch(
-    shortenName(`${'x'.repeat(54)}\u{1f600}${'y'.repeat(20)}`, 64),
-    /[\ud800-\udbff](?![\udc00-\udfff])/,
-  );
+test('shortening does not split a character, and differs with each name', () => {
+  const long = `${'x'.repeat(38)}\u{1f600}${'y'.repeat(20)}`;
+  const short = hashedName(long, long, LONGEST);
+  assert.match(short, /^x{38}_[a-z2-7]{8}$/);
+  assert.equal(hashedName(long, long, LONGEST), short);
+  assert.notEqual(hashedName(`${long}y`, `${long}y`, LONGEST), short);
+});
+
+test('names that become equal all get a hash, in any order, and the one that needs no change keeps its name', () => {
+  const offered = ['a.b', 'a/b', 'a_b', 'a:c', 'a c'];
+  const of = (texts: readonly string[]): Map<string, string> => {
+    const entries = texts.map((name) => ({ server: 0, name }));
+    const namings = assignNames(entries, [files], { ...rules, conflict: 'prefix' });
+    return new Map(texts.map((name, at) => [name, namings[at]!.publicName]));
+  };
+  const names = of(offered);
+  assert.equal(names.get('a_b'), 'files__a_b');
+  for (const name of ['a.b', 'a/b']) assert.match(names.get(name)!, /^files__a_b_[a-z2-7]{8}$/);
+  for (const name of ['a:c', 'a c']) assert.match(names.get(name)!, /^files__a_c_[a-z2-7]{8}$/);
+  assert.equal(new Set(names.values()).size, 5);
+  const reversed = of(offered.toReversed());
+  for (const name of offered) assert.equal(reversed.get(name), names.get(name));
+});
+
+test('a name that reads as the address of an entry of another server is never offered', () => {
+  const entries = [{ server: 1, name: 'files:read' }];
+  const [naming] = assignNames(entries, [files, bare], { ...rules, names: 'as-is', conflict: 'prefix' });
+  assert.equal(naming?.publicName, 'files_read');
 });
 
 test('a shortened name never takes the name that an upstream chose', () => {
   const long = 'y'.repeat(80);
-  const short = shortenName(`files__${long}`, 64);
+  const full = `files__${long}`;
+  const short = hashedName(full, full, LONGEST);
   const entries = [
     { server: 0, name: long },
     { server: 1, name: short },
@@ -160,7 +215,7 @@ test('a shortened name never takes the name that an upstream chose', () => {
   const [first, second] = assignNames(entries, [files, bare], { ...rules, conflict: 'prefix' });
   assert.equal(second?.publicName, short);
   assert.equal(first?.fate, 'listed');
-  assert.equal(first?.publicName, shortenName(`files__${long}`, 64, 1));
+  assert.equal(first?.publicName, hashedName(full, full, LONGEST, 1));
 });
 
 const conflicts = fc.constantFrom<Conflict>('prefix', 'auto-prefix', 'reject', 'priority');
@@ -175,6 +230,7 @@ const servers = ['a', 'b', 'c', 'd'].map(
     name,
     prefix: index === 3 ? null : name,
     priority: index % 2,
+    rename: index === 1 ? 'new_{name}' : index === 2 ? { read: 'write', list: 'read' } : null,
   }),
 );
 const offers = fc
@@ -195,7 +251,7 @@ test('public names are unique, bounded, and lead back to one entry each', () => 
         }
         assert.ok(!back.has(naming.publicName), naming.publicName);
         back.set(naming.publicName, entry);
-        if (naming.fate === 'listed') assert.ok(naming.publicName.length <= 64);
+        if (naming.fate === 'listed') assert.match(naming.publicName, /^[a-zA-Z0-9_-]{1,48}$/);
         else assert.equal(naming.publicName, `${servers[entry.server]?.name}:${entry.name}`);
       }
       const distinct = new Set(entries.map(({ server, name }) => `${server}\n${name}`));
@@ -209,7 +265,7 @@ test('names do not change when a server that shares none of them is added, remov
   fc.assert(
     fc.property(offers, conflicts, fc.nat(4), (entries, conflict, place) => {
       const alone = assignNames(entries, servers, { ...rules, conflict });
-      const another: NamingServer = { name: 'zz', prefix: 'zz', priority: 9 };
+      const another: NamingServer = { name: 'zz', prefix: 'zz', priority: 9, rename: null };
       const others = servers.toSpliced(place, 0, another);
       const moved = entries.map(({ server, name }) => ({ server: server >= place ? server + 1 : server, name }));
       const at = moved.findIndex(({ server }) => server > place);

@@ -51,6 +51,7 @@ function fixture(
   const write = new WriteStage({
     config: { current: { auth: { type: 'none' } } },
     identity: { serverInfo: NO_BYTES, serverName: () => null },
+    catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: () => {} },
     log: NO_LOG,
     accounting: { finished: options.finished ?? (() => {}) },

@@ -108,6 +108,7 @@ export function fixture(limits: { maxServerRequests?: number; answerMs?: number;
   const write = new WriteStage({
     config: { current: { auth: { type: 'none' } } },
     identity: { serverInfo: NO_BYTES, serverName: () => null },
+    catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: (exchange) => released.push(exchange) },
     log: NO_LOG,
     accounting: { finished: () => {} },

@@ -75,7 +75,7 @@ function fixture(maxSubscriptions = 10) {
       whenPermitted: (_asker, _uri, then) => then(),
       whenTaskPermitted: (_asker, _address, then) => then(),
     },
-    catalog: { isListed: () => false },
+    catalog: { isListed: () => false, listedAs: (uri) => uri },
     tasks: { taskOf: (handle) => (handle === 'sealed' ? { server: 0, id: 'task-1', tool: 'work' } : null) },
     streams: {
       notify: (session, message) => void delivered.push([session, Buffer.from(message).toString()]),

@@ -3,7 +3,7 @@ import { buildTable } from '../../src/catalog/table.js';
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
 import type { RateLimitsSnapshot, RouteSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
-import { type CatalogTable, EntryKind } from '../../src/shared/catalog-table.js';
+import { type CatalogTable, EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
 import { serverSnapshot } from '../config/support.js';
 
 export function server(name: string, changes: Partial<ServerSnapshot> = {}): ServerSnapshot {
@@ -91,6 +91,11 @@ export function catalog(
     publicNames: rows.map(([, , name]) => name),
     upstreamNames: rows.map(([, , name, upstream]) => upstream ?? name.replace(/^[^_]*__/, '')),
     flags: rows.map(([, , , , flags]) => flags ?? 0),
+    aliases: rows.flatMap(([, , name, upstream = '', flags = 0], entry) =>
+      (flags & EntryFlag.renamed) === 0
+        ? []
+        : [upstream, `${name.replace(/__.*/, '')}__${upstream}`].map((alias) => ({ name: alias, entry })),
+    ),
   };
   return buildTable(version, columns, serverNames, undiscovered);
 }

@@ -3,19 +3,19 @@
  * the outcome is in the finder's fields, so that nothing is allocated per call.
  */
 
-import type { Snapshot } from '../../src/config/snapshot.js';
+import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
-import { judgedTemplate, judgedUri } from '../../src/protocol/uri.js';
+import { judgedTemplate } from '../../src/protocol/uri.js';
 import { type CatalogTable, EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
-import { packedText, packedView } from '../../src/shared/packed.js';
+import { packedText } from '../../src/shared/packed.js';
 import { ByteTable } from '../../src/shared/patterns/byte-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
-import type { Pattern } from '../../src/shared/patterns/pattern.js';
+import { resourcePatterns, templatePatterns } from '../../src/shared/patterns/resources.js';
 import { mostLiteralFirst, type PatternEntry, PatternSet } from '../../src/shared/patterns/set.js';
-import { compileTemplate } from '../../src/shared/patterns/uri-template.js';
 import { VerdictFlag } from '../../src/shared/records.js';
 import { Action } from './methods.js';
-import { everyName, otherReading } from './spellings.js';
+import { earlier, NamedRoutes } from './named-routes.js';
+import { everyName, otherReading, unchangedNames } from './spellings.js';
 import { isVisibleAscii, UnlistedServers } from './unlisted.js';
 
 const UNKNOWN_TOOL = errorNumber('GW_UNKNOWN_TOOL');
@@ -48,11 +48,14 @@ export class Finder {
   /** Templates by their own text (completion) and by what they match. */
   readonly #templateTexts: ByteTable;
   readonly #templates: PatternSet;
+  /** Tools and prompts by the names that they had before they were changed. */
+  readonly #originalTools: ByteTable;
+  readonly #originalPrompts: ByteTable;
   /** `upstream:tool`. */
   readonly #addresses: ByteTable;
   readonly #unlisted: UnlistedServers;
-  readonly #toolRoutes: PatternSet;
-  readonly #promptRoutes: PatternSet;
+  readonly #toolRoutes: NamedRoutes;
+  readonly #promptRoutes: NamedRoutes;
   readonly #resourceRoutes: PatternSet;
   readonly #methodRoutes: PatternSet;
   readonly #toolRules: PatternSet;
@@ -63,6 +66,8 @@ export class Finder {
   /** Route and tool rule of each entry, from its first look-up on. */
   readonly #routeOf: Int32Array;
   readonly #ruleOf: Int32Array;
+  /** 1 = the route is about the own name of the entry: the first server of the call is the entry's, not the route's first. */
+  readonly #isByOwnName: Uint8Array;
   /** {@link alsoRoutes} of entries that have any, from their first look-up on. */
   readonly #alsoOf = new Map<number, readonly number[]>();
 
@@ -73,6 +78,8 @@ export class Finder {
     this.#prompts = new ByteTable(catalog.byName.prompt);
     this.#resources = new ByteTable(catalog.byName.resource);
     this.#templateTexts = new ByteTable(catalog.byName.template);
+    this.#originalTools = new ByteTable(catalog.byOriginal.tool);
+    this.#originalPrompts = new ByteTable(catalog.byOriginal.prompt);
     this.#addresses = new ByteTable(catalog.byAddress);
     const templates: PatternEntry[] = [];
     for (let entry = 0; entry < catalog.kind.length; entry += 1) {
@@ -82,14 +89,16 @@ export class Finder {
     }
     this.#templates = new PatternSet(mostLiteralFirst(templates));
     this.#unlisted = new UnlistedServers(snapshot, catalog);
-    this.#toolRoutes = routePatterns(snapshot, (route) => route.tools);
-    this.#promptRoutes = routePatterns(snapshot, (route) => route.prompts);
+    this.#toolRoutes = new NamedRoutes(snapshot, (route) => route.tools);
+    this.#promptRoutes = new NamedRoutes(snapshot, (route) => route.prompts);
     this.#resourceRoutes = new PatternSet(
       snapshot.routes.flatMap(({ resources }, route) =>
         resources.flatMap((text) => resourcePatterns(text).map((pattern) => [pattern, route] as const)),
       ),
     );
-    this.#methodRoutes = routePatterns(snapshot, (route) => route.methods);
+    this.#methodRoutes = new PatternSet(
+      snapshot.routes.flatMap(({ methods }, route) => methods.map((text) => [compileGlob(text), route] as const)),
+    );
     this.#toolRules = new PatternSet(
       snapshot.rateLimits.perTool.flatMap(({ tools }, rule) => tools.map((tool) => [compileGlob(tool), rule] as const)),
     );
@@ -99,6 +108,7 @@ export class Finder {
     this.#onlyServer = onlyServer(snapshot);
     this.#routeOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
     this.#ruleOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
+    this.#isByOwnName = new Uint8Array(catalog.kind.length);
   }
 
   /** Finds the target of `bytes[start, end)` for an {@link Action} that is routed by name. */
@@ -127,7 +137,7 @@ export class Finder {
     this.#reset();
     const entry = this.#addresses.get(bytes, start, end);
     if (entry >= 0) {
-      this.#fromEntry(entry, this.#toolRoutes, bytes, start, end);
+      this.#fromNamed(entry, this.#toolRoutes);
       return;
     }
     const address = text(bytes, start, end);
@@ -155,15 +165,11 @@ export class Finder {
   #findTool(bytes: Uint8Array, start: number, end: number): void {
     let entry = this.#tools.get(bytes, start, end);
     if (entry < 0) entry = this.#addresses.get(bytes, start, end);
+    if (entry < 0) entry = this.#originalTools.get(bytes, start, end);
     if (entry >= 0) {
-      this.#fromEntry(entry, this.#toolRoutes, bytes, start, end);
-      let rule = this.#ruleOf[entry]!;
-      if (rule === NOT_COMPUTED) {
-        const name = packedView(this.#catalog.publicNames, entry);
-        rule = this.#toolRules.first(name, 0, name.length);
-        this.#ruleOf[entry] = rule;
-      }
-      this.toolRule = rule;
+      this.#fromNamed(entry, this.#toolRoutes);
+      if (this.#ruleOf[entry] === NOT_COMPUTED) this.#judgeTool(entry);
+      this.toolRule = this.#ruleOf[entry]!;
       if (((this.#catalog.flags[entry] ?? 0) & (EntryFlag.readOnly | EntryFlag.idempotent)) !== 0) {
         this.flags |= VerdictFlag.safe;
       }
@@ -174,8 +180,9 @@ export class Finder {
 
   #findPrompt(bytes: Uint8Array, start: number, end: number): void {
     this.flags = VerdictFlag.safe;
-    const entry = this.#prompts.get(bytes, start, end);
-    if (entry >= 0) this.#fromEntry(entry, this.#promptRoutes, bytes, start, end);
+    let entry = this.#prompts.get(bytes, start, end);
+    if (entry < 0) entry = this.#originalPrompts.get(bytes, start, end);
+    if (entry >= 0) this.#fromNamed(entry, this.#promptRoutes);
     else this.#findUnseen(bytes, start, end, this.#promptRoutes, UNKNOWN_PROMPT);
   }
 
@@ -207,50 +214,69 @@ export class Finder {
       return;
     }
     this.flags = VerdictFlag.safe;
-    this.#fromEntry(entry, this.#resourceRoutes, bytes, start, end);
-  }
-
-  /** Routes are matched with the public name also if the call uses the address, so that an address cannot bypass a rule. */
-  #fromEntry(entry: number, routes: PatternSet, bytes: Uint8Array, start: number, end: number): void {
     this.entry = entry;
     this.server = this.#catalog.server[entry]!;
     let route = this.#routeOf[entry]!;
     if (route === NOT_COMPUTED) {
-      const name = this.#judgedName(entry);
-      route = routes.first(name, 0, name.length);
-      if (route < 0 && this.#catalog.kind[entry] === EntryKind.template) route = routes.first(bytes, start, end);
+      const name = Buffer.from(judgedTemplate(packedText(this.#catalog.publicNames, entry)));
+      route = this.#resourceRoutes.first(name, 0, name.length);
+      if (route < 0) route = this.#resourceRoutes.first(bytes, start, end);
       this.#routeOf[entry] = route;
-      this.#alsoOfEntry(entry, routes, route);
     }
     this.#fromRoute(route);
+  }
+
+  /** A tool or prompt is judged by all its names, whichever the call uses, so that no name bypasses a rule. */
+  #fromNamed(entry: number, routes: NamedRoutes): void {
+    this.entry = entry;
+    this.server = this.#catalog.server[entry]!;
+    if (this.#routeOf[entry] === NOT_COMPUTED) this.#judgeNamed(entry, routes);
+    const { server } = this;
+    this.#fromRoute(this.#routeOf[entry]!);
+    if (this.#isByOwnName[entry] === 1) this.server = server;
     if (this.#alsoOf.size > 0) for (const also of this.#alsoOf.get(entry) ?? []) this.#alsoRoute(also);
   }
 
-  /** A tool whose name another server's tool has is listed by its address; the rules for its name apply to it too. */
-  #alsoOfEntry(entry: number, routes: PatternSet, route: number): void {
-    const { kind, publicNames, upstreamNames } = this.#catalog;
-    const owner = this.#snapshot.servers[this.#catalog.server[entry]!];
-    if (owner === undefined || (kind[entry] !== EntryKind.tool && kind[entry] !== EntryKind.prompt)) return;
+  /** The route is the first one for any public name that the entry has or had; the scopes of the first one for each are needed. */
+  #judgeNamed(entry: number, routes: NamedRoutes): void {
+    const { publicNames, server: servers, upstreamNames } = this.#catalog;
+    const server = servers[entry]!;
+    const owner = this.#snapshot.servers[server];
+    const name = packedText(publicNames, entry);
     const own = packedText(upstreamNames, entry);
-    if (packedText(publicNames, entry) !== `${owner.name}:${own}`) return;
-    const also = this.#routesOf([own, ...everyName(this.#snapshot.catalog, owner, own)], routes);
-    const others = [...new Set(also)].filter((other) => other >= 0 && other !== route);
+    const address = `${owner?.name ?? ''}:${own}`;
+    const former = this.#formerNames(entry, owner, own);
+    const found = [name, ...former].map((text) => routes.firstOf([text, address], server, own));
+    const route = found.reduce(earlier, -1);
+    this.#routeOf[entry] = route;
+    if (routes.isByOwnName(route, [name, address, ...former])) this.#isByOwnName[entry] = 1;
+    // What is called by its bare name or, because another server's entry has its name, by its address, keeps the rules for these.
+    if (former.length > 0) found.push(routes.first(own));
+    else if (name === address && owner !== undefined) {
+      for (const text of [own, ...everyName(this.#snapshot.catalog, owner, own)]) found.push(routes.first(text));
+    }
+    const others = [...new Set(found)].filter((other) => other >= 0 && other !== route);
     if (others.length > 0) this.#alsoOf.set(entry, others);
   }
 
-  /** The text that rules compare with: URIs and templates in their normal form. */
-  #judgedName(entry: number): Buffer {
-    const { kind, publicNames } = this.#catalog;
-    if (kind[entry] === EntryKind.resource) return Buffer.from(judgedUri(packedText(publicNames, entry)));
-    if (kind[entry] === EntryKind.template) return Buffer.from(judgedTemplate(packedText(publicNames, entry)));
-    return packedView(publicNames, entry);
+  /** The public names that an entry would have if its characters, length and name were left as they are; empty = as it has. */
+  #formerNames(entry: number, owner: ServerSnapshot | undefined, own: string): string[] {
+    if (owner === undefined || (this.#catalog.flags[entry]! & EntryFlag.renamed) === 0) return [];
+    return unchangedNames(this.#snapshot.catalog, owner, own);
   }
 
-  #routesOf(names: readonly string[], routes: PatternSet): number[] {
-    return names.map((spelling) => {
-      const name = Buffer.from(spelling);
-      return routes.first(name, 0, name.length);
-    });
+  #judgeTool(entry: number): void {
+    const { publicNames, server, upstreamNames } = this.#catalog;
+    const owner = this.#snapshot.servers[server[entry]!];
+    const own = packedText(upstreamNames, entry);
+    const names = [packedText(publicNames, entry), `${owner?.name ?? ''}:${own}`];
+    names.push(...this.#formerNames(entry, owner, own));
+    this.#ruleOf[entry] = names.reduce((first, name) => earlier(first, this.#toolRule(name)), -1);
+  }
+
+  #toolRule(name: string): number {
+    const bytes = Buffer.from(name);
+    return this.#toolRules.first(bytes, 0, bytes.length);
   }
 
   #alsoRoute(route: number): void {
@@ -266,15 +292,15 @@ export class Finder {
   }
 
   /** A name with the prefix of a server whose lists are not known yet: the server may have it. */
-  #findUnseen(bytes: Uint8Array, start: number, end: number, routes: PatternSet, unknown: number): void {
+  #findUnseen(bytes: Uint8Array, start: number, end: number, routes: NamedRoutes, unknown: number): void {
     const unlisted = this.#unlisted.find(bytes, start, end, routes === this.#toolRoutes);
     if (unlisted === null) {
       this.error = unknown;
       return;
     }
     const rest = start + unlisted.prefix.length;
-    if (!isVisibleAscii(bytes, rest, end)) {
-      // White space and look-alikes wait for the server's lists.
+    if (unlisted.isRenamed || !isVisibleAscii(bytes, rest, end)) {
+      // White space, look-alikes and names that the configuration changes wait for the server's lists.
       this.error = NOT_LISTED_YET;
       return;
     }
@@ -287,16 +313,22 @@ export class Finder {
    *
    * @param sent the name in the request; the call takes its route, unless it is an address
    */
-  #byEveryName(server: number, own: string, routes: PatternSet, sent: string): void {
+  #byEveryName(server: number, own: string, routes: NamedRoutes, sent: string): void {
     const owner = this.#snapshot.servers[server];
     if (owner === undefined) throw new RangeError(`there is no server ${server}`);
     const names = everyName(this.#snapshot.catalog, owner, own);
-    const found = this.#routesOf(names, routes);
-    const isAddress = sent === `${owner.name}:${own}`;
+    const address = `${owner.name}:${own}`;
     this.server = server;
-    this.#fromRoute(found[isAddress ? 0 : Math.max(names.indexOf(sent), 0)] ?? -1);
-    for (const route of found) this.#alsoRoute(route);
-    if (routes === this.#toolRoutes) this.toolRule = this.#routesOf(names, this.#toolRules).find((r) => r >= 0) ?? -1;
+    const likeliest = [sent === address ? (names[0] ?? sent) : sent, address];
+    const route = routes.firstOf(likeliest, server, own);
+    this.#fromRoute(route);
+    if (routes.isByOwnName(route, likeliest)) this.server = server;
+    for (const name of names) this.#alsoRoute(routes.first(name));
+    // Some servers ignore the case of names: another case must not bypass a rule.
+    this.#alsoRoute(routes.firstOf([], server, own.toLowerCase()));
+    if (routes === this.#toolRoutes) {
+      this.toolRule = names.reduce((rule, name) => (rule >= 0 ? rule : this.#toolRule(name)), -1);
+    }
   }
 }
 
@@ -307,25 +339,4 @@ function text(bytes: Uint8Array, start: number, end: number): string {
 function onlyServer(snapshot: Snapshot): number {
   const [only = -1, ...others] = snapshot.servers.flatMap(({ name }, server) => (name === '' ? [] : [server]));
   return others.length === 0 ? only : -1;
-}
-
-function routePatterns(snapshot: Snapshot, of: (route: Snapshot['routes'][number]) => readonly string[]): PatternSet {
-  return new PatternSet(
-    snapshot.routes.flatMap((route, index) => of(route).map((text) => [compileGlob(text), index] as const)),
-  );
-}
-
-/** A pattern for resources is a URI template when it has an expression, else a glob. */
-function resourcePatterns(text: string) {
-  return text.includes('{') ? compileTemplate(text) : [compileGlob(text)];
-}
-
-/** An upstream may list an invalid template: it matches nothing but is still listed. */
-function templatePatterns(text: string): Pattern[] {
-  try {
-    return compileTemplate(text);
-  } catch (error) {
-    if (error instanceof RangeError) return [];
-    throw error;
-  }
 }

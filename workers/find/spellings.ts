@@ -1,6 +1,6 @@
 /** Other spellings of a target: a rule for any of them applies to it. */
 import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
-import { shortenName } from '../../src/protocol/names.js';
+import { acceptedForm, hashedName, longestName, renamed } from '../../src/protocol/name-forms.js';
 import { looseReading } from '../../src/protocol/uri.js';
 
 const COLON = 0x3a;
@@ -10,18 +10,33 @@ const QUESTION = 0x3f;
 const HASH = 0x23;
 
 /** The names that the entry `own` of a server may have while the server's lists are not known; the likeliest first. */
-export function everyName(catalog: Snapshot['catalog'], { name, prefix }: ServerSnapshot, own: string): string[] {
-  const { separator, conflict, maxNameLength } = catalog;
+export function everyName(catalog: Snapshot['catalog'], server: ServerSnapshot, own: string): string[] {
+  const longest = longestName(catalog);
   const names: string[] = [];
-  const add = (full: string): void => {
-    names.push(shortenName(full, maxNameLength), full);
-  };
-  if (prefix !== null) add(`${prefix}${separator}${own}`);
-  if (prefix === null || conflict !== 'prefix') add(own);
-  if (prefix !== null && conflict === 'prefix') add(`${name}:${own}`);
-  else names.push(`${name}:${own}`);
+  for (const full of unchangedNames(catalog, server, own)) {
+    const accepted = acceptedForm(full, catalog);
+    if (accepted.length <= longest) names.push(accepted);
+    if (accepted !== full || accepted.length > longest) names.push(hashedName(accepted, full, longest), full);
+  }
+  names.push(`${server.name}:${own}`);
+  // A name that is changed can be called as the upstream has it.
+  if (!names.slice(0, -1).every((name) => name.endsWith(own))) names.push(own);
   // Some servers ignore the case of names: another case must not bypass a rule.
   return [...new Set([...names, ...names.map((text) => text.toLowerCase())])];
+}
+
+/** The names of the entry `own` of a server before characters or length are changed; the likeliest first. */
+export function unchangedNames(
+  { separator, conflict }: Snapshot['catalog'],
+  { name, prefix, rename }: Pick<ServerSnapshot, 'name' | 'prefix' | 'rename'>,
+  own: string,
+): string[] {
+  const names: string[] = [];
+  for (const text of new Set([renamed(rename, name, own), own])) {
+    if (prefix !== null) names.push(`${prefix}${separator}${text}`);
+    if (prefix === null || conflict !== 'prefix') names.push(text);
+  }
+  return names;
 }
 
 /** The text that {@link looseReading} makes of the URI `bytes[start, end)`, or null where that is the URI itself. */

@@ -1,6 +1,7 @@
 /** Servers whose lists are not known yet, and the names that they may have. */
 
 import type { Snapshot } from '../../src/config/snapshot.js';
+import { acceptedForm } from '../../src/protocol/name-forms.js';
 import type { CatalogTable } from '../../src/shared/catalog-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
 import { PatternSet } from '../../src/shared/patterns/set.js';
@@ -12,6 +13,8 @@ export interface UnlistedServer {
   readonly prefix: Uint8Array;
   readonly include: PatternSet | null;
   readonly exclude: PatternSet;
+  /** What the server calls it shows only with its lists: the configuration gives its entries other names. */
+  readonly isRenamed: boolean;
 }
 
 /** See the file comment. */
@@ -47,11 +50,16 @@ function candidates(snapshot: Snapshot, catalog: CatalogTable): UnlistedServer[]
     if (server === undefined || server.name === '') continue;
     const include = server.include.length === 0 ? null : globs(server.include);
     const exclude = globs(server.exclude);
-    const add = (prefix: string) => rows.push({ server: index, prefix: Buffer.from(prefix), include, exclude });
-    add(`${server.name}:`);
-    if (server.prefix !== null) add(`${server.prefix}${snapshot.catalog.separator}`);
+    const add = (prefix: string, isRenamed: boolean) =>
+      rows.push({ server: index, prefix: Buffer.from(prefix), include, exclude, isRenamed });
+    const hasRenamed = server.rename !== null;
+    add(`${server.name}:`, false);
+    if (server.prefix !== null) {
+      const prefix = `${server.prefix}${snapshot.catalog.separator}`;
+      for (const form of new Set([prefix, acceptedForm(prefix, snapshot.catalog)])) add(form, hasRenamed);
+    }
     // Without a prefix, or where only colliding names get one, the server may have any name.
-    if (server.prefix === null || snapshot.catalog.conflict !== 'prefix') add('');
+    if (server.prefix === null || snapshot.catalog.conflict !== 'prefix') add('', hasRenamed);
   }
   return rows.sort((a, b) => b.prefix.length - a.prefix.length);
 }

@@ -17,6 +17,7 @@ import type {
 import { quoteKey } from '../source/index.js';
 import { compileAuth, scopeList } from './auth.js';
 import { Compilation } from './compilation.js';
+import { joinFailOver } from './fail-over.js';
 import { isHost, isLoopbackHost } from './loopback.js';
 import { patterns, uriPatterns } from './patterns.js';
 import { compileServers } from './servers.js';
@@ -74,7 +75,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     allowedOrigins: compileOrigins(compilation),
     auth,
     servers,
-    routes: compileRoutes(compilation, servers),
+    routes: joinFailOver(compileRoutes(compilation, servers)),
     rateLimits: compileRateLimits(compilation),
     cache: { ...config.cache, maxEntryBytes: Math.min(config.cache.maxEntryBytes, config.cache.maxBytes) },
     limits: config.limits,

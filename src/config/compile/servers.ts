@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
+import { readablePrefix } from '../../protocol/name-forms.js';
 import { MASK, showText } from '../../secrets/show.js';
 import type { ConfigPath } from '../problems.js';
 import { isReservedHeader } from '../reserved-headers.js';
@@ -61,6 +62,7 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
       tags: entry.tags,
       include: patterns(compilation, entry.include, [...path, 'include']),
       exclude: patterns(compilation, entry.exclude, [...path, 'exclude']),
+      rename: compileRename(compilation, entry, path),
       priority: entry.priority,
       isolation: entry.isolation ?? defaultIsolation(endpoints),
       maxDedicated: entry.maxDedicated,
@@ -96,10 +98,37 @@ function prefixOf(compilation: Compilation, name: string, entry: ServerConfig, p
     return entry.prefix;
   }
   const filler = separator === '_' ? '-' : '_';
-  return name
-    .replace(/[^A-Za-z0-9_.-]/g, filler)
-    .replaceAll(separator, filler)
-    .slice(0, 64);
+  return readablePrefix(name, filler).replaceAll(separator, filler).slice(0, 64);
+}
+
+/** @returns a map without a prototype's members, or a template */
+function compileRename(compilation: Compilation, entry: ServerConfig, path: ConfigPath): ServerSnapshot['rename'] {
+  const { rename } = entry;
+  if (rename === undefined) return null;
+  const strict = compilation.loaded.config.catalog.names === 'strict';
+  const check = (text: string, at: ConfigPath): void => {
+    const plain = text.replace(/\{(?:name|server)\}/g, '');
+    if (/\p{C}/u.test(text)) compilation.problem(at, 'a name has no control characters');
+    else if (strict && !/^[A-Za-z0-9_-]*$/.test(typeof rename === 'string' ? plain : text)) {
+      compilation.problem(at, 'may hold only letters, digits, "_" and "-"; catalog.names: as-is permits others');
+    }
+  };
+  if (typeof rename === 'string') {
+    check(rename, [...path, 'rename']);
+    if (!rename.includes('{name}')) {
+      compilation.problem([...path, 'rename'], "a template needs {name}, the place of the upstream's name");
+    }
+    return rename;
+  }
+  const owners = new Map<string, string>();
+  for (const [from, to] of Object.entries(rename)) {
+    const at = [...path, 'rename', from];
+    check(to, at);
+    const other = owners.get(to);
+    if (other !== undefined) compilation.problem(at, `is the new name of ${quoteKey(other)} too`);
+    owners.set(to, from);
+  }
+  return rename;
 }
 
 function requestTimeout(compilation: Compilation, entry: ServerConfig, path: ConfigPath): number {

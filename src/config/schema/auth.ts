@@ -95,7 +95,7 @@ const jwtSchema = z.strictObject({
     .array(z.string().min(1).max(128))
     .min(1)
     .max(8)
-    .default(['scope', 'scp'])
+    .default(['scope', 'scp', 'scopes', 'permissions'])
     .describe('Claims read for scopes, all that are present: a list, or a string with spaces.'),
   resourceMetadata,
 });

@@ -35,7 +35,22 @@ const catalogSchema = z.strictObject({
     .describe(
       '`prefix` = every name gets its prefix; `auto-prefix` = only names that collide; `reject` = the first server keeps a name, the others lose it; `priority` = the server with the highest `priority` keeps it.',
     ),
-  maxNameLength: whole(64, 'Longest name towards clients; longer ones are shortened stably.', { min: 16, max: 1_024 }),
+  names: z
+    .enum(['strict', 'as-is'])
+    .default('strict')
+    .describe(
+      "`strict` = names of tools and prompts have only letters, digits, `_` and `-`, at most 64, because model APIs refuse a whole request for one other name; other characters become `_`, and the upstream's name stays in `title` and `_meta` and can be called too. `as-is` = any characters.",
+    ),
+  maxNameLength: whole(
+    64,
+    'Longest name, together with what clients put in front (`namePrefixRoom`); longer ones are shortened stably. With `names: strict` at most 64 count.',
+    { min: 16, max: 1_024 },
+  ),
+  namePrefixRoom: whole(
+    16,
+    'Characters of `maxNameLength` that are left free, because many clients put the name of the server in front of each name, as in `mcp__switchyard__`. A name always has at least 16 characters.',
+    { max: 512, zero: 'none are left free' },
+  ),
   pageSize: whole(0, 'Items on one page of a list.', { max: 100_000, zero: 'all on one page' }),
   ttlMs: milliseconds(60_000, 'How long clients of 2026-07-28 may keep a list.', { zero: 'they must not keep it' }),
   startupWaitMs: milliseconds(

@@ -16,11 +16,17 @@ export const routeSchema = z.strictObject({
     .describe('Name in logs and metrics. Default: `route-` and the position, counted from 1.'),
   match: z
     .strictObject({
-      tools: strings().optional().describe('Globs over the tool names clients see: `*` within a name, `**` anything.'),
-      prompts: strings().optional().describe('Globs over prompt names.'),
+      tools: strings()
+        .optional()
+        .describe(
+          'Globs over the tool names clients see, over `server:name`, and, on a route with `servers`, over the own names of their tools: `*` within a name, `**` anything.',
+        ),
+      prompts: strings().optional().describe('Globs over prompt names, as for `tools`.'),
       resources: strings()
         .optional()
-        .describe('Globs over resource URIs, or URI templates; URIs are compared in their normal form.'),
+        .describe(
+          'Globs over resource URIs, or URI templates; URIs are compared in their normal form. A `*` at the end matches all that follows.',
+        ),
       methods: strings()
         .optional()
         .describe('Globs over unknown methods that a server gets by `mcpServers.NAME.methods`.'),
@@ -31,7 +37,7 @@ export const routeSchema = z.strictObject({
     strings()
       .optional()
       .describe(
-        'Servers to send to, in order; the later ones are the fallback. Default: the one that offers the name.',
+        'Servers to send to, in order; the later ones are the fallback, and so are those of later routes with the same `match`. A tool that is matched by its own name goes to its own server first. Default: the one that offers the name.',
       ),
     'server',
   ),

@@ -151,6 +151,12 @@ export const serverSchema = z.strictObject({
     'excludeTools',
     'disabledTools',
   ),
+  rename: z
+    .union([z.string().min(1).max(128), named(z.string().min(1).max(128))])
+    .optional()
+    .describe(
+      "Other names for its tools and prompts, in front of which the prefix stands as well: a map from the upstream's name to another one, or a template with `{name}` and `{server}`. Rules hold for the old names too.",
+    ),
   priority: z
     .int()
     .min(-1_000)

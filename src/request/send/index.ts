@@ -57,6 +57,8 @@ export interface SendCatalog {
   upstreamName(entry: number): Uint8Array;
   /** `Mcp-Name` value of each entry's upstream name. */
   nameHeader(entry: number): string;
+  /** Whether the URI `bytes[start, end)` is another spelling of that of its entry, and is not listed itself. */
+  isSpelledOtherwise(entry: number, bytes: Uint8Array, start: number, end: number): boolean;
   /** The arguments of an entry that are mirrored in headers. */
   headerParams(entry: number): readonly ParamHeader[];
   /** Bits of `EntryFlag` by entry. */
@@ -213,9 +215,14 @@ export class SendStage {
       );
       return;
     }
-    // URIs are the same on both sides; the entry of a URI may be the template that it matches.
-    const entry = (exchange.message.spans.flags & Flag.nameIsUri) !== 0 ? -1 : verdict.entry;
-    const catalog = entry >= 0 ? this.#parts.catalogs.find(verdict.catalogVersion) : null;
+    const { spans } = exchange.message;
+    let { entry } = verdict;
+    let catalog = entry >= 0 ? this.#parts.catalogs.find(verdict.catalogVersion) : null;
+    if ((spans.flags & Flag.nameIsUri) !== 0) {
+      // URIs are the same on both sides, unless only another spelling is listed.
+      if (!(catalog?.isSpelledOtherwise(entry, bytes, spans.nameStart, spans.nameEnd) ?? false)) entry = -1;
+      if (entry < 0) catalog = null;
+    }
     if (entry >= 0 && catalog === null) {
       this.#parts.write.fail(exchange, 'GW_UPSTREAM_DOWN');
       return;

@@ -18,14 +18,15 @@ interface Prepared {
 const PROCESS_TAG = randomBytes(4).toString('hex');
 
 const prepared = new Map<ErrorCode, Prepared>(
-  ERROR_CODES.map((code) => {
-    const { rpc, sentence, retryable } = ERRORS[code];
-    const head = JSON.stringify({ code: rpc, message: sentence }).slice(0, -1);
-    const data = JSON.stringify({ code, retryable }).slice(0, -1);
-    const middle = Buffer.from(`,"error":${head},"data":${data},"correlationId":"${PROCESS_TAG}-`);
-    return [code, { middle }];
-  }),
+  ERROR_CODES.map((code) => [code, { middle: middleOf(code, ERRORS[code].sentence) }]),
 );
+
+function middleOf(code: ErrorCode, sentence: string): Buffer {
+  const { rpc, retryable } = ERRORS[code];
+  const head = JSON.stringify({ code: rpc, message: sentence }).slice(0, -1);
+  const data = JSON.stringify({ code, retryable }).slice(0, -1);
+  return Buffer.from(`,"error":${head},"data":${data},"correlationId":"${PROCESS_TAG}-`);
+}
 
 const CLOSE = Buffer.from('}}}');
 const QUOTE = Buffer.from('"');
@@ -66,7 +67,9 @@ export function errorBody(
   composer.put(OPEN);
   if (exchange.client.idLength > 0) composer.range(exchange.client.id, 0, exchange.client.idLength);
   else composer.put(NULL);
-  composer.put(prepared.get(code)!.middle);
+  const { detail } = exchange.message;
+  const isUnknownName = code === 'GW_UNKNOWN_TOOL' || code === 'GW_UNKNOWN_PROMPT';
+  composer.put(isUnknownName && detail !== '' ? middleOf(code, detail) : prepared.get(code)!.middle);
   hex(composer, exchange.generation);
   hex(composer, exchange.slot);
   composer.put(QUOTE);

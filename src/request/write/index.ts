@@ -17,6 +17,7 @@ import { challenge, JSON_HEAD, NO_HEAD } from './heads.js';
 import { LargeAnswers } from './large.js';
 import { EventStreams, keeps, needsStream, type StreamLog } from './streams.js';
 import { composeResult, translateResponse } from './translate.js';
+import { keepUnknown, type OfferedNames } from './unknown.js';
 
 /** Requests of upstreams to clients, as far as answers have to do with them (src/server-requests). */
 export interface ClientQuestions {
@@ -52,6 +53,7 @@ export interface AnswerNames extends GatewayIdentity {
 export interface WriteParts {
   readonly config: Current<{ readonly auth: WriteAuth }>;
   readonly identity: AnswerNames;
+  readonly catalogs: OfferedNames;
   readonly cache: LeaderResults;
   /** Keeps the events of streams that may be resumed. */
   readonly log: StreamLog;
@@ -81,8 +83,6 @@ const RETRY_SOON: ReadonlySet<ErrorCode> = new Set([
   'GW_BUFFERS_FULL',
 ]);
 const RETRY_HEAD: readonly string[] = Object.freeze([...JSON_HEAD, 'retry-after', '1']);
-/** Of a URI that an error repeats, in bytes. */
-const LONGEST_URI = 2048;
 
 /** Status of an in-band error that HTTP shows too (2026-07-28, validation order 12 and 14). */
 function statusOf(exchange: Exchange, flags: number, code: number): number {
@@ -344,7 +344,7 @@ export class WriteStage {
    */
   deny(exchange: Exchange, scopes: string, bytes: Uint8Array): void {
     const code = ERROR_CODES[exchange.verdict.error] ?? 'GW_INTERNAL';
-    if (code === 'GW_UNKNOWN_RESOURCE') keepUri(exchange, bytes);
+    keepUnknown(exchange, code, bytes, this.#parts.catalogs);
     if (code === 'GW_INSUFFICIENT_SCOPE') {
       const value = challenge('insufficient_scope', scopes, this.#resourceMetadata());
       this.#error(exchange, code, [...JSON_HEAD, 'www-authenticate', value], 0);
@@ -438,12 +438,4 @@ export class WriteStage {
     this.large.forget(exchange);
     this.#parts.exchanges.release(exchange);
   }
-}
-
-/** Keeps the URI as the client spelled it, for the error, up to a length that is useful there. */
-function keepUri(exchange: Exchange, bytes: Uint8Array): void {
-  const start = exchange.message.spans.nameStart;
-  const end = exchange.message.spans.nameEnd;
-  if (start < 0 || end - start > LONGEST_URI) return;
-  exchange.message.detail = Buffer.from(bytes.subarray(start, end)).toString('utf8');
 }

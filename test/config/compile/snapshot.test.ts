@@ -83,7 +83,9 @@ test('an empty configuration has the documented defaults', () => {
     catalog: {
       separator: '__',
       conflict: 'prefix',
+      names: 'strict',
       maxNameLength: 64,
+      namePrefixRoom: 16,
       pageSize: 0,
       ttlMs: 60_000,
       startupWaitMs: 2_000,

@@ -105,6 +105,7 @@ export function fixture(
   const write = new WriteStage({
     config: { current: { auth: { type: 'none' } } },
     identity: { serverInfo: Buffer.from('"_meta":{}'), serverName: () => Buffer.from('"up"') },
+    catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: () => {} },
     log: NO_LOG,
     accounting: { finished: (exchange) => finished.push(exchange.client.error) },
