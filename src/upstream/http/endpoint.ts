@@ -171,10 +171,10 @@ export class HttpEndpoint
     const id = this.#control.nextId();
     const body = controlMessage(id, method, params, this.era === Era.modern);
     const { heads } = this.#calls;
+    const headers = heads.forControl(method, (params as { readonly taskId?: string } | null)?.taskId);
     let reply: ControlReply;
     try {
-      const { taskId = '' } = (params ?? {}) as { readonly taskId?: string };
-      reply = await this.#control.post(body, id, heads.forControl(method, taskId), options.timeoutMs);
+      reply = await this.#control.post(body, id, headers, options.timeoutMs);
     } catch (error) {
       if (error instanceof ControlError && isSessionError(error) && this.#repeats.isLossOf(method))
         this.recover(heads.sessionId);
@@ -191,8 +191,7 @@ export class HttpEndpoint
 
   /** Modern upstreams get no responses: they send no requests (MCP 2026-07-28, Streamable HTTP). */
   reply(bytes: Buffer): void {
-    if (this.state !== 'ready' || this.#isHandshaking || this.era === Era.modern) return;
-    void this.#deliver(bytes);
+    if (this.state === 'ready' && !this.#isHandshaking && this.era !== Era.modern) void this.#deliver(bytes);
   }
 
   async #deliver(bytes: Buffer): Promise<void> {
