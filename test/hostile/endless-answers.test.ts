@@ -88,8 +88,8 @@ const ROWS: readonly Row[] = [
     send: (_request, answer) => endless(answer, 500, 'text/html', '<html>', LONG),
   },
   {
-    name: 'a media type that nobody asked for',
-    code: 'GW_UPSTREAM_PROTOCOL',
+    name: 'another media type, whose body is read like JSON',
+    code: TOO_LARGE,
     send: (_request, answer) => endless(answer, 200, 'text/plain', '', LONG),
   },
 ];
