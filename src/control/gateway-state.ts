@@ -134,6 +134,11 @@ export class GatewayState implements StatsSources {
   }
 }
 
+/** @param at `performance.now()` of the next try, 0 = none is scheduled */
+function retryIn(at: number): Pick<EndpointStatus, 'retryInMs'> {
+  return at === 0 ? {} : { retryInMs: Math.max(0, Math.round(at - performance.now())) };
+}
+
 function upstreamStatus(server: UpstreamServer): UpstreamStatus {
   return {
     name: server.name,
@@ -142,7 +147,8 @@ function upstreamStatus(server: UpstreamServer): UpstreamStatus {
       return {
         transport: endpoint.transport,
         state: endpoint.state,
-        reason: endpoint.reason,
+        reason: endpoint.fault,
+        ...retryIn(endpoint.retryAt),
         revision: REVISIONS[endpoint.revision] ?? '',
         inFlight,
         dedicated: lanes,

@@ -28,8 +28,10 @@ export interface Gauges {
 export interface EndpointStatus {
   readonly transport: Transport;
   readonly state: EndpointState;
-  /** One sentence without secrets, or ''. */
+  /** Why it is not usable, one sentence without secrets, or ''. Beside `ready` it is about the last contact. */
   readonly reason: string;
+  /** Time until the next try to connect; absent = none is scheduled. */
+  readonly retryInMs?: Milliseconds;
   /** Negotiated protocol revision, '' before. */
   readonly revision: string;
   /** Includes its dedicated children and sessions, as all counts here. */

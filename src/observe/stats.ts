@@ -1,7 +1,7 @@
 /** The document of `/stats`: counts and state of the gateway, for people and scripts. */
 import { Counter, Counters, Series, type SeriesView } from '../shared/counters.js';
 import type { Count } from '../units.js';
-import { namedSeries, type ObservedState } from './state.js';
+import { type EndpointStatus, namedSeries, type ObservedState } from './state.js';
 
 /** Durations in microseconds. */
 export interface LatencyStats {
@@ -65,7 +65,7 @@ export function buildStats(state: ObservedState) {
       const id = upstreamSeries.get(upstream.name);
       return {
         name: upstream.name,
-        healthy: upstream.endpoints.some(({ state: endpoint }) => endpoint === 'ready'),
+        healthy: upstream.endpoints.some(isUsable),
         endpoints: upstream.endpoints,
         offers: { tools, prompts, resources, templates },
         ...(id === undefined ? NO_CALLS : calls(id)),
@@ -132,6 +132,11 @@ export function buildStats(state: ObservedState) {
     },
     logLinesDropped: state.logDropped,
   };
+}
+
+/** Whether calls can be expected to succeed at an endpoint: it is connected, was reached last, and its breaker is closed. */
+function isUsable({ state, reason, breaker }: EndpointStatus): boolean {
+  return state === 'ready' && reason === '' && (breaker === 'closed' || breaker === 'none');
 }
 
 /** The sum of an event over all endpoints. */

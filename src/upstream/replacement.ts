@@ -114,6 +114,10 @@ export class Replacements implements ServerObserver {
     if (this.#isCurrent(server)) this.#events.resourceUpdated(server.index, uri, bytes, length, owner);
   }
 
+  stateChanged(server: UpstreamServer): void {
+    if (this.#isCurrent(server)) this.#events.stateChanged(server.index);
+  }
+
   taskChanged(server: UpstreamServer, taskId: string, bytes: Uint8Array, length: number): void {
     if (this.#isCurrent(server)) this.#events.taskChanged(server.index, taskId, bytes, length);
   }

@@ -21,11 +21,14 @@ import {
 import { createEndpoint } from './create-endpoint.js';
 import { COALESCE_MS, ListReader, type ListSource } from './discovery/lists.js';
 import { DedicatedEndpoints, type DedicatedHost } from './isolation/dedicated.js';
+import { StateLog } from './state-log.js';
 import { announces } from './subscriptions/follower.js';
 import { Watches } from './subscriptions/watches.js';
 
 /** Longest wait for the response to `logging/setLevel`. */
 const LEVEL_MS: Milliseconds = 10_000;
+/** Failed tries in a row after which an endpoint counts as failed at the start. */
+const FINAL_TRIES: Count = 2;
 const NONE = new IndexSet();
 
 /** See {@link UpstreamServer.totals}. */
@@ -52,6 +55,8 @@ export interface ServerObserver {
   ): void;
   /** See `UpstreamEvents.taskChanged`. */
   taskChanged(server: UpstreamServer, taskId: string, bytes: Uint8Array, length: number): void;
+  /** See `UpstreamEvents.stateChanged`. */
+  stateChanged(server: UpstreamServer): void;
 }
 
 /** One server of the configuration: a namespace with its endpoints. Created by `Replacements`. */
@@ -81,6 +86,9 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
   readonly #watches: Watches;
   /** Why {@link choose} has just found no dedicated endpoint, or null. */
   #refusal: ErrorCode | null = null;
+  /** Logs changes of the endpoints that clients share. */
+  readonly #stateLog: StateLog;
+  readonly #dedicatedLog: StateLog;
   #stopped = false;
 
   constructor(context: EndpointContext, observer: ServerObserver, index: number, config: ServerSnapshot) {
@@ -101,6 +109,8 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     this.#dedicated = config.endpoints.map((_, position) => new DedicatedEndpoints(this, position));
     this.#watches = new Watches(this.endpoints, true);
     this.#lists = new ListReader(this, context);
+    this.#stateLog = new StateLog(context.log, config.name);
+    this.#dedicatedLog = new StateLog(context.log, config.name);
   }
 
   /** The result of the last discovery. */
@@ -212,12 +222,16 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     const at = { server: this.index, index };
     const other = createEndpoint(this.#context, this, at, this.#configOf(index), profile, breaker);
     this.endpoints[index] = other;
+    other.inherit(endpoint);
     void endpoint.stop();
     other.start();
   }
 
   stateChanged(endpoint: BaseEndpoint): void {
-    if (this.endpoints[endpoint.index] === endpoint && endpoint.state !== 'ready') this.#watches.endpointUnavailable();
+    if (this.endpoints[endpoint.index] !== endpoint) return;
+    if (endpoint.state !== 'ready') this.#watches.endpointUnavailable();
+    this.#stateLog.changed(endpoint);
+    this.#observer.stateChanged(this);
   }
 
   initialized(endpoint: BaseEndpoint): void {
@@ -236,6 +250,26 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     // Connections to one origin share its breaker; children fail independently.
     const breaker = transport === 'stdio' ? undefined : base.breaker;
     return createEndpoint(this.#context, owner, { server: this.index, index }, fixed, profile, breaker);
+  }
+
+  /** See `UpstreamHealth.healthy`. */
+  get isHealthy(): boolean {
+    return this.endpoints.some((endpoint) => endpoint.state === 'ready' && endpoint.fault === '');
+  }
+
+  /** Whether no more is to be expected of the start: every endpoint has failed repeatedly. One try may lead to another way. */
+  get hasFailed(): boolean {
+    return this.endpoints.every(({ failedTries }) => failedTries >= FINAL_TRIES);
+  }
+
+  /** Why calls cannot be sent, of the first endpoint with a reason; '' = they can, or the first try goes on. */
+  get fault(): string {
+    if (this.isHealthy) return '';
+    return this.endpoints.find(({ fault }) => fault !== '')?.fault ?? '';
+  }
+
+  dedicatedChanged(endpoint: BaseEndpoint): void {
+    this.#dedicatedLog.changed(endpoint);
   }
 
   dedicatedInitialized(endpoint: BaseEndpoint): void {

@@ -44,6 +44,8 @@ export interface LeaderResults {
 export interface AnswerNames extends GatewayIdentity {
   /** Name of a server as a JSON string token, or null. */
   serverName(index: number): Uint8Array | null;
+  /** Why a server is not usable, for clients, as a JSON string token; null = it is. */
+  serverReason(index: number): Uint8Array | null;
 }
 
 /** What write works with. */
@@ -378,8 +380,14 @@ export class WriteStage {
       this.empty(exchange, 202);
       return;
     }
-    const upstream = row.source === 'upstream' ? this.#parts.identity.serverName(exchange.call.server) : null;
-    errorBody(this.streams.begin(exchange), exchange, code, upstream, retryAfterMs);
+    const { identity } = this.#parts;
+    const { server } = exchange.call;
+    const isUpstream = row.source === 'upstream';
+    errorBody(this.streams.begin(exchange), exchange, code, {
+      upstream: isUpstream ? identity.serverName(server) : null,
+      reason: isUpstream ? identity.serverReason(server) : null,
+      retryAfterMs,
+    });
     if (exchange.client.streaming) this.#endStream(exchange);
     else this.#json(exchange, row.status, head);
   }

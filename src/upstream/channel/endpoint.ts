@@ -54,6 +54,8 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   /** The last channel ended when it was probed. */
   #probeEnded = false;
   #isInitialized = false;
+  /** The handshake on the channel probes the era: where the channel ends by that, the next one goes without. */
+  #isProbing = false;
   /** Why the gateway itself ended the channel, '' if it did not. */
   #terminationReason = '';
   #stopping = false;
@@ -92,9 +94,10 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
 
   start(): void {
     if (this.#stopping || this.#channel !== null) return;
-    this.setState('connecting', '');
+    this.setConnecting();
     this.#terminationReason = '';
     this.#isInitialized = false;
+    this.#isProbing = false;
     try {
       this.#attach(this.open());
     } catch (error) {
@@ -311,14 +314,16 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   async #handshake(): Promise<void> {
     const channel = this.#channel;
     if (channel === null || this.#stopping) return;
+    this.#isProbing = !this.#neverProbe && !this.#probeEnded;
     try {
       const handshake = await channelHandshake(this.#requests, {
-        legacyOnly: this.#neverProbe || this.#probeEnded,
+        legacyOnly: !this.#isProbing,
         timeoutMs: this.owner.config.connectTimeoutMs,
         initialize: initializeParams(this.profile),
       });
       if (this.#channel !== channel || this.#stopping) return;
       this.#isInitialized = true;
+      this.#isProbing = false;
       this.#restarts.ready();
       this.becomeReady(handshake);
       this.#sendQueued();
@@ -337,6 +342,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     const { maxLineBytes, maxBufferedBytes } = this.context.config.current.limits;
     this.context.log.warn({ ...this.names, maxLineBytes, maxBufferedBytes }, `${this.peerName} ${reason}`);
     this.#terminationReason = reason;
+    // The pause is known when the channel has closed.
     this.setState('backoff', reason);
     this.#failCalls(error);
     void channel.terminate();
@@ -350,7 +356,8 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   }
 
   #restart(reason: string): void {
-    this.setState(this.#restarts.schedule(), reason);
+    const { state, pauseMs } = this.#restarts.schedule();
+    this.setUnavailable(state, reason, pauseMs, !this.#isProbing);
   }
 
   #failCalls(error: ErrorCode): void {

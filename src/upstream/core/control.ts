@@ -5,7 +5,7 @@ import { Flag, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import { packageVersion } from '../../package-root.js';
 import { MODERN, REVISIONS } from '../../protocol/revisions.js';
-import type { Milliseconds } from '../../units.js';
+import type { Count, Milliseconds } from '../../units.js';
 
 /** Deepest nesting of JSON that is accepted from upstreams. */
 export const UPSTREAM_DEPTH = 512;
@@ -33,7 +33,10 @@ export interface ControlChannel {
   request(method: string, params: object | null, options: { timeoutMs: Milliseconds }): Promise<ControlReply>;
 }
 
-/** Why a control request has no usable response. The message holds no text of the upstream. */
+/** Characters of an upstream's text that are kept of it. */
+const MAX_TEXT: Count = 2_048;
+
+/** Why a control request has no usable response. The message holds no text of the upstream; its reason does (reasons.ts). */
 export class ControlError extends Error {
   /**
    * `closed` the connection ended before a response, `timeout`, `refused` 401 or 403, `http` another status without a
@@ -44,13 +47,16 @@ export class ControlError extends Error {
   readonly number: number;
   /** For `rpc`: `error.data`. */
   readonly data: unknown;
+  /** What the upstream said about it: `error.message`, or the body of the status. */
+  readonly text: string;
 
-  constructor(kind: ControlError['kind'], message: string, number = 0, data: unknown = undefined) {
+  constructor(kind: ControlError['kind'], message: string, number = 0, data: unknown = undefined, text = '') {
     super(message);
     this.name = 'ControlError';
     this.kind = kind;
     this.number = number;
     this.data = data;
+    this.text = text.slice(0, MAX_TEXT);
   }
 }
 
@@ -95,10 +101,12 @@ export function resultOf(reply: ControlReply): Record<string, unknown> {
   if ((spans.flags & Flag.isErrorResponse) !== 0) {
     const error = JSON.parse(bytes.toString('utf8', spans.errorStart, spans.errorEnd)) as {
       code?: unknown;
+      message?: unknown;
       data?: unknown;
     } | null;
     const code = typeof error?.code === 'number' ? error.code : 0;
-    throw new ControlError('rpc', `the upstream answered with error ${code}`, code, error?.data);
+    const text = typeof error?.message === 'string' ? error.message : '';
+    throw new ControlError('rpc', `the upstream answered with error ${code}`, code, error?.data, text);
   }
   if ((spans.flags & Flag.resultIsObject) === 0) {
     throw new ControlError('invalid', 'the upstream answered without a result object');

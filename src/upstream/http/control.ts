@@ -5,7 +5,7 @@ import { type Decoder, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
-import type { Count, Milliseconds } from '../../units.js';
+import type { Bytes, Count, Milliseconds } from '../../units.js';
 import { joinShared } from '../core/background.js';
 import { connectionError } from '../core/connection-error.js';
 import { ControlError, type ControlReply, copyReply, FIRST_CALL_ID, parseId, scanResponse } from '../core/control.js';
@@ -25,6 +25,9 @@ const NOTIFY_MS: Milliseconds = 60_000;
 const NOTIFY_ATTEMPTS = 3;
 /** Pause after the first attempt; grows with each. */
 const NOTIFY_PAUSE_MS: Milliseconds = 100;
+
+/** Bytes of a body that is no response, kept for the reason. */
+const MAX_REFUSAL_TEXT: Bytes = 2_048;
 
 const EVENT_TOO_LARGE = 'an event is larger than limits.maxLineBytes';
 const BUFFER_FULL = 'there was no room for the answer (limits.maxBufferedBytes)';
@@ -98,6 +101,7 @@ export class HttpControl {
       const sessionId = single(answer.headers['mcp-session-id']);
       const type = single(answer.headers['content-type']).toLowerCase();
       let reply: ControlReply | null = null;
+      let text = '';
       if (type.startsWith('text/event-stream')) {
         reply = await this.#fromStream(answer.body, id, status, sessionId);
         stop.abort();
@@ -105,12 +109,14 @@ export class HttpControl {
         const bytes = await collect(answer.body, this.#target);
         const spans = type.startsWith('application/json') ? await this.#scan(bytes) : null;
         if (spans !== null) reply = { bytes, spans, status, sessionId };
+        text = bytes.toString('utf8', 0, MAX_REFUSAL_TEXT);
       }
       if (status === 401 || status === 403)
-        throw new ControlError('refused', `the upstream answered ${status}`, status);
+        throw new ControlError('refused', `the upstream answered ${status}`, status, undefined, text);
       if (reply !== null && (isFor(reply, id) || status !== 200)) return reply;
-      if (status >= 200 && status < 300) throw new ControlError('invalid', 'the answer is no JSON-RPC response');
-      throw new ControlError('http', `the upstream answered ${status}`, status);
+      if (status >= 200 && status < 300)
+        throw new ControlError('invalid', 'the answer is no JSON-RPC response', 0, undefined, text);
+      throw new ControlError('http', `the upstream answered ${status}`, status, undefined, text);
     } catch (error) {
       if (error instanceof ControlError) throw error;
       if (stop.signal.aborted) throw new ControlError('timeout', 'the upstream did not answer in time');

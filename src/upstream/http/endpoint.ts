@@ -14,6 +14,7 @@ import { detectionBackOff, suggestsSse, tryOtherTransport } from '../core/detect
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { initializeParams } from '../core/handshake.js';
 import { addressOf, HttpHeads } from '../core/http-heads.js';
+import { reasonOf } from '../core/reasons.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
@@ -97,7 +98,7 @@ export class HttpEndpoint
     if (this.#stopping || this.#isHandshaking) return;
     clearTimeout(this.#timer);
     this.#isHandshaking = true;
-    if (this.state !== 'ready') this.setState('connecting', '');
+    if (this.state !== 'ready') this.setConnecting();
     void this.#handshake();
   }
 
@@ -432,15 +433,14 @@ export class HttpEndpoint
       // The detected era may be out of date: the next attempt detects it again.
       if (!this.profile.legacyOnly) this.#era = null;
       if (this.#config.detect && !this.profile.lazy && suggestsSse(error)) {
-        tryOtherTransport(this.#config, (error as ControlError).message);
+        tryOtherTransport(this.#config, reasonOf(error));
         this.#failQueue();
-        this.setState('backoff', 'the upstream does not support Streamable HTTP');
         this.owner.wrongTransport?.(this);
         return;
       }
-      this.setState('backoff', error instanceof ControlError ? error.message : 'the handshake failed');
+      const pauseMs = this.setUnavailable('backoff', reasonOf(error), this.#backOff.next());
       this.#failQueue();
-      this.#timer = setTimeout(() => this.start(), this.#backOff.next());
+      this.#timer = setTimeout(() => this.start(), pauseMs);
     }
   }
 

@@ -5,10 +5,12 @@ import { Era, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
+import { textOfBody } from '../core/body-text.js';
 import { connectionError } from '../core/connection-error.js';
 import { ControlError } from '../core/control.js';
 import { type EventLimits, type EventSink, readEvents } from '../core/event-body.js';
 import { HttpHeads, streamHeaders } from '../core/http-heads.js';
+import { withExcerpt } from '../core/reasons.js';
 import { type PostListener, SsePosts } from './posts.js';
 
 /** Where and how to connect. */
@@ -86,8 +88,9 @@ export class SseChannel implements Channel, PostListener, EventSink {
       const type = String(answer.headers['content-type'] ?? '').toLowerCase();
       if (answer.statusCode !== 200 || !type.startsWith('text/event-stream')) {
         this.isRefused = true;
-        this.#end(answer.statusCode === 200 ? 'answered with no event stream' : `answered ${answer.statusCode}`);
-        answer.body.on('error', () => {}).destroy();
+        const what = answer.statusCode === 200 ? 'answered with no event stream' : `answered ${answer.statusCode}`;
+        this.#end(withExcerpt(what, await textOfBody(answer.body.on('error', () => {}))));
+        answer.body.destroy();
       } else {
         await this.#read(answer.body);
       }

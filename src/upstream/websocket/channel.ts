@@ -7,9 +7,11 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
 import { OutboundBatch } from '../channel/outbound-batch.js';
+import { textOfBody } from '../core/body-text.js';
 import type { EndpointContext } from '../core/endpoint.js';
 import { addressOf } from '../core/http-heads.js';
 import { PacedInput, type PushedSource, type ReadTurns } from '../core/read-turns.js';
+import { connectionFault, withExcerpt } from '../core/reasons.js';
 
 /** Where and how to connect. */
 export interface WebSocketTarget {
@@ -96,9 +98,11 @@ export class WebSocketChannel implements Channel, PushedSource<Frame> {
       this.#unanswered = 0;
     });
     socket.on('unexpected-response', (request, response) => {
-      this.#setReason(`answered ${response.statusCode}`);
-      request.destroy();
-      socket.terminate();
+      void textOfBody(response).then((text) => {
+        this.#setReason(withExcerpt(`answered ${response.statusCode}`, text));
+        request.destroy();
+        socket.terminate();
+      });
     });
     socket.on('error', (error) => this.#failed(error as NodeJS.ErrnoException));
     socket.once('close', (code) => {
@@ -186,7 +190,7 @@ export class WebSocketChannel implements Channel, PushedSource<Frame> {
     } else if (code.startsWith('WS_ERR')) {
       this.#setReason('broke the WebSocket protocol');
     } else {
-      this.#setReason(`cannot be reached (${code === '' ? 'no WebSocket handshake' : code})`);
+      this.#setReason(`cannot be reached (${code === '' ? 'no WebSocket handshake' : connectionFault(code)})`);
     }
   }
 
