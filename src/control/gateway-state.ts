@@ -23,6 +23,7 @@ import type { ServerRequestCounts, ServerRequests } from '../server-requests/ind
 import type { ParkedCalls } from '../server-requests/parked/index.js';
 import type { SessionTable } from '../session/sessions.js';
 import type { StandaloneStreams } from '../session/streams/index.js';
+import type { StreamCounts } from '../session/streams/long-lived.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Count } from '../units.js';
@@ -83,13 +84,12 @@ export class GatewayState implements StatsSources {
   }
 
   gauges(): Gauges {
-    const { front, listeners, revocations, sessions, streams, table } = this.#parts;
+    const { front, listeners, revocations, sessions, table } = this.#parts;
     const parked = front.parked.size;
     return {
       inFlight: table.inUse - parked,
       connections: listeners.reduce((sum, listener) => sum + listener.connections(), 0),
       sessions: sessions.size,
-      streams: streams.longLived.size,
       rememberedVerdicts: front.dispatch.remembered,
       parked,
       revoked: revocations.size,
@@ -123,6 +123,10 @@ export class GatewayState implements StatsSources {
 
   serverRequests(): ServerRequestCounts {
     return this.#parts.front.requests.counts;
+  }
+
+  streams(): StreamCounts {
+    return this.#parts.streams.longLived.counts;
   }
 
   notReady(): string[] {

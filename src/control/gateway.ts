@@ -330,7 +330,7 @@ class Gateway implements RunningGateway, AdminSource {
     await this.#reloads;
     // Clients can no longer connect, so parked calls and server requests cannot be answered.
     this.#front.drain();
-    this.#streams.endAll((exchange) => this.#front.write.abandon(exchange));
+    this.#streams.endAll((exchange) => this.#front.write.abandon(exchange, 'GW_DRAINING'));
     const deadline = performance.now() + limits.drainMs;
     while (this.#table.inUse > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 10));

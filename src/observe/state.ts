@@ -4,6 +4,7 @@
  */
 import type { CatalogProblem } from '../catalog/types.js';
 import type { ServerRequestCounts } from '../server-requests/index.js';
+import type { StreamCounts } from '../session/streams/long-lived.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
@@ -15,7 +16,6 @@ export interface Gauges {
   readonly inFlight: Count;
   readonly connections: Count;
   readonly sessions: Count;
-  readonly streams: Count;
   /** Verdicts remembered. */
   readonly rememberedVerdicts: Count;
   /** Parked calls; not part of `inFlight`. */
@@ -100,6 +100,8 @@ export interface StatsSources {
   buffers(): BufferCounts;
   /** Requests of upstreams to clients. */
   serverRequests(): ServerRequestCounts;
+  /** Event streams that belong to no request. */
+  streams(): StreamCounts;
   /** Reasons why the gateway is not ready, a sentence each; none = ready. */
   notReady(): readonly string[];
   /** Log lines lost. */
@@ -126,6 +128,7 @@ export interface ObservedState {
   readonly catalog: CatalogStatus;
   readonly buffers: BufferCounts;
   readonly serverRequests: ServerRequestCounts;
+  readonly streams: StreamCounts;
   readonly notReady: readonly string[];
   readonly logDropped: Count;
   readonly rssBytes: Bytes;
@@ -159,6 +162,7 @@ export function observe(sources: StatsSources): ObservedState {
     catalog: sources.catalog(),
     buffers: sources.buffers(),
     serverRequests: sources.serverRequests(),
+    streams: sources.streams(),
     notReady: sources.notReady(),
     logDropped: sources.logDropped(),
     rssBytes: process.memoryUsage.rss(),

@@ -1,5 +1,5 @@
 /** The document of `/stats`: counts and state of the gateway, for people and scripts. */
-import { Counter, Counters, Series, type SeriesView } from '../shared/counters.js';
+import { Counter, Counters, type Outcome, Series, type SeriesView } from '../shared/counters.js';
 import type { Count } from '../units.js';
 import { type EndpointStatus, namedSeries, type ObservedState } from './state.js';
 
@@ -18,7 +18,7 @@ export interface LatencyStats {
 export interface CallStats {
   readonly calls: Count;
   readonly errors: Count;
-  /** 0 to 1; 1 when there were no calls. */
+  /** Of those answered; 0 to 1; 1 when there were no calls. */
   readonly successRate: number;
   readonly latencyUs: LatencyStats;
 }
@@ -41,9 +41,10 @@ export function buildStats(state: ObservedState) {
     decoder: state.decoder,
     frontEnd: state.frontEnd,
     requests: {
-      total: request.calls,
+      total: request.calls + total(Counter.cancelled),
       failed: request.errors,
       successRate: request.successRate,
+      byMethod: byMethod(counters),
       inFlight: state.gauges.inFlight,
       latencyUs: request.latencyUs,
       errors: Object.fromEntries(counters.errorTotals()),
@@ -72,10 +73,10 @@ export function buildStats(state: ObservedState) {
       };
     }),
     tools: namedSeries(state.toolSeries)
-      .map(({ name, id }) => ({ name, ...calls(id) }))
+      .map(({ name, id }) => ({ name, ...calls(id), errorResults: counters.read(id).errorResults }))
       .filter((tool) => tool.calls > 0)
       .sort((a, b) => b.calls - a.calls),
-    otherTools: calls(state.otherSeries),
+    otherTools: { ...calls(state.otherSeries), errorResults: counters.read(state.otherSeries).errorResults },
     cache: {
       hits: total(Counter.cacheHits),
       misses: total(Counter.cacheMisses),
@@ -121,7 +122,8 @@ export function buildStats(state: ObservedState) {
     connections: state.gauges.connections,
     webSocketsRateLimited: total(Counter.webSocketsTooFast),
     sessions: state.gauges.sessions,
-    streams: state.gauges.streams,
+    streams: state.streams.open,
+    eventStreams: eventStreams(state),
     revoked: state.gauges.revoked,
     process: {
       rssBytes: state.rssBytes,
@@ -132,6 +134,21 @@ export function buildStats(state: ObservedState) {
     },
     logLinesDropped: state.logDropped,
   };
+}
+
+/** Event streams that belong to no request, and by which side they were closed. */
+function eventStreams({ streams }: ObservedState) {
+  const { open, opened, closedByClient, closedByGateway, bytes, events } = streams;
+  return { open, opened, closed: { client: closedByClient, gateway: closedByGateway }, bytes, events };
+}
+
+/** Requests by method, each with its outcomes. */
+function byMethod(counters: Counters): Readonly<Record<string, Readonly<Partial<Record<Outcome, Count>>>>> {
+  const methods: Record<string, Partial<Record<Outcome, Count>>> = {};
+  for (const { method, outcome, value } of counters.requestTotals()) {
+    methods[method] = { ...methods[method], [outcome]: value };
+  }
+  return methods;
 }
 
 /** Whether calls can be expected to succeed at an endpoint: it is connected, was reached last, and its breaker is closed. */

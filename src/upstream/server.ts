@@ -207,7 +207,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     if (this.#refusal !== null) return this.#refusal;
     for (const endpoint of this.endpoints)
       if (endpoint.state === 'ready' && endpoint.breaker.tripped) return 'GW_CIRCUIT_OPEN';
-    return 'GW_UPSTREAM_DOWN';
+    return this.endpoints.some(({ wasReady }) => wasReady) ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_NOT_CONNECTED';
   }
 
   isLast(endpoint: BaseEndpoint): boolean {

@@ -18,7 +18,6 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
       inFlight: 3,
       connections: 4,
       sessions: 5,
-      streams: 1,
       rememberedVerdicts: 9,
       parked: 2,
       revoked: 0,
@@ -65,6 +64,7 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
     notReady: () => [],
     buffers: () => ({ bytes: 7, peakBytes: 9, maxBytes: 100, refused: 2 }),
     serverRequests: () => ({ open: 1, answered: 2, refused: 3, unattributable: 4, expired: 5, late: 6 }),
+    streams: () => ({ open: 1, opened: 9, closedByClient: 5, closedByGateway: 3, bytes: 700, events: 12 }),
     logDropped: () => 6,
     ...change,
   };

@@ -134,6 +134,7 @@ export class WriteStage {
   #response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const flags = spans.flags;
     exchange.call.upstream = null;
+    exchange.call.isErrorResult = (flags & Flag.isError) !== 0;
     if (this.#asksBack(exchange, bytes, length, spans, flags)) return;
     const leads = exchange.verdict.kind === Verdict.lead;
     const replaced = replacementOf(exchange, flags, spans.errorCode);
@@ -153,7 +154,7 @@ export class WriteStage {
       this.#finish(exchange);
       return;
     }
-    if ((flags & Flag.isErrorResponse) !== 0) exchange.client.error = 'GW_UPSTREAM_PROTOCOL';
+    if ((flags & Flag.isErrorResponse) !== 0) exchange.client.error = 'GW_UPSTREAM_ERROR';
     if (exchange.client.streaming) this.#endStream(exchange);
     else this.#json(exchange, statusOf(exchange, flags, spans.errorCode), JSON_HEAD);
   }
@@ -407,9 +408,13 @@ export class WriteStage {
     exchange.call.upstream?.resume(exchange);
   }
 
-  /** Nothing more will be written: counts the exchange and gives it back. */
-  abandon(exchange: Exchange): void {
-    exchange.client.error ??= 'GW_CANCELLED';
+  /**
+   * Nothing more will be written: counts the exchange and gives it back.
+   *
+   * @param code why; default: its client left
+   */
+  abandon(exchange: Exchange, code: ErrorCode = 'GW_CANCELLED'): void {
+    exchange.client.error ??= code;
     this.#finish(exchange);
   }
 

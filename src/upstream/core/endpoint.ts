@@ -140,6 +140,8 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
   reason = '';
   /** `performance.now()` of the next try to connect; 0 = none is scheduled. */
   retryAt: Milliseconds = 0;
+  /** It was connected before. */
+  wasReady = false;
   /** Tries to connect in a row that failed; 0 after a handshake. */
   failedTries: Count = 0;
   era: Era = Era.legacy;
@@ -357,7 +359,8 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
   }
 
   /** Takes over what is known of the endpoint in whose place it stands. */
-  inherit({ reason, failedTries }: BaseEndpoint): void {
+  inherit({ reason, failedTries, wasReady }: BaseEndpoint): void {
+    this.wasReady = wasReady;
     this.reason = reason;
     this.failedTries = failedTries;
   }
@@ -368,6 +371,7 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
     this.era = handshake.era;
     this.revision = handshake.revision;
     this.breaker.succeeded();
+    this.wasReady = true;
     this.failedTries = 0;
     this.retryAt = 0;
     this.setState('ready', '');

@@ -136,5 +136,5 @@ test('a server with neither transport is tried with growing pauses', async (t) =
   const answer = 'the upstream answered 404: nothing here';
   const reason = `neither Streamable HTTP (${answer}) nor HTTP with SSE (${answer})`;
   assert.ok(pool.states.some((each) => each.state === 'backoff' && each.reason === reason));
-  assert.equal(pool.server().unavailable(), 'GW_UPSTREAM_DOWN');
+  assert.equal(pool.server().unavailable(), 'GW_UPSTREAM_NOT_CONNECTED');
 });

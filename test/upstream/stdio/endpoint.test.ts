@@ -108,7 +108,7 @@ test('a child that always ends is given up for a while', async (t) => {
   const pool = startChild(t, 'exit');
   await eventually('failed', () => pool.server().endpoints[0]!.state === 'failed', 15_000);
   assert.equal(pool.server().endpoints[0]!.reason, 'exited with code 7');
-  assert.equal(pool.server().unavailable(), 'GW_UPSTREAM_DOWN');
+  assert.equal(pool.server().unavailable(), 'GW_UPSTREAM_NOT_CONNECTED');
   assert.equal(pool.states.filter(({ state }) => state === 'failed').length, 1);
   assert.ok(pool.states.filter(({ state }) => state === 'connecting').length <= 7);
 });
