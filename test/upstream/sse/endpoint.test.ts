@@ -141,7 +141,7 @@ test('a response that is no event stream leads to another attempt', async (t) =>
     else response.writeHead(401, { 'www-authenticate': 'Bearer realm="secret"' }).end();
   });
   for (const [path, reason] of [
-    ['/html', 'answered with no event stream'],
+    ['/html', 'answered with no event stream: <html>'],
     ['/elsewhere', 'answered 302'],
     ['/', 'answered 401'],
   ] as const) {
