@@ -220,7 +220,7 @@ export const ERRORS = {
     restStatus: 502,
     rpc: -32603,
     retryable: true,
-    sentence: 'The upstream cannot be reached.',
+    sentence: 'The upstream cannot be reached any more; retry later.',
   }),
   GW_UPSTREAM_PROTOCOL: upstream({
     status: 200,
@@ -240,7 +240,7 @@ export const ERRORS = {
     restStatus: 503,
     rpc: -32603,
     retryable: true,
-    sentence: 'The upstream is not running at the moment; retry later.',
+    sentence: 'The upstream was connected before and is not at the moment; retry later.',
   }),
   GW_UPSTREAM_BUSY: upstream({
     status: 200,
@@ -394,6 +394,27 @@ export const ERRORS = {
     rpc: -32603,
     sentence:
       'The server asks the client for something during this call, and the client accepts no event stream to be asked on; send Accept: application/json, text/event-stream.',
+  }),
+  GW_UPSTREAM_UNAVAILABLE: upstream({
+    status: 200,
+    restStatus: 503,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'The upstream answered with HTTP 502 or 503, that it is not available; retry later.',
+  }),
+  GW_UPSTREAM_ERROR: upstream({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    sentence:
+      'The upstream answered with a JSON-RPC error, which is passed on as it is; only statistics have this code.',
+  }),
+  GW_UPSTREAM_NOT_CONNECTED: upstream({
+    status: 200,
+    restStatus: 503,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'The upstream could not be connected since the gateway started; retry later.',
   }),
 } as const satisfies Record<string, ErrorRow>;
 

@@ -95,6 +95,7 @@ it('serves clients of both SDKs in the same process without a port', async (scop
       transport: 'stdio',
       state: 'ready',
       reason: '',
+      failedTries: 0,
       era: 'legacy',
       revision: '2025-11-25',
       breaker: 'closed',

@@ -1,47 +1,24 @@
-import { accessSync, constants, statSync } from 'node:fs';
-import { delimiter, isAbsolute, join, resolve } from 'node:path';
-import type { EndpointSnapshot } from '../config/snapshot.js';
-import { quoteKey } from '../config/source/index.js';
+import type { LoadedConfig } from '../config/loaded.js';
+import { type ConfigPath, Problems } from '../config/problems.js';
+import type { Snapshot } from '../config/snapshot.js';
+import { findProgram } from '../upstream/stdio/program.js';
 
-type StdioEndpoint = Extract<EndpointSnapshot, { transport: 'stdio' }>;
-
-/** The program file of a stdio endpoint, or why there is none. */
-export type Program = { readonly file: string } | { readonly problem: string };
-
-function isProgram(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return statSync(file).isFile();
-  } catch {
-    return false;
-  }
+/** Where the endpoint of a server stands in the configuration. */
+export function endpointPath(loaded: LoadedConfig, server: string, endpoint: number): ConfigPath {
+  const entry = ['mcpServers', server];
+  return loaded.config.mcpServers[server]?.endpoints === undefined ? entry : [...entry, 'endpoints', endpoint];
 }
 
-function isFolder(file: string): boolean {
-  try {
-    return statSync(file).isDirectory();
-  } catch {
-    return false;
+/** Checks that the programs of all enabled stdio servers exist. @throws ConfigError with a problem for each that does not */
+export function checkPrograms(loaded: LoadedConfig, snapshot: Snapshot): void {
+  const problems = new Problems(loaded.file);
+  for (const { name, endpoints } of snapshot.servers) {
+    endpoints.forEach((endpoint, index) => {
+      if (endpoint.transport !== 'stdio') return;
+      const program = findProgram(endpoint);
+      if (!('problem' in program)) return;
+      loaded.addProblem(problems, [...endpointPath(loaded, name, index), 'command'], program.problem);
+    });
   }
-}
-
-/** Finds the program as execvp(3) does: a name with a slash is a path, any other is searched on PATH. */
-export function findProgram(endpoint: StdioEndpoint): Program {
-  const { command, env, cwd, shownCommand } = endpoint;
-  if (cwd !== null && !isFolder(cwd)) return { problem: 'its working directory ("cwd") does not exist' };
-  // Only the first word is shown: the rest may be arguments, which can hold secrets.
-  const shown = quoteKey(shownCommand.split(/\s/, 1)[0] as string);
-  if (command.includes('/') || isAbsolute(command)) {
-    const file = resolve(cwd ?? process.cwd(), command);
-    return isProgram(file) ? { file } : { problem: `there is no program ${shown}${splitAdvice(command)}` };
-  }
-  for (const folder of (env['PATH'] ?? process.env['PATH'] ?? '').split(delimiter)) {
-    const file = resolve(cwd ?? process.cwd(), join(folder, command));
-    if (folder !== '' && isProgram(file)) return { file };
-  }
-  return { problem: `there is no program ${shown} on PATH${splitAdvice(command)}` };
-}
-
-function splitAdvice(command: string): string {
-  return /\s/.test(command) ? '; "command" is not split at spaces: put the arguments into "args"' : '';
+  problems.throwIfAny();
 }

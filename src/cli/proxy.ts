@@ -16,7 +16,8 @@ import {
   readArguments,
   UsageError,
 } from './command.js';
-import { maskWith, printLine } from './print.js';
+import { maskWith, printError, printLine } from './print.js';
+import { proxyFault } from './proxy-fault.js';
 import { StopSignals } from './stop-signals.js';
 
 /** How clients reach the proxy. */
@@ -135,6 +136,12 @@ async function serve(options: ProxyOptions, transport: (typeof CLIENT_TRANSPORTS
     if (sentence === null) throw error;
     throw new UsageError(sentence);
   }
+  const reason = await Promise.race([proxyFault(proxy), stopping.first.then(() => '')]);
+  if (reason !== '') {
+    await proxy.stop();
+    printError(`the server is not available: ${reason}`);
+    return EXIT.failed;
+  }
   if (transport === 'stdio') {
     await Promise.race([stopping.first, proxy.serveStdio()]);
   } else {
@@ -156,7 +163,7 @@ or a program as a server on a port. Names stay as they are, and every method is 
   options: OPTIONS,
   notes: `Over stdio only protocol messages go to standard output, the log goes to standard error, and it ends when standard
 input ends. Over http and sse it prints the URL, and ends with SIGTERM or SIGINT. Requests in flight finish before.
-Exit codes: 0 ended, 78 the URL or the options cannot be used, 1 anything else.`,
+Exit codes: 0 ended, 1 the server is not available or anything else failed, 78 the URL or the options cannot be used.`,
   examples: [
     'switchyard proxy https://search.example.com/mcp --bearer-env SEARCH_TOKEN',
     'switchyard proxy wss://tools.example.com/mcp',

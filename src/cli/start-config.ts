@@ -4,6 +4,7 @@ import type { LoadedConfig } from '../config/loaded.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { checkKeyFile } from './key-file.js';
+import { checkPrograms } from './programs.js';
 
 /** The configuration of `switchyard start`: a file or the demo, overridden by options. Owns the servers of the demo. */
 export class StartConfig {
@@ -35,6 +36,7 @@ export class StartConfig {
   async compile(loaded: LoadedConfig): Promise<Snapshot> {
     const snapshot = compileSnapshot(loaded, { overrides: this.#overrides });
     await checkKeyFile(loaded, snapshot);
+    checkPrograms(loaded, snapshot);
     return snapshot;
   }
 

@@ -235,8 +235,8 @@ function trialSnapshot(snapshot: Snapshot): Snapshot {
   };
 }
 
-/** Whether no more is to be expected of a server: it is listed, or one try has failed. */
+/** Whether no more is to be expected of a server: it is listed, or a try has failed. */
 function isSettled({ endpoints }: UpstreamHealth, isListed: boolean): boolean {
-  if (endpoints.some(({ state }) => state === 'connecting')) return false;
-  return isListed || endpoints.every(({ state }) => state !== 'ready');
+  if (endpoints.every(({ failedTries }) => failedTries > 0)) return true;
+  return isListed && endpoints.every(({ state }) => state !== 'connecting');
 }

@@ -2,19 +2,20 @@ import { configFaults } from '../catalog/route-faults.js';
 import { compileSnapshot } from '../config/compile/index.js';
 import { loadConfigFile } from '../config/load.js';
 import type { LoadedConfig } from '../config/loaded.js';
-import { type ConfigPath, Problems } from '../config/problems.js';
+import type { ConfigPath } from '../config/problems.js';
 import { list } from '../config/schema/fields.js';
 import type { ResolvedConfig } from '../config/schema/index.js';
 import { EVERYTHING } from '../config/schema/routes.js';
 import type { EndpointSnapshot, ServerSnapshot, Snapshot, TransportsSnapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { keyFileProblem } from '../session/key-file.js';
+import { findProgram } from '../upstream/stdio/program.js';
 import { authority } from './addresses.js';
 import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments } from './command.js';
 import { requiredFile } from './config-file.js';
 import { checkKeyFile } from './key-file.js';
 import { maskWith, printError, printLine, printWarning, style, table } from './print.js';
-import { findProgram } from './programs.js';
+import { checkPrograms, endpointPath } from './programs.js';
 import { renames } from './renames.js';
 
 const OPTIONS = {
@@ -47,6 +48,7 @@ async function run(args: readonly string[]): Promise<ExitCode> {
     maskWith(loaded);
     const snapshot = compileSnapshot(loaded);
     await checkKeyFile(loaded, snapshot);
+    checkPrograms(loaded, snapshot);
     const upstreams = resolveUpstreams(snapshot, loaded);
     const runtime = await detectRuntime(snapshot);
     if (flags.json) printLine(JSON.stringify(report(loaded, snapshot, upstreams, runtime), null, 2));
@@ -60,23 +62,14 @@ async function run(args: readonly string[]): Promise<ExitCode> {
   }
 }
 
-/** @throws ConfigError when a program is missing. */
+/** The programs exist ({@link checkPrograms}). */
 function resolveUpstreams(snapshot: Snapshot, loaded: LoadedConfig): Upstream[] {
-  const problems = new Problems(loaded.file);
-  const upstreams = snapshot.servers.flatMap((server) =>
-    server.endpoints.map((endpoint, i) => {
-      const entry = ['mcpServers', server.name];
-      const path = loaded.config.mcpServers[server.name]?.endpoints === undefined ? entry : [...entry, 'endpoints', i];
-      const target = targetOf(endpoint, path, loaded);
-      if ('problem' in target) {
-        loaded.addProblem(problems, [...path, 'command'], target.problem);
-      }
-      const shown = 'problem' in target ? '' : target.shown;
-      return { name: server.name, transport: endpoint.transport, target: shown, note: noteOf(server, endpoint) };
+  return snapshot.servers.flatMap((server) =>
+    server.endpoints.map((endpoint, index) => {
+      const target = targetOf(endpoint, endpointPath(loaded, server.name, index), loaded);
+      return { name: server.name, transport: endpoint.transport, target, note: noteOf(server, endpoint) };
     }),
   );
-  problems.throwIfAny();
-  return upstreams;
 }
 
 /** What a server makes of its clients is known when it runs. */
@@ -85,17 +78,12 @@ function noteOf({ isolation }: ServerSnapshot, { transport }: EndpointSnapshot):
   return 'shared: cannot ask clients; `switchyard check` shows what isolation: session would add';
 }
 
-function targetOf(
-  endpoint: EndpointSnapshot,
-  path: ConfigPath,
-  loaded: LoadedConfig,
-): { shown: string } | { problem: string } {
-  if (endpoint.transport !== 'stdio') return { shown: loaded.shownAt([...path, 'url']) ?? endpoint.url };
-  const program = findProgram(endpoint);
-  if ('problem' in program) return program;
+function targetOf(endpoint: EndpointSnapshot, path: ConfigPath, loaded: LoadedConfig): string {
+  if (endpoint.transport !== 'stdio') return loaded.shownAt([...path, 'url']) ?? endpoint.url;
   const { command, shownCommand } = endpoint;
+  const program = findProgram(endpoint);
   // The folder of the program depends on the machine; the name is part of the file, and may come from a variable.
-  return { shown: command === shownCommand ? loaded.mask(program.file) : shownCommand };
+  return command === shownCommand && 'file' in program ? loaded.mask(program.file) : shownCommand;
 }
 
 async function detectRuntime(snapshot: Snapshot): Promise<Runtime> {

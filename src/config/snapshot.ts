@@ -42,6 +42,7 @@ export interface Snapshot {
   readonly sessions: SessionsSnapshot;
   readonly transports: TransportsSnapshot;
   readonly log: LogSnapshot;
+  readonly ready: ReadySnapshot;
   /** Values that must not appear in any log line, and their replacements. */
   readonly secrets: readonly KnownSecret[];
 }
@@ -317,6 +318,12 @@ export interface SessionsSnapshot {
   readonly eventLogTotalBytes: Bytes;
   /** Reconnection time of clients (`retry` of an event stream). */
   readonly retryMs: Milliseconds;
+}
+
+/** When `/ready` answers 200. */
+export interface ReadySnapshot {
+  /** Names of servers that must be up. */
+  readonly require: readonly string[];
 }
 
 /** The log. */

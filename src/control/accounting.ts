@@ -7,8 +7,9 @@ import type { Current } from '../config/current.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { errorNumber } from '../errors.js';
 import { type Exchange, MessageFlag } from '../request/exchange/index.js';
+import { isLongLived } from '../session/streams/long-lived.js';
 import { EntryKind } from '../shared/catalog-table.js';
-import { Counter, type Counters, Series, type SeriesNames } from '../shared/counters.js';
+import { Counter, type Counters, OutcomeId, Series, type SeriesNames } from '../shared/counters.js';
 import { NO_ITEMS, type Packed, packedText } from '../shared/packed.js';
 import { Verdict } from '../shared/records.js';
 
@@ -66,18 +67,34 @@ export class Accounting {
 
   /** Counts an exchange that is about to be released. */
   finished(exchange: Exchange): void {
+    // Streams are counted where they are opened and closed: their life is no latency, and their end no error.
+    if (isLongLived(exchange)) this.#logLine(exchange);
+    else this.#request(exchange);
+  }
+
+  #request(exchange: Exchange): void {
     const counters = this.#counters;
     const now = performance.now();
-    const took = now - exchange.client.startedAt;
-    const failed = exchange.client.error !== null;
-    counters.add(Counter.requests);
+    const { error } = exchange.client;
+    const { method } = exchange.message.spans;
     counters.add(Counter.bytesIn, exchange.client.bytesIn);
     counters.add(Counter.bytesOut, exchange.client.bytesOut);
     if ((exchange.message.flags & MessageFlag.noAnswer) !== 0) counters.add(Counter.notifications);
-    if (exchange.client.error === 'GW_CANCELLED') counters.add(Counter.cancelled);
-    counters.observe(Series.request, took, failed);
-    if (exchange.client.error !== null) counters.error(errorNumber(exchange.client.error));
-    if (exchange.call.server >= 0 && exchange.call.sentAt > 0) this.#upstream(exchange, now, failed);
+    if (error === 'GW_CANCELLED') {
+      counters.add(Counter.cancelled);
+      counters.request(method, OutcomeId.cancelled);
+      if (isSent(exchange)) counters.add(Counter.upstreamCalls);
+    } else {
+      const failed = error !== null;
+      counters.request(method, failed ? OutcomeId.failed : OutcomeId.ok);
+      counters.observe(Series.request, now - exchange.client.startedAt, failed);
+      if (error !== null) counters.error(errorNumber(error));
+      if (isSent(exchange)) this.#upstream(exchange, now, failed);
+    }
+    this.#logLine(exchange);
+  }
+
+  #logLine(exchange: Exchange): void {
     const { access } = this.#log;
     if (access !== null) access(exchange, this.#config.current.servers[exchange.call.server]?.name ?? '');
   }
@@ -96,7 +113,9 @@ export class Accounting {
     if (verdict.catalogVersion !== this.#catalogVersion) return;
     const entry = verdict.entry;
     const tool = entry < 0 ? -1 : this.#seriesOf(entry);
-    if (tool >= 0) counters.observe(tool, took, failed);
+    if (tool < 0) return;
+    counters.observe(tool, took, failed);
+    if (exchange.call.isErrorResult) counters.errorResult(tool);
   }
 
   #seriesOf(entry: number): number {
@@ -107,4 +126,9 @@ export class Accounting {
     this.#entries[entry] = series;
     return series;
   }
+}
+
+/** Whether the call was given to an upstream. */
+function isSent({ call }: Exchange): boolean {
+  return call.server >= 0 && call.sentAt > 0;
 }

@@ -86,7 +86,7 @@ export class Front {
     this.#accounting = accounting;
 
     // Data that the stages read.
-    const identity = new Identity(config);
+    const identity = new Identity(config, upstreams);
     const routes = new RouteHistory(config);
     const catalogs = this.#catalogs;
     const exchanges = new ExchangeOwners(table, streams);

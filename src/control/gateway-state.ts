@@ -23,6 +23,7 @@ import type { ServerRequestCounts, ServerRequests } from '../server-requests/ind
 import type { ParkedCalls } from '../server-requests/parked/index.js';
 import type { SessionTable } from '../session/sessions.js';
 import type { StandaloneStreams } from '../session/streams/index.js';
+import type { StreamCounts } from '../session/streams/long-lived.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Count } from '../units.js';
@@ -83,13 +84,12 @@ export class GatewayState implements StatsSources {
   }
 
   gauges(): Gauges {
-    const { front, listeners, revocations, sessions, streams, table } = this.#parts;
+    const { front, listeners, revocations, sessions, table } = this.#parts;
     const parked = front.parked.size;
     return {
       inFlight: table.inUse - parked,
       connections: listeners.reduce((sum, listener) => sum + listener.connections(), 0),
       sessions: sessions.size,
-      streams: streams.longLived.size,
       rememberedVerdicts: front.dispatch.remembered,
       parked,
       revoked: revocations.size,
@@ -126,6 +126,10 @@ export class GatewayState implements StatsSources {
     return this.#parts.front.requests.counts;
   }
 
+  streams(): StreamCounts {
+    return this.#parts.streams.longLived.counts;
+  }
+
   notReady(): string[] {
     return this.#parts.readiness.reasons();
   }
@@ -135,9 +139,15 @@ export class GatewayState implements StatsSources {
   }
 }
 
+/** @param at `performance.now()` of the next try, 0 = none is scheduled */
+function retryIn(at: number): Pick<EndpointStatus, 'retryInMs'> {
+  return at === 0 ? {} : { retryInMs: Math.max(0, Math.round(at - performance.now())) };
+}
+
 function upstreamStatus(server: UpstreamServer): UpstreamStatus {
   return {
     name: server.name,
+    healthy: server.isHealthy,
     isolation: server.config.isolation,
     clientUse: server.clientUse,
     endpoints: server.endpoints.map((endpoint, index): EndpointStatus => {
@@ -145,7 +155,8 @@ function upstreamStatus(server: UpstreamServer): UpstreamStatus {
       return {
         transport: endpoint.transport,
         state: endpoint.state,
-        reason: endpoint.reason,
+        reason: endpoint.shownReason,
+        ...retryIn(endpoint.retryAt),
         revision: REVISIONS[endpoint.revision] ?? '',
         inFlight,
         dedicated: lanes,

@@ -31,13 +31,14 @@ import { FrontLog } from './front-log.js';
 import { GatewayState } from './gateway-state.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
 import { ManifestKeeper } from './manifest-keeper.js';
-import { Readiness } from './readiness.js';
+import { Readiness, type ServerDown } from './readiness.js';
 import { normalizeRevocation, type Revocation, Revocations, shownForLog } from './revocations.js';
 import type { Address, PipelineEntry, RunningGateway } from './running-gateway.js';
 import { withSessionSecrets } from './session-secrets.js';
 import { ControlPool } from './threads/pool.js';
 import { UpstreamChanges } from './upstream-changes.js';
 import { UpstreamMessages } from './upstream-messages.js';
+import { UpstreamSummary } from './upstream-summary.js';
 import { WorkerPool } from './worker-pool.js';
 
 /** Time for complete responses to reach their clients after everything else has ended. */
@@ -49,7 +50,8 @@ const NO_FRONT_END = { kind: 'none', reason: null };
 class Gateway implements RunningGateway, AdminSource {
   readonly #config: CurrentConfig;
   readonly #log: Log;
-  readonly #readiness = new Readiness();
+  readonly #readiness: Readiness;
+  readonly #summary: UpstreamSummary;
   readonly #table: ExchangeTable;
   readonly #control: ControlPool;
   readonly #revocations: Revocations;
@@ -75,6 +77,7 @@ class Gateway implements RunningGateway, AdminSource {
     const config = new CurrentConfig(snapshot);
     this.#config = config;
     this.#log = log;
+    this.#readiness = new Readiness(config);
     this.#table = new ExchangeTable(limits.maxInFlight, new BufferBudget(new BufferRules(config, logger)));
 
     // Threads: policy and control.
@@ -104,6 +107,8 @@ class Gateway implements RunningGateway, AdminSource {
       log: logger,
       background: this.#control,
     });
+    this.#readiness.attach(this.#upstreams);
+    this.#summary = new UpstreamSummary({ upstreams: this.#upstreams, catalog: this.#catalog }, logger);
 
     // Clients and the request path.
     const seriesNames = new SeriesNames(this.#pool.counterMemory);
@@ -128,7 +133,7 @@ class Gateway implements RunningGateway, AdminSource {
       accounting: this.#accounting,
       readiness: this.#readiness,
     });
-    changes.attach(this.#front);
+    changes.attach(this.#front, this.#summary);
 
     const kind = listens ? frontEndKind(frontEnd, limits.maxHeaderBytes) : NO_FRONT_END;
     this.#state = new GatewayState({
@@ -218,6 +223,7 @@ class Gateway implements RunningGateway, AdminSource {
     if (admin !== null) this.#admin = await openAdmin(this, { ...snapshot, admin });
     if (snapshot.listens) await this.#listen(snapshot);
     this.#readiness.started();
+    this.#summary.started();
     if (decoderReason !== null)
       this.#log.logger.warn(`the TypeScript decoder runs, slower than the native one: ${decoderReason}`);
   }
@@ -241,17 +247,24 @@ class Gateway implements RunningGateway, AdminSource {
     return this.#readiness.reasons();
   }
 
+  down(): readonly ServerDown[] {
+    return this.#readiness.down();
+  }
+
   documentFailed(error: unknown): void {
     this.#log.logger.error({ error: String(error) }, 'an admin document cannot be made');
   }
 
-  /** Waits up to `catalog.startupWaitMs` for the discovery of servers, so that the first clients get their lists. */
+  /**
+   * Waits up to `catalog.startupWaitMs` for the discovery of servers that have not failed, so that the first clients get their
+   * lists.
+   */
   async #firstDiscoveries(concerns: (name: string) => boolean): Promise<void> {
     const deadline = performance.now() + this.#config.current.catalog.startupWaitMs;
     const waits = (): boolean =>
       this.#upstreams.changing ||
       this.#upstreams.servers.some(
-        (server) => server.discovery === null && !isTombstone(server) && concerns(server.name),
+        (server) => server.discovery === null && !server.hasFailed && !isTombstone(server) && concerns(server.name),
       );
     while (performance.now() < deadline && this.#stopping === null && waits()) {
       await new Promise((resolve) => setTimeout(resolve, 10));
@@ -328,7 +341,7 @@ class Gateway implements RunningGateway, AdminSource {
     await this.#reloads;
     // Clients can no longer connect, so parked calls and server requests cannot be answered.
     this.#front.drain();
-    this.#streams.endAll((exchange) => this.#front.write.abandon(exchange));
+    this.#streams.endAll((exchange) => this.#front.write.abandon(exchange, 'GW_DRAINING'));
     const deadline = performance.now() + limits.drainMs;
     while (this.#table.inUse > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 10));
@@ -341,6 +354,7 @@ class Gateway implements RunningGateway, AdminSource {
   /** Ends everything that was started, in reverse order; also after a failed start. */
   async close(): Promise<void> {
     this.#unwatch();
+    this.#summary.close();
     this.#front.close();
     await this.#upstreams.close(0);
     await Promise.all(this.#listeners.map((listener) => listener.close(LAST_ANSWERS_MS)));

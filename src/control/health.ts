@@ -10,8 +10,13 @@ import type { UpstreamPool } from '../upstream/pool.js';
 export interface EndpointHealth {
   readonly transport: Transport;
   readonly state: EndpointState;
-  /** Why it is not ready, one sentence without secrets; '' = it is ready. */
+  /**
+   * Why it is not usable, one sentence without secrets; '' = it is, or the first try to connect goes on. Beside `ready` it is
+   * about the last contact.
+   */
   readonly reason: string;
+  /** Tries to connect in a row that failed. */
+  readonly failedTries: Count;
   /** The family of its protocol revision; null before the first handshake. */
   readonly era: 'legacy' | 'modern' | null;
   /** The negotiated protocol revision; null before the first handshake. */
@@ -27,7 +32,7 @@ export interface EndpointHealth {
 /** One server of the configuration. */
 export interface UpstreamHealth {
   readonly name: string;
-  /** Whether calls can be sent to it now. */
+  /** Whether calls can be sent to it: an endpoint is ready, was reached at the last contact, and has a closed circuit breaker. */
   readonly healthy: boolean;
   readonly endpoints: readonly EndpointHealth[];
 }
@@ -39,14 +44,15 @@ export function upstreamHealth(pool: UpstreamPool, order: readonly number[] | un
     .filter((server) => !isTombstone(server))
     .map((server) => ({
       name: server.name,
-      healthy: server.endpoints.some(({ state, breaker }) => state === 'ready' && breaker.state !== 'open'),
+      healthy: server.isHealthy,
       endpoints: server.endpoints.map((endpoint, index): EndpointHealth => {
         const { inFlight, dedicated: lanes } = server.totals(index);
         const isInitialized = endpoint.handshake !== null;
         return {
           transport: endpoint.transport,
           state: endpoint.state,
-          reason: endpoint.reason,
+          reason: endpoint.shownReason,
+          failedTries: endpoint.failedTries,
           era: isInitialized ? (endpoint.era === Era.modern ? 'modern' : 'legacy') : null,
           revision: isInitialized ? (REVISIONS[endpoint.revision] ?? null) : null,
           breaker: endpoint.breaker.state,

@@ -3,15 +3,23 @@ import { isTombstone } from '../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
 import type { AnswerNames } from '../request/write/index.js';
+import { clientReason } from '../upstream/core/reasons.js';
 
 /** Names of the gateway and of its servers as JSON, for responses. One per front. */
 export class Identity implements AnswerNames {
   readonly #config: Current<Pick<Snapshot, 'name' | 'servers'>>;
   #serverInfo: Buffer;
   #names: Buffer[];
+  readonly #upstreams: { readonly servers: readonly { readonly fault: string }[] };
+  /** The reasons that were asked for last, by server. */
+  readonly #reasons: { readonly fault: string; readonly token: Buffer }[] = [];
 
-  constructor(config: Current<Pick<Snapshot, 'name' | 'servers'>>) {
+  constructor(
+    config: Current<Pick<Snapshot, 'name' | 'servers'>>,
+    upstreams: { readonly servers: readonly { readonly fault: string }[] },
+  ) {
     this.#config = config;
+    this.#upstreams = upstreams;
     this.#serverInfo = serverInfo(config.current.name);
     this.#names = serverNames(config.current.servers);
   }
@@ -22,6 +30,17 @@ export class Identity implements AnswerNames {
 
   serverName(index: number): Uint8Array | null {
     return this.#names[index] ?? null;
+  }
+
+  serverReason(index: number): Uint8Array | null {
+    const fault = this.#upstreams.servers[index]?.fault ?? '';
+    if (fault === '') return null;
+    let known = this.#reasons[index];
+    if (known?.fault !== fault) {
+      known = { fault, token: Buffer.from(JSON.stringify(clientReason(fault))) };
+      this.#reasons[index] = known;
+    }
+    return known.token;
   }
 
   /** Prepares the names again after a reload. A removed server keeps its name for its last responses. */

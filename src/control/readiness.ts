@@ -1,8 +1,37 @@
+import type { Current } from '../config/current.js';
+import { isTombstone } from '../config/numbering.js';
+import type { Snapshot } from '../config/snapshot.js';
 import type { PlainAnswer } from '../request/accept/http/handler.js';
+
+/** A server, as readiness sees it. */
+export interface ReadinessServer {
+  readonly name: string;
+  readonly endpoints: readonly object[];
+  readonly isHealthy: boolean;
+  readonly fault: string;
+}
+
+/** A server that gets no calls at the moment. */
+export interface ServerDown {
+  readonly server: string;
+  /** One sentence without secrets. */
+  readonly reason: string;
+}
 
 /** Whether the gateway accepts requests, for `/health`, `/ready` and the admin listener. */
 export class Readiness {
+  readonly #config: Current<Pick<Snapshot, 'ready'>>;
+  #upstreams: { readonly servers: readonly ReadinessServer[] } = { servers: [] };
   #state: 'starting' | 'ready' | 'draining' = 'starting';
+
+  constructor(config: Current<Pick<Snapshot, 'ready'>>) {
+    this.#config = config;
+  }
+
+  /** Sets the servers. Once, before the start. */
+  attach(upstreams: { readonly servers: readonly ReadinessServer[] }): void {
+    this.#upstreams = upstreams;
+  }
 
   /** Requests are accepted from now on. */
   started(): void {
@@ -14,18 +43,30 @@ export class Readiness {
     this.#state = 'draining';
   }
 
-  /** Why the gateway is not ready, in sentences; none = it is ready. */
-  reasons(): string[] {
-    return this.#state === 'ready' ? [] : [`the gateway is ${this.#state}`];
+  /** The servers that are down. */
+  down(): ServerDown[] {
+    return this.#upstreams.servers
+      .filter((server) => !isTombstone(server) && !server.isHealthy)
+      .map(({ name, fault }) => ({ server: name, reason: fault === '' ? 'connecting' : fault }));
   }
 
-  /** Answers `/health` and `/ready`; null for other paths. */
+  /** Why the gateway is not ready, in sentences; none = it is ready. */
+  reasons(): string[] {
+    if (this.#state !== 'ready') return [`the gateway is ${this.#state}`];
+    const { require } = this.#config.current.ready;
+    if (require.length === 0) return [];
+    return this.down().flatMap(({ server }) => (require.includes(server) ? [`the server ${server} is down`] : []));
+  }
+
+  /** Answers `/health` and `/ready`; null for other paths. Reasons of servers are for the admin listener. */
   page(path: string): PlainAnswer | null {
     if (path === '/health') return { status: 200, contentType: 'application/json', body: '{"status":"ok"}' };
     if (path !== '/ready') return null;
     const reasons = this.reasons();
     const ready = reasons.length === 0;
-    const body = JSON.stringify(ready ? { status: 'ready' } : { status: 'not ready', reasons });
+    const names = this.down().map(({ server }) => server);
+    const down = names.length === 0 ? {} : { down: names };
+    const body = JSON.stringify(ready ? { status: 'ready', ...down } : { status: 'not ready', reasons, ...down });
     return { status: ready ? 200 : 503, contentType: 'application/json', body };
   }
 }

@@ -6,6 +6,7 @@ import type { Snapshot } from '../config/snapshot.js';
 import { packedCount } from '../shared/packed.js';
 import type { Subscriptions } from '../subscriptions/index.js';
 import type { ConnectionOwner, Discovery, ListChanges, UpstreamEvents } from '../upstream/core/types.js';
+import type { UpstreamSummary } from './upstream-summary.js';
 
 /** Distributes catalogs and notifications: Front. */
 export interface ChangeReceiver {
@@ -26,6 +27,7 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
   readonly #manifest: KeptLists;
   readonly #logger: Logger;
   #front!: ChangeReceiver;
+  #summary!: Pick<UpstreamSummary, 'changed'>;
 
   constructor(config: Current<Snapshot>, catalog: Catalog, manifest: KeptLists, logger: Logger) {
     this.#config = config;
@@ -35,9 +37,10 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
     catalog.attach(this);
   }
 
-  /** Sets the front. Once, before anything starts: the front is made with the upstream pool and the catalog, which call this. */
-  attach(front: ChangeReceiver): void {
+  /** Sets the front and the summary. Once, before anything starts: the front is made with the upstream pool and the catalog, which call this. */
+  attach(front: ChangeReceiver, summary: Pick<UpstreamSummary, 'changed'>): void {
     this.#front = front;
+    this.#summary = summary;
   }
 
   discovered(discovery: Discovery): void {
@@ -73,8 +76,10 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
     this.#front.subscriptions.serverReplaced(server);
   }
 
-  // Endpoints log their own changes; a server that is down keeps its tools, so that calls get the reason.
-  stateChanged(): void {}
+  /** Endpoints log their own changes; a server that is down keeps its tools, so that calls get the reason. */
+  stateChanged(): void {
+    this.#summary.changed();
+  }
 
   distribute(next: PreparedCatalog): void {
     this.#front.useCatalog(next);
@@ -82,6 +87,7 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
 
   catalogChanged(_catalog: PreparedCatalog, changes: CatalogChanges, fresh: readonly CatalogFinding[]): void {
     this.#front.subscriptions.listsChanged(changes);
+    this.#summary.changed();
     for (const finding of fresh) {
       if ('route' in finding) this.#logger.warn(finding, `route ${finding.route} ${finding.detail}`);
       else this.#logger.warn(finding, 'catalog');

@@ -57,9 +57,8 @@ export type SingleCounter = Exclude<CounterName, KeysOf<(typeof COUNTER_FAMILIES
 
 /** Counters that are a metric each. */
 export const SINGLE_COUNTERS: Readonly<Record<SingleCounter, { readonly name: string; readonly help: string }>> = {
-  requests: { name: 'requests_total', help: 'Requests and notifications of clients.' },
   notifications: { name: 'notifications_total', help: 'Notifications of clients.' },
-  cancelled: { name: 'cancelled_total', help: 'Requests that were cancelled.' },
+  cancelled: { name: 'cancelled_total', help: 'Requests that were cancelled, or whose client left.' },
   memoMisses: { name: 'remembered_verdict_misses_total', help: 'Requests for which no verdict was remembered.' },
   ringFull: {
     name: 'ring_full_total',

@@ -4,6 +4,7 @@
  * a client sent.
  */
 import { LISTS } from '../catalog/types.js';
+import type { StreamCounts } from '../session/streams/long-lived.js';
 import { Counter, type CounterName, Counters, Series, type SeriesView } from '../shared/counters.js';
 import type { EndpointState } from '../upstream/core/types.js';
 import { COUNTER_FAMILIES, SINGLE_COUNTERS } from './metric-names.js';
@@ -73,6 +74,13 @@ function callsOf(
     [kind],
     called.map(({ labels, view }) => ({ labels, value: view.errors })),
   );
+  if (kind === 'upstream') return;
+  metrics.counter<string>(
+    'tool_error_results_total',
+    'Results of tools that say that the tool failed (isError).',
+    [kind],
+    called.map(({ labels, view }) => ({ labels, value: view.errorResults })),
+  );
 }
 
 function countersOf(metrics: MetricRegistry, counters: Counters): void {
@@ -90,6 +98,12 @@ function countersOf(metrics: MetricRegistry, counters: Counters): void {
   for (const [counter, { name, help }] of Object.entries(SINGLE_COUNTERS)) {
     metrics.counter(name, help, [], [{ labels: {}, value: counters.total(Counter[counter as CounterName]) }]);
   }
+  metrics.counter(
+    'requests_total',
+    'Requests and notifications of clients, by method and outcome: ok, failed, cancelled.',
+    ['method', 'outcome'],
+    counters.requestTotals().map(({ method, outcome, value }) => ({ labels: { method, outcome }, value })),
+  );
   metrics.counter(
     'errors_total',
     'Answers with an error, by code.',
@@ -123,7 +137,7 @@ function gaugesOf(metrics: MetricRegistry, state: ObservedState): void {
   metrics.single('parked_calls', 'Calls that wait for the next request of their client.', gauges.parked);
   metrics.single('connections', 'Open client connections.', gauges.connections);
   metrics.single('sessions', 'Sessions with state in memory.', gauges.sessions);
-  metrics.single('streams', 'Open event streams.', gauges.streams);
+  streamsOf(metrics, state.streams);
   metrics.single('buffered_bytes', 'Bytes held for calls and streams (limits.maxBufferedBytes).', buffers.bytes);
   metrics.single('buffered_bytes_peak', 'The most that was held at once.', buffers.peakBytes);
   metrics.counter(
@@ -174,6 +188,26 @@ function gaugesOf(metrics: MetricRegistry, state: ObservedState): void {
       { labels: { mode: 'system' }, value: state.cpuMs.system / 1000 },
     ],
   );
+}
+
+/** Event streams that belong to no request. */
+function streamsOf(metrics: MetricRegistry, streams: StreamCounts): void {
+  const { open, opened, closedByClient, closedByGateway, bytes, events } = streams;
+  const total = (name: string, help: string, value: number): void =>
+    metrics.counter(name, help, [], [{ labels: {}, value }]);
+  metrics.single('streams', 'Open event streams that belong to no request.', open);
+  total('streams_opened_total', 'Event streams opened; they are no requests.', opened);
+  metrics.counter(
+    'streams_closed_total',
+    'Event streams closed, by the side that closed them.',
+    ['by'],
+    [
+      { labels: { by: 'client' }, value: closedByClient },
+      { labels: { by: 'gateway' }, value: closedByGateway },
+    ],
+  );
+  total('stream_bytes_total', 'Bytes sent on event streams.', bytes);
+  total('stream_events_total', 'Messages sent on event streams.', events);
 }
 
 function upstreamsOf(metrics: MetricRegistry, state: ObservedState): void {

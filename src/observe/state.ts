@@ -6,6 +6,7 @@ import type { RouteFault } from '../catalog/route-faults.js';
 import type { CatalogProblem, RenamedItem } from '../catalog/types.js';
 import type { ServerSnapshot } from '../config/snapshot.js';
 import type { ServerRequestCounts } from '../server-requests/index.js';
+import type { StreamCounts } from '../session/streams/long-lived.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
@@ -18,7 +19,6 @@ export interface Gauges {
   readonly inFlight: Count;
   readonly connections: Count;
   readonly sessions: Count;
-  readonly streams: Count;
   /** Verdicts remembered. */
   readonly rememberedVerdicts: Count;
   /** Parked calls; not part of `inFlight`. */
@@ -31,8 +31,10 @@ export interface Gauges {
 export interface EndpointStatus {
   readonly transport: Transport;
   readonly state: EndpointState;
-  /** One sentence without secrets, or ''. */
+  /** Why it is not usable, one sentence without secrets, or ''. Beside `ready` it is about the last contact. */
   readonly reason: string;
+  /** Time until the next try to connect; absent = none is scheduled. */
+  readonly retryInMs?: Milliseconds;
   /** Negotiated protocol revision, '' before. */
   readonly revision: string;
   /** Includes its dedicated children and sessions, as all counts here. */
@@ -52,6 +54,8 @@ export interface EndpointStatus {
 /** One server with its endpoints. */
 export interface UpstreamStatus {
   readonly name: string;
+  /** Calls can be sent to one of its endpoints. */
+  readonly healthy: boolean;
   readonly isolation: ServerSnapshot['isolation'];
   readonly clientUse: ClientUseReport;
   readonly endpoints: readonly EndpointStatus[];
@@ -107,6 +111,8 @@ export interface StatsSources {
   buffers(): BufferCounts;
   /** Requests of upstreams to clients. */
   serverRequests(): ServerRequestCounts;
+  /** Event streams that belong to no request. */
+  streams(): StreamCounts;
   /** Reasons why the gateway is not ready, a sentence each; none = ready. */
   notReady(): readonly string[];
   /** Log lines lost. */
@@ -133,6 +139,7 @@ export interface ObservedState {
   readonly catalog: CatalogStatus;
   readonly buffers: BufferCounts;
   readonly serverRequests: ServerRequestCounts;
+  readonly streams: StreamCounts;
   readonly notReady: readonly string[];
   readonly logDropped: Count;
   readonly rssBytes: Bytes;
@@ -166,6 +173,7 @@ export function observe(sources: StatsSources): ObservedState {
     catalog: sources.catalog(),
     buffers: sources.buffers(),
     serverRequests: sources.serverRequests(),
+    streams: sources.streams(),
     notReady: sources.notReady(),
     logDropped: sources.logDropped(),
     rssBytes: process.memoryUsage.rss(),

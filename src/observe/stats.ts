@@ -1,7 +1,7 @@
 /** The document of `/stats`: counts and state of the gateway, for people and scripts. */
-import { Counter, Counters, Series, type SeriesView } from '../shared/counters.js';
+import { Counter, Counters, type Outcome, Series, type SeriesView } from '../shared/counters.js';
 import type { Count } from '../units.js';
-import { namedSeries, type ObservedState } from './state.js';
+import { type EndpointStatus, namedSeries, type ObservedState } from './state.js';
 
 /** Durations in microseconds. */
 export interface LatencyStats {
@@ -18,7 +18,7 @@ export interface LatencyStats {
 export interface CallStats {
   readonly calls: Count;
   readonly errors: Count;
-  /** 0 to 1; 1 when there were no calls. */
+  /** Of those answered; 0 to 1; 1 when there were no calls. */
   readonly successRate: number;
   readonly latencyUs: LatencyStats;
 }
@@ -41,9 +41,10 @@ export function buildStats(state: ObservedState) {
     decoder: state.decoder,
     frontEnd: state.frontEnd,
     requests: {
-      total: request.calls,
+      total: request.calls + total(Counter.cancelled),
       failed: request.errors,
       successRate: request.successRate,
+      byMethod: byMethod(counters),
       inFlight: state.gauges.inFlight,
       latencyUs: request.latencyUs,
       errors: Object.fromEntries(counters.errorTotals()),
@@ -65,7 +66,7 @@ export function buildStats(state: ObservedState) {
       const id = upstreamSeries.get(upstream.name);
       return {
         name: upstream.name,
-        healthy: upstream.endpoints.some(({ state: endpoint }) => endpoint === 'ready'),
+        healthy: upstream.healthy,
         endpoints: upstream.endpoints,
         isolation: upstream.isolation,
         /** What it makes of client capabilities, as far as it is known. */
@@ -75,10 +76,10 @@ export function buildStats(state: ObservedState) {
       };
     }),
     tools: namedSeries(state.toolSeries)
-      .map(({ name, id }) => ({ name, ...calls(id) }))
+      .map(({ name, id }) => ({ name, ...calls(id), errorResults: counters.read(id).errorResults }))
       .filter((tool) => tool.calls > 0)
       .sort((a, b) => b.calls - a.calls),
-    otherTools: calls(state.otherSeries),
+    otherTools: { ...calls(state.otherSeries), errorResults: counters.read(state.otherSeries).errorResults },
     cache: {
       hits: total(Counter.cacheHits),
       misses: total(Counter.cacheMisses),
@@ -127,7 +128,8 @@ export function buildStats(state: ObservedState) {
     connections: state.gauges.connections,
     webSocketsRateLimited: total(Counter.webSocketsTooFast),
     sessions: state.gauges.sessions,
-    streams: state.gauges.streams,
+    streams: state.streams.open,
+    eventStreams: eventStreams(state),
     revoked: state.gauges.revoked,
     process: {
       rssBytes: state.rssBytes,
@@ -138,6 +140,21 @@ export function buildStats(state: ObservedState) {
     },
     logLinesDropped: state.logDropped,
   };
+}
+
+/** Event streams that belong to no request, and by which side they were closed. */
+function eventStreams({ streams }: ObservedState) {
+  const { open, opened, closedByClient, closedByGateway, bytes, events } = streams;
+  return { open, opened, closed: { client: closedByClient, gateway: closedByGateway }, bytes, events };
+}
+
+/** Requests by method, each with its outcomes. */
+function byMethod(counters: Counters): Readonly<Record<string, Readonly<Partial<Record<Outcome, Count>>>>> {
+  const methods: Record<string, Partial<Record<Outcome, Count>>> = {};
+  for (const { method, outcome, value } of counters.requestTotals()) {
+    methods[method] = { ...methods[method], [outcome]: value };
+  }
+  return methods;
 }
 
 /** The sum of an event over all endpoints. */

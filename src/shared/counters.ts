@@ -2,13 +2,13 @@
  * Counters and latency histograms in shared memory. Each thread writes a segment of its own with plain stores (one
  * writer, 64-bit floats are written at once); a reader adds the segments up; its sums may lag a few events behind.
  */
+import { METHODS } from '../../native/layout.js';
 import { ERROR_CODES } from '../errors.js';
 import type { CallBuckets } from './call-buckets.js';
 import { HISTOGRAM_SLOTS, HistogramFloat, type HistogramView, histogramSlot, readHistogram } from './histogram.js';
 
 /** Fixed counters. Append only: the position is the id. */
 const COUNTERS = [
-  'requests',
   'notifications',
   'bytesIn',
   'bytesOut',
@@ -62,7 +62,26 @@ export function limitCounter(refusedBy: number, buckets: CallBuckets): number {
 const FIXED = 128;
 /** Room for the errors behind the fixed counters. */
 const ERROR_ROOM = 128;
-const SEGMENT_COUNTERS = FIXED + ERROR_ROOM;
+/** Room for the requests behind them, by method and outcome. */
+const METHOD_ROOM = 64;
+const REQUESTS = FIXED + ERROR_ROOM;
+
+/** How a request ended: `ok` with an answer, `failed` with an error, `cancelled` by its client, which may have left. */
+export const OUTCOMES = ['ok', 'failed', 'cancelled'] as const;
+/** One of {@link OUTCOMES}. */
+export type Outcome = (typeof OUTCOMES)[number];
+/** Positions in {@link OUTCOMES}. */
+export const OutcomeId = { ok: 0, failed: 1, cancelled: 2 } as const satisfies Record<Outcome, number>;
+
+/** Requests with one outcome. */
+export interface RequestTotal {
+  /** `other` = a method that the gateway does not know, or none. */
+  readonly method: string;
+  readonly outcome: Outcome;
+  readonly value: number;
+}
+
+const SEGMENT_COUNTERS = REQUESTS + METHOD_ROOM * OUTCOMES.length;
 
 /** Fixed histograms, the first series. Append only. */
 export const Series = {
@@ -80,6 +99,8 @@ const FIXED_SERIES = 8;
 /** What a series counts besides the time. */
 export interface SeriesView extends HistogramView {
   readonly errors: number;
+  /** Results of a tool with `isError`. */
+  readonly errorResults: number;
 }
 
 /** Memory of the counters; shared with each thread. */
@@ -132,6 +153,17 @@ export class Counters {
     this.#counters[this.#base + FIXED + number]! += 1;
   }
 
+  /** Counts one request. @param method id of the method, 0 = another one */
+  request(method: number, outcome: number): void {
+    const row = method < METHODS.length ? method : 0;
+    this.#counters[this.#base + REQUESTS + row * OUTCOMES.length + outcome]! += 1;
+  }
+
+  /** Counts one result with `isError` under a series of {@link SeriesNames.id}. */
+  errorResult(series: number): void {
+    this.#series[this.#seriesSlot(series) * HISTOGRAM_SLOTS + HistogramFloat.errorResults]! += 1;
+  }
+
   /**
    * Records one duration under a series.
    *
@@ -168,6 +200,16 @@ export class Counters {
     return totals;
   }
 
+  /** Requests so far by method and outcome; those that never happened are left out. */
+  requestTotals(): RequestTotal[] {
+    return METHODS.flatMap((name, method) =>
+      OUTCOMES.map((outcome, id): RequestTotal => {
+        const value = this.total(REQUESTS + method * OUTCOMES.length + id);
+        return { method: name === '' ? 'other' : name, outcome, value };
+      }),
+    ).filter(({ value }) => value > 0);
+  }
+
   /** A series added up over all threads that write it. */
   read(series: number): SeriesView {
     const slots: number[] = [];
@@ -177,12 +219,16 @@ export class Counters {
       slots.push(this.#seriesSlot(series));
     }
     let errors = 0;
-    for (const slot of slots) errors += this.#series[slot * HISTOGRAM_SLOTS + HistogramFloat.errors]!;
+    let errorResults = 0;
+    for (const slot of slots) {
+      errors += this.#series[slot * HISTOGRAM_SLOTS + HistogramFloat.errors]!;
+      errorResults += this.#series[slot * HISTOGRAM_SLOTS + HistogramFloat.errorResults]!;
+    }
     const view = readHistogram(
       this.#series,
       slots.map((slot) => slot * HISTOGRAM_SLOTS),
     );
-    return { ...view, errors };
+    return { ...view, errors, errorResults };
   }
 
   /** Empties a named series before its id gets another name. */

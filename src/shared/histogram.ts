@@ -4,7 +4,7 @@
  */
 
 /** Floats of a histogram before its slots. */
-export const HistogramFloat = { count: 0, sum: 1, min: 2, max: 3, errors: 4 } as const;
+export const HistogramFloat = { count: 0, sum: 1, min: 2, max: 3, errors: 4, errorResults: 5 } as const;
 /** Room for {@link HistogramFloat}. */
 const HEAD = 8;
 const PARTS = 16;

@@ -1,5 +1,6 @@
 import type { Decoder } from '../../native/layout.js';
 import type { Current } from '../config/current.js';
+import { CurrentScrubber } from '../config/scrubber.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { LEVELS, NO_LEVEL } from '../protocol/levels.js';
 import type { Exchange } from '../request/exchange/index.js';
@@ -59,6 +60,7 @@ export class UpstreamPool {
       turns: new ReadTurns(config),
       background: parts.background ?? inlineBackground(decoder),
       stopGraceMs: parts.stopGraceMs ?? 2_000,
+      secrets: new CurrentScrubber(config),
       routeTimeouts: routes.map((route) => route.requestTimeoutMs),
       logLevel: null,
     };

@@ -123,6 +123,10 @@ export class Replacements implements ServerObserver {
     if (this.#isCurrent(server)) this.#events.ownListsChanged(owner, changes);
   }
 
+  stateChanged(server: UpstreamServer): void {
+    if (this.#isCurrent(server)) this.#events.stateChanged(server.index);
+  }
+
   taskChanged(server: UpstreamServer, taskId: string, bytes: Uint8Array, length: number): void {
     if (this.#isCurrent(server)) this.#events.taskChanged(server.index, taskId, bytes, length);
   }

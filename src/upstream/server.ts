@@ -24,11 +24,14 @@ import { createEndpoint } from './create-endpoint.js';
 import { ListReader, type ListSource } from './discovery/lists.js';
 import { type ClientHost, ClientNeeds, type ClientUseReport } from './isolation/client-needs.js';
 import { DedicatedEndpoints, type DedicatedHost, type ListedEndpoint } from './isolation/dedicated.js';
+import { StateLog } from './state-log.js';
 import { announces } from './subscriptions/follower.js';
 import { Watches } from './subscriptions/watches.js';
 
 /** Longest wait for the response to `logging/setLevel`. */
 const LEVEL_MS: Milliseconds = 10_000;
+/** Failed tries in a row after which an endpoint counts as failed at the start. */
+const FINAL_TRIES: Count = 2;
 const NONE = new IndexSet();
 
 /** See {@link UpstreamServer.totals}. */
@@ -57,6 +60,8 @@ export interface ServerObserver {
   ownListsChanged(server: UpstreamServer, owner: ConnectionOwner | null, changes: ListChanges): void;
   /** See `UpstreamEvents.taskChanged`. */
   taskChanged(server: UpstreamServer, taskId: string, bytes: Uint8Array, length: number): void;
+  /** See `UpstreamEvents.stateChanged`. */
+  stateChanged(server: UpstreamServer): void;
 }
 
 /** One server of the configuration: a namespace with its endpoints. Created by `Replacements`. */
@@ -87,6 +92,9 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   readonly #clients: ClientNeeds;
   /** Why {@link choose} has just found no dedicated endpoint, or null. */
   #refusal: ErrorCode | null = null;
+  /** Logs changes of the endpoints that clients share. */
+  readonly #stateLog: StateLog;
+  readonly #dedicatedLog: StateLog;
   #stopped = false;
   /** All endpoints failed once, or the first reading of the lists. */
   #hasFailed = false;
@@ -112,6 +120,8 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     this.#watches = new Watches(this.endpoints, true);
     this.#clients = new ClientNeeds(this);
     this.#lists = new ListReader(this, context);
+    this.#stateLog = new StateLog(context.log, config.name);
+    this.#dedicatedLog = new StateLog(context.log, config.name);
   }
 
   /** The result of the last discovery. */
@@ -257,7 +267,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     if (this.#refusal !== null) return this.#refusal;
     for (const endpoint of this.endpoints)
       if (endpoint.state === 'ready' && endpoint.breaker.tripped) return 'GW_CIRCUIT_OPEN';
-    return 'GW_UPSTREAM_DOWN';
+    return this.endpoints.some(({ wasReady }) => wasReady) ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_NOT_CONNECTED';
   }
 
   isLast(endpoint: BaseEndpoint): boolean {
@@ -274,14 +284,19 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     const at = { server: this.index, index };
     const other = createEndpoint(this.context, this, at, this.#configOf(index), profile, breaker);
     this.endpoints[index] = other;
+    other.inherit(endpoint);
     void endpoint.stop();
     other.start();
   }
 
   stateChanged(endpoint: BaseEndpoint): void {
-    if (this.endpoints[endpoint.index] !== endpoint || endpoint.state === 'ready') return;
-    this.#watches.endpointUnavailable();
-    this.#hasFailed ||= this.endpoints.every(({ hasFailed }) => hasFailed);
+    if (this.endpoints[endpoint.index] !== endpoint) return;
+    if (endpoint.state !== 'ready') {
+      this.#watches.endpointUnavailable();
+      this.#hasFailed ||= this.endpoints.every(({ hasFailed }) => hasFailed);
+    }
+    this.#stateLog.changed(endpoint);
+    this.#observer.stateChanged(this);
   }
 
   initialized(endpoint: BaseEndpoint): void {
@@ -301,6 +316,26 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     // Connections to one origin share its breaker; children fail independently.
     const breaker = transport === 'stdio' ? undefined : base.breaker;
     return createEndpoint(this.context, owner, { server: this.index, index }, fixed, profile, breaker);
+  }
+
+  /** See `UpstreamHealth.healthy`. */
+  get isHealthy(): boolean {
+    return this.endpoints.some((endpoint) => endpoint.state === 'ready' && endpoint.fault === '');
+  }
+
+  /** Whether no more is to be expected of the start: every endpoint has failed repeatedly. One try may lead to another way. */
+  get hasFailed(): boolean {
+    return this.endpoints.every(({ failedTries }) => failedTries >= FINAL_TRIES);
+  }
+
+  /** Why calls cannot be sent, of the first endpoint with a reason; '' = they can, or the first try goes on. */
+  get fault(): string {
+    if (this.isHealthy) return '';
+    return this.endpoints.find(({ fault }) => fault !== '')?.fault ?? '';
+  }
+
+  dedicatedChanged(endpoint: BaseEndpoint): void {
+    this.#dedicatedLog.changed(endpoint);
   }
 
   dedicatedInitialized(endpoint: BaseEndpoint): void {

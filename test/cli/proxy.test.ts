@@ -9,14 +9,7 @@ import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StdioClientTransport as StdioV1 } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { packageRoot } from '../../src/package-root.js';
 import { cliPath } from '../support/gateway.js';
-import {
-  eventually,
-  freePort,
-  isAlive,
-  type RunningProcess,
-  startProcess,
-  type TestScope,
-} from '../support/process.js';
+import { eventually, isAlive, type RunningProcess, startProcess, type TestScope } from '../support/process.js';
 import { rawUpstream } from '../support/raw-upstream.js';
 import { connectV1 } from '../support/sdk-clients.js';
 import { countingStdio, countingUrl, type StdioEntry } from '../support/upstreams.js';
@@ -142,25 +135,6 @@ describe('switchyard proxy on standard input and output', () => {
     const { headers } = upstream.received('initialize')[0]!;
     assert.deepEqual([headers['authorization'], headers['x-team']], ['Bearer very-secret-${token}', 'a ${b}']);
     assert.doesNotMatch(proxy.output, /very-secret/);
-  });
-
-  it('answers for a server that cannot be reached, and says so', async (scope) => {
-    const proxy = start(scope, ['proxy', `http://127.0.0.1:${await freePort()}/mcp`]);
-    const call = { jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'any', arguments: {} } };
-    proxy.child.stdin?.write(line(INITIALIZE));
-    await proxy.waitForLine(/"id":"init"/, 30_000);
-    proxy.child.stdin?.end(line({ jsonrpc: '2.0', method: 'notifications/initialized' }) + line(call));
-    assert.equal((await proxy.exited).code, 0);
-    const { error } = linesOf(proxy.stdout).find(({ id }) => id === 2)!;
-    assert.deepEqual(
-      { ...error?.data, correlationId: '' },
-      {
-        code: 'GW_UPSTREAM_DOWN',
-        retryable: true,
-        upstream: 'proxy',
-        correlationId: '',
-      },
-    );
   });
 
   it('refuses what cannot be used with 78', async (scope) => {

@@ -68,7 +68,7 @@ test('logs are JSON lines on standard error, and quiet when silent', async (t) =
   const file = await fileWith(
     t,
     'gateway.json',
-    '{"mcpServers": {"a": {"command": "no-such-program-anywhere", "oauth": {}}}}',
+    '{"mcpServers": {"a": {"command": "node", "args": ["-e", ""], "oauth": {}}}}',
   );
   const loud = start(t, ['-c', file, ...ANY_PORTS, '--json-logs']);
   await loud.waitForLine(LISTENING);
@@ -89,6 +89,27 @@ test('logs are JSON lines on standard error, and quiet when silent', async (t) =
       .every((line) => line.includes('oauth')),
     quiet.stderr,
   );
+});
+
+test('a program that does not exist is refused as validate does, unless its server is disabled', async (t) => {
+  const entry = '"command": "no-such-program-anywhere"';
+  const file = await fileWith(
+    t,
+    'gateway.json',
+    `{"mcpServers": {"a": {${entry}}, "b": {"url": "http://127.0.0.1:9/"}}}`,
+  );
+  const refused = await runCli(t, ['start', '-c', file, ...ANY_PORTS]);
+  const { stderr } = await runCli(t, ['validate', file]);
+  assert.deepEqual([refused.code, refused.stdout, refused.stderr], [78, '', stderr]);
+  assert.match(stderr, /mcpServers\.a\.command: there is no program "no-such-program-anywhere" on PATH/);
+  const disabled = await fileWith(t, 'disabled.json', `{"mcpServers": {"a": {${entry}, "enabled": false}}}`);
+  const gateway = start(t, ['-c', disabled, ...ANY_PORTS]);
+  await gateway.waitForLine(LISTENING);
+  // A file that is read again is checked in the same way.
+  await writeFile(disabled, `{"mcpServers": {"a": {${entry}}}}`);
+  gateway.child.kill('SIGHUP');
+  await gateway.waitForLine(/no program.*not reloaded/);
+  await gateway.stop();
 });
 
 test('a configuration key that was renamed is one warning at the start', async (t) => {

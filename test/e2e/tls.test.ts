@@ -71,5 +71,5 @@ it('does not talk to one whose certificate nobody vouches for', async (scope) =>
     return ['backoff', 'failed'].includes(stats.upstreams[0]?.endpoints[0]?.state ?? '');
   });
   const { message } = await modernRpc(gateway.url, 'tools/call', { name: 'secure__say', arguments: { text: 'x' } });
-  assert.equal(message.error.data.code, 'GW_UPSTREAM_DOWN', JSON.stringify(message));
+  assert.equal(message.error.data.code, 'GW_UPSTREAM_NOT_CONNECTED', JSON.stringify(message));
 });

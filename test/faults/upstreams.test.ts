@@ -91,7 +91,7 @@ describe('a stdio child', () => {
     const state = async () => (await statsOf(gateway)).upstreams[0].endpoints[0].state;
     await eventually('it is given up', async () => (await state()) === 'failed', 30_000);
     const call = (name: string) => modernRpc(gateway.url, 'tools/call', { name, arguments: { text: 'x' } });
-    assert.equal(codeOf(await call('bad__anything')), 'GW_UPSTREAM_DOWN');
+    assert.equal(codeOf(await call('bad__anything')), 'GW_UPSTREAM_NOT_CONNECTED');
     assert.notEqual((await call('good__call')).message.result, undefined);
   });
 

@@ -169,6 +169,7 @@ describe('the admin listener: what is refused on every path', () => {
       metrics: async () => '# metrics\n',
       statsText: async () => '{}\n',
       notReady: () => [],
+      down: () => [],
       revoke: () => true,
       unrevoke: () => true,
       documentFailed: () => {},

@@ -4,7 +4,7 @@ import { errorNumber } from '../../src/errors.js';
 import { COUNTER_FAMILIES, METRIC_ALIASES, SINGLE_COUNTERS } from '../../src/observe/metric-names.js';
 import { renderMetrics } from '../../src/observe/metrics.js';
 import { observe } from '../../src/observe/state.js';
-import { Counter, Series } from '../../src/shared/counters.js';
+import { Counter, OutcomeId, Series } from '../../src/shared/counters.js';
 import { sourcesOf } from './states.js';
 
 interface Sample {
@@ -197,7 +197,7 @@ test('names of tools can hold anything and stay bounded in number', async () => 
 });
 
 test('the labels of the document come from a closed set', async () => {
-  const { sources } = sourcesOf(8, {
+  const { sources, front } = sourcesOf(8, {
     notReady: () => ['reason with a path /x'],
     catalog: () => ({
       version: 1,
@@ -210,9 +210,10 @@ test('the labels of the document come from a closed set', async () => {
       routeFaults: [],
     }),
   });
+  front.request(9_999, OutcomeId.ok);
   const families = parse(await renderMetrics(observe(sources)));
   const allowed = new Set(
-    'version node decoder front_end kind worker mode upstream endpoint state source result limit outcome direction code le tool event'.split(
+    'version node decoder front_end kind worker mode upstream endpoint state source result limit outcome method by direction code le tool event'.split(
       ' ',
     ),
   );

@@ -18,7 +18,6 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
       inFlight: 3,
       connections: 4,
       sessions: 5,
-      streams: 1,
       rememberedVerdicts: 9,
       parked: 2,
       revoked: 0,
@@ -26,6 +25,7 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
     upstreams: () => [
       {
         name: 'files',
+        healthy: true,
         isolation: 'shared',
         clientUse: { capabilities: ['roots'], tools: [], advice: 'set isolation' },
         endpoints: [
@@ -53,6 +53,7 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
       },
       {
         name: 'notes',
+        healthy: false,
         isolation: 'auto',
         clientUse: { capabilities: [], tools: [], advice: '' },
         endpoints: [],
@@ -75,6 +76,7 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
     notReady: () => [],
     buffers: () => ({ bytes: 7, peakBytes: 9, maxBytes: 100, refused: 2 }),
     serverRequests: () => ({ open: 1, answered: 2, refused: 3, unattributable: 4, expired: 5, late: 6 }),
+    streams: () => ({ open: 1, opened: 9, closedByClient: 5, closedByGateway: 3, bytes: 700, events: 12 }),
     logDropped: () => 6,
     ...change,
   };

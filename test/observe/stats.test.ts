@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { METHODS } from '../../native/layout.js';
 import { errorNumber } from '../../src/errors.js';
 import { observe } from '../../src/observe/state.js';
 import { buildStats, renderStats, type Stats } from '../../src/observe/stats.js';
-import { Counter, Series } from '../../src/shared/counters.js';
+import { Counter, OutcomeId, Series } from '../../src/shared/counters.js';
 import { sourcesOf } from './states.js';
 
 test('latencies are microseconds, to a sixteenth of themselves', () => {
@@ -25,6 +26,30 @@ test('latencies are microseconds, to a sixteenth of themselves', () => {
   ] as const) {
     assert.ok(shown >= exact * 0.99 && shown <= exact * 1.07, `${shown} for ${exact}`);
   }
+});
+
+test('requests are counted by method and outcome; cancelled ones are neither failed nor in the latency', () => {
+  const { sources, front } = sourcesOf(4);
+  const list = METHODS.indexOf('tools/list');
+  const call = METHODS.indexOf('tools/call');
+  for (const [method, outcome] of [
+    [list, OutcomeId.ok],
+    [list, OutcomeId.ok],
+    [call, OutcomeId.failed],
+    [9_999, OutcomeId.ok],
+  ] as const) {
+    front.request(method, outcome);
+    front.observe(Series.request, 1, outcome === OutcomeId.failed);
+  }
+  front.request(call, OutcomeId.cancelled);
+  front.add(Counter.cancelled);
+  const { requests } = buildStats(observe(sources));
+  assert.deepEqual([requests.total, requests.failed, requests.cancelled, requests.successRate], [5, 1, 1, 0.75]);
+  assert.deepEqual(requests.byMethod, {
+    other: { ok: 1 },
+    'tools/list': { ok: 2 },
+    'tools/call': { failed: 1, cancelled: 1 },
+  });
 });
 
 test('an idle gateway divides nothing by zero', () => {

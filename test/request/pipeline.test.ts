@@ -50,7 +50,7 @@ function fixture(
   const decoded: Exchange[] = [];
   const write = new WriteStage({
     config: { current: { auth: { type: 'none' } } },
-    identity: { serverInfo: NO_BYTES, serverName: () => null },
+    identity: { serverInfo: NO_BYTES, serverName: () => null, serverReason: () => null },
     catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: () => {} },
     log: NO_LOG,

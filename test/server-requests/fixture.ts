@@ -107,7 +107,7 @@ export function fixture(limits: { maxServerRequests?: number; answerMs?: number;
   const config = { current: { limits: all } };
   const write = new WriteStage({
     config: { current: { auth: { type: 'none' } } },
-    identity: { serverInfo: NO_BYTES, serverName: () => null },
+    identity: { serverInfo: NO_BYTES, serverName: () => null, serverReason: () => null },
     catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: (exchange) => released.push(exchange) },
     log: NO_LOG,

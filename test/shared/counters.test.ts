@@ -10,12 +10,12 @@ describe('counters', () => {
   it('add up over threads', () => {
     const memory = counterMemory(3, 4);
     const [front, first, second] = [new Counters(memory, 0), new Counters(memory, 1), new Counters(memory, 2)];
-    front.add(Counter.requests);
-    first.add(Counter.requests, 5);
+    front.add(Counter.notifications);
+    first.add(Counter.notifications, 5);
     second.add(Counter.decisions, 7);
     second.error(errorNumber('GW_RATE_LIMITED'));
     front.error(errorNumber('GW_RATE_LIMITED'));
-    assert.equal(front.total(Counter.requests), 6);
+    assert.equal(front.total(Counter.notifications), 6);
     assert.equal(front.total(Counter.decisions), 7);
     assert.deepEqual([...first.errorTotals()], [['GW_RATE_LIMITED', 2]]);
   });

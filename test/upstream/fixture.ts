@@ -123,7 +123,7 @@ export function replyOf(response: object): ControlReply {
 
 /** A snapshot with these servers and nothing else of interest. */
 export function snapshotOf(servers: readonly ServerSnapshot[], limits: Partial<LimitsSnapshot> = {}): Snapshot {
-  return { version: 1, servers, routes: [], limits: { ...LIMITS, ...limits } } as unknown as Snapshot;
+  return { version: 1, servers, routes: [], secrets: [], limits: { ...LIMITS, ...limits } } as unknown as Snapshot;
 }
 
 export function serverOf(endpoints: readonly EndpointSnapshot[], more: Partial<ServerSnapshot> = {}): ServerSnapshot {
@@ -225,6 +225,7 @@ export function startPool(
     ownListsChanged: () => {},
     taskChanged: (_server, taskId) => changedTasks.push(taskId),
     replaced: () => {},
+    stateChanged: () => {},
   };
   const pool = new UpstreamPool({
     config: { current: snapshot },

@@ -35,6 +35,7 @@ function choice(endpoints: number): Operation {
       resourceUpdated: ignore,
       ownListsChanged: ignore,
       taskChanged: ignore,
+      stateChanged: ignore,
       replaced: ignore,
     },
     log: { info: ignore, warn: ignore },

@@ -95,6 +95,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
       format: overrides.logFormat ?? config.log.format,
       access: config.log.access,
     },
+    ready: { require: compileRequired(compilation, servers) },
     secrets: compilation.secrets,
   };
   compilation.problems.throwIfAny();
@@ -241,6 +242,15 @@ function compileRoutes(compilation: Compilation, servers: readonly ServerSnapsho
       idempotent: route.idempotent,
     };
   });
+}
+
+/** Names of enabled servers. */
+function compileRequired(compilation: Compilation, servers: readonly ServerSnapshot[]): string[] {
+  const indexes = new Map(servers.map((server, i) => [server.name, i]));
+  const path = ['ready', 'require'];
+  return list(compilation.loaded.config.ready.require).filter(
+    (name, position) => serverIndex(compilation, name, indexes, path, position).length > 0,
+  );
 }
 
 function serverIndex(

@@ -132,6 +132,14 @@ const logSchema = z.strictObject({
   access: flag(false, 'One line for each request at `info`; otherwise at `debug`.'),
 });
 
+const readySchema = z.strictObject({
+  require: strings()
+    .optional()
+    .describe(
+      'Names of servers without which `/ready` and `/readyz` answer 503. Others that are down are listed there with 200.',
+    ),
+});
+
 /** The whole configuration file. */
 export const configSchema = z.strictObject({
   name: z.string().min(1).max(128).default('switchyard').describe('Name of the gateway in `serverInfo`.'),
@@ -195,6 +203,7 @@ export const configSchema = z.strictObject({
       'Transports for clients besides Streamable HTTP on `/mcp`; the same rules and tokens hold on all of them.',
     ),
   log: logSchema.prefault({}).describe('The log.'),
+  ready: readySchema.prefault({}).describe('When the gateway counts as ready.'),
 });
 
 /** A configuration as it is written: everything with a default may be left out. */

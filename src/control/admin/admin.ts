@@ -29,6 +29,8 @@ export interface AdminSource {
   unrevoke(body: unknown): boolean;
   /** Sentences that say why the gateway is not ready; none = ready. */
   notReady(): readonly string[];
+  /** The servers that are down; they are listed, whether or not they make the gateway unready. */
+  down(): readonly { readonly server: string; readonly reason: string }[];
   /** A document could not be built. */
   documentFailed(error: unknown): void;
 }
@@ -115,7 +117,8 @@ function pagesOf(source: AdminSource): readonly Page[] {
   const stats = shared(() => source.statsText());
   const ready = (): Answer => {
     const reasons = source.notReady();
-    const body = { ready: reasons.length === 0, reasons };
+    const down = source.down();
+    const body = { ready: reasons.length === 0, reasons, ...(down.length === 0 ? {} : { down }) };
     return json(reasons.length === 0 ? 200 : 503, body);
   };
   const pages: Page[] = [
@@ -130,7 +133,11 @@ function pagesOf(source: AdminSource): readonly Page[] {
       answer: async () => ({ status: 200, type: JSON_TYPE, body: await stats() }),
     },
     { path: '/livez', about: '200 while the process runs', answer: () => json(200, { live: true }) },
-    { path: '/readyz', about: '200 while requests are accepted, 503 with the reasons otherwise', answer: ready },
+    {
+      path: '/readyz',
+      about: '200 while requests are accepted, 503 with the reasons otherwise; with the servers that are down',
+      answer: ready,
+    },
     {
       path: '/revoke',
       about: 'POST {"token"}, {"tokenSha256"}, {"subject"} or {"session"}: refused from now on',

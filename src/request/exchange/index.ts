@@ -3,6 +3,7 @@
  * every stage reads what earlier stages wrote. Bytes handed to a stage are valid only during that call unless the
  * exchange owns them (`body`).
  */
+import { Method } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import { type CodeOf, codes } from '../../codes.js';
 import type { ErrorCode } from '../../errors.js';
@@ -288,8 +289,9 @@ export class Message {
   /** The tool that made the task which a `tasks/*` call is about, as its server calls it; else empty. */
   taskTool = '';
 
-  /** Drops what was asked. The spans keep their values until the next scan. */
+  /** Drops what was asked. The other spans keep their values until the next scan. */
   reset(): void {
+    this.spans.method = Method.unknown;
     this.versionHeader = '';
     this.methodHeader = '';
     this.nameHeader = '';
@@ -327,6 +329,8 @@ export class Call {
   taskId = '';
   /** Requests of the upstream that this call's client has not answered; the call's time limit rests meanwhile. */
   openRequests = 0;
+  /** The result says that the tool failed (`isError`). */
+  isErrorResult = false;
 
   /** Drops everything that refers to an upstream. */
   reset(): void {
@@ -341,6 +345,7 @@ export class Call {
     this.taskTarget = null;
     this.taskId = '';
     this.openRequests = 0;
+    this.isErrorResult = false;
   }
 }
 

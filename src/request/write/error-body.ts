@@ -8,34 +8,61 @@ const OPEN = Buffer.from('{"jsonrpc":"2.0","id":');
 const NULL = Buffer.from('null');
 const HEX = Buffer.from('0123456789abcdef');
 
-/** Everything of an error body up to its variable parts, made once. */
+/** The parts of an error body between its variable parts, made once. */
 interface Prepared {
-  /** From behind the id to the correlation id. */
-  readonly middle: Buffer;
+  /** From behind the id to the place of the server's name in the sentence, behind "the upstream". */
+  readonly head: Buffer;
+  /** The rest of the sentence. */
+  readonly rest: Buffer;
+  /** From behind the sentence to the correlation id. */
+  readonly data: Buffer;
+}
+
+/** What an error body says besides its code. */
+export interface ErrorDetails {
+  /** Name of the server concerned as a JSON string token, or null. */
+  readonly upstream: Uint8Array | null;
+  /** Why that server is not usable as a JSON string token, null = it is. */
+  readonly reason: Uint8Array | null;
+  /** 0 = none. */
+  readonly retryAfterMs: number;
 }
 
 /** Distinguishes the correlation ids of this process from those of others. */
 const PROCESS_TAG = randomBytes(4).toString('hex');
 
-const prepared = new Map<ErrorCode, Prepared>(
-  ERROR_CODES.map((code) => [code, { middle: middleOf(code, ERRORS[code].sentence) }]),
-);
+const prepared = new Map<ErrorCode, Prepared>(ERROR_CODES.map((code) => [code, prepare(code, ERRORS[code].sentence)]));
 
-function middleOf(code: ErrorCode, sentence: string): Buffer {
+/** The parts around the name of the server and the reason. */
+function prepare(code: ErrorCode, sentence: string): Prepared {
   const { rpc, retryable } = ERRORS[code];
-  const head = JSON.stringify({ code: rpc, message: sentence }).slice(0, -1);
+  const words = JSON.stringify(sentence).slice(1, -1);
+  const at = /\bthe upstream\b/i.exec(words);
+  const cut = at === null ? words.length : at.index + at[0].length;
   const data = JSON.stringify({ code, retryable }).slice(0, -1);
-  return Buffer.from(`,"error":${head},"data":${data},"correlationId":"${PROCESS_TAG}-`);
+  return {
+    head: Buffer.from(`,"error":{"code":${rpc},"message":"${words.slice(0, cut)}`),
+    rest: Buffer.from(words.slice(cut)),
+    data: Buffer.from(`","data":${data},"correlationId":"${PROCESS_TAG}-`),
+  };
 }
 
 const CLOSE = Buffer.from('}}}');
 const QUOTE = Buffer.from('"');
+const NAME_OPEN = Buffer.from(' \\"');
+const NAME_CLOSE = Buffer.from('\\"');
+const SENTENCE_REASON = Buffer.from(' Reason: ');
 const UPSTREAM = Buffer.from(',"upstream":');
 const RETRY_AFTER = Buffer.from(',"retryAfterMs":');
 const URI = Buffer.from(',"uri":"');
 const REASON = Buffer.from(',"reason":');
 const REQUIRED = Buffer.from(',"requiredCapabilities":');
 const SUPPORTED = Buffer.from(`,"supported":["${REVISIONS[Revision.r2026_07_28]}"],"requested":`);
+
+/** The characters of a JSON string token, without its quotes. */
+function inner(token: Uint8Array): Uint8Array {
+  return token.subarray(1, -1);
+}
 
 function hex(composer: Composer, value: number): void {
   composer.reserve(8);
@@ -55,21 +82,25 @@ export function correlationId(exchange: Exchange): string {
  * Appends the JSON-RPC error for `code` to `composer`: the client's id, the table's code and sentence,
  * `data: {code, retryable, correlationId, upstream?, retryAfterMs?, supported?, requested?, requiredCapabilities?, uri?, reason?}`.
  *
- * @param upstream name of the server concerned as a JSON string token, or null
+ * The sentence names the server, and ends with the reason why it is not usable.
  */
 export function errorBody(
   composer: Composer,
   exchange: Exchange,
   code: ErrorCode,
-  upstream: Uint8Array | null,
-  retryAfterMs: number,
+  { upstream, reason, retryAfterMs }: ErrorDetails,
 ): void {
   composer.put(OPEN);
   if (exchange.client.idLength > 0) composer.range(exchange.client.id, 0, exchange.client.idLength);
   else composer.put(NULL);
   const { detail } = exchange.message;
   const isUnknownName = code === 'GW_UNKNOWN_TOOL' || code === 'GW_UNKNOWN_PROMPT';
-  composer.put(isUnknownName && detail !== '' ? middleOf(code, detail) : prepared.get(code)!.middle);
+  const { head, rest, data } = isUnknownName && detail !== '' ? prepare(code, detail) : prepared.get(code)!;
+  composer.put(head);
+  if (upstream !== null) composer.put(NAME_OPEN).put(inner(upstream)).put(NAME_CLOSE);
+  composer.put(rest);
+  if (reason !== null) composer.put(SENTENCE_REASON).put(inner(reason));
+  composer.put(data);
   hex(composer, exchange.generation);
   hex(composer, exchange.slot);
   composer.put(QUOTE);

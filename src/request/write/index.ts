@@ -47,6 +47,8 @@ export interface LeaderResults {
 export interface AnswerNames extends GatewayIdentity {
   /** Name of a server as a JSON string token, or null. */
   serverName(index: number): Uint8Array | null;
+  /** Why a server is not usable, for clients, as a JSON string token; null = it is. */
+  serverReason(index: number): Uint8Array | null;
 }
 
 /** What write works with. */
@@ -134,6 +136,7 @@ export class WriteStage {
   #response(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
     const flags = spans.flags;
     exchange.call.upstream = null;
+    exchange.call.isErrorResult = (flags & Flag.isError) !== 0;
     if (this.#asksBack(exchange, bytes, length, spans, flags)) return;
     const leads = exchange.verdict.kind === Verdict.lead;
     const replaced = replacementOf(exchange, flags, spans.errorCode);
@@ -155,7 +158,7 @@ export class WriteStage {
       this.#finish(exchange);
       return;
     }
-    if ((flags & Flag.isErrorResponse) !== 0) exchange.client.error = 'GW_UPSTREAM_PROTOCOL';
+    if ((flags & Flag.isErrorResponse) !== 0) exchange.client.error = 'GW_UPSTREAM_ERROR';
     if (exchange.client.streaming) this.#endStream(exchange);
     else this.#json(exchange, status, JSON_HEAD);
   }
@@ -398,8 +401,14 @@ export class WriteStage {
     }
     // A refusal with a status of its own is JSON for every client, as on the SDK's servers.
     if (row.status === 200) this.#openNeeded(exchange, NO_HEAD);
-    const upstream = row.source === 'upstream' ? this.#parts.identity.serverName(exchange.call.server) : null;
-    errorBody(this.streams.begin(exchange), exchange, code, upstream, retryAfterMs);
+    const { identity } = this.#parts;
+    const { server } = exchange.call;
+    const isUpstream = row.source === 'upstream';
+    errorBody(this.streams.begin(exchange), exchange, code, {
+      upstream: isUpstream ? identity.serverName(server) : null,
+      reason: isUpstream ? identity.serverReason(server) : null,
+      retryAfterMs,
+    });
     if (exchange.client.streaming) this.#endStream(exchange);
     else this.#json(exchange, row.status, head);
   }
@@ -419,9 +428,13 @@ export class WriteStage {
     exchange.call.upstream?.resume(exchange);
   }
 
-  /** Nothing more will be written: counts the exchange and gives it back. */
-  abandon(exchange: Exchange): void {
-    exchange.client.error ??= 'GW_CANCELLED';
+  /**
+   * Nothing more will be written: counts the exchange and gives it back.
+   *
+   * @param code why; default: its client left
+   */
+  abandon(exchange: Exchange, code: ErrorCode = 'GW_CANCELLED'): void {
+    exchange.client.error ??= code;
     this.#finish(exchange);
   }
 

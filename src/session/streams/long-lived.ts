@@ -8,7 +8,7 @@ import { handOver } from '../../request/exchange/handover.js';
 import { Exchange, Phase } from '../../request/exchange/index.js';
 import { Rotation } from '../../shared/rotation.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
-import type { Count } from '../../units.js';
+import type { Bytes, Count } from '../../units.js';
 
 /** What {@link LongLivedStreams} reads of the configuration. */
 export interface LongLivedStreamsConfig {
@@ -19,6 +19,18 @@ export interface LongLivedStreamsConfig {
 export interface StreamRights {
   hold(exchange: Exchange, token: string, verdict: VerdictRecord): void;
   release(exchange: Exchange): void;
+}
+
+/** What was counted of long-lived streams. */
+export interface StreamCounts {
+  readonly open: Count;
+  readonly opened: Count;
+  readonly closedByClient: Count;
+  /** Its token expired, its session ended, or the gateway stops. */
+  readonly closedByGateway: Count;
+  /** Bytes and events sent, on those that are open too. */
+  readonly bytes: Bytes;
+  readonly events: Count;
 }
 
 /** Slot of an exchange that is in no table. */
@@ -35,6 +47,12 @@ export class LongLivedStreams {
   readonly #open = new Set<Exchange>();
   readonly #rotation = new Rotation(() => this.#open.values());
   #generation = 0;
+  #opened: Count = 0;
+  #closedByClient: Count = 0;
+  #closedByGateway: Count = 0;
+  /** Of those that have ended. */
+  #bytes: Bytes = 0;
+  #events: Count = 0;
   #rights: StreamRights | null = null;
 
   constructor(config: Current<LongLivedStreamsConfig>) {
@@ -76,6 +94,7 @@ export class LongLivedStreams {
     exchange.message.spans.words.set(from.message.spans.words);
     exchange.verdict.assign(from.verdict);
     this.#open.add(exchange);
+    this.#opened += 1;
     this.#rights?.hold(exchange, exchange.client.token, exchange.verdict);
     return exchange;
   }
@@ -86,8 +105,33 @@ export class LongLivedStreams {
     exchange.client.reply = null;
     exchange.client.streaming = false;
     exchange.client.session = null;
-    this.#open.delete(exchange);
+    if (this.#open.delete(exchange)) this.#count(exchange.client);
     this.#rights?.release(exchange);
+  }
+
+  #count({ bytesOut, error, events }: Exchange['client']): void {
+    if (error === 'GW_CANCELLED') this.#closedByClient += 1;
+    else this.#closedByGateway += 1;
+    this.#bytes += bytesOut;
+    this.#events += events;
+  }
+
+  /** What was counted so far. */
+  get counts(): StreamCounts {
+    let bytes = this.#bytes;
+    let events = this.#events;
+    for (const { client } of this.#open) {
+      bytes += client.bytesOut;
+      events += client.events;
+    }
+    return {
+      open: this.#open.size,
+      opened: this.#opened,
+      closedByClient: this.#closedByClient,
+      closedByGateway: this.#closedByGateway,
+      bytes,
+      events,
+    };
   }
 
   /** Calls `visit` for up to `count` streams; the next call continues where this one ended. */

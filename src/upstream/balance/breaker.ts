@@ -27,6 +27,7 @@ const ENDPOINT_FAILURES = new Set<ErrorCode>([
   'GW_UPSTREAM_PROTOCOL',
   'GW_UPSTREAM_TRUNCATED',
   'GW_UPSTREAM_DOWN',
+  'GW_UPSTREAM_UNAVAILABLE',
 ]);
 
 /** Whether an error is a failure of the endpoint; others depend on the call. */

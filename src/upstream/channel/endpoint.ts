@@ -62,6 +62,8 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   /** Null when calls are sent, and where the server does not belong to one client that it may ask. */
   #opening: Opening | null = null;
   #hasDeclinedOpening = false;
+  /** The handshake on the channel probes the era: where the channel ends by that, the next one goes without. */
+  #isProbing = false;
   /** Why the gateway itself ended the channel, '' if it did not. */
   #terminationReason = '';
   #stopping = false;
@@ -106,10 +108,11 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
 
   start(): void {
     if (this.#stopping || this.#channel !== null) return;
-    this.setState('connecting', '');
+    this.setConnecting();
     this.#terminationReason = '';
     this.#isInitialized = false;
     this.#hasDeclinedOpening = false;
+    this.#isProbing = false;
     try {
       this.#attach(this.open());
     } catch (error) {
@@ -349,14 +352,16 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   async #handshake(): Promise<void> {
     const channel = this.#channel;
     if (channel === null || this.#stopping) return;
+    this.#isProbing = !this.#neverProbe && !this.#probeEnded;
     try {
       const handshake = await channelHandshake(this.#requests, {
-        legacyOnly: this.#neverProbe || this.#probeEnded,
+        legacyOnly: !this.#isProbing,
         timeoutMs: this.owner.config.connectTimeoutMs,
         profile: this.profile,
       });
       if (this.#channel !== channel || this.#stopping) return;
       this.#isInitialized = true;
+      this.#isProbing = false;
       if (isDedicated(this.profile) && (this.profile.capabilities & ASKABLE) !== 0) {
         await this.#open();
         if (this.#channel !== channel || this.#stopping) return;
@@ -386,6 +391,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     const { maxLineBytes, maxBufferedBytes } = this.context.config.current.limits;
     this.context.log.warn({ ...this.names, maxLineBytes, maxBufferedBytes }, `${this.peerName} ${reason}`);
     this.#terminationReason = reason;
+    // The pause is known when the channel has closed.
     this.setState('backoff', reason);
     this.#failCalls(error);
     void channel.terminate();
@@ -399,7 +405,8 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   }
 
   #restart(reason: string): void {
-    this.setState(this.#restarts.schedule(), reason);
+    const { state, pauseMs } = this.#restarts.schedule();
+    this.setUnavailable(state, reason, pauseMs, !this.#isProbing);
   }
 
   /** @param spared calls that are sent again */

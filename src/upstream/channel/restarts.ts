@@ -29,19 +29,20 @@ export class ChannelRestarts {
     this.#backOff = backOff;
   }
 
-  /** Starts again after a pause. @returns the endpoint's state until then */
-  schedule(): 'backoff' | 'failed' {
+  /** Starts again after a pause. @returns the pause, and the endpoint's state until then */
+  schedule(): { state: 'backoff' | 'failed'; pauseMs: Milliseconds } {
     this.#readyAt = 0;
     if (this.#budget === null || this.#budget.spend(performance.now())) {
-      this.#timer = setTimeout(() => this.#endpoint.start(), this.#backOff.next());
-      return 'backoff';
+      const pauseMs = this.#backOff.next();
+      this.#timer = setTimeout(() => this.#endpoint.start(), pauseMs);
+      return { state: 'backoff', pauseMs };
     }
     this.#timer = setTimeout(() => {
       this.#budget?.reset();
       this.#backOff.reset();
       this.#endpoint.start();
     }, HOLD_MS);
-    return 'failed';
+    return { state: 'failed', pauseMs: HOLD_MS };
   }
 
   /** The handshake is complete. */

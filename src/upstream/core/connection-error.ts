@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../../errors.js';
 import { ControlError } from './control.js';
+import { connectionFault, isTlsFault } from './reasons.js';
 
 const UNREACHABLE = new Set([
   'ECONNREFUSED',
@@ -14,8 +15,8 @@ const UNREACHABLE = new Set([
 /** The ControlError for a failed request, without text of the original error. */
 export function connectionError(error: unknown): ControlError {
   const code = (error as { code?: string }).code ?? (error as Error).name;
-  return UNREACHABLE.has(code)
-    ? new ControlError('unreachable', `the upstream cannot be reached (${code})`)
+  return UNREACHABLE.has(code) || isTlsFault(code)
+    ? new ControlError('unreachable', `the upstream cannot be reached (${connectionFault(code)})`)
     : new ControlError('closed', `the connection ended (${code})`);
 }
 
@@ -23,5 +24,5 @@ export function connectionError(error: unknown): ControlError {
 export function errorOfStatus(status: number): ErrorCode {
   if (status === 401 || status === 403) return 'GW_UPSTREAM_REFUSED';
   if (status === 429) return 'GW_UPSTREAM_BUSY';
-  return status === 502 || status === 503 ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_PROTOCOL';
+  return status === 502 || status === 503 ? 'GW_UPSTREAM_UNAVAILABLE' : 'GW_UPSTREAM_PROTOCOL';
 }

@@ -34,7 +34,7 @@ export interface ControlChannel {
 /** Characters of an upstream's text that are kept of it. */
 const MAX_TEXT: Count = 2_048;
 
-/** Why a control request has no usable response. The message holds no text of the upstream but protocol versions. */
+/** Why a control request has no usable response. The message holds no text of the upstream; its reason does (reasons.ts). */
 export class ControlError extends Error {
   /**
    * `closed` the connection ended before a response, `timeout`, `refused` 401 or 403, `http` another status without a
@@ -45,7 +45,7 @@ export class ControlError extends Error {
   readonly number: number;
   /** For `rpc`: `error.data`. */
   readonly data: unknown;
-  /** What the upstream said about it: `error.message`, or the body of the status. It is searched, and shown to no client. */
+  /** What the upstream said about it: `error.message`, or the body of the status. */
   readonly text: string;
 
   constructor(kind: ControlError['kind'], message: string, number = 0, data: unknown = undefined, text = '') {

@@ -6,10 +6,11 @@ import type { ErrorCode } from '../../errors.js';
 import { Era, REVISIONS, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { ExchangeTable } from '../../request/exchange/table.js';
-import type { Milliseconds } from '../../units.js';
+import type { Count, Milliseconds } from '../../units.js';
 import type { Breaker } from '../balance/breaker.js';
 import type { Background } from './background.js';
-import { type ControlChannel, ControlError, type ControlReply } from './control.js';
+import { Contact, type ContactSubject } from './contact.js';
+import { ControlError, type ControlReply } from './control.js';
 import type { Handshake } from './handshake.js';
 import { type LimitObserver, NotificationLimit } from './notification-limit.js';
 import type { ReadTurns } from './read-turns.js';
@@ -43,6 +44,8 @@ export interface EndpointContext {
   readonly background: Background;
   /** Time between the steps by which a stdio child is stopped, ms. */
   readonly stopGraceMs: Milliseconds;
+  /** Masks the secrets of the configuration in reasons. */
+  readonly secrets: { scrub(text: string): string };
   /** Time limit of a call by route index, ms; 0 = the server's limit. A reload replaces the list. */
   routeTimeouts: readonly Milliseconds[];
   /** Level from which on legacy servers send log messages; null = not set. Changed by the pool. */
@@ -90,6 +93,9 @@ export interface EndpointStats {
 
 /** Longest wait for the response to `tasks/cancel`. */
 const TASK_CANCEL_MS: Milliseconds = 10_000;
+/** Why an endpoint with a tripped circuit breaker gets no calls. */
+const BREAKER_OPEN = 'the circuit breaker is open after repeated failures';
+
 /** Progress extends the deadline of a call up to this multiple of its time limit. */
 const PROGRESS_FACTOR = 10;
 
@@ -117,7 +123,7 @@ export class DeferredFailures {
 }
 
 /** What endpoints of all transports have in common: state, counters and the accounting of calls. */
-export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObserver {
+export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObserver {
   abstract readonly transport: Transport;
   readonly profile: ConnectionProfile;
   readonly server: number;
@@ -138,6 +144,14 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   };
   state: EndpointState = 'connecting';
   reason = '';
+  /** `performance.now()` of the next try to connect; 0 = none is scheduled. */
+  retryAt: Milliseconds = 0;
+  /** It was connected before. */
+  wasReady = false;
+  /** Which lists cannot be read, as one sentence; '' = all can. Calls are served all the same. */
+  unreadableLists = '';
+  /** Tries to connect in a row that failed; 0 after a handshake. */
+  failedTries: Count = 0;
   era: Era = Era.legacy;
   revision: number = Revision.none;
   inFlight = 0;
@@ -145,6 +159,8 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   readonly notificationLimit: NotificationLimit;
   /** The result of the last handshake, null before the first. */
   handshake: Handshake | null = null;
+  /** Made when a call could not reach the upstream. */
+  #contact: Contact | null = null;
 
   protected readonly context: EndpointContext;
   protected readonly owner: EndpointOwner;
@@ -259,7 +275,11 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   /** Reports a call as failed. */
   fail(exchange: Exchange, error: ErrorCode, sent: boolean): void {
     this.stats.failures += 1;
-    this.breaker.failed(error, this.owner.isLast(this), performance.now());
+    this.#breakerFailed(error);
+    if (error === 'GW_UPSTREAM_UNREACHABLE') {
+      this.#contact ??= new Contact(this, this.owner.config.connectTimeoutMs);
+      this.#contact.suspect();
+    }
     this.#release(exchange);
     this.context.sink.failed(exchange, error, sent);
   }
@@ -273,8 +293,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
 
   /** Reports the response of a call. */
   protected finish(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
-    // The upstream failed before: it may have been replaced by one with other lists.
-    if (this.breaker.tripped) this.owner.listChanged(this);
+    if (this.breaker.tripped || this.reason !== '') this.#recovered();
     this.breaker.succeeded();
     if ((spans.flags & (Flag.isErrorResponse | Flag.isError)) !== 0) this.owner.callFailed(this, bytes, length);
     this.#release(exchange);
@@ -284,10 +303,11 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   /** Ends a call whose response is passed on in parts. @param complete false = the rest of it will not arrive */
   finishLarge(exchange: Exchange, complete: boolean): void {
     if (complete) {
+      if (this.breaker.tripped || this.reason !== '') this.#recovered();
       this.breaker.succeeded();
     } else {
       this.stats.failures += 1;
-      this.breaker.failed('GW_UPSTREAM_TRUNCATED', this.owner.isLast(this), performance.now());
+      this.#breakerFailed('GW_UPSTREAM_TRUNCATED');
     }
     this.#release(exchange);
     this.context.sink.largeEnd(exchange, complete);
@@ -314,16 +334,72 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     return found;
   }
 
+  /** Why calls should not be sent here now, '' = they should. A reason beside `ready` is about the last contact. */
+  get fault(): string {
+    if (this.reason !== '' || this.state !== 'ready') return this.reason;
+    return this.breaker.tripped ? BREAKER_OPEN : '';
+  }
+
   protected setState(state: EndpointState, reason: string): void {
-    if (this.state === state && this.reason === reason) return;
+    const shown = reason === this.reason ? reason : this.context.secrets.scrub(reason);
+    if (this.state === state && this.reason === shown) return;
     this.state = state;
-    this.reason = reason;
+    this.reason = shown;
     this.owner.stateChanged(this);
   }
 
-  /** Which lists of a ready endpoint cannot be read, as one sentence; '' = all can. It serves calls all the same. */
-  listsUnreadable(reason: string): void {
-    if (this.state === 'ready') this.reason = reason;
+  /** The reason that operators see: {@link fault}, else which lists cannot be read. */
+  get shownReason(): string {
+    return this.fault === '' ? this.unreadableLists : this.fault;
+  }
+
+  /** A try begins; the reason of the last one that failed stays until one succeeds. */
+  protected setConnecting(): void {
+    this.retryAt = 0;
+    this.setState('connecting', this.reason);
+  }
+
+  /**
+   * A try to connect has failed, or the connection has ended.
+   *
+   * @param retryInMs pause before the next try
+   * @param counts false = the next try goes another way because of this one, which is no failure yet
+   * @returns the pause
+   */
+  protected setUnavailable(
+    state: 'backoff' | 'failed',
+    reason: string,
+    retryInMs: Milliseconds,
+    counts = true,
+  ): Milliseconds {
+    this.retryAt = performance.now() + retryInMs;
+    if (counts) this.failedTries += 1;
+    this.setState(state, reason);
+    return retryInMs;
+  }
+
+  get isCheckable(): boolean {
+    return this.state === 'ready';
+  }
+
+  get isContactLost(): boolean {
+    return this.state === 'ready' && this.reason !== '';
+  }
+
+  contactLost(reason: string, retryInMs: Milliseconds): void {
+    this.retryAt = performance.now() + retryInMs;
+    this.setState('ready', reason);
+  }
+
+  contactFound(): void {
+    if (this.isContactLost) this.#recovered();
+  }
+
+  /** Takes over what is known of the endpoint in whose place it stands. */
+  inherit({ reason, failedTries, wasReady }: BaseEndpoint): void {
+    this.wasReady = wasReady;
+    this.reason = reason;
+    this.failedTries = failedTries;
   }
 
   /** The handshake is complete. */
@@ -333,6 +409,9 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     this.era = handshake.era;
     this.revision = handshake.revision;
     this.breaker.succeeded();
+    this.wasReady = true;
+    this.failedTries = 0;
+    this.retryAt = 0;
     this.setState('ready', '');
     this.owner.initialized(this);
   }
@@ -364,6 +443,21 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
       { ...this.names, maxNotificationsPerSecond },
       'upstream sends more than limits.maxNotificationsPerSecond allows: further notifications are dropped',
     );
+  }
+
+  #breakerFailed(error: ErrorCode): void {
+    const wasTripped = this.breaker.tripped;
+    this.breaker.failed(error, this.owner.isLast(this), performance.now());
+    if (this.breaker.tripped !== wasTripped) this.owner.stateChanged(this);
+  }
+
+  /** The upstream answers after failures: it may have been replaced by one with other lists. */
+  #recovered(): void {
+    this.breaker.succeeded();
+    this.reason = '';
+    this.retryAt = 0;
+    this.owner.stateChanged(this);
+    this.owner.listChanged(this);
   }
 
   #release(exchange: Exchange): void {

@@ -145,7 +145,7 @@ export interface Endpoint extends CallTarget {
    * a connection; the outcome is not reported.
    */
   reply(bytes: Buffer): void;
-  /** Why the endpoint is not ready, or which lists of it cannot be read: one sentence without secrets, or ''. */
+  /** Why the endpoint is not ready, or was not when it was last tried; one sentence without secrets, or ''. */
   readonly reason: string;
 }
 
@@ -195,6 +195,8 @@ export interface UpstreamEvents {
   ownListsChanged(owner: ConnectionOwner | null, changes: ListChanges): void;
   /** `notifications/tasks` of a modern upstream (tasks extension); see {@link resourceUpdated}. */
   taskChanged(server: number, taskId: string, bytes: Uint8Array, length: number): void;
+  /** An endpoint that clients share became usable or unusable, or the reason has changed. */
+  stateChanged(server: number): void;
   /** A reload has put another server in the place of this one: what was followed there is not followed any more. */
   replaced(server: number): void;
 }

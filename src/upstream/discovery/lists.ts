@@ -173,7 +173,7 @@ export class ListReader implements DiscoveryReport {
     for (const reason of failures) this.#warn({ reason }, 'lists of the upstream cannot be read');
     this.#told = this.#telling;
     this.#telling = new Set();
-    endpoint.listsUnreadable(failures.length === 0 ? '' : `lists cannot be read: ${failures.join('; ')}`);
+    endpoint.unreadableLists = failures.length === 0 ? '' : `lists cannot be read: ${failures.join('; ')}`;
     if (failures.length === 0) this.#backOff.reset();
     else this.#schedule(this.#backOff.next());
   }

@@ -26,7 +26,7 @@ const NOTIFY_ATTEMPTS = 3;
 /** Pause after the first attempt; grows with each. */
 const NOTIFY_PAUSE_MS: Milliseconds = 100;
 
-/** Bytes of a refusal without a JSON-RPC error that are searched for what it says. */
+/** Bytes of a body that is no response, kept for the reason. */
 const MAX_REFUSAL_TEXT: Bytes = 2_048;
 
 const EVENT_TOO_LARGE = 'an event is larger than limits.maxLineBytes';
@@ -97,12 +97,13 @@ export class HttpControl {
       } else {
         const bytes = await collect(answer.body, this.#target);
         reply = await this.#find(bytes, id, status, sessionId);
-        if (kind === Answer.refusal) text = bytes.toString('utf8', 0, MAX_REFUSAL_TEXT);
+        text = bytes.toString('utf8', 0, MAX_REFUSAL_TEXT);
       }
       if (status === 401 || status === 403)
         throw new ControlError('refused', `the upstream answered ${status}`, status, undefined, text);
       if (reply !== null) return reply;
-      if (kind !== Answer.refusal) throw new ControlError('invalid', 'the answer is no JSON-RPC response');
+      if (kind !== Answer.refusal)
+        throw new ControlError('invalid', 'the answer is no JSON-RPC response', 0, undefined, text);
       throw new ControlError('http', `the upstream answered ${status}`, status, undefined, text);
     } catch (error) {
       if (error instanceof ControlError) throw error;

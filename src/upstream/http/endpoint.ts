@@ -15,6 +15,7 @@ import { Answer, answerOf } from '../core/http-answer.js';
 import { addressOf, HttpHeads } from '../core/http-heads.js';
 import { isRedirect } from '../core/location.js';
 import { isGone } from '../core/lost-session.js';
+import { reasonOf } from '../core/reasons.js';
 import { RedirectReports } from '../core/redirect-reports.js';
 import { scanServerMessage } from '../core/server-scan.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
@@ -118,7 +119,7 @@ export class HttpEndpoint
     if (this.#stopping || this.#isHandshaking) return;
     clearTimeout(this.#timer);
     this.#isHandshaking = true;
-    if (this.state !== 'ready') this.setState('connecting', '');
+    if (this.state !== 'ready') this.setConnecting();
     void this.#handshake();
   }
 
@@ -426,15 +427,14 @@ export class HttpEndpoint
       // The detected era may be out of date: the next attempt detects it again.
       if (!this.profile.legacyOnly) this.#era = null;
       if (this.#config.detect && !this.profile.lazy && suggestsSse(error)) {
-        tryOtherTransport(this.#config, (error as ControlError).message);
+        tryOtherTransport(this.#config, reasonOf(error));
         this.#failQueue();
-        this.setState('backoff', 'the upstream does not support Streamable HTTP');
         this.owner.wrongTransport?.(this);
         return;
       }
-      this.setState('backoff', error instanceof ControlError ? error.message : 'the handshake failed');
+      const pauseMs = this.setUnavailable('backoff', reasonOf(error), this.#backOff.next());
       this.#failQueue();
-      this.#timer = setTimeout(() => this.start(), this.#backOff.next());
+      this.#timer = setTimeout(() => this.start(), pauseMs);
     }
   }
 

@@ -31,6 +31,8 @@ export interface DedicatedHost {
   readonly endpoints: readonly BaseEndpoint[];
   /** Creates a dedicated endpoint; it does nothing before `start`. */
   create(base: BaseEndpoint, owner: EndpointOwner, profile: ConnectionProfile): BaseEndpoint;
+  /** A dedicated endpoint became usable or unusable. */
+  dedicatedChanged(endpoint: BaseEndpoint): void;
   /** A dedicated endpoint has made its handshake. */
   dedicatedInitialized(endpoint: BaseEndpoint): void;
   isLast(endpoint: BaseEndpoint): boolean;
@@ -249,6 +251,7 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
 
   stateChanged(endpoint: BaseEndpoint): void {
     const dedicated = this.#dedicated.get(endpoint);
+    if (dedicated !== undefined) this.#host.dedicatedChanged(endpoint);
     if (dedicated === undefined || endpoint.state === 'ready' || endpoint.state === 'connecting') return;
     if (endpoint.handshake === null) this.#pausedUntil = performance.now() + this.#backOff.next();
     dedicated.watches.endpointUnavailable();

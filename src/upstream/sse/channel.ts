@@ -5,6 +5,7 @@ import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
+import { textOfBody } from '../core/body-text.js';
 import { connectionError } from '../core/connection-error.js';
 import { ControlError } from '../core/control.js';
 import { type EventLimits, type EventSink, readEvents } from '../core/event-body.js';
@@ -12,6 +13,7 @@ import { Answer } from '../core/http-answer.js';
 import { HttpClient } from '../core/http-client.js';
 import { HttpHeads, streamHeaders } from '../core/http-heads.js';
 import { UpstreamLocation } from '../core/location.js';
+import { withExcerpt } from '../core/reasons.js';
 import type { RedirectReports } from '../core/redirect-reports.js';
 import { type Post, type PostListener, SsePosts } from './posts.js';
 
@@ -92,7 +94,8 @@ export class SseChannel implements Channel, PostListener, EventSink {
         await this.#read(answer.body);
       } else {
         this.isRefused = true;
-        this.#end(answer.kind === Answer.refusal ? `answered ${answer.status}` : 'answered with no event stream');
+        const what = answer.kind === Answer.refusal ? `answered ${answer.status}` : 'answered with no event stream';
+        this.#end(withExcerpt(what, await textOfBody(answer.body, this.#stop)));
       }
     } catch (error) {
       this.#target.redirects.failed(error);

@@ -7,6 +7,7 @@ import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
 import { escaped, LogLimit } from '../core/log-limit.js';
 import type { ConnectionProfile } from '../core/types.js';
 import { StdioChannel } from './channel.js';
+import { startFault } from './program.js';
 import { type ErrorLineListener, MAX_ERROR_LINE_BYTES } from './stderr.js';
 
 /** One stdio child with many calls in flight, restarted when it ends. */
@@ -36,6 +37,10 @@ export class StdioEndpoint extends ChannelEndpoint implements ErrorLineListener 
       'stdio child started',
     );
     return channel;
+  }
+
+  protected override reasonFor(reason: string): string {
+    return reason.startsWith('cannot be started') ? startFault(this.#config, reason) : reason;
   }
 
   errorLine(line: Buffer): void {

@@ -2,6 +2,7 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream';
 import { fallbackWatcher, launcherPath } from '../../../native/index.js';
 import type { Milliseconds } from '../../units.js';
+import { NOT_FOUND } from './program.js';
 
 /** The command to run. */
 export interface StdioCommand {
@@ -171,7 +172,7 @@ function watch(group: number, graceMs: Milliseconds): ChildProcess {
 
 function describeExit(code: number | null, signal: NodeJS.Signals | null, launched: boolean): string {
   if (signal !== null) return `ended by ${signal}`;
-  if (launched && code === 127) return 'cannot be started (command not found)';
+  if (launched && code === 127) return NOT_FOUND;
   if (launched && code !== null && code > 128) return `ended by signal ${code - 128}`;
   return `exited with code ${code}`;
 }

@@ -8,10 +8,12 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
 import { OutboundBatch } from '../channel/outbound-batch.js';
+import { textOfBody } from '../core/body-text.js';
 import type { EndpointContext } from '../core/endpoint.js';
 import { addressOf, USER_AGENT } from '../core/http-heads.js';
 import { isRedirect, redirectTarget } from '../core/location.js';
 import { PacedInput, type PushedSource, type ReadTurns } from '../core/read-turns.js';
+import { connectionFault, withExcerpt } from '../core/reasons.js';
 import type { RedirectReports } from '../core/redirect-reports.js';
 
 /** Where and how to connect. */
@@ -107,9 +109,10 @@ export class WebSocketChannel implements Channel, PushedSource<Frame> {
       this.#unanswered = 0;
     });
     socket.on('unexpected-response', (request, response) => {
-      this.#refused(url, hops, response);
-      request.destroy();
-      socket.terminate();
+      void this.#refused(url, hops, response).finally(() => {
+        request.destroy();
+        socket.terminate();
+      });
     });
     socket.on('error', (error) => {
       if (this.#socket === socket) this.#failed(error as NodeJS.ErrnoException);
@@ -126,9 +129,10 @@ export class WebSocketChannel implements Channel, PushedSource<Frame> {
   }
 
   /** A redirect is followed as that of a GET, by another connection. */
-  #refused(url: URL, hops: Count, { statusCode: status = 0, headers }: IncomingMessage): void {
+  async #refused(url: URL, hops: Count, response: IncomingMessage): Promise<void> {
+    const { statusCode: status = 0, headers } = response;
     if (!isRedirect(status) || this.#reason !== '') {
-      this.#setReason(`answered ${status}`);
+      this.#setReason(withExcerpt(`answered ${status}`, await textOfBody(response, response)));
       return;
     }
     try {
@@ -217,7 +221,7 @@ export class WebSocketChannel implements Channel, PushedSource<Frame> {
     } else if (code.startsWith('WS_ERR')) {
       this.#setReason('broke the WebSocket protocol');
     } else {
-      this.#setReason(`cannot be reached (${code === '' ? 'no WebSocket handshake' : code})`);
+      this.#setReason(`cannot be reached (${code === '' ? 'no WebSocket handshake' : connectionFault(code)})`);
     }
   }
 

@@ -105,6 +105,7 @@ test('an empty configuration has the documented defaults', () => {
     },
     transports: { sse: true, websocket: true, rest: true },
     log: { level: 'info', format: 'auto', access: false },
+    ready: { require: [] },
     secrets: [],
   });
 });

@@ -25,6 +25,7 @@ async function open(
     metrics: async () => '# metrics\n',
     statsText: async () => '{"stats":1}\n',
     notReady: () => [],
+    down: () => [],
     revoke: () => true,
     unrevoke: () => true,
     documentFailed: () => {},

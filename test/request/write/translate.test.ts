@@ -133,7 +133,11 @@ describe('errorBody', () => {
     exchange.client.id = Buffer.from('"é"');
     exchange.client.idLength = exchange.client.id.length;
     const composer = new Composer();
-    errorBody(composer, exchange, 'GW_UPSTREAM_DOWN', Buffer.from('"files"'), 1500);
+    errorBody(composer, exchange, 'GW_UPSTREAM_DOWN', {
+      upstream: Buffer.from('"files"'),
+      reason: null,
+      retryAfterMs: 1500,
+    });
     const { id, error } = JSON.parse(composer.take().toString());
     assert.equal(id, 'é');
     assert.equal(error.code, -32603);
@@ -148,7 +152,7 @@ describe('errorBody', () => {
     const exchange = new ExchangeTable(1).acquire()!;
     exchange.message.detail = 'a"b';
     const composer = new Composer();
-    errorBody(composer, exchange, 'GW_UNSUPPORTED_VERSION', null, 0);
+    errorBody(composer, exchange, 'GW_UNSUPPORTED_VERSION', { upstream: null, reason: null, retryAfterMs: 0 });
     const { id, error } = JSON.parse(composer.take().toString());
     assert.equal(id, null);
     assert.deepEqual(error.data.supported, ['2026-07-28']);

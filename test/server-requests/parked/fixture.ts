@@ -104,7 +104,11 @@ export function fixture(
   const finished: (ErrorCode | null)[] = [];
   const write = new WriteStage({
     config: { current: { auth: { type: 'none' } } },
-    identity: { serverInfo: Buffer.from('"_meta":{}'), serverName: () => Buffer.from('"up"') },
+    identity: {
+      serverInfo: Buffer.from('"_meta":{}'),
+      serverName: () => Buffer.from('"up"'),
+      serverReason: () => null,
+    },
     catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: () => {} },
     log: NO_LOG,

@@ -135,7 +135,8 @@ test('a server with neither transport is tried with growing pauses', async (t) =
   // The pauses are those of the configuration, so they grow over changes of the transport.
   const [config] = pool.server().config.endpoints;
   assert.ok(detectionBackOff(config as UrlEndpointSnapshot).next() > 200);
-  const reason = 'neither Streamable HTTP (the upstream answered 404) nor HTTP with SSE (the upstream answered 404)';
+  const answer = 'the upstream answered 404: nothing here';
+  const reason = `neither Streamable HTTP (${answer}) nor HTTP with SSE (${answer})`;
   assert.ok(pool.states.some((each) => each.state === 'backoff' && each.reason === reason));
-  assert.equal(pool.server().unavailable(), 'GW_UPSTREAM_DOWN');
+  assert.equal(pool.server().unavailable(), 'GW_UPSTREAM_NOT_CONNECTED');
 });

@@ -80,7 +80,7 @@ for (const family of ['legacy', 'modern'] as const) {
     upstream.script((_request, answer) => refuse(answer, 403, {}));
     assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_REFUSED');
     upstream.script((_request, answer) => refuse(answer, 503, 'busy', 'text/plain'));
-    assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_DOWN');
+    assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_UNAVAILABLE');
     upstream.script((_request, answer) => refuse(answer, 429, 'busy', 'text/plain'));
     assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_BUSY');
   });

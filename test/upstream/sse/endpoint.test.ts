@@ -180,7 +180,7 @@ test('a response that is no event stream leads to another attempt', async (t) =>
     else response.writeHead(401, { 'www-authenticate': 'Bearer realm="secret"' }).end();
   });
   for (const [path, reason] of [
-    ['/html', 'answered with no event stream'],
+    ['/html', 'answered with no event stream: <html>'],
     ['/elsewhere', 'answered with no event stream'],
     ['/', 'answered 401'],
   ] as const) {
@@ -223,7 +223,8 @@ test('a message that the server refuses fails its call and no other', async (t) 
     [401, 'GW_UPSTREAM_REFUSED'],
     [429, 'GW_UPSTREAM_BUSY'],
     [500, 'GW_UPSTREAM_PROTOCOL'],
-    [503, 'GW_UPSTREAM_DOWN'],
+    [502, 'GW_UPSTREAM_UNAVAILABLE'],
+    [503, 'GW_UPSTREAM_UNAVAILABLE'],
   ] as const) {
     const outcome = await pool.call('call', { refuse: status }).done;
     assert.deepEqual([outcome.error, outcome.sent, outcome.reports], [error, true, 1]);

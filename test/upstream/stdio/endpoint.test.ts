@@ -108,7 +108,7 @@ test('a child that always ends is given up for a while', async (t) => {
   const pool = startChild(t, 'exit');
   await eventually('failed', () => pool.server().endpoints[0]!.state === 'failed', 15_000);
   assert.equal(pool.server().endpoints[0]!.reason, 'exited with code 7');
-  assert.equal(pool.server().unavailable(), 'GW_UPSTREAM_DOWN');
+  assert.equal(pool.server().unavailable(), 'GW_UPSTREAM_NOT_CONNECTED');
   assert.equal(pool.states.filter(({ state }) => state === 'failed').length, 1);
   assert.ok(pool.states.filter(({ state }) => state === 'connecting').length <= 7);
 });
@@ -116,6 +116,16 @@ test('a child that always ends is given up for a while', async (t) => {
 test('a command that does not exist is a state, not a crash', async (t) => {
   const pool = startPool(t, [serverOf([stdioOf('switchyard-no-such-command', [])])]);
   await eventually('backoff', () => pool.server().endpoints[0]!.reason.includes('cannot be started'));
+  const { reason } = pool.server().endpoints[0]!;
+  assert.equal(reason, `cannot be started: spawn switchyard-no-such-command ENOENT (PATH ${process.env['PATH']})`);
+});
+
+test('the PATH in the reason is the one that was searched, and 127 of a program is its exit code', async (t) => {
+  const own = { ...stdioOf('switchyard-no-such-command', []), env: { PATH: '/nowhere:/neither' } };
+  const pool = startPool(t, [serverOf([own]), serverOf([stdioOf('sh', ['-c', 'exit 127'])], { name: 'other' })]);
+  const reasonOf = (server: number): string => pool.server(server).endpoints[0]!.reason;
+  await eventually('no program', () => reasonOf(0).endsWith('(PATH /nowhere:/neither)'));
+  await eventually('an exit', () => reasonOf(1) === 'exited with code 127');
 });
 
 test('what the system refuses to start is a state too', async (t) => {

@@ -85,7 +85,7 @@ function plainResult(bytes: Uint8Array, { start, end }: Range, isList: boolean):
 
 /** The gateway's own errors have a status each; for errors of an upstream it follows from their JSON-RPC code. */
 function errorStatus(exchange: Exchange, bytes: Uint8Array, error: Range): number {
-  if (exchange.client.error !== null && exchange.client.error !== 'GW_UPSTREAM_PROTOCOL')
+  if (exchange.client.error !== null && exchange.client.error !== 'GW_UPSTREAM_ERROR')
     return ERRORS[exchange.client.error].restStatus;
   const code = findMember(bytes, error.start, error.end, 'code');
   const value = code === undefined ? 0 : Number(Buffer.from(bytes.subarray(code.start, code.end)).toString('latin1'));
