@@ -7,6 +7,7 @@ import type { ErrorCode } from '../../src/errors.js';
 import { Era } from '../../src/protocol/revisions.js';
 import { type Exchange, Phase, type SessionLike } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
+import { BufferBudget } from '../../src/shared/buffer-budget.js';
 import { type Packed, packedCount, packedText } from '../../src/shared/packed.js';
 import { type ControlReply, scanResponse } from '../../src/upstream/core/control.js';
 import type { UpstreamLog } from '../../src/upstream/core/endpoint.js';
@@ -49,6 +50,8 @@ export interface Outcome {
   /** The response's bytes. */
   raw: Buffer | null;
   error: ErrorCode | null;
+  /** What the client is told besides the sentence of the error. */
+  detail: string;
   sent: boolean | null;
   /** Final reports; anything but 1 at the end is a defect. */
   reports: number;
@@ -163,7 +166,8 @@ export function startPool(
   stopGraceMs = 500,
 ): PoolFixture {
   const snapshot = snapshotOf(servers, limits);
-  const table = new ExchangeTable(1_024);
+  const budget = new BufferBudget({ max: () => snapshot.limits.maxBufferedBytes, reached: () => {} });
+  const table = new ExchangeTable(1_024, budget);
   const outcomes = new Map<Exchange, { outcome: Outcome; settle: () => void; options: CallOptions }>();
   const discoveries: Discovery[] = [];
   const states: PoolFixture['states'] = [];
@@ -201,6 +205,7 @@ export function startPool(
       const entry = outcomes.get(exchange);
       if (entry === undefined) throw new Error('a failure for a call that is over');
       entry.outcome.error = error;
+      entry.outcome.detail = exchange.call.detail;
       entry.outcome.sent = sent;
       end(exchange);
     },
@@ -255,6 +260,7 @@ export function startPool(
       response: undefined,
       raw: null,
       error: null,
+      detail: '',
       sent: null,
       reports: 0,
       done,

@@ -315,6 +315,8 @@ export class Call {
   /** Era of the upstream that has the call. */
   era: Era = Era.legacy;
   deadline = 0;
+  /** Sentences about the failure of this attempt that follow the one of its error code; '' = none. */
+  detail = '';
   /** Requests of the upstream that this call's client has not answered; the call's time limit rests meanwhile. */
   openRequests = 0;
 
@@ -328,6 +330,7 @@ export class Call {
     this.sent = false;
     this.sentAt = 0;
     this.deadline = 0;
+    this.detail = '';
     this.openRequests = 0;
   }
 }

@@ -10,8 +10,10 @@ const HEX = Buffer.from('0123456789abcdef');
 
 /** Everything of an error body up to its variable parts, made once. */
 interface Prepared {
-  /** From behind the id to the correlation id. */
-  readonly middle: Buffer;
+  /** From behind the id to the end of the sentence, without its quote. */
+  readonly sentence: Buffer;
+  /** From there to the correlation id. */
+  readonly data: Buffer;
 }
 
 /** Distinguishes the correlation ids of this process from those of others. */
@@ -20,10 +22,15 @@ const PROCESS_TAG = randomBytes(4).toString('hex');
 const prepared = new Map<ErrorCode, Prepared>(
   ERROR_CODES.map((code) => {
     const { rpc, sentence, retryable } = ERRORS[code];
-    const head = JSON.stringify({ code: rpc, message: sentence }).slice(0, -1);
+    const head = JSON.stringify({ code: rpc, message: sentence }).slice(0, -2);
     const data = JSON.stringify({ code, retryable }).slice(0, -1);
-    const middle = Buffer.from(`,"error":${head},"data":${data},"correlationId":"${PROCESS_TAG}-`);
-    return [code, { middle }];
+    return [
+      code,
+      {
+        sentence: Buffer.from(`,"error":${head}`),
+        data: Buffer.from(`","data":${data},"correlationId":"${PROCESS_TAG}-`),
+      },
+    ];
   }),
 );
 
@@ -51,7 +58,7 @@ export function correlationId(exchange: Exchange): string {
 }
 
 /**
- * Appends the JSON-RPC error for `code` to `composer`: the client's id, the table's code and sentence,
+ * Appends the JSON-RPC error for `code` to `composer`: the client's id, the table's code and sentence with the detail of the call,
  * `data: {code, retryable, correlationId, upstream?, retryAfterMs?, supported?, requested?, requiredCapabilities?, uri?, reason?}`.
  *
  * @param upstream name of the server concerned as a JSON string token, or null
@@ -66,7 +73,10 @@ export function errorBody(
   composer.put(OPEN);
   if (exchange.client.idLength > 0) composer.range(exchange.client.id, 0, exchange.client.idLength);
   else composer.put(NULL);
-  composer.put(prepared.get(code)!.middle);
+  const { sentence, data } = prepared.get(code)!;
+  composer.put(sentence);
+  if (exchange.call.detail !== '') composer.text(JSON.stringify(` ${exchange.call.detail}`).slice(1, -1));
+  composer.put(data);
   hex(composer, exchange.generation);
   hex(composer, exchange.slot);
   composer.put(QUOTE);

@@ -18,9 +18,11 @@ import { ServerMessages } from '../messages/server-messages.js';
 import { channelHandshake, ProbeEnded } from './handshake.js';
 import type { Channel, ChannelListener } from './index.js';
 import { ChannelListen } from './listen.js';
+import { LostAnswers } from './lost-answers.js';
 import { ChannelReader, type MessageReceiver } from './reader.js';
 import { ChannelRequests } from './requests.js';
 import { ChannelRestarts } from './restarts.js';
+import type { SkippedMessage } from './skipped-message.js';
 
 /** What differs by the kind of channel. */
 export interface ChannelOptions {
@@ -45,6 +47,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   readonly #attribution: Attribution;
   readonly #messages: ServerMessages;
   readonly #requests = new ChannelRequests();
+  readonly #lost = new LostAnswers(this, this.#requests);
   readonly #listen: ChannelListen;
   readonly #queue: CallQueue;
   readonly #maxActive: Count;
@@ -189,12 +192,22 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     );
   }
 
-  messageTooLong(): void {
-    this.#terminate('GW_UPSTREAM_PROTOCOL', 'sent a message over limits.maxLineBytes');
+  skipped(message: SkippedMessage): void {
+    this.stats.skippedMessages += 1;
+    const { maxLineBytes, maxBufferedBytes } = this.context.config.current.limits;
+    const failed = this.#lost.skipped(message, maxLineBytes);
+    const suppressed = this.#malformedLimit.admit(performance.now());
+    if (suppressed < 0) return;
+    const limit = message.error === 'GW_BUFFERS_FULL' ? { maxBufferedBytes } : { maxLineBytes };
+    const fields = { ...this.names, bytes: message.size, ...limit, callFailed: failed, suppressed };
+    this.context.log.warn(
+      fields,
+      `${this.peerName} sent a message over limits.${Object.keys(limit)[0]}: it is skipped`,
+    );
   }
 
-  bufferFull(): void {
-    this.#terminate('GW_BUFFERS_FULL', 'sent a message that there was no room for (limits.maxBufferedBytes)');
+  messageEndless(): void {
+    this.#terminate('GW_RESPONSE_TOO_LARGE', 'sent a message that does not end (limits.maxLineBytes)');
   }
 
   rejected(id: number, error: ErrorCode, sent: boolean): void {

@@ -77,6 +77,8 @@ export interface EndpointStats {
   cancelled: number;
   restarts: number;
   junkLines: number;
+  /** Messages over `limits.maxLineBytes`, or that `limits.maxBufferedBytes` left no room for. */
+  skippedMessages: number;
   unknownIds: number;
   droppedLogs: number;
   /** Over `limits.maxNotificationsPerSecond`. */
@@ -125,6 +127,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     cancelled: 0,
     restarts: 0,
     junkLines: 0,
+    skippedMessages: 0,
     unknownIds: 0,
     droppedLogs: 0,
     droppedNotifications: 0,
@@ -227,8 +230,9 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     this.fail(exchange, 'GW_UPSTREAM_TIMEOUT', sent);
   }
 
-  /** Reports a call as failed. */
-  fail(exchange: Exchange, error: ErrorCode, sent: boolean): void {
+  /** Reports a call as failed. @param detail sentences for the client, after the one of `error` */
+  fail(exchange: Exchange, error: ErrorCode, sent: boolean, detail = ''): void {
+    exchange.call.detail = detail;
     this.stats.failures += 1;
     this.breaker.failed(error, this.owner.isLast(this), performance.now());
     this.#release(exchange);

@@ -5,6 +5,7 @@ import type { Channel, ChannelListener } from '../channel/index.js';
 import { LineWriter } from '../channel/line-writer.js';
 import { type LineListener, LineSplitter } from '../channel/lines.js';
 import { PipeReader } from '../channel/pipe-reader.js';
+import type { SkippedMessage } from '../channel/skipped-message.js';
 import type { EndpointContext } from '../core/endpoint.js';
 import { childEnvironment } from './environment.js';
 import { StdioProcess, type StdioProcessListener } from './process.js';
@@ -91,11 +92,11 @@ export class StdioChannel implements Channel, StdioProcessListener, LineListener
     this.#listener.message(bytes, bytes.length);
   }
 
-  lineTooLong(): void {
-    this.#listener.messageTooLong();
+  lineSkipped(line: SkippedMessage): void {
+    this.#listener.skipped(line);
   }
 
-  bufferFull(): void {
-    this.#listener.bufferFull();
+  lineEndless(): void {
+    this.#listener.messageEndless();
   }
 }

@@ -63,17 +63,6 @@ test('junk on standard output is counted and logged escaped, and calls go on', a
   assert.ok(lines.includes('\\xff\\xfe\\x80'));
 });
 
-test('a line over the limit ends the child and fails its calls; another child takes over', async (t) => {
-  const pool = startChild(t, 'plain', {}, { maxLineBytes: 1_000_000 });
-  await pool.ready();
-  const waiting = pool.call('call', { do: 'hang' });
-  const { error } = await pool.call('call', { do: 'long', bytes: 20_000_000 }).done;
-  assert.equal(error, 'GW_UPSTREAM_PROTOCOL');
-  assert.equal((await waiting.done).error, 'GW_UPSTREAM_PROTOCOL');
-  await eventually('another child', () => pool.server().endpoints[0]!.state === 'ready');
-  assert.equal(textOf((await pool.call('call', { a: 1 }).done).response), '{"a":1}');
-});
-
 test('JSON with the id of a call that is no answer fails the call', async (t) => {
   const pool = startChild(t, 'plain');
   await pool.ready();
