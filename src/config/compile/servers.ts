@@ -57,6 +57,7 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
       requestTimeoutMs: requestTimeout(compilation, entry, path),
       maxConnections: entry.maxConnections,
       maxQueue: entry.maxQueue,
+      invalidUtf8: entry.invalidUtf8,
       tags: entry.tags,
       include: patterns(compilation, entry.include, [...path, 'include']),
       exclude: patterns(compilation, entry.exclude, [...path, 'exclude']),

@@ -172,6 +172,12 @@ export const serverSchema = z.strictObject({
     300_000,
     'Idle time after which a dedicated child or session is stopped; its server state is lost.',
   ),
+  invalidUtf8: z
+    .enum(['refuse', 'repair'])
+    .default('refuse')
+    .describe(
+      'A message of the server over stdio, HTTP with SSE or WebSocket that holds bytes which are no UTF-8: `refuse` = its call fails at once, `repair` = the bytes become U+FFFD.',
+    ),
   methods: strings().optional().describe('Globs of unknown methods that are passed to this server as they are.'),
   disabled: z.boolean().optional().describe('As in client files: the opposite of `enabled`.'),
   timeout: z

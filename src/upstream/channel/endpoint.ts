@@ -22,6 +22,7 @@ import { LostAnswers } from './lost-answers.js';
 import { ChannelReader, type MessageReceiver } from './reader.js';
 import { ChannelRequests } from './requests.js';
 import { ChannelRestarts } from './restarts.js';
+import { Salvage, type SalvageReceiver } from './salvage.js';
 import type { SkippedMessage } from './skipped-message.js';
 
 /** What differs by the kind of channel. */
@@ -38,7 +39,10 @@ export interface ChannelOptions {
  * An endpoint with one {@link Channel} for all its traffic, opened again when it ends. At most one channel is open at a time;
  * it reports here.
  */
-export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelListener, MessageReceiver, CallsInFlight {
+export abstract class ChannelEndpoint
+  extends BaseEndpoint
+  implements ChannelListener, MessageReceiver, CallsInFlight, SalvageReceiver
+{
   /** Calls that were written and have not ended. */
   callCount: Count = 0;
 
@@ -48,6 +52,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   readonly #messages: ServerMessages;
   readonly #requests = new ChannelRequests();
   readonly #lost = new LostAnswers(this, this.#requests);
+  readonly #salvage: Salvage;
   readonly #listen: ChannelListen;
   readonly #queue: CallQueue;
   readonly #maxActive: Count;
@@ -80,6 +85,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     this.#restarts = new ChannelRestarts(this, options.budget, options.backOff);
     this.#attribution = new Attribution(this, profile, false);
     this.#messages = new ServerMessages(this, owner, context.sink, this.#attribution);
+    this.#salvage = new Salvage(this, this.#lost, owner.config);
     this.#listen = new ChannelListen(this.#requests, this.#messages, connectTimeoutMs);
     this.#reader = new ChannelReader(context.decoder, context.config.current.limits.maxBatch, this);
   }
@@ -167,6 +173,10 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   /** Whether the call was written on the current channel and has not ended. */
   isInFlight(exchange: Exchange): boolean {
     return exchange.call.connection !== null && exchange.call.connection === this.#channel && this.holds(exchange);
+  }
+
+  hasCall(id: string): boolean {
+    return this.callOf(parseId(Buffer.from(id), 0, id.length)) !== null;
   }
 
   callsInFlight(): Exchange[] {
@@ -264,8 +274,12 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   }
 
   receiveUnreadable(bytes: Uint8Array, length: number, status: number, spans: Spans): void {
+    if (status === ScanStatus.notJson) {
+      this.#salvage.unreadable(bytes.subarray(0, length));
+      return;
+    }
     this.malformed(bytes.subarray(0, length));
-    if (status === ScanStatus.notJson || spans.idStart < 0) return;
+    if (spans.idStart < 0) return;
     if ((spans.flags & Flag.idIsString) !== 0) return;
     // JSON with the id of a call, but no response: the call fails now instead of at its deadline.
     const exchange = this.callOf(parseId(bytes, spans.idStart, spans.idEnd));

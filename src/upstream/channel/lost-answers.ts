@@ -55,7 +55,7 @@ export class LostAnswers {
    * @returns whether a call or request has failed
    */
   lost(edges: MessageEdges, error: ErrorCode, detail: string): boolean {
-    if (edges.kind === 'request') return false;
+    if (edges.kind === 'request' || (edges.kind === null && !edges.hasVersion)) return false;
     if (edges.id !== '') return this.#fail(parseId(Buffer.from(edges.id), 0, edges.id.length), error, detail);
     if (edges.kind === null) return false;
     const calls = this.#calls.callsInFlight();

@@ -10,6 +10,8 @@ export interface MessageEdges {
   readonly id: string;
   /** `response` and `request` (or notification) by the members that were seen, else null. */
   readonly kind: 'response' | 'request' | null;
+  /** It has the member `jsonrpc`. */
+  readonly hasVersion: boolean;
 }
 
 const QUOTE = 0x22;
@@ -25,11 +27,14 @@ const CLOSE_LIST = 0x5d;
 class Members {
   id = '';
   kind: MessageEdges['kind'] = null;
+  hasVersion = false;
 
   /** @param value its token; '' = it is no whole string, number or literal */
   add(key: string, value: string): void {
     if (key === 'id') {
       if (this.id === '' && /^(?:\d{1,15}|"[^"\\]{0,256}")$/.test(value)) this.id = value;
+    } else if (key === 'jsonrpc') {
+      this.hasVersion = true;
     } else if (key === 'result' || key === 'error') {
       this.kind ??= 'response';
     } else if (key === 'method' || key === 'params') {

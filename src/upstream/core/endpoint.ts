@@ -244,6 +244,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     this.stats.calls += 1;
     exchange.call.upstream = this;
     exchange.call.sent = false;
+    exchange.call.detail = '';
   }
 
   /** Reports the response of a call. */

@@ -147,16 +147,16 @@ describe('errorBody', () => {
 
   it('adds the detail of the attempt to the sentence, and none after the next attempt', () => {
     const exchange = new ExchangeTable(1).acquire()!;
-    const composer = new Composer();
+    const messageOf = (): string => {
+      const composer = new Composer();
+      errorBody(composer, exchange, 'GW_RESPONSE_TOO_LARGE', null, 0);
+      return JSON.parse(composer.take().toString()).error.message;
+    };
     exchange.call.detail = 'It has "9" bytes.';
-    errorBody(composer, exchange, 'GW_RESPONSE_TOO_LARGE', null, 0);
-    assert.equal(
-      JSON.parse(composer.take().toString()).error.message,
-      `${ERRORS.GW_RESPONSE_TOO_LARGE.sentence} It has "9" bytes.`,
-    );
+    const { sentence } = ERRORS.GW_RESPONSE_TOO_LARGE;
+    assert.equal(messageOf(), `${sentence} It has "9" bytes.`);
     exchange.call.reset();
-    errorBody(composer, exchange, 'GW_RESPONSE_TOO_LARGE', null, 0);
-    assert.equal(JSON.parse(composer.take().toString()).error.message, ERRORS.GW_RESPONSE_TOO_LARGE.sentence);
+    assert.equal(messageOf(), sentence);
   });
 
   it('says null where no id could be read, and quotes the version asked for', () => {
