@@ -52,6 +52,7 @@ export interface Outcome {
   error: ErrorCode | null;
   /** What the client is told besides the sentence of the error. */
   detail: string;
+  retryAfterMs: number;
   sent: boolean | null;
   /** Final reports; anything but 1 at the end is a defect. */
   reports: number;
@@ -70,6 +71,8 @@ export interface CallOptions {
   /** First word of the subject digest. */
   subject?: number;
   progress?: boolean;
+  /** Wait at an endpoint that is being restarted, as the send stage does where none is ready. */
+  awaits?: boolean;
   nameHeader?: string;
   /** The client's legacy session. */
   session?: SessionLike;
@@ -206,6 +209,7 @@ export function startPool(
       if (entry === undefined) throw new Error('a failure for a call that is over');
       entry.outcome.error = error;
       entry.outcome.detail = exchange.call.detail;
+      entry.outcome.retryAfterMs = exchange.call.retryAfterMs;
       entry.outcome.sent = sent;
       end(exchange);
     },
@@ -261,6 +265,7 @@ export function startPool(
       raw: null,
       error: null,
       detail: '',
+      retryAfterMs: 0,
       sent: null,
       reports: 0,
       done,
@@ -273,7 +278,7 @@ export function startPool(
     exchange.client.session = options.session ?? null;
     exchange.client.era = exchange.client.session === null ? Era.modern : Era.legacy;
     exchange.client.capabilities = options.capabilities ?? exchange.client.session?.capabilityMask ?? 0;
-    const endpoint = server.choose(exchange);
+    const endpoint = server.choose(exchange) ?? (options.awaits ? server.chooseAwaitable(exchange) : null);
     if (endpoint === null) {
       outcome.error = server.unavailable();
       outcome.sent = false;
@@ -283,6 +288,7 @@ export function startPool(
     exchange.enter(Phase.sending);
     exchange.call.upstreamId = exchange.generation * 65_536 + exchange.slot;
     outcome.id = exchange.call.upstreamId;
+    exchange.call.sentAt = performance.now();
     exchange.call.server = 0;
     exchange.call.endpoint = endpoint.index;
     exchange.call.era = endpoint.era;

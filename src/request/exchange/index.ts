@@ -317,6 +317,8 @@ export class Call {
   deadline = 0;
   /** Sentences about the failure of this attempt that follow the one of its error code; '' = none. */
   detail = '';
+  /** Time after which the same call may succeed; 0 = not known. */
+  retryAfterMs = 0;
   /** Requests of the upstream that this call's client has not answered; the call's time limit rests meanwhile. */
   openRequests = 0;
 
@@ -331,6 +333,7 @@ export class Call {
     this.sentAt = 0;
     this.deadline = 0;
     this.detail = '';
+    this.retryAfterMs = 0;
     this.openRequests = 0;
   }
 }

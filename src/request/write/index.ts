@@ -363,7 +363,10 @@ export class WriteStage {
   /** A failure after the decision: in-band, on the stream if one is open. */
   fail(exchange: Exchange, code: ErrorCode): void {
     if (exchange.verdict.kind === Verdict.lead) this.#parts.cache.release(exchange);
-    this.#error(exchange, code, code === 'GW_BUFFERS_FULL' ? RETRY_HEAD : JSON_HEAD, 0);
+    const { retryAfterMs } = exchange.call;
+    const wait = ERRORS[code].retryable ? retryAfterMs : 0;
+    const head = wait > 0 ? [...JSON_HEAD, 'retry-after', String(Math.ceil(wait / 1_000))] : JSON_HEAD;
+    this.#error(exchange, code, code === 'GW_BUFFERS_FULL' ? RETRY_HEAD : head, wait);
   }
 
   #error(exchange: Exchange, code: ErrorCode, head: readonly string[], retryAfterMs: number): void {

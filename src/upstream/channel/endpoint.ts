@@ -108,7 +108,7 @@ export abstract class ChannelEndpoint
       this.#attach(this.open());
     } catch (error) {
       this.#restart(`cannot be started (${(error as NodeJS.ErrnoException).code ?? 'error'})`);
-      this.#failCalls('GW_UPSTREAM_DOWN');
+      this.#failCalls('GW_UPSTREAM_DOWN', this.isAwaitable(performance.now()));
     }
   }
 
@@ -125,7 +125,7 @@ export abstract class ChannelEndpoint
     if (this.state === 'ready' && this.#channel !== null) {
       if (this.callCount < this.#maxActive) this.#send(exchange, bytes);
       else this.#enqueue(exchange, bytes, method);
-    } else if (this.profile.lazy && this.state === 'connecting') {
+    } else if ((this.profile.lazy && this.state === 'connecting') || this.isAwaitable(performance.now())) {
       this.#enqueue(exchange, bytes, method);
     } else {
       this.context.deferred.add(this, exchange, 'GW_UPSTREAM_DOWN');
@@ -145,6 +145,17 @@ export abstract class ChannelEndpoint
     this.#channel?.write(bytes, null, 0);
   }
 
+  override retry(): void {
+    if (this.#channel === null && (this.state === 'backoff' || this.state === 'failed')) this.#restarts.now();
+  }
+
+  /** Calls wait up to `connectTimeoutMs` each, where the family of the server is known from an earlier handshake. */
+  override isAwaitable(now: Milliseconds): boolean {
+    const { connectTimeoutMs, maxQueue } = this.owner.config;
+    if (this.handshake === null || maxQueue === 0 || this.state === 'ready' || this.state === 'stopped') return false;
+    return this.retryAt - now < connectTimeoutMs;
+  }
+
   override listen(filter: ListenFilter): Promise<ListenFilter> {
     if (this.state !== 'ready' || this.era !== Era.modern) return super.listen(filter);
     return this.#listen.open(filter);
@@ -160,6 +171,7 @@ export abstract class ChannelEndpoint
 
   override tick(now: Milliseconds): void {
     this.#restarts.tick(now);
+    if (this.#queue.size > 0 && this.state !== 'ready') this.#expireWaiting(now);
     this.#countQueued();
     this.#messages.tick();
   }
@@ -241,8 +253,9 @@ export abstract class ChannelEndpoint
       this.stats.restarts += 1;
       this.#restart(this.#terminationReason === '' ? this.reasonFor(reason) : this.#terminationReason);
     }
+    const isAwaitable = !this.#stopping && this.isAwaitable(performance.now());
     if (this.#isInitialized) this.context.sink.disconnected(this);
-    this.#failCalls('GW_UPSTREAM_CLOSED');
+    this.#failCalls('GW_UPSTREAM_CLOSED', isAwaitable);
   }
 
   receiveResponse(bytes: Uint8Array, length: number, spans: Spans): void {
@@ -377,13 +390,27 @@ export abstract class ChannelEndpoint
   }
 
   #restart(reason: string): void {
-    this.setState(this.#restarts.schedule(), reason);
+    const { state, pauseMs } = this.#restarts.schedule(this.#isInitialized);
+    this.retryAt = performance.now() + pauseMs;
+    this.setState(state, reason);
   }
 
-  #failCalls(error: ErrorCode): void {
-    for (let waiting = this.#queue.shift(); waiting !== null; waiting = this.#queue.shift()) recycle(waiting);
+  /** Fails calls that have waited for the connection for too long. */
+  #expireWaiting(now: Milliseconds): void {
+    for (const exchange of this.calls()) {
+      if (now - exchange.call.sentAt < this.owner.config.connectTimeoutMs || !this.#queue.remove(exchange)) continue;
+      this.fail(exchange, 'GW_UPSTREAM_DOWN', false);
+    }
+  }
+
+  /** @param keepWaiting calls that were not written wait for the next channel */
+  #failCalls(error: ErrorCode, keepWaiting = false): void {
+    if (!keepWaiting) {
+      for (let waiting = this.#queue.shift(); waiting !== null; waiting = this.#queue.shift()) recycle(waiting);
+    }
     if (this.inFlight > 0) {
       for (const exchange of this.calls()) {
+        if (keepWaiting && exchange.call.connection === null && !exchange.call.sent) continue;
         this.fail(exchange, exchange.call.sent ? error : 'GW_UPSTREAM_DOWN', exchange.call.sent);
       }
     }

@@ -86,6 +86,8 @@ export interface EndpointStats {
   sessionsLost: number;
 }
 
+/** A client is not asked to try again sooner. */
+const LEAST_RETRY_MS: Milliseconds = 1_000;
 /** Progress extends the deadline of a call up to this multiple of its time limit. */
 const PROGRESS_FACTOR = 10;
 
@@ -135,6 +137,8 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   };
   state: EndpointState = 'connecting';
   reason = '';
+  /** `performance.now()` of the next try to connect; 0 = none is scheduled. */
+  retryAt: Milliseconds = 0;
   era: Era = Era.legacy;
   revision: number = Revision.none;
   inFlight = 0;
@@ -196,6 +200,20 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   protected abstract withdraw(exchange: Exchange): void;
   /** A call has ended here, whatever its outcome; `exchange.connection` is still set. */
   protected abstract callEnded(exchange: Exchange): void;
+  /** Tries to connect at once where a later try is scheduled. */
+  retry(): void {}
+  /** Whether a call may wait here for the connection, which is being opened or will be soon. */
+  isAwaitable(_now: Milliseconds): boolean {
+    return false;
+  }
+
+  /** Time until calls may succeed again, at least 1 s; 0 = now. */
+  retryInMs(now: Milliseconds): Milliseconds {
+    return this.state === 'ready' || this.state === 'stopped'
+      ? 0
+      : Math.max(LEAST_RETRY_MS, Math.ceil(this.retryAt - now));
+  }
+
   /** Periodic work, some 20 times a second. */
   tick(_now: Milliseconds): void {}
 
@@ -233,6 +251,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   /** Reports a call as failed. @param detail sentences for the client, after the one of `error` */
   fail(exchange: Exchange, error: ErrorCode, sent: boolean, detail = ''): void {
     exchange.call.detail = detail;
+    if (error === 'GW_UPSTREAM_DOWN') exchange.call.retryAfterMs = this.retryInMs(performance.now());
     this.stats.failures += 1;
     this.breaker.failed(error, this.owner.isLast(this), performance.now());
     this.#release(exchange);
@@ -245,6 +264,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     exchange.call.upstream = this;
     exchange.call.sent = false;
     exchange.call.detail = '';
+    exchange.call.retryAfterMs = 0;
   }
 
   /** Reports the response of a call. */

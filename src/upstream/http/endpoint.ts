@@ -440,8 +440,16 @@ export class HttpEndpoint
       }
       this.setState('backoff', error instanceof ControlError ? error.message : 'the handshake failed');
       this.#failQueue();
-      this.#timer = setTimeout(() => this.start(), this.#backOff.next());
+      const pauseMs = this.#backOff.next();
+      this.retryAt = performance.now() + pauseMs;
+      this.#timer = setTimeout(() => this.start(), pauseMs);
     }
+  }
+
+  override retry(): void {
+    if (this.state !== 'backoff') return;
+    this.#backOff.reset();
+    this.start();
   }
 
   #failQueue(): void {
