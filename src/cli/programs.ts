@@ -28,7 +28,8 @@ function isFolder(file: string): boolean {
 /** Finds the program as execvp(3) does: a name with a slash is a path, any other is searched on PATH. */
 export function findProgram(endpoint: StdioEndpoint): Program {
   const { command, env, cwd, shownCommand } = endpoint;
-  if (cwd !== null && !isFolder(cwd)) return { problem: 'its working directory ("cwd") does not exist' };
+  if (cwd !== null && !isFolder(cwd))
+    return { problem: `its working directory ("cwd") ${quoteKey(cwd)} does not exist` };
   // Only the first word is shown: the rest may be arguments, which can hold secrets.
   const shown = quoteKey(shownCommand.split(/\s/, 1)[0] as string);
   if (command.includes('/') || isAbsolute(command)) {

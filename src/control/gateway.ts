@@ -207,12 +207,13 @@ class Gateway implements RunningGateway, AdminSource {
   async start(): Promise<void> {
     const snapshot = this.#config.current;
     await Promise.all([this.#catalog.start(), this.#pool.ready()]);
-    this.#upstreams.start();
-    this.#unwatch = watchLoopDelay(this.#pool.counters);
-    await this.#firstDiscoveries(() => true);
+    // The ports come first: where one is in use, no child is started in vain.
     const { admin } = snapshot;
     if (admin !== null) this.#admin = await openAdmin(this, { ...snapshot, admin });
     if (snapshot.listens) await this.#listen(snapshot);
+    this.#upstreams.start();
+    this.#unwatch = watchLoopDelay(this.#pool.counters);
+    await this.#firstDiscoveries(() => true);
     this.#readiness.started();
     if (decoderReason !== null)
       this.#log.logger.warn(`the TypeScript decoder runs, slower than the native one: ${decoderReason}`);

@@ -35,7 +35,9 @@ const cwd = z
   .string()
   .min(1)
   .optional()
-  .describe('Working directory of the child, relative to the folder of the configuration file.');
+  .describe(
+    'Working directory of the child, relative to the folder of the configuration file; `~/` is the home folder.',
+  );
 const url = z.string().min(1).optional().describe('Address of the MCP endpoint.');
 const headers = holds('headers', named(scalar).optional().describe('Headers sent with each request to the upstream.'));
 
@@ -130,7 +132,11 @@ export const serverSchema = z.strictObject({
     ),
   enabled: flag(true, 'Whether the server is used.'),
   connectTimeoutMs: milliseconds(30_000, 'Time to connect, or to start the child, and to finish the handshake.'),
-  requestTimeoutMs: milliseconds(60_000, 'Time for an answer.', { zero: 'no limit' }),
+  requestTimeoutMs: milliseconds(
+    300_000,
+    'Time for an answer, counted from the last progress where the server reports any; then at most an hour, or ten times this value where that is more.',
+    { zero: 'no limit' },
+  ),
   maxConnections: whole(512, 'Connections to an HTTP endpoint, or calls in flight to a stdio child.', {
     max: 65_535,
   }),

@@ -48,6 +48,24 @@ export function noTransportReason(config: UrlEndpointSnapshot, sseReason: string
   return `neither Streamable HTTP (${detectionOf(config).httpReason}) nor HTTP with SSE (the upstream ${sseReason})`;
 }
 
+/**
+ * What to write instead where the answer suggests another transport or another path; '' = nothing.
+ *
+ * @param reason why the transport was refused
+ * @param otherTransport the configured transport is the wrong one, for all that the answer says
+ */
+export function withAddressAdvice(config: UrlEndpointSnapshot, reason: string, otherTransport: boolean): string {
+  const { pathname } = new URL(config.url);
+  if (pathname === '/') return `${reason}; the URL has no path: try /mcp, or /sse with type: sse`;
+  if (config.detect) return reason;
+  if (config.transport === 'http' && pathname.endsWith('/sse')) {
+    return `${reason}; the URL is that of HTTP with SSE: set type: sse`;
+  }
+  if (!otherTransport) return reason;
+  const [name, type] = config.transport === 'http' ? ['HTTP with SSE', 'sse'] : ['Streamable HTTP', 'http'];
+  return `${reason}; if it is a server of ${name}, set type: ${type}`;
+}
+
 /** The pauses of an endpoint whose transport is auto-detected. */
 export function detectionBackOff(config: UrlEndpointSnapshot): BackOff {
   return detectionOf(config).backOff;

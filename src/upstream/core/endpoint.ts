@@ -88,8 +88,9 @@ export interface EndpointStats {
 
 /** A client is not asked to try again sooner. */
 const LEAST_RETRY_MS: Milliseconds = 1_000;
-/** Progress extends the deadline of a call up to this multiple of its time limit. */
+/** Progress extends the deadline of a call up to this multiple of its time limit, and at least to this time. */
 const PROGRESS_FACTOR = 10;
+const LONGEST_PROGRESS_MS: Milliseconds = 3_600_000;
 
 /** Reports failures that are found within {@link Endpoint.call} after it has returned. One for each pool. */
 export class DeferredFailures {
@@ -332,7 +333,8 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     const route = exchange.verdict.route;
     const limit = this.context.routeTimeouts[route] || this.owner.config.requestTimeoutMs;
     if (limit <= 0) return;
-    const extended = Math.min(performance.now() + limit, exchange.client.startedAt + limit * PROGRESS_FACTOR);
+    const longest = Math.max(limit * PROGRESS_FACTOR, LONGEST_PROGRESS_MS);
+    const extended = Math.min(performance.now() + limit, exchange.client.startedAt + longest);
     if (extended > exchange.call.deadline) exchange.call.deadline = extended;
   }
 

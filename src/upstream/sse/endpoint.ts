@@ -4,7 +4,7 @@ import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
-import { detectionBackOff, noTransportReason, tryOtherTransport } from '../core/detection.js';
+import { detectionBackOff, noTransportReason, tryOtherTransport, withAddressAdvice } from '../core/detection.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
 import { addressOf } from '../core/http-heads.js';
 import type { ConnectionProfile } from '../core/types.js';
@@ -52,7 +52,9 @@ export class SseEndpoint extends ChannelEndpoint {
   }
 
   protected override reasonFor(reason: string): string {
-    return this.#isDetected && this.#last?.isRefused === true ? noTransportReason(this.#config, reason) : reason;
+    if (this.#last?.isRefused !== true) return reason;
+    const shown = this.#isDetected ? noTransportReason(this.#config, reason) : reason;
+    return withAddressAdvice(this.#config, shown, true);
   }
 
   protected open(): Channel {

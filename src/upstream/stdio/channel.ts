@@ -19,6 +19,7 @@ export class StdioChannel implements Channel, StdioProcessListener, LineListener
   readonly #splitter: LineSplitter;
   readonly #output: PipeReader;
   readonly #errorOutput: PipeReader;
+  readonly #errorLines: ErrorLines;
 
   /**
    * Starts the child.
@@ -43,7 +44,8 @@ export class StdioChannel implements Channel, StdioProcessListener, LineListener
     this.#splitter = new LineSplitter(gateway.current.limits.maxLineBytes, table.budget, this, this.#output.share);
     this.#output.attach(this.#splitter);
     this.#errorOutput = new PipeReader(this.#process.stderr, turns);
-    this.#errorOutput.attach(new ErrorLines(errorLines, this.#errorOutput.share));
+    this.#errorLines = new ErrorLines(errorLines, this.#errorOutput.share);
+    this.#errorOutput.attach(this.#errorLines);
     // The pipe accepts messages before the child reads.
     process.nextTick(() => listener.opened());
   }
@@ -82,6 +84,7 @@ export class StdioChannel implements Channel, StdioProcessListener, LineListener
 
   exited(reason: string): void {
     this.#writer.close();
+    this.#errorOutput.end(() => this.#errorLines.end());
     this.#output.end(() => {
       this.#splitter.end();
       this.#listener.closed(reason);
