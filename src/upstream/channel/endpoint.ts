@@ -391,7 +391,7 @@ export abstract class ChannelEndpoint
 
   #restart(reason: string): void {
     const { state, pauseMs } = this.#restarts.schedule(this.#isInitialized);
-    this.retryAt = performance.now() + pauseMs;
+    this.retryingIn(pauseMs);
     this.setState(state, reason);
   }
 

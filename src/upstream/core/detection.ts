@@ -66,6 +66,15 @@ export function withAddressAdvice(config: UrlEndpointSnapshot, reason: string, o
   return `${reason}; if it is a server of ${name}, set type: ${type}`;
 }
 
+/** The reason that is shown for a failed handshake over Streamable HTTP. */
+export function handshakeReason(config: UrlEndpointSnapshot, error: unknown): string {
+  if (!(error instanceof ControlError)) return 'the handshake failed';
+  const { kind, message } = error;
+  // A refused credential, or an address that cannot be reached, says nothing about the transport.
+  if (kind === 'refused' || kind === 'unreachable') return message;
+  return withAddressAdvice(config, message, suggestsSse(error));
+}
+
 /** The pauses of an endpoint whose transport is auto-detected. */
 export function detectionBackOff(config: UrlEndpointSnapshot): BackOff {
   return detectionOf(config).backOff;

@@ -202,7 +202,16 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   /** A call has ended here, whatever its outcome; `exchange.connection` is still set. */
   protected abstract callEnded(exchange: Exchange): void;
   /** Tries to connect at once where a later try is scheduled. */
-  retry(): void {}
+  retry(): void {
+    if (this.state === 'backoff') this.start();
+  }
+
+  /** Notes when the next try is. @returns `pauseMs` */
+  protected retryingIn(pauseMs: Milliseconds): Milliseconds {
+    this.retryAt = performance.now() + pauseMs;
+    return pauseMs;
+  }
+
   /** Whether a call may wait here for the connection, which is being opened or will be soon. */
   isAwaitable(_now: Milliseconds): boolean {
     return false;

@@ -10,7 +10,7 @@ import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { ControlError, type ControlReply, controlMessage, parseId } from '../core/control.js';
-import { detectionBackOff, suggestsSse, tryOtherTransport, withAddressAdvice } from '../core/detection.js';
+import { detectionBackOff, handshakeReason, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { initializeParams } from '../core/handshake.js';
 import { addressOf, HttpHeads } from '../core/http-heads.js';
@@ -438,26 +438,10 @@ export class HttpEndpoint
         this.owner.wrongTransport?.(this);
         return;
       }
-      this.setState('backoff', this.#reasonOf(error));
+      this.setState('backoff', handshakeReason(this.#config, error));
       this.#failQueue();
-      const pauseMs = this.#backOff.next();
-      this.retryAt = performance.now() + pauseMs;
-      this.#timer = setTimeout(() => this.start(), pauseMs);
+      this.#timer = setTimeout(() => this.start(), this.retryingIn(this.#backOff.next()));
     }
-  }
-
-  /** A refused credential or an address that cannot be reached says nothing about the transport. */
-  #reasonOf(error: unknown): string {
-    if (!(error instanceof ControlError)) return 'the handshake failed';
-    const { kind, message } = error;
-    if (kind === 'refused' || kind === 'unreachable') return message;
-    return withAddressAdvice(this.#config, message, suggestsSse(error));
-  }
-
-  override retry(): void {
-    if (this.state !== 'backoff') return;
-    this.#backOff.reset();
-    this.start();
   }
 
   #failQueue(): void {
