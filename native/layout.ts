@@ -147,7 +147,7 @@ export const ScanStatus = codes('ScanStatus', {
   badId: 5,
   /** `method` is not a string, is empty, longer than 256 bytes, has an escape, or a control or lone surrogate. */
   badMethod: 6,
-  /** `params` is present and not an object. */
+  /** `params` is present and not an object; its span is filled. */
   badParams: 7,
   /** `[]`. */
   emptyBatch: 8,

@@ -114,7 +114,10 @@ int32_t Scanner::judge_call(int32_t* spans) {
     spans[Span::flags] |= Flag::methodIsNotification;
   }
   if (starts_[Key::params] < 0) return ScanStatus::ok;
-  if (first(Key::params) != '{') return ScanStatus::badParams;
+  if (first(Key::params) != '{') {
+    copy(Key::params, spans, Span::paramsStart);
+    return ScanStatus::badParams;
+  }
   if (!describe_name(method, spans)) return ScanStatus::badParams;
   describe_params(method, spans);
   return ScanStatus::ok;

@@ -236,7 +236,10 @@ class TypeScriptDecoder implements Decoder {
       mark(spans, Flag.methodIsNotification);
     }
     if (!this.#has(Key.params)) return ScanStatus.ok;
-    if (this.#first(Key.params) !== OPEN_OBJECT) return ScanStatus.badParams;
+    if (this.#first(Key.params) !== OPEN_OBJECT) {
+      this.#copy(Key.params, spans, Span.paramsStart);
+      return ScanStatus.badParams;
+    }
     if (!this.#describeName(method, spans)) return ScanStatus.badParams;
     this.#describeParams(method, spans);
     return ScanStatus.ok;

@@ -94,13 +94,14 @@ export const ERRORS = {
   GW_SESSION_REQUIRED: client({
     status: 400,
     rpc: -32000,
-    sentence: 'Bad Request: Mcp-Session-Id header is required.',
+    sentence:
+      'Bad Request: Mcp-Session-Id header is required; send initialize first, or set sessions.required: false for clients without sessions.',
   }),
   GW_SESSION_NOT_FOUND: client({ status: 404, rpc: -32001, sentence: 'Session not found; initialize again.' }),
   GW_NOT_ACCEPTABLE: client({
     status: 406,
     rpc: -32000,
-    sentence: 'Not Acceptable: Client must accept both application/json and text/event-stream.',
+    sentence: 'Not Acceptable: Client must accept application/json or text/event-stream; both are best.',
   }),
   GW_NOT_ACCEPTABLE_STREAM: client({
     status: 406,
@@ -114,11 +115,6 @@ export const ERRORS = {
   }),
   GW_BODY_TOO_LARGE: client({ status: 413, rpc: -32000, sentence: 'The body is larger than limits.maxBodyBytes.' }),
   GW_METHOD_NOT_ALLOWED: client({ status: 405, rpc: -32000, sentence: 'Method not allowed.' }),
-  GW_STREAM_CONFLICT: client({
-    status: 409,
-    rpc: -32000,
-    sentence: 'Conflict: Only one SSE stream is allowed per session.',
-  }),
   GW_RESUME_UNSUPPORTED: client({
     status: 400,
     rpc: -32000,
@@ -155,7 +151,7 @@ export const ERRORS = {
     status: 429,
     rpc: -32000,
     retryable: true,
-    sentence: 'The rate limit is exhausted; retry after the time given in Retry-After.',
+    sentence: 'The rate limit is exhausted; retry after the time in data.retryAfterMs.',
   }),
   GW_METHOD_NOT_FOUND: client({ status: 200, restStatus: 404, rpc: -32601, sentence: 'Method not found.' }),
   GW_METHOD_NOT_FOUND_MODERN: client({ status: 404, rpc: -32601, sentence: 'Method not found.' }),
@@ -283,7 +279,7 @@ export const ERRORS = {
   GW_ALREADY_INITIALIZED: client({
     status: 400,
     rpc: -32600,
-    sentence: 'This session is already initialized; send initialize without Mcp-Session-Id.',
+    sentence: 'This session is already initialized; send initialize without its id, or on a new connection.',
   }),
   GW_CANCELLED: client({ status: 200, restStatus: 499, rpc: -32603, sentence: 'The request was cancelled.' }),
   GW_INPUT_STATE: client({
@@ -372,6 +368,32 @@ export const ERRORS = {
     restStatus: 507,
     rpc: -32603,
     sentence: 'limits.maxRevoked is reached and nothing was revoked; undo a revocation or raise the limit.',
+  }),
+  GW_UPSTREAM_REDIRECTED: upstream({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    sentence:
+      'The upstream redirects to an address that is not followed; the log and /stats say which one: write it as mcpServers.NAME.url.',
+  }),
+  GW_METHOD_NEEDS_SESSION: client({
+    status: 405,
+    rpc: -32000,
+    sentence:
+      'Method not allowed: GET opens the event stream of a session and DELETE ends it; without Mcp-Session-Id only POST is served.',
+  }),
+  GW_NOT_INITIALIZED: client({
+    status: 200,
+    restStatus: 400,
+    rpc: -32600,
+    sentence: 'This needs a session, which the connection does not have; send initialize first.',
+  }),
+  GW_STREAM_REQUIRED: client({
+    status: 200,
+    restStatus: 406,
+    rpc: -32603,
+    sentence:
+      'The server asks the client for something during this call, and the client accepts no event stream to be asked on; send Accept: application/json, text/event-stream.',
   }),
 } as const satisfies Record<string, ErrorRow>;
 

@@ -159,7 +159,7 @@ export class OwnGateway implements Gateway {
     const { address } = this;
     if (address === null) return null;
     const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-    return `http://${host}:${address.port}/mcp`;
+    return `http://${host}:${address.port}${this.#snapshot.path}`;
   }
 
   get adminAddress(): Address | null {

@@ -15,6 +15,8 @@ import {
   type CatalogInput,
   type CatalogProblem,
   type CatalogServer,
+  type CatalogView,
+  type CompiledDiscovery,
   LISTS,
   type ListName,
   MAX_PROBLEMS,
@@ -65,9 +67,9 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
   const columns = new Columns();
   const problems = new Problems();
   const rendered = LISTS.map((list, kind) => {
-    const offers = offered(input, list, kind, problems);
+    const offers = offered(input, input.discoveries, list, kind, problems);
     const add = kind === EntryKind.tool || kind === EntryKind.prompt ? addNamed : addResources;
-    return { list, texts: add(input, list, kind, offers, columns, problems) };
+    return { list, ...add(input, list, kind, offers, columns, problems) };
   });
 
   const known = new Set(input.discoveries.map(({ server }) => server));
@@ -87,11 +89,8 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
     escapedNames: packedOr(table.upstreamNames, columns.upstreamNames, (name) => JSON.stringify(name).slice(1, -1)),
     nameHeaders: packedOr(table.upstreamNames, columns.upstreamNames, encodeHeaderValue),
     headerParams: packShared(columns.headerParams),
-    lists: [Era.legacy, Era.modern].map((era): BuiltList[] =>
-      rendered.map(({ list, texts: [legacy, modern] }) =>
-        buildList(input, list, era, (era === Era.legacy ? legacy : modern).filter(isOffered)),
-      ),
-    ),
+    lists: buildLists(input, rendered),
+    views: new Map(input.views.map((view) => [view.name, buildView(input, view, rendered)])),
     initialize: buildInitialize(input, capabilities),
     discover: buildDiscover(input, capabilities),
     expiresAt: input.discoveries.reduce((least, { expiresAt }) => Math.min(least, expiresAt), Number.POSITIVE_INFINITY),
@@ -103,11 +102,70 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
   };
 }
 
+/** One list towards both families, by era and then by list. */
+function buildLists(input: CatalogInput, lists: readonly { list: ListName; texts: Rendered }[]): BuiltList[][] {
+  return [Era.legacy, Era.modern].map((era) =>
+    lists.map(({ list, texts: [legacy, modern] }) => buildList(input, list, era, era === Era.legacy ? legacy : modern)),
+  );
+}
+
+/** The lists of one view; names are those of the table, so that they can be called. */
+function buildView(input: CatalogInput, view: CatalogView, shared: readonly { list: ListName; names: Names }[]) {
+  const own = new Map(
+    view.lists.flatMap((position) => {
+      const lists = input.clientLists[position];
+      return lists === undefined ? [] : [[lists.server, lists] as const];
+    }),
+  );
+  const places = new Set(input.discoveries.map(({ server }) => server));
+  const discoveries = [
+    ...input.discoveries.map((discovery) => own.get(discovery.server) ?? discovery),
+    ...[...own.values()].filter(({ server }) => !places.has(server)),
+  ];
+  const lists = shared.map(({ list, names }, kind) => {
+    const texts: Rendered = [[], []];
+    const seen = new Set<string>();
+    for (const offer of offered(input, discoveries, list, kind, new Problems())) {
+      const key = nameKey(offer);
+      const publicName = names.get(key);
+      if (publicName === undefined || seen.has(key)) continue;
+      seen.add(key);
+      addRendered(texts, offer.items.render(offer.index, publicName));
+    }
+    return { list, texts };
+  });
+  return buildLists({ ...input, discoveries }, lists);
+}
+
+/** The public names of what is listed, by {@link nameKey}. */
+type Names = Map<string, string>;
+
+function nameKey({ server, name }: Pick<Offer, 'server' | 'name'>): string {
+  return `${server}\0${name}`;
+}
+
+/** What clients with lists of their own are offered besides, each name of a server once. */
+function additional(input: CatalogInput, offers: readonly Offer[], list: ListName, kind: number): Offer[] {
+  const known = new Set(offers.map(nameKey));
+  return offered(input, input.clientLists, list, kind, new Problems()).filter((offer) => {
+    const key = nameKey(offer);
+    if (known.has(key)) return false;
+    known.add(key);
+    return true;
+  });
+}
+
 /** The valid items of one list that the configuration includes, in server order. */
-function offered(input: CatalogInput, list: ListName, kind: number, problems: Problems): Offer[] {
+function offered(
+  input: CatalogInput,
+  discoveries: readonly CompiledDiscovery[],
+  list: ListName,
+  kind: number,
+  problems: Problems,
+): Offer[] {
   const offers: Offer[] = [];
   let surplus = 0;
-  for (const discovery of input.discoveries) {
+  for (const discovery of discoveries) {
     const server = input.servers[discovery.server];
     const compiled = discovery.lists[kind];
     if (server === undefined || compiled === undefined) continue;
@@ -145,7 +203,7 @@ function filter(include: readonly string[], exclude: readonly string[]): (name: 
   };
 }
 
-/** The texts of a list by era; '' = not offered to that family. */
+/** The texts of a list by era. */
 type Rendered = [legacy: string[], modern: string[]];
 
 function addRendered([legacyTexts, modernTexts]: Rendered, [legacy, modern]: [string, string]): void {
@@ -153,13 +211,15 @@ function addRendered([legacyTexts, modernTexts]: Rendered, [legacy, modern]: [st
   modernTexts.push(modern);
 }
 
-function isOffered(text: string): boolean {
-  return text !== '';
-}
-
 /** Digest of a list towards both families. */
 function fingerprint([legacy, modern]: Rendered): string {
   return digest(legacy.flatMap((text, index) => (modern[index] === text ? [text] : [text, `\0${modern[index]}`])));
+}
+
+/** One list as all clients are offered it, and the names of what is in the table. */
+interface Added {
+  readonly texts: Rendered;
+  readonly names: Names;
 }
 
 /** Adds tools or prompts under names that are unique. */
@@ -170,19 +230,22 @@ function addNamed(
   offers: readonly Offer[],
   columns: Columns,
   problems: Problems,
-): Rendered {
-  const namings = assignNames(offers, input.servers, input.rules);
-  const rendered: Rendered = [[], []];
-  for (const [position, offer] of offers.entries()) {
+): Added {
+  const all = [...offers, ...additional(input, offers, list, kind)];
+  const namings = assignNames(all, input.servers, input.rules);
+  const texts: Rendered = [[], []];
+  const names: Names = new Map();
+  for (const [position, offer] of all.entries()) {
     const naming = namings[position];
     if (naming === undefined) continue;
-    reportNaming(list, offer, naming, offers[naming.winner], problems);
+    reportNaming(list, offer, naming, all[naming.winner], problems);
     if (naming.fate === 'dropped') continue;
     columns.add(kind, offer, naming.publicName);
     if (naming.fate === 'hidden') continue;
-    addRendered(rendered, offer.items.render(offer.index, naming.publicName));
+    names.set(nameKey(offer), naming.publicName);
+    if (position < offers.length) addRendered(texts, offer.items.render(offer.index, naming.publicName));
   }
-  return rendered;
+  return { texts, names };
 }
 
 /** @param winner the offer that has the name instead, if there is one */
@@ -209,21 +272,23 @@ function reportNaming(
 
 /** Adds resources or templates under their URIs; of equal ones that of the server with the highest priority, then the first. */
 function addResources(
-  _input: CatalogInput,
+  input: CatalogInput,
   list: ListName,
   kind: number,
   offers: readonly Offer[],
   columns: Columns,
   problems: Problems,
-): Rendered {
+): Added {
+  const all = [...offers, ...additional(input, offers, list, kind)];
   const owners = new Map<string, Offer>();
-  for (const offer of offers) {
+  for (const offer of all) {
     const owner = owners.get(offer.name);
     const isPreferred = owner === undefined || offer.settings.priority > owner.settings.priority;
     if (isPreferred) owners.set(offer.name, offer);
   }
-  const rendered: Rendered = [[], []];
-  for (const offer of offers) {
+  const texts: Rendered = [[], []];
+  const names: Names = new Map();
+  for (const [position, offer] of all.entries()) {
     const owner = owners.get(offer.name) ?? offer;
     if (owner !== offer) {
       const { name } = offer.settings;
@@ -233,9 +298,10 @@ function addResources(
       continue;
     }
     columns.add(kind, offer, offer.name);
-    addRendered(rendered, offer.items.render(offer.index, offer.name));
+    names.set(nameKey(offer), offer.name);
+    if (position < offers.length) addRendered(texts, offer.items.render(offer.index, offer.name));
   }
-  return rendered;
+  return { texts, names };
 }
 
 /** The names in another spelling, packed; `plain` itself when all are equal to it. */
@@ -248,6 +314,8 @@ function packedOr(plain: Packed, names: readonly string[], spell: (name: string)
 export function buffersOf(build: CatalogBuild): ArrayBuffer[] {
   const views: Uint8Array[] = [build.discover.bytes];
   views.push(...build.initialize);
-  for (const lists of build.lists) for (const { pages } of lists) views.push(pages.bytes);
+  for (const lists of [...build.lists, ...[...build.views.values()].flat()]) {
+    for (const { pages } of lists) views.push(pages.bytes);
+  }
   return [...new Set(views.map((view) => view.buffer as ArrayBuffer))];
 }

@@ -32,7 +32,7 @@ export interface ItemNote {
 }
 
 /** How an item is offered to modern clients. */
-const Modern = { not: 0, sameText: 1, ownText: 2 } as const;
+const Modern = { sameText: 0, ownText: 1 } as const;
 
 /** One list, compiled. Everything that grows with it is shared memory, which crosses threads without a copy. */
 export interface CompiledList {
@@ -100,7 +100,6 @@ function compileList(list: ListName, { bytes, offsets }: Packed, checkHeaders: b
 }
 
 function modernKind(item: Item): number {
-  if (item.legacyOnly) return Modern.not;
   return item.edits.every((edits) => edits.length === 0) ? Modern.sameText : Modern.ownText;
 }
 
@@ -141,13 +140,12 @@ export class CompiledItems {
     return JSON.parse(packedText(this.list.names, index)) as string;
   }
 
-  /** The item under its public name, in one line: its bytes as latin-1 texts, '' where it is not offered. */
+  /** The item under its public name, in one line: its bytes as latin-1 texts. */
   render(index: number, publicName: string): [legacy: string, modern: string] {
     const { legacy, legacyNames, modern, modernNames, modernKinds } = this.list;
     const name = this.name(index);
     const text = rendered(legacy, legacyNames, index, name, publicName);
     const kind = modernKinds[index];
-    if (kind === Modern.not) return [text, ''];
     return [text, kind === Modern.sameText ? text : rendered(modern, modernNames, index, name, publicName)];
   }
 }

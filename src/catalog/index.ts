@@ -1,11 +1,12 @@
 /** The main thread's side of the catalog: collects discoveries, builds catalogs in the control pool, puts them in force. */
-import { isTombstone } from '../config/numbering.js';
+import { isTombstone, TOMBSTONE } from '../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
 import type { ListedResources } from '../protocol/uri.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
 import type { Discovery } from '../upstream/core/types.js';
 import { buildCatalog } from './build.js';
+import { ClientLists } from './client-lists.js';
 import { ListCompiler, type ListThreads } from './compiler.js';
 import { PreparedCatalog } from './prepared.js';
 import type { CatalogBuild, CatalogInput, CatalogProblem, CompiledDiscovery } from './types.js';
@@ -47,7 +48,7 @@ export interface CatalogOptions {
 }
 
 type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog' | 'order'> & {
-  readonly limits: Pick<Snapshot['limits'], 'maxTools'>;
+  readonly limits: Pick<Snapshot['limits'], 'maxTools' | 'maxClientLists'>;
   readonly servers: readonly ServerSnapshot[];
 };
 
@@ -61,6 +62,7 @@ export class Catalog implements ListedResources {
   #snapshot: CatalogSnapshot;
   /** By server index of the current snapshot. */
   #discoveries = new Map<number, CompiledDiscovery>();
+  readonly #clientLists = new ClientLists();
   readonly #compiler: ListCompiler;
   /** Counts updates by server, so that a slow compilation never replaces a newer one. */
   readonly #updates = new Map<number, number>();
@@ -135,9 +137,33 @@ export class Catalog implements ListedResources {
     await this.#schedule();
   }
 
+  /**
+   * The lists of clients for which some servers have lists of their own.
+   *
+   * @param own those lists, at most one for each server
+   * @returns the name of the view for `PreparedCatalog.page`; it is in the catalog in force, unless the build failed
+   */
+  async view(own: readonly Discovery[]): Promise<string> {
+    const lists = this.#clientLists;
+    const name = lists.nameOf(own);
+    const compiled = await Promise.all(own.map((discovery) => this.#compileOwn(discovery)));
+    lists.use(name, own, compiled, this.#snapshot.limits.maxClientLists);
+    if (this.current.hasView(name)) return name;
+    this.#dirty = true;
+    await this.#schedule();
+    return name;
+  }
+
+  async #compileOwn(discovery: Discovery): Promise<CompiledDiscovery> {
+    const known = this.#clientLists.compiled(discovery);
+    if (known !== undefined) return known;
+    return this.#compiler.compile(discovery, this.#snapshot.servers[discovery.server] ?? TOMBSTONE);
+  }
+
   /** Removes the lists of a server until it is discovered again. */
   async remove(server: number): Promise<void> {
     this.#updates.set(server, (this.#updates.get(server) ?? 0) + 1);
+    this.#clientLists.keep((other) => other !== server);
     if (!this.#discoveries.delete(server)) return;
     this.#dirty = true;
     await this.#schedule();
@@ -157,6 +183,7 @@ export class Catalog implements ListedResources {
       if (discovery !== undefined && kept(old, after)) moved.set(after, { ...discovery, server: after });
     });
     this.#snapshot = snapshot;
+    this.#clientLists.keep((server) => snapshot.servers[server]?.name === before[server]?.name && kept(server, server));
     this.#discoveries = moved;
     this.#dirty = true;
     await this.#schedule();
@@ -225,6 +252,7 @@ export class Catalog implements ListedResources {
 
   #input(): CatalogInput {
     const { name, catalog, limits, servers } = this.#snapshot;
+    const { lists: clientLists, views } = this.#clientLists.input();
     return {
       version: this.#version,
       gatewayName: name,
@@ -241,6 +269,8 @@ export class Catalog implements ListedResources {
         passesMethods: server.methods.length > 0,
       })),
       discoveries: inOrder([...this.#discoveries.values()], this.#snapshot.order ?? []),
+      clientLists,
+      views,
     };
   }
 

@@ -5,8 +5,9 @@ import type { Era } from '../protocol/revisions.js';
 import { EntryFlag } from '../shared/catalog-table.js';
 import { compileProblem } from './compilable.js';
 import { headerParams } from './header-params.js';
-import { applyEdits, type Edit, type Member, objectMembers, removeMembers } from './json-text.js';
+import { applyEdits, type Edit, fromLatin1, type Member, objectMembers, removeMembers } from './json-text.js';
 import { needsWrapping, objectProperties, wrapOutputSchema } from './legacy-schema.js';
+import { withoutNulls } from './nulls.js';
 import { isObject, misshapen, schemaProblem } from './shapes.js';
 import type { HeaderParam, ListName } from './types.js';
 
@@ -23,8 +24,6 @@ export interface Item {
   /** By era. */
   readonly edits: readonly [legacy: readonly Edit[], modern: readonly Edit[]];
   readonly headerParams: readonly HeaderParam[];
-  /** It runs only as a task of 2025-11-25, which modern clients do not have. */
-  readonly legacyOnly: boolean;
   /** The changes that make clients accept the item, or ''. */
   readonly repaired: string;
 }
@@ -50,13 +49,15 @@ export function readItem(list: ListName, bytes: Buffer, checkHeaders: boolean): 
 
 function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | string {
   if (!isUtf8(bytes)) return 'it is not UTF-8';
-  const parsed: unknown = JSON.parse(bytes.toString('utf8'));
-  if (!isObject(parsed)) return 'it is not an object';
+  const whole: unknown = JSON.parse(bytes.toString('utf8'));
+  if (!isObject(whole)) return 'it is not an object';
   // Line breaks occur only between tokens. An item must fit on one line of an event stream.
-  const source = bytes
+  const line = bytes
     .toString('latin1')
     .replaceAll(/[\r\n]/g, ' ')
     .trim();
+  const source = withoutNulls(line);
+  const parsed = source === line ? whole : (JSON.parse(fromLatin1(source)) as Record<string, unknown>);
   const members = objectMembers(source, 0);
   const key = KEY[list];
   const name = parsed[key];
@@ -69,7 +70,7 @@ function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | stri
   const nameMember = clean.find((member) => member.key === key);
   if (nameMember === undefined) return `it has no ${key}`;
   const base = { name, text, nameStart: nameMember.valueStart, nameEnd: nameMember.valueEnd, repaired };
-  if (list !== 'tools') return { ...base, flags: 0, edits: [[], []], headerParams: [], legacyOnly: false };
+  if (list !== 'tools') return { ...base, flags: 0, edits: [[], []], headerParams: [] };
 
   const params = text.includes('mcp-header') || text.includes('\\') ? headerParams(schemaOf(parsed)) : [];
   if (typeof params === 'string' && checkHeaders) return params;
@@ -80,13 +81,12 @@ function read(list: ListName, bytes: Buffer, checkHeaders: boolean): Item | stri
   return {
     ...base,
     repaired: [repaired, note].filter((part) => part !== '').join('; '),
-    flags: toolFlags(parsed) | (listed.length > 0 ? EntryFlag.headerParams : 0),
+    flags: toolFlags(parsed) | (listed.length > 0 ? EntryFlag.headerParams : 0) | taskFlag(parsed['execution']),
     edits: [
       legacyEdits(text, clean, parsed, fault === null ? schema : null),
       removeMembers(clean, ({ key }) => key === 'execution'),
     ],
     headerParams: listed,
-    legacyOnly: isObject(parsed['execution']) && parsed['execution']['taskSupport'] === 'required',
   };
 }
 
@@ -170,6 +170,10 @@ function legacyEdits(
 /** The member that counts of those with a key: JSON.parse uses the last one. */
 function lastMember(members: readonly Member[], key: string): Member | undefined {
   return members.findLast((member) => member.key === key);
+}
+
+function taskFlag(execution: unknown): number {
+  return isObject(execution) && execution['taskSupport'] === 'required' ? EntryFlag.needsTask : 0;
 }
 
 function toolFlags(parsed: Record<string, unknown>): number {

@@ -26,7 +26,7 @@ export function toLatin1(value: string): string {
 }
 
 /** The inverse of {@link toLatin1}. */
-function fromLatin1(text: string): string {
+export function fromLatin1(text: string): string {
   return Buffer.from(text, 'latin1').toString('utf8');
 }
 

@@ -7,7 +7,7 @@ import { applyEdits, arrayElements, type Edit, type Member, objectMembers } from
 /** JSON Schema keywords whose value is data, not schemas. */
 export const DATA_KEYWORDS: ReadonlySet<string> = new Set(['const', 'enum', 'default', 'examples']);
 /** Keywords whose value maps arbitrary names to schemas. */
-const NAME_MAPS = new Set([
+export const NAME_MAPS: ReadonlySet<string> = new Set([
   'properties',
   'patternProperties',
   '$defs',

@@ -39,6 +39,8 @@ export class PreparedCatalog {
   readonly #headerParams = new Map<number, readonly HeaderParam[]>();
   /** By era and position in `LISTS`. */
   readonly #lists: readonly (readonly PreparedList[])[];
+  /** The same by the name of a view. */
+  readonly #views: ReadonlyMap<string, readonly (readonly PreparedList[])[]>;
   readonly #initialize: readonly Uint8Array[];
   readonly #latestInitialize: Uint8Array;
   readonly #discover: Uint8Array;
@@ -60,6 +62,9 @@ export class PreparedCatalog {
     this.fingerprints = build.fingerprints;
     this.offered = build.offered;
     this.#lists = build.lists.map((lists) => lists.map(prepareList));
+    this.#views = new Map(
+      [...build.views].map(([name, eras]) => [name, eras.map((lists) => lists.map(prepareList))] as const),
+    );
     this.#initialize = build.initialize;
     this.#latestInitialize = build.initialize.at(-1) ?? NO_BYTES;
     this.#discover = build.discover.bytes;
@@ -114,15 +119,21 @@ export class PreparedCatalog {
    * @param method one of the four list methods (native/layout.ts)
    * @param revision number of the client's revision
    * @param cursor the raw JSON token of `params.cursor`, or null
+   * @param view the lists of some clients; '' or an unknown one = the lists that all clients share
    * @returns null when the cursor is not one of this catalog (GW_INVALID_CURSOR)
    */
-  page(method: number, revision: number, cursor: Uint8Array | null): Uint8Array | null {
+  page(method: number, revision: number, cursor: Uint8Array | null, view = ''): Uint8Array | null {
     const era = revision > LATEST_LEGACY ? Era.modern : Era.legacy;
-    const list = this.#lists[era]?.[listOf(method)];
+    const lists = (view === '' ? undefined : this.#views.get(view)) ?? this.#lists;
+    const list = lists[era]?.[listOf(method)];
     const bytes = cursor === null ? list?.first : list?.byCursor.get(cursorText(cursor));
     if (list === undefined || bytes === undefined) return null;
     if (list.ttlAt >= 0) this.#writeTtl(bytes, list.ttlAt);
     return bytes;
+  }
+
+  hasView(name: string): boolean {
+    return this.#views.has(name);
   }
 
   /** The `initialize` result of a legacy revision; the newest legacy one for any other number. */

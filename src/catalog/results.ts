@@ -133,7 +133,9 @@ function passedOn(input: CatalogInput, era: Era): Record<string, object> {
 export function mergeCapabilities(input: CatalogInput): Capabilities {
   const servers = input.servers.filter((server) => !isTombstone(server)).length;
   const isIncomplete = input.discoveries.length < servers || servers === 0;
-  const any = (key: keyof Capabilities): boolean => input.discoveries.some(({ capabilities }) => capabilities[key]);
+  // What only some clients are listed is declared to all: which lists a client has is not known at `initialize`.
+  const lists = [...input.discoveries, ...input.clientLists];
+  const any = (key: keyof Capabilities): boolean => lists.some(({ capabilities }) => capabilities[key]);
   return {
     tools: isIncomplete || any('tools'),
     prompts: isIncomplete || any('prompts'),

@@ -70,6 +70,16 @@ export interface CatalogInput {
   readonly servers: readonly CatalogServer[];
   /** In the order of the configuration: lists and ties between equal names follow it. */
   readonly discoveries: readonly CompiledDiscovery[];
+  /** Lists that servers offer to some clients only. Their names are in the table, their items in views. */
+  readonly clientLists: readonly CompiledDiscovery[];
+  readonly views: readonly CatalogView[];
+}
+
+/** The lists of clients for which some servers have lists of their own. */
+export interface CatalogView {
+  readonly name: string;
+  /** Positions in `clientLists` that take the place of the discoveries of their servers. */
+  readonly lists: readonly number[];
 }
 
 /** A tool argument that is also sent as the header `Mcp-Param-{header}`. */
@@ -111,6 +121,8 @@ export interface CatalogBuild {
   readonly headerParams: Packed;
   /** By era (0 legacy, 1 modern) and position in {@link LISTS}. */
   readonly lists: readonly (readonly BuiltList[])[];
+  /** The same by the name of a view. */
+  readonly views: ReadonlyMap<string, readonly (readonly BuiltList[])[]>;
   /** `initialize` results by revision number, oldest first. */
   readonly initialize: readonly Uint8Array[];
   readonly discover: { readonly bytes: Uint8Array; readonly ttlAt: number };

@@ -17,7 +17,7 @@ async function run(args: readonly string[]): Promise<ExitCode> {
   for (const warning of loaded.warnings) printWarning(warning);
   // Loaded here: help and problems of the configuration do not wait for the gateway.
   const { runTrial } = await import('./trial.js');
-  const result = await runTrial(loaded);
+  const result = await runTrial(loaded, true);
   if (result === null) return EXIT.failed;
   const { servers, items } = result;
   if (flags.json) printLine(JSON.stringify({ servers, refused: items.filter(({ fault }) => fault !== '') }, null, 2));
@@ -45,10 +45,22 @@ function printTable(
   for (const { list, name, fault } of items) {
     if (fault !== '') printWarning(`${list}: ${name}: clients on the SDK refuse it: ${fault}`);
   }
+  for (const line of servers.flatMap(clientUseOf)) printLine(mask(line));
   const up = servers.filter(({ isUp }) => isUp).length;
   const verdict = `${up} of ${servers.length} servers ready, ${items.filter(({ list }) => list === 'tools').length} tools`;
   if (up === servers.length) printLine(style('green', verdict));
   else printError(verdict);
+}
+
+/** What a server would do for clients that it can ask, where the configuration decides it. */
+function clientUseOf({ name, isolation, endpoints, clientUse: { capabilities, tools } }: TrialServer): string[] {
+  if (capabilities.length === 0 || isolation === 'session' || isolation === 'principal') return [];
+  // Over Streamable HTTP clients with equal capabilities share a session that declares them.
+  if (endpoints[0]?.transport === 'http') return [];
+  const more = tools.length === 0 ? 'requests to clients' : `${tools.length} more tools (${tools.join(', ')})`;
+  const who = `clients that declare ${capabilities.join(', ')}`;
+  if (isolation === 'auto') return [`${name}: ${more} for ${who}, which get a child or connection of their own`];
+  return [`${name}: would offer ${more} to ${who} with mcpServers.${name}.isolation: session (it is shared)`];
 }
 
 function time(ms: number): string {

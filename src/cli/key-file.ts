@@ -8,8 +8,8 @@ import type { Snapshot } from '../config/snapshot.js';
  * @throws ConfigError with the position in the configuration
  */
 export async function checkKeyFile(loaded: LoadedConfig, { sessions }: Snapshot): Promise<void> {
-  if (sessions.keyFile === null || sessions.secrets.length > 0) return;
-  // Loaded here: most configurations have no key file, and their errors are reported without it.
+  if (sessions.keyFile === null || sessions.isKeyFileOptional || sessions.secrets.length > 0) return;
+  // Loaded here: most configurations name no key file, and their errors are reported without it.
   const { keyFileProblem } = await import('../session/key-file.js');
   const problem = keyFileProblem(sessions.keyFile);
   if (problem === null) return;

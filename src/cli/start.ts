@@ -85,7 +85,12 @@ async function run(args: readonly string[]): Promise<ExitCode> {
     maskWith(loaded);
     const snapshot = await config.compile(loaded);
     const json = snapshot.log.format === 'json' || (snapshot.log.format === 'auto' && process.stderr.isTTY !== true);
-    if (named === undefined && file !== undefined) printNote(`using ${file} of this folder`, json);
+    if (named === undefined && flags.demo !== true) {
+      printNote(
+        file === undefined ? `this folder has no ${FILE_NAMES}; this is the demo` : `using ${file} of this folder`,
+        json,
+      );
+    }
     for (const warning of loaded.warnings) printWarning(warning, json);
     return await serve(snapshot, config, flags.stdio === true);
   } finally {
@@ -132,7 +137,7 @@ function announce(gateway: RunningGateway, print: (line: string) => void, isDemo
     print(`switchyard serves standard input and output${admin}`);
     return;
   }
-  print(`switchyard listening on http://${authority(address)}/mcp${admin}`);
+  print(`switchyard listening on http://${authority(address)}${gateway.snapshot.path}${admin}`);
   if (isDemo) for (const line of demoNotes(clientUrl(address))) print(line);
 }
 

@@ -14,6 +14,9 @@ const JSON_STARTER = `// Switchyard configuration: many MCP servers behind one e
     "memory": {
       "command": "npx",
       "args": ["-y", "@modelcontextprotocol/server-memory"]
+      // Clients share one process; "auto" starts another one for a client that the server can ask (sampling,
+      // elicitation, roots). "session" starts one for every client, "shared" never does.
+      // , "isolation": "auto"
     }
     // A Streamable HTTP server. "enabled": false keeps an entry without using it.
     // , "search": {
@@ -54,6 +57,9 @@ mcpServers:
   memory:
     command: npx
     args: [-y, "@modelcontextprotocol/server-memory"]
+    # Clients share one process; "auto" starts another one for a client that the server can ask (sampling,
+    # elicitation, roots). "session" starts one for every client, "shared" never does.
+    # isolation: auto
 
   # A Streamable HTTP server. "enabled: false" keeps an entry without using it.
   # search:
@@ -91,6 +97,9 @@ port = 8000
 [mcpServers.memory]
 command = "npx"
 args = ["-y", "@modelcontextprotocol/server-memory"]
+# Clients share one process; "auto" starts another one for a client that the server can ask (sampling,
+# elicitation, roots). "session" starts one for every client, "shared" never does.
+# isolation = "auto"
 
 # A Streamable HTTP server. "enabled = false" keeps an entry without using it.
 # [mcpServers.search]

@@ -20,7 +20,7 @@ async function run(args: readonly string[]): Promise<ExitCode> {
   for (const warning of loaded.warnings) printWarning(warning);
   // Loaded here: help and problems of the configuration do not wait for the gateway.
   const { runTrial } = await import('./trial.js');
-  const result = await runTrial(loaded);
+  const result = await runTrial(loaded, false);
   if (result === null) return EXIT.failed;
   const items = result.items.filter(({ list }) => flags.all === true || list === 'tools');
   if (flags.json) printLine(JSON.stringify(items, null, 2));

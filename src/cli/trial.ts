@@ -1,6 +1,7 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import {
+  ListRootsRequestSchema,
   PromptSchema,
   ResourceSchema,
   ResourceTemplateSchema,
@@ -10,13 +11,16 @@ import {
 import { OwnGateway } from '../api/gateway.js';
 import { compileSnapshot } from '../config/compile/index.js';
 import type { LoadedConfig } from '../config/loaded.js';
-import type { Snapshot } from '../config/snapshot.js';
+import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import type { UpstreamHealth } from '../control/health.js';
 import { packageVersion } from '../package-root.js';
 import type { Milliseconds } from '../units.js';
+import { printNote } from './print.js';
 import { StopSignals } from './stop-signals.js';
 
 const POLL_MS: Milliseconds = 20;
+/** Time between two lines that name the servers that are waited for. */
+const PROGRESS_MS: Milliseconds = 5_000;
 
 /** One server of a trial. */
 export interface TrialServer {
@@ -25,6 +29,10 @@ export interface TrialServer {
   readonly isUp: boolean;
   /** From the start until it was up, or the wait ended. */
   readonly timeMs: Milliseconds;
+  /** What it makes of client capabilities. */
+  readonly clientUse: { readonly capabilities: readonly string[]; readonly tools: readonly string[] };
+  /** `isolation` of the configuration. */
+  readonly isolation: ServerSnapshot['isolation'];
   /** What it offers to clients. */
   readonly offers: { readonly tools: number; readonly prompts: number; readonly resources: number };
 }
@@ -55,18 +63,29 @@ const CAPABILITY = {
   resourceTemplates: 'resources',
 } as const;
 
+/** Everything that a server can ask a client for. */
+const CAPABLE = { sampling: {}, elicitation: { form: {}, url: {} }, roots: {} };
+const UNUSED = { capabilities: [], tools: [] };
+
 /** What a trial found. */
 export interface TrialResult {
   readonly servers: readonly TrialServer[];
   readonly items: readonly TrialItem[];
 }
 
-/** Starts the servers of a configuration, lists what they offer and stops them; null when a signal ended it. */
-export async function runTrial(loaded: LoadedConfig): Promise<TrialResult | null> {
+/**
+ * Starts the servers of a configuration, lists what they offer and stops them; null when a signal ended it.
+ *
+ * @param showsUse find out what they make of client capabilities, which can start another child of each
+ */
+export async function runTrial(loaded: LoadedConfig, showsUse: boolean): Promise<TrialResult | null> {
   const trial = new Trial(loaded);
   const stopping = new StopSignals();
   try {
-    const work = trial.servers().then(async (servers) => ({ servers, items: await trial.items() }));
+    const work = trial.servers().then(async (servers) => ({
+      items: await trial.items(),
+      servers: showsUse ? await trial.withClientUse(servers) : servers,
+    }));
     return await Promise.race([work, stopping.first.then(() => null)]);
   } finally {
     await trial.stop();
@@ -79,11 +98,15 @@ export async function runTrial(loaded: LoadedConfig): Promise<TrialResult | null
  */
 class Trial {
   readonly #gateway: OwnGateway;
+  /** By name of the server, as configured. */
+  readonly #isolation: ReadonlyMap<string, ServerSnapshot['isolation']>;
   readonly #waitMs: Milliseconds;
 
   constructor(loaded: LoadedConfig) {
     const snapshot = trialSnapshot(loaded);
-    this.#gateway = new OwnGateway(snapshot);
+    this.#isolation = new Map(snapshot.servers.map(({ name, isolation }) => [name, isolation]));
+    const servers = snapshot.servers.map((server) => ({ ...server, isolation: trialIsolation(server) }));
+    this.#gateway = new OwnGateway({ ...snapshot, servers });
     this.#waitMs = Math.max(0, ...snapshot.servers.map(({ connectTimeoutMs }) => connectTimeoutMs));
   }
 
@@ -92,6 +115,7 @@ class Trial {
     const startedAt = performance.now();
     await this.#gateway.start();
     const times = new Map<string, Milliseconds>();
+    let nextProgress = PROGRESS_MS;
     for (;;) {
       const stats = await this.#gateway.stats();
       const health = this.#gateway.upstreamHealth();
@@ -101,6 +125,11 @@ class Trial {
         if (!times.has(server.name) && isSettled(server, isListed(server.name))) times.set(server.name, now);
       }
       if (times.size < health.length && now < this.#waitMs) {
+        if (now > nextProgress) {
+          const missing = health.map(({ name }) => name).filter((name) => !times.has(name));
+          printNote(`waiting for ${missing.join(', ')} (${Math.round(now / 1_000)} s)`);
+          nextProgress += PROGRESS_MS;
+        }
         await new Promise((resolve) => setTimeout(resolve, POLL_MS));
         continue;
       }
@@ -112,9 +141,28 @@ class Trial {
           endpoints: server.endpoints,
           isUp: server.endpoints.every(({ state }) => state === 'ready') && isListed(server.name),
           timeMs: times.get(server.name) ?? now,
+          clientUse: UNUSED,
+          isolation: this.#isolation.get(server.name) ?? 'shared',
           offers: { tools, prompts, resources: resources + templates },
         };
       });
+    }
+  }
+
+  /** What the servers make of a client that declares all capabilities: known once such a client has listed. */
+  async withClientUse(servers: readonly TrialServer[]): Promise<TrialServer[]> {
+    const client = new Client({ name: 'switchyard', version: packageVersion }, { capabilities: CAPABLE });
+    client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [] }));
+    await client.connect(this.#gateway.connect() as Transport);
+    try {
+      await client.request({ method: 'tools/list' }, ResultSchema);
+      const { upstreams } = await this.#gateway.stats();
+      return servers.map((server) => {
+        const use = upstreams.find(({ name }) => name === server.name)?.clientUse ?? UNUSED;
+        return { ...server, clientUse: { capabilities: use.capabilities, tools: use.tools } };
+      });
+    } finally {
+      await client.close();
     }
   }
 
@@ -151,6 +199,11 @@ class Trial {
   }
 }
 
+/** A server that clients share shows what it would offer if they did not. */
+function trialIsolation({ isolation }: ServerSnapshot): ServerSnapshot['isolation'] {
+  return isolation === 'shared' ? 'auto' : isolation;
+}
+
 /** The servers of a configuration, and nothing that a client has to bring, waits for or shares with a running gateway. */
 function trialSnapshot(loaded: LoadedConfig): Snapshot {
   const overrides = { port: false, adminPort: false, workers: 1, logLevel: 'silent' } as const;
@@ -160,7 +213,7 @@ function trialSnapshot(loaded: LoadedConfig): Snapshot {
     auth: { type: 'none' },
     routes: [],
     catalog: { ...snapshot.catalog, startupWaitMs: 0 },
-    sessions: { ...snapshot.sessions, keyFile: null },
+    sessions: { ...snapshot.sessions, keyFile: null, isKeyFileOptional: false },
   };
 }
 

@@ -5,8 +5,9 @@ import { type ConfigPath, Problems } from '../config/problems.js';
 import { list } from '../config/schema/fields.js';
 import type { ResolvedConfig } from '../config/schema/index.js';
 import { EVERYTHING } from '../config/schema/routes.js';
-import type { EndpointSnapshot, Snapshot, TransportsSnapshot } from '../config/snapshot.js';
+import type { EndpointSnapshot, ServerSnapshot, Snapshot, TransportsSnapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
+import { keyFileProblem } from '../session/key-file.js';
 import { authority } from './addresses.js';
 import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments } from './command.js';
 import { requiredFile } from './config-file.js';
@@ -32,6 +33,8 @@ interface Upstream {
   readonly transport: string;
   /** Program or address, without secrets. */
   readonly target: string;
+  /** What its isolation takes from clients; '' = nothing. */
+  readonly note: string;
 }
 
 async function run(args: readonly string[]): Promise<ExitCode> {
@@ -67,11 +70,17 @@ function resolveUpstreams(snapshot: Snapshot, loaded: LoadedConfig): Upstream[] 
         loaded.addProblem(problems, [...path, 'command'], target.problem);
       }
       const shown = 'problem' in target ? '' : target.shown;
-      return { name: server.name, transport: endpoint.transport, target: shown };
+      return { name: server.name, transport: endpoint.transport, target: shown, note: noteOf(server, endpoint) };
     }),
   );
   problems.throwIfAny();
   return upstreams;
+}
+
+/** What a server makes of its clients is known when it runs. */
+function noteOf({ isolation }: ServerSnapshot, { transport }: EndpointSnapshot): string {
+  if (isolation !== 'shared' || transport === 'http') return '';
+  return 'shared: cannot ask clients; `switchyard check` shows what isolation: session would add';
 }
 
 function targetOf(
@@ -119,18 +128,18 @@ function printReport(
   for (const warning of loaded.warnings) printWarning(warning);
   printLine(`${file} ${style('green', 'can be used')}.`);
   section('Listeners', [
-    ['endpoint', snapshot.listens ? `http://${authority({ ...snapshot, host: shownHost })}/mcp` : 'none'],
+    ['endpoint', snapshot.listens ? `http://${authority({ ...snapshot, host: shownHost })}${snapshot.path}` : 'none'],
     ['transports', transportsOf(snapshot)],
     ['admin', snapshot.admin === null ? 'none' : `http://${authority({ ...snapshot.admin, host: adminHost })}`],
     ['auth', snapshot.auth.type],
-    ['session key', sessionKeyOf(loaded)],
+    ['session key', sessionKeyOf(loaded, snapshot)],
     ['workers', String(snapshot.workers)],
     ['decoder', withReason(runtime.decoder)],
     ['front end', withReason(runtime.frontEnd)],
   ]);
   section(
     `Upstreams (${snapshot.servers.length})`,
-    upstreams.map(({ name, transport, target }) => [loaded.mask(name), transport, target]),
+    upstreams.map(({ name, transport, target, note }) => [loaded.mask(name), transport, target, note]),
   );
   section(
     `Routes (${snapshot.routes.length})`,
@@ -153,11 +162,13 @@ function transportsOf({ listens, transports }: Snapshot): string {
 }
 
 /** The source of the key that seals session ids. */
-function sessionKeyOf(loaded: LoadedConfig): string {
-  const { sessions } = loaded.config;
-  if (sessions.secret !== undefined) return 'from the configuration';
-  if (sessions.keyFile === undefined) return 'in memory, sessions end with the process';
-  return `in ${loaded.shownAt(['sessions', 'keyFile']) ?? sessions.keyFile}`;
+function sessionKeyOf(loaded: LoadedConfig, { sessions }: Snapshot): string {
+  if (sessions.secrets.length > 0) return 'from the configuration';
+  if (sessions.keyFile === null) return 'in memory, sessions end with the process';
+  if (!sessions.isKeyFileOptional)
+    return `in ${loaded.shownAt(['sessions', 'keyFile']) ?? loaded.config.sessions.keyFile}`;
+  const problem = keyFileProblem(sessions.keyFile);
+  return problem === null ? `in ${sessions.keyFile}` : `in memory, sessions end with the process: ${problem}`;
 }
 
 function section(title: string, rows: readonly (readonly string[])[]): void {

@@ -19,6 +19,8 @@ export interface Snapshot {
   readonly port: number;
   /** false = no listener for clients (`port: false`); `port` is 0 then. */
   readonly listens: boolean;
+  /** Path of the MCP endpoint besides `/mcp` and `/`. */
+  readonly path: string;
   /** `null` = no admin listener. */
   readonly admin: { readonly host: string; readonly port: number } | null;
   /** Resolved number of policy workers, at least 1. */
@@ -108,7 +110,7 @@ export interface ServerSnapshot {
   /** Higher wins under `conflict: priority`; default 0. */
   readonly priority: number;
   /** Scope of a legacy child or upstream session: shared by all clients, or one for each client session or principal. */
-  readonly isolation: 'shared' | 'session' | 'principal';
+  readonly isolation: 'auto' | 'shared' | 'session' | 'principal';
   /** Dedicated children or upstream sessions per endpoint at once, besides the shared one. */
   readonly maxDedicated: Count;
   /** Idle time after which a dedicated child or session is stopped. */
@@ -225,9 +227,15 @@ export interface LimitsSnapshot {
   readonly maxConnections: Count;
   readonly maxSessions: Count;
   readonly maxStreams: Count;
+  /** Event streams (GET) open at once for one session. */
+  readonly maxSessionStreams: Count;
   /** Verdicts remembered. */
   readonly maxMemo: Count;
   readonly maxTools: Count;
+  /** Lists and combinations of lists that are kept for clients with dedicated endpoints. */
+  readonly maxClientLists: Count;
+  /** Longest wait for a task that the gateway has made for a client. */
+  readonly taskMs: Milliseconds;
   /** Pages read from one upstream list. */
   readonly maxPages: Count;
   /** Names that get metrics of their own; the rest are counted as `other`. */
@@ -278,11 +286,15 @@ export interface CatalogRules {
 
 /** Sessions of legacy clients. */
 export interface SessionsSnapshot {
+  /** Whether a legacy POST needs a session. */
+  readonly required: boolean;
   /** Newest first; each at least 32 characters, or empty = a key file beside the state. */
   readonly secrets: readonly string[];
   readonly ttlSeconds: Seconds;
   /** Where a generated key is kept; `null` = in memory only. */
   readonly keyFile: string | null;
+  /** Whether a key in memory will do where {@link keyFile} cannot be used: it is the default one. */
+  readonly isKeyFileOptional: boolean;
   /** Events kept for resumption, per session and over all sessions; 0 = none, and events have no ids. */
   readonly eventLogBytes: Bytes;
   readonly eventLogTotalBytes: Bytes;

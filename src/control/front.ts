@@ -20,7 +20,9 @@ import { LocalAnswers } from '../request/write/local.js';
 import { ServerRequests } from '../server-requests/index.js';
 import { InputRounds } from '../server-requests/input-rounds.js';
 import { ParkedCalls } from '../server-requests/parked/index.js';
+import { PolledTasks } from '../server-requests/polled-tasks.js';
 import { ServerRequestRouter } from '../server-requests/router.js';
+import { AwaitedTasks } from '../session/awaited-tasks.js';
 import { HandleSealer } from '../session/handles.js';
 import { Rights } from '../session/rights.js';
 import type { SessionTable } from '../session/sessions.js';
@@ -32,6 +34,7 @@ import { Access } from '../subscriptions/access.js';
 import { Subscriptions } from '../subscriptions/index.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { Accounting } from './accounting.js';
+import { ClientListViews } from './client-lists.js';
 import { ExchangeOwners } from './exchange-owners.js';
 import type { FrontLog } from './front-log.js';
 import { Identity } from './identity.js';
@@ -91,7 +94,8 @@ export class Front {
     // The stages after the verdict.
     const dispatch = new Dispatcher({ table, pool, decoder });
     const write = new WriteStage({ config, identity, cache: dispatch, log: streams.log, accounting, exchanges });
-    const send = new SendStage({ upstreams, routes, catalogs, counters: pool.counters, write });
+    const awaitedTasks = new AwaitedTasks(config);
+    const send = new SendStage({ upstreams, routes, catalogs, counters: pool.counters, awaitedTasks, write });
 
     // Server requests and subscriptions.
     const access = new Access({ config, policy: dispatch, log });
@@ -108,6 +112,7 @@ export class Front {
     });
     const requests = new ServerRequests({ config, table, sessions, write, streams, upstreams });
     const rounds = new InputRounds({ config, requests, decoder, log: streams.log, send, write });
+    const polledTasks = new PolledTasks({ config, upstreams, decoder, rounds, write });
     const parked = new ParkedCalls({ config, table, handles: parkedHandles, identity, write, upstreams });
     const router = new ServerRequestRouter({ requests, rounds, parked, tasks });
     const subscriptions = new Subscriptions({
@@ -116,6 +121,7 @@ export class Front {
       upstreams,
       access,
       catalog,
+      sessions,
       tasks,
       write,
       table,
@@ -134,6 +140,7 @@ export class Front {
     const local = new LocalAnswers({
       write,
       catalog,
+      views: new ClientListViews({ upstreams, catalog, send }),
       sessions,
       ends,
       streams: streamRequests,
@@ -153,6 +160,7 @@ export class Front {
       tasks,
       dispatch,
       parked,
+      questions: requests,
       send,
       local,
       write,
@@ -166,8 +174,9 @@ export class Front {
 
     // Where two parts need each other, the earlier one gets the later one here.
     write.attach(router);
+    rounds.attach(polledTasks);
     streams.longLived.attach(rights);
-    sink.attach({ pipeline: this.pipeline, send, write, parked, tasks, router });
+    sink.attach({ pipeline: this.pipeline, send, write, parked, tasks, awaitedTasks, polledTasks, router });
 
     this.dispatch = dispatch;
     this.write = write;

@@ -137,6 +137,8 @@ export class GatewayState implements StatsSources {
 function upstreamStatus(server: UpstreamServer): UpstreamStatus {
   return {
     name: server.name,
+    isolation: server.config.isolation,
+    clientUse: server.clientUse,
     endpoints: server.endpoints.map((endpoint, index): EndpointStatus => {
       const { inFlight, dedicated: lanes, stats, overLimit } = server.totals(index);
       return {

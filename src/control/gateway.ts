@@ -273,7 +273,7 @@ class Gateway implements RunningGateway, AdminSource {
     const before = this.#config.current;
     const problems = restartProblems(before, given);
     if (problems.length > 0) throw new ConfigError(problems);
-    const wanted = withSessionSecrets(given);
+    const { snapshot: wanted } = withSessionSecrets(given);
     const sealer = openSealer(wanted.sessions);
     const next = {
       ...renumbered(before, wanted, (server) => !this.#isReferenced(server)),
@@ -353,11 +353,12 @@ const EMPTY_CATALOG = buildTable(0, NO_COLUMNS, [], []);
  * @throws ConfigError when the key file of sessions cannot be used; nothing was started
  */
 export async function startGateway(given: Snapshot): Promise<RunningGateway> {
-  const snapshot = withSessionSecrets(given);
+  const { snapshot, volatileReason } = withSessionSecrets(given);
   const log = await openLog({ settings: snapshot.log, secrets: snapshot.secrets });
   const gateway = new Gateway(snapshot, log);
-  if (given.sessions.secrets.length === 0 && given.sessions.keyFile === null) {
-    log.logger.info('sessions end with this process; to keep them set sessions.secret or sessions.keyFile');
+  if (volatileReason !== null && snapshot.listens) {
+    const advice = 'to keep them set sessions.secret, or sessions.keyFile to a place that can be written';
+    log.logger.info(`sessions end with this process (${volatileReason}); ${advice}`);
   }
   try {
     await gateway.start();

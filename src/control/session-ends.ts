@@ -35,8 +35,7 @@ export class SessionEnds implements SessionListener, RightsListener {
   /** Ends a session at the request of its client (DELETE). */
   endSession(session: SessionLike): void {
     const { sessions, streams, write } = this.#parts;
-    const stream = streams.end(session as Session);
-    if (stream !== null) write.abandon(stream);
+    for (const stream of streams.end(session as Session)) write.abandon(stream);
     sessions.end(session);
     this.#notifyEnded(session.id);
   }
@@ -49,8 +48,7 @@ export class SessionEnds implements SessionListener, RightsListener {
 
   sessionDropped(session: Session, hasEnded: boolean): void {
     const { streams, subscriptions } = this.#parts;
-    const { stream } = session;
-    if (hasEnded && stream !== null) {
+    for (const stream of hasEnded ? session.streams : []) {
       const { link } = stream.client;
       streams.disconnected(stream);
       this.#endStream(stream, 'GW_SESSION_NOT_FOUND');

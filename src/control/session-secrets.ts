@@ -4,12 +4,20 @@ import { MASK } from '../secrets/show.js';
 import { KeyFileError } from '../session/key-file.js';
 import { sessionSecrets } from '../session/secrets.js';
 
-/** The snapshot with the secrets that seal sessions, the same for all parts. @throws ConfigError when the key file cannot be used */
-export function withSessionSecrets(snapshot: Snapshot): Snapshot {
+/** A snapshot with the secrets that seal sessions, the same for all parts. */
+export interface SealedSnapshot {
+  readonly snapshot: Snapshot;
+  /** Why sessions end with the process; null = they do not. */
+  readonly volatileReason: string | null;
+}
+
+/** @throws ConfigError when the key file that the configuration names cannot be used */
+export function withSessionSecrets(snapshot: Snapshot): SealedSnapshot {
   try {
-    const secrets = sessionSecrets(snapshot.sessions);
+    const { secrets, volatileReason } = sessionSecrets(snapshot.sessions);
     const known = secrets.map((value) => ({ value, shown: MASK }));
-    return { ...snapshot, sessions: { ...snapshot.sessions, secrets }, secrets: [...snapshot.secrets, ...known] };
+    const sessions = { ...snapshot.sessions, secrets };
+    return { snapshot: { ...snapshot, sessions, secrets: [...snapshot.secrets, ...known] }, volatileReason };
   } catch (error) {
     if (!(error instanceof KeyFileError)) throw error;
     throw new ConfigError([`sessions.keyFile: ${error.message}`]);

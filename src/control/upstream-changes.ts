@@ -6,7 +6,7 @@ import type { Current } from '../config/current.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { packedCount } from '../shared/packed.js';
 import type { Subscriptions } from '../subscriptions/index.js';
-import type { ConnectionOwner, Discovery, UpstreamEvents } from '../upstream/core/types.js';
+import type { ConnectionOwner, Discovery, ListChanges, UpstreamEvents } from '../upstream/core/types.js';
 
 /** Distributes catalogs and notifications: Front. */
 export interface ChangeReceiver {
@@ -51,6 +51,11 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
 
   resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: ConnectionOwner | null): void {
     this.#front.subscriptions.resourceUpdated(server, uri, bytes, length, owner);
+  }
+
+  ownListsChanged(owner: ConnectionOwner | null, changes: ListChanges): void {
+    if (owner === null) this.#front.subscriptions.listsChanged(changes);
+    else this.#front.subscriptions.clientListsChanged(owner, changes);
   }
 
   taskChanged(server: number, taskId: string, bytes: Uint8Array, length: number): void {

@@ -1,13 +1,17 @@
 import { decoder } from '../../native/index.js';
+import { Kind } from '../../native/layout.js';
 import { Spans } from '../../native/spans.js';
 import type { ErrorCode } from '../errors.js';
 import { UPSTREAM_DEPTH } from '../protocol/depth.js';
+import { Era } from '../protocol/revisions.js';
 import { type Exchange, Phase } from '../request/exchange/index.js';
 import type { Pipeline } from '../request/pipeline.js';
 import type { SendStage } from '../request/send/index.js';
 import type { WriteStage } from '../request/write/index.js';
 import type { ParkedCalls } from '../server-requests/parked/index.js';
+import type { PolledTasks } from '../server-requests/polled-tasks.js';
 import type { ServerRequestRouter } from '../server-requests/router.js';
+import type { AwaitedTasks } from '../session/awaited-tasks.js';
 import type { TaskRoutes } from '../session/tasks.js';
 import type { Endpoint, UpstreamSink } from '../upstream/core/types.js';
 
@@ -18,6 +22,8 @@ export interface SinkParts {
   readonly write: WriteStage;
   readonly parked: ParkedCalls;
   readonly tasks: TaskRoutes;
+  readonly awaitedTasks: AwaitedTasks;
+  readonly polledTasks: PolledTasks;
   readonly router: ServerRequestRouter;
 }
 
@@ -82,7 +88,33 @@ export class UpstreamMessages implements UpstreamSink {
   }
 
   #message(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
-    const { parked, tasks, write } = this.#parts;
+    if (exchange.call.taskTarget !== null && spans.kind === Kind.response) {
+      this.#awaitedTask(exchange, bytes, length, spans);
+    } else {
+      this.#pass(exchange, bytes, length, spans);
+    }
+  }
+
+  /** A response to a call that the gateway makes a task of. */
+  #awaitedTask(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    const response = this.#parts.awaitedTasks.response(exchange, bytes, length, spans);
+    if (response === null) return;
+    const own = new Spans();
+    decoder.scan(response, response.length, own.words, UPSTREAM_DEPTH);
+    this.#pass(exchange, response, response.length, own);
+  }
+
+  #pass(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    const { parked, polledTasks, tasks, write } = this.#parts;
+    // A result that is neither complete nor a question, in the tasks extension: its call waits for the end of the task.
+    if (
+      exchange.call.era === Era.modern &&
+      exchange.client.era === Era.legacy &&
+      tasks.mayNameTasks(exchange, spans) &&
+      polledTasks.created(exchange, bytes, spans)
+    ) {
+      return;
+    }
     if (exchange.phase === Phase.parked) parked.response(exchange, bytes, length, spans);
     else if (tasks.mayNameTasks(exchange, spans)) this.#taskResponse(exchange, bytes, length, spans);
     else write.message(exchange, bytes, length, spans);

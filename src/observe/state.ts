@@ -3,12 +3,14 @@
  * rendered in the control pool. Counters and histograms are not copied: their shared memory is passed along.
  */
 import type { CatalogProblem } from '../catalog/types.js';
+import type { ServerSnapshot } from '../config/snapshot.js';
 import type { ServerRequestCounts } from '../server-requests/index.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
 import type { BreakerState } from '../upstream/balance/breaker.js';
 import type { EndpointState, Transport } from '../upstream/core/types.js';
+import type { ClientUseReport } from '../upstream/isolation/client-needs.js';
 
 /** Gauges: numbers that go up and down. */
 export interface Gauges {
@@ -49,6 +51,8 @@ export interface EndpointStatus {
 /** One server with its endpoints. */
 export interface UpstreamStatus {
   readonly name: string;
+  readonly isolation: ServerSnapshot['isolation'];
+  readonly clientUse: ClientUseReport;
   readonly endpoints: readonly EndpointStatus[];
 }
 

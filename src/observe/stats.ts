@@ -67,6 +67,9 @@ export function buildStats(state: ObservedState) {
         name: upstream.name,
         healthy: upstream.endpoints.some(({ state: endpoint }) => endpoint === 'ready'),
         endpoints: upstream.endpoints,
+        isolation: upstream.isolation,
+        /** What it makes of client capabilities, as far as it is known. */
+        clientUse: upstream.clientUse,
         offers: { tools, prompts, resources, templates },
         ...(id === undefined ? NO_CALLS : calls(id)),
       };

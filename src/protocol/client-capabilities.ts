@@ -94,7 +94,8 @@ export function neededCapability(method: number, params: unknown): number {
   const given = members(params);
   switch (method) {
     case Method.createMessage: {
-      const tools = given !== null && (given['tools'] !== undefined || given['toolChoice'] !== undefined);
+      // `null` counts as absent.
+      const tools = given !== null && ((given['tools'] ?? null) !== null || (given['toolChoice'] ?? null) !== null);
       return Capability.sampling | (tools ? Capability.samplingTools : 0);
     }
     case Method.elicit:

@@ -23,6 +23,16 @@ export const MODERN = Revision.r2026_07_28;
 export const Era = codes('Era', { legacy: 0, modern: 1 });
 export type Era = CodeOf<typeof Era>;
 
+/**
+ * The newest legacy revision that is not newer than `version`, and the oldest one where all are. Versions compare as ISO
+ * dates.
+ */
+export function nearestLegacy(version: string): number {
+  let revision: number = LATEST_LEGACY;
+  while (revision > 0 && (REVISIONS[revision] ?? '') > version) revision -= 1;
+  return revision;
+}
+
 /** The number of `version`, or -1. */
 export function revisionNumber(version: string): number {
   return (REVISIONS as readonly string[]).indexOf(version);

@@ -1,8 +1,12 @@
 /** Stops what is under way for clients that cancel a request or leave, in the way of their family and of their transport. */
+import { findMember, stringValue } from '../protocol/json-cursor.js';
 import { Era } from '../protocol/revisions.js';
 import { Verdict } from '../shared/records.js';
 import { type Exchange, Phase } from './exchange/index.js';
 import type { ExchangeTable } from './exchange/table.js';
+
+/** Longest reason of a cancellation that is passed on, in characters; a longer one is cut. */
+const MAX_REASON = 1_024;
 
 /** What {@link Cancellation} works with. */
 export interface CancellationParts {
@@ -43,6 +47,7 @@ export class Cancellation {
     const { link } = origin.client;
     // By id: the table may have dropped the session's state and built it again.
     const sessionId = origin.client.session?.id;
+    const reason = reasonOf(origin, bytes);
     let isFound = false;
     this.#parts.table.forEach((exchange) => {
       if (exchange === origin) return;
@@ -56,7 +61,7 @@ export class Cancellation {
       for (let index = 0; index < client.idLength; index += 1) {
         if (client.id[index] !== bytes[start + index]) return;
       }
-      if (!this.#stop(exchange)) return;
+      if (!this.#stop(exchange, reason)) return;
       isFound = true;
       this.#parts.write.cancelled(exchange);
     });
@@ -113,18 +118,30 @@ export class Cancellation {
     });
   }
 
-  /** Stops what is done for an exchange. @returns false when nothing is under way that could be stopped */
-  #stop(exchange: Exchange): boolean {
+  /**
+   * Stops what is done for an exchange.
+   *
+   * @param reason the client's, '' = none
+   * @returns false when nothing is under way that could be stopped
+   */
+  #stop(exchange: Exchange, reason = ''): boolean {
     if (exchange.phase === Phase.deciding) this.#parts.dispatch.forget(exchange);
-    else if (exchange.call.upstream !== null) this.#cancelUpstream(exchange);
+    else if (exchange.call.upstream !== null) this.#cancelUpstream(exchange, reason);
     else if (exchange.phase === Phase.streaming) this.#parts.streams.streamClosed(exchange);
     else return exchange.phase === Phase.asking;
     return true;
   }
 
-  #cancelUpstream(exchange: Exchange): void {
-    exchange.call.upstream?.cancel(exchange);
+  #cancelUpstream(exchange: Exchange, reason = ''): void {
+    exchange.call.upstream?.cancel(exchange, reason);
     exchange.call.upstream = null;
     if (exchange.verdict.kind === Verdict.lead) this.#parts.dispatch.release(exchange);
   }
+}
+
+/** The `reason` of a `notifications/cancelled` (MCP, cancellation), '' = none. */
+function reasonOf({ message: { spans } }: Exchange, bytes: Uint8Array): string {
+  const reason = findMember(bytes, spans.paramsStart, spans.paramsEnd, 'reason');
+  const text = reason === undefined ? undefined : stringValue(bytes, reason.start, reason.end);
+  return text === undefined ? '' : text.slice(0, MAX_REASON);
 }

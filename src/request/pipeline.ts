@@ -3,7 +3,7 @@
  * to the local answers or to write. The stages do not import each other.
  */
 
-import { type Decoder, Method } from '../../native/layout.js';
+import { type Decoder, Kind, Method } from '../../native/layout.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import type { FaultLog } from '../shared/fault-log.js';
@@ -14,10 +14,9 @@ import { BatchReply } from './batch.js';
 import type { Cancellation } from './cancellation.js';
 import type { DecodedMessages, DecodeStage } from './decode/index.js';
 import type { DecidedExchanges } from './dispatch/index.js';
-import { Accepts, type ClientLink, type Exchange, MessageFlag, Phase } from './exchange/index.js';
+import { Accepts, type ClientLink, type Exchange, MessageFlag, Phase, type SessionLike } from './exchange/index.js';
 import type { ExchangeTable } from './exchange/table.js';
 import type { SendStage } from './send/index.js';
-import { JSON_HEAD } from './write/heads.js';
 import type { WriteStage } from './write/index.js';
 import type { LocalAnswers } from './write/local.js';
 
@@ -45,6 +44,10 @@ export interface PipelineParts {
      * @returns true when it belongs to a call that is under way and goes on with it
      */
     resume(exchange: Exchange, bytes: Uint8Array, length: number): boolean;
+  };
+  readonly questions: {
+    /** Sends the requests of upstreams that waited for a stream of this session; `exchange` can have one. */
+    deliverWaiting(session: SessionLike, exchange: Exchange | null): void;
   };
   readonly send: SendStage;
   readonly local: LocalAnswers;
@@ -247,11 +250,12 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
         )
           return;
         this.#parts.send.send(exchange, bytes, length);
+        if (session?.hasWaitingRequests === true) this.#parts.questions.deliverWaiting(session, null);
         return;
       case Verdict.local:
         // A connection may be opened; what comes on it is judged message by message.
         if (session === null && exchange.message.spans.method === Operation.stream) write.empty(exchange, 200);
-        else this.#parts.local.answer(exchange, bytes, length);
+        else this.#answer(exchange, bytes, length);
         return;
       case Verdict.cached:
         write.result(exchange, payload);
@@ -259,6 +263,18 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
       default:
         write.refuse(exchange, 'GW_INTERNAL');
     }
+  }
+
+  /** Requests of upstreams that wait for a stream of the session go before the answer, or on the stream that is opened. */
+  #answer(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    const { local, questions } = this.#parts;
+    const { session } = exchange.client;
+    const { kind, method } = exchange.message.spans;
+    if (session?.hasWaitingRequests === true && kind === Kind.request && method < Operation.stream) {
+      questions.deliverWaiting(session, exchange);
+    }
+    local.answer(exchange, bytes, length);
+    if (session?.hasWaitingRequests === true) questions.deliverWaiting(session, null);
   }
 
   /** Splits a batch; every element becomes an exchange of its own. */
@@ -283,7 +299,7 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
       } else if (body === null) {
         write.empty(parent, 202);
       } else {
-        write.whole(parent, body, JSON_HEAD);
+        write.whole(parent, body);
       }
     });
     // Elements answer into the parent, so it must not look finished or cancellable meanwhile.

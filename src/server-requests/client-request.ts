@@ -65,6 +65,8 @@ function decisiveMembers(bytes: Uint8Array, params: Range): Record<string, unkno
   const members: Record<string, unknown> = {};
   const cursor = new JsonCursor(bytes, params.start);
   while (cursor.next()) {
+    // `null` counts as absent.
+    if (cursor.type === 'null') continue;
     if (cursor.keyIs('tools')) members['tools'] = true;
     else if (cursor.keyIs('toolChoice')) members['toolChoice'] = true;
     else if (cursor.keyIs('mode')) members['mode'] = stringValue(bytes, cursor.start, cursor.end);

@@ -8,8 +8,9 @@ import { METHODS, Method } from '../../native/layout.js';
 import type { Spans } from '../../native/spans.js';
 import type { Current } from '../config/current.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
-import { applyEdits, type Edit, findPath, parseValue, skipValue } from '../protocol/json-cursor.js';
-import type { Exchange } from '../request/exchange/index.js';
+import { ERRORS } from '../errors.js';
+import { applyEdits, type Edit, findPath, parseValue } from '../protocol/json-cursor.js';
+import { Accepts, type Exchange, Phase, type SessionLike } from '../request/exchange/index.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
 import type { Session, SessionTable } from '../session/sessions.js';
 import type { Count, Milliseconds } from '../units.js';
@@ -17,6 +18,8 @@ import type { Endpoint } from '../upstream/core/types.js';
 import { clientRequestFor } from './client-request.js';
 import { Elicitations } from './elicitations.js';
 import { type Call, callOf, isUnderWay, type OpenRequest, OpenRequests, type Outcome } from './open-requests.js';
+import { copy, digits, errorMessage, relayed } from './relayed-messages.js';
+import { WaitingRequests } from './waiting-requests.js';
 
 /** What {@link ServerRequests} works with. */
 export interface ServerRequestsParts {
@@ -67,12 +70,15 @@ const MAX_DIGITS = 16;
 const MIN_TIMER_MS: Milliseconds = 20;
 /** Upper bound of setTimeout. */
 const MAX_TIMER_MS: Milliseconds = 2 ** 31 - 1;
+const NO_STREAM = 'The client has no stream open on which the request could be sent.';
+const NO_STREAM_ACCEPTED = `The client has no stream open on which the request could be sent. ${ERRORS.GW_STREAM_REQUIRED.sentence}`;
 const CANCELLED = METHODS[Method.cancelled];
 
 /** See the file comment. The router calls it for legacy clients, the write stage for their answers; one per front. */
 export class ServerRequests {
   readonly #parts: ServerRequestsParts;
   readonly #open = new OpenRequests();
+  readonly #waiting = new WaitingRequests();
   readonly #elicitations = new Elicitations();
   readonly #counts = { answered: 0, refused: 0, unattributable: 0, expired: 0, late: 0 };
   #nextId = FIRST_ID;
@@ -130,9 +136,9 @@ export class ServerRequests {
       expiresAt: performance.now() + this.#parts.config.current.limits.answerMs,
       outcome: null,
     };
-    if (!this.#send(request, applyEdits(content, 0, length, edits))) {
+    if (!this.#send(request, session, applyEdits(content, 0, length, edits))) {
       this.#counts.refused += 1;
-      refuse(INTERNAL_ERROR, 'The client has no stream open on which the request could be sent.');
+      refuse(INTERNAL_ERROR, takesNoStream(exchange) ? NO_STREAM_ACCEPTED : NO_STREAM);
       return;
     }
     if (adapted.elicitationId !== '') {
@@ -164,7 +170,7 @@ export class ServerRequests {
     };
     const head = `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)}`;
     const parts = params === null ? [head, '}'] : [`${head},"params":`, params, '}'];
-    if (this.#send(request, Buffer.concat(parts.map((part) => Buffer.from(part))))) return true;
+    if (this.#send(request, null, Buffer.concat(parts.map((part) => Buffer.from(part))))) return true;
     this.#counts.refused += 1;
     return false;
   }
@@ -177,7 +183,7 @@ export class ServerRequests {
       if (start < 0) return;
       const upstreamId = bytes.subarray(start, end);
       const request = this.#open.ofEndpoint(endpoint).find((open) => Buffer.compare(open.upstreamId, upstreamId) === 0);
-      if (request === undefined || !this.#open.remove(request)) return;
+      if (request === undefined || !this.#open.remove(request) || this.#waiting.remove(request)) return;
       const ours = { start, end, text: Buffer.from(String(request.id)) };
       this.#notify(request, applyEdits(bytes, 0, length, [ours]));
     } else if (spans.method === Method.elicitationComplete) {
@@ -243,12 +249,33 @@ export class ServerRequests {
     if (request !== null && this.#open.remove(request)) this.#end(request, 'The client cancelled this request.');
   }
 
-  /** The call has ended: its requests are cancelled at the client. */
+  /** The call has ended: its requests are cancelled at the client, and the upstream gets errors. */
   callEnded(exchange: Exchange): void {
     for (const request of this.#open.ofCall(exchange)) {
-      if (request.call?.exchange === exchange && this.#open.remove(request)) this.#cancel(request);
+      if (request.call?.exchange === exchange) this.#endWithCall(request);
     }
     this.#open.detachCall(exchange);
+  }
+
+  /**
+   * The upstream has answered the call. What it asked on the call's own stream is no longer needed. Where the call was only
+   * inferred, an answer without that response shows that the request does not belong to the call: it stays open.
+   */
+  callAnswered(exchange: Exchange): void {
+    for (const request of this.#open.ofCall(exchange)) {
+      if (request.call?.exchange === exchange && !isOfSession(request)) this.#endWithCall(request);
+    }
+    this.#open.detachCall(exchange);
+  }
+
+  /** Sends the requests that waited for a stream of this session. @param exchange a request of it that can have a stream */
+  deliverWaiting(session: SessionLike, exchange: Exchange | null): void {
+    const waiting = this.#waiting.take(session);
+    for (const { request, message } of waiting) {
+      if (this.#open.find(request.id) !== request) continue;
+      if (exchange !== null && this.#parts.write.event(exchange, message)) continue;
+      if (!this.#deliver(request, message)) this.#waiting.add(session, { request, message });
+    }
   }
 
   /** The endpoint disconnected: its requests are cancelled at the clients. */
@@ -260,6 +287,7 @@ export class ServerRequests {
 
   /** The session ended: upstreams get errors for the requests to it. */
   sessionEnded(sessionId: string): void {
+    this.#waiting.drop(sessionId);
     for (const request of this.#open.ofSession(sessionId)) {
       if (this.#open.remove(request)) this.#end(request, 'The session of the client has ended.');
     }
@@ -270,6 +298,7 @@ export class ServerRequests {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#open.clear();
+    this.#waiting.clear();
     this.#elicitations.clear();
   }
 
@@ -286,22 +315,37 @@ export class ServerRequests {
     return id;
   }
 
-  /** Registers a request and sends it; the response may arrive before this returns. */
-  #send(request: OpenRequest, message: Uint8Array): boolean {
+  /**
+   * Registers a request and sends it; the response may arrive before this returns.
+   *
+   * @param session the owner of the endpoint, for which the request may wait until it has a stream; null = it does not wait
+   */
+  #send(request: OpenRequest, session: SessionLike | null, message: Uint8Array): boolean {
     this.#open.add(request);
     this.#schedule(request.expiresAt);
     if (this.#deliver(request, message)) return true;
+    if (session !== null && request.endpoint?.profile.owner?.sessionId === session.id) {
+      this.#waiting.add(session, { request, message });
+      return true;
+    }
     this.#open.remove(request);
     return false;
   }
 
-  #deliver({ call, waitingCalls, sessionId }: OpenRequest, message: Uint8Array): boolean {
+  #deliver({ call, sessionId }: OpenRequest, message: Uint8Array): boolean {
     if (call !== null && isUnderWay(call) && this.#parts.write.event(call.exchange, message)) return true;
-    if (this.#toSession(sessionId, message)) return true;
-    // The stream of any call of the session reaches the client.
-    return (
-      call === null && waitingCalls.some((each) => isUnderWay(each) && this.#parts.write.event(each.exchange, message))
-    );
+    return this.#toSession(sessionId, message) || (call === null && this.#toAnyRequest(sessionId, message));
+  }
+
+  /** The stream of any request of the session reaches the client. */
+  #toAnyRequest(sessionId: string, message: Uint8Array): boolean {
+    let isSent = false;
+    this.#parts.table.forEach((exchange) => {
+      if (isSent || exchange.client.session?.id !== sessionId) return;
+      if (exchange.phase !== Phase.sending && exchange.phase !== Phase.streaming) return;
+      isSent = this.#parts.write.event(exchange, message);
+    });
+    return isSent;
   }
 
   /** Sends a notification about a request: on the stream of its call where that is open, else on the standalone stream. */
@@ -332,8 +376,16 @@ export class ServerRequests {
     return calls;
   }
 
-  /** Cancels a request at the client. */
+  /** A server may wait for the response although its call has ended. */
+  #endWithCall(request: OpenRequest): void {
+    if (!this.#open.remove(request)) return;
+    this.#cancel(request);
+    request.endpoint?.reply(errorMessage(request.upstreamId, INTERNAL_ERROR, 'The call of this request has ended.'));
+  }
+
+  /** Cancels a request at the client, unless it was never sent there. */
   #cancel(request: OpenRequest): void {
+    if (this.#waiting.remove(request)) return;
     const params = { requestId: request.id, reason: 'The response is no longer needed.' };
     this.#notify(request, Buffer.from(JSON.stringify({ jsonrpc: '2.0', method: CANCELLED, params })));
   }
@@ -377,27 +429,12 @@ export class ServerRequests {
   }
 }
 
-function copy(bytes: Uint8Array, start: number, end: number): Buffer {
-  return Buffer.from(bytes.subarray(start, end));
+/** Whether the client of a call excluded event streams from its answer. */
+function takesNoStream(exchange: Exchange | null): boolean {
+  return exchange !== null && exchange.client.reply !== null && (exchange.client.accepts & Accepts.sse) === 0;
 }
 
-/** The number that `bytes[start, end)` spells in decimal digits; NaN for anything else. */
-function digits(bytes: Uint8Array, start: number, end: number): number {
-  const text = copy(bytes, start, end).toString('latin1');
-  return /^[1-9][0-9]*$/.test(text) ? Number(text) : Number.NaN;
-}
-
-/** A client's message with `[start, end)` replaced, on one line: breaks between JSON tokens become spaces. */
-function relayed(bytes: Uint8Array, start: number, end: number, text: Uint8Array): Buffer {
-  const first = bytes.indexOf(0x7b);
-  const message = applyEdits(bytes, first, skipValue(bytes, first), [{ start, end, text }]);
-  for (let index = 0; index < message.length; index += 1) {
-    if (message[index] === 0x0a || message[index] === 0x0d) message[index] = 0x20;
-  }
-  return Buffer.from(message.buffer, message.byteOffset, message.length);
-}
-
-function errorMessage(id: Uint8Array, code: number, sentence: string): Buffer {
-  const error = `,"error":${JSON.stringify({ code, message: sentence })}}`;
-  return Buffer.concat([Buffer.from('{"jsonrpc":"2.0","id":'), id, Buffer.from(error)]);
+/** Whether a request came on the connection of a session, where no stream tells which call it belongs to. */
+function isOfSession({ endpoint }: OpenRequest): boolean {
+  return endpoint !== null && endpoint.transport !== 'http' && (endpoint.profile.owner?.sessionId ?? '') !== '';
 }

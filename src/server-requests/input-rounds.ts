@@ -8,7 +8,7 @@ import { type Decoder, METHODS, ScanStatus } from '../../native/layout.js';
 import type { Spans } from '../../native/spans.js';
 import type { Current } from '../config/current.js';
 import type { LimitsSnapshot } from '../config/snapshot.js';
-import type { ErrorCode } from '../errors.js';
+import { ERRORS, type ErrorCode } from '../errors.js';
 import { UPSTREAM_DEPTH } from '../protocol/depth.js';
 import {
   applyEdits,
@@ -22,7 +22,7 @@ import {
   removeMembers,
   stringValue,
 } from '../protocol/json-cursor.js';
-import { type Exchange, Phase } from '../request/exchange/index.js';
+import { Accepts, type Exchange, Phase } from '../request/exchange/index.js';
 import { clientRequestFor } from './client-request.js';
 import type { ServerRequests } from './index.js';
 import { type Call, callOf } from './open-requests.js';
@@ -45,6 +45,12 @@ export interface InputRoundsParts {
     /** Ends a call whose client could not be reached or did not answer, in the form of its method. */
     unanswerable(exchange: Exchange, code: ErrorCode, sentence: string): void;
   };
+}
+
+/** Tasks that ask for input: PolledTasks. */
+export interface AnsweredTasks {
+  /** @returns false when the call waits for no task */
+  answered(exchange: Exchange, inputResponses: Uint8Array): boolean;
 }
 
 /** One input request of a round. */
@@ -86,6 +92,7 @@ interface RoundCount {
 /** See the file comment. The write stage calls it; one per front. */
 export class InputRounds {
   readonly #parts: InputRoundsParts;
+  #tasks: AnsweredTasks | null = null;
   /** By exchange, whose generation changes with each round. */
   readonly #rounds = new WeakMap<Exchange, RoundCount>();
 
@@ -167,7 +174,9 @@ export class InputRounds {
       // A response may have arrived already and ended the call.
       if (!isAsking(round)) return;
       if (!isSent) {
-        this.#fail(round, 'GW_INPUT_REQUIRED_UNSUPPORTED', 'The client cannot be reached for it at the moment.');
+        const isDeaf = (exchange.client.accepts & Accepts.sse) === 0;
+        if (isDeaf) this.#fail(round, 'GW_STREAM_REQUIRED', ERRORS.GW_STREAM_REQUIRED.sentence);
+        else this.#fail(round, 'GW_INPUT_REQUIRED_UNSUPPORTED', 'The client cannot be reached for it at the moment.');
         return;
       }
     }
@@ -194,10 +203,16 @@ export class InputRounds {
     this.#parts.write.unanswerable(call.exchange, code, sentence);
   }
 
-  /** Sends the client's message upstream again, with all answers. */
+  /** Sets what polls tasks. Once: it asks through these rounds. */
+  attach(tasks: AnsweredTasks): void {
+    this.#tasks = tasks;
+  }
+
+  /** Sends the answers to the task that has asked, or the client's message upstream again, with all answers. */
   #sendAgain(round: Round): void {
     if (!isAsking(round)) return;
     const { exchange } = round.call;
+    if (this.#tasks?.answered(exchange, answersOf(round)) === true) return;
     const message = withAnswers(exchange, round);
     const { words } = exchange.message.spans;
     if (this.#parts.decoder.scan(message, message.length, words, UPSTREAM_DEPTH) !== ScanStatus.ok) {
@@ -253,15 +268,18 @@ function withAnswers({ message: { body, bodyLength, spans } }: Exchange, { entri
   const start = spans.paramsStart;
   const edits: Edit[] = removeMembers(content, start, CONTINUATION);
   const members: Uint8Array[] = [];
-  if (entries.length > 0) {
-    const answers = entries.flatMap(({ key, answer }) => [COMMA, key, COLON, answer ?? NO_PARAMS]).slice(1);
-    members.push(Buffer.from('"inputResponses":{'), ...answers, Buffer.from('},'));
-  }
+  if (entries.length > 0) members.push(Buffer.from('"inputResponses":'), answersOf({ entries }), COMMA);
   if (state !== null) members.push(Buffer.from('"requestState":'), state, COMMA);
   // The params also have a name or a URI, so the trailing comma is valid.
   edits.push({ start: start + 1, end: start + 1, text: Buffer.concat(members) });
   const message = applyEdits(content, 0, bodyLength, edits);
   return Buffer.from(message.buffer, message.byteOffset, message.length);
+}
+
+/** `inputResponses` of a round. */
+function answersOf({ entries }: Pick<Round, 'entries'>): Buffer {
+  const answers = entries.flatMap(({ key, answer }) => [COMMA, key, COLON, answer ?? NO_PARAMS]).slice(1);
+  return Buffer.concat([Buffer.from('{'), ...answers, Buffer.from('}')]);
 }
 
 const COMMA = Buffer.from(',');

@@ -68,6 +68,12 @@ export class ServerRequestRouter implements ClientQuestions {
     else requests.callEnded(exchange);
   }
 
+  callAnswered(exchange: Exchange): void {
+    const { parked, requests } = this.#parts;
+    if (exchange.client.era === Era.modern) parked.callEnded(exchange);
+    else requests.callAnswered(exchange);
+  }
+
   /** The endpoint disconnected and no longer waits for responses. */
   endpointDisconnected(endpoint: Endpoint): void {
     const { parked, requests } = this.#parts;

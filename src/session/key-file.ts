@@ -25,8 +25,16 @@ const MAX_KEY = 4_096;
 
 const ADVICE = 'set sessions.keyFile to a place that can be written, or set sessions.secret';
 
-/** The key file cannot be used. The message names its path, the reason and a remedy. */
-export class KeyFileError extends Error {}
+/** The key file cannot be used. The message is its path and the reason, and ends with a remedy. */
+export class KeyFileError extends Error {
+  /** The message without the remedy. */
+  readonly reason: string;
+
+  constructor(reason: string, remedy: string = ADVICE) {
+    super(`${reason}; ${remedy}`);
+    this.reason = reason;
+  }
+}
 
 /**
  * The secret kept in `path`; created at the first start (32 random bytes as base64url, mode 0600). The file is created
@@ -45,7 +53,7 @@ export function readOrCreateKeyFile(path: string): string {
     throw unwritable(path, error);
   }
   const key = readKey(path);
-  if (key === null) throw new KeyFileError(`${path}: the session key file vanished while it was read`);
+  if (key === null) throw new KeyFileError(`${path}: the session key file vanished while it was read`, 'try again');
   return key;
 }
 
@@ -112,10 +120,11 @@ function readKey(path: string): string | null {
   }
   try {
     const status = fstatSync(file);
-    if (!status.isFile()) throw new KeyFileError(`${path}: the session key file is not a regular file; ${ADVICE}`);
+    if (!status.isFile()) throw new KeyFileError(`${path}: the session key file is not a regular file`);
     if (process.platform !== 'win32' && (status.mode & 0o077) !== 0) {
       throw new KeyFileError(
-        `${path}: the session key file must be readable by its owner only (chmod 600), and other users can access it`,
+        `${path}: other users can access the session key file`,
+        'it must be readable by its owner only (chmod 600)',
       );
     }
     const bytes = Buffer.alloc(MAX_KEY + 1);
@@ -134,8 +143,8 @@ function keyOf(path: string, bytes: Buffer): string {
   const isWhole = bytes.length <= MAX_KEY && text.length >= MIN_KEY && /^[\x20-\x7e]+$/.test(text);
   if (isWhole) return text;
   throw new KeyFileError(
-    `${path}: the session key file must hold one line of ${MIN_KEY} characters to ${MAX_KEY} bytes of printable ASCII; ` +
-      'delete it to have another one made (open sessions end), or restore it',
+    `${path}: the session key file must hold one line of ${MIN_KEY} characters to ${MAX_KEY} bytes of printable ASCII`,
+    'delete it to have another one made (open sessions end), or restore it',
   );
 }
 
@@ -183,11 +192,11 @@ const WRITE_FAULTS: Readonly<Record<string, string>> = {
 
 function unreadable(path: string, code: string | undefined): KeyFileError {
   const why = READ_FAULTS[code ?? ''] ?? code ?? 'unknown error';
-  return new KeyFileError(`${path}: the session key file cannot be read (${why}); ${ADVICE}`);
+  return new KeyFileError(`${path}: the session key file cannot be read (${why})`);
 }
 
 function unwritable(path: string, error: unknown): KeyFileError {
   const { code } = error as NodeJS.ErrnoException;
   const why = WRITE_FAULTS[code ?? ''] ?? code ?? 'unknown error';
-  return new KeyFileError(`${path}: the session key file cannot be written (${why}); ${ADVICE}`);
+  return new KeyFileError(`${path}: the session key file cannot be written (${why})`);
 }

@@ -13,6 +13,7 @@ const SWEEP_ENTRIES = 2000;
 const SWEEP_MS = 1000;
 /** Sessions cleaned up in one turn of the event loop. */
 const DROPPED_AT_ONCE = 200;
+const NO_STREAMS: readonly Exchange[] = Object.freeze([]);
 
 /** State of one legacy session in this process. The sealed part is restored from the id; the rest may be evicted. */
 export class Session implements SessionLike {
@@ -28,11 +29,12 @@ export class Session implements SessionLike {
   /** Its secret was removed: the session is invalid, and a later turn of the event loop drops its state. */
   hasEnded = false;
   logLevel = -1;
+  hasWaitingRequests = false;
   lastUsed: Milliseconds;
   /** `lastUsed` when the table last checked it; a difference means that the session was used since. */
   lastSeen: Milliseconds;
-  /** The standalone stream (GET) of this session, if one is open. */
-  stream: Exchange | null = null;
+  /** The standalone streams (GET) of this session that are open, the newest last. */
+  streams: readonly Exchange[] = NO_STREAMS;
 
   constructor(id: string, sealed: OpenedSession, now: Milliseconds) {
     this.id = id;
@@ -45,6 +47,11 @@ export class Session implements SessionLike {
     this.secret = sealed.secret;
     this.lastUsed = now;
     this.lastSeen = now;
+  }
+
+  /** The stream that messages go to: the newest that is open. */
+  get stream(): Exchange | null {
+    return this.streams.at(-1) ?? null;
   }
 }
 

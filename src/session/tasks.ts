@@ -10,6 +10,7 @@ import type { ErrorCode } from '../errors.js';
 import { UPSTREAM_DEPTH } from '../protocol/depth.js';
 import { applyEdits, type Edit, findPath, type Range, stringValue } from '../protocol/json-cursor.js';
 import { Era, Revision } from '../protocol/revisions.js';
+import { TASKS_EXTENSION } from '../protocol/tasks-extension.js';
 import { type Exchange, MessageFlag } from '../request/exchange/index.js';
 import { deleteFirst } from '../shared/delete-first.js';
 import { Verdict } from '../shared/records.js';
@@ -74,7 +75,8 @@ const MAX_ORIGINS = 10_000;
 /** Longest task id of an upstream that is sealed, in characters. */
 const MAX_ID = 1024;
 
-const RELATED = 'io.modelcontextprotocol/related-task';
+/** The member of `_meta` that names the task of a message (MCP 2025-11-25, tasks). */
+export const RELATED_TASK = 'io.modelcontextprotocol/related-task';
 const NO_SUBJECT = new Int32Array(4);
 
 /** See the file comment. The pipeline and the sink of upstream messages call it; one per front. */
@@ -167,7 +169,7 @@ export class TaskRoutes {
     const start = spans.resultStart;
     const end = spans.resultEnd;
     const created = findPath(bytes, start, end, 'task', 'taskId') ?? findPath(bytes, start, end, 'taskId');
-    const related = findPath(bytes, start, end, '_meta', RELATED, 'taskId');
+    const related = findPath(bytes, start, end, '_meta', RELATED_TASK, 'taskId');
     const edits: Edit[] = [];
     for (const place of [created, related]) {
       const edit = place === undefined ? null : this.#edit(exchange, bytes, place);
@@ -207,7 +209,7 @@ export class TaskRoutes {
     if (discovery === null || discovery.era !== era) return false;
     if (era === Era.legacy) return typeof discovery.capabilities['tasks'] === 'object';
     const { extensions } = discovery.capabilities as { extensions?: Record<string, unknown> };
-    return extensions?.['io.modelcontextprotocol/tasks'] !== undefined;
+    return extensions?.[TASKS_EXTENSION] !== undefined;
   }
 
   #edit(exchange: Exchange, bytes: Uint8Array, place: Range): Edit | null {

@@ -41,4 +41,6 @@ export const EntryFlag = {
   destructive: 1 << 2,
   /** The tool's input schema has `x-mcp-header` annotations. */
   headerParams: 1 << 3,
+  /** The tool runs only as a task (MCP 2025-11-25, `execution.taskSupport`). */
+  needsTask: 1 << 4,
 } as const;

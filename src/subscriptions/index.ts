@@ -6,7 +6,7 @@ import { Method } from '../../native/layout.js';
 import type { ErrorCode } from '../errors.js';
 import { decodeString, findPath } from '../protocol/json-cursor.js';
 import { judgedUri } from '../protocol/uri.js';
-import { type Exchange, Phase } from '../request/exchange/index.js';
+import { type Exchange, Phase, sessionMissing } from '../request/exchange/index.js';
 import type { Session } from '../session/sessions.js';
 import type { Count } from '../units.js';
 import { ControlError } from '../upstream/core/control.js';
@@ -15,7 +15,7 @@ import { clientIdentity } from '../upstream/isolation/identity.js';
 import { type Requester, refusalOf } from './access.js';
 import { type ListenAnswers, ListenStreams, type ListenStreamsParts } from './listen-streams.js';
 import type { ListChanges } from './servers.js';
-import { type Subscriber, SubscriberIndex } from './subscriber-index.js';
+import { isOwner, type Subscriber, SubscriberIndex } from './subscriber-index.js';
 import { untagged } from './tag.js';
 
 /** How requests to subscribe are answered: the write stage. */
@@ -27,6 +27,10 @@ export interface SubscribeAnswers extends ListenAnswers {
 
 /** What {@link Subscriptions} works with. */
 export interface SubscriptionsParts extends ListenStreamsParts {
+  readonly sessions: {
+    /** Calls `visit` for each session with state in this process. */
+    forEach(visit: (session: Session) => void): void;
+  };
   readonly write: SubscribeAnswers;
   readonly streams: {
     /** Sends a notification on the standalone stream of a session; `message` must not change afterwards. */
@@ -109,7 +113,7 @@ export class Subscriptions {
     const { verdict } = exchange;
     const { session } = exchange.client;
     if (session === null) {
-      this.#parts.write.refuse(exchange, 'GW_SESSION_REQUIRED');
+      this.#parts.write.refuse(exchange, sessionMissing(exchange));
       return;
     }
     const uri = decodeString(bytes, spans.nameStart, spans.nameEnd);
@@ -216,6 +220,20 @@ export class Subscriptions {
       if (!changes[list]) continue;
       this.#parts.streams.broadcast(LIST_CHANGED[list]);
       this.#listens.listChanged(list, LIST_CHANGED[list]);
+    }
+  }
+
+  /** Sends `list_changed` to one client: its session, or the sessions and listen streams of a principal. */
+  clientListsChanged(owner: ConnectionOwner, changes: ListChanges): void {
+    const { sessions, streams } = this.#parts;
+    const owned: Session[] = [];
+    sessions.forEach((session) => {
+      if (isOwner(owner, { sessionId: session.id, subject: session.subject })) owned.push(session);
+    });
+    for (const list of ['tools', 'prompts', 'resources'] as const) {
+      if (!changes[list]) continue;
+      for (const session of owned) streams.notify(session, LIST_CHANGED[list]);
+      this.#listens.listChanged(list, LIST_CHANGED[list], owner);
     }
   }
 

@@ -9,7 +9,8 @@ export function readListenFilter(exchange: Exchange, bytes: Uint8Array): ListenF
   if (range === undefined) return null;
   const value = parseValue(bytes, range.start, range.end);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
-  const members = value as Record<string, unknown>;
+  // `null` counts as absent.
+  const members = Object.fromEntries(Object.entries(value).filter(([, member]) => member !== null));
   const { toolsListChanged, promptsListChanged, resourcesListChanged } = members;
   for (const kind of [toolsListChanged, promptsListChanged, resourcesListChanged]) {
     if (kind !== undefined && typeof kind !== 'boolean') return null;

@@ -5,7 +5,7 @@ import type { ErrorCode } from '../errors.js';
 import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
 import { applyEdits, type Range } from '../protocol/json-cursor.js';
 import { type ListedResources, readUri, URI_FAULTS } from '../protocol/uri.js';
-import type { Exchange } from '../request/exchange/index.js';
+import { Accepts, type Exchange } from '../request/exchange/index.js';
 import type { LongLivedStreams } from '../session/streams/long-lived.js';
 import type { UpstreamTask } from '../session/tasks.js';
 import type { FaultLog } from '../shared/fault-log.js';
@@ -17,7 +17,7 @@ import { NO_SERVER, type Requester } from './access.js';
 import { readListenFilter } from './listen-filter.js';
 import { ListenStream, type ListenTarget } from './listen-stream.js';
 import type { ListChanges, WatchedServer } from './servers.js';
-import { SubscriberIndex } from './subscriber-index.js';
+import { isOwner, SubscriberIndex } from './subscriber-index.js';
 import { untagged } from './tag.js';
 
 /** Checks subscriptions and notifications against policy: Access. */
@@ -89,6 +89,7 @@ export class ListenStreams {
   open(from: Exchange, bytes: Uint8Array): ErrorCode | null {
     const { config, longLived, table, write } = this.#parts;
     const { limits } = config.current;
+    if ((from.client.accepts & (Accepts.sse | Accepts.anySse)) === 0) return 'GW_NOT_ACCEPTABLE_STREAM';
     const filter = readListenFilter(from, bytes);
     if (filter === null) return 'GW_INVALID_FILTER';
     const targets = filter.resourceSubscriptions.length + filter.taskIds.length;
@@ -109,8 +110,10 @@ export class ListenStreams {
     return null;
   }
 
-  listChanged(list: keyof ListChanges, message: Uint8Array): void {
+  /** @param owner the principal whose lists have changed; default: those of all clients */
+  listChanged(list: keyof ListChanges, message: Uint8Array, owner: ConnectionOwner | null = null): void {
     for (const stream of [...this.#streams.values()]) {
+      if (owner !== null && !isOwner(owner, stream.client)) continue;
       if (stream.filter[`${list}ListChanged`]) stream.deliver(message);
     }
   }

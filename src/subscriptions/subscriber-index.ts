@@ -92,7 +92,7 @@ export class SubscriberIndex<S extends Subscriber> {
 }
 
 /** Whether a message on the dedicated connection of `owner` is for that client. */
-function isOwner(owner: ConnectionOwner, client: ClientIdentity): boolean {
+export function isOwner(owner: ConnectionOwner, client: ConnectionOwner): boolean {
   if (owner.sessionId !== '') return owner.sessionId === client.sessionId;
   return owner.subject.every((word, index) => word === client.subject[index]);
 }

@@ -7,7 +7,7 @@ import { isTombstone, sameUpstream, TOMBSTONE } from '../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import type { Milliseconds } from '../units.js';
 import type { EndpointContext } from './core/endpoint.js';
-import type { ConnectionOwner, Discovery, UpstreamEvents } from './core/types.js';
+import type { ConnectionOwner, Discovery, ListChanges, UpstreamEvents } from './core/types.js';
 import { type ServerObserver, UpstreamServer } from './server.js';
 
 const POLL_MS: Milliseconds = 10;
@@ -114,6 +114,10 @@ export class Replacements implements ServerObserver {
     owner: ConnectionOwner | null,
   ): void {
     if (this.#isCurrent(server)) this.#events.resourceUpdated(server.index, uri, bytes, length, owner);
+  }
+
+  ownListsChanged(server: UpstreamServer, owner: ConnectionOwner | null, changes: ListChanges): void {
+    if (this.#isCurrent(server)) this.#events.ownListsChanged(owner, changes);
   }
 
   taskChanged(server: UpstreamServer, taskId: string, bytes: Uint8Array, length: number): void {

@@ -1,6 +1,7 @@
 import type { EndpointSnapshot, ServerSnapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
+import { TASKS_EXTENSION } from '../protocol/tasks-extension.js';
 import type { Exchange } from '../request/exchange/index.js';
 import { IndexSet } from '../shared/index-set.js';
 import type { Count, Milliseconds } from '../units.js';
@@ -15,12 +16,14 @@ import {
   DISCOVERY_PROFILE,
   type Discovery,
   type Endpoint,
+  type ListChanges,
   SHARED_PROFILE,
   type WatchKind,
 } from './core/types.js';
 import { createEndpoint } from './create-endpoint.js';
 import { COALESCE_MS, ListReader, type ListSource } from './discovery/lists.js';
-import { DedicatedEndpoints, type DedicatedHost } from './isolation/dedicated.js';
+import { type ClientHost, ClientNeeds, type ClientUseReport } from './isolation/client-needs.js';
+import { DedicatedEndpoints, type DedicatedHost, type ListedEndpoint } from './isolation/dedicated.js';
 import { announces } from './subscriptions/follower.js';
 import { Watches } from './subscriptions/watches.js';
 
@@ -52,12 +55,14 @@ export interface ServerObserver {
     length: number,
     owner: ConnectionOwner | null,
   ): void;
+  /** See `UpstreamEvents.ownListsChanged`. */
+  ownListsChanged(server: UpstreamServer, owner: ConnectionOwner | null, changes: ListChanges): void;
   /** See `UpstreamEvents.taskChanged`. */
   taskChanged(server: UpstreamServer, taskId: string, bytes: Uint8Array, length: number): void;
 }
 
 /** One server of the configuration: a namespace with its endpoints. Created by `Replacements`. */
-export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource {
+export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource, ClientHost {
   readonly index: number;
   config: ServerSnapshot;
   readonly name: string;
@@ -70,7 +75,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
    */
   needsCapabilities = false;
 
-  readonly #context: EndpointContext;
+  readonly context: EndpointContext;
   readonly #observer: ServerObserver;
   readonly #balancer: Balancer;
   /** Used within one choice. */
@@ -81,12 +86,13 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
   readonly #dedicated: readonly DedicatedEndpoints[];
   /** Changes of the lists, and what is followed at the endpoints that clients share. */
   readonly #watches: Watches;
+  readonly #clients: ClientNeeds;
   /** Why {@link choose} has just found no dedicated endpoint, or null. */
   #refusal: ErrorCode | null = null;
   #stopped = false;
 
   constructor(context: EndpointContext, observer: ServerObserver, index: number, config: ServerSnapshot) {
-    this.#context = context;
+    this.context = context;
     this.#observer = observer;
     this.index = index;
     this.config = config;
@@ -94,7 +100,8 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     this.requestTimeoutMs = config.requestTimeoutMs;
     this.endpoints = config.endpoints.map((endpoint, position) => {
       const at = { server: index, index: position };
-      const profile = config.isolation === 'shared' ? SHARED_PROFILE : DISCOVERY_PROFILE;
+      const isShared = config.isolation === 'shared' || config.isolation === 'auto';
+      const profile = isShared ? SHARED_PROFILE : DISCOVERY_PROFILE;
       return createEndpoint(context, this, at, endpoint, profile);
     });
     this.endpointCount = this.endpoints.length;
@@ -102,12 +109,27 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     this.#balancer = new WeightedRoundRobin(this.endpoints);
     this.#dedicated = config.endpoints.map((_, position) => new DedicatedEndpoints(this, position));
     this.#watches = new Watches(this.endpoints, true);
+    this.#clients = new ClientNeeds(this);
     this.#lists = new ListReader(this, context);
   }
 
   /** The result of the last discovery. */
   get discovery(): Discovery | null {
     return this.#lists.discovery;
+  }
+
+  /** Whether it is of 2025-11-25 and makes tasks of tool calls; otherwise `execution.taskSupport` counts for nothing. */
+  get runsTasks(): boolean {
+    const { era, capabilities } = this.discovery ?? {};
+    const tasks = capabilities?.['tasks'] as { requests?: { tools?: { call?: unknown } } } | null | undefined;
+    return era === Era.legacy && typeof tasks?.requests?.tools?.call === 'object';
+  }
+
+  /** Whether it is modern and may answer tool calls of clients that take tasks with one (tasks extension). */
+  get answersWithTasks(): boolean {
+    const { era, capabilities } = this.discovery ?? {};
+    const { extensions } = (capabilities ?? {}) as { extensions?: Record<string, unknown> };
+    return era === Era.modern && extensions?.[TASKS_EXTENSION] !== undefined;
   }
 
   /** Calls in flight on all endpoints, also dedicated ones. */
@@ -147,9 +169,34 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     return this.#chooseDedicated(exchange);
   }
 
-  /** On a shared server only clients that can receive requests need a dedicated endpoint. */
   #needsDedicated({ client }: Exchange): boolean {
-    return this.needsCapabilities && (client.capabilities > 0 || this.config.isolation !== 'shared');
+    return this.needsCapabilities && this.#clients.needsDedicated(client.capabilities);
+  }
+
+  /** Under `auto` the answers of a dedicated endpoint are for its client alone. Workers decide it for the other scopes. */
+  sharesAnswers(endpoint: Pick<Endpoint, 'index'>): boolean {
+    return this.config.isolation !== 'auto' || this.endpoints[endpoint.index] === endpoint;
+  }
+
+  /** See {@link ClientNeeds.lists}. */
+  ownLists(exchange: Exchange): Promise<Discovery | null> | null {
+    return this.needsCapabilities ? this.#clients.lists(exchange) : null;
+  }
+
+  /** See {@link ClientHost}. */
+  forLists(exchange: Exchange): ListedEndpoint | null {
+    for (const dedicated of this.#dedicated) {
+      const found = dedicated.forLists(exchange, false);
+      if (found !== null) return found;
+    }
+    const base = this.#choose(NONE);
+    const dedicated = base === null ? undefined : this.#dedicated[base.index];
+    return dedicated?.isNeeded === true ? dedicated.forLists(exchange, true) : null;
+  }
+
+  /** See {@link ClientNeeds.report}. */
+  get clientUse(): ClientUseReport {
+    return this.#clients.report();
   }
 
   #choose(tried: IndexSet): BaseEndpoint | null {
@@ -235,7 +282,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
     const { index, breaker, profile } = endpoint;
     if (this.#stopped || this.endpoints[index] !== endpoint) return;
     const at = { server: this.index, index };
-    const other = createEndpoint(this.#context, this, at, this.#configOf(index), profile, breaker);
+    const other = createEndpoint(this.context, this, at, this.#configOf(index), profile, breaker);
     this.endpoints[index] = other;
     void endpoint.stop();
     other.start();
@@ -247,6 +294,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
 
   initialized(endpoint: BaseEndpoint): void {
     this.needsCapabilities = this.#dedicated.some(({ isNeeded }) => isNeeded);
+    this.#clients.restarted();
     this.#sendLogLevel(endpoint);
     this.#watches.initialized(endpoint);
     this.#lists.schedule(0);
@@ -260,7 +308,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
       config.transport === 'stdio' || transport === 'stdio' ? config : { ...config, transport, detect: false };
     // Connections to one origin share its breaker; children fail independently.
     const breaker = transport === 'stdio' ? undefined : base.breaker;
-    return createEndpoint(this.#context, owner, { server: this.index, index }, fixed, profile, breaker);
+    return createEndpoint(this.context, owner, { server: this.index, index }, fixed, profile, breaker);
   }
 
   dedicatedInitialized(endpoint: BaseEndpoint): void {
@@ -291,12 +339,12 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
 
   /** Legacy servers only: modern requests contain the level. */
   readonly #sendLogLevel = (endpoint: BaseEndpoint): void => {
-    const level = this.#context.logLevel;
+    const level = this.context.logLevel;
     if (level === null || endpoint.state !== 'ready') return;
     if (endpoint.era !== Era.legacy || endpoint.handshake?.capabilities['logging'] === undefined) return;
     endpoint.request('logging/setLevel', { level }, { timeoutMs: LEVEL_MS }).catch((error: unknown) => {
       const reason = error instanceof ControlError ? error.message : String(error);
-      this.#context.log.warn({ server: this.name, reason }, 'the log level of the upstream cannot be set');
+      this.context.log.warn({ server: this.name, reason }, 'the log level of the upstream cannot be set');
     });
   };
 
@@ -321,7 +369,10 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
 
   /** Reverts one {@link watch}; the subscription ends with the last one. */
   unwatch(kind: WatchKind, id: string, client: ClientIdentity | null): void {
-    this.#watchesOf(client, false)?.remove(kind, id);
+    const watches = this.#watchesOf(client, false);
+    // It may have been followed at the shared endpoint before the server was found to make use of the client.
+    const isThere = this.config.isolation !== 'auto' || watches?.has(kind, id) === true;
+    (isThere ? watches : this.#watches)?.remove(kind, id);
   }
 
   /**
@@ -332,6 +383,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
    */
   #watchesOf(client: ClientIdentity | null, create: boolean): Watches | null {
     if (client === null || this.config.isolation === 'shared') return this.#watches;
+    if (!this.#clients.needsDedicated(client.capabilities)) return this.#watches;
     const needed = this.#dedicated.filter(({ isNeeded }) => isNeeded);
     if (needed.length === 0) return this.#watches;
     for (const dedicated of needed) {
@@ -352,6 +404,18 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource 
 
   listChanged(): void {
     this.#lists.schedule(COALESCE_MS);
+  }
+
+  ownListsChanged({ profile: { owner } }: BaseEndpoint, changes: ListChanges): void {
+    this.#observer.ownListsChanged(this, owner, changes);
+  }
+
+  clientAsked(_endpoint: BaseEndpoint, method: number): void {
+    this.#clients.asked(method);
+  }
+
+  callFailed(_endpoint: BaseEndpoint, bytes: Uint8Array, length: number): void {
+    this.#clients.failed(bytes, length);
   }
 
   resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void {

@@ -63,13 +63,13 @@ test('extensions are announced to clients of their own family, where their metho
   ]);
 });
 
-test('a tool that runs only as a task is offered to clients with tasks of 2025-11-25', async () => {
+test('a tool that runs only as a task is offered to clients of both families', async () => {
   const tools = [tool('plain'), tool('long', { execution: { taskSupport: 'required' } })];
   const catalog = await catalogOf(snapshot([server('a')]), discovery(0, { tools }));
   const names = (revision: number): string[] =>
     value(catalog.page(Method.toolsList, revision, null)!).tools.map(({ name }: { name: string }) => name);
   assert.deepEqual(names(Revision.r2025_11_25), ['a__plain', 'a__long']);
-  assert.deepEqual(names(Revision.r2026_07_28), ['a__plain']);
+  assert.deepEqual(names(Revision.r2026_07_28), ['a__plain', 'a__long']);
 });
 
 test('instructions of the only server are left alone where its names are', async () => {

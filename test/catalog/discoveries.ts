@@ -16,14 +16,21 @@ export const RULES: CatalogRules = {
 };
 
 /** The part of a snapshot that a catalog reads. */
-export type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog' | 'servers'> & { limits: { maxTools: number } };
+export type CatalogSnapshot = Pick<Snapshot, 'name' | 'catalog' | 'servers'> & {
+  limits: { maxTools: number; readonly maxClientLists: number };
+};
 
 export function server(name: string, change: Partial<ServerSnapshot> = {}): ServerSnapshot {
   return serverSnapshot({ name, prefix: name, ...change });
 }
 
 export function snapshot(servers: readonly ServerSnapshot[], rules: Partial<CatalogRules> = {}): CatalogSnapshot {
-  return { name: 'gateway', catalog: { ...RULES, ...rules }, servers, limits: { maxTools: 20_000 } };
+  return {
+    name: 'gateway',
+    catalog: { ...RULES, ...rules },
+    servers,
+    limits: { maxTools: 20_000, maxClientLists: 256 },
+  };
 }
 
 interface Lists {

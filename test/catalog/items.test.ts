@@ -3,7 +3,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { CompiledItems, compileLists } from '../../src/catalog/compile-lists.js';
 import { type Item, readItem } from '../../src/catalog/items.js';
+import { toLatin1 } from '../../src/catalog/json-text.js';
 import { wrapOutputSchema } from '../../src/catalog/legacy-schema.js';
+import { withoutNulls } from '../../src/catalog/nulls.js';
 import { LISTS, type ListName } from '../../src/catalog/types.js';
 import { Era } from '../../src/protocol/revisions.js';
 import { EntryFlag } from '../../src/shared/catalog-table.js';
@@ -160,7 +162,7 @@ const repairs: [list: ListName, text: string, repaired: string][] = [
   ],
   ['prompts', '{"name":"a","arguments":[{"title":"x"}]}', '{"name":"a"}'],
   ['resources', '{"uri":"a:b"}', '{"uri":"a:b","name":"a:b"}'],
-  ['templates', '{"mimeType":null,"uriTemplate":"a:{b}","name":"x"}', '{"uriTemplate":"a:{b}","name":"x"}'],
+  ['templates', '{"mimeType":5,"uriTemplate":"a:{b}","name":"x"}', '{"uriTemplate":"a:{b}","name":"x"}'],
 ];
 for (const [list, text, repaired] of repairs) {
   test(`${list} item ${text} is repaired`, () => {
@@ -179,7 +181,7 @@ const refused: [list: ListName, text: string][] = [
   ['tools', '{"name":"a","name":"b","inputSchema":{"type":"object"}}'],
   ['tools', '{"name":"a","n\\u0061me":"b","inputSchema":{"type":"object"}}'],
   ['tools', '{"name":"a","inputSchema":{"type":"array"}}'],
-  ['tools', '{"name":"a","inputSchema":null}'],
+  ['tools', '{"name":"a","inputSchema":5}'],
   ['tools', '{"name":"a","inputSchema":{"type":"object","required":"x"}}'],
   ['resources', '{"name":"a"}'],
   ['templates', '{"uri":"a:b","name":"a"}'],
@@ -245,5 +247,97 @@ test('any JSON around the name survives byte for byte', () => {
       assert.equal(render(text, 'p__read', MODERN), text.replace('"read"', '"p__read"'));
     }),
     { numRuns: 1000 },
+  );
+});
+
+test('null counts as absent where a member is optional, and an empty array as an empty object', () => {
+  const schema = '"inputSchema":{"type":"object"}';
+  const rows: [list: ListName, text: string, expected: string][] = [
+    ['tools', `{"name":"a",${schema},"title":null,"_meta":null,"own":null}`, `{"name":"a",${schema},"own":null}`],
+    ['tools', `{"name":"a","inputSchema":null}`, `{"name":"a",${schema}}`],
+    ['tools', `{"name":"a","inputSchema":[]}`, `{"name":"a",${schema}}`],
+    [
+      'tools',
+      '{"name":"a","inputSchema":{"type":"object","properties":null,"required":null}}',
+      `{"name":"a",${schema}}`,
+    ],
+    [
+      'tools',
+      '{"name":"a","inputSchema":{"type":"object","properties":[ ],"required":[]}}',
+      '{"name":"a","inputSchema":{"type":"object","properties":{},"required":[]}}',
+    ],
+    [
+      'tools',
+      '{"inputSchema":{"required":null,"type":"object","properties":{"p":null,"q":[],"null":{"default":null,"title":null}}},"name":"a"}',
+      '{"inputSchema":{"type":"object","properties":{"p":{},"q":{},"null":{"default":null}}},"name":"a"}',
+    ],
+    [
+      'tools',
+      `{"name":"a",${schema},"annotations":{"title":null,"readOnlyHint":true,"destructiveHint":null,"own":null}}`,
+      `{"name":"a",${schema},"annotations":{"readOnlyHint":true,"own":null}}`,
+    ],
+    [
+      'tools',
+      `{"name":"a",${schema},"outputSchema":null,"execution":{"taskSupport":null},"icons":[{"src":"s","sizes":null}]}`,
+      `{"name":"a",${schema},"execution":{},"icons":[{"src":"s"}]}`,
+    ],
+    [
+      'tools',
+      `{"name":"a",${schema},"outputSchema":{"type":"object","properties":{"x":{"anyOf":[{"type":"null","enum":null},{"const":null}],"items":null}}}}`,
+      `{"name":"a",${schema},"outputSchema":{"type":"object","properties":{"x":{"anyOf":[{"type":"null"},{"const":null}]}}}}`,
+    ],
+    [
+      'prompts',
+      '{"name":"p","arguments":[{"name":"x","description":null,"required":null},{"title":null,"name":"y"}]}',
+      '{"name":"p","arguments":[{"name":"x"},{"name":"y"}]}',
+    ],
+    ['prompts', '{"name":"p","arguments":null,"description":null}', '{"name":"p"}'],
+    [
+      'resources',
+      '{"uri":"u://x","name":null,"size":null,"mimeType":null,"annotations":{"audience":null,"priority":0.5}}',
+      '{"uri":"u://x","annotations":{"priority":0.5},"name":"u://x"}',
+    ],
+    [
+      'templates',
+      '{"title":null,"uriTemplate":"u://{x}","name":"t","annotations":null}',
+      '{"uriTemplate":"u://{x}","name":"t"}',
+    ],
+  ];
+  for (const [list, text, expected] of rows) {
+    assert.deepEqual(JSON.parse(render(text, null, LEGACY, list)), withoutExecution(JSON.parse(expected), false), text);
+    assert.deepEqual(JSON.parse(render(text, null, MODERN, list)), withoutExecution(JSON.parse(expected), true), text);
+  }
+  const hinted = read(`{"name":"a",${schema},"annotations":{"title":null,"readOnlyHint":true}}`);
+  assert.equal(hinted.flags & EntryFlag.readOnly, EntryFlag.readOnly, 'the hint counts');
+  assert.equal(hinted.repaired, '', 'nothing had to be repaired');
+});
+
+function withoutExecution({ execution, ...item }: Record<string, unknown>, isModern: boolean): object {
+  return execution === undefined || isModern ? item : { ...item, execution };
+}
+
+test('what an item means is not changed by nulls in other places', () => {
+  const schema = fc.letrec((tie) => ({
+    schema: fc.dictionary(
+      fc.constantFrom('type', 'title', 'default', 'const', 'enum', 'properties', 'items', 'anyOf', 'x-own', 'required'),
+      fc.oneof(
+        fc.constant(null),
+        fc.string(),
+        fc.constant([]),
+        tie('schema'),
+        fc.array(tie('schema'), { maxLength: 2 }),
+      ),
+      { maxKeys: 4 },
+    ),
+  })).schema;
+  fc.assert(
+    fc.property(schema, fc.jsonValue(), (inner, own) => {
+      const item = { name: 'a', _meta: { own }, inputSchema: { type: 'object', properties: { inner } } };
+      const clean = JSON.parse(Buffer.from(withoutNulls(toLatin1(JSON.stringify(item))), 'latin1').toString());
+      const again = withoutNulls(toLatin1(JSON.stringify(clean)));
+      assert.equal(again, toLatin1(JSON.stringify(clean)), 'a second pass finds nothing');
+      assert.deepEqual(clean._meta, JSON.parse(JSON.stringify(item))._meta);
+    }),
+    { seed: 2026, numRuns: 500 },
   );
 });

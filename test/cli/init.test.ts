@@ -14,6 +14,7 @@ for (const name of ['gateway.json', 'gateway.jsonc', 'gateway.yaml', 'gateway.ym
     assert.match(written.stdout, new RegExp(`^${name} written\\.`));
     const text = await readFile(join(cwd, name), 'utf8');
     assert.match(text, /^\s*(\/\/|#) /m);
+    assert.match(text, /isolation/);
     assert.equal((await stat(join(cwd, name))).mode & 0o077, 0, 'readable by its owner only');
     // The starter file names npx, which is where this Node is or on PATH.
     const valid = await runCli(t, ['validate', name], { cwd });

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { cliPath, startGateway } from '../support/gateway.js';
+import { cliPath, LISTENING, startGateway } from '../support/gateway.js';
 import { startProcess } from '../support/process.js';
+import { openSession, rpc } from '../support/rpc.js';
 import { fileWith, runCli } from './support.js';
 
 const CONFIG = '{\n  "port": 0, "admin": false,\n  "sessions": { "keyFile": "state/session.key" }\n}';
@@ -48,17 +49,59 @@ test('a key that cannot be written ends the start with 78, and no part of it is 
   assert.deepEqual(await readdir(join(dirname(file), 'state')), []);
 });
 
-test('without a key file nothing is written, and the log says that sessions end with the process', async (t) => {
+test('a key file beside the configuration keeps sessions over a restart without a word of configuration', async (t) => {
   const gateway = await startGateway(t, {});
+  const folder = dirname(gateway.configFile);
+  assert.deepEqual((await readdir(folder)).sort(), ['.switchyard.key', 'switchyard.json']);
+  assert.equal((await stat(join(folder, '.switchyard.key'))).mode & 0o777, 0o600);
+  assert.doesNotMatch(gateway.output, /sessions end with this process/);
+  const key = await readFile(join(folder, '.switchyard.key'), 'utf8');
+  assert.equal(key.trim().length, 43);
+  const session = await openSession(gateway.url);
+  await gateway.process.stop();
+  const args = [cliPath, 'start', '--port', '0', '--admin-port', '0', '-c', gateway.configFile];
+  const next = startProcess(t, process.execPath, args);
+  const [, origin] = await next.waitForLine(LISTENING);
+  const url = `${origin}/mcp`;
+  const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
+  const again = await rpc(url, ping, session.headers);
+  assert.deepEqual([again.status, again.message], [200, { jsonrpc: '2.0', id: 1, result: {} }]);
+  const other = await rpc(url, ping, { ...session.headers, 'mcp-session-id': `${session.id.slice(0, -4)}AAAA` });
+  assert.equal(other.status, 404);
+  assert.equal(await readFile(join(folder, '.switchyard.key'), 'utf8'), key);
+});
+
+test('sessions.keyFile false, no port and a named file make no key file beside the configuration', async (t) => {
+  const volatile = await startGateway(t, { sessions: { keyFile: false } });
   assert.match(
-    gateway.output,
-    /sessions end with this process; to keep them set sessions\.secret or sessions\.keyFile/,
+    volatile.output,
+    /sessions end with this process \(there is no key file\); to keep them set sessions\.secret/,
   );
-  assert.deepEqual(await readdir(dirname(gateway.configFile)), ['switchyard.json']);
+  assert.deepEqual(await readdir(dirname(volatile.configFile)), ['switchyard.json']);
   const kept = await startGateway(t, { sessions: { keyFile: 'session.key' } });
   assert.doesNotMatch(kept.output, /sessions end with this process/);
-  const key = (await readFile(join(dirname(kept.configFile), 'session.key'), 'utf8')).trim();
-  assert.equal(key.length, 43);
+  assert.deepEqual((await readdir(dirname(kept.configFile))).sort(), ['session.key', 'switchyard.json']);
+  const file = await fileWith(t, 'piped.json', '{ "port": false, "admin": false }');
+  const piped = startProcess(t, process.execPath, [cliPath, 'start', '--stdio', '-c', file]);
+  piped.child.stdin?.end();
+  assert.equal((await piped.exited).code, 0, piped.output);
+  assert.doesNotMatch(piped.output, /sessions end with this process/);
+  assert.deepEqual(await readdir(dirname(file)), ['piped.json']);
+});
+
+test('a default key file that cannot be used costs the sessions, and not the start', async (t) => {
+  const file = await fileWith(t, 'gateway.yaml', 'port: 0\nadmin: false\n');
+  await mkdir(join(dirname(file), '.gateway.key'));
+  const { code, stdout } = await runCli(t, ['validate', file]);
+  assert.equal(code, 0);
+  assert.match(
+    stdout,
+    /session key +in memory, sessions end with the process: .+\.gateway\.key: .+ not a regular file/,
+  );
+  const gateway = startProcess(t, process.execPath, [cliPath, 'start', '-c', file]);
+  await gateway.waitForLine(
+    /sessions end with this process \(.+\.gateway\.key: the session key file is not a regular file\); to keep them set/,
+  );
 });
 
 test('a key file that cannot be used leaves the running configuration as it is', async (t) => {

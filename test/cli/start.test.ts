@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -220,3 +221,47 @@ test('the demo prints a client entry and a curl line that works when pasted, and
   assert.deepEqual(await gateway.stop('SIGINT', 30_000), { code: 0, signal: null });
   for (const pid of children) await eventually(`process ${pid} ends`, async () => !(await isAlive(pid)));
 });
+
+test('init, then start, then validate work in a folder without a word about the file', async (t) => {
+  const cwd = await tempFolder(t);
+  assert.equal((await runCli(t, ['init', 'switchyard.yaml'], { cwd })).code, 0);
+  const env = { PATH: `${process.execPath.replace(/\/node$/, '')}:${process.env['PATH']}` };
+  const gateway = startProcess(t, process.execPath, [cliPath, 'start', ...ANY_PORTS], { cwd, env });
+  await gateway.waitForLine(LISTENING);
+  assert.match(gateway.stderr, /using switchyard\.yaml of this folder/);
+  const { code, stdout } = await runCli(t, ['validate'], { cwd, env });
+  assert.equal(code, 0);
+  assert.match(stdout, /memory/);
+});
+
+for (const name of ['switchyard.yml', 'switchyard.toml', 'switchyard.json', 'switchyard.jsonc']) {
+  test(`start takes ${name} of the working folder`, async (t) => {
+    const file = await fileWith(t, name, /toml$/.test(name) ? 'name = "found"' : '{ "name": "found" }');
+    const gateway = startProcess(t, process.execPath, [cliPath, 'start', ...ANY_PORTS], { cwd: dirname(file) });
+    await gateway.waitForLine(LISTENING);
+    assert.ok(gateway.stderr.includes(`using ${name} of this folder`), gateway.stderr);
+    assert.doesNotMatch(gateway.stdout, /demo/);
+  });
+}
+
+test('of two files of a folder one is taken, and both are named; --demo takes none', async (t) => {
+  const file = await fileWith(t, 'switchyard.yaml', 'name: first\n');
+  const cwd = dirname(file);
+  await writeFile(join(cwd, 'switchyard.json'), '{}');
+  const gateway = startProcess(t, process.execPath, [cliPath, 'start', ...ANY_PORTS], { cwd });
+  await gateway.waitForLine(LISTENING);
+  assert.match(gateway.stderr, /warning: switchyard\.json is not read beside switchyard\.yaml; name it with --config/);
+  const demo = startProcess(t, process.execPath, [cliPath, 'start', '--demo', ...ANY_PORTS], { cwd });
+  await demo.waitForLine(/This is a demo/);
+  const without = startProcess(t, process.execPath, [cliPath, 'start', ...ANY_PORTS], { cwd: await tempFolder(t) });
+  await without.waitForLine(/this folder has no switchyard\.\{yaml,yml,toml,json,jsonc\}; this is the demo/);
+});
+
+for (const level of ['ERROR', 'Warning', 'critical', 'debug']) {
+  test(`-l ${level} is a level of the log`, async (t) => {
+    const file = await fileWith(t, 'gateway.yaml', 'mcpServers: {}\n');
+    const gateway = start(t, ['-c', file, ...ANY_PORTS, '-l', level]);
+    await gateway.waitForLine(LISTENING);
+    assert.deepEqual(await gateway.stop('SIGTERM'), { code: 0, signal: null });
+  });
+}

@@ -3,13 +3,27 @@ import { test } from 'node:test';
 import { COMMANDS } from '../../src/cli/commands.js';
 import { helpOf } from '../../src/cli/help.js';
 import { packageVersion } from '../../src/package-root.js';
+import { tempFolder } from '../support/process.js';
 import { runCli } from './support.js';
 
 const NAMES = COMMANDS.map(({ name }) => name);
 
-test('--version prints the version', async (t) => {
-  assert.deepEqual(await runCli(t, ['--version']), { code: 0, stdout: `${packageVersion}\n`, stderr: '' });
-});
+for (const word of ['--version', '-v', '-V', 'version']) {
+  test(`${word} prints the version`, async (t) => {
+    assert.deepEqual(await runCli(t, [word]), { code: 0, stdout: `${packageVersion}\n`, stderr: '' });
+  });
+}
+
+for (const command of ['validate', 'check', 'tools']) {
+  test(`${command} without a file needs one in the working folder`, async (t) => {
+    const { code, stdout, stderr } = await runCli(t, [command], { cwd: await tempFolder(t) });
+    assert.deepEqual([code, stdout], [1, '']);
+    assert.equal(
+      stderr,
+      `switchyard: this folder has no switchyard.{yaml,yml,toml,json,jsonc}; name the configuration file: switchyard ${command} FILE\n`,
+    );
+  });
+}
 
 for (const args of [['--help'], ['-h'], ['help']]) {
   test(`${args.join(' ')} lists the commands with examples`, async (t) => {
@@ -73,7 +87,12 @@ const FAULTS: readonly [args: string[], sentence: string][] = [
   [['proxy', 'http://a/', '--header', 'secret'], "--header needs the form 'NAME: VALUE'"],
   [['proxy', '--env', 'secret', '--', 'x'], '--env needs the form NAME=VALUE'],
   [['proxy', 'http://a/', '--bearer-env', 'NOT_SET'], '--bearer-env: the environment variable NOT_SET is not set'],
-  [['validate'], 'name the configuration file: switchyard validate FILE'],
+  [['list'], 'there is no command "list"; did you mean "tools"?'],
+  [['serve'], 'there is no command "serve"; did you mean "start"?'],
+  [['chekc'], 'there is no command "chekc"; did you mean "check"?'],
+  [['start', '--config='], 'the value of --config is empty; write --config FILE'],
+  [['start', '-l', 'loud'], '--log-level must be one of fatal, error, warn, info, debug, trace, silent'],
+  [['check', 'a.json', 'b.json'], 'give one configuration file'],
   [['init', 'a.json', 'b.json'], 'give one configuration file'],
 ];
 

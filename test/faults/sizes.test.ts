@@ -36,6 +36,24 @@ describe('a body of 100 MB', () => {
   }
 });
 
+describe('a body over the limit', () => {
+  for (const frontEnd of ['uws', 'node'] as const) {
+    for (const decoder of ['native', 'typescript'] as const) {
+      it(`is answered 413 while its client still sends it, ${frontEnd} front end, ${decoder} decoder`, async (scope) => {
+        const config = { mcpServers: {}, limits: { maxBodyBytes: MIB } };
+        const gateway = await startGateway(scope, config, { frontEnd, env: { SWITCHYARD_DECODER: decoder } });
+        const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'x' } };
+        const file = { ...call, params: { name: 'x', arguments: { file: 'y'.repeat(10 * MIB) } } };
+        for (let round = 0; round < 10; round += 1) {
+          const { status, message } = await rpc(gateway.url, file);
+          assert.deepEqual([status, message.error.data.code], [413, 'GW_BODY_TOO_LARGE']);
+        }
+        assert.equal((await modernRpc(gateway.url, 'ping')).status, 404, 'others are served');
+      });
+    }
+  }
+});
+
 /**
  * Sends until everything is sent or the other side has closed. With a declared length the body begins when an answer
  * has come, or after a second without one.

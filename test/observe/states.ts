@@ -26,6 +26,8 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
     upstreams: () => [
       {
         name: 'files',
+        isolation: 'shared',
+        clientUse: { capabilities: ['roots'], tools: [], advice: 'set isolation' },
         endpoints: [
           {
             transport: 'stdio',
@@ -49,7 +51,12 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
           },
         ],
       },
-      { name: 'notes', endpoints: [] },
+      {
+        name: 'notes',
+        isolation: 'auto',
+        clientUse: { capabilities: [], tools: [], advice: '' },
+        endpoints: [],
+      },
     ],
     workers: () => [{ ready: true, incarnation: 2, queuedBytes: 0 }],
     catalog: () => ({

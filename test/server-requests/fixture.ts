@@ -147,6 +147,7 @@ export function fixture(limits: { maxServerRequests?: number; answerMs?: number;
       return false;
     },
     callEnded: (exchange) => requests.callEnded(exchange),
+    callAnswered: (exchange) => requests.callAnswered(exchange),
   });
 
   const scanned = (text: string): { bytes: Buffer; spans: Spans } => {

@@ -253,6 +253,8 @@ describe('any request of a server', () => {
         if (reply !== undefined) assert.equal(JSON.parse(reply).id, 'q');
         else assert.equal(wire.messages[0].method, method);
         all.upstreamMessage(exchange, '{"jsonrpc":"2.0","id":1,"result":{}}');
+        // The call ended before the client answered, which the server is told.
+        assert.equal(endpoint.texts.splice(0).length, reply === undefined ? 1 : 0);
       }),
       { numRuns: 500 },
     );

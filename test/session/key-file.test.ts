@@ -124,9 +124,11 @@ test('a key that cannot be written as a whole leaves nothing behind', async (con
 
 test('without a secret and a file sessions survive a reload within the process', () => {
   const none = {
+    required: true,
     secrets: [],
     ttlSeconds: 60,
     keyFile: null,
+    isKeyFileOptional: false,
     eventLogBytes: 65_536,
     eventLogTotalBytes: 1_048_576,
     retryMs: 1000,

@@ -91,7 +91,7 @@ test('ended sessions are remembered up to the bound', () => {
 test('sessions that were not used for the ttl are dropped; used ones and those with a stream are kept', () => {
   const clocked = tableWith(10, 100);
   const [idle, used, streaming] = [create(clocked), create(clocked), create(clocked)];
-  streaming.stream = new Exchange(0);
+  streaming.streams = [new Exchange(0)];
   clocked.now = clocked.wall = 90_000;
   used.lastUsed = clocked.now;
   clocked.now = 100_001;
@@ -143,7 +143,7 @@ test('a full table evicts a session that was not used since; its id restores it'
 
 test('no session is created when maxSessions have a stream', () => {
   const clocked = tableWith(2);
-  for (let slot = 0; slot < 2; slot += 1) create(clocked).stream = new Exchange(slot);
+  for (let slot = 0; slot < 2; slot += 1) create(clocked).streams = [new Exchange(slot)];
   assert.equal(clocked.table.create(3, CAPABILITIES, INFO, NOBODY), null);
   assert.equal(clocked.table.size, 2);
 });

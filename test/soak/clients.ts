@@ -263,7 +263,7 @@ async function legacyFollow(ground: Ground, session: Session, followed: Set<stri
     });
   } else {
     await response.text();
-    if (response.status !== 409) ground.counts.fault(`a standalone stream was answered ${response.status}`);
+    ground.counts.fault(`a standalone stream was answered ${response.status}`);
   }
 }
 

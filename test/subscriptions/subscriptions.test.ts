@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { decoder } from '../../native/index.js';
 import { ScanStatus } from '../../native/layout.js';
 import { Era, MODERN, Revision } from '../../src/protocol/revisions.js';
-import { type Exchange, Phase } from '../../src/request/exchange/index.js';
+import { Accepts, type Exchange, Phase } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { SessionSealer } from '../../src/session/seal.js';
 import { type Session, SessionTable } from '../../src/session/sessions.js';
@@ -69,6 +69,7 @@ function fixture(maxSubscriptions = 10) {
         return [server];
       },
     },
+    sessions: { forEach: () => {} },
     access: {
       serverOf: () => new Promise((resolve) => access.push(resolve)),
       whenPermitted: (_asker, _uri, then) => then(),
@@ -98,6 +99,7 @@ function fixture(maxSubscriptions = 10) {
     assert.equal(decoder.scan(bytes, bytes.length, exchange.message.spans.words, 64), ScanStatus.ok);
     const reply = new RecordingReply();
     exchange.client.reply = reply;
+    exchange.client.accepts = Accepts.json | Accepts.sse;
     exchange.client.session = session;
     exchange.client.era = session === null ? Era.modern : Era.legacy;
     exchange.client.revision = session === null ? MODERN : session.revision;

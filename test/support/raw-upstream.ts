@@ -66,13 +66,14 @@ export const RAW_TOOLS = [
 
 /**
  * Starts an upstream on an ephemeral port. It answers handshakes and lists properly in the chosen family;
- * everything else goes to `script`. GET is answered 405 unless `streams` is given.
+ * everything else goes to `script`; `none` leaves the handshake and the lists to it too. GET is answered 405 unless
+ * `streams` is given.
  */
 export async function rawUpstream(
   scope: TestScope,
   script: Script,
   options: {
-    family?: 'legacy' | 'modern';
+    family?: 'legacy' | 'modern' | 'none';
     port?: number;
     tools?: readonly object[];
     capabilities?: object;
@@ -175,7 +176,7 @@ function makeAnswer(request: ReceivedRequest, response: ServerResponse): Answer 
 
 /** Answers what a gateway asks before it can send calls. Says whether it did. */
 function handshake(
-  family: 'legacy' | 'modern',
+  family: 'legacy' | 'modern' | 'none',
   { tools, capabilities }: { tools: readonly object[]; capabilities: object },
   request: ReceivedRequest,
   answer: Answer,
@@ -185,6 +186,7 @@ function handshake(
   const complete = modern ? { resultType: 'complete', ttlMs: 0, cacheScope: 'private' } : {};
   if (request.method === 'GET') answer.response.writeHead(405, { allow: 'POST' }).end();
   else if (request.method === 'DELETE') answer.response.writeHead(200).end();
+  else if (family === 'none') return false;
   else {
     switch (request.message?.method) {
       case 'server/discover':

@@ -231,6 +231,7 @@ export function startPool(
       updatedResources.push(uri);
       updateOwners.push(owner);
     },
+    ownListsChanged: () => {},
     taskChanged: (_server, taskId) => changedTasks.push(taskId),
     replaced: () => {},
   };

@@ -30,7 +30,13 @@ function choice(endpoints: number): Operation {
       largePart: ignore,
       largeEnd: ignore,
     },
-    events: { discovered: ignore, resourceUpdated: ignore, taskChanged: ignore, replaced: ignore },
+    events: {
+      discovered: ignore,
+      resourceUpdated: ignore,
+      ownListsChanged: ignore,
+      taskChanged: ignore,
+      replaced: ignore,
+    },
     log: { info: ignore, warn: ignore },
   });
   const upstream = pool.servers[0]!;

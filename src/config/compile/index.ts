@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
+import { join, parse, resolve } from 'node:path';
 import type { LoadedConfig } from '../loaded.js';
 import { nearest } from '../nearest.js';
 import type { ConfigPath } from '../problems.js';
@@ -11,6 +11,7 @@ import type {
   RateLimitsSnapshot,
   RouteSnapshot,
   ServerSnapshot,
+  SessionsSnapshot,
   Snapshot,
 } from '../snapshot.js';
 import { quoteKey } from '../source/index.js';
@@ -65,6 +66,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     host: withoutBrackets(host),
     port: port === false ? 0 : port,
     listens: port !== false,
+    path: config.path,
     admin: compileAdmin(compilation, host, overrides),
     workers: workerCount(overrides.workers ?? config.workers),
     frontEnd: overrides.frontEnd ?? config.frontEnd,
@@ -78,9 +80,10 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     limits: config.limits,
     catalog: config.catalog,
     sessions: {
+      required: config.sessions.required,
       secrets: list(config.sessions.secret),
       ttlSeconds: config.sessions.ttlSeconds,
-      keyFile: config.sessions.keyFile === undefined ? null : resolve(loaded.folder, config.sessions.keyFile),
+      ...compileKeyFile(loaded, port !== false),
       eventLogBytes: config.sessions.eventLogBytes,
       eventLogTotalBytes: config.sessions.eventLogTotalBytes,
       retryMs: config.sessions.retryMs,
@@ -95,6 +98,17 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
   };
   compilation.problems.throwIfAny();
   return deepFreeze(snapshot);
+}
+
+/** @param listens without a port there are no sessions to keep, and no file is made unasked */
+function compileKeyFile(
+  { config, file, folder }: LoadedConfig,
+  listens: boolean,
+): Pick<SessionsSnapshot, 'keyFile' | 'isKeyFileOptional'> {
+  const { keyFile } = config.sessions;
+  if (typeof keyFile === 'string') return { keyFile: resolve(folder, keyFile), isKeyFileOptional: false };
+  const isKept = keyFile !== false && file !== null && listens;
+  return { keyFile: isKept ? join(folder, `.${parse(file).name}.key`) : null, isKeyFileOptional: isKept };
 }
 
 function withoutBrackets(host: string): string {

@@ -50,10 +50,11 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
       );
     }
     if (prefix !== null) prefixes.set(prefix, name);
+    const endpoints = compileEndpoints(compilation, entry, path);
     servers.push({
       name,
       prefix,
-      endpoints: compileEndpoints(compilation, entry, path),
+      endpoints,
       connectTimeoutMs: entry.connectTimeoutMs,
       requestTimeoutMs: requestTimeout(compilation, entry, path),
       maxConnections: entry.maxConnections,
@@ -63,13 +64,20 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
       include: patterns(compilation, entry.include, [...path, 'include']),
       exclude: patterns(compilation, entry.exclude, [...path, 'exclude']),
       priority: entry.priority,
-      isolation: entry.isolation,
+      isolation: entry.isolation ?? defaultIsolation(endpoints),
       maxDedicated: entry.maxDedicated,
       dedicatedIdleMs: entry.dedicatedIdleMs,
       methods: patterns(compilation, entry.methods, [...path, 'methods']),
     });
   }
   return servers;
+}
+
+/** Several endpoints are replicas of a server whose clients need not stay at one of them. */
+function defaultIsolation(endpoints: readonly EndpointSnapshot[]): ServerSnapshot['isolation'] {
+  const [only, ...others] = endpoints;
+  if (only === undefined || others.length > 0) return 'shared';
+  return only.transport === 'http' && !only.detect ? 'shared' : 'auto';
 }
 
 function checkName(compilation: Compilation, name: string, path: ConfigPath): void {

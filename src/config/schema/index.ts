@@ -46,6 +46,10 @@ const catalogSchema = z.strictObject({
 });
 
 const sessionsSchema = z.strictObject({
+  required: flag(
+    true,
+    'Whether a POST of a client before 2026-07-28 needs the session that `initialize` opens. `false` = one without `Mcp-Session-Id` is served too, as from a client without capabilities, and without what needs a session (subscriptions, log levels, requests of servers).',
+  ),
   secret: alias(
     holds(
       'secret',
@@ -63,11 +67,10 @@ const sessionsSchema = z.strictObject({
     'ttl',
   ),
   keyFile: z
-    .string()
-    .min(1)
+    .union([z.string().min(1), z.literal(false)])
     .optional()
     .describe(
-      'File for a generated key when no `secret` is given, relative to the configuration file. It must be writable, or the gateway does not start. Default: in memory only; sessions then end with the process.',
+      'File for a generated key when no `secret` is given, relative to the configuration file. It must be writable, or the gateway does not start. `false`: in memory only; sessions then end with the process. Default: `.NAME.key` beside a configuration file `NAME.yaml` (JSON, TOML), or in memory where that cannot be written or there is no file.',
     ),
   eventLogBytes: bytes(
     256 * KIB,
@@ -106,6 +109,17 @@ export const configSchema = z.strictObject({
     .default(8000)
     .describe(
       'Port of the MCP endpoint. 0 = any free port; `false` = none, for a gateway that is used in-process or over standard input.',
+    ),
+  path: z
+    .string()
+    .max(128)
+    .regex(
+      /^\/(?!(?:health|ready|ws|sse|messages|tools|prompts|resources|openapi\.json)(?:\/|$))[A-Za-z0-9._~/-]*$/,
+      'must begin with / and must not be a path of the other transports',
+    )
+    .default('/mcp')
+    .describe(
+      'Path of the MCP endpoint: letters, digits and `.`, `_`, `~`, `-`, `/`. `/mcp` and `/` are the endpoint besides it.',
     ),
   admin: z
     .union([adminSchema, z.literal(false)])

@@ -6,7 +6,11 @@ const limit = (fallback: number, text: string, max: number, min = 1) => whole(fa
 
 /** `limits` of the configuration. */
 export const limitsSchema = z.strictObject({
-  maxBodyBytes: bytes(4 * MIB, 'Largest request body. Larger ones are answered 413.', { min: KIB }),
+  maxBodyBytes: bytes(
+    16 * MIB,
+    'Largest message of a client: a request body, which is answered 413 beyond it, a WebSocket message or a line.',
+    { min: KIB },
+  ),
   maxHeaderBytes: bytes(16 * KIB, 'Largest request head: request line and headers together.', {
     min: KIB,
     max: MIB,
@@ -26,7 +30,7 @@ export const limitsSchema = z.strictObject({
     'Bytes held over all calls and streams: request bodies, messages of calls in flight, incomplete answers, and data queued for slow clients and upstreams. When it is reached, the largest holders are ended and requests over 16 KiB are answered 503.',
     { zero: 'no bound' },
   ),
-  maxPipeBytes: bytes(16 * MIB, 'Bytes queued towards one upstream over stdio, HTTP with SSE or WebSocket.', {
+  maxPipeBytes: bytes(32 * MIB, 'Bytes queued towards one upstream over stdio, HTTP with SSE or WebSocket.', {
     min: KIB,
   }),
   readBudgetBytes: bytes(
@@ -52,6 +56,11 @@ export const limitsSchema = z.strictObject({
     10_000,
     'Event streams open at once: those of sessions and those of `subscriptions/listen`. They do not count for `maxInFlight`.',
     1_000_000,
+  ),
+  maxSessionStreams: limit(
+    4,
+    'Event streams (GET) that one session may have open at once. Messages go to the newest; a further one ends the oldest. 1 = a new stream always ends the one before.',
+    100,
   ),
   maxMemo: whole(65_536, 'Remembered verdicts.', { max: 16_777_216, zero: 'every call is decided in a worker' }),
   maxTools: limit(20_000, 'Catalog entries (tools, prompts, resources, templates) read from one upstream.', 1_000_000),
@@ -88,7 +97,16 @@ export const limitsSchema = z.strictObject({
     65_535,
   ),
   maxParkedPerPrincipal: limit(100, 'The same for one principal.', 65_535),
+  maxClientLists: limit(
+    256,
+    'Different lists of one server, and combinations of such lists, that are kept for clients with dedicated children or sessions; the ones that were listed least recently are dropped.',
+    65_535,
+  ),
   parkMs: milliseconds(300_000, 'Time a parked call waits for the input before it is cancelled.'),
+  taskMs: milliseconds(
+    3_600_000,
+    'Time that the gateway waits for a task that it has made for a client whose call asked for none; then the task is cancelled.',
+  ),
   maxHeldBytes: bytes(
     MIB,
     'A larger response of a Streamable HTTP upstream is forwarded in parts as it arrives; `maxResponseBytes` limits the whole. If it is truncated, the connection of the client is closed.',

@@ -164,10 +164,10 @@ export const serverSchema = z.strictObject({
     .default(0)
     .describe('Under `catalog.conflict: priority` the server with the highest value keeps a name.'),
   isolation: z
-    .enum(['shared', 'session', 'principal'])
-    .default('shared')
+    .enum(['auto', 'shared', 'session', 'principal'])
+    .optional()
     .describe(
-      'Scope of a child or upstream session of a server before 2026-07-28: `shared` = one for all clients, and a shared child gets no client capabilities; `session` = one for each client session; `principal` = one for each subject. Anonymous clients are one subject. Answers of a server with `session` are never stored by `routes[].cache`.',
+      'Scope of a child or upstream session of a server before 2026-07-28: `shared` = one for all clients, and a shared child gets no client capabilities; `session` = one for each client session; `principal` = one for each subject; `auto` = shared, and a child or connection of its own for each client that declares sampling, elicitation or roots, where the server makes use of them. Default: `auto`; `shared` for Streamable HTTP and for several `endpoints`. Anonymous clients are one subject. Answers of a server with `session`, and those of dedicated children under `auto`, are never stored by `routes[].cache`.',
     ),
   maxDedicated: whole(
     64,

@@ -5,12 +5,13 @@
 import { type Decoder, Flag, Kind, Method, ScanStatus } from '../../../native/layout.js';
 import type { Current } from '../../config/current.js';
 import type { ErrorCode } from '../../errors.js';
+import { blankAbsentMembers, hasAbsentMembers } from '../../protocol/absent-members.js';
 import { levelNumber, NO_LEVEL } from '../../protocol/levels.js';
 import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../../protocol/revisions.js';
 import type { ListedResources } from '../../protocol/uri.js';
 import { Operation } from '../../shared/records.js';
-import { Accepts, type Exchange, MessageFlag, type SessionLike } from '../exchange/index.js';
+import { Accepts, type Exchange, MessageFlag, type SessionLike, sessionMissing } from '../exchange/index.js';
 import { sameName, sameText } from './text.js';
 import { withNormalUri } from './uri.js';
 
@@ -18,6 +19,7 @@ import { withNormalUri } from './uri.js';
 export interface DecodeConfig {
   readonly auth: { readonly type: string };
   readonly limits: { readonly maxDepth: number };
+  readonly sessions: { readonly required: boolean };
 }
 
 /** Takes what decode has understood: the pipeline. */
@@ -57,6 +59,8 @@ const SCAN_ERRORS: readonly ErrorCode[] = [
 ];
 
 const MODERN_VERSION = REVISIONS[MODERN];
+/** Of a client without a session that does not say its revision (MCP 2025-06-18, protocol version header). */
+const UNSTATED_REVISION = Revision.r2025_03_26;
 
 /** Whether a version header names the modern family; versions compare as ISO dates. */
 function isModernVersion(version: string): boolean {
@@ -91,41 +95,29 @@ export class DecodeStage {
 
   /** Takes a POST with its whole body; `bytes[0, length)` are valid during the call only. */
   decode(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const { config, decoder, write } = this.#parts;
-    const { auth, limits } = config.current;
+    const { config, write } = this.#parts;
+    const { auth } = config.current;
     // On a connection a refusal needs the id of the request, so there the policy refuses after the scan.
     if (auth.type !== 'none' && exchange.client.token === '' && !exchange.client.headerless) {
       write.refuse(exchange, exchange.client.hasOtherScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
       return;
     }
-    if (!exchange.client.headerless && exchange.client.accepts !== (Accepts.json | Accepts.sse)) {
+    if (!exchange.client.headerless && (exchange.client.accepts & (Accepts.json | Accepts.sse)) === 0) {
       write.refuse(exchange, 'GW_NOT_ACCEPTABLE');
       return;
     }
-    const status = decoder.scan(bytes, length, exchange.message.spans.words, limits.maxDepth);
-    if (status !== ScanStatus.ok) {
-      if (status !== ScanStatus.notJson && status !== ScanStatus.badId) keepId(exchange, bytes);
-      write.refuse(exchange, SCAN_ERRORS[status] ?? 'GW_INVALID_REQUEST');
-      return;
-    }
-    if (exchange.message.spans.kind === Kind.batch) {
-      this.#batch(exchange, bytes, length);
-      return;
-    }
-    this.#message(exchange, bytes, length, false);
+    const message = this.#scan(exchange, bytes, length);
+    if (message === null) return;
+    if (exchange.message.spans.kind === Kind.batch) this.#batch(exchange, message, length);
+    else this.#message(exchange, message, length, false);
   }
 
   /** Takes one element of an accepted batch; session and revision of `exchange` are set already. */
   element(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const { config, decoder, write } = this.#parts;
-    const { limits } = config.current;
-    const status = decoder.scan(bytes, length, exchange.message.spans.words, limits.maxDepth);
-    if (status !== ScanStatus.ok || exchange.message.spans.kind === Kind.batch) {
-      if (status !== ScanStatus.badId) keepId(exchange, bytes);
-      write.refuse(exchange, status === ScanStatus.ok ? 'GW_INVALID_REQUEST' : SCAN_ERRORS[status]!);
-      return;
-    }
-    this.#message(exchange, bytes, length, true);
+    const message = this.#scan(exchange, bytes, length);
+    if (message === null) return;
+    if (exchange.message.spans.kind === Kind.batch) this.#parts.write.refuse(exchange, 'GW_INVALID_REQUEST');
+    else this.#message(exchange, message, length, true);
   }
 
   /** Takes a GET (`Operation.stream`) or DELETE (`Operation.terminate`) on the endpoint. */
@@ -142,14 +134,44 @@ export class DecodeStage {
       write.refuse(exchange, 'GW_METHOD_NOT_ALLOWED');
       return;
     }
-    if (operation === Operation.stream && (exchange.client.accepts & Accepts.sse) === 0) {
+    // Whether a connection may be opened is asked before it can have a session.
+    const opens = exchange.client.link !== null && exchange.client.sessionId === '' && operation === Operation.stream;
+    if (!opens && exchange.client.sessionId === '') {
+      // Clients take 405 for "no such stream here"; some repeat the request for ever on 400.
+      write.refuse(exchange, 'GW_METHOD_NEEDS_SESSION');
+      return;
+    }
+    if (operation === Operation.stream && (exchange.client.accepts & (Accepts.sse | Accepts.anySse)) === 0) {
       write.refuse(exchange, 'GW_NOT_ACCEPTABLE_STREAM');
       return;
     }
-    // Whether a connection may be opened is asked before it can have a session.
-    const opens = exchange.client.link !== null && exchange.client.sessionId === '' && operation === Operation.stream;
     if (!opens && !this.#legacySession(exchange)) return;
     this.#next!.decoded(exchange, NO_BYTES, 0);
+  }
+
+  /**
+   * Scans a message, refuses what is none.
+   *
+   * @returns the message to go on with, a copy where members of it count as absent; null = refused
+   */
+  #scan(exchange: Exchange, bytes: Uint8Array, length: number): Uint8Array | null {
+    const { config, decoder, write } = this.#parts;
+    const { spans } = exchange.message;
+    const { maxDepth } = config.current.limits;
+    let message = bytes;
+    let status = decoder.scan(bytes, length, spans.words, maxDepth);
+    if (hasAbsentMembers(bytes, spans, status)) {
+      const copy = Buffer.from(bytes.subarray(0, length));
+      blankAbsentMembers(copy, spans);
+      status = decoder.scan(copy, length, spans.words, maxDepth);
+      exchange.message.body = copy;
+      exchange.message.bodyLength = length;
+      message = copy;
+    }
+    if (status === ScanStatus.ok) return message;
+    if (status !== ScanStatus.notJson && status !== ScanStatus.badId) keepId(exchange, message);
+    write.refuse(exchange, SCAN_ERRORS[status] ?? 'GW_INVALID_REQUEST');
+    return null;
   }
 
   #message(exchange: Exchange, bytes: Uint8Array, length: number, inBatch: boolean): void {
@@ -278,12 +300,6 @@ export class DecodeStage {
       this.#next!.decoded(exchange, bytes, length);
       return;
     }
-    if (method === Method.ping && exchange.client.link !== null && exchange.client.sessionId === '') {
-      // The one request that a connection may carry before `initialize` is answered (MCP, lifecycle).
-      exchange.client.revision = LATEST_LEGACY;
-      this.#next!.decoded(exchange, bytes, length);
-      return;
-    }
     if (!inBatch && !this.#legacySession(exchange)) return;
     if (needsName(method) && (exchange.message.spans.nameStart < 0 || (spans.flags & Flag.nameNotString) !== 0)) {
       this.#parts.write.refuse(exchange, 'GW_MISSING_NAME');
@@ -313,19 +329,25 @@ export class DecodeStage {
     }
   }
 
-  /** Finds the session and the revision of a legacy request; refuses and returns false when there is none. */
+  /** Finds the session and the revision of a legacy message; refuses and returns false when it needs one and has none. */
   #legacySession(exchange: Exchange): boolean {
     const { sessions, write } = this.#parts;
+    let revision: number = UNSTATED_REVISION;
     if (exchange.message.versionHeader !== '') {
-      const revision = revisionNumber(exchange.message.versionHeader);
+      revision = revisionNumber(exchange.message.versionHeader);
       if (revision < 0 || revision >= MODERN) {
         write.refuse(exchange, 'GW_BAD_VERSION_HEADER');
         return false;
       }
     }
     if (exchange.client.sessionId === '') {
-      write.refuse(exchange, 'GW_SESSION_REQUIRED');
-      return false;
+      if (!this.#mayLackSession(exchange)) {
+        write.refuse(exchange, sessionMissing(exchange));
+        return false;
+      }
+      exchange.client.revision = revision;
+      exchange.client.logLevel = 0;
+      return true;
     }
     const session = sessions.open(exchange.client.sessionId);
     if (session === null) {
@@ -338,6 +360,15 @@ export class DecodeStage {
     exchange.client.logLevel = Math.max(session.logLevel, 0);
     session.lastUsed = exchange.client.startedAt;
     return true;
+  }
+
+  /**
+   * Whether a message without a session is served as from a client without capabilities: on a connection, which stands for
+   * the session, and with `sessions.required: false`. A response can belong to no request without one.
+   */
+  #mayLackSession({ client, message }: Exchange): boolean {
+    if (message.spans.kind === Kind.response) return false;
+    return client.link !== null || !this.#parts.config.current.sessions.required;
   }
 
   #batch(exchange: Exchange, bytes: Uint8Array, length: number): void {

@@ -51,7 +51,13 @@ export const Verb = codes('Verb', { post: 0, get: 1, delete: 2 });
 export type Verb = CodeOf<typeof Verb>;
 
 /** Bits of `Client.accepts`. */
-export const Accepts = { json: 1, sse: 2 } as const;
+export const Accepts = {
+  json: 1,
+  /** An event stream, named by the client or all that is left. */
+  sse: 2,
+  /** An event stream by a wildcard or without `Accept`: only for answers that cannot be anything else. */
+  anySse: 4,
+} as const;
 
 /**
  * Life of an exchange:
@@ -94,7 +100,7 @@ export type Phase = CodeOf<typeof Phase>;
 /** How the upstream side of an exchange can be stopped; set by the upstream pool while a call is in flight. */
 export interface UpstreamHandle {
   /** Stops the call upstream in the transport's and era's way. */
-  cancel(exchange: Exchange): void;
+  cancel(exchange: Exchange, reason?: string): void;
   /** Stops and resumes reading the answer (client backpressure). */
   pause(exchange: Exchange): void;
   resume(exchange: Exchange): void;
@@ -319,6 +325,10 @@ export class Call {
   detail = '';
   /** Time after which the same call may succeed; 0 = not known. */
   retryAfterMs = 0;
+  /** Where the gateway makes a task of the call (src/session/awaited-tasks.ts); null = it is no task, or the client's own. */
+  taskTarget: CallTarget | null = null;
+  /** The upstream's id of that task; '' = it was not made yet. */
+  taskId = '';
   /** Requests of the upstream that this call's client has not answered; the call's time limit rests meanwhile. */
   openRequests = 0;
 
@@ -334,6 +344,8 @@ export class Call {
     this.deadline = 0;
     this.detail = '';
     this.retryAfterMs = 0;
+    this.taskTarget = null;
+    this.taskId = '';
     this.openRequests = 0;
   }
 }
@@ -385,6 +397,18 @@ export class Exchange {
   }
 }
 
+/** Gives an exchange the id of a request that is refused before it is decoded; an empty token changes nothing. */
+export function setId({ client }: Exchange, token: Uint8Array): void {
+  if (token.length > client.id.length) client.id = Buffer.allocUnsafe(token.length);
+  client.id.set(token);
+  client.idLength = token.length;
+}
+
+/** Why a request that needs a session is refused where its client has none. */
+export function sessionMissing({ client }: Exchange): ErrorCode {
+  return client.link === null ? 'GW_SESSION_REQUIRED' : 'GW_NOT_INITIALIZED';
+}
+
 /** What the stages need of a legacy session; src/session implements it. */
 export interface SessionLike {
   /** The sealed id as the client sends it. */
@@ -402,4 +426,6 @@ export interface SessionLike {
   logLevel: number;
   /** `performance.now()` of the last use. */
   lastUsed: number;
+  /** Requests of upstreams wait for a stream of this session (src/server-requests). */
+  hasWaitingRequests: boolean;
 }

@@ -2,6 +2,14 @@ import { BufferBudget } from '../../shared/buffer-budget.js';
 import type { Bytes } from '../../units.js';
 import { Exchange, Phase } from './index.js';
 
+/** Added to the id of a call towards its upstream for a second request of the same call; see `ExchangeTable.byUpstreamId`. */
+export const SECOND_ID = 2 ** 47;
+
+/** Whether two ids towards upstreams are of one call. */
+export function isOfOneCall(a: number, b: number): boolean {
+  return a % SECOND_ID === b % SECOND_ID;
+}
+
 /**
  * The pool of exchanges and the table by which verdicts and upstream answers find theirs again.
  * Bounded: `limits.maxInFlight` exchanges, at most 65,535 (a slot is 16 bits of an upstream id).
@@ -77,10 +85,14 @@ export class ExchangeTable {
       : null;
   }
 
-  /** The exchange with that id towards upstreams (generation * 65,536 + slot, below 2^47), or null if there is none (any more). */
+  /**
+   * The exchange with that id towards upstreams (generation * 65,536 + slot, below 2^47; {@link SECOND_ID} more for the
+   * second request of a call), or null if there is none (any more).
+   */
   byUpstreamId(id: number): Exchange | null {
-    const slot = id % 65_536;
-    return this.find(slot, (id - slot) / 65_536);
+    const first = id % SECOND_ID;
+    const slot = first % 65_536;
+    return id < 2 * SECOND_ID ? this.find(slot, (first - slot) / 65_536) : null;
   }
 
   /**

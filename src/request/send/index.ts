@@ -11,9 +11,10 @@ import { decodeString } from '../../protocol/json-cursor.js';
 import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
 import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era } from '../../protocol/revisions.js';
+import { TASKS_CAPABILITY } from '../../protocol/tasks-extension.js';
 import { EntryFlag } from '../../shared/catalog-table.js';
 import { Counter, type Counters } from '../../shared/counters.js';
-import { VerdictFlag } from '../../shared/records.js';
+import { Verdict, VerdictFlag } from '../../shared/records.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import { type CallTarget, type Exchange, Phase, type SessionLike } from '../exchange/index.js';
 import { CapabilityMemo } from './capability-memo.js';
@@ -34,6 +35,12 @@ export interface SendServer {
   choose(exchange: Exchange): CallTarget | null;
   /** An endpoint that is being restarted, at which the call may wait; null = it has to fail. */
   chooseAwaitable(exchange: Exchange): CallTarget | null;
+  /** Whether other clients may get the answers of an endpoint that `choose` has returned. */
+  sharesAnswers(endpoint: CallTarget): boolean;
+  /** Whether tools of a server of 2025-11-25 can run as tasks. */
+  readonly runsTasks: boolean;
+  /** Whether a modern server may answer tool calls with tasks, if the client takes them. */
+  readonly answersWithTasks: boolean;
   /** Why there is none. */
   unavailable(): ErrorCode;
   /** Time until there may be one again, ms; 0 = not known. */
@@ -73,20 +80,27 @@ export interface SendParts {
     find(version: number): SendCatalog | null;
   };
   readonly counters: Pick<Counters, 'add'>;
+  readonly awaitedTasks: {
+    /** The call as it is sent to a tool that runs only as a task. */
+    asTask(exchange: Exchange, target: CallTarget, message: Buffer): Buffer;
+  };
   readonly write: {
     /** Nothing more can be tried. */
     fail(exchange: Exchange, code: ErrorCode): void;
+    /** The answer is for this client alone, although the exchange leads a cache key. */
+    leadNoLonger(exchange: Exchange): void;
   };
 }
 
 /** Of a client that has no session, so that nothing is known of it. */
 const NO_SESSION = sessionEnvelope(Buffer.alloc(0), {}, null);
+const NO_SESSION_TASKS = sessionEnvelope(Buffer.alloc(0), TASKS_CAPABILITY, null);
 
 /** The stage; one per front. */
 export class SendStage {
   readonly #parts: SendParts;
   readonly #target: SpliceTarget = { era: Era.legacy, name: null, stripBytes: 0, envelope: null };
-  /** Envelopes of legacy sessions towards modern upstreams, by log level; they live as long as the session. */
+  /** Envelopes of legacy sessions towards modern upstreams, by tasks and log level; they live as long as the session. */
   readonly #envelopes = new WeakMap<SessionLike, (Envelope | undefined)[]>();
   readonly #capabilities = new CapabilityMemo();
 
@@ -129,7 +143,8 @@ export class SendStage {
   failed(exchange: Exchange, code: ErrorCode, sent: boolean): void {
     exchange.call.upstream = null;
     exchange.call.connection = null;
-    const mayRepeat = !sent || this.#safe(exchange);
+    // A task runs at one endpoint: the call would make another one.
+    const mayRepeat = (!sent || this.#safe(exchange)) && exchange.call.taskId === '';
     const timedOut = code === 'GW_UPSTREAM_TIMEOUT' || code === 'GW_RESPONSE_TOO_LARGE' || code === 'GW_CANCELLED';
     if (
       mayRepeat &&
@@ -186,13 +201,16 @@ export class SendStage {
   }
 
   #choose(exchange: Exchange, server: SendServer, bytes: Uint8Array): CallTarget | null {
-    if (server.needsCapabilities && exchange.client.capabilities < 0) {
-      exchange.client.capabilities =
-        exchange.client.era === Era.modern
-          ? this.#capabilities.read(bytes, exchange.message.spans)
-          : (exchange.client.session?.capabilityMask ?? 0);
-    }
+    if (server.needsCapabilities) this.readCapabilities(exchange, bytes);
     return server.choose(exchange);
+  }
+
+  /** Sets what the client can be asked for, unless that was done before; `exchange.message.spans` is the scan of `bytes`. */
+  readCapabilities(exchange: Exchange, bytes: Uint8Array): void {
+    const { client, message } = exchange;
+    if (client.capabilities >= 0) return;
+    client.capabilities =
+      client.era === Era.modern ? this.#capabilities.read(bytes, message.spans) : (client.session?.capabilityMask ?? 0);
   }
 
   /** The server behind the current one in the route's order, or -1. */
@@ -206,6 +224,7 @@ export class SendStage {
   #forward(exchange: Exchange, endpoint: CallTarget, server: SendServer, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
     const method = exchange.message.spans.method;
+    if (verdict.kind === Verdict.lead && !server.sharesAnswers(endpoint)) this.#parts.write.leadNoLonger(exchange);
     // Nothing is known of such a method, so it cannot be translated: only peers of one family have it in common.
     if (method === Method.unknown && endpoint.era !== exchange.client.era) {
       this.#parts.write.fail(
@@ -228,7 +247,7 @@ export class SendStage {
     target.stripBytes = verdict.stripBytes;
     target.envelope = null;
     if (endpoint.era === Era.modern && exchange.client.era === Era.legacy) {
-      target.envelope = this.#envelope(exchange);
+      target.envelope = this.#envelope(exchange, method === Method.toolsCall && server.answersWithTasks);
       // It may answer with questions, and wants the whole call again with their answers.
       if (mayAsk(method) && ((exchange.client.session?.capabilityMask ?? 0) & ASKABLE) !== 0)
         keep(exchange, bytes, length);
@@ -246,7 +265,7 @@ export class SendStage {
     const timeout = this.#parts.routes.routeOf(verdict)?.requestTimeoutMs || server.requestTimeoutMs;
     exchange.call.deadline = timeout > 0 ? exchange.call.sentAt + timeout : 0;
     exchange.call.upstream = endpoint;
-    const message = spliceRequest(exchange, bytes, length, target);
+    let message = spliceRequest(exchange, bytes, length, target);
     let nameHeader = '';
     if (endpoint.era === Era.modern && endpoint.transport === 'http' && isNameMirrored(method)) {
       nameHeader = catalog !== null ? catalog.nameHeader(entry) : headerOf(exchange, bytes, target.stripBytes);
@@ -264,23 +283,30 @@ export class SendStage {
         return;
       }
     }
+    exchange.call.taskTarget = null;
+    if (catalog !== null && (catalog.table.flags[entry]! & EntryFlag.needsTask) !== 0 && server.runsTasks) {
+      message = this.#parts.awaitedTasks.asTask(exchange, endpoint, message);
+    }
     endpoint.call(exchange, message, method, nameHeader, extra);
   }
 
-  #envelope(exchange: Exchange): Envelope {
+  /** @param takesTasks declare that the client takes tasks, which the gateway waits for (src/server-requests/polled-tasks.ts) */
+  #envelope(exchange: Exchange, takesTasks: boolean): Envelope {
     const { session } = exchange.client;
-    if (session === null) return NO_SESSION;
+    if (session === null) return takesTasks ? NO_SESSION_TASKS : NO_SESSION;
     let byLevel = this.#envelopes.get(session);
     if (byLevel === undefined) {
-      byLevel = new Array<Envelope | undefined>(NO_LEVEL + 1);
+      byLevel = new Array<Envelope | undefined>(2 * (NO_LEVEL + 1));
       this.#envelopes.set(session, byLevel);
     }
     const level = session.logLevel < 0 ? NO_LEVEL : session.logLevel;
-    let envelope = byLevel[level];
+    const place = takesTasks ? NO_LEVEL + 1 + level : level;
+    let envelope = byLevel[place];
     if (envelope === undefined) {
-      const capabilities = declaredCapabilities(session.capabilityMask, false);
+      const asked = declaredCapabilities(session.capabilityMask, false);
+      const capabilities = takesTasks ? { ...asked, ...TASKS_CAPABILITY } : asked;
       envelope = sessionEnvelope(session.clientInfo, capabilities, LEVELS[level] ?? null);
-      byLevel[level] = envelope;
+      byLevel[place] = envelope;
     }
     return envelope;
   }

@@ -91,3 +91,8 @@ export function errorBody(
   else if (code === 'GW_INVALID_URI') composer.put(REASON).text(JSON.stringify(exchange.message.detail));
   composer.put(CLOSE);
 }
+
+/** @param waitMs 0 = there is no such header */
+export function withRetryAfter(head: readonly string[], waitMs: number): readonly string[] {
+  return waitMs > 0 ? [...head, 'retry-after', String(Math.ceil(waitMs / 1_000))] : head;
+}

@@ -12,10 +12,10 @@ import { Era } from '../../protocol/revisions.js';
 import type { GatewayIdentity } from '../../shared/gateway-identity.js';
 import { Verdict } from '../../shared/records.js';
 import { type Exchange, MessageFlag, Phase, Verb } from '../exchange/index.js';
-import { errorBody } from './error-body.js';
+import { errorBody, withRetryAfter } from './error-body.js';
 import { challenge, JSON_HEAD, NO_HEAD } from './heads.js';
 import { LargeAnswers } from './large.js';
-import { EventStreams, keeps, type StreamLog } from './streams.js';
+import { EventStreams, keeps, needsStream, type StreamLog } from './streams.js';
 import { composeResult, translateResponse } from './translate.js';
 
 /** Requests of upstreams to clients, as far as answers have to do with them (src/server-requests). */
@@ -28,8 +28,10 @@ export interface ClientQuestions {
   inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
   /** An upstream answered -32042; false = a modern client cannot be told in its way, an older one gets the error. */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
-  /** The call is over while its upstream waits for answers of the client. */
+  /** The call has ended without an answer of its upstream, which waits for answers of the client. */
   callEnded(exchange: Exchange): void;
+  /** The call was answered by its upstream, which waits for answers of the client. */
+  callAnswered(exchange: Exchange): void;
 }
 
 /** The response cache as the leader of a cache key sees it: the dispatcher. */
@@ -143,7 +145,9 @@ export class WriteStage {
       this.fail(exchange, replaced);
       return;
     }
-    if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
+    if (exchange.call.openRequests > 0) this.#questions?.callAnswered(exchange);
+    const status = statusOf(exchange, flags, spans.errorCode);
+    if (status === 200) this.#openNeeded(exchange, NO_HEAD);
     const composer = this.streams.begin(exchange);
     translateResponse(composer, exchange, bytes, length, spans, this.#parts.identity.serverInfo);
     if (leads) this.#settle(exchange, bytes, length, spans, flags);
@@ -153,7 +157,7 @@ export class WriteStage {
     }
     if ((flags & Flag.isErrorResponse) !== 0) exchange.client.error = 'GW_UPSTREAM_PROTOCOL';
     if (exchange.client.streaming) this.#endStream(exchange);
-    else this.#json(exchange, statusOf(exchange, flags, spans.errorCode), JSON_HEAD);
+    else this.#json(exchange, status, JSON_HEAD);
   }
 
   /** Whether an answer that asks the client for something is taken care of. */
@@ -162,7 +166,7 @@ export class WriteStage {
     if ((flags & Flag.isErrorResponse) === 0) {
       if (exchange.client.era === Era.modern) return false;
       // A result that depends on answers of one client is not shared (2026-07-28, caching).
-      this.#leadNoLonger(exchange);
+      this.leadNoLonger(exchange);
       return this.#questions?.inputRequired(exchange, bytes, length, spans) ?? false;
     }
     if (spans.errorCode !== URL_ELICITATION_REQUIRED) return false;
@@ -247,6 +251,7 @@ export class WriteStage {
   suspend(exchange: Exchange, result: Uint8Array): void {
     const { reply } = exchange.client;
     if (reply !== null) {
+      this.#openNeeded(exchange, NO_HEAD);
       const composer = this.streams.begin(exchange);
       composeResult(composer, exchange, result);
       if (exchange.client.streaming) {
@@ -271,21 +276,33 @@ export class WriteStage {
     exchange.enter(Phase.parked);
   }
 
-  /** A result that is ready as bytes: prepared answers and cached results. */
-  result(exchange: Exchange, result: Uint8Array, head: readonly string[] = JSON_HEAD): void {
+  /**
+   * A result that is ready as bytes: prepared answers and cached results.
+   *
+   * @param head fields besides the media type
+   */
+  result(exchange: Exchange, result: Uint8Array, head: readonly string[] = NO_HEAD): void {
     if (exchange.client.reply === null && !keeps(exchange)) {
       this.#finish(exchange);
       return;
     }
+    this.#openNeeded(exchange, head);
     composeResult(this.streams.begin(exchange), exchange, result);
     if (exchange.client.streaming) this.#endStream(exchange);
-    else this.#json(exchange, 200, head);
+    else this.#json(exchange, 200, head === NO_HEAD ? JSON_HEAD : [...JSON_HEAD, ...head]);
   }
 
-  /** A whole body that is ready as it is. */
-  whole(exchange: Exchange, body: Uint8Array, head: readonly string[]): void {
-    this.streams.composer.reset().put(body);
-    this.#json(exchange, 200, head);
+  /** A whole message that is ready as it is. */
+  whole(exchange: Exchange, message: Uint8Array): void {
+    this.#openNeeded(exchange, NO_HEAD);
+    this.streams.begin(exchange).put(message);
+    if (exchange.client.streaming) this.#endStream(exchange);
+    else this.#json(exchange, 200, JSON_HEAD);
+  }
+
+  /** Opens the stream of an answer that cannot be JSON. @param head fields besides the media type */
+  #openNeeded(exchange: Exchange, head: readonly string[]): void {
+    if (needsStream(exchange)) this.streams.open(exchange, head);
   }
 
   /** Ends with a status and no body (202 for notifications, 200 for a DELETE). */
@@ -309,8 +326,8 @@ export class WriteStage {
       // Nothing is wrong with a token that was not sent (RFC 6750 section 3.1).
       const reason = code === 'GW_UNAUTHENTICATED' ? null : 'invalid_token';
       head = [...JSON_HEAD, 'www-authenticate', challenge(reason, '', this.#resourceMetadata())];
-    } else if (code === 'GW_METHOD_NOT_ALLOWED') {
-      // A GET or DELETE is refused only to modern clients, which have nothing but POST.
+    } else if (ERRORS[code].status === 405) {
+      // A GET or DELETE is refused only to clients without sessions, which have nothing but POST.
       const allowed = exchange.message.detail || (exchange.message.verb === Verb.post ? 'POST, GET, DELETE' : 'POST');
       head = [...JSON_HEAD, 'allow', allowed];
     } else if (RETRY_SOON.has(code)) {
@@ -348,13 +365,14 @@ export class WriteStage {
       this.fail(exchange, code);
       return;
     }
-    this.#leadNoLonger(exchange);
+    this.leadNoLonger(exchange);
     if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
     exchange.client.error = code;
     this.result(exchange, Buffer.from(JSON.stringify({ content: [{ type: 'text', text: sentence }], isError: true })));
   }
 
-  #leadNoLonger(exchange: Exchange): void {
+  /** The answer is for this client alone: waiters of its cache key get another leader. */
+  leadNoLonger(exchange: Exchange): void {
     if (exchange.verdict.kind !== Verdict.lead) return;
     this.#parts.cache.release(exchange);
     exchange.verdict.kind = Verdict.forward;
@@ -363,10 +381,8 @@ export class WriteStage {
   /** A failure after the decision: in-band, on the stream if one is open. */
   fail(exchange: Exchange, code: ErrorCode): void {
     if (exchange.verdict.kind === Verdict.lead) this.#parts.cache.release(exchange);
-    const { retryAfterMs } = exchange.call;
-    const wait = ERRORS[code].retryable ? retryAfterMs : 0;
-    const head = wait > 0 ? [...JSON_HEAD, 'retry-after', String(Math.ceil(wait / 1_000))] : JSON_HEAD;
-    this.#error(exchange, code, code === 'GW_BUFFERS_FULL' ? RETRY_HEAD : head, wait);
+    const wait = ERRORS[code].retryable ? exchange.call.retryAfterMs : 0;
+    this.#error(exchange, code, code === 'GW_BUFFERS_FULL' ? RETRY_HEAD : withRetryAfter(JSON_HEAD, wait), wait);
   }
 
   #error(exchange: Exchange, code: ErrorCode, head: readonly string[], retryAfterMs: number): void {
@@ -381,6 +397,8 @@ export class WriteStage {
       this.empty(exchange, 202);
       return;
     }
+    // A refusal with a status of its own is JSON for every client, as on the SDK's servers.
+    if (row.status === 200) this.#openNeeded(exchange, NO_HEAD);
     const upstream = row.source === 'upstream' ? this.#parts.identity.serverName(exchange.call.server) : null;
     errorBody(this.streams.begin(exchange), exchange, code, upstream, retryAfterMs);
     if (exchange.client.streaming) this.#endStream(exchange);

@@ -13,6 +13,7 @@ import type { GatewayIdentity } from '../../shared/gateway-identity.js';
 import { Verdict } from '../../shared/records.js';
 import { type Exchange, Framing, Phase, type Reply } from '../exchange/index.js';
 import { JSON_HEAD } from './heads.js';
+import { needsStream } from './streams.js';
 import { COMPLETE, isCacheable, NOT_CACHEABLE } from './translate.js';
 
 /** The write stage, which large answers are part of. */
@@ -22,6 +23,8 @@ export interface AnswerEnds {
   /** Everything is written: counts the exchange and gives it back. */
   complete(exchange: Exchange): void;
   readonly streams: {
+    /** Starts the event stream of an exchange if it is not open yet. */
+    open(exchange: Exchange): void;
     /** Ends the event stream of an exchange. */
     end(exchange: Exchange): void;
   };
@@ -64,7 +67,7 @@ export class LargeAnswers {
   start(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
     if (!takesParts(exchange)) return false;
     const result = new LargeResult(rewriteOf(exchange, this.#identity.serverInfo));
-    const isEvent = exchange.client.streaming;
+    const isEvent = exchange.client.streaming || needsStream(exchange);
     const composer = this.#composer.reset();
     if (isEvent) composer.put(EVENT_OPEN);
     // Only results pass in parts: errors and `input_required` are held as a whole and translated.
@@ -73,6 +76,7 @@ export class LargeAnswers {
       this.#cache.release(exchange);
       exchange.verdict.kind = Verdict.forward;
     }
+    if (isEvent) this.#write.streams.open(exchange);
     const { reply } = exchange.client;
     this.#open.set(exchange, { result, reply, isEvent });
     if (reply === null) return true;

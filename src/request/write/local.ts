@@ -3,12 +3,11 @@
  * prepared bytes and from session state.
  */
 import { Kind, Method } from '../../../native/layout.js';
-import { findMember, type Range, stringValue } from '../../protocol/json-cursor.js';
+import { applyEdits, findMember, type Range, removeMembers, stringValue } from '../../protocol/json-cursor.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era, LATEST_LEGACY, MODERN, revisionNumber } from '../../protocol/revisions.js';
 import { Operation } from '../../shared/records.js';
-import type { Exchange, SessionLike } from '../exchange/index.js';
-import { JSON_HEAD } from './heads.js';
+import { type Exchange, Phase, type SessionLike, sessionMissing } from '../exchange/index.js';
 import type { WriteStage } from './index.js';
 
 /** What the catalog has ready. */
@@ -21,7 +20,13 @@ export interface PreparedAnswers {
    * Result bytes of one page of a list; null for a cursor that is not ours.
    * @param cursor raw JSON token of `params.cursor`, null = first page
    */
-  page(method: number, revision: number, cursor: Uint8Array | null): Uint8Array | null;
+  page(method: number, revision: number, cursor: Uint8Array | null, view?: string): Uint8Array | null;
+}
+
+/** The lists of clients for which some servers have lists of their own. */
+export interface ClientViews {
+  /** The view of the catalog for a list request; null = the lists that all clients share. `bytes` is valid during the call. */
+  viewFor(exchange: Exchange, bytes: Uint8Array): Promise<string> | null;
 }
 
 /** Requests of upstreams as their clients answer them (src/server-requests). */
@@ -54,6 +59,7 @@ export interface LocalSessions {
 export interface LocalParts {
   readonly write: WriteStage;
   readonly catalog: { readonly current: PreparedAnswers };
+  readonly views: ClientViews;
   readonly sessions: LocalSessions;
   readonly ends: { endSession(session: SessionLike): void };
   readonly streams: {
@@ -171,10 +177,26 @@ export class LocalAnswers {
   #list(exchange: Exchange, bytes: Uint8Array, method: number): void {
     const start = exchange.message.spans.cursorStart;
     const cursor = start < 0 ? null : bytes.subarray(start, exchange.message.spans.cursorEnd);
+    const view = this.#parts.views.viewFor(exchange, bytes);
+    if (view === null) this.#page(exchange, method, cursor, '');
+    else void this.#pageWhen(view, exchange, method, cursor === null ? null : Buffer.from(cursor));
+  }
+
+  #page(exchange: Exchange, method: number, cursor: Uint8Array | null, view: string): void {
     const revision = exchange.client.era === Era.modern ? MODERN : exchange.client.revision;
-    const page = this.#parts.catalog.current.page(method, revision, cursor);
+    const page = this.#parts.catalog.current.page(method, revision, cursor, view);
     if (page === null) this.#parts.write.refuse(exchange, 'GW_INVALID_CURSOR');
     else this.#parts.write.result(exchange, page);
+  }
+
+  /** The client's own lists are read, or its dedicated endpoint is started, meanwhile. */
+  async #pageWhen(view: Promise<string>, exchange: Exchange, method: number, cursor: Buffer | null): Promise<void> {
+    const { generation } = exchange;
+    exchange.enter(exchange.client.streaming ? Phase.streaming : Phase.sending);
+    // A client that cannot be given its own lists gets the shared ones.
+    const name = await view.catch(() => '');
+    if (exchange.generation !== generation || exchange.phase === Phase.free || exchange.phase === Phase.done) return;
+    this.#page(exchange, method, cursor, name);
   }
 
   #initialize(exchange: Exchange, bytes: Uint8Array): void {
@@ -196,7 +218,7 @@ export class LocalAnswers {
     const session = this.#parts.sessions.create(
       revision,
       isObject(bytes, capabilities) ? bytes.slice(capabilities.start, capabilities.end) : EMPTY_OBJECT,
-      isObject(bytes, clientInfo) ? bytes.slice(clientInfo.start, clientInfo.end) : NO_BYTES,
+      isObject(bytes, clientInfo) ? withoutNulls(bytes, clientInfo) : NO_BYTES,
       subject,
     );
     if (session === null) {
@@ -205,7 +227,7 @@ export class LocalAnswers {
     }
     exchange.client.session = session;
     exchange.client.revision = revision;
-    const head = [...JSON_HEAD, 'mcp-session-id', session.id];
+    const head = ['mcp-session-id', session.id];
     write.result(exchange, this.#parts.catalog.current.initializeResult(revision), head);
   }
 
@@ -214,13 +236,23 @@ export class LocalAnswers {
     const start = exchange.message.spans.levelStart;
     const level = start < 0 ? -1 : levelNumber(bytes, start, exchange.message.spans.levelEnd);
     if (level < 0 || exchange.client.session === null) {
-      write.refuse(exchange, 'GW_INVALID_LEVEL');
+      write.refuse(exchange, level < 0 ? 'GW_INVALID_LEVEL' : sessionMissing(exchange));
       return;
     }
     exchange.client.session.logLevel = level;
     this.#parts.upstreams.wantLogLevel(level);
     write.result(exchange, EMPTY_RESULT);
   }
+}
+
+/** A copy of an object. Members that are `null` count as absent, and modern upstreams, which get `clientInfo`, refuse them. */
+function withoutNulls(bytes: Uint8Array, { start, end }: Range): Uint8Array {
+  return applyEdits(
+    bytes,
+    start,
+    end,
+    removeMembers(bytes, start, (at) => at.type === 'null'),
+  );
 }
 
 function isObject(bytes: Uint8Array, value: Range | undefined): value is Range {

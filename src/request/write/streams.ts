@@ -7,7 +7,8 @@ import { Composer } from '../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, EVENT_STREAM_HEAD, flatten, LINE_END } from '../../protocol/event-frames.js';
 import { originHead } from '../../protocol/origin-head.js';
 import { Era } from '../../protocol/revisions.js';
-import { Accepts, type Exchange, Framing, Phase } from '../exchange/index.js';
+import { Accepts, type Exchange, Framing, Phase, Verb } from '../exchange/index.js';
+import { NO_HEAD } from './heads.js';
 
 /** Keeps the events of streams whose clients may come back: src/session/streams/event-log.ts. */
 export interface StreamLog {
@@ -50,15 +51,20 @@ export class EventStreams {
     return isFramed(exchange) ? EVENT_OPEN.length : 0;
   }
 
-  /** Starts the stream of an answer if it is not open yet; the client must take one ({@link takes}). */
-  open(exchange: Exchange): void {
+  /**
+   * Starts the stream of an answer if it is not open yet; the client must take one ({@link takes}).
+   *
+   * @param head further fields of the head
+   */
+  open(exchange: Exchange, head: readonly string[] = NO_HEAD): void {
     if (exchange.client.streaming) return;
     exchange.client.streaming = true;
     if (exchange.phase !== Phase.asking) exchange.enter(Phase.streaming);
     exchange.client.status = 200;
     exchange.client.quietSince = performance.now();
     const { reply } = exchange.client;
-    reply?.openStream(200, this.head(exchange, EVENT_STREAM_HEAD));
+    const fields = head.length === 0 ? EVENT_STREAM_HEAD : [...EVENT_STREAM_HEAD, ...head];
+    reply?.openStream(200, this.head(exchange, fields));
     if (exchange.client.framing !== Framing.sse || exchange.client.era !== Era.legacy) return;
     exchange.client.eventStream = this.#log.opened(exchange);
     if (exchange.client.eventStream === 0) return;
@@ -106,6 +112,11 @@ export class EventStreams {
     exchange.client.quietSince = performance.now();
     if (!reply.write(bytes, 0, length)) exchange.call.upstream?.pause(exchange);
   }
+}
+
+/** Whether an answer has to be a stream, because its client accepts nothing else. */
+export function needsStream({ client: { accepts }, message: { verb } }: Exchange): boolean {
+  return (accepts & (Accepts.json | Accepts.sse)) === Accepts.sse && verb === Verb.post;
 }
 
 /** Whether the stream goes on without its client, which may come back for the events. */

@@ -2,6 +2,7 @@ import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot } from '../../config/snapshot.js';
 import { Composer } from '../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, flatten, KEEP_ALIVE, LINE_END } from '../../protocol/event-frames.js';
+import { Revision } from '../../protocol/revisions.js';
 import { type Exchange, Framing } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import type { Session } from '../sessions.js';
@@ -10,7 +11,7 @@ import { LongLivedStreams } from './long-lived.js';
 
 /** What {@link StandaloneStreams} reads of the configuration. */
 export interface StandaloneStreamsConfig extends EventLogConfig {
-  readonly limits: Pick<LimitsSnapshot, 'maxStreams' | 'maxClientBufferBytes'>;
+  readonly limits: Pick<LimitsSnapshot, 'maxStreams' | 'maxSessionStreams' | 'maxClientBufferBytes'>;
 }
 
 /** How long messages are kept for a client whose stream broke; after that it has to open a new stream. */
@@ -24,9 +25,17 @@ interface Disconnected {
   readonly since: Milliseconds;
 }
 
+/** A stream that was opened for a GET. */
+export interface OpenedStream {
+  readonly exchange: Exchange;
+  /** Streams of the same session that ended for it; the caller releases their exchanges. */
+  readonly ended: readonly Exchange[];
+}
+
 /**
- * The standalone event streams (GET) of legacy sessions, at most one per session; one object per front. Messages beyond
- * `limits.maxClientBufferBytes` are dropped, and the slow-client rule of the front end closes the connection eventually.
+ * The standalone event streams (GET) of legacy sessions, at most `limits.maxSessionStreams` per session; one object per
+ * front. Each message goes to one of them, the newest. Messages beyond `limits.maxClientBufferBytes` are dropped, and the
+ * slow-client rule of the front end closes the connection eventually.
  */
 export class StandaloneStreams {
   /** The events of resumable streams. */
@@ -54,27 +63,28 @@ export class StandaloneStreams {
   }
 
   /**
-   * Opens the standalone stream of a session.
+   * Opens a standalone stream of a session, which gets its messages from now on.
    *
    * @param from the GET; the caller releases it when a stream was opened
    * @param head of the response
-   * @returns the exchange of the stream; null = the session has a stream already, or `maxStreams` are open
+   * @returns null = `maxStreams` are open, all for other sessions
    */
-  open(session: Session, from: Exchange, head: readonly string[]): Exchange | null {
-    if (session.stream !== null || this.longLived.isFull) return null;
+  open(session: Session, from: Exchange, head: readonly string[]): OpenedStream | null {
+    if (this.longLived.isFull && session.stream === null) return null;
     const disconnected = this.#disconnected.get(session);
     if (disconnected !== undefined) this.#discard(session, disconnected);
+    const ended = this.#makeRoom(session, from.client.revision);
     const exchange = this.#begin(session, from, head);
     exchange.client.eventStream = this.log.openedStandalone(exchange);
     this.#writeRaw(exchange, this.log.primingEvent(exchange) ?? KEEP_ALIVE);
-    return exchange;
+    return { exchange, ended };
   }
 
   /**
    * Resumes a stream and replays the events after `after`. If the old connection of the stream is still open, it is
    * closed: it may be half open, and the client has left it.
    *
-   * @returns as {@link open}, with the exchange of the old connection that was closed, if any
+   * @returns as {@link open}
    */
   resume(
     session: Session,
@@ -82,16 +92,15 @@ export class StandaloneStreams {
     head: readonly string[],
     stream: LoggedStream,
     after: Count,
-  ): { exchange: Exchange; ended: Exchange | null } | null {
-    if (session.stream === null && this.longLived.isFull) return null;
-    const { stream: old } = session;
-    const ended = old !== null && old.client.eventStream === stream.number ? old : null;
-    if (old !== null && ended === null) return null;
-    if (ended !== null) {
-      this.#remove(ended, session);
-      ended.client.reply?.endStream();
+  ): OpenedStream | null {
+    if (this.longLived.isFull && session.stream === null) return null;
+    const old = session.streams.find(({ client }) => client.eventStream === stream.number);
+    if (old !== undefined) {
+      this.#remove(old, session);
+      old.client.reply?.endStream();
     }
-    this.#disconnected.delete(session);
+    if (this.#disconnected.get(session)?.stream === stream.number) this.#disconnected.delete(session);
+    const ended = old === undefined ? this.#makeRoom(session, from.client.revision) : [old];
     const exchange = this.#begin(session, from, head);
     exchange.client.eventStream = stream.number;
     this.#writeRaw(exchange, KEEP_ALIVE);
@@ -104,14 +113,7 @@ export class StandaloneStreams {
     const session = this.#streams.get(exchange);
     if (session === undefined) return false;
     this.#remove(exchange, session);
-    if (exchange.client.eventStream === 0) return true;
-    if (this.#disconnected.size >= this.#config.current.limits.maxStreams) {
-      for (const [oldest, disconnected] of this.#disconnected) {
-        this.#discard(oldest, disconnected);
-        break;
-      }
-    }
-    this.#disconnected.set(session, { stream: exchange.client.eventStream, since: this.#now() });
+    this.#keepForResumption(session, exchange);
     return true;
   }
 
@@ -146,7 +148,7 @@ export class StandaloneStreams {
 
   /** {@link notify} for all sessions with a stream that is open or may be resumed. */
   broadcast(message: Uint8Array): void {
-    for (const exchange of this.#streams.keys()) this.#write(exchange, message);
+    for (const [exchange, session] of this.#streams) if (session.stream === exchange) this.#write(exchange, message);
     for (const session of [...this.#disconnected.keys()]) this.notify(session, message);
   }
 
@@ -155,22 +157,20 @@ export class StandaloneStreams {
     this.#writeRaw(exchange, Buffer.from(`: ${sentence}\n\n`));
   }
 
-  /** Ends the stream of one session. @returns its exchange, for the caller to release, or null */
-  end(session: Session): Exchange | null {
-    const exchange = session.stream;
-    if (exchange === null) return null;
-    this.#remove(exchange, session);
-    this.log.dropStream(exchange.client.eventStream);
-    exchange.client.reply?.endStream();
-    return exchange;
+  /** Ends the streams of one session. @returns their exchanges, for the caller to release */
+  end(session: Session): readonly Exchange[] {
+    const { streams } = session;
+    for (const exchange of streams) {
+      this.#remove(exchange, session);
+      this.log.dropStream(exchange.client.eventStream);
+      exchange.client.reply?.endStream();
+    }
+    return streams;
   }
 
   /** Ends all streams; `ended` is called for each exchange, for the caller to release. */
   endAll(ended: (exchange: Exchange) => void): void {
-    for (const session of [...this.#streams.values()]) {
-      const exchange = this.end(session);
-      if (exchange !== null) ended(exchange);
-    }
+    for (const session of new Set(this.#streams.values())) for (const exchange of this.end(session)) ended(exchange);
   }
 
   /** Drops the events of a session whose state is dropped. */
@@ -179,9 +179,46 @@ export class StandaloneStreams {
     this.log.dropSession(session.id);
   }
 
+  /**
+   * Ends the streams of a session that a further one replaces: those whose clients take no bytes, which may be gone without
+   * a word; all of a client whose revision knows one stream only; and the oldest beyond a limit. They may be resumed.
+   */
+  #makeRoom(session: Session, revision: number): Exchange[] {
+    const { maxSessionStreams } = this.#config.current.limits;
+    const ended: Exchange[] = [];
+    const end = (exchange: Exchange): void => {
+      this.#remove(exchange, session);
+      this.#keepForResumption(session, exchange);
+      exchange.client.reply?.endStream();
+      ended.push(exchange);
+    };
+    for (const exchange of session.streams) {
+      const takesBytes = (exchange.client.reply?.buffered() ?? 0) === 0;
+      if (!takesBytes || revision < Revision.r2025_03_26) end(exchange);
+    }
+    for (const exchange of session.streams) {
+      if (session.streams.length < maxSessionStreams && (!this.longLived.isFull || ended.length > 0)) break;
+      end(exchange);
+    }
+    return ended;
+  }
+
+  #keepForResumption(session: Session, { client: { eventStream } }: Exchange): void {
+    if (eventStream === 0) return;
+    const before = this.#disconnected.get(session);
+    if (before !== undefined) this.#discard(session, before);
+    if (this.#disconnected.size >= this.#config.current.limits.maxStreams) {
+      for (const [oldest, disconnected] of this.#disconnected) {
+        this.#discard(oldest, disconnected);
+        break;
+      }
+    }
+    this.#disconnected.set(session, { stream: eventStream, since: this.#now() });
+  }
+
   #begin(session: Session, from: Exchange, head: readonly string[]): Exchange {
     const exchange = this.longLived.open(from);
-    session.stream = exchange;
+    session.streams = [...session.streams, exchange];
     this.#streams.set(exchange, session);
     exchange.client.reply?.openStream(200, head);
     return exchange;
@@ -197,7 +234,7 @@ export class StandaloneStreams {
 
   #remove(exchange: Exchange, session: Session): void {
     this.#streams.delete(exchange);
-    session.stream = null;
+    session.streams = session.streams.filter((other) => other !== exchange);
   }
 
   #discard(session: Session, disconnected: Disconnected): void {

@@ -9,7 +9,7 @@ import { handOverReply } from '../../request/exchange/handover.js';
 import { type Exchange, Phase } from '../../request/exchange/index.js';
 import type { Session, SessionTable } from '../sessions.js';
 import { type EventId, type LoggedStream, parseEventId } from './event-log.js';
-import { type StandaloneStreams, writeMessage } from './index.js';
+import { type OpenedStream, type StandaloneStreams, writeMessage } from './index.js';
 
 /** How a GET is answered: the write stage. */
 export interface StreamAnswers {
@@ -63,13 +63,18 @@ export class StreamRequests {
   }
 
   #openNew(exchange: Exchange, session: Session): void {
-    const { streams, table, write } = this.#parts;
-    if (streams.open(session, exchange, write.head(exchange, EVENT_STREAM_HEAD)) !== null) table.release(exchange);
-    else this.#refuseStream(exchange, session);
+    const { streams, write } = this.#parts;
+    this.#opened(exchange, streams.open(session, exchange, write.head(exchange, EVENT_STREAM_HEAD)));
   }
 
-  #refuseStream(exchange: Exchange, session: Session): void {
-    this.#parts.write.refuse(exchange, session.stream === null ? 'GW_OVERLOADED' : 'GW_STREAM_CONFLICT');
+  #opened(from: Exchange, opened: OpenedStream | null): void {
+    const { table, write } = this.#parts;
+    if (opened === null) {
+      write.refuse(from, 'GW_OVERLOADED');
+      return;
+    }
+    table.release(from);
+    for (const exchange of opened.ended) write.abandon(exchange);
   }
 
   #resume(exchange: Exchange, session: Session): void {
@@ -91,14 +96,8 @@ export class StreamRequests {
   }
 
   #resumeStandalone(from: Exchange, session: Session, stream: LoggedStream, after: number): void {
-    const { streams, table, write } = this.#parts;
-    const resumed = streams.resume(session, from, write.head(from, EVENT_STREAM_HEAD), stream, after);
-    if (resumed === null) {
-      this.#refuseStream(from, session);
-      return;
-    }
-    table.release(from);
-    if (resumed.ended !== null) write.abandon(resumed.ended);
+    const { streams, write } = this.#parts;
+    this.#opened(from, streams.resume(session, from, write.head(from, EVENT_STREAM_HEAD), stream, after));
   }
 
   #resumeCall(from: Exchange, stream: LoggedStream, after: number): void {

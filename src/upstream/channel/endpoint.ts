@@ -1,29 +1,33 @@
 import { Flag, Method, ScanStatus } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
+import { ASKABLE } from '../../protocol/client-capabilities.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { BackOff, RestartBudget } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { CallQueue, recycle } from '../balance/queue.js';
-import { ControlError, type ControlReply, FIRST_CALL_ID, parseId } from '../core/control.js';
+import { ControlError, type ControlReply, cancelledParams, FIRST_CALL_ID, parseId } from '../core/control.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
-import { initializeParams } from '../core/handshake.js';
-import { escaped, LogLimit } from '../core/log-limit.js';
+import { MessageReader, type MessageReceiver } from '../core/message-reader.js';
 import { MessageCost } from '../core/notification-limit.js';
-import type { ConnectionProfile, ListenFilter } from '../core/types.js';
+import { type ConnectionProfile, isDedicated, type ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
 import { channelHandshake, ProbeEnded } from './handshake.js';
 import type { Channel, ChannelListener } from './index.js';
+import { JunkReports } from './junk-reports.js';
 import { ChannelListen } from './listen.js';
 import { LostAnswers } from './lost-answers.js';
-import { ChannelReader, type MessageReceiver } from './reader.js';
+import { Opening } from './opening.js';
 import { ChannelRequests } from './requests.js';
 import { ChannelRestarts } from './restarts.js';
 import { Salvage, type SalvageReceiver } from './salvage.js';
 import type { SkippedMessage } from './skipped-message.js';
+import { type UnreadCall, UnreadCalls } from './unread-calls.js';
+
+const NO_CALLS: readonly UnreadCall[] = [];
 
 /** What differs by the kind of channel. */
 export interface ChannelOptions {
@@ -47,7 +51,7 @@ export abstract class ChannelEndpoint
   callCount: Count = 0;
 
   readonly #restarts: ChannelRestarts;
-  readonly #reader: ChannelReader;
+  readonly #reader: MessageReader;
   readonly #attribution: Attribution;
   readonly #messages: ServerMessages;
   readonly #requests = new ChannelRequests();
@@ -57,11 +61,15 @@ export abstract class ChannelEndpoint
   readonly #queue: CallQueue;
   readonly #maxActive: Count;
   readonly #neverProbe: boolean;
-  readonly #malformedLimit = new LogLimit();
+  readonly #unread = new UnreadCalls();
+  readonly #junk: JunkReports;
   #channel: Channel | null = null;
   /** The last channel ended when it was probed. */
   #probeEnded = false;
   #isInitialized = false;
+  /** Null when calls are sent, and where the server does not belong to one client that it may ask. */
+  #opening: Opening | null = null;
+  #hasDeclinedOpening = false;
   /** Why the gateway itself ended the channel, '' if it did not. */
   #terminationReason = '';
   #stopping = false;
@@ -85,9 +93,10 @@ export abstract class ChannelEndpoint
     this.#restarts = new ChannelRestarts(this, options.budget, options.backOff);
     this.#attribution = new Attribution(this, profile, false);
     this.#messages = new ServerMessages(this, owner, context.sink, this.#attribution);
+    this.#junk = new JunkReports(context, this.names, this.stats, this.notificationLimit);
     this.#salvage = new Salvage(this, this.#lost, owner.config);
     this.#listen = new ChannelListen(this.#requests, this.#messages, connectTimeoutMs);
-    this.#reader = new ChannelReader(context.decoder, context.config.current.limits.maxBatch, this);
+    this.#reader = new MessageReader(context.decoder, context.config.current.limits.maxBatch, this);
   }
 
   /** Opens a channel that reports here. @throws Error when that is impossible from the start */
@@ -104,6 +113,7 @@ export abstract class ChannelEndpoint
     this.setState('connecting', '');
     this.#terminationReason = '';
     this.#isInitialized = false;
+    this.#hasDeclinedOpening = false;
     try {
       this.#attach(this.open());
     } catch (error) {
@@ -143,6 +153,7 @@ export abstract class ChannelEndpoint
 
   reply(bytes: Buffer): void {
     this.#channel?.write(bytes, null, 0);
+    this.#opening?.answered();
   }
 
   override retry(): void {
@@ -163,6 +174,10 @@ export abstract class ChannelEndpoint
 
   override get isSettled(): boolean {
     return this.#attribution.isSettled;
+  }
+
+  override get hasDeclinedOpening(): boolean {
+    return this.#hasDeclinedOpening;
   }
 
   override get isInitialized(): boolean {
@@ -187,10 +202,6 @@ export abstract class ChannelEndpoint
     return exchange.call.connection !== null && exchange.call.connection === this.#channel && this.holds(exchange);
   }
 
-  hasCall(id: string): boolean {
-    return this.callOf(parseId(Buffer.from(id), 0, id.length)) !== null;
-  }
-
   callsInFlight(): Exchange[] {
     return this.calls().filter((exchange) => exchange.call.connection === this.#channel);
   }
@@ -204,28 +215,12 @@ export abstract class ChannelEndpoint
   }
 
   malformed(bytes: Uint8Array): void {
-    this.stats.junkLines += 1;
-    this.notificationLimit.take(MessageCost.notification);
-    const suppressed = this.#malformedLimit.admit(performance.now());
-    if (suppressed < 0) return;
-    this.context.log.warn(
-      { ...this.names, line: escaped(bytes), suppressed },
-      `${this.peerName} sent something that is no message`,
-    );
+    this.#junk.malformed(this.peerName, bytes);
   }
 
   skipped(message: SkippedMessage): void {
-    this.stats.skippedMessages += 1;
-    const { maxLineBytes, maxBufferedBytes } = this.context.config.current.limits;
-    const failed = this.#lost.skipped(message, maxLineBytes);
-    const suppressed = this.#malformedLimit.admit(performance.now());
-    if (suppressed < 0) return;
-    const limit = message.error === 'GW_BUFFERS_FULL' ? { maxBufferedBytes } : { maxLineBytes };
-    const fields = { ...this.names, bytes: message.size, ...limit, callFailed: failed, suppressed };
-    this.context.log.warn(
-      fields,
-      `${this.peerName} sent a message over limits.${Object.keys(limit)[0]}: it is skipped`,
-    );
+    const hasFailed = this.#lost.skipped(message, this.context.config.current.limits.maxLineBytes);
+    this.#junk.skipped(this.peerName, message, hasFailed);
   }
 
   messageEndless(): void {
@@ -242,6 +237,10 @@ export abstract class ChannelEndpoint
     if (exchange !== null) this.fail(exchange, error, sent);
   }
 
+  unread(owner: Exchange, id: number, message: Buffer): boolean {
+    return !this.#stopping && this.callOf(id) === owner && this.#unread.add(owner, message);
+  }
+
   closed(reason: string): void {
     if (this.#channel === null) return;
     this.#attach(null);
@@ -255,7 +254,13 @@ export abstract class ChannelEndpoint
     }
     const isAwaitable = !this.#stopping && this.isAwaitable(performance.now());
     if (this.#isInitialized) this.context.sink.disconnected(this);
-    this.#failCalls('GW_UPSTREAM_CLOSED', isAwaitable);
+    const unread = this.#stopping ? NO_CALLS : this.#unread.take();
+    this.#failCalls('GW_UPSTREAM_CLOSED', isAwaitable, unread);
+    for (const { exchange, message } of unread) {
+      exchange.call.connection = null;
+      exchange.call.sent = false;
+      this.#enqueue(exchange, message, 0);
+    }
   }
 
   receiveResponse(bytes: Uint8Array, length: number, spans: Spans): void {
@@ -265,7 +270,7 @@ export abstract class ChannelEndpoint
       return;
     }
     const exchange = this.callOf(id);
-    if (exchange === null) this.#messages.unknownResponse();
+    if (exchange === null || exchange.call.upstreamId !== id) this.#messages.unknownResponse();
     else this.finish(exchange, bytes, length, spans);
   }
 
@@ -283,7 +288,14 @@ export abstract class ChannelEndpoint
   }
 
   receiveRequest(bytes: Uint8Array, length: number, spans: Spans): void {
-    this.#messages.request(null, bytes, length, spans);
+    let call: Exchange | null = null;
+    if (this.#opening !== null) {
+      this.#opening.asked();
+      // An endpoint that is leased to one call was started for it, or for the lists of its client.
+      if (this.profile.exclusive) call = this.calls()[0] ?? null;
+      this.#hasDeclinedOpening ||= this.profile.exclusive && call === null;
+    }
+    this.#messages.request(call, bytes, length, spans);
   }
 
   receiveUnreadable(bytes: Uint8Array, length: number, status: number, spans: Spans): void {
@@ -299,16 +311,17 @@ export abstract class ChannelEndpoint
     if (exchange !== null) this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }
 
-  protected withdraw(exchange: Exchange): void {
+  protected withdraw(exchange: Exchange, reason: string): void {
     if (this.#queue.remove(exchange)) return;
     // A call whose failure is deferred (no channel, no room) was never written.
     if (!this.isInFlight(exchange) || this.#channel?.withdraw(exchange) !== false) return;
-    this.#requests.notify('notifications/cancelled', { requestId: exchange.call.upstreamId });
+    this.#requests.notify('notifications/cancelled', cancelledParams(exchange.call.upstreamId, reason));
     this.#attribution.cancelled();
   }
 
   /** The next call that waits is sent. */
   protected callEnded(exchange: Exchange): void {
+    this.#unread.ended(exchange);
     if (exchange.call.connection === null || exchange.call.connection !== this.#channel) return;
     this.callCount -= 1;
     this.#attribution.ended(exchange);
@@ -355,10 +368,14 @@ export abstract class ChannelEndpoint
       const handshake = await channelHandshake(this.#requests, {
         legacyOnly: this.#neverProbe || this.#probeEnded,
         timeoutMs: this.owner.config.connectTimeoutMs,
-        initialize: initializeParams(this.profile),
+        profile: this.profile,
       });
       if (this.#channel !== channel || this.#stopping) return;
       this.#isInitialized = true;
+      if (isDedicated(this.profile) && (this.profile.capabilities & ASKABLE) !== 0) {
+        await this.#open();
+        if (this.#channel !== channel || this.#stopping) return;
+      }
       this.#restarts.ready();
       this.becomeReady(handshake);
       this.#sendQueued();
@@ -368,6 +385,13 @@ export abstract class ChannelEndpoint
       this.#terminationReason = `the handshake failed: ${(error as Error).message}`;
       void channel.terminate();
     }
+  }
+
+  async #open(): Promise<void> {
+    const opening = new Opening();
+    this.#opening = opening;
+    await opening.settled((timeoutMs) => this.#requests.request('ping', null, timeoutMs, false));
+    if (this.#opening === opening) this.#opening = null;
   }
 
   /** A message cannot be read, and nothing that follows it. */
@@ -403,13 +427,17 @@ export abstract class ChannelEndpoint
     }
   }
 
-  /** @param keepWaiting calls that were not written wait for the next channel */
-  #failCalls(error: ErrorCode, keepWaiting = false): void {
+  /**
+   * @param keepWaiting calls that were not written wait for the next channel
+   * @param spared calls that are sent again
+   */
+  #failCalls(error: ErrorCode, keepWaiting = false, spared: readonly UnreadCall[] = NO_CALLS): void {
     if (!keepWaiting) {
       for (let waiting = this.#queue.shift(); waiting !== null; waiting = this.#queue.shift()) recycle(waiting);
     }
     if (this.inFlight > 0) {
       for (const exchange of this.calls()) {
+        if (spared.some((call) => call.exchange === exchange)) continue;
         if (keepWaiting && exchange.call.connection === null && !exchange.call.sent) continue;
         this.fail(exchange, exchange.call.sent ? error : 'GW_UPSTREAM_DOWN', exchange.call.sent);
       }

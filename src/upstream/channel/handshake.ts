@@ -1,7 +1,15 @@
 /** The handshake on a channel that calls share (MCP 2026-07-28, stdio, dual-era probe). */
 import type { Milliseconds } from '../../units.js';
 import { ControlError, type ControlReply } from '../core/control.js';
-import { type Handshake, namesModernRevision, readDiscover, readInitialize } from '../core/handshake.js';
+import {
+  type Handshake,
+  initialize,
+  lateOutcome,
+  namesModernRevision,
+  outcomeOfProbe,
+  readDiscover,
+} from '../core/handshake.js';
+import type { ConnectionProfile } from '../core/types.js';
 
 /** The channel ended while it was probed: some servers exit on any request before `initialize`. */
 export class ProbeEnded extends Error {
@@ -10,9 +18,6 @@ export class ProbeEnded extends Error {
     this.name = 'ProbeEnded';
   }
 }
-
-/** Longest wait for a response to the probe before `initialize` is sent too. */
-const PROBE_MS: Milliseconds = 2_000;
 
 /** What carries the handshake. */
 export interface HandshakePeer {
@@ -29,12 +34,11 @@ export interface HandshakePeer {
  *
  * @param options.legacyOnly no probe
  * @param options.timeoutMs for the whole handshake
- * @param options.initialize parameters of `initialize`
  * @throws ProbeEnded when the next attempt should go without the probe; ControlError otherwise
  */
 export async function channelHandshake(
   peer: HandshakePeer,
-  options: { legacyOnly: boolean; timeoutMs: Milliseconds; initialize: object },
+  options: { legacyOnly: boolean; timeoutMs: Milliseconds; profile: ConnectionProfile },
 ): Promise<Handshake> {
   const deadline = performance.now() + options.timeoutMs;
   const left = (): Milliseconds => Math.max(1, deadline - performance.now());
@@ -42,7 +46,7 @@ export async function channelHandshake(
   if (!options.legacyOnly) {
     probe = peer.request('server/discover', {}, left(), true).then(readDiscover);
     probe.catch(() => {});
-    const outcome = await settledWithin(probe, Math.min(PROBE_MS, left() / 2));
+    const outcome = await outcomeOfProbe(probe, left());
     if (outcome instanceof ControlError) {
       if (outcome.kind === 'closed') throw new ProbeEnded();
       // It supports the revision but rejected this request: a second attempt is the last.
@@ -52,26 +56,12 @@ export async function channelHandshake(
     }
   }
   try {
-    const handshake = readInitialize(await peer.request('initialize', options.initialize, left(), false));
+    const handshake = await initialize(options.profile, (params) => peer.request('initialize', params, left(), false));
     peer.notify('notifications/initialized', null);
     return handshake;
   } catch (error) {
     if (probe === null || !(error instanceof ControlError)) throw error;
     if (error.kind === 'closed') throw new ProbeEnded();
-    // A slow modern server rejects `initialize`; its response to the probe has arrived by now or will in a moment.
-    return await probe.catch(() => {
-      throw error;
-    });
+    return await lateOutcome(probe, error);
   }
-}
-
-/** The outcome of the probe, or null when it takes longer. */
-async function settledWithin(probe: Promise<Handshake>, ms: Milliseconds): Promise<Handshake | ControlError | null> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(() => resolve(null), ms);
-  });
-  const outcome = await Promise.race([probe.catch((error: ControlError) => error), late]);
-  clearTimeout(timer);
-  return outcome;
 }

@@ -23,6 +23,12 @@ export interface ChannelListener {
    * @param sent whether any byte of it may have reached the server
    */
   rejected(id: number, error: ErrorCode, sent: boolean): void;
+  /**
+   * The server does not know the session of the channel, which is closed next: the message was not executed.
+   *
+   * @returns whether it is sent again on the next channel
+   */
+  unread(owner: Exchange, id: number, message: Buffer): boolean;
   /** The last report. `reason` is a clause without secrets, such as `closed the connection`. */
   closed(reason: string): void;
 }

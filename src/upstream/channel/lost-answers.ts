@@ -35,6 +35,11 @@ export class LostAnswers {
     this.#requests = requests;
   }
 
+  /** Whether a call is in flight under the id as it is spelled in a message. */
+  hasCall(id: string): boolean {
+    return this.#calls.callOf(parseId(Buffer.from(id), 0, id.length)) !== null;
+  }
+
   /** @returns whether a call or request has failed because of it */
   skipped(message: SkippedMessage, maxLineBytes: Bytes): boolean {
     const { size, error } = message;

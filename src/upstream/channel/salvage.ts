@@ -9,8 +9,6 @@ export interface SalvageReceiver {
   message(bytes: Uint8Array, length: number): void;
   /** Bytes that are no message. */
   malformed(bytes: Uint8Array): void;
-  /** Whether a call with that id is in flight. */
-  hasCall(id: string): boolean;
 }
 
 const OPEN_OBJECT = 0x7b;
@@ -86,7 +84,7 @@ export class Salvage {
   #isMessage(bytes: Uint8Array): boolean {
     const { id, kind } = readEdges(bytes, bytes);
     // Servers that log what they receive: a request under the id of a call is the call itself.
-    if (kind === 'request' && id !== '' && this.#receiver.hasCall(id)) return false;
+    if (kind === 'request' && id !== '' && this.#lost.hasCall(id)) return false;
     if (isUtf8(bytes)) return this.#pass(bytes);
     const repaired = Buffer.from(Buffer.from(bytes).toString('utf8'));
     if (this.#server.invalidUtf8 === 'repair') return this.#pass(repaired);

@@ -23,5 +23,5 @@ export function connectionError(error: unknown): ControlError {
 export function errorOfStatus(status: number): ErrorCode {
   if (status === 401 || status === 403) return 'GW_UPSTREAM_REFUSED';
   if (status === 429) return 'GW_UPSTREAM_BUSY';
-  return status === 503 ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_PROTOCOL';
+  return status === 502 || status === 503 ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_PROTOCOL';
 }

@@ -5,10 +5,8 @@ import { Flag, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import { packageVersion } from '../../package-root.js';
 import { MODERN, REVISIONS } from '../../protocol/revisions.js';
-import type { Milliseconds } from '../../units.js';
-
-/** Deepest nesting of JSON that is accepted from upstreams. */
-export const UPSTREAM_DEPTH = 512;
+import type { Count, Milliseconds } from '../../units.js';
+import { scanServerMessage } from './server-scan.js';
 
 /** Ids of control requests are below those of calls, which start at 65,536 (`ExchangeTable.byUpstreamId`). */
 export const FIRST_CALL_ID = 65_536;
@@ -33,7 +31,10 @@ export interface ControlChannel {
   request(method: string, params: object | null, options: { timeoutMs: Milliseconds }): Promise<ControlReply>;
 }
 
-/** Why a control request has no usable response. The message holds no text of the upstream. */
+/** Characters of an upstream's text that are kept of it. */
+const MAX_TEXT: Count = 2_048;
+
+/** Why a control request has no usable response. The message holds no text of the upstream but protocol versions. */
 export class ControlError extends Error {
   /**
    * `closed` the connection ended before a response, `timeout`, `refused` 401 or 403, `http` another status without a
@@ -44,13 +45,16 @@ export class ControlError extends Error {
   readonly number: number;
   /** For `rpc`: `error.data`. */
   readonly data: unknown;
+  /** What the upstream said about it: `error.message`, or the body of the status. It is searched, and shown to no client. */
+  readonly text: string;
 
-  constructor(kind: ControlError['kind'], message: string, number = 0, data: unknown = undefined) {
+  constructor(kind: ControlError['kind'], message: string, number = 0, data: unknown = undefined, text = '') {
     super(message);
     this.name = 'ControlError';
     this.kind = kind;
     this.number = number;
     this.data = data;
+    this.text = text.slice(0, MAX_TEXT);
   }
 }
 
@@ -64,9 +68,10 @@ const MODERN_META = {
   'io.modelcontextprotocol/clientInfo': CLIENT_INFO,
 } as const;
 
-/** Writes a request; `id` null makes it a notification. */
+/** Writes a request; `id` null makes it a notification. `params._meta` adds to the envelope of a modern one. */
 export function controlMessage(id: number | null, method: string, params: object | null, modern: boolean): Buffer {
-  const body = modern ? { ...params, _meta: MODERN_META } : params;
+  const meta = (params as { readonly _meta?: object } | null)?._meta;
+  const body = modern ? { ...params, _meta: { ...MODERN_META, ...meta } } : params;
   return Buffer.from(
     JSON.stringify({
       jsonrpc: '2.0',
@@ -77,6 +82,11 @@ export function controlMessage(id: number | null, method: string, params: object
   );
 }
 
+/** Parameters of `notifications/cancelled`. @param reason '' = none */
+export function cancelledParams(requestId: number, reason: string): object {
+  return reason === '' ? { requestId } : { requestId, reason };
+}
+
 /** Copies a scanned response whose memory is valid only now. */
 export function copyReply(bytes: Uint8Array, length: number, spans: Spans, status = 0, sessionId = ''): ControlReply {
   return { bytes: Buffer.from(bytes.subarray(0, length)), spans: spans.copy(), status, sessionId };
@@ -85,7 +95,7 @@ export function copyReply(bytes: Uint8Array, length: number, spans: Spans, statu
 /** Scans a body that should be one response. @returns null if it is none */
 export function scanResponse(decoder: Decoder, bytes: Uint8Array): Spans | null {
   const spans = new Spans();
-  if (decoder.scan(bytes, bytes.length, spans.words, UPSTREAM_DEPTH) !== ScanStatus.ok) return null;
+  if (scanServerMessage(decoder, bytes, bytes.length, spans) !== ScanStatus.ok) return null;
   return spans.kind === Kind.response ? spans : null;
 }
 
@@ -95,10 +105,12 @@ export function resultOf(reply: ControlReply): Record<string, unknown> {
   if ((spans.flags & Flag.isErrorResponse) !== 0) {
     const error = JSON.parse(bytes.toString('utf8', spans.errorStart, spans.errorEnd)) as {
       code?: unknown;
+      message?: unknown;
       data?: unknown;
     } | null;
     const code = typeof error?.code === 'number' ? error.code : 0;
-    throw new ControlError('rpc', `the upstream answered with error ${code}`, code, error?.data);
+    const text = typeof error?.message === 'string' ? error.message : '';
+    throw new ControlError('rpc', `the upstream answered with error ${code}`, code, error?.data, text);
   }
   if ((spans.flags & Flag.resultIsObject) === 0) {
     throw new ControlError('invalid', 'the upstream answered without a result object');
@@ -119,8 +131,30 @@ export function parseId(bytes: Uint8Array, start: number, end: number): number {
   let value = 0;
   for (let index = from; index < to; index += 1) {
     const digit = bytes[index]! - 0x30;
-    if (digit < 0 || digit > 9) return -1;
+    if (digit < 0 || digit > 9) return from === start ? integerOf(bytes, start, end) : -1;
     value = value * 10 + digit;
   }
   return value;
+}
+
+/** The integer in a number such as `5.0`, as serialisers write one that is a double to them; -1 for any other number. */
+function integerOf(bytes: Uint8Array, start: number, end: number): number {
+  const value = Number(String.fromCharCode(...bytes.subarray(start, end)));
+  return Number.isSafeInteger(value) && value >= 0 ? value : -1;
+}
+
+/**
+ * Whether a response that came in answer to the request with that id, and to no other one, is the response to it. An error may
+ * have the id `null`, none, or a text of the server's own, where the server refused the request before it read the id
+ * (JSON-RPC 2.0 section 5).
+ */
+export function isResponseTo(bytes: Uint8Array, spans: Spans, id: number): boolean {
+  const named = parseId(bytes, spans.idStart, spans.idEnd);
+  return named === id || (named < 0 && (spans.flags & Flag.isErrorResponse) !== 0);
+}
+
+/** An error response with another id, or with one where it had none. */
+export function errorUnderId(bytes: Uint8Array, spans: Spans, id: number): Buffer {
+  const error = bytes.subarray(spans.errorStart, spans.errorEnd);
+  return Buffer.concat([Buffer.from(`{"jsonrpc":"2.0","id":${id},"error":`), error, Buffer.from('}')]);
 }

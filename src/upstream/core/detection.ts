@@ -6,6 +6,7 @@ import type { UrlTransport } from '../../config/schema/servers.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import { BackOff } from '../balance/back-off.js';
 import { ControlError } from './control.js';
+import { foreignVersions } from './versions.js';
 
 interface Detection {
   transport: 'http' | 'sse';
@@ -82,10 +83,11 @@ export function detectionBackOff(config: UrlEndpointSnapshot): BackOff {
 
 /**
  * Whether a failed handshake over Streamable HTTP suggests HTTP with SSE: 400, 404 or 405, or a JSON-RPC error other than
- * those of 2026-07-28. Other failures (401, 403, timeout, no connection) suggest nothing.
+ * those of 2026-07-28. Other failures (401, 403, timeout, no connection) suggest nothing, nor does a server that names its
+ * protocol versions.
  */
 export function suggestsSse(error: unknown): boolean {
-  if (!(error instanceof ControlError)) return false;
+  if (!(error instanceof ControlError) || foreignVersions(error).length > 0) return false;
   if (error.kind === 'http') return error.number === 400 || error.number === 404 || error.number === 405;
   return error.kind === 'rpc' && (error.number < -32_022 || error.number > -32_020);
 }

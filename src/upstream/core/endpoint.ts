@@ -1,9 +1,9 @@
-import type { Decoder } from '../../../native/layout.js';
+import { type Decoder, Flag } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot, ServerSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
-import { Era, Revision } from '../../protocol/revisions.js';
+import { Era, REVISIONS, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { ExchangeTable } from '../../request/exchange/table.js';
 import type { Milliseconds } from '../../units.js';
@@ -58,6 +58,10 @@ export interface EndpointOwner {
   listChanged(endpoint: BaseEndpoint): void;
   resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void;
   taskChanged(endpoint: BaseEndpoint, taskId: string, bytes: Uint8Array, length: number): void;
+  /** The server has sent a request to a client. @param method method id (native/layout.ts) */
+  clientAsked(endpoint: BaseEndpoint, method: number): void;
+  /** The server answered a call with an error, or a tool with an error result. `bytes` is valid during the call. */
+  callFailed(endpoint: BaseEndpoint, bytes: Uint8Array, length: number): void;
   /** Whether a client follows the resource or task at this endpoint. */
   follows(endpoint: BaseEndpoint, kind: WatchKind, id: string): boolean;
   /** Whether no other endpoint of the server is usable. */
@@ -86,6 +90,8 @@ export interface EndpointStats {
   sessionsLost: number;
 }
 
+/** Longest wait for the response to `tasks/cancel`. */
+const TASK_CANCEL_MS: Milliseconds = 10_000;
 /** A client is not asked to try again sooner. */
 const LEAST_RETRY_MS: Milliseconds = 1_000;
 /** Progress extends the deadline of a call up to this multiple of its time limit, and at least to this time. */
@@ -197,8 +203,12 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   listen(_filter: ListenFilter): Promise<ListenFilter> {
     return Promise.reject(new ControlError('invalid', 'the endpoint cannot listen'));
   }
-  /** Removes a call from the transport and cancels it upstream, in the way of transport and era. */
-  protected abstract withdraw(exchange: Exchange): void;
+  /**
+   * Removes a call from the transport and cancels it upstream, in the way of transport and era.
+   *
+   * @param reason the client's, '' = none
+   */
+  protected abstract withdraw(exchange: Exchange, reason: string): void;
   /** A call has ended here, whatever its outcome; `exchange.connection` is still set. */
   protected abstract callEnded(exchange: Exchange): void;
   /** Tries to connect at once where a later try is scheduled. */
@@ -232,6 +242,11 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     return true;
   }
 
+  /** Whether what the server asked when it was initialized was refused, as there was no call that it could belong to. */
+  get hasDeclinedOpening(): boolean {
+    return false;
+  }
+
   /** Whether a handshake was made on the current connection. */
   get isInitialized(): boolean {
     return this.handshake !== null;
@@ -242,10 +257,11 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     return exchange.call.upstream === this;
   }
 
-  cancel(exchange: Exchange): void {
+  cancel(exchange: Exchange, reason = ''): void {
     if (!this.holds(exchange)) return;
     this.stats.cancelled += 1;
-    this.withdraw(exchange);
+    this.#cancelTask(exchange);
+    this.withdraw(exchange, reason);
     this.breaker.neutral();
     this.#release(exchange);
   }
@@ -254,8 +270,16 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
   expire(exchange: Exchange): void {
     this.stats.timeouts += 1;
     const { sent } = exchange.call;
-    this.withdraw(exchange);
+    this.#cancelTask(exchange);
+    this.withdraw(exchange, '');
     this.fail(exchange, 'GW_UPSTREAM_TIMEOUT', sent);
+  }
+
+  /** A task does not end with the request that waits for it (MCP 2025-11-25, task cancellation). */
+  #cancelTask({ call: { taskId } }: Exchange): void {
+    if (taskId === '') return;
+    // The task may have ended meanwhile.
+    this.request('tasks/cancel', { taskId }, { timeoutMs: TASK_CANCEL_MS }).catch(() => {});
   }
 
   /** Reports a call as failed. @param detail sentences for the client, after the one of `error` */
@@ -282,12 +306,13 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     // The upstream failed before: it may have been replaced by one with other lists.
     if (this.breaker.tripped) this.owner.listChanged(this);
     this.breaker.succeeded();
+    if ((spans.flags & (Flag.isErrorResponse | Flag.isError)) !== 0) this.owner.callFailed(this, bytes, length);
     this.#release(exchange);
     this.context.sink.message(exchange, bytes, length, spans);
   }
 
   /** Ends a call whose response is passed on in parts. @param complete false = the rest of it will not arrive */
-  protected finishLarge(exchange: Exchange, complete: boolean): void {
+  finishLarge(exchange: Exchange, complete: boolean): void {
     if (complete) {
       this.breaker.succeeded();
     } else {
@@ -328,6 +353,7 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
 
   /** The handshake is complete. */
   protected becomeReady(handshake: Handshake): void {
+    this.#warnOfVersion(handshake);
     this.handshake = handshake;
     this.era = handshake.era;
     this.revision = handshake.revision;
@@ -336,8 +362,18 @@ export abstract class BaseEndpoint implements Endpoint, ControlChannel, LimitObs
     this.owner.initialized(this);
   }
 
+  /** Once for each version that the server announces, not for each handshake and each dedicated endpoint. */
+  #warnOfVersion({ unknownVersion, revision }: Handshake): void {
+    const wasSaid = this.profile.owner !== null || unknownVersion === this.handshake?.unknownVersion;
+    if (unknownVersion === '' || wasSaid) return;
+    this.context.log.warn(
+      { ...this.names, protocolVersion: unknownVersion, servedAs: REVISIONS[revision] },
+      'upstream announces a protocol version that the gateway does not know: it is served as the nearest older one',
+    );
+  }
+
   /** Progress restarts the time limit, up to a maximum (MCP, timeouts). */
-  protected prolong(exchange: Exchange): void {
+  prolong(exchange: Exchange): void {
     if (exchange.call.deadline <= 0) return;
     const route = exchange.verdict.route;
     const limit = this.context.routeTimeouts[route] || this.owner.config.requestTimeoutMs;

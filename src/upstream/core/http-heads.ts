@@ -2,12 +2,24 @@
 import { METHODS } from '../../../native/layout.js';
 import { isReservedHeader } from '../../config/reserved-headers.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
-import { Era, REVISIONS, Revision } from '../../protocol/revisions.js';
+import { packageVersion } from '../../package-root.js';
+import { encodeHeaderValue } from '../../protocol/header-value.js';
+import { Era } from '../../protocol/revisions.js';
+
+/** `User-Agent` of the gateway. */
+export const USER_AGENT = `switchyard/${packageVersion}`;
+
+/** Headers of every request, unless they are configured. Compression between servers in one place costs more than it saves. */
+const DEFAULTS: readonly (readonly [name: string, value: string])[] = [
+  ['user-agent', USER_AGENT],
+  ['accept-encoding', 'identity'],
+];
 
 /** The parts of a handshake that the lists depend on. */
 export interface HeadSource {
   readonly era: Era;
-  readonly revision: number;
+  /** What `MCP-Protocol-Version` names, '' = the header is not sent. */
+  readonly versionHeader: string;
   /** '' = none. */
   readonly sessionId: string;
 }
@@ -45,9 +57,11 @@ export class HttpHeads {
     return list;
   }
 
-  /** For control messages. */
-  forControl(method: string): string[] {
-    return this.#modern ? [...this.#post, 'mcp-method', method] : [...this.#post];
+  /** For control messages. @param name what the message is about, '' = nothing that has a name */
+  forControl(method: string, name = ''): string[] {
+    if (!this.#modern) return [...this.#post];
+    const named = name === '' ? [] : ['mcp-name', encodeHeaderValue(name)];
+    return [...this.#post, 'mcp-method', method, ...named];
   }
 }
 
@@ -68,16 +82,17 @@ export function streamHeaders(
 
 function versionAndSession(source: HeadSource): string[] {
   const list: string[] = [];
-  // Earlier revisions do not define the header, and `initialize` is sent without it.
-  if (source.revision >= Revision.r2025_06_18) list.push('mcp-protocol-version', REVISIONS[source.revision] ?? '');
+  if (source.versionHeader !== '') list.push('mcp-protocol-version', source.versionHeader);
   if (source.sessionId !== '') list.push('mcp-session-id', source.sessionId);
   return list;
 }
 
 function configuredHeaders(configured: Readonly<Record<string, string>>): string[] {
-  return Object.entries(configured)
-    .filter(([name]) => !isReservedHeader(name))
-    .flatMap(([name, value]) => [name.toLowerCase(), value]);
+  const headers = new Map(DEFAULTS);
+  for (const [name, value] of Object.entries(configured)) {
+    if (!isReservedHeader(name)) headers.set(name.toLowerCase(), value);
+  }
+  return [...headers].flat();
 }
 
 /** Where an endpoint is reached: its URL without credentials and fragment, and its headers. */

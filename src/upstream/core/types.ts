@@ -86,6 +86,11 @@ export interface ConnectionProfile {
   readonly lazy: boolean;
 }
 
+/** Whether all messages of the server are for one client. */
+export function isDedicated({ exclusive, owner }: ConnectionProfile): boolean {
+  return exclusive || owner !== null;
+}
+
 /** Of an endpoint that all clients share; it declares no capabilities. */
 export const SHARED_PROFILE: ConnectionProfile = Object.freeze({
   capabilities: 0,
@@ -163,6 +168,14 @@ export interface Discovery {
   readonly cacheScope: 'public' | 'private';
 }
 
+/** Which lists have changed. */
+export interface ListChanges {
+  readonly tools: boolean;
+  readonly prompts: boolean;
+  /** Resources or resource templates. */
+  readonly resources: boolean;
+}
+
 /** Receives changes of upstreams; implemented by the control part. */
 export interface UpstreamEvents {
   /** First discovery, or lists changed and were read again. */
@@ -174,6 +187,12 @@ export interface UpstreamEvents {
    * @param owner the client that the endpoint belongs to; null = all clients
    */
   resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: ConnectionOwner | null): void;
+  /**
+   * A server has other lists for some clients than these were given; they are not part of a {@link Discovery} for all.
+   *
+   * @param owner the client; null = all clients with the same capabilities
+   */
+  ownListsChanged(owner: ConnectionOwner | null, changes: ListChanges): void;
   /** `notifications/tasks` of a modern upstream (tasks extension); see {@link resourceUpdated}. */
   taskChanged(server: number, taskId: string, bytes: Uint8Array, length: number): void;
   /** A reload has put another server in the place of this one: what was followed there is not followed any more. */

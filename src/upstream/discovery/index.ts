@@ -1,12 +1,12 @@
 import type { LimitsSnapshot } from '../../config/snapshot.js';
 import { Era } from '../../protocol/revisions.js';
-import { NO_ITEMS, type Packed, packedCount } from '../../shared/packed.js';
+import { NO_ITEMS, type Packed, packedCount, packedText } from '../../shared/packed.js';
 import type { Milliseconds } from '../../units.js';
 import { type Background, joinShared } from '../core/background.js';
 import { type ControlChannel, ControlError, resultOf } from '../core/control.js';
 import type { Handshake } from '../core/handshake.js';
 import { LARGE_PAGE, readPage } from '../core/list-page.js';
-import type { Discovery, Transport } from '../core/types.js';
+import type { Discovery, ListChanges, Transport } from '../core/types.js';
 
 /** What the lists are read from. */
 export interface DiscoverySource {
@@ -84,6 +84,31 @@ export function sameDiscovery(a: Discovery, b: Discovery): boolean {
     sameItems(a.resources, b.resources) &&
     sameItems(a.templates, b.templates)
   );
+}
+
+/** The names of the items that only the second list has. Items without a readable name are left out. */
+export function addedNames(before: Packed, after: Packed): string[] {
+  const known = new Set(namesOf(before));
+  return namesOf(after).filter((name) => !known.has(name));
+}
+
+function namesOf(items: Packed): string[] {
+  return Array.from({ length: packedCount(items) }, (_, index) => {
+    try {
+      return String((JSON.parse(packedText(items, index)) as { name?: unknown }).name ?? '');
+    } catch {
+      return '';
+    }
+  }).filter((name) => name !== '');
+}
+
+/** The lists that differ between two discoveries of one server; resource templates count as resources. */
+export function changedLists(a: Discovery, b: Discovery): ListChanges {
+  return {
+    tools: !sameItems(a.tools, b.tools),
+    prompts: !sameItems(a.prompts, b.prompts),
+    resources: !sameItems(a.resources, b.resources) || !sameItems(a.templates, b.templates),
+  };
 }
 
 function sameItems(a: Packed, b: Packed): boolean {

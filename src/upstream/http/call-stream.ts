@@ -1,7 +1,6 @@
 /** What carries the response to one call: the connection that it was sent on, or the stream that resumes a broken one. */
 import { type MessageBudget, SseParser, type SsePartListener } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
-import type { Milliseconds } from '../../units.js';
 import type { ConnectionTarget } from './target.js';
 
 /** See the file comment. */
@@ -15,10 +14,10 @@ export interface CallStream {
   /** The call was cancelled: drops the response. */
   abandon(): void;
   /** The response was delivered; what follows is dropped. */
-  drain(now: Milliseconds): void;
+  drain(): void;
 }
 
-/** What a stream reports to, its endpoint. */
+/** What streams report their messages to. */
 export interface CallStreamListener {
   /** One event of a streamed response; `bytes[0, length)` is valid only during the call. */
   document(stream: CallStream, bytes: Uint8Array, length: number): void;
@@ -49,13 +48,13 @@ export class CallEvents implements SsePartListener {
     this.#inParts = false;
   }
 
-  event(data: Uint8Array, length: number, type: string): void {
-    if (length > 0 && isMessage(type)) this.#listener.document(this.#stream, data, length);
+  event(data: Uint8Array, length: number): void {
+    if (length > 0) this.#listener.document(this.#stream, data, length);
   }
 
-  largeStart(data: Uint8Array, length: number, type: string): boolean {
+  largeStart(data: Uint8Array, length: number): boolean {
     // It is dropped, so it need not be held.
-    if (!isMessage(type) || this.#stream.exchange === null) return true;
+    if (this.#stream.exchange === null) return true;
     this.#inParts = this.#listener.largeStart(this.#stream, data, length);
     return this.#inParts;
   }
@@ -85,9 +84,4 @@ export function callParser(
 ): SseParser {
   const { maxWholeBytes: maxEventBytes, maxHeldBytes: heldBytes, maxResponseBytes: maxBytes, budget } = target;
   return new SseParser(listener, { maxEventBytes, budget, share, evicted, parts: { listener, heldBytes, maxBytes } });
-}
-
-/** Events without a name, or with the name `message`, hold messages (MCP, Streamable HTTP). */
-function isMessage(type: string): boolean {
-  return type === '' || type === 'message';
 }

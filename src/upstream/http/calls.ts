@@ -3,6 +3,7 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { CallQueue, recycle } from '../balance/queue.js';
 import type { HttpHeads } from '../core/http-heads.js';
+import type { CallStreamListener } from './call-stream.js';
 import { type ConnectionListener, HttpConnection } from './connection.js';
 import type { ConnectionTarget } from './target.js';
 
@@ -18,6 +19,7 @@ export class HttpCalls {
 
   readonly #target: ConnectionTarget;
   readonly #listener: ConnectionListener;
+  readonly #messages: CallStreamListener;
   readonly #maxConnections: Count;
   readonly #queue: CallQueue;
   readonly #connections: HttpConnection[] = [];
@@ -28,11 +30,13 @@ export class HttpCalls {
   constructor(
     target: ConnectionTarget,
     listener: ConnectionListener,
+    messages: CallStreamListener,
     limits: { maxConnections: Count; maxQueue: Count },
     heads: HttpHeads,
   ) {
     this.#target = target;
     this.#listener = listener;
+    this.#messages = messages;
     this.#maxConnections = limits.maxConnections;
     this.#queue = new CallQueue(limits.maxQueue);
     this.heads = heads;
@@ -74,11 +78,15 @@ export class HttpCalls {
    * @returns false when too many calls wait already
    */
   resend(connection: HttpConnection, exchange: Exchange): boolean {
-    const { requestBytes, method, nameHeader, extraHeaders } = connection;
-    exchange.call.connection = null;
-    exchange.call.sent = false;
-    const queued = this.#queue.push(exchange, requestBytes, method, nameHeader, extraHeaders);
+    const queued = this.#requeue(connection, exchange);
     this.release(connection);
+    return queued;
+  }
+
+  /** Like {@link resend}, of a call whose connection still reads the rest of its stream. */
+  resendElsewhere(connection: HttpConnection, exchange: Exchange): boolean {
+    const queued = this.#requeue(connection, exchange);
+    if (!this.isHeld) this.sendQueued();
     return queued;
   }
 
@@ -128,11 +136,18 @@ export class HttpCalls {
     for (const connection of this.#connections) connection.destroy();
   }
 
+  #requeue(connection: HttpConnection, exchange: Exchange): boolean {
+    const { requestBytes, method, nameHeader, extraHeaders } = connection;
+    exchange.call.connection = null;
+    exchange.call.sent = false;
+    return this.#queue.push(exchange, requestBytes, method, nameHeader, extraHeaders);
+  }
+
   #checkout(): HttpConnection | null {
     const free = this.#free.pop();
     if (free !== undefined) return free;
     if (this.#connections.length >= this.#maxConnections) return null;
-    const connection = new HttpConnection(this.#target, this.#listener);
+    const connection = new HttpConnection(this.#target, this.#listener, this.#messages);
     this.#connections.push(connection);
     return connection;
   }
@@ -149,7 +164,7 @@ export class HttpCalls {
     connection.method = method;
     connection.nameHeader = nameHeader;
     connection.extraHeaders = this.#era === Era.modern ? extraHeaders : null;
-    connection.sessionId = this.heads.sessionId;
+    connection.heads = this.heads;
     connection.send(exchange, bytes, this.heads.forMethod(method));
   }
 }

@@ -4,29 +4,29 @@ import type { SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Bytes, Milliseconds } from '../../units.js';
+import { Answer, answerOf, Coding } from '../core/http-answer.js';
+import type { HttpHeads } from '../core/http-heads.js';
 import { CallEvents, type CallStream, type CallStreamListener, callParser } from './call-stream.js';
+import { type DecodedListener, DecodedResponse } from './decoded-response.js';
 import { headerLine, NameLines } from './header-lines.js';
-import { Media, type ResponseParser } from './response-parser.js';
+import { postHead, serverOf } from './request-head.js';
+import type { ResponseParser } from './response-parser.js';
 import { Http1Socket, type SocketFailure, type SocketOwner } from './socket.js';
 import type { ConnectionTarget } from './target.js';
 
-/** What a connection reports to, its endpoint. The connection is free again when one of these is called. */
-export interface ConnectionListener extends CallStreamListener {
-  /**
-   * The response is complete. `body` is the whole of it, null for one that was streamed or passed on in parts.
-   *
-   * @param json the content type was `application/json`
-   */
-  completed(connection: HttpConnection, status: number, json: boolean, body: Buffer | null): void;
+/** What a connection reports to, its endpoint; messages go to a `CallStreamListener`. The connection is free again when one of these is called. */
+export interface ConnectionListener {
+  /** The response is complete. `body` is the whole of it, null for one that was streamed or passed on in parts. */
+  completed(connection: HttpConnection, status: number, body: Buffer | null): void;
   /** There will be no (further) response. */
   failed(connection: HttpConnection, error: ErrorCode): void;
 }
 
-/** Most bytes that are read of a response that is neither JSON nor a stream with status 200. */
+/** Most bytes that are read of a refusal. */
 const REFUSAL_BYTES: Bytes = 65_536;
 
-/** `large` is a JSON body that is passed on in parts. */
-const Mode = { none: 0, json: 1, sse: 2, refusal: 3, large: 4 } as const;
+/** `large` is a body of messages that is passed on in parts. */
+const Mode = { none: 0, messages: 1, events: 2, refusal: 3, large: 4 } as const;
 
 const NO_BYTES = Buffer.alloc(0);
 const NO_HEADERS: readonly string[] = [];
@@ -40,13 +40,13 @@ const nameLines = new NameLines(4096);
  * One keep-alive connection with one call at a time, and the bytes and headers of that call, in case it is sent again. Owned
  * by {@link HttpCalls}.
  */
-export class HttpConnection implements SocketOwner, CallStream {
+export class HttpConnection implements SocketOwner, CallStream, DecodedListener {
   /** The call in flight; null when idle, or when the response is to be dropped. */
   exchange: Exchange | null = null;
   /** The id that the response must have. */
   upstreamId = 0;
-  /** The session of the call. */
-  sessionId = '';
+  /** The headers of the session that the call was sent in, null before the first. */
+  heads: HttpHeads | null = null;
   method = 0;
   nameHeader = '';
   extraHeaders: readonly string[] | null = null;
@@ -54,13 +54,16 @@ export class HttpConnection implements SocketOwner, CallStream {
   requestBytes: Buffer = NO_BYTES;
   /** `performance.now()` when the response was complete and the rest of its stream began to be dropped; 0 = not. */
   drainingSince: Milliseconds = 0;
+  /** Where the call was sent to. */
+  url: URL;
+  /** Where the response redirects to, '' = nowhere. */
+  redirect = '';
 
   readonly #target: ConnectionTarget;
   readonly #listener: ConnectionListener;
   readonly #socket: Http1Socket;
   readonly #parser: SseParser;
   readonly #events: CallEvents;
-  readonly #start: string;
   /** The list that `#head` was made from. */
   #headers: readonly string[] = NO_HEADERS;
   /** Request line and headers as bytes, up to the last line end. */
@@ -69,7 +72,10 @@ export class HttpConnection implements SocketOwner, CallStream {
   #paused = false;
   #status = 0;
   #mode: number = Mode.none;
-  #isJson = false;
+  /** Decodes the body, null where it is not encoded. */
+  #decoded: DecodedResponse | null = null;
+  /** The encoded body has ended, '' = it has not. */
+  #encodedEnd: '' | 'complete' | SocketFailure = '';
   /** A body that arrived in one piece so far, in the shared read buffer; null = it is in `#held`. */
   #borrowed: Buffer | null = null;
   readonly #held: HeldBytes;
@@ -78,23 +84,13 @@ export class HttpConnection implements SocketOwner, CallStream {
   /** The body was not offered in parts yet. */
   #isOfferable = false;
 
-  constructor(target: ConnectionTarget, listener: ConnectionListener) {
+  constructor(target: ConnectionTarget, listener: ConnectionListener, messages: CallStreamListener) {
     this.#target = target;
     this.#listener = listener;
-    const { hostname, port, protocol, host } = new URL(target.origin);
-    const secure = protocol === 'https:';
-    this.#socket = new Http1Socket(
-      {
-        host: hostname.startsWith('[') ? hostname.slice(1, -1) : hostname,
-        port: port === '' ? (secure ? 443 : 80) : Number(port),
-        secure,
-        connectTimeoutMs: target.connectTimeoutMs,
-        turns: target.turns,
-      },
-      this,
-    );
-    this.#start = `POST ${target.path} HTTP/1.1\r\nhost: ${host}\r\n`;
-    this.#events = new CallEvents(this, listener);
+    const { location, connectTimeoutMs, turns } = target;
+    this.url = location.current;
+    this.#socket = new Http1Socket({ ...serverOf(this.url), connectTimeoutMs, turns }, this);
+    this.#events = new CallEvents(this, messages);
     const evicted = (): void => {
       if (this.#busy) this.#abort('GW_BUFFERS_FULL');
     };
@@ -102,14 +98,19 @@ export class HttpConnection implements SocketOwner, CallStream {
     this.#parser = callParser(this.#events, target, this.#socket.share, evicted);
   }
 
+  /** The session of the call, '' = none. */
+  get sessionId(): string {
+    return this.heads?.sessionId ?? '';
+  }
+
   /** The id of the last event of the stream, '' if none had one (until the next call is sent). */
   get lastEventId(): string {
-    return this.#mode === Mode.sse ? this.#parser.lastEventId : '';
+    return this.#mode === Mode.events ? this.#parser.lastEventId : '';
   }
 
   /** The stream's `retry`: the pause before it is resumed, -1 = none. */
   get retryMs(): Milliseconds {
-    return this.#mode === Mode.sse ? this.#parser.retryMs : -1;
+    return this.#mode === Mode.events ? this.#parser.retryMs : -1;
   }
 
   /**
@@ -126,9 +127,10 @@ export class HttpConnection implements SocketOwner, CallStream {
     this.#paused = false;
     this.#status = 0;
     this.#mode = Mode.none;
+    if (this.url !== this.#target.location.current) this.#moveTo(this.#target.location.current);
     if (headers !== this.#headers) {
       this.#headers = headers;
-      this.#head = headBytes(this.#start, headers);
+      this.#head = postHead(this.url, headers);
     }
     composer.reset().put(this.#head);
     if (!this.#ownHeaders()) {
@@ -137,6 +139,13 @@ export class HttpConnection implements SocketOwner, CallStream {
     }
     composer.put(CONTENT_LENGTH).integer(bytes.length).put(HEAD_END).put(bytes);
     this.#socket.send(composer.take());
+  }
+
+  /** The address has changed: calls were redirected, or a new handshake has begun. */
+  #moveTo(url: URL): void {
+    if (url.origin !== this.url.origin) this.#socket.retarget(serverOf(url));
+    this.url = url;
+    this.#headers = NO_HEADERS;
   }
 
   /** Adds the headers of this call. @returns false when one of them cannot be written */
@@ -158,15 +167,17 @@ export class HttpConnection implements SocketOwner, CallStream {
   }
 
   pause(): void {
-    if ((this.#mode !== Mode.sse && this.#mode !== Mode.large) || this.#paused) return;
+    if ((this.#mode !== Mode.events && this.#mode !== Mode.large) || this.#paused) return;
     this.#paused = true;
-    this.#socket.pause();
+    if (this.#decoded !== null) this.#decoded.pause();
+    else this.#socket.pause();
   }
 
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#socket.resume();
+    if (this.#decoded !== null) this.#decoded.resume();
+    else this.#socket.resume();
   }
 
   /** The call will not be sent again: drops its bytes. */
@@ -176,9 +187,10 @@ export class HttpConnection implements SocketOwner, CallStream {
   }
 
   /** The response was delivered; what follows on the stream is dropped. */
-  drain(now: Milliseconds): void {
+  drain(): void {
     this.exchange = null;
-    this.drainingSince = now;
+    if (!this.#busy) return;
+    this.drainingSince = performance.now();
     this.resume();
   }
 
@@ -196,26 +208,54 @@ export class HttpConnection implements SocketOwner, CallStream {
   }
 
   head(response: ResponseParser): void {
-    const { status, media, encoded } = response;
+    const { status, coding, redirect } = response;
     this.#status = status;
-    this.#isJson = media === Media.json && !encoded;
+    this.redirect = redirect;
     this.#borrowed = null;
     this.#held.clear();
     this.#isOfferable = true;
-    if (status === 200 && this.#isJson) this.#mode = Mode.json;
-    else if (status === 200 && media === Media.eventStream && !encoded) {
-      this.#mode = Mode.sse;
-      this.#parser.reset();
-      this.#events.reset();
-    } else this.#mode = Mode.refusal;
+    switch (answerOf(status, response.isEventStream)) {
+      case Answer.messages:
+        this.#mode = Mode.messages;
+        break;
+      case Answer.events:
+        this.#mode = Mode.events;
+        this.#parser.reset();
+        this.#events.reset();
+        break;
+      default:
+        this.#mode = Mode.refusal;
+    }
+    if (coding !== Coding.identity && this.#busy) this.#decoded = new DecodedResponse(coding, this.#socket, this);
   }
 
   body(bytes: Buffer, start: number, end: number): number {
+    if (this.#decoded === null) return this.#content(bytes, start, end);
+    this.#decoded.push(bytes.subarray(start, end));
+    return end;
+  }
+
+  decoded(bytes: Buffer): number {
+    return this.#busy ? this.#content(bytes, 0, bytes.length) : -1;
+  }
+
+  decodedEnd(isWhole: boolean): void {
+    const end = this.#encodedEnd;
+    // The content has ended, and what follows it would be taken for the next response.
+    if (end === '') this.#socket.abort();
+    if (!this.#busy) return;
+    if (end !== '' && end !== 'complete') this.#broken(end);
+    else if (isWhole) this.#whole();
+    else this.#broken('protocol');
+  }
+
+  /** Bytes of the body, decoded. @returns the position up to which they were read */
+  #content(bytes: Buffer, start: number, end: number): number {
     if (!this.#busy) return end;
-    if (this.#mode === Mode.sse) {
+    if (this.#mode === Mode.events) {
       if (this.#parser.feed(bytes.subarray(start, end))) return start + this.#parser.consumed;
       this.#abort('GW_RESPONSE_TOO_LARGE');
-    } else if (this.#mode === Mode.json) {
+    } else if (this.#mode === Mode.messages) {
       if (!this.#add(bytes, start, end, this.#target.maxWholeBytes)) this.#abort('GW_RESPONSE_TOO_LARGE');
       else if (this.#held.length > this.#target.maxHeldBytes && this.#isOfferable) this.#offer();
     } else if (this.#mode === Mode.large) {
@@ -237,17 +277,34 @@ export class HttpConnection implements SocketOwner, CallStream {
 
   complete(): void {
     if (!this.#busy) return;
-    const body = this.#mode === Mode.sse || this.#mode === Mode.large ? null : this.#whole();
-    if (this.#mode === Mode.large) this.#events.largeEnd(true);
-    else this.#events.broken();
-    const json = this.#isJson;
-    this.#free();
-    this.#listener.completed(this, this.#status, json, body);
+    if (this.#decoded === null) this.#whole();
+    else this.#endDecoding('complete');
   }
 
   failed(why: SocketFailure): void {
     if (!this.#busy) return;
-    const answered = this.#mode === Mode.json || this.#mode === Mode.sse;
+    if (this.#decoded === null) this.#broken(why);
+    else this.#endDecoding(why);
+  }
+
+  /** What has arrived is decoded first. */
+  #endDecoding(end: 'complete' | SocketFailure): void {
+    this.#encodedEnd = end;
+    this.#decoded?.end();
+  }
+
+  /** The body is complete. */
+  #whole(): void {
+    const body = this.#mode === Mode.events || this.#mode === Mode.large ? null : this.#bytes();
+    if (this.#mode === Mode.large) this.#events.largeEnd(true);
+    else this.#events.broken();
+    this.#free();
+    this.#listener.completed(this, this.#status, body);
+  }
+
+  /** There will be no (further) body. */
+  #broken(why: SocketFailure): void {
+    const answered = this.#mode === Mode.messages || this.#mode === Mode.events;
     this.#events.broken();
     this.#free();
     this.#listener.failed(this, errorOf(why, answered));
@@ -272,7 +329,7 @@ export class HttpConnection implements SocketOwner, CallStream {
     this.#releaseBody();
     setImmediate(() => {
       this.#free();
-      this.#listener.completed(this, this.#status, false, NO_BYTES);
+      this.#listener.completed(this, this.#status, NO_BYTES);
     });
   }
 
@@ -291,17 +348,24 @@ export class HttpConnection implements SocketOwner, CallStream {
   #offer(): void {
     this.#isOfferable = false;
     const { bytes, length } = this.#held;
-    if (!this.#events.largeStart(bytes, length, '')) return;
+    if (!this.#events.largeStart(bytes, length)) return;
     this.#mode = Mode.large;
     this.#passed = length;
     this.#held.clear();
   }
 
-  #whole(): Buffer {
+  #bytes(): Buffer {
     return this.#borrowed ?? this.#held.bytes.subarray(0, this.#held.length);
   }
 
   #releaseBody(): void {
+    if (this.#decoded !== null) {
+      this.#decoded.destroy();
+      this.#decoded = null;
+      this.#encodedEnd = '';
+      // It may have paused the connection.
+      this.#socket.resume();
+    }
     this.#borrowed = null;
     this.#held.clear();
     this.#parser.discard();
@@ -313,12 +377,6 @@ export class HttpConnection implements SocketOwner, CallStream {
     this.drainingSince = 0;
     this.resume();
   }
-}
-
-function headBytes(start: string, headers: readonly string[]): Buffer {
-  let text = start;
-  for (let index = 0; index < headers.length; index += 2) text += `${headers[index]}: ${headers[index + 1]}\r\n`;
-  return Buffer.from(text, 'latin1');
 }
 
 /** Appends one header line to the composer. @returns false if there is none, because it cannot be sent */

@@ -1,18 +1,18 @@
 /** Control traffic of an HTTP upstream (handshake, lists, notifications, event streams), apart from the connections of calls. */
 
-import { Pool } from 'undici';
-import { type Decoder, Kind, ScanStatus } from '../../../native/layout.js';
+import type { Decoder } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
-import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
-import type { Count, Milliseconds } from '../../units.js';
+import type { Bytes, Count, Milliseconds } from '../../units.js';
 import { joinShared } from '../core/background.js';
 import { connectionError } from '../core/connection-error.js';
-import { ControlError, type ControlReply, copyReply, FIRST_CALL_ID, parseId, scanResponse } from '../core/control.js';
+import { ControlError, type ControlReply, copyReply, FIRST_CALL_ID, isResponseTo } from '../core/control.js';
 import { type EventSink, readEvents } from '../core/event-body.js';
+import { Answer } from '../core/http-answer.js';
+import { HttpClient } from '../core/http-client.js';
 import { LARGE_PAGE } from '../core/list-page.js';
+import { MessageReader, type MessageReceiver } from '../core/message-reader.js';
 import { ReadShare } from '../core/read-turns.js';
-import { PROBE_AFTER_MS } from './socket.js';
 import type { ConnectionTarget } from './target.js';
 
 /** Connections for the gateway's own requests. */
@@ -25,6 +25,9 @@ const NOTIFY_MS: Milliseconds = 60_000;
 const NOTIFY_ATTEMPTS = 3;
 /** Pause after the first attempt; grows with each. */
 const NOTIFY_PAUSE_MS: Milliseconds = 100;
+
+/** Bytes of a refusal without a JSON-RPC error that are searched for what it says. */
+const MAX_REFUSAL_TEXT: Bytes = 2_048;
 
 const EVENT_TOO_LARGE = 'an event is larger than limits.maxLineBytes';
 const BUFFER_FULL = 'there was no room for the answer (limits.maxBufferedBytes)';
@@ -48,9 +51,9 @@ export class HttpControl {
   readonly #target: ConnectionTarget;
   readonly #decoder: Decoder;
   readonly #maxNotifications: Count;
-  readonly #pool: Pool;
+  readonly #requests: HttpClient;
   /** Apart from requests, which must not wait for streams that stay open. */
-  readonly #streams: Pool;
+  readonly #streams: HttpClient;
   #notifying: Count = 0;
   #lastId = 0;
 
@@ -62,14 +65,9 @@ export class HttpControl {
     this.#target = target;
     this.#decoder = decoder;
     this.#maxNotifications = bounds.maxNotifications;
-    const options = {
-      pipelining: 1,
-      connect: { timeout: target.connectTimeoutMs, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS },
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    };
-    this.#pool = new Pool(target.origin, { ...options, connections: CONNECTIONS });
-    this.#streams = new Pool(target.origin, { ...options, connections: bounds.maxStreams + LONG_LIVED_STREAMS });
+    const { location, connectTimeoutMs } = target;
+    this.#requests = new HttpClient(location, { connections: CONNECTIONS, connectTimeoutMs });
+    this.#streams = new HttpClient(location, { connections: bounds.maxStreams + LONG_LIVED_STREAMS, connectTimeoutMs });
   }
 
   /** The id of the gateway's next request. */
@@ -78,8 +76,9 @@ export class HttpControl {
     return this.#lastId;
   }
 
-  async destroy(): Promise<void> {
-    await Promise.all([this.#pool.destroy(), this.#streams.destroy()]);
+  destroy(): void {
+    this.#requests.destroy();
+    this.#streams.destroy();
   }
 
   /** Posts a request. @returns its response, from JSON or from an event stream @throws ControlError */
@@ -87,30 +86,24 @@ export class HttpControl {
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), timeoutMs);
     try {
-      const answer = await this.#pool.request({
-        path: this.#target.path,
-        method: 'POST',
-        headers,
-        body,
-        signal: stop.signal,
-      });
-      const { statusCode: status } = answer;
-      const sessionId = single(answer.headers['mcp-session-id']);
-      const type = single(answer.headers['content-type']).toLowerCase();
-      let reply: ControlReply | null = null;
-      if (type.startsWith('text/event-stream')) {
+      const answer = await this.#requests.request({ method: 'POST', headers, body, signal: stop.signal });
+      const { status, kind } = answer;
+      const sessionId = answer.header('mcp-session-id');
+      let reply: ControlReply | null;
+      let text = '';
+      if (kind === Answer.events) {
         reply = await this.#fromStream(answer.body, id, status, sessionId);
         stop.abort();
       } else {
         const bytes = await collect(answer.body, this.#target);
-        const spans = type.startsWith('application/json') ? await this.#scan(bytes) : null;
-        if (spans !== null) reply = { bytes, spans, status, sessionId };
+        reply = await this.#find(bytes, id, status, sessionId);
+        if (kind === Answer.refusal) text = bytes.toString('utf8', 0, MAX_REFUSAL_TEXT);
       }
       if (status === 401 || status === 403)
-        throw new ControlError('refused', `the upstream answered ${status}`, status);
-      if (reply !== null && (isFor(reply, id) || status !== 200)) return reply;
-      if (status >= 200 && status < 300) throw new ControlError('invalid', 'the answer is no JSON-RPC response');
-      throw new ControlError('http', `the upstream answered ${status}`, status);
+        throw new ControlError('refused', `the upstream answered ${status}`, status, undefined, text);
+      if (reply !== null) return reply;
+      if (kind !== Answer.refusal) throw new ControlError('invalid', 'the answer is no JSON-RPC response');
+      throw new ControlError('http', `the upstream answered ${status}`, status, undefined, text);
     } catch (error) {
       if (error instanceof ControlError) throw error;
       if (stop.signal.aborted) throw new ControlError('timeout', 'the upstream did not answer in time');
@@ -133,7 +126,7 @@ export class HttpControl {
         try {
           return await this.notifyOnce(body, headers, NOTIFY_MS);
         } catch {
-          if (attempt === NOTIFY_ATTEMPTS || this.#pool.destroyed) return 0;
+          if (attempt === NOTIFY_ATTEMPTS || this.#requests.isDestroyed) return 0;
           await new Promise((resolve) => setTimeout(resolve, NOTIFY_PAUSE_MS * attempt));
         }
       }
@@ -147,17 +140,11 @@ export class HttpControl {
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), timeoutMs);
     try {
-      const answer = await this.#pool.request({
-        path: this.#target.path,
-        method: 'POST',
-        headers,
-        body,
-        signal: stop.signal,
-      });
-      await answer.body.dump();
-      return answer.statusCode;
+      const answer = await this.#requests.request({ method: 'POST', headers, body, signal: stop.signal });
+      answer.discard();
+      return answer.status;
     } catch (error) {
-      throw connectionError(error);
+      throw error instanceof ControlError ? error : connectionError(error);
     } finally {
       clearTimeout(timer);
     }
@@ -167,8 +154,8 @@ export class HttpControl {
   async endSession(headers: string[], timeoutMs: Milliseconds): Promise<void> {
     try {
       const signal = AbortSignal.timeout(timeoutMs);
-      const answer = await this.#pool.request({ path: this.#target.path, method: 'DELETE', headers, signal });
-      await answer.body.dump();
+      const answer = await this.#requests.request({ method: 'DELETE', headers, body: null, signal });
+      answer.discard();
     } catch {
       // The upstream is down or does not support DELETE.
     }
@@ -183,17 +170,11 @@ export class HttpControl {
    */
   async stream(body: Buffer | null, headers: string[], stop: AbortSignal, reader: StreamReader): Promise<number> {
     try {
-      const answer = await this.#streams.request({
-        path: this.#target.path,
-        method: body === null ? 'GET' : 'POST',
-        headers,
-        body,
-        signal: stop,
-      });
-      const type = single(answer.headers['content-type']).toLowerCase();
-      if (answer.statusCode !== 200 || !type.startsWith('text/event-stream')) {
-        await answer.body.dump();
-        return answer.statusCode === 200 ? 406 : answer.statusCode;
+      const method = body === null ? 'GET' : 'POST';
+      const answer = await this.#streams.request({ method, headers, body, signal: stop });
+      if (answer.kind !== Answer.events) {
+        answer.discard();
+        return answer.kind === Answer.refusal ? answer.status : 406;
       }
       reader.opened();
       try {
@@ -218,11 +199,16 @@ export class HttpControl {
     }
   }
 
-  /** Large responses are scanned in another thread. */
-  #scan(bytes: Buffer): Promise<Spans | null> | Spans | null {
-    if (bytes.length > LARGE_PAGE)
-      return this.#target.background.scanResponse(bytes).then((words) => (words === null ? null : new Spans(words)));
-    return scanResponse(this.#decoder, bytes);
+  /** The response in a body, null if there is none for this request. Large ones are scanned in another thread. */
+  async #find(bytes: Buffer, id: number, status: number, sessionId: string): Promise<ControlReply | null> {
+    if (bytes.length > LARGE_PAGE) {
+      const words = await this.#target.background.scanResponse(bytes);
+      const reply = words === null ? null : { bytes, spans: new Spans(words), status, sessionId };
+      return reply !== null && isResponseTo(bytes, reply.spans, id) ? reply : null;
+    }
+    const found = new ResponseEvents(this.#decoder, this.#target.maxBatch, id, status, sessionId);
+    found.event(bytes, bytes.length);
+    return found.reply;
   }
 
   async #fromStream(
@@ -232,7 +218,7 @@ export class HttpControl {
     sessionId: string,
   ): Promise<ControlReply | null> {
     const { maxWholeBytes: maxEventBytes, budget, turns } = this.#target;
-    const events = new ResponseEvents(this.#decoder, id, status, sessionId);
+    const events = new ResponseEvents(this.#decoder, this.#target.maxBatch, id, status, sessionId);
     const fits = await readEvents(body, events, { maxEventBytes, budget, turns });
     if (events.isBufferFull) throw new ControlError('invalid', BUFFER_FULL);
     if (!fits) throw new ControlError('invalid', EVENT_TOO_LARGE);
@@ -240,21 +226,20 @@ export class HttpControl {
   }
 }
 
-/** Finds the response to a request among the events of a stream. */
-class ResponseEvents implements EventSink {
+/** Finds the response to a request among the messages of its response body. */
+class ResponseEvents implements EventSink, MessageReceiver {
   reply: ControlReply | null = null;
   isBufferFull = false;
-  readonly #decoder: Decoder;
   readonly #id: number;
   readonly #status: number;
   readonly #sessionId: string;
-  readonly #spans = new Spans();
+  readonly #reader: MessageReader;
 
-  constructor(decoder: Decoder, id: number, status: number, sessionId: string) {
-    this.#decoder = decoder;
+  constructor(decoder: Decoder, maxBatch: Count, id: number, status: number, sessionId: string) {
     this.#id = id;
     this.#status = status;
     this.#sessionId = sessionId;
+    this.#reader = new MessageReader(decoder, maxBatch, this);
   }
 
   get isDone(): boolean {
@@ -262,24 +247,23 @@ class ResponseEvents implements EventSink {
   }
 
   event(data: Uint8Array, length: number): void {
-    const spans = this.#spans;
-    if (this.isDone || length === 0) return;
-    if (this.#decoder.scan(data, length, spans.words, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
-    if (spans.kind !== Kind.response || idOf(data, spans) !== this.#id) return;
-    this.reply = copyReply(data, length, spans, this.#status, this.#sessionId);
+    if (!this.isDone) this.#reader.read(data, length);
   }
+
+  receiveResponse(bytes: Uint8Array, length: number, spans: Spans): void {
+    if (this.reply !== null || !isResponseTo(bytes, spans, this.#id)) return;
+    this.reply = copyReply(bytes, length, spans, this.#status, this.#sessionId);
+  }
+
+  receiveNotification(): void {}
+
+  receiveRequest(): void {}
+
+  receiveUnreadable(): void {}
 
   evicted(): void {
     this.isBufferFull = true;
   }
-}
-
-function idOf(bytes: Uint8Array, spans: Spans): number {
-  return parseId(bytes, spans.idStart, spans.idEnd);
-}
-
-function isFor(reply: ControlReply, id: number): boolean {
-  return idOf(reply.bytes, reply.spans) === id;
 }
 
 async function collect(
@@ -305,8 +289,4 @@ async function collect(
   } finally {
     held.clear();
   }
-}
-
-function single(value: string | string[] | undefined): string {
-  return (Array.isArray(value) ? value[0] : value) ?? '';
 }

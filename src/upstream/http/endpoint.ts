@@ -1,31 +1,38 @@
-import { Kind, ScanStatus } from '../../../native/layout.js';
+import { Flag, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { Era, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
-import { VerdictFlag } from '../../shared/records.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
-import { ControlError, type ControlReply, controlMessage, parseId } from '../core/control.js';
+import { ControlError, type ControlReply, cancelledParams, controlMessage } from '../core/control.js';
 import { detectionBackOff, handshakeReason, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
-import { initializeParams } from '../core/handshake.js';
+import { Answer, answerOf } from '../core/http-answer.js';
 import { addressOf, HttpHeads } from '../core/http-heads.js';
+import { isRedirect } from '../core/location.js';
+import { isGone } from '../core/lost-session.js';
+import { RedirectReports } from '../core/redirect-reports.js';
+import { scanServerMessage } from '../core/server-scan.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
+import { type CallMessageListener, CallMessages } from './call-messages.js';
 import type { CallStream } from './call-stream.js';
 import { HttpCalls } from './calls.js';
-import type { ConnectionListener, HttpConnection } from './connection.js';
+import { type ConnectionListener, HttpConnection } from './connection.js';
 import { HttpControl } from './control.js';
 import { HttpEvents } from './events.js';
 import { httpHandshake } from './handshake.js';
+import { HttpJunk } from './junk.js';
+import { CallRedirects } from './redirects.js';
 import { interpretRefusal } from './refusals.js';
+import { CallRepeats, type SessionKeeper } from './repeats.js';
 import { ResumedStream, type ResumeListener } from './resume.js';
-import { isSessionLost } from './session.js';
+import { isSessionError, sessionLoss } from './session.js';
 import type { SessionObserver } from './standalone-stream.js';
 import { type ConnectionTarget, connectionTarget } from './target.js';
 
@@ -37,7 +44,7 @@ const SESSION_END_MS: Milliseconds = 500;
 /** One Streamable HTTP endpoint: keep-alive connections for calls, and control traffic apart from them. */
 export class HttpEndpoint
   extends BaseEndpoint
-  implements ConnectionListener, ResumeListener, CallsInFlight, SessionObserver
+  implements ConnectionListener, ResumeListener, CallMessageListener, CallsInFlight, SessionObserver, SessionKeeper
 {
   readonly transport = 'http';
   readonly #config: UrlEndpointSnapshot;
@@ -47,11 +54,13 @@ export class HttpEndpoint
   readonly #events: HttpEvents;
   readonly #attribution: Attribution;
   readonly #messages: ServerMessages;
+  readonly #callMessages: CallMessages;
+  readonly #redirects: CallRedirects;
+  readonly #redirectReports: RedirectReports;
   readonly #calls: HttpCalls;
   readonly #spans = new Spans();
   readonly #backOff: BackOff;
-  /** Upstream ids of calls in flight that were sent a second time. */
-  readonly #repeated = new Set<number>();
+  readonly #repeats: CallRepeats;
   #era: Era | null;
   #timer: NodeJS.Timeout | undefined;
   #isHandshaking = false;
@@ -79,7 +88,12 @@ export class HttpEndpoint
     });
     this.#attribution = new Attribution(this, profile, true);
     this.#messages = new ServerMessages(this, owner, context.sink, this.#attribution);
+    this.#redirectReports = new RedirectReports(context.log, this.names);
+    const junk = new HttpJunk(this, context.log, this.names);
+    this.#callMessages = new CallMessages(this, this.#messages, junk, context, this.#target.maxBatch);
+    this.#redirects = new CallRedirects(this.#target.location, this.#redirectReports);
     const streams = {
+      junk,
       control: this.#control,
       configured: this.#configured,
       decoder: context.decoder,
@@ -87,8 +101,15 @@ export class HttpEndpoint
       acknowledgeMs: connectTimeoutMs,
     };
     this.#events = new HttpEvents(streams, this.#messages, this);
-    const heads = new HttpHeads(this.#configured, { era: Era.legacy, revision: Revision.none, sessionId: '' });
-    this.#calls = new HttpCalls(this.#target, this, { maxConnections: connections, maxQueue }, heads);
+    const heads = new HttpHeads(this.#configured, { era: Era.legacy, versionHeader: '', sessionId: '' });
+    this.#calls = new HttpCalls(
+      this.#target,
+      this,
+      this.#callMessages,
+      { maxConnections: connections, maxQueue },
+      heads,
+    );
+    this.#repeats = new CallRepeats(this.#calls, this);
     this.#era = profile.legacyOnly ? Era.legacy : null;
     this.#backOff = config.detect ? detectionBackOff(config) : new BackOff();
   }
@@ -108,12 +129,12 @@ export class HttpEndpoint
     this.setState('stopped', '');
     this.#events.stop();
     this.context.sink.disconnected(this);
-    this.#calls.close();
     const { heads } = this.#calls;
+    this.#calls.close();
     const ended = heads.sessionId === '' ? null : this.#control.endSession(heads.forControl(''), SESSION_END_MS);
     for (const exchange of this.calls()) {
       const { sent } = exchange.call;
-      this.withdraw(exchange);
+      this.withdraw(exchange, '');
       this.fail(exchange, 'GW_UPSTREAM_CLOSED', sent);
     }
     await ended;
@@ -152,15 +173,20 @@ export class HttpEndpoint
     const { heads } = this.#calls;
     let reply: ControlReply;
     try {
-      reply = await this.#control.post(body, id, heads.forControl(method), options.timeoutMs);
+      const { taskId = '' } = (params ?? {}) as { readonly taskId?: string };
+      reply = await this.#control.post(body, id, heads.forControl(method, taskId), options.timeoutMs);
     } catch (error) {
-      if (error instanceof ControlError && error.kind === 'http' && error.number === 404)
-        this.#recover(heads.sessionId);
+      if (error instanceof ControlError && isSessionError(error) && this.#repeats.isLossOf(method))
+        this.recover(heads.sessionId);
       throw error;
     }
-    if (!isSessionLost(reply.status, heads.sessionId, reply.bytes, reply.spans)) return reply;
-    this.#recover(heads.sessionId);
-    throw new ControlError('closed', 'the upstream has lost the session');
+    const isLost = sessionLoss(reply.status, heads.sessionId, reply.bytes, reply.spans) === 'lost';
+    if (!isLost) this.#repeats.served(method);
+    else if (this.#repeats.isLossOf(method)) {
+      this.recover(heads.sessionId);
+      throw new ControlError('closed', 'the upstream has lost the session');
+    }
+    return reply;
   }
 
   /** Modern upstreams get no responses: they send no requests (MCP 2026-07-28, Streamable HTTP). */
@@ -172,12 +198,12 @@ export class HttpEndpoint
   async #deliver(bytes: Buffer): Promise<void> {
     const { heads } = this.#calls;
     const status = await this.#control.notify(bytes, heads.forControl(''));
-    if (status === 404) this.#recover(heads.sessionId);
+    if (isGone(status)) this.recover(heads.sessionId);
   }
 
   /** See {@link SessionObserver}. */
   sessionLost(): void {
-    this.#recover(this.#calls.heads.sessionId);
+    this.recover(this.#calls.heads.sessionId);
   }
 
   get callCount(): Count {
@@ -201,85 +227,49 @@ export class HttpEndpoint
     this.#messages.tick();
   }
 
-  document(stream: CallStream, bytes: Uint8Array, length: number): void {
-    const { exchange } = stream;
-    const spans = this.#spans;
-    if (exchange === null) {
-      this.#messages.unknownResponse();
-      return;
+  responded(stream: CallStream, exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    if ((spans.flags & Flag.isErrorResponse) !== 0 && stream instanceof HttpConnection) {
+      const body = Buffer.from(bytes.buffer, bytes.byteOffset, length);
+      const answer = { status: 200, body, spans, id: stream.upstreamId, sessionId: stream.sessionId };
+      if (this.#repeats.repeat(stream, exchange, answer, true)) return;
     }
-    const status = this.context.decoder.scan(bytes, length, spans.words, UPSTREAM_DEPTH);
-    const kind = status === ScanStatus.ok ? spans.kind : Kind.none;
-    if (kind === Kind.response) {
-      if (parseId(bytes, spans.idStart, spans.idEnd) !== stream.upstreamId) {
-        this.#messages.unknownResponse();
-        return;
-      }
-      stream.drain(performance.now());
-      this.finish(exchange, bytes, length, spans);
-    } else if (kind === Kind.notification || kind === Kind.request) {
-      this.#messages.receive(exchange, bytes, length, spans);
-    } else {
-      this.#refuse(stream, exchange);
-    }
+    stream.drain();
+    this.finish(exchange, bytes, length, spans);
   }
 
-  largeStart(stream: CallStream, bytes: Uint8Array, length: number): boolean {
-    const { exchange } = stream;
-    return exchange !== null && this.context.sink.largeStart(exchange, bytes, length);
-  }
-
-  largePart(stream: CallStream, bytes: Uint8Array, start: number, end: number): void {
-    const { exchange } = stream;
-    if (exchange === null) return;
-    this.prolong(exchange);
-    this.context.sink.largePart(exchange, bytes, start, end);
-  }
-
-  largeEnd(stream: CallStream, complete: boolean): void {
-    const { exchange } = stream;
-    stream.exchange = null;
-    if (complete) stream.drain(performance.now());
-    if (exchange !== null) this.finishLarge(exchange, complete);
+  unreadable(stream: CallStream, exchange: Exchange): void {
+    stream.abandon();
+    this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
   }
 
   streamEnded(stream: ResumedStream, status: number): void {
     const { exchange, sessionId } = stream;
     stream.exchange = null;
     if (exchange === null) return;
-    if (status === 404) this.#recover(sessionId);
+    if (isGone(status)) this.recover(sessionId);
     this.fail(exchange, stream.failure ?? 'GW_UPSTREAM_TRUNCATED', true);
   }
 
-  completed(connection: HttpConnection, status: number, json: boolean, body: Buffer | null): void {
-    const { exchange, upstreamId, sessionId } = connection;
+  completed(connection: HttpConnection, status: number, body: Buffer | null): void {
+    const { exchange } = connection;
     if (exchange === null) {
       this.#calls.release(connection);
-      return;
-    }
-    connection.exchange = null;
-    if (body === null) {
+    } else if (body === null) {
+      connection.exchange = null;
       this.#truncated(connection, exchange);
-      return;
-    }
-    const spans = this.#spans;
-    const isResponse =
-      json &&
-      this.context.decoder.scan(body, body.length, spans.words, UPSTREAM_DEPTH) === ScanStatus.ok &&
-      spans.kind === Kind.response;
-    if (status === 200) {
-      const isOurs = isResponse && parseId(body, spans.idStart, spans.idEnd) === upstreamId;
+    } else if (isRedirect(status)) {
+      connection.exchange = null;
+      this.#redirected(connection, exchange, status);
+    } else if (answerOf(status, false) === Answer.refusal) {
+      connection.exchange = null;
+      this.#refused(connection, exchange, status, body);
+    } else {
+      this.#callMessages.document(connection, body, body.length);
+      const isAnswered = connection.exchange === null;
+      connection.exchange = null;
       this.#calls.release(connection);
-      if (isOurs) this.finish(exchange, body, body.length, spans);
-      else this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
-      return;
+      if (!isAnswered) this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
     }
-    if (isSessionLost(status, sessionId, body, isResponse ? spans : null) && !this.#repeated.has(upstreamId)) {
-      this.#repeatInNewSession(connection, exchange);
-      return;
-    }
-    this.#calls.release(connection);
-    this.#refusal(exchange, { status, body, spans: isResponse ? spans : null, id: upstreamId, sessionId });
   }
 
   failed(connection: HttpConnection, error: ErrorCode): void {
@@ -289,41 +279,38 @@ export class HttpEndpoint
       this.#calls.release(connection);
     } else if (error === 'GW_UPSTREAM_TRUNCATED') {
       this.#truncated(connection, exchange);
-    } else if (error === 'GW_UPSTREAM_CLOSED' && this.#mayRepeat(exchange)) {
-      this.#sendAgain(connection, exchange);
+    } else if (error === 'GW_UPSTREAM_CLOSED' && !this.#stopping && this.#repeats.mayRepeat(exchange)) {
+      // A server restarts, or closes an idle connection while a call is in flight.
+      this.#repeats.sendAgain(connection, exchange, false);
     } else {
       this.#calls.release(connection);
       this.fail(exchange, error, exchange.call.sent);
     }
   }
 
-  protected withdraw(exchange: Exchange): void {
+  protected withdraw(exchange: Exchange, reason: string): void {
     if (this.#calls.remove(exchange)) return;
     const stream = exchange.call.connection as CallStream | null;
     if (stream === null || stream.exchange !== exchange) return;
     // A modern server takes the end of the stream as cancellation, a legacy one needs a notification (MCP, cancellation).
     if (this.era === Era.legacy && exchange.call.sent) {
       this.#attribution.cancelled();
-      const cancellation = controlMessage(
-        null,
-        'notifications/cancelled',
-        { requestId: exchange.call.upstreamId },
-        false,
-      );
+      const params = cancelledParams(exchange.call.upstreamId, reason);
+      const cancellation = controlMessage(null, 'notifications/cancelled', params, false);
       void this.#control.notify(cancellation, this.#calls.heads.forControl(''));
     }
     stream.abandon();
   }
 
-  protected callEnded(exchange: Exchange): void {
-    this.#attribution.ended(exchange);
-    if (this.#repeated.size > 0) this.#repeated.delete(exchange.call.upstreamId);
+  protected override finish(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
+    if ((spans.flags & Flag.isErrorResponse) === 0) this.#repeats.answered(exchange.call.upstreamId);
+    super.finish(exchange, bytes, length, spans);
   }
 
-  /** A message that cannot be passed on, on the stream of a call. */
-  #refuse(stream: CallStream, exchange: Exchange): void {
-    stream.abandon();
-    this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
+  protected callEnded(exchange: Exchange): void {
+    this.#attribution.ended(exchange);
+    this.#repeats.ended(exchange.call.upstreamId);
+    this.#redirects.ended(exchange.call.upstreamId);
   }
 
   /** A stream ended without the response. Where its events have ids, it is resumed (resume.ts). */
@@ -336,44 +323,48 @@ export class HttpEndpoint
       this.fail(exchange, 'GW_UPSTREAM_TRUNCATED', true);
       return;
     }
-    const stream = new ResumedStream({ exchange, sessionId, at: { lastEventId, retryMs } }, this.#target, this);
+    const stream = new ResumedStream(
+      { exchange, sessionId, at: { lastEventId, retryMs } },
+      this.#target,
+      this,
+      this.#callMessages,
+    );
     exchange.call.connection = stream;
     this.#calls.release(connection);
     void stream.run(this.#control, this.#configured, handshake);
   }
 
-  #refusal(
-    exchange: Exchange,
-    answer: { status: number; body: Buffer; spans: Spans | null; id: number; sessionId: string },
-  ): void {
-    const { error, reprobe } = interpretRefusal({ ...answer, era: this.era });
+  #refused(connection: HttpConnection, exchange: Exchange, status: number, body: Buffer): void {
+    const { upstreamId: id, sessionId } = connection;
+    const { decoder } = this.context;
+    const spans = this.#spans;
+    const isScanned = scanServerMessage(decoder, body, body.length, spans) === ScanStatus.ok;
+    const refusal = { status, body, spans: isScanned && spans.kind === Kind.response ? spans : null, id, sessionId };
+    if (this.#repeats.repeat(connection, exchange, refusal, false)) return;
+    this.#calls.release(connection);
+    const { error, response, reprobe } = interpretRefusal({ ...refusal, era: this.era });
     if (reprobe) this.#reprobe();
-    if (error !== null) this.fail(exchange, error, true);
-    else if (answer.spans !== null) this.finish(exchange, answer.body, answer.body.length, answer.spans);
-  }
-
-  /** The session is unknown to the upstream, so the call was not executed: sends it again in a new session. */
-  #repeatInNewSession(connection: HttpConnection, exchange: Exchange): void {
-    if (this.#recover(connection.sessionId)) {
-      this.#sendAgain(connection, exchange);
-    } else {
-      this.#calls.release(connection);
-      this.fail(exchange, 'GW_UPSTREAM_PROTOCOL', true);
+    if (response === null) this.fail(exchange, error, true);
+    else {
+      decoder.scan(response, response.length, spans.words, UPSTREAM_DEPTH);
+      this.finish(exchange, response, response.length, spans);
     }
   }
 
-  /**
-   * Whether a call whose connection was closed without a response may be sent again: it is safe to repeat, and the client has
-   * received no events of it. This happens when a server restarts, or closes an idle connection while a call is in flight.
-   */
-  #mayRepeat(exchange: Exchange): boolean {
-    if (this.#stopping || exchange.client.events > 0 || this.#repeated.has(exchange.call.upstreamId)) return false;
-    return (exchange.verdict.flags & VerdictFlag.safe) !== 0;
+  /** A redirect that can be followed is followed: the call was not executed. */
+  #redirected(connection: HttpConnection, exchange: Exchange, status: number): void {
+    if (this.#redirects.follow(connection, status)) {
+      if (!this.#calls.resend(connection, exchange)) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
+      return;
+    }
+    this.#calls.release(connection);
+    this.#reprobe();
+    this.fail(exchange, 'GW_UPSTREAM_REDIRECTED', true);
   }
 
-  #sendAgain(connection: HttpConnection, exchange: Exchange): void {
-    this.#repeated.add(connection.upstreamId);
-    if (!this.#calls.resend(connection, exchange)) this.fail(exchange, 'GW_UPSTREAM_BUSY', false);
+  /** See {@link SessionKeeper}. */
+  isReplaced(heads: HttpHeads | null): boolean {
+    return !this.#stopping && (this.#isHandshaking || heads !== this.#calls.heads);
   }
 
   /**
@@ -381,7 +372,7 @@ export class HttpEndpoint
    *
    * @returns whether there is or will be another session
    */
-  #recover(lostSession: string): boolean {
+  recover(lostSession: string): boolean {
     if (lostSession === '' || this.#stopping || this.state !== 'ready') return false;
     if (this.#isHandshaking || lostSession !== this.#calls.heads.sessionId) return true;
     this.stats.sessionsLost += 1;
@@ -410,11 +401,13 @@ export class HttpEndpoint
   }
 
   async #handshake(): Promise<void> {
+    const { location } = this.#target;
+    location.handshakeStarted();
     try {
       const handshake = await httpHandshake(this.#control, this.#configured, {
         era: this.#era,
         timeoutMs: this.owner.config.connectTimeoutMs,
-        initialize: initializeParams(this.profile),
+        profile: this.profile,
       });
       if (this.#stopping) return;
       this.#isHandshaking = false;
@@ -429,6 +422,8 @@ export class HttpEndpoint
     } catch (error) {
       this.#isHandshaking = false;
       if (this.#stopping) return;
+      location.handshakeFailed();
+      this.#redirectReports.failed(error);
       // The detected era may be out of date: the next attempt detects it again.
       if (!this.profile.legacyOnly) this.#era = null;
       if (this.#config.detect && !this.profile.lazy && suggestsSse(error)) {

@@ -1,13 +1,14 @@
-import { type Decoder, Method, ScanStatus } from '../../../native/layout.js';
-import { Spans } from '../../../native/spans.js';
-import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
+import { type Decoder, Method } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Milliseconds } from '../../units.js';
 import { readAcknowledged } from '../core/listen-filter.js';
+import { MessageReader, type MessageReceiver } from '../core/message-reader.js';
 import { ReadShare } from '../core/read-turns.js';
 import type { ListenFilter } from '../core/types.js';
 import type { HttpControl, StreamReader } from './control.js';
+import type { HttpJunk } from './junk.js';
 import type { ConnectionTarget } from './target.js';
 
 /** What long-lived streams are opened and read with. */
@@ -17,6 +18,8 @@ export interface StreamContext {
   readonly configured: Readonly<Record<string, string>>;
   readonly decoder: Decoder;
   readonly target: ConnectionTarget;
+  /** Counts what is no message. */
+  readonly junk: HttpJunk;
   /** Longest wait for the acknowledgement of a listen. */
   readonly acknowledgeMs: Milliseconds;
 }
@@ -41,21 +44,22 @@ export interface EventStreamOwner {
 }
 
 /** Reads the messages of a long-lived event stream. Owned by the stream; serves several connections one after the other. */
-export class EventReader implements StreamReader, SseListener {
+export class EventReader implements StreamReader, SseListener, MessageReceiver {
   /** The id of the last event that had one, '' = none. */
   lastEventId = '';
   /** The server's `retry`, the pause before a reconnect; -1 = none. */
   retryMs: Milliseconds = -1;
   readonly share: ReadShare;
-  readonly #decoder: Decoder;
   readonly #messages: StreamMessages;
   readonly #owner: EventStreamOwner;
+  readonly #junk: HttpJunk;
+  readonly #messageReader: MessageReader;
   readonly #parser: SseParser;
-  readonly #spans = new Spans();
   #isBufferFull = false;
 
-  constructor({ decoder, target }: StreamContext, messages: StreamMessages, owner: EventStreamOwner) {
-    this.#decoder = decoder;
+  constructor({ decoder, target, junk }: StreamContext, messages: StreamMessages, owner: EventStreamOwner) {
+    this.#junk = junk;
+    this.#messageReader = new MessageReader(decoder, target.maxBatch, this);
     this.#messages = messages;
     this.#owner = owner;
     this.share = new ReadShare(target.turns);
@@ -67,12 +71,25 @@ export class EventReader implements StreamReader, SseListener {
     this.#parser = new SseParser(this, { maxEventBytes, budget, share: this.share, evicted });
   }
 
-  event(data: Uint8Array, length: number, type: string): void {
-    const spans = this.#spans;
-    if (length === 0 || (type !== '' && type !== 'message')) return;
-    if (this.#decoder.scan(data, length, spans.words, UPSTREAM_DEPTH) !== ScanStatus.ok) return;
-    if (spans.method === Method.acknowledged) this.#owner.acknowledged(readAcknowledged(data, length).filter);
-    else this.#messages.receive(null, data, length, spans);
+  event(data: Uint8Array, length: number): void {
+    if (length > 0) this.#messageReader.read(data, length);
+  }
+
+  receiveNotification(bytes: Uint8Array, length: number, spans: Spans): void {
+    if (spans.method === Method.acknowledged) this.#owner.acknowledged(readAcknowledged(bytes, length).filter);
+    else this.#messages.receive(null, bytes, length, spans);
+  }
+
+  receiveRequest(bytes: Uint8Array, length: number, spans: Spans): void {
+    this.#messages.receive(null, bytes, length, spans);
+  }
+
+  receiveResponse(bytes: Uint8Array, length: number, spans: Spans): void {
+    this.#messages.receive(null, bytes, length, spans);
+  }
+
+  receiveUnreadable(bytes: Uint8Array, length: number): void {
+    this.#junk.skip(bytes, length);
   }
 
   opened(): void {

@@ -4,7 +4,7 @@ import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
 import { errorOfStatus } from '../core/connection-error.js';
-import { parseId } from '../core/control.js';
+import { errorUnderId, isResponseTo, parseId } from '../core/control.js';
 import { errorCodeOf } from './session.js';
 
 const HEADER_MISMATCH = -32_020;
@@ -14,8 +14,10 @@ const OTHER_ERA = new Set([400, 404, 405, 406, 415]);
 
 /** The meaning of a refusal. */
 export interface Refusal {
-  /** Null = the body is a JSON-RPC error for the client, passed on as the response. */
-  readonly error: ErrorCode | null;
+  /** What the server said, a response under the id of the call; null = nothing that is passed on. */
+  readonly response: Buffer | null;
+  /** Why the call fails without it. */
+  readonly error: ErrorCode;
   /** The era of the upstream has to be detected again, and its lists read. */
   readonly reprobe: boolean;
 }
@@ -33,18 +35,17 @@ export interface RefusedResponse {
   readonly sessionId: string;
 }
 
-/** Interprets a refusal. Nothing of it is passed on but a JSON-RPC error for the client. */
+/** Interprets a refusal. Nothing of it is passed on but a JSON-RPC response. */
 export function interpretRefusal({ status, body, spans, id, era, sessionId }: RefusedResponse): Refusal {
-  const refusal = (error: ErrorCode | null, reprobe = false): Refusal => ({ error, reprobe });
-  const byStatus = errorOfStatus(status);
-  if (byStatus !== 'GW_UPSTREAM_PROTOCOL' || status < 400 || status >= 500) return refusal(byStatus);
+  const error = errorOfStatus(status);
   const code = errorCodeOf(body, spans);
   // Both errors mean that the detected era or the tools of this upstream are out of date.
-  if (code === HEADER_MISMATCH) return refusal('GW_UPSTREAM_PROTOCOL', true);
-  if (code === UNSUPPORTED_VERSION) return refusal('GW_UPSTREAM_DOWN', true);
-  if (code !== 0 && spans !== null) {
-    if (parseId(body, spans.idStart, spans.idEnd) === id) return refusal(null);
-  }
+  if (code === HEADER_MISMATCH) return { response: null, error: 'GW_UPSTREAM_PROTOCOL', reprobe: true };
+  if (code === UNSUPPORTED_VERSION) return { response: null, error: 'GW_UPSTREAM_DOWN', reprobe: true };
+  const hasId = spans !== null && parseId(body, spans.idStart, spans.idEnd) === id;
+  if (hasId) return { response: body, error, reprobe: false };
+  const isForCall = spans !== null && isResponseTo(body, spans, id);
   // An upstream without sessions may have been replaced by one of another era.
-  return refusal('GW_UPSTREAM_PROTOCOL', OTHER_ERA.has(status) && (era === Era.modern || sessionId === ''));
+  const reprobe = OTHER_ERA.has(status) && (era === Era.modern || sessionId === '');
+  return { response: isForCall ? errorUnderId(body, spans, id) : null, error, reprobe };
 }

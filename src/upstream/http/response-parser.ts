@@ -4,6 +4,8 @@
  * because the next response on the connection belongs to another client.
  */
 import type { Bytes, Seconds } from '../../units.js';
+import { Coding, codingOf } from '../core/http-answer.js';
+import { isRedirect } from '../core/location.js';
 
 /** What the parser reports to, its socket; every call happens within `feed` or `end`. */
 export interface ResponseListener {
@@ -18,9 +20,6 @@ export interface ResponseListener {
   /** The response is complete. The parser is idle again. */
   complete(): void;
 }
-
-/** Media types of bodies. */
-export const Media = { other: 0, json: 1, eventStream: 2 } as const;
 
 const State = {
   idle: 0,
@@ -56,10 +55,12 @@ for (const byte of Buffer.from("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVW
 /** One per connection; see the file comment. */
 export class ResponseParser {
   status = 0;
-  /** One of {@link Media}. */
-  media: number = Media.other;
-  /** The body has a content coding that is not `identity`. */
-  encoded = false;
+  /** The body is an event stream. */
+  isEventStream = false;
+  /** The content coding of the body, one of `Coding`. */
+  coding: number = Coding.identity;
+  /** Where a redirect leads, '' = no redirect, or one without `Location`. */
+  redirect = '';
   /** Whether another request may follow on the connection. */
   keepAlive = true;
   /** Time after which the server closes idle connections, -1 = not specified. */
@@ -209,8 +210,9 @@ export class ResponseParser {
 
   #startHead(): void {
     this.status = 0;
-    this.media = Media.other;
-    this.encoded = false;
+    this.isEventStream = false;
+    this.coding = Coding.identity;
+    this.redirect = '';
     this.keepAlive = true;
     this.keepAliveSeconds = -1;
     this.#length = -1;
@@ -249,12 +251,17 @@ export class ResponseParser {
 
   #known(bytes: Buffer, at: number, colon: number, from: number, to: number): boolean {
     switch (colon - at) {
+      case 8:
+        if (isRedirect(this.status) && isText(bytes, at, 'location')) {
+          this.redirect = bytes.toString('latin1', from, to);
+        }
+        return true;
       case 10:
         if (isText(bytes, at, 'connection')) this.#connection(bytes, from, to);
         else if (isText(bytes, at, 'keep-alive')) this.#keepAliveHint(bytes, from, to);
         return true;
       case 12:
-        if (isText(bytes, at, 'content-type')) this.media = mediaOf(bytes, from, to);
+        if (isText(bytes, at, 'content-type')) this.isEventStream = isType(bytes, from, to, 'text/event-stream');
         return true;
       case 14: {
         if (!isText(bytes, at, 'content-length')) return true;
@@ -264,7 +271,7 @@ export class ResponseParser {
         return this.#length >= 0;
       }
       case 16:
-        if (isText(bytes, at, 'content-encoding')) this.encoded = !(to - from === 8 && isText(bytes, from, 'identity'));
+        if (isText(bytes, at, 'content-encoding')) this.#encoded(bytes, from, to);
         return true;
       case 17:
         if (!isText(bytes, at, 'transfer-encoding')) return true;
@@ -274,6 +281,12 @@ export class ResponseParser {
       default:
         return true;
     }
+  }
+
+  /** A second field adds a coding (RFC 9110 section 8.4), and two are one too many. */
+  #encoded(bytes: Buffer, from: number, to: number): void {
+    const coding = codingOf(bytes.toString('latin1', from, to));
+    if (coding !== Coding.identity) this.coding = this.coding === Coding.identity ? coding : Coding.unknown;
   }
 
   #connection(bytes: Buffer, from: number, to: number): void {
@@ -353,11 +366,6 @@ function isText(bytes: Buffer, at: number, lower: string): boolean {
     if (byte !== expected && !(expected >= 97 && expected <= 122 && (byte | 0x20) === expected)) return false;
   }
   return true;
-}
-
-function mediaOf(bytes: Buffer, from: number, to: number): number {
-  if (isType(bytes, from, to, 'application/json')) return Media.json;
-  return isType(bytes, from, to, 'text/event-stream') ? Media.eventStream : Media.other;
 }
 
 /** Whether a value is that media type, with or without parameters. */

@@ -11,6 +11,7 @@ import { streamHeaders } from '../core/http-heads.js';
 import { ReadShare } from '../core/read-turns.js';
 import { CallEvents, type CallStream, type CallStreamListener, callParser } from './call-stream.js';
 import type { HttpControl, StreamReader } from './control.js';
+import { Gate } from './gate.js';
 import { pause } from './pause.js';
 import type { ConnectionTarget } from './target.js';
 
@@ -38,7 +39,7 @@ export interface ResumePoint {
 }
 
 /** What a resumed stream reports to, its endpoint. */
-export interface ResumeListener extends CallStreamListener {
+export interface ResumeListener {
   /**
    * The stream has ended. If it still has its call, it cannot be resumed any more.
    *
@@ -61,15 +62,16 @@ export class ResumedStream implements CallStream, StreamReader {
   readonly #events: CallEvents;
   readonly #parser: SseParser;
   readonly #stop = new AbortController();
+  readonly #gate = new Gate();
   #lastEventId: string;
   #retryMs: Milliseconds;
   #opened = false;
-  #paused: { promise: Promise<void>; resume(): void } | null = null;
 
   constructor(
     call: { exchange: Exchange; sessionId: string; at: ResumePoint },
     target: ConnectionTarget,
     listener: ResumeListener,
+    messages: CallStreamListener,
   ) {
     this.exchange = call.exchange;
     this.upstreamId = call.exchange.call.upstreamId;
@@ -77,7 +79,7 @@ export class ResumedStream implements CallStream, StreamReader {
     this.#lastEventId = call.at.lastEventId;
     this.#retryMs = call.at.retryMs;
     this.#listener = listener;
-    this.#events = new CallEvents(this, listener);
+    this.#events = new CallEvents(this, messages);
     const evicted = (): void => {
       this.failure = 'GW_BUFFERS_FULL';
       this.#parser.discard();
@@ -131,22 +133,15 @@ export class ResumedStream implements CallStream, StreamReader {
   }
 
   whenReadable(): Promise<void> | null {
-    return this.#paused?.promise ?? null;
+    return this.#gate.passable;
   }
 
   pause(): void {
-    if (this.#paused !== null) return;
-    let resume = (): void => {};
-    const promise = new Promise<void>((resolve) => {
-      resume = resolve;
-    });
-    this.#paused = { promise, resume };
+    this.#gate.close();
   }
 
   resume(): void {
-    const paused = this.#paused;
-    this.#paused = null;
-    paused?.resume();
+    this.#gate.open();
   }
 
   abandon(): void {

@@ -10,10 +10,14 @@ import { PacedInput, type PushedSource, type ReadShare, type ReadTurns } from '.
 import { type ResponseListener, ResponseParser } from './response-parser.js';
 
 /** Where a connection leads. */
-export interface SocketTarget {
+export interface SocketServer {
   readonly host: string;
   readonly port: number;
   readonly secure: boolean;
+}
+
+/** Where a connection leads, and its limits. */
+export interface SocketTarget extends SocketServer {
   readonly connectTimeoutMs: Milliseconds;
   readonly turns: ReadTurns;
 }
@@ -76,7 +80,7 @@ function writeAll(): void {
 
 /** See the file comment. One for each connection. */
 export class Http1Socket implements PushedSource<Buffer>, ResponseListener {
-  readonly #target: SocketTarget;
+  #target: SocketTarget;
   readonly #owner: SocketOwner;
   readonly #parser: ResponseParser;
   readonly #input: PacedInput<Buffer>;
@@ -119,6 +123,12 @@ export class Http1Socket implements PushedSource<Buffer>, ResponseListener {
     }
     this.#close();
     this.#connect();
+  }
+
+  /** Leads to another server from now on. Only between two requests. */
+  retarget(server: SocketServer): void {
+    this.#close();
+    this.#target = { ...this.#target, ...server };
   }
 
   pause(): void {

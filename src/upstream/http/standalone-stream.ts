@@ -1,6 +1,7 @@
 import { Reopening } from '../balance/reopening.js';
 import type { Handshake } from '../core/handshake.js';
 import { streamHeaders } from '../core/http-heads.js';
+import { isGone } from '../core/lost-session.js';
 import { EventReader, type EventStreamOwner, type StreamContext, type StreamMessages } from './event-reader.js';
 import { pause } from './pause.js';
 import { retryPause } from './resume.js';
@@ -52,7 +53,7 @@ export class StandaloneStream implements EventStreamOwner {
         continue;
       }
       // Before the stream was open in this session, these only mean that the server offers none.
-      if (this.#wasOpen && (status === 404 || status === 400) && this.#handshake.sessionId !== '') {
+      if (this.#wasOpen && (status === 400 || isGone(status)) && this.#handshake.sessionId !== '') {
         this.#session.sessionLost();
         return;
       }

@@ -1,13 +1,13 @@
 import type { BufferBudget } from '../../shared/buffer-budget.js';
-import type { Bytes, Milliseconds } from '../../units.js';
+import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { Background } from '../core/background.js';
 import type { EndpointContext } from '../core/endpoint.js';
+import { UpstreamLocation } from '../core/location.js';
 import type { ReadTurns } from '../core/read-turns.js';
 
 /** Where the connections of an endpoint lead, and their limits. */
 export interface ConnectionTarget {
-  readonly origin: string;
-  readonly path: string;
+  readonly location: UpstreamLocation;
   readonly connectTimeoutMs: Milliseconds;
   /** Largest response that is passed on in parts. */
   readonly maxResponseBytes: Bytes;
@@ -17,6 +17,8 @@ export interface ConnectionTarget {
   readonly maxHeldBytes: Bytes;
   /** Counts the bytes that are held. */
   readonly budget: BufferBudget;
+  /** Most messages of one batch. */
+  readonly maxBatch: Count;
   readonly turns: ReadTurns;
   /** Scans large responses to the gateway's own requests. */
   readonly background: Background;
@@ -28,9 +30,8 @@ export function connectionTarget(
   connectTimeoutMs: Milliseconds,
   { config, table, turns, background }: Pick<EndpointContext, 'config' | 'table' | 'turns' | 'background'>,
 ): ConnectionTarget {
-  const { maxResponseBytes, maxLineBytes, maxHeldBytes } = config.current.limits;
+  const { maxResponseBytes, maxLineBytes, maxHeldBytes, maxBatch } = config.current.limits;
   const maxWholeBytes = Math.min(maxLineBytes, maxResponseBytes);
-  const { origin, pathname, search } = url;
-  const sizes = { maxResponseBytes, maxWholeBytes, maxHeldBytes };
-  return { origin, path: pathname + search, connectTimeoutMs, ...sizes, budget: table.budget, turns, background };
+  const limits = { maxResponseBytes, maxWholeBytes, maxHeldBytes, maxBatch };
+  return { location: new UpstreamLocation(url), connectTimeoutMs, ...limits, budget: table.budget, turns, background };
 }

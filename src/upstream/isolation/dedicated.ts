@@ -11,11 +11,12 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import { controlMessage } from '../core/control.js';
-import type { BaseEndpoint, EndpointOwner, EndpointStats } from '../core/endpoint.js';
-import type { ClientIdentity, ConnectionProfile, WatchKind } from '../core/types.js';
+import type { BaseEndpoint, EndpointContext, EndpointOwner, EndpointStats } from '../core/endpoint.js';
+import type { ClientIdentity, ConnectionProfile, ListChanges, WatchKind } from '../core/types.js';
 import { Watches } from '../subscriptions/watches.js';
 import { type DedicatedGroup, DedicatedGroups, type IsolationRules } from './groups.js';
 import { clientIdentity } from './identity.js';
+import { OwnLists, type OwnListsListener } from './own-lists.js';
 
 /** Longest pause after a dedicated endpoint that could not be started. */
 const MAX_PAUSE_MS: Milliseconds = 5_000;
@@ -25,6 +26,7 @@ const SWEEP_MS: Milliseconds = 250;
 /** The server of the dedicated endpoints. */
 export interface DedicatedHost {
   readonly config: ServerSnapshot;
+  readonly context: EndpointContext;
   /** Those that clients share, by index; another endpoint may take the place of one. */
   readonly endpoints: readonly BaseEndpoint[];
   /** Creates a dedicated endpoint; it does nothing before `start`. */
@@ -33,14 +35,27 @@ export interface DedicatedHost {
   dedicatedInitialized(endpoint: BaseEndpoint): void;
   isLast(endpoint: BaseEndpoint): boolean;
   listChanged(endpoint: BaseEndpoint): void;
+  /** The lists of a dedicated endpoint have changed since its client was given them. */
+  ownListsChanged(endpoint: BaseEndpoint, changes: ListChanges): void;
+  clientAsked(endpoint: BaseEndpoint, method: number): void;
   resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void;
   taskChanged(endpoint: BaseEndpoint, taskId: string, bytes: Uint8Array, length: number): void;
+}
+
+/** A dedicated endpoint that the lists of its client are read from. */
+export interface ListedEndpoint {
+  readonly lists: OwnLists;
+  /** Whether it takes no more calls. */
+  hasEnded(): boolean;
+  /** It turned out that the client needs no dedicated endpoint: it takes no more calls and is stopped. */
+  discard(): void;
 }
 
 interface Dedicated {
   readonly endpoint: BaseEndpoint;
   readonly group: DedicatedGroup<Dedicated>;
   readonly watches: Watches;
+  readonly lists: OwnLists;
   /** `performance.now()` of its last use. */
   usedAt: Milliseconds;
   /** It takes no more calls, and is stopped when the last one has ended. */
@@ -48,7 +63,7 @@ interface Dedicated {
 }
 
 /** The dedicated endpoints beside one endpoint, which is their base. See the file comment. Owned by the server. */
-export class DedicatedEndpoints implements EndpointOwner, IsolationRules {
+export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnListsListener {
   readonly #host: DedicatedHost;
   readonly #index: number;
   readonly #groups: DedicatedGroups<Dedicated>;
@@ -74,9 +89,11 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules {
     return this.#host.config;
   }
 
-  /** See {@link IsolationRules}. */
-  get isolation(): ServerSnapshot['isolation'] {
-    return this.config.isolation;
+  /** See {@link IsolationRules}. The server decides which clients get dedicated endpoints under `auto`. */
+  get isolation(): IsolationRules['isolation'] {
+    const { isolation } = this.config;
+    if (isolation !== 'auto') return isolation;
+    return this.#base.transport === 'http' ? 'shared' : 'session';
   }
 
   /** See {@link IsolationRules}. */
@@ -140,10 +157,29 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules {
       found.usedAt = exchange.client.startedAt;
       return found.endpoint;
     }
+    this.#retireDeclined(exchange);
     const added = this.#add(clientIdentity(exchange), exchange.client.startedAt);
     if (added !== null) return added.endpoint;
     // On the base of a shared server the call can be made, but the server can send no requests.
     return this.isolation === 'shared' ? this.#base : null;
+  }
+
+  /**
+   * A dedicated endpoint of a client to read its lists from: also one that is leased, as lists belong to no call.
+   *
+   * @param create start one if there is none
+   * @returns null = there is none, or none can be started at the moment
+   */
+  forLists(exchange: Exchange, create: boolean): ListedEndpoint | null {
+    const now = exchange.client.startedAt;
+    const found = this.#groups.find(exchange)?.members[0] ?? (create ? this.#add(clientIdentity(exchange), now) : null);
+    if (found === null) return null;
+    found.usedAt = now;
+    return {
+      lists: found.lists,
+      hasEnded: () => found.retired,
+      discard: () => this.#retire(found),
+    };
   }
 
   /** Why {@link acquire} returned null. */
@@ -227,16 +263,31 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules {
     this.#backOff.reset();
     this.#pausedUntil = 0;
     this.#host.dedicatedInitialized(endpoint);
-    this.#dedicated.get(endpoint)?.watches.initialized(endpoint);
+    const dedicated = this.#dedicated.get(endpoint);
+    dedicated?.watches.initialized(endpoint);
+    dedicated?.lists.initialized();
   }
 
   isLast(): boolean {
     return this.#host.isLast(this.#base);
   }
 
+  /** The lists that all clients share may have changed too, unless the endpoint belongs to one client. */
   listChanged(endpoint: BaseEndpoint): void {
-    this.#host.listChanged(endpoint);
+    this.#dedicated.get(endpoint)?.lists.changed();
+    if (endpoint.profile.owner === null) this.#host.listChanged(endpoint);
   }
+
+  ownListsChanged(endpoint: BaseEndpoint, changes: ListChanges): void {
+    this.#host.ownListsChanged(endpoint, changes);
+  }
+
+  clientAsked(endpoint: BaseEndpoint, method: number): void {
+    this.#host.clientAsked(endpoint, method);
+  }
+
+  /** A dedicated endpoint declares what its client can do. */
+  callFailed(): void {}
 
   resourceUpdated(endpoint: BaseEndpoint, uri: string, bytes: Uint8Array, length: number): void {
     this.#host.resourceUpdated(endpoint, uri, bytes, length);
@@ -261,7 +312,8 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules {
       lazy: true,
     };
     const endpoint = this.#host.create(this.#base, this, profile);
-    const added: Dedicated = { endpoint, group, watches: new Watches([endpoint]), usedAt: now, retired: false };
+    const lists = new OwnLists(endpoint, this.config, this.#host.context, this);
+    const added: Dedicated = { endpoint, group, watches: new Watches([endpoint]), lists, usedAt: now, retired: false };
     group.members.push(added);
     this.#dedicated.set(endpoint, added);
     endpoint.start();
@@ -280,6 +332,13 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules {
     if (oldest === null) return false;
     this.#retire(oldest);
     return true;
+  }
+
+  /** Those whose server was refused what it asked before its first call: a call gets one that asks again. */
+  #retireDeclined(exchange: Exchange): void {
+    for (const member of [...(this.#groups.find(exchange)?.members ?? [])]) {
+      if (isDeclined(member)) this.#retire(member);
+    }
   }
 
   #mayUse({ endpoint: { breaker } }: Dedicated): boolean {
@@ -303,10 +362,11 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules {
   }
 
   #end(dedicated: Dedicated): void {
-    const { watches, endpoint } = dedicated;
+    const { watches, lists, endpoint } = dedicated;
     dedicated.retired = true;
     if (!this.#dedicated.delete(endpoint)) return;
     watches.close();
+    lists.close();
     add(this.#past, endpoint.stats);
     const stopped = stop(endpoint).finally(() => this.#stopping.delete(stopped));
     this.#stopping.add(stopped);
@@ -325,9 +385,14 @@ function firstFree(group: DedicatedGroup<Dedicated> | undefined): Dedicated | nu
   if (group === undefined) return null;
   for (const member of group.members) {
     // After a cancelled call a leased endpoint is not used until the server must have stopped working on it.
-    if (!group.exclusive || (member.endpoint.inFlight === 0 && member.endpoint.isSettled)) return member;
+    if (!group.exclusive) return member;
+    if (member.endpoint.inFlight === 0 && member.endpoint.isSettled && !isDeclined(member)) return member;
   }
   return null;
+}
+
+function isDeclined({ endpoint, group }: Dedicated): boolean {
+  return group.exclusive && endpoint.hasDeclinedOpening;
 }
 
 function isIdle({ endpoint, watches }: Dedicated): boolean {

@@ -18,7 +18,7 @@ export interface DedicatedGroup<Dedicated> {
 
 /** What decides which clients share dedicated endpoints. */
 export interface IsolationRules {
-  readonly isolation: ServerSnapshot['isolation'];
+  readonly isolation: Exclude<ServerSnapshot['isolation'], 'auto'>;
   /** Requests of a server arrive on the stream of the call that they belong to (Streamable HTTP). */
   readonly hasCallStreams: boolean;
 }

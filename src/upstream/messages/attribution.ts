@@ -1,6 +1,6 @@
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
-import type { ConnectionProfile } from '../core/types.js';
+import { type ConnectionProfile, isDedicated } from '../core/types.js';
 import { RecentClients } from './recent-clients.js';
 
 /** Time for which a server may continue a call that was cancelled. */
@@ -34,7 +34,7 @@ export class Attribution {
   constructor(calls: CallsInFlight, profile: ConnectionProfile, hasCallStreams: boolean) {
     this.#calls = calls;
     this.#hasCallStreams = hasCallStreams;
-    this.#isDedicated = profile.exclusive || profile.owner !== null;
+    this.#isDedicated = isDedicated(profile);
     // With streams for calls only requests are attributed, and a server that was offered no capabilities sends none.
     const isNeeded = !this.#isDedicated && (!hasCallStreams || profile.capabilities !== 0);
     this.#recent = isNeeded ? new RecentClients(hasCallStreams ? 'session' : 'subject') : null;

@@ -4,6 +4,7 @@ import { Kind, Method } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
+import { isOfOneCall } from '../../request/exchange/table.js';
 import { parseId } from '../core/control.js';
 import type { BaseEndpoint, EndpointOwner } from '../core/endpoint.js';
 import { MessageCost } from '../core/notification-limit.js';
@@ -18,12 +19,14 @@ import { answerToRequest } from './format.js';
  */
 export class ServerMessages {
   readonly #endpoint: BaseEndpoint;
+  readonly #owner: EndpointOwner;
   readonly #sink: UpstreamSink;
   readonly #attribution: Attribution;
   readonly #changes: ChangeNotices;
 
   constructor(endpoint: BaseEndpoint, owner: EndpointOwner, sink: UpstreamSink, attribution: Attribution) {
     this.#endpoint = endpoint;
+    this.#owner = owner;
     this.#sink = sink;
     this.#attribution = attribution;
     this.#changes = new ChangeNotices(endpoint, owner);
@@ -47,7 +50,8 @@ export class ServerMessages {
     if (spans.method === Method.ping || endpoint.era === Era.modern || !endpoint.isInitialized) {
       endpoint.reply(answerToRequest(bytes, spans));
     } else {
-      this.#sink.serverRequest(endpoint, call ?? this.#attribution.requestingCall(), bytes, length, spans);
+      this.#owner.clientAsked(endpoint, spans.method);
+      this.#sink.serverRequest(endpoint, call ?? this.#requestingCall(spans.method), bytes, length, spans);
     }
   }
 
@@ -84,10 +88,16 @@ export class ServerMessages {
     this.#changes.tick();
   }
 
+  /** No call waits for the roots of a client: servers ask for them when they start and when they have changed. */
+  #requestingCall(method: number): Exchange | null {
+    const isOfSession = (this.#endpoint.profile.owner?.sessionId ?? '') !== '';
+    return isOfSession && method === Method.rootsList ? null : this.#attribution.requestingCall();
+  }
+
   /** The token names the call, also where a server sends progress on a stream of no call. */
   #progress(call: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
     const id = parseId(bytes, spans.progressTokenStart, spans.progressTokenEnd);
-    const isOfCall = call !== null && call.call.upstreamId === id;
+    const isOfCall = call !== null && isOfOneCall(call.call.upstreamId, id);
     const named = isOfCall ? call : call === null ? this.#endpoint.callOf(id) : null;
     if (named === null) this.#endpoint.stats.unknownIds += 1;
     else this.#endpoint.relay(named, bytes, length, spans, true);

@@ -1,7 +1,7 @@
 /** HTTP with SSE (MCP 2024-11-05): one event stream for the messages of the server, a POST for each message to it. */
-import { Client, Pool } from 'undici';
+import type { Decoder } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
-import { Era, Revision } from '../../protocol/revisions.js';
+import { Era } from '../../protocol/revisions.js';
 import type { SsePartListener } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
@@ -10,8 +10,12 @@ import { MAX_SKIPPED_BYTES, SkippedMessage } from '../channel/skipped-message.js
 import { connectionError } from '../core/connection-error.js';
 import { ControlError } from '../core/control.js';
 import { type EventLimits, type EventSink, readEvents } from '../core/event-body.js';
+import { Answer } from '../core/http-answer.js';
+import { HttpClient } from '../core/http-client.js';
 import { HttpHeads, streamHeaders } from '../core/http-heads.js';
-import { type PostListener, SsePosts } from './posts.js';
+import { UpstreamLocation } from '../core/location.js';
+import type { RedirectReports } from '../core/redirect-reports.js';
+import { type Post, type PostListener, SsePosts } from './posts.js';
 
 /** Where and how to connect. */
 export interface SseTarget extends EventLimits {
@@ -25,10 +29,12 @@ export interface SseTarget extends EventLimits {
   readonly maxQueuedBytes: Bytes;
   /** POSTs at once. */
   readonly maxPosts: Count;
+  readonly decoder: Decoder;
+  readonly redirects: RedirectReports;
 }
 
 /** The transport has neither session ids nor revisions in headers. */
-const SOURCE = { era: Era.legacy, revision: Revision.none, sessionId: '' } as const;
+const SOURCE = { era: Era.legacy, versionHeader: '', sessionId: '' } as const;
 /** Longest endpoint URI that is accepted. */
 const MAX_URI_BYTES: Bytes = 8_192;
 
@@ -38,7 +44,9 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
   isRefused = false;
   readonly #target: SseTarget;
   readonly #listener: ChannelListener;
-  readonly #client: Client;
+  readonly #client: HttpClient;
+  /** The address of the stream, which may not be the configured one. */
+  #url: URL;
   readonly #stop = new AbortController();
   readonly #timer: NodeJS.Timeout;
   #posts: SsePosts | null = null;
@@ -51,8 +59,9 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
   constructor(target: SseTarget, listener: ChannelListener) {
     this.#target = target;
     this.#listener = listener;
-    const { origin } = target.url;
-    this.#client = new Client(origin, { ...connection(target), headersTimeout: 0, bodyTimeout: 0 });
+    this.#url = target.url;
+    const { url, connectTimeoutMs } = target;
+    this.#client = new HttpClient(new UpstreamLocation(url), { connections: 1, connectTimeoutMs });
     this.#timer = setTimeout(() => this.#end('named no endpoint in time'), target.connectTimeoutMs);
     this.#ended = this.#follow();
   }
@@ -80,28 +89,24 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
 
   async #follow(): Promise<void> {
     try {
-      const { url, headers } = this.#target;
-      const answer = await this.#client.request({
-        path: url.pathname + url.search,
-        method: 'GET',
-        headers: streamHeaders(headers, SOURCE, ''),
-        signal: this.#stop.signal,
-      });
-      const type = String(answer.headers['content-type'] ?? '').toLowerCase();
-      if (answer.statusCode !== 200 || !type.startsWith('text/event-stream')) {
-        this.isRefused = true;
-        this.#end(answer.statusCode === 200 ? 'answered with no event stream' : `answered ${answer.statusCode}`);
-        answer.body.on('error', () => {}).destroy();
-      } else {
+      const headers = streamHeaders(this.#target.headers, SOURCE, '');
+      const answer = await this.#client.request({ method: 'GET', headers, body: null, signal: this.#stop.signal });
+      this.#url = answer.url;
+      if (answer.kind === Answer.events) {
         await this.#read(answer.body);
+      } else {
+        this.isRefused = true;
+        this.#end(answer.kind === Answer.refusal ? `answered ${answer.status}` : 'answered with no event stream');
       }
     } catch (error) {
-      this.#end(error instanceof ControlError ? error.message : reasonOf(error));
+      this.#target.redirects.failed(error);
+      this.#end(error instanceof ControlError ? clauseOf(error) : reasonOf(error));
     }
     this.#end('closed the stream');
     clearTimeout(this.#timer);
     this.#listener.closed(this.#reason);
-    await Promise.all([this.#posts?.destroy(), this.#client.destroy()]).catch(() => {});
+    this.#posts?.destroy();
+    this.#client.destroy();
   }
 
   async #read(body: AsyncIterable<unknown>): Promise<void> {
@@ -119,9 +124,9 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
   event(data: Uint8Array, length: number, type: string): void {
     if (this.#reason !== '') return;
     if (type === 'endpoint') this.#endpoint(data, length);
-    else if ((type !== '' && type !== 'message') || length === 0) return;
+    else if (length === 0) return;
     else if (length <= this.#target.maxEventBytes) this.#listener.message(data, length);
-    else if (this.largeStart(data, length)) this.largeEnd(true);
+    else if (this.largeStart(data, length)) this.largeEnd();
   }
 
   /** The event is larger than the limit, or there was no room for it. */
@@ -136,10 +141,11 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
     this.#skipped?.add(bytes, start, end);
   }
 
-  largeEnd(complete: boolean): void {
+  /** Whatever the name of the event is. */
+  largeEnd(): void {
     const skipped = this.#skipped;
     this.#skipped = null;
-    if (skipped !== null && complete && this.#reason === '') this.#listener.skipped(skipped);
+    if (skipped !== null && this.#reason === '') this.#listener.skipped(skipped);
   }
 
   evicted(): void {
@@ -149,7 +155,8 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
   /** The server names the URI for messages, which must have the origin of the stream. */
   #endpoint(data: Uint8Array, length: number): void {
     if (this.#posts !== null) return;
-    const { url, headers, maxQueuedBytes, maxPosts, postTimeoutMs } = this.#target;
+    const url = this.#url;
+    const { headers, maxQueuedBytes, maxPosts, postTimeoutMs, connectTimeoutMs, budget, turns, decoder } = this.#target;
     const uri = Buffer.from(data.buffer, data.byteOffset, length).toString('utf8');
     if (length > MAX_URI_BYTES || !URL.canParse(uri, url.href)) {
       this.#end('named an endpoint that is no URI');
@@ -162,9 +169,13 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
     }
     clearTimeout(this.#timer);
     this.#posts = new SsePosts({
-      pool: new Pool(url.origin, { ...connection(this.#target), headersTimeout: postTimeoutMs, connections: maxPosts }),
-      path: endpoint.pathname + endpoint.search,
+      location: new UpstreamLocation(endpoint),
       headers: new HttpHeads(headers, SOURCE).forControl(''),
+      connectTimeoutMs,
+      timeoutMs: postTimeoutMs,
+      budget,
+      turns,
+      decoder,
       maxBytes: maxQueuedBytes,
       maxPosts,
       listener: this,
@@ -176,8 +187,20 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
     if (this.#reason === '') this.#listener.rejected(id, error, sent);
   }
 
-  sessionLost(): void {
+  refused(error: Buffer): void {
+    if (this.#reason === '') this.#listener.message(error, error.length);
+  }
+
+  redirected(error: ControlError): void {
+    this.#target.redirects.failed(error);
+    this.#end(clauseOf(error));
+  }
+
+  /** A call that is refused in one session after the other says nothing about the session. */
+  sessionLost({ message, owner, id }: Pick<Post, 'message' | 'owner' | 'id'>): boolean {
+    if (owner !== null && !this.#listener.unread(owner, id, message)) return false;
     this.#end('does not know the session any more');
+    return true;
   }
 
   #end(reason: string): void {
@@ -189,11 +212,11 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
   }
 }
 
-function connection(target: SseTarget): Client.Options {
-  return { pipelining: 1, connect: { timeout: target.connectTimeoutMs } };
+function reasonOf(error: unknown): string {
+  const reason = connectionError(error);
+  return reason.kind === 'unreachable' ? clauseOf(reason) : 'closed the stream';
 }
 
-function reasonOf(error: unknown): string {
-  const { kind, message } = connectionError(error);
-  return kind === 'unreachable' ? message.replace(/^the upstream /, '') : 'closed the stream';
+function clauseOf({ message }: ControlError): string {
+  return message.replace(/^the upstream /, '');
 }

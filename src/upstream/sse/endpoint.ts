@@ -7,7 +7,9 @@ import type { Channel } from '../channel/index.js';
 import { detectionBackOff, noTransportReason, tryOtherTransport, withAddressAdvice } from '../core/detection.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
 import { addressOf } from '../core/http-heads.js';
+import { RedirectReports } from '../core/redirect-reports.js';
 import type { ConnectionProfile } from '../core/types.js';
+import { HttpJunk } from '../http/junk.js';
 import { SseChannel, type SseTarget } from './channel.js';
 
 /** Longest wait for the response to a POST where calls have no time limit. */
@@ -20,6 +22,8 @@ export class SseEndpoint extends ChannelEndpoint {
   readonly #config: UrlEndpointSnapshot;
   /** The transport was auto-detected and may be the wrong one. */
   readonly #isDetected: boolean;
+  readonly #redirects: RedirectReports;
+  readonly #junk: HttpJunk;
   #last: SseChannel | null = null;
 
   constructor(
@@ -39,6 +43,13 @@ export class SseEndpoint extends ChannelEndpoint {
     });
     this.#isDetected = isDetected;
     this.#config = config;
+    this.#redirects = new RedirectReports(context.log, this.names);
+    this.#junk = new HttpJunk(this, context.log, this.names);
+  }
+
+  /** Some servers keep their streams open by events that are no messages. */
+  override malformed(bytes: Uint8Array): void {
+    this.#junk.skip(bytes, bytes.length);
   }
 
   override start(): void {
@@ -69,6 +80,8 @@ export class SseEndpoint extends ChannelEndpoint {
       maxQueuedBytes: context.config.current.limits.maxPipeBytes,
       maxPosts: maxConnections,
       turns: context.turns,
+      decoder: context.decoder,
+      redirects: this.#redirects,
     };
     this.#last = new SseChannel(target, this);
     return this.#last;

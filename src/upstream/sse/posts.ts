@@ -1,37 +1,53 @@
-import type { Pool } from 'undici';
+import { type Decoder, Flag } from '../../../native/layout.js';
+import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
-import { connectionError, errorOfStatus } from '../core/connection-error.js';
+import { errorOfStatus } from '../core/connection-error.js';
+import { ControlError, errorUnderId, isResponseTo, scanResponse } from '../core/control.js';
+import { Answer, answerOf } from '../core/http-answer.js';
+import { isRedirect, redirectTarget } from '../core/location.js';
+import { SEARCHED_BYTES, saysSessionLost } from '../core/lost-session.js';
+import { sessionLoss } from '../http/session.js';
+import { type PostAnswer, PostConnection, PostFailure, type PostTarget } from './post-connection.js';
 
 /** Longest time that a message of the gateway waits for the POST before it. */
 const ORDER_MS: Milliseconds = 1_000;
+
+/** The session of all messages is that of the stream, which has no id. */
+const SESSION = 'of the stream';
 
 /** What the outcome of POSTs is reported to: their channel. */
 export interface PostListener {
   /** The message with that id could not be delivered; see `ChannelListener.rejected`. */
   rejected(id: number, error: ErrorCode, sent: boolean): void;
-  /** The server does not know the session of the stream. */
-  sessionLost(): void;
+  /** The server refused a message with a JSON-RPC error, now under the id of the message. */
+  refused(error: Buffer): void;
+  /** The POSTs are redirected to where they do not follow. */
+  redirected(error: ControlError): void;
+  /** The server does not know the session of the stream. @returns false = the message is refused for something else */
+  sessionLost(post: Pick<Post, 'message' | 'owner' | 'id'>): boolean;
 }
 
 /** Where and how messages are posted. */
-export interface SsePostsOptions {
-  readonly pool: Pool;
-  readonly path: string;
-  readonly headers: string[];
+export interface SsePostsOptions extends PostTarget {
+  readonly decoder: Decoder;
   /** Most bytes of messages whose POST has not been responded to. */
   readonly maxBytes: Bytes;
   /** POSTs at once. */
   readonly maxPosts: Count;
+  /** Longest wait for the response to a POST. Its message counts as delivered then. */
+  readonly timeoutMs: Milliseconds;
   readonly listener: PostListener;
 }
 
-interface Post {
+/** One message. */
+export interface Post {
   readonly message: Buffer;
   readonly owner: Exchange | null;
   readonly id: number;
-  readonly stop: AbortController;
+  /** Carries it, once it was sent. */
+  connection: PostConnection | null;
   /** Settles when it was responded to. */
   done: Promise<void> | null;
 }
@@ -45,6 +61,8 @@ export class SsePosts {
   #waiting: Post[] = [];
   /** Those in flight. */
   readonly #posting = new Set<Post>();
+  readonly #connections: PostConnection[] = [];
+  readonly #free: PostConnection[] = [];
   #queued: Bytes = 0;
   #scheduled = false;
   /** The handshake has arrived: calls need not wait for it. */
@@ -66,7 +84,7 @@ export class SsePosts {
   add(message: Buffer, owner: Exchange | null, id: number): boolean {
     if (this.#closed || this.#queued + message.length > this.#options.maxBytes) return false;
     this.#queued += message.length;
-    const post: Post = { message, owner, id, stop: new AbortController(), done: null };
+    const post: Post = { message, owner, id, connection: null, done: null };
     if (owner === null) {
       // One after the other: they refer to each other.
       const before = this.#before;
@@ -97,9 +115,9 @@ export class SsePosts {
     }
     for (const post of this.#posting) {
       if (post.owner === owner && post.id === owner.call.upstreamId && post.done !== null) {
-        const { stop, done } = post;
+        const { done } = post;
         this.#before = within(Promise.all([this.#before, done]), ORDER_MS);
-        void within(done, ORDER_MS).then(() => stop.abort());
+        void within(done, ORDER_MS).then(() => post.connection?.abort());
       }
     }
     return false;
@@ -112,9 +130,9 @@ export class SsePosts {
   }
 
   /** Aborts what is in flight. */
-  destroy(): Promise<void> {
+  destroy(): void {
     this.close();
-    return this.#options.pool.destroy();
+    for (const connection of this.#connections) connection.abort();
   }
 
   /** Calls wait for the POST of `notifications/initialized` (MCP, lifecycle), which they could overtake. */
@@ -144,26 +162,72 @@ export class SsePosts {
     return post.done;
   }
 
-  /** @returns why it was not delivered, null = it was */
-  async #post({ message, owner, id, stop }: Post): Promise<{ code: ErrorCode; sent: boolean } | null> {
-    const { pool, path, headers } = this.#options;
+  /** @returns why it was not delivered, null = it was, or its error was reported */
+  async #post(post: Post): Promise<{ code: ErrorCode; sent: boolean } | null> {
+    const { listener, timeoutMs } = this.#options;
+    const connection = this.#free.pop() ?? this.#connect();
+    post.connection = connection;
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      connection.abort();
+    }, timeoutMs);
     try {
-      const { signal } = stop;
-      const { statusCode, body } = await pool.request({ path, method: 'POST', headers, body: message, signal });
-      // The body means nothing.
-      await body.dump().catch(() => {});
-      if (statusCode >= 200 && statusCode < 300) return null;
-      if (statusCode === 404 || statusCode === 410) this.#options.listener.sessionLost();
-      return { code: errorOfStatus(statusCode), sent: true };
+      return this.#outcome(post, await this.#follow(connection, post.message));
     } catch (error) {
+      if (error instanceof ControlError) {
+        listener.rejected(post.id, 'GW_UPSTREAM_REDIRECTED', true);
+        listener.redirected(error);
+        return null;
+      }
       // It counts as delivered; the call has a deadline of its own.
-      if ((error as { code?: string }).code === 'UND_ERR_HEADERS_TIMEOUT') return null;
-      const sent = connectionError(error).kind !== 'unreachable';
+      if (isLate) return null;
+      const sent = !(error instanceof PostFailure && error.why === 'unreachable');
+      const { owner, id } = post;
       // Only while it is still this call: the response may have arrived on the stream.
       if (!sent && owner !== null && owner.call.upstreamId === id) owner.call.sent = false;
       return { code: sent ? 'GW_UPSTREAM_CLOSED' : 'GW_UPSTREAM_DOWN', sent };
+    } finally {
+      clearTimeout(timer);
+      post.connection = null;
+      this.#free.push(connection);
     }
   }
+
+  #connect(): PostConnection {
+    const connection = new PostConnection(this.#options);
+    this.#connections.push(connection);
+    return connection;
+  }
+
+  /** @throws ControlError for a redirect that is not followed, PostFailure */
+  async #follow(connection: PostConnection, message: Buffer): Promise<PostAnswer> {
+    for (let hops = 0; ; hops += 1) {
+      const answer = await connection.post(message);
+      const { status, url, redirect } = answer;
+      if (!isRedirect(status)) return answer;
+      this.#options.location.moved(url, redirectTarget(url, 'POST', status, redirect, hops), status);
+    }
+  }
+
+  #outcome(post: Post, { status, body }: PostAnswer): { code: ErrorCode; sent: boolean } | null {
+    if (answerOf(status, false) !== Answer.refusal) return null;
+    const { decoder, listener } = this.#options;
+    const spans = scanResponse(decoder, body);
+    if (meansLost(status, body, spans) && listener.sessionLost(post)) return null;
+    const { id } = post;
+    if (spans !== null && (spans.flags & Flag.isErrorResponse) !== 0 && isResponseTo(body, spans, id)) {
+      listener.refused(errorUnderId(body, spans, id));
+      return null;
+    }
+    return { code: errorOfStatus(status), sent: true };
+  }
+}
+
+/** Whether a refusal means that the server does not know the session. */
+function meansLost(status: number, body: Buffer, spans: Spans | null): boolean {
+  if (sessionLoss(status, SESSION, body, spans) === 'lost') return true;
+  return status >= 400 && status < 500 && saysSessionLost(body.toString('utf8', 0, SEARCHED_BYTES));
 }
 
 /** Settles with the promise, or after so many milliseconds; never fails. */

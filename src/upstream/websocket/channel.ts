@@ -1,22 +1,25 @@
 /** WebSocket (RFC 6455) with sub-protocol `mcp`: one JSON-RPC message a text frame. */
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { isReservedHeader } from '../../config/reserved-headers.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { Exchange } from '../../request/exchange/index.js';
-import type { Bytes, Milliseconds } from '../../units.js';
+import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
 import { OutboundBatch } from '../channel/outbound-batch.js';
 import { SkippedMessage } from '../channel/skipped-message.js';
 import type { EndpointContext } from '../core/endpoint.js';
-import { addressOf } from '../core/http-heads.js';
+import { addressOf, USER_AGENT } from '../core/http-heads.js';
+import { isRedirect, redirectTarget } from '../core/location.js';
 import { PacedInput, type PushedSource, type ReadTurns } from '../core/read-turns.js';
+import type { RedirectReports } from '../core/redirect-reports.js';
 import { type LongMessageListener, LongMessages } from './long-messages.js';
 
 /** Where and how to connect. */
 export interface WebSocketTarget {
   /** Without credentials. */
-  readonly url: string;
+  readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly connectTimeoutMs: Milliseconds;
   /** Time for the closing handshake. */
@@ -28,6 +31,7 @@ export interface WebSocketTarget {
   /** Time between pings; 0 = none. */
   readonly pingMs: Milliseconds;
   readonly turns: ReadTurns;
+  readonly redirects: RedirectReports;
 }
 
 /** A received message: text, a binary one, which is no message of MCP, or one that was not held. */
@@ -44,20 +48,22 @@ export function webSocketTarget(
   config: UrlEndpointSnapshot,
   connectTimeoutMs: Milliseconds,
   context: EndpointContext,
+  redirects: RedirectReports,
 ): WebSocketTarget {
   const { url, headers: configured } = addressOf(config);
-  const headers = Object.entries(configured).filter(
-    ([name]) => !isReservedHeader(name) && !name.toLowerCase().startsWith('sec-websocket-'),
-  );
+  const headers = Object.entries(configured)
+    .map(([name, value]) => [name.toLowerCase(), value] as const)
+    .filter(([name]) => !isReservedHeader(name) && !name.startsWith('sec-websocket-'));
   return {
-    url: url.href,
-    headers: Object.fromEntries(headers),
+    url,
+    headers: { 'user-agent': USER_AGENT, ...Object.fromEntries(headers) },
     connectTimeoutMs,
     closeTimeoutMs: context.stopGraceMs,
     maxMessageBytes: context.config.current.limits.maxLineBytes,
     maxQueuedBytes: context.config.current.limits.maxPipeBytes,
     pingMs: context.config.current.limits.keepAliveMs,
     turns: context.turns,
+    redirects,
   };
 }
 
@@ -65,8 +71,8 @@ export function webSocketTarget(
 export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessageListener {
   readonly #target: WebSocketTarget;
   readonly #listener: ChannelListener;
-  readonly #socket: WebSocket;
-  readonly #writer: FrameWriter;
+  #socket: WebSocket;
+  #writer: FrameWriter;
   readonly #input: PacedInput<Frame>;
   readonly #ended: Promise<void>;
   readonly #longMessages: LongMessages;
@@ -74,6 +80,7 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
   #deliver: ((bytes: Buffer) => void) | null = null;
   /** The next message is the beginning of this one. */
   #begun: SkippedMessage | null = null;
+  #settle = (): void => {};
   #reason = '';
   #unanswered = 0;
   #pings: NodeJS.Timeout | undefined;
@@ -82,7 +89,19 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
   constructor(target: WebSocketTarget, listener: ChannelListener) {
     this.#target = target;
     this.#listener = listener;
-    const socket = new WebSocket(target.url, [SUB_PROTOCOL], {
+    this.#input = new PacedInput<Frame>(target.turns, this);
+    this.#ended = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+    this.#longMessages = new LongMessages(target.maxMessageBytes, this);
+    this.#socket = this.#connect(target.url, 0);
+    this.#writer = new FrameWriter(this.#socket, target.maxQueuedBytes);
+  }
+
+  /** @param hops redirects that were followed before */
+  #connect(url: URL, hops: Count): WebSocket {
+    const target = this.#target;
+    const socket = new WebSocket(url, [SUB_PROTOCOL], {
       headers: target.headers,
       handshakeTimeout: target.connectTimeoutMs,
       maxPayload: target.maxMessageBytes,
@@ -90,14 +109,6 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
       followRedirects: false,
       // The scan checks it: a message that is no UTF-8 fails its call, not the connection of all.
       skipUTF8Validation: true,
-    });
-    this.#socket = socket;
-    this.#longMessages = new LongMessages(target.maxMessageBytes, this);
-    this.#writer = new FrameWriter(socket, target.maxQueuedBytes);
-    this.#input = new PacedInput<Frame>(target.turns, this);
-    let settle = (): void => {};
-    this.#ended = new Promise((resolve) => {
-      settle = resolve;
     });
     let stream: Socket | null = null;
     socket.on('upgrade', (response) => {
@@ -113,18 +124,38 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
       this.#unanswered = 0;
     });
     socket.on('unexpected-response', (request, response) => {
-      this.#setReason(`answered ${response.statusCode}`);
+      this.#refused(url, hops, response);
       request.destroy();
       socket.terminate();
     });
-    socket.on('error', (error) => this.#failed(error as NodeJS.ErrnoException));
+    socket.on('error', (error) => {
+      if (this.#socket === socket) this.#failed(error as NodeJS.ErrnoException);
+    });
     socket.once('close', (code) => {
+      if (this.#socket !== socket) return;
       clearInterval(this.#pings);
       this.#writer.close();
       this.#setReason(code === 1_006 ? 'closed the connection' : `closed the connection (${code})`);
-      settle();
-      this.#input.end(() => listener.closed(this.#reason));
+      this.#settle();
+      this.#input.end(() => this.#listener.closed(this.#reason));
     });
+    return socket;
+  }
+
+  /** A redirect is followed as that of a GET, by another connection. */
+  #refused(url: URL, hops: Count, { statusCode: status = 0, headers }: IncomingMessage): void {
+    if (!isRedirect(status) || this.#reason !== '') {
+      this.#setReason(`answered ${status}`);
+      return;
+    }
+    try {
+      const location = (headers.location ?? '').replace(/^http/i, 'ws');
+      this.#socket = this.#connect(redirectTarget(url, 'GET', status, location, hops), hops + 1);
+      this.#writer = new FrameWriter(this.#socket, this.#target.maxQueuedBytes);
+    } catch (error) {
+      this.#target.redirects.failed(error);
+      this.#setReason((error as Error).message.replace(/^the upstream /, ''));
+    }
   }
 
   get queued(): Bytes {

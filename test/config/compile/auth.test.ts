@@ -176,7 +176,7 @@ test('a key file is read, relative to the configuration file', async (t) => {
     [snapshot.auth.algorithms, snapshot.auth.audience, snapshot.auth.issuer],
     [['ES256'], ['a', 'b'], 'i'],
   );
-  assert.equal(snapshot.sessions.keyFile, join(folder, 's.key'));
+  assert.deepEqual([snapshot.sessions.keyFile, snapshot.sessions.isKeyFileOptional], [join(folder, 's.key'), false]);
   const [endpoint] = snapshot.servers[0]?.endpoints ?? [];
   assert.equal(endpoint?.transport === 'stdio' && endpoint.cwd, join(folder, 'sub'));
 });

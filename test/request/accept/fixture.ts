@@ -68,6 +68,8 @@ export interface TestFront {
   readonly table: ExchangeTable;
   readonly seen: Seen[];
   readonly refused: ErrorCode[];
+  /** The ids of the requests that were refused, as they were spelled; empty = unknown. */
+  readonly refusedIds: string[];
   readonly aborted: Exchange[];
   readonly drained: Exchange[];
   readonly ended: string[];
@@ -96,6 +98,7 @@ export async function openTestFront(
   const table = new ExchangeTable(snapshot.limits.maxInFlight);
   const seen: Seen[] = [];
   const refused: ErrorCode[] = [];
+  const refusedIds: string[] = [];
   const aborted: Exchange[] = [];
   const drained: Exchange[] = [];
   const ended: string[] = [];
@@ -121,6 +124,7 @@ export async function openTestFront(
       terminate: (exchange) => take('terminate', exchange, Buffer.alloc(0)),
       refuse: (exchange, code) => {
         refused.push(code);
+        refusedIds.push(exchange.client.id.toString('utf8', 0, exchange.client.idLength));
         const { rpc, sentence } = ERRORS[code];
         const body = Buffer.from(JSON.stringify({ code, error: { code: rpc, message: sentence } }));
         exchange.client.error = code;
@@ -145,6 +149,7 @@ export async function openTestFront(
     table,
     seen,
     refused,
+    refusedIds,
     aborted,
     drained,
     ended,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { Agent, fetch } from 'undici';
 import { connectionLimit, openFileLimit } from '../../../src/request/accept/http/connection-limit.js';
 import type { Exchange } from '../../../src/request/exchange/index.js';
 import { PIPELINED } from '../../hostile/http-rows.js';
@@ -67,6 +68,88 @@ for (const kind of KINDS) {
     assert.ok(asking.closed);
     assert.deepEqual(front.refused, ['GW_BODY_TOO_LARGE', 'GW_BODY_TOO_LARGE']);
     assert.deepEqual(front.seen, []);
+  });
+
+  test(`${kind}: the refusal of a body reaches clients that send on, and nothing behind it is served`, async (context) => {
+    const front = await openTestFront(kind, undefined, {}, { maxBodyBytes: 1024 });
+    context.after(() => front.close());
+    const url = `http://127.0.0.1:${front.port}/mcp`;
+    const headers = { 'content-type': 'application/json' };
+    const whole = Buffer.alloc(5 * MiB, 'x');
+    const pieces = () =>
+      new ReadableStream({
+        start(controller) {
+          for (let at = 0; at < whole.byteLength; at += 65_536) controller.enqueue(whole.subarray(at, at + 65_536));
+          controller.close();
+        },
+      });
+    const client = new Agent({ connections: 1 });
+    context.after(() => client.destroy());
+    // Ten times each, because a reset connection loses the answer only now and then.
+    for (let round = 0; round < 10; round += 1) {
+      for (const body of [whole, whole.toString(), pieces()]) {
+        await (await fetch(url, { method: 'POST', headers, body: '{}', dispatcher: client })).text();
+        const reply = await fetch(url, { method: 'POST', headers, body, duplex: 'half', dispatcher: client });
+        assert.deepEqual([reply.status, JSON.parse(await reply.text()).code], [413, 'GW_BODY_TOO_LARGE']);
+      }
+    }
+    const before = front.seen.length;
+    const socket = await open(front.port);
+    let text = '';
+    socket.on('data', (data) => {
+      text += data.toString('latin1');
+    });
+    const declared = `${head(`Content-Length: ${whole.byteLength}`)}${'x'.repeat(whole.byteLength)}`;
+    socket.write(declared + post('{}').toString('latin1'));
+    await until(() => socket.destroyed, 'the end of the connection');
+    assert.match(text, /^HTTP\/1\.1 413 .*GW_BODY_TOO_LARGE[^}]*}}$/s);
+    assert.equal(front.seen.length, before);
+  });
+
+  test(`${kind}: the refusal of a message has its id where that came before the limit`, async (context) => {
+    const front = await openTestFront(kind, undefined, {}, { maxBodyBytes: 5000 });
+    context.after(() => front.close());
+    const text = 'x'.repeat(20_000);
+    const send = async (path: string, body: string, isChunked: boolean): Promise<void> => {
+      const bytes = Buffer.from(body);
+      const stream = () => new Blob([bytes]).stream();
+      const reply = await fetch(`http://127.0.0.1:${front.port}${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: isChunked ? stream() : bytes,
+        duplex: 'half',
+      });
+      assert.equal(reply.status, 413);
+      await reply.text();
+    };
+    const first = `{"id":"a","method":"m","params":"${text}"}`;
+    const rows: readonly (readonly [path: string, body: string, isChunked: boolean, id: string])[] = [
+      ['/messages?sessionId=x', first, false, '"a"'],
+      ['/sse/messages?sessionId=x', first, true, '"a"'],
+      ['/messages?sessionId=x', `{"method":"m","params":"${text.repeat(100)}","id":"a"}`, false, ''],
+      ['/mcp', first, true, '"a"'],
+      // A declared length is enough to refuse it before it comes.
+      ['/mcp', first, false, ''],
+    ];
+    for (const [path, body, isChunked] of rows) await send(path, body, isChunked);
+    assert.deepEqual(
+      front.refusedIds,
+      rows.map(([, , , id]) => id),
+    );
+  });
+
+  test(`${kind}: a client that does not stop sending after its refusal is cut`, async (context) => {
+    const front = await openTestFront(kind, undefined, {}, { maxBodyBytes: 1024 });
+    context.after(() => front.close());
+    const socket = connect({ port: front.port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.on('error', () => {});
+    socket.write(head('Content-Length: 2147483647'));
+    const timer = setInterval(() => socket.write(Buffer.alloc(65_536, 'x')), 5);
+    socket.resume();
+    await until(() => socket.destroyed, 'the end of the connection');
+    clearInterval(timer);
+    assert.deepEqual(front.refused, ['GW_BODY_TOO_LARGE']);
+    await until(() => front.front.connections() === 0, 'no connection');
   });
 
   test(`${kind}: 100 MB are refused at the limit without being kept`, async (context) => {

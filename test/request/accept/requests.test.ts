@@ -58,11 +58,11 @@ for (const kind of KINDS) {
     const front = await openTestFront(kind);
     context.after(() => front.close());
     const rows: readonly (readonly [readonly string[], number])[] = [
-      [[], 0],
+      [[], 5],
       [['Accept: application/json'], 1],
       [['Accept: text/event-stream'], 2],
       [['Accept: text/event-stream;q=0.5, Application/JSON'], 3],
-      [['Accept: */*'], 3],
+      [['Accept: */*'], 5],
       [['Accept: application/json', 'Accept: text/event-stream'], 3],
       [['Accept: application/json;q=0, text/event-stream'], 2],
       [['Accept: text/html, application/jsonp'], 0],

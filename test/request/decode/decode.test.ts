@@ -25,6 +25,7 @@ function session(revision: number): SessionLike {
     subject: new Int32Array(4),
     logLevel: -1,
     lastUsed: 0,
+    hasWaitingRequests: false,
   };
 }
 
@@ -38,6 +39,8 @@ interface Row {
   >;
   readonly body: unknown;
   readonly authRequired?: boolean;
+  /** `sessions.required: false`. */
+  readonly sessionless?: boolean;
   readonly revision?: number;
   readonly expect: Outcome;
   readonly era?: Era;
@@ -52,7 +55,13 @@ function run(row: Row): { outcome: Outcome; exchange: Exchange } {
   };
   const stage = new DecodeStage({
     decoder,
-    config: { current: { auth: { type: row.authRequired === true ? 'bearer' : 'none' }, limits: { maxDepth: 64 } } },
+    config: {
+      current: {
+        auth: { type: row.authRequired === true ? 'bearer' : 'none' },
+        limits: { maxDepth: 64 },
+        sessions: { required: row.sessionless !== true },
+      },
+    },
     sessions: { open: (id) => (id === 'known' ? session(row.revision ?? 3) : null) },
     catalog: { isListed: () => false },
     upstreams: { wantLogLevel: () => {} },
@@ -115,7 +124,14 @@ const rows: readonly Row[] = [
     expect: 'next',
     era: Era.legacy,
   },
-  { name: 'a legacy call before initialize', head: linked, body: call, expect: 'GW_SESSION_REQUIRED' },
+  { name: 'a legacy call before initialize', head: linked, body: call, expect: 'next', era: Era.legacy },
+  {
+    name: 'a legacy list before initialize',
+    head: linked,
+    body: { jsonrpc: '2.0', id: 1, method: 'tools/list' },
+    expect: 'next',
+    era: Era.legacy,
+  },
   {
     name: 'a ping before initialize',
     head: linked,
@@ -132,9 +148,9 @@ const rows: readonly Row[] = [
     name: 'an answer on a connection without a session',
     head: linked,
     body: { jsonrpc: '2.0', id: 1, result: {} },
-    expect: 'GW_SESSION_REQUIRED',
+    expect: 'GW_NOT_INITIALIZED',
   },
-  { name: 'a batch before initialize', head: linked, body: [call], expect: 'GW_SESSION_REQUIRED' },
+  { name: 'a batch before initialize', head: linked, body: [call], expect: 'batch' },
   {
     name: 'a batch on a connection of 2025-03-26',
     head: { ...linked, ...known },
@@ -293,6 +309,41 @@ const rows: readonly Row[] = [
   { name: 'a legacy call', head: known, body: call, expect: 'next', era: Era.legacy },
   { name: 'a legacy call without a session', body: call, expect: 'GW_SESSION_REQUIRED' },
   {
+    name: 'a legacy call without a session where none is required',
+    sessionless: true,
+    body: call,
+    expect: 'next',
+    era: Era.legacy,
+  },
+  { name: 'a batch without a session where none is required', sessionless: true, body: [call], expect: 'batch' },
+  {
+    name: 'a batch of 2025-11-25 without a session',
+    sessionless: true,
+    head: { versionHeader: '2025-11-25' },
+    body: [call],
+    expect: 'GW_BATCH_REFUSED',
+  },
+  {
+    name: 'a response without a session where none is required',
+    sessionless: true,
+    body: { jsonrpc: '2.0', id: 4, result: {} },
+    expect: 'GW_SESSION_REQUIRED',
+  },
+  {
+    name: 'an unknown session where none is required',
+    sessionless: true,
+    head: { sessionId: 'gone' },
+    body: call,
+    expect: 'GW_SESSION_NOT_FOUND',
+  },
+  {
+    name: 'a bad version header without a session',
+    sessionless: true,
+    head: { versionHeader: '1999-01-01' },
+    body: call,
+    expect: 'GW_BAD_VERSION_HEADER',
+  },
+  {
     name: 'a legacy call in an unknown session',
     head: { sessionId: 'gone' },
     body: call,
@@ -334,8 +385,15 @@ const rows: readonly Row[] = [
   },
   { name: 'an empty batch', head: known, revision: 1, body: [], expect: 'GW_INVALID_REQUEST' },
   {
-    name: 'only one of two media types accepted',
+    name: 'JSON alone is accepted',
     head: { ...known, accepts: Accepts.json },
+    body: call,
+    expect: 'next',
+  },
+  { name: 'a stream alone is accepted', head: { ...known, accepts: Accepts.sse }, body: call, expect: 'next' },
+  {
+    name: 'neither JSON nor a stream is accepted',
+    head: { ...known, accepts: 0 },
     body: call,
     expect: 'GW_NOT_ACCEPTABLE',
   },

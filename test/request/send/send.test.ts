@@ -12,7 +12,7 @@ import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { CapabilityMemo } from '../../../src/request/send/capability-memo.js';
 import { type SendServer, SendStage } from '../../../src/request/send/index.js';
 import { Counter } from '../../../src/shared/counters.js';
-import { VerdictFlag } from '../../../src/shared/records.js';
+import { Verdict, VerdictFlag } from '../../../src/shared/records.js';
 import { type Endpoint, SHARED_PROFILE } from '../../../src/upstream/core/types.js';
 
 const NONE = new Uint8Array(0);
@@ -28,6 +28,7 @@ function sessionOf(mask: number): SessionLike {
     subject: new Int32Array(4),
     logLevel: -1,
     lastUsed: 0,
+    hasWaitingRequests: false,
   };
 }
 
@@ -73,6 +74,9 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean;
       return endpoints.find(({ index }) => !exchange.call.tried.has(index)) ?? null;
     },
     chooseAwaitable: () => restarting,
+    runsTasks: false,
+    answersWithTasks: false,
+    sharesAnswers: ({ index }) => index === 0,
     unavailable: () => 'GW_UPSTREAM_DOWN',
     retryInMs: () => 1_500,
   };
@@ -86,7 +90,13 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean;
         retries += 1;
       },
     },
-    write: { fail: (_exchange, code) => failures.push(code) },
+    awaitedTasks: { asTask: (_exchange, _target, message) => message },
+    write: {
+      fail: (_exchange, code) => failures.push(code),
+      leadNoLonger: (exchange) => {
+        exchange.verdict.kind = Verdict.forward;
+      },
+    },
   });
   return { stage, sent, failures, seenCapabilities, retries: () => retries };
 }
@@ -226,6 +236,29 @@ describe('SendStage', () => {
         const { traceparent, tracestate, baggage } = sent[0]!.message.params._meta;
         assert.deepEqual({ traceparent, tracestate, baggage }, trace);
       }
+    }
+  });
+});
+
+describe('the answer of an endpoint that belongs to one client', () => {
+  it('is not kept for others, while that of a shared one is', () => {
+    const { stage } = stageWith([Era.legacy, Era.legacy]);
+    for (const [tried, kind] of [
+      [[], Verdict.lead],
+      [[0], Verdict.forward],
+    ] as const) {
+      const { exchange, bytes } = exchangeFor(READ, Era.legacy, sessionOf(0));
+      exchange.verdict.kind = Verdict.lead;
+      stage.send(exchange, bytes, bytes.length);
+      if (tried.length > 0) {
+        exchange.verdict.flags = VerdictFlag.safe;
+        exchange.call.tried.add(0);
+        exchange.message.body = bytes;
+        exchange.message.bodyLength = bytes.length;
+        stage.failed(exchange, 'GW_UPSTREAM_CLOSED', true);
+      }
+      assert.equal(exchange.verdict.kind, kind);
+      table.release(exchange);
     }
   });
 });

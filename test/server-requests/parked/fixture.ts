@@ -132,6 +132,7 @@ export function fixture(
     inputRequired: () => false,
     urlRequired: (exchange, bytes, length, spans) => parked.urlRequired(exchange, bytes, length, spans),
     callEnded: (exchange) => parked.callEnded(exchange),
+    callAnswered: (exchange) => parked.callEnded(exchange),
   });
   const scan = (message: unknown): { bytes: Buffer; spans: Spans } => {
     const bytes = Buffer.from(typeof message === 'string' ? message : JSON.stringify(message));

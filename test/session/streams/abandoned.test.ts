@@ -28,7 +28,7 @@ test(`${COUNT} sessions that are abandoned with broken streams leave nothing beh
   let now = 0;
   const streams = new StandaloneStreams({
     current: {
-      limits: { maxStreams: COUNT, maxClientBufferBytes: 1000 },
+      limits: { maxStreams: COUNT, maxSessionStreams: 4, maxClientBufferBytes: 1000 },
       sessions: { eventLogBytes: 4096, eventLogTotalBytes: 4_000_000, retryMs: 1000 },
     },
   });
@@ -53,7 +53,7 @@ test(`${COUNT} sessions that are abandoned with broken streams leave nothing beh
     from.client.reply = new RecordingReply();
     from.client.session = session;
     from.client.revision = session.revision;
-    const exchange = streams.open(session, from, [])!;
+    const { exchange } = streams.open(session, from, [])!;
     streams.sendTo(session, Buffer.from('{"n":1}'));
     streams.disconnected(exchange);
     streams.longLived.release(exchange);

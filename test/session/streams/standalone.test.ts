@@ -23,10 +23,10 @@ const sessions = new SessionTable({
 });
 const table = new ExchangeTable(100);
 
-function config({ maxStreams = 10, eventLogBytes = 0 } = {}) {
+function config({ maxStreams = 10, maxSessionStreams = 4, eventLogBytes = 0 } = {}) {
   return {
     current: {
-      limits: { maxStreams, maxClientBufferBytes: 1000 },
+      limits: { maxStreams, maxSessionStreams, maxClientBufferBytes: 1000 },
       sessions: { eventLogBytes, eventLogTotalBytes: 1_000_000, retryMs: 250 },
     },
   };
@@ -48,17 +48,18 @@ function request(session: ReturnType<typeof newSession>, framing: Framing = Fram
 
 function open(streams: StandaloneStreams, session = newSession(), framing: Framing = Framing.sse) {
   const { exchange: from, reply } = request(session, framing);
-  const exchange = streams.open(session, from, HEAD);
-  if (exchange !== null) table.release(from);
-  return { session, exchange: exchange as Exchange, reply, opened: exchange !== null };
+  const opened = streams.open(session, from, HEAD);
+  if (opened !== null) table.release(from);
+  const ended = opened?.ended ?? [];
+  for (const exchange of ended) streams.longLived.release(exchange);
+  return { session, exchange: opened?.exchange as Exchange, reply, ended, opened: opened !== null };
 }
 
-test('a session has one stream; messages go to one or to all, in the framing of the transport', () => {
+test('messages go to the stream of one session or of all, in the framing of the transport', () => {
   const streams = new StandaloneStreams(config());
   const [one, two] = [open(streams), open(streams, newSession(), Framing.message)];
   assert.ok(one.opened && two.opened);
   assert.deepEqual(one.reply.head, HEAD);
-  assert.equal(open(streams, one.session).opened, false);
   assert.equal(streams.sendTo(one.session, MESSAGE), true);
   streams.broadcast(MESSAGE);
   assert.equal(one.reply.text, FIRST_BYTES + EVENT + EVENT);
@@ -67,9 +68,77 @@ test('a session has one stream; messages go to one or to all, in the framing of 
   assert.equal(streams.disconnected(one.exchange), true);
   assert.equal(streams.disconnected(one.exchange), false);
   assert.equal(streams.sendTo(one.session, MESSAGE), false);
-  assert.equal(streams.end(two.session), two.exchange);
+  assert.deepEqual(streams.end(two.session), [two.exchange]);
   assert.ok(two.reply.ended);
   assert.equal(streams.size, 0);
+});
+
+test('a further stream of a session gets its messages; those before stay open, and take over where it ends', () => {
+  const streams = new StandaloneStreams(config());
+  for (const revision of [Revision.r2025_03_26, Revision.r2025_06_18, Revision.r2025_11_25]) {
+    const first = open(streams, newSession(revision));
+    const second = open(streams, first.session);
+    const third = open(streams, first.session);
+    assert.deepEqual([second.ended, third.ended, first.session.streams.length], [[], [], 3]);
+    streams.sendTo(first.session, MESSAGE);
+    streams.notify(first.session, MESSAGE);
+    streams.broadcast(MESSAGE);
+    assert.equal(third.reply.text, FIRST_BYTES + EVENT.repeat(3));
+    assert.equal(first.reply.text + second.reply.text, FIRST_BYTES.repeat(2), 'a message is sent once');
+    streams.disconnected(third.exchange);
+    streams.sendTo(first.session, MESSAGE);
+    assert.ok(second.reply.text.endsWith(EVENT) && !first.reply.text.endsWith(EVENT));
+    assert.deepEqual(streams.end(first.session), [first.exchange, second.exchange]);
+    assert.ok(first.reply.ended && second.reply.ended);
+  }
+});
+
+test('a further stream ends those that take no bytes, the oldest beyond the limit, and all of the first revision', () => {
+  const streams = new StandaloneStreams(config({ maxSessionStreams: 2, eventLogBytes: 10_000 }));
+  const [one, session] = [open(streams), newSession(Revision.r2024_11_05)];
+  const two = open(streams, one.session);
+  const three = open(streams, one.session);
+  assert.deepEqual([three.ended, one.reply.ended, two.reply.ended], [[one.exchange], true, false]);
+  two.reply.queued = 1;
+  three.reply.queued = 1;
+  const four = open(streams, one.session);
+  assert.deepEqual([four.ended, two.reply.ended, three.reply.ended], [[two.exchange, three.exchange], true, true]);
+  assert.deepEqual(one.session.streams, [four.exchange]);
+
+  const old = open(streams, session);
+  assert.deepEqual(open(streams, session).ended, [old.exchange]);
+  streams.endAll(() => {});
+  assert.equal(streams.log.streams, 1, 'of those that ended for another one the last may be resumed');
+  streams.sessionDropped(one.session);
+  assert.equal(streams.log.streams, 0);
+});
+
+test('a stream that ended for another one is resumed beside it, as the newest', () => {
+  const streams = new StandaloneStreams(config({ maxSessionStreams: 2, eventLogBytes: 10_000 }));
+  const first = open(streams);
+  streams.sendTo(first.session, MESSAGE);
+  first.reply.queued = 1;
+  const second = open(streams, first.session);
+  assert.deepEqual(second.ended, [first.exchange]);
+  const { exchange: from, reply } = request(first.session);
+  const stream = streams.log.find(first.exchange.client.eventStream)!;
+  const resumed = streams.resume(first.session, from, HEAD, stream, 0)!;
+  assert.deepEqual([resumed.ended, first.session.streams], [[], [second.exchange, resumed.exchange]]);
+  assert.match(reply.text, /"x": 1/);
+  streams.sendTo(first.session, Buffer.from('{"y":2}'));
+  assert.match(reply.text, /"y":2/);
+  assert.doesNotMatch(second.reply.text, /"[xy]"/);
+  streams.endAll(() => {});
+});
+
+test('where all streams are in use a session replaces its own, and others are refused', () => {
+  const streams = new StandaloneStreams(config({ maxStreams: 2 }));
+  const [one, two] = [open(streams), open(streams)];
+  const further = open(streams, one.session);
+  assert.deepEqual([further.ended, streams.longLived.size], [[one.exchange], 2]);
+  assert.equal(open(streams).opened, false);
+  assert.ok(!two.reply.ended);
+  streams.endAll(() => {});
 });
 
 test('a stream uses no slot of the exchange table, and its Reply moves with it', () => {
@@ -111,20 +180,20 @@ test('messages to a disconnected client are replayed when it resumes, and no oth
   const { exchange: from, reply: second } = request(session);
   const stream = streams.log.find(exchange.client.eventStream)!;
   const resumed = streams.resume(session, from, HEAD, stream, 1)!;
-  assert.equal(resumed.ended, null);
+  assert.deepEqual(resumed.ended, []);
   assert.match(second.text, /^: keep-alive\n\nevent: message\ndata: \{"y":2\}\nid: .*-2\n\n$/);
   assert.equal(session.stream, resumed.exchange);
 
   // The old connection may be half open.
   const { exchange: again, reply: third } = request(session);
   const secondResume = streams.resume(session, again, HEAD, stream, 0)!;
-  assert.equal(secondResume.ended, resumed.exchange);
+  assert.deepEqual(secondResume.ended, [resumed.exchange]);
   assert.ok(second.ended);
   assert.match(third.text, /"x": 1.*"y":2/s);
   streams.endAll(() => {});
 });
 
-test('a broken stream is discarded after a while, and when the client opens a new one', () => {
+test('a broken stream is discarded after a while, and when the client opens another one', () => {
   let now = 0;
   const streams = new StandaloneStreams(config({ eventLogBytes: 10_000 }), () => now);
   const first = open(streams);

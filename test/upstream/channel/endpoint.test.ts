@@ -10,6 +10,10 @@ import { namesOf, type Outcome, type PoolFixture } from '../fixture.js';
 
 const textOf = (response: { result: { content: { text: string }[] } }): string => response.result.content[0]!.text;
 
+interface Cancellation {
+  readonly params?: { readonly requestId: unknown; readonly reason?: string };
+}
+
 const statsOf = (pool: PoolFixture) => pool.server().endpoints[0]!.stats;
 
 async function start(
@@ -165,7 +169,7 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
     endpoint.cancel(unsent.exchange);
     const sent = pool.call('call', { do: 'hang' });
     await eventually('sent', () => sent.exchange.call.sent);
-    endpoint.cancel(sent.exchange);
+    endpoint.cancel(sent.exchange, 'changed my "mind"');
     const heard = await eventually('the cancellation', async () => {
       const all = JSON.parse(textOf((await pool.call('call', { do: 'heard' }).done).response)) as { method: string }[];
       return all.find(({ method }) => method === 'notifications/cancelled');
@@ -173,10 +177,24 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
     assert.deepEqual(heard, {
       jsonrpc: '2.0',
       method: 'notifications/cancelled',
-      params: { requestId: sent.id },
+      params: { requestId: sent.id, reason: 'changed my "mind"' },
     });
     assert.equal(unsent.reports + sent.reports, 0);
   });
+
+  for (const params of [null, []]) {
+    test(`${transport}: params of the server that are ${JSON.stringify(params)} count as absent`, async (t) => {
+      const pool = await start(t, transport);
+      const before = namesOf((await pool.ready()).tools).length;
+      assert.equal(textOf((await pool.call('call', { do: 'empty-params', params }).done).response), 'said');
+      await eventually('the list is read again', () => namesOf(pool.discoveries.at(-1)!.tools).length > before);
+      await eventually('the pings are answered', async () => {
+        const all = JSON.parse(textOf((await pool.call('call', { do: 'heard' }).done).response)) as { id?: number }[];
+        return [78, 79, 80].every((id) => all.some((message) => message.id === id && 'result' in message));
+      });
+      assert.equal(statsOf(pool).junkLines, 0);
+    });
+  }
 
   test(`${transport}: calls wait when as many are in flight as may be, up to the queue`, async (t) => {
     const pool = await start(t, transport, { maxConnections: 2, maxQueue: 3 });
@@ -340,6 +358,19 @@ for (const transport of ['stdio', 'websocket'] as const) {
     });
     await pool.call('call', { do: 'more-tools' }).done;
     await eventually('another tool', () => pool.discoveries.length === 3);
+  });
+
+  test(`${transport}, modern: the reason of a cancellation reaches the server`, async (t) => {
+    const pool = await startChannel(t, transport, 'modern');
+    await pool.ready();
+    const { exchange, id } = pool.call('call', { do: 'hang' });
+    await eventually('sent', () => exchange.call.sent);
+    pool.server().endpoints[0]!.cancel(exchange, 'no longer needed');
+    const heard = await eventually('the cancellation', async () => {
+      const all = JSON.parse(textOf((await pool.call('call', { do: 'heard' }).done).response)) as Cancellation[];
+      return all.find(({ params }) => params?.requestId === id);
+    });
+    assert.deepEqual(heard.params, { requestId: id, reason: 'no longer needed' });
   });
 
   test(`${transport}, modern: another filter takes the place of the one before without a gap`, async (t) => {

@@ -8,13 +8,13 @@ import { decoder } from '../../../native/index.js';
 import type { Spans } from '../../../native/spans.js';
 import { Exchange } from '../../../src/request/exchange/index.js';
 import { LineWriter } from '../../../src/upstream/channel/line-writer.js';
-import { ChannelReader } from '../../../src/upstream/channel/reader.js';
 import {
   EMPTY_FILTER,
   isEmptyFilter,
   listenParams,
   readAcknowledged,
 } from '../../../src/upstream/core/listen-filter.js';
+import { MessageReader } from '../../../src/upstream/core/message-reader.js';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -90,7 +90,7 @@ function readAll(maxBatch: number, texts: readonly string[]): string[] {
     seen.push(`${kind} ${length} ${id}`);
   };
   const unreadable = (_bytes: Uint8Array, length: number) => seen.push(`unreadable ${length}`);
-  const reader = new ChannelReader(decoder, maxBatch, {
+  const reader = new MessageReader(decoder, maxBatch, {
     receiveResponse: note('response'),
     receiveNotification: note('notification'),
     receiveRequest: note('request'),

@@ -42,6 +42,8 @@ test('only what an older server answers to a POST suggests the older transport',
     [new ControlError('unreachable', ''), false],
     [new ControlError('timeout', ''), false],
     [new ControlError('invalid', ''), false],
+    [new ControlError('rpc', '', -32_602, { supported: ['2031-01-01'] }), false],
+    [new ControlError('http', '', 400, undefined, 'Unsupported protocol version, supported: 2031-01-01'), false],
   ];
   for (const [error, verdict] of answers) assert.equal(suggestsSse(error), verdict, `${error.kind} ${error.number}`);
   assert.equal(suggestsSse(new Error('other')), false);

@@ -21,6 +21,8 @@ const handshake: Handshake = {
   instructions: null,
   serverInfo: null,
   ttlMs: 0,
+  unknownVersion: '',
+  versionHeader: '',
   sessionId: '',
 };
 

@@ -6,7 +6,7 @@ import { SseParser } from '../../../src/protocol/sse-parser.js';
 import { BufferBudget } from '../../../src/shared/buffer-budget.js';
 import { LineSplitter } from '../../../src/upstream/channel/lines.js';
 import { PacedInput, ReadShare, ReadTurns } from '../../../src/upstream/core/read-turns.js';
-import { Media, ResponseParser } from '../../../src/upstream/http/response-parser.js';
+import { ResponseParser } from '../../../src/upstream/http/response-parser.js';
 import { ErrorLines } from '../../../src/upstream/stdio/stderr.js';
 
 const SEED = 20_261_128;
@@ -153,7 +153,7 @@ test('the body of a response stops behind the event that spends the share, in ch
         );
         let complete = false;
         const listener = {
-          head: () => assert.equal(parser.media, Media.eventStream),
+          head: () => assert.equal(parser.isEventStream, true),
           body: (bytes: Buffer, start: number, end: number) => {
             assert.ok(events.feed(bytes.subarray(start, end)));
             return start + events.consumed;

@@ -32,6 +32,8 @@ async function read(lists: Lists, options: { era?: Era; limits?: Partial<typeof 
         instructions: null,
         serverInfo: null,
         ttlMs: 0,
+        unknownVersion: '',
+        versionHeader: '',
         sessionId: '',
       },
       channel: {

@@ -34,7 +34,6 @@ for (const family of ['legacy', 'modern'] as const) {
       const foreign = { progressToken: request.message.id + 1, progress: 1 };
       stream.event({ jsonrpc: '2.0', method: 'notifications/progress', params: foreign });
       stream.event({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 'x' } });
-      stream.raw(`event: other\ndata: ${respond(request, { wrong: true })}\n\n`);
       stream.raw(`data: ${respond(request, { ok: true })}\n\n`);
       stream.end();
     });
@@ -60,17 +59,15 @@ for (const family of ['legacy', 'modern'] as const) {
         answer.json(JSON.stringify({ jsonrpc: '2.0', id: request.message.id + 1, result: {} })),
       'a notification': (_request, answer) => answer.json('{"jsonrpc":"2.0","method":"x"}'),
       'two answers': (request, answer) => answer.json(respond(request, {}) + respond(request, {})),
-      'an array': (request, answer) => answer.json(`[${respond(request, {})}]`),
+      'an array without it': (_request, answer) => answer.json('[1, "x"]'),
       'an empty body': (_request, answer) => answer.json(''),
       '202': (_request, answer) => void answer.response.writeHead(202).end(),
-      'a redirect': (_request, answer) => void answer.response.writeHead(307, { location: '/elsewhere' }).end(),
-      '500': (request, answer) => refuse(answer, 500, respond(request, {})),
+      '500': (_request, answer) => refuse(answer, 500, '<html>secret</html>', 'text/html'),
       '400 without JSON-RPC': (_request, answer) => refuse(answer, 400, 'no', 'text/plain'),
-      gzip: (request, answer) => answer.json(respond(request, {}), { 'content-encoding': 'gzip' }),
-      'events that are no messages': (_request, answer) => {
-        const stream = answer.sse();
-        stream.raw('data: nonsense\n\n');
-      },
+      'a coding that it is not of': (request, answer) =>
+        answer.json(respond(request, {}), { 'content-encoding': 'gzip' }),
+      'an event with the id that is no response': (request, answer) =>
+        answer.sse().raw(`data: {"jsonrpc":"2.0","id":${request.message.id},"result":{},"error":{}}\n\n`),
     };
     for (const [name, script] of Object.entries(scripts)) {
       upstream.script(script);

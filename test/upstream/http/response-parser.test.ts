@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { Media, ResponseParser } from '../../../src/upstream/http/response-parser.js';
+import { Coding } from '../../../src/upstream/core/http-answer.js';
+import { ResponseParser } from '../../../src/upstream/http/response-parser.js';
 
 interface Read {
   readonly status: number;
-  readonly media: number;
-  readonly encoded: boolean;
+  readonly isEventStream: boolean;
+  readonly coding: number;
+  readonly redirect: string;
   readonly body: string;
   readonly complete: boolean;
   readonly keepAlive: boolean;
@@ -46,8 +48,8 @@ function read(pieces: readonly (string | Buffer)[], close = false): Read {
     if (!holds) break;
   }
   if (close && holds && !complete) parser.end();
-  const { status, media, encoded, keepAlive, keepAliveSeconds } = parser;
-  return { status, media, encoded, body, complete, keepAlive, keepAliveSeconds, holds };
+  const { status, isEventStream, coding, redirect, keepAlive, keepAliveSeconds } = parser;
+  return { status, isEventStream, coding, redirect, body, complete, keepAlive, keepAliveSeconds, holds };
 }
 
 const ok = 'HTTP/1.1 200 OK\r\n';
@@ -57,17 +59,17 @@ describe('responses', () => {
     [
       'a fixed body',
       `${ok}Content-Length: 2\r\nContent-Type: application/json\r\n\r\n{}`,
-      { body: '{}', complete: true, media: Media.json, keepAlive: true },
+      { body: '{}', complete: true, isEventStream: false, keepAlive: true },
     ],
     [
       'names in any case and odd space',
       `${ok}cOnTeNt-LeNgTh:\t 2 \t\r\nCONTENT-TYPE: Application/JSON;charset=utf-8\r\n\r\n{}`,
-      { body: '{}', complete: true, media: Media.json },
+      { body: '{}', complete: true, isEventStream: false },
     ],
     [
       'an event stream in chunks',
       `${ok}transfer-encoding: Chunked\r\ncontent-type: text/event-stream\r\n\r\n3\r\nabc\r\n0a;x="y"\r\n0123456789\r\n0\r\n\r\n`,
-      { body: 'abc0123456789', complete: true, media: Media.eventStream },
+      { body: 'abc0123456789', complete: true, isEventStream: true },
     ],
     [
       'trailers',
@@ -97,17 +99,32 @@ describe('responses', () => {
     [
       'a content coding',
       `${ok}content-encoding: gzip\r\ncontent-length: 1\r\n\r\na`,
-      { encoded: true, complete: true },
+      { coding: Coding.gzip, complete: true },
     ],
     [
       'the identity coding',
       `${ok}content-encoding: identity\r\ncontent-length: 1\r\n\r\na`,
-      { encoded: false, complete: true },
+      { coding: Coding.identity, complete: true },
+    ],
+    [
+      'two codings',
+      `${ok}content-encoding: gzip\r\ncontent-encoding: BR\r\ncontent-length: 1\r\n\r\na`,
+      { coding: Coding.unknown, complete: true },
+    ],
+    [
+      'a redirect',
+      'HTTP/1.1 308 Permanent Redirect\r\nLocation: /mcp/\r\ncontent-length: 0\r\n\r\n',
+      { redirect: '/mcp/', complete: true, status: 308 },
+    ],
+    [
+      'a location without a redirect',
+      'HTTP/1.1 201 Created\r\nlocation: /mcp/\r\ncontent-length: 0\r\n\r\n',
+      { redirect: '', complete: true },
     ],
     [
       'another media type',
-      `${ok}content-type: application/jsonx\r\ncontent-length: 1\r\n\r\na`,
-      { media: Media.other, complete: true },
+      `${ok}content-type: text/event-streams\r\ncontent-length: 1\r\n\r\na`,
+      { isEventStream: false, complete: true },
     ],
     [
       'a body up to the close',

@@ -35,6 +35,7 @@ function sessionOf(id: string, capabilityMask = 0, subject = 0): SessionLike {
     subject: Int32Array.of(subject, 0, 0, 0),
     logLevel: -1,
     lastUsed: 0,
+    hasWaitingRequests: false,
   };
 }
 
@@ -67,7 +68,7 @@ async function said(outcome: Outcome): Promise<any> {
 const as = (session: SessionLike, subject = 0): CallOptions => ({ session, subject });
 
 test('a server that all clients share is offered no capabilities and keeps one state for all', async (t) => {
-  const pool = await startStateful(t, {});
+  const pool = await startStateful(t, { isolation: 'shared' });
   const session = sessionOf('a', Capability.sampling);
   await said(pool.call('remember', { value: 1 }, as(session)));
   const { declared, remembered } = await said(pool.call('recall', {}, as(sessionOf('b'))));
@@ -252,10 +253,11 @@ test('the log level and changed roots reach the dedicated children of their clie
   assert.deepEqual(await heard(a), [
     'initialize',
     'notifications/initialized',
+    'ping',
     'logging/setLevel',
     'notifications/roots/list_changed',
   ]);
-  assert.deepEqual(await heard(b), ['initialize', 'notifications/initialized', 'logging/setLevel']);
+  assert.deepEqual(await heard(b), ['initialize', 'notifications/initialized', 'ping', 'logging/setLevel']);
 });
 
 test('shared over legacy HTTP: clients with the same capabilities have one upstream session', async (t) => {

@@ -21,6 +21,7 @@ function sessionOf(id: string): SessionLike {
     subject: new Int32Array(4),
     logLevel: -1,
     lastUsed: 0,
+    hasWaitingRequests: false,
   };
 }
 

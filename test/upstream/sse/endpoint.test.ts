@@ -23,6 +23,45 @@ async function scripted(scope: TestScope, answer: (request: IncomingMessage, res
   return `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
 }
 
+/** A server that knows the session of its newest stream, until it forgets it, and answers calls with its number. */
+async function sessions(scope: TestScope, refuse: (response: ServerResponse) => void) {
+  let session = 0;
+  let isKnown = true;
+  let isClosed = false;
+  let stream: ServerResponse | undefined;
+  const url = await scripted(scope, async (request, response) => {
+    if (request.method === 'GET') {
+      if (isClosed) return;
+      session += 1;
+      isKnown = true;
+      stream = response;
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write('event: endpoint\ndata: /messages\n\n');
+      return;
+    }
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    if (!isKnown) return refuse(response);
+    response.writeHead(202).end();
+    const { id, method, params } = JSON.parse(body);
+    const results: Record<string, object> = {
+      initialize: { protocolVersion: '2024-11-05', capabilities: { tools: {} } },
+      'tools/list': { tools: [] },
+    };
+    const result = results[method] ?? { content: [{ type: 'text', text: `${params?.name} ${session}` }] };
+    if (id !== undefined) stream?.write(`data: ${JSON.stringify({ jsonrpc: '2.0', id, result })}\n\n`);
+  });
+  return {
+    url,
+    forget: () => {
+      isKnown = false;
+    },
+    /** Further streams are not answered. */
+    close: () => {
+      isClosed = true;
+    },
+  };
+}
+
 test("SDK v1's server over HTTP with SSE is initialized, discovered and called", async (t) => {
   const server = await countingUrl(t, 'legacy', 'sse');
   const pool = startPool(t, [serverOf([sseOf(server.url)])]);
@@ -142,7 +181,7 @@ test('a response that is no event stream leads to another attempt', async (t) =>
   });
   for (const [path, reason] of [
     ['/html', 'answered with no event stream'],
-    ['/elsewhere', 'answered 302'],
+    ['/elsewhere', 'answered with no event stream'],
     ['/', 'answered 401'],
   ] as const) {
     requests = 0;
@@ -193,13 +232,52 @@ test('a message that the server refuses fails its call and no other', async (t) 
   assert.equal(state(pool).stats.restarts, 0);
 });
 
-test('a session that the server does not know any more is opened again', async (t) => {
+test('a session that the server does not know any more is opened again, and the call is repeated once', async (t) => {
+  for (const [status, words] of [
+    [404, 'Could not find session'],
+    [404, ''],
+    [410, 'Gone'],
+    [400, 'No transport found for sessionId'],
+    [401, '{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}'],
+    [422, 'unknown session'],
+  ] as const) {
+    const server = await sessions(t, (response) => response.writeHead(status).end(words));
+    const pool = startPool(t, [serverOf([sseOf(server.url)])]);
+    await pool.ready();
+    server.forget();
+    const [first, second] = await Promise.all([pool.call('a').done, pool.call('b').done]);
+    assert.deepEqual([first.error, textOf(first.response), first.reports], [null, 'a 2', 1], words);
+    // It may have been executed, unless it was refused too.
+    assert.ok(second.error === null || second.error === 'GW_UPSTREAM_CLOSED' || second.error === 'GW_UPSTREAM_DOWN');
+    assert.equal(state(pool).stats.restarts, 1);
+    await pool.pool.close(0);
+  }
+});
+
+test('a call that is refused in every session says nothing about the session', async (t) => {
   const server = await startUrlServer(t, 'sse');
   const pool = startPool(t, [serverOf([sseOf(server.url)])]);
   await pool.ready();
-  await pool.call('call', { refuse: 404 }).done;
-  await eventually('opened again', () => state(pool).stats.restarts === 1 && state(pool).state === 'ready');
+  const refused = await pool.call('call', { refuse: 404 }).done;
+  assert.deepEqual([refused.error, refused.sent, refused.reports], ['GW_UPSTREAM_PROTOCOL', true, 1]);
+  assert.deepEqual([state(pool).stats.restarts, state(pool).state], [1, 'ready']);
   assert.equal(textOf((await pool.call('call', { a: 1 }).done).response), '{"a":1}');
+});
+
+test('a call that waits for another session can be cancelled, and ends with the endpoint', async (t) => {
+  const server = await sessions(t, (response) => response.writeHead(404).end());
+  const pool = startPool(t, [serverOf([sseOf(server.url)])]);
+  await pool.ready();
+  server.forget();
+  server.close();
+  const [cancelled, ended] = [pool.call('a'), pool.call('b')];
+  await eventually('the session is lost', () => state(pool).stats.restarts === 1);
+  state(pool).cancel(cancelled.exchange);
+  assert.equal(pool.pool.inFlight, ended.reports === 0 ? 1 : 0);
+  await pool.pool.close(0);
+  const { error, reports } = await ended.done;
+  assert.ok(error === 'GW_UPSTREAM_DOWN' || error === 'GW_UPSTREAM_CLOSED', String(error));
+  assert.deepEqual([reports, cancelled.reports, pool.pool.inFlight], [1, 0, 0]);
 });
 
 test('messages of the gateway arrive in their order, calls begin in theirs', async (t) => {

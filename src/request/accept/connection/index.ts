@@ -5,10 +5,11 @@
 
 import { Method } from '../../../../native/layout.js';
 import { ERRORS, type ErrorCode } from '../../../errors.js';
+import { RequestId } from '../../../protocol/request-id.js';
 import type { Holder } from '../../../shared/buffer-budget.js';
 import type { VerdictRecord } from '../../../shared/verdict-record.js';
 import type { Bytes, Count, Milliseconds } from '../../../units.js';
-import { Accepts, type ClientLink, type Exchange, Framing, Phase, Verb } from '../../exchange/index.js';
+import { Accepts, type ClientLink, type Exchange, Framing, Phase, setId, Verb } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
 import type { FrontHandler } from '../http/handler.js';
 import { ConnectionReply } from './reply.js';
@@ -101,15 +102,16 @@ export class ClientConnection implements ClientLink, Holder {
   receive(bytes: Uint8Array, length: number): void {
     // An empty message is ignored, as an empty line on stdio.
     if (this.isClosed || length === 0) return;
-    if (length > this.limits.maxBodyBytes) this.refuse('GW_BODY_TOO_LARGE');
+    if (length > this.limits.maxBodyBytes) this.#refuseLarge(bytes, length);
     else if (this.#waiting.length > 0 || this.#isBusy() || !this.#dispatch(bytes, length)) this.#enqueue(bytes, length);
   }
 
-  /** Answers a message that cannot be read, without its id. */
-  refuse(code: ErrorCode): void {
+  /** Answers a message that is not read. @param id the token of its id; empty = unknown */
+  refuse(code: ErrorCode, id: Uint8Array): void {
     const exchange = this.isClosed ? null : this.#table.acquire();
     if (exchange === null) return;
     this.fill(exchange);
+    setId(exchange, id);
     this.add(exchange, false);
     this.#handler.refuse(exchange, code);
   }
@@ -232,6 +234,12 @@ export class ClientConnection implements ClientLink, Holder {
     if (this.#isSupervised) return;
     this.#isSupervised = true;
     this.#handler.connected(this, this.#token, verdict);
+  }
+
+  #refuseLarge(bytes: Uint8Array, length: Bytes): void {
+    const id = new RequestId();
+    id.feed(bytes, 0, length);
+    this.refuse('GW_BODY_TOO_LARGE', id.token);
   }
 
   #endIfIdle(): void {

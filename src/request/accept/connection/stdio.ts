@@ -1,5 +1,6 @@
 /** The stdio transport: one client on a pair of pipes, one JSON-RPC message a line (MCP, stdio transport). */
 import type { Readable, Writable } from 'node:stream';
+import type { ErrorCode } from '../../../errors.js';
 import { Composer } from '../../../protocol/composer.js';
 import { flatten, LINE_END } from '../../../protocol/event-frames.js';
 import type { Bytes, Milliseconds } from '../../../units.js';
@@ -123,12 +124,8 @@ class StdioClient implements StdioConnection, ConnectionWire, MessageLinesEvents
     this.#connection.receive(bytes.subarray(start, end), end - start);
   }
 
-  tooLong(): void {
-    this.#connection.refuse('GW_BODY_TOO_LARGE');
-  }
-
-  noRoom(): void {
-    this.#connection.refuse('GW_BUFFERS_FULL');
+  skipped(code: ErrorCode, id: Uint8Array): void {
+    this.#connection.refuse(code, id);
   }
 
   /** Closes the connection once all answers are written, or after `limits.drainMs`. */

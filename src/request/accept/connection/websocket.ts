@@ -11,11 +11,23 @@ import { ClientConnection } from './index.js';
 import { ConnectionRequest } from './request.js';
 import { CloseCode, type ConnectionWire } from './wire.js';
 
+const MIB: Bytes = 1_048_576;
+
 /** The sub-protocol of MCP over WebSocket. */
 export const SUB_PROTOCOL = 'mcp';
 
 /** The close reason of a WebSocket with too many small frames (at most 123 bytes, RFC 6455 section 5.5). */
 export const TOO_MANY_FRAMES = 'Too many frames of less than 64 bytes (limits.smallFrameRate); put more into each.';
+
+const LARGEST: Bytes = 2 ** 31 - 1;
+
+/**
+ * Longest message that is read from a WebSocket. One that is longer than `maxBodyBytes` is refused with its id, and one that
+ * is longer than this ends the WebSocket: with the close code 1009 on node:http, without one on uWebSockets.js.
+ */
+export function longestMessage(maxBodyBytes: Bytes): Bytes {
+  return Math.min(LARGEST, maxBodyBytes + Math.max(MIB, maxBodyBytes));
+}
 
 /** Header fields of a handshake; empty = not sent. */
 export interface WebSocketHandshake {

@@ -6,7 +6,6 @@ export const CloseCode = {
   goingAway: 1001,
   unsupportedData: 1003,
   policyViolation: 1008,
-  messageTooBig: 1009,
   internalError: 1011,
   /** The client is too slow; the connection is cut without a close frame. */
   tryAgainLater: 1013,

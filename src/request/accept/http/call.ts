@@ -3,6 +3,7 @@ import type { BufferBudget, Holder } from '../../../shared/buffer-budget.js';
 import { HeldBytes } from '../../../shared/held-bytes.js';
 import type { Bytes, Milliseconds } from '../../../units.js';
 import { type Exchange, type Peer, type Reply, Verb } from '../../exchange/index.js';
+import { EMPTY } from './answers.js';
 import { RequestHead } from './head.js';
 import type { Target } from './paths.js';
 
@@ -52,6 +53,8 @@ export abstract class HttpCall<Owner extends CallOwner = CallOwner> implements R
   target: Target | null = null;
   /** Why the request is refused once the framing of its body is known to be valid. */
   refusal: Refusal | null = null;
+  /** The token of the id of a request that is refused, where what has come of its body tells it; else empty. */
+  requestId: Uint8Array = EMPTY;
   verb: Verb = Verb.post;
   startedAt: Milliseconds = 0;
   /** The connection ends with this answer, and what still comes of the body is dropped. */

@@ -1,6 +1,6 @@
 import type { Snapshot } from '../../../config/snapshot.js';
 import type { ErrorCode } from '../../../errors.js';
-import type { Exchange } from '../../exchange/index.js';
+import { type Exchange, setId } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
 import { OVERLOADED, OVERLOADED_HEAD } from './answers.js';
 import type { HttpCall } from './call.js';
@@ -58,6 +58,7 @@ export class AcceptContext {
     const exchange = this.bind(call);
     if (exchange === null) return;
     exchange.message.detail = allow;
+    setId(exchange, call.requestId);
     this.handler.refuse(exchange, code);
   }
 

@@ -206,6 +206,11 @@ export class RequestHead {
     return this.#accept !== '' && (rules.accepts(this.#accept) & Accepts.json) === 0;
   }
 
+  /** Whether a GET is one of an MCP client: it names event streams or a session. */
+  opensStream(rules: AcceptRules): boolean {
+    return (rules.accepts(this.#accept) & Accepts.sse) !== 0 || (this.#seen & Once.session) !== 0;
+  }
+
   /** Whether `If-None-Match` contains this entity tag (RFC 9110 section 13.1.2). */
   hasAlready(etag: string): boolean {
     return this.#ifNoneMatch.split(',', 100).some((tag) => tag.trim().replace(/^W\//, '') === etag);

@@ -3,6 +3,7 @@ import type { Snapshot, TransportsSnapshot } from '../../../config/snapshot.js';
 import type { Bytes, Count, Milliseconds } from '../../../units.js';
 import { Accepts } from '../../exchange/index.js';
 import { connectionLimit } from './connection-limit.js';
+import { withoutSlash } from './paths.js';
 
 /** The rules of one snapshot that accept enforces, compiled once. */
 export class AcceptRules {
@@ -21,6 +22,8 @@ export class AcceptRules {
   /** Time between heartbeats on idle connections; 0 = none. */
   readonly keepAliveMs: Milliseconds;
   readonly authRequired: boolean;
+  /** Path of the MCP endpoint besides `/mcp` and `/`, without a slash at its end. */
+  readonly endpointPath: string;
   /** Which transports are open. */
   readonly transports: TransportsSnapshot;
   /** See connection-limit.ts. */
@@ -33,7 +36,7 @@ export class AcceptRules {
   #goodHost = '';
   #goodOrigin = '';
   #lastAccept = '';
-  #lastAccepts = 0;
+  #lastAccepts = acceptBits('');
 
   constructor(snapshot: Snapshot) {
     const limits = snapshot.limits;
@@ -48,6 +51,7 @@ export class AcceptRules {
     this.name = snapshot.name;
     this.keepAliveMs = limits.keepAliveMs;
     this.authRequired = snapshot.auth.type !== 'none';
+    this.endpointPath = withoutSlash(snapshot.path);
     this.transports = snapshot.transports;
     this.maxConnections = connectionLimit(limits.maxConnections);
     this.#loopback = isLoopbackName(snapshot.host.toLowerCase());
@@ -91,7 +95,7 @@ export class AcceptRules {
     return allowed;
   }
 
-  /** Bits of {@link Accepts} that an `Accept` value allows (RFC 9110 section 12.5.1); no header = none. */
+  /** Bits of {@link Accepts} for an `Accept` value (RFC 9110 section 12.5.1); empty = no such header. */
   accepts(value: string): number {
     if (value === this.#lastAccept) return this.#lastAccepts;
     this.#lastAccept = value;
@@ -120,14 +124,21 @@ export function isLoopbackName(name: string): boolean {
   return name.startsWith('127.') && isIP(name) === 4;
 }
 
+/**
+ * The most specific range decides about a type. A stream is chosen only for clients that name it: most of those that send a
+ * wildcard, or nothing, read JSON alone.
+ */
 function acceptBits(value: string): number {
-  let bits = 0;
+  const ranges = new Map<string, boolean>();
   for (const part of value.toLowerCase().split(',')) {
-    const [type = '', ...parameters] = part.split(';').map((piece) => piece.trim());
-    if (parameters.some((parameter) => /^q=0(\.0{0,3})?$/.test(parameter))) continue;
-    if (type === 'application/json' || type === 'application/*') bits |= Accepts.json;
-    else if (type === 'text/event-stream' || type === 'text/*') bits |= Accepts.sse;
-    else if (type === '*/*') bits |= Accepts.json | Accepts.sse;
+    const [range = '', ...parameters] = part.split(';').map((piece) => piece.trim());
+    if (range === '') continue;
+    ranges.set(range, !parameters.some((parameter) => /^q=0(\.0{0,3})?$/.test(parameter)));
   }
-  return bits;
+  const rest = ranges.size === 0 || (ranges.get('*/*') ?? false);
+  const json = ranges.get('application/json') ?? ranges.get('application/*') ?? rest;
+  const named = ranges.get('text/event-stream') ?? ranges.get('text/*');
+  const stream = named ?? rest;
+  if (named === true || (stream && !json)) return json ? Accepts.json | Accepts.sse : Accepts.sse;
+  return (json ? Accepts.json : 0) | (stream ? Accepts.anySse : 0);
 }

@@ -1,10 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Bytes } from '../../../units.js';
+import type { Bytes, Milliseconds } from '../../../units.js';
 import { type CallOwner, HttpCall } from '../http/call.js';
 
 /** Bytes queued in a response below which the next piece is written without waiting for the client. */
 const PIECE_BYTES: Bytes = 65_536;
+
+/** How long what a client still sends is read and dropped after the last answer, as with uWebSockets.js. */
+const LINGER_MS: Milliseconds = 5_000;
 
 /** What a call needs of the front end that it belongs to. */
 export interface NodeCallOwner extends CallOwner {
@@ -128,7 +131,10 @@ export class NodeCall extends HttpCall<NodeCallOwner> {
     if (length >= 0 && !hasNoBody(status)) response.setHeader('content-length', length);
     if (this.isClosing || this.owner.isDraining || !this.isBodyComplete) {
       response.setHeader('connection', 'close');
-      if (!this.isBodyComplete) this.#request.resume();
+      if (!this.isBodyComplete) {
+        this.#request.resume();
+        linger(this.socket);
+      }
     }
     response.writeHead(status);
   }
@@ -165,6 +171,19 @@ export class NodeCall extends HttpCall<NodeCallOwner> {
     this.releaseBytes();
     this.owner.finished(this);
   }
+}
+
+/**
+ * Has a connection end its own side only after the last answer, and go on reading until the client ends its side. node:http
+ * destroys it, which resets it where bytes are unread; then the client may lose the answer (RFC 9112 section 9.6).
+ */
+function linger(socket: Socket): void {
+  socket.destroySoon = () => {
+    socket.end();
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+    timer.unref();
+    socket.once('close', () => clearTimeout(timer));
+  };
 }
 
 /** RFC 9110 sections 15.3.5 and 15.4.5. */

@@ -5,6 +5,7 @@ import type { Bytes, Count, Milliseconds } from '../../../units.js';
 import type { Exchange } from '../../exchange/index.js';
 import {
   type AuthorizedClient,
+  longestMessage,
   offersMcp,
   SUB_PROTOCOL,
   type WebSocketHandshake,
@@ -158,7 +159,7 @@ export class NodeWebSockets extends WebSockets<NodeWire> {
     const server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
-      maxPayload: this.context.rules.maxBodyBytes,
+      maxPayload: longestMessage(this.context.rules.maxBodyBytes),
       ...RECEIVER,
       perMessageDeflate: false,
       handleProtocols: () => (offersMcp(protocols) ? SUB_PROTOCOL : false),

@@ -1,5 +1,6 @@
 import type { Snapshot } from '../../../config/snapshot.js';
 import type { ErrorCode } from '../../../errors.js';
+import { RequestId } from '../../../protocol/request-id.js';
 import type { BufferBudget } from '../../../shared/buffer-budget.js';
 import type { Bytes, Milliseconds } from '../../../units.js';
 import { Verb } from '../../exchange/index.js';
@@ -10,7 +11,8 @@ import type { CallOwner, HttpCall, Refusal } from '../http/call.js';
 import { AcceptContext } from '../http/context.js';
 import { preflightHead } from '../http/cors.js';
 import type { FrontHandler } from '../http/handler.js';
-import { PROBE_PATHS, WEBSOCKET_PATH } from '../http/paths.js';
+import { PAGE_HEAD, startPage } from '../http/page.js';
+import { PROBE_PATHS, ROOT_PATH, WEBSOCKET_PATH } from '../http/paths.js';
 import { Router } from './index.js';
 
 const SWEEP_MS: Milliseconds = 1000;
@@ -127,8 +129,17 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
   /** Step 3: a piece of the body arrived, and is copied. @returns false when it is too large, and refused */
   protected append(call: Call, piece: Uint8Array): boolean {
     if (call.body.append(piece, this.context.rules.maxBodyBytes)) return true;
-    this.refuse(call, 'GW_BODY_TOO_LARGE');
+    this.refuseLarge(call, piece);
     return false;
+  }
+
+  /** Refuses a body that is too large, with the id of its request where that has come. @param piece the last one */
+  protected refuseLarge(call: Call, piece: Uint8Array): void {
+    const id = new RequestId();
+    id.feed(call.body.bytes, 0, call.body.length);
+    id.feed(piece);
+    call.requestId = id.token;
+    this.refuse(call, 'GW_BODY_TOO_LARGE');
   }
 
   /** Step 4: the body is whole; `bytes[0, length)` is valid during the call. */
@@ -159,10 +170,16 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
     this.readBody(call);
   }
 
-  /** Answers HEAD, OPTIONS and probes, which no transport serves. @returns false for other requests */
+  /** Answers HEAD, OPTIONS, probes and browsers, which no transport serves. @returns false for other requests */
   #answersItself(call: Call, method: string, path: string): boolean {
+    const { handler, rules } = this.context;
+    if (path === ROOT_PATH && (method === 'HEAD' || (method === 'GET' && !call.head.opensStream(rules)))) {
+      const page = startPage(rules, call.head.host);
+      call.send(200, PAGE_HEAD, page, 0, page.byteLength);
+      return true;
+    }
     if (method === 'HEAD' || (method === 'GET' && PROBE_PATHS.has(path))) {
-      const answer = PROBE_PATHS.has(path) ? this.context.handler.plain(path) : null;
+      const answer = PROBE_PATHS.has(path) ? handler.plain(path) : null;
       const body = Buffer.from(answer?.body ?? '');
       const head = answer === null ? NO_HEAD : ['content-type', answer.contentType];
       call.send(answer?.status ?? 404, head, body, 0, body.byteLength);

@@ -51,7 +51,7 @@ export class Router {
    */
   route(call: HttpCall, method: string, path: string, query: string): Refusal | null {
     const { rules } = this.#context;
-    const target = targetOf(path, query, rules.transports);
+    const target = targetOf(path, query, rules);
     if (target === null) return { code: 'GW_NOT_FOUND', allow: '' };
     call.target = target;
     let code: ErrorCode | null = null;
@@ -59,6 +59,8 @@ export class Router {
     // Valid handshakes of WebSockets do not come here.
     else if (target.route === 'websocket') code = 'GW_WEBSOCKET_HANDSHAKE';
     else if (method === 'POST') code = call.head.bodyError(rules);
+    // The answer to a message of a connection has its id, which is in the body: it is read up to the limit.
+    if (code === 'GW_BODY_TOO_LARGE' && target.route === 'messages' && !call.head.awaitsContinue) code = null;
     return code === null ? null : { code, allow: target.methods.join(', ') };
   }
 

@@ -17,6 +17,8 @@ export interface UwsCallOwner extends CallOwner {
   parsed(): void;
   /** A piece of the body arrived. */
   bodyPiece(call: UwsCall, chunk: ArrayBuffer, isLast: boolean): void;
+  /** The body of a call that is closing has arrived, and was dropped. */
+  bodyDropped(call: UwsCall): void;
   /** The framing of a chunked body is complete, or invalid. */
   framed(call: UwsCall, isValid: boolean): void;
   /** The client does not take what is written; watched until `call.isBlocked` is false. */
@@ -34,6 +36,8 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   response: UwsResponse | null = null;
   /** `onData` is attached and the last piece has not come. */
   isBodyOpen = false;
+  /** The last piece of the body has come. */
+  isBodyComplete = false;
   /** The answer has no body: the request is a HEAD. */
   isHead = false;
   /** uWS still has the callbacks of the call, which is not used again. */
@@ -82,10 +86,14 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
   }
 
   readonly onData = (chunk: ArrayBuffer, last: boolean): void => {
-    if (last) this.isBodyOpen = false;
+    if (last) {
+      this.isBodyOpen = false;
+      this.isBodyComplete = true;
+    }
     this.owner.parsed();
-    if (this.response === null || this.isClosing) return;
-    this.owner.bodyPiece(this, chunk, last);
+    if (this.response === null) return;
+    if (!this.isClosing) this.owner.bodyPiece(this, chunk, last);
+    else if (last) this.owner.bodyDropped(this);
   };
 
   /** See {@link ChunkedBody}. */
@@ -209,7 +217,9 @@ export class UwsCall extends HttpCall<UwsCallOwner> implements ChunkedBody {
     this.listener = null;
     this.target = null;
     this.refusal = null;
+    this.requestId = EMPTY;
     this.response = null;
+    this.isBodyComplete = false;
     this.isHead = false;
     this.isFirst = false;
     this.isClosing = false;

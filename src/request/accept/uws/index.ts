@@ -7,7 +7,7 @@ import { Verb } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
 import { MALFORMED } from '../http/answers.js';
 import type { FrontEnd, FrontHandler } from '../http/handler.js';
-import { ENDPOINT_PATH } from '../http/paths.js';
+import { ENDPOINT_PATH, ROOT_PATH } from '../http/paths.js';
 import { HttpFrontEnd, verbOf } from '../router/front-end.js';
 import { loadUws, type UwsApp, type UwsModule, type UwsRequest, type UwsResponse } from './binding.js';
 import { UwsCall, type UwsCallOwner } from './call.js';
@@ -15,6 +15,8 @@ import { type UwsHandshakes, UwsWebSockets } from './websocket.js';
 
 /** Calls kept for reuse. */
 const MAX_POOL: Count = 4096;
+/** Longest time that a body which is too large is read and dropped before its answer, where the answer cannot come first. */
+const DROP_MS: Milliseconds = 5_000;
 /** Time for answers that are given to the server to reach their clients. */
 const FLUSH_MS: Milliseconds = 200;
 
@@ -54,7 +56,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
     const post = (response: UwsResponse, request: UwsRequest): void =>
       this.receive(this.#open(response, request, Verb.post), 'POST', ENDPOINT_PATH, '');
     const other = (response: UwsResponse, request: UwsRequest): void => this.#other(response, request);
-    this.#app.post('/mcp', post).post('/mcp/', post).any('/*', other);
+    this.#app.post(ENDPOINT_PATH, post).post(`${ENDPOINT_PATH}/`, post).post(ROOT_PATH, post).any('/*', other);
     const port = this.#listen(snapshot);
     this.address = { host: snapshot.host, port };
     const reads = uwsReads(MALFORMED);
@@ -113,12 +115,16 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
     const piece = new Uint8Array(chunk);
     if (isLast && call.body.length === 0 && call.chunksId === 0) {
       // The whole body came at once: it is not copied.
-      if (piece.byteLength > this.context.rules.maxBodyBytes) this.refuse(call, 'GW_BODY_TOO_LARGE');
+      if (piece.byteLength > this.context.rules.maxBodyBytes) this.refuseLarge(call, piece);
       else this.serve(call, piece, piece.byteLength);
       return;
     }
     // uWS calls a chunked body complete two bytes before its end.
     if (this.append(call, piece) && isLast && call.chunksId === 0) this.serveBody(call);
+  }
+
+  bodyDropped(call: UwsCall): void {
+    if (call.refusal !== null) this.context.refuse(call, call.refusal.code, call.refusal.allow);
   }
 
   framed(call: UwsCall, isValid: boolean): void {
@@ -159,7 +165,8 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
    * uWS continues to parse the bytes that came with a request even when the answer closes the connection: then another
    * request would be served after a refused one, whose end may be in doubt. So the answer is written past uWS and the
    * connection closed at once. Where that cannot be, the answer is delayed until those bytes are parsed, and uWS cuts the
-   * connection at the next request.
+   * connection at the next request. uWS closes a connection with what it has not read, which resets it, and the client
+   * may lose the answer (RFC 9112 section 9.6); so a body that is only too large is read and dropped before.
    */
   protected override refuse(call: UwsCall, code: ErrorCode, allow?: string): void {
     call.isClosing = true;
@@ -170,9 +177,18 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
       return;
     }
     const { response } = call;
-    setImmediate(() => {
+    const answer = (): void => {
       if (call.response === response) this.context.refuse(call, code, allow);
-    });
+    };
+    const isDropped = code === 'GW_BODY_TOO_LARGE' && !call.isBodyComplete;
+    // A chunked body may have no end that is certain; one that waits for 100 (Continue) does not come.
+    if (!isDropped || call.head.isChunked || call.head.awaitsContinue) {
+      setImmediate(answer);
+      return;
+    }
+    call.refusal = { code, allow: '' };
+    if (!call.isBodyOpen) call.readBody();
+    setTimeout(answer, DROP_MS).unref();
   }
 
   protected override cutSlow(): void {

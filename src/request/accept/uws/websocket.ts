@@ -2,6 +2,7 @@ import type { Bytes, Count, Milliseconds } from '../../../units.js';
 import type { Exchange } from '../../exchange/index.js';
 import {
   type AuthorizedClient,
+  longestMessage,
   offersMcp,
   SUB_PROTOCOL,
   type WebSocketHandshake,
@@ -34,8 +35,6 @@ export interface UwsWebSocketLimits {
   readonly keepAliveMs: Milliseconds;
 }
 
-/** A message this much over the limit still gets a close code; beyond it uWebSockets.js cuts the connection. */
-const OVERSIZE_BYTES: Bytes = 1_048_576;
 const LARGEST: Bytes = 2 ** 31 - 1;
 /** Bounds of the idle timeout of uWebSockets.js, in seconds. */
 const SHORTEST_IDLE = 8;
@@ -110,7 +109,7 @@ export class UwsWebSockets extends WebSockets<UwsWire> {
     super(context);
     this.#handshakes = handshakes;
     app.ws<UserData>(WEBSOCKET_PATH, {
-      maxPayloadLength: Math.min(LARGEST, limits.maxBodyBytes + OVERSIZE_BYTES),
+      maxPayloadLength: longestMessage(limits.maxBodyBytes),
       idleTimeout: idleSeconds(limits.keepAliveMs),
       maxBackpressure: Math.min(LARGEST, limits.maxClientBufferBytes + 2 * limits.maxResponseBytes),
       closeOnBackpressureLimit: true,
@@ -169,7 +168,6 @@ export class UwsWebSockets extends WebSockets<UwsWire> {
     const { connection } = wire;
     if (connection === null || wire.socket === null || !this.admits(wire, message.byteLength)) return;
     if (isBinary) wire.close(CloseCode.unsupportedData);
-    else if (message.byteLength > connection.limits.maxBodyBytes) wire.close(CloseCode.messageTooBig);
     else connection.receive(new Uint8Array(message), message.byteLength);
   }
 

@@ -8,6 +8,7 @@ import { MessageLines } from '../../../../src/request/accept/connection/message-
 import { type StdioConnection, serveStdio } from '../../../../src/request/accept/connection/stdio.js';
 import { type Exchange, Framing } from '../../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../../src/request/exchange/table.js';
+import { BufferBudget } from '../../../../src/shared/buffer-budget.js';
 import { eventually } from '../../../support/process.js';
 import { handlerFixture, TEST_LIMITS } from '../fixture.js';
 
@@ -83,8 +84,7 @@ describe('lines of a client', () => {
           const found: (string | null)[] = [];
           const lines = new MessageLines(limit, {
             line: (bytes, start, end) => found.push(Buffer.from(bytes.subarray(start, end)).toString()),
-            tooLong: () => found.push(null),
-            noRoom: () => assert.fail(),
+            skipped: () => found.push(null),
           });
           const bytes = Buffer.from(texts.map((text) => `${text}\n`).join(''));
           for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
@@ -105,13 +105,70 @@ describe('lines of a client', () => {
     const found: string[] = [];
     const lines = new MessageLines(10, {
       line: (bytes, start, end) => found.push(Buffer.from(bytes.subarray(start, end)).toString()),
-      tooLong: () => assert.fail(),
-      noRoom: () => assert.fail(),
+      skipped: () => assert.fail(),
     });
     lines.feed(Buffer.from('{}'));
     lines.end();
     lines.end();
     assert.deepEqual(found, ['{}']);
+  });
+});
+
+describe('a line that is skipped', () => {
+  const skipped = (budget?: BufferBudget, maxLineBytes = 200) => {
+    const found: string[] = [];
+    const lines = new MessageLines(
+      maxLineBytes,
+      {
+        line: (bytes, start, end) => found.push(Buffer.from(bytes.subarray(start, end)).toString()),
+        skipped: (code, id) => found.push(`${code} ${Buffer.from(id).toString()}`),
+      },
+      budget,
+    );
+    return { found, lines };
+  };
+  const text = 'x'.repeat(500);
+
+  it('is reported once with the id of its request, wherever that stands and however it arrives', () => {
+    for (const [line, id] of [
+      [`{"id":1,"method":"m","params":{"x":"${text}","id":7}}`, '1'],
+      [`{"method":"m","params":{"x":"${text}","id":7},"id":"z"}`, '"z"'],
+      [`{"id":1,"result":{"x":"${text}"}}`, ''],
+      [`{"method":"m","params":{"x":"${text}"}}`, ''],
+      [text, ''],
+    ] as const) {
+      for (const size of [1, 7, 199, 200, 201, 10_000]) {
+        const { found, lines } = skipped();
+        const bytes = Buffer.from(`${line}\n{}\n`);
+        for (let at = 0; at < bytes.length; at += size) lines.feed(bytes.subarray(at, at + size));
+        assert.deepEqual(found, [`GW_BODY_TOO_LARGE ${id}`, '{}'], `${line.slice(0, 20)} by ${size}`);
+      }
+    }
+  });
+
+  it('is reported without its end once the id is known, and at the end of the input otherwise', () => {
+    const known = skipped();
+    known.lines.feed(Buffer.from(`{"id":1,"method":"m","params":["${text}`));
+    assert.deepEqual(known.found, ['GW_BODY_TOO_LARGE 1']);
+    const unknown = skipped();
+    unknown.lines.feed(Buffer.from(`{"params":["${text}`));
+    assert.deepEqual(unknown.found, []);
+    unknown.lines.end();
+    assert.deepEqual(unknown.found, ['GW_BODY_TOO_LARGE ']);
+  });
+
+  it('of which the budget takes back the bytes has an id too', async () => {
+    const { found, lines } = skipped(new BufferBudget({ max: () => 20_000, reached: () => {} }), 100_000);
+    const piece = Buffer.from('1,'.repeat(15_000));
+    lines.feed(Buffer.from('{"method":"m","params":['));
+    lines.feed(piece);
+    await new Promise((resolve) => setImmediate(resolve));
+    lines.feed(Buffer.from('1],"id":9}\n'));
+    lines.feed(Buffer.from('{"id":1,"method":"m","params":['));
+    lines.feed(piece);
+    await eventually('the id came before', () => found.length === 2);
+    lines.feed(Buffer.from('1]}\n{}\n'));
+    assert.deepEqual(found, ['GW_BUFFERS_FULL 9', 'GW_BUFFERS_FULL 1', '{}']);
   });
 });
 

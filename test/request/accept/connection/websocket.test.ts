@@ -121,9 +121,12 @@ for (const kind of KINDS) {
       const binary = await dial(test);
       binary.socket.send(Buffer.from('{}'), { binary: true });
       await eventually('binary is refused', () => binary.code === 1003);
+      // Up to twice the limit, and a mebibyte over it, the message is refused, with its id, and the WebSocket stays open.
       const large = await dial(test);
-      large.socket.send('x'.repeat(2001));
-      await eventually('too large', () => large.code === 1009);
+      large.socket.send(`{"method":"m","params":"${'x'.repeat(2001)}","id":3}`);
+      await eventually('too large', () => test.refused.length === 1);
+      assert.deepEqual([test.refused, test.refusedIds, large.code], [['GW_BODY_TOO_LARGE'], ['3'], 0]);
+      large.socket.terminate();
       const text = await dial(test);
       // A text frame whose payload is no UTF-8; uWebSockets.js cuts the connection without a close frame.
       text.socket.send(Buffer.from([0xff, 0xfe]), { binary: false });

@@ -1,7 +1,7 @@
 import { type Decoder, Kind, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
-import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import type { Count } from '../../units.js';
+import { scanServerMessage } from './server-scan.js';
 
 /** Receives scanned messages; bytes and spans are valid only during the call. */
 export interface MessageReceiver {
@@ -13,7 +13,7 @@ export interface MessageReceiver {
 }
 
 /** Scans the messages of a channel and splits batches (JSON-RPC 2.0, MCP 2025-03-26). Owned by the endpoint. */
-export class ChannelReader {
+export class MessageReader {
   readonly #decoder: Decoder;
   readonly #receiver: MessageReceiver;
   readonly #maxBatch: Count;
@@ -34,7 +34,7 @@ export class ChannelReader {
   /** @returns false for a batch, which is not read */
   #single(bytes: Uint8Array, length: number): boolean {
     const spans = this.#spans;
-    const status = this.#decoder.scan(bytes, length, spans.words, UPSTREAM_DEPTH);
+    const status = scanServerMessage(this.#decoder, bytes, length, spans);
     if (status !== ScanStatus.ok) {
       this.#receiver.receiveUnreadable(bytes, length, status, spans);
       return true;

@@ -1,0 +1,188 @@
+/** Tools that run only as tasks of 2025-11-25, called by clients that do not know tasks. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { cliPath, type RunningGateway, startGateway } from '../support/gateway.js';
+import { answer, liveCall } from '../support/live-call.js';
+import { eventually, startProcess, type TestScope } from '../support/process.js';
+import { type Message, modernRpc, openSession } from '../support/rpc.js';
+import { connectV2 } from '../support/sdk-clients.js';
+import { everythingHttp, everythingStdio } from '../support/upstreams.js';
+
+const program = fileURLToPath(new URL('../upstream/fixtures/tasking.js', import.meta.url));
+const RELATED = 'io.modelcontextprotocol/related-task';
+const TRANSPORTS = ['stdio', 'sse', 'websocket'] as const;
+type Setup = { transport?: (typeof TRANSPORTS)[number]; frontEnd?: 'uws' | 'node'; server?: object; more?: object };
+
+async function start(scope: TestScope, { transport = 'stdio', frontEnd, server, more }: Setup = {}) {
+  let entry: object = { command: process.execPath, args: [program] };
+  if (transport !== 'stdio') {
+    const running = startProcess(scope, process.execPath, [program, transport]);
+    const [, url] = await running.waitForLine(/^listening on (\S+)/);
+    entry = { url, ...(transport === 'sse' ? { type: 'sse' } : {}) };
+  }
+  const config = { mcpServers: { it: { ...entry, ...server } }, ...more };
+  const gateway = await startGateway(scope, config, frontEnd === undefined ? {} : { frontEnd });
+  await eventually('the lists', async () => (await modernNames(gateway.url)).includes('it__work'));
+  return gateway;
+}
+
+async function modernNames(url: string): Promise<string[]> {
+  const { message } = await modernRpc(url, 'tools/list');
+  return (message?.result?.tools ?? []).map(({ name }: { name: string }) => name);
+}
+
+const work = (url: string, args: object, options: Parameters<typeof modernRpc>[2] = {}) =>
+  modernRpc(url, 'tools/call', { name: 'it__work', arguments: args }, options);
+
+async function heard({ url }: RunningGateway): Promise<string[]> {
+  const { message } = await modernRpc(url, 'tools/call', { name: 'it__heard', arguments: {} });
+  return JSON.parse(message.result.content[0].text);
+}
+
+const textOf = (message: Message): string => message.result.content[0].text;
+
+for (const transport of TRANSPORTS) {
+  for (const frontEnd of ['uws', 'node'] as const) {
+    describe(`a tool that runs only as a task, over ${transport} (${frontEnd})`, () => {
+      it('answers modern clients and legacy ones that ask for no task with its result', async (scope) => {
+        const gateway = await start(scope, { transport, frontEnd });
+        const { message } = await work(gateway.url, { text: 'modern' });
+        assert.equal(textOf(message), 'worked on modern');
+        assert.equal(message.result._meta[RELATED], undefined, 'the id of the task means nothing to the client');
+        assert.equal(message.result._meta.kept, true);
+        for (const version of ['2025-06-18', '2025-11-25']) {
+          const session = await openSession(gateway.url, { version });
+          const messages = await (await liveCall(gateway.url, session, 1, 'it__work', { text: version })).rest();
+          assert.equal(textOf(messages.at(-1)), `worked on ${version}`);
+          assert.equal(messages.at(-1).result._meta[RELATED], undefined);
+        }
+      });
+
+      it('reports progress while the task runs', async (scope) => {
+        const gateway = await start(scope, { transport, frontEnd });
+        const { messages } = await work(gateway.url, { text: 'x', steps: 3 }, { meta: { progressToken: 'mine' } });
+        const progress = messages.filter(({ method }) => method === 'notifications/progress');
+        assert.deepEqual(
+          progress.map(({ params }) => [params.progressToken, params.progress]),
+          [
+            ['mine', 1],
+            ['mine', 2],
+            ['mine', 3],
+          ],
+        );
+        assert.equal(textOf(messages.at(-1)), 'worked on x');
+      });
+
+      it('is cancelled with the request of its client', async (scope) => {
+        const gateway = await start(scope, { transport, frontEnd });
+        const ending = new AbortController();
+        const modern = work(gateway.url, { endless: true }, { signal: ending.signal });
+        await eventually('the task runs', async () => (await heard(gateway)).includes('tasks/result'));
+        ending.abort();
+        await assert.rejects(modern);
+        const cancels = async () => (await heard(gateway)).filter((method) => method === 'tasks/cancel').length;
+        await eventually('the task is cancelled', async () => (await cancels()) === 1);
+        const session = await openSession(gateway.url);
+        const legacy = liveCall(gateway.url, session, 'l', 'it__work', { endless: true });
+        const results = async () => (await heard(gateway)).filter((method) => method === 'tasks/result').length;
+        await eventually('the second task runs', async () => (await results()) === 2);
+        await session.notify('notifications/cancelled', { requestId: 'l' });
+        await eventually('the second task is cancelled', async () => (await cancels()) === 2);
+        (await legacy).cut();
+      });
+    });
+  }
+
+  describe(`a task that needs input, over ${transport}`, () => {
+    it('ends the request of a modern client with input_required and goes on with its answer', async (scope) => {
+      const gateway = await start(scope, { transport, server: { isolation: 'session' } });
+      const client = await connectV2(scope, gateway.url, 'modern', { capabilities: { elicitation: { form: {} } } });
+      client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: { more: 'this' } }));
+      const result = await client.callTool({ name: 'it__work', arguments: { ask: true } });
+      assert.match(JSON.stringify(result), /this/);
+      assert.ok(!JSON.stringify(result).includes(RELATED));
+    });
+
+    it('asks a legacy client on the stream of its call', async (scope) => {
+      const gateway = await start(scope, { transport, server: { isolation: 'session' } });
+      const session = await openSession(gateway.url, { version: '2025-06-18', capabilities: { elicitation: {} } });
+      const call = await liveCall(gateway.url, session, 1, 'it__work', { ask: true });
+      const asked = await call.next();
+      assert.equal(asked.method, 'elicitation/create');
+      await answer(gateway.url, session, asked.id, { action: 'accept', content: { more: 'that' } });
+      assert.match(JSON.stringify((await call.rest()).at(-1)), /that/);
+    });
+  });
+}
+
+describe('a call that becomes a task', () => {
+  it('may end in an error, or be answered without a task', async (scope) => {
+    const gateway = await start(scope);
+    const failed = await work(gateway.url, { text: 'x', fails: true });
+    assert.deepEqual([failed.message.result.isError, textOf(failed.message)], [true, 'worked on x']);
+    const direct = await work(gateway.url, { text: 'y', answers: true });
+    assert.equal(textOf(direct.message), 'worked on y');
+  });
+
+  it('is cancelled when it takes longer than limits.taskMs, and not made again', async (scope) => {
+    const gateway = await start(scope, { more: { limits: { taskMs: 300 } } });
+    const { message } = await work(gateway.url, { endless: true });
+    assert.equal(message.error.data.code, 'GW_UPSTREAM_TIMEOUT');
+    await eventually('the task is cancelled', async () => (await heard(gateway)).includes('tasks/cancel'));
+    assert.equal((await heard(gateway)).filter((method) => method === 'tasks/result').length, 1);
+  });
+
+  it('outlives requestTimeoutMs, which is about calls', async (scope) => {
+    const gateway = await start(scope, { server: { requestTimeoutMs: 1_000 } });
+    const endless = work(gateway.url, { endless: true }).catch(() => null);
+    await eventually('the task runs', async () => (await heard(gateway)).includes('tasks/result'));
+    let isOver = false;
+    void endless.then(() => {
+      isOver = true;
+    });
+    const slow = await work(gateway.url, { text: 'other' });
+    assert.equal(textOf(slow.message), 'worked on other');
+    assert.equal(isOver, false);
+    await gateway.stop('SIGKILL');
+  });
+});
+
+describe('the research tool of the reference server', () => {
+  for (const kind of ['stdio', 'HTTP'] as const) {
+    it(`is listed to a modern client over ${kind}, asks it and answers`, async (scope) => {
+      const entry = kind === 'stdio' ? everythingStdio() : { url: (await everythingHttp(scope)).url };
+      const gateway = await startGateway(scope, { mcpServers: { all: entry } });
+      const client = await connectV2(scope, gateway.url, 'modern', { capabilities: { elicitation: { form: {} } } });
+      let asked = 0;
+      client.setRequestHandler('elicitation/create', () => {
+        asked += 1;
+        return { action: 'accept', content: { interpretation: 'technical' } };
+      });
+      await eventually('the lists', async () => (await client.listTools()).tools.length > 0);
+      const { tools } = await client.listTools();
+      assert.ok(tools.some(({ name }) => name === 'all__simulate-research-query'));
+      const result = await client.callTool(
+        { name: 'all__simulate-research-query', arguments: { topic: 'ants', ambiguous: true } },
+        { timeout: 120_000 },
+      );
+      assert.match(JSON.stringify(result), /ants/);
+      assert.equal(asked, 1);
+    });
+  }
+});
+
+describe('switchyard proxy', () => {
+  it('loses no tool that needs tasks, and calls it', async (scope) => {
+    const { url } = await everythingHttp(scope);
+    const proxy = startProcess(scope, process.execPath, [cliPath, 'proxy', url, '--transport', 'http', '--port', '0']);
+    const [, endpoint] = await proxy.waitForLine(/listening on (\S+\/mcp)/);
+    await eventually('the lists', async () => (await modernNames(endpoint!)).length > 0);
+    assert.ok((await modernNames(endpoint!)).includes('simulate-research-query'));
+    const { message } = await modernRpc(endpoint!, 'tools/call', {
+      name: 'simulate-research-query',
+      arguments: { topic: 'bees' },
+    });
+    assert.match(JSON.stringify(message.result), /bees/);
+  });
+});
