@@ -12,6 +12,8 @@ import type { ConnectionProfile } from '../core/types.js';
 import { HttpJunk } from '../http/junk.js';
 import { SseChannel, type SseTarget } from './channel.js';
 
+/** Refusals that suggest another transport or path; others, such as 401, suggest nothing. */
+const WRONG_ADDRESS = /^answered (?:with no event stream|400|404|405)$/;
 /** Longest wait for the response to a POST where calls have no time limit. */
 const LONGEST_POST_MS: Milliseconds = 300_000;
 
@@ -65,7 +67,7 @@ export class SseEndpoint extends ChannelEndpoint {
   protected override reasonFor(reason: string): string {
     if (this.#last?.isRefused !== true) return reason;
     const shown = this.#isDetected ? noTransportReason(this.#config, reason) : reason;
-    return withAddressAdvice(this.#config, shown, true);
+    return WRONG_ADDRESS.test(reason) ? withAddressAdvice(this.#config, shown, true) : shown;
   }
 
   protected open(): Channel {
