@@ -3,7 +3,7 @@ import { isTombstone, TOMBSTONE } from '../config/numbering.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
 import type { ListedSpellings } from '../protocol/uri.js';
-import type { Bytes, Milliseconds } from '../units.js';
+import type { Bytes, Count, Milliseconds } from '../units.js';
 import type { Discovery } from '../upstream/core/types.js';
 import { buildCatalog } from './build.js';
 import { ClientLists } from './client-lists.js';
@@ -14,6 +14,8 @@ import type { CatalogBuild, CatalogInput, CatalogProblem, CompiledDiscovery } fr
 
 /** Longest merged `instructions`, which models read first. */
 const MAX_INSTRUCTIONS: Bytes = 8 * 1024;
+/** Logged collisions that are remembered; beyond them some are logged once more. */
+const MAX_COLLISIONS: Count = 10_000;
 const MAX_RETRY_MS: Milliseconds = 60_000;
 
 /** The lists that differ from the previous catalog, for list_changed. */
@@ -76,6 +78,7 @@ export class Catalog implements ListedSpellings {
   #running: Promise<void> | null = null;
   #current: PreparedCatalog | null = null;
   #reported = new Set<string>();
+  readonly #collisions = new Set<string>();
   #listener: CatalogListener | null = null;
 
   constructor(snapshot: CatalogSnapshot, options: CatalogOptions = {}) {
@@ -284,16 +287,27 @@ export class Catalog implements ListedSpellings {
     };
   }
 
-  /** Findings that the previous catalog did not have, so that each is logged once. */
+  /**
+   * Findings that the previous catalog did not have, so that each is logged once; a collision once for all, since the lists of
+   * one of its servers may come and go.
+   */
   #fresh({ problems, routeFaults }: PreparedCatalog): CatalogFinding[] {
     const seen = new Set<string>();
     const fresh = [...problems, ...routeFaults].filter((finding) => {
       const key = JSON.stringify(finding);
+      if ('kind' in finding && finding.kind === 'collision') return this.#isNewCollision(key);
       seen.add(key);
       return !this.#reported.has(key);
     });
     this.#reported = seen;
     return fresh;
+  }
+
+  #isNewCollision(key: string): boolean {
+    if (this.#collisions.has(key)) return false;
+    if (this.#collisions.size >= MAX_COLLISIONS) this.#collisions.clear();
+    this.#collisions.add(key);
+    return true;
   }
 }
 

@@ -3,7 +3,7 @@ import { basename, dirname, extname, resolve } from 'node:path';
 import { ConfigError } from '../errors.js';
 import { adaptClientFile } from './client-files.js';
 import { LoadedConfig } from './loaded.js';
-import { hasKey, normalise, positionAt } from './normalise.js';
+import { isUnread, normalise, positionAt } from './normalise.js';
 import { Problems } from './problems.js';
 import { configSchema, type GatewayConfig, type ResolvedConfig } from './schema/index.js';
 import { findings } from './sentences.js';
@@ -109,12 +109,12 @@ function check(
     problems.add([], root.at, 'a configuration is an object with keys such as "mcpServers"');
     problems.throwIfAny();
   }
-  // A value that could not be read (an unset variable, for instance) is reported already, and not once more as missing.
+  // A value that could not be read (an unset variable, for instance) is reported already, and not once more as one of the wrong type.
   const hasProblems = problems.count > 0;
   const result = configSchema.safeParse(source.value);
   if (!result.success) {
     for (const { path, sentence } of findings(result.error.issues)) {
-      if (hasProblems && sentence.startsWith('is missing') && hasKey(source.value, path)) continue;
+      if (hasProblems && isUnread(source.value, path)) continue;
       problems.add(path, positionAt(source.positions, path), sentence);
     }
   }

@@ -42,14 +42,23 @@ export function positionAt(positions: Normalised['positions'], path: ConfigPath)
 
 /** Whether the object around `path` has its last key, with whatever value. */
 export function hasKey(value: unknown, path: ConfigPath): boolean {
-  const parents = [...path];
-  const last = parents.pop();
+  const last = path.at(-1);
+  const parent = valueAt(value, path.slice(0, -1));
+  return typeof parent === 'object' && parent !== null && last !== undefined && last in parent;
+}
+
+/** Whether there is something at `path` that could not be read, such as a variable that is not set. */
+export function isUnread(value: unknown, path: ConfigPath): boolean {
+  return hasKey(value, path) && valueAt(value, path) === undefined;
+}
+
+function valueAt(value: unknown, path: ConfigPath): unknown {
   let node = value;
-  for (const part of parents) {
-    if (typeof node !== 'object' || node === null) return false;
+  for (const part of path) {
+    if (typeof node !== 'object' || node === null) return undefined;
     node = (node as Record<string | number, unknown>)[part];
   }
-  return typeof node === 'object' && node !== null && last !== undefined && last in node;
+  return node;
 }
 
 /** Names that reach the prototype of an object. */

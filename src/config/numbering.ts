@@ -25,6 +25,7 @@ export const TOMBSTONE: ServerSnapshot = Object.freeze({
   isolation: 'shared',
   maxDedicated: 1,
   dedicatedIdleMs: 1_000,
+  invalidUtf8: 'refuse',
   methods: [],
 });
 

@@ -118,6 +118,8 @@ export interface ServerSnapshot {
   readonly maxDedicated: Count;
   /** Idle time after which a dedicated child or session is stopped. */
   readonly dedicatedIdleMs: Milliseconds;
+  /** What becomes of messages with bytes that are no UTF-8, over stdio, HTTP with SSE and WebSocket. */
+  readonly invalidUtf8: 'refuse' | 'repair';
   /** Globs of unknown methods that are passed to this server as they are. */
   readonly methods: readonly string[];
 }

@@ -216,12 +216,13 @@ class Gateway implements RunningGateway, AdminSource {
     const snapshot = this.#config.current;
     await Promise.all([this.#catalog.start(), this.#pool.ready()]);
     await this.#manifest.restore(this.#upstreams, this.#catalog);
-    this.#upstreams.start();
-    this.#unwatch = watchLoopDelay(this.#pool.counters);
-    await this.#firstDiscoveries(() => true);
+    // The ports come first: where one is in use, no child is started in vain.
     const { admin } = snapshot;
     if (admin !== null) this.#admin = await openAdmin(this, { ...snapshot, admin });
     if (snapshot.listens) await this.#listen(snapshot);
+    this.#upstreams.start();
+    this.#unwatch = watchLoopDelay(this.#pool.counters);
+    await this.#firstDiscoveries(() => true);
     this.#readiness.started();
     this.#summary.started();
     if (decoderReason !== null)

@@ -1,7 +1,7 @@
 /** The document of `/stats`: counts and state of the gateway, for people and scripts. */
 import { Counter, Counters, type Outcome, Series, type SeriesView } from '../shared/counters.js';
 import type { Count } from '../units.js';
-import { type EndpointStatus, namedSeries, type ObservedState } from './state.js';
+import { namedSeries, type ObservedState } from './state.js';
 
 /** Durations in microseconds. */
 export interface LatencyStats {

@@ -134,6 +134,13 @@ export class SseParser {
     this.#clearEvent();
   }
 
+  /** Holds no more of the data of the current event, but passes it on in parts. @returns false if that is not possible */
+  passOn(): boolean {
+    if (this.#parts === null || this.#store.length === 0 || this.#refused) return false;
+    this.#offer(this.#parts);
+    return this.#passing;
+  }
+
   /**
    * Reads the next bytes of the stream, {@link consumed} of them. An event that is not closed by a blank line is never
    * delivered.

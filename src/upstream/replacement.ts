@@ -69,6 +69,8 @@ export class Replacements implements ServerObserver {
       } else if (sameUpstream(server.config, config)) {
         this.#cancel(number);
         server.reconfigure(config);
+        // What has been mended meanwhile need not be in the configuration.
+        server.retry();
       } else {
         this.#prepare(number, config);
       }

@@ -29,6 +29,8 @@ import { announces } from './subscriptions/follower.js';
 import { Watches } from './subscriptions/watches.js';
 
 /** Longest wait for the response to `logging/setLevel`. */
+/** Longest time that a client is told to wait. */
+const LONGEST_RETRY_MS: Milliseconds = 3_600_000;
 const LEVEL_MS: Milliseconds = 10_000;
 /** Failed tries in a row after which an endpoint counts as failed at the start. */
 const FINAL_TRIES: Count = 2;
@@ -183,11 +185,15 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
    * {@link needsCapabilities} is set, a dedicated endpoint of the exchange's client, which may still be starting.
    */
   choose(exchange: Exchange): Endpoint | null {
-    if (!this.needsCapabilities || !this.#clients.needsDedicated(exchange.client.capabilities)) {
+    if (!this.#needsDedicated(exchange)) {
       this.#refusal = null;
       return this.#choose(exchange.call.tried);
     }
     return this.#chooseDedicated(exchange);
+  }
+
+  #needsDedicated({ client }: Exchange): boolean {
+    return this.needsCapabilities && this.#clients.needsDedicated(client.capabilities);
   }
 
   /** Under `auto` the answers of a dedicated endpoint are for its client alone. Workers decide it for the other scopes. */
@@ -260,6 +266,25 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
       this.#refusal = dedicated.refusal;
       tried.add(base.index);
     }
+  }
+
+  /** See `SendServer.chooseAwaitable`. A client that needs a dedicated endpoint does not wait at the shared one. */
+  chooseAwaitable(exchange: Exchange): Endpoint | null {
+    if (this.#refusal !== null || this.#needsDedicated(exchange)) return null;
+    const now = performance.now();
+    return this.endpoints.find((endpoint) => endpoint.isAwaitable(now)) ?? null;
+  }
+
+  /** See `SendServer.retryInMs`. */
+  retryInMs(): Milliseconds {
+    const now = performance.now();
+    const waits = this.endpoints.map((endpoint) => endpoint.retryInMs(now));
+    return Math.min(...waits.filter((wait) => wait > 0), LONGEST_RETRY_MS) % LONGEST_RETRY_MS;
+  }
+
+  /** Tries at once to connect the endpoints that wait for their next try. */
+  retry(): void {
+    for (const endpoint of this.endpoints) endpoint.retry();
   }
 
   /** Why {@link choose} returned null. */

@@ -377,3 +377,18 @@ test('a problem is reported once, and again after it had disappeared', async () 
   }
   assert.deepEqual(seen, [[], ['b b'], ['c c'], [], ['b b']]);
 });
+
+test('a collision is reported once, also where the lists of a server come and go', async () => {
+  const seen: string[] = [];
+  const report = (_: PreparedCatalog, __: CatalogChanges, fresh: readonly CatalogProblem[]): void => {
+    for (const { kind, name } of fresh) seen.push(`${kind} ${name}`);
+  };
+  const servers = [server('a', { prefix: null }), server('b', { prefix: null })];
+  const catalog = listened(new Catalog(snapshot(servers)), { catalogChanged: report });
+  await catalog.start();
+  await catalog.update(discovery(0, { tools: [tool('x')] }));
+  for (const list of [['x'], ['x', 'y'], [], ['x']]) {
+    await catalog.update(discovery(1, { tools: list.map((name) => tool(name)) }));
+  }
+  assert.deepEqual(seen, ['collision x']);
+});

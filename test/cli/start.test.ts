@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -140,6 +141,22 @@ test('a port in use is reported in one sentence, and the exit code is 1', async 
       `switchyard: 127.0.0.1:${port} is in use already; stop the program that uses it, or choose another port\n`,
       args.join(' '),
     );
+  }
+});
+
+test('where a port is in use no child is started', async (t) => {
+  const port = await takePort(t);
+  const started = join(await tempFolder(t), 'started');
+  const write = `require('fs').writeFileSync(${JSON.stringify(started)}, '')`;
+  const mcpServers = { a: { command: process.execPath, args: ['-e', write] } };
+  const file = await fileWith(t, 'gateway.json', JSON.stringify({ log: { level: 'silent' }, mcpServers }));
+  for (const args of [
+    ['--port', String(port), '--admin-port', '0'],
+    ['--port', '0', '--admin-port', String(port)],
+  ]) {
+    const { code } = await runCli(t, ['start', '--config', file, ...args]);
+    assert.equal(code, 1);
+    assert.equal(existsSync(started), false);
   }
 });
 

@@ -124,7 +124,7 @@ test('a program that is not on PATH is a problem with its place', async (t) => {
     `switchyard: ${file}:3:23: mcpServers.a.command: there is no program "no-such-program-anywhere" on PATH`,
     `switchyard: ${file}:4:23: mcpServers.b.command: there is no program "npx" on PATH; "command" is not split at spaces: put the arguments into "args"`,
     `switchyard: ${file}:5:23: mcpServers.c.command: there is no program "./missing.sh"`,
-    `switchyard: ${file}:6:23: mcpServers.d.command: its working directory ("cwd") does not exist`,
+    `switchyard: ${file}:6:23: mcpServers.d.command: its working directory ("cwd") "${join(dirname(file), 'nowhere')}" does not exist`,
   ]);
 });
 

@@ -109,3 +109,37 @@ test('keys are not expanded', () => {
   const snapshot = snapshotOfObject({ mcpServers: { [dollar('#{N}')]: { command: 'x', prefix: false } } }, { N: 'x' });
   assert.equal(snapshot.servers[0]?.name, dollar('#{N}'));
 });
+
+test('a variable that is not set is one problem, wherever it stands', () => {
+  const rows: [text: string, path: string][] = [
+    ['{"mcpServers":{"a":{"command":"x","env":{"K":"${NOPE}"}}}}', 'mcpServers.a.env.K'],
+    ['{"mcpServers":{"a":{"command":"x","args":["y","${NOPE}"]}}}', 'mcpServers.a.args[1]'],
+    ['{"mcpServers":{"a":{"command":["${NOPE}"]}}}', 'mcpServers.a.command[0]'],
+    ['{"mcpServers":{"a":{"command":"${NOPE}"}}}', 'mcpServers.a.command'],
+    ['{"mcpServers":{"a":{"url":"${NOPE}","headers":{"x":"${NOPE}"}}}}', 'mcpServers.a.url'],
+    ['{"mcpServers":{"a":{"url":"http://h/","headers":{"x":"${NOPE}"}}}}', 'mcpServers.a.headers.x'],
+    ['{"mcpServers":{"a":{"url":"http://h/","auth":{"type":"${NOPE}","token":"t"}}}}', 'mcpServers.a.auth.type'],
+    ['{"mcpServers":{"a":{"command":"x","isolation":"${NOPE}","maxQueue":3}}}', 'mcpServers.a.isolation'],
+    ['{"port":"${NOPE}"}', 'port'],
+    ['{"allowedHosts":["${NOPE}"]}', 'allowedHosts[0]'],
+  ];
+  for (const [text, path] of rows) {
+    const about = problemsOfText(text, 'json').filter((problem) => problem.includes(path));
+    assert.deepEqual(about.length, 1, problemsOfText(text, 'json').join('\n'));
+    assert.match(about[0] as string, /NOPE is not set/);
+  }
+});
+
+test('~ in a working directory is the home folder', () => {
+  const rows: [cwd: string, expected: string][] = [
+    ['~', homedir()],
+    ['~/', `${homedir()}`],
+    ['~/projects/x', `${homedir()}/projects/x`],
+    ['/~/x', '/~/x'],
+  ];
+  for (const [cwd, expected] of rows) {
+    const [server] = snapshotOfObject({ mcpServers: { a: { command: 'x', cwd } } }).servers;
+    const [endpoint] = server!.endpoints;
+    assert.equal(endpoint?.transport === 'stdio' && endpoint.cwd, expected);
+  }
+});

@@ -7,6 +7,7 @@ import type { ErrorCode } from '../../src/errors.js';
 import { Era } from '../../src/protocol/revisions.js';
 import { type Exchange, Phase, type SessionLike } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
+import { BufferBudget } from '../../src/shared/buffer-budget.js';
 import { type Packed, packedCount, packedText } from '../../src/shared/packed.js';
 import { type ControlReply, scanResponse } from '../../src/upstream/core/control.js';
 import type { UpstreamLog } from '../../src/upstream/core/endpoint.js';
@@ -49,6 +50,9 @@ export interface Outcome {
   /** The response's bytes. */
   raw: Buffer | null;
   error: ErrorCode | null;
+  /** What the client is told besides the sentence of the error. */
+  detail: string;
+  retryAfterMs: number;
   sent: boolean | null;
   /** Final reports; anything but 1 at the end is a defect. */
   reports: number;
@@ -67,6 +71,8 @@ export interface CallOptions {
   /** First word of the subject digest. */
   subject?: number;
   progress?: boolean;
+  /** Wait at an endpoint that is being restarted, as the send stage does where none is ready. */
+  awaits?: boolean;
   nameHeader?: string;
   /** The client's legacy session. */
   session?: SessionLike;
@@ -163,7 +169,8 @@ export function startPool(
   stopGraceMs = 500,
 ): PoolFixture {
   const snapshot = snapshotOf(servers, limits);
-  const table = new ExchangeTable(1_024);
+  const budget = new BufferBudget({ max: () => snapshot.limits.maxBufferedBytes, reached: () => {} });
+  const table = new ExchangeTable(1_024, budget);
   const outcomes = new Map<Exchange, { outcome: Outcome; settle: () => void; options: CallOptions }>();
   const discoveries: Discovery[] = [];
   const states: PoolFixture['states'] = [];
@@ -201,6 +208,8 @@ export function startPool(
       const entry = outcomes.get(exchange);
       if (entry === undefined) throw new Error('a failure for a call that is over');
       entry.outcome.error = error;
+      entry.outcome.detail = exchange.call.detail;
+      entry.outcome.retryAfterMs = exchange.call.retryAfterMs;
       entry.outcome.sent = sent;
       end(exchange);
     },
@@ -257,6 +266,8 @@ export function startPool(
       response: undefined,
       raw: null,
       error: null,
+      detail: '',
+      retryAfterMs: 0,
       sent: null,
       reports: 0,
       done,
@@ -269,7 +280,7 @@ export function startPool(
     exchange.client.session = options.session ?? null;
     exchange.client.era = exchange.client.session === null ? Era.modern : Era.legacy;
     exchange.client.capabilities = options.capabilities ?? exchange.client.session?.capabilityMask ?? 0;
-    const endpoint = server.choose(exchange);
+    const endpoint = server.choose(exchange) ?? (options.awaits ? server.chooseAwaitable(exchange) : null);
     if (endpoint === null) {
       outcome.error = server.unavailable();
       outcome.sent = false;
@@ -279,6 +290,7 @@ export function startPool(
     exchange.enter(Phase.sending);
     exchange.call.upstreamId = exchange.generation * 65_536 + exchange.slot;
     outcome.id = exchange.call.upstreamId;
+    exchange.call.sentAt = performance.now();
     exchange.call.server = 0;
     exchange.call.endpoint = endpoint.index;
     exchange.call.era = endpoint.era;

@@ -5,6 +5,7 @@ import { Exchange } from '../../src/request/exchange/index.js';
 import { BufferBudget } from '../../src/shared/buffer-budget.js';
 import { CallQueue, recycle } from '../../src/upstream/balance/queue.js';
 import { LineSplitter } from '../../src/upstream/channel/lines.js';
+import { MAX_SKIPPED_BYTES } from '../../src/upstream/channel/skipped-message.js';
 import { escaped, LogLimit } from '../../src/upstream/core/log-limit.js';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -50,19 +51,17 @@ test('property: a call queue behaves like a bounded list', () => {
 function split(
   chunks: readonly Buffer[],
   maxLineBytes: number,
-): { lines: string[]; overflow: number; buffered: number } {
+): { lines: string[]; skipped: number[]; buffered: number } {
   const lines: string[] = [];
-  let overflow = 0;
+  const skipped: number[] = [];
   const budget = new BufferBudget();
   const splitter = new LineSplitter(maxLineBytes, budget, {
     line: (bytes) => lines.push(bytes.toString('latin1')),
-    lineTooLong: () => {
-      overflow += 1;
-    },
-    bufferFull: () => assert.fail(),
+    lineSkipped: ({ size }) => skipped.push(size),
+    lineEndless: () => assert.fail(),
   });
   for (const chunk of chunks) splitter.feed(chunk);
-  return { lines, overflow, buffered: budget.counts.bytes };
+  return { lines, skipped, buffered: budget.counts.bytes };
 }
 
 test('property: lines come out whole however the bytes are cut', () => {
@@ -84,12 +83,44 @@ test('property: lines come out whole however the bytes are cut', () => {
   );
 });
 
-test('a line over the limit ends the splitting, in one chunk or many', () => {
-  const long = Buffer.from(`ok\n${'x'.repeat(101)}\nnever\n`);
-  assert.deepEqual(split([long], 100), { lines: ['ok'], overflow: 1, buffered: 0 });
+test('a line over the limit is skipped, in one chunk or many', () => {
+  const long = Buffer.from(`ok\n${'x'.repeat(101)}\nnext\n`);
+  assert.deepEqual(split([long], 100), { lines: ['ok', 'next'], skipped: [101], buffered: 0 });
   const pieces = Array.from({ length: 30 }, () => Buffer.from('x'.repeat(10)));
-  assert.deepEqual(split([...pieces, Buffer.from('\nnever\n')], 100), { lines: [], overflow: 1, buffered: 0 });
+  assert.deepEqual(split([...pieces, Buffer.from('\nnext\n')], 100), { lines: ['next'], skipped: [300], buffered: 0 });
   assert.deepEqual(split([Buffer.from(`${'x'.repeat(100)}\n`)], 100).lines.length, 1);
+});
+
+test('property: the lines that are held are the same, and the others are skipped with their size, however the bytes are cut', () => {
+  const line = fc.nat(40).map((length) => 'y'.repeat(length));
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 12 }), fc.array(fc.nat(500), { maxLength: 8 }), (lines, cuts) => {
+      const whole = Buffer.from(lines.map((each) => `${each}\n`).join(''));
+      const places = [0, ...cuts.map((cut) => cut % (whole.length + 1)).sort((a, b) => a - b), whole.length];
+      const chunks = places.slice(1).map((end, index) => whole.subarray(places[index]!, end));
+      assert.deepEqual(split(chunks, 20), {
+        lines: lines.filter(({ length }) => length > 0 && length <= 20),
+        skipped: lines.map(({ length }) => length).filter((length) => length > 20),
+        buffered: 0,
+      });
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('a line that does not end is given up', () => {
+  let endless = 0;
+  const splitter = new LineSplitter(100, new BufferBudget(), {
+    line: () => assert.fail(),
+    lineSkipped: () => assert.fail(),
+    lineEndless: () => {
+      endless += 1;
+    },
+  });
+  const chunk = Buffer.alloc(2 ** 26, 'x');
+  for (let bytes = 0; bytes <= MAX_SKIPPED_BYTES + chunk.length; bytes += chunk.length) splitter.feed(chunk);
+  splitter.feed(Buffer.from('\nmore\n'));
+  assert.equal(endless, 1);
 });
 
 test('a listener may end the splitting in the middle of a chunk', () => {
@@ -99,8 +130,8 @@ test('a listener may end the splitting in the middle of a chunk', () => {
       lines.push(bytes.toString());
       splitter.end();
     },
-    lineTooLong: () => {},
-    bufferFull: () => {},
+    lineSkipped: () => {},
+    lineEndless: () => {},
   });
   splitter.feed(Buffer.from('a\nb\nc'));
   splitter.feed(Buffer.from('d\n'));

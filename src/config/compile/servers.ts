@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { readablePrefix } from '../../protocol/name-forms.js';
@@ -59,6 +60,7 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
       requestTimeoutMs: requestTimeout(compilation, entry, path),
       maxConnections: entry.maxConnections,
       maxQueue: entry.maxQueue,
+      invalidUtf8: entry.invalidUtf8,
       tags: entry.tags,
       include: patterns(compilation, entry.include, [...path, 'include']),
       exclude: patterns(compilation, entry.exclude, [...path, 'exclude']),
@@ -218,7 +220,7 @@ function stdio(compilation: Compilation, entry: EndpointConfig, path: ConfigPath
   if ([...argv, ...args, ...Object.values(env)].some((text) => text.includes('\0'))) {
     compilation.problem(path, 'command, arguments and variables cannot hold a NUL character');
   }
-  const cwd = entry.cwd === undefined ? null : resolve(compilation.loaded.folder, entry.cwd);
+  const cwd = entry.cwd === undefined ? null : resolve(compilation.loaded.folder, expandHome(entry.cwd));
   const commandPath = [...path, 'command'];
   const { loaded } = compilation;
   return {
@@ -230,6 +232,11 @@ function stdio(compilation: Compilation, entry: EndpointConfig, path: ConfigPath
     weight: entry.weight,
     shownCommand: loaded.shownAt(commandPath) ?? loaded.shownAt([...commandPath, 0]) ?? (argv[0] as string),
   };
+}
+
+/** `~` and `~/...` as a shell expands them. */
+function expandHome(path: string): string {
+  return path === '~' || path.startsWith('~/') ? homedir() + path.slice(1) : path;
 }
 
 function http(compilation: Compilation, entry: EndpointConfig, path: ConfigPath): EndpointSnapshot | null {

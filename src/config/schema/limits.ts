@@ -21,8 +21,8 @@ export const limitsSchema = z.strictObject({
   maxInFlight: limit(16_384, 'Requests in flight over all clients. More are answered 503.', 65_535),
   maxResponseBytes: bytes(256 * MIB, 'Largest answer of an HTTP upstream that is forwarded in parts.', { min: KIB }),
   maxLineBytes: bytes(
-    10 * MIB,
-    'Largest message of an upstream that is held as a whole: one line over stdio, one message over HTTP with SSE or WebSocket, and over Streamable HTTP one event or JSON body that cannot be forwarded in parts.',
+    64 * MIB,
+    'Largest message of an upstream that is held as a whole: one line over stdio, one message over HTTP with SSE or WebSocket, and over Streamable HTTP one event or JSON body that cannot be forwarded in parts. A larger one is skipped as it arrives and fails its call alone; `maxBufferedBytes` bounds all together.',
     { min: KIB },
   ),
   maxBufferedBytes: bytes(

@@ -35,7 +35,9 @@ const cwd = z
   .string()
   .min(1)
   .optional()
-  .describe('Working directory of the child, relative to the folder of the configuration file.');
+  .describe(
+    'Working directory of the child, relative to the folder of the configuration file; `~/` is the home folder.',
+  );
 const url = z.string().min(1).optional().describe('Address of the MCP endpoint.');
 const headers = holds('headers', named(scalar).optional().describe('Headers sent with each request to the upstream.'));
 
@@ -130,7 +132,11 @@ export const serverSchema = z.strictObject({
     ),
   enabled: flag(true, 'Whether the server is used.'),
   connectTimeoutMs: milliseconds(30_000, 'Time to connect, or to start the child, and to finish the handshake.'),
-  requestTimeoutMs: milliseconds(60_000, 'Time for an answer.', { zero: 'no limit' }),
+  requestTimeoutMs: milliseconds(
+    300_000,
+    'Time for an answer, counted from the last progress where the server reports any; then at most an hour, or ten times this value where that is more.',
+    { zero: 'no limit' },
+  ),
   maxConnections: whole(512, 'Connections to an HTTP endpoint, or calls in flight to a stdio child.', {
     max: 65_535,
   }),
@@ -178,6 +184,12 @@ export const serverSchema = z.strictObject({
     300_000,
     'Idle time after which a dedicated child or session is stopped; its server state is lost.',
   ),
+  invalidUtf8: z
+    .enum(['refuse', 'repair'])
+    .default('refuse')
+    .describe(
+      'A message of the server over stdio, HTTP with SSE or WebSocket that holds bytes which are no UTF-8: `refuse` = its call fails at once, `repair` = the bytes become U+FFFD.',
+    ),
   methods: strings().optional().describe('Globs of unknown methods that are passed to this server as they are.'),
   disabled: z.boolean().optional().describe('As in client files: the opposite of `enabled`.'),
   timeout: z

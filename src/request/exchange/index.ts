@@ -323,6 +323,10 @@ export class Call {
   /** Era of the upstream that has the call. */
   era: Era = Era.legacy;
   deadline = 0;
+  /** Sentences about the failure of this attempt that follow the one of its error code; '' = none. */
+  detail = '';
+  /** Time after which the same call may succeed; 0 = not known. */
+  retryAfterMs = 0;
   /** Where the gateway makes a task of the call (src/session/awaited-tasks.ts); null = it is no task, or the client's own. */
   taskTarget: CallTarget | null = null;
   /** The upstream's id of that task; '' = it was not made yet. */
@@ -342,6 +346,8 @@ export class Call {
     this.sent = false;
     this.sentAt = 0;
     this.deadline = 0;
+    this.detail = '';
+    this.retryAfterMs = 0;
     this.taskTarget = null;
     this.taskId = '';
     this.openRequests = 0;

@@ -33,6 +33,8 @@ export interface SendServer {
   readonly needsCapabilities: boolean;
   /** A ready endpoint that `exchange.call.tried` does not name, or null. */
   choose(exchange: Exchange): CallTarget | null;
+  /** An endpoint that is being restarted, at which the call may wait; null = it has to fail. */
+  chooseAwaitable(exchange: Exchange): CallTarget | null;
   /** Whether other clients may get the answers of an endpoint that `choose` has returned. */
   sharesAnswers(endpoint: CallTarget): boolean;
   /** Whether tools of a server of 2025-11-25 can run as tasks. */
@@ -41,6 +43,8 @@ export interface SendServer {
   readonly answersWithTasks: boolean;
   /** Why there is none. */
   unavailable(): ErrorCode;
+  /** Time until there may be one again, ms; 0 = not known. */
+  retryInMs(): number;
 }
 
 /** What send needs of one route of the snapshot. */
@@ -169,7 +173,7 @@ export class SendStage {
     while (endpoint === null) {
       const next = this.#fallback(exchange);
       if (next < 0) {
-        this.#parts.write.fail(exchange, reason ?? server.unavailable());
+        this.#await(exchange, bytes, length, reason);
         return;
       }
       exchange.call.server = next;
@@ -180,6 +184,22 @@ export class SendStage {
     }
     if (isRetry) this.#parts.counters.add(Counter.upstreamRetries);
     this.#forward(exchange, endpoint, server, bytes, length);
+  }
+
+  /** No endpoint is ready: the call waits for one that is being restarted, or fails. @param reason why an attempt has failed */
+  #await(exchange: Exchange, bytes: Uint8Array, length: number, reason: ErrorCode | null): void {
+    const servers = this.#parts.upstreams.servers;
+    const last = servers[exchange.call.server]!;
+    const first = servers[exchange.verdict.server] ?? last;
+    const endpoint = reason === null ? first.chooseAwaitable(exchange) : null;
+    if (endpoint === null) {
+      if (reason === null) exchange.call.retryAfterMs = last.retryInMs();
+      this.#parts.write.fail(exchange, reason ?? last.unavailable());
+      return;
+    }
+    exchange.call.server = exchange.verdict.server;
+    exchange.call.tried.clear();
+    this.#forward(exchange, endpoint, first, bytes, length);
   }
 
   #choose(exchange: Exchange, server: SendServer, bytes: Uint8Array): CallTarget | null {

@@ -79,7 +79,7 @@ export function correlationId(exchange: Exchange): string {
 }
 
 /**
- * Appends the JSON-RPC error for `code` to `composer`: the client's id, the table's code and sentence,
+ * Appends the JSON-RPC error for `code` to `composer`: the client's id, the table's code and sentence with the detail of the call,
  * `data: {code, retryable, correlationId, upstream?, retryAfterMs?, supported?, requested?, requiredCapabilities?, uri?, reason?}`.
  *
  * The sentence names the server, and ends with the reason why it is not usable.
@@ -100,6 +100,7 @@ export function errorBody(
   if (upstream !== null) composer.put(NAME_OPEN).put(inner(upstream)).put(NAME_CLOSE);
   composer.put(rest);
   if (reason !== null) composer.put(SENTENCE_REASON).put(inner(reason));
+  if (exchange.call.detail !== '') composer.text(JSON.stringify(` ${exchange.call.detail}`).slice(1, -1));
   composer.put(data);
   hex(composer, exchange.generation);
   hex(composer, exchange.slot);
@@ -114,4 +115,9 @@ export function errorBody(
     composer.put(URI).text(exchange.message.detail).put(QUOTE);
   else if (code === 'GW_INVALID_URI') composer.put(REASON).text(JSON.stringify(exchange.message.detail));
   composer.put(CLOSE);
+}
+
+/** @param waitMs 0 = there is no such header */
+export function withRetryAfter(head: readonly string[], waitMs: number): readonly string[] {
+  return waitMs > 0 ? [...head, 'retry-after', String(Math.ceil(waitMs / 1_000))] : head;
 }

@@ -12,7 +12,7 @@ import { Era } from '../../protocol/revisions.js';
 import type { GatewayIdentity } from '../../shared/gateway-identity.js';
 import { Verdict } from '../../shared/records.js';
 import { type Exchange, MessageFlag, Phase, Verb } from '../exchange/index.js';
-import { errorBody } from './error-body.js';
+import { errorBody, withRetryAfter } from './error-body.js';
 import { challenge, JSON_HEAD, NO_HEAD } from './heads.js';
 import { LargeAnswers } from './large.js';
 import { EventStreams, keeps, needsStream, type StreamLog } from './streams.js';
@@ -384,7 +384,8 @@ export class WriteStage {
   /** A failure after the decision: in-band, on the stream if one is open. */
   fail(exchange: Exchange, code: ErrorCode): void {
     if (exchange.verdict.kind === Verdict.lead) this.#parts.cache.release(exchange);
-    this.#error(exchange, code, code === 'GW_BUFFERS_FULL' ? RETRY_HEAD : JSON_HEAD, 0);
+    const wait = ERRORS[code].retryable ? exchange.call.retryAfterMs : 0;
+    this.#error(exchange, code, code === 'GW_BUFFERS_FULL' ? RETRY_HEAD : withRetryAfter(JSON_HEAD, wait), wait);
   }
 
   #error(exchange: Exchange, code: ErrorCode, head: readonly string[], retryAfterMs: number): void {

@@ -10,7 +10,6 @@ import type { Breaker } from '../balance/breaker.js';
 import { CallQueue, recycle } from '../balance/queue.js';
 import { ControlError, type ControlReply, cancelledParams, FIRST_CALL_ID, parseId } from '../core/control.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
-import { escaped, LogLimit } from '../core/log-limit.js';
 import { MessageReader, type MessageReceiver } from '../core/message-reader.js';
 import { MessageCost } from '../core/notification-limit.js';
 import { type ConnectionProfile, isDedicated, type ListenFilter } from '../core/types.js';
@@ -18,10 +17,14 @@ import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
 import { channelHandshake, ProbeEnded } from './handshake.js';
 import type { Channel, ChannelListener } from './index.js';
+import { JunkReports } from './junk-reports.js';
 import { ChannelListen } from './listen.js';
+import { LostAnswers } from './lost-answers.js';
 import { Opening } from './opening.js';
 import { ChannelRequests } from './requests.js';
 import { ChannelRestarts } from './restarts.js';
+import { Salvage, type SalvageReceiver } from './salvage.js';
+import type { SkippedMessage } from './skipped-message.js';
 import { type UnreadCall, UnreadCalls } from './unread-calls.js';
 
 const NO_CALLS: readonly UnreadCall[] = [];
@@ -40,7 +43,10 @@ export interface ChannelOptions {
  * An endpoint with one {@link Channel} for all its traffic, opened again when it ends. At most one channel is open at a time;
  * it reports here.
  */
-export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelListener, MessageReceiver, CallsInFlight {
+export abstract class ChannelEndpoint
+  extends BaseEndpoint
+  implements ChannelListener, MessageReceiver, CallsInFlight, SalvageReceiver
+{
   /** Calls that were written and have not ended. */
   callCount: Count = 0;
 
@@ -49,12 +55,14 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   readonly #attribution: Attribution;
   readonly #messages: ServerMessages;
   readonly #requests = new ChannelRequests();
+  readonly #lost = new LostAnswers(this, this.#requests);
+  readonly #salvage: Salvage;
   readonly #listen: ChannelListen;
   readonly #queue: CallQueue;
   readonly #maxActive: Count;
   readonly #neverProbe: boolean;
   readonly #unread = new UnreadCalls();
-  readonly #malformedLimit = new LogLimit();
+  readonly #junk: JunkReports;
   #channel: Channel | null = null;
   /** The last channel ended when it was probed. */
   #probeEnded = false;
@@ -87,6 +95,8 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     this.#restarts = new ChannelRestarts(this, options.budget, options.backOff);
     this.#attribution = new Attribution(this, profile, false);
     this.#messages = new ServerMessages(this, owner, context.sink, this.#attribution);
+    this.#junk = new JunkReports(context, this.names, this.stats, this.notificationLimit);
+    this.#salvage = new Salvage(this, this.#lost, owner.config);
     this.#listen = new ChannelListen(this.#requests, this.#messages, connectTimeoutMs);
     this.#reader = new MessageReader(context.decoder, context.config.current.limits.maxBatch, this);
   }
@@ -117,7 +127,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
       this.#attach(this.open());
     } catch (error) {
       this.#restart(`cannot be started (${(error as NodeJS.ErrnoException).code ?? 'error'})`);
-      this.#failCalls('GW_UPSTREAM_DOWN');
+      this.#failCalls('GW_UPSTREAM_DOWN', this.isAwaitable(performance.now()));
     }
   }
 
@@ -134,7 +144,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
     if (this.state === 'ready' && this.#channel !== null) {
       if (this.callCount < this.#maxActive) this.#send(exchange, bytes);
       else this.#enqueue(exchange, bytes, method);
-    } else if (this.profile.lazy && this.state === 'connecting') {
+    } else if ((this.profile.lazy && this.state === 'connecting') || this.isAwaitable(performance.now())) {
       this.#enqueue(exchange, bytes, method);
     } else {
       this.context.deferred.add(this, exchange, 'GW_UPSTREAM_DOWN');
@@ -153,6 +163,17 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   reply(bytes: Buffer): void {
     this.#channel?.write(bytes, null, 0);
     this.#opening?.answered();
+  }
+
+  override retry(): void {
+    if (this.#channel === null && (this.state === 'backoff' || this.state === 'failed')) this.#restarts.now();
+  }
+
+  /** Calls wait up to `connectTimeoutMs` each, where the family of the server is known from an earlier handshake. */
+  override isAwaitable(now: Milliseconds): boolean {
+    const { connectTimeoutMs, maxQueue } = this.owner.config;
+    if (this.handshake === null || maxQueue === 0 || this.state === 'ready' || this.state === 'stopped') return false;
+    return this.retryAt - now < connectTimeoutMs;
   }
 
   override listen(filter: ListenFilter): Promise<ListenFilter> {
@@ -174,6 +195,7 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
 
   override tick(now: Milliseconds): void {
     this.#restarts.tick(now);
+    if (this.#queue.size > 0 && this.state !== 'ready') this.#expireWaiting(now);
     this.#countQueued();
     this.#messages.tick();
   }
@@ -202,22 +224,16 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   }
 
   malformed(bytes: Uint8Array): void {
-    this.stats.junkLines += 1;
-    this.notificationLimit.take(MessageCost.notification);
-    const suppressed = this.#malformedLimit.admit(performance.now());
-    if (suppressed < 0) return;
-    this.context.log.warn(
-      { ...this.names, line: escaped(bytes), suppressed },
-      `${this.peerName} sent something that is no message`,
-    );
+    this.#junk.malformed(this.peerName, bytes);
   }
 
-  messageTooLong(): void {
-    this.#terminate('GW_UPSTREAM_PROTOCOL', 'sent a message over limits.maxLineBytes');
+  skipped(message: SkippedMessage): void {
+    const hasFailed = this.#lost.skipped(message, this.context.config.current.limits.maxLineBytes);
+    this.#junk.skipped(this.peerName, message, hasFailed);
   }
 
-  bufferFull(): void {
-    this.#terminate('GW_BUFFERS_FULL', 'sent a message that there was no room for (limits.maxBufferedBytes)');
+  messageEndless(): void {
+    this.#terminate('GW_RESPONSE_TOO_LARGE', 'sent a message that does not end (limits.maxLineBytes)');
   }
 
   rejected(id: number, error: ErrorCode, sent: boolean): void {
@@ -245,9 +261,10 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
       this.stats.restarts += 1;
       this.#restart(this.#terminationReason === '' ? this.reasonFor(reason) : this.#terminationReason);
     }
+    const isAwaitable = !this.#stopping && this.isAwaitable(performance.now());
     if (this.#isInitialized) this.context.sink.disconnected(this);
     const unread = this.#stopping ? NO_CALLS : this.#unread.take();
-    this.#failCalls('GW_UPSTREAM_CLOSED', unread);
+    this.#failCalls('GW_UPSTREAM_CLOSED', isAwaitable, unread);
     for (const { exchange, message } of unread) {
       exchange.call.connection = null;
       exchange.call.sent = false;
@@ -291,8 +308,12 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   }
 
   receiveUnreadable(bytes: Uint8Array, length: number, status: number, spans: Spans): void {
+    if (status === ScanStatus.notJson) {
+      this.#salvage.unreadable(bytes.subarray(0, length));
+      return;
+    }
     this.malformed(bytes.subarray(0, length));
-    if (status === ScanStatus.notJson || spans.idStart < 0) return;
+    if (spans.idStart < 0) return;
     if ((spans.flags & Flag.idIsString) !== 0) return;
     // JSON with the id of a call, but no response: the call fails now instead of at its deadline.
     const exchange = this.callOf(parseId(bytes, spans.idStart, spans.idEnd));
@@ -405,16 +426,30 @@ export abstract class ChannelEndpoint extends BaseEndpoint implements ChannelLis
   }
 
   #restart(reason: string): void {
-    const { state, pauseMs } = this.#restarts.schedule();
+    const { state, pauseMs } = this.#restarts.schedule(this.#isInitialized);
     this.setUnavailable(state, reason, pauseMs, !this.#isProbing);
   }
 
-  /** @param spared calls that are sent again */
-  #failCalls(error: ErrorCode, spared: readonly UnreadCall[] = NO_CALLS): void {
-    for (let waiting = this.#queue.shift(); waiting !== null; waiting = this.#queue.shift()) recycle(waiting);
+  /** Fails calls that have waited for the connection for too long. */
+  #expireWaiting(now: Milliseconds): void {
+    for (const exchange of this.calls()) {
+      if (now - exchange.call.sentAt < this.owner.config.connectTimeoutMs || !this.#queue.remove(exchange)) continue;
+      this.fail(exchange, 'GW_UPSTREAM_DOWN', false);
+    }
+  }
+
+  /**
+   * @param keepWaiting calls that were not written wait for the next channel
+   * @param spared calls that are sent again
+   */
+  #failCalls(error: ErrorCode, keepWaiting = false, spared: readonly UnreadCall[] = NO_CALLS): void {
+    if (!keepWaiting) {
+      for (let waiting = this.#queue.shift(); waiting !== null; waiting = this.#queue.shift()) recycle(waiting);
+    }
     if (this.inFlight > 0) {
       for (const exchange of this.calls()) {
         if (spared.some((call) => call.exchange === exchange)) continue;
+        if (keepWaiting && exchange.call.connection === null && !exchange.call.sent) continue;
         this.fail(exchange, exchange.call.sent ? error : 'GW_UPSTREAM_DOWN', exchange.call.sent);
       }
     }

@@ -2,6 +2,7 @@
 import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes } from '../../units.js';
+import type { SkippedMessage } from './skipped-message.js';
 
 /** What a channel reports to, its endpoint; never from within a call of one of the channel's methods. */
 export interface ChannelListener {
@@ -11,10 +12,10 @@ export interface ChannelListener {
   message(bytes: Uint8Array, length: number): void;
   /** Bytes that are no message by the rules of the transport. */
   malformed(bytes: Uint8Array): void;
-  /** The server sent a message above `limits.maxLineBytes`; no more are delivered. */
-  messageTooLong(): void;
-  /** There was no room for a message (`limits.maxBufferedBytes`); no more are delivered. */
-  bufferFull(): void;
+  /** A message that was not held has ended; others follow. `message` is valid only during the call. */
+  skipped(message: SkippedMessage): void;
+  /** A message is longer than any that is skipped; no more are delivered. */
+  messageEndless(): void;
   /**
    * One message could not be delivered; the channel stays open.
    *

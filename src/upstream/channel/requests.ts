@@ -1,5 +1,5 @@
 import type { Spans } from '../../../native/spans.js';
-import type { Milliseconds } from '../../units.js';
+import type { Count, Milliseconds } from '../../units.js';
 import { ControlError, type ControlReply, controlMessage, copyReply, FIRST_CALL_ID } from '../core/control.js';
 import type { HandshakePeer } from './handshake.js';
 import type { Channel } from './index.js';
@@ -59,9 +59,22 @@ export class ChannelRequests implements HandshakePeer, ListenCarrier {
     return pending !== undefined;
   }
 
-  /** Fails a request, if it is waiting. */
-  fail(id: number, error: ControlError): void {
-    this.#remove(id)?.reject(error);
+  /** Fails a request. @returns whether one with that id was waiting */
+  fail(id: number, error: ControlError): boolean {
+    const pending = this.#remove(id);
+    pending?.reject(error);
+    return pending !== undefined;
+  }
+
+  /** Those that wait. */
+  get size(): Count {
+    return this.#pending.size;
+  }
+
+  /** The id of the only one that waits, -1 = there are none or several. */
+  get onlyId(): number {
+    const [id = -1, ...others] = this.#pending.keys();
+    return others.length > 0 ? -1 : id;
   }
 
   failAll(error: ControlError): void {

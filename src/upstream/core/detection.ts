@@ -6,6 +6,7 @@ import type { UrlTransport } from '../../config/schema/servers.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import { BackOff } from '../balance/back-off.js';
 import { ControlError } from './control.js';
+import { reasonOf } from './reasons.js';
 import { foreignVersions } from './versions.js';
 
 interface Detection {
@@ -47,6 +48,33 @@ export function tryOtherTransport(config: UrlEndpointSnapshot, reason: string): 
 /** The reason shown for an endpoint with neither transport, one clause for each. */
 export function noTransportReason(config: UrlEndpointSnapshot, sseReason: string): string {
   return `neither Streamable HTTP (${detectionOf(config).httpReason}) nor HTTP with SSE (the upstream ${sseReason})`;
+}
+
+/**
+ * What to write instead where the answer suggests another transport or another path; '' = nothing.
+ *
+ * @param reason why the transport was refused
+ * @param otherTransport the configured transport is the wrong one, for all that the answer says
+ */
+export function withAddressAdvice(config: UrlEndpointSnapshot, reason: string, otherTransport: boolean): string {
+  const { pathname } = new URL(config.url);
+  if (pathname === '/') return `${reason}; the URL has no path: try /mcp, or /sse with type: sse`;
+  if (config.detect) return reason;
+  if (config.transport === 'http' && pathname.endsWith('/sse')) {
+    return `${reason}; the URL is that of HTTP with SSE: set type: sse`;
+  }
+  if (!otherTransport) return reason;
+  const [name, type] = config.transport === 'http' ? ['HTTP with SSE', 'sse'] : ['Streamable HTTP', 'http'];
+  return `${reason}; if it is a server of ${name}, set type: ${type}`;
+}
+
+/** The reason that is shown for a failed handshake over Streamable HTTP. */
+export function handshakeReason(config: UrlEndpointSnapshot, error: unknown): string {
+  const reason = reasonOf(error);
+  if (!(error instanceof ControlError)) return reason;
+  // A refused credential, or an address that cannot be reached, says nothing about the transport.
+  if (error.kind === 'refused' || error.kind === 'unreachable') return reason;
+  return withAddressAdvice(config, reason, suggestsSse(error));
 }
 
 /** The pauses of an endpoint whose transport is auto-detected. */

@@ -84,6 +84,8 @@ export interface EndpointStats {
   cancelled: number;
   restarts: number;
   junkLines: number;
+  /** Messages over `limits.maxLineBytes`, or that `limits.maxBufferedBytes` left no room for. */
+  skippedMessages: number;
   unknownIds: number;
   droppedLogs: number;
   /** Over `limits.maxNotificationsPerSecond`. */
@@ -96,8 +98,11 @@ const TASK_CANCEL_MS: Milliseconds = 10_000;
 /** Why an endpoint with a tripped circuit breaker gets no calls. */
 const BREAKER_OPEN = 'the circuit breaker is open after repeated failures';
 
-/** Progress extends the deadline of a call up to this multiple of its time limit. */
+/** A client is not asked to try again sooner. */
+const LEAST_RETRY_MS: Milliseconds = 1_000;
+/** Progress extends the deadline of a call up to this multiple of its time limit, and at least to this time. */
 const PROGRESS_FACTOR = 10;
+const LONGEST_PROGRESS_MS: Milliseconds = 3_600_000;
 
 /** Reports failures that are found within {@link Endpoint.call} after it has returned. One for each pool. */
 export class DeferredFailures {
@@ -137,6 +142,7 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
     cancelled: 0,
     restarts: 0,
     junkLines: 0,
+    skippedMessages: 0,
     unknownIds: 0,
     droppedLogs: 0,
     droppedNotifications: 0,
@@ -219,6 +225,23 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
   protected abstract withdraw(exchange: Exchange, reason: string): void;
   /** A call has ended here, whatever its outcome; `exchange.connection` is still set. */
   protected abstract callEnded(exchange: Exchange): void;
+  /** Tries to connect at once where a later try is scheduled. */
+  retry(): void {
+    if (this.state === 'backoff') this.start();
+  }
+
+  /** Whether a call may wait here for the connection, which is being opened or will be soon. */
+  isAwaitable(_now: Milliseconds): boolean {
+    return false;
+  }
+
+  /** Time until calls may succeed again, at least 1 s; 0 = now. */
+  retryInMs(now: Milliseconds): Milliseconds {
+    return this.state === 'ready' || this.state === 'stopped'
+      ? 0
+      : Math.max(LEAST_RETRY_MS, Math.ceil(this.retryAt - now));
+  }
+
   /** Periodic work, some 20 times a second. */
   tick(_now: Milliseconds): void {}
 
@@ -272,8 +295,10 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
     this.request('tasks/cancel', { taskId }, { timeoutMs: TASK_CANCEL_MS }).catch(() => {});
   }
 
-  /** Reports a call as failed. */
-  fail(exchange: Exchange, error: ErrorCode, sent: boolean): void {
+  /** Reports a call as failed. @param detail sentences for the client, after the one of `error` */
+  fail(exchange: Exchange, error: ErrorCode, sent: boolean, detail = ''): void {
+    exchange.call.detail = detail;
+    if (error === 'GW_UPSTREAM_DOWN') exchange.call.retryAfterMs = this.retryInMs(performance.now());
     this.stats.failures += 1;
     this.#breakerFailed(error);
     if (error === 'GW_UPSTREAM_UNREACHABLE') {
@@ -289,6 +314,8 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
     this.stats.calls += 1;
     exchange.call.upstream = this;
     exchange.call.sent = false;
+    exchange.call.detail = '';
+    exchange.call.retryAfterMs = 0;
   }
 
   /** Reports the response of a call. */
@@ -432,7 +459,8 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
     const route = exchange.verdict.route;
     const limit = this.context.routeTimeouts[route] || this.owner.config.requestTimeoutMs;
     if (limit <= 0) return;
-    const extended = Math.min(performance.now() + limit, exchange.client.startedAt + limit * PROGRESS_FACTOR);
+    const longest = Math.max(limit * PROGRESS_FACTOR, LONGEST_PROGRESS_MS);
+    const extended = Math.min(performance.now() + limit, exchange.client.startedAt + longest);
     if (extended > exchange.call.deadline) exchange.call.deadline = extended;
   }
 

@@ -1,4 +1,4 @@
-import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
+import { type SseListener, SseParser, type SseParserOptions } from '../../protocol/sse-parser.js';
 import type { BufferBudget } from '../../shared/buffer-budget.js';
 import type { Bytes } from '../../units.js';
 import { ReadShare, type ReadTurns } from './read-turns.js';
@@ -14,6 +14,8 @@ export interface EventSink extends SseListener {
 /** Limits of reading. */
 export interface EventLimits {
   readonly maxEventBytes: Bytes;
+  /** Passes the data of larger events on in parts; what there is no memory for too. */
+  readonly parts?: SseParserOptions['parts'];
   /** Counts the bytes that are held of an event. */
   readonly budget: BufferBudget;
   readonly turns: ReadTurns;
@@ -28,14 +30,21 @@ export interface EventLimits {
 export async function readEvents(
   body: AsyncIterable<unknown>,
   sink: EventSink,
-  { maxEventBytes, budget, turns }: EventLimits,
+  { maxEventBytes, parts, budget, turns }: EventLimits,
 ): Promise<boolean> {
   const share = new ReadShare(turns);
   const evicted = (): void => {
+    if (parser.passOn()) return;
     parser.discard();
     sink.evicted();
   };
-  const parser = new SseParser(sink, { maxEventBytes, budget, share, evicted });
+  const parser = new SseParser(sink, {
+    maxEventBytes,
+    budget,
+    share,
+    evicted,
+    ...(parts === undefined ? {} : { parts }),
+  });
   let fits = true;
   const feed = (bytes: Buffer): number => {
     if (sink.isDone) return -1;

@@ -9,7 +9,7 @@ import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { ControlError, type ControlReply, cancelledParams, controlMessage } from '../core/control.js';
-import { detectionBackOff, suggestsSse, tryOtherTransport } from '../core/detection.js';
+import { detectionBackOff, handshakeReason, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { Answer, answerOf } from '../core/http-answer.js';
 import { addressOf, HttpHeads } from '../core/http-heads.js';
@@ -432,7 +432,7 @@ export class HttpEndpoint
         this.owner.wrongTransport?.(this);
         return;
       }
-      const pauseMs = this.setUnavailable('backoff', reasonOf(error), this.#backOff.next());
+      const pauseMs = this.setUnavailable('backoff', handshakeReason(this.#config, error), this.#backOff.next());
       this.#failQueue();
       this.#timer = setTimeout(() => this.start(), pauseMs);
     }

@@ -2,9 +2,11 @@
 import type { Decoder } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
+import type { SsePartListener } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
+import { MAX_SKIPPED_BYTES, SkippedMessage } from '../channel/skipped-message.js';
 import { textOfBody } from '../core/body-text.js';
 import { connectionError } from '../core/connection-error.js';
 import { ControlError } from '../core/control.js';
@@ -39,7 +41,7 @@ const SOURCE = { era: Era.legacy, versionHeader: '', sessionId: '' } as const;
 const MAX_URI_BYTES: Bytes = 8_192;
 
 /** See the file comment. Closing the stream closes the channel. One for each stream, owned by its endpoint. */
-export class SseChannel implements Channel, PostListener, EventSink {
+export class SseChannel implements Channel, PostListener, EventSink, SsePartListener {
   /** The server responded to the request for the stream with something else. */
   isRefused = false;
   readonly #target: SseTarget;
@@ -51,6 +53,8 @@ export class SseChannel implements Channel, PostListener, EventSink {
   readonly #timer: NodeJS.Timeout;
   #posts: SsePosts | null = null;
   #reason = '';
+  /** The event that streams by without being held. */
+  #skipped: SkippedMessage | null = null;
   readonly #ended: Promise<void>;
 
   /** Opens the stream. */
@@ -109,9 +113,11 @@ export class SseChannel implements Channel, PostListener, EventSink {
   }
 
   async #read(body: AsyncIterable<unknown>): Promise<void> {
-    if (await readEvents(body, this, this.#target)) return;
-    if (this.#reason === '') this.#listener.messageTooLong();
-    this.#end('sent an event over limits.maxLineBytes');
+    const { maxEventBytes, budget, turns } = this.#target;
+    const parts = { listener: this, heldBytes: maxEventBytes, maxBytes: MAX_SKIPPED_BYTES };
+    if (await readEvents(body, this, { maxEventBytes: MAX_SKIPPED_BYTES, parts, budget, turns })) return;
+    if (this.#reason === '') this.#listener.messageEndless();
+    this.#end('sent an event that does not end');
   }
 
   get isDone(): boolean {
@@ -121,11 +127,31 @@ export class SseChannel implements Channel, PostListener, EventSink {
   event(data: Uint8Array, length: number, type: string): void {
     if (this.#reason !== '') return;
     if (type === 'endpoint') this.#endpoint(data, length);
-    else if (length > 0) this.#listener.message(data, length);
+    else if (length === 0) return;
+    else if (length <= this.#target.maxEventBytes) this.#listener.message(data, length);
+    else if (this.largeStart(data, length)) this.largeEnd();
+  }
+
+  /** The event is larger than the limit, or there was no room for it. */
+  largeStart(data: Uint8Array, length: number): boolean {
+    const isLarge = length > this.#target.maxEventBytes;
+    this.#skipped = new SkippedMessage(isLarge ? 'GW_RESPONSE_TOO_LARGE' : 'GW_BUFFERS_FULL');
+    this.#skipped.add(data, 0, length);
+    return true;
+  }
+
+  largePart(bytes: Uint8Array, start: number, end: number): void {
+    this.#skipped?.add(bytes, start, end);
+  }
+
+  /** Whatever the name of the event is. */
+  largeEnd(): void {
+    const skipped = this.#skipped;
+    this.#skipped = null;
+    if (skipped !== null && this.#reason === '') this.#listener.skipped(skipped);
   }
 
   evicted(): void {
-    if (this.#reason === '') this.#listener.bufferFull();
     this.#end('sent an event that there was no room for');
   }
 

@@ -4,7 +4,7 @@ import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
-import { detectionBackOff, noTransportReason, tryOtherTransport } from '../core/detection.js';
+import { detectionBackOff, noTransportReason, tryOtherTransport, withAddressAdvice } from '../core/detection.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
 import { addressOf } from '../core/http-heads.js';
 import { RedirectReports } from '../core/redirect-reports.js';
@@ -12,6 +12,8 @@ import type { ConnectionProfile } from '../core/types.js';
 import { HttpJunk } from '../http/junk.js';
 import { SseChannel, type SseTarget } from './channel.js';
 
+/** Refusals that suggest another transport or path; others, such as 401, suggest nothing. */
+const WRONG_ADDRESS = /^answered (?:with no event stream|400|404|405)(?::|$)/;
 /** Longest wait for the response to a POST where calls have no time limit. */
 const LONGEST_POST_MS: Milliseconds = 300_000;
 
@@ -63,7 +65,9 @@ export class SseEndpoint extends ChannelEndpoint {
   }
 
   protected override reasonFor(reason: string): string {
-    return this.#isDetected && this.#last?.isRefused === true ? noTransportReason(this.#config, reason) : reason;
+    if (this.#last?.isRefused !== true) return reason;
+    const shown = this.#isDetected ? noTransportReason(this.#config, reason) : reason;
+    return WRONG_ADDRESS.test(reason) ? withAddressAdvice(this.#config, shown, true) : shown;
   }
 
   protected open(): Channel {

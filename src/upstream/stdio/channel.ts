@@ -5,6 +5,7 @@ import type { Channel, ChannelListener } from '../channel/index.js';
 import { LineWriter } from '../channel/line-writer.js';
 import { type LineListener, LineSplitter } from '../channel/lines.js';
 import { PipeReader } from '../channel/pipe-reader.js';
+import type { SkippedMessage } from '../channel/skipped-message.js';
 import type { EndpointContext } from '../core/endpoint.js';
 import { childEnvironment } from './environment.js';
 import { StdioProcess, type StdioProcessListener } from './process.js';
@@ -18,6 +19,7 @@ export class StdioChannel implements Channel, StdioProcessListener, LineListener
   readonly #splitter: LineSplitter;
   readonly #output: PipeReader;
   readonly #errorOutput: PipeReader;
+  readonly #errorLines: ErrorLines;
 
   /**
    * Starts the child.
@@ -42,7 +44,8 @@ export class StdioChannel implements Channel, StdioProcessListener, LineListener
     this.#splitter = new LineSplitter(gateway.current.limits.maxLineBytes, table.budget, this, this.#output.share);
     this.#output.attach(this.#splitter);
     this.#errorOutput = new PipeReader(this.#process.stderr, turns);
-    this.#errorOutput.attach(new ErrorLines(errorLines, this.#errorOutput.share));
+    this.#errorLines = new ErrorLines(errorLines, this.#errorOutput.share);
+    this.#errorOutput.attach(this.#errorLines);
     // The pipe accepts messages before the child reads.
     process.nextTick(() => listener.opened());
   }
@@ -81,6 +84,7 @@ export class StdioChannel implements Channel, StdioProcessListener, LineListener
 
   exited(reason: string): void {
     this.#writer.close();
+    this.#errorOutput.end(() => this.#errorLines.end());
     this.#output.end(() => {
       this.#splitter.end();
       this.#listener.closed(reason);
@@ -91,11 +95,11 @@ export class StdioChannel implements Channel, StdioProcessListener, LineListener
     this.#listener.message(bytes, bytes.length);
   }
 
-  lineTooLong(): void {
-    this.#listener.messageTooLong();
+  lineSkipped(line: SkippedMessage): void {
+    this.#listener.skipped(line);
   }
 
-  bufferFull(): void {
-    this.#listener.bufferFull();
+  lineEndless(): void {
+    this.#listener.messageEndless();
   }
 }

@@ -30,7 +30,8 @@ function isFolder(file: string): boolean {
 /** Finds the program as execvp(3) does: a name with a slash is a path, any other is searched on PATH. */
 export function findProgram(endpoint: StdioEndpointSnapshot): Program {
   const { command, env, cwd, shownCommand } = endpoint;
-  if (cwd !== null && !isFolder(cwd)) return { problem: 'its working directory ("cwd") does not exist' };
+  if (cwd !== null && !isFolder(cwd))
+    return { problem: `its working directory ("cwd") ${quoteKey(cwd)} does not exist` };
   const shown = quoteKey(firstWord(shownCommand));
   if (command.includes('/') || isAbsolute(command)) {
     const file = resolve(cwd ?? process.cwd(), command);

@@ -37,6 +37,13 @@ export class ErrorLines {
     }
   }
 
+  /** There is no more: what stands without a line end is the last line. */
+  end(): void {
+    const kept = this.#kept;
+    this.#kept = Buffer.alloc(0);
+    if (kept.length > 0) this.#listener.errorLine(kept);
+  }
+
   #keep(part: Buffer): void {
     const room = MAX_ERROR_LINE_BYTES + 1 - this.#kept.length;
     if (room > 0 && part.length > 0) this.#kept = Buffer.concat([this.#kept, part.subarray(0, room)]);

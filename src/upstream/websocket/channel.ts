@@ -8,6 +8,7 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
 import { OutboundBatch } from '../channel/outbound-batch.js';
+import { SkippedMessage } from '../channel/skipped-message.js';
 import { textOfBody } from '../core/body-text.js';
 import type { EndpointContext } from '../core/endpoint.js';
 import { addressOf, USER_AGENT } from '../core/http-heads.js';
@@ -15,6 +16,7 @@ import { isRedirect, redirectTarget } from '../core/location.js';
 import { PacedInput, type PushedSource, type ReadTurns } from '../core/read-turns.js';
 import { connectionFault, withExcerpt } from '../core/reasons.js';
 import type { RedirectReports } from '../core/redirect-reports.js';
+import { type LongMessageListener, LongMessages } from './long-messages.js';
 
 /** Where and how to connect. */
 export interface WebSocketTarget {
@@ -24,7 +26,7 @@ export interface WebSocketTarget {
   readonly connectTimeoutMs: Milliseconds;
   /** Time for the closing handshake. */
   readonly closeTimeoutMs: Milliseconds;
-  /** Largest message that is accepted. */
+  /** Largest message that is held; larger ones are skipped. */
   readonly maxMessageBytes: Bytes;
   /** Most bytes that may wait to be written. */
   readonly maxQueuedBytes: Bytes;
@@ -34,8 +36,8 @@ export interface WebSocketTarget {
   readonly redirects: RedirectReports;
 }
 
-/** A received frame: text, or a binary one, which is no message. */
-type Frame = Buffer | { readonly binary: Buffer };
+/** A received message: text, a binary one, which is no message of MCP, or one that was not held. */
+type Frame = Buffer | { readonly binary: Buffer } | SkippedMessage;
 
 const SUB_PROTOCOL = 'mcp';
 /** Unanswered pings in a row after which the peer counts as dead. */
@@ -68,13 +70,18 @@ export function webSocketTarget(
 }
 
 /** See the file comment. One for each connection, owned by its endpoint. */
-export class WebSocketChannel implements Channel, PushedSource<Frame> {
+export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessageListener {
   readonly #target: WebSocketTarget;
   readonly #listener: ChannelListener;
   #socket: WebSocket;
   #writer: FrameWriter;
   readonly #input: PacedInput<Frame>;
   readonly #ended: Promise<void>;
+  readonly #longMessages: LongMessages;
+  /** Gives bytes of the connection to ws. */
+  #deliver: ((bytes: Buffer) => void) | null = null;
+  /** The next message is the beginning of this one. */
+  #begun: SkippedMessage | null = null;
   #settle = (): void => {};
   #reason = '';
   #unanswered = 0;
@@ -88,6 +95,7 @@ export class WebSocketChannel implements Channel, PushedSource<Frame> {
     this.#ended = new Promise((resolve) => {
       this.#settle = resolve;
     });
+    this.#longMessages = new LongMessages(target.maxMessageBytes, this);
     this.#socket = this.#connect(target.url, 0);
     this.#writer = new FrameWriter(this.#socket, target.maxQueuedBytes);
   }
@@ -101,9 +109,18 @@ export class WebSocketChannel implements Channel, PushedSource<Frame> {
       maxPayload: target.maxMessageBytes,
       perMessageDeflate: false,
       followRedirects: false,
+      // The scan checks it: a message that is no UTF-8 fails its call, not the connection of all.
+      skipUTF8Validation: true,
     });
-    socket.on('upgrade', (response) => this.#writer.attach(response.socket));
-    socket.on('open', () => this.#opened());
+    let stream: Socket | null = null;
+    socket.on('upgrade', (response) => {
+      stream = response.socket;
+      this.#writer.attach(stream);
+    });
+    socket.on('open', () => {
+      if (stream !== null) this.#filter(stream);
+      this.#opened();
+    });
     socket.on('message', (data, isBinary) => this.#message(data as Buffer, isBinary));
     socket.on('pong', () => {
       this.#unanswered = 0;
@@ -177,8 +194,39 @@ export class WebSocketChannel implements Channel, PushedSource<Frame> {
     this.#listener.opened();
   }
 
+  /** Puts the filter of long messages between the connection and ws, which reads it by one listener and offers no other way. */
+  #filter(stream: Socket): void {
+    const listeners = stream.listeners('data') as ((bytes: Buffer) => void)[];
+    stream.removeAllListeners('data');
+    this.#deliver = (bytes) => {
+      for (const listener of listeners) listener.call(stream, bytes);
+    };
+    stream.on('data', (chunk) => this.#longMessages.feed(chunk as Buffer));
+  }
+
+  passed(bytes: Buffer): void {
+    this.#deliver?.(bytes);
+  }
+
+  longMessage(message: SkippedMessage, hasBegun: boolean): void {
+    this.#unanswered = 0;
+    if (hasBegun) this.#begun = message;
+    else this.#input.add(message);
+  }
+
+  longMessageEndless(): void {
+    this.#input.end(() => this.#listener.messageEndless());
+  }
+
   #message(data: Buffer, isBinary: boolean): void {
     this.#unanswered = 0;
+    const begun = this.#begun;
+    if (begun !== null) {
+      this.#begun = null;
+      begun.setHead(data);
+      this.#input.add(begun);
+      return;
+    }
     this.#input.add(isBinary ? { binary: data } : data);
   }
 
@@ -196,6 +244,8 @@ export class WebSocketChannel implements Channel, PushedSource<Frame> {
     if (Buffer.isBuffer(frame)) {
       share.bytes(frame.length);
       this.#listener.message(frame, frame.length);
+    } else if (frame instanceof SkippedMessage) {
+      this.#listener.skipped(frame);
     } else {
       share.bytes(frame.binary.length);
       this.#listener.malformed(frame.binary);
@@ -215,10 +265,8 @@ export class WebSocketChannel implements Channel, PushedSource<Frame> {
 
   #failed(error: NodeJS.ErrnoException): void {
     const code = error.code ?? '';
-    if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') {
-      // Nothing is read after it, but what arrived before is still delivered.
-      this.#input.end(() => this.#listener.messageTooLong());
-    } else if (code.startsWith('WS_ERR')) {
+    this.#longMessages.end();
+    if (code.startsWith('WS_ERR')) {
       this.#setReason('broke the WebSocket protocol');
     } else {
       this.#setReason(`cannot be reached (${code === '' ? 'no WebSocket handshake' : connectionFault(code)})`);

@@ -46,7 +46,7 @@ test('an empty configuration has the documented defaults', () => {
       maxBatch: 50,
       maxInFlight: 16_384,
       maxResponseBytes: 256 * MIB,
-      maxLineBytes: 10 * MIB,
+      maxLineBytes: 64 * MIB,
       maxPipeBytes: 32 * MIB,
       readBudgetBytes: 256 * 1024,
       maxNotificationsPerSecond: 40_000,

@@ -39,7 +39,7 @@ interface Sent {
 }
 
 /** The stage with servers whose endpoints only note what they are sent. */
-function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean } = {}) {
+function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean; restarting?: boolean } = {}) {
   const sent: Sent[] = [];
   const failures: ErrorCode[] = [];
   const seenCapabilities: number[] = [];
@@ -63,6 +63,7 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean 
       resume: () => {},
     }),
   );
+  const restarting = options.restarting === true ? (endpoints.pop() ?? null) : null;
   const server: SendServer = {
     name: 'test',
     endpointCount: endpoints.length,
@@ -72,10 +73,12 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean 
       seenCapabilities.push(exchange.client.capabilities);
       return endpoints.find(({ index }) => !exchange.call.tried.has(index)) ?? null;
     },
+    chooseAwaitable: () => restarting,
     runsTasks: false,
     answersWithTasks: false,
     sharesAnswers: ({ index }) => index === 0,
     unavailable: () => 'GW_UPSTREAM_DOWN',
+    retryInMs: () => 1_500,
   };
   const stage = new SendStage({
     upstreams: { servers: [server] },
@@ -117,6 +120,22 @@ const READ = '{"jsonrpc":"2.0","id":"x","method":"resources/read","params":{"uri
 const ASKABLE = Capability.sampling | Capability.rootsListChanged | Capability.roots;
 
 describe('SendStage', () => {
+  it('has a call wait at an endpoint that is being restarted where none is ready, else says when to try again', () => {
+    const waiting = stageWith([Era.legacy], { restarting: true });
+    const call = exchangeFor(CALL, Era.legacy, null);
+    waiting.stage.send(call.exchange, call.bytes, call.bytes.length);
+    assert.deepEqual([waiting.sent.length, waiting.failures.length], [1, 0]);
+    const ready = stageWith([Era.legacy, Era.legacy], { restarting: true });
+    ready.stage.send(call.exchange, call.bytes, call.bytes.length);
+    assert.deepEqual(
+      ready.sent.map(({ endpoint }) => endpoint),
+      [0],
+    );
+    const none = stageWith([]);
+    none.stage.send(call.exchange, call.bytes, call.bytes.length);
+    assert.deepEqual([none.failures, call.exchange.call.retryAfterMs], [['GW_UPSTREAM_DOWN'], 1_500]);
+  });
+
   it('declares to a modern upstream what a legacy session can be asked for', () => {
     const { stage, sent } = stageWith([Era.modern]);
     const { exchange, bytes } = exchangeFor(CALL, Era.legacy, sessionOf(ASKABLE));

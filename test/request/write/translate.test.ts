@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { decoder } from '../../../native/index.js';
 import { Method, ScanStatus } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
+import { ERRORS } from '../../../src/errors.js';
 import { Composer } from '../../../src/protocol/composer.js';
 import { Era } from '../../../src/protocol/revisions.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
@@ -146,6 +147,20 @@ describe('errorBody', () => {
     assert.equal(error.data.retryable, true);
     assert.equal(error.data.retryAfterMs, 1500);
     assert.match(error.data.correlationId, /^[0-9a-f]{8}-[0-9a-f]{16}$/);
+  });
+
+  it('adds the detail of the attempt to the sentence, and none after the next attempt', () => {
+    const exchange = new ExchangeTable(1).acquire()!;
+    const messageOf = (): string => {
+      const composer = new Composer();
+      errorBody(composer, exchange, 'GW_RESPONSE_TOO_LARGE', { upstream: null, reason: null, retryAfterMs: 0 });
+      return JSON.parse(composer.take().toString()).error.message;
+    };
+    exchange.call.detail = 'It has "9" bytes.';
+    const { sentence } = ERRORS.GW_RESPONSE_TOO_LARGE;
+    assert.equal(messageOf(), `${sentence} It has "9" bytes.`);
+    exchange.call.reset();
+    assert.equal(messageOf(), sentence);
   });
 
   it('says null where no id could be read, and quotes the version asked for', () => {

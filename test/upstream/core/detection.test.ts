@@ -9,7 +9,7 @@ import { detectionBackOff, suggestsSse } from '../../../src/upstream/core/detect
 import { eventually, freePort, startProcess, type TestScope } from '../../support/process.js';
 import { countingUrl, everythingSse } from '../../support/upstreams.js';
 import { startUrlServer } from '../channel-servers.js';
-import { namesOf, type PoolFixture, serverOf, startPool } from '../fixture.js';
+import { httpOf, namesOf, type PoolFixture, serverOf, sseOf, startPool } from '../fixture.js';
 
 const guessed = (url: string): EndpointSnapshot => ({ transport: 'http', detect: true, url, headers: {}, weight: 1 });
 const state = (pool: PoolFixture) => pool.server().endpoints[0]!;
@@ -136,7 +136,41 @@ test('a server with neither transport is tried with growing pauses', async (t) =
   const [config] = pool.server().config.endpoints;
   assert.ok(detectionBackOff(config as UrlEndpointSnapshot).next() > 200);
   const answer = 'the upstream answered 404: nothing here';
-  const reason = `neither Streamable HTTP (${answer}) nor HTTP with SSE (${answer})`;
+  const reason = `neither Streamable HTTP (${answer}) nor HTTP with SSE (${answer}); the URL has no path: try /mcp, or /sse with type: sse`;
   assert.ok(pool.states.some((each) => each.state === 'backoff' && each.reason === reason));
   assert.equal(pool.server().unavailable(), 'GW_UPSTREAM_NOT_CONNECTED');
+});
+
+test('an address of the other transport, or without a path, gets the sentence that helps', async (t) => {
+  const url = await listen(t, (_request, response) => {
+    response.writeHead(405).end('nothing here');
+  });
+  const rows: [path: string, transport: 'http' | 'sse', advice: string | null][] = [
+    ['/sse', 'http', 'the URL is that of HTTP with SSE: set type: sse'],
+    ['/v1/sse?key=1', 'http', 'the URL is that of HTTP with SSE: set type: sse'],
+    ['/events', 'http', 'if it is a server of HTTP with SSE, set type: sse'],
+    ['/mcp', 'sse', 'if it is a server of Streamable HTTP, set type: http'],
+    ['', 'http', 'the URL has no path: try /mcp, or /sse with type: sse'],
+    ['/', 'sse', 'the URL has no path: try /mcp, or /sse with type: sse'],
+  ];
+  for (const [path, transport, advice] of rows) {
+    const endpoint = transport === 'http' ? httpOf(`${url}${path}`) : sseOf(`${url}${path}`);
+    const pool = startPool(t, [serverOf([endpoint])]);
+    const { reason } = await eventually(`${transport} ${path}`, () =>
+      pool.states.find(({ state }) => state === 'backoff'),
+    );
+    assert.match(reason, /answered 405: nothing here; /);
+    assert.ok(reason.endsWith(`; ${advice}`), reason);
+  }
+});
+
+test('a refused credential or an address that cannot be reached says nothing about the transport', async (t) => {
+  const url = await listen(t, (_request, response) => {
+    response.writeHead(401).end();
+  });
+  for (const address of [`${url}/sse`, 'http://127.0.0.1:1/sse', 'http://127.0.0.1:1/']) {
+    const pool = startPool(t, [serverOf([httpOf(address)])]);
+    const { reason } = await eventually(address, () => pool.states.find(({ state }) => state === 'backoff'));
+    assert.ok(!reason.includes('set type') && !reason.includes('no path'), reason);
+  }
 });

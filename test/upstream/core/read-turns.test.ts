@@ -30,8 +30,8 @@ function readerOf(kind: Kind, share: ReadShare, read: (text: string) => void): F
   if (kind === 'lines') {
     const listener = {
       line: (bytes: Buffer) => read(bytes.toString()),
-      lineTooLong: () => assert.fail(),
-      bufferFull: () => assert.fail(),
+      lineSkipped: () => assert.fail(),
+      lineEndless: () => assert.fail(),
     };
     const splitter = new LineSplitter(100_000, new BufferBudget(), listener, share);
     return (chunk) => splitter.feed(chunk);

@@ -57,21 +57,10 @@ test('junk on standard output is counted and logged escaped, and calls go on', a
   await pool.ready();
   const { response } = await pool.call('call', { do: 'junk' }).done;
   assert.equal(textOf(response), 'after junk');
-  assert.equal(pool.server().endpoints[0]!.stats.junkLines, 6);
+  assert.equal(pool.server().endpoints[0]!.stats.junkLines, 5);
   const lines = pool.log.map(({ fields }) => fields['line']).filter((line) => line !== undefined);
   assert.ok(lines.includes('\\x1b[31mred\\x1b[0m'));
   assert.ok(lines.includes('\\xff\\xfe\\x80'));
-});
-
-test('a line over the limit ends the child and fails its calls; another child takes over', async (t) => {
-  const pool = startChild(t, 'plain', {}, { maxLineBytes: 1_000_000 });
-  await pool.ready();
-  const waiting = pool.call('call', { do: 'hang' });
-  const { error } = await pool.call('call', { do: 'long', bytes: 20_000_000 }).done;
-  assert.equal(error, 'GW_UPSTREAM_PROTOCOL');
-  assert.equal((await waiting.done).error, 'GW_UPSTREAM_PROTOCOL');
-  await eventually('another child', () => pool.server().endpoints[0]!.state === 'ready');
-  assert.equal(textOf((await pool.call('call', { a: 1 }).done).response), '{"a":1}');
 });
 
 test('JSON with the id of a call that is no answer fails the call', async (t) => {
@@ -313,4 +302,48 @@ test('standard error goes to the log, cut and escaped', async (t) => {
     pool.log.find(({ message }) => message === 'stdio child wrote to standard error'),
   );
   assert.match(line.fields['stderr'] as string, /^\\x1b\[31mx{900,1000}\.\.\.$/);
+});
+
+test('the last line of standard error is logged without a line end, too', async (t) => {
+  const pool = startChild(t, 'plain');
+  await pool.ready();
+  await pool.call('call', { do: 'stderr', text: 'one\ntwo\nKEY missing', cut: true }).done;
+  const lines = await eventually('the lines', () => {
+    const found = pool.log.filter(({ message }) => message === 'stdio child wrote to standard error');
+    return found.length === 3 && found.map(({ fields }) => fields['stderr']);
+  });
+  assert.deepEqual(lines, ['one', 'two', 'KEY missing']);
+});
+
+test('a working directory that does not exist is named', async (t) => {
+  const cwd = join(await tempFolder(t), 'nowhere');
+  const server = serverOf([{ ...stdioOf(process.execPath, [CHILD, 'plain']), cwd }] as never);
+  const pool = startPool(t, [server]);
+  const { reason } = pool.server().endpoints[0]!;
+  const reasons = (): string[] => pool.states.map((each) => each.reason);
+  const expected = `cannot be started (the working directory ${cwd} does not exist)`;
+  await eventually(`the reason, first ${reason}`, () => reasons().includes(expected));
+});
+
+test('progress prolongs a call for as long as it comes, and beyond ten times its time limit', async (t) => {
+  const pool = startChild(t, 'plain', { requestTimeoutMs: 100 });
+  await pool.ready();
+  const endpoint = pool.server().endpoints[0]!;
+  const call = pool.call('call', { do: 'hang' }, { progress: true, deadlineMs: 60_000 });
+  const { exchange } = call;
+  await eventually('sent', () => exchange.call.sent);
+  // As if it had begun long ago.
+  const now = performance.now();
+  for (const [age, isProlonged] of [
+    [50, true],
+    [1_500, true],
+    [3_000_000, true],
+    [3_700_000, false],
+  ] as const) {
+    exchange.client.startedAt = now - age;
+    exchange.call.deadline = now + 1;
+    endpoint.relay(exchange, Buffer.from('{"method":"notifications/progress"}'), 35, exchange.message.spans, true);
+    assert.equal(exchange.call.deadline > now + 50, isProlonged, `${age} ms`);
+  }
+  endpoint.cancel(exchange);
 });

@@ -171,7 +171,6 @@ test('broken frames end the connection', async (t) => {
   for (const bytes of [
     [0xf1, 0x00],
     [0x81, 0x81, 1, 2, 3, 4, 5],
-    [0x81, 0x02, 0xff, 0xfe],
     [0x83, 0x00],
     [0x80, 0x00],
   ]) {
@@ -209,6 +208,31 @@ test('a message in fragments is one message', async (t) => {
   const pool = startPool(t, [serverOf([webSocketOf(url)])]);
   await eventually('ready', () => state(pool).state === 'ready');
   assert.equal(textOf((await pool.call('x', {}).done).response), 'whole');
+});
+
+test('a message over the limit in fragments, with pings between them, fails its call alone', async (t) => {
+  const { url } = await scripted(t, (socket) =>
+    serve(socket, ({ id, params }) => {
+      const { sizes } = params.arguments as { sizes: number[] };
+      const tail = `"},"jsonrpc":"2.0","id":${id}}`;
+      socket.send('{"result":{"text":"', { fin: false });
+      for (const [index, size] of sizes.entries()) {
+        socket.send('x'.repeat(size), { fin: false });
+        if (index < 10) socket.ping('between');
+      }
+      socket.send(tail, { fin: true });
+    }),
+  );
+  const pool = startPool(t, [serverOf([webSocketOf(url)])], { maxLineBytes: 100_000 });
+  await pool.ready();
+  for (const sizes of [[150_000], [60_000, 60_000], [0, 99_990], [10, 10, 200_000, 10], Array(500).fill(300)]) {
+    const whole = sizes.reduce((a, b) => a + b, 0);
+    const { error, detail } = await pool.call('call', { sizes }).done;
+    assert.equal(error, 'GW_RESPONSE_TOO_LARGE', `${sizes.slice(0, 5)}`);
+    assert.ok(Number(/has (\d+) bytes/.exec(detail)?.[1]) > whole, detail);
+    assert.equal((await pool.call('call', { sizes: [10, 0] }).done).response.result.text, 'x'.repeat(10));
+  }
+  assert.equal(state(pool).stats.restarts, 0);
 });
 
 test('a peer that answers no pings is dead after two, one that does lives on', async (t) => {
