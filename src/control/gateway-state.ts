@@ -19,6 +19,7 @@ import { REVISIONS } from '../protocol/revisions.js';
 import type { ClientListener } from '../request/accept/http/handler.js';
 import type { Dispatcher } from '../request/dispatch/index.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
+import { Scrubber } from '../secrets/scrub.js';
 import type { ServerRequestCounts, ServerRequests } from '../server-requests/index.js';
 import type { ParkedCalls } from '../server-requests/parked/index.js';
 import type { SessionTable } from '../session/sessions.js';
@@ -111,7 +112,15 @@ export class GatewayState implements StatsSources {
   catalog(): CatalogStatus {
     const { servers } = this.#parts.upstreams;
     const { offered, table: names, version, ...seen } = this.#parts.catalog.current;
-    const { problems, problemCounts, renamed, renamedCount, routeFaults } = seen;
+    const { problems, problemCounts, renamedCount } = seen;
+    // Names and patterns of the configuration may come from variables.
+    const scrubber = new Scrubber(this.#parts.config.current.secrets);
+    const renamed = seen.renamed.map((item) => ({ ...item, offered: scrubber.scrub(item.offered) }));
+    const routeFaults = seen.routeFaults.map(({ detail, kind, route }) => ({
+      route: scrubber.scrub(route),
+      kind,
+      detail: scrubber.scrub(detail),
+    }));
     const undiscovered = names.undiscovered.flatMap((index) => servers[index]?.name ?? []);
     // Without tombstones, in the order of `upstreams`.
     const shown = offered.filter((_, index) => servers[index] !== undefined && !isTombstone(servers[index]));
