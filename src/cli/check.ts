@@ -21,8 +21,10 @@ async function run(args: readonly string[]): Promise<ExitCode> {
   if (result === null) return EXIT.failed;
   const { servers, items, renamed, routeFaults } = result;
   const refused = items.filter(({ fault }) => fault !== '');
-  if (flags.json) printLine(JSON.stringify({ servers, refused, renamed, routes: routeFaults }, null, 2));
-  else printTable(result, (text) => loaded.mask(text));
+  if (flags.json) {
+    const masked = (_key: string, value: unknown): unknown => (typeof value === 'string' ? loaded.mask(value) : value);
+    printLine(JSON.stringify({ servers, refused, renamed, routes: routeFaults }, masked, 2));
+  } else printTable(result, (text) => loaded.mask(text));
   return servers.every(({ isUp }) => isUp) ? EXIT.ok : EXIT.failed;
 }
 

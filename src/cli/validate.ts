@@ -16,7 +16,7 @@ import { requiredFile } from './config-file.js';
 import { checkKeyFile } from './key-file.js';
 import { maskWith, printError, printLine, printWarning, style, table } from './print.js';
 import { checkPrograms, endpointPath } from './programs.js';
-import { renames } from './renames.js';
+import { type Rename, renames } from './renames.js';
 
 const OPTIONS = {
   config: { type: 'string', short: 'c', value: 'FILE', help: 'the file; also without the flag' },
@@ -100,11 +100,21 @@ function report(loaded: LoadedConfig, snapshot: Snapshot, upstreams: readonly Up
     valid: true,
     warnings: loaded.warnings,
     upstreams,
-    renamed: renames(snapshot),
-    routes: configFaults(snapshot),
+    renamed: shownRenames(loaded, snapshot),
+    routes: configFaults(snapshot).map((fault) => ({ ...fault, detail: loaded.mask(fault.detail) })),
     ...runtime,
     config: loaded.printable(),
   };
+}
+
+/** See {@link renames}, without secrets. */
+function shownRenames(loaded: LoadedConfig, snapshot: Snapshot): Rename[] {
+  const mask = (text: string): string => loaded.mask(text);
+  return renames(snapshot).map(({ server, name, offered }) => ({
+    server: mask(server),
+    name: mask(name),
+    offered: mask(offered),
+  }));
 }
 
 function printReport(
@@ -134,11 +144,11 @@ function printReport(
     `Upstreams (${snapshot.servers.length})`,
     upstreams.map(({ name, transport, target, note }) => [loaded.mask(name), transport, target, note]),
   );
-  const changed = renames(snapshot);
+  const changed = shownRenames(loaded, snapshot);
   if (changed.length > 0) {
     section(
       'Names',
-      changed.map(({ server, name, offered }) => [loaded.mask(server), name, `is offered as ${offered}`]),
+      changed.map(({ server, name, offered }) => [server, name, `is offered as ${offered}`]),
     );
   }
   section(

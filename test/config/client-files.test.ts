@@ -111,7 +111,7 @@ test("Cline's file works unchanged: disabled servers are left out, timeouts are 
   assert.deepEqual(
     snapshot.servers.map((server) => [server.name, server.prefix, server.requestTimeoutMs]),
     [
-      ['github.com/example/docs-mcp', 'github.com_example_docs-mcp', 60_000],
+      ['github.com/example/docs-mcp', 'github.com_example_docs-mcp', 300_000],
       ['builder', 'builder', 120_000],
     ],
   );

@@ -123,5 +123,5 @@ test('the published JSON Schema accepts a variable where a number or a switch st
 test('every default of the schema is in the published JSON Schema', () => {
   const { properties = {} } = jsonSchema();
   assert.equal(properties['port']?.default, 8000);
-  assert.equal(properties['limits']?.properties?.['maxBodyBytes']?.default, 4 * 1024 * 1024);
+  assert.equal(properties['limits']?.properties?.['maxBodyBytes']?.default, 16 * 1024 * 1024);
 });
