@@ -60,7 +60,7 @@ describe('the manifest', () => {
       ['legacy__prompt', 'modern__prompt'],
     );
     const call = await session.request('tools/call', { name: 'legacy__readings', arguments: {} });
-    assert.equal(call.message.error.data.code, 'GW_UPSTREAM_DOWN');
+    assert.equal(call.message.error.data.code, 'GW_UPSTREAM_NOT_CONNECTED');
   });
 
   it('is not used for a server whose configuration has changed', async (scope) => {
