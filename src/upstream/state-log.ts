@@ -28,7 +28,7 @@ export class StateLog {
     // A try goes on, the endpoint was stopped, or the next try will show whether it fails.
     if (state === 'connecting' || state === 'stopped' || (state !== 'ready' && failedTries === 0)) return;
     const before = this.#reported.get(index) ?? '';
-    if (fault === before) return;
+    if (withoutNumbers(fault) === withoutNumbers(before)) return;
     const now = performance.now();
     const suppressed = this.#limit.admit(now);
     if (suppressed < 0) return;
@@ -41,4 +41,10 @@ export class StateLog {
     const retryInMs = retryAt === 0 ? {} : { retryInMs: Math.max(0, Math.round(retryAt - now)) };
     this.#log.warn({ ...fields, reason: fault, ...retryInMs }, 'upstream is not available');
   }
+}
+
+/** What an upstream says, behind the colon, often has a time or a process id in it, which makes no other reason of it. */
+function withoutNumbers(reason: string): string {
+  const said = reason.indexOf(': ');
+  return said < 0 ? reason : reason.slice(0, said) + reason.slice(said).replace(/\d+/g, '0');
 }

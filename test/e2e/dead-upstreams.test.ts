@@ -91,6 +91,12 @@ async function deadServers(scope: TestScope): Promise<Record<string, { entry: ob
       reason: /cannot be reached \(TLS: \w*SELF_SIGNED\w*\)/,
     },
     exits: { entry: node('process.exit(7)'), reason: /^exited with code 7/ },
+    speaks: {
+      entry: node(
+        'const text = "x".repeat(300) + "\\nstarted " + process.pid + "\\nAPI_KEY is missing"; process.stderr.write(text, () => process.exit(3))',
+      ),
+      reason: /^exited with code 3: started \d+\\nAPI_KEY is missing$/,
+    },
   };
 }
 

@@ -5,10 +5,11 @@ import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
 import { escaped, LogLimit } from '../core/log-limit.js';
+import { withExcerpt } from '../core/reasons.js';
 import type { ConnectionProfile } from '../core/types.js';
 import { StdioChannel } from './channel.js';
 import { startFault } from './program.js';
-import { type ErrorLineListener, MAX_ERROR_LINE_BYTES } from './stderr.js';
+import { type ErrorLineListener, LastLines, MAX_ERROR_LINE_BYTES } from './stderr.js';
 
 /** One stdio child with many calls in flight, restarted when it ends. */
 export class StdioEndpoint extends ChannelEndpoint implements ErrorLineListener {
@@ -16,6 +17,7 @@ export class StdioEndpoint extends ChannelEndpoint implements ErrorLineListener 
   protected readonly peerName = 'stdio child';
   readonly #config: StdioEndpointSnapshot;
   readonly #stderrLimit = new LogLimit(50);
+  readonly #lastErrors = new LastLines();
 
   constructor(
     context: EndpointContext,
@@ -31,6 +33,7 @@ export class StdioEndpoint extends ChannelEndpoint implements ErrorLineListener 
   }
 
   protected open(): Channel {
+    this.#lastErrors.clear();
     const channel = new StdioChannel(this.#config, this.context, this, this);
     this.context.log.info(
       { ...this.names, pid: channel.pid, command: this.#config.shownCommand },
@@ -40,10 +43,12 @@ export class StdioEndpoint extends ChannelEndpoint implements ErrorLineListener 
   }
 
   protected override reasonFor(reason: string): string {
-    return reason.startsWith('cannot be started') ? startFault(this.#config, reason) : reason;
+    const fault = reason.startsWith('cannot be started') ? startFault(this.#config, reason) : reason;
+    return fault.startsWith('cannot be started') ? fault : withExcerpt(fault, this.#lastErrors.text);
   }
 
   errorLine(line: Buffer): void {
+    this.#lastErrors.add(line);
     const suppressed = this.#stderrLimit.admit(performance.now());
     if (suppressed < 0) return;
     const stderr = escaped(line, MAX_ERROR_LINE_BYTES);

@@ -49,3 +49,29 @@ export class ErrorLines {
     if (room > 0 && part.length > 0) this.#kept = Buffer.concat([this.#kept, part.subarray(0, room)]);
   }
 }
+
+/** Bytes of standard error that a reason has room for, with one for each line end. */
+const MAX_LAST_BYTES: Bytes = 200;
+
+/** The last lines of a child's standard error: why it ended is mostly there. */
+export class LastLines {
+  readonly #lines: Buffer[] = [];
+  #length: Bytes = 0;
+
+  add(line: Buffer): void {
+    const kept = line.subarray(0, MAX_LAST_BYTES - 1);
+    this.#lines.push(kept);
+    this.#length += kept.length + 1;
+    while (this.#length > MAX_LAST_BYTES) this.#length -= (this.#lines.shift()?.length ?? 0) + 1;
+  }
+
+  clear(): void {
+    this.#lines.length = 0;
+    this.#length = 0;
+  }
+
+  /** One below the other. */
+  get text(): string {
+    return this.#lines.map((line) => line.toString('utf8').trimEnd()).join('\n');
+  }
+}
