@@ -47,7 +47,8 @@ export async function freePort(): Promise<number> {
 /** A new temporary folder, removed with its content when the test ends. */
 export async function tempFolder(scope: TestScope): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'switchyard-'));
-  scope.after(() => rm(folder, { recursive: true, force: true }));
+  // Retried, since a process that is being stopped may write its state meanwhile.
+  scope.after(() => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }));
   return folder;
 }
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+
 import type { Readable, Writable } from 'node:stream';
 import { fallbackWatcher, launcherPath } from '../../../native/index.js';
 import type { Milliseconds } from '../../units.js';
@@ -90,7 +90,7 @@ export class StdioProcess {
     });
     // A pipe breaks when the child ends, which is reported by `exit`.
     for (const stream of this.#child.stdio) stream?.on('error', () => {});
-    this.#child.once('error', (error: NodeJS.ErrnoException) => ended(startFailure(error, command.cwd)));
+    this.#child.once('error', (error: NodeJS.ErrnoException) => ended(`cannot be started (${error.code ?? 'error'})`));
     let exit = 'ended';
     this.#child.once('exit', (code, signal) => {
       exit = describeExit(code, signal, this.#launched);
@@ -169,12 +169,6 @@ function watch(group: number, graceMs: Milliseconds): ChildProcess {
   watcher.unref();
   (watcher.stdin as unknown as { unref(): void }).unref();
   return watcher;
-}
-
-/** The system names neither the program nor the folder, and the program that it does not find may be the launcher. */
-function startFailure({ code }: NodeJS.ErrnoException, cwd: string | null): string {
-  if (cwd !== null && !existsSync(cwd)) return `cannot be started (the working directory ${cwd} does not exist)`;
-  return `cannot be started (${code ?? 'error'})`;
 }
 
 function describeExit(code: number | null, signal: NodeJS.Signals | null, launched: boolean): string {

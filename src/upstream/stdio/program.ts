@@ -54,7 +54,7 @@ function searchPath(env: StdioEndpointSnapshot['env']): string {
 }
 
 /** Characters of PATH in a reason. */
-const MAX_PATH: Count = 300;
+const MAX_PATH: Count = 1_000;
 
 /**
  * Why a child could not be started, with the PATH that was searched.

@@ -106,7 +106,9 @@ test('a command that does not exist is a state, not a crash', async (t) => {
   const pool = startPool(t, [serverOf([stdioOf('switchyard-no-such-command', [])])]);
   await eventually('backoff', () => pool.server().endpoints[0]!.reason.includes('cannot be started'));
   const { reason } = pool.server().endpoints[0]!;
-  assert.equal(reason, `cannot be started: spawn switchyard-no-such-command ENOENT (PATH ${process.env['PATH']})`);
+  const path = process.env['PATH'] ?? '';
+  const shown = path.length > 1_000 ? `${path.slice(0, 1_000)}...` : path;
+  assert.equal(reason, `cannot be started: spawn switchyard-no-such-command ENOENT (PATH ${shown})`);
 });
 
 test('the PATH in the reason is the one that was searched, and 127 of a program is its exit code', async (t) => {
@@ -321,7 +323,7 @@ test('a working directory that does not exist is named', async (t) => {
   const pool = startPool(t, [server]);
   const { reason } = pool.server().endpoints[0]!;
   const reasons = (): string[] => pool.states.map((each) => each.reason);
-  const expected = `cannot be started (the working directory ${cwd} does not exist)`;
+  const expected = `cannot be started: its working directory ("cwd") "${cwd}" does not exist`;
   await eventually(`the reason, first ${reason}`, () => reasons().includes(expected));
 });
 
