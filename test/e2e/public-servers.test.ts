@@ -130,10 +130,15 @@ function withoutExecution({ execution: _, ...item }: Item): Item {
   return item;
 }
 
-/** The result of a call, or its error. */
+/** The result of a call, or its error. A server of 2026-07-28, which the gateway speaks with as one, names itself in each result. */
 async function answerOf(client: Client, name: string, args: object): Promise<unknown> {
   try {
-    return await client.request({ method: 'tools/call', params: { name, arguments: args } }, ResultSchema);
+    const { _meta, ...result } = await client.request(
+      { method: 'tools/call', params: { name, arguments: args } },
+      ResultSchema,
+    );
+    const { 'io.modelcontextprotocol/serverInfo': _, ...meta } = _meta ?? {};
+    return { ...result, meta };
   } catch (error) {
     const { code, message, data } = error as { code: number; message: string; data: unknown };
     return { code, message, data };
