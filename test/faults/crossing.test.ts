@@ -39,7 +39,7 @@ describe('calls on one upstream connection', () => {
       async () => (await statsOf(gateway)).upstreams[0].endpoints[0].inFlight === 2,
     );
     held!();
-    assert.equal((await first).message.error.data.code, 'GW_UPSTREAM_PROTOCOL');
+    assert.equal((await first).message.error.data.code, 'GW_UPSTREAM_TRUNCATED');
     const reply = await second;
     assert.equal(reply.message.result.content[0].text, 'second');
     assert.equal(reply.messages.length, 1, reply.text);
