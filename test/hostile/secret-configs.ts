@@ -82,7 +82,13 @@ export async function everywhere({ folder, script, echoPort }: DispatchFixture, 
     workers: 1,
     allowedHosts: [at('allowedHosts[]', (canary) => `${canary}.example`)],
     allowedOrigins: [at('allowedOrigins[]', (canary) => `https://${canary}.example`)],
-    catalog: { separator: canaries.published('catalog.separator', '__'), startupWaitMs: 0 },
+    path: canaries.published('path', '/mcp'),
+    ready: { require: [canaries.published('ready.require[]', 'child')] },
+    catalog: {
+      separator: canaries.published('catalog.separator', '__'),
+      manifestFile: at('catalog.manifestFile', (canary) => join(folder, canary, 'manifest.json')),
+      startupWaitMs: 0,
+    },
     log: { level: 'trace', access: true },
     auth: {
       type: 'bearer',
@@ -125,6 +131,7 @@ export async function everywhere({ folder, script, echoPort }: DispatchFixture, 
         include: listed(`${server}.include`),
         exclude: listed(`${server}.exclude`),
         methods: listed(`${server}.methods`),
+        rename: { say: canaries.published(`${server}.rename.*`, 'published-tool') },
       },
       remote: {
         url: at(`${server}.url`, url),
@@ -218,6 +225,7 @@ export function singleTexts(canaries: Canaries): Record<string, unknown> {
     allowedHosts: at('allowedHosts', (canary) => `${canary}.example`),
     allowedOrigins: at('allowedOrigins', (canary) => `https://${canary}.example`),
     sessions: { secret: at('sessions.secret') },
+    ready: { require: canaries.published('ready.require', 'a') },
     routes: [
       {
         match: {
@@ -237,6 +245,7 @@ export function singleTexts(canaries: Canaries): Record<string, unknown> {
         include: at('mcpServers.*.include'),
         exclude: at('mcpServers.*.exclude'),
         methods: at('mcpServers.*.methods'),
+        rename: canaries.published('mcpServers.*.rename', 'published-{name}'),
       },
     },
   };

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -21,6 +22,12 @@ function assertClean(text: string, where: string): void {
     const decoded = Buffer.from(match[0], 'base64').toString('latin1');
     assert.ok(!decoded.includes('canary'), `${where} has a canary in base64: ${match[0]}`);
   }
+}
+
+function brokenProgram(folder: string, canary: string): string {
+  const file = join(folder, `${canary}-program`);
+  writeFileSync(file, '#!/nowhere/interpreter\n', { mode: 0o755 });
+  return file;
 }
 
 async function written(folder: string, name: string, config: object): Promise<string> {
@@ -68,7 +75,8 @@ for (const literal of [false, true]) {
       const long = `--api-key=canary-long-${'x'.repeat(200_000)}`;
       const servers = {
         ...config.mcpServers,
-        missing: { command: canaries.at('missing', (canary) => `/nowhere/${canary}`) },
+        // Its file is there, so that it is tried, and the system finds no interpreter.
+        missing: { command: canaries.at('missing', (canary) => brokenProgram(all.folder, canary)) },
         large: { command: process.execPath, args: [all.script, long] },
         gone: { url: canaries.at('mcpServers.*.url', (canary) => `http://127.0.0.1:1/mcp?sig=${canary}`) },
       };
