@@ -101,7 +101,11 @@ function report(loaded: LoadedConfig, snapshot: Snapshot, upstreams: readonly Up
     warnings: loaded.warnings,
     upstreams,
     renamed: shownRenames(loaded, snapshot),
-    routes: configFaults(snapshot).map((fault) => ({ ...fault, detail: loaded.mask(fault.detail) })),
+    routes: configFaults(snapshot).map(({ route, kind, detail }) => ({
+      route: loaded.mask(route),
+      kind,
+      detail: loaded.mask(detail),
+    })),
     ...runtime,
     config: loaded.printable(),
   };

@@ -16,7 +16,6 @@ import { addressOf, HttpHeads } from '../core/http-heads.js';
 import { isRedirect } from '../core/location.js';
 import { isGone } from '../core/lost-session.js';
 import { reasonOf } from '../core/reasons.js';
-import { RedirectReports } from '../core/redirect-reports.js';
 import { scanServerMessage } from '../core/server-scan.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
@@ -57,7 +56,6 @@ export class HttpEndpoint
   readonly #messages: ServerMessages;
   readonly #callMessages: CallMessages;
   readonly #redirects: CallRedirects;
-  readonly #redirectReports: RedirectReports;
   readonly #calls: HttpCalls;
   readonly #spans = new Spans();
   readonly #backOff: BackOff;
@@ -89,10 +87,9 @@ export class HttpEndpoint
     });
     this.#attribution = new Attribution(this, profile, true);
     this.#messages = new ServerMessages(this, owner, context.sink, this.#attribution);
-    this.#redirectReports = new RedirectReports(context.log, this.names);
+    this.#redirects = new CallRedirects(this.#target.location);
     const junk = new HttpJunk(this, context.log, this.names);
     this.#callMessages = new CallMessages(this, this.#messages, junk, context, this.#target.maxBatch);
-    this.#redirects = new CallRedirects(this.#target.location, this.#redirectReports);
     const streams = {
       junk,
       control: this.#control,
@@ -423,7 +420,6 @@ export class HttpEndpoint
       this.#isHandshaking = false;
       if (this.#stopping) return;
       location.handshakeFailed();
-      this.#redirectReports.failed(error);
       // The detected era may be out of date: the next attempt detects it again.
       if (!this.profile.legacyOnly) this.#era = null;
       if (this.#config.detect && !this.profile.lazy && suggestsSse(error)) {

@@ -1,31 +1,27 @@
 import type { Count } from '../../units.js';
 import { redirectTarget, type UpstreamLocation } from '../core/location.js';
-import type { RedirectReports } from '../core/redirect-reports.js';
 import type { HttpConnection } from './connection.js';
 
 /** Follows the redirects of calls. Owned by the endpoint. */
 export class CallRedirects {
   readonly #location: UpstreamLocation;
-  readonly #reports: RedirectReports;
   /** Redirects that calls in flight have followed, by upstream id. */
   readonly #hops = new Map<number, Count>();
 
-  constructor(location: UpstreamLocation, reports: RedirectReports) {
+  constructor(location: UpstreamLocation) {
     this.#location = location;
-    this.#reports = reports;
   }
 
   /**
    * The call of a connection was redirected.
    *
-   * @returns whether it may be sent again, to where the location leads now
+   * @returns whether it may be sent again, to where the location leads now; the handshake that follows else has the reason
    */
   follow({ upstreamId, url, redirect }: HttpConnection, status: number): boolean {
     const hops = this.#hops.get(upstreamId) ?? 0;
     try {
       this.#location.moved(url, redirectTarget(url, 'POST', status, redirect, hops), status);
-    } catch (error) {
-      this.#reports.failed(error);
+    } catch {
       return false;
     }
     this.#hops.set(upstreamId, hops + 1);

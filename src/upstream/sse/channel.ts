@@ -16,7 +16,6 @@ import { HttpClient } from '../core/http-client.js';
 import { HttpHeads, streamHeaders } from '../core/http-heads.js';
 import { UpstreamLocation } from '../core/location.js';
 import { withExcerpt } from '../core/reasons.js';
-import type { RedirectReports } from '../core/redirect-reports.js';
 import { type Post, type PostListener, SsePosts } from './posts.js';
 
 /** Where and how to connect. */
@@ -32,7 +31,6 @@ export interface SseTarget extends EventLimits {
   /** POSTs at once. */
   readonly maxPosts: Count;
   readonly decoder: Decoder;
-  readonly redirects: RedirectReports;
 }
 
 /** The transport has neither session ids nor revisions in headers. */
@@ -102,7 +100,6 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
         this.#end(withExcerpt(what, await textOfBody(answer.body, this.#stop)));
       }
     } catch (error) {
-      this.#target.redirects.failed(error);
       this.#end(error instanceof ControlError ? clauseOf(error) : reasonOf(error));
     }
     this.#end('closed the stream');
@@ -195,7 +192,6 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
   }
 
   redirected(error: ControlError): void {
-    this.#target.redirects.failed(error);
     this.#end(clauseOf(error));
   }
 

@@ -7,7 +7,6 @@ import type { Channel } from '../channel/index.js';
 import { detectionBackOff, noTransportReason, tryOtherTransport, withAddressAdvice } from '../core/detection.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
 import { addressOf } from '../core/http-heads.js';
-import { RedirectReports } from '../core/redirect-reports.js';
 import type { ConnectionProfile } from '../core/types.js';
 import { HttpJunk } from '../http/junk.js';
 import { SseChannel, type SseTarget } from './channel.js';
@@ -24,7 +23,6 @@ export class SseEndpoint extends ChannelEndpoint {
   readonly #config: UrlEndpointSnapshot;
   /** The transport was auto-detected and may be the wrong one. */
   readonly #isDetected: boolean;
-  readonly #redirects: RedirectReports;
   readonly #junk: HttpJunk;
   #last: SseChannel | null = null;
 
@@ -45,7 +43,6 @@ export class SseEndpoint extends ChannelEndpoint {
     });
     this.#isDetected = isDetected;
     this.#config = config;
-    this.#redirects = new RedirectReports(context.log, this.names);
     this.#junk = new HttpJunk(this, context.log, this.names);
   }
 
@@ -83,7 +80,6 @@ export class SseEndpoint extends ChannelEndpoint {
       maxPosts: maxConnections,
       turns: context.turns,
       decoder: context.decoder,
-      redirects: this.#redirects,
     };
     this.#last = new SseChannel(target, this);
     return this.#last;

@@ -15,7 +15,6 @@ import { addressOf, USER_AGENT } from '../core/http-heads.js';
 import { isRedirect, redirectTarget } from '../core/location.js';
 import { PacedInput, type PushedSource, type ReadTurns } from '../core/read-turns.js';
 import { connectionFault, withExcerpt } from '../core/reasons.js';
-import type { RedirectReports } from '../core/redirect-reports.js';
 import { type LongMessageListener, LongMessages } from './long-messages.js';
 
 /** Where and how to connect. */
@@ -33,7 +32,6 @@ export interface WebSocketTarget {
   /** Time between pings; 0 = none. */
   readonly pingMs: Milliseconds;
   readonly turns: ReadTurns;
-  readonly redirects: RedirectReports;
 }
 
 /** A received message: text, a binary one, which is no message of MCP, or one that was not held. */
@@ -50,7 +48,6 @@ export function webSocketTarget(
   config: UrlEndpointSnapshot,
   connectTimeoutMs: Milliseconds,
   context: EndpointContext,
-  redirects: RedirectReports,
 ): WebSocketTarget {
   const { url, headers: configured } = addressOf(config);
   const headers = Object.entries(configured)
@@ -65,7 +62,6 @@ export function webSocketTarget(
     maxQueuedBytes: context.config.current.limits.maxPipeBytes,
     pingMs: context.config.current.limits.keepAliveMs,
     turns: context.turns,
-    redirects,
   };
 }
 
@@ -157,7 +153,6 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
       this.#socket = this.#connect(redirectTarget(url, 'GET', status, location, hops), hops + 1);
       this.#writer = new FrameWriter(this.#socket, this.#target.maxQueuedBytes);
     } catch (error) {
-      this.#target.redirects.failed(error);
       this.#setReason((error as Error).message.replace(/^the upstream /, ''));
     }
   }

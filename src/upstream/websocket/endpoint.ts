@@ -4,7 +4,6 @@ import type { Breaker } from '../balance/breaker.js';
 import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
-import { RedirectReports } from '../core/redirect-reports.js';
 import type { ConnectionProfile } from '../core/types.js';
 import { WebSocketChannel, webSocketTarget } from './channel.js';
 
@@ -13,7 +12,6 @@ export class WebSocketEndpoint extends ChannelEndpoint {
   readonly transport = 'websocket';
   protected readonly peerName = 'upstream';
   readonly #config: UrlEndpointSnapshot;
-  readonly #redirects: RedirectReports;
 
   constructor(
     context: EndpointContext,
@@ -26,11 +24,10 @@ export class WebSocketEndpoint extends ChannelEndpoint {
     const options = { budget: null, backOff: new BackOff(), legacyOnly: false };
     super(context, owner, { ...at, weight: config.weight }, breaker, profile, options);
     this.#config = config;
-    this.#redirects = new RedirectReports(context.log, this.names);
   }
 
   protected open(): Channel {
-    const target = webSocketTarget(this.#config, this.owner.config.connectTimeoutMs, this.context, this.#redirects);
+    const target = webSocketTarget(this.#config, this.owner.config.connectTimeoutMs, this.context);
     return new WebSocketChannel(target, this);
   }
 }

@@ -46,7 +46,7 @@ for (const transport of ['stdio', 'sse', 'websocket'] as const) {
       const pool = await startChannel(t, transport, mode);
       const endpoint = pool.server().endpoints[0]!;
       await eventually('refused', () => reason.test(endpoint.reason));
-      assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_DOWN');
+      assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_NOT_CONNECTED');
       await pool.pool.close(0);
     }
   });

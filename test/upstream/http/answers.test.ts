@@ -178,13 +178,13 @@ for (const family of ['legacy', 'modern'] as const) {
     }
   });
 
-  test(`${family}: 502 and 503 without a message mean that the server is down`, async (t) => {
+  test(`${family}: 502 and 503 without a message mean that the server is not available`, async (t) => {
     const peer = await startPeer(t, family);
     const pool = startPool(t, [serverOf([httpOf(peer.url)])]);
     await pool.ready();
     for (const status of [502, 503]) {
       peer.write = (_request, response) => void response.writeHead(status).end('<h1>Bad Gateway</h1>');
-      assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_DOWN');
+      assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_UNAVAILABLE');
     }
   });
 }

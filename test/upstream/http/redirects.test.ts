@@ -89,7 +89,7 @@ for (const family of ['legacy', 'modern'] as const) {
     assert.doesNotMatch(reason, /s3cret/);
     const lines = pool.log.filter(({ fields }) => fields['reason'] === reason);
     assert.deepEqual([lines.length, lines[0]?.level], [1, 'warn']);
-    assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_DOWN');
+    assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_NOT_CONNECTED');
     assert.deepEqual(other.requests, []);
   });
 

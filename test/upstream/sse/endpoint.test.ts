@@ -181,7 +181,7 @@ test('a response that is no event stream leads to another attempt', async (t) =>
   });
   for (const [path, reason] of [
     ['/html', 'answered with no event stream: <html>; if it is a server of Streamable HTTP, set type: http'],
-    ['/elsewhere', 'answered with no event stream; if it is a server of Streamable HTTP, set type: http'],
+    ['/elsewhere', 'answered with no event stream: <html>; if it is a server of Streamable HTTP, set type: http'],
     ['/', 'answered 401'],
   ] as const) {
     requests = 0;
