@@ -254,8 +254,10 @@ describe('params that are null or an empty array in messages of servers', () => 
       },
       { isolation: 'session' },
     );
-    const lists = upstream.received('tools/list').length;
     const session = await openSession(gateway.url, { capabilities: { roots: {}, sampling: {} } });
+    // The lists of a dedicated endpoint are followed once its client has asked for them.
+    assert.equal((await session.request('tools/list')).message.result?.tools.length, 2);
+    const lists = upstream.received('tools/list').length;
     const live = await liveCall(gateway.url, session, 'a', 'peer__call');
     const messages = (await live.rest()) as Message[];
     const methods = messages.map(({ method }) => method);

@@ -1,8 +1,10 @@
 /** Rules of the protocol's families that a client notices, through a running gateway. */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { startGateway } from '../support/gateway.js';
-import { eventually, type TestScope } from '../support/process.js';
+import { eventually, type TestScope, tempFolder } from '../support/process.js';
 import { modernRpc, openSession, rpc } from '../support/rpc.js';
 import { connectV1, connectV2 } from '../support/sdk-clients.js';
 import { type CountingServer, countingHttp, countingStdio } from '../support/upstreams.js';
@@ -130,20 +132,40 @@ describe('changes of lists', () => {
     const fast = await countingStdio(scope, 'legacy');
     const late = await countingStdio(scope, 'legacy');
     const { command, args, env } = late.entry;
-    const script = `setTimeout(() => import(${JSON.stringify(args[0])}), 2500); process.argv[2] = 'stdio';`;
+    // It starts when the test says so.
+    const gate = join(await tempFolder(scope), 'gate');
+    const script = `
+      import { existsSync } from 'node:fs';
+      process.argv[2] = 'stdio';
+      const waiting = setInterval(() => {
+        if (!existsSync(${JSON.stringify(gate)})) return;
+        clearInterval(waiting);
+        import(${JSON.stringify(args[0])});
+      }, 20);
+    `;
     const gateway = await startGateway(scope, {
       mcpServers: {
         fast: fast.entry,
         late: { command, args: ['--input-type=module', '-e', script, 'x', 'stdio'], env },
       },
+      catalog: { firstListWaitMs: 0 },
     });
     const first = await modernRpc(gateway.url, 'tools/list');
     const names = (reply: typeof first): string[] =>
       reply.message.result.tools.map(({ name }: { name: string }) => name);
     assert.ok(!names(first).includes('late__echo'), 'the start did not wait');
+    await writeFile(gate, '');
     await eventually('it joins', async () => names(await modernRpc(gateway.url, 'tools/list')).includes('late__echo'));
     const echo = { name: 'late__echo', arguments: { text: 'there' } };
     assert.equal((await modernRpc(gateway.url, 'tools/call', echo)).message.result.content[0].text, 'there');
+  });
+
+  it('need no wait of a client where the start has waited for all servers', async (scope) => {
+    const { entry } = await countingStdio(scope, 'legacy');
+    const catalog = { startupWaitMs: 600_000, firstListWaitMs: 0, manifestFile: false };
+    const gateway = await startGateway(scope, { mcpServers: { peer: entry }, catalog });
+    const { message } = await modernRpc(gateway.url, 'tools/list');
+    assert.ok(message.result.tools.some(({ name }: { name: string }) => name === 'peer__echo'));
   });
 });
 

@@ -55,7 +55,7 @@ const catalogSchema = z.strictObject({
   ttlMs: milliseconds(60_000, 'How long clients of 2026-07-28 may keep a list.', { zero: 'they must not keep it' }),
   startupWaitMs: milliseconds(
     2_000,
-    'How long a start waits for the first discovery of all servers before it listens. Later ones are added while running.',
+    'How long a start waits for the first discovery of all servers before it is ready and says that it listens; its ports are open before. Later ones are added while running.',
     { zero: 'not at all', max: 600_000 },
   ),
   firstListWaitMs: milliseconds(
