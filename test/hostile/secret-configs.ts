@@ -245,7 +245,7 @@ export function singleTexts(canaries: Canaries): Record<string, unknown> {
         include: at('mcpServers.*.include'),
         exclude: at('mcpServers.*.exclude'),
         methods: at('mcpServers.*.methods'),
-        rename: canaries.published('mcpServers.*.rename', 'published-{name}'),
+        rename: canaries.published('mcpServers.*.rename', 'other-{name}'),
       },
     },
   };

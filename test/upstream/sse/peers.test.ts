@@ -193,7 +193,9 @@ test('redirects that are not followed are told, and nothing is sent there', asyn
   const second = await works(t, posts.url);
   isMoved = true;
   assert.equal((await second.call('call').done).error, 'GW_UPSTREAM_REDIRECTED');
-  assert.ok(second.log.some(({ fields }) => /302.*POST does not follow/.test(String(fields['reason']))));
+  await eventually('the reason in the log', () =>
+    second.log.some(({ fields }) => /302.*POST does not follow/.test(String(fields['reason']))),
+  );
   assert.deepEqual(other.requests, []);
 });
 
