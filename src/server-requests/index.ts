@@ -125,6 +125,7 @@ export class ServerRequests {
     const ours = Buffer.from(String(id));
     const edits: Edit[] = [...adapted.edits, { start: spans.idStart, end: spans.idEnd, text: ours }];
     if (token >= 0) edits.push({ start: token, end: spans.progressTokenEnd, text: ours });
+    const calls = exchange === null ? this.#callsAt(endpoint, sessionId) : [exchange];
     const request: OpenRequest = {
       id,
       sessionId,
@@ -132,13 +133,15 @@ export class ServerRequests {
       upstreamId,
       upstreamToken: token < 0 ? null : copy(bytes, token, spans.progressTokenEnd),
       call: exchange === null ? null : callOf(exchange),
-      waitingCalls: (exchange === null ? this.#callsAt(endpoint, sessionId) : [exchange]).map(callOf),
+      waitingCalls: calls.map(callOf),
       expiresAt: performance.now() + this.#parts.config.current.limits.answerMs,
       outcome: null,
     };
-    if (!this.#send(request, session, applyEdits(content, 0, length, edits))) {
+    // The calls that wait for the answer would wait for a stream that their client excludes.
+    const isExcluded = calls.length > 0 && calls.every(takesNoStream);
+    if (!this.#send(request, isExcluded ? null : session, applyEdits(content, 0, length, edits))) {
       this.#counts.refused += 1;
-      refuse(INTERNAL_ERROR, takesNoStream(exchange) ? NO_STREAM_ACCEPTED : NO_STREAM);
+      refuse(INTERNAL_ERROR, isExcluded ? NO_STREAM_ACCEPTED : NO_STREAM);
       return;
     }
     if (adapted.elicitationId !== '') {
@@ -430,8 +433,8 @@ export class ServerRequests {
 }
 
 /** Whether the client of a call excluded event streams from its answer. */
-function takesNoStream(exchange: Exchange | null): boolean {
-  return exchange !== null && exchange.client.reply !== null && (exchange.client.accepts & Accepts.sse) === 0;
+function takesNoStream({ client }: Exchange): boolean {
+  return client.reply !== null && (client.accepts & Accepts.sse) === 0;
 }
 
 /** Whether a request came on the connection of a session, where no stream tells which call it belongs to. */

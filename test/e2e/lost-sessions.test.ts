@@ -150,7 +150,8 @@ describe('A server that refuses calls in every session', () => {
     const { refuse, calls, sessions, clients } = await fixture(scope);
     for (const [index, [refusal, code]] of (
       [
-        [json(401, failure(-32_001, 'Session not found')), 'GW_UPSTREAM_REFUSED'],
+        // The server's own error reaches the client.
+        [json(401, failure(-32_001, 'Session not found')), -32_001],
         [text(404, 'no'), 'GW_UPSTREAM_PROTOCOL'],
         [inStream(-32_001, 'Session not found', false), -32_001],
         [text(400, 'no'), 'GW_UPSTREAM_PROTOCOL'],

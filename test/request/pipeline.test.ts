@@ -74,6 +74,8 @@ function fixture(
     send: { ...stages.send, ...options.send },
     write,
     local: { answer: throws },
+    firstLists: { attach: () => {}, hold: () => false },
+    questions: { deliverWaiting: () => {} },
     decoder,
     maxBatch: 10,
     accounting: { keepsBodies: false },

@@ -97,6 +97,7 @@ function fixture(maxSubscriptions = 10) {
     const exchange = table.acquire()!;
     const bytes = Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: lastId, method, params }));
     assert.equal(decoder.scan(bytes, bytes.length, exchange.message.spans.words, 64), ScanStatus.ok);
+    assert.ok(exchange.message.spans.method > 0);
     const reply = new RecordingReply();
     exchange.client.reply = reply;
     exchange.client.accepts = Accepts.json | Accepts.sse;
@@ -108,7 +109,6 @@ function fixture(maxSubscriptions = 10) {
     exchange.verdict.server = 0;
     if (session === null) subscriptions.listen(exchange, bytes);
     else subscriptions.subscribe(exchange, bytes);
-    assert.ok(exchange.message.spans.method > 0);
     return { id: lastId, reply };
   };
   const update = (uri: string): void => {

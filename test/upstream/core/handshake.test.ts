@@ -332,6 +332,8 @@ test('over HTTP a modern server that is slow to answer the probe is still found 
           JSON.stringify({ jsonrpc: '2.0', id: request.message.id, error: { code: -32_601, message: 'no' } }),
         );
         answerProbe();
+        // It is answered once; older versions are asked for after that.
+        answerProbe = () => {};
       },
     },
   );

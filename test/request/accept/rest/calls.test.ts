@@ -142,9 +142,9 @@ for (const kind of KINDS) {
       const rows: [object, string | null, number][] = [
         [{ code: -32602, message: 'Unknown tool.' }, 'GW_UNKNOWN_TOOL', 404],
         [{ code: -32603, message: 'late' }, 'GW_UPSTREAM_TIMEOUT', 504],
-        [{ code: -32602, message: 'of the upstream' }, 'GW_UPSTREAM_PROTOCOL', 400],
-        [{ code: -32601, message: 'of the upstream' }, 'GW_UPSTREAM_PROTOCOL', 404],
-        [{ code: 17, message: 'of the upstream' }, 'GW_UPSTREAM_PROTOCOL', 502],
+        [{ code: -32602, message: 'of the upstream' }, 'GW_UPSTREAM_ERROR', 400],
+        [{ code: -32601, message: 'of the upstream' }, 'GW_UPSTREAM_ERROR', 404],
+        [{ code: 17, message: 'of the upstream' }, 'GW_UPSTREAM_ERROR', 502],
       ];
       for (const [error, code, status] of rows) {
         const test = await openTestFront(kind, answering({ error }, 200, code));
