@@ -24,13 +24,12 @@ export { defineConfig, type GatewayConfig } from './config/define.js';
 export type { EndpointHealth, UpstreamHealth } from './control/health.js';
 export type { Revocation } from './control/revocations.js';
 export type { Address } from './control/running-gateway.js';
+export type { ErrorRow, ErrorSource } from './error-row.js';
 export {
   ConfigError,
   ERROR_CODES,
   ERRORS,
   type ErrorCode,
-  type ErrorRow,
-  type ErrorSource,
   GatewayError,
 } from './errors.js';
 export type { Stats } from './observe/stats.js';

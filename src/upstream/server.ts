@@ -4,11 +4,10 @@ import { Era } from '../protocol/revisions.js';
 import { TASKS_EXTENSION } from '../protocol/tasks-extension.js';
 import type { Exchange } from '../request/exchange/index.js';
 import { IndexSet } from '../shared/index-set.js';
-import type { Count, Milliseconds } from '../units.js';
-import type { Balancer } from './balance/balancer.js';
-import { WeightedRoundRobin } from './balance/weighted-round-robin.js';
+import type { Milliseconds } from '../units.js';
 import { ControlError } from './core/control.js';
-import type { BaseEndpoint, EndpointContext, EndpointOwner, EndpointStats } from './core/endpoint.js';
+import type { BaseEndpoint, EndpointContext, EndpointOwner } from './core/endpoint.js';
+import type { EndpointTotals } from './core/endpoint-stats.js';
 import {
   type ClientIdentity,
   type ConnectionOwner,
@@ -22,29 +21,15 @@ import {
 } from './core/types.js';
 import { createEndpoint } from './create-endpoint.js';
 import { ListReader, type ListSource } from './discovery/lists.js';
+import { EndpointChoice } from './endpoint-choice.js';
 import { type ClientHost, ClientNeeds, type ClientUseReport } from './isolation/client-needs.js';
 import { DedicatedEndpoints, type DedicatedHost, type ListedEndpoint } from './isolation/dedicated.js';
+import { LogLevel } from './log-level.js';
 import { StateLog } from './state-log.js';
 import { announces } from './subscriptions/follower.js';
 import { Watches } from './subscriptions/watches.js';
 
-/** Longest wait for the response to `logging/setLevel`. */
-/** Longest time that a client is told to wait. */
-const LONGEST_RETRY_MS: Milliseconds = 3_600_000;
-const LEVEL_MS: Milliseconds = 10_000;
-/** Failed tries in a row after which an endpoint counts as failed at the start. */
-const FINAL_TRIES: Count = 2;
 const NONE = new IndexSet();
-
-/** See {@link UpstreamServer.totals}. */
-export interface EndpointTotals {
-  readonly inFlight: Count;
-  /** Number of dedicated endpoints. */
-  readonly dedicated: Count;
-  readonly stats: EndpointStats;
-  /** It exceeds `limits.maxNotificationsPerSecond`. */
-  readonly overLimit: boolean;
-}
 
 /** What a server reports to. */
 export interface ServerObserver {
@@ -82,11 +67,11 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
 
   readonly context: EndpointContext;
   readonly #observer: ServerObserver;
-  readonly #balancer: Balancer;
+  readonly #choice: EndpointChoice;
   /** Used within one choice. */
-  readonly #usable: Int32Array;
   readonly #excluded = new IndexSet();
   readonly #lists: ListReader;
+  readonly #logLevel: LogLevel;
   /** By index of their base. */
   readonly #dedicated: readonly DedicatedEndpoints[];
   /** Changes of the lists, and what is followed at the endpoints that clients share. */
@@ -111,17 +96,16 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     this.requestTimeoutMs = config.requestTimeoutMs;
     this.endpoints = config.endpoints.map((endpoint, position) => {
       const at = { server: index, index: position };
-      const isShared = config.isolation === 'shared' || config.isolation === 'auto';
-      const profile = isShared ? SHARED_PROFILE : DISCOVERY_PROFILE;
+      const profile = ['shared', 'auto'].includes(config.isolation) ? SHARED_PROFILE : DISCOVERY_PROFILE;
       return createEndpoint(context, this, at, endpoint, profile);
     });
     this.endpointCount = this.endpoints.length;
-    this.#usable = new Int32Array(this.endpointCount);
-    this.#balancer = new WeightedRoundRobin(this.endpoints);
+    this.#choice = new EndpointChoice(this.endpoints);
     this.#dedicated = config.endpoints.map((_, position) => new DedicatedEndpoints(this, position));
     this.#watches = new Watches(this.endpoints, true);
     this.#clients = new ClientNeeds(this);
     this.#lists = new ListReader(this, context);
+    this.#logLevel = new LogLevel(context, config.name);
     this.#stateLog = new StateLog(context.log, config.name);
     this.#dedicatedLog = new StateLog(context.log, config.name);
   }
@@ -187,7 +171,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   choose(exchange: Exchange): Endpoint | null {
     if (!this.#needsDedicated(exchange)) {
       this.#refusal = null;
-      return this.#choose(exchange.call.tried);
+      return this.#choice.choose(exchange.call.tried);
     }
     return this.#chooseDedicated(exchange);
   }
@@ -212,7 +196,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
       const found = dedicated.forLists(exchange, false);
       if (found !== null) return found;
     }
-    const base = this.#choose(NONE);
+    const base = this.#choice.choose(NONE);
     const dedicated = base === null ? undefined : this.#dedicated[base.index];
     return dedicated?.isNeeded === true ? dedicated.forLists(exchange, true) : null;
   }
@@ -220,29 +204,6 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   /** See {@link ClientNeeds.report}. */
   get clientUse(): ClientUseReport {
     return this.#clients.report();
-  }
-
-  #choose(tried: IndexSet): BaseEndpoint | null {
-    const { endpoints } = this;
-    const usable = this.#usable;
-    let count = 0;
-    let chosen: BaseEndpoint | undefined;
-    let now = -1;
-    for (let index = 0; index < endpoints.length; index += 1) {
-      const endpoint = endpoints[index];
-      if (endpoint === undefined || endpoint.state !== 'ready' || tried.has(index)) continue;
-      if (endpoint.breaker.tripped) {
-        if (now < 0) now = performance.now();
-        if (!endpoint.breaker.allows(now)) continue;
-      }
-      usable[count] = index;
-      count += 1;
-      chosen = endpoint;
-    }
-    if (count > 1) chosen = endpoints[this.#balancer.choose(usable, count)];
-    if (chosen === undefined) return null;
-    if (chosen.breaker.tripped) chosen.breaker.trialStarted(now);
-    return chosen;
   }
 
   #chooseDedicated(exchange: Exchange): BaseEndpoint | null {
@@ -257,7 +218,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     const tried = this.#excluded;
     tried.assign(exchange.call.tried);
     while (true) {
-      const base = this.#choose(tried);
+      const base = this.#choice.choose(tried);
       if (base === null) return null;
       const dedicated = this.#dedicated[base.index];
       if (dedicated === undefined || !dedicated.isNeeded) return base;
@@ -271,15 +232,12 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   /** See `SendServer.chooseAwaitable`. A client that needs a dedicated endpoint does not wait at the shared one. */
   chooseAwaitable(exchange: Exchange): Endpoint | null {
     if (this.#refusal !== null || this.#needsDedicated(exchange)) return null;
-    const now = performance.now();
-    return this.endpoints.find((endpoint) => endpoint.isAwaitable(now)) ?? null;
+    return this.#choice.awaitable();
   }
 
   /** See `SendServer.retryInMs`. */
   retryInMs(): Milliseconds {
-    const now = performance.now();
-    const waits = this.endpoints.map((endpoint) => endpoint.retryInMs(now));
-    return Math.min(...waits.filter((wait) => wait > 0), LONGEST_RETRY_MS) % LONGEST_RETRY_MS;
+    return this.#choice.retryInMs();
   }
 
   /** Tries at once to connect the endpoints that wait for their next try. */
@@ -290,14 +248,12 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   /** Why {@link choose} returned null. */
   unavailable(): ErrorCode {
     if (this.#refusal !== null) return this.#refusal;
-    for (const endpoint of this.endpoints)
-      if (endpoint.state === 'ready' && endpoint.breaker.tripped) return 'GW_CIRCUIT_OPEN';
+    if (this.endpoints.some(({ state, breaker }) => state === 'ready' && breaker.tripped)) return 'GW_CIRCUIT_OPEN';
     return this.endpoints.some(({ wasReady }) => wasReady) ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_NOT_CONNECTED';
   }
 
   isLast(endpoint: BaseEndpoint): boolean {
-    const now = performance.now();
-    return !this.endpoints.some((other) => other !== endpoint && other.state === 'ready' && other.breaker.allows(now));
+    return this.#choice.isLast(endpoint);
   }
 
   /** See {@link EndpointOwner.wrongTransport}. The other endpoint keeps the circuit breaker. */
@@ -327,7 +283,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   initialized(endpoint: BaseEndpoint): void {
     this.needsCapabilities = this.#dedicated.some(({ isNeeded }) => isNeeded);
     this.#clients.restarted();
-    this.#sendLogLevel(endpoint);
+    this.#logLevel.send(endpoint);
     this.#watches.initialized(endpoint);
     this.#lists.schedule();
   }
@@ -345,18 +301,17 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
 
   /** See `UpstreamHealth.healthy`. */
   get isHealthy(): boolean {
-    return this.endpoints.some((endpoint) => endpoint.state === 'ready' && endpoint.fault === '');
+    return this.#choice.isHealthy;
   }
 
   /** Whether no more is to be expected of the start: every endpoint has failed repeatedly. One try may lead to another way. */
   get hasFailed(): boolean {
-    return this.endpoints.every(({ failedTries }) => failedTries >= FINAL_TRIES);
+    return this.#choice.hasFailed;
   }
 
   /** Why calls cannot be sent, of the first endpoint with a reason; '' = they can, or the first try goes on. */
   get fault(): string {
-    if (this.isHealthy) return '';
-    return this.endpoints.find(({ fault }) => fault !== '')?.fault ?? '';
+    return this.#choice.fault;
   }
 
   dedicatedChanged(endpoint: BaseEndpoint): void {
@@ -364,7 +319,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   }
 
   dedicatedInitialized(endpoint: BaseEndpoint): void {
-    this.#sendLogLevel(endpoint);
+    this.#logLevel.send(endpoint);
   }
 
   #configOf(index: number): EndpointSnapshot {
@@ -385,20 +340,9 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
 
   /** The log level of the pool has changed: sends it to all endpoints. Each handshake sends it too. */
   logLevelChanged(): void {
-    for (const endpoint of this.endpoints) this.#sendLogLevel(endpoint);
-    for (const dedicated of this.#dedicated) dedicated.forEach(this.#sendLogLevel);
+    for (const endpoint of this.endpoints) this.#logLevel.send(endpoint);
+    for (const dedicated of this.#dedicated) dedicated.forEach(this.#logLevel.send);
   }
-
-  /** Legacy servers only: modern requests contain the level. */
-  readonly #sendLogLevel = (endpoint: BaseEndpoint): void => {
-    const level = this.context.logLevel;
-    if (level === null || endpoint.state !== 'ready') return;
-    if (endpoint.era !== Era.legacy || endpoint.handshake?.capabilities['logging'] === undefined) return;
-    endpoint.request('logging/setLevel', { level }, { timeoutMs: LEVEL_MS }).catch((error: unknown) => {
-      const reason = error instanceof ControlError ? error.message : String(error);
-      this.context.log.warn({ server: this.name, reason }, 'the log level of the upstream cannot be set');
-    });
-  };
 
   /** Whether {@link watch} may succeed; false = all endpoints are ready and none announces changes of this kind. */
   announces(kind: WatchKind): boolean {
@@ -442,7 +386,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
       const known = dedicated.watchesOf(client, false);
       if (known !== null) return known;
     }
-    const base = create ? this.#choose(NONE) : null;
+    const base = create ? this.#choice.choose(NONE) : null;
     return base === null ? null : (this.#dedicated[base.index]?.watchesOf(client, true) ?? null);
   }
 

@@ -6,6 +6,7 @@ import { importsOf, sourcesBelow } from './sources.js';
  * it; a file directly in `src` is a room by itself. A room may use what lies on lower floors, and nothing else.
  */
 export const FLOORS: readonly (readonly string[])[] = [
+  ['src/error-row.ts'],
   ['src/codes.ts', 'src/errors.ts', 'src/package-root.ts', 'src/secrets', 'src/units.ts'],
   ['native', 'src/config/schema', 'src/config/source'],
   ['src/config'],

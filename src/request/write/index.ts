@@ -18,6 +18,7 @@ import { LargeAnswers } from './large.js';
 import { EventStreams, keeps, needsStream, type StreamLog } from './streams.js';
 import { composeResult, translateResponse } from './translate.js';
 import { keepUnknown, type OfferedNames } from './unknown.js';
+import { replacementOf, statusOf, URL_ELICITATION_REQUIRED } from './upstream-errors.js';
 
 /** Requests of upstreams to clients, as far as answers have to do with them (src/server-requests). */
 export interface ClientQuestions {
@@ -72,11 +73,6 @@ export interface WriteParts {
 type WriteAuth = { readonly type: 'none' } | { readonly type: string; readonly resourceMetadata: string | null };
 
 const NO_BYTES = Buffer.alloc(0);
-const HEADER_MISMATCH = -32020;
-const CAPABILITY_REQUIRED = -32021;
-const UNSUPPORTED_VERSION = -32022;
-/** Of 2025-11-25, and not to be sent to clients of 2026-07-28 (error codes). */
-const URL_ELICITATION_REQUIRED = -32042;
 /** Refusals for a reason that passes soon. */
 const RETRY_SOON: ReadonlySet<ErrorCode> = new Set([
   'GW_OVERLOADED',
@@ -85,27 +81,6 @@ const RETRY_SOON: ReadonlySet<ErrorCode> = new Set([
   'GW_BUFFERS_FULL',
 ]);
 const RETRY_HEAD: readonly string[] = Object.freeze([...JSON_HEAD, 'retry-after', '1']);
-
-/** Status of an in-band error that HTTP shows too (2026-07-28, validation order 12 and 14). */
-function statusOf(exchange: Exchange, flags: number, code: number): number {
-  if ((flags & Flag.isErrorResponse) === 0 || exchange.client.era !== Era.modern) return 200;
-  if (code === -32601) return 404;
-  return code === CAPABILITY_REQUIRED ? 400 : 200;
-}
-
-/** The error that takes the place of an answer which is not for this client; null for all others. */
-function replacementOf(exchange: Exchange, flags: number, code: number): ErrorCode | null {
-  const { era } = exchange.client;
-  if ((flags & Flag.isErrorResponse) === 0) {
-    const asks = (flags & Flag.resultInputRequired) !== 0 && era === Era.legacy;
-    return asks ? 'GW_INPUT_REQUIRED_UNSUPPORTED' : null;
-  }
-  // They are about what the gateway sent: its headers and its revision, not the client's.
-  if (code === HEADER_MISMATCH || code === UNSUPPORTED_VERSION) return 'GW_UPSTREAM_PROTOCOL';
-  // Either code exists in one family only, and both say that the client would have to be asked for something.
-  const foreign = era === Era.legacy ? CAPABILITY_REQUIRED : URL_ELICITATION_REQUIRED;
-  return code === foreign ? 'GW_INPUT_REQUIRED_UNSUPPORTED' : null;
-}
 
 /** The stage; one per front. */
 export class WriteStage {

@@ -5,7 +5,6 @@ import { ASKABLE } from '../../protocol/client-capabilities.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
-import type { BackOff, RestartBudget } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { CallQueue, recycle } from '../balance/queue.js';
 import { ControlError, type ControlReply, cancelledParams, FIRST_CALL_ID, parseId } from '../core/control.js';
@@ -16,7 +15,7 @@ import { type ConnectionProfile, isDedicated, type ListenFilter } from '../core/
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
 import { channelHandshake, ProbeEnded } from './handshake.js';
-import type { Channel, ChannelListener } from './index.js';
+import type { Channel, ChannelListener, ChannelOptions } from './index.js';
 import { JunkReports } from './junk-reports.js';
 import { ChannelListen } from './listen.js';
 import { LostAnswers } from './lost-answers.js';
@@ -28,16 +27,6 @@ import type { SkippedMessage } from './skipped-message.js';
 import { type UnreadCall, UnreadCalls } from './unread-calls.js';
 
 const NO_CALLS: readonly UnreadCall[] = [];
-
-/** What differs by the kind of channel. */
-export interface ChannelOptions {
-  /** Bounds how often a channel that ended is opened again; null = with pauses only. */
-  readonly budget: RestartBudget | null;
-  /** Pauses between two channels. */
-  readonly backOff: BackOff;
-  /** Modern servers do not use this transport: no probe. */
-  readonly legacyOnly: boolean;
-}
 
 /**
  * An endpoint with one {@link Channel} for all its traffic, opened again when it ends. At most one channel is open at a time;

@@ -1,7 +1,9 @@
 /** One connection that all calls of an endpoint share: a child's pipes, a WebSocket, an event stream with its POSTs. */
+
 import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes } from '../../units.js';
+import type { BackOff, RestartBudget } from '../balance/back-off.js';
 import type { SkippedMessage } from './skipped-message.js';
 
 /** What a channel reports to, its endpoint; never from within a call of one of the channel's methods. */
@@ -50,4 +52,14 @@ export interface Channel {
   stop(): Promise<void>;
   /** Closes it without waiting for the server. Settles when it is closed. */
   terminate(): Promise<void>;
+}
+
+/** What differs by the kind of channel. */
+export interface ChannelOptions {
+  /** Bounds how often a channel that ended is opened again; null = with pauses only. */
+  readonly budget: RestartBudget | null;
+  /** Pauses between two channels. */
+  readonly backOff: BackOff;
+  /** Modern servers do not use this transport: no probe. */
+  readonly legacyOnly: boolean;
 }

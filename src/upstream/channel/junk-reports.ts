@@ -1,5 +1,6 @@
 import type { LimitsSnapshot } from '../../config/snapshot.js';
-import type { EndpointContext, EndpointStats } from '../core/endpoint.js';
+import type { EndpointContext } from '../core/endpoint.js';
+import type { EndpointStats } from '../core/endpoint-stats.js';
 import { escaped, LogLimit } from '../core/log-limit.js';
 import { MessageCost, type NotificationLimit } from '../core/notification-limit.js';
 import type { SkippedMessage } from './skipped-message.js';

@@ -11,6 +11,8 @@ import type { Breaker } from '../balance/breaker.js';
 import type { Background } from './background.js';
 import { Contact, type ContactSubject } from './contact.js';
 import { ControlError, type ControlReply } from './control.js';
+import type { DeferredFailures } from './deferred-failures.js';
+import { type EndpointStats, noStats } from './endpoint-stats.js';
 import type { Handshake } from './handshake.js';
 import { type LimitObserver, NotificationLimit } from './notification-limit.js';
 import type { ReadTurns } from './read-turns.js';
@@ -76,23 +78,6 @@ export interface EndpointOwner {
   wrongTransport?(endpoint: BaseEndpoint): void;
 }
 
-/** Counters of one endpoint. */
-export interface EndpointStats {
-  calls: number;
-  failures: number;
-  timeouts: number;
-  cancelled: number;
-  restarts: number;
-  junkLines: number;
-  /** Messages over `limits.maxLineBytes`, or that `limits.maxBufferedBytes` left no room for. */
-  skippedMessages: number;
-  unknownIds: number;
-  droppedLogs: number;
-  /** Over `limits.maxNotificationsPerSecond`. */
-  droppedNotifications: number;
-  sessionsLost: number;
-}
-
 /** Longest wait for the response to `tasks/cancel`. */
 const TASK_CANCEL_MS: Milliseconds = 10_000;
 /** Why an endpoint with a tripped circuit breaker gets no calls. */
@@ -104,29 +89,6 @@ const LEAST_RETRY_MS: Milliseconds = 1_000;
 const PROGRESS_FACTOR = 10;
 const LONGEST_PROGRESS_MS: Milliseconds = 3_600_000;
 
-/** Reports failures that are found within {@link Endpoint.call} after it has returned. One for each pool. */
-export class DeferredFailures {
-  #entries: { endpoint: BaseEndpoint; exchange: Exchange; id: number; error: ErrorCode }[] = [];
-  #scheduled = false;
-
-  add(endpoint: BaseEndpoint, exchange: Exchange, error: ErrorCode): void {
-    this.#entries.push({ endpoint, exchange, id: exchange.call.upstreamId, error });
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(this.#run);
-  }
-
-  readonly #run = (): void => {
-    this.#scheduled = false;
-    const entries = this.#entries;
-    this.#entries = [];
-    for (const { endpoint, exchange, id, error } of entries) {
-      if (endpoint.holds(exchange) && exchange.call.upstreamId === id)
-        endpoint.fail(exchange, error, exchange.call.sent);
-    }
-  };
-}
-
 /** What endpoints of all transports have in common: state, counters and the accounting of calls. */
 export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObserver {
   abstract readonly transport: Transport;
@@ -135,19 +97,7 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
   readonly index: number;
   readonly weight: number;
   readonly breaker: Breaker;
-  readonly stats: EndpointStats = {
-    calls: 0,
-    failures: 0,
-    timeouts: 0,
-    cancelled: 0,
-    restarts: 0,
-    junkLines: 0,
-    skippedMessages: 0,
-    unknownIds: 0,
-    droppedLogs: 0,
-    droppedNotifications: 0,
-    sessionsLost: 0,
-  };
+  readonly stats: EndpointStats = noStats();
   state: EndpointState = 'connecting';
   reason = '';
   /** `performance.now()` of the next try to connect; 0 = none is scheduled. */

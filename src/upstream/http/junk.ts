@@ -1,5 +1,6 @@
 import type { Count, Milliseconds } from '../../units.js';
-import type { EndpointStats, UpstreamLog } from '../core/endpoint.js';
+import type { UpstreamLog } from '../core/endpoint.js';
+import type { EndpointStats } from '../core/endpoint-stats.js';
 import { escaped, LogLimit } from '../core/log-limit.js';
 import { MessageCost, type NotificationLimit } from '../core/notification-limit.js';
 

@@ -1,0 +1,83 @@
+import type { IndexSet } from '../shared/index-set.js';
+import type { Count, Milliseconds } from '../units.js';
+import type { Balancer } from './balance/balancer.js';
+import { WeightedRoundRobin } from './balance/weighted-round-robin.js';
+import type { BaseEndpoint } from './core/endpoint.js';
+
+/** Failed tries in a row after which an endpoint counts as failed at the start. */
+const FINAL_TRIES: Count = 2;
+/** Longest time that a client is told to wait. */
+const LONGEST_RETRY_MS: Milliseconds = 3_600_000;
+
+/** Chooses among the endpoints of a server that clients share. */
+export class EndpointChoice {
+  readonly #endpoints: readonly BaseEndpoint[];
+  readonly #balancer: Balancer;
+  /** Used within one choice. */
+  readonly #usable: Int32Array;
+
+  /** @param endpoints may be replaced by others in their places */
+  constructor(endpoints: readonly BaseEndpoint[]) {
+    this.#endpoints = endpoints;
+    this.#balancer = new WeightedRoundRobin(endpoints);
+    this.#usable = new Int32Array(endpoints.length);
+  }
+
+  /** A ready endpoint that was not tried and whose breaker allows a call, or null. */
+  choose(tried: IndexSet): BaseEndpoint | null {
+    const endpoints = this.#endpoints;
+    const usable = this.#usable;
+    let count = 0;
+    let chosen: BaseEndpoint | undefined;
+    let now = -1;
+    for (let index = 0; index < endpoints.length; index += 1) {
+      const endpoint = endpoints[index];
+      if (endpoint === undefined || endpoint.state !== 'ready' || tried.has(index)) continue;
+      if (endpoint.breaker.tripped) {
+        if (now < 0) now = performance.now();
+        if (!endpoint.breaker.allows(now)) continue;
+      }
+      usable[count] = index;
+      count += 1;
+      chosen = endpoint;
+    }
+    if (count > 1) chosen = endpoints[this.#balancer.choose(usable, count)];
+    if (chosen === undefined) return null;
+    if (chosen.breaker.tripped) chosen.breaker.trialStarted(now);
+    return chosen;
+  }
+
+  /** An endpoint that will soon be connected, so that a call may wait for it; null = none. */
+  awaitable(): BaseEndpoint | null {
+    const now = performance.now();
+    return this.#endpoints.find((endpoint) => endpoint.isAwaitable(now)) ?? null;
+  }
+
+  /** Time until calls may succeed again; 0 = now, or unknown. */
+  retryInMs(): Milliseconds {
+    const now = performance.now();
+    const waits = this.#endpoints.map((endpoint) => endpoint.retryInMs(now));
+    return Math.min(...waits.filter((wait) => wait > 0), LONGEST_RETRY_MS) % LONGEST_RETRY_MS;
+  }
+
+  /** See `UpstreamHealth.healthy`. */
+  get isHealthy(): boolean {
+    return this.#endpoints.some((endpoint) => endpoint.state === 'ready' && endpoint.fault === '');
+  }
+
+  /** See `UpstreamServer.hasFailed`. */
+  get hasFailed(): boolean {
+    return this.#endpoints.every(({ failedTries }) => failedTries >= FINAL_TRIES);
+  }
+
+  /** See `UpstreamServer.fault`. */
+  get fault(): string {
+    return this.isHealthy ? '' : (this.#endpoints.find(({ fault }) => fault !== '')?.fault ?? '');
+  }
+
+  /** See `EndpointOwner.isLast`. */
+  isLast(endpoint: BaseEndpoint): boolean {
+    const now = performance.now();
+    return !this.#endpoints.some((other) => other !== endpoint && other.state === 'ready' && other.breaker.allows(now));
+  }
+}
