@@ -88,6 +88,7 @@ export async function everywhere({ folder, script, echoPort }: DispatchFixture, 
       separator: canaries.published('catalog.separator', '__'),
       manifestFile: at('catalog.manifestFile', (canary) => join(folder, canary, 'manifest.json')),
       startupWaitMs: 0,
+      firstListWaitMs: 0,
     },
     log: { level: 'trace', access: true },
     auth: {
