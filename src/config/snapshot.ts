@@ -35,6 +35,10 @@ export interface Snapshot {
   /** Positions in `servers` in the order of the configuration, which a reload may change; absent = as they stand. */
   readonly order?: readonly number[];
   readonly routes: readonly RouteSnapshot[];
+  /** The first is the endpoint that offers everything; the others have paths of their own. */
+  readonly views: readonly ViewSnapshot[];
+  /** Lower-case names of the request headers that policy reads; others refer to them by position. */
+  readonly attributes: readonly string[];
   readonly rateLimits: RateLimitsSnapshot;
   readonly cache: CacheSnapshot;
   readonly limits: LimitsSnapshot;
@@ -149,6 +153,14 @@ export interface UrlEndpointSnapshot {
 
 /** One replica of a server. */
 export type EndpointSnapshot = StdioEndpointSnapshot | UrlEndpointSnapshot;
+
+/** An endpoint with a path and lists of its own. */
+export interface ViewSnapshot {
+  /** The path as the configuration writes it, without a slash at its end; the path of the endpoint for the first view. */
+  readonly path: string;
+  /** What stands in front of `/mcp`, `/sse`, `/ws` and the other paths of the transports; '' for the first view. */
+  readonly base: string;
+}
 
 /** A rule that matches calls by pattern; the first that matches counts. */
 export interface RouteSnapshot {
