@@ -3,6 +3,8 @@
  * A record is read in place; only a decision that waits for the verification of a token copies it.
  */
 
+import { isRemovedView } from '../src/config/numbering.js';
+import { restrictsLists } from '../src/config/restrictions.js';
 import type { Snapshot } from '../src/config/snapshot.js';
 import { errorNumber } from '../src/errors.js';
 import { Buckets } from '../src/shared/buckets.js';
@@ -21,13 +23,15 @@ import { RefusalReports } from './authenticate/refusal-reports.js';
 import { Revoked } from './authenticate/revoked.js';
 import { type CacheRule, Lookup, ResponseCache } from './cache/index.js';
 import { Finder } from './find/index.js';
-import { Action, actionOf } from './find/methods.js';
+import { Action, actionOf, isList, unknownError } from './find/methods.js';
+import { Visibility } from './find/visibility.js';
 import { Guard } from './guard/index.js';
 import { RequestRecord } from './request-record.js';
 import { createRewriter, type Rewriter } from './rewrite/index.js';
 import { type FrontBell, VerdictWriter } from './verdict-writer.js';
 
 const INTERNAL = errorNumber('GW_INTERNAL');
+const NOT_FOUND = errorNumber('GW_NOT_FOUND');
 const METHOD_NOT_FOUND = errorNumber('GW_METHOD_NOT_FOUND');
 const METHOD_NOT_FOUND_MODERN = errorNumber('GW_METHOD_NOT_FOUND_MODERN');
 
@@ -57,7 +61,13 @@ export class Decider {
   #catalog: CatalogTable;
   #buckets: Buckets;
   #authenticator: Authenticator;
+  /** By position in `Snapshot.views`, from first use on. */
+  #finders: (Finder | undefined)[] = [];
+  /** That of the view of the request which is decided. */
   #finder: Finder;
+  #visibility: Visibility;
+  /** What is listed depends on who asks. */
+  #restrictsLists: boolean;
   #guard: Guard;
   #cache: ResponseCache;
   #rewriter: Rewriter;
@@ -83,8 +93,10 @@ export class Decider {
     this.#catalog = task.catalog;
     this.#buckets = new Buckets(task.buckets, task.worker + 2);
     this.#authenticator = this.#newAuthenticator();
-    this.#finder = new Finder(task.snapshot, task.catalog);
     this.#guard = new Guard(task.snapshot, this.#buckets, this.#counters);
+    this.#finder = this.#finderOf(0);
+    this.#visibility = new Visibility(this.#guard);
+    this.#restrictsLists = restrictsLists(task.snapshot);
     this.#cache = this.#newCache();
     this.#rewriter = createRewriter(task.snapshot);
     this.#revocation = this.#epochs.revocation();
@@ -143,7 +155,7 @@ export class Decider {
         break;
       case 'catalog':
         this.#catalog = message.catalog;
-        this.#finder = new Finder(this.#snapshot, message.catalog);
+        this.#renewFinders();
         this.#cache.clear();
         break;
       case 'snapshot':
@@ -160,11 +172,27 @@ export class Decider {
     this.#snapshot = snapshot;
     this.#buckets = buckets;
     if (JSON.stringify(before.auth) !== JSON.stringify(snapshot.auth)) this.#authenticator = this.#newAuthenticator();
-    this.#finder = new Finder(snapshot, this.#catalog);
     this.#guard = new Guard(snapshot, buckets, this.#counters);
+    this.#restrictsLists = restrictsLists(snapshot);
+    this.#renewFinders();
     this.#rewriter = createRewriter(snapshot);
     for (const waiter of this.#cache.abandon()) this.#verdict.forward(waiter);
     this.#cache = this.#newCache(this.#cache.lastId);
+  }
+
+  #renewFinders(): void {
+    this.#finders = [];
+    this.#finder = this.#finderOf(0);
+    this.#visibility = new Visibility(this.#guard);
+  }
+
+  #finderOf(view: number): Finder {
+    let finder = this.#finders[view];
+    if (finder === undefined) {
+      finder = new Finder(this.#snapshot, this.#catalog, view);
+      this.#finders[view] = finder;
+    }
+    return finder;
   }
 
   #newAuthenticator(): Authenticator {
@@ -266,6 +294,15 @@ export class Decider {
     guard.isMetered = !request.has(RequestFlag.unmetered);
     head.subject.set(principal.digest);
     const client = principal === ANONYMOUS ? this.#digestAddress(request) : principal.digest;
+    this.#finder = this.#finderOf(request.view);
+    if (request.view > 0 && isRemovedView(this.#snapshot.views, request.view)) {
+      this.#verdict.deny(NOT_FOUND);
+      return;
+    }
+    if (!guard.permitsView(principal, request.view)) {
+      this.#verdict.deny(guard.error, 0, guard.scopes);
+      return;
+    }
     const action = actionOf(request.method, isModern);
     if (action === Action.unknown) {
       this.#judgeUnknownMethod(request, principal, client);
@@ -273,7 +310,7 @@ export class Decider {
     }
     if (action <= Action.local) {
       if (!guard.take(client, null, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs);
-      else if (action === Action.local) this.#verdict.permit(Verdict.local, principal.expiresAt, guard);
+      else if (action === Action.local) this.#permitLocal(request, principal);
       else this.#denyMethod(isModern);
       return;
     }
@@ -287,15 +324,20 @@ export class Decider {
       else this.#verdict.deny(guard.error, guard.retryAfterMs);
       return;
     }
+    if (!guard.permits(principal, finder)) {
+      const { error, hides, scopes } = guard;
+      // What is hidden takes the way of what does not exist.
+      if (!hides) this.#verdict.deny(error, 0, scopes);
+      else if (guard.take(client, null, this.#now))
+        this.#verdict.deny(unknownError(action, request.has(RequestFlag.nameIsUri)));
+      else this.#verdict.deny(guard.error, guard.retryAfterMs);
+      return;
+    }
     head.server = finder.server;
     head.route = finder.route;
     head.entry = finder.entry;
     head.stripBytes = finder.stripBytes;
     head.flags = finder.flags;
-    if (!guard.permits(principal, finder)) {
-      this.#verdict.deny(guard.error, 0, guard.scopes);
-      return;
-    }
     if (action === Action.subscribe || action === Action.task) {
       // A request about a task is no call of its tool and takes none of the tool's tokens.
       if (guard.take(client, action === Action.task ? null : finder, this.#now))
@@ -313,13 +355,29 @@ export class Decider {
     else this.#verdict.permit(Verdict.forward, this.#rewriter.concerns(finder) ? 0 : principal.expiresAt, guard);
   }
 
+  /** A request that the gateway answers itself; with a list goes what it hides from the client. */
+  #permitLocal(request: RequestRecord, principal: Principal): void {
+    if (!this.#restrictsLists || !isList(request.method)) {
+      this.#verdict.permit(Verdict.local, principal.expiresAt, this.#guard);
+      return;
+    }
+    const { low, high, entries } = this.#visibility.hiddenFrom(principal, request, this.#finder);
+    const { head } = this.#verdict;
+    head.audienceLow = low;
+    head.audienceHigh = high;
+    this.#verdict.permit(Verdict.local, principal.expiresAt, this.#guard, entries);
+  }
+
   /** A method that the gateway does not know. Never remembered: the key of the memo has no room for its name. */
   #judgeUnknownMethod(request: RequestRecord, principal: Principal, client: Int32Array): void {
     const guard = this.#guard;
     const finder = this.#finder;
     finder.findMethod(request.bytes, request.nameStart, request.nameEnd);
     if (!guard.permits(principal, finder)) {
-      this.#verdict.deny(guard.error, 0, guard.scopes);
+      const { error, hides, scopes } = guard;
+      if (!hides) this.#verdict.deny(error, 0, scopes);
+      else if (guard.take(client, null, this.#now)) this.#denyMethod(request.has(RequestFlag.modern));
+      else this.#verdict.deny(guard.error, guard.retryAfterMs);
     } else if (!guard.take(client, finder, this.#now)) {
       this.#verdict.deny(guard.error, guard.retryAfterMs);
     } else if (finder.server < 0) {

@@ -65,12 +65,12 @@ export class VerdictWriter implements CacheWaiters {
   }
 
   /** Sends the verdict as a permission. @param rememberUntil seconds since the epoch, 0 = not to be remembered */
-  permit(kind: Verdict, rememberUntil: number, guard: Guard): void {
+  permit(kind: Verdict, rememberUntil: number, guard: Guard, payload: Buffer = EMPTY): void {
     const { head } = this;
     head.kind = kind;
     head.rememberUntil = rememberUntil;
     if (kind !== Verdict.needsArguments) head.buckets.assign(guard.buckets);
-    this.send(head, EMPTY);
+    this.send(head, payload);
   }
 
   /** Sends the verdict with a result of the cache. */

@@ -21,7 +21,13 @@ export function catalogOf(count: number): CatalogTable {
     publicNames: names.map((name) => `bench__${name}`),
     upstreamNames: names,
     flags: names.map(() => EntryFlag.readOnly),
-    aliases: [],
   };
-  return buildTable(1, columns, ['bench'], []);
+  const rows = names.map((name, entry) => ({
+    kind: EntryKind.tool,
+    name: `bench__${name}`,
+    entry,
+    address: `bench:${name}`,
+    aliases: [],
+  }));
+  return buildTable(1, columns, [rows], []);
 }

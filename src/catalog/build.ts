@@ -1,5 +1,6 @@
 /** Builds a catalog from the compiled lists of all upstreams: a pure function that runs in the control pool. */
 import { isTombstone } from '../config/numbering.js';
+import type { ViewSnapshot } from '../config/snapshot.js';
 import { encodeHeaderValue } from '../protocol/header-value.js';
 import { isPortableName } from '../protocol/name-forms.js';
 import { assignNames, isForeignAddress, type Naming } from '../protocol/names.js';
@@ -8,19 +9,19 @@ import { EntryFlag, EntryKind } from '../shared/catalog-table.js';
 import { type Packed, packedText, packShared } from '../shared/packed.js';
 import { compileGlob } from '../shared/patterns/glob.js';
 import { CompiledItems, Repair } from './compile-lists.js';
-import { buildDiscover, buildInitialize, buildList, digest, mergeCapabilities } from './results.js';
+import { buildDiscover, buildInitialize, buildList, digest, listShape, mergeCapabilities } from './results.js';
 import { routeFaults } from './route-faults.js';
-import { buildTable } from './table.js';
+import { buildTable, type NameRow } from './table.js';
 import {
   type BuiltList,
   type CatalogBuild,
   type CatalogInput,
   type CatalogProblem,
   type CatalogServer,
-  type CatalogView,
   type CompiledDiscovery,
   LISTS,
   type ListName,
+  type ListSet,
   MAX_PROBLEMS,
   type RenamedItem,
 } from './types.js';
@@ -35,7 +36,7 @@ interface Offer {
   readonly name: string;
 }
 
-/** Rows of the name table and the rendered items, while they are collected. */
+/** Rows of the name table, while they are collected. */
 class Columns {
   readonly kind: number[] = [];
   readonly server: number[] = [];
@@ -43,10 +44,10 @@ class Columns {
   readonly publicNames: string[] = [];
   readonly upstreamNames: string[] = [];
   readonly headerParams: string[] = [];
-  /** Further names that entries can be called by. */
-  readonly aliases: { readonly name: string; readonly entry: number }[] = [];
+  readonly #entries = new Map<string, number>();
 
-  add(kind: number, offer: Offer, publicName: string, isRenamed = false): void {
+  /** Adds an entry. @returns its number */
+  add(kind: number, offer: Offer, publicName: string, isRenamed = false): number {
     const { list } = offer.items;
     this.headerParams.push(packedText(list.headerParams, offer.index));
     this.kind.push(kind);
@@ -54,6 +55,15 @@ class Columns {
     this.flags.push((list.flags[offer.index] ?? 0) | (isRenamed ? EntryFlag.renamed : 0));
     this.publicNames.push(publicName);
     this.upstreamNames.push(offer.name);
+    const entry = this.kind.length - 1;
+    this.#entries.set(`${kind}\0${nameKey(offer)}`, entry);
+    return entry;
+  }
+
+  /** The entry of what a view offers. What the first view does not offer gets one that only its address leads to. */
+  entryOf(kind: number, offer: Offer): number {
+    const known = this.#entries.get(`${kind}\0${nameKey(offer)}`);
+    return known ?? this.add(kind, offer, `${offer.settings.name}:${offer.name}`);
   }
 }
 
@@ -80,58 +90,103 @@ class Problems {
 export function buildCatalog(input: CatalogInput): CatalogBuild {
   const columns = new Columns();
   const problems = new Problems();
-  const rendered = LISTS.map((list, kind) => {
-    const offers = offered(input, input.discoveries, list, kind, problems);
-    const add = kind === EntryKind.tool || kind === EntryKind.prompt ? addNamed : addResources;
-    return { list, ...add(input, list, kind, offers, columns, problems) };
+  const views = input.views.map((view, number) => {
+    const seen = inView(input, view);
+    // What is wrong with lists and names concerns all views: it is said of the first.
+    const found = number === 0 ? problems : new Problems();
+    const isOffered = number === 0 ? null : offeredIn(view);
+    const lists = LISTS.map((list) => {
+      const build = new ListBuild(seen, list, columns, found, isOffered);
+      return list === 'tools' || list === 'prompts' ? addNamed(build) : addResources(build);
+    });
+    return { input: seen, lists };
   });
 
   const known = new Set(input.discoveries.map(({ server }) => server));
   const capabilities = mergeCapabilities(input);
   const counts = input.servers.map((): [number, number, number, number] => [0, 0, 0, 0]);
-  columns.kind.forEach((kind, entry) => {
+  for (const { kind, entry } of views[0]?.lists.flatMap(({ rows }) => rows) ?? []) {
     const ofServer = counts[columns.server[entry] ?? -1];
     if (ofServer !== undefined) ofServer[kind as 0 | 1 | 2 | 3] += 1;
-  });
+  }
   const undiscovered = input.servers.flatMap((server, index) =>
     known.has(index) || isTombstone(server) ? [] : [index],
   );
-  const serverNames = input.servers.map(({ name }) => name);
-  const table = buildTable(input.version, columns, serverNames, undiscovered);
+  const rows = views.map(({ lists }) => lists.flatMap((list) => list.rows));
+  const table = buildTable(input.version, columns, rows, undiscovered);
   return {
     table,
     escapedNames: packedOr(table.upstreamNames, columns.upstreamNames, (name) => JSON.stringify(name).slice(1, -1)),
     nameHeaders: packedOr(table.upstreamNames, columns.upstreamNames, encodeHeaderValue),
     headerParams: packShared(columns.headerParams),
-    lists: buildLists(input, rendered),
-    views: new Map(input.views.map((view) => [view.name, buildView(input, view, rendered)])),
-    initialize: buildInitialize(input, capabilities),
-    discover: buildDiscover(input, capabilities),
+    views: views.map(({ input: seen, lists }) => ({
+      lists: buildLists(seen, lists),
+      initialize: buildInitialize(seen, mergeCapabilities(seen)),
+      discover: buildDiscover(seen, mergeCapabilities(seen)),
+    })),
+    listSets: new Map(
+      input.listSets.flatMap((set) => {
+        const view = views[set.view];
+        return view === undefined ? [] : [[set.name, buildListSet(view.input, set, view.lists)] as const];
+      }),
+    ),
     expiresAt: input.discoveries.reduce((least, { expiresAt }) => Math.min(least, expiresAt), Number.POSITIVE_INFINITY),
     capabilities,
-    fingerprints: rendered.map(({ texts }) => fingerprint(texts)),
+    fingerprints: LISTS.map((_, kind) => fingerprint(views.map(({ lists }) => lists[kind]?.texts ?? NO_TEXTS))),
     problems: problems.list,
     problemCounts: problems.counts,
     renamed: problems.renamed,
     renamedCount: problems.renamedCount,
     routeFaults: [...input.routeFaults, ...routeFaults(input, table)].slice(0, MAX_PROBLEMS),
     offered: counts,
+    isRestricted: input.isRestricted,
+  };
+}
+
+/** What a view is built from: of everything the servers that it offers, without prefixes where it has none. */
+function inView(input: CatalogInput, { servers: offeredServers, hasPrefixes }: ViewSnapshot): CatalogInput {
+  if (offeredServers === null && hasPrefixes) return input;
+  const has = ({ server }: CompiledDiscovery): boolean => offeredServers?.includes(server) ?? true;
+  const servers = input.servers.map((server, number) => {
+    // A server without a name is none: the capabilities of the view wait for its own servers alone.
+    if (offeredServers?.includes(number) === false) return { ...server, name: '' };
+    return hasPrefixes ? server : { ...server, prefix: null };
+  });
+  return { ...input, servers, discoveries: input.discoveries.filter(has), clientLists: input.clientLists };
+}
+
+/** Whether a view offers an entry of a kind that has these names. */
+type IsOffered = (kind: number, ...names: string[]) => boolean;
+
+/** By the globs of a view. */
+function offeredIn({ tools, prompts, resources }: ViewSnapshot): IsOffered {
+  const globs = [tools, prompts, resources, resources].map((texts) => texts.map(compileGlob));
+  return (kind, ...names) => {
+    const ofKind = globs[kind] ?? [];
+    if (ofKind.length === 0) return true;
+    return names.some((name) => {
+      const bytes = Buffer.from(name);
+      return ofKind.some((glob) => glob.matches(bytes, 0, bytes.length));
+    });
   };
 }
 
 /** One list towards both families, by era and then by list. */
 function buildLists(input: CatalogInput, lists: readonly { list: ListName; texts: Rendered }[]): BuiltList[][] {
   return [Era.legacy, Era.modern].map((era) =>
-    lists.map(({ list, texts: [legacy, modern] }) => buildList(input, list, era, era === Era.legacy ? legacy : modern)),
+    lists.map(({ list, texts }) => {
+      return buildList(listShape(input, list, era), era === Era.legacy ? texts.legacy : texts.modern, texts.entries);
+    }),
   );
 }
 
-/** The lists of one view; names are those of the table, so that they can be called. */
-function buildView(input: CatalogInput, view: CatalogView, shared: readonly { list: ListName; names: Names }[]) {
+/** The lists of one set; names are those of the view, so that they can be called. */
+function buildListSet(input: CatalogInput, set: ListSet, shared: readonly { list: ListName; names: Names }[]) {
+  const has = new Set(input.servers.flatMap(({ name }, server) => (name === '' ? [] : [server])));
   const own = new Map(
-    view.lists.flatMap((position) => {
+    set.lists.flatMap((position) => {
       const lists = input.clientLists[position];
-      return lists === undefined ? [] : [[lists.server, lists] as const];
+      return lists === undefined || !has.has(lists.server) ? [] : [[lists.server, lists] as const];
     }),
   );
   const places = new Set(input.discoveries.map(({ server }) => server));
@@ -140,14 +195,14 @@ function buildView(input: CatalogInput, view: CatalogView, shared: readonly { li
     ...[...own.values()].filter(({ server }) => !places.has(server)),
   ];
   const lists = shared.map(({ list, names }, kind) => {
-    const texts: Rendered = [[], []];
+    const texts = new Rendered();
     const seen = new Set<string>();
     for (const offer of offered(input, discoveries, list, kind, new Problems())) {
       const key = nameKey(offer);
       const known = names.get(key);
       if (known === undefined || seen.has(key)) continue;
       seen.add(key);
-      addRendered(texts, offer.items.render(offer.index, known.publicName, known.isRenamed));
+      texts.add(offer.items.render(offer.index, known.publicName, known.isRenamed), known.entry);
     }
     return { list, texts };
   });
@@ -155,7 +210,7 @@ function buildView(input: CatalogInput, view: CatalogView, shared: readonly { li
 }
 
 /** The public names of what is listed, by {@link nameKey}. */
-type Names = Map<string, { readonly publicName: string; readonly isRenamed: boolean }>;
+type Names = Map<string, { readonly publicName: string; readonly isRenamed: boolean; readonly entry: number }>;
 
 function nameKey({ server, name }: Pick<Offer, 'server' | 'name'>): string {
   return `${server}\0${name}`;
@@ -166,7 +221,7 @@ function additional(input: CatalogInput, offers: readonly Offer[], list: ListNam
   const known = new Set(offers.map(nameKey));
   return offered(input, input.clientLists, list, kind, new Problems()).filter((offer) => {
     const key = nameKey(offer);
-    if (known.has(key)) return false;
+    if (known.has(key) || offer.settings.name === '') return false;
     known.add(key);
     return true;
   });
@@ -223,55 +278,95 @@ function filter(include: readonly string[], exclude: readonly string[]): (name: 
   };
 }
 
-/** The texts of a list by era. */
-type Rendered = [legacy: string[], modern: string[]];
+/** The texts of a list by era, and the entry of each. */
+class Rendered {
+  readonly legacy: string[] = [];
+  readonly modern: string[] = [];
+  readonly entries: number[] = [];
 
-function addRendered([legacyTexts, modernTexts]: Rendered, [legacy, modern]: [string, string]): void {
-  legacyTexts.push(legacy);
-  modernTexts.push(modern);
+  add([legacy, modern]: [string, string], entry: number): void {
+    this.legacy.push(legacy);
+    this.modern.push(modern);
+    this.entries.push(entry);
+  }
 }
 
-/** Digest of a list towards both families. */
-function fingerprint([legacy, modern]: Rendered): string {
-  return digest(legacy.flatMap((text, index) => (modern[index] === text ? [text] : [text, `\0${modern[index]}`])));
+const NO_TEXTS = new Rendered();
+
+/** Digest of a list towards both families, over all views. */
+function fingerprint(views: readonly Rendered[]): string {
+  return digest(
+    views.flatMap(({ legacy, modern }, view) => [
+      ...(view === 0 ? [] : [`\0\0${view}`]),
+      ...legacy.flatMap((text, index) => (modern[index] === text ? [text] : [text, `\0${modern[index]}`])),
+    ]),
+  );
 }
 
-/** One list as all clients are offered it, and the names of what is in the table. */
-interface Added {
-  readonly texts: Rendered;
-  readonly names: Names;
+/** One list of one view, while it is built. */
+class ListBuild {
+  readonly texts = new Rendered();
+  /** What is in the table, and what it is called. */
+  readonly names: Names = new Map();
+  readonly rows: NameRow[] = [];
+  /** What is listed, and behind it what only some clients are listed. */
+  readonly all: readonly Offer[];
+
+  readonly input: CatalogInput;
+  readonly list: ListName;
+  readonly problems: Problems;
+  readonly #kind: number;
+  readonly #columns: Columns;
+  /** null = everything is offered, and gets an entry: the first view. */
+  readonly #isOffered: IsOffered | null;
+  /** How many of `all` are listed. */
+  readonly #listed: number;
+
+  constructor(input: CatalogInput, list: ListName, columns: Columns, problems: Problems, isOffered: IsOffered | null) {
+    this.input = input;
+    this.list = list;
+    this.problems = problems;
+    this.#kind = LISTS.indexOf(list);
+    this.#columns = columns;
+    this.#isOffered = isOffered;
+    const offers = offered(input, input.discoveries, list, this.#kind, problems);
+    this.#listed = offers.length;
+    this.all = [...offers, ...additional(input, offers, list, this.#kind)];
+  }
+
+  /** Adds the offer at a position of `all` under its name in this view. */
+  add(position: number, publicName: string, isRenamed: boolean, isListed: boolean, aliases: readonly string[]): void {
+    const offer = this.all[position];
+    if (offer === undefined) return;
+    const columns = this.#columns;
+    const kind = this.#kind;
+    const address = `${offer.settings.name}:${offer.name}`;
+    if (this.#isOffered?.(kind, publicName, address) === false) return;
+    const isFirst = this.#isOffered === null;
+    const entry = isFirst ? columns.add(kind, offer, publicName, isRenamed) : columns.entryOf(kind, offer);
+    this.rows.push({ kind, name: publicName, entry, address: kind === EntryKind.tool ? address : '', aliases });
+    if (!isListed) return;
+    this.names.set(nameKey(offer), { publicName, isRenamed, entry });
+    if (position >= this.#listed) return;
+    this.texts.add(offer.items.render(offer.index, publicName, isRenamed), entry);
+  }
 }
 
 /** Adds tools or prompts under names that are unique. */
-function addNamed(
-  input: CatalogInput,
-  list: ListName,
-  kind: number,
-  offers: readonly Offer[],
-  columns: Columns,
-  problems: Problems,
-): Added {
-  const all = [...offers, ...additional(input, offers, list, kind)];
+function addNamed(build: ListBuild): ListBuild {
+  const { all, input, list, problems } = build;
   const namings = assignNames(all, input.servers, input.rules);
-  const texts: Rendered = [[], []];
-  const names: Names = new Map();
   for (const [position, offer] of all.entries()) {
     const naming = namings[position];
     if (naming === undefined) continue;
     reportNaming(list, offer, naming, all[naming.winner], input, problems);
     if (naming.fate === 'dropped') continue;
     const isRenamed = naming.change !== '';
-    columns.add(kind, offer, naming.publicName, isRenamed);
-    if (naming.fate === 'hidden') continue;
-    names.set(nameKey(offer), { publicName: naming.publicName, isRenamed });
-    if (position < offers.length) addRendered(texts, offer.items.render(offer.index, naming.publicName, isRenamed));
-    if (!isRenamed) continue;
-    const entry = columns.kind.length - 1;
-    for (const name of new Set([naming.original, offer.name])) {
-      if (!isForeignAddress(name, offer.settings, input.servers)) columns.aliases.push({ name, entry });
-    }
+    const others = isRenamed ? [...new Set([naming.original, offer.name])] : [];
+    const aliases = others.filter((name) => !isForeignAddress(name, offer.settings, input.servers));
+    build.add(position, naming.publicName, isRenamed, naming.fate === 'listed', aliases);
   }
-  return { texts, names };
+  return build;
 }
 
 /** @param winner the offer that has the name instead, if there is one */
@@ -298,23 +393,14 @@ function reportNaming(
 }
 
 /** Adds resources or templates under their URIs; of equal ones that of the server with the highest priority, then the first. */
-function addResources(
-  input: CatalogInput,
-  list: ListName,
-  kind: number,
-  offers: readonly Offer[],
-  columns: Columns,
-  problems: Problems,
-): Added {
-  const all = [...offers, ...additional(input, offers, list, kind)];
+function addResources(build: ListBuild): ListBuild {
+  const { all, list, problems } = build;
   const owners = new Map<string, Offer>();
   for (const offer of all) {
     const owner = owners.get(offer.name);
     const isPreferred = owner === undefined || offer.settings.priority > owner.settings.priority;
     if (isPreferred) owners.set(offer.name, offer);
   }
-  const texts: Rendered = [[], []];
-  const names: Names = new Map();
   for (const [position, offer] of all.entries()) {
     const owner = owners.get(offer.name) ?? offer;
     if (owner !== offer) {
@@ -324,11 +410,9 @@ function addResources(
       else problems.add('collision', list, name, offer.name, `${other} has it`);
       continue;
     }
-    columns.add(kind, offer, offer.name);
-    names.set(nameKey(offer), { publicName: offer.name, isRenamed: false });
-    if (position < offers.length) addRendered(texts, offer.items.render(offer.index, offer.name, false));
+    build.add(position, offer.name, false, true, []);
   }
-  return { texts, names };
+  return build;
 }
 
 /** The names in another spelling, packed; `plain` itself when all are equal to it. */
@@ -339,10 +423,10 @@ function packedOr(plain: Packed, names: readonly string[], spell: (name: string)
 
 /** The buffers of a build that are transferred to the main thread; the tables are shared memory. */
 export function buffersOf(build: CatalogBuild): ArrayBuffer[] {
-  const views: Uint8Array[] = [build.discover.bytes];
-  views.push(...build.initialize);
-  for (const lists of [...build.lists, ...[...build.views.values()].flat()]) {
-    for (const { pages } of lists) views.push(pages.bytes);
+  const parts: ArrayBufferView[] = [];
+  for (const { discover, initialize } of build.views) parts.push(discover.bytes, ...initialize);
+  for (const lists of [...build.views.flatMap((view) => view.lists), ...[...build.listSets.values()].flat()]) {
+    for (const { entries, starts, ends, pages } of lists) parts.push(entries, starts, ends, pages.bytes);
   }
-  return [...new Set(views.map((view) => view.buffer as ArrayBuffer))];
+  return [...new Set(parts.map((part) => part.buffer as ArrayBuffer))];
 }

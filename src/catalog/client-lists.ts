@@ -1,9 +1,9 @@
 import type { Count } from '../units.js';
 import type { Discovery } from '../upstream/core/types.js';
-import type { CatalogView, CompiledDiscovery } from './types.js';
+import type { CompiledDiscovery, ListSet } from './types.js';
 
 /**
- * Lists that servers offer to some clients only, at their dedicated endpoints, and the views that are made of them. Bounded:
+ * Lists that servers offer to some clients only, at their dedicated endpoints, and the sets of lists that are made of them. Bounded:
  * those that were listed least recently are dropped. Owned by Catalog.
  */
 export class ClientLists {
@@ -11,48 +11,46 @@ export class ClientLists {
   /** In the order of their last use. */
   readonly #compiled = new Map<Discovery, CompiledDiscovery>();
   /** By name, in the order of their last use. */
-  readonly #views = new Map<string, readonly Discovery[]>();
+  readonly #sets = new Map<string, { readonly view: number; readonly own: readonly Discovery[] }>();
   #last = 0;
 
-  /** The name of the view in which these lists take the place of the shared lists of their servers. */
-  nameOf(own: readonly Discovery[]): string {
-    return own
-      .map((discovery) => this.#numberOf(discovery))
-      .sort((a, b) => a - b)
-      .join();
+  /** The name of the set in which these lists take the place of the shared lists of their servers. */
+  nameOf(own: readonly Discovery[], view: number): string {
+    const numbers = own.map((discovery) => this.#numberOf(discovery)).sort((a, b) => a - b);
+    return `${view}:${numbers.join()}`;
   }
 
   compiled(discovery: Discovery): CompiledDiscovery | undefined {
     return this.#compiled.get(discovery);
   }
 
-  /** Adds a view, or makes it the last used one. @param max most views and most lists that are kept */
-  use(name: string, own: readonly Discovery[], compiled: readonly CompiledDiscovery[], max: Count): void {
-    touch(this.#views, name, own, max);
+  /** Adds a set of lists in a view, or makes it the last used one. @param max most sets and most lists that are kept */
+  use(name: string, view: number, own: readonly Discovery[], compiled: readonly CompiledDiscovery[], max: Count): void {
+    touch(this.#sets, name, { view, own }, max);
     own.forEach((discovery, index) => {
       const lists = compiled[index];
       if (lists !== undefined) touch(this.#compiled, discovery, lists, max);
     });
   }
 
-  /** Drops the lists of servers for which `isKept` is false, and the views with them. */
+  /** Drops the lists of servers for which `isKept` is false, and the sets with them. */
   keep(isKept: (server: number) => boolean): void {
     for (const discovery of [...this.#compiled.keys()]) {
       if (!isKept(discovery.server)) this.#compiled.delete(discovery);
     }
   }
 
-  /** What a build needs: all lists, the last used first, and the views of which all lists are still there. */
-  input(): { readonly lists: readonly CompiledDiscovery[]; readonly views: readonly CatalogView[] } {
+  /** What a build needs: all lists, the last used first, and the sets of which all lists are still there. */
+  input(): { readonly lists: readonly CompiledDiscovery[]; readonly sets: readonly ListSet[] } {
     const lists = [...this.#compiled].reverse();
     const positions = new Map(lists.map(([discovery], position) => [discovery, position]));
-    const views: CatalogView[] = [];
-    for (const [name, own] of [...this.#views]) {
+    const sets: ListSet[] = [];
+    for (const [name, { view, own }] of [...this.#sets]) {
       const found = own.map((discovery) => positions.get(discovery) ?? -1);
-      if (found.includes(-1)) this.#views.delete(name);
-      else views.push({ name, lists: found });
+      if (found.includes(-1)) this.#sets.delete(name);
+      else sets.push({ name, view, lists: found });
     }
-    return { lists: lists.map(([, compiled]) => compiled), views };
+    return { lists: lists.map(([, compiled]) => compiled), sets };
   }
 
   #numberOf(discovery: Discovery): number {

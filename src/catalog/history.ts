@@ -24,9 +24,15 @@ export class CatalogHistory {
     return null;
   }
 
-  /** The sentence about a tool or prompt that the newest catalog does not have. @param kind a number of `EntryKind` */
-  unknownName(kind: number, name: string): string {
-    return this.#unknown.sentence(this.#catalogs[0] ?? null, kind, name);
+  /**
+   * The sentence about a tool or prompt that the newest catalog does not have. It proposes a name only where everyone may see all.
+   *
+   * @param kind a number of `EntryKind`
+   * @param view position in `Snapshot.views`
+   */
+  unknownName(kind: number, name: string, view: number): string {
+    const catalog = this.#catalogs[0] ?? null;
+    return this.#unknown.sentence(view > 0 || catalog?.isRestricted === true ? null : catalog, kind, name);
   }
 
   /** The upstream name of the tool of a call in flight; empty when its catalog was dropped. */

@@ -1,5 +1,6 @@
 /** The main thread's side of the catalog: collects discoveries, builds catalogs in the control pool, puts them in force. */
 import { isTombstone, TOMBSTONE } from '../config/numbering.js';
+import { restrictsLists } from '../config/restrictions.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
 import type { ListedSpellings } from '../protocol/uri.js';
@@ -51,8 +52,8 @@ export interface CatalogOptions {
   readonly retryMs?: Milliseconds;
 }
 
-type CatalogSnapshot = Pick<Snapshot, 'auth' | 'name' | 'catalog' | 'order' | 'routes'> & {
-  readonly limits: Pick<Snapshot['limits'], 'maxTools' | 'maxClientLists'>;
+type CatalogSnapshot = Pick<Snapshot, 'auth' | 'name' | 'catalog' | 'order' | 'routes' | 'views'> & {
+  readonly limits: Pick<Snapshot['limits'], 'maxTools' | 'maxClientLists' | 'maxListBytes'>;
   readonly servers: readonly ServerSnapshot[];
 };
 
@@ -150,14 +151,15 @@ export class Catalog implements ListedSpellings {
    * The lists of clients for which some servers have lists of their own.
    *
    * @param own those lists, at most one for each server
-   * @returns the name of the view for `PreparedCatalog.page`; it is in the catalog in force, unless the build failed
+   * @param view position in `Snapshot.views`
+   * @returns the name of the list set for `PreparedCatalog.page`; it is in the catalog in force, unless the build failed
    */
-  async view(own: readonly Discovery[]): Promise<string> {
+  async listSet(own: readonly Discovery[], view: number): Promise<string> {
     const lists = this.#clientLists;
-    const name = lists.nameOf(own);
+    const name = lists.nameOf(own, view);
     const compiled = await Promise.all(own.map((discovery) => this.#compileOwn(discovery)));
-    lists.use(name, own, compiled, this.#snapshot.limits.maxClientLists);
-    if (this.current.hasView(name)) return name;
+    lists.use(name, view, own, compiled, this.#snapshot.limits.maxClientLists);
+    if (this.current.hasListSet(name)) return name;
     this.#dirty = true;
     await this.#schedule();
     return name;
@@ -251,7 +253,7 @@ export class Catalog implements ListedSpellings {
     const ttlMs = this.#snapshot.catalog.ttlMs;
     const input = this.#input();
     const build = await (this.#options.threads?.buildCatalog(input) ?? buildCatalog(input));
-    const next = new PreparedCatalog(build, ttlMs);
+    const next = new PreparedCatalog(build, ttlMs, this.#snapshot.limits.maxListBytes);
     await this.#listener?.distribute(next);
     const previous = this.#current;
     this.#current = next;
@@ -261,8 +263,8 @@ export class Catalog implements ListedSpellings {
   }
 
   #input(): CatalogInput {
-    const { auth, catalog, limits, name, routes, servers } = this.#snapshot;
-    const { lists: clientLists, views } = this.#clientLists.input();
+    const { auth, catalog, limits, name, routes, servers, views } = this.#snapshot;
+    const { lists: clientLists, sets: listSets } = this.#clientLists.input();
     return {
       version: this.#version,
       gatewayName: name,
@@ -283,7 +285,9 @@ export class Catalog implements ListedSpellings {
       routeFaults: grantFaults(routes, auth),
       discoveries: inOrder([...this.#discoveries.values()], this.#snapshot.order ?? []),
       clientLists,
+      listSets,
       views,
+      isRestricted: restrictsLists(this.#snapshot),
     };
   }
 

@@ -1,14 +1,17 @@
 /** A catalog as the front uses it: tables and prepared bytes, immutable but for `ttlMs`. */
+import { LRUCache } from 'lru-cache';
 import { Method } from '../../native/layout.js';
 import { decodeString } from '../protocol/json-cursor.js';
 import { Era, LATEST_LEGACY } from '../protocol/revisions.js';
 import { judgedUri, normalUri } from '../protocol/uri.js';
+import type { ListQuery } from '../request/write/local.js';
+import type { Audience } from '../shared/audience.js';
 import { type CatalogTable, EntryKind } from '../shared/catalog-table.js';
 import { packedText, packedView } from '../shared/packed.js';
 import { ByteTable } from '../shared/patterns/byte-table.js';
-import type { Milliseconds } from '../units.js';
+import type { Bytes, Milliseconds } from '../units.js';
 import { packedViews } from './pack.js';
-import { TTL_WIDTH } from './results.js';
+import { buildList, TTL_WIDTH } from './results.js';
 import type { BuiltList, Capabilities, CatalogBuild, CatalogProblem, HeaderParam } from './types.js';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -18,9 +21,11 @@ interface PreparedList {
   readonly first: Buffer;
   /** The other pages. */
   readonly byCursor: ReadonlyMap<string, Buffer>;
-  /** See BuiltList. */
-  readonly ttlAt: number;
+  readonly built: BuiltList;
 }
+
+/** Lists by era and position in `LISTS`. */
+type PreparedLists = readonly (readonly PreparedList[])[];
 
 /** See the file comment. Catalog creates one for each build. */
 export class PreparedCatalog {
@@ -36,27 +41,35 @@ export class PreparedCatalog {
   readonly fingerprints: readonly string[];
   /** Offered tools, prompts, resources and templates by server. */
   readonly offered: CatalogBuild['offered'];
+  /** Lists depend on what a client may call. */
+  readonly isRestricted: boolean;
 
   readonly #build: CatalogBuild;
   /** By entry, created on first use. */
   readonly #names: (Buffer | undefined)[];
   readonly #nameHeaders: (string | undefined)[];
   readonly #headerParams = new Map<number, readonly HeaderParam[]>();
-  /** By era and position in `LISTS`. */
-  readonly #lists: readonly (readonly PreparedList[])[];
-  /** The same by the name of a view. */
-  readonly #views: ReadonlyMap<string, readonly (readonly PreparedList[])[]>;
-  readonly #initialize: readonly Uint8Array[];
-  readonly #latestInitialize: Uint8Array;
-  readonly #discover: Uint8Array;
-  readonly #discoverTtlAt: number;
+  /** By position in `Snapshot.views`. */
+  readonly #views: readonly PreparedLists[];
+  readonly #listSets: ReadonlyMap<string, PreparedLists>;
+  /** The lists of audiences. */
+  readonly #visibleLists: LRUCache<string, PreparedList>;
   readonly #expiresAt: number;
   readonly #ttlMs: Milliseconds;
   readonly #unusual: ByteTable;
   readonly #resources: ByteTable;
 
-  /** Takes constant time, except for the pages: names are decoded on first use. @param ttlMs configured `ttlMs` of modern results */
-  constructor(build: CatalogBuild, ttlMs: Milliseconds) {
+  /**
+   * Takes constant time, except for the pages: names are decoded on first use.
+   *
+   * @param ttlMs configured `ttlMs` of modern results
+   * @param maxListBytes memory for the lists of clients from which something is hidden
+   */
+  constructor(build: CatalogBuild, ttlMs: Milliseconds, maxListBytes: Bytes) {
+    this.#visibleLists = new LRUCache({
+      maxSize: maxListBytes,
+      sizeCalculation: ({ built }) => built.pages.bytes.length + 1,
+    });
     this.table = build.table;
     this.#unusual = new ByteTable(build.table.unusual);
     this.#resources = new ByteTable(build.table.byName.resource);
@@ -71,14 +84,9 @@ export class PreparedCatalog {
     this.routeFaults = build.routeFaults;
     this.fingerprints = build.fingerprints;
     this.offered = build.offered;
-    this.#lists = build.lists.map((lists) => lists.map(prepareList));
-    this.#views = new Map(
-      [...build.views].map(([name, eras]) => [name, eras.map((lists) => lists.map(prepareList))] as const),
-    );
-    this.#initialize = build.initialize;
-    this.#latestInitialize = build.initialize.at(-1) ?? NO_BYTES;
-    this.#discover = build.discover.bytes;
-    this.#discoverTtlAt = build.discover.ttlAt;
+    this.isRestricted = build.isRestricted;
+    this.#views = build.views.map(({ lists }) => prepareLists(lists));
+    this.#listSets = new Map([...build.listSets].map(([name, lists]) => [name, prepareLists(lists)] as const));
     this.#expiresAt = build.expiresAt;
     this.#ttlMs = ttlMs;
   }
@@ -155,32 +163,58 @@ export class PreparedCatalog {
    * @param method one of the four list methods (native/layout.ts)
    * @param revision number of the client's revision
    * @param cursor the raw JSON token of `params.cursor`, or null
-   * @param view the lists of some clients; '' or an unknown one = the lists that all clients share
+   * @param query whose lists; default: those of the first view that all clients share
    * @returns null when the cursor is not one of this catalog (GW_INVALID_CURSOR)
    */
-  page(method: number, revision: number, cursor: Uint8Array | null, view = ''): Uint8Array | null {
+  page(method: number, revision: number, cursor: Uint8Array | null, query: ListQuery = SHARED): Uint8Array | null {
     const era = revision > LATEST_LEGACY ? Era.modern : Era.legacy;
-    const lists = (view === '' ? undefined : this.#views.get(view)) ?? this.#lists;
-    const list = lists[era]?.[listOf(method)];
+    const { audience, set, view } = query;
+    const lists = (set === '' ? undefined : this.#listSets.get(set)) ?? this.#views[view];
+    const position = listOf(method);
+    let list = lists?.[era]?.[position];
+    if (list !== undefined && audience !== null) {
+      list = this.#visible(list, audience, `${audience.number} ${view} ${set} ${era} ${position}`);
+    }
     const bytes = cursor === null ? list?.first : list?.byCursor.get(cursorText(cursor));
     if (list === undefined || bytes === undefined) return null;
-    if (list.ttlAt >= 0) this.#writeTtl(bytes, list.ttlAt);
+    const { ttlAt } = list.built;
+    if (ttlAt >= 0) this.#writeTtl(bytes, ttlAt);
     return bytes;
   }
 
-  hasView(name: string): boolean {
-    return this.#views.has(name);
+  /** What an audience sees of a list. @param key of the list among those of all audiences */
+  #visible(list: PreparedList, audience: Audience, key: string): PreparedList {
+    const known = this.#visibleLists.get(key);
+    if (known !== undefined) return known;
+    const { ends, entries, pages, shape, starts } = list.built;
+    const text = Buffer.from(pages.bytes.buffer, pages.bytes.byteOffset, pages.bytes.byteLength);
+    const seen = [...entries.keys()].filter((item) => !audience.hides(entries[item]!));
+    const items = seen.map((item) => text.toString('latin1', starts[item], ends[item]));
+    const shown = prepareList(buildList(shape, items, []));
+    this.#visibleLists.set(key, shown);
+    return shown;
   }
 
-  /** The `initialize` result of a legacy revision; the newest legacy one for any other number. */
-  initializeResult(revision: number): Uint8Array {
-    return this.#initialize[revision] ?? this.#latestInitialize;
+  hasListSet(name: string): boolean {
+    return this.#listSets.has(name);
   }
 
-  /** The `server/discover` result; valid during this turn only, as in {@link page}. */
-  discoverResult(): Uint8Array {
-    this.#writeTtl(this.#discover, this.#discoverTtlAt);
-    return this.#discover;
+  /**
+   * The `initialize` result of a legacy revision; the newest legacy one for any other number.
+   *
+   * @param view position in `Snapshot.views`
+   */
+  initializeResult(revision: number, view = 0): Uint8Array {
+    const results = this.#build.views[view]?.initialize ?? [];
+    return results[revision] ?? results.at(-1) ?? NO_BYTES;
+  }
+
+  /** The `server/discover` result; valid during this turn only, as in {@link page}. @param view position in `Snapshot.views` */
+  discoverResult(view = 0): Uint8Array {
+    const discover = this.#build.views[view]?.discover;
+    if (discover === undefined) return NO_BYTES;
+    this.#writeTtl(discover.bytes, discover.ttlAt);
+    return discover.bytes;
   }
 
   /** Writes the remaining freshness of the upstreams' lists, at most the configured time (MCP 2026-07-28, caching). */
@@ -205,9 +239,15 @@ function listOf(method: number): number {
   return method === Method.resourcesList ? 2 : 3;
 }
 
-function prepareList({ cursors, pages, ttlAt }: BuiltList): PreparedList {
-  const [first = NO_BYTES, ...others] = packedViews(pages);
-  return { first, byCursor: new Map(others.map((page, index) => [cursors[index] ?? '', page])), ttlAt };
+const SHARED: ListQuery = { view: 0, set: '', audience: null };
+
+function prepareLists(lists: readonly (readonly BuiltList[])[]): PreparedLists {
+  return lists.map((ofEra) => ofEra.map(prepareList));
+}
+
+function prepareList(built: BuiltList): PreparedList {
+  const [first = NO_BYTES, ...others] = packedViews(built.pages);
+  return { first, byCursor: new Map(others.map((page, index) => [built.cursors[index] ?? '', page])), built };
 }
 
 /** The decoded string; '' when the token is not a valid cursor. */

@@ -4,7 +4,7 @@ import { isTombstone } from '../config/numbering.js';
 import { Era, LATEST_LEGACY, REVISIONS, Revision } from '../protocol/revisions.js';
 import { toLatin1 } from './json-text.js';
 import { packTexts } from './pack.js';
-import type { BuiltList, Capabilities, CatalogInput, ListName } from './types.js';
+import type { BuiltList, Capabilities, CatalogInput, ListName, ListShape } from './types.js';
 
 /** Characters reserved for `ttlMs`, padded with spaces: the number is written in place when the bytes are served. */
 export const TTL_WIDTH = 16;
@@ -20,7 +20,8 @@ const MODERN_HEAD = '{"resultType":"complete","ttlMs":';
 
 /** The members that every modern result starts with (MCP 2026-07-28, caching and results). */
 function modernHead(input: CatalogInput): string {
-  const scope = input.discoveries.some((discovery) => discovery.cacheScope === 'private') ? 'private' : 'public';
+  const isPrivate = input.isRestricted || input.discoveries.some(({ cacheScope }) => cacheScope === 'private');
+  const scope = isPrivate ? 'private' : 'public';
   const info = { name: input.gatewayName, version: input.gatewayVersion };
   const meta = { 'io.modelcontextprotocol/serverInfo': info };
   const ttl = String(input.rules.ttlMs).padEnd(TTL_WIDTH);
@@ -34,21 +35,45 @@ export function digest(texts: Iterable<string>): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** The pages of one list; `items` are latin-1 texts. */
-export function buildList(input: CatalogInput, list: ListName, era: Era, items: readonly string[]): BuiltList {
-  const pageSize = input.rules.pageSize > 0 ? input.rules.pageSize : Math.max(1, items.length);
+/** What is around the items of one list. */
+export function listShape(input: CatalogInput, list: ListName, era: Era): ListShape {
+  const isModern = era === Era.modern;
+  return {
+    head: isModern ? modernHead(input) : '{',
+    key: RESULT_KEY[list],
+    pageSize: input.rules.pageSize,
+    ttlAt: isModern ? MODERN_HEAD.length : -1,
+  };
+}
+
+/** The pages of one list. @param items latin-1 texts @param entries of each, in the table */
+export function buildList(shape: ListShape, items: readonly string[], entries: readonly number[]): BuiltList {
+  const pageSize = shape.pageSize > 0 ? shape.pageSize : Math.max(1, items.length);
   const count = Math.max(1, Math.ceil(items.length / pageSize));
   // A cursor contains a digest of the list: it stays valid across rebuilds and replicas while the list is the same, and
   // is refused when the list has changed.
   const version = count > 1 ? digest(items) : '';
   const cursors = Array.from({ length: count - 1 }, (_, index) => `${index + 2}.${version}`);
-  const head = era === Era.modern ? modernHead(input) : '{';
+  const starts = new Int32Array(items.length);
+  const ends = new Int32Array(items.length);
+  let at = 0;
   const pages = Array.from({ length: count }, (_, index) => {
     const next = index + 1 < count ? `"nextCursor":"${cursors[index]}",` : '';
-    const part = items.slice(index * pageSize, (index + 1) * pageSize).join(',');
-    return `${head}${next}"${RESULT_KEY[list]}":[${part}]}`;
+    const open = `${shape.head}${next}"${shape.key}":[`;
+    at += open.length;
+    const first = index * pageSize;
+    const part = items.slice(first, first + pageSize);
+    for (const [position, { length }] of part.entries()) {
+      if (position > 0) at += 1;
+      starts[first + position] = at;
+      at += length;
+      ends[first + position] = at;
+    }
+    at += 2;
+    return `${open}${part.join(',')}]}`;
   });
-  return { pages: packTexts(pages, 'latin1'), cursors, ttlAt: era === Era.modern ? MODERN_HEAD.length : -1 };
+  const { ttlAt } = shape;
+  return { shape, entries: Int32Array.from(entries), starts, ends, pages: packTexts(pages, 'latin1'), cursors, ttlAt };
 }
 
 /** The `initialize` results by legacy revision. */

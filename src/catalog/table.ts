@@ -1,9 +1,20 @@
 /** Builds the name table of a catalog in the control pool, in memory that the front and all workers share. */
 
 import { isPlainText, judgedTemplate, judgedUri } from '../protocol/uri.js';
-import { type CatalogTable, EntryKind } from '../shared/catalog-table.js';
-import { packedView, packShared, sharedCopy } from '../shared/packed.js';
+import { type CatalogTable, EntryKind, type NameTables } from '../shared/catalog-table.js';
+import { packShared, sharedCopy } from '../shared/packed.js';
 import { type ByteTableEntry, buildByteTable } from '../shared/patterns/byte-table.js';
+
+/** A name of an entry in one view. */
+export interface NameRow {
+  readonly kind: number;
+  readonly name: string;
+  readonly entry: number;
+  /** `server:tool` of a tool that can be called by it too; '' = none. */
+  readonly address: string;
+  /** Further names that it can be called by; one that several entries have is none. */
+  readonly aliases: readonly string[];
+}
 
 /** Columns with one element per entry. */
 export interface TableColumns {
@@ -12,74 +23,69 @@ export interface TableColumns {
   readonly flags: readonly number[];
   readonly publicNames: readonly string[];
   readonly upstreamNames: readonly string[];
-  /** Further names that entries can be called by; one that several entries have is none. */
-  readonly aliases: readonly { readonly name: string; readonly entry: number }[];
 }
 
 /**
  * See the file comment.
  *
- * @param serverNames by number; a tool can be called as `name:tool` too
+ * @param views the names in each view
  * @param undiscovered numbers of servers that were not discovered yet
  */
 export function buildTable(
   version: number,
   columns: TableColumns,
-  serverNames: readonly string[],
+  [first = [], ...views]: readonly (readonly NameRow[])[],
   undiscovered: readonly number[],
 ): CatalogTable {
-  const publicNames = packShared(columns.publicNames);
-  const tools: ByteTableEntry[] = [];
-  const prompts: ByteTableEntry[] = [];
-  const resources: ByteTableEntry[] = [];
-  const templates: ByteTableEntry[] = [];
-  const byKind = [tools, prompts, resources, templates];
-  const addresses: ByteTableEntry[] = [];
-  const unusual: ByteTableEntry[] = [];
-  /** Of several spellings of one URI, that in normal form is found. */
-  const folded: [kind: number, entry: ByteTableEntry][] = [];
-  for (const [entry, publicName] of columns.publicNames.entries()) {
-    const ofKind = columns.kind[entry] ?? EntryKind.tool;
-    const name = packedView(publicNames, entry);
-    const judged = judgedName(ofKind, publicName);
-    if (judged === null) byKind[ofKind]?.push([name, entry]);
-    else {
-      folded.push([ofKind, [Buffer.from(judged), entry]]);
-      unusual.push([name, entry]);
-    }
-    const serverName = serverNames[columns.server[entry] ?? -1];
-    if (ofKind !== EntryKind.tool || serverName === undefined) continue;
-    addresses.push([Buffer.from(`${serverName}:${columns.upstreamNames[entry] ?? ''}`), entry]);
-  }
-  for (const [kind, row] of folded) byKind[kind]?.push(row);
   return {
     version,
     kind: sharedCopy(Uint8Array.from(columns.kind)),
     server: sharedCopy(Int32Array.from(columns.server)),
     flags: sharedCopy(Uint8Array.from(columns.flags)),
-    publicNames,
+    publicNames: packShared(columns.publicNames),
     upstreamNames: packShared(columns.upstreamNames),
-    byName: {
-      tool: buildByteTable(tools, true),
-      prompt: buildByteTable(prompts, true),
-      resource: buildByteTable(resources, true),
-      template: buildByteTable(templates, true),
-    },
-    byOriginal: {
-      tool: buildByteTable(ownAliases(columns, EntryKind.tool), true),
-      prompt: buildByteTable(ownAliases(columns, EntryKind.prompt), true),
-    },
-    byAddress: buildByteTable(addresses, true),
-    unusual: buildByteTable(unusual, true),
+    ...nameTables(first),
+    views: views.map(nameTables),
+    unusual: buildByteTable(
+      first.flatMap(({ kind, name, entry }): ByteTableEntry[] =>
+        judgedName(kind, name) === null ? [] : [[Buffer.from(name), entry]],
+      ),
+      true,
+    ),
     undiscovered,
   };
 }
 
+function nameTables(rows: readonly NameRow[]): NameTables {
+  const byKind: ByteTableEntry[][] = [[], [], [], []];
+  /** Of several spellings of one URI, that in normal form is found. */
+  const folded: [kind: number, entry: ByteTableEntry][] = [];
+  for (const { kind, name, entry } of rows) {
+    const judged = judgedName(kind, name);
+    if (judged === null) byKind[kind]?.push([Buffer.from(name), entry]);
+    else folded.push([kind, [Buffer.from(judged), entry]]);
+  }
+  for (const [kind, row] of folded) byKind[kind]?.push(row);
+  const [tool, prompt, resource, template] = byKind.map((names) => buildByteTable(names, true));
+  const addresses = rows.flatMap(({ address, entry }): ByteTableEntry[] =>
+    address === '' ? [] : [[Buffer.from(address), entry]],
+  );
+  return {
+    byName: { tool: tool!, prompt: prompt!, resource: resource!, template: template! },
+    byOriginal: {
+      tool: buildByteTable(ownAliases(rows, EntryKind.tool), true),
+      prompt: buildByteTable(ownAliases(rows, EntryKind.prompt), true),
+    },
+    byAddress: buildByteTable(addresses, true),
+  };
+}
+
 /** The further names of entries of a kind that lead to one entry only. */
-function ownAliases({ aliases, kind }: TableColumns, of: number): ByteTableEntry[] {
+function ownAliases(rows: readonly NameRow[], of: number): ByteTableEntry[] {
   const owners = new Map<string, number>();
-  for (const { name, entry } of aliases) {
-    if (kind[entry] === of) owners.set(name, owners.has(name) ? -1 : entry);
+  for (const { kind, aliases, entry } of rows) {
+    if (kind !== of) continue;
+    for (const name of aliases) owners.set(name, owners.has(name) ? -1 : entry);
   }
   return [...owners].flatMap(([name, entry]) => (entry < 0 ? [] : [[Buffer.from(name), entry] as const]));
 }

@@ -3,7 +3,7 @@
  * the number of items is packed into a few buffers, so that the main thread only transfers them.
  */
 
-import type { CatalogRules, RouteSnapshot } from '../config/snapshot.js';
+import type { CatalogRules, RouteSnapshot, ViewSnapshot } from '../config/snapshot.js';
 import type { Rename } from '../protocol/name-forms.js';
 import type { Naming } from '../protocol/names.js';
 import type { Era } from '../protocol/revisions.js';
@@ -78,14 +78,19 @@ export interface CatalogInput {
   readonly routeFaults: readonly RouteFault[];
   /** In the order of the configuration: lists and ties between equal names follow it. */
   readonly discoveries: readonly CompiledDiscovery[];
-  /** Lists that servers offer to some clients only. Their names are in the table, their items in views. */
+  /** Lists that servers offer to some clients only. Their names are in the table, their items in list sets. */
   readonly clientLists: readonly CompiledDiscovery[];
-  readonly views: readonly CatalogView[];
+  readonly listSets: readonly ListSet[];
+  /** The first offers everything. */
+  readonly views: readonly ViewSnapshot[];
+  /** Lists depend on what a client may call. */
+  readonly isRestricted: boolean;
 }
 
-/** The lists of clients for which some servers have lists of their own. */
-export interface CatalogView {
+/** The lists in one view for clients for which some servers have lists of their own. */
+export interface ListSet {
   readonly name: string;
+  readonly view: number;
   /** Positions in `clientLists` that take the place of the discoveries of their servers. */
   readonly lists: readonly number[];
 }
@@ -120,12 +125,38 @@ export interface RenamedItem {
 
 /** The pages of one list towards one client family. */
 export interface BuiltList {
+  readonly shape: ListShape;
+  /** By item: its entry in the table, and where its text is in `pages.bytes`. */
+  readonly entries: Int32Array;
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
   /** Whole `result` objects. */
   readonly pages: Packed;
   /** The cursors of all pages but the first. */
   readonly cursors: readonly string[];
   /** Position of the `ttlMs` digits in each page, -1 in legacy pages. */
   readonly ttlAt: number;
+}
+
+/** What is around the items of a list. */
+export interface ListShape {
+  /** What each page begins with, in latin-1. */
+  readonly head: string;
+  /** The member with the items. */
+  readonly key: string;
+  /** Items of one page; 0 = all. */
+  readonly pageSize: Count;
+  /** See BuiltList. */
+  readonly ttlAt: number;
+}
+
+/** What one view offers. */
+export interface BuiltView {
+  /** By era (0 legacy, 1 modern) and position in {@link LISTS}. */
+  readonly lists: readonly (readonly BuiltList[])[];
+  /** `initialize` results by revision number, oldest first. */
+  readonly initialize: readonly Uint8Array[];
+  readonly discover: { readonly bytes: Uint8Array; readonly ttlAt: number };
 }
 
 /** A finished catalog as the control pool returns it. */
@@ -137,17 +168,14 @@ export interface CatalogBuild {
   readonly nameHeaders: Packed;
   /** By entry: its {@link HeaderParam}s as JSON, empty for none. */
   readonly headerParams: Packed;
-  /** By era (0 legacy, 1 modern) and position in {@link LISTS}. */
-  readonly lists: readonly (readonly BuiltList[])[];
-  /** The same by the name of a view. */
-  readonly views: ReadonlyMap<string, readonly (readonly BuiltList[])[]>;
-  /** `initialize` results by revision number, oldest first. */
-  readonly initialize: readonly Uint8Array[];
-  readonly discover: { readonly bytes: Uint8Array; readonly ttlAt: number };
+  /** By position in `Snapshot.views`. */
+  readonly views: readonly BuiltView[];
+  /** Lists by era and position in {@link LISTS}, by the name of a list set. */
+  readonly listSets: ReadonlyMap<string, readonly (readonly BuiltList[])[]>;
   /** `Date.now()` after which the modern results are stale; `Infinity` = `ttlMs` is the configured one. */
   readonly expiresAt: number;
   readonly capabilities: Capabilities;
-  /** Digest of each list, by position in {@link LISTS}. */
+  /** Digest of each list over all views, by position in {@link LISTS}. */
   readonly fingerprints: readonly string[];
   /** The first {@link MAX_PROBLEMS}; `problemCounts` counts all of them. */
   readonly problems: readonly CatalogProblem[];
@@ -159,6 +187,8 @@ export interface CatalogBuild {
   readonly routeFaults: readonly RouteFault[];
   /** Offered items by server, in the order of {@link LISTS}. */
   readonly offered: readonly (readonly [Count, Count, Count, Count])[];
+  /** See CatalogInput. */
+  readonly isRestricted: boolean;
 }
 
 /** Problems that are kept for logs and /stats. */

@@ -3,7 +3,7 @@
  * subscriptions, parked calls) are numbers, so a server keeps its number as long as it has its name. A server that a
  * reload removes leaves a tombstone, whose number is reused only when nothing refers to it.
  */
-import type { ServerSnapshot, Snapshot } from './snapshot.js';
+import type { ServerSnapshot, Snapshot, ViewSnapshot } from './snapshot.js';
 
 /** Tombstones that are kept; beyond them, those without references are reused. */
 export const MAX_TOMBSTONES = 4_096;
@@ -56,7 +56,43 @@ export function renumbered(before: Snapshot, next: Snapshot, isUnused: (number: 
     ...route,
     servers: route.servers.flatMap((number) => moved[number] ?? []),
   }));
-  return Object.freeze({ ...next, servers, routes, order: moved });
+  const views = renumberedViews(before.views, next.views).map((view) => ({
+    ...view,
+    servers: view.servers?.flatMap((number) => moved[number] ?? []) ?? null,
+  }));
+  return Object.freeze({ ...next, servers, routes, views, order: moved });
+}
+
+/** Stands at the number of a removed view: no path leads there, and the policy refuses every request. */
+const VIEW_TOMBSTONE: ViewSnapshot = Object.freeze({
+  path: '',
+  base: '',
+  servers: Object.freeze([]),
+  tools: [],
+  prompts: [],
+  resources: [],
+  hasPrefixes: true,
+  requiredScopes: [],
+});
+
+/** Whether a view was removed. @param number its position in `Snapshot.views` */
+export function isRemovedView(views: readonly ViewSnapshot[], number: number): boolean {
+  return number > 0 && (views[number]?.base ?? '') === '';
+}
+
+/**
+ * A view that stays keeps its number, since connections have it. The number of a removed one is free again after one further
+ * reload: by then the policy has refused the connections that had it.
+ */
+function renumberedViews(before: readonly ViewSnapshot[], next: readonly ViewSnapshot[]): ViewSnapshot[] {
+  const numbers = new Map(before.map(({ base }, number) => [base, number]));
+  const free = before.flatMap((_, number) => (isRemovedView(before, number) ? [number] : []));
+  const views = before.map((): ViewSnapshot => VIEW_TOMBSTONE);
+  next.forEach((view, position) => {
+    const known = position === 0 ? 0 : view.base === '' ? undefined : numbers.get(view.base);
+    views[known ?? free.shift() ?? views.length] = view;
+  });
+  return views;
 }
 
 /** Whether a reload can keep the running endpoints of a server: only rules about names and calls differ, if anything. */

@@ -160,6 +160,16 @@ export interface ViewSnapshot {
   readonly path: string;
   /** What stands in front of `/mcp`, `/sse`, `/ws` and the other paths of the transports; '' for the first view. */
   readonly base: string;
+  /** Positions of the servers whose entries it offers; `null` = all. */
+  readonly servers: readonly number[] | null;
+  /** Globs over what it offers of them, in the names of this view; empty = everything. */
+  readonly tools: readonly string[];
+  readonly prompts: readonly string[];
+  readonly resources: readonly string[];
+  /** Whether names have the prefixes of their servers. */
+  readonly hasPrefixes: boolean;
+  /** Every request needs all of them. */
+  readonly requiredScopes: readonly string[];
 }
 
 /** A rule that matches calls by pattern; the first that matches counts. */
@@ -180,6 +190,8 @@ export interface RouteSnapshot {
   readonly failOverOf?: number;
   /** All of them are needed. */
   readonly requiredScopes: readonly string[];
+  /** What a client without the right gets: the answer for what does not exist, or 403 with the scopes that it needs. */
+  readonly whenDenied: 'hide' | 'challenge';
   readonly rateLimit: BucketRule | null;
   /** Counted per client and route besides `rateLimit`. */
   readonly clientRateLimit: BucketRule | null;
@@ -252,8 +264,10 @@ export interface LimitsSnapshot {
   /** Verdicts remembered. */
   readonly maxMemo: Count;
   readonly maxTools: Count;
-  /** Lists and combinations of lists that are kept for clients with dedicated endpoints. */
+  /** Lists and combinations of lists that are kept for clients with dedicated endpoints, and audiences. */
   readonly maxClientLists: Count;
+  /** Lists of clients from which something is hidden. */
+  readonly maxListBytes: Bytes;
   /** Longest wait for a task that the gateway has made for a client. */
   readonly taskMs: Milliseconds;
   /** Pages read from one upstream list. */

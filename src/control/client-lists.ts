@@ -8,10 +8,10 @@ export interface ListingServer {
   ownLists(exchange: Exchange): Promise<Discovery | null> | null;
 }
 
-/** What {@link ClientListViews} works with. */
-export interface ClientListViewsParts {
+/** What {@link ClientListSets} works with. */
+export interface ClientListSetsParts {
   readonly upstreams: { readonly servers: readonly ListingServer[] };
-  readonly catalog: { view(own: readonly Discovery[]): Promise<string> };
+  readonly catalog: { listSet(own: readonly Discovery[], view: number): Promise<string> };
   readonly send: {
     /** Sets `exchange.client.capabilities`; `bytes` is the message. */
     readCapabilities(exchange: Exchange, bytes: Uint8Array): void;
@@ -19,15 +19,15 @@ export interface ClientListViewsParts {
 }
 
 /** Finds the lists of a client whose servers have dedicated endpoints. One per front. */
-export class ClientListViews {
-  readonly #parts: ClientListViewsParts;
+export class ClientListSets {
+  readonly #parts: ClientListSetsParts;
 
-  constructor(parts: ClientListViewsParts) {
+  constructor(parts: ClientListSetsParts) {
     this.#parts = parts;
   }
 
-  /** The view of the catalog for a list request; null = the lists that all clients share. `bytes` is valid during the call. */
-  viewFor(exchange: Exchange, bytes: Uint8Array): Promise<string> | null {
+  /** The list set of the catalog for a list request; null = the lists that all clients share. `bytes` is valid during the call. */
+  setFor(exchange: Exchange, bytes: Uint8Array): Promise<string> | null {
     const { send, upstreams } = this.#parts;
     let pending: Promise<Discovery | null>[] | null = null;
     for (const server of upstreams.servers) {
@@ -38,11 +38,11 @@ export class ClientListViews {
       pending ??= [];
       pending.push(lists);
     }
-    return pending === null ? null : this.#view(pending);
+    return pending === null ? null : this.#set(pending, exchange.client.caller.view);
   }
 
-  async #view(pending: readonly Promise<Discovery | null>[]): Promise<string> {
+  async #set(pending: readonly Promise<Discovery | null>[], view: number): Promise<string> {
     const own = (await Promise.all(pending)).filter((lists) => lists !== null);
-    return own.length === 0 ? '' : this.#parts.catalog.view(own);
+    return own.length === 0 ? '' : this.#parts.catalog.listSet(own, view);
   }
 }

@@ -35,7 +35,7 @@ import { Access } from '../subscriptions/access.js';
 import { Subscriptions } from '../subscriptions/index.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { Accounting } from './accounting.js';
-import { ClientListViews } from './client-lists.js';
+import { ClientListSets } from './client-lists.js';
 import { ExchangeOwners } from './exchange-owners.js';
 import type { FrontLog } from './front-log.js';
 import { Identity } from './identity.js';
@@ -148,9 +148,12 @@ export class Front {
     // The stages before the verdict, and the pipeline that joins all stages.
     const streamRequests = new StreamRequests({ sessions, streams, write, table });
     const local = new LocalAnswers({
+      config,
       write,
       catalog,
-      views: new ClientListViews({ upstreams, catalog, send }),
+      catalogs,
+      dispatch,
+      listSets: new ClientListSets({ upstreams, catalog, send }),
       sessions,
       ends,
       streams: streamRequests,
@@ -163,6 +166,7 @@ export class Front {
     this.#firstLists = new FirstLists({ config, table, catalog, upstreams, write });
     const decode = new DecodeStage({ decoder, config, sessions, catalog, upstreams, write });
     this.pipeline = new Pipeline({
+      config,
       table,
       accounting,
       decode,

@@ -4,6 +4,9 @@
  */
 
 import { type Decoder, Kind, Method } from '../../native/layout.js';
+import type { Current } from '../config/current.js';
+import { restrictsLists } from '../config/restrictions.js';
+import type { Snapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import type { FaultLog } from '../shared/fault-log.js';
@@ -24,6 +27,7 @@ import type { LocalAnswers } from './write/local.js';
 
 /** What the pipeline works with, in the order in which a request meets it. */
 export interface PipelineParts {
+  readonly config: Current<Pick<Snapshot, 'auth' | 'routes'>>;
   readonly table: ExchangeTable;
   readonly accounting: {
     /** Whether every exchange keeps its body, for the access log: it names tools. */
@@ -226,7 +230,10 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
   released(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { generation } = exchange;
     try {
-      this.#parts.local.answer(exchange, bytes, length);
+      exchange.message.flags |= MessageFlag.waited | MessageFlag.unmetered;
+      // What was listed meanwhile is not judged yet.
+      if (restrictsLists(this.#parts.config.current)) this.#parts.dispatch.dispatch(exchange, bytes, length);
+      else this.#parts.local.answer(exchange, bytes, length);
     } catch (error) {
       this.contain(exchange, generation, error);
     }

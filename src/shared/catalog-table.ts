@@ -5,7 +5,7 @@ import type { Packed } from './packed.js';
  * entry indexes are stable within one version. Everything that grows with the number of entries is shared memory, so handing
  * the table to a worker copies nothing.
  */
-export interface CatalogTable {
+export interface CatalogTable extends NameTables {
   readonly version: number;
   /** Columns, one element an entry. */
   readonly kind: Uint8Array;
@@ -18,14 +18,20 @@ export interface CatalogTable {
   readonly flags: Uint8Array;
   /** Servers whose lists are not known yet, by index: names under their prefix are forwarded unchecked. */
   readonly undiscovered: readonly number[];
+  /** The names in each view of `Snapshot.views` but the first, whose are those of the table itself. */
+  readonly views: readonly NameTables[];
+  /** Resources and templates that an upstream does not list in normal form, by the spelling in its list. */
+  readonly unusual: ByteTableMemory;
+}
+
+/** The names that lead to entries. */
+export interface NameTables {
   /** Entries of each kind by public name; resources and templates by their normal form (src/protocol/uri.ts). */
   readonly byName: Readonly<Record<keyof typeof EntryKind, ByteTableMemory>>;
   /** Tools and prompts that are offered under a changed name, by the name they had without the change. */
   readonly byOriginal: { readonly tool: ByteTableMemory; readonly prompt: ByteTableMemory };
   /** Tools by `server:tool`. */
   readonly byAddress: ByteTableMemory;
-  /** Resources and templates that an upstream does not list in normal form, by the spelling in its list. */
-  readonly unusual: ByteTableMemory;
 }
 
 /** A hash table over byte strings (src/shared/patterns/byte-table.ts), as it crosses between threads. */

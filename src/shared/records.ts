@@ -6,7 +6,7 @@
 import { type CodeOf, codes } from '../codes.js';
 import { CALL_BUCKET_WORDS } from './call-buckets.js';
 
-export const RECORD_VERSION = 4;
+export const RECORD_VERSION = 5;
 
 /** Purpose of a request record. */
 export const Ask = codes('Ask', {
@@ -122,8 +122,11 @@ export const VerdictWord = {
   payloadLength: 15,
   /** The first of four. */
   subject: 16,
+  /** Digest of what lists hide from the client; both 0 = nothing. The payload of a verdict on a list has a bit for each entry. */
+  audienceLow: 20,
+  audienceHigh: 21,
   /** The first of {@link CALL_BUCKET_WORDS}. */
-  buckets: 20,
+  buckets: 22,
 } as const;
 /** Words of the verdict head. */
 export const VERDICT_HEAD = VerdictWord.buckets + CALL_BUCKET_WORDS;

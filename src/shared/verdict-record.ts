@@ -36,6 +36,9 @@ export class VerdictRecord {
   cacheKey = 0;
   /** The rate-limit buckets (buckets.ts) that every such call takes a token from. */
   readonly buckets = new CallBuckets();
+  /** See {@link VerdictWord}. */
+  audienceLow = 0;
+  audienceHigh = 0;
   /** Bytes of the payload behind the head. */
   payloadLength = 0;
   /** 128 bits of the subject's digest; all 0 = anonymous. */
@@ -66,6 +69,8 @@ export class VerdictRecord {
     this.cacheKey = words[at + VerdictWord.cacheKey]!;
     buckets.read(words, at + VerdictWord.buckets);
     this.payloadLength = words[at + VerdictWord.payloadLength]!;
+    this.audienceLow = words[at + VerdictWord.audienceLow]!;
+    this.audienceHigh = words[at + VerdictWord.audienceHigh]!;
     for (let word = 0; word < 4; word += 1) subject[word] = words[at + VerdictWord.subject + word]!;
   }
 
@@ -89,6 +94,8 @@ export class VerdictRecord {
     words[at + VerdictWord.cacheKey] = this.cacheKey;
     buckets.write(words, at + VerdictWord.buckets);
     words[at + VerdictWord.payloadLength] = this.payloadLength;
+    words[at + VerdictWord.audienceLow] = this.audienceLow;
+    words[at + VerdictWord.audienceHigh] = this.audienceHigh;
     for (let word = 0; word < 4; word += 1) words[at + VerdictWord.subject + word] = subject[word]!;
   }
 

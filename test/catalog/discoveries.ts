@@ -1,6 +1,6 @@
 import { Catalog, type CatalogListener } from '../../src/catalog/index.js';
 import type { PreparedCatalog } from '../../src/catalog/prepared.js';
-import type { CatalogRules, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import type { CatalogRules, ServerSnapshot, Snapshot, ViewSnapshot } from '../../src/config/snapshot.js';
 import { Era } from '../../src/protocol/revisions.js';
 import { type Packed, packedCount, packedText, packShared } from '../../src/shared/packed.js';
 import type { Discovery } from '../../src/upstream/core/types.js';
@@ -21,12 +21,18 @@ export const RULES: CatalogRules = {
 };
 
 /** The part of a snapshot that a catalog reads. */
-export type CatalogSnapshot = Pick<Snapshot, 'auth' | 'name' | 'catalog' | 'routes' | 'servers'> & {
-  limits: { maxTools: number; readonly maxClientLists: number };
+export type CatalogSnapshot = Pick<Snapshot, 'auth' | 'name' | 'catalog' | 'routes' | 'servers' | 'views'> & {
+  limits: { maxTools: number; readonly maxClientLists: number; readonly maxListBytes: number };
 };
 
 export function server(name: string, change: Partial<ServerSnapshot> = {}): ServerSnapshot {
   return serverSnapshot({ name, prefix: name, ...change });
+}
+
+/** A view that offers everything, but for the changes. */
+export function view(change: Partial<ViewSnapshot> = {}): ViewSnapshot {
+  const all = { servers: null, tools: [], prompts: [], resources: [], hasPrefixes: true, requiredScopes: [] };
+  return { path: '/mcp', base: '', ...all, ...change };
 }
 
 export function snapshot(servers: readonly ServerSnapshot[], rules: Partial<CatalogRules> = {}): CatalogSnapshot {
@@ -36,7 +42,8 @@ export function snapshot(servers: readonly ServerSnapshot[], rules: Partial<Cata
     catalog: { ...RULES, ...rules },
     routes: [],
     servers,
-    limits: { maxTools: 20_000, maxClientLists: 256 },
+    views: [view()],
+    limits: { maxTools: 20_000, maxClientLists: 256, maxListBytes: 1_000_000 },
   };
 }
 

@@ -1,5 +1,5 @@
 /** Snapshots, catalogs and exchanges for tests of the policy: real types, small values. */
-import { buildTable } from '../../src/catalog/table.js';
+import { buildTable, type NameRow } from '../../src/catalog/table.js';
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
 import type { RateLimitsSnapshot, RouteSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
@@ -24,6 +24,7 @@ export function route(name: string, changes: Partial<RouteSnapshot> = {}): Route
     methods: [],
     servers: [],
     requiredScopes: [],
+    whenDenied: 'challenge',
     rateLimit: null,
     clientRateLimit: null,
     cache: null,
@@ -91,13 +92,17 @@ export function catalog(
     publicNames: rows.map(([, , name]) => name),
     upstreamNames: rows.map(([, , name, upstream]) => upstream ?? name.replace(/^[^_]*__/, '')),
     flags: rows.map(([, , , , flags]) => flags ?? 0),
-    aliases: rows.flatMap(([, , name, upstream = '', flags = 0], entry) =>
-      (flags & EntryFlag.renamed) === 0
-        ? []
-        : [upstream, `${name.replace(/__.*/, '')}__${upstream}`].map((alias) => ({ name: alias, entry })),
-    ),
   };
-  return buildTable(version, columns, serverNames, undiscovered);
+  const names = rows.map(
+    ([kind, server, name, upstream = '', flags = 0], entry): NameRow => ({
+      kind: EntryKind[kind],
+      name,
+      entry,
+      address: kind === 'tool' ? `${serverNames[server]}:${columns.upstreamNames[entry]}` : '',
+      aliases: (flags & EntryFlag.renamed) === 0 ? [] : [upstream, `${name.replace(/__.*/, '')}__${upstream}`],
+    }),
+  );
+  return buildTable(version, columns, [names], undiscovered);
 }
 
 /** Two tools, a prompt, a resource and a template. */

@@ -3,12 +3,12 @@
  * the outcome is in the finder's fields, so that nothing is allocated per call.
  */
 
-import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import type { ServerSnapshot, Snapshot, ViewSnapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import { judgedTemplate } from '../../src/protocol/uri.js';
-import { type CatalogTable, EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
+import { type CatalogTable, EntryFlag, EntryKind, type NameTables } from '../../src/shared/catalog-table.js';
 import { packedText } from '../../src/shared/packed.js';
-import { ByteTable } from '../../src/shared/patterns/byte-table.js';
+import { ByteTable, buildByteTable } from '../../src/shared/patterns/byte-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
 import { resourcePatterns, templatePatterns } from '../../src/shared/patterns/resources.js';
 import { mostLiteralFirst, type PatternEntry, PatternSet } from '../../src/shared/patterns/set.js';
@@ -24,6 +24,13 @@ const UNKNOWN_PROMPT = errorNumber('GW_UNKNOWN_PROMPT');
 const UNKNOWN_RESOURCE = errorNumber('GW_UNKNOWN_RESOURCE');
 const NOT_LISTED_YET = errorNumber('GW_UPSTREAM_DOWN');
 const NOT_COMPUTED = -2;
+const EMPTY_TABLE = buildByteTable([], false);
+/** The names in a view that the catalog does not have yet. */
+const NO_NAMES: NameTables = {
+  byName: { tool: EMPTY_TABLE, prompt: EMPTY_TABLE, resource: EMPTY_TABLE, template: EMPTY_TABLE },
+  byOriginal: { tool: EMPTY_TABLE, prompt: EMPTY_TABLE },
+  byAddress: EMPTY_TABLE,
+};
 
 /** See the file comment. Used by the decider; one per worker, snapshot and catalog. */
 export class Finder {
@@ -71,24 +78,29 @@ export class Finder {
   /** {@link alsoRoutes} of entries that have any, from their first look-up on. */
   readonly #alsoOf = new Map<number, readonly number[]>();
 
-  constructor(snapshot: Snapshot, catalog: CatalogTable) {
+  /** @param view position in `Snapshot.views` */
+  constructor(snapshot: Snapshot, catalog: CatalogTable, view = 0) {
     this.#snapshot = snapshot;
     this.#catalog = catalog;
-    this.#tools = new ByteTable(catalog.byName.tool);
-    this.#prompts = new ByteTable(catalog.byName.prompt);
-    this.#resources = new ByteTable(catalog.byName.resource);
-    this.#templateTexts = new ByteTable(catalog.byName.template);
-    this.#originalTools = new ByteTable(catalog.byOriginal.tool);
-    this.#originalPrompts = new ByteTable(catalog.byOriginal.prompt);
-    this.#addresses = new ByteTable(catalog.byAddress);
+    const rules = snapshot.views[view];
+    const names = view === 0 ? catalog : (catalog.views[view - 1] ?? NO_NAMES);
+    this.#tools = new ByteTable(names.byName.tool);
+    this.#prompts = new ByteTable(names.byName.prompt);
+    this.#resources = new ByteTable(names.byName.resource);
+    this.#templateTexts = new ByteTable(names.byName.template);
+    this.#originalTools = new ByteTable(names.byOriginal.tool);
+    this.#originalPrompts = new ByteTable(names.byOriginal.prompt);
+    this.#addresses = new ByteTable(names.byAddress);
     const templates: PatternEntry[] = [];
     for (let entry = 0; entry < catalog.kind.length; entry += 1) {
       if (catalog.kind[entry] !== EntryKind.template) continue;
       const template = judgedTemplate(packedText(catalog.publicNames, entry));
+      const text = Buffer.from(template);
+      if (view > 0 && this.#templateTexts.get(text, 0, text.length) !== entry) continue;
       for (const pattern of templatePatterns(template)) templates.push([pattern, entry]);
     }
     this.#templates = new PatternSet(mostLiteralFirst(templates));
-    this.#unlisted = new UnlistedServers(snapshot, catalog);
+    this.#unlisted = new UnlistedServers(snapshot, catalog, rules);
     this.#toolRoutes = new NamedRoutes(snapshot, (route) => route.tools);
     this.#promptRoutes = new NamedRoutes(snapshot, (route) => route.prompts);
     this.#resourceRoutes = new PatternSet(
@@ -103,9 +115,11 @@ export class Finder {
       snapshot.rateLimits.perTool.flatMap(({ tools }, rule) => tools.map((tool) => [compileGlob(tool), rule] as const)),
     );
     this.#methods = new PatternSet(
-      snapshot.servers.flatMap(({ methods }, server) => methods.map((text) => [compileGlob(text), server] as const)),
+      snapshot.servers.flatMap(({ methods }, server) =>
+        rules?.servers?.includes(server) === false ? [] : methods.map((text) => [compileGlob(text), server] as const),
+      ),
     );
-    this.#onlyServer = onlyServer(snapshot);
+    this.#onlyServer = onlyServer(snapshot, rules);
     this.#routeOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
     this.#ruleOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
     this.#isByOwnName = new Uint8Array(catalog.kind.length);
@@ -119,6 +133,24 @@ export class Finder {
     else if (action === Action.resource || action === Action.subscribe) this.#findResource(bytes, start, end);
     else if (isUri) this.#findReference(bytes, start, end);
     else this.#findPrompt(bytes, start, end);
+  }
+
+  /** Entries of the catalog, those of other views included. */
+  get entries(): number {
+    return this.#catalog.kind.length;
+  }
+
+  /** Finds the rules for an entry, as a call of it does. */
+  findEntry(entry: number): void {
+    this.#reset();
+    const kind = this.#catalog.kind[entry];
+    if (kind === EntryKind.tool) this.#fromNamed(entry, this.#toolRoutes);
+    else if (kind === EntryKind.prompt) this.#fromNamed(entry, this.#promptRoutes);
+    else {
+      const name = Buffer.from(packedText(this.#catalog.publicNames, entry));
+      if (kind === EntryKind.resource) this.#findResource(name, 0, name.length);
+      else this.#findReference(name, 0, name.length);
+    }
   }
 
   /** Finds the server that is configured for an unknown method. */
@@ -336,7 +368,11 @@ function text(bytes: Uint8Array, start: number, end: number): string {
   return Buffer.from(bytes.subarray(start, end)).toString('utf8');
 }
 
-function onlyServer(snapshot: Snapshot): number {
-  const [only = -1, ...others] = snapshot.servers.flatMap(({ name }, server) => (name === '' ? [] : [server]));
+/** A view that names resources has no others. */
+function onlyServer(snapshot: Snapshot, view: ViewSnapshot | undefined): number {
+  if (view !== undefined && view.resources.length > 0) return -1;
+  const [only = -1, ...others] = snapshot.servers.flatMap(({ name }, server) =>
+    name === '' || view?.servers?.includes(server) === false ? [] : [server],
+  );
   return others.length === 0 ? only : -1;
 }

@@ -1,6 +1,12 @@
 /** What the policy does with each method, by family (docs/protocol.md: methods of the revisions). */
 import { METHODS, Method } from '../../native/layout.js';
+import { errorNumber } from '../../src/errors.js';
 import { Operation } from '../../src/shared/records.js';
+
+const UNKNOWN_TOOL = errorNumber('GW_UNKNOWN_TOOL');
+const UNKNOWN_TASK = errorNumber('GW_UNKNOWN_TASK');
+const UNKNOWN_PROMPT = errorNumber('GW_UNKNOWN_PROMPT');
+const UNKNOWN_RESOURCE = errorNumber('GW_UNKNOWN_RESOURCE');
 
 /** How a method is decided. */
 export const Action = {
@@ -22,7 +28,7 @@ export const Action = {
   task: 8,
 } as const;
 
-const both: readonly number[] = [Method.toolsList, Method.promptsList, Method.resourcesList, Method.templatesList];
+const lists: readonly number[] = [Method.toolsList, Method.promptsList, Method.resourcesList, Method.templatesList];
 const legacyOnly: readonly number[] = [Method.initialize, Method.ping, Method.setLevel];
 const modernOnly: readonly number[] = [Method.discover, Method.subscriptionsListen];
 const legacyTasks: readonly number[] = [Method.tasksGet, Method.tasksResult, Method.tasksCancel];
@@ -30,7 +36,7 @@ const modernTasks: readonly number[] = [Method.tasksGet, Method.tasksUpdate, Met
 
 function actions(own: readonly number[], tasks: readonly number[]): Uint8Array {
   const table = new Uint8Array(METHODS.length);
-  for (const method of [...both, ...own]) table[method] = Action.local;
+  for (const method of [...lists, ...own]) table[method] = Action.local;
   for (const method of tasks) table[method] = Action.task;
   table[Method.toolsCall] = Action.tool;
   table[Method.promptsGet] = Action.prompt;
@@ -51,4 +57,17 @@ export function actionOf(method: number, isModern: boolean): number {
   if (method >= Operation.stream) return Action.local;
   const table = isModern ? modern : legacy;
   return table[method] ?? Action.none;
+}
+
+/** Whether a method asks for a list of the catalog. */
+export function isList(method: number): boolean {
+  return lists.includes(method);
+}
+
+/** The error for a target of an {@link Action} that does not exist. */
+export function unknownError(action: number, isUri: boolean): number {
+  if (action === Action.tool) return UNKNOWN_TOOL;
+  if (action === Action.task) return UNKNOWN_TASK;
+  if (action === Action.prompt || (action === Action.complete && !isUri)) return UNKNOWN_PROMPT;
+  return UNKNOWN_RESOURCE;
 }

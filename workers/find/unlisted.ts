@@ -1,6 +1,6 @@
 /** Servers whose lists are not known yet, and the names that they may have. */
 
-import type { Snapshot } from '../../src/config/snapshot.js';
+import type { Snapshot, ViewSnapshot } from '../../src/config/snapshot.js';
 import { acceptedForm } from '../../src/protocol/name-forms.js';
 import type { CatalogTable } from '../../src/shared/catalog-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
@@ -21,8 +21,9 @@ export interface UnlistedServer {
 export class UnlistedServers {
   readonly #candidates: readonly UnlistedServer[];
 
-  constructor(snapshot: Snapshot, catalog: CatalogTable) {
-    this.#candidates = candidates(snapshot, catalog);
+  /** @param view whose servers count; undefined = all */
+  constructor(snapshot: Snapshot, catalog: CatalogTable, view?: ViewSnapshot) {
+    this.#candidates = candidates(snapshot, catalog, view);
   }
 
   /** The server that may have the name `bytes[start, end)`, or null; the longest prefix counts. */
@@ -41,25 +42,28 @@ export class UnlistedServers {
   }
 }
 
-function candidates(snapshot: Snapshot, catalog: CatalogTable): UnlistedServer[] {
+function candidates(snapshot: Snapshot, catalog: CatalogTable, view: ViewSnapshot | undefined): UnlistedServer[] {
   const rows: UnlistedServer[] = [];
   const globs = (texts: readonly string[]) => new PatternSet(texts.map((text) => [compileGlob(text), 0] as const));
   for (const index of catalog.undiscovered) {
     const server = snapshot.servers[index];
     // The catalog may be older than a reload that removed the server.
-    if (server === undefined || server.name === '') continue;
+    if (server === undefined || server.name === '' || view?.servers?.includes(index) === false) continue;
+    const prefixOf = view?.hasPrefixes === false ? null : server.prefix;
+    // What a view offers by name is known only with the lists.
+    const isRestricted = view !== undefined && view.tools.length + view.prompts.length > 0;
     const include = server.include.length === 0 ? null : globs(server.include);
     const exclude = globs(server.exclude);
     const add = (prefix: string, isRenamed: boolean) =>
       rows.push({ server: index, prefix: Buffer.from(prefix), include, exclude, isRenamed });
-    const hasRenamed = server.rename !== null;
-    add(`${server.name}:`, false);
-    if (server.prefix !== null) {
-      const prefix = `${server.prefix}${snapshot.catalog.separator}`;
+    const hasRenamed = server.rename !== null || isRestricted;
+    add(`${server.name}:`, isRestricted);
+    if (prefixOf !== null) {
+      const prefix = `${prefixOf}${snapshot.catalog.separator}`;
       for (const form of new Set([prefix, acceptedForm(prefix, snapshot.catalog)])) add(form, hasRenamed);
     }
     // Without a prefix, or where only colliding names get one, the server may have any name.
-    if (server.prefix === null || snapshot.catalog.conflict !== 'prefix') add('', hasRenamed);
+    if (prefixOf === null || snapshot.catalog.conflict !== 'prefix') add('', hasRenamed);
   }
   return rows.sort((a, b) => b.prefix.length - a.prefix.length);
 }

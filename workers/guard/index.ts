@@ -24,6 +24,8 @@ export class Guard {
   retryAfterMs = 0;
   /** The scopes needed, for the challenge; empty = none. */
   scopes: Buffer = EMPTY;
+  /** The client must not learn that the target exists: it gets the answer for what does not. */
+  hides = false;
   /** The buckets that the last {@link take} took from. */
   readonly buckets = new CallBuckets();
 
@@ -54,22 +56,32 @@ export class Guard {
   /** Whether the principal has every scope of the routes that were found. Anonymous clients have none. */
   permits(principal: Principal, { route, alsoRoutes }: Finder): boolean {
     this.error = -1;
+    this.hides = false;
     this.scopes = EMPTY;
-    if (route >= 0 && !this.#hasScopes(principal, route)) return false;
-    for (let i = 0; i < alsoRoutes.length; i += 1) if (!this.#hasScopes(principal, alsoRoutes[i]!)) return false;
-    return true;
+    if (route >= 0) this.#judgeRoute(principal, route);
+    for (let i = 0; i < alsoRoutes.length; i += 1) this.#judgeRoute(principal, alsoRoutes[i]!);
+    return this.error < 0;
   }
 
-  #hasScopes(principal: Principal, route: number): boolean {
-    const needed = this.#snapshot.routes[route]?.requiredScopes ?? NO_SCOPES;
-    for (let i = 0; i < needed.length; i += 1) {
-      if (!principal.scopes.has(needed[i]!)) {
-        this.error = INSUFFICIENT_SCOPE;
-        this.scopes = this.#challenges[route] ?? EMPTY;
-        return false;
-      }
-    }
-    return true;
+  /** Whether the principal may use a view at all. */
+  permitsView(principal: Principal, view: number): boolean {
+    this.error = -1;
+    this.hides = false;
+    const needed = this.#snapshot.views[view]?.requiredScopes ?? NO_SCOPES;
+    if (hasAll(principal, needed)) return true;
+    this.error = INSUFFICIENT_SCOPE;
+    this.scopes = Buffer.from(needed.join(' '));
+    return false;
+  }
+
+  /** The first refusal names its scopes; one route that hides is enough to hide. */
+  #judgeRoute(principal: Principal, number: number): void {
+    const route = this.#snapshot.routes[number];
+    if (route === undefined || hasAll(principal, route.requiredScopes)) return;
+    if (route.whenDenied === 'hide') this.hides = true;
+    if (this.error >= 0) return;
+    this.error = INSUFFICIENT_SCOPE;
+    this.scopes = this.#challenges[number] ?? EMPTY;
   }
 
   /**
@@ -114,4 +126,9 @@ export class Guard {
       return false;
     }
   }
+}
+
+function hasAll(principal: Principal, needed: readonly string[]): boolean {
+  for (let i = 0; i < needed.length; i += 1) if (!principal.scopes.has(needed[i]!)) return false;
+  return true;
 }

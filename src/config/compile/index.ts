@@ -1,8 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, parse, resolve } from 'node:path';
 import type { LoadedConfig } from '../loaded.js';
-import { nearest } from '../nearest.js';
-import type { ConfigPath } from '../problems.js';
 import { list } from '../schema/fields.js';
 import { EVERYTHING } from '../schema/routes.js';
 import type {
@@ -14,13 +12,14 @@ import type {
   SessionsSnapshot,
   Snapshot,
 } from '../snapshot.js';
-import { quoteKey } from '../source/index.js';
 import { compileAuth, scopeList } from './auth.js';
 import { Compilation } from './compilation.js';
 import { joinFailOver } from './fail-over.js';
 import { isHost, isLoopbackHost } from './loopback.js';
 import { patterns, uriPatterns } from './patterns.js';
+import { serverIndex } from './server-index.js';
 import { compileServers } from './servers.js';
+import { compileViews } from './views.js';
 
 /** Values of a command line, which override the file. */
 export interface ConfigOverrides {
@@ -76,7 +75,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     auth,
     servers,
     routes: joinFailOver(compileRoutes(compilation, servers)),
-    views: [{ path: config.path, base: '' }],
+    views: compileViews(compilation, servers),
     rateLimits: compileRateLimits(compilation),
     cache: { ...config.cache, maxEntryBytes: Math.min(config.cache.maxEntryBytes, config.cache.maxBytes) },
     limits: config.limits,
@@ -238,6 +237,7 @@ function compileRoutes(compilation: Compilation, servers: readonly ServerSnapsho
         serverIndex(compilation, server, indexes, [...path, 'servers'], j),
       ),
       requiredScopes: scopeList(route.requiredScopes),
+      whenDenied: route.whenDenied,
       rateLimit: bucket(route.rateLimit),
       clientRateLimit: bucket(route.clientRateLimit),
       cache: route.cache ?? null,
@@ -254,26 +254,6 @@ function compileRequired(compilation: Compilation, servers: readonly ServerSnaps
   return list(compilation.loaded.config.ready.require).filter(
     (name, position) => serverIndex(compilation, name, indexes, path, position).length > 0,
   );
-}
-
-function serverIndex(
-  compilation: Compilation,
-  name: string,
-  indexes: ReadonlyMap<string, number>,
-  path: ConfigPath,
-  position: number,
-): number[] {
-  const index = indexes.get(name);
-  if (index !== undefined) return [index];
-  const shown = quoteKey(compilation.loaded.shownAt(path) ?? compilation.loaded.shownAt([...path, position]) ?? name);
-  if (Object.hasOwn(compilation.loaded.config.mcpServers, name)) {
-    compilation.problem(path, `the server ${shown} is not enabled`);
-    return [];
-  }
-  const likely = compilation.problems.full ? null : nearest(name, indexes.keys());
-  const advice = likely === null ? '' : `; did you mean ${quoteKey(likely)}?`;
-  compilation.problem(path, `there is no server ${shown} in mcpServers${advice}`);
-  return [];
 }
 
 function deepFreeze<T>(value: T): T {

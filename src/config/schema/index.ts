@@ -8,6 +8,7 @@ import { alias, bytes, flag, holds, KIB, MIB, milliseconds, named, strings, whol
 import { cacheSchema, limitsSchema, rateLimitsSchema } from './limits.js';
 import { routeSchema } from './routes.js';
 import { serverSchema } from './servers.js';
+import { RESERVED_SEGMENTS, viewPath, viewSchema } from './views.js';
 
 const port = z.int().min(0).max(65_535);
 
@@ -154,7 +155,7 @@ export const configSchema = z.strictObject({
     .string()
     .max(128)
     .regex(
-      /^\/(?!(?:health|ready|ws|sse|messages|tools|prompts|resources|openapi\.json)(?:\/|$))[A-Za-z0-9._~/-]*$/,
+      new RegExp(`^/(?!(?:${RESERVED_SEGMENTS.replace('mcp|', '')})(?:/|$))[A-Za-z0-9._~/-]*$`),
       'must begin with / and must not be a path of the other transports',
     )
     .default('/mcp')
@@ -191,6 +192,10 @@ export const configSchema = z.strictObject({
     'servers',
   ),
   routes: z.array(routeSchema).max(10_000).default([]).describe('Rules for calls; the first that matches counts.'),
+  views: z
+    .record(viewPath, viewSchema)
+    .default({})
+    .describe('Endpoints of their own by path, on every transport: what they offer, and to whom.'),
   catalog: catalogSchema.prefault({}).describe('How the names of all servers are merged into one list.'),
   auth: authSchema.default({ type: 'none' }).describe('Authentication of clients.'),
   rateLimits: rateLimitsSchema.prefault({}).describe('Token buckets beside those of routes.'),

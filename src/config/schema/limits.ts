@@ -99,8 +99,12 @@ export const limitsSchema = z.strictObject({
   maxParkedPerPrincipal: limit(100, 'The same for one principal.', 65_535),
   maxClientLists: limit(
     256,
-    'Different lists of one server, and combinations of such lists, that are kept for clients with dedicated children or sessions; the ones that were listed least recently are dropped.',
+    'Different lists of one server, and combinations of such lists, that are kept for clients with dedicated children or sessions, and different sets of entries that are hidden from clients; the ones that were listed least recently are dropped.',
     65_535,
+  ),
+  maxListBytes: bytes(
+    64 * MIB,
+    'Memory for the lists of clients that may not call everything. Those that were used least recently are dropped, and made again when they are asked for.',
   ),
   parkMs: milliseconds(300_000, 'Time a parked call waits for the input before it is cancelled.'),
   taskMs: milliseconds(

@@ -45,6 +45,12 @@ export const routeSchema = z.strictObject({
     strings().optional().describe('Scopes a token must have, all of them; otherwise the answer is 403.'),
     'scopes',
   ),
+  whenDenied: z
+    .enum(['hide', 'challenge'])
+    .default('hide')
+    .describe(
+      'What clients without the right get: `hide` = the answer for what does not exist, and nothing of it in lists; `challenge` = it is listed, and calls are answered 403 with the scopes that are needed.',
+    ),
   rateLimit: bucketSchema.optional().describe('For all calls on the route.'),
   clientRateLimit: bucketSchema.optional().describe('For each client on the route, besides `rateLimit`.'),
   cache: z

@@ -1,6 +1,8 @@
 /** The upstream MCP servers. An entry has the shape that desktop clients use; their own keys are accepted. */
+
 import { z } from 'zod';
 import { alias, flag, holds, milliseconds, named, strings, whole } from './fields.js';
+import { viewPath } from './views.js';
 
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
 
@@ -129,6 +131,11 @@ export const serverSchema = z.strictObject({
     .optional()
     .describe(
       'Prefix of the names of its tools and prompts, without the separator: letters, digits, `_`, `-`, `.`; `false` = none. Default: the name of the entry, other characters replaced.',
+    ),
+  path: viewPath
+    .optional()
+    .describe(
+      'Path of an endpoint that offers this server alone, without prefixes; the short form of an entry of `views`.',
     ),
   enabled: flag(true, 'Whether the server is used.'),
   connectTimeoutMs: milliseconds(30_000, 'Time to connect, or to start the child, and to finish the handshake.'),

@@ -149,6 +149,8 @@ export const MessageFlag = {
   question: 1 << 3,
   /** It takes no rate-limit tokens. */
   unmetered: 1 << 4,
+  /** It has waited for lists that were not there yet (first-lists.ts). */
+  waited: 1 << 5,
 } as const;
 
 /** A connection that carries many messages, as the stages know it. */

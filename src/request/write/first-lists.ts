@@ -1,7 +1,7 @@
 import { Method } from '../../../native/layout.js';
 import type { Current } from '../../config/current.js';
 import type { Milliseconds } from '../../units.js';
-import { type Exchange, Phase } from '../exchange/index.js';
+import { type Exchange, MessageFlag, Phase } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
 
 /** Time between two looks at the servers while requests wait. */
@@ -64,7 +64,8 @@ export class FirstLists {
    * @returns false = it can be answered now
    */
   hold(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
-    if (this.#closed || !readsCatalog(exchange.message.spans.method) || !this.#isPending()) return false;
+    if (this.#closed || (exchange.message.flags & MessageFlag.waited) !== 0) return false;
+    if (!readsCatalog(exchange.message.spans.method) || !this.#isPending()) return false;
     const waitMs = this.#parts.config.current.catalog.firstListWaitMs;
     if (waitMs === 0) return false;
     const { message, slot, generation } = exchange;

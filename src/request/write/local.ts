@@ -3,30 +3,46 @@
  * prepared bytes and from session state.
  */
 import { Kind, Method } from '../../../native/layout.js';
+import type { Current } from '../../config/current.js';
+import { restrictsLists } from '../../config/restrictions.js';
+import type { Snapshot } from '../../config/snapshot.js';
 import { applyEdits, findMember, type Range, removeMembers, stringValue } from '../../protocol/json-cursor.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era, LATEST_LEGACY, MODERN, revisionNumber } from '../../protocol/revisions.js';
+import type { Audience } from '../../shared/audience.js';
 import { Operation } from '../../shared/records.js';
-import { type Exchange, Phase, type SessionLike, sessionMissing } from '../exchange/index.js';
+import type { VerdictRecord } from '../../shared/verdict-record.js';
+import { type Exchange, MessageFlag, Phase, type SessionLike, sessionMissing } from '../exchange/index.js';
 import type { WriteStage } from './index.js';
 
 /** What the catalog has ready. */
 export interface PreparedAnswers {
+  readonly version: number;
   /** Result bytes of `initialize`. */
-  initializeResult(revision: number): Uint8Array;
+  initializeResult(revision: number, view: number): Uint8Array;
   /** Result bytes of `server/discover`. */
-  discoverResult(): Uint8Array;
+  discoverResult(view: number): Uint8Array;
   /**
    * Result bytes of one page of a list; null for a cursor that is not ours.
    * @param cursor raw JSON token of `params.cursor`, null = first page
    */
-  page(method: number, revision: number, cursor: Uint8Array | null, view?: string): Uint8Array | null;
+  page(method: number, revision: number, cursor: Uint8Array | null, query: ListQuery): Uint8Array | null;
+}
+
+/** Whose lists, of which view. */
+export interface ListQuery {
+  /** Position in `Snapshot.views`. */
+  readonly view: number;
+  /** The list set of clients for which some servers have lists of their own; '' or an unknown one = the lists that all share. */
+  readonly set: string;
+  /** What is hidden from the client; null = nothing. */
+  readonly audience: Audience | null;
 }
 
 /** The lists of clients for which some servers have lists of their own. */
-export interface ClientViews {
-  /** The view of the catalog for a list request; null = the lists that all clients share. `bytes` is valid during the call. */
-  viewFor(exchange: Exchange, bytes: Uint8Array): Promise<string> | null;
+export interface ClientLists {
+  /** The list set of the catalog for a list request; null = the lists that all clients share. `bytes` is valid during the call. */
+  setFor(exchange: Exchange, bytes: Uint8Array): Promise<string> | null;
 }
 
 /** Requests of upstreams as their clients answer them (src/server-requests). */
@@ -58,8 +74,21 @@ export interface LocalSessions {
 /** What {@link LocalAnswers} works with. */
 export interface LocalParts {
   readonly write: WriteStage;
+  readonly config: Current<Pick<Snapshot, 'auth' | 'routes'>>;
   readonly catalog: { readonly current: PreparedAnswers };
-  readonly views: ClientViews;
+  readonly catalogs: {
+    /** The catalog of that version; null when it was dropped. */
+    find(version: number): PreparedAnswers | null;
+  };
+  readonly dispatch: {
+    readonly audiences: {
+      /** What is hidden from the client of a verdict on a list; null = nothing. */
+      find(verdict: VerdictRecord): Audience | null;
+    };
+    /** Has a request decided again. */
+    dispatch(exchange: Exchange, bytes: Uint8Array, length: number): void;
+  };
+  readonly listSets: ClientLists;
   readonly sessions: LocalSessions;
   readonly ends: { endSession(session: SessionLike): void };
   readonly streams: {
@@ -104,13 +133,13 @@ export class LocalAnswers {
       case Method.promptsList:
       case Method.resourcesList:
       case Method.templatesList:
-        this.#list(exchange, bytes, method);
+        this.#list(exchange, bytes, length, method);
         return;
       case Method.ping:
         write.result(exchange, EMPTY_RESULT);
         return;
       case Method.discover:
-        write.result(exchange, this.#parts.catalog.current.discoverResult());
+        write.result(exchange, this.#parts.catalog.current.discoverResult(exchange.client.caller.view));
         return;
       case Method.initialize:
         this.#initialize(exchange, bytes);
@@ -174,29 +203,48 @@ export class LocalAnswers {
     this.#acknowledge(exchange);
   }
 
-  #list(exchange: Exchange, bytes: Uint8Array, method: number): void {
+  #list(exchange: Exchange, bytes: Uint8Array, length: number, method: number): void {
     const start = exchange.message.spans.cursorStart;
     const cursor = start < 0 ? null : bytes.subarray(start, exchange.message.spans.cursorEnd);
-    const view = this.#parts.views.viewFor(exchange, bytes);
-    if (view === null) this.#page(exchange, method, cursor, '');
-    else void this.#pageWhen(view, exchange, method, cursor === null ? null : Buffer.from(cursor));
+    const set = this.#parts.listSets.setFor(exchange, bytes);
+    if (set !== null) void this.#listWhen(set, exchange, Buffer.from(bytes.subarray(0, length)), method);
+    else this.#page(exchange, method, cursor, this.#judgedCatalog(exchange), '');
   }
 
-  #page(exchange: Exchange, method: number, cursor: Uint8Array | null, view: string): void {
+  /** The catalog that the verdict is about: of a newer one it is not known what the client may see. */
+  #judgedCatalog({ verdict }: Exchange): PreparedAnswers {
+    const { catalog, catalogs, config } = this.#parts;
+    const { current } = catalog;
+    if (verdict.catalogVersion === current.version || !restrictsLists(config.current)) return current;
+    return catalogs.find(verdict.catalogVersion) ?? current;
+  }
+
+  #page(exchange: Exchange, method: number, cursor: Uint8Array | null, catalog: PreparedAnswers, set: string): void {
+    const { dispatch, write } = this.#parts;
     const revision = exchange.client.era === Era.modern ? MODERN : exchange.client.revision;
-    const page = this.#parts.catalog.current.page(method, revision, cursor, view);
-    if (page === null) this.#parts.write.refuse(exchange, 'GW_INVALID_CURSOR');
-    else this.#parts.write.result(exchange, page);
+    const audience = dispatch.audiences.find(exchange.verdict);
+    const page = catalog.page(method, revision, cursor, { view: exchange.client.caller.view, set, audience });
+    if (page === null) write.refuse(exchange, 'GW_INVALID_CURSOR');
+    else write.result(exchange, page);
   }
 
   /** The client's own lists are read, or its dedicated endpoint is started, meanwhile. */
-  async #pageWhen(view: Promise<string>, exchange: Exchange, method: number, cursor: Buffer | null): Promise<void> {
+  async #listWhen(set: Promise<string>, exchange: Exchange, body: Buffer, method: number): Promise<void> {
     const { generation } = exchange;
     exchange.enter(exchange.client.streaming ? Phase.streaming : Phase.sending);
     // A client that cannot be given its own lists gets the shared ones.
-    const name = await view.catch(() => '');
+    const name = await set.catch(() => '');
     if (exchange.generation !== generation || exchange.phase === Phase.free || exchange.phase === Phase.done) return;
-    this.#page(exchange, method, cursor, name);
+    const { catalog, config, dispatch } = this.#parts;
+    if (restrictsLists(config.current) && exchange.verdict.catalogVersion !== catalog.current.version) {
+      // The lists came with a new catalog, of which it is not decided yet what the client may see.
+      exchange.message.flags |= MessageFlag.waited | MessageFlag.unmetered;
+      dispatch.dispatch(exchange, body, body.length);
+      return;
+    }
+    const { cursorEnd, cursorStart } = exchange.message.spans;
+    const cursor = cursorStart < 0 ? null : body.subarray(cursorStart, cursorEnd);
+    this.#page(exchange, method, cursor, this.#judgedCatalog(exchange), name);
   }
 
   #initialize(exchange: Exchange, bytes: Uint8Array): void {
@@ -228,7 +276,7 @@ export class LocalAnswers {
     exchange.client.session = session;
     exchange.client.revision = revision;
     const head = ['mcp-session-id', session.id];
-    write.result(exchange, this.#parts.catalog.current.initializeResult(revision), head);
+    write.result(exchange, this.#parts.catalog.current.initializeResult(revision, exchange.client.caller.view), head);
   }
 
   #setLevel(exchange: Exchange, bytes: Uint8Array): void {

@@ -9,23 +9,28 @@ const LONGEST_URI = 2048;
 
 /** What is offered, for errors about what is not: the catalogs. */
 export interface OfferedNames {
-  /** The sentence about a tool or prompt that is not offered. @param kind a number of `EntryKind` */
-  unknownName(kind: number, name: string): string;
+  /** The sentence about a tool or prompt that is not offered. @param kind a number of `EntryKind` @param view position in `Snapshot.views` */
+  unknownName(kind: number, name: string, view: number): string;
 }
 
 /**
  * Keeps what the error repeats in `exchange.message.detail`: a URI as the client spelled it, up to a length that is useful there, or
  * the sentence about a name.
  */
-export function keepUnknown({ message }: Exchange, code: ErrorCode, bytes: Uint8Array, offered: OfferedNames): void {
+export function keepUnknown(
+  { client, message }: Exchange,
+  code: ErrorCode,
+  bytes: Uint8Array,
+  offered: OfferedNames,
+): void {
   const { nameStart, nameEnd } = message.spans;
   if (nameStart < 0) return;
   if (code === 'GW_UNKNOWN_RESOURCE') {
     if (nameEnd - nameStart > LONGEST_URI) return;
     message.detail = Buffer.from(bytes.subarray(nameStart, nameEnd)).toString('utf8');
   } else if (code === 'GW_UNKNOWN_TOOL') {
-    message.detail = offered.unknownName(EntryKind.tool, decodeString(bytes, nameStart, nameEnd));
+    message.detail = offered.unknownName(EntryKind.tool, decodeString(bytes, nameStart, nameEnd), client.caller.view);
   } else if (code === 'GW_UNKNOWN_PROMPT') {
-    message.detail = offered.unknownName(EntryKind.prompt, decodeString(bytes, nameStart, nameEnd));
+    message.detail = offered.unknownName(EntryKind.prompt, decodeString(bytes, nameStart, nameEnd), client.caller.view);
   }
 }

@@ -29,7 +29,18 @@ test('an empty configuration has the documented defaults', () => {
     auth: { type: 'none' },
     servers: [],
     routes: [],
-    views: [{ path: '/mcp', base: '' }],
+    views: [
+      {
+        path: '/mcp',
+        base: '',
+        servers: null,
+        tools: [],
+        prompts: [],
+        resources: [],
+        hasPrefixes: true,
+        requiredScopes: [],
+      },
+    ],
     attributes: [],
     rateLimits: { global: null, perClient: null, perTool: [], maxClients: 65_536 },
     cache: {
@@ -73,6 +84,7 @@ test('an empty configuration has the documented defaults', () => {
       maxParked: 1_000,
       maxParkedPerPrincipal: 100,
       maxClientLists: 256,
+      maxListBytes: 64 * MIB,
       taskMs: 3_600_000,
       parkMs: 300_000,
       maxHeldBytes: MIB,

@@ -1,0 +1,11 @@
+import type { RouteSnapshot, Snapshot } from './snapshot.js';
+
+/** Whether a route is hidden from clients that do not meet its requirements. */
+export function isHiding({ requiredScopes, whenDenied }: RouteSnapshot): boolean {
+  return whenDenied === 'hide' && requiredScopes.length > 0;
+}
+
+/** Whether what is listed depends on who asks: otherwise lists are the same for all. */
+export function restrictsLists({ auth, routes }: Pick<Snapshot, 'auth' | 'routes'>): boolean {
+  return auth.type !== 'none' && routes.some(isHiding);
+}

@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+import type { Principal } from '../authenticate/principal.js';
+import type { Guard } from '../guard/index.js';
+import type { RequestRecord } from '../request-record.js';
+import type { Finder } from './index.js';
+
+/** What is hidden from a principal. */
+export interface Hidden {
+  /** Digest of `entries`; both 0 = nothing is hidden. */
+  readonly low: number;
+  readonly high: number;
+  /** A bit for each entry of the catalog. */
+  readonly entries: Buffer;
+}
+
+const NOTHING: Hidden = { low: 0, high: 0, entries: Buffer.alloc(0) };
+/** Outcomes that are kept for one principal: by view and request headers that rules read. */
+const KEPT = 64;
+
+/** Which entries of the catalog a principal may not call, and therefore does not see. One per worker, snapshot and catalog. */
+export class Visibility {
+  readonly #guard: Guard;
+  readonly #known = new WeakMap<Principal, Map<string, Hidden>>();
+
+  constructor(guard: Guard) {
+    this.#guard = guard;
+  }
+
+  /** What the view of `finder` hides from a principal. Judges each entry once for the same circumstances. */
+  hiddenFrom(principal: Principal, request: RequestRecord, finder: Finder): Hidden {
+    let known = this.#known.get(principal);
+    if (known === undefined) {
+      known = new Map();
+      this.#known.set(principal, known);
+    }
+    const attributes = request.bytes.toString('latin1', request.attributesStart, request.attributesEnd);
+    const key = `${request.view} ${attributes}`;
+    let hidden = known.get(key);
+    if (hidden === undefined) {
+      hidden = this.#judge(principal, request, finder);
+      if (known.size >= KEPT) known.clear();
+      known.set(key, hidden);
+    }
+    return hidden;
+  }
+
+  #judge(principal: Principal, _request: RequestRecord, finder: Finder): Hidden {
+    const guard = this.#guard;
+    const entries = Buffer.alloc((finder.entries + 7) >>> 3);
+    let isAny = false;
+    for (let entry = 0; entry < finder.entries; entry += 1) {
+      finder.findEntry(entry);
+      if (guard.permits(principal, finder) || !guard.hides) continue;
+      isAny = true;
+      entries[entry >>> 3]! |= 1 << (entry & 7);
+    }
+    if (!isAny) return NOTHING;
+    const digest = createHash('sha256').update(entries).digest();
+    // 0 stands for nothing.
+    return { low: digest.readInt32LE(0) | 1, high: digest.readInt32LE(4), entries };
+  }
+}
