@@ -166,7 +166,7 @@ test('problems are counted beyond those that are kept', async () => {
 });
 
 test('items beyond the limit are left out of each list and reported', async () => {
-  const from = { ...snapshot([server('a')]), limits: { maxTools: 2, maxClientLists: 256 } };
+  const from = { ...snapshot([server('a')]), limits: { maxTools: 2, maxClientLists: 256, maxListBytes: 1_000_000 } };
   const resources = [1, 2, 3, 4].map((n) => ({ uri: `x:${n}`, name: 'r' }));
   const catalog = await catalogOf(from, discovery(0, { tools: [tool('x'), tool('y'), tool('z')], resources }));
   assert.equal(pageValue(catalog, Method.resourcesList, LEGACY).resources.length, 2);

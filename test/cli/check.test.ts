@@ -14,7 +14,7 @@ async function goodFile(scope: TestScope, more: object = {}): Promise<string> {
     ...more,
   };
   const auth = { type: 'bearer', tokens: { alice: 'a-token-that-no-check-should-need-0123456789' } };
-  const routes = [{ match: { tools: ['*'] }, requiredScopes: ['none:has'] }];
+  const routes = [{ match: { tools: ['*'] }, requiredScopes: ['none:has'], whenDenied: 'challenge' }];
   return fileWith(scope, 'switchyard.json', JSON.stringify({ auth, routes, mcpServers }));
 }
 

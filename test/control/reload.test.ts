@@ -175,7 +175,7 @@ describe('a reload', () => {
     await gateway.reload({ ...BASE, auth, mcpServers: { a: named('a') }, allowedOrigins: ['https://app.example'] });
     assert.deepEqual([await status('first-token-0123456789'), await status('second-token-0123456789')], [401, 200]);
     assert.equal(await status('second-token-0123456789', { origin: 'https://app.example' }), 200);
-    const routes = [{ match: { tools: ['a__*'] }, requiredScopes: ['admin'] }];
+    const routes = [{ match: { tools: ['a__*'] }, requiredScopes: ['admin'], whenDenied: 'challenge' as const }];
     await gateway.reload({ ...BASE, auth, routes, mcpServers: { a: named('a') } });
     assert.equal(await status('second-token-0123456789'), 403);
     assert.equal(await status('second-token-0123456789', { origin: 'https://app.example' }), 403);

@@ -64,9 +64,21 @@ describe('patterns of routes, end to end', () => {
           auth: bearer,
           mcpServers: { ops: { url: upstream.url }, other: { url: upstream.url } },
           routes: [
-            { name: 'data', match: { resources: 'data://*' }, servers: 'ops', requiredScopes: 'admin' },
-            { name: 'ops', match: { tools: 'admin_*' }, servers: 'ops', requiredScopes: 'admin' },
-            { name: 'nothing', match: { tools: 'gone_*' }, requiredScopes: 'admin' },
+            {
+              name: 'data',
+              match: { resources: 'data://*' },
+              servers: 'ops',
+              requiredScopes: 'admin',
+              whenDenied: 'challenge',
+            },
+            {
+              name: 'ops',
+              match: { tools: 'admin_*' },
+              servers: 'ops',
+              requiredScopes: 'admin',
+              whenDenied: 'challenge',
+            },
+            { name: 'nothing', match: { tools: 'gone_*' }, requiredScopes: 'admin', whenDenied: 'challenge' },
             { name: 'rest', match: { tools: '**' } },
           ],
         },
@@ -134,7 +146,9 @@ describe('policy, end to end', () => {
     const gateway = await startGateway(scope, {
       auth: jwt,
       mcpServers: { raw: { url: upstream.url } },
-      routes: [{ name: 'guarded', match: { tools: ['raw__call'] }, requiredScopes: ['tools:call'] }],
+      routes: [
+        { name: 'guarded', match: { tools: ['raw__call'] }, requiredScopes: ['tools:call'], whenDenied: 'challenge' },
+      ],
     });
     const bare = await rpc(gateway.url, { jsonrpc: '2.0', id: 1, method: 'ping' });
     assert.equal(bare.status, 401);

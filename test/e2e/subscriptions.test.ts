@@ -247,7 +247,7 @@ describe('subscriptions/listen', () => {
       'stdio',
       {
         auth: { type: 'bearer', tokens },
-        routes: [{ match: { resources: ['test://secret'] }, requiredScopes: ['read'] }],
+        routes: [{ match: { resources: ['test://secret'] }, requiredScopes: ['read'], whenDenied: 'challenge' }],
       },
       bearer(tokens[0]!.token),
     );

@@ -29,7 +29,7 @@ async function bearer(scope: string): Promise<{ authorization: string }> {
 const codeOf = ({ message }: { message: { error?: { data: { code: string } } } }) => message.error?.data.code;
 
 describe('the result of a task', () => {
-  const routes = [{ match: { tools: ['*__call', '*__work'] }, requiredScopes: ['work'] }];
+  const routes = [{ match: { tools: ['*__call', '*__work'] }, requiredScopes: ['work'], whenDenied: 'challenge' }];
 
   it('goes to no token of its subject that lacks the scope of its tool', async (scope) => {
     const upstream = await rawUpstream(
@@ -125,7 +125,7 @@ describe('an update of a resource', () => {
     const gateway = await startGateway(scope, {
       auth: AUTH,
       mcpServers: { files: { url: upstream.url } },
-      routes: [{ match: { resources: ['file:///secret/**'] }, requiredScopes: ['secret'] }],
+      routes: [{ match: { resources: ['file:///secret/**'] }, requiredScopes: ['secret'], whenDenied: 'challenge' }],
     });
     const heard: Record<string, () => string[]> = {};
     for (const who of ['low', 'secret']) {
@@ -174,7 +174,7 @@ describe('a method that is passed through', () => {
       const gateway = await startGateway(scope, {
         auth: AUTH,
         mcpServers: { raw: { url: upstream.url, methods: ['own/*', 'other/*'] } },
-        routes: [{ ...(match === undefined ? {} : { match }), requiredScopes: ['use'] }],
+        routes: [{ ...(match === undefined ? {} : { match }), requiredScopes: ['use'], whenDenied: 'challenge' }],
       });
       const low = await openSession(gateway.url, { headers: await bearer('none') });
       const refused = await low.request('own/do', {});
@@ -201,7 +201,10 @@ describe('a server whose lists are not known', () => {
       auth: AUTH,
       catalog: { startupWaitMs: 0 },
       mcpServers: { admin: { url: hanging.url }, open: { url: upstream.url }, empty: { url: listless.url } },
-      routes: [{ match: { tools: ['admin__*'] }, requiredScopes: ['admin'] }, { match: { tools: ['**'] } }],
+      routes: [
+        { match: { tools: ['admin__*'] }, requiredScopes: ['admin'], whenDenied: 'challenge' },
+        { match: { tools: ['**'] } },
+      ],
     });
     const low = await openSession(gateway.url, { headers: await bearer('none') });
     for (const name of ['admin:delete', 'admin__delete', 'admin:DELETE']) {
@@ -248,7 +251,7 @@ describe('the name of a protected tool', () => {
         {
           auth: AUTH,
           mcpServers: { admin: { url: upstream.url }, open: { url: open.url } },
-          routes: [{ match: { tools: ['admin__delete'] }, requiredScopes: ['admin'] }],
+          routes: [{ match: { tools: ['admin__delete'] }, requiredScopes: ['admin'], whenDenied: 'challenge' }],
         },
         { frontEnd },
       );

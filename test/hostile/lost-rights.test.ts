@@ -197,7 +197,10 @@ for (const frontEnd of FRONT_ENDS) {
       const listen = await listenStream(scope, gateway.url!, alice());
       await change(gateway, witnessToken, witness);
       await eventually('both hear', () => session.heard === 1 && listen.heard === 1);
-      await gateway.reload({ ...config, routes: [{ match: { resources: [URI] }, requiredScopes: ['secret'] }] });
+      await gateway.reload({
+        ...config,
+        routes: [{ match: { resources: [URI] }, requiredScopes: ['secret'], whenDenied: 'challenge' }],
+      });
       await eventually('the listen stream ends', () => listen.ended);
       assert.match(listen.sentence, /scope/);
       await change(gateway, witnessToken, witness);

@@ -114,6 +114,7 @@ const RULES: Readonly<Record<string, readonly RouteSnapshot[]>> = {
       resources: ['secret://**'],
       methods: ['vendor/**'],
       requiredScopes: ['admin'],
+      whenDenied: 'challenge' as const,
     }),
     route('rest', { tools: ['**'], prompts: ['**'], resources: ['**'], methods: ['**'] }),
   ],
@@ -124,6 +125,7 @@ const RULES: Readonly<Record<string, readonly RouteSnapshot[]>> = {
       resources: ['secret://**'],
       methods: ['vendor/secret'],
       requiredScopes: ['admin'],
+      whenDenied: 'challenge' as const,
     }),
     route('rest', { tools: ['**'], prompts: ['**'], resources: ['**'], methods: ['**'] }),
   ],
@@ -135,6 +137,7 @@ const RULES: Readonly<Record<string, readonly RouteSnapshot[]>> = {
       methods: ['vendor/secret'],
       servers: [1],
       requiredScopes: ['admin'],
+      whenDenied: 'challenge' as const,
     }),
     route('rest', { tools: ['**'], prompts: ['**'], resources: ['**'], methods: ['**'] }),
   ],
@@ -145,11 +148,19 @@ const RULES: Readonly<Record<string, readonly RouteSnapshot[]>> = {
       resources: ['secret://*'],
       methods: ['vendor/*'],
       requiredScopes: ['admin'],
+      whenDenied: 'challenge' as const,
     }),
     route('rest', { tools: ['**'], prompts: ['**'], resources: ['**'], methods: ['**'] }),
   ],
   'a rule without match': [
-    route('all', { tools: ['**'], prompts: ['**'], resources: ['**'], methods: ['**'], requiredScopes: ['admin'] }),
+    route('all', {
+      tools: ['**'],
+      prompts: ['**'],
+      resources: ['**'],
+      methods: ['**'],
+      requiredScopes: ['admin'],
+      whenDenied: 'challenge' as const,
+    }),
   ],
 };
 
@@ -174,7 +185,7 @@ const RENAMED = catalog(
   ['open', 'admin'],
 );
 const rest = route('rest', { tools: ['**'], prompts: ['**'] });
-const admin = { requiredScopes: ['admin'] };
+const admin = { requiredScopes: ['admin'], whenDenied: 'challenge' as const };
 /** Rules for a tool and a prompt whose offered names are not the upstream's; each has to hold by itself. */
 const NAME_RULES: Readonly<Record<string, readonly RouteSnapshot[]>> = {
   'by offered name': [route('a', { tools: ['admin__delete_all'], prompts: ['admin__ask_me'], ...admin }), rest],

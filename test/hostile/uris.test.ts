@@ -94,6 +94,7 @@ const config = (url: string) => ({
     {
       match: { resources: ['Secret://**', 'secret:plan', 'file:///secret/**', 'greeting://ADMIN'] },
       requiredScopes: ['secret'],
+      whenDenied: 'challenge',
     },
   ],
 });

@@ -99,3 +99,8 @@ export function targetOf(requested: string, query: string, rules: PathRules): Ta
 export function withoutSlash(path: string): string {
   return path.endsWith('/') ? path.slice(0, -1) : path;
 }
+
+/** Whether WebSockets are opened at a path, unless the configuration closes the transport. */
+export function isWebSocketPath(path: string, { views }: PathRules): boolean {
+  return path === WEBSOCKET_PATH || path === views.base(views.find(path)) + WEBSOCKET_PATH;
+}

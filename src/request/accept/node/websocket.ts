@@ -15,7 +15,7 @@ import {
 } from '../connection/websocket.js';
 import { CloseCode } from '../connection/wire.js';
 import type { AcceptContext } from '../http/context.js';
-import { WEBSOCKET_PATH } from '../http/paths.js';
+import { isWebSocketPath, type PathRules } from '../http/paths.js';
 import type { NodeCall } from './call.js';
 import { withoutUpgrade } from './upgrade.js';
 
@@ -24,7 +24,7 @@ export interface NodeHandshakes {
   /** A call for a request whose head has arrived. */
   openHandshake(request: IncomingMessage, response: ServerResponse): NodeCall;
   /** @returns false when the handshake is refused, and answered */
-  acceptsHandshake(call: NodeCall, handshake: WebSocketHandshake): boolean;
+  acceptsHandshake(call: NodeCall, path: string, handshake: WebSocketHandshake): boolean;
 }
 
 /**
@@ -147,7 +147,7 @@ export class NodeWebSockets extends WebSockets<NodeWire> {
     this.#handshakes = handshakes;
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on('error', ignore);
-      if (isHandshake(request)) this.#request({ request, socket, head });
+      if (isHandshake(request, this.context.rules)) this.#request({ request, socket, head });
       // Offers of other protocols (HTTP/2) may be ignored, and are (RFC 9110 section 7.8).
       else withoutUpgrade(server, request, socket, head);
     });
@@ -180,7 +180,7 @@ export class NodeWebSockets extends WebSockets<NodeWire> {
       protocols: textOf(request, 'sec-websocket-protocol'),
     };
     const call = this.#handshakes.openHandshake(request, response);
-    if (!this.#handshakes.acceptsHandshake(call, handshake)) return;
+    if (!this.#handshakes.acceptsHandshake(call, pathOf(request), handshake)) return;
     call.isClosing = true;
     const exchange = this.context.acquire(call);
     if (exchange === null) return;
@@ -211,11 +211,13 @@ export class NodeWebSockets extends WebSockets<NodeWire> {
   }
 }
 
-function isHandshake(request: IncomingMessage): boolean {
-  const path = (request.url ?? '').split('?', 1)[0];
-  return (
-    request.method === 'GET' && path === WEBSOCKET_PATH && textOf(request, 'upgrade').toLowerCase() === 'websocket'
-  );
+function isHandshake(request: IncomingMessage, rules: PathRules): boolean {
+  if (request.method !== 'GET' || textOf(request, 'upgrade').toLowerCase() !== 'websocket') return false;
+  return isWebSocketPath(pathOf(request), rules);
+}
+
+function pathOf({ url = '' }: IncomingMessage): string {
+  return url.split('?', 1)[0] ?? '';
 }
 
 function textOf(request: IncomingMessage, name: string): string {

@@ -12,7 +12,7 @@ import { AcceptContext } from '../http/context.js';
 import { preflightHead } from '../http/cors.js';
 import type { FrontHandler } from '../http/handler.js';
 import { PAGE_HEAD, startPage } from '../http/page.js';
-import { PROBE_PATHS, ROOT_PATH, WEBSOCKET_PATH } from '../http/paths.js';
+import { PROBE_PATHS, ROOT_PATH, targetOf } from '../http/paths.js';
 import { Router } from './index.js';
 
 const SWEEP_MS: Milliseconds = 1000;
@@ -97,11 +97,13 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
   }
 
   /**
-   * Whether a WebSocket handshake is valid, and allowed by the rules for any request; otherwise it is refused.
+   * Whether a WebSocket handshake on a path (`isWebSocketPath`) is valid, and allowed by the rules for any request; otherwise it is refused.
    */
-  acceptsHandshake(call: Call, handshake: WebSocketHandshake): boolean {
-    let code = this.headError(call, 'GET', WEBSOCKET_PATH);
-    if (code === null && !this.context.rules.transports.websocket) code = 'GW_NOT_FOUND';
+  acceptsHandshake(call: Call, path: string, handshake: WebSocketHandshake): boolean {
+    const { rules } = this.context;
+    let code = this.headError(call, 'GET', path);
+    call.target = targetOf(path, '', rules);
+    if (code === null && !rules.transports.websocket) code = 'GW_NOT_FOUND';
     code ??= handshakeError(handshake);
     if (code !== null) this.refuse(call, code);
     return code === null;

@@ -55,6 +55,8 @@ export interface UwsSocketBehavior<Data> {
 export interface UwsRequest {
   getHeader(lowerCaseName: string): string;
   getUrl(): string;
+  /** Whether the handlers with less specific patterns get the request. */
+  setYield(yields: boolean): void;
   getQuery(): string;
   getCaseSensitiveMethod(): string;
   forEach(callback: (name: string, value: string) => void): void;

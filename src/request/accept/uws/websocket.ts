@@ -12,8 +12,8 @@ import {
 } from '../connection/websocket.js';
 import { CloseCode } from '../connection/wire.js';
 import type { AcceptContext } from '../http/context.js';
-import { WEBSOCKET_PATH } from '../http/paths.js';
-import type { UwsApp, UwsRequest, UwsResponse, UwsSocket } from './binding.js';
+import { isWebSocketPath, WEBSOCKET_PATH } from '../http/paths.js';
+import type { UwsApp, UwsRequest, UwsResponse, UwsSocket, UwsSocketBehavior } from './binding.js';
 import type { UwsCall } from './call.js';
 import { addressText } from './peer-address.js';
 
@@ -22,7 +22,7 @@ export interface UwsHandshakes {
   /** A call for a request whose head has arrived. */
   openHandshake(response: UwsResponse, request: UwsRequest): UwsCall;
   /** @returns false when the handshake is refused, and answered */
-  acceptsHandshake(call: UwsCall, handshake: WebSocketHandshake): boolean;
+  acceptsHandshake(call: UwsCall, path: string, handshake: WebSocketHandshake): boolean;
   /** A connection of HTTP has become a WebSocket. */
   upgraded(): void;
 }
@@ -108,14 +108,14 @@ export class UwsWebSockets extends WebSockets<UwsWire> {
   constructor(app: UwsApp, context: AcceptContext, limits: UwsWebSocketLimits, handshakes: UwsHandshakes) {
     super(context);
     this.#handshakes = handshakes;
-    app.ws<UserData>(WEBSOCKET_PATH, {
+    const behavior: UwsSocketBehavior<UserData> = {
       maxPayloadLength: longestMessage(limits.maxBodyBytes),
       idleTimeout: idleSeconds(limits.keepAliveMs),
       maxBackpressure: Math.min(LARGEST, limits.maxClientBufferBytes + 2 * limits.maxResponseBytes),
       closeOnBackpressureLimit: true,
       sendPingsAutomatically: true,
       compression: 0,
-      upgrade: (response, request, socketContext) => this.#request(response, request, socketContext),
+      upgrade: (response, request, socketContext) => this.#handshake(response, request, socketContext),
       open: (socket) => this.#open(socket),
       message: (socket, message, isBinary) => this.#message(socket.getUserData().wire, message, isBinary),
       ping: (socket, message) => this.#control(socket.getUserData().wire, message),
@@ -124,7 +124,9 @@ export class UwsWebSockets extends WebSockets<UwsWire> {
         if (socket.getBufferedAmount() === 0) socket.getUserData().wire.connection?.drained();
       },
       close: (socket) => this.#closed(socket.getUserData().wire),
-    });
+    };
+    // The paths of views change with the configuration: every handshake comes here.
+    app.ws(WEBSOCKET_PATH, behavior).ws('/*', behavior);
   }
 
   /** Answers a handshake with 101. */
@@ -136,7 +138,14 @@ export class UwsWebSockets extends WebSockets<UwsWire> {
     response.upgrade<UserData>({ wire }, key, protocol, extensions, context);
   }
 
-  #request(response: UwsResponse, request: UwsRequest, context: object): void {
+  #handshake(response: UwsResponse, request: UwsRequest, context: object): void {
+    const path = request.getUrl();
+    // The request goes on to the handlers for any path.
+    if (isWebSocketPath(path, this.context.rules)) this.#request(response, request, context, path);
+    else request.setYield(true);
+  }
+
+  #request(response: UwsResponse, request: UwsRequest, context: object, path: string): void {
     const protocols = request.getHeader('sec-websocket-protocol');
     const handshake = {
       upgrade: request.getHeader('upgrade'),
@@ -151,7 +160,7 @@ export class UwsWebSockets extends WebSockets<UwsWire> {
       context,
     };
     const call = this.#handshakes.openHandshake(response, request);
-    if (!this.#handshakes.acceptsHandshake(call, handshake)) return;
+    if (!this.#handshakes.acceptsHandshake(call, path, handshake)) return;
     const exchange = this.context.acquire(call);
     if (exchange === null) return;
     exchange.client.reply = new UwsUpgrade(call, exchange, this, upgrade);

@@ -1,0 +1,187 @@
+/** Views, and lists that show a client only what it may call; through a running gateway. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { startGateway } from '../support/gateway.js';
+import { eventually, type TestScope } from '../support/process.js';
+import { rawUpstream } from '../support/raw-upstream.js';
+import { modernRpc, openSession, rpc } from '../support/rpc.js';
+import { connectV1 } from '../support/sdk-clients.js';
+import { initialize, openWebSocket, sdkTransport } from '../support/transports.js';
+
+const tool = (name: string): object => ({ name, inputSchema: { type: 'object' } });
+const names = (items: { name?: string; uri?: string }[]): string[] => items.map(({ name, uri }) => uri ?? name ?? '');
+
+async function upstream(scope: TestScope, tools: readonly string[], uri: string) {
+  return rawUpstream(
+    scope,
+    ({ message }, answer) => {
+      const { method, params } = message;
+      if (method === 'resources/list') answer.result({ resources: [{ uri, name: 'one' }] });
+      else if (method === 'resources/templates/list') answer.result({ resourceTemplates: [] });
+      else if (method === 'prompts/list') answer.result({ prompts: [{ name: 'greet' }] });
+      else if (method === 'resources/read') answer.result({ contents: [{ uri: params.uri, text: uri }] });
+      else answer.result({ content: [{ type: 'text', text: params.name }] });
+    },
+    { tools: tools.map(tool), capabilities: { resources: {}, prompts: {} } },
+  );
+}
+
+const auth = {
+  type: 'bearer',
+  tokens: {
+    low: { token: 'low-token-of-some-length', scopes: ['use'] },
+    high: { token: 'high-token-of-some-length', scopes: ['use', 'admin'] },
+  },
+};
+const as = (who: 'low' | 'high') => ({ authorization: `Bearer ${who}-token-of-some-length` });
+
+for (const frontEnd of ['uws', 'node'] as const) {
+  describe(`views on ${frontEnd}`, () => {
+    it('have paths and lists of their own, on every transport', async (scope) => {
+      const users = await upstream(scope, ['get', 'create', 'drop'], 'users://one');
+      const files = await upstream(scope, ['get', 'read'], 'files://one');
+      const gateway = await startGateway(
+        scope,
+        {
+          mcpServers: { users: { url: users.url }, files: { url: files.url, path: '/files' } },
+          views: {
+            '/users/mcp': { servers: ['users'], tools: ['get', 'create'], prefix: false },
+            '/both': { tools: 'users__*' },
+          },
+        },
+        { frontEnd },
+      );
+      const origin = gateway.url.replace(/\/mcp$/, '');
+      const list = async (path: string, method = 'tools/list') => {
+        const { message } = await modernRpc(origin + path, method);
+        return names(message.result.tools ?? message.result.resources ?? message.result.prompts);
+      };
+      await eventually('all lists', async () => (await list('/mcp')).length === 5);
+      assert.deepEqual(await list('/mcp'), ['users__get', 'users__create', 'users__drop', 'files__get', 'files__read']);
+      assert.deepEqual(await list('/both'), ['users__get', 'users__create', 'users__drop']);
+      assert.deepEqual(await list('/both', 'prompts/list'), ['users__greet', 'files__greet']);
+      assert.deepEqual(await list('/files/mcp', 'resources/list'), ['files://one']);
+      assert.deepEqual(await list('/files'), ['get', 'read']);
+      const expected = ['get', 'create'];
+      for (const path of ['/users', '/users/', '/users/mcp', '/users/mcp/'])
+        assert.deepEqual(await list(path), expected);
+
+      const text = async (path: string, name: string) => {
+        const { message } = await modernRpc(origin + path, 'tools/call', { name, arguments: {} });
+        return message.result?.content[0].text ?? message.error.code;
+      };
+      assert.equal(await text('/users/mcp', 'create'), 'create');
+      assert.equal(await text('/users/mcp', 'drop'), -32602, 'not in the view');
+      assert.equal(await text('/users/mcp', 'users:drop'), -32602, 'nor by its address');
+      assert.equal(await text('/users/mcp', 'files__read'), -32602);
+      assert.equal(await text('/users/mcp', 'read'), -32602);
+      assert.equal(await text('/files', 'get'), 'get');
+      assert.equal(await text('/mcp', 'users__drop'), 'drop');
+      const read = (path: string, uri: string) => modernRpc(origin + path, 'resources/read', { uri });
+      assert.equal((await read('/users/mcp', 'users://one')).message.result.contents[0].text, 'users://one');
+      const other = (await read('/users/mcp', 'files://one')).message;
+      assert.equal(other.result?.contents[0].text ?? '', 'users://one', 'the server of the view was asked, no other');
+
+      const session = await openSession(`${origin}/users/mcp`);
+      assert.deepEqual(names((await session.request('tools/list')).message.result.tools), expected);
+      const v1 = await connectV1(scope, `${origin}/users/mcp`);
+      assert.deepEqual(names((await v1.listTools()).tools), expected);
+      const socket = await openWebSocket(scope, `${origin}/users`);
+      await initialize(socket);
+      assert.deepEqual(names((await socket.request('tools/list')).result.tools), expected);
+      const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
+      const sse = new Client({ name: 'test', version: '1' });
+      scope.after(() => sse.close());
+      await sse.connect(sdkTransport.sse(`${origin}/users`));
+      assert.deepEqual(names((await sse.listTools()).tools), expected);
+      const rest = await rpc(`${origin}/users/tools`, undefined, {}, { method: 'GET' });
+      assert.deepEqual(names(JSON.parse(rest.text).tools), expected);
+      assert.equal((await rpc(`${origin}/users/elsewhere`, {})).status, 404);
+      assert.equal((await rpc(`${origin}/usersmcp`, {})).status, 404);
+    });
+
+    it('need their scopes for every request', async (scope) => {
+      const ops = await upstream(scope, ['drop'], 'ops://one');
+      const gateway = await startGateway(
+        scope,
+        { auth, mcpServers: { ops: { url: ops.url } }, views: { '/ops/mcp': { requiredScopes: ['admin'] } } },
+        { frontEnd },
+      );
+      const url = gateway.url.replace(/\/mcp$/, '/ops/mcp');
+      for (const method of ['tools/list', 'server/discover', 'tools/call']) {
+        const refused = await modernRpc(url, method, { name: 'ops__drop', arguments: {} }, { headers: as('low') });
+        assert.equal(refused.status, 403, method);
+        assert.match(refused.headers.get('www-authenticate') ?? '', /error="insufficient_scope".*scope="admin"/);
+      }
+      assert.equal((await modernRpc(url, 'tools/list', {}, { headers: as('high') })).status, 200);
+      assert.equal((await modernRpc(gateway.url, 'tools/list', {}, { headers: as('low') })).status, 200);
+    });
+
+    it('what a client may not call is not listed, and answers as what does not exist', async (scope) => {
+      const ops = await upstream(scope, ['drop', 'look', 'make'], 'ops://secret');
+      const gateway = await startGateway(
+        scope,
+        {
+          auth,
+          mcpServers: { ops: { url: ops.url }, more: { url: (await upstream(scope, ['x'], 'more://one')).url } },
+          catalog: { pageSize: 2 },
+          routes: [
+            { name: 'admin', match: { tools: 'ops__drop', resources: 'ops://*' }, requiredScopes: ['admin'] },
+            { name: 'shown', match: { tools: 'ops__make' }, requiredScopes: ['admin'], whenDenied: 'challenge' },
+          ],
+        },
+        { frontEnd },
+      );
+      const ask = (who: 'low' | 'high', method: string, params: Record<string, unknown> = {}) =>
+        modernRpc(gateway.url, method, params, { headers: as(who) });
+      const pages = async (who: 'low' | 'high'): Promise<string[][]> => {
+        const found: string[][] = [];
+        for (let cursor: string | undefined; ; ) {
+          const { message } = await ask(who, 'tools/list', cursor === undefined ? {} : { cursor });
+          assert.equal(message.result.cacheScope, 'private');
+          found.push(names(message.result.tools));
+          cursor = message.result.nextCursor;
+          if (cursor === undefined) return found;
+        }
+      };
+      await eventually('all lists', async () => (await pages('high')).flat().length === 4);
+      assert.deepEqual(await pages('high'), [
+        ['ops__drop', 'ops__look'],
+        ['ops__make', 'more__x'],
+      ]);
+      const shown = [['ops__look', 'ops__make'], ['more__x']];
+      for (let time = 0; time < 3; time += 1) assert.deepEqual(await pages('low'), shown);
+      const legacy = await openSession(gateway.url, { headers: as('low') });
+      assert.deepEqual(names((await legacy.request('tools/list')).message.result.tools), shown[0]);
+      assert.deepEqual(names((await ask('low', 'resources/list')).message.result.resources), ['more://one']);
+      assert.deepEqual(names((await ask('high', 'resources/list')).message.result.resources), [
+        'ops://secret',
+        'more://one',
+      ]);
+
+      const answer = async (who: 'low' | 'high', name: string) => {
+        const { headers, status, text } = await ask(who, 'tools/call', { name, arguments: {} });
+        const kept = [...headers].filter(([header]) => header !== 'date');
+        return JSON.stringify([status, kept, text]).replaceAll(name, 'NAME');
+      };
+      const unknown = await answer('low', 'ops__xxxx');
+      for (const name of ['ops__drop', 'ops:drop']) {
+        assert.equal(await answer('low', name), name.includes(':') ? await answer('low', 'ops:xxxx') : unknown);
+        assert.equal(await answer('low', name), await answer('low', name.replace('drop', 'xxxx')));
+      }
+      assert.notEqual(await answer('high', 'ops__drop'), unknown);
+      const secret = await ask('low', 'resources/read', { uri: 'ops://secret' });
+      const missing = await ask('low', 'resources/read', { uri: 'ops://absent' });
+      assert.equal(secret.text.replace('secret', 'absent'), missing.text);
+      const reference = { type: 'ref/resource', uri: 'ops://secret' };
+      const completion = { ref: reference, argument: { name: 'a', value: '' } };
+      assert.equal(
+        (await ask('low', 'completion/complete', completion)).message.error.data.code,
+        'GW_UNKNOWN_RESOURCE',
+      );
+      const challenged = await ask('low', 'tools/call', { name: 'ops__make', arguments: {} });
+      assert.equal(challenged.status, 403);
+      assert.match(challenged.headers.get('www-authenticate') ?? '', /scope="admin"/);
+    });
+  });
+}
