@@ -27,8 +27,16 @@ export class ManifestError extends Error {}
 /** A discovery without the number of its server, which another run may count differently. */
 type StoredLists = Omit<Discovery, 'server'>;
 
+interface StoredServer {
+  /** Of the configuration that the server had. */
+  readonly hash: string;
+  readonly lists: StoredLists;
+  /** See `ManifestEntry`. */
+  readonly used: readonly string[];
+}
+
 /** By name of the server. */
-type StoredServers = ReadonlyMap<string, { readonly hash: string; readonly lists: StoredLists }>;
+type StoredServers = ReadonlyMap<string, StoredServer>;
 
 /** The content of a manifest. Immutable. */
 export class Manifest {
@@ -66,13 +74,13 @@ export class Manifest {
     const { format, salt, servers } = JSON.parse(bytes.toString('utf8')) as Record<string, unknown>;
     if (format !== FORMAT) throw new ManifestError('it is of another version');
     if (typeof salt !== 'string' || !isObject(servers)) throw new ManifestError('it is broken');
-    const found = new Map<string, { hash: string; lists: StoredLists }>();
+    const found = new Map<string, StoredServer>();
     const place = findMember(bytes, 0, bytes.length, 'servers');
     const cursor = new JsonCursor(bytes, place?.start ?? 0);
     for (const [name, entry] of inFileOrder(cursor)) {
       const hash = isObject(entry) ? entry['hash'] : null;
       if (!isObject(entry) || typeof hash !== 'string') throw new ManifestError('it is broken');
-      found.set(name, { hash, lists: storedLists(entry, bytes, cursor.start) });
+      found.set(name, { hash, lists: storedLists(entry, bytes, cursor.start), used: storedUse(entry) });
     }
     return new Manifest(salt, digestOf(bytes), found);
   }
@@ -89,9 +97,18 @@ export class Manifest {
    * @returns null when there are none, or when they are those of another configuration of this server
    */
   listsOf(server: ServerSnapshot, number: number): Discovery | null {
+    const entry = this.#entryOf(server);
+    return entry === null ? null : { server: number, ...entry.lists };
+  }
+
+  /** Names of the client capabilities that a server made use of; none under another configuration of this server. */
+  usedBy(server: ServerSnapshot): readonly string[] {
+    return this.#entryOf(server)?.used ?? [];
+  }
+
+  #entryOf(server: ServerSnapshot): StoredServer | null {
     const entry = this.#servers.get(server.name);
-    if (entry === undefined || entry.hash !== hashOf(this.salt, upstreamFingerprint(server))) return null;
-    return { server: number, ...entry.lists };
+    return entry?.hash === hashOf(this.salt, upstreamFingerprint(server)) ? entry : null;
   }
 }
 
@@ -99,6 +116,8 @@ export class Manifest {
 export interface ManifestEntry {
   readonly server: ServerSnapshot;
   readonly lists: Discovery;
+  /** Names of the client capabilities that it is known to make use of. */
+  readonly used: readonly string[];
 }
 
 /**
@@ -118,9 +137,9 @@ export function manifestBytes(
   const parts: Buffer[] = [head];
   const omitted: string[] = [];
   let size = head.length + tail.length;
-  for (const { server, lists } of entries) {
+  for (const { server, lists, used } of entries) {
     if (isTombstone(server)) continue;
-    const entry = entryBytes(salt, server, lists, parts.length > 1);
+    const entry = entryBytes(salt, server, lists, used, parts.length > 1);
     if (size + entry.length > maxBytes) {
       omitted.push(server.name);
       continue;
@@ -160,10 +179,16 @@ export async function writeManifest(path: string, bytes: Buffer): Promise<void> 
   }
 }
 
-function entryBytes(salt: string, server: ServerSnapshot, lists: Discovery, isLater: boolean): Buffer {
+function entryBytes(
+  salt: string,
+  server: ServerSnapshot,
+  lists: Discovery,
+  used: readonly string[],
+  isLater: boolean,
+): Buffer {
   const { era, revision, capabilities, instructions, serverInfo, cacheScope } = lists;
   const hash = hashOf(salt, upstreamFingerprint(server));
-  const described = JSON.stringify({ hash, era, revision, capabilities, instructions, serverInfo, cacheScope });
+  const described = JSON.stringify({ hash, era, revision, capabilities, instructions, serverInfo, cacheScope, used });
   const parts: Buffer[] = [
     Buffer.from(`${isLater ? ',' : ''}${JSON.stringify(server.name)}:${described.slice(0, -1)}`),
   ];
@@ -222,6 +247,12 @@ function storedLists(entry: Record<string, unknown>, bytes: Buffer, start: numbe
     ttlMs: 0,
     cacheScope: cacheScope === 'public' ? 'public' : 'private',
   };
+}
+
+/** Manifests of earlier versions do not have it. */
+function storedUse({ used = [] }: Record<string, unknown>): string[] {
+  if (!Array.isArray(used) || used.some((name) => typeof name !== 'string')) throw new ManifestError('it is broken');
+  return used;
 }
 
 async function readFile(path: string, maxBytes: Bytes): Promise<Buffer | null> {

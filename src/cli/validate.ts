@@ -1,4 +1,3 @@
-import { configFaults } from '../catalog/route-faults.js';
 import { compileSnapshot } from '../config/compile/index.js';
 import { loadConfigFile } from '../config/load.js';
 import type { LoadedConfig } from '../config/loaded.js';
@@ -14,6 +13,7 @@ import { authority } from './addresses.js';
 import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments } from './command.js';
 import { requiredFile } from './config-file.js';
 import { checkKeyFile } from './key-file.js';
+import { type KnownLists, knownLists } from './known-lists.js';
 import { maskWith, printError, printLine, printWarning, style, table } from './print.js';
 import { checkPrograms, endpointPath } from './programs.js';
 import { type Rename, renames } from './renames.js';
@@ -49,10 +49,11 @@ async function run(args: readonly string[]): Promise<ExitCode> {
     const snapshot = compileSnapshot(loaded);
     await checkKeyFile(loaded, snapshot);
     checkPrograms(loaded, snapshot);
-    const upstreams = resolveUpstreams(snapshot, loaded);
+    const known = await knownLists(snapshot);
+    const upstreams = resolveUpstreams(snapshot, loaded, known);
     const runtime = await detectRuntime(snapshot);
-    if (flags.json) printLine(JSON.stringify(report(loaded, snapshot, upstreams, runtime), null, 2));
-    else printReport(file, loaded, snapshot, upstreams, runtime);
+    if (flags.json) printLine(JSON.stringify(report(loaded, snapshot, known, upstreams, runtime), null, 2));
+    else printReport(file, loaded, snapshot, known, upstreams, runtime);
     return EXIT.ok;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -63,18 +64,22 @@ async function run(args: readonly string[]): Promise<ExitCode> {
 }
 
 /** The programs exist ({@link checkPrograms}). */
-function resolveUpstreams(snapshot: Snapshot, loaded: LoadedConfig): Upstream[] {
+function resolveUpstreams(snapshot: Snapshot, loaded: LoadedConfig, known: KnownLists): Upstream[] {
   return snapshot.servers.flatMap((server) =>
     server.endpoints.map((endpoint, index) => {
       const target = targetOf(endpoint, endpointPath(loaded, server.name, index), loaded);
-      return { name: server.name, transport: endpoint.transport, target, note: noteOf(server, endpoint) };
+      return { name: server.name, transport: endpoint.transport, target, note: noteOf(server, endpoint, known) };
     }),
   );
 }
 
-/** What a server makes of its clients is known when it runs. */
-function noteOf({ isolation }: ServerSnapshot, { transport }: EndpointSnapshot): string {
+/** What a server makes of its clients is known when it has run. */
+function noteOf({ name, isolation }: ServerSnapshot, { transport }: EndpointSnapshot, { used }: KnownLists): string {
   if (isolation !== 'shared' || transport === 'http') return '';
+  const capabilities = used.get(name) ?? [];
+  if (capabilities.length > 0) {
+    return `shared: would offer more to clients that declare ${capabilities.join(', ')} with isolation: session`;
+  }
   return 'shared: cannot ask clients; `switchyard check` shows what isolation: session would add';
 }
 
@@ -95,16 +100,28 @@ async function detectRuntime(snapshot: Snapshot): Promise<Runtime> {
   };
 }
 
-function report(loaded: LoadedConfig, snapshot: Snapshot, upstreams: readonly Upstream[], runtime: Runtime): object {
+function report(
+  loaded: LoadedConfig,
+  snapshot: Snapshot,
+  known: KnownLists,
+  upstreams: readonly Upstream[],
+  runtime: Runtime,
+): object {
   return {
     valid: true,
     warnings: loaded.warnings,
     upstreams,
     renamed: shownRenames(loaded, snapshot),
-    routes: configFaults(snapshot).map(({ route, kind, detail }) => ({
+    listed: { servers: known.listed.map((name) => loaded.mask(name)), note: loaded.mask(known.note) },
+    routes: known.routeFaults.map(({ route, kind, detail }) => ({
       route: loaded.mask(route),
       kind,
       detail: loaded.mask(detail),
+    })),
+    unmatched: known.unmatched.map(({ server, key, pattern }) => ({
+      server: loaded.mask(server),
+      key,
+      pattern: loaded.mask(pattern),
     })),
     ...runtime,
     config: loaded.printable(),
@@ -125,6 +142,7 @@ function printReport(
   file: string,
   loaded: LoadedConfig,
   snapshot: Snapshot,
+  known: KnownLists,
   upstreams: readonly Upstream[],
   runtime: Runtime,
 ): void {
@@ -132,7 +150,10 @@ function printReport(
   const shownHost = loaded.shownAt(['host']) ?? snapshot.host;
   const adminHost = loaded.shownAt(['admin', 'host']) ?? snapshot.admin?.host ?? '';
   for (const warning of loaded.warnings) printWarning(warning);
-  for (const { route, detail } of configFaults(snapshot)) printWarning(loaded.mask(`route ${route} ${detail}`));
+  for (const { route, detail } of known.routeFaults) printWarning(loaded.mask(`route ${route} ${detail}`));
+  for (const { server, key, pattern } of known.unmatched) {
+    printWarning(loaded.mask(`mcpServers.${server}.${key}: ${JSON.stringify(pattern)} matches nothing that it offers`));
+  }
   printLine(`${file} ${style('green', 'can be used')}.`);
   section('Listeners', [
     ['endpoint', snapshot.listens ? `http://${authority({ ...snapshot, host: shownHost })}${snapshot.path}` : 'none'],
@@ -140,6 +161,7 @@ function printReport(
     ['admin', snapshot.admin === null ? 'none' : `http://${authority({ ...snapshot.admin, host: adminHost })}`],
     ['auth', snapshot.auth.type],
     ['session key', sessionKeyOf(loaded, snapshot)],
+    ['lists', loaded.mask(known.note)],
     ['workers', String(snapshot.workers)],
     ['decoder', withReason(runtime.decoder)],
     ['front end', withReason(runtime.frontEnd)],
@@ -225,7 +247,8 @@ export const validate: Command = {
   summary: 'check a configuration',
   usage: ['[FILE] [--json]'],
   about: `Checks a configuration without starting anything: every key, variables, key files, and that the programs of
-stdio servers are on PATH. Lists upstreams and routes, and says which decoder and which front end would run.
+stdio servers are on PATH. Lists upstreams and routes, and says which decoder and which front end would run. Routes
+and names are compared with the lists of the last run (catalog.manifestFile).
 Without a file it takes that of the working folder.`,
   options: OPTIONS,
   notes: 'Exit codes: 0 the configuration can be used, 78 it cannot, 1 anything else.',

@@ -156,7 +156,7 @@ function retryIn(at: number): Pick<EndpointStatus, 'retryInMs'> {
 function upstreamStatus(server: UpstreamServer): UpstreamStatus {
   return {
     name: server.name,
-    healthy: server.isHealthy,
+    healthy: server.health.isHealthy,
     isolation: server.config.isolation,
     clientUse: server.clientUse,
     endpoints: server.endpoints.map((endpoint, index): EndpointStatus => {

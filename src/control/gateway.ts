@@ -265,7 +265,8 @@ class Gateway implements RunningGateway, AdminSource {
     const waits = (): boolean =>
       this.#upstreams.changing ||
       this.#upstreams.servers.some(
-        (server) => server.discovery === null && !server.hasFailed && !isTombstone(server) && concerns(server.name),
+        (server) =>
+          server.discovery === null && !server.health.hasFailed && !isTombstone(server) && concerns(server.name),
       );
     while (performance.now() < deadline && this.#stopping === null && waits()) {
       await new Promise((resolve) => setTimeout(resolve, 10));

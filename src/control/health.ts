@@ -44,7 +44,7 @@ export function upstreamHealth(pool: UpstreamPool, order: readonly number[] | un
     .filter((server) => !isTombstone(server))
     .map((server) => ({
       name: server.name,
-      healthy: server.isHealthy,
+      healthy: server.health.isHealthy,
       endpoints: server.endpoints.map((endpoint, index): EndpointHealth => {
         const { inFlight, dedicated: lanes } = server.totals(index);
         const isInitialized = endpoint.handshake !== null;

@@ -4,19 +4,20 @@ import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { packageVersion } from '../package-root.js';
 import type { AnswerNames } from '../request/write/index.js';
 import { clientReason } from '../upstream/core/reasons.js';
+import type { ServerHealth } from '../upstream/endpoint-choice.js';
 
 /** Names of the gateway and of its servers as JSON, for responses. One per front. */
 export class Identity implements AnswerNames {
   readonly #config: Current<Pick<Snapshot, 'name' | 'servers'>>;
   #serverInfo: Buffer;
   #names: Buffer[];
-  readonly #upstreams: { readonly servers: readonly { readonly fault: string }[] };
+  readonly #upstreams: { readonly servers: readonly { readonly health: Pick<ServerHealth, 'fault'> }[] };
   /** The reasons that were asked for last, by server. */
   readonly #reasons: { readonly fault: string; readonly token: Buffer }[] = [];
 
   constructor(
     config: Current<Pick<Snapshot, 'name' | 'servers'>>,
-    upstreams: { readonly servers: readonly { readonly fault: string }[] },
+    upstreams: { readonly servers: readonly { readonly health: Pick<ServerHealth, 'fault'> }[] },
   ) {
     this.#config = config;
     this.#upstreams = upstreams;
@@ -33,7 +34,7 @@ export class Identity implements AnswerNames {
   }
 
   serverReason(index: number): Uint8Array | null {
-    const fault = this.#upstreams.servers[index]?.fault ?? '';
+    const fault = this.#upstreams.servers[index]?.health.fault ?? '';
     if (fault === '') return null;
     let known = this.#reasons[index];
     if (known?.fault !== fault) {

@@ -16,9 +16,16 @@ import type { Discovery } from '../upstream/core/types.js';
 /** Pause after a change before the manifest is written, so that servers that are listed at the same time cost one write. */
 const WRITE_MS: Milliseconds = 500;
 
-/** The servers whose lists are kept: the upstream pool. */
+/** A server whose lists are kept. */
+export interface ListedServer {
+  readonly name: string;
+  readonly clientUse: { readonly capabilities: readonly string[] };
+  restore(discovery: Discovery): void;
+}
+
+/** The servers whose lists are kept, by number: the upstream pool. */
 export interface ListedServers {
-  readonly servers: readonly { restore(discovery: Discovery): void }[];
+  readonly servers: readonly ListedServer[];
 }
 
 /** What the lists of an earlier run are offered by until the servers are listed: the catalog. */
@@ -31,6 +38,7 @@ export class ManifestKeeper {
   readonly #config: Current<Snapshot>;
   readonly #logger: Logger;
   readonly #entries = new Map<string, ManifestEntry>();
+  #upstreams: ListedServers = { servers: [] };
   #salt = newSalt();
   /** Of what the file holds; '' = unknown. */
   #digest = '';
@@ -48,6 +56,7 @@ export class ManifestKeeper {
   async restore(upstreams: ListedServers, catalog: OfferedLists): Promise<void> {
     const { catalog: rules, limits, servers } = this.#config.current;
     const { manifestFile: path } = rules;
+    this.#upstreams = upstreams;
     if (path === null && servers.length > 0) {
       this.#logger.info(
         'lists are not kept for the next start, since the configuration has no file; set catalog.manifestFile',
@@ -63,7 +72,7 @@ export class ManifestKeeper {
     for (const [number, server] of servers.entries()) {
       const lists = manifest.listsOf(server, number);
       if (lists !== null) {
-        this.#entries.set(server.name, { server, lists });
+        this.#entries.set(server.name, { server, lists, used: manifest.usedBy(server) });
         upstreams.servers[number]?.restore(lists);
         restored.push(catalog.update(lists));
       } else if (manifest.names.includes(server.name)) changed.push(server.name);
@@ -90,7 +99,9 @@ export class ManifestKeeper {
     const { catalog, servers } = this.#config.current;
     const server = servers[lists.server];
     if (typeof catalog.manifestFile !== 'string' || server === undefined || isTombstone(server)) return;
-    this.#entries.set(server.name, { server, lists });
+    const before = this.#entries.get(server.name);
+    const used = before !== undefined && sameUpstream(before.server, server) ? before.used : [];
+    this.#entries.set(server.name, { server, lists, used });
     if (this.#timer !== null) return;
     this.#timer = setTimeout(() => {
       this.#timer = null;
@@ -101,7 +112,8 @@ export class ManifestKeeper {
 
   /** Writes what has not been written yet. */
   async close(): Promise<void> {
-    const isPending = this.#timer !== null;
+    const isPending =
+      this.#timer !== null || [...this.#entries.values()].some((entry) => this.#withUse(entry) !== entry);
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     await this.#writing;
@@ -114,7 +126,7 @@ export class ManifestKeeper {
     if (typeof path !== 'string') return;
     const entries = servers.flatMap((server) => {
       const entry = this.#entries.get(server.name);
-      return entry !== undefined && sameUpstream(entry.server, server) ? [entry] : [];
+      return entry !== undefined && sameUpstream(entry.server, server) ? [this.#withUse(entry)] : [];
     });
     for (const name of this.#entries.keys())
       if (!servers.some((server) => server.name === name)) this.#entries.delete(name);
@@ -133,6 +145,13 @@ export class ManifestKeeper {
         'lists are not kept for the next start, since the file cannot be written; set catalog.manifestFile';
       this.#tell(reason, { path, reason }, advice);
     }
+  }
+
+  /** What is known from this run, else from the one before. */
+  #withUse(entry: ManifestEntry): ManifestEntry {
+    const server = this.#upstreams.servers.find(({ name }) => name === entry.server.name);
+    const used = server?.clientUse.capabilities ?? [];
+    return used.length === 0 || used.join() === entry.used.join() ? entry : { ...entry, used };
   }
 
   #tell(key: string, fields: object, message: string): void {

@@ -2,13 +2,13 @@ import type { Current } from '../config/current.js';
 import { isTombstone } from '../config/numbering.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { PlainAnswer } from '../request/accept/http/handler.js';
+import type { ServerHealth } from '../upstream/endpoint-choice.js';
 
 /** A server, as readiness sees it. */
 export interface ReadinessServer {
   readonly name: string;
   readonly endpoints: readonly object[];
-  readonly isHealthy: boolean;
-  readonly fault: string;
+  readonly health: Pick<ServerHealth, 'isHealthy' | 'fault'>;
 }
 
 /** A server that gets no calls at the moment. */
@@ -46,8 +46,8 @@ export class Readiness {
   /** The servers that are down. */
   down(): ServerDown[] {
     return this.#upstreams.servers
-      .filter((server) => !isTombstone(server) && !server.isHealthy)
-      .map(({ name, fault }) => ({ server: name, reason: fault === '' ? 'connecting' : fault }));
+      .filter((server) => !isTombstone(server) && !server.health.isHealthy)
+      .map(({ name, health: { fault } }) => ({ server: name, reason: fault === '' ? 'connecting' : fault }));
   }
 
   /** Why the gateway is not ready, in sentences; none = it is ready. */

@@ -2,14 +2,13 @@ import type { Logger } from 'pino';
 import { isTombstone } from '../config/numbering.js';
 import type { Count, Milliseconds } from '../units.js';
 import type { Discovery } from '../upstream/core/types.js';
+import type { ServerHealth } from '../upstream/endpoint-choice.js';
 
 /** One server, as the summary shows it. */
 export interface SummaryServer {
   readonly name: string;
   readonly endpoints: readonly object[];
-  readonly isHealthy: boolean;
-  /** '' = the first try to connect goes on. */
-  readonly fault: string;
+  readonly health: Pick<ServerHealth, 'isHealthy' | 'fault'>;
   readonly discovery: Discovery | null;
 }
 
@@ -84,13 +83,13 @@ export class UpstreamSummary {
   }
 }
 
-function isReady({ isHealthy, discovery }: SummaryServer): boolean {
-  return isHealthy && discovery !== null;
+function isReady({ health, discovery }: SummaryServer): boolean {
+  return health.isHealthy && discovery !== null;
 }
 
 function summaryOf(servers: readonly SummaryServer[], tools: Count): string {
   const missing = servers.filter((server) => !isReady(server));
-  const reasons = missing.slice(0, NAMED).map(({ name, fault, isHealthy }) => {
+  const reasons = missing.slice(0, NAMED).map(({ name, health: { fault, isHealthy } }) => {
     return `${name}: ${isHealthy ? 'its lists are being read' : fault === '' ? 'connecting' : fault}`;
   });
   if (missing.length > NAMED) reasons.push(`and ${missing.length - NAMED} more`);

@@ -6,11 +6,23 @@ import type { BaseEndpoint } from './core/endpoint.js';
 
 /** Failed tries in a row after which an endpoint counts as failed at the start. */
 const FINAL_TRIES: Count = 2;
+/** Failed tries in a row after which calls do not wait for an endpoint that was connected before. */
+const RECONNECTING_TRIES: Count = 2;
 /** Longest time that a client is told to wait. */
 const LONGEST_RETRY_MS: Milliseconds = 3_600_000;
 
+/** How the endpoints of a server are that clients share. */
+export interface ServerHealth {
+  /** See `UpstreamHealth.healthy`. */
+  readonly isHealthy: boolean;
+  /** Whether no more is to be expected of the start: every endpoint has failed repeatedly. One try may lead to another way. */
+  readonly hasFailed: boolean;
+  /** Why calls cannot be sent, of the first endpoint with a reason; '' = they can, or the first try goes on. */
+  readonly fault: string;
+}
+
 /** Chooses among the endpoints of a server that clients share. */
-export class EndpointChoice {
+export class EndpointChoice implements ServerHealth {
   readonly #endpoints: readonly BaseEndpoint[];
   readonly #balancer: Balancer;
   /** Used within one choice. */
@@ -53,6 +65,17 @@ export class EndpointChoice {
     return this.#endpoints.find((endpoint) => endpoint.isAwaitable(now)) ?? null;
   }
 
+  /** See `StartingServer`. After a try that failed, callers of a server that was never connected get the reason at once. */
+  get isStarting(): boolean {
+    let isStarting = false;
+    for (const { failedTries, state, wasReady } of this.#endpoints) {
+      if (state === 'ready') return false;
+      if (state === 'connecting' || state === 'backoff')
+        isStarting ||= failedTries < (wasReady ? RECONNECTING_TRIES : 1);
+    }
+    return isStarting;
+  }
+
   /** Time until calls may succeed again; 0 = now, or unknown. */
   retryInMs(): Milliseconds {
     const now = performance.now();
@@ -60,17 +83,17 @@ export class EndpointChoice {
     return Math.min(...waits.filter((wait) => wait > 0), LONGEST_RETRY_MS) % LONGEST_RETRY_MS;
   }
 
-  /** See `UpstreamHealth.healthy`. */
+  /** See {@link ServerHealth}. */
   get isHealthy(): boolean {
     return this.#endpoints.some((endpoint) => endpoint.state === 'ready' && endpoint.fault === '');
   }
 
-  /** See `UpstreamServer.hasFailed`. */
+  /** See {@link ServerHealth}. */
   get hasFailed(): boolean {
     return this.#endpoints.every(({ failedTries }) => failedTries >= FINAL_TRIES);
   }
 
-  /** See `UpstreamServer.fault`. */
+  /** See {@link ServerHealth}. */
   get fault(): string {
     return this.isHealthy ? '' : (this.#endpoints.find(({ fault }) => fault !== '')?.fault ?? '');
   }

@@ -21,7 +21,7 @@ import {
 } from './core/types.js';
 import { createEndpoint } from './create-endpoint.js';
 import { ListReader, type ListSource } from './discovery/lists.js';
-import { EndpointChoice } from './endpoint-choice.js';
+import { EndpointChoice, type ServerHealth } from './endpoint-choice.js';
 import { type ClientHost, ClientNeeds, type ClientUseReport } from './isolation/client-needs.js';
 import { DedicatedEndpoints, type DedicatedHost, type ListedEndpoint } from './isolation/dedicated.js';
 import { LogLevel } from './log-level.js';
@@ -225,6 +225,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
       const chosen = dedicated.acquire(exchange);
       if (chosen !== null) return chosen;
       this.#refusal = dedicated.refusal;
+      exchange.call.detail = dedicated.refusalReason;
       tried.add(base.index);
     }
   }
@@ -233,6 +234,11 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   chooseAwaitable(exchange: Exchange): Endpoint | null {
     if (this.#refusal !== null || this.#needsDedicated(exchange)) return null;
     return this.#choice.awaitable();
+  }
+
+  /** See `SendServer`. */
+  get isStarting(): boolean {
+    return this.#choice.isStarting;
   }
 
   /** See `SendServer.retryInMs`. */
@@ -299,19 +305,8 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     return createEndpoint(this.context, owner, { server: this.index, index }, fixed, profile, breaker);
   }
 
-  /** See `UpstreamHealth.healthy`. */
-  get isHealthy(): boolean {
-    return this.#choice.isHealthy;
-  }
-
-  /** Whether no more is to be expected of the start: every endpoint has failed repeatedly. One try may lead to another way. */
-  get hasFailed(): boolean {
-    return this.#choice.hasFailed;
-  }
-
-  /** Why calls cannot be sent, of the first endpoint with a reason; '' = they can, or the first try goes on. */
-  get fault(): string {
-    return this.#choice.fault;
+  get health(): ServerHealth {
+    return this.#choice;
   }
 
   dedicatedChanged(endpoint: BaseEndpoint): void {

@@ -47,10 +47,11 @@ test('lists come back byte for byte, for a server of the same configuration only
   const { bytes, digest, omitted } = manifestBytes(
     newSalt(),
     [
-      { server: server('a'), lists: listsOf() },
+      { server: server('a'), lists: listsOf(), used: [] },
       {
         server: server('__proto__'),
         lists: listsOf({ instructions: 'do', serverInfo: null, era: Era.modern, revision: 4 }),
+        used: ['sampling'],
       },
     ],
     MAX,
@@ -81,6 +82,8 @@ test('lists come back byte for byte, for a server of the same configuration only
     cacheScope: 'public',
   });
   assert.equal(manifest.listsOf(server('__proto__'), 0)?.instructions, 'do');
+  assert.deepEqual([manifest.usedBy(server('__proto__')), manifest.usedBy(server('a'))], [['sampling'], []]);
+  assert.deepEqual(manifest.usedBy(server('__proto__', { isolation: 'session' })), []);
   assert.equal(manifest.listsOf(server('b'), 0), null);
   assert.equal(manifest.listsOf(server('a', { isolation: 'session' }), 0), null);
   assert.notEqual(
@@ -100,7 +103,7 @@ test('a manifest has no secrets of the configuration, and differs between gatewa
     weight: 1,
     shownCommand: 'x',
   };
-  const entries = [{ server: server('a', { endpoints: [endpoint] }), lists: listsOf() }];
+  const entries = [{ server: server('a', { endpoints: [endpoint] }), lists: listsOf(), used: [] }];
   const [one, two] = [manifestBytes(newSalt(), entries, MAX), manifestBytes(newSalt(), entries, MAX)];
   assert.ok(!one.bytes.includes('hunter2'));
   assert.notEqual(one.digest, two.digest);
@@ -109,9 +112,9 @@ test('a manifest has no secrets of the configuration, and differs between gatewa
 test('entries that do not fit are left out', () => {
   const large = listsOf({ tools: packShared([`{"name":"${'x'.repeat(5_000)}"}`]) });
   const entries = [
-    { server: server('small'), lists: listsOf() },
-    { server: server('large'), lists: large },
-    { server: server('later'), lists: listsOf() },
+    { server: server('small'), lists: listsOf(), used: [] },
+    { server: server('large'), lists: large, used: [] },
+    { server: server('later'), lists: listsOf(), used: [] },
   ];
   const { bytes, omitted } = manifestBytes(newSalt(), entries, 2_000);
   assert.deepEqual(omitted, ['large']);
@@ -120,7 +123,7 @@ test('entries that do not fit are left out', () => {
 });
 
 test('what is no manifest is refused', async (t) => {
-  const entries = [{ server: server('a'), lists: listsOf() }];
+  const entries = [{ server: server('a'), lists: listsOf(), used: [] }];
   const good = manifestBytes(newSalt(), entries, MAX).bytes.toString();
   const changed = (edit: (content: { servers: { a: Record<string, unknown> } }) => void): string => {
     const content = JSON.parse(good);
@@ -143,12 +146,15 @@ test('what is no manifest is refused', async (t) => {
     changed(({ servers }) => (servers.a['capabilities'] = null)),
     changed(({ servers }) => (servers.a['instructions'] = 1)),
     changed(({ servers }) => (servers.a['tools'] = {})),
+    changed(({ servers }) => (servers.a['used'] = [1])),
     `${'['.repeat(200_000)}`,
     Buffer.from([0xff, 0xfe]),
     Buffer.alloc(100),
   ]) {
     await assert.rejects(Manifest.read(await written(t, content), MAX), ManifestError, String(content).slice(0, 80));
   }
+  const earlier = changed(({ servers }) => delete servers.a['used']);
+  assert.deepEqual((await Manifest.read(await written(t, earlier), MAX))?.usedBy(server('a')), []);
   const path = await written(t, good);
   await assert.rejects(Manifest.read(path, 100), /limits\.maxManifestBytes/);
   await chmod(path, 0o620);
@@ -182,7 +188,7 @@ test('any lists come back as they were', async (t) => {
       const path = join(folder, 'manifest.json');
       const lists = listsOf({ tools: packShared(a), templates: packShared(b), instructions: text });
       const own = server(`s${name}`);
-      await writeManifest(path, manifestBytes(newSalt(), [{ server: own, lists }], MAX).bytes);
+      await writeManifest(path, manifestBytes(newSalt(), [{ server: own, lists, used: [] }], MAX).bytes);
       const found = (await Manifest.read(path, MAX))!.listsOf(own, 4)!;
       assert.deepEqual([texts(found.tools), texts(found.templates)], [a, b]);
       assert.equal(found.instructions, text);

@@ -16,6 +16,7 @@ const entry = (hangFile: string, family: string, variant = ''): object => ({
   command: process.execPath,
   args: [PROGRAM, 'none', 'none', 'stdio', family],
   env: { HANG_FILE: hangFile, VARIANT: variant },
+  connectTimeoutMs: 5_000,
 });
 
 /** Starts `switchyard start` with a file that is there already. */

@@ -56,6 +56,11 @@ describe('an upstream that cannot be reached', () => {
       codes.push(codeOf(await call()));
       return codes.at(-1) === 'GW_CIRCUIT_OPEN';
     });
+    const { headers, message } = await call();
+    const { code, retryAfterMs } = message.error.data;
+    assert.equal(code, 'GW_CIRCUIT_OPEN');
+    assert.ok(retryAfterMs >= 1_000 && retryAfterMs <= 30_000, String(retryAfterMs));
+    assert.equal(headers.get('retry-after'), String(Math.ceil(retryAfterMs / 1_000)));
     const failed = codes.filter((code) => code !== 'GW_CIRCUIT_OPEN');
     assert.ok(failed.length >= 5 && failed.length <= 7, codes.join());
     const breaker = async () => (await statsOf(gateway)).upstreams[0].endpoints[0].breaker;

@@ -283,6 +283,7 @@ export function startPool(
     const endpoint = server.choose(exchange) ?? (options.awaits ? server.chooseAwaitable(exchange) : null);
     if (endpoint === null) {
       outcome.error = server.unavailable();
+      outcome.detail = exchange.call.detail;
       outcome.sent = false;
       setImmediate(() => end(exchange));
       return outcome;

@@ -13,98 +13,31 @@ import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era } from '../../protocol/revisions.js';
 import { TASKS_CAPABILITY } from '../../protocol/tasks-extension.js';
 import { EntryFlag } from '../../shared/catalog-table.js';
-import { Counter, type Counters } from '../../shared/counters.js';
+import { Counter } from '../../shared/counters.js';
 import { Verdict, VerdictFlag } from '../../shared/records.js';
-import type { VerdictRecord } from '../../shared/verdict-record.js';
 import { type CallTarget, type Exchange, Phase, type SessionLike } from '../exchange/index.js';
 import { CapabilityMemo } from './capability-memo.js';
 import { type Envelope, sessionEnvelope } from './envelope.js';
-import { type ParamHeader, paramHeaders } from './param-headers.js';
+import { paramHeaders } from './param-headers.js';
+import type { SendCatalog, SendParts, SendServer } from './parts.js';
 import { type SpliceTarget, spliceRequest } from './splice.js';
+import { type StartedCalls, StartingCalls } from './starting-calls.js';
 import { unknownMethodHeaders } from './unknown-method.js';
-
-/** What send needs of one server of the upstream pool. */
-export interface SendServer {
-  readonly name: string;
-  readonly endpointCount: number;
-  /** Milliseconds a call may take; 0 = no limit. */
-  readonly requestTimeoutMs: number;
-  /** Whether `choose` looks at `exchange.client.capabilities`. */
-  readonly needsCapabilities: boolean;
-  /** A ready endpoint that `exchange.call.tried` does not name, or null. */
-  choose(exchange: Exchange): CallTarget | null;
-  /** An endpoint that is being restarted, at which the call may wait; null = it has to fail. */
-  chooseAwaitable(exchange: Exchange): CallTarget | null;
-  /** Whether other clients may get the answers of an endpoint that `choose` has returned. */
-  sharesAnswers(endpoint: CallTarget): boolean;
-  /** Whether tools of a server of 2025-11-25 can run as tasks. */
-  readonly runsTasks: boolean;
-  /** Whether a modern server may answer tool calls with tasks, if the client takes them. */
-  readonly answersWithTasks: boolean;
-  /** Why there is none. */
-  unavailable(): ErrorCode;
-  /** Time until there may be one again, ms; 0 = not known. */
-  retryInMs(): number;
-}
-
-/** What send needs of one route of the snapshot. */
-export interface SendRoute {
-  readonly servers: readonly number[];
-  readonly requestTimeoutMs: number;
-  readonly idempotent: boolean;
-}
-
-/** What send needs of the catalog in force. */
-export interface SendCatalog {
-  readonly version: number;
-  /** JSON string contents of each entry's upstream name. */
-  upstreamName(entry: number): Uint8Array;
-  /** `Mcp-Name` value of each entry's upstream name. */
-  nameHeader(entry: number): string;
-  /** Whether the URI `bytes[start, end)` is another spelling of that of its entry, and is not listed itself. */
-  isSpelledOtherwise(entry: number, bytes: Uint8Array, start: number, end: number): boolean;
-  /** The arguments of an entry that are mirrored in headers. */
-  headerParams(entry: number): readonly ParamHeader[];
-  /** Bits of `EntryFlag` by entry. */
-  readonly table: { readonly flags: Uint8Array };
-}
-
-/** What send works with. */
-export interface SendParts {
-  /** By server index. */
-  readonly upstreams: { readonly servers: readonly SendServer[] };
-  readonly routes: {
-    /** The route of a verdict, by the rules it was made under; null = none, or they are forgotten. */
-    routeOf(verdict: VerdictRecord): SendRoute | null;
-  };
-  readonly catalogs: {
-    /** The catalog of that version while it is still remembered, else null. */
-    find(version: number): SendCatalog | null;
-  };
-  readonly counters: Pick<Counters, 'add'>;
-  readonly awaitedTasks: {
-    /** The call as it is sent to a tool that runs only as a task. */
-    asTask(exchange: Exchange, target: CallTarget, message: Buffer): Buffer;
-  };
-  readonly write: {
-    /** Nothing more can be tried. */
-    fail(exchange: Exchange, code: ErrorCode): void;
-    /** The answer is for this client alone, although the exchange leads a cache key. */
-    leadNoLonger(exchange: Exchange): void;
-  };
-}
 
 /** Of a client that has no session, so that nothing is known of it. */
 const NO_SESSION = sessionEnvelope(Buffer.alloc(0), {}, null);
 const NO_SESSION_TASKS = sessionEnvelope(Buffer.alloc(0), TASKS_CAPABILITY, null);
 
 /** The stage; one per front. */
-export class SendStage {
+export class SendStage implements StartedCalls {
   readonly #parts: SendParts;
   readonly #target: SpliceTarget = { era: Era.legacy, name: null, stripBytes: 0, envelope: null };
   /** Envelopes of legacy sessions towards modern upstreams, by tasks and log level; they live as long as the session. */
   readonly #envelopes = new WeakMap<SessionLike, (Envelope | undefined)[]>();
   readonly #capabilities = new CapabilityMemo();
+  readonly #starting = new StartingCalls(this);
+  /** Of the call that has just waited: later catalogs may have taken its place. */
+  #kept: SendCatalog | null = null;
 
   constructor(parts: SendParts) {
     this.#parts = parts;
@@ -161,6 +94,23 @@ export class SendStage {
     }
   }
 
+  /** See {@link StartedCalls}. */
+  started(exchange: Exchange, catalog: SendCatalog | null): void {
+    const { body, bodyLength } = exchange.message;
+    exchange.call.server = exchange.verdict.server;
+    this.#kept = catalog;
+    this.#attempt(exchange, body, bodyLength, 'GW_UPSTREAM_DOWN', false);
+    this.#kept = null;
+  }
+
+  /** See {@link StartedCalls}. */
+  expired(exchange: Exchange): void {
+    this.#parts.write.fail(
+      exchange,
+      this.#parts.upstreams.servers[exchange.call.server]?.unavailable() ?? 'GW_INTERNAL',
+    );
+  }
+
   #safe(exchange: Exchange): boolean {
     if ((exchange.verdict.flags & VerdictFlag.safe) !== 0) return true;
     return this.#parts.routes.routeOf(exchange.verdict)?.idempotent === true;
@@ -177,6 +127,7 @@ export class SendStage {
         return;
       }
       exchange.call.server = next;
+      exchange.call.detail = '';
       exchange.call.tried.clear();
       server = this.#parts.upstreams.servers[next]!;
       endpoint = this.#choose(exchange, server, bytes);
@@ -186,13 +137,21 @@ export class SendStage {
     this.#forward(exchange, endpoint, server, bytes, length);
   }
 
-  /** No endpoint is ready: the call waits for one that is being restarted, or fails. @param reason why an attempt has failed */
+  /** No endpoint is ready: the call waits for one that is being started, or fails. @param reason why an attempt has failed */
   #await(exchange: Exchange, bytes: Uint8Array, length: number, reason: ErrorCode | null): void {
     const servers = this.#parts.upstreams.servers;
     const last = servers[exchange.call.server]!;
     const first = servers[exchange.verdict.server] ?? last;
     const endpoint = reason === null ? first.chooseAwaitable(exchange) : null;
     if (endpoint === null) {
+      const starting = reason !== null ? null : first.isStarting ? first : last.isStarting ? last : null;
+      if (starting !== null && starting.config.maxQueue > 0) {
+        const { catalogVersion, entry } = exchange.verdict;
+        keep(exchange, bytes, length);
+        const catalog = entry >= 0 ? this.#parts.catalogs.find(catalogVersion) : null;
+        if (!this.#starting.hold(exchange, starting, catalog)) this.#parts.write.fail(exchange, 'GW_UPSTREAM_BUSY');
+        return;
+      }
       if (reason === null) exchange.call.retryAfterMs = last.retryInMs();
       this.#parts.write.fail(exchange, reason ?? last.unavailable());
       return;
@@ -237,7 +196,7 @@ export class SendStage {
     }
     const { spans } = exchange.message;
     let { entry } = verdict;
-    let catalog = entry >= 0 ? this.#parts.catalogs.find(verdict.catalogVersion) : null;
+    let catalog = entry >= 0 ? (this.#parts.catalogs.find(verdict.catalogVersion) ?? this.#kept) : null;
     if ((spans.flags & Flag.nameIsUri) !== 0) {
       // URIs are the same on both sides, unless only another spelling is listed.
       if (!(catalog?.isSpelledOtherwise(entry, bytes, spans.nameStart, spans.nameEnd) ?? false)) entry = -1;

@@ -11,6 +11,8 @@ export interface Breaker {
   readonly tripped: boolean;
   /** Whether a call may be sent; one at a time while half-open. */
   allows(now: Milliseconds): boolean;
+  /** Time until {@link allows} may let a call through; 0 = now, or when a trial call has ended. */
+  allowsInMs(now: Milliseconds): Milliseconds;
   /** The call that {@link allows} permitted is sent. */
   trialStarted(now: Milliseconds): void;
   succeeded(): void;

@@ -40,6 +40,10 @@ export class ConsecutiveFailureBreaker implements Breaker {
     return this.#openUntil === 0 || (now >= this.#openUntil && now >= this.#trialUntil);
   }
 
+  allowsInMs(now: Milliseconds): Milliseconds {
+    return Math.max(0, this.#openUntil - now);
+  }
+
   trialStarted(now: Milliseconds): void {
     if (this.#openUntil !== 0) this.#trialUntil = now + this.#maxPauseMs;
   }

@@ -16,6 +16,7 @@ import { type EndpointStats, noStats } from './endpoint-stats.js';
 import type { Handshake } from './handshake.js';
 import { type LimitObserver, NotificationLimit } from './notification-limit.js';
 import type { ReadTurns } from './read-turns.js';
+import { reasonSentence } from './reasons.js';
 import type {
   ConnectionProfile,
   Endpoint,
@@ -185,11 +186,11 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
     return false;
   }
 
-  /** Time until calls may succeed again, at least 1 s; 0 = now. */
+  /** Time until calls may succeed again, or the circuit breaker lets one through, at least 1 s; 0 = now. */
   retryInMs(now: Milliseconds): Milliseconds {
-    return this.state === 'ready' || this.state === 'stopped'
-      ? 0
-      : Math.max(LEAST_RETRY_MS, Math.ceil(this.retryAt - now));
+    if (this.state === 'stopped' || (this.state === 'ready' && !this.breaker.tripped)) return 0;
+    const wait = this.state === 'ready' ? this.breaker.allowsInMs(now) : this.retryAt - now;
+    return Math.max(LEAST_RETRY_MS, Math.ceil(wait));
   }
 
   /** Periodic work, some 20 times a second. */
@@ -247,7 +248,9 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
 
   /** Reports a call as failed. @param detail sentences for the client, after the one of `error` */
   fail(exchange: Exchange, error: ErrorCode, sent: boolean, detail = ''): void {
-    exchange.call.detail = detail;
+    // The reason of the server is that of its shared endpoints.
+    const isOwn = detail === '' && this.profile.lazy && this.state !== 'ready';
+    exchange.call.detail = isOwn ? reasonSentence(this.reason) : detail;
     if (error === 'GW_UPSTREAM_DOWN') exchange.call.retryAfterMs = this.retryInMs(performance.now());
     this.stats.failures += 1;
     this.#breakerFailed(error);

@@ -66,3 +66,8 @@ export function clientReason(reason: string): string {
     .replace(/(^|[\s"'=(:,])(?:~|[A-Za-z]:\\\\?|\.{0,2}(?=\/))[^\s"'<>),;:]*[\\/][^\s"'<>),;]*/g, '$1[path]');
   return shown.length > MAX_CLIENT ? `${shown.slice(0, MAX_CLIENT)}...` : shown;
 }
+
+/** A sentence for clients, '' where there is no reason. */
+export function reasonSentence(reason: string): string {
+  return reason === '' ? '' : `Reason: ${clientReason(reason)}`;
+}

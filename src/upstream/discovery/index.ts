@@ -159,11 +159,12 @@ export function sameDiscovery(a: Discovery, b: Discovery): boolean {
 
 /** The names of the items that only the second list has. Items without a readable name are left out. */
 export function addedNames(before: Packed, after: Packed): string[] {
-  const known = new Set(namesOf(before));
-  return namesOf(after).filter((name) => !known.has(name));
+  const known = new Set(itemNames(before));
+  return itemNames(after).filter((name) => !known.has(name));
 }
 
-function namesOf(items: Packed): string[] {
+/** The names of tools or prompts; items without one are left out. */
+export function itemNames(items: Packed): string[] {
   return Array.from({ length: packedCount(items) }, (_, index) => {
     try {
       return String((JSON.parse(packedText(items, index)) as { name?: unknown }).name ?? '');

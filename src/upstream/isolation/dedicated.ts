@@ -13,6 +13,7 @@ import { BackOff } from '../balance/back-off.js';
 import { controlMessage } from '../core/control.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner } from '../core/endpoint.js';
 import type { EndpointStats } from '../core/endpoint-stats.js';
+import { reasonSentence } from '../core/reasons.js';
 import type { ClientIdentity, ConnectionProfile, ListChanges, WatchKind } from '../core/types.js';
 import { Watches } from '../subscriptions/watches.js';
 import { type DedicatedGroup, DedicatedGroups, type IsolationRules } from './groups.js';
@@ -76,6 +77,8 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
   /** The counters of those that have ended. */
   readonly #past: EndpointStats;
   #pausedUntil: Milliseconds = 0;
+  /** Of the last one that could not be started. */
+  #pauseReason = '';
   #sweepAt: Milliseconds = 0;
   #stopped = false;
 
@@ -187,7 +190,16 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
 
   /** Why {@link acquire} returned null. */
   get refusal(): ErrorCode {
-    return performance.now() < this.#pausedUntil ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_BUSY';
+    return this.#isPaused ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_BUSY';
+  }
+
+  /** Why the last one could not be started, as a sentence for the client; '' = {@link refusal} has another cause. */
+  get refusalReason(): string {
+    return this.#isPaused ? reasonSentence(this.#pauseReason) : '';
+  }
+
+  get #isPaused(): boolean {
+    return performance.now() < this.#pausedUntil;
   }
 
   /**
@@ -254,7 +266,10 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
     const dedicated = this.#dedicated.get(endpoint);
     if (dedicated !== undefined) this.#host.dedicatedChanged(endpoint);
     if (dedicated === undefined || endpoint.state === 'ready' || endpoint.state === 'connecting') return;
-    if (endpoint.handshake === null) this.#pausedUntil = performance.now() + this.#backOff.next();
+    if (endpoint.handshake === null) {
+      this.#pausedUntil = performance.now() + this.#backOff.next();
+      this.#pauseReason = endpoint.reason;
+    }
     dedicated.watches.endpointUnavailable();
     // It restarts by itself as long as its client follows something; otherwise the next call starts another.
     if (dedicated.watches.size > 0 && !dedicated.retired) return;
@@ -276,10 +291,13 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
     return this.#host.isLast(this.#base);
   }
 
-  /** The lists that all clients share may have changed too, unless the endpoint belongs to one client. */
+  /**
+   * The lists that all clients share may have changed too: a remote server has one program behind all its connections, and some
+   * announce a change to the session that made it alone. A child is on its own.
+   */
   listChanged(endpoint: BaseEndpoint): void {
     this.#dedicated.get(endpoint)?.lists.changed();
-    if (endpoint.profile.owner === null) this.#host.listChanged(endpoint);
+    if (endpoint.transport !== 'stdio') this.#host.listChanged(endpoint);
   }
 
   ownListsChanged(endpoint: BaseEndpoint, changes: ListChanges): void {

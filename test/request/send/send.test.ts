@@ -10,7 +10,8 @@ import { Era } from '../../../src/protocol/revisions.js';
 import { type Exchange, Phase, type Reply, type SessionLike } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { CapabilityMemo } from '../../../src/request/send/capability-memo.js';
-import { type SendServer, SendStage } from '../../../src/request/send/index.js';
+import { SendStage } from '../../../src/request/send/index.js';
+import type { SendServer } from '../../../src/request/send/parts.js';
 import { Counter } from '../../../src/shared/counters.js';
 import { Verdict, VerdictFlag } from '../../../src/shared/records.js';
 import { type Endpoint, SHARED_PROFILE } from '../../../src/upstream/core/types.js';
@@ -79,6 +80,8 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean;
     sharesAnswers: ({ index }) => index === 0,
     unavailable: () => 'GW_UPSTREAM_DOWN',
     retryInMs: () => 1_500,
+    isStarting: false,
+    config: { maxQueue: 8, connectTimeoutMs: 1_000 },
   };
   const stage = new SendStage({
     upstreams: { servers: [server] },

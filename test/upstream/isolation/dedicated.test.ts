@@ -227,14 +227,16 @@ test('a dedicated child that cannot be started fails its calls, and is not start
   const pool = await startStateful(t, { isolation: 'session' }, 'unstartable');
   const calls = Array.from({ length: 3 }, () => pool.call('recall', {}, as(sessionOf('a'))));
   for (const { done } of calls) {
-    const { error, sent } = await done;
+    const { error, sent, detail } = await done;
     assert.deepEqual([error, sent], ['GW_UPSTREAM_DOWN', false]);
+    assert.match(detail, /^Reason: exited with code 3/);
   }
   await eventually('no dedicated child left', () => pool.dedicated() === 0);
   const before = pool.pids().length;
   for (let count = 0; count < 300; count += 1) {
-    const { error } = await pool.call('recall', {}, as(sessionOf('a'))).done;
+    const { error, detail } = await pool.call('recall', {}, as(sessionOf('a'))).done;
     assert.equal(error, 'GW_UPSTREAM_DOWN');
+    assert.match(detail, /^Reason: exited with code 3/, 'also while none is started');
   }
   const starts = pool.pids().length - before;
   assert.ok(starts <= 10, `${starts} starts for 300 calls`);

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Capability } from '../../../src/protocol/client-capabilities.js';
 import type { SessionLike } from '../../../src/request/exchange/index.js';
+import { packedCount } from '../../../src/shared/packed.js';
 import { eventually, type TestScope } from '../../support/process.js';
 import { type RawUpstream, rawUpstream, type Script } from '../../support/raw-upstream.js';
 import { httpOf, type PoolFixture, serverOf, startPool } from '../fixture.js';
@@ -180,5 +181,31 @@ if (process.platform === 'linux') {
       .map(([, , , , , timer]) => timer!.slice(0, 2));
     assert.ok(timers.length > 0);
     assert.deepEqual([...new Set(timers)], ['02']);
+  });
+}
+
+for (const isolation of ['auto', 'session'] as const) {
+  test(`a change that a session announces on the stream of its call re-reads the lists of all (${isolation})`, async (t) => {
+    const tools = [{ name: 'call', inputSchema: { type: 'object' } }];
+    const upstream = await rawUpstream(
+      t,
+      (request, answer) => {
+        if (request.message.method === 'tools/list') {
+          answer.result({ tools });
+          return;
+        }
+        tools.push({ name: 'added', inputSchema: { type: 'object' } });
+        const stream = answer.sse();
+        stream.event({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
+        stream.event(JSON.parse(respond(request, {})));
+        stream.end();
+      },
+      { tools: null, capabilities: { tools: { listChanged: true } } },
+    );
+    const pool = startPool(t, [serverOf([httpOf(upstream.url)], { isolation })]);
+    assert.equal(packedCount((await pool.ready()).tools), 1);
+    await pool.call('call', {}, { session: sessionOf('a'), capabilities: Capability.sampling }).done;
+    assert.equal(upstream.received('initialize').length, 2, 'the call had a session of its own');
+    await eventually('the new list', () => packedCount(pool.discoveries.at(-1)!.tools) === 2);
   });
 }

@@ -97,9 +97,10 @@ const JSON_TYPE = { 'content-type': 'application/json' };
 
 for (const kind of KINDS) {
   describe(`REST on ${kind}`, () => {
-    it('asks in the newest revision and gives the result without what only MCP needs', async () => {
+    it('asks in the newest revision and gives the result without what only MCP needs', async (t) => {
       const result = { resultType: 'complete', tools: [{ name: 'x', _meta: { a: 1 } }], ttlMs: 5, _meta: { b: 2 } };
       const test = await openTestFront(kind, answering({ result }));
+      t.after(() => test.close());
       const answer = await get(test, '/tools?cursor=a%22b', { headers: { authorization: 'Bearer t' } });
       assert.deepEqual([answer.status, await answer.json()], [200, { tools: [{ name: 'x', _meta: { a: 1 } }] }]);
       const [seen] = test.seen;
@@ -107,11 +108,11 @@ for (const kind of KINDS) {
       assert.deepEqual([sent.method, sent.params.cursor, seen!.token], ['tools/list', 'a"b', 't']);
       assert.equal(sent.params._meta['io.modelcontextprotocol/protocolVersion'], '2026-07-28');
       assert.equal(test.table.inUse, 0);
-      await test.close();
     });
 
-    it('has a path for each method', async () => {
+    it('has a path for each method', async (t) => {
       const test = await openTestFront(kind, answering({ result: { isError: true, content: [] } }));
+      t.after(() => test.close());
       const send = (path: string, body?: string) =>
         get(test, path, body === undefined ? {} : { method: 'POST', body, headers: JSON_TYPE });
       for (const path of ['/prompts', '/resources', '/resources/templates']) await send(path);
@@ -135,10 +136,9 @@ for (const kind of KINDS) {
           ['tools/call', 'some tool', { k: 1 }],
         ],
       );
-      await test.close();
     });
 
-    it('gives each error the status that HTTP has for it', async () => {
+    it('gives each error the status that HTTP has for it', async (t) => {
       const rows: [object, string | null, number][] = [
         [{ code: -32602, message: 'Unknown tool.' }, 'GW_UNKNOWN_TOOL', 404],
         [{ code: -32603, message: 'late' }, 'GW_UPSTREAM_TIMEOUT', 504],
@@ -148,17 +148,18 @@ for (const kind of KINDS) {
       ];
       for (const [error, code, status] of rows) {
         const test = await openTestFront(kind, answering({ error }, 200, code));
+        t.after(() => test.close());
         const answer = await get(test, '/tools/x', { method: 'POST', body: '{}', headers: JSON_TYPE });
         assert.deepEqual([answer.status, await answer.json()], [status, { error }]);
-        await test.close();
       }
       const asks = await openTestFront(kind, answering({ result: { resultType: 'input_required' } }));
+      t.after(() => asks.close());
       assert.equal((await get(asks, '/tools/x', { method: 'POST', body: '{}', headers: JSON_TYPE })).status, 502);
-      await asks.close();
     });
 
-    it('refuses what is no request for it', async () => {
+    it('refuses what is no request for it', async (t) => {
       const test = await openTestFront(kind, answering({ result: {} }));
+      t.after(() => test.close());
       const status = async (path: string, init: RequestInit): Promise<number> => (await get(test, path, init)).status;
       assert.equal(await status('/tools', { headers: { accept: 'text/html' } }), 406);
       assert.equal(await status('/tools', { method: 'POST', body: '{}', headers: JSON_TYPE }), 405);
@@ -178,14 +179,13 @@ for (const kind of KINDS) {
       assert.equal(await status('/tools', { headers: { origin: 'https://evil.example' } }), 403);
       assert.equal(test.seen.length, 0);
       assert.equal(test.table.inUse, 0);
-      await test.close();
       const shut = await openTestFront(kind, answering({}), { transports: { ...TRANSPORTS, rest: false } });
+      t.after(() => shut.close());
       assert.equal((await get(shut, '/tools')).status, 404);
       assert.equal((await get(shut, '/openapi.json')).status, 404);
-      await shut.close();
     });
 
-    it('describes itself, once for each list', async () => {
+    it('describes itself, once for each list', async (t) => {
       const pages = [
         { tools: [{ name: 'one', inputSchema: { type: 'object' } }], nextCursor: 'c' },
         { tools: [{ name: 'two', inputSchema: { type: 'object' } }] },
@@ -194,6 +194,7 @@ for (const kind of KINDS) {
         const { cursor } = JSON.parse(String(body)).params;
         answering({ result: pages[cursor === undefined ? 0 : 1] })(exchange, body, front);
       });
+      t.after(() => test.close());
       const answer = await get(test, '/openapi.json');
       assert.equal(answer.status, 200);
       const { openapi, paths, components } = (await answer.json()) as Record<string, Record<string, object>>;
@@ -209,13 +210,12 @@ for (const kind of KINDS) {
       assert.notEqual(changed.headers.get('etag'), etag);
       assert.match(await changed.text(), /three/);
       assert.equal(test.table.inUse, 0);
-      await test.close();
       const closed = await openTestFront(
         kind,
         answering({ error: { code: -32001, message: 'm' } }, 401, 'GW_UNAUTHENTICATED'),
       );
+      t.after(() => closed.close());
       assert.equal((await get(closed, '/openapi.json')).status, 401);
-      await closed.close();
     });
   });
 }
