@@ -28,6 +28,7 @@ import { createRewriter, type Rewriter } from './rewrite/index.js';
 import { type FrontBell, VerdictWriter } from './verdict-writer.js';
 
 const INTERNAL = errorNumber('GW_INTERNAL');
+const ARGUMENTS_TOO_LARGE = errorNumber('GW_ARGUMENTS_TOO_LARGE');
 const METHOD_NOT_FOUND = errorNumber('GW_METHOD_NOT_FOUND');
 const METHOD_NOT_FOUND_MODERN = errorNumber('GW_METHOD_NOT_FOUND_MODERN');
 
@@ -267,21 +268,29 @@ export class Decider {
     head.subject.set(principal.digest);
     const client = principal === ANONYMOUS ? this.#digestAddress(request) : principal.digest;
     const action = actionOf(request.method, isModern);
+    const finder = this.#finder;
+    finder.begin(request, principal);
     if (action === Action.unknown) {
       this.#judgeUnknownMethod(request, principal, client);
       return;
     }
     if (action <= Action.local) {
-      if (!guard.take(client, null, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs);
+      finder.findLocal(request.method);
+      head.route = finder.route;
+      if (!guard.permits(principal, finder)) this.#verdict.deny(guard.error, 0, guard.scopes);
+      else if (!guard.take(client, finder, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs);
       else if (action === Action.local) this.#verdict.permit(Verdict.local, principal.expiresAt, guard);
       else this.#denyMethod(isModern);
       return;
     }
-    const finder = this.#finder;
     const { bytes, nameStart, nameEnd } = request;
     // The front has replaced the task's sealed id by the address of the tool that made the task.
     if (action === Action.task) finder.findTask(bytes, nameStart, nameEnd);
     else finder.find(action, request.has(RequestFlag.nameIsUri), bytes, nameStart, nameEnd);
+    if (finder.needsArguments && finder.error < 0) {
+      this.#askForArguments(request, principal);
+      return;
+    }
     if (finder.error >= 0) {
       if (guard.take(client, null, this.#now)) this.#verdict.deny(finder.error);
       else this.#verdict.deny(guard.error, guard.retryAfterMs);
@@ -291,6 +300,7 @@ export class Decider {
     head.route = finder.route;
     head.entry = finder.entry;
     head.stripBytes = finder.stripBytes;
+    head.variant = finder.variant;
     head.flags = finder.flags;
     if (!guard.permits(principal, finder)) {
       this.#verdict.deny(guard.error, 0, guard.scopes);
@@ -310,7 +320,16 @@ export class Decider {
     }
     if (!guard.take(client, finder, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs);
     else if (rule !== null) this.#lookUp(request, rule, principal);
-    else this.#verdict.permit(Verdict.forward, this.#rewriter.concerns(finder) ? 0 : principal.expiresAt, guard);
+    else {
+      const isForOnce = finder.isRandom || this.#rewriter.concerns(finder);
+      this.#verdict.permit(Verdict.forward, isForOnce ? 0 : principal.expiresAt, guard);
+    }
+  }
+
+  /** The rules for a call depend on its arguments. A call must not pass them by because its arguments are too large to be read. */
+  #askForArguments(request: RequestRecord, principal: Principal): void {
+    if (request.has(RequestFlag.argumentsTooLarge)) this.#verdict.deny(ARGUMENTS_TOO_LARGE);
+    else this.#verdict.permit(Verdict.needsArguments, principal.expiresAt, this.#guard);
   }
 
   /** A method that the gateway does not know. Never remembered: the key of the memo has no room for its name. */
@@ -342,7 +361,8 @@ export class Decider {
     if (route === undefined || route.cache === null) return null;
     const isPublic = route.cache.public;
     if (this.#isIsolated(this.#finder.server, isPublic)) return null;
-    for (const server of route.servers) if (this.#isIsolated(server, isPublic)) return null;
+    const group = route.variants?.groups[this.#finder.variant];
+    for (const server of group?.servers ?? route.servers) if (this.#isIsolated(server, isPublic)) return null;
     return route.cache;
   }
 
@@ -354,6 +374,7 @@ export class Decider {
 
   #lookUp(request: RequestRecord, rule: CacheRule, principal: Principal): void {
     request.route = this.#finder.route;
+    request.variant = this.#finder.variant;
     request.kind = request.method * 2 + (request.flags & RequestFlag.modern);
     request.digest = rule.public ? ANONYMOUS.digest : principal.digest;
     const { head } = this.#verdict;

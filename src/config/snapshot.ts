@@ -5,6 +5,7 @@
  */
 import type { KnownSecret } from '../secrets/show.js';
 import type { Bytes, Count, Milliseconds, Seconds } from '../units.js';
+import type { ConditionsSnapshot, PatternText, VariantsSnapshot } from './match.js';
 import type { FRONT_ENDS, LOG_FORMATS, LOG_LEVELS } from './schema/index.js';
 import type { UrlTransport } from './schema/servers.js';
 
@@ -35,6 +36,10 @@ export interface Snapshot {
   /** Positions in `servers` in the order of the configuration, which a reload may change; absent = as they stand. */
   readonly order?: readonly number[];
   readonly routes: readonly RouteSnapshot[];
+  /** The first is the endpoint that offers everything; the others have paths of their own. */
+  readonly views: readonly ViewSnapshot[];
+  /** Lower-case names of the request headers that policy reads; others refer to them by position. */
+  readonly attributes: readonly string[];
   readonly rateLimits: RateLimitsSnapshot;
   readonly cache: CacheSnapshot;
   readonly limits: LimitsSnapshot;
@@ -150,24 +155,41 @@ export interface UrlEndpointSnapshot {
 /** One replica of a server. */
 export type EndpointSnapshot = StdioEndpointSnapshot | UrlEndpointSnapshot;
 
+/** An endpoint with a path and lists of its own. */
+export interface ViewSnapshot {
+  /** The path as the configuration writes it, without a slash at its end; the path of the endpoint for the first view. */
+  readonly path: string;
+  /** What stands in front of `/mcp`, `/sse`, `/ws` and the other paths of the transports; '' for the first view. */
+  readonly base: string;
+}
+
+/** What a client may do: `read` = tools with `readOnlyHint`, prompts and resources, `write` = everything else. */
+export type Permission = 'read' | 'write';
+
 /** A rule that matches calls by pattern; the first that matches counts. */
 export interface RouteSnapshot {
   readonly name: string;
   /**
-   * Globs (`*` within a name, `**` anything) over public names, addresses (`server:name`) and, if `servers` has the server, its own
+   * Patterns over public names, addresses (`server:name`) and, if `servers` has the server, its own
    * names; for resources over URIs, or URI templates.
    */
-  readonly tools: readonly string[];
-  readonly prompts: readonly string[];
-  readonly resources: readonly string[];
-  /** Globs over unknown methods that the gateway passes through. */
-  readonly methods: readonly string[];
+  readonly tools: readonly PatternText[];
+  readonly prompts: readonly PatternText[];
+  readonly resources: readonly PatternText[];
+  /** Patterns over unknown methods that the gateway passes through. */
+  readonly methods: readonly PatternText[];
+  /** What a call must have besides; `null` = nothing. */
+  readonly conditions: ConditionsSnapshot | null;
   /** Server indexes in order; the later ones are the fallback. Empty = the catalog decides. */
   readonly servers: readonly number[];
   /** Position of an earlier route with the same patterns, whose fallback the servers of this one are; it matches nothing itself then. */
   readonly failOverOf?: number;
   /** All of them are needed. */
   readonly requiredScopes: readonly string[];
+  /** Which of them a call needs, by what it does. */
+  readonly permissions: readonly Permission[];
+  /** `null` = all calls go to `servers`. */
+  readonly variants: VariantsSnapshot | null;
   readonly rateLimit: BucketRule | null;
   /** Counted per client and route besides `rateLimit`. */
   readonly clientRateLimit: BucketRule | null;

@@ -6,7 +6,7 @@
 import { type CodeOf, codes } from '../codes.js';
 import { CALL_BUCKET_WORDS } from './call-buckets.js';
 
-export const RECORD_VERSION = 3;
+export const RECORD_VERSION = 5;
 
 /** Purpose of a request record. */
 export const Ask = codes('Ask', {
@@ -77,6 +77,8 @@ export const RequestFlag = {
   uncacheable: 1 << 5,
   /** A question of the gateway itself: no rate-limit token is taken. */
   unmetered: 1 << 6,
+  /** The arguments are too large for the record: rules that depend on them cannot be decided. */
+  argumentsTooLarge: 1 << 7,
 } as const;
 
 /** Kind of a verdict. */
@@ -91,7 +93,7 @@ export const Verdict = codes('Verdict', {
   cached: 4,
   /** Forward, and report the result under `cacheKey` ({@link Ask.store} or {@link Ask.release}). */
   lead: 5,
-  /** Cacheable: send the request again with its arguments, to the worker that their hash selects. */
+  /** Cacheable, or subject to rules about arguments: send the request again with its arguments, to the worker that their hash selects. */
   needsArguments: 6,
 });
 export type Verdict = CodeOf<typeof Verdict>;
@@ -116,8 +118,9 @@ export const VerdictWord = {
   payloadLength: 15,
   /** The first of four. */
   subject: 16,
+  variant: 20,
   /** The first of {@link CALL_BUCKET_WORDS}. */
-  buckets: 20,
+  buckets: 21,
 } as const;
 /** Words of the verdict head. */
 export const VERDICT_HEAD = VerdictWord.buckets + CALL_BUCKET_WORDS;

@@ -12,18 +12,28 @@ import { ByteTable } from '../../src/shared/patterns/byte-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
 import { resourcePatterns, templatePatterns } from '../../src/shared/patterns/resources.js';
 import { mostLiteralFirst, type PatternEntry, PatternSet } from '../../src/shared/patterns/set.js';
+import { compilePattern } from '../../src/shared/patterns/text.js';
 import { VerdictFlag } from '../../src/shared/records.js';
-import { Action } from './methods.js';
+import { ANONYMOUS, type Principal } from '../authenticate/principal.js';
+import { RouteConditions } from './conditions.js';
+import { candidates, type EntryRoutes, fixedRoute } from './entry-routes.js';
+import type { CallFacts } from './facts.js';
+import { Action, isVaried } from './methods.js';
 import { earlier, NamedRoutes } from './named-routes.js';
 import { everyName, otherReading, unchangedNames } from './spellings.js';
 import { isVisibleAscii, UnlistedServers } from './unlisted.js';
+import { VariantChoice } from './variants.js';
 
 const UNKNOWN_TOOL = errorNumber('GW_UNKNOWN_TOOL');
 const UNKNOWN_TASK = errorNumber('GW_UNKNOWN_TASK');
 const UNKNOWN_PROMPT = errorNumber('GW_UNKNOWN_PROMPT');
 const UNKNOWN_RESOURCE = errorNumber('GW_UNKNOWN_RESOURCE');
 const NOT_LISTED_YET = errorNumber('GW_UPSTREAM_DOWN');
+const AMBIGUOUS = errorNumber('GW_INVALID_PARAMS');
 const NOT_COMPUTED = -2;
+/** The route of an entry depends on the call. */
+const DEPENDS = -3;
+const NO_ROUTES: readonly Int32Array[] = [];
 
 /** See the file comment. Used by the decider; one per worker, snapshot and catalog. */
 export class Finder {
@@ -37,6 +47,14 @@ export class Finder {
   flags = 0;
   /** Position in `rateLimits.perTool` of the rule for the tool, -1 = none. */
   toolRule = -1;
+  /** Position of the variant in the groups of the route, -1 = it has none. */
+  variant = -1;
+  /** The target only reads: a tool with `readOnlyHint`, a prompt or a resource. */
+  isReading = false;
+  /** The outcome depends on the arguments of the call, which are not at hand. */
+  needsArguments = false;
+  /** The outcome counts for this call only. */
+  isRandom = false;
   /** Routes besides `route` whose scopes are needed: those of other names of the target. */
   readonly alsoRoutes: number[] = [];
 
@@ -70,6 +88,18 @@ export class Finder {
   readonly #isByOwnName: Uint8Array;
   /** {@link alsoRoutes} of entries that have any, from their first look-up on. */
   readonly #alsoOf = new Map<number, readonly number[]>();
+  /** Routes of entries whose route {@link DEPENDS} on the call. */
+  readonly #entryRoutes = new Map<number, EntryRoutes>();
+  /** What routes ask for besides names. Read by `explain` after a look-up. */
+  readonly conditions: RouteConditions;
+  readonly #filter: RouteConditions | null;
+  /** Routes for methods that the gateway answers itself, by method. */
+  readonly #localRoutes: readonly Int32Array[];
+  readonly #variants: VariantChoice;
+  readonly #picks: number[] = [];
+  #action: number = Action.none;
+  #facts: CallFacts | null = null;
+  #principal: Principal = ANONYMOUS;
 
   constructor(snapshot: Snapshot, catalog: CatalogTable) {
     this.#snapshot = snapshot;
@@ -89,6 +119,10 @@ export class Finder {
     }
     this.#templates = new PatternSet(mostLiteralFirst(templates));
     this.#unlisted = new UnlistedServers(snapshot, catalog);
+    this.conditions = new RouteConditions(snapshot);
+    this.#filter = this.conditions.isEmpty ? null : this.conditions;
+    this.#localRoutes = localRoutes(snapshot);
+    this.#variants = new VariantChoice(snapshot);
     this.#toolRoutes = new NamedRoutes(snapshot, (route) => route.tools);
     this.#promptRoutes = new NamedRoutes(snapshot, (route) => route.prompts);
     this.#resourceRoutes = new PatternSet(
@@ -97,7 +131,7 @@ export class Finder {
       ),
     );
     this.#methodRoutes = new PatternSet(
-      snapshot.routes.flatMap(({ methods }, route) => methods.map((text) => [compileGlob(text), route] as const)),
+      snapshot.routes.flatMap(({ methods }, route) => methods.map((text) => [compilePattern(text), route] as const)),
     );
     this.#toolRules = new PatternSet(
       snapshot.rateLimits.perTool.flatMap(({ tools }, rule) => tools.map((tool) => [compileGlob(tool), rule] as const)),
@@ -111,14 +145,31 @@ export class Finder {
     this.#isByOwnName = new Uint8Array(catalog.kind.length);
   }
 
+  /** Starts with another call. */
+  begin(facts: CallFacts, principal: Principal): void {
+    this.#facts = facts;
+    this.#principal = principal;
+    this.#filter?.begin(facts, principal);
+  }
+
   /** Finds the target of `bytes[start, end)` for an {@link Action} that is routed by name. */
   find(action: number, isUri: boolean, bytes: Uint8Array, start: number, end: number): void {
     this.#reset();
+    this.#action = action;
     if (action === Action.tool) this.#findTool(bytes, start, end);
     else if (action === Action.prompt) this.#findPrompt(bytes, start, end);
     else if (action === Action.resource || action === Action.subscribe) this.#findResource(bytes, start, end);
     else if (isUri) this.#findReference(bytes, start, end);
     else this.#findPrompt(bytes, start, end);
+    this.#settle();
+  }
+
+  /** Finds the rule for a method that the gateway answers itself. */
+  findLocal(method: number): void {
+    this.#reset();
+    this.isReading = true;
+    const routes = this.#localRoutes[method];
+    if (routes !== undefined) this.route = this.#pick(routes);
   }
 
   /** Finds the server that is configured for an unknown method. */
@@ -126,7 +177,9 @@ export class Finder {
     this.#reset();
     if (end === start) return;
     this.server = this.#methods.first(bytes, start, end);
-    if (this.server >= 0) this.route = this.#methodRoutes.first(bytes, start, end);
+    if (this.server < 0) return;
+    this.conditions.server = this.server;
+    this.route = this.#methodRoutes.first(bytes, start, end, this.#filter);
   }
 
   /**
@@ -135,6 +188,7 @@ export class Finder {
    */
   findTask(bytes: Uint8Array, start: number, end: number): void {
     this.#reset();
+    this.#action = Action.task;
     const entry = this.#addresses.get(bytes, start, end);
     if (entry >= 0) {
       this.#fromNamed(entry, this.#toolRoutes);
@@ -159,7 +213,20 @@ export class Finder {
     this.stripBytes = 0;
     this.flags = 0;
     this.toolRule = -1;
+    this.variant = -1;
+    this.isReading = false;
+    this.needsArguments = false;
+    this.isRandom = false;
+    this.#action = Action.none;
     this.alsoRoutes.length = 0;
+  }
+
+  /** The rest of a look-up: what depends on arguments. */
+  #settle(): void {
+    const filter = this.#filter;
+    if (filter === null) return;
+    if (filter.needsArguments) this.needsArguments = true;
+    if (filter.isAmbiguous) this.error = AMBIGUOUS;
   }
 
   #findTool(bytes: Uint8Array, start: number, end: number): void {
@@ -173,6 +240,7 @@ export class Finder {
       if (((this.#catalog.flags[entry] ?? 0) & (EntryFlag.readOnly | EntryFlag.idempotent)) !== 0) {
         this.flags |= VerdictFlag.safe;
       }
+      this.isReading = ((this.#catalog.flags[entry] ?? 0) & EntryFlag.readOnly) !== 0;
     } else {
       this.#findUnseen(bytes, start, end, this.#toolRoutes, UNKNOWN_TOOL);
     }
@@ -180,6 +248,7 @@ export class Finder {
 
   #findPrompt(bytes: Uint8Array, start: number, end: number): void {
     this.flags = VerdictFlag.safe;
+    this.isReading = true;
     let entry = this.#prompts.get(bytes, start, end);
     if (entry < 0) entry = this.#originalPrompts.get(bytes, start, end);
     if (entry >= 0) this.#fromNamed(entry, this.#promptRoutes);
@@ -188,22 +257,18 @@ export class Finder {
 
   #findResource(bytes: Uint8Array, start: number, end: number): void {
     this.flags = VerdictFlag.safe;
+    this.isReading = true;
     let entry = this.#resources.get(bytes, start, end);
     if (entry < 0) entry = this.#templates.first(bytes, start, end);
-    const route = this.#resourceRoutes.first(bytes, start, end);
-    if (entry >= 0) {
-      this.entry = entry;
-      this.server = this.#catalog.server[entry]!;
-      this.#fromRoute(route);
-    } else {
-      // A resource that is not listed goes to the servers of its route, or to the only server there is: links in results need
-      // not be listed (MCP, tools: resource links).
-      this.server = this.#onlyServer;
-      this.#fromRoute(route);
-      if (this.server < 0) this.error = UNKNOWN_RESOURCE;
-    }
+    // A resource that is not listed goes to the servers of its route, or to the only server there is: links in results need
+    // not be listed (MCP, tools: resource links).
+    this.server = entry < 0 ? this.#onlyServer : this.#catalog.server[entry]!;
+    this.conditions.server = this.server;
+    if (entry >= 0) this.entry = entry;
+    this.#fromRoute(this.#resourceRoutes.first(bytes, start, end, this.#filter));
+    if (this.server < 0) this.error = UNKNOWN_RESOURCE;
     const other = this.#snapshot.routes.length === 0 ? null : otherReading(bytes, start, end);
-    if (other !== null) this.#alsoRoute(this.#resourceRoutes.first(other, 0, other.length));
+    if (other !== null) this.#alsoRoute(this.#resourceRoutes.first(other, 0, other.length, this.#filter));
   }
 
   /** A completion refers to a template by its text, or to a resource. */
@@ -214,16 +279,20 @@ export class Finder {
       return;
     }
     this.flags = VerdictFlag.safe;
+    this.isReading = true;
     this.entry = entry;
     this.server = this.#catalog.server[entry]!;
-    let route = this.#routeOf[entry]!;
-    if (route === NOT_COMPUTED) {
+    this.conditions.server = this.server;
+    if (this.#routeOf[entry] === NOT_COMPUTED) {
       const name = Buffer.from(judgedTemplate(packedText(this.#catalog.publicNames, entry)));
-      route = this.#resourceRoutes.first(name, 0, name.length);
-      if (route < 0) route = this.#resourceRoutes.first(bytes, start, end);
-      this.#routeOf[entry] = route;
+      const routes = this.#resourceRoutes.all(name, 0, name.length);
+      const list = candidates([...routes, ...this.#resourceRoutes.all(bytes, start, end)], this.conditions);
+      const fixed = fixedRoute(list, this.conditions);
+      this.#routeOf[entry] = fixed ?? DEPENDS;
+      if (fixed === undefined) this.#entryRoutes.set(entry, { lists: [list], deciding: 1, byOwnName: [] });
     }
-    this.#fromRoute(route);
+    const route = this.#routeOf[entry]!;
+    this.#fromRoute(route === DEPENDS ? this.#pickEntry(entry) : route);
   }
 
   /** A tool or prompt is judged by all its names, whichever the call uses, so that no name bypasses a rule. */
@@ -232,8 +301,16 @@ export class Finder {
     this.server = this.#catalog.server[entry]!;
     if (this.#routeOf[entry] === NOT_COMPUTED) this.#judgeNamed(entry, routes);
     const { server } = this;
+    if (this.#routeOf[entry] === DEPENDS) {
+      this.conditions.server = server;
+      const route = this.#pickEntry(entry);
+      this.#fromRoute(route);
+      if (this.variant < 0 && this.#entryRoutes.get(entry)?.byOwnName.includes(route)) this.server = server;
+      for (const also of this.#picks) this.#alsoRoute(also);
+      return;
+    }
     this.#fromRoute(this.#routeOf[entry]!);
-    if (this.#isByOwnName[entry] === 1) this.server = server;
+    if (this.#isByOwnName[entry] === 1 && this.variant < 0) this.server = server;
     if (this.#alsoOf.size > 0) for (const also of this.#alsoOf.get(entry) ?? []) this.#alsoRoute(also);
   }
 
@@ -246,17 +323,54 @@ export class Finder {
     const own = packedText(upstreamNames, entry);
     const address = `${owner?.name ?? ''}:${own}`;
     const former = this.#formerNames(entry, owner, own);
-    const found = [name, ...former].map((text) => routes.firstOf([text, address], server, own));
-    const route = found.reduce(earlier, -1);
-    this.#routeOf[entry] = route;
-    if (routes.isByOwnName(route, [name, address, ...former])) this.#isByOwnName[entry] = 1;
+    const found = [name, ...former].map((text) => routes.ofEntry([text, address], server, own));
+    const deciding = found.length;
     // What is called by its bare name or, because another server's entry has its name, by its address, keeps the rules for these.
-    if (former.length > 0) found.push(routes.first(own));
+    if (former.length > 0) found.push(routes.of(own));
     else if (name === address && owner !== undefined) {
-      for (const text of [own, ...everyName(this.#snapshot.catalog, owner, own)]) found.push(routes.first(text));
+      for (const text of [own, ...everyName(this.#snapshot.catalog, owner, own)]) found.push(routes.of(text));
     }
-    const others = [...new Set(found)].filter((other) => other >= 0 && other !== route);
+    const lists = found.map((list) => candidates(list, this.conditions));
+    const names = [name, address, ...former];
+    const fixed = lists.map((list) => fixedRoute(list, this.conditions));
+    if (fixed.includes(undefined)) {
+      const all = new Set(found.slice(0, deciding).flat());
+      const byOwnName = [...all].filter((each) => routes.isByOwnName(each, names));
+      this.#entryRoutes.set(entry, { lists, deciding, byOwnName });
+      this.#routeOf[entry] = DEPENDS;
+      return;
+    }
+    const all = fixed.map((each) => each ?? -1);
+    const route = all.slice(0, deciding).reduce(earlier, -1);
+    this.#routeOf[entry] = route;
+    if (routes.isByOwnName(route, names)) this.#isByOwnName[entry] = 1;
+    const others = [...new Set(all)].filter((other) => other >= 0 && other !== route);
     if (others.length > 0) this.#alsoOf.set(entry, others);
+  }
+
+  /** The route of an entry for this call; leaves those of all its names in `#picks`. */
+  #pickEntry(entry: number): number {
+    const routes = this.#entryRoutes.get(entry);
+    const lists = routes?.lists ?? NO_ROUTES;
+    const picks = this.#picks;
+    picks.length = 0;
+    let route = -1;
+    for (let i = 0; i < lists.length; i += 1) {
+      const picked = this.#pick(lists[i]!);
+      picks.push(picked);
+      if (i < routes!.deciding) route = earlier(route, picked);
+    }
+    return route;
+  }
+
+  /** The first route of a list that accepts the call, -1 = none. Of a task, those are needed too that may have applied to its call. */
+  #pick(list: Int32Array): number {
+    const { conditions } = this;
+    for (let i = 0; i < list.length; i += 1) {
+      if (conditions.accepts(list[i]!)) return list[i]!;
+      if (conditions.isUndecided && this.#action === Action.task) this.#alsoRoute(list[i]!);
+    }
+    return -1;
   }
 
   /** The public names that an entry would have if its characters, length and name were left as they are; empty = as it has. */
@@ -289,6 +403,17 @@ export class Finder {
     if (rule === undefined) return;
     if (rule.servers.length > 0) this.server = rule.servers[0] ?? -1;
     if (rule.idempotent) this.flags |= VerdictFlag.safe;
+    if (rule.variants !== null && this.#facts !== null && isVaried(this.#action)) this.#vary(route, this.#facts);
+  }
+
+  #vary(route: number, facts: CallFacts): void {
+    const variants = this.#variants;
+    this.variant = variants.choose(route, facts, this.#principal);
+    const group = this.#snapshot.routes[route]?.variants?.groups[this.variant];
+    this.server = group?.servers[0] ?? this.server;
+    this.isRandom = variants.isRandom;
+    if (variants.needsArguments) this.needsArguments = true;
+    if (variants.isAmbiguous) this.error = AMBIGUOUS;
   }
 
   /** A name with the prefix of a server whose lists are not known yet: the server may have it. */
@@ -320,12 +445,14 @@ export class Finder {
     const address = `${owner.name}:${own}`;
     this.server = server;
     const likeliest = [sent === address ? (names[0] ?? sent) : sent, address];
-    const route = routes.firstOf(likeliest, server, own);
+    this.conditions.server = server;
+    const pick = (list: readonly number[]): number => this.#pick(candidates(list, this.conditions));
+    const route = pick(routes.ofEntry(likeliest, server, own));
     this.#fromRoute(route);
-    if (routes.isByOwnName(route, likeliest)) this.server = server;
-    for (const name of names) this.#alsoRoute(routes.first(name));
+    if (this.variant < 0 && routes.isByOwnName(route, likeliest)) this.server = server;
+    for (const name of names) this.#alsoRoute(pick(routes.of(name)));
     // Some servers ignore the case of names: another case must not bypass a rule.
-    this.#alsoRoute(routes.firstOf([], server, own.toLowerCase()));
+    this.#alsoRoute(pick(routes.ofEntry([], server, own.toLowerCase())));
     if (routes === this.#toolRoutes) {
       this.toolRule = names.reduce((rule, name) => (rule >= 0 ? rule : this.#toolRule(name)), -1);
     }
@@ -339,4 +466,13 @@ function text(bytes: Uint8Array, start: number, end: number): string {
 function onlyServer(snapshot: Snapshot): number {
   const [only = -1, ...others] = snapshot.servers.flatMap(({ name }, server) => (name === '' ? [] : [server]));
   return others.length === 0 ? only : -1;
+}
+
+/** The routes that name each method which the gateway answers itself, in order. */
+function localRoutes({ routes }: Snapshot): Int32Array[] {
+  const lists: number[][] = [];
+  routes.forEach(({ conditions }, route) => {
+    for (const method of conditions?.methods ?? []) (lists[method] ??= []).push(route);
+  });
+  return Array.from(lists, (list) => Int32Array.from(list ?? []));
 }

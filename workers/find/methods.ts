@@ -52,3 +52,8 @@ export function actionOf(method: number, isModern: boolean): number {
   const table = isModern ? modern : legacy;
   return table[method] ?? Action.none;
 }
+
+/** Whether a call goes to a variant of its route: those that a server answers without state of earlier ones. */
+export function isVaried(action: number): boolean {
+  return action >= Action.tool && action <= Action.complete;
+}

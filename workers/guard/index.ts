@@ -14,6 +14,9 @@ import type { Finder } from '../find/index.js';
 
 const RATE_LIMITED = errorNumber('GW_RATE_LIMITED');
 const INSUFFICIENT_SCOPE = errorNumber('GW_INSUFFICIENT_SCOPE');
+const NO_PERMISSION = errorNumber('GW_INSUFFICIENT_PERMISSION');
+/** `routes[].permissions` as bits. */
+const Permission = { read: 1, write: 2 } as const;
 const EMPTY = Buffer.alloc(0);
 const NO_SCOPES: readonly string[] = [];
 
@@ -36,6 +39,8 @@ export class Guard {
   readonly #clients: ClientBuckets;
   readonly #counters: Counters;
   readonly #challenges: readonly Buffer[];
+  /** Bits of {@link Permission} that are asked for, by route. */
+  readonly #permissions: Uint8Array;
 
   constructor(snapshot: Snapshot, buckets: Buckets, counters: Counters) {
     this.#counters = counters;
@@ -44,6 +49,9 @@ export class Guard {
     this.#buckets = buckets;
     this.#clients = new ClientBuckets(buckets);
     this.#challenges = snapshot.routes.map(({ requiredScopes }) => Buffer.from(requiredScopes.join(' ')));
+    this.#permissions = Uint8Array.from(snapshot.routes, ({ permissions }) =>
+      permissions.reduce((bits, permission) => bits | Permission[permission], 0),
+    );
   }
 
   /** Whether anything is counted per client. */
@@ -51,13 +59,25 @@ export class Guard {
     return this.#plan.clientRules > 0;
   }
 
-  /** Whether the principal has every scope of the routes that were found. Anonymous clients have none. */
-  permits(principal: Principal, { route, alsoRoutes }: Finder): boolean {
+  /** Whether the principal has every scope and permission of the routes that were found. Anonymous clients have none. */
+  permits(principal: Principal, { route, alsoRoutes, isReading }: Finder): boolean {
     this.error = -1;
     this.scopes = EMPTY;
-    if (route >= 0 && !this.#hasScopes(principal, route)) return false;
-    for (let i = 0; i < alsoRoutes.length; i += 1) if (!this.#hasScopes(principal, alsoRoutes[i]!)) return false;
+    if (route >= 0 && !this.#mayUse(principal, route, isReading)) return false;
+    for (let i = 0; i < alsoRoutes.length; i += 1) {
+      if (!this.#mayUse(principal, alsoRoutes[i]!, isReading)) return false;
+    }
     return true;
+  }
+
+  #mayUse(principal: Principal, route: number, isReading: boolean): boolean {
+    if (!this.#hasScopes(principal, route)) return false;
+    const asked = this.#permissions[route]!;
+    if (asked === 0) return true;
+    if ((asked & (isReading ? Permission.read : Permission.write)) === 0) return true;
+    if (principal.permissions.has(isReading ? 'read' : 'write')) return true;
+    this.error = NO_PERMISSION;
+    return false;
   }
 
   #hasScopes(principal: Principal, route: number): boolean {
