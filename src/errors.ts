@@ -387,7 +387,8 @@ export const ERRORS = {
   GW_INSUFFICIENT_PERMISSION: client({
     status: 403,
     rpc: -32001,
-    sentence: 'The client does not have the permission (read or write) that this operation needs; an operator can grant it.',
+    sentence:
+      'The client does not have the permission (read or write) that this operation needs; an operator can grant it.',
   }),
   GW_ARGUMENTS_TOO_LARGE: client({
     status: 413,

@@ -82,9 +82,7 @@ export function routeFaults(routed: RoutedServers, table: CatalogTable | null): 
     // A pattern for everything asks for nothing in particular.
     const told = missing.filter(({ text }) => isWhole || typeof text !== 'string' || !/^\*+$/.test(text));
     if (told.length === 0) return [];
-    const what = told
-      .slice(0, 5)
-      .map(({ kind, text }) => `${kind} ${shownPattern(text)}${offered.advice(kind, text)}`);
+    const what = told.slice(0, 5).map(({ kind, text }) => `${kind} ${shownPattern(text)}${offered.advice(kind, text)}`);
     const more = told.length > 5 ? ` and ${told.length - 5} more` : '';
     const means = table === null ? 'a server can offer' : 'is offered';
     const subject = isWhole ? 'matches nothing that' : 'has patterns that match nothing that';

@@ -217,7 +217,9 @@ function rulesOf(
   if (list(requiredScopes).length > 0) rules.push(`scopes ${list(requiredScopes).join(' ')}`);
   if (patternsOf(permissions).length > 0) rules.push(`permissions ${patternsOf(permissions).join(' ')}`);
   if (variants !== undefined) {
-    const groups = variants.groups.map(({ name, weight, servers: to }) => `${name} ${weight} to ${list(to).join(', then ')}`);
+    const groups = variants.groups.map(
+      ({ name, weight, servers: to }) => `${name} ${weight} to ${list(to).join(', then ')}`,
+    );
     rules.push(`variants ${groups.join(', ')}`);
   }
   if (rateLimit !== undefined) rules.push(`${rateLimit.rate} a second`);

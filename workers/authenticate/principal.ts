@@ -40,5 +40,11 @@ export function principal(
   expiresAt: number,
   permissions: Iterable<string> = [],
 ): Principal {
-  return { subject, scopes: new Set(scopes), permissions: new Set(permissions), digest: digest128(issuer, subject), expiresAt };
+  return {
+    subject,
+    scopes: new Set(scopes),
+    permissions: new Set(permissions),
+    digest: digest128(issuer, subject),
+    expiresAt,
+  };
 }

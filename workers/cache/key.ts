@@ -35,7 +35,11 @@ export interface Key {
 export function hashQuery(query: CacheQuery): number {
   const { bytes, digest } = query;
   let low = query.hashLow ^ Math.imul(digest[0]! ^ digest[2]!, 0x9e3779b1) ^ Math.imul(query.route + 1, 0x85ebca6b);
-  let high = query.hashHigh ^ Math.imul(digest[1]! ^ digest[3]!, 0xc2b2ae35) ^ Math.imul(query.kind, 0x27d4eb2f) ^ Math.imul(query.variant + 1, 0x165667b1);
+  let high =
+    query.hashHigh ^
+    Math.imul(digest[1]! ^ digest[3]!, 0xc2b2ae35) ^
+    Math.imul(query.kind, 0x27d4eb2f) ^
+    Math.imul(query.variant + 1, 0x165667b1);
   for (let i = query.nameStart; i < query.nameEnd; i += 1) {
     low = Math.imul(low ^ bytes[i]!, 0x01000193);
     high = Math.imul(high ^ low, 0x2c1b3c6d);

@@ -129,7 +129,8 @@ export class RouteConditions implements ValueFilter {
       const found = argument.find(bytes, argumentsStart, argumentsEnd, pointer);
       if (argument.isAmbiguous) this.isAmbiguous = true;
       if (!found) return false;
-      const isText = argument.readText(bytes) && anyMatches(patterns, argument.text, argument.textStart, argument.textEnd);
+      const isText =
+        argument.readText(bytes) && anyMatches(patterns, argument.text, argument.textStart, argument.textEnd);
       if (!isText && !values.some((value) => argument.isValue(bytes, value))) return false;
     }
     return true;

@@ -3,7 +3,7 @@
  * the outcome is in the finder's fields, so that nothing is allocated per call.
  */
 
-import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import type { Snapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import { judgedTemplate } from '../../src/protocol/uri.js';
 import { type CatalogTable, EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
@@ -16,11 +16,11 @@ import { compilePattern } from '../../src/shared/patterns/text.js';
 import { VerdictFlag } from '../../src/shared/records.js';
 import { ANONYMOUS, type Principal } from '../authenticate/principal.js';
 import { RouteConditions } from './conditions.js';
-import { candidates, type EntryRoutes, fixedRoute } from './entry-routes.js';
+import { EntryRoutes } from './entry-routes.js';
 import type { CallFacts } from './facts.js';
 import { Action, isVaried } from './methods.js';
 import { earlier, NamedRoutes } from './named-routes.js';
-import { everyName, otherReading, unchangedNames } from './spellings.js';
+import { everyName, otherReading } from './spellings.js';
 import { isVisibleAscii, UnlistedServers } from './unlisted.js';
 import { VariantChoice } from './variants.js';
 
@@ -31,9 +31,6 @@ const UNKNOWN_RESOURCE = errorNumber('GW_UNKNOWN_RESOURCE');
 const NOT_LISTED_YET = errorNumber('GW_UPSTREAM_DOWN');
 const AMBIGUOUS = errorNumber('GW_INVALID_PARAMS');
 const NOT_COMPUTED = -2;
-/** The route of an entry depends on the call. */
-const DEPENDS = -3;
-const NO_ROUTES: readonly Int32Array[] = [];
 
 /** See the file comment. Used by the decider; one per worker, snapshot and catalog. */
 export class Finder {
@@ -81,22 +78,16 @@ export class Finder {
   readonly #methods: PatternSet;
   /** The server of URIs that are not listed: the only one there is, else -1. */
   readonly #onlyServer: number;
-  /** Route and tool rule of each entry, from its first look-up on. */
-  readonly #routeOf: Int32Array;
+  /** Tool rule of each entry, from its first look-up on. */
   readonly #ruleOf: Int32Array;
-  /** 1 = the route is about the own name of the entry: the first server of the call is the entry's, not the route's first. */
-  readonly #isByOwnName: Uint8Array;
-  /** {@link alsoRoutes} of entries that have any, from their first look-up on. */
-  readonly #alsoOf = new Map<number, readonly number[]>();
-  /** Routes of entries whose route {@link DEPENDS} on the call. */
-  readonly #entryRoutes = new Map<number, EntryRoutes>();
   /** What routes ask for besides names. Read by `explain` after a look-up. */
   readonly conditions: RouteConditions;
+  /** {@link conditions}, null = routes ask for names only. */
   readonly #filter: RouteConditions | null;
+  readonly #entryRoutes: EntryRoutes;
   /** Routes for methods that the gateway answers itself, by method. */
   readonly #localRoutes: readonly Int32Array[];
   readonly #variants: VariantChoice;
-  readonly #picks: number[] = [];
   #action: number = Action.none;
   #facts: CallFacts | null = null;
   #principal: Principal = ANONYMOUS;
@@ -121,6 +112,7 @@ export class Finder {
     this.#unlisted = new UnlistedServers(snapshot, catalog);
     this.conditions = new RouteConditions(snapshot);
     this.#filter = this.conditions.isEmpty ? null : this.conditions;
+    this.#entryRoutes = new EntryRoutes(snapshot, catalog, this.conditions);
     this.#localRoutes = localRoutes(snapshot);
     this.#variants = new VariantChoice(snapshot);
     this.#toolRoutes = new NamedRoutes(snapshot, (route) => route.tools);
@@ -140,9 +132,7 @@ export class Finder {
       snapshot.servers.flatMap(({ methods }, server) => methods.map((text) => [compileGlob(text), server] as const)),
     );
     this.#onlyServer = onlyServer(snapshot);
-    this.#routeOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
     this.#ruleOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
-    this.#isByOwnName = new Uint8Array(catalog.kind.length);
   }
 
   /** Starts with another call. */
@@ -169,7 +159,7 @@ export class Finder {
     this.#reset();
     this.isReading = true;
     const routes = this.#localRoutes[method];
-    if (routes !== undefined) this.route = this.#pick(routes);
+    if (routes !== undefined) this.route = this.#entryRoutes.pick(routes);
   }
 
   /** Finds the server that is configured for an unknown method. */
@@ -189,6 +179,7 @@ export class Finder {
   findTask(bytes: Uint8Array, start: number, end: number): void {
     this.#reset();
     this.#action = Action.task;
+    this.#entryRoutes.isAboutTask = true;
     const entry = this.#addresses.get(bytes, start, end);
     if (entry >= 0) {
       this.#fromNamed(entry, this.#toolRoutes);
@@ -218,6 +209,7 @@ export class Finder {
     this.needsArguments = false;
     this.isRandom = false;
     this.#action = Action.none;
+    this.#entryRoutes.reset();
     this.alsoRoutes.length = 0;
   }
 
@@ -283,100 +275,21 @@ export class Finder {
     this.entry = entry;
     this.server = this.#catalog.server[entry]!;
     this.conditions.server = this.server;
-    if (this.#routeOf[entry] === NOT_COMPUTED) {
-      const name = Buffer.from(judgedTemplate(packedText(this.#catalog.publicNames, entry)));
-      const routes = this.#resourceRoutes.all(name, 0, name.length);
-      const list = candidates([...routes, ...this.#resourceRoutes.all(bytes, start, end)], this.conditions);
-      const fixed = fixedRoute(list, this.conditions);
-      this.#routeOf[entry] = fixed ?? DEPENDS;
-      if (fixed === undefined) this.#entryRoutes.set(entry, { lists: [list], deciding: 1, byOwnName: [] });
-    }
-    const route = this.#routeOf[entry]!;
-    this.#fromRoute(route === DEPENDS ? this.#pickEntry(entry) : route);
+    this.#entryRoutes.template(entry, this.#resourceRoutes, bytes, start, end);
+    this.#fromRoute(this.#entryRoutes.route);
   }
 
   /** A tool or prompt is judged by all its names, whichever the call uses, so that no name bypasses a rule. */
   #fromNamed(entry: number, routes: NamedRoutes): void {
+    const chosen = this.#entryRoutes;
+    const server = this.#catalog.server[entry]!;
     this.entry = entry;
-    this.server = this.#catalog.server[entry]!;
-    if (this.#routeOf[entry] === NOT_COMPUTED) this.#judgeNamed(entry, routes);
-    const { server } = this;
-    if (this.#routeOf[entry] === DEPENDS) {
-      this.conditions.server = server;
-      const route = this.#pickEntry(entry);
-      this.#fromRoute(route);
-      if (this.variant < 0 && this.#entryRoutes.get(entry)?.byOwnName.includes(route)) this.server = server;
-      for (const also of this.#picks) this.#alsoRoute(also);
-      return;
-    }
-    this.#fromRoute(this.#routeOf[entry]!);
-    if (this.#isByOwnName[entry] === 1 && this.variant < 0) this.server = server;
-    if (this.#alsoOf.size > 0) for (const also of this.#alsoOf.get(entry) ?? []) this.#alsoRoute(also);
-  }
-
-  /** The route is the first one for any public name that the entry has or had; the scopes of the first one for each are needed. */
-  #judgeNamed(entry: number, routes: NamedRoutes): void {
-    const { publicNames, server: servers, upstreamNames } = this.#catalog;
-    const server = servers[entry]!;
-    const owner = this.#snapshot.servers[server];
-    const name = packedText(publicNames, entry);
-    const own = packedText(upstreamNames, entry);
-    const address = `${owner?.name ?? ''}:${own}`;
-    const former = this.#formerNames(entry, owner, own);
-    const found = [name, ...former].map((text) => routes.ofEntry([text, address], server, own));
-    const deciding = found.length;
-    // What is called by its bare name or, because another server's entry has its name, by its address, keeps the rules for these.
-    if (former.length > 0) found.push(routes.of(own));
-    else if (name === address && owner !== undefined) {
-      for (const text of [own, ...everyName(this.#snapshot.catalog, owner, own)]) found.push(routes.of(text));
-    }
-    const lists = found.map((list) => candidates(list, this.conditions));
-    const names = [name, address, ...former];
-    const fixed = lists.map((list) => fixedRoute(list, this.conditions));
-    if (fixed.includes(undefined)) {
-      const all = new Set(found.slice(0, deciding).flat());
-      const byOwnName = [...all].filter((each) => routes.isByOwnName(each, names));
-      this.#entryRoutes.set(entry, { lists, deciding, byOwnName });
-      this.#routeOf[entry] = DEPENDS;
-      return;
-    }
-    const all = fixed.map((each) => each ?? -1);
-    const route = all.slice(0, deciding).reduce(earlier, -1);
-    this.#routeOf[entry] = route;
-    if (routes.isByOwnName(route, names)) this.#isByOwnName[entry] = 1;
-    const others = [...new Set(all)].filter((other) => other >= 0 && other !== route);
-    if (others.length > 0) this.#alsoOf.set(entry, others);
-  }
-
-  /** The route of an entry for this call; leaves those of all its names in `#picks`. */
-  #pickEntry(entry: number): number {
-    const routes = this.#entryRoutes.get(entry);
-    const lists = routes?.lists ?? NO_ROUTES;
-    const picks = this.#picks;
-    picks.length = 0;
-    let route = -1;
-    for (let i = 0; i < lists.length; i += 1) {
-      const picked = this.#pick(lists[i]!);
-      picks.push(picked);
-      if (i < routes!.deciding) route = earlier(route, picked);
-    }
-    return route;
-  }
-
-  /** The first route of a list that accepts the call, -1 = none. Of a task, those are needed too that may have applied to its call. */
-  #pick(list: Int32Array): number {
-    const { conditions } = this;
-    for (let i = 0; i < list.length; i += 1) {
-      if (conditions.accepts(list[i]!)) return list[i]!;
-      if (conditions.isUndecided && this.#action === Action.task) this.#alsoRoute(list[i]!);
-    }
-    return -1;
-  }
-
-  /** The public names that an entry would have if its characters, length and name were left as they are; empty = as it has. */
-  #formerNames(entry: number, owner: ServerSnapshot | undefined, own: string): string[] {
-    if (owner === undefined || (this.#catalog.flags[entry]! & EntryFlag.renamed) === 0) return [];
-    return unchangedNames(this.#snapshot.catalog, owner, own);
+    this.server = server;
+    this.conditions.server = server;
+    chosen.named(entry, routes);
+    this.#fromRoute(chosen.route);
+    if (chosen.isByOwnName && this.variant < 0) this.server = server;
+    this.#alsoRoutes();
   }
 
   #judgeTool(entry: number): void {
@@ -384,13 +297,18 @@ export class Finder {
     const owner = this.#snapshot.servers[server[entry]!];
     const own = packedText(upstreamNames, entry);
     const names = [packedText(publicNames, entry), `${owner?.name ?? ''}:${own}`];
-    names.push(...this.#formerNames(entry, owner, own));
+    names.push(...this.#entryRoutes.formerNames(entry, owner, own));
     this.#ruleOf[entry] = names.reduce((first, name) => earlier(first, this.#toolRule(name)), -1);
   }
 
   #toolRule(name: string): number {
     const bytes = Buffer.from(name);
     return this.#toolRules.first(bytes, 0, bytes.length);
+  }
+
+  #alsoRoutes(): void {
+    const { also } = this.#entryRoutes;
+    for (let i = 0; i < also.length; i += 1) this.#alsoRoute(also[i]!);
   }
 
   #alsoRoute(route: number): void {
@@ -446,13 +364,14 @@ export class Finder {
     this.server = server;
     const likeliest = [sent === address ? (names[0] ?? sent) : sent, address];
     this.conditions.server = server;
-    const pick = (list: readonly number[]): number => this.#pick(candidates(list, this.conditions));
-    const route = pick(routes.ofEntry(likeliest, server, own));
+    const chosen = this.#entryRoutes;
+    const route = chosen.pick(routes.ofEntry(likeliest, server, own));
     this.#fromRoute(route);
     if (this.variant < 0 && routes.isByOwnName(route, likeliest)) this.server = server;
-    for (const name of names) this.#alsoRoute(pick(routes.of(name)));
+    for (const name of names) this.#alsoRoute(chosen.pick(routes.of(name)));
     // Some servers ignore the case of names: another case must not bypass a rule.
-    this.#alsoRoute(pick(routes.ofEntry([], server, own.toLowerCase())));
+    this.#alsoRoute(chosen.pick(routes.ofEntry([], server, own.toLowerCase())));
+    this.#alsoRoutes();
     if (routes === this.#toolRoutes) {
       this.toolRule = names.reduce((rule, name) => (rule >= 0 ? rule : this.#toolRule(name)), -1);
     }
@@ -472,7 +391,7 @@ function onlyServer(snapshot: Snapshot): number {
 function localRoutes({ routes }: Snapshot): Int32Array[] {
   const lists: number[][] = [];
   routes.forEach(({ conditions }, route) => {
-    for (const method of conditions?.methods ?? []) (lists[method] ??= []).push(route);
+    for (const method of conditions?.methods ?? []) lists[method] = [...(lists[method] ?? []), route];
   });
   return Array.from(lists, (list) => Int32Array.from(list ?? []));
 }

@@ -50,7 +50,10 @@ export function compileMatch(
   const conditions = compileConditions(compilation, match, path, views, limits ? known : null);
   if (hasNames || (names.methods.length > 0 && !limits)) return { ...names, conditions };
   if (conditions === null) {
-    compilation.problem(path, 'needs "tools", "prompts", "resources", "methods" or another member; leave "match" out to match everything');
+    compilation.problem(
+      path,
+      'needs "tools", "prompts", "resources", "methods" or another member; leave "match" out to match everything',
+    );
     return { ...names, conditions };
   }
   const everything = { tools: [EVERYTHING.tools], prompts: [EVERYTHING.prompts], resources: [EVERYTHING.resources] };

@@ -9,7 +9,9 @@ const pattern = z.union([
       .string()
       .min(1)
       .max(1_024)
-      .describe('Regular expression in the syntax of RE2, which matches in linear time; it has to match the whole text.'),
+      .describe(
+        'Regular expression in the syntax of RE2, which matches in linear time; it has to match the whole text.',
+      ),
   }),
 ]);
 
@@ -80,7 +82,9 @@ export const variantsSchema = z.strictObject({
           .max(1_000_000)
           .default(1)
           .describe('Share of the calls, relative to the other groups. 0 = none.'),
-        servers: strings().describe('Servers of the group in order; the later ones are the fallback, then those of the route.'),
+        servers: strings().describe(
+          'Servers of the group in order; the later ones are the fallback, then those of the route.',
+        ),
       }),
     )
     .min(1)

@@ -36,7 +36,9 @@ export const routeSchema = z.strictObject({
       ...conditionFields,
     })
     .optional()
-    .describe('The calls the route applies to: all members must match, of `tools`, `prompts` and `resources` the one that the call is about. Default: all calls.'),
+    .describe(
+      'The calls the route applies to: all members must match, of `tools`, `prompts` and `resources` the one that the call is about. Default: all calls.',
+    ),
   servers: alias(
     strings()
       .optional()
