@@ -91,6 +91,11 @@ export class Decider {
     this.#revocation = this.#epochs.revocation();
   }
 
+  /** Its fields are the outcome of the last decision; for explanations. */
+  get finder(): Finder {
+    return this.#finder;
+  }
+
   /** Verdicts wait for room on the ring. */
   get isBlocked(): boolean {
     return this.#verdict.isBlocked;

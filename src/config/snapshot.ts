@@ -71,6 +71,7 @@ export type AuthSnapshot =
         readonly token: string;
         readonly subject: string;
         readonly scopes: readonly string[];
+        readonly permissions?: readonly string[];
       }[];
       readonly resourceMetadata: string | null;
     }

@@ -8,12 +8,18 @@ import type { Snapshot } from '../../src/config/snapshot.js';
 import type { ValueFilter } from '../../src/shared/patterns/set.js';
 import { compilePattern, matchesAny, type TextPattern } from '../../src/shared/patterns/text.js';
 import { RequestFlag } from '../../src/shared/records.js';
-import { ANONYMOUS, type Principal } from '../authenticate/principal.js';
+import type { Principal } from '../authenticate/principal.js';
 import { ArgumentReader } from './argument.js';
 import type { CallFacts } from './facts.js';
 
 /** What a call lacks for a route. */
 export type Lack = 'method' | 'header' | 'path' | 'principal' | 'scope' | 'tag' | 'argument';
+
+/** One route that was asked about. */
+export interface TracedRoute {
+  readonly route: number;
+  readonly lack: Lack | null;
+}
 
 interface ArgumentTest {
   readonly pointer: readonly string[];
@@ -54,7 +60,9 @@ export class RouteConditions implements ValueFilter {
   readonly #met = new WeakMap<Principal, Uint8Array>();
   readonly #argument = new ArgumentReader();
   #facts: CallFacts | null = null;
-  #principal: Principal = ANONYMOUS;
+  /** Where the routes that are asked about and what the call lacks for them are kept; null = nowhere. */
+  trace: TracedRoute[] | null = null;
+  #principal: Principal | null = null;
   /** What {@link #principal} meets; read when a rule asks for it. */
   #current: Uint8Array | null = null;
 
@@ -87,20 +95,23 @@ export class RouteConditions implements ValueFilter {
 
   /** Whether the call has what a route asks for besides its name. */
   accepts(route: number): boolean {
-    return this.lack(route) === null;
+    const lack = this.#lack(route);
+    if (this.trace !== null) this.trace.push({ route, lack });
+    return lack === null;
   }
 
-  /** What the call lacks for a route; null = nothing. */
-  lack(route: number): Lack | null {
+  #lack(route: number): Lack | null {
     this.isUndecided = false;
     const rule = this.#routes[route] ?? null;
     const facts = this.#facts;
-    if (rule === null || facts === null) return null;
+    const principal = this.#principal;
+    if (rule === null || facts === null || principal === null) return null;
     if (rule.methods !== null && rule.methods[facts.method] !== 1) return 'method';
     if (rule.views !== null && rule.views[facts.view] !== 1) return 'path';
     if (rule.servers !== null && rule.servers[this.server] !== 1) return 'tag';
-    if (rule.known >= 0 && this.#principalMeets()[rule.known] !== MEETS) {
-      return this.#principalMeets()[rule.known] === NOT_SUBJECT ? 'principal' : 'scope';
+    if (rule.known >= 0) {
+      const met = this.#principalMeets(principal)[rule.known];
+      if (met !== MEETS) return met === NOT_SUBJECT ? 'principal' : 'scope';
     }
     for (let i = 0; i < rule.headers.length; i += 1) {
       const { attribute, patterns } = rule.headers[i]!;
@@ -136,17 +147,17 @@ export class RouteConditions implements ValueFilter {
     return true;
   }
 
-  #principalMeets(): Uint8Array {
+  #principalMeets(principal: Principal): Uint8Array {
     if (this.#current !== null) return this.#current;
-    const { subject, scopes } = this.#principal;
-    let met = this.#met.get(this.#principal);
+    const { subject, scopes } = principal;
+    let met = this.#met.get(principal);
     if (met === undefined) {
       met = Uint8Array.from(this.#principalRules, (rule) => {
         if (rule.principals.length > 0 && !matchesAny(rule.principals, subject)) return NOT_SUBJECT;
         if (rule.scopes.length === 0) return MEETS;
         return [...scopes].some((scope) => matchesAny(rule.scopes, scope)) ? MEETS : NOT_SCOPE;
       });
-      this.#met.set(this.#principal, met);
+      this.#met.set(principal, met);
     }
     this.#current = met;
     return met;

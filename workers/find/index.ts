@@ -14,7 +14,7 @@ import { resourcePatterns, templatePatterns } from '../../src/shared/patterns/re
 import { mostLiteralFirst, type PatternEntry, PatternSet } from '../../src/shared/patterns/set.js';
 import { compilePattern } from '../../src/shared/patterns/text.js';
 import { VerdictFlag } from '../../src/shared/records.js';
-import { ANONYMOUS, type Principal } from '../authenticate/principal.js';
+import type { Principal } from '../authenticate/principal.js';
 import { RouteConditions } from './conditions.js';
 import { EntryRoutes } from './entry-routes.js';
 import type { CallFacts } from './facts.js';
@@ -90,7 +90,7 @@ export class Finder {
   readonly #variants: VariantChoice;
   #action: number = Action.none;
   #facts: CallFacts | null = null;
-  #principal: Principal = ANONYMOUS;
+  #principal: Principal | null = null;
 
   constructor(snapshot: Snapshot, catalog: CatalogTable) {
     this.#snapshot = snapshot;
@@ -321,12 +321,13 @@ export class Finder {
     if (rule === undefined) return;
     if (rule.servers.length > 0) this.server = rule.servers[0] ?? -1;
     if (rule.idempotent) this.flags |= VerdictFlag.safe;
-    if (rule.variants !== null && this.#facts !== null && isVaried(this.#action)) this.#vary(route, this.#facts);
+    if (rule.variants !== null && isVaried(this.#action)) this.#vary(route);
   }
 
-  #vary(route: number, facts: CallFacts): void {
+  #vary(route: number): void {
     const variants = this.#variants;
-    this.variant = variants.choose(route, facts, this.#principal);
+    if (this.#facts === null || this.#principal === null) return;
+    this.variant = variants.choose(route, this.#facts, this.#principal);
     const group = this.#snapshot.routes[route]?.variants?.groups[this.variant];
     this.server = group?.servers[0] ?? this.server;
     this.isRandom = variants.isRandom;
