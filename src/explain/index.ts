@@ -1,5 +1,7 @@
 /** Says which rule lets a call in, allows, limits, caches, routes and rewrites it, and why. */
+import { METHODS } from '../../native/layout.js';
 import type { PatternText } from '../config/match.js';
+import { EVERYTHING } from '../config/schema/routes.js';
 import type { BucketRule, RouteSnapshot, Snapshot } from '../config/snapshot.js';
 import { ERROR_CODES, ERRORS, type ErrorCode } from '../errors.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
@@ -99,7 +101,7 @@ export function explain(call: ExplainedCall, snapshot: Snapshot, catalog: Catalo
       auth: snapshot.auth.type,
     },
     target: isKnown ? targetOf(decided, snapshot, catalog) : null,
-    route: route === null ? null : { name: route.name, position: finder.route + 1, match: matchOf(route) },
+    route: route === null ? null : { name: route.name, position: finder.route + 1, match: matchOf(route, snapshot) },
     passedOver: isKnown ? passedOver(decided, snapshot) : [],
     alsoNeeded: needed.slice(route === null ? 0 : 1).map(({ name }) => name),
     requiredScopes: [...new Set(needed.flatMap(({ requiredScopes }) => requiredScopes))],
@@ -170,11 +172,25 @@ function serversOf(kind: number, ordered: readonly number[], first: number): num
   return at < 0 ? [first] : ordered.slice(at);
 }
 
-/** What a route matches, a line for each member. */
-function matchOf(route: RouteSnapshot): string[] {
-  const shown = (texts: readonly PatternText[]): string =>
-    texts.map((text) => (typeof text === 'string' ? text : `/${text.regex}/`)).join(', ');
-  return (['tools', 'prompts', 'resources', 'methods'] as const)
-    .filter((kind) => route[kind].length > 0)
-    .map((kind) => `${kind} ${shown(route[kind])}`);
+/** What a route matches, a text for each member of its `match`. */
+function matchOf(route: RouteSnapshot, { attributes }: Snapshot): string[] {
+  const names = (['tools', 'prompts', 'resources', 'methods'] as const).filter((kind) => route[kind].length > 0);
+  const isAll = names.length === 4 && names.every((kind) => route[kind].includes(EVERYTHING[kind]));
+  const match = isAll ? [] : names.map((kind) => `${kind} ${shown(route[kind])}`);
+  const { conditions } = route;
+  if (conditions === null) return match.length === 0 ? ['everything'] : match;
+  const { headers, methods, arguments: tests } = conditions;
+  if (methods !== null && isAll) match.push(`methods ${methods.map((method) => METHODS[method]).join(', ')}`);
+  for (const { attribute, patterns } of headers) match.push(`header ${attributes[attribute]} ${shown(patterns)}`);
+  for (const key of ['paths', 'principals', 'scopes', 'tags'] as const) {
+    if (conditions[key].length > 0) match.push(`${key} ${shown(conditions[key])}`);
+  }
+  for (const { pointer, values } of tests) match.push(`argument /${pointer.join('/')} ${shown(values)}`);
+  return match;
+}
+
+function shown(values: readonly (PatternText | number | boolean | null)[]): string {
+  return values
+    .map((value) => (typeof value === 'object' && value !== null ? `regex ${value.regex}` : String(value)))
+    .join(' or ');
 }
