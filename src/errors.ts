@@ -384,6 +384,18 @@ export const ERRORS = {
     retryable: true,
     sentence: 'The upstream could not be connected since the gateway started; retry later.',
   }),
+  GW_INSUFFICIENT_PERMISSION: client({
+    status: 403,
+    rpc: -32001,
+    sentence:
+      'The client does not have the permission (read or write) that this operation needs; an operator can grant it.',
+  }),
+  GW_ARGUMENTS_TOO_LARGE: client({
+    status: 413,
+    rpc: -32602,
+    sentence:
+      'The arguments are too large to be compared with the rules of the gateway (limits.ringBytes); send less in one call.',
+  }),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code: a key of {@link ERRORS}. */

@@ -32,6 +32,7 @@ import { type FrontBell, VerdictWriter } from './verdict-writer.js';
 
 const INTERNAL = errorNumber('GW_INTERNAL');
 const NOT_FOUND = errorNumber('GW_NOT_FOUND');
+const ARGUMENTS_TOO_LARGE = errorNumber('GW_ARGUMENTS_TOO_LARGE');
 const METHOD_NOT_FOUND = errorNumber('GW_METHOD_NOT_FOUND');
 const METHOD_NOT_FOUND_MODERN = errorNumber('GW_METHOD_NOT_FOUND_MODERN');
 
@@ -100,6 +101,11 @@ export class Decider {
     this.#cache = this.#newCache();
     this.#rewriter = createRewriter(task.snapshot);
     this.#revocation = this.#epochs.revocation();
+  }
+
+  /** Its fields are the outcome of the last decision; for explanations. */
+  get finder(): Finder {
+    return this.#finder;
   }
 
   /** Verdicts wait for room on the ring. */
@@ -304,21 +310,29 @@ export class Decider {
       return;
     }
     const action = actionOf(request.method, isModern);
+    const finder = this.#finder;
+    finder.begin(request, principal);
     if (action === Action.unknown) {
       this.#judgeUnknownMethod(request, principal, client);
       return;
     }
     if (action <= Action.local) {
-      if (!guard.take(client, null, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs);
+      finder.findLocal(request.method);
+      head.route = finder.route;
+      if (!guard.permits(principal, finder)) this.#verdict.deny(guard.error, 0, guard.scopes);
+      else if (!guard.take(client, finder, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs);
       else if (action === Action.local) this.#permitLocal(request, principal);
       else this.#denyMethod(isModern);
       return;
     }
-    const finder = this.#finder;
     const { bytes, nameStart, nameEnd } = request;
     // The front has replaced the task's sealed id by the address of the tool that made the task.
     if (action === Action.task) finder.findTask(bytes, nameStart, nameEnd);
     else finder.find(action, request.has(RequestFlag.nameIsUri), bytes, nameStart, nameEnd);
+    if (finder.needsArguments && finder.error < 0) {
+      this.#askForArguments(request, principal);
+      return;
+    }
     if (finder.error >= 0) {
       if (guard.take(client, null, this.#now)) this.#verdict.deny(finder.error);
       else this.#verdict.deny(guard.error, guard.retryAfterMs);
@@ -337,6 +351,7 @@ export class Decider {
     head.route = finder.route;
     head.entry = finder.entry;
     head.stripBytes = finder.stripBytes;
+    head.variant = finder.variant;
     head.flags = finder.flags;
     if (action === Action.subscribe || action === Action.task) {
       // A request about a task is no call of its tool and takes none of the tool's tokens.
@@ -352,7 +367,16 @@ export class Decider {
     }
     if (!guard.take(client, finder, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs);
     else if (rule !== null) this.#lookUp(request, rule, principal);
-    else this.#verdict.permit(Verdict.forward, this.#rewriter.concerns(finder) ? 0 : principal.expiresAt, guard);
+    else {
+      const isForOnce = finder.isRandom || this.#rewriter.concerns(finder);
+      this.#verdict.permit(Verdict.forward, isForOnce ? 0 : principal.expiresAt, guard);
+    }
+  }
+
+  /** The rules for a call depend on its arguments. A call must not pass them by because its arguments are too large to be read. */
+  #askForArguments(request: RequestRecord, principal: Principal): void {
+    if (request.has(RequestFlag.argumentsTooLarge)) this.#verdict.deny(ARGUMENTS_TOO_LARGE);
+    else this.#verdict.permit(Verdict.needsArguments, principal.expiresAt, this.#guard);
   }
 
   /** A request that the gateway answers itself; with a list goes what it hides from the client. */
@@ -400,7 +424,8 @@ export class Decider {
     if (route === undefined || route.cache === null) return null;
     const isPublic = route.cache.public;
     if (this.#isIsolated(this.#finder.server, isPublic)) return null;
-    for (const server of route.servers) if (this.#isIsolated(server, isPublic)) return null;
+    const group = route.variants?.groups[this.#finder.variant];
+    for (const server of group?.servers ?? route.servers) if (this.#isIsolated(server, isPublic)) return null;
     return route.cache;
   }
 
@@ -412,6 +437,7 @@ export class Decider {
 
   #lookUp(request: RequestRecord, rule: CacheRule, principal: Principal): void {
     request.route = this.#finder.route;
+    request.variant = this.#finder.variant;
     request.kind = request.method * 2 + (request.flags & RequestFlag.modern);
     request.digest = rule.public ? ANONYMOUS.digest : principal.digest;
     const { head } = this.#verdict;

@@ -54,6 +54,7 @@ export class RequestRecord implements CacheQuery {
 
   /** The rest of the cache query; set by the decider before a look-up. */
   route = -1;
+  variant = -1;
   digest: Int32Array = ANONYMOUS.digest;
   kind = 0;
 

@@ -4,14 +4,14 @@
  */
 
 import { unchangedNames } from '../../workers/find/spellings.js';
+import type { PatternText } from '../config/match.js';
 import type { CatalogRules, RouteSnapshot, Snapshot } from '../config/snapshot.js';
 import { acceptedForm, type Rename } from '../protocol/name-forms.js';
 import { judgedTemplate, judgedUri } from '../protocol/uri.js';
 import { type CatalogTable, EntryFlag, EntryKind } from '../shared/catalog-table.js';
 import { packedCount, packedText } from '../shared/packed.js';
-import { compileGlob } from '../shared/patterns/glob.js';
-import type { Pattern } from '../shared/patterns/pattern.js';
 import { resourcePatterns, templatePatterns } from '../shared/patterns/resources.js';
+import { compilePattern, shownPattern, type TextPattern } from '../shared/patterns/text.js';
 
 /** One finding about a route. */
 export interface RouteFault {
@@ -80,11 +80,9 @@ export function routeFaults(routed: RoutedServers, table: CatalogTable | null): 
     const missing = all.filter(({ kind, text }) => !offered.has(kind, text, route.servers));
     const isWhole = missing.length === all.length;
     // A pattern for everything asks for nothing in particular.
-    const told = missing.filter(({ text }) => isWhole || !/^\*+$/.test(text));
+    const told = missing.filter(({ text }) => isWhole || typeof text !== 'string' || !/^\*+$/.test(text));
     if (told.length === 0) return [];
-    const what = told
-      .slice(0, 5)
-      .map(({ kind, text }) => `${kind} ${JSON.stringify(text)}${offered.advice(kind, text)}`);
+    const what = told.slice(0, 5).map(({ kind, text }) => `${kind} ${shownPattern(text)}${offered.advice(kind, text)}`);
     const more = told.length > 5 ? ` and ${told.length - 5} more` : '';
     const means = table === null ? 'a server can offer' : 'is offered';
     const subject = isWhole ? 'matches nothing that' : 'has patterns that match nothing that';
@@ -107,10 +105,10 @@ class Offered {
   }
 
   /** Whether a pattern of a route to `servers` matches something, or may match what is not known. */
-  has(kind: Kind, text: string, servers: readonly number[]): boolean {
+  has(kind: Kind, text: PatternText, servers: readonly number[]): boolean {
     if (kind === 'methods') return this.#routed.servers.some(({ passesMethods }) => passesMethods);
     if (kind === 'resources') return this.#hasResource(text, servers);
-    const pattern = compileGlob(text);
+    const pattern = compilePattern(text);
     if (this.#unlisted.some((server) => this.#mayBeNamed(server, pattern, servers.includes(server)))) return true;
     const wanted = kind === 'tools' ? EntryKind.tool : EntryKind.prompt;
     return (
@@ -119,10 +117,10 @@ class Offered {
   }
 
   /** What to write instead of a pattern that matches the own name of an entry. */
-  advice(kind: Kind, text: string): string {
+  advice(kind: Kind, text: PatternText): string {
     const table = this.#table;
-    if (table === null || (kind !== 'tools' && kind !== 'prompts')) return '';
-    const pattern = compileGlob(text);
+    if (typeof text !== 'string' || table === null || (kind !== 'tools' && kind !== 'prompts')) return '';
+    const pattern = compilePattern(text);
     const wanted = kind === 'tools' ? EntryKind.tool : EntryKind.prompt;
     const entry = this.#findEntry(wanted, (each) => matches(pattern, packedText(table.upstreamNames, each)));
     if (entry < 0) return '';
@@ -154,7 +152,7 @@ class Offered {
     return names;
   }
 
-  #mayBeNamed(server: number, pattern: Pattern, isRouted: boolean): boolean {
+  #mayBeNamed(server: number, pattern: TextPattern, isRouted: boolean): boolean {
     const owner = this.#routed.servers[server];
     const { rules } = this.#routed;
     if (owner === undefined) return false;
@@ -164,7 +162,7 @@ class Offered {
   }
 
   /** Reads go to the servers of a route, or to the only server, whether the URI is listed or not. */
-  #hasResource(text: string, servers: readonly number[]): boolean {
+  #hasResource(text: PatternText, servers: readonly number[]): boolean {
     const table = this.#table;
     const all = this.#routed.servers.filter(({ name }) => name !== '');
     if (all.length === 0) return false;
@@ -185,13 +183,13 @@ class Offered {
   }
 }
 
-function matches(pattern: Pattern, text: string): boolean {
+function matches(pattern: TextPattern, text: string): boolean {
   const bytes = Buffer.from(text);
   return pattern.matches(bytes, 0, bytes.length);
 }
 
 /** Whether something that begins with `start` can match. */
-function mayStartWith(pattern: Pattern, start: string): boolean {
+function mayStartWith(pattern: TextPattern, start: string): boolean {
   const prefix = Buffer.from(pattern.prefix).toString();
   return pattern.exact ? prefix.startsWith(start) : prefix.startsWith(start) || start.startsWith(prefix);
 }
@@ -212,16 +210,19 @@ function unreachableBehind(route: RouteSnapshot, earlier: readonly RouteSnapshot
 }
 
 /** Whether everything that `text` matches on `route` is matched by `wide` on `other`. True only where that is certain. */
-function covers(kind: Kind, wide: string, other: RouteSnapshot, text: string, route: RouteSnapshot): boolean {
+function covers(kind: Kind, wide: PatternText, other: RouteSnapshot, text: PatternText, route: RouteSnapshot): boolean {
+  // What else a call must have depends on the call.
+  if (other.conditions !== null || typeof wide !== 'string') return false;
   if (/^\*\*+$/.test(wide)) return true;
   // Own names count on routes to their server only.
   if (!route.servers.every((server) => kind === 'resources' || kind === 'methods' || other.servers.includes(server))) {
     return false;
   }
   if (wide === text) return true;
+  if (typeof text !== 'string') return false;
   const isUri = kind === 'resources';
-  const narrow = isUri ? resourcePatterns(text) : [compileGlob(text)];
-  const cover = isUri ? resourcePatterns(wide) : [compileGlob(wide)];
+  const narrow = isUri ? resourcePatterns(text) : [compilePattern(text)];
+  const cover = isUri ? resourcePatterns(wide) : [compilePattern(wide)];
   const end = /^[^*?\\{]*(\*+)$/.exec(wide)?.[1] ?? '';
   const isDeep = end.length > 1 || (isUri && end !== '');
   const isFlat = end !== '' && !isUri && !/\/|\*\*/.test(text);

@@ -4,8 +4,11 @@ import { nearest } from '../config/nearest.js';
 import { LOG_LEVELS } from '../config/schema/index.js';
 import { quoteKey } from '../config/source/index.js';
 
-/** Exit codes: 0 done, 1 failed, 78 a configuration that cannot be used (EX_CONFIG of sysexits.h). */
-export const EXIT = { ok: 0, failed: 1, config: 78 } as const;
+/**
+ * Exit codes: 0 done, 1 failed, 2 arguments or a configuration that cannot be used where 1 is an answer, 78 a configuration that
+ * cannot be used (EX_CONFIG of sysexits.h).
+ */
+export const EXIT = { ok: 0, failed: 1, unusable: 2, config: 78 } as const;
 /** One of {@link EXIT}. */
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 

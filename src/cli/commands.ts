@@ -1,5 +1,6 @@
 import { check } from './check.js';
 import type { Command } from './command.js';
+import { explain } from './explain.js';
 import { init } from './init.js';
 import { proxy } from './proxy.js';
 import { start } from './start.js';
@@ -7,4 +8,4 @@ import { tools } from './tools.js';
 import { validate } from './validate.js';
 
 /** The commands in the order of the help. */
-export const COMMANDS: readonly Command[] = [start, proxy, init, validate, check, tools];
+export const COMMANDS: readonly Command[] = [start, proxy, init, validate, check, tools, explain];

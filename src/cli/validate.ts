@@ -4,6 +4,7 @@ import type { LoadedConfig } from '../config/loaded.js';
 import type { ConfigPath } from '../config/problems.js';
 import { list } from '../config/schema/fields.js';
 import type { ResolvedConfig } from '../config/schema/index.js';
+import { conditionFields, patternsOf } from '../config/schema/match.js';
 import { EVERYTHING } from '../config/schema/routes.js';
 import type { EndpointSnapshot, ServerSnapshot, Snapshot, TransportsSnapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
@@ -218,15 +219,16 @@ function withReason({ kind, reason }: { readonly kind: string; readonly reason: 
 }
 
 function matchOf({ match }: Route): string {
-  const globs = match ?? EVERYTHING;
-  return (['tools', 'prompts', 'resources'] as const)
-    .filter((kind) => list(globs[kind]).length > 0)
-    .map((kind) => `${kind} ${list(globs[kind]).join(', ')}`)
+  const written: Partial<Record<string, unknown>> = match ?? EVERYTHING;
+  const shown = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
+  return ['tools', 'prompts', 'resources', ...(match === undefined ? [] : ['methods', ...Object.keys(conditionFields)])]
+    .filter((key) => patternsOf(written[key]).length > 0)
+    .map((key) => `${key} ${patternsOf(written[key]).map(shown).join(', ')}`)
     .join('; ');
 }
 
 function rulesOf(
-  { servers, requiredScopes, rateLimit, clientRateLimit, cache }: Route,
+  { servers, requiredScopes, permissions, variants, rateLimit, clientRateLimit, cache }: Route,
   { routes }: Snapshot,
   position: number,
 ): string {
@@ -235,6 +237,13 @@ function rulesOf(
   if (failOver >= 0) return `to ${list(servers).join(', then ')}, behind the servers of ${routes[failOver]?.name}`;
   if (list(servers).length > 0) rules.push(`to ${list(servers).join(', then ')}`);
   if (list(requiredScopes).length > 0) rules.push(`scopes ${list(requiredScopes).join(' ')}`);
+  if (patternsOf(permissions).length > 0) rules.push(`permissions ${patternsOf(permissions).join(' ')}`);
+  if (variants !== undefined) {
+    const groups = variants.groups.map(
+      ({ name, weight, servers: to }) => `${name} ${weight} to ${list(to).join(', then ')}`,
+    );
+    rules.push(`variants ${groups.join(', ')}`);
+  }
   if (rateLimit !== undefined) rules.push(`${rateLimit.rate} a second`);
   if (clientRateLimit !== undefined) rules.push(`${clientRateLimit.rate} a second and client`);
   if (cache !== undefined) rules.push(`cached ${cache.ttlMs} ms`);

@@ -52,9 +52,17 @@ export function renumbered(before: Snapshot, next: Snapshot, isUnused: (number: 
     servers[number] = server;
     return number;
   });
+  const renumber = (numbers: readonly number[]): number[] => numbers.flatMap((number) => moved[number] ?? []);
   const routes = next.routes.map((route) => ({
     ...route,
-    servers: route.servers.flatMap((number) => moved[number] ?? []),
+    servers: renumber(route.servers),
+    variants:
+      route.variants === null
+        ? null
+        : {
+            ...route.variants,
+            groups: route.variants.groups.map((group) => ({ ...group, servers: renumber(group.servers) })),
+          },
   }));
   const views = renumberedViews(before.views, next.views).map((view) => ({
     ...view,

@@ -1,8 +1,8 @@
 import type { RouteSnapshot, Snapshot } from './snapshot.js';
 
 /** Whether a route is hidden from clients that do not meet its requirements. */
-export function isHiding({ requiredScopes, whenDenied }: RouteSnapshot): boolean {
-  return whenDenied === 'hide' && requiredScopes.length > 0;
+export function isHiding({ permissions, requiredScopes, whenDenied }: RouteSnapshot): boolean {
+  return whenDenied === 'hide' && requiredScopes.length + permissions.length > 0;
 }
 
 /** Whether what is listed depends on who asks: otherwise lists are the same for all. */

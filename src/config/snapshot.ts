@@ -5,6 +5,7 @@
  */
 import type { KnownSecret } from '../secrets/show.js';
 import type { Bytes, Count, Milliseconds, Seconds } from '../units.js';
+import type { ConditionsSnapshot, PatternText, VariantsSnapshot } from './match.js';
 import type { FRONT_ENDS, LOG_FORMATS, LOG_LEVELS } from './schema/index.js';
 import type { UrlTransport } from './schema/servers.js';
 
@@ -70,6 +71,7 @@ export type AuthSnapshot =
         readonly token: string;
         readonly subject: string;
         readonly scopes: readonly string[];
+        readonly permissions?: readonly string[];
       }[];
       readonly resourceMetadata: string | null;
     }
@@ -172,18 +174,23 @@ export interface ViewSnapshot {
   readonly requiredScopes: readonly string[];
 }
 
+/** What a client may do: `read` = tools with `readOnlyHint`, prompts and resources, `write` = everything else. */
+export type Permission = 'read' | 'write';
+
 /** A rule that matches calls by pattern; the first that matches counts. */
 export interface RouteSnapshot {
   readonly name: string;
   /**
-   * Globs (`*` within a name, `**` anything) over public names, addresses (`server:name`) and, if `servers` has the server, its own
+   * Patterns over public names, addresses (`server:name`) and, if `servers` has the server, its own
    * names; for resources over URIs, or URI templates.
    */
-  readonly tools: readonly string[];
-  readonly prompts: readonly string[];
-  readonly resources: readonly string[];
-  /** Globs over unknown methods that the gateway passes through. */
-  readonly methods: readonly string[];
+  readonly tools: readonly PatternText[];
+  readonly prompts: readonly PatternText[];
+  readonly resources: readonly PatternText[];
+  /** Patterns over unknown methods that the gateway passes through. */
+  readonly methods: readonly PatternText[];
+  /** What a call must have besides; `null` = nothing. */
+  readonly conditions: ConditionsSnapshot | null;
   /** Server indexes in order; the later ones are the fallback. Empty = the catalog decides. */
   readonly servers: readonly number[];
   /** Position of an earlier route with the same patterns, whose fallback the servers of this one are; it matches nothing itself then. */
@@ -192,6 +199,10 @@ export interface RouteSnapshot {
   readonly requiredScopes: readonly string[];
   /** What a client without the right gets: the answer for what does not exist, or 403 with the scopes that it needs. */
   readonly whenDenied: 'hide' | 'challenge';
+  /** Which of them a call needs, by what it does. */
+  readonly permissions: readonly Permission[];
+  /** `null` = all calls go to `servers`. */
+  readonly variants: VariantsSnapshot | null;
   readonly rateLimit: BucketRule | null;
   /** Counted per client and route besides `rateLimit`. */
   readonly clientRateLimit: BucketRule | null;

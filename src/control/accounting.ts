@@ -32,15 +32,23 @@ export interface AccessLines {
 export class Accounting {
   readonly #counters: Counters;
   readonly #names: SeriesNames;
-  readonly #config: Current<Pick<Snapshot, 'servers'>>;
+  readonly #config: Current<Pick<Snapshot, 'routes' | 'servers' | 'version'>>;
   readonly #log: AccessLines;
   #servers = new Int32Array(0);
+  /** Series of the groups of each route, in the snapshot of that version. */
+  #variants: readonly Int32Array[] = [];
+  #snapshotVersion = -1;
   #catalog: AccountedCatalog['table'] = { kind: new Uint8Array(0), publicNames: NO_ITEMS };
   /** Series by entry; -1 = none. */
   #entries = new Int32Array(0);
   #catalogVersion = -1;
 
-  constructor(counters: Counters, names: SeriesNames, config: Current<Pick<Snapshot, 'servers'>>, log: AccessLines) {
+  constructor(
+    counters: Counters,
+    names: SeriesNames,
+    config: Current<Pick<Snapshot, 'routes' | 'servers' | 'version'>>,
+    log: AccessLines,
+  ) {
     this.#counters = counters;
     this.#names = names;
     this.#config = config;
@@ -53,9 +61,14 @@ export class Accounting {
     return this.#log.access !== null;
   }
 
-  /** Reads the series of the servers again after a reload. */
+  /** Reads the series of the servers and variants again after a reload. */
   follow(): void {
-    this.#servers = Int32Array.from(this.#config.current.servers, ({ name }) => this.#names.id('upstream', name));
+    const { routes, servers, version } = this.#config.current;
+    this.#servers = Int32Array.from(servers, ({ name }) => this.#names.id('upstream', name));
+    this.#variants = routes.map((route) =>
+      Int32Array.from(route.variants?.groups ?? [], ({ name }) => this.#names.id('variant', `${route.name} ${name}`)),
+    );
+    this.#snapshotVersion = version;
   }
 
   /** Uses another catalog, of which tools have a series each. */
@@ -90,6 +103,7 @@ export class Accounting {
       counters.observe(Series.request, now - exchange.client.startedAt, failed);
       if (error !== null) counters.error(errorNumber(error));
       if (isSent(exchange)) this.#upstream(exchange, now, failed);
+      if (exchange.verdict.variant >= 0) this.#variant(exchange, now, failed);
     }
     this.#logLine(exchange);
   }
@@ -116,6 +130,14 @@ export class Accounting {
     if (tool < 0) return;
     counters.observe(tool, took, failed);
     if (exchange.call.isErrorResult) counters.errorResult(tool);
+  }
+
+  #variant({ call, client, verdict }: Exchange, now: number, failed: boolean): void {
+    if (verdict.snapshotVersion !== this.#snapshotVersion) return;
+    const series = this.#variants[verdict.route]?.[verdict.variant];
+    if (series === undefined) return;
+    this.#counters.observe(series, now - client.startedAt, failed);
+    if (call.isErrorResult) this.#counters.errorResult(series);
   }
 
   #seriesOf(entry: number): number {

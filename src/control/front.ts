@@ -101,6 +101,7 @@ export class Front {
       catalogs,
       cache: dispatch,
       log: streams.log,
+      routes,
       accounting,
       exchanges,
     });

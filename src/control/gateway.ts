@@ -9,6 +9,7 @@ import { isTombstone, renumbered } from '../config/numbering.js';
 import { restartProblems } from '../config/restart.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
+import { callOf, type Explanation } from '../explain/index.js';
 import { type Log, openLog } from '../observe/log.js';
 import { watchLoopDelay } from '../observe/loop-delay.js';
 import { observe } from '../observe/state.js';
@@ -237,6 +238,12 @@ class Gateway implements RunningGateway, AdminSource {
   /** The document of /metrics, rendered in the control pool: many series take milliseconds. */
   metrics(): Promise<string> {
     return this.#control.renderMetrics(observe(this.#state));
+  }
+
+  /** Which rules apply to the call in the body of a request to /explain; decided in the control pool, and nothing is called. */
+  async explain(body: unknown): Promise<Explanation> {
+    const input = { call: callOf(body), snapshot: this.#config.current, catalog: this.#catalog.current.table };
+    return this.#control.explain(input);
   }
 
   /** The document of /stats as text. */

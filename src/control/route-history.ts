@@ -4,6 +4,7 @@ import type { VerdictRecord } from '../shared/verdict-record.js';
 
 /** Snapshots before the current one that a call in flight may refer to. */
 const KEPT = 4;
+const NOTHING: readonly never[] = [];
 
 /** The routes of verdicts by snapshot: after a reload a number may name another route. One per front. */
 export class RouteHistory {
@@ -18,6 +19,21 @@ export class RouteHistory {
   keep(before: Snapshot): void {
     this.#earlier.unshift(before);
     this.#earlier.length = Math.min(this.#earlier.length, KEPT);
+  }
+
+  /** The servers of a verdict in fail-over order: those of its variant, or of its route; empty = the catalog decides. */
+  serversOf(verdict: VerdictRecord): readonly number[] {
+    const route = this.routeOf(verdict);
+    if (route === null) return NOTHING;
+    return route.variants?.groups[verdict.variant]?.servers ?? route.servers;
+  }
+
+  /** The response header that names the variant of a verdict. */
+  variantHead(verdict: VerdictRecord): readonly string[] {
+    const variants = verdict.variant < 0 ? null : (this.routeOf(verdict)?.variants ?? null);
+    const group = variants?.groups[verdict.variant];
+    if (group === undefined || variants === null || variants.responseHeader === null) return NOTHING;
+    return [variants.responseHeader, group.name];
   }
 
   /** The route of a verdict in the snapshot that it was made under; null = none, or the snapshot was dropped. */

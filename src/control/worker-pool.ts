@@ -112,8 +112,9 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
     this.epochs = new Epochs(this.#epochMemory);
     this.epochs.setSnapshot(options.snapshot.version);
     this.epochs.setCatalog(options.catalog.version);
-    const { limits, servers } = options.snapshot;
-    this.counterMemory = counterMemory(this.size + 1, limits.maxToolMetrics + servers.length + 1);
+    const { limits, routes, servers } = options.snapshot;
+    const variants = routes.reduce((sum, route) => sum + (route.variants?.groups.length ?? 0), 0);
+    this.counterMemory = counterMemory(this.size + 1, limits.maxToolMetrics + servers.length + variants + 1);
     this.counters = new Counters(this.counterMemory, 0);
     this.#buckets = createBuckets(options.snapshot, FRONT_OWNER);
     this.#jwks = new JwksCache(this.counters, this, options.keys);

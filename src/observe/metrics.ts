@@ -5,11 +5,11 @@
  */
 import { LISTS } from '../catalog/types.js';
 import type { StreamCounts } from '../session/streams/long-lived.js';
-import { Counter, type CounterName, Counters, Series, type SeriesView } from '../shared/counters.js';
+import { Counter, type CounterName, Counters, Series, type SeriesKind, type SeriesView } from '../shared/counters.js';
 import type { EndpointState } from '../upstream/core/types.js';
 import { COUNTER_FAMILIES, SINGLE_COUNTERS } from './metric-names.js';
 import { MetricRegistry } from './metric-registry.js';
-import { namedSeries, type ObservedState } from './state.js';
+import { namedSeries, type ObservedState, variantLabels } from './state.js';
 
 /** Upper bounds in seconds: from the microseconds of the gateway to the minutes of upstreams. */
 const BUCKETS = [
@@ -44,41 +44,46 @@ export async function renderMetrics(state: ObservedState): Promise<string> {
   metrics.histogram('event_loop_delay_seconds', 'Delay of the event loop of the front.', BUCKETS, [
     { labels: {}, view: counters.read(loopDelay) },
   ]);
-  callsOf(metrics, counters, 'upstream', state.upstreamSeries, []);
-  callsOf(metrics, counters, 'tool', state.toolSeries, [
-    { labels: { tool: 'other' }, view: counters.read(state.otherSeries) },
-  ]);
+  const read = (lines: string, labelsOf: (name: string) => CallSeries['labels']): CallSeries[] =>
+    namedSeries(lines).map(({ name, id }) => ({ labels: labelsOf(name), view: counters.read(id) }));
+  callsOf(
+    metrics,
+    'upstream',
+    ['upstream'],
+    read(state.upstreamSeries, (upstream) => ({ upstream })),
+  );
+  const other = { labels: { tool: 'other' }, view: counters.read(state.otherSeries) };
+  callsOf(metrics, 'tool', ['tool'], [...read(state.toolSeries, (tool) => ({ tool })), other]);
+  callsOf(metrics, 'variant', ['route', 'group'], read(state.variantSeries, variantLabels));
   return metrics.text();
 }
 
-/** The calls of one upstream or tool. */
+/** The calls of one upstream, tool or variant. */
 interface CallSeries {
   readonly labels: Readonly<Record<string, string>>;
   readonly view: SeriesView;
 }
 
-/** Durations and errors of calls by upstream or tool; those without a call are left out. */
+/** Durations and errors of calls by upstream, tool or variant; those without a call are left out. */
 function callsOf(
   metrics: MetricRegistry,
-  counters: Counters,
-  kind: 'upstream' | 'tool',
-  lines: string,
-  others: readonly CallSeries[],
+  kind: SeriesKind,
+  labelNames: readonly string[],
+  series: readonly CallSeries[],
 ): void {
-  const named = namedSeries(lines).map(({ name, id }) => ({ labels: { [kind]: name }, view: counters.read(id) }));
-  const called = [...named, ...others].filter(({ view }) => view.count > 0);
+  const called = series.filter(({ view }) => view.count > 0);
   metrics.histogram(`${kind}_call_duration_seconds`, `Calls by ${kind}.`, COARSE_BUCKETS, called);
   metrics.counter<string>(
     `${kind}_call_errors_total`,
     `Calls by ${kind} that ended with an error.`,
-    [kind],
+    labelNames,
     called.map(({ labels, view }) => ({ labels, value: view.errors })),
   );
   if (kind === 'upstream') return;
   metrics.counter<string>(
-    'tool_error_results_total',
-    'Results of tools that say that the tool failed (isError).',
-    [kind],
+    `${kind}_error_results_total`,
+    `Results by ${kind} that say that the tool failed (isError).`,
+    labelNames,
     called.map(({ labels, view }) => ({ labels, value: view.errorResults })),
   );
 }

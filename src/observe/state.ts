@@ -131,6 +131,7 @@ export interface ObservedState {
   /** Names of the series as lines `id name`, one text for each kind: a thousand small objects would be slower to clone. */
   readonly upstreamSeries: string;
   readonly toolSeries: string;
+  readonly variantSeries: string;
   readonly otherSeries: number;
   readonly snapshotVersion: number;
   readonly gauges: Gauges;
@@ -150,7 +151,7 @@ export interface ObservedState {
 
 /** Reads all sources; main thread. */
 export function observe(sources: StatsSources): ObservedState {
-  const series = { upstream: '', tool: '' };
+  const series = { upstream: '', tool: '', variant: '' };
   for (const { kind, name, id } of sources.seriesNames.entries()) {
     series[kind] += `${id} ${name.replaceAll(/[\r\n]/g, ' ')}\n`;
   }
@@ -165,6 +166,7 @@ export function observe(sources: StatsSources): ObservedState {
     counters: sources.counters,
     upstreamSeries: series.upstream,
     toolSeries: series.tool,
+    variantSeries: series.variant,
     otherSeries: sources.seriesNames.other,
     snapshotVersion: sources.snapshotVersion(),
     gauges: sources.gauges(),
@@ -188,7 +190,7 @@ export interface NamedSeries {
   readonly name: string;
 }
 
-/** Reads the lines of `upstreamSeries` or `toolSeries`. */
+/** Reads the lines of `upstreamSeries`, `toolSeries` or `variantSeries`. */
 export function namedSeries(lines: string): NamedSeries[] {
   return lines
     .split('\n')
@@ -197,4 +199,10 @@ export function namedSeries(lines: string): NamedSeries[] {
       const space = line.indexOf(' ');
       return { id: Number(line.slice(0, space)), name: line.slice(space + 1) };
     });
+}
+
+/** The route and the group of a series of `variantSeries`. */
+export function variantLabels(name: string): { readonly route: string; readonly group: string } {
+  const space = name.lastIndexOf(' ');
+  return { route: name.slice(0, space), group: name.slice(space + 1) };
 }

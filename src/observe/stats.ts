@@ -1,7 +1,7 @@
 /** The document of `/stats`: counts and state of the gateway, for people and scripts. */
 import { Counter, Counters, type Outcome, Series, type SeriesView } from '../shared/counters.js';
 import type { Count } from '../units.js';
-import { namedSeries, type ObservedState } from './state.js';
+import { namedSeries, type ObservedState, variantLabels } from './state.js';
 
 /** Durations in microseconds. */
 export interface LatencyStats {
@@ -79,6 +79,11 @@ export function buildStats(state: ObservedState) {
       .map(({ name, id }) => ({ name, ...calls(id), errorResults: counters.read(id).errorResults }))
       .filter((tool) => tool.calls > 0)
       .sort((a, b) => b.calls - a.calls),
+    variants: namedSeries(state.variantSeries).map(({ name, id }) => ({
+      ...variantLabels(name),
+      ...calls(id),
+      errorResults: counters.read(id).errorResults,
+    })),
     otherTools: { ...calls(state.otherSeries), errorResults: counters.read(state.otherSeries).errorResults },
     cache: {
       hits: total(Counter.cacheHits),

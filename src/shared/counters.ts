@@ -244,8 +244,11 @@ export class Counters {
   }
 }
 
+/** What series beyond the fixed ones are about; the name of a variant is that of its route, a space and that of its group. */
+export type SeriesKind = 'upstream' | 'tool' | 'variant';
+
 /**
- * Names of the series beyond the fixed ones: upstreams and tools, bounded; those beyond the bound are counted under
+ * Names of the series beyond the fixed ones: upstreams, tools and variants, bounded; those beyond the bound are counted under
  * `other`. The front looks up each server and catalog entry once and keeps the ids in a table.
  */
 export class SeriesNames {
@@ -259,7 +262,7 @@ export class SeriesNames {
   }
 
   /** The id of a name within a kind; {@link other} once the bound is reached. */
-  id(kind: 'upstream' | 'tool', name: string): number {
+  id(kind: SeriesKind, name: string): number {
     const key = `${kind} ${name}`;
     const known = this.#ids.get(key);
     if (known !== undefined) return known;
@@ -270,10 +273,10 @@ export class SeriesNames {
   }
 
   /** Kind, name and id of each series with a name of its own. */
-  *entries(): IterableIterator<{ kind: 'upstream' | 'tool'; name: string; id: number }> {
+  *entries(): IterableIterator<{ kind: SeriesKind; name: string; id: number }> {
     for (const [key, id] of this.#ids) {
       const space = key.indexOf(' ');
-      yield { kind: key.slice(0, space) as 'upstream' | 'tool', name: key.slice(space + 1), id };
+      yield { kind: key.slice(0, space) as SeriesKind, name: key.slice(space + 1), id };
     }
   }
 }

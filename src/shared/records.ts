@@ -83,6 +83,8 @@ export const RequestFlag = {
   uncacheable: 1 << 5,
   /** A question of the gateway itself: no rate-limit token is taken. */
   unmetered: 1 << 6,
+  /** The arguments are too large for the record: rules that depend on them cannot be decided. */
+  argumentsTooLarge: 1 << 7,
 } as const;
 
 /** Kind of a verdict. */
@@ -97,7 +99,7 @@ export const Verdict = codes('Verdict', {
   cached: 4,
   /** Forward, and report the result under `cacheKey` ({@link Ask.store} or {@link Ask.release}). */
   lead: 5,
-  /** Cacheable: send the request again with its arguments, to the worker that their hash selects. */
+  /** Cacheable, or subject to rules about arguments: send the request again with its arguments, to the worker that their hash selects. */
   needsArguments: 6,
 });
 export type Verdict = CodeOf<typeof Verdict>;
@@ -122,11 +124,12 @@ export const VerdictWord = {
   payloadLength: 15,
   /** The first of four. */
   subject: 16,
+  variant: 20,
   /** Digest of what lists hide from the client; both 0 = nothing. The payload of a verdict on a list has a bit for each entry. */
-  audienceLow: 20,
-  audienceHigh: 21,
+  audienceLow: 21,
+  audienceHigh: 22,
   /** The first of {@link CALL_BUCKET_WORDS}. */
-  buckets: 22,
+  buckets: 23,
 } as const;
 /** Words of the verdict head. */
 export const VERDICT_HEAD = VerdictWord.buckets + CALL_BUCKET_WORDS;

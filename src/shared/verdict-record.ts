@@ -19,6 +19,8 @@ export class VerdictRecord {
   server = -1;
   /** Index of the route in the snapshot, -1 none. Its `servers` after `server` are the fallbacks. */
   route = -1;
+  /** Index of the group in the variants of the route, -1 none. Its servers take the place of those of the route. */
+  variant = -1;
   /** Index of the catalog entry, -1 if the name is not in the catalog. */
   entry = -1;
   /** Bytes to cut off the front of the name towards the upstream; ignored when `entry` >= 0. */
@@ -58,6 +60,7 @@ export class VerdictRecord {
     this.flags = words[at + VerdictWord.flags]!;
     this.server = words[at + VerdictWord.server]!;
     this.route = words[at + VerdictWord.route]!;
+    this.variant = words[at + VerdictWord.variant]!;
     this.entry = words[at + VerdictWord.entry]!;
     this.stripBytes = words[at + VerdictWord.stripBytes]!;
     this.catalogVersion = words[at + VerdictWord.catalogVersion]!;
@@ -83,6 +86,7 @@ export class VerdictRecord {
     words[at + VerdictWord.flags] = this.flags;
     words[at + VerdictWord.server] = this.server;
     words[at + VerdictWord.route] = this.route;
+    words[at + VerdictWord.variant] = this.variant;
     words[at + VerdictWord.entry] = this.entry;
     words[at + VerdictWord.stripBytes] = this.stripBytes;
     words[at + VerdictWord.catalogVersion] = this.catalogVersion;

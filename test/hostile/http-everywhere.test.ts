@@ -166,6 +166,7 @@ describe('the admin listener: what is refused on every path', () => {
   let admin: Admin;
   before(async () => {
     const source: AdminSource = {
+      explain: () => Promise.resolve({}),
       metrics: async () => '# metrics\n',
       statsText: async () => '{}\n',
       notReady: () => [],

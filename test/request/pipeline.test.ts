@@ -55,6 +55,7 @@ function fixture(
     cache: { store: () => {}, release: () => {} },
     log: NO_LOG,
     accounting: { finished: options.finished ?? (() => {}) },
+    routes: { variantHead: () => [] },
     exchanges: table,
   });
   const stages = {

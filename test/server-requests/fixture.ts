@@ -106,6 +106,7 @@ export function fixture(limits: { maxServerRequests?: number; answerMs?: number;
   const all = { maxServerRequests: 100, answerMs: 60_000, maxInputRounds: 8, ...limits };
   const config = { current: { limits: all } };
   const write = new WriteStage({
+    routes: { variantHead: () => [] },
     config: { current: { auth: { type: 'none' } } },
     identity: { serverInfo: NO_BYTES, serverName: () => null, serverReason: () => null },
     catalogs: { unknownName: () => '' },

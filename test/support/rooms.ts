@@ -18,7 +18,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['src/session', 'src/upstream/balance', 'workers/authenticate', 'workers/find', 'workers/cache'],
   ['src/request/accept/connection', 'src/request/accept/rest', 'workers/guard', 'workers/rewrite'],
   ['src/request', 'src/request/accept/router', 'src/session/streams', 'src/upstream/core', 'workers'],
-  ['src/server-requests/parked'],
+  ['src/explain', 'src/server-requests/parked'],
   ['src/catalog', 'src/server-requests', 'src/upstream/discovery'],
   ['src/request/accept/node', 'src/request/accept/uws', 'src/upstream/messages', 'src/upstream/subscriptions'],
   ['src/request/accept', 'src/upstream/channel', 'src/upstream/http', 'src/upstream/isolation'],

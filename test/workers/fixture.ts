@@ -2,7 +2,13 @@
 import { buildTable, type NameRow } from '../../src/catalog/table.js';
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
-import type { RateLimitsSnapshot, RouteSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import type {
+  RateLimitsSnapshot,
+  RouteSnapshot,
+  ServerSnapshot,
+  Snapshot,
+  ViewSnapshot,
+} from '../../src/config/snapshot.js';
 import { type CatalogTable, EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
 import { serverSnapshot } from '../config/support.js';
 
@@ -22,9 +28,12 @@ export function route(name: string, changes: Partial<RouteSnapshot> = {}): Route
     prompts: [],
     resources: [],
     methods: [],
+    conditions: null,
     servers: [],
     requiredScopes: [],
     whenDenied: 'challenge',
+    permissions: [],
+    variants: null,
     rateLimit: null,
     clientRateLimit: null,
     cache: null,
@@ -32,6 +41,12 @@ export function route(name: string, changes: Partial<RouteSnapshot> = {}): Route
     idempotent: false,
     ...changes,
   };
+}
+
+/** A view that offers everything, but for the changes. */
+export function view(changes: Partial<ViewSnapshot> = {}): ViewSnapshot {
+  const all = { servers: null, tools: [], prompts: [], resources: [], hasPrefixes: true, requiredScopes: [] };
+  return { path: '/mcp', base: '', ...all, ...changes };
 }
 
 export function rateLimits(changes: Partial<RateLimitsSnapshot> = {}): RateLimitsSnapshot {

@@ -21,9 +21,9 @@ export class BearerTable implements TokenVerifier {
 
   constructor(tokens: Tokens, revoked: Revoked) {
     this.#revoked = revoked;
-    for (const { token, subject, scopes } of tokens) {
+    for (const { token, subject, scopes, permissions } of tokens) {
       const bytes = Buffer.from(token);
-      this.#principals.set(digestOf(bytes, 0, bytes.length), principal('bearer', subject, scopes, NEVER));
+      this.#principals.set(digestOf(bytes, 0, bytes.length), principal('bearer', subject, scopes, NEVER, permissions));
     }
   }
 

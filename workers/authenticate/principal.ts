@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto';
 export interface Principal {
   readonly subject: string;
   readonly scopes: ReadonlySet<string>;
+  /** What it may do (`routes[].permissions`). */
+  readonly permissions: ReadonlySet<string>;
   /** 128 bits over issuer and subject; all 0 = anonymous. */
   readonly digest: Int32Array;
   /** Seconds since the epoch; {@link NEVER} when the token does not expire by itself. */
@@ -17,6 +19,7 @@ export const NEVER = 0x7fffffff;
 export const ANONYMOUS: Principal = {
   subject: '',
   scopes: new Set(),
+  permissions: new Set(),
   digest: new Int32Array(4),
   expiresAt: NEVER,
 };
@@ -30,6 +33,18 @@ function digest128(...parts: readonly string[]): Int32Array {
 }
 
 /** A principal of an issuer. */
-export function principal(issuer: string, subject: string, scopes: Iterable<string>, expiresAt: number): Principal {
-  return { subject, scopes: new Set(scopes), digest: digest128(issuer, subject), expiresAt };
+export function principal(
+  issuer: string,
+  subject: string,
+  scopes: Iterable<string>,
+  expiresAt: number,
+  permissions: Iterable<string> = [],
+): Principal {
+  return {
+    subject,
+    scopes: new Set(scopes),
+    permissions: new Set(permissions),
+    digest: digest128(issuer, subject),
+    expiresAt,
+  };
 }

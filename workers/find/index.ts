@@ -3,7 +3,7 @@
  * the outcome is in the finder's fields, so that nothing is allocated per call.
  */
 
-import type { ServerSnapshot, Snapshot, ViewSnapshot } from '../../src/config/snapshot.js';
+import type { Snapshot, ViewSnapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import { judgedTemplate } from '../../src/protocol/uri.js';
 import { type CatalogTable, EntryFlag, EntryKind, type NameTables } from '../../src/shared/catalog-table.js';
@@ -12,17 +12,24 @@ import { ByteTable, buildByteTable } from '../../src/shared/patterns/byte-table.
 import { compileGlob } from '../../src/shared/patterns/glob.js';
 import { resourcePatterns, templatePatterns } from '../../src/shared/patterns/resources.js';
 import { mostLiteralFirst, type PatternEntry, PatternSet } from '../../src/shared/patterns/set.js';
+import { compilePattern } from '../../src/shared/patterns/text.js';
 import { VerdictFlag } from '../../src/shared/records.js';
-import { Action } from './methods.js';
+import type { Principal } from '../authenticate/principal.js';
+import { RouteConditions } from './conditions.js';
+import { EntryRoutes } from './entry-routes.js';
+import type { CallFacts } from './facts.js';
+import { Action, isVaried } from './methods.js';
 import { earlier, NamedRoutes } from './named-routes.js';
-import { everyName, otherReading, unchangedNames } from './spellings.js';
+import { everyName, otherReading } from './spellings.js';
 import { isVisibleAscii, UnlistedServers } from './unlisted.js';
+import { VariantChoice } from './variants.js';
 
 const UNKNOWN_TOOL = errorNumber('GW_UNKNOWN_TOOL');
 const UNKNOWN_TASK = errorNumber('GW_UNKNOWN_TASK');
 const UNKNOWN_PROMPT = errorNumber('GW_UNKNOWN_PROMPT');
 const UNKNOWN_RESOURCE = errorNumber('GW_UNKNOWN_RESOURCE');
 const NOT_LISTED_YET = errorNumber('GW_UPSTREAM_DOWN');
+const AMBIGUOUS = errorNumber('GW_INVALID_PARAMS');
 const NOT_COMPUTED = -2;
 const EMPTY_TABLE = buildByteTable([], false);
 /** The names in a view that the catalog does not have yet. */
@@ -44,6 +51,14 @@ export class Finder {
   flags = 0;
   /** Position in `rateLimits.perTool` of the rule for the tool, -1 = none. */
   toolRule = -1;
+  /** Position of the variant in the groups of the route, -1 = it has none. */
+  variant = -1;
+  /** The target only reads: a tool with `readOnlyHint`, a prompt or a resource. */
+  isReading = false;
+  /** The outcome depends on the arguments of the call, which are not at hand. */
+  needsArguments = false;
+  /** The outcome counts for this call only. */
+  isRandom = false;
   /** Routes besides `route` whose scopes are needed: those of other names of the target. */
   readonly alsoRoutes: number[] = [];
 
@@ -70,13 +85,19 @@ export class Finder {
   readonly #methods: PatternSet;
   /** The server of URIs that are not listed: the only one there is, else -1. */
   readonly #onlyServer: number;
-  /** Route and tool rule of each entry, from its first look-up on. */
-  readonly #routeOf: Int32Array;
+  /** Tool rule of each entry, from its first look-up on. */
   readonly #ruleOf: Int32Array;
-  /** 1 = the route is about the own name of the entry: the first server of the call is the entry's, not the route's first. */
-  readonly #isByOwnName: Uint8Array;
-  /** {@link alsoRoutes} of entries that have any, from their first look-up on. */
-  readonly #alsoOf = new Map<number, readonly number[]>();
+  /** What routes ask for besides names. Read by `explain` after a look-up. */
+  readonly conditions: RouteConditions;
+  /** {@link conditions}, null = routes ask for names only. */
+  readonly #filter: RouteConditions | null;
+  readonly #entryRoutes: EntryRoutes;
+  /** Routes for methods that the gateway answers itself, by method. */
+  readonly #localRoutes: readonly Int32Array[];
+  readonly #variants: VariantChoice;
+  #action: number = Action.none;
+  #facts: CallFacts | null = null;
+  #principal: Principal | null = null;
 
   /** @param view position in `Snapshot.views` */
   constructor(snapshot: Snapshot, catalog: CatalogTable, view = 0) {
@@ -101,6 +122,11 @@ export class Finder {
     }
     this.#templates = new PatternSet(mostLiteralFirst(templates));
     this.#unlisted = new UnlistedServers(snapshot, catalog, rules);
+    this.conditions = new RouteConditions(snapshot);
+    this.#filter = this.conditions.isEmpty ? null : this.conditions;
+    this.#entryRoutes = new EntryRoutes(snapshot, catalog, this.conditions);
+    this.#localRoutes = localRoutes(snapshot);
+    this.#variants = new VariantChoice(snapshot);
     this.#toolRoutes = new NamedRoutes(snapshot, (route) => route.tools);
     this.#promptRoutes = new NamedRoutes(snapshot, (route) => route.prompts);
     this.#resourceRoutes = new PatternSet(
@@ -109,7 +135,7 @@ export class Finder {
       ),
     );
     this.#methodRoutes = new PatternSet(
-      snapshot.routes.flatMap(({ methods }, route) => methods.map((text) => [compileGlob(text), route] as const)),
+      snapshot.routes.flatMap(({ methods }, route) => methods.map((text) => [compilePattern(text), route] as const)),
     );
     this.#toolRules = new PatternSet(
       snapshot.rateLimits.perTool.flatMap(({ tools }, rule) => tools.map((tool) => [compileGlob(tool), rule] as const)),
@@ -120,19 +146,34 @@ export class Finder {
       ),
     );
     this.#onlyServer = onlyServer(snapshot, rules);
-    this.#routeOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
     this.#ruleOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
-    this.#isByOwnName = new Uint8Array(catalog.kind.length);
+  }
+
+  /** Starts with another call. */
+  begin(facts: CallFacts, principal: Principal): void {
+    this.#facts = facts;
+    this.#principal = principal;
+    this.#filter?.begin(facts, principal);
   }
 
   /** Finds the target of `bytes[start, end)` for an {@link Action} that is routed by name. */
   find(action: number, isUri: boolean, bytes: Uint8Array, start: number, end: number): void {
     this.#reset();
+    this.#action = action;
     if (action === Action.tool) this.#findTool(bytes, start, end);
     else if (action === Action.prompt) this.#findPrompt(bytes, start, end);
     else if (action === Action.resource || action === Action.subscribe) this.#findResource(bytes, start, end);
     else if (isUri) this.#findReference(bytes, start, end);
     else this.#findPrompt(bytes, start, end);
+    this.#settle();
+  }
+
+  /** Finds the rule for a method that the gateway answers itself. */
+  findLocal(method: number): void {
+    this.#reset();
+    this.isReading = true;
+    const routes = this.#localRoutes[method];
+    if (routes !== undefined) this.route = this.#entryRoutes.pick(routes);
   }
 
   /** Entries of the catalog, those of other views included. */
@@ -140,10 +181,17 @@ export class Finder {
     return this.#catalog.kind.length;
   }
 
-  /** Finds the rules for an entry, as a call of it does. */
+  /** A number of `EntryKind`. */
+  kindOf(entry: number): number {
+    return this.#catalog.kind[entry]!;
+  }
+
+  /** Finds the rules for an entry, as a call of it does, but for the variant. */
   findEntry(entry: number): void {
     this.#reset();
+    const flags = this.#catalog.flags[entry] ?? 0;
     const kind = this.#catalog.kind[entry];
+    this.isReading = kind !== EntryKind.tool || (flags & EntryFlag.readOnly) !== 0;
     if (kind === EntryKind.tool) this.#fromNamed(entry, this.#toolRoutes);
     else if (kind === EntryKind.prompt) this.#fromNamed(entry, this.#promptRoutes);
     else {
@@ -151,6 +199,7 @@ export class Finder {
       if (kind === EntryKind.resource) this.#findResource(name, 0, name.length);
       else this.#findReference(name, 0, name.length);
     }
+    this.#settle();
   }
 
   /** Finds the server that is configured for an unknown method. */
@@ -158,7 +207,9 @@ export class Finder {
     this.#reset();
     if (end === start) return;
     this.server = this.#methods.first(bytes, start, end);
-    if (this.server >= 0) this.route = this.#methodRoutes.first(bytes, start, end);
+    if (this.server < 0) return;
+    this.conditions.server = this.server;
+    this.route = this.#methodRoutes.first(bytes, start, end, this.#filter);
   }
 
   /**
@@ -167,6 +218,8 @@ export class Finder {
    */
   findTask(bytes: Uint8Array, start: number, end: number): void {
     this.#reset();
+    this.#action = Action.task;
+    this.#entryRoutes.isAboutTask = true;
     const entry = this.#addresses.get(bytes, start, end);
     if (entry >= 0) {
       this.#fromNamed(entry, this.#toolRoutes);
@@ -191,7 +244,21 @@ export class Finder {
     this.stripBytes = 0;
     this.flags = 0;
     this.toolRule = -1;
+    this.variant = -1;
+    this.isReading = false;
+    this.needsArguments = false;
+    this.isRandom = false;
+    this.#action = Action.none;
+    this.#entryRoutes.reset();
     this.alsoRoutes.length = 0;
+  }
+
+  /** The rest of a look-up: what depends on arguments. */
+  #settle(): void {
+    const filter = this.#filter;
+    if (filter === null) return;
+    if (filter.needsArguments) this.needsArguments = true;
+    if (filter.isAmbiguous) this.error = AMBIGUOUS;
   }
 
   #findTool(bytes: Uint8Array, start: number, end: number): void {
@@ -205,6 +272,7 @@ export class Finder {
       if (((this.#catalog.flags[entry] ?? 0) & (EntryFlag.readOnly | EntryFlag.idempotent)) !== 0) {
         this.flags |= VerdictFlag.safe;
       }
+      this.isReading = ((this.#catalog.flags[entry] ?? 0) & EntryFlag.readOnly) !== 0;
     } else {
       this.#findUnseen(bytes, start, end, this.#toolRoutes, UNKNOWN_TOOL);
     }
@@ -212,6 +280,7 @@ export class Finder {
 
   #findPrompt(bytes: Uint8Array, start: number, end: number): void {
     this.flags = VerdictFlag.safe;
+    this.isReading = true;
     let entry = this.#prompts.get(bytes, start, end);
     if (entry < 0) entry = this.#originalPrompts.get(bytes, start, end);
     if (entry >= 0) this.#fromNamed(entry, this.#promptRoutes);
@@ -220,22 +289,18 @@ export class Finder {
 
   #findResource(bytes: Uint8Array, start: number, end: number): void {
     this.flags = VerdictFlag.safe;
+    this.isReading = true;
     let entry = this.#resources.get(bytes, start, end);
     if (entry < 0) entry = this.#templates.first(bytes, start, end);
-    const route = this.#resourceRoutes.first(bytes, start, end);
-    if (entry >= 0) {
-      this.entry = entry;
-      this.server = this.#catalog.server[entry]!;
-      this.#fromRoute(route);
-    } else {
-      // A resource that is not listed goes to the servers of its route, or to the only server there is: links in results need
-      // not be listed (MCP, tools: resource links).
-      this.server = this.#onlyServer;
-      this.#fromRoute(route);
-      if (this.server < 0) this.error = UNKNOWN_RESOURCE;
-    }
+    // A resource that is not listed goes to the servers of its route, or to the only server there is: links in results need
+    // not be listed (MCP, tools: resource links).
+    this.server = entry < 0 ? this.#onlyServer : this.#catalog.server[entry]!;
+    this.conditions.server = this.server;
+    if (entry >= 0) this.entry = entry;
+    this.#fromRoute(this.#resourceRoutes.first(bytes, start, end, this.#filter));
+    if (this.server < 0) this.error = UNKNOWN_RESOURCE;
     const other = this.#snapshot.routes.length === 0 ? null : otherReading(bytes, start, end);
-    if (other !== null) this.#alsoRoute(this.#resourceRoutes.first(other, 0, other.length));
+    if (other !== null) this.#alsoRoute(this.#resourceRoutes.first(other, 0, other.length, this.#filter));
   }
 
   /** A completion refers to a template by its text, or to a resource. */
@@ -246,55 +311,25 @@ export class Finder {
       return;
     }
     this.flags = VerdictFlag.safe;
+    this.isReading = true;
     this.entry = entry;
     this.server = this.#catalog.server[entry]!;
-    let route = this.#routeOf[entry]!;
-    if (route === NOT_COMPUTED) {
-      const name = Buffer.from(judgedTemplate(packedText(this.#catalog.publicNames, entry)));
-      route = this.#resourceRoutes.first(name, 0, name.length);
-      if (route < 0) route = this.#resourceRoutes.first(bytes, start, end);
-      this.#routeOf[entry] = route;
-    }
-    this.#fromRoute(route);
+    this.conditions.server = this.server;
+    this.#entryRoutes.template(entry, this.#resourceRoutes, bytes, start, end);
+    this.#fromRoute(this.#entryRoutes.route);
   }
 
   /** A tool or prompt is judged by all its names, whichever the call uses, so that no name bypasses a rule. */
   #fromNamed(entry: number, routes: NamedRoutes): void {
+    const chosen = this.#entryRoutes;
+    const server = this.#catalog.server[entry]!;
     this.entry = entry;
-    this.server = this.#catalog.server[entry]!;
-    if (this.#routeOf[entry] === NOT_COMPUTED) this.#judgeNamed(entry, routes);
-    const { server } = this;
-    this.#fromRoute(this.#routeOf[entry]!);
-    if (this.#isByOwnName[entry] === 1) this.server = server;
-    if (this.#alsoOf.size > 0) for (const also of this.#alsoOf.get(entry) ?? []) this.#alsoRoute(also);
-  }
-
-  /** The route is the first one for any public name that the entry has or had; the scopes of the first one for each are needed. */
-  #judgeNamed(entry: number, routes: NamedRoutes): void {
-    const { publicNames, server: servers, upstreamNames } = this.#catalog;
-    const server = servers[entry]!;
-    const owner = this.#snapshot.servers[server];
-    const name = packedText(publicNames, entry);
-    const own = packedText(upstreamNames, entry);
-    const address = `${owner?.name ?? ''}:${own}`;
-    const former = this.#formerNames(entry, owner, own);
-    const found = [name, ...former].map((text) => routes.firstOf([text, address], server, own));
-    const route = found.reduce(earlier, -1);
-    this.#routeOf[entry] = route;
-    if (routes.isByOwnName(route, [name, address, ...former])) this.#isByOwnName[entry] = 1;
-    // What is called by its bare name or, because another server's entry has its name, by its address, keeps the rules for these.
-    if (former.length > 0) found.push(routes.first(own));
-    else if (name === address && owner !== undefined) {
-      for (const text of [own, ...everyName(this.#snapshot.catalog, owner, own)]) found.push(routes.first(text));
-    }
-    const others = [...new Set(found)].filter((other) => other >= 0 && other !== route);
-    if (others.length > 0) this.#alsoOf.set(entry, others);
-  }
-
-  /** The public names that an entry would have if its characters, length and name were left as they are; empty = as it has. */
-  #formerNames(entry: number, owner: ServerSnapshot | undefined, own: string): string[] {
-    if (owner === undefined || (this.#catalog.flags[entry]! & EntryFlag.renamed) === 0) return [];
-    return unchangedNames(this.#snapshot.catalog, owner, own);
+    this.server = server;
+    this.conditions.server = server;
+    chosen.named(entry, routes);
+    this.#fromRoute(chosen.route);
+    if (chosen.isByOwnName && this.variant < 0) this.server = server;
+    this.#alsoRoutes();
   }
 
   #judgeTool(entry: number): void {
@@ -302,13 +337,18 @@ export class Finder {
     const owner = this.#snapshot.servers[server[entry]!];
     const own = packedText(upstreamNames, entry);
     const names = [packedText(publicNames, entry), `${owner?.name ?? ''}:${own}`];
-    names.push(...this.#formerNames(entry, owner, own));
+    names.push(...this.#entryRoutes.formerNames(entry, owner, own));
     this.#ruleOf[entry] = names.reduce((first, name) => earlier(first, this.#toolRule(name)), -1);
   }
 
   #toolRule(name: string): number {
     const bytes = Buffer.from(name);
     return this.#toolRules.first(bytes, 0, bytes.length);
+  }
+
+  #alsoRoutes(): void {
+    const { also } = this.#entryRoutes;
+    for (let i = 0; i < also.length; i += 1) this.#alsoRoute(also[i]!);
   }
 
   #alsoRoute(route: number): void {
@@ -321,6 +361,18 @@ export class Finder {
     if (rule === undefined) return;
     if (rule.servers.length > 0) this.server = rule.servers[0] ?? -1;
     if (rule.idempotent) this.flags |= VerdictFlag.safe;
+    if (rule.variants !== null && isVaried(this.#action)) this.#vary(route);
+  }
+
+  #vary(route: number): void {
+    const variants = this.#variants;
+    if (this.#facts === null || this.#principal === null) return;
+    this.variant = variants.choose(route, this.#facts, this.#principal);
+    const group = this.#snapshot.routes[route]?.variants?.groups[this.variant];
+    this.server = group?.servers[0] ?? this.server;
+    this.isRandom = variants.isRandom;
+    if (variants.needsArguments) this.needsArguments = true;
+    if (variants.isAmbiguous) this.error = AMBIGUOUS;
   }
 
   /** A name with the prefix of a server whose lists are not known yet: the server may have it. */
@@ -352,12 +404,15 @@ export class Finder {
     const address = `${owner.name}:${own}`;
     this.server = server;
     const likeliest = [sent === address ? (names[0] ?? sent) : sent, address];
-    const route = routes.firstOf(likeliest, server, own);
+    this.conditions.server = server;
+    const chosen = this.#entryRoutes;
+    const route = chosen.pick(routes.ofEntry(likeliest, server, own));
     this.#fromRoute(route);
-    if (routes.isByOwnName(route, likeliest)) this.server = server;
-    for (const name of names) this.#alsoRoute(routes.first(name));
+    if (this.variant < 0 && routes.isByOwnName(route, likeliest)) this.server = server;
+    for (const name of names) this.#alsoRoute(chosen.pick(routes.of(name)));
     // Some servers ignore the case of names: another case must not bypass a rule.
-    this.#alsoRoute(routes.firstOf([], server, own.toLowerCase()));
+    this.#alsoRoute(chosen.pick(routes.ofEntry([], server, own.toLowerCase())));
+    this.#alsoRoutes();
     if (routes === this.#toolRoutes) {
       this.toolRule = names.reduce((rule, name) => (rule >= 0 ? rule : this.#toolRule(name)), -1);
     }
@@ -375,4 +430,13 @@ function onlyServer(snapshot: Snapshot, view: ViewSnapshot | undefined): number 
     name === '' || view?.servers?.includes(server) === false ? [] : [server],
   );
   return others.length === 0 ? only : -1;
+}
+
+/** The routes that name each method which the gateway answers itself, in order. */
+function localRoutes({ routes }: Snapshot): Int32Array[] {
+  const lists: number[][] = [];
+  routes.forEach(({ conditions }, route) => {
+    for (const method of conditions?.methods ?? []) lists[method] = [...(lists[method] ?? []), route];
+  });
+  return Array.from(lists, (list) => Int32Array.from(list ?? []));
 }

@@ -71,3 +71,8 @@ export function unknownError(action: number, isUri: boolean): number {
   if (action === Action.prompt || (action === Action.complete && !isUri)) return UNKNOWN_PROMPT;
   return UNKNOWN_RESOURCE;
 }
+
+/** Whether a call goes to a variant of its route: those that a server answers without state of earlier ones. */
+export function isVaried(action: number): boolean {
+  return action >= Action.tool && action <= Action.complete;
+}

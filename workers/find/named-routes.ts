@@ -1,7 +1,8 @@
 /** The routes of tools or prompts: by public name, by address, and by the server's own name where the route names servers. */
+import type { PatternText } from '../../src/config/match.js';
 import type { RouteSnapshot, Snapshot } from '../../src/config/snapshot.js';
-import { compileGlob } from '../../src/shared/patterns/glob.js';
 import { PatternSet } from '../../src/shared/patterns/set.js';
+import { compilePattern } from '../../src/shared/patterns/text.js';
 
 /** See the file comment. Two per finder. */
 export class NamedRoutes {
@@ -9,33 +10,33 @@ export class NamedRoutes {
   /** Patterns of the routes that name a server, by its number. */
   readonly #own = new Map<number, PatternSet>();
 
-  constructor({ routes }: Snapshot, patternsOf: (route: RouteSnapshot) => readonly string[]) {
+  constructor({ routes }: Snapshot, patternsOf: (route: RouteSnapshot) => readonly PatternText[]) {
     this.#all = patternSet(routes, patternsOf, () => true);
-    for (const server of new Set(routes.flatMap(({ servers }) => servers))) {
+    for (const server of new Set(routes.flatMap(serversOf))) {
       this.#own.set(
         server,
-        patternSet(routes, patternsOf, ({ servers }) => servers.includes(server)),
+        patternSet(routes, patternsOf, (route) => serversOf(route).includes(server)),
       );
     }
   }
 
-  /** The first route for a name or an address, -1 = none. */
-  first(name: string): number {
+  /** All routes for a name or an address, in order. */
+  of(name: string): number[] {
     const bytes = Buffer.from(name);
-    return this.#all.first(bytes, 0, bytes.length);
+    return this.#all.all(bytes, 0, bytes.length);
   }
 
-  /** Whether {@link firstOf} is a route for none of `names`: it is about this server's own entry, and no other server gets the call. */
+  /** Whether a route is one for none of `names`: it is about a server's own entry, and no other server gets the call. */
   isByOwnName(route: number, names: readonly string[]): boolean {
-    return route >= 0 && names.every((name) => this.first(name) !== route);
+    return route >= 0 && names.every((name) => !this.of(name).includes(route));
   }
 
-  /** The first route for an entry of a server: by one of `names`, or by its own name where the route names the server. */
-  firstOf(names: readonly string[], server: number, own: string): number {
+  /** All routes for an entry of a server, in order: by one of `names`, or by its own name where the route names the server. */
+  ofEntry(names: readonly string[], server: number, own: string): number[] {
     const bytes = Buffer.from(own);
-    let route = this.#own.get(server)?.first(bytes, 0, bytes.length) ?? -1;
-    for (const name of names) route = earlier(route, this.first(name));
-    return route;
+    const found = new Set(this.#own.get(server)?.all(bytes, 0, bytes.length));
+    for (const name of names) for (const route of this.of(name)) found.add(route);
+    return [...found].sort((a, b) => a - b);
   }
 }
 
@@ -44,14 +45,18 @@ export function earlier(a: number, b: number): number {
   return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
+function serversOf({ servers, variants }: RouteSnapshot): readonly number[] {
+  return variants === null ? servers : [...servers, ...variants.groups.flatMap((group) => group.servers)];
+}
+
 function patternSet(
   routes: readonly RouteSnapshot[],
-  patternsOf: (route: RouteSnapshot) => readonly string[],
+  patternsOf: (route: RouteSnapshot) => readonly PatternText[],
   concerns: (route: RouteSnapshot) => boolean,
 ): PatternSet {
   return new PatternSet(
     routes.flatMap((route, index) =>
-      concerns(route) ? patternsOf(route).map((text) => [compileGlob(text), index] as const) : [],
+      concerns(route) ? patternsOf(route).map((text) => [compilePattern(text), index] as const) : [],
     ),
   );
 }

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { Method } from '../../native/layout.js';
+import { EntryKind } from '../../src/shared/catalog-table.js';
 import type { Principal } from '../authenticate/principal.js';
 import type { Guard } from '../guard/index.js';
 import type { RequestRecord } from '../request-record.js';
@@ -44,19 +46,30 @@ export class Visibility {
     return hidden;
   }
 
-  #judge(principal: Principal, _request: RequestRecord, finder: Finder): Hidden {
+  #judge(principal: Principal, request: RequestRecord, finder: Finder): Hidden {
     const guard = this.#guard;
+    const { method } = request;
     const entries = Buffer.alloc((finder.entries + 7) >>> 3);
     let isAny = false;
     for (let entry = 0; entry < finder.entries; entry += 1) {
+      request.method = callOf(finder.kindOf(entry));
+      finder.begin(request, principal);
       finder.findEntry(entry);
-      if (guard.permits(principal, finder) || !guard.hides) continue;
+      // Where arguments decide, some calls are permitted.
+      if (guard.permits(principal, finder) || !guard.hides || finder.needsArguments) continue;
       isAny = true;
       entries[entry >>> 3]! |= 1 << (entry & 7);
     }
+    request.method = method;
     if (!isAny) return NOTHING;
     const digest = createHash('sha256').update(entries).digest();
     // 0 stands for nothing.
     return { low: digest.readInt32LE(0) | 1, high: digest.readInt32LE(4), entries };
   }
+}
+
+/** The method by which an entry of a kind is called. */
+function callOf(kind: number): number {
+  if (kind === EntryKind.tool) return Method.toolsCall;
+  return kind === EntryKind.prompt ? Method.promptsGet : Method.resourcesRead;
 }

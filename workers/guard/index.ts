@@ -14,6 +14,9 @@ import type { Finder } from '../find/index.js';
 
 const RATE_LIMITED = errorNumber('GW_RATE_LIMITED');
 const INSUFFICIENT_SCOPE = errorNumber('GW_INSUFFICIENT_SCOPE');
+const NO_PERMISSION = errorNumber('GW_INSUFFICIENT_PERMISSION');
+/** `routes[].permissions` as bits. */
+const Permission = { read: 1, write: 2 } as const;
 const EMPTY = Buffer.alloc(0);
 const NO_SCOPES: readonly string[] = [];
 
@@ -38,6 +41,8 @@ export class Guard {
   readonly #clients: ClientBuckets;
   readonly #counters: Counters;
   readonly #challenges: readonly Buffer[];
+  /** Bits of {@link Permission} that are asked for, by route. */
+  readonly #permissions: Uint8Array;
 
   constructor(snapshot: Snapshot, buckets: Buckets, counters: Counters) {
     this.#counters = counters;
@@ -46,6 +51,9 @@ export class Guard {
     this.#buckets = buckets;
     this.#clients = new ClientBuckets(buckets);
     this.#challenges = snapshot.routes.map(({ requiredScopes }) => Buffer.from(requiredScopes.join(' ')));
+    this.#permissions = Uint8Array.from(snapshot.routes, ({ permissions }) =>
+      permissions.reduce((bits, permission) => bits | Permission[permission], 0),
+    );
   }
 
   /** Whether anything is counted per client. */
@@ -53,13 +61,13 @@ export class Guard {
     return this.#plan.clientRules > 0;
   }
 
-  /** Whether the principal has every scope of the routes that were found. Anonymous clients have none. */
-  permits(principal: Principal, { route, alsoRoutes }: Finder): boolean {
+  /** Whether the principal has every scope and permission of the routes that were found. Anonymous clients have none. */
+  permits(principal: Principal, { route, alsoRoutes, isReading }: Finder): boolean {
     this.error = -1;
     this.hides = false;
     this.scopes = EMPTY;
-    if (route >= 0) this.#judgeRoute(principal, route);
-    for (let i = 0; i < alsoRoutes.length; i += 1) this.#judgeRoute(principal, alsoRoutes[i]!);
+    if (route >= 0) this.#judgeRoute(principal, route, isReading);
+    for (let i = 0; i < alsoRoutes.length; i += 1) this.#judgeRoute(principal, alsoRoutes[i]!, isReading);
     return this.error < 0;
   }
 
@@ -75,13 +83,21 @@ export class Guard {
   }
 
   /** The first refusal names its scopes; one route that hides is enough to hide. */
-  #judgeRoute(principal: Principal, number: number): void {
+  #judgeRoute(principal: Principal, number: number, isReading: boolean): void {
     const route = this.#snapshot.routes[number];
-    if (route === undefined || hasAll(principal, route.requiredScopes)) return;
+    if (route === undefined) return;
+    const hasScopes = hasAll(principal, route.requiredScopes);
+    if (hasScopes && this.#hasPermission(principal, number, isReading)) return;
     if (route.whenDenied === 'hide') this.hides = true;
     if (this.error >= 0) return;
-    this.error = INSUFFICIENT_SCOPE;
-    this.scopes = this.#challenges[number] ?? EMPTY;
+    this.error = hasScopes ? NO_PERMISSION : INSUFFICIENT_SCOPE;
+    if (!hasScopes) this.scopes = this.#challenges[number] ?? EMPTY;
+  }
+
+  #hasPermission(principal: Principal, route: number, isReading: boolean): boolean {
+    const asked = this.#permissions[route]!;
+    if (asked === 0 || (asked & (isReading ? Permission.read : Permission.write)) === 0) return true;
+    return principal.permissions.has(isReading ? 'read' : 'write');
   }
 
   /**

@@ -30,6 +30,7 @@ export const cacheCases: readonly Case[] = [
           hashLow: Math.imul(index + 1, 0x9e3779b1),
           hashHigh: Math.imul(index + 1, 0x85ebca6b),
           route: 1,
+          variant: -1,
           digest: Int32Array.of(1, 2, 3, 4),
           kind: 10,
         };

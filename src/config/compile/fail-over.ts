@@ -3,15 +3,13 @@ import type { RouteSnapshot } from '../snapshot.js';
 
 /**
  * Adds the servers of each route to the first one with the same patterns, if both name servers and the later one requires no further
- * scope. The later route matches nothing any more, and its other rules do not apply.
+ * scope or permission and has no variants. The later route matches nothing any more, and its other rules do not apply.
  */
 export function joinFailOver(routes: readonly RouteSnapshot[]): RouteSnapshot[] {
   const joined: RouteSnapshot[] = [];
   const first = new Map<string, number>();
   for (const route of routes) {
-    const key = JSON.stringify(
-      [route.tools, route.prompts, route.resources, route.methods].map((texts) => texts.toSorted()),
-    );
+    const key = matchOf(route);
     const position = first.get(key);
     const earlier = position === undefined ? undefined : joined[position];
     if (position === undefined || earlier === undefined || !mayFollow(route, earlier)) {
@@ -20,12 +18,21 @@ export function joinFailOver(routes: readonly RouteSnapshot[]): RouteSnapshot[] 
       continue;
     }
     joined[position] = { ...earlier, servers: [...new Set([...earlier.servers, ...route.servers])] };
-    joined.push({ ...route, tools: [], prompts: [], resources: [], methods: [], failOverOf: position });
+    const nothing = { tools: [], prompts: [], resources: [], methods: [], conditions: null };
+    joined.push({ ...route, ...nothing, failOverOf: position });
   }
   return joined;
 }
 
+/** What a route matches, as one text. */
+function matchOf({ tools, prompts, resources, methods, conditions }: RouteSnapshot): string {
+  const texts = [tools, prompts, resources, methods].map((list) => list.map((text) => JSON.stringify(text)).sort());
+  return JSON.stringify([texts, conditions]);
+}
+
 function mayFollow(route: RouteSnapshot, earlier: RouteSnapshot): boolean {
   if (route.servers.length === 0 || earlier.servers.length === 0) return false;
+  if (route.variants !== null || earlier.variants !== null) return false;
+  if (!route.permissions.every((permission) => earlier.permissions.includes(permission))) return false;
   return route.requiredScopes.every((scope) => earlier.requiredScopes.includes(scope));
 }

@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, parse, resolve } from 'node:path';
 import type { LoadedConfig } from '../loaded.js';
+import type { ConfigPath } from '../problems.js';
 import { list } from '../schema/fields.js';
-import { EVERYTHING } from '../schema/routes.js';
+import { patternsOf } from '../schema/match.js';
 import type {
   BucketRule,
   LogSnapshot,
@@ -11,14 +12,17 @@ import type {
   ServerSnapshot,
   SessionsSnapshot,
   Snapshot,
+  ViewSnapshot,
 } from '../snapshot.js';
 import { compileAuth, scopeList } from './auth.js';
 import { Compilation } from './compilation.js';
 import { joinFailOver } from './fail-over.js';
 import { isHost, isLoopbackHost } from './loopback.js';
-import { patterns, uriPatterns } from './patterns.js';
+import { compileMatch } from './match.js';
+import { globs } from './patterns.js';
 import { serverIndex } from './server-index.js';
 import { compileServers } from './servers.js';
+import { compileVariants } from './variants.js';
 import { compileViews } from './views.js';
 
 /** Values of a command line, which override the file. */
@@ -60,6 +64,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
   const isOpen = auth.type === 'none' && port !== false;
   checkBind(compilation, host, isOpen, overrides.allowUnauthenticated ?? config.allowUnauthenticated);
   const servers = compileServers(compilation);
+  const views = compileViews(compilation, servers);
   const snapshot: Snapshot = {
     version: options.version ?? 1,
     name: config.name,
@@ -74,8 +79,8 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     allowedOrigins: compileOrigins(compilation),
     auth,
     servers,
-    routes: joinFailOver(compileRoutes(compilation, servers)),
-    views: compileViews(compilation, servers),
+    routes: joinFailOver(compileRoutes(compilation, servers, views)),
+    views,
     rateLimits: compileRateLimits(compilation),
     cache: { ...config.cache, maxEntryBytes: Math.min(config.cache.maxEntryBytes, config.cache.maxBytes) },
     limits: config.limits,
@@ -200,44 +205,40 @@ function compileRateLimits(compilation: Compilation): RateLimitsSnapshot {
     global: bucket(rateLimits.global),
     perClient: bucket(rateLimits.perClient),
     perTool: rateLimits.perTool.map((entry, i) => ({
-      tools: patterns(compilation, entry.tools, ['rateLimits', 'perTool', i, 'tools']),
+      tools: globs(compilation, entry.tools, ['rateLimits', 'perTool', i, 'tools']),
       rule: bucket(entry) as BucketRule,
     })),
     maxClients: rateLimits.maxClients,
   };
 }
 
-function compileRoutes(compilation: Compilation, servers: readonly ServerSnapshot[]): RouteSnapshot[] {
+function compileRoutes(
+  compilation: Compilation,
+  servers: readonly ServerSnapshot[],
+  views: readonly ViewSnapshot[],
+): RouteSnapshot[] {
   const indexes = new Map(servers.map((server, i) => [server.name, i]));
   const names = new Set<string>();
+  const serversAt = (written: string | readonly string[] | undefined, path: ConfigPath): number[] =>
+    list(written).flatMap((server, j) => serverIndex(compilation, server, indexes, path, j));
   return compilation.loaded.config.routes.map((route, i) => {
     const path = ['routes', i];
     const name = route.name ?? `route-${i + 1}`;
     if (names.has(name)) compilation.problem([...path, 'name'], 'is the name of another route');
     names.add(name);
-    const match = route.match ?? EVERYTHING;
-    const matchPath = [...path, 'match'];
-    const tools = patterns(compilation, match.tools, [...matchPath, 'tools']);
-    const prompts = patterns(compilation, match.prompts, [...matchPath, 'prompts']);
-    const resources = uriPatterns(compilation, match.resources, [...matchPath, 'resources']);
-    const methods = patterns(compilation, match.methods, [...matchPath, 'methods']);
-    if (tools.length + prompts.length + resources.length + methods.length === 0) {
-      compilation.problem(
-        matchPath,
-        'needs "tools", "prompts", "resources" or "methods"; leave "match" out to match everything',
-      );
-    }
+    const numbers = serversAt(route.servers, [...path, 'servers']);
+    const { variants } = route;
     return {
       name,
-      tools,
-      prompts,
-      resources,
-      methods,
-      servers: list(route.servers).flatMap((server, j) =>
-        serverIndex(compilation, server, indexes, [...path, 'servers'], j),
-      ),
+      ...compileMatch(compilation, route.match, [...path, 'match'], views),
+      servers: numbers,
       requiredScopes: scopeList(route.requiredScopes),
       whenDenied: route.whenDenied,
+      permissions: patternsOf(route.permissions),
+      variants:
+        variants === undefined
+          ? null
+          : compileVariants(compilation, variants, [...path, 'variants'], route.name ?? '', serversAt, numbers),
       rateLimit: bucket(route.rateLimit),
       clientRateLimit: bucket(route.clientRateLimit),
       cache: route.cache ?? null,

@@ -11,7 +11,7 @@ import { TRANSPORTS, URL_SCHEMES, URL_TRANSPORTS, type UrlTransport } from '../s
 import type { EndpointSnapshot, ServerSnapshot } from '../snapshot.js';
 import { quoteKey } from '../source/index.js';
 import type { Compilation } from './compilation.js';
-import { patterns } from './patterns.js';
+import { globs } from './patterns.js';
 
 /** The configuration of one endpoint, completed from its server. */
 interface EndpointConfig {
@@ -62,14 +62,14 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
       maxQueue: entry.maxQueue,
       invalidUtf8: entry.invalidUtf8,
       tags: entry.tags,
-      include: patterns(compilation, entry.include, [...path, 'include']),
-      exclude: patterns(compilation, entry.exclude, [...path, 'exclude']),
+      include: globs(compilation, entry.include, [...path, 'include']),
+      exclude: globs(compilation, entry.exclude, [...path, 'exclude']),
       rename: compileRename(compilation, entry, path),
       priority: entry.priority,
       isolation: entry.isolation ?? defaultIsolation(endpoints),
       maxDedicated: entry.maxDedicated,
       dedicatedIdleMs: entry.dedicatedIdleMs,
-      methods: patterns(compilation, entry.methods, [...path, 'methods']),
+      methods: globs(compilation, entry.methods, [...path, 'methods']),
     });
   }
   return servers;

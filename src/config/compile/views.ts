@@ -4,7 +4,7 @@ import type { ServerSnapshot, ViewSnapshot } from '../snapshot.js';
 import { quoteKey } from '../source/index.js';
 import { scopeList } from './auth.js';
 import type { Compilation } from './compilation.js';
-import { patterns, uriPatterns } from './patterns.js';
+import { globs, uriPatterns } from './patterns.js';
 import { serverIndex } from './server-index.js';
 
 /** Most views; their number crosses to the workers with each request, and each has lists of its own. */
@@ -37,9 +37,9 @@ export function compileViews(compilation: Compilation, servers: readonly ServerS
           view.servers === undefined
             ? null
             : list(view.servers).flatMap((name, i) => serverIndex(compilation, name, indexes, [...path, 'servers'], i)),
-        tools: patterns(compilation, view.tools, [...path, 'tools']),
-        prompts: patterns(compilation, view.prompts, [...path, 'prompts']),
-        resources: uriPatterns(compilation, view.resources, [...path, 'resources']),
+        tools: globs(compilation, view.tools, [...path, 'tools']),
+        prompts: globs(compilation, view.prompts, [...path, 'prompts']),
+        resources: uriPatterns(compilation, view.resources, [...path, 'resources']) as string[],
         hasPrefixes: view.prefix,
         requiredScopes: scopeList(view.requiredScopes),
       },

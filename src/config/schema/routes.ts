@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { alias, flag, milliseconds, strings } from './fields.js';
 import { bucketSchema } from './limits.js';
+import { conditionFields, patternList, variantsSchema } from './match.js';
 
 /** The `match` of a route without one. */
 export const EVERYTHING = { tools: '**', prompts: '**', resources: '**', methods: '**' };
@@ -16,23 +17,28 @@ export const routeSchema = z.strictObject({
     .describe('Name in logs and metrics. Default: `route-` and the position, counted from 1.'),
   match: z
     .strictObject({
-      tools: strings()
+      tools: patternList()
         .optional()
         .describe(
-          'Globs over the tool names clients see, over `server:name`, and, on a route with `servers`, over the own names of their tools: `*` within a name, `**` anything.',
+          'Patterns over the tool names clients see, over `server:name`, and, on a route with `servers`, over the own names of their tools: globs (`*` within a name, `**` anything), exact names, or `{ regex: ... }`.',
         ),
-      prompts: strings().optional().describe('Globs over prompt names, as for `tools`.'),
-      resources: strings()
+      prompts: patternList().optional().describe('Patterns over prompt names, as for `tools`.'),
+      resources: patternList()
         .optional()
         .describe(
-          'Globs over resource URIs, or URI templates; URIs are compared in their normal form. A `*` at the end matches all that follows.',
+          'Patterns over resource URIs, or URI templates; URIs are compared in their normal form. A `*` at the end of a glob matches all that follows.',
         ),
-      methods: strings()
+      methods: patternList()
         .optional()
-        .describe('Globs over unknown methods that a server gets by `mcpServers.NAME.methods`.'),
+        .describe(
+          'Patterns over methods: of MCP (`tools/call`, `prompts/*`, also those that the gateway answers itself, as `tools/list`), and those that a server gets by `mcpServers.NAME.methods`. With `tools`, `prompts` or `resources`, methods of MCP that have a name limit the route to themselves.',
+        ),
+      ...conditionFields,
     })
     .optional()
-    .describe('The calls the route applies to. Default: all.'),
+    .describe(
+      'The calls the route applies to: all members must match, of `tools`, `prompts` and `resources` the one that the call is about. Default: all calls.',
+    ),
   servers: alias(
     strings()
       .optional()
@@ -51,6 +57,15 @@ export const routeSchema = z.strictObject({
     .describe(
       'What clients without the right get: `hide` = the answer for what does not exist, and nothing of it in lists; `challenge` = it is listed, and calls are answered 403 with the scopes that are needed.',
     ),
+  permissions: z
+    .union([z.enum(['read', 'write']), z.array(z.enum(['read', 'write']))])
+    .optional()
+    .describe(
+      'Permissions that are asked for on the route: `read` by calls of tools with `readOnlyHint`, of prompts and resources, `write` by all others. A client without it gets 403. Default: none is asked for.',
+    ),
+  variants: variantsSchema
+    .optional()
+    .describe('Sends each call to the servers of one of several groups (A/B test, canary).'),
   rateLimit: bucketSchema.optional().describe('For all calls on the route.'),
   clientRateLimit: bucketSchema.optional().describe('For each client on the route, besides `rateLimit`.'),
   cache: z

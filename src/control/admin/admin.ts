@@ -27,6 +27,12 @@ export interface AdminSource {
    */
   revoke(body: unknown): boolean;
   unrevoke(body: unknown): boolean;
+  /**
+   * Explains the call in the JSON body of a request.
+   *
+   * @throws TypeError with a sentence for the caller
+   */
+  explain(body: unknown): Promise<unknown>;
   /** Sentences that say why the gateway is not ready; none = ready. */
   notReady(): readonly string[];
   /** The servers that are down; they are listed, whether or not they make the gateway unready. */
@@ -151,6 +157,19 @@ function pagesOf(source: AdminSource): readonly Page[] {
       answer: (body) => revocation(() => source.unrevoke(body), 'There is no such revocation.'),
     },
   ];
+  pages.push({
+    path: '/explain',
+    about: 'POST {"as", "scopes", "tool", "headers", "arguments"}: which rules apply to such a call, and why',
+    takes: 'json',
+    answer: async (body) => {
+      try {
+        return json(200, await source.explain(body));
+      } catch (error) {
+        if (error instanceof TypeError) return problem(400, error.message);
+        throw error;
+      }
+    },
+  });
   const index = Object.fromEntries(pages.map(({ path, about }) => [path, about]));
   return [...pages, { path: '/', about: 'this list', answer: () => json(200, { paths: index }) }];
 }

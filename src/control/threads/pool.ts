@@ -4,6 +4,7 @@ import { Piscina } from 'piscina';
 import type { CompiledList, ListsInput } from '../../catalog/compile-lists.js';
 import type { CatalogThreads } from '../../catalog/index.js';
 import type { CatalogBuild, CatalogInput } from '../../catalog/types.js';
+import type { ExplainInput, Explanation } from '../../explain/index.js';
 import type { ObservedState } from '../../observe/state.js';
 import type { Stats } from '../../observe/stats.js';
 import type { Count } from '../../units.js';
@@ -59,6 +60,10 @@ export class ControlPool implements CatalogThreads, Background, KeyLoader {
 
   renderStats(state: ObservedState): Promise<string> {
     return this.#run('renderStats', state);
+  }
+
+  explain(input: ExplainInput): Promise<Explanation> {
+    return this.#run('explain', input);
   }
 
   renderMetrics(state: ObservedState): Promise<string> {

@@ -3,6 +3,7 @@ import { decoder } from '../../../native/index.js';
 import { buffersOf, buildCatalog } from '../../catalog/build.js';
 import { compileLists } from '../../catalog/compile-lists.js';
 import type { CatalogBuild } from '../../catalog/types.js';
+import { type ExplainInput, type Explanation, explain } from '../../explain/index.js';
 import { renderMetrics } from '../../observe/metrics.js';
 import { buildStats, renderStats } from '../../observe/stats.js';
 import { scanResponse } from '../../upstream/core/control.js';
@@ -17,6 +18,7 @@ export const TASKS = {
   renderStats,
   buildStats,
   fetchKeys,
+  explain: ({ call, snapshot, catalog }: ExplainInput): Explanation => explain(call, snapshot, catalog),
   // Copied, because the bytes arrive as shared memory, which not every API of Node.js accepts.
   readPage: (source: PageSource): ListPage => readPage({ ...source, bytes: new Uint8Array(source.bytes) }),
   scanResponse: (bytes: Uint8Array): Int32Array | null => scanResponse(decoder, bytes)?.words ?? null,

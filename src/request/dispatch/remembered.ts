@@ -1,6 +1,7 @@
 /** Verdicts that need no worker: the memo, the numbers of tokens it is keyed by, and the buckets it takes from. */
 
 import { Flag } from '../../../native/layout.js';
+import type { Snapshot } from '../../config/snapshot.js';
 import { Era } from '../../protocol/revisions.js';
 import { planBuckets } from '../../shared/bucket-plan.js';
 import { monotonic } from '../../shared/clock.js';
@@ -22,7 +23,7 @@ export class Remembered {
   #memo: Memo;
   #tokens: TokenSlots;
   #addresses: TokenSlots;
-  #countsClients = false;
+  #readsAddresses = false;
   /** Numbers for the values of the request headers that policy reads. */
   #attributes: TokenSlots;
   readonly #key = new MemoKey();
@@ -46,7 +47,7 @@ export class Remembered {
   follow(): void {
     const { snapshot } = this.#pool;
     const { limits } = snapshot;
-    this.#countsClients = planBuckets(snapshot).clientRules > 0;
+    this.#readsAddresses = planBuckets(snapshot).clientRules > 0 || snapshot.routes.some(variesByAddress);
     if (limits.maxMemo === this.#capacity) return;
     this.#capacity = limits.maxMemo;
     this.#memo = new Memo(this.#capacity);
@@ -59,7 +60,7 @@ export class Remembered {
   client(exchange: Exchange): number {
     const { token } = exchange.client.caller;
     if (token !== '' && this.#pool.snapshot.auth.type !== 'none') return this.#tokens.id(token);
-    return this.#countsClients ? -this.#addresses.id(exchange.client.remoteAddress) : ALL_CLIENTS;
+    return this.#readsAddresses ? -this.#addresses.id(exchange.client.remoteAddress) : ALL_CLIENTS;
   }
 
   /** Copies the verdict remembered for an exchange with the body `bytes` into its verdict; false = there is none. */
@@ -114,6 +115,11 @@ export class Remembered {
     key.stamp = this.#pool.epochs.stamp();
     return key;
   }
+}
+
+/** Whether the variant of anonymous clients depends on their address. */
+function variesByAddress({ variants }: Snapshot['routes'][number]): boolean {
+  return variants !== null && (variants.by.type === 'address' || variants.otherwise === 'address');
 }
 
 /** The method and everything else but client, view, attributes and name that the decision depends on. */

@@ -64,6 +64,7 @@ export function writeDecide(
   const isFolded = exchange.message.decodedName.length > 0 && (scanFlags & Flag.nameIsUri) !== 0;
   if ((exchange.message.flags & MessageFlag.hasInputResponses) !== 0 || !mayCache || isFolded)
     flags |= RequestFlag.uncacheable;
+  if (!mayCache) flags |= RequestFlag.argumentsTooLarge;
   if ((exchange.message.flags & MessageFlag.unmetered) !== 0) flags |= RequestFlag.unmetered;
   words[at + RequestWord.ask] = Ask.decide;
   words[at + RequestWord.slot] = exchange.slot;

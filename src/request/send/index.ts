@@ -60,13 +60,12 @@ export class SendStage implements StartedCalls {
     exchange.call.tried.clear();
     exchange.call.server = verdict.server;
     const server = this.#parts.upstreams.servers[exchange.call.server];
-    const route = this.#parts.routes.routeOf(verdict);
     if (server === undefined) {
       this.#parts.write.fail(exchange, 'GW_INTERNAL');
       return;
     }
     // Only a call that may go elsewhere has to keep its body.
-    if (server.endpointCount > 1 || (route !== null && route.servers.length > 1)) keep(exchange, bytes, length);
+    if (server.endpointCount > 1 || this.#parts.routes.serversOf(verdict).length > 1) keep(exchange, bytes, length);
     // A task that it makes is judged by its name, which the catalog does not have yet.
     else if (verdict.entry < 0 && exchange.message.spans.method === Method.toolsCall) {
       keep(exchange, bytes, length);
@@ -176,10 +175,10 @@ export class SendStage implements StartedCalls {
 
   /** The server behind the current one in the route's order, or -1. */
   #fallback(exchange: Exchange): number {
-    const route = this.#parts.routes.routeOf(exchange.verdict);
-    if (route === null || exchange.message.bodyLength === 0) return -1;
-    const at = route.servers.indexOf(exchange.call.server);
-    return at < 0 ? -1 : (route.servers[at + 1] ?? -1);
+    if (exchange.message.bodyLength === 0) return -1;
+    const servers = this.#parts.routes.serversOf(exchange.verdict);
+    const at = servers.indexOf(exchange.call.server);
+    return at < 0 ? -1 : (servers[at + 1] ?? -1);
   }
 
   #forward(exchange: Exchange, endpoint: CallTarget, server: SendServer, bytes: Uint8Array, length: number): void {

@@ -40,7 +40,6 @@ export interface SendServer extends StartingServer {
 
 /** What send needs of one route of the snapshot. */
 export interface SendRoute {
-  readonly servers: readonly number[];
   readonly requestTimeoutMs: number;
   readonly idempotent: boolean;
 }
@@ -67,6 +66,8 @@ export interface SendParts {
   readonly routes: {
     /** The route of a verdict, by the rules it was made under; null = none, or they are forgotten. */
     routeOf(verdict: VerdictRecord): SendRoute | null;
+    /** The servers that may get the call of a verdict, in fail-over order. */
+    serversOf(verdict: VerdictRecord): readonly number[];
   };
   readonly catalogs: {
     /** The catalog of that version while it is still remembered, else null. */

@@ -15,7 +15,7 @@ import { type Exchange, MessageFlag, Phase, Verb } from '../exchange/index.js';
 import { errorBody, withRetryAfter } from './error-body.js';
 import { challenge, JSON_HEAD, NO_HEAD } from './heads.js';
 import { LargeAnswers } from './large.js';
-import { EventStreams, keeps, needsStream, type StreamLog } from './streams.js';
+import { EventStreams, keeps, needsStream, type StreamLog, type VariantNames } from './streams.js';
 import { composeResult, translateResponse } from './translate.js';
 import { keepUnknown, type OfferedNames } from './unknown.js';
 import { replacementOf, statusOf, URL_ELICITATION_REQUIRED } from './upstream-errors.js';
@@ -60,6 +60,7 @@ export interface WriteParts {
   readonly cache: LeaderResults;
   /** Keeps the events of streams that may be resumed. */
   readonly log: StreamLog;
+  readonly routes: VariantNames;
   readonly accounting: {
     /** Counts and logs an exchange that is about to be given back. */
     finished(exchange: Exchange): void;
@@ -93,7 +94,7 @@ export class WriteStage {
 
   constructor(parts: WriteParts) {
     this.#parts = parts;
-    this.streams = new EventStreams(parts.log);
+    this.streams = new EventStreams(parts.log, parts.routes);
     this.large = new LargeAnswers(this, parts.identity, parts.cache);
   }
 

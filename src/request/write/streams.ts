@@ -7,6 +7,7 @@ import { Composer } from '../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, EVENT_STREAM_HEAD, flatten, LINE_END } from '../../protocol/event-frames.js';
 import { originHead } from '../../protocol/origin-head.js';
 import { Era } from '../../protocol/revisions.js';
+import type { VerdictRecord } from '../../shared/verdict-record.js';
 import { Accepts, type Exchange, Framing, Phase, Verb } from '../exchange/index.js';
 import { NO_HEAD } from './heads.js';
 
@@ -22,6 +23,12 @@ export interface StreamLog {
   closed(exchange: Exchange): void;
 }
 
+/** Names the variants of calls: src/control/route-history.ts. */
+export interface VariantNames {
+  /** The response header that names the variant of a verdict that has one. */
+  variantHead(verdict: VerdictRecord): readonly string[];
+}
+
 /** No events are kept. */
 export const NO_LOG: StreamLog = { opened: () => 0, primingEvent: () => null, keep: () => null, closed: () => {} };
 
@@ -29,9 +36,11 @@ export const NO_LOG: StreamLog = { opened: () => 0, primingEvent: () => null, ke
 export class EventStreams {
   readonly composer = new Composer();
   readonly #log: StreamLog;
+  readonly #variants: VariantNames;
 
-  constructor(log: StreamLog) {
+  constructor(log: StreamLog, variants: VariantNames) {
     this.#log = log;
+    this.#variants = variants;
   }
 
   /** Whether a message can be sent before the answer: there is a stream, or the client takes one. */
@@ -99,10 +108,12 @@ export class EventStreams {
     exchange.client.reply?.endStream();
   }
 
-  /** A head with what the client's origin needs besides. */
-  head(exchange: Exchange, head: readonly string[]): readonly string[] {
-    if (exchange.client.origin === '') return head;
-    return [...head, ...originHead(exchange.client.origin)];
+  /** A head with the name of the variant, and what the client's origin needs. */
+  head({ client, verdict }: Exchange, head: readonly string[]): readonly string[] {
+    const variant = verdict.variant < 0 ? NO_HEAD : this.#variants.variantHead(verdict);
+    if (client.origin === '') return variant.length === 0 ? head : [...head, ...variant];
+    const exposed = variant.length === 0 ? NO_HEAD : ['access-control-expose-headers', variant[0]!];
+    return [...head, ...variant, ...originHead(client.origin), ...exposed];
   }
 
   #write(exchange: Exchange, bytes: Uint8Array, length: number): void {

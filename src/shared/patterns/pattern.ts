@@ -6,6 +6,7 @@
  * State i means "the first i tokens have matched". Token i leads from i to i + 1 on the bytes of its class; a state
  * may also stay on the bytes of a loop class. Globs and URI templates compile to this one form.
  */
+import type { TextPattern } from './text.js';
 
 /** A set of bytes: 256 flags. */
 export type ByteClass = Uint8Array;
@@ -36,10 +37,9 @@ export interface PatternSource {
 const MAX_TOKENS = 1023;
 
 /** A compiled pattern. Immutable except for scratch state: to be used by one thread. */
-export class Pattern {
+export class Pattern implements TextPattern {
   readonly prefix: Uint8Array;
   readonly literals: number;
-  /** The pattern has no wildcard: only the prefix matches. */
   readonly exact: boolean;
   /** Steps of the automaton since the pattern was made: bytes times words. */
   steps = 0;
@@ -59,7 +59,6 @@ export class Pattern {
     this.#state = new Int32Array(this.#words);
   }
 
-  /** Whether `bytes[start, end)` matches as a whole. */
   matches(bytes: Uint8Array, start: number, end: number): boolean {
     const prefix = this.prefix;
     if (end - start < prefix.length) return false;
@@ -67,7 +66,6 @@ export class Pattern {
     return this.matchesRest(bytes, start + prefix.length, end);
   }
 
-  /** As {@link matches} for the bytes after the prefix, which has matched already. */
   matchesRest(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.exact) return start === end;
     this.#tables ??= compile(this.#source, this.#words);

@@ -5,16 +5,21 @@
  */
 
 import { ByteTable, buildByteTable, finish, HASH_SEED, hashByte } from './byte-table.js';
-import type { Pattern } from './pattern.js';
+import type { TextPattern } from './text.js';
 
 interface Item {
-  readonly pattern: Pattern;
+  readonly pattern: TextPattern;
   readonly value: number;
   readonly order: number;
 }
 
 /** A pattern and its value, which is at least 0. */
-export type PatternEntry = readonly [pattern: Pattern, value: number];
+export type PatternEntry = readonly [pattern: TextPattern, value: number];
+
+/** Decides whether a value counts for the call that is looked up. */
+export interface ValueFilter {
+  accepts(value: number): boolean;
+}
 
 /** The entries in the order in which the pattern with the most literal bytes comes first; equal ones keep their order. */
 export function mostLiteralFirst(entries: readonly PatternEntry[]): PatternEntry[] {
@@ -47,8 +52,12 @@ export class PatternSet {
     this.#table = new ByteTable(buildByteTable(rows, false));
   }
 
-  /** The value of the first pattern in order that matches `bytes[start, end)`, or -1. */
-  first(bytes: Uint8Array, start: number, end: number): number {
+  /**
+   * The value of the first pattern in order that matches `bytes[start, end)`, or -1.
+   *
+   * @param filter values that do not count are passed over; null = all count
+   */
+  first(bytes: Uint8Array, start: number, end: number, filter: ValueFilter | null = null): number {
     let found = -1;
     let order = Number.POSITIVE_INFINITY;
     let hash = HASH_SEED;
@@ -62,7 +71,7 @@ export class PatternSet {
       if (group === undefined) continue;
       for (const item of group) {
         if (item.order >= order) break;
-        if (item.pattern.matchesRest(bytes, stop, end)) {
+        if (item.pattern.matchesRest(bytes, stop, end) && (filter === null || filter.accepts(item.value))) {
           found = item.value;
           order = item.order;
           break;
@@ -70,5 +79,12 @@ export class PatternSet {
       }
     }
     return found;
+  }
+
+  /** The values of all patterns that match `bytes[start, end)`, ascending and each once. Allocates: for tables, not for calls. */
+  all(bytes: Uint8Array, start: number, end: number): number[] {
+    const found = new Set<number>();
+    this.first(bytes, start, end, { accepts: (value) => !found.add(value) });
+    return [...found].sort((a, b) => a - b);
   }
 }

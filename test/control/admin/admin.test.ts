@@ -22,6 +22,7 @@ async function open(
   options: AdminOptions = {},
 ): Promise<Admin> {
   const source: AdminSource = {
+    explain: () => Promise.resolve({}),
     metrics: async () => '# metrics\n',
     statsText: async () => '{"stats":1}\n',
     notReady: () => [],

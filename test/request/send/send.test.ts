@@ -85,7 +85,7 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean;
   };
   const stage = new SendStage({
     upstreams: { servers: [server] },
-    routes: { routeOf: () => null },
+    routes: { routeOf: () => null, serversOf: () => [] },
     catalogs: { find: () => null },
     counters: {
       add: (counter) => {

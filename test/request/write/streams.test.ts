@@ -22,7 +22,7 @@ function call(revision: number) {
 }
 
 function streamsWith(log = NO_LOG): EventStreams {
-  return new EventStreams(log);
+  return new EventStreams(log, { variantHead: () => [] });
 }
 
 function send(streams: EventStreams, exchange: Exchange, message: string): void {

@@ -103,6 +103,7 @@ export function fixture(
   };
   const finished: (ErrorCode | null)[] = [];
   const write = new WriteStage({
+    routes: { variantHead: () => [] },
     config: { current: { auth: { type: 'none' } } },
     identity: {
       serverInfo: Buffer.from('"_meta":{}'),

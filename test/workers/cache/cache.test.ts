@@ -31,6 +31,7 @@ function queryOf({ name = 'tool', args = '{"a":1}', route = 0, subject = 0, kind
     hashLow: hash?.[0] ?? lanes[0]!,
     hashHigh: hash?.[1] ?? lanes[1]!,
     route,
+    variant: -1,
     digest: Int32Array.of(subject, 0, 0, 0),
     kind,
   };

@@ -1,0 +1,196 @@
+/** Says which rule lets a call in, allows, limits, caches, routes and rewrites it, and why. */
+import { METHODS } from '../../native/layout.js';
+import type { PatternText } from '../config/match.js';
+import { EVERYTHING } from '../config/schema/routes.js';
+import type { BucketRule, RouteSnapshot, Snapshot } from '../config/snapshot.js';
+import { ERROR_CODES, ERRORS, type ErrorCode } from '../errors.js';
+import type { CatalogTable } from '../shared/catalog-table.js';
+import { packedText } from '../shared/packed.js';
+import { Verdict } from '../shared/records.js';
+import type { Milliseconds } from '../units.js';
+import type { ExplainedCall } from './question.js';
+import { type Decided, decide } from './trial.js';
+
+export { callOf } from './body.js';
+export { type ExplainedCall, QuestionError } from './question.js';
+
+/** One limit that a call takes from. */
+export interface ExplainedLimit {
+  /** The configuration key. */
+  readonly key: string;
+  /** Tokens a second, and the most at once. */
+  readonly rate: number;
+  readonly burst: number;
+}
+
+/** See the file comment. */
+export interface Explanation {
+  readonly method: string;
+  readonly name: string;
+  readonly isAllowed: boolean;
+  /** Why not. */
+  readonly refusal: { readonly code: ErrorCode; readonly sentence: string; readonly scopes: readonly string[] } | null;
+  readonly client: {
+    /** `null` = anonymous, or without a credential. */
+    readonly subject: string | null;
+    readonly scopes: readonly string[];
+    readonly permissions: readonly string[];
+    /** How clients authenticate. */
+    readonly auth: string;
+  };
+  /** What the name stands for; `null` = nothing that is listed. */
+  readonly target: { readonly server: string; readonly own: string; readonly isReading: boolean } | null;
+  /** The route that applies; `null` = none. */
+  readonly route: { readonly name: string; readonly position: number; readonly match: readonly string[] } | null;
+  /** Routes before it that match the name, and what the call lacks for them. */
+  readonly passedOver: readonly { readonly route: string; readonly lacks: string }[];
+  /** Routes that match other names of the target, whose scopes and permissions are needed too. */
+  readonly alsoNeeded: readonly string[];
+  readonly requiredScopes: readonly string[];
+  readonly permissions: readonly string[];
+  readonly limits: readonly ExplainedLimit[];
+  readonly cache: { readonly ttlMs: Milliseconds; readonly staleMs: Milliseconds; readonly public: boolean } | null;
+  readonly variant: {
+    readonly group: string;
+    /** Share of the calls, 0 to 1. */
+    readonly share: number;
+    /** The group counts for one call only. */
+    readonly isRandom: boolean;
+    readonly header: string | null;
+  } | null;
+  /** Servers that get the call, in fail-over order; empty = the gateway answers itself, or nobody. */
+  readonly servers: readonly string[];
+  /** 0 = no limit. */
+  readonly timeoutMs: Milliseconds;
+  /** Transformations of the call. There are none yet. */
+  readonly rewrites: readonly string[];
+  /** Rules read the arguments of the call. */
+  readonly readsArguments: boolean;
+}
+
+/** What is explained, and by which rules. */
+export interface ExplainInput {
+  readonly call: ExplainedCall;
+  readonly snapshot: Snapshot;
+  readonly catalog: CatalogTable;
+}
+
+/**
+ * Explains a call.
+ *
+ * @throws QuestionError for a call that no client could send
+ */
+export function explain(call: ExplainedCall, snapshot: Snapshot, catalog: CatalogTable): Explanation {
+  const decided = decide(call, snapshot, catalog);
+  const { verdict, finder } = decided;
+  const { routes, servers } = snapshot;
+  const isKnown = verdict.error < 0 || !ERROR_CODES[verdict.error]?.startsWith('GW_UNAUTHENTICATED');
+  const route = isKnown ? (routes[finder.route] ?? null) : null;
+  const needed = isKnown ? [finder.route, ...finder.alsoRoutes].flatMap((number) => routes[number] ?? []) : [];
+  const nameOf = (server: number): string => servers[server]?.name ?? '';
+  const group = route?.variants?.groups[finder.variant];
+  return {
+    method: call.method,
+    name: call.name,
+    isAllowed: verdict.kind !== Verdict.deny,
+    refusal: refusalOf(decided),
+    client: {
+      subject: snapshot.auth.type === 'none' ? null : call.subject,
+      scopes: call.scopes,
+      permissions: call.permissions,
+      auth: snapshot.auth.type,
+    },
+    target: isKnown ? targetOf(decided, snapshot, catalog) : null,
+    route: route === null ? null : { name: route.name, position: finder.route + 1, match: matchOf(route, snapshot) },
+    passedOver: isKnown ? passedOver(decided, snapshot) : [],
+    alsoNeeded: needed.slice(route === null ? 0 : 1).map(({ name }) => name),
+    requiredScopes: [...new Set(needed.flatMap(({ requiredScopes }) => requiredScopes))],
+    permissions: [...new Set(needed.flatMap(({ permissions }) => permissions))].filter(
+      (permission) => permission === (finder.isReading ? 'read' : 'write'),
+    ),
+    limits: limitsOf(decided, snapshot),
+    cache: verdict.kind === Verdict.lead ? (route?.cache ?? null) : null,
+    variant: variantOf(decided, route),
+    servers: serversOf(verdict.kind, group?.servers ?? route?.servers ?? [], verdict.server).map(nameOf),
+    timeoutMs: route?.requestTimeoutMs || (servers[verdict.server]?.requestTimeoutMs ?? 0),
+    rewrites: [],
+    readsArguments: decided.readsArguments,
+  };
+}
+
+function refusalOf({ verdict, payload }: Decided): Explanation['refusal'] {
+  if (verdict.kind !== Verdict.deny) return null;
+  const code = ERROR_CODES[verdict.error] ?? 'GW_INTERNAL';
+  return { code, sentence: ERRORS[code].sentence, scopes: payload.split(' ').filter((scope) => scope !== '') };
+}
+
+function targetOf({ finder }: Decided, { servers }: Snapshot, catalog: CatalogTable): Explanation['target'] {
+  const { entry, isReading } = finder;
+  if (entry < 0) return null;
+  const server = servers[catalog.server[entry] ?? -1]?.name ?? '';
+  return { server, own: packedText(catalog.upstreamNames, entry), isReading };
+}
+
+/** The routes that were asked about and lack something, each once, before the one that applies. */
+function passedOver({ finder }: Decided, { routes }: Snapshot): Explanation['passedOver'] {
+  const found = new Map<number, string>();
+  for (const { route, lack } of finder.conditions.trace ?? []) {
+    if (lack !== null && (finder.route < 0 || route < finder.route)) found.set(route, lack);
+  }
+  return [...found]
+    .sort(([a], [b]) => a - b)
+    .map(([route, lacks]) => ({ route: routes[route]?.name ?? String(route), lacks }));
+}
+
+function limitsOf({ verdict, finder }: Decided, { rateLimits, routes }: Snapshot): ExplainedLimit[] {
+  const limits: ExplainedLimit[] = [];
+  const add = (key: string, rule: BucketRule | null | undefined, bucket: number): void => {
+    if (rule != null && bucket >= 0) limits.push({ key, rate: rule.rate, burst: rule.burst });
+  };
+  const { buckets } = verdict;
+  const route = routes[finder.route];
+  add('rateLimits.global', rateLimits.global, buckets.global);
+  add('rateLimits.perClient', rateLimits.perClient, buckets.client);
+  add(`rateLimits.perTool[${finder.toolRule}]`, rateLimits.perTool[finder.toolRule]?.rule, buckets.tool);
+  add(`routes[${finder.route}].rateLimit`, route?.rateLimit, buckets.route);
+  add(`routes[${finder.route}].clientRateLimit`, route?.clientRateLimit, buckets.routeClient);
+  return limits;
+}
+
+function variantOf({ finder }: Decided, route: RouteSnapshot | null): Explanation['variant'] {
+  const variants = route?.variants ?? null;
+  const group = variants?.groups[finder.variant];
+  if (variants === null || group === undefined) return null;
+  const whole = variants.groups.reduce((sum, { weight }) => sum + weight, 0);
+  const header = variants.responseHeader === null ? null : `${variants.responseHeader}: ${group.name}`;
+  return { group: group.name, share: group.weight / whole, isRandom: finder.isRandom, header };
+}
+
+function serversOf(kind: number, ordered: readonly number[], first: number): number[] {
+  if (kind === Verdict.local || kind === Verdict.deny || first < 0) return [];
+  const at = ordered.indexOf(first);
+  return at < 0 ? [first] : ordered.slice(at);
+}
+
+/** What a route matches, a text for each member of its `match`. */
+function matchOf(route: RouteSnapshot, { attributes }: Snapshot): string[] {
+  const names = (['tools', 'prompts', 'resources', 'methods'] as const).filter((kind) => route[kind].length > 0);
+  const isAll = names.length === 4 && names.every((kind) => route[kind].includes(EVERYTHING[kind]));
+  const match = isAll ? [] : names.map((kind) => `${kind} ${shown(route[kind])}`);
+  const { conditions } = route;
+  if (conditions === null) return match.length === 0 ? ['everything'] : match;
+  const { headers, methods, arguments: tests } = conditions;
+  if (methods !== null && isAll) match.push(`methods ${methods.map((method) => METHODS[method]).join(', ')}`);
+  for (const { attribute, patterns } of headers) match.push(`header ${attributes[attribute]} ${shown(patterns)}`);
+  for (const key of ['paths', 'principals', 'scopes', 'tags'] as const) {
+    if (conditions[key].length > 0) match.push(`${key} ${shown(conditions[key])}`);
+  }
+  for (const { pointer, values } of tests) match.push(`argument /${pointer.join('/')} ${shown(values)}`);
+  return match;
+}
+
+function shown(values: readonly (PatternText | number | boolean | null)[]): string {
+  return values
+    .map((value) => (typeof value === 'object' && value !== null ? `regex ${value.regex}` : String(value)))
+    .join(' or ');
+}

@@ -1,0 +1,104 @@
+/** One decision by the code of the workers, with both ends of its rings in this thread. */
+import { MessageChannel } from 'node:worker_threads';
+import { typescriptDecoder } from '../../native/index.js';
+import { Decider } from '../../workers/decide.js';
+import type { Finder } from '../../workers/find/index.js';
+import type { Snapshot } from '../config/snapshot.js';
+import { writeDecide } from '../request/dispatch/request-record.js';
+import { createBuckets } from '../shared/bucket-plan.js';
+import type { CatalogTable } from '../shared/catalog-table.js';
+import { counterMemory } from '../shared/counters.js';
+import { Epochs, epochMemory } from '../shared/epochs.js';
+import { RECORD_VERSION, VERDICT_HEAD, Verdict } from '../shared/records.js';
+import { Ring, ringMemory } from '../shared/ring.js';
+import { VerdictRecord } from '../shared/verdict-record.js';
+import { EXPLAINED_TOKEN, type ExplainedCall, exchangeOf, QuestionError } from './question.js';
+
+const RING_BYTES = 1 << 20;
+
+/** What was decided, and how. */
+export interface Decided {
+  readonly verdict: VerdictRecord;
+  /** Scopes for the challenge of a refusal, or ''. */
+  readonly payload: string;
+  /** Its fields are the outcome of the look-up. */
+  readonly finder: Finder;
+  /** Rules read the arguments. */
+  readonly readsArguments: boolean;
+}
+
+/**
+ * Decides about a call as if it were the first one of its client: all buckets are full and nothing is cached.
+ *
+ * @throws QuestionError for a call that no client could send
+ */
+export function decide(call: ExplainedCall, snapshot: Snapshot, catalog: CatalogTable): Decided {
+  const { exchange, body } = exchangeOf(call, snapshot);
+  const requestMemory = ringMemory(RING_BYTES);
+  const verdictMemory = ringMemory(RING_BYTES);
+  const requests = new Ring(requestMemory);
+  const verdicts = new Ring(verdictMemory);
+  const decider = createDecider(withPrincipal(snapshot, call), catalog, requestMemory, verdictMemory);
+  const verdict = new VerdictRecord();
+  const hash = new Int32Array(2);
+  const { argumentsStart, argumentsEnd } = exchange.message.spans;
+  if (argumentsStart >= 0) typescriptDecoder.hash(body, argumentsStart, argumentsEnd, hash);
+  let payload = '';
+  let passes = 0;
+  do {
+    // The second pass has the arguments, as in dispatch.
+    const { finder } = decider;
+    finder.conditions.trace = [];
+    const isWritten = writeDecide(requests, exchange, body, catalog.version, true, passes === 0 ? null : hash) >= 0;
+    if (!isWritten) throw new QuestionError('the arguments are too large');
+    decider.run(1);
+    const at = verdicts.peek();
+    if (at < 0) throw new Error('the policy has not decided');
+    verdict.read(verdicts.words, at);
+    const start = (at + VERDICT_HEAD) * 4;
+    payload = verdicts.buffer.toString('utf8', start, start + verdict.payloadLength);
+    verdicts.advance();
+    passes += 1;
+  } while (verdict.kind === Verdict.needsArguments && passes < 2);
+  return { verdict, payload, finder: decider.finder, readsArguments: passes > 1 };
+}
+
+/** The rules with one client, who is the one that is asked about. */
+function withPrincipal(snapshot: Snapshot, { subject, scopes, permissions }: ExplainedCall): Snapshot {
+  if (snapshot.auth.type === 'none' || subject === null) return snapshot;
+  const token = { token: EXPLAINED_TOKEN, subject, scopes, permissions };
+  return { ...snapshot, auth: { type: 'bearer', tokens: [token], resourceMetadata: null } };
+}
+
+function createDecider(
+  snapshot: Snapshot,
+  catalog: CatalogTable,
+  requests: SharedArrayBuffer,
+  verdicts: SharedArrayBuffer,
+): Decider {
+  const epochs = epochMemory();
+  const versions = new Epochs(epochs);
+  versions.setSnapshot(snapshot.version);
+  versions.setCatalog(catalog.version);
+  const { port1 } = new MessageChannel();
+  port1.close();
+  return new Decider(
+    {
+      recordVersion: RECORD_VERSION,
+      worker: 0,
+      incarnation: 1,
+      snapshot,
+      catalog,
+      epochs,
+      buckets: createBuckets(snapshot, 1).layout,
+      counters: counterMemory(2, 1),
+      requests,
+      verdicts,
+      bell: { handle: 0, cell: null },
+      port: port1,
+      keys: null,
+      revoked: [],
+    },
+    { ring() {}, post() {}, receive: () => null, requestKeys() {} },
+  );
+}
