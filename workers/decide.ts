@@ -5,7 +5,8 @@
 
 import type { Snapshot } from '../src/config/snapshot.js';
 import { errorNumber } from '../src/errors.js';
-import { Buckets } from '../src/shared/buckets.js';
+import { planBuckets, viewBuckets } from '../src/shared/bucket-plan.js';
+import type { BucketLayout } from '../src/shared/buckets.js';
 import type { CatalogTable } from '../src/shared/catalog-table.js';
 import { monotonic } from '../src/shared/clock.js';
 import { Counter, Counters } from '../src/shared/counters.js';
@@ -13,7 +14,6 @@ import { Epochs } from '../src/shared/epochs.js';
 import { Ask, RequestFlag, Verdict } from '../src/shared/records.js';
 import { maxResultBytes, Ring } from '../src/shared/ring.js';
 import type { FrontMessage, PolicyTask, WorkerMessage } from '../src/shared/worker-messages.js';
-import { digestOf } from './authenticate/digest.js';
 import { Authenticator, Outcome } from './authenticate/index.js';
 import { type KeyRequests, KeySource } from './authenticate/keys.js';
 import { ANONYMOUS, type Principal } from './authenticate/principal.js';
@@ -21,7 +21,7 @@ import { RefusalReports } from './authenticate/refusal-reports.js';
 import { Revoked } from './authenticate/revoked.js';
 import { type CacheRule, Lookup, ResponseCache } from './cache/index.js';
 import { Finder } from './find/index.js';
-import { Action, actionOf } from './find/methods.js';
+import { Action, actionOf, isCall } from './find/methods.js';
 import { Guard } from './guard/index.js';
 import { RequestRecord } from './request-record.js';
 import { createRewriter, type Rewriter } from './rewrite/index.js';
@@ -52,10 +52,8 @@ export class Decider {
   readonly #task: PolicyTask;
   /** The record that is read from the ring. */
   readonly #record = new RequestRecord();
-  readonly #addressDigest = new Int32Array(4);
   #snapshot: Snapshot;
   #catalog: CatalogTable;
-  #buckets: Buckets;
   #authenticator: Authenticator;
   #finder: Finder;
   #guard: Guard;
@@ -81,10 +79,9 @@ export class Decider {
     this.#refusals = new RefusalReports(front);
     this.#snapshot = task.snapshot;
     this.#catalog = task.catalog;
-    this.#buckets = new Buckets(task.buckets, task.worker + 2);
     this.#authenticator = this.#newAuthenticator();
     this.#finder = new Finder(task.snapshot, task.catalog);
-    this.#guard = new Guard(task.snapshot, this.#buckets, this.#counters);
+    this.#guard = this.#newGuard(task.buckets);
     this.#cache = this.#newCache();
     this.#rewriter = createRewriter(task.snapshot);
     this.#revocation = this.#epochs.revocation();
@@ -147,7 +144,7 @@ export class Decider {
         this.#cache.clear();
         break;
       case 'snapshot':
-        this.#reconfigure(message.snapshot, new Buckets(message.buckets, this.#task.worker + 2));
+        this.#reconfigure(message.snapshot, message.buckets);
         break;
       case 'drain':
         this.#isDraining = true;
@@ -155,13 +152,12 @@ export class Decider {
     }
   }
 
-  #reconfigure(snapshot: Snapshot, buckets: Buckets): void {
+  #reconfigure(snapshot: Snapshot, buckets: BucketLayout): void {
     const before = this.#snapshot;
     this.#snapshot = snapshot;
-    this.#buckets = buckets;
     if (JSON.stringify(before.auth) !== JSON.stringify(snapshot.auth)) this.#authenticator = this.#newAuthenticator();
     this.#finder = new Finder(snapshot, this.#catalog);
-    this.#guard = new Guard(snapshot, buckets, this.#counters);
+    this.#guard = this.#newGuard(buckets);
     this.#rewriter = createRewriter(snapshot);
     for (const waiter of this.#cache.abandon()) this.#verdict.forward(waiter);
     this.#cache = this.#newCache(this.#cache.lastId);
@@ -169,6 +165,11 @@ export class Decider {
 
   #newAuthenticator(): Authenticator {
     return new Authenticator(this.#snapshot.auth, this.#counters, this.#keys, this.#revoked, this.#refusals);
+  }
+
+  #newGuard(layout: BucketLayout): Guard {
+    const plan = planBuckets(this.#snapshot);
+    return new Guard(this.#snapshot, plan, viewBuckets(layout, this.#task.worker + 2, plan), this.#counters);
   }
 
   #newCache(lastId = 0): ResponseCache {
@@ -263,16 +264,15 @@ export class Decider {
     const { head } = this.#verdict;
     const guard = this.#guard;
     const isModern = request.has(RequestFlag.modern);
-    guard.isMetered = !request.has(RequestFlag.unmetered);
+    guard.begin(request, principal, !request.has(RequestFlag.unmetered));
     head.subject.set(principal.digest);
-    const client = principal === ANONYMOUS ? this.#digestAddress(request) : principal.digest;
     const action = actionOf(request.method, isModern);
     if (action === Action.unknown) {
-      this.#judgeUnknownMethod(request, principal, client);
+      this.#judgeUnknownMethod(request, principal);
       return;
     }
     if (action <= Action.local) {
-      if (!guard.take(client, null, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs);
+      if (!guard.take(false, null, this.#now)) this.#verdict.denyGuarded(guard);
       else if (action === Action.local) this.#verdict.permit(Verdict.local, principal.expiresAt, guard);
       else this.#denyMethod(isModern);
       return;
@@ -283,8 +283,8 @@ export class Decider {
     if (action === Action.task) finder.findTask(bytes, nameStart, nameEnd);
     else finder.find(action, request.has(RequestFlag.nameIsUri), bytes, nameStart, nameEnd);
     if (finder.error >= 0) {
-      if (guard.take(client, null, this.#now)) this.#verdict.deny(finder.error);
-      else this.#verdict.deny(guard.error, guard.retryAfterMs);
+      if (guard.take(isCall(action), null, this.#now)) this.#verdict.deny(finder.error);
+      else this.#verdict.denyGuarded(guard);
       return;
     }
     head.server = finder.server;
@@ -293,14 +293,14 @@ export class Decider {
     head.stripBytes = finder.stripBytes;
     head.flags = finder.flags;
     if (!guard.permits(principal, finder)) {
-      this.#verdict.deny(guard.error, 0, guard.scopes);
+      this.#verdict.denyGuarded(guard);
       return;
     }
     if (action === Action.subscribe || action === Action.task) {
       // A request about a task is no call of its tool and takes none of the tool's tokens.
-      if (guard.take(client, action === Action.task ? null : finder, this.#now))
+      if (guard.take(false, action === Action.task ? null : finder, this.#now))
         this.#verdict.permit(Verdict.local, principal.expiresAt, guard);
-      else this.#verdict.deny(guard.error, guard.retryAfterMs);
+      else this.#verdict.denyGuarded(guard);
       return;
     }
     const rule = this.#cacheRule(action, request);
@@ -308,20 +308,20 @@ export class Decider {
       this.#verdict.permit(Verdict.needsArguments, principal.expiresAt, guard);
       return;
     }
-    if (!guard.take(client, finder, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs);
+    if (!guard.take(true, finder, this.#now)) this.#verdict.denyGuarded(guard);
     else if (rule !== null) this.#lookUp(request, rule, principal);
     else this.#verdict.permit(Verdict.forward, this.#rewriter.concerns(finder) ? 0 : principal.expiresAt, guard);
   }
 
   /** A method that the gateway does not know. Never remembered: the key of the memo has no room for its name. */
-  #judgeUnknownMethod(request: RequestRecord, principal: Principal, client: Int32Array): void {
+  #judgeUnknownMethod(request: RequestRecord, principal: Principal): void {
     const guard = this.#guard;
     const finder = this.#finder;
     finder.findMethod(request.bytes, request.nameStart, request.nameEnd);
     if (!guard.permits(principal, finder)) {
-      this.#verdict.deny(guard.error, 0, guard.scopes);
-    } else if (!guard.take(client, finder, this.#now)) {
-      this.#verdict.deny(guard.error, guard.retryAfterMs);
+      this.#verdict.denyGuarded(guard);
+    } else if (!guard.take(true, finder, this.#now)) {
+      this.#verdict.denyGuarded(guard);
     } else if (finder.server < 0) {
       this.#denyMethod(request.has(RequestFlag.modern));
     } else {
@@ -370,21 +370,6 @@ export class Decider {
       default:
         this.#verdict.answer(head, this.#cache.result);
     }
-  }
-
-  /** The digest by which anonymous clients are counted: that of their address. */
-  #digestAddress(request: RequestRecord): Int32Array {
-    const words = this.#addressDigest;
-    if (!this.#guard.countsClients) return words;
-    const digest = digestOf(request.bytes, request.addressStart, request.addressEnd);
-    for (let i = 0; i < 4; i += 1) {
-      words[i] =
-        digest.charCodeAt(i * 4) |
-        (digest.charCodeAt(i * 4 + 1) << 8) |
-        (digest.charCodeAt(i * 4 + 2) << 16) |
-        (digest.charCodeAt(i * 4 + 3) << 24);
-    }
-    return words;
   }
 
   #begin(request: RequestRecord): void {

@@ -6,7 +6,7 @@
 import { type CodeOf, codes } from '../codes.js';
 import { CALL_BUCKET_WORDS } from './call-buckets.js';
 
-export const RECORD_VERSION = 3;
+export const RECORD_VERSION = 4;
 
 /** Purpose of a request record. */
 export const Ask = codes('Ask', {
@@ -116,8 +116,9 @@ export const VerdictWord = {
   payloadLength: 15,
   /** The first of four. */
   subject: 16,
+  limit: 20,
   /** The first of {@link CALL_BUCKET_WORDS}. */
-  buckets: 20,
+  buckets: 21,
 } as const;
 /** Words of the verdict head. */
 export const VERDICT_HEAD = VerdictWord.buckets + CALL_BUCKET_WORDS;

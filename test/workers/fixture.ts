@@ -2,7 +2,14 @@
 import { buildTable } from '../../src/catalog/table.js';
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
-import type { RateLimitsSnapshot, RouteSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import type {
+  LimitRule,
+  RateLimitsSnapshot,
+  RouteSnapshot,
+  ServerSnapshot,
+  Snapshot,
+  ToolLimitSnapshot,
+} from '../../src/config/snapshot.js';
 import { type CatalogTable, EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
 import { serverSnapshot } from '../config/support.js';
 
@@ -26,6 +33,7 @@ export function route(name: string, changes: Partial<RouteSnapshot> = {}): Route
     requiredScopes: [],
     rateLimit: null,
     clientRateLimit: null,
+    rateLimitOverride: null,
     cache: null,
     requestTimeoutMs: 0,
     idempotent: false,
@@ -35,6 +43,16 @@ export function route(name: string, changes: Partial<RouteSnapshot> = {}): Route
 
 export function rateLimits(changes: Partial<RateLimitsSnapshot> = {}): RateLimitsSnapshot {
   return { ...DEFAULTS.rateLimits, maxClients: 1000, ...changes };
+}
+
+/** A token bucket. */
+export function tokenBucket(rate: number, burst: number): LimitRule {
+  return { algorithm: 'token-bucket', rate, burst };
+}
+
+/** `rateLimits.perTool[]` for all clients together. */
+export function toolLimit(tools: readonly string[], rule: LimitRule): ToolLimitSnapshot {
+  return { tools, rule, perClient: null, cost: 1 };
 }
 
 const DEFAULTS = compileSnapshot(loadConfigObject({ mcpServers: {} }));

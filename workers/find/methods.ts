@@ -52,3 +52,8 @@ export function actionOf(method: number, isModern: boolean): number {
   const table = isModern ? modern : legacy;
   return table[method] ?? Action.none;
 }
+
+/** Whether an {@link Action} is a call, as `rateLimits.count: calls` counts them: one that goes to a server. */
+export function isCall(action: number): boolean {
+  return action >= Action.tool && action !== Action.subscribe && action !== Action.task;
+}

@@ -5,21 +5,14 @@ import { nearest } from '../nearest.js';
 import type { ConfigPath } from '../problems.js';
 import { list } from '../schema/fields.js';
 import { EVERYTHING } from '../schema/routes.js';
-import type {
-  BucketRule,
-  LogSnapshot,
-  RateLimitsSnapshot,
-  RouteSnapshot,
-  ServerSnapshot,
-  SessionsSnapshot,
-  Snapshot,
-} from '../snapshot.js';
+import type { LogSnapshot, RouteSnapshot, ServerSnapshot, SessionsSnapshot, Snapshot } from '../snapshot.js';
 import { quoteKey } from '../source/index.js';
 import { compileAuth, scopeList } from './auth.js';
 import { Compilation } from './compilation.js';
 import { joinFailOver } from './fail-over.js';
 import { isHost, isLoopbackHost } from './loopback.js';
 import { patterns, uriPatterns } from './patterns.js';
+import { compileLimit, compileRateLimits } from './rate-limits.js';
 import { compileServers } from './servers.js';
 
 /** Values of a command line, which override the file. */
@@ -187,24 +180,6 @@ function compileOrigins(compilation: Compilation): string[] {
   });
 }
 
-function bucket(rule: { rate: number; burst?: number | undefined } | undefined): BucketRule | null {
-  if (rule === undefined) return null;
-  return { rate: rule.rate, burst: rule.burst ?? Math.max(1, Math.ceil(rule.rate)) };
-}
-
-function compileRateLimits(compilation: Compilation): RateLimitsSnapshot {
-  const { rateLimits } = compilation.loaded.config;
-  return {
-    global: bucket(rateLimits.global),
-    perClient: bucket(rateLimits.perClient),
-    perTool: rateLimits.perTool.map((entry, i) => ({
-      tools: patterns(compilation, entry.tools, ['rateLimits', 'perTool', i, 'tools']),
-      rule: bucket(entry) as BucketRule,
-    })),
-    maxClients: rateLimits.maxClients,
-  };
-}
-
 function compileRoutes(compilation: Compilation, servers: readonly ServerSnapshot[]): RouteSnapshot[] {
   const indexes = new Map(servers.map((server, i) => [server.name, i]));
   const names = new Set<string>();
@@ -235,8 +210,9 @@ function compileRoutes(compilation: Compilation, servers: readonly ServerSnapsho
         serverIndex(compilation, server, indexes, [...path, 'servers'], j),
       ),
       requiredScopes: scopeList(route.requiredScopes),
-      rateLimit: bucket(route.rateLimit),
-      clientRateLimit: bucket(route.clientRateLimit),
+      rateLimit: compileLimit(compilation, route.rateLimit, [...path, 'rateLimit']),
+      clientRateLimit: compileLimit(compilation, route.clientRateLimit, [...path, 'clientRateLimit']),
+      rateLimitOverride: compileLimit(compilation, route.rateLimitOverride, [...path, 'rateLimitOverride']),
       cache: route.cache ?? null,
       requestTimeoutMs: route.requestTimeoutMs,
       idempotent: route.idempotent,

@@ -2,7 +2,7 @@
 
 import { Flag } from '../../../native/layout.js';
 import { Era } from '../../protocol/revisions.js';
-import { planBuckets } from '../../shared/bucket-plan.js';
+import { type BucketPlan, planBuckets } from '../../shared/bucket-plan.js';
 import { monotonic } from '../../shared/clock.js';
 import { limitCounter } from '../../shared/counters.js';
 import type { PolicyPool } from '../../shared/policy-pool.js';
@@ -22,7 +22,7 @@ export class Remembered {
   #memo: Memo;
   #tokens: TokenSlots;
   #addresses: TokenSlots;
-  #countsClients = false;
+  #plan: BucketPlan;
   readonly #key = new MemoKey();
 
   constructor(pool: PolicyPool) {
@@ -31,7 +31,7 @@ export class Remembered {
     this.#memo = new Memo(this.#capacity);
     this.#tokens = new TokenSlots(this.#capacity);
     this.#addresses = new TokenSlots(this.#capacity);
-    this.follow();
+    this.#plan = planBuckets(pool.snapshot);
   }
 
   /** Verdicts in the memo, outdated ones included. */
@@ -43,7 +43,7 @@ export class Remembered {
   follow(): void {
     const { snapshot } = this.#pool;
     const { limits } = snapshot;
-    this.#countsClients = planBuckets(snapshot).clientRules > 0;
+    this.#plan = planBuckets(snapshot);
     if (limits.maxMemo === this.#capacity) return;
     this.#capacity = limits.maxMemo;
     this.#memo = new Memo(this.#capacity);
@@ -55,7 +55,7 @@ export class Remembered {
   client(exchange: Exchange): number {
     if (exchange.client.token !== '' && this.#pool.snapshot.auth.type !== 'none')
       return this.#tokens.id(exchange.client.token);
-    return this.#countsClients ? -this.#addresses.id(exchange.client.remoteAddress) : ALL_CLIENTS;
+    return this.#plan.clientLimits > 0 ? -this.#addresses.id(exchange.client.remoteAddress) : ALL_CLIENTS;
   }
 
   /** Copies the verdict remembered for an exchange with the body `bytes` into its verdict; false = there is none. */
@@ -84,13 +84,15 @@ export class Remembered {
 
   /** Takes from the buckets of a remembered verdict, as the worker did when it decided. @returns as `Buckets.take` */
   take({ buckets }: VerdictRecord): number {
-    return buckets.isEmpty ? 0 : this.#pool.buckets.take(monotonic(), buckets);
+    return buckets.count === 0 ? 0 : this.#pool.buckets.take(monotonic(), buckets);
   }
 
-  /** Counts a call that {@link take} refused, under the limit that refused it. */
-  countRefusal(verdict: VerdictRecord): void {
+  /** Counts a call that {@link take} refused. @returns the number of the limit that refused it */
+  countRefusal(): number {
     const { buckets, counters } = this.#pool;
-    counters.add(limitCounter(buckets.refusedBy, verdict.buckets));
+    const refused = this.#plan.planned[buckets.refusedBy];
+    if (refused !== undefined) counters.add(limitCounter(refused.scope));
+    return buckets.refusedBy;
   }
 
   #keyOf(exchange: Exchange, bytes: Uint8Array): MemoKey {
