@@ -307,7 +307,7 @@ describe('limits with remembered verdicts', () => {
         assert.equal(await count('files__read', '3'), 0);
         const { counters } = fixture.pool;
         assert.deepEqual(
-          [Counter.limitedTool, Counter.limitedRoute, Counter.limitedClient].map((id) => counters.total(id)),
+          [Counter.limitedTool, Counter.limitedRoute, Counter.limitedClientRoute].map((id) => counters.total(id)),
           [6 + 10, 8 + 10, 6],
         );
       },
