@@ -23,6 +23,7 @@ import { type CacheRule, Lookup, ResponseCache } from './cache/index.js';
 import { Finder } from './find/index.js';
 import { Action, actionOf, isCall } from './find/methods.js';
 import { Guard } from './guard/index.js';
+import { CurrentClient } from './limited-client.js';
 import { RequestRecord } from './request-record.js';
 import { createRewriter, type Rewriter } from './rewrite/index.js';
 import { type FrontBell, VerdictWriter } from './verdict-writer.js';
@@ -57,6 +58,7 @@ export class Decider {
   #authenticator: Authenticator;
   #finder: Finder;
   #guard: Guard;
+  #client: CurrentClient;
   #cache: ResponseCache;
   #rewriter: Rewriter;
   #revocation: number;
@@ -81,7 +83,8 @@ export class Decider {
     this.#catalog = task.catalog;
     this.#authenticator = this.#newAuthenticator();
     this.#finder = new Finder(task.snapshot, task.catalog);
-    this.#guard = this.#newGuard(task.buckets);
+    this.#client = new CurrentClient(task.snapshot.rateLimits);
+    this.#guard = this.#newGuard(task.buckets, this.#client);
     this.#cache = this.#newCache();
     this.#rewriter = createRewriter(task.snapshot);
     this.#revocation = this.#epochs.revocation();
@@ -157,7 +160,8 @@ export class Decider {
     this.#snapshot = snapshot;
     if (JSON.stringify(before.auth) !== JSON.stringify(snapshot.auth)) this.#authenticator = this.#newAuthenticator();
     this.#finder = new Finder(snapshot, this.#catalog);
-    this.#guard = this.#newGuard(buckets);
+    this.#client = new CurrentClient(snapshot.rateLimits);
+    this.#guard = this.#newGuard(buckets, this.#client);
     this.#rewriter = createRewriter(snapshot);
     for (const waiter of this.#cache.abandon()) this.#verdict.forward(waiter);
     this.#cache = this.#newCache(this.#cache.lastId);
@@ -167,9 +171,10 @@ export class Decider {
     return new Authenticator(this.#snapshot.auth, this.#counters, this.#keys, this.#revoked, this.#refusals);
   }
 
-  #newGuard(layout: BucketLayout): Guard {
-    const plan = planBuckets(this.#snapshot);
-    return new Guard(this.#snapshot, plan, viewBuckets(layout, this.#task.worker + 2, plan), this.#counters);
+  #newGuard(layout: BucketLayout, client: CurrentClient): Guard {
+    const snapshot = this.#snapshot;
+    const plan = planBuckets(snapshot);
+    return new Guard(snapshot, plan, viewBuckets(layout, this.#task.worker + 2, plan), this.#counters, client);
   }
 
   #newCache(lastId = 0): ResponseCache {
@@ -264,7 +269,8 @@ export class Decider {
     const { head } = this.#verdict;
     const guard = this.#guard;
     const isModern = request.has(RequestFlag.modern);
-    guard.begin(request, principal, !request.has(RequestFlag.unmetered));
+    guard.isMetered = !request.has(RequestFlag.unmetered);
+    this.#client.begin(request, principal);
     head.subject.set(principal.digest);
     const action = actionOf(request.method, isModern);
     if (action === Action.unknown) {

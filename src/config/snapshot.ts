@@ -35,6 +35,10 @@ export interface Snapshot {
   /** Positions in `servers` in the order of the configuration, which a reload may change; absent = as they stand. */
   readonly order?: readonly number[];
   readonly routes: readonly RouteSnapshot[];
+  /** The first is the endpoint that offers everything; the others have paths of their own. */
+  readonly views: readonly ViewSnapshot[];
+  /** Lower-case names of the request headers that policy reads; others refer to them by position. */
+  readonly attributes: readonly string[];
   readonly rateLimits: RateLimitsSnapshot;
   readonly cache: CacheSnapshot;
   readonly limits: LimitsSnapshot;
@@ -150,6 +154,14 @@ export interface UrlEndpointSnapshot {
 /** One replica of a server. */
 export type EndpointSnapshot = StdioEndpointSnapshot | UrlEndpointSnapshot;
 
+/** An endpoint with a path and lists of its own. */
+export interface ViewSnapshot {
+  /** The path as the configuration writes it, without a slash at its end; the path of the endpoint for the first view. */
+  readonly path: string;
+  /** What stands in front of `/mcp`, `/sse`, `/ws` and the other paths of the transports; '' for the first view. */
+  readonly base: string;
+}
+
 /** A rule that matches calls by pattern; the first that matches counts. */
 export interface RouteSnapshot {
   readonly name: string;
@@ -200,8 +212,12 @@ export type LimitRule =
 
 /** What tells clients apart. A client without it is counted by its principal, or by its address if it has none. */
 export type ClientKey =
-  | { readonly by: 'principal' | 'address' | 'session' }
-  | { readonly by: 'header' /** In lower case. */; readonly header: string };
+  | { readonly by: 'principal' | 'address' }
+  | {
+      readonly by: 'header';
+      /** Position in `attributes`. */
+      readonly attribute: number;
+    };
 
 /** `rateLimits.perTool[]`: limits of tools. */
 export interface ToolLimitSnapshot {
@@ -216,9 +232,9 @@ export interface ToolLimitSnapshot {
 
 /** `rateLimits.rules[]`. Every part of `match` must hold; one that is empty always does. */
 export interface LimitMatchSnapshot {
-  /** Globs over values, by the name of the header in lower case. */
-  readonly headers: readonly { readonly header: string; readonly values: readonly string[] }[];
-  /** Globs over paths of the endpoint. */
+  /** Globs over values, by the position of the header in `attributes`. */
+  readonly headers: readonly { readonly attribute: number; readonly values: readonly string[] }[];
+  /** Globs over paths of the endpoint (`views`). */
   readonly paths: readonly string[];
   /** Globs over subjects. */
   readonly principals: readonly string[];

@@ -40,6 +40,8 @@ export interface BucketPlan {
   readonly overrides: readonly number[];
   /** Number of limits that count clients apart. */
   readonly clientLimits: number;
+  /** Whether a limit depends on the address of clients that have a principal. */
+  readonly readsAddress: boolean;
 }
 
 /** Limits of clients for which there is room at once. */
@@ -82,7 +84,9 @@ export function planBuckets({ rateLimits, routes }: Snapshot): BucketPlan {
       rateLimitOverride === null ? global : place(rateLimitOverride, 'global', `routes[${i}].rateLimitOverride`, name),
     ),
   };
-  return { ...plan, planned, clientLimits };
+  const keys = [key, ...rateLimits.rules.map((rule) => rule.key)];
+  const readsAddress = clientLimits > 0 && keys.some((by) => by?.by === 'address');
+  return { ...plan, planned, clientLimits, readsAddress };
 }
 
 /** This thread's view of the buckets of a plan. */

@@ -9,11 +9,10 @@ import { BUCKET_MOVED, type Buckets } from '../../src/shared/buckets.js';
 import { CallBuckets } from '../../src/shared/call-buckets.js';
 import { ClientBuckets } from '../../src/shared/client-buckets.js';
 import { type Counters, limitCounter } from '../../src/shared/counters.js';
-import { ANONYMOUS, type Principal } from '../authenticate/principal.js';
+import type { Principal } from '../authenticate/principal.js';
 import type { Finder } from '../find/index.js';
-import { ClientKeys } from './client-keys.js';
+import type { LimitedClient } from './client.js';
 import { LimitRules } from './limit-rules.js';
-import type { LimitedRequest } from './request.js';
 
 const RATE_LIMITED = errorNumber('GW_RATE_LIMITED');
 const INSUFFICIENT_SCOPE = errorNumber('GW_INSUFFICIENT_SCOPE');
@@ -33,35 +32,28 @@ export class Guard {
   readonly buckets = new CallBuckets();
   /** Whether one of them is shared for lack of room, so that the verdict must not be remembered. */
   isShared = false;
+  /** Whether rate limits apply to the current request, which is no question of the gateway itself. */
+  isMetered = true;
 
   readonly #snapshot: Snapshot;
   readonly #plan: BucketPlan;
   readonly #buckets: Buckets;
   readonly #clients: ClientBuckets;
-  readonly #keys: ClientKeys;
+  readonly #client: LimitedClient;
   readonly #rules: LimitRules;
   readonly #counters: Counters;
   readonly #challenges: readonly Buffer[];
-  #principal: Principal = ANONYMOUS;
-  /** Whether rate limits apply to the current request. */
-  #isLimited = true;
 
-  constructor(snapshot: Snapshot, plan: BucketPlan, buckets: Buckets, counters: Counters) {
+  /** @param client always the one of the current request */
+  constructor(snapshot: Snapshot, plan: BucketPlan, buckets: Buckets, counters: Counters, client: LimitedClient) {
     this.#counters = counters;
     this.#snapshot = snapshot;
     this.#plan = plan;
     this.#buckets = buckets;
     this.#clients = new ClientBuckets(buckets);
-    this.#keys = new ClientKeys(snapshot.rateLimits);
-    this.#rules = new LimitRules(snapshot.rateLimits);
+    this.#client = client;
+    this.#rules = new LimitRules(snapshot);
     this.#challenges = snapshot.routes.map(({ requiredScopes }) => Buffer.from(requiredScopes.join(' ')));
-  }
-
-  /** Sets the request that the next questions are about. @param isMetered false = a question of the gateway itself */
-  begin(request: LimitedRequest, principal: Principal, isMetered: boolean): void {
-    this.#isLimited = isMetered && this.#plan.planned.length > 0;
-    this.#principal = principal;
-    this.#keys.begin(request, principal);
   }
 
   /** Whether the principal has every scope of the routes that were found. Anonymous clients have none. */
@@ -99,8 +91,8 @@ export class Guard {
     this.retryAfterMs = 0;
     this.limit = -1;
     buckets.clear();
-    if (!this.#isLimited) return true;
-    const rule = this.#rules.first(this.#principal, found);
+    if (!this.isMetered || plan.planned.length === 0) return true;
+    const rule = this.#rules.first(this.#client, found);
     if (rule >= 0 && plan.rules[rule]! < 0) return true;
     for (;;) {
       this.isShared = false;
@@ -124,7 +116,7 @@ export class Guard {
     const { key, perTool, rules } = this.#snapshot.rateLimits;
     const route = found === null ? -1 : found.route;
     this.#add(route < 0 ? plan.global : plan.overrides[route]!);
-    const named = this.#keys.named();
+    const named = this.#client.named();
     this.#addClient(named < 0 ? plan.client : plan.clients[named]!, key, now);
     if (route >= 0) {
       this.#add(plan.routes[route]!);
@@ -151,7 +143,7 @@ export class Guard {
   #addClient(limit: number, key: ClientKey, now: number): void {
     if (limit < 0) return;
     const clients = this.#clients;
-    clients.find(this.#keys.digest(key), limit, now);
+    clients.find(this.#client.digest(key), limit, now);
     if (clients.isShared) this.isShared = true;
     if (clients.index >= 0) this.buckets.add(clients.index, clients.generation);
   }

@@ -1,27 +1,42 @@
-import type { LimitMatchSnapshot, RateLimitsSnapshot } from '../../src/config/snapshot.js';
+import type { LimitMatchSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
 import { PatternSet } from '../../src/shared/patterns/set.js';
-import type { Principal } from '../authenticate/principal.js';
 import type { Finder } from '../find/index.js';
+import type { LimitedClient } from './client.js';
+
+/** Values of one header that match. */
+interface HeaderMatch {
+  readonly attribute: number;
+  readonly values: PatternSet;
+}
 
 /** `match` of one rule, compiled. */
 class Match {
   readonly #scopes: readonly string[];
   readonly #isByTool: boolean;
   readonly #principals: PatternSet | null;
+  readonly #headers: readonly HeaderMatch[];
+  /** By view: whether its path matches. */
+  readonly #views: readonly boolean[];
 
-  constructor(match: LimitMatchSnapshot) {
+  constructor(match: LimitMatchSnapshot, views: Snapshot['views']) {
     this.#scopes = match.scopes;
     this.#isByTool = match.tools.length > 0;
-    this.#principals = globs(match.principals);
+    this.#principals = match.principals.length === 0 ? null : globs(match.principals);
+    this.#headers = match.headers.map(({ attribute, values }) => ({ attribute, values: globs(values) }));
+    const paths = match.paths.length === 0 ? null : globs(match.paths);
+    this.#views = views.map(({ path }) => paths === null || matches(paths, path));
   }
 
-  matches(rule: number, principal: Principal, found: Finder | null): boolean {
+  matches(rule: number, client: LimitedClient, found: Finder | null): boolean {
     if (this.#isByTool && (found === null || !found.limitRules.includes(rule))) return false;
-    if (!this.#scopes.every((scope) => principal.scopes.has(scope))) return false;
-    if (this.#principals === null) return true;
-    const subject = Buffer.from(principal.subject);
-    return this.#principals.first(subject, 0, subject.length) >= 0;
+    if (this.#views[client.view] !== true) return false;
+    for (const scope of this.#scopes) if (!client.scopes.has(scope)) return false;
+    for (const { attribute, values } of this.#headers) {
+      if (!client.findAttribute(attribute)) return false;
+      if (values.first(client.bytes, client.valueStart, client.valueEnd) < 0) return false;
+    }
+    return this.#principals === null || matches(this.#principals, client.subject);
   }
 }
 
@@ -29,20 +44,24 @@ class Match {
 export class LimitRules {
   readonly #matches: readonly Match[];
 
-  constructor({ rules }: RateLimitsSnapshot) {
-    this.#matches = rules.map(({ match }) => new Match(match));
+  constructor({ rateLimits, views }: Snapshot) {
+    this.#matches = rateLimits.rules.map(({ match }) => new Match(match, views));
   }
 
   /** Position of the first rule that matches, -1 = none. @param found the tool, or null for what has none */
-  first(principal: Principal, found: Finder | null): number {
+  first(client: LimitedClient, found: Finder | null): number {
     for (let rule = 0; rule < this.#matches.length; rule += 1) {
-      if (this.#matches[rule]!.matches(rule, principal, found)) return rule;
+      if (this.#matches[rule]!.matches(rule, client, found)) return rule;
     }
     return -1;
   }
 }
 
-/** null = there is no pattern, and everything matches. */
-function globs(patterns: readonly string[]): PatternSet | null {
-  return patterns.length === 0 ? null : new PatternSet(patterns.map((pattern) => [compileGlob(pattern), 0]));
+function globs(patterns: readonly string[]): PatternSet {
+  return new PatternSet(patterns.map((pattern) => [compileGlob(pattern), 0]));
+}
+
+function matches(set: PatternSet, text: string): boolean {
+  const bytes = Buffer.from(text);
+  return set.first(bytes, 0, bytes.length) >= 0;
 }

@@ -69,6 +69,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     auth,
     servers,
     routes: joinFailOver(compileRoutes(compilation, servers)),
+    views: [{ path: config.path, base: '' }],
     rateLimits: compileRateLimits(compilation),
     cache: { ...config.cache, maxEntryBytes: Math.min(config.cache.maxEntryBytes, config.cache.maxBytes) },
     limits: config.limits,
@@ -89,6 +90,8 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
       access: config.log.access,
     },
     ready: { require: compileRequired(compilation, servers) },
+    // Last: the steps above add to these.
+    attributes: compilation.attributes,
     secrets: compilation.secrets,
   };
   compilation.problems.throwIfAny();

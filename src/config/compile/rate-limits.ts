@@ -11,10 +11,13 @@ import { patterns } from './patterns.js';
 /** One rate limit as it is written. */
 type WrittenLimit = z.output<typeof limitSchema>;
 type WrittenRateLimits = z.output<typeof rateLimitsSchema>;
+type WrittenKey = NonNullable<NonNullable<WrittenRateLimits['perClient']>['key']>;
 
 /** How much more clients may send that is no call, unless `rateLimits.other` says it. */
 const OTHER_FACTOR = 10;
 const MOST = 1e9;
+/** The header that names a session (MCP 2025-11-25, session management). */
+const SESSION_HEADER = 'mcp-session-id';
 
 /** Compiles `rateLimits`. */
 export function compileRateLimits(compilation: Compilation): RateLimitsSnapshot {
@@ -80,7 +83,7 @@ function compilePerClient(
   const isLeftOut = isOptional && !isWritten(written);
   return {
     perClient: isLeftOut ? null : compileWritten(compilation, written, path),
-    key: clientKey(written.key ?? 'principal'),
+    key: clientKey(compilation, written.key ?? 'principal', [...path, 'key']),
     clients: named.flatMap(([name, limit]) => {
       const rule = compileWritten(compilation, limit, [...path, 'clients', name]);
       return rule === null ? [] : [{ name, rule }];
@@ -88,8 +91,10 @@ function compilePerClient(
   };
 }
 
-function clientKey(written: NonNullable<NonNullable<WrittenRateLimits['perClient']>['key']>): ClientKey {
-  return typeof written === 'string' ? { by: written } : { by: 'header', header: written.header.toLowerCase() };
+function clientKey(compilation: Compilation, written: WrittenKey, path: ConfigPath): ClientKey {
+  if (written === 'principal' || written === 'address') return { by: written };
+  const [header, at] = written === 'session' ? [SESSION_HEADER, path] : [written.header, [...path, 'header']];
+  return { by: 'header', attribute: compilation.attribute(header, at) };
 }
 
 function compileTool(
@@ -119,7 +124,7 @@ function compileRule(
   return {
     match: {
       headers: Object.entries(match.headers).map(([header, values]) => ({
-        header: header.toLowerCase(),
+        attribute: compilation.attribute(header, [...matchPath, 'headers', header]),
         values: patterns(compilation, values, [...matchPath, 'headers', header]),
       })),
       paths: patterns(compilation, match.paths, [...matchPath, 'paths']),
@@ -128,7 +133,7 @@ function compileRule(
       tools: patterns(compilation, match.tools, [...matchPath, 'tools']),
     },
     rule: exempt ? null : compileWritten(compilation, written, path),
-    key: key === undefined ? null : clientKey(key),
+    key: key === undefined ? null : clientKey(compilation, key, [...path, 'key']),
   };
 }
 

@@ -34,11 +34,10 @@ const limitShape = {
 /** One rate limit: `rate` and `burst`, or `limit` and `windowMs`. */
 export const limitSchema = z.strictObject(limitShape);
 
-const clientKeySchema = z
-  .union([z.enum(['principal', 'address', 'session']), z.strictObject({ header: z.string().min(1).max(128) })])
-  .describe(
-    '`principal` = the subject of its token, or its address without one; `address`; `session` (a client can begin a new one at any time); or the value of a request header, `{ header: X-Client-ID }`, which a client can choose unless a proxy sets it. A request without session or header is counted by its principal.',
-  );
+const clientKeySchema = z.union([
+  z.enum(['principal', 'address', 'session']),
+  z.strictObject({ header: z.string().min(1).max(128).describe('Name of the header.') }),
+]);
 
 /** `rateLimits` of the configuration. */
 export const rateLimitsSchema = z.strictObject({
@@ -51,7 +50,11 @@ export const rateLimitsSchema = z.strictObject({
   global: limitSchema.optional().describe('For all clients together.'),
   perClient: z
     .strictObject({
-      key: clientKeySchema.optional(),
+      key: clientKeySchema
+        .optional()
+        .describe(
+          'What tells clients apart, here and wherever a limit is for each client. `principal` (default) = the subject of the token, or the address without one; `address`; `session`, although a client can begin a new one at any time; or the value of a request header, `{ header: X-Client-ID }`, which a client can choose unless a proxy sets it. Without session or header a client is counted by its principal.',
+        ),
       ...limitShape,
       clients: named(limitSchema)
         .default({})
