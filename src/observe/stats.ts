@@ -2,6 +2,7 @@
 import { Counter, Counters, type Outcome, REFUSED_BY, Series, type SeriesView } from '../shared/counters.js';
 import { LIMIT_SCOPES } from '../shared/limit-scopes.js';
 import type { Count } from '../units.js';
+import { limitStats } from './limit-stats.js';
 import { namedSeries, type ObservedState } from './state.js';
 
 /** Durations in microseconds. */
@@ -91,6 +92,7 @@ export function buildStats(state: ObservedState) {
     },
     limiter: {
       refused: Object.fromEntries(LIMIT_SCOPES.map((scope) => [scope, total(Counter[REFUSED_BY[scope]])])),
+      ...limitStats(state.limits),
     },
     tokens: {
       verified: total(Counter.tokensVerified),

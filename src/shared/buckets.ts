@@ -50,6 +50,12 @@ export function bucketMemory(fixed: number, clients: number): BucketLayout {
 /** What {@link Buckets.take} returns when a bucket has been given to another client since it was found. */
 export const BUCKET_MOVED = -1;
 
+/** A copy of one bucket. */
+const SCRATCH: BucketMemory = (() => {
+  const memory = new ArrayBuffer(BUCKET_WORDS * 4);
+  return { words: new Int32Array(memory), floats: new Float64Array(memory) };
+})();
+
 /** One thread's view of the buckets. `owner` is the thread's number, 1 to 255. */
 export class Buckets implements BucketMemory {
   readonly layout: BucketLayout;
@@ -132,9 +138,21 @@ export class Buckets implements BucketMemory {
     return limit.limiter.fullness(this, index, limit, now);
   }
 
-  /** The limit that a bucket belongs to. */
+  /** As {@link fullness} for a bucket that is not locked, which may change meanwhile; the bucket is only read. */
+  peek(index: number, now: Milliseconds): number {
+    const at = index * BUCKET_WORDS;
+    SCRATCH.words.set(this.words.subarray(at, at + BUCKET_WORDS));
+    const limit = this.limits[SCRATCH.words[BucketWord.limit]!]!;
+    return limit.limiter.fullness(SCRATCH, 0, limit, now);
+  }
+
+  /** The limit that a bucket belongs to, and its number. */
   limitOf(index: number): Limit {
-    return this.limits[this.words[index * BUCKET_WORDS + BucketWord.limit]!]!;
+    return this.limits[this.limitNumber(index)]!;
+  }
+
+  limitNumber(index: number): number {
+    return this.words[index * BUCKET_WORDS + BucketWord.limit]!;
   }
 
   /** Locks a bucket. @returns the word that {@link unlock} takes */

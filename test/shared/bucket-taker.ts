@@ -12,9 +12,13 @@ interface Data {
   readonly rules: readonly LimitRule[];
   readonly buckets: readonly (readonly number[])[];
   readonly tries: number;
+  /** A clock that all threads advance by a tick with each call, until it has made `tries`; without it each makes `tries` in one moment. */
+  readonly clock?: SharedArrayBuffer;
+  readonly tickMs?: number;
+  readonly start?: number;
 }
 
-const { layout, owner, rules, buckets: choices, tries } = workerData as Data;
+const { layout, owner, rules, buckets: choices, tries, clock, tickMs = 0, start = 0 } = workerData as Data;
 const buckets = new Buckets(
   layout,
   owner,
@@ -22,9 +26,13 @@ const buckets = new Buckets(
 );
 const granted = choices.map(() => 0);
 const calls = choices.map((choice) => callOf(choice));
-const now = monotonic();
-for (let turn = 0; turn < tries; turn += 1) {
+const ticks = clock === undefined ? null : new Int32Array(clock);
+const moment = monotonic();
+for (let turn = 0; ; turn += 1) {
+  const tick = ticks === null ? turn : Atomics.add(ticks, 0, 1);
+  if (tick >= tries) break;
   const choice = turn % choices.length;
+  const now = ticks === null ? moment : start + tick * tickMs;
   if (buckets.take(now, calls[choice]!) === 0) granted[choice] = (granted[choice] ?? 0) + 1;
 }
 parentPort!.postMessage(granted);

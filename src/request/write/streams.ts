@@ -9,6 +9,7 @@ import { originHead } from '../../protocol/origin-head.js';
 import { Era } from '../../protocol/revisions.js';
 import { Accepts, type Exchange, Framing, Phase, Verb } from '../exchange/index.js';
 import { NO_HEAD } from './heads.js';
+import { type AnswerLimits, NO_LIMITS } from './limit-fields.js';
 
 /** Keeps the events of streams whose clients may come back: src/session/streams/event-log.ts. */
 export interface StreamLog {
@@ -29,9 +30,12 @@ export const NO_LOG: StreamLog = { opened: () => 0, primingEvent: () => null, ke
 export class EventStreams {
   readonly composer = new Composer();
   readonly #log: StreamLog;
+  readonly #limits: AnswerLimits;
 
-  constructor(log: StreamLog) {
+  /** @param limits default: nothing is said about rate limits */
+  constructor(log: StreamLog, limits: AnswerLimits = NO_LIMITS) {
     this.#log = log;
+    this.#limits = limits;
   }
 
   /** Whether a message can be sent before the answer: there is a stream, or the client takes one. */
@@ -99,10 +103,11 @@ export class EventStreams {
     exchange.client.reply?.endStream();
   }
 
-  /** A head with what the client's origin needs besides. */
+  /** A head with what the client's origin needs besides, and what is left of the rate limits. */
   head(exchange: Exchange, head: readonly string[]): readonly string[] {
-    if (exchange.client.origin === '') return head;
-    return [...head, ...originHead(exchange.client.origin)];
+    const fields = exchange.verdict.buckets.count === 0 ? NO_HEAD : this.#limits.success(exchange.verdict);
+    if (fields.length === 0 && exchange.client.origin === '') return head;
+    return [...head, ...fields, ...(exchange.client.origin === '' ? NO_HEAD : originHead(exchange.client.origin))];
   }
 
   #write(exchange: Exchange, bytes: Uint8Array, length: number): void {

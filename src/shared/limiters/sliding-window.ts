@@ -48,7 +48,7 @@ function partsUntil(words: Int32Array, at: number, over: number, excess: number)
   return waited;
 }
 
-/** Share of the calls in `limit` that may still come, `cost` aside. */
+/** Brings the counts of a bucket up to `now`. @returns how much of the newest part is over, 0 to 1 */
 function locate(memory: BucketMemory, bucket: number, limit: Limit, now: number): number {
   const { words } = memory;
   const at = bucket * BUCKET_WORDS;
@@ -59,8 +59,9 @@ function locate(memory: BucketMemory, bucket: number, limit: Limit, now: number)
 }
 
 /**
- * `limit` calls in the last `windowMs`, in four parts, of which the oldest leaves evenly. Never more than `limit` calls pass in
- * three quarters of `windowMs`, nor more than `limit` in `windowMs` when calls come evenly; who stays within `limit` in five quarters of it is never refused.
+ * `limit` calls in the last `windowMs`, in four parts, of which the oldest leaves evenly. In three quarters of `windowMs` never
+ * more than `limit` calls pass; who stays within `limit` in five quarters of it is never refused; calls that come evenly pass at
+ * the rate of the window, one call off at most.
  */
 export const slidingWindow: Limiter = {
   name: 'sliding-window',
