@@ -1,8 +1,9 @@
 /** What answers say about rate limits: sentences of refusals, and the header fields of draft-ietf-httpapi-ratelimit-headers-10. */
-import type { LimitRule, Snapshot } from '../../config/snapshot.js';
+import type { Snapshot } from '../../config/snapshot.js';
 import { type BucketPlan, planBuckets } from '../../shared/bucket-plan.js';
 import type { Buckets } from '../../shared/buckets.js';
 import { monotonic } from '../../shared/clock.js';
+import { limitInWords } from '../../shared/limiters/words.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Milliseconds } from '../../units.js';
 import { NO_HEAD } from './heads.js';
@@ -49,7 +50,7 @@ export class LimitFields implements AnswerLimits {
   sentence(limit: number, wait: Milliseconds): string {
     const planned = this.#planned(limit);
     if (planned === undefined) return '';
-    return `The limit ${planned.path} is ${inWords(planned.rule)}; try again in ${seconds(wait)} s.`;
+    return `The limit ${planned.path} is ${limitInWords(planned.rule)}; try again in ${seconds(wait)} s.`;
   }
 
   /** The fields of a refusal. */
@@ -100,11 +101,4 @@ export class LimitFields implements AnswerLimits {
 /** In whole seconds, at least one. */
 function seconds(milliseconds: Milliseconds): number {
   return Math.max(1, Math.ceil(milliseconds / 1000));
-}
-
-function inWords(rule: LimitRule): string {
-  const burst = `${rule.burst} at once`;
-  if (rule.algorithm === 'token-bucket') return `${Number(rule.rate.toPrecision(3))} a second, ${burst}`;
-  const window = `${rule.limit} in ${rule.windowMs / 1000} s`;
-  return rule.burst < rule.limit ? `${window}, ${burst}` : window;
 }
