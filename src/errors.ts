@@ -119,7 +119,7 @@ export const ERRORS = {
     status: 429,
     rpc: -32000,
     retryable: true,
-    sentence: 'The rate limit is exhausted; retry after the time in data.retryAfterMs.',
+    sentence: 'Too many requests: a rate limit of the gateway is used up.',
   }),
   GW_METHOD_NOT_FOUND: client({ status: 200, restStatus: 404, rpc: -32601, sentence: 'Method not found.' }),
   GW_METHOD_NOT_FOUND_MODERN: client({ status: 404, rpc: -32601, sentence: 'Method not found.' }),

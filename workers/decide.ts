@@ -7,7 +7,8 @@ import { isRemovedView } from '../src/config/numbering.js';
 import { restrictsLists } from '../src/config/restrictions.js';
 import type { Snapshot } from '../src/config/snapshot.js';
 import { errorNumber } from '../src/errors.js';
-import { Buckets } from '../src/shared/buckets.js';
+import { planBuckets, viewBuckets } from '../src/shared/bucket-plan.js';
+import type { BucketLayout } from '../src/shared/buckets.js';
 import type { CatalogTable } from '../src/shared/catalog-table.js';
 import { monotonic } from '../src/shared/clock.js';
 import { Counter, Counters } from '../src/shared/counters.js';
@@ -15,7 +16,6 @@ import { Epochs } from '../src/shared/epochs.js';
 import { Ask, RequestFlag, Verdict } from '../src/shared/records.js';
 import { maxResultBytes, Ring } from '../src/shared/ring.js';
 import type { FrontMessage, PolicyTask, WorkerMessage } from '../src/shared/worker-messages.js';
-import { digestOf } from './authenticate/digest.js';
 import { Authenticator, Outcome } from './authenticate/index.js';
 import { type KeyRequests, KeySource } from './authenticate/keys.js';
 import { ANONYMOUS, type Principal } from './authenticate/principal.js';
@@ -23,9 +23,10 @@ import { RefusalReports } from './authenticate/refusal-reports.js';
 import { Revoked } from './authenticate/revoked.js';
 import { type CacheRule, Lookup, ResponseCache } from './cache/index.js';
 import { Finder } from './find/index.js';
-import { Action, actionOf, isList, unknownError } from './find/methods.js';
+import { Action, actionOf, isCall, isList, unknownError } from './find/methods.js';
 import { Visibility } from './find/visibility.js';
 import { Guard } from './guard/index.js';
+import { CurrentClient } from './limited-client.js';
 import { RequestRecord } from './request-record.js';
 import { createRewriter, type Rewriter } from './rewrite/index.js';
 import { type FrontBell, VerdictWriter } from './verdict-writer.js';
@@ -57,10 +58,8 @@ export class Decider {
   readonly #task: PolicyTask;
   /** The record that is read from the ring. */
   readonly #record = new RequestRecord();
-  readonly #addressDigest = new Int32Array(4);
   #snapshot: Snapshot;
   #catalog: CatalogTable;
-  #buckets: Buckets;
   #authenticator: Authenticator;
   /** By position in `Snapshot.views`, from first use on. */
   #finders: (Finder | undefined)[] = [];
@@ -70,6 +69,7 @@ export class Decider {
   /** What is listed depends on who asks. */
   #restrictsLists: boolean;
   #guard: Guard;
+  #client: CurrentClient;
   #cache: ResponseCache;
   #rewriter: Rewriter;
   #revocation: number;
@@ -92,9 +92,9 @@ export class Decider {
     this.#refusals = new RefusalReports(front);
     this.#snapshot = task.snapshot;
     this.#catalog = task.catalog;
-    this.#buckets = new Buckets(task.buckets, task.worker + 2);
     this.#authenticator = this.#newAuthenticator();
-    this.#guard = new Guard(task.snapshot, this.#buckets, this.#counters);
+    this.#client = new CurrentClient(task.snapshot.rateLimits);
+    this.#guard = this.#newGuard(task.buckets, this.#client);
     this.#finder = this.#finderOf(0);
     this.#visibility = new Visibility(this.#guard);
     this.#restrictsLists = restrictsLists(task.snapshot);
@@ -165,7 +165,7 @@ export class Decider {
         this.#cache.clear();
         break;
       case 'snapshot':
-        this.#reconfigure(message.snapshot, new Buckets(message.buckets, this.#task.worker + 2));
+        this.#reconfigure(message.snapshot, message.buckets);
         break;
       case 'drain':
         this.#isDraining = true;
@@ -173,12 +173,12 @@ export class Decider {
     }
   }
 
-  #reconfigure(snapshot: Snapshot, buckets: Buckets): void {
+  #reconfigure(snapshot: Snapshot, buckets: BucketLayout): void {
     const before = this.#snapshot;
     this.#snapshot = snapshot;
-    this.#buckets = buckets;
     if (JSON.stringify(before.auth) !== JSON.stringify(snapshot.auth)) this.#authenticator = this.#newAuthenticator();
-    this.#guard = new Guard(snapshot, buckets, this.#counters);
+    this.#client = new CurrentClient(snapshot.rateLimits);
+    this.#guard = this.#newGuard(buckets, this.#client);
     this.#restrictsLists = restrictsLists(snapshot);
     this.#renewFinders();
     this.#rewriter = createRewriter(snapshot);
@@ -203,6 +203,12 @@ export class Decider {
 
   #newAuthenticator(): Authenticator {
     return new Authenticator(this.#snapshot.auth, this.#counters, this.#keys, this.#revoked, this.#refusals);
+  }
+
+  #newGuard(layout: BucketLayout, client: CurrentClient): Guard {
+    const snapshot = this.#snapshot;
+    const plan = planBuckets(snapshot);
+    return new Guard(snapshot, plan, viewBuckets(layout, this.#task.worker + 2, plan), this.#counters, client);
   }
 
   #newCache(lastId = 0): ResponseCache {
@@ -298,29 +304,29 @@ export class Decider {
     const guard = this.#guard;
     const isModern = request.has(RequestFlag.modern);
     guard.isMetered = !request.has(RequestFlag.unmetered);
+    this.#client.begin(request, principal);
     head.subject.set(principal.digest);
-    const client = principal === ANONYMOUS ? this.#digestAddress(request) : principal.digest;
     this.#finder = this.#finderOf(request.view);
     if (request.view > 0 && isRemovedView(this.#snapshot.views, request.view)) {
       this.#verdict.deny(NOT_FOUND);
       return;
     }
     if (!guard.permitsView(principal, request.view)) {
-      this.#verdict.deny(guard.error, 0, guard.scopes);
+      this.#verdict.denyGuarded(guard);
       return;
     }
     const action = actionOf(request.method, isModern);
     const finder = this.#finder;
     finder.begin(request, principal);
     if (action === Action.unknown) {
-      this.#judgeUnknownMethod(request, principal, client);
+      this.#judgeUnknownMethod(request, principal);
       return;
     }
     if (action <= Action.local) {
       finder.findLocal(request.method);
       head.route = finder.route;
-      if (!guard.permits(principal, finder)) this.#verdict.deny(guard.error, 0, guard.scopes);
-      else if (!guard.take(client, finder, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs);
+      if (!guard.permits(principal, finder)) this.#verdict.denyGuarded(guard);
+      else if (!guard.take(false, finder, this.#now)) this.#verdict.denyGuarded(guard);
       else if (action === Action.local) this.#permitLocal(request, principal);
       else this.#denyMethod(isModern);
       return;
@@ -334,17 +340,16 @@ export class Decider {
       return;
     }
     if (finder.error >= 0) {
-      if (guard.take(client, null, this.#now)) this.#verdict.deny(finder.error);
-      else this.#verdict.deny(guard.error, guard.retryAfterMs);
+      if (guard.take(isCall(action), null, this.#now)) this.#verdict.deny(finder.error);
+      else this.#verdict.denyGuarded(guard);
       return;
     }
     if (!guard.permits(principal, finder)) {
-      const { error, hides, scopes } = guard;
       // What is hidden takes the way of what does not exist.
-      if (!hides) this.#verdict.deny(error, 0, scopes);
-      else if (guard.take(client, null, this.#now))
+      if (!guard.hides) this.#verdict.denyGuarded(guard);
+      else if (guard.take(isCall(action), null, this.#now)) {
         this.#verdict.deny(unknownError(action, request.has(RequestFlag.nameIsUri)));
-      else this.#verdict.deny(guard.error, guard.retryAfterMs);
+      } else this.#verdict.denyGuarded(guard);
       return;
     }
     head.server = finder.server;
@@ -355,9 +360,9 @@ export class Decider {
     head.flags = finder.flags;
     if (action === Action.subscribe || action === Action.task) {
       // A request about a task is no call of its tool and takes none of the tool's tokens.
-      if (guard.take(client, action === Action.task ? null : finder, this.#now))
+      if (guard.take(false, action === Action.task ? null : finder, this.#now))
         this.#verdict.permit(Verdict.local, principal.expiresAt, guard);
-      else this.#verdict.deny(guard.error, guard.retryAfterMs);
+      else this.#verdict.denyGuarded(guard);
       return;
     }
     const rule = this.#cacheRule(action, request);
@@ -365,7 +370,7 @@ export class Decider {
       this.#verdict.permit(Verdict.needsArguments, principal.expiresAt, guard);
       return;
     }
-    if (!guard.take(client, finder, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs);
+    if (!guard.take(true, finder, this.#now)) this.#verdict.denyGuarded(guard);
     else if (rule !== null) this.#lookUp(request, rule, principal);
     else {
       const isForOnce = finder.isRandom || this.#rewriter.concerns(finder);
@@ -393,17 +398,16 @@ export class Decider {
   }
 
   /** A method that the gateway does not know. Never remembered: the key of the memo has no room for its name. */
-  #judgeUnknownMethod(request: RequestRecord, principal: Principal, client: Int32Array): void {
+  #judgeUnknownMethod(request: RequestRecord, principal: Principal): void {
     const guard = this.#guard;
     const finder = this.#finder;
     finder.findMethod(request.bytes, request.nameStart, request.nameEnd);
     if (!guard.permits(principal, finder)) {
-      const { error, hides, scopes } = guard;
-      if (!hides) this.#verdict.deny(error, 0, scopes);
-      else if (guard.take(client, null, this.#now)) this.#denyMethod(request.has(RequestFlag.modern));
-      else this.#verdict.deny(guard.error, guard.retryAfterMs);
-    } else if (!guard.take(client, finder, this.#now)) {
-      this.#verdict.deny(guard.error, guard.retryAfterMs);
+      if (!guard.hides) this.#verdict.denyGuarded(guard);
+      else if (guard.take(true, null, this.#now)) this.#denyMethod(request.has(RequestFlag.modern));
+      else this.#verdict.denyGuarded(guard);
+    } else if (!guard.take(true, finder, this.#now)) {
+      this.#verdict.denyGuarded(guard);
     } else if (finder.server < 0) {
       this.#denyMethod(request.has(RequestFlag.modern));
     } else {
@@ -454,21 +458,6 @@ export class Decider {
       default:
         this.#verdict.answer(head, this.#cache.result);
     }
-  }
-
-  /** The digest by which anonymous clients are counted: that of their address. */
-  #digestAddress(request: RequestRecord): Int32Array {
-    const words = this.#addressDigest;
-    if (!this.#guard.countsClients) return words;
-    const digest = digestOf(request.bytes, request.addressStart, request.addressEnd);
-    for (let i = 0; i < 4; i += 1) {
-      words[i] =
-        digest.charCodeAt(i * 4) |
-        (digest.charCodeAt(i * 4 + 1) << 8) |
-        (digest.charCodeAt(i * 4 + 2) << 16) |
-        (digest.charCodeAt(i * 4 + 3) << 24);
-    }
-    return words;
   }
 
   #begin(request: RequestRecord): void {

@@ -56,12 +56,19 @@ export class VerdictWriter implements CacheWaiters {
   }
 
   /** Sends the verdict as a refusal. */
-  deny(error: number, retryAfterMs = 0, payload: Buffer = EMPTY): void {
+  deny(error: number, payload: Buffer = EMPTY): void {
     const { head } = this;
     head.kind = Verdict.deny;
     head.error = error;
-    head.retryAfterMs = retryAfterMs;
     this.send(head, payload);
+  }
+
+  /** Sends the verdict as the refusal of the guard. */
+  denyGuarded({ error, limit, retryAfterMs, scopes }: Guard): void {
+    const { head } = this;
+    head.limit = limit;
+    head.retryAfterMs = retryAfterMs;
+    this.deny(error, scopes);
   }
 
   /** Sends the verdict as a permission. @param rememberUntil seconds since the epoch, 0 = not to be remembered */
@@ -69,7 +76,10 @@ export class VerdictWriter implements CacheWaiters {
     const { head } = this;
     head.kind = kind;
     head.rememberUntil = rememberUntil;
-    if (kind !== Verdict.needsArguments) head.buckets.assign(guard.buckets);
+    if (kind !== Verdict.needsArguments) {
+      head.buckets.assign(guard.buckets);
+      if (guard.isShared) head.rememberUntil = 0;
+    }
     this.send(head, payload);
   }
 

@@ -188,7 +188,7 @@ function printExplanation(found: Explanation): void {
   for (const { route, lacks } of found.passedOver) rows.push(['', `not ${route}: the ${lacks} does not match`]);
   if (found.alsoNeeded.length > 0) rows.push(['', `other names of the target: ${found.alsoNeeded.join(', ')}`]);
   rows.push(['permitted by', permittedBy(found)]);
-  const limits = found.limits.map(({ key, rate, burst }) => `${key}: ${rate} a second, burst ${burst}`);
+  const limits = found.limits.map(({ key, limit }) => `${key}: ${limit}`);
   rows.push(['limits', limits[0] ?? 'none'], ...limits.slice(1).map((text): [string, string] => ['', text]));
   if (refusal === null) {
     rows.push([

@@ -9,6 +9,7 @@ import { EVERYTHING } from '../config/schema/routes.js';
 import type { EndpointSnapshot, ServerSnapshot, Snapshot, TransportsSnapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import { keyFileProblem } from '../session/key-file.js';
+import { limitInWords } from '../shared/limiters/words.js';
 import { findProgram } from '../upstream/stdio/program.js';
 import { authority } from './addresses.js';
 import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments } from './command.js';
@@ -228,7 +229,7 @@ function matchOf({ match }: Route): string {
 }
 
 function rulesOf(
-  { servers, requiredScopes, permissions, variants, rateLimit, clientRateLimit, cache }: Route,
+  { servers, requiredScopes, permissions, variants, cache }: Route,
   { routes }: Snapshot,
   position: number,
 ): string {
@@ -244,8 +245,10 @@ function rulesOf(
     );
     rules.push(`variants ${groups.join(', ')}`);
   }
-  if (rateLimit !== undefined) rules.push(`${rateLimit.rate} a second`);
-  if (clientRateLimit !== undefined) rules.push(`${clientRateLimit.rate} a second and client`);
+  const { clientRateLimit = null, rateLimit = null, rateLimitOverride = null } = routes[position] ?? {};
+  if (rateLimit !== null) rules.push(limitInWords(rateLimit));
+  if (clientRateLimit !== null) rules.push(`${limitInWords(clientRateLimit)} for each client`);
+  if (rateLimitOverride !== null) rules.push(`${limitInWords(rateLimitOverride)} in the place of the global limit`);
   if (cache !== undefined) rules.push(`cached ${cache.ttlMs} ms`);
   return rules.join('; ');
 }

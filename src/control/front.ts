@@ -17,6 +17,7 @@ import { Pipeline } from '../request/pipeline.js';
 import { SendStage } from '../request/send/index.js';
 import { FirstLists } from '../request/write/first-lists.js';
 import { WriteStage } from '../request/write/index.js';
+import { LimitFields } from '../request/write/limit-fields.js';
 import { LocalAnswers } from '../request/write/local.js';
 import { ServerRequests } from '../server-requests/index.js';
 import { InputRounds } from '../server-requests/input-rounds.js';
@@ -100,6 +101,7 @@ export class Front {
       identity,
       catalogs,
       cache: dispatch,
+      limits: new LimitFields(pool),
       log: streams.log,
       routes,
       accounting,

@@ -4,6 +4,7 @@ import type { Catalog } from '../catalog/index.js';
 import type { Current } from '../config/current.js';
 import { isTombstone } from '../config/numbering.js';
 import type { Snapshot } from '../config/snapshot.js';
+import type { LimitState } from '../observe/limit-stats.js';
 import type { Log } from '../observe/log.js';
 import type {
   CatalogStatus,
@@ -25,6 +26,7 @@ import type { ParkedCalls } from '../server-requests/parked/index.js';
 import type { SessionTable } from '../session/sessions.js';
 import type { StandaloneStreams } from '../session/streams/index.js';
 import type { StreamCounts } from '../session/streams/long-lived.js';
+import { planBuckets } from '../shared/bucket-plan.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Count } from '../units.js';
@@ -125,6 +127,11 @@ export class GatewayState implements StatsSources {
     // Without tombstones, in the order of `upstreams`.
     const shown = offered.filter((_, index) => servers[index] !== undefined && !isTombstone(servers[index]));
     return { version, offered: shown, undiscovered, problems, problemCounts, renamed, renamedCount, routeFaults };
+  }
+
+  limits(): LimitState {
+    const { pool } = this.#parts;
+    return { plan: planBuckets(pool.snapshot), layout: pool.buckets.layout };
   }
 
   buffers(): BufferCounts {

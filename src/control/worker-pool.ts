@@ -7,7 +7,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { createDoorbell, ring } from '../../native/index.js';
 import type { Snapshot } from '../config/snapshot.js';
-import { createBuckets, sameBuckets } from '../shared/bucket-plan.js';
+import { carryBuckets, createBuckets, planBuckets, sameBuckets } from '../shared/bucket-plan.js';
 import type { BucketLayout, Buckets } from '../shared/buckets.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import { Counter, type CounterMemory, Counters, counterMemory } from '../shared/counters.js';
@@ -116,7 +116,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
     const variants = routes.reduce((sum, route) => sum + (route.variants?.groups.length ?? 0), 0);
     this.counterMemory = counterMemory(this.size + 1, limits.maxToolMetrics + servers.length + variants + 1);
     this.counters = new Counters(this.counterMemory, 0);
-    this.#buckets = createBuckets(options.snapshot, FRONT_OWNER);
+    this.#buckets = bucketsOf(options.snapshot);
     this.#jwks = new JwksCache(this.counters, this, options.keys);
     this.#bell = createDoorbell(() => this.#listener?.verdictsReady());
     this.#piscina = new Piscina({
@@ -198,7 +198,12 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
   reconfigure(snapshot: Snapshot): void {
     const before = this.#snapshot;
     this.#snapshot = snapshot;
-    if (!sameBuckets(before, snapshot)) this.#buckets = createBuckets(snapshot, FRONT_OWNER);
+    if (!sameBuckets(before, snapshot)) {
+      const buckets = bucketsOf(snapshot);
+      // What a worker still takes from the old ones is for verdicts that do not count any more.
+      carryBuckets(this.#buckets, planBuckets(before), buckets, planBuckets(snapshot));
+      this.#buckets = buckets;
+    }
     this.#jwks.configure(snapshot.auth);
     this.#post({ type: 'snapshot', snapshot, buckets: this.#buckets.layout });
     this.epochs.setSnapshot(snapshot.version);
@@ -329,6 +334,10 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
   #report(message: string): void {
     this.#options.log?.warn(message);
   }
+}
+
+function bucketsOf(snapshot: Snapshot): Buckets {
+  return createBuckets(planBuckets(snapshot), snapshot.rateLimits.maxClients, FRONT_OWNER);
 }
 
 function reason(error: unknown): string {

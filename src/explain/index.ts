@@ -2,9 +2,10 @@
 import { METHODS } from '../../native/layout.js';
 import type { PatternText } from '../config/match.js';
 import { EVERYTHING } from '../config/schema/routes.js';
-import type { BucketRule, RouteSnapshot, Snapshot } from '../config/snapshot.js';
+import type { RouteSnapshot, Snapshot } from '../config/snapshot.js';
 import { ERROR_CODES, ERRORS, type ErrorCode } from '../errors.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
+import { limitInWords } from '../shared/limiters/words.js';
 import { packedText } from '../shared/packed.js';
 import { Verdict } from '../shared/records.js';
 import type { Milliseconds } from '../units.js';
@@ -18,9 +19,8 @@ export { type ExplainedCall, QuestionError } from './question.js';
 export interface ExplainedLimit {
   /** The configuration key. */
   readonly key: string;
-  /** Tokens a second, and the most at once. */
-  readonly rate: number;
-  readonly burst: number;
+  /** As `5 a second, 10 at once`. */
+  readonly limit: string;
 }
 
 /** See the file comment. */
@@ -108,7 +108,7 @@ export function explain(call: ExplainedCall, snapshot: Snapshot, catalog: Catalo
     permissions: [...new Set(needed.flatMap(({ permissions }) => permissions))].filter(
       (permission) => permission === (finder.isReading ? 'read' : 'write'),
     ),
-    limits: limitsOf(decided, snapshot),
+    limits: decided.limits.map(({ path, rule }) => ({ key: path, limit: limitInWords(rule) })),
     cache: verdict.kind === Verdict.lead ? (route?.cache ?? null) : null,
     variant: variantOf(decided, route),
     servers: serversOf(verdict.kind, group?.servers ?? route?.servers ?? [], verdict.server).map(nameOf),
@@ -140,21 +140,6 @@ function passedOver({ finder }: Decided, { routes }: Snapshot): Explanation['pas
   return [...found]
     .sort(([a], [b]) => a - b)
     .map(([route, lacks]) => ({ route: routes[route]?.name ?? String(route), lacks }));
-}
-
-function limitsOf({ verdict, finder }: Decided, { rateLimits, routes }: Snapshot): ExplainedLimit[] {
-  const limits: ExplainedLimit[] = [];
-  const add = (key: string, rule: BucketRule | null | undefined, bucket: number): void => {
-    if (rule != null && bucket >= 0) limits.push({ key, rate: rule.rate, burst: rule.burst });
-  };
-  const { buckets } = verdict;
-  const route = routes[finder.route];
-  add('rateLimits.global', rateLimits.global, buckets.global);
-  add('rateLimits.perClient', rateLimits.perClient, buckets.client);
-  add(`rateLimits.perTool[${finder.toolRule}]`, rateLimits.perTool[finder.toolRule]?.rule, buckets.tool);
-  add(`routes[${finder.route}].rateLimit`, route?.rateLimit, buckets.route);
-  add(`routes[${finder.route}].clientRateLimit`, route?.clientRateLimit, buckets.routeClient);
-  return limits;
 }
 
 function variantOf({ finder }: Decided, route: RouteSnapshot | null): Explanation['variant'] {

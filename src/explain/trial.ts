@@ -5,7 +5,8 @@ import { Decider } from '../../workers/decide.js';
 import type { Finder } from '../../workers/find/index.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { writeDecide } from '../request/dispatch/request-record.js';
-import { createBuckets } from '../shared/bucket-plan.js';
+import { createBuckets, type PlannedLimit, planBuckets } from '../shared/bucket-plan.js';
+import type { BucketLayout } from '../shared/buckets.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import { counterMemory } from '../shared/counters.js';
 import { Epochs, epochMemory } from '../shared/epochs.js';
@@ -23,6 +24,8 @@ export interface Decided {
   readonly payload: string;
   /** Its fields are the outcome of the look-up. */
   readonly finder: Finder;
+  /** The rate limits that the call takes from. */
+  readonly limits: readonly PlannedLimit[];
   /** Rules read the arguments. */
   readonly readsArguments: boolean;
 }
@@ -38,7 +41,10 @@ export function decide(call: ExplainedCall, snapshot: Snapshot, catalog: Catalog
   const verdictMemory = ringMemory(RING_BYTES);
   const requests = new Ring(requestMemory);
   const verdicts = new Ring(verdictMemory);
-  const decider = createDecider(withPrincipal(snapshot, call), catalog, requestMemory, verdictMemory);
+  const plan = planBuckets(snapshot);
+  const buckets = createBuckets(plan, snapshot.rateLimits.maxClients, 1);
+  const rings = { requests: requestMemory, verdicts: verdictMemory };
+  const decider = createDecider(withPrincipal(snapshot, call), catalog, rings, buckets.layout);
   const verdict = new VerdictRecord();
   const hash = new Int32Array(2);
   const { argumentsStart, argumentsEnd } = exchange.message.spans;
@@ -60,7 +66,9 @@ export function decide(call: ExplainedCall, snapshot: Snapshot, catalog: Catalog
     verdicts.advance();
     passes += 1;
   } while (verdict.kind === Verdict.needsArguments && passes < 2);
-  return { verdict, payload, finder: decider.finder, readsArguments: passes > 1 };
+  const { count, pairs } = verdict.buckets;
+  const limits = Array.from({ length: count }, (_, i) => plan.planned[buckets.limitNumber(pairs[i * 2]!)]!);
+  return { verdict, payload, finder: decider.finder, limits, readsArguments: passes > 1 };
 }
 
 /** The rules with one client, who is the one that is asked about. */
@@ -73,8 +81,8 @@ function withPrincipal(snapshot: Snapshot, { subject, scopes, permissions }: Exp
 function createDecider(
   snapshot: Snapshot,
   catalog: CatalogTable,
-  requests: SharedArrayBuffer,
-  verdicts: SharedArrayBuffer,
+  rings: { readonly requests: SharedArrayBuffer; readonly verdicts: SharedArrayBuffer },
+  buckets: BucketLayout,
 ): Decider {
   const epochs = epochMemory();
   const versions = new Epochs(epochs);
@@ -90,10 +98,9 @@ function createDecider(
       snapshot,
       catalog,
       epochs,
-      buckets: createBuckets(snapshot, 1).layout,
+      buckets,
       counters: counterMemory(2, 1),
-      requests,
-      verdicts,
+      ...rings,
       bell: { handle: 0, cell: null },
       port: port1,
       keys: null,

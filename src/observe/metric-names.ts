@@ -35,7 +35,16 @@ export const COUNTER_FAMILIES = [
     name: 'rate_limited_total',
     help: 'Requests refused by a rate limit, by the limit.',
     label: 'limit',
-    members: { limitedGlobal: 'global', limitedClient: 'client', limitedTool: 'tool', limitedRoute: 'route' },
+    members: {
+      limitedGlobal: 'global',
+      limitedClient: 'client',
+      limitedTool: 'tool',
+      limitedClientTool: 'client_tool',
+      limitedRoute: 'route',
+      limitedClientRoute: 'client_route',
+      limitedRule: 'rule',
+      limitedOther: 'other',
+    },
   },
   {
     name: 'tokens_total',

@@ -7,6 +7,7 @@ import { LISTS } from '../catalog/types.js';
 import type { StreamCounts } from '../session/streams/long-lived.js';
 import { Counter, type CounterName, Counters, Series, type SeriesKind, type SeriesView } from '../shared/counters.js';
 import type { EndpointState } from '../upstream/core/types.js';
+import { clientBuckets } from './limit-stats.js';
 import { COUNTER_FAMILIES, SINGLE_COUNTERS } from './metric-names.js';
 import { MetricRegistry } from './metric-registry.js';
 import { namedSeries, type ObservedState, variantLabels } from './state.js';
@@ -153,6 +154,20 @@ function gaugesOf(metrics: MetricRegistry, state: ObservedState): void {
   );
   metrics.single('revocations', 'Tokens, subjects and sessions that are revoked.', gauges.revoked);
   metrics.single('remembered_verdicts', 'Verdicts that are remembered.', gauges.rememberedVerdicts);
+  const clients = clientBuckets(state.limits);
+  metrics.single('rate_limit_buckets', 'Buckets of clients under rate limits.', clients.buckets);
+  metrics.counter(
+    'rate_limit_buckets_evicted_total',
+    'Buckets given to another client before they were unused.',
+    [],
+    [{ labels: {}, value: clients.evictedEarly }],
+  );
+  metrics.counter(
+    'rate_limit_buckets_shared_total',
+    'Times that clients shared a bucket for lack of room.',
+    [],
+    [{ labels: {}, value: clients.sharing }],
+  );
   metrics.single('catalog_version', 'Version of the catalog in force.', catalog.version);
   metrics.single('catalog_undiscovered_servers', 'Servers whose lists are not known.', catalog.undiscovered.length);
   metrics.gauge(

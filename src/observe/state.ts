@@ -13,6 +13,7 @@ import type { Bytes, Count, Milliseconds } from '../units.js';
 import type { BreakerState } from '../upstream/balance/breaker.js';
 import type { EndpointState, Transport } from '../upstream/core/types.js';
 import type { ClientUseReport } from '../upstream/isolation/client-needs.js';
+import type { LimitState } from './limit-stats.js';
 
 /** Gauges: numbers that go up and down. */
 export interface Gauges {
@@ -107,6 +108,8 @@ export interface StatsSources {
   upstreams(): readonly UpstreamStatus[];
   workers(): readonly WorkerStatus[];
   catalog(): CatalogStatus;
+  /** Rate limits and their buckets. */
+  limits(): LimitState;
   /** Bytes held for calls and streams. */
   buffers(): BufferCounts;
   /** Requests of upstreams to clients. */
@@ -138,6 +141,7 @@ export interface ObservedState {
   readonly upstreams: readonly UpstreamStatus[];
   readonly workers: readonly WorkerStatus[];
   readonly catalog: CatalogStatus;
+  readonly limits: LimitState;
   readonly buffers: BufferCounts;
   readonly serverRequests: ServerRequestCounts;
   readonly streams: StreamCounts;
@@ -173,6 +177,7 @@ export function observe(sources: StatsSources): ObservedState {
     upstreams: sources.upstreams(),
     workers: sources.workers(),
     catalog: sources.catalog(),
+    limits: sources.limits(),
     buffers: sources.buffers(),
     serverRequests: sources.serverRequests(),
     streams: sources.streams(),

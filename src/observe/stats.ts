@@ -1,6 +1,8 @@
 /** The document of `/stats`: counts and state of the gateway, for people and scripts. */
-import { Counter, Counters, type Outcome, Series, type SeriesView } from '../shared/counters.js';
+import { Counter, Counters, type Outcome, REFUSED_BY, Series, type SeriesView } from '../shared/counters.js';
+import { LIMIT_SCOPES } from '../shared/limit-scopes.js';
 import type { Count } from '../units.js';
+import { limitStats } from './limit-stats.js';
 import { namedSeries, type ObservedState, variantLabels } from './state.js';
 
 /** Durations in microseconds. */
@@ -94,12 +96,8 @@ export function buildStats(state: ObservedState) {
       evicted: total(Counter.cacheEvicted),
     },
     limiter: {
-      refused: {
-        global: total(Counter.limitedGlobal),
-        client: total(Counter.limitedClient),
-        tool: total(Counter.limitedTool),
-        route: total(Counter.limitedRoute),
-      },
+      refused: Object.fromEntries(LIMIT_SCOPES.map((scope) => [scope, total(Counter[REFUSED_BY[scope]])])),
+      ...limitStats(state.limits),
     },
     tokens: {
       verified: total(Counter.tokensVerified),

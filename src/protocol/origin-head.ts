@@ -1,6 +1,6 @@
 const NO_HEAD: readonly string[] = Object.freeze([]);
-/** What pages may read of an answer (MCP sessions and authorization challenges). */
-const EXPOSED = 'Mcp-Session-Id, WWW-Authenticate, Retry-After';
+/** What pages may read of an answer (MCP sessions, authorization challenges and rate limits). */
+const EXPOSED = 'Mcp-Session-Id, WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy';
 
 let lastOrigin = '';
 let lastHead = NO_HEAD;

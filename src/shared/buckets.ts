@@ -1,13 +1,10 @@
 /**
- * Token buckets in shared memory, exact across threads: a call takes its tokens under the locks of all its buckets.
+ * The buckets of rate limits in shared memory, exact across threads: a call takes from all its buckets under their locks, or
+ * from none. How a bucket counts is up to the limiter of its limit (limiters/).
  *
- * One bucket is a cache line (64 bytes):
- * ```
- *  byte 0     4           8       16          24         32     40        56     60
- *  lock | generation | tokens | refilled | rate/ms | burst | key (128) | rule | state
- * ```
- * The first {@link BucketLayout.fixed} buckets belong to rules (global, tool rules, routes); the others are an
- * open-addressed table of the buckets of clients (client-buckets.ts).
+ * The first {@link BucketLayout.fixed} buckets belong to one limit each, by its number: all that it counts together, or, of a
+ * limit that counts clients apart, the clients for whom there is no room. The others are an open-addressed table of the buckets
+ * of clients (client-buckets.ts).
  *
  * A lock word is `sequence << 8 | owner`. Locks are acquired in ascending order of index, so threads never wait in a
  * circle. A thread that ends inside the critical section (terminated, out of memory) leaves a word that does not
@@ -15,25 +12,18 @@
  * {@link STUCK_MS}. The section is below a microsecond, so a living owner keeps its lock unless the
  * system stops its thread for that long.
  */
-import type { BucketRule } from '../config/snapshot.js';
-import { type CallBuckets, LIMIT_SCOPES } from './call-buckets.js';
+import type { Count, Milliseconds } from '../units.js';
+import { type CallBuckets, MAX_LIMITS } from './call-buckets.js';
 import { monotonic } from './clock.js';
+import { BUCKET_WORDS, type BucketMemory, BucketWord } from './limiters/bucket.js';
+import type { Limit } from './limiters/limit.js';
 
-/** 32-bit words of a bucket. */
-export const BUCKET_WORDS = 16;
-/** 64-bit floats of a bucket. */
-const BUCKET_FLOATS = 8;
 const STUCK_MS = 50;
 const SPINS = 200;
 
-/** Words of a bucket. */
-export const BucketWord = { lock: 0, generation: 1, key: 10, rule: 14, state: 15 } as const;
-/** Floats of a bucket. */
-export const BucketFloat = { tokens: 1, refilled: 2, rate: 3, burst: 4 } as const;
-
 /** How many buckets there are, and of which kind. */
 export interface BucketLayout {
-  /** Buckets of rules. */
+  /** Buckets that belong to one limit each. */
   readonly fixed: number;
   /** Slots for buckets of clients; a power of two, or 0. */
   readonly slots: number;
@@ -42,7 +32,7 @@ export interface BucketLayout {
   readonly control: SharedArrayBuffer;
 }
 
-/** Memory for `fixed` buckets of rules and at least `clients` buckets of clients (twice as many slots). */
+/** Memory for `fixed` buckets of limits and at least `clients` buckets of clients (twice as many slots). */
 export function bucketMemory(fixed: number, clients: number): BucketLayout {
   let slots = 0;
   if (clients > 0) {
@@ -60,100 +50,109 @@ export function bucketMemory(fixed: number, clients: number): BucketLayout {
 /** What {@link Buckets.take} returns when a bucket has been given to another client since it was found. */
 export const BUCKET_MOVED = -1;
 
+/** A copy of one bucket. */
+const SCRATCH: BucketMemory = (() => {
+  const memory = new ArrayBuffer(BUCKET_WORDS * 4);
+  return { words: new Int32Array(memory), floats: new Float64Array(memory) };
+})();
+
 /** One thread's view of the buckets. `owner` is the thread's number, 1 to 255. */
-export class Buckets {
+export class Buckets implements BucketMemory {
   readonly layout: BucketLayout;
-  /** Words and floats over the same memory, for the table of client-buckets.ts. */
+  /** The limits by number (bucket-plan.ts). */
+  readonly limits: readonly Limit[];
+  /** Words and floats over the same memory. */
   readonly words: Int32Array;
   readonly floats: Float64Array;
   readonly control: Int32Array;
-  /** The bucket that made the last {@link take} wait longest, -1 none. */
+  /** Number of the limit that made the last {@link take} wait longest, -1 none. */
   refusedBy = -1;
   readonly #owner: number;
   #sequence = 0;
-  readonly #order = new Int32Array(LIMIT_SCOPES);
-  readonly #held = new Int32Array(LIMIT_SCOPES);
+  readonly #held = new Int32Array(MAX_LIMITS);
+  readonly #waits = new Float64Array(MAX_LIMITS);
 
-  constructor(layout: BucketLayout, owner: number) {
+  constructor(layout: BucketLayout, owner: number, limits: readonly Limit[]) {
     if (!Number.isInteger(owner) || owner < 1 || owner > 255) throw new RangeError('an owner is 1 to 255');
     this.layout = layout;
+    this.limits = limits;
     this.words = new Int32Array(layout.memory);
     this.floats = new Float64Array(layout.memory);
     this.control = new Int32Array(layout.control);
     this.#owner = owner;
   }
 
-  /** Sets a bucket to a rule, full. To be called before any thread takes from it. */
-  define(index: number, rule: BucketRule): void {
-    const at = index * BUCKET_FLOATS;
-    this.floats[at + BucketFloat.tokens] = rule.burst;
-    this.floats[at + BucketFloat.refilled] = monotonic();
-    this.floats[at + BucketFloat.rate] = rule.rate / 1000;
-    this.floats[at + BucketFloat.burst] = rule.burst;
-  }
-
-  /** The generation of a bucket; changes when the bucket is given to another client. */
-  generation(index: number): number {
-    return Atomics.load(this.words, index * BUCKET_WORDS + BucketWord.generation);
+  /** Gives a bucket, which nobody uses or which is locked, to a limit, unused. */
+  define(index: number, limit: number, now: Milliseconds): void {
+    this.words[index * BUCKET_WORDS + BucketWord.limit] = limit;
+    const rule = this.limits[limit]!;
+    rule.limiter.init(this, index, rule, now);
   }
 
   /**
-   * Takes one token from each bucket of a call, or none from any.
+   * Takes the cost of a call from each of its buckets, or nothing from any.
    *
    * @param now {@link monotonic}
-   * @returns 0 = granted; above 0 = milliseconds until all have a token; {@link BUCKET_MOVED} = find the client's bucket again
+   * @returns 0 = granted; above 0 = milliseconds until all permit it; {@link BUCKET_MOVED} = find the client's buckets again
    */
-  take(now: number, buckets: CallBuckets): number {
-    const { global, tool, route, client, routeClient } = buckets;
-    const order = this.#order;
-    let count = 0;
-    if (global >= 0) order[count++] = global;
-    if (tool >= 0) count = insert(order, count, tool);
-    if (route >= 0) count = insert(order, count, route);
-    if (client >= 0) count = insert(order, count, client);
-    if (routeClient >= 0) count = insert(order, count, routeClient);
-    if (count === 0) return 0;
-    for (let i = 0; i < count; i += 1) this.#held[i] = this.lock(order[i]!);
+  take(now: Milliseconds, { count, cost, pairs }: CallBuckets): number {
+    const { words } = this;
+    const held = this.#held;
+    const waits = this.#waits;
+    for (let i = 0; i < count; i += 1) held[i] = this.lock(pairs[i * 2]!);
     let wait = 0;
-    this.refusedBy = -1;
-    if (
-      (client >= 0 && this.words[client * BUCKET_WORDS + BucketWord.generation] !== buckets.clientGeneration) ||
-      (routeClient >= 0 &&
-        this.words[routeClient * BUCKET_WORDS + BucketWord.generation] !== buckets.routeClientGeneration)
-    ) {
-      wait = BUCKET_MOVED;
-    } else {
-      for (let i = 0; i < count; i += 1) {
-        const needs = this.refill(order[i]!, now);
-        if (needs > wait) {
-          wait = needs;
-          this.refusedBy = order[i]!;
-        }
+    let tried = 0;
+    for (; tried < count; tried += 1) {
+      const bucket = pairs[tried * 2]!;
+      const at = bucket * BUCKET_WORDS;
+      if (words[at + BucketWord.generation] !== pairs[tried * 2 + 1]) {
+        wait = BUCKET_MOVED;
+        break;
       }
-      if (wait === 0) {
-        for (let i = 0; i < count; i += 1) {
-          this.floats[order[i]! * BUCKET_FLOATS + BucketFloat.tokens]! -= 1;
-        }
+      const number = words[at + BucketWord.limit]!;
+      const limit = this.limits[number]!;
+      const needs = limit.limiter.take(this, bucket, limit, now, cost);
+      waits[tried] = needs;
+      if (needs > wait) {
+        wait = needs;
+        this.refusedBy = number;
       }
     }
-    for (let i = count - 1; i >= 0; i -= 1) this.unlock(order[i]!, this.#held[i]!);
+    if (wait !== 0) this.#refund(tried, pairs, cost);
+    for (let i = count - 1; i >= 0; i -= 1) this.unlock(pairs[i * 2]!, held[i]!);
     return wait;
   }
 
-  /** Refills a bucket that is locked. @returns 0 when it has a token, else milliseconds until it has */
-  refill(index: number, now: number): number {
-    const at = index * BUCKET_FLOATS;
-    const floats = this.floats;
-    const elapsed = now - floats[at + BucketFloat.refilled]!;
-    let tokens = floats[at + BucketFloat.tokens]!;
-    if (elapsed > 0) {
-      tokens += elapsed * floats[at + BucketFloat.rate]!;
-      const burst = floats[at + BucketFloat.burst]!;
-      if (tokens > burst) tokens = burst;
-      floats[at + BucketFloat.tokens] = tokens;
-      floats[at + BucketFloat.refilled] = now;
+  /** Gives back what was taken from the first `tried` of the buckets. */
+  #refund(tried: Count, pairs: Int32Array, cost: number): void {
+    for (let i = 0; i < tried; i += 1) {
+      if (this.#waits[i] !== 0) continue;
+      const limit = this.limitOf(pairs[i * 2]!);
+      limit.limiter.refund(this, pairs[i * 2]!, limit, cost);
     }
-    return tokens >= 1 ? 0 : Math.max(1, Math.ceil((1 - tokens) / floats[at + BucketFloat.rate]!));
+  }
+
+  /** The share of its limit that is left in a bucket that is locked, 0 to 1. */
+  fullness(index: number, now: Milliseconds): number {
+    const limit = this.limitOf(index);
+    return limit.limiter.fullness(this, index, limit, now);
+  }
+
+  /** As {@link fullness} for a bucket that is not locked, which may change meanwhile; the bucket is only read. */
+  peek(index: number, now: Milliseconds): number {
+    const at = index * BUCKET_WORDS;
+    SCRATCH.words.set(this.words.subarray(at, at + BUCKET_WORDS));
+    const limit = this.limits[SCRATCH.words[BucketWord.limit]!]!;
+    return limit.limiter.fullness(SCRATCH, 0, limit, now);
+  }
+
+  /** The limit that a bucket belongs to, and its number. */
+  limitOf(index: number): Limit {
+    return this.limits[this.limitNumber(index)]!;
+  }
+
+  limitNumber(index: number): number {
+    return this.words[index * BUCKET_WORDS + BucketWord.limit]!;
   }
 
   /** Locks a bucket. @returns the word that {@link unlock} takes */
@@ -209,14 +208,4 @@ export class Buckets {
       Atomics.wait(words, at, word, 0.05);
     }
   }
-}
-
-/** Puts `index` in its place among the first `count`; equal ones are kept once. */
-function insert(order: Int32Array, count: number, index: number): number {
-  let at = count;
-  while (at > 0 && order[at - 1]! > index) at -= 1;
-  if (at > 0 && order[at - 1] === index) return count;
-  for (let i = count; i > at; i -= 1) order[i] = order[i - 1]!;
-  order[at] = index;
-  return count + 1;
 }

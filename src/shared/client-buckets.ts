@@ -1,16 +1,17 @@
 /**
- * The bounded table of buckets that belong to clients, in the slots behind the buckets of rules (buckets.ts).
- * A bucket is found by a 128-bit digest and the number of its rule. Open addressing with a probe window of
- * {@link WINDOW} slots. When a window is full, a bucket that has refilled completely is replaced: nothing is lost, since a
- * new one starts full too. If there is none, the fullest one is replaced, and that is counted.
+ * The bounded table of buckets that belong to clients, in the slots behind the buckets of limits (buckets.ts).
+ * A bucket is found by a 128-bit digest and the number of its limit. Open addressing with a probe window of
+ * {@link WINDOW} slots. When a window is full, an unused bucket is replaced: nothing is lost, since a new one starts unused too.
+ * If there is none, the one with the most left is replaced, and that is counted. A bucket that would refuse a call is never
+ * replaced: if all are like that, the client shares the bucket of its limit with all others for whom there is no room.
  */
-import type { BucketRule } from '../config/snapshot.js';
-import { BUCKET_WORDS, BucketFloat, type Buckets, BucketWord } from './buckets.js';
+import type { Count, Milliseconds } from '../units.js';
+import type { Buckets } from './buckets.js';
+import { BUCKET_WORDS, BucketWord } from './limiters/bucket.js';
 
 const WINDOW = 16;
-const BUCKET_FLOATS = 8;
-const EVICTED_EARLY = 1;
-const IN_USE = 2;
+/** Words of the control memory. */
+const ControlWord = { evictedEarly: 1, inUse: 2, shared: 3 } as const;
 
 /** One thread's view of the table. Results of {@link find} are in `index` and `generation`. */
 export class ClientBuckets {
@@ -18,6 +19,8 @@ export class ClientBuckets {
   index = -1;
   /** The generation it was found under. */
   generation = 0;
+  /** Whether it is shared with other clients, because the table has no room. */
+  isShared = false;
   readonly #buckets: Buckets;
   readonly #first: number;
   readonly #mask: number;
@@ -28,37 +31,39 @@ export class ClientBuckets {
     this.#mask = buckets.layout.slots - 1;
   }
 
-  /** Buckets whose client lost the tokens it had used because the table was too small. */
+  /** Buckets that were given to another client before they were unused, because the table was too small. */
   get evictedEarly(): number {
-    return Atomics.load(this.#buckets.control, EVICTED_EARLY);
+    return Atomics.load(this.#buckets.control, ControlWord.evictedEarly);
+  }
+
+  /** Times that a client had to share a bucket because all it could have had were used up. */
+  get sharing(): Count {
+    return Atomics.load(this.#buckets.control, ControlWord.shared);
   }
 
   /** Slots in use. */
   get inUse(): number {
-    return Atomics.load(this.#buckets.control, IN_USE);
+    return Atomics.load(this.#buckets.control, ControlWord.inUse);
   }
 
   /**
-   * Finds the bucket of a client under a rule, or allocates one.
+   * Finds the bucket of a client under a limit, or allocates one.
    *
    * @param digest 128 bits, four words, that the client is counted by
-   * @param number number of the rule within the plan (bucket-plan.ts)
+   * @param limit number of the limit within the plan (bucket-plan.ts)
    * @param now milliseconds of the monotonic clock
    */
-  find(digest: Int32Array, number: number, rule: BucketRule, now: number): void {
-    if (this.#mask < 0) {
-      this.index = -1;
-      return;
-    }
-    if (this.#isFound(digest, number)) return;
+  find(digest: Int32Array, limit: number, now: Milliseconds): void {
+    this.isShared = false;
+    if (this.#mask < 0 || this.#isFound(digest, limit)) return;
     const table = this.#buckets.lockTable();
-    if (!this.#isFound(digest, number)) this.#allocate(digest, number, rule, now);
+    if (!this.#isFound(digest, limit)) this.#allocate(digest, limit, now);
     this.#buckets.unlockTable(table);
   }
 
-  #isFound(digest: Int32Array, number: number): boolean {
+  #isFound(digest: Int32Array, limit: number): boolean {
     const words = this.#buckets.words;
-    const start = slotOf(digest, number);
+    const start = slotOf(digest, limit);
     for (let i = 0; i < WINDOW; i += 1) {
       const index = this.#first + ((start + i) & this.#mask);
       const at = index * BUCKET_WORDS;
@@ -69,8 +74,8 @@ export class ClientBuckets {
         words[at + BucketWord.key + 1] === digest[1] &&
         words[at + BucketWord.key + 2] === digest[2] &&
         words[at + BucketWord.key + 3] === digest[3] &&
-        words[at + BucketWord.rule] === number &&
-        words[at + BucketWord.state] === 1 &&
+        words[at + BucketWord.limit] === limit &&
+        words[at + BucketWord.used] === 1 &&
         (generation & 1) === 0 &&
         Atomics.load(words, at + BucketWord.generation) === generation
       ) {
@@ -82,43 +87,50 @@ export class ClientBuckets {
     return false;
   }
 
-  #allocate(digest: Int32Array, number: number, rule: BucketRule, now: number): void {
-    const { words, floats, control } = this.#buckets;
-    const start = slotOf(digest, number);
+  #allocate(digest: Int32Array, limit: number, now: Milliseconds): void {
+    const { words, control } = this.#buckets;
+    const start = slotOf(digest, limit);
     let best = -1;
-    let bestMissing = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < WINDOW && bestMissing > 0; i += 1) {
+    let bestLeft = -1;
+    let isFree = false;
+    for (let i = 0; i < WINDOW && bestLeft < 1; i += 1) {
       const index = this.#first + ((start + i) & this.#mask);
-      if (words[index * BUCKET_WORDS + BucketWord.state] === 0) {
-        best = index;
-        bestMissing = -1;
-      } else {
-        const held = this.#buckets.lock(index);
-        this.#buckets.refill(index, now);
-        const at = index * BUCKET_FLOATS;
-        const missing = 1 - floats[at + BucketFloat.tokens]! / floats[at + BucketFloat.burst]!;
-        this.#buckets.unlock(index, held);
-        if (missing < bestMissing) {
-          best = index;
-          bestMissing = missing;
-        }
-      }
+      isFree = words[index * BUCKET_WORDS + BucketWord.used] === 0;
+      const left = isFree ? 1 : this.#left(index, now);
+      if (left <= bestLeft) continue;
+      best = index;
+      bestLeft = left;
     }
-    if (bestMissing === -1) Atomics.add(control, IN_USE, 1);
-    else if (bestMissing > 0) Atomics.add(control, EVICTED_EARLY, 1);
+    if (best < 0) {
+      Atomics.add(control, ControlWord.shared, 1);
+      this.index = limit;
+      this.generation = 0;
+      this.isShared = true;
+      return;
+    }
+    if (isFree) Atomics.add(control, ControlWord.inUse, 1);
+    else if (bestLeft < 1) Atomics.add(control, ControlWord.evictedEarly, 1);
     const held = this.#buckets.lock(best);
     const at = best * BUCKET_WORDS;
     Atomics.add(words, at + BucketWord.generation, 1);
     words.set(digest, at + BucketWord.key);
-    words[at + BucketWord.rule] = number;
-    words[at + BucketWord.state] = 1;
-    this.#buckets.define(best, rule);
+    words[at + BucketWord.used] = 1;
+    this.#buckets.define(best, limit, now);
     this.index = best;
     this.generation = Atomics.add(words, at + BucketWord.generation, 1) + 1;
     this.#buckets.unlock(best, held);
   }
+
+  /** The share of its limit that is left in a bucket; -1 = it would refuse a call. */
+  #left(index: number, now: Milliseconds): number {
+    const held = this.#buckets.lock(index);
+    const left = this.#buckets.fullness(index, now);
+    const isUsedUp = left < 1 && left * this.#buckets.limitOf(index).capacity < 1;
+    this.#buckets.unlock(index, held);
+    return isUsedUp ? -1 : left;
+  }
 }
 
-function slotOf(digest: Int32Array, number: number): number {
-  return (digest[0]! ^ Math.imul(digest[1]!, 0x9e3779b1) ^ Math.imul(number, 0x85ebca6b)) >>> 0;
+function slotOf(digest: Int32Array, limit: number): number {
+  return (digest[0]! ^ Math.imul(digest[1]!, 0x9e3779b1) ^ Math.imul(limit, 0x85ebca6b)) >>> 0;
 }

@@ -4,8 +4,8 @@
  */
 import { METHODS } from '../../native/layout.js';
 import { ERROR_CODES } from '../errors.js';
-import type { CallBuckets } from './call-buckets.js';
 import { HISTOGRAM_SLOTS, HistogramFloat, type HistogramView, histogramSlot, readHistogram } from './histogram.js';
+import { LIMIT_SCOPES, type LimitScope } from './limit-scopes.js';
 
 /** Fixed counters. Append only: the position is the id. */
 const COUNTERS = [
@@ -43,6 +43,10 @@ const COUNTERS = [
   'configReloads',
   'configReloadFailures',
   'webSocketsTooFast',
+  'limitedClientTool',
+  'limitedClientRoute',
+  'limitedRule',
+  'limitedOther',
 ] as const;
 
 /** Name of a fixed counter. */
@@ -52,11 +56,22 @@ export const Counter = Object.freeze(Object.fromEntries(COUNTERS.map((name, id) 
   Record<CounterName, number>
 >;
 
-/** The counter of the limit that refused a call: which of its buckets `refusedBy` is. */
-export function limitCounter(refusedBy: number, buckets: CallBuckets): number {
-  if (refusedBy === buckets.global) return Counter.limitedGlobal;
-  if (refusedBy === buckets.tool) return Counter.limitedTool;
-  return refusedBy === buckets.route ? Counter.limitedRoute : Counter.limitedClient;
+/** Calls refused, by the scope of the limit that refused them. */
+export const REFUSED_BY: Readonly<Record<LimitScope, CounterName>> = {
+  global: 'limitedGlobal',
+  client: 'limitedClient',
+  tool: 'limitedTool',
+  client_tool: 'limitedClientTool',
+  route: 'limitedRoute',
+  client_route: 'limitedClientRoute',
+  rule: 'limitedRule',
+  other: 'limitedOther',
+};
+const REFUSED_COUNTERS = LIMIT_SCOPES.map((scope) => Counter[REFUSED_BY[scope]]);
+
+/** The counter of the calls that limits of a scope refused. @param scope position in {@link LIMIT_SCOPES} */
+export function limitCounter(scope: number): number {
+  return REFUSED_COUNTERS[scope]!;
 }
 
 const FIXED = 128;

@@ -128,8 +128,9 @@ export const VerdictWord = {
   /** Digest of what lists hide from the client; both 0 = nothing. The payload of a verdict on a list has a bit for each entry. */
   audienceLow: 21,
   audienceHigh: 22,
+  limit: 23,
   /** The first of {@link CALL_BUCKET_WORDS}. */
-  buckets: 23,
+  buckets: 24,
 } as const;
 /** Words of the verdict head. */
 export const VERDICT_HEAD = VerdictWord.buckets + CALL_BUCKET_WORDS;

@@ -32,11 +32,13 @@ export class VerdictRecord {
   /** Error number (src/errors.ts) of a denial, -1 none. */
   error = -1;
   retryAfterMs = 0;
+  /** Number of the rate limit (bucket-plan.ts) that refused the call, -1 none. */
+  limit = -1;
   /** Seconds since the epoch until which the verdict may be remembered; 0 = not at all. */
   rememberUntil = 0;
   /** Number of the cache key whose leader the call is ({@link Verdict.lead}). */
   cacheKey = 0;
-  /** The rate-limit buckets (buckets.ts) that every such call takes a token from. */
+  /** The rate-limit buckets (buckets.ts) that every such call takes from. */
   readonly buckets = new CallBuckets();
   /** See {@link VerdictWord}. */
   audienceLow = 0;
@@ -68,6 +70,7 @@ export class VerdictRecord {
     this.epoch = words[at + VerdictWord.epoch]!;
     this.error = words[at + VerdictWord.error]!;
     this.retryAfterMs = words[at + VerdictWord.retryAfterMs]!;
+    this.limit = words[at + VerdictWord.limit]!;
     this.rememberUntil = words[at + VerdictWord.rememberUntil]!;
     this.cacheKey = words[at + VerdictWord.cacheKey]!;
     buckets.read(words, at + VerdictWord.buckets);
@@ -94,6 +97,7 @@ export class VerdictRecord {
     words[at + VerdictWord.epoch] = this.epoch;
     words[at + VerdictWord.error] = this.error;
     words[at + VerdictWord.retryAfterMs] = this.retryAfterMs;
+    words[at + VerdictWord.limit] = this.limit;
     words[at + VerdictWord.rememberUntil] = this.rememberUntil;
     words[at + VerdictWord.cacheKey] = this.cacheKey;
     buckets.write(words, at + VerdictWord.buckets);

@@ -32,6 +32,8 @@ process.stdin.setEncoding('utf8').on('data', (chunk) => {
 process.stdin.on('end', () => process.exit(0));
 `;
 
+const limitMatch = 'rateLimits.rules[].match';
+
 export interface DispatchFixture {
   readonly folder: string;
   readonly script: string;
@@ -119,7 +121,23 @@ export async function everywhere({ folder, script, echoPort }: DispatchFixture, 
         requiredScopes: listed('routes[].requiredScopes'),
       },
     ],
-    rateLimits: { perTool: [{ tools: listed('rateLimits.perTool[].tools'), rate: 1 }] },
+    rateLimits: {
+      perClient: { key: { header: canaries.published('rateLimits.perClient.key.header', 'X-Client-ID') }, rate: 1 },
+      perTool: [{ tools: listed('rateLimits.perTool[].tools'), rate: 1 }],
+      rules: [
+        {
+          match: {
+            headers: { 'X-Kind': listed(`${limitMatch}.headers.*`) },
+            paths: listed(`${limitMatch}.paths`),
+            principals: listed(`${limitMatch}.principals`),
+            scopes: listed(`${limitMatch}.scopes`),
+            tools: listed(`${limitMatch}.tools`),
+          },
+          key: { header: canaries.published('rateLimits.rules[].key.header', 'X-Client-ID') },
+          rate: 1,
+        },
+      ],
+    },
     mcpServers: {
       child: {
         command: at(`${server}.command`, inFolder('node')),
@@ -239,7 +257,21 @@ export function singleTexts(canaries: Canaries): Record<string, unknown> {
         requiredScopes: at('routes[].requiredScopes'),
       },
     ],
-    rateLimits: { perTool: [{ tools: at('rateLimits.perTool[].tools'), rate: 1 }] },
+    rateLimits: {
+      perTool: [{ tools: at('rateLimits.perTool[].tools'), rate: 1 }],
+      rules: [
+        {
+          match: {
+            headers: { 'X-Kind': at(`${limitMatch}.headers.*`) },
+            paths: at(`${limitMatch}.paths`),
+            principals: at(`${limitMatch}.principals`),
+            scopes: at(`${limitMatch}.scopes`),
+            tools: at(`${limitMatch}.tools`),
+          },
+          rate: 1,
+        },
+      ],
+    },
     mcpServers: {
       a: {
         command: [process.execPath, at('mcpServers.*.command[]')],

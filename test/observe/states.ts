@@ -1,5 +1,11 @@
+import { compileSnapshot } from '../../src/config/compile/index.js';
+import { loadConfigObject } from '../../src/config/load.js';
 import type { StatsSources } from '../../src/observe/state.js';
+import { planBuckets } from '../../src/shared/bucket-plan.js';
+import { bucketMemory } from '../../src/shared/buckets.js';
 import { Counters, counterMemory, SeriesNames } from '../../src/shared/counters.js';
+
+const DEFAULTS = compileSnapshot(loadConfigObject({ mcpServers: {} }));
 
 /** Sources around real counters; `change` replaces parts. */
 export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
@@ -22,6 +28,7 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
       parked: 2,
       revoked: 0,
     }),
+    limits: () => ({ plan: planBuckets(DEFAULTS), layout: bucketMemory(0, 0) }),
     upstreams: () => [
       {
         name: 'files',

@@ -8,6 +8,7 @@ import { Verb } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { Pipeline, type PipelineParts } from '../../src/request/pipeline.js';
 import { WriteStage } from '../../src/request/write/index.js';
+import { NO_LIMITS } from '../../src/request/write/limit-fields.js';
 import { NO_LOG } from '../../src/request/write/streams.js';
 import { Verdict } from '../../src/shared/records.js';
 
@@ -53,6 +54,7 @@ function fixture(
     identity: { serverInfo: NO_BYTES, serverName: () => null, serverReason: () => null },
     catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: () => {} },
+    limits: NO_LIMITS,
     log: NO_LOG,
     accounting: { finished: options.finished ?? (() => {}) },
     routes: { variantHead: () => [] },

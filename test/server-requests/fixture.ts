@@ -6,6 +6,7 @@ import { Era } from '../../src/protocol/revisions.js';
 import { type Exchange, Framing, Phase, type Reply, type SessionLike } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { WriteStage } from '../../src/request/write/index.js';
+import { NO_LIMITS } from '../../src/request/write/limit-fields.js';
 import { NO_LOG } from '../../src/request/write/streams.js';
 import { ServerRequests } from '../../src/server-requests/index.js';
 import { InputRounds } from '../../src/server-requests/input-rounds.js';
@@ -111,6 +112,7 @@ export function fixture(limits: { maxServerRequests?: number; answerMs?: number;
     identity: { serverInfo: NO_BYTES, serverName: () => null, serverReason: () => null },
     catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: (exchange) => released.push(exchange) },
+    limits: NO_LIMITS,
     log: NO_LOG,
     accounting: { finished: () => {} },
     exchanges: table,

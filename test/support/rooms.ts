@@ -10,6 +10,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['src/codes.ts', 'src/errors.ts', 'src/package-root.ts', 'src/secrets', 'src/units.ts'],
   ['native', 'src/config/schema', 'src/config/source'],
   ['src/config'],
+  ['src/shared/limiters'],
   ['src/shared'],
   ['src/protocol', 'src/shared/patterns'],
   ['src/config/compile', 'src/request/exchange'],

@@ -3,10 +3,12 @@ import { buildTable, type NameRow } from '../../src/catalog/table.js';
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
 import type {
+  LimitRule,
   RateLimitsSnapshot,
   RouteSnapshot,
   ServerSnapshot,
   Snapshot,
+  ToolLimitSnapshot,
   ViewSnapshot,
 } from '../../src/config/snapshot.js';
 import { type CatalogTable, EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
@@ -36,6 +38,7 @@ export function route(name: string, changes: Partial<RouteSnapshot> = {}): Route
     variants: null,
     rateLimit: null,
     clientRateLimit: null,
+    rateLimitOverride: null,
     cache: null,
     requestTimeoutMs: 0,
     idempotent: false,
@@ -51,6 +54,16 @@ export function view(changes: Partial<ViewSnapshot> = {}): ViewSnapshot {
 
 export function rateLimits(changes: Partial<RateLimitsSnapshot> = {}): RateLimitsSnapshot {
   return { ...DEFAULTS.rateLimits, maxClients: 1000, ...changes };
+}
+
+/** A token bucket. */
+export function tokenBucket(rate: number, burst: number): LimitRule {
+  return { algorithm: 'token-bucket', rate, burst };
+}
+
+/** `rateLimits.perTool[]` for all clients together. */
+export function toolLimit(tools: readonly string[], rule: LimitRule): ToolLimitSnapshot {
+  return { tools, rule, perClient: null, cost: 1 };
 }
 
 const DEFAULTS = compileSnapshot(loadConfigObject({ mcpServers: {} }));

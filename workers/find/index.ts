@@ -38,6 +38,7 @@ const NO_NAMES: NameTables = {
   byOriginal: { tool: EMPTY_TABLE, prompt: EMPTY_TABLE },
   byAddress: EMPTY_TABLE,
 };
+const NO_RULES: readonly number[] = [];
 
 /** See the file comment. Used by the decider; one per worker, snapshot and catalog. */
 export class Finder {
@@ -59,6 +60,8 @@ export class Finder {
   needsArguments = false;
   /** The outcome counts for this call only. */
   isRandom = false;
+  /** Positions in `rateLimits.rules` of the rules with `tools` that match the tool. */
+  limitRules: readonly number[] = NO_RULES;
   /** Routes besides `route` whose scopes are needed: those of other names of the target. */
   readonly alsoRoutes: number[] = [];
 
@@ -81,6 +84,9 @@ export class Finder {
   readonly #resourceRoutes: PatternSet;
   readonly #methodRoutes: PatternSet;
   readonly #toolRules: PatternSet;
+  /** Patterns of the rules with `tools`, and the rules that match an entry, from its first look-up on. */
+  readonly #limitRules: readonly (readonly [set: PatternSet, rule: number])[];
+  readonly #limitRulesOf = new Map<number, readonly number[]>();
   /** Unknown methods to the server that is configured for them. */
   readonly #methods: PatternSet;
   /** The server of URIs that are not listed: the only one there is, else -1. */
@@ -139,6 +145,9 @@ export class Finder {
     );
     this.#toolRules = new PatternSet(
       snapshot.rateLimits.perTool.flatMap(({ tools }, rule) => tools.map((tool) => [compileGlob(tool), rule] as const)),
+    );
+    this.#limitRules = snapshot.rateLimits.rules.flatMap(({ match: { tools } }, rule) =>
+      tools.length === 0 ? [] : [[new PatternSet(tools.map((tool) => [compileGlob(tool), 0])), rule] as const],
     );
     this.#methods = new PatternSet(
       snapshot.servers.flatMap(({ methods }, server) =>
@@ -250,6 +259,7 @@ export class Finder {
     this.isRandom = false;
     this.#action = Action.none;
     this.#entryRoutes.reset();
+    this.limitRules = NO_RULES;
     this.alsoRoutes.length = 0;
   }
 
@@ -269,6 +279,7 @@ export class Finder {
       this.#fromNamed(entry, this.#toolRoutes);
       if (this.#ruleOf[entry] === NOT_COMPUTED) this.#judgeTool(entry);
       this.toolRule = this.#ruleOf[entry]!;
+      if (this.#limitRules.length > 0) this.limitRules = this.#limitRulesOf.get(entry) ?? NO_RULES;
       if (((this.#catalog.flags[entry] ?? 0) & (EntryFlag.readOnly | EntryFlag.idempotent)) !== 0) {
         this.flags |= VerdictFlag.safe;
       }
@@ -339,6 +350,14 @@ export class Finder {
     const names = [packedText(publicNames, entry), `${owner?.name ?? ''}:${own}`];
     names.push(...this.#entryRoutes.formerNames(entry, owner, own));
     this.#ruleOf[entry] = names.reduce((first, name) => earlier(first, this.#toolRule(name)), -1);
+    if (this.#limitRules.length > 0) this.#limitRulesOf.set(entry, this.#limitRulesFor(names));
+  }
+
+  /** The rules of which a pattern matches one of the names. */
+  #limitRulesFor(names: readonly string[]): readonly number[] {
+    const texts = names.map((name) => Buffer.from(name));
+    const matching = this.#limitRules.filter(([set]) => texts.some((name) => set.first(name, 0, name.length) >= 0));
+    return matching.map(([, rule]) => rule);
   }
 
   #toolRule(name: string): number {
@@ -415,6 +434,7 @@ export class Finder {
     this.#alsoRoutes();
     if (routes === this.#toolRoutes) {
       this.toolRule = names.reduce((rule, name) => (rule >= 0 ? rule : this.#toolRule(name)), -1);
+      if (this.#limitRules.length > 0) this.limitRules = this.#limitRulesFor(names);
     }
   }
 }

@@ -76,3 +76,8 @@ export function unknownError(action: number, isUri: boolean): number {
 export function isVaried(action: number): boolean {
   return action >= Action.tool && action <= Action.complete;
 }
+
+/** Whether an {@link Action} is a call, as `rateLimits.count: calls` counts them: one that goes to a server. */
+export function isCall(action: number): boolean {
+  return action >= Action.tool && action !== Action.subscribe && action !== Action.task;
+}

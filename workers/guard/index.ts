@@ -1,16 +1,18 @@
 /**
- * Guard: whether the call is permitted. Scopes of the route, then one token from each bucket that applies. The outcome is in
- * the guard's fields; nothing is allocated per call.
+ * Guard: whether the call is permitted. Scopes of the route, then every rate limit that applies. The outcome is in the guard's
+ * fields; nothing is allocated per call.
  */
-import type { Snapshot } from '../../src/config/snapshot.js';
+import type { ClientKey, Snapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
-import { type BucketPlan, type ClientRule, planBuckets } from '../../src/shared/bucket-plan.js';
+import type { BucketPlan } from '../../src/shared/bucket-plan.js';
 import { BUCKET_MOVED, type Buckets } from '../../src/shared/buckets.js';
 import { CallBuckets } from '../../src/shared/call-buckets.js';
 import { ClientBuckets } from '../../src/shared/client-buckets.js';
 import { type Counters, limitCounter } from '../../src/shared/counters.js';
 import type { Principal } from '../authenticate/principal.js';
 import type { Finder } from '../find/index.js';
+import type { LimitedClient } from './client.js';
+import { LimitRules } from './limit-rules.js';
 
 const RATE_LIMITED = errorNumber('GW_RATE_LIMITED');
 const INSUFFICIENT_SCOPE = errorNumber('GW_INSUFFICIENT_SCOPE');
@@ -29,43 +31,44 @@ export class Guard {
   scopes: Buffer = EMPTY;
   /** The client must not learn that the target exists: it gets the answer for what does not. */
   hides = false;
+  /** Number of the rate limit that refused, -1 = none. */
+  limit = -1;
   /** The buckets that the last {@link take} took from. */
   readonly buckets = new CallBuckets();
-
-  /** Whether the rate limits apply to the current request. */
+  /** Whether one of them is shared for lack of room, so that the verdict must not be remembered. */
+  isShared = false;
+  /** Whether rate limits apply to the current request, which is no question of the gateway itself. */
   isMetered = true;
 
   readonly #snapshot: Snapshot;
   readonly #plan: BucketPlan;
   readonly #buckets: Buckets;
   readonly #clients: ClientBuckets;
+  readonly #client: LimitedClient;
+  readonly #rules: LimitRules;
   readonly #counters: Counters;
   readonly #challenges: readonly Buffer[];
   /** Bits of {@link Permission} that are asked for, by route. */
   readonly #permissions: Uint8Array;
 
-  constructor(snapshot: Snapshot, buckets: Buckets, counters: Counters) {
+  /** @param client always the one of the current request */
+  constructor(snapshot: Snapshot, plan: BucketPlan, buckets: Buckets, counters: Counters, client: LimitedClient) {
     this.#counters = counters;
     this.#snapshot = snapshot;
-    this.#plan = planBuckets(snapshot);
+    this.#plan = plan;
     this.#buckets = buckets;
     this.#clients = new ClientBuckets(buckets);
+    this.#client = client;
+    this.#rules = new LimitRules(snapshot);
     this.#challenges = snapshot.routes.map(({ requiredScopes }) => Buffer.from(requiredScopes.join(' ')));
     this.#permissions = Uint8Array.from(snapshot.routes, ({ permissions }) =>
       permissions.reduce((bits, permission) => bits | Permission[permission], 0),
     );
   }
 
-  /** Whether anything is counted per client. */
-  get countsClients(): boolean {
-    return this.#plan.clientRules > 0;
-  }
-
   /** Whether the principal has every scope and permission of the routes that were found. Anonymous clients have none. */
   permits(principal: Principal, { route, alsoRoutes, isReading }: Finder): boolean {
-    this.error = -1;
-    this.hides = false;
-    this.scopes = EMPTY;
+    this.#forget();
     if (route >= 0) this.#judgeRoute(principal, route, isReading);
     for (let i = 0; i < alsoRoutes.length; i += 1) this.#judgeRoute(principal, alsoRoutes[i]!, isReading);
     return this.error < 0;
@@ -73,13 +76,20 @@ export class Guard {
 
   /** Whether the principal may use a view at all. */
   permitsView(principal: Principal, view: number): boolean {
-    this.error = -1;
-    this.hides = false;
+    this.#forget();
     const needed = this.#snapshot.views[view]?.requiredScopes ?? NO_SCOPES;
     if (hasAll(principal, needed)) return true;
     this.error = INSUFFICIENT_SCOPE;
     this.scopes = Buffer.from(needed.join(' '));
     return false;
+  }
+
+  #forget(): void {
+    this.error = -1;
+    this.hides = false;
+    this.limit = -1;
+    this.retryAfterMs = 0;
+    this.scopes = EMPTY;
   }
 
   /** The first refusal names its scopes; one route that hides is enough to hide. */
@@ -101,46 +111,74 @@ export class Guard {
   }
 
   /**
-   * Takes the tokens of one call.
+   * Takes what the request costs from every limit that applies to it, or nothing from any.
    *
-   * @param client the digest that clients are counted by
-   * @param found the target, or null for a method the gateway answers itself
+   * @param isCall false = the request is none of those that `rateLimits.count: calls` counts
+   * @param found the target, or null where there is none
    * @param now milliseconds of the monotonic clock
    */
-  take(client: Int32Array, found: Finder | null, now: number): boolean {
+  take(isCall: boolean, found: Finder | null, now: number): boolean {
     const { buckets } = this;
     const plan = this.#plan;
     this.error = -1;
     this.retryAfterMs = 0;
+    this.limit = -1;
     buckets.clear();
-    if (!this.isMetered) return true;
-    const route = found === null ? -1 : found.route;
-    buckets.global = plan.global;
-    if (found !== null && found.toolRule >= 0) buckets.tool = plan.tools[found.toolRule] ?? -1;
-    let routeClient: ClientRule | null = null;
-    if (route >= 0) {
-      buckets.route = plan.routes[route] ?? -1;
-      routeClient = plan.routeClients[route] ?? null;
-    }
+    if (!this.isMetered || plan.planned.length === 0) return true;
+    const rule = this.#rules.first(this.#client, found);
+    if (rule >= 0 && plan.rules[rule]! < 0) return true;
     for (;;) {
-      if (plan.client !== null) {
-        this.#clients.find(client, plan.client.number, plan.client.rule, now);
-        buckets.client = this.#clients.index;
-        buckets.clientGeneration = this.#clients.generation;
-      }
-      if (routeClient !== null) {
-        this.#clients.find(client, routeClient.number, routeClient.rule, now);
-        buckets.routeClient = this.#clients.index;
-        buckets.routeClientGeneration = this.#clients.generation;
-      }
+      this.isShared = false;
+      buckets.clear();
+      if (isCall || this.#snapshot.rateLimits.count === 'all') this.#addLimits(found, rule, now);
+      else this.#addClient(plan.other, this.#snapshot.rateLimits.key, now);
+      if (buckets.count === 0) return true;
       const wait = this.#buckets.take(now, buckets);
       if (wait === 0) return true;
       if (wait === BUCKET_MOVED) continue;
       this.error = RATE_LIMITED;
-      this.#counters.add(limitCounter(this.#buckets.refusedBy, buckets));
+      this.limit = this.#buckets.refusedBy;
+      this.#counters.add(limitCounter(plan.planned[this.limit]!.scope));
       this.retryAfterMs = wait;
       return false;
     }
+  }
+
+  #addLimits(found: Finder | null, rule: number, now: number): void {
+    const plan = this.#plan;
+    const { key, perTool, rules } = this.#snapshot.rateLimits;
+    const route = found === null ? -1 : found.route;
+    this.#add(route < 0 ? plan.global : plan.overrides[route]!);
+    const named = this.#client.named();
+    this.#addClient(named < 0 ? plan.client : plan.clients[named]!, key, now);
+    if (route >= 0) {
+      this.#add(plan.routes[route]!);
+      this.#addClient(plan.routeClients[route]!, key, now);
+    }
+    const tool = found === null ? -1 : found.toolRule;
+    if (tool >= 0) {
+      this.buckets.cost = perTool[tool]!.cost;
+      this.#add(plan.tools[tool]!);
+      this.#addClient(plan.toolClients[tool]!, key, now);
+    }
+    if (rule < 0) return;
+    const by = rules[rule]!.key;
+    if (by === null) this.#add(plan.rules[rule]!);
+    else this.#addClient(plan.rules[rule]!, by, now);
+  }
+
+  /** @param limit number of a limit for all together, -1 = none */
+  #add(limit: number): void {
+    if (limit >= 0) this.buckets.add(limit, 0);
+  }
+
+  /** @param limit number of a limit that counts clients apart, -1 = none */
+  #addClient(limit: number, key: ClientKey, now: number): void {
+    if (limit < 0) return;
+    const clients = this.#clients;
+    clients.find(this.#client.digest(key), limit, now);
+    if (clients.isShared) this.isShared = true;
+    if (clients.index >= 0) this.buckets.add(clients.index, clients.generation);
   }
 }
 

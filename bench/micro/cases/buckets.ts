@@ -1,23 +1,34 @@
+import type { LimitRule } from '../../../src/config/snapshot.js';
 import { Buckets, bucketMemory } from '../../../src/shared/buckets.js';
 import { CallBuckets } from '../../../src/shared/call-buckets.js';
 import { ClientBuckets } from '../../../src/shared/client-buckets.js';
 import { monotonic } from '../../../src/shared/clock.js';
+import { Limit } from '../../../src/shared/limiters/limit.js';
 import { type Case, keep } from '../runner.js';
 
 /** Never empty while the case runs. */
-const AMPLE = { rate: 1e9, burst: 1e9 };
+export const AMPLE: LimitRule = { algorithm: 'token-bucket', rate: 1e9, burst: 1e9 };
+const WINDOW = { limit: 1e9, windowMs: 1000, burst: 1e9 };
 const OWNER = 1;
 
-export const bucketCases: readonly Case[] = [
-  {
-    name: 'rate limit',
-    what: 'guard: one token from a shared bucket',
+/** Buckets of limits that are never reached, and room for clients. */
+export function ampleBuckets(rules: readonly LimitRule[], clients: number): Buckets {
+  const limits = rules.map((rule) => new Limit(rule));
+  const buckets = new Buckets(bucketMemory(rules.length, clients), OWNER, limits);
+  for (let limit = 0; limit < rules.length; limit += 1) buckets.define(limit, limit, monotonic());
+  return buckets;
+}
+
+/** One call from one bucket of all calls. */
+function oneLimit(name: string, what: string, rule: LimitRule): Case {
+  return {
+    name,
+    what: `guard: ${what}`,
     goalNs: 50,
     setup() {
-      const buckets = new Buckets(bucketMemory(3, 1024), OWNER);
-      buckets.define(0, AMPLE);
+      const buckets = ampleBuckets([rule], 1024);
       const call = new CallBuckets();
-      call.global = 0;
+      call.add(0, 0);
       const now = monotonic();
       return {
         run(times) {
@@ -25,28 +36,37 @@ export const bucketCases: readonly Case[] = [
         },
       };
     },
-  },
+  };
+}
+
+export const bucketCases: readonly Case[] = [
+  oneLimit('rate limit', 'one call under a rate limit, token bucket', AMPLE),
+  oneLimit('rate limit, sliding window', 'the same, sliding window', { algorithm: 'sliding-window', ...WINDOW }),
+  oneLimit('rate limit, fixed window', 'the same, fixed window', { algorithm: 'fixed-window', ...WINDOW }),
+  oneLimit('rate limit, window with a burst', 'the same, sliding window with a burst', {
+    algorithm: 'sliding-window',
+    ...WINDOW,
+    burst: 1e8,
+  }),
   {
     name: 'rate limit of three',
-    what: 'guard: tokens from three at once (global, tool, one of 1,000 clients found by digest)',
+    what: 'guard: three limits at once (global, tool, one of 1,000 clients found by digest)',
     setup() {
-      const buckets = new Buckets(bucketMemory(2, 1024), OWNER);
+      const buckets = ampleBuckets([AMPLE, AMPLE, AMPLE], 1024);
       const clients = new ClientBuckets(buckets);
-      buckets.define(0, AMPLE);
-      buckets.define(1, AMPLE);
       const digest = Int32Array.of(0, 1, 2, 3);
       const call = new CallBuckets();
-      call.global = 0;
-      call.tool = 1;
       const now = monotonic();
       return {
         run(times) {
           for (let i = 0; i < times; i++) {
             digest[0] = Math.imul(i % 1000, 0x9e3779b1);
             const at = now + i * 1e-4;
-            clients.find(digest, 0, AMPLE, at);
-            call.client = clients.index;
-            call.clientGeneration = clients.generation;
+            call.clear();
+            call.add(0, 0);
+            call.add(1, 0);
+            clients.find(digest, 2, at);
+            call.add(clients.index, clients.generation);
             keep(buckets.take(at, call));
           }
         },

@@ -1,7 +1,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { Method } from '../../../native/layout.js';
 import type { Snapshot } from '../../../src/config/snapshot.js';
-import { createBuckets } from '../../../src/shared/bucket-plan.js';
+import { createBuckets, planBuckets } from '../../../src/shared/bucket-plan.js';
 import { counterMemory } from '../../../src/shared/counters.js';
 import { Epochs, epochMemory } from '../../../src/shared/epochs.js';
 import { packedView } from '../../../src/shared/packed.js';
@@ -44,7 +44,7 @@ async function decisions(snapshot: Snapshot, tokens: readonly string[]): Promise
       snapshot,
       catalog,
       epochs,
-      buckets: createBuckets(snapshot, 1).layout,
+      buckets: createBuckets(planBuckets(snapshot), 1024, 1).layout,
       counters: counterMemory(2, 1),
       requests: requestMemory,
       verdicts: verdictMemory,
@@ -119,7 +119,7 @@ export const decideCases: readonly Case[] = [
     what: 'policy: the same without authentication, routes and limits',
     setup: () => {
       const full = fullSnapshot();
-      const none = { ...full.rateLimits, global: null, perClient: null, perTool: [] };
+      const none = { ...full.rateLimits, global: null, perClient: null, perTool: [], other: null };
       return decisions({ ...full, auth: { type: 'none' }, routes: [], rateLimits: none }, []);
     },
   },

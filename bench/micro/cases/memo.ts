@@ -1,18 +1,16 @@
 import { Method } from '../../../native/layout.js';
 import { Memo, MemoKey } from '../../../src/request/dispatch/memo.js';
 import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
-import { Buckets, bucketMemory } from '../../../src/shared/buckets.js';
 import { monotonic } from '../../../src/shared/clock.js';
 import { packedView } from '../../../src/shared/packed.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
 import { mintTokens } from '../../load/gateway-config.js';
 import { catalogOf } from '../fixture.js';
 import { type Case, keep, type Operation } from '../runner.js';
+import { AMPLE, ampleBuckets } from './buckets.js';
 
 const CLIENTS = 64;
 const TOOLS = 16;
-const AMPLE = { rate: 1e9, burst: 1e9 };
-const OWNER = 1;
 const STAMP = 1;
 const NEVER = 0x7fffffff;
 
@@ -25,13 +23,10 @@ async function remembered(fresh: boolean): Promise<Operation> {
   const lows = names.map((_, index) => Math.imul(index + 1, 0x9e3779b1));
   const slots = new TokenSlots(65_536);
   const memo = new Memo(65_536);
-  const buckets = new Buckets(bucketMemory(3, 0), OWNER);
-  for (let index = 0; index < 3; index++) buckets.define(index, AMPLE);
+  const buckets = ampleBuckets([AMPLE, AMPLE, AMPLE], 0);
   const verdict = new VerdictRecord();
   verdict.rememberUntil = NEVER;
-  verdict.buckets.global = 0;
-  verdict.buckets.tool = 1;
-  verdict.buckets.route = 2;
+  for (let limit = 0; limit < 3; limit++) verdict.buckets.add(limit, 0);
   const key = new MemoKey();
   key.method = Method.toolsCall;
   key.stamp = STAMP;

@@ -5,9 +5,7 @@ import type { ConfigPath } from '../problems.js';
 import { list } from '../schema/fields.js';
 import { patternsOf } from '../schema/match.js';
 import type {
-  BucketRule,
   LogSnapshot,
-  RateLimitsSnapshot,
   RouteSnapshot,
   ServerSnapshot,
   SessionsSnapshot,
@@ -19,7 +17,7 @@ import { Compilation } from './compilation.js';
 import { joinFailOver } from './fail-over.js';
 import { isHost, isLoopbackHost } from './loopback.js';
 import { compileMatch } from './match.js';
-import { globs } from './patterns.js';
+import { compileLimit, compileRateLimits } from './rate-limits.js';
 import { serverIndex } from './server-index.js';
 import { compileServers } from './servers.js';
 import { compileVariants } from './variants.js';
@@ -194,24 +192,6 @@ function compileOrigins(compilation: Compilation): string[] {
   });
 }
 
-function bucket(rule: { rate: number; burst?: number | undefined } | undefined): BucketRule | null {
-  if (rule === undefined) return null;
-  return { rate: rule.rate, burst: rule.burst ?? Math.max(1, Math.ceil(rule.rate)) };
-}
-
-function compileRateLimits(compilation: Compilation): RateLimitsSnapshot {
-  const { rateLimits } = compilation.loaded.config;
-  return {
-    global: bucket(rateLimits.global),
-    perClient: bucket(rateLimits.perClient),
-    perTool: rateLimits.perTool.map((entry, i) => ({
-      tools: globs(compilation, entry.tools, ['rateLimits', 'perTool', i, 'tools']),
-      rule: bucket(entry) as BucketRule,
-    })),
-    maxClients: rateLimits.maxClients,
-  };
-}
-
 function compileRoutes(
   compilation: Compilation,
   servers: readonly ServerSnapshot[],
@@ -239,8 +219,9 @@ function compileRoutes(
         variants === undefined
           ? null
           : compileVariants(compilation, variants, [...path, 'variants'], route.name ?? '', serversAt, numbers),
-      rateLimit: bucket(route.rateLimit),
-      clientRateLimit: bucket(route.clientRateLimit),
+      rateLimit: compileLimit(compilation, route.rateLimit, [...path, 'rateLimit']),
+      clientRateLimit: compileLimit(compilation, route.clientRateLimit, [...path, 'clientRateLimit']),
+      rateLimitOverride: compileLimit(compilation, route.rateLimitOverride, [...path, 'rateLimitOverride']),
       cache: route.cache ?? null,
       requestTimeoutMs: route.requestTimeoutMs,
       idempotent: route.idempotent,

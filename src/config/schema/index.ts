@@ -5,7 +5,8 @@
 import { z } from 'zod';
 import { authSchema } from './auth.js';
 import { alias, bytes, flag, holds, KIB, MIB, milliseconds, named, strings, whole } from './fields.js';
-import { cacheSchema, limitsSchema, rateLimitsSchema } from './limits.js';
+import { cacheSchema, limitsSchema } from './limits.js';
+import { rateLimitsSchema } from './rate-limits.js';
 import { routeSchema } from './routes.js';
 import { serverSchema } from './servers.js';
 import { RESERVED_SEGMENTS, viewPath, viewSchema } from './views.js';
@@ -198,7 +199,7 @@ export const configSchema = z.strictObject({
     .describe('Endpoints of their own by path, on every transport: what they offer, and to whom.'),
   catalog: catalogSchema.prefault({}).describe('How the names of all servers are merged into one list.'),
   auth: authSchema.default({ type: 'none' }).describe('Authentication of clients.'),
-  rateLimits: rateLimitsSchema.prefault({}).describe('Token buckets beside those of routes.'),
+  rateLimits: rateLimitsSchema.prefault({}).describe('Rate limits besides those of routes.'),
   cache: cacheSchema.prefault({}).describe('Response cache; `routes[].cache` says which answers are stored.'),
   limits: limitsSchema.prefault({}).describe('Limits of everything that grows.'),
   sessions: sessionsSchema.prefault({}).describe('Sessions of clients before 2026-07-28.'),

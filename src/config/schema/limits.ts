@@ -1,6 +1,6 @@
-/** Limits of everything that grows, rate limits and the response cache. */
+/** Limits of everything that grows, and the response cache. */
 import { z } from 'zod';
-import { alias, bytes, flag, KIB, MIB, milliseconds, strings, whole } from './fields.js';
+import { bytes, flag, KIB, MIB, milliseconds, whole } from './fields.js';
 
 const limit = (fallback: number, text: string, max: number, min = 1) => whole(fallback, text, { min, max });
 
@@ -134,39 +134,6 @@ export const limitsSchema = z.strictObject({
       min: KIB,
     },
   ),
-});
-
-/** `rate` tokens a second, `burst` at most. */
-export const bucketSchema = z.strictObject({
-  rate: z.number().positive().max(1e9).describe('Requests a second, fractions allowed (0.5 = one every two seconds).'),
-  burst: alias(
-    z
-      .int()
-      .min(1)
-      .max(1e9)
-      .optional()
-      .describe('Requests that may come at once. Default: `rate` rounded up, at least 1.'),
-    'capacity',
-  ),
-});
-
-/** `rateLimits` of the configuration. */
-export const rateLimitsSchema = z.strictObject({
-  global: bucketSchema.optional().describe('For all requests together.'),
-  perClient: bucketSchema
-    .optional()
-    .describe('For each client: the subject of its token, or its address without authentication.'),
-  perTool: z
-    .array(
-      z.strictObject({
-        tools: strings().describe('Globs over the names clients see.'),
-        ...bucketSchema.shape,
-      }),
-    )
-    .max(10_000)
-    .default([])
-    .describe('For the matching tools, all clients together. The first entry that matches counts.'),
-  maxClients: whole(65_536, 'Clients whose buckets are kept at once.', { max: 16_777_216 }),
 });
 
 /** `cache` of the configuration. */

@@ -1,8 +1,8 @@
 /** Rules for calls by pattern. */
 import { z } from 'zod';
 import { alias, flag, milliseconds, strings } from './fields.js';
-import { bucketSchema } from './limits.js';
 import { conditionFields, patternList, variantsSchema } from './match.js';
+import { limitSchema } from './rate-limits.js';
 
 /** The `match` of a route without one. */
 export const EVERYTHING = { tools: '**', prompts: '**', resources: '**', methods: '**' };
@@ -66,8 +66,11 @@ export const routeSchema = z.strictObject({
   variants: variantsSchema
     .optional()
     .describe('Sends each call to the servers of one of several groups (A/B test, canary).'),
-  rateLimit: bucketSchema.optional().describe('For all calls on the route.'),
-  clientRateLimit: bucketSchema.optional().describe('For each client on the route, besides `rateLimit`.'),
+  rateLimit: limitSchema.optional().describe('For all calls on the route.'),
+  clientRateLimit: limitSchema.optional().describe('For each client on the route, besides `rateLimit`.'),
+  rateLimitOverride: limitSchema
+    .optional()
+    .describe('For all calls on the route, in the place of `rateLimits.global`.'),
   cache: z
     .strictObject({
       ttlMs: milliseconds(60_000, 'Time for which an answer is fresh.'),

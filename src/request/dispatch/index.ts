@@ -105,7 +105,7 @@ export class Dispatcher implements Policy, PoolListener {
         exchange.message.decodedName = decodeName(bytes, spans);
       }
       if (nameLength(exchange) > MAX_NAME_BYTES) {
-        this.#refuse(exchange, 'GW_INVALID_PARAMS', 0, bytes, length);
+        this.#refuse(exchange, 'GW_INVALID_PARAMS', bytes, length);
         return;
       }
     }
@@ -173,8 +173,10 @@ export class Dispatcher implements Policy, PoolListener {
     if (wait === BUCKET_MOVED) return false;
     this.#pool.counters.add(Counter.memoHits);
     if (wait > 0) {
-      this.#remembered.countRefusal(verdict);
-      this.#refuse(exchange, 'GW_RATE_LIMITED', wait, bytes, length);
+      const limit = this.#remembered.countRefusal();
+      denial(verdict, RATE_LIMITED, wait, limit);
+      exchange.enter(Phase.sending);
+      this.#decide(exchange, bytes, length, NO_BYTES);
     } else {
       exchange.enter(Phase.sending);
       this.#decide(exchange, bytes, length, NO_BYTES);
@@ -218,7 +220,7 @@ export class Dispatcher implements Policy, PoolListener {
     if (line.length === 0 && this.#write(exchange, pass)) return;
     this.#pool.counters.add(Counter.ringFull);
     if (!line.push(exchange.slot, exchange.generation)) {
-      this.#refuse(exchange, 'GW_OVERLOADED', 0, exchange.message.body, exchange.message.bodyLength);
+      this.#refuse(exchange, 'GW_OVERLOADED', exchange.message.body, exchange.message.bodyLength);
     }
   }
 
@@ -361,11 +363,11 @@ export class Dispatcher implements Policy, PoolListener {
     }
   }
 
-  #refuse(exchange: Exchange, code: ErrorCode, retryAfterMs: number, bytes: Uint8Array, length: number): void {
+  #refuse(exchange: Exchange, code: ErrorCode, bytes: Uint8Array, length: number): void {
     const { verdict } = exchange;
     this.#passes[exchange.slot] = Pass.none;
     exchange.enter(Phase.sending);
-    denial(verdict, code === 'GW_RATE_LIMITED' ? RATE_LIMITED : errorNumber(code), retryAfterMs);
+    denial(verdict, errorNumber(code), 0);
     this.#decide(exchange, bytes, length, NO_BYTES);
   }
 
@@ -409,13 +411,13 @@ export class Dispatcher implements Policy, PoolListener {
   #suspected(exchange: Exchange, worker: number): void {
     this.#workerCrashes[exchange.slot]! += 1;
     if (this.#workerCrashes[exchange.slot]! < MAX_WORKER_CRASHES) this.#again(exchange, worker);
-    else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.message.body, exchange.message.bodyLength);
+    else this.#refuse(exchange, 'GW_INTERNAL', exchange.message.body, exchange.message.bodyLength);
   }
 
   #again(exchange: Exchange, worker: number): void {
     this.#pool.counters.add(Counter.redispatched);
     if (exchange.attempts < MAX_ATTEMPTS) this.#put(exchange, this.#passes[exchange.slot]!, worker);
-    else this.#refuse(exchange, 'GW_INTERNAL', 0, exchange.message.body, exchange.message.bodyLength);
+    else this.#refuse(exchange, 'GW_INTERNAL', exchange.message.body, exchange.message.bodyLength);
   }
 
   #sweep(): void {
@@ -446,6 +448,6 @@ export class Dispatcher implements Policy, PoolListener {
     const { auth } = this.#pool.snapshot;
     const waitsForKeys = auth.type === 'jwt' && auth.jwksUrl !== null;
     const code = waitsForKeys ? 'GW_AUTH_UNAVAILABLE' : 'GW_INTERNAL';
-    this.#refuse(exchange, code, 0, exchange.message.body, exchange.message.bodyLength);
+    this.#refuse(exchange, code, exchange.message.body, exchange.message.bodyLength);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Remembered verdicts: an open-addressed table in typed arrays, keyed by (client, view, attributes, method and family, name). The name's
+ * Remembered verdicts: an open-addressed table in typed arrays, keyed by (client, address, view, attributes, method and family, name). The name's
  * bytes are compared exactly. An entry counts only under the stamp (src/shared/epochs.ts) it was made in, so one
  * atomic read tells whether anything was reconfigured, rediscovered or revoked since.
  */
@@ -11,8 +11,8 @@ const NO_BYTES = new Uint8Array(0);
 const WINDOW = 4;
 /** Longer names are not remembered. */
 const NAME_BYTES = 128;
-/** Words of a key: client, method, two of the name's hash, its length, the stamp, view, attributes. */
-const KEY_WORDS = 8;
+/** Words of a key: client, method, two of the name's hash, its length, the stamp, view, attributes, address. */
+const KEY_WORDS = 9;
 
 /** What a verdict is remembered under. Filled and reused by the caller. */
 export class MemoKey {
@@ -24,6 +24,8 @@ export class MemoKey {
   view = 0;
   /** Number of the values of the request headers that policy reads; 0 = none. */
   attributes = 0;
+  /** Number of the address where the decision depends on it besides `client`; else 0. */
+  address = 0;
   /** Hash of the name. */
   hashLow = 0;
   hashHigh = 0;
@@ -65,7 +67,7 @@ export class Memo {
    * @param seconds wall clock, seconds since the epoch: an expired verdict is not found
    */
   lookup(key: MemoKey, seconds: number, verdict: VerdictRecord): boolean {
-    const { client, method, view, attributes, hashLow, hashHigh, bytes, start, end, stamp } = key;
+    const { client, method, view, attributes, address, hashLow, hashHigh, bytes, start, end, stamp } = key;
     const keys = this.#keys;
     const home = slotOf(key);
     for (let i = 0; i < WINDOW; i += 1) {
@@ -79,7 +81,8 @@ export class Memo {
         keys[at + 4] !== end - start ||
         keys[at + 5] !== stamp ||
         keys[at + 6] !== view ||
-        keys[at + 7] !== attributes
+        keys[at + 7] !== attributes ||
+        keys[at + 8] !== address
       ) {
         continue;
       }
@@ -94,7 +97,7 @@ export class Memo {
 
   /** Remembers `verdict` under a key. Names that are too long are left out. */
   remember(key: MemoKey, verdict: VerdictRecord): void {
-    const { client, method, view, attributes, hashLow, hashHigh, bytes, start, end, stamp } = key;
+    const { client, method, view, attributes, address, hashLow, hashHigh, bytes, start, end, stamp } = key;
     if (end - start > NAME_BYTES) return;
     const keys = this.#keys;
     const home = slotOf(key);
@@ -108,7 +111,8 @@ export class Memo {
         keys[at + 2] === hashLow &&
         keys[at + 3] === hashHigh &&
         keys[at + 6] === view &&
-        keys[at + 7] === attributes;
+        keys[at + 7] === attributes &&
+        keys[at + 8] === address;
       if (same && keys[at + 4] === end - start && this.#sameName(slot, bytes, start, end)) {
         chosen = slot;
         break;
@@ -129,6 +133,7 @@ export class Memo {
     keys[at + 5] = stamp;
     keys[at + 6] = view;
     keys[at + 7] = attributes;
+    keys[at + 8] = address;
     for (let i = start, to = chosen * NAME_BYTES; i < end; i += 1, to += 1) this.#names[to] = bytes[i]!;
     verdict.write(this.#verdicts, chosen * VERDICT_HEAD);
   }

@@ -3,7 +3,7 @@
 import { Flag } from '../../../native/layout.js';
 import type { Snapshot } from '../../config/snapshot.js';
 import { Era } from '../../protocol/revisions.js';
-import { planBuckets } from '../../shared/bucket-plan.js';
+import { type BucketPlan, planBuckets } from '../../shared/bucket-plan.js';
 import { monotonic } from '../../shared/clock.js';
 import { limitCounter } from '../../shared/counters.js';
 import type { PolicyPool } from '../../shared/policy-pool.js';
@@ -24,6 +24,7 @@ export class Remembered {
   #tokens: TokenSlots;
   #addresses: TokenSlots;
   #readsAddresses = false;
+  #plan: BucketPlan;
   /** Numbers for the values of the request headers that policy reads. */
   #attributes: TokenSlots;
   readonly #key = new MemoKey();
@@ -35,7 +36,7 @@ export class Remembered {
     this.#tokens = new TokenSlots(this.#capacity);
     this.#addresses = new TokenSlots(this.#capacity);
     this.#attributes = new TokenSlots(this.#capacity);
-    this.follow();
+    this.#plan = planBuckets(pool.snapshot);
   }
 
   /** Verdicts in the memo, outdated ones included. */
@@ -47,7 +48,8 @@ export class Remembered {
   follow(): void {
     const { snapshot } = this.#pool;
     const { limits } = snapshot;
-    this.#readsAddresses = planBuckets(snapshot).clientRules > 0 || snapshot.routes.some(variesByAddress);
+    this.#plan = planBuckets(snapshot);
+    this.#readsAddresses = this.#plan.clientLimits > 0 || snapshot.routes.some(variesByAddress);
     if (limits.maxMemo === this.#capacity) return;
     this.#capacity = limits.maxMemo;
     this.#memo = new Memo(this.#capacity);
@@ -89,13 +91,15 @@ export class Remembered {
 
   /** Takes from the buckets of a remembered verdict, as the worker did when it decided. @returns as `Buckets.take` */
   take({ buckets }: VerdictRecord): number {
-    return buckets.isEmpty ? 0 : this.#pool.buckets.take(monotonic(), buckets);
+    return buckets.count === 0 ? 0 : this.#pool.buckets.take(monotonic(), buckets);
   }
 
-  /** Counts a call that {@link take} refused, under the limit that refused it. */
-  countRefusal(verdict: VerdictRecord): void {
+  /** Counts a call that {@link take} refused. @returns the number of the limit that refused it */
+  countRefusal(): number {
     const { buckets, counters } = this.#pool;
-    counters.add(limitCounter(buckets.refusedBy, verdict.buckets));
+    const refused = this.#plan.planned[buckets.refusedBy];
+    if (refused !== undefined) counters.add(limitCounter(refused.scope));
+    return buckets.refusedBy;
   }
 
   #keyOf(exchange: Exchange, bytes: Uint8Array): MemoKey {
@@ -107,6 +111,7 @@ export class Remembered {
     const { view, attributes } = exchange.client.caller;
     key.view = view;
     key.attributes = attributes === '' ? 0 : this.#attributes.id(attributes);
+    key.address = this.#plan.readsAddress ? this.#addresses.id(exchange.client.remoteAddress) : 0;
     key.hashLow = spans.nameHashLow;
     key.hashHigh = spans.nameHashHigh;
     key.bytes = bytes;

@@ -132,8 +132,8 @@ export function decodeName(bytes: Uint8Array, spans: Spans): Buffer {
   return Buffer.from(decodeString(bytes, spans.nameStart, spans.nameEnd));
 }
 
-/** Makes `verdict` a refusal by the front itself. */
-export function denial(verdict: VerdictRecord, error: number, retryAfterMs: Milliseconds): void {
+/** Makes `verdict` a refusal by the front itself. @param limit number of the rate limit that refused, -1 none */
+export function denial(verdict: VerdictRecord, error: number, retryAfterMs: Milliseconds, limit = -1): void {
   verdict.clear();
   verdict.kind = Verdict.deny;
   verdict.server = -1;
@@ -141,4 +141,5 @@ export function denial(verdict: VerdictRecord, error: number, retryAfterMs: Mill
   verdict.entry = -1;
   verdict.error = error;
   verdict.retryAfterMs = retryAfterMs;
+  verdict.limit = limit;
 }

@@ -26,6 +26,8 @@ export interface ErrorDetails {
   readonly reason: Uint8Array | null;
   /** 0 = none. */
   readonly retryAfterMs: number;
+  /** Where the rate limit that refused the call is written; '' = none. */
+  readonly limit: string;
 }
 
 /** Distinguishes the correlation ids of this process from those of others. */
@@ -54,6 +56,7 @@ const NAME_CLOSE = Buffer.from('\\"');
 const SENTENCE_REASON = Buffer.from(' Reason: ');
 const UPSTREAM = Buffer.from(',"upstream":');
 const RETRY_AFTER = Buffer.from(',"retryAfterMs":');
+const LIMIT = Buffer.from(',"limit":"');
 const URI = Buffer.from(',"uri":"');
 const REASON = Buffer.from(',"reason":');
 const REQUIRED = Buffer.from(',"requiredCapabilities":');
@@ -80,7 +83,7 @@ export function correlationId(exchange: Exchange): string {
 
 /**
  * Appends the JSON-RPC error for `code` to `composer`: the client's id, the table's code and sentence with the detail of the call,
- * `data: {code, retryable, correlationId, upstream?, retryAfterMs?, supported?, requested?, requiredCapabilities?, uri?, reason?}`.
+ * `data: {code, retryable, correlationId, upstream?, retryAfterMs?, limit?, supported?, requested?, requiredCapabilities?, uri?, reason?}`.
  *
  * The sentence names the server, and ends with the reason why it is not usable.
  */
@@ -88,7 +91,7 @@ export function errorBody(
   composer: Composer,
   exchange: Exchange,
   code: ErrorCode,
-  { upstream, reason, retryAfterMs }: ErrorDetails,
+  { upstream, reason, retryAfterMs, limit }: ErrorDetails,
 ): void {
   composer.put(OPEN);
   if (exchange.client.idLength > 0) composer.range(exchange.client.id, 0, exchange.client.idLength);
@@ -107,6 +110,7 @@ export function errorBody(
   composer.put(QUOTE);
   if (upstream !== null) composer.put(UPSTREAM).put(upstream);
   if (retryAfterMs > 0) composer.put(RETRY_AFTER).integer(retryAfterMs);
+  if (limit !== '') composer.put(LIMIT).text(limit).put(QUOTE);
   if (code === 'GW_UNSUPPORTED_VERSION') composer.put(SUPPORTED).text(JSON.stringify(exchange.message.detail));
   else if (code === 'GW_CAPABILITY_REQUIRED' && exchange.message.detail !== '')
     composer.put(REQUIRED).text(exchange.message.detail);

@@ -15,6 +15,7 @@ import { type Exchange, MessageFlag, Phase, Verb } from '../exchange/index.js';
 import { errorBody, withRetryAfter } from './error-body.js';
 import { challenge, JSON_HEAD, NO_HEAD } from './heads.js';
 import { LargeAnswers } from './large.js';
+import type { AnswerLimits } from './limit-fields.js';
 import { EventStreams, keeps, needsStream, type StreamLog, type VariantNames } from './streams.js';
 import { composeResult, translateResponse } from './translate.js';
 import { keepUnknown, type OfferedNames } from './unknown.js';
@@ -58,6 +59,7 @@ export interface WriteParts {
   readonly identity: AnswerNames;
   readonly catalogs: OfferedNames;
   readonly cache: LeaderResults;
+  readonly limits: AnswerLimits;
   /** Keeps the events of streams that may be resumed. */
   readonly log: StreamLog;
   readonly routes: VariantNames;
@@ -94,7 +96,7 @@ export class WriteStage {
 
   constructor(parts: WriteParts) {
     this.#parts = parts;
-    this.streams = new EventStreams(parts.log, parts.routes);
+    this.streams = new EventStreams(parts.log, parts.routes, parts.limits);
     this.large = new LargeAnswers(this, parts.identity, parts.cache);
   }
 
@@ -328,8 +330,10 @@ export class WriteStage {
       const value = challenge('insufficient_scope', scopes, this.#resourceMetadata());
       this.#error(exchange, code, [...JSON_HEAD, 'www-authenticate', value], 0);
     } else if (code === 'GW_RATE_LIMITED') {
-      const wait = Math.max(1, exchange.verdict.retryAfterMs);
-      this.#error(exchange, code, [...JSON_HEAD, 'retry-after', String(Math.ceil(wait / 1000))], wait);
+      const { limit, retryAfterMs } = exchange.verdict;
+      const wait = Math.max(1, retryAfterMs);
+      exchange.call.detail = this.#parts.limits.sentence(limit, wait);
+      this.#error(exchange, code, [...JSON_HEAD, ...this.#parts.limits.refusal(limit, wait)], wait);
     } else {
       this.refuse(exchange, code);
     }
@@ -385,6 +389,7 @@ export class WriteStage {
       upstream: isUpstream ? identity.serverName(server) : null,
       reason: isUpstream ? identity.serverReason(server) : null,
       retryAfterMs,
+      limit: code === 'GW_RATE_LIMITED' ? this.#parts.limits.path(exchange.verdict.limit) : '',
     });
     if (exchange.client.streaming) this.#endStream(exchange);
     else this.#json(exchange, row.status, head);

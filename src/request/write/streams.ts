@@ -10,6 +10,7 @@ import { Era } from '../../protocol/revisions.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import { Accepts, type Exchange, Framing, Phase, Verb } from '../exchange/index.js';
 import { NO_HEAD } from './heads.js';
+import { type AnswerLimits, NO_LIMITS } from './limit-fields.js';
 
 /** Keeps the events of streams whose clients may come back: src/session/streams/event-log.ts. */
 export interface StreamLog {
@@ -37,10 +38,13 @@ export class EventStreams {
   readonly composer = new Composer();
   readonly #log: StreamLog;
   readonly #variants: VariantNames;
+  readonly #limits: AnswerLimits;
 
-  constructor(log: StreamLog, variants: VariantNames) {
+  /** @param limits default: nothing is said about rate limits */
+  constructor(log: StreamLog, variants: VariantNames, limits: AnswerLimits = NO_LIMITS) {
     this.#log = log;
     this.#variants = variants;
+    this.#limits = limits;
   }
 
   /** Whether a message can be sent before the answer: there is a stream, or the client takes one. */
@@ -108,12 +112,14 @@ export class EventStreams {
     exchange.client.reply?.endStream();
   }
 
-  /** A head with the name of the variant, and what the client's origin needs. */
-  head({ client, verdict }: Exchange, head: readonly string[]): readonly string[] {
+  /** A head with the name of the variant, what the client's origin needs, and what is left of the rate limits. */
+  head(exchange: Exchange, head: readonly string[]): readonly string[] {
+    const { client, verdict } = exchange;
+    const fields = verdict.buckets.count === 0 ? NO_HEAD : this.#limits.success(verdict);
     const variant = verdict.variant < 0 ? NO_HEAD : this.#variants.variantHead(verdict);
-    if (client.origin === '') return variant.length === 0 ? head : [...head, ...variant];
+    if (client.origin === '') return fields.length + variant.length === 0 ? head : [...head, ...fields, ...variant];
     const exposed = variant.length === 0 ? NO_HEAD : ['access-control-expose-headers', variant[0]!];
-    return [...head, ...variant, ...originHead(client.origin), ...exposed];
+    return [...head, ...fields, ...variant, ...originHead(client.origin), ...exposed];
   }
 
   #write(exchange: Exchange, bytes: Uint8Array, length: number): void {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Counter } from '../../../src/shared/counters.js';
-import { catalog, rateLimits, route, sampleCatalog, snapshot } from '../../workers/fixture.js';
+import { catalog, rateLimits, route, sampleCatalog, snapshot, tokenBucket } from '../../workers/fixture.js';
 import { DispatchFixture } from './fixture.js';
 
 const cacheable = (more: object = {}) => [
@@ -155,7 +155,7 @@ describe('cacheable calls', () => {
     }));
 
   it('count against the limits, whether answered from the cache or not', () =>
-    withFixture({ rateLimits: rateLimits({ global: { rate: 1e-6, burst: 4 }, maxClients: 1 }) }, async (fixture) => {
+    withFixture({ rateLimits: rateLimits({ global: tokenBucket(1e-6, 4), maxClients: 1 }) }, async (fixture) => {
       await leadAndStore(fixture, {}, '"x"');
       const verdicts = [];
       for (let i = 0; i < 5; i += 1) verdicts.push((await fixture.call('files__read', {})).verdict);

@@ -9,7 +9,16 @@ import { Memo, MemoKey } from '../../../src/request/dispatch/memo.js';
 import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
 import { Counter } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
-import { catalog, rateLimits, route, sampleCatalog, server, snapshot } from '../../workers/fixture.js';
+import {
+  catalog,
+  rateLimits,
+  route,
+  sampleCatalog,
+  server,
+  snapshot,
+  tokenBucket,
+  toolLimit,
+} from '../../workers/fixture.js';
 import { DispatchFixture, type DispatchFixtureOptions } from './fixture.js';
 
 const secret = 'a secret that is long enough for HS256';
@@ -221,7 +230,7 @@ describe('limits with remembered verdicts', () => {
 
   it('4 workers and the memo together grant exactly the capacity', () =>
     withFixture(
-      { workers: 4, rateLimits: rateLimits({ global: { rate: never, burst: 700 }, maxClients: 10 }) },
+      { workers: 4, rateLimits: rateLimits({ global: tokenBucket(never, 700), maxClients: 10 }) },
       async (fixture) => {
         await fixture.pool.ready();
         let granted = 0;
@@ -254,7 +263,7 @@ describe('limits with remembered verdicts', () => {
     ));
 
   it('count clients apart: by subject with a token, by address without', async () => {
-    const limits = rateLimits({ perClient: { rate: never, burst: 5 }, maxClients: 100 });
+    const limits = rateLimits({ perClient: tokenBucket(never, 5), maxClients: 100 });
     await withFixture({ workers: 2, rateLimits: limits }, async (fixture) => {
       for (const address of ['10.0.0.1', '10.0.0.2', '::1']) {
         const results = [];
@@ -282,14 +291,14 @@ describe('limits with remembered verdicts', () => {
     withFixture(
       {
         rateLimits: rateLimits({
-          perTool: [{ tools: ['search__*'], rule: { rate: never, burst: 4 } }],
+          perTool: [toolLimit(['search__*'], tokenBucket(never, 4))],
           maxClients: 10,
         }),
         routes: [
           route('r', {
             tools: ['files__*'],
-            rateLimit: { rate: never, burst: 6 },
-            clientRateLimit: { rate: never, burst: 4 },
+            rateLimit: tokenBucket(never, 6),
+            clientRateLimit: tokenBucket(never, 4),
           }),
         ],
       },
@@ -307,14 +316,14 @@ describe('limits with remembered verdicts', () => {
         assert.equal(await count('files__read', '3'), 0);
         const { counters } = fixture.pool;
         assert.deepEqual(
-          [Counter.limitedTool, Counter.limitedRoute, Counter.limitedClient].map((id) => counters.total(id)),
+          [Counter.limitedTool, Counter.limitedRoute, Counter.limitedClientRoute].map((id) => counters.total(id)),
           [6 + 10, 8 + 10, 6],
         );
       },
     ));
 
   it('survive a reload that does not touch them, and start afresh after one that does', () =>
-    withFixture({ rateLimits: rateLimits({ global: { rate: never, burst: 3 }, maxClients: 10 }) }, async (fixture) => {
+    withFixture({ rateLimits: rateLimits({ global: tokenBucket(never, 3), maxClients: 10 }) }, async (fixture) => {
       await fixture.call('files__read');
       await fixture.call('files__read');
       fixture.dispatcher.reconfigure({
@@ -327,7 +336,7 @@ describe('limits with remembered verdicts', () => {
       fixture.dispatcher.reconfigure({
         ...snapshot(),
         version: 3,
-        rateLimits: rateLimits({ global: { rate: never, burst: 2 }, maxClients: 10 }),
+        rateLimits: rateLimits({ global: tokenBucket(never, 2), maxClients: 10 }),
       });
       const results = [];
       for (let i = 0; i < 3; i += 1) results.push((await fixture.call('files__read')).verdict);

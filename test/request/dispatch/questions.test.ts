@@ -6,7 +6,7 @@ import { ERROR_CODES } from '../../../src/errors.js';
 import type { Question } from '../../../src/request/dispatch/questions.js';
 import { Caller } from '../../../src/request/exchange/caller.js';
 import { Verdict } from '../../../src/shared/records.js';
-import { rateLimits, route } from '../../workers/fixture.js';
+import { rateLimits, route, tokenBucket } from '../../workers/fixture.js';
 import { DispatchFixture, type DispatchFixtureOptions } from './fixture.js';
 
 const auth = {
@@ -89,7 +89,7 @@ describe('a question of the gateway', () => {
         assert.equal(await ask(fixture, 'scoped'), 'good');
       },
       {
-        rateLimits: rateLimits({ perClient: { rate: 1e-6, burst: 1 }, maxClients: 16 }),
+        rateLimits: rateLimits({ count: 'all', perClient: tokenBucket(1e-6, 1), maxClients: 16 }),
       },
     ));
 

@@ -6,7 +6,7 @@ import { Kind } from '../../../native/layout.js';
 import { Caller } from '../../../src/request/exchange/caller.js';
 import { Phase, Verb } from '../../../src/request/exchange/index.js';
 import { Operation } from '../../../src/shared/records.js';
-import { catalog, rateLimits, route, server } from '../../workers/fixture.js';
+import { catalog, rateLimits, route, server, tokenBucket } from '../../workers/fixture.js';
 import { DispatchFixture } from './fixture.js';
 
 describe('verdicts', () => {
@@ -181,7 +181,7 @@ describe('methods that the gateway does not know', () => {
   before(() => {
     fixture = new DispatchFixture({
       servers: [server('files'), server('search', { methods: ['skills/*', 'x/only'] })],
-      rateLimits: rateLimits({ global: { rate: 0.001, burst: 30 }, maxClients: 10 }),
+      rateLimits: rateLimits({ global: tokenBucket(0.001, 30), maxClients: 10 }),
     });
   });
   after(() => fixture.close());

@@ -138,6 +138,7 @@ describe('errorBody', () => {
       upstream: Buffer.from('"files"'),
       reason: null,
       retryAfterMs: 1500,
+      limit: '',
     });
     const { id, error } = JSON.parse(composer.take().toString());
     assert.equal(id, 'é');
@@ -153,7 +154,12 @@ describe('errorBody', () => {
     const exchange = new ExchangeTable(1).acquire()!;
     const messageOf = (): string => {
       const composer = new Composer();
-      errorBody(composer, exchange, 'GW_RESPONSE_TOO_LARGE', { upstream: null, reason: null, retryAfterMs: 0 });
+      errorBody(composer, exchange, 'GW_RESPONSE_TOO_LARGE', {
+        upstream: null,
+        reason: null,
+        retryAfterMs: 0,
+        limit: '',
+      });
       return JSON.parse(composer.take().toString()).error.message;
     };
     exchange.call.detail = 'It has "9" bytes.';
@@ -167,7 +173,12 @@ describe('errorBody', () => {
     const exchange = new ExchangeTable(1).acquire()!;
     exchange.message.detail = 'a"b';
     const composer = new Composer();
-    errorBody(composer, exchange, 'GW_UNSUPPORTED_VERSION', { upstream: null, reason: null, retryAfterMs: 0 });
+    errorBody(composer, exchange, 'GW_UNSUPPORTED_VERSION', {
+      upstream: null,
+      reason: null,
+      retryAfterMs: 0,
+      limit: '',
+    });
     const { id, error } = JSON.parse(composer.take().toString());
     assert.equal(id, null);
     assert.deepEqual(error.data.supported, ['2026-07-28']);

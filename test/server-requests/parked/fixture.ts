@@ -10,6 +10,7 @@ import { Era } from '../../../src/protocol/revisions.js';
 import { Accepts, type Exchange, Phase, type Reply } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { WriteStage } from '../../../src/request/write/index.js';
+import { NO_LIMITS } from '../../../src/request/write/limit-fields.js';
 import { NO_LOG } from '../../../src/request/write/streams.js';
 import { ParkedCalls } from '../../../src/server-requests/parked/index.js';
 import { HandleSealer } from '../../../src/session/handles.js';
@@ -112,6 +113,7 @@ export function fixture(
     },
     catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: () => {} },
+    limits: NO_LIMITS,
     log: NO_LOG,
     accounting: { finished: (exchange) => finished.push(exchange.client.error) },
     exchanges: table,

@@ -8,7 +8,17 @@ import { EntryFlag } from '../../../src/shared/catalog-table.js';
 import { Operation, VerdictFlag } from '../../../src/shared/records.js';
 import { Finder } from '../../../workers/find/index.js';
 import { Action, actionOf } from '../../../workers/find/methods.js';
-import { catalog, type EntryRow, rateLimits, route, sampleCatalog, server, snapshot } from '../fixture.js';
+import {
+  catalog,
+  type EntryRow,
+  rateLimits,
+  route,
+  sampleCatalog,
+  server,
+  snapshot,
+  tokenBucket,
+  toolLimit,
+} from '../fixture.js';
 
 function found(finder: Finder, action: keyof typeof Action, name: string, isUri = false) {
   const bytes = Buffer.from(`"${name}"`);
@@ -171,10 +181,7 @@ describe('find', () => {
   });
 
   it('applies tool rules by the first pattern', () => {
-    const perTool = [
-      { tools: ['files__read', 'x'], rule: { rate: 1, burst: 1 } },
-      { tools: ['**'], rule: { rate: 1, burst: 1 } },
-    ];
+    const perTool = [toolLimit(['files__read', 'x'], tokenBucket(1, 1)), toolLimit(['**'], tokenBucket(1, 1))];
     const finder = make({ rateLimits: rateLimits({ perTool, maxClients: 1 }) });
     assert.equal(found(finder, 'tool', 'files__read').toolRule, 0);
     assert.equal(found(finder, 'tool', 'search__find').toolRule, 1);

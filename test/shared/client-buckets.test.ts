@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { BUCKET_MOVED } from '../../src/shared/buckets.js';
+import { ClientBuckets } from '../../src/shared/client-buckets.js';
+import { monotonic } from '../../src/shared/clock.js';
+import { bucketsOf, callOf, tokenBucket } from './limits.js';
+
+describe('buckets of clients', () => {
+  const rule = tokenBucket(1, 2);
+
+  it('are found again, and apart from each other and from other limits', () => {
+    const clients = new ClientBuckets(bucketsOf([rule, rule], 1000));
+    const now = monotonic();
+    const seen = new Map<number, string>();
+    for (let client = 1; client <= 100; client += 1) {
+      for (const limit of [0, 1]) {
+        clients.find(Int32Array.of(client, 2, 3, 4), limit, now);
+        assert.equal(seen.has(clients.index), false);
+        seen.set(clients.index, `${client} ${limit}`);
+      }
+    }
+    for (let client = 1; client <= 100; client += 1) {
+      clients.find(Int32Array.of(client, 2, 3, 4), 1, now);
+      assert.equal(seen.get(clients.index), `${client} 1`);
+    }
+    assert.equal(clients.inUse, 200);
+    assert.equal(clients.evictedEarly, 0);
+  });
+
+  it('make room: an unused one is forgotten for nothing, a used one is counted, and its old index is refused', () => {
+    const buckets = bucketsOf([rule], 8);
+    const clients = new ClientBuckets(buckets);
+    const now = monotonic();
+    const take = (): number => buckets.take(now, callOf([clients.index], [clients.generation]));
+    for (let client = 0; client < 16; client += 1) clients.find(Int32Array.of(client, 0, 0, 0), 0, now);
+    assert.equal(clients.inUse, 16);
+    clients.find(Int32Array.of(99, 0, 0, 0), 0, now);
+    assert.equal(clients.evictedEarly, 0);
+    const { index, generation } = clients;
+    assert.equal(take(), 0);
+    for (let client = 100; client < 200; client += 1) {
+      clients.find(Int32Array.of(client, 0, 0, 0), 0, now);
+      assert.equal(take(), 0);
+    }
+    assert.ok(clients.evictedEarly > 0);
+    assert.equal(buckets.take(now, callOf([index], [generation])), BUCKET_MOVED);
+    assert.equal(clients.inUse, 16);
+  });
+
+  it('exist only where a limit counts clients', () => {
+    const clients = new ClientBuckets(bucketsOf([rule]));
+    clients.find(Int32Array.of(1, 2, 3, 4), 0, monotonic());
+    assert.equal(clients.index, -1);
+  });
+
+  for (const burst of [1, 5]) {
+    it(`of a client that is limited stay while 200,000 others come, with ${burst} at once`, () => {
+      const buckets = bucketsOf([tokenBucket(1e-6, burst)], 1000);
+      const clients = new ClientBuckets(buckets);
+      const now = monotonic();
+      const take = (client: Int32Array): boolean => {
+        clients.find(client, 0, now);
+        return buckets.take(now, callOf([clients.index], [clients.generation])) === 0;
+      };
+      const limited = Array.from({ length: 50 }, (_, i) => Int32Array.of(Math.imul(i + 1, 0x85ebca6b), 1, 1, 1));
+      for (const client of limited) for (let i = 0; i < burst; i += 1) assert.equal(take(client), true);
+      const other = Int32Array.of(0, 2, 2, 2);
+      for (let i = 0; i < 200_000; i += 1) {
+        other[0] = Math.imul(i, 0x9e3779b1);
+        take(other);
+        if (i % 10_000 === 0) for (const client of limited) assert.equal(take(client), false, `after ${i} others`);
+      }
+      assert.equal(clients.inUse <= buckets.layout.slots, true);
+      assert.equal(clients.sharing > 0, burst === 1, 'without room clients share a bucket');
+      assert.equal(clients.evictedEarly > 0, burst > 1);
+    });
+  }
+});
