@@ -210,7 +210,7 @@ export class Finder {
     this.isRandom = false;
     this.#action = Action.none;
     this.#entryRoutes.reset();
-    this.alsoRoutes.length = 0;
+    if (this.alsoRoutes.length > 0) this.alsoRoutes.length = 0;
   }
 
   /** The rest of a look-up: what depends on arguments. */
