@@ -76,6 +76,11 @@ const stdio = (entry: object) => server({ command: 'x', ...entry });
 const http = (entry: object) => server({ url: 'http://localhost/mcp', ...entry });
 
 /** A value, and the start of its one problem. */
+const varied = (variants: object): object => ({
+  mcpServers: { s: { command: 'x' } },
+  routes: [{ match: { tools: '*' }, variants }],
+});
+
 const VALUES: readonly [name: string, value: unknown, problem: string][] = [
   ['a port too high', { port: 65_536 }, 'port: must be at most 65535'],
   ['a negative port', { port: -1 }, 'port: must be at least 0'],
@@ -223,7 +228,62 @@ const VALUES: readonly [name: string, value: unknown, problem: string][] = [
   [
     'a route that matches nothing',
     { routes: [{ match: {} }] },
-    'routes[0].match: needs "tools", "prompts", "resources" or "methods"',
+    'routes[0].match: needs "tools", "prompts", "resources", "methods" or another member',
+  ],
+  [
+    'a regular expression that is none',
+    { routes: [{ match: { tools: { regex: '(a' } } }] },
+    'routes[0].match.tools: is no regular expression of RE2 (error parsing regexp: missing closing )',
+  ],
+  [
+    'a regular expression that looks back',
+    { routes: [{ match: { principals: [{ regex: '(.)\\1' }] } }] },
+    'routes[0].match.principals: is no regular expression of RE2',
+  ],
+  [
+    'a regular expression that is too large',
+    { routes: [{ match: { headers: { 'X-A': { regex: '([a-z]{100}){100}' } } } }] },
+    'routes[0].match.headers.X-A: is',
+  ],
+  [
+    'a route by a header with a credential',
+    { routes: [{ match: { headers: { Authorization: '*' } } }] },
+    'routes[0].match.headers.Authorization: is a header with credentials',
+  ],
+  [
+    'a route by a path where there is nothing',
+    { routes: [{ match: { paths: '/user/mcp' } }] },
+    'routes[0].match.paths: "/user/mcp" is the path of no endpoint; there is /mcp',
+  ],
+  [
+    'a route by a tag that no server has',
+    { mcpServers: { a: { command: 'x', tags: ['internal'] } }, routes: [{ match: { tags: 'intrenal' } }] },
+    'routes[0].match.tags: no server of mcpServers has a tag that matches "intrenal"; did you mean "internal"?',
+  ],
+  [
+    'a route by an argument without a pointer',
+    { routes: [{ match: { arguments: { force: true } } }] },
+    'routes[0].match.arguments.force: must be a JSON pointer into the arguments',
+  ],
+  [
+    'variants without a share',
+    varied({ groups: [{ name: 'a', weight: 0, servers: 's' }] }),
+    'routes[0].variants.groups: needs a group with a weight above 0',
+  ],
+  [
+    'two groups of one name',
+    varied({ groups: ['a', 'a'].map((name) => ({ name, servers: 's' })) }),
+    'routes[0].variants.groups[1].name: is the name of another group',
+  ],
+  [
+    'a group without a server',
+    varied({ groups: [{ name: 'a', servers: 't' }] }),
+    'routes[0].variants.groups[0].servers: there is no server "t" in mcpServers',
+  ],
+  [
+    'variants in a header of MCP',
+    varied({ responseHeader: 'Mcp-Session-Id', groups: [{ name: 'a', servers: 's' }] }),
+    'routes[0].variants.responseHeader: is a header with a meaning of its own',
   ],
   [
     'two routes of one name',

@@ -59,7 +59,8 @@ export class EntryRoutes {
     this.route = -1;
     this.isByOwnName = false;
     this.isAboutTask = false;
-    this.also.length = 0;
+    // To set the length of an empty array takes as long as a look-up.
+    if (this.also.length > 0) this.also.length = 0;
   }
 
   /** Looks up a tool or prompt. */

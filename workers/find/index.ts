@@ -259,8 +259,8 @@ export class Finder {
     this.isRandom = false;
     this.#action = Action.none;
     this.#entryRoutes.reset();
-    this.limitRules = NO_RULES;
-    this.alsoRoutes.length = 0;
+    if (this.limitRules.length > 0) this.limitRules = NO_RULES;
+    if (this.alsoRoutes.length > 0) this.alsoRoutes.length = 0;
   }
 
   /** The rest of a look-up: what depends on arguments. */

@@ -61,6 +61,7 @@ test('each page answers with its type', async (t) => {
     '/readyz',
     '/revoke',
     '/unrevoke',
+    '/explain',
   ]);
 });
 
