@@ -138,7 +138,7 @@ function printReport(
     ['endpoint', snapshot.listens ? `http://${authority({ ...snapshot, host: shownHost })}${snapshot.path}` : 'none'],
     ['transports', transportsOf(snapshot)],
     ['admin', snapshot.admin === null ? 'none' : `http://${authority({ ...snapshot.admin, host: adminHost })}`],
-    ['auth', snapshot.auth.type],
+    ['auth', snapshot.auth.providers.map(({ type }) => type).join(', ') || 'none'],
     ['session key', sessionKeyOf(loaded, snapshot)],
     ['workers', String(snapshot.workers)],
     ['decoder', withReason(runtime.decoder)],

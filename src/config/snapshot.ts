@@ -5,6 +5,7 @@
  */
 import type { KnownSecret } from '../secrets/show.js';
 import type { Bytes, Count, Milliseconds, Seconds } from '../units.js';
+import type { AuthSnapshot } from './auth-snapshot.js';
 import type { FRONT_ENDS, LOG_FORMATS, LOG_LEVELS } from './schema/index.js';
 import type { UrlTransport } from './schema/servers.js';
 
@@ -19,6 +20,8 @@ export interface Snapshot {
   readonly port: number;
   /** false = no listener for clients (`port: false`); `port` is 0 then. */
   readonly listens: boolean;
+  /** Origin of the gateway as clients see it, without a slash at its end; `null` = `http://` and the `Host` of the request. */
+  readonly publicUrl: string | null;
   /** Path of the MCP endpoint besides `/mcp` and `/`. */
   readonly path: string;
   /** `null` = no admin listener. */
@@ -60,39 +63,6 @@ export interface TransportsSnapshot {
   /** REST: `/tools`, `/prompts`, `/resources`, `/openapi.json`. */
   readonly rest: boolean;
 }
-
-/** How clients authenticate. */
-export type AuthSnapshot =
-  | { readonly type: 'none' }
-  | {
-      readonly type: 'bearer';
-      readonly tokens: readonly {
-        readonly token: string;
-        readonly subject: string;
-        readonly scopes: readonly string[];
-      }[];
-      readonly resourceMetadata: string | null;
-    }
-  | {
-      readonly type: 'jwt';
-      /** Accepted `alg` values; never `none`. */
-      readonly algorithms: readonly string[];
-      readonly secret: string | null;
-      /** PEM text (SPKI or certificate) or JWK(S) JSON text. */
-      readonly publicKey: string | null;
-      readonly jwksUrl: string | null;
-      /** Pause between two fetches for unknown key ids, and how long keys may serve. */
-      readonly jwksCooldownMs: Milliseconds;
-      readonly jwksMaxAgeMs: Milliseconds;
-      readonly issuer: string | null;
-      readonly audience: readonly string[];
-      readonly clockToleranceSeconds: Seconds;
-      /** Claim that names the subject; default `sub`. */
-      readonly subjectClaim: string;
-      /** Claims read for scopes, in order; default `scope`, `scp`, `scopes`, `permissions`. */
-      readonly scopeClaims: readonly string[];
-      readonly resourceMetadata: string | null;
-    };
 
 /** One upstream namespace. */
 export interface ServerSnapshot {

@@ -87,6 +87,7 @@ class Gateway implements RunningGateway, AdminSource {
       snapshot,
       catalog: EMPTY_CATALOG,
       keys: this.#control,
+      passwords: this.#control,
       revocations: this.#revocations,
       log: logger,
     });
@@ -176,8 +177,9 @@ class Gateway implements RunningGateway, AdminSource {
     const { kind, value, until } = normalizeRevocation(revocation);
     if (kind === 'session') return this.#revokeSession(value);
     // A fixed token in the form of a JWT does not expire.
-    const isJwt = this.#config.current.auth.type === 'jwt';
-    const message = this.#revocations.add(kind, value, isJwt ? until : Number.POSITIVE_INFINITY);
+    const { providers } = this.#config.current.auth;
+    const areJwts = providers.every((provider) => provider.type === 'jwt' && provider.verifyExpiry);
+    const message = this.#revocations.add(kind, value, areJwts ? until : Number.POSITIVE_INFINITY);
     if (message !== null) this.#pool.revoke(message);
     // Rights ends streams and connections.
     this.#front.endRevokedCalls();

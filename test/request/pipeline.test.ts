@@ -10,6 +10,7 @@ import { Pipeline, type PipelineParts } from '../../src/request/pipeline.js';
 import { WriteStage } from '../../src/request/write/index.js';
 import { NO_LOG } from '../../src/request/write/streams.js';
 import { Verdict } from '../../src/shared/records.js';
+import { authOf } from '../support/auth.js';
 
 const NO_BYTES = Buffer.alloc(0);
 const fault = new Error('a mistake');
@@ -49,7 +50,7 @@ function fixture(
   const broken: unknown[] = [];
   const decoded: Exchange[] = [];
   const write = new WriteStage({
-    config: { current: { auth: { type: 'none' } } },
+    config: { current: { auth: authOf(), publicUrl: null } },
     identity: { serverInfo: NO_BYTES, serverName: () => null, serverReason: () => null },
     catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: () => {} },

@@ -15,7 +15,7 @@ import type {
   Snapshot,
 } from '../snapshot.js';
 import { quoteKey } from '../source/index.js';
-import { compileAuth, scopeList } from './auth.js';
+import { compileAuth, publicOrigin, scopeList } from './auth.js';
 import { Compilation } from './compilation.js';
 import { joinFailOver } from './fail-over.js';
 import { isHost, isLoopbackHost } from './loopback.js';
@@ -58,7 +58,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
   const host = overrides.host ?? config.host;
   const auth = compileAuth(compilation);
   const port = overrides.port ?? config.port;
-  const isOpen = auth.type === 'none' && port !== false;
+  const isOpen = auth.providers.length === 0 && port !== false;
   checkBind(compilation, host, isOpen, overrides.allowUnauthenticated ?? config.allowUnauthenticated);
   const servers = compileServers(compilation);
   const snapshot: Snapshot = {
@@ -67,6 +67,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     host: withoutBrackets(host),
     port: port === false ? 0 : port,
     listens: port !== false,
+    publicUrl: publicOrigin(compilation),
     path: config.path,
     admin: compileAdmin(compilation, host, overrides),
     workers: workerCount(overrides.workers ?? config.workers),

@@ -150,11 +150,17 @@ export const configSchema = z.strictObject({
     .describe(
       'Port of the MCP endpoint. 0 = any free port; `false` = none, for a gateway that is used in-process or over standard input.',
     ),
+  publicUrl: z
+    .url()
+    .optional()
+    .describe(
+      'Origin at which clients reach the gateway, as `https://mcp.example.com`: for the protected-resource metadata (RFC 9728). Default: `http://` and the `Host` of the request.',
+    ),
   path: z
     .string()
     .max(128)
     .regex(
-      /^\/(?!(?:health|ready|ws|sse|messages|tools|prompts|resources|openapi\.json)(?:\/|$))[A-Za-z0-9._~/-]*$/,
+      /^\/(?!(?:health|ready|\.well-known|ws|sse|messages|tools|prompts|resources|openapi\.json)(?:\/|$))[A-Za-z0-9._~/-]*$/,
       'must begin with / and must not be a path of the other transports',
     )
     .default('/mcp')
@@ -192,7 +198,11 @@ export const configSchema = z.strictObject({
   ),
   routes: z.array(routeSchema).max(10_000).default([]).describe('Rules for calls; the first that matches counts.'),
   catalog: catalogSchema.prefault({}).describe('How the names of all servers are merged into one list.'),
-  auth: authSchema.default({ type: 'none' }).describe('Authentication of clients.'),
+  auth: authSchema
+    .default({ type: 'none' })
+    .describe(
+      'Authentication of clients: one provider, or a list of which the first one decides whose credential a request carries.',
+    ),
   rateLimits: rateLimitsSchema.prefault({}).describe('Token buckets beside those of routes.'),
   cache: cacheSchema.prefault({}).describe('Response cache; `routes[].cache` says which answers are stored.'),
   limits: limitsSchema.prefault({}).describe('Limits of everything that grows.'),

@@ -7,6 +7,7 @@ import { renderMetrics } from '../../observe/metrics.js';
 import { buildStats, renderStats } from '../../observe/stats.js';
 import { scanResponse } from '../../upstream/core/control.js';
 import { type ListPage, type PageSource, readPage } from '../../upstream/core/list-page.js';
+import { checkPassword } from './check-password.js';
 import { fetchKeys } from './fetch-keys.js';
 
 /** The tasks by name. */
@@ -17,6 +18,7 @@ export const TASKS = {
   renderStats,
   buildStats,
   fetchKeys,
+  checkPassword,
   // Copied, because the bytes arrive as shared memory, which not every API of Node.js accepts.
   readPage: (source: PageSource): ListPage => readPage({ ...source, bytes: new Uint8Array(source.bytes) }),
   scanResponse: (bytes: Uint8Array): Int32Array | null => scanResponse(decoder, bytes)?.words ?? null,

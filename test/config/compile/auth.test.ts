@@ -13,19 +13,22 @@ const auth = (value: object) => ({ auth: value });
 test('bearer tokens are given as a list or by subject', () => {
   const expected = {
     type: 'bearer',
+    scheme: 1,
     tokens: [
-      { token: 'alice-token', subject: 'alice', scopes: ['a', 'b'] },
-      { token: 'bob-token=', subject: 'bob', scopes: [] },
+      { token: 'alice-token', subject: 'alice', scopes: ['a', 'b'], permissions: ['read'], metadata: { team: '7' } },
+      { token: 'bob-token=', subject: 'bob', scopes: [], permissions: [], metadata: {} },
     ],
-    resourceMetadata: null,
   };
   const list = [
-    { token: 'alice-token', subject: 'alice', scopes: 'a b' },
+    { token: 'alice-token', subject: 'alice', scopes: 'a b', permissions: 'read', metadata: { team: 7 } },
     { token: 'bob-token=', subject: 'bob' },
   ];
-  assert.deepEqual(snapshotOfObject(auth({ type: 'bearer', tokens: list })).auth, expected);
-  const map = { alice: { token: 'alice-token', scopes: ['a', 'b'] }, bob: 'bob-token=' };
-  assert.deepEqual(snapshotOfObject(auth({ type: 'bearer', tokens: map })).auth, expected);
+  assert.deepEqual(snapshotOfObject(auth({ type: 'bearer', tokens: list })).auth.providers, [expected]);
+  const map = {
+    alice: { token: 'alice-token', scopes: ['a', 'b'], permissions: ['read'], metadata: { team: 7 } },
+    bob: 'bob-token=',
+  };
+  assert.deepEqual(snapshotOfObject(auth({ type: 'bearer', tokens: map })).auth.providers, [expected]);
 });
 
 const SECRET = 'x'.repeat(32);
@@ -142,21 +145,21 @@ test('public keys are taken as PEM, as JWK and as a key set', () => {
     edwards.export({ type: 'spki', format: 'pem' }),
   ];
   for (const publicKey of keys) {
-    const compiled = snapshotOfObject(jwt({ publicKey })).auth;
-    assert.equal(compiled.type === 'jwt' && compiled.publicKey, String(publicKey).trim());
+    const [compiled] = snapshotOfObject(jwt({ publicKey })).auth.providers;
+    assert.equal(compiled?.type === 'jwt' && compiled.publicKey, String(publicKey).trim());
   }
 });
 
 test('a PEM key may stand on one line, as in a variable', () => {
-  const compiled = snapshotOfObject(jwt({ publicKey: PUBLIC_PEM.trim().replaceAll('\n', '\\n') })).auth;
-  assert.equal(compiled.type === 'jwt' && compiled.publicKey, PUBLIC_PEM.trim());
+  const [compiled] = snapshotOfObject(jwt({ publicKey: PUBLIC_PEM.trim().replaceAll('\n', '\\n') })).auth.providers;
+  assert.equal(compiled?.type === 'jwt' && compiled.publicKey, PUBLIC_PEM.trim());
 });
 
 test('the metadata address can be carried by a header', () => {
   const metadata = (resourceMetadata: string) =>
     auth({ type: 'bearer', tokens: { a: 'token-of-a' }, resourceMetadata });
   const compiled = snapshotOfObject(metadata('https://a.example/x"y\r\nSet-Cookie: z')).auth;
-  assert.equal(compiled.type === 'bearer' && compiled.resourceMetadata, 'https://a.example/x%22ySet-Cookie:%20z');
+  assert.equal(compiled.resourceMetadata, 'https://a.example/x%22ySet-Cookie:%20z');
   assert.match(problemsOfObject(metadata('ftp://a.example/'))[0] as string, /^auth\.resourceMetadata: must start with/);
 });
 
@@ -169,13 +172,10 @@ test('a key file is read, relative to the configuration file', async (t) => {
     'auth: { type: jwt, audience: [a, b], publicKeyFile: key.pem, algorithms: ES256, issuer: i }\nsessions: { keyFile: s.key }\nmcpServers: { a: { command: x, cwd: sub } }\n',
   );
   const snapshot = compileSnapshot(await loadConfigFile(file));
-  assert.equal(snapshot.auth.type, 'jwt');
-  if (snapshot.auth.type !== 'jwt') return;
-  assert.equal(snapshot.auth.publicKey, PUBLIC_PEM.trim());
-  assert.deepEqual(
-    [snapshot.auth.algorithms, snapshot.auth.audience, snapshot.auth.issuer],
-    [['ES256'], ['a', 'b'], 'i'],
-  );
+  const [provider] = snapshot.auth.providers;
+  assert.ok(provider?.type === 'jwt');
+  assert.equal(provider.publicKey, PUBLIC_PEM.trim());
+  assert.deepEqual([provider.algorithms, provider.audience, provider.issuer], [['ES256'], ['a', 'b'], 'i']);
   assert.deepEqual([snapshot.sessions.keyFile, snapshot.sessions.isKeyFileOptional], [join(folder, 's.key'), false]);
   const [endpoint] = snapshot.servers[0]?.endpoints ?? [];
   assert.equal(endpoint?.transport === 'stdio' && endpoint.cwd, join(folder, 'sub'));
