@@ -1,4 +1,5 @@
 import { configFaults } from '../catalog/route-faults.js';
+import { authWarnings } from '../config/auth-warnings.js';
 import { compileSnapshot } from '../config/compile/index.js';
 import { loadConfigFile } from '../config/load.js';
 import type { LoadedConfig } from '../config/loaded.js';
@@ -98,7 +99,7 @@ async function detectRuntime(snapshot: Snapshot): Promise<Runtime> {
 function report(loaded: LoadedConfig, snapshot: Snapshot, upstreams: readonly Upstream[], runtime: Runtime): object {
   return {
     valid: true,
-    warnings: loaded.warnings,
+    warnings: [...loaded.warnings, ...authWarnings(snapshot.auth)],
     upstreams,
     renamed: shownRenames(loaded, snapshot),
     routes: configFaults(snapshot).map(({ route, kind, detail }) => ({
@@ -132,6 +133,7 @@ function printReport(
   const shownHost = loaded.shownAt(['host']) ?? snapshot.host;
   const adminHost = loaded.shownAt(['admin', 'host']) ?? snapshot.admin?.host ?? '';
   for (const warning of loaded.warnings) printWarning(warning);
+  for (const warning of authWarnings(snapshot.auth)) printWarning(warning);
   for (const { route, detail } of configFaults(snapshot)) printWarning(loaded.mask(`route ${route} ${detail}`));
   printLine(`${file} ${style('green', 'can be used')}.`);
   section('Listeners', [

@@ -24,6 +24,8 @@ interface Kept {
   readonly freshUntil: Seconds;
   /** Wall clock up to which it counts while the endpoint is down. */
   readonly expiresAt: Seconds;
+  /** Whether the token itself ends then. */
+  readonly hasExpiry: boolean;
 }
 
 const INACTIVE: InquiryAnswer = Object.freeze({ outcome: 'inactive' });
@@ -69,7 +71,8 @@ export class Introspection {
     const now = Date.now() / 1_000;
     const kept = this.#active.get(digest);
     if (kept !== undefined && now < kept.freshUntil) return Promise.resolve(answerOf(kept));
-    if (this.#inactive.get(digest) === true) return Promise.resolve(INACTIVE);
+    const isOver = kept?.hasExpiry === true && kept.expiresAt <= now;
+    if (isOver || this.#inactive.get(digest) === true) return Promise.resolve(INACTIVE);
     const pending = this.#pending.get(digest);
     if (pending !== undefined) return pending;
     const isPaused = performance.now() - this.#failedAt < PAUSE_MS;
@@ -97,15 +100,16 @@ export class Introspection {
     this.#isDown = false;
     const now = Date.now() / 1_000;
     const { active, exp } = claims;
+    const hasExpiry = typeof exp === 'number';
     // An `exp` that is no number is one that cannot be kept (RFC 7662 section 2.2).
-    const isExpired = exp !== undefined && !(typeof exp === 'number' && exp > now);
+    const isExpired = exp !== undefined && !(hasExpiry && exp > now);
     if (active !== true || isExpired) {
       this.#active.delete(digest);
       this.#inactive.set(digest, true);
       return INACTIVE;
     }
-    const freshUntil = Math.min(now + cacheMs / 1_000, typeof exp === 'number' ? exp : Number.POSITIVE_INFINITY);
-    const kept: Kept = { claims, freshUntil, expiresAt: typeof exp === 'number' ? exp : freshUntil };
+    const freshUntil = Math.min(now + cacheMs / 1_000, hasExpiry ? exp : Number.POSITIVE_INFINITY);
+    const kept: Kept = { claims, freshUntil, expiresAt: hasExpiry ? exp : freshUntil, hasExpiry };
     this.#active.set(digest, kept);
     return answerOf(kept);
   }
