@@ -100,16 +100,17 @@ export class Introspection {
     this.#isDown = false;
     const now = Date.now() / 1_000;
     const { active, exp } = claims;
-    const hasExpiry = typeof exp === 'number';
-    // An `exp` that is no number is one that cannot be kept (RFC 7662 section 2.2).
-    const isExpired = exp !== undefined && !(hasExpiry && exp > now);
-    if (active !== true || isExpired) {
+    // Whole seconds, as verdicts have them. An `exp` that is no number is one that cannot be kept (RFC 7662 section 2.2).
+    const hasExpiry = exp !== undefined;
+    const end = typeof exp === 'number' && Number.isFinite(exp) ? Math.floor(exp) : 0;
+    if (active !== true || (hasExpiry && !(end > now))) {
       this.#active.delete(digest);
       this.#inactive.set(digest, true);
       return INACTIVE;
     }
-    const freshUntil = Math.min(now + cacheMs / 1_000, hasExpiry ? exp : Number.POSITIVE_INFINITY);
-    const kept: Kept = { claims, freshUntil, expiresAt: hasExpiry ? exp : freshUntil, hasExpiry };
+    const counts = Math.floor(now + cacheMs / 1_000);
+    const freshUntil = hasExpiry ? Math.min(counts, end) : counts;
+    const kept: Kept = { claims, freshUntil, expiresAt: hasExpiry ? end : freshUntil, hasExpiry };
     this.#active.set(digest, kept);
     return answerOf(kept);
   }
@@ -119,7 +120,7 @@ export class Introspection {
     const now = Date.now() / 1_000;
     const kept = this.#active.get(digest);
     if (kept === undefined || kept.expiresAt <= now) return UNAVAILABLE;
-    return answerOf({ ...kept, freshUntil: Math.min(kept.expiresAt, now + STALE_SECONDS) });
+    return answerOf({ ...kept, freshUntil: Math.min(kept.expiresAt, Math.floor(now) + STALE_SECONDS) });
   }
 
   #failed(error: unknown): void {

@@ -6,7 +6,7 @@ import type { IntrospectionProvider } from '../../src/config/auth-snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import { claimList } from './claims.js';
 import type { Inquiries } from './inquiries.js';
-import { principal } from './principal.js';
+import { NEVER, principal } from './principal.js';
 import { type Accepted, type Judge, type RefusalLog, type Refused, refused, type VerifierContext } from './verifier.js';
 
 const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
@@ -41,7 +41,8 @@ export class Introspection implements Judge {
     const settings = this.#settings;
     const answer = await this.#inquiries.ask({ kind: 'introspect', url: settings.introspectionUrl, token });
     if (answer.outcome === 'unavailable') return refused(AUTH_UNAVAILABLE, false);
-    if (answer.outcome !== 'active') return refused(INVALID_TOKEN);
+    // The front remembers it, for `negativeCacheMs`.
+    if (answer.outcome !== 'active') return refused(INVALID_TOKEN, false);
     const { claims, until } = answer;
     const now = Date.now() / 1_000;
     const subject = claims[settings.subjectClaim];
@@ -65,7 +66,7 @@ export class Introspection implements Judge {
       scopes: claimList(claims, settings.scopeClaims),
       permissions: claimList(claims, settings.permissionClaims),
     };
-    const found = principal('oauth2', settings.introspectionUrl, grant, Math.floor(until));
+    const found = principal('oauth2', settings.introspectionUrl, grant, Math.min(NEVER, until));
     return { principal: found, issuedAt: typeof iat === 'number' ? iat : null, tolerance: 0 };
   }
 }
