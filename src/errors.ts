@@ -108,12 +108,16 @@ export const ERRORS = {
     rpc: -32601,
     sentence: 'There is nothing at this path; the MCP endpoint is /mcp.',
   }),
-  GW_UNAUTHENTICATED: client({ status: 401, rpc: -32001, sentence: 'A valid bearer token is required.' }),
-  GW_INVALID_TOKEN: client({ status: 401, rpc: -32001, sentence: 'The bearer token is invalid or expired.' }),
+  GW_UNAUTHENTICATED: client({
+    status: 401,
+    rpc: -32001,
+    sentence: 'A valid credential is required; WWW-Authenticate says which kinds are taken (auth).',
+  }),
+  GW_INVALID_TOKEN: client({ status: 401, rpc: -32001, sentence: 'The credential is invalid or expired.' }),
   GW_INSUFFICIENT_SCOPE: client({
     status: 403,
     rpc: -32001,
-    sentence: 'The token does not grant a scope that this operation needs.',
+    sentence: 'The credential does not grant a scope that this operation needs.',
   }),
   GW_RATE_LIMITED: client({
     status: 429,
@@ -167,7 +171,8 @@ export const ERRORS = {
     status: 503,
     rpc: -32603,
     retryable: true,
-    sentence: 'The keys that verify tokens (auth.jwksUrl) cannot be loaded at the moment; retry later.',
+    sentence:
+      'The credential cannot be checked at the moment: the keys (auth.jwksUrl) or the introspection endpoint (auth.introspectionUrl) cannot be reached, or too many passwords wait for their check (auth.maxWaiting); retry later.',
   }),
   GW_UPSTREAM_CLOSED: upstream({
     status: 200,
@@ -395,6 +400,20 @@ export const ERRORS = {
     rpc: -32602,
     sentence:
       'The arguments are too large to be compared with the rules of the gateway (limits.ringBytes); send less in one call.',
+  }),
+  GW_UPSTREAM_CREDENTIALS: upstream({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'The gateway could not get credentials for the upstream (mcpServers.NAME.auth).',
+  }),
+  GW_CLIENT_TOKEN_REQUIRED: client({
+    status: 200,
+    restStatus: 403,
+    rpc: -32603,
+    sentence:
+      'The upstream is called with a token of the caller, and this request has none; send a bearer token (mcpServers.NAME.auth).',
   }),
 } as const satisfies Record<string, ErrorRow>;
 

@@ -17,7 +17,8 @@ import { Ask, RequestFlag, Verdict } from '../src/shared/records.js';
 import { maxResultBytes, Ring } from '../src/shared/ring.js';
 import type { FrontMessage, PolicyTask, WorkerMessage } from '../src/shared/worker-messages.js';
 import { Authenticator, Outcome } from './authenticate/index.js';
-import { type KeyRequests, KeySource } from './authenticate/keys.js';
+import { Inquiries, type InquiryRequests } from './authenticate/inquiries.js';
+import { type KeyRequests, KeySources } from './authenticate/keys.js';
 import { ANONYMOUS, type Principal } from './authenticate/principal.js';
 import { RefusalReports } from './authenticate/refusal-reports.js';
 import { Revoked } from './authenticate/revoked.js';
@@ -38,7 +39,7 @@ const METHOD_NOT_FOUND = errorNumber('GW_METHOD_NOT_FOUND');
 const METHOD_NOT_FOUND_MODERN = errorNumber('GW_METHOD_NOT_FOUND_MODERN');
 
 /** What the decider uses of the front besides the rings (front-link.ts). */
-export interface Front extends FrontBell, KeyRequests {
+export interface Front extends FrontBell, KeyRequests, InquiryRequests {
   post(message: FrontMessage): void;
   /** The next message that has arrived, without waiting for a turn of the event loop; null = none. */
   receive(): WorkerMessage | null;
@@ -52,7 +53,8 @@ export class Decider {
   readonly #front: Front;
   readonly #epochs: Epochs;
   readonly #counters: Counters;
-  readonly #keys: KeySource;
+  readonly #keys: KeySources;
+  readonly #inquiries: Inquiries;
   readonly #revoked: Revoked;
   readonly #refusals: RefusalReports;
   readonly #task: PolicyTask;
@@ -87,7 +89,8 @@ export class Decider {
     this.#verdict = new VerdictWriter(verdicts, front);
     this.#epochs = new Epochs(task.epochs);
     this.#counters = new Counters(task.counters, task.worker + 1);
-    this.#keys = new KeySource(front, task.keys);
+    this.#keys = new KeySources(front, task.keys);
+    this.#inquiries = new Inquiries(front);
     this.#revoked = new Revoked(task.revoked);
     this.#refusals = new RefusalReports(front);
     this.#snapshot = task.snapshot;
@@ -155,6 +158,9 @@ export class Decider {
       case 'keys':
         this.#keys.receive(message);
         break;
+      case 'inquiryAnswer':
+        this.#inquiries.receive(message.id, message.answer);
+        break;
       case 'revocation':
         // Remembered tokens are forgotten when the epoch in shared memory changes, which happens after this was posted.
         this.#revoked.receive(message);
@@ -202,7 +208,15 @@ export class Decider {
   }
 
   #newAuthenticator(): Authenticator {
-    return new Authenticator(this.#snapshot.auth, this.#counters, this.#keys, this.#revoked, this.#refusals);
+    const { auth } = this.#snapshot;
+    this.#keys.keep(new Set(auth.providers.flatMap((one) => (one.type === 'jwt' ? (one.jwksUrl ?? []) : []))));
+    return new Authenticator(auth, {
+      counters: this.#counters,
+      keys: this.#keys,
+      inquiries: this.#inquiries,
+      revoked: this.#revoked,
+      refusals: this.#refusals,
+    });
   }
 
   #newGuard(layout: BucketLayout, client: CurrentClient): Guard {
@@ -270,9 +284,9 @@ export class Decider {
   #decide(request: RequestRecord): void {
     this.#counters.add(Counter.decisions);
     this.#begin(request);
-    const { bytes, words, tokenStart, tokenEnd } = request;
+    const { bytes, scheme, words, tokenStart, tokenEnd } = request;
     const hasToken = request.has(RequestFlag.hasToken);
-    const outcome = this.#authenticator.check(bytes, tokenStart, tokenEnd, hasToken, Date.now() / 1000, words);
+    const outcome = this.#authenticator.check(scheme, bytes, tokenStart, tokenEnd, hasToken, Date.now() / 1000, words);
     if (outcome === Outcome.known) this.#judge(request, this.#authenticator.principal);
     else if (outcome === Outcome.refused) this.#verdict.deny(this.#authenticator.error);
     else void this.#decideWhenVerified(request.copy());
@@ -283,7 +297,8 @@ export class Decider {
     const authenticator = this.#authenticator;
     const revocation = this.#revocation;
     this.#pending += 1;
-    const outcome = await authenticator.verify(request.bytes.toString('latin1', request.tokenStart, request.tokenEnd));
+    const credential = request.bytes.toString('latin1', request.tokenStart, request.tokenEnd);
+    const outcome = await authenticator.verify(request.scheme, credential);
     this.#pending -= 1;
     this.#now = monotonic();
     try {

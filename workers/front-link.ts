@@ -1,6 +1,6 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { ring } from '../native/index.js';
-import type { BellAddress, FrontMessage, WorkerMessage } from '../src/shared/worker-messages.js';
+import type { BellAddress, FrontMessage, Inquiry, WorkerMessage } from '../src/shared/worker-messages.js';
 import type { Front } from './decide.js';
 
 /** What a worker has of the front besides the rings: its doorbell and a message port. Made by policy.ts, one per worker. */
@@ -21,8 +21,12 @@ export class FrontLink implements Front {
     this.#port.postMessage(message);
   }
 
-  requestKeys(version: number): void {
-    this.post({ type: 'needKeys', version });
+  requestKeys(url: string, version: number): void {
+    this.post({ type: 'needKeys', url, version });
+  }
+
+  inquire(id: number, inquiry: Inquiry): void {
+    this.post({ type: 'inquiry', id, inquiry });
   }
 
   receive(): WorkerMessage | null {

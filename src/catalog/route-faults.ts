@@ -4,6 +4,7 @@
  */
 
 import { unchangedNames } from '../../workers/find/spellings.js';
+import type { AuthProvider, Grant } from '../config/auth-snapshot.js';
 import type { PatternText } from '../config/match.js';
 import type { CatalogRules, RouteSnapshot, Snapshot } from '../config/snapshot.js';
 import { acceptedForm, type Rename } from '../protocol/name-forms.js';
@@ -50,16 +51,46 @@ export function configFaults({ auth, catalog, routes, servers }: Snapshot): Rout
 
 /** Routes whose `requiredScopes` no client can have. An issuer of JWTs can grant any. */
 export function grantFaults(routes: readonly RouteSnapshot[], auth: Snapshot['auth']): RouteFault[] {
-  if (auth.type === 'jwt') return [];
-  const tokens = auth.type === 'none' ? [] : auth.tokens.map(({ scopes }) => new Set(scopes));
+  const { providers } = auth;
+  const grants = providers.map(grantsOf);
+  if (grants.includes(null)) return [];
+  const tokens = grants.flatMap((of) => (of ?? []).map(({ scopes }) => new Set(scopes)));
   return routes.flatMap(({ failOverOf, name, requiredScopes }): RouteFault[] => {
     if (requiredScopes.length === 0 || failOverOf !== undefined) return [];
     if (tokens.some((scopes) => requiredScopes.every((scope) => scopes.has(scope)))) return [];
     const needed = `requires ${requiredScopes.join(' ')}`;
     const why =
-      auth.type === 'none' ? 'with auth: none no client has a scope' : 'no token of auth.tokens has all of them';
+      providers.length === 0
+        ? 'with auth: none no client has a scope'
+        : `no ${credentialsOf(providers)} has all of them`;
     return [{ route: name, kind: 'no-grant', detail: `${needed}, but ${why}: every call on it is refused` }];
   });
+}
+
+/** What the configuration itself grants; null = somebody else does, and can grant anything. */
+function grantsOf(provider: AuthProvider): readonly Pick<Grant, 'scopes'>[] | null {
+  switch (provider.type) {
+    case 'bearer':
+    case 'apiKey':
+      return provider.tokens;
+    case 'basic':
+      return provider.users;
+    case 'proxyHeader':
+      return provider.scopesHeader === null ? [] : null;
+    default:
+      return null;
+  }
+}
+
+/** What the credentials of some providers are called in the configuration. */
+function credentialsOf(providers: readonly AuthProvider[]): string {
+  const [only] = providers;
+  if (providers.length !== 1 || only === undefined || only.type === 'proxyHeader') return 'client of auth';
+  return only.type === 'basic'
+    ? 'user of auth.users'
+    : only.type === 'apiKey'
+      ? 'key of auth.keys'
+      : 'token of auth.tokens';
 }
 
 /**

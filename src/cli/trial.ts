@@ -227,7 +227,7 @@ function trialIsolation({ isolation }: ServerSnapshot): ServerSnapshot['isolatio
 function trialSnapshot(snapshot: Snapshot): Snapshot {
   return {
     ...snapshot,
-    auth: { type: 'none' },
+    auth: { ...snapshot.auth, providers: [] },
     // They are only compared with what is offered: lists are on no route.
     routes: snapshot.routes.map((route) => ({ ...route, requiredScopes: [] })),
     catalog: { ...snapshot.catalog, startupWaitMs: 0, firstListWaitMs: 0, manifestFile: false },

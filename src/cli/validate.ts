@@ -1,3 +1,4 @@
+import { authWarnings } from '../config/auth-warnings.js';
 import { compileSnapshot } from '../config/compile/index.js';
 import { loadConfigFile } from '../config/load.js';
 import type { LoadedConfig } from '../config/loaded.js';
@@ -111,7 +112,7 @@ function report(
 ): object {
   return {
     valid: true,
-    warnings: loaded.warnings,
+    warnings: [...loaded.warnings, ...authWarnings(snapshot.auth)],
     upstreams,
     renamed: shownRenames(loaded, snapshot),
     listed: { servers: known.listed.map((name) => loaded.mask(name)), note: loaded.mask(known.note) },
@@ -152,6 +153,7 @@ function printReport(
   const shownHost = loaded.shownAt(['host']) ?? snapshot.host;
   const adminHost = loaded.shownAt(['admin', 'host']) ?? snapshot.admin?.host ?? '';
   for (const warning of loaded.warnings) printWarning(warning);
+  for (const warning of authWarnings(snapshot.auth)) printWarning(warning);
   for (const { route, detail } of known.routeFaults) printWarning(loaded.mask(`route ${route} ${detail}`));
   for (const { server, key, pattern } of known.unmatched) {
     printWarning(loaded.mask(`mcpServers.${server}.${key}: ${JSON.stringify(pattern)} matches nothing that it offers`));
@@ -161,7 +163,7 @@ function printReport(
     ['endpoint', snapshot.listens ? `http://${authority({ ...snapshot, host: shownHost })}${snapshot.path}` : 'none'],
     ['transports', transportsOf(snapshot)],
     ['admin', snapshot.admin === null ? 'none' : `http://${authority({ ...snapshot.admin, host: adminHost })}`],
-    ['auth', snapshot.auth.type],
+    ['auth', snapshot.auth.providers.map(({ type }) => type).join(', ') || 'none'],
     ['session key', sessionKeyOf(loaded, snapshot)],
     ['lists', loaded.mask(known.note)],
     ['workers', String(snapshot.workers)],

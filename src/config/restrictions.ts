@@ -7,5 +7,5 @@ export function isHiding({ permissions, requiredScopes, whenDenied }: RouteSnaps
 
 /** Whether what is listed depends on who asks: otherwise lists are the same for all. */
 export function restrictsLists({ auth, routes }: Pick<Snapshot, 'auth' | 'routes'>): boolean {
-  return auth.type !== 'none' && routes.some(isHiding);
+  return auth.providers.length > 0 && routes.some(isHiding);
 }

@@ -5,6 +5,7 @@
  */
 import type { KnownSecret } from '../secrets/show.js';
 import type { Bytes, Count, Milliseconds, Seconds } from '../units.js';
+import type { AuthSnapshot } from './auth-snapshot.js';
 import type { ConditionsSnapshot, PatternText, VariantsSnapshot } from './match.js';
 import type { FRONT_ENDS, LOG_FORMATS, LOG_LEVELS } from './schema/index.js';
 import type { UrlTransport } from './schema/servers.js';
@@ -20,6 +21,8 @@ export interface Snapshot {
   readonly port: number;
   /** false = no listener for clients (`port: false`); `port` is 0 then. */
   readonly listens: boolean;
+  /** Origin of the gateway as clients see it, without a slash at its end; `null` = `http://` and the `Host` of the request. */
+  readonly publicUrl: string | null;
   /** Path of the MCP endpoint besides `/mcp` and `/`. */
   readonly path: string;
   /** `null` = no admin listener. */
@@ -62,40 +65,6 @@ export interface TransportsSnapshot {
   readonly rest: boolean;
 }
 
-/** How clients authenticate. */
-export type AuthSnapshot =
-  | { readonly type: 'none' }
-  | {
-      readonly type: 'bearer';
-      readonly tokens: readonly {
-        readonly token: string;
-        readonly subject: string;
-        readonly scopes: readonly string[];
-        readonly permissions?: readonly string[];
-      }[];
-      readonly resourceMetadata: string | null;
-    }
-  | {
-      readonly type: 'jwt';
-      /** Accepted `alg` values; never `none`. */
-      readonly algorithms: readonly string[];
-      readonly secret: string | null;
-      /** PEM text (SPKI or certificate) or JWK(S) JSON text. */
-      readonly publicKey: string | null;
-      readonly jwksUrl: string | null;
-      /** Pause between two fetches for unknown key ids, and how long keys may serve. */
-      readonly jwksCooldownMs: Milliseconds;
-      readonly jwksMaxAgeMs: Milliseconds;
-      readonly issuer: string | null;
-      readonly audience: readonly string[];
-      readonly clockToleranceSeconds: Seconds;
-      /** Claim that names the subject; default `sub`. */
-      readonly subjectClaim: string;
-      /** Claims read for scopes, in order; default `scope`, `scp`, `scopes`, `permissions`. */
-      readonly scopeClaims: readonly string[];
-      readonly resourceMetadata: string | null;
-    };
-
 /** One upstream namespace. */
 export interface ServerSnapshot {
   readonly name: string;
@@ -120,6 +89,11 @@ export interface ServerSnapshot {
   readonly priority: number;
   /** Scope of a legacy child or upstream session: shared by all clients, or one for each client session or principal. */
   readonly isolation: 'auto' | 'shared' | 'session' | 'principal';
+  /**
+   * Calls are sent with credentials of the client that makes them, so clients share no upstream session and no answer;
+   * `isolation` is `session` or `principal` then.
+   */
+  readonly clientCredentials: boolean;
   /** Dedicated children or upstream sessions per endpoint at once, besides the shared one. */
   readonly maxDedicated: Count;
   /** Idle time after which a dedicated child or session is stopped. */

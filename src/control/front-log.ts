@@ -18,6 +18,13 @@ export class FrontLog implements PipelineLog {
     this.#logger.error({ error: error instanceof Error ? error.stack : String(error) }, 'a stage failed');
   }
 
+  ignoredProxy(address: string): void {
+    this.#logger.warn(
+      { address },
+      'headers that name a subject were ignored: the peer is not one of auth.trustedProxies (said once for each configuration)',
+    );
+  }
+
   tooManyFrames(address: string): void {
     this.#counters.add(Counter.webSocketsTooFast);
     const suppressed = this.#frames.admit(performance.now());

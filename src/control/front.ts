@@ -145,7 +145,7 @@ export class Front {
 
     // The end of sessions, streams, rights and cancelled requests.
     const ends = new SessionEnds({ write, sessions, streams, requests, subscriptions, upstreams });
-    const rights = new Rights({ epochs: pool.epochs, policy: dispatch, subscriptions, listener: ends, log });
+    const rights = new Rights({ config, epochs: pool.epochs, policy: dispatch, subscriptions, listener: ends, log });
     const cancellation = new Cancellation({ table, dispatch, write, streams: ends });
 
     // The stages before the verdict, and the pipeline that joins all stages.

@@ -18,13 +18,17 @@ import { Ring, ringMemory } from '../shared/ring.js';
 import type {
   BellAddress,
   FrontMessage,
+  Inquiry,
   KeyMessage,
   PolicyTask,
   RevocationMessage,
   WorkerMessage,
 } from '../shared/worker-messages.js';
 import type { Milliseconds } from '../units.js';
-import { JwksCache, type KeyReceiver } from './jwks-cache.js';
+import { CredentialChecks } from './credential-checks.js';
+import type { KeyReceiver } from './jwks-cache.js';
+import { KeySets } from './key-sets.js';
+import { checkPassword, type PasswordChecker } from './threads/check-password.js';
 import type { KeyLoader } from './threads/fetch-keys.js';
 
 /** Owner number of the front in the buckets; worker n is n + 2. */
@@ -45,6 +49,8 @@ export interface WorkerPoolOptions {
   readonly filename?: string;
   /** Loads key sets; default this thread. */
   readonly keys?: KeyLoader;
+  /** Checks hashed passwords; default this thread. */
+  readonly passwords?: PasswordChecker;
   /** The revocations for workers that start; default none. */
   readonly revocations?: { messages(): readonly RevocationMessage[] };
   /** Receives errors in decisions and crashes of workers, one sentence without request data. */
@@ -90,7 +96,8 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
   readonly #piscina: Piscina;
   readonly #slots: Slot[] = [];
   readonly #bell;
-  readonly #jwks: JwksCache;
+  readonly #keys: KeySets;
+  readonly #checks: CredentialChecks;
   readonly #tasks = new Set<Promise<void>>();
   /** Workers whose doorbell is rung at the end of this turn. */
   readonly #wakes: number[] = [];
@@ -100,7 +107,8 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
   #buckets: Buckets;
   #closing = false;
   #failures = 0;
-  #keyVersion = 0;
+  /** By URL; as many as were ever configured. */
+  readonly #keyVersions = new Map<string, number>();
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
@@ -117,7 +125,9 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
     this.counterMemory = counterMemory(this.size + 1, limits.maxToolMetrics + servers.length + variants + 1);
     this.counters = new Counters(this.counterMemory, 0);
     this.#buckets = bucketsOf(options.snapshot);
-    this.#jwks = new JwksCache(this.counters, this, options.keys);
+    this.#keys = new KeySets(this.counters, this, options.keys);
+    const passwords = options.passwords ?? { checkPassword: async (check) => checkPassword(check) };
+    this.#checks = new CredentialChecks(passwords, this.counters, { warn: (sentence) => this.#report(sentence) });
     this.#bell = createDoorbell(() => this.#listener?.verdictsReady());
     this.#piscina = new Piscina({
       filename: options.filename ?? fileURLToPath(new URL('../../workers/entry.cjs', import.meta.url)),
@@ -132,7 +142,8 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
     });
     // A thread that dies between two tasks fails no task; failures of tasks are reported by their promises.
     this.#piscina.on('error', (error: unknown) => this.#report(`policy pool: ${reason(error)}`));
-    this.#jwks.configure(options.snapshot.auth);
+    this.#keys.configure(options.snapshot.auth);
+    this.#checks.configure(options.snapshot.auth);
     for (let index = 0; index < this.size; index += 1) {
       const slot = new Slot(index, 1, limits.ringBytes);
       this.#slots.push(slot);
@@ -204,7 +215,8 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
       carryBuckets(this.#buckets, planBuckets(before), buckets, planBuckets(snapshot));
       this.#buckets = buckets;
     }
-    this.#jwks.configure(snapshot.auth);
+    this.#keys.configure(snapshot.auth);
+    this.#checks.configure(snapshot.auth);
     this.#post({ type: 'snapshot', snapshot, buckets: this.#buckets.layout });
     this.epochs.setSnapshot(snapshot.version);
   }
@@ -239,7 +251,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
    */
   async close(drainMs: Milliseconds = 2_000): Promise<void> {
     this.#closing = true;
-    this.#jwks.close();
+    this.#keys.close();
     this.#post({ type: 'drain' });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise((resolve) => {
@@ -270,7 +282,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
       verdicts: slot.verdictMemory,
       bell: { handle: this.#bell.handle, cell: this.#bell.cell },
       port: port2,
-      keys: this.#jwks.current(),
+      keys: this.#keys.current(),
       revoked: this.#options.revocations?.messages() ?? [],
     };
     const run = this.#piscina.run(task, { transferList: [port2], signal: slot.abort.signal }).then(
@@ -288,12 +300,19 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
       // Records were put on the ring while the thread started.
       this.wake(slot.index);
     } else if (message.type === 'needKeys') {
-      void this.#jwks.request(message.version);
+      void this.#keys.request(message.url, message.version);
+    } else if (message.type === 'inquiry') {
+      void this.#answer(slot, message.id, message.inquiry);
     } else if (message.type === 'refusedToken') {
       this.#report(`a token with a good signature was refused: ${message.why}`);
     } else {
       this.#report(`policy worker ${slot.index}: ${message.message}`);
     }
+  }
+
+  async #answer(slot: Slot, id: number, inquiry: Inquiry): Promise<void> {
+    const answer = await this.#checks.answer(inquiry);
+    slot.port?.postMessage({ type: 'inquiryAnswer', id, answer } satisfies WorkerMessage);
   }
 
   #ended(slot: Slot, why: string): void {
@@ -323,8 +342,9 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
   /** Sends keys to the workers. When they have changed, tokens must be verified again. */
   useKeys(keys: KeyMessage): void {
     this.#post(keys);
-    if (this.#keyVersion !== 0 && keys.version !== this.#keyVersion) this.epochs.revoke();
-    this.#keyVersion = keys.version;
+    const before = this.#keyVersions.get(keys.url);
+    if (before !== undefined && keys.version !== before) this.epochs.revoke();
+    this.#keyVersions.set(keys.url, keys.version);
   }
 
   #post(message: WorkerMessage): void {

@@ -12,6 +12,7 @@ import { counterMemory } from '../shared/counters.js';
 import { Epochs, epochMemory } from '../shared/epochs.js';
 import { RECORD_VERSION, VERDICT_HEAD, Verdict } from '../shared/records.js';
 import { Ring, ringMemory } from '../shared/ring.js';
+import { Scheme } from '../shared/scheme.js';
 import { VerdictRecord } from '../shared/verdict-record.js';
 import { EXPLAINED_TOKEN, type ExplainedCall, exchangeOf, QuestionError } from './question.js';
 
@@ -73,9 +74,10 @@ export function decide(call: ExplainedCall, snapshot: Snapshot, catalog: Catalog
 
 /** The rules with one client, who is the one that is asked about. */
 function withPrincipal(snapshot: Snapshot, { subject, scopes, permissions }: ExplainedCall): Snapshot {
-  if (snapshot.auth.type === 'none' || subject === null) return snapshot;
-  const token = { token: EXPLAINED_TOKEN, subject, scopes, permissions };
-  return { ...snapshot, auth: { type: 'bearer', tokens: [token], resourceMetadata: null } };
+  if (snapshot.auth.providers.length === 0 || subject === null) return snapshot;
+  const token = { token: EXPLAINED_TOKEN, subject, scopes, permissions, metadata: {} };
+  const provider = { type: 'bearer', scheme: Scheme.bearer, tokens: [token] } as const;
+  return { ...snapshot, auth: { ...snapshot.auth, providers: [provider] } };
 }
 
 function createDecider(
@@ -103,9 +105,9 @@ function createDecider(
       ...rings,
       bell: { handle: 0, cell: null },
       port: port1,
-      keys: null,
+      keys: [],
       revoked: [],
     },
-    { ring() {}, post() {}, receive: () => null, requestKeys() {} },
+    { ring() {}, post() {}, receive: () => null, requestKeys() {}, inquire() {} },
   );
 }

@@ -85,6 +85,8 @@ export const SINGLE_COUNTERS: Readonly<Record<SingleCounter, { readonly name: st
   cacheEvicted: { name: 'cache_evicted_total', help: 'Answers evicted from the response cache.' },
   jwksRefreshes: { name: 'jwks_refreshes_total', help: 'Fetches of the JWK Set.' },
   jwksFailures: { name: 'jwks_failures_total', help: 'Fetches of the JWK Set that failed.' },
+  introspections: { name: 'introspections_total', help: 'Questions to introspection endpoints about tokens.' },
+  introspectionFailures: { name: 'introspection_failures_total', help: 'Such questions that got no valid answer.' },
   upstreamCalls: { name: 'upstream_calls_total', help: 'Calls sent to upstreams.' },
   upstreamRetries: { name: 'upstream_retries_total', help: 'Calls that were sent to an endpoint again.' },
   upstreamFailures: { name: 'upstream_failures_total', help: 'Calls that failed at an upstream.' },

@@ -90,6 +90,7 @@ export interface PipelineDispatch {
 export interface PipelineLog extends FaultLog {
   /** A WebSocket was closed for the rate of its frames. */
   tooManyFrames(address: string): void;
+  ignoredProxy(address: string): void;
 }
 
 /** One per front; see the file comment. */
@@ -181,6 +182,10 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
 
   tooManyFrames(address: string): void {
     this.#parts.log.tooManyFrames(address);
+  }
+
+  ignoredProxy(address: string): void {
+    this.#parts.log.ignoredProxy(address);
   }
 
   connected(link: ClientLink, caller: Caller, verdict: VerdictRecord): void {

@@ -4,6 +4,8 @@
  * subscribed resource that the token does not have.
  */
 
+import type { AuthSnapshot } from '../config/auth-snapshot.js';
+import type { Current } from '../config/current.js';
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
 import { judgedUri } from '../protocol/uri.js';
 import type { Answered, Policy, Question } from '../request/dispatch/questions.js';
@@ -12,6 +14,7 @@ import { type ClientLink, Exchange } from '../request/exchange/index.js';
 import type { Epochs } from '../shared/epochs.js';
 import type { FaultLog } from '../shared/fault-log.js';
 import { Verdict } from '../shared/records.js';
+import { Scheme } from '../shared/scheme.js';
 import type { VerdictRecord } from '../shared/verdict-record.js';
 import type { Count, Milliseconds, Seconds } from '../units.js';
 
@@ -28,6 +31,7 @@ export interface RightsListener {
 
 /** What {@link Rights} works with. */
 export interface RightsParts {
+  readonly config: Current<{ readonly auth: Pick<AuthSnapshot, 'providers'> }>;
   readonly epochs: Pick<Epochs, 'snapshot' | 'revocation'>;
   readonly policy: Policy;
   readonly subscriptions: {
@@ -43,10 +47,14 @@ interface Right {
   readonly caller: Caller;
   readonly subject: Int32Array;
   expiresAt: Seconds;
+  /** Policy is asked whether it goes on beyond {@link expiresAt}. */
+  isRenewing: boolean;
 }
 
 /** Between two checks of the clock and the versions; a right outlives its token by at most a second. */
 const TICK_MS: Milliseconds = 250;
+/** How long policy may take to say whether a right goes on. */
+const RENEW_SECONDS: Seconds = 5;
 /** Pause before everything is checked again when policy was too busy to decide. */
 const RETRY_MS: Milliseconds = 1_000;
 /** Pending questions to policy, so that requests of clients are decided between them. */
@@ -91,7 +99,7 @@ export class Rights {
   /** Watches a holder until it is released. @param verdict that admitted the holder; valid during the call */
   hold(holder: RightHolder, caller: Caller, verdict: VerdictRecord): void {
     const subject = verdict.subject.slice();
-    const right: Right = { holder, caller, subject, expiresAt: NEVER };
+    const right: Right = { holder, caller, subject, expiresAt: NEVER, isRenewing: false };
     this.#held.set(holder, right);
     this.#expire(right, verdict.rememberUntil);
     // The token may have been revoked between the decision and the connection.
@@ -151,7 +159,7 @@ export class Rights {
     const seconds = Date.now() / 1000;
     for (const [second, rights] of this.#expiring) {
       if (second > seconds) continue;
-      for (const { holder } of [...rights]) this.#endRight(holder, 'GW_TOKEN_EXPIRED');
+      for (const right of [...rights]) this.#expired(right, seconds - second);
     }
     if (this.#readVersions() || performance.now() >= this.#recheckAt) {
       this.#recheckAt = Number.POSITIVE_INFINITY;
@@ -160,6 +168,25 @@ export class Rights {
       this.#round = this.#questions();
     }
     this.#askNext();
+  }
+
+  /** Ends a right that has expired. An answer about an opaque token expires before the token, so policy is asked again. */
+  #expired(right: Right, since: Seconds): void {
+    const { providers } = this.#parts.config.current.auth;
+    const isAnswer = right.caller.scheme === Scheme.bearer && providers.some(({ type }) => type === 'oauth2');
+    if (isAnswer && since < RENEW_SECONDS) {
+      if (right.isRenewing) return;
+      right.isRenewing = true;
+      if (this.#ask(right, null, (verdict) => this.#renewed(right, verdict))) return;
+    }
+    this.#endRight(right.holder, 'GW_TOKEN_EXPIRED');
+  }
+
+  #renewed(right: Right, verdict: VerdictRecord): void {
+    right.isRenewing = false;
+    const isRenewed = refusalIn(verdict) === null && verdict.isFor(right.subject);
+    if (isRenewed && verdict.rememberUntil > Date.now() / 1000) this.#expire(right, verdict.rememberUntil);
+    else this.#endRight(right.holder, 'GW_TOKEN_EXPIRED');
   }
 
   /** @returns whether the versions have changed since the last call */

@@ -36,6 +36,8 @@ const COUNTERS = [
   'tokensRejected',
   'jwksRefreshes',
   'jwksFailures',
+  'introspections',
+  'introspectionFailures',
   'upstreamCalls',
   'upstreamRetries',
   'upstreamFailures',

@@ -1,7 +1,7 @@
 /** Messages between the front and a policy worker besides the rings: rare, structured-cloned. */
 import type { MessagePort } from 'node:worker_threads';
 import type { Snapshot } from '../config/snapshot.js';
-import type { Seconds } from '../units.js';
+import type { Count, Seconds } from '../units.js';
 import type { BucketLayout } from './buckets.js';
 import type { CatalogTable } from './catalog-table.js';
 import type { CounterMemory } from './counters.js';
@@ -31,7 +31,7 @@ export interface PolicyTask {
   readonly bell: BellAddress;
   readonly port: MessagePort;
   /** Keys that verify tokens, if they have been loaded. */
-  readonly keys: KeyMessage | null;
+  readonly keys: readonly KeyMessage[];
   /** The revocations so far. */
   readonly revoked: readonly RevocationMessage[];
 }
@@ -46,14 +46,30 @@ export interface RevocationMessage {
   readonly at: Seconds | null;
 }
 
-/** A JSON Web Key Set as loaded from `auth.jwksUrl`. */
+/** A JSON Web Key Set as loaded from a `jwksUrl`. */
 export interface KeyMessage {
   readonly type: 'keys';
+  readonly url: string;
   /** Grows with each successful load. */
   readonly version: number;
   /** JSON text; `null` = there are none that may be used. */
   readonly jwks: string | null;
 }
+
+/** What a worker wants to know about a credential that takes too long, or another machine, to find out. */
+export type Inquiry =
+  /** Whether a token is active (RFC 7662). `url`: of the introspection endpoint. */
+  | { readonly kind: 'introspect'; readonly url: string; readonly token: string }
+  /** Whether a password has that hash. `maxWaiting`: inquiries of this kind at once. */
+  | { readonly kind: 'password'; readonly hash: string; readonly password: string; readonly maxWaiting: Count };
+
+/** What the front has found out. */
+export type InquiryAnswer =
+  /** The token is active. `claims`: the answer of the endpoint; `until`: the wall clock up to which it counts. */
+  | { readonly outcome: 'active'; readonly claims: Readonly<Record<string, unknown>>; readonly until: Seconds }
+  | { readonly outcome: 'inactive' | 'match' | 'mismatch' }
+  /** It cannot be found out at the moment. */
+  | { readonly outcome: 'unavailable' };
 
 /** Front to worker. */
 export type WorkerMessage =
@@ -61,14 +77,17 @@ export type WorkerMessage =
   | { readonly type: 'catalog'; readonly catalog: CatalogTable }
   | KeyMessage
   | RevocationMessage
+  | { readonly type: 'inquiryAnswer'; readonly id: number; readonly answer: InquiryAnswer }
   /** Finish what is on the ring and end the task. */
   | { readonly type: 'drain' };
 
 /** Worker to front. */
 export type FrontMessage =
   | { readonly type: 'ready'; readonly bell: BellAddress }
-  /** The worker has no key for a token; its keys are of that version. */
-  | { readonly type: 'needKeys'; readonly version: number }
+  /** The worker has no key for a token; its keys of that URL are of that version. */
+  | { readonly type: 'needKeys'; readonly url: string; readonly version: number }
+  /** Answered by `inquiryAnswer` with the same id. */
+  | { readonly type: 'inquiry'; readonly id: number; readonly inquiry: Inquiry }
   /** A token with a good signature was refused; the sentence contains nothing of the token. */
   | { readonly type: 'refusedToken'; readonly why: string }
   /** A decision threw an error; the message contains no request data. */

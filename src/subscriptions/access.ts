@@ -85,7 +85,7 @@ export class Access {
     const { config, log, policy } = this.#parts;
     const { auth, routes } = config.current;
     // Without tokens and scopes, policy permits everything.
-    if (auth.type === 'none' && routes.every(({ requiredScopes }) => requiredScopes.length === 0)) {
+    if (auth.providers.length === 0 && routes.every(({ requiredScopes }) => requiredScopes.length === 0)) {
       then();
       return;
     }

@@ -5,6 +5,7 @@ import { Era } from '../../src/protocol/revisions.js';
 import { type Packed, packedCount, packedText, packShared } from '../../src/shared/packed.js';
 import type { Discovery } from '../../src/upstream/core/types.js';
 import { serverSnapshot } from '../config/support.js';
+import { authOf } from '../support/auth.js';
 
 export const RULES: CatalogRules = {
   separator: '__',
@@ -37,7 +38,7 @@ export function view(change: Partial<ViewSnapshot> = {}): ViewSnapshot {
 
 export function snapshot(servers: readonly ServerSnapshot[], rules: Partial<CatalogRules> = {}): CatalogSnapshot {
   return {
-    auth: { type: 'none' },
+    auth: authOf(),
     name: 'gateway',
     catalog: { ...RULES, ...rules },
     routes: [],

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { configFaults, grantFaults, routeFaults } from '../../src/catalog/route-faults.js';
 import type { RouteSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import { EntryFlag } from '../../src/shared/catalog-table.js';
+import { authOf } from '../support/auth.js';
 import { catalog, route, server, snapshot } from '../workers/fixture.js';
 
 const TABLE = catalog([
@@ -93,14 +94,10 @@ describe('a route that can never be reached', () => {
 describe('a route whose scopes nothing can grant', () => {
   const routes = [route('r', { tools: ['**'], requiredScopes: ['a', 'b'] })];
   const token = (...scopes: string[]) => ({ token: 't', subject: 's', scopes });
-  const bearer = (...tokens: ReturnType<typeof token>[]): Snapshot['auth'] => ({
-    type: 'bearer',
-    tokens,
-    resourceMetadata: null,
-  });
+  const bearer = (...tokens: ReturnType<typeof token>[]): Snapshot['auth'] => authOf({ type: 'bearer', tokens });
 
   it('is named where there is no authentication, or no token has all of them', () => {
-    assert.equal(grantFaults(routes, { type: 'none' }).length, 1);
+    assert.equal(grantFaults(routes, authOf()).length, 1);
     assert.equal(grantFaults(routes, bearer(token('a'), token('b'))).length, 1);
     assert.equal(grantFaults(routes, bearer(token('a'), token('b', 'c', 'a'))).length, 0);
     assert.match(configFaults(snapshot({ routes }))[0]!.detail, /requires a b, but with auth: none/);

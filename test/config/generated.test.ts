@@ -92,7 +92,10 @@ for (const format of ['json', 'yaml', 'toml'] as const) {
     );
     assert.notDeepEqual(opened, lines);
     const { servers, auth, routes, rateLimits } = compileSnapshot(parseConfig(opened.join('\n'), format, { env }));
-    assert.deepEqual([servers.length, auth.type, routes.length, rateLimits.perClient?.burst], [2, 'bearer', 1, 100]);
+    assert.deepEqual(
+      [servers.length, auth.providers[0]?.type, routes.length, rateLimits.perClient?.burst],
+      [2, 'bearer', 1, 100],
+    );
   });
 }
 

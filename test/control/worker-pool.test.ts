@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { WorkerPool } from '../../src/control/worker-pool.js';
 import { DispatchFixture } from '../request/dispatch/fixture.js';
+import { authOf } from '../support/auth.js';
 import { catalog, sampleCatalog, snapshot } from '../workers/fixture.js';
 
 describe('worker pool', () => {
@@ -38,7 +39,7 @@ describe('worker pool', () => {
       fixture.dispatcher.reconfigure({
         ...fixture.pool.snapshot,
         version: 7,
-        auth: { type: 'bearer', tokens: [{ token: 't', subject: 's', scopes: [] }], resourceMetadata: null },
+        auth: authOf({ type: 'bearer', tokens: [{ token: 't', subject: 's', scopes: [] }] }),
       });
       fixture.dispatcher.setCatalog(catalog([['tool', 0, 'files__renamed']], 9));
       assert.equal((await fixture.call('files__read')).error, 'GW_UNAUTHENTICATED');

@@ -9,6 +9,7 @@ import type { CatalogRules, RouteSnapshot } from '../../src/config/snapshot.js';
 import { type CatalogTable, EntryFlag } from '../../src/shared/catalog-table.js';
 import { Operation } from '../../src/shared/records.js';
 import { DispatchFixture } from '../request/dispatch/fixture.js';
+import { authOf } from '../support/auth.js';
 import { catalog, route, server, snapshot } from '../workers/fixture.js';
 
 /** What a method is about. */
@@ -165,14 +166,13 @@ const RULES: Readonly<Record<string, readonly RouteSnapshot[]>> = {
 };
 
 const servers = [server('open'), server('admin', { methods: ['vendor/*'] })];
-const auth = {
+const auth = authOf({
   type: 'bearer',
   tokens: [
     { token: 'low', subject: 'low', scopes: [] },
     { token: 'high', subject: 'high', scopes: ['admin'] },
   ],
-  resourceMetadata: null,
-} as const;
+});
 
 const RENAMED = catalog(
   [

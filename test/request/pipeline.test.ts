@@ -11,6 +11,7 @@ import { WriteStage } from '../../src/request/write/index.js';
 import { NO_LIMITS } from '../../src/request/write/limit-fields.js';
 import { NO_LOG } from '../../src/request/write/streams.js';
 import { Verdict } from '../../src/shared/records.js';
+import { authOf } from '../support/auth.js';
 
 const NO_BYTES = Buffer.alloc(0);
 const fault = new Error('a mistake');
@@ -50,7 +51,7 @@ function fixture(
   const broken: unknown[] = [];
   const decoded: Exchange[] = [];
   const write = new WriteStage({
-    config: { current: { auth: { type: 'none' } } },
+    config: { current: { auth: authOf(), publicUrl: null } },
     identity: { serverInfo: NO_BYTES, serverName: () => null, serverReason: () => null },
     catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: () => {} },

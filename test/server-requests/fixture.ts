@@ -13,6 +13,7 @@ import { InputRounds } from '../../src/server-requests/input-rounds.js';
 import { SessionSealer } from '../../src/session/seal.js';
 import { SessionTable } from '../../src/session/sessions.js';
 import { type ConnectionOwner, type Endpoint, SHARED_PROFILE } from '../../src/upstream/core/types.js';
+import { authOf } from '../support/auth.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: messages under test have any shape
 type Message = any;
@@ -108,7 +109,7 @@ export function fixture(limits: { maxServerRequests?: number; answerMs?: number;
   const config = { current: { limits: all } };
   const write = new WriteStage({
     routes: { variantHead: () => [] },
-    config: { current: { auth: { type: 'none' } } },
+    config: { current: { auth: authOf(), publicUrl: null } },
     identity: { serverInfo: NO_BYTES, serverName: () => null, serverReason: () => null },
     catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: (exchange) => released.push(exchange) },

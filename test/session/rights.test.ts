@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { AuthProvider } from '../../src/config/auth-snapshot.js';
 import { type ErrorCode, errorNumber } from '../../src/errors.js';
 import { Caller } from '../../src/request/exchange/caller.js';
 import { Exchange } from '../../src/request/exchange/index.js';
@@ -29,12 +30,13 @@ function verdictOfSubject(word: number): VerdictRecord {
 }
 
 /** Rights; the test answers as policy. */
-function fixture(scope: TestScope) {
+function fixture(scope: TestScope, providers: readonly AuthProvider[] = []) {
   const asked: { token: string; uri: string; answer: Answer }[] = [];
   const ended: [string, ErrorCode][] = [];
   const names = new Map<RightHolder, string>();
   const state = { snapshot: 1, revocation: 0, free: Number.POSITIVE_INFINITY, most: 0 };
   const rights = new Rights({
+    config: { current: { auth: { providers } } },
     epochs: { snapshot: () => state.snapshot, revocation: () => state.revocation },
     policy: {
       ask: ({ caller: { token }, name: uri }, answer) => {
@@ -83,6 +85,24 @@ describe('rights', () => {
     ]);
     assert.equal(rights.size, 1);
     assert.deepEqual(asked, [], 'policy was not asked');
+  });
+
+  it('go on where an answer about an opaque token is renewed, and end where it is not', async (scope) => {
+    const { asked, ended, hold } = fixture(scope, [{ type: 'oauth2' } as AuthProvider]);
+    for (const name of ['active', 'inactive', 'another', 'expired']) hold(name, inSeconds(-1));
+    await eventually('all are asked about, once', () => asked.length === 4);
+    const verdicts: Record<string, VerdictRecord> = {
+      active: verdictOf(null, inSeconds(1000)),
+      inactive: verdictOf('GW_INVALID_TOKEN'),
+      another: verdictOfSubject(7),
+      expired: verdictOf(null, inSeconds(-1)),
+    };
+    for (const { token, answer } of asked.splice(0)) answer(verdicts[token.replace('token of ', '')]!);
+    assert.deepEqual(ended.map(([name, code]) => `${name} ${code}`).sort(), [
+      'another GW_TOKEN_EXPIRED',
+      'expired GW_TOKEN_EXPIRED',
+      'inactive GW_TOKEN_EXPIRED',
+    ]);
   });
 
   it('are checked again after a reload and a revocation, a bounded number at once', async (scope) => {

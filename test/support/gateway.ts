@@ -28,6 +28,8 @@ export interface StartGatewayOptions {
   /** Which front end to run; default: what the configuration says (`auto`). */
   frontEnd?: 'auto' | 'uws' | 'node';
   env?: Record<string, string | undefined>;
+  /** The text of the configuration, in place of an object. */
+  yaml?: string;
   /** Further arguments for `switchyard start`. */
   args?: readonly string[];
   /** How long the start may take, in milliseconds. Default 30,000. */
@@ -49,9 +51,9 @@ export async function startGateway(
   options: StartGatewayOptions = {},
 ): Promise<RunningGateway> {
   const folder = await tempFolder(scope);
-  const configFile = join(folder, 'switchyard.json');
+  const configFile = join(folder, options.yaml === undefined ? 'switchyard.json' : 'switchyard.yaml');
   const written = options.frontEnd === undefined ? config : { ...config, frontEnd: options.frontEnd };
-  await writeFile(configFile, JSON.stringify(written, null, 2));
+  await writeFile(configFile, options.yaml ?? JSON.stringify(written, null, 2));
   const args = ['start', '--config', configFile, '--port', '0', '--admin-port', '0', ...(options.args ?? [])];
   const gateway = startProcess(scope, process.execPath, [cliPath, ...args], { env: options.env ?? {}, cwd: folder });
   const line = await gateway.waitForLine(LISTENING, options.startTimeoutMs ?? 30_000);

@@ -16,12 +16,13 @@ const OPEN_OBJECT = 0x7b;
  * later than now has a wrong `iat`, or comes from a clock that is further off than the tolerance allows.
  *
  * @param seconds wall clock, seconds since the epoch
+ * @param needsExpiry false = `exp` may be missing (`auth.verifyExpiry`)
  * @throws JWTClaimValidationFailed
  */
-export function checkTimes(payload: JWTPayload, seconds: Seconds, tolerance: Seconds): void {
+export function checkTimes(payload: JWTPayload, seconds: Seconds, tolerance: Seconds, needsExpiry = true): void {
   for (const claim of ['exp', 'nbf', 'iat'] as const) {
     const value: unknown = payload[claim];
-    if (value === undefined && claim !== 'exp') continue;
+    if (value === undefined && (claim !== 'exp' || !needsExpiry)) continue;
     if (typeof value !== 'number' || !(Math.abs(value) <= LATEST)) {
       const sentence = value === undefined ? 'the "exp" claim is missing' : `the "${claim}" claim is not a time`;
       throw new errors.JWTClaimValidationFailed(sentence, payload, claim, 'invalid');
@@ -51,4 +52,13 @@ export function checkNames(token: string): void {
       names.add(name);
     }
   }
+}
+
+/** The texts of all claims of that name that are there: lists, or strings with spaces (RFC 8693 section 4.2). */
+export function claimList(claims: Readonly<Record<string, unknown>>, names: readonly string[]): string[] {
+  return names.flatMap((name) => {
+    const value = Object.hasOwn(claims, name) ? claims[name] : undefined;
+    if (typeof value === 'string') return value.split(' ').filter((text) => text !== '');
+    return Array.isArray(value) ? value.filter((text): text is string => typeof text === 'string') : [];
+  });
 }

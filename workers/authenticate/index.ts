@@ -1,78 +1,91 @@
 /**
- * Authenticate: the principal of a request. The usual outcome is synchronous (no authentication, a token that was verified
- * before, a token table); only a new token needs asynchronous verification.
+ * Authenticate: the principal of a request. The usual outcome is synchronous (no authentication, a credential that was verified
+ * before, a table); only a new credential needs asynchronous verification.
  */
-import type { AuthSnapshot } from '../../src/config/snapshot.js';
+import type { AuthProvider, AuthSnapshot } from '../../src/config/auth-snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import { Counter, type Counters } from '../../src/shared/counters.js';
-import { BearerTable } from './bearer.js';
-import { JwtVerifier } from './jwt.js';
-import type { KeySource } from './keys.js';
+import { BasicUsers } from './basic.js';
+import { Introspection } from './introspection.js';
+import { JwtIssuer } from './jwt.js';
 import { ANONYMOUS, type Principal } from './principal.js';
-import type { Revoked } from './revoked.js';
-import type { RefusalLog, TokenVerifier, VerifierContext } from './verifier.js';
+import { ProxyHeaders } from './proxy-header.js';
+import { CredentialTable } from './table.js';
+import { CredentialVerifier, type Judge, type VerifierContext } from './verifier.js';
 
 const UNAUTHENTICATED = errorNumber('GW_UNAUTHENTICATED');
+const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
 
-type VerifierTable = {
-  readonly [Type in AuthSnapshot['type']]: (
-    auth: Extract<AuthSnapshot, { type: Type }>,
+type ProviderTable = {
+  readonly [Type in AuthProvider['type']]: (
+    provider: Extract<AuthProvider, { type: Type }>,
     context: VerifierContext,
-  ) => TokenVerifier | null;
+    isOnly: boolean,
+  ) => CredentialTable | Judge;
 };
 
-/** One row for each `auth.type`; null = every client is anonymous. */
-const VERIFIERS: VerifierTable = {
-  none: () => null,
-  bearer: ({ tokens }, { revoked }) => new BearerTable(tokens, revoked),
-  jwt: (auth, { counters, keys, revoked, refusals }) => new JwtVerifier(auth, counters, keys, revoked, refusals),
+/** One row for each type of provider. `isOnly`: no other one takes credentials of its scheme. */
+const PROVIDERS: ProviderTable = {
+  bearer: ({ type, tokens }) => new CredentialTable(type, tokens),
+  apiKey: ({ type, tokens }) => new CredentialTable(type, tokens),
+  basic: (provider, context) => new BasicUsers(provider, context),
+  jwt: (provider, context, isOnly) => new JwtIssuer(provider, context, isOnly),
+  oauth2: (provider, context) => new Introspection(provider, context),
+  proxyHeader: () => new ProxyHeaders(),
 };
 
 /** Outcome of {@link Authenticator.check}. */
 export const Outcome = { pending: 0, known: 1, refused: 2 } as const;
 
-/** Checks tokens against the authentication settings. `principal` and `error` are the last outcome. One per worker and settings. */
+/** Checks credentials against the authentication settings. `principal` and `error` are the last outcome. One per worker and settings. */
 export class Authenticator {
   principal: Principal = ANONYMOUS;
   /** Error number of a refusal. */
   error = -1;
   readonly #counters: Counters;
-  /** null = every client is anonymous. */
-  readonly #verifier: TokenVerifier | null;
+  /** By scheme; null = no provider takes it. */
+  readonly #verifiers: readonly (CredentialVerifier | null)[];
 
-  constructor(auth: AuthSnapshot, counters: Counters, keys: KeySource, revoked: Revoked, refusals: RefusalLog) {
-    this.#counters = counters;
-    // The row of a type takes the settings of that type, which the compiler cannot see through the index.
-    const create = VERIFIERS[auth.type] as (auth: AuthSnapshot, context: VerifierContext) => TokenVerifier | null;
-    this.#verifier = create(auth, { counters, keys, revoked, refusals });
+  constructor({ providers }: AuthSnapshot, context: VerifierContext) {
+    this.#counters = context.counters;
+    const schemes = Math.max(-1, ...providers.map(({ scheme }) => scheme)) + 1;
+    this.#verifiers = Array.from({ length: schemes }, (_, scheme) =>
+      verifierOf(
+        providers.filter((provider) => provider.scheme === scheme),
+        context,
+      ),
+    );
   }
 
   /**
-   * Checks the token `bytes[start, end)`.
+   * Checks the credential `bytes[start, end)`.
    *
-   * @param hasToken whether one was presented; an empty one is invalid
+   * @param scheme what it is (src/shared/scheme.ts)
+   * @param hasCredential whether one was presented; an empty one is invalid
    * @param seconds wall clock, seconds since the epoch
    * @param words the memory of `bytes` as words, if it lies on a boundary of four and so does `start`
-   * @returns an {@link Outcome}; after `pending`, call {@link verify} with a copy of the token
+   * @returns an {@link Outcome}; after `pending`, call {@link verify} with a copy of the credential
    */
   check(
+    scheme: number,
     bytes: Buffer,
     start: number,
     end: number,
-    hasToken: boolean,
+    hasCredential: boolean,
     seconds: number,
     words: Int32Array | null = null,
   ): number {
-    const verifier = this.#verifier;
-    if (verifier === null) {
+    const verifiers = this.#verifiers;
+    if (verifiers.length === 0) {
       this.principal = ANONYMOUS;
       return Outcome.known;
     }
-    if (!hasToken) {
+    if (!hasCredential) {
       this.error = UNAUTHENTICATED;
       return Outcome.refused;
     }
-    const found = verifier.find(bytes, words, start, end, seconds);
+    const verifier = scheme < verifiers.length ? verifiers[scheme]! : null;
+    const found = verifier === null ? INVALID_TOKEN : verifier.find(bytes, words, start, end, seconds);
     if (found === undefined) return Outcome.pending;
     if (typeof found === 'number') {
       this.error = found;
@@ -83,13 +96,31 @@ export class Authenticator {
     return Outcome.known;
   }
 
-  /** Verifies a token after `pending`. Resolves to the principal or the number of an error; never rejects. */
-  verify(token: string): Promise<Principal | number> {
-    return this.#verifier!.verify(token);
+  /** Verifies a credential after `pending`. Resolves to the principal or the number of an error; never rejects. */
+  verify(scheme: number, credential: string): Promise<Principal | number> {
+    return this.#verifiers[scheme]!.verify(credential);
   }
 
-  /** Removes all remembered tokens. */
+  /** Removes all remembered credentials. */
   forget(): void {
-    this.#verifier?.forget();
+    for (const verifier of this.#verifiers) verifier?.forget();
   }
+}
+
+function verifierOf(providers: readonly AuthProvider[], context: VerifierContext): CredentialVerifier | null {
+  if (providers.length === 0) return null;
+  let table: CredentialTable | null = null;
+  const judges: Judge[] = [];
+  for (const provider of providers) {
+    // The row of a type takes the settings of that type, which the compiler cannot see through the index.
+    const create = PROVIDERS[provider.type] as (
+      provider: AuthProvider,
+      context: VerifierContext,
+      isOnly: boolean,
+    ) => CredentialTable | Judge;
+    const made = create(provider, context, providers.length === 1);
+    if (made instanceof CredentialTable) table = made;
+    else judges.push(made);
+  }
+  return new CredentialVerifier(table, judges, context);
 }

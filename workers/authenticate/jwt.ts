@@ -9,58 +9,49 @@
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { createLocalJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
-import { LRUCache } from 'lru-cache';
-import type { AuthSnapshot } from '../../src/config/snapshot.js';
+import type { JwtProvider } from '../../src/config/auth-snapshot.js';
 import { errorNumber } from '../../src/errors.js';
-import { Counter, type Counters } from '../../src/shared/counters.js';
-import { checkNames, checkTimes } from './claims.js';
-import { digestOf } from './digest.js';
+import { checkNames, checkTimes, claimList } from './claims.js';
 import type { KeySource } from './keys.js';
-import { KnownTokens } from './known-tokens.js';
 import { NEVER, type Principal, principal } from './principal.js';
-import type { Revoked } from './revoked.js';
-import type { RefusalLog, TokenVerifier } from './verifier.js';
+import {
+  type Accepted,
+  type Judge,
+  NOT_MINE,
+  type RefusalLog,
+  type Refused,
+  refused,
+  type VerifierContext,
+} from './verifier.js';
 
-type JwtAuth = Extract<AuthSnapshot, { type: 'jwt' }>;
 type LocalKeys = ReturnType<typeof createLocalJWKSet>;
 
 const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
 const AUTH_UNAVAILABLE = errorNumber('GW_AUTH_UNAVAILABLE');
-const TOKEN_REVOKED = errorNumber('GW_TOKEN_REVOKED');
 
 /** A longer token is refused without being read. */
 export const MAX_TOKEN_BYTES = 8192;
-/** Tokens remembered by each worker. */
-const MAX_KNOWN = 10_000;
-/** Refused tokens remembered, and for how long: a client that repeats one costs a look-up. */
-const MAX_REFUSED = 2_000;
-const REFUSED_MS = 5_000;
 
-/** Verifies tokens and remembers the outcome until they expire. One per worker and snapshot. */
-export class JwtVerifier implements TokenVerifier {
-  readonly #auth: JwtAuth;
+/** Verifies tokens of one issuer. One per worker, provider and authentication settings. */
+export class JwtIssuer implements Judge {
+  readonly #auth: JwtProvider;
   readonly #options: JWTVerifyOptions;
-  readonly #counters: Counters;
-  readonly #keys: KeySource;
-  readonly #recent = new KnownTokens();
-  readonly #known = new LRUCache<string, Principal>({ max: MAX_KNOWN });
-  /** The number of the error. */
-  readonly #refused = new LRUCache<string, number>({ max: MAX_REFUSED, ttl: REFUSED_MS });
-  readonly #pending = new Map<string, Promise<Principal | number>>();
-  readonly #revoked: Revoked;
+  /** Keys of `jwksUrl`; null = the configuration has the key. */
+  readonly #keys: KeySource | null;
   readonly #refusals: RefusalLog;
+  /** Whether other providers take bearer tokens too: those of other issuers are left to them. */
+  readonly #hasOthers: boolean;
   #secret: Uint8Array | null = null;
   #publicKey: KeyObject | null = null;
   #keySet: LocalKeys | null = null;
   #keyVersion = 0;
-  #generation = 0;
 
-  constructor(auth: JwtAuth, counters: Counters, keys: KeySource, revoked: Revoked, refusals: RefusalLog) {
+  /** @param isOnly no other provider takes bearer tokens */
+  constructor(auth: JwtProvider, { keys, refusals }: VerifierContext, isOnly: boolean) {
     this.#auth = auth;
-    this.#counters = counters;
-    this.#keys = keys;
-    this.#revoked = revoked;
+    this.#keys = auth.jwksUrl === null ? null : keys.of(auth.jwksUrl);
     this.#refusals = refusals;
+    this.#hasOthers = !isOnly;
     const shared = auth.secret !== null;
     this.#options = {
       // A secret is never used with an asymmetric algorithm, nor a public key with HMAC (RFC 8725 section 3.1).
@@ -74,121 +65,69 @@ export class JwtVerifier implements TokenVerifier {
     else if (auth.publicKey !== null) this.#setPublicKey(auth.publicKey);
   }
 
-  /**
-   * The principal of `bytes[start, end)` or the number of an error, if the outcome is known; undefined = to be verified.
-   *
-   * @param words the memory of `bytes` as words; `start` is a multiple of four
-   * @param seconds wall clock, seconds since the epoch
-   */
-  find(
-    bytes: Buffer,
-    words: Int32Array | null,
-    start: number,
-    end: number,
-    seconds: number,
-  ): Principal | number | undefined {
-    const recent = words === null ? null : this.#recent.find(words, start, end);
-    if (recent !== null && recent.expiresAt > seconds) {
-      this.#counters.add(Counter.tokensRemembered);
-      return recent;
-    }
-    if (!isCompact(bytes, start, end)) return INVALID_TOKEN;
-    const digest = digestOf(bytes, start, end);
-    const known = this.#known.get(digest);
-    if (known !== undefined) {
-      if (known.expiresAt > seconds) {
-        this.#counters.add(Counter.tokensRemembered);
-        if (words !== null) this.#recent.keep(words, start, end, known);
-        return known;
-      }
-      this.#known.delete(digest);
-    }
-    return this.#refused.get(digest);
+  fits(bytes: Uint8Array, start: number, end: number): boolean {
+    return isCompact(bytes, start, end);
   }
 
-  /** Verifies a token, once for all requests that present it at the same time. Never rejects. */
-  verify(token: string): Promise<Principal | number> {
-    const bytes = Buffer.from(token, 'latin1');
-    const digest = digestOf(bytes, 0, bytes.length);
-    let pending = this.#pending.get(digest);
-    if (pending === undefined) {
-      pending = this.#judge(token, digest).finally(() => this.#pending.delete(digest));
-      this.#pending.set(digest, pending);
-    }
-    return pending;
-  }
-
-  /** Removes all remembered tokens, after a revocation. */
-  forget(): void {
-    this.#generation += 1;
-    this.#recent.clear();
-    this.#known.clear();
-    this.#refused.clear();
-    this.#pending.clear();
-  }
-
-  async #judge(token: string, digest: string): Promise<Principal | number> {
-    const generation = this.#generation;
+  async judge(token: string): Promise<Accepted | Refused | null> {
+    if (this.#hasOthers && this.#auth.issuer !== null && issuerOf(token) !== this.#auth.issuer) return NOT_MINE;
     try {
       const payload = await this.#payload(token);
-      const { clockToleranceSeconds } = this.#auth;
-      checkTimes(payload, Date.now() / 1000, clockToleranceSeconds);
+      const { clockToleranceSeconds, verifyExpiry } = this.#auth;
+      checkTimes(payload, Date.now() / 1000, clockToleranceSeconds, verifyExpiry);
       checkNames(token);
-      const found = this.#principal(payload);
-      if (this.#revoked.covers(digest, found.subject, payload.iat ?? null, clockToleranceSeconds)) {
-        this.#counters.add(Counter.tokensRejected);
-        if (generation === this.#generation) this.#refused.set(digest, TOKEN_REVOKED);
-        return TOKEN_REVOKED;
-      }
-      if (generation === this.#generation) this.#known.set(digest, found);
-      this.#counters.add(Counter.tokensVerified);
-      return found;
+      return {
+        principal: this.#principal(payload),
+        issuedAt: payload.iat ?? null,
+        tolerance: clockToleranceSeconds,
+      };
     } catch (error) {
-      if (error instanceof KeysUnavailable) return AUTH_UNAVAILABLE;
-      this.#counters.add(Counter.tokensRejected);
+      if (error instanceof KeysUnavailable) return refused(AUTH_UNAVAILABLE, false);
       // The next refresh may bring the key, so a token without a key is not remembered as invalid.
-      if (!(error instanceof errors.JWKSNoMatchingKey) && generation === this.#generation) {
-        this.#refused.set(digest, INVALID_TOKEN);
-      }
+      if (error instanceof errors.JWKSNoMatchingKey) return refused(INVALID_TOKEN, false);
       // These are thrown only after the signature has been verified: the issuer makes tokens that cannot be used here.
       if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTInvalid)
         this.#refusals.tokenRefused(error.message);
-      return INVALID_TOKEN;
+      return refused(INVALID_TOKEN);
     }
   }
 
   async #payload(token: string): Promise<JWTPayload> {
-    if (this.#secret !== null) return (await jwtVerify(token, this.#secret, this.#options)).payload;
-    if (this.#publicKey !== null) return (await jwtVerify(token, this.#publicKey, this.#options)).payload;
-    if (this.#keySet !== null && this.#auth.jwksUrl === null) return this.#withSet(token, this.#keySet);
-    let keys = this.#loadedKeys();
+    if (this.#secret !== null) return this.#verified(token, this.#secret);
+    if (this.#publicKey !== null) return this.#verified(token, this.#publicKey);
+    const source = this.#keys;
+    if (source === null) {
+      if (this.#keySet === null) throw new KeysUnavailable();
+      return this.#withSet(token, this.#keySet);
+    }
+    let keys = this.#loadedKeys(source);
     if (keys === null) {
-      await this.#keys.refresh();
-      keys = this.#loadedKeys();
+      await source.refresh();
+      keys = this.#loadedKeys(source);
       if (keys === null) throw new KeysUnavailable();
     }
     try {
       return await this.#withSet(token, keys);
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-      const before = this.#keys.version;
-      await this.#keys.refresh();
-      const newer = this.#loadedKeys();
+      const before = source.version;
+      await source.refresh();
+      const newer = this.#loadedKeys(source);
       if (newer === null) throw new KeysUnavailable();
-      if (this.#keys.version === before) throw error;
+      if (source.version === before) throw error;
       return this.#withSet(token, newer);
     }
   }
 
   async #withSet(token: string, keys: LocalKeys): Promise<JWTPayload> {
     try {
-      return (await jwtVerify(token, keys, this.#options)).payload;
+      return await this.#verified(token, keys);
     } catch (error) {
       if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
       // Several keys without a distinguishing kid: the right one verifies (RFC 7515 section 4.1.4).
       for await (const key of error) {
         try {
-          return (await jwtVerify(token, key, this.#options)).payload;
+          return await this.#verified(token, key);
         } catch (inner) {
           if (!(inner instanceof errors.JWSSignatureVerificationFailed)) throw inner;
         }
@@ -197,11 +136,21 @@ export class JwtVerifier implements TokenVerifier {
     }
   }
 
-  #loadedKeys(): LocalKeys | null {
-    if (this.#keys.jwks === null) return null;
-    if (this.#keyVersion !== this.#keys.version) {
-      this.#keySet = createLocalJWKSet(JSON.parse(this.#keys.jwks));
-      this.#keyVersion = this.#keys.version;
+  async #verified(token: string, key: unknown): Promise<JWTPayload> {
+    try {
+      return (await jwtVerify(token, key as KeyObject, this.#options)).payload;
+    } catch (error) {
+      // The library checks `exp` last: everything else is right.
+      if (error instanceof errors.JWTExpired && !this.#auth.verifyExpiry) return error.payload;
+      throw error;
+    }
+  }
+
+  #loadedKeys(source: KeySource): LocalKeys | null {
+    if (source.jwks === null) return null;
+    if (this.#keyVersion !== source.version) {
+      this.#keySet = createLocalJWKSet(JSON.parse(source.jwks));
+      this.#keyVersion = source.version;
     }
     return this.#keySet;
   }
@@ -220,25 +169,32 @@ export class JwtVerifier implements TokenVerifier {
     const subject = payload[this.#auth.subjectClaim];
     if (typeof subject !== 'string' || subject === '')
       throw new errors.JWTInvalid('the claim that names the subject is missing or no text');
-    const exp = payload.exp!;
+    const { clockToleranceSeconds, permissionClaims, scopeClaims, verifyExpiry } = this.#auth;
     // Seconds may be fractions (RFC 7519 section 2); the last whole second counts, and the word has 31 bits.
-    const expiresAt = Math.min(NEVER, Math.floor(exp + this.#auth.clockToleranceSeconds));
-    return principal(payload.iss ?? '', subject, scopesOf(payload, this.#auth.scopeClaims), expiresAt);
+    const expiresAt = verifyExpiry ? Math.min(NEVER, Math.floor(payload.exp! + clockToleranceSeconds)) : NEVER;
+    const grant = {
+      subject,
+      scopes: claimList(payload, scopeClaims),
+      permissions: claimList(payload, permissionClaims),
+    };
+    return principal('jwt', payload.iss ?? '', grant, expiresAt);
+  }
+}
+
+/** The `iss` that a token claims, before anything of it is verified; null = none. */
+function issuerOf(token: string): string | null {
+  try {
+    const claims = JSON.parse(Buffer.from(token.split('.', 2)[1] ?? '', 'base64url').toString()) as {
+      iss?: unknown;
+    } | null;
+    return typeof claims?.iss === 'string' ? claims.iss : null;
+  } catch {
+    return null;
   }
 }
 
 /** There are no keys, and they cannot be loaded at the moment. */
 class KeysUnavailable extends Error {}
-
-/** The scopes of the first claim that is there: a space-separated text (RFC 8693 section 4.2) or a list. */
-function scopesOf(payload: JWTPayload, claims: readonly string[]): string[] {
-  for (const claim of claims) {
-    const value = payload[claim];
-    if (typeof value === 'string') return value.split(' ').filter((scope) => scope !== '');
-    if (Array.isArray(value)) return value.filter((scope) => typeof scope === 'string');
-  }
-  return [];
-}
 
 /** Whether the bytes have the form of the JWS compact serialisation (RFC 7515 section 7.1). */
 function isCompact(bytes: Uint8Array, start: number, end: number): boolean {

@@ -1,25 +1,31 @@
 import { createHash } from 'node:crypto';
+import type { Grant } from '../../src/config/auth-snapshot.js';
 
-/** The client of a request. Immutable; shared by all requests with one token. */
+/** The client of a request. Immutable; shared by all requests with one credential. */
 export interface Principal {
   readonly subject: string;
   readonly scopes: ReadonlySet<string>;
   /** What it may do (`routes[].permissions`). */
   readonly permissions: ReadonlySet<string>;
-  /** 128 bits over issuer and subject; all 0 = anonymous. */
+  /** Facts of the configuration about it; the gateway gives them no meaning. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** 128 bits over provider, issuer and subject; all 0 = anonymous. */
   readonly digest: Int32Array;
-  /** Seconds since the epoch; {@link NEVER} when the token does not expire by itself. */
+  /** Seconds since the epoch; {@link NEVER} when the credential does not expire by itself. */
   readonly expiresAt: number;
 }
 
 /** The last second an Int32 word can hold. */
 export const NEVER = 0x7fffffff;
 
+const NO_METADATA: Principal['metadata'] = Object.freeze({});
+
 /** The principal of requests without authentication. */
 export const ANONYMOUS: Principal = {
   subject: '',
   scopes: new Set(),
   permissions: new Set(),
+  metadata: NO_METADATA,
   digest: new Int32Array(4),
   expiresAt: NEVER,
 };
@@ -32,19 +38,24 @@ function digest128(...parts: readonly string[]): Int32Array {
   return Int32Array.from({ length: 4 }, (_, i) => bytes.readInt32LE(i * 4));
 }
 
-/** A principal of an issuer. */
+/**
+ * A principal. The same subject is another principal with another provider or issuer.
+ *
+ * @param kind type of the provider
+ * @param issuer '' where the configuration itself names the subjects
+ */
 export function principal(
+  kind: string,
   issuer: string,
-  subject: string,
-  scopes: Iterable<string>,
+  { subject, scopes, permissions, metadata = NO_METADATA }: Omit<Grant, 'metadata'> & Partial<Pick<Grant, 'metadata'>>,
   expiresAt: number,
-  permissions: Iterable<string> = [],
 ): Principal {
   return {
     subject,
     scopes: new Set(scopes),
     permissions: new Set(permissions),
-    digest: digest128(issuer, subject),
+    metadata,
+    digest: digest128(kind, issuer, subject),
     expiresAt,
   };
 }

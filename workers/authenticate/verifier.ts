@@ -1,12 +1,99 @@
-import type { Counters } from '../../src/shared/counters.js';
-import type { KeySource } from './keys.js';
+import { LRUCache } from 'lru-cache';
+import { errorNumber } from '../../src/errors.js';
+import { Counter, type Counters } from '../../src/shared/counters.js';
+import type { Seconds } from '../../src/units.js';
+import { digestOf } from './digest.js';
+import type { Inquiries } from './inquiries.js';
+import type { KeySources } from './keys.js';
+import { KnownTokens } from './known-tokens.js';
 import type { Principal } from './principal.js';
 import type { Revoked } from './revoked.js';
+import type { CredentialTable } from './table.js';
 
-/** Turns bearer tokens of one kind into principals; the {@link Authenticator} has at most one. */
-export interface TokenVerifier {
+const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
+const TOKEN_REVOKED = errorNumber('GW_TOKEN_REVOKED');
+
+/** Credentials remembered by each worker and scheme. */
+const MAX_KNOWN = 10_000;
+/** Refused ones remembered, and for how long: a client that repeats one costs a look-up. */
+const MAX_REFUSED = 2_000;
+const REFUSED_MS = 5_000;
+
+/** A credential was accepted. */
+export interface Accepted {
+  readonly principal: Principal;
+  /** When it was issued; null = it does not say, which makes it older than every revocation of its subject. */
+  readonly issuedAt: Seconds | null;
+  /** How far the issuer's clock may be ahead. */
+  readonly tolerance: Seconds;
+}
+
+/** A credential was refused. */
+export interface Refused {
+  readonly principal: null;
+  /** The number of the error. */
+  readonly error: number;
+  /** Whether asking again soon would give the same. */
+  readonly isFinal: boolean;
+}
+
+/** The outcome for a credential of another provider. */
+export const NOT_MINE = null;
+
+/** Judges credentials of one provider that are not remembered. */
+export interface Judge {
+  /** Whether `bytes[start, end)` has the form of such a credential. Runs before anything is hashed or decoded. */
+  fits(bytes: Uint8Array, start: number, end: number): boolean;
   /**
-   * The principal of the token `bytes[start, end)` or the number of an error; undefined = call {@link verify}. Runs for each
+   * Judges a credential that {@link fits}. Never rejects.
+   *
+   * @param digest see {@link digestOf}
+   * @returns {@link NOT_MINE} = the next provider of the scheme decides
+   */
+  judge(credential: string, digest: string): Promise<Accepted | Refused | null>;
+}
+
+/** Where refusals are logged that the issuer of a token can do something about. */
+export interface RefusalLog {
+  /** A token with a good signature was refused. @param why one sentence that holds nothing of the token */
+  tokenRefused(why: string): void;
+}
+
+/** What providers may use of the worker. */
+export interface VerifierContext {
+  readonly counters: Counters;
+  readonly keys: KeySources;
+  readonly inquiries: Inquiries;
+  readonly revoked: Revoked;
+  readonly refusals: RefusalLog;
+}
+
+/**
+ * Turns credentials of one scheme into principals: by a table, or by the first judge whose credential it is. What judges
+ * accept is remembered until it expires, by digest. One per worker, scheme and authentication settings.
+ */
+export class CredentialVerifier {
+  readonly #table: CredentialTable | null;
+  readonly #judges: readonly Judge[];
+  readonly #counters: Counters;
+  readonly #revoked: Revoked;
+  readonly #recent = new KnownTokens();
+  readonly #known = new LRUCache<string, Principal>({ max: MAX_KNOWN });
+  /** The number of the error. */
+  readonly #refused = new LRUCache<string, number>({ max: MAX_REFUSED, ttl: REFUSED_MS });
+  readonly #pending = new Map<string, Promise<Principal | number>>();
+  #generation = 0;
+
+  /** @param table null = none */
+  constructor(table: CredentialTable | null, judges: readonly Judge[], context: VerifierContext) {
+    this.#table = table;
+    this.#judges = judges;
+    this.#counters = context.counters;
+    this.#revoked = context.revoked;
+  }
+
+  /**
+   * The principal of the credential `bytes[start, end)` or the number of an error; undefined = call {@link verify}. Runs for each
    * request: the bytes may lie in shared memory and are valid during the call only.
    *
    * @param words the memory of `bytes` as words, if it lies on a boundary of four and so does `start`
@@ -18,23 +105,91 @@ export interface TokenVerifier {
     start: number,
     end: number,
     seconds: number,
-  ): Principal | number | undefined;
-  /** Verifies a token that {@link find} did not decide. Resolves to the principal or the number of an error; never rejects. */
-  verify(token: string): Promise<Principal | number>;
+  ): Principal | number | undefined {
+    const isJudged = this.#judges.length > 0;
+    const recent = words === null || !isJudged ? null : this.#recent.find(words, start, end);
+    if (recent !== null && recent.expiresAt > seconds) {
+      this.#counters.add(Counter.tokensRemembered);
+      return recent;
+    }
+    const fits = isJudged && this.#fits(bytes, start, end);
+    if (!fits && this.#table === null) return INVALID_TOKEN;
+    const digest = digestOf(bytes, start, end);
+    const listed = this.#table?.find(digest);
+    if (listed !== undefined) return this.#revoked.covers(digest, listed.subject, null, 0) ? TOKEN_REVOKED : listed;
+    if (!fits) return INVALID_TOKEN;
+    const known = this.#known.get(digest);
+    if (known !== undefined) {
+      if (known.expiresAt > seconds) {
+        this.#counters.add(Counter.tokensRemembered);
+        if (words !== null) this.#recent.keep(words, start, end, known);
+        return known;
+      }
+      this.#known.delete(digest);
+    }
+    return this.#refused.get(digest);
+  }
+
+  /**
+   * Verifies a credential that {@link find} did not decide, once for all requests that present it at the same time. Resolves to
+   * the principal or the number of an error; never rejects.
+   */
+  verify(credential: string): Promise<Principal | number> {
+    const bytes = Buffer.from(credential, 'latin1');
+    const digest = digestOf(bytes, 0, bytes.length);
+    let pending = this.#pending.get(digest);
+    if (pending === undefined) {
+      pending = this.#verify(credential, bytes, digest).finally(() => this.#pending.delete(digest));
+      this.#pending.set(digest, pending);
+    }
+    return pending;
+  }
+
   /** Removes all remembered outcomes, after a revocation. */
-  forget(): void;
+  forget(): void {
+    this.#generation += 1;
+    this.#recent.clear();
+    this.#known.clear();
+    this.#refused.clear();
+    this.#pending.clear();
+  }
+
+  #fits(bytes: Uint8Array, start: number, end: number): boolean {
+    for (let i = 0; i < this.#judges.length; i += 1) if (this.#judges[i]!.fits(bytes, start, end)) return true;
+    return false;
+  }
+
+  async #verify(credential: string, bytes: Buffer, digest: string): Promise<Principal | number> {
+    const generation = this.#generation;
+    const outcome = await this.#judge(credential, bytes, digest);
+    const isCurrent = generation === this.#generation;
+    if (outcome.principal === null) {
+      if (outcome.error === INVALID_TOKEN) this.#counters.add(Counter.tokensRejected);
+      if (outcome.isFinal && isCurrent) this.#refused.set(digest, outcome.error);
+      return outcome.error;
+    }
+    const { principal, issuedAt, tolerance } = outcome;
+    if (this.#revoked.covers(digest, principal.subject, issuedAt, tolerance)) {
+      this.#counters.add(Counter.tokensRejected);
+      if (isCurrent) this.#refused.set(digest, TOKEN_REVOKED);
+      return TOKEN_REVOKED;
+    }
+    if (isCurrent) this.#known.set(digest, principal);
+    this.#counters.add(Counter.tokensVerified);
+    return principal;
+  }
+
+  async #judge(credential: string, bytes: Buffer, digest: string): Promise<Accepted | Refused> {
+    for (const judge of this.#judges) {
+      if (!judge.fits(bytes, 0, bytes.length)) continue;
+      const outcome = await judge.judge(credential, digest);
+      if (outcome !== NOT_MINE) return outcome;
+    }
+    return refused(INVALID_TOKEN);
+  }
 }
 
-/** Where refusals are logged that the issuer of a token can do something about. */
-export interface RefusalLog {
-  /** A token with a good signature was refused. @param why one sentence that holds nothing of the token */
-  tokenRefused(why: string): void;
-}
-
-/** What a verifier may use of the worker. */
-export interface VerifierContext {
-  readonly counters: Counters;
-  readonly keys: KeySource;
-  readonly revoked: Revoked;
-  readonly refusals: RefusalLog;
+/** A refusal. @param isFinal see {@link Refused.isFinal} */
+export function refused(error: number, isFinal = true): Refused {
+  return { principal: null, error, isFinal };
 }

@@ -1,6 +1,8 @@
 import { Counters, counterMemory } from '../../../src/shared/counters.js';
+import { Scheme } from '../../../src/shared/scheme.js';
 import { Authenticator, Outcome } from '../../../workers/authenticate/index.js';
-import { KeySource } from '../../../workers/authenticate/keys.js';
+import { Inquiries } from '../../../workers/authenticate/inquiries.js';
+import { KeySources } from '../../../workers/authenticate/keys.js';
 import { Revoked } from '../../../workers/authenticate/revoked.js';
 import { mintTokens } from '../../load/gateway-config.js';
 import { fullSnapshot } from '../fixture.js';
@@ -10,8 +12,10 @@ const CLIENTS = 64;
 
 function authenticator(): Authenticator {
   const counters = new Counters(counterMemory(1, 1), 0);
-  const keys = new KeySource({ requestKeys() {} }, null);
-  return new Authenticator(fullSnapshot().auth, counters, keys, new Revoked([]), { tokenRefused() {} });
+  const keys = new KeySources({ requestKeys() {} }, []);
+  const inquiries = new Inquiries({ inquire() {} });
+  const refusals = { tokenRefused() {} };
+  return new Authenticator(fullSnapshot().auth, { counters, keys, inquiries, revoked: new Revoked([]), refusals });
 }
 
 export const authenticateCases: readonly Case[] = [
@@ -30,13 +34,15 @@ export const authenticateCases: readonly Case[] = [
       const { length } = texts[0]!;
       const seconds = Math.floor(Date.now() / 1000);
       for (const text of texts) {
-        if (typeof (await subject.verify(text)) === 'number') throw new Error('the token is refused');
+        if (typeof (await subject.verify(Scheme.bearer, text)) === 'number') throw new Error('the token is refused');
       }
       return {
         run(times) {
           for (let i = 0; i < times; i++) {
             const token = tokens[i % CLIENTS]!;
-            keep(subject.check(token, 0, texts[i % CLIENTS]!.length, true, seconds, words[i % CLIENTS]!));
+            keep(
+              subject.check(Scheme.bearer, token, 0, texts[i % CLIENTS]!.length, true, seconds, words[i % CLIENTS]!),
+            );
             if (subject.principal.expiresAt <= seconds) throw new Error('not the principal of the token');
           }
         },
@@ -54,7 +60,7 @@ export const authenticateCases: readonly Case[] = [
         async runAsync(times) {
           for (let i = 0; i < times; i++) {
             if (i % CLIENTS === 0) subject.forget();
-            const principal = await subject.verify(texts[i % CLIENTS]!);
+            const principal = await subject.verify(Scheme.bearer, texts[i % CLIENTS]!);
             keep(typeof principal === 'number' ? Outcome.refused : Outcome.known);
           }
         },

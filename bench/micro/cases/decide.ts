@@ -50,10 +50,10 @@ async function decisions(snapshot: Snapshot, tokens: readonly string[]): Promise
       verdicts: verdictMemory,
       bell: { handle: 0, cell: null },
       port: channel.port1,
-      keys: null,
+      keys: [],
       revoked: [],
     },
-    { ring() {}, post() {}, receive: () => null, requestKeys() {} },
+    { ring() {}, post() {}, receive: () => null, requestKeys() {}, inquire() {} },
   );
   channel.port1.close();
 
@@ -120,7 +120,7 @@ export const decideCases: readonly Case[] = [
     setup: () => {
       const full = fullSnapshot();
       const none = { ...full.rateLimits, global: null, perClient: null, perTool: [], other: null };
-      return decisions({ ...full, auth: { type: 'none' }, routes: [], rateLimits: none }, []);
+      return decisions({ ...full, auth: { ...full.auth, providers: [] }, routes: [], rateLimits: none }, []);
     },
   },
 ];

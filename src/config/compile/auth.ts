@@ -1,27 +1,54 @@
-import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
-import type { Algorithm } from '../schema/auth.js';
+import { BlockList } from 'node:net';
+import { addNetwork } from '../../shared/networks.js';
+import { Scheme } from '../../shared/scheme.js';
+import type {
+  ApiKeyProvider,
+  AuthProvider,
+  AuthSnapshot,
+  BasicProvider,
+  BearerProvider,
+  Grant,
+  IntrospectionProvider,
+  ProxyHeaderProvider,
+} from '../auth-snapshot.js';
+import type { ConfigPath } from '../problems.js';
 import { list } from '../schema/fields.js';
 import type { ResolvedConfig } from '../schema/index.js';
-import type { AuthSnapshot } from '../snapshot.js';
 import type { Compilation } from './compilation.js';
+import { checkServerUrl, compileJwt } from './jwt.js';
 import { isLoopbackHost } from './loopback.js';
+import { passwordProblem } from './password.js';
 
-type JwtConfig = Extract<ResolvedConfig['auth'], { type: 'jwt' }>;
-type BearerConfig = Extract<ResolvedConfig['auth'], { type: 'bearer' }>;
+type Written = Extract<ResolvedConfig['auth'], readonly unknown[]>[number];
+type Config<Type extends Written['type']> = Extract<Written, { type: Type }>;
+
+/** Headers that mean something else, or that a client cannot choose (RFC 9110, Fetch standard). */
+const TAKEN =
+  /^(authorization|proxy-authorization|cookie|host|connection|keep-alive|te|trailer|upgrade|expect|origin|accept|if-none-match|last-event-id|transfer-encoding|content-.*|mcp-.*|sec-.*|access-control-.*)$/;
 
 /** The `auth` of a snapshot: tokens and keys read and checked as far as is possible without a request. */
 export function compileAuth(compilation: Compilation): AuthSnapshot {
   const { auth } = compilation.loaded.config;
-  switch (auth.type) {
-    case 'none':
-      return { type: 'none' };
-    case 'bearer':
-      return bearer(compilation, auth);
-    case 'jwt':
-      return jwt(compilation, auth);
+  const written = Array.isArray(auth) ? auth : [auth];
+  const isList = Array.isArray(auth);
+  if (isList && auth.length === 0) {
+    compilation.problem(['auth'], 'must name at least one provider; { type: none } permits everybody');
   }
+  const headers = new CredentialHeaders(compilation);
+  const providers: AuthProvider[] = [];
+  let resourceMetadata: string | null = null;
+  written.forEach((one, i) => {
+    const at = isList ? ['auth', i] : ['auth'];
+    if (one.type === 'none') {
+      // Beside others it would have to mean that a request without a credential is served.
+      if (isList) compilation.problem([...at, 'type'], 'none cannot stand in a list: it permits everybody');
+      return;
+    }
+    providers.push(compileProvider(compilation, one, at, headers));
+    resourceMetadata ??= metadataUrl(compilation, one.resourceMetadata, [...at, 'resourceMetadata']);
+  });
+  checkTogether(compilation, providers, isList);
+  return { providers, resourceMetadata, authorizationServers: authorizationServers(providers) };
 }
 
 /** Scopes as a list; OAuth writes them as one string with spaces (RFC 6749 3.3). */
@@ -29,166 +56,248 @@ export function scopeList(value: string | readonly string[] | undefined): string
   return list(value).flatMap((scope) => scope.split(' ').filter((part) => part !== ''));
 }
 
-function bearer(compilation: Compilation, auth: BearerConfig): AuthSnapshot {
+function compileProvider(
+  compilation: Compilation,
+  one: Exclude<Written, { type: 'none' }>,
+  at: ConfigPath,
+  headers: CredentialHeaders,
+): AuthProvider {
+  switch (one.type) {
+    case 'bearer':
+      return bearer(compilation, one, at);
+    case 'apiKey':
+      return apiKey(compilation, one, at, headers);
+    case 'basic':
+      return basic(compilation, one, at);
+    case 'jwt':
+      return compileJwt(compilation, one, at);
+    case 'oauth2':
+      return oauth2(compilation, one, at);
+    case 'proxyHeader':
+      return proxyHeader(compilation, one, at, headers);
+  }
+}
+
+/** Numbers the headers that carry credentials: each belongs to one provider. */
+class CredentialHeaders {
+  readonly #compilation: Compilation;
+  readonly #taken = new Set<string>();
+  #schemes = 0;
+
+  constructor(compilation: Compilation) {
+    this.#compilation = compilation;
+  }
+
+  /** The scheme of the next provider with a header of its own. */
+  scheme(): number {
+    this.#schemes += 1;
+    return Scheme.header + this.#schemes - 1;
+  }
+
+  /** A header's lower-case name. */
+  name(written: string, path: ConfigPath): string {
+    const name = written.toLowerCase();
+    if (!/^[!#$%&'*+.^`|~0-9a-z-]+$/.test(name)) {
+      this.#compilation.problem(path, 'must be the name of an HTTP header; names with "_" are dropped by the gateway');
+    } else if (TAKEN.test(name)) {
+      this.#compilation.problem(path, 'is a header with another meaning; choose one of its own');
+    } else if (this.#taken.has(name)) {
+      this.#compilation.problem(path, 'is the header of another provider');
+    }
+    this.#taken.add(name);
+    return name;
+  }
+}
+
+type WrittenGrant = Pick<Config<'basic'>, never> & {
+  readonly scopes?: string | readonly string[] | undefined;
+  readonly permissions?: string | readonly string[] | undefined;
+  readonly metadata?: Readonly<Record<string, string | number | boolean>> | undefined;
+};
+
+function grantOf(subject: string, { scopes, permissions, metadata }: WrittenGrant): Grant {
+  return {
+    subject,
+    scopes: scopeList(scopes),
+    permissions: scopeList(permissions),
+    metadata: Object.fromEntries(Object.entries(metadata ?? {}).map(([name, value]) => [name, String(value)])),
+  };
+}
+
+function bearer(compilation: Compilation, auth: Config<'bearer'>, at: ConfigPath): BearerProvider {
+  const base = [...at, 'tokens'];
   const entries = Array.isArray(auth.tokens)
-    ? auth.tokens.map((entry, i) => ({ ...entry, path: ['auth', 'tokens', i, 'token'] }))
+    ? auth.tokens.map((entry, i) => ({
+        ...grantOf(entry.subject, entry),
+        token: entry.token,
+        path: [...base, i, 'token'],
+      }))
     : Object.entries(auth.tokens).map(([subject, entry]) =>
         typeof entry === 'string'
-          ? { token: entry, subject, scopes: undefined, path: ['auth', 'tokens', subject] }
-          : { ...entry, subject, path: ['auth', 'tokens', subject, 'token'] },
+          ? { ...grantOf(subject, {}), token: entry, path: [...base, subject] }
+          : { ...grantOf(subject, entry), token: entry.token, path: [...base, subject, 'token'] },
       );
-  if (entries.length === 0) compilation.problem(['auth', 'tokens'], 'must name at least one token');
-  const seen = new Set<string>();
+  if (entries.length === 0) compilation.problem(base, 'must name at least one token');
+  checkTable(compilation, entries, 'token');
   for (const { token, path } of entries) {
     // Only a token of this alphabet can be sent in an Authorization header (RFC 6750 2.1).
     if (!/^[A-Za-z0-9._~+/-]+=*$/.test(token)) {
       compilation.problem(path, 'may hold only letters, digits, "-._~+/" and "=" at its end (RFC 6750 2.1)');
     }
-    if (seen.has(token)) compilation.problem(path, 'is the same token as another one');
+  }
+  return { type: 'bearer', scheme: Scheme.bearer, tokens: entries.map(({ path: _, ...entry }) => entry) };
+}
+
+function apiKey(
+  compilation: Compilation,
+  auth: Config<'apiKey'>,
+  at: ConfigPath,
+  headers: CredentialHeaders,
+): ApiKeyProvider {
+  const base = [...at, 'keys'];
+  const entries = Array.isArray(auth.keys)
+    ? auth.keys.map((entry, i) => ({ ...grantOf(entry.subject, entry), token: entry.key, path: [...base, i, 'key'] }))
+    : Object.entries(auth.keys).map(([subject, entry]) =>
+        typeof entry === 'string'
+          ? { ...grantOf(subject, {}), token: entry, path: [...base, subject] }
+          : { ...grantOf(subject, entry), token: entry.key, path: [...base, subject, 'key'] },
+      );
+  if (entries.length === 0) compilation.problem(base, 'must name at least one key');
+  checkTable(compilation, entries, 'key');
+  for (const { token, path } of entries) {
+    // White space around a value is no part of it (RFC 9110 section 5.5).
+    if (!/^[\x21-\x7e]+$/.test(token))
+      compilation.problem(path, 'may hold only visible ASCII characters, and no space');
+  }
+  return {
+    type: 'apiKey',
+    scheme: headers.scheme(),
+    header: headers.name(auth.header, [...at, 'header']),
+    tokens: entries.map(({ path: _, ...entry }) => entry),
+  };
+}
+
+function checkTable(
+  compilation: Compilation,
+  entries: readonly { readonly token: string; readonly path: ConfigPath }[],
+  word: string,
+): void {
+  const seen = new Set<string>();
+  for (const { token, path } of entries) {
+    if (seen.has(token)) compilation.problem(path, `is the same ${word} as another one`);
     seen.add(token);
   }
-  return {
-    type: 'bearer',
-    tokens: entries.map(({ token, subject, scopes }) => ({ token, subject, scopes: scopeList(scopes) })),
-    resourceMetadata: metadataUrl(compilation, auth.resourceMetadata),
-  };
 }
 
-/** Smallest secret in bytes: as long as the hash (RFC 7518 3.2). */
-const SECRET_BYTES: Readonly<Partial<Record<Algorithm, number>>> = { HS256: 32, HS384: 48, HS512: 64 };
+function basic(compilation: Compilation, auth: Config<'basic'>, at: ConfigPath): BasicProvider {
+  const base = [...at, 'users'];
+  const users = Object.entries(auth.users).map(([subject, entry]) => {
+    const isText = typeof entry === 'string';
+    const password = isText ? entry : entry.password;
+    // A colon ends the user name (RFC 7617 section 2).
+    if (/[:\x00-\x1f\x7f]/.test(subject) || subject === '' || subject.length > 256) {
+      compilation.problem([...base, subject], 'a user name has 1 to 256 characters, no colon and no control character');
+    }
+    const problem = passwordProblem(password);
+    if (problem !== null) compilation.problem(isText ? [...base, subject] : [...base, subject, 'password'], problem);
+    return { ...grantOf(subject, isText ? {} : entry), password };
+  });
+  if (users.length === 0) compilation.problem(base, 'must name at least one user');
+  return { type: 'basic', scheme: Scheme.basic, users, maxWaiting: auth.maxWaiting };
+}
 
-function jwt(compilation: Compilation, auth: JwtConfig): AuthSnapshot {
-  const sources = (['secret', 'publicKey', 'publicKeyFile', 'jwksUrl'] as const).filter(
-    (key) => auth[key] !== undefined,
-  );
-  if (sources.length !== 1) {
-    compilation.problem(
-      ['auth', ...(sources[1] === undefined ? [] : [sources[1]])],
-      'needs exactly one of "secret", "publicKey", "publicKeyFile" and "jwksUrl"',
-    );
-  }
-  const symmetric = auth.secret !== undefined;
-  const algorithms = acceptedAlgorithms(auth.algorithms, symmetric);
-  for (const algorithm of algorithms) {
-    // Accepting both families permits the attack that signs with the public key as a secret (RFC 8725 2.1).
-    if (algorithm.startsWith('HS') !== symmetric) {
-      compilation.problem(
-        ['auth', 'algorithms'],
-        symmetric ? `${algorithm} needs a public key, not "secret"` : `${algorithm} needs "secret", not a public key`,
-      );
-    }
-    const bytes = SECRET_BYTES[algorithm];
-    if (symmetric && bytes !== undefined && Buffer.byteLength(auth.secret as string) < bytes) {
-      compilation.problem(['auth', 'secret'], `must be at least ${bytes} bytes long for ${algorithm} (RFC 7518 3.2)`);
-    }
-  }
-  if (list(auth.audience).length === 0) compilation.problem(['auth', 'audience'], 'must name at least one audience');
-  if (auth.jwksUrl !== undefined) checkJwksUrl(compilation, auth.jwksUrl);
+function oauth2(compilation: Compilation, auth: Config<'oauth2'>, at: ConfigPath): IntrospectionProvider {
+  checkServerUrl(compilation, auth.introspectionUrl, [...at, 'introspectionUrl']);
+  const { resourceMetadata: _, ...settings } = auth;
   return {
-    type: 'jwt',
-    algorithms,
-    secret: auth.secret ?? null,
-    publicKey: publicKey(compilation, auth, algorithms),
-    jwksUrl: auth.jwksUrl === undefined ? null : new URL(auth.jwksUrl).href,
-    jwksCooldownMs: auth.jwksCooldownMs,
-    jwksMaxAgeMs: auth.jwksMaxAgeMs,
+    ...settings,
+    scheme: Scheme.bearer,
+    introspectionUrl: new URL(auth.introspectionUrl).href,
     issuer: auth.issuer ?? null,
     audience: list(auth.audience),
-    clockToleranceSeconds: auth.clockToleranceSeconds,
-    subjectClaim: auth.subjectClaim,
-    scopeClaims: auth.scopeClaims,
-    resourceMetadata: metadataUrl(compilation, auth.resourceMetadata),
   };
 }
 
-function acceptedAlgorithms(written: JwtConfig['algorithms'], symmetric: boolean): readonly Algorithm[] {
-  if (written === undefined) return symmetric ? ['HS256'] : ['RS256', 'PS256', 'ES256', 'EdDSA'];
-  return typeof written === 'string' ? [written] : written;
+function proxyHeader(
+  compilation: Compilation,
+  auth: Config<'proxyHeader'>,
+  at: ConfigPath,
+  headers: CredentialHeaders,
+): ProxyHeaderProvider {
+  const trustedProxies = list(auth.trustedProxies);
+  const path = [...at, 'trustedProxies'];
+  if (trustedProxies.length === 0) compilation.problem(path, 'must name at least one address or network');
+  for (const network of trustedProxies) {
+    if (!addNetwork(new BlockList(), network)) {
+      compilation.problem(path, 'must be IP addresses or networks, as 192.0.2.7, 10.0.0.0/8 or fd00::/8');
+    }
+  }
+  const name = (key: 'subjectHeader' | 'scopesHeader' | 'permissionsHeader'): string | null => {
+    const written = auth[key];
+    return written === undefined ? null : headers.name(written, [...at, key]);
+  };
+  return {
+    type: 'proxyHeader',
+    scheme: headers.scheme(),
+    subjectHeader: name('subjectHeader') ?? '',
+    scopesHeader: name('scopesHeader'),
+    permissionsHeader: name('permissionsHeader'),
+    trustedProxies,
+  };
+}
+
+/** What providers of one scheme must not have in common, so that one of them decides about a credential. */
+function checkTogether(compilation: Compilation, providers: readonly AuthProvider[], isList: boolean): void {
+  const issuers = new Set<string>();
+  const single = new Set<string>();
+  const severalJwt = providers.filter(({ type }) => type === 'jwt').length > 1;
+  providers.forEach((provider, i) => {
+    const at = isList ? ['auth', i] : ['auth'];
+    if (provider.type === 'jwt') {
+      if (provider.issuer === null) {
+        if (severalJwt)
+          compilation.problem(at, 'needs "issuer": it says which of several jwt providers a token belongs to');
+      } else if (issuers.has(provider.issuer)) {
+        compilation.problem([...at, 'issuer'], 'is the issuer of another provider');
+      } else issuers.add(provider.issuer);
+    } else if (provider.type !== 'apiKey' && provider.type !== 'proxyHeader') {
+      if (single.has(provider.type)) {
+        compilation.problem([...at, 'type'], `stands twice; one provider takes all credentials of ${provider.type}`);
+      }
+      single.add(provider.type);
+    }
+  });
+}
+
+/** The issuers that are URLs, as the metadata names them (RFC 8414 section 2). */
+function authorizationServers(providers: readonly AuthProvider[]): string[] {
+  return providers.flatMap((provider) => {
+    if (provider.type !== 'jwt' && provider.type !== 'oauth2') return [];
+    const { issuer } = provider;
+    if (issuer === null || !URL.canParse(issuer)) return [];
+    const { protocol, hostname } = new URL(issuer);
+    return protocol === 'https:' || (protocol === 'http:' && isLoopbackHost(hostname)) ? [issuer] : [];
+  });
 }
 
 /** In the form of a header value: other characters are percent-encoded (WHATWG URL). */
-function metadataUrl(compilation: Compilation, text: string | undefined): string | null {
+function metadataUrl(compilation: Compilation, text: string | undefined, path: ConfigPath): string | null {
   if (text === undefined) return null;
   const url = new URL(text);
   if (url.protocol !== 'https:' && url.protocol !== 'http:') {
-    compilation.problem(['auth', 'resourceMetadata'], 'must start with https:// or http://');
+    compilation.problem(path, 'must start with https:// or http://');
   }
   return url.href;
 }
 
-function checkJwksUrl(compilation: Compilation, text: string): void {
-  const url = new URL(text);
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopbackHost(url.hostname))) {
-    compilation.problem(['auth', 'jwksUrl'], 'must start with https:// (http:// only for a loopback host)');
+/** `publicUrl` without a slash at its end; `null` = none. */
+export function publicOrigin(compilation: Compilation): string | null {
+  const { publicUrl } = compilation.loaded.config;
+  if (publicUrl === undefined) return null;
+  const url = new URL(publicUrl);
+  const isOrigin = url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '';
+  if ((url.protocol !== 'https:' && url.protocol !== 'http:') || !isOrigin) {
+    compilation.problem(['publicUrl'], 'must be scheme, host and port only, as in https://mcp.example.com');
   }
-  if (url.username !== '' || url.password !== '') {
-    compilation.problem(['auth', 'jwksUrl'], 'must not hold a user name or password');
-  }
-}
-
-function publicKey(compilation: Compilation, auth: JwtConfig, algorithms: readonly Algorithm[]): string | null {
-  if (auth.publicKey !== undefined) {
-    return checkKey(compilation, auth.publicKey, ['auth', 'publicKey'], algorithms);
-  }
-  if (auth.publicKeyFile === undefined) return null;
-  const path = ['auth', 'publicKeyFile'];
-  try {
-    const text = readFileSync(resolve(compilation.loaded.folder, auth.publicKeyFile), 'utf8');
-    return checkKey(compilation, text, path, algorithms);
-  } catch {
-    compilation.problem(path, 'the file cannot be read');
-    return null;
-  }
-}
-
-/** Reads the key, so that a problem is reported with its position, before any worker uses the key. */
-function checkKey(
-  compilation: Compilation,
-  text: string,
-  path: readonly string[],
-  algorithms: readonly Algorithm[],
-): string {
-  // A variable often holds a PEM on one line, its line breaks written as \n.
-  const key = text.trim().replaceAll('\\n', '\n');
-  const json = key.startsWith('{');
-  if (/PRIVATE KEY/.test(key) || (json && /"(d|k)"\s*:/.test(key))) {
-    compilation.problem(path, 'is a private or secret key; give the public one');
-  } else if (!json && !/^-----BEGIN (PUBLIC KEY|CERTIFICATE)-----/.test(key)) {
-    compilation.problem(
-      path,
-      'must be PEM ("-----BEGIN PUBLIC KEY-----" or "-----BEGIN CERTIFICATE-----") or JWK JSON',
-    );
-  } else {
-    const keys = readKeys(key, json);
-    if (keys === null) compilation.problem(path, 'is not a public key that can be read');
-    else if (!keys.some((one) => algorithms.some((algorithm) => fits(one, algorithm)))) {
-      compilation.problem(path, `fits none of the algorithms ${algorithms.join(', ')}`);
-    }
-  }
-  return key;
-}
-
-function readKeys(text: string, json: boolean): KeyObject[] | null {
-  try {
-    if (!json) return [createPublicKey(text)];
-    const document = JSON.parse(text) as { keys?: unknown };
-    const list = Array.isArray(document.keys) ? (document.keys as JsonWebKey[]) : [document as JsonWebKey];
-    return list.map((key) => createPublicKey({ key, format: 'jwk' }));
-  } catch {
-    return null;
-  }
-}
-
-const CURVES: Readonly<Partial<Record<Algorithm, string>>> = {
-  ES256: 'prime256v1',
-  ES384: 'secp384r1',
-  ES512: 'secp521r1',
-};
-
-/** Whether a key can verify an algorithm (RFC 7518 3.3 to 3.5, RFC 8037 3.1). */
-function fits(key: KeyObject, algorithm: Algorithm): boolean {
-  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
-  if (type === 'rsa') return /^[RP]S/.test(algorithm) && (details?.modulusLength ?? 0) >= 2_048;
-  if (type === 'ec') return CURVES[algorithm] === details?.namedCurve;
-  return type === 'ed25519' && algorithm === 'EdDSA';
+  return url.origin;
 }

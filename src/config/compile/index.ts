@@ -12,7 +12,7 @@ import type {
   Snapshot,
   ViewSnapshot,
 } from '../snapshot.js';
-import { compileAuth, scopeList } from './auth.js';
+import { compileAuth, publicOrigin, scopeList } from './auth.js';
 import { Compilation } from './compilation.js';
 import { joinFailOver } from './fail-over.js';
 import { isHost, isLoopbackHost } from './loopback.js';
@@ -59,16 +59,17 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
   const host = overrides.host ?? config.host;
   const auth = compileAuth(compilation);
   const port = overrides.port ?? config.port;
-  const isOpen = auth.type === 'none' && port !== false;
+  const isOpen = auth.providers.length === 0 && port !== false;
   checkBind(compilation, host, isOpen, overrides.allowUnauthenticated ?? config.allowUnauthenticated);
   const servers = compileServers(compilation);
-  const views = compileViews(compilation, servers);
+  const views = compileViews(compilation, servers, auth.providers.length === 0);
   const snapshot: Snapshot = {
     version: options.version ?? 1,
     name: config.name,
     host: withoutBrackets(host),
     port: port === false ? 0 : port,
     listens: port !== false,
+    publicUrl: publicOrigin(compilation),
     path: config.path,
     admin: compileAdmin(compilation, host, overrides),
     workers: workerCount(overrides.workers ?? config.workers),

@@ -16,8 +16,16 @@ function everything(path: string): ViewSnapshot {
   return { path, base: '', ...all };
 }
 
-/** The endpoint that offers everything, then `views`, then those of `mcpServers.NAME.path`. */
-export function compileViews(compilation: Compilation, servers: readonly ServerSnapshot[]): ViewSnapshot[] {
+/**
+ * The endpoint that offers everything, then `views`, then those of `mcpServers.NAME.path`.
+ *
+ * @param isOpen nobody authenticates
+ */
+export function compileViews(
+  compilation: Compilation,
+  servers: readonly ServerSnapshot[],
+  isOpen: boolean,
+): ViewSnapshot[] {
   const { config } = compilation.loaded;
   const indexes = new Map(servers.map((server, index) => [server.name, index]));
   const views = [everything(config.path)];
@@ -45,7 +53,7 @@ export function compileViews(compilation: Compilation, servers: readonly ServerS
       },
       path,
     );
-    if (config.auth.type === 'none' && view.requiredScopes !== undefined) {
+    if (isOpen && view.requiredScopes !== undefined) {
       compilation.problem([...path, 'requiredScopes'], 'nobody has scopes without "auth"');
     }
   }

@@ -152,6 +152,12 @@ export const configSchema = z.strictObject({
     .describe(
       'Port of the MCP endpoint. 0 = any free port; `false` = none, for a gateway that is used in-process or over standard input.',
     ),
+  publicUrl: z
+    .url()
+    .optional()
+    .describe(
+      'Origin at which clients reach the gateway, as `https://mcp.example.com`: for the protected-resource metadata (RFC 9728). Default: `http://` and the `Host` of the request.',
+    ),
   path: z
     .string()
     .max(128)
@@ -198,7 +204,11 @@ export const configSchema = z.strictObject({
     .default({})
     .describe('Endpoints of their own by path, on every transport: what they offer, and to whom.'),
   catalog: catalogSchema.prefault({}).describe('How the names of all servers are merged into one list.'),
-  auth: authSchema.default({ type: 'none' }).describe('Authentication of clients.'),
+  auth: authSchema
+    .default({ type: 'none' })
+    .describe(
+      'Authentication of clients: one provider, or a list of which the first one decides whose credential a request carries.',
+    ),
   rateLimits: rateLimitsSchema.prefault({}).describe('Rate limits besides those of routes.'),
   cache: cacheSchema.prefault({}).describe('Response cache; `routes[].cache` says which answers are stored.'),
   limits: limitsSchema.prefault({}).describe('Limits of everything that grows.'),

@@ -10,6 +10,7 @@ import type { Stats } from '../../observe/stats.js';
 import type { Count } from '../../units.js';
 import type { Background } from '../../upstream/core/background.js';
 import type { ListPage, PageSource } from '../../upstream/core/list-page.js';
+import type { PasswordCheck, PasswordChecker } from './check-password.js';
 import type { KeyLoader } from './fetch-keys.js';
 import type { TASKS, TaskName } from './tasks.js';
 
@@ -20,19 +21,10 @@ const MAX_QUEUE: Count = 64;
  * Runs the tasks of src/control/threads/tasks.ts; a thread ends after 30 s without work. Two threads, so that the lists of a
  * large server do not delay other lists, keys and statistics. One per gateway.
  */
-export class ControlPool implements CatalogThreads, Background, KeyLoader {
-  readonly #piscina = new Piscina({
-    filename: fileURLToPath(new URL('./entry.cjs', import.meta.url)),
-    minThreads: 0,
-    maxThreads: 2,
-    maxQueue: MAX_QUEUE,
-    idleTimeout: 30_000,
-    concurrentTasksPerWorker: 1,
-    atomics: 'disabled',
-    recordTiming: false,
-    workerHistogram: false,
-    resourceLimits: { maxOldGenerationSizeMb: 512 },
-  });
+export class ControlPool implements CatalogThreads, Background, KeyLoader, PasswordChecker {
+  readonly #piscina = newPool(2, MAX_QUEUE);
+  /** For passwords alone: guessing must not hold up lists, keys and statistics. Made when the first one is checked. */
+  #passwords: Piscina | null = null;
 
   compileLists(input: ListsInput): Promise<CompiledList[]> {
     return this.#run('compileLists', input);
@@ -44,6 +36,12 @@ export class ControlPool implements CatalogThreads, Background, KeyLoader {
 
   fetchKeys(url: string): Promise<string> {
     return this.#run('fetchKeys', url);
+  }
+
+  checkPassword(check: PasswordCheck): Promise<boolean> {
+    // Who asks bounds what waits (`auth.maxWaiting`).
+    this.#passwords ??= newPool(1, Number.POSITIVE_INFINITY);
+    return this.#passwords.run({ task: 'checkPassword', data: check });
   }
 
   scanResponse(bytes: Uint8Array): Promise<Int32Array | null> {
@@ -80,6 +78,21 @@ export class ControlPool implements CatalogThreads, Background, KeyLoader {
 
   /** Ends the threads; queued tasks fail. */
   async close(): Promise<void> {
-    await this.#piscina.destroy();
+    await Promise.all([this.#piscina.destroy(), this.#passwords?.destroy()]);
   }
+}
+
+function newPool(maxThreads: Count, maxQueue: Count): Piscina {
+  return new Piscina({
+    filename: fileURLToPath(new URL('./entry.cjs', import.meta.url)),
+    minThreads: 0,
+    maxThreads,
+    maxQueue,
+    idleTimeout: 30_000,
+    concurrentTasksPerWorker: 1,
+    atomics: 'disabled',
+    recordTiming: false,
+    workerHistogram: false,
+    resourceLimits: { maxOldGenerationSizeMb: 512 },
+  });
 }

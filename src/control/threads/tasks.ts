@@ -8,6 +8,7 @@ import { renderMetrics } from '../../observe/metrics.js';
 import { buildStats, renderStats } from '../../observe/stats.js';
 import { scanResponse } from '../../upstream/core/control.js';
 import { type ListPage, type PageSource, readPage } from '../../upstream/core/list-page.js';
+import { checkPassword } from './check-password.js';
 import { fetchKeys } from './fetch-keys.js';
 
 /** The tasks by name. */
@@ -19,6 +20,7 @@ export const TASKS = {
   buildStats,
   fetchKeys,
   explain: ({ call, snapshot, catalog }: ExplainInput): Explanation => explain(call, snapshot, catalog),
+  checkPassword,
   // Copied, because the bytes arrive as shared memory, which not every API of Node.js accepts.
   readPage: (source: PageSource): ListPage => readPage({ ...source, bytes: new Uint8Array(source.bytes) }),
   scanResponse: (bytes: Uint8Array): Int32Array | null => scanResponse(decoder, bytes)?.words ?? null,

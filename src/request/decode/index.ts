@@ -4,6 +4,7 @@
  */
 
 import { type Decoder, Flag, Kind, Method, ScanStatus } from '../../../native/layout.js';
+import type { AuthSnapshot } from '../../config/auth-snapshot.js';
 import type { Current } from '../../config/current.js';
 import type { ErrorCode } from '../../errors.js';
 import { blankAbsentMembers, hasAbsentMembers } from '../../protocol/absent-members.js';
@@ -19,7 +20,7 @@ import { withNormalUri } from './uri.js';
 
 /** What decode reads of the configuration. */
 export interface DecodeConfig {
-  readonly auth: { readonly type: string };
+  readonly auth: Pick<AuthSnapshot, 'providers'>;
   readonly limits: { readonly maxDepth: number };
   readonly sessions: { readonly required: boolean };
 }
@@ -100,7 +101,7 @@ export class DecodeStage {
     const { config, write } = this.#parts;
     const { auth } = config.current;
     // On a connection a refusal needs the id of the request, so there the policy refuses after the scan.
-    if (auth.type !== 'none' && exchange.client.caller.token === '' && !exchange.client.headerless) {
+    if (auth.providers.length > 0 && exchange.client.caller.token === '' && !exchange.client.headerless) {
       write.refuse(
         exchange,
         exchange.client.caller.scheme === Scheme.other ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED',
@@ -131,7 +132,7 @@ export class DecodeStage {
     exchange.message.spans.clear();
     exchange.message.spans.method = operation;
     exchange.client.era = Era.legacy;
-    if (config.current.auth.type !== 'none' && exchange.client.caller.token === '') {
+    if (config.current.auth.providers.length > 0 && exchange.client.caller.token === '') {
       write.refuse(
         exchange,
         exchange.client.caller.scheme === Scheme.other ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED',

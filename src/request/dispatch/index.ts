@@ -445,9 +445,10 @@ export class Dispatcher implements Policy, PoolListener {
       this.#put(exchange, Pass.withoutCache, -1);
       return;
     }
-    const { auth } = this.#pool.snapshot;
-    const waitsForKeys = auth.type === 'jwt' && auth.jwksUrl !== null;
-    const code = waitsForKeys ? 'GW_AUTH_UNAVAILABLE' : 'GW_INTERNAL';
+    const { providers } = this.#pool.snapshot.auth;
+    // Keys, introspection and hashed passwords are what a decision may wait for.
+    const waitsForAuth = providers.some((one) => one.type === 'oauth2' || one.type === 'basic' || one.type === 'jwt');
+    const code = waitsForAuth ? 'GW_AUTH_UNAVAILABLE' : 'GW_INTERNAL';
     this.#refuse(exchange, code, exchange.message.body, exchange.message.bodyLength);
   }
 }

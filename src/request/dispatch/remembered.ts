@@ -61,7 +61,7 @@ export class Remembered {
   /** The memo's key of the client: a number for its token, or a negative one for its address. */
   client(exchange: Exchange): number {
     const { token } = exchange.client.caller;
-    if (token !== '' && this.#pool.snapshot.auth.type !== 'none') return this.#tokens.id(token);
+    if (token !== '' && this.#pool.snapshot.auth.providers.length > 0) return this.#tokens.id(token);
     return this.#readsAddresses ? -this.#addresses.id(exchange.client.remoteAddress) : ALL_CLIENTS;
   }
 

@@ -17,7 +17,7 @@ export function chooseWorker(
   const { size } = pool;
   if (size === 1) return 0;
   if (hash !== null) return (hash[0]! >>> 0) % size;
-  if (exchange.client.caller.token !== '' && pool.snapshot.auth.type !== 'none') {
+  if (exchange.client.caller.token !== '' && pool.snapshot.auth.providers.length > 0) {
     const affine = Math.abs(remembered.client(exchange)) % size;
     if (pool.slot(affine).ready) return affine;
   }

@@ -183,6 +183,9 @@ export class Client {
   caller: Caller = NOBODY;
   /** An allowed `Origin`; empty = none was sent, or it was refused. */
   origin = '';
+  /** `Host` of the request, and the path of the endpoint or stream that was requested; empty = there is no such request. */
+  host = '';
+  path = '';
   sessionId = '';
   lastEventId = '';
   /** The legacy session, if any (src/session). */
@@ -247,6 +250,8 @@ export class Client {
     this.headerless = false;
     this.caller = NOBODY;
     this.origin = '';
+    this.host = '';
+    this.path = '';
     this.sessionId = '';
     this.lastEventId = '';
     this.session = null;

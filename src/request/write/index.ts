@@ -12,8 +12,9 @@ import { Era } from '../../protocol/revisions.js';
 import type { GatewayIdentity } from '../../shared/gateway-identity.js';
 import { Verdict } from '../../shared/records.js';
 import { type Exchange, MessageFlag, Phase, Verb } from '../exchange/index.js';
+import { type ChallengeConfig, challenge } from './challenge.js';
 import { errorBody, withRetryAfter } from './error-body.js';
-import { challenge, JSON_HEAD, NO_HEAD } from './heads.js';
+import { JSON_HEAD, NO_HEAD } from './heads.js';
 import { LargeAnswers } from './large.js';
 import type { AnswerLimits } from './limit-fields.js';
 import { EventStreams, keeps, needsStream, type StreamLog, type VariantNames } from './streams.js';
@@ -55,7 +56,7 @@ export interface AnswerNames extends GatewayIdentity {
 
 /** What write works with. */
 export interface WriteParts {
-  readonly config: Current<{ readonly auth: WriteAuth }>;
+  readonly config: Current<ChallengeConfig>;
   readonly identity: AnswerNames;
   readonly catalogs: OfferedNames;
   readonly cache: LeaderResults;
@@ -72,8 +73,6 @@ export interface WriteParts {
     release(exchange: Exchange): void;
   };
 }
-
-type WriteAuth = { readonly type: 'none' } | { readonly type: string; readonly resourceMetadata: string | null };
 
 const NO_BYTES = Buffer.alloc(0);
 /** Refusals for a reason that passes soon. */
@@ -295,18 +294,13 @@ export class WriteStage {
     this.#finish(exchange);
   }
 
-  #resourceMetadata(): string | null {
-    const { auth } = this.#parts.config.current;
-    return 'resourceMetadata' in auth ? auth.resourceMetadata : null;
-  }
-
   /** A refusal before a decision: bad input, no token. */
   refuse(exchange: Exchange, code: ErrorCode): void {
     let head: readonly string[] = JSON_HEAD;
     if (ERRORS[code].status === 401) {
       // Nothing is wrong with a token that was not sent (RFC 6750 section 3.1).
       const reason = code === 'GW_UNAUTHENTICATED' ? null : 'invalid_token';
-      head = [...JSON_HEAD, 'www-authenticate', challenge(reason, '', this.#resourceMetadata())];
+      head = [...JSON_HEAD, 'www-authenticate', challenge(this.#parts.config.current, exchange.client, reason, '')];
     } else if (ERRORS[code].status === 405) {
       // A GET or DELETE is refused only to clients without sessions, which have nothing but POST.
       const allowed = exchange.message.detail || (exchange.message.verb === Verb.post ? 'POST, GET, DELETE' : 'POST');
@@ -327,7 +321,7 @@ export class WriteStage {
     const code = ERROR_CODES[exchange.verdict.error] ?? 'GW_INTERNAL';
     keepUnknown(exchange, code, bytes, this.#parts.catalogs);
     if (code === 'GW_INSUFFICIENT_SCOPE') {
-      const value = challenge('insufficient_scope', scopes, this.#resourceMetadata());
+      const value = challenge(this.#parts.config.current, exchange.client, 'insufficient_scope', scopes);
       this.#error(exchange, code, [...JSON_HEAD, 'www-authenticate', value], 0);
     } else if (code === 'GW_RATE_LIMITED') {
       const { limit, retryAfterMs } = exchange.verdict;

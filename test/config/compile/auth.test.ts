@@ -3,6 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { authWarnings } from '../../../src/config/auth-warnings.js';
 import { compileSnapshot } from '../../../src/config/compile/index.js';
 import { loadConfigFile } from '../../../src/config/load.js';
 import { tempFolder } from '../../support/process.js';
@@ -13,19 +14,22 @@ const auth = (value: object) => ({ auth: value });
 test('bearer tokens are given as a list or by subject', () => {
   const expected = {
     type: 'bearer',
+    scheme: 1,
     tokens: [
-      { token: 'alice-token', subject: 'alice', scopes: ['a', 'b'] },
-      { token: 'bob-token=', subject: 'bob', scopes: [] },
+      { token: 'alice-token', subject: 'alice', scopes: ['a', 'b'], permissions: ['read'], metadata: { team: '7' } },
+      { token: 'bob-token=', subject: 'bob', scopes: [], permissions: [], metadata: {} },
     ],
-    resourceMetadata: null,
   };
   const list = [
-    { token: 'alice-token', subject: 'alice', scopes: 'a b' },
+    { token: 'alice-token', subject: 'alice', scopes: 'a b', permissions: 'read', metadata: { team: 7 } },
     { token: 'bob-token=', subject: 'bob' },
   ];
-  assert.deepEqual(snapshotOfObject(auth({ type: 'bearer', tokens: list })).auth, expected);
-  const map = { alice: { token: 'alice-token', scopes: ['a', 'b'] }, bob: 'bob-token=' };
-  assert.deepEqual(snapshotOfObject(auth({ type: 'bearer', tokens: map })).auth, expected);
+  assert.deepEqual(snapshotOfObject(auth({ type: 'bearer', tokens: list })).auth.providers, [expected]);
+  const map = {
+    alice: { token: 'alice-token', scopes: ['a', 'b'], permissions: ['read'], metadata: { team: 7 } },
+    bob: 'bob-token=',
+  };
+  assert.deepEqual(snapshotOfObject(auth({ type: 'bearer', tokens: map })).auth.providers, [expected]);
 });
 
 const SECRET = 'x'.repeat(32);
@@ -43,6 +47,91 @@ const jwt = (value: object) => auth({ type: 'jwt', audience: 'https://gateway.ex
 const AUTH_FAULTS: readonly [name: string, value: object, problem: RegExp][] = [
   ['no type', auth({}), /^auth\.type: needs a known "type"/],
   ['an unknown type', auth({ type: 'magic' }), /^auth\.type: needs a known "type"/],
+  ['an empty list', auth([]), /^auth: must name at least one provider/],
+  ['none in a list', auth([{ type: 'none' }]), /^auth\.0\.type: none cannot stand in a list/],
+  ['an unknown type in a list', auth([{ type: 'magic' }]), /^auth\.0\.type: needs a known "type"/],
+  ['no users', auth({ type: 'basic', users: {} }), /^auth\.users: must name at least one user/],
+  [
+    'a user name with a colon',
+    auth({ type: 'basic', users: { 'a:b': 'x' } }),
+    /^auth\.users\."?a:b"?: a user name has/,
+  ],
+  [
+    'half a bcrypt hash',
+    auth({ type: 'basic', users: { a: '$2b$10$abc' } }),
+    /^auth\.users\.a: is no whole bcrypt hash/,
+  ],
+  [
+    'a bcrypt hash that takes minutes',
+    auth({ type: 'basic', users: { a: `$2b$31$${'a'.repeat(53)}` } }),
+    /between 4 and 14/,
+  ],
+  [
+    'a scrypt hash of 16 GiB',
+    auth({ type: 'basic', users: { a: { password: `$scrypt$ln=20,r=128,p=1$c2FsdA$${'a'.repeat(43)}` } } }),
+    /^auth\.users\.a\.password: is no scrypt hash that can be used/,
+  ],
+  ['an unknown hash', auth({ type: 'basic', users: { a: '$argon2id$v=19$x' } }), /use scrypt or bcrypt/],
+  ['no keys', auth({ type: 'apiKey', keys: {} }), /^auth\.keys: must name at least one key/],
+  ['a key with a space', auth({ type: 'apiKey', keys: { a: 'two words' } }), /^auth\.keys\.a: may hold only visible/],
+  [
+    'a key in Authorization',
+    auth({ type: 'apiKey', header: 'Authorization', keys: { a: 'a'.repeat(8) } }),
+    /another meaning/,
+  ],
+  [
+    'a header with "_"',
+    auth({ type: 'apiKey', header: 'X_KEY', keys: { a: 'a'.repeat(8) } }),
+    /^auth\.header: must be the name/,
+  ],
+  [
+    'two providers of one header',
+    auth([
+      { type: 'apiKey', keys: { a: 'a'.repeat(8) } },
+      { type: 'apiKey', header: 'x-api-key', keys: { a: 'b'.repeat(8) } },
+    ]),
+    /^auth\.1\.header: is the header of another provider/,
+  ],
+  [
+    'two tables of tokens',
+    auth([
+      { type: 'bearer', tokens: { a: 'a'.repeat(8) } },
+      { type: 'bearer', tokens: { a: 'b'.repeat(8) } },
+    ]),
+    /^auth\.1\.type: stands twice/,
+  ],
+  [
+    'two issuers, one without a name',
+    auth([
+      { type: 'jwt', audience: 'a', secret: 'x'.repeat(32), issuer: 'i' },
+      { type: 'jwt', audience: 'a', secret: 'y'.repeat(32) },
+    ]),
+    /^auth\.1: needs "issuer"/,
+  ],
+  [
+    'one issuer twice',
+    auth([
+      { type: 'jwt', audience: 'a', secret: 'x'.repeat(32), issuer: 'i' },
+      { type: 'jwt', audience: 'b', secret: 'y'.repeat(32), issuer: 'i' },
+    ]),
+    /^auth\.1\.issuer: is the issuer of another provider/,
+  ],
+  [
+    'introspection in the clear',
+    auth({ type: 'oauth2', introspectionUrl: 'http://a.example/', clientId: 'c', clientSecret: 's' }),
+    /^auth\.introspectionUrl: must start with https/,
+  ],
+  [
+    'a network that is none',
+    auth({ type: 'proxyHeader', trustedProxies: '10.0.0.0/33' }),
+    /^auth\.trustedProxies: must be IP/,
+  ],
+  ['no network', auth({ type: 'proxyHeader', trustedProxies: [] }), /^auth\.trustedProxies: must name at least one/],
+  [
+    'a public URL with a path',
+    { publicUrl: 'https://a.example/mcp' },
+    /^publicUrl: must be scheme, host and port only/,
+  ],
   ['no tokens', auth({ type: 'bearer', tokens: [] }), /^auth\.tokens: must name at least one/],
   [
     'a short token',
@@ -142,21 +231,21 @@ test('public keys are taken as PEM, as JWK and as a key set', () => {
     edwards.export({ type: 'spki', format: 'pem' }),
   ];
   for (const publicKey of keys) {
-    const compiled = snapshotOfObject(jwt({ publicKey })).auth;
-    assert.equal(compiled.type === 'jwt' && compiled.publicKey, String(publicKey).trim());
+    const [compiled] = snapshotOfObject(jwt({ publicKey })).auth.providers;
+    assert.equal(compiled?.type === 'jwt' && compiled.publicKey, String(publicKey).trim());
   }
 });
 
 test('a PEM key may stand on one line, as in a variable', () => {
-  const compiled = snapshotOfObject(jwt({ publicKey: PUBLIC_PEM.trim().replaceAll('\n', '\\n') })).auth;
-  assert.equal(compiled.type === 'jwt' && compiled.publicKey, PUBLIC_PEM.trim());
+  const [compiled] = snapshotOfObject(jwt({ publicKey: PUBLIC_PEM.trim().replaceAll('\n', '\\n') })).auth.providers;
+  assert.equal(compiled?.type === 'jwt' && compiled.publicKey, PUBLIC_PEM.trim());
 });
 
 test('the metadata address can be carried by a header', () => {
   const metadata = (resourceMetadata: string) =>
     auth({ type: 'bearer', tokens: { a: 'token-of-a' }, resourceMetadata });
   const compiled = snapshotOfObject(metadata('https://a.example/x"y\r\nSet-Cookie: z')).auth;
-  assert.equal(compiled.type === 'bearer' && compiled.resourceMetadata, 'https://a.example/x%22ySet-Cookie:%20z');
+  assert.equal(compiled.resourceMetadata, 'https://a.example/x%22ySet-Cookie:%20z');
   assert.match(problemsOfObject(metadata('ftp://a.example/'))[0] as string, /^auth\.resourceMetadata: must start with/);
 });
 
@@ -169,14 +258,24 @@ test('a key file is read, relative to the configuration file', async (t) => {
     'auth: { type: jwt, audience: [a, b], publicKeyFile: key.pem, algorithms: ES256, issuer: i }\nsessions: { keyFile: s.key }\nmcpServers: { a: { command: x, cwd: sub } }\n',
   );
   const snapshot = compileSnapshot(await loadConfigFile(file));
-  assert.equal(snapshot.auth.type, 'jwt');
-  if (snapshot.auth.type !== 'jwt') return;
-  assert.equal(snapshot.auth.publicKey, PUBLIC_PEM.trim());
-  assert.deepEqual(
-    [snapshot.auth.algorithms, snapshot.auth.audience, snapshot.auth.issuer],
-    [['ES256'], ['a', 'b'], 'i'],
-  );
+  const [provider] = snapshot.auth.providers;
+  assert.ok(provider?.type === 'jwt');
+  assert.equal(provider.publicKey, PUBLIC_PEM.trim());
+  assert.deepEqual([provider.algorithms, provider.audience, provider.issuer], [['ES256'], ['a', 'b'], 'i']);
   assert.deepEqual([snapshot.sessions.keyFile, snapshot.sessions.isKeyFileOptional], [join(folder, 's.key'), false]);
   const [endpoint] = snapshot.servers[0]?.endpoints ?? [];
   assert.equal(endpoint?.transport === 'stdio' && endpoint.cwd, join(folder, 'sub'));
+});
+
+test('a list of providers is required authentication, and settings that permit much are said', () => {
+  const providers = [
+    { type: 'bearer', tokens: { a: 'token-of-a' } },
+    { type: 'jwt', audience: 'a', secret: SECRET, issuer: 'i', verifyExpiry: false },
+  ];
+  const { auth: compiled } = snapshotOfObject({ host: '0.0.0.0', ...auth(providers) });
+  assert.deepEqual(
+    compiled.providers.map(({ type }) => type),
+    ['bearer', 'jwt'],
+  );
+  assert.match(authWarnings(compiled).join(), /^auth\.verifyExpiry is false: tokens of i are accepted for ever/);
 });

@@ -94,6 +94,7 @@ describe('routes with the same match are fail-over', () => {
 
 test('scopes are read from four claims by default', () => {
   const { auth } = snapshotOfObject({ auth: { type: 'jwt', secret: 'x'.repeat(40), issuer: 'i', audience: 'a' } });
-  assert.ok(auth.type === 'jwt');
-  assert.deepEqual(auth.scopeClaims, ['scope', 'scp', 'scopes', 'permissions']);
+  const [provider] = auth.providers;
+  assert.ok(provider?.type === 'jwt');
+  assert.deepEqual(provider.scopeClaims, ['scope', 'scp', 'scopes', 'permissions']);
 });

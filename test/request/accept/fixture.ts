@@ -46,6 +46,7 @@ export function handlerFixture(table: ExchangeTable, methods: Partial<FrontHandl
     disconnected: ignore,
     ended: ignore,
     tooManyFrames: ignore,
+    ignoredProxy: ignore,
     plain: () => null,
     ...methods,
   };

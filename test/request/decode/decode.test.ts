@@ -8,6 +8,7 @@ import { Caller, Scheme } from '../../../src/request/exchange/caller.js';
 import type { Client, Message } from '../../../src/request/exchange/index.js';
 import { Accepts, type Exchange, type SessionLike } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
+import { authOf } from '../../support/auth.js';
 
 const MODERN = '2026-07-28';
 const ENVELOPE = {
@@ -58,7 +59,7 @@ function run(row: Row): { outcome: Outcome; exchange: Exchange } {
     decoder,
     config: {
       current: {
-        auth: { type: row.authRequired === true ? 'bearer' : 'none' },
+        auth: row.authRequired === true ? authOf({ type: 'bearer', tokens: [] }) : authOf(),
         limits: { maxDepth: 64 },
         sessions: { required: row.sessionless !== true },
       },

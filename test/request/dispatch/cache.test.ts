@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Counter } from '../../../src/shared/counters.js';
+import { authOf } from '../../support/auth.js';
 import { catalog, rateLimits, route, sampleCatalog, snapshot, tokenBucket } from '../../workers/fixture.js';
 import { DispatchFixture } from './fixture.js';
 
@@ -106,7 +107,7 @@ describe('cacheable calls', () => {
     }));
 
   it('are shared between subjects only where the route says public', async () => {
-    const auth = { type: 'bearer', tokens, resourceMetadata: null } as const;
+    const auth = authOf({ type: 'bearer', tokens });
     await withFixture({ auth }, async (fixture) => {
       await leadAndStore(fixture, {}, '"of a"', { token: 't1' });
       assert.equal((await fixture.call('files__read', {}, { token: 't1' })).payload, '"of a"');

@@ -9,6 +9,7 @@ import { Memo, MemoKey } from '../../../src/request/dispatch/memo.js';
 import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
 import { Counter } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
+import { authOf } from '../../support/auth.js';
 import {
   catalog,
   rateLimits,
@@ -42,7 +43,6 @@ const jwtAuth = {
   clockToleranceSeconds: 0,
   subjectClaim: 'sub',
   scopeClaims: ['scope'],
-  resourceMetadata: null,
 } as const;
 
 async function withFixture(
@@ -65,14 +65,13 @@ describe('remembered verdicts', () => {
   it('are used for the same client, method, era and name only', () =>
     withFixture(
       {
-        auth: {
+        auth: authOf({
           type: 'bearer',
           tokens: [
             { token: 't1', subject: 'a', scopes: [] },
             { token: 't2', subject: 'b', scopes: [] },
           ],
-          resourceMetadata: null,
-        },
+        }),
       },
       async (fixture) => {
         await fixture.call('files__read', {}, { token: 't1' });
@@ -101,7 +100,7 @@ describe('remembered verdicts', () => {
 
   it('carry the whole verdict, the subject included', () =>
     withFixture(
-      { auth: { type: 'bearer', tokens: [{ token: 't1', subject: 'a', scopes: [] }], resourceMetadata: null } },
+      { auth: authOf({ type: 'bearer', tokens: [{ token: 't1', subject: 'a', scopes: [] }] }) },
       async (fixture) => {
         const first = await fixture.call('search__find', {}, { token: 't1' });
         const second = await fixture.call('search__find', {}, { token: 't1' });
@@ -119,7 +118,7 @@ describe('remembered verdicts', () => {
     }));
 
   it('end with the token', () =>
-    withFixture({ auth: jwtAuth }, async (fixture) => {
+    withFixture({ auth: authOf(jwtAuth) }, async (fixture) => {
       const exp = Math.floor(Date.now() / 1000) + 3;
       const token = jwt({ sub: 'a', exp });
       assert.equal((await fixture.call('files__read', {}, { token })).verdict, 'forward');
@@ -142,7 +141,7 @@ describe('remembered verdicts', () => {
 
   it('end with the configuration: the next call is judged by the new one', () =>
     withFixture(
-      { auth: { type: 'bearer', tokens: [{ token: 't1', subject: 'a', scopes: ['x'] }], resourceMetadata: null } },
+      { auth: authOf({ type: 'bearer', tokens: [{ token: 't1', subject: 'a', scopes: ['x'] }] }) },
       async (fixture) => {
         await fixture.call('files__read', {}, { token: 't1' });
         await fixture.call('files__read', {}, { token: 't1' });
@@ -157,7 +156,7 @@ describe('remembered verdicts', () => {
         fixture.dispatcher.reconfigure({
           ...fixture.pool.snapshot,
           version: 3,
-          auth: { type: 'bearer', tokens: [], resourceMetadata: null },
+          auth: authOf({ type: 'bearer', tokens: [] }),
         });
         assert.equal((await fixture.call('search__find', {}, { token: 't1' })).error, 'GW_INVALID_TOKEN');
       },
@@ -272,19 +271,16 @@ describe('limits with remembered verdicts', () => {
       }
     });
     const tokens = ['t1', 't2', 't3'].map((token) => ({ token, subject: token === 't3' ? 'b' : 'a', scopes: [] }));
-    await withFixture(
-      { workers: 2, rateLimits: limits, auth: { type: 'bearer', tokens, resourceMetadata: null } },
-      async (fixture) => {
-        const count = async (token: string): Promise<number> => {
-          let granted = 0;
-          for (let i = 0; i < 8; i += 1)
-            if ((await fixture.call('files__read', {}, { token })).verdict === 'forward') granted += 1;
-          return granted;
-        };
-        assert.equal((await count('t1')) + (await count('t2')), 5, 'two tokens of one subject');
-        assert.equal(await count('t3'), 5);
-      },
-    );
+    await withFixture({ workers: 2, rateLimits: limits, auth: authOf({ type: 'bearer', tokens }) }, async (fixture) => {
+      const count = async (token: string): Promise<number> => {
+        let granted = 0;
+        for (let i = 0; i < 8; i += 1)
+          if ((await fixture.call('files__read', {}, { token })).verdict === 'forward') granted += 1;
+        return granted;
+      };
+      assert.equal((await count('t1')) + (await count('t2')), 5, 'two tokens of one subject');
+      assert.equal(await count('t3'), 5);
+    });
   });
 
   it('hold for tools, routes, and clients on a route at once', () =>

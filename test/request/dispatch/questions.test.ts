@@ -6,17 +6,17 @@ import { ERROR_CODES } from '../../../src/errors.js';
 import type { Question } from '../../../src/request/dispatch/questions.js';
 import { Caller } from '../../../src/request/exchange/caller.js';
 import { Verdict } from '../../../src/shared/records.js';
+import { authOf } from '../../support/auth.js';
 import { rateLimits, route, tokenBucket } from '../../workers/fixture.js';
 import { DispatchFixture, type DispatchFixtureOptions } from './fixture.js';
 
-const auth = {
+const auth = authOf({
   type: 'bearer',
   tokens: [
     { token: 'plain', subject: 'a', scopes: [] },
     { token: 'scoped', subject: 'b', scopes: ['docs'] },
   ],
-  resourceMetadata: null,
-} as const;
+});
 
 async function withFixture(
   run: (fixture: DispatchFixture) => Promise<void>,

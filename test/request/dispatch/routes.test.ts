@@ -4,6 +4,7 @@ import type { ConditionsSnapshot, VariantsSnapshot } from '../../../src/config/m
 import type { Snapshot } from '../../../src/config/snapshot.js';
 import { EntryFlag } from '../../../src/shared/catalog-table.js';
 import { Counter } from '../../../src/shared/counters.js';
+import { authOf } from '../../support/auth.js';
 import { catalog, route, server } from '../../workers/fixture.js';
 import { DispatchFixture } from './fixture.js';
 
@@ -32,7 +33,7 @@ async function fixture(t: { after(fn: () => Promise<void>): void }, changes: Par
     ['tool', 1, 'search__find', 'find'],
     ['prompt', 0, 'files__greet', 'greet'],
   ]);
-  const made = new DispatchFixture({ auth, attributes: ['x-region'], ...changes }, listed);
+  const made = new DispatchFixture({ auth: authOf(auth), attributes: ['x-region'], ...changes }, listed);
   t.after(() => made.close());
   const hits = () => made.pool.counters.total(Counter.memoHits);
   return { made, hits };
@@ -106,7 +107,7 @@ function variants(changes: Partial<VariantsSnapshot> = {}): VariantsSnapshot {
 
 test('the group of a call decides its server, and is remembered by what it depends on', async (t) => {
   const varied = { ...rest, variants: variants() };
-  const { made, hits } = await fixture(t, { auth: { type: 'none' }, routes: [varied] });
+  const { made, hits } = await fixture(t, { auth: authOf(), routes: [varied] });
   const groups = new Map<string, number>();
   for (let round = 0; round < 2; round += 1) {
     for (let user = 0; user < 20; user += 1) {
@@ -122,7 +123,7 @@ test('the group of a call decides its server, and is remembered by what it depen
 
 test('a group that was chosen at random counts for one call', async (t) => {
   const varied = { ...rest, variants: variants({ by: { type: 'random' } }) };
-  const { made, hits } = await fixture(t, { auth: { type: 'none' }, routes: [varied] });
+  const { made, hits } = await fixture(t, { auth: authOf(), routes: [varied] });
   const seen = new Set<number>();
   for (let i = 0; i < 64; i += 1) seen.add((await made.call('search__find')).words.variant);
   assert.deepEqual([...seen].sort(), [0, 1]);
@@ -131,7 +132,7 @@ test('a group that was chosen at random counts for one call', async (t) => {
 
 test('the group by address is not remembered for another address', async (t) => {
   const varied = { ...rest, variants: variants({ by: { type: 'address' } }) };
-  const { made, hits } = await fixture(t, { auth: { type: 'none' }, routes: [varied] });
+  const { made, hits } = await fixture(t, { auth: authOf(), routes: [varied] });
   const seen = new Set<number>();
   for (let round = 0; round < 2; round += 1) {
     for (let i = 0; i < 16; i += 1) {
@@ -146,7 +147,7 @@ test('a cached answer does not cross variants', async (t) => {
   const cache = { ttlMs: 60_000, staleMs: 0, public: true };
   const varied = { ...rest, cache, variants: variants() };
   const servers = [server('files', { isolation: 'shared' }), server('search', { isolation: 'shared' })];
-  const { made } = await fixture(t, { auth: { type: 'none' }, routes: [varied], servers });
+  const { made } = await fixture(t, { auth: authOf(), routes: [varied], servers });
   const answers = new Map<number, string>();
   for (let user = 0; user < 20; user += 1) {
     const { exchange, decided } = made.open({

@@ -6,6 +6,7 @@ import { Kind } from '../../../native/layout.js';
 import { Caller } from '../../../src/request/exchange/caller.js';
 import { Phase, Verb } from '../../../src/request/exchange/index.js';
 import { Operation } from '../../../src/shared/records.js';
+import { authOf } from '../../support/auth.js';
 import { catalog, rateLimits, route, server, tokenBucket } from '../../workers/fixture.js';
 import { DispatchFixture } from './fixture.js';
 
@@ -13,14 +14,13 @@ describe('verdicts', () => {
   let fixture: DispatchFixture;
   before(() => {
     fixture = new DispatchFixture({
-      auth: {
+      auth: authOf({
         type: 'bearer',
         tokens: [
           { token: 'plain', subject: 'a', scopes: [] },
           { token: 'scoped', subject: 'b', scopes: ['find', 'more'] },
         ],
-        resourceMetadata: null,
-      },
+      }),
       routes: [route('guarded', { tools: ['search__*'], requiredScopes: ['find'] })],
     });
   });

@@ -16,6 +16,7 @@ import { ParkedCalls } from '../../../src/server-requests/parked/index.js';
 import { HandleSealer } from '../../../src/session/handles.js';
 import { Verdict } from '../../../src/shared/records.js';
 import { type Endpoint, SHARED_PROFILE } from '../../../src/upstream/core/types.js';
+import { authOf } from '../../support/auth.js';
 import { eventually } from '../../support/process.js';
 import { type Message, type ModernOptions, modernMessage } from '../../support/rpc.js';
 
@@ -105,7 +106,7 @@ export function fixture(
   const finished: (ErrorCode | null)[] = [];
   const write = new WriteStage({
     routes: { variantHead: () => [] },
-    config: { current: { auth: { type: 'none' } } },
+    config: { current: { auth: authOf(), publicUrl: null } },
     identity: {
       serverInfo: Buffer.from('"_meta":{}'),
       serverName: () => Buffer.from('"up"'),

@@ -7,12 +7,13 @@ import { createServer } from 'node:net';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { JwksCache } from '../../../src/control/jwks-cache.js';
+import { KeySets } from '../../../src/control/key-sets.js';
 import { fetchKeys } from '../../../src/control/threads/fetch-keys.js';
 import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
 import type { Authenticator } from '../../../workers/authenticate/index.js';
-import { KeySource } from '../../../workers/authenticate/keys.js';
+import { KeySources } from '../../../workers/authenticate/keys.js';
 import { DispatchFixture } from '../../request/dispatch/fixture.js';
+import { authOf } from '../../support/auth.js';
 import { authenticatorFor, claims, type JwtAuth, judge, jwtAuth, LoopbackServer, rs256, rsaKey } from './tokens.js';
 
 const first = rsaKey('first');
@@ -94,8 +95,8 @@ describe('stored keys', () => {
   let server: LoopbackServer;
   let keys: readonly unknown[] | null;
   let counters: Counters;
-  let keeper: JwksCache;
-  let sources: KeySource[];
+  let keeper: KeySets;
+  let sources: KeySources[];
   before(async () => {
     server = await LoopbackServer.start((_request, response) => {
       if (keys === null) response.writeHead(503).end();
@@ -108,7 +109,7 @@ describe('stored keys', () => {
     server.requests.length = 0;
     counters = new Counters(counterMemory(1, 1), 0);
     sources = [];
-    keeper = new JwksCache(counters, {
+    keeper = new KeySets(counters, {
       useKeys: (message) => {
         for (const source of sources) source.receive(message);
       },
@@ -118,9 +119,10 @@ describe('stored keys', () => {
 
   function worker(changes: Partial<JwtAuth>): Authenticator {
     const auth = jwtAuth({ jwksUrl: server.url(), ...changes });
-    const source = new KeySource({ requestKeys: (version) => void keeper.request(version) }, keeper.current());
+    const requests = { requestKeys: (url: string, version: number) => void keeper.request(url, version) };
+    const source = new KeySources(requests, keeper.current());
     sources.push(source);
-    keeper.configure(auth);
+    keeper.configure(authOf(auth));
     return authenticatorFor(auth, source);
   }
 
@@ -198,7 +200,7 @@ describe('keys through the whole pool', () => {
     const server = await LoopbackServer.start((_request, response) => response.end(JSON.stringify({ keys })));
     const fixture = new DispatchFixture({
       workers: 2,
-      auth: jwtAuth({ jwksUrl: server.url(), jwksMaxAgeMs: 1000, jwksCooldownMs: 50 }),
+      auth: authOf(jwtAuth({ jwksUrl: server.url(), jwksMaxAgeMs: 1000, jwksCooldownMs: 50 })),
     });
     try {
       const [kept, withdrawn] = [rs256(first), rs256(second)];
@@ -228,7 +230,7 @@ describe('keys through the whole pool', () => {
     const server = await LoopbackServer.start((_request, response) =>
       response.end(JSON.stringify({ keys: [first.jwk] })),
     );
-    const fixture = new DispatchFixture({ workers: 3, auth: jwtAuth({ jwksUrl: server.url() }) });
+    const fixture = new DispatchFixture({ workers: 3, auth: authOf(jwtAuth({ jwksUrl: server.url() })) });
     try {
       const tokens = Array.from({ length: 30 }, (_, i) => rs256(first, claims({ jti: `${i}` })));
       const results = await Promise.all(tokens.map((token) => fixture.call('files__read', {}, { token })));
@@ -243,7 +245,7 @@ describe('keys through the whole pool', () => {
     silent.listen(0, '127.0.0.1');
     await once(silent, 'listening');
     const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}/`;
-    const waiting = new DispatchFixture({ auth: jwtAuth({ jwksUrl: url }) });
+    const waiting = new DispatchFixture({ auth: authOf(jwtAuth({ jwksUrl: url })) });
     try {
       await waiting.pool.ready();
       waiting.dispatcher.reconfigure({

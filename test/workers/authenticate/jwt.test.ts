@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { EncryptJWT, SignJWT } from 'jose';
+import { Scheme } from '../../../src/shared/scheme.js';
 import { MAX_TOKEN_BYTES } from '../../../workers/authenticate/jwt.js';
 import type { Principal } from '../../../workers/authenticate/principal.js';
 import {
@@ -237,12 +238,15 @@ describe('tokens that are accepted', () => {
     const token = rs256(key, claims({ exp: now + 100 }));
     const at = (seconds: number): number => checkAt(authenticator, token, seconds);
     assert.equal(at(now), 0);
-    const [first, second] = await Promise.all([authenticator.verify(token), authenticator.verify(token)]);
+    const [first, second] = await Promise.all([
+      authenticator.verify(Scheme.bearer, token),
+      authenticator.verify(Scheme.bearer, token),
+    ]);
     assert.equal(first, second);
     assert.equal(at(now), 1);
     assert.equal(at(now + 104), 1);
     assert.equal(at(now + 105), 0, 'not remembered any more: to be verified, which will refuse it');
-    await authenticator.verify(token);
+    await authenticator.verify(Scheme.bearer, token);
     assert.equal(at(now), 1);
     authenticator.forget();
     assert.equal(at(now), 0);

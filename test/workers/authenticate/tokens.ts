@@ -3,15 +3,20 @@ import { createHmac, createSign, generateKeyPairSync, type KeyObject } from 'nod
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { AuthSnapshot } from '../../../src/config/snapshot.js';
+import type { JwtProvider } from '../../../src/config/auth-snapshot.js';
+import { CredentialChecks } from '../../../src/control/credential-checks.js';
+import { checkPassword } from '../../../src/control/threads/check-password.js';
 import { ERROR_CODES } from '../../../src/errors.js';
 import { Counters, counterMemory } from '../../../src/shared/counters.js';
+import { Scheme } from '../../../src/shared/scheme.js';
 import { Authenticator, Outcome } from '../../../workers/authenticate/index.js';
-import { KeySource } from '../../../workers/authenticate/keys.js';
+import { Inquiries } from '../../../workers/authenticate/inquiries.js';
+import { KeySources } from '../../../workers/authenticate/keys.js';
 import type { Principal } from '../../../workers/authenticate/principal.js';
 import { Revoked } from '../../../workers/authenticate/revoked.js';
+import { authOf, type ProviderLike } from '../../support/auth.js';
 
-export type JwtAuth = Extract<AuthSnapshot, { type: 'jwt' }>;
+export type JwtAuth = JwtProvider;
 
 export const ISSUER = 'https://issuer.example';
 export const AUDIENCE = 'https://gateway.example/mcp';
@@ -58,6 +63,7 @@ export function hs256(secret: string, payload: unknown = claims(), header: Recor
 export function jwtAuth(changes: Partial<JwtAuth> = {}): JwtAuth {
   return {
     type: 'jwt',
+    scheme: Scheme.bearer,
     algorithms: ['RS256'],
     secret: null,
     publicKey: null,
@@ -69,7 +75,8 @@ export function jwtAuth(changes: Partial<JwtAuth> = {}): JwtAuth {
     clockToleranceSeconds: 5,
     subjectClaim: 'sub',
     scopeClaims: ['scope', 'scp'],
-    resourceMetadata: null,
+    permissionClaims: ['permissions'],
+    verifyExpiry: true,
     ...changes,
   };
 }
@@ -80,17 +87,29 @@ function codeOf(error: number): string {
 }
 
 /** The outcome of a token: the principal, or the code of the error. */
-export async function judge(authenticator: Authenticator, token: string | null): Promise<Principal | string> {
+export async function judge(
+  authenticator: Authenticator,
+  token: string | null,
+  scheme: number = Scheme.bearer,
+): Promise<Principal | string> {
   // As in the worker, the token lies in shared memory among other bytes.
   const memory = new SharedArrayBuffer((token?.length ?? 0) + 16 - ((token?.length ?? 0) % 4));
   const shared = Buffer.from(memory);
   shared.fill(0x7e);
   shared.write(token ?? '', 8, 'latin1');
   const end = 8 + (token?.length ?? 0);
-  const outcome = authenticator.check(shared, 8, end, token !== null, Date.now() / 1000, new Int32Array(memory));
+  const outcome = authenticator.check(
+    scheme,
+    shared,
+    8,
+    end,
+    token !== null,
+    Date.now() / 1000,
+    new Int32Array(memory),
+  );
   if (outcome === Outcome.known) return authenticator.principal;
   if (outcome === Outcome.refused) return codeOf(authenticator.error);
-  const verified = await authenticator.verify(token!);
+  const verified = await authenticator.verify(scheme, token!);
   return typeof verified === 'number' ? codeOf(verified) : verified;
 }
 
@@ -99,18 +118,33 @@ export function checkAt(authenticator: Authenticator, token: string, seconds: nu
   const memory = new ArrayBuffer((token.length + 7) & ~3);
   const bytes = Buffer.from(memory);
   bytes.write(token, 'latin1');
-  return authenticator.check(bytes, 0, token.length, true, seconds, new Int32Array(memory));
+  return authenticator.check(Scheme.bearer, bytes, 0, token.length, true, seconds, new Int32Array(memory));
 }
 
-/** @param reasons filled with the reasons why tokens with a good signature are refused */
+/**
+ * @param reasons filled with the reasons why tokens with a good signature are refused
+ * @param checks answers the inquiries; default: this process
+ */
 export function authenticatorFor(
-  auth: AuthSnapshot,
-  keys = new KeySource({ requestKeys() {} }, null),
+  auth: ProviderLike | readonly ProviderLike[],
+  keys = new KeySources({ requestKeys() {} }, []),
   revoked = new Revoked([]),
   reasons: string[] = [],
+  checks: CredentialChecks | null = null,
 ): Authenticator {
+  const snapshot = authOf(...(Array.isArray(auth) ? (auth as readonly ProviderLike[]) : [auth as ProviderLike]));
+  const counters = new Counters(counterMemory(1, 1), 0);
+  const front =
+    checks ??
+    new CredentialChecks({ checkPassword: async (check) => checkPassword(check) }, counters, {
+      warn: (sentence) => reasons.push(sentence),
+    });
+  front.configure(snapshot);
+  const inquiries: Inquiries = new Inquiries({
+    inquire: (id, inquiry) => void front.answer(inquiry).then((answer) => inquiries.receive(id, answer)),
+  });
   const refusals = { tokenRefused: (why: string) => void reasons.push(why) };
-  return new Authenticator(auth, new Counters(counterMemory(1, 1), 0), keys, revoked, refusals);
+  return new Authenticator(snapshot, { counters, keys, inquiries, revoked, refusals });
 }
 
 /** An HTTP server on loopback that counts its requests. */

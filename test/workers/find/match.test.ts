@@ -44,7 +44,15 @@ function finderOf(routes: readonly RouteSnapshot[]): Finder {
 
 function find(finder: Finder, asked: Asked): Finder {
   const record = recordOf({ name: 'search__find', ...asked });
-  finder.begin(record, principal('test', asked.subject ?? 'ann', asked.scopes ?? [], NEVER));
+  finder.begin(
+    record,
+    principal(
+      'bearer',
+      'test',
+      { subject: asked.subject ?? 'ann', scopes: asked.scopes ?? [], permissions: [] },
+      NEVER,
+    ),
+  );
   const action = actionOf(record.method, false);
   const { bytes, nameStart, nameEnd } = record;
   if (action === Action.task) finder.findTask(bytes, nameStart, nameEnd);

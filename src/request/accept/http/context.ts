@@ -35,7 +35,15 @@ export class AcceptContext {
   acquire(call: HttpCall): Exchange | null {
     const exchange = this.table.acquire();
     if (exchange === null) this.refuseOverloaded(call);
-    else call.head.fill(exchange, this.rules, call.verb, call.startedAt, call.target?.view ?? 0);
+    else {
+      call.head.fill(exchange, this.rules, call, call.verb, call.startedAt, call.target?.view ?? 0);
+      exchange.client.path = call.path;
+      const { credentials } = this.rules;
+      if (credentials.ignoredProxy !== '') {
+        this.handler.ignoredProxy(credentials.ignoredProxy);
+        credentials.ignoredProxy = '';
+      }
+    }
     return exchange;
   }
 

@@ -17,8 +17,13 @@ const PARAM_HEADER = /^mcp-param-[a-z0-9-]{1,128}$/i;
  * `Mcp-Param-*` headers.
  *
  * @param requested value of `Access-Control-Request-Headers`
+ * @param credentials the headers that carry credentials besides `Authorization`; null = none
  */
-export function preflightHead(origin: string, requested: string): readonly string[] {
+export function preflightHead(
+  origin: string,
+  requested: string,
+  credentials: ReadonlyMap<string, number> | null,
+): readonly string[] {
   const params = requested
     .split(',', 100)
     .map((name) => name.trim())
@@ -28,7 +33,7 @@ export function preflightHead(origin: string, requested: string): readonly strin
     'access-control-allow-methods',
     'GET, POST, DELETE, OPTIONS',
     'access-control-allow-headers',
-    [...REQUEST_HEADERS, ...params].join(', '),
+    [...REQUEST_HEADERS, ...(credentials?.keys() ?? []), ...params].join(', '),
     'access-control-max-age',
     '7200',
   ];

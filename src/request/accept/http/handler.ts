@@ -33,6 +33,8 @@ export interface FrontHandler {
   ended(sessionId: string): void;
   /** A WebSocket was closed because it sent too many small frames (`limits.smallFrameRate`). @param address of the client */
   tooManyFrames(address: string): void;
+  /** Headers of a proxy were ignored, since the peer is not one of `trustedProxies`. Called once for each configuration. */
+  ignoredProxy(address: string): void;
   /**
    * A connection was opened, or began a session, with a token: `ClientLink.end` ends it when the token is no longer valid.
    *

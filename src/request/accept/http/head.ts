@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../../errors.js';
 import { ATTRIBUTE_SEPARATOR, Caller, NOBODY, Scheme } from '../../exchange/caller.js';
-import { Accepts, type Exchange, Verb } from '../../exchange/index.js';
+import { Accepts, type Exchange, type Peer, Verb } from '../../exchange/index.js';
 import { type AcceptRules, hostName } from './rules.js';
 
 /** Fields that may occur only once, as bits of `#seen`. */
@@ -53,6 +53,9 @@ export class RequestHead {
 
   /** Positions of the headers that policy reads, by lower-case name (`Snapshot.attributes`); null = it reads none. */
   attributeNames: ReadonlyMap<string, number> | null = null;
+  /** Positions of the headers with credentials besides `Authorization` (`CredentialRules.headers`); null = there are none. */
+  credentialNames: ReadonlyMap<string, number> | null = null;
+  #credentials: string[] | null = null;
   #attributes: string[] | null = null;
   #attributeBytes = 0;
 
@@ -80,6 +83,7 @@ export class RequestHead {
     this.#count += 1;
     this.#bytes += name.length + value.length + 4;
     if (this.attributeNames !== null) this.#attribute(this.attributeNames, name, value);
+    if (this.credentialNames !== null) this.#credential(this.credentialNames, name, value);
     switch (name.length) {
       case 4:
         if (name === 'host' && this.#once(Once.host)) this.host = value;
@@ -151,6 +155,7 @@ export class RequestHead {
     this.preflightHeaders = '';
     this.#attributes = null;
     this.#attributeBytes = 0;
+    this.#credentials = null;
     this.#seen = 0;
     this.#count = 0;
     this.#bytes = 0;
@@ -240,7 +245,7 @@ export class RequestHead {
   }
 
   /** Copies what later stages read into the exchange. @param view position in `Snapshot.views` of the one whose path was requested */
-  fill(exchange: Exchange, rules: AcceptRules, verb: Verb, startedAt: number, view: number): void {
+  fill(exchange: Exchange, rules: AcceptRules, peer: Peer, verb: Verb, startedAt: number, view: number): void {
     exchange.message.verb = verb;
     exchange.client.startedAt = startedAt;
     exchange.client.accepts = verb === Verb.delete ? 0 : rules.accepts(this.#accept);
@@ -252,11 +257,16 @@ export class RequestHead {
     exchange.client.lastEventId = this.#lastEventId;
     exchange.client.origin = this.origin;
     exchange.message.paramHeaders = this.#params;
-    exchange.client.caller = this.#caller(view);
+    exchange.client.host = this.host;
+    exchange.client.caller = this.#caller(rules, peer, view);
   }
 
-  #caller(view: number): Caller {
+  #caller({ credentials }: AcceptRules, peer: Peer, view: number): Caller {
     const attributes = this.#attributes === null ? '' : this.#attributes.join(ATTRIBUTE_SEPARATOR);
+    if (!credentials.isBearerOnly) {
+      const { scheme, token } = credentials.find(this.#authorization, this.#credentials, peer);
+      return new Caller(token, scheme, view, attributes);
+    }
     if ((this.#seen & Once.authorization) === 0) {
       return view === 0 && attributes === '' ? NOBODY : new Caller('', Scheme.none, view, attributes);
     }
@@ -280,6 +290,18 @@ export class RequestHead {
     this.#attributes ??= new Array<string>(names.size).fill('');
     const before = this.#attributes[position]!;
     this.#attributes[position] = before === '' ? value : `${before}, ${value}`;
+  }
+
+  /**
+   * Keeps the value of a header with a credential. Two of them are as ambiguous as two of `Authorization`; a value with other
+   * characters than ASCII counts as not sent (RFC 9110 section 5.5).
+   */
+  #credential(names: ReadonlyMap<string, number>, name: string, value: string): void {
+    const position = names.get(name);
+    if (position === undefined || !VISIBLE_ASCII.test(value)) return;
+    this.#credentials ??= new Array<string>(names.size).fill('');
+    if (this.#credentials[position] !== '') this.#hasRepeats = true;
+    this.#credentials[position] = value;
   }
 
   #once(bit: number): boolean {

@@ -29,7 +29,7 @@ export function startPage(rules: AcceptRules, host: string): Buffer {
     addresses.join('\n'),
     'A client with an mcpServers file is connected with',
     file,
-    `Where TLS ends at a proxy in front, write https and wss.${authRequired ? ' Clients need a bearer token.' : ''}`,
+    `Where TLS ends at a proxy in front, write https and wss.${authRequired ? ' Clients have to authenticate.' : ''}`,
   ];
   return Buffer.from(`${page.join('\n\n')}\n`);
 }

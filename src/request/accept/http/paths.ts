@@ -95,6 +95,11 @@ export function targetOf(requested: string, query: string, rules: PathRules): Ta
   return rest === null ? null : { route: 'rest', methods: [rest.verb], view, query, rest };
 }
 
+/** The path as the resource that clients sign in to (RFC 9728): that of an endpoint or stream; '' = another one. */
+export function resourcePath(path: string, target: Target): string {
+  return target.route === 'messages' || target.route === 'rest' ? '' : path;
+}
+
 /** A path without a slash at its end. */
 export function withoutSlash(path: string): string {
   return path.endsWith('/') ? path.slice(0, -1) : path;

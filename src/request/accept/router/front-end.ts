@@ -1,6 +1,8 @@
 import type { Snapshot } from '../../../config/snapshot.js';
 import type { ErrorCode } from '../../../errors.js';
+import { originHead } from '../../../protocol/origin-head.js';
 import { RequestId } from '../../../protocol/request-id.js';
+import { METADATA_PATH, metadataDocument } from '../../../protocol/resource-metadata.js';
 import type { BufferBudget } from '../../../shared/buffer-budget.js';
 import type { Bytes, Milliseconds } from '../../../units.js';
 import { Verb } from '../../exchange/index.js';
@@ -12,8 +14,16 @@ import { AcceptContext } from '../http/context.js';
 import { preflightHead } from '../http/cors.js';
 import type { FrontHandler } from '../http/handler.js';
 import { PAGE_HEAD, startPage } from '../http/page.js';
-import { PROBE_PATHS, ROOT_PATH, targetOf } from '../http/paths.js';
+import { PROBE_PATHS, ROOT_PATH, resourcePath, targetOf } from '../http/paths.js';
 import { Router } from './index.js';
+
+/** It depends on `Host` where the configuration has no `publicUrl`. */
+const METADATA_HEAD: readonly string[] = Object.freeze([
+  'content-type',
+  'application/json',
+  'cache-control',
+  'no-store',
+]);
 
 const SWEEP_MS: Milliseconds = 1000;
 
@@ -101,6 +111,7 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
    */
   acceptsHandshake(call: Call, path: string, handshake: WebSocketHandshake): boolean {
     const { rules } = this.context;
+    call.path = path;
     let code = this.headError(call, 'GET', path);
     call.target = targetOf(path, '', rules);
     if (code === null && !rules.transports.websocket) code = 'GW_NOT_FOUND';
@@ -116,7 +127,7 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
       this.refuse(call, code);
       return;
     }
-    if (method !== 'POST' && this.#answersItself(call, method, path)) return;
+    if (method !== 'POST' && this.#answersItself(call, method, path, query)) return;
     const refusal = this.router.route(call, method, path, query);
     if (refusal !== null) this.#refuseAfterBody(call, refusal);
     else if (method === 'POST') this.readBody(call);
@@ -173,8 +184,11 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
   }
 
   /** Answers HEAD, OPTIONS, probes and browsers, which no transport serves. @returns false for other requests */
-  #answersItself(call: Call, method: string, path: string): boolean {
+  #answersItself(call: Call, method: string, path: string, query: string): boolean {
     const { handler, rules } = this.context;
+    if (method === 'HEAD' && this.#challengesHead(call, path, query)) return true;
+    if (method !== 'OPTIONS' && path.startsWith(METADATA_PATH) && this.#answersMetadata(call, method, path))
+      return true;
     if (path === ROOT_PATH && (method === 'HEAD' || (method === 'GET' && !call.head.opensStream(rules)))) {
       const page = startPage(rules, call.head.host);
       call.send(200, PAGE_HEAD, page, 0, page.byteLength);
@@ -189,7 +203,39 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
     }
     if (method !== 'OPTIONS') return false;
     const { origin, preflightHeaders } = call.head;
-    call.send(204, origin === '' ? ALLOW_HEAD : preflightHead(origin, preflightHeaders), EMPTY, 0, 0);
+    const { headers } = rules.credentials;
+    const head = origin === '' ? ALLOW_HEAD : preflightHead(origin, preflightHeaders, headers);
+    call.send(204, head, EMPTY, 0, 0);
+    return true;
+  }
+
+  /**
+   * Answers HEAD on an endpoint or a stream where clients have to authenticate: some ask so how they can. The probes and the page
+   * for browsers are not among those.
+   */
+  #challengesHead(call: Call, path: string, query: string): boolean {
+    const { handler, rules } = this.context;
+    const target = rules.authRequired ? targetOf(path, query, rules) : null;
+    if (target === null) return false;
+    call.target = target;
+    call.path = resourcePath(path, target);
+    const exchange = this.context.bind(call);
+    if (exchange === null) return true;
+    exchange.message.detail = target.methods.join(', ');
+    handler.refuse(exchange, exchange.client.caller.token === '' ? 'GW_UNAUTHENTICATED' : 'GW_METHOD_NOT_ALLOWED');
+    return true;
+  }
+
+  /** Answers a request for the protected-resource metadata (RFC 9728). @returns false when the path names no resource */
+  #answersMetadata(call: Call, method: string, path: string): boolean {
+    const { rules } = this.context;
+    const resource = path.slice(METADATA_PATH.length);
+    const target = resource === '' ? null : targetOf(resource, '', rules);
+    const isResource = resource === '' || (target !== null && resourcePath(resource, target) !== '');
+    if (rules.metadata === null || !isResource || (method !== 'GET' && method !== 'HEAD')) return false;
+    const { host, origin } = call.head;
+    const document = Buffer.from(metadataDocument(rules.publicUrl, host, resource, rules.metadata));
+    call.send(200, [...METADATA_HEAD, ...originHead(origin)], document, 0, document.byteLength);
     return true;
   }
 }

@@ -4,7 +4,7 @@ import { SseTransport } from '../connection/sse.js';
 import type { HttpCall, Refusal } from '../http/call.js';
 import type { AcceptContext } from '../http/context.js';
 import type { RequestHead } from '../http/head.js';
-import { PROBE_PATHS, targetOf } from '../http/paths.js';
+import { PROBE_PATHS, resourcePath, targetOf } from '../http/paths.js';
 import { RestTransport } from '../rest/index.js';
 
 /** Methods that give a body no meaning; a body without meaning is read differently (RFC 9110 section 9.3). */
@@ -54,6 +54,7 @@ export class Router {
     const target = targetOf(path, query, rules);
     if (target === null) return { code: 'GW_NOT_FOUND', allow: '' };
     call.target = target;
+    call.path = resourcePath(path, target);
     let code: ErrorCode | null = null;
     if (!target.methods.includes(method)) code = 'GW_METHOD_NOT_ALLOWED';
     // Valid handshakes of WebSockets do not come here.

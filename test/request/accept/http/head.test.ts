@@ -6,6 +6,7 @@ import { AcceptRules, hostName, isLoopbackName } from '../../../../src/request/a
 import { Exchange, Verb } from '../../../../src/request/exchange/index.js';
 import { testSnapshot } from '../fixture.js';
 
+const PEER = { remoteAddress: () => '127.0.0.1' };
 const RULES = new AcceptRules(testSnapshot());
 const ONCE = [
   'host',
@@ -74,7 +75,7 @@ test('reset leaves nothing of a head', () => {
   const head = new RequestHead();
   const fields = (): Record<string, unknown> => {
     const exchange = new Exchange(0);
-    head.fill(exchange, RULES, Verb.post, 1, 0);
+    head.fill(exchange, RULES, PEER, Verb.post, 1, 0);
     const { caller, sessionId, lastEventId } = exchange.client;
     const { versionHeader, methodHeader, nameHeader, hasNameHeader } = exchange.message;
     const { paramHeaders } = exchange.message;
@@ -152,7 +153,7 @@ test('headers that policy reads are kept by position, lines of one name joined',
     for (const [name, value] of lines) head.add(name, value);
     const exchange = new Exchange(0);
     assert.ok(head.hasValidFraming(RULES));
-    head.fill(exchange, RULES, Verb.post, 1, 3);
+    head.fill(exchange, RULES, PEER, Verb.post, 1, 3);
     assert.equal(exchange.client.caller.view, 3);
     return exchange.client.caller.attributes;
   };

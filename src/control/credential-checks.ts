@@ -1,0 +1,45 @@
+import type { AuthSnapshot, IntrospectionProvider } from '../config/auth-snapshot.js';
+import type { Counters } from '../shared/counters.js';
+import type { Inquiry, InquiryAnswer } from '../shared/worker-messages.js';
+import { Introspection, type IntrospectionLog } from './introspection.js';
+import { Passwords } from './passwords.js';
+import type { PasswordChecker } from './threads/check-password.js';
+
+/** Answers the inquiries of workers about credentials. One per gateway. */
+export class CredentialChecks {
+  readonly #counters: Counters;
+  readonly #log: IntrospectionLog;
+  readonly #passwords: Passwords;
+  /** By the URL of the endpoint. */
+  #introspections = new Map<string, { readonly settings: IntrospectionProvider; readonly of: Introspection }>();
+
+  constructor(checker: PasswordChecker, counters: Counters, log: IntrospectionLog) {
+    this.#counters = counters;
+    this.#log = log;
+    this.#passwords = new Passwords(checker);
+  }
+
+  /** Uses the settings of a configuration; answers under other settings are dropped. */
+  configure({ providers }: AuthSnapshot): void {
+    const next = new Map<string, { settings: IntrospectionProvider; of: Introspection }>();
+    for (const settings of providers) {
+      if (settings.type !== 'oauth2') continue;
+      const known = this.#introspections.get(settings.introspectionUrl);
+      const isSame = known !== undefined && JSON.stringify(known.settings) === JSON.stringify(settings);
+      next.set(
+        settings.introspectionUrl,
+        isSame ? known : { settings, of: new Introspection(settings, this.#counters, this.#log) },
+      );
+    }
+    this.#introspections = next;
+  }
+
+  /** Answers an inquiry. Never rejects. */
+  answer(inquiry: Inquiry): Promise<InquiryAnswer> {
+    if (inquiry.kind === 'password') return this.#passwords.ask(inquiry);
+    const introspection = this.#introspections.get(inquiry.url);
+    return introspection === undefined
+      ? Promise.resolve({ outcome: 'unavailable' })
+      : introspection.of.ask(inquiry.token);
+  }
+}

@@ -1,0 +1,108 @@
+import { BlockList, isIP } from 'node:net';
+import type { AuthSnapshot } from '../../../config/auth-snapshot.js';
+import { addNetwork } from '../../../shared/networks.js';
+import { CREDENTIAL_SEPARATOR, Scheme } from '../../../shared/scheme.js';
+import type { Peer } from '../../exchange/index.js';
+
+/** A provider as accept sees it: where its credential stands in a request. Positions are those of {@link CredentialRules.headers}. */
+interface Source {
+  readonly scheme: number;
+  /** The header of the credential or of the subject; -1 = `Authorization`. */
+  readonly header: number;
+  /** The headers that belong to it, -1 = none; only where {@link proxies} is not null. */
+  readonly scopes: number;
+  readonly permissions: number;
+  /** Who may set these headers; null = every client. */
+  readonly proxies: BlockList | null;
+}
+
+/** The credential that was found. */
+export interface Credential {
+  readonly scheme: number;
+  readonly token: string;
+}
+
+const NOTHING: Credential = Object.freeze({ scheme: Scheme.none, token: '' });
+const UNTAKEN: Credential = Object.freeze({ scheme: Scheme.other, token: '' });
+const BEARER = /^bearer +([^\s]+)$/i;
+const BASIC = /^basic +([^\s]+)$/i;
+
+/** Where credentials of requests are looked for, in the order of the providers in the configuration; compiled once. */
+export class CredentialRules {
+  /** Positions of headers with credentials, by lower-case name; null = only `Authorization` has any. */
+  readonly headers: ReadonlyMap<string, number> | null;
+  /** Whether `Authorization: Bearer` is all that counts. */
+  readonly isBearerOnly: boolean;
+  /** The first peer whose headers of a proxy were ignored since it is none; empty = none, or it was read. */
+  ignoredProxy = '';
+  readonly #sources: readonly Source[];
+  #hasIgnored = false;
+  // Requests come from few proxies, whose address is then recognised by one comparison.
+  #goodProxy = '';
+
+  constructor({ providers }: AuthSnapshot) {
+    const headers = new Map<string, number>();
+    const place = (name: string | null): number => {
+      if (name === null) return -1;
+      headers.set(name, headers.get(name) ?? headers.size);
+      return headers.get(name) ?? -1;
+    };
+    const sources: Source[] = [];
+    for (const provider of providers) {
+      const { scheme } = provider;
+      if (sources.some((source) => source.scheme === scheme)) continue;
+      if (provider.type === 'proxyHeader') {
+        const proxies = new BlockList();
+        for (const network of provider.trustedProxies) addNetwork(proxies, network);
+        const { subjectHeader, scopesHeader, permissionsHeader } = provider;
+        const places = { scopes: place(scopesHeader), permissions: place(permissionsHeader) };
+        sources.push({ scheme, header: place(subjectHeader), ...places, proxies });
+      } else {
+        const header = provider.type === 'apiKey' ? place(provider.header) : -1;
+        sources.push({ scheme, header, scopes: -1, permissions: -1, proxies: null });
+      }
+    }
+    this.#sources = sources;
+    this.headers = headers.size === 0 ? null : headers;
+    this.isBearerOnly = sources.every(({ scheme }) => scheme === Scheme.bearer);
+  }
+
+  /**
+   * The credential of the first provider for which there is one.
+   *
+   * @param authorization value of `Authorization`; empty = none
+   * @param values of the {@link headers}; null = none was sent
+   */
+  find(authorization: string, values: readonly string[] | null, peer: Peer): Credential {
+    for (const source of this.#sources) {
+      const { scheme, header } = source;
+      if (header < 0) {
+        const match = (scheme === Scheme.basic ? BASIC : BEARER).exec(authorization);
+        if (match !== null) return { scheme, token: match[1] ?? '' };
+        continue;
+      }
+      const value = values === null ? '' : values[header]!;
+      if (value === '') continue;
+      if (source.proxies === null) return { scheme, token: value };
+      if (this.#trusts(source.proxies, peer)) return { scheme, token: this.#joined(source, values ?? [], value) };
+    }
+    return authorization === '' ? NOTHING : UNTAKEN;
+  }
+
+  #joined({ scopes, permissions }: Source, values: readonly string[], subject: string): string {
+    return [subject, values[scopes] ?? '', values[permissions] ?? ''].join(CREDENTIAL_SEPARATOR);
+  }
+
+  #trusts(proxies: BlockList, peer: Peer): boolean {
+    const address = peer.remoteAddress();
+    if (address === this.#goodProxy && address !== '') return true;
+    const family = isIP(address);
+    if (family !== 0 && proxies.check(address, family === 4 ? 'ipv4' : 'ipv6')) {
+      this.#goodProxy = address;
+      return true;
+    }
+    if (!this.#hasIgnored) this.ignoredProxy = address;
+    this.#hasIgnored = true;
+    return false;
+  }
+}

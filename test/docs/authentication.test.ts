@@ -1,0 +1,54 @@
+/** docs/authentication.md: its example runs, and answers what the page says. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { compileSnapshot } from '../../src/config/compile/index.js';
+import { parseConfig } from '../../src/config/load.js';
+import { packageRoot } from '../../src/package-root.js';
+import { startAuthorizationServer } from '../support/authorization-server.js';
+import { startGateway } from '../support/gateway.js';
+import { modernRpc } from '../support/rpc.js';
+
+const PAGE = readFileSync(join(packageRoot, 'docs/authentication.md'), 'utf8');
+
+/** The block or table behind a mark. */
+function example(name: string): string {
+  const behind = PAGE.split(`<!-- example:${name} -->\n`)[1] ?? '';
+  return behind.startsWith('```')
+    ? (behind.split('```')[1] ?? '').replace(/^\w*\n/, '')
+    : (behind.split('\n\n')[0] ?? '');
+}
+
+describe('docs/authentication.md', () => {
+  it('has an example that answers as the page says', async (scope) => {
+    const authority = await startAuthorizationServer(scope);
+    const audience = 'https://mcp.example.com/mcp';
+    const signed = await authority.issue({ subject: 'kim', audience });
+    const expiresAt = Date.now() + 600_000;
+    authority.tokens.set('opaque', { subject: 'olga', scope: '', audience, clientId: 'c', expiresAt, active: true });
+    const env = {
+      ANN: 'the-password-of-ann',
+      BOB: 'the-token-of-bob',
+      CARL: 'the-key-of-carl',
+      ISSUER: authority.issuer,
+      SECRET: 'gateway-secret',
+    };
+    compileSnapshot(parseConfig(example('config'), 'yaml', { env }));
+    const gateway = await startGateway(scope, {}, { env, yaml: example('config') });
+
+    const rows = [...example('requests').matchAll(/^\| `([A-Za-z-]+): ([^`]+)` \| (\d+)(?: (\w+))? \|$/gm)];
+    assert.equal(rows.length, 11);
+    for (const [, name = '', written = '', status, code] of rows) {
+      const value = written
+        .replace(/\{base64 of ([^}]+)\}/, (_, text: string) => Buffer.from(text).toString('base64'))
+        .replace('{a token of the issuer}', signed)
+        .replace('{an opaque token that is active}', 'opaque');
+      const answer = await modernRpc(gateway.url, 'tools/list', {}, { headers: { [name]: value } });
+      assert.deepEqual([answer.status, answer.message.error?.data.code], [Number(status), code], `${name}: ${written}`);
+      if (status === '401') assert.equal(answer.headers.get('www-authenticate'), example('challenge').trim());
+    }
+    const metadata = await fetch(`${gateway.origin}/.well-known/oauth-protected-resource/mcp`);
+    assert.deepEqual(await metadata.json(), JSON.parse(example('metadata').replace('${ISSUER}', authority.issuer)));
+  });
+});

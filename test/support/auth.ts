@@ -1,0 +1,27 @@
+/** `auth` of snapshots for tests: providers with few words. */
+import type { AuthProvider, AuthSnapshot, Grant, JwtProvider } from '../../src/config/auth-snapshot.js';
+import { Scheme } from '../../src/shared/scheme.js';
+
+type Listed = Pick<Grant, 'subject' | 'scopes'> & Partial<Grant> & { readonly token: string };
+
+/** A provider, or what is enough to make one. */
+export type ProviderLike =
+  | { readonly type: 'none' }
+  | { readonly type: 'bearer'; readonly tokens: readonly Listed[]; readonly resourceMetadata?: string | null }
+  | (Omit<JwtProvider, 'scheme' | 'verifyExpiry' | 'permissionClaims'> & Partial<JwtProvider>)
+  | Exclude<AuthProvider, { type: 'bearer' | 'jwt' }>;
+
+/** The `auth` of a snapshot with these providers. */
+export function authOf(...likes: readonly ProviderLike[]): AuthSnapshot {
+  return { providers: likes.flatMap((like) => provider(like) ?? []), resourceMetadata: null, authorizationServers: [] };
+}
+
+function provider(like: ProviderLike): AuthProvider | null {
+  if (like.type === 'none') return null;
+  if (like.type === 'bearer') {
+    const tokens = like.tokens.map((entry) => ({ permissions: [], metadata: {}, ...entry }));
+    return { type: 'bearer', scheme: Scheme.bearer, tokens };
+  }
+  if (like.type !== 'jwt') return like;
+  return { verifyExpiry: true, permissionClaims: ['permissions'], ...like, scheme: Scheme.bearer };
+}

@@ -1,0 +1,72 @@
+/**
+ * Opaque tokens that an authorization server is asked about (RFC 7662). The front asks (src/control/introspection.ts), once for
+ * all workers; this checks what it says. A principal lasts as long as the answer counts.
+ */
+import type { IntrospectionProvider } from '../../src/config/auth-snapshot.js';
+import { errorNumber } from '../../src/errors.js';
+import { claimList } from './claims.js';
+import type { Inquiries } from './inquiries.js';
+import { NEVER, principal } from './principal.js';
+import { type Accepted, type Judge, type RefusalLog, type Refused, refused, type VerifierContext } from './verifier.js';
+
+const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
+const AUTH_UNAVAILABLE = errorNumber('GW_AUTH_UNAVAILABLE');
+/** A longer token is refused without being sent. */
+const MAX_TOKEN_BYTES = 8_192;
+/** The characters of a bearer token (RFC 6750 section 2.1). */
+const TOKEN_BYTES = new Uint8Array(256);
+for (const byte of Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=')) {
+  TOKEN_BYTES[byte] = 1;
+}
+
+/** See the file comment. One per worker and authentication settings. */
+export class Introspection implements Judge {
+  readonly #settings: IntrospectionProvider;
+  readonly #inquiries: Inquiries;
+  readonly #refusals: RefusalLog;
+
+  constructor(settings: IntrospectionProvider, { inquiries, refusals }: VerifierContext) {
+    this.#settings = settings;
+    this.#inquiries = inquiries;
+    this.#refusals = refusals;
+  }
+
+  fits(bytes: Uint8Array, start: number, end: number): boolean {
+    if (end === start || end - start > MAX_TOKEN_BYTES) return false;
+    for (let i = start; i < end; i += 1) if (TOKEN_BYTES[bytes[i]!] === 0) return false;
+    return true;
+  }
+
+  async judge(token: string): Promise<Accepted | Refused> {
+    const settings = this.#settings;
+    const answer = await this.#inquiries.ask({ kind: 'introspect', url: settings.introspectionUrl, token });
+    if (answer.outcome === 'unavailable') return refused(AUTH_UNAVAILABLE, false);
+    // The front remembers it, for `negativeCacheMs`.
+    if (answer.outcome !== 'active') return refused(INVALID_TOKEN, false);
+    const { claims, until } = answer;
+    const now = Date.now() / 1_000;
+    const subject = claims[settings.subjectClaim];
+    const { iss, aud, nbf, iat } = claims;
+    const audiences = Array.isArray(aud) ? aud : [aud];
+    let fault: string | null = null;
+    if (typeof subject !== 'string' || subject === '')
+      fault = `the answer names no subject in "${settings.subjectClaim}"`;
+    else if (settings.issuer !== null && iss !== undefined && iss !== settings.issuer)
+      fault = 'it is of another issuer';
+    else if (settings.audience.length > 0 && !settings.audience.some((one) => audiences.includes(one)))
+      fault = 'it is for another audience';
+    else if (typeof nbf === 'number' && nbf > now) fault = 'it is not valid yet';
+    if (fault !== null) {
+      this.#refusals.tokenRefused(`an active token of introspection was refused: ${fault}`);
+      return refused(INVALID_TOKEN);
+    }
+    if (until <= now) return refused(INVALID_TOKEN, false);
+    const grant = {
+      subject: subject as string,
+      scopes: claimList(claims, settings.scopeClaims),
+      permissions: claimList(claims, settings.permissionClaims),
+    };
+    const found = principal('oauth2', settings.introspectionUrl, grant, Math.min(NEVER, until));
+    return { principal: found, issuedAt: typeof iat === 'number' ? iat : null, tolerance: 0 };
+  }
+}

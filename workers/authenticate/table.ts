@@ -1,0 +1,24 @@
+import type { Grant } from '../../src/config/auth-snapshot.js';
+import { digestOf } from './digest.js';
+import { NEVER, type Principal, principal } from './principal.js';
+
+/**
+ * A table of credentials, looked up by SHA-256: the time of a look-up depends on the digest, which cannot be chosen byte by byte,
+ * and not on how many bytes of a credential were guessed. One per worker, provider and authentication settings.
+ */
+export class CredentialTable {
+  readonly #principals = new Map<string, Principal>();
+
+  /** @param kind of the provider: subjects of another kind are others */
+  constructor(kind: string, entries: readonly (Grant & { readonly token: string })[]) {
+    for (const entry of entries) {
+      const bytes = Buffer.from(entry.token);
+      this.#principals.set(digestOf(bytes, 0, bytes.length), principal(kind, '', entry, NEVER));
+    }
+  }
+
+  /** The principal of a credential by its digest. */
+  find(digest: string): Principal | undefined {
+    return this.#principals.get(digest);
+  }
+}
