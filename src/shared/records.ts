@@ -71,7 +71,7 @@ export const RequestFlag = {
   nameDecoded: 1 << 2,
   /** The name is a URI. */
   nameIsUri: 1 << 3,
-  /** The record has the arguments and their hash (second pass of a cacheable call). */
+  /** The record has the arguments in canonical form and their hash (second pass of a cacheable call). */
   hasArguments: 1 << 4,
   /** The call carries `inputResponses` or `requestState`: never cached (MCP 2026-07-28, caching). */
   uncacheable: 1 << 5,

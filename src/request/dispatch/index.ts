@@ -3,7 +3,7 @@
  * the caller's bytes; everything else crosses the ring to a policy worker and comes back. No exchange that was given
  * to a worker is lost when that worker dies or hangs, and none goes on twice.
  */
-import { type Decoder, Flag, Kind } from '../../../native/layout.js';
+import { Flag, Kind } from '../../../native/layout.js';
 import type { Snapshot } from '../../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../../errors.js';
 import { BUCKET_MOVED } from '../../shared/buckets.js';
@@ -15,6 +15,7 @@ import { maxResultBytes, type Ring } from '../../shared/ring.js';
 import type { Count } from '../../units.js';
 import { type Exchange, MessageFlag, Phase } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
+import { CallArguments, hasFurtherParams } from './call-arguments.js';
 import { HangWatch } from './hang-watch.js';
 import type { DecidedExchanges, DispatcherOptions } from './options.js';
 import { type Answered, type Policy, type Question, Questions } from './questions.js';
@@ -42,14 +43,13 @@ const Pass = { none: 0, first: 1, withArguments: 2, withoutCache: 3 } as const;
 
 /** The stage; one per front. */
 export class Dispatcher implements Policy, PoolListener {
-  readonly #decoder: Decoder;
   readonly #table: ExchangeTable;
   readonly #pool: PolicyPool;
   readonly #lines: WaitingLine[] = [];
   readonly #passes: Uint8Array;
   readonly #workerCrashes: Uint8Array;
   readonly #askedAt: Float64Array;
-  readonly #hash = new Int32Array(2);
+  readonly #arguments: CallArguments;
   readonly #hangs: HangWatch;
   readonly #sweeper: NodeJS.Timeout;
   readonly #remembers: boolean;
@@ -61,7 +61,7 @@ export class Dispatcher implements Policy, PoolListener {
   #next: DecidedExchanges | null = null;
 
   constructor(options: DispatcherOptions) {
-    this.#decoder = options.decoder;
+    this.#arguments = new CallArguments(options.decoder);
     this.#table = options.table;
     this.#pool = options.pool;
     this.#questions = new Questions(options.table, options.decoder);
@@ -191,22 +191,19 @@ export class Dispatcher implements Policy, PoolListener {
 
   /** Sends the arguments along, to the worker that their hash selects. */
   #secondPass(exchange: Exchange): void {
-    const start = exchange.message.spans.argumentsStart;
+    const { body, spans } = exchange.message;
     const { requests } = this.#pool.slot(0);
-    if (start >= 0 && exchange.message.spans.argumentsEnd - start > requests.maxRecord * 2) {
-      this.#put(exchange, Pass.withoutCache, -1);
-    } else {
-      this.#put(exchange, Pass.withArguments, -1);
-    }
+    const isTooLarge = spans.argumentsEnd - spans.argumentsStart > requests.maxRecord * 2;
+    this.#put(exchange, isTooLarge || hasFurtherParams(body, spans) ? Pass.withoutCache : Pass.withArguments, -1);
   }
 
   /** Puts a question on a ring, or into the line for it. @param worker -1 = choose */
-  #put(exchange: Exchange, pass: number, worker: number): void {
+  #put(exchange: Exchange, wanted: number, worker: number): void {
     const { cache, limits } = this.#pool.snapshot;
     exchange.attempts += 1;
-    if (pass === Pass.withArguments) this.#hashArguments(exchange);
-    const hash = pass === Pass.withArguments ? this.#hash : null;
-    exchange.worker = worker >= 0 ? worker : chooseWorker(this.#pool, this.#remembered, exchange, hash);
+    const pass = wanted === Pass.withArguments && !this.#arguments.read(exchange) ? Pass.withoutCache : wanted;
+    const spread = pass === Pass.withArguments ? this.#arguments.spread(exchange) : -1;
+    exchange.worker = worker >= 0 ? worker : chooseWorker(this.#pool, this.#remembered, exchange, spread);
     const now = performance.now();
     this.#askedAt[exchange.slot] = now;
     exchange.decideBy = now + limits.decideMs + (pass === Pass.withArguments ? cache.waitMs : 0);
@@ -227,16 +224,10 @@ export class Dispatcher implements Policy, PoolListener {
       exchange.message.body,
       this.#pool.catalog.version,
       pass !== Pass.withoutCache,
-      pass === Pass.withArguments ? this.#hash : null,
+      pass === Pass.withArguments ? this.#arguments : null,
     );
     if (written > 0) this.#pool.wake(exchange.worker);
     return written >= 0;
-  }
-
-  #hashArguments(exchange: Exchange): void {
-    const start = exchange.message.spans.argumentsStart;
-    this.#hash.fill(0);
-    if (start >= 0) this.#decoder.hash(exchange.message.body, start, exchange.message.spans.argumentsEnd, this.#hash);
   }
 
   #report(exchange: Exchange, ask: number, bytes: Uint8Array, start: number, end: number): void {
@@ -350,7 +341,7 @@ export class Dispatcher implements Policy, PoolListener {
       const exchange = this.#table.find(line.slot, line.generation);
       if (exchange !== null && exchange.phase === Phase.deciding && exchange.worker === worker) {
         const pass = this.#passes[exchange.slot]!;
-        if (pass === Pass.withArguments) this.#hashArguments(exchange);
+        if (pass === Pass.withArguments) this.#arguments.read(exchange);
         if (pass !== Pass.none && !this.#write(exchange, pass)) return;
       }
       line.shift();

@@ -9,6 +9,7 @@ import type { Ring } from '../../shared/ring.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Milliseconds } from '../../units.js';
 import { type Exchange, MessageFlag } from '../exchange/index.js';
+import type { CallArguments } from './call-arguments.js';
 
 /** Longest token that is sent to a worker; of a longer one only so much that it is refused. */
 const MAX_TOKEN = 16 * 1024;
@@ -28,7 +29,7 @@ export function nameLength(exchange: Exchange): number {
  * Writes the question about an exchange.
  *
  * @param mayCache false = the arguments are too large to be looked up: decide without the cache
- * @param hash the two lanes of the arguments' hash on the second pass of a cacheable call, else null
+ * @param args the arguments on the second pass of a cacheable call, else null
  * @returns -1 = no room, 0 = written, 1 = written and the worker must be rung
  */
 export function writeDecide(
@@ -37,7 +38,7 @@ export function writeDecide(
   bytes: Uint8Array,
   catalogVersion: number,
   mayCache: boolean,
-  hash: Int32Array | null,
+  args: CallArguments | null,
 ): number {
   const { spans } = exchange.message;
   const token = Math.min(exchange.client.token.length, MAX_TOKEN);
@@ -46,14 +47,13 @@ export function writeDecide(
   const nameFrom = isUnknown ? spans.methodStart : spans.nameStart;
   const name = isUnknown ? spans.methodEnd - nameFrom : nameLength(exchange);
   const address = exchange.client.remoteAddress.length;
-  const argumentsStart = spans.argumentsStart;
-  const argumentBytes = hash === null || argumentsStart < 0 ? 0 : spans.argumentsEnd - argumentsStart;
+  const argumentBytes = args === null ? 0 : args.length;
   const length = padded(token) + padded(name) + padded(address) + padded(argumentBytes);
   const at = ring.reserve(REQUEST_HEAD + length / 4);
   if (at < 0) return -1;
   const { words, buffer } = ring;
   const scanFlags = spans.flags;
-  let flags = hash === null ? 0 : RequestFlag.hasArguments;
+  let flags = args === null ? 0 : RequestFlag.hasArguments;
   if (exchange.client.era === Era.modern) flags |= RequestFlag.modern;
   if (exchange.client.token !== '') flags |= RequestFlag.hasToken;
   if (exchange.message.decodedName.length > 0) flags |= RequestFlag.nameDecoded;
@@ -70,8 +70,8 @@ export function writeDecide(
   words[at + RequestWord.flags] = flags;
   words[at + RequestWord.revision] = exchange.client.revision;
   words[at + RequestWord.catalogVersion] = catalogVersion;
-  words[at + RequestWord.argumentsHashLow] = hash === null ? 0 : hash[0]!;
-  words[at + RequestWord.argumentsHashHigh] = hash === null ? 0 : hash[1]!;
+  words[at + RequestWord.argumentsHashLow] = args === null ? 0 : args.hash[0]!;
+  words[at + RequestWord.argumentsHashHigh] = args === null ? 0 : args.hash[1]!;
   words[at + RequestWord.cacheKey] = 0;
   words[at + RequestWord.tokenLength] = token;
   words[at + RequestWord.nameLength] = name;
@@ -86,7 +86,7 @@ export function writeDecide(
   to += padded(name);
   if (address > 0) buffer.write(exchange.client.remoteAddress, to, address, 'latin1');
   to += padded(address);
-  if (argumentBytes > 0) ring.bytes.set(bytes.subarray(argumentsStart, argumentsStart + argumentBytes), to);
+  if (args !== null && argumentBytes > 0) ring.bytes.set(args.bytes.subarray(0, argumentBytes), to);
   return ring.commit() ? 1 : 0;
 }
 
