@@ -19,7 +19,7 @@ import { type KeyRequests, KeySource } from './authenticate/keys.js';
 import { ANONYMOUS, type Principal } from './authenticate/principal.js';
 import { RefusalReports } from './authenticate/refusal-reports.js';
 import { Revoked } from './authenticate/revoked.js';
-import { type CacheRule, Lookup, ResponseCache } from './cache/index.js';
+import { CachedCalls } from './cached-calls.js';
 import { Finder } from './find/index.js';
 import { Action, actionOf } from './find/methods.js';
 import { Guard } from './guard/index.js';
@@ -42,7 +42,6 @@ export interface Front extends FrontBell, KeyRequests {
 export class Decider {
   readonly #requests: Ring;
   readonly #verdict: VerdictWriter;
-  readonly #maxResult: number;
   readonly #front: Front;
   readonly #epochs: Epochs;
   readonly #counters: Counters;
@@ -53,15 +52,16 @@ export class Decider {
   /** The record that is read from the ring. */
   readonly #record = new RequestRecord();
   readonly #addressDigest = new Int32Array(4);
+  readonly #cached: CachedCalls;
   #snapshot: Snapshot;
   #catalog: CatalogTable;
   #buckets: Buckets;
   #authenticator: Authenticator;
   #finder: Finder;
   #guard: Guard;
-  #cache: ResponseCache;
   #rewriter: Rewriter;
   #revocation: number;
+  #purges: number;
   /** Tokens that are being verified. */
   #pending = 0;
   #now = 0;
@@ -72,7 +72,6 @@ export class Decider {
     this.#front = front;
     this.#requests = new Ring(task.requests);
     const verdicts = new Ring(task.verdicts);
-    this.#maxResult = maxResultBytes(verdicts);
     this.#verdict = new VerdictWriter(verdicts, front);
     this.#epochs = new Epochs(task.epochs);
     this.#counters = new Counters(task.counters, task.worker + 1);
@@ -85,9 +84,17 @@ export class Decider {
     this.#authenticator = this.#newAuthenticator();
     this.#finder = new Finder(task.snapshot, task.catalog);
     this.#guard = new Guard(task.snapshot, this.#buckets, this.#counters);
-    this.#cache = this.#newCache();
     this.#rewriter = createRewriter(task.snapshot);
     this.#revocation = this.#epochs.revocation();
+    this.#purges = this.#epochs.purge();
+    const { incarnation } = task;
+    const parts = {
+      verdict: this.#verdict,
+      counters: this.#counters,
+      maxResult: maxResultBytes(verdicts),
+      incarnation,
+    };
+    this.#cached = new CachedCalls(parts, task.snapshot, task.catalog);
   }
 
   /** Verdicts wait for room on the ring. */
@@ -127,7 +134,7 @@ export class Decider {
   /** What is due without a request. */
   tick(): void {
     this.#now = monotonic();
-    this.#cache.expire(this.#now);
+    this.#cached.expire(this.#now);
     this.#verdict.flush();
   }
 
@@ -144,7 +151,10 @@ export class Decider {
       case 'catalog':
         this.#catalog = message.catalog;
         this.#finder = new Finder(this.#snapshot, message.catalog);
-        this.#cache.clear();
+        this.#cached.setCatalog(message.catalog);
+        break;
+      case 'purge':
+        this.#cached.purge(message);
         break;
       case 'snapshot':
         this.#reconfigure(message.snapshot, new Buckets(message.buckets, this.#task.worker + 2));
@@ -163,17 +173,11 @@ export class Decider {
     this.#finder = new Finder(snapshot, this.#catalog);
     this.#guard = new Guard(snapshot, buckets, this.#counters);
     this.#rewriter = createRewriter(snapshot);
-    for (const waiter of this.#cache.abandon()) this.#verdict.forward(waiter);
-    this.#cache = this.#newCache(this.#cache.lastId);
+    this.#cached.reconfigure(snapshot, this.#catalog);
   }
 
   #newAuthenticator(): Authenticator {
     return new Authenticator(this.#snapshot.auth, this.#counters, this.#keys, this.#revoked, this.#refusals);
-  }
-
-  #newCache(lastId = 0): ResponseCache {
-    const { cache } = this.#snapshot;
-    return new ResponseCache(cache, this.#maxResult, this.#task.incarnation, this.#counters, this.#verdict, lastId);
   }
 
   #handle(request: RequestRecord): void {
@@ -184,13 +188,13 @@ export class Decider {
           this.#decide(request);
           break;
         case Ask.store:
-          this.#cache.store(request.cacheKey, request.bytes, request.payloadStart, request.payloadEnd, this.#now);
+          this.#cached.store(request, this.#now);
           break;
         case Ask.release:
-          this.#cache.release(request.cacheKey, this.#now);
+          this.#cached.release(request, this.#now);
           break;
         case Ask.cancel:
-          this.#cache.cancel(request.slot, request.generation);
+          this.#cached.cancel(request);
           break;
       }
     } catch (error) {
@@ -211,7 +215,12 @@ export class Decider {
       this.#receiveAll();
       this.#revocation = revocation;
       this.#authenticator.forget();
-      this.#cache.clear();
+      this.#cached.clear();
+    }
+    const purges = this.#epochs.purge();
+    if (purges !== this.#purges) {
+      this.#receiveAll();
+      this.#purges = purges;
     }
   }
 
@@ -303,13 +312,13 @@ export class Decider {
       else this.#verdict.deny(guard.error, guard.retryAfterMs);
       return;
     }
-    const rule = this.#cacheRule(action, request);
+    const rule = this.#cached.ruleOf(action, request, finder);
     if (rule !== null && !request.has(RequestFlag.hasArguments)) {
       this.#verdict.permit(Verdict.needsArguments, principal.expiresAt, guard);
       return;
     }
     if (!guard.take(client, finder, this.#now)) this.#verdict.deny(guard.error, guard.retryAfterMs);
-    else if (rule !== null) this.#lookUp(request, rule, principal);
+    else if (rule !== null) this.#cached.lookUp(request, rule, principal, finder, guard, this.#now);
     else this.#verdict.permit(Verdict.forward, this.#rewriter.concerns(finder) ? 0 : principal.expiresAt, guard);
   }
 
@@ -332,44 +341,6 @@ export class Decider {
 
   #denyMethod(isModern: boolean): void {
     this.#verdict.deny(isModern ? METHOD_NOT_FOUND_MODERN : METHOD_NOT_FOUND);
-  }
-
-  /** The cache rule for the call that was found, or null. */
-  #cacheRule(action: number, request: RequestRecord): CacheRule | null {
-    if (!this.#snapshot.cache.enabled) return null;
-    if (request.has(RequestFlag.uncacheable) || action === Action.complete) return null;
-    const route = this.#finder.route < 0 ? undefined : this.#snapshot.routes[this.#finder.route];
-    if (route === undefined || route.cache === null) return null;
-    const isPublic = route.cache.public;
-    if (this.#isIsolated(this.#finder.server, isPublic)) return null;
-    for (const server of route.servers) if (this.#isIsolated(server, isPublic)) return null;
-    return route.cache;
-  }
-
-  /** Whether the child or session of a server serves one session or principal only, so that its answers must not be shared. */
-  #isIsolated(server: number, isPublic: boolean): boolean {
-    const isolation = server < 0 ? 'shared' : this.#snapshot.servers[server]?.isolation;
-    return isolation === 'session' || (isolation === 'principal' && isPublic);
-  }
-
-  #lookUp(request: RequestRecord, rule: CacheRule, principal: Principal): void {
-    request.route = this.#finder.route;
-    request.kind = request.method * 2 + (request.flags & RequestFlag.modern);
-    request.digest = rule.public ? ANONYMOUS.digest : principal.digest;
-    const { head } = this.#verdict;
-    switch (this.#cache.lookup(request, rule, this.#now, head)) {
-      case Lookup.wait:
-        break;
-      case Lookup.lead:
-        head.cacheKey = this.#cache.key;
-        this.#verdict.permit(Verdict.lead, 0, this.#guard);
-        break;
-      case Lookup.bypass:
-        this.#verdict.permit(Verdict.forward, 0, this.#guard);
-        break;
-      default:
-        this.#verdict.answer(head, this.#cache.result);
-    }
   }
 
   /** The digest by which anonymous clients are counted: that of their address. */

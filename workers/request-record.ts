@@ -40,10 +40,15 @@ export class RequestRecord implements CacheQuery {
   payloadStart = 0;
   payloadEnd = 0;
 
-  /** The rest of the cache query; set by the decider before a look-up. */
+  /** The rest of the cache query; set before a look-up (cached-calls.ts). */
+  server = -1;
   route = -1;
   digest: Int32Array = ANONYMOUS.digest;
+  subject = '';
   kind = 0;
+  view = 0;
+  group = 0;
+  headers: Buffer = EMPTY;
 
   /** Whether a {@link RequestFlag} is set. */
   has(flag: number): boolean {

@@ -215,7 +215,8 @@ function rulesOf(
   if (list(requiredScopes).length > 0) rules.push(`scopes ${list(requiredScopes).join(' ')}`);
   if (rateLimit !== undefined) rules.push(`${rateLimit.rate} a second`);
   if (clientRateLimit !== undefined) rules.push(`${clientRateLimit.rate} a second and client`);
-  if (cache !== undefined) rules.push(`cached ${cache.ttlMs} ms`);
+  if (cache === false) rules.push('not cached');
+  else if (cache !== undefined) rules.push(`cached ${cache.ttlMs} ms`);
   return rules.join('; ');
 }
 

@@ -43,6 +43,7 @@ const COUNTERS = [
   'configReloads',
   'configReloadFailures',
   'webSocketsTooFast',
+  'cachePurged',
 ] as const;
 
 /** Name of a fixed counter. */

@@ -6,13 +6,13 @@
 import { type CodeOf, codes } from '../codes.js';
 import { CALL_BUCKET_WORDS } from './call-buckets.js';
 
-export const RECORD_VERSION = 3;
+export const RECORD_VERSION = 4;
 
 /** Purpose of a request record. */
 export const Ask = codes('Ask', {
   /** Decide about one exchange. */
   decide: 1,
-  /** The leader of a cache key has a result: store it and answer the calls that wait. Payload: the result bytes. */
+  /** The leader of a cache key has a result: store it and answer the calls that wait. Payload: its AnswerHead and the result. */
   store: 2,
   /** The leader of a cache key has no result to store: the next one becomes the leader. */
   release: 3,
@@ -77,6 +77,8 @@ export const RequestFlag = {
   uncacheable: 1 << 5,
   /** A question of the gateway itself: no rate-limit token is taken. */
   unmetered: 1 << 6,
+  /** {@link Ask.release}: the upstream of the leader has failed. */
+  failed: 1 << 7,
 } as const;
 
 /** Kind of a verdict. */
@@ -87,9 +89,12 @@ export const Verdict = codes('Verdict', {
   local: 2,
   /** Refuse with the error of number `error`. Payload: the scopes for the challenge, space separated, if any. */
   deny: 3,
-  /** The payload is the result. */
+  /** The payload is an AnswerHead and the result. */
   cached: 4,
-  /** Forward, and report the result under `cacheKey` ({@link Ask.store} or {@link Ask.release}). */
+  /**
+   * Forward, and report the result under `cacheKey` ({@link Ask.store} or {@link Ask.release}). Payload: as for `cached`, the answer if
+   * the upstream fails; or none.
+   */
   lead: 5,
   /** Cacheable: send the request again with its arguments, to the worker that their hash selects. */
   needsArguments: 6,

@@ -55,12 +55,25 @@ export interface KeyMessage {
   readonly jwks: string | null;
 }
 
+/** Answers to be dropped from the response cache: those that all members cover. */
+export interface CachePurge {
+  readonly type: 'purge';
+  /** Index of the server that gave the answer; -1 = any. */
+  readonly server: number;
+  readonly kinds: readonly ('tools' | 'prompts' | 'resources')[];
+  /** Name of a tool or prompt, by any of its names, or URI of a resource in normal form; null = any. */
+  readonly name: string | null;
+  /** Subject; null = any, and public entries. */
+  readonly principal: string | null;
+}
+
 /** Front to worker. */
 export type WorkerMessage =
   | { readonly type: 'snapshot'; readonly snapshot: Snapshot; readonly buckets: BucketLayout }
   | { readonly type: 'catalog'; readonly catalog: CatalogTable }
   | KeyMessage
   | RevocationMessage
+  | CachePurge
   /** Finish what is on the ring and end the task. */
   | { readonly type: 'drain' };
 

@@ -49,7 +49,7 @@ function fixture(
   const broken: unknown[] = [];
   const decoded: Exchange[] = [];
   const write = new WriteStage({
-    config: { current: { auth: { type: 'none' } } },
+    config: { current: { auth: { type: 'none' }, cache: { headers: false, meta: false } } },
     identity: { serverInfo: NO_BYTES, serverName: () => null, serverReason: () => null },
     catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: () => {} },

@@ -106,7 +106,7 @@ export function fixture(limits: { maxServerRequests?: number; answerMs?: number;
   const all = { maxServerRequests: 100, answerMs: 60_000, maxInputRounds: 8, ...limits };
   const config = { current: { limits: all } };
   const write = new WriteStage({
-    config: { current: { auth: { type: 'none' } } },
+    config: { current: { auth: { type: 'none' }, cache: { headers: false, meta: false } } },
     identity: { serverInfo: NO_BYTES, serverName: () => null, serverReason: () => null },
     catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: (exchange) => released.push(exchange) },

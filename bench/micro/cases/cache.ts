@@ -1,3 +1,4 @@
+import { ANSWER_HEAD_BYTES, AnswerHead } from '../../../src/shared/answer-head.js';
 import { Counters, counterMemory } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
 import { type CacheQuery, Lookup, ResponseCache } from '../../../workers/cache/index.js';
@@ -5,7 +6,7 @@ import { fullSnapshot } from '../fixture.js';
 import { type Case, keep } from '../runner.js';
 
 const ENTRIES = 1000;
-const RULE = { ttlMs: 86_400_000, staleMs: 0, public: false };
+const RULE = { ttlMs: 86_400_000, staleMs: 0, staleIfErrorMs: 0, public: false };
 
 export const cacheCases: readonly Case[] = [
   {
@@ -17,7 +18,11 @@ export const cacheCases: readonly Case[] = [
       };
       const caller = new VerdictRecord();
       const counters = new Counters(counterMemory(1, 1), 0);
-      const cache = new ResponseCache(fullSnapshot().cache, 65_536, 1, counters, { answer: never, lead: never });
+      const cache = new ResponseCache(fullSnapshot().cache, 65_536, 1, counters, {
+        answer: never,
+        lead: never,
+        forward: never,
+      });
       const queries = Array.from({ length: ENTRIES }, (_, index): CacheQuery => {
         const name = 'files__read_text_file';
         const bytes = Buffer.from(`${name}{"path":"/srv/data/${String(index).padStart(6, '0')}.txt","lines":100}`);
@@ -29,12 +34,18 @@ export const cacheCases: readonly Case[] = [
           argumentsEnd: bytes.length,
           hashLow: Math.imul(index + 1, 0x9e3779b1),
           hashHigh: Math.imul(index + 1, 0x85ebca6b),
+          server: 0,
           route: 1,
+          subject: 'ann',
+          view: 0,
+          group: 0,
+          headers: Buffer.alloc(0),
           digest: Int32Array.of(1, 2, 3, 4),
           kind: 10,
         };
       });
-      const result = Buffer.alloc(500, 0x61);
+      const result = Buffer.alloc(ANSWER_HEAD_BYTES + 500, 0x61);
+      new AnswerHead().write(result, 0);
       for (const query of queries) {
         if (cache.lookup(query, RULE, 0, caller) !== Lookup.lead) throw new Error('stored already');
         cache.store(cache.key, result, 0, result.length, 0);
@@ -43,7 +54,7 @@ export const cacheCases: readonly Case[] = [
         run(times) {
           for (let i = 0; i < times; i++) {
             if (cache.lookup(queries[i % ENTRIES]!, RULE, 1, caller) !== Lookup.hit) throw new Error('not found');
-            keep(cache.result.length);
+            keep(cache.answer.length);
           }
         },
       };

@@ -16,6 +16,7 @@ import type {
 } from '../snapshot.js';
 import { quoteKey } from '../source/index.js';
 import { compileAuth, scopeList } from './auth.js';
+import { compileCache } from './cache.js';
 import { Compilation } from './compilation.js';
 import { joinFailOver } from './fail-over.js';
 import { isHost, isLoopbackHost } from './loopback.js';
@@ -77,7 +78,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     servers,
     routes: joinFailOver(compileRoutes(compilation, servers)),
     rateLimits: compileRateLimits(compilation),
-    cache: { ...config.cache, maxEntryBytes: Math.min(config.cache.maxEntryBytes, config.cache.maxBytes) },
+    cache: compileCache(compilation),
     limits: config.limits,
     catalog: { ...config.catalog, manifestFile: compileManifestFile(loaded) },
     sessions: {

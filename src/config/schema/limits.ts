@@ -1,6 +1,6 @@
-/** Limits of everything that grows, rate limits and the response cache. */
+/** Limits of everything that grows, and rate limits. */
 import { z } from 'zod';
-import { alias, bytes, flag, KIB, MIB, milliseconds, strings, whole } from './fields.js';
+import { alias, bytes, KIB, MIB, milliseconds, strings, whole } from './fields.js';
 
 const limit = (fallback: number, text: string, max: number, min = 1) => whole(fallback, text, { min, max });
 
@@ -163,17 +163,4 @@ export const rateLimitsSchema = z.strictObject({
     .default([])
     .describe('For the matching tools, all clients together. The first entry that matches counts.'),
   maxClients: whole(65_536, 'Clients whose buckets are kept at once.', { max: 16_777_216 }),
-});
-
-/** `cache` of the configuration. */
-export const cacheSchema = z.strictObject({
-  enabled: flag(true, 'Whether answers of routes with `cache` are stored at all.'),
-  maxBytes: bytes(64 * MIB, 'Memory for stored answers in each worker.', { min: KIB }),
-  maxEntryBytes: bytes(MIB, 'Largest answer that is stored.'),
-  maxEntries: whole(10_000, 'Stored answers in each worker.', { max: 10_000_000 }),
-  maxWaiters: whole(1_000, 'Callers that may wait for one identical call in flight; more are forwarded.', {
-    max: 65_535,
-    zero: 'identical calls are not coalesced',
-  }),
-  waitMs: milliseconds(10_000, 'Time they wait before the next one is forwarded.'),
 });

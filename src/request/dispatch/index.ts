@@ -6,11 +6,12 @@
 import { Flag, Kind } from '../../../native/layout.js';
 import type { Snapshot } from '../../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../../errors.js';
+import { ANSWER_HEAD_BYTES, type AnswerHead } from '../../shared/answer-head.js';
 import { BUCKET_MOVED } from '../../shared/buckets.js';
 import type { CatalogTable } from '../../shared/catalog-table.js';
 import { Counter, Series } from '../../shared/counters.js';
 import type { PolicyPool, PoolListener, PoolSlot } from '../../shared/policy-pool.js';
-import { Ask, Operation, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
+import { Ask, Operation, RequestFlag, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
 import { maxResultBytes, type Ring } from '../../shared/ring.js';
 import type { Count } from '../../units.js';
 import { type Exchange, MessageFlag, Phase } from '../exchange/index.js';
@@ -20,7 +21,7 @@ import { HangWatch } from './hang-watch.js';
 import type { DecidedExchanges, DispatcherOptions } from './options.js';
 import { type Answered, type Policy, type Question, Questions } from './questions.js';
 import { Remembered } from './remembered.js';
-import { decodeName, denial, nameLength, writeDecide, writeReport } from './request-record.js';
+import { decodeName, denial, nameLength, writeDecide, writeReport, writeStore } from './request-record.js';
 import { WaitingLine } from './waiting-line.js';
 import { chooseWorker } from './worker-choice.js';
 
@@ -118,22 +119,23 @@ export class Dispatcher implements Policy, PoolListener {
     return true;
   }
 
-  /** The exchange leads a cache key: `bytes[start, end)` is the result that others may have. */
-  store(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
+  /** The exchange leads a cache key: `bytes[start, end)` is the result that others may have as far as `head` allows. */
+  store(exchange: Exchange, head: AnswerHead, bytes: Uint8Array, start: number, end: number): void {
     if (exchange.verdict.kind !== Verdict.lead) return;
     const { requests } = this.#pool.slot(exchange.worker);
-    if (end - start > maxResultBytes(requests)) this.release(exchange);
-    else this.#report(exchange, Ask.store, bytes, start, end);
+    if (end - start + ANSWER_HEAD_BYTES > maxResultBytes(requests)) this.release(exchange, false);
+    // Without room the report is left out: the worker lets the next one lead after cache.waitMs.
+    else this.#wake(exchange.worker, writeStore(requests, exchange, head, bytes, start, end));
   }
 
-  /** The exchange leads a cache key and will have no result to share. */
-  release(exchange: Exchange): void {
-    if (exchange.verdict.kind === Verdict.lead) this.#report(exchange, Ask.release, NO_BYTES, 0, 0);
+  /** The exchange leads a cache key and will have no result to share. @param hasFailed its upstream has failed */
+  release(exchange: Exchange, hasFailed: boolean): void {
+    if (exchange.verdict.kind === Verdict.lead) this.#report(exchange, Ask.release, hasFailed ? RequestFlag.failed : 0);
   }
 
   /** The exchange has ended: its verdict is not needed any more. */
   forget(exchange: Exchange): void {
-    if (this.#passes[exchange.slot] === Pass.withArguments) this.#report(exchange, Ask.cancel, NO_BYTES, 0, 0);
+    if (this.#passes[exchange.slot] === Pass.withArguments) this.#report(exchange, Ask.cancel, 0);
     this.#passes[exchange.slot] = Pass.none;
   }
 
@@ -230,11 +232,14 @@ export class Dispatcher implements Policy, PoolListener {
     return written >= 0;
   }
 
-  #report(exchange: Exchange, ask: number, bytes: Uint8Array, start: number, end: number): void {
+  #report(exchange: Exchange, ask: number, flags: number): void {
     const { requests } = this.#pool.slot(exchange.worker);
-    const key = exchange.verdict.cacheKey;
-    // Without room the report is left out: the worker lets the next one lead after cache.waitMs.
-    if (writeReport(requests, ask, exchange, key, bytes, start, end) > 0) this.#pool.wake(exchange.worker);
+    this.#wake(exchange.worker, writeReport(requests, ask, exchange, exchange.verdict.cacheKey, flags));
+  }
+
+  /** @param written what writing a record has returned */
+  #wake(worker: number, written: number): void {
+    if (written > 0) this.#pool.wake(worker);
   }
 
   // Verdicts
@@ -306,7 +311,7 @@ export class Dispatcher implements Policy, PoolListener {
       verdict.epoch !== epochs.revocation() ||
       (catalog !== this.#pool.catalog.version && catalog !== this.#previousCatalog);
     if (outdated && exchange.attempts < MAX_ATTEMPTS) {
-      this.release(exchange);
+      this.release(exchange, false);
       this.#put(exchange, Pass.first, -1);
       return;
     }
@@ -320,7 +325,7 @@ export class Dispatcher implements Policy, PoolListener {
     this.#decide(exchange, exchange.message.body, exchange.message.bodyLength, payload);
   }
 
-  #decide(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
+  #decide(exchange: Exchange, bytes: Uint8Array, length: number, payload: Buffer): void {
     if ((exchange.message.flags & MessageFlag.question) !== 0) this.#questions.answer(exchange);
     else this.#next!.decided(exchange, bytes, length, payload);
   }
@@ -332,7 +337,7 @@ export class Dispatcher implements Policy, PoolListener {
     const { requests } = this.#pool.slot(worker);
     const identity = { slot: ring.words[at + VerdictWord.slot]!, generation: ring.words[at + VerdictWord.generation]! };
     const key = ring.words[at + VerdictWord.cacheKey]!;
-    if (writeReport(requests, Ask.release, identity, key, NO_BYTES, 0, 0) > 0) this.#pool.wake(worker);
+    this.#wake(worker, writeReport(requests, Ask.release, identity, key, 0));
   }
 
   #advanceLine(worker: number): void {

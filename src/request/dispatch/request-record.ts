@@ -4,6 +4,7 @@ import { Flag, Method } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import { decodeString } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
+import { ANSWER_HEAD_BYTES, type AnswerHead } from '../../shared/answer-head.js';
 import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict } from '../../shared/records.js';
 import type { Ring } from '../../shared/ring.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
@@ -91,8 +92,7 @@ export function writeDecide(
 }
 
 /**
- * Writes what became of an exchange: {@link Ask.store} with the result `bytes[start, end)`, {@link Ask.release} or
- * {@link Ask.cancel}.
+ * Writes what became of an exchange: {@link Ask.release} or {@link Ask.cancel}.
  *
  * @returns -1 = no room, 0 = written, 1 = written and the worker must be rung
  */
@@ -101,21 +101,46 @@ export function writeReport(
   ask: number,
   exchange: Pick<Exchange, 'slot' | 'generation'>,
   cacheKey: number,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
+  flags: number,
 ): number {
-  const length = end - start;
-  const at = ring.reserve(REQUEST_HEAD + padded(length) / 4);
+  const at = ring.reserve(REQUEST_HEAD);
   if (at < 0) return -1;
   const { words } = ring;
   words.fill(0, at, at + REQUEST_HEAD);
   words[at + RequestWord.ask] = ask;
   words[at + RequestWord.slot] = exchange.slot;
   words[at + RequestWord.generation] = exchange.generation;
+  words[at + RequestWord.flags] = flags;
   words[at + RequestWord.cacheKey] = cacheKey;
+  return ring.commit() ? 1 : 0;
+}
+
+/**
+ * Writes {@link Ask.store}: the result `bytes[start, end)` of a leader, with its head.
+ *
+ * @returns as {@link writeReport}
+ */
+export function writeStore(
+  ring: Ring,
+  exchange: Exchange,
+  head: AnswerHead,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const length = ANSWER_HEAD_BYTES + end - start;
+  const at = ring.reserve(REQUEST_HEAD + padded(length) / 4);
+  if (at < 0) return -1;
+  const { words } = ring;
+  words.fill(0, at, at + REQUEST_HEAD);
+  words[at + RequestWord.ask] = Ask.store;
+  words[at + RequestWord.slot] = exchange.slot;
+  words[at + RequestWord.generation] = exchange.generation;
+  words[at + RequestWord.cacheKey] = exchange.verdict.cacheKey;
   words[at + RequestWord.payloadLength] = length;
-  if (length > 0) ring.bytes.set(bytes.subarray(start, end), (at + REQUEST_HEAD) * 4);
+  const to = (at + REQUEST_HEAD) * 4;
+  head.write(ring.buffer, to);
+  ring.bytes.set(bytes.subarray(start, end), to + ANSWER_HEAD_BYTES);
   return ring.commit() ? 1 : 0;
 }
 

@@ -6,7 +6,10 @@ import { catalog, rateLimits, route, sampleCatalog, snapshot } from '../../worke
 import { DispatchFixture } from './fixture.js';
 
 const cacheable = (more: object = {}) => [
-  route('cached', { tools: ['files__*'], cache: { ttlMs: 60_000, staleMs: 0, public: false, ...more } }),
+  route('cached', {
+    tools: ['files__*'],
+    cache: { ttlMs: 60_000, staleMs: 0, staleIfErrorMs: 0, public: false, ...more },
+  }),
 ];
 const tokens = [
   { token: 't1', subject: 'a', scopes: [] },
@@ -34,8 +37,7 @@ async function leadAndStore(fixture: DispatchFixture, args: unknown, result: str
     ...more,
   });
   assert.equal((await decided).verdict, 'lead');
-  const bytes = Buffer.from(`..${result}`);
-  fixture.dispatcher.store(exchange, bytes, 2, bytes.length);
+  fixture.store(exchange, result);
   fixture.done(exchange);
 }
 
@@ -59,8 +61,7 @@ describe('cacheable calls', () => {
       );
       const leader = await Promise.race(calls.map(({ decided }) => decided));
       assert.equal(leader.verdict, 'lead');
-      const result = Buffer.from('{"content":[]}');
-      fixture.dispatcher.store(leader.exchange, result, 0, result.length);
+      fixture.store(leader.exchange, '{"content":[]}');
       const all = await Promise.all(calls.map(({ decided }) => decided));
       assert.equal(all.filter(({ verdict }) => verdict === 'lead').length, 1);
       const others = all.filter(({ verdict }) => verdict === 'cached');
@@ -80,7 +81,7 @@ describe('cacheable calls', () => {
         calls.map(async ({ exchange, decided }) => {
           assert.equal((await decided).verdict, 'lead');
           leaders.push(exchange.slot);
-          fixture.dispatcher.release(exchange);
+          fixture.dispatcher.release(exchange, false);
           fixture.done(exchange);
         }),
       );
@@ -98,7 +99,7 @@ describe('cacheable calls', () => {
       for (let n = 0; n < 8; n += 1) await leadAndStore(fixture, { n }, '{}');
       fixture.dispatcher.forget(waiting.exchange);
       fixture.done(waiting.exchange);
-      fixture.dispatcher.release(leader.exchange);
+      fixture.dispatcher.release(leader.exchange, false);
       fixture.done(leader.exchange);
       assert.equal((await last.decided).verdict, 'lead');
       fixture.done(last.exchange);
@@ -127,10 +128,9 @@ describe('cacheable calls', () => {
       assert.equal((await fixture.call('files__read', {}, { modern: true })).payload, '"modern"');
     }));
 
-  it('are invalidated by a new catalog, a new configuration and a revocation', () =>
+  it('are invalidated by a new configuration and a revocation, and not by a catalog', () =>
     withFixture({}, async (fixture) => {
       const steps = [
-        () => fixture.dispatcher.setCatalog({ ...sampleCatalog, version: 2 }),
         () => fixture.dispatcher.reconfigure({ ...fixture.pool.snapshot, version: 2 }),
         () => fixture.pool.epochs.revoke(),
       ];
@@ -140,6 +140,8 @@ describe('cacheable calls', () => {
         step();
       }
       await leadAndStore(fixture, {}, '"x"');
+      fixture.dispatcher.setCatalog({ ...sampleCatalog, version: 2 });
+      assert.equal((await fixture.call('files__read', {})).verdict, 'cached');
     }));
 
   it('with arguments or results too large for the ring go without the cache', () =>

@@ -103,7 +103,7 @@ export function fixture(
   };
   const finished: (ErrorCode | null)[] = [];
   const write = new WriteStage({
-    config: { current: { auth: { type: 'none' } } },
+    config: { current: { auth: { type: 'none' }, cache: { headers: false, meta: false } } },
     identity: {
       serverInfo: Buffer.from('"_meta":{}'),
       serverName: () => Buffer.from('"up"'),

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { typescriptDecoder } from '../../../native/index.js';
-import type { CacheSnapshot } from '../../../src/config/snapshot.js';
+import type { CacheRule, CacheSnapshot } from '../../../src/config/snapshot.js';
+import { ANSWER_HEAD_BYTES, AnswerHead } from '../../../src/shared/answer-head.js';
 import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
 import { type CacheQuery, Lookup, ResponseCache } from '../../../workers/cache/index.js';
@@ -13,11 +14,16 @@ interface Parts {
   readonly route?: number;
   readonly subject?: number;
   readonly kind?: number;
+  readonly server?: number;
+  readonly view?: number;
+  readonly group?: number;
+  readonly headers?: string;
   /** Overrides the hash, to make keys collide. */
   readonly hash?: readonly [number, number];
 }
 
-function queryOf({ name = 'tool', args = '{"a":1}', route = 0, subject = 0, kind = 10, hash }: Parts = {}): CacheQuery {
+function queryOf(parts: Parts = {}): CacheQuery {
+  const { name = 'tool', args = '{"a":1}', route = 0, subject = 0, kind = 10, hash } = parts;
   const bytes = Buffer.from(`${name}${args}`);
   const lanes = new Int32Array(2);
   const nameEnd = Buffer.byteLength(name);
@@ -30,9 +36,14 @@ function queryOf({ name = 'tool', args = '{"a":1}', route = 0, subject = 0, kind
     argumentsEnd: bytes.length,
     hashLow: hash?.[0] ?? lanes[0]!,
     hashHigh: hash?.[1] ?? lanes[1]!,
+    server: parts.server ?? 0,
     route,
     digest: Int32Array.of(subject, 0, 0, 0),
+    subject: `subject ${subject}`,
     kind,
+    view: parts.view ?? 0,
+    group: parts.group ?? 0,
+    headers: Buffer.from(parts.headers ?? ''),
   };
 }
 
@@ -41,34 +52,54 @@ class CacheFixture {
   readonly counters = new Counters(counterMemory(1, 1), 0);
   readonly answers: [slot: number, result: string][] = [];
   readonly leads: [slot: number, key: number][] = [];
+  readonly forwarded: number[] = [];
   readonly cache: ResponseCache;
   now = 1000;
   #slot = 0;
 
   constructor(changes: Partial<CacheSnapshot> = {}) {
     this.cache = new ResponseCache({ ...snapshot().cache, ...changes }, 1_000_000, 1, this.counters, {
-      answer: ({ slot }, result) => this.answers.push([slot, result.toString()]),
+      answer: ({ slot }, result) => this.answers.push([slot, resultOf(result)]),
       lead: ({ slot }, key) => this.leads.push([slot, key]),
+      forward: ({ slot }) => this.forwarded.push(slot),
     });
   }
 
-  lookup(parts: Parts = {}, rule: { ttlMs?: number; staleMs?: number } = {}): Lookup {
+  lookup(parts: Parts = {}, rule: Partial<CacheRule> = {}): Lookup {
     const caller = new VerdictRecord();
     caller.slot = this.#slot;
     caller.generation = 1;
     this.#slot += 1;
-    return this.cache.lookup(queryOf(parts), { ttlMs: 100, staleMs: 0, public: false, ...rule }, this.now, caller);
+    const whole = { ttlMs: 100, staleMs: 0, staleIfErrorMs: 0, public: false, ...rule };
+    return this.cache.lookup(queryOf(parts), whole, this.now, caller);
   }
 
-  store(text = 'result', key = this.cache.key): void {
-    const bytes = Buffer.from(`xx${text}yy`);
+  store(text = 'result', key = this.cache.key, hints: Partial<AnswerHead> = {}): void {
+    const bytes = Buffer.concat([Buffer.alloc(2 + ANSWER_HEAD_BYTES), Buffer.from(`${text}yy`)]);
+    Object.assign(new AnswerHead(), { server: 0 }, hints).write(bytes, 2);
     this.cache.store(key, bytes, 2, bytes.length - 2, this.now);
     bytes.fill(0);
+  }
+
+  /** The result of the last look-up. */
+  get result(): string {
+    return resultOf(this.cache.answer);
+  }
+
+  /** What its head says. */
+  get head(): AnswerHead {
+    const head = new AnswerHead();
+    head.read(this.cache.answer, 0);
+    return head;
   }
 
   total(name: keyof typeof Counter): number {
     return this.counters.total(Counter[name]);
   }
+}
+
+function resultOf(answer: Buffer): string {
+  return answer.subarray(ANSWER_HEAD_BYTES).toString();
 }
 
 describe('response cache', () => {
@@ -77,7 +108,7 @@ describe('response cache', () => {
     assert.equal(fixture.lookup(), Lookup.lead);
     fixture.store('one');
     assert.equal(fixture.lookup(), Lookup.hit);
-    assert.equal(fixture.cache.result.toString(), 'one');
+    assert.equal(fixture.result, 'one');
     fixture.now += 99;
     assert.equal(fixture.lookup(), Lookup.hit);
     fixture.now += 1;
@@ -98,6 +129,10 @@ describe('response cache', () => {
       { route: 1 },
       { subject: 7 },
       { kind: 11 },
+      { server: 1 },
+      { view: 1 },
+      { group: 1 },
+      { headers: 'a' },
       { name: 'tool{', args: '"a":1}' },
     ];
     others.forEach((parts, i) => {
@@ -106,7 +141,7 @@ describe('response cache', () => {
     });
     others.forEach((parts, i) => {
       assert.equal(fixture.lookup(parts), Lookup.hit);
-      assert.equal(fixture.cache.result.toString(), `result ${i}`);
+      assert.equal(fixture.result, `result ${i}`);
     });
   });
 
@@ -119,7 +154,7 @@ describe('response cache', () => {
     assert.equal(fixture.lookup({ args: '{"a":2}', hash }), Lookup.lead);
     fixture.store('two');
     assert.equal(fixture.lookup({ args: '{"a":2}', hash }), Lookup.hit);
-    assert.equal(fixture.cache.result.toString(), 'two');
+    assert.equal(fixture.result, 'two');
   });
 
   it('coalesces calls: one leads, the others wait and get its result', () => {
@@ -140,7 +175,7 @@ describe('response cache', () => {
     fixture.lookup();
     const first = fixture.cache.key;
     for (let i = 0; i < 3; i += 1) fixture.lookup();
-    fixture.cache.release(first, fixture.now);
+    fixture.cache.release(first, false, fixture.now);
     assert.equal(fixture.leads.length, 1);
     const [slot, key] = fixture.leads[0] ?? [-1, -1];
     assert.equal(slot, 1);
@@ -199,10 +234,10 @@ describe('response cache', () => {
     assert.equal(fixture.lookup({}, rule), Lookup.lead);
     const key = fixture.cache.key;
     assert.equal(fixture.lookup({}, rule), Lookup.stale);
-    assert.equal(fixture.cache.result.toString(), 'old');
+    assert.equal(fixture.result, 'old');
     fixture.store('new', key);
     assert.equal(fixture.lookup({}, rule), Lookup.hit);
-    assert.equal(fixture.cache.result.toString(), 'new');
+    assert.equal(fixture.result, 'new');
     fixture.now += 151;
     assert.equal(fixture.lookup({}, rule), Lookup.lead);
     assert.equal(fixture.lookup({}, rule), Lookup.wait, 'too old to be served');
