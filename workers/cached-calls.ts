@@ -13,6 +13,9 @@ import type { Guard } from './guard/index.js';
 import type { RequestRecord } from './request-record.js';
 import type { VerdictWriter } from './verdict-writer.js';
 
+/** Behind each value of `cache.includeHeaders` in a key. */
+const LINE_END = 0x0a;
+
 /** What is fixed for the life of a worker. */
 interface CachedCallsParts {
   readonly verdict: VerdictWriter;
@@ -107,6 +110,17 @@ export class CachedCalls {
     request.kind = request.method * 2 + (request.flags & RequestFlag.modern);
     request.digest = owner.digest;
     request.subject = owner.subject;
+    request.headersLength = 0;
+    const { includeHeaders } = this.#snapshot.cache;
+    for (let i = 0; i < includeHeaders.length; i += 1) {
+      request.findAttribute(includeHeaders[i]!);
+      const { bytes, headersLength, valueStart, valueEnd } = request;
+      const length = headersLength + valueEnd - valueStart + 1;
+      if (length > request.headers.length) request.headers = Buffer.concat([request.headers], 2 * length);
+      bytes.copy(request.headers, headersLength, valueStart, valueEnd);
+      request.headers[length - 1] = LINE_END;
+      request.headersLength = length;
+    }
   }
 
   /** The leader of a key has an answer. */

@@ -3,6 +3,8 @@ import { ANONYMOUS } from './authenticate/principal.js';
 import type { CacheQuery } from './cache/index.js';
 
 const EMPTY = Buffer.alloc(0);
+/** Between the values of the attributes: a line feed (`ATTRIBUTE_SEPARATOR`). */
+const SEPARATOR = 0x0a;
 
 /**
  * A request record where it lies, on the ring or in a copy: the words of its head, and where its byte fields are in `bytes`.
@@ -37,8 +39,18 @@ export class RequestRecord implements CacheQuery {
   addressEnd = 0;
   argumentsStart = 0;
   argumentsEnd = 0;
+  attributesStart = 0;
+  attributesEnd = 0;
   payloadStart = 0;
   payloadEnd = 0;
+  /** Of the credential in the token field (src/request/exchange/caller.ts). */
+  scheme = 0;
+  /** Position in `Snapshot.views`. */
+  view = 0;
+
+  /** The value that {@link findAttribute} found is `bytes[valueStart, valueEnd)`. */
+  valueStart = 0;
+  valueEnd = 0;
 
   /** The rest of the cache query; set before a look-up (cached-calls.ts). */
   server = -1;
@@ -46,9 +58,9 @@ export class RequestRecord implements CacheQuery {
   digest: Int32Array = ANONYMOUS.digest;
   subject = '';
   kind = 0;
-  view = 0;
   group = 0;
   headers: Buffer = EMPTY;
+  headersLength = 0;
 
   /** Whether a {@link RequestFlag} is set. */
   has(flag: number): boolean {
@@ -69,6 +81,8 @@ export class RequestRecord implements CacheQuery {
     this.hashLow = words[at + RequestWord.argumentsHashLow]!;
     this.hashHigh = words[at + RequestWord.argumentsHashHigh]!;
     this.cacheKey = words[at + RequestWord.cacheKey]!;
+    this.scheme = words[at + RequestWord.scheme]!;
+    this.view = words[at + RequestWord.view]!;
     let start = (at + REQUEST_HEAD) * 4;
     this.tokenStart = start;
     this.tokenEnd = start + words[at + RequestWord.tokenLength]!;
@@ -82,8 +96,30 @@ export class RequestRecord implements CacheQuery {
     this.argumentsStart = start;
     this.argumentsEnd = start + words[at + RequestWord.argumentsLength]!;
     start = aligned(this.argumentsEnd);
+    this.attributesStart = start;
+    this.attributesEnd = start + words[at + RequestWord.attributesLength]!;
+    start = aligned(this.attributesEnd);
     this.payloadStart = start;
     this.payloadEnd = start + words[at + RequestWord.payloadLength]!;
+  }
+
+  /**
+   * Finds the value of a request header: sets {@link valueStart} and {@link valueEnd}.
+   *
+   * @param position in `Snapshot.attributes`
+   * @returns false when the header was not sent, or is empty
+   */
+  findAttribute(position: number): boolean {
+    const { bytes, attributesEnd } = this;
+    let start = this.attributesStart;
+    for (let i = 0; i < position && start < attributesEnd; start += 1) {
+      if (bytes[start] === SEPARATOR) i += 1;
+    }
+    let end = start;
+    while (end < attributesEnd && bytes[end] !== SEPARATOR) end += 1;
+    this.valueStart = start;
+    this.valueEnd = end;
+    return end > start;
   }
 
   /** A copy in memory of its own, for a decision that has to wait. */

@@ -35,6 +35,10 @@ export interface Snapshot {
   /** Positions in `servers` in the order of the configuration, which a reload may change; absent = as they stand. */
   readonly order?: readonly number[];
   readonly routes: readonly RouteSnapshot[];
+  /** The first is the endpoint that offers everything; the others have paths of their own. */
+  readonly views: readonly ViewSnapshot[];
+  /** Lower-case names of the request headers that policy reads; others refer to them by position. */
+  readonly attributes: readonly string[];
   readonly rateLimits: RateLimitsSnapshot;
   readonly cache: CacheSnapshot;
   readonly limits: LimitsSnapshot;
@@ -150,6 +154,14 @@ export interface UrlEndpointSnapshot {
 /** One replica of a server. */
 export type EndpointSnapshot = StdioEndpointSnapshot | UrlEndpointSnapshot;
 
+/** An endpoint with a path and lists of its own. */
+export interface ViewSnapshot {
+  /** The path as the configuration writes it, without a slash at its end; the path of the endpoint for the first view. */
+  readonly path: string;
+  /** What stands in front of `/mcp`, `/sse`, `/ws` and the other paths of the transports; '' for the first view. */
+  readonly base: string;
+}
+
 /** A rule that matches calls by pattern; the first that matches counts. */
 export interface RouteSnapshot {
   readonly name: string;
@@ -223,8 +235,8 @@ export interface CacheSnapshot {
   /** The same two over resource URIs, in normal form. */
   readonly resourcePatterns: readonly string[];
   readonly resourceExclude: readonly string[];
-  /** Request headers whose values are part of the key; lower case, sorted. */
-  readonly includeHeaders: readonly string[];
+  /** Positions in `Snapshot.attributes` of the request headers whose values are part of the key. */
+  readonly includeHeaders: readonly number[];
   /** The time that an upstream gives counts instead of that of the rule. */
   readonly respectCacheControl: boolean;
   /** Answers say in `Cache-Status` and `Age` what the cache has done. */

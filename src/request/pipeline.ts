@@ -14,6 +14,7 @@ import { BatchReply } from './batch.js';
 import type { Cancellation } from './cancellation.js';
 import type { DecodedMessages, DecodeStage } from './decode/index.js';
 import type { DecidedExchanges } from './dispatch/index.js';
+import type { Caller } from './exchange/caller.js';
 import { Accepts, type ClientLink, type Exchange, MessageFlag, Phase, type SessionLike } from './exchange/index.js';
 import type { ExchangeTable } from './exchange/table.js';
 import type { SendStage } from './send/index.js';
@@ -57,7 +58,7 @@ export interface PipelineParts {
   readonly cancellation: Cancellation;
   /** Rights of connections to stay open (src/session/rights.ts). */
   readonly rights: {
-    hold(link: ClientLink, token: string, verdict: VerdictRecord): void;
+    hold(link: ClientLink, caller: Caller, verdict: VerdictRecord): void;
     release(link: ClientLink): void;
   };
   readonly ends: {
@@ -178,8 +179,8 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
     this.#parts.log.tooManyFrames(address);
   }
 
-  connected(link: ClientLink, token: string, verdict: VerdictRecord): void {
-    this.#parts.rights.hold(link, token, verdict);
+  connected(link: ClientLink, caller: Caller, verdict: VerdictRecord): void {
+    this.#parts.rights.hold(link, caller, verdict);
   }
 
   disconnected(link: ClientLink): void {
@@ -334,7 +335,7 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
 function copyHead(parent: Exchange, element: Exchange): void {
   element.message.verb = parent.message.verb;
   element.client.accepts = Accepts.json;
-  element.client.token = parent.client.token;
+  element.client.caller = parent.client.caller;
   element.client.sessionId = parent.client.sessionId;
   element.message.versionHeader = parent.message.versionHeader;
   element.client.headerless = parent.client.headerless;

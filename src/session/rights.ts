@@ -7,6 +7,7 @@
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
 import { judgedUri } from '../protocol/uri.js';
 import type { Answered, Policy, Question } from '../request/dispatch/questions.js';
+import type { Caller } from '../request/exchange/caller.js';
 import { type ClientLink, Exchange } from '../request/exchange/index.js';
 import type { Epochs } from '../shared/epochs.js';
 import type { FaultLog } from '../shared/fault-log.js';
@@ -39,7 +40,7 @@ export interface RightsParts {
 
 interface Right {
   readonly holder: RightHolder;
-  readonly token: string;
+  readonly caller: Caller;
   readonly subject: Int32Array;
   expiresAt: Seconds;
 }
@@ -88,9 +89,9 @@ export class Rights {
   }
 
   /** Watches a holder until it is released. @param verdict that admitted the holder; valid during the call */
-  hold(holder: RightHolder, token: string, verdict: VerdictRecord): void {
+  hold(holder: RightHolder, caller: Caller, verdict: VerdictRecord): void {
     const subject = verdict.subject.slice();
-    const right: Right = { holder, token, subject, expiresAt: NEVER };
+    const right: Right = { holder, caller, subject, expiresAt: NEVER };
     this.#held.set(holder, right);
     this.#expire(right, verdict.rememberUntil);
     // The token may have been revoked between the decision and the connection.
@@ -216,7 +217,7 @@ export class Rights {
     if (this.#held.get(right.holder) !== right) return true;
     this.#pending += 1;
     const about = uri === null ? 'token' : 'resource';
-    const question: Question = { token: right.token, address: '', about, name: uri ?? '', isMetered: false };
+    const question: Question = { caller: right.caller, address: '', about, name: uri ?? '', isMetered: false };
     const isAsked = this.#parts.policy.ask(question, (verdict) => {
       this.#pending -= 1;
       try {

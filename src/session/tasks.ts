@@ -11,6 +11,7 @@ import { UPSTREAM_DEPTH } from '../protocol/depth.js';
 import { applyEdits, type Edit, findPath, type Range, stringValue } from '../protocol/json-cursor.js';
 import { Era, Revision } from '../protocol/revisions.js';
 import { TASKS_EXTENSION } from '../protocol/tasks-extension.js';
+import type { Caller } from '../request/exchange/caller.js';
 import { type Exchange, MessageFlag } from '../request/exchange/index.js';
 import { deleteFirst } from '../shared/delete-first.js';
 import { Verdict } from '../shared/records.js';
@@ -55,7 +56,7 @@ export interface TaskRoutesParts {
   readonly access: {
     /** Calls `then` if policy permits the client to call the tool with this address (`server:tool`). */
     whenTaskPermitted(
-      client: { readonly token: string; readonly address: string },
+      client: { readonly caller: Caller; readonly address: string },
       address: string,
       then: () => void,
     ): void;
@@ -67,7 +68,7 @@ interface TaskOrigin {
   readonly sessionId: string;
   readonly subject: string;
   readonly tool: string;
-  readonly token: string;
+  readonly caller: Caller;
 }
 
 /** Tasks of 2025-11-25 whose session is remembered for status notifications; the oldest are evicted. */
@@ -194,9 +195,9 @@ export class TaskRoutes {
     const { access, sessions, streams } = this.#parts;
     const session = sessions.open(origin.sessionId);
     if (session === null) return;
-    // Without a stream, the token that created the task is checked.
-    const token = session.stream?.client.token ?? origin.token;
-    access.whenTaskPermitted({ token, address: '' }, `${name}:${origin.tool}`, () => streams.sendTo(session, message));
+    // Without a stream, the caller that created the task is checked.
+    const caller = session.stream?.client.caller ?? origin.caller;
+    access.whenTaskPermitted({ caller, address: '' }, `${name}:${origin.tool}`, () => streams.sendTo(session, message));
   }
 
   #serverName(server: number): string {
@@ -218,9 +219,9 @@ export class TaskRoutes {
     const subject = subjectText(subjectOf(exchange));
     const isCall = (exchange.message.flags & MessageFlag.task) === 0;
     const tool = isCall ? this.#parts.tools.toolOf(exchange) : exchange.message.taskTool;
-    const { session, token } = exchange.client;
+    const { session, caller } = exchange.client;
     const server = this.#serverName(exchange.call.server);
-    if (session !== null) this.#rememberOrigin(server, id, { sessionId: session.id, subject, tool, token });
+    if (session !== null) this.#rememberOrigin(server, id, { sessionId: session.id, subject, tool, caller });
     const handle = this.#seal(server, id, subject, tool);
     return { start: place.start, end: place.end, text: Buffer.from(JSON.stringify(handle)) };
   }

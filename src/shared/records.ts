@@ -57,15 +57,21 @@ export const RequestWord = {
   nameLength: 11,
   addressLength: 12,
   argumentsLength: 13,
-  payloadLength: 14,
+  /** Values of the request headers that policy reads (`Caller.attributes`). */
+  attributesLength: 14,
+  payloadLength: 15,
+  /** The scheme of the credential in the token field. */
+  scheme: 16,
+  /** Position in `Snapshot.views`. */
+  view: 17,
 } as const;
 /** Words of the request head. */
-export const REQUEST_HEAD = 16;
+export const REQUEST_HEAD = 18;
 
 export const RequestFlag = {
   /** The client speaks a modern revision. */
   modern: 1 << 0,
-  /** A bearer token was presented (the token field may still be empty). */
+  /** A credential was presented (the token field may still be empty). */
   hasToken: 1 << 1,
   /** The name has escapes in the message; the record has it decoded. */
   nameDecoded: 1 << 2,

@@ -7,6 +7,7 @@ import type { Current } from '../config/current.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../errors.js';
 import type { Policy, Question } from '../request/dispatch/questions.js';
+import type { Caller } from '../request/exchange/caller.js';
 import type { FaultLog } from '../shared/fault-log.js';
 import { Verdict } from '../shared/records.js';
 import type { VerdictRecord } from '../shared/verdict-record.js';
@@ -23,8 +24,7 @@ export const NO_SERVER = -1;
 
 /** A client whose access is checked. */
 export interface Requester {
-  /** Bearer token; empty = none. */
-  readonly token: string;
+  readonly caller: Caller;
   /** The key of rate limits for anonymous clients. */
   readonly address: string;
   /**
@@ -56,8 +56,8 @@ export class Access {
    *
    * @param uri in the form that policy compares (`judgedUri` in src/protocol/uri.ts)
    */
-  serverOf({ token, address }: Requester, uri: string): Promise<number> {
-    const question: Question = { token, address, about: 'resource', name: uri, isMetered: true };
+  serverOf({ caller, address }: Requester, uri: string): Promise<number> {
+    const question: Question = { caller, address, about: 'resource', name: uri, isMetered: true };
     return new Promise((resolve) => {
       const isAsked = this.#parts.policy.ask(question, (verdict) => {
         resolve(isPermitted(verdict) ? verdict.server : NO_SERVER);
@@ -77,7 +77,7 @@ export class Access {
   }
 
   #when(
-    { token, address, isDisconnected: isAway = false }: Requester,
+    { caller, address, isDisconnected: isAway = false }: Requester,
     about: Question['about'],
     name: string,
     then: () => void,
@@ -89,7 +89,7 @@ export class Access {
       then();
       return;
     }
-    policy.ask({ token, address, about, name, isMetered: false }, (verdict) => {
+    policy.ask({ caller, address, about, name, isMetered: false }, (verdict) => {
       if (!isPermitted(verdict) && !(isAway && TOKEN_ERRORS.has(verdict.error))) return;
       try {
         then();

@@ -2,10 +2,12 @@
  * Subscriptions of clients: `resources/subscribe` of legacy sessions and `subscriptions/listen` of modern clients, which
  * share one subscription at the upstream (MCP, resources; 2026-07-28, subscriptions).
  */
+
 import { Method } from '../../native/layout.js';
 import type { ErrorCode } from '../errors.js';
 import { decodeString, findPath } from '../protocol/json-cursor.js';
 import { judgedUri } from '../protocol/uri.js';
+import { type Caller, NOBODY } from '../request/exchange/caller.js';
 import { type Exchange, Phase, sessionMissing } from '../request/exchange/index.js';
 import type { Session } from '../session/sessions.js';
 import type { Count } from '../units.js';
@@ -65,7 +67,7 @@ class SubscribedSession implements Subscriber, Requester {
   readonly session: Session;
   readonly client: ClientIdentity;
   /** Of the session's last `resources/subscribe`. */
-  requestToken = '';
+  requestCaller: Caller = NOBODY;
   /** See Requester. */
   address = '';
   readonly subscriptions = new Map<string, Subscription>();
@@ -79,9 +81,9 @@ class SubscribedSession implements Subscriber, Requester {
     return this.session.stream === null;
   }
 
-  /** The token of the standalone stream, where one is open. */
-  get token(): string {
-    return this.session.stream?.client.token ?? this.requestToken;
+  /** The one of the standalone stream, where one is open. */
+  get caller(): Caller {
+    return this.session.stream?.client.caller ?? this.requestCaller;
   }
 }
 
@@ -125,7 +127,7 @@ export class Subscriptions {
   #subscribe(exchange: Exchange, session: Session, server: number, uri: string): void {
     const subscribed = this.#sessions.get(session.id) ?? new SubscribedSession(session, clientIdentity(exchange));
     const key = `${server} ${uri}`;
-    subscribed.requestToken = exchange.client.token;
+    subscribed.requestCaller = exchange.client.caller;
     subscribed.address = exchange.client.remoteAddress;
     let subscription = subscribed.subscriptions.get(key);
     if (subscription === undefined) {

@@ -1,5 +1,7 @@
 /** One open `subscriptions/listen` of a modern client (MCP 2026-07-28, subscriptions). */
+
 import { Composer } from '../protocol/composer.js';
+import type { Caller } from '../request/exchange/caller.js';
 import type { Exchange } from '../request/exchange/index.js';
 import { writeMessage } from '../session/streams/index.js';
 import type { Bytes, Count } from '../units.js';
@@ -33,7 +35,7 @@ export class ListenStream implements Subscriber, Requester {
   readonly exchange: Exchange;
   readonly filter: ListenFilter;
   /** See Requester. */
-  readonly token: string;
+  readonly caller: Caller;
   readonly targets: ListenTarget[] = [];
   /** The client disconnected or the stream was ended. */
   hasEnded = false;
@@ -41,11 +43,11 @@ export class ListenStream implements Subscriber, Requester {
   readonly #maxBuffer: Bytes;
   #held: Uint8Array[] | null = [];
 
-  constructor(exchange: Exchange, filter: ListenFilter, client: ClientIdentity, token: string, maxBuffer: Bytes) {
+  constructor(exchange: Exchange, filter: ListenFilter, client: ClientIdentity, caller: Caller, maxBuffer: Bytes) {
     this.exchange = exchange;
     this.filter = filter;
     this.client = client;
-    this.token = token;
+    this.caller = caller;
     this.#maxBuffer = maxBuffer;
     this.#id = Buffer.from(exchange.client.id.subarray(0, exchange.client.idLength));
   }

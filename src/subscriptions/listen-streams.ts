@@ -99,10 +99,10 @@ export class ListenStreams {
       from.message.detail = resources;
       return 'GW_INVALID_URI';
     }
-    const { token } = from.client;
+    const { caller } = from.client;
     const exchange = longLived.open(from);
     table.release(from);
-    const stream = new ListenStream(exchange, filter, clientIdentity(exchange), token, limits.maxClientBufferBytes);
+    const stream = new ListenStream(exchange, filter, clientIdentity(exchange), caller, limits.maxClientBufferBytes);
     this.#streams.set(exchange, stream);
     exchange.client.reply?.openStream(200, write.head(exchange, EVENT_STREAM_HEAD));
     if (targets === 0) this.#acknowledge(stream, [], []);

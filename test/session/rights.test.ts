@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type ErrorCode, errorNumber } from '../../src/errors.js';
+import { Caller } from '../../src/request/exchange/caller.js';
 import { Exchange } from '../../src/request/exchange/index.js';
 import { type RightHolder, Rights } from '../../src/session/rights.js';
 import { Verdict } from '../../src/shared/records.js';
@@ -36,7 +37,7 @@ function fixture(scope: TestScope) {
   const rights = new Rights({
     epochs: { snapshot: () => state.snapshot, revocation: () => state.revocation },
     policy: {
-      ask: ({ token, name: uri }, answer) => {
+      ask: ({ caller: { token }, name: uri }, answer) => {
         if (asked.length >= state.free) return false;
         asked.push({ token, uri, answer });
         state.most = Math.max(state.most, asked.length);
@@ -59,7 +60,7 @@ function fixture(scope: TestScope) {
   const hold = (name: string, until = NEVER): RightHolder => {
     const holder = new Exchange(-1);
     names.set(holder, name);
-    rights.hold(holder, `token of ${name}`, verdictOf(null, until));
+    rights.hold(holder, Caller.ofToken(`token of ${name}`), verdictOf(null, until));
     return holder;
   };
   return { rights, asked, ended, state, hold };

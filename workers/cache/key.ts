@@ -26,8 +26,9 @@ export interface CacheQuery {
   /** Number of the view through which the call came, and of the group of variants that it belongs to. */
   readonly view: number;
   readonly group: number;
-  /** Values of `cache.includeHeaders`, each with its length in front. */
+  /** Values of `cache.includeHeaders`, each with the end of a line behind it, which no value has: `headers[0, headersLength)`. */
   readonly headers: Buffer;
+  readonly headersLength: number;
 }
 
 /** The exact key of an entry: a query with bytes of its own. */
@@ -48,7 +49,7 @@ export interface Key {
 
 /** A hash of 53 bits over all parts of a query. */
 export function hashQuery(query: CacheQuery): number {
-  const { bytes, digest, headers } = query;
+  const { bytes, digest, headers, headersLength } = query;
   let low = query.hashLow ^ Math.imul(digest[0]! ^ digest[2]!, 0x9e3779b1) ^ Math.imul(query.route + 1, 0x85ebca6b);
   let high = query.hashHigh ^ Math.imul(digest[1]! ^ digest[3]!, 0xc2b2ae35) ^ Math.imul(query.kind, 0x27d4eb2f);
   low ^= Math.imul(query.view + 1, 0x165667b1) ^ Math.imul(query.server + 1, 0x2545f491);
@@ -57,7 +58,7 @@ export function hashQuery(query: CacheQuery): number {
     low = Math.imul(low ^ bytes[i]!, 0x01000193);
     high = Math.imul(high ^ low, 0x2c1b3c6d);
   }
-  for (let i = 0; i < headers.length; i += 1) {
+  for (let i = 0; i < headersLength; i += 1) {
     low = Math.imul(low ^ headers[i]!, 0x01000193);
     high = Math.imul(high ^ low, 0x2c1b3c6d);
   }
@@ -66,7 +67,7 @@ export function hashQuery(query: CacheQuery): number {
 
 /** Whether all parts of a query equal those of the key, whatever their hashes. */
 export function isKeyOf(key: Key, query: CacheQuery): boolean {
-  const { bytes, nameStart, nameEnd, argumentsStart, argumentsEnd, headers } = query;
+  const { bytes, nameStart, nameEnd, argumentsStart, argumentsEnd, headers, headersLength } = query;
   return (
     key.route === query.route &&
     key.kind === query.kind &&
@@ -76,13 +77,13 @@ export function isKeyOf(key: Key, query: CacheQuery): boolean {
     sameDigest(key.digest, query.digest) &&
     bytes.compare(key.name, 0, key.name.length, nameStart, nameEnd) === 0 &&
     bytes.compare(key.arguments, 0, key.arguments.length, argumentsStart, argumentsEnd) === 0 &&
-    (headers.length === 0 ? key.headers.length === 0 : headers.equals(key.headers))
+    headers.compare(key.headers, 0, key.headers.length, 0, headersLength) === 0
   );
 }
 
 /** The key of a query. @param number its {@link hashQuery} */
 export function copyKey(query: CacheQuery, number: number): Key {
-  const { bytes, nameStart, nameEnd, argumentsStart, argumentsEnd, headers } = query;
+  const { bytes, nameStart, nameEnd, argumentsStart, argumentsEnd, headers, headersLength } = query;
   return {
     number,
     name: copyOf(bytes, nameStart, nameEnd),
@@ -94,7 +95,7 @@ export function copyKey(query: CacheQuery, number: number): Key {
     subject: query.subject,
     view: query.view,
     group: query.group,
-    headers: copyOf(headers, 0, headers.length),
+    headers: copyOf(headers, 0, headersLength),
   };
 }
 

@@ -40,6 +40,7 @@ export const cacheCases: readonly Case[] = [
           view: 0,
           group: 0,
           headers: Buffer.alloc(0),
+          headersLength: 0,
           digest: Int32Array.of(1, 2, 3, 4),
           kind: 10,
         };

@@ -6,10 +6,6 @@ import type { Compilation } from './compilation.js';
 import { patterns } from './patterns.js';
 
 const DEFAULT_TTL_MS = 60_000;
-/** RFC 9110 section 5.6.2. */
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/;
-/** Values of these never get into keys: the first is the principal, which is part of the key already. */
-const CREDENTIALS: readonly string[] = ['authorization', 'proxy-authorization', 'cookie'];
 
 /** The `cache` of a configuration. */
 export function compileCache(compilation: Compilation): CacheSnapshot {
@@ -66,15 +62,9 @@ function isCompilable(template: string): boolean {
   }
 }
 
-/** Lower-case names, sorted, none twice. */
-function compileHeaders(compilation: Compilation): string[] {
+/** Their positions in `Snapshot.attributes`, none twice. */
+function compileHeaders(compilation: Compilation): number[] {
   const path = ['cache', 'includeHeaders'];
-  const names = list(compilation.loaded.config.cache.includeHeaders).map((name) => name.toLowerCase());
-  for (const name of names) {
-    if (!TOKEN.test(name)) compilation.problem(path, `${JSON.stringify(name)} is no name of a header`);
-    else if (CREDENTIALS.includes(name)) {
-      compilation.problem(path, `"${name}" holds credentials; the principal is part of the key already`);
-    }
-  }
-  return [...new Set(names)].sort();
+  const names = list(compilation.loaded.config.cache.includeHeaders);
+  return [...new Set(names.map((name) => compilation.attribute(name, path)))];
 }

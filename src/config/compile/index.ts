@@ -77,6 +77,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     auth,
     servers,
     routes: joinFailOver(compileRoutes(compilation, servers)),
+    views: [{ path: config.path, base: '' }],
     rateLimits: compileRateLimits(compilation),
     cache: compileCache(compilation),
     limits: config.limits,
@@ -97,6 +98,8 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
       access: config.log.access,
     },
     ready: { require: compileRequired(compilation, servers) },
+    // Last: the steps above add to these.
+    attributes: compilation.attributes,
     secrets: compilation.secrets,
   };
   compilation.problems.throwIfAny();

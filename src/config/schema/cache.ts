@@ -52,7 +52,12 @@ export const cacheSchema = z.strictObject({
       ),
     'excludePatterns',
   ),
-  ttlMs: milliseconds(60_000, 'Time for which an answer is fresh, unless its upstream says another one.').optional(),
+  ttlMs: z
+    .int()
+    .min(1)
+    .max(86_400_000)
+    .optional()
+    .describe('Time for which an answer is fresh, unless its upstream says another one. Default: 60,000.'),
   ttl: z.number().min(0.001).max(86_400).optional().describe('`ttlMs` in seconds; one of the two.'),
   ...rule,
   includeHeaders: strings()

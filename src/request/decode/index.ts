@@ -2,6 +2,7 @@
  * decode: bytes to a classified exchange. Scans the message once, determines the era (MCP 2026-07-28 or a legacy
  * revision), checks that headers and body agree and finds the session; then passes the exchange on or refuses it.
  */
+
 import { type Decoder, Flag, Kind, Method, ScanStatus } from '../../../native/layout.js';
 import type { Current } from '../../config/current.js';
 import type { ErrorCode } from '../../errors.js';
@@ -11,6 +12,7 @@ import { isNameMirrored } from '../../protocol/mirrored-name.js';
 import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../../protocol/revisions.js';
 import type { ListedResources } from '../../protocol/uri.js';
 import { Operation } from '../../shared/records.js';
+import { Scheme } from '../exchange/caller.js';
 import { Accepts, type Exchange, MessageFlag, type SessionLike, sessionMissing } from '../exchange/index.js';
 import { sameName, sameText } from './text.js';
 import { withNormalUri } from './uri.js';
@@ -98,8 +100,11 @@ export class DecodeStage {
     const { config, write } = this.#parts;
     const { auth } = config.current;
     // On a connection a refusal needs the id of the request, so there the policy refuses after the scan.
-    if (auth.type !== 'none' && exchange.client.token === '' && !exchange.client.headerless) {
-      write.refuse(exchange, exchange.client.hasOtherScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
+    if (auth.type !== 'none' && exchange.client.caller.token === '' && !exchange.client.headerless) {
+      write.refuse(
+        exchange,
+        exchange.client.caller.scheme === Scheme.other ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED',
+      );
       return;
     }
     if (!exchange.client.headerless && (exchange.client.accepts & (Accepts.json | Accepts.sse)) === 0) {
@@ -126,8 +131,11 @@ export class DecodeStage {
     exchange.message.spans.clear();
     exchange.message.spans.method = operation;
     exchange.client.era = Era.legacy;
-    if (config.current.auth.type !== 'none' && exchange.client.token === '') {
-      write.refuse(exchange, exchange.client.hasOtherScheme ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
+    if (config.current.auth.type !== 'none' && exchange.client.caller.token === '') {
+      write.refuse(
+        exchange,
+        exchange.client.caller.scheme === Scheme.other ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED',
+      );
       return;
     }
     if (isModernVersion(exchange.message.versionHeader)) {

@@ -1,5 +1,5 @@
 /**
- * Remembered verdicts: an open-addressed table in typed arrays, keyed by (client, method and family, name). The name's
+ * Remembered verdicts: an open-addressed table in typed arrays, keyed by (client, view, attributes, method and family, name). The name's
  * bytes are compared exactly. An entry counts only under the stamp (src/shared/epochs.ts) it was made in, so one
  * atomic read tells whether anything was reconfigured, rediscovered or revoked since.
  */
@@ -11,8 +11,8 @@ const NO_BYTES = new Uint8Array(0);
 const WINDOW = 4;
 /** Longer names are not remembered. */
 const NAME_BYTES = 128;
-/** Words of a key: client, method, two of the name's hash, its length, the stamp. */
-const KEY_WORDS = 6;
+/** Words of a key: client, method, two of the name's hash, its length, the stamp, view, attributes. */
+const KEY_WORDS = 8;
 
 /** What a verdict is remembered under. Filled and reused by the caller. */
 export class MemoKey {
@@ -20,6 +20,10 @@ export class MemoKey {
   client = 0;
   /** Method and everything else that the decision depends on. */
   method = 0;
+  /** Position of the view. */
+  view = 0;
+  /** Number of the values of the request headers that policy reads; 0 = none. */
+  attributes = 0;
   /** Hash of the name. */
   hashLow = 0;
   hashHigh = 0;
@@ -61,7 +65,7 @@ export class Memo {
    * @param seconds wall clock, seconds since the epoch: an expired verdict is not found
    */
   lookup(key: MemoKey, seconds: number, verdict: VerdictRecord): boolean {
-    const { client, method, hashLow, hashHigh, bytes, start, end, stamp } = key;
+    const { client, method, view, attributes, hashLow, hashHigh, bytes, start, end, stamp } = key;
     const keys = this.#keys;
     const home = slotOf(key);
     for (let i = 0; i < WINDOW; i += 1) {
@@ -73,7 +77,9 @@ export class Memo {
         keys[at + 2] !== hashLow ||
         keys[at + 3] !== hashHigh ||
         keys[at + 4] !== end - start ||
-        keys[at + 5] !== stamp
+        keys[at + 5] !== stamp ||
+        keys[at + 6] !== view ||
+        keys[at + 7] !== attributes
       ) {
         continue;
       }
@@ -88,7 +94,7 @@ export class Memo {
 
   /** Remembers `verdict` under a key. Names that are too long are left out. */
   remember(key: MemoKey, verdict: VerdictRecord): void {
-    const { client, method, hashLow, hashHigh, bytes, start, end, stamp } = key;
+    const { client, method, view, attributes, hashLow, hashHigh, bytes, start, end, stamp } = key;
     if (end - start > NAME_BYTES) return;
     const keys = this.#keys;
     const home = slotOf(key);
@@ -97,7 +103,12 @@ export class Memo {
       const slot = (home + i) & this.#mask;
       const at = slot * KEY_WORDS;
       const same =
-        keys[at] === client && keys[at + 1] === method && keys[at + 2] === hashLow && keys[at + 3] === hashHigh;
+        keys[at] === client &&
+        keys[at + 1] === method &&
+        keys[at + 2] === hashLow &&
+        keys[at + 3] === hashHigh &&
+        keys[at + 6] === view &&
+        keys[at + 7] === attributes;
       if (same && keys[at + 4] === end - start && this.#sameName(slot, bytes, start, end)) {
         chosen = slot;
         break;
@@ -116,6 +127,8 @@ export class Memo {
     keys[at + 3] = hashHigh;
     keys[at + 4] = end - start;
     keys[at + 5] = stamp;
+    keys[at + 6] = view;
+    keys[at + 7] = attributes;
     for (let i = start, to = chosen * NAME_BYTES; i < end; i += 1, to += 1) this.#names[to] = bytes[i]!;
     verdict.write(this.#verdicts, chosen * VERDICT_HEAD);
   }
@@ -127,6 +140,7 @@ export class Memo {
   }
 }
 
-function slotOf({ client, method, hashLow, hashHigh }: MemoKey): number {
-  return hashLow ^ Math.imul(hashHigh, 0x85ebca6b) ^ Math.imul(client, 0x9e3779b1) ^ Math.imul(method, 0x27d4eb2f);
+function slotOf({ client, method, view, attributes, hashLow, hashHigh }: MemoKey): number {
+  const origin = Math.imul(client, 0x9e3779b1) ^ Math.imul(attributes ^ (view << 24), 0xc2b2ae35);
+  return hashLow ^ Math.imul(hashHigh, 0x85ebca6b) ^ origin ^ Math.imul(method, 0x27d4eb2f);
 }

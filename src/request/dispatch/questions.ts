@@ -3,13 +3,13 @@ import { Flag, Kind, Method, Span } from '../../../native/layout.js';
 import { Era, LATEST_LEGACY } from '../../protocol/revisions.js';
 import { Operation } from '../../shared/records.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
+import type { Caller } from '../exchange/caller.js';
 import { type Exchange, MessageFlag } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
 
 /** A question of the gateway to its policy about a client that has no request in flight for it. */
 export interface Question {
-  /** Bearer token of the client; empty = none. */
-  readonly token: string;
+  readonly caller: Caller;
   /** Its address, by which anonymous clients are counted; empty where nothing is counted. */
   readonly address: string;
   /**
@@ -51,7 +51,7 @@ export class Questions {
   }
 
   /** Makes the exchange of a question, which owns its body. @returns null when none is free */
-  open({ token, address, about, name, isMetered }: Question, answered: Answered): Exchange | null {
+  open({ caller, address, about, name, isMetered }: Question, answered: Answered): Exchange | null {
     const exchange = this.#table.acquire();
     if (exchange === null) return null;
     const { spans } = exchange.message;
@@ -71,7 +71,7 @@ export class Questions {
     exchange.message.bodyLength = body.length;
     exchange.client.startedAt = performance.now();
     exchange.message.flags = isMetered ? MessageFlag.question : MessageFlag.question | MessageFlag.unmetered;
-    exchange.client.token = token;
+    exchange.client.caller = caller;
     exchange.client.remoteAddress = address;
     exchange.client.era = Era.legacy;
     exchange.client.revision = LATEST_LEGACY;

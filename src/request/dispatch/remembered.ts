@@ -23,6 +23,8 @@ export class Remembered {
   #tokens: TokenSlots;
   #addresses: TokenSlots;
   #countsClients = false;
+  /** Numbers for the values of the request headers that policy reads. */
+  #attributes: TokenSlots;
   readonly #key = new MemoKey();
 
   constructor(pool: PolicyPool) {
@@ -31,6 +33,7 @@ export class Remembered {
     this.#memo = new Memo(this.#capacity);
     this.#tokens = new TokenSlots(this.#capacity);
     this.#addresses = new TokenSlots(this.#capacity);
+    this.#attributes = new TokenSlots(this.#capacity);
     this.follow();
   }
 
@@ -49,12 +52,13 @@ export class Remembered {
     this.#memo = new Memo(this.#capacity);
     this.#tokens = new TokenSlots(this.#capacity);
     this.#addresses = new TokenSlots(this.#capacity);
+    this.#attributes = new TokenSlots(this.#capacity);
   }
 
   /** The memo's key of the client: a number for its token, or a negative one for its address. */
   client(exchange: Exchange): number {
-    if (exchange.client.token !== '' && this.#pool.snapshot.auth.type !== 'none')
-      return this.#tokens.id(exchange.client.token);
+    const { token } = exchange.client.caller;
+    if (token !== '' && this.#pool.snapshot.auth.type !== 'none') return this.#tokens.id(token);
     return this.#countsClients ? -this.#addresses.id(exchange.client.remoteAddress) : ALL_CLIENTS;
   }
 
@@ -99,6 +103,9 @@ export class Remembered {
     const start = spans.nameStart;
     key.client = this.client(exchange);
     key.method = methodOf(exchange);
+    const { view, attributes } = exchange.client.caller;
+    key.view = view;
+    key.attributes = attributes === '' ? 0 : this.#attributes.id(attributes);
     key.hashLow = spans.nameHashLow;
     key.hashHigh = spans.nameHashHigh;
     key.bytes = bytes;
@@ -109,13 +116,14 @@ export class Remembered {
   }
 }
 
-/** The method and everything else but client and name that the decision depends on. */
+/** The method and everything else but client, view, attributes and name that the decision depends on. */
 function methodOf(exchange: Exchange): number {
   return (
     exchange.message.spans.method |
     (exchange.client.era === Era.modern ? 1 << 16 : 0) |
     ((exchange.message.spans.flags & Flag.nameIsUri) !== 0 ? 1 << 17 : 0) |
     ((exchange.message.flags & MessageFlag.hasInputResponses) !== 0 ? 1 << 18 : 0) |
-    ((exchange.message.flags & MessageFlag.unmetered) !== 0 ? 1 << 19 : 0)
+    ((exchange.message.flags & MessageFlag.unmetered) !== 0 ? 1 << 19 : 0) |
+    (exchange.client.caller.scheme << 20)
   );
 }

@@ -42,21 +42,23 @@ export function writeDecide(
   args: CallArguments | null,
 ): number {
   const { spans } = exchange.message;
-  const token = Math.min(exchange.client.token.length, MAX_TOKEN);
+  const { caller } = exchange.client;
+  const token = Math.min(caller.token.length, MAX_TOKEN);
+  const attributes = caller.attributes.length;
   // A method that is not in the table is routed by the method itself, which takes the place of the name.
   const isUnknown = spans.method === Method.unknown && spans.methodStart >= 0;
   const nameFrom = isUnknown ? spans.methodStart : spans.nameStart;
   const name = isUnknown ? spans.methodEnd - nameFrom : nameLength(exchange);
   const address = exchange.client.remoteAddress.length;
   const argumentBytes = args === null ? 0 : args.length;
-  const length = padded(token) + padded(name) + padded(address) + padded(argumentBytes);
+  const length = padded(token) + padded(name) + padded(address) + padded(argumentBytes) + padded(attributes);
   const at = ring.reserve(REQUEST_HEAD + length / 4);
   if (at < 0) return -1;
   const { words, buffer } = ring;
   const scanFlags = spans.flags;
   let flags = args === null ? 0 : RequestFlag.hasArguments;
   if (exchange.client.era === Era.modern) flags |= RequestFlag.modern;
-  if (exchange.client.token !== '') flags |= RequestFlag.hasToken;
+  if (caller.token !== '') flags |= RequestFlag.hasToken;
   if (exchange.message.decodedName.length > 0) flags |= RequestFlag.nameDecoded;
   if ((scanFlags & Flag.nameIsUri) !== 0) flags |= RequestFlag.nameIsUri;
   // Servers may tell URIs apart that policy takes for one (src/protocol/uri.ts, judged).
@@ -78,9 +80,12 @@ export function writeDecide(
   words[at + RequestWord.nameLength] = name;
   words[at + RequestWord.addressLength] = address;
   words[at + RequestWord.argumentsLength] = argumentBytes;
+  words[at + RequestWord.attributesLength] = attributes;
   words[at + RequestWord.payloadLength] = 0;
+  words[at + RequestWord.scheme] = caller.scheme;
+  words[at + RequestWord.view] = caller.view;
   let to = (at + REQUEST_HEAD) * 4;
-  if (token > 0) buffer.write(exchange.client.token, to, token, 'latin1');
+  if (token > 0) buffer.write(caller.token, to, token, 'latin1');
   to += padded(token);
   if (!isUnknown && exchange.message.decodedName.length > 0) exchange.message.decodedName.copy(buffer, to);
   else for (let i = 0; i < name; i += 1) buffer[to + i] = bytes[nameFrom + i]!;
@@ -88,6 +93,8 @@ export function writeDecide(
   if (address > 0) buffer.write(exchange.client.remoteAddress, to, address, 'latin1');
   to += padded(address);
   if (args !== null && argumentBytes > 0) ring.bytes.set(args.bytes.subarray(0, argumentBytes), to);
+  to += padded(argumentBytes);
+  if (attributes > 0) buffer.write(caller.attributes, to, attributes, 'latin1');
   return ring.commit() ? 1 : 0;
 }
 

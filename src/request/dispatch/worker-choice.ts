@@ -12,7 +12,7 @@ export function chooseWorker(pool: PolicyPool, remembered: Remembered, exchange:
   const { size } = pool;
   if (size === 1) return 0;
   if (spread >= 0) return spread % size;
-  if (exchange.client.token !== '' && pool.snapshot.auth.type !== 'none') {
+  if (exchange.client.caller.token !== '' && pool.snapshot.auth.type !== 'none') {
     const affine = Math.abs(remembered.client(exchange)) % size;
     if (pool.slot(affine).ready) return affine;
   }

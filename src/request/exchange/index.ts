@@ -10,6 +10,7 @@ import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
 import { IndexSet } from '../../shared/index-set.js';
 import { VerdictRecord } from '../../shared/verdict-record.js';
+import { type Caller, NOBODY } from './caller.js';
 
 /** Where the answer of one exchange goes: implemented by each accept adapter. No method throws. */
 export interface Reply {
@@ -177,10 +178,7 @@ export class Client {
   framing: Framing = Framing.sse;
   /** The message came without the headers of Streamable HTTP, so there is nothing it has to agree with. */
   headerless = false;
-  /** `Authorization` without the `Bearer ` scheme; empty = none. */
-  token = '';
-  /** An `Authorization` header with another scheme was sent. */
-  hasOtherScheme = false;
+  caller: Caller = NOBODY;
   /** An allowed `Origin`; empty = none was sent, or it was refused. */
   origin = '';
   sessionId = '';
@@ -245,8 +243,7 @@ export class Client {
     this.accepts = 0;
     this.framing = Framing.sse;
     this.headerless = false;
-    this.token = '';
-    this.hasOtherScheme = false;
+    this.caller = NOBODY;
     this.origin = '';
     this.sessionId = '';
     this.lastEventId = '';

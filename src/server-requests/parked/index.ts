@@ -227,8 +227,8 @@ export class ParkedCalls {
   /** Ends the parked calls whose token is revoked: their clients cannot retry. */
   endRevoked(policy: Policy): void {
     for (const call of [...this.#byNumber.values()]) {
-      const { token } = call.exchange.client;
-      policy.ask({ token, address: '', about: 'token', name: '', isMetered: false }, (verdict) => {
+      const { caller } = call.exchange.client;
+      policy.ask({ caller, address: '', about: 'token', name: '', isMetered: false }, (verdict) => {
         const isRevoked = verdict.error === TOKEN_REVOKED && verdict.kind === Verdict.deny;
         if (isRevoked && this.#byNumber.get(call.number) === call) this.#expire(call);
       });

@@ -2,8 +2,10 @@
  * Streams that stay open without a request in flight: standalone streams and `subscriptions/listen`. Each has an
  * exchange of its own outside the exchange table, so that idle clients do not reduce `limits.maxInFlight` for calls.
  */
+
 import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot } from '../../config/snapshot.js';
+import type { Caller } from '../../request/exchange/caller.js';
 import { handOver } from '../../request/exchange/handover.js';
 import { Exchange, Phase } from '../../request/exchange/index.js';
 import { Rotation } from '../../shared/rotation.js';
@@ -17,7 +19,7 @@ export interface LongLivedStreamsConfig {
 
 /** Ends streams whose token is no longer accepted (src/session/rights.ts). */
 export interface StreamRights {
-  hold(exchange: Exchange, token: string, verdict: VerdictRecord): void;
+  hold(exchange: Exchange, caller: Caller, verdict: VerdictRecord): void;
   release(exchange: Exchange): void;
 }
 
@@ -95,7 +97,7 @@ export class LongLivedStreams {
     exchange.verdict.assign(from.verdict);
     this.#open.add(exchange);
     this.#opened += 1;
-    this.#rights?.hold(exchange, exchange.client.token, exchange.verdict);
+    this.#rights?.hold(exchange, exchange.client.caller, exchange.verdict);
     return exchange;
   }
 

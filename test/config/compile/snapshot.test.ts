@@ -29,6 +29,8 @@ test('an empty configuration has the documented defaults', () => {
     auth: { type: 'none' },
     servers: [],
     routes: [],
+    views: [{ path: '/mcp', base: '' }],
+    attributes: [],
     rateLimits: { global: null, perClient: null, perTool: [], maxClients: 65_536 },
     cache: {
       enabled: true,

@@ -5,6 +5,7 @@ import { ERRORS, type ErrorCode } from '../../../src/errors.js';
 import { originHead } from '../../../src/protocol/origin-head.js';
 import type { FrontEnd, FrontEndKind, FrontHandler } from '../../../src/request/accept/http/handler.js';
 import { openFrontEnd } from '../../../src/request/accept/index.js';
+import { Scheme } from '../../../src/request/exchange/caller.js';
 import type { Exchange } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 
@@ -107,10 +108,10 @@ export async function openTestFront(
     seen.push({
       kind: seenKind,
       body,
-      token: exchange.client.token,
+      token: exchange.client.caller.token,
       sessionId: exchange.client.sessionId,
       accepts: exchange.client.accepts,
-      foreignScheme: exchange.client.hasOtherScheme,
+      foreignScheme: exchange.client.caller.scheme === Scheme.other,
       paramHeaders: exchange.message.paramHeaders ?? [],
       remoteAddress: exchange.client.remoteAddress,
     });

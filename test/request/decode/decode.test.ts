@@ -4,6 +4,7 @@ import { decoder } from '../../../native/index.js';
 import type { ErrorCode } from '../../../src/errors.js';
 import { Era } from '../../../src/protocol/revisions.js';
 import { DecodeStage } from '../../../src/request/decode/index.js';
+import { Caller, Scheme } from '../../../src/request/exchange/caller.js';
 import type { Client, Message } from '../../../src/request/exchange/index.js';
 import { Accepts, type Exchange, type SessionLike } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
@@ -35,7 +36,7 @@ interface Row {
   readonly name: string;
   readonly head?: Partial<
     Pick<Message, 'versionHeader' | 'methodHeader' | 'nameHeader' | 'hasNameHeader'> &
-      Pick<Client, 'sessionId' | 'token' | 'hasOtherScheme' | 'accepts' | 'headerless' | 'link'>
+      Pick<Client, 'sessionId' | 'caller' | 'accepts' | 'headerless' | 'link'>
   >;
   readonly body: unknown;
   readonly authRequired?: boolean;
@@ -384,12 +385,7 @@ const rows: readonly Row[] = [
     expect: 'GW_BATCH_REFUSED',
   },
   { name: 'an empty batch', head: known, revision: 1, body: [], expect: 'GW_INVALID_REQUEST' },
-  {
-    name: 'JSON alone is accepted',
-    head: { ...known, accepts: Accepts.json },
-    body: call,
-    expect: 'next',
-  },
+  { name: 'JSON alone is accepted', head: { ...known, accepts: Accepts.json }, body: call, expect: 'next' },
   { name: 'a stream alone is accepted', head: { ...known, accepts: Accepts.sse }, body: call, expect: 'next' },
   {
     name: 'neither JSON nor a stream is accepted',
@@ -400,7 +396,7 @@ const rows: readonly Row[] = [
   { name: 'no token where one is needed', head: known, authRequired: true, body: call, expect: 'GW_UNAUTHENTICATED' },
   {
     name: 'another scheme where a token is needed',
-    head: { ...known, hasOtherScheme: true },
+    head: { ...known, caller: new Caller('', Scheme.other) },
     authRequired: true,
     body: call,
     expect: 'GW_INVALID_TOKEN',

@@ -8,6 +8,7 @@ import { WorkerPool, type WorkerPoolOptions } from '../../../src/control/worker-
 import { ERROR_CODES } from '../../../src/errors.js';
 import { Era, Revision } from '../../../src/protocol/revisions.js';
 import { Dispatcher } from '../../../src/request/dispatch/index.js';
+import { Caller, Scheme } from '../../../src/request/exchange/caller.js';
 import { type Exchange, MessageFlag, Phase } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { ANSWER_HEAD_BYTES, AnswerHead } from '../../../src/shared/answer-head.js';
@@ -42,6 +43,10 @@ export interface Ask {
   readonly params?: unknown;
   readonly token?: string;
   readonly address?: string;
+  /** Position in `Snapshot.views`; default 0. */
+  readonly view?: number;
+  /** See `Caller.attributes`; default none. */
+  readonly attributes?: string;
   readonly modern?: boolean;
   /** The call carries `inputResponses` or `requestState`. */
   readonly continued?: boolean;
@@ -119,7 +124,12 @@ export class DispatchFixture {
     const status = typescriptDecoder.scan(bytes, bytes.length, exchange.message.spans.words, 64);
     if (status !== ScanStatus.ok) throw new Error(`scan status ${status}`);
     if (ask.operation !== undefined) exchange.message.spans.method = ask.operation;
-    exchange.client.token = ask.token ?? '';
+    exchange.client.caller = new Caller(
+      ask.token ?? '',
+      ask.token === undefined ? Scheme.none : Scheme.bearer,
+      ask.view,
+      ask.attributes,
+    );
     if (ask.continued === true) exchange.message.flags |= MessageFlag.hasInputResponses;
     exchange.client.remoteAddress = ask.address ?? '127.0.0.1';
     exchange.client.era = ask.modern === true ? Era.modern : Era.legacy;

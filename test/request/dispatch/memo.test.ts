@@ -81,6 +81,15 @@ describe('remembered verdicts', () => {
       },
     ));
 
+  it('are used for the same view and the same values of the headers that policy reads', () =>
+    withFixture({}, async (fixture) => {
+      const changes = [{}, { view: 1 }, { attributes: 'eu' }, { attributes: 'us' }, { view: 1, attributes: 'us' }];
+      for (const change of changes) await fixture.call('files__read', {}, change);
+      assert.equal(hits(fixture), 0);
+      for (const change of changes) await fixture.call('files__read', {}, change);
+      assert.equal(hits(fixture), changes.length);
+    }));
+
   it('carry the whole verdict, the subject included', () =>
     withFixture(
       { auth: { type: 'bearer', tokens: [{ token: 't1', subject: 'a', scopes: [] }], resourceMetadata: null } },

@@ -1,8 +1,10 @@
 /** What the gateway asks its policy on its own behalf. */
+
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ERROR_CODES } from '../../../src/errors.js';
 import type { Question } from '../../../src/request/dispatch/questions.js';
+import { Caller } from '../../../src/request/exchange/caller.js';
 import { Verdict } from '../../../src/shared/records.js';
 import { rateLimits, route } from '../../workers/fixture.js';
 import { DispatchFixture, type DispatchFixtureOptions } from './fixture.js';
@@ -32,7 +34,7 @@ async function withFixture(
 /** A question that takes no rate-limit tokens, unless `more` says otherwise. */
 function question(token: string, uri: string | null = null, more: Partial<Question> = {}): Question {
   const about = uri === null ? 'token' : 'resource';
-  return { token, address: '', about, name: uri ?? '', isMetered: false, ...more };
+  return { caller: Caller.ofToken(token), address: '', about, name: uri ?? '', isMetered: false, ...more };
 }
 
 function ask(fixture: DispatchFixture, ...asked: Parameters<typeof question>): Promise<string> {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Kind } from '../../../native/layout.js';
+import { Caller } from '../../../src/request/exchange/caller.js';
 import { Phase, Verb } from '../../../src/request/exchange/index.js';
 import { Operation } from '../../../src/shared/records.js';
 import { catalog, rateLimits, route, server } from '../../workers/fixture.js';
@@ -111,7 +112,7 @@ describe('verdicts', () => {
         exchange.message.spans.kind = Kind.none;
         exchange.message.spans.method = operation;
         exchange.message.verb = verb;
-        exchange.client.token = token;
+        exchange.client.caller = Caller.ofToken(token);
         const decided = fixture.wait(exchange);
         fixture.dispatcher.dispatch(exchange, new Uint8Array(0), 0);
         assert.equal((await decided).verdict, expected);

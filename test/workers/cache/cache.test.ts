@@ -44,6 +44,7 @@ function queryOf(parts: Parts = {}): CacheQuery {
     view: parts.view ?? 0,
     group: parts.group ?? 0,
     headers: Buffer.from(parts.headers ?? ''),
+    headersLength: Buffer.byteLength(parts.headers ?? ''),
   };
 }
 

@@ -1,5 +1,7 @@
 /** The in-process transport: a client in the same program, without a socket. */
+
 import type { Bytes } from '../../../units.js';
+import { Caller } from '../../exchange/caller.js';
 import { Framing } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
 import type { FrontHandler } from '../http/handler.js';
@@ -35,7 +37,7 @@ class LocalWire implements ConnectionWire {
     token: string,
   ) {
     this.#client = client;
-    this.connection = new ClientConnection({ wire: this, handler, table, limits, token });
+    this.connection = new ClientConnection({ wire: this, handler, table, limits, caller: Caller.ofToken(token) });
   }
 
   send(bytes: Uint8Array, start: number, end: number): void {

@@ -9,6 +9,7 @@ import { RequestId } from '../../../protocol/request-id.js';
 import type { Holder } from '../../../shared/buffer-budget.js';
 import type { VerdictRecord } from '../../../shared/verdict-record.js';
 import type { Bytes, Count, Milliseconds } from '../../../units.js';
+import type { Caller } from '../../exchange/caller.js';
 import { Accepts, type ClientLink, type Exchange, Framing, Phase, setId, Verb } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
 import type { FrontHandler } from '../http/handler.js';
@@ -30,8 +31,8 @@ export interface ConnectionOptions {
   readonly handler: FrontHandler;
   readonly table: ExchangeTable;
   readonly limits: ConnectionLimits;
-  /** The bearer token that the policy verifies for each message; empty = none. */
-  readonly token: string;
+  /** Whose messages come; the policy verifies the credential for each. */
+  readonly caller: Caller;
   /** The verdict that authorized the client, where one was requested before: the connection ends when it is no longer valid. */
   readonly verdict?: VerdictRecord;
 }
@@ -59,7 +60,7 @@ export class ClientConnection implements ClientLink, Holder {
   readonly limits: ConnectionLimits;
   readonly #handler: FrontHandler;
   readonly #table: ExchangeTable;
-  readonly #token: string;
+  readonly #caller: Caller;
   readonly #maxOpen: Count;
   readonly #open = new Set<ConnectionReply>();
   /** The handler supervises the authorization of the client ({@link FrontHandler.connected}). */
@@ -83,7 +84,7 @@ export class ClientConnection implements ClientLink, Holder {
     this.limits = options.limits;
     this.#handler = options.handler;
     this.#table = options.table;
-    this.#token = options.token;
+    this.#caller = options.caller;
     // One client gets at most half of the exchanges: further messages wait.
     this.#maxOpen = Math.ceil(options.table.capacity / 2);
     if (options.verdict !== undefined) this.#supervise(options.verdict);
@@ -121,7 +122,7 @@ export class ClientConnection implements ClientLink, Holder {
     exchange.message.verb = Verb.post;
     exchange.client.startedAt = performance.now();
     exchange.client.accepts = Accepts.json | Accepts.sse;
-    exchange.client.token = this.#token;
+    exchange.client.caller = this.#caller;
     this.join(exchange);
     this.#address ??= this.wire.remoteAddress();
     exchange.client.remoteAddress = this.#address;
@@ -233,7 +234,7 @@ export class ClientConnection implements ClientLink, Holder {
   #supervise(verdict: VerdictRecord): void {
     if (this.#isSupervised) return;
     this.#isSupervised = true;
-    this.#handler.connected(this, this.#token, verdict);
+    this.#handler.connected(this, this.#caller, verdict);
   }
 
   #refuseLarge(bytes: Uint8Array, length: Bytes): void {

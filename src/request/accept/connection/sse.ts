@@ -250,14 +250,16 @@ export class SseTransport implements SseConnections {
     const { client, verdict } = exchange;
     const id = randomBytes(ID_BYTES).toString('base64url');
     const wire = new SseWire(call, id, this);
-    const connection = new ClientConnection({ wire, handler, table, limits: rules, token: client.token, verdict });
+    const connection = new ClientConnection({ wire, handler, table, limits: rules, caller: client.caller, verdict });
     connection.subject = verdict.subject.slice();
     wire.connection = connection;
     this.#connections.set(id, { connection, wire });
     const { origin } = client;
     call.openStream(200, origin === '' ? EVENT_STREAM_HEAD : [...EVENT_STREAM_HEAD, ...originHead(origin)]);
     this.#keepAlive();
-    const event = Buffer.from(`event: endpoint\ndata: ${MESSAGES_PATH}?sessionId=${id}\n\n`);
+    const event = Buffer.from(
+      `event: endpoint\ndata: ${this.#context.rules.views.base(client.caller.view)}${MESSAGES_PATH}?sessionId=${id}\n\n`,
+    );
     call.write(event, 0, event.byteLength);
   }
 

@@ -1,9 +1,11 @@
 /** The stdio transport: one client on a pair of pipes, one JSON-RPC message a line (MCP, stdio transport). */
+
 import type { Readable, Writable } from 'node:stream';
 import type { ErrorCode } from '../../../errors.js';
 import { Composer } from '../../../protocol/composer.js';
 import { flatten, LINE_END } from '../../../protocol/event-frames.js';
 import type { Bytes, Milliseconds } from '../../../units.js';
+import { Caller } from '../../exchange/caller.js';
 import { Framing } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
 import type { FrontHandler } from '../http/handler.js';
@@ -63,7 +65,7 @@ class StdioClient implements StdioConnection, ConnectionWire, MessageLinesEvents
     this.ended = new Promise((resolve) => {
       this.#settle = resolve;
     });
-    this.#connection = new ClientConnection({ wire: this, handler, table, limits, token });
+    this.#connection = new ClientConnection({ wire: this, handler, table, limits, caller: Caller.ofToken(token) });
     this.#lines = new MessageLines(limits.maxBodyBytes, this, table.budget);
     this.#sweep = setInterval(() => {
       if (this.#connection.isStuck(performance.now(), limits.slowClientMs)) this.close();

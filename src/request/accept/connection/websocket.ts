@@ -1,7 +1,9 @@
 /** What both front ends share of WebSockets (RFC 6455; MCP has no binding of its own). */
+
 import type { ErrorCode } from '../../../errors.js';
 import type { VerdictRecord } from '../../../shared/verdict-record.js';
 import type { Bytes, Count, Milliseconds } from '../../../units.js';
+import type { Caller } from '../../exchange/caller.js';
 import { Accepts, type Exchange, Framing } from '../../exchange/index.js';
 import type { HttpCall } from '../http/call.js';
 import type { AcceptContext } from '../http/context.js';
@@ -49,7 +51,7 @@ export function offersMcp(protocols: string): boolean {
 
 /** What a connection takes over from the exchange that asked whether it may be opened. */
 export interface AuthorizedClient {
-  readonly token: string;
+  readonly caller: Caller;
   readonly remoteAddress: string;
   readonly verdict: VerdictRecord;
 }
@@ -64,9 +66,9 @@ export abstract class WebSocketRequest extends ConnectionRequest {
   /** Answers the handshake; the call is finished already. */
   protected abstract upgrade(client: AuthorizedClient): void;
 
-  protected override authorized({ client: { token, remoteAddress }, verdict }: Exchange): void {
+  protected override authorized({ client: { caller, remoteAddress }, verdict }: Exchange): void {
     this.call.upgraded();
-    this.upgrade({ token, remoteAddress, verdict: verdict.copy() });
+    this.upgrade({ caller, remoteAddress, verdict: verdict.copy() });
   }
 }
 
@@ -126,9 +128,9 @@ export abstract class WebSockets<Wire extends WebSocketWire> {
   }
 
   /** A WebSocket is open: messages may come. */
-  protected opened(wire: Wire, { token, verdict }: AuthorizedClient): void {
+  protected opened(wire: Wire, { caller, verdict }: AuthorizedClient): void {
     const { handler, table, rules } = this.context;
-    wire.connection = new ClientConnection({ wire, handler, table, limits: rules, token, verdict });
+    wire.connection = new ClientConnection({ wire, handler, table, limits: rules, caller, verdict });
     this.#wires.add(wire);
   }
 

@@ -35,7 +35,7 @@ export class AcceptContext {
   acquire(call: HttpCall): Exchange | null {
     const exchange = this.table.acquire();
     if (exchange === null) this.refuseOverloaded(call);
-    else call.head.fill(exchange, this.rules, call.verb, call.startedAt);
+    else call.head.fill(exchange, this.rules, call.verb, call.startedAt, call.target?.view ?? 0);
     return exchange;
   }
 

@@ -2,6 +2,7 @@ import type { Snapshot } from '../../../config/snapshot.js';
 import type { ErrorCode } from '../../../errors.js';
 import type { VerdictRecord } from '../../../shared/verdict-record.js';
 import type { Count, Milliseconds } from '../../../units.js';
+import type { Caller } from '../../exchange/caller.js';
 import type { ClientLink, Exchange } from '../../exchange/index.js';
 
 /** The answer to a probe. */
@@ -37,7 +38,7 @@ export interface FrontHandler {
    *
    * @param verdict that authorized it; valid during the call
    */
-  connected(link: ClientLink, token: string, verdict: VerdictRecord): void;
+  connected(link: ClientLink, caller: Caller, verdict: VerdictRecord): void;
   /** A connection is closed, {@link connected} or not. */
   disconnected(link: ClientLink): void;
   /** The queue towards the client of a streamed answer is empty again. */

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../../../errors.js';
+import { ATTRIBUTE_SEPARATOR, Caller, NOBODY, Scheme } from '../../exchange/caller.js';
 import { Accepts, type Exchange, Verb } from '../../exchange/index.js';
 import { type AcceptRules, hostName } from './rules.js';
 
@@ -20,6 +21,9 @@ const Once = {
 } as const;
 
 const BODY_HEADERS = Once.contentLength | Once.transferEncoding;
+/** Most bytes of all headers that policy reads, of which each value crosses to a worker. */
+const MAX_ATTRIBUTE_BYTES = 4096;
+const VISIBLE_ASCII = /^[\t\x20-\x7e]*$/;
 const PARAM_PREFIX = 'mcp-param-';
 const BEARER = /^bearer +([^\s]+)$/i;
 
@@ -47,6 +51,11 @@ export class RequestHead {
   /** `Access-Control-Request-Headers` of a preflight; empty = none. */
   preflightHeaders = '';
 
+  /** Positions of the headers that policy reads, by lower-case name (`Snapshot.attributes`); null = it reads none. */
+  attributeNames: ReadonlyMap<string, number> | null = null;
+  #attributes: string[] | null = null;
+  #attributeBytes = 0;
+
   #seen = 0;
   #count = 0;
   #bytes = 0;
@@ -70,6 +79,7 @@ export class RequestHead {
   readonly add = (name: string, value: string): void => {
     this.#count += 1;
     this.#bytes += name.length + value.length + 4;
+    if (this.attributeNames !== null) this.#attribute(this.attributeNames, name, value);
     switch (name.length) {
       case 4:
         if (name === 'host' && this.#once(Once.host)) this.host = value;
@@ -139,6 +149,8 @@ export class RequestHead {
     this.origin = '';
     this.host = '';
     this.preflightHeaders = '';
+    this.#attributes = null;
+    this.#attributeBytes = 0;
     this.#seen = 0;
     this.#count = 0;
     this.#bytes = 0;
@@ -162,6 +174,7 @@ export class RequestHead {
   /** Whether size and framing of the request are valid; reads {@link contentLength} and {@link isChunked}. */
   hasValidFraming(rules: HeadLimits): boolean {
     if (this.#hasRepeats || this.#count > rules.maxHeaders || this.#bytes > rules.maxHeaderBytes) return false;
+    if (this.#attributeBytes > MAX_ATTRIBUTE_BYTES) return false;
     if ((this.#seen & Once.host) === 0) return false;
     if ((this.#seen & BODY_HEADERS) === BODY_HEADERS) return false;
     if ((this.#seen & Once.transferEncoding) !== 0) {
@@ -226,8 +239,8 @@ export class RequestHead {
     return (this.#seen & Once.expect) !== 0;
   }
 
-  /** Copies what later stages read into the exchange. */
-  fill(exchange: Exchange, rules: AcceptRules, verb: Verb, startedAt: number): void {
+  /** Copies what later stages read into the exchange. @param view position in `Snapshot.views` of the one whose path was requested */
+  fill(exchange: Exchange, rules: AcceptRules, verb: Verb, startedAt: number, view: number): void {
     exchange.message.verb = verb;
     exchange.client.startedAt = startedAt;
     exchange.client.accepts = verb === Verb.delete ? 0 : rules.accepts(this.#accept);
@@ -239,15 +252,34 @@ export class RequestHead {
     exchange.client.lastEventId = this.#lastEventId;
     exchange.client.origin = this.origin;
     exchange.message.paramHeaders = this.#params;
-    if ((this.#seen & Once.authorization) !== 0) {
-      const value = this.#authorization;
-      if (value.startsWith('Bearer ') && value.indexOf(' ', 7) < 0) exchange.client.token = value.slice(7);
-      else {
-        const token = BEARER.exec(value);
-        if (token === null) exchange.client.hasOtherScheme = true;
-        else exchange.client.token = token[1] ?? '';
-      }
+    exchange.client.caller = this.#caller(view);
+  }
+
+  #caller(view: number): Caller {
+    const attributes = this.#attributes === null ? '' : this.#attributes.join(ATTRIBUTE_SEPARATOR);
+    if ((this.#seen & Once.authorization) === 0) {
+      return view === 0 && attributes === '' ? NOBODY : new Caller('', Scheme.none, view, attributes);
     }
+    const value = this.#authorization;
+    if (value.startsWith('Bearer ') && value.indexOf(' ', 7) < 0) {
+      return new Caller(value.slice(7), Scheme.bearer, view, attributes);
+    }
+    const token = BEARER.exec(value);
+    if (token === null) return new Caller('', Scheme.other, view, attributes);
+    return new Caller(token[1] ?? '', Scheme.bearer, view, attributes);
+  }
+
+  /**
+   * Keeps the value of a header that policy reads. Lines of one name are joined with commas (RFC 9110 section 5.3). A value with
+   * other characters than ASCII counts as not sent, since its bytes have no agreed meaning (RFC 9110 section 5.5).
+   */
+  #attribute(names: ReadonlyMap<string, number>, name: string, value: string): void {
+    const position = names.get(name);
+    if (position === undefined || !VISIBLE_ASCII.test(value)) return;
+    this.#attributeBytes += value.length;
+    this.#attributes ??= new Array<string>(names.size).fill('');
+    const before = this.#attributes[position]!;
+    this.#attributes[position] = before === '' ? value : `${before}, ${value}`;
   }
 
   #once(bit: number): boolean {

@@ -1,5 +1,5 @@
 /** The paths of the data port. */
-import type { TransportsSnapshot } from '../../../config/snapshot.js';
+import type { TransportsSnapshot, ViewSnapshot } from '../../../config/snapshot.js';
 import { type RestCall, restCall } from './rest-paths.js';
 
 /** Paths that answer probes, besides those of the transports. */
@@ -24,26 +24,52 @@ export const MESSAGES_PATH = '/messages';
 const APPENDED_MESSAGES_PATH = SSE_PATH + MESSAGES_PATH;
 
 /** The transport that serves a request, and the methods that its path takes. */
-export type Target =
-  | { readonly route: 'endpoint' | 'sse' | 'websocket'; readonly methods: readonly string[] }
-  | { readonly route: 'messages'; readonly methods: readonly string[]; readonly query: string }
-  | {
-      readonly route: 'rest';
-      readonly methods: readonly string[];
-      readonly query: string;
-      readonly rest: RestCall;
-    };
+export type Target = {
+  readonly methods: readonly string[];
+  /** Position of the view in `Snapshot.views`. */
+  readonly view: number;
+} & (
+  | { readonly route: 'endpoint' | 'sse' | 'websocket' }
+  | { readonly route: 'messages'; readonly query: string }
+  | { readonly route: 'rest'; readonly query: string; readonly rest: RestCall }
+);
 
-const ENDPOINT: Target = { route: 'endpoint', methods: ['POST', 'GET', 'DELETE'] };
-const WEBSOCKET: Target = { route: 'websocket', methods: ['GET'] };
-const SSE: Target = { route: 'sse', methods: ['GET'] };
+const ENDPOINT_METHODS: readonly string[] = ['POST', 'GET', 'DELETE'];
+const GET_METHODS: readonly string[] = ['GET'];
 const MESSAGES_METHODS: readonly string[] = ['POST'];
+const ENDPOINT: Target = { route: 'endpoint', methods: ENDPOINT_METHODS, view: 0 };
+
+/** The paths of the views besides the first. */
+export class ViewPaths {
+  readonly #bases: readonly string[];
+
+  constructor(views: readonly ViewSnapshot[]) {
+    this.#bases = views.map(({ base }) => base);
+  }
+
+  /** The view whose base path is the longest in front of `path`; 0 = none, so that the path is one of the first view. */
+  find(path: string): number {
+    let found = 0;
+    for (let view = 1; view < this.#bases.length; view += 1) {
+      const base = this.#bases[view]!;
+      if (!path.startsWith(base) || (path.length > base.length && path[base.length] !== '/')) continue;
+      if (found === 0 || base.length > this.#bases[found]!.length) found = view;
+    }
+    return found;
+  }
+
+  /** The path in front of all paths of a view; '' for the first. */
+  base(view: number): string {
+    return this.#bases[view] ?? '';
+  }
+}
 
 /** Which paths lead to a transport. */
 export interface PathRules {
   /** The configured path of the endpoint, without a slash at its end. */
   readonly endpointPath: string;
   readonly transports: TransportsSnapshot;
+  readonly views: ViewPaths;
 }
 
 /**
@@ -52,16 +78,21 @@ export interface PathRules {
  *
  * @param query everything behind the question mark
  */
-export function targetOf(path: string, query: string, { endpointPath, transports }: PathRules): Target | null {
+export function targetOf(requested: string, query: string, rules: PathRules): Target | null {
+  const { endpointPath, transports, views } = rules;
+  const view = views.find(requested);
+  const path = view === 0 ? requested : requested.slice(views.base(view).length);
   const bare = withoutSlash(path);
-  if (bare === ENDPOINT_PATH || bare === endpointPath || path === ROOT_PATH) return ENDPOINT;
-  if (path === WEBSOCKET_PATH) return transports.websocket ? WEBSOCKET : null;
-  if (bare === SSE_PATH) return transports.sse ? SSE : null;
+  if (bare === ENDPOINT_PATH || path === ROOT_PATH || (view === 0 ? bare === endpointPath : path === '')) {
+    return view === 0 ? ENDPOINT : { route: 'endpoint', methods: ENDPOINT_METHODS, view };
+  }
+  if (path === WEBSOCKET_PATH) return transports.websocket ? { route: 'websocket', methods: GET_METHODS, view } : null;
+  if (bare === SSE_PATH) return transports.sse ? { route: 'sse', methods: GET_METHODS, view } : null;
   if (bare === MESSAGES_PATH || bare === APPENDED_MESSAGES_PATH) {
-    return transports.sse ? { route: 'messages', methods: MESSAGES_METHODS, query } : null;
+    return transports.sse ? { route: 'messages', methods: MESSAGES_METHODS, view, query } : null;
   }
   const rest = transports.rest ? restCall(path) : null;
-  return rest === null ? null : { route: 'rest', methods: [rest.verb], query, rest };
+  return rest === null ? null : { route: 'rest', methods: [rest.verb], view, query, rest };
 }
 
 /** A path without a slash at its end. */

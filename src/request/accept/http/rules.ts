@@ -3,7 +3,7 @@ import type { Snapshot, TransportsSnapshot } from '../../../config/snapshot.js';
 import type { Bytes, Count, Milliseconds } from '../../../units.js';
 import { Accepts } from '../../exchange/index.js';
 import { connectionLimit } from './connection-limit.js';
-import { withoutSlash } from './paths.js';
+import { ViewPaths, withoutSlash } from './paths.js';
 
 /** The rules of one snapshot that accept enforces, compiled once. */
 export class AcceptRules {
@@ -22,6 +22,9 @@ export class AcceptRules {
   /** Time between heartbeats on idle connections; 0 = none. */
   readonly keepAliveMs: Milliseconds;
   readonly authRequired: boolean;
+  /** See `RequestHead.attributeNames`. */
+  readonly attributeNames: ReadonlyMap<string, number> | null;
+  readonly views: ViewPaths;
   /** Path of the MCP endpoint besides `/mcp` and `/`, without a slash at its end. */
   readonly endpointPath: string;
   /** Which transports are open. */
@@ -51,6 +54,10 @@ export class AcceptRules {
     this.name = snapshot.name;
     this.keepAliveMs = limits.keepAliveMs;
     this.authRequired = snapshot.auth.type !== 'none';
+    const { attributes } = snapshot;
+    this.attributeNames =
+      attributes.length === 0 ? null : new Map(attributes.map((name, position) => [name, position]));
+    this.views = new ViewPaths(snapshot.views);
     this.endpointPath = withoutSlash(snapshot.path);
     this.transports = snapshot.transports;
     this.maxConnections = connectionLimit(limits.maxConnections);

@@ -190,6 +190,7 @@ export class NodeFrontEnd extends HttpFrontEnd<NodeCall> implements FrontEnd, No
     const call = new NodeCall(this, request, response);
     this.#calls.add(call);
     call.verb = verbOf(method);
+    call.head.attributeNames = this.context.rules.attributeNames;
     const raw = request.rawHeaders;
     for (let at = 0; at + 1 < raw.length; at += 2) call.head.add((raw[at] ?? '').toLowerCase(), raw[at + 1] ?? '');
     return call;

@@ -226,6 +226,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
     call.verb = verb;
     this.#active += 1;
     call.start(response, performance.now());
+    call.head.attributeNames = this.context.rules.attributeNames;
     request.forEach(call.head.add);
     return call;
   }

@@ -176,7 +176,7 @@ describe('the stdio transport', () => {
   it('answers each line with one line', async () => {
     const seen: [string, boolean, number][] = [];
     const { input, output, connection, table } = openStdio((exchange, body, all) => {
-      seen.push([exchange.client.token, exchange.client.headerless, exchange.client.framing]);
+      seen.push([exchange.client.caller.token, exchange.client.headerless, exchange.client.framing]);
       answer(exchange, `{"of":\n\r ${body}}`, all);
     });
     const lines = linesOf(output);

@@ -74,14 +74,14 @@ test('reset leaves nothing of a head', () => {
   const head = new RequestHead();
   const fields = (): Record<string, unknown> => {
     const exchange = new Exchange(0);
-    head.fill(exchange, RULES, Verb.post, 1);
-    const { token, sessionId, lastEventId } = exchange.client;
+    head.fill(exchange, RULES, Verb.post, 1, 0);
+    const { caller, sessionId, lastEventId } = exchange.client;
     const { versionHeader, methodHeader, nameHeader, hasNameHeader } = exchange.message;
     const { paramHeaders } = exchange.message;
-    const { origin, accepts, hasOtherScheme: foreignScheme } = exchange.client;
+    const { origin, accepts } = exchange.client;
     return {
-      ...{ token, sessionId, versionHeader, methodHeader, nameHeader, hasNameHeader, lastEventId },
-      ...{ paramHeaders, origin, accepts, foreignScheme },
+      ...{ caller, sessionId, versionHeader, methodHeader, nameHeader, hasNameHeader, lastEventId },
+      ...{ paramHeaders, origin, accepts },
     };
   };
   head.add('host', 'localhost');
@@ -137,4 +137,47 @@ test('checking a host or an origin takes little time, whatever its value', () =>
     assert.equal(RULES.hostAllowed(long), false);
     assert.equal(RULES.originAllowed(`http://${long}`), false);
   }
+});
+
+test('headers that policy reads are kept by position, lines of one name joined', () => {
+  const head = new RequestHead();
+  head.attributeNames = new Map([
+    ['x-region', 0],
+    ['host', 1],
+    ['x-user', 2],
+  ]);
+  const attributes = (lines: readonly (readonly [string, string])[]): string => {
+    head.reset();
+    head.add('host', 'localhost');
+    for (const [name, value] of lines) head.add(name, value);
+    const exchange = new Exchange(0);
+    assert.ok(head.hasValidFraming(RULES));
+    head.fill(exchange, RULES, Verb.post, 1, 3);
+    assert.equal(exchange.client.caller.view, 3);
+    return exchange.client.caller.attributes;
+  };
+  assert.equal(attributes([]), '\nlocalhost\n');
+  assert.equal(
+    attributes([
+      ['x-user', 'ann'],
+      ['x-other', 'y'],
+    ]),
+    '\nlocalhost\nann',
+  );
+  assert.equal(
+    attributes([
+      ['x-region', 'eu'],
+      ['x-region', 'us'],
+    ]),
+    'eu, us\nlocalhost\n',
+  );
+  assert.equal(
+    attributes([['x-region', 'caf\u00e9']]),
+    '\nlocalhost\n',
+    'other characters than ASCII count as not sent',
+  );
+  head.reset();
+  head.add('host', 'localhost');
+  head.add('x-user', 'x'.repeat(5_000));
+  assert.ok(!head.hasValidFraming(RULES), 'more than crosses to a worker');
 });
