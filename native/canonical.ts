@@ -47,7 +47,9 @@ export function writeCanonical(source: Uint8Array, start: number, stop: number, 
   end = stop;
   length = 0;
   skipSpace();
-  const isWhole = value(0) && (skipSpace(), at === end);
+  let isWhole = value(0);
+  skipSpace();
+  isWhole &&= at === end;
   bytes = EMPTY;
   out = EMPTY;
   return isWhole ? length : FAILED;

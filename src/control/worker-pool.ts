@@ -17,6 +17,7 @@ import { RECORD_VERSION } from '../shared/records.js';
 import { Ring, ringMemory } from '../shared/ring.js';
 import type {
   BellAddress,
+  CachePurge,
   FrontMessage,
   KeyMessage,
   PolicyTask,
@@ -24,6 +25,7 @@ import type {
   WorkerMessage,
 } from '../shared/worker-messages.js';
 import type { Milliseconds } from '../units.js';
+import type { WorkerCaches } from './cache-purges.js';
 import { JwksCache, type KeyReceiver } from './jwks-cache.js';
 import type { KeyLoader } from './threads/fetch-keys.js';
 
@@ -79,7 +81,7 @@ class Slot implements PoolSlot {
 }
 
 /** See the file comment. One per gateway. */
-export class WorkerPool implements PolicyPool, KeyReceiver {
+export class WorkerPool implements PolicyPool, KeyReceiver, WorkerCaches {
   readonly epochs: Epochs;
   /** The front's own counters; reading them adds up all threads. */
   readonly counters: Counters;
@@ -219,6 +221,11 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
   /** See WorkerRevocations. */
   removeRevocation(message: RevocationMessage): void {
     this.#post(message);
+  }
+
+  purge(message: CachePurge): void {
+    this.#post(message);
+    this.epochs.purged();
   }
 
   /** Terminates a worker that hangs; it is replaced like one that crashed. */

@@ -87,6 +87,8 @@ export function buildStats(state: ObservedState) {
       coalesced: total(Counter.cacheCoalesced),
       stored: total(Counter.cacheStored),
       evicted: total(Counter.cacheEvicted),
+      purged: total(Counter.cachePurged),
+      hitRate: cacheHitRate(counters),
     },
     limiter: {
       refused: {
@@ -140,6 +142,14 @@ export function buildStats(state: ObservedState) {
     },
     logLinesDropped: state.logDropped,
   };
+}
+
+/** Of the calls that were looked up, the share that was answered without a call of their own; 0 = there were none. */
+function cacheHitRate(counters: Counters): number {
+  const { cacheCoalesced, cacheHits, cacheMisses, cacheStale } = Counter;
+  const answered = counters.total(cacheHits) + counters.total(cacheStale) + counters.total(cacheCoalesced);
+  const all = answered + counters.total(cacheMisses);
+  return all === 0 ? 0 : round(answered / all, 1e6);
 }
 
 /** Event streams that belong to no request, and by which side they were closed. */

@@ -235,7 +235,7 @@ export class ResponseCache {
     if (flight === undefined) return;
     this.#end(flight);
     const entry = hasFailed ? this.#entries?.peek(flight.key.number) : undefined;
-    if (entry !== undefined && entry.servesOnError(now)) {
+    if (entry?.servesOnError(now) === true) {
       entry.failed(now);
       for (const waiter of flight.waiters) {
         this.#serveStale(entry, now, CacheOutcome.error);

@@ -28,6 +28,7 @@ async function open(
     down: () => [],
     revoke: () => true,
     unrevoke: () => true,
+    purgeCache: () => {},
     documentFailed: () => {},
     ...change,
   };
@@ -60,6 +61,7 @@ test('each page answers with its type', async (t) => {
     '/readyz',
     '/revoke',
     '/unrevoke',
+    '/cache/purge',
   ]);
 });
 
